@@ -1,0 +1,1 @@
+//! Shared state, middleware order and every route: the only route table.

@@ -1,0 +1,1 @@
+//! The embedded engine: Inngest's stand-in on a loopback port.

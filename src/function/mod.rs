@@ -1,0 +1,1 @@
+//! What the engine calls: the function process-csv-upload.

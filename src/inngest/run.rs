@@ -1,0 +1,172 @@
+//! Runs as an engine reports them (`GET /v1/events/{id}/runs`, `GET /v1/runs/{id}`).
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use crate::{
+    ids::{EventId, RunId},
+    time::UnixMillis,
+};
+
+/// One run of one function. Shape: the REST API's v1 run object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    pub run_id: RunId,
+    pub function_id: String,
+    pub event_id: EventId,
+    pub status: RunStatus,
+    /// When the run was queued, in spite of its name.
+    #[serde(with = "rfc3339")]
+    pub run_started_at: UnixMillis,
+    /// The run has ended if and only if this is set: `status` alone says `Completed` while a run
+    /// sleeps and `Failed` between two retries.
+    #[serde(default, with = "rfc3339_option")]
+    pub ended_at: Option<UnixMillis>,
+    /// Absent until the run has ended; may then be any JSON, also null.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+}
+
+/// The engine's word for a run's status; an unknown one is kept as received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunStatus {
+    Scheduled,
+    Running,
+    Completed,
+    Failed,
+    Cancelled,
+    Skipped,
+    Other(String),
+}
+
+impl RunStatus {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Scheduled => "Scheduled",
+            Self::Running => "Running",
+            Self::Completed => "Completed",
+            Self::Failed => "Failed",
+            Self::Cancelled => "Cancelled",
+            Self::Skipped => "Skipped",
+            Self::Other(word) => word,
+        }
+    }
+
+    /// Whether the word is one that a run ends with. Says nothing of whether this run has ended.
+    #[must_use]
+    pub fn is_terminal_word(&self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::Skipped)
+    }
+}
+
+impl From<&str> for RunStatus {
+    fn from(word: &str) -> Self {
+        match word {
+            "Scheduled" => Self::Scheduled,
+            "Running" => Self::Running,
+            "Completed" => Self::Completed,
+            "Failed" => Self::Failed,
+            "Cancelled" => Self::Cancelled,
+            "Skipped" => Self::Skipped,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for RunStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for RunStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for RunStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::from(String::deserialize(deserializer)?.as_str()))
+    }
+}
+
+/// A field that is there with null is `Some(Value::Null)`, a missing one `None`.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+mod rfc3339 {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::time::UnixMillis;
+
+    pub fn serialize<S: Serializer>(at: &UnixMillis, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(at)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnixMillis, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        UnixMillis::from_rfc3339(&text)
+            .ok_or_else(|| D::Error::custom(format!("not an RFC 3339 time: {text}")))
+    }
+}
+
+mod rfc3339_option {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::time::UnixMillis;
+
+    pub fn serialize<S: Serializer>(at: &Option<UnixMillis>, serializer: S) -> Result<S::Ok, S::Error> {
+        match at {
+            Some(at) => serializer.collect_str(at),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<UnixMillis>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+        let at = UnixMillis::from_rfc3339(&text);
+        at.map(Some).ok_or_else(|| D::Error::custom(format!("not an RFC 3339 time: {text}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn run(extra: Value) -> Run {
+        let mut body = json!({
+            "run_id": "01M852CE07XGB7KM34R9298TW7", "run_started_at": "2026-11-23T20:43:26.599Z",
+            "function_id": "5d106f6c-31b1-5988-838b-963ea7845fd8", "function_version": 0,
+            "environment_id": "00000000-0000-0000-0000-000000000000",
+            "event_id": "01M852CDYVJYDMFCJQQV9MRZ6R", "status": "Running", "ended_at": null
+        });
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        serde_json::from_value(body).unwrap()
+    }
+
+    #[test]
+    fn a_null_output_is_an_output() {
+        assert_eq!(run(json!({})).output, None);
+        assert_eq!(run(json!({"output": null})).output, Some(Value::Null));
+    }
+
+    #[test]
+    fn an_unknown_status_is_kept() {
+        assert_eq!(run(json!({"status": "Overflowed"})).status, RunStatus::Other("Overflowed".into()));
+    }
+
+    #[test]
+    fn only_ended_at_says_that_a_run_has_ended() {
+        let sleeping = run(json!({"status": "Completed"}));
+        assert!(sleeping.status.is_terminal_word() && sleeping.ended_at.is_none());
+        let ended = run(json!({"ended_at": "2026-11-23T20:43:26.633747341Z"}));
+        assert_eq!(ended.ended_at.unwrap().to_string(), "2026-11-23T20:43:26.633Z");
+    }
+}

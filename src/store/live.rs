@@ -1,0 +1,134 @@
+//! What moves too fast for the database: the progress inside a step, kept in memory.
+//!
+//! The function writes it, whoever watches the run reads it, and neither knows the other.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::broadcast;
+
+use crate::{
+    csv::Counts,
+    ids::{EventId, RunId},
+    time::UnixMillis,
+};
+
+/// How many unread nudges a slow reader may have before it misses some; a missed one costs latency only.
+const NUDGES: usize = 1024;
+
+/// The runs that our own function works on.
+#[derive(Clone, Debug)]
+pub struct Live {
+    runs: Arc<Mutex<HashMap<RunId, Arc<Progress>>>>,
+    nudges: broadcast::Sender<EventId>,
+}
+
+/// One run's numbers. Counts only grow while the server runs.
+#[derive(Debug, Default)]
+pub struct Progress {
+    processed: AtomicU64,
+    failed: AtomicU64,
+    bytes: AtomicU64,
+    total_bytes: AtomicU64,
+    stop: AtomicBool,
+    call: Mutex<Option<CallInfo>>,
+}
+
+/// What a call to our function tells of its run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallInfo {
+    pub function: String,
+    /// The first call of this run.
+    pub started_at: UnixMillis,
+    /// 1-based.
+    pub attempt: u32,
+    pub max_attempts: u32,
+    /// Why the latest attempt failed, until a step succeeds again.
+    pub error: Option<String>,
+}
+
+/// The numbers at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgressNow {
+    pub counts: Counts,
+    /// Bytes of the file read, and in all (0 while unknown).
+    pub bytes: u64,
+    pub total_bytes: u64,
+    pub call: Option<CallInfo>,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self { runs: Arc::default(), nudges: broadcast::Sender::new(NUDGES) }
+    }
+}
+
+impl Live {
+    /// The progress of `run`, made on first use.
+    #[must_use]
+    pub fn progress(&self, run: &RunId) -> Arc<Progress> {
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(runs.entry(run.clone()).or_default())
+    }
+
+    /// Forgets a run that has ended and is recorded.
+    pub fn forget(&self, run: &RunId) {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner).remove(run);
+    }
+
+    /// Tells whoever watches `event` that asking now is worth it: a run was called, or has just answered.
+    pub fn nudge(&self, event: EventId) {
+        // No one listening is fine.
+        let _ = self.nudges.send(event);
+    }
+
+    #[must_use]
+    pub fn nudges(&self) -> broadcast::Receiver<EventId> {
+        self.nudges.subscribe()
+    }
+}
+
+impl Progress {
+    /// Moves the numbers forward; a smaller one (a step that is done again) changes nothing.
+    pub fn advance(&self, counts: Counts, bytes: u64) {
+        self.processed.fetch_max(counts.processed, Ordering::Relaxed);
+        self.failed.fetch_max(counts.failed, Ordering::Relaxed);
+        self.bytes.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    pub fn set_total_bytes(&self, bytes: u64) {
+        self.total_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    pub fn set_call(&self, call: CallInfo) {
+        *self.call.lock().unwrap_or_else(PoisonError::into_inner) = Some(call);
+    }
+
+    /// Asks the step at work to stop; it looks at every block.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    #[must_use]
+    pub fn now(&self) -> ProgressNow {
+        ProgressNow {
+            counts: Counts {
+                processed: self.processed.load(Ordering::Relaxed),
+                failed: self.failed.load(Ordering::Relaxed),
+            },
+            bytes: self.bytes.load(Ordering::Relaxed),
+            total_bytes: self.total_bytes.load(Ordering::Relaxed),
+            call: self.call.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}

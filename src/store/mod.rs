@@ -1,0 +1,89 @@
+//! All SQL, over SQLite or Postgres with one text, and the live numbers that are kept in memory.
+//!
+//! One file per concern, each an `impl Store` block. The rules that keep one text honest on both
+//! databases: integers, booleans (0/1) and times are BIGINT; JSON and ids are TEXT; sums are cast
+//! back to BIGINT; placeholders are `$1`, `$2`; no `SELECT *`.
+
+mod accounts;
+mod engine;
+mod imports;
+pub mod live;
+mod runs;
+mod settings;
+mod steps;
+
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{Any, AnyPool, Transaction, any::AnyConnectOptions, any::AnyPoolOptions};
+
+pub use self::live::Live;
+
+/// The database.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: AnyPool,
+    is_postgres: bool,
+}
+
+/// A database error. People never see its text, the log does.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+    #[error("the database could not be brought up to date: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A row says something this version cannot read.
+    #[error("the table {table} has a row that cannot be read: {why}")]
+    Corrupt { table: &'static str, why: String },
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// One SQLite writer works at a time anyway; the others read.
+const CONNECTIONS: u32 = 6;
+
+impl Store {
+    /// Connects to `url` (`sqlite:...` or `postgres:...`), and migrates.
+    pub async fn open(url: &str) -> Result<Self> {
+        sqlx::any::install_default_drivers();
+        let is_postgres = url.starts_with("postgres");
+        let pool = AnyPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(Duration::from_secs(30))
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if !is_postgres {
+                        // FULL: an import that was called safe survives a power cut.
+                        let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                                       PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON;";
+                        sqlx::raw_sql(pragmas).execute(connection).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect_with(AnyConnectOptions::from_str(url)?)
+            .await?;
+        sqlx::migrate!().run(&pool).await?;
+        Ok(Self { pool, is_postgres })
+    }
+
+    /// A transaction that writes: on SQLite it takes the write lock at once, so that it never fails
+    /// half way because another one wrote in between.
+    async fn begin_write(&self) -> Result<Transaction<'static, Any>> {
+        if self.is_postgres {
+            Ok(self.pool.begin().await?)
+        } else {
+            Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+        }
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}

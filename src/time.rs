@@ -1,0 +1,59 @@
+//! Times: unix milliseconds inside, RFC 3339 on the wire.
+
+use std::{fmt, time::Duration};
+
+use jiff::Timestamp;
+
+/// Milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UnixMillis(pub i64);
+
+impl UnixMillis {
+    #[must_use]
+    pub fn now() -> Self {
+        Self(Timestamp::now().as_millisecond())
+    }
+
+    /// The time that lies `later` after this one.
+    #[must_use]
+    pub fn plus(self, later: Duration) -> Self {
+        let millis = i64::try_from(later.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(millis))
+    }
+
+    /// How long after `earlier` this is; zero if it is not.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// Reads RFC 3339 with up to nine decimals, as Inngest writes it.
+    #[must_use]
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        text.parse::<Timestamp>().ok().map(|at| Self(at.as_millisecond()))
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds, `2026-11-23T20:43:26.599Z`.
+impl fmt::Display for UnixMillis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = Timestamp::from_millisecond(self.0).unwrap_or_default();
+        write!(f, "{at:.3}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_nanoseconds_and_writes_milliseconds() {
+        let at = UnixMillis::from_rfc3339("2026-11-23T20:43:26.633747341Z").unwrap();
+        assert_eq!(at.to_string(), "2026-11-23T20:43:26.633Z");
+        assert_eq!(
+            UnixMillis::from_rfc3339("2026-11-23T20:53:53.11Z").unwrap().to_string(),
+            "2026-11-23T20:53:53.110Z"
+        );
+        assert_eq!(UnixMillis::from_rfc3339("yesterday"), None);
+    }
+}
