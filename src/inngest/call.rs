@@ -171,3 +171,80 @@ pub struct Retries {
     /// Retries, not attempts: 3 is four attempts.
     pub attempts: u32,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    // The second and third calls of a function with the steps "first" and "nap" (a sleep), and its
+    // answers, as a real server and SDK exchanged them.
+    const SECOND_CALL: &str = r#"{"ctx":{"attempt":0,"disable_immediate_execution":false,"env":"","fn_id":"d69aef52-f63a-59ca-9105-3856cc941d25","generation_id":1,"job_id":"3jwm5fw4td0bi","max_attempts":5,"qi_id":"M2p3bTVmdzR0ZDBiaTo6ZGVmYXVsdA==","request_id":"01M852GDEZC1987R1B97BX6S6B","run_id":"01M852GD9BJWGMQAES62EVDT7V","stack":{"current":1,"stack":["e0996a37c13d44c3b06074939d43fa3759bd32c1"]},"step_id":"step","use_api":false},"defers":{},"event":{"data":{},"id":"01M852GD8VTFA191HD8E9Q3NHA","name":"test/sleep","ts":1795466736923,"user":{}},"events":[{"data":{},"id":"01M852GD8VTFA191HD8E9Q3NHA","name":"test/sleep","ts":1795466736923,"user":{}}],"steps":{"e0996a37c13d44c3b06074939d43fa3759bd32c1":{"data":{"a":1}}},"use_api":false,"version":2}"#;
+    const STEPS_OF_THE_THIRD: &str = r#"{"c2640f79b4ed481b838ce4ad75330aa3f825d4d9":null,"e0996a37c13d44c3b06074939d43fa3759bd32c1":{"data":{"a":1}}}"#;
+    const FIRST_ANSWER: &str = r#"[{"id":"e0996a37c13d44c3b06074939d43fa3759bd32c1","op":"StepRun","name":"first","opts":{},"displayName":"first","userland":{"id":"first"},"data":{"a":1},"timing":{"a":1795466736977000000,"b":0}}]"#;
+
+    #[test]
+    fn reads_a_call_of_a_real_server() {
+        let call: Call = serde_json::from_str(SECOND_CALL).unwrap();
+        assert_eq!(call.ctx.run_id.as_str(), "01M852GD9BJWGMQAES62EVDT7V");
+        assert_eq!(call.ctx.fn_id, "d69aef52-f63a-59ca-9105-3856cc941d25");
+        assert_eq!((call.ctx.attempt, call.ctx.max_attempts), (0, Some(5)));
+        assert_eq!((call.ctx.stack.current, call.ctx.stack.stack), (1, vec![step_id("first")]));
+        assert_eq!(call.event.id.as_str(), "01M852GD8VTFA191HD8E9Q3NHA");
+        assert_eq!((call.event.name.as_str(), call.event.ts), ("test/sleep", 1_795_466_736_923));
+        assert_eq!((call.event.data, call.events.len()), (json!({}), 1));
+        assert_eq!(call.steps, BTreeMap::from([(step_id("first"), json!({"data": {"a": 1}}))]));
+        assert!(!call.use_api);
+    }
+
+    #[test]
+    fn a_step_that_slept_is_there_with_null() {
+        let mut body: Value = serde_json::from_str(SECOND_CALL).unwrap();
+        body["steps"] = serde_json::from_str(STEPS_OF_THE_THIRD).unwrap();
+        let call: Call = serde_json::from_value(body).unwrap();
+        assert_eq!(call.steps.get(&step_id("nap")), Some(&Value::Null));
+        assert_eq!(call.steps.len(), 2);
+    }
+
+    #[test]
+    fn a_call_that_we_make_reads_as_it_was_meant() {
+        let call: Call = serde_json::from_str(SECOND_CALL).unwrap();
+        let again: Call = serde_json::from_value(serde_json::to_value(&call).unwrap()).unwrap();
+        assert_eq!(serde_json::to_value(again).unwrap(), serde_json::to_value(call).unwrap());
+    }
+
+    #[test]
+    fn a_finished_step_is_reported_as_a_real_sdk_does() {
+        let seen: Vec<Op> = serde_json::from_str(FIRST_ANSWER).unwrap();
+        let ours = vec![Op::step_run("first", json!({"a": 1}))];
+        assert_eq!(serde_json::to_value(&seen).unwrap(), serde_json::to_value(&ours).unwrap());
+        assert_eq!(
+            serde_json::to_value(&ours).unwrap(),
+            json!([{
+                "id": "e0996a37c13d44c3b06074939d43fa3759bd32c1", "op": "StepRun", "name": "first",
+                "displayName": "first", "data": {"a": 1}
+            }])
+        );
+    }
+
+    #[test]
+    fn a_registration_has_the_names_that_a_real_server_reads() {
+        let url = "http://127.0.0.1:3100/api/inngest";
+        let step_url = format!("{url}?fnId=raw-app-raw&stepId=step");
+        let body = json!({
+            "url": url, "deployType": "ping", "appName": "raw-app", "sdk": "rust:v0.1.0", "v": "0.1",
+            "framework": "axum",
+            "functions": [{
+                "id": "raw-app-raw", "name": "raw", "triggers": [{"event": "raw/go"}],
+                "steps": {"step": {
+                    "id": "step", "name": "step", "runtime": {"type": "http", "url": step_url},
+                    "retries": {"attempts": 2}
+                }}
+            }]
+        });
+        let app: Registration = serde_json::from_value(body.clone()).unwrap();
+        assert_eq!(app.functions[0].steps["step"].retries.unwrap().attempts, 2);
+        assert_eq!(serde_json::to_value(app).unwrap(), body);
+    }
+}

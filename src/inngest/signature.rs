@@ -72,6 +72,7 @@ fn mac(body: &[u8], key: &SecretString, seconds: &str) -> Hmac<Sha256> {
     mac
 }
 
+/// Lower-case hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
@@ -81,6 +82,7 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Bytes of hexadecimal in either case; `None` if `text` is none.
 #[must_use]
 pub fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
@@ -89,4 +91,79 @@ pub fn from_hex(text: &str) -> Option<Vec<u8>> {
     }
     let nibble = |digit: u8| (digit as char).to_digit(16).and_then(|value| u8::try_from(value).ok());
     digits.chunks_exact(2).map(|pair| Some(nibble(pair[0])? << 4 | nibble(pair[1])?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // What a self-hosted server with this signing key sent, and what an SDK answered.
+    const KEY: &str = "deadbeefcafebabe0123456789abcdef";
+    const SYNC: &str = r#"{"url":"http://localhost:3011/api/inngest"}"#;
+    const SYNC_SIGNATURE: &str =
+        "t=1795467832&s=8441d74ffe7b0cd0e3c4834f9f0cfbeb3d3d53127fde208e4c05997cdb838be9";
+    const CALL: &str = r#"{"ctx":{"attempt":0,"disable_immediate_execution":false,"env":"","fn_id":"9fcb7cff-b8e9-5807-b80b-9e8200977ba4","generation_id":1,"job_id":"1tt8b7q1aa9dc","max_attempts":4,"qi_id":"MXR0OGI3cTFhYTlkYzo6ZGVmYXVsdA==","request_id":"01M8532JG1DZEHE9CZNBPAJ53K","run_id":"01M8532JEX1SP78PSANCV2SARF","stack":{"current":0,"stack":[]},"step_id":"step","use_api":false},"defers":{},"event":{"data":{"file":"a.csv"},"id":"01M8532J92FZH0CMQKTANHBB4W","name":"imports/csv.uploaded","ts":1795467331874,"user":{}},"events":[{"data":{"file":"a.csv"},"id":"01M8532J92FZH0CMQKTANHBB4W","name":"imports/csv.uploaded","ts":1795467331874,"user":{}}],"steps":{},"use_api":false,"version":-1}"#;
+    const CALL_SIGNATURE: &str =
+        "t=1795467332&s=b37b05d44d3c7a4badacf2d2682facfafa53554f985919acc8e0e8629797f5f5";
+    const ANSWER: &str = r#"{"status":"success","processedItems":98,"failedItems":2}"#;
+    const ANSWER_SIGNATURE: &str =
+        "t=1795467332&s=d04145c6670a3eff313f708531ee7934d1e3505bc9bd85ad026d9505bf41373c";
+
+    fn key(text: &str) -> SecretString {
+        SecretString::from(text)
+    }
+
+    fn at(seconds: i64) -> UnixMillis {
+        UnixMillis(seconds * 1000)
+    }
+
+    #[test]
+    fn signs_and_verifies_as_a_real_server_and_sdk_do() {
+        for (body, header, seconds) in [
+            (SYNC, SYNC_SIGNATURE, 1_795_467_832),
+            (CALL, CALL_SIGNATURE, 1_795_467_332),
+            (ANSWER, ANSWER_SIGNATURE, 1_795_467_332),
+        ] {
+            assert_eq!(sign(body.as_bytes(), &key(KEY), at(seconds)), header);
+            assert!(verify(header, body.as_bytes(), &key(KEY), at(seconds)), "{header}");
+        }
+    }
+
+    #[test]
+    fn the_prefix_of_a_key_does_not_count() {
+        let prefixed = key("signkey-prod-deadbeefcafebabe0123456789abcdef");
+        assert_eq!(sign(SYNC.as_bytes(), &prefixed, at(1_795_467_832)), SYNC_SIGNATURE);
+    }
+
+    #[test]
+    fn another_body_key_time_or_signature_is_refused() {
+        let now = at(1_795_467_832);
+        let refused = |header: &str, body: &str, with: &str| {
+            assert!(!verify(header, body.as_bytes(), &key(with), now), "{header} {body} {with}");
+        };
+        refused(SYNC_SIGNATURE, &SYNC.replace("3011", "3012"), KEY);
+        refused(SYNC_SIGNATURE, SYNC, "deadbeef");
+        refused(&SYNC_SIGNATURE.replace("t=1795467832", "t=1795467831"), SYNC, KEY);
+        refused(&SYNC_SIGNATURE.replace("be9", "be8"), SYNC, KEY);
+        refused(SYNC_SIGNATURE.trim_end_matches('9'), SYNC, KEY);
+        for header in ["", "t=1795467832", "t=1795467832&s=", "t=&s=00", "s=00&t=now", "t=1795467832&s=é0"] {
+            refused(header, SYNC, KEY);
+        }
+    }
+
+    #[test]
+    fn a_signature_is_good_for_five_minutes_either_way() {
+        let made = 1_795_467_832;
+        let verdict = |now| verify(SYNC_SIGNATURE, SYNC.as_bytes(), &key(KEY), at(now));
+        assert!(verdict(made - 300) && verdict(made + 300));
+        assert!(!verdict(made - 301) && !verdict(made + 301));
+    }
+
+    #[test]
+    fn a_bearer_is_the_hashed_key_that_a_real_server_took() {
+        const HASHED: &str = "e7a06416e346c5687d34a002e51549995f886f5465e9ba728f84d9c954b31b81";
+        assert_eq!(bearer(&key(KEY)), HASHED);
+        assert_eq!(bearer(&key(&format!("signkey-prod-{KEY}"))), format!("signkey-prod-{HASHED}"));
+        assert_eq!(bearer(&key("local")), "local");
+    }
 }
