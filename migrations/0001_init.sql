@@ -101,34 +101,40 @@ CREATE TABLE engine_event (
 
 CREATE TABLE engine_function (
     slug         TEXT PRIMARY KEY,           -- app-function
+    app          TEXT NOT NULL,
     id           TEXT NOT NULL,              -- UUID from the slug
     name         TEXT NOT NULL,
     url          TEXT NOT NULL,              -- where it is called, with fnId and stepId
     events       TEXT NOT NULL,              -- JSON array of event names that trigger it
-    max_attempts BIGINT NOT NULL
+    max_attempts BIGINT NOT NULL,
+    archived_at  BIGINT                      -- missing from its app's latest sync: gets no new runs, ends those it has
 );
 
 -- A run is also its queue entry: it waits for available_at, is claimed by a lease, and moves on by one call at a time.
 CREATE TABLE engine_run (
     run_id       TEXT PRIMARY KEY,
     event_id     TEXT NOT NULL REFERENCES engine_event (event_id),
-    slug         TEXT NOT NULL,
+    own_event_id TEXT,                       -- the sender's own event id, while it bars a second run of the function
+    slug         TEXT NOT NULL REFERENCES engine_function (slug),
     function_id  TEXT NOT NULL,
     status       TEXT NOT NULL,              -- Scheduled, Running, Completed, Failed, Cancelled
     queued_at    BIGINT NOT NULL,
     ended_at     BIGINT,
     output       TEXT,                       -- JSON, once ended
     attempt      BIGINT NOT NULL,            -- 0-based, of the call at work or next
+    req_version  BIGINT NOT NULL,            -- protocol version the function answered last; -1: not called yet
     available_at BIGINT NOT NULL,
     lease        TEXT                        -- fencing token of the call at work; an answer under another token is dropped
 );
 CREATE INDEX engine_run_by_event ON engine_run (event_id);
-CREATE INDEX engine_run_queue ON engine_run (ended_at, available_at);
+CREATE UNIQUE INDEX engine_run_by_own_event ON engine_run (slug, own_event_id);
+CREATE INDEX engine_run_queue ON engine_run (available_at, run_id) WHERE ended_at IS NULL AND lease IS NULL;
 
+-- What the finished steps of an unfinished run gave; removed with the run's end.
 CREATE TABLE engine_step (
     run_id   TEXT NOT NULL REFERENCES engine_run (run_id),
     step_id  TEXT NOT NULL,                  -- SHA-1 hex of the step's name
-    position BIGINT NOT NULL,
-    output   TEXT NOT NULL,                  -- JSON: {"data": ...}
+    position BIGINT NOT NULL,                -- 0, 1, 2, ...: the order in which they ended
+    output   TEXT NOT NULL,                  -- JSON: {"data": ...} or {"error": ...}
     PRIMARY KEY (run_id, step_id)
 );

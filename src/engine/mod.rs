@@ -1,1 +1,66 @@
 //! The embedded engine: Inngest's stand-in on a loopback port.
+//!
+//! It speaks Inngest's HTTP API ([`api`]), so that the rest of Runboard knows only that API, and it
+//! calls functions over HTTP like Inngest does ([`caller`]). Between the two lies a queue in the
+//! database ([`queue`]): an event and the runs it triggers are committed before the sender gets its
+//! answer, and whatever an answer of a function does to its run is one transaction ([`answer`]
+//! decides what that is). A process that dies loses nothing: at the next start old leases are void,
+//! and a call that was lost is made again under the same attempt number.
+//!
+//! It runs plain steps, one after the other, with retries and cancellation. Whatever else Inngest
+//! can do (sleeps, parallel steps, crons, concurrency limits, ...) it refuses by name.
+
+mod answer;
+pub mod api;
+mod caller;
+mod events;
+mod functions;
+mod queue;
+
+use std::{sync::Arc, time::Duration};
+
+use secrecy::SecretString;
+use tokio::sync::watch;
+
+use self::caller::Caller;
+pub use self::queue::Outcome;
+use crate::store::Store;
+
+/// The engine. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    store: Store,
+    keys: Keys,
+    options: Arc<Options>,
+    caller: Caller,
+    /// Says that a run may have become due.
+    news: watch::Sender<()>,
+}
+
+/// The keys that clients and functions know the engine by.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// Part of the address that takes events, `POST /e/{event_key}`.
+    pub event_key: SecretString,
+    /// Bearer of every other request, and the key that calls of functions are signed with.
+    pub signing_key: SecretString,
+}
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many runs are called at once; at least one is.
+    pub workers: usize,
+    /// The pauses before the second, third, ... attempt; the last one repeats. Empty: no pause.
+    pub retries: Vec<Duration>,
+}
+
+impl Engine {
+    /// An engine over `store`. Call [`Engine::run`] to have it work, and mount [`api::routes`] to have it reached.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be built.
+    pub fn new(store: Store, keys: Keys, options: Options) -> Result<Self, reqwest::Error> {
+        let caller = Caller::new(keys.signing_key.clone())?;
+        Ok(Self { store, keys, options: Arc::new(options), caller, news: watch::Sender::new(()) })
+    }
+}

@@ -80,10 +80,17 @@ pub struct Op {
     pub display_name: Option<String>,
     #[serde(default)]
     pub data: Value,
+    /// Why the step failed (`StepError`, `StepFailed`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Value>,
 }
 
 impl Op {
     pub const STEP_RUN: &str = "StepRun";
+    /// The step failed and may be tried again.
+    pub const STEP_ERROR: &str = "StepError";
+    /// The step failed for good: the function is called again, with the error in `steps`.
+    pub const STEP_FAILED: &str = "StepFailed";
 
     /// The step `name` was run and gave `data`.
     #[must_use]
@@ -94,6 +101,7 @@ impl Op {
             name: name.to_owned(),
             display_name: Some(name.to_owned()),
             data,
+            error: None,
         }
     }
 }

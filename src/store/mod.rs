@@ -5,7 +5,7 @@
 //! back to BIGINT; placeholders are `$1`, `$2`; no `SELECT *`.
 
 mod accounts;
-mod engine;
+pub mod engine;
 mod imports;
 pub mod live;
 mod runs;

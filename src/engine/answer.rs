@@ -1,0 +1,319 @@
+//! What the reply to a call means for its run.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use super::caller::{Answer, MAX_ANSWER_BYTES, Reply};
+use crate::{
+    inngest::{RunStatus, call::Op},
+    store::engine::queue::{Claim, Step, Transition},
+    time::UnixMillis,
+};
+
+/// Inngest's limits for a run's state.
+const MAX_STATE_BYTES: usize = 32 * 1024 * 1024;
+const MAX_STEPS: usize = 1_000;
+
+/// How much of the body of something that is no SDK is kept for people to read.
+const EXCERPT_CHARS: usize = 2_000;
+
+/// Decides what `reply` to the call of `claim` does. `retries` are the pauses before the second,
+/// third, ... attempt.
+pub fn decide(claim: &Claim, reply: Reply, retries: &[Duration], now: UnixMillis) -> Transition {
+    let call = Attempt { claim, retries, now };
+    match reply {
+        Reply::Unreachable => call.failed(None, engine_error("Unable to reach SDK URL")),
+        Reply::TooLong => {
+            fail(engine_error(&format!("The function's answer has more than {MAX_ANSWER_BYTES} bytes")))
+        }
+        Reply::NotCalled(why) => fail(engine_error(&format!("The function could not be called: {why}"))),
+        Reply::Answered(answer) => match answer.status {
+            StatusCode::PARTIAL_CONTENT if answer.from_sdk => call.steps(&answer),
+            StatusCode::CREATED if answer.from_sdk => fail(unsupported("streamed answers")),
+            status if status.is_success() && answer.from_sdk => {
+                end(RunStatus::Completed, &output(&answer.body))
+            }
+            _ => call.failed(Some(&answer), error_of(&answer)),
+        },
+    }
+}
+
+struct Attempt<'a> {
+    claim: &'a Claim,
+    retries: &'a [Duration],
+    now: UnixMillis,
+}
+
+impl Attempt<'_> {
+    /// This attempt ended with `error`: the next one follows after its pause, if there is one left.
+    fn failed(&self, answer: Option<&Answer>, error: Value) -> Transition {
+        if answer.is_some_and(|answer| answer.no_retry) || self.is_last() {
+            return fail(error);
+        }
+        self.again(answer, Vec::new())
+    }
+
+    /// A 206 answer: the ops of the steps that were run.
+    fn steps(&self, answer: &Answer) -> Transition {
+        let ops: Vec<Op> = match serde_json::from_slice(&answer.body) {
+            Ok(ops) => ops,
+            Err(error) => {
+                let error = engine_error(&format!("The function's list of steps cannot be read: {error}"));
+                return self.failed(Some(answer), error);
+            }
+        };
+        let mut steps = Vec::with_capacity(ops.len());
+        let mut to_try_again = false;
+        for op in ops {
+            let output = match op.op.as_str() {
+                Op::STEP_RUN => json!({"data": op.data}),
+                Op::STEP_FAILED => json!({"error": op.error}),
+                Op::STEP_ERROR if answer.no_retry || self.is_last() => json!({"error": op.error}),
+                Op::STEP_ERROR => {
+                    to_try_again = true;
+                    continue;
+                }
+                other => return fail(unsupported(&format!("the op {other}"))),
+            };
+            steps.push(Step { id: op.id, output: output.to_string() });
+        }
+        let count = self.claim.steps.len() + steps.len();
+        if count > MAX_STEPS {
+            return fail(engine_error(&format!("The run has more than {MAX_STEPS} steps")));
+        }
+        if self.claim.steps.iter().chain(&steps).map(|step| step.output.len()).sum::<usize>()
+            > MAX_STATE_BYTES
+        {
+            let message = format!("The outputs of the run's steps have more than {MAX_STATE_BYTES} bytes");
+            return fail(engine_error(&message));
+        }
+        if to_try_again {
+            return self.again(Some(answer), steps);
+        }
+        Transition::Continue {
+            steps,
+            attempt: 0,
+            req_version: self.req_version(Some(answer)),
+            available_at: self.now,
+        }
+    }
+
+    fn again(&self, answer: Option<&Answer>, steps: Vec<Step>) -> Transition {
+        let pause = self.retries.get(self.claim.attempt as usize).or(self.retries.last());
+        let at = self.now.plus(pause.copied().unwrap_or_default());
+        Transition::Continue {
+            steps,
+            attempt: self.claim.attempt + 1,
+            req_version: self.req_version(answer),
+            available_at: answer.and_then(|answer| answer.retry_at).unwrap_or(at),
+        }
+    }
+
+    fn is_last(&self) -> bool {
+        self.claim.attempt + 1 >= self.claim.max_attempts
+    }
+
+    fn req_version(&self, answer: Option<&Answer>) -> i64 {
+        answer.and_then(|answer| answer.req_version).unwrap_or(self.claim.req_version)
+    }
+}
+
+fn fail(error: Value) -> Transition {
+    end(RunStatus::Failed, &error)
+}
+
+fn end(status: RunStatus, output: &Value) -> Transition {
+    Transition::End { status, output: output.to_string() }
+}
+
+/// An error of the engine's own, in the shape in which a real server reports its own.
+fn engine_error(message: &str) -> Value {
+    json!({"error": {"error": message, "name": "Error", "message": message}})
+}
+
+fn unsupported(what: &str) -> Value {
+    engine_error(&format!(
+        "The embedded engine runs plain steps only, it does not know {what}. Connect Inngest for it."
+    ))
+}
+
+/// JSON as it is, nothing as null, any other text as a string.
+fn output(body: &[u8]) -> Value {
+    if body.is_empty() {
+        return Value::Null;
+    }
+    serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8_lossy(body).into())
+}
+
+/// What a run that failed with this answer shows as its output.
+fn error_of(answer: &Answer) -> Value {
+    let status = answer.status.as_u16();
+    if answer.status.is_success() {
+        // Success without the SDK's header: not the function, but what it said is all there is.
+        output(&answer.body)
+    } else if !answer.from_sdk {
+        let message = format!("Your server returned HTTP {status} before the SDK responded.");
+        let excerpt: String = String::from_utf8_lossy(&answer.body).chars().take(EXCERPT_CHARS).collect();
+        json!({
+            "error": message, "name": "Server returned a fatal error", "message": message,
+            "stack": format!("Upstream response:\n{excerpt}"),
+        })
+    } else if answer.body.is_empty() {
+        Value::String(format!("invalid status code: {status}"))
+    } else {
+        output(&answer.body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::RunId;
+
+    const NOW: UnixMillis = UnixMillis(1_000_000);
+
+    fn claim(attempt: u32) -> Claim {
+        Claim {
+            run_id: RunId::from("01M8532JEX1SP78PSANCV2SARF".to_owned()),
+            lease: String::new(),
+            function_id: String::new(),
+            url: String::new(),
+            event: "{}".into(),
+            attempt,
+            max_attempts: 4,
+            req_version: -1,
+            steps: vec![Step { id: "one".into(), output: r#"{"data":1}"#.into() }],
+        }
+    }
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            from_sdk: true,
+            no_retry: false,
+            retry_at: None,
+            req_version: Some(2),
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    fn decided(attempt: u32, answer: Answer) -> Transition {
+        let retries = [Duration::from_secs(15), Duration::from_secs(30)];
+        decide(&claim(attempt), Reply::Answered(answer), &retries, NOW)
+    }
+
+    fn ended(status: RunStatus, output: Value) -> Transition {
+        Transition::End { status, output: output.to_string() }
+    }
+
+    fn waits(attempt: u32, seconds: i64) -> Transition {
+        let available_at = UnixMillis(NOW.0 + seconds * 1_000);
+        Transition::Continue { steps: Vec::new(), attempt, req_version: 2, available_at }
+    }
+
+    #[test]
+    fn an_output_is_json_or_null_or_text() {
+        for (status, body, expected) in [
+            (200, r#"{"ok":true}"#, json!({"ok": true})),
+            (200, "", Value::Null),
+            (204, "", Value::Null),
+            (200, "null", Value::Null),
+            (200, "hello world", json!("hello world")),
+        ] {
+            assert_eq!(decided(0, answer(status, body)), ended(RunStatus::Completed, expected));
+        }
+    }
+
+    #[test]
+    fn a_success_without_the_sdk_header_fails_the_attempt() {
+        let stranger = Answer { from_sdk: false, ..answer(200, r#"{"ok":true}"#) };
+        assert_eq!(decided(0, stranger.clone()), waits(1, 15));
+        assert_eq!(decided(3, stranger), ended(RunStatus::Failed, json!({"ok": true})));
+    }
+
+    #[test]
+    fn attempts_are_paced_and_the_last_pause_repeats() {
+        assert_eq!(decided(0, answer(500, "{}")), waits(1, 15));
+        assert_eq!(decided(1, answer(400, "{}")), waits(2, 30));
+        assert_eq!(decided(2, answer(500, "{}")), waits(3, 30));
+        let error = json!({"name": "ImportError", "message": "row 7"});
+        assert_eq!(decided(3, answer(500, &error.to_string())), ended(RunStatus::Failed, error));
+    }
+
+    #[test]
+    fn the_function_can_set_the_pace_or_give_up() {
+        let patient = Answer { retry_at: Some(UnixMillis(NOW.0 + 2_000)), ..answer(500, "{}") };
+        assert_eq!(decided(0, patient), waits(1, 2));
+        let hopeless = Answer { no_retry: true, ..answer(400, r#"{"name":"E"}"#) };
+        assert_eq!(decided(0, hopeless), ended(RunStatus::Failed, json!({"name": "E"})));
+    }
+
+    #[test]
+    fn a_finished_step_is_kept_and_attempts_start_anew() {
+        let body = r#"[{"id":"two","op":"StepRun","displayName":"two","data":{"a":1}}]"#;
+        let steps = vec![Step { id: "two".into(), output: r#"{"data":{"a":1}}"#.into() }];
+        let expected = Transition::Continue { steps, attempt: 0, req_version: 2, available_at: NOW };
+        assert_eq!(decided(2, answer(206, body)), expected);
+        assert_eq!(decided(2, answer(206, "[]")), waits(0, 0));
+    }
+
+    #[test]
+    fn a_step_that_failed_is_tried_again_and_then_told_to_the_function() {
+        let body = r#"[{"id":"two","op":"StepError","error":{"name":"E"}}]"#;
+        assert_eq!(decided(0, answer(206, body)), waits(1, 15));
+        let steps = vec![Step { id: "two".into(), output: r#"{"error":{"name":"E"}}"#.into() }];
+        let told = Transition::Continue { steps, attempt: 0, req_version: 2, available_at: NOW };
+        assert_eq!(decided(3, answer(206, body)), told);
+        assert_eq!(decided(0, answer(206, &body.replace("StepError", "StepFailed"))), told);
+        assert_eq!(decided(0, Answer { no_retry: true, ..answer(206, body) }), told);
+    }
+
+    #[test]
+    fn what_the_engine_cannot_do_fails_at_once_by_name() {
+        for (status, body, word) in [
+            (206, r#"[{"id":"nap","op":"Sleep","name":"1s"}]"#, "the op Sleep"),
+            (206, r#"[{"id":"a","op":"StepPlanned"},{"id":"b","op":"StepPlanned"}]"#, "the op StepPlanned"),
+            (201, r#"{"status":200,"body":"1"}"#, "streamed answers"),
+        ] {
+            let Transition::End { status: RunStatus::Failed, output } = decided(0, answer(status, body)) else {
+                panic!("{body} was taken");
+            };
+            assert!(output.contains(word) && output.contains("Connect Inngest"), "{output}");
+        }
+    }
+
+    #[test]
+    fn a_runs_state_is_bounded() {
+        let step = |id: usize| json!({"id": id.to_string(), "op": "StepRun", "data": null});
+        let many: Value = (0..MAX_STEPS).map(step).collect();
+        let Transition::End { output, .. } = decided(0, answer(206, &many.to_string())) else {
+            panic!("{MAX_STEPS} more steps were taken");
+        };
+        assert!(output.contains("more than 1000 steps"), "{output}");
+        let mut full = claim(0);
+        full.steps[0].output = "x".repeat(MAX_STATE_BYTES);
+        let reply = Reply::Answered(answer(206, &json!([step(1)]).to_string()));
+        let Transition::End { output, .. } = decide(&full, reply, &[], NOW) else {
+            panic!("too large a state was taken");
+        };
+        assert!(output.contains("more than 33554432 bytes"), "{output}");
+    }
+
+    #[test]
+    fn no_answer_and_a_strangers_error_say_so() {
+        let Transition::End { output, .. } = decide(&claim(3), Reply::Unreachable, &[], NOW) else {
+            panic!("the last attempt was not the last");
+        };
+        assert_eq!(
+            output,
+            r#"{"error":{"error":"Unable to reach SDK URL","message":"Unable to reach SDK URL","name":"Error"}}"#
+        );
+        let proxy = Answer { from_sdk: false, ..answer(502, "<h1>oops</h1>") };
+        let Transition::End { output, .. } = decided(3, proxy) else { panic!("the last attempt was not") };
+        assert!(output.contains("HTTP 502 before the SDK") && output.contains("oops"), "{output}");
+        let empty = decided(3, answer(500, ""));
+        assert_eq!(empty, ended(RunStatus::Failed, json!("invalid status code: 500")));
+    }
+}

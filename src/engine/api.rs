@@ -1,0 +1,274 @@
+//! The engine's HTTP API: Inngest's, with true status codes and nothing cached.
+
+use actix_web::{
+    HttpRequest, HttpResponse, ResponseError,
+    body::{EitherBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::{StatusCode, header},
+    middleware::{Next, from_fn},
+    web,
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde_json::json;
+use subtle::ConstantTimeEq;
+use ulid::Ulid;
+
+use super::{Engine, events, functions};
+use crate::{
+    ids::{EventId, RunId},
+    inngest::{EventSeed, Run, signature},
+    store,
+    time::UnixMillis,
+};
+
+/// A request's body has at most this many bytes; one event has at most three MiB.
+const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
+
+/// The kind of server that checks keys and signs, in the words of the SDK protocol.
+const SERVER_KIND: &str = "cloud";
+const EXPECTED_KIND_HEADER: &str = "x-inngest-expected-server-kind";
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Mounts the API. The [`Engine`] is taken from the application's data.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(web::resource("/health").get(health))
+        .service(web::resource("/e/{event_key}").post(send))
+        .service(web::resource("/fn/register").wrap(from_fn(require_signing_key)).post(register))
+        .service(
+            web::scope("/v1")
+                .wrap(from_fn(require_signing_key))
+                .service(web::resource("/events/{event_id}/runs").get(event_runs))
+                .service(web::resource("/runs/{run_id}").get(run).delete(cancel)),
+        );
+}
+
+/// Why a request of the REST API is refused.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("Invalid event ID: {0}")]
+    EventId(String),
+    #[error("Invalid run ID: {0}")]
+    RunId(String),
+    #[error("Unable to load function run: {0}")]
+    NoRun(RunId),
+    #[error("Unable to read or write the database")]
+    Store(#[from] store::Error),
+}
+
+impl ResponseError for Refusal {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::EventId(_) | Self::RunId(_) => StatusCode::BAD_REQUEST,
+            Self::NoRun(_) => StatusCode::NOT_FOUND,
+            Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        if let Self::Store(error) = self {
+            tracing::error!(%error, "the engine could not answer");
+        }
+        let status = self.status_code();
+        let body = json!({"error": self.to_string(), "data": null, "status": status.as_u16()});
+        HttpResponse::build(status).json(body)
+    }
+}
+
+/// A run as Inngest writes it: with two fields that mean nothing here.
+#[derive(Serialize)]
+struct RunBody {
+    #[serde(flatten)]
+    run: Run,
+    function_version: u32,
+    environment_id: &'static str,
+}
+
+impl From<Run> for RunBody {
+    fn from(run: Run) -> Self {
+        Self { run, function_version: 0, environment_id: "00000000-0000-0000-0000-000000000000" }
+    }
+}
+
+async fn health() -> HttpResponse {
+    HttpResponse::Ok().json(json!({"status": 200, "message": "OK"}))
+}
+
+/// `POST /e/{event_key}`: takes an event, or an array of events as a whole or not at all. The
+/// answer comes after the commit, so that what was answered for is never lost.
+async fn send(
+    engine: web::Data<Engine>,
+    event_key: web::Path<String>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> HttpResponse {
+    if !is_same(&event_key, engine.keys.event_key.expose_secret()) {
+        let body = json!({"status": 401, "message": "", "error": "Event key not found"});
+        return HttpResponse::Unauthorized().json(body);
+    }
+    let seed = match request.headers().get(EventSeed::HEADER) {
+        None => None,
+        // A repeat under a seed that is silently ignored would not be safe.
+        Some(value) => match value.to_str().ok().and_then(EventSeed::parse) {
+            Some(seed) => Some(seed),
+            None => return event_answer(StatusCode::BAD_REQUEST, &[], Some("event id seed is malformed")),
+        },
+    };
+    let Ok(read) = body.to_bytes_limited(MAX_BODY_BYTES).await else {
+        return event_answer(StatusCode::PAYLOAD_TOO_LARGE, &[], Some("request body is too large"));
+    };
+    let Ok(body) = read else {
+        return event_answer(StatusCode::BAD_REQUEST, &[], Some("request body broke off"));
+    };
+    let now = UnixMillis::now();
+    let events = match events::parse(&body, seed.as_ref(), now) {
+        Ok(events) => events,
+        Err(why) => return event_answer(StatusCode::BAD_REQUEST, &[], Some(&why)),
+    };
+    if let Err(error) = engine.store.engine_accept(&events, now).await {
+        tracing::error!(%error, "events could not be recorded");
+        return event_answer(StatusCode::INTERNAL_SERVER_ERROR, &[], Some("events could not be recorded"));
+    }
+    engine.news.send_replace(());
+    let ids: Vec<&EventId> = events.iter().map(|event| &event.id).collect();
+    event_answer(StatusCode::OK, &ids, None)
+}
+
+/// An answer in the shape of `/e`: ids in the request's order, one empty id when there is none.
+fn event_answer(status: StatusCode, ids: &[&EventId], error: Option<&str>) -> HttpResponse {
+    let ids = if ids.is_empty() { json!([""]) } else { json!(ids) };
+    let mut body = json!({"ids": ids, "status": status.as_u16()});
+    if let Some(error) = error {
+        body["error"] = json!(error);
+    }
+    HttpResponse::build(status).content_type(TEXT).body(format!("{body}\n"))
+}
+
+/// `GET /v1/events/{event_id}/runs`. An unknown event has no runs, like one that triggers nothing.
+async fn event_runs(engine: web::Data<Engine>, event_id: web::Path<String>) -> Result<HttpResponse, Refusal> {
+    let event = ulid(&event_id).map(EventId::from).ok_or_else(|| Refusal::EventId(event_id.into_inner()))?;
+    let runs = engine.store.engine_event_runs(&event).await?;
+    Ok(envelope(runs.into_iter().map(RunBody::from).collect::<Vec<_>>()))
+}
+
+/// `GET /v1/runs/{run_id}`.
+async fn run(engine: web::Data<Engine>, run_id: web::Path<String>) -> Result<HttpResponse, Refusal> {
+    let id = ulid(&run_id).map(RunId::from).ok_or_else(|| Refusal::RunId(run_id.into_inner()))?;
+    let run = engine.store.engine_run(&id).await?.ok_or(Refusal::NoRun(id))?;
+    Ok(envelope(RunBody::from(run)))
+}
+
+/// `DELETE /v1/runs/{run_id}`: cancels at once. A call at work is not interrupted, its answer is dropped.
+async fn cancel(engine: web::Data<Engine>, run_id: web::Path<String>) -> Result<HttpResponse, Refusal> {
+    let id = ulid(&run_id).map(RunId::from).ok_or_else(|| Refusal::RunId(run_id.into_inner()))?;
+    if engine.store.engine_cancel(&id, UnixMillis::now()).await? {
+        Ok(HttpResponse::Ok().content_type("application/json").finish())
+    } else {
+        Err(Refusal::NoRun(id))
+    }
+}
+
+/// `POST /fn/register`: makes the given functions the functions of their app.
+async fn register(engine: web::Data<Engine>, request: HttpRequest, body: web::Payload) -> HttpResponse {
+    let expected = request.headers().get(EXPECTED_KIND_HEADER).and_then(|value| value.to_str().ok());
+    if let Some(expected) = expected.filter(|kind| *kind != SERVER_KIND) {
+        let error = format!("Expected server kind {SERVER_KIND}, got {expected}");
+        return text_answer(StatusCode::BAD_REQUEST, &json!({"error": error}));
+    }
+    let Ok(Ok(body)) = body.to_bytes_limited(MAX_BODY_BYTES).await else {
+        let error = json!({"error": "Invalid request: no whole body, or one that is too large"});
+        return text_answer(StatusCode::BAD_REQUEST, &error);
+    };
+    let app = match functions::parse(&body) {
+        Ok(app) => app,
+        Err(refusal) => {
+            let body = json!({"error": refusal.to_string(), "data": null, "status": 400});
+            return text_answer(StatusCode::BAD_REQUEST, &body);
+        }
+    };
+    match engine.store.engine_sync(&app.name, &app.functions, UnixMillis::now()).await {
+        Ok(modified) => {
+            let sync = functions::uuid(&format!("sync {}", Ulid::new()));
+            let body = json!({"ok": true, "modified": modified, "sync_id": sync, "app_id": app.id()});
+            text_answer(StatusCode::OK, &body)
+        }
+        Err(error) => Refusal::from(error).error_response(),
+    }
+}
+
+fn text_answer(status: StatusCode, body: &serde_json::Value) -> HttpResponse {
+    HttpResponse::build(status).content_type(TEXT).body(body.to_string())
+}
+
+/// What `GET` answers with. Nothing is cached: `cached_until` is now.
+fn envelope(data: impl Serialize) -> HttpResponse {
+    let now = UnixMillis::now().to_string();
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(json!({"data": data, "metadata": {"fetched_at": now, "cached_until": now}}))
+}
+
+/// A ULID in its canonical form; lower case is taken, too.
+fn ulid(text: &str) -> Option<String> {
+    Ulid::from_string(text).ok().map(|id| id.to_string())
+}
+
+/// The guard of everything but events and health.
+async fn require_signing_key<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> actix_web::Result<ServiceResponse<EitherBody<B>>> {
+    let bearer = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let engine = request.app_data::<web::Data<Engine>>();
+    let known = match (bearer, engine) {
+        (Some(bearer), Some(engine)) => is_signing_key(bearer, &engine.keys.signing_key),
+        _ => false,
+    };
+    if known {
+        return Ok(next.call(request).await?.map_into_left_body());
+    }
+    let refusal = HttpResponse::Unauthorized().content_type(TEXT).body("Authentication failed\n");
+    Ok(request.into_response(refusal).map_into_right_body())
+}
+
+/// Whether a bearer is the key, plain or hashed, either with any environment's prefix.
+fn is_signing_key(bearer: &str, key: &SecretString) -> bool {
+    let (_, bearer) = signature::split_prefix(bearer);
+    let hashed = signature::bearer(key);
+    let (_, hashed) = signature::split_prefix(&hashed);
+    let (_, plain) = signature::split_prefix(key.expose_secret());
+    is_same(bearer, plain) | is_same(bearer, hashed)
+}
+
+/// In constant time.
+fn is_same(given: &str, secret: &str) -> bool {
+    given.as_bytes().ct_eq(secret.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bearer_is_the_key_in_any_of_its_forms() {
+        let key = SecretString::from("signkey-test-deadbeefcafebabe0123456789abcdef");
+        let hash = "e7a06416e346c5687d34a002e51549995f886f5465e9ba728f84d9c954b31b81";
+        for bearer in [
+            "deadbeefcafebabe0123456789abcdef",
+            "signkey-test-deadbeefcafebabe0123456789abcdef",
+            "signkey-prod-deadbeefcafebabe0123456789abcdef",
+            hash,
+            &format!("signkey-prod-{hash}"),
+        ] {
+            assert!(is_signing_key(bearer, &key), "{bearer}");
+        }
+        for bearer in ["", "signkey-test-", "abc", "deadbeefcafebabe0123456789abcdee"] {
+            assert!(!is_signing_key(bearer, &key), "{bearer}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! One HTTP call of a function.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use reqwest::{
+    StatusCode,
+    header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER},
+    redirect,
+};
+use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::{Map, Value, value::RawValue};
+
+use crate::{
+    inngest::{
+        call::{NO_RETRY_HEADER, REQ_VERSION_HEADER, SDK_HEADER, Stack},
+        signature,
+    },
+    store::engine::queue::Claim,
+    time::UnixMillis,
+};
+
+/// Inngest's limit for a step's output. No answer needs more: it carries one output.
+pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A call that takes longer is given up: it would hold a worker for ever. A step is about a second of work.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+
+/// Calls functions.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    http: reqwest::Client,
+    signing_key: SecretString,
+}
+
+/// What came of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    Answered(Answer),
+    /// The answer's body has more than [`MAX_ANSWER_BYTES`].
+    TooLong,
+    /// No whole answer came.
+    Unreachable,
+    /// There was nothing to send: why.
+    NotCalled(String),
+}
+
+/// What the function, or something in front of it, answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub status: StatusCode,
+    /// Whether the function itself answered.
+    pub from_sdk: bool,
+    pub no_retry: bool,
+    pub retry_at: Option<UnixMillis>,
+    pub req_version: Option<i64>,
+    pub body: Vec<u8>,
+}
+
+/// The body of a call request: [`crate::inngest::call::Call`] with every key that a real server
+/// sends, written without reading the event and the steps again.
+#[derive(Serialize)]
+struct CallBody<'a> {
+    ctx: CallContext<'a>,
+    defers: Map<String, Value>,
+    event: &'a RawValue,
+    events: [&'a RawValue; 1],
+    steps: BTreeMap<&'a str, &'a RawValue>,
+    use_api: bool,
+    version: i64,
+}
+
+#[derive(Serialize)]
+struct CallContext<'a> {
+    attempt: u32,
+    disable_immediate_execution: bool,
+    env: &'a str,
+    fn_id: &'a str,
+    generation_id: u32,
+    job_id: &'a str,
+    max_attempts: u32,
+    qi_id: &'a str,
+    request_id: &'a str,
+    run_id: &'a str,
+    stack: Stack,
+    step_id: &'a str,
+    use_api: bool,
+}
+
+impl Caller {
+    /// # Errors
+    /// When the HTTP client cannot be built.
+    pub fn new(signing_key: SecretString) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .user_agent("Inngest")
+            // Functions are called over http on this machine: neither certificates nor a proxy are needed.
+            .tls_certs_only([])
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            // A connection that the function's server is just closing would cost an attempt.
+            .pool_max_idle_per_host(0)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(CALL_TIMEOUT)
+            .build()?;
+        Ok(Self { http, signing_key })
+    }
+
+    /// Calls the function of `claim` once, and reads its answer.
+    pub async fn call(&self, claim: &Claim) -> Reply {
+        let job = job_id(claim);
+        let body = match body(claim, &job) {
+            Ok(body) => body,
+            Err(error) => return Reply::NotCalled(format!("its state cannot be read: {error}")),
+        };
+        let signature = signature::sign(&body, &self.signing_key, UnixMillis::now());
+        let request = self
+            .http
+            .post(&claim.url)
+            .header(CONTENT_TYPE, "application/json")
+            .header(signature::HEADER, signature)
+            .header(REQ_VERSION_HEADER, claim.req_version)
+            .header("x-inngest-generation-id", generation(claim))
+            .header("x-inngest-job-id", &job)
+            .header("x-inngest-step-id", "step")
+            .header("x-request-id", &claim.lease)
+            .header("x-run-id", claim.run_id.as_str())
+            .body(body);
+        match request.send().await {
+            Ok(response) => read(response).await,
+            Err(error) if error.is_builder() => Reply::NotCalled(error.to_string()),
+            Err(error) => unreachable(claim, &error),
+        }
+    }
+}
+
+async fn read(mut response: reqwest::Response) -> Reply {
+    let status = response.status();
+    let headers = response.headers();
+    let mut answer = Answer {
+        status,
+        from_sdk: headers.contains_key(SDK_HEADER),
+        no_retry: text(headers, NO_RETRY_HEADER) == Some("true"),
+        retry_at: text(headers, RETRY_AFTER.as_str()).and_then(|value| retry_at(value, UnixMillis::now())),
+        req_version: text(headers, REQ_VERSION_HEADER).and_then(|value| value.parse().ok()),
+        body: Vec::new(),
+    };
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if answer.body.len() + chunk.len() > MAX_ANSWER_BYTES => return Reply::TooLong,
+            Ok(Some(chunk)) => answer.body.extend_from_slice(&chunk),
+            Ok(None) => return Reply::Answered(answer),
+            Err(error) => {
+                tracing::warn!(%error, "a function's answer broke off");
+                return Reply::Unreachable;
+            }
+        }
+    }
+}
+
+fn unreachable(claim: &Claim, error: &reqwest::Error) -> Reply {
+    tracing::warn!(run = %claim.run_id, url = claim.url, %error, "a function could not be reached");
+    Reply::Unreachable
+}
+
+fn body(claim: &Claim, job: &str) -> serde_json::Result<Vec<u8>> {
+    let event: &RawValue = serde_json::from_str(&claim.event)?;
+    let steps = claim
+        .steps
+        .iter()
+        .map(|step| Ok((step.id.as_str(), serde_json::from_str(&step.output)?)))
+        .collect::<serde_json::Result<_>>()?;
+    let stack = claim.steps.iter().map(|step| step.id.clone()).collect();
+    serde_json::to_vec(&CallBody {
+        ctx: CallContext {
+            attempt: claim.attempt,
+            disable_immediate_execution: false,
+            env: "",
+            fn_id: &claim.function_id,
+            generation_id: generation(claim),
+            job_id: job,
+            max_attempts: claim.max_attempts,
+            qi_id: job,
+            request_id: &claim.lease,
+            run_id: claim.run_id.as_str(),
+            stack: Stack { current: claim.steps.len(), stack },
+            step_id: "step",
+            use_api: false,
+        },
+        defers: Map::new(),
+        event,
+        events: [event],
+        steps,
+        use_api: false,
+        version: claim.req_version,
+    })
+}
+
+/// A job is what has to be done between two steps; it keeps its id when it is tried again.
+fn job_id(claim: &Claim) -> String {
+    format!("{}-{}", claim.run_id, claim.steps.len())
+}
+
+/// 1-based.
+fn generation(claim: &Claim) -> u32 {
+    claim.attempt.saturating_add(1)
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// `Retry-After` as SDKs send it: seconds, or a time in RFC 3339.
+fn retry_at(value: &str, now: UnixMillis) -> Option<UnixMillis> {
+    match value.parse() {
+        Ok(seconds) => Some(now.plus(Duration::from_secs(seconds))),
+        Err(_) => UnixMillis::from_rfc3339(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ids::RunId,
+        inngest::call::{Call, step_id},
+        store::engine::queue::Step,
+    };
+
+    #[test]
+    fn a_call_has_the_shape_that_functions_read() {
+        let claim = Claim {
+            run_id: RunId::from("01M8532JEX1SP78PSANCV2SARF".to_owned()),
+            lease: "01M8532JG1DZEHE9CZNBPAJ53K".into(),
+            function_id: "9fcb7cff-b8e9-5807-b80b-9e8200977ba4".into(),
+            url: "http://127.0.0.1:1/".into(),
+            event: r#"{"data":{"n":12345678901234567890},"id":"e","name":"a/b","ts":1,"user":{}}"#.into(),
+            attempt: 1,
+            max_attempts: 4,
+            req_version: 2,
+            steps: vec![Step { id: step_id("plan"), output: r#"{"data":{"a":1}}"#.into() }],
+        };
+        let body = body(&claim, &job_id(&claim)).unwrap();
+        assert!(String::from_utf8_lossy(&body).contains("12345678901234567890"));
+        let call: Call = serde_json::from_slice(&body).unwrap();
+        assert_eq!((call.ctx.attempt, call.ctx.max_attempts), (1, Some(4)));
+        assert_eq!(call.ctx.stack.stack, [step_id("plan")]);
+        assert_eq!(call.steps[&step_id("plan")], serde_json::json!({"data": {"a": 1}}));
+        assert_eq!(call.events.len(), 1);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_time() {
+        let now = UnixMillis(1_000);
+        assert_eq!(retry_at("2", now), Some(UnixMillis(3_000)));
+        assert_eq!(retry_at("1970-01-01T00:00:05Z", now), Some(UnixMillis(5_000)));
+        assert_eq!(retry_at("soon", now), None);
+    }
+}

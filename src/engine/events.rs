@@ -1,0 +1,171 @@
+//! The body of `POST /e/{key}`: one event or an array of events.
+//!
+//! Unlike a real server, which runs the events before a bad one, an array is taken whole or not at all.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, value::RawValue};
+use ulid::Ulid;
+
+use crate::{ids::EventId, inngest::EventSeed, store::engine::NewEvent, time::UnixMillis};
+
+/// Inngest's limit for one event, in bytes of JSON.
+const MAX_EVENT_BYTES: usize = 3 * 1024 * 1024;
+
+/// Inngest's limit for one request.
+const MAX_EVENTS: usize = 5_000;
+
+/// 1980-01-01: an earlier `ts` was given in seconds, not in milliseconds.
+const EARLIEST_TS: i64 = 315_532_800_000;
+
+/// An event as it is sent.
+#[derive(Deserialize)]
+#[serde(expecting = "an event object")]
+struct SentEvent {
+    id: Option<String>,
+    #[serde(default)]
+    name: String,
+    data: Option<Map<String, Value>>,
+    user: Option<Map<String, Value>>,
+    /// Unix milliseconds.
+    ts: Option<i64>,
+    v: Option<String>,
+}
+
+/// An event as a function receives it.
+#[derive(Serialize)]
+struct ReceivedEvent<'a> {
+    data: Option<Map<String, Value>>,
+    id: &'a str,
+    name: &'a str,
+    ts: i64,
+    user: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    v: Option<String>,
+}
+
+/// Reads a request's body. An empty body and an empty array hold no events.
+///
+/// # Errors
+/// Why the whole request is refused, in words for its sender.
+pub fn parse(body: &[u8], seed: Option<&EventSeed>, now: UnixMillis) -> Result<Vec<NewEvent>, String> {
+    let events: Vec<&RawValue> = match body.trim_ascii_start().first() {
+        None => Vec::new(),
+        Some(b'{') => vec![serde_json::from_slice(body).map_err(|error| error.to_string())?],
+        Some(b'[') => serde_json::from_slice(body).map_err(|error| error.to_string())?,
+        Some(_) => return Err("Request body must contain an event object or an array of event objects".into()),
+    };
+    if events.len() > MAX_EVENTS {
+        return Err(format!("Cannot have more than {MAX_EVENTS} events in a batch"));
+    }
+    (0u32..)
+        .zip(events)
+        .map(|(position, event)| {
+            let id = match seed {
+                Some(seed) => seed.event_id(position),
+                None => EventId::from(Ulid::new().to_string()),
+            };
+            read(event.get(), id, now)
+        })
+        .collect()
+}
+
+fn read(json: &str, id: EventId, now: UnixMillis) -> Result<NewEvent, String> {
+    let size = json.len();
+    if size > MAX_EVENT_BYTES {
+        return Err(format!("Event is over the max size: Max {MAX_EVENT_BYTES} bytes / Size {size} bytes"));
+    }
+    let event: SentEvent =
+        serde_json::from_str(json).map_err(|error| format!("event cannot be read: {error}"))?;
+    if event.name.is_empty() {
+        return Err("event name is empty".into());
+    }
+    if event.name.to_ascii_lowercase().starts_with("inngest/") {
+        return Err(format!("event name is reserved for internal use: {}", event.name));
+    }
+    // Zero is how some SDKs leave it out.
+    let ts = event.ts.filter(|ts| *ts != 0).unwrap_or(now.0);
+    if ts < EARLIEST_TS {
+        return Err("timestamp is before Jan 1, 1980".into());
+    }
+    let own_id = event.id.filter(|own| !own.is_empty());
+    let received = ReceivedEvent {
+        data: event.data,
+        id: own_id.as_deref().unwrap_or(id.as_str()),
+        name: &event.name,
+        ts,
+        user: event.user.unwrap_or_default(),
+        v: event.v,
+    };
+    let body = serde_json::to_string(&received).map_err(|error| error.to_string())?;
+    Ok(NewEvent { id, own_id, name: event.name, body, starts_at: UnixMillis(ts).max(now) })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_795_466_606_000);
+
+    fn refusal(body: &str) -> String {
+        parse(body.as_bytes(), None, NOW).unwrap_err()
+    }
+
+    fn one(body: &str) -> NewEvent {
+        parse(body.as_bytes(), None, NOW).unwrap().remove(0)
+    }
+
+    #[test]
+    fn an_event_reaches_the_function_as_inngest_sends_it() {
+        let event = one(r#"{"name":"a/b","data":{"file":"a.csv"}}"#);
+        let body: Value = serde_json::from_str(&event.body).unwrap();
+        let expected = json!({
+            "data": {"file": "a.csv"}, "id": event.id, "name": "a/b", "ts": NOW.0, "user": {}
+        });
+        assert_eq!(body, expected);
+        assert_eq!(event.starts_at, NOW);
+    }
+
+    #[test]
+    fn missing_data_is_null_and_an_own_id_replaces_ours() {
+        let event = one(r#"{"name":"a/b","id":"csv-42"}"#);
+        let body: Value = serde_json::from_str(&event.body).unwrap();
+        assert_eq!((&body["data"], &body["id"]), (&Value::Null, &json!("csv-42")));
+        assert_eq!(event.own_id.as_deref(), Some("csv-42"));
+        assert_eq!(one(r#"{"name":"a/b","id":""}"#).own_id, None);
+    }
+
+    #[test]
+    fn a_future_ts_delays_the_start_and_a_past_one_does_not() {
+        let future = NOW.0 + 6_000;
+        assert_eq!(one(&format!(r#"{{"name":"a/b","ts":{future}}}"#)).starts_at.0, future);
+        assert_eq!(one(r#"{"name":"a/b","ts":1500000000000}"#).starts_at, NOW);
+    }
+
+    #[test]
+    fn refusals_say_why() {
+        assert!(refusal(r#"{"name":"a/b","#).contains("EOF"));
+        assert!(refusal("hello").starts_with("Request body must contain"));
+        assert_eq!(refusal(r#"{"data":{}}"#), "event name is empty");
+        assert_eq!(
+            refusal(r#"{"name":"Inngest/x"}"#),
+            "event name is reserved for internal use: Inngest/x"
+        );
+        assert!(refusal(r#"{"name":"a/b","data":"text"}"#).contains("expected a map"));
+        assert!(refusal(r#"{"name":"a/b","id":5}"#).contains("expected a string"));
+        assert!(refusal(r#"{"name":"a/b","ts":"2026-01-01"}"#).contains("expected i64"));
+        assert_eq!(refusal(r#"{"name":"a/b","ts":1500000000}"#), "timestamp is before Jan 1, 1980");
+        assert_eq!(refusal(r#"[{"name":"a/b"},{"name":""}]"#), "event name is empty");
+        let large = format!(r#"{{"name":"a/b","data":{{"x":"{}"}}}}"#, "x".repeat(MAX_EVENT_BYTES));
+        assert!(refusal(&large).starts_with("Event is over the max size: Max 3145728 bytes"));
+        let many = vec![r#"{"name":"a/b"}"#; MAX_EVENTS + 1].join(",");
+        assert_eq!(refusal(&format!("[{many}]")), "Cannot have more than 5000 events in a batch");
+    }
+
+    #[test]
+    fn an_empty_request_holds_no_events() {
+        assert!(parse(b"", None, NOW).unwrap().is_empty());
+        assert!(parse(b" [] ", None, NOW).unwrap().is_empty());
+    }
+}

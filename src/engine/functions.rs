@@ -1,0 +1,188 @@
+//! The body of `POST /fn/register`: an app and its functions.
+
+use serde_json::Value;
+use sha1::{Digest, Sha1};
+
+use crate::{
+    inngest::{
+        call::{FunctionSpec, StepSpec, Trigger},
+        signature::hex,
+    },
+    store::engine::Function,
+};
+
+/// Retries of a function that does not say how many it wants (as on Inngest).
+const DEFAULT_RETRIES: u32 = 4;
+
+/// What of a function's registration the engine honours; any other key asks for something it cannot do.
+const FUNCTION_KEYS: [&str; 4] = ["id", "name", "triggers", "steps"];
+
+/// Why a registration is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("Invalid request: {0}")]
+    NotJson(String),
+    #[error("App ID required")]
+    NoApp,
+    #[error("At least one function is invalid")]
+    Invalid,
+    /// The function's slug, and what it asks for.
+    #[error("The embedded engine cannot run {0}: it has no {1}. Inngest has.")]
+    Unsupported(String, String),
+}
+
+/// An app with the functions it has from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct App {
+    pub name: String,
+    pub functions: Vec<Function>,
+}
+
+impl App {
+    /// UUID, the same for the same name.
+    #[must_use]
+    pub fn id(&self) -> String {
+        uuid(&format!("app {}", self.name))
+    }
+}
+
+/// Reads a registration.
+pub fn parse(body: &[u8]) -> Result<App, Refusal> {
+    let body: Value = serde_json::from_slice(body).map_err(|error| Refusal::NotJson(error.to_string()))?;
+    let name = body["appName"].as_str().filter(|name| !name.is_empty()).ok_or(Refusal::NoApp)?;
+    let functions = match &body["functions"] {
+        Value::Null => Vec::new(),
+        Value::Array(functions) => functions.iter().map(read).collect::<Result<_, _>>()?,
+        _ => return Err(Refusal::Invalid),
+    };
+    Ok(App { name: name.to_owned(), functions })
+}
+
+fn read(function: &Value) -> Result<Function, Refusal> {
+    let keys = function.as_object().ok_or(Refusal::Invalid)?;
+    let slug = function["id"].as_str().ok_or(Refusal::Invalid)?;
+    let unsupported = |what: &str| Refusal::Unsupported(slug.to_owned(), what.to_owned());
+    if let Some((key, _)) =
+        keys.iter().find(|(key, value)| !value.is_null() && !FUNCTION_KEYS.contains(&key.as_str()))
+    {
+        return Err(unsupported(key));
+    }
+    let spec: FunctionSpec = serde_json::from_value(function.clone()).map_err(|_| Refusal::Invalid)?;
+    let steps: Vec<StepSpec> = spec.steps.into_values().collect();
+    let [step] = <[StepSpec; 1]>::try_from(steps).map_err(|_| Refusal::Invalid)?;
+    if spec.id.is_empty() || spec.name.is_empty() || step.name.is_empty() || spec.triggers.is_empty() {
+        return Err(Refusal::Invalid);
+    }
+    if step.runtime.kind != "http" {
+        return Err(unsupported(&format!("runtime {}", step.runtime.kind)));
+    }
+    // Without TLS the engine needs no certificates to start; a function it calls is on this machine.
+    if !step.runtime.url.starts_with("http://") {
+        return Err(unsupported("way to a function but http://"));
+    }
+    let events = spec
+        .triggers
+        .into_iter()
+        .map(|trigger| event_of(trigger).map_err(unsupported))
+        .collect::<Result<_, _>>()?;
+    let retries = step.retries.map_or(DEFAULT_RETRIES, |retries| retries.attempts);
+    Ok(Function {
+        id: uuid(&format!("function {}", spec.id)),
+        slug: spec.id,
+        name: spec.name,
+        url: step.runtime.url,
+        events,
+        max_attempts: retries.saturating_add(1),
+    })
+}
+
+/// The name of the event that triggers; or what the trigger asks for that there is not.
+fn event_of(trigger: Trigger) -> Result<String, &'static str> {
+    match trigger {
+        Trigger { cron: Some(_), .. } => Err("cron triggers"),
+        Trigger { expression: Some(_), .. } => Err("trigger expressions"),
+        Trigger { event: None, .. } => Err("triggers but events"),
+        Trigger { event: Some(name), .. } if name.contains('*') => Err("wildcard triggers"),
+        Trigger { event: Some(name), .. } if name.starts_with("inngest/") => Err("events of its own"),
+        Trigger { event: Some(name), .. } => Ok(name),
+    }
+}
+
+/// A UUID made from a name (RFC 9562, version 5, in a namespace of our own).
+pub fn uuid(name: &str) -> String {
+    const NAMESPACE: [u8; 16] = *b"runboard engine\0";
+    let mut hash = Sha1::new();
+    hash.update(NAMESPACE);
+    hash.update(name.as_bytes());
+    let mut bytes: [u8; 16] = std::array::from_fn({
+        let digest = hash.finalize();
+        move |index| digest[index]
+    });
+    bytes[6] = bytes[6] & 0x0f | 0x50;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let digits = hex(&bytes);
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn app_with(change: impl FnOnce(&mut Value)) -> Result<App, Refusal> {
+        let mut function = json!({
+            "id": "raw-go", "name": "go", "triggers": [{"event": "raw/go"}],
+            "steps": {"step": {"id": "step", "name": "step",
+                "runtime": {"type": "http", "url": "http://127.0.0.1:3100/?fnId=raw-go&stepId=step"}}}
+        });
+        change(&mut function);
+        parse(json!({"appName": "raw", "functions": [function]}).to_string().as_bytes())
+    }
+
+    #[test]
+    fn retries_are_not_attempts() {
+        assert_eq!(app_with(|_| {}).unwrap().functions[0].max_attempts, 5);
+        let app = app_with(|function| function["steps"]["step"]["retries"] = json!({"attempts": 3}));
+        assert_eq!(app.unwrap().functions[0].max_attempts, 4);
+    }
+
+    #[test]
+    fn a_function_keeps_its_id_when_its_port_changes() {
+        let first = app_with(|_| {}).unwrap().functions.remove(0);
+        let moved = app_with(|function| {
+            function["steps"]["step"]["runtime"]["url"] = json!("http://127.0.0.1:9/?fnId=raw-go&stepId=step");
+        });
+        assert_eq!(moved.unwrap().functions[0].id, first.id);
+        assert_eq!((first.id.len(), first.id.as_bytes()[14]), (36, b'5'));
+    }
+
+    #[test]
+    fn a_malformed_registration_is_refused_in_inngests_words() {
+        assert!(parse(b"{").unwrap_err().to_string().starts_with("Invalid request: "));
+        assert_eq!(parse(b"{}"), Err(Refusal::NoApp));
+        assert_eq!(app_with(|function| function["steps"] = json!({})), Err(Refusal::Invalid));
+        assert_eq!(app_with(|function| function["triggers"] = json!([])), Err(Refusal::Invalid));
+        let nameless = app_with(|function| {
+            function.as_object_mut().unwrap().remove("name");
+        });
+        assert_eq!(nameless, Err(Refusal::Invalid));
+    }
+
+    #[test]
+    fn what_the_engine_cannot_do_is_refused_by_name() {
+        let changes: [(&str, Value, &str); 6] = [
+            ("concurrency", json!({"limit": 1}), "no concurrency"),
+            ("batchEvents", json!({"maxSize": 2}), "no batchEvents"),
+            ("cancel", json!([{"event": "a"}]), "no cancel"),
+            ("triggers", json!([{"cron": "* * * * *"}]), "no cron triggers"),
+            ("triggers", json!([{"event": "a", "expression": "event.data.a == 1"}]), "no trigger expressions"),
+            ("triggers", json!([{"event": "inngest/function.failed"}]), "no events of its own"),
+        ];
+        for (key, value, expected) in changes {
+            let refusal = app_with(|function| function[key] = value).unwrap_err().to_string();
+            assert!(refusal.contains("raw-go") && refusal.contains(expected), "{refusal}");
+        }
+        assert!(app_with(|function| function["concurrency"] = Value::Null).is_ok());
+    }
+}

@@ -1,0 +1,196 @@
+//! The queue that the embedded engine's runs are.
+//!
+//! A claimed run carries a lease, a random token. Only the call made under that lease can move the
+//! run on, so the answer of a call that was cancelled or taken over changes nothing.
+
+use sqlx::{Any, Row, Transaction};
+use ulid::Ulid;
+
+use super::{count, delete_steps};
+use crate::{
+    ids::RunId,
+    inngest::RunStatus,
+    store::{Result, Store},
+    time::UnixMillis,
+};
+
+/// The next thing in the queue.
+#[derive(Debug)]
+pub enum Next {
+    /// This run is now ours to call.
+    Claimed(Claim),
+    /// Nothing is due before this time; `None`: nothing is waiting at all.
+    NothingUntil(Option<UnixMillis>),
+}
+
+/// A run under a lease, with everything that a call of its function needs.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub run_id: RunId,
+    pub lease: String,
+    pub function_id: String,
+    pub url: String,
+    /// JSON, as the function receives it.
+    pub event: String,
+    /// 0-based.
+    pub attempt: u32,
+    pub max_attempts: u32,
+    /// The protocol version the function answered last, -1 before the first answer.
+    pub req_version: i64,
+    /// Finished steps in the order in which they ended.
+    pub steps: Vec<Step>,
+}
+
+/// A finished step's output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// SHA-1 hex of the step's name.
+    pub id: String,
+    /// JSON: `{"data": ...}` or `{"error": ...}`.
+    pub output: String,
+}
+
+/// What an answer does to its run, all of it or nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transition {
+    /// Keeps the steps, then waits to be called again.
+    Continue { steps: Vec<Step>, attempt: u32, req_version: i64, available_at: UnixMillis },
+    /// The run's terminal record; `output` is JSON.
+    End { status: RunStatus, output: String },
+}
+
+impl Store {
+    /// Voids the leases of a process that is gone: its calls are made again, under the same attempt number.
+    pub async fn engine_void_leases(&self) -> Result<u64> {
+        let voided =
+            sqlx::query("UPDATE engine_run SET lease = NULL WHERE ended_at IS NULL AND lease IS NOT NULL")
+                .execute(&self.pool)
+                .await?;
+        Ok(voided.rows_affected())
+    }
+
+    /// Takes the run that has been due longest, under a new lease.
+    pub async fn engine_claim(&self, now: UnixMillis) -> Result<Next> {
+        let lease = Ulid::new().to_string();
+        let mut tx = self.begin_write().await?;
+        let claimed = sqlx::query(
+            "UPDATE engine_run SET lease = $1, status = $2 WHERE lease IS NULL AND run_id = \
+             (SELECT run_id FROM engine_run WHERE ended_at IS NULL AND lease IS NULL AND available_at <= $3 \
+              ORDER BY available_at, run_id LIMIT 1) \
+             RETURNING run_id, event_id, slug, function_id, attempt, req_version",
+        )
+        .bind(&lease)
+        .bind(RunStatus::Running.as_str())
+        .bind(now.0)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(run) = claimed else {
+            let next: Option<i64> = sqlx::query_scalar(
+                "SELECT MIN(available_at) FROM engine_run WHERE ended_at IS NULL AND lease IS NULL",
+            )
+            .fetch_one(&mut *tx)
+            .await?;
+            return Ok(Next::NothingUntil(next.map(UnixMillis)));
+        };
+        let run_id: String = run.try_get("run_id")?;
+        let call = sqlx::query(
+            "SELECT e.body, f.url, f.max_attempts FROM engine_event e, engine_function f \
+             WHERE e.event_id = $1 AND f.slug = $2",
+        )
+        .bind(run.try_get::<String, _>("event_id")?)
+        .bind(run.try_get::<String, _>("slug")?)
+        .fetch_one(&mut *tx)
+        .await?;
+        let steps = sqlx::query("SELECT step_id, output FROM engine_step WHERE run_id = $1 ORDER BY position")
+            .bind(&run_id)
+            .fetch_all(&mut *tx)
+            .await?;
+        let steps = steps
+            .iter()
+            .map(|row| Ok(Step { id: row.try_get("step_id")?, output: row.try_get("output")? }))
+            .collect::<Result<_>>()?;
+        tx.commit().await?;
+        Ok(Next::Claimed(Claim {
+            run_id: RunId::from(run_id),
+            lease,
+            function_id: run.try_get("function_id")?,
+            url: call.try_get("url")?,
+            event: call.try_get("body")?,
+            attempt: count("engine_run", run.try_get("attempt")?)?,
+            max_attempts: count("engine_function", call.try_get("max_attempts")?)?,
+            req_version: run.try_get("req_version")?,
+            steps,
+        }))
+    }
+
+    /// Applies what the answer to `claim` does. `false`: the lease is no longer the run's, and nothing changed.
+    pub async fn engine_settle(
+        &self,
+        claim: &Claim,
+        transition: &Transition,
+        now: UnixMillis,
+    ) -> Result<bool> {
+        let mut tx = self.begin_write().await?;
+        let settled = match transition {
+            Transition::Continue { attempt, req_version, available_at, .. } => {
+                sqlx::query(
+                    "UPDATE engine_run SET lease = NULL, attempt = $1, req_version = $2, available_at = $3 \
+                     WHERE run_id = $4 AND lease = $5 AND ended_at IS NULL",
+                )
+                .bind(i64::from(*attempt))
+                .bind(req_version)
+                .bind(available_at.0)
+                .bind(claim.run_id.as_str())
+                .bind(&claim.lease)
+                .execute(&mut *tx)
+                .await?
+            }
+            Transition::End { status, output } => {
+                sqlx::query(
+                    "UPDATE engine_run SET lease = NULL, status = $1, output = $2, ended_at = $3 \
+                     WHERE run_id = $4 AND lease = $5 AND ended_at IS NULL",
+                )
+                .bind(status.as_str())
+                .bind(output)
+                .bind(now.0)
+                .bind(claim.run_id.as_str())
+                .bind(&claim.lease)
+                .execute(&mut *tx)
+                .await?
+            }
+        };
+        if settled.rows_affected() == 0 {
+            return Ok(false);
+        }
+        match transition {
+            Transition::Continue { steps, .. } => {
+                for (position, step) in (claim.steps.len() as i64..).zip(steps) {
+                    insert_step(&mut tx, &claim.run_id, step, position).await?;
+                }
+            }
+            Transition::End { .. } => delete_steps(&mut tx, &claim.run_id).await?,
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+}
+
+async fn insert_step(
+    tx: &mut Transaction<'static, Any>,
+    run: &RunId,
+    step: &Step,
+    position: i64,
+) -> Result<()> {
+    // A step that was kept before stays as it is.
+    sqlx::query(
+        "INSERT INTO engine_step (run_id, step_id, position, output) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (run_id, step_id) DO NOTHING",
+    )
+    .bind(run.as_str())
+    .bind(&step.id)
+    .bind(position)
+    .bind(&step.output)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
