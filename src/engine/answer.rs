@@ -277,7 +277,8 @@ mod tests {
             (206, r#"[{"id":"a","op":"StepPlanned"},{"id":"b","op":"StepPlanned"}]"#, "the op StepPlanned"),
             (201, r#"{"status":200,"body":"1"}"#, "streamed answers"),
         ] {
-            let Transition::End { status: RunStatus::Failed, output } = decided(0, answer(status, body)) else {
+            let Transition::End { status: RunStatus::Failed, output } = decided(0, answer(status, body))
+            else {
                 panic!("{body} was taken");
             };
             assert!(output.contains(word) && output.contains("Connect Inngest"), "{output}");

@@ -52,7 +52,9 @@ pub fn parse(body: &[u8], seed: Option<&EventSeed>, now: UnixMillis) -> Result<V
         None => Vec::new(),
         Some(b'{') => vec![serde_json::from_slice(body).map_err(|error| error.to_string())?],
         Some(b'[') => serde_json::from_slice(body).map_err(|error| error.to_string())?,
-        Some(_) => return Err("Request body must contain an event object or an array of event objects".into()),
+        Some(_) => {
+            return Err("Request body must contain an event object or an array of event objects".into());
+        }
     };
     if events.len() > MAX_EVENTS {
         return Err(format!("Cannot have more than {MAX_EVENTS} events in a batch"));
@@ -148,10 +150,7 @@ mod tests {
         assert!(refusal(r#"{"name":"a/b","#).contains("EOF"));
         assert!(refusal("hello").starts_with("Request body must contain"));
         assert_eq!(refusal(r#"{"data":{}}"#), "event name is empty");
-        assert_eq!(
-            refusal(r#"{"name":"Inngest/x"}"#),
-            "event name is reserved for internal use: Inngest/x"
-        );
+        assert_eq!(refusal(r#"{"name":"Inngest/x"}"#), "event name is reserved for internal use: Inngest/x");
         assert!(refusal(r#"{"name":"a/b","data":"text"}"#).contains("expected a map"));
         assert!(refusal(r#"{"name":"a/b","id":5}"#).contains("expected a string"));
         assert!(refusal(r#"{"name":"a/b","ts":"2026-01-01"}"#).contains("expected i64"));

@@ -151,7 +151,8 @@ mod tests {
     fn a_function_keeps_its_id_when_its_port_changes() {
         let first = app_with(|_| {}).unwrap().functions.remove(0);
         let moved = app_with(|function| {
-            function["steps"]["step"]["runtime"]["url"] = json!("http://127.0.0.1:9/?fnId=raw-go&stepId=step");
+            function["steps"]["step"]["runtime"]["url"] =
+                json!("http://127.0.0.1:9/?fnId=raw-go&stepId=step");
         });
         assert_eq!(moved.unwrap().functions[0].id, first.id);
         assert_eq!((first.id.len(), first.id.as_bytes()[14]), (36, b'5'));
@@ -176,7 +177,11 @@ mod tests {
             ("batchEvents", json!({"maxSize": 2}), "no batchEvents"),
             ("cancel", json!([{"event": "a"}]), "no cancel"),
             ("triggers", json!([{"cron": "* * * * *"}]), "no cron triggers"),
-            ("triggers", json!([{"event": "a", "expression": "event.data.a == 1"}]), "no trigger expressions"),
+            (
+                "triggers",
+                json!([{"event": "a", "expression": "event.data.a == 1"}]),
+                "no trigger expressions",
+            ),
             ("triggers", json!([{"event": "inngest/function.failed"}]), "no events of its own"),
         ];
         for (key, value, expected) in changes {

@@ -71,7 +71,8 @@ impl Store {
             if inserted.rows_affected() == 0 {
                 continue;
             }
-            for (slug, function_id, _) in triggers.iter().filter(|(.., events)| events.contains(&event.name)) {
+            for (slug, function_id, _) in triggers.iter().filter(|(.., events)| events.contains(&event.name))
+            {
                 insert_run(&mut tx, event, slug, function_id, now).await?;
             }
         }

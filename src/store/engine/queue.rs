@@ -101,10 +101,11 @@ impl Store {
         .bind(run.try_get::<String, _>("slug")?)
         .fetch_one(&mut *tx)
         .await?;
-        let steps = sqlx::query("SELECT step_id, output FROM engine_step WHERE run_id = $1 ORDER BY position")
-            .bind(&run_id)
-            .fetch_all(&mut *tx)
-            .await?;
+        let steps =
+            sqlx::query("SELECT step_id, output FROM engine_step WHERE run_id = $1 ORDER BY position")
+                .bind(&run_id)
+                .fetch_all(&mut *tx)
+                .await?;
         let steps = steps
             .iter()
             .map(|row| Ok(Step { id: row.try_get("step_id")?, output: row.try_get("output")? }))
@@ -131,9 +132,9 @@ impl Store {
         now: UnixMillis,
     ) -> Result<bool> {
         let mut tx = self.begin_write().await?;
-        let settled = match transition {
-            Transition::Continue { attempt, req_version, available_at, .. } => {
-                sqlx::query(
+        let settled =
+            match transition {
+                Transition::Continue { attempt, req_version, available_at, .. } => sqlx::query(
                     "UPDATE engine_run SET lease = NULL, attempt = $1, req_version = $2, available_at = $3 \
                      WHERE run_id = $4 AND lease = $5 AND ended_at IS NULL",
                 )
@@ -143,22 +144,21 @@ impl Store {
                 .bind(claim.run_id.as_str())
                 .bind(&claim.lease)
                 .execute(&mut *tx)
-                .await?
-            }
-            Transition::End { status, output } => {
-                sqlx::query(
-                    "UPDATE engine_run SET lease = NULL, status = $1, output = $2, ended_at = $3 \
+                .await?,
+                Transition::End { status, output } => {
+                    sqlx::query(
+                        "UPDATE engine_run SET lease = NULL, status = $1, output = $2, ended_at = $3 \
                      WHERE run_id = $4 AND lease = $5 AND ended_at IS NULL",
-                )
-                .bind(status.as_str())
-                .bind(output)
-                .bind(now.0)
-                .bind(claim.run_id.as_str())
-                .bind(&claim.lease)
-                .execute(&mut *tx)
-                .await?
-            }
-        };
+                    )
+                    .bind(status.as_str())
+                    .bind(output)
+                    .bind(now.0)
+                    .bind(claim.run_id.as_str())
+                    .bind(&claim.lease)
+                    .execute(&mut *tx)
+                    .await?
+                }
+            };
         if settled.rows_affected() == 0 {
             return Ok(false);
         }

@@ -1,0 +1,152 @@
+//! `/v1/events/{id}/runs` and `/v1/runs/{id}`.
+
+use std::sync::Arc;
+
+use runboard::inngest::{RunStatus, signature};
+use secrecy::ExposeSecret;
+use serde_json::json;
+use tokio::sync::Semaphore;
+use ulid::Ulid;
+
+use super::{World, assert_ended};
+use crate::{
+    function_server::{Answer, Function},
+    inngest_api::until,
+};
+
+/// A function that answers once the semaphore has a permit.
+fn held(gate: &Arc<Semaphore>) -> Function {
+    let gate = Arc::clone(gate);
+    Function::new("held", move |_| {
+        let gate = Arc::clone(&gate);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            Answer::output(r#""done""#)
+        }
+    })
+    .retries(0)
+}
+
+#[tokio::test]
+async fn a_run_is_running_until_its_function_has_answered() {
+    let gate = Arc::new(Semaphore::new(0));
+    let world = World::with(vec![held(&gate)]).await;
+    let event = world.trigger("held").await;
+    world.functions.called("held", 1).await;
+    let running = || async {
+        let runs = world.api.runs(&event).await;
+        runs.iter().find(|run| run.status == RunStatus::Running).cloned().ok_or(runs)
+    };
+    let run = until("a running run", running).await;
+    assert_eq!((run.ended_at, run.output), (None, None));
+    gate.add_permits(1);
+    assert_ended(&world.api.ended(&event).await, RunStatus::Completed, json!("done"));
+}
+
+#[tokio::test]
+async fn a_run_can_be_asked_for_by_its_id() {
+    let world = World::with(vec![Function::answering("go", || Answer::output("1")).retries(0)]).await;
+    let listed = world.run("go").await;
+    let ended = || async {
+        let asked = world.api.get_run(listed.run_id.as_str()).await;
+        if asked.body["data"]["ended_at"].is_string() { Ok(asked) } else { Err(asked) }
+    };
+    let asked = until("the run's end", ended).await;
+    assert_eq!(asked.status, 200, "{asked:?}");
+    assert!(asked.body["metadata"]["fetched_at"].is_string(), "{asked:?}");
+    let run = &asked.body["data"];
+    assert_eq!((&run["run_id"], &run["status"]), (&json!(listed.run_id), &json!("Completed")), "{asked:?}");
+    assert_eq!((&run["output"], &run["function_version"]), (&json!(1), &json!(0)), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_lower_case_id_is_taken() {
+    let world = World::with(vec![Function::answering("go", || Answer::output("1")).retries(0)]).await;
+    let run = world.run("go").await;
+    assert_eq!(world.api.runs(&run.event_id.as_str().to_lowercase()).await, [run]);
+}
+
+#[tokio::test]
+async fn an_event_without_a_function_has_no_runs() {
+    let world = World::with(Vec::new()).await;
+    for event in [world.trigger("nothing").await, Ulid::new().to_string()] {
+        let listed = world.api.get_event_runs(&event).await;
+        assert_eq!((listed.status, &listed.body["data"]), (200, &json!([])), "{listed:?}");
+    }
+}
+
+#[tokio::test]
+async fn ids_that_are_none_are_refused() {
+    let world = World::with(Vec::new()).await;
+    let event = world.api.get_event_runs("xyz").await;
+    assert_eq!((event.status, &event.body["error"]), (400, &json!("Invalid event ID: xyz")), "{event:?}");
+    let run = world.api.get_run("xyz").await;
+    assert_eq!((run.status, &run.body["error"]), (400, &json!("Invalid run ID: xyz")), "{run:?}");
+    let cancel = world.api.cancel("xyz").await;
+    assert_eq!((cancel.status, &cancel.body["error"]), (400, &json!("Invalid run ID: xyz")), "{cancel:?}");
+}
+
+#[tokio::test]
+async fn an_unknown_run_is_said_to_be_unknown() {
+    let world = World::with(Vec::new()).await;
+    let id = Ulid::new().to_string();
+    let error = format!("Unable to load function run: {id}");
+    let asked = world.api.get_run(&id).await;
+    // A real server says 500 here.
+    assert!(matches!(asked.status, 404 | 500), "{asked:?}");
+    assert_eq!(asked.body["error"], error, "{asked:?}");
+    let cancel = world.api.cancel(&id).await;
+    assert_eq!((cancel.status, &cancel.body["error"]), (404, &json!(error)), "{cancel:?}");
+}
+
+#[tokio::test]
+async fn a_cancelled_run_ends_at_once_and_stays_cancelled() {
+    let gate = Arc::new(Semaphore::new(0));
+    let world = World::with(vec![held(&gate)]).await;
+    let event = world.trigger("held").await;
+    world.functions.called("held", 1).await;
+    let run = world.api.started(&event, 1).await.remove(0);
+    let cancelled = world.api.cancel(run.run_id.as_str()).await;
+    assert_eq!((cancelled.status, &cancelled.body), (200, &json!("")), "{cancelled:?}");
+    let record = world.api.ended(&event).await;
+    assert_ended(&record, RunStatus::Cancelled, json!({}));
+
+    // The call was not interrupted; what it answers changes nothing. A second run comes after it.
+    gate.add_permits(2);
+    world.run("held").await;
+    assert_eq!(world.api.cancel(run.run_id.as_str()).await.status, 200);
+    assert_eq!(world.api.runs(&event).await, [record]);
+}
+
+#[tokio::test]
+async fn cancelling_a_run_that_has_ended_changes_nothing() {
+    let world = World::with(vec![Function::answering("go", || Answer::output("1")).retries(0)]).await;
+    let run = world.run("go").await;
+    assert_eq!(world.api.cancel(run.run_id.as_str()).await.status, 200);
+    assert_eq!(world.api.ended(run.event_id.as_str()).await, run);
+}
+
+#[tokio::test]
+async fn the_bearer_is_the_signing_key_plain_or_hashed() {
+    let world = World::with(Vec::new()).await;
+    if !world.checks_keys {
+        return;
+    }
+    let key = &world.api.signing_key;
+    let (_, plain) = signature::split_prefix(key.expose_secret());
+    let hashed = signature::bearer(key);
+    let (_, bare_hash) = signature::split_prefix(&hashed);
+    let path = format!("/v1/events/{}/runs", Ulid::new());
+    let status = async |bearer: Option<&str>| {
+        let mut request = world.api.request(reqwest::Method::GET, &path);
+        if let Some(bearer) = bearer {
+            request = request.bearer_auth(bearer);
+        }
+        request.send().await.unwrap().status().as_u16()
+    };
+    for bearer in [key.expose_secret(), plain, &hashed, bare_hash] {
+        assert_eq!(status(Some(bearer)).await, 200);
+    }
+    assert_eq!(status(Some("abc")).await, 401);
+    assert_eq!(status(None).await, 401);
+}

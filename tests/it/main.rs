@@ -1,0 +1,4 @@
+mod conformance;
+mod engine;
+mod function_server;
+mod inngest_api;
