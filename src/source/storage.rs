@@ -1,10 +1,26 @@
 //! Stored files: a folder, written with plain file writes.
 
-use std::path::PathBuf;
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
 
+use ulid::Ulid;
+
+use super::{Incoming, OutputFile};
 use crate::ids::{ImportId, RunId};
 
-/// The folder of stored files.
+const INCOMING: &str = "incoming";
+const UPLOADS: &str = "uploads";
+const RUNS: &str = "runs";
+
+/// How much of a run's id an output's name repeats: all of a ULID.
+const RUN_ID_CHARS: usize = 26;
+
+/// The folder of stored files: uploads in progress (`incoming/`), uploads (`uploads/`) and what runs
+/// wrote (`runs/`).
 #[derive(Clone, Debug)]
 pub struct Storage {
     root: PathBuf,
@@ -14,25 +30,22 @@ pub struct Storage {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key(String);
 
-/// A file that is being received. Dropped before it is kept, it is gone.
-#[derive(Debug)]
-pub struct Incoming {
-    _path: PathBuf,
-}
-
 impl Key {
     #[must_use]
     pub fn upload(import: ImportId) -> Self {
-        Self(format!("uploads/{import}.csv"))
+        Self(format!("{UPLOADS}/{import}.csv"))
     }
 
-    /// A new random name for an output of `run`.
+    /// A new random name for an output of `run`. The run's id is in it for whoever looks at the folder,
+    /// without whatever an engine may put into an id that does not belong into a name.
     #[must_use]
-    pub fn output(_run: &RunId) -> Self {
-        todo!()
+    pub fn output(run: &RunId) -> Self {
+        let run: String =
+            run.as_str().chars().filter(char::is_ascii_alphanumeric).take(RUN_ID_CHARS).collect();
+        Self(format!("{RUNS}/{run}-{}", Ulid::new()))
     }
 
-    /// A name as the `step` table has it.
+    /// A name as the database has it.
     #[must_use]
     pub fn from_stored(name: String) -> Self {
         Self(name)
@@ -45,9 +58,68 @@ impl Key {
 }
 
 impl Storage {
+    /// Opens the folder `root`, and makes it and its sub-folders where they are missing.
+    pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
+        let root = root.into();
+        for folder in [INCOMING, UPLOADS, RUNS] {
+            fs::create_dir_all(root.join(folder))?;
+        }
+        Ok(Self { root })
+    }
+
     /// The path of a stored file.
     #[must_use]
     pub fn path(&self, key: &Key) -> PathBuf {
         self.root.join(key.as_str())
+    }
+
+    /// A stored file for reading, in blocking code.
+    pub fn file(&self, key: &Key) -> io::Result<File> {
+        File::open(self.path(key))
+    }
+
+    /// Begins to receive an upload.
+    pub async fn receive(&self) -> io::Result<Incoming> {
+        Incoming::create(self.clone(), self.root.join(INCOMING).join(Ulid::new().to_string())).await
+    }
+
+    /// A new, empty output of `run`, in blocking code.
+    pub fn create_output(&self, run: &RunId) -> io::Result<OutputFile> {
+        let key = Key::output(run);
+        OutputFile::create(self.path(&key), key)
+    }
+
+    /// Removes a stored file; one that is not there is removed already.
+    pub async fn remove(&self, key: &Key) -> io::Result<()> {
+        match tokio::fs::remove_file(self.path(key)).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Removes what an earlier process left behind: every upload in progress, and every upload and output
+    /// that is not in `named`. Only for start-up, while nothing is written. Returns how many files went.
+    pub fn remove_unnamed(&self, named: &HashSet<Key>) -> io::Result<usize> {
+        let mut removed = 0;
+        for folder in [INCOMING, UPLOADS, RUNS] {
+            for entry in fs::read_dir(self.root.join(folder))? {
+                let entry = entry?;
+                // Every name we made is ASCII, so a name that is no Unicode is nobody's.
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if entry.file_type()?.is_file() && !named.contains(&Key(format!("{folder}/{name}"))) {
+                    fs::remove_file(entry.path())?;
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
+    }
+}
+
+/// Makes the names in the folder of `path` survive a power cut.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
     }
 }

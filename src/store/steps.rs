@@ -1,1 +1,232 @@
-//! SQL of steps.
+//! SQL of steps, which are the truth about what a run has done, and of executions, which are what our
+//! function knows of a run it was called for.
+
+use sqlx::{Row, any::AnyRow};
+
+use super::{Error, Result, Store, live::CallInfo};
+use crate::{csv::Counts, ids::RunId, time::UnixMillis};
+
+/// One finished step of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// `plan`, `rows-1`, `rows-2`, ...
+    pub name: String,
+    /// 0, 1, 2, ...
+    pub position: u32,
+    /// JSON: what the steps after it build on.
+    pub result: String,
+    /// The step's own records.
+    pub counts: Counts,
+    /// Bytes of the file up to the end of the step's last record.
+    pub end_byte: u64,
+    pub files: StepFiles,
+    pub started_at: UnixMillis,
+    pub committed_at: UnixMillis,
+}
+
+/// The storage keys of what a step wrote; None where it had nothing to write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepFiles {
+    pub processed: Option<String>,
+    pub failed: Option<String>,
+    /// The failed records' original bytes.
+    pub raw: Option<String>,
+}
+
+impl StepFiles {
+    /// The keys there are.
+    pub fn into_keys(self) -> impl Iterator<Item = String> {
+        [self.processed, self.failed, self.raw].into_iter().flatten()
+    }
+}
+
+/// What became of a step that was to be committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Commit {
+    Committed,
+    /// Another execution of the same step was first: this is its row, and ours is not counted.
+    Lost(Box<Step>),
+    /// The run has ended: it takes no more steps.
+    Closed,
+}
+
+/// What all finished steps of a run come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepSums {
+    pub counts: Counts,
+    /// Bytes of the file up to the end of the last step's last record.
+    pub end_byte: u64,
+}
+
+impl Store {
+    /// Commits a step: at most once per run and step, and never once the run has ended.
+    ///
+    /// After an error it may or may not be committed, so the files it names must stay.
+    pub async fn commit_step(&self, run: &RunId, step: &Step) -> Result<Commit> {
+        let inserted = sqlx::query(
+            "INSERT INTO step (run_id, step_id, position, result, processed, failed, end_byte, \
+             processed_file, failed_file, raw_file, started_at, committed_at) \
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 \
+             WHERE NOT EXISTS (SELECT 1 FROM run WHERE run_id = $1 AND ended_at IS NOT NULL) \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(run.as_str())
+        .bind(&step.name)
+        .bind(i64::from(step.position))
+        .bind(&step.result)
+        .bind(to_bigint(step.counts.processed))
+        .bind(to_bigint(step.counts.failed))
+        .bind(to_bigint(step.end_byte))
+        .bind(&step.files.processed)
+        .bind(&step.files.failed)
+        .bind(&step.files.raw)
+        .bind(step.started_at.0)
+        .bind(step.committed_at.0)
+        .execute(&self.pool)
+        .await?;
+        if inserted.rows_affected() == 1 {
+            return Ok(Commit::Committed);
+        }
+        let winner = self.steps(run).await?.into_iter().find(|winner| winner.name == step.name);
+        Ok(winner.map_or(Commit::Closed, |winner| Commit::Lost(Box::new(winner))))
+    }
+
+    /// A run's finished steps, in order.
+    pub async fn steps(&self, run: &RunId) -> Result<Vec<Step>> {
+        sqlx::query(
+            "SELECT step_id, position, result, processed, failed, end_byte, processed_file, failed_file, \
+             raw_file, started_at, committed_at FROM step WHERE run_id = $1 ORDER BY position",
+        )
+        .bind(run.as_str())
+        .fetch_all(&self.pool)
+        .await?
+        .iter()
+        .map(read_step)
+        .collect()
+    }
+
+    /// What a run's finished steps come to; nothing at all for a run without one.
+    pub async fn step_sums(&self, run: &RunId) -> Result<StepSums> {
+        let row = sqlx::query(
+            "SELECT CAST(COALESCE(SUM(processed), 0) AS BIGINT) AS processed, \
+             CAST(COALESCE(SUM(failed), 0) AS BIGINT) AS failed, \
+             COALESCE(MAX(end_byte), 0) AS end_byte FROM step WHERE run_id = $1",
+        )
+        .bind(run.as_str())
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(StepSums { counts: read_counts(&row)?, end_byte: read_unsigned(&row, "end_byte")? })
+    }
+
+    /// What a run's finished steps wrote, in the order of the file.
+    pub async fn step_files(&self, run: &RunId) -> Result<Vec<StepFiles>> {
+        sqlx::query(
+            "SELECT processed_file, failed_file, raw_file FROM step WHERE run_id = $1 ORDER BY position",
+        )
+        .bind(run.as_str())
+        .fetch_all(&self.pool)
+        .await?
+        .iter()
+        .map(read_files)
+        .collect()
+    }
+
+    /// The storage keys that any step of any run names.
+    pub async fn all_step_files(&self) -> Result<Vec<String>> {
+        let rows = sqlx::query("SELECT processed_file, failed_file, raw_file FROM step")
+            .fetch_all(&self.pool)
+            .await?;
+        let mut keys = Vec::new();
+        for row in &rows {
+            keys.extend(read_files(row)?.into_keys());
+        }
+        Ok(keys)
+    }
+
+    /// Whether a run is recorded as ended. One that is not recorded has not ended.
+    pub async fn run_is_closed(&self, run: &RunId) -> Result<bool> {
+        let ended = sqlx::query("SELECT 1 FROM run WHERE run_id = $1 AND ended_at IS NOT NULL")
+            .bind(run.as_str())
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(ended.is_some())
+    }
+
+    /// What the latest calls told of a run; None before the first.
+    pub async fn execution(&self, run: &RunId) -> Result<Option<CallInfo>> {
+        let row = sqlx::query(
+            "SELECT function, started_at, attempt, max_attempts, error FROM execution WHERE run_id = $1",
+        )
+        .bind(run.as_str())
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let number = |column| {
+            u32::try_from(row.try_get::<i64, _>(column)?)
+                .map_err(|why| Error::Corrupt { table: "execution", why: format!("{column}: {why}") })
+        };
+        Ok(Some(CallInfo {
+            function: row.try_get("function")?,
+            started_at: UnixMillis(row.try_get("started_at")?),
+            attempt: number("attempt")?,
+            max_attempts: number("max_attempts")?,
+            error: row.try_get("error")?,
+        }))
+    }
+
+    /// Records what a call told of a run. The time of its first call stays what it was.
+    pub async fn save_execution(&self, run: &RunId, call: &CallInfo) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO execution (run_id, function, started_at, attempt, max_attempts, error) \
+             VALUES ($1, $2, $3, $4, $5, $6) \
+             ON CONFLICT (run_id) DO UPDATE SET attempt = excluded.attempt, \
+             max_attempts = excluded.max_attempts, error = excluded.error",
+        )
+        .bind(run.as_str())
+        .bind(&call.function)
+        .bind(call.started_at.0)
+        .bind(i64::from(call.attempt))
+        .bind(i64::from(call.max_attempts))
+        .bind(&call.error)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}
+
+fn read_step(row: &AnyRow) -> Result<Step> {
+    let position = u32::try_from(row.try_get::<i64, _>("position")?)
+        .map_err(|why| Error::Corrupt { table: "step", why: format!("position: {why}") })?;
+    Ok(Step {
+        name: row.try_get("step_id")?,
+        position,
+        result: row.try_get("result")?,
+        counts: read_counts(row)?,
+        end_byte: read_unsigned(row, "end_byte")?,
+        files: read_files(row)?,
+        started_at: UnixMillis(row.try_get("started_at")?),
+        committed_at: UnixMillis(row.try_get("committed_at")?),
+    })
+}
+
+fn read_counts(row: &AnyRow) -> Result<Counts> {
+    Ok(Counts { processed: read_unsigned(row, "processed")?, failed: read_unsigned(row, "failed")? })
+}
+
+fn read_files(row: &AnyRow) -> Result<StepFiles> {
+    Ok(StepFiles {
+        processed: row.try_get("processed_file")?,
+        failed: row.try_get("failed_file")?,
+        raw: row.try_get("raw_file")?,
+    })
+}
+
+fn read_unsigned(row: &AnyRow, column: &'static str) -> Result<u64> {
+    u64::try_from(row.try_get::<i64, _>(column)?)
+        .map_err(|why| Error::Corrupt { table: "step", why: format!("{column}: {why}") })
+}
+
+/// Counts of records and bytes stay far below what a BIGINT holds.
+fn to_bigint(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

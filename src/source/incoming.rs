@@ -1,0 +1,73 @@
+//! Uploads in progress.
+
+use std::{fs, io, path::PathBuf};
+
+use tokio::{
+    fs::File,
+    io::{AsyncWriteExt, BufWriter},
+};
+
+use super::{BinaryKind, Key, Storage, storage::sync_folder};
+
+/// How many bytes are gathered before they are written: a network chunk is much smaller, and each write
+/// of an asynchronous file is a trip to another thread.
+const BUFFER: usize = 256 * 1024;
+
+/// A file that is being received, at a flat cost in memory. Dropped before it is kept, it is gone.
+#[derive(Debug)]
+pub struct Incoming {
+    storage: Storage,
+    path: PathBuf,
+    file: BufWriter<File>,
+    size: u64,
+    head: Vec<u8>,
+}
+
+impl Incoming {
+    pub(super) async fn create(storage: Storage, path: PathBuf) -> io::Result<Self> {
+        let file = BufWriter::with_capacity(BUFFER, File::create_new(&path).await?);
+        Ok(Self { storage, path, file, size: 0, head: Vec::with_capacity(BinaryKind::HEAD_BYTES) })
+    }
+
+    /// Appends `bytes`. An error may be that of an earlier write.
+    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let wanted = BinaryKind::HEAD_BYTES - self.head.len();
+        self.head.extend_from_slice(&bytes[..wanted.min(bytes.len())]);
+        self.size += bytes.len() as u64;
+        self.file.write_all(bytes).await
+    }
+
+    /// Bytes received so far.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The first bytes, up to [`BinaryKind::HEAD_BYTES`].
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// Stores the file as `key` so that it survives a power cut, and returns its size in bytes.
+    pub async fn keep(mut self, key: &Key) -> io::Result<u64> {
+        self.file.flush().await?;
+        self.file.get_ref().sync_all().await?;
+        let stored = self.storage.path(key);
+        tokio::fs::rename(&self.path, &stored).await?;
+        tokio::task::spawn_blocking(move || sync_folder(&stored)).await.map_err(io::Error::other)??;
+        Ok(self.size)
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        match fs::remove_file(&self.path) {
+            Ok(()) => {}
+            // Kept: it has another name now.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // The next start removes it.
+            Err(error) => tracing::warn!(%error, "an upload that broke off could not be removed"),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What a file is when it is no text: told by the signature in its first bytes.
+
+use std::fmt;
+
+/// A kind of file that is certainly no CSV.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BinaryKind {
+    Png,
+    Jpeg,
+    Gif,
+    WebP,
+    Pdf,
+    /// Also the container of .xlsx, .ods and .docx.
+    Zip,
+    /// The container of .xls and .doc.
+    OldOffice,
+    Gzip,
+    Bzip2,
+    Xz,
+    Zstandard,
+    SevenZip,
+    Rar,
+    Tar,
+    Parquet,
+    Sqlite,
+    Elf,
+    Audio,
+    Video,
+}
+
+/// Offset, bytes, kind. Only signatures that no text starts with: "BM" (a bitmap) and "MZ" (a Windows
+/// program) are left out, for a header may begin so.
+const SIGNATURES: &[(usize, &[u8], BinaryKind)] = &[
+    (0, b"\x89PNG\r\n\x1a\n", BinaryKind::Png),
+    (0, b"\xff\xd8\xff", BinaryKind::Jpeg),
+    (0, b"GIF87a", BinaryKind::Gif),
+    (0, b"GIF89a", BinaryKind::Gif),
+    (8, b"WEBPVP8", BinaryKind::WebP),
+    (0, b"%PDF-", BinaryKind::Pdf),
+    (0, b"PK\x03\x04", BinaryKind::Zip),
+    (0, b"PK\x05\x06", BinaryKind::Zip),
+    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", BinaryKind::OldOffice),
+    (0, b"\x1f\x8b\x08", BinaryKind::Gzip),
+    (4, b"1AY&SY", BinaryKind::Bzip2),
+    (0, b"\xfd7zXZ\x00", BinaryKind::Xz),
+    (0, b"\x28\xb5\x2f\xfd", BinaryKind::Zstandard),
+    (0, b"7z\xbc\xaf\x27\x1c", BinaryKind::SevenZip),
+    (0, b"Rar!\x1a\x07", BinaryKind::Rar),
+    (257, b"ustar\x00", BinaryKind::Tar),
+    (257, b"ustar  \x00", BinaryKind::Tar),
+    (0, b"PAR1\x15", BinaryKind::Parquet),
+    (0, b"SQLite format 3\x00", BinaryKind::Sqlite),
+    (0, b"\x7fELF", BinaryKind::Elf),
+    (0, b"ID3\x03\x00", BinaryKind::Audio),
+    (0, b"ID3\x04\x00", BinaryKind::Audio),
+    (8, b"WAVEfmt ", BinaryKind::Audio),
+    (0, b"\x1a\x45\xdf\xa3", BinaryKind::Video),
+    (8, b"AVI LIST", BinaryKind::Video),
+];
+
+impl BinaryKind {
+    /// How many of a file's first bytes [`BinaryKind::sniff`] looks at.
+    pub const HEAD_BYTES: usize = 512;
+
+    /// The kind that `head`, a file's first bytes, gives away; None for anything that may be text.
+    #[must_use]
+    pub fn sniff(head: &[u8]) -> Option<Self> {
+        let begins = |(at, bytes, _): &&(usize, &[u8], Self)| {
+            head.get(*at..).is_some_and(|rest| rest.starts_with(bytes))
+        };
+        if let Some((_, _, kind)) = SIGNATURES.iter().find(begins) {
+            return Some(*kind);
+        }
+        // An MP4 begins with the length of its first box, which is small: a zero byte.
+        (head.first() == Some(&0) && head.get(4..8) == Some(b"ftyp")).then_some(Self::Video)
+    }
+}
+
+/// As it stands in a sentence: "This is a PNG image."
+impl fmt::Display for BinaryKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Png => "a PNG image",
+            Self::Jpeg => "a JPEG image",
+            Self::Gif => "a GIF image",
+            Self::WebP => "a WebP image",
+            Self::Pdf => "a PDF document",
+            Self::Zip => "an Excel workbook or zip archive",
+            Self::OldOffice => "an old Excel or Word document",
+            Self::Gzip => "a gzip archive",
+            Self::Bzip2 => "a bzip2 archive",
+            Self::Xz => "an xz archive",
+            Self::Zstandard => "a Zstandard archive",
+            Self::SevenZip => "a 7-Zip archive",
+            Self::Rar => "a RAR archive",
+            Self::Tar => "a tar archive",
+            Self::Parquet => "a Parquet file",
+            Self::Sqlite => "a SQLite database",
+            Self::Elf => "a program",
+            Self::Audio => "a sound file",
+            Self::Video => "a video",
+        })
+    }
+}
