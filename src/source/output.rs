@@ -8,19 +8,19 @@ use std::{
 
 use super::{Key, storage::sync_folder};
 
-/// An output that is being written. Dropped before it is finished, it is gone.
+/// An output that is being written. Dropped before it is kept, it is gone.
 #[derive(Debug)]
 pub struct OutputFile {
     key: Key,
     path: PathBuf,
     file: BufWriter<File>,
-    is_finished: bool,
+    is_kept: bool,
 }
 
 impl OutputFile {
     pub(super) fn create(path: PathBuf, key: Key) -> io::Result<Self> {
         let file = BufWriter::new(File::create_new(&path)?);
-        Ok(Self { key, path, file, is_finished: false })
+        Ok(Self { key, path, file, is_kept: false })
     }
 
     /// Appends `bytes`.
@@ -28,19 +28,24 @@ impl OutputFile {
         self.file.write_all(bytes)
     }
 
-    /// Makes the file survive a power cut. From here on it stays until its key is removed.
-    pub fn finish(mut self) -> io::Result<Key> {
+    /// Makes what is written survive a power cut.
+    pub fn sync(&mut self) -> io::Result<()> {
         self.file.flush()?;
         self.file.get_ref().sync_data()?;
-        sync_folder(&self.path)?;
-        self.is_finished = true;
-        Ok(self.key.clone())
+        sync_folder(&self.path)
+    }
+
+    /// Lets the file stay, synced before, until its key is removed.
+    #[must_use]
+    pub fn keep(mut self) -> Key {
+        self.is_kept = true;
+        self.key.clone()
     }
 }
 
 impl Drop for OutputFile {
     fn drop(&mut self) {
-        if self.is_finished {
+        if self.is_kept {
             return;
         }
         if let Err(error) = fs::remove_file(&self.path) {

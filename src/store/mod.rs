@@ -10,7 +10,7 @@ mod imports;
 pub mod live;
 mod runs;
 mod settings;
-mod steps;
+pub mod steps;
 
 use std::{str::FromStr, time::Duration};
 

@@ -1,0 +1,72 @@
+//! Why a call came to nothing.
+
+use std::io;
+
+use crate::{csv::LayoutError, store};
+
+/// Why a call came to nothing. The text is a sentence for people; the sources are for the log.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("The event does not name a file.")]
+    NoFile,
+    #[error("Only files that were uploaded here can be imported.")]
+    NotUploadedHere,
+    #[error("The uploaded file is no longer stored here.")]
+    FileGone,
+    #[error("{}", header_sentence(.0))]
+    Header(LayoutError),
+    #[error("The run has already ended.")]
+    Closed,
+    #[error("The run was stopped.")]
+    Stopped,
+    #[error("What this run had already done is no longer stored here.")]
+    WorkGone,
+    #[error("This run was begun by another version of Runboard.")]
+    OtherReader,
+    #[error("There is no room left to store the results.")]
+    DiskFull(#[source] io::Error),
+    #[error("A stored file could not be read or written.")]
+    Io(#[source] io::Error),
+    #[error("The run's progress could not be saved or looked up.")]
+    Store(#[from] store::Error),
+    #[error("The run's progress cannot be read.")]
+    Unreadable(#[from] serde_json::Error),
+    #[error("Reading the file broke off.")]
+    BrokeOff(#[from] tokio::task::JoinError),
+}
+
+impl Failure {
+    /// Whether another attempt may do better.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Stopped | Self::DiskFull(_) | Self::Io(_) | Self::Store(_) | Self::BrokeOff(_) => true,
+            Self::NoFile
+            | Self::NotUploadedHere
+            | Self::FileGone
+            | Self::Header(_)
+            | Self::Closed
+            | Self::WorkGone
+            | Self::OtherReader
+            | Self::Unreadable(_) => false,
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull(error),
+            _ => Self::Io(error),
+        }
+    }
+}
+
+fn header_sentence(error: &LayoutError) -> String {
+    match error {
+        LayoutError::QuotesNeverClose => {
+            "The header cannot be read: a quote opens in it and never closes.".to_owned()
+        }
+        LayoutError::TooLong { limit } => format!("The header is longer than {limit} bytes."),
+        LayoutError::NeedMore => "The header does not end.".to_owned(),
+    }
+}

@@ -1,0 +1,133 @@
+//! The first step: how a file is read, fixed for all steps after it.
+
+use std::{
+    io::{self, Read},
+    ops::RangeInclusive,
+    time::Instant,
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::failure::Failure;
+use crate::{
+    csv::{Layout, LayoutError, Output, Pass},
+    source::{Key, Storage},
+};
+
+/// Which reader a plan was made for. To be raised when the same bytes would give other records.
+const READER_VERSION: u32 = 1;
+
+/// How much of a file is looked at first, in bytes. A longer header makes it more.
+const SAMPLE: u64 = 1 << 20;
+
+/// A run has fewer than 500 steps, a big file or not: Inngest allows 1,000, and each costs a call.
+const MOST_STEPS: u64 = 400;
+
+/// How a file is read. Later steps obey it, also after an upgrade and under another configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The storage key of the file.
+    pub source: String,
+    /// Bytes.
+    pub size: u64,
+    /// The WHATWG name, in lower case.
+    pub encoding: String,
+    pub layout: Layout,
+    /// A record longer than this fails.
+    pub max_record_bytes: usize,
+    /// A step ends at the first record that begins this far behind the step's start.
+    pub step_bytes: u64,
+    pub reader_version: u32,
+}
+
+impl Plan {
+    /// Looks at the front of the stored file `source`. Blocks.
+    pub(super) fn make(
+        storage: &Storage,
+        source: &Key,
+        max_record_bytes: usize,
+        step_bytes: &RangeInclusive<u64>,
+    ) -> Result<Self, Failure> {
+        let mut file = open(storage, source)?;
+        let size = file.metadata()?.len();
+        let mut sample = Vec::new();
+        let mut wanted = SAMPLE;
+        let (layout, is_whole) = loop {
+            (&mut file).take(wanted - sample.len() as u64).read_to_end(&mut sample)?;
+            let is_whole = (sample.len() as u64) < wanted;
+            match Layout::read(&sample, is_whole, max_record_bytes) {
+                Ok(layout) => break (layout, is_whole),
+                Err(LayoutError::NeedMore) if !is_whole => wanted *= 2,
+                Err(error) => return Err(Failure::Header(error)),
+            }
+        };
+        let rate = bytes_per_second(&layout, &sample, is_whole, max_record_bytes);
+        Ok(Self {
+            source: source.as_str().to_owned(),
+            size,
+            encoding: "utf-8".to_owned(),
+            layout,
+            max_record_bytes,
+            step_bytes: step_size(rate, size, step_bytes),
+            reader_version: READER_VERSION,
+        })
+    }
+
+    /// Reads a plan that was committed.
+    pub(super) fn from_result(json: &str) -> Result<Self, Failure> {
+        let plan: Self = serde_json::from_str(json)?;
+        if plan.reader_version == READER_VERSION { Ok(plan) } else { Err(Failure::OtherReader) }
+    }
+
+    /// What the engine is told: without the header, for that may be megabytes.
+    pub(super) fn answer(&self) -> Value {
+        json!({ "bytes": self.size, "columns": self.layout.header.len(), "stepBytes": self.step_bytes })
+    }
+}
+
+/// Opens a stored file that an import needs.
+pub(super) fn open(storage: &Storage, source: &Key) -> Result<std::fs::File, Failure> {
+    storage.file(source).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Failure::FileGone,
+        _ => error.into(),
+    })
+}
+
+/// How fast this machine reads such a file.
+fn bytes_per_second(layout: &Layout, sample: &[u8], is_whole: bool, max_record_bytes: usize) -> u64 {
+    let start = usize::try_from(layout.start.byte).unwrap_or(usize::MAX);
+    let records = sample.get(start..).unwrap_or_default();
+    let mut pass = Pass::new(layout, layout.start, max_record_bytes);
+    let begun = Instant::now();
+    let read = pass.read(records, is_whole, u64::MAX, &mut Output::default());
+    let nanos = begun.elapsed().as_nanos().max(1);
+    u64::try_from(read as u128 * 1_000_000_000 / nanos).unwrap_or(u64::MAX)
+}
+
+/// About a second of work within `bounds`, or more where that would be too many steps.
+fn step_size(rate: u64, size: u64, bounds: &RangeInclusive<u64>) -> u64 {
+    rate.clamp(*bounds.start(), *bounds.end()).max(size.div_ceil(MOST_STEPS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::function::STEP_BYTES;
+
+    const MIB: u64 = 1 << 20;
+    const GIB: u64 = 1 << 30;
+
+    #[test]
+    fn a_step_is_a_second_of_work_within_its_bounds() {
+        assert_eq!(step_size(100 * MIB, GIB, &STEP_BYTES), 100 * MIB);
+        assert_eq!(step_size(MIB, GIB, &STEP_BYTES), 16 * MIB);
+        assert_eq!(step_size(GIB, GIB, &STEP_BYTES), 256 * MIB);
+    }
+
+    #[test]
+    fn a_slow_machine_reads_a_big_file_in_few_steps_too() {
+        let step = step_size(MIB, 1000 * GIB, &STEP_BYTES);
+        assert!((1000 * GIB).div_ceil(step) <= MOST_STEPS, "{step}");
+    }
+}

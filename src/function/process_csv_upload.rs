@@ -1,0 +1,211 @@
+//! The function: what one call does and is answered.
+
+use serde::Serialize;
+use url::Url;
+
+use super::{
+    FUNCTION_NAME, Processor, RETRIES,
+    chain::{self, Next, RowsResult},
+    failure::Failure,
+    plan::Plan,
+    rows::{Task, sum},
+};
+use crate::{
+    csv::{Counts, Cursor},
+    ids::RunId,
+    inngest::call::{Call, CallError, Op},
+    source::Key,
+    store::{
+        live::CallInfo,
+        steps::{Commit, Step, StepFiles},
+    },
+    time::UnixMillis,
+};
+
+/// What a call is answered.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// Steps are done; call again.
+    Steps(Vec<Op>),
+    /// The end.
+    Done(Summary),
+    /// The call came to nothing; `retry` says whether calling again may help.
+    Failed { error: CallError, retry: bool },
+}
+
+/// The function's output: `{"status":"success","processedItems":n,"failedItems":m}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    status: &'static str,
+    processed_items: u64,
+    failed_items: u64,
+}
+
+impl From<Counts> for Summary {
+    fn from(counts: Counts) -> Self {
+        Self { status: "success", processed_items: counts.processed, failed_items: counts.failed }
+    }
+}
+
+impl Processor {
+    /// Does what `call` asks for next: one step, or the answer to a step that is done, or the end.
+    ///
+    /// Is to be run to its end. Dropped half way, a step may be left uncommitted and its files without a
+    /// name until the next start.
+    pub async fn process_csv_upload(&self, call: &Call) -> Answer {
+        let run = &call.ctx.run_id;
+        self.live.nudge(call.event.id.clone());
+        match self.advance(call).await {
+            Ok(answer) => {
+                self.set_error(run, None).await;
+                if matches!(answer, Answer::Done(_)) {
+                    self.live.nudge(call.event.id.clone());
+                }
+                answer
+            }
+            Err(failure) => {
+                let retry = failure.is_transient();
+                tracing::warn!(%run, attempt = call.ctx.attempt, retry, ?failure, "a call failed: {failure}");
+                // A run that has ended, or is made to, did not fail.
+                if !matches!(failure, Failure::Closed | Failure::Stopped) {
+                    self.set_error(run, Some(failure.to_string())).await;
+                }
+                self.live.nudge(call.event.id.clone());
+                let name = if retry { "Error" } else { "NonRetriableError" };
+                let error =
+                    CallError { name: name.to_owned(), message: failure.to_string(), stack: String::new() };
+                Answer::Failed { error, retry }
+            }
+        }
+    }
+
+    async fn advance(&self, call: &Call) -> Result<Answer, Failure> {
+        let run = &call.ctx.run_id;
+        // Asked first: the progress of a run that has ended is forgotten, and must not come back.
+        if self.store.run_is_closed(run).await? {
+            return Err(Failure::Closed);
+        }
+        self.set_call(call).await?;
+        let done = self.store.steps(run).await?;
+        let counts = done.iter().fold(Counts::default(), |counts, step| sum(counts, step.counts));
+        if let Some(last) = done.last() {
+            self.live.progress(run).advance(counts, last.end_byte);
+        }
+        let step = match chain::next(&done, call)? {
+            Next::Tell(step) => step,
+            Next::Plan => self.plan(call).await?,
+            Next::Rows { plan, position, start } => self.rows(run, plan, position, start, counts).await?,
+            Next::Done => return Ok(Answer::Done(counts.into())),
+        };
+        Ok(Answer::Steps(vec![chain::op(&step)?]))
+    }
+
+    /// Plans the import of the file that the call's event names.
+    async fn plan(&self, call: &Call) -> Result<Step, Failure> {
+        let started_at = UnixMillis::now();
+        let source = self.source(call)?;
+        let (storage, max_record_bytes) = (self.storage.clone(), self.max_record_bytes);
+        let step_bytes = self.step_bytes.clone();
+        let make = move || Plan::make(&storage, &source, max_record_bytes, &step_bytes);
+        let plan = tokio::task::spawn_blocking(make).await??;
+        self.live.progress(&call.ctx.run_id).set_total_bytes(plan.size);
+        let step = Step {
+            name: chain::PLAN.to_owned(),
+            position: 0,
+            result: serde_json::to_string(&plan)?,
+            counts: Counts::default(),
+            end_byte: plan.layout.start.byte,
+            files: StepFiles::default(),
+            started_at,
+            committed_at: UnixMillis::now(),
+        };
+        self.commit(&call.ctx.run_id, step).await
+    }
+
+    /// Reads the stretch of records that begins at `start`; `before` are the records before it.
+    async fn rows(
+        &self,
+        run: &RunId,
+        plan: Plan,
+        position: u32,
+        start: Cursor,
+        before: Counts,
+    ) -> Result<Step, Failure> {
+        let started_at = UnixMillis::now();
+        let progress = self.live.progress(run);
+        progress.set_total_bytes(plan.size);
+        let task = Task { storage: self.storage.clone(), progress, run: run.clone(), plan, start, before };
+        let rows = tokio::task::spawn_blocking(|| task.run()).await??;
+        let step = Step {
+            name: chain::rows(position),
+            position,
+            result: serde_json::to_string(&RowsResult { counts: rows.counts, cursor: rows.end })?,
+            counts: rows.counts,
+            end_byte: rows.end.byte,
+            files: rows.files,
+            started_at,
+            committed_at: UnixMillis::now(),
+        };
+        self.commit(run, step).await
+    }
+
+    /// Commits a step and returns it, or the one of an execution that was faster.
+    async fn commit(&self, run: &RunId, step: Step) -> Result<Step, Failure> {
+        let result = match self.store.commit_step(run, &step).await? {
+            Commit::Committed => return Ok(step),
+            Commit::Lost(winner) => Ok(*winner),
+            Commit::Closed => Err(Failure::Closed),
+        };
+        for key in step.files.into_keys() {
+            if let Err(error) = self.storage.remove(&Key::from_stored(key)).await {
+                // The next start removes it.
+                tracing::warn!(%run, %error, "an output that does not count could not be removed");
+            }
+        }
+        result
+    }
+
+    /// The stored file that the event's link leads to.
+    fn source(&self, call: &Call) -> Result<Key, Failure> {
+        let file = call.event.data.get("file").and_then(|file| file.as_str()).ok_or(Failure::NoFile)?;
+        let url = Url::parse(file).map_err(|_| Failure::NotUploadedHere)?;
+        let query = url.query().unwrap_or_default();
+        let link = self.links.verify(url.path(), query, UnixMillis::now()).ok_or(Failure::NotUploadedHere)?;
+        Ok(Key::upload(link.import))
+    }
+
+    /// Makes known who is called for what, and records it if it is the first call or another attempt.
+    async fn set_call(&self, call: &Call) -> Result<(), Failure> {
+        let run = &call.ctx.run_id;
+        let attempt = call.ctx.attempt.saturating_add(1);
+        let known = self.store.execution(run).await?;
+        let is_news = known.as_ref().is_none_or(|known| known.attempt != attempt);
+        let info = CallInfo {
+            function: FUNCTION_NAME.to_owned(),
+            started_at: known.as_ref().map_or_else(UnixMillis::now, |known| known.started_at),
+            attempt,
+            max_attempts: call.ctx.max_attempts.unwrap_or(RETRIES + 1),
+            error: known.and_then(|known| known.error),
+        };
+        if is_news {
+            self.store.save_execution(run, &info).await?;
+        }
+        self.live.progress(run).set_call(info);
+        Ok(())
+    }
+
+    /// Sets or clears why the latest attempt failed. That this cannot be recorded is no reason to fail.
+    async fn set_error(&self, run: &RunId, error: Option<String>) {
+        let progress = self.live.progress(run);
+        let Some(mut call) = progress.now().call else { return };
+        if call.error == error {
+            return;
+        }
+        call.error = error;
+        progress.set_call(call.clone());
+        if let Err(error) = self.store.save_execution(run, &call).await {
+            tracing::warn!(%run, %error, "a run's error could not be recorded");
+        }
+    }
+}

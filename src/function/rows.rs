@@ -1,0 +1,136 @@
+//! A step of rows: a stretch of a file's records, read and written out.
+
+use std::{
+    io::{self, Read, Seek, SeekFrom},
+    sync::Arc,
+};
+
+use super::{
+    failure::Failure,
+    plan::{Plan, open},
+};
+use crate::{
+    csv::{Counts, Cursor, Output, Pass},
+    ids::RunId,
+    source::{Key, OutputFile, Storage},
+    store::{live::Progress, steps::StepFiles},
+};
+
+/// How much is read at once, in bytes, and how often progress is told and a wish to stop is heard.
+const BLOCK: usize = 1 << 20;
+
+/// A step of rows that is to be done.
+pub(super) struct Task {
+    pub(super) storage: Storage,
+    pub(super) progress: Arc<Progress>,
+    pub(super) run: RunId,
+    pub(super) plan: Plan,
+    pub(super) start: Cursor,
+    /// The records of the steps before.
+    pub(super) before: Counts,
+}
+
+/// A step of rows that is done, but not committed. Its files stay until somebody removes them.
+pub(super) struct Rows {
+    pub(super) counts: Counts,
+    pub(super) end: Cursor,
+    pub(super) files: StepFiles,
+}
+
+impl Task {
+    /// Does the step. Blocks. After an error nothing is left of it.
+    pub(super) fn run(self) -> Result<Rows, Failure> {
+        let Self { storage, progress, run, plan, start, before } = self;
+        let mut file = open(&storage, &Key::from_stored(plan.source))?;
+        file.seek(SeekFrom::Start(start.byte))?;
+        let stop = start.byte.saturating_add(plan.step_bytes);
+        let mut unread = plan.size - start.byte;
+        let mut pass = Pass::new(&plan.layout, start, plan.max_record_bytes);
+        let mut buffer = Vec::new();
+        let mut out = Output::default();
+        let mut parts = Parts::new(&storage, &run);
+        loop {
+            if progress.is_stopped() {
+                return Err(Failure::Stopped);
+            }
+            // A record longer than the buffer is looked at anew each time: the more there is of it, the
+            // more is added, so that a long one is not read all too often.
+            let block = unread.min(BLOCK.max(buffer.len() / 2) as u64);
+            read_block(&mut file, block, &mut buffer)?;
+            unread -= block;
+            let consumed = pass.read(&buffer, unread == 0, stop, &mut out);
+            buffer.drain(..consumed);
+            parts.write(&mut out)?;
+            let byte = pass.cursor().byte;
+            progress.advance(sum(before, out.counts), byte);
+            if unread == 0 || (byte >= stop && pass.at_boundary()) {
+                break;
+            }
+        }
+        Ok(Rows { counts: out.counts, end: pass.cursor(), files: parts.finish()? })
+    }
+}
+
+/// Appends the next `length` bytes of `file`.
+fn read_block(file: &mut impl Read, length: u64, buffer: &mut Vec<u8>) -> Result<(), Failure> {
+    buffer.reserve_exact(usize::try_from(length).unwrap_or(usize::MAX));
+    let read = file.take(length).read_to_end(buffer)?;
+    if read as u64 == length {
+        Ok(())
+    } else {
+        Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the stored file is shorter than planned").into())
+    }
+}
+
+pub(super) fn sum(one: Counts, other: Counts) -> Counts {
+    Counts { processed: one.processed + other.processed, failed: one.failed + other.failed }
+}
+
+/// What a step writes. A file is made with its first byte: most steps have no failed record.
+struct Parts<'s> {
+    storage: &'s Storage,
+    run: &'s RunId,
+    processed: Option<OutputFile>,
+    failed: Option<OutputFile>,
+    raw: Option<OutputFile>,
+}
+
+impl<'s> Parts<'s> {
+    fn new(storage: &'s Storage, run: &'s RunId) -> Self {
+        Self { storage, run, processed: None, failed: None, raw: None }
+    }
+
+    /// Writes the bytes in `out` and clears them.
+    fn write(&mut self, out: &mut Output) -> io::Result<()> {
+        let parts = [
+            (&mut self.processed, &mut out.processed),
+            (&mut self.failed, &mut out.failed),
+            (&mut self.raw, &mut out.raw),
+        ];
+        for (file, bytes) in parts {
+            if bytes.is_empty() {
+                continue;
+            }
+            let file = match file {
+                Some(file) => file,
+                None => file.insert(self.storage.create_output(self.run)?),
+            };
+            file.write(bytes)?;
+            bytes.clear();
+        }
+        Ok(())
+    }
+
+    /// Keeps all that was written, or nothing.
+    fn finish(mut self) -> io::Result<StepFiles> {
+        for file in [&mut self.processed, &mut self.failed, &mut self.raw].into_iter().flatten() {
+            file.sync()?;
+        }
+        let keep = |file: OutputFile| file.keep().as_str().to_owned();
+        Ok(StepFiles {
+            processed: self.processed.map(keep),
+            failed: self.failed.map(keep),
+            raw: self.raw.map(keep),
+        })
+    }
+}
