@@ -1,4 +1,9 @@
+//! Tests that need an app, a database or a fake of another server.
+
 mod conformance;
 mod engine;
+mod function;
 mod function_server;
 mod inngest_api;
+mod source;
+mod steps;

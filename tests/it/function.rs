@@ -1,0 +1,244 @@
+//! The function at its door: signed calls in, signed answers out, each record counted once.
+
+mod door;
+mod world;
+
+use std::fs;
+
+use actix_web::http::StatusCode;
+use futures_util::future::join_all;
+use runboard::{
+    csv::Counts,
+    function::{Plan, STEP_BYTES},
+    ids::{EventId, ImportId},
+    inngest::call::step_id,
+    source::Key,
+    store::steps::StepFiles,
+};
+use serde_json::{Value, json};
+
+use self::world::{Memo, SMALL_STEPS, World, call, csv, run_id};
+use crate::steps;
+
+#[actix_web::test]
+async fn a_small_file_is_planned_read_and_summed_up() {
+    let world = World::new(STEP_BYTES).await;
+    let (names, end) = world.call_to_the_end("r", &world.upload(&csv(100))).await;
+    assert_eq!(names, ["plan", "rows-1"]);
+    assert_eq!(end.status, StatusCode::OK);
+    assert_eq!(end.text, r#"{"status":"success","processedItems":86,"failedItems":14}"#);
+    let sums = world.processor.store.step_sums(&run_id("r")).await.unwrap();
+    assert_eq!(sums.counts, Counts { processed: 86, failed: 14 });
+    assert_eq!(sums.end_byte, csv(100).len() as u64);
+}
+
+#[actix_web::test]
+async fn a_header_alone_is_no_record() {
+    let world = World::new(STEP_BYTES).await;
+    let (names, end) = world.call_to_the_end("r", &world.upload("id,name\n")).await;
+    assert_eq!(names, ["plan"]);
+    assert_eq!(end.text, r#"{"status":"success","processedItems":0,"failedItems":0}"#);
+    assert!(world.outputs().is_empty());
+}
+
+#[actix_web::test]
+async fn many_steps_write_what_one_step_writes() {
+    let world = World::new(SMALL_STEPS).await;
+    let file = world.upload(&csv(2_000));
+    let (names, many) = world.call_to_the_end("many", &file).await;
+    assert!(names.len() > 20, "{names:?}");
+    let world = world.restarted(|now| now.step_bytes = STEP_BYTES);
+    let (names, one) = world.call_to_the_end("one", &file).await;
+    assert_eq!(names, ["plan", "rows-1"]);
+    assert_eq!(many.text, one.text);
+    let parts: [fn(StepFiles) -> Option<String>; 3] =
+        [|files| files.processed, |files| files.failed, |files| files.raw];
+    for part in parts {
+        let text = world.concatenated("one", part).await;
+        assert!(!text.is_empty());
+        assert_eq!(world.concatenated("many", part).await, text);
+    }
+    assert_eq!(world.outputs(), world.named_outputs().await);
+}
+
+#[actix_web::test]
+async fn a_plan_holds_after_a_restart_under_another_configuration() {
+    let world = World::new(SMALL_STEPS).await;
+    let file = world.upload(&csv(300));
+    let mut memo = Memo::new();
+    world.call(&call("r", &file, &memo, 0)).await.remember(&mut memo);
+    let world = world.restarted(|now| {
+        now.step_bytes = STEP_BYTES;
+        now.max_record_bytes = 1;
+    });
+    let (names, end) = world.call_to_the_end("r", &file).await;
+    assert!(names.len() > 3, "{names:?}");
+    assert_eq!(end.text, r#"{"status":"success","processedItems":258,"failedItems":42}"#);
+}
+
+#[actix_web::test]
+async fn executions_that_overlap_count_once_and_leave_no_files() {
+    let world = World::new(STEP_BYTES).await;
+    let file = world.upload(&csv(20_000));
+    let mut memo = Memo::new();
+    for step in ["plan", "rows-1"] {
+        let body = call("r", &file, &memo, 0);
+        let answers = join_all((0..4).map(|_| world.call(&body))).await;
+        let texts: Vec<_> = answers.iter().map(|answer| answer.text.as_str()).collect();
+        assert!(texts.iter().all(|text| *text == texts[0]), "{texts:#?}");
+        assert_eq!(answers[0].remember(&mut memo), step);
+    }
+    let end = world.call(&call("r", &file, &memo, 0)).await;
+    assert_eq!(end.text, r#"{"status":"success","processedItems":17143,"failedItems":2857}"#);
+    assert_eq!(world.outputs(), world.named_outputs().await);
+}
+
+#[actix_web::test]
+async fn a_step_that_is_done_is_answered_without_doing_it_again() {
+    let world = World::new(SMALL_STEPS).await;
+    let file = world.upload(&csv(200));
+    let (names, end) = world.call_to_the_end("r", &file).await;
+    let (steps, outputs) = (world.processor.store.steps(&run_id("r")).await.unwrap(), world.outputs());
+    let plan: Plan = serde_json::from_str(&steps[0].result).unwrap();
+    fs::remove_file(world.processor.storage.path(&Key::from_stored(plan.source))).unwrap();
+    // The engine forgot all of it.
+    let (names_again, end_again) = world.call_to_the_end("r", &file).await;
+    assert_eq!((names_again, &end_again.text), (names, &end.text));
+    assert_eq!(world.processor.store.steps(&run_id("r")).await.unwrap(), steps);
+    assert_eq!(world.outputs(), outputs);
+}
+
+#[actix_web::test]
+async fn a_state_that_the_engine_did_not_send_is_taken_from_the_table() {
+    let world = World::new(SMALL_STEPS).await;
+    let mut body = call("r", &world.upload(&csv(200)), &Memo::new(), 0);
+    body["use_api"] = json!(true);
+    let mut memo = Memo::new();
+    assert_eq!(world.call(&body).await.remember(&mut memo), "plan");
+    assert_eq!(world.call(&body).await.remember(&mut memo), "rows-1");
+    assert_eq!(world.call(&body).await.remember(&mut memo), "rows-2");
+}
+
+#[actix_web::test]
+async fn steps_that_only_the_engine_knows_cannot_be_gone_on_from() {
+    let world = World::new(SMALL_STEPS).await;
+    let file = world.upload(&csv(200));
+    let mut memo = Memo::from([(step_id("plan"), json!({ "data": {} }))]);
+    let gone = ("What this run had already done is no longer stored here.".to_owned(), false);
+    assert_eq!(world.call(&call("r", &file, &memo, 0)).await.failure(), gone);
+    world.call(&call("r", &file, &Memo::new(), 0)).await.remember(&mut memo);
+    memo.insert(step_id("rows-1"), json!({ "data": {} }));
+    assert_eq!(world.call(&call("r", &file, &memo, 0)).await.failure(), gone);
+}
+
+#[actix_web::test]
+async fn a_run_that_has_ended_is_refused() {
+    let world = World::new(STEP_BYTES).await;
+    let file = world.upload(&csv(10));
+    let mut memo = Memo::new();
+    world.call(&call("r", &file, &memo, 0)).await.remember(&mut memo);
+    steps::close(&world.database, &run_id("r")).await;
+    let answer = world.call(&call("r", &file, &memo, 0)).await;
+    assert_eq!(answer.failure(), ("The run has already ended.".to_owned(), false));
+    assert_eq!(world.processor.store.steps(&run_id("r")).await.unwrap().len(), 1);
+    assert!(world.outputs().is_empty());
+}
+
+#[actix_web::test]
+async fn a_step_that_is_told_to_stop_leaves_nothing() {
+    let world = World::new(STEP_BYTES).await;
+    let file = world.upload(&csv(10));
+    let mut memo = Memo::new();
+    world.call(&call("r", &file, &memo, 0)).await.remember(&mut memo);
+    world.processor.live.progress(&run_id("r")).stop();
+    let answer = world.call(&call("r", &file, &memo, 0)).await;
+    assert_eq!(answer.failure(), ("The run was stopped.".to_owned(), true));
+    assert!(world.outputs().is_empty());
+    assert_eq!(world.error("r").await, None, "it was told to");
+}
+
+#[actix_web::test]
+async fn only_files_that_were_uploaded_here_are_opened() {
+    let world = World::new(STEP_BYTES).await;
+    let link = world.upload(&csv(3));
+    let elsewhere = "Only files that were uploaded here can be imported.";
+    let no_file = "The event does not name a file.";
+    let gone = "The uploaded file is no longer stored here.";
+    for (data, sentence) in [
+        (json!({ "file": "https://example.org/files.csv" }), elsewhere),
+        (json!({ "file": "/etc/passwd" }), elsewhere),
+        (json!({ "file": "file:///etc/passwd" }), elsewhere),
+        (json!({ "file": link.split('?').next() }), elsewhere),
+        (json!({ "file": link.replace("sig=", "sig=00") }), elsewhere),
+        (json!({ "file": world.link(ImportId::generate()) }), gone),
+        (json!({ "file": 7 }), no_file),
+        (json!({}), no_file),
+        (json!("text"), no_file),
+        (Value::Null, no_file),
+    ] {
+        let mut body = call("r", "", &Memo::new(), 0);
+        body["event"]["data"] = data.clone();
+        let answer = world.call(&body).await;
+        assert_eq!(answer.failure(), (sentence.to_owned(), false), "{data}");
+        assert_eq!(world.error("r").await.as_deref(), Some(sentence), "{data}");
+    }
+}
+
+#[actix_web::test]
+async fn a_header_that_never_ends_fails_for_good() {
+    let world = World::new(STEP_BYTES).await;
+    let (names, end) = world.call_to_the_end("r", &world.upload("\"id,name\n1,2\n")).await;
+    assert!(names.is_empty());
+    let sentence = "The header cannot be read: a quote opens in it and never closes.";
+    assert_eq!(end.failure(), (sentence.to_owned(), false));
+}
+
+#[actix_web::test]
+async fn a_failed_attempt_is_told_until_a_step_succeeds() {
+    let world = World::new(STEP_BYTES).await;
+    let file = world.upload(&csv(10));
+    let mut memo = Memo::new();
+    world.call(&call("r", &file, &memo, 0)).await.remember(&mut memo);
+    let runs = world.folder.path().join("files/runs");
+    fs::remove_dir(&runs).unwrap();
+    let answer = world.call(&call("r", &file, &memo, 0)).await;
+    let sentence = "A stored file could not be read or written.";
+    assert_eq!(answer.failure(), (sentence.to_owned(), true));
+    assert_eq!(world.error("r").await.as_deref(), Some(sentence));
+
+    fs::create_dir(&runs).unwrap();
+    let progress = world.processor.live.progress(&run_id("r"));
+    assert_eq!(progress.now().call.unwrap().attempt, 1);
+    world.call(&call("r", &file, &memo, 1)).await.remember(&mut memo);
+    assert_eq!(progress.now().call.unwrap().attempt, 2);
+    assert_eq!(world.error("r").await, None);
+}
+
+#[actix_web::test]
+async fn after_a_restart_progress_is_what_finished_steps_say() {
+    let world = World::new(SMALL_STEPS).await;
+    let text = csv(200);
+    let file = world.upload(&text);
+    let mut memo = Memo::new();
+    for _ in 0..3 {
+        world.call(&call("r", &file, &memo, 0)).await.remember(&mut memo);
+    }
+    let sums = world.processor.store.step_sums(&run_id("r")).await.unwrap();
+    assert!(sums.counts.processed > 0 && sums.end_byte < text.len() as u64);
+    let world = world.restarted(|_| {});
+    let progress = world.processor.live.progress(&run_id("r"));
+    progress.stop();
+    world.call(&call("r", &file, &memo, 0)).await.failure();
+    let now = progress.now();
+    assert_eq!((now.counts, now.bytes, now.total_bytes), (sums.counts, sums.end_byte, text.len() as u64));
+}
+
+#[actix_web::test]
+async fn whoever_watches_hears_of_a_call_and_of_the_end() {
+    let world = World::new(STEP_BYTES).await;
+    let mut nudges = world.processor.live.nudges();
+    world.call_to_the_end("r", &world.upload(&csv(10))).await;
+    let event = EventId::from("01M852BFZNDZSECF4ZXVXKXYMX".to_owned());
+    let heard: Vec<_> = std::iter::from_fn(|| nudges.try_recv().ok()).collect();
+    assert_eq!(heard, vec![event; 4], "three calls and the end");
+}

@@ -1,0 +1,199 @@
+//! Stored files, signed links, and what a binary file is taken for.
+
+use std::{collections::HashSet, fs, path::Path, time::Duration};
+
+use runboard::{
+    ids::{ImportId, RunId},
+    source::{BinaryKind, Key, Link, LinkKey, Storage},
+    time::UnixMillis,
+};
+use url::Url;
+
+const NOW: UnixMillis = UnixMillis(1_795_466_651_000);
+
+fn link() -> (LinkKey, ImportId, Url) {
+    let (key, import) = (LinkKey::new([7; 32]), ImportId::generate());
+    let origin = Url::parse("http://127.0.0.1:8080").unwrap();
+    let url = key.sign(&origin, import, NOW.plus(Duration::from_secs(60)));
+    (key, import, url)
+}
+
+fn verify(key: &LinkKey, url: &Url, now: UnixMillis) -> Option<Link> {
+    key.verify(url.path(), url.query().unwrap_or_default(), now)
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_signed_link_opens_its_import_until_it_expires() {
+    let (key, import, url) = link();
+    assert_eq!(url.path(), format!("/files/{import}"));
+    assert_eq!(verify(&key, &url, NOW), Some(Link { import }));
+    assert_eq!(verify(&key, &url, NOW.plus(Duration::from_secs(59))), Some(Link { import }));
+    assert_eq!(verify(&key, &url, NOW.plus(Duration::from_secs(60))), None);
+}
+
+#[test]
+fn a_link_holds_under_another_address() {
+    let (key, import, mut url) = link();
+    url.set_host(Some("runboard.example")).unwrap();
+    assert_eq!(verify(&key, &url, NOW), Some(Link { import }));
+}
+
+#[test]
+fn a_link_that_was_changed_anywhere_is_refused() {
+    let (key, import, url) = link();
+    let (path, query) = (url.path(), url.query().unwrap());
+    let other = format!("/files/{}", ImportId::generate());
+    let later = query.replacen("exp=1", "exp=2", 1);
+    let forged = format!("{}{}", &query[..query.len() - 1], if query.ends_with('0') { '1' } else { '0' });
+    let short = &query[..query.len() - 2];
+    let no_sig = query.split('&').next().unwrap();
+    for (path, query) in [
+        (other.as_str(), query),
+        (path, later.as_str()),
+        (path, forged.as_str()),
+        (path, short),
+        (path, no_sig),
+        (path, ""),
+        (&format!("{path}/"), query),
+        (&format!("/x{path}"), query),
+        (&format!("/{import}"), query),
+        ("/files/", query),
+        ("", query),
+    ] {
+        assert_eq!(key.verify(path, query, NOW), None, "{path}?{query}");
+    }
+    assert_eq!(verify(&LinkKey::new([8; 32]), &url, NOW), None, "another installation's key");
+}
+
+#[tokio::test]
+async fn an_upload_that_is_kept_is_stored_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = Storage::open(folder.path()).unwrap();
+    let key = Key::upload(ImportId::generate());
+    let mut incoming = storage.receive().await.unwrap();
+    let chunk = vec![b'x'; 100_000];
+    for _ in 0..10 {
+        incoming.write(&chunk).await.unwrap();
+    }
+    assert_eq!(incoming.size(), 1_000_000);
+    assert_eq!(incoming.keep(&key).await.unwrap(), 1_000_000);
+    assert_eq!(fs::read(storage.path(&key)).unwrap(), vec![b'x'; 1_000_000]);
+    assert!(names(&folder.path().join("incoming")).is_empty());
+}
+
+#[tokio::test]
+async fn an_upload_remembers_its_first_bytes_however_they_came() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = Storage::open(folder.path()).unwrap();
+    let mut incoming = storage.receive().await.unwrap();
+    let bytes: Vec<u8> = (0..=255).cycle().take(700).collect();
+    for chunk in bytes.chunks(300) {
+        incoming.write(chunk).await.unwrap();
+    }
+    assert_eq!(incoming.head(), &bytes[..512]);
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = Storage::open(folder.path()).unwrap();
+    let mut incoming = storage.receive().await.unwrap();
+    incoming.write(b"a,b\n").await.unwrap();
+    assert_eq!(names(&folder.path().join("incoming")).len(), 1);
+    drop(incoming);
+    assert!(names(&folder.path().join("incoming")).is_empty());
+}
+
+#[test]
+fn an_output_is_there_only_once_it_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = Storage::open(folder.path()).unwrap();
+    let run = RunId::from("../../etc/passwd".to_owned());
+    let mut dropped = storage.create_output(&run).unwrap();
+    dropped.write(b"1\r\n").unwrap();
+    drop(dropped);
+    let mut kept = storage.create_output(&run).unwrap();
+    kept.write(b"2\r\n").unwrap();
+    kept.sync().unwrap();
+    let key = kept.keep();
+    assert_eq!(names(&folder.path().join("runs")).len(), 1);
+    assert_eq!(fs::read(storage.path(&key)).unwrap(), b"2\r\n");
+    assert!(key.as_str().starts_with("runs/etcpasswd-"), "{}", key.as_str());
+}
+
+#[tokio::test]
+async fn removing_a_file_twice_is_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = Storage::open(folder.path()).unwrap();
+    let key = storage.create_output(&RunId::from("run".to_owned())).unwrap().keep();
+    storage.remove(&key).await.unwrap();
+    storage.remove(&key).await.unwrap();
+    assert!(names(&folder.path().join("runs")).is_empty());
+}
+
+#[test]
+fn at_the_start_files_that_nobody_names_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = Storage::open(folder.path()).unwrap();
+    let run = RunId::from("run".to_owned());
+    let named_output = storage.create_output(&run).unwrap().keep();
+    let stray_output = storage.create_output(&run).unwrap().keep();
+    let (named_upload, stray_upload) = (Key::upload(ImportId::generate()), Key::upload(ImportId::generate()));
+    fs::write(storage.path(&named_upload), "a").unwrap();
+    fs::write(storage.path(&stray_upload), "a").unwrap();
+    fs::write(folder.path().join("incoming/broken-off"), "a").unwrap();
+
+    let named = HashSet::from([named_output.clone(), named_upload.clone()]);
+    assert_eq!(storage.remove_unnamed(&named).unwrap(), 3);
+    for (key, stays) in
+        [(named_output, true), (named_upload, true), (stray_output, false), (stray_upload, false)]
+    {
+        assert_eq!(storage.path(&key).exists(), stays, "{}", key.as_str());
+    }
+    assert_eq!(storage.remove_unnamed(&named).unwrap(), 0);
+}
+
+#[test]
+fn binary_files_are_known_by_their_first_bytes() {
+    let mut tar = vec![b'a'; 512];
+    tar[257..265].copy_from_slice(b"ustar\x0000");
+    for (head, name) in [
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".as_slice(), "a PNG image"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF", "a JPEG image"),
+        (b"GIF89a\x01\0\x01\0", "a GIF image"),
+        (b"%PDF-1.7\n", "a PDF document"),
+        (b"PK\x03\x04\x14\0\x06\0", "an Excel workbook or zip archive"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0", "an old Excel or Word document"),
+        (b"\x1f\x8b\x08\0\0\0\0\0", "a gzip archive"),
+        (b"BZh91AY&SY\x94$|\x0e", "a bzip2 archive"),
+        (b"SQLite format 3\0\x10\0", "a SQLite database"),
+        (b"\0\0\0\x20ftypisom", "a video"),
+        (&tar, "a tar archive"),
+    ] {
+        assert_eq!(BinaryKind::sniff(head).map(|kind| kind.to_string()).as_deref(), Some(name), "{head:?}");
+    }
+}
+
+#[test]
+fn text_is_never_taken_for_a_binary_file() {
+    for head in [
+        b"".as_slice(),
+        b"a,b\n1,2\n",
+        b"PAR1,PAR2\n",
+        b"PK,name\n",
+        b"BMI,age\n",
+        b"abc,ftyp\n",
+        b"\xef\xbb\xbfname\n",
+        b"\xff\xfen\0a\0m\0e\0",
+        b"GIF8,price\n",
+    ] {
+        assert_eq!(BinaryKind::sniff(head), None, "{head:?}");
+    }
+}

@@ -1,0 +1,121 @@
+//! The table of steps: at most one row per run and step, and none once the run has ended.
+
+use runboard::{
+    csv::Counts,
+    ids::RunId,
+    store::{
+        Store,
+        live::CallInfo,
+        steps::{Commit, Step, StepFiles, StepSums},
+    },
+    time::UnixMillis,
+};
+use sqlx::{AnyPool, Executor};
+use tempfile::TempDir;
+
+/// A store, and a connection of the test's own beside it.
+pub(crate) async fn open(folder: &TempDir) -> (Store, AnyPool) {
+    let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
+    let store = Store::open(&url).await.unwrap();
+    (store, AnyPool::connect(&url).await.unwrap())
+}
+
+/// Records that `run` has ended.
+pub(crate) async fn close(database: &AnyPool, run: &RunId) {
+    database.execute("INSERT INTO account VALUES ('a', 'a@example.org', '', 0, NULL)").await.unwrap();
+    database
+        .execute("INSERT INTO import VALUES ('i', 'a', 'x.csv', 1, 0, 0, 'e', 0, NULL, NULL, NULL)")
+        .await
+        .unwrap();
+    sqlx::query(
+        "INSERT INTO run (run_id, import_id, function_id, status, queued_at, ended_at) \
+         VALUES ($1, 'i', 'f', 'Cancelled', 0, 1)",
+    )
+    .bind(run.as_str())
+    .execute(database)
+    .await
+    .unwrap();
+}
+
+fn step(position: u32, processed: u64) -> Step {
+    Step {
+        name: format!("rows-{position}"),
+        position,
+        result: "{}".to_owned(),
+        counts: Counts { processed, failed: 1 },
+        end_byte: u64::from(position) * 100,
+        files: StepFiles {
+            processed: Some(format!("runs/processed-{position}-{processed}")),
+            failed: None,
+            raw: Some(format!("runs/raw-{position}-{processed}")),
+        },
+        started_at: UnixMillis(1),
+        committed_at: UnixMillis(2),
+    }
+}
+
+fn run(id: &str) -> RunId {
+    RunId::from(id.to_owned())
+}
+
+#[tokio::test]
+async fn of_two_commits_of_one_step_the_first_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(&folder).await;
+    let (first, second) = (step(1, 10), step(1, 20));
+    assert_eq!(store.commit_step(&run("r"), &first).await.unwrap(), Commit::Committed);
+    let lost = store.commit_step(&run("r"), &second).await.unwrap();
+    assert_eq!(lost, Commit::Lost(Box::new(first.clone())));
+    assert_eq!(store.commit_step(&run("other"), &second).await.unwrap(), Commit::Committed);
+    assert_eq!(store.steps(&run("r")).await.unwrap(), [first]);
+}
+
+#[tokio::test]
+async fn a_run_that_has_ended_takes_no_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, database) = open(&folder).await;
+    store.commit_step(&run("r"), &step(1, 10)).await.unwrap();
+    assert!(!store.run_is_closed(&run("r")).await.unwrap());
+    close(&database, &run("r")).await;
+    assert!(store.run_is_closed(&run("r")).await.unwrap());
+    assert_eq!(store.commit_step(&run("r"), &step(2, 10)).await.unwrap(), Commit::Closed);
+    assert_eq!(store.steps(&run("r")).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn steps_come_in_order_and_sum_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(&folder).await;
+    assert_eq!(store.step_sums(&run("r")).await.unwrap(), StepSums::default());
+    for position in (1..=11).rev() {
+        store.commit_step(&run("r"), &step(position, u64::from(position))).await.unwrap();
+    }
+    store.commit_step(&run("other"), &step(1, 500)).await.unwrap();
+    let order: Vec<_> = store.steps(&run("r")).await.unwrap().iter().map(|step| step.position).collect();
+    assert_eq!(order, (1..=11).collect::<Vec<_>>());
+    let sums = store.step_sums(&run("r")).await.unwrap();
+    assert_eq!(sums, StepSums { counts: Counts { processed: 66, failed: 11 }, end_byte: 1100 });
+    let files = store.step_files(&run("r")).await.unwrap();
+    assert_eq!(files[10], step(11, 11).files);
+    assert_eq!(store.all_step_files().await.unwrap().len(), 24);
+}
+
+#[tokio::test]
+async fn an_execution_keeps_the_time_of_its_first_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(&folder).await;
+    assert_eq!(store.execution(&run("r")).await.unwrap(), None);
+    let first = CallInfo {
+        function: "process-csv-upload".to_owned(),
+        started_at: UnixMillis(5),
+        attempt: 1,
+        max_attempts: 4,
+        error: None,
+    };
+    store.save_execution(&run("r"), &first).await.unwrap();
+    let second =
+        CallInfo { started_at: UnixMillis(9), attempt: 2, error: Some("no".into()), ..first.clone() };
+    store.save_execution(&run("r"), &second).await.unwrap();
+    let saved = store.execution(&run("r")).await.unwrap().unwrap();
+    assert_eq!(saved, CallInfo { started_at: UnixMillis(5), ..second });
+}
