@@ -1,1 +1,218 @@
 //! Accounts: users, passwords, sessions.
+//!
+//! [`Accounts`] is the one door. It keeps in memory what would otherwise be asked of the database
+//! on every request (the sessions in use), and bounds what a visitor can make it do (hashes at
+//! once, guesses at one password).
+
+mod email;
+mod password;
+mod session;
+mod throttle;
+mod token;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Instant,
+};
+
+use secrecy::SecretString;
+
+pub use self::{
+    email::{Email, InvalidEmail},
+    password::{InvalidPassword, Password},
+    session::Session,
+    token::Token,
+};
+use self::{password::Hasher, session::Sessions, throttle::Throttle};
+use crate::{
+    config::SignUp,
+    ids::UserId,
+    store::{self, Store, accounts::NewAccount},
+    time::UnixMillis,
+};
+
+/// Everything about accounts; shared by all requests.
+pub struct Accounts {
+    store: Store,
+    sign_up: SignUp,
+    /// What the one-time link must carry, where strangers could be faster than the operator.
+    link_token: Option<Token>,
+    hasher: Hasher,
+    throttle: Throttle,
+    sessions: Sessions,
+}
+
+/// Something failed on our side.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error("a password could not be hashed or checked: {0}")]
+    Hash(#[from] argon2::password_hash::Error),
+    #[error("a password hash broke off: {0}")]
+    Interrupted(#[from] tokio::task::JoinError),
+}
+
+/// Why no account was made.
+#[derive(Debug, thiserror::Error)]
+pub enum SignUpError {
+    /// `RUNBOARD_SIGN_UP` is closed, or first and somebody was first.
+    #[error("sign-up is closed")]
+    Closed,
+    /// The first account is made through the link that was printed at start.
+    #[error("sign-up needs the one-time link")]
+    LinkNeeded,
+    #[error("the e-mail address has an account already")]
+    EmailTaken,
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+/// Why nobody was signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// No such account, or another password: which of the two is nobody's business.
+    #[error("wrong e-mail or password")]
+    WrongCredentials,
+    #[error("too many attempts")]
+    TooManyAttempts,
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+impl Accounts {
+    /// `listen` is the address that visitors reach: unless it is loopback, only the holder of a
+    /// one-time link may make the first account.
+    #[must_use]
+    pub fn new(store: Store, sign_up: SignUp, listen: SocketAddr) -> Self {
+        let needs_link = sign_up == SignUp::First && !listen.ip().is_loopback();
+        Self {
+            sessions: Sessions::new(store.clone()),
+            store,
+            sign_up,
+            link_token: needs_link.then(Token::generate),
+            hasher: Hasher::new(),
+            throttle: Throttle::default(),
+        }
+    }
+
+    /// The token of the one-time link, for the operator's eyes, while it is good for something:
+    /// until the first account is made. It holds until the next start.
+    pub async fn link_token(&self) -> Result<Option<&Token>, Error> {
+        Ok(if self.store.has_account().await? { None } else { self.link_token.as_ref() })
+    }
+
+    /// Whether nobody has an account yet, and sign-up is where the first one is made.
+    pub async fn awaits_first(&self) -> Result<bool, Error> {
+        Ok(self.sign_up != SignUp::Closed && !self.store.has_account().await?)
+    }
+
+    /// Whether anybody may make an account, at any time.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.sign_up == SignUp::Open
+    }
+
+    /// Whether somebody who came with `link_token` may make an account now.
+    pub async fn may_sign_up(&self, link_token: Option<&Token>) -> Result<(), SignUpError> {
+        match self.sign_up {
+            SignUp::Open => Ok(()),
+            SignUp::Closed => Err(SignUpError::Closed),
+            SignUp::First if self.store.has_account().await.map_err(Error::from)? => Err(SignUpError::Closed),
+            SignUp::First => match (&self.link_token, link_token) {
+                (None, _) => Ok(()),
+                (Some(needed), Some(shown)) if needed.matches(shown) => Ok(()),
+                (Some(_), _) => Err(SignUpError::LinkNeeded),
+            },
+        }
+    }
+
+    /// Makes an account for a visitor.
+    pub async fn sign_up(
+        &self,
+        email: Email,
+        password: Password,
+        link_token: Option<&Token>,
+    ) -> Result<UserId, SignUpError> {
+        // Asked before the hash is made, so that a closed door costs nothing; the insert decides.
+        self.may_sign_up(link_token).await?;
+        let account = self.new_account(&email, password).await?;
+        let (made, refusal) = if self.sign_up == SignUp::First {
+            (self.store.create_first_account(&account).await, SignUpError::Closed)
+        } else {
+            (self.store.create_account(&account).await, SignUpError::EmailTaken)
+        };
+        if made.map_err(Error::from)? { Ok(account.id) } else { Err(refusal) }
+    }
+
+    /// The account of `email`, if `password` is its password. `from` is the visitor's address.
+    pub async fn sign_in(
+        &self,
+        email: &Email,
+        password: SecretString,
+        from: Option<IpAddr>,
+    ) -> Result<UserId, SignInError> {
+        let key = (email.clone(), from);
+        if !self.throttle.allows(&key, Instant::now()) {
+            return Err(SignInError::TooManyAttempts);
+        }
+        let credentials = self.store.credentials(email.as_str()).await.map_err(Error::from)?;
+        let (user, hash) = match credentials {
+            Some(credentials) => (Some(credentials.account), Some(credentials.password_hash)),
+            None => (None, None),
+        };
+        let is_right = self.hasher.verify(password, hash).await?;
+        let user = user.filter(|_| is_right).ok_or(SignInError::WrongCredentials)?;
+        self.throttle.forget(&key);
+        Ok(user)
+    }
+
+    /// Begins a session of `user`. The browser's old one, if it had any, ends with it.
+    pub async fn begin_session(&self, user: UserId, replaced: Option<&Token>) -> Result<Token, Error> {
+        self.sessions.begin(user, replaced).await
+    }
+
+    /// The session that `token` opens. One in use is answered from memory.
+    pub async fn session(&self, token: &Token) -> Result<Option<Session>, Error> {
+        self.sessions.find(token, UnixMillis::now()).await
+    }
+
+    pub async fn end_session(&self, token: &Token) -> Result<(), Error> {
+        self.sessions.end(token).await
+    }
+
+    /// Removes expired sessions, and takes those out of memory that ended elsewhere: an operator's
+    /// `account reset` is another process. To be called every half minute or so, for as long as the
+    /// server runs.
+    pub async fn sweep_sessions(&self) -> Result<(), Error> {
+        self.sessions.sweep(UnixMillis::now()).await
+    }
+
+    /// For the operator: makes an account, whoever else may.
+    pub async fn add(&self, email: Email, password: Password) -> Result<UserId, SignUpError> {
+        let account = self.new_account(&email, password).await?;
+        let made = self.store.create_account(&account).await.map_err(Error::from)?;
+        if made { Ok(account.id) } else { Err(SignUpError::EmailTaken) }
+    }
+
+    /// For the operator: sets another password and ends all sessions; `false` if there is no such
+    /// account. A running server follows with its next [`Self::sweep_sessions`].
+    pub async fn reset(&self, email: &Email, password: Password) -> Result<bool, Error> {
+        let hash = self.hasher.hash(password).await?;
+        Ok(self.store.reset_password(email.as_str(), &hash).await?)
+    }
+
+    /// For the operator: e-mail and time of making of every account, oldest first.
+    pub async fn list(&self) -> Result<Vec<(String, UnixMillis)>, Error> {
+        Ok(self.store.accounts().await?)
+    }
+
+    async fn new_account(&self, email: &Email, password: Password) -> Result<NewAccount, Error> {
+        Ok(NewAccount {
+            id: UserId::generate(),
+            email: email.as_str().to_owned(),
+            password_hash: self.hasher.hash(password).await?,
+            created_at: UnixMillis::now(),
+        })
+    }
+}

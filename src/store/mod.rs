@@ -4,7 +4,7 @@
 //! databases: integers, booleans (0/1) and times are BIGINT; JSON and ids are TEXT; sums are cast
 //! back to BIGINT; placeholders are `$1`, `$2`; no `SELECT *`.
 
-mod accounts;
+pub mod accounts;
 pub mod engine;
 mod imports;
 pub mod live;

@@ -1,0 +1,98 @@
+//! Sessions: a random token in the browser, its hash in a table, what it opens in memory.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{Email, Error, Token};
+use crate::{
+    ids::UserId,
+    store::{self, Store, accounts::SessionRow},
+    time::UnixMillis,
+};
+
+/// Who is signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    pub user: UserId,
+    pub email: Email,
+    pub expires_at: UnixMillis,
+}
+
+impl Session {
+    /// From sign-in to the end, however busy.
+    pub const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+}
+
+/// A few megabytes when full; then all are read again from the table as they are needed.
+const CACHED: usize = 10_000;
+
+/// The sessions there are; those in use are kept in memory, by the hash of their token.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    store: Store,
+    cache: Mutex<HashMap<String, Session>>,
+}
+
+impl Sessions {
+    pub fn new(store: Store) -> Self {
+        Self { store, cache: Mutex::default() }
+    }
+
+    pub async fn begin(&self, user: UserId, replaced: Option<&Token>) -> Result<Token, Error> {
+        let token = Token::generate();
+        let now = UnixMillis::now();
+        let session = SessionRow { account: user, created_at: now, expires_at: now.plus(Session::LIFETIME) };
+        let replaced = replaced.map(Token::hash);
+        self.store.create_session(&token.hash(), &session, replaced.as_deref()).await?;
+        if let Some(replaced) = replaced {
+            self.cached().remove(&replaced);
+        }
+        Ok(token)
+    }
+
+    pub async fn find(&self, token: &Token, now: UnixMillis) -> Result<Option<Session>, Error> {
+        let hash = token.hash();
+        let cached = self.cached().get(&hash).cloned();
+        let session = match cached {
+            Some(session) => Some(session),
+            None => self.read(hash).await?,
+        };
+        Ok(session.filter(|session| session.expires_at > now))
+    }
+
+    async fn read(&self, hash: String) -> Result<Option<Session>, Error> {
+        let Some((row, email)) = self.store.session(&hash).await? else { return Ok(None) };
+        let email = email.parse().map_err(|error| store::Error::Corrupt {
+            table: "account",
+            why: format!("{email:?}: {error}"),
+        })?;
+        let session = Session { user: row.account, email, expires_at: row.expires_at };
+        let mut cache = self.cached();
+        if cache.len() >= CACHED {
+            cache.clear();
+        }
+        cache.insert(hash, session.clone());
+        Ok(Some(session))
+    }
+
+    pub async fn end(&self, token: &Token) -> Result<(), Error> {
+        let hash = token.hash();
+        self.store.delete_session(&hash).await?;
+        self.cached().remove(&hash);
+        Ok(())
+    }
+
+    pub async fn sweep(&self, now: UnixMillis) -> Result<(), Error> {
+        self.store.delete_expired_sessions(now).await?;
+        let live = self.store.session_hashes().await?;
+        self.cached().retain(|hash, _| live.contains(hash));
+        Ok(())
+    }
+
+    fn cached(&self) -> MutexGuard<'_, HashMap<String, Session>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

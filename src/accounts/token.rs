@@ -1,0 +1,59 @@
+//! Random tokens: who holds one is let in.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::inngest::signature::hex;
+
+/// 256 random bits; as text, base64 that needs no escaping in a cookie or a link.
+#[derive(Clone)]
+pub struct Token([u8; 32]);
+
+impl Token {
+    #[must_use]
+    pub(super) fn generate() -> Self {
+        Self(rand::random())
+    }
+
+    /// The token that `text` is, if it has the shape of one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        BASE64_URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
+    }
+
+    /// The secret itself, for its holder.
+    #[must_use]
+    pub fn expose(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    /// What a table may hold of it: SHA-256, hex. The token is random, so no salt is needed.
+    #[must_use]
+    pub(super) fn hash(&self) -> String {
+        hex(&Sha256::digest(self.0))
+    }
+
+    /// Compares in constant time.
+    #[must_use]
+    pub(super) fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_survives_its_text_and_matches_itself_only() {
+        let token = Token::generate();
+        assert!(Token::parse(&token.expose()).unwrap().matches(&token));
+        assert!(!Token::generate().matches(&token));
+        for text in
+            ["", "short", &format!("{}AAAA", token.expose()), "../../../../../../../../../../../../../"]
+        {
+            assert!(Token::parse(text).is_none(), "{text}");
+        }
+    }
+}
