@@ -1,0 +1,53 @@
+//! Requests that change something come from our own pages.
+//!
+//! A browser says where a request comes from (`Sec-Fetch-Site`; on plain http only `Origin`), and a
+//! page cannot make it lie. What says neither is no browser; it has nobody's cookie to abuse, unless
+//! it sends one.
+
+use actix_web::{
+    Error, HttpRequest, HttpResponse,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        Method,
+        header::{self, ContentType},
+    },
+    middleware::Next,
+    web,
+};
+
+use super::{origin::PublicOrigin, session};
+
+/// Middleware (for `middleware::from_fn`): answers 403 to a request that another site's page made,
+/// unless it only reads. Needs `web::Data<PublicOrigin>`.
+pub async fn refuse_cross_site(
+    origin: web::Data<PublicOrigin>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let only_reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if only_reads || comes_from_us(request.request(), &origin) {
+        return Ok(next.call(request).await?.map_into_left_body());
+    }
+    // A response, not an error: those would miss the headers that the outer middleware adds.
+    let refused = HttpResponse::Forbidden()
+        .content_type(ContentType::plaintext())
+        .body("This request came from another site and was refused. Open the page here and try again.");
+    Ok(request.into_response(refused).map_into_right_body())
+}
+
+fn comes_from_us(request: &HttpRequest, public: &PublicOrigin) -> bool {
+    if let Some(site) = request.headers().get("sec-fetch-site") {
+        // "none": typed or bookmarked by the person. "same-site" is another host, and not us.
+        return site == "same-origin" || site == "none";
+    }
+    if let Some(origin) = request.headers().get(header::ORIGIN) {
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        let from = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+        return from.is_some_and(|(_, from)| {
+            from.eq_ignore_ascii_case(public.authority())
+                || host.is_some_and(|host| from.eq_ignore_ascii_case(host))
+        });
+    }
+    request.cookie(session::COOKIE).is_none()
+}

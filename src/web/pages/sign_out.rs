@@ -1,0 +1,17 @@
+//! `POST /sign-out`.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::{
+    accounts::Accounts,
+    web::{error::Failure, origin::PublicOrigin, session},
+};
+
+/// Ends the session; without one there is nothing to end, and the answer is the same.
+pub async fn submit(
+    request: HttpRequest,
+    accounts: web::Data<Accounts>,
+    origin: web::Data<PublicOrigin>,
+) -> Result<HttpResponse, Failure> {
+    Ok(session::end(&request, &accounts, &origin).await?)
+}
