@@ -1,5 +1,12 @@
 //! Whole pages, one file each: the template's struct and the handlers, named like the template.
 
+pub mod dashboard;
+pub mod error;
+pub mod import;
 pub mod sign_in;
 pub mod sign_out;
 pub mod sign_up;
+
+pub use dashboard::DashboardPage;
+pub use error::ErrorPage;
+pub use import::ImportPage;

@@ -1,0 +1,114 @@
+//! The files that browsers load, embedded in the binary.
+//!
+//! A file's address has its hash in it, so a browser may keep it for ever and still sees a new version
+//! at once.
+
+use std::{borrow::Cow, fmt::Write, sync::LazyLock};
+
+use actix_web::{
+    HttpResponse,
+    http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
+    web,
+};
+use rust_embed::{EmbeddedFile, RustEmbed};
+
+/// Where [`serve`] is to be routed.
+pub const PATH: &str = "/assets/{hash}/{name}";
+
+/// How many bytes of a file's SHA-256 stand in its address: plenty to tell versions apart.
+const HASH_BYTES: usize = 8;
+
+#[derive(RustEmbed)]
+#[folder = "static/"]
+struct Files;
+
+/// The addresses that pages link to.
+pub struct Urls {
+    pub style: String,
+    pub script: String,
+    pub htmx: String,
+    pub favicon: String,
+}
+
+/// Computed at first use.
+pub static URLS: LazyLock<Urls> = LazyLock::new(|| Urls {
+    style: url("style.css"),
+    script: url("runboard.js"),
+    htmx: url("htmx-4.0.1.min.js"),
+    favicon: url("favicon.svg"),
+});
+
+fn url(name: &str) -> String {
+    let file = Files::get(name).expect("the files that pages name are embedded at build time");
+    format!("/assets/{}/{name}", hash(&file))
+}
+
+fn hash(file: &EmbeddedFile) -> String {
+    file.metadata.sha256_hash()[..HASH_BYTES].iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// `GET /assets/{hash}/{name}`; 404 unless the hash is that of the file we have.
+pub async fn serve(path: web::Path<(String, String)>) -> HttpResponse {
+    let (wanted, name) = path.into_inner();
+    let Some(file) = Files::get(&name).filter(|file| hash(file) == wanted) else {
+        return HttpResponse::NotFound().finish();
+    };
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((CONTENT_TYPE, content_type(&file)))
+        .insert_header((CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")));
+    match file.data {
+        Cow::Borrowed(bytes) => response.body(bytes),
+        Cow::Owned(bytes) => response.body(bytes),
+    }
+}
+
+fn content_type(file: &EmbeddedFile) -> String {
+    format!("{}; charset=utf-8", file.metadata.mimetype())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{App, body::MessageBody, http::StatusCode, test};
+
+    use super::*;
+
+    async fn get(path: &str) -> (StatusCode, String, String, usize) {
+        let app = test::init_service(App::new().route(PATH, web::get().to(serve))).await;
+        let response = test::call_service(&app, test::TestRequest::get().uri(path).to_request()).await;
+        let header = |name| {
+            let value = response.headers().get(name);
+            value.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+        };
+        let (kind, cache) = (header(CONTENT_TYPE), header(CACHE_CONTROL));
+        let status = response.status();
+        (status, kind, cache, response.into_body().try_into_bytes().unwrap().len())
+    }
+
+    #[actix_web::test]
+    async fn every_linked_file_is_served_for_ever() {
+        for (url, kind) in [
+            (&URLS.style, "text/css; charset=utf-8"),
+            (&URLS.script, "text/javascript; charset=utf-8"),
+            (&URLS.htmx, "text/javascript; charset=utf-8"),
+            (&URLS.favicon, "image/svg+xml; charset=utf-8"),
+        ] {
+            let (status, content_type, cache, length) = get(url).await;
+            assert_eq!((status, content_type.as_str()), (StatusCode::OK, kind), "{url}");
+            assert_eq!(cache, "public, max-age=31536000, immutable");
+            assert!(length > 100, "{url} has {length} bytes");
+        }
+    }
+
+    #[actix_web::test]
+    async fn another_hash_or_name_is_not_found() {
+        let hash = URLS.style.split('/').nth(2).unwrap();
+        for path in ["/assets/0000000000000000/style.css".to_owned(), format!("/assets/{hash}/runboard.js")] {
+            assert_eq!(get(&path).await.0, StatusCode::NOT_FOUND, "{path}");
+        }
+    }
+}

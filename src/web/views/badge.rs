@@ -1,0 +1,147 @@
+//! The badge: icon, word and colour of a state.
+
+use askama::{Template, filters::HtmlSafe};
+
+use crate::{
+    imports::{ImportState, RunSnapshot, Snapshot},
+    inngest::RunStatus,
+};
+
+/// A state in people's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    Saved,
+    Sent,
+    NobodyTookIt,
+    Queued,
+    Running,
+    Retrying,
+    Completed {
+        with_failures: bool,
+    },
+    Failed,
+    Cancelled,
+    Skipped,
+    /// A word of the engine that we do not know.
+    Unknown(String),
+}
+
+/// What a colour means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    Live,
+    Good,
+    Warn,
+    Bad,
+    Still,
+}
+
+impl Tone {
+    /// The class in `style.css`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Good => "good",
+            Self::Warn => "warn",
+            Self::Bad => "bad",
+            Self::Still => "still",
+        }
+    }
+}
+
+impl Shown {
+    /// The state of an import that has no run.
+    #[must_use]
+    pub fn of_import(snapshot: &Snapshot, state: ImportState) -> Self {
+        match state {
+            ImportState::Accepted => Self::Saved,
+            ImportState::Sent => Self::Sent,
+            ImportState::NoFunction => Self::NobodyTookIt,
+            ImportState::Running => Self::Running,
+            ImportState::Completed => Self::Completed {
+                with_failures: snapshot
+                    .runs
+                    .iter()
+                    .any(|run| run.counts.is_some_and(|counts| counts.failed > 0)),
+            },
+            ImportState::Failed => Self::Failed,
+            ImportState::Cancelled => Self::Cancelled,
+            ImportState::Skipped => Self::Skipped,
+        }
+    }
+
+    /// The state of a run. Until it has ended, a word for an end is not believed.
+    #[must_use]
+    pub fn of_run(run: &RunSnapshot) -> Self {
+        let waits_for_retry = run.call.as_ref().is_some_and(|call| call.error.is_some());
+        match (&run.status, run.ended_at.is_some()) {
+            (RunStatus::Other(word), _) => Self::Unknown(word.clone()),
+            (_, false) if waits_for_retry => Self::Retrying,
+            // A function that was called is at work, whatever the engine has got round to say.
+            (RunStatus::Scheduled, false) if run.call.is_none() => Self::Queued,
+            (RunStatus::Completed, true) => {
+                Self::Completed { with_failures: run.counts.is_some_and(|counts| counts.failed > 0) }
+            }
+            (RunStatus::Failed, true) => Self::Failed,
+            (RunStatus::Cancelled, true) => Self::Cancelled,
+            (RunStatus::Skipped, true) => Self::Skipped,
+            (_, false) | (RunStatus::Scheduled | RunStatus::Running, true) => Self::Running,
+        }
+    }
+
+    #[must_use]
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Saved => "Saved",
+            Self::Sent => "Sent",
+            Self::NobodyTookIt => "Nobody took it",
+            Self::Queued => "Queued",
+            Self::Running => "Running",
+            Self::Retrying => "Retrying",
+            Self::Completed { .. } => "Completed",
+            Self::Failed => "Failed",
+            Self::Cancelled => "Cancelled",
+            Self::Skipped => "Skipped",
+            Self::Unknown(word) => word,
+        }
+    }
+
+    #[must_use]
+    pub fn tone(&self) -> Tone {
+        match self {
+            Self::Saved | Self::Sent | Self::Queued | Self::Running => Tone::Live,
+            Self::Completed { .. } => Tone::Good,
+            Self::Retrying | Self::NobodyTookIt => Tone::Warn,
+            Self::Failed => Tone::Bad,
+            Self::Cancelled | Self::Skipped | Self::Unknown(_) => Tone::Still,
+        }
+    }
+}
+
+/// The badge as an element.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "fragments/badge.html")]
+pub struct Badge {
+    pub shown: Shown,
+    /// Nothing newer is known.
+    pub dimmed: bool,
+}
+
+impl HtmlSafe for Badge {}
+
+/// The badge's icon alone.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "fragments/state_icon.html")]
+pub struct StateIcon {
+    pub shown: Shown,
+}
+
+impl HtmlSafe for StateIcon {}
+
+impl Badge {
+    #[must_use]
+    pub fn icon(&self) -> StateIcon {
+        StateIcon { shown: self.shown.clone() }
+    }
+}

@@ -1,0 +1,106 @@
+//! What is shown of one run, or of an import that has none yet.
+
+use askama::{Template, filters::HtmlSafe};
+
+use super::{
+    Reading,
+    badge::{Badge, Shown, Tone},
+    bar::Bar,
+    progress::{Figures, Progress},
+    sentence::Sentence,
+};
+use crate::imports::{ImportState, RunSnapshot, Snapshot};
+
+/// One run with its state, numbers, bar and sentence.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// None while the import has no run.
+    pub run: Option<RunData>,
+    pub badge: Badge,
+    pub sentence: Sentence,
+    pub figures: Figures,
+    pub bar: Bar,
+}
+
+/// What scripts read of a run: the `data-` attributes.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "fragments/run_data.html")]
+pub struct RunData {
+    pub run_id: String,
+    /// The engine's word, but none that ends a run before it has ended.
+    pub status: String,
+    /// Without separators; empty while unknown.
+    pub processed: String,
+    pub failed: String,
+    /// The function's name, else the engine's id of it.
+    pub function: String,
+}
+
+impl HtmlSafe for RunData {}
+
+impl RunData {
+    #[must_use]
+    pub fn of(run: &RunSnapshot) -> Self {
+        let status = match (&run.status, run.ended_at) {
+            (status, None) if status.is_terminal_word() => "Running",
+            (status, _) => status.as_str(),
+        };
+        let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+        Self {
+            run_id: run.run_id.to_string(),
+            status: status.to_owned(),
+            processed: number(run.counts.map(|counts| counts.processed)),
+            failed: number(run.counts.map(|counts| counts.failed)),
+            function: function_name(run),
+        }
+    }
+}
+
+/// The name that our function gave itself, else the id that the engine knows it by.
+#[must_use]
+pub fn function_name(run: &RunSnapshot) -> String {
+    run.call.as_ref().map_or_else(|| run.function_id.clone(), |call| call.function.clone())
+}
+
+impl Block {
+    /// One block per run; a single one while there is none.
+    #[must_use]
+    pub fn all(snapshot: &Snapshot, state: ImportState, reading: &Reading) -> Vec<Self> {
+        if snapshot.runs.is_empty() {
+            vec![Self::of_import(snapshot, state, reading)]
+        } else {
+            snapshot.runs.iter().map(|run| Self::of_run(snapshot, run, reading)).collect()
+        }
+    }
+
+    fn of_import(snapshot: &Snapshot, state: ImportState, reading: &Reading) -> Self {
+        let dimmed = snapshot.silent_since.is_some() && !state.is_final();
+        Self {
+            run: None,
+            badge: Badge { shown: Shown::of_import(snapshot, state), dimmed },
+            sentence: Sentence::of_import(snapshot, state, reading),
+            figures: Progress::unknown().figures(state.is_final()),
+            bar: Bar::new(&Progress::unknown(), Tone::Still),
+        }
+    }
+
+    fn of_run(snapshot: &Snapshot, run: &RunSnapshot, reading: &Reading) -> Self {
+        let ended = run.ended_at.is_some();
+        let dimmed = snapshot.silent_since.is_some() && !ended;
+        let progress = Progress::of(run, snapshot.silent_since.unwrap_or(reading.now));
+        let shown = Shown::of_run(run);
+        // Red in a bar is failed rows and nothing else: a run that failed leaves a grey bar.
+        let tone = match shown.tone() {
+            Tone::Bad => Tone::Still,
+            _ if dimmed => Tone::Still,
+            tone => tone,
+        };
+        Self {
+            run: Some(RunData::of(run)),
+            sentence: Sentence::of_run(snapshot, run, &progress, reading),
+            figures: progress.figures(ended),
+            bar: Bar::new(&progress, tone),
+            badge: Badge { shown, dimmed },
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The parts that pages are made of: view models, made from a [`Snapshot`](crate::imports::Snapshot)
+//! and rendered by the template of the same name under `templates/fragments`.
+
+mod badge;
+mod bar;
+mod block;
+mod detail;
+mod drop_zone;
+mod history;
+mod live;
+mod moment;
+mod panel;
+mod progress;
+mod sentence;
+mod timeline;
+
+use crate::time::UnixMillis;
+
+pub use badge::{Badge, Shown, StateIcon, Tone};
+pub use bar::Bar;
+pub use block::{Block, RunData};
+pub use detail::{RunDetail, TechnicalDetail};
+pub use drop_zone::DropZone;
+pub use history::{History, HistoryRow, HistoryRun};
+pub use live::{ImportCard, LiveSection};
+pub use moment::Moment;
+pub use panel::{Actions, Cancel, ImportPanel};
+pub use progress::{Figure, Figures, Progress, Total};
+pub use sentence::{Part, Sentence};
+pub use timeline::{Entry, Timeline};
+
+/// Shown in every footer.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The engine that runs the functions, as people are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineName {
+    Embedded,
+    Inngest,
+}
+
+impl EngineName {
+    /// At the start of a sentence.
+    fn subject(self) -> &'static str {
+        match self {
+            Self::Embedded => "The engine",
+            Self::Inngest => "Inngest",
+        }
+    }
+
+    /// After "Runs on".
+    #[must_use]
+    pub fn in_footer(self) -> &'static str {
+        match self {
+            Self::Embedded => "the embedded engine",
+            Self::Inngest => "Inngest",
+        }
+    }
+}
+
+/// What every view is made with, besides a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    pub now: UnixMillis,
+    pub engine: EngineName,
+}
+
+/// Around every page of a signed-in user.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// The user's.
+    pub email: String,
+    pub engine: EngineName,
+}

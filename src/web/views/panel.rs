@@ -1,0 +1,96 @@
+//! The panel: an import, large and live.
+
+use std::time::Duration;
+
+use askama::{Template, filters::HtmlSafe};
+
+use super::{Reading, block::Block, detail::TechnicalDetail, moment::Moment, timeline::Timeline};
+use crate::imports::{ImportState, Snapshot};
+
+/// An import's page below its title; `GET /imports/{id}/panel` answers it alone.
+#[derive(Clone, Debug, Template)]
+#[template(path = "fragments/import_panel.html")]
+pub struct ImportPanel {
+    pub import_id: String,
+    pub state: ImportState,
+    pub blocks: Vec<Block>,
+    pub as_of: Moment,
+    pub actions: Actions,
+    pub timeline: Timeline,
+    pub detail: TechnicalDetail,
+    /// Milliseconds until the browser asks again; None once nothing more is expected.
+    pub poll_ms: Option<u128>,
+}
+
+impl HtmlSafe for ImportPanel {}
+
+impl ImportPanel {
+    /// `pace` is how long a browser is to wait before it asks again.
+    #[must_use]
+    pub fn new(snapshot: &Snapshot, reading: &Reading, pace: Duration) -> Self {
+        let state = snapshot.state(reading.now);
+        Self {
+            import_id: snapshot.id.to_string(),
+            state,
+            blocks: Block::all(snapshot, state, reading),
+            as_of: as_of(snapshot, reading),
+            actions: Actions::of(snapshot, state),
+            timeline: Timeline::of(snapshot, state, reading),
+            detail: TechnicalDetail::of(snapshot),
+            poll_ms: (!state.is_final()).then(|| pace.as_millis()),
+        }
+    }
+}
+
+/// The time of the engine's last answer; before the first one, of the upload's last byte.
+pub(super) fn as_of(snapshot: &Snapshot, reading: &Reading) -> Moment {
+    Moment::new(snapshot.as_of.unwrap_or(snapshot.received_at), reading.now)
+}
+
+/// What can be done with an import now.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "fragments/actions.html")]
+pub struct Actions {
+    pub import_id: String,
+    pub file_name: String,
+    pub cancel: Cancel,
+    pub processed_rows: bool,
+    pub failed_rows: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancel {
+    No,
+    Possible,
+    /// Asked for; the engine has not said yet that it is done.
+    Asked,
+}
+
+impl HtmlSafe for Actions {}
+
+impl Actions {
+    #[must_use]
+    pub fn of(snapshot: &Snapshot, state: ImportState) -> Self {
+        let ended = state.is_final();
+        // An event that is being sent is a matter of moments, unless nobody answers.
+        let settles_by_itself = state == ImportState::Accepted && snapshot.silent_since.is_none();
+        // Outputs are those of our own function; a run that broke off may have left none.
+        let counts = || {
+            snapshot.runs.iter().filter(|run| run.call.is_some()).filter_map(|run| run.counts)
+        };
+        Self {
+            import_id: snapshot.id.to_string(),
+            file_name: snapshot.file_name.clone(),
+            cancel: if ended || settles_by_itself {
+                Cancel::No
+            } else if snapshot.cancel_requested_at.is_some() {
+                Cancel::Asked
+            } else {
+                Cancel::Possible
+            },
+            processed_rows: ended
+                && counts().any(|counts| counts.processed > 0 || state == ImportState::Completed),
+            failed_rows: ended && counts().any(|counts| counts.failed > 0),
+        }
+    }
+}

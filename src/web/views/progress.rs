@@ -1,0 +1,188 @@
+//! A run's numbers: what is known, and what can be reckoned from it.
+
+use std::time::Duration;
+
+use askama::{Template, filters::HtmlSafe};
+
+use super::badge::Shown;
+use crate::{
+    csv::Counts,
+    imports::RunSnapshot,
+    inngest::RunStatus,
+    time::UnixMillis,
+    web::format::{grouped, rounded},
+};
+
+/// Digits that an estimate is good for.
+const ESTIMATE_DIGITS: u32 = 3;
+
+/// Below this a speed says nothing yet.
+const SHORTEST_MEASURE: Duration = Duration::from_millis(200);
+
+/// The numbers of one run at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// None while unknown.
+    pub counts: Option<Counts>,
+    /// Share of the file that is read, 0 to 1.
+    pub share: Option<f64>,
+    /// Rows in all.
+    pub total: Option<Total>,
+    /// Since the first call; since it was queued for a run whose calls we do not see.
+    pub elapsed: Duration,
+    pub rows_per_second: Option<u64>,
+    pub left: Option<Duration>,
+}
+
+/// How many rows there are in all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Total {
+    pub rows: u64,
+    /// Counted to the end, not reckoned from bytes.
+    pub exact: bool,
+}
+
+impl Progress {
+    /// The numbers of `run` at `at`: now, or when it was last heard of.
+    #[must_use]
+    pub fn of(run: &RunSnapshot, at: UnixMillis) -> Self {
+        let completed = run.ended_at.is_some() && run.status == RunStatus::Completed;
+        let waits = Shown::of_run(run) == Shown::Retrying;
+        let rows = run.counts.map(|counts| counts.processed + counts.failed);
+        let share = if completed {
+            Some(1.0)
+        } else {
+            (run.total_bytes > 0).then(|| (run.bytes as f64 / run.total_bytes as f64).min(1.0))
+        };
+        let started_at = run.call.as_ref().map_or(run.queued_at, |call| call.started_at);
+        let elapsed = run.ended_at.unwrap_or(at).since(started_at);
+        let is_measured = run.call.is_some() && !waits && elapsed >= SHORTEST_MEASURE;
+        Self {
+            counts: run.counts,
+            share,
+            total: rows.zip(share).and_then(|(rows, share)| Total::reckon(rows, share)),
+            elapsed,
+            rows_per_second: rows
+                .filter(|rows| is_measured && *rows > 0)
+                .map(|rows| rounded((rows as f64 / elapsed.as_secs_f64()) as u64, ESTIMATE_DIGITS)),
+            left: share
+                .filter(|share| is_measured && run.ended_at.is_none() && *share > 0.0)
+                .map(|share| elapsed.mul_f64((1.0 - share) / share)),
+        }
+    }
+
+    /// Of an import that has no run.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self {
+            counts: None,
+            share: None,
+            total: None,
+            elapsed: Duration::ZERO,
+            rows_per_second: None,
+            left: None,
+        }
+    }
+
+    /// Processed and failed rows together.
+    #[must_use]
+    pub fn rows(&self) -> Option<u64> {
+        self.counts.map(|counts| counts.processed + counts.failed)
+    }
+
+    fn to_go(&self) -> Option<u64> {
+        Some(self.total?.rows.saturating_sub(self.rows()?))
+    }
+
+    /// Whole per cent, rounded down: 100 only at the end.
+    fn percent(&self) -> Option<u64> {
+        self.share.map(|share| (share * 100.0) as u64)
+    }
+
+    /// The row of figures. `ended` changes what they are called.
+    #[must_use]
+    pub fn figures(&self, ended: bool) -> Figures {
+        let count = |number: Option<u64>| number.map(grouped);
+        let failed = self.counts.map(|counts| counts.failed);
+        let left_over = if ended && self.share != Some(1.0) { "not read" } else { "to go" };
+        let speed = if ended { "rows/s on average" } else { "rows/s" };
+        let all = vec![
+            Figure::new("processed", "processed", count(self.counts.map(|counts| counts.processed))),
+            Figure::new("failed", "failed", count(failed)),
+            Figure::new("to-go", left_over, count(self.to_go())),
+            Figure::new("speed", speed, count(self.rows_per_second)),
+            Figure::new("read", "read", self.percent().map(|percent| format!("{percent} %"))),
+        ];
+        Figures { all }
+    }
+
+    /// What the bar shows, in words.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let mut words = Vec::new();
+        if let Some(percent) = self.percent() {
+            words.push(format!("{percent} % read"));
+        }
+        if let Some(counts) = self.counts {
+            words.push(format!("{} processed", grouped(counts.processed)));
+            words.push(format!("{} failed", grouped(counts.failed)));
+        }
+        if words.is_empty() { "Nothing counted yet".to_owned() } else { words.join(", ") }
+    }
+}
+
+impl Total {
+    fn reckon(rows: u64, share: f64) -> Option<Self> {
+        if share >= 1.0 {
+            Some(Self { rows, exact: true })
+        } else if rows == 0 || share <= 0.0 {
+            None
+        } else {
+            let reckoned = rounded((rows as f64 / share) as u64, ESTIMATE_DIGITS);
+            Some(Self { rows: reckoned.max(rows), exact: false })
+        }
+    }
+}
+
+/// The row of figures.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "fragments/figures.html")]
+pub struct Figures {
+    pub all: Vec<Figure>,
+}
+
+impl HtmlSafe for Figures {}
+
+/// A number with its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Figure {
+    /// The class in `style.css`.
+    pub kind: &'static str,
+    pub label: &'static str,
+    /// None while unknown.
+    pub number: Option<String>,
+}
+
+impl Figure {
+    /// Characters that a column holds in full size (`99,999,999`).
+    const WIDEST: usize = 10;
+    /// The same for the failed rows of a card, whose column is narrower (`99,999`).
+    const WIDEST_FAILED: usize = 6;
+
+    fn new(kind: &'static str, label: &'static str, number: Option<String>) -> Self {
+        Self { kind, label, number }
+    }
+
+    /// Nothing there: drawn in a quieter ink.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.number.as_deref().is_none_or(|number| number == "0")
+    }
+
+    /// Too long for its column, so it steps down a size.
+    #[must_use]
+    pub fn is_long(&self) -> bool {
+        let widest = if self.kind == "failed" { Self::WIDEST_FAILED } else { Self::WIDEST };
+        self.number.as_ref().is_some_and(|number| number.len() > widest)
+    }
+}

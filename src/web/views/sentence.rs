@@ -1,0 +1,233 @@
+//! The sentence: what is happening now.
+
+use askama::{Template, filters::HtmlSafe};
+use serde_json::Value;
+
+use super::{Reading, badge::Shown, moment::Moment, progress::Progress};
+use crate::{
+    imports::{ImportState, RunSnapshot, Snapshot},
+    inngest::RunStatus,
+    time::UnixMillis,
+    web::format::{duration, grouped, rows},
+};
+
+/// The longest reason that is quoted, in characters; all of it is in the technical detail.
+const LONGEST_REASON: usize = 200;
+
+/// A sentence, or two. Times in it are in the viewer's zone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Template)]
+#[template(path = "fragments/sentence.html")]
+pub struct Sentence {
+    pub parts: Vec<Part>,
+    /// It warns that what is shown may be old.
+    pub warns: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    Text(String),
+    Time(Moment),
+}
+
+impl HtmlSafe for Sentence {}
+
+impl Sentence {
+    /// Of an import that has no run.
+    #[must_use]
+    pub fn of_import(snapshot: &Snapshot, state: ImportState, reading: &Reading) -> Self {
+        let engine = reading.engine.subject();
+        let waiting = || duration(reading.now.since(snapshot.sent_at.unwrap_or(snapshot.received_at)));
+        if let Some(reason) = &snapshot.refused {
+            return Self::text(format!(
+                "{engine} refused the event: {}. Nothing was run.",
+                reason.trim_end_matches('.')
+            ));
+        }
+        match (state, snapshot.silent_since) {
+            (ImportState::Cancelled, _) => {
+                let at = snapshot.cancel_requested_at.unwrap_or(snapshot.received_at);
+                Self::text("Stopped by you at ").time(at, reading).then(". Nothing was run.")
+            }
+            (ImportState::Accepted, Some(since)) => {
+                Self::text(format!("Your file is safe. {engine} has not answered since "))
+                    .time(since, reading)
+                    .then(".")
+                    .warning()
+            }
+            (_, Some(since)) => Self::silent(since, reading),
+            (ImportState::Accepted, None) => {
+                Self::text("Your file is safe. Telling the engine about it ...")
+            }
+            (ImportState::NoFunction, None) => Self::text(format!(
+                "No function has started for imports/csv.uploaded in {}. Is its app registered?",
+                waiting()
+            )),
+            (_, None) => Self::text(format!("Waiting for a run to start ({}).", waiting())),
+        }
+    }
+
+    /// Of a run.
+    #[must_use]
+    pub fn of_run(
+        snapshot: &Snapshot,
+        run: &RunSnapshot,
+        progress: &Progress,
+        reading: &Reading,
+    ) -> Self {
+        if let (Some(since), None) = (snapshot.silent_since, run.ended_at) {
+            return Self::silent(since, reading);
+        }
+        match Shown::of_run(run) {
+            Shown::Queued => {
+                Self::text("Waiting for a free worker since ").time(run.queued_at, reading).then(".")
+            }
+            Shown::Retrying => Self::text(retrying(run)),
+            Shown::Completed { .. } => Self::text(completed(progress)),
+            Shown::Failed => Self::text(failed(run, progress)),
+            Shown::Cancelled => {
+                let by = if snapshot.cancel_requested_at.is_some() { " by you" } else { "" };
+                let after = progress.rows().map(|count| format!(" after {}", rows(count)));
+                Self::text(format!("Stopped{by} at "))
+                    .time(run.ended_at.unwrap_or(reading.now), reading)
+                    .then(format!("{}.", after.unwrap_or_default()))
+            }
+            Shown::Skipped => Self::text("The engine skipped this run."),
+            Shown::Unknown(word) => Self::text(unknown(&word, run, progress)),
+            // The states without a run are not a run's.
+            Shown::Running | Shown::Saved | Shown::Sent | Shown::NobodyTookIt => {
+                Self::text(running(progress))
+            }
+        }
+    }
+
+    /// Without markup, times in UTC.
+    #[must_use]
+    pub fn plain(&self) -> String {
+        self.parts
+            .iter()
+            .map(|part| match part {
+                Part::Text(text) => text.clone(),
+                Part::Time(moment) => moment.plain(),
+            })
+            .collect()
+    }
+
+    fn silent(since: UnixMillis, reading: &Reading) -> Self {
+        Self::text(format!("{} has not answered since ", reading.engine.subject()))
+            .time(since, reading)
+            .then(". These are the last numbers we know.")
+            .warning()
+    }
+
+    fn text(text: impl Into<String>) -> Self {
+        Self { parts: vec![Part::Text(text.into())], warns: false }
+    }
+
+    fn then(mut self, text: impl Into<String>) -> Self {
+        self.parts.push(Part::Text(text.into()));
+        self
+    }
+
+    fn time(mut self, at: UnixMillis, reading: &Reading) -> Self {
+        self.parts.push(Part::Time(Moment::new(at, reading.now)));
+        self
+    }
+
+    fn warning(mut self) -> Self {
+        self.warns = true;
+        self
+    }
+}
+
+fn running(progress: &Progress) -> String {
+    let Some(counts) = progress.counts.filter(|counts| counts.processed + counts.failed > 0) else {
+        return if progress.share.is_some() {
+            "Reading the first rows.".to_owned()
+        } else {
+            format!("Running for {}.", duration(progress.elapsed))
+        };
+    };
+    let done = counts.processed + counts.failed;
+    let mut sentence = match progress.total {
+        Some(total) if total.exact => format!("{} of {}", grouped(done), rows(total.rows)),
+        Some(total) => format!("{} of about {}", grouped(done), rows(total.rows)),
+        None => rows(done),
+    };
+    if counts.failed > 0 {
+        sentence += &format!(", {} failed", grouped(counts.failed));
+    }
+    if let Some(speed) = progress.rows_per_second {
+        sentence += &format!("; {} rows/s", grouped(speed));
+        if let Some(left) = progress.left {
+            sentence += &format!(", {} left", duration(left));
+        }
+    }
+    sentence + "."
+}
+
+fn retrying(run: &RunSnapshot) -> String {
+    let Some(call) = &run.call else { return String::new() };
+    let reason = call.error.as_deref().map(quoted).unwrap_or_default();
+    if call.attempt < call.max_attempts {
+        let next = call.attempt + 1;
+        let of = call.max_attempts;
+        format!("Attempt {next} of {of} starts soon. The last one ended with: {reason}.")
+    } else {
+        format!("The last attempt ended with: {reason}.")
+    }
+}
+
+fn completed(progress: &Progress) -> String {
+    let took = duration(progress.elapsed);
+    match progress.counts {
+        None => format!("Completed in {took}."),
+        Some(counts) if counts.processed + counts.failed == 0 => {
+            "The file has a header and no rows.".to_owned()
+        }
+        Some(counts) if counts.failed == 0 => format!("{} processed in {took}.", rows(counts.processed)),
+        Some(counts) => format!(
+            "{} processed, {} failed, in {took}.",
+            rows(counts.processed),
+            grouped(counts.failed)
+        ),
+    }
+}
+
+fn failed(run: &RunSnapshot, progress: &Progress) -> String {
+    let reason = cause(run).unwrap_or_else(|| "the function did not say why".to_owned());
+    match progress.counts {
+        None => format!("Stopped: {reason}."),
+        Some(counts) if counts.processed == 1 => format!("Stopped: {reason}. 1 row was processed."),
+        Some(counts) => format!("Stopped: {reason}. {} were processed.", rows(counts.processed)),
+    }
+}
+
+fn unknown(word: &str, run: &RunSnapshot, progress: &Progress) -> String {
+    let counted = progress.rows().map(|count| format!(" {} so far.", rows(count)));
+    let state = if run.ended_at.is_some() { "This run has ended as" } else { "The engine says of this run:" };
+    format!("{state} {word}.{}", counted.unwrap_or_default())
+}
+
+/// Why a run failed, from its output: the error body that its function answered with, in any of the
+/// shapes that engines pass it on.
+#[must_use]
+pub fn cause(run: &RunSnapshot) -> Option<String> {
+    if run.status != RunStatus::Failed {
+        return None;
+    }
+    let output = run.output.as_ref()?;
+    ["/message", "/error/message", "/error/error", "/error", ""]
+        .iter()
+        .find_map(|pointer| output.pointer(pointer).and_then(Value::as_str))
+        .map(quoted)
+        .filter(|text| !text.is_empty())
+}
+
+/// The first line, without a full stop of its own, cut to a length that fits.
+fn quoted(reason: &str) -> String {
+    let line = reason.lines().next().unwrap_or_default().trim().trim_end_matches('.');
+    match line.char_indices().nth(LONGEST_REASON) {
+        Some((end, _)) => format!("{} …", line[..end].trim_end()),
+        None => line.to_owned(),
+    }
+}

@@ -1,0 +1,102 @@
+//! What happened to an import, and when.
+
+use super::{
+    Reading,
+    badge::{Shown, StateIcon},
+    block::function_name,
+    moment::Moment,
+    progress::Progress,
+};
+use crate::{
+    imports::{ImportState, RunSnapshot, Snapshot},
+    web::format::{bytes, duration, grouped, rows},
+};
+
+/// Oldest first; the last entry is the present.
+#[derive(Clone, Debug)]
+pub struct Timeline {
+    pub entries: Vec<Entry>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub at: Moment,
+    pub title: String,
+    pub detail: String,
+    /// Marks the state that something is in now; a dot for what is past.
+    pub icon: Option<StateIcon>,
+}
+
+impl Timeline {
+    #[must_use]
+    pub fn of(snapshot: &Snapshot, state: ImportState, reading: &Reading) -> Self {
+        let at = |at| Moment::new(at, reading.now);
+        let past = |when, title: &str, detail: String| Entry {
+            at: at(when),
+            title: title.to_owned(),
+            detail,
+            icon: None,
+        };
+        let took = duration(snapshot.received_at.since(snapshot.receiving_at));
+        let received = format!("{} in {took}", bytes(snapshot.size_bytes));
+        let mut entries = vec![past(snapshot.receiving_at, "Received", received)];
+        entries.push(match snapshot.sent_at {
+            Some(sent) => past(sent, "Saved and sent", "imports/csv.uploaded".to_owned()),
+            None => past(snapshot.received_at, "Saved", String::new()),
+        });
+        for run in &snapshot.runs {
+            let of = if snapshot.runs.len() > 1 { function_name(run) } else { String::new() };
+            let started = run.call.as_ref().map(|call| call.started_at);
+            let queued = match (started, run.ended_at) {
+                (Some(started), _) => format!("for {}", duration(started.since(run.queued_at))),
+                _ => String::new(),
+            };
+            entries.push(past(run.queued_at, "Queued", joined(&of, &queued)));
+            if let Some(call) = &run.call {
+                let attempt = format!("attempt {} of {}", call.attempt, call.max_attempts);
+                entries.push(past(call.started_at, "Started", format!("by {}, {attempt}", call.function)));
+            }
+            if let Some(entry) = present(snapshot, run, &of, reading) {
+                entries.push(entry);
+            }
+        }
+        if snapshot.runs.is_empty() && state.is_final() {
+            let shown = Shown::of_import(snapshot, state);
+            entries.push(Entry {
+                at: at(snapshot.cancel_requested_at.or(snapshot.as_of).unwrap_or(snapshot.received_at)),
+                title: shown.word().to_owned(),
+                detail: "Nothing was run".to_owned(),
+                icon: Some(StateIcon { shown }),
+            });
+        }
+        Self { entries }
+    }
+}
+
+/// What a run is doing now, or how it ended. Waiting in the queue has its entry already.
+fn present(snapshot: &Snapshot, run: &RunSnapshot, of: &str, reading: &Reading) -> Option<Entry> {
+    let shown = Shown::of_run(run);
+    if shown == Shown::Queued {
+        return None;
+    }
+    let progress = Progress::of(run, reading.now);
+    let counted = match (progress.counts, run.ended_at) {
+        (Some(counts), Some(_)) if counts.failed > 0 => {
+            format!("{} processed, {} failed", grouped(counts.processed), grouped(counts.failed))
+        }
+        (Some(counts), Some(_)) => format!("{} processed", grouped(counts.processed)),
+        (Some(counts), None) => format!("{} read", rows(counts.processed + counts.failed)),
+        (None, _) => String::new(),
+    };
+    let at = run.ended_at.or(snapshot.as_of).unwrap_or(reading.now);
+    Some(Entry {
+        at: Moment::new(at, reading.now),
+        title: shown.word().to_owned(),
+        detail: joined(of, &counted),
+        icon: Some(StateIcon { shown }),
+    })
+}
+
+fn joined(first: &str, second: &str) -> String {
+    [first, second].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ")
+}
