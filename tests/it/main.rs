@@ -7,3 +7,4 @@ mod function_server;
 mod inngest_api;
 mod source;
 mod steps;
+mod views;

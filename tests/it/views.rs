@@ -1,0 +1,394 @@
+//! What people read and scripts see, state by state.
+
+use std::time::Duration;
+
+use askama::Template;
+use runboard::{
+    csv::Counts,
+    ids::{ImportId, UserId},
+    imports::{RunSnapshot, Snapshot},
+    inngest::RunStatus,
+    store::live::CallInfo,
+    time::UnixMillis,
+    web::{
+        pages::{DashboardPage, ImportPage},
+        views::{
+            DropZone, EngineName, Frame, History, HistoryRow, ImportPanel, LiveSection, Reading,
+        },
+    },
+};
+use serde_json::json;
+
+const PACE: Duration = Duration::from_millis(500);
+const RUN: &str = "01M852CE07XGB7KM34R9298TW7";
+
+fn at(time: &str) -> UnixMillis {
+    UnixMillis::from_rfc3339(&format!("2026-11-23T{time}Z")).unwrap()
+}
+
+fn reading() -> Reading {
+    Reading { now: at("14:03:20"), engine: EngineName::Inngest }
+}
+
+fn frame() -> Frame {
+    Frame { email: "mira@example.org".to_owned(), engine: EngineName::Embedded }
+}
+
+/// Received at 14:03:04, event sent at 14:03:05.
+fn sent() -> Snapshot {
+    Snapshot {
+        id: ImportId::generate(),
+        owner: UserId::generate(),
+        file_name: "orders-2026-11.csv".to_owned(),
+        size_bytes: 84_600_000,
+        receiving_at: at("14:03:02"),
+        received_at: at("14:03:04"),
+        event_id: "01M852CDYVJYDMFCJQQV9MRZ6R".to_owned().into(),
+        sent_at: Some(at("14:03:05")),
+        refused: None,
+        cancel_requested_at: None,
+        runs: Vec::new(),
+        as_of: Some(at("14:03:20")),
+        silent_since: None,
+    }
+}
+
+/// Started at 14:03:10, so 10 s ago: a quarter read.
+fn running() -> RunSnapshot {
+    RunSnapshot {
+        run_id: RUN.to_owned().into(),
+        function_id: "5d106f6c-31b1-5988-838b-963ea7845fd8".to_owned(),
+        status: RunStatus::Running,
+        queued_at: at("14:03:07"),
+        ended_at: None,
+        counts: Some(Counts { processed: 249_588, failed: 412 }),
+        bytes: 21_150_000,
+        total_bytes: 84_600_000,
+        call: Some(CallInfo {
+            function: "process-csv-upload".to_owned(),
+            started_at: at("14:03:10"),
+            attempt: 1,
+            max_attempts: 4,
+            error: None,
+        }),
+        output: None,
+    }
+}
+
+fn ended(status: RunStatus) -> RunSnapshot {
+    RunSnapshot { status, ended_at: Some(at("14:03:19")), ..running() }
+}
+
+fn counted(processed: u64, failed: u64, run: RunSnapshot) -> RunSnapshot {
+    RunSnapshot { counts: Some(Counts { processed, failed }), ..run }
+}
+
+fn retrying(attempt: u32) -> RunSnapshot {
+    let mut run = running();
+    let call = run.call.as_mut().unwrap();
+    (call.attempt, call.error) = (attempt, Some("connection reset.\nat line 3".to_owned()));
+    run
+}
+
+fn with(run: RunSnapshot) -> Snapshot {
+    Snapshot { runs: vec![run], ..sent() }
+}
+
+fn panel(snapshot: &Snapshot) -> String {
+    ImportPanel::new(snapshot, &reading(), PACE).render().unwrap()
+}
+
+/// What the badge and the sentence of each block of a panel say.
+fn read(snapshot: &Snapshot) -> Vec<(String, String)> {
+    let panel = ImportPanel::new(snapshot, &reading(), PACE);
+    let said = panel.blocks.iter();
+    said.map(|block| (block.badge.shown.word().to_owned(), block.sentence.plain())).collect()
+}
+
+/// How often `needle` stands in `html`.
+fn count(html: &str, needle: &str) -> usize {
+    html.matches(needle).count()
+}
+
+/// The value of the first attribute `name`.
+fn attribute<'h>(html: &'h str, name: &str) -> Option<&'h str> {
+    html.split_once(&format!(" {name}=\""))?.1.split('"').next()
+}
+
+#[test]
+fn every_state_of_an_import_without_a_run_has_its_word_and_sentence() {
+    let since = Some(at("14:03:09"));
+    let now = reading().now;
+    let table = [
+        (
+            Snapshot { sent_at: None, ..sent() },
+            ("Accepted", "Saved", "Your file is safe. Telling the engine about it ..."),
+        ),
+        (
+            Snapshot { sent_at: None, silent_since: since, ..sent() },
+            ("Accepted", "Saved", "Your file is safe. Inngest has not answered since 14:03:09 UTC."),
+        ),
+        (sent(), ("Sent", "Sent", "Waiting for a run to start (15 s).")),
+        (
+            Snapshot { sent_at: Some(UnixMillis(now.0 - 30_000)), ..sent() },
+            (
+                "NoFunction",
+                "Nobody took it",
+                "No function has started for imports/csv.uploaded in 30 s. Is its app registered?",
+            ),
+        ),
+        (
+            Snapshot { refused: Some("wrong event key.".to_owned()), ..sent() },
+            ("Failed", "Failed", "Inngest refused the event: wrong event key. Nothing was run."),
+        ),
+        (
+            Snapshot { sent_at: None, cancel_requested_at: since, ..sent() },
+            ("Cancelled", "Cancelled", "Stopped by you at 14:03:09 UTC. Nothing was run."),
+        ),
+    ];
+    for (snapshot, (state, badge, sentence)) in table {
+        assert_eq!(attribute(&panel(&snapshot), "data-state"), Some(state));
+        assert_eq!(read(&snapshot), [(badge.to_owned(), sentence.to_owned())]);
+    }
+}
+
+#[test]
+fn every_state_of_a_run_has_its_word_and_sentence() {
+    let scheduled = RunSnapshot { status: RunStatus::Scheduled, call: None, counts: None, ..running() };
+    let foreign = RunSnapshot { call: None, counts: None, bytes: 0, total_bytes: 0, ..running() };
+    let failed = RunSnapshot {
+        output: Some(json!({"name": "Error", "message": "the address answered 403.", "stack": ""})),
+        ..counted(5_209, 0, ended(RunStatus::Failed))
+    };
+    let other = || RunStatus::Other("Overflowed".to_owned());
+    let table = [
+        (scheduled, "Queued", "Waiting for a free worker since 14:03:07 UTC."),
+        (running(), "Running", "250,000 of about 1,000,000 rows, 412 failed; 25,000 rows/s, 30 s left."),
+        (
+            counted(250_000, 0, running()),
+            "Running",
+            "250,000 of about 1,000,000 rows; 25,000 rows/s, 30 s left.",
+        ),
+        (counted(0, 0, RunSnapshot { bytes: 0, ..running() }), "Running", "Reading the first rows."),
+        (foreign.clone(), "Running", "Running for 13 s."),
+        (
+            retrying(1),
+            "Retrying",
+            "Attempt 2 of 4 starts soon. The last one ended with: connection reset.",
+        ),
+        (retrying(4), "Retrying", "The last attempt ended with: connection reset."),
+        (
+            counted(1_000_000, 0, ended(RunStatus::Completed)),
+            "Completed",
+            "1,000,000 rows processed in 9 s.",
+        ),
+        (
+            counted(999_588, 412, ended(RunStatus::Completed)),
+            "Completed",
+            "999,588 rows processed, 412 failed, in 9 s.",
+        ),
+        (
+            counted(0, 0, ended(RunStatus::Completed)),
+            "Completed",
+            "The file has a header and no rows.",
+        ),
+        (
+            RunSnapshot { ended_at: Some(at("14:03:19")), status: RunStatus::Completed, ..foreign },
+            "Completed",
+            "Completed in 12 s.",
+        ),
+        (failed, "Failed", "Stopped: the address answered 403. 5,209 rows were processed."),
+        (
+            counted(250_000, 0, ended(RunStatus::Cancelled)),
+            "Cancelled",
+            "Stopped at 14:03:19 UTC after 250,000 rows.",
+        ),
+        (ended(RunStatus::Skipped), "Skipped", "The engine skipped this run."),
+        (
+            RunSnapshot { status: other(), ..running() },
+            "Overflowed",
+            "The engine says of this run: Overflowed. 250,000 rows so far.",
+        ),
+    ];
+    for (run, badge, sentence) in table {
+        assert_eq!(read(&with(run)), [(badge.to_owned(), sentence.to_owned())]);
+    }
+    let by_user = Snapshot { cancel_requested_at: Some(at("14:03:18")), ..with(ended(RunStatus::Cancelled)) };
+    assert_eq!(read(&by_user)[0].1, "Stopped by you at 14:03:19 UTC after 250,000 rows.");
+}
+
+#[test]
+fn a_word_for_an_end_is_not_believed_before_the_run_has_ended() {
+    for word in [RunStatus::Completed, RunStatus::Failed, RunStatus::Cancelled, RunStatus::Skipped] {
+        let snapshot = with(RunSnapshot { status: word, ..running() });
+        let html = panel(&snapshot);
+        assert_eq!(attribute(&html, "data-status"), Some("Running"));
+        assert_eq!(attribute(&html, "data-state"), Some("Running"));
+        assert_eq!(read(&snapshot)[0].0, "Running");
+    }
+    let scheduled = with(RunSnapshot { status: RunStatus::Scheduled, call: None, ..running() });
+    assert_eq!(attribute(&panel(&scheduled), "data-status"), Some("Scheduled"));
+}
+
+#[test]
+fn scripts_read_plain_numbers_and_nothing_while_they_are_unknown() {
+    let html = panel(&with(running()));
+    for (name, value) in [
+        ("data-run-id", RUN),
+        ("data-status", "Running"),
+        ("data-processed", "249588"),
+        ("data-failed", "412"),
+    ] {
+        assert_eq!((attribute(&html, name), count(&html, name)), (Some(value), 1), "{name}");
+    }
+    let unknown = panel(&with(RunSnapshot { counts: None, ..running() }));
+    assert_eq!(attribute(&unknown, "data-processed"), Some(""));
+    assert_eq!(attribute(&unknown, "data-failed"), Some(""));
+}
+
+#[test]
+fn each_run_and_each_import_is_marked_once_on_a_page() {
+    let second = RunSnapshot { run_id: "01M852CE07000000000000000".to_owned().into(), call: None, ..running() };
+    let fan_out = Snapshot { runs: vec![running(), second.clone()], ..sent() };
+    let done = with(RunSnapshot { run_id: "01M9".to_owned().into(), ..ended(RunStatus::Completed) });
+    let page = DashboardPage {
+        frame: frame(),
+        drop_zone: DropZone { max_bytes: 10 << 30, error: None },
+        live: LiveSection::new([&fan_out, &sent()], &reading(), PACE),
+        history: History {
+            rows: vec![HistoryRow::new(&done, &reading())],
+            total: 1,
+            older_than: None,
+            is_continued: false,
+        },
+    };
+    let html = page.render().unwrap();
+    for (name, times) in [
+        ("data-import-id=\"", 3),
+        ("data-state=\"", 3),
+        ("data-run-id=\"", 3),
+        ("data-status=\"", 3),
+        ("data-processed=\"", 3),
+        ("data-failed=\"", 3),
+    ] {
+        assert_eq!(count(&html, name), times, "{name}");
+    }
+    // A function of somebody else goes by the engine's id of it.
+    assert!(html.contains("process-csv-upload") && html.contains(&second.function_id));
+
+    let html = ImportPage::new(frame(), &fan_out, &reading(), PACE).render().unwrap();
+    assert_eq!((count(&html, "data-import-id=\""), count(&html, "data-run-id=\"")), (1, 2));
+}
+
+#[test]
+fn only_what_is_unfinished_asks_again() {
+    let finished = with(ended(RunStatus::Completed));
+    let unfinished = with(running());
+    assert_eq!(attribute(&panel(&unfinished), "hx-trigger"), Some("every 500ms"));
+    let path = format!("/imports/{}/panel", unfinished.id);
+    assert_eq!(attribute(&panel(&unfinished), "hx-get"), Some(path.as_str()));
+    assert!(!panel(&finished).contains("hx-"), "{}", panel(&finished));
+
+    let live = |snapshots: &[&Snapshot]| {
+        LiveSection::new(snapshots.iter().copied(), &reading(), PACE).render().unwrap()
+    };
+    let both = live(&[&unfinished, &finished]);
+    let path = format!("/live?keep={},{}", unfinished.id, finished.id);
+    assert_eq!(attribute(&both, "hx-get"), Some(path.as_str()));
+    assert!(both.contains(">1</span></h2>"), "{both}");
+    assert!(!live(&[&finished]).contains("hx-"));
+    assert!(!live(&[]).contains("hx-"));
+}
+
+#[test]
+fn a_fragment_is_one_element_with_nothing_around_it() {
+    // Text around it would stay behind at every poll.
+    let live = LiveSection::new([&with(running())], &reading(), PACE).render().unwrap();
+    for html in [panel(&with(running())), panel(&sent()), live] {
+        assert!(html.starts_with('<') && html.ends_with('>'), "{html:?}");
+    }
+}
+
+#[test]
+fn a_file_name_is_never_markup() {
+    let name = r#""><script>alert(1)</script>.csv"#;
+    let snapshot = Snapshot { file_name: name.to_owned(), ..with(running()) };
+    let page = ImportPage::new(frame(), &snapshot, &reading(), PACE).render().unwrap();
+    let live = LiveSection::new([&snapshot], &reading(), PACE).render().unwrap();
+    for html in [page, live] {
+        assert!(!html.contains("<script>") && !html.contains(r#"""#.repeat(2).as_str()), "{html}");
+        assert!(html.contains("&#60;script&#62;alert(1)&#60;/script&#62;.csv"), "{html}");
+    }
+}
+
+#[test]
+fn what_the_engine_says_is_never_markup() {
+    let output = json!({"message": "<img src=x onerror=alert(1)>"});
+    let run = RunSnapshot { output: Some(output), ..ended(RunStatus::Failed) };
+    assert!(!panel(&with(run)).contains("<img"));
+    let run = RunSnapshot { status: RunStatus::Other("\"><b>".to_owned()), ..running() };
+    assert!(!panel(&with(run)).contains("<b>"));
+}
+
+#[test]
+fn the_last_numbers_stay_while_the_source_is_silent() {
+    let silent = Snapshot { silent_since: Some(at("14:03:15")), ..with(running()) };
+    let html = panel(&silent);
+    assert_eq!(
+        read(&silent)[0].1,
+        "Inngest has not answered since 14:03:15 UTC. These are the last numbers we know."
+    );
+    assert!(html.contains("badge live dimmed"), "{html}");
+    assert_eq!(attribute(&html, "data-processed"), Some("249588"));
+    assert!(attribute(&html, "hx-trigger").is_some());
+
+    let ended = Snapshot { silent_since: Some(at("14:03:15")), ..with(ended(RunStatus::Completed)) };
+    assert!(!panel(&ended).contains("dimmed"), "what has ended is not old");
+}
+
+#[test]
+fn what_can_be_done_follows_the_state() {
+    let offers = |snapshot: &Snapshot| {
+        let html = panel(snapshot);
+        let path = |end: &str| html.contains(&format!("\"/imports/{}/{end}\"", snapshot.id));
+        (path("cancel"), path("processed.csv"), path("failed.csv"))
+    };
+    let nothing = (false, false, false);
+    assert_eq!(offers(&Snapshot { sent_at: None, ..sent() }), nothing);
+    assert_eq!(offers(&sent()), (true, false, false));
+    assert_eq!(offers(&with(running())), (true, false, false));
+    assert_eq!(offers(&with(ended(RunStatus::Completed))), (false, true, true));
+    assert_eq!(offers(&with(counted(3, 0, ended(RunStatus::Completed)))), (false, true, false));
+    assert_eq!(offers(&with(counted(0, 0, ended(RunStatus::Failed)))), nothing);
+
+    let asked = Snapshot { cancel_requested_at: Some(at("14:03:18")), ..with(running()) };
+    assert_eq!(offers(&asked), nothing);
+    assert!(panel(&asked).contains("Cancelling"));
+}
+
+#[test]
+fn a_failed_row_is_seen_in_the_bar_however_few_there_are() {
+    let bar = |failed| panel(&with(counted(1_000_000, failed, ended(RunStatus::Completed))));
+    assert!(bar(1).contains(r#"class="failed""#) && bar(1).contains(r#"width="4""#));
+    assert!(!bar(0).contains(r#"<rect class="failed""#));
+    assert_eq!(attribute(&bar(1), "aria-label"), Some("State of the import"));
+    assert!(bar(1).contains(r#"aria-label="100 % read, 1,000,000 processed, 1 failed""#));
+}
+
+#[test]
+fn a_refused_upload_says_why_in_the_drop_zone() {
+    let page = |error: Option<&str>| {
+        DashboardPage {
+            frame: frame(),
+            drop_zone: DropZone { max_bytes: 10 << 30, error: error.map(str::to_owned) },
+            live: LiveSection::new([], &reading(), PACE),
+            history: History { rows: Vec::new(), total: 0, older_than: None, is_continued: false },
+        }
+        .render()
+        .unwrap()
+    };
+    let refused = page(Some("The file is empty."));
+    assert!(refused.contains(r#"id="upload-error" role="alert">The file is empty.</p>"#), "{refused}");
+    assert!(page(None).contains("Up to 10 GB, comma-separated, UTF-8"));
+    assert!(page(None).contains("Nothing imported yet"));
+}
