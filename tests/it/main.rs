@@ -1,5 +1,7 @@
 //! Tests that need an app, a database or a fake of another server.
 
+mod accounts;
+mod config;
 mod conformance;
 mod engine;
 mod function;

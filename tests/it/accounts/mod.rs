@@ -1,0 +1,131 @@
+//! Accounts at the door: sign-up, sign-in, sign-out, and who is let in.
+
+mod same_origin;
+mod sessions;
+mod sign_in;
+mod sign_up;
+
+use std::net::SocketAddr;
+
+use actix_http::Request;
+use actix_web::{
+    App, HttpResponse,
+    body::{MessageBody, to_bytes},
+    cookie::Cookie,
+    dev::{Service, ServiceResponse},
+    http::{StatusCode, header},
+    middleware::from_fn,
+    test::{TestRequest, init_service},
+    web,
+};
+use runboard::{
+    accounts::{Accounts, Password},
+    config::SignUp,
+    store::Store,
+    web::{
+        csrf::refuse_cross_site,
+        origin::PublicOrigin,
+        pages,
+        session::{COOKIE, SignedIn},
+    },
+};
+use tempfile::TempDir;
+use url::Url;
+
+const LOOPBACK: &str = "127.0.0.1:8080";
+const EVERYWHERE: &str = "0.0.0.0:8080";
+const PASSWORD: &str = "correct horse";
+
+struct Database {
+    folder: TempDir,
+}
+
+impl Database {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    async fn open(&self) -> Store {
+        let file = self.folder.path().join("test.db");
+        Store::open(&format!("sqlite://{}?mode=rwc", file.display())).await.unwrap()
+    }
+
+    /// As after a start of the server.
+    async fn accounts(&self, sign_up: SignUp, listen: &str) -> web::Data<Accounts> {
+        web::Data::new(Accounts::new(self.open().await, sign_up, listen.parse().unwrap()))
+    }
+}
+
+/// The routes of accounts, and stand-ins for a page, a fragment and a form of somebody's own.
+async fn door(
+    accounts: &web::Data<Accounts>,
+    public_url: Option<&str>,
+) -> impl Service<Request, Response = ServiceResponse<impl MessageBody>, Error = actix_web::Error> {
+    let own = async |who: SignedIn| HttpResponse::Ok().body(who.email.to_string());
+    let listen: SocketAddr = LOOPBACK.parse().unwrap();
+    let public_url = public_url.map(|url| Url::parse(url).unwrap());
+    init_service(
+        App::new()
+            .app_data(accounts.clone())
+            .app_data(web::Data::new(PublicOrigin::new(public_url.as_ref(), listen)))
+            .wrap(from_fn(refuse_cross_site))
+            .route("/sign-up", web::get().to(pages::sign_up::show))
+            .route("/sign-up", web::post().to(pages::sign_up::submit))
+            .route("/sign-in", web::get().to(pages::sign_in::show))
+            .route("/sign-in", web::post().to(pages::sign_in::submit))
+            .route("/sign-out", web::post().to(pages::sign_out::submit))
+            .route("/", web::get().to(own))
+            .route("/imports/{id}", web::get().to(own))
+            .route("/imports", web::post().to(own)),
+    )
+    .await
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    location: Option<String>,
+    cookie: Option<Cookie<'static>>,
+    body: String,
+}
+
+impl Answer {
+    /// The session it began.
+    fn session(&self) -> Cookie<'static> {
+        let cookie = self.cookie.as_ref().unwrap_or_else(|| panic!("no session in {self:?}"));
+        Cookie::new(COOKIE, cookie.value().to_owned())
+    }
+
+    fn leads_to(&self, location: &str) -> bool {
+        self.status == StatusCode::SEE_OTHER && self.location.as_deref() == Some(location)
+    }
+}
+
+async fn send(
+    door: &impl Service<Request, Response = ServiceResponse<impl MessageBody>, Error = actix_web::Error>,
+    request: TestRequest,
+) -> Answer {
+    let response = door.call(request.to_request()).await.unwrap_or_else(|error| panic!("{error}"));
+    let location = response.headers().get(header::LOCATION).map(|it| it.to_str().unwrap().to_owned());
+    let cookie = response.response().cookies().find(|it| it.name() == COOKIE).map(Cookie::into_owned);
+    let status = response.status();
+    let Ok(body) = to_bytes(response.into_body()).await else { panic!("the body broke off") };
+    Answer { status, location, cookie, body: String::from_utf8(body.to_vec()).unwrap() }
+}
+
+fn get(path: &str) -> TestRequest {
+    TestRequest::get().uri(path)
+}
+
+fn form(path: &str, email: &str, password: &str) -> TestRequest {
+    TestRequest::post().uri(path).set_form([("email", email), ("password", password)])
+}
+
+/// As a browser sends it from our own page.
+fn own_post(path: &str, session: &Cookie<'static>) -> TestRequest {
+    TestRequest::post().uri(path).insert_header(("sec-fetch-site", "same-origin")).cookie(session.clone())
+}
+
+fn password(text: &str) -> Password {
+    Password::try_from(secrecy::SecretString::from(text)).unwrap()
+}

@@ -1,0 +1,132 @@
+//! How long a session lives, and what its cookie tells a browser.
+
+use actix_web::{
+    cookie::{Cookie, SameSite, time::Duration},
+    http::StatusCode,
+    web,
+};
+use runboard::{
+    accounts::{Accounts, Token},
+    config::SignUp,
+    inngest::signature::hex,
+    store::accounts::SessionRow,
+    time::UnixMillis,
+    web::session::COOKIE,
+};
+use sha2::{Digest, Sha256};
+
+use super::{Database, LOOPBACK, PASSWORD, door, form, get, own_post, password, send};
+
+#[actix_web::test]
+async fn a_session_outlives_a_restart_and_ends_with_sign_out() {
+    let database = Database::new();
+    let before = database.accounts(SignUp::First, LOOPBACK).await;
+    let session =
+        send(&door(&before, None).await, form("/sign-up", "ada@example.org", PASSWORD)).await.session();
+
+    let after = database.accounts(SignUp::First, LOOPBACK).await;
+    let door = door(&after, None).await;
+    assert_eq!(send(&door, get("/").cookie(session.clone())).await.status, StatusCode::OK);
+
+    let out = send(&door, own_post("/sign-out", &session)).await;
+    assert!(out.leads_to("/sign-in"), "{out:?}");
+    let removal = out.cookie.unwrap();
+    assert_eq!((removal.value(), removal.max_age()), ("", Some(Duration::ZERO)));
+    assert!(send(&door, get("/").cookie(session.clone())).await.leads_to("/sign-in"));
+    assert!(send(&door, own_post("/sign-out", &session)).await.leads_to("/sign-in"), "twice is fine");
+}
+
+#[actix_web::test]
+async fn a_live_session_touches_no_database() {
+    let database = Database::new();
+    let store = database.open().await;
+    let accounts = web::Data::new(Accounts::new(store.clone(), SignUp::First, LOOPBACK.parse().unwrap()));
+    let door = door(&accounts, None).await;
+    let session = send(&door, form("/sign-up", "ada@example.org", PASSWORD)).await.session();
+    assert_eq!(send(&door, get("/").cookie(session.clone())).await.status, StatusCode::OK);
+
+    store.close().await;
+    assert_eq!(send(&door, get("/").cookie(session)).await.status, StatusCode::OK);
+    let other = send(&door, get("/").cookie(Cookie::new(COOKIE, "A".repeat(43)))).await;
+    assert_eq!(other.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(other.body.starts_with("Something failed on our side"), "{}", other.body);
+}
+
+#[actix_web::test]
+async fn signing_in_again_ends_the_browsers_old_session_and_no_other() {
+    let database = Database::new();
+    let accounts = database.accounts(SignUp::First, LOOPBACK).await;
+    let door = door(&accounts, None).await;
+    let elsewhere = send(&door, form("/sign-up", "ada@example.org", PASSWORD)).await.session();
+    let old = send(&door, form("/sign-in", "ada@example.org", PASSWORD)).await.session();
+    assert_eq!(send(&door, get("/").cookie(old.clone())).await.status, StatusCode::OK);
+
+    let again =
+        form("/sign-in", "ada@example.org", PASSWORD).insert_header(("sec-fetch-site", "same-origin"));
+    let new = send(&door, again.cookie(old.clone())).await.session();
+    assert_ne!(new.value(), old.value());
+    assert!(send(&door, get("/").cookie(old)).await.leads_to("/sign-in"));
+    assert_eq!(send(&door, get("/").cookie(new)).await.status, StatusCode::OK);
+    assert_eq!(send(&door, get("/").cookie(elsewhere)).await.status, StatusCode::OK);
+}
+
+#[actix_web::test]
+async fn an_operators_reset_ends_all_sessions_and_sets_the_password() {
+    let database = Database::new();
+    let server = database.accounts(SignUp::First, LOOPBACK).await;
+    let door = door(&server, None).await;
+    let session = send(&door, form("/sign-up", "ada@example.org", PASSWORD)).await.session();
+    assert_eq!(send(&door, get("/").cookie(session.clone())).await.status, StatusCode::OK);
+    server.sweep_sessions().await.unwrap();
+    assert_eq!(
+        send(&door, get("/").cookie(session.clone())).await.status,
+        StatusCode::OK,
+        "a live one stays"
+    );
+
+    let operator = database.accounts(SignUp::First, LOOPBACK).await;
+    assert!(operator.reset(&"ada@example.org".parse().unwrap(), password("battery staple")).await.unwrap());
+    assert!(!operator.reset(&"eve@example.org".parse().unwrap(), password("battery staple")).await.unwrap());
+    server.sweep_sessions().await.unwrap();
+    assert!(send(&door, get("/").cookie(session)).await.leads_to("/sign-in"));
+    let old = send(&door, form("/sign-in", "ada@example.org", PASSWORD)).await;
+    assert_eq!(old.status, StatusCode::UNAUTHORIZED);
+    assert!(send(&door, form("/sign-in", "ada@example.org", "battery staple")).await.leads_to("/"));
+}
+
+#[actix_web::test]
+async fn an_expired_session_opens_nothing_and_is_swept() {
+    let database = Database::new();
+    let store = database.open().await;
+    let accounts = web::Data::new(Accounts::new(store.clone(), SignUp::First, LOOPBACK.parse().unwrap()));
+    let user = accounts.add("ada@example.org".parse().unwrap(), password(PASSWORD)).await.unwrap();
+    let now = UnixMillis::now();
+    let expired = SessionRow { account: user, created_at: UnixMillis(0), expires_at: now };
+    let token_hash = hex(&Sha256::digest([7; 32]));
+    store.create_session(&token_hash, &expired, None).await.unwrap();
+
+    let text = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc";
+    assert!(Token::parse(text).is_some());
+    let door = door(&accounts, None).await;
+    assert!(send(&door, get("/").cookie(Cookie::new(COOKIE, text))).await.leads_to("/sign-in"));
+    assert!(store.session(&token_hash).await.unwrap().is_some());
+    accounts.sweep_sessions().await.unwrap();
+    assert!(store.session(&token_hash).await.unwrap().is_none());
+}
+
+#[actix_web::test]
+async fn the_cookie_is_kept_from_scripts_other_sites_and_plain_connections() {
+    for (public_url, secure) in [(None, None), (Some("https://runboard.example.org"), Some(true))] {
+        let database = Database::new();
+        let accounts = database.accounts(SignUp::First, LOOPBACK).await;
+        let door = door(&accounts, public_url).await;
+        let cookie = send(&door, form("/sign-up", "ada@example.org", PASSWORD)).await.cookie.unwrap();
+        assert_eq!(cookie.http_only(), Some(true));
+        assert_eq!(cookie.same_site(), Some(SameSite::Lax));
+        assert_eq!(cookie.path(), Some("/"));
+        assert_eq!(cookie.domain(), None);
+        assert_eq!(cookie.max_age(), Some(Duration::days(30)));
+        assert_eq!(cookie.secure(), secure, "{public_url:?}");
+        assert_eq!(cookie.value().len(), 43, "256 bits in base64");
+    }
+}

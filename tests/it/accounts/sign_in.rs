@@ -1,0 +1,100 @@
+//! The way in, and what is said to those who may not.
+
+use actix_web::{cookie::Cookie, http::StatusCode, test::TestRequest};
+use runboard::{config::SignUp, web::session::COOKIE};
+
+use super::{Database, LOOPBACK, PASSWORD, door, form, get, password, send};
+
+#[actix_web::test]
+async fn a_refused_form_comes_back_with_the_email_and_without_the_password() {
+    let database = Database::new();
+    let accounts = database.accounts(SignUp::Open, LOOPBACK).await;
+    let door = door(&accounts, None).await;
+    accounts.add("ada@example.org".parse().unwrap(), password(PASSWORD)).await.unwrap();
+
+    let cases = [
+        ("/sign-up", "Eve@Example.org", "short12", StatusCode::UNPROCESSABLE_ENTITY),
+        ("/sign-up", "eve.example.org", "long enough", StatusCode::UNPROCESSABLE_ENTITY),
+        ("/sign-up", "ada@example.org", "long enough", StatusCode::UNPROCESSABLE_ENTITY),
+        ("/sign-in", "ada.example.org", "long enough", StatusCode::UNPROCESSABLE_ENTITY),
+        ("/sign-in", "ada@example.org", "not her password", StatusCode::UNAUTHORIZED),
+        ("/sign-in", "ada@example.org", "", StatusCode::UNAUTHORIZED),
+        ("/sign-in", "eve@example.org", "not her password", StatusCode::UNAUTHORIZED),
+    ];
+    for (path, email, password, status) in cases {
+        let answer = send(&door, form(path, email, password)).await;
+        assert_eq!(answer.status, status, "{path} {email} {password}");
+        assert!(answer.cookie.is_none());
+        assert!(answer.body.contains(&format!(r#"value="{email}""#)), "{}", answer.body);
+        assert!(answer.body.contains(r#"role="alert""#), "it says why: {}", answer.body);
+        assert!(password.is_empty() || !answer.body.contains(password), "{}", answer.body);
+    }
+    let wrong = send(&door, form("/sign-in", "ada@example.org", "not her password")).await;
+    let unknown = send(&door, form("/sign-in", "eve@example.org", "not her password")).await;
+    assert_eq!(wrong.body.replace("ada@", "eve@"), unknown.body, "nobody learns who has an account");
+    let empty = send(&door, TestRequest::post().uri("/sign-up").set_form([("other", "field")])).await;
+    assert_eq!(empty.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[actix_web::test]
+async fn guessing_is_slowed_down() {
+    let database = Database::new();
+    let accounts = database.accounts(SignUp::First, LOOPBACK).await;
+    let door = door(&accounts, None).await;
+    accounts.add("ada@example.org".parse().unwrap(), password(PASSWORD)).await.unwrap();
+    for guess in 0..10 {
+        let answer = send(&door, form("/sign-in", "ada@example.org", &format!("guess {guess}"))).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "guess {guess}");
+    }
+    let right = send(&door, form("/sign-in", "ada@example.org", PASSWORD)).await;
+    assert_eq!(right.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(right.cookie.is_none());
+}
+
+#[actix_web::test]
+async fn without_a_session_a_page_leads_to_sign_in_and_back_and_a_fragment_answers_401() {
+    let database = Database::new();
+    let accounts = database.accounts(SignUp::First, LOOPBACK).await;
+    let door = door(&accounts, None).await;
+    accounts.add("ada@example.org".parse().unwrap(), password(PASSWORD)).await.unwrap();
+
+    let page = send(&door, get("/imports/7?only=failed&x=%C3%BC")).await;
+    assert!(page.leads_to("/sign-in?next=%2Fimports%2F7%3Fonly%3Dfailed%26x%3D%25C3%25BC"), "{page:?}");
+    let fragment = send(&door, get("/imports/7").insert_header(("hx-request", "true"))).await;
+    assert_eq!((fragment.status, fragment.location), (StatusCode::UNAUTHORIZED, None));
+    assert!(send(&door, TestRequest::post().uri("/imports")).await.leads_to("/sign-in"));
+    for nonsense in ["", "short", &"A".repeat(43), &"A".repeat(4000)] {
+        let cookie = Cookie::new(COOKIE, nonsense.to_owned());
+        assert!(send(&door, get("/").cookie(cookie)).await.leads_to("/sign-in"), "{nonsense}");
+    }
+}
+
+#[actix_web::test]
+async fn next_survives_a_refusal_and_leads_to_our_own_paths_only() {
+    let database = Database::new();
+    let accounts = database.accounts(SignUp::First, LOOPBACK).await;
+    let door = door(&accounts, None).await;
+    accounts.add("ada@example.org".parse().unwrap(), password(PASSWORD)).await.unwrap();
+
+    let refused = send(&door, form("/sign-in?next=%2Fimports%2F7", "ada@example.org", "wrong")).await;
+    assert!(refused.body.contains(r#"name="next" value="/imports/7""#), "{}", refused.body);
+
+    let cases = [
+        ("/imports/7", "/imports/7"),
+        ("/imports/7?only=failed", "/imports/7?only=failed"),
+        ("//evil.example", "/"),
+        ("/\\evil.example", "/"),
+        ("https://evil.example", "/"),
+        ("/\t/evil.example", "/"),
+        ("/\r\nset-cookie: a=b", "/"),
+        ("javascript:alert(1)", "/"),
+        ("", "/"),
+    ];
+    for (next, location) in cases {
+        let fields = [("email", "ada@example.org"), ("password", PASSWORD), ("next", next)];
+        let answer = send(&door, TestRequest::post().uri("/sign-in").set_form(fields)).await;
+        assert!(answer.leads_to(location), "{next:?}: {answer:?}");
+        let page = send(&door, get("/sign-in?next=//evil.example")).await;
+        assert!(!page.body.contains("evil"), "{}", page.body);
+    }
+}
