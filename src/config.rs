@@ -18,7 +18,7 @@ pub struct Args {
     #[arg(long, global = true, env = "RUNBOARD_LISTEN", default_value = "127.0.0.1:8080")]
     listen: String,
 
-    /// What people type to get here, when a proxy stands in front: https://runboard.example.org
+    /// The http or https address people type to get here, when a proxy stands in front
     #[arg(long, global = true, env = "RUNBOARD_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
 

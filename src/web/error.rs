@@ -29,6 +29,6 @@ impl ResponseError for Failure {
         tracing::error!(error = %self, "a request failed");
         HttpResponse::build(self.status_code())
             .content_type(ContentType::plaintext())
-            .body("Something failed on our side. Nothing was lost; please try again in a moment.")
+            .body("Something failed on our side. Please try again in a moment.")
     }
 }
