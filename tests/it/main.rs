@@ -1,6 +1,8 @@
 //! Tests that need an app, a database or a fake of another server.
 
 mod accounts;
+mod client;
+mod client_errors;
 mod config;
 mod conformance;
 mod engine;
