@@ -103,6 +103,7 @@ impl Client {
             // A redirect would carry the key to wherever it points.
             .redirect(redirect::Policy::none());
         if addresses.iter().any(|url| is_loopback(url)) {
+            // A proxy would look for the engine on its own machine.
             builder = builder.no_proxy();
         }
         if addresses.iter().all(|url| url.scheme() == "http") {
