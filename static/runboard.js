@@ -13,17 +13,19 @@
   const minute = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
   const dayAndMonth = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 
-  function localTime(date) {
+  function localTime(date, inTable) {
     const now = new Date();
     const yesterday = new Date(now.getFullYear(), now.getMonth(), now.getDate() - 1);
     if (day(date) === day(now)) return clock.format(date);
-    if (day(date) === day(yesterday)) return `Yesterday ${minute.format(date)}`;
+    if (inTable && day(date) === day(yesterday)) return `Yesterday ${minute.format(date)}`;
     const year = date.getFullYear() === now.getFullYear() ? "" : ` ${date.getFullYear()}`;
     return `${dayAndMonth.format(date)}${year} ${minute.format(date)}`;
   }
 
   function localiseTimes(root) {
-    for (const time of root.querySelectorAll("time")) time.textContent = localTime(new Date(time.dateTime));
+    for (const time of root.querySelectorAll("time")) {
+      time.textContent = localTime(new Date(time.dateTime), time.closest("table"));
+    }
   }
 
   localiseTimes(document);
@@ -61,6 +63,7 @@
   document.addEventListener("htmx:after:swap", (event) => {
     const { ctx } = event.detail;
     if (ctx.swap === "none") return;
+    answeredAt = performance.now();
     byId("offline").textContent = "";
     // What had the focus may be gone, as a Cancel is when its import ends.
     if (focused && !focused.isConnected) ctx.sourceElement.focus({ preventScroll: true });
@@ -69,7 +72,12 @@
     }
   });
 
+  // One lost answer is no news; silence for longer than this is.
+  const silenceMillis = 3000;
+  let answeredAt = performance.now();
+
   function unanswered() {
+    if (performance.now() - answeredAt < silenceMillis) return;
     byId("offline").textContent = "Runboard does not answer right now. These are the last numbers we know.";
   }
   document.addEventListener("htmx:error", unanswered);

@@ -26,6 +26,8 @@ pub struct Sentence {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     Text(String),
+    /// A number with its unit, never broken over two lines.
+    Measure(String),
     Time(Moment),
 }
 
@@ -58,11 +60,12 @@ impl Sentence {
             (ImportState::Accepted, None) => {
                 Self::text("Your file is safe. Telling the engine about it ...")
             }
-            (ImportState::NoFunction, None) => Self::text(format!(
-                "No function has started for imports/csv.uploaded in {}. Is its app registered?",
-                waiting()
-            )),
-            (_, None) => Self::text(format!("Waiting for a run to start ({}).", waiting())),
+            (ImportState::NoFunction, None) => {
+                Self::text("No function has started for imports/csv.uploaded in ")
+                    .measure(waiting())
+                    .then(". Is its app registered?")
+            }
+            (_, None) => Self::text("Waiting for a run to start (").measure(waiting()).then(")."),
         }
     }
 
@@ -82,7 +85,7 @@ impl Sentence {
                 Self::text("Waiting for a free worker since ").time(run.queued_at, reading).then(".")
             }
             Shown::Retrying => Self::text(retrying(run)),
-            Shown::Completed { .. } => Self::text(completed(progress)),
+            Shown::Completed { .. } => completed(progress),
             Shown::Failed => Self::text(failed(run, progress)),
             Shown::Cancelled => {
                 let by = if snapshot.cancel_requested_at.is_some() { " by you" } else { "" };
@@ -95,7 +98,7 @@ impl Sentence {
             Shown::Unknown(word) => Self::text(unknown(&word, run, progress)),
             // The states without a run are not a run's.
             Shown::Running | Shown::Saved | Shown::Sent | Shown::NobodyTookIt => {
-                Self::text(running(progress))
+                running(progress)
             }
         }
     }
@@ -106,7 +109,7 @@ impl Sentence {
         self.parts
             .iter()
             .map(|part| match part {
-                Part::Text(text) => text.clone(),
+                Part::Text(text) | Part::Measure(text) => text.clone(),
                 Part::Time(moment) => moment.plain(),
             })
             .collect()
@@ -128,6 +131,11 @@ impl Sentence {
         self
     }
 
+    fn measure(mut self, text: impl Into<String>) -> Self {
+        self.parts.push(Part::Measure(text.into()));
+        self
+    }
+
     fn time(mut self, at: UnixMillis, reading: &Reading) -> Self {
         self.parts.push(Part::Time(Moment::new(at, reading.now)));
         self
@@ -139,30 +147,30 @@ impl Sentence {
     }
 }
 
-fn running(progress: &Progress) -> String {
+fn running(progress: &Progress) -> Sentence {
     let Some(counts) = progress.counts.filter(|counts| counts.processed + counts.failed > 0) else {
         return if progress.share.is_some() {
-            "Reading the first rows.".to_owned()
+            Sentence::text("Reading the first rows.")
         } else {
-            format!("Running for {}.", duration(progress.elapsed))
+            Sentence::text("Running for ").measure(duration(progress.elapsed)).then(".")
         };
     };
     let done = counts.processed + counts.failed;
-    let mut sentence = match progress.total {
+    let mut sentence = Sentence::text(match progress.total {
         Some(total) if total.exact => format!("{} of {}", grouped(done), rows(total.rows)),
         Some(total) => format!("{} of about {}", grouped(done), rows(total.rows)),
         None => rows(done),
-    };
+    });
     if counts.failed > 0 {
-        sentence += &format!(", {} failed", grouped(counts.failed));
+        sentence = sentence.then(", ").measure(format!("{} failed", grouped(counts.failed)));
     }
     if let Some(speed) = progress.rows_per_second {
-        sentence += &format!("; {} rows/s", grouped(speed));
-        if let Some(left) = progress.left {
-            sentence += &format!(", {} left", duration(left));
-        }
+        sentence = sentence.then("; ").measure(format!("{} rows/s", grouped(speed)));
     }
-    sentence + "."
+    if let Some(left) = progress.left {
+        sentence = sentence.then(", ").measure(format!("{} left", duration(left)));
+    }
+    sentence.then(".")
 }
 
 fn retrying(run: &RunSnapshot) -> String {
@@ -177,20 +185,18 @@ fn retrying(run: &RunSnapshot) -> String {
     }
 }
 
-fn completed(progress: &Progress) -> String {
-    let took = duration(progress.elapsed);
-    match progress.counts {
-        None => format!("Completed in {took}."),
+fn completed(progress: &Progress) -> Sentence {
+    let what = match progress.counts {
+        None => "Completed in ".to_owned(),
         Some(counts) if counts.processed + counts.failed == 0 => {
-            "The file has a header and no rows.".to_owned()
+            return Sentence::text("The file has a header and no rows.");
         }
-        Some(counts) if counts.failed == 0 => format!("{} processed in {took}.", rows(counts.processed)),
-        Some(counts) => format!(
-            "{} processed, {} failed, in {took}.",
-            rows(counts.processed),
-            grouped(counts.failed)
-        ),
-    }
+        Some(counts) if counts.failed == 0 => format!("{} processed in ", rows(counts.processed)),
+        Some(counts) => {
+            format!("{} processed, {} failed, in ", rows(counts.processed), grouped(counts.failed))
+        }
+    };
+    Sentence::text(what).measure(duration(progress.elapsed)).then(".")
 }
 
 fn failed(run: &RunSnapshot, progress: &Progress) -> String {
