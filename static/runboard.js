@@ -147,6 +147,7 @@
     zone.classList.add("refused");
     byId("upload-error").textContent = error;
     byId("upload-advice").textContent = advice;
+    input.focus({ preventScroll: true });
   }
 
   function showProgress(loaded, total, seconds) {

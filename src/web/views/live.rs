@@ -50,7 +50,7 @@ impl LiveSection {
         let cards: Vec<_> =
             snapshots.into_iter().map(|snapshot| ImportCard::new(snapshot, reading)).collect();
         let goes_on = cards.iter().any(|card| !card.state.is_final());
-        Self { cards, poll_ms: goes_on.then(|| pace.as_millis()) }
+        Self { cards, poll_ms: goes_on.then_some(pace.as_millis()) }
     }
 
     /// How many imports are unfinished.

@@ -7,10 +7,7 @@ use crate::time::UnixMillis;
 
 /// A `<time>` element.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
-#[template(
-    ext = "html",
-    source = r#"<time datetime="{{ at }}" title="{{ at }}">{{ text }} UTC</time>"#
-)]
+#[template(ext = "html", source = r#"<time datetime="{{ at }}" title="{{ at }}">{{ text }} UTC</time>"#)]
 pub struct Moment {
     at: UnixMillis,
     text: String,

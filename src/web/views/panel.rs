@@ -37,7 +37,7 @@ impl ImportPanel {
             actions: Actions::of(snapshot, state),
             timeline: Timeline::of(snapshot, state, reading),
             detail: TechnicalDetail::of(snapshot),
-            poll_ms: (!state.is_final()).then(|| pace.as_millis()),
+            poll_ms: (!state.is_final()).then_some(pace.as_millis()),
         }
     }
 }
@@ -75,9 +75,7 @@ impl Actions {
         // An event that is being sent is a matter of moments, unless nobody answers.
         let settles_by_itself = state == ImportState::Accepted && snapshot.silent_since.is_none();
         // Outputs are those of our own function; a run that broke off may have left none.
-        let counts = || {
-            snapshot.runs.iter().filter(|run| run.call.is_some()).filter_map(|run| run.counts)
-        };
+        let counts = || snapshot.runs.iter().filter(|run| run.call.is_some()).filter_map(|run| run.counts);
         Self {
             import_id: snapshot.id.to_string(),
             file_name: snapshot.file_name.clone(),

@@ -57,9 +57,7 @@ impl Sentence {
                     .warning()
             }
             (_, Some(since)) => Self::silent(since, reading),
-            (ImportState::Accepted, None) => {
-                Self::text("Your file is safe. Telling the engine about it ...")
-            }
+            (ImportState::Accepted, None) => Self::text("Your file is safe. Telling the engine about it ..."),
             (ImportState::NoFunction, None) => {
                 Self::text("No function has started for imports/csv.uploaded in ")
                     .measure(waiting())
@@ -71,12 +69,7 @@ impl Sentence {
 
     /// Of a run.
     #[must_use]
-    pub fn of_run(
-        snapshot: &Snapshot,
-        run: &RunSnapshot,
-        progress: &Progress,
-        reading: &Reading,
-    ) -> Self {
+    pub fn of_run(snapshot: &Snapshot, run: &RunSnapshot, progress: &Progress, reading: &Reading) -> Self {
         if let (Some(since), None) = (snapshot.silent_since, run.ended_at) {
             return Self::silent(since, reading);
         }
@@ -97,9 +90,7 @@ impl Sentence {
             Shown::Skipped => Self::text("The engine skipped this run."),
             Shown::Unknown(word) => Self::text(unknown(&word, run, progress)),
             // The states without a run are not a run's.
-            Shown::Running | Shown::Saved | Shown::Sent | Shown::NobodyTookIt => {
-                running(progress)
-            }
+            Shown::Running | Shown::Saved | Shown::Sent | Shown::NobodyTookIt => running(progress),
         }
     }
 

@@ -1,0 +1,85 @@
+//! Imports and runs in the states that the views are tested with.
+
+use runboard::{
+    csv::Counts,
+    ids::{ImportId, UserId},
+    imports::{RunSnapshot, Snapshot},
+    inngest::RunStatus,
+    store::live::CallInfo,
+    time::UnixMillis,
+    web::views::{EngineName, Frame, Reading},
+};
+
+pub const RUN: &str = "01M852CE07XGB7KM34R9298TW7";
+
+pub fn at(time: &str) -> UnixMillis {
+    UnixMillis::from_rfc3339(&format!("2026-11-23T{time}Z")).unwrap()
+}
+
+pub fn reading() -> Reading {
+    Reading { now: at("14:03:20"), engine: EngineName::Inngest }
+}
+
+pub fn frame() -> Frame {
+    Frame { email: "mira@example.org".to_owned(), engine: EngineName::Embedded }
+}
+
+/// Received at 14:03:04, event sent at 14:03:05.
+pub fn sent() -> Snapshot {
+    Snapshot {
+        id: ImportId::generate(),
+        owner: UserId::generate(),
+        file_name: "orders-2026-11.csv".to_owned(),
+        size_bytes: 84_600_000,
+        receiving_at: at("14:03:02"),
+        received_at: at("14:03:04"),
+        event_id: "01M852CDYVJYDMFCJQQV9MRZ6R".to_owned().into(),
+        sent_at: Some(at("14:03:05")),
+        refused: None,
+        cancel_requested_at: None,
+        runs: Vec::new(),
+        as_of: Some(at("14:03:20")),
+        silent_since: None,
+    }
+}
+
+/// Started at 14:03:10, so 10 s ago: a quarter read.
+pub fn running() -> RunSnapshot {
+    RunSnapshot {
+        run_id: RUN.to_owned().into(),
+        function_id: "5d106f6c-31b1-5988-838b-963ea7845fd8".to_owned(),
+        status: RunStatus::Running,
+        queued_at: at("14:03:07"),
+        ended_at: None,
+        counts: Some(Counts { processed: 249_588, failed: 412 }),
+        bytes: 21_150_000,
+        total_bytes: 84_600_000,
+        call: Some(CallInfo {
+            function: "process-csv-upload".to_owned(),
+            started_at: at("14:03:10"),
+            attempt: 1,
+            max_attempts: 4,
+            error: None,
+        }),
+        output: None,
+    }
+}
+
+pub fn ended(status: RunStatus) -> RunSnapshot {
+    RunSnapshot { status, ended_at: Some(at("14:03:19")), ..running() }
+}
+
+pub fn counted(processed: u64, failed: u64, run: RunSnapshot) -> RunSnapshot {
+    RunSnapshot { counts: Some(Counts { processed, failed }), ..run }
+}
+
+pub fn retrying(attempt: u32) -> RunSnapshot {
+    let mut run = running();
+    let call = run.call.as_mut().unwrap();
+    (call.attempt, call.error) = (attempt, Some("connection reset.\nat line 3".to_owned()));
+    run
+}
+
+pub fn with(run: RunSnapshot) -> Snapshot {
+    Snapshot { runs: vec![run], ..sent() }
+}
