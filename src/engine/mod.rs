@@ -1,9 +1,9 @@
 //! The embedded engine: Inngest's stand-in on a loopback port.
 //!
 //! It speaks Inngest's HTTP API ([`api`]), so that the rest of Runboard knows only that API, and it
-//! calls functions over HTTP like Inngest does ([`caller`]). Between the two lies a queue in the
-//! database ([`queue`]): an event and the runs it triggers are committed before the sender gets its
-//! answer, and whatever an answer of a function does to its run is one transaction ([`answer`]
+//! calls functions over HTTP like Inngest does (`caller`). Between the two lies a queue in the
+//! database (`queue`): an event and the runs it triggers are committed before the sender gets its
+//! answer, and whatever an answer of a function does to its run is one transaction (`answer`
 //! decides what that is). A process that dies loses nothing: at the next start old leases are void,
 //! and a call that was lost is made again under the same attempt number.
 //!

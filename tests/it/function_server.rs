@@ -127,7 +127,11 @@ impl FunctionServer {
     /// Another server of the same app, as after a restart.
     pub async fn start_as(app: String, functions: Vec<Function>) -> Self {
         let calls: Arc<Mutex<Vec<Received>>> = Arc::default();
-        let state = web::Data::new((app.clone(), functions.clone(), Arc::clone(&calls)));
+        let state = web::Data::new(State {
+            app: app.clone(),
+            functions: functions.clone(),
+            calls: Arc::clone(&calls),
+        });
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(state.clone())
@@ -214,13 +218,19 @@ impl Received {
     }
 }
 
+struct State {
+    app: String,
+    functions: Vec<Function>,
+    calls: Arc<Mutex<Vec<Received>>>,
+}
+
 async fn answer(
-    state: web::Data<(String, Vec<Function>, Arc<Mutex<Vec<Received>>>)>,
+    state: web::Data<State>,
     query: web::Query<BTreeMap<String, String>>,
     request: HttpRequest,
     raw: web::Bytes,
 ) -> HttpResponse {
-    let (app, functions, calls) = state.get_ref();
+    let State { app, functions, calls } = state.get_ref();
     let function = functions.iter().find(|function| query["fnId"] == format!("{app}-{}", function.name));
     let function = function.expect("only functions of this app are called");
     let headers = request.headers().iter();

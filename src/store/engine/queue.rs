@@ -73,8 +73,11 @@ impl Store {
     pub async fn engine_claim(&self, now: UnixMillis) -> Result<Next> {
         let lease = Ulid::new().to_string();
         let mut tx = self.begin_write().await?;
+        // The conditions stand twice: on Postgres another worker may take the chosen run, and even end
+        // it, before this update gets at the row.
         let claimed = sqlx::query(
-            "UPDATE engine_run SET lease = $1, status = $2 WHERE lease IS NULL AND run_id = \
+            "UPDATE engine_run SET lease = $1, status = $2 \
+             WHERE ended_at IS NULL AND lease IS NULL AND available_at <= $3 AND run_id = \
              (SELECT run_id FROM engine_run WHERE ended_at IS NULL AND lease IS NULL AND available_at <= $3 \
               ORDER BY available_at, run_id LIMIT 1) \
              RETURNING run_id, event_id, slug, function_id, attempt, req_version",
