@@ -304,13 +304,10 @@ mod tests {
 
     #[test]
     fn no_answer_and_a_strangers_error_say_so() {
-        let Transition::End { output, .. } = decide(&claim(3), Reply::Unreachable, &[], NOW) else {
-            panic!("the last attempt was not the last");
-        };
-        assert_eq!(
-            output,
-            r#"{"error":{"error":"Unable to reach SDK URL","message":"Unable to reach SDK URL","name":"Error"}}"#
-        );
+        let message = "Unable to reach SDK URL";
+        let error = json!({"error": {"error": message, "name": "Error", "message": message}});
+        let unreachable = decide(&claim(3), Reply::Unreachable, &[], NOW);
+        assert_eq!(unreachable, ended(RunStatus::Failed, error));
         let proxy = Answer { from_sdk: false, ..answer(502, "<h1>oops</h1>") };
         let Transition::End { output, .. } = decided(3, proxy) else { panic!("the last attempt was not") };
         assert!(output.contains("HTTP 502 before the SDK") && output.contains("oops"), "{output}");
