@@ -2,19 +2,32 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Cursor;
+use super::{
+    Cursor,
+    encode::{COMMA, Encoder, LINE_END, shown},
+    failed_csv::{self, Columns},
+    split::{Dialect, Split, Splitter, line_end, without_half_line_end},
+};
+
+/// UTF-8's byte-order mark; it is no data at byte 0, and data everywhere else.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What the front of a file says about the whole. Fixed by a run's plan; later steps obey it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
     /// The byte between fields.
     pub delimiter: u8,
-    /// The header's fields as decoded text, as the outputs have them.
+    /// The header's fields as decoded text, as the outputs have them: without our own columns if the
+    /// file is a `failed.csv`, with U+FFFD for undecodable bytes and NUL. Empty if the file has no
+    /// line that is not empty; it has no records then.
     pub header: Vec<String>,
     /// Where the first record's search begins: behind the header's line end.
     pub start: Cursor,
-    /// The file is a `failed.csv` of ours: `_line,_column,_reason` and `_extra` are taken off.
+    /// The file is a `failed.csv` of ours: `_line,_column,_reason` and `_extra` are taken off. A file
+    /// that has nothing but these columns is an ordinary one.
     pub is_failed_csv: bool,
+    /// That `failed.csv` has the column `_extra` at its end; somebody may have removed it.
+    pub has_extra: bool,
 }
 
 /// Why the front of a file cannot be read as CSV.
@@ -25,14 +38,75 @@ pub enum LayoutError {
     NeedMore,
     #[error("the header's quotes never close")]
     QuotesNeverClose,
+    /// The header, or the empty lines before it.
     #[error("the header is longer than {limit} bytes")]
     TooLong { limit: usize },
 }
 
 impl Layout {
-    /// Reads the front of a file. `sample` starts at its first byte; `eof` says that it is the whole file.
+    /// Reads the front of a file. `sample` starts at its first byte; `eof` says that it is the whole
+    /// file. The header is the first line that is not empty. A sample of about twice
+    /// `max_record_bytes` never needs more.
     pub fn read(sample: &[u8], eof: bool, max_record_bytes: usize) -> Result<Self, LayoutError> {
-        let _ = (sample, eof, max_record_bytes);
-        todo!()
+        let too_long = LayoutError::TooLong { limit: max_record_bytes };
+        let mut start = Cursor { byte: 0, line: 1, record: 0 };
+        let mut input = without_half_line_end(sample, eof);
+        if let Some(behind) = input.strip_prefix(BYTE_ORDER_MARK) {
+            start.advance(BYTE_ORDER_MARK.len(), 0);
+            input = behind;
+        }
+        let mut empty_lines = 0;
+        while let length @ 1.. = line_end(&input[empty_lines..]) {
+            start.advance(length, 1);
+            empty_lines += length;
+        }
+        input = &input[empty_lines..];
+
+        let mut names = Vec::new();
+        if input.is_empty() && !eof {
+            return Err(if empty_lines > max_record_bytes { too_long } else { LayoutError::NeedMore });
+        } else if !input.is_empty() {
+            let mut splitter = Splitter::new(Dialect::new(COMMA), 0, max_record_bytes);
+            match splitter.split(input, eof) {
+                Split::Incomplete => return Err(LayoutError::NeedMore),
+                Split::TooLong => return Err(too_long),
+                Split::Record(record) if record.open_quotes => return Err(LayoutError::QuotesNeverClose),
+                Split::Record(record) => {
+                    record.fields.for_each_surplus(|name| names.push(shown(name).into_owned()));
+                    start.advance(record.bytes.len(), record.line_ends());
+                }
+            }
+        }
+        let Columns { header, is_failed_csv, has_extra } = failed_csv::recognise(names);
+        Ok(Self { delimiter: COMMA, header, start, is_failed_csv, has_extra })
+    }
+
+    /// The header line of `processed.csv`; empty if there is no header.
+    #[must_use]
+    pub fn processed_header(&self) -> Vec<u8> {
+        let mut line = Vec::new();
+        if self.header.is_empty() {
+            return line;
+        }
+        let mut encoder = Encoder::new(&mut line);
+        for name in &self.header {
+            encoder.field(name.as_bytes());
+        }
+        encoder.finish();
+        line.extend_from_slice(LINE_END);
+        line
+    }
+
+    /// The header line of `failed.csv`.
+    #[must_use]
+    pub fn failed_header(&self) -> Vec<u8> {
+        let mut line = Vec::new();
+        failed_csv::write_header(&mut line, &self.header);
+        line
+    }
+
+    /// How many columns the file itself has.
+    pub(super) fn columns_in_file(&self) -> usize {
+        self.header.len() + if self.is_failed_csv { failed_csv::columns_of_ours(self.has_extra) } else { 0 }
     }
 }

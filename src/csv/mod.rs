@@ -3,10 +3,16 @@
 //!
 //! [`Layout::read`] looks at the front of a file and says what it is. A [`Pass`] then reads records
 //! from slices of it and writes what becomes of them into an [`Output`].
+//!
+//! Inside, a record is split, then judged, then written, each in a file of its own.
 
+mod encode;
+mod failed_csv;
 mod layout;
 mod output;
 mod pass;
+mod split;
+mod verdict;
 
 pub use layout::{Layout, LayoutError};
 pub use output::{Counts, Output};

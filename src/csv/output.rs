@@ -2,6 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{
+    encode::{Encoder, LINE_END},
+    failed_csv,
+    split::Fields,
+    verdict::Failure,
+};
+
 /// How many records ended which way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -16,7 +23,39 @@ pub struct Output {
     pub processed: Vec<u8>,
     /// Failed records as lines of `failed.csv`.
     pub failed: Vec<u8>,
-    /// The failed records' original bytes with their line ends.
+    /// The failed records' original bytes with their line ends (the file's last may have none). Behind
+    /// the file's own header they are a CSV file of the same records.
     pub raw: Vec<u8>,
     pub counts: Counts,
+}
+
+impl Output {
+    /// A record without quotes, separated by commas: its bytes are as they would be written.
+    pub(super) fn push_verbatim(&mut self, content: &[u8]) {
+        self.processed.extend_from_slice(content);
+        self.processed.extend_from_slice(LINE_END);
+        self.counts.processed += 1;
+    }
+
+    pub(super) fn push_processed(&mut self, fields: Fields<'_>) {
+        let mut encoder = Encoder::new(&mut self.processed);
+        for field in fields.in_columns() {
+            encoder.field(field);
+        }
+        encoder.finish();
+        self.processed.extend_from_slice(LINE_END);
+        self.counts.processed += 1;
+    }
+
+    /// A failed record, but for its bytes in `raw`. See [`failed_csv::write_line`].
+    pub(super) fn push_failed(
+        &mut self,
+        line: u64,
+        failure: Failure,
+        header: &[String],
+        fields: Option<Fields<'_>>,
+    ) {
+        failed_csv::write_line(&mut self.failed, line, failure, header, fields);
+        self.counts.failed += 1;
+    }
 }

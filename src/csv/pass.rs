@@ -1,47 +1,163 @@
 //! One pass over a stretch of a file's records.
 
+use memchr::memchr2;
 use serde::{Deserialize, Serialize};
 
-use super::{Layout, Output};
+use super::{
+    Layout, Output,
+    encode::COMMA,
+    failed_csv::Unwrapped,
+    split::{Dialect, Split, Splitter, count_line_ends, line_end, without_half_line_end},
+    verdict::{Failure, judge},
+};
 
 /// A place in a file, always at a record boundary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     /// Bytes before it.
     pub byte: u64,
-    /// The physical line it is on, counted from 1.
+    /// The physical line it is on, counted from 1. LF, CRLF and a lone CR end a line, also in quotes.
     pub line: u64,
     /// Records before it (the header is none).
     pub record: u64,
 }
 
+impl Cursor {
+    pub(super) fn advance(&mut self, bytes: usize, line_ends: u64) {
+        self.byte += bytes as u64;
+        self.line += line_ends;
+    }
+}
+
 /// Reads records from consecutive slices of a file.
+///
+/// It holds what it has read of the record at work, so that a long record is read only once however
+/// often the input grows; and after too long a record, that it is on the way to the next line end.
 pub struct Pass<'l> {
     layout: &'l Layout,
     cursor: Cursor,
     max_record_bytes: usize,
+    splitter: Splitter,
+    /// Set if the file is a `failed.csv`.
+    unwrapped: Option<Unwrapped>,
+    /// All up to the next line end belongs to a record that was too long and has been counted.
+    skipping: bool,
 }
 
 impl<'l> Pass<'l> {
     #[must_use]
     pub fn new(layout: &'l Layout, start: Cursor, max_record_bytes: usize) -> Self {
-        Self { layout, cursor: start, max_record_bytes }
+        let dialect = Dialect::new(layout.delimiter);
+        Self {
+            layout,
+            cursor: start,
+            max_record_bytes,
+            splitter: Splitter::new(dialect, layout.columns_in_file(), max_record_bytes),
+            unwrapped: layout.is_failed_csv.then(Unwrapped::new),
+            skipping: false,
+        }
     }
 
-    /// Where the next record's search begins.
+    /// Where the next record's search begins. Another pass can go on from here if
+    /// [`at_boundary`](Self::at_boundary).
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         self.cursor
+    }
+
+    /// Whether the cursor is at a record boundary: always, except while the rest of a record of more
+    /// than `max_record_bytes` is being passed over.
+    #[must_use]
+    pub fn at_boundary(&self) -> bool {
+        !self.skipping
     }
 
     /// Reads whole records from the front of `input`, which begins at the byte that follows what was
     /// consumed so far, and appends what becomes of them to `out`. Stops before the first record that
     /// begins at or behind byte `stop` of the file, or where `input` ends inside a record.
     ///
-    /// Returns how many bytes of `input` it consumed. `eof` says that `input` reaches the end of the
-    /// file; all of it is then consumed, unless `stop` comes first.
+    /// Returns how many bytes of `input` it consumed. What it did not consume must come again, with
+    /// more behind it: if it consumed nothing and `stop` is not reached, `input` is too short. It is
+    /// never so with more than `max_record_bytes + 2` bytes. `eof` says that `input` reaches the end
+    /// of the file; all of it is then consumed, unless `stop` comes first.
+    ///
+    /// Of a record of more than `max_record_bytes`, all bytes up to the first line end at or behind
+    /// that limit are consumed as they come, and are in `raw` alone. A step cannot end in there:
+    /// `stop` is passed over, see [`at_boundary`](Self::at_boundary).
     pub fn read(&mut self, input: &[u8], eof: bool, stop: u64, out: &mut Output) -> usize {
-        let _ = (input, eof, stop, out, self.layout, self.max_record_bytes);
-        todo!()
+        let mut rest = without_half_line_end(input, eof);
+        let mut consumed = 0;
+        loop {
+            let taken = if self.skipping {
+                self.skip(rest, eof, out)
+            } else if self.cursor.byte < stop {
+                self.take(rest, eof, out)
+            } else {
+                None
+            };
+            let Some(taken) = taken else { return consumed };
+            rest = &rest[taken..];
+            consumed += taken;
+        }
+    }
+
+    /// Takes what `rest` starts with: an empty line, a record, or the front of one that is too long.
+    /// Returns its length in bytes, or None if `rest` is too short to tell.
+    fn take(&mut self, rest: &[u8], eof: bool, out: &mut Output) -> Option<usize> {
+        if rest.is_empty() {
+            return None;
+        }
+        if let length @ 1.. = line_end(rest) {
+            self.cursor.advance(length, 1);
+            return Some(length);
+        }
+        let record = match self.splitter.split(rest, eof) {
+            Split::Record(record) => record,
+            Split::Incomplete => return None,
+            Split::TooLong => return Some(self.begin_skip(rest, out)),
+        };
+        let Layout { header, delimiter, .. } = self.layout;
+        let fields = match &mut self.unwrapped {
+            Some(unwrapped) => unwrapped.take_off(record.fields, header.len()),
+            None => record.fields,
+        };
+        match judge(&record, fields, header.len()) {
+            Ok(()) if !record.has_quotes && *delimiter == COMMA && !self.layout.is_failed_csv => {
+                out.push_verbatim(record.content);
+            }
+            Ok(()) => out.push_processed(fields),
+            Err(failure) => {
+                out.push_failed(self.cursor.line, failure, header, Some(fields));
+                out.raw.extend_from_slice(record.bytes);
+            }
+        }
+        self.cursor.advance(record.bytes.len(), record.line_ends());
+        self.cursor.record += 1;
+        Some(record.bytes.len())
+    }
+
+    /// Counts a record that is too long as failed, and takes its bytes up to the limit.
+    fn begin_skip(&mut self, rest: &[u8], out: &mut Output) -> usize {
+        let limit = self.max_record_bytes;
+        // A CRLF across the limit stays whole, to be found and counted as one line end.
+        let length = if rest[..=limit].ends_with(b"\r\n") { limit - 1 } else { limit };
+        out.push_failed(self.cursor.line, Failure::TooLong { limit }, &self.layout.header, None);
+        out.raw.extend_from_slice(&rest[..length]);
+        self.cursor.advance(length, count_line_ends(&rest[..length]));
+        self.cursor.record += 1;
+        self.skipping = true;
+        length
+    }
+
+    /// Takes what is left of a record that is too long, up to the next line end.
+    fn skip(&mut self, rest: &[u8], eof: bool, out: &mut Output) -> Option<usize> {
+        let (length, line_ends) = match memchr2(b'\r', b'\n', rest) {
+            Some(at) => (at + line_end(&rest[at..]), 1),
+            None => (rest.len(), 0),
+        };
+        self.skipping = line_ends == 0 && !eof;
+        out.raw.extend_from_slice(&rest[..length]);
+        self.cursor.advance(length, line_ends);
+        (length > 0).then_some(length)
     }
 }

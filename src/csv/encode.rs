@@ -1,0 +1,57 @@
+//! Writing records: RFC 4180, comma-separated, quoted only where it must be.
+
+use std::borrow::Cow;
+
+/// The byte between fields, in everything that is written.
+pub(super) const COMMA: u8 = b',';
+pub(super) const LINE_END: &[u8] = b"\r\n";
+
+/// Appends one record to `out`, field by field, without its line end.
+pub(super) struct Encoder<'o> {
+    out: &'o mut Vec<u8>,
+    start: usize,
+    fields: usize,
+}
+
+impl<'o> Encoder<'o> {
+    pub(super) fn new(out: &'o mut Vec<u8>) -> Self {
+        Self { start: out.len(), out, fields: 0 }
+    }
+
+    pub(super) fn field(&mut self, field: &[u8]) {
+        if self.fields > 0 {
+            self.out.push(COMMA);
+        }
+        self.fields += 1;
+        if field.iter().any(|&byte| matches!(byte, COMMA | b'"' | b'\r' | b'\n')) {
+            quoted(self.out, field);
+        } else {
+            self.out.extend_from_slice(field);
+        }
+    }
+
+    /// A record must not be an empty line, which is no record: an only field that is empty is quoted.
+    pub(super) fn finish(self) {
+        if self.fields == 1 && self.out.len() == self.start {
+            self.out.extend_from_slice(b"\"\"");
+        }
+    }
+}
+
+/// Appends a field in quotes.
+fn quoted(out: &mut Vec<u8>, field: &[u8]) {
+    out.push(b'"');
+    let mut parts = field.split(|&byte| byte == b'"');
+    out.extend_from_slice(parts.next().unwrap_or_default());
+    for part in parts {
+        out.extend_from_slice(b"\"\"");
+        out.extend_from_slice(part);
+    }
+    out.push(b'"');
+}
+
+/// Text that stands for bytes which may be none: what is undecodable, and NUL, is U+FFFD.
+pub(super) fn shown(bytes: &[u8]) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(bytes);
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { text }
+}

@@ -1,0 +1,164 @@
+//! The format of `failed.csv`, both ways: written for failed records, and taken off again when
+//! somebody uploads one.
+//!
+//! A line has our columns `_line,_column,_reason`, then the header's, then `_extra`. Fields that the
+//! record lacks are empty; those without a column are in `_extra`, as one record of CSV. The file is
+//! made to be opened in a spreadsheet: it is valid UTF-8 without NUL whatever the record was, and a
+//! cell that a spreadsheet would take for a formula has one `'` in front.
+//!
+//! That `'` is taken off where the rest of the cell would have got one. A field that began with `'`
+//! and a formula of its own accord cannot be told apart, and loses it.
+
+use super::{
+    encode::{COMMA, Encoder, LINE_END, shown},
+    split::{Dialect, Fields},
+    verdict::Failure,
+};
+
+const IN_FRONT: [&str; 3] = ["_line", "_column", "_reason"];
+const EXTRA: &str = "_extra";
+
+/// How many columns of ours a `failed.csv` has, with or without `_extra`.
+pub(super) fn columns_of_ours(has_extra: bool) -> usize {
+    IN_FRONT.len() + usize::from(has_extra)
+}
+
+/// What the columns of an uploaded file say.
+pub(super) struct Columns {
+    /// The header without our columns.
+    pub(super) header: Vec<String>,
+    pub(super) is_failed_csv: bool,
+    pub(super) has_extra: bool,
+}
+
+/// Takes our columns off a file's header, if it has `_line,_column,_reason` in front of others.
+pub(super) fn recognise(mut names: Vec<String>) -> Columns {
+    let has_extra = names.last().is_some_and(|name| name == EXTRA);
+    let ours = columns_of_ours(has_extra);
+    let is_failed_csv = names.len() > ours && names.iter().zip(IN_FRONT).all(|(name, ours)| name == ours);
+    if !is_failed_csv {
+        return Columns { header: names, is_failed_csv, has_extra: false };
+    }
+    names.truncate(names.len() - usize::from(has_extra));
+    let header = names
+        .split_off(IN_FRONT.len())
+        .into_iter()
+        .map(|name| shown(without_guard(name.as_bytes())).into_owned())
+        .collect();
+    Columns { header, is_failed_csv, has_extra }
+}
+
+/// The fields of a line of an uploaded `failed.csv` without ours; one serves for many lines.
+pub(super) struct Unwrapped {
+    text: Vec<u8>,
+    ends: Vec<usize>,
+    surplus: Vec<u8>,
+    /// How `_extra` and `surplus` are written, whatever the file's dialect is.
+    dialect: Dialect,
+}
+
+impl Unwrapped {
+    pub(super) fn new() -> Self {
+        Self { text: Vec::new(), ends: Vec::new(), surplus: Vec::new(), dialect: Dialect::new(COMMA) }
+    }
+
+    /// Takes our columns and the guard off `line`, whose header has `columns` others. What is in
+    /// `_extra` are fields of the record again. A line that is too short for `_extra` has none.
+    pub(super) fn take_off<'a>(&'a mut self, line: Fields<'_>, columns: usize) -> Fields<'a> {
+        let Self { text, ends, surplus, dialect } = self;
+        text.clear();
+        ends.clear();
+        surplus.clear();
+        let mut cells = line.in_columns().skip(IN_FRONT.len()).map(without_guard);
+        for cell in cells.by_ref().take(columns) {
+            text.extend_from_slice(cell);
+            ends.push(text.len());
+        }
+        let mut count = ends.len();
+        let mut encoder = Encoder::new(surplus);
+        let mut push = |field: &[u8]| {
+            encoder.field(field);
+            count += 1;
+        };
+        if let Some(extra) = cells.next().filter(|extra| !extra.is_empty()) {
+            dialect.for_each_field(extra, &mut push);
+        }
+        line.for_each_surplus(&mut push);
+        encoder.finish();
+        let surplus = (!surplus.is_empty()).then_some(surplus.as_slice());
+        Fields { text, ends, count, surplus, dialect }
+    }
+}
+
+/// The header line.
+pub(super) fn write_header(out: &mut Vec<u8>, header: &[String]) {
+    let mut encoder = Encoder::new(out);
+    let columns = header.iter().map(String::as_str);
+    for name in IN_FRONT.into_iter().chain(columns).chain([EXTRA]) {
+        write_cell(&mut encoder, name.as_bytes());
+    }
+    encoder.finish();
+    out.extend_from_slice(LINE_END);
+}
+
+/// The line of a record that begins on `line` of the file. `fields` are None if they are unknown.
+pub(super) fn write_line(
+    out: &mut Vec<u8>,
+    line: u64,
+    failure: Failure,
+    header: &[String],
+    fields: Option<Fields<'_>>,
+) {
+    let column = fields.and_then(|fields| failure.column(fields)).and_then(|column| header.get(column));
+    let mut encoder = Encoder::new(out);
+    write_cell(&mut encoder, line.to_string().as_bytes());
+    write_cell(&mut encoder, column.map(String::as_bytes).unwrap_or_default());
+    write_cell(&mut encoder, failure.to_string().as_bytes());
+
+    let mut cells = fields.into_iter().flat_map(Fields::in_columns);
+    for _ in header {
+        write_cell(&mut encoder, cells.next().unwrap_or_default());
+    }
+
+    let mut extra = Vec::new();
+    let mut surplus = Encoder::new(&mut extra);
+    if let Some(fields) = fields {
+        fields.for_each_surplus(|field| surplus.field(field));
+    }
+    surplus.finish();
+    write_cell(&mut encoder, &extra);
+    encoder.finish();
+    out.extend_from_slice(LINE_END);
+}
+
+fn write_cell(encoder: &mut Encoder<'_>, cell: &[u8]) {
+    let shown = shown(cell);
+    if is_formula(shown.as_bytes()) {
+        encoder.field(format!("'{shown}").as_bytes());
+    } else {
+        encoder.field(shown.as_bytes());
+    }
+}
+
+/// A spreadsheet would not take the cell for plain text or a number.
+fn is_formula(cell: &[u8]) -> bool {
+    match cell {
+        [b'=' | b'@' | b'\t' | b'\r', ..] => true,
+        [b'+' | b'-', ..] => !is_number(cell),
+        _ => false,
+    }
+}
+
+/// A decimal number, with or without fraction and exponent.
+fn is_number(cell: &[u8]) -> bool {
+    // Rust reads `-inf` and `-nan` as numbers too; spreadsheets don't.
+    let no_word = cell.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
+    no_word && std::str::from_utf8(cell).is_ok_and(|cell| cell.parse::<f64>().is_ok())
+}
+
+fn without_guard(cell: &[u8]) -> &[u8] {
+    match cell {
+        [b'\'', guarded @ ..] if is_formula(guarded) => guarded,
+        _ => cell,
+    }
+}

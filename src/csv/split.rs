@@ -1,0 +1,259 @@
+//! Splitting: where a record ends, and what its fields are. Nothing is judged or written here.
+
+use csv_core::{ReadFieldResult, ReadRecordResult, Reader, ReaderBuilder};
+use memchr::{memchr, memchr2_iter};
+
+/// Room for fields' text at first, in bytes; it grows with the records.
+const TEXT_AT_FIRST: usize = 4096;
+
+/// How bytes are split into fields: RFC 4180, read leniently.
+#[derive(Clone)]
+pub(super) struct Dialect {
+    /// Ready for a record's first byte. Cloned for each use: setting one up takes microseconds.
+    reader: Reader,
+}
+
+impl Dialect {
+    pub(super) fn new(delimiter: u8) -> Self {
+        let mut reader = ReaderBuilder::new().delimiter(delimiter).build();
+        // csv-core drops a byte-order mark at the front of the first input it sees. Only the one at
+        // byte 0 of a file is no data, and `Layout::read` has taken that off: an empty line goes first.
+        reader.read_record(b"\n", &mut [0], &mut [0]);
+        Self { reader }
+    }
+
+    /// Calls `each` with every field of `fields`, which are separated as in a record.
+    pub(super) fn for_each_field(&self, fields: &[u8], mut each: impl FnMut(&[u8])) {
+        if fields.is_empty() {
+            return each(b"");
+        }
+        let mut reader = self.reader.clone();
+        let mut field = vec![0; fields.len()];
+        let (mut rest, mut filled) = (fields, 0);
+        loop {
+            // Once `rest` is empty, the call tells csv-core that nothing follows.
+            let (result, read, wrote) = reader.read_field(rest, &mut field[filled..]);
+            (rest, filled) = (&rest[read..], filled + wrote);
+            match result {
+                ReadFieldResult::Field { .. } => {
+                    each(&field[..filled]);
+                    filled = 0;
+                }
+                ReadFieldResult::InputEmpty | ReadFieldResult::OutputFull => {}
+                ReadFieldResult::End => return,
+            }
+        }
+    }
+}
+
+/// The fields of one record, unquoted.
+#[derive(Clone, Copy)]
+pub(super) struct Fields<'a> {
+    /// The text of the fields that have a column, one behind the other.
+    pub(super) text: &'a [u8],
+    /// Where each of them ends in `text`.
+    pub(super) ends: &'a [usize],
+    /// How many fields the record has, those without a column included.
+    pub(super) count: usize,
+    /// The fields without a column, still separated and quoted as `dialect` has it. They may be
+    /// millions, so they are not split before somebody asks.
+    pub(super) surplus: Option<&'a [u8]>,
+    pub(super) dialect: &'a Dialect,
+}
+
+impl<'a> Fields<'a> {
+    /// The fields that have a column.
+    pub(super) fn in_columns(self) -> impl Iterator<Item = &'a [u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(self.ends).map(move |(start, &end)| &self.text[start..end])
+    }
+
+    pub(super) fn for_each_surplus(self, each: impl FnMut(&[u8])) {
+        if let Some(surplus) = self.surplus {
+            self.dialect.for_each_field(surplus, each);
+        }
+    }
+}
+
+/// One record, as it is in the file.
+pub(super) struct Record<'a> {
+    /// All its bytes, the line end included.
+    pub(super) bytes: &'a [u8],
+    /// Its bytes without the line end.
+    pub(super) content: &'a [u8],
+    pub(super) fields: Fields<'a>,
+    /// It has a quote somewhere, as one or as text.
+    pub(super) has_quotes: bool,
+    /// The file ends inside its quotes.
+    pub(super) open_quotes: bool,
+}
+
+impl Record<'_> {
+    /// How many line ends it has, in quotes and at its end.
+    pub(super) fn line_ends(&self) -> u64 {
+        if self.has_quotes {
+            count_line_ends(self.bytes)
+        } else {
+            u64::from(self.content.len() < self.bytes.len())
+        }
+    }
+}
+
+/// What the front of some input holds.
+pub(super) enum Split<'a> {
+    Record(Record<'a>),
+    /// The record goes on behind the input.
+    Incomplete,
+    /// The record has more bytes than the limit; the input has at least one more.
+    TooLong,
+}
+
+/// Splits records off the front of input that grows until the record in it is whole.
+pub(super) struct Splitter {
+    dialect: Dialect,
+    /// How many fields have a column: those are what [`Fields`] holds split.
+    columns: usize,
+    /// The most bytes a record may have, its line end not counted.
+    limit: usize,
+    reader: Reader,
+    text: Vec<u8>,
+    ends: Vec<usize>,
+    progress: Progress,
+}
+
+/// How far the record at work has been read.
+#[derive(Clone, Copy, Default)]
+struct Progress {
+    /// Bytes of the input.
+    read: usize,
+    /// Bytes of the fields' text.
+    text: usize,
+    fields: usize,
+    /// The first byte behind the last field that has a column.
+    surplus_from: Option<usize>,
+    /// The record was whole and has been handed out.
+    done: bool,
+}
+
+impl Splitter {
+    pub(super) fn new(dialect: Dialect, columns: usize, limit: usize) -> Self {
+        Self {
+            reader: dialect.reader.clone(),
+            dialect,
+            columns,
+            limit,
+            text: vec![0; TEXT_AT_FIRST],
+            ends: vec![0; columns],
+            progress: Progress::default(),
+        }
+    }
+
+    /// Splits the record off that `input` starts with: its first byte is no line end, and a CR is
+    /// never its last byte unless `eof` (see [`without_half_line_end`]). After [`Split::Incomplete`]
+    /// the next input is the same with more behind it, and is read on from where this one ended.
+    pub(super) fn split<'a>(&'a mut self, input: &'a [u8], eof: bool) -> Split<'a> {
+        if self.progress.done {
+            self.progress = Progress::default();
+        }
+        let window = &input[..input.len().min(self.limit.saturating_add(1))];
+        let (content, open_quotes) = if self.feed(&window[self.progress.read..]) {
+            (&input[..self.progress.read - 1], false)
+        } else if window.len() > self.limit {
+            self.restart();
+            return Split::TooLong;
+        } else if !eof {
+            return Split::Incomplete;
+        } else {
+            // A line end that does not end the record is inside quotes.
+            let open_quotes = !self.feed(b"\n");
+            if open_quotes {
+                self.end_open_field();
+            }
+            (input, open_quotes)
+        };
+        self.progress.done = true;
+        let Progress { text, fields, surplus_from, .. } = self.progress;
+        Split::Record(Record {
+            bytes: &input[..content.len() + line_end(&input[content.len()..])],
+            content,
+            fields: Fields {
+                text: &self.text[..text],
+                ends: &self.ends[..fields.min(self.columns)],
+                count: fields,
+                surplus: surplus_from.map(|from| &content[from..]),
+                dialect: &self.dialect,
+            },
+            has_quotes: memchr(b'"', content).is_some(),
+            open_quotes,
+        })
+    }
+
+    /// Reads `bytes` of the record at work until they or it end. Says whether the record ended.
+    fn feed(&mut self, bytes: &[u8]) -> bool {
+        let progress = &mut self.progress;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let in_columns = progress.fields < self.columns;
+            let (result, read, wrote, fields) = if in_columns {
+                let (text, ends) = (&mut self.text[progress.text..], &mut self.ends[progress.fields..]);
+                self.reader.read_record(rest, text, ends)
+            } else {
+                // Surplus fields are only counted.
+                progress.surplus_from.get_or_insert(progress.read);
+                let (result, read, _, fields) = self.reader.read_record(rest, &mut [0; 1024], &mut [0; 128]);
+                (result, read, 0, fields)
+            };
+            rest = &rest[read..];
+            progress.read += read;
+            progress.text += wrote;
+            progress.fields += fields;
+            match result {
+                ReadRecordResult::Record => return true,
+                ReadRecordResult::OutputFull if in_columns => self.text.resize(self.text.len() * 2, 0),
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// Ends the field whose quotes are open at the file's end, and takes the line end off it again
+    /// that `split` fed.
+    fn end_open_field(&mut self) {
+        if self.progress.fields < self.columns {
+            self.progress.text -= 1;
+            self.ends[self.progress.fields] = self.progress.text;
+        }
+        self.progress.fields += 1;
+    }
+
+    /// Gives the record at work up, and the memory it took.
+    fn restart(&mut self) {
+        self.reader = self.dialect.reader.clone();
+        self.text = vec![0; TEXT_AT_FIRST];
+        self.progress = Progress::default();
+    }
+}
+
+/// `input` without a CR at its end that may be the first half of a CRLF: what it is shows once the
+/// next byte is there, or the file's end.
+pub(super) fn without_half_line_end(input: &[u8], eof: bool) -> &[u8] {
+    match input.split_last() {
+        Some((b'\r', before)) if !eof => before,
+        _ => input,
+    }
+}
+
+/// The length in bytes of the line end (LF, CRLF or a lone CR) that `bytes` starts with; else 0.
+pub(super) fn line_end(bytes: &[u8]) -> usize {
+    match bytes {
+        [b'\r', b'\n', ..] => 2,
+        [b'\r' | b'\n', ..] => 1,
+        _ => 0,
+    }
+}
+
+/// How many line ends there are in `bytes`, in and outside quotes.
+pub(super) fn count_line_ends(bytes: &[u8]) -> u64 {
+    let ends_line = |&at: &usize| bytes[at] == b'\n' || bytes.get(at + 1) != Some(&b'\n');
+    memchr2_iter(b'\r', b'\n', bytes).filter(ends_line).count() as u64
+}
