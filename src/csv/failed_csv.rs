@@ -11,7 +11,7 @@
 
 use super::{
     encode::{COMMA, Encoder, LINE_END, shown},
-    split::{Dialect, Fields},
+    split::{FieldReader, Fields},
     verdict::Failure,
 };
 
@@ -53,19 +53,19 @@ pub(super) struct Unwrapped {
     text: Vec<u8>,
     ends: Vec<usize>,
     surplus: Vec<u8>,
-    /// How `_extra` and `surplus` are written, whatever the file's dialect is.
-    dialect: Dialect,
+    /// Reads `_extra` and `surplus`, which have commas whatever the file has.
+    reader: FieldReader,
 }
 
 impl Unwrapped {
     pub(super) fn new() -> Self {
-        Self { text: Vec::new(), ends: Vec::new(), surplus: Vec::new(), dialect: Dialect::new(COMMA) }
+        Self { text: Vec::new(), ends: Vec::new(), surplus: Vec::new(), reader: FieldReader::new(COMMA) }
     }
 
     /// Takes our columns and the guard off `line`, whose header has `columns` others. What is in
     /// `_extra` are fields of the record again. A line that is too short for `_extra` has none.
-    pub(super) fn take_off<'a>(&'a mut self, line: Fields<'_>, columns: usize) -> Fields<'a> {
-        let Self { text, ends, surplus, dialect } = self;
+    pub(super) fn take_off<'a>(&'a mut self, mut line: Fields<'_>, columns: usize) -> Fields<'a> {
+        let Self { text, ends, surplus, reader } = self;
         text.clear();
         ends.clear();
         surplus.clear();
@@ -81,12 +81,12 @@ impl Unwrapped {
             count += 1;
         };
         if let Some(extra) = cells.next().filter(|extra| !extra.is_empty()) {
-            dialect.for_each_field(extra, &mut push);
+            reader.for_each(extra, &mut push);
         }
         line.for_each_surplus(&mut push);
         encoder.finish();
         let surplus = (!surplus.is_empty()).then_some(surplus.as_slice());
-        Fields { text, ends, count, surplus, dialect }
+        Fields { text, ends, count, surplus, surplus_reader: reader }
     }
 }
 
@@ -107,22 +107,23 @@ pub(super) fn write_line(
     line: u64,
     failure: Failure,
     header: &[String],
-    fields: Option<Fields<'_>>,
+    mut fields: Option<Fields<'_>>,
 ) {
-    let column = fields.and_then(|fields| failure.column(fields)).and_then(|column| header.get(column));
+    let column =
+        fields.as_ref().and_then(|fields| failure.column(fields)).and_then(|column| header.get(column));
     let mut encoder = Encoder::new(out);
     write_cell(&mut encoder, line.to_string().as_bytes());
     write_cell(&mut encoder, column.map(String::as_bytes).unwrap_or_default());
     write_cell(&mut encoder, failure.to_string().as_bytes());
 
-    let mut cells = fields.into_iter().flat_map(Fields::in_columns);
+    let mut cells = fields.iter().flat_map(Fields::in_columns);
     for _ in header {
         write_cell(&mut encoder, cells.next().unwrap_or_default());
     }
 
     let mut extra = Vec::new();
     let mut surplus = Encoder::new(&mut extra);
-    if let Some(fields) = fields {
+    if let Some(fields) = &mut fields {
         fields.for_each_surplus(|field| surplus.field(field));
     }
     surplus.finish();

@@ -6,7 +6,7 @@ use super::{
     Cursor,
     encode::{COMMA, Encoder, LINE_END, shown},
     failed_csv::{self, Columns},
-    split::{Dialect, Split, Splitter, line_end, without_half_line_end},
+    split::{Split, Splitter, line_end, without_half_line_end},
 };
 
 /// UTF-8's byte-order mark; it is no data at byte 0, and data everywhere else.
@@ -66,13 +66,13 @@ impl Layout {
         if input.is_empty() && !eof {
             return Err(if empty_lines > max_record_bytes { too_long } else { LayoutError::NeedMore });
         } else if !input.is_empty() {
-            let mut splitter = Splitter::new(Dialect::new(COMMA), 0, max_record_bytes);
+            let mut splitter = Splitter::new(COMMA, 0, max_record_bytes);
             match splitter.split(input, eof) {
                 Split::Incomplete => return Err(LayoutError::NeedMore),
                 Split::TooLong => return Err(too_long),
-                Split::Record(record) if record.open_quotes => return Err(LayoutError::QuotesNeverClose),
-                Split::Record(record) => {
-                    record.fields.for_each_surplus(|name| names.push(shown(name).into_owned()));
+                Split::Record(record, _) if record.open_quotes => return Err(LayoutError::QuotesNeverClose),
+                Split::Record(record, mut names_in_file) => {
+                    names_in_file.for_each_surplus(|name| names.push(shown(name).into_owned()));
                     start.advance(record.bytes.len(), record.line_ends());
                 }
             }

@@ -37,7 +37,7 @@ impl Output {
         self.counts.processed += 1;
     }
 
-    pub(super) fn push_processed(&mut self, fields: Fields<'_>) {
+    pub(super) fn push_processed(&mut self, fields: &Fields<'_>) {
         let mut encoder = Encoder::new(&mut self.processed);
         for field in fields.in_columns() {
             encoder.field(field);

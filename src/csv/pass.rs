@@ -7,7 +7,7 @@ use super::{
     Layout, Output,
     encode::COMMA,
     failed_csv::Unwrapped,
-    split::{Dialect, Split, Splitter, count_line_ends, line_end, without_half_line_end},
+    split::{Split, Splitter, count_line_ends, line_end, without_half_line_end},
     verdict::{Failure, judge},
 };
 
@@ -47,12 +47,11 @@ pub struct Pass<'l> {
 impl<'l> Pass<'l> {
     #[must_use]
     pub fn new(layout: &'l Layout, start: Cursor, max_record_bytes: usize) -> Self {
-        let dialect = Dialect::new(layout.delimiter);
         Self {
             layout,
             cursor: start,
             max_record_bytes,
-            splitter: Splitter::new(dialect, layout.columns_in_file(), max_record_bytes),
+            splitter: Splitter::new(layout.delimiter, layout.columns_in_file(), max_record_bytes),
             unwrapped: layout.is_failed_csv.then(Unwrapped::new),
             skipping: false,
         }
@@ -111,21 +110,21 @@ impl<'l> Pass<'l> {
             self.cursor.advance(length, 1);
             return Some(length);
         }
-        let record = match self.splitter.split(rest, eof) {
-            Split::Record(record) => record,
+        let (record, fields) = match self.splitter.split(rest, eof) {
+            Split::Record(record, fields) => (record, fields),
             Split::Incomplete => return None,
             Split::TooLong => return Some(self.begin_skip(rest, out)),
         };
         let Layout { header, delimiter, .. } = self.layout;
         let fields = match &mut self.unwrapped {
-            Some(unwrapped) => unwrapped.take_off(record.fields, header.len()),
-            None => record.fields,
+            Some(unwrapped) => unwrapped.take_off(fields, header.len()),
+            None => fields,
         };
-        match judge(&record, fields, header.len()) {
+        match judge(record, &fields, header.len()) {
             Ok(()) if !record.has_quotes && *delimiter == COMMA && !self.layout.is_failed_csv => {
                 out.push_verbatim(record.content);
             }
-            Ok(()) => out.push_processed(fields),
+            Ok(()) => out.push_processed(&fields),
             Err(failure) => {
                 out.push_failed(self.cursor.line, failure, header, Some(fields));
                 out.raw.extend_from_slice(record.bytes);

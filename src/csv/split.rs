@@ -6,33 +6,42 @@ use memchr::{memchr, memchr2_iter};
 /// Room for fields' text at first, in bytes; it grows with the records.
 const TEXT_AT_FIRST: usize = 4096;
 
-/// How bytes are split into fields: RFC 4180, read leniently.
-#[derive(Clone)]
-pub(super) struct Dialect {
-    /// Ready for a record's first byte. Cloned for each use: setting one up takes microseconds.
+/// A csv-core reader that is ready for a record's first byte. Setting it up takes microseconds:
+/// [`start_over`] makes it ready again. (A clone of one reads nonsense, in csv-core 0.1.13.)
+fn reader(delimiter: u8) -> Reader {
+    let mut reader = ReaderBuilder::new().delimiter(delimiter).build();
+    start_over(&mut reader);
+    reader
+}
+
+fn start_over(reader: &mut Reader) {
+    reader.reset();
+    // csv-core drops a byte-order mark at the front of the first input it sees. Only the one at byte 0
+    // of a file is no data, and `Layout::read` has taken that off: so an empty line goes first.
+    reader.read_record(b"\n", &mut [0], &mut [0]);
+}
+
+/// Splits a record's bytes, or a part of them, into fields, one at a time.
+pub(super) struct FieldReader {
     reader: Reader,
 }
 
-impl Dialect {
+impl FieldReader {
     pub(super) fn new(delimiter: u8) -> Self {
-        let mut reader = ReaderBuilder::new().delimiter(delimiter).build();
-        // csv-core drops a byte-order mark at the front of the first input it sees. Only the one at
-        // byte 0 of a file is no data, and `Layout::read` has taken that off: an empty line goes first.
-        reader.read_record(b"\n", &mut [0], &mut [0]);
-        Self { reader }
+        Self { reader: reader(delimiter) }
     }
 
-    /// Calls `each` with every field of `fields`, which are separated as in a record.
-    pub(super) fn for_each_field(&self, fields: &[u8], mut each: impl FnMut(&[u8])) {
+    /// Calls `each` with every field of `fields`, unquoted. No bytes are one empty field.
+    pub(super) fn for_each(&mut self, fields: &[u8], mut each: impl FnMut(&[u8])) {
         if fields.is_empty() {
             return each(b"");
         }
-        let mut reader = self.reader.clone();
+        start_over(&mut self.reader);
         let mut field = vec![0; fields.len()];
         let (mut rest, mut filled) = (fields, 0);
         loop {
             // Once `rest` is empty, the call tells csv-core that nothing follows.
-            let (result, read, wrote) = reader.read_field(rest, &mut field[filled..]);
+            let (result, read, wrote) = self.reader.read_field(rest, &mut field[filled..]);
             (rest, filled) = (&rest[read..], filled + wrote);
             match result {
                 ReadFieldResult::Field { .. } => {
@@ -47,7 +56,6 @@ impl Dialect {
 }
 
 /// The fields of one record, unquoted.
-#[derive(Clone, Copy)]
 pub(super) struct Fields<'a> {
     /// The text of the fields that have a column, one behind the other.
     pub(super) text: &'a [u8],
@@ -55,33 +63,34 @@ pub(super) struct Fields<'a> {
     pub(super) ends: &'a [usize],
     /// How many fields the record has, those without a column included.
     pub(super) count: usize,
-    /// The fields without a column, still separated and quoted as `dialect` has it. They may be
-    /// millions, so they are not split before somebody asks.
+    /// The fields without a column, still as `surplus_reader` reads them. They may be millions,
+    /// so they are not split before somebody asks.
     pub(super) surplus: Option<&'a [u8]>,
-    pub(super) dialect: &'a Dialect,
+    pub(super) surplus_reader: &'a mut FieldReader,
 }
 
 impl<'a> Fields<'a> {
     /// The fields that have a column.
-    pub(super) fn in_columns(self) -> impl Iterator<Item = &'a [u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(self.ends).map(move |(start, &end)| &self.text[start..end])
+    pub(super) fn in_columns(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let Self { text, ends, .. } = *self;
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        starts.zip(ends).map(|(start, &end)| &text[start..end])
     }
 
-    pub(super) fn for_each_surplus(self, each: impl FnMut(&[u8])) {
+    pub(super) fn for_each_surplus(&mut self, each: impl FnMut(&[u8])) {
         if let Some(surplus) = self.surplus {
-            self.dialect.for_each_field(surplus, each);
+            self.surplus_reader.for_each(surplus, each);
         }
     }
 }
 
 /// One record, as it is in the file.
+#[derive(Clone, Copy)]
 pub(super) struct Record<'a> {
     /// All its bytes, the line end included.
     pub(super) bytes: &'a [u8],
     /// Its bytes without the line end.
     pub(super) content: &'a [u8],
-    pub(super) fields: Fields<'a>,
     /// It has a quote somewhere, as one or as text.
     pub(super) has_quotes: bool,
     /// The file ends inside its quotes.
@@ -101,7 +110,7 @@ impl Record<'_> {
 
 /// What the front of some input holds.
 pub(super) enum Split<'a> {
-    Record(Record<'a>),
+    Record(Record<'a>, Fields<'a>),
     /// The record goes on behind the input.
     Incomplete,
     /// The record has more bytes than the limit; the input has at least one more.
@@ -110,12 +119,12 @@ pub(super) enum Split<'a> {
 
 /// Splits records off the front of input that grows until the record in it is whole.
 pub(super) struct Splitter {
-    dialect: Dialect,
     /// How many fields have a column: those are what [`Fields`] holds split.
     columns: usize,
     /// The most bytes a record may have, its line end not counted.
     limit: usize,
     reader: Reader,
+    surplus_reader: FieldReader,
     text: Vec<u8>,
     ends: Vec<usize>,
     progress: Progress,
@@ -136,12 +145,12 @@ struct Progress {
 }
 
 impl Splitter {
-    pub(super) fn new(dialect: Dialect, columns: usize, limit: usize) -> Self {
+    pub(super) fn new(delimiter: u8, columns: usize, limit: usize) -> Self {
         Self {
-            reader: dialect.reader.clone(),
-            dialect,
             columns,
             limit,
+            reader: reader(delimiter),
+            surplus_reader: FieldReader::new(delimiter),
             text: vec![0; TEXT_AT_FIRST],
             ends: vec![0; columns],
             progress: Progress::default(),
@@ -173,19 +182,20 @@ impl Splitter {
         };
         self.progress.done = true;
         let Progress { text, fields, surplus_from, .. } = self.progress;
-        Split::Record(Record {
+        let record = Record {
             bytes: &input[..content.len() + line_end(&input[content.len()..])],
             content,
-            fields: Fields {
-                text: &self.text[..text],
-                ends: &self.ends[..fields.min(self.columns)],
-                count: fields,
-                surplus: surplus_from.map(|from| &content[from..]),
-                dialect: &self.dialect,
-            },
             has_quotes: memchr(b'"', content).is_some(),
             open_quotes,
-        })
+        };
+        let fields = Fields {
+            text: &self.text[..text],
+            ends: &self.ends[..fields.min(self.columns)],
+            count: fields,
+            surplus: surplus_from.map(|from| &content[from..]),
+            surplus_reader: &mut self.surplus_reader,
+        };
+        Split::Record(record, fields)
     }
 
     /// Reads `bytes` of the record at work until they or it end. Says whether the record ended.
@@ -228,7 +238,7 @@ impl Splitter {
 
     /// Gives the record at work up, and the memory it took.
     fn restart(&mut self) {
-        self.reader = self.dialect.reader.clone();
+        start_over(&mut self.reader);
         self.text = vec![0; TEXT_AT_FIRST];
         self.progress = Progress::default();
     }

@@ -30,7 +30,7 @@ pub(super) enum Failure {
 
 impl Failure {
     /// The column of the first field that offends, counted from 0; None where no field can be blamed.
-    pub(super) fn column(self, fields: Fields<'_>) -> Option<usize> {
+    pub(super) fn column(self, fields: &Fields<'_>) -> Option<usize> {
         let mut in_columns = fields.in_columns();
         match self {
             Self::TooLong { .. } | Self::FieldCount { .. } => None,
@@ -63,7 +63,7 @@ impl fmt::Display for Failure {
 
 /// Judges a record by its bytes and by `fields`, what it says to `columns` columns. That a record is
 /// too long shows already when it is split.
-pub(super) fn judge(record: &Record<'_>, fields: Fields<'_>, columns: usize) -> Result<(), Failure> {
+pub(super) fn judge(record: Record<'_>, fields: &Fields<'_>, columns: usize) -> Result<(), Failure> {
     if record.open_quotes {
         Err(Failure::OpenQuotes)
     } else if memchr(0, record.content).is_some() {
