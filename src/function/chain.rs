@@ -49,28 +49,23 @@ pub(super) fn next(done: &[Step], call: &Call) -> Result<Next, Failure> {
     if let Some(step) = done.iter().find(|step| !is_told(&step.name)) {
         return Ok(Next::Tell(step.clone()));
     }
-    let next = match done {
-        [] => Next::Plan,
-        [plan, rows @ ..] => {
-            let plan = Plan::from_result(&plan.result)?;
-            let start = match rows.last() {
-                Some(step) => serde_json::from_str::<RowsResult>(&step.result)?.cursor,
-                None => plan.layout.start,
+    let (name, next) = match done {
+        [] => (PLAN.to_owned(), Next::Plan),
+        [first, others @ ..] => {
+            let plan = Plan::from_result(&first.result)?;
+            let (last, start) = match others.last() {
+                Some(rows) => (rows, serde_json::from_str::<RowsResult>(&rows.result)?.cursor),
+                None => (first, plan.layout.start),
             };
             if start.byte >= plan.size {
                 return Ok(Next::Done);
             }
-            let position = done.last().map_or(0, |step| step.position) + 1;
-            Next::Rows { plan, position, start }
+            let position = last.position + 1;
+            (rows(position), Next::Rows { plan, position, start })
         }
     };
     // The engine knows of a step that we do not: the database is another one, or an older one.
-    let is_lost = |name: &str| call.steps.contains_key(&step_id(name));
-    match &next {
-        Next::Plan if is_lost(PLAN) => Err(Failure::WorkGone),
-        Next::Rows { position, .. } if is_lost(&rows(*position)) => Err(Failure::WorkGone),
-        _ => Ok(next),
-    }
+    if call.steps.contains_key(&step_id(&name)) { Err(Failure::WorkGone) } else { Ok(next) }
 }
 
 /// What the engine is told of a step that is done.

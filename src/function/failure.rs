@@ -17,6 +17,8 @@ pub(super) enum Failure {
     Header(LayoutError),
     #[error("The run has already ended.")]
     Closed,
+    /// Because the run is being cancelled, and nobody waits for the answer; or because the server stops,
+    /// and another attempt goes on.
     #[error("The run was stopped.")]
     Stopped,
     #[error("What this run had already done is no longer stored here.")]

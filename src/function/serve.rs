@@ -91,7 +91,7 @@ async fn call(processor: web::Data<Processor>, request: HttpRequest, body: web::
         return processor.refuse_unsigned();
     }
     let query = web::Query::<CallQuery>::from_query(request.query_string());
-    if query.is_err() || query.is_ok_and(|query| query.function_id != FUNCTION_ID) {
+    if !query.is_ok_and(|query| query.function_id == FUNCTION_ID) {
         return processor.fail(StatusCode::NOT_FOUND, false, &error("There is no such function here."));
     }
     let call: Call = match serde_json::from_slice(&body) {

@@ -62,6 +62,40 @@ async fn many_steps_write_what_one_step_writes() {
 }
 
 #[actix_web::test]
+async fn records_that_cross_the_blocks_of_reading_stay_whole() {
+    let world = World::new(STEP_BYTES).await;
+    let text = csv(150_000);
+    assert!(text.len() > 2 << 20, "more than two blocks");
+    let (_, end) = world.call_to_the_end("r", &world.upload(&text)).await;
+    assert_eq!(end.text, r#"{"status":"success","processedItems":128572,"failedItems":21428}"#);
+    let processed: String =
+        text.lines().skip(1).filter(|line| line.contains(',')).map(|line| format!("{line}\r\n")).collect();
+    assert!(world.concatenated("r", |files| files.processed).await == processed);
+}
+
+#[actix_web::test]
+async fn a_record_over_the_limit_ends_no_step_in_its_middle() {
+    let world = World::new(SMALL_STEPS).await.restarted(|now| now.max_record_bytes = 10_000);
+    let long = "x".repeat(3 << 20);
+    let file = world.upload(&format!("{}0,{long}\n{}", csv(1_000), &csv(1_000)["id,name\n".len()..]));
+    let (names, end) = world.call_to_the_end("r", &file).await;
+    assert!(names.len() > 4, "{names:?}");
+    assert_eq!(end.text, r#"{"status":"success","processedItems":1716,"failedItems":285}"#);
+}
+
+#[actix_web::test]
+async fn a_header_longer_than_the_first_look_is_read_whole() {
+    let world = World::new(STEP_BYTES).await.restarted(|now| now.max_record_bytes = 4 << 20);
+    let columns = vec!["column"; 300_000].join(",");
+    assert!(columns.len() > 1 << 20);
+    let (_, end) = world.call_to_the_end("r", &world.upload(&format!("{columns}\n1,2\n"))).await;
+    assert_eq!(end.text, r#"{"status":"success","processedItems":0,"failedItems":1}"#);
+    let steps = world.processor.store.steps(&run_id("r")).await.unwrap();
+    let plan: Plan = serde_json::from_str(&steps[0].result).unwrap();
+    assert_eq!(plan.layout.header.len(), 300_000);
+}
+
+#[actix_web::test]
 async fn a_plan_holds_after_a_restart_under_another_configuration() {
     let world = World::new(SMALL_STEPS).await;
     let file = world.upload(&csv(300));
