@@ -13,6 +13,10 @@ macro_rules! own_id {
         pub struct $name(Ulid);
 
         impl $name {
+            /// The ends of the order: for ranges over all ids.
+            pub const MIN: Self = Self(Ulid(0));
+            pub const MAX: Self = Self(Ulid(u128::MAX));
+
             /// A new id for this instant.
             #[must_use]
             pub fn generate() -> Self {

@@ -55,12 +55,12 @@ impl Processor {
     /// name until the next start.
     pub async fn process_csv_upload(&self, call: &Call) -> Answer {
         let run = &call.ctx.run_id;
-        self.live.nudge(call.event.id.clone());
+        self.live.nudge(&call.event.id);
         match self.advance(call).await {
             Ok(answer) => {
                 self.set_error(run, None).await;
                 if matches!(answer, Answer::Done(_)) {
-                    self.live.nudge(call.event.id.clone());
+                    self.live.nudge(&call.event.id);
                 }
                 answer
             }
@@ -71,7 +71,7 @@ impl Processor {
                 if !matches!(failure, Failure::Closed | Failure::Stopped) {
                     self.set_error(run, Some(failure.to_string())).await;
                 }
-                self.live.nudge(call.event.id.clone());
+                self.live.nudge(&call.event.id);
                 let name = if retry { "Error" } else { "NonRetriableError" };
                 let error =
                     CallError { name: name.to_owned(), message: failure.to_string(), stack: String::new() };
@@ -186,7 +186,8 @@ impl Processor {
             started_at: known.as_ref().map_or_else(UnixMillis::now, |known| known.started_at),
             attempt,
             max_attempts: call.ctx.max_attempts.unwrap_or(RETRIES + 1),
-            error: known.and_then(|known| known.error),
+            // What ended the attempt before is told until this one begins.
+            error: known.filter(|_| !is_news).and_then(|known| known.error),
         };
         if is_news {
             self.store.save_execution(run, &info).await?;

@@ -1,1 +1,235 @@
 //! SQL of imports.
+
+use sqlx::{Row, any::AnyRow};
+
+use super::{Error, Result, Store};
+use crate::{
+    ids::{EventId, ImportId, UserId},
+    time::UnixMillis,
+};
+
+/// A row of `import`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportRow {
+    pub id: ImportId,
+    pub owner: UserId,
+    pub file_name: String,
+    pub size_bytes: u64,
+    pub receiving_at: UnixMillis,
+    pub received_at: UnixMillis,
+    pub event_id: EventId,
+    pub sent_at: Option<UnixMillis>,
+    pub refused: Option<String>,
+    pub cancel_requested_at: Option<UnixMillis>,
+    pub finished_at: Option<UnixMillis>,
+}
+
+/// An event to be sent, as the outbox keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxRow {
+    pub event_id: EventId,
+    pub import: ImportId,
+    pub name: String,
+    /// JSON.
+    pub data: String,
+    pub seed: String,
+    /// How often sending was begun; more than none means that it may have arrived.
+    pub attempts: u32,
+    pub next_attempt_at: UnixMillis,
+}
+
+const COLUMNS: &str = "id, account_id, file_name, size_bytes, receiving_at, received_at, event_id, \
+                       sent_at, refused, cancel_requested_at, finished_at";
+
+impl Store {
+    /// Records an import and its event, or neither.
+    pub async fn create_import(&self, import: &ImportRow, event: &OutboxRow) -> Result<()> {
+        let mut tx = self.begin_write().await?;
+        sqlx::query(
+            "INSERT INTO import (id, account_id, file_name, size_bytes, receiving_at, received_at, event_id) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(import.id.to_string())
+        .bind(import.owner.to_string())
+        .bind(&import.file_name)
+        .bind(i64::try_from(import.size_bytes).unwrap_or(i64::MAX))
+        .bind(import.receiving_at.0)
+        .bind(import.received_at.0)
+        .bind(import.event_id.as_str())
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query(
+            "INSERT INTO outbox (event_id, import_id, name, data, seed, attempts, next_attempt_at) \
+             VALUES ($1, $2, $3, $4, $5, 0, $6)",
+        )
+        .bind(event.event_id.as_str())
+        .bind(event.import.to_string())
+        .bind(&event.name)
+        .bind(&event.data)
+        .bind(&event.seed)
+        .bind(event.next_attempt_at.0)
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    pub async fn import(&self, id: ImportId) -> Result<Option<ImportRow>> {
+        let sql = format!("SELECT {COLUMNS} FROM import WHERE id = $1");
+        let row =
+            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(&self.pool).await?;
+        row.as_ref().map(read_import).transpose()
+    }
+
+    /// The imports that are still watched, oldest first.
+    pub async fn unfinished_imports(&self) -> Result<Vec<ImportRow>> {
+        let sql = format!("SELECT {COLUMNS} FROM import WHERE finished_at IS NULL ORDER BY id");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&self.pool).await?;
+        rows.iter().map(read_import).collect()
+    }
+
+    /// A user's imports older than `before`, newest first.
+    pub async fn imports_of(
+        &self,
+        owner: UserId,
+        before: Option<ImportId>,
+        limit: u32,
+    ) -> Result<Vec<ImportRow>> {
+        // '~' sorts behind every ULID.
+        let before = before.map_or_else(|| "~".to_owned(), |id| id.to_string());
+        let sql = format!(
+            "SELECT {COLUMNS} FROM import WHERE account_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(owner.to_string())
+            .bind(before)
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(read_import).collect()
+    }
+
+    /// How many imports a user has.
+    pub async fn count_imports_of(&self, owner: UserId) -> Result<u64> {
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM import WHERE account_id = $1")
+            .bind(owner.to_string())
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// The ids of all imports: what the folder of uploads may hold.
+    pub async fn import_ids(&self) -> Result<Vec<ImportId>> {
+        let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM import").fetch_all(&self.pool).await?;
+        ids.iter().map(|id| id.parse().map_err(corrupt)).collect()
+    }
+
+    /// Records the wish to cancel; the first one stays. An event that was not sent yet never will be.
+    pub async fn request_cancel(&self, id: ImportId, now: UnixMillis) -> Result<()> {
+        let mut tx = self.begin_write().await?;
+        sqlx::query(
+            "UPDATE import SET cancel_requested_at = $2 \
+             WHERE id = $1 AND cancel_requested_at IS NULL AND finished_at IS NULL",
+        )
+        .bind(id.to_string())
+        .bind(now.0)
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query("DELETE FROM outbox WHERE import_id = $1").bind(id.to_string()).execute(&mut *tx).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Nothing is left to watch.
+    pub async fn finish_import(&self, id: ImportId, now: UnixMillis) -> Result<()> {
+        sqlx::query("UPDATE import SET finished_at = $2 WHERE id = $1 AND finished_at IS NULL")
+            .bind(id.to_string())
+            .bind(now.0)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// The event that is to be sent next, whether its time has come or not.
+    pub async fn next_outbox(&self) -> Result<Option<OutboxRow>> {
+        let row = sqlx::query(
+            "SELECT event_id, import_id, name, data, seed, attempts, next_attempt_at FROM outbox \
+             ORDER BY next_attempt_at, event_id LIMIT 1",
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(OutboxRow {
+            event_id: row.try_get::<String, _>("event_id")?.into(),
+            import: row.try_get::<String, _>("import_id")?.parse().map_err(corrupt)?,
+            name: row.try_get("name")?,
+            data: row.try_get("data")?,
+            seed: row.try_get("seed")?,
+            attempts: u32::try_from(row.try_get::<i64, _>("attempts")?).unwrap_or(u32::MAX),
+            next_attempt_at: UnixMillis(row.try_get("next_attempt_at")?),
+        }))
+    }
+
+    /// Sending begins: from here on the event may have arrived. False if it was cancelled meanwhile.
+    pub async fn begin_sending(&self, event: &EventId, next_attempt_at: UnixMillis) -> Result<bool> {
+        let done = sqlx::query(
+            "UPDATE outbox SET attempts = attempts + 1, next_attempt_at = $2 WHERE event_id = $1",
+        )
+        .bind(event.as_str())
+        .bind(next_attempt_at.0)
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// The engine confirmed the event under `confirmed`, which is the expected id on every server seen.
+    pub async fn event_sent(&self, import: ImportId, confirmed: &EventId, now: UnixMillis) -> Result<()> {
+        let mut tx = self.begin_write().await?;
+        sqlx::query("UPDATE import SET sent_at = $2, event_id = $3 WHERE id = $1 AND sent_at IS NULL")
+            .bind(import.to_string())
+            .bind(now.0)
+            .bind(confirmed.as_str())
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("DELETE FROM outbox WHERE import_id = $1")
+            .bind(import.to_string())
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The engine refused the event for good: nothing was run, nothing will be.
+    pub async fn event_refused(&self, import: ImportId, why: &str, now: UnixMillis) -> Result<()> {
+        let mut tx = self.begin_write().await?;
+        sqlx::query("UPDATE import SET refused = $2, finished_at = $3 WHERE id = $1 AND sent_at IS NULL")
+            .bind(import.to_string())
+            .bind(why)
+            .bind(now.0)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("DELETE FROM outbox WHERE import_id = $1")
+            .bind(import.to_string())
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+fn read_import(row: &AnyRow) -> Result<ImportRow> {
+    let time = |column: &str| row.try_get::<Option<i64>, _>(column).map(|at| at.map(UnixMillis));
+    Ok(ImportRow {
+        id: row.try_get::<String, _>("id")?.parse().map_err(corrupt)?,
+        owner: row.try_get::<String, _>("account_id")?.parse().map_err(corrupt)?,
+        file_name: row.try_get("file_name")?,
+        size_bytes: u64::try_from(row.try_get::<i64, _>("size_bytes")?).unwrap_or(0),
+        receiving_at: UnixMillis(row.try_get("receiving_at")?),
+        received_at: UnixMillis(row.try_get("received_at")?),
+        event_id: row.try_get::<String, _>("event_id")?.into(),
+        sent_at: time("sent_at")?,
+        refused: row.try_get("refused")?,
+        cancel_requested_at: time("cancel_requested_at")?,
+        finished_at: time("finished_at")?,
+    })
+}
+
+fn corrupt(error: impl std::fmt::Display) -> Error {
+    Error::Corrupt { table: "import", why: error.to_string() }
+}

@@ -5,12 +5,12 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-use tokio::sync::broadcast;
+use tokio::sync::Notify;
 
 use crate::{
     csv::Counts,
@@ -18,14 +18,11 @@ use crate::{
     time::UnixMillis,
 };
 
-/// How many unread nudges a slow reader may have before it misses some; a missed one costs latency only.
-const NUDGES: usize = 1024;
-
-/// The runs that our own function works on.
-#[derive(Clone, Debug)]
+/// The runs that our own function works on, and who waits for news of which event.
+#[derive(Clone, Debug, Default)]
 pub struct Live {
     runs: Arc<Mutex<HashMap<RunId, Arc<Progress>>>>,
-    nudges: broadcast::Sender<EventId>,
+    waiting: Arc<Mutex<HashMap<EventId, Arc<Notify>>>>,
 }
 
 /// One run's numbers. Counts only grow while the server runs.
@@ -62,34 +59,47 @@ pub struct ProgressNow {
     pub call: Option<CallInfo>,
 }
 
-impl Default for Live {
-    fn default() -> Self {
-        Self { runs: Arc::default(), nudges: broadcast::Sender::new(NUDGES) }
-    }
-}
-
 impl Live {
     /// The progress of `run`, made on first use.
     #[must_use]
     pub fn progress(&self, run: &RunId) -> Arc<Progress> {
-        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(runs.entry(run.clone()).or_default())
+        Arc::clone(lock(&self.runs).entry(run.clone()).or_default())
+    }
+
+    /// The numbers of `run`, if our function was called for it since the start.
+    #[must_use]
+    pub fn now(&self, run: &RunId) -> Option<ProgressNow> {
+        lock(&self.runs).get(run).map(|progress| progress.now())
+    }
+
+    /// Asks the step at work on `run`, if there is one, to stop.
+    pub fn stop(&self, run: &RunId) {
+        if let Some(progress) = lock(&self.runs).get(run) {
+            progress.stop();
+        }
     }
 
     /// Forgets a run that has ended and is recorded.
     pub fn forget(&self, run: &RunId) {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner).remove(run);
+        lock(&self.runs).remove(run);
     }
 
-    /// Tells whoever watches `event` that asking now is worth it: a run was called, or has just answered.
-    pub fn nudge(&self, event: EventId) {
-        // No one listening is fine.
-        let _ = self.nudges.send(event);
+    /// Tells whoever watches `event` that asking now is worth it: a run was called, or has just
+    /// answered. A nudge that nobody waits for is dropped; a lost one costs latency only.
+    pub fn nudge(&self, event: &EventId) {
+        if let Some(waiting) = lock(&self.waiting).get(event) {
+            waiting.notify_one();
+        }
     }
 
+    /// What [`Live::nudge`] wakes, until [`Live::unwatch`].
     #[must_use]
-    pub fn nudges(&self) -> broadcast::Receiver<EventId> {
-        self.nudges.subscribe()
+    pub fn watch(&self, event: &EventId) -> Arc<Notify> {
+        Arc::clone(lock(&self.waiting).entry(event.clone()).or_default())
+    }
+
+    pub fn unwatch(&self, event: &EventId) {
+        lock(&self.waiting).remove(event);
     }
 }
 
@@ -106,7 +116,7 @@ impl Progress {
     }
 
     pub fn set_call(&self, call: CallInfo) {
-        *self.call.lock().unwrap_or_else(PoisonError::into_inner) = Some(call);
+        *lock(&self.call) = Some(call);
     }
 
     /// Asks the step at work to stop; it looks at every block.
@@ -128,7 +138,12 @@ impl Progress {
             },
             bytes: self.bytes.load(Ordering::Relaxed),
             total_bytes: self.total_bytes.load(Ordering::Relaxed),
-            call: self.call.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            call: lock(&self.call).clone(),
         }
     }
+}
+
+/// Nothing that runs under these locks can leave the data half changed: a panic elsewhere is no reason to stop.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

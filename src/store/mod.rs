@@ -6,9 +6,9 @@
 
 pub mod accounts;
 pub mod engine;
-mod imports;
+pub mod imports;
 pub mod live;
-mod runs;
+pub mod runs;
 mod settings;
 pub mod steps;
 

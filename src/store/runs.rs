@@ -1,1 +1,123 @@
-//! SQL of runs.
+//! SQL of the runs that our events triggered.
+
+use serde_json::Value;
+use sqlx::{Row, any::AnyRow};
+
+use super::{Error, Result, Store};
+use crate::{
+    csv::Counts,
+    ids::{ImportId, RunId},
+    inngest::{Run, RunStatus},
+    store::live::CallInfo,
+    time::UnixMillis,
+};
+
+/// A row of `run`, with what our own function knows of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRow {
+    pub run_id: RunId,
+    pub import: ImportId,
+    pub function_id: String,
+    pub status: RunStatus,
+    pub queued_at: UnixMillis,
+    pub ended_at: Option<UnixMillis>,
+    /// Of the finished steps while the run goes on, final once it has ended; None while unknown.
+    pub counts: Option<Counts>,
+    /// Bytes of the file behind the finished steps.
+    pub bytes: u64,
+    pub output: Option<Value>,
+    pub call: Option<CallInfo>,
+}
+
+const SELECT: &str = "SELECT run.run_id, run.import_id, run.function_id, run.status, run.queued_at, \
+     run.ended_at, run.output, run.processed, run.failed, execution.function, execution.started_at, \
+     execution.attempt, execution.max_attempts, execution.error, \
+     (SELECT CAST(SUM(step.processed) AS BIGINT) FROM step WHERE step.run_id = run.run_id) AS steps_processed, \
+     (SELECT CAST(SUM(step.failed) AS BIGINT) FROM step WHERE step.run_id = run.run_id) AS steps_failed, \
+     (SELECT MAX(step.end_byte) FROM step WHERE step.run_id = run.run_id) AS steps_bytes \
+     FROM run LEFT JOIN execution ON execution.run_id = run.run_id";
+
+impl Store {
+    /// Records what the engine says of a run. A run that is recorded as ended never changes again.
+    ///
+    /// `counts` are those of its output, if it says any; else, at the end, those of its finished
+    /// steps. Ending a run here closes it: no step of it is committed any more.
+    pub async fn record_run(&self, import: ImportId, run: &Run, counts: Option<Counts>) -> Result<()> {
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        sqlx::query(
+            "INSERT INTO run (run_id, import_id, function_id, status, queued_at, ended_at, output, processed, failed) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, \
+                 COALESCE($8, CASE WHEN $6 IS NULL THEN NULL ELSE \
+                     (SELECT CAST(SUM(processed) AS BIGINT) FROM step WHERE run_id = $1) END), \
+                 COALESCE($9, CASE WHEN $6 IS NULL THEN NULL ELSE \
+                     (SELECT CAST(SUM(failed) AS BIGINT) FROM step WHERE run_id = $1) END)) \
+             ON CONFLICT (run_id) DO UPDATE SET status = excluded.status, ended_at = excluded.ended_at, \
+                 output = excluded.output, processed = excluded.processed, failed = excluded.failed \
+             WHERE run.ended_at IS NULL",
+        )
+        .bind(run.run_id.as_str())
+        .bind(import.to_string())
+        .bind(&run.function_id)
+        .bind(run.status.as_str())
+        .bind(run.run_started_at.0)
+        .bind(run.ended_at.map(|at| at.0))
+        .bind(run.output.as_ref().map(Value::to_string))
+        .bind(counts.map(|counts| number(counts.processed)))
+        .bind(counts.map(|counts| number(counts.failed)))
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The runs of some imports, in the order of the runs' ids.
+    pub async fn runs_of(&self, imports: &[ImportId]) -> Result<Vec<RunRow>> {
+        if imports.is_empty() {
+            return Ok(Vec::new());
+        }
+        let marks: Vec<String> = (1..=imports.len()).map(|n| format!("${n}")).collect();
+        let sql = format!("{SELECT} WHERE run.import_id IN ({}) ORDER BY run.run_id", marks.join(", "));
+        let query = imports
+            .iter()
+            .fold(sqlx::query(sqlx::AssertSqlSafe(sql)), |query, import| query.bind(import.to_string()));
+        query.fetch_all(&self.pool).await?.iter().map(read_run).collect()
+    }
+}
+
+fn read_run(row: &AnyRow) -> Result<RunRow> {
+    let count = |column: &str| -> Result<Option<u64>> {
+        Ok(row.try_get::<Option<i64>, _>(column)?.and_then(|n| u64::try_from(n).ok()))
+    };
+    let counts = |processed, failed| -> Result<Option<Counts>> {
+        Ok(count(processed)?.zip(count(failed)?).map(|(processed, failed)| Counts { processed, failed }))
+    };
+    let ended_at = row.try_get::<Option<i64>, _>("ended_at")?.map(UnixMillis);
+    let recorded = counts("processed", "failed")?;
+    let of_steps = counts("steps_processed", "steps_failed")?;
+    let call = match row.try_get::<Option<String>, _>("function")? {
+        None => None,
+        Some(function) => Some(CallInfo {
+            function,
+            started_at: UnixMillis(row.try_get("started_at")?),
+            attempt: u32::try_from(row.try_get::<i64, _>("attempt")?).unwrap_or(1),
+            max_attempts: u32::try_from(row.try_get::<i64, _>("max_attempts")?).unwrap_or(1),
+            error: row.try_get("error")?,
+        }),
+    };
+    let output = row.try_get::<Option<String>, _>("output")?;
+    Ok(RunRow {
+        run_id: row.try_get::<String, _>("run_id")?.into(),
+        import: row.try_get::<String, _>("import_id")?.parse().map_err(corrupt)?,
+        function_id: row.try_get("function_id")?,
+        status: RunStatus::from(row.try_get::<String, _>("status")?.as_str()),
+        queued_at: UnixMillis(row.try_get("queued_at")?),
+        ended_at,
+        counts: if ended_at.is_some() { recorded } else { of_steps },
+        bytes: count("steps_bytes")?.unwrap_or(0),
+        output: output.map(|text| serde_json::from_str(&text).map_err(corrupt)).transpose()?,
+        call,
+    })
+}
+
+fn corrupt(error: impl std::fmt::Display) -> Error {
+    Error::Corrupt { table: "run", why: error.to_string() }
+}

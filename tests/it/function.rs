@@ -3,6 +3,7 @@
 mod door;
 mod world;
 
+use futures_util::FutureExt;
 use std::fs;
 
 use actix_web::http::StatusCode;
@@ -270,9 +271,12 @@ async fn after_a_restart_progress_is_what_finished_steps_say() {
 #[actix_web::test]
 async fn whoever_watches_hears_of_a_call_and_of_the_end() {
     let world = World::new(STEP_BYTES).await;
-    let mut nudges = world.processor.live.nudges();
-    world.call_to_the_end("r", &world.upload(&csv(10))).await;
     let event = EventId::from("01M852BFZNDZSECF4ZXVXKXYMX".to_owned());
-    let heard: Vec<_> = std::iter::from_fn(|| nudges.try_recv().ok()).collect();
-    assert_eq!(heard, vec![event; 4], "three calls and the end");
+    let nudged = world.processor.live.watch(&event);
+    let file = world.upload(&csv(10));
+    world.call(&call("r", &file, &Memo::new(), 0)).await;
+    assert!(nudged.notified().now_or_never().is_some(), "of a call");
+    assert!(nudged.notified().now_or_never().is_none(), "once");
+    world.call_to_the_end("r", &file).await;
+    assert!(nudged.notified().now_or_never().is_some(), "of the end");
 }
