@@ -1,5 +1,230 @@
-//! An import's life: accept the upload, send its event from the outbox, watch its runs.
+//! An import's life: [`Imports::accept`] records an upload and its event, the [`outbox`] sends the
+//! event, and a [`watch`] follows the runs it triggers until nothing more is to come.
+//!
+//! What a page shows is a [`Snapshot`]: for an import that is watched it is read from memory.
 
+mod board;
+mod file_name;
+mod outbox;
 mod snapshot;
+mod watch;
 
-pub use snapshot::{ImportState, RunSnapshot, Snapshot};
+use std::{collections::HashSet, io, sync::Arc};
+
+use serde_json::json;
+use tokio::sync::Notify;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
+
+use self::board::Board;
+pub use self::{
+    file_name::FileName,
+    snapshot::{ImportState, RunSnapshot, Snapshot},
+};
+use crate::{
+    ids::{ImportId, UserId},
+    inngest::{Client, EventSeed},
+    source::{Incoming, Key, LinkKey, Storage},
+    store::{
+        self, Live, Store,
+        imports::{ImportRow, OutboxRow},
+    },
+    time::UnixMillis,
+};
+
+/// The event that an upload triggers.
+pub const EVENT: &str = "imports/csv.uploaded";
+
+/// All imports. A cheap handle to one shared state.
+#[derive(Clone)]
+pub struct Imports {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Store,
+    storage: Storage,
+    client: Client,
+    live: Live,
+    links: LinkKey,
+    /// Where the function finds stored files: our own address, never from a request.
+    origin: Url,
+    board: Board,
+    outbox: Notify,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+/// Why an upload could not be recorded; nothing is left of it.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    #[error("the file could not be stored: {0}")]
+    Storage(#[from] io::Error),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// A page of a user's imports.
+#[derive(Debug)]
+pub struct History {
+    /// Newest first; those that are still going on are left out.
+    pub imports: Vec<Snapshot>,
+    /// Where the next page begins, if there is one.
+    pub older: Option<ImportId>,
+}
+
+impl Imports {
+    #[must_use]
+    pub fn new(
+        store: Store,
+        storage: Storage,
+        client: Client,
+        live: Live,
+        links: LinkKey,
+        origin: Url,
+    ) -> Self {
+        let shared = Shared {
+            store,
+            storage,
+            client,
+            live,
+            links,
+            origin,
+            board: Board::default(),
+            outbox: Notify::new(),
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Takes up what the last process left: watches the unfinished imports and sends what is unsent.
+    pub async fn start(&self) -> Result<(), store::Error> {
+        let unfinished = self.shared.store.unfinished_imports().await?;
+        for import in Snapshot::load(&self.shared.store, unfinished).await? {
+            self.watch(import);
+        }
+        self.shared.tasks.spawn(outbox::run(Arc::clone(&self.shared)));
+        Ok(())
+    }
+
+    /// Ends the outbox and the watches; what they know is in the database.
+    pub async fn stop(&self) {
+        self.shared.shutdown.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+
+    /// Keeps an upload: stores the file, records the import with its event, and has the event sent.
+    pub async fn accept(
+        &self,
+        owner: UserId,
+        file_name: FileName,
+        receiving_at: UnixMillis,
+        file: Incoming,
+    ) -> Result<ImportId, AcceptError> {
+        let id = ImportId::generate();
+        let key = Key::upload(id);
+        let size_bytes = file.keep(&key).await?;
+        let now = UnixMillis::now();
+        let seed = EventSeed::generate();
+        let link = self.shared.links.sign(&self.shared.origin, id, now.plus(LinkKey::LIFETIME));
+        let import = ImportRow {
+            id,
+            owner,
+            file_name: file_name.to_string(),
+            size_bytes,
+            receiving_at,
+            received_at: now,
+            event_id: seed.event_id(0),
+            sent_at: None,
+            refused: None,
+            cancel_requested_at: None,
+            finished_at: None,
+        };
+        let event = OutboxRow {
+            event_id: import.event_id.clone(),
+            import: id,
+            name: EVENT.to_owned(),
+            data: json!({ "file": link.as_str(), "userId": owner.to_string() }).to_string(),
+            seed: seed.to_string(),
+            attempts: 0,
+            next_attempt_at: now,
+        };
+        if let Err(error) = self.shared.store.create_import(&import, &event).await {
+            self.shared.storage.remove(&key).await?;
+            return Err(error.into());
+        }
+        self.watch(Snapshot::new(import, Vec::new()));
+        self.shared.outbox.notify_one();
+        Ok(id)
+    }
+
+    /// An import of `owner` as it is now; nobody else's.
+    pub async fn get(&self, owner: UserId, id: ImportId) -> Result<Option<Snapshot>, store::Error> {
+        if let Some(snapshot) = self.shared.board.get(owner, id) {
+            return Ok(Some(snapshot.with_progress(&self.shared.live)));
+        }
+        let row = self.shared.store.import(id).await?.filter(|import| import.owner == owner);
+        Ok(Snapshot::load(&self.shared.store, row.into_iter().collect()).await?.pop())
+    }
+
+    /// The imports of `owner` that are still going on, oldest first. Read from memory.
+    #[must_use]
+    pub fn going_on(&self, owner: UserId) -> Vec<Snapshot> {
+        let now = UnixMillis::now();
+        let mut imports = self.shared.board.of(owner);
+        imports.retain(|import| !import.state(now).is_final());
+        imports.into_iter().map(|import| import.with_progress(&self.shared.live)).collect()
+    }
+
+    /// A page of the imports of `owner` that are over, from the one before `before` on.
+    pub async fn history(
+        &self,
+        owner: UserId,
+        before: Option<ImportId>,
+        limit: u32,
+    ) -> Result<History, store::Error> {
+        let going_on: HashSet<ImportId> = self.going_on(owner).iter().map(|import| import.id).collect();
+        let wanted = limit as usize;
+        // One more than shown tells whether there is a next page.
+        let asked = limit.saturating_add(1).saturating_add(u32::try_from(going_on.len()).unwrap_or(0));
+        let mut rows = self.shared.store.imports_of(owner, before, asked).await?;
+        rows.retain(|import| !going_on.contains(&import.id));
+        let more = rows.len() > wanted;
+        rows.truncate(wanted);
+        let older = rows.last().filter(|_| more).map(|import| import.id);
+        let imports = Snapshot::load(&self.shared.store, rows).await?;
+        Ok(History { imports, older })
+    }
+
+    /// How many imports of `owner` are over.
+    pub async fn count_history(&self, owner: UserId) -> Result<u64, store::Error> {
+        let all = self.shared.store.count_imports_of(owner).await?;
+        Ok(all.saturating_sub(self.going_on(owner).len() as u64))
+    }
+
+    /// Cancels an import of `owner`: its event is not sent any more, the runs there are and any that
+    /// come later are cancelled. False if `owner` has no such import.
+    pub async fn cancel(&self, owner: UserId, id: ImportId) -> Result<bool, store::Error> {
+        let Some(snapshot) = self.get(owner, id).await? else { return Ok(false) };
+        let now = UnixMillis::now();
+        if !snapshot.state(now).is_final() {
+            self.shared.store.request_cancel(id, now).await?;
+            self.shared.board.change(owner, id, |import| {
+                import.cancel_requested_at.get_or_insert(now);
+            });
+            for run in &snapshot.runs {
+                self.shared.live.stop(&run.run_id);
+            }
+            self.shared.live.nudge(&snapshot.event_id);
+        }
+        Ok(true)
+    }
+
+    /// Puts an import on the board and follows it.
+    fn watch(&self, import: Snapshot) {
+        self.shared.board.put(import.clone());
+        self.shared.tasks.spawn(watch::run(Arc::clone(&self.shared), import.owner, import.id));
+    }
+}

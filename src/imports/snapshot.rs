@@ -1,14 +1,19 @@
 //! What is known of an import at one moment; what every panel is made from.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use serde_json::Value;
 
 use crate::{
     csv::Counts,
     ids::{EventId, ImportId, RunId, UserId},
-    inngest::RunStatus,
-    store::live::CallInfo,
+    inngest::{Run, RunStatus},
+    store::{
+        self, Live, Store,
+        imports::ImportRow,
+        live::{CallInfo, ProgressNow},
+        runs::RunRow,
+    },
     time::UnixMillis,
 };
 
@@ -100,6 +105,62 @@ impl ImportState {
 }
 
 impl Snapshot {
+    /// What the database knows of an import and its runs.
+    #[must_use]
+    pub fn new(import: ImportRow, runs: Vec<RunRow>) -> Self {
+        let runs: Vec<RunSnapshot> = runs.into_iter().map(RunSnapshot::from).collect();
+        Self {
+            id: import.id,
+            owner: import.owner,
+            file_name: import.file_name,
+            size_bytes: import.size_bytes,
+            receiving_at: import.receiving_at,
+            received_at: import.received_at,
+            event_id: import.event_id,
+            sent_at: import.sent_at,
+            refused: import.refused,
+            cancel_requested_at: import.cancel_requested_at,
+            as_of: runs.iter().filter_map(|run| run.ended_at).max(),
+            silent_since: None,
+            runs,
+        }
+    }
+
+    /// Reads the runs of `imports`; the order stays.
+    pub async fn load(store: &Store, imports: Vec<ImportRow>) -> store::Result<Vec<Self>> {
+        let ids: Vec<ImportId> = imports.iter().map(|import| import.id).collect();
+        let mut runs: HashMap<ImportId, Vec<RunRow>> = HashMap::new();
+        for run in store.runs_of(&ids).await? {
+            runs.entry(run.import).or_default().push(run);
+        }
+        Ok(imports
+            .into_iter()
+            .map(|import| {
+                let runs = runs.remove(&import.id).unwrap_or_default();
+                Self::new(import, runs)
+            })
+            .collect())
+    }
+
+    /// The same with the progress inside the steps at work.
+    #[must_use]
+    pub fn with_progress(&self, live: &Live) -> Self {
+        let mut snapshot = self.clone();
+        for run in snapshot.runs.iter_mut().filter(|run| run.ended_at.is_none()) {
+            if let Some(progress) = live.now(&run.run_id) {
+                run.advance(progress);
+            }
+        }
+        snapshot
+    }
+
+    /// When the last thing happened that could have a consequence.
+    #[must_use]
+    pub fn last_change(&self) -> UnixMillis {
+        let ended = self.runs.iter().filter_map(|run| run.ended_at);
+        ended.chain(self.sent_at).chain(self.cancel_requested_at).fold(self.received_at, UnixMillis::max)
+    }
+
     /// The import's state at `now`, from what is known of its runs.
     #[must_use]
     pub fn state(&self, now: UnixMillis) -> ImportState {
@@ -123,6 +184,44 @@ impl Snapshot {
             ImportState::Completed
         } else {
             ImportState::Skipped
+        }
+    }
+}
+
+impl RunSnapshot {
+    /// Whether the engine says of the run what is known already.
+    #[must_use]
+    pub fn is_as(&self, run: &Run) -> bool {
+        self.status == run.status && self.ended_at == run.ended_at
+    }
+
+    fn advance(&mut self, progress: ProgressNow) {
+        let known = self.counts.unwrap_or_default();
+        if self.counts.is_some() || progress.call.is_some() {
+            self.counts = Some(Counts {
+                processed: known.processed.max(progress.counts.processed),
+                failed: known.failed.max(progress.counts.failed),
+            });
+        }
+        self.bytes = self.bytes.max(progress.bytes);
+        self.total_bytes = progress.total_bytes;
+        self.call = progress.call.or(self.call.take());
+    }
+}
+
+impl From<RunRow> for RunSnapshot {
+    fn from(row: RunRow) -> Self {
+        Self {
+            run_id: row.run_id,
+            function_id: row.function_id,
+            status: row.status,
+            queued_at: row.queued_at,
+            ended_at: row.ended_at,
+            counts: row.counts,
+            bytes: row.bytes,
+            total_bytes: 0,
+            call: row.call,
+            output: row.output,
         }
     }
 }

@@ -146,6 +146,12 @@ impl Client {
         self.ask(|| self.authorized(Method::DELETE, url.clone())).await.map(drop)
     }
 
+    /// Whether the engine answers (`GET /health`, asked once, without a key).
+    pub async fn health(&self) -> Result<(), Error> {
+        let url = endpoint(&self.server.api, &["health"]);
+        self.ask_once(self.http.request(Method::GET, url)).await.map(drop)
+    }
+
     /// Registers an app's functions (`POST /fn/register`), in place of those it had.
     pub async fn register(&self, app: &Registration) -> Result<(), Error> {
         let url = endpoint(&self.server.api, &["fn", "register"]);

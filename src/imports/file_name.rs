@@ -1,0 +1,56 @@
+//! The name of an uploaded file: what the client said, made safe to show. Never a path.
+
+use std::fmt;
+
+/// Longer names are cut; enough for any real one.
+const MAX_CHARS: usize = 200;
+
+/// A file's name in one line, without folders, control or direction-changing characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileName(String);
+
+impl FileName {
+    #[must_use]
+    pub fn from_client(name: &str) -> Self {
+        let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
+        let shown: String =
+            name.chars().filter(|c| !c.is_control() && !is_invisible(*c)).take(MAX_CHARS).collect();
+        let shown = shown.trim();
+        Self(if shown.is_empty() { "unnamed.csv".to_owned() } else { shown.to_owned() })
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Characters that reorder or hide others (Unicode's bidirectional controls and zero-width marks): a
+/// name must read as what it is.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_made_safe_to_show() {
+        for (given, shown) in [
+            ("orders.csv", "orders.csv"),
+            ("../../etc/passwd", "passwd"),
+            ("C:\\Users\\me\\kunden-übersicht.csv", "kunden-übersicht.csv"),
+            ("a\0b\r\nc.csv", "abc.csv"),
+            ("evil\u{202e}vsc.exe", "evilvsc.exe"),
+            ("<b>bold</b>.csv", "b>.csv"),
+            ("", "unnamed.csv"),
+            ("dir/", "unnamed.csv"),
+            ("\u{200b} ", "unnamed.csv"),
+        ] {
+            assert_eq!(FileName::from_client(given).to_string(), shown, "{given:?}");
+        }
+        assert_eq!(FileName::from_client(&"é".repeat(4_000)).to_string().chars().count(), MAX_CHARS);
+    }
+}

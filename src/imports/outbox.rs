@@ -1,0 +1,112 @@
+//! The outbox: sends each recorded event until the engine has confirmed it or refused it for good.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+
+use super::Shared;
+use crate::{
+    ids::{EventId, ImportId},
+    inngest::{Error, Event, EventSeed},
+    store::{self, imports::OutboxRow},
+    time::UnixMillis,
+};
+
+/// The pause after a failed attempt doubles from the first to the last of these.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How long to rest when the database itself fails.
+const DATABASE_PAUSE: Duration = Duration::from_secs(5);
+
+/// What one look into the outbox came to.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Nothing to send before this time, or at all.
+    Idle(Option<UnixMillis>),
+    Sent(ImportId),
+    /// The engine will never take it.
+    Refused(ImportId),
+    /// No answer; it is tried again.
+    Postponed(ImportId),
+    /// Cancelled at the last moment.
+    Withdrawn(ImportId),
+}
+
+/// Sends until the server stops.
+pub async fn run(shared: Arc<Shared>) {
+    loop {
+        let pause = match send_next(&shared).await {
+            Ok(Outcome::Idle(None)) => Duration::MAX,
+            Ok(Outcome::Idle(Some(at))) => at.since(UnixMillis::now()),
+            Ok(outcome) => {
+                tracing::debug!(?outcome, "outbox");
+                Duration::ZERO
+            }
+            Err(error) => {
+                tracing::error!(%error, "outbox");
+                DATABASE_PAUSE
+            }
+        };
+        tokio::select! {
+            () = shared.shutdown.cancelled() => return,
+            // Either way there may be something to send now.
+            _ = timeout(pause, shared.outbox.notified()) => {}
+        }
+    }
+}
+
+/// Sends the event whose turn it is.
+async fn send_next(shared: &Shared) -> store::Result<Outcome> {
+    let now = UnixMillis::now();
+    let row = match shared.store.next_outbox().await? {
+        None => return Ok(Outcome::Idle(None)),
+        Some(row) if row.next_attempt_at > now => return Ok(Outcome::Idle(Some(row.next_attempt_at))),
+        Some(row) => row,
+    };
+    // Recorded before the first byte leaves: from here on the event may have arrived.
+    if !shared.store.begin_sending(&row.event_id, now.plus(pause_after(row.attempts))).await? {
+        return Ok(Outcome::Withdrawn(row.import));
+    }
+    match send(shared, &row).await {
+        Ok(confirmed) => {
+            shared.store.event_sent(row.import, &confirmed, UnixMillis::now()).await?;
+            shared.live.nudge(&row.event_id);
+            Ok(Outcome::Sent(row.import))
+        }
+        Err(error) if error.is_transient() => {
+            tracing::warn!(import = %row.import, %error, "the event could not be sent yet");
+            Ok(Outcome::Postponed(row.import))
+        }
+        Err(error) => {
+            tracing::error!(import = %row.import, %error, "the engine refused the event");
+            shared.store.event_refused(row.import, &reason(&error), UnixMillis::now()).await?;
+            shared.live.nudge(&row.event_id);
+            Ok(Outcome::Refused(row.import))
+        }
+    }
+}
+
+/// Sends one event. One that may have arrived is asked for first: a run that exists is proof.
+async fn send(shared: &Shared, row: &OutboxRow) -> Result<EventId, Error> {
+    if row.attempts > 0 && !shared.client.event_runs(&row.event_id).await?.is_empty() {
+        return Ok(row.event_id.clone());
+    }
+    let (Ok(data), Some(seed)) = (serde_json::from_str(&row.data), EventSeed::parse(&row.seed)) else {
+        return Err(Error::Unreadable("the outbox has a row that cannot be read".to_owned()));
+    };
+    shared.client.send(&Event { name: row.name.clone(), data }, &seed).await
+}
+
+fn pause_after(attempts: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(2u32.saturating_pow(attempts)).min(LONGEST_PAUSE)
+}
+
+/// What a person reads behind "Inngest refused the event:".
+fn reason(error: &Error) -> String {
+    match error {
+        Error::Unauthorized { .. } => "wrong event key".to_owned(),
+        Error::Refused { message, .. } => message.clone(),
+        other => other.to_string(),
+    }
+}
