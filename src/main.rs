@@ -1,1 +1,126 @@
-fn main() {}
+//! The command line: read the configuration, start logging, run until stopped.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use runboard::{
+    accounts::{Accounts, Email, Password},
+    app::{self, App},
+    config::{AccountCommand, Args, Command, Config},
+    store::Store,
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let config = match Config::from_args(&args) {
+        Ok(config) => config,
+        Err(error) => return refuse(&error),
+    };
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,actix_server=warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(&error),
+    };
+    let done = runtime.block_on(async {
+        match args.command.unwrap_or(Command::Serve) {
+            Command::Serve => serve(config).await,
+            Command::Account(command) => account(config, command).await,
+        }
+    });
+    // A step that is still at work is called again at the next start.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&format!("{error:#}")),
+    }
+}
+
+/// One line on the standard error; the operator reads it, so no "Error: " and no trace.
+fn refuse(why: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("{why}");
+    ExitCode::FAILURE
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let data_dir = config.data_dir.clone();
+    let app = app::start(config).await?;
+    if let Err(error) = announce(&app, &data_dir.display().to_string()) {
+        // Whoever started us does not listen; that is no reason not to serve.
+        tracing::warn!(%error, "cannot write to the standard output");
+    }
+    stopped().await?;
+    tracing::info!("stopping; steps at work may end");
+    app.stop().await;
+    Ok(())
+}
+
+/// Says what an operator wants to know first.
+fn announce(app: &App, data_dir: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "Runboard {}", env!("CARGO_PKG_VERSION"))?;
+    writeln!(out, "  address  {}", app.origin)?;
+    writeln!(out, "  data     {data_dir}")?;
+    writeln!(out, "  engine   embedded")?;
+    if let Some(link) = &app.first_account {
+        writeln!(out, "  The first account is made at {link}")?;
+    }
+    out.flush()
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn stopped() -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+/// Looks after accounts, beside a running server or without one.
+async fn account(config: Config, command: AccountCommand) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&config.data_dir).context("the data folder cannot be made")?;
+    let store = Store::open(config.database_url.expose_secret()).await?;
+    let accounts = Accounts::new(store, config.sign_up, config.listen);
+    let mut out = io::stdout().lock();
+    match command {
+        AccountCommand::Add { email } => {
+            let email: Email = email.parse()?;
+            accounts.add(email.clone(), read_password()?).await?;
+            writeln!(out, "{email} can sign in.")?;
+        }
+        AccountCommand::Reset { email } => {
+            let email: Email = email.parse()?;
+            if !accounts.reset(&email, read_password()?).await? {
+                bail!("There is no account {email}.");
+            }
+            writeln!(out, "{email} has a new password, and was signed out everywhere.")?;
+        }
+        AccountCommand::List => {
+            for (email, created_at) in accounts.list().await? {
+                writeln!(out, "{email}\t{created_at}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The first line of the standard input.
+fn read_password() -> anyhow::Result<Password> {
+    if io::stdin().is_terminal() {
+        eprintln!("Password:");
+    }
+    let mut line = String::new();
+    io::stdin().read_line(&mut line)?;
+    let line = line.trim_end_matches(['\r', '\n']);
+    Ok(Password::try_from(SecretString::from(line))?)
+}

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     inngest::{
+        self,
         call::{NO_RETRY_HEADER, REQ_VERSION_HEADER, SDK_HEADER, Stack},
         signature,
     },
@@ -92,7 +93,7 @@ struct CallContext<'a> {
 impl Caller {
     /// # Errors
     /// When the HTTP client cannot be built.
-    pub fn new(signing_key: SecretString) -> Result<Self, reqwest::Error> {
+    pub fn new(signing_key: SecretString) -> Result<Self, inngest::Error> {
         let http = reqwest::Client::builder()
             .user_agent("Inngest")
             // Functions are called over http on this machine: neither certificates nor a proxy are needed.
@@ -103,7 +104,8 @@ impl Caller {
             .pool_max_idle_per_host(0)
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(CALL_TIMEOUT)
-            .build()?;
+            .build()
+            .map_err(|error| inngest::Error::Setup(error.to_string()))?;
         Ok(Self { http, signing_key })
     }
 

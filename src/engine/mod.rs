@@ -24,7 +24,7 @@ use tokio::sync::watch;
 
 use self::caller::Caller;
 pub use self::queue::Outcome;
-use crate::store::Store;
+use crate::{inngest, store::Store};
 
 /// The engine. Clones share everything.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the HTTP client cannot be built.
-    pub fn new(store: Store, keys: Keys, options: Options) -> Result<Self, reqwest::Error> {
+    pub fn new(store: Store, keys: Keys, options: Options) -> Result<Self, inngest::Error> {
         let caller = Caller::new(keys.signing_key.clone())?;
         Ok(Self { store, keys, options: Arc::new(options), caller, news: watch::Sender::new(()) })
     }

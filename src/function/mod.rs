@@ -12,6 +12,7 @@
 
 mod chain;
 mod failure;
+pub mod outputs;
 mod plan;
 mod process_csv_upload;
 mod rows;

@@ -1,34 +1,72 @@
-//! What a person gets when something fails on our side.
+//! What can go wrong on the way to a page: the one place where errors become status codes and sentences.
 
 use std::fmt;
 
-use actix_web::{HttpResponse, ResponseError, http::StatusCode, http::header::ContentType};
+use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 
-/// Any error that is our fault. The log gets all of it, the person one sentence.
+use super::pages::ErrorPage;
+
+/// What no route is for.
+pub async fn not_found() -> Result<HttpResponse, Error> {
+    Err(Error::NotFound)
+}
+
+/// A person sees the sentence, the log gets the cause.
 #[derive(Debug)]
-pub struct Failure(anyhow::Error);
+pub enum Error {
+    /// Nothing there, or nothing of theirs.
+    NotFound,
+    /// A download before the end.
+    NotYet,
+    /// A download of an import whose run never wrote anything here.
+    NothingWritten,
+    /// Our fault.
+    Internal(anyhow::Error),
+}
 
-impl<E: std::error::Error + Send + Sync + 'static> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self(error.into())
+impl Error {
+    fn words(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::NotFound => {
+                ("Nothing here", "There is nothing at this address, or it is not yours to see.")
+            }
+            Self::NotYet => {
+                ("Not yet", "The import is still going on. Its files can be downloaded when it has ended.")
+            }
+            Self::NothingWritten => ("Nothing to download", "No rows of this import were written here."),
+            Self::Internal(_) => {
+                ("Something went wrong", "It was noted in the log. Nothing is lost; try again in a moment.")
+            }
+        }
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.0)
-    }
-}
-
-impl ResponseError for Failure {
+impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
-        StatusCode::INTERNAL_SERVER_ERROR
+        match self {
+            Self::NotFound | Self::NothingWritten => StatusCode::NOT_FOUND,
+            Self::NotYet => StatusCode::CONFLICT,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
     }
 
     fn error_response(&self) -> HttpResponse {
-        tracing::error!(error = %self, "a request failed");
-        HttpResponse::build(self.status_code())
-            .content_type(ContentType::plaintext())
-            .body("Something failed on our side. Please try again in a moment.")
+        if let Self::Internal(error) = self {
+            tracing::error!("a request failed: {error:#}");
+        }
+        let (title, sentence) = self.words();
+        ErrorPage::new(title, sentence).response(self.status_code())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words().1)
+    }
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Internal(error.into())
     }
 }

@@ -6,10 +6,16 @@
 
 pub mod assets;
 pub mod csrf;
+pub mod downloads;
 pub mod error;
+pub mod files;
 pub mod format;
+pub mod headers;
+pub mod health;
 pub mod htmx;
 pub mod origin;
 pub mod pages;
 pub mod session;
+pub mod site;
+mod upload;
 pub mod views;

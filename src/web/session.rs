@@ -11,7 +11,7 @@ use actix_web::{
 };
 use url::form_urlencoded;
 
-use super::{error::Failure, origin::PublicOrigin};
+use super::{error::Error, origin::PublicOrigin};
 use crate::{
     accounts::{self, Accounts, Email, Session, Token},
     ids::UserId,
@@ -36,7 +36,7 @@ pub enum NotSignedIn {
     Page {
         location: String,
     },
-    Failed(Failure),
+    Failed(Error),
 }
 
 impl FromRequest for SignedIn {

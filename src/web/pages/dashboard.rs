@@ -1,8 +1,33 @@
-//! The dashboard: give a file, what is going on now, what is done.
+//! `GET /`, `GET /live`, `POST /imports`: give a file, what is going on now, what is done.
 
+use actix_multipart::Multipart;
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{StatusCode, header::ContentType},
+    web,
+};
 use askama::Template;
+use serde::Deserialize;
 
-use crate::web::views::{DropZone, Frame, History, LiveSection};
+use crate::{
+    ids::ImportId,
+    imports::{Imports, Snapshot},
+    source::Storage,
+    web::{
+        error::Error,
+        htmx,
+        session::{self, SignedIn},
+        site::{self, Site},
+        upload::{self, UploadError},
+        views::{DropZone, Frame, History, HistoryRow, LiveSection},
+    },
+};
+
+/// Rows of history on one page.
+const HISTORY_ROWS: u32 = 50;
+
+/// Cards that a page may ask to keep; more than anybody watches end.
+const MOST_KEPT: usize = 100;
 
 #[derive(Clone, Debug, Template)]
 #[template(path = "pages/dashboard.html")]
@@ -19,4 +44,109 @@ impl DashboardPage {
     pub fn is_empty(&self) -> bool {
         self.live.cards.is_empty() && self.history.rows.is_empty() && !self.history.is_continued
     }
+}
+
+/// `/?before=`: the history from the import before that one on.
+#[derive(Deserialize)]
+pub struct Query {
+    before: Option<String>,
+}
+
+/// `/live?keep=`: the imports that the page shows already, separated by commas.
+#[derive(Deserialize)]
+pub struct LiveQuery {
+    #[serde(default)]
+    keep: String,
+}
+
+pub async fn show(
+    user: SignedIn,
+    imports: web::Data<Imports>,
+    site: web::Data<Site>,
+    query: web::Query<Query>,
+) -> Result<HttpResponse, Error> {
+    let before = match &query.before {
+        Some(id) => Some(id.parse().map_err(|_| Error::NotFound)?),
+        None => None,
+    };
+    page(&user, &imports, &site, before, StatusCode::OK, None).await
+}
+
+/// The section of the dashboard that goes on, alone.
+pub async fn live(
+    request: HttpRequest,
+    user: SignedIn,
+    imports: web::Data<Imports>,
+    site: web::Data<Site>,
+    query: web::Query<LiveQuery>,
+) -> Result<HttpResponse, Error> {
+    if !htmx::wants_fragment(&request) {
+        return Ok(session::see_other("/"));
+    }
+    let mut shown = imports.going_on(user.user);
+    for id in query.keep.split(',').take(MOST_KEPT).filter_map(|id| id.parse::<ImportId>().ok()) {
+        if shown.iter().all(|import| import.id != id) {
+            shown.extend(imports.get(user.user, id).await?);
+        }
+    }
+    let section = section(&site, shown);
+    Ok(HttpResponse::Ok().content_type(ContentType::html()).body(section.render()?))
+}
+
+/// Takes a file. What is wrong with it is said on the form, which comes back.
+pub async fn upload(
+    user: SignedIn,
+    form: Multipart,
+    imports: web::Data<Imports>,
+    storage: web::Data<Storage>,
+    site: web::Data<Site>,
+) -> Result<HttpResponse, Error> {
+    let taken = match upload::receive(form, &storage, site.max_upload_bytes).await {
+        Ok(upload) => {
+            let accepted =
+                imports.accept(user.user, upload.file_name, upload.receiving_at, upload.file).await;
+            accepted.map_err(UploadError::from)
+        }
+        Err(error) => Err(error),
+    };
+    match taken {
+        Ok(id) => Ok(session::see_other(&format!("/imports/{id}"))),
+        Err(error) => {
+            if error.status().is_server_error() {
+                tracing::error!("an upload failed: {error:?}");
+            }
+            page(&user, &imports, &site, None, error.status(), Some(error.to_string())).await
+        }
+    }
+}
+
+async fn page(
+    user: &SignedIn,
+    imports: &Imports,
+    site: &Site,
+    before: Option<ImportId>,
+    status: StatusCode,
+    error: Option<String>,
+) -> Result<HttpResponse, Error> {
+    let reading = site.reading();
+    let history = imports.history(user.user, before, HISTORY_ROWS).await?;
+    let page = DashboardPage {
+        frame: site.frame(user),
+        drop_zone: DropZone { max_bytes: site.max_upload_bytes, error },
+        live: section(site, imports.going_on(user.user)),
+        history: History {
+            rows: history.imports.iter().map(|import| HistoryRow::new(import, &reading)).collect(),
+            total: imports.count_history(user.user).await?,
+            older_than: history.older.map(|id| id.to_string()),
+            is_continued: before.is_some(),
+        },
+    };
+    Ok(HttpResponse::build(status).content_type(ContentType::html()).body(page.render()?))
+}
+
+/// Newest first, whatever came into `shown` when: a card never changes places.
+fn section(site: &Site, mut shown: Vec<Snapshot>) -> LiveSection {
+    shown.sort_by_key(|import| std::cmp::Reverse(import.id));
+    let reading = site.reading();
+    LiveSection::new(&shown, &reading, site::pace(&shown, reading.now))
 }

@@ -1,13 +1,19 @@
-//! An import's page.
+//! `GET /imports/{id}`, its panel, and cancelling it.
 
 use std::time::Duration;
 
+use actix_web::{HttpRequest, HttpResponse, http::header::ContentType, web};
 use askama::Template;
 
 use crate::{
-    imports::Snapshot,
+    ids::ImportId,
+    imports::{Imports, Snapshot},
     web::{
+        error::Error,
         format::bytes,
+        htmx,
+        session::{self, SignedIn},
+        site::{self, Site},
         views::{Frame, ImportPanel, Reading},
     },
 };
@@ -32,4 +38,49 @@ impl ImportPage {
             panel: ImportPanel::new(snapshot, reading, pace),
         }
     }
+}
+
+pub async fn show(
+    user: SignedIn,
+    id: web::Path<String>,
+    imports: web::Data<Imports>,
+    site: web::Data<Site>,
+) -> Result<HttpResponse, Error> {
+    let import = find(&user, &id, &imports).await?;
+    let reading = site.reading();
+    let page = ImportPage::new(site.frame(&user), &import, &reading, site::pace([&import], reading.now));
+    Ok(HttpResponse::Ok().content_type(ContentType::html()).body(page.render()?))
+}
+
+/// The panel alone, as often as a tab asks: read from memory.
+pub async fn panel(
+    request: HttpRequest,
+    user: SignedIn,
+    id: web::Path<String>,
+    imports: web::Data<Imports>,
+    site: web::Data<Site>,
+) -> Result<HttpResponse, Error> {
+    let import = find(&user, &id, &imports).await?;
+    if !htmx::wants_fragment(&request) {
+        return Ok(session::see_other(&format!("/imports/{}", import.id)));
+    }
+    let reading = site.reading();
+    let panel = ImportPanel::new(&import, &reading, site::pace([&import], reading.now));
+    Ok(HttpResponse::Ok().content_type(ContentType::html()).body(panel.render()?))
+}
+
+pub async fn cancel(
+    user: SignedIn,
+    id: web::Path<String>,
+    imports: web::Data<Imports>,
+) -> Result<HttpResponse, Error> {
+    let import = find(&user, &id, &imports).await?;
+    imports.cancel(user.user, import.id).await?;
+    Ok(session::see_other(&format!("/imports/{}", import.id)))
+}
+
+/// The import, if it is the user's: ownership comes before anything else.
+pub(in crate::web) async fn find(user: &SignedIn, id: &str, imports: &Imports) -> Result<Snapshot, Error> {
+    let id: ImportId = id.parse().map_err(|_| Error::NotFound)?;
+    imports.get(user.user, id).await?.ok_or(Error::NotFound)
 }

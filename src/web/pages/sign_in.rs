@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::{
     accounts::{Accounts, SignInError},
-    web::{error::Failure, origin::PublicOrigin, session},
+    web::{error::Error, origin::PublicOrigin, session},
 };
 
 #[derive(Clone, Debug, Template)]
@@ -53,7 +53,7 @@ pub async fn show(
     accounts: web::Data<Accounts>,
     origin: web::Data<PublicOrigin>,
     query: web::Query<Query>,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, Error> {
     let next = query.into_inner().next.filter(|path| is_own_path(path));
     if session::current(&request, &accounts).await?.is_some() {
         return Ok(session::see_other(next.as_deref().unwrap_or("/")));
@@ -70,7 +70,7 @@ pub async fn submit(
     origin: web::Data<PublicOrigin>,
     query: web::Query<Query>,
     form: web::Form<Form>,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, Error> {
     let Form { email: typed, password, next } = form.into_inner();
     let next = next.or(query.into_inner().next).filter(|path| is_own_path(path));
     let Ok(email) = typed.parse() else {
@@ -97,7 +97,7 @@ fn page(
     email: String,
     next: Option<String>,
     error: Option<&str>,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, Error> {
     let page = SignInPage {
         email,
         error: error.map(str::to_owned),

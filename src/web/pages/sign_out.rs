@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::{
     accounts::Accounts,
-    web::{error::Failure, origin::PublicOrigin, session},
+    web::{error::Error, origin::PublicOrigin, session},
 };
 
 /// Ends the session; without one there is nothing to end, and the answer is the same.
@@ -12,6 +12,6 @@ pub async fn submit(
     request: HttpRequest,
     accounts: web::Data<Accounts>,
     origin: web::Data<PublicOrigin>,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, Error> {
     Ok(session::end(&request, &accounts, &origin).await?)
 }

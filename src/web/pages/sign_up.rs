@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::{
     accounts::{Accounts, Email, InvalidPassword, Password, SignUpError, Token},
-    web::{error::Failure, origin::PublicOrigin, session},
+    web::{error::Error, origin::PublicOrigin, session},
 };
 
 #[derive(Clone, Template)]
@@ -56,7 +56,7 @@ pub async fn show(
     accounts: web::Data<Accounts>,
     origin: web::Data<PublicOrigin>,
     query: web::Query<Query>,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, Error> {
     if session::current(&request, &accounts).await?.is_some() {
         return Ok(session::see_other("/"));
     }
@@ -73,7 +73,7 @@ pub async fn submit(
     origin: web::Data<PublicOrigin>,
     query: web::Query<Query>,
     form: web::Form<Form>,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, Error> {
     let Form { email: typed, password, token } = form.into_inner();
     let link = token.or(query.into_inner().token).as_deref().and_then(Token::parse);
     // A closed door is said before anything about the form.
@@ -110,7 +110,7 @@ fn refused(
     origin: &PublicOrigin,
     email: String,
     link: Option<&Token>,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, Error> {
     match refusal {
         SignUpError::Closed => closed(origin, email, CLOSED),
         SignUpError::LinkNeeded => closed(origin, email, LINK_NEEDED),
@@ -127,17 +127,17 @@ fn page(
     email: String,
     link: Option<&Token>,
     error: Option<String>,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, Error> {
     let host = origin.authority().to_owned();
     render(status, &SignUpPage { email, error, token: link.map(Token::expose), allowed: true, host })
 }
 
-fn closed(origin: &PublicOrigin, email: String, why: &str) -> Result<HttpResponse, Failure> {
+fn closed(origin: &PublicOrigin, email: String, why: &str) -> Result<HttpResponse, Error> {
     let host = origin.authority().to_owned();
     let page = SignUpPage { email, error: Some(why.to_owned()), token: None, allowed: false, host };
     render(StatusCode::FORBIDDEN, &page)
 }
 
-fn render(status: StatusCode, page: &SignUpPage) -> Result<HttpResponse, Failure> {
+fn render(status: StatusCode, page: &SignUpPage) -> Result<HttpResponse, Error> {
     Ok(HttpResponse::build(status).content_type(ContentType::html()).body(page.render()?))
 }

@@ -1,0 +1,110 @@
+//! `GET /imports/{id}/processed.csv` and `failed.csv`: the files that the steps wrote, one after the
+//! other behind the header. Nothing is put together on disk.
+
+use std::{io, pin::Pin};
+
+use actix_web::{
+    HttpResponse,
+    http::header::{self, ContentDisposition, DispositionParam, DispositionType},
+    web,
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use tokio::fs::File;
+use tokio_util::io::ReaderStream;
+
+use super::{error::Error, pages::import::find, session::SignedIn};
+use crate::{
+    function::outputs::{self, Which},
+    imports::{ImportState, Imports},
+    source::{Key, Storage},
+    store::Store,
+    time::UnixMillis,
+};
+
+pub async fn processed(
+    user: SignedIn,
+    id: web::Path<String>,
+    imports: web::Data<Imports>,
+    store: web::Data<Store>,
+    storage: web::Data<Storage>,
+) -> Result<HttpResponse, Error> {
+    download(&user, &id, Which::Processed, &imports, &store, &storage).await
+}
+
+pub async fn failed(
+    user: SignedIn,
+    id: web::Path<String>,
+    imports: web::Data<Imports>,
+    store: web::Data<Store>,
+    storage: web::Data<Storage>,
+) -> Result<HttpResponse, Error> {
+    download(&user, &id, Which::Failed, &imports, &store, &storage).await
+}
+
+async fn download(
+    user: &SignedIn,
+    id: &str,
+    which: Which,
+    imports: &Imports,
+    store: &Store,
+    storage: &Storage,
+) -> Result<HttpResponse, Error> {
+    let import = find(user, id, imports).await?;
+    let state = import.state(UnixMillis::now());
+    if !state.is_final() {
+        return Err(Error::NotYet);
+    }
+    // Runs of other people's functions leave no files here.
+    let run = import.runs.iter().find(|run| run.call.is_some()).ok_or(Error::NothingWritten)?;
+    let outputs = outputs::of(store, &run.run_id, which).await?.ok_or(Error::NothingWritten)?;
+    let (size, parts) = open(storage, outputs.parts).await?;
+    let header = Bytes::from(outputs.header);
+    let size = size + header.len() as u64;
+    let body = stream::iter([Ok(header)]).chain(parts);
+    Ok(HttpResponse::Ok()
+        .content_type("text/csv; charset=utf-8")
+        .insert_header(attachment(&import.file_name, which, state))
+        .insert_header(header::ContentEncoding::Identity)
+        .no_chunking(size)
+        .streaming(body))
+}
+
+type Parts = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
+
+/// The parts' size in all and their bytes; each is opened when its turn comes.
+async fn open(storage: &Storage, keys: Vec<Key>) -> io::Result<(u64, Parts)> {
+    let paths: Vec<_> = keys.iter().map(|key| storage.path(key)).collect();
+    let mut size = 0;
+    for path in &paths {
+        size += tokio::fs::metadata(path).await?.len();
+    }
+    let parts = stream::iter(paths).then(File::open).map_ok(ReaderStream::new).try_flatten();
+    Ok((size, Box::pin(parts)))
+}
+
+/// `orders-processed.csv`; of a run that stopped on the way `orders-processed-partial.csv`.
+fn attachment(file_name: &str, which: Which, state: ImportState) -> ContentDisposition {
+    let stem = file_name.rsplit_once('.').map_or(file_name, |(stem, _)| stem);
+    let kind = match which {
+        Which::Processed => "processed",
+        Which::Failed => "failed",
+    };
+    let partial = match state {
+        ImportState::Failed | ImportState::Cancelled => "-partial",
+        _ => "",
+    };
+    let name = format!("{stem}-{kind}{partial}.csv");
+    ContentDisposition {
+        disposition: DispositionType::Attachment,
+        parameters: vec![
+            // For clients that read no other; the real name follows.
+            DispositionParam::Filename(format!("{kind}{partial}.csv")),
+            DispositionParam::FilenameExt(header::ExtendedValue {
+                charset: header::Charset::Ext("UTF-8".to_owned()),
+                language_tag: None,
+                value: name.into_bytes(),
+            }),
+        ],
+    }
+}

@@ -1,0 +1,29 @@
+//! `GET /files/{import}?exp&sig`: the signed link that `data.file` of an event is.
+
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use tokio::fs::File;
+use tokio_util::io::ReaderStream;
+
+use super::error::Error;
+use crate::{
+    source::{Key, LinkKey, Storage},
+    time::UnixMillis,
+};
+
+/// The uploaded file as it came. The signature is the leave to read it; no session is asked for.
+pub async fn file(
+    request: HttpRequest,
+    links: web::Data<LinkKey>,
+    storage: web::Data<Storage>,
+) -> Result<HttpResponse, Error> {
+    let link =
+        links.verify(request.path(), request.query_string(), UnixMillis::now()).ok_or(Error::NotFound)?;
+    let file = File::open(storage.path(&Key::upload(link.import))).await?;
+    let size = file.metadata().await?.len();
+    Ok(HttpResponse::Ok()
+        .content_type("text/csv")
+        .insert_header((header::CONTENT_DISPOSITION, "attachment"))
+        .insert_header(header::ContentEncoding::Identity)
+        .no_chunking(size)
+        .streaming(ReaderStream::new(file)))
+}

@@ -1,0 +1,50 @@
+//! What every page knows of the server it is on.
+
+use std::time::Duration;
+
+use super::{
+    session::SignedIn,
+    views::{EngineName, Frame, Reading},
+};
+use crate::{
+    imports::{ImportState, Snapshot},
+    time::UnixMillis,
+};
+
+/// While rows are read, so that numbers move.
+const RUNNING_PACE: Duration = Duration::from_millis(250);
+/// While something is about to happen.
+const WAITING_PACE: Duration = Duration::from_millis(500);
+/// While nobody takes the event.
+const IDLE_PACE: Duration = Duration::from_secs(5);
+
+/// The same for all requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Site {
+    pub engine: EngineName,
+    /// `RUNBOARD_MAX_UPLOAD_BYTES`.
+    pub max_upload_bytes: u64,
+}
+
+impl Site {
+    #[must_use]
+    pub fn reading(&self) -> Reading {
+        Reading { now: UnixMillis::now(), engine: self.engine }
+    }
+
+    #[must_use]
+    pub fn frame(&self, user: &SignedIn) -> Frame {
+        Frame { email: user.email.to_string(), engine: self.engine }
+    }
+}
+
+/// How long a browser that shows `imports` is to wait before it asks again.
+#[must_use]
+pub fn pace<'s>(imports: impl IntoIterator<Item = &'s Snapshot>, now: UnixMillis) -> Duration {
+    let paces = imports.into_iter().map(|import| match import.state(now) {
+        ImportState::Running => RUNNING_PACE,
+        ImportState::Accepted | ImportState::Sent => WAITING_PACE,
+        _ => IDLE_PACE,
+    });
+    paces.min().unwrap_or(IDLE_PACE)
+}
