@@ -1,0 +1,25 @@
+# What a person runs, and what CI runs: the same targets.
+
+.PHONY: run test lint bench setup screenshots
+
+run: ## start Runboard on http://127.0.0.1:8080
+	cargo run --release
+
+test: setup ## every test: unit, HTTP, conformance, crash, browser
+	cargo test --workspace
+
+lint: ## formatting, clippy and docs, warnings denied
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+
+bench: ## speed and memory, as ratios within one run
+	cargo build --release
+	cargo bench --bench import
+
+setup: ## Chromium and its driver for the browser tests, if missing (Debian)
+	@command -v chromedriver >/dev/null && command -v chromium >/dev/null || \
+	  { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends chromium chromium-driver; }
+
+# As root apt needs nothing in front of it.
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)

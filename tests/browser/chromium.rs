@@ -1,0 +1,112 @@
+//! A headless Chromium of the test's own, with its driver on a free port.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+use thirtyfour::{LoggingPrefsLogLevel, prelude::*};
+
+use crate::DEADLINE;
+
+pub struct Chromium {
+    pub driver: WebDriver,
+    process: Child,
+    downloads: TempDir,
+    _profile: TempDir,
+}
+
+/// Headless, as root, and silent towards every host but ours.
+const ARGUMENTS: [&str; 9] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1280,900",
+];
+
+impl Chromium {
+    pub async fn start() -> Self {
+        let mut process = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("chromedriver is installed (make setup)");
+        let port = BufReader::new(process.stdout.take().unwrap())
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| {
+                line.split_once("successfully on port ")
+                    .map(|(_, port)| port.trim_end_matches('.').to_owned())
+            })
+            .expect("chromedriver tells its port");
+        let downloads = tempfile::tempdir().unwrap();
+        let profile = tempfile::tempdir().unwrap();
+        let mut capabilities = DesiredCapabilities::chrome();
+        for argument in ARGUMENTS {
+            capabilities.add_arg(argument).unwrap();
+        }
+        capabilities.add_arg(&format!("--user-data-dir={}", profile.path().display())).unwrap();
+        let preferences = serde_json::json!({ "download.default_directory": downloads.path() });
+        capabilities.add_experimental_option("prefs", preferences).unwrap();
+        capabilities.set_browser_log_level(LoggingPrefsLogLevel::All).unwrap();
+        let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities).await.unwrap();
+        Self { driver, process, downloads, _profile: profile }
+    }
+
+    /// An attribute of the first element that matches, as the page has it right now.
+    pub async fn attribute(&self, selector: &str, name: &str) -> Option<String> {
+        // One script, so that a swap cannot come between finding and reading.
+        let script = "return document.querySelector(arguments[0])?.getAttribute(arguments[1]) ?? null";
+        let value = self.driver.execute(script, vec![selector.into(), name.into()]).await.unwrap();
+        value.json().as_str().map(str::to_owned)
+    }
+
+    pub async fn wait_for(&self, what: &str, mut condition: impl AsyncFnMut() -> bool) {
+        let start = Instant::now();
+        while !condition().await {
+            if start.elapsed() > DEADLINE {
+                let source = self.driver.source().await.unwrap();
+                panic!("waited for {what}; the page is\n{source}");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The text of the first finished download whose name ends so.
+    pub async fn wait_for_download(&self, ending: &str) -> String {
+        let start = Instant::now();
+        loop {
+            let names: Vec<_> =
+                self.downloads.path().read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+            if let Some(path) = names.iter().find(|path| path.to_string_lossy().ends_with(ending)) {
+                return std::fs::read_to_string(path).unwrap();
+            }
+            assert!(start.elapsed() < DEADLINE, "waited for a download of {ending}, there are {names:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// No error, no warning, nothing that the content policy refused.
+    pub async fn assert_console_is_empty(&self) {
+        let log = self.driver.browser_log().await.unwrap();
+        assert!(log.is_empty(), "{log:#?}");
+    }
+
+    pub async fn stop(self) {
+        self.driver.clone().quit().await.unwrap();
+    }
+}
+
+impl Drop for Chromium {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

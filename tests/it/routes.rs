@@ -1,0 +1,123 @@
+//! The route table, walked as nobody and as a stranger.
+
+use reqwest::{Method, StatusCode, header};
+
+use crate::support::spawn_app;
+
+/// Who a route is for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum For {
+    Anybody,
+    /// A page: without a session it goes to sign-in.
+    SignedIn,
+    /// The same, of one owner's import.
+    Owner,
+}
+
+/// Every route; `{id}` is an import. One that `src/app.rs` mounts and this table lacks fails a test.
+const ROUTES: [(Method, &str, For); 17] = [
+    (Method::GET, "/healthz", For::Anybody),
+    (Method::GET, "/readyz", For::Anybody),
+    (Method::GET, "/assets/{hash}/{name}", For::Anybody),
+    (Method::GET, "/files/{import}", For::Anybody),
+    (Method::GET, "/sign-up", For::Anybody),
+    (Method::POST, "/sign-up", For::Anybody),
+    (Method::GET, "/sign-in", For::Anybody),
+    (Method::POST, "/sign-in", For::Anybody),
+    (Method::POST, "/sign-out", For::Anybody),
+    (Method::GET, "/", For::SignedIn),
+    (Method::GET, "/live", For::SignedIn),
+    (Method::POST, "/imports", For::SignedIn),
+    (Method::GET, "/imports/{id}", For::Owner),
+    (Method::GET, "/imports/{id}/panel", For::Owner),
+    (Method::POST, "/imports/{id}/cancel", For::Owner),
+    (Method::GET, "/imports/{id}/processed.csv", For::Owner),
+    (Method::GET, "/imports/{id}/failed.csv", For::Owner),
+];
+
+#[test]
+fn the_table_above_has_every_route_there_is() {
+    let app = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/app.rs")).unwrap();
+    let mut mounted: Vec<String> = app
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix(".route(\""))
+        .map(|route| {
+            let (path, handler) = route.split_once("\", web::").unwrap();
+            let method = handler.split_once("()").unwrap().0.to_uppercase();
+            format!("{method} {path}")
+        })
+        .collect();
+    let mut table: Vec<String> = ROUTES.iter().map(|(method, path, _)| format!("{method} {path}")).collect();
+    table.sort();
+    mounted.sort();
+    assert_eq!(mounted, table);
+    assert!(!app.contains(".service("), "routes are mounted by .route, where this test sees them");
+}
+
+#[tokio::test]
+async fn a_stranger_finds_nothing_of_anothers_import_and_nobody_is_sent_to_sign_in() {
+    let app = spawn_app().await;
+    let mut owner = app.visitor();
+    owner.sign_up("mira@example.org").await;
+    let import = owner.upload("mine.csv", "a,b\n1,2\n").await;
+    owner.wait_for_state(&import, "Completed").await;
+    let mut stranger = app.visitor();
+    stranger.sign_up("eve@example.org").await;
+    let nobody = app.visitor();
+
+    for (method, path, who) in ROUTES.iter().filter(|(.., who)| *who != For::Anybody) {
+        let path = path.replace("/imports/{id}", &import);
+        for htmx in [false, true] {
+            let as_htmx = |request: reqwest::RequestBuilder| {
+                if htmx { request.header("HX-Request", "true") } else { request }
+            };
+            let answer = as_htmx(nobody.request(method.clone(), &path)).send().await.unwrap();
+            if htmx {
+                assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "nobody, htmx: {method} {path}");
+            } else {
+                assert_eq!(answer.status(), StatusCode::SEE_OTHER, "nobody: {method} {path}");
+                let to = answer.headers()[header::LOCATION].to_str().unwrap();
+                assert!(to.starts_with("/sign-in"), "nobody: {method} {path} leads to {to}");
+            }
+            if *who == For::Owner {
+                let answer = as_htmx(stranger.request(method.clone(), &path)).send().await.unwrap();
+                assert_eq!(answer.status(), StatusCode::NOT_FOUND, "a stranger: {method} {path}");
+            }
+        }
+    }
+    // What the stranger may ask for says nothing of it either.
+    let id = import.rsplit('/').next().unwrap();
+    for path in ["/".to_owned(), "/live".to_owned(), format!("/live?keep={id}")] {
+        let page = stranger.get(&path).await.text().await.unwrap();
+        assert!(!page.contains(id) && !page.contains("mine.csv"), "{path}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn every_answer_carries_a_strict_content_policy() {
+    let app = spawn_app().await;
+    let mut visitor = app.visitor();
+    visitor.sign_up("mira@example.org").await;
+    for path in ["/", "/sign-in", "/nothing/here", "/live", "/healthz", "/imports/not-an-id"] {
+        let answer = visitor.get(path).await;
+        let policy = answer.headers().get(header::CONTENT_SECURITY_POLICY).expect(path).to_str().unwrap();
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe-"), "{path}: {policy}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_from_another_site_changes_nothing() {
+    let app = spawn_app().await;
+    let mut visitor = app.visitor();
+    visitor.sign_up("mira@example.org").await;
+    let import = visitor.upload("mine.csv", "a,b\n1,2\n").await;
+    for path in ["/sign-out".to_owned(), "/imports".to_owned(), format!("{import}/cancel")] {
+        let answer =
+            visitor.request(Method::POST, &path).header("Sec-Fetch-Site", "cross-site").send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{path}");
+    }
+    assert_eq!(visitor.get("/").await.status(), StatusCode::OK, "still signed in");
+    app.stop().await;
+}

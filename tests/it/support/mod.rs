@@ -1,0 +1,55 @@
+//! What tests that need a whole server share.
+
+pub mod visitor;
+
+use std::time::Duration;
+
+use runboard::{
+    app::{self, App},
+    config::{Config, SignUp},
+};
+use tempfile::TempDir;
+
+use self::visitor::Visitor;
+
+/// A whole server on a free port, with a data folder of its own.
+pub struct TestApp {
+    pub origin: String,
+    pub data: TempDir,
+    app: App,
+}
+
+pub async fn spawn_app() -> TestApp {
+    spawn_app_on(tempfile::tempdir().unwrap(), |_| {}).await
+}
+
+/// The same, with a configuration and a data folder of the test's choice.
+pub async fn spawn_app_on(data: TempDir, configure: impl FnOnce(&mut Config)) -> TestApp {
+    let mut config = Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        public_url: None,
+        data_dir: data.path().to_owned(),
+        database_url: format!("sqlite://{}?mode=rwc", data.path().join("runboard.db").display()).into(),
+        sign_up: SignUp::Open,
+        max_upload_bytes: 1 << 30,
+        max_record_bytes: 16 << 20,
+        workers: 2,
+        engine_retries: vec![Duration::from_millis(10)],
+    };
+    configure(&mut config);
+    let app = app::start(config).await.unwrap();
+    TestApp { origin: app.origin.as_str().trim_end_matches('/').to_owned(), data, app }
+}
+
+impl TestApp {
+    /// Somebody new.
+    pub fn visitor(&self) -> Visitor {
+        Visitor::new(&self.origin)
+    }
+
+    /// Stops the server and gives its data folder back.
+    pub async fn stop(self) -> TempDir {
+        self.app.stop().await;
+        self.data
+    }
+}

@@ -1,0 +1,177 @@
+//! A person at the door: what a browser does over HTTP, without the browser.
+
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header, redirect};
+
+/// How long a condition may take to come true.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+pub struct Visitor {
+    http: reqwest::Client,
+    pub origin: String,
+    pub cookie: Option<String>,
+}
+
+/// What a panel says of an import, read as a script would.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Panel {
+    pub state: String,
+    pub runs: Vec<RunOnPage>,
+    pub html: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunOnPage {
+    pub run_id: String,
+    pub status: String,
+    /// Empty while unknown.
+    pub processed: String,
+    pub failed: String,
+}
+
+impl Visitor {
+    pub fn new(origin: &str) -> Self {
+        // A second install is refused, which is fine.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .timeout(DEADLINE)
+            .build()
+            .unwrap();
+        Self { http, origin: origin.to_owned(), cookie: None }
+    }
+
+    /// A request as a page of ours would make it, the session's cookie with it.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request =
+            self.http.request(method, format!("{}{path}", self.origin)).header(header::ORIGIN, &self.origin);
+        match &self.cookie {
+            Some(cookie) => request.header(header::COOKIE, cookie),
+            None => request,
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Response {
+        self.request(Method::GET, path).send().await.unwrap()
+    }
+
+    /// What htmx does.
+    pub async fn fragment(&self, path: &str) -> Response {
+        self.request(Method::GET, path).header("HX-Request", "true").send().await.unwrap()
+    }
+
+    pub async fn post_form(&self, path: &str, fields: &[(&str, &str)]) -> Response {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.request(Method::POST, path)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(body)
+            .send()
+            .await
+            .unwrap()
+    }
+
+    /// Makes an account and stays signed in.
+    pub async fn sign_up(&mut self, email: &str) {
+        let response = self.post_form("/sign-up", &[("email", email), ("password", "correct horse")]).await;
+        assert_eq!(response.status(), StatusCode::SEE_OTHER, "sign-up");
+        self.keep_cookie(&response);
+    }
+
+    fn keep_cookie(&mut self, response: &Response) {
+        let cookie = response.headers().get(header::SET_COOKIE).expect("a session cookie").to_str().unwrap();
+        self.cookie = cookie.split(';').next().map(str::to_owned);
+    }
+
+    /// Posts the upload form.
+    pub async fn post_file(&self, name: &str, bytes: impl AsRef<[u8]>) -> Response {
+        let boundary = "----a-boundary-that-no-test-file-has";
+        let mut body = format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
+             Content-Type: text/csv\r\n\r\n"
+        )
+        .into_bytes();
+        body.extend_from_slice(bytes.as_ref());
+        body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+        self.request(Method::POST, "/imports")
+            .header(header::CONTENT_TYPE, format!("multipart/form-data; boundary={boundary}"))
+            .body(body)
+            .send()
+            .await
+            .unwrap()
+    }
+
+    /// Uploads a file and gives the path of its import.
+    pub async fn upload(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
+        let response = self.post_file(name, bytes).await;
+        let status = response.status();
+        let location = response.headers().get(header::LOCATION).map(|to| to.to_str().unwrap().to_owned());
+        assert_eq!(status, StatusCode::SEE_OTHER, "{}", response.text().await.unwrap());
+        location.expect("303 comes with a location")
+    }
+
+    pub async fn panel(&self, import: &str) -> Panel {
+        let response = self.fragment(&format!("{import}/panel")).await;
+        assert_eq!(response.status(), StatusCode::OK, "{import}/panel");
+        Panel::read(response.text().await.unwrap())
+    }
+
+    /// Polls the panel until `condition` holds.
+    pub async fn wait_for(&self, import: &str, what: &str, condition: impl Fn(&Panel) -> bool) -> Panel {
+        let start = Instant::now();
+        loop {
+            let panel = self.panel(import).await;
+            if condition(&panel) {
+                return panel;
+            }
+            assert!(
+                start.elapsed() < DEADLINE,
+                "waited for {what}, last seen: {} {:?}",
+                panel.state,
+                panel.runs
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub async fn wait_for_state(&self, import: &str, state: &str) -> Panel {
+        self.wait_for(import, state, |panel| panel.state == state).await
+    }
+
+    pub async fn download(&self, path: &str) -> Vec<u8> {
+        let response = self.get(path).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        response.bytes().await.unwrap().to_vec()
+    }
+}
+
+impl Panel {
+    pub fn read(html: String) -> Self {
+        let states = attributes(&html, "data-state");
+        let [state] = states.as_slice() else { panic!("one data-state on a panel: {html}") };
+        let columns = ["data-run-id", "data-status", "data-processed", "data-failed"]
+            .map(|name| attributes(&html, name));
+        let [ids, statuses, processed, failed] = columns;
+        let runs = ids
+            .into_iter()
+            .zip(statuses)
+            .zip(processed)
+            .zip(failed)
+            .map(|(((run_id, status), processed), failed)| RunOnPage { run_id, status, processed, failed })
+            .collect();
+        Self { state: state.clone(), runs, html }
+    }
+
+    /// The numbers of the only run.
+    pub fn counts(&self) -> (u64, u64) {
+        let [run] = self.runs.as_slice() else { panic!("one run: {:?}", self.runs) };
+        (run.processed.parse().unwrap(), run.failed.parse().unwrap())
+    }
+}
+
+/// The values of an attribute, in the order of the page.
+pub fn attributes(html: &str, name: &str) -> Vec<String> {
+    let start = format!(" {name}=\"");
+    html.split(&start).skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
+}
