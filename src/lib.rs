@@ -18,6 +18,9 @@
 //! `main > app > web > imports, function, engine, accounts > store, source > inngest > csv, ids, time, config`.
 //! `docs/ARCHITECTURE.md` walks one upload through all of it.
 
+// What cannot happen is said by `expect`, and its text says why it cannot.
+#![warn(clippy::unwrap_used)]
+
 pub mod accounts;
 pub mod app;
 pub mod config;

@@ -1,5 +1,5 @@
-//! An import's life: [`Imports::accept`] records an upload and its event, the [`outbox`] sends the
-//! event, and a [`watch`] follows the runs it triggers until nothing more is to come.
+//! An import's life: [`Imports::accept`] records an upload and its event, the `outbox` sends the
+//! event, and a `watch` follows the runs it triggers until nothing more is to come.
 //!
 //! What a page shows is a [`Snapshot`]: for an import that is watched it is read from memory.
 
