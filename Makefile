@@ -17,9 +17,10 @@ bench: ## speed and memory, as ratios within one run
 	cargo build --release
 	cargo bench --bench import
 
-setup: ## Chromium and its driver for the browser tests, if missing (Debian)
-	@command -v chromedriver >/dev/null && command -v chromium >/dev/null || \
-	  { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends chromium chromium-driver; }
+setup: ## what the tests need besides Rust, if it is missing: Chromium, its driver, Postgres (Debian)
+	@command -v chromium chromedriver >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+	  { $(SUDO) apt-get update -qq && \
+	    $(SUDO) apt-get install -y -qq --no-install-recommends chromium chromium-driver postgresql; }
 
 # As root apt needs nothing in front of it.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)

@@ -12,6 +12,7 @@ mod function_server;
 mod imports;
 mod inngest_api;
 mod layers;
+mod postgres;
 mod routes;
 mod source;
 mod steps;

@@ -1,5 +1,6 @@
 //! What tests that need a whole server share.
 
+pub mod postgres;
 pub mod visitor;
 
 use std::time::Duration;
