@@ -18,7 +18,7 @@ bench: ## speed and memory, as ratios within one run
 	cargo bench --bench import
 
 setup: ## what the tests need besides Rust, if it is missing: Chromium, its driver, Postgres (Debian)
-	@command -v chromium chromedriver >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
 	  { $(SUDO) apt-get update -qq && \
 	    $(SUDO) apt-get install -y -qq --no-install-recommends chromium chromium-driver postgresql; }
 
