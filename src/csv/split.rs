@@ -267,3 +267,75 @@ pub(super) fn count_line_ends(bytes: &[u8]) -> u64 {
     let ends_line = |&at: &usize| bytes[at] == b'\n' || bytes.get(at + 1) != Some(&b'\n');
     memchr2_iter(b'\r', b'\n', bytes).filter(ends_line).count() as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*, sample::select};
+
+    use super::*;
+
+    const PIECES: &[&[u8]] =
+        &[b",", b",", b"\"", b"\"", b"\r", b"\n", b"\n", b"\0", b"\xff", b"\xef\xbb\xbf", b"x"];
+
+    type Fields = Vec<Vec<u8>>;
+
+    /// All records of a file, by `Splitter`.
+    fn split_all(mut input: &[u8], columns: usize) -> Vec<Fields> {
+        let mut splitter = Splitter::new(b',', columns, usize::MAX);
+        let mut records = Vec::new();
+        while !input.is_empty() {
+            if let length @ 1.. = line_end(input) {
+                input = &input[length..];
+                continue;
+            }
+            let Split::Record(record, mut fields) = splitter.split(input, true) else {
+                panic!("no record in {:?}", input.escape_ascii().to_string());
+            };
+            let mut all: Fields = fields.in_columns().map(<[u8]>::to_vec).collect();
+            fields.for_each_surplus(|field| all.push(field.to_vec()));
+            assert_eq!(all.len(), fields.count);
+            records.push(all);
+            input = &input[record.bytes.len()..];
+        }
+        records
+    }
+
+    /// The same by csv-core in one go.
+    fn split_all_by_csv_core(file: &[u8]) -> Vec<Fields> {
+        let input = [b"\n", file].concat();
+        let mut reader = Reader::new();
+        let (mut text, mut ends) = (vec![0; input.len()], vec![0; input.len()]);
+        let (mut at, mut filled, mut fields, mut records) = (0, 0, 0, Vec::new());
+        // The empty line is read alone, so that csv-core looks for a byte-order mark in it, and drops none.
+        let mut input_end = 1;
+        loop {
+            let (result, read, wrote, ended) =
+                reader.read_record(&input[at..input_end], &mut text[filled..], &mut ends[fields..]);
+            (at, filled, fields) = (at + read, filled + wrote, fields + ended);
+            input_end = input.len();
+            match result {
+                ReadRecordResult::Record => {
+                    let starts = std::iter::once(0).chain(ends.iter().copied());
+                    let all = starts.zip(&ends[..fields]).map(|(start, &end)| text[start..end].to_vec());
+                    records.push(all.collect());
+                    (filled, fields) = (0, 0);
+                }
+                ReadRecordResult::End => return records,
+                _ => {}
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn records_are_split_as_csv_core_splits_a_file_in_one_go(
+            pieces in vec(select(PIECES), 0..80),
+            columns in 0_usize..5,
+        ) {
+            let file = pieces.concat();
+            prop_assert_eq!(split_all(&file, columns), split_all_by_csv_core(&file));
+        }
+    }
+}

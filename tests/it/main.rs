@@ -6,6 +6,7 @@ mod client_errors;
 mod config;
 mod conformance;
 mod crash;
+mod csv;
 mod engine;
 mod function;
 mod function_server;

@@ -1,0 +1,166 @@
+//! What holds for all files.
+
+use proptest::{collection::vec, prelude::*, sample::select};
+use runboard::csv::{Cursor, Layout, Output, Pass};
+
+use super::{
+    LIMIT, read_with_limit,
+    reference::{self, encoded},
+};
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// A file of the pieces that matter, and a limit that it often reaches.
+fn files() -> impl Strategy<Value = (Vec<u8>, usize)> {
+    let fronts: &[&[u8]] = &[b"", BYTE_ORDER_MARK, b"\r\n\n", b"\xef\xbb\xbf\r"];
+    let headers: &[&[u8]] = &[b"a,b\n", b"a\r\n", b"\"a\r\nb\",c\r", b"a,b,c\n\n"];
+    let pieces: &[&[u8]] = &[
+        b",",
+        b",",
+        b",",
+        b"\"",
+        b"\"",
+        b"\"",
+        b"\r",
+        b"\n",
+        b"\n",
+        b"\r\n",
+        b"\r\n",
+        b"\0",
+        b"\xff",
+        b"\xc3",
+        b"\xa4",
+        BYTE_ORDER_MARK,
+        b"x",
+        b"y",
+        b"=",
+        b"-",
+        b"'",
+        b"1",
+        b"\"\"",
+        b"a,b\n",
+        b"c,d\r\n",
+    ];
+    let body = vec(select(pieces), 0..60).prop_map(|pieces| pieces.concat());
+    let limit = prop_oneof![Just(LIMIT), 8_usize..30];
+    (select(fronts), select(headers), body, limit)
+        .prop_map(|(front, header, body, limit)| ([front, header, &body].concat(), limit))
+}
+
+/// Reads a file as steps do: from blocks of the given sizes, each step a new pass from the cursor
+/// where the last one ended, with outputs taken away after each read. That the file has ended shows
+/// only when there is no further block.
+fn read_in_steps(file: &[u8], limit: usize, blocks: &[usize], steps: &[u64]) -> (Output, Cursor) {
+    let layout = Layout::read(file, true, limit).expect("a readable header");
+    let mut blocks = blocks.iter().copied().cycle();
+    let mut cursor = layout.start;
+    let mut all = Output::default();
+    for step in steps.iter().copied().cycle() {
+        let stop = cursor.byte + step;
+        let mut pass = Pass::new(&layout, cursor, limit);
+        let (mut from, mut to) = (cursor.byte as usize, cursor.byte as usize);
+        let mut output = Output { counts: all.counts, ..Output::default() };
+        let mut eof = false;
+        while !(pass.at_boundary() && (pass.cursor().byte >= stop || from == file.len())) {
+            let consumed = pass.read(&file[from..to], eof, stop, &mut output);
+            from += consumed;
+            assert_eq!(pass.cursor().byte, from as u64, "the cursor follows what is consumed");
+            assert!(consumed > 0 || to - from <= limit + 2, "{} bytes must be enough", limit + 2);
+            all.processed.append(&mut output.processed);
+            all.failed.append(&mut output.failed);
+            all.raw.append(&mut output.raw);
+            eof = to == file.len();
+            to = file.len().min(to + blocks.next().unwrap_or(1));
+        }
+        all.counts = output.counts;
+        cursor = pass.cursor();
+        if from == file.len() {
+            break;
+        }
+    }
+    (all, cursor)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_file_is_read_as_the_reference_reads_it((file, limit) in files()) {
+        let (layout, output, cursor) = read_with_limit(&file, limit);
+        let start = layout.start.byte as usize;
+        let (records, last_line) = reference::records(&file, start, layout.start.line, limit);
+        let (failed, taken): (Vec<_>, Vec<_>) =
+            records.iter().partition(|record| record.fails(layout.header.len()));
+
+        prop_assert_eq!(output.counts.processed, taken.len() as u64);
+        prop_assert_eq!(output.counts.failed, failed.len() as u64);
+        let end = Cursor { byte: file.len() as u64, line: last_line, record: records.len() as u64 };
+        prop_assert_eq!(cursor, end);
+
+        let processed: Vec<u8> = taken.iter().flat_map(|record| encoded(&record.fields)).collect();
+        prop_assert_eq!(output.processed, processed);
+        let raw: Vec<u8> = failed.iter().flat_map(|record| record.bytes.clone()).collect();
+        prop_assert_eq!(output.raw, raw);
+
+        let (lines, _) = reference::records(&output.failed, 0, 1, usize::MAX);
+        let in_failed_csv: Vec<_> = lines.iter().map(|line| line.fields[0].clone()).collect();
+        let expected: Vec<_> = failed.iter().map(|record| record.line.to_string().into_bytes()).collect();
+        prop_assert_eq!(in_failed_csv, expected);
+        let columns = layout.header.len() + 4;
+        prop_assert!(lines.iter().all(|line| !line.fails(columns)), "a line of failed.csv is not sound");
+    }
+
+    #[test]
+    fn it_does_not_matter_how_a_file_is_cut_into_blocks_and_steps(
+        (file, limit) in files(),
+        blocks in vec(1_usize..40, 1..8),
+        steps in vec(1_u64..60, 1..8),
+    ) {
+        let (_, whole, end) = read_with_limit(&file, limit);
+        let (in_steps, cursor) = read_in_steps(&file, limit, &blocks, &steps);
+        prop_assert_eq!(in_steps.processed, whole.processed);
+        prop_assert_eq!(in_steps.failed, whole.failed);
+        prop_assert_eq!(in_steps.raw, whole.raw);
+        prop_assert_eq!(in_steps.counts, whole.counts);
+        prop_assert_eq!(cursor, end);
+    }
+
+    #[test]
+    fn processed_records_are_read_again_as_they_are((file, limit) in files()) {
+        let (layout, first, _) = read_with_limit(&file, limit);
+        let written = [layout.processed_header(), first.processed.clone()].concat();
+        let (again, second, _) = read_with_limit(&written, usize::MAX);
+        prop_assert_eq!(again.header, layout.header);
+        prop_assert_eq!(second.counts.processed, first.counts.processed);
+        prop_assert_eq!(second.counts.failed, 0);
+        prop_assert_eq!(second.processed, first.processed);
+    }
+
+    #[test]
+    fn failed_records_fail_again_behind_their_header((file, limit) in files()) {
+        let (layout, first, _) = read_with_limit(&file, limit);
+        let header = &file[..layout.start.byte as usize];
+        let (_, second, _) = read_with_limit(&[header, &first.raw].concat(), limit);
+        prop_assert_eq!(second.counts.processed, 0);
+        prop_assert_eq!(second.counts.failed, first.counts.failed);
+        prop_assert_eq!(second.raw, first.raw);
+    }
+
+    #[test]
+    fn an_uploaded_failed_csv_has_the_header_and_the_records_of_the_first((file, limit) in files()) {
+        let (layout, first, _) = read_with_limit(&file, limit);
+        let written = [layout.failed_header(), first.failed].concat();
+        let (again, second, _) = read_with_limit(&written, usize::MAX);
+        prop_assert!(again.is_failed_csv);
+        prop_assert_eq!(again.header, layout.header);
+        prop_assert_eq!(second.counts.processed + second.counts.failed, first.counts.failed);
+    }
+
+    #[test]
+    fn the_header_is_the_same_in_any_sample_that_holds_it((file, limit) in files(), length in 0_usize..40) {
+        let sample = &file[..length.min(file.len())];
+        let whole = Layout::read(&file, true, limit);
+        let partly = Layout::read(sample, false, limit);
+        prop_assert!(partly == whole || partly == Err(runboard::csv::LayoutError::NeedMore));
+    }
+}
