@@ -19,7 +19,10 @@ use crate::{
 const READER_VERSION: u32 = 1;
 
 /// How much of a file is looked at first, in bytes. A longer header makes it more.
-const SAMPLE: u64 = 1 << 20;
+const SAMPLE: u64 = 512 << 10;
+
+/// The longest header, in bytes: its names go into the plan, which every step reads.
+const MOST_HEADER: usize = 1 << 20;
 
 /// A run has fewer than 500 steps, a big file or not: Inngest allows 1,000, and each costs a call.
 const MOST_STEPS: u64 = 400;
@@ -56,7 +59,7 @@ impl Plan {
         let (layout, is_whole) = loop {
             (&mut file).take(wanted - sample.len() as u64).read_to_end(&mut sample)?;
             let is_whole = (sample.len() as u64) < wanted;
-            match Layout::read(&sample, is_whole, max_record_bytes) {
+            match Layout::read(&sample, is_whole, max_record_bytes.min(MOST_HEADER)) {
                 Ok(layout) => break (layout, is_whole),
                 Err(LayoutError::NeedMore) if !is_whole => wanted *= 2,
                 Err(error) => return Err(Failure::Header(error)),
