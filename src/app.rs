@@ -2,9 +2,10 @@
 
 use std::{
     collections::HashSet,
-    fs::{self, File, TryLockError},
+    fs::{self, DirBuilder, File, TryLockError},
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,6 +19,7 @@ use actix_web::{
 use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use ulid::Ulid;
 use url::Url;
 
 use crate::{
@@ -55,7 +57,7 @@ pub struct App {
     pub first_account: Option<Url>,
     public: ServerHandle,
     internal: ServerHandle,
-    dispatch: JoinHandle<store::Result<()>>,
+    dispatch: JoinHandle<()>,
     shutdown: CancellationToken,
     imports: Imports,
     store: Store,
@@ -72,6 +74,8 @@ pub enum StartError {
     DataDir { path: PathBuf, source: io::Error },
     #[error("Cannot listen on {address}: {source}. RUNBOARD_LISTEN sets the address.")]
     Listen { address: SocketAddr, source: io::Error },
+    #[error("The database is not the one of the data folder {}. RUNBOARD_DATABASE_URL and RUNBOARD_DATA_DIR belong together: set both as they were, or start with a new folder and a new database.", .0.display())]
+    OtherInstallation(PathBuf),
     #[error("The database cannot be used: {0}")]
     Store(#[from] store::Error),
     #[error("The engine cannot be used: {0}")]
@@ -92,6 +96,7 @@ pub enum StartError {
 pub async fn start(config: Config) -> Result<App, StartError> {
     let lock = lock_data_dir(&config.data_dir)?;
     let store = Store::open(config.database_url.expose_secret()).await?;
+    check_installation(&config.data_dir, &store).await?;
     let storage = Storage::open(config.data_dir.join("files"))?;
     let removed = storage.remove_unnamed(&named_files(&store).await?)?;
     if removed > 0 {
@@ -243,10 +248,8 @@ impl App {
     pub async fn stop(self) {
         self.shutdown.cancel();
         self.public.stop(true).await;
-        match self.dispatch.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the engine ended"),
-            Err(error) => tracing::error!(%error, "the engine ended"),
+        if let Err(error) = self.dispatch.await {
+            tracing::error!(%error, "the engine broke off");
         }
         self.imports.stop().await;
         self.internal.stop(false).await;
@@ -271,12 +274,33 @@ async fn link_key(store: &Store) -> Result<LinkKey, StartError> {
 
 fn lock_data_dir(path: &Path) -> Result<File, StartError> {
     let unusable = |source| StartError::DataDir { path: path.to_owned(), source };
-    fs::create_dir_all(path).map_err(unusable)?;
+    // Uploads and password hashes are for nobody else on this machine.
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
     let file = File::create(path.join("lock")).map_err(unusable)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StartError::InUse(path.to_owned())),
         Err(TryLockError::Error(source)) => Err(unusable(source)),
+    }
+}
+
+/// Refuses a database that is not the data folder's: files that it does not name would be removed, and
+/// what it names would not be there. Both keep the same random id.
+async fn check_installation(data_dir: &Path, store: &Store) -> Result<(), StartError> {
+    let path = data_dir.join("installation");
+    let unusable = |source| StartError::DataDir { path: data_dir.to_owned(), source };
+    let in_folder = match fs::read_to_string(&path) {
+        Ok(id) => Some(id.trim().to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(unusable(error)),
+    };
+    let new = in_folder.clone().unwrap_or_else(|| Ulid::new().to_string());
+    let in_database = store.setting("installation", &new).await?;
+    match in_folder {
+        Some(id) if id == in_database => Ok(()),
+        // A first start, or one that was cut off just here.
+        None if store.import_ids().await?.is_empty() => fs::write(&path, &in_database).map_err(unusable),
+        _ => Err(StartError::OtherInstallation(data_dir.to_owned())),
     }
 }
 

@@ -41,14 +41,20 @@ pub enum LayoutError {
     /// The header, or the empty lines before it.
     #[error("the header is longer than {limit} bytes")]
     TooLong { limit: usize },
+    #[error("the header has {columns} columns")]
+    TooManyColumns { columns: usize },
 }
+
+/// As many as a sheet of Excel can have. Each line of `failed.csv` has all columns, whatever its record
+/// has: with more of them a small file of short records would fill a disk.
+pub const MOST_COLUMNS: usize = 16_384;
 
 impl Layout {
     /// Reads the front of a file. `sample` starts at its first byte; `eof` says that it is the whole
     /// file. The header is the first line that is not empty. A sample of about twice
-    /// `max_record_bytes` never needs more.
-    pub fn read(sample: &[u8], eof: bool, max_record_bytes: usize) -> Result<Self, LayoutError> {
-        let too_long = LayoutError::TooLong { limit: max_record_bytes };
+    /// `max_header_bytes` never needs more.
+    pub fn read(sample: &[u8], eof: bool, max_header_bytes: usize) -> Result<Self, LayoutError> {
+        let too_long = LayoutError::TooLong { limit: max_header_bytes };
         let mut start = Cursor { byte: 0, line: 1, record: 0 };
         let mut input = without_half_line_end(sample, eof);
         if let Some(behind) = input.strip_prefix(BYTE_ORDER_MARK) {
@@ -64,9 +70,9 @@ impl Layout {
 
         let mut names = Vec::new();
         if input.is_empty() && !eof {
-            return Err(if empty_lines > max_record_bytes { too_long } else { LayoutError::NeedMore });
+            return Err(if empty_lines > max_header_bytes { too_long } else { LayoutError::NeedMore });
         } else if !input.is_empty() {
-            let mut splitter = Splitter::new(COMMA, 0, max_record_bytes);
+            let mut splitter = Splitter::new(COMMA, 0, max_header_bytes);
             match splitter.split(input, eof) {
                 Split::Incomplete => return Err(LayoutError::NeedMore),
                 Split::TooLong => return Err(too_long),
@@ -76,6 +82,9 @@ impl Layout {
                     start.advance(record.bytes.len(), record.line_ends());
                 }
             }
+        }
+        if names.len() > MOST_COLUMNS {
+            return Err(LayoutError::TooManyColumns { columns: names.len() });
         }
         let Columns { header, is_failed_csv, has_extra } = failed_csv::recognise(names);
         Ok(Self { delimiter: COMMA, header, start, is_failed_csv, has_extra })

@@ -14,6 +14,6 @@ mod pass;
 mod split;
 mod verdict;
 
-pub use layout::{Layout, LayoutError};
+pub use layout::{Layout, LayoutError, MOST_COLUMNS};
 pub use output::{Counts, Output};
 pub use pass::{Cursor, Pass};

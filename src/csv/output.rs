@@ -29,7 +29,17 @@ pub struct Output {
     pub counts: Counts,
 }
 
+/// Records are longer in `failed.csv` than in the file, each by all columns that it lacks: a block of
+/// short ones under a wide header would become gigabytes.
+const FULL: usize = 4 << 20;
+
 impl Output {
+    /// Whether it is time to write it out.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.processed.len() + self.failed.len() + self.raw.len() >= FULL
+    }
+
     /// A record without quotes, separated by commas: its bytes are as they would be written.
     pub(super) fn push_verbatim(&mut self, content: &[u8]) {
         self.processed.extend_from_slice(content);

@@ -73,12 +73,13 @@ impl<'l> Pass<'l> {
 
     /// Reads whole records from the front of `input`, which begins at the byte that follows what was
     /// consumed so far, and appends what becomes of them to `out`. Stops before the first record that
-    /// begins at or behind byte `stop` of the file, or where `input` ends inside a record.
+    /// begins at or behind byte `stop` of the file, where `input` ends inside a record, or once `out`
+    /// is [full](Output::is_full).
     ///
-    /// Returns how many bytes of `input` it consumed. What it did not consume must come again, with
-    /// more behind it: if it consumed nothing and `stop` is not reached, `input` is too short. It is
-    /// never so with more than `max_record_bytes + 2` bytes. `eof` says that `input` reaches the end
-    /// of the file; all of it is then consumed, unless `stop` comes first.
+    /// Returns how many bytes of `input` it consumed. What it did not consume must come again: with
+    /// more behind it if nothing was consumed and `stop` is not reached, for then `input` is too
+    /// short. It is never so with more than `max_record_bytes + 2` bytes. `eof` says that `input`
+    /// reaches the end of the file; all of it is consumed in the end, unless `stop` comes first.
     ///
     /// Of a record of more than `max_record_bytes`, all bytes up to the first line end at or behind
     /// that limit are consumed as they come, and are in `raw` alone. A step cannot end in there:
@@ -89,7 +90,7 @@ impl<'l> Pass<'l> {
         loop {
             let taken = if self.skipping {
                 self.skip(rest, eof, out)
-            } else if self.cursor.byte < stop {
+            } else if self.cursor.byte < stop && (consumed == 0 || !out.is_full()) {
                 self.take(rest, eof, out)
             } else {
                 None

@@ -44,14 +44,13 @@ pub enum Outcome {
 
 impl Engine {
     /// Works until `shutdown`: first makes the calls again that an earlier process lost. Only one
-    /// process may run an engine over one database.
-    ///
-    /// # Errors
-    /// When the database fails at the start; later failures are logged and tried again.
-    pub async fn run(self, shutdown: CancellationToken) -> store::Result<()> {
-        let lost = self.store.engine_void_leases().await?;
-        if lost > 0 {
-            tracing::info!(runs = lost, "runs go on that were at work when the last process ended");
+    /// process may run an engine over one database. When the database fails, it is tried again.
+    pub async fn run(self, shutdown: CancellationToken) {
+        while let Err(error) = self.void_leases().await {
+            tracing::error!(%error, "the queue cannot be taken over yet");
+            if shutdown.run_until_cancelled(sleep(FAILURE_PAUSE)).await.is_none() {
+                return;
+            }
         }
         let mut workers = JoinSet::new();
         for _ in 0..self.options.workers.max(1) {
@@ -60,6 +59,13 @@ impl Engine {
         shutdown.cancelled().await;
         if timeout(STOP_GRACE, workers.join_all()).await.is_err() {
             tracing::warn!("calls of functions were broken off; they are made again at the next start");
+        }
+    }
+
+    async fn void_leases(&self) -> store::Result<()> {
+        let lost = self.store.engine_void_leases().await?;
+        if lost > 0 {
+            tracing::info!(runs = lost, "runs go on that were at work when the last process ended");
         }
         Ok(())
     }
@@ -91,7 +97,11 @@ impl Engine {
     async fn settle(&self, claim: &Claim, transition: &Transition, now: UnixMillis) -> bool {
         loop {
             match self.store.engine_settle(claim, transition, now).await {
-                Ok(settled) => return settled,
+                Ok(settled) => {
+                    // Another worker may be free for the next attempt, and sleep past its time.
+                    self.news.send_replace(());
+                    return settled;
+                }
                 Err(error) => {
                     tracing::error!(run = %claim.run_id, %error, "an answer could not be recorded yet");
                     sleep(FAILURE_PAUSE).await;

@@ -2,7 +2,10 @@
 
 use std::io;
 
-use crate::{csv::LayoutError, store};
+use crate::{
+    csv::{LayoutError, MOST_COLUMNS},
+    store,
+};
 
 /// Why a call came to nothing. The text is a sentence for people; the sources are for the log.
 #[derive(Debug, thiserror::Error)]
@@ -17,8 +20,7 @@ pub(super) enum Failure {
     Header(LayoutError),
     #[error("The run has already ended.")]
     Closed,
-    /// Because the run is being cancelled, and nobody waits for the answer; or because the server stops,
-    /// and another attempt goes on.
+    /// Because the run is being cancelled, and nobody waits for the answer.
     #[error("The run was stopped.")]
     Stopped,
     #[error("What this run had already done is no longer stored here.")]
@@ -69,6 +71,9 @@ fn header_sentence(error: &LayoutError) -> String {
             "The header cannot be read: a quote opens in it and never closes.".to_owned()
         }
         LayoutError::TooLong { limit } => format!("The header is longer than {limit} bytes."),
+        LayoutError::TooManyColumns { columns } => {
+            format!("The header has {columns} columns, more than the {MOST_COLUMNS} that can be imported.")
+        }
         LayoutError::NeedMore => "The header does not end.".to_owned(),
     }
 }

@@ -49,23 +49,27 @@ impl Task {
         let mut buffer = Vec::new();
         let mut out = Output::default();
         let mut parts = Parts::new(&storage, &run);
+        let mut needs_more = true;
         loop {
             if progress.is_stopped() {
                 return Err(Failure::Stopped);
             }
-            // A record longer than the buffer is looked at anew each time: the more there is of it, the
-            // more is added, so that a long one is not read all too often.
-            let block = unread.min(BLOCK.max(buffer.len() / 2) as u64);
-            read_block(&mut file, block, &mut buffer)?;
-            unread -= block;
+            if needs_more {
+                // A record longer than the buffer is looked at anew each time: the more there is of it,
+                // the more is added, so that a long one is not read all too often.
+                let block = unread.min(BLOCK.max(buffer.len() / 2) as u64);
+                read_block(&mut file, block, &mut buffer)?;
+                unread -= block;
+            }
             let consumed = pass.read(&buffer, unread == 0, stop, &mut out);
             buffer.drain(..consumed);
             parts.write(&mut out)?;
             let byte = pass.cursor().byte;
             progress.advance(sum(before, out.counts), byte);
-            if unread == 0 || (byte >= stop && pass.at_boundary()) {
+            if (unread == 0 && buffer.is_empty()) || (byte >= stop && pass.at_boundary()) {
                 break;
             }
+            needs_more = consumed == 0 || buffer.len() < BLOCK;
         }
         Ok(Rows { counts: out.counts, end: pass.cursor(), files: parts.finish()? })
     }

@@ -71,6 +71,8 @@ pub struct History {
     pub imports: Vec<Snapshot>,
     /// Where the next page begins, if there is one.
     pub older: Option<ImportId>,
+    /// On all pages.
+    pub total: u64,
 }
 
 impl Imports {
@@ -151,13 +153,17 @@ impl Imports {
             attempts: 0,
             next_attempt_at: now,
         };
-        if let Err(error) = self.shared.store.create_import(&import, &event).await {
-            self.shared.storage.remove(&key).await?;
-            return Err(error.into());
-        }
-        self.watch(Snapshot::new(import, Vec::new()));
-        self.shared.outbox.notify_one();
-        Ok(id)
+        // To its end, whoever hangs up meanwhile: what is recorded must be watched and sent.
+        let imports = self.clone();
+        let recorded = tokio::spawn(async move {
+            // After an error it may be recorded or not, so the file stays. The next start removes it if
+            // nobody names it.
+            imports.shared.store.create_import(&import, &event).await?;
+            imports.watch(Snapshot::new(import, Vec::new()));
+            imports.shared.outbox.notify_one();
+            Ok(id)
+        });
+        recorded.await.map_err(|error| AcceptError::Storage(io::Error::other(error)))?
     }
 
     /// An import of `owner` as it is now; nobody else's.
@@ -178,14 +184,15 @@ impl Imports {
         imports.into_iter().map(|import| import.with_progress(&self.shared.live)).collect()
     }
 
-    /// A page of the imports of `owner` that are over, from the one before `before` on.
+    /// A page of the imports of `owner` that are not among `going_on`, from the one before `before` on.
     pub async fn history(
         &self,
         owner: UserId,
+        going_on: &[Snapshot],
         before: Option<ImportId>,
         limit: u32,
     ) -> Result<History, store::Error> {
-        let going_on: HashSet<ImportId> = self.going_on(owner).iter().map(|import| import.id).collect();
+        let going_on: HashSet<ImportId> = going_on.iter().map(|import| import.id).collect();
         let wanted = limit as usize;
         // One more than shown tells whether there is a next page.
         let asked = limit.saturating_add(1).saturating_add(u32::try_from(going_on.len()).unwrap_or(0));
@@ -195,13 +202,8 @@ impl Imports {
         rows.truncate(wanted);
         let older = rows.last().filter(|_| more).map(|import| import.id);
         let imports = Snapshot::load(&self.shared.store, rows).await?;
-        Ok(History { imports, older })
-    }
-
-    /// How many imports of `owner` are over.
-    pub async fn count_history(&self, owner: UserId) -> Result<u64, store::Error> {
         let all = self.shared.store.count_imports_of(owner).await?;
-        Ok(all.saturating_sub(self.going_on(owner).len() as u64))
+        Ok(History { imports, older, total: all.saturating_sub(going_on.len() as u64) })
     }
 
     /// Cancels an import of `owner`: its event is not sent any more, the runs there are and any that

@@ -1,10 +1,12 @@
 //! `GET /files/{import}?exp&sig`: the signed link that `data.file` of an event is.
 
+use std::io;
+
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use tokio::fs::File;
 use tokio_util::io::ReaderStream;
 
-use super::error::Error;
+use super::{downloads::BLOCK, error::Error};
 use crate::{
     source::{Key, LinkKey, Storage},
     time::UnixMillis,
@@ -18,12 +20,15 @@ pub async fn file(
 ) -> Result<HttpResponse, Error> {
     let link =
         links.verify(request.path(), request.query_string(), UnixMillis::now()).ok_or(Error::NotFound)?;
-    let file = File::open(storage.path(&Key::upload(link.import))).await?;
+    let file = match File::open(storage.path(&Key::upload(link.import))).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::NotFound),
+        file => file?,
+    };
     let size = file.metadata().await?.len();
     Ok(HttpResponse::Ok()
         .content_type("text/csv")
         .insert_header((header::CONTENT_DISPOSITION, "attachment"))
         .insert_header(header::ContentEncoding::Identity)
         .no_chunking(size)
-        .streaming(ReaderStream::new(file)))
+        .streaming(ReaderStream::with_capacity(file, BLOCK)))
 }

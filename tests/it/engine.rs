@@ -294,7 +294,7 @@ async fn a_stop_waits_for_the_call_at_work() {
     functions.called("held", 1).await;
     working.stop.cancel();
     gate.add_permits(1);
-    working.task.await.unwrap().unwrap();
+    working.task.await.unwrap();
     let run = embedded.api.runs(&event).await.remove(0);
     assert_eq!((run.status, run.output), (RunStatus::Completed, Some(json!({"call": 0, "attempt": 0}))));
     let later = trigger(&embedded, &functions, "held").await;

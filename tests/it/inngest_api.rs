@@ -169,7 +169,7 @@ pub struct Embedded {
 /// An engine at work.
 pub struct Working {
     pub stop: CancellationToken,
-    pub task: JoinHandle<runboard::store::Result<()>>,
+    pub task: JoinHandle<()>,
 }
 
 impl Embedded {

@@ -129,14 +129,16 @@ async fn page(
     error: Option<String>,
 ) -> Result<HttpResponse, Error> {
     let reading = site.reading();
-    let history = imports.history(user.user, before, HISTORY_ROWS).await?;
+    // Asked once: an import that ends meanwhile is to be in one of the two lists.
+    let going_on = imports.going_on(user.user);
+    let history = imports.history(user.user, &going_on, before, HISTORY_ROWS).await?;
     let page = DashboardPage {
         frame: site.frame(user),
         drop_zone: DropZone { max_bytes: site.max_upload_bytes, error },
-        live: section(site, imports.going_on(user.user)),
+        live: section(site, going_on),
         history: History {
             rows: history.imports.iter().map(|import| HistoryRow::new(import, &reading)).collect(),
-            total: imports.count_history(user.user).await?,
+            total: history.total,
             older_than: history.older.map(|id| id.to_string()),
             is_continued: before.is_some(),
         },
