@@ -40,8 +40,8 @@ use crate::{
     },
 };
 
-/// How long requests and steps at work may take to end when the server stops.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long requests may take to end when the server stops, once the steps at work have ended.
+const REQUEST_GRACE: Duration = Duration::from_secs(3);
 
 /// The function does its work on other threads; these only speak HTTP.
 const INTERNAL_THREADS: usize = 1;
@@ -152,6 +152,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         site: web::Data::new(Site {
             engine: EngineName::Embedded,
             max_upload_bytes: config.max_upload_bytes,
+            stopping: shutdown.clone(),
         }),
         accounts,
         imports: web::Data::new(imports.clone()),
@@ -219,7 +220,7 @@ fn serve_public(listener: TcpListener, shared: Shared) -> io::Result<ServerHandl
             .wrap(Compress::default())
             .wrap(from_fn(headers::secure))
     });
-    let server = server.listen(listener)?.shutdown_timeout(GRACE.as_secs()).disable_signals();
+    let server = server.listen(listener)?.shutdown_timeout(REQUEST_GRACE.as_secs()).disable_signals();
     Ok(run(server.run()))
 }
 
@@ -247,10 +248,11 @@ impl App {
     /// Takes no more uploads, lets steps at work end or breaks them off, closes everything.
     pub async fn stop(self) {
         self.shutdown.cancel();
-        self.public.stop(true).await;
+        // Meanwhile the pages still answer, and say to an upload that it is not taken.
         if let Err(error) = self.dispatch.await {
             tracing::error!(%error, "the engine broke off");
         }
+        self.public.stop(true).await;
         self.imports.stop().await;
         self.internal.stop(false).await;
         self.store.close().await;

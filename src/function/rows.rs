@@ -104,8 +104,9 @@ impl<'s> Parts<'s> {
         Self { storage, run, processed: None, failed: None, raw: None }
     }
 
-    /// Writes the bytes in `out` and clears them.
+    /// Writes the bytes in `out` and clears them. What room the database needs is left to it.
     fn write(&mut self, out: &mut Output) -> io::Result<()> {
+        self.storage.has_room()?;
         let parts = [
             (&mut self.processed, &mut out.processed),
             (&mut self.failed, &mut out.failed),

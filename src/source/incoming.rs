@@ -13,6 +13,9 @@ use super::{BinaryKind, Key, Storage, storage::sync_folder};
 /// of an asynchronous file is a trip to another thread.
 const BUFFER: usize = 256 * 1024;
 
+/// After how many bytes the disk is asked again whether there is room.
+const ASK_EVERY: u64 = 16 << 20;
+
 /// A file that is being received, at a flat cost in memory. Dropped before it is kept, it is gone.
 #[derive(Debug)]
 pub struct Incoming {
@@ -29,12 +32,18 @@ impl Incoming {
         Ok(Self { storage, path, file, size: 0, head: Vec::with_capacity(BinaryKind::HEAD_BYTES) })
     }
 
-    /// Appends `bytes`. An error may be that of an earlier write.
+    /// Appends `bytes`. An error may be that of an earlier write, or say that there is no more room
+    /// for what a run will write of the file.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let wanted = BinaryKind::HEAD_BYTES - self.head.len();
         self.head.extend_from_slice(&bytes[..wanted.min(bytes.len())]);
+        let asked = self.size / ASK_EVERY;
         self.size += bytes.len() as u64;
-        self.file.write_all(bytes).await
+        self.file.write_all(bytes).await?;
+        if self.size / ASK_EVERY > asked {
+            self.storage.check_room(self.size).await?;
+        }
+        Ok(())
     }
 
     /// Bytes received so far.

@@ -9,7 +9,7 @@ use std::{
 
 use ulid::Ulid;
 
-use super::{Incoming, OutputFile};
+use super::{Incoming, OutputFile, room};
 use crate::ids::{ImportId, RunId};
 
 const INCOMING: &str = "incoming";
@@ -78,8 +78,10 @@ impl Storage {
         File::open(self.path(key))
     }
 
-    /// Begins to receive an upload.
-    pub async fn receive(&self) -> io::Result<Incoming> {
+    /// Begins to receive an upload of `announced` bytes, 0 if nobody said how many. Fails as a full disk
+    /// does if there is no room for twice as many: the file, and what a run will write of it.
+    pub async fn receive(&self, announced: u64) -> io::Result<Incoming> {
+        self.check_room(announced.saturating_mul(2)).await?;
         Incoming::create(self.clone(), self.root.join(INCOMING).join(Ulid::new().to_string())).await
     }
 
@@ -87,6 +89,18 @@ impl Storage {
     pub fn create_output(&self, run: &RunId) -> io::Result<OutputFile> {
         let key = Key::output(run);
         OutputFile::create(self.path(&key), key)
+    }
+
+    /// As [`has_room`](Self::has_room), for `bytes` more, in asynchronous code.
+    pub(super) async fn check_room(&self, bytes: u64) -> io::Result<()> {
+        let root = self.root.clone();
+        tokio::task::spawn_blocking(move || room::check(&root, bytes)).await.map_err(io::Error::other)?
+    }
+
+    /// Fails as a full disk does once what is free has shrunk to [`RESERVE`](super::RESERVE); in
+    /// blocking code.
+    pub fn has_room(&self) -> io::Result<()> {
+        room::check(&self.root, 0)
     }
 
     /// Removes a stored file; one that is not there is removed already.

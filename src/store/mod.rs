@@ -37,6 +37,16 @@ pub enum Error {
     Corrupt { table: &'static str, why: String },
 }
 
+impl Error {
+    /// Whether the database has no room left to write.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(error)) = self else { return false };
+        // SQLite's SQLITE_FULL, and Postgres's disk_full.
+        matches!(error.code().as_deref(), Some("13" | "53100"))
+    }
+}
+
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// One SQLite writer works at a time anyway; the others read.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::{
     session::SignedIn,
     views::{EngineName, Frame, Reading},
@@ -19,11 +21,13 @@ const WAITING_PACE: Duration = Duration::from_millis(500);
 const IDLE_PACE: Duration = Duration::from_secs(5);
 
 /// The same for all requests.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Site {
     pub engine: EngineName,
     /// `RUNBOARD_MAX_UPLOAD_BYTES`.
     pub max_upload_bytes: u64,
+    /// Cancelled when the server is told to stop: from then on no upload is taken.
+    pub stopping: CancellationToken,
 }
 
 impl Site {

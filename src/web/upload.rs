@@ -3,7 +3,10 @@
 use std::io;
 
 use actix_multipart::Multipart;
-use actix_web::http::StatusCode;
+use actix_web::{
+    HttpRequest,
+    http::{StatusCode, header},
+};
 use futures_util::TryStreamExt;
 
 use super::format;
@@ -15,6 +18,10 @@ use crate::{
 
 /// The form's only field; others are let pass unread.
 const FIELD: &str = "file";
+
+/// More than a form has around its file: boundaries, headers, and a name of the longest kind. A body
+/// that is announced with more than the limit and this holds a file over the limit.
+const FORM_BYTES: u64 = 64 << 10;
 
 /// A file that was received whole, not kept yet.
 #[derive(Debug)]
@@ -33,12 +40,16 @@ pub enum UploadError {
     Empty(FileName),
     #[error("{0} is {1}, not a CSV. Save or export it as CSV and try again.")]
     Binary(FileName, BinaryKind),
-    #[error("The file is larger than {}, the most that is taken here.", format::bytes_at_most(*.limit))]
+    #[error("The file is larger than {}, the most that is taken here. Split it and import the parts.", format::bytes_at_most(*.limit))]
     TooLarge { limit: u64 },
     #[error("The upload did not arrive whole. Try again.")]
     Broken,
-    #[error("There is not enough free space here to keep the file. Nothing of it was stored.")]
+    #[error(
+        "There is not enough free space here for the file and its results. Nothing of it was stored; try again once whoever runs this Runboard has made room."
+    )]
     NoSpace,
+    #[error("Runboard is being stopped. Nothing of the file was stored; send it again in a moment.")]
+    Stopping,
     #[error("The file could not be stored. Nothing of it was kept; try again in a moment.")]
     Storage(#[source] io::Error),
     #[error("The import could not be recorded. Nothing of it was kept; try again in a moment.")]
@@ -53,6 +64,7 @@ impl UploadError {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Broken => StatusCode::BAD_REQUEST,
             Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Self::Storage(_) | Self::Record(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -71,13 +83,32 @@ impl From<AcceptError> for UploadError {
     fn from(error: AcceptError) -> Self {
         match error {
             AcceptError::Storage(error) => error.into(),
+            AcceptError::Store(store) if store.is_disk_full() => Self::NoSpace,
             AcceptError::Store(_) => Self::Record(error),
         }
     }
 }
 
+/// How many bytes the body of a request has, if it says so.
+#[must_use]
+pub fn announced(request: &HttpRequest) -> Option<u64> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// Streams the form's file to storage, a few KB of it in memory at a time. On an error nothing is left.
-pub async fn receive(mut form: Multipart, storage: &Storage, limit: u64) -> Result<Upload, UploadError> {
+///
+/// What is too large, or finds no room, is refused before the first byte if the form is `announced`
+/// with its length.
+pub async fn receive(
+    mut form: Multipart,
+    announced: Option<u64>,
+    storage: &Storage,
+    limit: u64,
+) -> Result<Upload, UploadError> {
+    let announced = announced.unwrap_or(0).saturating_sub(FORM_BYTES);
+    if announced > limit {
+        return Err(UploadError::TooLarge { limit });
+    }
     let receiving_at = UnixMillis::now();
     let mut upload = None;
     while let Some(mut field) = form.try_next().await.map_err(|_| UploadError::Broken)? {
@@ -88,7 +119,7 @@ pub async fn receive(mut form: Multipart, storage: &Storage, limit: u64) -> Resu
         let name = field.content_disposition().and_then(|header| header.get_filename()).unwrap_or_default();
         let chosen = !name.is_empty();
         let file_name = FileName::from_client(name);
-        let mut file = storage.receive().await?;
+        let mut file = storage.receive(announced).await?;
         while let Some(bytes) = field.try_next().await.map_err(|_| UploadError::Broken)? {
             if file.size() + bytes.len() as u64 > limit {
                 return Err(UploadError::TooLarge { limit });

@@ -2,7 +2,7 @@
 
 use reqwest::{Method, StatusCode, header};
 
-use crate::support::{spawn_app, spawn_app_on, visitor::attributes};
+use crate::support::{files_under, spawn_app, spawn_app_on, visitor::attributes};
 
 const AIRPORTS: &str = include_str!("../fixtures/airports.csv");
 
@@ -178,10 +178,4 @@ async fn imports_and_sessions_outlive_a_restart() {
     let panel = visitor.panel(&import).await;
     assert_eq!((panel.state.as_str(), panel.counts()), ("Completed", (3_376, 0)));
     app.stop().await;
-}
-
-/// Files below a folder, however deep.
-fn files_under(folder: &std::path::Path) -> usize {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.map(|path| if path.is_dir() { files_under(&path) } else { 1 }).sum()
 }

@@ -1,6 +1,7 @@
 //! Tests that need an app, a database or a fake of another server.
 
 mod accounts;
+mod bad_input;
 mod client;
 mod client_errors;
 mod config;

@@ -77,7 +77,7 @@ async fn an_upload_that_is_kept_is_stored_whole() {
     let folder = tempfile::tempdir().unwrap();
     let storage = Storage::open(folder.path()).unwrap();
     let key = Key::upload(ImportId::generate());
-    let mut incoming = storage.receive().await.unwrap();
+    let mut incoming = storage.receive(0).await.unwrap();
     let chunk = vec![b'x'; 100_000];
     for _ in 0..10 {
         incoming.write(&chunk).await.unwrap();
@@ -92,7 +92,7 @@ async fn an_upload_that_is_kept_is_stored_whole() {
 async fn an_upload_remembers_its_first_bytes_however_they_came() {
     let folder = tempfile::tempdir().unwrap();
     let storage = Storage::open(folder.path()).unwrap();
-    let mut incoming = storage.receive().await.unwrap();
+    let mut incoming = storage.receive(0).await.unwrap();
     let bytes: Vec<u8> = (0..=255).cycle().take(700).collect();
     for chunk in bytes.chunks(300) {
         incoming.write(chunk).await.unwrap();
@@ -104,7 +104,7 @@ async fn an_upload_remembers_its_first_bytes_however_they_came() {
 async fn an_upload_that_breaks_off_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let storage = Storage::open(folder.path()).unwrap();
-    let mut incoming = storage.receive().await.unwrap();
+    let mut incoming = storage.receive(0).await.unwrap();
     incoming.write(b"a,b\n").await.unwrap();
     assert_eq!(names(&folder.path().join("incoming")).len(), 1);
     drop(incoming);

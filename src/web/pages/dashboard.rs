@@ -95,13 +95,17 @@ pub async fn live(
 
 /// Takes a file. What is wrong with it is said on the form, which comes back.
 pub async fn upload(
+    request: HttpRequest,
     user: SignedIn,
     form: Multipart,
     imports: web::Data<Imports>,
     storage: web::Data<Storage>,
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
-    let taken = match upload::receive(form, &storage, site.max_upload_bytes).await {
+    let receiving = upload::receive(form, upload::announced(&request), &storage, site.max_upload_bytes);
+    // Bytes may be hours in coming, and the process is about to end.
+    let received = site.stopping.run_until_cancelled(receiving).await;
+    let taken = match received.unwrap_or(Err(UploadError::Stopping)) {
         Ok(upload) => {
             let accepted =
                 imports.accept(user.user, upload.file_name, upload.receiving_at, upload.file).await;

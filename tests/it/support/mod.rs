@@ -1,9 +1,13 @@
 //! What tests that need a whole server share.
 
+pub mod binary;
 pub mod postgres;
 pub mod visitor;
 
-use std::time::Duration;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use runboard::{
     app::{self, App},
@@ -12,6 +16,9 @@ use runboard::{
 use tempfile::TempDir;
 
 use self::visitor::Visitor;
+
+/// How long a condition may take to come true.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A whole server on a free port, with a data folder of its own.
 pub struct TestApp {
@@ -52,5 +59,20 @@ impl TestApp {
     pub async fn stop(self) -> TempDir {
         self.app.stop().await;
         self.data
+    }
+}
+
+/// Files below a folder, however deep.
+pub fn files_under(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { files_under(&path) } else { 1 }).sum()
+}
+
+/// Waits until `condition` holds; `what` says for whom.
+pub async fn until(what: &str, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

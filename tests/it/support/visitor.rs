@@ -1,11 +1,28 @@
 //! A person at the door: what a browser does over HTTP, without the browser.
 
-use std::time::{Duration, Instant};
+use std::{
+    convert::Infallible,
+    time::{Duration, Instant},
+};
 
-use reqwest::{Method, RequestBuilder, Response, StatusCode, header, redirect};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, future::ready, stream};
+use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, header, redirect};
 
 /// How long a condition may take to come true.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The upload form as a browser sends it: its type, what stands before the file, and behind it.
+pub const FORM_TYPE: &str = "multipart/form-data; boundary=----a-boundary-that-no-test-file-has";
+pub const FORM_END: &str = "\r\n------a-boundary-that-no-test-file-has--\r\n";
+
+pub fn form_start(name: &str) -> String {
+    format!(
+        "------a-boundary-that-no-test-file-has\r\n\
+         Content-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
+         Content-Type: text/csv\r\n\r\n"
+    )
+}
 
 pub struct Visitor {
     http: reqwest::Client,
@@ -86,16 +103,24 @@ impl Visitor {
 
     /// Posts the upload form.
     pub async fn post_file(&self, name: &str, bytes: impl AsRef<[u8]>) -> Response {
-        let boundary = "----a-boundary-that-no-test-file-has";
-        let mut body = format!(
-            "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
-             Content-Type: text/csv\r\n\r\n"
-        )
-        .into_bytes();
-        body.extend_from_slice(bytes.as_ref());
-        body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+        let body = [form_start(name).as_bytes(), bytes.as_ref(), FORM_END.as_bytes()].concat();
+        self.post_form_data(body.into()).await
+    }
+
+    /// The same, but the file comes as it is made, and its size is not announced.
+    pub async fn post_stream(
+        &self,
+        name: &str,
+        chunks: impl Stream<Item = Bytes> + Send + 'static,
+    ) -> Response {
+        let start = stream::once(ready(Bytes::from(form_start(name))));
+        let end = stream::once(ready(Bytes::from(FORM_END)));
+        self.post_form_data(Body::wrap_stream(start.chain(chunks).chain(end).map(Ok::<_, Infallible>))).await
+    }
+
+    async fn post_form_data(&self, body: Body) -> Response {
         self.request(Method::POST, "/imports")
-            .header(header::CONTENT_TYPE, format!("multipart/form-data; boundary={boundary}"))
+            .header(header::CONTENT_TYPE, FORM_TYPE)
             .body(body)
             .send()
             .await

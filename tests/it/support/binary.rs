@@ -1,0 +1,77 @@
+//! The real program on a data folder of the test's choice.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long the program may take to end once it is told to.
+const END: Duration = Duration::from_secs(30);
+
+/// A server, killed when dropped.
+pub struct Binary {
+    process: Child,
+    pub origin: String,
+}
+
+/// The program with `data` as its folder and no setting but those of the test.
+pub fn runboard(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_runboard"));
+    command.env_clear().env("RUNBOARD_LISTEN", "127.0.0.1:0").env("RUNBOARD_DATA_DIR", data);
+    command
+}
+
+/// Runs it to its end, which must come by itself.
+pub fn run(command: &mut Command) -> Output {
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+impl Binary {
+    pub fn start(command: &mut Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let origin = lines
+            .map_while(Result::ok)
+            .find_map(|line| {
+                line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
+            })
+            .expect("the server prints its address");
+        Self { process, origin: origin.trim_end_matches('/').to_owned() }
+    }
+
+    /// SIGTERM; returns at once.
+    pub fn terminate(&self) {
+        let sent = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for its end, and tells how long that took.
+    pub fn wait(&mut self) -> (ExitStatus, Duration) {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return (status, start.elapsed());
+            }
+            assert!(start.elapsed() < END, "the server does not end");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The most resident memory it has ever had, in bytes.
+    pub fn most_resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        kilobytes.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+}
+
+impl Drop for Binary {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
