@@ -9,7 +9,11 @@ mod outbox;
 mod snapshot;
 mod watch;
 
-use std::{collections::HashSet, io, sync::Arc};
+use std::{
+    collections::HashSet,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use serde_json::json;
 use tokio::sync::Notify;
@@ -51,6 +55,8 @@ struct Shared {
     origin: Url,
     board: Board,
     outbox: Notify,
+    /// The import whose event is on its way to the engine, and how to break that off.
+    sending: Mutex<Option<(ImportId, CancellationToken)>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
@@ -94,6 +100,7 @@ impl Imports {
             origin,
             board: Board::default(),
             outbox: Notify::new(),
+            sending: Mutex::default(),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
         };
@@ -216,9 +223,12 @@ impl Imports {
             self.shared.board.change(owner, id, |import| {
                 import.cancel_requested_at.get_or_insert(now);
             });
-            for run in &snapshot.runs {
-                self.shared.live.stop(&run.run_id);
+            if let Some((sending, break_off)) = &*self.shared.sending()
+                && *sending == id
+            {
+                break_off.cancel();
             }
+            // The watch cancels what runs there are, and those that come.
             self.shared.live.nudge(&snapshot.event_id);
         }
         Ok(true)
@@ -228,5 +238,12 @@ impl Imports {
     fn watch(&self, import: Snapshot) {
         self.shared.board.put(import.clone());
         self.shared.tasks.spawn(watch::run(Arc::clone(&self.shared), import.owner, import.id));
+    }
+}
+
+impl Shared {
+    fn sending(&self) -> MutexGuard<'_, Option<(ImportId, CancellationToken)>> {
+        // It is only ever replaced as a whole.
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

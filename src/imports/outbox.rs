@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use crate::{
@@ -29,14 +30,16 @@ enum Outcome {
     Refused(ImportId),
     /// No answer; it is tried again.
     Postponed(ImportId),
-    /// Cancelled at the last moment.
+    /// Cancelled before it was sent, or while it was.
     Withdrawn(ImportId),
 }
 
 /// Sends until the server stops.
 pub async fn run(shared: Arc<Shared>) {
     loop {
-        let pause = match send_next(&shared).await {
+        // Broken off, it is asked at the next start whether the event arrived.
+        let Some(outcome) = shared.shutdown.run_until_cancelled(send_next(&shared)).await else { return };
+        let pause = match outcome {
             Ok(Outcome::Idle(None)) => Duration::MAX,
             Ok(Outcome::Idle(Some(at))) => at.since(UnixMillis::now()),
             Ok(outcome) => {
@@ -64,11 +67,19 @@ async fn send_next(shared: &Shared) -> store::Result<Outcome> {
         Some(row) if row.next_attempt_at > now => return Ok(Outcome::Idle(Some(row.next_attempt_at))),
         Some(row) => row,
     };
+    // Known before it is recorded: a wish to cancel finds either the one or the other.
+    let cancelled = CancellationToken::new();
+    *shared.sending() = Some((row.import, cancelled.clone()));
     // Recorded before the first byte leaves: from here on the event may have arrived.
     if !shared.store.begin_sending(&row.event_id, now.plus(pause_after(row.attempts))).await? {
         return Ok(Outcome::Withdrawn(row.import));
     }
-    match send(shared, &row).await {
+    // Once broken off it has arrived or never will, and is not tried again: a run that it triggers
+    // comes at once, and is cancelled by the watch.
+    let Some(sent) = cancelled.run_until_cancelled(send(shared, &row)).await else {
+        return Ok(Outcome::Withdrawn(row.import));
+    };
+    match sent {
         Ok(confirmed) => {
             shared.store.event_sent(row.import, &confirmed, UnixMillis::now()).await?;
             shared.live.nudge(&row.event_id);

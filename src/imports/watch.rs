@@ -66,7 +66,8 @@ pub async fn run(shared: Arc<Shared>, owner: UserId, id: ImportId) {
             watch.unwatch(nudge.take());
             nudge = Some((import.event_id.clone(), watch.shared.live.watch(&import.event_id)));
         }
-        let pause = match watch.look(&import).await {
+        let Some(outcome) = shutdown.run_until_cancelled(watch.look(&import)).await else { break };
+        let pause = match outcome {
             Ok(Outcome::Again(pause)) if Instant::now() < eager_until => pause.min(EAGER_PACE),
             Ok(Outcome::Again(pause)) => pause,
             Ok(Outcome::Over) => break,
@@ -118,7 +119,11 @@ impl Watch {
                     self.cancel_unended(&runs).await;
                 }
             }
-            Err(error) => self.unanswered(&error),
+            Err(error) => {
+                // It is not over before the engine has said so.
+                self.unanswered(&error);
+                return Ok(Outcome::Again(if self.is_silent() { IDLE_PACE } else { PACE }));
+            }
         }
         let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
         self.what_next(&import).await
@@ -162,6 +167,8 @@ impl Watch {
             }
         });
         for run in runs.iter().filter(|run| run.ended_at.is_some()) {
+            // A call of it that is still at work can commit nothing any more.
+            self.shared.live.stop(&run.run_id);
             self.shared.live.forget(&run.run_id);
         }
         Ok(())
@@ -182,20 +189,28 @@ impl Watch {
         }
     }
 
+    /// The engine first: to it a step that stops has failed, and before it knows of the wish it might
+    /// call that the run's last failure.
     async fn cancel_unended(&self, runs: &[Run]) {
         for run in runs.iter().filter(|run| run.ended_at.is_none()) {
-            self.shared.live.stop(&run.run_id);
-            if let Err(error) = self.shared.client.cancel(&run.run_id).await {
-                tracing::warn!(run = %run.run_id, %error, "the run could not be cancelled yet");
+            match self.shared.client.cancel(&run.run_id).await {
+                Ok(()) => self.shared.live.stop(&run.run_id),
+                Err(error) => {
+                    tracing::warn!(run = %run.run_id, %error, "the run could not be cancelled yet");
+                }
             }
         }
+    }
+
+    fn is_silent(&self) -> bool {
+        self.snapshot().is_some_and(|import| import.silent_since.is_some())
     }
 
     async fn what_next(&self, import: &Snapshot) -> store::Result<Outcome> {
         let now = UnixMillis::now();
         let state = import.state(now);
         if !state.is_final() {
-            let idle = state == ImportState::NoFunction || import.silent_since.is_some();
+            let idle = state == ImportState::NoFunction;
             let given_up = import.runs.is_empty() && now.since(import.received_at) >= NO_RUN_FOR;
             if !given_up {
                 return Ok(Outcome::Again(if idle { IDLE_PACE } else { PACE }));

@@ -128,7 +128,7 @@ impl Store {
         let mut tx = self.begin_write().await?;
         sqlx::query(
             "UPDATE import SET cancel_requested_at = $2 \
-             WHERE id = $1 AND cancel_requested_at IS NULL AND finished_at IS NULL",
+             WHERE id = $1 AND cancel_requested_at IS NULL AND refused IS NULL",
         )
         .bind(id.to_string())
         .bind(now.0)
@@ -196,15 +196,19 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// The engine refused the event for good: nothing was run, nothing will be.
+    /// The engine refused the event for good: nothing was run, nothing will be. An import that was
+    /// cancelled meanwhile stays so.
     pub async fn event_refused(&self, import: ImportId, why: &str, now: UnixMillis) -> Result<()> {
         let mut tx = self.begin_write().await?;
-        sqlx::query("UPDATE import SET refused = $2, finished_at = $3 WHERE id = $1 AND sent_at IS NULL")
-            .bind(import.to_string())
-            .bind(why)
-            .bind(now.0)
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(
+            "UPDATE import SET refused = $2, finished_at = $3 \
+             WHERE id = $1 AND sent_at IS NULL AND cancel_requested_at IS NULL",
+        )
+        .bind(import.to_string())
+        .bind(why)
+        .bind(now.0)
+        .execute(&mut *tx)
+        .await?;
         sqlx::query("DELETE FROM outbox WHERE import_id = $1")
             .bind(import.to_string())
             .execute(&mut *tx)

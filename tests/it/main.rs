@@ -2,6 +2,7 @@
 
 mod accounts;
 mod bad_input;
+mod cancel;
 mod client;
 mod client_errors;
 mod config;

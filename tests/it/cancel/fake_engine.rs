@@ -1,0 +1,294 @@
+//! Cancelling while the event is on its way, against an engine that answers as the test wants it.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use runboard::{
+    ids::{ImportId, RunId, UserId},
+    imports::{FileName, ImportState, Imports, Snapshot},
+    source::{LinkKey, Storage},
+    store::Live,
+    time::UnixMillis,
+};
+use serde_json::{Value, json};
+use sqlx::{AnyPool, Row};
+use tempfile::TempDir;
+use wiremock::{
+    Mock, MockServer, Request, ResponseTemplate,
+    matchers::{method, path_regex},
+};
+
+use crate::{client, steps};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What the engine does and what it was asked.
+#[derive(Default)]
+struct Engine {
+    /// Sends are held for this long before they are answered.
+    holds_sends: Duration,
+    /// Sends are answered with this status.
+    status: u16,
+    /// Runs of any event: id, status.
+    runs: Vec<(String, &'static str)>,
+    /// A cancel changes nothing, for the run has ended.
+    too_late: bool,
+    sends: usize,
+    cancels: usize,
+    /// What the function shares with the imports.
+    live: Live,
+    /// A step had been told to stop when its run's cancel came.
+    stopped_before: bool,
+}
+
+/// Imports over a folder of their own, and their engine.
+struct Room {
+    imports: Imports,
+    storage: Storage,
+    database: AnyPool,
+    engine: Arc<Mutex<Engine>>,
+    owner: UserId,
+    _folder: TempDir,
+    _server: MockServer,
+}
+
+impl Room {
+    async fn new(engine: Engine) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, database) = steps::open(&folder).await;
+        let owner = UserId::generate();
+        sqlx::query("INSERT INTO account VALUES ($1, 'a@example.org', '', 0, NULL)")
+            .bind(owner.to_string())
+            .execute(&database)
+            .await
+            .unwrap();
+        let live = engine.live.clone();
+        let engine = Arc::new(Mutex::new(engine));
+        let server = serve(&engine).await;
+        let storage = Storage::open(folder.path().join("files")).unwrap();
+        let imports = Imports::new(
+            store,
+            storage.clone(),
+            client::client(&server.uri()),
+            live,
+            LinkKey::new([1; 32]),
+            "http://127.0.0.1:8080".parse().unwrap(),
+        );
+        imports.start().await.unwrap();
+        Self { imports, storage, database, engine, owner, _folder: folder, _server: server }
+    }
+
+    fn engine(&self) -> std::sync::MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap()
+    }
+
+    async fn import(&self) -> ImportId {
+        let mut file = self.storage.receive(0).await.unwrap();
+        file.write(b"a\n1\n").await.unwrap();
+        let name = FileName::from_client("a.csv");
+        self.imports.accept(self.owner, name, UnixMillis::now(), file).await.unwrap()
+    }
+
+    async fn cancel(&self, id: ImportId) {
+        assert!(self.imports.cancel(self.owner, id).await.unwrap());
+    }
+
+    async fn state(&self, id: ImportId) -> (ImportState, Snapshot) {
+        let snapshot = self.imports.get(self.owner, id).await.unwrap().unwrap();
+        (snapshot.state(UnixMillis::now()), snapshot)
+    }
+
+    async fn wait_for_state(&self, id: ImportId, state: ImportState) {
+        let start = Instant::now();
+        loop {
+            let (now, snapshot) = self.state(id).await;
+            if now == state {
+                return;
+            }
+            assert!(start.elapsed() < DEADLINE, "waited for {state:?}, last seen {now:?}: {snapshot:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn until(&self, what: &str, condition: impl Fn(&Engine) -> bool) {
+        let start = Instant::now();
+        while !condition(&self.engine()) {
+            assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn in_outbox(&self) -> i64 {
+        sqlx::query("SELECT COUNT(*) FROM outbox").fetch_one(&self.database).await.unwrap().get(0)
+    }
+}
+
+async fn serve(engine: &Arc<Mutex<Engine>>) -> MockServer {
+    let server = MockServer::start().await;
+    let respond = |answer: fn(&mut Engine, &Request) -> ResponseTemplate| {
+        let engine = Arc::clone(engine);
+        move |request: &Request| answer(&mut engine.lock().unwrap(), request)
+    };
+    let sent = respond(|engine, request| {
+        engine.sends += 1;
+        let seed = request.headers["x-inngest-event-id-seed"].to_str().unwrap();
+        let id = runboard::inngest::EventSeed::parse(seed).unwrap().event_id(0);
+        ResponseTemplate::new(engine.status)
+            .set_body_json(json!({"ids": [id], "status": engine.status}))
+            .set_delay(engine.holds_sends)
+    });
+    Mock::given(method("POST")).and(path_regex("^/e/")).respond_with(sent).mount(&server).await;
+    let runs = respond(|engine, request| {
+        let event = request.url.path().split('/').nth(3).unwrap();
+        let runs: Vec<Value> = engine.runs.iter().map(|(id, status)| run(id, event, status)).collect();
+        ResponseTemplate::new(200).set_body_json(json!({ "data": runs }))
+    });
+    Mock::given(method("GET")).and(path_regex("^/v1/events/")).respond_with(runs).mount(&server).await;
+    let cancelled = respond(|engine, request| {
+        engine.cancels += 1;
+        let id = request.url.path().rsplit('/').next().unwrap();
+        engine.stopped_before = engine.live.progress(&RunId::from(id.to_owned())).is_stopped();
+        let end = if engine.too_late { "Completed" } else { "Cancelled" };
+        engine.runs.iter_mut().filter(|(run, _)| run == id).for_each(|(_, status)| *status = end);
+        ResponseTemplate::new(200)
+    });
+    Mock::given(method("DELETE")).and(path_regex("^/v1/runs/")).respond_with(cancelled).mount(&server).await;
+    server
+}
+
+fn run(id: &str, event: &str, status: &str) -> Value {
+    let ended = matches!(status, "Completed" | "Cancelled").then_some("2026-11-23T20:55:33Z");
+    let output = (status == "Completed").then(|| json!({"processedItems": 1, "failedItems": 0}));
+    json!({
+        "run_id": id, "run_started_at": "2026-11-23T20:55:32.065Z", "function_id": "f",
+        "event_id": event, "status": status, "ended_at": ended, "output": output,
+    })
+}
+
+fn held() -> Engine {
+    Engine { status: 200, holds_sends: Duration::from_secs(600), ..Engine::default() }
+}
+
+#[tokio::test]
+async fn an_event_that_waits_for_its_turn_is_never_sent() {
+    let room = Room::new(held()).await;
+    let first = room.import().await;
+    room.until("the first event", |engine| engine.sends == 1).await;
+    let second = room.import().await;
+    room.cancel(second).await;
+    assert_eq!(room.state(second).await.0, ImportState::Cancelled);
+    // The way is free again: a third event goes, the second does not.
+    room.engine().holds_sends = Duration::ZERO;
+    room.cancel(first).await;
+    let third = room.import().await;
+    room.wait_for_state(third, ImportState::Sent).await;
+    assert_eq!(room.engine().sends, 2, "of the first and the third");
+    assert_eq!(room.state(second).await.0, ImportState::Cancelled);
+    assert_eq!(room.in_outbox().await, 0);
+    room.imports.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_of_an_event_that_was_on_its_way_is_cancelled_when_it_comes() {
+    let room = Room::new(held()).await;
+    let import = room.import().await;
+    room.until("the event", |engine| engine.sends == 1).await;
+    room.cancel(import).await;
+    room.wait_for_state(import, ImportState::Cancelled).await;
+    room.engine().runs = vec![("01M8532JEX1SP78PSANCV2SARF".to_owned(), "Running")];
+    room.until("the run's cancel", |engine| engine.cancels == 1).await;
+    let cancelled = |snapshot: &Snapshot| snapshot.runs.iter().any(|run| run.ended_at.is_some());
+    let start = Instant::now();
+    while !cancelled(&room.state(import).await.1) {
+        assert!(start.elapsed() < DEADLINE);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(room.state(import).await.0, ImportState::Cancelled);
+    assert_eq!(room.in_outbox().await, 0);
+    assert_eq!(room.engine().sends, 1, "it is not sent again");
+    room.imports.stop().await;
+}
+
+#[tokio::test]
+async fn before_a_run_exists_it_is_cancelled_and_so_is_every_run_that_comes() {
+    let room = Room::new(Engine { status: 200, ..Engine::default() }).await;
+    let import = room.import().await;
+    room.wait_for_state(import, ImportState::Sent).await;
+    room.cancel(import).await;
+    assert_eq!(room.state(import).await.0, ImportState::Cancelled);
+    room.engine().runs = vec![("01M8532JEX1SP78PSANCV2SARF".to_owned(), "Scheduled")];
+    room.until("the first run's cancel", |engine| engine.cancels == 1).await;
+    room.engine().runs.push(("01M8532JF1E51YC5JA88AGHBP4".to_owned(), "Running"));
+    room.until("the second run's cancel", |engine| engine.cancels == 2).await;
+    room.wait_for_state(import, ImportState::Cancelled).await;
+    room.imports.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_could_not_be_sent_is_not_tried_again() {
+    let room = Room::new(Engine { status: 503, ..Engine::default() }).await;
+    let import = room.import().await;
+    // The client's own tries are over; the next is the outbox's.
+    room.until("the tries", |engine| engine.sends == 3).await;
+    room.cancel(import).await;
+    assert_eq!(room.in_outbox().await, 0);
+    room.engine().status = 200;
+    let next = room.import().await;
+    room.wait_for_state(next, ImportState::Sent).await;
+    assert_eq!(room.engine().sends, 4);
+    assert_eq!(room.state(import).await.0, ImportState::Cancelled);
+    room.imports.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_that_comes_after_the_cancel_changes_nothing() {
+    let room =
+        Room::new(Engine { status: 401, holds_sends: Duration::from_millis(300), ..Engine::default() }).await;
+    let import = room.import().await;
+    room.until("the event", |engine| engine.sends == 1).await;
+    room.cancel(import).await;
+    // The next import is refused: by then the answer to the first would have come.
+    let next = room.import().await;
+    room.wait_for_state(next, ImportState::Failed).await;
+    let (state, snapshot) = room.state(import).await;
+    assert_eq!((state, snapshot.refused), (ImportState::Cancelled, None));
+    let refused: Option<String> = sqlx::query("SELECT refused FROM import WHERE id = $1")
+        .bind(import.to_string())
+        .fetch_one(&room.database)
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(refused, None, "nor after a restart");
+    room.imports.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_that_ended_just_before_stays_completed() {
+    let runs = vec![("01M8532JEX1SP78PSANCV2SARF".to_owned(), "Running")];
+    let room = Room::new(Engine { status: 200, runs, too_late: true, ..Engine::default() }).await;
+    let import = room.import().await;
+    room.wait_for_state(import, ImportState::Running).await;
+    room.cancel(import).await;
+    room.wait_for_state(import, ImportState::Completed).await;
+    assert_eq!(room.engine().cancels, 1);
+    room.imports.stop().await;
+}
+
+/// A step that stops has failed, to the engine: told before the cancel, that could be the run's end.
+#[tokio::test]
+async fn a_step_is_told_to_stop_once_the_engine_knows_of_the_cancel() {
+    let id = "01M8532JEX1SP78PSANCV2SARF";
+    let runs = vec![(id.to_owned(), "Running")];
+    let room = Room::new(Engine { status: 200, runs, ..Engine::default() }).await;
+    let import = room.import().await;
+    room.wait_for_state(import, ImportState::Running).await;
+    let step = room.engine().live.progress(&RunId::from(id.to_owned()));
+    assert!(!step.is_stopped());
+    room.cancel(import).await;
+    room.wait_for_state(import, ImportState::Cancelled).await;
+    assert!(step.is_stopped());
+    assert!(!room.engine().stopped_before);
+    room.imports.stop().await;
+}
