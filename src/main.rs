@@ -5,11 +5,11 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use clap::Parser;
 use runboard::{
     accounts::{Accounts, Email, Password},
-    app::{self, App},
+    app::{self, App, StartError},
     config::{AccountCommand, Args, Command, Config},
     store::Store,
 };
@@ -41,7 +41,8 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => refuse(&format!("{error:#}")),
+        // Each error's own text tells its cause already.
+        Err(error) => refuse(&error),
     }
 }
 
@@ -88,18 +89,20 @@ async fn stopped() -> io::Result<()> {
 
 /// Looks after accounts, beside a running server or without one.
 async fn account(config: Config, command: AccountCommand) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&config.data_dir).context("the data folder cannot be made")?;
+    std::fs::create_dir_all(&config.data_dir)
+        .map_err(|source| StartError::DataDir { path: config.data_dir.clone(), source })?;
     let store = Store::open(config.database_url.expose_secret()).await?;
     let accounts = Accounts::new(store, config.sign_up, config.listen);
     let mut out = io::stdout().lock();
     match command {
         AccountCommand::Add { email } => {
-            let email: Email = email.parse()?;
-            accounts.add(email.clone(), read_password()?).await?;
+            let email = parse_email(&email)?;
+            let added = accounts.add(email.clone(), read_password()?).await;
+            added.map_err(|error| anyhow!("{email} cannot be added: {error}."))?;
             writeln!(out, "{email} can sign in.")?;
         }
         AccountCommand::Reset { email } => {
-            let email: Email = email.parse()?;
+            let email = parse_email(&email)?;
             if !accounts.reset(&email, read_password()?).await? {
                 bail!("There is no account {email}.");
             }
@@ -114,6 +117,10 @@ async fn account(config: Config, command: AccountCommand) -> anyhow::Result<()> 
     Ok(())
 }
 
+fn parse_email(text: &str) -> anyhow::Result<Email> {
+    text.parse().map_err(|error| anyhow!("{text:?} is {error}."))
+}
+
 /// The first line of the standard input.
 fn read_password() -> anyhow::Result<Password> {
     if io::stdin().is_terminal() {
@@ -122,5 +129,5 @@ fn read_password() -> anyhow::Result<Password> {
     let mut line = String::new();
     io::stdin().read_line(&mut line)?;
     let line = line.trim_end_matches(['\r', '\n']);
-    Ok(Password::try_from(SecretString::from(line))?)
+    Password::try_from(SecretString::from(line)).map_err(|error| anyhow!("The password is {error}."))
 }

@@ -18,6 +18,7 @@ mod layers;
 mod postgres;
 mod routes;
 mod source;
+mod start_and_stop;
 mod steps;
 mod support;
 mod views;

@@ -1,0 +1,164 @@
+//! Starting and stopping the real program, and looking after accounts beside it.
+
+use std::{
+    fs,
+    io::Write,
+    net::TcpListener,
+    path::Path,
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, future::join_all, stream};
+use reqwest::StatusCode;
+
+use crate::support::{
+    binary::{Binary, run, runboard},
+    files_under, until,
+    visitor::Visitor,
+};
+
+/// The one line that a refused start leaves on the standard error.
+fn refusal(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let [line] = lines.as_slice() else { panic!("one line: {text}") };
+    (*line).to_owned()
+}
+
+#[test]
+fn a_second_process_on_the_same_data_folder_is_refused() {
+    let data = tempfile::tempdir().unwrap();
+    let _server = Binary::start(&mut runboard(data.path()));
+    let line = refusal(&run(&mut runboard(data.path())));
+    let expected = format!("The data folder {} is in use by another Runboard.", data.path().display());
+    assert!(line.starts_with(&expected), "{line}");
+}
+
+#[test]
+fn a_port_in_use_stops_the_start_with_a_line() {
+    let data = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let line = refusal(&run(runboard(data.path()).env("RUNBOARD_LISTEN", &address).env("RUST_LOG", "off")));
+    assert!(line.starts_with(&format!("Cannot listen on {address}: ")), "{line}");
+    assert!(line.ends_with("RUNBOARD_LISTEN sets the address."), "{line}");
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_written_stops_the_start_with_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    // Neither below a file, nor in a file system that only the kernel writes.
+    for data in [file.join("data"), Path::new("/proc/runboard").to_owned(), Path::new("/proc").to_owned()] {
+        let line = refusal(&run(runboard(&data).env("RUST_LOG", "off")));
+        assert!(line.starts_with(&format!("The data folder {} cannot be used: ", data.display())), "{line}");
+        assert!(line.ends_with("RUNBOARD_DATA_DIR sets it."), "{line}");
+    }
+}
+
+fn rows(count: usize) -> String {
+    let mut file = String::from("id,note\n");
+    for id in 0..count {
+        file.push_str(&format!("{id},a note that makes the row a little longer\n"));
+    }
+    file
+}
+
+#[tokio::test]
+async fn a_stop_under_load_loses_nothing() {
+    const ROWS: usize = 600_000;
+    let data = tempfile::tempdir().unwrap();
+    let mut server = Binary::start(&mut runboard(data.path()));
+    let mut visitor = Visitor::new(&server.origin);
+    visitor.sign_up("mira@example.org").await;
+    let file = Bytes::from(rows(ROWS));
+    let uploads = join_all((0..4).map(|number| {
+        let (visitor, file) = (&visitor, file.clone());
+        async move { visitor.upload(&format!("{number}.csv"), file).await }
+    }));
+    let imports = uploads.await;
+    visitor
+        .wait_for(&imports[0], "rows", |panel| {
+            panel.runs.iter().any(|run| run.processed.parse::<u64>().is_ok_and(|rows| rows > 0))
+        })
+        .await;
+
+    // An upload that has begun and goes on for as long as the server lets it.
+    let endless = stream::repeat(Bytes::from("1,2\n")).then(|row| async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        row
+    });
+    let mut uploader = Visitor::new(&server.origin);
+    uploader.cookie.clone_from(&visitor.cookie);
+    let refused = tokio::spawn(async move { uploader.post_stream("cut.csv", endless).await });
+    let incoming = data.path().join("files/incoming");
+    until("the upload to begin", || files_under(&incoming) == 1).await;
+    server.terminate();
+    let answer = refused.await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.text().await.unwrap().contains("Runboard is being stopped."));
+    let (status, took) = server.wait();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    assert_eq!(files_under(&incoming), 0);
+
+    let server = Binary::start(&mut runboard(data.path()));
+    visitor.origin.clone_from(&server.origin);
+    for import in &imports {
+        let panel = visitor.wait_for_state(import, "Completed").await;
+        assert_eq!(panel.counts(), (ROWS as u64, 0));
+    }
+    let page = visitor.get("/").await.text().await.unwrap();
+    assert!(!page.contains("cut.csv"));
+    let first = visitor.download(&format!("{}/processed.csv", imports[3])).await;
+    assert!(first == rows(ROWS).replace('\n', "\r\n").as_bytes(), "the rows, once and in order");
+}
+
+/// Runs `runboard account ...`, a password on its standard input.
+fn account(data: &Path, arguments: &[&str], password: &str) -> Output {
+    let mut command = runboard(data);
+    command.env("RUST_LOG", "off").arg("account").args(arguments);
+    let mut process =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    writeln!(process.stdin.take().unwrap(), "{password}").unwrap();
+    process.wait_with_output().unwrap()
+}
+
+#[tokio::test]
+async fn accounts_are_looked_after_beside_a_running_server() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Binary::start(runboard(data.path()).env("RUNBOARD_SIGN_UP", "closed"));
+    let sign_in = async |password: &str| {
+        let fields = [("email", "mira@example.org"), ("password", password)];
+        Visitor::new(&server.origin).post_form("/sign-in", &fields).await.status()
+    };
+    assert!(sign_in("correct horse").await.is_client_error());
+
+    let added = account(data.path(), &["add", "Mira@example.org"], "correct horse");
+    assert_eq!(String::from_utf8(added.stdout).unwrap(), "mira@example.org can sign in.\n");
+    assert_eq!(sign_in("correct horse").await, StatusCode::SEE_OTHER);
+    let again = account(data.path(), &["add", "mira@example.org"], "correct horse");
+    assert_eq!(
+        refusal(&again),
+        "mira@example.org cannot be added: the e-mail address has an account already."
+    );
+    let short = account(data.path(), &["add", "theo@example.org"], "short");
+    assert!(refusal(&short).starts_with("The password is shorter than "), "{short:?}");
+    let nowhere = account(data.path(), &["add", "mira at home"], "correct horse");
+    assert_eq!(refusal(&nowhere), "\"mira at home\" is not an e-mail address.");
+
+    let reset = account(data.path(), &["reset", "mira@example.org"], "battery staple");
+    assert!(reset.status.success(), "{reset:?}");
+    assert_eq!(sign_in("battery staple").await, StatusCode::SEE_OTHER);
+    assert!(sign_in("correct horse").await.is_client_error());
+    let nobody = account(data.path(), &["reset", "nobody@example.org"], "battery staple");
+    assert_eq!(refusal(&nobody), "There is no account nobody@example.org.");
+
+    let list = String::from_utf8(account(data.path(), &["list"], "").stdout).unwrap();
+    assert!(list.starts_with("mira@example.org\t") && list.lines().count() == 1, "{list}");
+}
