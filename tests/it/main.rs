@@ -9,6 +9,7 @@ mod config;
 mod conformance;
 mod crash;
 mod csv;
+mod disk_full;
 mod engine;
 mod function;
 mod function_server;

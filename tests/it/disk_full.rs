@@ -1,0 +1,236 @@
+//! A full disk: a small file system in memory, mounted for the test, with the files and the database
+//! on it. Mounting needs root: where that is not given, the tests say so and prove nothing.
+
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Write},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use reqwest::StatusCode;
+use runboard::{
+    csv::Counts,
+    ids::RunId,
+    source::RESERVE,
+    store::steps::{Commit, Step, StepFiles},
+    time::UnixMillis,
+};
+use tempfile::TempDir;
+
+use crate::{
+    steps,
+    support::{
+        TestApp, files_under, spawn_app_on,
+        visitor::{Panel, Visitor, attributes},
+    },
+};
+
+const MIB: u64 = 1 << 20;
+
+/// A disk of its own, unmounted when dropped.
+struct Disk {
+    folder: TempDir,
+}
+
+impl Disk {
+    /// None where mounting is not allowed.
+    fn mount(bytes: u64) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
+            .arg(folder.path())
+            .output()
+            .unwrap();
+        if mounted.status.success() {
+            return Some(Self { folder });
+        }
+        let why = String::from_utf8_lossy(&mounted.stderr).trim().to_owned();
+        let user = Command::new("id").arg("-u").output().unwrap().stdout;
+        assert_ne!(user, b"0\n", "root cannot mount a small disk here: {why}");
+        eprintln!("NOT TESTED: what happens on a full disk. Only root can mount a small one: {why}");
+        None
+    }
+
+    async fn spawn_app(&self, retry: Duration) -> (TestApp, Visitor) {
+        let data = tempfile::tempdir_in(self.folder.path()).unwrap();
+        let app = spawn_app_on(data, |config| config.engine_retries = vec![retry]).await;
+        let mut visitor = app.visitor();
+        visitor.sign_up("mira@example.org").await;
+        (app, visitor)
+    }
+
+    fn free(&self) -> u64 {
+        let disk = rustix::fs::statvfs(self.folder.path()).unwrap();
+        disk.f_bavail * disk.f_frsize
+    }
+
+    /// Takes room until `left` bytes are free.
+    fn fill(&self, left: u64) -> Filler {
+        let path = self.folder.path().join("filler");
+        let mut file = File::create_new(&path).unwrap();
+        let block = vec![0; MIB as usize / 4];
+        while self.free() > left {
+            let size = block.len().min((self.free() - left) as usize);
+            match file.write_all(&block[..size]) {
+                Ok(()) => {}
+                // Somebody else took the last of it.
+                Err(error) if error.kind() == ErrorKind::StorageFull => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        Filler { path }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily, for a server that a failed test left behind may still have files open.
+        let _ = Command::new("umount").arg("-l").arg(self.folder.path()).status();
+    }
+}
+
+/// What takes the room, until it is dropped.
+struct Filler {
+    path: PathBuf,
+}
+
+impl Drop for Filler {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn rows(count: usize) -> String {
+    let mut file = String::from("id,note\n");
+    for id in 0..count {
+        file.push_str(&format!("{id},a note that makes the row a little longer\n"));
+    }
+    file
+}
+
+async fn assert_whole(visitor: &Visitor, import: &str, file: &str) {
+    let panel = visitor.wait_for_state(import, "Completed").await;
+    assert_eq!(panel.counts(), (file.lines().count() as u64 - 1, 0));
+    let processed = visitor.download(&format!("{import}/processed.csv")).await;
+    assert!(processed == file.replace('\n', "\r\n").as_bytes(), "the rows, once and in order");
+}
+
+/// Every stored output is one that a step names, and the other way round.
+async fn assert_no_orphans(data: &Path) {
+    let url = format!("sqlite:{}", data.join("runboard.db").display());
+    let store = runboard::store::Store::open(&url).await.unwrap();
+    let named = store.all_step_files().await.unwrap();
+    assert_eq!(files_under(&data.join("files/runs")), named.len());
+    for key in named {
+        assert!(data.join("files").join(&key).exists(), "{key}");
+    }
+    store.close().await;
+}
+
+async fn assert_refused_for_room(answer: reqwest::Response) {
+    assert_eq!(answer.status(), StatusCode::INSUFFICIENT_STORAGE);
+    let page = answer.text().await.unwrap();
+    assert!(page.contains("not enough free space here for the file and its results"), "{page}");
+    assert!(page.contains("id=\"upload-error\""), "{page}");
+}
+
+#[tokio::test]
+async fn an_upload_that_finds_no_room_is_refused_and_leaves_nothing() {
+    let Some(disk) = Disk::mount(RESERVE + 80 * MIB) else { return };
+    let (app, visitor) = disk.spawn_app(Duration::ZERO).await;
+    let files = app.data.path().join("files");
+
+    // Announced: 50 MB would fit, but not with what a run writes of them.
+    let block = Bytes::from("1,2\n".repeat(250_000));
+    assert_refused_for_room(visitor.post_file("announced.csv", block.repeat(50)).await).await;
+    // Not announced: it shows on the way.
+    let before = disk.free();
+    assert_refused_for_room(visitor.post_stream("streamed.csv", stream::repeat(block).take(70)).await).await;
+    assert_eq!(files_under(&files), 0);
+    assert!(disk.free() + MIB > before, "the room is free again");
+
+    // Nearly nothing is left: not even a small file is taken, and the pages still answer.
+    let filler = disk.fill(10 * MIB);
+    assert_refused_for_room(visitor.post_file("small.csv", "a\n1\n").await).await;
+    assert_eq!(files_under(&files), 0);
+    let page = visitor.get("/").await.text().await.unwrap();
+    assert_eq!(attributes(&page, "data-import-id").len(), 0);
+    drop(filler);
+    let import = visitor.upload("small.csv", "a\n1\n").await;
+    visitor.wait_for_state(&import, "Completed").await;
+    app.stop().await;
+}
+
+/// The disk fills up while a step writes; the database keeps its reserve.
+#[tokio::test]
+async fn a_step_that_finds_no_room_is_tried_again_and_counts_once() {
+    let Some(disk) = Disk::mount(RESERVE + 160 * MIB) else { return };
+    let (app, visitor) = disk.spawn_app(Duration::from_secs(2)).await;
+    let file = rows(1_000_000);
+    let import = visitor.upload("rows.csv", &file).await;
+    visitor.wait_for(&import, "rows", at_work).await;
+    let filler = disk.fill(RESERVE / 2);
+    let panel = visitor.wait_for(&import, "the next attempt", |panel| panel.html.contains("Retrying")).await;
+    assert!(panel.html.contains("There is no room left to store the results"), "{}", panel.html);
+    assert_eq!(panel.state, "Running");
+    let answer = visitor.get(&format!("{import}/processed.csv")).await;
+    assert_eq!(answer.status(), StatusCode::CONFLICT, "half of it is not shown as whole");
+    drop(filler);
+    assert_whole(&visitor, &import, &file).await;
+    let data = app.stop().await;
+    assert_no_orphans(data.path()).await;
+}
+
+/// The disk is full to its last byte, and nothing can be recorded any more.
+#[tokio::test]
+async fn while_nothing_can_be_recorded_nothing_is_lost() {
+    let Some(disk) = Disk::mount(RESERVE + 160 * MIB) else { return };
+    let (app, visitor) = disk.spawn_app(Duration::from_secs(2)).await;
+    let file = rows(1_000_000);
+    let import = visitor.upload("rows.csv", &file).await;
+    visitor.wait_for(&import, "rows", at_work).await;
+    let filler = disk.fill(0);
+    visitor.wait_for(&import, "the failure", |panel| panel.html.contains("no room left")).await;
+    assert_refused_for_room(visitor.post_file("small.csv", "a\n1\n").await).await;
+    drop(filler);
+    assert_whole(&visitor, &import, &file).await;
+    let data = app.stop().await;
+    let app = spawn_app_on(data, |_| {}).await;
+    let data = app.stop().await;
+    assert_no_orphans(data.path()).await;
+}
+
+#[tokio::test]
+async fn a_step_that_cannot_be_committed_is_not_and_can_be_later() {
+    let Some(disk) = Disk::mount(16 * MIB) else { return };
+    let data = tempfile::tempdir_in(disk.folder.path()).unwrap();
+    let (store, _) = steps::open(&data).await;
+    let run = RunId::from("r".to_owned());
+    // Longer than what the database has set aside already.
+    let step = Step {
+        name: "plan".to_owned(),
+        position: 0,
+        result: "x".repeat(6 * MIB as usize),
+        counts: Counts { processed: 1, failed: 0 },
+        end_byte: 1,
+        files: StepFiles::default(),
+        started_at: UnixMillis(1),
+        committed_at: UnixMillis(2),
+    };
+    let filler = disk.fill(0);
+    let error = store.commit_step(&run, &step).await.unwrap_err();
+    assert!(error.is_disk_full(), "{error:?}");
+    assert_eq!(store.steps(&run).await.unwrap(), []);
+    drop(filler);
+    assert_eq!(store.commit_step(&run, &step).await.unwrap(), Commit::Committed);
+    assert_eq!(store.steps(&run).await.unwrap(), [step]);
+    store.close().await;
+}
+
+fn at_work(panel: &Panel) -> bool {
+    panel.runs.iter().any(|run| run.processed.parse::<u64>().is_ok_and(|rows| rows > 0))
+}
