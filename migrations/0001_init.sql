@@ -71,6 +71,7 @@ CREATE TABLE execution (
     started_at   BIGINT NOT NULL,            -- first call
     attempt      BIGINT NOT NULL,            -- 1-based, of the latest call
     max_attempts BIGINT NOT NULL,
+    notice       TEXT,                       -- what is odd about the file, as a sentence; it is imported all the same
     error        TEXT                        -- why the latest attempt failed; NULL again once a step succeeds
 );
 

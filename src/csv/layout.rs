@@ -1,5 +1,7 @@
 //! What a file is: its dialect, header and where its records begin.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -88,6 +90,13 @@ impl Layout {
         }
         let Columns { header, is_failed_csv, has_extra } = failed_csv::recognise(names);
         Ok(Self { delimiter: COMMA, header, start, is_failed_csv, has_extra })
+    }
+
+    /// The first name that more than one column has.
+    #[must_use]
+    pub fn repeated_name(&self) -> Option<&str> {
+        let mut seen = HashSet::new();
+        self.header.iter().map(String::as_str).find(|name| !seen.insert(*name))
     }
 
     /// The header line of `processed.csv`; empty if there is no header.

@@ -110,6 +110,9 @@ impl Processor {
         let make = move || Plan::make(&storage, &source, max_record_bytes, &step_bytes);
         let plan = tokio::task::spawn_blocking(make).await??;
         self.live.progress(&call.ctx.run_id).set_total_bytes(plan.size);
+        if let Some(notice) = plan.notice() {
+            self.store.save_notice(&call.ctx.run_id, &notice).await?;
+        }
         let step = Step {
             name: chain::PLAN.to_owned(),
             position: 0,

@@ -61,6 +61,8 @@ pub struct RunSnapshot {
     pub call: Option<CallInfo>,
     /// Once ended.
     pub output: Option<Value>,
+    /// What our own function found odd about the file, as a sentence.
+    pub notice: Option<String>,
 }
 
 /// `data-state` of an import.
@@ -222,6 +224,7 @@ impl From<RunRow> for RunSnapshot {
             total_bytes: 0,
             call: row.call,
             output: row.output,
+            notice: row.notice,
         }
     }
 }

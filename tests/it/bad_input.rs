@@ -121,6 +121,38 @@ async fn every_record_that_cannot_be_read_fails_with_its_line_and_the_rest_goes_
     app.stop().await;
 }
 
+#[tokio::test]
+async fn two_columns_of_one_name_are_imported_and_the_page_says_so() {
+    let app = spawn_app().await;
+    let mut visitor = signed_in(&app).await;
+    let twins = visitor.upload("twins.csv", "id,name,id\n1,Ann,2\n3,Bob,4\n").await;
+    let panel = visitor.wait_for_state(&twins, "Completed").await;
+    assert_eq!(panel.counts(), (2, 0));
+    assert!(panel.html.contains("More than one column is called “id”."), "{}", panel.html);
+    let processed = visitor.download(&format!("{twins}/processed.csv")).await;
+    assert_eq!(processed, b"id,name,id\r\n1,Ann,2\r\n3,Bob,4\r\n");
+    let nameless = visitor.upload("nameless.csv", "id,,\n1,2,3\n").await;
+    let panel = visitor.wait_for_state(&nameless, "Completed").await;
+    assert!(panel.html.contains("More than one column has no name."), "{}", panel.html);
+    let plain = visitor.upload("plain.csv", "id,name\n1,Ann\n").await;
+    assert!(!visitor.wait_for_state(&plain, "Completed").await.html.contains("More than one column"));
+    let app = spawn_app_on(app.stop().await, |_| {}).await;
+    visitor.origin.clone_from(&app.origin);
+    assert!(visitor.panel(&twins).await.html.contains("More than one column is called “id”."));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_header_alone_is_completed_and_the_page_says_so() {
+    let app = spawn_app().await;
+    let visitor = signed_in(&app).await;
+    let import = visitor.upload("header.csv", "id,name\n").await;
+    let panel = visitor.wait_for_state(&import, "Completed").await;
+    assert_eq!(panel.counts(), (0, 0));
+    assert!(panel.html.contains("The file has a header and no rows."), "{}", panel.html);
+    app.stop().await;
+}
+
 /// The real program, for its memory is its own.
 #[tokio::test]
 async fn a_line_of_200_megabytes_fails_as_one_record_and_memory_stays_flat() {

@@ -62,6 +62,7 @@ pub fn running() -> RunSnapshot {
             error: None,
         }),
         output: None,
+        notice: None,
     }
 }
 
