@@ -9,7 +9,7 @@ mod support;
 use std::{fmt::Write, fs, time::Duration};
 
 use chromium::Chromium;
-use support::spawn_app;
+use support::{files_under, spawn_app, spawn_app_on};
 use thirtyfour::prelude::*;
 
 /// Times that the real file's rows are repeated: enough that a person sees the counts move.
@@ -146,3 +146,43 @@ async fn a_refresh_of_what_goes_on_leaves_focus_scroll_and_the_chosen_file_alone
 
 /// How long a condition may take to come true.
 const DEADLINE: Duration = Duration::from_secs(90);
+
+/// The script refuses by the size alone; without it the server answers while the browser still sends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_too_large_is_refused_with_a_sentence_with_and_without_the_script() {
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.max_upload_bytes = 5_000_000).await;
+    let chromium = Chromium::start().await;
+    let page = &chromium.driver;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.csv");
+    // More than could be sent while the server says no, and nothing on the disk.
+    fs::File::create_new(&path).unwrap().set_len(8_000_000_000).unwrap();
+    page.goto(format!("{}/sign-up", app.origin)).await.unwrap();
+    page.find(By::Name("email")).await.unwrap().send_keys("mira@example.org").await.unwrap();
+    page.find(By::Name("password")).await.unwrap().send_keys("correct horse").await.unwrap();
+    page.find(By::Css("main button[type=submit]")).await.unwrap().click().await.unwrap();
+    chromium.wait_for("the dashboard", async || page.current_url().await.unwrap().path() == "/").await;
+
+    let refusal = async || page.find(By::Id("upload-error")).await.unwrap().text().await.unwrap();
+    let file = page.find(By::Name("file")).await.unwrap();
+    file.send_keys(path.to_str().unwrap()).await.unwrap();
+    let by_script = "large.csv is 8.0 GB, and this Runboard takes up to 5 MB";
+    chromium.wait_for("the script's refusal", async || refusal().await == by_script).await;
+
+    // As a form that no script watches.
+    page.execute(
+        "document.getElementById('file').addEventListener('change', (event) => { \
+                  event.stopImmediatePropagation(); event.target.form.submit(); }, true)",
+        vec![],
+    )
+    .await
+    .unwrap();
+    file.send_keys(path.to_str().unwrap()).await.unwrap();
+    let by_server =
+        "The file is larger than 5 MB, the most that is taken here. Split it and import the parts.";
+    chromium.wait_for("the server's refusal", async || refusal().await == by_server).await;
+    assert_eq!(page.current_url().await.unwrap().path(), "/imports");
+    assert_eq!(files_under(&app.data.path().join("files")), 0);
+    chromium.stop().await;
+    app.stop().await;
+}
