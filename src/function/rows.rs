@@ -106,7 +106,7 @@ impl<'s> Parts<'s> {
 
     /// Writes the bytes in `out` and clears them. What room the database needs is left to it.
     fn write(&mut self, out: &mut Output) -> io::Result<()> {
-        self.storage.has_room()?;
+        self.storage.ensure_room()?;
         let parts = [
             (&mut self.processed, &mut out.processed),
             (&mut self.failed, &mut out.failed),

@@ -41,7 +41,7 @@ impl Incoming {
         self.size += bytes.len() as u64;
         self.file.write_all(bytes).await?;
         if self.size / ASK_EVERY > asked {
-            self.storage.check_room(self.size).await?;
+            self.storage.ensure_room_for(self.size).await?;
         }
         Ok(())
     }

@@ -81,7 +81,7 @@ impl Storage {
     /// Begins to receive an upload of `announced` bytes, 0 if nobody said how many. Fails as a full disk
     /// does if there is no room for twice as many: the file, and what a run will write of it.
     pub async fn receive(&self, announced: u64) -> io::Result<Incoming> {
-        self.check_room(announced.saturating_mul(2)).await?;
+        self.ensure_room_for(announced.saturating_mul(2)).await?;
         Incoming::create(self.clone(), self.root.join(INCOMING).join(Ulid::new().to_string())).await
     }
 
@@ -91,16 +91,16 @@ impl Storage {
         OutputFile::create(self.path(&key), key)
     }
 
-    /// As [`has_room`](Self::has_room), for `bytes` more, in asynchronous code.
-    pub(super) async fn check_room(&self, bytes: u64) -> io::Result<()> {
+    /// As [`ensure_room`](Self::ensure_room), for `bytes` more, in asynchronous code.
+    pub(super) async fn ensure_room_for(&self, bytes: u64) -> io::Result<()> {
         let root = self.root.clone();
-        tokio::task::spawn_blocking(move || room::check(&root, bytes)).await.map_err(io::Error::other)?
+        tokio::task::spawn_blocking(move || room::ensure(&root, bytes)).await.map_err(io::Error::other)?
     }
 
     /// Fails as a full disk does once what is free has shrunk to [`RESERVE`](super::RESERVE); in
     /// blocking code.
-    pub fn has_room(&self) -> io::Result<()> {
-        room::check(&self.root, 0)
+    pub fn ensure_room(&self) -> io::Result<()> {
+        room::ensure(&self.root, 0)
     }
 
     /// Removes a stored file; one that is not there is removed already.

@@ -20,7 +20,7 @@ use crate::support::{
 const MIB: u64 = 1 << 20;
 
 /// The head of an upload that announces `length` bytes.
-fn head(visitor: &Visitor, length: u64) -> String {
+pub fn head(visitor: &Visitor, length: u64) -> String {
     let host = visitor.origin.strip_prefix("http://").unwrap();
     format!(
         "POST /imports HTTP/1.1\r\nHost: {host}\r\nOrigin: {}\r\nCookie: {}\r\n\
@@ -30,7 +30,7 @@ fn head(visitor: &Visitor, length: u64) -> String {
     )
 }
 
-async fn connect(app: &TestApp) -> TcpStream {
+pub async fn connect(app: &TestApp) -> TcpStream {
     TcpStream::connect(app.origin.strip_prefix("http://").unwrap()).await.unwrap()
 }
 

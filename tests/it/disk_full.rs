@@ -20,12 +20,13 @@ use runboard::{
     time::UnixMillis,
 };
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
-    steps,
+    bad_input, steps,
     support::{
         TestApp, files_under, spawn_app_on,
-        visitor::{Panel, Visitor, attributes},
+        visitor::{Panel, Visitor, attributes, form_start},
     },
 };
 
@@ -144,7 +145,13 @@ async fn an_upload_that_finds_no_room_is_refused_and_leaves_nothing() {
     let (app, visitor) = disk.spawn_app(Duration::ZERO).await;
     let files = app.data.path().join("files");
 
-    // Announced: 50 MB would fit, but not with what a run writes of them.
+    // Announced: 50 MB would fit, but not with what a run writes of them. It is refused before its bytes.
+    let mut connection = bad_input::connect(&app).await;
+    let begun = bad_input::head(&visitor, 50_000_000) + &form_start("announced.csv");
+    connection.write_all(begun.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 507 ") && answer.contains("not enough free space"), "{answer}");
     let block = Bytes::from("1,2\n".repeat(250_000));
     assert_refused_for_room(visitor.post_file("announced.csv", block.repeat(50)).await).await;
     // Not announced: it shows on the way.
