@@ -14,11 +14,11 @@ use serde_json::json;
 use subtle::ConstantTimeEq;
 use ulid::Ulid;
 
-use super::{Engine, events, functions};
+use super::{Engine, caller::job_id, events, functions};
 use crate::{
     ids::{EventId, RunId},
-    inngest::{EventSeed, Run, signature},
-    store,
+    inngest::{EventSeed, Job, Run, signature},
+    store::{self, engine::QueuedJob},
     time::UnixMillis,
 };
 
@@ -41,7 +41,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
             web::scope("/v1")
                 .wrap(from_fn(require_signing_key))
                 .service(web::resource("/events/{event_id}/runs").get(event_runs))
-                .service(web::resource("/runs/{run_id}").get(run).delete(cancel)),
+                .service(web::resource("/runs/{run_id}").get(run).delete(cancel))
+                .service(web::resource("/runs/{run_id}/jobs").get(jobs)),
         );
 }
 
@@ -89,6 +90,24 @@ struct RunBody {
 impl From<Run> for RunBody {
     fn from(run: Run) -> Self {
         Self { run, function_version: 0, environment_id: "00000000-0000-0000-0000-000000000000" }
+    }
+}
+
+/// A job as Inngest writes it, without what its queue thinks of it (`Raw`).
+#[derive(Serialize)]
+struct JobBody {
+    #[serde(rename = "JobID")]
+    id: String,
+    #[serde(flatten)]
+    job: Job,
+    position: u32,
+    kind: &'static str,
+}
+
+impl JobBody {
+    fn new(run: &RunId, queued: QueuedJob) -> Self {
+        let kind = if queued.steps == 0 { "start" } else { "edge" };
+        Self { id: job_id(run, queued.steps as usize), job: queued.job, position: 0, kind }
     }
 }
 
@@ -158,6 +177,16 @@ async fn run(engine: web::Data<Engine>, run_id: web::Path<String>) -> Result<Htt
     let id = ulid(&run_id).map(RunId::from).ok_or_else(|| Refusal::RunId(run_id.into_inner()))?;
     let run = engine.store.engine_run(&id).await?.ok_or(Refusal::NoRun(id))?;
     Ok(envelope(RunBody::from(run)))
+}
+
+/// `GET /v1/runs/{run_id}/jobs`: the call that is made next, or is being made; none once the run has ended.
+async fn jobs(engine: web::Data<Engine>, run_id: web::Path<String>) -> Result<HttpResponse, Refusal> {
+    let id = ulid(&run_id).map(RunId::from).ok_or_else(|| Refusal::RunId(run_id.into_inner()))?;
+    let queued = engine.store.engine_job(&id).await?;
+    if queued.is_none() && engine.store.engine_run(&id).await?.is_none() {
+        return Err(Refusal::NoRun(id));
+    }
+    Ok(envelope(queued.map(|queued| JobBody::new(&id, queued)).into_iter().collect::<Vec<_>>()))
 }
 
 /// `DELETE /v1/runs/{run_id}`: cancels at once. A call at work is not interrupted, its answer is dropped.

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
+    ids::RunId,
     inngest::{
         self,
         call::{NO_RETRY_HEADER, REQ_VERSION_HEADER, SDK_HEADER, Stack},
@@ -111,7 +112,7 @@ impl Caller {
 
     /// Calls the function of `claim` once, and reads its answer.
     pub async fn call(&self, claim: &Claim) -> Reply {
-        let job = job_id(claim);
+        let job = job_id(&claim.run_id, claim.steps.len());
         let body = match body(claim, &job) {
             Ok(body) => body,
             Err(error) => return Reply::NotCalled(format!("its state cannot be read: {error}")),
@@ -200,8 +201,8 @@ fn body(claim: &Claim, job: &str) -> serde_json::Result<Vec<u8>> {
 }
 
 /// A job is what has to be done between two steps; it keeps its id when it is tried again.
-fn job_id(claim: &Claim) -> String {
-    format!("{}-{}", claim.run_id, claim.steps.len())
+pub fn job_id(run: &RunId, finished_steps: usize) -> String {
+    format!("{run}-{finished_steps}")
 }
 
 /// 1-based.
@@ -225,7 +226,6 @@ fn retry_at(value: &str, now: UnixMillis) -> Option<UnixMillis> {
 mod tests {
     use super::*;
     use crate::{
-        ids::RunId,
         inngest::call::{Call, step_id},
         store::engine::queue::Step,
     };
@@ -243,7 +243,7 @@ mod tests {
             req_version: 2,
             steps: vec![Step { id: step_id("plan"), output: r#"{"data":{"a":1}}"#.into() }],
         };
-        let body = body(&claim, &job_id(&claim)).unwrap();
+        let body = body(&claim, &job_id(&claim.run_id, claim.steps.len())).unwrap();
         assert!(String::from_utf8_lossy(&body).contains("12345678901234567890"));
         let call: Call = serde_json::from_slice(&body).unwrap();
         assert_eq!((call.ctx.attempt, call.ctx.max_attempts), (1, Some(4)));

@@ -12,7 +12,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use url::{Host, Url};
 
 use super::{
-    Error, Event, EventSeed, Run,
+    Error, Event, EventSeed, Job, Run,
     call::{Registration, SDK},
     retry::{Backoff, parse_retry_after},
     signature::{bearer, split_prefix},
@@ -138,6 +138,11 @@ impl Client {
     /// One run. For one that it does not know, Inngest says 500 ([`Error::Server`]).
     pub async fn run(&self, run: &RunId) -> Result<Run, Error> {
         self.get(&["v1", "runs", run.as_str()]).await
+    }
+
+    /// What is to be done next for a run: its next attempt, among others. Nothing once it has ended.
+    pub async fn jobs(&self, run: &RunId) -> Result<Vec<Job>, Error> {
+        self.get(&["v1", "runs", run.as_str(), "jobs"]).await
     }
 
     /// Cancels a run; one that has ended stays as it is. What a call is doing goes on to its end.

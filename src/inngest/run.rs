@@ -29,6 +29,16 @@ pub struct Run {
     pub output: Option<Value>,
 }
 
+/// What an engine is to do next for a run, or is doing. Shape: what is read of the REST API's v1 job object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// When it is due, or was.
+    #[serde(with = "rfc3339")]
+    pub at: UnixMillis,
+    /// 0-based.
+    pub attempt: u32,
+}
+
 /// The engine's word for a run's status; an unknown one is kept as received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunStatus {

@@ -10,7 +10,7 @@ use ulid::Ulid;
 use super::{Error, Result, Store};
 use crate::{
     ids::{EventId, RunId},
-    inngest::{Run, RunStatus},
+    inngest::{Job, Run, RunStatus},
     time::UnixMillis,
 };
 
@@ -42,6 +42,14 @@ pub struct Function {
     /// Names of the events that trigger it.
     pub events: Vec<String>,
     pub max_attempts: u32,
+}
+
+/// What is to be done next for a run.
+#[derive(Clone, Copy, Debug)]
+pub struct QueuedJob {
+    pub job: Job,
+    /// How many of the run's steps are finished.
+    pub steps: u32,
 }
 
 impl Store {
@@ -165,6 +173,26 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         row.as_ref().map(read_run).transpose()
+    }
+
+    /// What is to be done next for a run, or is being done; `None` if it has ended or is unknown.
+    pub async fn engine_job(&self, run: &RunId) -> Result<Option<QueuedJob>> {
+        let row = sqlx::query(
+            "SELECT available_at, attempt, \
+             (SELECT COUNT(*) FROM engine_step s WHERE s.run_id = r.run_id) AS steps \
+             FROM engine_run r WHERE r.run_id = $1 AND r.ended_at IS NULL",
+        )
+        .bind(run.as_str())
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(QueuedJob {
+            job: Job {
+                at: UnixMillis(row.try_get("available_at")?),
+                attempt: count("engine_run", row.try_get("attempt")?)?,
+            },
+            steps: count("engine_step", row.try_get("steps")?)?,
+        }))
     }
 }
 

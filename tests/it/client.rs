@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use runboard::{
     ids::{EventId, RunId},
-    inngest::{Backoff, Client, Event, EventSeed, Limits, RunStatus, Server, call::Registration},
+    inngest::{Backoff, Client, Event, EventSeed, Job, Limits, RunStatus, Server, call::Registration},
     time::UnixMillis,
 };
 use serde_json::{Value, json};
@@ -23,6 +23,7 @@ const SEED: &str = "1795466651000,eii2YKXRVTJPuA==";
 const FAN_OUT: &str = r#"{"data":[{"run_id":"01M8532JF1E51YC5JA88AGHBP4","run_started_at":"2026-11-23T20:55:32.065Z","function_id":"9ac9d51c-6903-579a-8018-caafb7759ffb","function_version":0,"environment_id":"00000000-0000-0000-0000-000000000000","event_id":"01M8532J92FZH0CMQKTANHBB4W","status":"Completed","ended_at":"2026-11-23T20:55:32.24879246Z","output":{"audited":"01M8532J92FZH0CMQKTANHBB4W"}},{"run_id":"01M8532JEX1SP78PSANCV2SARF","run_started_at":"2026-11-23T20:55:32.061Z","function_id":"9fcb7cff-b8e9-5807-b80b-9e8200977ba4","function_version":0,"environment_id":"00000000-0000-0000-0000-000000000000","event_id":"01M8532J92FZH0CMQKTANHBB4W","status":"Completed","ended_at":"2026-11-23T20:55:32.265559648Z","output":{"failedItems":2,"processedItems":98,"status":"success"}}],"metadata":{"fetched_at":"2026-11-23T20:55:33.024392898Z","cached_until":"2026-11-23T20:55:48.024393078Z"}}"#;
 const CANCELLED_WHILE_EXECUTING: &str = r#"{"data":[{"run_id":"01M852KS1JXNZ8CTYPVZQAH6N9","run_started_at":"2026-11-23T20:47:27.282Z","function_id":"11ba113a-3884-50f1-ac4a-5de8cfe71fbc","function_version":0,"environment_id":"00000000-0000-0000-0000-000000000000","event_id":"01M852KRSSCC8RXQRYJR7P2K9M","status":"Cancelled","ended_at":"2026-11-23T20:47:31.379982738Z","output":"busy done"},{"run_id":"01M852KS1JXNZ8CTYPVZQAH6N9","run_started_at":"2026-11-23T20:47:27.282Z","function_id":"11ba113a-3884-50f1-ac4a-5de8cfe71fbc","function_version":0,"environment_id":"00000000-0000-0000-0000-000000000000","event_id":"01M852KRSSCC8RXQRYJR7P2K9M","status":"Cancelled","ended_at":"2026-11-23T20:47:28.132973413Z","output":{}}]}"#;
 const ONE_RUN: &str = r#"{"data":{"run_id":"01M852HFJBN5J36VWDC6WQQXA1","run_started_at":"2026-11-23T20:46:12.043Z","function_id":"d8ff081e-123d-561e-92c7-9ec756b92c2d","function_version":0,"environment_id":"00000000-0000-4000-b000-000000000000","event_id":"01M852HFBDQ9X4SWWHP2J7VA0V","status":"Running","ended_at":null},"metadata":{"fetched_at":"2026-11-23T20:46:13.397479327Z","cached_until":"2026-11-23T20:46:16.397479587Z"}}"#;
+const RETRYING: &str = r#"{"data":[{"JobID":"3u1krpwtxl4ug","at":"2026-11-23T20:46:48Z","position":0,"kind":"start","attempt":1,"Raw":{"id":"3u1krpwtxl4ug","pt":1795466807018,"at":1795466808000,"wt":1795466808000,"wfID":"ecd33d8a-218b-57ad-8ecb-49cd17f52f6e","wsID":"00000000-0000-4000-b000-000000000000","genID":2,"data":{"kind":"start","atts":1,"maxAtts":21}}}],"metadata":{"fetched_at":"2026-11-23T20:46:47.153877897Z","cached_until":"2026-11-23T20:46:52.153878008Z"}}"#;
 const NO_RUNS: &str = r#"{"data":[],"metadata":{"fetched_at":"2026-11-23T20:43:26.589648531Z","cached_until":"2026-11-23T20:43:41.589649152Z"}}"#;
 const REGISTERED: &str = r#"{"ok":true,"modified":true,"sync_id":"b6cab47b-f1df-419c-b033-a1b1e89b22e6","app_id":"0b36c49b-108c-5521-ac41-cd666510286f"}"#;
 
@@ -184,6 +185,26 @@ async fn one_run_is_asked_for_with_the_bearer() {
     let run = client(&engine.uri()).run(&run_id()).await.unwrap();
     assert_eq!(run.run_id.as_str(), "01M852HFJBN5J36VWDC6WQQXA1");
     assert_eq!(run.run_started_at.to_string(), "2026-11-23T20:46:12.043Z");
+}
+
+#[tokio::test]
+async fn a_run_that_waits_for_a_retry_says_when_and_which() {
+    let engine = MockServer::start().await;
+    Mock::given(method("GET"))
+        .and(path("/v1/runs/01M8532JEX1SP78PSANCV2SARF/jobs"))
+        .and(header("authorization", format!("Bearer {HASHED_KEY}")))
+        .respond_with(text(200, RETRYING))
+        .mount(&engine)
+        .await;
+    let jobs = client(&engine.uri()).jobs(&run_id()).await.unwrap();
+    let at = UnixMillis::from_rfc3339("2026-11-23T20:46:48Z").unwrap();
+    assert_eq!(jobs, [Job { at, attempt: 1 }]);
+}
+
+#[tokio::test]
+async fn a_run_that_has_ended_has_no_jobs() {
+    let engine = always(text(200, NO_RUNS)).await;
+    assert_eq!(client(&engine.uri()).jobs(&run_id()).await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -120,6 +120,9 @@ async fn attempts_wait_their_pauses_and_the_run_is_running_meanwhile() {
     let attempts: Vec<u32> =
         functions.calls("fails").iter().map(|received| received.call.ctx.attempt).collect();
     assert_eq!(attempts, [0, 1]);
+    let jobs = embedded.api.get_jobs(run.run_id.as_str()).await;
+    let job = &jobs.body["data"][0];
+    assert_eq!((&job["attempt"], &job["at"]), (&json!(2), &json!(until.to_string())), "{jobs:?}");
 }
 
 #[tokio::test]

@@ -108,6 +108,10 @@ impl Api {
         self.ask(Method::GET, &format!("/v1/runs/{run}")).await
     }
 
+    pub async fn get_jobs(&self, run: &str) -> Answered {
+        self.ask(Method::GET, &format!("/v1/runs/{run}/jobs")).await
+    }
+
     pub async fn cancel(&self, run: &str) -> Answered {
         self.ask(Method::DELETE, &format!("/v1/runs/{run}")).await
     }

@@ -1,8 +1,11 @@
 //! `/v1/events/{id}/runs` and `/v1/runs/{id}`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use runboard::inngest::{RunStatus, signature};
+use runboard::{
+    inngest::{RunStatus, signature},
+    time::UnixMillis,
+};
 use secrecy::ExposeSecret;
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -60,6 +63,38 @@ async fn a_run_can_be_asked_for_by_its_id() {
 }
 
 #[tokio::test]
+async fn a_run_that_waits_for_a_retry_has_a_job_with_the_attempt_and_its_time() {
+    let fails =
+        Function::answering("fails", || Answer::new(500, json!({"message": "no"})).retry_after("3600"));
+    let world = World::with(vec![fails.retries(1)]).await;
+    let before = UnixMillis::now();
+    let event = world.trigger("fails").await;
+    world.functions.called("fails", 1).await;
+    let run = world.api.started(&event, 1).await.remove(0).run_id;
+    let waiting = || async {
+        let jobs = world.api.get_jobs(run.as_str()).await;
+        if jobs.body["data"][0]["attempt"] == 1 { Ok(jobs) } else { Err(jobs) }
+    };
+    let jobs = until("the second attempt's job", waiting).await;
+    assert_eq!((jobs.status, jobs.body["data"].as_array().map(Vec::len)), (200, Some(1)), "{jobs:?}");
+    let job = &jobs.body["data"][0];
+    assert_eq!((&job["position"], &job["kind"]), (&json!(0), &json!("start")), "{jobs:?}");
+    assert!(job["JobID"].is_string(), "{jobs:?}");
+    let at = UnixMillis::from_rfc3339(job["at"].as_str().unwrap()).unwrap();
+    // A real server cuts the second.
+    let about_an_hour = Duration::from_secs(3_598)..Duration::from_secs(3_720);
+    assert!(about_an_hour.contains(&at.since(before)), "{jobs:?}");
+
+    world.api.cancel(run.as_str()).await;
+    world.api.ended(&event).await;
+    let none = || async {
+        let jobs = world.api.get_jobs(run.as_str()).await;
+        if jobs.body["data"] == json!([]) { Ok(()) } else { Err(jobs) }
+    };
+    until("no job of a run that has ended", none).await;
+}
+
+#[tokio::test]
 async fn a_lower_case_id_is_taken() {
     let world = World::with(vec![Function::answering("go", || Answer::output("1")).retries(0)]).await;
     let run = world.run("go").await;
@@ -82,6 +117,8 @@ async fn ids_that_are_none_are_refused() {
     assert_eq!((event.status, &event.body["error"]), (400, &json!("Invalid event ID: xyz")), "{event:?}");
     let run = world.api.get_run("xyz").await;
     assert_eq!((run.status, &run.body["error"]), (400, &json!("Invalid run ID: xyz")), "{run:?}");
+    let jobs = world.api.get_jobs("xyz").await;
+    assert_eq!((jobs.status, &jobs.body["error"]), (400, &json!("Invalid run ID: xyz")), "{jobs:?}");
     let cancel = world.api.cancel("xyz").await;
     assert_eq!((cancel.status, &cancel.body["error"]), (400, &json!("Invalid run ID: xyz")), "{cancel:?}");
 }
@@ -95,6 +132,9 @@ async fn an_unknown_run_is_said_to_be_unknown() {
     // A real server says 500 here.
     assert!(matches!(asked.status, 404 | 500), "{asked:?}");
     assert_eq!(asked.body["error"], error, "{asked:?}");
+    let jobs = world.api.get_jobs(&id).await;
+    assert!(matches!(jobs.status, 404 | 500), "{jobs:?}");
+    assert_eq!(jobs.body["error"], error, "{jobs:?}");
     let cancel = world.api.cancel(&id).await;
     assert_eq!((cancel.status, &cancel.body["error"]), (404, &json!(error)), "{cancel:?}");
 }
