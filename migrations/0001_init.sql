@@ -72,7 +72,9 @@ CREATE TABLE execution (
     attempt      BIGINT NOT NULL,            -- 1-based, of the latest call
     max_attempts BIGINT NOT NULL,
     notice       TEXT,                       -- what is odd about the file, as a sentence; it is imported all the same
-    error        TEXT                        -- why the latest attempt failed; NULL again once a step succeeds
+    error        TEXT,                       -- why the latest attempt failed; NULL again once another call begins
+    error_at     BIGINT,
+    error_final  BIGINT                      -- no attempt follows
 );
 
 -- The truth about what a run has done: one row per finished step, at most one per (run, step).

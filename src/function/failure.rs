@@ -39,6 +39,20 @@ pub(super) enum Failure {
     BrokeOff(#[from] tokio::task::JoinError),
 }
 
+/// A call that came to nothing, and where.
+#[derive(Debug)]
+pub(super) struct FailedCall {
+    pub(super) why: Failure,
+    /// The first line of the file that is in no finished step, if the call was to go on from there.
+    pub(super) line: Option<u64>,
+}
+
+impl<E: Into<Failure>> From<E> for FailedCall {
+    fn from(why: E) -> Self {
+        Self { why: why.into(), line: None }
+    }
+}
+
 impl Failure {
     /// Whether another attempt may do better.
     pub(super) fn is_transient(&self) -> bool {

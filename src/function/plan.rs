@@ -42,7 +42,8 @@ pub struct Plan {
     pub layout: Layout,
     /// A record longer than this fails.
     pub max_record_bytes: usize,
-    /// A step ends at the first record that begins this far behind the step's start.
+    /// A step ends at the first record that begins this far behind the step's start, or sooner where it
+    /// could not go on.
     pub step_bytes: u64,
     pub reader_version: u32,
 }

@@ -6,7 +6,7 @@ use url::Url;
 use super::{
     FUNCTION_NAME, Processor, RETRIES,
     chain::{self, Next, RowsResult},
-    failure::Failure,
+    failure::{FailedCall, Failure},
     plan::Plan,
     rows::{Task, sum},
 };
@@ -16,7 +16,7 @@ use crate::{
     inngest::call::{Call, CallError, Op},
     source::Key,
     store::{
-        live::CallInfo,
+        live::{AttemptError, CallInfo},
         steps::{Commit, Step, StepFiles},
     },
     time::UnixMillis,
@@ -58,33 +58,37 @@ impl Processor {
         self.live.nudge(&call.event.id);
         match self.advance(call).await {
             Ok(answer) => {
-                self.set_error(run, None).await;
                 if matches!(answer, Answer::Done(_)) {
                     self.live.nudge(&call.event.id);
                 }
                 answer
             }
-            Err(failure) => {
-                let retry = failure.is_transient();
-                tracing::warn!(%run, attempt = call.ctx.attempt, retry, ?failure, "a call failed: {failure}");
+            Err(FailedCall { why, line }) => {
+                let retry = why.is_transient();
+                tracing::warn!(%run, attempt = call.ctx.attempt, retry, line, ?why, "a call failed: {why}");
                 // A run that has ended, or is made to, did not fail.
-                if !matches!(failure, Failure::Closed | Failure::Stopped) {
-                    self.set_error(run, Some(failure.to_string())).await;
+                if !matches!(why, Failure::Closed | Failure::Stopped) {
+                    let is_last = call.ctx.attempt + 1 >= max_attempts(call);
+                    let error = AttemptError {
+                        message: why.to_string(),
+                        at: UnixMillis::now(),
+                        is_final: is_last || !retry,
+                    };
+                    self.set_error(run, error).await;
                 }
                 self.live.nudge(&call.event.id);
                 let name = if retry { "Error" } else { "NonRetriableError" };
-                let error =
-                    CallError { name: name.to_owned(), message: failure.to_string(), stack: String::new() };
-                Answer::Failed { error, retry }
+                let (name, message) = (name.to_owned(), why.to_string());
+                Answer::Failed { error: CallError { name, message, stack: String::new(), line }, retry }
             }
         }
     }
 
-    async fn advance(&self, call: &Call) -> Result<Answer, Failure> {
+    async fn advance(&self, call: &Call) -> Result<Answer, FailedCall> {
         let run = &call.ctx.run_id;
         // Asked first: the progress of a run that has ended is forgotten, and must not come back.
         if self.store.run_is_closed(run).await? {
-            return Err(Failure::Closed);
+            return Err(Failure::Closed.into());
         }
         self.set_call(call).await?;
         let done = self.store.steps(run).await?;
@@ -95,7 +99,10 @@ impl Processor {
         let step = match chain::next(&done, call)? {
             Next::Tell(step) => step,
             Next::Plan => self.plan(call).await?,
-            Next::Rows { plan, position, start } => self.rows(run, plan, position, start, counts).await?,
+            Next::Rows { plan, position, start } => self
+                .rows(run, plan, position, start, counts)
+                .await
+                .map_err(|why| FailedCall { why, line: Some(start.line) })?,
             Next::Done => return Ok(Answer::Done(counts.into())),
         };
         Ok(Answer::Steps(vec![chain::op(&step)?]))
@@ -138,6 +145,7 @@ impl Processor {
         let started_at = UnixMillis::now();
         let progress = self.live.progress(run);
         progress.set_total_bytes(plan.size);
+        let _at_work = progress.begin();
         let task = Task { storage: self.storage.clone(), progress, run: run.clone(), plan, start, before };
         let rows = tokio::task::spawn_blocking(|| task.run()).await??;
         let step = Step {
@@ -178,19 +186,19 @@ impl Processor {
         Ok(Key::upload(link.import))
     }
 
-    /// Makes known who is called for what, and records it if it is the first call or another attempt.
+    /// Makes known who is called for what, and records it if it is the first call or a new attempt.
     async fn set_call(&self, call: &Call) -> Result<(), Failure> {
         let run = &call.ctx.run_id;
         let attempt = call.ctx.attempt.saturating_add(1);
         let known = self.store.execution(run).await?;
-        let is_news = known.as_ref().is_none_or(|known| known.attempt != attempt);
+        let is_news = known.as_ref().is_none_or(|known| known.attempt != attempt || known.error.is_some());
         let info = CallInfo {
             function: FUNCTION_NAME.to_owned(),
             started_at: known.as_ref().map_or_else(UnixMillis::now, |known| known.started_at),
             attempt,
-            max_attempts: call.ctx.max_attempts.unwrap_or(RETRIES + 1),
+            max_attempts: max_attempts(call),
             // What ended the attempt before is told until this one begins.
-            error: known.filter(|_| !is_news).and_then(|known| known.error),
+            error: None,
         };
         if is_news {
             self.store.save_execution(run, &info).await?;
@@ -199,17 +207,19 @@ impl Processor {
         Ok(())
     }
 
-    /// Sets or clears why the latest attempt failed. That this cannot be recorded is no reason to fail.
-    async fn set_error(&self, run: &RunId, error: Option<String>) {
+    /// Sets why the latest attempt failed. That this cannot be recorded is no reason to fail.
+    async fn set_error(&self, run: &RunId, error: AttemptError) {
         let progress = self.live.progress(run);
         let Some(mut call) = progress.now().call else { return };
-        if call.error == error {
-            return;
-        }
-        call.error = error;
+        call.error = Some(error);
         progress.set_call(call.clone());
         if let Err(error) = self.store.save_execution(run, &call).await {
             tracing::warn!(%run, %error, "a run's error could not be recorded");
         }
     }
+}
+
+/// How many attempts there are in all.
+fn max_attempts(call: &Call) -> u32 {
+    call.ctx.max_attempts.unwrap_or(RETRIES + 1)
 }

@@ -38,7 +38,9 @@ pub(super) struct Rows {
 }
 
 impl Task {
-    /// Does the step. Blocks. After an error nothing is left of it.
+    /// Does the step. Blocks. Where it cannot go on, or is not to, it ends with what it has finished:
+    /// then no count that was shown is taken back, and less is done again. After an error it had
+    /// finished nothing, and nothing is left of it.
     pub(super) fn run(self) -> Result<Rows, Failure> {
         let Self { storage, progress, run, plan, start, before } = self;
         let mut file = open(&storage, &Key::from_stored(plan.source))?;
@@ -49,8 +51,9 @@ impl Task {
         let mut buffer = Vec::new();
         let mut out = Output::default();
         let mut parts = Parts::new(&storage, &run);
+        let mut done = Done { counts: Counts::default(), end: start };
         let mut needs_more = true;
-        loop {
+        let mut read_block = |done: &mut Done| {
             if progress.is_stopped() {
                 return Err(Failure::Stopped);
             }
@@ -58,25 +61,44 @@ impl Task {
                 // A record longer than the buffer is looked at anew each time: the more there is of it,
                 // the more is added, so that a long one is not read all too often.
                 let block = unread.min(BLOCK.max(buffer.len() / 2) as u64);
-                read_block(&mut file, block, &mut buffer)?;
+                append(&mut file, block, &mut buffer)?;
                 unread -= block;
             }
             let consumed = pass.read(&buffer, unread == 0, stop, &mut out);
             buffer.drain(..consumed);
             parts.write(&mut out)?;
             let byte = pass.cursor().byte;
-            progress.advance(sum(before, out.counts), byte);
-            if (unread == 0 && buffer.is_empty()) || (byte >= stop && pass.at_boundary()) {
-                break;
+            if pass.at_boundary() {
+                *done = Done { counts: out.counts, end: pass.cursor() };
+                parts.mark();
             }
+            progress.advance(sum(before, done.counts), byte);
             needs_more = consumed == 0 || buffer.len() < BLOCK;
+            Ok((unread > 0 || !buffer.is_empty()) && (byte < stop || !pass.at_boundary()))
+        };
+        loop {
+            match read_block(&mut done) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(failure) if done.end == start => return Err(failure),
+                Err(failure) => {
+                    tracing::warn!(%run, line = done.end.line, ?failure, "a step ends early: {failure}");
+                    break;
+                }
+            }
         }
-        Ok(Rows { counts: out.counts, end: pass.cursor(), files: parts.finish()? })
+        Ok(Rows { counts: done.counts, end: done.end, files: parts.finish()? })
     }
 }
 
+/// What a step has finished: all records up to a boundary.
+struct Done {
+    counts: Counts,
+    end: Cursor,
+}
+
 /// Appends the next `length` bytes of `file`.
-fn read_block(file: &mut impl Read, length: u64, buffer: &mut Vec<u8>) -> Result<(), Failure> {
+fn append(file: &mut impl Read, length: u64, buffer: &mut Vec<u8>) -> Result<(), Failure> {
     buffer.reserve_exact(usize::try_from(length).unwrap_or(usize::MAX));
     let read = file.take(length).read_to_end(buffer)?;
     if read as u64 == length {
@@ -94,9 +116,15 @@ pub(super) fn sum(one: Counts, other: Counts) -> Counts {
 struct Parts<'s> {
     storage: &'s Storage,
     run: &'s RunId,
-    processed: Option<OutputFile>,
-    failed: Option<OutputFile>,
-    raw: Option<OutputFile>,
+    processed: Option<Part>,
+    failed: Option<Part>,
+    raw: Option<Part>,
+}
+
+struct Part {
+    file: OutputFile,
+    /// How much of it belongs to records that are finished, in bytes.
+    finished: u64,
 }
 
 impl<'s> Parts<'s> {
@@ -112,26 +140,37 @@ impl<'s> Parts<'s> {
             (&mut self.failed, &mut out.failed),
             (&mut self.raw, &mut out.raw),
         ];
-        for (file, bytes) in parts {
+        for (part, bytes) in parts {
             if bytes.is_empty() {
                 continue;
             }
-            let file = match file {
-                Some(file) => file,
-                None => file.insert(self.storage.create_output(self.run)?),
+            let part = match part {
+                Some(part) => part,
+                None => part.insert(Part { file: self.storage.create_output(self.run)?, finished: 0 }),
             };
-            file.write(bytes)?;
+            part.file.write(bytes)?;
             bytes.clear();
         }
         Ok(())
     }
 
-    /// Keeps all that was written, or nothing.
-    fn finish(mut self) -> io::Result<StepFiles> {
-        for file in [&mut self.processed, &mut self.failed, &mut self.raw].into_iter().flatten() {
-            file.sync()?;
+    /// All that was written belongs to records that are finished.
+    fn mark(&mut self) {
+        for part in [&mut self.processed, &mut self.failed, &mut self.raw].into_iter().flatten() {
+            part.finished = part.file.len();
         }
-        let keep = |file: OutputFile| file.keep().as_str().to_owned();
+    }
+
+    /// Keeps what belongs to records that are finished, or nothing.
+    fn finish(mut self) -> io::Result<StepFiles> {
+        for part in [&mut self.processed, &mut self.failed, &mut self.raw] {
+            drop(part.take_if(|part| part.finished == 0));
+            if let Some(part) = part {
+                part.file.truncate(part.finished)?;
+                part.file.sync()?;
+            }
+        }
+        let keep = |part: Part| part.file.keep().as_str().to_owned();
         Ok(StepFiles {
             processed: self.processed.map(keep),
             failed: self.failed.map(keep),

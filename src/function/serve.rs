@@ -120,7 +120,7 @@ async fn call(processor: web::Data<Processor>, request: HttpRequest, body: web::
 }
 
 fn error(message: &str) -> CallError {
-    CallError { name: "Error".to_owned(), message: message.to_owned(), stack: String::new() }
+    CallError { name: "Error".to_owned(), message: message.to_owned(), stack: String::new(), line: None }
 }
 
 impl Processor {

@@ -23,7 +23,7 @@ use url::Url;
 use self::board::Board;
 pub use self::{
     file_name::FileName,
-    snapshot::{ImportState, RunSnapshot, Snapshot},
+    snapshot::{ImportState, NextAttempt, RunSnapshot, Snapshot},
 };
 use crate::{
     ids::{ImportId, UserId},

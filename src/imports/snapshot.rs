@@ -11,7 +11,7 @@ use crate::{
     store::{
         self, Live, Store,
         imports::ImportRow,
-        live::{CallInfo, ProgressNow},
+        live::{AttemptError, CallInfo, ProgressNow},
         runs::RunRow,
     },
     time::UnixMillis,
@@ -59,10 +59,20 @@ pub struct RunSnapshot {
     pub total_bytes: u64,
     /// What our own function told of the run; None for anybody else's.
     pub call: Option<CallInfo>,
+    /// As the engine said, if it was asked; perhaps of an attempt that has begun since.
+    pub next_attempt: Option<NextAttempt>,
     /// Once ended.
     pub output: Option<Value>,
     /// What our own function found odd about the file, as a sentence.
     pub notice: Option<String>,
+}
+
+/// When an attempt begins that follows a failed one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextAttempt {
+    /// When the one before failed.
+    pub after: UnixMillis,
+    pub at: UnixMillis,
 }
 
 /// `data-state` of an import.
@@ -110,8 +120,7 @@ impl Snapshot {
     /// What the database knows of an import and its runs.
     #[must_use]
     pub fn new(import: ImportRow, runs: Vec<RunRow>) -> Self {
-        let runs: Vec<RunSnapshot> = runs.into_iter().map(RunSnapshot::from).collect();
-        Self {
+        let mut snapshot = Self {
             id: import.id,
             owner: import.owner,
             file_name: import.file_name,
@@ -124,7 +133,21 @@ impl Snapshot {
             cancel_requested_at: import.cancel_requested_at,
             as_of: runs.iter().filter_map(|run| run.ended_at).max(),
             silent_since: None,
-            runs,
+            runs: Vec::new(),
+        };
+        snapshot.set_runs(runs);
+        snapshot
+    }
+
+    /// Takes over what is recorded of the runs; what only the memory knows of them stays.
+    pub fn set_runs(&mut self, recorded: Vec<RunRow>) {
+        let known = std::mem::take(&mut self.runs);
+        self.runs = recorded.into_iter().map(RunSnapshot::from).collect();
+        for run in &mut self.runs {
+            // Our function reads the file that was received; others' runs have no progress.
+            run.total_bytes = if run.call.is_some() { self.size_bytes } else { 0 };
+            run.next_attempt =
+                known.iter().find(|known| known.run_id == run.run_id).and_then(|known| known.next_attempt);
         }
     }
 
@@ -197,6 +220,20 @@ impl RunSnapshot {
         self.status == run.status && self.ended_at == run.ended_at
     }
 
+    /// Why another attempt is waited for, if one is.
+    #[must_use]
+    pub fn waits_after(&self) -> Option<&AttemptError> {
+        let error = self.call.as_ref()?.error.as_ref()?;
+        (self.ended_at.is_none() && !error.is_final).then_some(error)
+    }
+
+    /// When the attempt begins that is waited for, if the engine said.
+    #[must_use]
+    pub fn next_attempt_at(&self) -> Option<UnixMillis> {
+        let failed_at = self.waits_after()?.at;
+        self.next_attempt.filter(|next| next.after == failed_at).map(|next| next.at)
+    }
+
     fn advance(&mut self, progress: ProgressNow) {
         let known = self.counts.unwrap_or_default();
         if self.counts.is_some() || progress.call.is_some() {
@@ -206,7 +243,9 @@ impl RunSnapshot {
             });
         }
         self.bytes = self.bytes.max(progress.bytes);
-        self.total_bytes = progress.total_bytes;
+        if progress.total_bytes > 0 {
+            self.total_bytes = progress.total_bytes;
+        }
         self.call = progress.call.or(self.call.take());
     }
 }
@@ -223,6 +262,7 @@ impl From<RunRow> for RunSnapshot {
             bytes: row.bytes,
             total_bytes: 0,
             call: row.call,
+            next_attempt: None,
             output: row.output,
             notice: row.notice,
         }

@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{ImportState, RunSnapshot, Shared, Snapshot};
+use super::{ImportState, NextAttempt, Shared, Snapshot};
 use crate::{
     csv::Counts,
     ids::{EventId, ImportId, UserId},
@@ -38,6 +38,13 @@ const NO_RUN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// Shorter silence is not worth a word.
 const SILENT_AFTER: Duration = Duration::from_secs(3);
 
+/// A step at work on a run that has ended, as by a cancel, keeps what it had finished; what takes
+/// longer than this is not waited for.
+const SETTLE_FOR: Duration = Duration::from_secs(1);
+/// How often the engine is asked for the time of an attempt. It may be told of the failed one later
+/// than we are; a server may also not know.
+const QUESTIONS: u32 = 30;
+
 /// What one look came to.
 enum Outcome {
     /// Look again after this, or when nudged.
@@ -52,12 +59,14 @@ struct Watch {
     id: ImportId,
     /// The first of the failed questions since the last answer.
     unanswered_since: Option<UnixMillis>,
+    /// How often the engine was asked for the times of the attempts that are waited for now.
+    questions: u32,
 }
 
 /// Watches one import until it is over or the server stops.
 pub async fn run(shared: Arc<Shared>, owner: UserId, id: ImportId) {
     let shutdown = shared.shutdown.clone();
-    let mut watch = Watch { shared, owner, id, unanswered_since: None };
+    let mut watch = Watch { shared, owner, id, unanswered_since: None, questions: 0 };
     let mut nudge: Option<(EventId, Arc<Notify>)> = None;
     let mut eager_until = Instant::now();
     while let Some(import) = watch.snapshot() {
@@ -117,6 +126,8 @@ impl Watch {
                 self.answered(import, &runs).await?;
                 if cancelled {
                     self.cancel_unended(&runs).await;
+                } else {
+                    self.ask_for_next_attempts().await;
                 }
             }
             Err(error) => {
@@ -155,6 +166,9 @@ impl Watch {
             if known.is_some_and(|known| known.ended_at.is_some() || known.is_as(run)) {
                 continue;
             }
+            if run.ended_at.is_some() {
+                self.shared.live.settle(&run.run_id, SETTLE_FOR).await;
+            }
             self.shared.store.record_run(self.id, run, output_counts(run)).await?;
             any_changed = true;
         }
@@ -163,7 +177,7 @@ impl Watch {
             import.as_of = Some(UnixMillis::now());
             import.silent_since = None;
             if let Some(recorded) = recorded {
-                import.runs = recorded.into_iter().map(RunSnapshot::from).collect();
+                import.set_runs(recorded);
             }
         });
         for run in runs.iter().filter(|run| run.ended_at.is_some()) {
@@ -186,6 +200,40 @@ impl Watch {
                     import.silent_since = Some(import.as_of.unwrap_or(since));
                 }
             });
+        }
+    }
+
+    /// Asks when the attempts begin that are waited for, unless it is known.
+    async fn ask_for_next_attempts(&mut self) {
+        let Some(import) = self.snapshot() else { return };
+        let import = import.with_progress(&self.shared.live);
+        let mut unknown = import.runs.iter().filter(|run| run.next_attempt_at().is_none());
+        let waiting = unknown.find_map(|run| Some((run, run.call.as_ref()?, run.waits_after()?)));
+        let Some((run, call, failure)) = waiting else {
+            self.questions = 0;
+            return;
+        };
+        if self.questions >= QUESTIONS {
+            return;
+        }
+        self.questions += 1;
+        match self.shared.client.jobs(&run.run_id).await {
+            Ok(jobs) => {
+                // 0-based there, 1-based here: the number of the attempt that failed is that of the next.
+                let Some(job) = jobs.iter().find(|job| job.attempt == call.attempt) else { return };
+                let next = NextAttempt { after: failure.at, at: job.at };
+                self.change(|import| {
+                    if let Some(known) = import.runs.iter_mut().find(|known| known.run_id == run.run_id) {
+                        known.next_attempt = Some(next);
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::debug!(run = %run.run_id, %error, "the engine does not say when it tries again");
+                if !error.is_transient() {
+                    self.questions = QUESTIONS;
+                }
+            }
         }
     }
 

@@ -113,6 +113,9 @@ pub struct CallError {
     pub message: String,
     #[serde(default)]
     pub stack: String,
+    /// Ours, not the protocol's: the first line of the file that was not read for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
 }
 
 /// A step's id on the wire: SHA-1 of its name, hex.

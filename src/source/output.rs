@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufWriter, Write},
+    io::{self, Write},
     path::PathBuf,
 };
 
@@ -13,25 +13,39 @@ use super::{Key, storage::sync_folder};
 pub struct OutputFile {
     key: Key,
     path: PathBuf,
-    file: BufWriter<File>,
+    file: File,
+    length: u64,
     is_kept: bool,
 }
 
 impl OutputFile {
     pub(super) fn create(path: PathBuf, key: Key) -> io::Result<Self> {
-        let file = BufWriter::new(File::create_new(&path)?);
-        Ok(Self { key, path, file, is_kept: false })
+        let file = File::create_new(&path)?;
+        Ok(Self { key, path, file, length: 0, is_kept: false })
     }
 
-    /// Appends `bytes`.
+    /// Appends `bytes`, best many at once. After an error some of them may be there:
+    /// [`truncate`](Self::truncate) takes them off.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
+        self.file.write_all(bytes)?;
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// How many bytes were written.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.length
+    }
+
+    /// Takes off what is behind the first `length` bytes; nothing can be written after that.
+    pub fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)
     }
 
     /// Makes what is written survive a power cut.
     pub fn sync(&mut self) -> io::Result<()> {
-        self.file.flush()?;
-        self.file.get_ref().sync_data()?;
+        self.file.sync_data()?;
         sync_folder(&self.path)
     }
 

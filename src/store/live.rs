@@ -8,9 +8,13 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
 
 use crate::{
     csv::Counts,
@@ -34,6 +38,18 @@ pub struct Progress {
     total_bytes: AtomicU64,
     stop: AtomicBool,
     call: Mutex<Option<CallInfo>>,
+    /// How many executions of the run's steps there are.
+    at_work: watch::Sender<usize>,
+}
+
+/// An execution of a step, until it is dropped.
+#[derive(Debug)]
+pub struct AtWork(Arc<Progress>);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.at_work.send_modify(|executions| *executions -= 1);
+    }
 }
 
 /// What a call to our function tells of its run.
@@ -45,8 +61,18 @@ pub struct CallInfo {
     /// 1-based.
     pub attempt: u32,
     pub max_attempts: u32,
-    /// Why the latest attempt failed, until a step succeeds again.
-    pub error: Option<String>,
+    /// Why the latest attempt failed, until the next one begins.
+    pub error: Option<AttemptError>,
+}
+
+/// How an attempt failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptError {
+    /// A sentence for people.
+    pub message: String,
+    pub at: UnixMillis,
+    /// No attempt follows: the run is about to end.
+    pub is_final: bool,
 }
 
 /// The numbers at one moment.
@@ -76,6 +102,17 @@ impl Live {
     pub fn stop(&self, run: &RunId) {
         if let Some(progress) = lock(&self.runs).get(run) {
             progress.stop();
+        }
+    }
+
+    /// As [`stop`](Self::stop), and waits until the step has kept what it had finished, but not for
+    /// longer than `at_most`.
+    pub async fn settle(&self, run: &RunId, at_most: Duration) {
+        let Some(progress) = lock(&self.runs).get(run).cloned() else { return };
+        progress.stop();
+        let mut at_work = progress.at_work.subscribe();
+        if timeout(at_most, at_work.wait_for(|executions| *executions == 0)).await.is_err() {
+            tracing::warn!(%run, "a step did not stop in time");
         }
     }
 
@@ -117,6 +154,13 @@ impl Progress {
 
     pub fn set_call(&self, call: CallInfo) {
         *lock(&self.call) = Some(call);
+    }
+
+    /// Says that a step is at work, until what this gives is dropped.
+    #[must_use]
+    pub fn begin(self: &Arc<Self>) -> AtWork {
+        self.at_work.send_modify(|executions| *executions += 1);
+        AtWork(Arc::clone(self))
     }
 
     /// Asks the step at work to stop; it looks at every block.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sqlx::{Row, any::AnyRow};
 
-use super::{Error, Result, Store};
+use super::{Error, Result, Store, steps::read_error};
 use crate::{
     csv::Counts,
     ids::{ImportId, RunId},
@@ -33,7 +33,7 @@ pub struct RunRow {
 
 const SELECT: &str = "SELECT run.run_id, run.import_id, run.function_id, run.status, run.queued_at, \
      run.ended_at, run.output, run.processed, run.failed, execution.function, execution.started_at, \
-     execution.attempt, execution.max_attempts, execution.error, \
+     execution.attempt, execution.max_attempts, execution.error, execution.error_at, execution.error_final, \
      (SELECT CAST(SUM(step.processed) AS BIGINT) FROM step WHERE step.run_id = run.run_id) AS steps_processed, \
      (SELECT CAST(SUM(step.failed) AS BIGINT) FROM step WHERE step.run_id = run.run_id) AS steps_failed, \
      (SELECT MAX(step.end_byte) FROM step WHERE step.run_id = run.run_id) AS steps_bytes, \
@@ -113,7 +113,7 @@ fn read_run(row: &AnyRow) -> Result<RunRow> {
             started_at: UnixMillis(row.try_get("started_at")?),
             attempt: u32::try_from(row.try_get::<i64, _>("attempt")?).unwrap_or(1),
             max_attempts: u32::try_from(row.try_get::<i64, _>("max_attempts")?).unwrap_or(1),
-            error: row.try_get("error")?,
+            error: read_error(row)?,
         }),
     };
     let output = row.try_get::<Option<String>, _>("output")?;

@@ -1,6 +1,7 @@
 //! The function at its door: signed calls in, signed answers out, each record counted once.
 
 mod door;
+mod short_steps;
 mod world;
 
 use futures_util::FutureExt;
@@ -230,7 +231,7 @@ async fn a_header_that_never_ends_fails_for_good() {
 }
 
 #[actix_web::test]
-async fn a_failed_attempt_is_told_until_a_step_succeeds() {
+async fn a_failed_attempt_is_told_until_the_next_one_begins() {
     let world = World::new(STEP_BYTES).await;
     let file = world.upload(&csv(10));
     let mut memo = Memo::new();
@@ -240,6 +241,7 @@ async fn a_failed_attempt_is_told_until_a_step_succeeds() {
     let answer = world.call(&call("r", &file, &memo, 0)).await;
     let sentence = "A stored file could not be read or written.";
     assert_eq!(answer.failure(), (sentence.to_owned(), true));
+    assert_eq!(answer.json()["line"], 2);
     assert_eq!(world.error("r").await.as_deref(), Some(sentence));
 
     fs::create_dir(&runs).unwrap();

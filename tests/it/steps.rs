@@ -5,7 +5,7 @@ use runboard::{
     ids::RunId,
     store::{
         Store,
-        live::CallInfo,
+        live::{AttemptError, CallInfo},
         steps::{Commit, Step, StepFiles, StepSums},
     },
     time::UnixMillis,
@@ -113,8 +113,8 @@ async fn an_execution_keeps_the_time_of_its_first_call() {
         error: None,
     };
     store.save_execution(&run("r"), &first).await.unwrap();
-    let second =
-        CallInfo { started_at: UnixMillis(9), attempt: 2, error: Some("no".into()), ..first.clone() };
+    let error = AttemptError { message: "no".to_owned(), at: UnixMillis(8), is_final: true };
+    let second = CallInfo { started_at: UnixMillis(9), attempt: 2, error: Some(error), ..first.clone() };
     store.save_execution(&run("r"), &second).await.unwrap();
     let saved = store.execution(&run("r")).await.unwrap().unwrap();
     assert_eq!(saved, CallInfo { started_at: UnixMillis(5), ..second });

@@ -14,8 +14,8 @@ use runboard::{
         views::{DropZone, History, HistoryRow, ImportPanel, LiveSection},
     },
 };
-use serde_json::json;
-use snapshots::{RUN, at, counted, ended, frame, reading, retrying, running, sent, with};
+use serde_json::{Value, json};
+use snapshots::{RUN, at, counted, ended, frame, reading, retrying, retrying_at, running, sent, with};
 
 const PACE: Duration = Duration::from_millis(500);
 
@@ -81,9 +81,10 @@ fn every_state_of_an_import_without_a_run_has_its_word_and_sentence() {
 fn every_state_of_a_run_has_its_word_and_sentence() {
     let scheduled = RunSnapshot { status: RunStatus::Scheduled, call: None, counts: None, ..running() };
     let foreign = RunSnapshot { call: None, counts: None, bytes: 0, total_bytes: 0, ..running() };
-    let failed = RunSnapshot {
-        output: Some(json!({"name": "Error", "message": "the address answered 403.", "stack": ""})),
-        ..counted(5_209, 0, ended(RunStatus::Failed))
+    let failed = |more: Value| {
+        let mut output = json!({"name": "Error", "message": "the address answered 403.", "stack": ""});
+        output.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        RunSnapshot { output: Some(output), ..counted(5_209, 0, ended(RunStatus::Failed)) }
     };
     let other = || RunStatus::Other("Overflowed".to_owned());
     let table = [
@@ -97,7 +98,23 @@ fn every_state_of_a_run_has_its_word_and_sentence() {
         (counted(0, 0, RunSnapshot { bytes: 0, ..running() }), "Running", "Reading the first rows."),
         (foreign.clone(), "Running", "Running for 13 s."),
         (retrying(1), "Retrying", "Attempt 2 of 4 starts soon. The last one ended with: connection reset."),
-        (retrying(4), "Retrying", "The last attempt ended with: connection reset."),
+        (
+            retrying_at("14:05:10", "14:03:18"),
+            "Retrying",
+            "Attempt 2 of 4 starts at 14:05:10 UTC. The last one ended with: connection reset.",
+        ),
+        (
+            retrying_at("14:03:19", "14:03:18"),
+            "Retrying",
+            "Attempt 2 of 4 starts soon. The last one ended with: connection reset.",
+        ),
+        (
+            // Of a failure before this one.
+            retrying_at("14:05:10", "14:03:11"),
+            "Retrying",
+            "Attempt 2 of 4 starts soon. The last one ended with: connection reset.",
+        ),
+        (retrying(4), "Running", "The last attempt ended with: connection reset."),
         (counted(1_000_000, 0, ended(RunStatus::Completed)), "Completed", "1,000,000 rows processed in 9 s."),
         (
             counted(999_588, 412, ended(RunStatus::Completed)),
@@ -110,7 +127,12 @@ fn every_state_of_a_run_has_its_word_and_sentence() {
             "Completed",
             "Completed in 12 s.",
         ),
-        (failed, "Failed", "Stopped: the address answered 403. 5,209 rows were processed."),
+        (failed(json!({})), "Failed", "Stopped: the address answered 403. 5,209 rows were processed."),
+        (
+            failed(json!({"line": 5_211})),
+            "Failed",
+            "Stopped at line 5,211: the address answered 403. 5,209 rows were processed.",
+        ),
         (
             counted(250_000, 0, ended(RunStatus::Cancelled)),
             "Cancelled",
@@ -128,6 +150,14 @@ fn every_state_of_a_run_has_its_word_and_sentence() {
     }
     let by_user = Snapshot { cancel_requested_at: Some(at("14:03:18")), ..with(ended(RunStatus::Cancelled)) };
     assert_eq!(read(&by_user)[0].1, "Stopped by you at 14:03:19 UTC after 250,000 rows.");
+}
+
+#[test]
+fn the_time_of_the_next_attempt_is_an_element_that_follows_the_viewers_clock() {
+    let html = panel(&with(retrying_at("14:05:10", "14:03:18")));
+    let time = r#"starts at <time datetime="2026-11-23T14:05:10.000Z""#;
+    assert!(html.contains(time), "{html}");
+    assert!(html.contains("<strong>Attempt 1 failed</strong>"), "{html}");
 }
 
 #[test]

@@ -74,10 +74,9 @@ impl Shown {
     /// The state of a run. Until it has ended, a word for an end is not believed.
     #[must_use]
     pub fn of_run(run: &RunSnapshot) -> Self {
-        let waits_for_retry = run.call.as_ref().is_some_and(|call| call.error.is_some());
         match (&run.status, run.ended_at.is_some()) {
             (RunStatus::Other(word), _) => Self::Unknown(word.clone()),
-            (_, false) if waits_for_retry => Self::Retrying,
+            (_, false) if run.waits_after().is_some() => Self::Retrying,
             // A function that was called is at work, whatever the engine has got round to say.
             (RunStatus::Scheduled, false) if run.call.is_none() => Self::Queued,
             (RunStatus::Completed, true) => {

@@ -44,7 +44,7 @@ impl RunDetail {
             run_id: run.run_id.to_string(),
             function: function_name(run),
             attempts: call.map(|call| format!("{} of {}", call.attempt, call.max_attempts)),
-            error: call.and_then(|call| call.error.clone()),
+            error: call.and_then(|call| call.error.as_ref()).map(|error| error.message.clone()),
             output: run.output.as_ref().map(|output| cut(format!("{output:#}"))),
         }
     }

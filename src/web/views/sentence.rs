@@ -77,7 +77,7 @@ impl Sentence {
             Shown::Queued => {
                 Self::text("Waiting for a free worker since ").time(run.queued_at, reading).then(".")
             }
-            Shown::Retrying => Self::text(retrying(run)),
+            Shown::Retrying => retrying(run, reading),
             Shown::Completed { .. } => {
                 let notice = run.notice.as_ref().map(|notice| format!(" {notice}"));
                 completed(progress).then(notice.unwrap_or_default())
@@ -93,7 +93,15 @@ impl Sentence {
             Shown::Skipped => Self::text("The engine skipped this run."),
             Shown::Unknown(word) => Self::text(unknown(&word, run, progress)),
             // The states without a run are not a run's.
-            Shown::Running | Shown::Saved | Shown::Sent | Shown::NobodyTookIt => running(progress),
+            Shown::Running | Shown::Saved | Shown::Sent | Shown::NobodyTookIt => {
+                match run.call.as_ref().and_then(|call| call.error.as_ref()) {
+                    // The engine has not said yet that this was the end.
+                    Some(error) => {
+                        Self::text(format!("The last attempt ended with: {}.", quoted(&error.message)))
+                    }
+                    None => running(progress),
+                }
+            }
         }
     }
 
@@ -167,16 +175,15 @@ fn running(progress: &Progress) -> Sentence {
     sentence.then(".")
 }
 
-fn retrying(run: &RunSnapshot) -> String {
-    let Some(call) = &run.call else { return String::new() };
-    let reason = call.error.as_deref().map(quoted).unwrap_or_default();
-    if call.attempt < call.max_attempts {
-        let next = call.attempt + 1;
-        let of = call.max_attempts;
-        format!("Attempt {next} of {of} starts soon. The last one ended with: {reason}.")
-    } else {
-        format!("The last attempt ended with: {reason}.")
-    }
+fn retrying(run: &RunSnapshot, reading: &Reading) -> Sentence {
+    let (Some(call), Some(error)) = (&run.call, run.waits_after()) else { return Sentence::default() };
+    let starts = Sentence::text(format!("Attempt {} of {} starts ", call.attempt + 1, call.max_attempts));
+    let starts = match run.next_attempt_at() {
+        // When it is late, a worker is waited for.
+        Some(at) if at > reading.now => starts.then("at ").time(at, reading),
+        Some(_) | None => starts.then("soon"),
+    };
+    starts.then(format!(". The last one ended with: {}.", quoted(&error.message)))
 }
 
 fn completed(progress: &Progress) -> Sentence {
@@ -195,11 +202,19 @@ fn completed(progress: &Progress) -> Sentence {
 
 fn failed(run: &RunSnapshot, progress: &Progress) -> String {
     let reason = cause(run).unwrap_or_else(|| "the function did not say why".to_owned());
+    let line = line(run).map(|line| format!(" at line {}", grouped(line))).unwrap_or_default();
+    let stopped = format!("Stopped{line}: {reason}.");
     match progress.counts {
-        None => format!("Stopped: {reason}."),
-        Some(counts) if counts.processed == 1 => format!("Stopped: {reason}. 1 row was processed."),
-        Some(counts) => format!("Stopped: {reason}. {} were processed.", rows(counts.processed)),
+        None => stopped,
+        Some(counts) if counts.processed == 1 => format!("{stopped} 1 row was processed."),
+        Some(counts) => format!("{stopped} {} were processed.", rows(counts.processed)),
     }
+}
+
+/// The line that a run of our function did not get past, from its output as in [`cause`].
+fn line(run: &RunSnapshot) -> Option<u64> {
+    let output = run.output.as_ref().filter(|_| run.call.is_some())?;
+    ["/line", "/error/line"].iter().find_map(|pointer| output.pointer(pointer)?.as_u64())
 }
 
 fn unknown(word: &str, run: &RunSnapshot, progress: &Progress) -> String {
@@ -224,7 +239,7 @@ pub fn cause(run: &RunSnapshot) -> Option<String> {
 }
 
 /// The first line, without a full stop of its own, cut to a length that fits.
-fn quoted(reason: &str) -> String {
+pub(super) fn quoted(reason: &str) -> String {
     let line = reason.lines().next().unwrap_or_default().trim().trim_end_matches('.');
     match line.char_indices().nth(LONGEST_REASON) {
         Some((end, _)) => format!("{} …", line[..end].trim_end()),

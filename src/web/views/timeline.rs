@@ -6,6 +6,7 @@ use super::{
     block::function_name,
     moment::Moment,
     progress::Progress,
+    sentence::quoted,
 };
 use crate::{
     imports::{ImportState, RunSnapshot, Snapshot},
@@ -55,6 +56,10 @@ impl Timeline {
             if let Some(call) = &run.call {
                 let attempt = format!("attempt {} of {}", call.attempt, call.max_attempts);
                 entries.push(past(call.started_at, "Started", format!("by {}, {attempt}", call.function)));
+                if let Some(error) = &call.error {
+                    let title = format!("Attempt {} failed", call.attempt);
+                    entries.push(past(error.at, &title, quoted(&error.message)));
+                }
             }
             if let Some(entry) = present(snapshot, run, &of, reading) {
                 entries.push(entry);

@@ -154,7 +154,7 @@ impl World {
         let saved = self.processor.store.execution(&run_id(run)).await.unwrap();
         let live = self.processor.live.progress(&run_id(run)).now().call;
         assert_eq!(saved, live, "what is saved and what is shown");
-        saved.and_then(|call| call.error)
+        saved.and_then(|call| call.error).map(|error| error.message)
     }
 }
 

@@ -3,9 +3,9 @@
 use runboard::{
     csv::Counts,
     ids::{ImportId, UserId},
-    imports::{RunSnapshot, Snapshot},
+    imports::{NextAttempt, RunSnapshot, Snapshot},
     inngest::RunStatus,
-    store::live::CallInfo,
+    store::live::{AttemptError, CallInfo},
     time::UnixMillis,
     web::views::{EngineName, Frame, Reading},
 };
@@ -61,6 +61,7 @@ pub fn running() -> RunSnapshot {
             max_attempts: 4,
             error: None,
         }),
+        next_attempt: None,
         output: None,
         notice: None,
     }
@@ -77,8 +78,15 @@ pub fn counted(processed: u64, failed: u64, run: RunSnapshot) -> RunSnapshot {
 pub fn retrying(attempt: u32) -> RunSnapshot {
     let mut run = running();
     let call = run.call.as_mut().unwrap();
-    (call.attempt, call.error) = (attempt, Some("connection reset.\nat line 3".to_owned()));
+    let message = "connection reset.\nat line 3".to_owned();
+    let is_final = attempt == call.max_attempts;
+    (call.attempt, call.error) = (attempt, Some(AttemptError { message, at: at("14:03:18"), is_final }));
     run
+}
+
+/// The same, and the engine said when the next attempt begins that follows one that failed at `after`.
+pub fn retrying_at(next: &str, after: &str) -> RunSnapshot {
+    RunSnapshot { next_attempt: Some(NextAttempt { after: at(after), at: at(next) }), ..retrying(1) }
 }
 
 pub fn with(run: RunSnapshot) -> Snapshot {
