@@ -157,7 +157,7 @@ impl<'s> Parts<'s> {
     /// All that was written belongs to records that are finished.
     fn mark(&mut self) {
         for part in [&mut self.processed, &mut self.failed, &mut self.raw].into_iter().flatten() {
-            part.finished = part.file.len();
+            part.finished = part.file.written();
         }
     }
 

@@ -34,7 +34,7 @@ impl OutputFile {
 
     /// How many bytes were written.
     #[must_use]
-    pub fn len(&self) -> u64 {
+    pub fn written(&self) -> u64 {
         self.length
     }
 

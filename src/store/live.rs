@@ -191,3 +191,35 @@ impl Progress {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::poll;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_settles_a_run_stops_its_step_and_waits_for_it() {
+        let live = Live::default();
+        let run = RunId::from("r".to_owned());
+        let progress = live.progress(&run);
+        let executions = [progress.begin(), progress.begin()];
+        let mut settled = pin!(live.settle(&run, Duration::from_secs(3_600)));
+        for execution in executions {
+            assert!(poll!(&mut settled).is_pending());
+            assert!(progress.is_stopped());
+            drop(execution);
+        }
+        settled.await;
+    }
+
+    #[tokio::test]
+    async fn a_step_that_does_not_stop_is_not_waited_for_too_long() {
+        let live = Live::default();
+        let run = RunId::from("r".to_owned());
+        let _at_work = live.progress(&run).begin();
+        live.settle(&run, Duration::from_millis(1)).await;
+    }
+}
