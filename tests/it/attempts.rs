@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 /// Good rows before the first that fails: many blocks of reading.
-const GOOD_ROWS: usize = 2_000_000;
+const GOOD_ROWS: usize = 3_000_000;
 const REASON: &str = "A stored file could not be read or written";
 
 /// A server whose attempts follow each other after `pauses`, and somebody signed in.

@@ -17,6 +17,7 @@ mod function_server;
 mod imports;
 mod inngest_api;
 mod layers;
+mod next_attempt;
 mod postgres;
 mod routes;
 mod source;

@@ -1,0 +1,165 @@
+//! How the watcher learns when the next attempt begins, and how often it asks.
+
+use std::time::Duration;
+
+use runboard::{
+    ids::{EventId, ImportId, UserId},
+    imports::{Imports, RunSnapshot},
+    source::{LinkKey, Storage},
+    store::{
+        Live,
+        live::{AttemptError, CallInfo},
+    },
+    time::UnixMillis,
+};
+use serde_json::json;
+use tempfile::TempDir;
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers::path};
+
+use crate::{
+    client::{self, EVENT, RUN, requests, run_id, text},
+    inngest_api::until,
+    steps,
+};
+
+/// An import whose one run goes on at a fake engine.
+struct World {
+    engine: MockServer,
+    imports: Imports,
+    live: Live,
+    owner: UserId,
+    import: ImportId,
+    _folder: TempDir,
+}
+
+impl World {
+    /// `jobs` is what the engine answers when it is asked for the run's jobs.
+    async fn with(jobs: ResponseTemplate) -> Self {
+        let engine = MockServer::start().await;
+        let runs = json!({"data": [{
+            "run_id": RUN, "run_started_at": "2026-11-23T20:46:12.043Z", "function_id": "f",
+            "event_id": EVENT, "status": "Running", "ended_at": null
+        }]});
+        Mock::given(path(format!("/v1/events/{EVENT}/runs")))
+            .respond_with(text(200, &runs.to_string()))
+            .mount(&engine)
+            .await;
+        Mock::given(path(format!("/v1/runs/{RUN}/jobs"))).respond_with(jobs).mount(&engine).await;
+
+        let folder = tempfile::tempdir().unwrap();
+        let (store, database) = steps::open(&folder).await;
+        let (owner, import) = (UserId::generate(), ImportId::generate());
+        sqlx::query("INSERT INTO account (id, email, password_hash, created_at) VALUES ($1, 'a@b', '', 0)")
+            .bind(owner.to_string())
+            .execute(&database)
+            .await
+            .unwrap();
+        sqlx::query(
+            "INSERT INTO import (id, account_id, file_name, size_bytes, receiving_at, received_at, event_id, \
+             sent_at) VALUES ($1, $2, 'a.csv', 1, 0, $3, $4, $3)",
+        )
+        .bind(import.to_string())
+        .bind(owner.to_string())
+        .bind(UnixMillis::now().0)
+        .bind(EVENT)
+        .execute(&database)
+        .await
+        .unwrap();
+        let live = Live::default();
+        let imports = Imports::new(
+            store,
+            Storage::open(folder.path().join("files")).unwrap(),
+            client::client(&engine.uri()),
+            live.clone(),
+            LinkKey::new([1; 32]),
+            "http://127.0.0.1:8080".parse().unwrap(),
+        );
+        imports.start().await.unwrap();
+        Self { engine, imports, live, owner, import, _folder: folder }
+    }
+
+    /// Our function tells that its attempt failed.
+    fn fail(&self, attempt: u32, at: UnixMillis, is_final: bool) {
+        let error = Some(AttemptError { message: "connection reset".to_owned(), at, is_final });
+        let function = "process-csv-upload".to_owned();
+        let call = CallInfo { function, started_at: at, attempt, max_attempts: 4, error };
+        self.live.progress(&run_id()).set_call(call);
+        self.live.nudge(&EventId::from(EVENT.to_owned()));
+    }
+
+    async fn run(&self) -> Result<RunSnapshot, &'static str> {
+        let import = self.imports.get(self.owner, self.import).await.unwrap().unwrap();
+        import.runs.into_iter().next().ok_or("no run")
+    }
+
+    /// How often the engine was asked for the runs, and for the jobs.
+    async fn asked(&self) -> (usize, usize) {
+        let asked = requests(&self.engine).await;
+        let jobs = asked.iter().filter(|request| request.url.path().ends_with("/jobs")).count();
+        (asked.len() - jobs, jobs)
+    }
+
+    /// Waits until the engine was asked for the runs so many times more.
+    async fn looked(&self, times: usize) -> usize {
+        let (before, _) = self.asked().await;
+        let enough = || async {
+            self.live.nudge(&EventId::from(EVENT.to_owned()));
+            let (runs, jobs) = self.asked().await;
+            if runs >= before + times { Ok(jobs) } else { Err((runs, jobs)) }
+        };
+        until("more looks", enough).await
+    }
+}
+
+fn job(attempt: u32, at: UnixMillis) -> ResponseTemplate {
+    let job = json!({"JobID": "1", "at": at.to_string(), "position": 0, "kind": "start", "attempt": attempt});
+    text(200, &json!({"data": [job]}).to_string())
+}
+
+#[tokio::test]
+async fn it_is_asked_once_for_each_attempt_that_failed() {
+    let at = UnixMillis(1_795_466_808_000);
+    let world = World::with(job(1, at)).await;
+    assert_eq!(world.looked(3).await, 0, "nothing failed");
+
+    let now = UnixMillis::now();
+    world.fail(1, now, false);
+    let known = || async {
+        let run = world.run().await?;
+        run.next_attempt_at().ok_or("no time")
+    };
+    assert_eq!(until("the time", known).await, at);
+    assert_eq!(world.looked(10).await, 1, "it is known");
+
+    // Of another step: the time is that of an attempt that has begun since.
+    world.fail(1, now.plus(Duration::from_secs(1)), false);
+    assert_eq!(until("the time", known).await, at);
+    assert_eq!(world.looked(10).await, 2);
+    world.imports.stop().await;
+}
+
+#[tokio::test]
+async fn of_a_failure_that_ends_the_run_nothing_is_asked() {
+    let world = World::with(job(1, UnixMillis(1_795_466_808_000))).await;
+    world.fail(1, UnixMillis::now(), true);
+    assert_eq!(world.looked(5).await, 0);
+    world.imports.stop().await;
+}
+
+#[tokio::test]
+async fn an_engine_that_has_no_jobs_is_left_alone() {
+    let world = World::with(ResponseTemplate::new(404)).await;
+    world.fail(1, UnixMillis::now(), false);
+    assert_eq!(world.looked(10).await, 1);
+    let run = world.run().await.unwrap();
+    assert!(run.waits_after().is_some() && run.next_attempt_at().is_none());
+    world.imports.stop().await;
+}
+
+#[tokio::test]
+async fn an_engine_that_does_not_say_is_not_asked_for_ever() {
+    let world = World::with(job(0, UnixMillis(0))).await;
+    world.fail(1, UnixMillis::now(), false);
+    assert_eq!(world.looked(40).await, 30);
+    world.imports.stop().await;
+}
