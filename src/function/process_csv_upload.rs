@@ -68,7 +68,7 @@ impl Processor {
                 tracing::warn!(%run, attempt = call.ctx.attempt, retry, line, ?why, "a call failed: {why}");
                 // A run that has ended, or is made to, did not fail.
                 if !matches!(why, Failure::Closed | Failure::Stopped) {
-                    let is_last = call.ctx.attempt + 1 >= max_attempts(call);
+                    let is_last = call.ctx.attempt.saturating_add(1) >= max_attempts(call);
                     let error = AttemptError {
                         message: why.to_string(),
                         at: UnixMillis::now(),

@@ -41,8 +41,8 @@ const SILENT_AFTER: Duration = Duration::from_secs(3);
 /// A step at work on a run that has ended, as by a cancel, keeps what it had finished; what takes
 /// longer than this is not waited for.
 const SETTLE_FOR: Duration = Duration::from_secs(1);
-/// How often the engine is asked for the time of an attempt. It may be told of the failed one later
-/// than we are; a server may also not know.
+/// How often the engine is asked for the time of an attempt: it may hear of the failed one later than
+/// we do.
 const QUESTIONS: u32 = 30;
 
 /// What one look came to.
@@ -59,14 +59,14 @@ struct Watch {
     id: ImportId,
     /// The first of the failed questions since the last answer.
     unanswered_since: Option<UnixMillis>,
-    /// How often the engine was asked for the times of the attempts that are waited for now.
-    questions: u32,
+    /// The failure after which the next attempt's time was asked for last, and how often.
+    asked: Option<(UnixMillis, u32)>,
 }
 
 /// Watches one import until it is over or the server stops.
 pub async fn run(shared: Arc<Shared>, owner: UserId, id: ImportId) {
     let shutdown = shared.shutdown.clone();
-    let mut watch = Watch { shared, owner, id, unanswered_since: None, questions: 0 };
+    let mut watch = Watch { shared, owner, id, unanswered_since: None, asked: None };
     let mut nudge: Option<(EventId, Arc<Notify>)> = None;
     let mut eager_until = Instant::now();
     while let Some(import) = watch.snapshot() {
@@ -209,14 +209,12 @@ impl Watch {
         let import = import.with_progress(&self.shared.live);
         let mut unknown = import.runs.iter().filter(|run| run.next_attempt_at().is_none());
         let waiting = unknown.find_map(|run| Some((run, run.call.as_ref()?, run.waits_after()?)));
-        let Some((run, call, failure)) = waiting else {
-            self.questions = 0;
-            return;
-        };
-        if self.questions >= QUESTIONS {
+        let Some((run, call, failure)) = waiting else { return };
+        let before = self.asked.filter(|(after, _)| *after == failure.at).map_or(0, |(_, times)| times);
+        if before >= QUESTIONS {
             return;
         }
-        self.questions += 1;
+        self.asked = Some((failure.at, before + 1));
         match self.shared.client.jobs(&run.run_id).await {
             Ok(jobs) => {
                 // 0-based there, 1-based here: the number of the attempt that failed is that of the next.
@@ -229,10 +227,9 @@ impl Watch {
                 });
             }
             Err(error) => {
+                // Not every server knows this question, and the run's state is worth more.
                 tracing::debug!(run = %run.run_id, %error, "the engine does not say when it tries again");
-                if !error.is_transient() {
-                    self.questions = QUESTIONS;
-                }
+                self.asked = Some((failure.at, QUESTIONS));
             }
         }
     }

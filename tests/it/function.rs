@@ -89,7 +89,7 @@ async fn a_record_over_the_limit_ends_no_step_in_its_middle() {
 async fn a_header_longer_than_the_first_look_is_read_whole() {
     let world = World::new(STEP_BYTES).await.restarted(|now| now.max_record_bytes = 4 << 20);
     let columns =
-        vec!["a column with a name that goes on and on, longer than anyone would make it"; 10_000].join(",");
+        vec!["a column with a name that goes on and on longer than anyone would make it"; 10_000].join(",");
     assert!(columns.len() > 512 << 10);
     let (_, end) = world.call_to_the_end("r", &world.upload(&format!("{columns}\n1,2\n"))).await;
     assert_eq!(end.text, r#"{"status":"success","processedItems":0,"failedItems":1}"#);
