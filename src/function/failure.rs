@@ -28,11 +28,11 @@ pub(super) enum Failure {
     #[error("This run was begun by another version of Runboard.")]
     OtherReader,
     #[error("There is no room left to store the results.")]
-    DiskFull(#[source] io::Error),
+    DiskFull(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("A stored file could not be read or written.")]
     Io(#[source] io::Error),
     #[error("The run's progress could not be saved or looked up.")]
-    Store(#[from] store::Error),
+    Store(#[source] store::Error),
     #[error("The run's progress cannot be read.")]
     Unreadable(#[from] serde_json::Error),
     #[error("Reading the file broke off.")]
@@ -70,10 +70,16 @@ impl Failure {
     }
 }
 
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        if error.is_disk_full() { Self::DiskFull(error.into()) } else { Self::Store(error) }
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull(error),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull(error.into()),
             _ => Self::Io(error),
         }
     }
