@@ -27,7 +27,8 @@ CREATE TABLE import (
     id                  TEXT PRIMARY KEY,    -- ULID: sorts by time
     account_id          TEXT NOT NULL REFERENCES account (id),
     file_name           TEXT NOT NULL,       -- as the client said, only ever shown
-    size_bytes          BIGINT NOT NULL,
+    size_bytes          BIGINT NOT NULL,     -- 0 for an address: nothing was uploaded
+    source_url          TEXT,                -- the address it is fetched from; NULL: it was uploaded
     receiving_at        BIGINT NOT NULL,     -- first byte
     received_at         BIGINT NOT NULL,     -- last byte, saved
     event_id            TEXT NOT NULL UNIQUE,-- known before the event is sent, from its id seed
@@ -80,12 +81,13 @@ CREATE TABLE execution (
 -- The truth about what a run has done: one row per finished step, at most one per (run, step).
 CREATE TABLE step (
     run_id         TEXT NOT NULL,
-    step_id        TEXT NOT NULL,            -- plan, rows-1, rows-2, ...
+    step_id        TEXT NOT NULL,            -- fetch (of an address only), plan, rows-1, rows-2, ...
     position       BIGINT NOT NULL,          -- 0, 1, 2, ...
     result         TEXT NOT NULL,            -- JSON, what the engine is answered
     processed      BIGINT NOT NULL,
     failed         BIGINT NOT NULL,
     end_byte       BIGINT NOT NULL,          -- cursor behind the step's last record
+    source_file    TEXT,                     -- the copy that fetch made: later steps and attempts read this one
     processed_file TEXT,                     -- storage keys; NULL: nothing to write
     failed_file    TEXT,
     raw_file       TEXT,

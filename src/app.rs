@@ -29,7 +29,7 @@ use crate::{
     function::{self, Processor},
     imports::Imports,
     inngest::{self, Client, Server, signature},
-    source::{Key, LinkKey, Storage},
+    source::{FetchLimits, Fetcher, Key, LinkKey, Storage},
     store::{self, Live, Store},
     web::{
         assets, csrf, downloads, error, files, headers, health,
@@ -124,6 +124,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         store: store.clone(),
         storage: storage.clone(),
         links: links.clone(),
+        fetcher: Fetcher::new(config.allow_addresses, FetchLimits::up_to(config.max_upload_bytes)),
         live: live.clone(),
         engine: client.clone(),
         signing_key: keys.signing_key,

@@ -1,10 +1,14 @@
 //! Configuration: read once, contradictions refused before anything starts.
 
+mod allowed;
+
 use std::{env, net::SocketAddr, num::NonZero, path::PathBuf, thread, time::Duration};
 
 use clap::{Parser, Subcommand};
 use secrecy::SecretString;
 use url::Url;
+
+pub use allowed::AllowedAddresses;
 
 /// The command line. Every setting is a flag and a variable; the flag wins. Values are kept as they
 /// were written: [`Config::from_args`] checks them all, in one place and one manner.
@@ -53,6 +57,11 @@ pub struct Args {
         default_value = "16MiB"
     )]
     max_record_bytes: String,
+
+    /// Networks that an import by address may reach although they are private: CIDRs, each with a port
+    /// if it is another than 80 and 443, such as 10.0.0.0/8,192.168.1.5:8080
+    #[arg(long, global = true, env = "RUNBOARD_ALLOW_ADDRESSES", value_name = "CIDR,...")]
+    allow_addresses: Option<String>,
 
     /// How many runs are worked on at once [default: the number of cores]
     #[arg(long, global = true, env = "RUNBOARD_WORKERS", value_name = "NUMBER")]
@@ -108,6 +117,8 @@ pub struct Config {
     pub max_upload_bytes: u64,
     /// `RUNBOARD_MAX_RECORD_BYTES`.
     pub max_record_bytes: usize,
+    /// `RUNBOARD_ALLOW_ADDRESSES`.
+    pub allow_addresses: AllowedAddresses,
     /// `RUNBOARD_WORKERS`: how many runs the embedded engine works on at once.
     pub workers: usize,
     /// `RUNBOARD_ENGINE_RETRY_SECONDS`: the pauses before the second, third, ... attempt.
@@ -177,6 +188,15 @@ impl Config {
             max_record_bytes: check("RUNBOARD_MAX_RECORD_BYTES", &args.max_record_bytes, A_SIZE, |text| {
                 size(text)?.try_into().ok()
             })?,
+            allow_addresses: match set(args.allow_addresses.as_ref()) {
+                Some(text) => check(
+                    "RUNBOARD_ALLOW_ADDRESSES",
+                    text,
+                    "IP networks with optional ports, separated by commas, such as 10.0.0.0/8,[fd00::]/8:8443",
+                    |text| text.parse().ok(),
+                )?,
+                None => AllowedAddresses::default(),
+            },
             workers: match set(args.workers.as_ref()) {
                 Some(text) => check("RUNBOARD_WORKERS", text, "a number from 1 to 1024", workers)?,
                 None => thread::available_parallelism().map_or(1, NonZero::get),

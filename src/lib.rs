@@ -10,7 +10,7 @@
 //! | [`function`] | what the engine calls: `process-csv-upload`, a plan and a chain of steps |
 //! | [`accounts`] | users, passwords, sessions |
 //! | [`store`] | all SQL, and the live numbers that are kept in memory |
-//! | [`source`] | bytes in and out: stored files and the signed links to them |
+//! | [`source`] | bytes in and out: stored files, signed links to them, and files fetched by their address |
 //! | [`inngest`] | the wire, both ways: client, events, runs, calls, signatures |
 //! | [`csv`] | pure: bytes to records, verdicts and output |
 //!

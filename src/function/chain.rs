@@ -6,15 +6,25 @@ use super::{failure::Failure, plan::Plan};
 use crate::{
     csv::{Counts, Cursor},
     inngest::call::{Call, Op, step_id},
+    source::Key,
     store::steps::Step,
 };
 
-/// The name of the first step.
+/// The name of the step before all others, for a file that lies elsewhere.
+pub(super) const FETCH: &str = "fetch";
+
+/// The name of the step that fixes how the file is read.
 pub(super) const PLAN: &str = "plan";
 
-/// The name of the step of rows at `position`; the plan is at 0.
-pub(super) fn rows(position: u32) -> String {
-    format!("rows-{position}")
+/// The name of a step of rows: 1, 2, ...
+fn rows(number: u32) -> String {
+    format!("rows-{number}")
+}
+
+/// The result of the step that fetches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FetchResult {
+    pub(super) bytes: u64,
 }
 
 /// The result of a step of rows.
@@ -31,8 +41,15 @@ pub(super) struct RowsResult {
 pub(super) enum Next {
     /// A step that is done, and that the engine does not know of.
     Tell(Step),
-    Plan,
+    /// The first step of all: to fetch or to plan, which is for the event to say.
+    First,
+    /// To plan, once the file is fetched.
+    Plan {
+        source: Key,
+        position: u32,
+    },
     Rows {
+        name: String,
         plan: Plan,
         position: u32,
         start: Cursor,
@@ -49,23 +66,38 @@ pub(super) fn next(done: &[Step], call: &Call) -> Result<Next, Failure> {
     if let Some(step) = done.iter().find(|step| !is_told(&step.name)) {
         return Ok(Next::Tell(step.clone()));
     }
-    let (name, next) = match done {
-        [] => (PLAN.to_owned(), Next::Plan),
-        [first, others @ ..] => {
-            let plan = Plan::from_result(&first.result)?;
+    let (fetched, planned) = match done {
+        [fetched, planned @ ..] if fetched.name == FETCH => (Some(fetched), planned),
+        planned => (None, planned),
+    };
+    let next = match (fetched, planned) {
+        (None, []) => Next::First,
+        (Some(fetched), []) => {
+            let source = fetched.files.source.clone().ok_or(Failure::WorkGone)?;
+            Next::Plan { source: Key::from_stored(source), position: fetched.position + 1 }
+        }
+        (_, [planned, others @ ..]) => {
+            let plan = Plan::from_result(&planned.result)?;
             let (last, start) = match others.last() {
                 Some(rows) => (rows, serde_json::from_str::<RowsResult>(&rows.result)?.cursor),
-                None => (first, plan.layout.start),
+                None => (planned, plan.layout.start),
             };
             if start.byte >= plan.size {
                 return Ok(Next::Done);
             }
             let position = last.position + 1;
-            (rows(position), Next::Rows { plan, position, start })
+            Next::Rows { name: rows(position - planned.position), plan, position, start }
         }
     };
     // The engine knows of a step that we do not: the database is another one, or an older one.
-    if call.steps.contains_key(&step_id(&name)) { Err(Failure::WorkGone) } else { Ok(next) }
+    let names = match &next {
+        Next::First => vec![FETCH, PLAN],
+        Next::Plan { .. } => vec![PLAN],
+        Next::Rows { name, .. } => vec![name.as_str()],
+        Next::Tell(_) | Next::Done => vec![],
+    };
+    let is_gone = names.into_iter().any(|name| call.steps.contains_key(&step_id(name)));
+    if is_gone { Err(Failure::WorkGone) } else { Ok(next) }
 }
 
 /// What the engine is told of a step that is done.

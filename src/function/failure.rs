@@ -4,6 +4,7 @@ use std::io;
 
 use crate::{
     csv::{LayoutError, MOST_COLUMNS},
+    source::FetchError,
     store,
 };
 
@@ -12,8 +13,10 @@ use crate::{
 pub(super) enum Failure {
     #[error("The event does not name a file.")]
     NoFile,
-    #[error("Only files that were uploaded here can be imported.")]
-    NotUploadedHere,
+    #[error("The event's file is not an http or https address.")]
+    NotAnAddress,
+    #[error(transparent)]
+    Fetch(FetchError),
     #[error("The uploaded file is no longer stored here.")]
     FileGone,
     #[error("{}", header_sentence(.0))]
@@ -58,8 +61,9 @@ impl Failure {
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Stopped | Self::DiskFull(_) | Self::Io(_) | Self::Store(_) | Self::BrokeOff(_) => true,
+            Self::Fetch(error) => error.is_transient(),
             Self::NoFile
-            | Self::NotUploadedHere
+            | Self::NotAnAddress
             | Self::FileGone
             | Self::Header(_)
             | Self::Closed
@@ -81,6 +85,15 @@ impl From<io::Error> for Failure {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull(error.into()),
             _ => Self::Io(error),
+        }
+    }
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Storage(error) => error.into(),
+            error => Self::Fetch(error),
         }
     }
 }

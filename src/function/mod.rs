@@ -2,7 +2,8 @@
 //!
 //! [`serve`] is the door, `/api/inngest` in the SDK protocol. [`Processor::process_csv_upload`] does what
 //! a call asks for next: `plan` looks at the front of the file and fixes how it is read, `rows-1`,
-//! `rows-2`, ... each read a stretch of its records, and a last call answers with the counts.
+//! `rows-2`, ... each read a stretch of its records, and a last call answers with the counts. A file that
+//! lies elsewhere is copied first, by the step `fetch`, so that all of them read the same bytes.
 //!
 //! Calls are at least once and may overlap, and a process may die at any moment. So the table `step` is
 //! the truth about what a run has done, not what the engine remembers of it: an execution writes its
@@ -12,6 +13,7 @@
 
 mod chain;
 mod failure;
+mod fetch;
 pub mod outputs;
 mod plan;
 mod process_csv_upload;
@@ -31,7 +33,7 @@ use crate::{
         Client,
         call::{FunctionSpec, Registration, Retries, Runtime, SDK, StepSpec, Trigger},
     },
-    source::{LinkKey, Storage},
+    source::{Fetcher, LinkKey, Storage},
     store::{Live, Store},
 };
 
@@ -56,6 +58,8 @@ pub struct Processor {
     pub store: Store,
     pub storage: Storage,
     pub links: LinkKey,
+    /// Gets the files that lie elsewhere.
+    pub fetcher: Fetcher,
     pub live: Live,
     /// Where the function registers when it is asked to.
     pub engine: Client,

@@ -1,6 +1,6 @@
 //! What a run wrote: the files that its steps committed, in the order of the uploaded file.
 
-use super::Plan;
+use super::{Plan, chain::PLAN};
 use crate::{
     ids::RunId,
     source::Key,
@@ -24,7 +24,7 @@ pub struct Outputs {
 /// The output of `run`; None if it has no plan, because it never got that far or is not ours.
 pub async fn of(store: &Store, run: &RunId, which: Which) -> store::Result<Option<Outputs>> {
     let steps = store.steps(run).await?;
-    let Some(plan) = steps.first() else { return Ok(None) };
+    let Some(plan) = steps.iter().find(|step| step.name == PLAN) else { return Ok(None) };
     let plan: Plan = serde_json::from_str(&plan.result)
         .map_err(|why| store::Error::Corrupt { table: "step", why: format!("plan of {run}: {why}") })?;
     let header = match which {

@@ -1,7 +1,8 @@
 //! The function: what one call does and is answered.
 
+use std::sync::Arc;
+
 use serde::Serialize;
-use url::Url;
 
 use super::{
     FUNCTION_NAME, Processor, RETRIES,
@@ -11,10 +12,10 @@ use super::{
     rows::{Task, sum},
 };
 use crate::{
-    csv::{Counts, Cursor},
+    csv::Counts,
     ids::RunId,
     inngest::call::{Call, CallError, Op},
-    source::Key,
+    source::{Address, Key},
     store::{
         live::{AttemptError, CallInfo},
         steps::{Commit, Step, StepFiles},
@@ -46,6 +47,12 @@ impl From<Counts> for Summary {
     fn from(counts: Counts) -> Self {
         Self { status: "success", processed_items: counts.processed, failed_items: counts.failed }
     }
+}
+
+/// Where an event's file is.
+enum Source {
+    Stored(Key),
+    Elsewhere(Address),
 }
 
 impl Processor {
@@ -98,31 +105,42 @@ impl Processor {
         }
         let step = match chain::next(&done, call)? {
             Next::Tell(step) => step,
-            Next::Plan => self.plan(call).await?,
-            Next::Rows { plan, position, start } => self
-                .rows(run, plan, position, start, counts)
-                .await
-                .map_err(|why| FailedCall { why, line: Some(start.line) })?,
+            Next::First => match self.source(call)? {
+                Source::Stored(key) => self.plan(run, key, 0).await?,
+                Source::Elsewhere(address) => self.fetch(run, &address).await?,
+            },
+            Next::Plan { source, position } => self.plan(run, source, position).await?,
+            Next::Rows { name, plan, position, start } => {
+                let task = Task {
+                    storage: self.storage.clone(),
+                    progress: self.live.progress(run),
+                    run: run.clone(),
+                    plan,
+                    start,
+                    before: counts,
+                };
+                let rows = self.rows(task, name, position).await;
+                rows.map_err(|why| FailedCall { why, line: Some(start.line) })?
+            }
             Next::Done => return Ok(Answer::Done(counts.into())),
         };
         Ok(Answer::Steps(vec![chain::op(&step)?]))
     }
 
-    /// Plans the import of the file that the call's event names.
-    async fn plan(&self, call: &Call) -> Result<Step, Failure> {
+    /// Plans the import of a stored file.
+    async fn plan(&self, run: &RunId, source: Key, position: u32) -> Result<Step, Failure> {
         let started_at = UnixMillis::now();
-        let source = self.source(call)?;
         let (storage, max_record_bytes) = (self.storage.clone(), self.max_record_bytes);
         let step_bytes = self.step_bytes.clone();
         let make = move || Plan::make(&storage, &source, max_record_bytes, &step_bytes);
         let plan = tokio::task::spawn_blocking(make).await??;
-        self.live.progress(&call.ctx.run_id).set_total_bytes(plan.size);
+        self.live.progress(run).set_total_bytes(plan.size);
         if let Some(notice) = plan.notice() {
-            self.store.save_notice(&call.ctx.run_id, &notice).await?;
+            self.store.save_notice(run, &notice).await?;
         }
         let step = Step {
             name: chain::PLAN.to_owned(),
-            position: 0,
+            position,
             result: serde_json::to_string(&plan)?,
             counts: Counts::default(),
             end_byte: plan.layout.start.byte,
@@ -130,26 +148,19 @@ impl Processor {
             started_at,
             committed_at: UnixMillis::now(),
         };
-        self.commit(&call.ctx.run_id, step).await
+        self.commit(run, step).await
     }
 
-    /// Reads the stretch of records that begins at `start`; `before` are the records before it.
-    async fn rows(
-        &self,
-        run: &RunId,
-        plan: Plan,
-        position: u32,
-        start: Cursor,
-        before: Counts,
-    ) -> Result<Step, Failure> {
+    /// Reads a stretch of records.
+    async fn rows(&self, task: Task, name: String, position: u32) -> Result<Step, Failure> {
         let started_at = UnixMillis::now();
-        let progress = self.live.progress(run);
-        progress.set_total_bytes(plan.size);
+        let run = task.run.clone();
+        let progress = Arc::clone(&task.progress);
+        progress.set_total_bytes(task.plan.size);
         let _at_work = progress.begin();
-        let task = Task { storage: self.storage.clone(), progress, run: run.clone(), plan, start, before };
         let rows = tokio::task::spawn_blocking(|| task.run()).await??;
         let step = Step {
-            name: chain::rows(position),
+            name,
             position,
             result: serde_json::to_string(&RowsResult { counts: rows.counts, cursor: rows.end })?,
             counts: rows.counts,
@@ -158,11 +169,11 @@ impl Processor {
             started_at,
             committed_at: UnixMillis::now(),
         };
-        self.commit(run, step).await
+        self.commit(&run, step).await
     }
 
     /// Commits a step and returns it, or the one of an execution that was faster.
-    async fn commit(&self, run: &RunId, step: Step) -> Result<Step, Failure> {
+    pub(super) async fn commit(&self, run: &RunId, step: Step) -> Result<Step, Failure> {
         let result = match self.store.commit_step(run, &step).await? {
             Commit::Committed => return Ok(step),
             Commit::Lost(winner) => Ok(*winner),
@@ -177,13 +188,15 @@ impl Processor {
         result
     }
 
-    /// The stored file that the event's link leads to.
-    fn source(&self, call: &Call) -> Result<Key, Failure> {
+    /// The file that the event names: one of ours if its link holds.
+    fn source(&self, call: &Call) -> Result<Source, Failure> {
         let file = call.event.data.get("file").and_then(|file| file.as_str()).ok_or(Failure::NoFile)?;
-        let url = Url::parse(file).map_err(|_| Failure::NotUploadedHere)?;
-        let query = url.query().unwrap_or_default();
-        let link = self.links.verify(url.path(), query, UnixMillis::now()).ok_or(Failure::NotUploadedHere)?;
-        Ok(Key::upload(link.import))
+        let address: Address = file.parse().map_err(|_| Failure::NotAnAddress)?;
+        let (path, query) = (address.url().path(), address.url().query().unwrap_or_default());
+        Ok(match self.links.verify(path, query, UnixMillis::now()) {
+            Some(link) => Source::Stored(Key::upload(link.import)),
+            None => Source::Elsewhere(address),
+        })
     }
 
     /// Makes known who is called for what, and records it if it is the first call or a new attempt.

@@ -172,6 +172,7 @@ impl<'s> Parts<'s> {
         }
         let keep = |part: Part| part.file.keep().as_str().to_owned();
         Ok(StepFiles {
+            source: None,
             processed: self.processed.map(keep),
             failed: self.failed.map(keep),
             raw: self.raw.map(keep),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::source::Address;
+
 /// Longer names are cut; enough for any real one.
 const MAX_CHARS: usize = 200;
 
@@ -17,6 +19,12 @@ impl FileName {
             name.chars().filter(|c| !c.is_control() && !is_invisible(*c)).take(MAX_CHARS).collect();
         let shown = shown.trim();
         Self(if shown.is_empty() { "unnamed.csv".to_owned() } else { shown.to_owned() })
+    }
+}
+
+impl From<&Address> for FileName {
+    fn from(address: &Address) -> Self {
+        Self::from_client(&address.file_name())
     }
 }
 

@@ -28,7 +28,7 @@ pub use self::{
 use crate::{
     ids::{ImportId, UserId},
     inngest::{Client, EventSeed},
-    source::{Incoming, Key, LinkKey, Storage},
+    source::{Address, Incoming, Key, LinkKey, Storage},
     store::{
         self, Live, Store,
         imports::{ImportRow, OutboxRow},
@@ -143,6 +143,7 @@ impl Imports {
             owner,
             file_name: file_name.to_string(),
             size_bytes,
+            source_url: None,
             receiving_at,
             received_at: now,
             event_id: seed.event_id(0),
@@ -151,24 +152,53 @@ impl Imports {
             cancel_requested_at: None,
             finished_at: None,
         };
+        // After an error it may be recorded or not, so the file stays. The next start removes it if nobody
+        // names it.
+        self.record(import, &seed, &link).await?;
+        Ok(id)
+    }
+
+    /// Takes an address: the function fetches what lies there.
+    pub async fn accept_address(&self, owner: UserId, address: &Address) -> Result<ImportId, AcceptError> {
+        let id = ImportId::generate();
+        let now = UnixMillis::now();
+        let seed = EventSeed::generate();
+        let import = ImportRow {
+            id,
+            owner,
+            file_name: FileName::from(address).to_string(),
+            size_bytes: 0,
+            source_url: Some(address.url().to_string()),
+            receiving_at: now,
+            received_at: now,
+            event_id: seed.event_id(0),
+            sent_at: None,
+            refused: None,
+            cancel_requested_at: None,
+            finished_at: None,
+        };
+        self.record(import, &seed, address.url()).await?;
+        Ok(id)
+    }
+
+    /// Records an import with the event that tells of `file`, and has the event sent.
+    async fn record(&self, import: ImportRow, seed: &EventSeed, file: &Url) -> Result<(), AcceptError> {
         let event = OutboxRow {
             event_id: import.event_id.clone(),
-            import: id,
+            import: import.id,
             name: EVENT.to_owned(),
-            data: json!({ "file": link.as_str(), "userId": owner.to_string() }).to_string(),
+            data: json!({ "file": file.as_str(), "userId": import.owner.to_string() }).to_string(),
             seed: seed.to_string(),
             attempts: 0,
-            next_attempt_at: now,
+            next_attempt_at: import.received_at,
         };
         // To its end, whoever hangs up meanwhile: what is recorded must be watched and sent.
         let imports = self.clone();
         let recorded = tokio::spawn(async move {
-            // After an error it may be recorded or not, so the file stays. The next start removes it if
-            // nobody names it.
             imports.shared.store.create_import(&import, &event).await?;
             imports.watch(Snapshot::new(import, Vec::new()));
             imports.shared.outbox.notify_one();
-            Ok(id)
+            Ok(())
         });
         recorded.await.map_err(|error| AcceptError::Storage(io::Error::other(error)))?
     }

@@ -8,10 +8,11 @@ use crate::{
     csv::Counts,
     ids::{EventId, ImportId, RunId, UserId},
     inngest::{Run, RunStatus},
+    source::Address,
     store::{
         self, Live, Store,
         imports::ImportRow,
-        live::{AttemptError, CallInfo, ProgressNow},
+        live::{AttemptError, CallInfo, ProgressNow, Receiving},
         runs::RunRow,
     },
     time::UnixMillis,
@@ -28,6 +29,8 @@ pub struct Snapshot {
     /// As the client said; only ever shown.
     pub file_name: String,
     pub size_bytes: u64,
+    /// The host that it is fetched from; None for an upload, whose size is known.
+    pub fetched_from: Option<String>,
     /// First and last byte of the upload.
     pub receiving_at: UnixMillis,
     pub received_at: UnixMillis,
@@ -57,6 +60,8 @@ pub struct RunSnapshot {
     /// Bytes of the file read, and in all (0 while unknown).
     pub bytes: u64,
     pub total_bytes: u64,
+    /// While the file is being fetched.
+    pub receiving: Option<Receiving>,
     /// What our own function told of the run; None for anybody else's.
     pub call: Option<CallInfo>,
     /// As the engine said, if it was asked; perhaps of an attempt that has begun since.
@@ -125,6 +130,7 @@ impl Snapshot {
             owner: import.owner,
             file_name: import.file_name,
             size_bytes: import.size_bytes,
+            fetched_from: import.source_url.as_deref().map(host),
             receiving_at: import.receiving_at,
             received_at: import.received_at,
             event_id: import.event_id,
@@ -213,6 +219,11 @@ impl Snapshot {
     }
 }
 
+/// The host of an address that was checked when it was given.
+fn host(url: &str) -> String {
+    url.parse::<Address>().map(|address| address.host().to_owned()).unwrap_or_default()
+}
+
 impl RunSnapshot {
     /// Whether the engine says of the run what is known already.
     #[must_use]
@@ -246,6 +257,7 @@ impl RunSnapshot {
         if progress.total_bytes > 0 {
             self.total_bytes = progress.total_bytes;
         }
+        self.receiving = progress.receiving;
         self.call = progress.call.or(self.call.take());
     }
 }
@@ -261,6 +273,7 @@ impl From<RunRow> for RunSnapshot {
             counts: row.counts,
             bytes: row.bytes,
             total_bytes: 0,
+            receiving: None,
             call: row.call,
             next_attempt: None,
             output: row.output,

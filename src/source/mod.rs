@@ -1,5 +1,8 @@
-//! Bytes in and out: stored files and the signed links that lead to them.
+//! Bytes in and out: stored files, the signed links that lead to them, and files fetched by their address.
 
+mod address;
+mod fetch;
+mod guard;
 mod incoming;
 mod link;
 mod output;
@@ -7,6 +10,9 @@ mod room;
 mod sniff;
 mod storage;
 
+pub use address::{Address, NotAnAddress};
+pub use fetch::{FetchError, FetchLimits, Fetcher, Received};
+pub use guard::Refusal;
 pub use incoming::Incoming;
 pub use link::{Link, LinkKey};
 pub use output::OutputFile;

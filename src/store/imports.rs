@@ -15,6 +15,8 @@ pub struct ImportRow {
     pub owner: UserId,
     pub file_name: String,
     pub size_bytes: u64,
+    /// The address it is fetched from; None for an upload.
+    pub source_url: Option<String>,
     pub receiving_at: UnixMillis,
     pub received_at: UnixMillis,
     pub event_id: EventId,
@@ -38,21 +40,22 @@ pub struct OutboxRow {
     pub next_attempt_at: UnixMillis,
 }
 
-const COLUMNS: &str = "id, account_id, file_name, size_bytes, receiving_at, received_at, event_id, \
-                       sent_at, refused, cancel_requested_at, finished_at";
+const COLUMNS: &str = "id, account_id, file_name, size_bytes, source_url, receiving_at, received_at, \
+                       event_id, sent_at, refused, cancel_requested_at, finished_at";
 
 impl Store {
     /// Records an import and its event, or neither.
     pub async fn create_import(&self, import: &ImportRow, event: &OutboxRow) -> Result<()> {
         let mut tx = self.begin_write().await?;
         sqlx::query(
-            "INSERT INTO import (id, account_id, file_name, size_bytes, receiving_at, received_at, event_id) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO import (id, account_id, file_name, size_bytes, source_url, receiving_at, received_at, \
+             event_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(import.id.to_string())
         .bind(import.owner.to_string())
         .bind(&import.file_name)
         .bind(i64::try_from(import.size_bytes).unwrap_or(i64::MAX))
+        .bind(&import.source_url)
         .bind(import.receiving_at.0)
         .bind(import.received_at.0)
         .bind(import.event_id.as_str())
@@ -224,6 +227,7 @@ fn read_import(row: &AnyRow) -> Result<ImportRow> {
         owner: row.try_get::<String, _>("account_id")?.parse().map_err(corrupt)?,
         file_name: row.try_get("file_name")?,
         size_bytes: u64::try_from(row.try_get::<i64, _>("size_bytes")?).unwrap_or(0),
+        source_url: row.try_get("source_url")?,
         receiving_at: UnixMillis(row.try_get("receiving_at")?),
         received_at: UnixMillis(row.try_get("received_at")?),
         event_id: row.try_get::<String, _>("event_id")?.into(),

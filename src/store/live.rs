@@ -36,6 +36,7 @@ pub struct Progress {
     failed: AtomicU64,
     bytes: AtomicU64,
     total_bytes: AtomicU64,
+    receiving: Mutex<Option<Receiving>>,
     stop: AtomicBool,
     call: Mutex<Option<CallInfo>>,
     /// How many executions of the run's steps there are.
@@ -75,6 +76,16 @@ pub struct AttemptError {
     pub is_final: bool,
 }
 
+/// A file that is being fetched: bytes that have arrived, none of which is read yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receiving {
+    pub bytes: u64,
+    /// None if it was not announced.
+    pub total: Option<u64>,
+    /// The first byte.
+    pub since: UnixMillis,
+}
+
 /// The numbers at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgressNow {
@@ -82,6 +93,8 @@ pub struct ProgressNow {
     /// Bytes of the file read, and in all (0 while unknown).
     pub bytes: u64,
     pub total_bytes: u64,
+    /// While the file is being fetched.
+    pub receiving: Option<Receiving>,
     pub call: Option<CallInfo>,
 }
 
@@ -152,6 +165,10 @@ impl Progress {
         self.total_bytes.store(bytes, Ordering::Relaxed);
     }
 
+    pub fn set_receiving(&self, receiving: Option<Receiving>) {
+        *lock(&self.receiving) = receiving;
+    }
+
     pub fn set_call(&self, call: CallInfo) {
         *lock(&self.call) = Some(call);
     }
@@ -182,6 +199,7 @@ impl Progress {
             },
             bytes: self.bytes.load(Ordering::Relaxed),
             total_bytes: self.total_bytes.load(Ordering::Relaxed),
+            receiving: *lock(&self.receiving),
             call: lock(&self.call).clone(),
         }
     }

@@ -12,7 +12,7 @@ use crate::{csv::Counts, ids::RunId, time::UnixMillis};
 /// One finished step of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// `plan`, `rows-1`, `rows-2`, ...
+    /// `plan`, `rows-1`, `rows-2`, ...; before them `fetch`, for a file that lies elsewhere.
     pub name: String,
     /// 0, 1, 2, ...
     pub position: u32,
@@ -30,6 +30,8 @@ pub struct Step {
 /// The storage keys of what a step wrote; None where it had nothing to write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepFiles {
+    /// The copy of a file that lay elsewhere.
+    pub source: Option<String>,
     pub processed: Option<String>,
     pub failed: Option<String>,
     /// The failed records' original bytes.
@@ -39,7 +41,7 @@ pub struct StepFiles {
 impl StepFiles {
     /// The keys there are.
     pub fn into_keys(self) -> impl Iterator<Item = String> {
-        [self.processed, self.failed, self.raw].into_iter().flatten()
+        [self.source, self.processed, self.failed, self.raw].into_iter().flatten()
     }
 }
 
@@ -68,8 +70,8 @@ impl Store {
     pub async fn commit_step(&self, run: &RunId, step: &Step) -> Result<Commit> {
         let inserted = sqlx::query(
             "INSERT INTO step (run_id, step_id, position, result, processed, failed, end_byte, \
-             processed_file, failed_file, raw_file, started_at, committed_at) \
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 \
+             source_file, processed_file, failed_file, raw_file, started_at, committed_at) \
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 \
              WHERE NOT EXISTS (SELECT 1 FROM run WHERE run_id = $1 AND ended_at IS NOT NULL) \
              ON CONFLICT DO NOTHING",
         )
@@ -80,6 +82,7 @@ impl Store {
         .bind(to_bigint(step.counts.processed))
         .bind(to_bigint(step.counts.failed))
         .bind(to_bigint(step.end_byte))
+        .bind(&step.files.source)
         .bind(&step.files.processed)
         .bind(&step.files.failed)
         .bind(&step.files.raw)
@@ -97,8 +100,8 @@ impl Store {
     /// A run's finished steps, in order.
     pub async fn steps(&self, run: &RunId) -> Result<Vec<Step>> {
         sqlx::query(
-            "SELECT step_id, position, result, processed, failed, end_byte, processed_file, failed_file, \
-             raw_file, started_at, committed_at FROM step WHERE run_id = $1 ORDER BY position",
+            "SELECT step_id, position, result, processed, failed, end_byte, source_file, processed_file, \
+             failed_file, raw_file, started_at, committed_at FROM step WHERE run_id = $1 ORDER BY position",
         )
         .bind(run.as_str())
         .fetch_all(&self.pool)
@@ -124,7 +127,8 @@ impl Store {
     /// What a run's finished steps wrote, in the order of the file.
     pub async fn step_files(&self, run: &RunId) -> Result<Vec<StepFiles>> {
         sqlx::query(
-            "SELECT processed_file, failed_file, raw_file FROM step WHERE run_id = $1 ORDER BY position",
+            "SELECT source_file, processed_file, failed_file, raw_file FROM step WHERE run_id = $1 \
+             ORDER BY position",
         )
         .bind(run.as_str())
         .fetch_all(&self.pool)
@@ -136,7 +140,7 @@ impl Store {
 
     /// The storage keys that any step of any run names.
     pub async fn all_step_files(&self) -> Result<Vec<String>> {
-        let rows = sqlx::query("SELECT processed_file, failed_file, raw_file FROM step")
+        let rows = sqlx::query("SELECT source_file, processed_file, failed_file, raw_file FROM step")
             .fetch_all(&self.pool)
             .await?;
         let mut keys = Vec::new();
@@ -229,6 +233,7 @@ fn read_counts(row: &AnyRow) -> Result<Counts> {
 
 fn read_files(row: &AnyRow) -> Result<StepFiles> {
     Ok(StepFiles {
+        source: row.try_get("source_file")?,
         processed: row.try_get("processed_file")?,
         failed: row.try_get("failed_file")?,
         raw: row.try_get("raw_file")?,

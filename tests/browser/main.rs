@@ -9,7 +9,11 @@ mod support;
 use std::{fmt::Write, fs, time::Duration};
 
 use chromium::Chromium;
-use support::{files_under, spawn_app, spawn_app_on};
+use support::{
+    files_under,
+    host::{Host, Reply},
+    spawn_app, spawn_app_on,
+};
 use thirtyfour::prelude::*;
 
 /// Times that the real file's rows are repeated: enough that a person sees the counts move.
@@ -140,6 +144,49 @@ async fn a_refresh_of_what_goes_on_leaves_focus_scroll_and_the_chosen_file_alone
     );
 
     chromium.assert_console_is_empty().await;
+    chromium.stop().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_corrects_an_address_and_sees_its_bytes_arrive() {
+    let host = Host::start(|_, _| {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n";
+        Reply::Hold([head.as_slice(), &[b'a'; 84_000]].concat())
+    })
+    .await;
+    let allowed = host.allowed().parse().unwrap();
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.allow_addresses = allowed).await;
+    let chromium = Chromium::start().await;
+    let page = &chromium.driver;
+    page.goto(&format!("{}/sign-up", app.origin)).await.unwrap();
+    page.find(By::Name("email")).await.unwrap().send_keys("mira@example.org").await.unwrap();
+    page.find(By::Name("password")).await.unwrap().send_keys("correct horse").await.unwrap();
+    page.find(By::Css("main button[type=submit]")).await.unwrap().click().await.unwrap();
+    chromium.wait_for("the dashboard", async || page.current_url().await.unwrap().path() == "/").await;
+
+    // What is wrong is said, and what was typed is still there to be corrected.
+    let wrong = host.url("/prices.csv").replace("http:", "ftp:");
+    page.find(By::Name("url")).await.unwrap().send_keys(&wrong).await.unwrap();
+    page.find(By::Css(".drop-address button")).await.unwrap().click().await.unwrap();
+    chromium
+        .wait_for("the refusal", async || chromium.attribute("#address", "aria-invalid").await.is_some())
+        .await;
+    assert_eq!(chromium.attribute("#address", "value").await.unwrap(), wrong);
+    let field = page.find(By::Name("url")).await.unwrap();
+    field.clear().await.unwrap();
+    field.send_keys(host.url("/prices.csv") + Key::Enter).await.unwrap();
+
+    let label = "42 % of 200 KB received";
+    chromium
+        .wait_for("bytes", async || chromium.attribute(".bar", "aria-label").await.as_deref() == Some(label))
+        .await;
+    let fill = page
+        .execute("return getComputedStyle(document.querySelector('.bar .done')).fill", Vec::new())
+        .await
+        .unwrap();
+    assert!(fill.json().as_str().unwrap().contains("#hatch"), "bytes are hatched: {}", fill.json());
+
     chromium.stop().await;
     app.stop().await;
 }

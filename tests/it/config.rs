@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::{CommandFactory, Parser};
-use runboard::config::{AccountCommand, Args, Command, Config, SignUp};
+use runboard::config::{AccountCommand, AllowedAddresses, Args, Command, Config, SignUp};
 use secrecy::ExposeSecret;
 
 fn read(arguments: &[&str]) -> Result<Config, String> {
@@ -27,6 +27,7 @@ fn nothing_configured_is_a_configuration() {
     assert_eq!(config.sign_up, SignUp::First);
     assert_eq!(config.max_upload_bytes, 10 * 1024 * 1024 * 1024);
     assert_eq!(config.max_record_bytes, 16 * 1024 * 1024);
+    assert_eq!(config.allow_addresses, AllowedAddresses::default());
     assert!(config.workers >= 1);
     assert_eq!(config.engine_retries, [15, 30, 60].map(Duration::from_secs));
 }
@@ -41,6 +42,7 @@ fn every_setting_can_be_set() {
         "--sign-up=open",
         "--max-upload-bytes=3 GiB",
         "--max-record-bytes=1000",
+        "--allow-addresses=10.0.0.0/8, [fd00::]/8:8443",
         "--workers=3",
         "--engine-retry-seconds=0, 0.25,1",
     ])
@@ -52,19 +54,21 @@ fn every_setting_can_be_set() {
     assert_eq!(config.sign_up, SignUp::Open);
     assert_eq!(config.max_upload_bytes, 3 << 30);
     assert_eq!(config.max_record_bytes, 1000);
+    assert!(config.allow_addresses.contain(SocketAddr::from(([10, 1, 2, 3], 443))));
+    assert!(!config.allow_addresses.contain(SocketAddr::from(([10, 1, 2, 3], 8443))));
     assert_eq!(config.workers, 3);
     assert_eq!(config.engine_retries, [0, 250, 1000].map(Duration::from_millis));
 }
 
 #[test]
 fn an_empty_optional_setting_is_not_set() {
-    let config = read(&["--public-url=", "--database-url=", "--workers="]).unwrap();
+    let config = read(&["--public-url=", "--database-url=", "--allow-addresses=", "--workers="]).unwrap();
     assert_eq!(config.public_url, None);
     assert!(config.database_url.expose_secret().starts_with("sqlite:"));
 }
 
 /// Flag, wrong value, and how the line begins.
-const WRONG: [(&str, &str, &str); 30] = [
+const WRONG: [(&str, &str, &str); 31] = [
     ("--listen", "8080", r#"RUNBOARD_LISTEN is "8080": it can be an IP address and a port"#),
     ("--listen", "localhost:8080", r#"RUNBOARD_LISTEN is "localhost:8080": it can be"#),
     ("--listen", "", r#"RUNBOARD_LISTEN is "": it can be"#),
@@ -99,6 +103,11 @@ const WRONG: [(&str, &str, &str); 30] = [
     ),
     ("--max-upload-bytes", "99999999999GiB", r#"RUNBOARD_MAX_UPLOAD_BYTES is "99999999999GiB": it can be"#),
     ("--max-record-bytes", "GiB", r#"RUNBOARD_MAX_RECORD_BYTES is "GiB": it can be"#),
+    (
+        "--allow-addresses",
+        "10.0.0.0/8,localhost",
+        r#"RUNBOARD_ALLOW_ADDRESSES is "10.0.0.0/8,localhost": it can be IP networks"#,
+    ),
     ("--workers", "0", r#"RUNBOARD_WORKERS is "0": it can be a number from 1 to 1024."#),
     ("--workers", "1025", r#"RUNBOARD_WORKERS is "1025": it can be"#),
     ("--workers", "all", r#"RUNBOARD_WORKERS is "all": it can be"#),
@@ -131,7 +140,7 @@ fn every_flag_is_the_variable_of_the_same_name() {
         assert_eq!(variable, format!("RUNBOARD_{}", flag.replace('-', "_").to_uppercase()).as_str());
         settings += 1;
     }
-    assert_eq!(settings, 9);
+    assert_eq!(settings, 10);
 }
 
 #[test]

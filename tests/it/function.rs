@@ -1,6 +1,7 @@
 //! The function at its door: signed calls in, signed answers out, each record counted once.
 
 mod door;
+mod fetch;
 mod short_steps;
 mod world;
 
@@ -195,18 +196,20 @@ async fn a_step_that_is_told_to_stop_leaves_nothing() {
 }
 
 #[actix_web::test]
-async fn only_files_that_were_uploaded_here_are_opened() {
+async fn only_stored_files_with_a_good_link_and_public_addresses_are_opened() {
     let world = World::new(STEP_BYTES).await;
     let link = world.upload(&csv(3));
-    let elsewhere = "Only files that were uploaded here can be imported.";
+    let no_address = "The event's file is not an http or https address.";
+    let not_public = "the address leads to a network that is not public";
     let no_file = "The event does not name a file.";
     let gone = "The uploaded file is no longer stored here.";
     for (data, sentence) in [
-        (json!({ "file": "https://example.org/files.csv" }), elsewhere),
-        (json!({ "file": "/etc/passwd" }), elsewhere),
-        (json!({ "file": "file:///etc/passwd" }), elsewhere),
-        (json!({ "file": link.split('?').next() }), elsewhere),
-        (json!({ "file": link.replace("sig=", "sig=00") }), elsewhere),
+        (json!({ "file": "http://169.254.169.254/latest/meta-data/" }), not_public),
+        (json!({ "file": "http://localhost/files.csv" }), not_public),
+        (json!({ "file": "/etc/passwd" }), no_address),
+        (json!({ "file": "file:///etc/passwd" }), no_address),
+        (json!({ "file": link.split('?').next() }), not_public),
+        (json!({ "file": link.replace("sig=", "sig=00") }), not_public),
         (json!({ "file": world.link(ImportId::generate()) }), gone),
         (json!({ "file": 7 }), no_file),
         (json!({}), no_file),

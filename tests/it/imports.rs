@@ -61,7 +61,12 @@ async fn what_is_no_csv_is_refused_with_a_sentence_and_leaves_nothing() {
     visitor.sign_up("mira@example.org").await;
     let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".as_slice();
     for (name, bytes, status, sentence) in [
-        ("", b"".as_slice(), StatusCode::UNPROCESSABLE_ENTITY, "Choose a CSV file first."),
+        (
+            "",
+            b"".as_slice(),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Choose a CSV file or paste its address first.",
+        ),
         ("empty.csv", b"", StatusCode::UNPROCESSABLE_ENTITY, "0 bytes"),
         ("picture.csv", png, StatusCode::UNPROCESSABLE_ENTITY, "PNG"),
         ("report.csv", b"%PDF-1.7 ...", StatusCode::UNPROCESSABLE_ENTITY, "PDF"),

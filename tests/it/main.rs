@@ -12,6 +12,7 @@ mod crash;
 mod csv;
 mod disk_full;
 mod engine;
+mod fetch;
 mod function;
 mod function_server;
 mod imports;

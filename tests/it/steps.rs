@@ -24,7 +24,10 @@ pub(crate) async fn open(folder: &TempDir) -> (Store, AnyPool) {
 pub(crate) async fn close(database: &AnyPool, run: &RunId) {
     database.execute("INSERT INTO account VALUES ('a', 'a@example.org', '', 0, NULL)").await.unwrap();
     database
-        .execute("INSERT INTO import VALUES ('i', 'a', 'x.csv', 1, 0, 0, 'e', 0, NULL, NULL, NULL)")
+        .execute(
+            "INSERT INTO import (id, account_id, file_name, size_bytes, receiving_at, received_at, event_id) \
+             VALUES ('i', 'a', 'x.csv', 1, 0, 0, 'e')",
+        )
         .await
         .unwrap();
     sqlx::query(
@@ -45,6 +48,7 @@ fn step(position: u32, processed: u64) -> Step {
         counts: Counts { processed, failed: 1 },
         end_byte: u64::from(position) * 100,
         files: StepFiles {
+            source: None,
             processed: Some(format!("runs/processed-{position}-{processed}")),
             failed: None,
             raw: Some(format!("runs/raw-{position}-{processed}")),

@@ -11,7 +11,7 @@ use runboard::{
     time::UnixMillis,
     web::{
         pages::{DashboardPage, ImportPage},
-        views::{DropZone, History, HistoryRow, ImportPanel, LiveSection},
+        views::{DropZone, History, HistoryRow, ImportPanel, LiveSection, RefusedForm},
     },
 };
 use serde_json::{Value, json};
@@ -197,7 +197,7 @@ fn each_run_and_each_import_is_marked_once_on_a_page() {
     let done = with(RunSnapshot { run_id: "01M9".to_owned().into(), ..ended(RunStatus::Completed) });
     let page = DashboardPage {
         frame: frame(),
-        drop_zone: DropZone { max_bytes: 10 << 30, error: None },
+        drop_zone: DropZone { max_bytes: 10 << 30, refused: None },
         live: LiveSection::new([&fan_out, &sent()], &reading(), PACE),
         history: History {
             rows: vec![HistoryRow::new(&done, &reading())],
@@ -321,18 +321,23 @@ fn a_failed_row_is_seen_in_the_bar_however_few_there_are() {
 
 #[test]
 fn a_refused_upload_says_why_in_the_drop_zone() {
-    let page = |error: Option<&str>| {
+    let page = |refused: Option<RefusedForm>| {
         DashboardPage {
             frame: frame(),
-            drop_zone: DropZone { max_bytes: 10 << 30, error: error.map(str::to_owned) },
+            drop_zone: DropZone { max_bytes: 10 << 30, refused },
             live: LiveSection::new([], &reading(), PACE),
             history: History { rows: Vec::new(), total: 0, older_than: None, is_continued: false },
         }
         .render()
         .unwrap()
     };
-    let refused = page(Some("The file is empty."));
+    let refused = page(Some(RefusedForm {
+        error: "The file is empty.".to_owned(),
+        address: "https://files.example/?a=\"".to_owned(),
+        is_address_wrong: false,
+    }));
     assert!(refused.contains(r#"id="upload-error" role="alert">The file is empty.</p>"#), "{refused}");
+    assert!(refused.contains(r#"name="url" value="https://files.example/?a=&#34;""#), "{refused}");
     assert!(page(None).contains("Up to 10 GB, comma-separated, UTF-8"));
     assert!(page(None).contains("Nothing imported yet"));
 }

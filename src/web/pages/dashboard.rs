@@ -18,8 +18,8 @@ use crate::{
         htmx,
         session::{self, SignedIn},
         site::{self, Site},
-        upload::{self, UploadError},
-        views::{DropZone, Frame, History, HistoryRow, LiveSection},
+        upload::{self, Given, Refused, UploadError},
+        views::{DropZone, Frame, History, HistoryRow, LiveSection, RefusedForm},
     },
 };
 
@@ -69,7 +69,7 @@ pub async fn show(
         Some(id) => Some(id.parse().map_err(|_| Error::NotFound)?),
         None => None,
     };
-    page(&user, &imports, &site, before, StatusCode::OK, None).await
+    page(&user, &imports, &site, before, None).await
 }
 
 /// The section of the dashboard that goes on, alone.
@@ -93,7 +93,7 @@ pub async fn live(
     Ok(HttpResponse::Ok().content_type(ContentType::html()).body(section.render()?))
 }
 
-/// Takes a file. What is wrong with it is said on the form, which comes back.
+/// Takes a file, or the address of one. What is wrong with it is said on the form, which comes back.
 pub async fn upload(
     request: HttpRequest,
     user: SignedIn,
@@ -105,21 +105,25 @@ pub async fn upload(
     let receiving = upload::receive(form, upload::announced(&request), &storage, site.max_upload_bytes);
     // Bytes may be hours in coming, and the process is about to end.
     let received = site.stopping.run_until_cancelled(receiving).await;
-    let taken = match received.unwrap_or(Err(UploadError::Stopping)) {
-        Ok(upload) => {
+    let taken = match received.unwrap_or(Err(UploadError::Stopping.into())) {
+        Ok(Given::File(upload)) => {
             let accepted =
                 imports.accept(user.user, upload.file_name, upload.receiving_at, upload.file).await;
-            accepted.map_err(UploadError::from)
+            accepted.map_err(|error| Refused { error: error.into(), typed: String::new() })
         }
-        Err(error) => Err(error),
+        Ok(Given::Address(address)) => imports
+            .accept_address(user.user, &address)
+            .await
+            .map_err(|error| Refused { error: error.into(), typed: address.url().to_string() }),
+        Err(refused) => Err(refused),
     };
     match taken {
         Ok(id) => Ok(session::see_other(&format!("/imports/{id}"))),
-        Err(error) => {
-            if error.status().is_server_error() {
-                tracing::error!("an upload failed: {error:?}");
+        Err(refused) => {
+            if refused.error.status().is_server_error() {
+                tracing::error!("an upload failed: {:?}", refused.error);
             }
-            page(&user, &imports, &site, None, error.status(), Some(error.to_string())).await
+            page(&user, &imports, &site, None, Some(refused)).await
         }
     }
 }
@@ -129,16 +133,23 @@ async fn page(
     imports: &Imports,
     site: &Site,
     before: Option<ImportId>,
-    status: StatusCode,
-    error: Option<String>,
+    refused: Option<Refused>,
 ) -> Result<HttpResponse, Error> {
     let reading = site.reading();
+    let status = refused.as_ref().map_or(StatusCode::OK, |refused| refused.error.status());
     // Asked once: an import that ends meanwhile is to be in one of the two lists.
     let going_on = imports.going_on(user.user);
     let history = imports.history(user.user, &going_on, before, HISTORY_ROWS).await?;
     let page = DashboardPage {
         frame: site.frame(user),
-        drop_zone: DropZone { max_bytes: site.max_upload_bytes, error },
+        drop_zone: DropZone {
+            max_bytes: site.max_upload_bytes,
+            refused: refused.map(|Refused { error, typed }| RefusedForm {
+                error: error.to_string(),
+                address: typed,
+                is_address_wrong: matches!(error, UploadError::NotAnAddress | UploadError::AddressTooLong),
+            }),
+        },
         live: section(site, going_on),
         history: History {
             rows: history.imports.iter().map(|import| HistoryRow::new(import, &reading)).collect(),

@@ -23,6 +23,7 @@ use crate::{
 pub struct ImportPage {
     pub frame: Frame,
     pub file_name: String,
+    /// Its size, or the host that it is fetched from.
     pub size: String,
     pub panel: ImportPanel,
 }
@@ -34,7 +35,10 @@ impl ImportPage {
         Self {
             frame,
             file_name: snapshot.file_name.clone(),
-            size: bytes(snapshot.size_bytes),
+            size: match &snapshot.fetched_from {
+                Some(host) => format!("From {host}"),
+                None => bytes(snapshot.size_bytes),
+            },
             panel: ImportPanel::new(snapshot, reading, pace),
         }
     }

@@ -14,6 +14,8 @@ pub struct Bar {
     pub failed: Option<String>,
     /// Where the failed part ends.
     pub end: String,
+    /// Bytes that arrive, not rows that are read.
+    pub is_receiving: bool,
     /// The same in words.
     pub label: String,
 }
@@ -23,7 +25,8 @@ impl HtmlSafe for Bar {}
 impl Bar {
     #[must_use]
     pub fn new(progress: &Progress, tone: Tone) -> Self {
-        let share = progress.share.unwrap_or(0.0);
+        let received = progress.receipt.as_ref().map(|receipt| receipt.share().unwrap_or(0.0));
+        let share = received.or(progress.share).unwrap_or(0.0);
         let failed = progress.counts.map_or(0.0, |counts| {
             let rows = (counts.processed + counts.failed).max(1);
             share * counts.failed as f64 / rows as f64
@@ -34,6 +37,7 @@ impl Bar {
             processed: percent(share - failed),
             failed: (failed > 0.0).then(|| percent(failed)),
             end: percent(share),
+            is_receiving: received.is_some(),
             label: progress.in_words(),
         }
     }

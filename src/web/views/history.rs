@@ -31,7 +31,8 @@ pub struct HistoryRow {
     pub import_id: String,
     pub state: ImportState,
     pub file_name: String,
-    pub size: String,
+    /// Its size, or the host that it was fetched from.
+    pub side_note: String,
     pub started: Moment,
     /// One line per run; a single one when nothing was run.
     pub runs: Vec<HistoryRun>,
@@ -70,7 +71,7 @@ impl HistoryRow {
             import_id: snapshot.id.to_string(),
             state,
             file_name: snapshot.file_name.clone(),
-            size: bytes(snapshot.size_bytes),
+            side_note: snapshot.fetched_from.clone().unwrap_or_else(|| bytes(snapshot.size_bytes)),
             started: Moment::new(snapshot.received_at, reading.now),
             runs,
         }

@@ -32,7 +32,8 @@ pub struct ImportCard {
     pub import_id: String,
     pub state: ImportState,
     pub file_name: String,
-    pub size: String,
+    /// Its size, or the host that it is fetched from.
+    pub taken_for: String,
     pub blocks: Vec<Block>,
     pub as_of: Moment,
     pub actions: Actions,
@@ -74,7 +75,10 @@ impl ImportCard {
             import_id: snapshot.id.to_string(),
             state,
             file_name: snapshot.file_name.clone(),
-            size: bytes(snapshot.size_bytes),
+            taken_for: match &snapshot.fetched_from {
+                Some(host) => format!("From {host}"),
+                None => format!("{}, comma-separated", bytes(snapshot.size_bytes)),
+            },
             blocks: Block::all(snapshot, state, reading),
             as_of: as_of(snapshot, reading),
             actions: Actions::of(snapshot, state),

@@ -20,12 +20,12 @@ pub use badge::{Badge, Shown, StateIcon, Tone};
 pub use bar::Bar;
 pub use block::{Block, RunData};
 pub use detail::{RunDetail, TechnicalDetail};
-pub use drop_zone::DropZone;
+pub use drop_zone::{DropZone, RefusedForm};
 pub use history::{History, HistoryRow, HistoryRun};
 pub use live::{ImportCard, LiveSection};
 pub use moment::Moment;
 pub use panel::{Actions, Cancel, ImportPanel};
-pub use progress::{Figure, Figures, Progress, Total};
+pub use progress::{Figure, Figures, Progress, Receipt, Total};
 pub use sentence::{Part, Sentence};
 pub use timeline::{Entry, Timeline};
 

@@ -9,8 +9,9 @@ use crate::{
     csv::Counts,
     imports::RunSnapshot,
     inngest::RunStatus,
+    store::live::Receiving,
     time::UnixMillis,
-    web::format::{grouped, rounded},
+    web::format::{bytes, grouped, rounded},
 };
 
 /// Digits that an estimate is good for.
@@ -26,12 +27,58 @@ pub struct Progress {
     pub counts: Option<Counts>,
     /// Share of the file that is read, 0 to 1.
     pub share: Option<f64>,
+    /// While the file is being fetched and no row can be read yet.
+    pub receipt: Option<Receipt>,
     /// Rows in all.
     pub total: Option<Total>,
     /// Since the first call; since it was queued for a run whose calls we do not see.
     pub elapsed: Duration,
     pub rows_per_second: Option<u64>,
     pub left: Option<Duration>,
+}
+
+/// How much of a file has arrived.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Receipt {
+    pub bytes: u64,
+    pub total: Option<u64>,
+    pub bytes_per_second: Option<u64>,
+}
+
+impl Receipt {
+    fn of(receiving: Receiving, at: UnixMillis) -> Self {
+        let elapsed = at.since(receiving.since);
+        let is_measured = elapsed >= SHORTEST_MEASURE && receiving.bytes > 0;
+        Self {
+            bytes: receiving.bytes,
+            total: receiving.total.filter(|total| *total > 0),
+            bytes_per_second: is_measured.then(|| (receiving.bytes as f64 / elapsed.as_secs_f64()) as u64),
+        }
+    }
+
+    /// 0 to 1.
+    #[must_use]
+    pub fn share(&self) -> Option<f64> {
+        self.total.map(|total| (self.bytes as f64 / total as f64).min(1.0))
+    }
+
+    #[must_use]
+    pub fn left(&self) -> Option<Duration> {
+        let to_go = self.total?.saturating_sub(self.bytes);
+        let speed = self.bytes_per_second.filter(|speed| *speed > 0)?;
+        Some(Duration::from_secs_f64(to_go as f64 / speed as f64))
+    }
+
+    /// `42 % of 1.2 GB received`, `12.0 MB received`.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match (self.share(), self.total) {
+            (Some(share), Some(total)) => {
+                format!("{} % of {} received", (share * 100.0) as u64, bytes(total))
+            }
+            _ => format!("{} received", bytes(self.bytes)),
+        }
+    }
 }
 
 /// How many rows there are in all.
@@ -60,6 +107,7 @@ impl Progress {
         Self {
             counts: run.counts,
             share,
+            receipt: run.receiving.map(|receiving| Receipt::of(receiving, at)),
             total: rows.zip(share).and_then(|(rows, share)| Total::reckon(rows, share)),
             elapsed,
             rows_per_second: rows
@@ -77,6 +125,7 @@ impl Progress {
         Self {
             counts: None,
             share: None,
+            receipt: None,
             total: None,
             elapsed: Duration::ZERO,
             rows_per_second: None,
@@ -119,6 +168,9 @@ impl Progress {
     /// What the bar shows, in words.
     #[must_use]
     pub fn in_words(&self) -> String {
+        if let Some(receipt) = &self.receipt {
+            return receipt.in_words();
+        }
         let mut words = Vec::new();
         if let Some(percent) = self.percent() {
             words.push(format!("{percent} % read"));

@@ -3,12 +3,17 @@
 use askama::{Template, filters::HtmlSafe};
 use serde_json::Value;
 
-use super::{Reading, badge::Shown, moment::Moment, progress::Progress};
+use super::{
+    Reading,
+    badge::Shown,
+    moment::Moment,
+    progress::{Progress, Receipt},
+};
 use crate::{
     imports::{ImportState, RunSnapshot, Snapshot},
     inngest::RunStatus,
     time::UnixMillis,
-    web::format::{duration, grouped, rows},
+    web::format::{bytes, duration, grouped, rows},
 };
 
 /// The longest reason that is quoted, in characters; all of it is in the technical detail.
@@ -51,13 +56,15 @@ impl Sentence {
                 Self::text("Stopped by you at ").time(at, reading).then(". Nothing was run.")
             }
             (ImportState::Accepted, Some(since)) => {
-                Self::text(format!("Your file is safe. {engine} has not answered since "))
+                Self::text(format!("{} {engine} has not answered since ", safe(snapshot)))
                     .time(since, reading)
                     .then(".")
                     .warning()
             }
             (_, Some(since)) => Self::silent(since, reading),
-            (ImportState::Accepted, None) => Self::text("Your file is safe. Telling the engine about it ..."),
+            (ImportState::Accepted, None) => {
+                Self::text(format!("{} Telling the engine about it ...", safe(snapshot)))
+            }
             (ImportState::NoFunction, None) => {
                 Self::text("No function has started for imports/csv.uploaded in ")
                     .measure(waiting())
@@ -149,7 +156,15 @@ impl Sentence {
     }
 }
 
+/// What is kept here of an import whose event is not sent yet.
+fn safe(snapshot: &Snapshot) -> &'static str {
+    if snapshot.fetched_from.is_some() { "The address is saved." } else { "Your file is safe." }
+}
+
 fn running(progress: &Progress) -> Sentence {
+    if let Some(receipt) = &progress.receipt {
+        return receiving(receipt);
+    }
     let Some(counts) = progress.counts.filter(|counts| counts.processed + counts.failed > 0) else {
         return if progress.share.is_some() {
             Sentence::text("Reading the first rows.")
@@ -170,6 +185,20 @@ fn running(progress: &Progress) -> Sentence {
         sentence = sentence.then("; ").measure(format!("{} rows/s", grouped(speed)));
     }
     if let Some(left) = progress.left {
+        sentence = sentence.then(", ").measure(format!("{} left", duration(left)));
+    }
+    sentence.then(".")
+}
+
+fn receiving(receipt: &Receipt) -> Sentence {
+    if receipt.bytes == 0 {
+        return Sentence::text("The address has answered. Waiting for the first bytes.");
+    }
+    let mut sentence = Sentence::text(receipt.in_words());
+    if let Some(speed) = receipt.bytes_per_second {
+        sentence = sentence.then(", ").measure(format!("{}/s", bytes(speed)));
+    }
+    if let Some(left) = receipt.left() {
         sentence = sentence.then(", ").measure(format!("{} left", duration(left)));
     }
     sentence.then(".")

@@ -38,9 +38,14 @@ impl Timeline {
             detail,
             icon: None,
         };
-        let took = duration(snapshot.received_at.since(snapshot.receiving_at));
-        let received = format!("{} in {took}", bytes(snapshot.size_bytes));
-        let mut entries = vec![past(snapshot.receiving_at, "Received", received)];
+        let mut entries = vec![match &snapshot.fetched_from {
+            Some(host) => past(snapshot.receiving_at, "Address given", host.clone()),
+            None => {
+                let took = duration(snapshot.received_at.since(snapshot.receiving_at));
+                let received = format!("{} in {took}", bytes(snapshot.size_bytes));
+                past(snapshot.receiving_at, "Received", received)
+            }
+        }];
         entries.push(match snapshot.sent_at {
             Some(sent) => past(sent, "Saved and sent", "imports/csv.uploaded".to_owned()),
             None => past(snapshot.received_at, "Saved", String::new()),
@@ -90,6 +95,7 @@ fn present(snapshot: &Snapshot, run: &RunSnapshot, of: &str, reading: &Reading) 
             format!("{} processed, {} failed", grouped(counts.processed), grouped(counts.failed))
         }
         (Some(counts), Some(_)) => format!("{} processed", grouped(counts.processed)),
+        (Some(_), None) if let Some(receipt) = &progress.receipt => receipt.in_words(),
         (Some(counts), None) => format!("{} read", rows(counts.processed + counts.failed)),
         (None, _) => String::new(),
     };

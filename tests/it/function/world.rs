@@ -11,10 +11,11 @@ use actix_web::{
     web::Data,
 };
 use runboard::{
+    config::AllowedAddresses,
     function::{FUNCTION_ID, Processor, serve},
     ids::{ImportId, RunId},
     inngest::{Client, Server, call::step_id, signature},
-    source::{Key, LinkKey, Storage},
+    source::{FetchLimits, Fetcher, Key, LinkKey, Storage},
     store::{Live, steps::StepFiles},
     time::UnixMillis,
 };
@@ -57,6 +58,7 @@ impl World {
             store,
             storage: Storage::open(folder.path().join("files")).unwrap(),
             links: LinkKey::new([1; 32]),
+            fetcher: Fetcher::new(AllowedAddresses::default(), FetchLimits::up_to(1 << 20)),
             live: Live::default(),
             engine: engine(nowhere),
             signing_key: SecretString::from(KEY),
@@ -75,6 +77,7 @@ impl World {
             store: old.store.clone(),
             storage: old.storage.clone(),
             links: old.links.clone(),
+            fetcher: old.fetcher.clone(),
             live: Live::default(),
             engine: old.engine.clone(),
             signing_key: old.signing_key.clone(),

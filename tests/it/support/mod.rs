@@ -1,6 +1,7 @@
 //! What tests that need a whole server share.
 
 pub mod binary;
+pub mod host;
 pub mod postgres;
 pub mod visitor;
 
@@ -11,7 +12,7 @@ use std::{
 
 use runboard::{
     app::{self, App},
-    config::{Config, SignUp},
+    config::{AllowedAddresses, Config, SignUp},
 };
 use tempfile::TempDir;
 
@@ -41,6 +42,7 @@ pub async fn spawn_app_on(data: TempDir, configure: impl FnOnce(&mut Config)) ->
         sign_up: SignUp::Open,
         max_upload_bytes: 1 << 30,
         max_record_bytes: 16 << 20,
+        allow_addresses: AllowedAddresses::default(),
         workers: 2,
         engine_retries: vec![Duration::from_millis(10)],
     };

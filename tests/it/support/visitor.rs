@@ -16,6 +16,13 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub const FORM_TYPE: &str = "multipart/form-data; boundary=----a-boundary-that-no-test-file-has";
 pub const FORM_END: &str = "\r\n------a-boundary-that-no-test-file-has--\r\n";
 
+fn address_field(address: &str) -> String {
+    format!(
+        "\r\n------a-boundary-that-no-test-file-has\r\n\
+         Content-Disposition: form-data; name=\"url\"\r\n\r\n{address}"
+    )
+}
+
 pub fn form_start(name: &str) -> String {
     format!(
         "------a-boundary-that-no-test-file-has\r\n\
@@ -101,9 +108,16 @@ impl Visitor {
         self.cookie = cookie.split(';').next().map(str::to_owned);
     }
 
-    /// Posts the upload form.
+    /// Posts the upload form with a file.
     pub async fn post_file(&self, name: &str, bytes: impl AsRef<[u8]>) -> Response {
-        let body = [form_start(name).as_bytes(), bytes.as_ref(), FORM_END.as_bytes()].concat();
+        self.post_import(name, bytes, "").await
+    }
+
+    /// Posts the upload form as a browser does: both fields, filled or not.
+    pub async fn post_import(&self, name: &str, bytes: impl AsRef<[u8]>, address: &str) -> Response {
+        let address = address_field(address);
+        let body =
+            [form_start(name).as_bytes(), bytes.as_ref(), address.as_bytes(), FORM_END.as_bytes()].concat();
         self.post_form_data(body.into()).await
     }
 
@@ -129,7 +143,15 @@ impl Visitor {
 
     /// Uploads a file and gives the path of its import.
     pub async fn upload(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
-        let response = self.post_file(name, bytes).await;
+        Self::import_in(self.post_file(name, bytes).await).await
+    }
+
+    /// Gives an address and gives the path of its import.
+    pub async fn import_address(&self, address: &str) -> String {
+        Self::import_in(self.post_import("", "", address).await).await
+    }
+
+    async fn import_in(response: Response) -> String {
         let status = response.status();
         let location = response.headers().get(header::LOCATION).map(|to| to.to_str().unwrap().to_owned());
         assert_eq!(status, StatusCode::SEE_OTHER, "{}", response.text().await.unwrap());

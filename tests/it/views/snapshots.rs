@@ -31,6 +31,7 @@ pub fn sent() -> Snapshot {
         owner: UserId::generate(),
         file_name: "orders-2026-11.csv".to_owned(),
         size_bytes: 84_600_000,
+        fetched_from: None,
         receiving_at: at("14:03:02"),
         received_at: at("14:03:04"),
         event_id: "01M852CDYVJYDMFCJQQV9MRZ6R".to_owned().into(),
@@ -54,6 +55,7 @@ pub fn running() -> RunSnapshot {
         counts: Some(Counts { processed: 249_588, failed: 412 }),
         bytes: 21_150_000,
         total_bytes: 84_600_000,
+        receiving: None,
         call: Some(CallInfo {
             function: "process-csv-upload".to_owned(),
             started_at: at("14:03:10"),

@@ -1,0 +1,67 @@
+//! The step before all others, for a file that lies elsewhere: copies it to storage, where every later
+//! step and attempt reads the same bytes, whatever the address answers by then.
+
+use std::time::Duration;
+
+use super::{
+    Processor,
+    chain::{self, FetchResult},
+    failure::Failure,
+};
+use crate::{
+    csv::Counts,
+    ids::RunId,
+    source::{Address, Incoming, Key, Received},
+    store::{
+        live::{Progress, Receiving},
+        steps::{Step, StepFiles},
+    },
+    time::UnixMillis,
+};
+
+/// How often a wish to stop is heard while bytes arrive, or do not.
+const LISTEN_EVERY: Duration = Duration::from_millis(200);
+
+impl Processor {
+    /// Fetches the file at `address`.
+    pub(super) async fn fetch(&self, run: &RunId, address: &Address) -> Result<Step, Failure> {
+        let started_at = UnixMillis::now();
+        let progress = self.live.progress(run);
+        let fetched = tokio::select! {
+            fetched = self.receive(address, &progress) => fetched,
+            () = stopped(&progress) => Err(Failure::Stopped),
+        };
+        progress.set_receiving(None);
+        let key = Key::output(run);
+        let bytes = fetched?.keep(&key).await?;
+        let step = Step {
+            name: chain::FETCH.to_owned(),
+            position: 0,
+            result: serde_json::to_string(&FetchResult { bytes })?,
+            counts: Counts::default(),
+            end_byte: 0,
+            files: StepFiles { source: Some(key.as_str().to_owned()), ..StepFiles::default() },
+            started_at,
+            committed_at: UnixMillis::now(),
+        };
+        self.commit(run, step).await
+    }
+
+    /// Receives what lies at `address` and tells how much of it is there. Dropped half way, it leaves
+    /// nothing.
+    async fn receive(&self, address: &Address, progress: &Progress) -> Result<Incoming, Failure> {
+        let mut since = None;
+        let told = |received: Received| {
+            let since = *since.get_or_insert_with(UnixMillis::now);
+            let receiving = Receiving { bytes: received.bytes, total: received.total, since };
+            progress.set_receiving(Some(receiving));
+        };
+        Ok(self.fetcher.fetch(address, self.storage.receive(0).await?, told).await?)
+    }
+}
+
+async fn stopped(progress: &Progress) {
+    while !progress.is_stopped() {
+        tokio::time::sleep(LISTEN_EVERY).await;
+    }
+}

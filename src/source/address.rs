@@ -1,0 +1,102 @@
+//! The address of a CSV that lies elsewhere.
+
+use std::{fmt, str::FromStr};
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+/// An http or https address. Whether it may be fetched is another question, asked when it is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address(Url);
+
+/// The text is no http or https address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an http or https address")]
+pub struct NotAnAddress;
+
+impl Address {
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+
+    /// The last segment of the path, decoded; the host if there is none. As others say it: only to be
+    /// shown, once it is made safe.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        let segment =
+            self.0.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();
+        let name = percent_decode_str(segment).decode_utf8_lossy();
+        if name.trim().is_empty() { self.host().to_owned() } else { name.into_owned() }
+    }
+}
+
+impl FromStr for Address {
+    type Err = NotAnAddress;
+
+    /// A fragment is left out: it is never sent.
+    fn from_str(text: &str) -> Result<Self, NotAnAddress> {
+        let mut url = Url::parse(text.trim()).map_err(|_| NotAnAddress)?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(NotAnAddress);
+        }
+        url.set_fragment(None);
+        Ok(Self(url))
+    }
+}
+
+/// The host alone: path and query may hold what opens the file.
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Address({})", self.host())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_name_and_a_host() {
+        for (text, name, host) in [
+            ("https://files.example/2026/orders.csv?key=secret#top", "orders.csv", "files.example"),
+            (" http://files.example/kunden-%C3%BCbersicht.csv ", "kunden-übersicht.csv", "files.example"),
+            ("https://files.example", "files.example", "files.example"),
+            ("https://files.example/2026/", "files.example", "files.example"),
+            ("HTTP://Files.Example:8080/%20", "files.example", "files.example"),
+            ("http://[::1]/a.csv", "a.csv", "[::1]"),
+        ] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!((address.file_name().as_str(), address.host()), (name, host), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_http_and_https_are_addresses() {
+        for text in [
+            "",
+            "orders.csv",
+            "files.example/orders.csv",
+            "//files.example/orders.csv",
+            "ftp://files.example/orders.csv",
+            "file:///etc/passwd",
+            "data:text/csv,a",
+            "javascript:alert(1)",
+            "http://",
+            "https://exa mple/",
+        ] {
+            assert_eq!(text.parse::<Address>(), Err(NotAnAddress), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_logged_of_an_address_is_its_host() {
+        let address: Address = "https://me:secret@files.example/a.csv?key=secret".parse().unwrap();
+        assert_eq!(format!("{address:?}"), "Address(files.example)");
+    }
+}

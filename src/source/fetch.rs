@@ -1,0 +1,299 @@
+//! Fetching a file by its address: through the [`guard`], within limits, whole or not at all.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use futures_util::future;
+use reqwest::{
+    Client, Response, StatusCode,
+    dns::{Addrs, Name, Resolve, Resolving},
+    header, redirect,
+};
+use tokio::time::timeout;
+use url::{Host, Url};
+
+use super::{Address, BinaryKind, Incoming, guard, guard::Refusal};
+use crate::config::AllowedAddresses;
+
+/// Redirects that are followed, one after the other.
+const MOST_REDIRECTS: usize = 5;
+
+/// How long is waited, and how much is taken.
+#[derive(Clone, Copy, Debug)]
+pub struct FetchLimits {
+    /// `RUNBOARD_MAX_UPLOAD_BYTES`.
+    pub max_bytes: u64,
+    /// From looking up a name to the last header of its answer, for each redirect anew.
+    pub answer: Duration,
+    /// This many bytes, or the rest of the file, have to arrive within [`FetchLimits::stretch`]: one byte
+    /// a second is as good as none.
+    pub stretch_bytes: u64,
+    pub stretch: Duration,
+    /// All of it.
+    pub whole: Duration,
+}
+
+impl FetchLimits {
+    #[must_use]
+    pub fn up_to(max_bytes: u64) -> Self {
+        Self {
+            max_bytes,
+            answer: Duration::from_secs(30),
+            stretch_bytes: 64 << 10,
+            stretch: Duration::from_secs(30),
+            // A fetch is one call, and the embedded engine gives up on a call after an hour.
+            whole: Duration::from_secs(55 * 60),
+        }
+    }
+}
+
+/// How much of a file has arrived, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    pub bytes: u64,
+    /// In all; None if it was not announced.
+    pub total: Option<u64>,
+}
+
+/// Why a file could not be fetched. The text is part of a sentence for people and says nothing of the
+/// address but what its owner may know.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("the name {0} was not found")]
+    NameNotFound(String),
+    #[error("the address could not be reached")]
+    Unreachable(#[source] reqwest::Error),
+    #[error("the address did not answer in time")]
+    NoAnswer,
+    #[error("the address answered {}", .0.as_u16())]
+    Status(StatusCode),
+    #[error("the address leads on to another one more than {MOST_REDIRECTS} times")]
+    TooManyRedirects,
+    #[error("the address leads on to something that is no address")]
+    RedirectToNowhere,
+    #[error("the address sends the file compressed, although it was asked not to")]
+    Compressed,
+    #[error("the file is larger than what is taken here")]
+    TooLarge,
+    #[error("the file is empty: it has 0 bytes")]
+    Empty,
+    #[error("the file is {0}, not a CSV")]
+    Binary(BinaryKind),
+    #[error("the connection broke off before the file was whole")]
+    CutOff(#[source] Option<reqwest::Error>),
+    #[error("the file arrived too slowly")]
+    TooSlow,
+    #[error("this machine cannot make secure connections")]
+    NoTls(#[source] reqwest::Error),
+    #[error("the file could not be stored")]
+    Storage(#[from] io::Error),
+}
+
+impl FetchError {
+    /// Whether another attempt may do better.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::NameNotFound(_)
+            | Self::Unreachable(_)
+            | Self::NoAnswer
+            | Self::CutOff(_)
+            | Self::TooSlow
+            | Self::Storage(_) => true,
+            Self::Status(status) => {
+                status.is_server_error()
+                    || matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+            }
+            Self::Refused(_)
+            | Self::TooManyRedirects
+            | Self::RedirectToNowhere
+            | Self::Compressed
+            | Self::TooLarge
+            | Self::Empty
+            | Self::Binary(_)
+            | Self::NoTls(_) => false,
+        }
+    }
+}
+
+/// Fetches files that lie elsewhere.
+#[derive(Clone, Debug)]
+pub struct Fetcher {
+    allowed: AllowedAddresses,
+    limits: FetchLimits,
+}
+
+impl Fetcher {
+    #[must_use]
+    pub fn new(allowed: AllowedAddresses, limits: FetchLimits) -> Self {
+        Self { allowed, limits }
+    }
+
+    /// Writes what `address` answers into `file` and gives it back, whole and not empty, but not kept
+    /// yet. `told` hears of every piece that arrives.
+    pub async fn fetch(
+        &self,
+        address: &Address,
+        file: Incoming,
+        told: impl FnMut(Received),
+    ) -> Result<Incoming, FetchError> {
+        let fetched = async { self.receive(self.answer(address).await?, file, told).await };
+        timeout(self.limits.whole, fetched).await.map_err(|_| FetchError::TooSlow)?
+    }
+
+    /// The answer that `address` leads to: 200, with its headers read.
+    async fn answer(&self, address: &Address) -> Result<Response, FetchError> {
+        let mut url = address.url().clone();
+        for _ in 0..=MOST_REDIRECTS {
+            let answer = timeout(self.limits.answer, self.ask(&url)).await;
+            let response = answer.map_err(|_| FetchError::NoAnswer)??;
+            match response.status() {
+                StatusCode::OK => return Ok(response),
+                status if leads_on(status) => url = next_hop(&url, &response)?,
+                status => return Err(FetchError::Status(status)),
+            }
+        }
+        Err(FetchError::TooManyRedirects)
+    }
+
+    /// Asks one address, at a place that was checked, and follows nothing.
+    async fn ask(&self, url: &Url) -> Result<Response, FetchError> {
+        let places = self.resolve(url).await?;
+        let request = client(url, places)?
+            .get(url.clone())
+            .header(header::ACCEPT, "text/csv, text/plain;q=0.9, */*;q=0.8")
+            .header(header::ACCEPT_ENCODING, "identity");
+        request.send().await.map_err(|error| FetchError::Unreachable(error.without_url()))
+    }
+
+    /// Where `url` leads. One place that is not open is enough to refuse all: no name that is public has
+    /// it beside others.
+    async fn resolve(&self, url: &Url) -> Result<Vec<SocketAddr>, FetchError> {
+        guard::check_url(url)?;
+        let port = url.port_or_known_default().ok_or(Refusal::Scheme)?;
+        let places: Vec<SocketAddr> = match url.host() {
+            Some(Host::Ipv4(ip)) => vec![(IpAddr::V4(ip), port).into()],
+            Some(Host::Ipv6(ip)) => vec![(IpAddr::V6(ip), port).into()],
+            Some(Host::Domain(name)) => match tokio::net::lookup_host((name, port)).await {
+                Ok(places) => places.collect(),
+                Err(error) => {
+                    tracing::debug!(%error, name, "a name was not found");
+                    return Err(FetchError::NameNotFound(name.to_owned()));
+                }
+            },
+            None => return Err(FetchError::RedirectToNowhere),
+        };
+        for place in &places {
+            guard::check(*place, &self.allowed)?;
+        }
+        Ok(places)
+    }
+
+    /// Reads the body.
+    async fn receive(
+        &self,
+        mut response: Response,
+        mut file: Incoming,
+        mut told: impl FnMut(Received),
+    ) -> Result<Incoming, FetchError> {
+        if is_compressed(&response) {
+            return Err(FetchError::Compressed);
+        }
+        let total = response.content_length();
+        if total.is_some_and(|total| total > self.limits.max_bytes) {
+            return Err(FetchError::TooLarge);
+        }
+        told(Received { bytes: 0, total });
+        loop {
+            let stretch = self.receive_stretch(&mut response, &mut file, total, &mut told);
+            let is_whole = timeout(self.limits.stretch, stretch).await.map_err(|_| FetchError::TooSlow)??;
+            if is_whole {
+                break;
+            }
+        }
+        if total.is_some_and(|total| total != file.size()) {
+            return Err(FetchError::CutOff(None));
+        }
+        match BinaryKind::sniff(file.head()) {
+            _ if file.size() == 0 => Err(FetchError::Empty),
+            Some(kind) => Err(FetchError::Binary(kind)),
+            None => Ok(file),
+        }
+    }
+
+    /// Reads [`FetchLimits::stretch_bytes`], or up to the end: then true.
+    async fn receive_stretch(
+        &self,
+        response: &mut Response,
+        file: &mut Incoming,
+        total: Option<u64>,
+        told: &mut impl FnMut(Received),
+    ) -> Result<bool, FetchError> {
+        let end = file.size() + self.limits.stretch_bytes;
+        while file.size() < end {
+            let cut_off = |error: reqwest::Error| FetchError::CutOff(Some(error.without_url()));
+            let Some(bytes) = response.chunk().await.map_err(cut_off)? else { return Ok(true) };
+            if file.size() + bytes.len() as u64 > self.limits.max_bytes {
+                return Err(FetchError::TooLarge);
+            }
+            file.write(&bytes).await?;
+            told(Received { bytes: file.size(), total });
+        }
+        Ok(false)
+    }
+}
+
+/// A client for one request: it connects to `places` whatever name it is asked for, so that no second
+/// look-up can answer otherwise than the one that was checked.
+fn client(url: &Url, places: Vec<SocketAddr>) -> Result<Client, FetchError> {
+    // Fails only if the process has a provider already, which will do as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = Client::builder()
+        .user_agent(concat!("runboard/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        // A proxy would do the look-up, and where it looks is not ours to check.
+        .no_proxy()
+        .dns_resolver(Pinned(places));
+    if url.scheme() == "http" {
+        // Reading the machine's certificates fails where there are none; nothing needs them here.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(FetchError::NoTls)
+}
+
+#[derive(Clone, Debug)]
+struct Pinned(Vec<SocketAddr>);
+
+impl Resolve for Pinned {
+    fn resolve(&self, _name: Name) -> Resolving {
+        let places: Addrs = Box::new(self.0.clone().into_iter());
+        Box::pin(future::ready(Ok(places)))
+    }
+}
+
+fn leads_on(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::MOVED_PERMANENTLY
+            | StatusCode::FOUND
+            | StatusCode::SEE_OTHER
+            | StatusCode::TEMPORARY_REDIRECT
+            | StatusCode::PERMANENT_REDIRECT
+    )
+}
+
+fn next_hop(url: &Url, response: &Response) -> Result<Url, FetchError> {
+    let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
+    location.and_then(|location| url.join(location).ok()).ok_or(FetchError::RedirectToNowhere)
+}
+
+/// Bytes that are not those of the file: a CSV would have to be unpacked to have any rows.
+fn is_compressed(response: &Response) -> bool {
+    let encodings = response.headers().get_all(header::CONTENT_ENCODING).iter();
+    encodings.into_iter().any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
