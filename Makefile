@@ -1,12 +1,15 @@
 # What a person runs, and what CI runs: the same targets.
 
-.PHONY: run test lint bench setup screenshots
+.PHONY: run test crash lint bench setup screenshots
 
 run: ## start Runboard on http://127.0.0.1:8080
 	cargo run --release
 
 test: setup ## every test: unit, HTTP, conformance, crash, browser
 	cargo test --workspace
+
+crash: ## kill the program 200 times while it works, and count every record
+	RUNBOARD_CRASH_KILLS=200 cargo test --test it crash:: -- --nocapture
 
 lint: ## formatting, clippy and docs, warnings denied
 	cargo fmt --check

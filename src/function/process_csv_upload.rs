@@ -97,6 +97,9 @@ impl Processor {
         if self.store.run_is_closed(run).await? {
             return Err(Failure::Closed.into());
         }
+        if self.store.event_is_cancelled(&call.event.id).await? {
+            return Err(self.cancel(run).await.into());
+        }
         self.set_call(call).await?;
         let done = self.store.steps(run).await?;
         let counts = done.iter().fold(Counts::default(), |counts, step| sum(counts, step.counts));
@@ -125,6 +128,15 @@ impl Processor {
             Next::Done => return Ok(Answer::Done(counts.into())),
         };
         Ok(Answer::Steps(vec![chain::op(&step)?]))
+    }
+
+    /// The import was cancelled, and this run of it is not: it is new, or was at work when the last
+    /// process died. Cancelled here, before the engine can take our answer for a failure of the run.
+    async fn cancel(&self, run: &RunId) -> Failure {
+        if let Err(error) = self.engine.cancel(run).await {
+            tracing::warn!(%run, %error, "the run could not be cancelled yet");
+        }
+        Failure::Stopped
     }
 
     /// Plans the import of a stored file.

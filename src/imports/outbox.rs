@@ -85,11 +85,11 @@ async fn send_next(shared: &Shared) -> store::Result<Outcome> {
             shared.live.nudge(&row.event_id);
             Ok(Outcome::Sent(row.import))
         }
-        Err(error) if error.is_transient() => {
+        Err(Unsent::Postponed(error)) => {
             tracing::warn!(import = %row.import, %error, "the event could not be sent yet");
             Ok(Outcome::Postponed(row.import))
         }
-        Err(error) => {
+        Err(Unsent::Refused(error)) => {
             tracing::error!(import = %row.import, %error, "the engine refused the event");
             shared.store.event_refused(row.import, &reason(&error), UnixMillis::now()).await?;
             shared.live.nudge(&row.event_id);
@@ -98,15 +98,42 @@ async fn send_next(shared: &Shared) -> store::Result<Outcome> {
     }
 }
 
+/// Why an event was not sent.
+enum Unsent {
+    /// Perhaps it was, or will be at another time.
+    Postponed(Error),
+    /// It was not taken, and never will be.
+    Refused(Error),
+}
+
 /// Sends one event. One that may have arrived is asked for first: a run that exists is proof.
-async fn send(shared: &Shared, row: &OutboxRow) -> Result<EventId, Error> {
-    if row.attempts > 0 && !shared.client.event_runs(&row.event_id).await?.is_empty() {
-        return Ok(row.event_id.clone());
+async fn send(shared: &Shared, row: &OutboxRow) -> Result<EventId, Unsent> {
+    if row.attempts > 0 {
+        // Whatever goes wrong with the question says nothing of the event.
+        let runs = shared.client.event_runs(&row.event_id).await.map_err(Unsent::Postponed)?;
+        if !runs.is_empty() {
+            return Ok(row.event_id.clone());
+        }
     }
     let (Ok(data), Some(seed)) = (serde_json::from_str(&row.data), EventSeed::parse(&row.seed)) else {
-        return Err(Error::Unreadable("the outbox has a row that cannot be read".to_owned()));
+        return Err(Unsent::Refused(Error::Setup("the outbox has a row that cannot be read".to_owned())));
     };
-    shared.client.send(&Event { name: row.name.clone(), data }, &seed).await
+    shared.client.send(&Event { name: row.name.clone(), data }, &seed).await.map_err(Unsent::from)
+}
+
+impl From<Error> for Unsent {
+    fn from(error: Error) -> Self {
+        match error {
+            // An answer that cannot be read, as of a proxy that cut it short, may have been a yes.
+            Error::Unreachable(_)
+            | Error::RateLimited { .. }
+            | Error::Server { .. }
+            | Error::Unreadable(_) => Self::Postponed(error),
+            Error::Setup(_) | Error::Unauthorized { .. } | Error::NotFound { .. } | Error::Refused { .. } => {
+                Self::Refused(error)
+            }
+        }
+    }
 }
 
 fn pause_after(attempts: u32) -> Duration {

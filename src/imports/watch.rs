@@ -16,7 +16,7 @@ use crate::{
     csv::Counts,
     ids::{EventId, ImportId, UserId},
     inngest::{self, Run},
-    store,
+    store::{self, runs::RunRow},
     time::UnixMillis,
 };
 
@@ -122,11 +122,18 @@ impl Watch {
             return self.look_at_outbox().await;
         }
         match self.shared.client.event_runs(&import.event_id).await {
-            Ok(runs) => {
+            Ok(mut runs) => {
+                let unended: Vec<Run> = match cancelled {
+                    true => runs.extract_if(.., |run| run.ended_at.is_none()).collect(),
+                    false => Vec::new(),
+                };
                 self.answered(import, &runs).await?;
-                if cancelled {
-                    self.cancel_unended(&runs).await;
-                } else {
+                if !unended.is_empty() {
+                    // Recorded once they have ended.
+                    self.cancel_unended(&unended).await;
+                    return Ok(Outcome::Again(PACE));
+                }
+                if !cancelled {
                     self.ask_for_next_attempts().await;
                 }
             }
@@ -177,13 +184,17 @@ impl Watch {
             import.as_of = Some(UnixMillis::now());
             import.silent_since = None;
             if let Some(recorded) = recorded {
-                import.set_runs(recorded);
+                // The wish to cancel may have come during this look: what says Cancelled since then does
+                // not come to life again. A run that nobody knew of is shown once it has ended.
+                let was_shown = |run: &RunRow| import.runs.iter().any(|known| known.run_id == run.run_id);
+                let is_cancelled = import.cancel_requested_at.is_some();
+                let shown = |run: &RunRow| !is_cancelled || run.ended_at.is_some() || was_shown(run);
+                import.set_runs(recorded.into_iter().filter(shown).collect());
             }
         });
         for run in runs.iter().filter(|run| run.ended_at.is_some()) {
             // A call of it that is still at work can commit nothing any more.
             self.shared.live.stop(&run.run_id);
-            self.shared.live.forget(&run.run_id);
         }
         Ok(())
     }
@@ -237,7 +248,7 @@ impl Watch {
     /// The engine first: to it a step that stops has failed, and before it knows of the wish it might
     /// call that the run's last failure.
     async fn cancel_unended(&self, runs: &[Run]) {
-        for run in runs.iter().filter(|run| run.ended_at.is_none()) {
+        for run in runs {
             match self.shared.client.cancel(&run.run_id).await {
                 Ok(()) => self.shared.live.stop(&run.run_id),
                 Err(error) => {
@@ -264,6 +275,11 @@ impl Watch {
             return Ok(Outcome::Again(PACE));
         }
         self.shared.store.finish_import(self.id, now).await?;
+        // Not before: whoever reads a snapshot from before the end still adds the progress to it, and
+        // counts are not to fall.
+        for run in &import.runs {
+            self.shared.live.forget(&run.run_id);
+        }
         self.shared.board.retire(self.owner, self.id);
         Ok(Outcome::Over)
     }

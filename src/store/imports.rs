@@ -141,6 +141,16 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
+    /// Whether the import that sent `event` is to be cancelled. Others' events are not.
+    pub async fn event_is_cancelled(&self, event: &EventId) -> Result<bool> {
+        let wish =
+            sqlx::query("SELECT 1 FROM import WHERE event_id = $1 AND cancel_requested_at IS NOT NULL")
+                .bind(event.as_str())
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(wish.is_some())
+    }
+
     /// Nothing is left to watch.
     pub async fn finish_import(&self, id: ImportId, now: UnixMillis) -> Result<()> {
         sqlx::query("UPDATE import SET finished_at = $2 WHERE id = $1 AND finished_at IS NULL")

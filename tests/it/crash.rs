@@ -1,113 +1,57 @@
-//! The real binary, killed in the middle of an import: afterwards every record is there once, in order.
+//! The real program, killed again and again while it is given imports: nothing is lost, nothing is
+//! counted twice, and nothing is left over.
+//!
+//! `RUNBOARD_CRASH_KILLS` is how often, `RUNBOARD_CRASH_SEED` repeats the choices of another time.
 
-use std::{
-    fmt::Write,
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
-};
+mod actor;
+mod audit;
+mod phase;
+mod sample;
+mod server;
+mod world;
 
-use crate::support::visitor::Visitor;
+use std::{collections::BTreeMap, env, sync::Arc, time::Instant};
 
-const ROWS: usize = 500_000;
-/// Every so many rows one has a field too many.
-const BAD_EVERY: usize = 1_000;
+use rand::{SeedableRng, rngs::StdRng};
 
-/// The real program on a data folder, killed when dropped.
-struct Server {
-    process: Child,
-    origin: String,
-}
+use self::{phase::Phase, sample::Sample, world::World};
 
-impl Server {
-    fn start(data: &Path) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_runboard"))
-            .env("RUNBOARD_LISTEN", "127.0.0.1:0")
-            .env("RUNBOARD_DATA_DIR", data)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let origin = lines
-            .map_while(Result::ok)
-            .find_map(|line| {
-                line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
-            })
-            .expect("the server prints its address");
-        Self { process, origin: origin.trim_end_matches('/').to_owned() }
-    }
+const KILLS: u64 = 10;
+/// How many kills one data folder lives through; its files are gone before the next one.
+const KILLS_PER_WORLD: u64 = 10;
+/// From so many on each phase must have been hit.
+const MANY_KILLS: u64 = 200;
 
-    /// SIGKILL: no destructor, no flush, no goodbye.
-    fn kill(mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// The file, and what must come out of it.
-fn records() -> (String, String, Vec<usize>) {
-    let filler = "x".repeat(120);
-    let mut file = String::from("id,name,note\n");
-    let mut processed = String::from("id,name,note\r\n");
-    let mut failed = Vec::new();
-    for id in 1..=ROWS {
-        if id % BAD_EVERY == 0 {
-            writeln!(file, "{id},name {id},{filler},too much").unwrap();
-            failed.push(id);
-        } else {
-            writeln!(file, "{id},name {id},{filler}").unwrap();
-            write!(processed, "{id},name {id},{filler}\r\n").unwrap();
-        }
-    }
-    (file, processed, failed)
-}
+/// Of one step, of two, and of three: a step has at least 16 MiB.
+const SAMPLE_BYTES: [usize; 4] = [100 << 10, 4 << 20, 24 << 20, 44 << 20];
 
 #[tokio::test]
-async fn a_killed_import_goes_on_and_every_record_is_there_once_and_in_order() {
-    let data = tempfile::tempdir().unwrap();
-    let (file, processed, failed) = records();
+async fn killed_at_any_moment_every_record_is_there_once_and_in_order() {
+    let number = |variable: &str| env::var(variable).ok().map(|value| value.parse::<u64>().unwrap());
+    let kills = number("RUNBOARD_CRASH_KILLS").unwrap_or(KILLS);
+    let seed = number("RUNBOARD_CRASH_SEED").unwrap_or_else(rand::random);
+    println!("{kills} kills, RUNBOARD_CRASH_SEED={seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let samples = SAMPLE_BYTES.iter().flat_map(|size| [*size; 2]);
+    let samples: Arc<Vec<Sample>> = Arc::new(samples.map(|size| Sample::generate(size, &mut rng)).collect());
 
-    let server = Server::start(data.path());
-    let mut visitor = Visitor::new(&server.origin);
-    visitor.sign_up("mira@example.org").await;
-    let import = visitor.upload("half-a-million.csv", file).await;
-    let before = visitor
-        .wait_for(&import, "some rows, not all", |panel| {
-            panel.runs.iter().any(|run| run.processed.parse::<usize>().is_ok_and(|rows| rows > ROWS / 10))
-        })
-        .await;
-    server.kill();
-    assert_eq!(before.state, "Running", "killed in the middle: {:?}", before.runs);
-
-    // By itself: nobody asks for anything but to see it.
-    let server = Server::start(data.path());
-    visitor.origin.clone_from(&server.origin);
-    let panel = visitor.wait_for_state(&import, "Completed").await;
-    assert_eq!(panel.counts(), ((ROWS - failed.len()) as u64, failed.len() as u64));
-
-    let downloaded = visitor.download(&format!("{import}/processed.csv")).await;
-    assert!(
-        downloaded == processed.as_bytes(),
-        "processed.csv is not the {} good rows in order",
-        ROWS - failed.len()
-    );
-    let downloaded = String::from_utf8(visitor.download(&format!("{import}/failed.csv")).await).unwrap();
-    let ids: Vec<usize> =
-        downloaded.lines().skip(1).map(|line| line.split(',').nth(3).unwrap().parse().unwrap()).collect();
-    assert_eq!(ids, failed);
-    assert_eq!(visitor.get("/").await.status(), 200);
-
-    // The steps' files, and nothing that a killed step left behind.
-    drop(server);
-    let server = Server::start(data.path());
-    visitor.origin.clone_from(&server.origin);
-    let incoming = std::fs::read_dir(data.path().join("files/incoming")).unwrap().count();
-    assert_eq!(incoming, 0);
+    let start = Instant::now();
+    let mut hits: BTreeMap<Phase, u64> = Phase::ALL.map(|phase| (phase, 0)).into();
+    let mut imports = 0;
+    for first in (0..kills).step_by(usize::try_from(KILLS_PER_WORLD).unwrap()) {
+        let mut world = World::new(Arc::clone(&samples)).await;
+        for _ in first..kills.min(first + KILLS_PER_WORLD) {
+            for phase in world.live_and_die(&mut rng).await {
+                *hits.entry(phase).or_default() += 1;
+            }
+        }
+        imports += world.asked.lock().unwrap().len();
+        audit::audit(world).await;
+        println!(
+            "{:>4.0?} {imports} imports asked for, kills that hit each phase: {hits:?}",
+            start.elapsed()
+        );
+    }
+    let never: Vec<&Phase> = hits.iter().filter(|(_, hits)| **hits == 0).map(|(phase, _)| phase).collect();
+    assert!(kills < MANY_KILLS || never.is_empty(), "no kill hit {never:?}");
 }

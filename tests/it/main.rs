@@ -20,6 +20,7 @@ mod inngest_api;
 mod layers;
 mod next_attempt;
 mod postgres;
+mod proxy;
 mod routes;
 mod source;
 mod start_and_stop;

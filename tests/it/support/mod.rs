@@ -3,6 +3,7 @@
 pub mod binary;
 pub mod host;
 pub mod postgres;
+pub mod proxy;
 pub mod visitor;
 
 use std::{

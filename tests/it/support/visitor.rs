@@ -31,6 +31,7 @@ pub fn form_start(name: &str) -> String {
     )
 }
 
+#[derive(Clone)]
 pub struct Visitor {
     http: reqwest::Client,
     pub origin: String,
@@ -133,12 +134,17 @@ impl Visitor {
     }
 
     async fn post_form_data(&self, body: Body) -> Response {
-        self.request(Method::POST, "/imports")
-            .header(header::CONTENT_TYPE, FORM_TYPE)
-            .body(body)
-            .send()
-            .await
-            .unwrap()
+        self.form_data(body).send().await.unwrap()
+    }
+
+    /// The upload form with a file, not sent yet.
+    pub fn file_form(&self, name: &str, bytes: impl AsRef<[u8]>) -> RequestBuilder {
+        let body = [form_start(name).as_bytes(), bytes.as_ref(), FORM_END.as_bytes()].concat();
+        self.form_data(body.into())
+    }
+
+    fn form_data(&self, body: Body) -> RequestBuilder {
+        self.request(Method::POST, "/imports").header(header::CONTENT_TYPE, FORM_TYPE).body(body)
     }
 
     /// Uploads a file and gives the path of its import.

@@ -1,0 +1,162 @@
+//! A data folder that lives through many servers, and what was asked of them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use runboard::time::UnixMillis;
+use tempfile::TempDir;
+use tokio::{task::JoinSet, time::sleep};
+
+use super::{
+    actor::{Actor, Deed},
+    phase::{OnDisk, Phase},
+    sample::Sample,
+    server::Server,
+};
+use crate::support::visitor::Visitor;
+
+/// How long a phase that a kill is meant for may take to come.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How often the phase is looked at, and how long after it was seen the kill comes at most.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+const LATEST: Duration = Duration::from_millis(5);
+/// A kill that is meant for nothing comes at any moment of this.
+const LIFE: Duration = Duration::from_millis(1_500);
+
+pub struct World {
+    folder: TempDir,
+    pub samples: Arc<Vec<Sample>>,
+    pub visitor: Visitor,
+    pub asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+/// An import that was asked for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// No two uploads have the same.
+    pub file_name: String,
+    pub sample: usize,
+    /// Its path, once the server has said 303; else it may be there or not.
+    pub import: Option<String>,
+    /// When a wish to cancel it was answered.
+    pub cancel_answered_at: Option<UnixMillis>,
+    /// A page has said that it is cancelled.
+    pub seen_cancelled: bool,
+}
+
+impl World {
+    pub async fn new(samples: Arc<Vec<Sample>>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["data", "away", "copy"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let mut world = Self { folder, samples, visitor: Visitor::new(""), asked: Arc::default() };
+        let server = world.start();
+        world.visitor.sign_up("mira@example.org").await;
+        server.kill();
+        world
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Starts a server, and is its visitor.
+    pub fn start(&mut self) -> Server {
+        let server = Server::start(&self.data(), &self.folder.path().join("log"));
+        self.visitor.origin.clone_from(&server.origin);
+        server
+    }
+
+    /// What the last server left.
+    pub async fn left<'d>(&self, data: &'d Path) -> OnDisk<'d> {
+        OnDisk::after(data, &self.folder.path().join("copy")).await
+    }
+
+    /// Starts a server, asks things of it, kills it. Returns what the kill hit.
+    pub async fn live_and_die(&mut self, rng: &mut StdRng) -> Vec<Phase> {
+        let data = self.data();
+        let meant_for = rng.random_bool(0.7).then(|| Phase::ALL[rng.random_range(0..Phase::ALL.len())]);
+        let actors = match meant_for {
+            Some(Phase::Idle) => 0,
+            Some(_) => rng.random_range(1..=2),
+            None => rng.random_range(1..=3),
+        };
+        let server = self.start();
+        let mut at_work = JoinSet::new();
+        for number in 0..actors {
+            let deed = match meant_for {
+                Some(Phase::CancelUnderWay) if number == 0 => Deed::Cancel,
+                Some(Phase::WaitingForRetry) if number == 0 => Deed::Spoil,
+                _ => Deed::any(rng),
+            };
+            let actor = Actor {
+                visitor: self.visitor.clone(),
+                samples: Arc::clone(&self.samples),
+                asked: Arc::clone(&self.asked),
+                uploads: data.join("files/uploads"),
+                away: self.folder.path().join("away"),
+                rng: StdRng::from_rng(rng),
+            };
+            at_work.spawn(actor.act(deed));
+        }
+        match meant_for {
+            Some(phase) => {
+                wait_for(phase, &data).await;
+                sleep(rng.random_range(Duration::ZERO..LATEST)).await;
+            }
+            None => sleep(rng.random_range(Duration::ZERO..LIFE)).await,
+        }
+        server.kill();
+        at_work.abort_all();
+        while let Some(ended) = at_work.join_next().await {
+            assert!(ended.as_ref().map_or_else(|error| error.is_cancelled(), |()| true), "{ended:?}");
+        }
+        self.restore_files();
+        let left = self.left(&data).await;
+        let hit = left.phases().await;
+        left.database.close().await;
+        hit
+    }
+
+    /// Puts the files back that actors made unreadable.
+    fn restore_files(&self) {
+        for entry in fs::read_dir(self.folder.path().join("away")).unwrap() {
+            let away = entry.unwrap().path();
+            let upload = self.data().join("files/uploads").join(away.file_name().unwrap());
+            restore_file(&upload, &away);
+        }
+    }
+}
+
+pub fn restore_file(upload: &Path, away: &Path) {
+    if upload.is_dir() {
+        fs::remove_dir(upload).unwrap();
+    }
+    fs::rename(away, upload).unwrap();
+}
+
+/// Looks until the server is at `phase`; a kill that would come too late for it hits something else.
+async fn wait_for(phase: Phase, data: &Path) {
+    let on_disk = OnDisk::beside(data).await;
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE && !on_disk.phases().await.contains(&phase) {
+        sleep(LOOK_EVERY).await;
+    }
+    on_disk.database.close().await;
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.folder.disable_cleanup(true);
+            eprintln!("what happened is in {}", self.folder.path().display());
+        }
+    }
+}
