@@ -35,7 +35,10 @@ CREATE TABLE import (
     sent_at             BIGINT,              -- the engine confirmed the event id
     refused             TEXT,                -- the engine refused the event for good: why
     cancel_requested_at BIGINT,
-    finished_at         BIGINT               -- nothing left to watch
+    finished_at         BIGINT,              -- nothing left to watch
+    parent_id           TEXT REFERENCES import (id) ON DELETE SET NULL, -- the import that this one is a retry of
+    retry_of            TEXT,                -- all, failed: what it takes of its parent
+    UNIQUE (parent_id, retry_of)             -- however often somebody clicks
 );
 CREATE INDEX import_by_account ON import (account_id, id);
 CREATE INDEX import_unfinished ON import (finished_at);

@@ -35,6 +35,7 @@ use crate::{
         assets, csrf, downloads, error, files, headers, health,
         origin::PublicOrigin,
         pages::{dashboard, import, sign_in, sign_out, sign_up},
+        retry,
         site::Site,
         views::EngineName,
     },
@@ -198,6 +199,7 @@ fn public_routes(routes: &mut web::ServiceConfig) {
         .route("/imports/{id}", web::get().to(import::show))
         .route("/imports/{id}/panel", web::get().to(import::panel))
         .route("/imports/{id}/cancel", web::post().to(import::cancel))
+        .route("/imports/{id}/retry", web::post().to(retry::submit))
         .route("/imports/{id}/processed.csv", web::get().to(downloads::processed))
         .route("/imports/{id}/failed.csv", web::get().to(downloads::failed))
         .default_service(web::to(error::not_found));

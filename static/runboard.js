@@ -98,6 +98,8 @@
       return;
     }
     button.setAttribute("aria-disabled", "true");
+    // In its own width, so that nothing beside it moves.
+    button.style.minWidth = `${button.offsetWidth}px`;
     button.dataset.label = button.querySelector(".label").textContent;
     button.querySelector(".label").textContent = form.dataset.once;
     // No poll may turn it back before the next page is there.

@@ -20,6 +20,16 @@ impl FileName {
         let shown = shown.trim();
         Self(if shown.is_empty() { "unnamed.csv".to_owned() } else { shown.to_owned() })
     }
+
+    /// The name of a file of the failed records of `name`, as their download has it: `orders-failed.csv`
+    /// for `orders.csv`, and also for itself.
+    #[must_use]
+    pub fn of_failed_records(&self) -> Self {
+        const END: &str = "-failed.csv";
+        let stem = self.0.rsplit_once('.').map_or(self.0.as_str(), |(stem, _)| stem);
+        let stem = stem.strip_suffix("-failed").unwrap_or(stem);
+        Self(stem.chars().take(MAX_CHARS - END.len()).chain(END.chars()).collect())
+    }
 }
 
 impl From<&Address> for FileName {
@@ -60,5 +70,19 @@ mod tests {
             assert_eq!(FileName::from_client(given).to_string(), shown, "{given:?}");
         }
         assert_eq!(FileName::from_client(&"é".repeat(4_000)).to_string().chars().count(), MAX_CHARS);
+    }
+    #[test]
+    fn failed_records_are_named_after_their_file_however_often_they_are_run_again() {
+        for (given, failed) in [
+            ("orders.csv", "orders-failed.csv"),
+            ("orders-failed.csv", "orders-failed.csv"),
+            ("orders.2026.txt", "orders.2026-failed.csv"),
+            ("orders", "orders-failed.csv"),
+        ] {
+            assert_eq!(FileName::from_client(given).of_failed_records().to_string(), failed);
+        }
+        let long = FileName::from_client(&"é".repeat(4_000)).of_failed_records().to_string();
+        assert_eq!(long.chars().count(), MAX_CHARS);
+        assert!(long.ends_with("é-failed.csv"));
     }
 }

@@ -6,6 +6,7 @@
 mod board;
 mod file_name;
 mod outbox;
+mod retry;
 mod snapshot;
 mod watch;
 
@@ -31,7 +32,7 @@ use crate::{
     source::{Address, Incoming, Key, LinkKey, Storage},
     store::{
         self, Live, Store,
-        imports::{ImportRow, OutboxRow},
+        imports::{ImportRow, OutboxRow, Relative},
     },
     time::UnixMillis,
 };
@@ -68,6 +69,24 @@ pub enum AcceptError {
     Storage(#[from] io::Error),
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+/// An import to be recorded.
+struct New {
+    id: ImportId,
+    owner: UserId,
+    file_name: FileName,
+    receiving_at: UnixMillis,
+    bytes: Bytes,
+    parent: Option<Relative>,
+}
+
+/// Where a new import's bytes are.
+enum Bytes {
+    /// Stored as the import's upload: so many.
+    Here(u64),
+    /// At an address that the function is to fetch them from.
+    At(String),
 }
 
 /// A page of a user's imports.
@@ -133,17 +152,38 @@ impl Imports {
         file: Incoming,
     ) -> Result<ImportId, AcceptError> {
         let id = ImportId::generate();
-        let key = Key::upload(id);
-        let size_bytes = file.keep(&key).await?;
+        let size_bytes = file.keep(&Key::upload(id)).await?;
+        let bytes = Bytes::Here(size_bytes);
+        self.record(New { id, owner, file_name, receiving_at, bytes, parent: None }).await
+    }
+
+    /// Takes an address: the function fetches what lies there.
+    pub async fn accept_address(&self, owner: UserId, address: &Address) -> Result<ImportId, AcceptError> {
+        let (id, file_name) = (ImportId::generate(), FileName::from(address));
+        let bytes = Bytes::At(address.url().to_string());
+        let receiving_at = UnixMillis::now();
+        self.record(New { id, owner, file_name, receiving_at, bytes, parent: None }).await
+    }
+
+    /// Records an import with its event, and has the event sent. If it is a retry that another request
+    /// was faster to record, its file goes. Returns the id of the import that is recorded now.
+    async fn record(&self, new: New) -> Result<ImportId, AcceptError> {
+        let New { id, owner, file_name, receiving_at, bytes, parent } = new;
         let now = UnixMillis::now();
         let seed = EventSeed::generate();
-        let link = self.shared.links.sign(&self.shared.origin, id, now.plus(LinkKey::LIFETIME));
+        let (size_bytes, source_url, file) = match bytes {
+            Bytes::Here(size) => {
+                let expires = now.plus(LinkKey::LIFETIME);
+                (size, None, self.shared.links.sign(&self.shared.origin, id, expires).to_string())
+            }
+            Bytes::At(address) => (0, Some(address.clone()), address),
+        };
         let import = ImportRow {
             id,
             owner,
             file_name: file_name.to_string(),
             size_bytes,
-            source_url: None,
+            source_url,
             receiving_at,
             received_at: now,
             event_id: seed.event_id(0),
@@ -151,54 +191,32 @@ impl Imports {
             refused: None,
             cancel_requested_at: None,
             finished_at: None,
+            parent,
         };
-        // After an error it may be recorded or not, so the file stays. The next start removes it if nobody
-        // names it.
-        self.record(import, &seed, &link).await?;
-        Ok(id)
-    }
-
-    /// Takes an address: the function fetches what lies there.
-    pub async fn accept_address(&self, owner: UserId, address: &Address) -> Result<ImportId, AcceptError> {
-        let id = ImportId::generate();
-        let now = UnixMillis::now();
-        let seed = EventSeed::generate();
-        let import = ImportRow {
-            id,
-            owner,
-            file_name: FileName::from(address).to_string(),
-            size_bytes: 0,
-            source_url: Some(address.url().to_string()),
-            receiving_at: now,
-            received_at: now,
-            event_id: seed.event_id(0),
-            sent_at: None,
-            refused: None,
-            cancel_requested_at: None,
-            finished_at: None,
-        };
-        self.record(import, &seed, address.url()).await?;
-        Ok(id)
-    }
-
-    /// Records an import with the event that tells of `file`, and has the event sent.
-    async fn record(&self, import: ImportRow, seed: &EventSeed, file: &Url) -> Result<(), AcceptError> {
         let event = OutboxRow {
             event_id: import.event_id.clone(),
-            import: import.id,
+            import: id,
             name: EVENT.to_owned(),
-            data: json!({ "file": file.as_str(), "userId": import.owner.to_string() }).to_string(),
+            data: json!({ "file": file, "userId": owner.to_string() }).to_string(),
             seed: seed.to_string(),
             attempts: 0,
-            next_attempt_at: import.received_at,
+            next_attempt_at: now,
         };
         // To its end, whoever hangs up meanwhile: what is recorded must be watched and sent.
         let imports = self.clone();
         let recorded = tokio::spawn(async move {
-            imports.shared.store.create_import(&import, &event).await?;
-            imports.watch(Snapshot::new(import, Vec::new()));
-            imports.shared.outbox.notify_one();
-            Ok(())
+            // After an error it may be recorded or not, so the file stays. The next start removes it if
+            // nobody names it.
+            let recorded = imports.shared.store.create_import(&import, &event).await?;
+            if recorded == id {
+                imports.show_retry(&import);
+                imports.watch(Snapshot::new(import, Vec::new()));
+                imports.shared.outbox.notify_one();
+            } else if let Err(error) = imports.shared.storage.remove(&Key::upload(id)).await {
+                // The next start removes it.
+                tracing::warn!(import = %id, %error, "the file of a second retry could not be removed");
+            }
+            Ok(recorded)
         });
         recorded.await.map_err(|error| AcceptError::Storage(io::Error::other(error)))?
     }

@@ -11,7 +11,7 @@ use crate::{
     source::Address,
     store::{
         self, Live, Store,
-        imports::ImportRow,
+        imports::{ImportRow, Relative, RetryOf},
         live::{AttemptError, CallInfo, ProgressNow, Receiving},
         runs::RunRow,
     },
@@ -45,6 +45,10 @@ pub struct Snapshot {
     pub as_of: Option<UnixMillis>,
     /// Set while the engine does not answer: since when.
     pub silent_since: Option<UnixMillis>,
+    /// The import that this one is a retry of.
+    pub parent: Option<Relative>,
+    /// The retries of this one: at most one of each kind.
+    pub retries: Vec<Relative>,
 }
 
 /// One run.
@@ -122,7 +126,7 @@ impl ImportState {
 }
 
 impl Snapshot {
-    /// What the database knows of an import and its runs.
+    /// What the database knows of an import and its runs, of one that has no retries.
     #[must_use]
     pub fn new(import: ImportRow, runs: Vec<RunRow>) -> Self {
         let mut snapshot = Self {
@@ -139,6 +143,8 @@ impl Snapshot {
             cancel_requested_at: import.cancel_requested_at,
             as_of: runs.iter().filter_map(|run| run.ended_at).max(),
             silent_since: None,
+            parent: import.parent,
+            retries: Vec::new(),
             runs: Vec::new(),
         };
         snapshot.set_runs(runs);
@@ -157,18 +163,23 @@ impl Snapshot {
         }
     }
 
-    /// Reads the runs of `imports`; the order stays.
+    /// Reads the runs and retries of `imports`; the order stays.
     pub async fn load(store: &Store, imports: Vec<ImportRow>) -> store::Result<Vec<Self>> {
         let ids: Vec<ImportId> = imports.iter().map(|import| import.id).collect();
         let mut runs: HashMap<ImportId, Vec<RunRow>> = HashMap::new();
         for run in store.runs_of(&ids).await? {
             runs.entry(run.import).or_default().push(run);
         }
+        let mut retries: HashMap<ImportId, Vec<Relative>> = HashMap::new();
+        for (parent, retry) in store.retries_of(&ids).await? {
+            retries.entry(parent).or_default().push(retry);
+        }
         Ok(imports
             .into_iter()
             .map(|import| {
                 let runs = runs.remove(&import.id).unwrap_or_default();
-                Self::new(import, runs)
+                let retries = retries.remove(&import.id).unwrap_or_default();
+                Self { retries, ..Self::new(import, runs) }
             })
             .collect())
     }
@@ -183,6 +194,12 @@ impl Snapshot {
             }
         }
         snapshot
+    }
+
+    /// The retry of this import that takes `kind` of it, if there is one.
+    #[must_use]
+    pub fn retry(&self, kind: RetryOf) -> Option<&Relative> {
+        self.retries.iter().find(|retry| retry.retry_of == kind)
     }
 
     /// When the last thing happened that could have a consequence.

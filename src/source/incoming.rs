@@ -4,7 +4,7 @@ use std::{fs, io, path::PathBuf};
 
 use tokio::{
     fs::File,
-    io::{AsyncWriteExt, BufWriter},
+    io::{AsyncReadExt, AsyncWriteExt, BufWriter},
 };
 
 use super::{BinaryKind, Key, Storage, storage::sync_folder};
@@ -44,6 +44,19 @@ impl Incoming {
             self.storage.ensure_room_for(self.size).await?;
         }
         Ok(())
+    }
+
+    /// Appends the stored file `key`, or its first `limit` bytes if it has more.
+    pub async fn append(&mut self, key: &Key, limit: u64) -> io::Result<()> {
+        let mut part = File::open(self.storage.path(key)).await?.take(limit);
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            let read = part.read(&mut buffer).await?;
+            if read == 0 {
+                return Ok(());
+            }
+            self.write(&buffer[..read]).await?;
+        }
     }
 
     /// Bytes received so far.

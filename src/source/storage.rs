@@ -85,6 +85,27 @@ impl Storage {
         Incoming::create(self.clone(), self.root.join(INCOMING).join(Ulid::new().to_string())).await
     }
 
+    /// Stores the file `from` once more as `to`, so that it survives a power cut. Either can be removed
+    /// without the other. Returns its size in bytes.
+    pub async fn duplicate(&self, from: &Key, to: &Key) -> io::Result<u64> {
+        let (source, target) = (self.path(from), self.path(to));
+        let linked = tokio::task::spawn_blocking(move || {
+            fs::hard_link(source, &target)?;
+            sync_folder(&target)?;
+            Ok::<u64, io::Error>(target.metadata()?.len())
+        });
+        match linked.await.map_err(io::Error::other)? {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                // Some file systems have no second names, or not so many.
+                tracing::debug!(%error, "a stored file is copied, for it could not be linked");
+                let mut copy = self.receive(0).await?;
+                copy.append(from, u64::MAX).await?;
+                copy.keep(to).await
+            }
+            result => result,
+        }
+    }
+
     /// A new, empty output of `run`, in blocking code.
     pub fn create_output(&self, run: &RunId) -> io::Result<OutputFile> {
         let key = Key::output(run);

@@ -24,6 +24,41 @@ pub struct ImportRow {
     pub refused: Option<String>,
     pub cancel_requested_at: Option<UnixMillis>,
     pub finished_at: Option<UnixMillis>,
+    /// The import that this one is a retry of.
+    pub parent: Option<Relative>,
+}
+
+/// What a retry takes of its parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryOf {
+    All,
+    /// The failed records.
+    Failed,
+}
+
+impl RetryOf {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Failed => "failed",
+        }
+    }
+
+    fn from_stored(text: &str) -> Result<Self> {
+        match text {
+            "all" => Ok(Self::All),
+            "failed" => Ok(Self::Failed),
+            other => Err(corrupt(format!("retry_of: {other}"))),
+        }
+    }
+}
+
+/// An import seen from the other side of a retry: the one that was run again, or the one it became.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relative {
+    pub id: ImportId,
+    pub file_name: String,
+    pub retry_of: RetryOf,
 }
 
 /// An event to be sent, as the outbox keeps it.
@@ -41,15 +76,21 @@ pub struct OutboxRow {
 }
 
 const COLUMNS: &str = "id, account_id, file_name, size_bytes, source_url, receiving_at, received_at, \
-                       event_id, sent_at, refused, cancel_requested_at, finished_at";
+                       event_id, sent_at, refused, cancel_requested_at, finished_at, parent_id, retry_of, \
+                       (SELECT parent.file_name FROM import AS parent WHERE parent.id = import.parent_id) \
+                       AS parent_file_name";
 
 impl Store {
-    /// Records an import and its event, or neither.
-    pub async fn create_import(&self, import: &ImportRow, event: &OutboxRow) -> Result<()> {
+    /// Records an import and its event, or neither. A parent has one retry of each kind: if there is
+    /// one already, nothing is recorded. Returns the id of the import that is recorded now.
+    pub async fn create_import(&self, import: &ImportRow, event: &OutboxRow) -> Result<ImportId> {
         let mut tx = self.begin_write().await?;
-        sqlx::query(
+        let parent = import.parent.as_ref().map(|parent| parent.id.to_string());
+        let retry_of = import.parent.as_ref().map(|parent| parent.retry_of.as_str());
+        let inserted = sqlx::query(
             "INSERT INTO import (id, account_id, file_name, size_bytes, source_url, receiving_at, received_at, \
-             event_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+             event_id, parent_id, retry_of) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+             ON CONFLICT (parent_id, retry_of) DO NOTHING",
         )
         .bind(import.id.to_string())
         .bind(import.owner.to_string())
@@ -59,8 +100,19 @@ impl Store {
         .bind(import.receiving_at.0)
         .bind(import.received_at.0)
         .bind(import.event_id.as_str())
+        .bind(&parent)
+        .bind(retry_of)
         .execute(&mut *tx)
         .await?;
+        if inserted.rows_affected() == 0 {
+            let first: String =
+                sqlx::query_scalar("SELECT id FROM import WHERE parent_id = $1 AND retry_of = $2")
+                    .bind(parent)
+                    .bind(retry_of)
+                    .fetch_one(&mut *tx)
+                    .await?;
+            return first.parse().map_err(corrupt);
+        }
         sqlx::query(
             "INSERT INTO outbox (event_id, import_id, name, data, seed, attempts, next_attempt_at) \
              VALUES ($1, $2, $3, $4, $5, 0, $6)",
@@ -73,7 +125,8 @@ impl Store {
         .bind(event.next_attempt_at.0)
         .execute(&mut *tx)
         .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(import.id)
     }
 
     pub async fn import(&self, id: ImportId) -> Result<Option<ImportRow>> {
@@ -118,6 +171,31 @@ impl Store {
             .fetch_one(&self.pool)
             .await?;
         Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// The retries of some imports, each with the id of its parent.
+    pub async fn retries_of(&self, parents: &[ImportId]) -> Result<Vec<(ImportId, Relative)>> {
+        if parents.is_empty() {
+            return Ok(Vec::new());
+        }
+        let marks: Vec<String> = (1..=parents.len()).map(|n| format!("${n}")).collect();
+        let sql = format!(
+            "SELECT parent_id, id, file_name, retry_of FROM import WHERE parent_id IN ({}) ORDER BY id",
+            marks.join(", ")
+        );
+        let query = parents
+            .iter()
+            .fold(sqlx::query(sqlx::AssertSqlSafe(sql)), |query, parent| query.bind(parent.to_string()));
+        let read = |row: &AnyRow| {
+            let parent = row.try_get::<String, _>("parent_id")?.parse().map_err(corrupt)?;
+            let retry = Relative {
+                id: row.try_get::<String, _>("id")?.parse().map_err(corrupt)?,
+                file_name: row.try_get("file_name")?,
+                retry_of: RetryOf::from_stored(row.try_get("retry_of")?)?,
+            };
+            Ok((parent, retry))
+        };
+        query.fetch_all(&self.pool).await?.iter().map(read).collect()
     }
 
     /// The ids of all imports: what the folder of uploads may hold.
@@ -231,6 +309,14 @@ impl Store {
 }
 
 fn read_import(row: &AnyRow) -> Result<ImportRow> {
+    let parent = match row.try_get::<Option<String>, _>("parent_id")? {
+        None => None,
+        Some(id) => Some(Relative {
+            id: id.parse().map_err(corrupt)?,
+            file_name: row.try_get("parent_file_name")?,
+            retry_of: RetryOf::from_stored(row.try_get("retry_of")?)?,
+        }),
+    };
     let time = |column: &str| row.try_get::<Option<i64>, _>(column).map(|at| at.map(UnixMillis));
     Ok(ImportRow {
         id: row.try_get::<String, _>("id")?.parse().map_err(corrupt)?,
@@ -245,6 +331,7 @@ fn read_import(row: &AnyRow) -> Result<ImportRow> {
         refused: row.try_get("refused")?,
         cancel_requested_at: time("cancel_requested_at")?,
         finished_at: time("finished_at")?,
+        parent,
     })
 }
 

@@ -1,10 +1,11 @@
 //! What can go wrong on the way to a page: the one place where errors become status codes and sentences.
 
-use std::fmt;
+use std::{fmt, io};
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 
 use super::pages::ErrorPage;
+use crate::store;
 
 /// What no route is for.
 pub async fn not_found() -> Result<HttpResponse, Error> {
@@ -20,6 +21,14 @@ pub enum Error {
     NotYet,
     /// A download of an import whose run never wrote anything here.
     NothingWritten,
+    /// An import is to be run again before it has ended.
+    StillGoing,
+    /// The failed records of an import that has none are to be run again.
+    NothingFailed,
+    /// A part of an import is to be run again that there is not.
+    NoSuchPart,
+    /// The disk is full.
+    NoSpace,
     /// Our fault.
     Internal(anyhow::Error),
 }
@@ -34,6 +43,18 @@ impl Error {
                 ("Not yet", "The import is still going on. Its files can be downloaded when it has ended.")
             }
             Self::NothingWritten => ("Nothing to download", "No rows of this import were written here."),
+            Self::StillGoing => {
+                ("Not yet", "The import is still going on. It can be run again when it has ended.")
+            }
+            Self::NothingFailed => {
+                ("Nothing to run again", "No rows of this import failed. You can run all of it again.")
+            }
+            Self::NoSuchPart => {
+                ("Not understood", "An import is run again as a whole, or only its failed rows.")
+            }
+            Self::NoSpace => {
+                ("No space left", "There is not enough free space here to do this. Nothing was changed.")
+            }
             Self::Internal(_) => {
                 ("Something went wrong", "It was noted in the log. Nothing is lost; try again in a moment.")
             }
@@ -45,7 +66,9 @@ impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::NotFound | Self::NothingWritten => StatusCode::NOT_FOUND,
-            Self::NotYet => StatusCode::CONFLICT,
+            Self::NotYet | Self::StillGoing | Self::NothingFailed => StatusCode::CONFLICT,
+            Self::NoSuchPart => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -67,6 +90,30 @@ impl fmt::Display for Error {
 
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
     fn from(error: E) -> Self {
-        Self::Internal(error.into())
+        let error = anyhow::Error::from(error);
+        if is_out_of_space(&error) { Self::NoSpace } else { Self::Internal(error) }
+    }
+}
+
+fn is_out_of_space(error: &anyhow::Error) -> bool {
+    if error.chain().filter_map(|cause| cause.downcast_ref()).any(store::Error::is_disk_full) {
+        return true;
+    }
+    let mut kinds = error.chain().filter_map(|cause| cause.downcast_ref()).map(io::Error::kind);
+    kinds.any(|kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imports::AcceptError;
+
+    #[test]
+    fn a_full_disk_is_told_from_a_fault() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        assert_eq!(Error::from(full()).status_code(), StatusCode::INSUFFICIENT_STORAGE);
+        assert_eq!(Error::from(AcceptError::from(full())).status_code(), StatusCode::INSUFFICIENT_STORAGE);
+        let other = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert_eq!(Error::from(other).status_code(), StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

@@ -15,6 +15,7 @@ pub mod health;
 pub mod htmx;
 pub mod origin;
 pub mod pages;
+pub mod retry;
 pub mod session;
 pub mod site;
 mod upload;

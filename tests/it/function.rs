@@ -12,7 +12,7 @@ use actix_web::http::StatusCode;
 use futures_util::future::join_all;
 use runboard::{
     csv::Counts,
-    function::{Plan, STEP_BYTES},
+    function::{Plan, STEP_BYTES, outputs},
     ids::{EventId, ImportId},
     inngest::call::step_id,
     source::Key,
@@ -62,6 +62,28 @@ async fn many_steps_write_what_one_step_writes() {
         assert_eq!(world.concatenated("many", part).await, text);
     }
     assert_eq!(world.outputs(), world.named_outputs().await);
+}
+
+#[actix_web::test]
+async fn the_failed_records_of_the_finished_steps_are_a_file_behind_its_front() {
+    let world = World::new(SMALL_STEPS).await;
+    let (csv, store, storage) = (csv(2_000), &world.processor.store, &world.processor.storage);
+    let (file, mut memo) = (world.upload(&csv), Memo::new());
+    assert!(outputs::failed_records(store, &run_id("r")).await.unwrap().is_none(), "no plan yet");
+    for _ in ["plan", "rows-1", "rows-2", "rows-3"] {
+        world.call(&call("r", &file, &memo, 0)).await.remember(&mut memo);
+    }
+    let records = outputs::failed_records(store, &run_id("r")).await.unwrap().unwrap();
+    assert_eq!(
+        &fs::read_to_string(storage.path(&records.source)).unwrap()[..records.front as usize],
+        "id,name\n"
+    );
+    assert_eq!(records.parts.len(), 3);
+    let text: String =
+        records.parts.iter().map(|part| fs::read_to_string(storage.path(part)).unwrap()).collect();
+    let read = store.step_sums(&run_id("r")).await.unwrap().end_byte as usize;
+    let failed = csv[..read].split_inclusive('\n').filter(|line| !line.contains(','));
+    assert_eq!(text, failed.collect::<String>());
 }
 
 #[actix_web::test]

@@ -1,6 +1,7 @@
 //! Tests that need an app, a database or a fake of another server.
 
 mod accounts;
+mod again;
 mod attempts;
 mod bad_input;
 mod cancel;

@@ -1,6 +1,6 @@
 //! Stored files, signed links, and what a binary file is taken for.
 
-use std::{collections::HashSet, fs, path::Path, time::Duration};
+use std::{collections::HashSet, fs, io::ErrorKind, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use runboard::{
     ids::{ImportId, RunId},
@@ -108,6 +108,49 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
     incoming.write(b"a,b\n").await.unwrap();
     assert_eq!(names(&folder.path().join("incoming")).len(), 1);
     drop(incoming);
+    assert!(names(&folder.path().join("incoming")).is_empty());
+}
+
+#[tokio::test]
+async fn an_upload_is_put_together_of_stored_files_and_their_fronts() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = Storage::open(folder.path()).unwrap();
+    let [first, second, whole] = [(); 3].map(|()| Key::upload(ImportId::generate()));
+    let large = vec![b'y'; 1_000_000];
+    fs::write(storage.path(&first), "a,b\n1,2\n").unwrap();
+    fs::write(storage.path(&second), &large).unwrap();
+    let mut incoming = storage.receive(0).await.unwrap();
+    incoming.append(&first, 4).await.unwrap();
+    incoming.append(&second, u64::MAX).await.unwrap();
+    incoming.keep(&whole).await.unwrap();
+    assert_eq!(fs::read(storage.path(&whole)).unwrap(), [b"a,b\n".as_slice(), &large].concat());
+}
+
+#[tokio::test]
+async fn a_stored_file_is_kept_twice_in_one_place_and_removed_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = Storage::open(folder.path()).unwrap();
+    let [first, second] = [(); 2].map(|()| Key::upload(ImportId::generate()));
+    fs::write(storage.path(&first), "a,b\n").unwrap();
+    assert_eq!(storage.duplicate(&first, &second).await.unwrap(), 4);
+    assert_eq!(fs::metadata(storage.path(&first)).unwrap().nlink(), 2);
+    storage.remove(&first).await.unwrap();
+    assert_eq!(fs::read_to_string(storage.path(&second)).unwrap(), "a,b\n");
+    let missing = storage.duplicate(&first, &Key::upload(ImportId::generate())).await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn where_a_file_cannot_have_two_names_it_is_copied() {
+    // No link leads from one file system to another.
+    let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm").unwrap());
+    std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("runs")).unwrap();
+    let storage = Storage::open(folder.path()).unwrap();
+    let (first, second) = (Key::output(&RunId::from("r".to_owned())), Key::upload(ImportId::generate()));
+    fs::write(storage.path(&first), "a,b\n").unwrap();
+    assert_eq!(storage.duplicate(&first, &second).await.unwrap(), 4);
+    assert_eq!(fs::metadata(storage.path(&first)).unwrap().nlink(), 1);
+    assert_eq!(fs::read_to_string(storage.path(&second)).unwrap(), "a,b\n");
     assert!(names(&folder.path().join("incoming")).is_empty());
 }
 

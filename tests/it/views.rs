@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use askama::Template;
 use runboard::{
+    ids::ImportId,
     imports::{RunSnapshot, Snapshot},
     inngest::RunStatus,
+    store::imports::{Relative, RetryOf},
     time::UnixMillis,
     web::{
         pages::{DashboardPage, ImportPage},
@@ -308,6 +310,56 @@ fn what_can_be_done_follows_the_state() {
     let asked = Snapshot { cancel_requested_at: Some(at("14:03:18")), ..with(running()) };
     assert_eq!(offers(&asked), nothing);
     assert!(panel(&asked).contains("Cancelling"));
+}
+
+#[test]
+fn what_can_be_run_again_follows_the_state() {
+    let offers = |html: &str, snapshot: &Snapshot| {
+        let form = |kind: &str| html.contains(&format!("id=\"retry-{kind}-{}\"", snapshot.id));
+        (form("failed"), form("all"))
+    };
+    let on_panel = |snapshot: &Snapshot| offers(&panel(snapshot), snapshot);
+    let on_card = |snapshot: &Snapshot| {
+        offers(&LiveSection::new([snapshot], &reading(), PACE).render().unwrap(), snapshot)
+    };
+    let foreign = |status| RunSnapshot { call: None, ..ended(status) };
+    let table = [
+        (sent(), (false, false)),
+        (with(running()), (false, false)),
+        (with(retrying(4)), (false, false)),
+        (with(counted(3, 0, ended(RunStatus::Completed))), (false, true)),
+        (with(counted(0, 0, ended(RunStatus::Failed))), (false, true)),
+        (with(counted(3, 0, ended(RunStatus::Cancelled))), (false, true)),
+        (with(foreign(RunStatus::Completed)), (false, true)),
+        (Snapshot { refused: Some("wrong event key".to_owned()), ..sent() }, (false, true)),
+    ];
+    for (snapshot, offered) in table {
+        assert_eq!((on_panel(&snapshot), on_card(&snapshot)), (offered, offered), "{:?}", snapshot.runs);
+    }
+    // The panel offers both where rows failed; a card has room for what comes next.
+    for status in [RunStatus::Completed, RunStatus::Failed, RunStatus::Cancelled] {
+        let snapshot = with(ended(status));
+        assert_eq!((on_panel(&snapshot), on_card(&snapshot)), ((true, true), (true, false)));
+    }
+}
+
+#[test]
+fn what_was_run_again_is_a_way_there_and_no_button() {
+    let retry = |retry_of| Relative {
+        id: ImportId::generate(),
+        file_name: "orders-2026-11-failed.csv".to_owned(),
+        retry_of,
+    };
+    let failed = retry(RetryOf::Failed);
+    let snapshot = Snapshot { retries: vec![failed.clone()], ..with(ended(RunStatus::Completed)) };
+    let html = panel(&snapshot);
+    assert!(html.contains(&format!("href=\"/imports/{}\"", failed.id)), "{html}");
+    assert!(!html.contains("id=\"retry-failed-"), "{html}");
+    assert!(html.contains("id=\"retry-all-"), "the whole has not been run again: {html}");
+
+    // A retry says so where an upload tells how it was received.
+    let child = Snapshot { parent: Some(retry(RetryOf::All)), ..with(running()) };
+    assert!(panel(&child).contains("<strong>Run again</strong>") && !panel(&child).contains("Received"));
 }
 
 #[test]

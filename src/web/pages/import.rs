@@ -8,6 +8,7 @@ use askama::Template;
 use crate::{
     ids::ImportId,
     imports::{Imports, Snapshot},
+    store::imports::{Relative, RetryOf},
     web::{
         error::Error,
         format::bytes,
@@ -25,6 +26,9 @@ pub struct ImportPage {
     pub file_name: String,
     /// Its size, or the host that it is fetched from.
     pub size: String,
+    /// The import that this one is a retry of.
+    pub parent: Option<Relative>,
+    pub retries: Vec<Relative>,
     pub panel: ImportPanel,
 }
 
@@ -39,6 +43,8 @@ impl ImportPage {
                 Some(host) => format!("From {host}"),
                 None => bytes(snapshot.size_bytes),
             },
+            parent: snapshot.parent.clone(),
+            retries: snapshot.retries.clone(),
             panel: ImportPanel::new(snapshot, reading, pace),
         }
     }

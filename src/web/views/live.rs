@@ -8,7 +8,7 @@ use super::{
     Reading,
     block::Block,
     moment::Moment,
-    panel::{Actions, as_of},
+    panel::{Actions, Place, as_of},
 };
 use crate::{
     imports::{ImportState, Snapshot},
@@ -81,7 +81,7 @@ impl ImportCard {
             },
             blocks: Block::all(snapshot, state, reading),
             as_of: as_of(snapshot, reading),
-            actions: Actions::of(snapshot, state),
+            actions: Actions::of(snapshot, state, Place::Card),
         }
     }
 }

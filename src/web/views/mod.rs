@@ -24,7 +24,7 @@ pub use drop_zone::{DropZone, RefusedForm};
 pub use history::{History, HistoryRow, HistoryRun};
 pub use live::{ImportCard, LiveSection};
 pub use moment::Moment;
-pub use panel::{Actions, Cancel, ImportPanel};
+pub use panel::{Actions, Cancel, ImportPanel, Place, RunAgain};
 pub use progress::{Figure, Figures, Progress, Receipt, Total};
 pub use sentence::{Part, Sentence};
 pub use timeline::{Entry, Timeline};

@@ -5,7 +5,10 @@ use std::time::Duration;
 use askama::{Template, filters::HtmlSafe};
 
 use super::{Reading, block::Block, detail::TechnicalDetail, moment::Moment, timeline::Timeline};
-use crate::imports::{ImportState, Snapshot};
+use crate::{
+    imports::{ImportState, Snapshot},
+    store::imports::RetryOf,
+};
 
 /// An import's page below its title; `GET /imports/{id}/panel` answers it alone.
 #[derive(Clone, Debug, Template)]
@@ -34,7 +37,7 @@ impl ImportPanel {
             state,
             blocks: Block::all(snapshot, state, reading),
             as_of: as_of(snapshot, reading),
-            actions: Actions::of(snapshot, state),
+            actions: Actions::of(snapshot, state, Place::Panel),
             timeline: Timeline::of(snapshot, state, reading),
             detail: TechnicalDetail::of(snapshot),
             poll_ms: (!state.is_final()).then_some(pace.as_millis()),
@@ -53,9 +56,20 @@ pub(super) fn as_of(snapshot: &Snapshot, reading: &Reading) -> Moment {
 pub struct Actions {
     pub import_id: String,
     pub file_name: String,
+    pub place: Place,
     pub cancel: Cancel,
     pub processed_rows: bool,
     pub failed_rows: bool,
+    /// Only the failed rows.
+    pub failed_again: RunAgain,
+    pub all_again: RunAgain,
+}
+
+/// Where actions stand. A card has room for what comes next; the panel has all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Card,
+    Panel,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,19 +80,37 @@ pub enum Cancel {
     Asked,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunAgain {
+    No,
+    Possible,
+    /// It was: the id of the import that it became.
+    Done(String),
+}
+
 impl HtmlSafe for Actions {}
 
 impl Actions {
     #[must_use]
-    pub fn of(snapshot: &Snapshot, state: ImportState) -> Self {
+    pub fn of(snapshot: &Snapshot, state: ImportState, place: Place) -> Self {
         let ended = state.is_final();
         // An event that is being sent is a matter of moments, unless nobody answers.
         let settles_by_itself = state == ImportState::Accepted && snapshot.silent_since.is_none();
         // Outputs are those of our own function; a run that broke off may have left none.
         let counts = || snapshot.runs.iter().filter(|run| run.call.is_some()).filter_map(|run| run.counts);
+        let processed_rows =
+            ended && counts().any(|counts| counts.processed > 0 || state == ImportState::Completed);
+        let failed_rows = ended && counts().any(|counts| counts.failed > 0);
+        let again = |kind, is_offered: bool| match snapshot.retry(kind) {
+            _ if !is_offered => RunAgain::No,
+            None => RunAgain::Possible,
+            Some(retry) => RunAgain::Done(retry.id.to_string()),
+        };
+        let has_room = place == Place::Panel || !failed_rows;
         Self {
             import_id: snapshot.id.to_string(),
             file_name: snapshot.file_name.clone(),
+            place,
             cancel: if ended || settles_by_itself {
                 Cancel::No
             } else if snapshot.cancel_requested_at.is_some() {
@@ -86,9 +118,10 @@ impl Actions {
             } else {
                 Cancel::Possible
             },
-            processed_rows: ended
-                && counts().any(|counts| counts.processed > 0 || state == ImportState::Completed),
-            failed_rows: ended && counts().any(|counts| counts.failed > 0),
+            processed_rows: processed_rows && has_room,
+            failed_rows,
+            failed_again: again(RetryOf::Failed, failed_rows),
+            all_again: again(RetryOf::All, ended && has_room),
         }
     }
 }

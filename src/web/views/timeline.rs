@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     imports::{ImportState, RunSnapshot, Snapshot},
+    store::imports::RetryOf,
     web::format::{bytes, duration, grouped, rows},
 };
 
@@ -38,9 +39,14 @@ impl Timeline {
             detail,
             icon: None,
         };
-        let mut entries = vec![match &snapshot.fetched_from {
-            Some(host) => past(snapshot.receiving_at, "Address given", host.clone()),
-            None => {
+        let retry_of = snapshot.parent.as_ref().map(|parent| parent.retry_of);
+        let mut entries = vec![match (retry_of, &snapshot.fetched_from) {
+            (Some(RetryOf::All), _) => past(snapshot.receiving_at, "Run again", "by you".to_owned()),
+            (Some(RetryOf::Failed), _) => {
+                past(snapshot.receiving_at, "Run again", "by you, only the failed rows".to_owned())
+            }
+            (None, Some(host)) => past(snapshot.receiving_at, "Address given", host.clone()),
+            (None, None) => {
                 let took = duration(snapshot.received_at.since(snapshot.receiving_at));
                 let received = format!("{} in {took}", bytes(snapshot.size_bytes));
                 past(snapshot.receiving_at, "Received", received)

@@ -41,6 +41,8 @@ pub fn sent() -> Snapshot {
         runs: Vec::new(),
         as_of: Some(at("14:03:20")),
         silent_since: None,
+        parent: None,
+        retries: Vec::new(),
     }
 }
 

@@ -1,0 +1,84 @@
+//! `POST /imports/{id}/retry`: run an import again, or with `only=failed` its failed records.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use url::form_urlencoded;
+
+use super::{
+    error::Error,
+    pages::import::find,
+    session::{self, SignedIn},
+};
+use crate::{
+    function::outputs,
+    imports::{Imports, Snapshot},
+    source::{Incoming, Storage},
+    store::{Store, imports::RetryOf},
+    time::UnixMillis,
+};
+
+/// Leads to the retry, be it new or not: a second click changes nothing.
+pub async fn submit(
+    user: SignedIn,
+    id: web::Path<String>,
+    request: HttpRequest,
+    form: web::Bytes,
+    imports: web::Data<Imports>,
+    store: web::Data<Store>,
+    storage: web::Data<Storage>,
+) -> Result<HttpResponse, Error> {
+    let import = find(&user, &id, &imports).await?;
+    let kind = asked_for(&form, request.query_string())?;
+    let retry = match import.retry(kind) {
+        Some(retry) => retry.id,
+        None if !import.state(UnixMillis::now()).is_final() => return Err(Error::StillGoing),
+        None => match kind {
+            RetryOf::All => imports.retry_all(&import).await?,
+            RetryOf::Failed => {
+                let file = failed_records(&import, &store, &storage).await?;
+                imports.retry_failed(&import, file).await?
+            }
+        },
+    };
+    Ok(session::see_other(&format!("/imports/{retry}")))
+}
+
+/// What the field `only` says, in the form or the query; all without it.
+fn asked_for(form: &[u8], query: &str) -> Result<RetryOf, Error> {
+    let mut fields = form_urlencoded::parse(form).chain(form_urlencoded::parse(query.as_bytes()));
+    match fields.find(|(name, _)| name == "only") {
+        None => Ok(RetryOf::All),
+        Some((_, only)) if only == "failed" => Ok(RetryOf::Failed),
+        Some(_) => Err(Error::NoSuchPart),
+    }
+}
+
+/// Puts the failed records together behind their header, a block at a time.
+async fn failed_records(import: &Snapshot, store: &Store, storage: &Storage) -> Result<Incoming, Error> {
+    // Runs of other people's functions leave no records here.
+    let run = import.runs.iter().find(|run| run.call.is_some()).ok_or(Error::NothingFailed)?;
+    let records = outputs::failed_records(store, &run.run_id).await?.ok_or(Error::NothingFailed)?;
+    let mut file = storage.receive(0).await?;
+    file.append(&records.source, records.front).await?;
+    for part in &records.parts {
+        file.append(part, u64::MAX).await?;
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_run_again_is_said_in_the_form_or_the_query() {
+        assert_eq!(asked_for(b"", "").unwrap(), RetryOf::All);
+        assert_eq!(asked_for(b"only=failed", "").unwrap(), RetryOf::Failed);
+        assert_eq!(asked_for(b"", "only=failed").unwrap(), RetryOf::Failed);
+        for (form, query) in [("only=", ""), ("only=processed", ""), ("", "only=FAILED")] {
+            assert!(
+                matches!(asked_for(form.as_bytes(), query), Err(Error::NoSuchPart)),
+                "{form:?} {query:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Running an import again at the door: all of it, or only its failed rows.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use futures_util::future::join_all;
+use reqwest::{Method, Response, StatusCode, header};
+
+use crate::support::{
+    TestApp, spawn_app, spawn_app_on,
+    visitor::{Visitor, attributes},
+};
+
+const ALL: &[(&str, &str)] = &[];
+const ONLY_FAILED: &[(&str, &str)] = &[("only", "failed")];
+
+/// Three records that fail among five, one of them over two lines.
+const MIXED: &str = "id,name\r\n1,Ann\r\n2\r\n3,Bob,x,\"y\nz\"\r\n4,\"C\nD\"\r\n5,a\0b\r\n";
+const MIXED_FAILED: &str = "id,name\r\n2\r\n3,Bob,x,\"y\nz\"\r\n5,a\0b\r\n";
+
+async fn signed_in(app: &TestApp) -> Visitor {
+    let mut visitor = app.visitor();
+    visitor.sign_up("mira@example.org").await;
+    visitor
+}
+
+/// Uploads a file and waits for its end.
+async fn completed(visitor: &Visitor, name: &str, bytes: impl AsRef<[u8]>) -> String {
+    let import = visitor.upload(name, bytes).await;
+    visitor.wait_for_state(&import, "Completed").await;
+    import
+}
+
+fn location(response: &Response) -> String {
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    response.headers()[header::LOCATION].to_str().unwrap().to_owned()
+}
+
+/// Clicks the button and gives the path of the import it leads to.
+async fn run_again(visitor: &Visitor, import: &str, what: &[(&str, &str)]) -> String {
+    location(&visitor.post_form(&format!("{import}/retry"), what).await)
+}
+
+fn stored(app: &TestApp, import: &str) -> PathBuf {
+    let id = import.rsplit('/').next().unwrap();
+    app.data.path().join("files/uploads").join(format!("{id}.csv"))
+}
+
+fn uploads(app: &TestApp) -> usize {
+    let folder = |name| fs::read_dir(app.data.path().join("files").join(name)).unwrap().count();
+    assert_eq!(folder("incoming"), 0, "nothing is left half-written");
+    folder("uploads")
+}
+
+async fn text(visitor: &Visitor, path: &str) -> String {
+    visitor.get(path).await.text().await.unwrap()
+}
+
+#[tokio::test]
+async fn all_of_an_import_is_run_again_on_the_same_bytes() {
+    let app = spawn_app().await;
+    let visitor = signed_in(&app).await;
+    let parent = completed(&visitor, "mixed.csv", MIXED).await;
+    let child = run_again(&visitor, &parent, ALL).await;
+    assert_ne!(child, parent);
+    let panel = visitor.wait_for_state(&child, "Completed").await;
+    assert_eq!(panel.counts(), (2, 3));
+    for name in ["processed.csv", "failed.csv"] {
+        let [first, again] = [&parent, &child].map(|import| format!("{import}/{name}"));
+        assert_eq!(visitor.download(&again).await, visitor.download(&first).await, "{name}");
+    }
+    assert!(text(&visitor, &child).await.contains("<h1 id=\"file-name\">mixed.csv</h1>"));
+    // Each file stands for itself.
+    fs::remove_file(stored(&app, &parent)).unwrap();
+    assert_eq!(fs::read_to_string(stored(&app, &child)).unwrap(), MIXED);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn only_the_failed_records_are_run_again_byte_for_byte() {
+    let app = spawn_app().await;
+    let visitor = signed_in(&app).await;
+    let table: [(&str, &str, &str); 10] = [
+        ("CRLF", MIXED, MIXED_FAILED),
+        ("LF", "a,b\n1\n2,2\n3\n", "a,b\n1\n3\n"),
+        ("lone CR", "a,b\r1\r2,2\r3\r", "a,b\r1\r3\r"),
+        ("mixed line ends", "a,b\r\n1\n2,2\r3\r\n4,4\n5\r", "a,b\r\n1\n3\r\n5\r"),
+        ("no line end at the end", "a,b\n1\n2,2\n3", "a,b\n1\n3"),
+        ("quotes that never close", "a,b\n1\n2,\"x\n3,3\n", "a,b\n1\n2,\"x\n3,3\n"),
+        ("a header over two lines", "\"a\n1\",b\n1\n2,2\n", "\"a\n1\",b\n1\n"),
+        ("a mark and empty lines in front", "\u{feff}\r\n\na,b\n1\n\n2,2\n", "\u{feff}\r\n\na,b\n1\n"),
+        ("quoted line ends", "a,b\n\"1\r\n\n1\"\n2,\"2\n\"\n", "a,b\n\"1\r\n\n1\"\n"),
+        ("every record", "a,b\n1\n2\n", "a,b\n1\n2\n"),
+    ];
+    for (what, given, failed) in table {
+        let parent = completed(&visitor, "orders.csv", given).await;
+        let (_, failures) = visitor.panel(&parent).await.counts();
+        let child = run_again(&visitor, &parent, ONLY_FAILED).await;
+        let panel = visitor.wait_for_state(&child, "Completed").await;
+        assert_eq!(fs::read_to_string(stored(&app, &child)).unwrap(), failed, "{what}");
+        assert_eq!(panel.counts(), (0, failures), "{what}");
+        // The same rows and reasons; only their lines are others.
+        let [first, again] = [&parent, &child].map(|import| format!("{import}/failed.csv"));
+        let [first, again] = [visitor.download(&first).await, visitor.download(&again).await]
+            .map(|file| without_lines(&String::from_utf8(file).unwrap()));
+        assert_eq!(again, first, "{what}");
+        assert!(text(&visitor, &child).await.contains("<h1 id=\"file-name\">orders-failed.csv</h1>"));
+    }
+    app.stop().await;
+}
+
+/// The records of a `failed.csv` without the numbers of their lines.
+fn without_lines(failed: &str) -> Vec<String> {
+    failed
+        .split("\r\n")
+        .map(|line| line.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_text_are_run_again_as_they_were() {
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.max_record_bytes = 1_000).await;
+    let visitor = signed_in(&app).await;
+    // A record over the limit goes up to a line end, be that in its quotes or not.
+    let long = [b"3,\"".as_slice(), &[b'x'; 2_000], b"\n"].concat();
+    let given = [b"a,b\n1,\xff\n2,2\n".as_slice(), &long, b"4,4\n5\n"].concat();
+    let parent = completed(&visitor, "bytes.csv", &given).await;
+    let child = run_again(&visitor, &parent, ONLY_FAILED).await;
+    assert_eq!(visitor.wait_for_state(&child, "Completed").await.counts(), (0, 3));
+    let failed = [b"a,b\n1,\xff\n".as_slice(), &long, b"5\n"].concat();
+    assert_eq!(fs::read(stored(&app, &child)).unwrap(), failed);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn twenty_clicks_at_once_make_one_import_of_each_kind() {
+    let app = spawn_app().await;
+    let visitor = signed_in(&app).await;
+    let parent = completed(&visitor, "mixed.csv", MIXED).await;
+    let mut children = BTreeSet::new();
+    for what in [ALL, ONLY_FAILED] {
+        let clicks = (0..20).map(|_| run_again(&visitor, &parent, what));
+        let mut led_to: BTreeSet<String> = join_all(clicks).await.into_iter().collect();
+        assert_eq!(led_to.len(), 1, "{led_to:?}");
+        let child = led_to.pop_first().unwrap();
+        visitor.wait_for_state(&child, "Completed").await;
+        assert_eq!(run_again(&visitor, &parent, what).await, child, "later too");
+        children.insert(child);
+    }
+    assert_eq!(children.len(), 2);
+    let dashboard = text(&visitor, "/").await;
+    assert_eq!(attributes(&dashboard, "data-import-id").len(), 3);
+    assert_eq!(uploads(&app), 3);
+    // To run it once more, one runs the retry again.
+    let child = children.first().unwrap();
+    assert!(!children.contains(&run_again(&visitor, child, ALL).await));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_retry_and_its_parent_lead_to_each_other() {
+    let app = spawn_app().await;
+    let mut visitor = signed_in(&app).await;
+    let parent = completed(&visitor, "orders.csv", MIXED).await;
+    let page = text(&visitor, &parent).await;
+    assert_eq!(page.matches(&format!("action=\"{parent}/retry\"")).count(), 2, "both can be done: {page}");
+
+    let failed = run_again(&visitor, &parent, ONLY_FAILED).await;
+    let all = run_again(&visitor, &parent, ALL).await;
+    for child in [&failed, &all] {
+        visitor.wait_for_state(child, "Completed").await;
+    }
+    let check = async |visitor: &Visitor| {
+        let page = text(visitor, &failed).await;
+        let link = format!("Only the failed rows of <a href=\"{parent}\">orders.csv</a>");
+        assert!(page.contains(&link), "{page}");
+        let page = text(visitor, &all).await;
+        assert!(page.contains(&format!("Run again of <a href=\"{parent}\">orders.csv</a>")), "{page}");
+        let page = text(visitor, &parent).await;
+        let link = format!("Its failed rows were run again as <a href=\"{failed}\">orders-failed.csv</a>");
+        assert!(page.contains(&link), "{page}");
+        assert!(page.contains(&format!("Run again as <a href=\"{all}\">orders.csv</a>")), "{page}");
+        // What is done is no button any more, but a way there.
+        let panel = visitor.panel(&parent).await.html;
+        assert!(!panel.contains("/retry\""), "{panel}");
+        for child in [&failed, &all] {
+            assert!(panel.contains(&format!("href=\"{child}\"")), "{panel}");
+        }
+    };
+    check(&visitor).await;
+    let app = spawn_app_on(app.stop().await, |_| {}).await;
+    visitor.origin.clone_from(&app.origin);
+    check(&visitor).await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_import_is_run_again_only_after_its_end_and_then_also_if_it_was_cancelled() {
+    let app = spawn_app().await;
+    let visitor = signed_in(&app).await;
+    let import = visitor.upload("long.csv", format!("a,b\n{}", "1,2\n".repeat(20_000_000))).await;
+    for what in [ALL, ONLY_FAILED] {
+        let answer = visitor.post_form(&format!("{import}/retry"), what).await;
+        assert_eq!(answer.status(), StatusCode::CONFLICT);
+        assert!(answer.text().await.unwrap().contains("It can be run again when it has ended."));
+    }
+    assert!(!visitor.panel(&import).await.html.contains("/retry"));
+
+    visitor.post_form(&format!("{import}/cancel"), &[]).await;
+    visitor.wait_for_state(&import, "Cancelled").await;
+    let again = run_again(&visitor, &import, ALL).await;
+    visitor.post_form(&format!("{again}/cancel"), &[]).await;
+    visitor.wait_for_state(&again, "Cancelled").await;
+    let sizes = [&import, &again].map(|import| fs::metadata(stored(&app, import)).unwrap().len());
+    assert_eq!(sizes, [80_000_004; 2]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_run_again_is_said() {
+    let app = spawn_app().await;
+    let visitor = signed_in(&app).await;
+    let import = completed(&visitor, "good.csv", "a,b\n1,2\n").await;
+    let answer = visitor.post_form(&format!("{import}/retry"), ONLY_FAILED).await;
+    assert_eq!(answer.status(), StatusCode::CONFLICT);
+    assert!(answer.text().await.unwrap().contains("No rows of this import failed."));
+    let answer = visitor.post_form(&format!("{import}/retry"), &[("only", "processed")]).await;
+    assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(uploads(&app), 1);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_stranger_runs_nothing_again() {
+    let app = spawn_app().await;
+    let owner = signed_in(&app).await;
+    let import = completed(&owner, "mixed.csv", MIXED).await;
+    let mut stranger = app.visitor();
+    stranger.sign_up("eve@example.org").await;
+    // Whose it is comes before what is asked.
+    for what in [ALL, ONLY_FAILED, &[("only", "nonsense")]] {
+        let answer = stranger.post_form(&format!("{import}/retry"), what).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{what:?}");
+    }
+    let answer = app.visitor().request(Method::POST, &format!("{import}/retry")).send().await.unwrap();
+    assert_eq!(location(&answer), "/sign-in");
+    assert_eq!(uploads(&app), 1);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_failed_csv_that_was_corrected_by_hand_works_as_it_is() {
+    let app = spawn_app().await;
+    let visitor = signed_in(&app).await;
+    let given = "id,name,formula\n1,Ann,=1+1\n2,Bob,=2+2,surplus\n3,Cleo\n4,\"D\n\0\",+x\n";
+    let parent = completed(&visitor, "orders.csv", given).await;
+    let failed = String::from_utf8(visitor.download(&format!("{parent}/failed.csv")).await).unwrap();
+    assert!(failed.contains("2,Bob,'=2+2,surplus\r\n"), "{failed}");
+
+    let corrected = failed
+        .replace("'=2+2,surplus\r\n", "'=2+2,\r\n")
+        .replace("3,Cleo,,\r\n", "3,Cleo,c,\r\n")
+        .replace('\u{fffd}', "");
+    assert_ne!(corrected, failed);
+    let import = visitor.upload("orders-failed.csv", &corrected).await;
+    assert_eq!(visitor.wait_for_state(&import, "Completed").await.counts(), (3, 0), "{corrected}");
+    let processed = visitor.download(&format!("{import}/processed.csv")).await;
+    let expected = "id,name,formula\r\n2,Bob,=2+2\r\n3,Cleo,c\r\n4,\"D\n\",+x\r\n";
+    assert_eq!(String::from_utf8(processed).unwrap(), expected);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_rows_of_a_failed_csv_that_fail_again_are_run_again_too() {
+    let app = spawn_app().await;
+    let visitor = signed_in(&app).await;
+    let parent = completed(&visitor, "orders.csv", "a,b\n1\n2,2,'=2\n").await;
+    let failed = String::from_utf8(visitor.download(&format!("{parent}/failed.csv")).await).unwrap();
+    let half_corrected = failed.replace(",1,,\r\n", ",1,one,\r\n");
+    assert_ne!(half_corrected, failed);
+    let import = completed(&visitor, "orders-failed.csv", &half_corrected).await;
+    assert_eq!(visitor.panel(&import).await.counts(), (1, 1));
+
+    let child = run_again(&visitor, &import, ONLY_FAILED).await;
+    assert_eq!(visitor.wait_for_state(&child, "Completed").await.counts(), (0, 1));
+    let lines: Vec<&str> = half_corrected.split_inclusive("\r\n").collect();
+    assert_eq!(fs::read_to_string(stored(&app, &child)).unwrap(), [lines[0], lines[2]].concat());
+    let [first, again] = [&import, &child].map(|import| format!("{import}/failed.csv"));
+    let [first, again] = [visitor.download(&first).await, visitor.download(&again).await]
+        .map(|file| without_lines(&String::from_utf8(file).unwrap()));
+    assert_eq!(again, first);
+    app.stop().await;
+}
