@@ -75,7 +75,6 @@ CREATE TABLE execution (
     started_at   BIGINT NOT NULL,            -- first call
     attempt      BIGINT NOT NULL,            -- 1-based, of the latest call
     max_attempts BIGINT NOT NULL,
-    notice       TEXT,                       -- what is odd about the file, as a sentence; it is imported all the same
     error        TEXT,                       -- why the latest attempt failed; NULL again once another call begins
     error_at     BIGINT,
     error_final  BIGINT                      -- no attempt follows
@@ -89,6 +88,7 @@ CREATE TABLE step (
     result         TEXT NOT NULL,            -- JSON, what the engine is answered
     processed      BIGINT NOT NULL,
     failed         BIGINT NOT NULL,
+    reasons        TEXT,                     -- JSON: why they failed, grouped; NULL: none did
     end_byte       BIGINT NOT NULL,          -- cursor behind the step's last record
     source_file    TEXT,                     -- the copy that fetch made: later steps and attempts read this one
     processed_file TEXT,                     -- storage keys; NULL: nothing to write

@@ -12,7 +12,6 @@
 use super::{
     encode::{COMMA, Encoder, LINE_END, shown},
     split::{FieldReader, Fields},
-    verdict::Failure,
 };
 
 const IN_FRONT: [&str; 3] = ["_line", "_column", "_reason"];
@@ -101,20 +100,20 @@ pub(super) fn write_header(out: &mut Vec<u8>, header: &[String]) {
     out.extend_from_slice(LINE_END);
 }
 
-/// The line of a record that begins on `line` of the file. `fields` are None if they are unknown.
+/// The line of a record that begins on `line` of the file. `column` is None where the whole record is
+/// at fault, `fields` are None if they are unknown.
 pub(super) fn write_line(
     out: &mut Vec<u8>,
     line: u64,
-    failure: Failure,
+    column: Option<&str>,
+    reason: &str,
     header: &[String],
     mut fields: Option<Fields<'_>>,
 ) {
-    let column =
-        fields.as_ref().and_then(|fields| failure.column(fields)).and_then(|column| header.get(column));
     let mut encoder = Encoder::new(out);
     write_cell(&mut encoder, line.to_string().as_bytes());
-    write_cell(&mut encoder, column.map(String::as_bytes).unwrap_or_default());
-    write_cell(&mut encoder, failure.to_string().as_bytes());
+    write_cell(&mut encoder, column.unwrap_or_default().as_bytes());
+    write_cell(&mut encoder, reason.as_bytes());
 
     let mut cells = fields.iter().flat_map(Fields::in_columns);
     for _ in header {

@@ -1,12 +1,13 @@
 //! What a file is: its dialect, header and where its records begin.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     Cursor,
     encode::{COMMA, Encoder, LINE_END, shown},
+    excerpt::excerpt,
     failed_csv::{self, Columns},
     split::{Split, Splitter, line_end, without_half_line_end},
 };
@@ -92,13 +93,6 @@ impl Layout {
         Ok(Self { delimiter: COMMA, header, start, is_failed_csv, has_extra })
     }
 
-    /// The first name that more than one column has.
-    #[must_use]
-    pub fn repeated_name(&self) -> Option<&str> {
-        let mut seen = HashSet::new();
-        self.header.iter().map(String::as_str).find(|name| !seen.insert(*name))
-    }
-
     /// The header line of `processed.csv`; empty if there is no header.
     #[must_use]
     pub fn processed_header(&self) -> Vec<u8> {
@@ -123,8 +117,39 @@ impl Layout {
         line
     }
 
+    /// The names that several columns have, as excerpts, in the order of the header, each with the number
+    /// of its columns.
+    #[must_use]
+    pub fn repeated_names(&self) -> Vec<(String, usize)> {
+        let mut columns: HashMap<&str, usize> = HashMap::new();
+        for name in &self.header {
+            *columns.entry(name).or_default() += 1;
+        }
+        let several = self.header.iter().filter_map(|name| {
+            // Taken out, so that the name is told once.
+            let count = columns.remove(name.as_str())?;
+            (count > 1).then(|| (excerpt(name.as_bytes(), 0), count))
+        });
+        several.collect()
+    }
+
     /// How many columns the file itself has.
     pub(super) fn columns_in_file(&self) -> usize {
         self.header.len() + if self.is_failed_csv { failed_csv::columns_of_ours(self.has_extra) } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_several_columns_have_are_told_once_each() {
+        let repeated = |header: &[u8]| Layout::read(header, true, 100).unwrap().repeated_names();
+        assert_eq!(repeated(b"id,amount,Amount,total"), []);
+        assert_eq!(repeated(b""), []);
+        let names = [("b".to_owned(), 2), ("a".to_owned(), 3), (String::new(), 2)];
+        assert_eq!(repeated(b"b,a,,c,a,,b,a"), names);
+        assert_eq!(repeated(b"a\tb,a\tb"), [("a␉b".to_owned(), 2)]);
     }
 }

@@ -7,13 +7,16 @@
 //! Inside, a record is split, then judged, then written, each in a file of its own.
 
 mod encode;
+mod excerpt;
 mod failed_csv;
 mod layout;
 mod output;
 mod pass;
+mod reasons;
 mod split;
 mod verdict;
 
 pub use layout::{Layout, LayoutError, MOST_COLUMNS};
 pub use output::{Counts, Output};
 pub use pass::{Cursor, Pass};
+pub use reasons::{Reason, Reasons};

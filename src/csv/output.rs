@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    Reasons,
     encode::{Encoder, LINE_END},
+    excerpt::excerpt,
     failed_csv,
     split::Fields,
     verdict::Failure,
@@ -27,6 +29,8 @@ pub struct Output {
     /// the file's own header they are a CSV file of the same records.
     pub raw: Vec<u8>,
     pub counts: Counts,
+    /// Why the failed records failed.
+    pub reasons: Reasons,
 }
 
 /// Records are longer in `failed.csv` than in the file, each by all columns that it lacks: a block of
@@ -57,15 +61,25 @@ impl Output {
         self.counts.processed += 1;
     }
 
-    /// A failed record, but for its bytes in `raw`. See [`failed_csv::write_line`].
+    /// A failed record that begins with `content` on `line` of the file, but for its bytes in `raw`.
+    /// `fields` are None if they are unknown.
     pub(super) fn push_failed(
         &mut self,
         line: u64,
         failure: Failure,
         header: &[String],
+        content: &[u8],
         fields: Option<Fields<'_>>,
     ) {
-        failed_csv::write_line(&mut self.failed, line, failure, header, fields);
+        let at_fault = fields.as_ref().and_then(|fields| failure.field(fields));
+        let named = at_fault.and_then(|(column, field)| Some((header.get(column)?.as_str(), field)));
+        let column = named.map(|(name, _)| name);
+        let reason = failure.to_string();
+        self.reasons.count(column, &reason, line, || {
+            let text = named.map_or(content, |(_, field)| field);
+            excerpt(text, failure.place(text))
+        });
+        failed_csv::write_line(&mut self.failed, line, column, &reason, header, fields);
         self.counts.failed += 1;
     }
 }

@@ -127,7 +127,7 @@ impl<'l> Pass<'l> {
             }
             Ok(()) => out.push_processed(&fields),
             Err(failure) => {
-                out.push_failed(self.cursor.line, failure, header, Some(fields));
+                out.push_failed(self.cursor.line, failure, header, record.content, Some(fields));
                 out.raw.extend_from_slice(record.bytes);
             }
         }
@@ -141,7 +141,13 @@ impl<'l> Pass<'l> {
         let limit = self.max_record_bytes;
         // A CRLF across the limit stays whole, to be found and counted as one line end.
         let length = if rest[..=limit].ends_with(b"\r\n") { limit - 1 } else { limit };
-        out.push_failed(self.cursor.line, Failure::TooLong { limit }, &self.layout.header, None);
+        out.push_failed(
+            self.cursor.line,
+            Failure::TooLong { limit },
+            &self.layout.header,
+            &rest[..=limit],
+            None,
+        );
         out.raw.extend_from_slice(&rest[..length]);
         self.cursor.advance(length, count_line_ends(&rest[..length]));
         self.cursor.record += 1;

@@ -29,14 +29,24 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// The column of the first field that offends, counted from 0; None where no field can be blamed.
-    pub(super) fn column(self, fields: &Fields<'_>) -> Option<usize> {
-        let mut in_columns = fields.in_columns();
+    /// The first field that offends, and its column, counted from 0; None where no field that has a
+    /// column can be blamed.
+    pub(super) fn field<'a>(self, fields: &Fields<'a>) -> Option<(usize, &'a [u8])> {
+        let mut in_columns = fields.in_columns().enumerate();
         match self {
             Self::TooLong { .. } | Self::FieldCount { .. } => None,
-            Self::OpenQuotes => fields.count.checked_sub(1),
-            Self::Nul => in_columns.position(|field| memchr(0, field).is_some()),
-            Self::NotUtf8 => in_columns.position(|field| std::str::from_utf8(field).is_err()),
+            Self::OpenQuotes => in_columns.nth(fields.count.checked_sub(1)?),
+            Self::Nul => in_columns.find(|(_, field)| memchr(0, field).is_some()),
+            Self::NotUtf8 => in_columns.find(|(_, field)| std::str::from_utf8(field).is_err()),
+        }
+    }
+
+    /// Where in `text` the fault shows: the first byte, unless one in particular is at fault.
+    pub(super) fn place(self, text: &[u8]) -> usize {
+        match self {
+            Self::TooLong { .. } | Self::FieldCount { .. } | Self::OpenQuotes => 0,
+            Self::Nul => memchr(0, text).unwrap_or(0),
+            Self::NotUtf8 => std::str::from_utf8(text).map_or_else(|error| error.valid_up_to(), |_| 0),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     failure::Failure,
 };
 use crate::{
-    csv::Counts,
+    csv::{Counts, Reasons},
     ids::RunId,
     source::{Address, Incoming, Key, Received},
     store::{
@@ -44,7 +44,7 @@ impl Processor {
             started_at,
             committed_at: UnixMillis::now(),
         };
-        self.commit(run, step).await
+        self.commit(run, step, &Reasons::default()).await
     }
 
     /// Receives what lies at `address` and tells how much of it is there. Dropped half way, it leaves

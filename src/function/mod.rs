@@ -14,6 +14,7 @@
 mod chain;
 mod failure;
 mod fetch;
+pub mod findings;
 pub mod outputs;
 mod plan;
 mod process_csv_upload;

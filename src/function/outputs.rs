@@ -56,8 +56,8 @@ pub async fn failed_records(store: &Store, run: &RunId) -> store::Result<Option<
     Ok((!parts.is_empty()).then_some(FailedRecords { source, front, parts }))
 }
 
-/// The plan of a run: what its first step gave.
-fn plan(run: &RunId, steps: &[Step]) -> store::Result<Option<Plan>> {
+/// The plan of a run, once that step is done.
+pub(super) fn plan(run: &RunId, steps: &[Step]) -> store::Result<Option<Plan>> {
     let Some(step) = steps.iter().find(|step| step.name == PLAN) else { return Ok(None) };
     let plan = serde_json::from_str(&step.result)
         .map_err(|why| store::Error::Corrupt { table: "step", why: format!("plan of {run}: {why}") })?;

@@ -24,9 +24,6 @@ const SAMPLE: u64 = 512 << 10;
 /// The longest header, in bytes: its names go into the plan, which every step reads.
 const MOST_HEADER: usize = 1 << 20;
 
-/// How much of a column's name a sentence repeats, in characters.
-const LONGEST_NAME: usize = 40;
-
 /// A run has fewer than 500 steps, a big file or not: Inngest allows 1,000, and each costs a call.
 const MOST_STEPS: u64 = 400;
 
@@ -85,19 +82,6 @@ impl Plan {
     pub(super) fn from_result(json: &str) -> Result<Self, Failure> {
         let plan: Self = serde_json::from_str(json)?;
         if plan.reader_version == READER_VERSION { Ok(plan) } else { Err(Failure::OtherReader) }
-    }
-
-    /// What is odd about the file, as a sentence. It is imported all the same.
-    pub(super) fn notice(&self) -> Option<String> {
-        let name = self.layout.repeated_name()?;
-        if name.is_empty() {
-            return Some("More than one column has no name.".to_owned());
-        }
-        let mut shown: String = name.chars().take(LONGEST_NAME).collect();
-        if shown.len() < name.len() {
-            shown.push('…');
-        }
-        Some(format!("More than one column is called “{shown}”."))
     }
 
     /// What the engine is told: without the header, for that may be megabytes.

@@ -12,7 +12,7 @@ use super::{
     rows::{Task, sum},
 };
 use crate::{
-    csv::Counts,
+    csv::{Counts, Reasons},
     ids::RunId,
     inngest::call::{Call, CallError, Op},
     source::{Address, Key},
@@ -147,9 +147,6 @@ impl Processor {
         let make = move || Plan::make(&storage, &source, max_record_bytes, &step_bytes);
         let plan = tokio::task::spawn_blocking(make).await??;
         self.live.progress(run).set_total_bytes(plan.size);
-        if let Some(notice) = plan.notice() {
-            self.store.save_notice(run, &notice).await?;
-        }
         let step = Step {
             name: chain::PLAN.to_owned(),
             position,
@@ -160,7 +157,7 @@ impl Processor {
             started_at,
             committed_at: UnixMillis::now(),
         };
-        self.commit(run, step).await
+        self.commit(run, step, &Reasons::default()).await
     }
 
     /// Reads a stretch of records.
@@ -181,12 +178,12 @@ impl Processor {
             started_at,
             committed_at: UnixMillis::now(),
         };
-        self.commit(&run, step).await
+        self.commit(&run, step, &rows.reasons).await
     }
 
     /// Commits a step and returns it, or the one of an execution that was faster.
-    pub(super) async fn commit(&self, run: &RunId, step: Step) -> Result<Step, Failure> {
-        let result = match self.store.commit_step(run, &step).await? {
+    pub(super) async fn commit(&self, run: &RunId, step: Step, reasons: &Reasons) -> Result<Step, Failure> {
+        let result = match self.store.commit_step(run, &step, reasons).await? {
             Commit::Committed => return Ok(step),
             Commit::Lost(winner) => Ok(*winner),
             Commit::Closed => Err(Failure::Closed),

@@ -10,7 +10,7 @@ use super::{
     plan::{Plan, open},
 };
 use crate::{
-    csv::{Counts, Cursor, Output, Pass},
+    csv::{Counts, Cursor, Output, Pass, Reasons},
     ids::RunId,
     source::{Key, OutputFile, Storage},
     store::{live::Progress, steps::StepFiles},
@@ -33,6 +33,7 @@ pub(super) struct Task {
 /// A step of rows that is done, but not committed. Its files stay until somebody removes them.
 pub(super) struct Rows {
     pub(super) counts: Counts,
+    pub(super) reasons: Reasons,
     pub(super) end: Cursor,
     pub(super) files: StepFiles,
 }
@@ -51,7 +52,7 @@ impl Task {
         let mut buffer = Vec::new();
         let mut out = Output::default();
         let mut parts = Parts::new(&storage, &run);
-        let mut done = Done { counts: Counts::default(), end: start };
+        let mut done = Done { counts: Counts::default(), reasons: Reasons::default(), end: start };
         let mut needs_more = true;
         let mut read_block = |done: &mut Done| {
             if progress.is_stopped() {
@@ -69,7 +70,10 @@ impl Task {
             parts.write(&mut out)?;
             let byte = pass.cursor().byte;
             if pass.at_boundary() {
-                *done = Done { counts: out.counts, end: pass.cursor() };
+                if out.counts.failed > done.counts.failed {
+                    done.reasons.clone_from(&out.reasons);
+                }
+                (done.counts, done.end) = (out.counts, pass.cursor());
                 parts.mark();
             }
             progress.advance(sum(before, done.counts), byte);
@@ -87,13 +91,14 @@ impl Task {
                 }
             }
         }
-        Ok(Rows { counts: done.counts, end: done.end, files: parts.finish()? })
+        Ok(Rows { counts: done.counts, reasons: done.reasons, end: done.end, files: parts.finish()? })
     }
 }
 
 /// What a step has finished: all records up to a boundary.
 struct Done {
     counts: Counts,
+    reasons: Reasons,
     end: Cursor,
 }
 

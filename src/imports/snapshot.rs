@@ -72,8 +72,6 @@ pub struct RunSnapshot {
     pub next_attempt: Option<NextAttempt>,
     /// Once ended.
     pub output: Option<Value>,
-    /// What our own function found odd about the file, as a sentence.
-    pub notice: Option<String>,
 }
 
 /// When an attempt begins that follows a failed one.
@@ -294,7 +292,6 @@ impl From<RunRow> for RunSnapshot {
             call: row.call,
             next_attempt: None,
             output: row.output,
-            notice: row.notice,
         }
     }
 }

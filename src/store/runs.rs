@@ -27,8 +27,6 @@ pub struct RunRow {
     pub bytes: u64,
     pub output: Option<Value>,
     pub call: Option<CallInfo>,
-    /// What is odd about the file, as a sentence.
-    pub notice: Option<String>,
 }
 
 const SELECT: &str = "SELECT run.run_id, run.import_id, run.function_id, run.status, run.queued_at, \
@@ -36,8 +34,7 @@ const SELECT: &str = "SELECT run.run_id, run.import_id, run.function_id, run.sta
      execution.attempt, execution.max_attempts, execution.error, execution.error_at, execution.error_final, \
      (SELECT CAST(SUM(step.processed) AS BIGINT) FROM step WHERE step.run_id = run.run_id) AS steps_processed, \
      (SELECT CAST(SUM(step.failed) AS BIGINT) FROM step WHERE step.run_id = run.run_id) AS steps_failed, \
-     (SELECT MAX(step.end_byte) FROM step WHERE step.run_id = run.run_id) AS steps_bytes, \
-     execution.notice \
+     (SELECT MAX(step.end_byte) FROM step WHERE step.run_id = run.run_id) AS steps_bytes \
      FROM run LEFT JOIN execution ON execution.run_id = run.run_id";
 
 impl Store {
@@ -69,16 +66,6 @@ impl Store {
         .bind(counts.map(|counts| number(counts.failed)))
         .execute(&self.pool)
         .await?;
-        Ok(())
-    }
-
-    /// Records what is odd about the file of a run that our function was called for.
-    pub async fn save_notice(&self, run: &RunId, notice: &str) -> Result<()> {
-        sqlx::query("UPDATE execution SET notice = $2 WHERE run_id = $1")
-            .bind(run.as_str())
-            .bind(notice)
-            .execute(&self.pool)
-            .await?;
         Ok(())
     }
 
@@ -128,7 +115,6 @@ fn read_run(row: &AnyRow) -> Result<RunRow> {
         bytes: count("steps_bytes")?.unwrap_or(0),
         output: output.map(|text| serde_json::from_str(&text).map_err(corrupt)).transpose()?,
         call,
-        notice: row.try_get("notice")?,
     })
 }
 

@@ -1,13 +1,18 @@
 //! SQL of steps, which are the truth about what a run has done, and of executions, which are what our
 //! function knows of a run it was called for.
 
+use futures_util::TryStreamExt;
 use sqlx::{Row, any::AnyRow};
 
 use super::{
     Error, Result, Store,
     live::{AttemptError, CallInfo},
 };
-use crate::{csv::Counts, ids::RunId, time::UnixMillis};
+use crate::{
+    csv::{Counts, Reasons},
+    ids::RunId,
+    time::UnixMillis,
+};
 
 /// One finished step of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,14 +69,17 @@ pub struct StepSums {
 }
 
 impl Store {
-    /// Commits a step: at most once per run and step, and never once the run has ended.
+    /// Commits a step: at most once per run and step, and never once the run has ended. `reasons` are
+    /// those of its failed records.
     ///
     /// After an error it may or may not be committed, so the files it names must stay.
-    pub async fn commit_step(&self, run: &RunId, step: &Step) -> Result<Commit> {
+    pub async fn commit_step(&self, run: &RunId, step: &Step, reasons: &Reasons) -> Result<Commit> {
+        let reasons = (!reasons.is_empty()).then(|| serde_json::to_string(reasons)).transpose();
+        let reasons = reasons.map_err(|why| corrupt("reasons", why))?;
         let inserted = sqlx::query(
-            "INSERT INTO step (run_id, step_id, position, result, processed, failed, end_byte, \
+            "INSERT INTO step (run_id, step_id, position, result, processed, failed, reasons, end_byte, \
              source_file, processed_file, failed_file, raw_file, started_at, committed_at) \
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 \
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 \
              WHERE NOT EXISTS (SELECT 1 FROM run WHERE run_id = $1 AND ended_at IS NOT NULL) \
              ON CONFLICT DO NOTHING",
         )
@@ -81,6 +89,7 @@ impl Store {
         .bind(&step.result)
         .bind(to_bigint(step.counts.processed))
         .bind(to_bigint(step.counts.failed))
+        .bind(reasons)
         .bind(to_bigint(step.end_byte))
         .bind(&step.files.source)
         .bind(&step.files.processed)
@@ -136,6 +145,21 @@ impl Store {
         .iter()
         .map(read_files)
         .collect()
+    }
+
+    /// Why the failed records of a run's finished steps failed.
+    pub async fn reasons(&self, run: &RunId) -> Result<Reasons> {
+        let mut steps = sqlx::query(
+            "SELECT reasons FROM step WHERE run_id = $1 AND reasons IS NOT NULL ORDER BY position",
+        )
+        .bind(run.as_str())
+        .fetch(&self.pool);
+        let mut reasons = Reasons::default();
+        while let Some(step) = steps.try_next().await? {
+            let step: String = step.try_get("reasons")?;
+            reasons.append(serde_json::from_str(&step).map_err(|why| corrupt("reasons", why))?);
+        }
+        Ok(reasons)
     }
 
     /// The storage keys that any step of any run names.
@@ -206,8 +230,8 @@ impl Store {
 }
 
 fn read_step(row: &AnyRow) -> Result<Step> {
-    let position = u32::try_from(row.try_get::<i64, _>("position")?)
-        .map_err(|why| Error::Corrupt { table: "step", why: format!("position: {why}") })?;
+    let position =
+        u32::try_from(row.try_get::<i64, _>("position")?).map_err(|why| corrupt("position", why))?;
     Ok(Step {
         name: row.try_get("step_id")?,
         position,
@@ -241,8 +265,11 @@ fn read_files(row: &AnyRow) -> Result<StepFiles> {
 }
 
 fn read_unsigned(row: &AnyRow, column: &'static str) -> Result<u64> {
-    u64::try_from(row.try_get::<i64, _>(column)?)
-        .map_err(|why| Error::Corrupt { table: "step", why: format!("{column}: {why}") })
+    u64::try_from(row.try_get::<i64, _>(column)?).map_err(|why| corrupt(column, why))
+}
+
+fn corrupt(column: &'static str, why: impl std::fmt::Display) -> Error {
+    Error::Corrupt { table: "step", why: format!("{column}: {why}") }
 }
 
 /// Counts of records and bytes stay far below what a BIGINT holds.

@@ -87,6 +87,20 @@ async fn the_failed_records_of_the_finished_steps_are_a_file_behind_its_front() 
 }
 
 #[actix_web::test]
+async fn many_steps_find_the_reasons_that_one_step_finds() {
+    let world = World::new(SMALL_STEPS).await;
+    let file = world.upload(&csv(2_000));
+    world.call_to_the_end("many", &file).await;
+    let world = world.restarted(|now| now.step_bytes = STEP_BYTES);
+    let (names, end) = world.call_to_the_end("one", &file).await;
+    assert_eq!(names, ["plan", "rows-1"]);
+    assert!(end.text.ends_with(r#""failedItems":285}"#), "{}", end.text);
+    let one = world.processor.store.reasons(&run_id("one")).await.unwrap();
+    assert_eq!(one.total(), 285);
+    assert_eq!(world.processor.store.reasons(&run_id("many")).await.unwrap(), one);
+}
+
+#[actix_web::test]
 async fn records_that_cross_the_blocks_of_reading_stay_whole() {
     let world = World::new(STEP_BYTES).await;
     let text = csv(150_000);

@@ -22,6 +22,7 @@ mod layers;
 mod next_attempt;
 mod postgres;
 mod proxy;
+mod reasons;
 mod routes;
 mod source;
 mod start_and_stop;

@@ -1,7 +1,7 @@
 //! The table of steps: at most one row per run and step, and none once the run has ended.
 
 use runboard::{
-    csv::Counts,
+    csv::{Counts, Reason, Reasons},
     ids::RunId,
     store::{
         Store,
@@ -12,6 +12,9 @@ use runboard::{
 };
 use sqlx::{AnyPool, Executor};
 use tempfile::TempDir;
+
+/// Those of a step without failed records.
+const NO_REASONS: Reasons = Reasons { groups: Vec::new(), other: 0 };
 
 /// A store, and a connection of the test's own beside it.
 pub(crate) async fn open(folder: &TempDir) -> (Store, AnyPool) {
@@ -67,10 +70,10 @@ async fn of_two_commits_of_one_step_the_first_counts() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(&folder).await;
     let (first, second) = (step(1, 10), step(1, 20));
-    assert_eq!(store.commit_step(&run("r"), &first).await.unwrap(), Commit::Committed);
-    let lost = store.commit_step(&run("r"), &second).await.unwrap();
+    assert_eq!(store.commit_step(&run("r"), &first, &NO_REASONS).await.unwrap(), Commit::Committed);
+    let lost = store.commit_step(&run("r"), &second, &NO_REASONS).await.unwrap();
     assert_eq!(lost, Commit::Lost(Box::new(first.clone())));
-    assert_eq!(store.commit_step(&run("other"), &second).await.unwrap(), Commit::Committed);
+    assert_eq!(store.commit_step(&run("other"), &second, &NO_REASONS).await.unwrap(), Commit::Committed);
     assert_eq!(store.steps(&run("r")).await.unwrap(), [first]);
 }
 
@@ -78,11 +81,11 @@ async fn of_two_commits_of_one_step_the_first_counts() {
 async fn a_run_that_has_ended_takes_no_step() {
     let folder = tempfile::tempdir().unwrap();
     let (store, database) = open(&folder).await;
-    store.commit_step(&run("r"), &step(1, 10)).await.unwrap();
+    store.commit_step(&run("r"), &step(1, 10), &NO_REASONS).await.unwrap();
     assert!(!store.run_is_closed(&run("r")).await.unwrap());
     close(&database, &run("r")).await;
     assert!(store.run_is_closed(&run("r")).await.unwrap());
-    assert_eq!(store.commit_step(&run("r"), &step(2, 10)).await.unwrap(), Commit::Closed);
+    assert_eq!(store.commit_step(&run("r"), &step(2, 10), &NO_REASONS).await.unwrap(), Commit::Closed);
     assert_eq!(store.steps(&run("r")).await.unwrap().len(), 1);
 }
 
@@ -92,9 +95,9 @@ async fn steps_come_in_order_and_sum_up() {
     let (store, _) = open(&folder).await;
     assert_eq!(store.step_sums(&run("r")).await.unwrap(), StepSums::default());
     for position in (1..=11).rev() {
-        store.commit_step(&run("r"), &step(position, u64::from(position))).await.unwrap();
+        store.commit_step(&run("r"), &step(position, u64::from(position)), &NO_REASONS).await.unwrap();
     }
-    store.commit_step(&run("other"), &step(1, 500)).await.unwrap();
+    store.commit_step(&run("other"), &step(1, 500), &NO_REASONS).await.unwrap();
     let order: Vec<_> = store.steps(&run("r")).await.unwrap().iter().map(|step| step.position).collect();
     assert_eq!(order, (1..=11).collect::<Vec<_>>());
     let sums = store.step_sums(&run("r")).await.unwrap();
@@ -102,6 +105,33 @@ async fn steps_come_in_order_and_sum_up() {
     let files = store.step_files(&run("r")).await.unwrap();
     assert_eq!(files[10], step(11, 11).files);
     assert_eq!(store.all_step_files().await.unwrap().len(), 24);
+}
+
+#[tokio::test]
+async fn the_reasons_of_a_runs_steps_are_summed_in_order_and_those_of_a_lost_step_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(&folder).await;
+    let reasons = |column: &str, count, line| Reasons {
+        groups: vec![Reason {
+            column: Some(column.to_owned()),
+            reason: "contains a NUL byte".to_owned(),
+            count,
+            line,
+            example: "a␀".to_owned(),
+        }],
+        other: 1,
+    };
+    assert_eq!(store.reasons(&run("r")).await.unwrap(), NO_REASONS);
+    for (position, reasons) in
+        [(3, reasons("b", 2, 30)), (2, NO_REASONS), (1, reasons("a", 1, 10)), (4, reasons("a", 3, 40))]
+    {
+        store.commit_step(&run("r"), &step(position, 10), &reasons).await.unwrap();
+    }
+    store.commit_step(&run("r"), &step(4, 10), &reasons("lost", 1, 1)).await.unwrap();
+    store.commit_step(&run("other"), &step(1, 10), &reasons("other", 1, 1)).await.unwrap();
+    let mut groups = reasons("a", 4, 10).groups;
+    groups.append(&mut reasons("b", 2, 30).groups);
+    assert_eq!(store.reasons(&run("r")).await.unwrap(), Reasons { groups, other: 3 });
 }
 
 #[tokio::test]

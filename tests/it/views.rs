@@ -1,5 +1,6 @@
 //! What people read and scripts see, state by state.
 
+mod findings;
 mod snapshots;
 
 use std::time::Duration;

@@ -6,16 +6,20 @@ use actix_web::{HttpRequest, HttpResponse, http::header::ContentType, web};
 use askama::Template;
 
 use crate::{
+    function::findings,
     ids::ImportId,
     imports::{Imports, Snapshot},
-    store::imports::{Relative, RetryOf},
+    store::{
+        Store,
+        imports::{Relative, RetryOf},
+    },
     web::{
         error::Error,
         format::bytes,
         htmx,
         session::{self, SignedIn},
         site::{self, Site},
-        views::{Frame, ImportPanel, Reading},
+        views::{Findings, Frame, ImportPanel, Reading},
     },
 };
 
@@ -54,20 +58,23 @@ pub async fn show(
     user: SignedIn,
     id: web::Path<String>,
     imports: web::Data<Imports>,
+    store: web::Data<Store>,
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
     let import = find(&user, &id, &imports).await?;
     let reading = site.reading();
-    let page = ImportPage::new(site.frame(&user), &import, &reading, site::pace([&import], reading.now));
+    let mut page = ImportPage::new(site.frame(&user), &import, &reading, site::pace([&import], reading.now));
+    page.panel.findings = findings(&import, &reading, &store).await?;
     Ok(HttpResponse::Ok().content_type(ContentType::html()).body(page.render()?))
 }
 
-/// The panel alone, as often as a tab asks: read from memory.
+/// The panel alone, as often as a tab asks: read from memory until nothing more is to come.
 pub async fn panel(
     request: HttpRequest,
     user: SignedIn,
     id: web::Path<String>,
     imports: web::Data<Imports>,
+    store: web::Data<Store>,
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
     let import = find(&user, &id, &imports).await?;
@@ -75,7 +82,8 @@ pub async fn panel(
         return Ok(session::see_other(&format!("/imports/{}", import.id)));
     }
     let reading = site.reading();
-    let panel = ImportPanel::new(&import, &reading, site::pace([&import], reading.now));
+    let mut panel = ImportPanel::new(&import, &reading, site::pace([&import], reading.now));
+    panel.findings = findings(&import, &reading, &store).await?;
     Ok(HttpResponse::Ok().content_type(ContentType::html()).body(panel.render()?))
 }
 
@@ -87,6 +95,14 @@ pub async fn cancel(
     let import = find(&user, &id, &imports).await?;
     imports.cancel(user.user, import.id).await?;
     Ok(session::see_other(&format!("/imports/{}", import.id)))
+}
+
+/// What our own function found in the file of an import that is over. The last poll of a page brings it;
+/// those before it, of which there are many, leave the database alone.
+async fn findings(import: &Snapshot, reading: &Reading, store: &Store) -> Result<Option<Findings>, Error> {
+    let run = import.runs.iter().find(|run| run.call.is_some());
+    let Some(run) = run.filter(|_| import.state(reading.now).is_final()) else { return Ok(None) };
+    Ok(Some(Findings::new(&findings::of(store, &run.run_id).await?)))
 }
 
 /// The import, if it is the user's: ownership comes before anything else.

@@ -69,7 +69,7 @@ impl Block {
         if snapshot.runs.is_empty() {
             vec![Self::of_import(snapshot, state, reading)]
         } else {
-            snapshot.runs.iter().map(|run| Self::of_run(snapshot, run, reading)).collect()
+            snapshot.runs.iter().map(|run| Self::of_run(snapshot, state, run, reading)).collect()
         }
     }
 
@@ -84,7 +84,7 @@ impl Block {
         }
     }
 
-    fn of_run(snapshot: &Snapshot, run: &RunSnapshot, reading: &Reading) -> Self {
+    fn of_run(snapshot: &Snapshot, state: ImportState, run: &RunSnapshot, reading: &Reading) -> Self {
         let ended = run.ended_at.is_some();
         let dimmed = snapshot.silent_since.is_some() && !ended;
         let progress = Progress::of(run, snapshot.silent_since.unwrap_or(reading.now));
@@ -95,10 +95,17 @@ impl Block {
             _ if dimmed => Tone::Still,
             tone => tone,
         };
+        let figures = progress.figures(ended);
+        // The page tells the reasons of our own function once nothing more is to come.
+        let figures = if state.is_final() && run.call.is_some() {
+            figures.with_reasons(&format!("/imports/{}#reasons", snapshot.id))
+        } else {
+            figures
+        };
         Self {
             run: Some(RunData::of(run)),
             sentence: Sentence::of_run(snapshot, run, &progress, reading),
-            figures: progress.figures(ended),
+            figures,
             bar: Bar::new(&progress, tone),
             badge: Badge { shown, dimmed },
         }

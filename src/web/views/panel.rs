@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use askama::{Template, filters::HtmlSafe};
 
-use super::{Reading, block::Block, detail::TechnicalDetail, moment::Moment, timeline::Timeline};
+use super::{
+    Reading, block::Block, detail::TechnicalDetail, findings::Findings, moment::Moment, timeline::Timeline,
+};
 use crate::{
     imports::{ImportState, Snapshot},
     store::imports::RetryOf,
@@ -19,6 +21,8 @@ pub struct ImportPanel {
     pub blocks: Vec<Block>,
     pub as_of: Moment,
     pub actions: Actions,
+    /// Once nothing more is expected: they are in the database, which a poll leaves alone.
+    pub findings: Option<Findings>,
     pub timeline: Timeline,
     pub detail: TechnicalDetail,
     /// Milliseconds until the browser asks again; None once nothing more is expected.
@@ -38,6 +42,7 @@ impl ImportPanel {
             blocks: Block::all(snapshot, state, reading),
             as_of: as_of(snapshot, reading),
             actions: Actions::of(snapshot, state, Place::Panel),
+            findings: None,
             timeline: Timeline::of(snapshot, state, reading),
             detail: TechnicalDetail::of(snapshot),
             poll_ms: (!state.is_final()).then_some(pace.as_millis()),

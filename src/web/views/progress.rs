@@ -205,6 +205,17 @@ pub struct Figures {
 
 impl HtmlSafe for Figures {}
 
+impl Figures {
+    /// The same with the failed rows, if there are any, leading to `href`.
+    #[must_use]
+    pub fn with_reasons(mut self, href: &str) -> Self {
+        for failed in self.all.iter_mut().filter(|figure| figure.kind == "failed" && !figure.is_quiet()) {
+            failed.href = Some(href.to_owned());
+        }
+        self
+    }
+}
+
 /// A number with its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Figure {
@@ -213,6 +224,8 @@ pub struct Figure {
     pub label: &'static str,
     /// None while unknown.
     pub number: Option<String>,
+    /// Where the number leads.
+    pub href: Option<String>,
 }
 
 impl Figure {
@@ -222,7 +235,7 @@ impl Figure {
     const WIDEST_FAILED: usize = 6;
 
     fn new(kind: &'static str, label: &'static str, number: Option<String>) -> Self {
-        Self { kind, label, number }
+        Self { kind, label, number, href: None }
     }
 
     /// Nothing there: drawn in a quieter ink.

@@ -85,10 +85,7 @@ impl Sentence {
                 Self::text("Waiting for a free worker since ").time(run.queued_at, reading).then(".")
             }
             Shown::Retrying => retrying(run, reading),
-            Shown::Completed { .. } => {
-                let notice = run.notice.as_ref().map(|notice| format!(" {notice}"));
-                completed(progress).then(notice.unwrap_or_default())
-            }
+            Shown::Completed { .. } => completed(progress),
             Shown::Failed => Self::text(failed(run, progress)),
             Shown::Cancelled => {
                 let by = if snapshot.cancel_requested_at.is_some() { " by you" } else { "" };

@@ -67,7 +67,6 @@ pub fn running() -> RunSnapshot {
         }),
         next_attempt: None,
         output: None,
-        notice: None,
     }
 }
 

@@ -1,0 +1,172 @@
+//! What a run found in its file: why rows failed, and what is odd about the header.
+
+use askama::{Template, filters::HtmlSafe};
+
+use crate::{
+    csv::{Reason, Reasons},
+    function::findings,
+    web::format::{grouped, rows},
+};
+
+/// How many repeated names are told by name.
+const MOST_NAMES: usize = 3;
+
+/// The shortest bar, in per cent: one that can be seen.
+const SMALLEST_SHARE: u64 = 3;
+
+/// What stands below the panel of an import that is over.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "fragments/findings.html")]
+pub struct Findings {
+    /// The first names that several columns have.
+    pub repeated: Vec<RepeatedName>,
+    /// How many such names there are besides.
+    pub more_repeated: usize,
+    /// None if no row failed.
+    pub why_failed: Option<WhyFailed>,
+}
+
+impl HtmlSafe for Findings {}
+
+/// A name that several columns have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepeatedName {
+    /// `two`.
+    pub columns: String,
+    /// Empty if these columns have no name.
+    pub name: String,
+}
+
+/// The failed rows, grouped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WhyFailed {
+    /// `412 rows`.
+    pub rows: String,
+    /// `5 reasons`.
+    pub reasons: String,
+    /// The largest first; what was not kept apart last.
+    pub groups: Vec<Group>,
+}
+
+/// Rows that failed in one column for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    pub column: Column,
+    pub reason: String,
+    pub count: String,
+    /// Its rows in per cent of those of the largest group; at least 3.
+    pub share: u64,
+    /// None for what was not kept apart.
+    pub first: Option<Example>,
+}
+
+/// Where the fault is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Column {
+    Named(String),
+    /// One whose name is empty.
+    Unnamed,
+    WholeRow,
+    /// Here and there.
+    Several,
+}
+
+/// The first row of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    pub line: String,
+    /// Empty if there is nothing in the field.
+    pub value: Vec<Stretch>,
+}
+
+/// A stretch of a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stretch {
+    Text(String),
+    /// The name of a control character.
+    Control(&'static str),
+    /// What stands for a character that must not be there, or cannot be seen.
+    Fault(&'static str),
+}
+
+impl Findings {
+    #[must_use]
+    pub fn new(findings: &findings::Findings) -> Self {
+        let names = &findings.repeated_names;
+        let repeated = names.iter().take(MOST_NAMES);
+        Self {
+            repeated: repeated
+                .map(|(name, columns)| RepeatedName { columns: in_words(*columns), name: name.clone() })
+                .collect(),
+            more_repeated: names.len().saturating_sub(MOST_NAMES),
+            why_failed: WhyFailed::new(&findings.reasons),
+        }
+    }
+}
+
+impl WhyFailed {
+    fn new(reasons: &Reasons) -> Option<Self> {
+        let mut kept: Vec<&Reason> = reasons.groups.iter().collect();
+        // In each count they stay in the order of the file.
+        kept.sort_by_key(|reason| std::cmp::Reverse(reason.count));
+        let largest = kept.iter().map(|reason| reason.count).max()?.max(reasons.other);
+        let share = |count: u64| (count.saturating_mul(100) / largest).max(SMALLEST_SHARE);
+        let mut groups: Vec<Group> =
+            kept.into_iter().map(|reason| Group::new(reason, share(reason.count))).collect();
+        let words = match (groups.len(), reasons.other) {
+            (1, 0) => "1 reason".to_owned(),
+            (count, 0) => format!("{count} reasons"),
+            (count, _) => format!("more than {count} reasons"),
+        };
+        if reasons.other > 0 {
+            groups.push(Group {
+                column: Column::Several,
+                reason: "other reasons".to_owned(),
+                count: grouped(reasons.other),
+                share: share(reasons.other),
+                first: None,
+            });
+        }
+        Some(Self { rows: rows(reasons.total()), reasons: words, groups })
+    }
+}
+
+impl Group {
+    fn new(reason: &Reason, share: u64) -> Self {
+        Self {
+            column: match reason.column.as_deref() {
+                None => Column::WholeRow,
+                Some("") => Column::Unnamed,
+                Some(name) => Column::Named(name.to_owned()),
+            },
+            reason: reason.reason.clone(),
+            count: grouped(reason.count),
+            share,
+            first: Some(Example { line: grouped(reason.line), value: stretches(&reason.example) }),
+        }
+    }
+}
+
+/// The text of an excerpt and what in it only stands for something. Few fonts have the pictures of
+/// control characters, so those that files really have are named.
+fn stretches(excerpt: &str) -> Vec<Stretch> {
+    let mut stretches: Vec<Stretch> = Vec::new();
+    for c in excerpt.chars() {
+        match (c, stretches.last_mut()) {
+            ('␀', _) => stretches.push(Stretch::Fault("NUL")),
+            ('\u{fffd}', _) => stretches.push(Stretch::Fault("\u{fffd}")),
+            ('␉', _) => stretches.push(Stretch::Control("TAB")),
+            ('␊', _) => stretches.push(Stretch::Control("LF")),
+            ('␍', _) => stretches.push(Stretch::Control("CR")),
+            (_, Some(Stretch::Text(text))) => text.push(c),
+            _ => stretches.push(Stretch::Text(c.to_string())),
+        }
+    }
+    stretches
+}
+
+/// Small numbers as words, as in a sentence.
+fn in_words(number: usize) -> String {
+    const WORDS: [&str; 10] = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
+    WORDS.get(number).map_or_else(|| grouped(number as u64), |word| (*word).to_owned())
+}
