@@ -11,8 +11,9 @@ use std::{
 };
 
 use actix_web::{
-    HttpServer,
+    HttpServer, Route,
     dev::{Server as HttpService, ServerHandle},
+    guard,
     middleware::{Compress, from_fn},
     web,
 };
@@ -184,25 +185,30 @@ struct Shared {
 /// `SignedIn` argument; a test walks this table as a stranger and as nobody.
 fn public_routes(routes: &mut web::ServiceConfig) {
     routes
-        .route("/healthz", web::get().to(health::healthz))
-        .route("/readyz", web::get().to(health::readyz))
-        .route("/assets/{hash}/{name}", web::get().to(assets::serve))
-        .route("/files/{import}", web::get().to(files::file))
-        .route("/sign-up", web::get().to(sign_up::show))
+        .route("/healthz", read().to(health::healthz))
+        .route("/readyz", read().to(health::readyz))
+        .route("/assets/{hash}/{name}", read().to(assets::serve))
+        .route("/files/{import}", read().to(files::file))
+        .route("/sign-up", read().to(sign_up::show))
         .route("/sign-up", web::post().to(sign_up::submit))
-        .route("/sign-in", web::get().to(sign_in::show))
+        .route("/sign-in", read().to(sign_in::show))
         .route("/sign-in", web::post().to(sign_in::submit))
         .route("/sign-out", web::post().to(sign_out::submit))
-        .route("/", web::get().to(dashboard::show))
-        .route("/live", web::get().to(dashboard::live))
+        .route("/", read().to(dashboard::show))
+        .route("/live", read().to(dashboard::live))
         .route("/imports", web::post().to(dashboard::upload))
-        .route("/imports/{id}", web::get().to(import::show))
-        .route("/imports/{id}/panel", web::get().to(import::panel))
+        .route("/imports/{id}", read().to(import::show))
+        .route("/imports/{id}/panel", read().to(import::panel))
         .route("/imports/{id}/cancel", web::post().to(import::cancel))
         .route("/imports/{id}/retry", web::post().to(retry::submit))
-        .route("/imports/{id}/processed.csv", web::get().to(downloads::processed))
-        .route("/imports/{id}/failed.csv", web::get().to(downloads::failed))
+        .route("/imports/{id}/processed.csv", read().to(downloads::processed))
+        .route("/imports/{id}/failed.csv", read().to(downloads::failed))
         .default_service(web::to(error::not_found));
+}
+
+/// GET, and HEAD for whoever only wants to know that there would be an answer.
+fn read() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 fn serve_public(listener: TcpListener, shared: Shared) -> io::Result<ServerHandle> {
@@ -217,6 +223,8 @@ fn serve_public(listener: TcpListener, shared: Shared) -> io::Result<ServerHandl
             .app_data(shared.storage)
             .app_data(shared.client)
             .app_data(shared.links)
+            .app_data(web::QueryConfig::default().error_handler(|_, _| error::Error::Unreadable.into()))
+            .app_data(web::FormConfig::default().error_handler(|_, _| error::Error::Unreadable.into()))
             .configure(public_routes)
             // The last one sees a request first.
             .wrap(from_fn(csrf::refuse_cross_site))

@@ -5,6 +5,9 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+/// The event that an import triggers, as engines and functions know it.
+pub const EVENT_NAME: &str = "imports/csv.uploaded";
+
 /// Ids that Runboard makes: ULIDs, upper-case Crockford base 32, sorted by time.
 macro_rules! own_id {
     ($(#[$doc:meta])* $name:ident) => {

@@ -23,8 +23,13 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return refuse(&error),
     };
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,actix_server=warn"));
+    let set = std::env::var("RUST_LOG").ok().filter(|set| !set.is_empty());
+    let set = set.unwrap_or_else(|| "info,sqlx=warn,actix_server=warn".to_owned());
+    let Ok(filter) = EnvFilter::try_new(&set) else {
+        return refuse(&format!(
+            "RUST_LOG is {set:?}: it can be a level such as debug, or a list such as info,sqlx=warn."
+        ));
+    };
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
 
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -190,7 +190,9 @@
     request.upload.onprogress = ({ loaded, total }) => showProgress(loaded, total, (performance.now() - started) / 1000);
     request.onload = () => {
       upload = null;
-      if (request.status < 400) location.assign(request.responseURL);
+      const isImport = new URL(request.responseURL).pathname.startsWith("/imports/");
+      if (request.status < 400 && isImport) location.assign(request.responseURL);
+      else if (request.status < 400) showRefusal("You are no longer signed in. Sign in again, then choose the file once more.");
       else showRefusal(refusalIn(request.responseText) || "The upload was not taken. Nothing was imported.");
     };
     request.onerror = () => showRefusal("The connection broke off. Nothing was imported.", "Choose the file again to send it once more.");

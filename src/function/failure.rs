@@ -21,6 +21,8 @@ pub(super) enum Failure {
     FileGone,
     #[error("{}", header_sentence(.0))]
     Header(LayoutError),
+    #[error("The link to the uploaded file has expired. Run the import again.")]
+    LinkExpired,
     #[error("The run has already ended.")]
     Closed,
     /// Because the run is being cancelled, and nobody waits for the answer.
@@ -66,6 +68,7 @@ impl Failure {
             | Self::NotAnAddress
             | Self::FileGone
             | Self::Header(_)
+            | Self::LinkExpired
             | Self::Closed
             | Self::WorkGone
             | Self::OtherReader

@@ -30,6 +30,7 @@ pub use plan::Plan;
 pub use process_csv_upload::{Answer, Summary};
 
 use crate::{
+    ids::EVENT_NAME,
     inngest::{
         Client,
         call::{FunctionSpec, Registration, Retries, Runtime, SDK, StepSpec, Trigger},
@@ -44,8 +45,6 @@ pub const APP_ID: &str = "runboard";
 pub const FUNCTION_ID: &str = "runboard-process-csv-upload";
 /// The function's name.
 pub const FUNCTION_NAME: &str = "process-csv-upload";
-/// The event that triggers the function.
-pub const EVENT_NAME: &str = "imports/csv.uploaded";
 
 /// How often a failed call is repeated: four attempts in all.
 const RETRIES: u32 = 3;

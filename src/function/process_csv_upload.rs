@@ -62,7 +62,9 @@ impl Processor {
     /// name until the next start.
     pub async fn process_csv_upload(&self, call: &Call) -> Answer {
         let run = &call.ctx.run_id;
-        self.live.nudge(&call.event.id);
+        if call.steps.is_empty() {
+            self.live.nudge(&call.event.id);
+        }
         match self.advance(call).await {
             Ok(answer) => {
                 if matches!(answer, Answer::Done(_)) {
@@ -202,10 +204,14 @@ impl Processor {
         let file = call.event.data.get("file").and_then(|file| file.as_str()).ok_or(Failure::NoFile)?;
         let address: Address = file.parse().map_err(|_| Failure::NotAnAddress)?;
         let (path, query) = (address.url().path(), address.url().query().unwrap_or_default());
-        Ok(match self.links.verify(path, query, UnixMillis::now()) {
-            Some(link) => Source::Stored(Key::upload(link.import)),
-            None => Source::Elsewhere(address),
-        })
+        if let Some(link) = self.links.verify(path, query, UnixMillis::now()) {
+            return Ok(Source::Stored(Key::upload(link.import)));
+        }
+        // Signed by us, but for another time.
+        if self.links.verify(path, query, UnixMillis(0)).is_some() {
+            return Err(Failure::LinkExpired);
+        }
+        Ok(Source::Elsewhere(address))
     }
 
     /// Makes known who is called for what, and records it if it is the first call or a new attempt.

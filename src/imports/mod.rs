@@ -27,7 +27,7 @@ pub use self::{
     snapshot::{ImportState, NextAttempt, RunSnapshot, Snapshot},
 };
 use crate::{
-    ids::{ImportId, UserId},
+    ids::{EVENT_NAME, ImportId, UserId},
     inngest::{Client, EventSeed},
     source::{Address, Incoming, Key, LinkKey, Storage},
     store::{
@@ -36,9 +36,6 @@ use crate::{
     },
     time::UnixMillis,
 };
-
-/// The event that an upload triggers.
-pub const EVENT: &str = "imports/csv.uploaded";
 
 /// All imports. A cheap handle to one shared state.
 #[derive(Clone)]
@@ -196,7 +193,7 @@ impl Imports {
         let event = OutboxRow {
             event_id: import.event_id.clone(),
             import: id,
-            name: EVENT.to_owned(),
+            name: EVENT_NAME.to_owned(),
             data: json!({ "file": file, "userId": owner.to_string() }).to_string(),
             seed: seed.to_string(),
             attempts: 0,
@@ -227,7 +224,13 @@ impl Imports {
             return Ok(Some(snapshot.with_progress(&self.shared.live)));
         }
         let row = self.shared.store.import(id).await?.filter(|import| import.owner == owner);
-        Ok(Snapshot::load(&self.shared.store, row.into_iter().collect()).await?.pop())
+        let snapshot = Snapshot::load(&self.shared.store, row.into_iter().collect()).await?.pop();
+        if let Some(over) = snapshot.as_ref().filter(|import| import.state(UnixMillis::now()).is_final()) {
+            // A page that shows it may go on asking.
+            self.shared.board.put(over.clone());
+            self.shared.board.retire(owner, id);
+        }
+        Ok(snapshot)
     }
 
     /// The imports of `owner` that are still going on, oldest first. Read from memory.

@@ -25,6 +25,9 @@ const EAGER_PACE: Duration = Duration::from_millis(50);
 const EAGER_FOR: Duration = Duration::from_secs(1);
 /// While a run goes on or is about to start.
 const PACE: Duration = Duration::from_secs(1);
+/// The same once nothing has changed for a minute: our own function nudges, and others can wait.
+const SLOW_PACE: Duration = Duration::from_secs(5);
+const SLOW_AFTER: Duration = Duration::from_secs(60);
 /// While nobody takes the event.
 const IDLE_PACE: Duration = Duration::from_secs(10);
 /// While the event is unsent the outbox nudges; this is the net.
@@ -266,10 +269,14 @@ impl Watch {
         let now = UnixMillis::now();
         let state = import.state(now);
         if !state.is_final() {
-            let idle = state == ImportState::NoFunction;
+            let pace = match state {
+                ImportState::NoFunction => IDLE_PACE,
+                _ if now.since(import.last_change()) >= SLOW_AFTER => SLOW_PACE,
+                _ => PACE,
+            };
             let given_up = import.runs.is_empty() && now.since(import.received_at) >= NO_RUN_FOR;
             if !given_up {
-                return Ok(Outcome::Again(if idle { IDLE_PACE } else { PACE }));
+                return Ok(Outcome::Again(pace));
             }
         } else if now.since(import.last_change()) < late_runs(import) {
             return Ok(Outcome::Again(PACE));

@@ -14,9 +14,10 @@ pub mod steps;
 
 use std::{str::FromStr, time::Duration};
 
-use sqlx::{Any, AnyPool, Transaction, any::AnyConnectOptions, any::AnyPoolOptions};
+use sqlx::{Any, AnyPool, Connection, Transaction, any::AnyConnectOptions, any::AnyPoolOptions};
 
 pub use self::live::Live;
+use crate::ids::RunId;
 
 /// The database.
 #[derive(Clone, Debug)]
@@ -71,6 +72,8 @@ impl Store {
                     Ok(())
                 })
             })
+            // A full disk makes SQLite end a transaction by itself, and the connection never hears of it.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(AnyConnectOptions::from_str(url)?)
             .await?;
         sqlx::migrate!().run(&pool).await?;
@@ -85,6 +88,20 @@ impl Store {
         } else {
             Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
         }
+    }
+
+    /// A transaction that writes of one run, after all others that do: whether a run has ended and
+    /// what its steps come to must not change between two statements, or within one.
+    async fn begin_write_of(&self, run: &RunId) -> Result<Transaction<'static, Any>> {
+        let mut tx = self.begin_write().await?;
+        if self.is_postgres {
+            // SQLite has one writer at a time anyway.
+            sqlx::query("SELECT 1 FROM (SELECT pg_advisory_xact_lock(hashtextextended($1, 0))) AS locked")
+                .bind(run.as_str())
+                .execute(&mut *tx)
+                .await?;
+        }
+        Ok(tx)
     }
 
     /// Whether the database answers.

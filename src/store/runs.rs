@@ -44,6 +44,7 @@ impl Store {
     /// steps. Ending a run here closes it: no step of it is committed any more.
     pub async fn record_run(&self, import: ImportId, run: &Run, counts: Option<Counts>) -> Result<()> {
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let mut tx = self.begin_write_of(&run.run_id).await?;
         sqlx::query(
             "INSERT INTO run (run_id, import_id, function_id, status, queued_at, ended_at, output, processed, failed) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, \
@@ -64,8 +65,9 @@ impl Store {
         .bind(run.output.as_ref().map(Value::to_string))
         .bind(counts.map(|counts| number(counts.processed)))
         .bind(counts.map(|counts| number(counts.failed)))
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(())
     }
 

@@ -76,6 +76,7 @@ impl Store {
     pub async fn commit_step(&self, run: &RunId, step: &Step, reasons: &Reasons) -> Result<Commit> {
         let reasons = (!reasons.is_empty()).then(|| serde_json::to_string(reasons)).transpose();
         let reasons = reasons.map_err(|why| corrupt("reasons", why))?;
+        let mut tx = self.begin_write_of(run).await?;
         let inserted = sqlx::query(
             "INSERT INTO step (run_id, step_id, position, result, processed, failed, reasons, end_byte, \
              source_file, processed_file, failed_file, raw_file, started_at, committed_at) \
@@ -97,8 +98,9 @@ impl Store {
         .bind(&step.files.raw)
         .bind(step.started_at.0)
         .bind(step.committed_at.0)
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         if inserted.rows_affected() == 1 {
             return Ok(Commit::Committed);
         }

@@ -38,15 +38,15 @@ pub async fn refuse_cross_site(
 
 fn comes_from_us(request: &HttpRequest, public: &PublicOrigin) -> bool {
     if let Some(site) = request.headers().get("sec-fetch-site") {
-        // "none": typed or bookmarked by the person. "same-site" is another host, and not us.
-        return site == "same-origin" || site == "none";
+        // "same-site" is another host, and not us. What a person types or bookmarks changes nothing.
+        return site == "same-origin";
     }
     if let Some(origin) = request.headers().get(header::ORIGIN) {
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let from = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
         return from.is_some_and(|(_, from)| {
             from.eq_ignore_ascii_case(public.authority())
-                || host.is_some_and(|host| from.eq_ignore_ascii_case(host))
+                || public.may_be_called(from) && host.is_some_and(|host| from.eq_ignore_ascii_case(host))
         });
     }
     request.cookie(session::COOKIE).is_none()

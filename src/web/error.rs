@@ -29,6 +29,8 @@ pub enum Error {
     NoSuchPart,
     /// The disk is full.
     NoSpace,
+    /// A query or form that says what none of ours does.
+    Unreadable,
     /// Our fault.
     Internal(anyhow::Error),
 }
@@ -43,6 +45,9 @@ impl Error {
                 ("Not yet", "The import is still going on. Its files can be downloaded when it has ended.")
             }
             Self::NothingWritten => ("Nothing to download", "No rows of this import were written here."),
+            Self::Unreadable => {
+                ("Not understood", "This request says nothing that can be answered. Go back and try again.")
+            }
             Self::StillGoing => {
                 ("Not yet", "The import is still going on. It can be run again when it has ended.")
             }
@@ -68,6 +73,7 @@ impl ResponseError for Error {
             Self::NotFound | Self::NothingWritten => StatusCode::NOT_FOUND,
             Self::NotYet | Self::StillGoing | Self::NothingFailed => StatusCode::CONFLICT,
             Self::NoSuchPart => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Unreadable => StatusCode::BAD_REQUEST,
             Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -10,6 +10,7 @@ use super::{
     progress::{Progress, Receipt},
 };
 use crate::{
+    ids::EVENT_NAME,
     imports::{ImportState, RunSnapshot, Snapshot},
     inngest::RunStatus,
     time::UnixMillis,
@@ -66,7 +67,7 @@ impl Sentence {
                 Self::text(format!("{} Telling the engine about it ...", safe(snapshot)))
             }
             (ImportState::NoFunction, None) => {
-                Self::text("No function has started for imports/csv.uploaded in ")
+                Self::text(format!("No function has started for {EVENT_NAME} in "))
                     .measure(waiting())
                     .then(". Is its app registered?")
             }

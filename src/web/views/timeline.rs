@@ -9,6 +9,7 @@ use super::{
     sentence::quoted,
 };
 use crate::{
+    ids::EVENT_NAME,
     imports::{ImportState, RunSnapshot, Snapshot},
     store::imports::RetryOf,
     web::format::{bytes, duration, grouped, rows},
@@ -53,7 +54,7 @@ impl Timeline {
             }
         }];
         entries.push(match snapshot.sent_at {
-            Some(sent) => past(sent, "Saved and sent", "imports/csv.uploaded".to_owned()),
+            Some(sent) => past(sent, "Saved and sent", EVENT_NAME.to_owned()),
             None => past(snapshot.received_at, "Saved", String::new()),
         });
         for run in &snapshot.runs {

@@ -10,7 +10,7 @@ type Headers = &'static [(&'static str, &'static str)];
 /// Headers, whether a session cookie is sent, whether the request is let through.
 const CROSS_SITE: [(Headers, bool, bool); 16] = [
     (&[("sec-fetch-site", "same-origin")], true, true),
-    (&[("sec-fetch-site", "none")], true, true),
+    (&[("sec-fetch-site", "none")], true, false),
     (&[("sec-fetch-site", "same-site")], true, false),
     (&[("sec-fetch-site", "cross-site")], true, false),
     (&[("sec-fetch-site", "cross-site")], false, false),
