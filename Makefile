@@ -1,6 +1,6 @@
 # What a person runs, and what CI runs: the same targets.
 
-.PHONY: run test crash lint bench setup screenshots
+.PHONY: run test crash lint bench setup
 
 run: ## start Runboard on http://127.0.0.1:8080
 	cargo run --release

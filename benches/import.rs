@@ -165,6 +165,7 @@ struct Server {
 impl Server {
     fn start(data: &Path) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_runboard"))
+            .env_clear()
             .env("RUNBOARD_LISTEN", "127.0.0.1:0")
             .env("RUNBOARD_DATA_DIR", data.join("data"))
             .stdout(Stdio::piped())

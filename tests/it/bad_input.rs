@@ -90,7 +90,7 @@ async fn an_upload_whose_connection_breaks_is_no_import_and_leaves_nothing() {
     let visitor = signed_in(&app).await;
     let incoming = app.data.path().join("files/incoming");
     let mut connection = connect(&app).await;
-    let begun = head(&visitor, 1_000_000) + &form_start("cut.csv") + "a,b\n1,2\n";
+    let begun = head(&visitor, 1_000_000) + form_start("cut.csv").as_str() + "a,b\n1,2\n";
     connection.write_all(begun.as_bytes()).await.unwrap();
     until("the upload to begin", || files_under(&incoming) == 1).await;
     drop(connection);

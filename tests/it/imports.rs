@@ -162,10 +162,16 @@ async fn cancelling_stops_the_run_and_keeps_what_its_steps_did() {
     visitor.sign_up("mira@example.org").await;
     let rows = "1,2\n".repeat(30_000_000);
     let import = visitor.upload("long.csv", format!("a,b\n{rows}")).await;
+    visitor.wait_for(&import, "rows", |panel| panel.runs.iter().any(|run| run.processed.len() > 3)).await;
     let answer = visitor.post_form(&format!("{import}/cancel"), &[]).await;
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);
     let panel = visitor.wait_for_state(&import, "Cancelled").await;
-    assert!(panel.runs.iter().all(|run| run.status == "Cancelled"), "{:?}", panel.runs);
+    assert_eq!(panel.runs[0].status, "Cancelled");
+    let answer = visitor.get(&format!("{import}/processed.csv")).await;
+    let name = answer.headers()[header::CONTENT_DISPOSITION].to_str().unwrap().to_owned();
+    assert!(name.contains("-partial.csv"), "{name}");
+    let kept = answer.bytes().await.unwrap().split(|byte| *byte == b'\n').count() as u64 - 2;
+    assert_eq!(panel.counts(), (kept, 0), "what is counted can be downloaded");
     app.stop().await;
 }
 

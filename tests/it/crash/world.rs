@@ -17,9 +17,9 @@ use super::{
     actor::{Actor, Deed},
     phase::{OnDisk, Phase},
     sample::Sample,
-    server::Server,
+    server,
 };
-use crate::support::visitor::Visitor;
+use crate::support::{binary::Binary, visitor::Visitor};
 
 /// How long a phase that a kill is meant for may take to come.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -68,8 +68,8 @@ impl World {
     }
 
     /// Starts a server, and is its visitor.
-    pub fn start(&mut self) -> Server {
-        let server = Server::start(&self.data(), &self.folder.path().join("log"));
+    pub fn start(&mut self) -> Binary {
+        let server = server::start(&self.data(), &self.folder.path().join("log"));
         self.visitor.origin.clone_from(&server.origin);
         server
     }

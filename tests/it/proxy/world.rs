@@ -162,7 +162,7 @@ impl World {
     async fn output(&self, run: &Run, which: Which) -> String {
         let outputs = outputs::of(&self.store, &run.run_id, which).await.unwrap().unwrap();
         let parts = outputs.parts.iter().map(|key| fs::read_to_string(self.storage.path(key)).unwrap());
-        String::from_utf8(outputs.header).unwrap() + &parts.collect::<String>()
+        String::from_utf8(outputs.header).unwrap() + parts.collect::<String>().as_str()
     }
 }
 

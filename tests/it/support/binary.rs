@@ -43,6 +43,12 @@ impl Binary {
         Self { process, origin: origin.trim_end_matches('/').to_owned() }
     }
 
+    /// SIGKILL: no destructor, no flush, no goodbye.
+    pub fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
     /// SIGTERM; returns at once.
     pub fn terminate(&self) {
         let sent = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
