@@ -285,10 +285,15 @@ async fn link_key(store: &Store) -> Result<LinkKey, StartError> {
     bytes.map(LinkKey::new).ok_or(StartError::LinkKey)
 }
 
+/// Makes the data folder, if it is missing: uploads and password hashes are for nobody else on this
+/// machine.
+pub fn make_data_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
 fn lock_data_dir(path: &Path) -> Result<File, StartError> {
     let unusable = |source| StartError::DataDir { path: path.to_owned(), source };
-    // Uploads and password hashes are for nobody else on this machine.
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
+    make_data_dir(path).map_err(unusable)?;
     let file = File::create(path.join("lock")).map_err(unusable)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

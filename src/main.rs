@@ -94,7 +94,7 @@ async fn stopped() -> io::Result<()> {
 
 /// Looks after accounts, beside a running server or without one.
 async fn account(config: Config, command: AccountCommand) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&config.data_dir)
+    app::make_data_dir(&config.data_dir)
         .map_err(|source| StartError::DataDir { path: config.data_dir.clone(), source })?;
     let store = Store::open(config.database_url.expose_secret()).await?;
     let accounts = Accounts::new(store, config.sign_up, config.listen);

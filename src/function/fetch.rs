@@ -27,6 +27,7 @@ impl Processor {
     pub(super) async fn fetch(&self, run: &RunId, address: &Address) -> Result<Step, Failure> {
         let started_at = UnixMillis::now();
         let progress = self.live.progress(run);
+        let _at_work = progress.begin();
         let fetched = tokio::select! {
             fetched = self.receive(address, &progress) => fetched,
             () = stopped(&progress) => Err(Failure::Stopped),

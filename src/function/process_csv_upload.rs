@@ -185,10 +185,20 @@ impl Processor {
 
     /// Commits a step and returns it, or the one of an execution that was faster.
     pub(super) async fn commit(&self, run: &RunId, step: Step, reasons: &Reasons) -> Result<Step, Failure> {
-        let result = match self.store.commit_step(run, &step, reasons).await? {
-            Commit::Committed => return Ok(step),
-            Commit::Lost(winner) => Ok(*winner),
-            Commit::Closed => Err(Failure::Closed),
+        let result = match self.store.commit_step(run, &step, reasons).await {
+            Ok(Commit::Committed) => return Ok(step),
+            Ok(Commit::Lost(winner)) => Ok(*winner),
+            Ok(Commit::Closed) => Err(Failure::Closed),
+            // It may be committed all the same. If that cannot be asked either, the files stay, and the
+            // next start removes them if nobody names them.
+            Err(error) => match self.store.steps(run).await {
+                Err(_) => return Err(error.into()),
+                Ok(steps) => match steps.into_iter().find(|done| done.name == step.name) {
+                    Some(done) if done.files == step.files => return Ok(done),
+                    Some(winner) => Ok(winner),
+                    None => Err(error.into()),
+                },
+            },
         };
         for key in step.files.into_keys() {
             if let Err(error) = self.storage.remove(&Key::from_stored(key)).await {
@@ -228,10 +238,10 @@ impl Processor {
             // What ended the attempt before is told until this one begins.
             error: None,
         };
+        self.live.progress(run).set_call(info.clone());
         if is_news {
             self.store.save_execution(run, &info).await?;
         }
-        self.live.progress(run).set_call(info);
         Ok(())
     }
 

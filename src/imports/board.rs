@@ -1,7 +1,7 @@
 //! The snapshots that pages are made from, in memory.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -42,6 +42,16 @@ impl Board {
         self.lock().imports.insert((snapshot.owner, snapshot.id), Arc::new(snapshot));
     }
 
+    /// Keeps an import that is over and was not in memory: a page that shows it may go on asking.
+    pub fn keep(&self, snapshot: Snapshot) {
+        let key = (snapshot.owner, snapshot.id);
+        let mut inner = self.lock();
+        if let Entry::Vacant(vacant) = inner.imports.entry(key) {
+            vacant.insert(Arc::new(snapshot));
+            inner.retire(key);
+        }
+    }
+
     /// Changes one snapshot; readers see it before or after, never between. Gives the new one.
     pub fn change(
         &self,
@@ -57,17 +67,22 @@ impl Board {
 
     /// The import is over: it may leave the memory once enough others are.
     pub fn retire(&self, owner: UserId, id: ImportId) {
-        let mut inner = self.lock();
-        inner.retired.push_back((owner, id));
-        if inner.retired.len() > RETIRED
-            && let Some(oldest) = inner.retired.pop_front()
-        {
-            inner.imports.remove(&oldest);
-        }
+        self.lock().retire((owner, id));
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // A panic of another holder leaves whole snapshots behind.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn retire(&mut self, key: (UserId, ImportId)) {
+        self.retired.push_back(key);
+        if self.retired.len() > RETIRED
+            && let Some(oldest) = self.retired.pop_front()
+        {
+            self.imports.remove(&oldest);
+        }
     }
 }

@@ -64,7 +64,7 @@ struct Shared {
 pub enum AcceptError {
     #[error("the file could not be stored: {0}")]
     Storage(#[from] io::Error),
-    #[error(transparent)]
+    #[error("{0}")]
     Store(#[from] store::Error),
 }
 
@@ -202,9 +202,19 @@ impl Imports {
         // To its end, whoever hangs up meanwhile: what is recorded must be watched and sent.
         let imports = self.clone();
         let recorded = tokio::spawn(async move {
-            // After an error it may be recorded or not, so the file stays. The next start removes it if
-            // nobody names it.
-            let recorded = imports.shared.store.create_import(&import, &event).await?;
+            let recorded = match imports.shared.store.create_import(&import, &event).await {
+                Ok(recorded) => recorded,
+                // It may be recorded all the same. If that cannot be asked either, the file stays, and the
+                // next start removes it if nobody names it.
+                Err(error) => match imports.shared.store.import(id).await {
+                    Ok(Some(_)) => id,
+                    Ok(None) => {
+                        imports.shared.storage.remove(&Key::upload(id)).await?;
+                        return Err(error.into());
+                    }
+                    Err(_) => return Err(error.into()),
+                },
+            };
             if recorded == id {
                 imports.show_retry(&import);
                 imports.watch(Snapshot::new(import, Vec::new()));
@@ -226,9 +236,7 @@ impl Imports {
         let row = self.shared.store.import(id).await?.filter(|import| import.owner == owner);
         let snapshot = Snapshot::load(&self.shared.store, row.into_iter().collect()).await?.pop();
         if let Some(over) = snapshot.as_ref().filter(|import| import.state(UnixMillis::now()).is_final()) {
-            // A page that shows it may go on asking.
-            self.shared.board.put(over.clone());
-            self.shared.board.retire(owner, id);
+            self.shared.board.keep(over.clone());
         }
         Ok(snapshot)
     }

@@ -16,15 +16,30 @@ impl Imports {
     pub async fn retry_all(&self, parent: &Snapshot) -> Result<ImportId, AcceptError> {
         let (id, began) = (ImportId::generate(), UnixMillis::now());
         let address = self.shared.store.import(parent.id).await?.and_then(|parent| parent.source_url);
-        let bytes = match address {
-            // What lies there now, which may not be what lay there then.
-            Some(address) => Bytes::At(address),
-            None => {
-                let (original, copy) = (Key::upload(parent.id), Key::upload(id));
-                Bytes::Here(self.shared.storage.duplicate(&original, &copy).await?)
+        let stored = match &address {
+            None => Some(Key::upload(parent.id)),
+            // The bytes that were read, not what lies there now; if they ever arrived whole.
+            Some(_) => self.fetched_copy(parent).await?,
+        };
+        let bytes = match (stored, address) {
+            (None, Some(address)) => Bytes::At(address),
+            (stored, _) => {
+                let original = stored.unwrap_or_else(|| Key::upload(parent.id));
+                Bytes::Here(self.shared.storage.duplicate(&original, &Key::upload(id)).await?)
             }
         };
         self.record_retry(parent, RetryOf::All, id, bytes, began).await
+    }
+
+    /// The copy that our function made of what lay at the address of `import`.
+    async fn fetched_copy(&self, import: &Snapshot) -> Result<Option<Key>, AcceptError> {
+        for run in import.runs.iter().filter(|run| run.call.is_some()) {
+            let steps = self.shared.store.steps(&run.run_id).await?;
+            if let Some(copy) = steps.into_iter().find_map(|step| step.files.source) {
+                return Ok(Some(Key::from_stored(copy)));
+            }
+        }
+        Ok(None)
     }
 
     /// Runs the failed records of `parent` again: `file` holds them behind their header. Returns the

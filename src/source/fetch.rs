@@ -42,7 +42,7 @@ impl FetchLimits {
         Self {
             max_bytes,
             answer: Duration::from_secs(30),
-            stretch_bytes: 64 << 10,
+            stretch_bytes: 1 << 20,
             stretch: Duration::from_secs(30),
             // A fetch is one call, and the embedded engine gives up on a call after an hour.
             whole: Duration::from_secs(55 * 60),
@@ -88,6 +88,9 @@ pub enum FetchError {
     CutOff(#[source] Option<reqwest::Error>),
     #[error("the file arrived too slowly")]
     TooSlow,
+    /// Another attempt would begin at the first byte again, and hold a worker as long.
+    #[error("the file takes too long to arrive")]
+    TooLong,
     #[error("this machine cannot make secure connections")]
     NoTls(#[source] reqwest::Error),
     #[error("the file could not be stored")]
@@ -110,6 +113,7 @@ impl FetchError {
                     || matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
             }
             Self::Refused(_)
+            | Self::TooLong
             | Self::TooManyRedirects
             | Self::RedirectToNowhere
             | Self::Compressed
@@ -143,7 +147,7 @@ impl Fetcher {
         told: impl FnMut(Received),
     ) -> Result<Incoming, FetchError> {
         let fetched = async { self.receive(self.answer(address).await?, file, told).await };
-        timeout(self.limits.whole, fetched).await.map_err(|_| FetchError::TooSlow)?
+        timeout(self.limits.whole, fetched).await.map_err(|_| FetchError::TooLong)?
     }
 
     /// The answer that `address` leads to: 200, with its headers read.

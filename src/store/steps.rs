@@ -135,20 +135,6 @@ impl Store {
         Ok(StepSums { counts: read_counts(&row)?, end_byte: read_unsigned(&row, "end_byte")? })
     }
 
-    /// What a run's finished steps wrote, in the order of the file.
-    pub async fn step_files(&self, run: &RunId) -> Result<Vec<StepFiles>> {
-        sqlx::query(
-            "SELECT source_file, processed_file, failed_file, raw_file FROM step WHERE run_id = $1 \
-             ORDER BY position",
-        )
-        .bind(run.as_str())
-        .fetch_all(&self.pool)
-        .await?
-        .iter()
-        .map(read_files)
-        .collect()
-    }
-
     /// Why the failed records of a run's finished steps failed.
     pub async fn reasons(&self, run: &RunId) -> Result<Reasons> {
         let mut steps = sqlx::query(

@@ -65,6 +65,37 @@ async fn a_file_at_an_address_is_counted_to_its_end_and_comes_back_whole() {
 }
 
 #[tokio::test]
+async fn run_again_it_reads_what_was_fetched_and_only_what_never_arrived_is_fetched_anew() {
+    // The file changes after the first time, and the other comes only the second time.
+    let host = Host::start(|request, asked| match (request.contains("/once.csv"), asked) {
+        (true, 0) => Reply::file("a,b\n1,2\n"),
+        (true, _) => Reply::file("a,b\n3,4\n5,6\n"),
+        (false, 1) => Reply::status("404 Not Found", ""),
+        (false, _) => Reply::file("a,b\n7,8\n"),
+    })
+    .await;
+    let (app, visitor) = app_reaching(&[&host]).await;
+    let again = async |import: &str| {
+        let answer = visitor.post_form(&format!("{import}/retry"), &[]).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        answer.headers()["location"].to_str().unwrap().to_owned()
+    };
+    let once = visitor.import_address(&host.url("/once.csv")).await;
+    visitor.wait_for_state(&once, "Completed").await;
+    let retry = again(&once).await;
+    visitor.wait_for_state(&retry, "Completed").await;
+    assert_eq!(visitor.download(&format!("{retry}/processed.csv")).await, b"a,b\r\n1,2\r\n");
+    assert_eq!(host.asked().len(), 1);
+
+    let late = visitor.import_address(&host.url("/late.csv")).await;
+    visitor.wait_for_state(&late, "Failed").await;
+    let retry = again(&late).await;
+    visitor.wait_for_state(&retry, "Completed").await;
+    assert_eq!(visitor.download(&format!("{retry}/processed.csv")).await, b"a,b\r\n7,8\r\n");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_no_http_address_is_refused_and_stays_in_the_form() {
     let (app, visitor) = app_reaching(&[]).await;
     for typed in

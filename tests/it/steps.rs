@@ -102,7 +102,8 @@ async fn steps_come_in_order_and_sum_up() {
     assert_eq!(order, (1..=11).collect::<Vec<_>>());
     let sums = store.step_sums(&run("r")).await.unwrap();
     assert_eq!(sums, StepSums { counts: Counts { processed: 66, failed: 11 }, end_byte: 1100 });
-    let files = store.step_files(&run("r")).await.unwrap();
+    let steps = store.steps(&run("r")).await.unwrap();
+    let files: Vec<_> = steps.into_iter().map(|step| step.files).collect();
     assert_eq!(files[10], step(11, 11).files);
     assert_eq!(store.all_step_files().await.unwrap().len(), 24);
 }

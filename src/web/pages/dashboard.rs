@@ -120,7 +120,7 @@ pub async fn upload(
     match taken {
         Ok(id) => Ok(session::see_other(&format!("/imports/{id}"))),
         Err(refused) => {
-            if refused.error.status().is_server_error() {
+            if matches!(refused.error, UploadError::Storage(_) | UploadError::Record(_)) {
                 tracing::error!("an upload failed: {:?}", refused.error);
             }
             page(&user, &imports, &site, None, Some(refused)).await

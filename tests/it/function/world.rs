@@ -148,7 +148,8 @@ impl World {
 
     /// A run's parts, one behind the other.
     pub(super) async fn concatenated(&self, run: &str, part: fn(StepFiles) -> Option<String>) -> String {
-        let files = self.processor.store.step_files(&run_id(run)).await.unwrap();
+        let steps = self.processor.store.steps(&run_id(run)).await.unwrap();
+        let files = steps.into_iter().map(|step| step.files);
         let keys = files.into_iter().filter_map(part).map(Key::from_stored);
         keys.map(|key| fs::read_to_string(self.processor.storage.path(&key)).unwrap()).collect()
     }
