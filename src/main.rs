@@ -30,7 +30,11 @@ fn main() -> ExitCode {
             "RUST_LOG is {set:?}: it can be a level such as debug, or a list such as info,sqlx=warn."
         ));
     };
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
 
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
