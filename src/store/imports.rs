@@ -1,8 +1,8 @@
 //! SQL of imports.
 
-use sqlx::{Row, any::AnyRow};
+use sqlx::{Any, Row, Transaction, any::AnyRow};
 
-use super::{Error, Result, Store};
+use super::{Error, Result, Store, to_bigint};
 use crate::{
     ids::{EventId, ImportId, UserId},
     time::UnixMillis,
@@ -95,7 +95,7 @@ impl Store {
         .bind(import.id.to_string())
         .bind(import.owner.to_string())
         .bind(&import.file_name)
-        .bind(i64::try_from(import.size_bytes).unwrap_or(i64::MAX))
+        .bind(to_bigint(import.size_bytes))
         .bind(&import.source_url)
         .bind(import.receiving_at.0)
         .bind(import.received_at.0)
@@ -215,7 +215,7 @@ impl Store {
         .bind(now.0)
         .execute(&mut *tx)
         .await?;
-        sqlx::query("DELETE FROM outbox WHERE import_id = $1").bind(id.to_string()).execute(&mut *tx).await?;
+        remove_from_outbox(&mut tx, id).await?;
         Ok(tx.commit().await?)
     }
 
@@ -280,10 +280,7 @@ impl Store {
             .bind(confirmed.as_str())
             .execute(&mut *tx)
             .await?;
-        sqlx::query("DELETE FROM outbox WHERE import_id = $1")
-            .bind(import.to_string())
-            .execute(&mut *tx)
-            .await?;
+        remove_from_outbox(&mut tx, import).await?;
         Ok(tx.commit().await?)
     }
 
@@ -300,12 +297,18 @@ impl Store {
         .bind(now.0)
         .execute(&mut *tx)
         .await?;
-        sqlx::query("DELETE FROM outbox WHERE import_id = $1")
-            .bind(import.to_string())
-            .execute(&mut *tx)
-            .await?;
+        remove_from_outbox(&mut tx, import).await?;
         Ok(tx.commit().await?)
     }
+}
+
+/// Its event is sent, refused or withdrawn.
+async fn remove_from_outbox(tx: &mut Transaction<'_, Any>, import: ImportId) -> Result<()> {
+    sqlx::query("DELETE FROM outbox WHERE import_id = $1")
+        .bind(import.to_string())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 fn read_import(row: &AnyRow) -> Result<ImportRow> {

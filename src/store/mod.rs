@@ -114,3 +114,8 @@ impl Store {
         self.pool.close().await;
     }
 }
+
+/// Counts of records and bytes stay far below what a BIGINT holds.
+fn to_bigint(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

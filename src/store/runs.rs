@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sqlx::{Row, any::AnyRow};
 
-use super::{Error, Result, Store, steps::read_error};
+use super::{Error, Result, Store, steps::read_error, to_bigint};
 use crate::{
     csv::Counts,
     ids::{ImportId, RunId},
@@ -43,7 +43,6 @@ impl Store {
     /// `counts` are those of its output, if it says any; else, at the end, those of its finished
     /// steps. Ending a run here closes it: no step of it is committed any more.
     pub async fn record_run(&self, import: ImportId, run: &Run, counts: Option<Counts>) -> Result<()> {
-        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let mut tx = self.begin_write_of(&run.run_id).await?;
         sqlx::query(
             "INSERT INTO run (run_id, import_id, function_id, status, queued_at, ended_at, output, processed, failed) \
@@ -63,8 +62,8 @@ impl Store {
         .bind(run.run_started_at.0)
         .bind(run.ended_at.map(|at| at.0))
         .bind(run.output.as_ref().map(Value::to_string))
-        .bind(counts.map(|counts| number(counts.processed)))
-        .bind(counts.map(|counts| number(counts.failed)))
+        .bind(counts.map(|counts| to_bigint(counts.processed)))
+        .bind(counts.map(|counts| to_bigint(counts.failed)))
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;

@@ -7,6 +7,7 @@ use sqlx::{Row, any::AnyRow};
 use super::{
     Error, Result, Store,
     live::{AttemptError, CallInfo},
+    to_bigint,
 };
 use crate::{
     csv::{Counts, Reasons},
@@ -258,9 +259,4 @@ fn read_unsigned(row: &AnyRow, column: &'static str) -> Result<u64> {
 
 fn corrupt(column: &'static str, why: impl std::fmt::Display) -> Error {
     Error::Corrupt { table: "step", why: format!("{column}: {why}") }
-}
-
-/// Counts of records and bytes stay far below what a BIGINT holds.
-fn to_bigint(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
