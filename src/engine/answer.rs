@@ -24,18 +24,21 @@ const EXCERPT_CHARS: usize = 2_000;
 pub fn decide(claim: &Claim, reply: Reply, retries: &[Duration], now: UnixMillis) -> Transition {
     let call = Attempt { claim, retries, now };
     match reply {
-        Reply::Unreachable => call.failed(None, engine_error("Unable to reach SDK URL")),
+        Reply::Unreachable => call.failed(None, Failure::of_engine("Unable to reach SDK URL")),
         Reply::TooLong => {
-            fail(engine_error(&format!("The function's answer has more than {MAX_ANSWER_BYTES} bytes")))
+            fail(Failure::of_engine(&format!("The function's answer has more than {MAX_ANSWER_BYTES} bytes")))
         }
-        Reply::NotCalled(why) => fail(engine_error(&format!("The function could not be called: {why}"))),
+        Reply::NotCalled(why) => {
+            fail(Failure::of_engine(&format!("The function could not be called: {why}")))
+        }
         Reply::Answered(answer) => match answer.status {
             StatusCode::PARTIAL_CONTENT if answer.from_sdk => call.steps(&answer),
             StatusCode::CREATED if answer.from_sdk => fail(unsupported("streamed answers")),
             status if status.is_success() && answer.from_sdk => {
-                end(RunStatus::Completed, &output(&answer.body))
+                let output = output(&answer.body).to_string();
+                Transition::End { status: RunStatus::Completed, output, reason: None }
             }
-            _ => call.failed(Some(&answer), error_of(&answer)),
+            _ => call.failed(Some(&answer), Failure::of_answer(&answer)),
         },
     }
 }
@@ -47,10 +50,10 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// This attempt ended with `error`: the next one follows after its pause, if there is one left.
-    fn failed(&self, answer: Option<&Answer>, error: Value) -> Transition {
+    /// This attempt failed: the next one follows after its pause, if there is one left.
+    fn failed(&self, answer: Option<&Answer>, failure: Failure) -> Transition {
         if answer.is_some_and(|answer| answer.no_retry) || self.is_last() {
-            return fail(error);
+            return fail(failure);
         }
         self.again(answer, Vec::new())
     }
@@ -60,8 +63,8 @@ impl Attempt<'_> {
         let ops: Vec<Op> = match serde_json::from_slice(&answer.body) {
             Ok(ops) => ops,
             Err(error) => {
-                let error = engine_error(&format!("The function's list of steps cannot be read: {error}"));
-                return self.failed(Some(answer), error);
+                let message = format!("The function's list of steps cannot be read: {error}");
+                return self.failed(Some(answer), Failure::of_engine(&message));
             }
         };
         let mut steps = Vec::with_capacity(ops.len());
@@ -81,13 +84,13 @@ impl Attempt<'_> {
         }
         let count = self.claim.steps.len() + steps.len();
         if count > MAX_STEPS {
-            return fail(engine_error(&format!("The run has more than {MAX_STEPS} steps")));
+            return fail(Failure::of_engine(&format!("The run has more than {MAX_STEPS} steps")));
         }
         if self.claim.steps.iter().chain(&steps).map(|step| step.output.len()).sum::<usize>()
             > MAX_STATE_BYTES
         {
             let message = format!("The outputs of the run's steps have more than {MAX_STATE_BYTES} bytes");
-            return fail(engine_error(&message));
+            return fail(Failure::of_engine(&message));
         }
         if to_try_again {
             return self.again(Some(answer), steps);
@@ -120,21 +123,37 @@ impl Attempt<'_> {
     }
 }
 
-fn fail(error: Value) -> Transition {
-    end(RunStatus::Failed, &error)
+/// Why an attempt failed, and the run with it if no other follows.
+struct Failure {
+    /// What the run shows as its output.
+    output: Value,
+    /// As Inngest's own events have it in `error.error`.
+    reason: String,
 }
 
-fn end(status: RunStatus, output: &Value) -> Transition {
-    Transition::End { status, output: output.to_string() }
+impl Failure {
+    /// One of the engine's own, in the shape in which a real server reports its own.
+    fn of_engine(message: &str) -> Self {
+        let output = json!({"error": {"error": message, "name": "Error", "message": message}});
+        Self { output, reason: message.to_owned() }
+    }
+
+    fn of_answer(answer: &Answer) -> Self {
+        let status = answer.status.as_u16();
+        let reason = match answer.no_retry {
+            true => "NonRetriableError".to_owned(),
+            false => format!("invalid status code: {status}"),
+        };
+        Self { output: error_of(answer), reason }
+    }
 }
 
-/// An error of the engine's own, in the shape in which a real server reports its own.
-fn engine_error(message: &str) -> Value {
-    json!({"error": {"error": message, "name": "Error", "message": message}})
+fn fail(Failure { output, reason }: Failure) -> Transition {
+    Transition::End { status: RunStatus::Failed, output: output.to_string(), reason: Some(reason) }
 }
 
-fn unsupported(what: &str) -> Value {
-    engine_error(&format!(
+fn unsupported(what: &str) -> Failure {
+    Failure::of_engine(&format!(
         "The embedded engine runs plain steps only, it does not know {what}. Connect Inngest for it."
     ))
 }
@@ -179,7 +198,9 @@ mod tests {
             run_id: RunId::from("01M8532JEX1SP78PSANCV2SARF".to_owned()),
             lease: String::new(),
             function_id: String::new(),
+            slug: String::new(),
             url: String::new(),
+            event_name: String::new(),
             event: "{}".into(),
             attempt,
             max_attempts: 4,
@@ -204,8 +225,12 @@ mod tests {
         decide(&claim(attempt), Reply::Answered(answer), &retries, NOW)
     }
 
-    fn ended(status: RunStatus, output: Value) -> Transition {
-        Transition::End { status, output: output.to_string() }
+    fn completed(output: Value) -> Transition {
+        Transition::End { status: RunStatus::Completed, output: output.to_string(), reason: None }
+    }
+
+    fn failed(output: Value, reason: &str) -> Transition {
+        fail(Failure { output, reason: reason.into() })
     }
 
     fn waits(attempt: u32, seconds: i64) -> Transition {
@@ -222,7 +247,7 @@ mod tests {
             (200, "null", Value::Null),
             (200, "hello world", json!("hello world")),
         ] {
-            assert_eq!(decided(0, answer(status, body)), ended(RunStatus::Completed, expected));
+            assert_eq!(decided(0, answer(status, body)), completed(expected));
         }
     }
 
@@ -230,7 +255,7 @@ mod tests {
     fn a_success_without_the_sdk_header_fails_the_attempt() {
         let stranger = Answer { from_sdk: false, ..answer(200, r#"{"ok":true}"#) };
         assert_eq!(decided(0, stranger.clone()), waits(1, 15));
-        assert_eq!(decided(3, stranger), ended(RunStatus::Failed, json!({"ok": true})));
+        assert_eq!(decided(3, stranger), failed(json!({"ok": true}), "invalid status code: 200"));
     }
 
     #[test]
@@ -239,7 +264,7 @@ mod tests {
         assert_eq!(decided(1, answer(400, "{}")), waits(2, 30));
         assert_eq!(decided(2, answer(500, "{}")), waits(3, 30));
         let error = json!({"name": "ImportError", "message": "row 7"});
-        assert_eq!(decided(3, answer(500, &error.to_string())), ended(RunStatus::Failed, error));
+        assert_eq!(decided(3, answer(500, &error.to_string())), failed(error, "invalid status code: 500"));
     }
 
     #[test]
@@ -247,7 +272,7 @@ mod tests {
         let patient = Answer { retry_at: Some(UnixMillis(NOW.0 + 2_000)), ..answer(500, "{}") };
         assert_eq!(decided(0, patient), waits(1, 2));
         let hopeless = Answer { no_retry: true, ..answer(400, r#"{"name":"E"}"#) };
-        assert_eq!(decided(0, hopeless), ended(RunStatus::Failed, json!({"name": "E"})));
+        assert_eq!(decided(0, hopeless), failed(json!({"name": "E"}), "NonRetriableError"));
     }
 
     #[test]
@@ -277,7 +302,7 @@ mod tests {
             (206, r#"[{"id":"a","op":"StepPlanned"},{"id":"b","op":"StepPlanned"}]"#, "the op StepPlanned"),
             (201, r#"{"status":200,"body":"1"}"#, "streamed answers"),
         ] {
-            let Transition::End { status: RunStatus::Failed, output } = decided(0, answer(status, body))
+            let Transition::End { status: RunStatus::Failed, output, .. } = decided(0, answer(status, body))
             else {
                 panic!("{body} was taken");
             };
@@ -307,11 +332,12 @@ mod tests {
         let message = "Unable to reach SDK URL";
         let error = json!({"error": {"error": message, "name": "Error", "message": message}});
         let unreachable = decide(&claim(3), Reply::Unreachable, &[], NOW);
-        assert_eq!(unreachable, ended(RunStatus::Failed, error));
+        assert_eq!(unreachable, failed(error, message));
         let proxy = Answer { from_sdk: false, ..answer(502, "<h1>oops</h1>") };
         let Transition::End { output, .. } = decided(3, proxy) else { panic!("the last attempt was not") };
         assert!(output.contains("HTTP 502 before the SDK") && output.contains("oops"), "{output}");
         let empty = decided(3, answer(500, ""));
-        assert_eq!(empty, ended(RunStatus::Failed, json!("invalid status code: 500")));
+        let status = "invalid status code: 500";
+        assert_eq!(empty, failed(json!(status), status));
     }
 }

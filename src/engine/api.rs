@@ -18,7 +18,10 @@ use super::{Engine, caller::job_id, events, functions};
 use crate::{
     ids::{EventId, RunId},
     inngest::{EventSeed, Job, Run, signature},
-    store::{self, engine::QueuedJob},
+    store::{
+        self,
+        engine::runs::{Cancelled, QueuedJob},
+    },
     time::UnixMillis,
 };
 
@@ -146,7 +149,7 @@ async fn send(
         Ok(events) => events,
         Err(why) => return event_answer(StatusCode::BAD_REQUEST, &[], Some(&why)),
     };
-    if let Err(error) = engine.store.engine_accept(&events, now).await {
+    if let Err(error) = engine.store.engine_accept(&events, engine.get_ref(), now).await {
         tracing::error!(%error, "events could not be recorded");
         return event_answer(StatusCode::INTERNAL_SERVER_ERROR, &[], Some("events could not be recorded"));
     }
@@ -192,10 +195,11 @@ async fn jobs(engine: web::Data<Engine>, run_id: web::Path<String>) -> Result<Ht
 /// `DELETE /v1/runs/{run_id}`: cancels at once. A call at work is not interrupted, its answer is dropped.
 async fn cancel(engine: web::Data<Engine>, run_id: web::Path<String>) -> Result<HttpResponse, Refusal> {
     let id = ulid(&run_id).map(RunId::from).ok_or_else(|| Refusal::RunId(run_id.into_inner()))?;
-    if engine.store.engine_cancel(&id, UnixMillis::now()).await? {
-        Ok(HttpResponse::Ok().content_type("application/json").finish())
-    } else {
-        Err(Refusal::NoRun(id))
+    match engine.cancel(&id).await? {
+        Cancelled::Now | Cancelled::EndedBefore(_) => {
+            Ok(HttpResponse::Ok().content_type("application/json").finish())
+        }
+        Cancelled::NoSuchRun => Err(Refusal::NoRun(id)),
     }
 }
 

@@ -6,7 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 use ulid::Ulid;
 
-use crate::{ids::EventId, inngest::EventSeed, store::engine::NewEvent, time::UnixMillis};
+use crate::{
+    ids::EventId,
+    inngest::EventSeed,
+    store::engine::events::{NewEvent, SYSTEM_PREFIX},
+    time::UnixMillis,
+};
 
 /// Inngest's limit for one event, in bytes of JSON.
 const MAX_EVENT_BYTES: usize = 3 * 1024 * 1024;
@@ -81,7 +86,7 @@ fn read(json: &str, id: EventId, now: UnixMillis) -> Result<NewEvent, String> {
     if event.name.is_empty() {
         return Err("event name is empty".into());
     }
-    if event.name.to_ascii_lowercase().starts_with("inngest/") {
+    if event.name.to_ascii_lowercase().starts_with(SYSTEM_PREFIX) {
         return Err(format!("event name is reserved for internal use: {}", event.name));
     }
     // Zero is how some SDKs leave it out.

@@ -3,12 +3,13 @@
 use serde_json::Value;
 use sha1::{Digest, Sha1};
 
+use super::{expression::Expression, system_events};
 use crate::{
     inngest::{
-        call::{FunctionSpec, StepSpec, Trigger},
+        call::{self, FunctionSpec, StepSpec},
         signature::hex,
     },
-    store::engine::Function,
+    store::engine::{Function, Trigger, events::SYSTEM_PREFIX},
 };
 
 /// Retries of a function that does not say how many it wants (as on Inngest).
@@ -29,6 +30,12 @@ pub enum Refusal {
     /// The function's slug, and what it asks for.
     #[error("The embedded engine cannot run {0}: it has no {1}. Inngest has.")]
     Unsupported(String, String),
+    /// The function's slug, its trigger's expression, and what that has.
+    #[error(
+        "The embedded engine cannot run {0}: of trigger expressions it knows == and != between a path \
+         of the event and a literal, joined by && and ||, and `{1}` has {2}. Inngest knows all of CEL."
+    )]
+    Expression(String, String, String),
 }
 
 /// An app with the functions it has from now on.
@@ -80,32 +87,38 @@ fn read(function: &Value) -> Result<Function, Refusal> {
     if !step.runtime.url.starts_with("http://") {
         return Err(unsupported("way to a function but http://"));
     }
-    let events = spec
-        .triggers
-        .into_iter()
-        .map(|trigger| event_of(trigger).map_err(unsupported))
-        .collect::<Result<_, _>>()?;
+    let triggers =
+        spec.triggers.into_iter().map(|trigger| read_trigger(trigger, slug)).collect::<Result<_, _>>()?;
     let retries = step.retries.map_or(DEFAULT_RETRIES, |retries| retries.attempts);
     Ok(Function {
         id: uuid(&format!("function {}", spec.id)),
         slug: spec.id,
         name: spec.name,
         url: step.runtime.url,
-        events,
+        triggers,
         max_attempts: retries.saturating_add(1),
     })
 }
 
-/// The name of the event that triggers; or what the trigger asks for that there is not.
-fn event_of(trigger: Trigger) -> Result<String, &'static str> {
-    match trigger {
-        Trigger { cron: Some(_), .. } => Err("cron triggers"),
-        Trigger { expression: Some(_), .. } => Err("trigger expressions"),
-        Trigger { event: None, .. } => Err("triggers but events"),
-        Trigger { event: Some(name), .. } if name.contains('*') => Err("wildcard triggers"),
-        Trigger { event: Some(name), .. } if name.starts_with("inngest/") => Err("events of its own"),
-        Trigger { event: Some(name), .. } => Ok(name),
+/// A trigger of the function `slug`.
+fn read_trigger(trigger: call::Trigger, slug: &str) -> Result<Trigger, Refusal> {
+    let unsupported = |what: &str| Refusal::Unsupported(slug.to_owned(), what.to_owned());
+    if trigger.cron.is_some() {
+        return Err(unsupported("cron triggers"));
     }
+    let event = trigger.event.ok_or_else(|| unsupported("triggers but events"))?;
+    if event.contains('*') {
+        return Err(unsupported("wildcard triggers"));
+    }
+    if event.starts_with(SYSTEM_PREFIX) && !system_events::NAMES.contains(&event.as_str()) {
+        return Err(unsupported(&format!("event {event}")));
+    }
+    // As an SDK leaves it out.
+    let expression = trigger.expression.filter(|text| !text.trim().is_empty());
+    if let Some(text) = &expression {
+        Expression::parse(text).map_err(|why| Refusal::Expression(slug.to_owned(), text.clone(), why))?;
+    }
+    Ok(Trigger { event, expression })
 }
 
 /// A UUID made from a name (RFC 9562, version 5, in a namespace of our own).
@@ -172,22 +185,39 @@ mod tests {
 
     #[test]
     fn what_the_engine_cannot_do_is_refused_by_name() {
-        let changes: [(&str, Value, &str); 6] = [
+        let changes: [(&str, Value, &str); 7] = [
             ("concurrency", json!({"limit": 1}), "no concurrency"),
             ("batchEvents", json!({"maxSize": 2}), "no batchEvents"),
             ("cancel", json!([{"event": "a"}]), "no cancel"),
             ("triggers", json!([{"cron": "* * * * *"}]), "no cron triggers"),
+            ("triggers", json!([{"event": "app/*"}]), "no wildcard triggers"),
+            ("triggers", json!([{"event": "inngest/function.invoked"}]), "no event inngest/function.invoked"),
             (
                 "triggers",
-                json!([{"event": "a", "expression": "event.data.a == 1"}]),
-                "no trigger expressions",
+                json!([{"event": "a", "expression": "event.data.a > 1"}]),
+                "`event.data.a > 1` has `> 1`. Inngest knows",
             ),
-            ("triggers", json!([{"event": "inngest/function.failed"}]), "no events of its own"),
         ];
         for (key, value, expected) in changes {
             let refusal = app_with(|function| function[key] = value).unwrap_err().to_string();
             assert!(refusal.contains("raw-go") && refusal.contains(expected), "{refusal}");
         }
         assert!(app_with(|function| function["concurrency"] = Value::Null).is_ok());
+    }
+
+    #[test]
+    fn what_an_sdk_registers_for_failures_is_taken() {
+        let expression = "event.data.function_id == 'raw-go'";
+        let app = app_with(|function| {
+            function["triggers"] = json!([
+                {"event": "inngest/function.failed", "expression": expression},
+                {"event": "raw/go", "expression": ""}
+            ]);
+        });
+        let expected = [
+            Trigger { event: "inngest/function.failed".into(), expression: Some(expression.into()) },
+            Trigger { event: "raw/go".into(), expression: None },
+        ];
+        assert_eq!(app.unwrap().functions[0].triggers, expected);
     }
 }

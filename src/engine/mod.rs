@@ -7,6 +7,9 @@
 //! decides what that is). A process that dies loses nothing: at the next start old leases are void,
 //! and a call that was lost is made again under the same attempt number.
 //!
+//! Functions can be triggered by an event that an `expression` holds for, and by the end of other
+//! runs (`system_events`), which is recorded in the transaction that ends the run.
+//!
 //! It runs plain steps, one after the other, with retries and cancellation. Whatever else Inngest
 //! can do (sleeps, parallel steps, crons, concurrency limits, ...) it refuses by name.
 
@@ -14,8 +17,11 @@ mod answer;
 pub mod api;
 mod caller;
 mod events;
+mod expression;
 mod functions;
 mod queue;
+mod system_events;
+mod triggers;
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +30,12 @@ use tokio::sync::watch;
 
 use self::caller::Caller;
 pub use self::queue::Outcome;
-use crate::{inngest, store::Store};
+use crate::{
+    ids::RunId,
+    inngest,
+    store::{self, Store, engine::runs::Cancelled},
+    time::UnixMillis,
+};
 
 /// The engine. Clones share everything.
 #[derive(Clone, Debug)]
@@ -62,5 +73,13 @@ impl Engine {
     pub fn new(store: Store, keys: Keys, options: Options) -> Result<Self, inngest::Error> {
         let caller = Caller::new(keys.signing_key.clone())?;
         Ok(Self { store, keys, options: Arc::new(options), caller, news: watch::Sender::new(()) })
+    }
+
+    /// Cancels a run at once. A call at work is not interrupted, its answer is dropped.
+    async fn cancel(&self, run: &RunId) -> store::Result<Cancelled> {
+        let cancelled = self.store.engine_cancel(run, self, UnixMillis::now()).await?;
+        // Its end may have triggered a run.
+        self.news.send_replace(());
+        Ok(cancelled)
     }
 }

@@ -96,7 +96,7 @@ impl Engine {
 
     async fn settle(&self, claim: &Claim, transition: &Transition, now: UnixMillis) -> bool {
         loop {
-            match self.store.engine_settle(claim, transition, now).await {
+            match self.store.engine_settle(claim, transition, self, now).await {
                 Ok(settled) => {
                     // Another worker may be free for the next attempt, and sleep past its time.
                     self.news.send_replace(());

@@ -1,5 +1,8 @@
 //! What only the embedded engine promises.
 
+mod migration;
+mod system_events;
+
 use std::{sync::Arc, time::Duration};
 
 use reqwest::Method;
@@ -218,10 +221,17 @@ async fn a_registration_that_asks_for_too_much_is_refused_by_name() {
     let embedded = Embedded::start().await;
     let functions = FunctionServer::start(vec![Function::answering("go", || Answer::output("1"))]).await;
     let mut app: Value = serde_json::to_value(functions.registration()).unwrap();
-    app["functions"][0]["triggers"] = json!([{"cron": "* * * * *"}]);
-    let refused = embedded.api.post_registration(app.to_string()).await;
-    assert_eq!(refused.status, 400, "{refused:?}");
-    assert!(refused.body["error"].as_str().unwrap().contains("cron"), "{refused:?}");
+    for (trigger, word) in [
+        (json!({"cron": "* * * * *"}), "cron"),
+        (json!({"event": "a/b", "expression": "event.data.n > 1"}), "`event.data.n > 1`"),
+    ] {
+        app["functions"][0]["triggers"] = json!([trigger]);
+        let refused = embedded.api.post_registration(app.to_string()).await;
+        assert_eq!(refused.status, 400, "{refused:?}");
+        let error = refused.body["error"].as_str().unwrap();
+        let name = format!("{}-go", functions.app);
+        assert!(error.contains(word) && error.contains(&name) && error.contains("Inngest"), "{error}");
+    }
 }
 
 #[tokio::test]

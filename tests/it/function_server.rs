@@ -32,10 +32,13 @@ pub struct FunctionServer {
 #[derive(Clone)]
 pub struct Function {
     name: &'static str,
-    event: &'static str,
+    triggers: Vec<(String, Option<String>)>,
     retries: Option<u32>,
     behaviour: Behaviour,
 }
+
+/// Stands for the app in triggers, which are written before it has its name.
+const APP: &str = "{app}";
 
 type Behaviour = Arc<dyn Fn(Received) -> BoxFuture<'static, Answer> + Send + Sync>;
 
@@ -61,7 +64,7 @@ impl Function {
         behaviour: impl Fn(Received) -> F + Send + Sync + 'static,
     ) -> Self {
         let behaviour: Behaviour = Arc::new(move |received| Box::pin(behaviour(received)));
-        Self { name, event: name, retries: None, behaviour }
+        Self { name, triggers: vec![(format!("{APP}/{name}"), None)], retries: None, behaviour }
     }
 
     /// A function that always answers the same.
@@ -74,8 +77,13 @@ impl Function {
     }
 
     /// Is triggered by the event of another function.
-    pub fn on(self, event: &'static str) -> Self {
-        Self { event, ..self }
+    pub fn on(self, function: &str) -> Self {
+        Self { triggers: vec![(format!("{APP}/{function}"), None)], ..self }
+    }
+
+    /// Is triggered by any event that `expression` holds for; `{app}` in it stands for the app.
+    pub fn on_event(self, name: &str, expression: &str) -> Self {
+        Self { triggers: vec![(name.to_owned(), Some(expression.to_owned()))], ..self }
     }
 }
 
@@ -168,11 +176,7 @@ impl FunctionServer {
             FunctionSpec {
                 id: slug,
                 name: function.name.into(),
-                triggers: vec![Trigger {
-                    event: Some(self.event(function.event)),
-                    expression: None,
-                    cron: None,
-                }],
+                triggers: function.triggers.iter().map(|trigger| self.trigger(trigger)).collect(),
                 steps: BTreeMap::from([("step".into(), step)]),
             }
         });
@@ -185,6 +189,11 @@ impl FunctionServer {
             framework: "actix".into(),
             functions: functions.collect(),
         }
+    }
+
+    fn trigger(&self, (event, expression): &(String, Option<String>)) -> Trigger {
+        let named = |text: &str| text.replace(APP, &self.app);
+        Trigger { event: Some(named(event)), expression: expression.as_deref().map(named), cron: None }
     }
 
     /// The calls of one function so far.

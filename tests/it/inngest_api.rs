@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Debug,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -166,7 +167,7 @@ pub struct Embedded {
     pub api: Api,
     pub engine: Engine,
     server: ServerHandle,
-    database: String,
+    pub database: String,
     _dir: TempDir,
 }
 
@@ -186,8 +187,17 @@ impl Embedded {
     }
 
     pub async fn with_retries(retries: &[Duration]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let database = format!("sqlite:{}?mode=rwc", dir.path().join("engine.db").display());
+        Self::over(tempfile::tempdir().unwrap(), retries).await
+    }
+
+    /// The database that an engine has in a folder.
+    pub fn database(folder: &Path) -> String {
+        format!("sqlite:{}?mode=rwc", folder.join("engine.db").display())
+    }
+
+    /// Over the database in `dir`.
+    pub async fn over(dir: TempDir, retries: &[Duration]) -> Self {
+        let database = Self::database(dir.path());
         let engine = engine(&database, retries).await;
         let data = web::Data::new(engine.clone());
         let server = HttpServer::new(move || App::new().app_data(data.clone()).configure(api::routes))

@@ -6,7 +6,10 @@
 use sqlx::{Any, Row, Transaction};
 use ulid::Ulid;
 
-use super::{count, delete_steps};
+use super::{
+    count, delete_steps,
+    events::{Rules, RunEnd, tell_of_end},
+};
 use crate::{
     ids::RunId,
     inngest::RunStatus,
@@ -29,7 +32,10 @@ pub struct Claim {
     pub run_id: RunId,
     pub lease: String,
     pub function_id: String,
+    /// `app-function`.
+    pub slug: String,
     pub url: String,
+    pub event_name: String,
     /// JSON, as the function receives it.
     pub event: String,
     /// 0-based.
@@ -55,8 +61,8 @@ pub struct Step {
 pub enum Transition {
     /// Keeps the steps, then waits to be called again.
     Continue { steps: Vec<Step>, attempt: u32, req_version: i64, available_at: UnixMillis },
-    /// The run's terminal record; `output` is JSON.
-    End { status: RunStatus, output: String },
+    /// The run's terminal record; `output` is JSON, `reason` says in a word or a sentence why it failed.
+    End { status: RunStatus, output: String, reason: Option<String> },
 }
 
 impl Store {
@@ -76,7 +82,7 @@ impl Store {
         // The conditions stand twice: on Postgres another worker may take the chosen run, and even end
         // it, before this update gets at the row.
         let claimed = sqlx::query(
-            "UPDATE engine_run SET lease = $1, status = $2 \
+            "UPDATE engine_run SET lease = $1, status = $2, started_at = COALESCE(started_at, $3) \
              WHERE ended_at IS NULL AND lease IS NULL AND available_at <= $3 AND run_id = \
              (SELECT run_id FROM engine_run WHERE ended_at IS NULL AND lease IS NULL AND available_at <= $3 \
               ORDER BY available_at, run_id LIMIT 1) \
@@ -96,12 +102,13 @@ impl Store {
             return Ok(Next::NothingUntil(next.map(UnixMillis)));
         };
         let run_id: String = run.try_get("run_id")?;
+        let slug: String = run.try_get("slug")?;
         let call = sqlx::query(
-            "SELECT e.body, f.url, f.max_attempts FROM engine_event e, engine_function f \
+            "SELECT e.name, e.body, f.url, f.max_attempts FROM engine_event e, engine_function f \
              WHERE e.event_id = $1 AND f.slug = $2",
         )
         .bind(run.try_get::<String, _>("event_id")?)
-        .bind(run.try_get::<String, _>("slug")?)
+        .bind(&slug)
         .fetch_one(&mut *tx)
         .await?;
         let steps =
@@ -118,7 +125,9 @@ impl Store {
             run_id: RunId::from(run_id),
             lease,
             function_id: run.try_get("function_id")?,
+            slug,
             url: call.try_get("url")?,
+            event_name: call.try_get("name")?,
             event: call.try_get("body")?,
             attempt: count("engine_run", run.try_get("attempt")?)?,
             max_attempts: count("engine_function", call.try_get("max_attempts")?)?,
@@ -127,11 +136,12 @@ impl Store {
         }))
     }
 
-    /// Applies what the answer to `claim` does. `false`: the lease is no longer the run's, and nothing changed.
+    /// Applies what the answer to `claim` does, and tells functions of the run's end. `false`: the lease is no longer the run's, and nothing changed.
     pub async fn engine_settle(
         &self,
         claim: &Claim,
         transition: &Transition,
+        rules: &dyn Rules,
         now: UnixMillis,
     ) -> Result<bool> {
         let mut tx = self.begin_write().await?;
@@ -148,7 +158,7 @@ impl Store {
                 .bind(&claim.lease)
                 .execute(&mut *tx)
                 .await?,
-                Transition::End { status, output } => {
+                Transition::End { status, output, .. } => {
                     sqlx::query(
                         "UPDATE engine_run SET lease = NULL, status = $1, output = $2, ended_at = $3 \
                      WHERE run_id = $4 AND lease = $5 AND ended_at IS NULL",
@@ -171,7 +181,20 @@ impl Store {
                     insert_step(&mut tx, &claim.run_id, step, position).await?;
                 }
             }
-            Transition::End { .. } => delete_steps(&mut tx, &claim.run_id).await?,
+            Transition::End { status, output, reason } => {
+                delete_steps(&mut tx, &claim.run_id).await?;
+                let end = RunEnd {
+                    run_id: &claim.run_id,
+                    slug: &claim.slug,
+                    status,
+                    output,
+                    reason: reason.as_deref(),
+                    event_name: &claim.event_name,
+                    event: &claim.event,
+                    ended_at: now,
+                };
+                tell_of_end(&mut tx, &end, rules).await?;
+            }
         }
         tx.commit().await?;
         Ok(true)

@@ -9,6 +9,7 @@
 mod events;
 mod functions;
 mod runs;
+mod system_events;
 
 use std::env;
 
@@ -55,6 +56,11 @@ impl World {
         let registered = api.register(&functions.registration()).await;
         assert_eq!((registered.status, &registered.body["ok"]), (200, &json!(true)), "{registered:?}");
         Self { api, functions, checks_keys, _embedded: embedded }
+    }
+
+    /// A function's name among all apps.
+    fn slug(&self, function: &str) -> String {
+        format!("{}-{function}", self.functions.app)
     }
 
     /// Triggers a function; the event's id.

@@ -1,0 +1,61 @@
+//! Which functions an event triggers.
+
+use serde_json::Value;
+
+use super::{Engine, expression::Expression, system_events};
+use crate::store::engine::{
+    Trigger,
+    events::{NewEvent, Rules, RunEnd, Triggered},
+};
+
+impl Rules for Engine {
+    fn triggered<'a>(&self, event: &NewEvent, functions: &'a [Triggered]) -> Vec<&'a Triggered> {
+        // Read once, and only if some expression asks for it.
+        let mut body = None;
+        let mut is_triggered =
+            |function: &&Triggered| function.triggers.iter().any(|trigger| fires(trigger, event, &mut body));
+        functions.iter().filter(|function| is_triggered(function)).collect()
+    }
+
+    fn events_of_end(&self, end: &RunEnd<'_>) -> Vec<NewEvent> {
+        system_events::of_end(end)
+    }
+}
+
+/// Whether `event` starts a run by `trigger`. `body` keeps the event's body once it has been read.
+fn fires(trigger: &Trigger, event: &NewEvent, body: &mut Option<Value>) -> bool {
+    if trigger.event != event.name {
+        return false;
+    }
+    let Some(text) = &trigger.expression else { return true };
+    // Both were read when they were taken; were one unreadable now, nothing would be started by it.
+    let body = body.get_or_insert_with(|| serde_json::from_str(&event.body).unwrap_or_default());
+    Expression::parse(text).is_ok_and(|expression| expression.holds(body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ids::EventId, time::UnixMillis};
+
+    #[test]
+    fn a_trigger_fires_for_its_event_if_its_expression_holds() {
+        let event = NewEvent {
+            id: EventId::from("01M8532J92FZH0CMQKTANHBB4W".to_owned()),
+            own_id: None,
+            name: "app/go".into(),
+            body: r#"{"name":"app/go","data":{"a":1}}"#.into(),
+            starts_at: UnixMillis(1),
+        };
+        let fires = |name: &str, expression: Option<&str>| {
+            let trigger = Trigger { event: name.into(), expression: expression.map(str::to_owned) };
+            fires(&trigger, &event, &mut None)
+        };
+        assert!(fires("app/go", None));
+        assert!(!fires("app/other", None));
+        assert!(fires("app/go", Some("event.data.a == 1")));
+        assert!(!fires("app/go", Some("event.data.a == 2")));
+        assert!(!fires("app/other", Some("event.data.a == 1")));
+        assert!(!fires("app/go", Some("size(event.data) == 1")));
+    }
+}

@@ -1,0 +1,176 @@
+//! Events, and the runs that they trigger.
+
+use std::time::Duration;
+
+use sqlx::{Any, Row, Transaction};
+use ulid::Ulid;
+
+use super::{Trigger, triggers};
+use crate::{
+    ids::{EventId, RunId},
+    inngest::RunStatus,
+    store::{Result, Store},
+    time::UnixMillis,
+};
+
+/// How long a sender's own event id bars a second run of the same function (as on Inngest).
+const OWN_ID_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What the names of the engine's own events begin with.
+pub const SYSTEM_PREFIX: &str = "inngest/";
+
+/// An event that was accepted.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    pub id: EventId,
+    /// The sender's own id for it, if it gave one.
+    pub own_id: Option<String>,
+    pub name: String,
+    /// JSON, as a function receives it.
+    pub body: String,
+    /// Its runs start no earlier.
+    pub starts_at: UnixMillis,
+}
+
+/// A function that events can trigger.
+#[derive(Clone, Debug)]
+pub struct Triggered {
+    pub slug: String,
+    pub function_id: String,
+    pub triggers: Vec<Trigger>,
+}
+
+/// The end of a run, of which the engine tells functions.
+#[derive(Clone, Copy, Debug)]
+pub struct RunEnd<'a> {
+    pub run_id: &'a RunId,
+    /// `app-function`.
+    pub slug: &'a str,
+    pub status: &'a RunStatus,
+    /// JSON.
+    pub output: &'a str,
+    /// In a word or a sentence, why it failed; `None`: it did not.
+    pub reason: Option<&'a str>,
+    /// Of the event that triggered the run.
+    pub event_name: &'a str,
+    /// JSON: that event as the function received it.
+    pub event: &'a str,
+    pub ended_at: UnixMillis,
+}
+
+/// What the engine decides while a transaction is open that records an event or the end of a run.
+pub trait Rules: Sync {
+    /// Those of `functions` that `event` triggers.
+    fn triggered<'a>(&self, event: &NewEvent, functions: &'a [Triggered]) -> Vec<&'a Triggered>;
+
+    /// The events that tell of the end of a run.
+    fn events_of_end(&self, end: &RunEnd<'_>) -> Vec<NewEvent>;
+}
+
+impl Store {
+    /// Records events and the runs they trigger, all or none. An event whose id is known already is
+    /// skipped with its runs: sending it again does nothing.
+    pub async fn engine_accept(&self, events: &[NewEvent], rules: &dyn Rules, now: UnixMillis) -> Result<()> {
+        let mut tx = self.begin_write().await?;
+        let functions = functions(&mut tx).await?;
+        for event in events {
+            if insert_event(&mut tx, event, now).await? {
+                for function in rules.triggered(event, &functions) {
+                    insert_run(&mut tx, event, function, now).await?;
+                }
+            }
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// Records the events that tell of the end of a run, and the runs they trigger; one that triggers
+/// none is not recorded. Runs of the engine's own events tell nobody of their end: it would go on for ever.
+pub(super) async fn tell_of_end(
+    tx: &mut Transaction<'static, Any>,
+    end: &RunEnd<'_>,
+    rules: &dyn Rules,
+) -> Result<()> {
+    if end.event_name.starts_with(SYSTEM_PREFIX) {
+        return Ok(());
+    }
+    let functions = functions(tx).await?;
+    let mut triggers = functions.iter().flat_map(|function| &function.triggers);
+    if !triggers.any(|trigger| trigger.event.starts_with(SYSTEM_PREFIX)) {
+        return Ok(());
+    }
+    for event in rules.events_of_end(end) {
+        let triggered = rules.triggered(&event, &functions);
+        if triggered.is_empty() || !insert_event(tx, &event, end.ended_at).await? {
+            continue;
+        }
+        for function in triggered {
+            insert_run(tx, &event, function, end.ended_at).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The functions that events can trigger.
+async fn functions(tx: &mut Transaction<'static, Any>) -> Result<Vec<Triggered>> {
+    let rows =
+        sqlx::query("SELECT slug, id, events, expressions FROM engine_function WHERE archived_at IS NULL")
+            .fetch_all(&mut **tx)
+            .await?;
+    let read = rows.iter().map(|row| {
+        let (slug, function_id) = (row.try_get("slug")?, row.try_get("id")?);
+        Ok(Triggered { slug, function_id, triggers: triggers(row)? })
+    });
+    read.collect()
+}
+
+/// `false`: an event of this id is there already.
+async fn insert_event(tx: &mut Transaction<'static, Any>, event: &NewEvent, now: UnixMillis) -> Result<bool> {
+    let inserted = sqlx::query(
+        "INSERT INTO engine_event (event_id, name, body, received_at) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (event_id) DO NOTHING",
+    )
+    .bind(event.id.as_str())
+    .bind(&event.name)
+    .bind(&event.body)
+    .bind(now.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(inserted.rows_affected() > 0)
+}
+
+async fn insert_run(
+    tx: &mut Transaction<'static, Any>,
+    event: &NewEvent,
+    function: &Triggered,
+    now: UnixMillis,
+) -> Result<()> {
+    if let Some(own_id) = &event.own_id {
+        sqlx::query(
+            "UPDATE engine_run SET own_event_id = NULL WHERE slug = $1 AND own_event_id = $2 AND queued_at < $3",
+        )
+        .bind(&function.slug)
+        .bind(own_id)
+        .bind(now.0.saturating_sub(OWN_ID_WINDOW.as_millis() as i64))
+        .execute(&mut **tx)
+        .await?;
+    }
+    // The conflict that there can be: the function had a run for this own id already.
+    sqlx::query(
+        "INSERT INTO engine_run (run_id, event_id, own_event_id, slug, function_id, status, queued_at, \
+         attempt, req_version, available_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, -1, $8) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(Ulid::new().to_string())
+    .bind(event.id.as_str())
+    .bind(event.own_id.as_deref())
+    .bind(&function.slug)
+    .bind(&function.function_id)
+    .bind(RunStatus::Scheduled.as_str())
+    .bind(now.0)
+    .bind(event.starts_at.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
