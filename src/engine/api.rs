@@ -1,23 +1,27 @@
-//! The engine's HTTP API: Inngest's, with true status codes and nothing cached.
+//! The engine's HTTP API: Inngest's, with true status codes and nothing cached. Here are the doors
+//! for events and registrations and the REST API's v1; [`v2`] is its successor, and [`v0`] what a
+//! function asks for when a call was too large to carry it.
+
+mod bearer;
+mod v0;
+mod v2;
 
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
-    body::{EitherBody, MessageBody},
-    dev::{ServiceRequest, ServiceResponse},
     http::{StatusCode, header},
-    middleware::{Next, from_fn},
+    middleware::{DefaultHeaders, from_fn},
     web,
 };
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::json;
-use subtle::ConstantTimeEq;
 use ulid::Ulid;
 
+use self::bearer::{is_same, require_signing_key};
 use super::{Engine, caller::job_id, events, functions};
 use crate::{
     ids::{EventId, RunId},
-    inngest::{EventSeed, Job, Run, signature},
+    inngest::{EventSeed, Job, Run},
     store::{
         self,
         engine::runs::{Cancelled, QueuedJob},
@@ -28,25 +32,34 @@ use crate::{
 /// A request's body has at most this many bytes; one event has at most three MiB.
 const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
 
-/// The kind of server that checks keys and signs, in the words of the SDK protocol.
+/// The kind of server that checks keys and signs, in the words of the SDK protocol. Every answer names it.
 const SERVER_KIND: &str = "cloud";
+const KIND_HEADER: &str = "x-inngest-server-kind";
 const EXPECTED_KIND_HEADER: &str = "x-inngest-expected-server-kind";
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Mounts the API. The [`Engine`] is taken from the application's data.
 pub fn routes(config: &mut web::ServiceConfig) {
+    let kind = || DefaultHeaders::new().add((KIND_HEADER, SERVER_KIND));
+    let guard = || from_fn(require_signing_key);
     config
-        .service(web::resource("/health").get(health))
-        .service(web::resource("/e/{event_key}").post(send))
-        .service(web::resource("/fn/register").wrap(from_fn(require_signing_key)).post(register))
+        .service(web::resource("/health").wrap(kind()).get(health))
+        .service(web::resource("/e/{event_key}").wrap(kind()).post(send))
+        .service(web::resource("/fn/register").wrap(guard()).wrap(kind()).post(register))
+        .service(web::scope("/v0").wrap(guard()).wrap(kind()).configure(v0::routes))
         .service(
             web::scope("/v1")
-                .wrap(from_fn(require_signing_key))
+                .wrap(guard())
+                .wrap(kind())
                 .service(web::resource("/events/{event_id}/runs").get(event_runs))
                 .service(web::resource("/runs/{run_id}").get(run).delete(cancel))
                 .service(web::resource("/runs/{run_id}/jobs").get(jobs)),
         );
+    // Inngest Cloud has the one, a server of one's own both.
+    for prefix in ["/v2", "/api/v2"] {
+        config.service(web::scope(prefix).wrap(guard()).wrap(kind()).configure(v2::routes));
+    }
 }
 
 /// Why a request of the REST API is refused.
@@ -60,6 +73,8 @@ enum Refusal {
     NoRun(RunId),
     #[error("Unable to read or write the database")]
     Store(#[from] store::Error),
+    #[error("Unable to read the run's state")]
+    State(#[from] serde_json::Error),
 }
 
 impl ResponseError for Refusal {
@@ -67,12 +82,17 @@ impl ResponseError for Refusal {
         match self {
             Self::EventId(_) | Self::RunId(_) => StatusCode::BAD_REQUEST,
             Self::NoRun(_) => StatusCode::NOT_FOUND,
-            Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Store(_) | Self::State(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     fn error_response(&self) -> HttpResponse {
-        if let Self::Store(error) = self {
+        let cause: Option<&dyn std::error::Error> = match self {
+            Self::Store(error) => Some(error),
+            Self::State(error) => Some(error),
+            Self::EventId(_) | Self::RunId(_) | Self::NoRun(_) => None,
+        };
+        if let Some(error) = cause {
             tracing::error!(%error, "the engine could not answer");
         }
         let status = self.status_code();
@@ -246,62 +266,4 @@ fn envelope(data: impl Serialize) -> HttpResponse {
 /// A ULID in its canonical form; lower case is taken, too.
 fn ulid(text: &str) -> Option<String> {
     Ulid::from_string(text).ok().map(|id| id.to_string())
-}
-
-/// The guard of everything but events and health.
-async fn require_signing_key<B: MessageBody + 'static>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> actix_web::Result<ServiceResponse<EitherBody<B>>> {
-    let bearer = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    let engine = request.app_data::<web::Data<Engine>>();
-    let known = match (bearer, engine) {
-        (Some(bearer), Some(engine)) => is_signing_key(bearer, &engine.keys.signing_key),
-        _ => false,
-    };
-    if known {
-        return Ok(next.call(request).await?.map_into_left_body());
-    }
-    let refusal = HttpResponse::Unauthorized().content_type(TEXT).body("Authentication failed\n");
-    Ok(request.into_response(refusal).map_into_right_body())
-}
-
-/// Whether a bearer is the key, plain or hashed, either with any environment's prefix.
-fn is_signing_key(bearer: &str, key: &SecretString) -> bool {
-    let (_, bearer) = signature::split_prefix(bearer);
-    let hashed = signature::bearer(key);
-    let (_, hashed) = signature::split_prefix(&hashed);
-    let (_, plain) = signature::split_prefix(key.expose_secret());
-    is_same(bearer, plain) | is_same(bearer, hashed)
-}
-
-/// In constant time.
-fn is_same(given: &str, secret: &str) -> bool {
-    given.as_bytes().ct_eq(secret.as_bytes()).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_bearer_is_the_key_in_any_of_its_forms() {
-        let key = SecretString::from("signkey-test-deadbeefcafebabe0123456789abcdef");
-        let hash = "e7a06416e346c5687d34a002e51549995f886f5465e9ba728f84d9c954b31b81";
-        for bearer in [
-            "deadbeefcafebabe0123456789abcdef",
-            "signkey-test-deadbeefcafebabe0123456789abcdef",
-            "signkey-prod-deadbeefcafebabe0123456789abcdef",
-            hash,
-            &format!("signkey-prod-{hash}"),
-        ] {
-            assert!(is_signing_key(bearer, &key), "{bearer}");
-        }
-        for bearer in ["", "signkey-test-", "abc", "deadbeefcafebabe0123456789abcdee"] {
-            assert!(!is_signing_key(bearer, &key), "{bearer}");
-        }
-    }
 }

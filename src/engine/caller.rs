@@ -25,6 +25,9 @@ use crate::{
 /// Inngest's limit for a step's output. No answer needs more: it carries one output.
 pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
+/// Inngest's limit for a call's body. The function asks for what a larger one would carry.
+const MAX_CALL_BYTES: usize = 4 * 1024 * 1024;
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A call that takes longer is given up: it would hold a worker for ever. A step is about a second of work.
@@ -68,8 +71,11 @@ struct CallBody<'a> {
     ctx: CallContext<'a>,
     defers: Map<String, Value>,
     event: &'a RawValue,
-    events: [&'a RawValue; 1],
+    /// Empty with `use_api`.
+    events: Vec<&'a RawValue>,
+    /// Empty with `use_api`.
     steps: BTreeMap<&'a str, &'a RawValue>,
+    /// The function asks the API for the events and the steps.
     use_api: bool,
     version: i64,
 }
@@ -167,10 +173,23 @@ fn unreachable(claim: &Claim, error: &reqwest::Error) -> Reply {
     Reply::Unreachable
 }
 
+/// The whole call; or, were that too large, one without what the function can ask for.
 fn body(claim: &Claim, job: &str) -> serde_json::Result<Vec<u8>> {
+    // The event is in it twice.
+    let least = 2 * claim.event.len() + claim.steps.iter().map(|step| step.output.len()).sum::<usize>();
+    if least <= MAX_CALL_BYTES {
+        let whole = body_with(claim, job, false)?;
+        if whole.len() <= MAX_CALL_BYTES {
+            return Ok(whole);
+        }
+    }
+    body_with(claim, job, true)
+}
+
+fn body_with(claim: &Claim, job: &str, use_api: bool) -> serde_json::Result<Vec<u8>> {
     let event: &RawValue = serde_json::from_str(&claim.event)?;
-    let steps = claim
-        .steps
+    let carried = if use_api { &[] } else { claim.steps.as_slice() };
+    let steps = carried
         .iter()
         .map(|step| Ok((step.id.as_str(), serde_json::from_str(&step.output)?)))
         .collect::<serde_json::Result<_>>()?;
@@ -189,13 +208,13 @@ fn body(claim: &Claim, job: &str) -> serde_json::Result<Vec<u8>> {
             run_id: claim.run_id.as_str(),
             stack: Stack { current: claim.steps.len(), stack },
             step_id: "step",
-            use_api: false,
+            use_api,
         },
         defers: Map::new(),
         event,
-        events: [event],
+        events: if use_api { Vec::new() } else { vec![event] },
         steps,
-        use_api: false,
+        use_api,
         version: claim.req_version,
     })
 }
@@ -230,9 +249,8 @@ mod tests {
         store::engine::queue::Step,
     };
 
-    #[test]
-    fn a_call_has_the_shape_that_functions_read() {
-        let claim = Claim {
+    fn claim() -> Claim {
+        Claim {
             run_id: RunId::from("01M8532JEX1SP78PSANCV2SARF".to_owned()),
             lease: "01M8532JG1DZEHE9CZNBPAJ53K".into(),
             function_id: "9fcb7cff-b8e9-5807-b80b-9e8200977ba4".into(),
@@ -244,14 +262,30 @@ mod tests {
             max_attempts: 4,
             req_version: 2,
             steps: vec![Step { id: step_id("plan"), output: r#"{"data":{"a":1}}"#.into() }],
-        };
+        }
+    }
+
+    #[test]
+    fn a_call_has_the_shape_that_functions_read() {
+        let claim = claim();
         let body = body(&claim, &job_id(&claim.run_id, claim.steps.len())).unwrap();
         assert!(String::from_utf8_lossy(&body).contains("12345678901234567890"));
         let call: Call = serde_json::from_slice(&body).unwrap();
         assert_eq!((call.ctx.attempt, call.ctx.max_attempts), (1, Some(4)));
         assert_eq!(call.ctx.stack.stack, [step_id("plan")]);
         assert_eq!(call.steps[&step_id("plan")], serde_json::json!({"data": {"a": 1}}));
-        assert_eq!(call.events.len(), 1);
+        assert_eq!((call.events.len(), call.use_api, call.ctx.run_id), (1, false, claim.run_id));
+    }
+
+    #[test]
+    fn a_call_that_would_be_too_large_leaves_out_what_the_function_can_ask_for() {
+        let mut large = claim();
+        large.steps[0].output = format!(r#"{{"data":"{}"}}"#, "x".repeat(MAX_CALL_BYTES - 500));
+        let body = body(&large, "job").unwrap();
+        let call: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((&call["use_api"], &call["ctx"]["use_api"]), (&Value::Bool(true), &Value::Bool(true)));
+        assert_eq!((&call["events"], &call["steps"]), (&serde_json::json!([]), &serde_json::json!({})));
+        assert_eq!((&call["event"]["id"], &call["ctx"]["stack"]["current"]), (&"e".into(), &1.into()));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What only the embedded engine promises.
 
 mod migration;
+mod postgres;
 mod system_events;
 
 use std::{sync::Arc, time::Duration};
@@ -273,6 +274,11 @@ async fn wrong_keys_change_nothing() {
         (Method::DELETE, format!("/v1/runs/{}", run.run_id), 401),
         (Method::GET, format!("/v1/runs/{}", run.run_id), 401),
         (Method::POST, "/fn/register".to_owned(), 401),
+        (Method::GET, format!("/v0/runs/{}/actions", run.run_id), 401),
+        (Method::GET, format!("/v0/runs/{}/batch", run.run_id), 401),
+        (Method::GET, format!("/v2/events/{event}/runs"), 401),
+        (Method::POST, format!("/v2/runs/{}/cancel", run.run_id), 401),
+        (Method::POST, format!("/api/v2/runs/{}/cancel", run.run_id), 401),
     ] {
         let request = embedded.api.request(method, &path).body(body.clone());
         let answer = request.bearer_auth(Embedded::EVENT_KEY).send().await.unwrap();
@@ -291,10 +297,31 @@ async fn errors_have_true_status_codes() {
         ("/v1/runs/xyz".to_owned(), 400),
         ("/v1/events/xyz/runs".to_owned(), 400),
         ("/v1/nothing".to_owned(), 404),
+        (format!("/v0/runs/{}/batch", Ulid::new()), 404),
+        ("/v0/runs/xyz/actions".to_owned(), 400),
+        (format!("/v2/events/{}/runs?limit=none", Ulid::new()), 400),
+        (format!("/v2/events/{}/runs?cursor=none", Ulid::new()), 400),
+        (format!("/v2/events/{}/runs?includeOutput=perhaps", Ulid::new()), 400),
+        ("/v2/nothing".to_owned(), 404),
+        ("/e/any".to_owned(), 405),
     ] {
         let answer = embedded.api.request(Method::GET, &path).bearer_auth(key).send().await.unwrap();
         assert_eq!(answer.status(), status, "{path}");
+        assert_eq!(answer.headers()["x-inngest-server-kind"], "cloud", "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_run_that_has_ended_is_not_cancelled_by_v2_and_said_to_have() {
+    let embedded = Embedded::start().await;
+    let functions = registered(&embedded, vec![Function::answering("go", || Answer::output("1"))]).await;
+    let event = trigger(&embedded, &functions, "go").await;
+    embedded.engine.step().await.unwrap();
+    let run = embedded.api.runs(&event).await.remove(0);
+    let refused = embedded.api.cancel_v2(run.run_id.as_str()).await;
+    let errors = json!([{"code": "run_already_ended", "message": "Cannot cancel an ended run"}]);
+    assert_eq!((refused.status, &refused.body["errors"]), (409, &errors), "{refused:?}");
+    assert_eq!(embedded.api.runs(&event).await, [run]);
 }
 
 #[tokio::test]

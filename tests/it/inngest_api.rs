@@ -69,8 +69,9 @@ impl Api {
     }
 
     /// With the signing key as it is, and past any cache.
-    async fn ask(&self, method: Method, path: &str) -> Answered {
-        let request = self.request(method, &format!("{path}?fresh={}", Ulid::new()));
+    pub async fn ask(&self, method: Method, path: &str) -> Answered {
+        let mark = if path.contains('?') { '&' } else { '?' };
+        let request = self.request(method, &format!("{path}{mark}fresh={}", Ulid::new()));
         answered(request.bearer_auth(self.signing_key.expose_secret()).send().await.unwrap()).await
     }
 
@@ -115,6 +116,14 @@ impl Api {
 
     pub async fn cancel(&self, run: &str) -> Answered {
         self.ask(Method::DELETE, &format!("/v1/runs/{run}")).await
+    }
+
+    pub async fn get_v2_event_runs(&self, event: &str, query: &str) -> Answered {
+        self.ask(Method::GET, &format!("/v2/events/{event}/runs?{query}")).await
+    }
+
+    pub async fn cancel_v2(&self, run: &str) -> Answered {
+        self.ask(Method::POST, &format!("/v2/runs/{run}/cancel")).await
     }
 
     /// The event's runs, each once: a real server may list a cancelled run twice.
@@ -168,7 +177,8 @@ pub struct Embedded {
     pub engine: Engine,
     server: ServerHandle,
     pub database: String,
-    _dir: TempDir,
+    /// Removed when the engine is dropped.
+    dir: Option<TempDir>,
 }
 
 /// An engine at work.
@@ -198,7 +208,14 @@ impl Embedded {
     /// Over the database in `dir`.
     pub async fn over(dir: TempDir, retries: &[Duration]) -> Self {
         let database = Self::database(dir.path());
-        let engine = engine(&database, retries).await;
+        let mut embedded = Self::on(&database, retries).await;
+        embedded.dir = Some(dir);
+        embedded
+    }
+
+    /// Over any database.
+    pub async fn on(database: &str, retries: &[Duration]) -> Self {
+        let engine = engine(database, retries).await;
         let data = web::Data::new(engine.clone());
         let server = HttpServer::new(move || App::new().app_data(data.clone()).configure(api::routes))
             .workers(1)
@@ -211,7 +228,7 @@ impl Embedded {
         let server = running.handle();
         tokio::spawn(running);
         let api = Api::new(&base, Self::EVENT_KEY, Self::SIGNING_KEY);
-        Self { api, engine, server, database, _dir: dir }
+        Self { api, engine, server, database: database.to_owned(), dir: None }
     }
 
     /// Another engine over the same database, as the next process would have it.

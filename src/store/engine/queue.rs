@@ -3,7 +3,7 @@
 //! A claimed run carries a lease, a random token. Only the call made under that lease can move the
 //! run on, so the answer of a call that was cancelled or taken over changes nothing.
 
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, Executor, Row, Transaction};
 use ulid::Ulid;
 
 use super::{
@@ -111,18 +111,11 @@ impl Store {
         .bind(&slug)
         .fetch_one(&mut *tx)
         .await?;
-        let steps =
-            sqlx::query("SELECT step_id, output FROM engine_step WHERE run_id = $1 ORDER BY position")
-                .bind(&run_id)
-                .fetch_all(&mut *tx)
-                .await?;
-        let steps = steps
-            .iter()
-            .map(|row| Ok(Step { id: row.try_get("step_id")?, output: row.try_get("output")? }))
-            .collect::<Result<_>>()?;
+        let run_id = RunId::from(run_id);
+        let steps = steps_of(&mut *tx, &run_id).await?;
         tx.commit().await?;
         Ok(Next::Claimed(Claim {
-            run_id: RunId::from(run_id),
+            run_id,
             lease,
             function_id: run.try_get("function_id")?,
             slug,
@@ -199,6 +192,20 @@ impl Store {
         tx.commit().await?;
         Ok(true)
     }
+}
+
+/// A run's finished steps in the order in which they ended.
+pub(super) async fn steps_of<'a>(
+    executor: impl Executor<'a, Database = Any>,
+    run: &RunId,
+) -> Result<Vec<Step>> {
+    let rows = sqlx::query("SELECT step_id, output FROM engine_step WHERE run_id = $1 ORDER BY position")
+        .bind(run.as_str())
+        .fetch_all(executor)
+        .await?;
+    let steps =
+        rows.iter().map(|row| Ok(Step { id: row.try_get("step_id")?, output: row.try_get("output")? }));
+    steps.collect()
 }
 
 async fn insert_step(

@@ -1,11 +1,13 @@
 //! Runs as the API shows them, and their cancellation.
 
+use serde_json::Value;
 use sqlx::{Row, any::AnyRow};
 
 use super::{
     count, delete_steps,
     events::{Rules, RunEnd, tell_of_end},
     json,
+    queue::{Step, steps_of},
 };
 use crate::{
     ids::{EventId, RunId},
@@ -20,6 +22,31 @@ pub struct QueuedJob {
     pub job: Job,
     /// How many of the run's steps are finished.
     pub steps: u32,
+}
+
+/// A run with the names of its function.
+#[derive(Clone, Debug)]
+pub struct ListedRun {
+    pub run_id: RunId,
+    pub app: String,
+    /// `app-function`.
+    pub slug: String,
+    pub name: String,
+    pub status: RunStatus,
+    pub queued_at: UnixMillis,
+    /// When its function was called first; `None`: not yet, or in an older version.
+    pub started_at: Option<UnixMillis>,
+    pub ended_at: Option<UnixMillis>,
+    /// `None`: not asked for, or the run has not ended.
+    pub output: Option<Value>,
+}
+
+/// What a run's function needs to go on.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// JSON, as the function receives it.
+    pub event: String,
+    pub steps: Vec<Step>,
 }
 
 /// What came of a wish to cancel a run.
@@ -83,6 +110,42 @@ impl Store {
         rows.iter().map(read_run).collect()
     }
 
+    /// At most `limit` of the runs that an event triggered, in the order of their ids, behind `after`.
+    pub async fn engine_list_runs(
+        &self,
+        event: &EventId,
+        after: Option<&RunId>,
+        limit: u32,
+        with_output: bool,
+    ) -> Result<Vec<ListedRun>> {
+        let rows = sqlx::query(
+            "SELECT r.run_id, f.app, f.slug, f.name, r.status, r.queued_at, r.started_at, r.ended_at, \
+             CASE WHEN $1 = 1 THEN r.output END AS output \
+             FROM engine_run r JOIN engine_function f ON f.slug = r.slug \
+             WHERE r.event_id = $2 AND r.run_id > $3 ORDER BY r.run_id LIMIT $4",
+        )
+        .bind(i64::from(with_output))
+        .bind(event.as_str())
+        .bind(after.map_or("", RunId::as_str))
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read_listed).collect()
+    }
+
+    /// What a run's function needs to go on; without steps once it has ended. `None`: no such run.
+    pub async fn engine_state(&self, run: &RunId) -> Result<Option<State>> {
+        let event: Option<String> = sqlx::query_scalar(
+            "SELECT e.body FROM engine_run r JOIN engine_event e ON e.event_id = r.event_id WHERE r.run_id = $1",
+        )
+        .bind(run.as_str())
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(event) = event else { return Ok(None) };
+        let steps = steps_of(&self.pool, run).await?;
+        Ok(Some(State { event, steps }))
+    }
+
     /// One run.
     pub async fn engine_run(&self, run: &RunId) -> Result<Option<Run>> {
         let row = sqlx::query(
@@ -114,6 +177,21 @@ impl Store {
             steps: count("engine_step", row.try_get("steps")?)?,
         }))
     }
+}
+
+fn read_listed(row: &AnyRow) -> Result<ListedRun> {
+    let output: Option<String> = row.try_get("output")?;
+    Ok(ListedRun {
+        run_id: RunId::from(row.try_get::<String, _>("run_id")?),
+        app: row.try_get("app")?,
+        slug: row.try_get("slug")?,
+        name: row.try_get("name")?,
+        status: RunStatus::from(row.try_get::<String, _>("status")?.as_str()),
+        queued_at: UnixMillis(row.try_get("queued_at")?),
+        started_at: row.try_get::<Option<i64>, _>("started_at")?.map(UnixMillis),
+        ended_at: row.try_get::<Option<i64>, _>("ended_at")?.map(UnixMillis),
+        output: output.map(|text| json("engine_run", &text)).transpose()?,
+    })
 }
 
 fn read_run(row: &AnyRow) -> Result<Run> {

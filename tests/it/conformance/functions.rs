@@ -1,12 +1,17 @@
 //! Registering functions, calling them, and what their answers mean.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use runboard::inngest::{
     RunStatus,
     call::{Op, step_id},
+    signature,
 };
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::{World, assert_ended};
 use crate::function_server::{Answer, Function};
@@ -32,7 +37,8 @@ async fn a_function_is_called_with_the_event_and_completes_with_its_output() {
     assert_eq!(calls[0].headers["x-run-id"], run.run_id.as_str());
     assert_eq!(calls[0].headers["x-inngest-step-id"], "step");
     assert_eq!(calls[0].headers["x-inngest-req-version"], "-1");
-    assert!(!world.checks_keys || calls[0].is_signed_by(&world.api.signing_key));
+    assert_eq!(calls[0].is_signed_by(&world.api.signing_key), world.checks_keys);
+    assert_eq!(calls[0].headers.contains_key(signature::HEADER), world.checks_keys);
 }
 
 #[tokio::test]
@@ -152,6 +158,49 @@ async fn finished_steps_come_back_in_the_next_call() {
     assert_eq!(last.ctx.stack.stack, [step_id("plan"), step_id("rows-1")]);
     assert_eq!(last.steps[&step_id("rows-1")], json!({"data": [1, 2]}));
     assert_eq!(calls[2].headers["x-inngest-req-version"], "2");
+}
+
+#[tokio::test]
+async fn a_function_asks_for_a_state_that_no_call_can_carry() {
+    let gate = Arc::new(Semaphore::new(0));
+    let hold = Arc::clone(&gate);
+    let half = "x".repeat(2_200_000);
+    let data = half.clone();
+    let large = Function::new("large", move |received| {
+        let (gate, half) = (Arc::clone(&hold), data.clone());
+        async move {
+            match received.call.ctx.stack.current {
+                0 => Answer::step("one", json!(half)),
+                1 => Answer::step("two", json!(half)),
+                _ => {
+                    gate.acquire().await.unwrap().forget();
+                    Answer::output("1")
+                }
+            }
+        }
+    });
+    let world = World::with(vec![large.retries(0)]).await;
+    let event = world.trigger("large").await;
+    let calls = world.functions.called("large", 3).await;
+    let [_, second, third] = calls.as_slice() else { panic!("{} calls", calls.len()) };
+    assert!(!second.call.use_api && second.call.steps.len() == 1);
+    assert!(third.call.use_api && third.call.steps.is_empty() && third.call.events.is_empty());
+    assert_eq!(third.call.event.id.as_str(), event);
+    assert_eq!(third.call.ctx.stack.stack, [step_id("one"), step_id("two")]);
+    let body: Value = serde_json::from_slice(&third.raw).unwrap();
+    assert_eq!(body["ctx"]["use_api"], true);
+
+    let run = &third.call.ctx.run_id;
+    let actions = world.api.ask(reqwest::Method::GET, &format!("/v0/runs/{run}/actions")).await;
+    assert_eq!(actions.status, 200);
+    for step in ["one", "two"] {
+        assert_eq!(actions.body[step_id(step)]["data"].as_str().map(str::len), Some(half.len()));
+    }
+    let batch = world.api.ask(reqwest::Method::GET, &format!("/v0/runs/{run}/batch")).await;
+    assert_eq!((batch.status, &batch.body[0]["id"]), (200, &json!(event)), "{batch:?}");
+    assert_eq!((&batch.body[0]["data"], batch.body.as_array().unwrap().len()), (&json!({"n": 1}), 1));
+    gate.add_permits(1);
+    assert_ended(&world.api.ended(&event).await, RunStatus::Completed, json!(1));
 }
 
 #[tokio::test]

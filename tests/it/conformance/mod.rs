@@ -10,8 +10,13 @@ mod events;
 mod functions;
 mod runs;
 mod system_events;
+mod v2;
 
-use std::env;
+use std::{
+    env,
+    io::{self, Write},
+    sync::Once,
+};
 
 use runboard::inngest::{Run, RunStatus};
 use serde_json::{Value, json};
@@ -37,12 +42,10 @@ impl World {
                 let key = |name: &str| env::var(name).unwrap_or_else(|_| "none".into());
                 let event_key = key("RUNBOARD_TEST_INNGEST_EVENT_KEY");
                 let signing_key = key("RUNBOARD_TEST_INNGEST_SIGNING_KEY");
-                println!("against the server at {url}");
                 (Api::new(&url, &event_key, &signing_key), None)
             }
             Err(_) => {
                 let embedded = Embedded::start().await;
-                println!("against an embedded engine at {}", embedded.api.base);
                 // Its task ends with the test's runtime.
                 drop(work(&embedded.engine).task);
                 let api = Api::new(&embedded.api.base, Embedded::EVENT_KEY, Embedded::SIGNING_KEY);
@@ -51,7 +54,12 @@ impl World {
         };
         let health = api.request(reqwest::Method::GET, "/health").send().await.unwrap();
         let kind = health.headers().get("x-inngest-server-kind").cloned();
-        let checks_keys = kind.is_none_or(|kind| kind != "dev");
+        let kind = kind.expect("an Inngest server names its kind").to_str().unwrap().to_owned();
+        let checks_keys = kind != "dev";
+        say_once(match &embedded {
+            Some(_) => "an embedded engine of each test's own".to_owned(),
+            None => format!("the server at {} (kind: {kind})", api.base),
+        });
         let functions = FunctionServer::start(functions).await;
         let registered = api.register(&functions.registration()).await;
         assert_eq!((registered.status, &registered.body["ok"]), (200, &json!(true)), "{registered:?}");
@@ -73,6 +81,15 @@ impl World {
         let event = self.trigger(function).await;
         self.api.ended(&event).await
     }
+}
+
+/// Once in the process, and past the capturing of output: a green run says what it was green on.
+fn say_once(server: String) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        let line = format!("the conformance suite runs against {server}\n");
+        io::stderr().write_all(line.as_bytes()).expect("standard error takes a line");
+    });
 }
 
 fn assert_ended(run: &Run, status: RunStatus, output: Value) {
