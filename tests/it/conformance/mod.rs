@@ -8,6 +8,7 @@
 
 mod events;
 mod functions;
+mod lost_answers;
 mod runs;
 mod system_events;
 mod v2;
