@@ -1,12 +1,13 @@
 //! Putting it together: what is started in which order, middleware, and every route.
 
+pub mod data_dir;
+mod wiring;
+
 use std::{
-    collections::HashSet,
-    fs::{self, DirBuilder, File, TryLockError},
+    fs::File,
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -17,36 +18,36 @@ use actix_web::{
     middleware::{Compress, from_fn},
     web,
 };
-use secrecy::{ExposeSecret, SecretString};
-use tokio::task::JoinHandle;
+use secrecy::ExposeSecret;
+use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
-use ulid::Ulid;
 use url::Url;
 
+use self::wiring::Wiring;
 use crate::{
     accounts::{self, Accounts},
     config::Config,
-    engine::{self, Engine},
     function::{self, Processor},
-    imports::Imports,
-    inngest::{self, Client, Server, signature},
-    source::{FetchLimits, Fetcher, Key, LinkKey, Storage},
+    imports::{Imports, Parts},
+    inngest::{self, Client, Registrar, signature},
+    source::{FetchLimits, Fetcher, LinkKey, Storage},
     store::{self, Live, Store},
     web::{
-        assets, csrf, downloads, error, files, headers, health,
+        assets, csrf, downloads, error, files, headers,
+        health::{self, EngineCheck},
         origin::PublicOrigin,
         pages::{dashboard, import, sign_in, sign_out, sign_up},
         retry,
         site::Site,
-        views::EngineName,
     },
 };
 
-/// How long requests may take to end when the server stops, once the steps at work have ended.
-const REQUEST_GRACE: Duration = Duration::from_secs(3);
+/// How long requests may take to end when the server stops: calls of Inngest among them, which are
+/// steps at work. Those of the embedded engine have ended by then.
+const REQUEST_GRACE: Duration = Duration::from_secs(10);
 
-/// The function does its work on other threads; these only speak HTTP.
-const INTERNAL_THREADS: usize = 1;
+/// How long the start waits until our functions are registered; it goes on by itself behind it.
+const REGISTERED_WITHIN: Duration = Duration::from_secs(3);
 
 /// How soon a session that was ended from the command line ends here.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
@@ -57,9 +58,12 @@ pub struct App {
     pub origin: Url,
     /// While only the first account can be made and only with it: the link to do so.
     pub first_account: Option<Url>,
+    /// Which engine runs the functions, and where it is: for people.
+    pub engine: String,
     public: ServerHandle,
-    internal: ServerHandle,
-    dispatch: JoinHandle<()>,
+    internal: Vec<ServerHandle>,
+    /// The embedded engine at work.
+    dispatch: Option<JoinHandle<()>>,
     shutdown: CancellationToken,
     imports: Imports,
     store: Store,
@@ -72,6 +76,8 @@ pub struct App {
 pub enum StartError {
     #[error("The data folder {} is in use by another Runboard. Stop it, or set RUNBOARD_DATA_DIR to another folder.", .0.display())]
     InUse(PathBuf),
+    #[error("Cannot listen on {address}: {source}. RUNBOARD_ENGINE_LISTEN sets the address.")]
+    EngineListen { address: SocketAddr, source: io::Error },
     #[error("The data folder {} cannot be used: {source}. RUNBOARD_DATA_DIR sets it.", path.display())]
     DataDir { path: PathBuf, source: io::Error },
     #[error("Cannot listen on {address}: {source}. RUNBOARD_LISTEN sets the address.")]
@@ -96,47 +102,36 @@ pub enum StartError {
 
 /// Starts everything; returns once requests are answered.
 pub async fn start(config: Config) -> Result<App, StartError> {
-    let lock = lock_data_dir(&config.data_dir)?;
+    let lock = data_dir::lock(&config.data_dir)?;
     let store = Store::open(config.database_url.expose_secret()).await?;
-    check_installation(&config.data_dir, &store).await?;
+    data_dir::check_installation(&config.data_dir, &store).await?;
     let storage = Storage::open(config.data_dir.join("files"))?;
-    let removed = storage.remove_unnamed(&named_files(&store).await?)?;
+    let removed = storage.remove_unnamed(&data_dir::named_files(&store).await?)?;
     if removed > 0 {
         tracing::info!(files = removed, "removed what an interrupted upload or step left behind");
     }
 
     let public = listen(config.listen)?;
-    let internal = listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let here = origin_of(public.local_addr()?)?;
-    let engine_origin = origin_of(internal.local_addr()?)?;
-
-    let keys = engine::Keys { event_key: random_key(), signing_key: random_key() };
     let links = link_key(&store).await?;
     let live = Live::default();
-    let client = Client::new(Server {
-        event_api: engine_origin.clone(),
-        api: engine_origin.clone(),
-        event_key: keys.event_key.clone(),
-        signing_key: keys.signing_key.clone(),
-    })?;
-    let options = engine::Options { workers: config.workers, retries: config.engine_retries.clone() };
-    let engine = Engine::new(store.clone(), keys.clone(), options)?;
-    let serve_url = engine_origin.join(function::serve::PATH)?;
-    let processor = Processor {
+    let wiring = Wiring::of(&config, &store, &here)?;
+    let limits = inngest::Limits { polls_per_second: config.poll_budget, ..inngest::Limits::default() };
+    let client = Client::with_limits(wiring.server.clone(), limits)?;
+    let registration = function::registration(&wiring.serve_url, config.processor);
+    let registrar = Registrar::new(client.clone(), registration);
+    let processor = web::Data::new(Processor {
         store: store.clone(),
         storage: storage.clone(),
         links: links.clone(),
         fetcher: Fetcher::new(config.allow_addresses, FetchLimits::up_to(config.max_upload_bytes)),
         live: live.clone(),
         engine: client.clone(),
-        signing_key: keys.signing_key,
-        signing_key_fallback: None,
-        serve_url: serve_url.clone(),
+        door: wiring.door(registrar.clone()),
+        serve_url: wiring.serve_url.clone(),
         max_record_bytes: config.max_record_bytes,
         step_bytes: function::STEP_BYTES,
-    };
-    let internal = serve_internal(internal, engine.clone(), processor)?;
-    client.register(&function::registration(&serve_url)).await?;
+    });
 
     let accounts = web::Data::new(Accounts::new(store.clone(), config.sign_up, config.listen));
     let origin = config.public_url.clone().unwrap_or_else(|| here.clone());
@@ -144,16 +139,31 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         Some(token) => Some(origin.join(&format!("/sign-up?token={}", token.expose()))?),
         None => None,
     };
-    let imports = Imports::new(store.clone(), storage.clone(), client.clone(), live, links.clone(), here);
-    imports.start().await?;
+    let imports = Imports::new(Parts {
+        store: store.clone(),
+        storage: storage.clone(),
+        client: client.clone(),
+        registrar: registrar.clone(),
+        live,
+        links: links.clone(),
+        origin: origin.clone(),
+        pointers: config.output_pointers,
+    });
 
     let shutdown = CancellationToken::new();
-    let dispatch = tokio::spawn(engine.run(shutdown.clone()));
+    let internal = wiring.serve(&processor)?;
+    let registering = {
+        let (registrar, shutdown) = (registrar.clone(), shutdown.clone());
+        tokio::spawn(async move { registrar.persist(&shutdown).await })
+    };
+    // Before the first event is sent, if that is possible.
+    let _ = timeout(REGISTERED_WITHIN, registering).await;
+    imports.start().await?;
     tokio::spawn(sweep_sessions(accounts.clone(), shutdown.clone()));
     let shared = Shared {
         origin: web::Data::new(PublicOrigin::new(config.public_url.as_ref(), public.local_addr()?)),
         site: web::Data::new(Site {
-            engine: EngineName::Embedded,
+            engine: wiring.name(),
             max_upload_bytes: config.max_upload_bytes,
             stopping: shutdown.clone(),
         }),
@@ -161,11 +171,25 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         imports: web::Data::new(imports.clone()),
         store: web::Data::new(store.clone()),
         storage: web::Data::new(storage),
-        client: web::Data::new(client),
+        engine: web::Data::new(EngineCheck::new(client)),
         links: web::Data::new(links),
+        functions: wiring.called_at().map(|path| (processor, path)),
     };
     let public = serve_public(public, shared)?;
-    Ok(App { origin, first_account, public, internal, dispatch, shutdown, imports, store, _lock: lock })
+    let engine = wiring.in_words();
+    let dispatch = wiring.dispatch(&shutdown);
+    Ok(App {
+        origin,
+        first_account,
+        engine,
+        public,
+        internal,
+        dispatch,
+        shutdown,
+        imports,
+        store,
+        _lock: lock,
+    })
 }
 
 /// What the handlers of the public listener share.
@@ -177,8 +201,10 @@ struct Shared {
     imports: web::Data<Imports>,
     store: web::Data<Store>,
     storage: web::Data<Storage>,
-    client: web::Data<Client>,
+    engine: web::Data<EngineCheck>,
     links: web::Data<LinkKey>,
+    /// Where Inngest calls us, the functions and their path. The embedded engine does so elsewhere.
+    functions: Option<(web::Data<Processor>, String)>,
 }
 
 /// Every route that people reach. Which of them need a session stands beside each handler, as its
@@ -221,10 +247,16 @@ fn serve_public(listener: TcpListener, shared: Shared) -> io::Result<ServerHandl
             .app_data(shared.imports)
             .app_data(shared.store)
             .app_data(shared.storage)
-            .app_data(shared.client)
+            .app_data(shared.engine)
             .app_data(shared.links)
             .app_data(web::QueryConfig::default().error_handler(|_, _| error::Error::Unreadable.into()))
             .app_data(web::FormConfig::default().error_handler(|_, _| error::Error::Unreadable.into()))
+            .configure(|routes| {
+                if let Some((processor, path)) = shared.functions {
+                    routes.app_data(processor);
+                    function::serve::routes(routes, Some(&path));
+                }
+            })
             .configure(public_routes)
             // The last one sees a request first.
             .wrap(from_fn(csrf::refuse_cross_site))
@@ -233,19 +265,6 @@ fn serve_public(listener: TcpListener, shared: Shared) -> io::Result<ServerHandl
     });
     let server = server.listen(listener)?.shutdown_timeout(REQUEST_GRACE.as_secs()).disable_signals();
     Ok(run(server.run()))
-}
-
-/// The engine's API and the function that it calls: on loopback, for this process alone.
-fn serve_internal(listener: TcpListener, engine: Engine, processor: Processor) -> io::Result<ServerHandle> {
-    let (engine, processor) = (web::Data::new(engine), web::Data::new(processor));
-    let server = HttpServer::new(move || {
-        actix_web::App::new()
-            .app_data(engine.clone())
-            .app_data(processor.clone())
-            .configure(engine::api::routes)
-            .configure(function::serve::routes)
-    });
-    Ok(run(server.workers(INTERNAL_THREADS).listen(listener)?.disable_signals().run()))
 }
 
 /// Serves in the background, until the handle stops it.
@@ -260,12 +279,16 @@ impl App {
     pub async fn stop(self) {
         self.shutdown.cancel();
         // Meanwhile the pages still answer, and say to an upload that it is not taken.
-        if let Err(error) = self.dispatch.await {
+        if let Some(dispatch) = self.dispatch
+            && let Err(error) = dispatch.await
+        {
             tracing::error!(%error, "the engine broke off");
         }
         self.public.stop(true).await;
         self.imports.stop().await;
-        self.internal.stop(false).await;
+        for internal in self.internal {
+            internal.stop(false).await;
+        }
         self.store.close().await;
     }
 }
@@ -285,50 +308,6 @@ async fn link_key(store: &Store) -> Result<LinkKey, StartError> {
     bytes.map(LinkKey::new).ok_or(StartError::LinkKey)
 }
 
-/// Makes the data folder, if it is missing: uploads and password hashes are for nobody else on this
-/// machine.
-pub fn make_data_dir(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-fn lock_data_dir(path: &Path) -> Result<File, StartError> {
-    let unusable = |source| StartError::DataDir { path: path.to_owned(), source };
-    make_data_dir(path).map_err(unusable)?;
-    let file = File::create(path.join("lock")).map_err(unusable)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StartError::InUse(path.to_owned())),
-        Err(TryLockError::Error(source)) => Err(unusable(source)),
-    }
-}
-
-/// Refuses a database that is not the data folder's: files that it does not name would be removed, and
-/// what it names would not be there. Both keep the same random id.
-async fn check_installation(data_dir: &Path, store: &Store) -> Result<(), StartError> {
-    let path = data_dir.join("installation");
-    let unusable = |source| StartError::DataDir { path: data_dir.to_owned(), source };
-    let in_folder = match fs::read_to_string(&path) {
-        Ok(id) => Some(id.trim().to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(unusable(error)),
-    };
-    let new = in_folder.clone().unwrap_or_else(|| Ulid::new().to_string());
-    let in_database = store.setting("installation", &new).await?;
-    match in_folder {
-        Some(id) if id == in_database => Ok(()),
-        // A first start, or one that was cut off just here.
-        None if store.import_ids().await?.is_empty() => fs::write(&path, &in_database).map_err(unusable),
-        _ => Err(StartError::OtherInstallation(data_dir.to_owned())),
-    }
-}
-
-/// All stored files that the database knows; a kill between writing and recording leaves others.
-async fn named_files(store: &Store) -> Result<HashSet<Key>, StartError> {
-    let uploads = store.import_ids().await?.into_iter().map(Key::upload);
-    let outputs = store.all_step_files().await?.into_iter().map(Key::from_stored);
-    Ok(uploads.chain(outputs).collect())
-}
-
 fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })
 }
@@ -339,9 +318,4 @@ fn origin_of(mut address: SocketAddr) -> Result<Url, StartError> {
         address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
     Ok(format!("http://{address}").parse()?)
-}
-
-/// A key for the embedded engine, new at every start: nobody else is to know it.
-fn random_key() -> SecretString {
-    SecretString::from(signature::hex(&rand::random::<[u8; 32]>()))
 }

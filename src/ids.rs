@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use crate::time::UnixMillis;
+
 /// The event that an import triggers, as engines and functions know it.
 pub const EVENT_NAME: &str = "imports/csv.uploaded";
 
@@ -89,3 +91,12 @@ engine_id!(
     /// One run of one function.
     RunId
 );
+
+impl RunId {
+    /// When the run was queued, for its id is a ULID; None for an engine that makes others.
+    #[must_use]
+    pub fn made_at(&self) -> Option<UnixMillis> {
+        let ulid = Ulid::from_string(&self.0).ok()?;
+        i64::try_from(ulid.timestamp_ms()).ok().map(UnixMillis)
+    }
+}

@@ -80,7 +80,7 @@ fn announce(app: &App, data_dir: &str) -> io::Result<()> {
     writeln!(out, "Runboard {}", env!("CARGO_PKG_VERSION"))?;
     writeln!(out, "  address  {}", app.origin)?;
     writeln!(out, "  data     {data_dir}")?;
-    writeln!(out, "  engine   embedded")?;
+    writeln!(out, "  engine   {}", app.engine)?;
     if let Some(link) = &app.first_account {
         writeln!(out, "  The first account is made at {link}")?;
     }
@@ -98,7 +98,7 @@ async fn stopped() -> io::Result<()> {
 
 /// Looks after accounts, beside a running server or without one.
 async fn account(config: Config, command: AccountCommand) -> anyhow::Result<()> {
-    app::make_data_dir(&config.data_dir)
+    app::data_dir::make(&config.data_dir)
         .map_err(|source| StartError::DataDir { path: config.data_dir.clone(), source })?;
     let store = Store::open(config.database_url.expose_secret()).await?;
     let accounts = Accounts::new(store, config.sign_up, config.listen);

@@ -101,6 +101,7 @@ impl Caller {
     /// # Errors
     /// When the HTTP client cannot be built.
     pub fn new(signing_key: SecretString) -> Result<Self, inngest::Error> {
+        inngest::tls::install();
         let http = reqwest::Client::builder()
             .user_agent("Inngest")
             // Functions are called over http on this machine: neither certificates nor a proxy are needed.

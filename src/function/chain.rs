@@ -60,9 +60,7 @@ pub(super) enum Next {
 
 /// What `call` is for, after the steps that are done, in order.
 pub(super) fn next(done: &[Step], call: &Call) -> Result<Next, Failure> {
-    // Of a state over 4 MB the engine sends no steps. Ours stay far below, so that it was the event, and
-    // then the steps that are done are taken to be known.
-    let is_told = |name: &str| call.use_api || call.steps.contains_key(&step_id(name));
+    let is_told = |name: &str| call.steps.contains_key(&step_id(name));
     if let Some(step) = done.iter().find(|step| !is_told(&step.name)) {
         return Ok(Next::Tell(step.clone()));
     }

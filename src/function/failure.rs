@@ -1,6 +1,6 @@
 //! Why a call came to nothing.
 
-use std::io;
+use std::{io, time::Duration};
 
 use crate::{
     csv::{LayoutError, MOST_COLUMNS},
@@ -73,6 +73,16 @@ impl Failure {
             | Self::WorkGone
             | Self::OtherReader
             | Self::Unreadable(_) => false,
+        }
+    }
+}
+
+impl Failure {
+    /// How long to wait before another attempt, where somebody said so.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Fetch(error) => error.retry_after(),
+            _ => None,
         }
     }
 }

@@ -18,22 +18,23 @@ pub mod findings;
 pub mod outputs;
 mod plan;
 mod process_csv_upload;
+mod push;
 mod rows;
 pub mod serve;
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
-use secrecy::SecretString;
 use url::Url;
 
 pub use plan::Plan;
 pub use process_csv_upload::{Answer, Summary};
+pub use serve::{About, Door};
 
 use crate::{
     ids::EVENT_NAME,
     inngest::{
-        Client,
-        call::{FunctionSpec, Registration, Retries, Runtime, SDK, StepSpec, Trigger},
+        Client, Error,
+        call::{Call, FunctionSpec, Registration, Retries, Runtime, SDK, StepSpec, Trigger},
     },
     source::{Fetcher, LinkKey, Storage},
     store::{Live, Store},
@@ -45,6 +46,14 @@ pub const APP_ID: &str = "runboard";
 pub const FUNCTION_ID: &str = "runboard-process-csv-upload";
 /// The function's name.
 pub const FUNCTION_NAME: &str = "process-csv-upload";
+
+/// The function that is told of every run that has ended, ours or another's, of the event that we send.
+pub const RUN_ENDED_ID: &str = "runboard-run-ended";
+const RUN_ENDED_NAME: &str = "run-ended";
+/// Whoever imports in our place tells by this event how far it is.
+pub const PROGRESS_EVENT: &str = "imports/csv.progress";
+pub const PROGRESS_ID: &str = "runboard-csv-progress";
+const PROGRESS_NAME: &str = "csv-progress";
 
 /// How often a failed call is repeated: four attempts in all.
 const RETRIES: u32 = 3;
@@ -61,12 +70,8 @@ pub struct Processor {
     /// Gets the files that lie elsewhere.
     pub fetcher: Fetcher,
     pub live: Live,
-    /// Where the function registers when it is asked to.
     pub engine: Client,
-    /// Verifies what is asked of us, and signs our answers.
-    pub signing_key: SecretString,
-    /// Verifies as well, while keys are being changed.
-    pub signing_key_fallback: Option<SecretString>,
+    pub door: Door,
     /// Where the engine reaches [`serve`].
     pub serve_url: Url,
     /// A record longer than this fails.
@@ -75,23 +80,26 @@ pub struct Processor {
     pub step_bytes: RangeInclusive<u64>,
 }
 
-/// What the engine has to know of us to call us at `url`.
+/// What the engine has to know of us to call us at `url`. Without `imports` our function leaves the event
+/// to others, and we are only told what becomes of it.
 #[must_use]
-pub fn registration(url: &Url) -> Registration {
-    let mut step_url = url.clone();
-    step_url.set_query(Some(&format!("fnId={FUNCTION_ID}&stepId=step")));
-    let step = StepSpec {
-        id: "step".to_owned(),
-        name: "step".to_owned(),
-        runtime: Runtime { kind: "http".to_owned(), url: step_url.into() },
-        retries: Some(Retries { attempts: RETRIES }),
+pub fn registration(url: &Url, imports: bool) -> Registration {
+    let event = |name: &str, expression: Option<String>| Trigger {
+        event: Some(name.to_owned()),
+        expression,
+        cron: None,
     };
-    let function = FunctionSpec {
-        id: FUNCTION_ID.to_owned(),
-        name: FUNCTION_NAME.to_owned(),
-        triggers: vec![Trigger { event: Some(EVENT_NAME.to_owned()), expression: None, cron: None }],
-        steps: BTreeMap::from([("step".to_owned(), step)]),
-    };
+    // So that nobody pays for being told of all the other functions there are.
+    let ours = || Some(format!("event.data.event.name == '{EVENT_NAME}'"));
+    let mut functions = Vec::new();
+    if imports {
+        functions.push(function(url, FUNCTION_ID, FUNCTION_NAME, vec![event(EVENT_NAME, None)], RETRIES));
+    }
+    let ended = ["inngest/function.finished", "inngest/function.cancelled"];
+    let ended = ended.map(|name| event(name, ours())).to_vec();
+    // What is lost is found by asking, so it is not repeated.
+    functions.push(function(url, RUN_ENDED_ID, RUN_ENDED_NAME, ended, 0));
+    functions.push(function(url, PROGRESS_ID, PROGRESS_NAME, vec![event(PROGRESS_EVENT, None)], 0));
     Registration {
         url: url.to_string(),
         deploy_type: "ping".to_owned(),
@@ -99,6 +107,36 @@ pub fn registration(url: &Url) -> Registration {
         sdk: SDK.to_owned(),
         v: "0.1".to_owned(),
         framework: serve::FRAMEWORK.to_owned(),
-        functions: vec![function],
+        functions,
+    }
+}
+
+fn function(url: &Url, id: &str, name: &str, triggers: Vec<Trigger>, retries: u32) -> FunctionSpec {
+    let mut step_url = url.clone();
+    step_url.set_query(Some(&format!("fnId={id}&stepId=step")));
+    let step = StepSpec {
+        id: "step".to_owned(),
+        name: "step".to_owned(),
+        runtime: Runtime { kind: "http".to_owned(), url: step_url.into() },
+        retries: Some(Retries { attempts: retries }),
+    };
+    FunctionSpec {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        triggers,
+        steps: BTreeMap::from([("step".to_owned(), step)]),
+    }
+}
+
+impl Processor {
+    /// Fetches what a call had no room for.
+    async fn complete(&self, call: &mut Call) -> Result<(), Error> {
+        let run = &call.ctx.run_id;
+        call.steps = self.engine.call_steps(run).await?;
+        call.events = self.engine.call_events(run).await?;
+        if let Some(event) = call.events.first() {
+            call.event = event.clone();
+        }
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! The function: what one call does and is answered.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ use crate::{
     inngest::call::{Call, CallError, Op},
     source::{Address, Key},
     store::{
-        live::{AttemptError, CallInfo},
+        live::{AttemptError, CallInfo, News},
         steps::{Commit, Step, StepFiles},
     },
     time::UnixMillis,
@@ -30,8 +30,9 @@ pub enum Answer {
     Steps(Vec<Op>),
     /// The end.
     Done(Summary),
-    /// The call came to nothing; `retry` says whether calling again may help.
-    Failed { error: CallError, retry: bool },
+    /// The call came to nothing. `retry`: calling again may help, after this pause if one is known to be
+    /// needed; None: it cannot.
+    Failed { error: CallError, retry: Option<Option<Duration>> },
 }
 
 /// The function's output: `{"status":"success","processedItems":n,"failedItems":m}`.
@@ -62,13 +63,10 @@ impl Processor {
     /// name until the next start.
     pub async fn process_csv_upload(&self, call: &Call) -> Answer {
         let run = &call.ctx.run_id;
-        if call.steps.is_empty() {
-            self.live.nudge(&call.event.id);
-        }
         match self.advance(call).await {
             Ok(answer) => {
                 if matches!(answer, Answer::Done(_)) {
-                    self.live.nudge(&call.event.id);
+                    self.live.tell(&call.event.id, News::Soon);
                 }
                 answer
             }
@@ -85,10 +83,12 @@ impl Processor {
                     };
                     self.set_error(run, error).await;
                 }
-                self.live.nudge(&call.event.id);
+                self.live.tell(&call.event.id, News::Soon);
+                let after = why.retry_after();
                 let name = if retry { "Error" } else { "NonRetriableError" };
                 let (name, message) = (name.to_owned(), why.to_string());
-                Answer::Failed { error: CallError { name, message, stack: String::new(), line }, retry }
+                let error = CallError { name, message, stack: String::new(), line };
+                Answer::Failed { error, retry: retry.then_some(after) }
             }
         }
     }
@@ -103,6 +103,7 @@ impl Processor {
             return Err(self.cancel(run).await.into());
         }
         self.set_call(call).await?;
+        self.tell_called(call);
         let done = self.store.steps(run).await?;
         let counts = done.iter().fold(Counts::default(), |counts, step| sum(counts, step.counts));
         if let Some(last) = done.last() {

@@ -1,31 +1,37 @@
-//! The function's door: `/api/inngest` in the SDK protocol.
+//! The functions' door: `/api/inngest` in the SDK protocol.
 //!
 //! Every call is signed and is verified over its raw body before anything of it is read; every answer
-//! is signed too.
+//! is signed too. A dev server has no keys and signs nothing, and then nobody else can reach us.
+
+mod sync;
+
+use std::time::Duration;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{StatusCode, header},
+    http::{StatusCode, header as names},
     web,
 };
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
-use super::{Answer, FUNCTION_ID, Processor, registration};
+use super::{Answer, FUNCTION_ID, PROGRESS_ID, Processor, RUN_ENDED_ID};
 use crate::{
     inngest::{
+        Registrar, SigningKeys,
         call::{Call, CallError, NO_RETRY_HEADER, REQ_VERSION_HEADER, SDK, SDK_HEADER},
         signature,
     },
     time::UnixMillis,
 };
 
-/// Where the function is served.
+/// Where the functions are served.
 pub const PATH: &str = "/api/inngest";
 
 /// What we say that we are served by.
 pub(super) const FRAMEWORK: &str = "actix-web";
 const FRAMEWORK_HEADER: &str = "x-inngest-framework";
+const SYNC_KIND_HEADER: &str = "x-inngest-sync-kind";
 
 /// The version of the call protocol that we speak.
 const REQ_VERSION: &str = "2";
@@ -34,18 +40,37 @@ const REQ_VERSION: &str = "2";
 /// engine sends the event only.
 const MAX_CALL_BYTES: usize = 40 << 20;
 
-/// The schema of the answer to an introspection, as the SDK specification numbers it.
-const INTROSPECTION_SCHEMA: &str = "2024-05-24";
+/// Who may call us, and what we say of ourselves.
+pub struct Door {
+    /// Verify what is asked of us; the one that did signs the answer.
+    pub keys: SigningKeys,
+    /// The engine is a dev server: nothing is signed.
+    pub is_dev: bool,
+    /// Registers when it is asked to.
+    pub registrar: Registrar,
+    pub about: About,
+}
 
-/// Adds [`PATH`]; the app holds the [`Processor`] in its data.
-pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(
-        web::resource(PATH)
-            .app_data(web::PayloadConfig::new(MAX_CALL_BYTES))
-            .route(web::get().to(introspect))
-            .route(web::put().to(sync))
-            .route(web::post().to(call)),
-    );
+/// Where the engine is, for whoever introspects.
+#[derive(Clone, Debug)]
+pub struct About {
+    pub api: String,
+    pub event_api: String,
+    pub env: Option<String>,
+}
+
+/// Adds [`PATH`], and `also` if the engine calls us under another path; the app holds the [`Processor`]
+/// in its data.
+pub fn routes(config: &mut web::ServiceConfig, also: Option<&str>) {
+    for path in [Some(PATH), also.filter(|path| *path != PATH)].into_iter().flatten() {
+        config.service(
+            web::resource(path)
+                .app_data(web::PayloadConfig::new(MAX_CALL_BYTES))
+                .route(web::get().to(sync::introspect))
+                .route(web::put().to(sync::sync))
+                .route(web::post().to(call)),
+        );
+    }
 }
 
 /// What a call's address says.
@@ -55,66 +80,58 @@ struct CallQuery {
     function_id: String,
 }
 
-/// `GET`: what is served here, without anything that is a secret.
-async fn introspect(processor: web::Data<Processor>, request: HttpRequest) -> HttpResponse {
-    let is_signed = request.headers().contains_key(signature::HEADER);
-    let body = json!({
-        "authentication_succeeded": is_signed.then(|| processor.is_signed(&request, b"")),
-        "function_count": 1,
-        "has_event_key": true,
-        "has_signing_key": true,
-        "has_signing_key_fallback": processor.signing_key_fallback.is_some(),
-        "mode": "cloud",
-        "schema_version": INTROSPECTION_SCHEMA,
-    });
-    processor.respond(StatusCode::OK, &body)
-}
-
-/// `PUT`: registers the function with the engine, at the address that we were started with.
-async fn sync(processor: web::Data<Processor>, request: HttpRequest, body: web::Bytes) -> HttpResponse {
-    if !processor.is_signed(&request, &body) {
-        return processor.refuse_unsigned();
-    }
-    match processor.engine.register(&registration(&processor.serve_url)).await {
-        Ok(()) => processor.respond(StatusCode::OK, &json!({ "message": "Successfully registered" })),
-        Err(error) => {
-            tracing::warn!(%error, "the function could not be registered");
-            let message = "The engine did not take the registration.";
-            processor.respond(StatusCode::BAD_GATEWAY, &json!({ "message": message }))
-        }
-    }
-}
-
 /// `POST`: a call.
 async fn call(processor: web::Data<Processor>, request: HttpRequest, body: web::Bytes) -> HttpResponse {
-    if !processor.is_signed(&request, &body) {
-        return processor.refuse_unsigned();
+    let door = &processor.door;
+    if !is_signed(&processor, &request, &body) {
+        return door.refuse_unsigned();
     }
     let query = web::Query::<CallQuery>::from_query(request.query_string());
-    if !query.is_ok_and(|query| query.function_id == FUNCTION_ID) {
-        return processor.fail(StatusCode::NOT_FOUND, false, &error("There is no such function here."));
+    let function_id = query.map(|query| query.into_inner().function_id).unwrap_or_default();
+    if ![FUNCTION_ID, RUN_ENDED_ID, PROGRESS_ID].contains(&function_id.as_str()) {
+        // The status that the specification has for it; another version of us may have it.
+        let error = error("There is no such function here.");
+        return door.fail(StatusCode::INTERNAL_SERVER_ERROR, Retry::Yes(None), &error);
     }
-    let call: Call = match serde_json::from_slice(&body) {
+    let mut call: Call = match serde_json::from_slice(&body) {
         Ok(call) => call,
         Err(why) => {
             tracing::warn!(%why, "a call could not be read");
-            return processor.fail(StatusCode::BAD_REQUEST, false, &error("The call could not be read."));
+            return door.fail(StatusCode::BAD_REQUEST, Retry::No, &error("The call could not be read."));
         }
     };
     drop(body);
+    if (call.use_api || call.ctx.use_api)
+        && let Err(why) = processor.complete(&mut call).await
+    {
+        tracing::warn!(%why, run = %call.ctx.run_id, "what a call had no room for could not be fetched");
+        let error = error("The engine did not tell the rest of the call.");
+        return door.fail(StatusCode::INTERNAL_SERVER_ERROR, Retry::Yes(None), &error);
+    }
+    match function_id.as_str() {
+        RUN_ENDED_ID => door.noted(processor.run_ended(&call)),
+        PROGRESS_ID => door.noted(processor.progress_told(&call)),
+        _ => import(processor, call).await,
+    }
+}
+
+/// A call of the function that imports.
+async fn import(processor: web::Data<Processor>, call: Call) -> HttpResponse {
     // A task of its own: should the engine hang up, the step is finished and committed all the same, and
     // the next call is answered from the table.
     let at_work = processor.clone();
+    let door = &processor.door;
     match tokio::spawn(async move { at_work.process_csv_upload(&call).await }).await {
-        Ok(Answer::Steps(ops)) => processor.respond(StatusCode::PARTIAL_CONTENT, &ops),
-        Ok(Answer::Done(summary)) => processor.respond(StatusCode::OK, &summary),
-        Ok(Answer::Failed { error, retry: true }) => {
-            processor.fail(StatusCode::INTERNAL_SERVER_ERROR, true, &error)
+        Ok(Answer::Steps(ops)) => door.respond(StatusCode::PARTIAL_CONTENT, &ops),
+        Ok(Answer::Done(summary)) => door.respond(StatusCode::OK, &summary),
+        Ok(Answer::Failed { error, retry: Some(after) }) => {
+            door.fail(StatusCode::INTERNAL_SERVER_ERROR, Retry::Yes(after), &error)
         }
-        Ok(Answer::Failed { error, retry: false }) => processor.fail(StatusCode::BAD_REQUEST, false, &error),
+        Ok(Answer::Failed { error, retry: None }) => door.fail(StatusCode::BAD_REQUEST, Retry::No, &error),
         Err(why) => {
             tracing::error!(%why, "a call broke off");
-            processor.fail(StatusCode::INTERNAL_SERVER_ERROR, true, &error("The call broke off."))
+            let error = error("The call broke off.");
+            door.fail(StatusCode::INTERNAL_SERVER_ERROR, Retry::Yes(None), &error)
         }
     }
 }
@@ -123,33 +140,64 @@ fn error(message: &str) -> CallError {
     CallError { name: "Error".to_owned(), message: message.to_owned(), stack: String::new(), line: None }
 }
 
-impl Processor {
-    fn is_signed(&self, request: &HttpRequest, body: &[u8]) -> bool {
-        let Some(header) = request.headers().get(signature::HEADER).and_then(|value| value.to_str().ok())
-        else {
-            return false;
-        };
-        let now = UnixMillis::now();
-        let mut keys = [Some(&self.signing_key), self.signing_key_fallback.as_ref()].into_iter().flatten();
-        keys.any(|key| signature::verify(header, body, key, now))
+fn header<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
+    request.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Whether the engine asks. If so, it is known to reach us.
+fn is_signed(processor: &Processor, request: &HttpRequest, body: &[u8]) -> bool {
+    let is_signed = processor.door.is_dev || processor.door.key_of(request, body).is_some();
+    if is_signed {
+        processor.live.set_reached();
+    }
+    is_signed
+}
+
+/// Whether a call is to be made again, and after what time at the earliest.
+#[derive(Clone, Copy)]
+enum Retry {
+    No,
+    Yes(Option<Duration>),
+}
+
+impl Door {
+    /// The key that a request is signed with.
+    fn key_of(&self, request: &HttpRequest, body: &[u8]) -> Option<&SecretString> {
+        self.keys.verify(header(request, signature::HEADER)?, body, UnixMillis::now())
     }
 
-    /// May be repeated: the keys may be just being changed.
+    /// May be repeated: the keys may be just being changed. (The specification would have 500 here;
+    /// the official SDKs say what is wrong, and so do we.)
     fn refuse_unsigned(&self) -> HttpResponse {
-        self.fail(StatusCode::UNAUTHORIZED, true, &error("The signature does not hold."))
+        self.fail(StatusCode::UNAUTHORIZED, Retry::Yes(None), &error("The signature does not hold."))
     }
 
-    fn fail(&self, status: StatusCode, retry: bool, error: &CallError) -> HttpResponse {
+    /// The answer of a function that only passes on what it is told.
+    fn noted(&self, understood: bool) -> HttpResponse {
+        if understood {
+            return self.respond(StatusCode::OK, &serde_json::Value::Null);
+        }
+        self.fail(StatusCode::BAD_REQUEST, Retry::No, &error("The event's data are not those of its name."))
+    }
+
+    fn fail(&self, status: StatusCode, retry: Retry, error: &CallError) -> HttpResponse {
         let mut response = self.respond(status, error);
-        let no_retry = if retry { "false" } else { "true" };
-        response.headers_mut().insert(
-            header::HeaderName::from_static(NO_RETRY_HEADER),
-            header::HeaderValue::from_static(no_retry),
+        let (no_retry, after) = match retry {
+            Retry::No => ("true", None),
+            Retry::Yes(after) => ("false", after),
+        };
+        let headers = response.headers_mut();
+        headers.insert(
+            names::HeaderName::from_static(NO_RETRY_HEADER),
+            names::HeaderValue::from_static(no_retry),
         );
+        if let Some(after) = after {
+            headers.insert(names::RETRY_AFTER, names::HeaderValue::from(after.as_secs()));
+        }
         response
     }
 
-    /// A signed answer.
+    /// An answer, signed if there are keys.
     fn respond(&self, status: StatusCode, body: &impl Serialize) -> HttpResponse {
         let body = match serde_json::to_vec(body) {
             Ok(body) => body,
@@ -158,12 +206,15 @@ impl Processor {
                 return HttpResponse::InternalServerError().finish();
             }
         };
-        HttpResponse::build(status)
+        let mut response = HttpResponse::build(status);
+        response
             .content_type("application/json")
             .insert_header((SDK_HEADER, SDK))
             .insert_header((FRAMEWORK_HEADER, FRAMEWORK))
-            .insert_header((REQ_VERSION_HEADER, REQ_VERSION))
-            .insert_header((signature::HEADER, signature::sign(&body, &self.signing_key, UnixMillis::now())))
-            .body(body)
+            .insert_header((REQ_VERSION_HEADER, REQ_VERSION));
+        if let Some(key) = self.keys.current() {
+            response.insert_header((signature::HEADER, signature::sign(&body, key, UnixMillis::now())));
+        }
+        response.body(body)
     }
 }

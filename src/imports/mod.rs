@@ -4,9 +4,11 @@
 //! What a page shows is a [`Snapshot`]: for an import that is watched it is read from memory.
 
 mod board;
+mod counts;
 mod file_name;
 mod outbox;
 mod retry;
+mod silence;
 mod snapshot;
 mod watch;
 
@@ -24,15 +26,18 @@ use url::Url;
 use self::board::Board;
 pub use self::{
     file_name::FileName,
+    silence::{Silence, SilenceCause},
     snapshot::{ImportState, NextAttempt, RunSnapshot, Snapshot},
 };
 use crate::{
+    config::OutputPointers,
     ids::{EVENT_NAME, ImportId, UserId},
-    inngest::{Client, EventSeed},
+    inngest::{Client, EventSeed, Registrar},
     source::{Address, Incoming, Key, LinkKey, Storage},
     store::{
         self, Live, Store,
         imports::{ImportRow, OutboxRow, Relative},
+        live::News,
     },
     time::UnixMillis,
 };
@@ -43,14 +48,31 @@ pub struct Imports {
     shared: Arc<Shared>,
 }
 
+/// All that imports work with.
+#[derive(Clone)]
+pub struct Parts {
+    pub store: Store,
+    pub storage: Storage,
+    pub client: Client,
+    /// Makes our functions known again to an engine that has forgotten them.
+    pub registrar: Registrar,
+    pub live: Live,
+    pub links: LinkKey,
+    /// Where functions find stored files: our own address, never from a request.
+    pub origin: Url,
+    /// Where outputs have their counts.
+    pub pointers: OutputPointers,
+}
+
 struct Shared {
     store: Store,
     storage: Storage,
     client: Client,
+    registrar: Registrar,
     live: Live,
     links: LinkKey,
-    /// Where the function finds stored files: our own address, never from a request.
     origin: Url,
+    pointers: OutputPointers,
     board: Board,
     outbox: Notify,
     /// The import whose event is on its way to the engine, and how to break that off.
@@ -99,21 +121,17 @@ pub struct History {
 
 impl Imports {
     #[must_use]
-    pub fn new(
-        store: Store,
-        storage: Storage,
-        client: Client,
-        live: Live,
-        links: LinkKey,
-        origin: Url,
-    ) -> Self {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, storage, client, registrar, live, links, origin, pointers } = parts;
         let shared = Shared {
             store,
             storage,
             client,
+            registrar,
             live,
             links,
             origin,
+            pointers,
             board: Board::default(),
             outbox: Notify::new(),
             sending: Mutex::default(),
@@ -168,12 +186,9 @@ impl Imports {
         let New { id, owner, file_name, receiving_at, bytes, parent } = new;
         let now = UnixMillis::now();
         let seed = EventSeed::generate();
-        let (size_bytes, source_url, file) = match bytes {
-            Bytes::Here(size) => {
-                let expires = now.plus(LinkKey::LIFETIME);
-                (size, None, self.shared.links.sign(&self.shared.origin, id, expires).to_string())
-            }
-            Bytes::At(address) => (0, Some(address.clone()), address),
+        let (size_bytes, source_url) = match bytes {
+            Bytes::Here(size) => (size, None),
+            Bytes::At(address) => (0, Some(address)),
         };
         let import = ImportRow {
             id,
@@ -190,15 +205,7 @@ impl Imports {
             finished_at: None,
             parent,
         };
-        let event = OutboxRow {
-            event_id: import.event_id.clone(),
-            import: id,
-            name: EVENT_NAME.to_owned(),
-            data: json!({ "file": file, "userId": owner.to_string() }).to_string(),
-            seed: seed.to_string(),
-            attempts: 0,
-            next_attempt_at: now,
-        };
+        let event = self.shared.event_of(&import, &seed, now);
         // To its end, whoever hangs up meanwhile: what is recorded must be watched and sent.
         let imports = self.clone();
         let recorded = tokio::spawn(async move {
@@ -288,7 +295,7 @@ impl Imports {
                 break_off.cancel();
             }
             // The watch cancels what runs there are, and those that come.
-            self.shared.live.nudge(&snapshot.event_id);
+            self.shared.live.tell(&snapshot.event_id, News::Look);
         }
         Ok(true)
     }
@@ -301,6 +308,23 @@ impl Imports {
 }
 
 impl Shared {
+    /// The event of an import, to be sent now.
+    fn event_of(&self, import: &ImportRow, seed: &EventSeed, now: UnixMillis) -> OutboxRow {
+        let file = match &import.source_url {
+            Some(address) => address.clone(),
+            None => self.links.sign(&self.origin, import.id, now.plus(LinkKey::LIFETIME)).to_string(),
+        };
+        OutboxRow {
+            event_id: import.event_id.clone(),
+            import: import.id,
+            name: EVENT_NAME.to_owned(),
+            data: json!({ "file": file, "userId": import.owner.to_string() }).to_string(),
+            seed: seed.to_string(),
+            attempts: 0,
+            next_attempt_at: now,
+        }
+    }
+
     fn sending(&self) -> MutexGuard<'_, Option<(ImportId, CancellationToken)>> {
         // It is only ever replaced as a whole.
         self.sending.lock().unwrap_or_else(PoisonError::into_inner)

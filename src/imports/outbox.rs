@@ -9,7 +9,7 @@ use super::Shared;
 use crate::{
     ids::{EventId, ImportId},
     inngest::{Error, Event, EventSeed},
-    store::{self, imports::OutboxRow},
+    store::{self, imports::OutboxRow, live::News},
     time::UnixMillis,
 };
 
@@ -82,7 +82,7 @@ async fn send_next(shared: &Shared) -> store::Result<Outcome> {
     match sent {
         Ok(confirmed) => {
             shared.store.event_sent(row.import, &confirmed, UnixMillis::now()).await?;
-            shared.live.nudge(&row.event_id);
+            shared.live.tell(&row.event_id, News::Look);
             Ok(Outcome::Sent(row.import))
         }
         Err(Unsent::Postponed(error)) => {
@@ -92,10 +92,22 @@ async fn send_next(shared: &Shared) -> store::Result<Outcome> {
         Err(Unsent::Refused(error)) => {
             tracing::error!(import = %row.import, %error, "the engine refused the event");
             shared.store.event_refused(row.import, &reason(&error), UnixMillis::now()).await?;
-            shared.live.nudge(&row.event_id);
+            shared.live.tell(&row.event_id, News::Look);
             Ok(Outcome::Refused(row.import))
         }
     }
+}
+
+/// Sends the event of an import again, under the seed that it had. A function that took it before does
+/// not take it twice.
+pub async fn send_again(shared: &Shared, id: ImportId) -> store::Result<()> {
+    let Some(import) = shared.store.import(id).await? else { return Ok(()) };
+    let Some(seed) = EventSeed::of(&import.event_id) else { return Ok(()) };
+    // It is known to have been sent, so its runs are asked for first.
+    let event = OutboxRow { attempts: 1, ..shared.event_of(&import, &seed, UnixMillis::now()) };
+    shared.store.send_event_again(&event).await?;
+    shared.outbox.notify_one();
+    Ok(())
 }
 
 /// Why an event was not sent.
@@ -111,7 +123,7 @@ async fn send(shared: &Shared, row: &OutboxRow) -> Result<EventId, Unsent> {
     if row.attempts > 0 {
         // Whatever goes wrong with the question says nothing of the event.
         let runs = shared.client.event_runs(&row.event_id).await.map_err(Unsent::Postponed)?;
-        if !runs.is_empty() {
+        if !runs.data.is_empty() {
             return Ok(row.event_id.clone());
         }
     }

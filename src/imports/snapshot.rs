@@ -4,6 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use serde_json::Value;
 
+use super::Silence;
 use crate::{
     csv::Counts,
     ids::{EventId, ImportId, RunId, UserId},
@@ -20,6 +21,9 @@ use crate::{
 
 /// How long after the event was sent "no run yet" is called by its name.
 const NO_FUNCTION_AFTER: Duration = Duration::from_secs(30);
+
+/// How long nothing may be heard of a run before that is said.
+const LOST_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// An import and its runs.
 #[derive(Clone, Debug)]
@@ -43,8 +47,8 @@ pub struct Snapshot {
     pub runs: Vec<RunSnapshot>,
     /// The engine's last answer.
     pub as_of: Option<UnixMillis>,
-    /// Set while the engine does not answer: since when.
-    pub silent_since: Option<UnixMillis>,
+    /// Set while the engine does not answer.
+    pub silence: Option<Silence>,
     /// The import that this one is a retry of.
     pub parent: Option<Relative>,
     /// The retries of this one: at most one of each kind.
@@ -56,14 +60,22 @@ pub struct Snapshot {
 pub struct RunSnapshot {
     pub run_id: RunId,
     pub function_id: String,
+    /// As the engine calls the function, if it told.
+    pub function_name: Option<String>,
     pub status: RunStatus,
     pub queued_at: UnixMillis,
     pub ended_at: Option<UnixMillis>,
+    /// When something was last heard of the run.
+    pub news_at: UnixMillis,
+    /// The engine has a list of the event's runs, and this one is not on it any more.
+    pub is_gone: bool,
     /// None while unknown.
     pub counts: Option<Counts>,
     /// Bytes of the file read, and in all (0 while unknown).
     pub bytes: u64,
     pub total_bytes: u64,
+    /// Rows in all, as another's function told.
+    pub total_rows: Option<u64>,
     /// While the file is being fetched.
     pub receiving: Option<Receiving>,
     /// What our own function told of the run; None for anybody else's.
@@ -140,7 +152,7 @@ impl Snapshot {
             refused: import.refused,
             cancel_requested_at: import.cancel_requested_at,
             as_of: runs.iter().filter_map(|run| run.ended_at).max(),
-            silent_since: None,
+            silence: None,
             parent: import.parent,
             retries: Vec::new(),
             runs: Vec::new(),
@@ -156,8 +168,10 @@ impl Snapshot {
         for run in &mut self.runs {
             // Our function reads the file that was received; others' runs have no progress.
             run.total_bytes = if run.call.is_some() { self.size_bytes } else { 0 };
-            run.next_attempt =
-                known.iter().find(|known| known.run_id == run.run_id).and_then(|known| known.next_attempt);
+            if let Some(known) = known.iter().find(|known| known.run_id == run.run_id) {
+                run.next_attempt = known.next_attempt;
+                run.is_gone = known.is_gone;
+            }
         }
     }
 
@@ -188,6 +202,8 @@ impl Snapshot {
         let mut snapshot = self.clone();
         for run in snapshot.runs.iter_mut().filter(|run| run.ended_at.is_none()) {
             if let Some(progress) = live.now(&run.run_id) {
+                // What the function tells us is news, too, and newer than the engine's.
+                snapshot.as_of = snapshot.as_of.max(progress.heard_at);
                 run.advance(progress);
             }
         }
@@ -198,6 +214,17 @@ impl Snapshot {
     #[must_use]
     pub fn retry(&self, kind: RetryOf) -> Option<&Relative> {
         self.retries.iter().find(|retry| retry.retry_of == kind)
+    }
+
+    /// Whether nothing is to be expected of this import that running it again would double: it is over, or
+    /// nobody has taken it, or the engine has lost its runs. (What comes all the same is cancelled.)
+    #[must_use]
+    pub fn may_run_again(&self, now: UnixMillis) -> bool {
+        let state = self.state(now);
+        let mut unended = self.runs.iter().filter(|run| run.ended_at.is_none());
+        state.is_final()
+            || state == ImportState::NoFunction
+            || state == ImportState::Running && unended.all(|run| run.is_gone || run.is_lost(now))
     }
 
     /// When the last thing happened that could have a consequence.
@@ -243,7 +270,17 @@ impl RunSnapshot {
     /// Whether the engine says of the run what is known already.
     #[must_use]
     pub fn is_as(&self, run: &Run) -> bool {
-        self.status == run.status && self.ended_at == run.ended_at
+        let is_named = self.function_name.is_some() || run.function_name.is_none();
+        self.status == run.status && self.ended_at == run.ended_at && is_named
+    }
+
+    /// Whether so long nothing was heard of the run that the engine may have lost it. One that waits in a
+    /// queue, or for its next attempt, is quiet for a reason.
+    #[must_use]
+    pub fn is_lost(&self, now: UnixMillis) -> bool {
+        let waits = self.status == RunStatus::Scheduled && self.call.is_none()
+            || self.next_attempt_at().is_some_and(|at| at > now);
+        self.ended_at.is_none() && !waits && now.since(self.news_at) >= LOST_AFTER
     }
 
     /// Why another attempt is waited for, if one is.
@@ -262,12 +299,14 @@ impl RunSnapshot {
 
     fn advance(&mut self, progress: ProgressNow) {
         let known = self.counts.unwrap_or_default();
-        if self.counts.is_some() || progress.call.is_some() {
+        if let Some(counts) = progress.counts {
             self.counts = Some(Counts {
-                processed: known.processed.max(progress.counts.processed),
-                failed: known.failed.max(progress.counts.failed),
+                processed: known.processed.max(counts.processed),
+                failed: known.failed.max(counts.failed),
             });
         }
+        self.news_at = progress.heard_at.map_or(self.news_at, |heard| heard.max(self.news_at));
+        self.total_rows = progress.total_rows;
         self.bytes = self.bytes.max(progress.bytes);
         if progress.total_bytes > 0 {
             self.total_bytes = progress.total_bytes;
@@ -282,12 +321,16 @@ impl From<RunRow> for RunSnapshot {
         Self {
             run_id: row.run_id,
             function_id: row.function_id,
+            function_name: row.function_name,
             status: row.status,
             queued_at: row.queued_at,
             ended_at: row.ended_at,
+            news_at: row.news_at,
+            is_gone: false,
             counts: row.counts,
             bytes: row.bytes,
             total_bytes: 0,
+            total_rows: None,
             receiving: None,
             call: row.call,
             next_attempt: None,

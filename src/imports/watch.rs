@@ -1,57 +1,50 @@
-//! One watcher per event: asks the engine for its runs, records what changes, and stops when nothing
-//! more is to come. However many tabs are open, the engine is asked by this watcher only.
+//! One watcher per event: learns of its runs, records what changes, and stops when nothing more is to
+//! come. However many tabs are open, the engine is asked by this watcher only.
 //!
-//! News arrives two ways. A nudge (our own function was called, or answers) makes the watcher ask at
-//! once; paced polling is the net under it, so that a lost nudge costs latency only.
+//! News arrives by itself: an engine that reaches us calls our functions when a run begins and when any
+//! run has ended, and `store::Live` passes that on. Paced questions (`pace`) are the net under it, so that
+//! lost news cost latency only.
+
+mod attempts;
+mod pace;
+mod record;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep_until};
 
-use super::{ImportState, NextAttempt, Shared, Snapshot};
+use self::{attempts::Question, pace::Pace, record::add_told};
+use super::{ImportState, RunSnapshot, Shared, Snapshot, outbox};
 use crate::{
-    csv::Counts,
     ids::{EventId, ImportId, UserId},
-    inngest::{self, Run},
-    store::{self, runs::RunRow},
+    inngest::{self, Fresh, Run},
+    store::{
+        self,
+        live::{Inbox, News},
+    },
     time::UnixMillis,
 };
 
-/// After a nudge the answer is about to change: look often, for a moment.
-const EAGER_PACE: Duration = Duration::from_millis(50);
-const EAGER_FOR: Duration = Duration::from_secs(1);
-/// While a run goes on or is about to start.
-const PACE: Duration = Duration::from_secs(1);
-/// The same once nothing has changed for a minute: our own function nudges, and others can wait.
-const SLOW_PACE: Duration = Duration::from_secs(5);
-const SLOW_AFTER: Duration = Duration::from_secs(60);
-/// While nobody takes the event.
-const IDLE_PACE: Duration = Duration::from_secs(10);
-/// While the event is unsent the outbox nudges; this is the net.
-const UNSENT_PACE: Duration = Duration::from_secs(5);
+/// While the event is unsent the outbox tells; this is the net.
+const UNSENT_PAUSE: Duration = Duration::from_secs(5);
+/// The engine is about to tell that a run has ended, or has just been asked to cancel one.
+const NET_OF_AN_END: Duration = Duration::from_millis(1_500);
+const NET_OF_A_CANCEL: Duration = Duration::from_millis(500);
 /// A run of a second function may appear after the first has ended.
 const LATE_RUNS: Duration = Duration::from_secs(10);
 /// A cancelled event that was perhaps sent: how long a run of it may still appear.
 const LATE_RUNS_OF_CANCELLED: Duration = Duration::from_secs(30);
 /// An event that nobody takes is given up after this.
 const NO_RUN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-/// Shorter silence is not worth a word.
-const SILENT_AFTER: Duration = Duration::from_secs(3);
-
-/// A step at work on a run that has ended, as by a cancel, keeps what it had finished; what takes
-/// longer than this is not waited for.
-const SETTLE_FOR: Duration = Duration::from_secs(1);
-/// How often the engine is asked for the time of an attempt: it may hear of the failed one later than
-/// we do.
-const QUESTIONS: u32 = 30;
+/// An event without a run after so long makes us ask whether the engine still knows our functions.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(4);
+/// How long to rest when the database fails.
+const DATABASE_PAUSE: Duration = Duration::from_secs(5);
 
 /// What one look came to.
 enum Outcome {
-    /// Look again after this, or when nudged.
-    Again(Duration),
+    /// Look again when something is due, or told.
+    Again,
     /// Nothing more is to come; recorded.
     Over,
 }
@@ -60,47 +53,58 @@ struct Watch {
     shared: Arc<Shared>,
     owner: UserId,
     id: ImportId,
+    pace: Pace,
+    /// When the runs of the event were last listed.
+    listed_at: Option<UnixMillis>,
+    /// Until when the engine may give the same list again.
+    same_list_until: Instant,
     /// The first of the failed questions since the last answer.
     unanswered_since: Option<UnixMillis>,
-    /// The failure after which the next attempt's time was asked for last, and how often.
-    asked: Option<(UnixMillis, u32)>,
+    question: Option<Question>,
+    /// The event was sent again, to an engine that had forgotten our functions.
+    sent_again: bool,
 }
 
 /// Watches one import until it is over or the server stops.
 pub async fn run(shared: Arc<Shared>, owner: UserId, id: ImportId) {
     let shutdown = shared.shutdown.clone();
-    let mut watch = Watch { shared, owner, id, unanswered_since: None, asked: None };
-    let mut nudge: Option<(EventId, Arc<Notify>)> = None;
-    let mut eager_until = Instant::now();
+    let mut watch = Watch {
+        shared,
+        owner,
+        id,
+        pace: Pace::new(),
+        listed_at: None,
+        same_list_until: Instant::now(),
+        unanswered_since: None,
+        question: None,
+        sent_again: false,
+    };
+    let mut inbox: Option<(EventId, Arc<Inbox>)> = None;
     while let Some(import) = watch.snapshot() {
         // The engine may have confirmed the event under another id than expected.
-        if nudge.as_ref().is_none_or(|(event, _)| *event != import.event_id) {
-            watch.unwatch(nudge.take());
-            nudge = Some((import.event_id.clone(), watch.shared.live.watch(&import.event_id)));
-        }
-        let Some(outcome) = shutdown.run_until_cancelled(watch.look(&import)).await else { break };
-        let pause = match outcome {
-            Ok(Outcome::Again(pause)) if Instant::now() < eager_until => pause.min(EAGER_PACE),
-            Ok(Outcome::Again(pause)) => pause,
-            Ok(Outcome::Over) => break,
-            Err(error) => {
-                tracing::error!(import = %id, %error, "watch");
-                IDLE_PACE
-            }
-        };
-        let nudged = async {
-            match &nudge {
-                Some((_, notify)) => notify.notified().await,
-                None => std::future::pending().await,
-            }
+        let (_, news) = match inbox.take().filter(|(event, _)| *event == import.event_id) {
+            Some(known) => inbox.insert(known),
+            None => inbox.insert((import.event_id.clone(), watch.shared.live.watch(&import.event_id))),
         };
         tokio::select! {
             () = shutdown.cancelled() => break,
-            () = nudged => eager_until = Instant::now() + EAGER_FOR,
-            () = sleep(pause) => {}
+            () = news.arrived() => {}
+            () = sleep_until(watch.due()) => {}
+        }
+        let told = news.take();
+        let Some(import) = watch.snapshot() else { break };
+        match shutdown.run_until_cancelled(watch.look(&import, told)).await {
+            None | Some(Ok(Outcome::Over)) => break,
+            Some(Ok(Outcome::Again)) => {}
+            Some(Err(error)) => {
+                tracing::error!(import = %id, %error, "watch");
+                watch.pace.postpone(DATABASE_PAUSE);
+            }
         }
     }
-    watch.unwatch(nudge);
+    if let Some((event, _)) = inbox {
+        watch.shared.live.unwatch(&event);
+    }
 }
 
 impl Watch {
@@ -108,54 +112,129 @@ impl Watch {
         self.shared.board.get(self.owner, self.id)
     }
 
-    fn unwatch(&self, nudge: Option<(EventId, Arc<Notify>)>) {
-        if let Some((event, _)) = nudge {
-            self.shared.live.unwatch(&event);
-        }
-    }
-
     fn change(&self, change: impl FnOnce(&mut Snapshot)) -> Option<Arc<Snapshot>> {
         self.shared.board.change(self.owner, self.id, change)
     }
 
-    /// One look at the event and its runs.
-    async fn look(&mut self, import: &Snapshot) -> store::Result<Outcome> {
-        let cancelled = import.cancel_requested_at.is_some();
-        if import.sent_at.is_none() && !cancelled {
-            return self.look_at_outbox().await;
-        }
-        match self.shared.client.event_runs(&import.event_id).await {
-            Ok(mut runs) => {
-                let unended: Vec<Run> = match cancelled {
-                    true => runs.extract_if(.., |run| run.ended_at.is_none()).collect(),
-                    false => Vec::new(),
-                };
-                self.answered(import, &runs).await?;
-                if !unended.is_empty() {
-                    // Recorded once they have ended.
-                    self.cancel_unended(&unended).await;
-                    return Ok(Outcome::Again(PACE));
-                }
-                if !cancelled {
-                    self.ask_for_next_attempts().await;
-                }
-            }
-            Err(error) => {
-                // It is not over before the engine has said so.
-                self.unanswered(&error);
-                return Ok(Outcome::Again(if self.is_silent() { IDLE_PACE } else { PACE }));
+    fn due(&self) -> Instant {
+        let question = self.question.and_then(|question| question.due());
+        question.map_or(self.pace.due(), |due| due.min(self.pace.due()))
+    }
+
+    /// One look at what was told, and at the engine if it is time.
+    async fn look(&mut self, import: &Snapshot, news: Vec<News>) -> store::Result<Outcome> {
+        let is_cancelled = import.cancel_requested_at.is_some();
+        let mut told = Vec::new();
+        let (mut must_look, mut is_soon) = (self.pace.is_due(), false);
+        let is_net = must_look && news.is_empty();
+        for news in news {
+            match news {
+                News::Run(run) => told.push(*run),
+                News::Soon => is_soon = true,
+                News::Look => must_look = true,
             }
         }
+        if import.sent_at.is_none() && !is_cancelled {
+            self.answered(import, &told, false).await?;
+            return if must_look { self.look_at_outbox().await } else { Ok(Outcome::Again) };
+        }
+        // Before something is called the end, it is known what else the event has triggered. And a run of a
+        // cancelled import is to be cancelled.
+        let is_unlisted = self.listed_at.is_none() && told.iter().any(|run| run.ended_at.is_some());
+        if must_look || is_unlisted || is_cancelled && !told.is_empty() {
+            if is_net && !self.shared.client.has_spare() {
+                // Others wait for news that are there. Some disorder spreads those who come back.
+                self.pace.postpone(Duration::from_millis(rand::random_range(500..3_000)));
+                return Ok(Outcome::Again);
+            }
+            return self.ask(import, told).await;
+        }
+        let any_changed = self.answered(import, &told, false).await?;
+        self.ask_for_next_attempt().await;
         let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
+        if any_changed || !told.is_empty() {
+            // Whoever tells us something is not silent.
+            self.unanswered_since = None;
+            self.pace.news(self.rule(&import));
+        }
+        if is_soon {
+            self.pace.soon(NET_OF_AN_END);
+        }
         self.what_next(&import).await
     }
 
+    /// Asks the engine, adds what was told, and goes on from there.
+    async fn ask(&mut self, import: &Snapshot, told: Vec<Run>) -> store::Result<Outcome> {
+        let (mut runs, is_list) = match self.question_engine(import).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.unanswered(&error);
+                self.answered_by_news(import, &told).await?;
+                // It is not over before the engine has said so.
+                self.pace.no_news(pace::SILENT);
+                if let inngest::Error::RateLimited { retry_after: Some(pause) } = error {
+                    self.pace.postpone(pause);
+                }
+                return Ok(Outcome::Again);
+            }
+        };
+        add_told(&mut runs, told);
+        let unended: Vec<Run> = match import.cancel_requested_at {
+            Some(_) => runs.extract_if(.., |run| run.ended_at.is_none()).collect(),
+            None => Vec::new(),
+        };
+        let was_silent = import.silence.is_some();
+        self.unanswered_since = None;
+        let any_changed = self.answered(import, &runs, is_list && unended.is_empty()).await?;
+        if was_silent {
+            // It may be another process than the one that we registered with.
+            self.shared.registrar.remind().await;
+        }
+        if !unended.is_empty() {
+            // Recorded once they have ended.
+            self.cancel_unended(&unended).await;
+            self.pace.no_news(pace::UNTOLD);
+            self.pace.soon(NET_OF_A_CANCEL);
+            return Ok(Outcome::Again);
+        }
+        if import.cancel_requested_at.is_none() {
+            self.ask_for_next_attempt().await;
+        }
+        let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
+        let rule = self.rule(&import);
+        if any_changed || was_silent {
+            self.pace.news(rule)
+        } else {
+            self.pace.no_news(rule)
+        }
+        self.what_next(&import).await
+    }
+
+    /// The event's runs; `true`: all of them. While the engine would only repeat its list, those that go on
+    /// are asked for one by one.
+    async fn question_engine(&mut self, import: &Snapshot) -> Result<(Vec<Run>, bool), inngest::Error> {
+        let unended: Vec<_> = import.runs.iter().filter(|run| run.ended_at.is_none()).collect();
+        if Instant::now() < self.same_list_until && !unended.is_empty() {
+            let mut runs = Vec::new();
+            for run in unended {
+                let Fresh { data, .. } = self.shared.client.run(&run.run_id).await?;
+                // Of a run that waits in a queue this says that it runs: only an end is news.
+                runs.extend(Some(data).filter(|run| run.ended_at.is_some()));
+            }
+            return Ok((runs, false));
+        }
+        let Fresh { data, stays_for } = self.shared.client.event_runs(&import.event_id).await?;
+        self.same_list_until = Instant::now() + stays_for;
+        self.listed_at = Some(UnixMillis::now());
+        Ok((data, true))
+    }
+
     /// Whether the outbox has sent the event meanwhile.
-    async fn look_at_outbox(&self) -> store::Result<Outcome> {
+    async fn look_at_outbox(&mut self) -> store::Result<Outcome> {
         let Some(row) = self.shared.store.import(self.id).await? else { return Ok(Outcome::Over) };
         let over = row.refused.is_some();
         let sent = row.sent_at.is_some();
-        self.change(|import| {
+        let import = self.change(|import| {
             import.sent_at = row.sent_at;
             import.event_id = row.event_id;
             import.refused = row.refused;
@@ -164,88 +243,11 @@ impl Watch {
             self.shared.board.retire(self.owner, self.id);
             return Ok(Outcome::Over);
         }
-        Ok(Outcome::Again(if sent { Duration::ZERO } else { UNSENT_PACE }))
-    }
-
-    /// Records what changed, and shows what is recorded.
-    async fn answered(&mut self, import: &Snapshot, runs: &[Run]) -> store::Result<()> {
-        self.unanswered_since = None;
-        let mut any_changed = false;
-        for run in runs {
-            let known = import.runs.iter().find(|known| known.run_id == run.run_id);
-            if known.is_some_and(|known| known.ended_at.is_some() || known.is_as(run)) {
-                continue;
-            }
-            if run.ended_at.is_some() {
-                self.shared.live.settle(&run.run_id, SETTLE_FOR).await;
-            }
-            self.shared.store.record_run(self.id, run, output_counts(run)).await?;
-            any_changed = true;
+        match import {
+            Some(import) if sent => self.pace.news(self.rule(&import)),
+            _ => self.pace.at(Instant::now() + UNSENT_PAUSE),
         }
-        let recorded = if any_changed { Some(self.shared.store.runs_of(&[self.id]).await?) } else { None };
-        self.change(|import| {
-            import.as_of = Some(UnixMillis::now());
-            import.silent_since = None;
-            if let Some(recorded) = recorded {
-                // The wish to cancel may have come during this look: what says Cancelled since then does
-                // not come to life again. A run that nobody knew of is shown once it has ended.
-                let was_shown = |run: &RunRow| import.runs.iter().any(|known| known.run_id == run.run_id);
-                let is_cancelled = import.cancel_requested_at.is_some();
-                let shown = |run: &RunRow| !is_cancelled || run.ended_at.is_some() || was_shown(run);
-                import.set_runs(recorded.into_iter().filter(shown).collect());
-            }
-        });
-        for run in runs.iter().filter(|run| run.ended_at.is_some()) {
-            // A call of it that is still at work can commit nothing any more.
-            self.shared.live.stop(&run.run_id);
-        }
-        Ok(())
-    }
-
-    /// The last known state stays, and says so once the silence lasts.
-    fn unanswered(&mut self, error: &inngest::Error) {
-        let now = UnixMillis::now();
-        let since = *self.unanswered_since.get_or_insert(now);
-        tracing::debug!(import = %self.id, %error, "the engine did not answer");
-        if now.since(since) >= SILENT_AFTER {
-            self.change(|import| {
-                if import.silent_since.is_none() {
-                    tracing::warn!(import = %self.id, %error, "the engine does not answer");
-                    import.silent_since = Some(import.as_of.unwrap_or(since));
-                }
-            });
-        }
-    }
-
-    /// Asks when the attempts begin that are waited for, unless it is known.
-    async fn ask_for_next_attempts(&mut self) {
-        let Some(import) = self.snapshot() else { return };
-        let import = import.with_progress(&self.shared.live);
-        let mut unknown = import.runs.iter().filter(|run| run.next_attempt_at().is_none());
-        let waiting = unknown.find_map(|run| Some((run, run.call.as_ref()?, run.waits_after()?)));
-        let Some((run, call, failure)) = waiting else { return };
-        let before = self.asked.filter(|(after, _)| *after == failure.at).map_or(0, |(_, times)| times);
-        if before >= QUESTIONS {
-            return;
-        }
-        self.asked = Some((failure.at, before + 1));
-        match self.shared.client.jobs(&run.run_id).await {
-            Ok(jobs) => {
-                // 0-based there, 1-based here: the number of the attempt that failed is that of the next.
-                let Some(job) = jobs.iter().find(|job| job.attempt == call.attempt) else { return };
-                let next = NextAttempt { after: failure.at, at: job.at };
-                self.change(|import| {
-                    if let Some(known) = import.runs.iter_mut().find(|known| known.run_id == run.run_id) {
-                        known.next_attempt = Some(next);
-                    }
-                });
-            }
-            Err(error) => {
-                // Not every server knows this question, and the run's state is worth more.
-                tracing::debug!(run = %run.run_id, %error, "the engine does not say when it tries again");
-                self.asked = Some((failure.at, QUESTIONS));
-            }
-        }
+        Ok(Outcome::Again)
     }
 
     /// The engine first: to it a step that stops has failed, and before it knows of the wish it might
@@ -261,26 +263,69 @@ impl Watch {
         }
     }
 
-    fn is_silent(&self) -> bool {
-        self.snapshot().is_some_and(|import| import.silent_since.is_some())
+    /// How the pauses grow while `import` is as it is.
+    fn rule(&self, import: &Snapshot) -> pace::Rule {
+        let now = UnixMillis::now();
+        let import = import.with_progress(&self.shared.live);
+        let mut unended = import.runs.iter().filter(|run| run.ended_at.is_none()).peekable();
+        if import.state(now) == ImportState::NoFunction {
+            pace::IDLE
+        } else if unended.peek().is_some() && unended.clone().all(|run| run.is_lost(now)) {
+            pace::LOST
+        } else if unended.peek().is_some() && unended.all(|run| self.is_at_work(run)) {
+            pace::AT_WORK
+        } else if self.shared.live.is_reached() {
+            pace::TOLD
+        } else {
+            pace::UNTOLD
+        }
     }
 
-    async fn what_next(&self, import: &Snapshot) -> store::Result<Outcome> {
+    fn is_at_work(&self, run: &RunSnapshot) -> bool {
+        run.call.is_some() && self.shared.live.progress(&run.run_id).is_at_work()
+    }
+
+    async fn what_next(&mut self, import: &Snapshot) -> store::Result<Outcome> {
         let now = UnixMillis::now();
-        let state = import.state(now);
-        if !state.is_final() {
-            let pace = match state {
-                ImportState::NoFunction => IDLE_PACE,
-                _ if now.since(import.last_change()) >= SLOW_AFTER => SLOW_PACE,
-                _ => PACE,
-            };
-            let given_up = import.runs.is_empty() && now.since(import.received_at) >= NO_RUN_FOR;
-            if !given_up {
-                return Ok(Outcome::Again(pace));
+        if !import.state(now).is_final() {
+            if import.runs.is_empty() {
+                if now.since(import.received_at) >= NO_RUN_FOR {
+                    return self.finish(import, now).await;
+                }
+                self.look_for_function(import, now).await?;
             }
-        } else if now.since(import.last_change()) < late_runs(import) {
-            return Ok(Outcome::Again(PACE));
+            return Ok(Outcome::Again);
         }
+        // One last list, once no further run is to be expected.
+        let late = if import.runs.is_empty() { LATE_RUNS_OF_CANCELLED } else { LATE_RUNS };
+        let last = import.last_change().plus(late);
+        if self.listed_at.is_some_and(|listed| listed >= last) {
+            return self.finish(import, now).await;
+        }
+        let last_list = Instant::now() + last.since(now);
+        let waits_for_more = import.runs.is_empty();
+        self.pace.at(if waits_for_more { self.pace.due().min(last_list) } else { last_list });
+        Ok(Outcome::Again)
+    }
+
+    /// No function has taken the event. An engine that was started anew may have forgotten ours: it is told
+    /// again, and so is the event, whose seed makes one run of it however often it is sent.
+    async fn look_for_function(&mut self, import: &Snapshot, now: UnixMillis) -> store::Result<()> {
+        let Some(sent) = import.sent_at else { return Ok(()) };
+        if self.sent_again || now.since(sent) < FORGOTTEN_AFTER || self.listed_at.is_none() {
+            return Ok(());
+        }
+        self.shared.registrar.remind().await;
+        if self.shared.registrar.renewed_at().is_some_and(|renewed| renewed > sent) {
+            self.sent_again = true;
+            tracing::warn!(import = %self.id, "no function took the event; it is sent again");
+            outbox::send_again(&self.shared, self.id).await?;
+            self.pace.news(pace::UNTOLD);
+        }
+        Ok(())
+    }
+
+    async fn finish(&self, import: &Snapshot, now: UnixMillis) -> store::Result<Outcome> {
         self.shared.store.finish_import(self.id, now).await?;
         // Not before: whoever reads a snapshot from before the end still adds the progress to it, and
         // counts are not to fall.
@@ -290,17 +335,4 @@ impl Watch {
         self.shared.board.retire(self.owner, self.id);
         Ok(Outcome::Over)
     }
-}
-
-fn late_runs(import: &Snapshot) -> Duration {
-    if import.runs.is_empty() { LATE_RUNS_OF_CANCELLED } else { LATE_RUNS }
-}
-
-/// The counts that a function's output tells: `processedItems` and `failedItems`.
-fn output_counts(run: &Run) -> Option<Counts> {
-    let output = run.output.as_ref()?;
-    Some(Counts {
-        processed: output.get("processedItems")?.as_u64()?,
-        failed: output.get("failedItems")?.as_u64()?,
-    })
 }

@@ -31,10 +31,14 @@ pub struct Call {
     pub events: Vec<CallEvent>,
     /// Outputs of finished steps, by [`step_id`]: `{"data": ...}`, `{"error": ...}` or null (a sleep).
     #[serde(default)]
-    pub steps: BTreeMap<String, Value>,
+    pub steps: Steps,
+    /// The call had no room for `events` and `steps`: they are to be asked for.
     #[serde(default)]
     pub use_api: bool,
 }
+
+/// By [`step_id`].
+pub type Steps = BTreeMap<String, Value>;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Context {
@@ -48,6 +52,9 @@ pub struct Context {
     /// The order in which the steps in `steps` ended.
     #[serde(default)]
     pub stack: Stack,
+    /// As [`Call::use_api`]; servers set both.
+    #[serde(default)]
+    pub use_api: bool,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -1,29 +1,39 @@
 //! The client of an Inngest HTTP API.
 
-use std::{iter, time::Duration};
+mod transport;
+mod v2;
 
-use reqwest::{
-    Method, RequestBuilder, Response, StatusCode,
-    header::{AUTHORIZATION, HeaderValue, RETRY_AFTER},
-    redirect,
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, de::DeserializeOwned};
-use url::{Host, Url};
 
+use reqwest::Method;
+use secrecy::SecretString;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use tokio::time::Instant;
+use url::Url;
+
+use self::transport::{Answer, Transport, endpoint};
 use super::{
-    Error, Event, EventSeed, Job, Run,
-    call::{Registration, SDK},
-    retry::{Backoff, parse_retry_after},
-    signature::{bearer, split_prefix},
+    Backoff, Error, Event, EventSeed, Job, Run,
+    call::{CallEvent, Registration, Steps},
+    signature::SigningKeys,
 };
 use crate::{
     ids::{EventId, RunId},
     time::UnixMillis,
 };
 
-/// The longest part of an engine's own words that an error quotes, in characters.
-const LONGEST_MESSAGE: usize = 300;
+/// How long a server that has no v2 API is taken to have none.
+const WITHOUT_V2_FOR: Duration = Duration::from_secs(10 * 60);
+
+/// More pages of runs than any event has: an end for a list without one.
+const MOST_PAGES: usize = 25;
+
+/// What is said not to change for longer than this is asked for again all the same.
+const LONGEST_CACHE: Duration = Duration::from_secs(60);
 
 /// Where an engine is and the keys it takes.
 #[derive(Clone, Debug)]
@@ -33,19 +43,28 @@ pub struct Server {
     /// Takes everything else. May have a path.
     pub api: Url,
     pub event_key: SecretString,
-    pub signing_key: SecretString,
+    /// None for a dev server.
+    pub signing_keys: SigningKeys,
+    /// The environment (`x-inngest-env`), where it is not the keys' own.
+    pub env: Option<String>,
 }
 
-/// How long the client waits, how much it reads, and how often it tries.
+/// How long the client waits, how much it reads, and how often it asks.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Until a connection stands.
     pub connect_timeout: Duration,
     /// Of one try, from connecting to the answer's last byte.
     pub request_timeout: Duration,
+    /// The same of a question that is one of many.
+    pub poll_timeout: Duration,
     /// The longest answer that is read. Bounds what a broken server can make us hold in memory.
     pub max_answer_bytes: usize,
     pub backoff: Backoff,
+    /// How many questions are asked per second.
+    pub polls_per_second: f64,
+    /// How long a server may have us ask nothing.
+    pub longest_hold: Duration,
 }
 
 impl Default for Limits {
@@ -54,6 +73,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(3),
             // A busy server was seen to take 0.2 s.
             request_timeout: Duration::from_secs(10),
+            poll_timeout: Duration::from_secs(5),
             // A run's output is at most 4 MB, and one event seldom has more than a few runs.
             max_answer_bytes: 16 << 20,
             backoff: Backoff {
@@ -61,20 +81,46 @@ impl Default for Limits {
                 first_pause: Duration::from_millis(500),
                 longest_pause: Duration::from_secs(5),
             },
+            polls_per_second: 10.0,
+            longest_hold: Duration::from_secs(60),
         }
     }
 }
 
+/// What a server said, and for how long it may say the same: it keeps answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fresh<T> {
+    pub data: T,
+    /// Zero where nothing is kept.
+    pub stays_for: Duration,
+}
+
+/// What came of a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// The server did not know the functions, or not as they are now.
+    pub modified: bool,
+}
+
+/// What a registration that somebody asked for is sent with.
+#[derive(Clone, Debug, Default)]
+pub struct SyncRequest {
+    /// The deploy it belongs to.
+    pub deploy_id: Option<String>,
+    /// The kind of server that asked: no other is to take it.
+    pub server_kind: Option<String>,
+}
+
 /// The only way to an engine. Cheap to clone; clones share their connections.
 ///
-/// Every request may be repeated without harm (sending too, by its seed), and is, when the failure
-/// [is transient](Error::is_transient).
+/// Every request may be repeated without harm (sending too, by its seed). Those that change something
+/// are, when the failure [is transient](Error::is_transient); questions about runs are asked once, inside
+/// the budget that all of them share.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
-    server: Server,
-    authorization: HeaderValue,
-    limits: Limits,
+    transport: Arc<Transport>,
+    /// Until when v2 is not asked for.
+    without_v2: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Client {
@@ -87,31 +133,14 @@ impl Client {
 
     /// As [`Client::new`], with other limits.
     pub fn with_limits(server: Server, limits: Limits) -> Result<Self, Error> {
-        // Fails only if the process has a provider already, which will do as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let addresses = [&server.event_api, &server.api];
-        if let Some(other) = addresses.iter().find(|url| !matches!(url.scheme(), "http" | "https")) {
-            return Err(Error::Setup(format!("its address is {}:, not http or https", other.scheme())));
-        }
-        let mut authorization = HeaderValue::try_from(format!("Bearer {}", bearer(&server.signing_key)))
-            .map_err(|_| Error::Setup("the signing key has characters that no header can carry".into()))?;
-        authorization.set_sensitive(true);
-        let mut builder = reqwest::Client::builder()
-            .user_agent(SDK)
-            .connect_timeout(limits.connect_timeout)
-            .timeout(limits.request_timeout)
-            // A redirect would carry the key to wherever it points.
-            .redirect(redirect::Policy::none());
-        if addresses.iter().any(|url| is_loopback(url)) {
-            // A proxy would look for the engine on its own machine.
-            builder = builder.no_proxy();
-        }
-        if addresses.iter().all(|url| url.scheme() == "http") {
-            // Reading the machine's certificates fails where there are none; nothing needs them here.
-            builder = builder.tls_certs_only([]);
-        }
-        let http = builder.build().map_err(|error| Error::Setup(with_sources(&error)))?;
-        Ok(Self { http, server, authorization, limits })
+        let transport = Arc::new(Transport::new(server, limits)?);
+        Ok(Self { transport, without_v2: Arc::default() })
+    }
+
+    /// Whether there is a question to spare for somebody who only makes sure.
+    #[must_use]
+    pub fn has_spare(&self) -> bool {
+        self.transport.budget.has_spare()
     }
 
     /// Sends one event (`POST /e/{key}`); with the same seed as often as needed.
@@ -122,177 +151,198 @@ impl Client {
         struct Sent {
             ids: Vec<EventId>,
         }
-        let (url, seed) = (self.event_endpoint(), seed.to_string());
-        let request = || self.http.post(url.clone()).header(EventSeed::HEADER, &seed).json(event);
-        let sent: Sent = self.parse(&self.ask(request).await?)?;
+        let Transport { http, .. } = &*self.transport;
+        let (url, seed) = (self.transport.event_endpoint(), seed.to_string());
+        let request = || http.post(url.clone()).header(EventSeed::HEADER, &seed).json(event);
+        let sent: Sent = self.transport.parse(&self.transport.ask(request).await?.body)?;
         let id = sent.ids.into_iter().next().filter(|id| !id.as_str().is_empty());
         id.ok_or_else(|| Error::Unreadable("it names no event".to_owned()))
     }
 
     /// The runs that an event triggered, in the order of their ids. Empty means "none yet" as well
     /// as "none ever", also for an event that the engine does not know.
-    pub async fn event_runs(&self, event: &EventId) -> Result<Vec<Run>, Error> {
-        self.get(&["v1", "events", event.as_str(), "runs"]).await.map(one_row_per_run)
+    ///
+    /// The v2 list where the server has it; else v1's, which a server may answer from a cache.
+    pub async fn event_runs(&self, event: &EventId) -> Result<Fresh<Vec<Run>>, Error> {
+        if !self.is_without_v2() {
+            match self.event_runs_v2(event).await {
+                Ok(runs) => return Ok(Fresh { data: one_row_per_run(runs), stays_for: Duration::ZERO }),
+                // As a server answers that knows no such path, or keeps it for others.
+                Err(
+                    error @ (Error::NotFound { .. }
+                    | Error::Refused { .. }
+                    | Error::Unauthorized { .. }
+                    | Error::Unreadable(_)),
+                ) => tracing::debug!(%error, "the engine has no v2 list of runs"),
+                Err(error) => return Err(error),
+            }
+            let runs = self.event_runs_v1(event).await?;
+            *self.without_v2.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(Instant::now() + WITHOUT_V2_FOR);
+            return Ok(runs);
+        }
+        self.event_runs_v1(event).await
+    }
+
+    fn is_without_v2(&self) -> bool {
+        let until = *self.without_v2.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    async fn event_runs_v1(&self, event: &EventId) -> Result<Fresh<Vec<Run>>, Error> {
+        let Fresh { data, stays_for } = self.get(&["v1", "events", event.as_str(), "runs"]).await?;
+        Ok(Fresh { data: one_row_per_run(data), stays_for })
+    }
+
+    async fn event_runs_v2(&self, event: &EventId) -> Result<Vec<Run>, Error> {
+        let mut runs = Vec::new();
+        let mut cursor: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let mut url = self.endpoint(&["v2", "events", event.as_str(), "runs"]);
+            url.query_pairs_mut().append_pair("includeOutput", "true").append_pair("limit", v2::PAGE);
+            if let Some(cursor) = &cursor {
+                url.query_pairs_mut().append_pair("cursor", cursor);
+            }
+            let answer = self.transport.poll(|| self.transport.http.get(url.clone())).await?;
+            let mut page: v2::RunsPage = self.transport.parse(&answer.body)?;
+            cursor = page.next();
+            runs.extend(page.into_runs(event));
+            if cursor.is_none() {
+                break;
+            }
+        }
+        Ok(runs)
     }
 
     /// One run. For one that it does not know, Inngest says 500 ([`Error::Server`]).
-    pub async fn run(&self, run: &RunId) -> Result<Run, Error> {
+    pub async fn run(&self, run: &RunId) -> Result<Fresh<Run>, Error> {
         self.get(&["v1", "runs", run.as_str()]).await
     }
 
     /// What is to be done next for a run: its next attempt, among others. Nothing once it has ended.
     pub async fn jobs(&self, run: &RunId) -> Result<Vec<Job>, Error> {
-        self.get(&["v1", "runs", run.as_str(), "jobs"]).await
+        Ok(self.get(&["v1", "runs", run.as_str(), "jobs"]).await?.data)
     }
 
     /// Cancels a run; one that has ended stays as it is. What a call is doing goes on to its end.
+    ///
+    /// By v2 where the server has it: v1 says yes to a run that a crash of the server has orphaned, and
+    /// does nothing.
     pub async fn cancel(&self, run: &RunId) -> Result<(), Error> {
-        let url = endpoint(&self.server.api, &["v1", "runs", run.as_str()]);
-        self.ask(|| self.authorized(Method::DELETE, url.clone())).await.map(drop)
+        let Transport { http, .. } = &*self.transport;
+        let url = self.endpoint(&["v2", "runs", run.as_str(), "cancel"]);
+        let body = serde_json::json!({});
+        match self.transport.ask_with_key(|| http.post(url.clone()).json(&body)).await {
+            // It was cancelled before.
+            Ok(_) | Err(Error::Refused { status: 409, .. }) => return Ok(()),
+            Err(
+                Error::NotFound { .. }
+                | Error::Refused { .. }
+                | Error::Unauthorized { .. }
+                | Error::Unreadable(_),
+            ) => {}
+            Err(error) => return Err(error),
+        }
+        let url = self.endpoint(&["v1", "runs", run.as_str()]);
+        let request = || http.request(Method::DELETE, url.clone());
+        self.transport.ask_with_key(request).await.map(drop)
     }
 
-    /// Whether the engine answers (`GET /health`, asked once, without a key).
-    pub async fn health(&self) -> Result<(), Error> {
-        let url = endpoint(&self.server.api, &["health"]);
-        self.ask_once(self.http.request(Method::GET, url)).await.map(drop)
+    /// Whether the engine answers and takes the signing key: asks for the runs of an event that nobody
+    /// sent, once.
+    pub async fn check_api(&self) -> Result<(), Error> {
+        let nobodys = EventSeed::generate().event_id(0);
+        let url = self.endpoint(&["v1", "events", nobodys.as_str(), "runs"]);
+        self.transport.poll(|| self.transport.http.get(url.clone())).await.map(drop)
+    }
+
+    /// Whether the engine takes events under our key: sends none, once.
+    pub async fn check_event_api(&self) -> Result<(), Error> {
+        let request = self.transport.http.post(self.transport.event_endpoint()).json(&Value::Array(vec![]));
+        match self.transport.ask_once(request).await {
+            // A server may think little of a request without events.
+            Ok(_) | Err(Error::Refused { .. } | Error::Unreadable(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Registers an app's functions (`POST /fn/register`), in place of those it had.
-    pub async fn register(&self, app: &Registration) -> Result<(), Error> {
-        let url = endpoint(&self.server.api, &["fn", "register"]);
-        self.ask(|| self.authorized(Method::POST, url.clone()).json(app)).await.map(drop)
+    pub async fn register(&self, app: &Registration, sync: &SyncRequest) -> Result<Registered, Error> {
+        #[derive(Default, Deserialize)]
+        struct Taken {
+            #[serde(default)]
+            modified: bool,
+        }
+        let mut url = self.endpoint(&["fn", "register"]);
+        if let Some(deploy) = &sync.deploy_id {
+            url.query_pairs_mut().append_pair("deployId", deploy);
+        }
+        let request = || {
+            let request = self.transport.http.post(url.clone()).json(app);
+            match &sync.server_kind {
+                Some(kind) => request.header("x-inngest-expected-server-kind", kind),
+                None => request,
+            }
+        };
+        let answer = self.transport.ask_with_key(request).await?;
+        let taken: Taken = self.transport.parse(&answer.body)?;
+        Ok(Registered { modified: taken.modified })
+    }
+
+    /// The outputs of a run's finished steps, of which a call had no room.
+    pub async fn call_steps(&self, run: &RunId) -> Result<Steps, Error> {
+        self.of_call(run, "actions").await
+    }
+
+    /// The events of a run, of which a call had no room.
+    pub async fn call_events(&self, run: &RunId) -> Result<Vec<CallEvent>, Error> {
+        self.of_call(run, "batch").await
+    }
+
+    async fn of_call<T: DeserializeOwned>(&self, run: &RunId, what: &str) -> Result<T, Error> {
+        let url = self.endpoint(&["v0", "runs", run.as_str(), what]);
+        let answer = self.transport.ask_with_key(|| self.transport.http.get(url.clone())).await?;
+        self.transport.parse(&answer.body)
     }
 
     /// The `data` of an answer of the v1 API.
-    async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Error> {
+    async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Fresh<T>, Error> {
         #[derive(Deserialize)]
-        struct Answer<T> {
+        struct Body<T> {
             data: T,
+            metadata: Option<Metadata>,
         }
-        let url = endpoint(&self.server.api, path);
-        let request = || {
-            let mut url = url.clone();
-            // Inngest answers a URL that it was asked before with what it said then, for up to 15 s,
-            // the empty list of an event that was only just sent too. So no URL is asked twice.
-            url.query_pairs_mut().append_pair("fresh", &rand::random::<u64>().to_string());
-            self.authorized(Method::GET, url)
-        };
-        let answer: Answer<T> = self.parse(&self.ask(request).await?)?;
-        Ok(answer.data)
+        let url = self.endpoint(path);
+        let answer = self.transport.poll(|| self.transport.http.get(url.clone())).await?;
+        let body: Body<T> = self.transport.parse(&answer.body)?;
+        let stays_for = body.metadata.map_or(Duration::ZERO, |metadata| metadata.stays_for(&answer));
+        Ok(Fresh { data: body.data, stays_for })
     }
 
-    fn authorized(&self, method: Method, url: Url) -> RequestBuilder {
-        self.http.request(method, url).header(AUTHORIZATION, &self.authorization)
-    }
-
-    fn event_endpoint(&self) -> Url {
-        endpoint(&self.server.event_api, &["e", self.server.event_key.expose_secret()])
-    }
-
-    /// The body of a good answer, after as many tries as the limits grant.
-    async fn ask(&self, request: impl Fn() -> RequestBuilder) -> Result<Vec<u8>, Error> {
-        let mut failed = 0;
-        loop {
-            let error = match self.ask_once(request()).await {
-                Ok(body) => return Ok(body),
-                Err(error) => error,
-            };
-            failed += 1;
-            let Some(pause) = self.limits.backoff.pause(&error, failed) else { return Err(error) };
-            tracing::debug!(%error, failed, ?pause, "asking the engine again");
-            tokio::time::sleep(pause).await;
-        }
-    }
-
-    async fn ask_once(&self, request: RequestBuilder) -> Result<Vec<u8>, Error> {
-        let response = request.send().await.map_err(|error| self.unreachable(error))?;
-        let status = response.status();
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| {
-            value.to_str().ok().and_then(|value| parse_retry_after(value, UnixMillis::now()))
-        });
-        let body = match self.body(response).await {
-            // A refusal is one, whatever is wrong with its text.
-            Err(_) if !status.is_success() => Vec::new(),
-            body => body?,
-        };
-        self.check(status, retry_after, &body)?;
-        Ok(body)
-    }
-
-    async fn body(&self, mut response: Response) -> Result<Vec<u8>, Error> {
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(error))? {
-            if body.len() + chunk.len() > self.limits.max_answer_bytes {
-                let bound = self.limits.max_answer_bytes;
-                return Err(Error::Unreadable(format!("it is longer than {bound} bytes")));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
-    }
-
-    /// Whether an answer is a good one. Inngest's v1 API sends most of its errors as HTTP 200 with
-    /// the true status in the body.
-    fn check(&self, status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Result<(), Error> {
-        #[derive(Deserialize)]
-        struct Verdict {
-            status: Option<u16>,
-            error: Option<String>,
-        }
-        let refusal =
-            |status, words: &str| Error::from_status(status, self.fit_for_a_log(words), retry_after);
-        if !status.is_success() {
-            let words = match serde_json::from_slice(body) {
-                Ok(Verdict { error: Some(error), .. }) => error,
-                _ => String::from_utf8_lossy(body).into_owned(),
-            };
-            return Err(refusal(status.as_u16(), &words));
-        }
-        if body.is_empty() {
-            // As a cancel is answered.
-            return Ok(());
-        }
-        let verdict: Verdict = self.parse(body)?;
-        let status = verdict.status.unwrap_or(status.as_u16());
-        let words = verdict.error.unwrap_or_default();
-        if status >= 400 || !words.is_empty() { Err(refusal(status, &words)) } else { Ok(()) }
-    }
-
-    fn parse<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, Error> {
-        serde_json::from_slice(body)
-            .map_err(|error| Error::Unreadable(self.fit_for_a_log(&error.to_string())))
-    }
-
-    fn unreachable(&self, error: reqwest::Error) -> Error {
-        // The URL of a send holds the event key.
-        Error::Unreachable(self.fit_for_a_log(&with_sources(&error.without_url())))
-    }
-
-    /// Others' words, on one line, cut short, and without our keys: a proxy that knows no such path
-    /// likes to repeat the path, and with it the event key.
-    fn fit_for_a_log(&self, words: &str) -> String {
-        let url = self.event_endpoint();
-        let key_in_path = url.path_segments().and_then(Iterator::last).unwrap_or_default();
-        let hashed_key = bearer(&self.server.signing_key);
-        let keys = [
-            key_in_path,
-            self.server.event_key.expose_secret(),
-            split_prefix(&hashed_key).1,
-            split_prefix(self.server.signing_key.expose_secret()).1,
-        ];
-        let mut words = words.to_owned();
-        for key in keys.into_iter().filter(|key| !key.is_empty()) {
-            words = words.replace(key, "[key]");
-        }
-        words.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_MESSAGE).collect()
+    fn endpoint(&self, path: &[&str]) -> Url {
+        endpoint(&self.transport.server.api, path)
     }
 }
 
-/// `base` with `path` added, each segment percent-encoded.
-fn endpoint(base: &Url, path: &[&str]) -> Url {
-    let mut url = base.clone();
-    url.path_segments_mut().expect("an http URL has a path").pop_if_empty().extend(path);
-    url
+/// When a server made an answer of the v1 API, and until when it gives the same one.
+#[derive(Deserialize)]
+struct Metadata {
+    fetched_at: String,
+    cached_until: String,
+}
+
+impl Metadata {
+    fn stays_for(&self, answer: &Answer) -> Duration {
+        let times =
+            UnixMillis::from_rfc3339(&self.fetched_at).zip(UnixMillis::from_rfc3339(&self.cached_until));
+        match times {
+            // By the server's own clock; its Date is cut to the second.
+            Some((fetched, until)) if until > fetched => {
+                until.since(answer.date.unwrap_or_else(UnixMillis::now)).min(LONGEST_CACHE)
+            }
+            _ => Duration::ZERO,
+        }
+    }
 }
 
 /// A run that was cancelled while it executed is listed a second time once the call returns, with
@@ -305,19 +355,4 @@ fn one_row_per_run(mut runs: Vec<Run>) -> Vec<Run> {
     });
     runs.dedup_by(|later, first| later.run_id == first.run_id);
     runs
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
-/// An error with its reasons; reqwest's own text is only "error sending request".
-fn with_sources(error: &reqwest::Error) -> String {
-    let chain = iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

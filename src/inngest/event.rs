@@ -33,6 +33,17 @@ impl EventSeed {
         Self { millis, entropy: rand::random() }
     }
 
+    /// The seed of an event that was sent alone.
+    #[must_use]
+    pub fn of(event: &EventId) -> Option<Self> {
+        let ulid = Ulid::from_string(event.as_str()).ok()?;
+        let [head @ .., a, b, c, d] = ulid.random().to_be_bytes();
+        let [.., e, f, g, h, i, j] = head;
+        let tail = u32::from_be_bytes([a, b, c, d]).wrapping_sub(1).to_be_bytes();
+        let [a, b, c, d] = tail;
+        Some(Self { millis: ulid.timestamp_ms(), entropy: [e, f, g, h, i, j, a, b, c, d] })
+    }
+
     /// Reads the header's value.
     #[must_use]
     pub fn parse(value: &str) -> Option<Self> {
@@ -69,6 +80,15 @@ mod tests {
         let seed = EventSeed::parse("1795466651000,eii2YKXRVTJPuA==").unwrap();
         assert_eq!(seed.event_id(0).as_str(), "01M852DSBRF8MBCR55T5AK4KXS");
         assert_eq!(seed.to_string(), "1795466651000,eii2YKXRVTJPuA==");
+    }
+
+    #[test]
+    fn an_event_that_was_sent_alone_has_its_seed_in_its_id() {
+        let odd = EventSeed { millis: 1, entropy: [0xff; 10] };
+        for seed in [EventSeed::generate(), odd] {
+            assert_eq!(EventSeed::of(&seed.event_id(0)), Some(seed));
+        }
+        assert_eq!(EventSeed::of(&EventId::from("csv-42".to_owned())), None);
     }
 
     #[test]

@@ -1,19 +1,25 @@
 //! Inngest on the wire, both ways. Knows nothing of this application.
 //!
-//! [`client`] asks an engine (send an event, list its runs, get or cancel one, ask for its next attempt, register functions)
-//! and repeats what failed in passing;
+//! [`client`] asks an engine (send an event, list its runs, get or cancel one, register functions, ...), inside
+//! a `budget`, and repeats what failed in passing; `registrar` keeps our functions known to it;
 //! [`call`] is what an engine asks of a function and how a function answers; [`signature`] signs both.
 
+mod budget;
 pub mod call;
 pub mod client;
 pub mod error;
 pub mod event;
+mod registrar;
 mod retry;
 pub mod run;
 pub mod signature;
+pub mod tls;
 
-pub use client::{Client, Limits, Server};
+pub use budget::Budget;
+pub use client::{Client, Fresh, Limits, Registered, Server, SyncRequest};
 pub use error::Error;
 pub use event::{Event, EventSeed};
+pub use registrar::Registrar;
 pub use retry::Backoff;
 pub use run::{Job, Run, RunStatus};
+pub use signature::SigningKeys;

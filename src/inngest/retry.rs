@@ -41,9 +41,13 @@ pub(super) fn parse_retry_after(value: &str, now: UnixMillis) -> Option<Duration
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    // HTTP's date is a fixed form of the mail's.
+    parse_date(value).map(|at| at.since(now))
+}
+
+/// Reads HTTP's date, a fixed form of the mail's.
+pub(super) fn parse_date(value: &str) -> Option<UnixMillis> {
     let at = DateTimeParser::new().parse_timestamp(value).ok()?;
-    Some(UnixMillis(at.as_millisecond()).since(now))
+    Some(UnixMillis(at.as_millisecond()))
 }
 
 #[cfg(test)]

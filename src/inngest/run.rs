@@ -14,7 +14,11 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     pub run_id: RunId,
+    /// The engine's id of the function: a UUID, or `app-function`.
     pub function_id: String,
+    /// The function's name, where the engine tells it.
+    #[serde(skip)]
+    pub function_name: Option<String>,
     pub event_id: EventId,
     pub status: RunStatus,
     /// When the run was queued, in spite of its name.

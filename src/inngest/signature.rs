@@ -17,6 +17,46 @@ pub const HEADER: &str = "x-inngest-signature";
 /// How far a signature's time may lie from ours, either way (the SDK specification's five minutes).
 const WINDOW: Duration = Duration::from_secs(5 * 60);
 
+/// The keys by which a server and we know each other, in the order in which they are tried: the second is
+/// the fallback while keys are being changed. A dev server has none.
+#[derive(Clone, Debug, Default)]
+pub struct SigningKeys(Vec<SecretString>);
+
+impl SigningKeys {
+    /// The first one.
+    #[must_use]
+    pub fn current(&self) -> Option<&SecretString> {
+        self.0.first()
+    }
+
+    #[must_use]
+    pub fn fallback(&self) -> Option<&SecretString> {
+        self.0.get(1)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &SecretString> {
+        self.0.iter()
+    }
+
+    /// The key that `header` is a signature of `body` by, as [`verify`] has it.
+    #[must_use]
+    pub fn verify(&self, header: &str, body: &[u8], now: UnixMillis) -> Option<&SecretString> {
+        self.0.iter().find(|key| verify(header, body, key, now))
+    }
+}
+
+impl From<Vec<SecretString>> for SigningKeys {
+    fn from(keys: Vec<SecretString>) -> Self {
+        Self(keys)
+    }
+}
+
+impl From<SecretString> for SigningKeys {
+    fn from(key: SecretString) -> Self {
+        Self(vec![key])
+    }
+}
+
 /// The header's value for `body` at `now`.
 #[must_use]
 pub fn sign(body: &[u8], key: &SecretString, now: UnixMillis) -> String {

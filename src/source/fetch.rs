@@ -16,10 +16,13 @@ use tokio::time::timeout;
 use url::{Host, Url};
 
 use super::{Address, BinaryKind, Incoming, guard, guard::Refusal};
-use crate::config::AllowedAddresses;
+use crate::{config::AllowedAddresses, inngest::tls};
 
 /// Redirects that are followed, one after the other.
 const MOST_REDIRECTS: usize = 5;
+
+/// Somebody waits for the import: an address that wants more peace than this is asked before.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// How long is waited, and how much is taken.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +75,9 @@ pub enum FetchError {
     NoAnswer,
     #[error("the address answered {}", .0.as_u16())]
     Status(StatusCode),
+    /// It is busy, and says when to come back.
+    #[error("the address answered {}", .status.as_u16())]
+    Busy { status: StatusCode, retry_after: Duration },
     #[error("the address leads on to another one more than {MOST_REDIRECTS} times")]
     TooManyRedirects,
     #[error("the address leads on to something that is no address")]
@@ -107,6 +113,7 @@ impl FetchError {
             | Self::NoAnswer
             | Self::CutOff(_)
             | Self::TooSlow
+            | Self::Busy { .. }
             | Self::Storage(_) => true,
             Self::Status(status) => {
                 status.is_server_error()
@@ -121,6 +128,17 @@ impl FetchError {
             | Self::Empty
             | Self::Binary(_)
             | Self::NoTls(_) => false,
+        }
+    }
+}
+
+impl FetchError {
+    /// How long the address wants to be left alone.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Busy { retry_after, .. } => Some(*retry_after),
+            _ => None,
         }
     }
 }
@@ -159,7 +177,7 @@ impl Fetcher {
             match response.status() {
                 StatusCode::OK => return Ok(response),
                 status if leads_on(status) => url = next_hop(&url, &response)?,
-                status => return Err(FetchError::Status(status)),
+                status => return Err(refused(status, &response)),
             }
         }
         Err(FetchError::TooManyRedirects)
@@ -255,8 +273,7 @@ impl Fetcher {
 /// A client for one request: it connects to `places` whatever name it is asked for, so that no second
 /// look-up can answer otherwise than the one that was checked.
 fn client(url: &Url, places: Vec<SocketAddr>) -> Result<Client, FetchError> {
-    // Fails only if the process has a provider already, which will do as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    tls::install();
     let mut builder = Client::builder()
         .user_agent(concat!("runboard/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
@@ -289,6 +306,18 @@ fn leads_on(status: StatusCode) -> bool {
             | StatusCode::TEMPORARY_REDIRECT
             | StatusCode::PERMANENT_REDIRECT
     )
+}
+
+/// What an answer is that is no file. Of one that says when to come back, that is kept.
+fn refused(status: StatusCode, response: &Response) -> FetchError {
+    let seconds =
+        response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    match (status, seconds.map(Duration::from_secs)) {
+        (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Some(retry_after)) => {
+            FetchError::Busy { status, retry_after: retry_after.min(LONGEST_RETRY_AFTER) }
+        }
+        _ => FetchError::Status(status),
+    }
 }
 
 fn next_hop(url: &Url, response: &Response) -> Result<Url, FetchError> {

@@ -113,18 +113,7 @@ impl Store {
                     .await?;
             return first.parse().map_err(corrupt);
         }
-        sqlx::query(
-            "INSERT INTO outbox (event_id, import_id, name, data, seed, attempts, next_attempt_at) \
-             VALUES ($1, $2, $3, $4, $5, 0, $6)",
-        )
-        .bind(event.event_id.as_str())
-        .bind(event.import.to_string())
-        .bind(&event.name)
-        .bind(&event.data)
-        .bind(&event.seed)
-        .bind(event.next_attempt_at.0)
-        .execute(&mut *tx)
-        .await?;
+        insert_event(&mut tx, event).await?;
         tx.commit().await?;
         Ok(import.id)
     }
@@ -259,6 +248,22 @@ impl Store {
         }))
     }
 
+    /// Puts an event into the outbox that had left it. One that is there already, or whose import is to be
+    /// cancelled, stays as it is.
+    pub async fn send_event_again(&self, event: &OutboxRow) -> Result<()> {
+        let mut tx = self.begin_write().await?;
+        let is_wanted = sqlx::query(
+            "SELECT 1 FROM import WHERE id = $1 AND cancel_requested_at IS NULL AND finished_at IS NULL",
+        )
+        .bind(event.import.to_string())
+        .fetch_optional(&mut *tx)
+        .await?;
+        if is_wanted.is_some() {
+            insert_event(&mut tx, event).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
     /// Sending begins: from here on the event may have arrived. False if it was cancelled meanwhile.
     pub async fn begin_sending(&self, event: &EventId, next_attempt_at: UnixMillis) -> Result<bool> {
         let done = sqlx::query(
@@ -300,6 +305,23 @@ impl Store {
         remove_from_outbox(&mut tx, import).await?;
         Ok(tx.commit().await?)
     }
+}
+
+async fn insert_event(tx: &mut Transaction<'_, Any>, event: &OutboxRow) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO outbox (event_id, import_id, name, data, seed, attempts, next_attempt_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (event_id) DO NOTHING",
+    )
+    .bind(event.event_id.as_str())
+    .bind(event.import.to_string())
+    .bind(&event.name)
+    .bind(&event.data)
+    .bind(&event.seed)
+    .bind(i64::from(event.attempts))
+    .bind(event.next_attempt_at.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 /// Its event is sent, refused or withdrawn.

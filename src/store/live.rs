@@ -2,19 +2,20 @@
 //!
 //! The function writes it, whoever watches the run reads it, and neither knows the other.
 
+mod inbox;
+
 use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use tokio::{
-    sync::{Notify, watch},
-    time::timeout,
-};
+use tokio::{sync::watch, time::timeout};
+
+pub use self::inbox::{Inbox, News};
 
 use crate::{
     csv::Counts,
@@ -22,11 +23,16 @@ use crate::{
     time::UnixMillis,
 };
 
-/// The runs that our own function works on, and who waits for news of which event.
+/// Other people's functions may tell of their progress once a second; what comes sooner is let go, but
+/// two reports may get a little closer to each other on their way.
+const REPORTS_APART: Duration = Duration::from_millis(900);
+
+/// The runs that our own function works on or that are watched, and who waits for news of which event.
 #[derive(Clone, Debug, Default)]
 pub struct Live {
     runs: Arc<Mutex<HashMap<RunId, Arc<Progress>>>>,
-    waiting: Arc<Mutex<HashMap<EventId, Arc<Notify>>>>,
+    waiting: Arc<Mutex<HashMap<EventId, Arc<Inbox>>>>,
+    is_reached: Arc<AtomicBool>,
 }
 
 /// One run's numbers. Counts only grow while the server runs.
@@ -36,6 +42,14 @@ pub struct Progress {
     failed: AtomicU64,
     bytes: AtomicU64,
     total_bytes: AtomicU64,
+    /// Rows in all, as another's function told; 0 while unknown.
+    total_rows: AtomicU64,
+    /// When another's function reported last, and when anything was heard at all: unix milliseconds, 0 for
+    /// never.
+    reported_at: AtomicI64,
+    heard_at: AtomicI64,
+    /// A watcher follows the run: others may report of it.
+    is_followed: AtomicBool,
     receiving: Mutex<Option<Receiving>>,
     stop: AtomicBool,
     call: Mutex<Option<CallInfo>>,
@@ -89,13 +103,25 @@ pub struct Receiving {
 /// The numbers at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgressNow {
-    pub counts: Counts,
+    /// None: nobody counts, or nobody has told.
+    pub counts: Option<Counts>,
     /// Bytes of the file read, and in all (0 while unknown).
     pub bytes: u64,
     pub total_bytes: u64,
+    /// Rows in all, as another's function told.
+    pub total_rows: Option<u64>,
     /// While the file is being fetched.
     pub receiving: Option<Receiving>,
     pub call: Option<CallInfo>,
+    /// When something was last heard of the run here.
+    pub heard_at: Option<UnixMillis>,
+}
+
+/// What another's function tells of its progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub counts: Counts,
+    pub total_rows: Option<u64>,
 }
 
 impl Live {
@@ -134,22 +160,43 @@ impl Live {
         lock(&self.runs).remove(run);
     }
 
-    /// Tells whoever watches `event` that asking now is worth it: a run was called, or has just
-    /// answered. A nudge that nobody waits for is dropped; a lost one costs latency only.
-    pub fn nudge(&self, event: &EventId) {
-        if let Some(waiting) = lock(&self.waiting).get(event) {
-            waiting.notify_one();
+    /// Tells whoever watches `event`. What nobody waits for is dropped; what is lost costs latency only.
+    pub fn tell(&self, event: &EventId, news: News) {
+        if let Some(inbox) = lock(&self.waiting).get(event) {
+            inbox.put(news);
         }
     }
 
-    /// What [`Live::nudge`] wakes, until [`Live::unwatch`].
+    /// What [`Live::tell`] fills, until [`Live::unwatch`].
     #[must_use]
-    pub fn watch(&self, event: &EventId) -> Arc<Notify> {
+    pub fn watch(&self, event: &EventId) -> Arc<Inbox> {
         Arc::clone(lock(&self.waiting).entry(event.clone()).or_default())
     }
 
     pub fn unwatch(&self, event: &EventId) {
         lock(&self.waiting).remove(event);
+    }
+
+    /// From here on others may report of `run`, until it is forgotten.
+    pub fn follow(&self, run: &RunId) {
+        self.progress(run).is_followed.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes over what another's function tells of `run`. `false`: nobody follows it, or it told something
+    /// less than a second ago.
+    pub fn report(&self, run: &RunId, report: Report, now: UnixMillis) -> bool {
+        let Some(progress) = lock(&self.runs).get(run).cloned() else { return false };
+        progress.report(report, now)
+    }
+
+    /// The engine has reached us: it is to be expected that it tells what happens.
+    pub fn set_reached(&self) {
+        self.is_reached.store(true, Ordering::Relaxed);
+    }
+
+    #[must_use]
+    pub fn is_reached(&self) -> bool {
+        self.is_reached.load(Ordering::Relaxed)
     }
 }
 
@@ -159,6 +206,25 @@ impl Progress {
         self.processed.fetch_max(counts.processed, Ordering::Relaxed);
         self.failed.fetch_max(counts.failed, Ordering::Relaxed);
         self.bytes.fetch_max(bytes, Ordering::Relaxed);
+        self.hear(UnixMillis::now());
+    }
+
+    fn report(&self, report: Report, now: UnixMillis) -> bool {
+        let last = self.reported_at.load(Ordering::Relaxed);
+        let too_soon = last > 0 && now.since(UnixMillis(last)) < REPORTS_APART;
+        if too_soon || !self.is_followed.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.reported_at.store(now.0, Ordering::Relaxed);
+        self.processed.fetch_max(report.counts.processed, Ordering::Relaxed);
+        self.failed.fetch_max(report.counts.failed, Ordering::Relaxed);
+        self.total_rows.fetch_max(report.total_rows.unwrap_or(0), Ordering::Relaxed);
+        self.hear(now);
+        true
+    }
+
+    fn hear(&self, now: UnixMillis) {
+        self.heard_at.fetch_max(now.0, Ordering::Relaxed);
     }
 
     pub fn set_total_bytes(&self, bytes: u64) {
@@ -167,10 +233,12 @@ impl Progress {
 
     pub fn set_receiving(&self, receiving: Option<Receiving>) {
         *lock(&self.receiving) = receiving;
+        self.hear(UnixMillis::now());
     }
 
     pub fn set_call(&self, call: CallInfo) {
         *lock(&self.call) = Some(call);
+        self.hear(UnixMillis::now());
     }
 
     /// Says that a step is at work, until what this gives is dropped.
@@ -190,17 +258,27 @@ impl Progress {
         self.stop.load(Ordering::Relaxed)
     }
 
+    /// Whether a step of the run is at work in this process.
+    #[must_use]
+    pub fn is_at_work(&self) -> bool {
+        *self.at_work.borrow() > 0
+    }
+
     #[must_use]
     pub fn now(&self) -> ProgressNow {
+        let number = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let time = |time: &AtomicI64| Some(time.load(Ordering::Relaxed)).filter(|at| *at > 0);
+        let call = lock(&self.call).clone();
+        let is_counted = call.is_some() || time(&self.reported_at).is_some();
         ProgressNow {
-            counts: Counts {
-                processed: self.processed.load(Ordering::Relaxed),
-                failed: self.failed.load(Ordering::Relaxed),
-            },
-            bytes: self.bytes.load(Ordering::Relaxed),
-            total_bytes: self.total_bytes.load(Ordering::Relaxed),
+            counts: is_counted
+                .then(|| Counts { processed: number(&self.processed), failed: number(&self.failed) }),
+            bytes: number(&self.bytes),
+            total_bytes: number(&self.total_bytes),
+            total_rows: Some(number(&self.total_rows)).filter(|rows| *rows > 0),
             receiving: *lock(&self.receiving),
-            call: lock(&self.call).clone(),
+            call,
+            heard_at: time(&self.heard_at).map(UnixMillis),
         }
     }
 }

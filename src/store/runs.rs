@@ -18,9 +18,13 @@ pub struct RunRow {
     pub run_id: RunId,
     pub import: ImportId,
     pub function_id: String,
+    /// As the engine calls the function; None until it has told.
+    pub function_name: Option<String>,
     pub status: RunStatus,
     pub queued_at: UnixMillis,
     pub ended_at: Option<UnixMillis>,
+    /// The last change that was seen.
+    pub news_at: UnixMillis,
     /// Of the finished steps while the run goes on, final once it has ended; None while unknown.
     pub counts: Option<Counts>,
     /// Bytes of the file behind the finished steps.
@@ -29,8 +33,8 @@ pub struct RunRow {
     pub call: Option<CallInfo>,
 }
 
-const SELECT: &str = "SELECT run.run_id, run.import_id, run.function_id, run.status, run.queued_at, \
-     run.ended_at, run.output, run.processed, run.failed, execution.function, execution.started_at, \
+const SELECT: &str = "SELECT run.run_id, run.import_id, run.function_id, run.function_name, run.status, \
+     run.queued_at, run.ended_at, run.news_at, run.output, run.processed, run.failed, execution.function, execution.started_at, \
      execution.attempt, execution.max_attempts, execution.error, execution.error_at, execution.error_final, \
      (SELECT CAST(SUM(step.processed) AS BIGINT) FROM step WHERE step.run_id = run.run_id) AS steps_processed, \
      (SELECT CAST(SUM(step.failed) AS BIGINT) FROM step WHERE step.run_id = run.run_id) AS steps_failed, \
@@ -42,17 +46,25 @@ impl Store {
     ///
     /// `counts` are those of its output, if it says any; else, at the end, those of its finished
     /// steps. Ending a run here closes it: no step of it is committed any more.
-    pub async fn record_run(&self, import: ImportId, run: &Run, counts: Option<Counts>) -> Result<()> {
+    pub async fn record_run(
+        &self,
+        import: ImportId,
+        run: &Run,
+        counts: Option<Counts>,
+        now: UnixMillis,
+    ) -> Result<()> {
         let mut tx = self.begin_write_of(&run.run_id).await?;
         sqlx::query(
-            "INSERT INTO run (run_id, import_id, function_id, status, queued_at, ended_at, output, processed, failed) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, \
+            "INSERT INTO run (run_id, import_id, function_id, status, queued_at, ended_at, output, processed, failed, \
+             function_name, news_at) VALUES ($1, $2, $3, $4, $5, $6, $7, \
                  COALESCE($8, CASE WHEN $6 IS NULL THEN NULL ELSE \
                      (SELECT CAST(SUM(processed) AS BIGINT) FROM step WHERE run_id = $1) END), \
                  COALESCE($9, CASE WHEN $6 IS NULL THEN NULL ELSE \
-                     (SELECT CAST(SUM(failed) AS BIGINT) FROM step WHERE run_id = $1) END)) \
+                     (SELECT CAST(SUM(failed) AS BIGINT) FROM step WHERE run_id = $1) END), $10, $11) \
              ON CONFLICT (run_id) DO UPDATE SET status = excluded.status, ended_at = excluded.ended_at, \
-                 output = excluded.output, processed = excluded.processed, failed = excluded.failed \
+                 output = excluded.output, processed = excluded.processed, failed = excluded.failed, \
+                 function_name = COALESCE(excluded.function_name, run.function_name), \
+                 news_at = excluded.news_at \
              WHERE run.ended_at IS NULL",
         )
         .bind(run.run_id.as_str())
@@ -64,6 +76,8 @@ impl Store {
         .bind(run.output.as_ref().map(Value::to_string))
         .bind(counts.map(|counts| to_bigint(counts.processed)))
         .bind(counts.map(|counts| to_bigint(counts.failed)))
+        .bind(&run.function_name)
+        .bind(now.0)
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
@@ -91,6 +105,7 @@ fn read_run(row: &AnyRow) -> Result<RunRow> {
     let counts = |processed, failed| -> Result<Option<Counts>> {
         Ok(count(processed)?.zip(count(failed)?).map(|(processed, failed)| Counts { processed, failed }))
     };
+    let queued_at = UnixMillis(row.try_get("queued_at")?);
     let ended_at = row.try_get::<Option<i64>, _>("ended_at")?.map(UnixMillis);
     let recorded = counts("processed", "failed")?;
     let of_steps = counts("steps_processed", "steps_failed")?;
@@ -109,9 +124,11 @@ fn read_run(row: &AnyRow) -> Result<RunRow> {
         run_id: row.try_get::<String, _>("run_id")?.into(),
         import: row.try_get::<String, _>("import_id")?.parse().map_err(corrupt)?,
         function_id: row.try_get("function_id")?,
+        function_name: row.try_get("function_name")?,
         status: RunStatus::from(row.try_get::<String, _>("status")?.as_str()),
-        queued_at: UnixMillis(row.try_get("queued_at")?),
+        queued_at,
         ended_at,
+        news_at: row.try_get::<Option<i64>, _>("news_at")?.map_or(queued_at, UnixMillis),
         counts: if ended_at.is_some() { recorded } else { of_steps },
         bytes: count("steps_bytes")?.unwrap_or(0),
         output: output.map(|text| serde_json::from_str(&text).map_err(corrupt)).transpose()?,

@@ -1,29 +1,76 @@
 //! `GET /healthz`: alive. `GET /readyz`: able to work.
 
-use actix_web::{HttpResponse, web};
+use std::time::Duration;
 
-use crate::{inngest::Client, store::Store};
+use actix_web::{HttpResponse, web};
+use tokio::{sync::Mutex, time::Instant};
+
+use crate::{
+    inngest::{Client, Error},
+    store::Store,
+};
+
+/// However often somebody asks us, the engine is asked no more often than this.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// What is known of the engine.
+pub struct EngineCheck {
+    client: Client,
+    last: Mutex<Option<(Instant, Result<(), &'static str>)>>,
+}
+
+impl EngineCheck {
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client, last: Mutex::default() }
+    }
+
+    /// Whether it answers and takes both keys; else what is wrong, for people.
+    async fn look(&self) -> Result<(), &'static str> {
+        let mut last = self.last.lock().await;
+        if let Some((at, verdict)) = *last
+            && at.elapsed() < ASK_AGAIN_AFTER
+        {
+            return verdict;
+        }
+        let (api, events) = tokio::join!(self.client.check_api(), self.client.check_event_api());
+        let verdict =
+            verdict(api, "does not take the signing key").and(verdict(events, "does not take the event key"));
+        *last = Some((Instant::now(), verdict));
+        verdict
+    }
+}
+
+fn verdict(answer: Result<(), Error>, refused: &'static str) -> Result<(), &'static str> {
+    let Err(error) = answer else { return Ok(()) };
+    tracing::warn!(%error, "not ready: engine");
+    Err(match error {
+        Error::Unauthorized { .. } => refused,
+        Error::RateLimited { .. } => "wants no more questions for now",
+        Error::Unreadable(_) | Error::NotFound { .. } | Error::Refused { .. } => {
+            "answers, but not as an engine does"
+        }
+        Error::Setup(_) | Error::Unreachable(_) | Error::Server { .. } => "not answering",
+    })
+}
 
 pub async fn healthz() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("alive\n")
 }
 
-/// 200 if the database and the engine answer, else 503 with which one does not.
-pub async fn readyz(store: web::Data<Store>, client: web::Data<Client>) -> HttpResponse {
-    let database = store.ping().await;
-    let engine = client.health().await;
+/// 200 if the database and the engine answer, and the engine takes our keys; else 503 with what is wrong.
+pub async fn readyz(store: web::Data<Store>, engine: web::Data<EngineCheck>) -> HttpResponse {
+    let (database, engine) = tokio::join!(store.ping(), engine.look());
     if let Err(error) = &database {
         tracing::warn!(%error, "not ready: database");
     }
-    if let Err(error) = &engine {
-        tracing::warn!(%error, "not ready: engine");
-    }
-    let word = |ok: bool| if ok { "ready" } else { "not answering" };
-    let body = format!("database: {}\nengine: {}\n", word(database.is_ok()), word(engine.is_ok()));
     let mut response = if database.is_ok() && engine.is_ok() {
         HttpResponse::Ok()
     } else {
         HttpResponse::ServiceUnavailable()
     };
+    let database = if database.is_ok() { "ready" } else { "not answering" };
+    let engine = engine.err().unwrap_or("ready");
+    let body = format!("database: {database}\nengine: {engine}\n");
     response.content_type("text/plain; charset=utf-8").body(body)
 }

@@ -28,11 +28,20 @@ pub async fn submit(
 ) -> Result<HttpResponse, Error> {
     let import = find(&user, &id, &imports).await?;
     let kind = asked_for(&form, request.query_string())?;
+    let now = UnixMillis::now();
     let retry = match import.retry(kind) {
         Some(retry) => retry.id,
-        None if !import.state(UnixMillis::now()).is_final() => return Err(Error::StillGoing),
+        // Which records fail is known at the end.
+        None if !import.state(now).is_final() && (kind == RetryOf::Failed || !import.may_run_again(now)) => {
+            return Err(Error::StillGoing);
+        }
         None => match kind {
-            RetryOf::All => imports.retry_all(&import).await?,
+            RetryOf::All => {
+                let retry = imports.retry_all(&import).await?;
+                // Of two runs of the same rows one is too many, should the first one come to life.
+                imports.cancel(import.owner, import.id).await?;
+                retry
+            }
             RetryOf::Failed => {
                 let file = failed_records(&import, &store, &storage).await?;
                 imports.retry_failed(&import, file).await?

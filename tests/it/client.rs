@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use runboard::{
     ids::{EventId, RunId},
-    inngest::{Backoff, Client, Event, EventSeed, Job, Limits, RunStatus, Server, call::Registration},
+    inngest::{
+        Backoff, Client, Event, EventSeed, Fresh, Job, Limits, RunStatus, Server, SigningKeys, SyncRequest,
+        call::Registration,
+    },
     time::UnixMillis,
 };
 use serde_json::{Value, json};
 use wiremock::{
     Mock, MockServer, Request, ResponseTemplate,
-    matchers::{body_json, header, method, path},
+    matchers::{any, body_json, header, method, path, path_regex, query_param, query_param_is_missing},
 };
 
 pub const EVENT_KEY: &str = "test-event-key-123";
@@ -22,6 +25,7 @@ pub const RUN: &str = "01M8532JEX1SP78PSANCV2SARF";
 const SEED: &str = "1795466651000,eii2YKXRVTJPuA==";
 const FAN_OUT: &str = r#"{"data":[{"run_id":"01M8532JF1E51YC5JA88AGHBP4","run_started_at":"2026-11-23T20:55:32.065Z","function_id":"9ac9d51c-6903-579a-8018-caafb7759ffb","function_version":0,"environment_id":"00000000-0000-0000-0000-000000000000","event_id":"01M8532J92FZH0CMQKTANHBB4W","status":"Completed","ended_at":"2026-11-23T20:55:32.24879246Z","output":{"audited":"01M8532J92FZH0CMQKTANHBB4W"}},{"run_id":"01M8532JEX1SP78PSANCV2SARF","run_started_at":"2026-11-23T20:55:32.061Z","function_id":"9fcb7cff-b8e9-5807-b80b-9e8200977ba4","function_version":0,"environment_id":"00000000-0000-0000-0000-000000000000","event_id":"01M8532J92FZH0CMQKTANHBB4W","status":"Completed","ended_at":"2026-11-23T20:55:32.265559648Z","output":{"failedItems":2,"processedItems":98,"status":"success"}}],"metadata":{"fetched_at":"2026-11-23T20:55:33.024392898Z","cached_until":"2026-11-23T20:55:48.024393078Z"}}"#;
 const CANCELLED_WHILE_EXECUTING: &str = r#"{"data":[{"run_id":"01M852KS1JXNZ8CTYPVZQAH6N9","run_started_at":"2026-11-23T20:47:27.282Z","function_id":"11ba113a-3884-50f1-ac4a-5de8cfe71fbc","function_version":0,"environment_id":"00000000-0000-0000-0000-000000000000","event_id":"01M852KRSSCC8RXQRYJR7P2K9M","status":"Cancelled","ended_at":"2026-11-23T20:47:31.379982738Z","output":"busy done"},{"run_id":"01M852KS1JXNZ8CTYPVZQAH6N9","run_started_at":"2026-11-23T20:47:27.282Z","function_id":"11ba113a-3884-50f1-ac4a-5de8cfe71fbc","function_version":0,"environment_id":"00000000-0000-0000-0000-000000000000","event_id":"01M852KRSSCC8RXQRYJR7P2K9M","status":"Cancelled","ended_at":"2026-11-23T20:47:28.132973413Z","output":{}}]}"#;
+const V2_RUN: &str = r#"{"data":[{"app":{"id":"csv-app"},"durationMs":"66","endedAt":"2026-11-23T20:48:32.822381370Z","function":{"id":"process-csv-upload","name":"Process CSV upload"},"id":"01M852NRZFEPN1E3QBM81PJRJ2","output":{"failedItems":2,"processedItems":98,"status":"success"},"queuedAt":"2026-11-23T20:48:32.751Z","startedAt":"2026-11-23T20:48:32.756206383Z","status":"COMPLETED","trigger":{"eventIds":["01M852NRZ0PD3P455PB1YYEES8"]}}],"metadata":{"fetchedAt":"2026-11-23T20:48:58.834640370Z"},"page":{"limit":20}}"#;
 const ONE_RUN: &str = r#"{"data":{"run_id":"01M852HFJBN5J36VWDC6WQQXA1","run_started_at":"2026-11-23T20:46:12.043Z","function_id":"d8ff081e-123d-561e-92c7-9ec756b92c2d","function_version":0,"environment_id":"00000000-0000-4000-b000-000000000000","event_id":"01M852HFBDQ9X4SWWHP2J7VA0V","status":"Running","ended_at":null},"metadata":{"fetched_at":"2026-11-23T20:46:13.397479327Z","cached_until":"2026-11-23T20:46:16.397479587Z"}}"#;
 const RETRYING: &str = r#"{"data":[{"JobID":"3u1krpwtxl4ug","at":"2026-11-23T20:46:48Z","position":0,"kind":"start","attempt":1,"Raw":{"id":"3u1krpwtxl4ug","pt":1795466807018,"at":1795466808000,"wt":1795466808000,"wfID":"ecd33d8a-218b-57ad-8ecb-49cd17f52f6e","wsID":"00000000-0000-4000-b000-000000000000","genID":2,"data":{"kind":"start","atts":1,"maxAtts":21}}}],"metadata":{"fetched_at":"2026-11-23T20:46:47.153877897Z","cached_until":"2026-11-23T20:46:52.153878008Z"}}"#;
 const NO_RUNS: &str = r#"{"data":[],"metadata":{"fetched_at":"2026-11-23T20:43:26.589648531Z","cached_until":"2026-11-23T20:43:41.589649152Z"}}"#;
@@ -51,7 +55,8 @@ pub fn server(origin: &str) -> Server {
         event_api: origin.parse().unwrap(),
         api: origin.parse().unwrap(),
         event_key: EVENT_KEY.into(),
-        signing_key: SIGNING_KEY.into(),
+        signing_keys: SigningKeys::from(secrecy::SecretString::from(SIGNING_KEY)),
+        env: None,
     }
 }
 
@@ -113,7 +118,7 @@ async fn every_run_of_an_event_is_listed_in_the_order_of_the_ids() {
         .respond_with(ResponseTemplate::new(200).set_body_raw(FAN_OUT, "application/json"))
         .mount(&engine)
         .await;
-    let runs = client(&engine.uri()).event_runs(&event_id()).await.unwrap();
+    let runs = client(&engine.uri()).event_runs(&event_id()).await.unwrap().data;
     let ids: Vec<_> = runs.iter().map(|run| run.run_id.as_str()).collect();
     assert_eq!(ids, ["01M8532JEX1SP78PSANCV2SARF", "01M8532JF1E51YC5JA88AGHBP4"]);
     let first = &runs[0];
@@ -125,22 +130,143 @@ async fn every_run_of_an_event_is_listed_in_the_order_of_the_ids() {
 }
 
 #[tokio::test]
-async fn no_url_is_asked_twice_since_the_server_would_repeat_its_answer() {
-    let engine = always(text(200, NO_RUNS)).await;
-    let client = client(&engine.uri());
-    for _ in 0..3 {
-        assert_eq!(client.event_runs(&event_id()).await.unwrap(), []);
+async fn the_v2_list_is_asked_for_first_for_nothing_of_it_is_cached() {
+    let engine = MockServer::start().await;
+    Mock::given(method("GET"))
+        .and(path("/v2/events/01M8532J92FZH0CMQKTANHBB4W/runs"))
+        .and(query_param("includeOutput", "true"))
+        .and(header("authorization", format!("Bearer {HASHED_KEY}")))
+        .respond_with(ResponseTemplate::new(200).set_body_raw(V2_RUN, "application/json"))
+        .mount(&engine)
+        .await;
+    let Fresh { data: runs, stays_for } = client(&engine.uri()).event_runs(&event_id()).await.unwrap();
+    assert_eq!(stays_for, Duration::ZERO);
+    assert_eq!((runs.len(), runs[0].run_id.as_str()), (1, "01M852NRZFEPN1E3QBM81PJRJ2"));
+    assert_eq!(runs[0].function_name.as_deref(), Some("Process CSV upload"));
+    assert_eq!(requests(&engine).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_list_of_several_pages_is_read_to_its_end() {
+    let engine = MockServer::start().await;
+    let page = |id: &str, page: &str| {
+        let run = format!(r#"{{"id":"{id}","status":"RUNNING","queuedAt":"2026-11-23T20:48:32.751Z"}}"#);
+        text(200, &format!(r#"{{"data":[{run}],"page":{page}}}"#))
+    };
+    Mock::given(query_param("cursor", "next"))
+        .respond_with(page("01M852NRZFEPN1E3QBM81PJRJ2", r#"{"limit":40}"#))
+        .mount(&engine)
+        .await;
+    Mock::given(query_param_is_missing("cursor"))
+        .respond_with(page("01M852NRZFEPN1E3QBM81PJRJ1", r#"{"limit":40,"cursor":"next","hasMore":true}"#))
+        .mount(&engine)
+        .await;
+    let runs = client(&engine.uri()).event_runs(&event_id()).await.unwrap().data;
+    let ids: Vec<_> = runs.iter().map(|run| run.run_id.as_str()).collect();
+    assert_eq!(ids, ["01M852NRZFEPN1E3QBM81PJRJ1", "01M852NRZFEPN1E3QBM81PJRJ2"]);
+}
+
+#[tokio::test]
+async fn a_server_without_v2_is_asked_for_it_once() {
+    for without in [text(404, "404 page not found\n"), text(200, "<!doctype html><title>Inngest</title>")] {
+        let engine = MockServer::start().await;
+        Mock::given(path_regex("^/v2/")).respond_with(without).mount(&engine).await;
+        Mock::given(path_regex("^/v1/")).respond_with(text(200, FAN_OUT)).mount(&engine).await;
+        let client = client(&engine.uri());
+        for _ in 0..3 {
+            assert_eq!(client.event_runs(&event_id()).await.unwrap().data.len(), 2);
+        }
+        let asked = requests(&engine).await;
+        let versions: Vec<_> = asked.iter().map(|request| &request.url.path()[..4]).collect();
+        assert_eq!(versions, ["/v2/", "/v1/", "/v1/", "/v1/"]);
     }
-    let mut urls: Vec<_> = requests(&engine).await.into_iter().map(|request| request.url).collect();
-    urls.sort();
-    urls.dedup();
-    assert_eq!(urls.len(), 3, "{urls:?}");
+}
+
+#[tokio::test]
+async fn how_long_v1_repeats_its_answer_is_told_by_its_own_clock() {
+    // As a real server answers within the 15 seconds for which it keeps an empty list.
+    for (date, seconds) in [("43:26", 15), ("43:40", 1), ("43:50", 0)] {
+        let date = format!("Mon, 23 Nov 2026 20:{date} GMT");
+        let answer = text(200, NO_RUNS).insert_header("date", date.as_str());
+        let engine = MockServer::start().await;
+        Mock::given(path_regex("^/v1/")).respond_with(answer).mount(&engine).await;
+        let runs = client(&engine.uri()).event_runs(&event_id()).await.unwrap();
+        assert_eq!((runs.data.len(), runs.stays_for.as_secs()), (0, seconds), "{date}");
+    }
+}
+
+#[tokio::test]
+async fn the_fallback_key_is_used_once_the_first_fails_and_from_then_on() {
+    let engine = MockServer::start().await;
+    let fallback = "0fa11bac0fa11bac";
+    let bearer = runboard::inngest::signature::bearer(&fallback.into());
+    Mock::given(header("authorization", format!("Bearer {bearer}")))
+        .respond_with(text(200, r#"{"data":[]}"#))
+        .mount(&engine)
+        .await;
+    Mock::given(any()).respond_with(text(401, "Authentication failed\n")).mount(&engine).await;
+    let mut server = server(&engine.uri());
+    server.signing_keys = SigningKeys::from(vec![SIGNING_KEY.into(), fallback.into()]);
+    let client = Client::new(server).unwrap();
+    for _ in 0..2 {
+        assert_eq!(client.event_runs(&event_id()).await.unwrap().data, []);
+    }
+    client.cancel(&run_id()).await.unwrap();
+    let keys: Vec<bool> = requests(&engine)
+        .await
+        .iter()
+        .map(|request| request.headers["authorization"] == format!("Bearer {bearer}").as_str())
+        .collect();
+    assert_eq!(keys, [false, true, true, true]);
+}
+
+#[tokio::test]
+async fn every_request_names_its_sdk_and_the_environment() {
+    let engine = always(text(200, r#"{"data":[],"ids":["01M852DSBRF8MBCR55T5AK4KXS"]}"#)).await;
+    let mut server = server(&engine.uri());
+    server.env = Some("feature/branch".to_owned());
+    let client = Client::new(server).unwrap();
+    client.send(&event(), &seed()).await.unwrap();
+    client.event_runs(&event_id()).await.unwrap();
+    for request in requests(&engine).await {
+        assert_eq!(request.headers["x-inngest-env"], "feature/branch");
+        assert_eq!(request.headers["x-inngest-sdk"], "rust:v0.1.0");
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_keys_is_asked_without_one() {
+    let engine = always(text(200, r#"{"data":[]}"#)).await;
+    let mut server = server(&engine.uri());
+    server.signing_keys = SigningKeys::default();
+    Client::new(server).unwrap().event_runs(&event_id()).await.unwrap();
+    assert!(!requests(&engine).await[0].headers.contains_key("authorization"));
+}
+
+#[tokio::test]
+async fn the_rest_of_a_call_is_asked_for_by_its_run() {
+    let engine = MockServer::start().await;
+    // As a real server tells them.
+    let steps = r#"{"e0996a37c13d44c3b06074939d43fa3759bd32c1":{"data":{"a":1}}}"#;
+    let events = r#"[{"data":{},"id":"01M853K90C7QHM805ATKYM2HJP","name":"raw2/steps","ts":1795467879436}]"#;
+    for (what, body) in [("actions", steps), ("batch", events)] {
+        Mock::given(path(format!("/v0/runs/{RUN}/{what}")))
+            .and(header("authorization", format!("Bearer {HASHED_KEY}")))
+            .respond_with(text(200, body))
+            .mount(&engine)
+            .await;
+    }
+    let client = client(&engine.uri());
+    let steps = client.call_steps(&run_id()).await.unwrap();
+    assert_eq!(steps["e0996a37c13d44c3b06074939d43fa3759bd32c1"], json!({"data": {"a": 1}}));
+    let events = client.call_events(&run_id()).await.unwrap();
+    assert_eq!((events.len(), events[0].name.as_str()), (1, "raw2/steps"));
 }
 
 #[tokio::test]
 async fn a_run_listed_twice_counts_once_and_ended_when_it_was_cancelled() {
     let engine = always(text(200, CANCELLED_WHILE_EXECUTING)).await;
-    let runs = client(&engine.uri()).event_runs(&event_id()).await.unwrap();
+    let runs = client(&engine.uri()).event_runs(&event_id()).await.unwrap().data;
     assert_eq!(runs.len(), 1, "{runs:?}");
     assert_eq!(runs[0].status, RunStatus::Cancelled);
     assert_eq!(runs[0].ended_at, UnixMillis::from_rfc3339("2026-11-23T20:47:28.132Z"));
@@ -153,7 +279,7 @@ async fn of_a_run_listed_twice_the_row_that_has_ended_counts() {
     body["data"][1]["ended_at"] = Value::Null;
     body["data"][1]["status"] = "Running".into();
     let engine = always(text(200, &body.to_string())).await;
-    let runs = client(&engine.uri()).event_runs(&event_id()).await.unwrap();
+    let runs = client(&engine.uri()).event_runs(&event_id()).await.unwrap().data;
     assert_eq!(runs.len(), 1, "{runs:?}");
     assert_eq!((&runs[0].status, runs[0].ended_at.is_some()), (&RunStatus::Cancelled, true));
 }
@@ -162,14 +288,14 @@ async fn of_a_run_listed_twice_the_row_that_has_ended_counts() {
 async fn a_completed_run_that_only_sleeps_has_not_ended() {
     let body = ONE_RUN.replace("Running", "Completed");
     let engine = always(text(200, &body)).await;
-    let run = client(&engine.uri()).run(&run_id()).await.unwrap();
+    let run = client(&engine.uri()).run(&run_id()).await.unwrap().data;
     assert_eq!((run.status, run.ended_at, run.output), (RunStatus::Completed, None, None));
 }
 
 #[tokio::test]
 async fn an_unknown_word_for_a_status_is_kept() {
     let engine = always(text(200, &ONE_RUN.replace("Running", "Overflowed"))).await;
-    let run = client(&engine.uri()).run(&run_id()).await.unwrap();
+    let run = client(&engine.uri()).run(&run_id()).await.unwrap().data;
     assert_eq!(run.status, RunStatus::Other("Overflowed".into()));
 }
 
@@ -182,7 +308,7 @@ async fn one_run_is_asked_for_with_the_bearer() {
         .respond_with(ResponseTemplate::new(200).set_body_raw(ONE_RUN, "application/json"))
         .mount(&engine)
         .await;
-    let run = client(&engine.uri()).run(&run_id()).await.unwrap();
+    let run = client(&engine.uri()).run(&run_id()).await.unwrap().data;
     assert_eq!(run.run_id.as_str(), "01M852HFJBN5J36VWDC6WQQXA1");
     assert_eq!(run.run_started_at.to_string(), "2026-11-23T20:46:12.043Z");
 }
@@ -208,7 +334,25 @@ async fn a_run_that_has_ended_has_no_jobs() {
 }
 
 #[tokio::test]
-async fn a_cancel_is_answered_with_nothing() {
+async fn a_cancel_goes_to_v2_which_ends_also_what_a_crash_has_orphaned() {
+    // As a real server answers, and as it answers the second time.
+    let cancelled = r#"{"data":{"runId":"01M8532JEX1SP78PSANCV2SARF"},"metadata":{"fetchedAt":"2026-11-23T21:02:11.647953909Z"}}"#;
+    let again = r#"{"errors":[{"code":"run_already_cancelled","message":"Run is already cancelled"}]}"#;
+    for answer in [text(200, cancelled), text(409, again)] {
+        let engine = MockServer::start().await;
+        Mock::given(method("POST"))
+            .and(path("/v2/runs/01M8532JEX1SP78PSANCV2SARF/cancel"))
+            .and(header("authorization", format!("Bearer {HASHED_KEY}")))
+            .respond_with(answer)
+            .mount(&engine)
+            .await;
+        client(&engine.uri()).cancel(&run_id()).await.unwrap();
+        assert_eq!(requests(&engine).await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn without_v2_a_cancel_goes_to_v1_and_is_answered_with_nothing() {
     let engine = MockServer::start().await;
     Mock::given(method("DELETE"))
         .and(path("/v1/runs/01M8532JEX1SP78PSANCV2SARF"))
@@ -235,7 +379,7 @@ async fn functions_are_registered_as_they_are() {
         .mount(&engine)
         .await;
     let app: Registration = serde_json::from_value(body).unwrap();
-    client(&engine.uri()).register(&app).await.unwrap();
+    client(&engine.uri()).register(&app, &SyncRequest::default()).await.unwrap();
 }
 
 #[tokio::test]
@@ -248,7 +392,8 @@ async fn an_address_may_have_a_path_with_or_without_a_slash_at_its_end() {
     let paths: Vec<_> = asked.iter().map(|request| request.url.path()).collect();
     let plain = "/v1/events/01M8532J92FZH0CMQKTANHBB4W/runs";
     let under = "/inngest/v1/events/01M8532J92FZH0CMQKTANHBB4W/runs";
-    assert_eq!(paths, [plain, plain, under, under]);
+    let under_v2 = under.replace("/v1/", "/v2/");
+    assert_eq!(paths, [&plain.replace("/v1/", "/v2/"), &plain.replace("/v1/", "/v2/"), &under_v2, &under_v2]);
 }
 
 #[tokio::test]
@@ -256,5 +401,5 @@ async fn an_id_cannot_leave_its_place_in_the_path() {
     let engine = always(text(200, NO_RUNS)).await;
     let odd = EventId::from("a/../b?c#d%2F".to_owned());
     client(&engine.uri()).event_runs(&odd).await.unwrap();
-    assert_eq!(requests(&engine).await[0].url.path(), "/v1/events/a%2F..%2Fb%3Fc%23d%252F/runs");
+    assert_eq!(requests(&engine).await[0].url.path(), "/v2/events/a%2F..%2Fb%3Fc%23d%252F/runs");
 }

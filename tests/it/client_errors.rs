@@ -10,6 +10,7 @@ use std::{
 };
 
 use runboard::inngest::{Backoff, Client, Error, Limits};
+use secrecy::SecretString;
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
     matchers::{any, method},
@@ -134,7 +135,7 @@ async fn the_next_try_comes_no_sooner_than_the_engine_asked_for() {
     Mock::given(any()).respond_with(wait).up_to_n_times(1).mount(&engine).await;
     Mock::given(any()).respond_with(text(200, r#"{"data":[]}"#)).mount(&engine).await;
     let start = Instant::now();
-    client(&engine.uri()).event_runs(&event_id()).await.unwrap();
+    client(&engine.uri()).call_steps(&run_id()).await.unwrap();
     assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
 }
 
@@ -142,7 +143,7 @@ async fn the_next_try_comes_no_sooner_than_the_engine_asked_for() {
 async fn a_long_wait_is_left_to_the_caller() {
     for status in [429, 503] {
         let engine = always(text(status, "").insert_header("retry-after", "3600")).await;
-        let error = client(&engine.uri()).event_runs(&event_id()).await.unwrap_err();
+        let error = client(&engine.uri()).call_steps(&run_id()).await.unwrap_err();
         assert_eq!(meaning(&error), "rate limited: Some(3600s)");
         assert_eq!(requests(&engine).await.len(), 1);
     }
@@ -173,9 +174,35 @@ async fn an_answer_that_takes_too_long_is_asked_for_again() {
         backoff: Backoff { tries: 2, first_pause: Duration::ZERO, longest_pause: Duration::ZERO },
         ..Limits::default()
     };
-    let error = client_with(&engine.uri(), limits).event_runs(&event_id()).await.unwrap_err();
+    let error = client_with(&engine.uri(), limits).call_steps(&run_id()).await.unwrap_err();
     assert_eq!(meaning(&error), "unreachable");
     assert_eq!(requests(&engine).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_question_that_is_one_of_many_is_asked_once_and_waits_less_long() {
+    let engine = MockServer::start().await;
+    let slow = text(200, r#"{"data":[]}"#).set_delay(Duration::from_secs(60));
+    Mock::given(any()).respond_with(slow).mount(&engine).await;
+    let limits = Limits { poll_timeout: Duration::from_millis(100), ..Limits::default() };
+    let error = client_with(&engine.uri(), limits).event_runs(&event_id()).await.unwrap_err();
+    assert_eq!(meaning(&error), "unreachable");
+    assert_eq!(requests(&engine).await.len(), 1);
+}
+
+#[tokio::test]
+async fn after_a_429_nobody_asks_until_the_server_said() {
+    let engine = MockServer::start().await;
+    let wait = text(429, "").insert_header("retry-after", "1");
+    Mock::given(any()).respond_with(wait).up_to_n_times(1).mount(&engine).await;
+    Mock::given(any()).respond_with(text(200, r#"{"data":[]}"#)).mount(&engine).await;
+    let client = client(&engine.uri());
+    let error = client.event_runs(&event_id()).await.unwrap_err();
+    assert_eq!(meaning(&error), "rate limited: Some(1s)");
+    assert!(!client.has_spare());
+    let start = Instant::now();
+    client.event_runs(&event_id()).await.unwrap();
+    assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
 }
 
 #[tokio::test]
@@ -192,11 +219,13 @@ async fn an_answer_without_end_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
-        let (mut connection, _) = listener.accept().unwrap();
-        assert_ne!(connection.read(&mut [0; 4096]).unwrap(), 0);
-        let mut write = |bytes: &[u8]| connection.write_all(bytes);
-        write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{\"data\":[").unwrap();
-        while write(&[b' '; 4096]).is_ok() {}
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            assert_ne!(connection.read(&mut [0; 4096]).unwrap(), 0);
+            let mut write = |bytes: &[u8]| connection.write_all(bytes);
+            write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{\"data\":[").unwrap();
+            while write(&[b' '; 4096]).is_ok() {}
+        }
     });
     let error = client(&origin).event_runs(&event_id()).await.unwrap_err();
     assert_eq!(meaning(&error), "unreadable");
@@ -249,7 +278,7 @@ async fn a_key_is_taken_out_of_a_path_as_it_was_written_there() {
 #[test]
 fn a_server_that_cannot_be_asked_is_refused_at_once() {
     let mut odd = server("http://127.0.0.1:8288");
-    odd.signing_key = "line\nbreak".into();
+    odd.signing_keys = SecretString::from("line\nbreak").into();
     let error = Client::new(odd).unwrap_err();
     assert!(matches!(error, Error::Setup(_)) && !error.to_string().contains("break"), "{error}");
     let error = Client::new(server("mailto:someone@example.com")).unwrap_err();

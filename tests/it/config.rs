@@ -3,7 +3,9 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::{CommandFactory, Parser};
-use runboard::config::{AccountCommand, AllowedAddresses, Args, Command, Config, SignUp};
+use runboard::config::{
+    AccountCommand, AllowedAddresses, Args, Command, Config, Engine, OutputPointers, SignUp,
+};
 use secrecy::ExposeSecret;
 
 fn read(arguments: &[&str]) -> Result<Config, String> {
@@ -30,6 +32,9 @@ fn nothing_configured_is_a_configuration() {
     assert_eq!(config.allow_addresses, AllowedAddresses::default());
     assert!(config.workers >= 1);
     assert_eq!(config.engine_retries, [15, 30, 60].map(Duration::from_secs));
+    assert!(matches!(config.engine, Engine::Embedded(None)));
+    assert_eq!((config.poll_budget, config.processor), (10.0, true));
+    assert_eq!(config.output_pointers, OutputPointers::default());
 }
 
 #[test]
@@ -45,6 +50,12 @@ fn every_setting_can_be_set() {
         "--allow-addresses=10.0.0.0/8, [fd00::]/8:8443",
         "--workers=3",
         "--engine-retry-seconds=0, 0.25,1",
+        "--poll-budget=2.5",
+        "--processor=off",
+        "--output-pointers=/stats/ok,/stats/bad;/a~1b,/c",
+        "--engine-listen=127.0.0.1:8288",
+        "--engine-event-key=event-key",
+        "--engine-signing-key=signkey-test-0123abcd",
     ])
     .unwrap();
     assert_eq!(config.listen.to_string(), "[::]:80");
@@ -58,6 +69,109 @@ fn every_setting_can_be_set() {
     assert!(!config.allow_addresses.contain(SocketAddr::from(([10, 1, 2, 3], 8443))));
     assert_eq!(config.workers, 3);
     assert_eq!(config.engine_retries, [0, 250, 1000].map(Duration::from_millis));
+    assert_eq!((config.poll_budget, config.processor), (2.5, false));
+    let pairs: Vec<_> = config.output_pointers.pairs().cloned().collect();
+    assert_eq!(pairs, [["/stats/ok", "/stats/bad"], ["/a~1b", "/c"], ["/processedItems", "/failedItems"]]);
+    let Engine::Embedded(Some(exposed)) = config.engine else { panic!("{:?}", config.engine) };
+    assert_eq!(exposed.listen.to_string(), "127.0.0.1:8288");
+    assert_eq!(exposed.event_key.expose_secret(), "event-key");
+    assert_eq!(exposed.signing_key.expose_secret(), "signkey-test-0123abcd");
+}
+
+/// What a server's addresses, keys and our own address come to.
+fn inngest(arguments: &[&str]) -> (bool, String, String, String, Vec<String>, Option<String>) {
+    let config = read(arguments).unwrap();
+    let Engine::Inngest(inngest) = config.engine else { panic!("{arguments:?}: {:?}", config.engine) };
+    (
+        inngest.is_dev,
+        inngest.api.to_string(),
+        inngest.event_api.to_string(),
+        inngest.event_key.expose_secret().to_owned(),
+        inngest.signing_keys.iter().map(|key| key.expose_secret().to_owned()).collect(),
+        inngest.serve_origin.map(|origin| origin.to_string()),
+    )
+}
+
+const KEYS: [&str; 2] = ["--inngest-event-key=e", "--inngest-signing-key=signkey-prod-12ab"];
+
+#[test]
+fn keys_alone_mean_the_cloud() {
+    let public = "--public-url=https://runboard.example.org";
+    let (is_dev, api, event_api, event_key, signing_keys, origin) =
+        inngest(&[KEYS[0], KEYS[1], "--inngest-signing-key-fallback=signkey-prod-34cd", public]);
+    assert!(!is_dev);
+    assert_eq!((api.as_str(), event_api.as_str()), ("https://api.inngest.com/", "https://inn.gs/"));
+    assert_eq!(
+        (event_key.as_str(), signing_keys),
+        ("e", vec!["signkey-prod-12ab".to_owned(), "signkey-prod-34cd".to_owned()])
+    );
+    assert_eq!(origin.as_deref(), Some("https://runboard.example.org/"));
+}
+
+#[test]
+fn a_dev_server_needs_no_keys_and_no_public_address() {
+    for one in ["1", "true"] {
+        let (is_dev, api, event_api, _, signing_keys, origin) = inngest(&[&format!("--inngest-dev={one}")]);
+        assert!(is_dev && signing_keys.is_empty() && origin.is_none());
+        assert_eq!((api.as_str(), &api), ("http://localhost:8288/", &event_api));
+    }
+    let (is_dev, api, ..) = inngest(&["--inngest-dev=http://127.0.0.1:9000"]);
+    assert_eq!((is_dev, api.as_str()), (true, "http://127.0.0.1:9000/"));
+}
+
+#[test]
+fn each_address_can_be_set_for_itself_and_they_may_have_paths() {
+    let origin = "--inngest-serve-origin=http://runboard:8080";
+    let base = "--inngest-base-url=https://inngest.example.org/api";
+    let with = |more: &[&str]| {
+        let (_, api, event_api, ..) = inngest(&[&[KEYS[0], KEYS[1], origin, base], more].concat());
+        (api, event_api)
+    };
+    let of_base = "https://inngest.example.org/api".to_owned();
+    assert_eq!(with(&[]), (of_base.clone(), of_base.clone()));
+    let events = "--inngest-event-api-base-url=http://events:8288";
+    assert_eq!(with(&[events]), (of_base.clone(), "http://events:8288/".to_owned()));
+    assert_eq!(with(&["--inngest-api-base-url=http://api:8288"]), ("http://api:8288/".to_owned(), of_base));
+}
+
+#[test]
+fn a_dev_server_that_is_switched_off_selects_nothing() {
+    for off in ["0", "false", ""] {
+        let config = read(&[&format!("--inngest-dev={off}"), "--inngest-env=staging"]).unwrap();
+        assert!(matches!(config.engine, Engine::Embedded(None)), "INNGEST_DEV={off}");
+    }
+}
+
+#[test]
+fn what_contradicts_itself_or_is_not_enough_is_refused() {
+    let public = "--public-url=https://runboard.example.org";
+    let engine = ["--engine-listen=127.0.0.1:0", "--engine-event-key=e", "--engine-signing-key=12ab"];
+    let table: [(&[&str], &str); 10] = [
+        (&["--inngest-signing-key=12ab", public], "INNGEST_EVENT_KEY is not set: "),
+        (&["--inngest-event-key=e", public], "INNGEST_SIGNING_KEY is not set: "),
+        (&KEYS, "RUNBOARD_PUBLIC_URL is not set: "),
+        (&["--inngest-base-url=http://inngest:8288", public], "INNGEST_EVENT_KEY is not set: "),
+        (
+            &["--inngest-dev=1", "--listen=0.0.0.0:80"],
+            "INNGEST_DEV and RUNBOARD_LISTEN contradict each other: ",
+        ),
+        (
+            &[engine[0], engine[1], engine[2], "--inngest-dev=1"],
+            "RUNBOARD_ENGINE_LISTEN and INNGEST_DEV contradict each other: ",
+        ),
+        (&[engine[0], engine[1]], "RUNBOARD_ENGINE_SIGNING_KEY is not set: "),
+        (&[engine[0], engine[2]], "RUNBOARD_ENGINE_EVENT_KEY is not set: "),
+        (
+            &[engine[0], engine[1], "--engine-signing-key=secret"],
+            "RUNBOARD_ENGINE_SIGNING_KEY can be an even",
+        ),
+        (&["--inngest-event-key=a secret", KEYS[1], public], "INNGEST_EVENT_KEY can be printable ASCII"),
+    ];
+    for (arguments, line) in table {
+        let refusal = read(arguments).map(|_| ()).unwrap_err();
+        assert!(refusal.starts_with(line), "{arguments:?} is refused with: {refusal}");
+        assert!(!refusal.contains('\n') && !refusal.contains("secret"), "{refusal}");
+    }
 }
 
 #[test]
@@ -68,7 +182,7 @@ fn an_empty_optional_setting_is_not_set() {
 }
 
 /// Flag, wrong value, and how the line begins.
-const WRONG: [(&str, &str, &str); 31] = [
+const WRONG: [(&str, &str, &str); 41] = [
     ("--listen", "8080", r#"RUNBOARD_LISTEN is "8080": it can be an IP address and a port"#),
     ("--listen", "localhost:8080", r#"RUNBOARD_LISTEN is "localhost:8080": it can be"#),
     ("--listen", "", r#"RUNBOARD_LISTEN is "": it can be"#),
@@ -119,6 +233,16 @@ const WRONG: [(&str, &str, &str); 31] = [
     ("--engine-retry-seconds", "15,,60", r#"RUNBOARD_ENGINE_RETRY_SECONDS is "15,,60": it can be"#),
     ("--engine-retry-seconds", "-1", r#"RUNBOARD_ENGINE_RETRY_SECONDS is "-1": it can be"#),
     ("--engine-retry-seconds", "NaN", r#"RUNBOARD_ENGINE_RETRY_SECONDS is "NaN": it can be"#),
+    ("--poll-budget", "0", r#"RUNBOARD_POLL_BUDGET is "0": it can be questions a second from 0.1 to 1000"#),
+    ("--poll-budget", "NaN", r#"RUNBOARD_POLL_BUDGET is "NaN": it can be"#),
+    ("--processor", "no", r#"RUNBOARD_PROCESSOR is "no": it can be on or off."#),
+    ("--output-pointers", "/a", r#"RUNBOARD_OUTPUT_POINTERS is "/a": it can be pairs of JSON pointers"#),
+    ("--output-pointers", "a,b", r#"RUNBOARD_OUTPUT_POINTERS is "a,b": it can be"#),
+    ("--output-pointers", "/a~2,/b", r#"RUNBOARD_OUTPUT_POINTERS is "/a~2,/b": it can be"#),
+    ("--engine-listen", "8288", r#"RUNBOARD_ENGINE_LISTEN is "8288": it can be an IP address and a port"#),
+    ("--inngest-dev", "yes", r#"INNGEST_DEV is "...": it can be 1, 0, or the http or https address"#),
+    ("--inngest-dev", "ftp://me:secret@host", r#"INNGEST_DEV is "ftp:...": it can be"#),
+    ("--inngest-base-url", "http://me:secret@host", r#"INNGEST_BASE_URL is "http:...": it can be an http"#),
     ("--engine-retry-seconds", "86401", r#"RUNBOARD_ENGINE_RETRY_SECONDS is "86401": it can be"#),
 ];
 
@@ -137,10 +261,12 @@ fn every_flag_is_the_variable_of_the_same_name() {
     for argument in Args::command().get_arguments() {
         let Some(variable) = argument.get_env() else { continue };
         let flag = argument.get_long().unwrap();
-        assert_eq!(variable, format!("RUNBOARD_{}", flag.replace('-', "_").to_uppercase()).as_str());
+        let name = flag.replace('-', "_").to_uppercase();
+        let name = if name.starts_with("INNGEST_") { name } else { format!("RUNBOARD_{name}") };
+        assert_eq!(variable, name.as_str());
         settings += 1;
     }
-    assert_eq!(settings, 10);
+    assert_eq!(settings, 26);
 }
 
 #[test]

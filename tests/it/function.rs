@@ -2,10 +2,11 @@
 
 mod door;
 mod fetch;
+mod push;
 mod short_steps;
+mod sync;
 mod world;
 
-use futures_util::FutureExt;
 use std::fs;
 
 use actix_web::http::StatusCode;
@@ -16,7 +17,7 @@ use runboard::{
     ids::{EventId, ImportId},
     inngest::call::step_id,
     source::Key,
-    store::steps::StepFiles,
+    store::{live::News, steps::StepFiles},
 };
 use serde_json::{Value, json};
 
@@ -183,17 +184,6 @@ async fn a_step_that_is_done_is_answered_without_doing_it_again() {
 }
 
 #[actix_web::test]
-async fn a_state_that_the_engine_did_not_send_is_taken_from_the_table() {
-    let world = World::new(SMALL_STEPS).await;
-    let mut body = call("r", &world.upload(&csv(200)), &Memo::new(), 0);
-    body["use_api"] = json!(true);
-    let mut memo = Memo::new();
-    assert_eq!(world.call(&body).await.remember(&mut memo), "plan");
-    assert_eq!(world.call(&body).await.remember(&mut memo), "rows-1");
-    assert_eq!(world.call(&body).await.remember(&mut memo), "rows-2");
-}
-
-#[actix_web::test]
 async fn steps_that_only_the_engine_knows_cannot_be_gone_on_from() {
     let world = World::new(SMALL_STEPS).await;
     let file = world.upload(&csv(200));
@@ -307,18 +297,24 @@ async fn after_a_restart_progress_is_what_finished_steps_say() {
     progress.stop();
     world.call(&call("r", &file, &memo, 0)).await.failure();
     let now = progress.now();
-    assert_eq!((now.counts, now.bytes, now.total_bytes), (sums.counts, sums.end_byte, text.len() as u64));
+    assert_eq!(
+        (now.counts, now.bytes, now.total_bytes),
+        (Some(sums.counts), sums.end_byte, text.len() as u64)
+    );
 }
 
 #[actix_web::test]
 async fn whoever_watches_hears_of_a_call_and_of_the_end() {
     let world = World::new(STEP_BYTES).await;
     let event = EventId::from("01M852BFZNDZSECF4ZXVXKXYMX".to_owned());
-    let nudged = world.processor.live.watch(&event);
+    let inbox = world.processor.live.watch(&event);
     let file = world.upload(&csv(10));
+    let called =
+        |news: &News| matches!(news, News::Run(run) if run.run_id == run_id("r") && run.ended_at.is_none());
     world.call(&call("r", &file, &Memo::new(), 0)).await;
-    assert!(nudged.notified().now_or_never().is_some(), "of a call");
-    assert!(nudged.notified().now_or_never().is_none(), "once");
+    let news = inbox.take();
+    assert!(matches!(news.as_slice(), [news] if called(news)), "{news:?}");
     world.call_to_the_end("r", &file).await;
-    assert!(nudged.notified().now_or_never().is_some(), "of the end");
+    let news = inbox.take();
+    assert!(news.iter().rev().skip(1).all(called) && news.last() == Some(&News::Soon), "{news:?}");
 }

@@ -21,7 +21,7 @@ const LINES: [&[&str]; 7] = [
 const LIBRARIES: [(&str, &[&str]); 4] = [
     ("sqlx::", &["store/"]),
     ("reqwest::", &["inngest/", "engine/", "source/"]),
-    ("actix_web::", &["app.rs", "web/", "function/serve", "engine/api"]),
+    ("actix_web::", &["app.rs", "app/", "web/", "function/serve", "engine/api"]),
     ("csv_core::", &["csv/"]),
 ];
 

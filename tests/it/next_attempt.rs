@@ -5,10 +5,10 @@ use std::time::Duration;
 use runboard::{
     ids::{EventId, ImportId, UserId},
     imports::{Imports, RunSnapshot},
-    source::{LinkKey, Storage},
+    source::Storage,
     store::{
         Live,
-        live::{AttemptError, CallInfo},
+        live::{AttemptError, CallInfo, News},
     },
     time::UnixMillis,
 };
@@ -20,6 +20,7 @@ use crate::{
     client::{self, EVENT, RUN, requests, run_id, text},
     inngest_api::until,
     steps,
+    support::parts,
 };
 
 /// An import whose one run goes on at a fake engine.
@@ -66,14 +67,8 @@ impl World {
         .await
         .unwrap();
         let live = Live::default();
-        let imports = Imports::new(
-            store,
-            Storage::open(folder.path().join("files")).unwrap(),
-            client::client(&engine.uri()),
-            live.clone(),
-            LinkKey::new([1; 32]),
-            "http://127.0.0.1:8080".parse().unwrap(),
-        );
+        let storage = Storage::open(folder.path().join("files")).unwrap();
+        let imports = Imports::new(parts(store, storage, client::client(&engine.uri()), live.clone()));
         imports.start().await.unwrap();
         Self { engine, imports, live, owner, import, _folder: folder }
     }
@@ -84,7 +79,7 @@ impl World {
         let function = "process-csv-upload".to_owned();
         let call = CallInfo { function, started_at: at, attempt, max_attempts: 4, error };
         self.live.progress(&run_id()).set_call(call);
-        self.live.nudge(&EventId::from(EVENT.to_owned()));
+        self.live.tell(&EventId::from(EVENT.to_owned()), News::Look);
     }
 
     async fn run(&self) -> Result<RunSnapshot, &'static str> {
@@ -103,7 +98,7 @@ impl World {
     async fn looked(&self, times: usize) -> usize {
         let (before, _) = self.asked().await;
         let enough = || async {
-            self.live.nudge(&EventId::from(EVENT.to_owned()));
+            self.live.tell(&EventId::from(EVENT.to_owned()), News::Look);
             let (runs, jobs) = self.asked().await;
             if runs >= before + times { Ok(jobs) } else { Err((runs, jobs)) }
         };
@@ -160,6 +155,13 @@ async fn an_engine_that_has_no_jobs_is_left_alone() {
 async fn an_engine_that_does_not_say_is_not_asked_for_ever() {
     let world = World::with(job(0, UnixMillis(0))).await;
     world.fail(1, UnixMillis::now(), false);
-    assert_eq!(world.looked(40).await, 30);
+    let often = || async {
+        match world.asked().await {
+            (_, 4) => Ok(()),
+            (_, jobs) => Err(jobs),
+        }
+    };
+    until("four questions", often).await;
+    assert_eq!(world.looked(10).await, 4);
     world.imports.stop().await;
 }

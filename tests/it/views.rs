@@ -8,7 +8,7 @@ use std::time::Duration;
 use askama::Template;
 use runboard::{
     ids::ImportId,
-    imports::{RunSnapshot, Snapshot},
+    imports::{RunSnapshot, SilenceCause, Snapshot},
     inngest::RunStatus,
     store::imports::{Relative, RetryOf},
     time::UnixMillis,
@@ -18,7 +18,9 @@ use runboard::{
     },
 };
 use serde_json::{Value, json};
-use snapshots::{RUN, at, counted, ended, frame, reading, retrying, retrying_at, running, sent, with};
+use snapshots::{
+    RUN, at, counted, ended, frame, reading, retrying, retrying_at, running, sent, silent, with,
+};
 
 const PACE: Duration = Duration::from_millis(500);
 
@@ -53,7 +55,7 @@ fn every_state_of_an_import_without_a_run_has_its_word_and_sentence() {
             ("Accepted", "Saved", "Your file is safe. Telling the engine about it ..."),
         ),
         (
-            Snapshot { sent_at: None, silent_since: since, ..sent() },
+            Snapshot { sent_at: None, silence: silent("14:03:09", SilenceCause::NoAnswer), ..sent() },
             ("Accepted", "Saved", "Your file is safe. Inngest has not answered since 14:03:09 UTC."),
         ),
         (sent(), ("Sent", "Sent", "Waiting for a run to start (15 s).")),
@@ -279,17 +281,18 @@ fn what_the_engine_says_is_never_markup() {
 
 #[test]
 fn the_last_numbers_stay_while_the_source_is_silent() {
-    let silent = Snapshot { silent_since: Some(at("14:03:15")), ..with(running()) };
-    let html = panel(&silent);
+    let quiet = Snapshot { silence: silent("14:03:15", SilenceCause::NoAnswer), ..with(running()) };
+    let html = panel(&quiet);
     assert_eq!(
-        read(&silent)[0].1,
+        read(&quiet)[0].1,
         "Inngest has not answered since 14:03:15 UTC. These are the last numbers we know."
     );
     assert!(html.contains("badge live dimmed"), "{html}");
     assert_eq!(attribute(&html, "data-processed"), Some("249588"));
     assert!(attribute(&html, "hx-trigger").is_some());
 
-    let ended = Snapshot { silent_since: Some(at("14:03:15")), ..with(ended(RunStatus::Completed)) };
+    let ended =
+        Snapshot { silence: silent("14:03:15", SilenceCause::NoAnswer), ..with(ended(RunStatus::Completed)) };
     assert!(!panel(&ended).contains("dimmed"), "what has ended is not old");
 }
 

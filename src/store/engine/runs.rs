@@ -199,6 +199,7 @@ fn read_run(row: &AnyRow) -> Result<Run> {
     Ok(Run {
         run_id: RunId::from(row.try_get::<String, _>("run_id")?),
         function_id: row.try_get("function_id")?,
+        function_name: None,
         event_id: EventId::from(row.try_get::<String, _>("event_id")?),
         status: RunStatus::from(row.try_get::<String, _>("status")?.as_str()),
         run_started_at: UnixMillis(row.try_get("queued_at")?),

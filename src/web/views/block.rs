@@ -56,10 +56,11 @@ impl RunData {
     }
 }
 
-/// The name that our function gave itself, else the id that the engine knows it by.
+/// The name that our function gave itself, else the engine's, else the id that the engine knows it by.
 #[must_use]
 pub fn function_name(run: &RunSnapshot) -> String {
-    run.call.as_ref().map_or_else(|| run.function_id.clone(), |call| call.function.clone())
+    let own = run.call.as_ref().map(|call| &call.function);
+    own.or(run.function_name.as_ref()).unwrap_or(&run.function_id).clone()
 }
 
 impl Block {
@@ -74,7 +75,7 @@ impl Block {
     }
 
     fn of_import(snapshot: &Snapshot, state: ImportState, reading: &Reading) -> Self {
-        let dimmed = snapshot.silent_since.is_some() && !state.is_final();
+        let dimmed = snapshot.silence.is_some() && !state.is_final();
         Self {
             run: None,
             badge: Badge { shown: Shown::of_import(snapshot, state), dimmed },
@@ -86,8 +87,8 @@ impl Block {
 
     fn of_run(snapshot: &Snapshot, state: ImportState, run: &RunSnapshot, reading: &Reading) -> Self {
         let ended = run.ended_at.is_some();
-        let dimmed = snapshot.silent_since.is_some() && !ended;
-        let progress = Progress::of(run, snapshot.silent_since.unwrap_or(reading.now));
+        let dimmed = !ended && (snapshot.silence.is_some() || run.is_gone || run.is_lost(reading.now));
+        let progress = Progress::of(run, snapshot.silence.map_or(reading.now, |silence| silence.since));
         let shown = Shown::of_run(run);
         // Red in a bar is failed rows and nothing else: a run that failed leaves a grey bar.
         let tone = match shown.tone() {

@@ -81,7 +81,7 @@ impl ImportCard {
             },
             blocks: Block::all(snapshot, state, reading),
             as_of: as_of(snapshot, reading),
-            actions: Actions::of(snapshot, state, Place::Card),
+            actions: Actions::of(snapshot, state, reading.now, Place::Card),
         }
     }
 }

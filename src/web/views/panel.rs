@@ -10,6 +10,7 @@ use super::{
 use crate::{
     imports::{ImportState, Snapshot},
     store::imports::RetryOf,
+    time::UnixMillis,
 };
 
 /// An import's page below its title; `GET /imports/{id}/panel` answers it alone.
@@ -41,7 +42,7 @@ impl ImportPanel {
             state,
             blocks: Block::all(snapshot, state, reading),
             as_of: as_of(snapshot, reading),
-            actions: Actions::of(snapshot, state, Place::Panel),
+            actions: Actions::of(snapshot, state, reading.now, Place::Panel),
             findings: None,
             timeline: Timeline::of(snapshot, state, reading),
             detail: TechnicalDetail::of(snapshot),
@@ -68,6 +69,8 @@ pub struct Actions {
     /// Only the failed rows.
     pub failed_again: RunAgain,
     pub all_again: RunAgain,
+    /// What running all of it again is called.
+    pub again: &'static str,
 }
 
 /// Where actions stand. A card has room for what comes next; the panel has all.
@@ -97,10 +100,10 @@ impl HtmlSafe for Actions {}
 
 impl Actions {
     #[must_use]
-    pub fn of(snapshot: &Snapshot, state: ImportState, place: Place) -> Self {
+    pub fn of(snapshot: &Snapshot, state: ImportState, now: UnixMillis, place: Place) -> Self {
         let ended = state.is_final();
         // An event that is being sent is a matter of moments, unless nobody answers.
-        let settles_by_itself = state == ImportState::Accepted && snapshot.silent_since.is_none();
+        let settles_by_itself = state == ImportState::Accepted && snapshot.silence.is_none();
         // Outputs are those of our own function; a run that broke off may have left none.
         let counts = || snapshot.runs.iter().filter(|run| run.call.is_some()).filter_map(|run| run.counts);
         let processed_rows =
@@ -126,7 +129,12 @@ impl Actions {
             processed_rows: processed_rows && has_room,
             failed_rows,
             failed_again: again(RetryOf::Failed, failed_rows),
-            all_again: again(RetryOf::All, ended && has_room),
+            all_again: again(RetryOf::All, snapshot.may_run_again(now) && has_room),
+            again: match state {
+                ImportState::NoFunction => "Send again",
+                _ if failed_rows => "Run it all again",
+                _ => "Run again",
+            },
         }
     }
 }

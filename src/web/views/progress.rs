@@ -96,19 +96,25 @@ impl Progress {
         let completed = run.ended_at.is_some() && run.status == RunStatus::Completed;
         let waits = Shown::of_run(run) == Shown::Retrying;
         let rows = run.counts.map(|counts| counts.processed + counts.failed);
+        let share_of = |done: u64, all: u64| (all > 0).then(|| (done as f64 / all as f64).min(1.0));
         let share = if completed {
             Some(1.0)
         } else {
-            (run.total_bytes > 0).then(|| (run.bytes as f64 / run.total_bytes as f64).min(1.0))
+            share_of(run.bytes, run.total_bytes).or_else(|| share_of(rows?, run.total_rows?))
         };
         let started_at = run.call.as_ref().map_or(run.queued_at, |call| call.started_at);
         let elapsed = run.ended_at.unwrap_or(at).since(started_at);
-        let is_measured = run.call.is_some() && !waits && elapsed >= SHORTEST_MEASURE;
+        // Another's function that tells its progress can be measured by it.
+        let tells = run.call.is_some() || run.ended_at.is_none();
+        let is_measured = tells && !waits && elapsed >= SHORTEST_MEASURE;
         Self {
             counts: run.counts,
             share,
             receipt: run.receiving.map(|receiving| Receipt::of(receiving, at)),
-            total: rows.zip(share).and_then(|(rows, share)| Total::reckon(rows, share)),
+            total: match run.total_rows.filter(|_| run.ended_at.is_none()) {
+                Some(told) => Some(Total { rows: told.max(rows.unwrap_or(0)), exact: true }),
+                None => rows.zip(share).and_then(|(rows, share)| Total::reckon(rows, share)),
+            },
             elapsed,
             rows_per_second: rows
                 .filter(|rows| is_measured && *rows > 0)

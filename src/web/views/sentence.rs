@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     ids::EVENT_NAME,
-    imports::{ImportState, RunSnapshot, Snapshot},
+    imports::{ImportState, RunSnapshot, Silence, SilenceCause, Snapshot},
     inngest::RunStatus,
     time::UnixMillis,
     web::format::{bytes, duration, grouped, rows},
@@ -51,18 +51,18 @@ impl Sentence {
                 reason.trim_end_matches('.')
             ));
         }
-        match (state, snapshot.silent_since) {
+        match (state, snapshot.silence) {
             (ImportState::Cancelled, _) => {
                 let at = snapshot.cancel_requested_at.unwrap_or(snapshot.received_at);
                 Self::text("Stopped by you at ").time(at, reading).then(". Nothing was run.")
             }
-            (ImportState::Accepted, Some(since)) => {
-                Self::text(format!("{} {engine} has not answered since ", safe(snapshot)))
+            (ImportState::Accepted, Some(Silence { since, cause })) => {
+                Self::text(format!("{} {engine} {} ", safe(snapshot), silent(cause)))
                     .time(since, reading)
                     .then(".")
                     .warning()
             }
-            (_, Some(since)) => Self::silent(since, reading),
+            (_, Some(silence)) => Self::silent(silence, reading),
             (ImportState::Accepted, None) => {
                 Self::text(format!("{} Telling the engine about it ...", safe(snapshot)))
             }
@@ -78,8 +78,21 @@ impl Sentence {
     /// Of a run.
     #[must_use]
     pub fn of_run(snapshot: &Snapshot, run: &RunSnapshot, progress: &Progress, reading: &Reading) -> Self {
-        if let (Some(since), None) = (snapshot.silent_since, run.ended_at) {
-            return Self::silent(since, reading);
+        if let (Some(silence), None) = (snapshot.silence, run.ended_at) {
+            return Self::silent(silence, reading);
+        }
+        if run.ended_at.is_none() && run.is_gone {
+            let engine = reading.engine.subject();
+            return Self::text(format!("{engine} no longer keeps this run. Its last known state is shown."))
+                .warning();
+        }
+        if run.is_lost(reading.now) {
+            return Self::text("No news of this run since ")
+                .time(run.news_at, reading)
+                .then(" (")
+                .measure(duration(reading.now.since(run.news_at)))
+                .then("). The engine may have lost it.")
+                .warning();
         }
         match Shown::of_run(run) {
             Shown::Queued => {
@@ -122,9 +135,9 @@ impl Sentence {
             .collect()
     }
 
-    fn silent(since: UnixMillis, reading: &Reading) -> Self {
-        Self::text(format!("{} has not answered since ", reading.engine.subject()))
-            .time(since, reading)
+    fn silent(silence: Silence, reading: &Reading) -> Self {
+        Self::text(format!("{} {} ", reading.engine.subject(), silent(silence.cause)))
+            .time(silence.since, reading)
             .then(". These are the last numbers we know.")
             .warning()
     }
@@ -151,6 +164,16 @@ impl Sentence {
     fn warning(mut self) -> Self {
         self.warns = true;
         self
+    }
+}
+
+/// What the engine does instead of answering, up to the time since when.
+fn silent(cause: SilenceCause) -> &'static str {
+    match cause {
+        SilenceCause::NoAnswer => "has not answered since",
+        SilenceCause::KeyRefused => "has not taken our key since",
+        SilenceCause::Busy => "has wanted no more questions since",
+        SilenceCause::Unreadable => "has given no answer that we understand since",
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use runboard::{
     ids::{ImportId, RunId, UserId},
     imports::{FileName, ImportState, Imports, Snapshot},
-    source::{LinkKey, Storage},
+    source::Storage,
     store::Live,
     time::UnixMillis,
 };
@@ -20,7 +20,7 @@ use wiremock::{
     matchers::{method, path_regex},
 };
 
-use crate::{client, steps};
+use crate::{client, steps, support::parts};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -68,14 +68,7 @@ impl Room {
         let engine = Arc::new(Mutex::new(engine));
         let server = serve(&engine).await;
         let storage = Storage::open(folder.path().join("files")).unwrap();
-        let imports = Imports::new(
-            store,
-            storage.clone(),
-            client::client(&server.uri()),
-            live,
-            LinkKey::new([1; 32]),
-            "http://127.0.0.1:8080".parse().unwrap(),
-        );
+        let imports = Imports::new(parts(store, storage.clone(), client::client(&server.uri()), live));
         imports.start().await.unwrap();
         Self { imports, storage, database, engine, owner, _folder: folder, _server: server }
     }

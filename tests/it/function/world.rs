@@ -25,7 +25,7 @@ use sqlx::AnyPool;
 use tempfile::TempDir;
 use url::Url;
 
-use crate::steps;
+use crate::{steps, support::door};
 
 pub(super) const KEY: &str = "signkey-prod-0123456789abcdef";
 pub(super) const SERVE_URL: &str = "http://127.0.0.1:7000/api/inngest";
@@ -54,16 +54,16 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let (store, database) = steps::open(&folder).await;
         let nowhere = Url::parse("http://127.0.0.1:9").unwrap();
+        let serve_url = Url::parse(SERVE_URL).unwrap();
         let processor = Data::new(Processor {
             store,
             storage: Storage::open(folder.path().join("files")).unwrap(),
             links: LinkKey::new([1; 32]),
             fetcher: Fetcher::new(AllowedAddresses::default(), FetchLimits::up_to(1 << 20)),
             live: Live::default(),
+            door: door(&engine(nowhere.clone()), &[KEY], &serve_url),
             engine: engine(nowhere),
-            signing_key: SecretString::from(KEY),
-            signing_key_fallback: None,
-            serve_url: Url::parse(SERVE_URL).unwrap(),
+            serve_url,
             max_record_bytes: 1 << 20,
             step_bytes,
         });
@@ -79,9 +79,8 @@ impl World {
             links: old.links.clone(),
             fetcher: old.fetcher.clone(),
             live: Live::default(),
+            door: door(&old.engine, &[KEY], &old.serve_url),
             engine: old.engine.clone(),
-            signing_key: old.signing_key.clone(),
-            signing_key_fallback: None,
             serve_url: old.serve_url.clone(),
             max_record_bytes: old.max_record_bytes,
             step_bytes: old.step_bytes.clone(),
@@ -104,7 +103,10 @@ impl World {
     }
 
     pub(super) async fn request(&self, request: TestRequest) -> Answer {
-        let app = init_service(App::new().app_data(self.processor.clone()).configure(serve::routes)).await;
+        let app = init_service(
+            App::new().app_data(self.processor.clone()).configure(|routes| serve::routes(routes, None)),
+        )
+        .await;
         let response: ServiceResponse = call_service(&app, request.to_request()).await;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = to_bytes(response.into_body()).await.unwrap();
@@ -200,7 +202,8 @@ pub(super) fn engine(api: Url) -> Client {
         event_api: api.clone(),
         api,
         event_key: SecretString::from("event-key"),
-        signing_key: SecretString::from(KEY),
+        signing_keys: SecretString::from(KEY).into(),
+        env: None,
     };
     Client::new(server).unwrap()
 }

@@ -11,17 +11,22 @@ use runboard::{
         outputs::{self, Which},
     },
     ids::{ImportId, UserId},
-    imports::{FileName, Imports, Snapshot},
-    inngest::{Backoff, Client, Limits, Run, Server},
+    imports::{FileName, Imports, Parts, Snapshot},
+    inngest::{Backoff, Client, Limits, Registrar, Run, Server, SyncRequest},
     source::{FetchLimits, Fetcher, LinkKey, Storage},
     store::{Live, Store},
     time::UnixMillis,
 };
+use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::{inngest_api::until, steps, support::proxy::Proxy};
+use crate::{
+    inngest_api::until,
+    steps,
+    support::{door, parts, proxy::Proxy},
+};
 
 const RECORDS: u64 = 300;
 /// Every so many records one lacks a field.
@@ -36,12 +41,15 @@ const RETRY: Duration = Duration::from_millis(20);
 const LIMITS: Limits = Limits {
     connect_timeout: Duration::from_secs(1),
     request_timeout: Duration::from_secs(5),
+    poll_timeout: Duration::from_secs(2),
     max_answer_bytes: 1 << 20,
     backoff: Backoff {
         tries: 2,
         first_pause: Duration::from_millis(20),
         longest_pause: Duration::from_millis(50),
     },
+    polls_per_second: 10.0,
+    longest_hold: Duration::from_secs(1),
 };
 
 pub struct World {
@@ -77,7 +85,9 @@ impl World {
         let keys = Keys { event_key: "event-key".into(), signing_key: "0123456789abcdef".into() };
         let client = |at: &Url| {
             let (event_key, signing_key) = (keys.event_key.clone(), keys.signing_key.clone());
-            let server = Server { event_api: at.clone(), api: at.clone(), event_key, signing_key };
+            let signing_keys = signing_key.into();
+            let server =
+                Server { event_api: at.clone(), api: at.clone(), event_key, signing_keys, env: None };
             Client::with_limits(server, LIMITS).unwrap()
         };
         let (direct, proxied) = (client(&here), client(&to_engine.origin));
@@ -90,16 +100,21 @@ impl World {
             links: links.clone(),
             live: live.clone(),
             fetcher: Fetcher::new(AllowedAddresses::default(), FetchLimits::up_to(1 << 20)),
+            door: door(&direct, &[keys.signing_key.expose_secret()], &serve_url),
             engine: direct.clone(),
-            signing_key: keys.signing_key.clone(),
-            signing_key_fallback: None,
             serve_url: serve_url.clone(),
             max_record_bytes: 1 << 20,
             step_bytes: STEP_BYTES..=STEP_BYTES,
         };
         let server = serve(listener, engine.clone(), processor);
-        direct.register(&function::registration(&serve_url)).await.unwrap();
-        let imports = Imports::new(store.clone(), storage.clone(), proxied, live, links, here);
+        let registration = function::registration(&serve_url, true);
+        direct.register(&registration, &SyncRequest::default()).await.unwrap();
+        let imports = Imports::new(Parts {
+            origin: here,
+            links,
+            registrar: Registrar::new(direct, registration),
+            ..parts(store.clone(), storage.clone(), proxied, live)
+        });
         imports.start().await.unwrap();
         let shutdown = CancellationToken::new();
         tokio::spawn(engine.run(shutdown.clone()));
@@ -183,7 +198,7 @@ fn serve(listener: TcpListener, engine: Engine, processor: Processor) -> ServerH
             .app_data(engine.clone())
             .app_data(processor.clone())
             .configure(engine::api::routes)
-            .configure(function::serve::routes)
+            .configure(|routes| function::serve::routes(routes, None))
     });
     let server = server.workers(1).shutdown_timeout(0).disable_signals().listen(listener).unwrap().run();
     let handle = server.handle();

@@ -13,8 +13,14 @@ use std::{
 
 use runboard::{
     app::{self, App},
-    config::{AllowedAddresses, Config, SignUp},
+    config::{self, AllowedAddresses, Config, OutputPointers, SignUp},
+    function::{self, About, Door},
+    imports::Parts,
+    inngest::{Client, Registrar, SigningKeys},
+    source::{LinkKey, Storage},
+    store::{Live, Store},
 };
+use secrecy::SecretString;
 use tempfile::TempDir;
 
 use self::visitor::Visitor;
@@ -44,8 +50,12 @@ pub async fn spawn_app_on(data: TempDir, configure: impl FnOnce(&mut Config)) ->
         max_upload_bytes: 1 << 30,
         max_record_bytes: 16 << 20,
         allow_addresses: AllowedAddresses::default(),
+        engine: config::Engine::Embedded(None),
         workers: 2,
         engine_retries: vec![Duration::from_millis(10)],
+        poll_budget: 10.0,
+        processor: true,
+        output_pointers: OutputPointers::default(),
     };
     configure(&mut config);
     let app = app::start(config).await.unwrap();
@@ -63,6 +73,31 @@ impl TestApp {
         self.app.stop().await;
         self.data
     }
+}
+
+/// Imports that ask `client`, with nobody to call them.
+pub fn parts(store: Store, storage: Storage, client: Client, live: Live) -> Parts {
+    let here: url::Url = "http://127.0.0.1:8080".parse().unwrap();
+    let registration = function::registration(&here.join(function::serve::PATH).unwrap(), true);
+    Parts {
+        store,
+        storage,
+        registrar: Registrar::new(client.clone(), registration),
+        client,
+        live,
+        links: LinkKey::new([1; 32]),
+        origin: here,
+        pointers: OutputPointers::default(),
+    }
+}
+
+/// A door that is opened by `keys`, of an app that registers by `client` and is called at `url`.
+pub fn door(client: &Client, keys: &[&str], url: &url::Url) -> Door {
+    let keys: Vec<SecretString> = keys.iter().map(|key| SecretString::from(*key)).collect();
+    let registrar = Registrar::new(client.clone(), function::registration(url, true));
+    let about =
+        About { api: "http://api.example/".into(), event_api: "http://event.example/".into(), env: None };
+    Door { keys: SigningKeys::from(keys), is_dev: false, registrar, about }
 }
 
 /// Files below a folder, however deep.

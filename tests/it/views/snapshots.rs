@@ -3,7 +3,7 @@
 use runboard::{
     csv::Counts,
     ids::{ImportId, UserId},
-    imports::{NextAttempt, RunSnapshot, Snapshot},
+    imports::{NextAttempt, RunSnapshot, Silence, SilenceCause, Snapshot},
     inngest::RunStatus,
     store::live::{AttemptError, CallInfo},
     time::UnixMillis,
@@ -40,7 +40,7 @@ pub fn sent() -> Snapshot {
         cancel_requested_at: None,
         runs: Vec::new(),
         as_of: Some(at("14:03:20")),
-        silent_since: None,
+        silence: None,
         parent: None,
         retries: Vec::new(),
     }
@@ -51,12 +51,16 @@ pub fn running() -> RunSnapshot {
     RunSnapshot {
         run_id: RUN.to_owned().into(),
         function_id: "5d106f6c-31b1-5988-838b-963ea7845fd8".to_owned(),
+        function_name: None,
         status: RunStatus::Running,
         queued_at: at("14:03:07"),
         ended_at: None,
+        news_at: at("14:03:19"),
+        is_gone: false,
         counts: Some(Counts { processed: 249_588, failed: 412 }),
         bytes: 21_150_000,
         total_bytes: 84_600_000,
+        total_rows: None,
         receiving: None,
         call: Some(CallInfo {
             function: "process-csv-upload".to_owned(),
@@ -68,6 +72,10 @@ pub fn running() -> RunSnapshot {
         next_attempt: None,
         output: None,
     }
+}
+
+pub fn silent(since: &str, cause: SilenceCause) -> Option<Silence> {
+    Some(Silence { since: at(since), cause })
 }
 
 pub fn ended(status: RunStatus) -> RunSnapshot {

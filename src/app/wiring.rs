@@ -1,0 +1,191 @@
+//! The one place that knows which engine there is: where it is, who calls whom, and by which keys.
+
+use std::{io, net::SocketAddr, net::TcpListener};
+
+use actix_web::{App, HttpServer, dev::ServerHandle, web};
+use secrecy::SecretString;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::{StartError, listen, origin_of, run};
+use crate::{
+    config::{self, Config, Exposed, Inngest},
+    engine::{self, Engine},
+    function::{self, About, Door, Processor},
+    inngest::{Registrar, Server, SigningKeys, signature},
+    store::Store,
+    web::views::EngineName,
+};
+
+/// The functions do their work on other threads; these only speak HTTP.
+const INTERNAL_THREADS: usize = 1;
+
+pub struct Wiring {
+    /// What the client asks.
+    pub server: Server,
+    /// Where the engine calls our functions.
+    pub serve_url: Url,
+    is_dev: bool,
+    engine: Which,
+}
+
+enum Which {
+    Embedded(Box<Embedded>),
+    Inngest,
+}
+
+struct Embedded {
+    engine: Engine,
+    /// On loopback, for this process alone: the engine's API and the functions that it calls.
+    internal: TcpListener,
+    /// The engine's API for others.
+    exposed: Option<(TcpListener, SocketAddr)>,
+}
+
+impl Wiring {
+    /// `here` is where the pages are.
+    pub fn of(config: &Config, store: &Store, here: &Url) -> Result<Self, StartError> {
+        match &config.engine {
+            config::Engine::Embedded(exposed) => Self::embedded(config, exposed.as_ref(), store),
+            config::Engine::Inngest(inngest) => Self::inngest(inngest, here),
+        }
+    }
+
+    fn embedded(config: &Config, exposed: Option<&Exposed>, store: &Store) -> Result<Self, StartError> {
+        let internal = listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let origin = origin_of(internal.local_addr()?)?;
+        let keys = match exposed {
+            Some(Exposed { event_key, signing_key, .. }) => {
+                engine::Keys { event_key: event_key.clone(), signing_key: signing_key.clone() }
+            }
+            None => engine::Keys { event_key: random_key(), signing_key: random_key() },
+        };
+        let exposed = match exposed {
+            Some(exposed) => {
+                let refused = |source| StartError::EngineListen { address: exposed.listen, source };
+                let listener = TcpListener::bind(exposed.listen).map_err(refused)?;
+                let address = listener.local_addr()?;
+                Some((listener, address))
+            }
+            None => None,
+        };
+        let server = Server {
+            event_api: origin.clone(),
+            api: origin.clone(),
+            event_key: keys.event_key.clone(),
+            signing_keys: keys.signing_key.clone().into(),
+            env: None,
+        };
+        let options = engine::Options { workers: config.workers, retries: config.engine_retries.clone() };
+        let engine = Engine::new(store.clone(), keys, options)?;
+        Ok(Self {
+            server,
+            serve_url: origin.join(function::serve::PATH)?,
+            is_dev: false,
+            engine: Which::Embedded(Box::new(Embedded { engine, internal, exposed })),
+        })
+    }
+
+    fn inngest(inngest: &Inngest, here: &Url) -> Result<Self, StartError> {
+        Ok(Self {
+            server: Server {
+                event_api: inngest.event_api.clone(),
+                api: inngest.api.clone(),
+                event_key: inngest.event_key.clone(),
+                signing_keys: SigningKeys::from(inngest.signing_keys.clone()),
+                env: inngest.env.clone(),
+            },
+            serve_url: inngest.serve_origin.as_ref().unwrap_or(here).join(&inngest.serve_path)?,
+            is_dev: inngest.is_dev,
+            engine: Which::Inngest,
+        })
+    }
+
+    pub fn door(&self, registrar: Registrar) -> Door {
+        Door {
+            keys: self.server.signing_keys.clone(),
+            is_dev: self.is_dev,
+            registrar,
+            about: About {
+                api: self.server.api.to_string(),
+                event_api: self.server.event_api.to_string(),
+                env: self.server.env.clone(),
+            },
+        }
+    }
+
+    pub fn name(&self) -> EngineName {
+        match self.engine {
+            Which::Embedded(_) => EngineName::Embedded,
+            Which::Inngest => EngineName::Inngest,
+        }
+    }
+
+    /// What an operator wants to know at start.
+    pub fn in_words(&self) -> String {
+        let Server { api, event_api, .. } = &self.server;
+        match &self.engine {
+            Which::Embedded(embedded) => match &embedded.exposed {
+                None => "embedded".to_owned(),
+                Some((_, address)) => format!("embedded, for others at http://{address}"),
+            },
+            Which::Inngest => {
+                let kind = if self.is_dev { "Inngest dev server" } else { "Inngest" };
+                let events =
+                    if api == event_api { String::new() } else { format!(", events to {}", bare(event_api)) };
+                format!("{kind} at {}{events}, calls us at {}", bare(api), self.serve_url)
+            }
+        }
+    }
+
+    /// The path at which an engine elsewhere calls our functions, on the listener of the pages.
+    pub fn called_at(&self) -> Option<String> {
+        match self.engine {
+            Which::Embedded(_) => None,
+            Which::Inngest => Some(self.serve_url.path().to_owned()),
+        }
+    }
+
+    /// Serves what is not for people.
+    pub fn serve(&self, processor: &web::Data<Processor>) -> io::Result<Vec<ServerHandle>> {
+        let Which::Embedded(embedded) = &self.engine else { return Ok(Vec::new()) };
+        let mut servers = Vec::new();
+        let engine = web::Data::new(embedded.engine.clone());
+        let (of_internal, processor) = (engine.clone(), processor.clone());
+        let internal = HttpServer::new(move || {
+            App::new()
+                .app_data(of_internal.clone())
+                .app_data(processor.clone())
+                .configure(engine::api::routes)
+                .configure(|routes| function::serve::routes(routes, None))
+        });
+        let internal = internal.workers(INTERNAL_THREADS).listen(embedded.internal.try_clone()?)?;
+        servers.push(run(internal.disable_signals().run()));
+        if let Some((listener, _)) = &embedded.exposed {
+            let exposed =
+                HttpServer::new(move || App::new().app_data(engine.clone()).configure(engine::api::routes));
+            let exposed = exposed.workers(INTERNAL_THREADS).listen(listener.try_clone()?)?;
+            servers.push(run(exposed.disable_signals().run()));
+        }
+        Ok(servers)
+    }
+
+    /// Sets the embedded engine to work, until `shutdown`.
+    pub fn dispatch(self, shutdown: &CancellationToken) -> Option<JoinHandle<()>> {
+        match self.engine {
+            Which::Embedded(embedded) => Some(tokio::spawn(embedded.engine.run(shutdown.clone()))),
+            Which::Inngest => None,
+        }
+    }
+}
+
+/// An address as people write it.
+fn bare(url: &Url) -> &str {
+    url.as_str().trim_end_matches('/')
+}
+
+/// A key for an embedded engine that nobody else is to use: new at every start.
+fn random_key() -> SecretString {
+    SecretString::from(signature::hex(&rand::random::<[u8; 32]>()))
+}

@@ -1,0 +1,184 @@
+//! The command line: every setting as a flag and as a variable.
+
+use clap::{Parser, Subcommand};
+
+/// The command line. Every setting is a flag and a variable; the flag wins. Values are kept as they
+/// were written: [`Config::from_args`](super::Config::from_args) checks them all, in one place and one manner.
+#[derive(Clone, Parser)]
+#[command(version, about, after_help = SIZES)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// Where people reach the pages: address and port
+    #[arg(long, global = true, env = "RUNBOARD_LISTEN", default_value = "127.0.0.1:8080")]
+    pub(super) listen: String,
+
+    /// The http or https address people type to get here, when a proxy stands in front
+    #[arg(long, global = true, env = "RUNBOARD_PUBLIC_URL", value_name = "URL")]
+    pub(super) public_url: Option<String>,
+
+    /// Folder of the database and the stored files; made if missing
+    #[arg(long, global = true, env = "RUNBOARD_DATA_DIR", value_name = "FOLDER", default_value = "./data")]
+    pub(super) data_dir: String,
+
+    /// sqlite: or postgres: address of the database [default: runboard.db in the data folder]
+    #[arg(long, global = true, env = "RUNBOARD_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub(super) database_url: Option<String>,
+
+    /// Who may make an account: first (only the first one can be made), open or closed
+    #[arg(long, global = true, env = "RUNBOARD_SIGN_UP", value_name = "WHO", default_value = "first")]
+    pub(super) sign_up: String,
+
+    /// The largest file that can be uploaded
+    #[arg(
+        long,
+        global = true,
+        env = "RUNBOARD_MAX_UPLOAD_BYTES",
+        value_name = "SIZE",
+        default_value = "10GiB"
+    )]
+    pub(super) max_upload_bytes: String,
+
+    /// The largest record of a CSV; a larger one counts as failed
+    #[arg(
+        long,
+        global = true,
+        env = "RUNBOARD_MAX_RECORD_BYTES",
+        value_name = "SIZE",
+        default_value = "16MiB"
+    )]
+    pub(super) max_record_bytes: String,
+
+    /// Networks that an import by address may reach although they are private: CIDRs, each with a port
+    /// if it is another than 80 and 443, such as 10.0.0.0/8,192.168.1.5:8080
+    #[arg(long, global = true, env = "RUNBOARD_ALLOW_ADDRESSES", value_name = "CIDR,...")]
+    pub(super) allow_addresses: Option<String>,
+
+    /// How many runs are worked on at once [default: the number of cores]
+    #[arg(long, global = true, env = "RUNBOARD_WORKERS", value_name = "NUMBER")]
+    pub(super) workers: Option<String>,
+
+    /// Pauses before a failed run's second, third, ... attempt
+    #[arg(
+        long,
+        global = true,
+        env = "RUNBOARD_ENGINE_RETRY_SECONDS",
+        value_name = "SECONDS,...",
+        default_value = "15,30,60"
+    )]
+    pub(super) engine_retry_seconds: String,
+
+    /// How many questions a second the engine is asked at most, by the whole process
+    #[arg(long, global = true, env = "RUNBOARD_POLL_BUDGET", value_name = "NUMBER", default_value = "10")]
+    pub(super) poll_budget: String,
+
+    /// Whether Runboard reads the files itself: on, or off to leave that to other functions of the event
+    #[arg(long, global = true, env = "RUNBOARD_PROCESSOR", value_name = "ON|OFF", default_value = "on")]
+    pub(super) processor: String,
+
+    /// Where the outputs of other functions have their counts, processed and failed, as JSON pointers:
+    /// /stats/ok,/stats/bad; several such pairs are separated by semicolons
+    #[arg(long, global = true, env = "RUNBOARD_OUTPUT_POINTERS", value_name = "POINTER,POINTER;...")]
+    pub(super) output_pointers: Option<String>,
+
+    /// Address and port at which others reach the embedded engine's API; needs both of its keys
+    #[arg(long, global = true, env = "RUNBOARD_ENGINE_LISTEN", value_name = "ADDRESS")]
+    pub(super) engine_listen: Option<String>,
+
+    /// The key that others send events to the embedded engine with
+    #[arg(
+        long,
+        global = true,
+        env = "RUNBOARD_ENGINE_EVENT_KEY",
+        value_name = "KEY",
+        hide_env_values = true
+    )]
+    pub(super) engine_event_key: Option<String>,
+
+    /// The key that others use the embedded engine's API with, hexadecimal
+    #[arg(
+        long,
+        global = true,
+        env = "RUNBOARD_ENGINE_SIGNING_KEY",
+        value_name = "KEY",
+        hide_env_values = true
+    )]
+    pub(super) engine_signing_key: Option<String>,
+
+    #[command(flatten)]
+    pub(super) inngest: InngestArgs,
+}
+
+/// Inngest instead of the embedded engine: Inngest's own variables.
+#[derive(Clone, clap::Args)]
+#[command(next_help_heading = "Inngest instead of the embedded engine")]
+pub struct InngestArgs {
+    /// Use a dev server: 1 for the one at http://localhost:8288, or its address
+    #[arg(long, global = true, env = "INNGEST_DEV", value_name = "1|URL")]
+    pub(super) inngest_dev: Option<String>,
+
+    /// The key that events are sent with
+    #[arg(long, global = true, env = "INNGEST_EVENT_KEY", value_name = "KEY", hide_env_values = true)]
+    pub(super) inngest_event_key: Option<String>,
+
+    /// The key that proves us to Inngest and Inngest to us
+    #[arg(long, global = true, env = "INNGEST_SIGNING_KEY", value_name = "KEY", hide_env_values = true)]
+    pub(super) inngest_signing_key: Option<String>,
+
+    /// Used wherever the signing key fails, while keys are being changed
+    #[arg(
+        long,
+        global = true,
+        env = "INNGEST_SIGNING_KEY_FALLBACK",
+        value_name = "KEY",
+        hide_env_values = true
+    )]
+    pub(super) inngest_signing_key_fallback: Option<String>,
+
+    /// The environment, such as a branch's
+    #[arg(long, global = true, env = "INNGEST_ENV", value_name = "NAME")]
+    pub(super) inngest_env: Option<String>,
+
+    /// Address of a self-hosted server [default: Inngest's cloud]
+    #[arg(long, global = true, env = "INNGEST_BASE_URL", value_name = "URL")]
+    pub(super) inngest_base_url: Option<String>,
+
+    /// Address of its REST API, if that is another
+    #[arg(long, global = true, env = "INNGEST_API_BASE_URL", value_name = "URL")]
+    pub(super) inngest_api_base_url: Option<String>,
+
+    /// Address that takes events, if that is another
+    #[arg(long, global = true, env = "INNGEST_EVENT_API_BASE_URL", value_name = "URL")]
+    pub(super) inngest_event_api_base_url: Option<String>,
+
+    /// Where Inngest reaches us, if not at the public URL
+    #[arg(long, global = true, env = "INNGEST_SERVE_ORIGIN", value_name = "URL")]
+    pub(super) inngest_serve_origin: Option<String>,
+
+    /// The path that it calls there [default: /api/inngest]
+    #[arg(long, global = true, env = "INNGEST_SERVE_PATH", value_name = "PATH")]
+    pub(super) inngest_serve_path: Option<String>,
+}
+
+const SIZES: &str = "A SIZE is a number of bytes, or one with a unit: 64KiB, 16MiB, 10GiB.";
+
+/// What to do; without a word, [`Command::Serve`].
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Run everything (the default)
+    Serve,
+    /// Look after accounts; can be used while the server runs
+    #[command(subcommand)]
+    Account(AccountCommand),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum AccountCommand {
+    /// Make an account, whoever else may: the password is the first line of the standard input
+    Add { email: String },
+    /// Set a new password and end all sessions: the password is the first line of the standard input
+    Reset { email: String },
+    /// List all accounts, oldest first
+    List,
+}

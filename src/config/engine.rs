@@ -1,0 +1,258 @@
+//! Which engine runs the functions: the embedded one, or Inngest, which its own variables select.
+
+use std::net::SocketAddr;
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::{
+    Args, ConfigError,
+    check::{self, check, optional},
+};
+
+/// Where Inngest's cloud has its REST API and takes events.
+const CLOUD_API: &str = "https://api.inngest.com";
+const CLOUD_EVENT_API: &str = "https://inn.gs";
+
+/// Where a dev server is unless somebody says otherwise.
+const DEV_SERVER: &str = "http://localhost:8288";
+
+/// Where our functions are called.
+const SERVE_PATH: &str = "/api/inngest";
+
+/// A dev server takes any event key, but there must be one in the path.
+const ANY_EVENT_KEY: &str = "dev";
+
+/// Which engine runs the functions.
+#[derive(Clone, Debug)]
+pub enum Engine {
+    /// The embedded one; shown to others if it is exposed.
+    Embedded(Option<Exposed>),
+    Inngest(Box<Inngest>),
+}
+
+/// The embedded engine's API as others reach it.
+#[derive(Clone, Debug)]
+pub struct Exposed {
+    /// `RUNBOARD_ENGINE_LISTEN`.
+    pub listen: SocketAddr,
+    /// `RUNBOARD_ENGINE_EVENT_KEY`.
+    pub event_key: SecretString,
+    /// `RUNBOARD_ENGINE_SIGNING_KEY`.
+    pub signing_key: SecretString,
+}
+
+/// An Inngest server, and how it reaches us.
+#[derive(Clone, Debug)]
+pub struct Inngest {
+    /// It is a dev server: it has no keys and signs nothing.
+    pub is_dev: bool,
+    /// Takes everything but events. May have a path.
+    pub api: Url,
+    /// Takes events. May have a path.
+    pub event_api: Url,
+    /// `INNGEST_EVENT_KEY`.
+    pub event_key: SecretString,
+    /// `INNGEST_SIGNING_KEY`, then `INNGEST_SIGNING_KEY_FALLBACK`. A dev server may do without.
+    pub signing_keys: Vec<SecretString>,
+    /// `INNGEST_ENV`.
+    pub env: Option<String>,
+    /// `INNGEST_SERVE_ORIGIN`, else the public URL; `None`, for a dev server only: where we listen.
+    pub serve_origin: Option<Url>,
+    /// `INNGEST_SERVE_PATH`.
+    pub serve_path: String,
+}
+
+impl Engine {
+    pub(super) fn from_args(
+        args: &Args,
+        listen: SocketAddr,
+        public_url: Option<&Url>,
+    ) -> Result<Self, ConfigError> {
+        match (Inngest::from_args(args, listen, public_url)?, Exposed::from_args(args)?) {
+            (None, exposed) => Ok(Self::Embedded(exposed)),
+            (Some(inngest), None) => Ok(Self::Inngest(Box::new(inngest))),
+            (Some(_), Some(_)) => Err(ConfigError::Contradiction {
+                one: "RUNBOARD_ENGINE_LISTEN",
+                other: selecting(args).unwrap_or("INNGEST_DEV"),
+                why: "the first shows the embedded engine to others, the second selects Inngest instead of it",
+            }),
+        }
+    }
+}
+
+/// The variable that selects Inngest, if one does.
+fn selecting(args: &Args) -> Option<&'static str> {
+    let inngest = &args.inngest;
+    let dev = optional(inngest.inngest_dev.as_ref()).filter(|dev| !is_off(dev));
+    [
+        ("INNGEST_DEV", dev),
+        ("INNGEST_EVENT_KEY", optional(inngest.inngest_event_key.as_ref())),
+        ("INNGEST_SIGNING_KEY", optional(inngest.inngest_signing_key.as_ref())),
+        ("INNGEST_BASE_URL", optional(inngest.inngest_base_url.as_ref())),
+        ("INNGEST_API_BASE_URL", optional(inngest.inngest_api_base_url.as_ref())),
+        ("INNGEST_EVENT_API_BASE_URL", optional(inngest.inngest_event_api_base_url.as_ref())),
+    ]
+    .into_iter()
+    .find_map(|(variable, value)| value.map(|_| variable))
+}
+
+fn is_off(dev: &str) -> bool {
+    matches!(dev, "0" | "false")
+}
+
+impl Inngest {
+    /// None: nothing selects Inngest.
+    fn from_args(
+        args: &Args,
+        listen: SocketAddr,
+        public_url: Option<&Url>,
+    ) -> Result<Option<Self>, ConfigError> {
+        if selecting(args).is_none() {
+            return Ok(None);
+        }
+        let args = &args.inngest;
+        let dev = dev_server(optional(args.inngest_dev.as_ref()))?;
+        let is_dev = dev.is_some();
+        if is_dev && !listen.ip().is_loopback() {
+            return Err(ConfigError::Contradiction {
+                one: "INNGEST_DEV",
+                other: "RUNBOARD_LISTEN",
+                why: "a dev server signs nothing, so whoever reaches us could call the function; \
+                      listen on 127.0.0.1, or use a server with keys",
+            });
+        }
+        let base = check::base_url("INNGEST_BASE_URL", args.inngest_base_url.as_ref())?;
+        let api = check::base_url("INNGEST_API_BASE_URL", args.inngest_api_base_url.as_ref())?;
+        let event_api =
+            check::base_url("INNGEST_EVENT_API_BASE_URL", args.inngest_event_api_base_url.as_ref())?;
+        let server = base.or(dev);
+        let or_cloud = |address: Option<Url>, cloud: &str| {
+            address.or_else(|| server.clone()).unwrap_or_else(|| known(cloud))
+        };
+        let event_key = match optional(args.inngest_event_key.as_ref()) {
+            Some(key) => printable("INNGEST_EVENT_KEY", key)?,
+            None if is_dev => ANY_EVENT_KEY.into(),
+            None => return Err(missing("INNGEST_EVENT_KEY", "events are sent with it")),
+        };
+        let mut signing_keys = Vec::new();
+        if let Some(key) = optional(args.inngest_signing_key.as_ref()) {
+            signing_keys.push(printable("INNGEST_SIGNING_KEY", key)?);
+        } else if !is_dev {
+            return Err(missing("INNGEST_SIGNING_KEY", "it proves us to Inngest and Inngest to us"));
+        }
+        if let Some(key) = optional(args.inngest_signing_key_fallback.as_ref()) {
+            signing_keys.push(printable("INNGEST_SIGNING_KEY_FALLBACK", key)?);
+        }
+        let serve_origin = check::origin("INNGEST_SERVE_ORIGIN", args.inngest_serve_origin.as_ref())?
+            .or_else(|| public_url.cloned());
+        if serve_origin.is_none() && !is_dev {
+            return Err(missing(
+                "RUNBOARD_PUBLIC_URL",
+                "Inngest calls us there; INNGEST_SERVE_ORIGIN will do, if Inngest reaches us elsewhere",
+            ));
+        }
+        Ok(Some(Self {
+            is_dev,
+            api: or_cloud(api, CLOUD_API),
+            event_api: or_cloud(event_api, CLOUD_EVENT_API),
+            event_key,
+            signing_keys,
+            env: optional(args.inngest_env.as_ref()).map(environment).transpose()?,
+            serve_origin,
+            serve_path: check(
+                "INNGEST_SERVE_PATH",
+                optional(args.inngest_serve_path.as_ref()).unwrap_or(SERVE_PATH),
+                "a path such as /api/inngest",
+                path,
+            )?,
+        }))
+    }
+}
+
+impl Exposed {
+    fn from_args(args: &Args) -> Result<Option<Self>, ConfigError> {
+        let Some(listen) = optional(args.engine_listen.as_ref()) else { return Ok(None) };
+        let listen = check(
+            "RUNBOARD_ENGINE_LISTEN",
+            listen,
+            "an IP address and a port, such as 127.0.0.1:8288",
+            |text| text.parse().ok(),
+        )?;
+        let key = |variable, value: Option<&String>| match optional(value) {
+            Some(key) => printable(variable, key),
+            None => Err(missing(variable, "RUNBOARD_ENGINE_LISTEN shows the engine to others, who need it")),
+        };
+        let signing_key = key("RUNBOARD_ENGINE_SIGNING_KEY", args.engine_signing_key.as_ref())?;
+        if !is_hexadecimal(args.engine_signing_key.as_deref().unwrap_or_default()) {
+            return Err(ConfigError::InvalidSecret {
+                variable: "RUNBOARD_ENGINE_SIGNING_KEY",
+                // SDKs hash the bytes that it stands for, and each makes something else of other text.
+                allowed: "an even number of hexadecimal digits, with or without signkey-...- in front, \
+                          such as openssl rand -hex 32 makes",
+            });
+        }
+        Ok(Some(Self {
+            listen,
+            event_key: key("RUNBOARD_ENGINE_EVENT_KEY", args.engine_event_key.as_ref())?,
+            signing_key,
+        }))
+    }
+}
+
+/// The dev server that `INNGEST_DEV` names, if it names one.
+fn dev_server(value: Option<&str>) -> Result<Option<Url>, ConfigError> {
+    match value {
+        None => Ok(None),
+        Some(off) if is_off(off) => Ok(None),
+        Some("1" | "true") => Ok(Some(known(DEV_SERVER))),
+        Some(address) => match check::plain_address(address) {
+            Some(url) => Ok(Some(url)),
+            None => Err(ConfigError::Invalid {
+                variable: "INNGEST_DEV",
+                value: check::scheme_only(address),
+                allowed: "1, 0, or the http or https address of a dev server, such as http://127.0.0.1:8288",
+            }),
+        },
+    }
+}
+
+fn known(address: &str) -> Url {
+    Url::parse(address).expect("one of the addresses above")
+}
+
+fn missing(variable: &'static str, why: &'static str) -> ConfigError {
+    ConfigError::Missing { variable, why }
+}
+
+/// A key that a header and a path can carry.
+fn printable(variable: &'static str, key: &str) -> Result<SecretString, ConfigError> {
+    if key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(key.into())
+    } else {
+        Err(ConfigError::InvalidSecret { variable, allowed: "printable ASCII without spaces" })
+    }
+}
+
+fn is_hexadecimal(key: &str) -> bool {
+    let digits = match key.strip_prefix("signkey-").and_then(|rest| rest.split_once('-')) {
+        Some((_, digits)) => digits,
+        None => key,
+    };
+    !digits.is_empty()
+        && digits.len().is_multiple_of(2)
+        && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn environment(name: &str) -> Result<String, ConfigError> {
+    check("INNGEST_ENV", name, "the name of an environment, printable ASCII", |name| {
+        name.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ').then(|| name.to_owned())
+    })
+}
+
+/// An absolute path without anything that a route would read as a pattern.
+fn path(text: &str) -> Option<String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    let is_one = text.len() > 1 && text.starts_with('/') && !text.ends_with('/');
+    (is_one && text.bytes().all(allowed)).then(|| text.to_owned())
+}

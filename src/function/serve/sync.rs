@@ -1,0 +1,131 @@
+//! What is asked of the app as a whole: what it is (`GET`), and to register (`PUT`).
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{FRAMEWORK, SYNC_KIND_HEADER, header, is_signed};
+use crate::{
+    function::{APP_ID, Processor},
+    inngest::{
+        Error, SyncRequest,
+        call::SDK,
+        signature::{self, bearer, split_prefix},
+    },
+};
+
+/// The schema of the answer to an introspection, as the SDK specification numbers it.
+const INTROSPECTION_SCHEMA: &str = "2024-05-24";
+
+/// A key's hash tells keys apart by this many digits; all of it is what opens the REST API.
+const SHOWN_OF_A_HASH: usize = 12;
+
+const IN_BAND: &str = "in_band";
+const OUT_OF_BAND: &str = "out_of_band";
+
+/// What a sync's address says.
+#[derive(Deserialize)]
+pub struct SyncQuery {
+    #[serde(rename = "deployId")]
+    deploy_id: Option<String>,
+}
+
+/// `GET`: what is served here. Whoever signs is told more, but no secret.
+pub async fn introspect(processor: web::Data<Processor>, request: HttpRequest) -> HttpResponse {
+    let claims = request.headers().contains_key(signature::HEADER);
+    let is_known = claims && processor.door.key_of(&request, b"").is_some();
+    let body = inspection(&processor, claims.then_some(is_known));
+    processor.door.respond(StatusCode::OK, &body)
+}
+
+/// `succeeded`: whether whoever asks has signed, and validly.
+fn inspection(processor: &Processor, succeeded: Option<bool>) -> Value {
+    let door = &processor.door;
+    let mut body = json!({
+        "authentication_succeeded": succeeded,
+        "extra": {},
+        "function_count": door.registrar.app().functions.len(),
+        "has_event_key": true,
+        "has_signing_key": door.keys.current().is_some(),
+        "has_signing_key_fallback": door.keys.fallback().is_some(),
+        "mode": if door.is_dev { "dev" } else { "cloud" },
+        "schema_version": INTROSPECTION_SCHEMA,
+    });
+    if succeeded == Some(true) {
+        let hash = |key| split_prefix(&bearer(key)).1.chars().take(SHOWN_OF_A_HASH).collect::<String>();
+        let url = &processor.serve_url;
+        let more = json!({
+            "api_origin": door.about.api,
+            "app_id": APP_ID,
+            "env": door.about.env,
+            "event_api_origin": door.about.event_api,
+            "framework": FRAMEWORK,
+            "sdk_language": "rust",
+            "sdk_version": env!("CARGO_PKG_VERSION"),
+            "serve_origin": url.origin().ascii_serialization(),
+            "serve_path": url.path(),
+            "signing_key_fallback_hash": door.keys.fallback().map(hash),
+            "signing_key_hash": door.keys.current().map(hash),
+        });
+        if let (Value::Object(body), Value::Object(more)) = (&mut body, more) {
+            body.extend(more);
+        }
+    }
+    body
+}
+
+/// `PUT`: registers the functions with the engine, at the address that we were started with, or says in
+/// the answer itself what there is to register (`x-inngest-sync-kind: in_band`).
+pub async fn sync(
+    processor: web::Data<Processor>,
+    query: web::Query<SyncQuery>,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> HttpResponse {
+    let door = &processor.door;
+    if !is_signed(&processor, &request, &body) {
+        return door.refuse_unsigned();
+    }
+    if header(&request, SYNC_KIND_HEADER) == Some(IN_BAND) {
+        let app = door.registrar.app();
+        let answer = json!({
+            "app_id": APP_ID,
+            "capabilities": {},
+            "env": door.about.env,
+            "framework": FRAMEWORK,
+            "functions": app.functions,
+            "inspection": inspection(&processor, Some(true)),
+            "platform": null,
+            "sdk_author": "runboard",
+            "sdk_language": "rust",
+            "sdk_version": env!("CARGO_PKG_VERSION"),
+            "sdk": SDK,
+            "url": app.url,
+        });
+        return of_kind(door.respond(StatusCode::OK, &answer), IN_BAND);
+    }
+    let asked = SyncRequest {
+        deploy_id: query.into_inner().deploy_id,
+        server_kind: header(&request, "x-inngest-server-kind").map(str::to_owned),
+    };
+    let (status, message, modified) = match door.registrar.register(&asked).await {
+        Ok(registered) => (StatusCode::OK, "Successfully registered".to_owned(), registered.modified),
+        Err(error) => {
+            tracing::warn!(%error, "the functions could not be registered");
+            let message = match error {
+                Error::Refused { message, .. } if !message.is_empty() => message,
+                _ => "The engine did not take the registration.".to_owned(),
+            };
+            (StatusCode::INTERNAL_SERVER_ERROR, message, false)
+        }
+    };
+    of_kind(door.respond(status, &json!({ "message": message, "modified": modified })), OUT_OF_BAND)
+}
+
+fn of_kind(mut response: HttpResponse, kind: &'static str) -> HttpResponse {
+    response.headers_mut().insert(
+        actix_web::http::header::HeaderName::from_static(SYNC_KIND_HEADER),
+        actix_web::http::header::HeaderValue::from_static(kind),
+    );
+    response
+}

@@ -1,0 +1,135 @@
+//! When the engine is asked next.
+//!
+//! An engine that reaches us tells of most things by itself; then asking is the net under it, and each
+//! question that brings nothing new makes the next one wait longer. An engine that does not (or not yet)
+//! is asked about once a second at first.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How the pauses between questions grow.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rule {
+    first: Duration,
+    factor: f64,
+    longest: Duration,
+}
+
+const fn rule(first: u64, factor: f64, longest: u64) -> Rule {
+    Rule { first: Duration::from_secs(first), factor, longest: Duration::from_secs(longest) }
+}
+
+/// The engine tells us: 1, 4, 13, 40, 70, ... seconds after the last news. An ordinary run of somebody
+/// else's function is asked for three times.
+pub const TOLD: Rule = rule(1, 3.0, 30);
+/// It does not: 1, 2.3, 3.8, ... seconds, then every five.
+pub const UNTOLD: Rule = rule(1, 1.25, 5);
+/// Nobody takes the event.
+pub const IDLE: Rule = rule(5, 1.5, 30);
+/// A step is at work in this very process: we know more of the run than the engine.
+pub const AT_WORK: Rule = rule(30, 1.0, 30);
+/// The engine may have lost the run.
+pub const LOST: Rule = rule(60, 1.0, 60);
+/// It does not answer.
+pub const SILENT: Rule = rule(1, 1.5, 10);
+
+#[derive(Debug)]
+pub struct Pace {
+    gap: Option<Duration>,
+    due: Instant,
+}
+
+impl Pace {
+    /// The first question is due at once.
+    pub fn new() -> Self {
+        Self { gap: None, due: Instant::now() }
+    }
+
+    pub fn due(&self) -> Instant {
+        self.due
+    }
+
+    pub fn is_due(&self) -> bool {
+        Instant::now() >= self.due
+    }
+
+    /// Something new was said, asked for or not: the pauses start anew.
+    pub fn news(&mut self, rule: Rule) {
+        self.wait(rule.first);
+    }
+
+    /// The question brought nothing new.
+    pub fn no_news(&mut self, rule: Rule) {
+        let grown = self.gap.map_or(rule.first, |gap| gap.mul_f64(rule.factor));
+        self.wait(grown.clamp(rule.first, rule.longest));
+    }
+
+    /// Asks no later than after this, whatever was planned; the pauses start anew from there.
+    pub fn soon(&mut self, pause: Duration) {
+        self.due = self.due.min(Instant::now() + pause);
+        self.gap = None;
+    }
+
+    /// Puts the question off, and changes nothing else.
+    pub fn postpone(&mut self, pause: Duration) {
+        self.due = self.due.max(Instant::now() + pause);
+    }
+
+    /// The next question, and no other before.
+    pub fn at(&mut self, due: Instant) {
+        self.due = due;
+    }
+
+    fn wait(&mut self, gap: Duration) {
+        self.gap = Some(gap);
+        self.due = Instant::now() + gap;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After how many whole seconds the questions of an hour are asked that bring nothing new.
+    async fn asked(rule: Rule) -> Vec<u64> {
+        let start = Instant::now();
+        let mut pace = Pace::new();
+        pace.news(rule);
+        let mut times = Vec::new();
+        while pace.due() < start + Duration::from_secs(3_600) {
+            tokio::time::sleep_until(pace.due()).await;
+            times.push(start.elapsed().as_secs());
+            pace.no_news(rule);
+        }
+        times
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_of_a_minute_costs_four_questions_where_the_engine_tells() {
+        let times = asked(TOLD).await;
+        assert_eq!(times[..6], [1, 4, 13, 40, 70, 100]);
+        assert_eq!(times.len(), 122);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_cannot_reach_us_is_asked_often() {
+        let times = asked(UNTOLD).await;
+        assert!(times.iter().filter(|at| **at <= 10).count() >= 5, "{times:?}");
+        assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 5), "{times:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn news_start_the_pauses_anew_and_soon_means_no_later() {
+        let mut pace = Pace::new();
+        pace.no_news(TOLD);
+        pace.no_news(TOLD);
+        pace.news(TOLD);
+        let start = Instant::now();
+        assert_eq!(pace.due() - start, Duration::from_secs(1));
+        pace.soon(Duration::from_secs(5));
+        assert_eq!(pace.due() - start, Duration::from_secs(1));
+        pace.soon(Duration::from_millis(100));
+        assert_eq!(pace.due() - start, Duration::from_millis(100));
+    }
+}

@@ -1,0 +1,126 @@
+//! What was said of the runs, or was not, and what is recorded and shown of it.
+
+use std::time::Duration;
+
+use super::Watch;
+use crate::{
+    imports::{Silence, SilenceCause, Snapshot, counts},
+    inngest::{self, Run, RunStatus},
+    store::{self, runs::RunRow},
+    time::UnixMillis,
+};
+
+/// Shorter silence is not worth a word.
+const SILENT_AFTER: Duration = Duration::from_secs(3);
+/// A list that lacks a run which is known for less long may be older than the run.
+const LISTED_WITHIN: Duration = Duration::from_secs(30);
+/// A step at work on a run that has ended, as by a cancel, keeps what it had finished; what takes
+/// longer than this is not waited for.
+const SETTLE_FOR: Duration = Duration::from_secs(1);
+
+impl Watch {
+    /// Records what changed, and shows what is recorded. `is_list`: `runs` are all that the event has.
+    /// Whether anything changed.
+    pub(super) async fn answered(
+        &self,
+        import: &Snapshot,
+        runs: &[Run],
+        is_list: bool,
+    ) -> store::Result<bool> {
+        if runs.is_empty() && !is_list {
+            return Ok(false);
+        }
+        let mut any_changed = false;
+        for run in runs {
+            let mut run = run.clone();
+            if run.ended_at.is_none() && run.status.is_terminal_word() {
+                // It sleeps, waits for a retry, or is just about to end.
+                run.status = RunStatus::Running;
+            }
+            let known = import.runs.iter().find(|known| known.run_id == run.run_id);
+            if known.is_some_and(|known| known.ended_at.is_some() || known.is_as(&run)) {
+                continue;
+            }
+            if run.ended_at.is_some() {
+                self.shared.live.settle(&run.run_id, SETTLE_FOR).await;
+            }
+            let reported = self.shared.live.now(&run.run_id).filter(|now| now.call.is_none());
+            let counts = counts::in_output(&self.shared.pointers, run.output.as_ref())
+                .or_else(|| reported?.counts.filter(|_| run.ended_at.is_some()));
+            self.shared.store.record_run(self.id, &run, counts, UnixMillis::now()).await?;
+            any_changed = true;
+        }
+        let recorded = if any_changed { Some(self.shared.store.runs_of(&[self.id]).await?) } else { None };
+        self.change(|import| {
+            import.as_of = Some(UnixMillis::now());
+            import.silence = None;
+            if let Some(recorded) = recorded {
+                // The wish to cancel may have come during this look: what says Cancelled since then does
+                // not come to life again. A run that nobody knew of is shown once it has ended.
+                let was_shown = |run: &RunRow| import.runs.iter().any(|known| known.run_id == run.run_id);
+                let is_cancelled = import.cancel_requested_at.is_some();
+                let shown = |run: &RunRow| !is_cancelled || run.ended_at.is_some() || was_shown(run);
+                import.set_runs(recorded.into_iter().filter(shown).collect());
+            }
+            if is_list {
+                let now = UnixMillis::now();
+                for known in &mut import.runs {
+                    let is_listed = runs.iter().any(|run| run.run_id == known.run_id);
+                    known.is_gone = !is_listed && now.since(known.queued_at) > LISTED_WITHIN;
+                }
+            }
+        });
+        for run in runs {
+            if run.ended_at.is_some() {
+                // A call of it that is still at work can commit nothing any more.
+                self.shared.live.stop(&run.run_id);
+            } else {
+                self.shared.live.follow(&run.run_id);
+            }
+        }
+        Ok(any_changed)
+    }
+
+    /// What was told while the engine could not be asked. That it does not answer stays true.
+    pub(super) async fn answered_by_news(&self, import: &Snapshot, told: &[Run]) -> store::Result<()> {
+        let silence = self.snapshot().and_then(|import| import.silence);
+        self.answered(import, told, false).await?;
+        self.change(|import| import.silence = silence);
+        Ok(())
+    }
+
+    /// The last known state stays, and says so once the silence lasts.
+    pub(super) fn unanswered(&mut self, error: &inngest::Error) {
+        let now = UnixMillis::now();
+        let since = *self.unanswered_since.get_or_insert(now);
+        let cause = SilenceCause::of(error);
+        tracing::debug!(import = %self.id, %error, "the engine did not answer");
+        // One that refuses our key will go on to do so; all else may pass.
+        if cause != SilenceCause::KeyRefused && now.since(since) < SILENT_AFTER {
+            return;
+        }
+        self.change(|import| {
+            let since = match import.silence {
+                Some(silence) => silence.since,
+                None => {
+                    tracing::warn!(import = %self.id, %error, "the engine does not answer");
+                    import.as_of.unwrap_or(since)
+                }
+            };
+            import.silence = Some(Silence { since, cause });
+        });
+    }
+}
+
+/// Adds to `listed` what was told since: an end that the list does not have yet, and runs that it lacks.
+pub(super) fn add_told(listed: &mut Vec<Run>, told: Vec<Run>) {
+    for run in told {
+        match listed.iter_mut().find(|known| known.run_id == run.run_id) {
+            Some(known) if known.ended_at.is_none() && run.ended_at.is_some() => {
+                (known.status, known.ended_at, known.output) = (run.status, run.ended_at, run.output);
+            }
+            Some(_) => {}
+            None => listed.push(run),
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! How a question gets to a server and its answer back: keys, tries, limits, and what a status means.
+
+use std::{
+    iter,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use reqwest::{
+    RequestBuilder, Response, StatusCode,
+    header::{AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
+    redirect,
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, de::DeserializeOwned};
+use url::{Host, Url};
+
+use super::{Limits, Server};
+use crate::{
+    inngest::{
+        Budget, Error,
+        call::{SDK, SDK_HEADER},
+        retry::{parse_date, parse_retry_after},
+        signature::{bearer, split_prefix},
+        tls,
+    },
+    time::UnixMillis,
+};
+
+/// The longest part of a server's own words that an error quotes, in characters.
+const LONGEST_MESSAGE: usize = 300;
+
+const ENV_HEADER: HeaderName = HeaderName::from_static("x-inngest-env");
+
+/// A good answer.
+pub struct Answer {
+    pub body: Vec<u8>,
+    /// The server's clock.
+    pub date: Option<UnixMillis>,
+}
+
+#[derive(Debug)]
+pub struct Transport {
+    pub http: reqwest::Client,
+    pub server: Server,
+    pub budget: Budget,
+    limits: Limits,
+    /// One for each signing key; a server without keys gets none.
+    authorizations: Vec<HeaderValue>,
+    /// Which of them was taken last.
+    taken: AtomicUsize,
+}
+
+impl Transport {
+    pub fn new(server: Server, limits: Limits) -> Result<Self, Error> {
+        tls::install();
+        let addresses = [&server.event_api, &server.api];
+        if let Some(other) = addresses.iter().find(|url| !matches!(url.scheme(), "http" | "https")) {
+            return Err(Error::Setup(format!("its address is {}:, not http or https", other.scheme())));
+        }
+        let authorizations = server.signing_keys.iter().map(authorization).collect::<Result<_, _>>()?;
+        let mut headers =
+            HeaderMap::from_iter([(HeaderName::from_static(SDK_HEADER), HeaderValue::from_static(SDK))]);
+        if let Some(env) = &server.env {
+            let env = HeaderValue::from_str(env)
+                .map_err(|_| Error::Setup("the environment's name fits into no header".to_owned()))?;
+            headers.insert(ENV_HEADER, env);
+        }
+        let mut builder = reqwest::Client::builder()
+            .user_agent(SDK)
+            .default_headers(headers)
+            .connect_timeout(limits.connect_timeout)
+            .timeout(limits.request_timeout)
+            // A redirect would carry the key to wherever it points.
+            .redirect(redirect::Policy::none());
+        if addresses.iter().any(|url| is_loopback(url)) {
+            // A proxy would look for the engine on its own machine.
+            builder = builder.no_proxy();
+        }
+        if addresses.iter().all(|url| url.scheme() == "http") {
+            // Reading the machine's certificates fails where there are none; nothing needs them here.
+            builder = builder.tls_certs_only([]);
+        }
+        let http = builder.build().map_err(|error| Error::Setup(with_sources(&error)))?;
+        let budget = Budget::new(limits.polls_per_second);
+        Ok(Self { http, server, budget, limits, authorizations, taken: AtomicUsize::new(0) })
+    }
+
+    /// A good answer to a request without a key, after as many tries as the limits grant.
+    pub async fn ask(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
+        let mut failed = 0;
+        loop {
+            let error = match self.ask_once(request()).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            failed += 1;
+            let Some(pause) = self.limits.backoff.pause(&error, failed) else { return Err(error) };
+            tracing::debug!(%error, failed, ?pause, "asking the engine again");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// The same with the signing key, and with the other one if that is not taken.
+    pub async fn ask_with_key(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
+        self.with_each_key(|authorization| self.ask(signed(&request, authorization))).await
+    }
+
+    /// A question that is one of many: inside the budget, and tried once, for the next one comes anyway.
+    pub async fn poll(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
+        let timeout = self.limits.poll_timeout;
+        self.with_each_key(|authorization| {
+            let request = signed(&request, authorization)().timeout(timeout);
+            async {
+                self.budget.take().await;
+                let answer = self.ask_once(request).await;
+                if let Err(Error::RateLimited { retry_after }) = &answer {
+                    let pause = retry_after.unwrap_or(self.limits.backoff.longest_pause);
+                    self.budget.hold(pause.min(self.limits.longest_hold));
+                }
+                answer
+            }
+        })
+        .await
+    }
+
+    /// Asks with the key that was taken last, then with the others.
+    async fn with_each_key<F: Future<Output = Result<Answer, Error>>>(
+        &self,
+        ask: impl Fn(Option<HeaderValue>) -> F,
+    ) -> Result<Answer, Error> {
+        let count = self.authorizations.len().max(1);
+        let first = self.taken.load(Ordering::Relaxed);
+        let mut refused = None;
+        for index in (first..first + count).map(|index| index % count) {
+            match ask(self.authorizations.get(index).cloned()).await {
+                Err(error @ Error::Unauthorized { .. }) => refused = Some(error),
+                answer => {
+                    if answer.is_ok() && index != first {
+                        tracing::warn!(fallback = index > 0, "the engine takes another signing key now");
+                        self.taken.store(index, Ordering::Relaxed);
+                    }
+                    return answer;
+                }
+            }
+        }
+        Err(refused.unwrap_or_else(|| Error::Setup("there is nothing to ask with".to_owned())))
+    }
+
+    pub async fn ask_once(&self, request: RequestBuilder) -> Result<Answer, Error> {
+        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        let status = response.status();
+        let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let retry_after = header(RETRY_AFTER).and_then(|value| parse_retry_after(value, UnixMillis::now()));
+        let date = header(DATE).and_then(parse_date);
+        let body = match self.body(response).await {
+            // A refusal is one, whatever is wrong with its text.
+            Err(_) if !status.is_success() => Vec::new(),
+            body => body?,
+        };
+        self.check(status, retry_after, &body)?;
+        Ok(Answer { body, date })
+    }
+
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, Error> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(error))? {
+            if body.len() + chunk.len() > self.limits.max_answer_bytes {
+                let bound = self.limits.max_answer_bytes;
+                return Err(Error::Unreadable(format!("it is longer than {bound} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// Whether an answer is a good one. Inngest's v1 API sends most of its errors as HTTP 200 with
+    /// the true status in the body.
+    fn check(&self, status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Result<(), Error> {
+        let refusal =
+            |status, words: &str| Error::from_status(status, self.fit_for_a_log(words), retry_after);
+        if !status.is_success() {
+            let words = serde_json::from_slice::<Verdict>(body).ok().and_then(Verdict::words);
+            let words = words.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+            return Err(refusal(status.as_u16(), &words));
+        }
+        // A cancel is answered with nothing, and a list of another shape has no verdict.
+        if body.is_empty() || body.trim_ascii_start().starts_with(b"[") {
+            return Ok(());
+        }
+        let verdict: Verdict = self.parse(body)?;
+        let status = verdict.status.unwrap_or(status.as_u16());
+        let words = verdict.words().unwrap_or_default();
+        if status >= 400 || !words.is_empty() { Err(refusal(status, &words)) } else { Ok(()) }
+    }
+
+    pub fn parse<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, Error> {
+        serde_json::from_slice(body)
+            .map_err(|error| Error::Unreadable(self.fit_for_a_log(&error.to_string())))
+    }
+
+    pub fn event_endpoint(&self) -> Url {
+        endpoint(&self.server.event_api, &["e", self.server.event_key.expose_secret()])
+    }
+
+    fn unreachable(&self, error: reqwest::Error) -> Error {
+        // The URL of a send holds the event key.
+        Error::Unreachable(self.fit_for_a_log(&with_sources(&error.without_url())))
+    }
+
+    /// Others' words, on one line, cut short, and without our keys: a proxy that knows no such path
+    /// likes to repeat the path, and with it the event key.
+    fn fit_for_a_log(&self, words: &str) -> String {
+        let url = self.event_endpoint();
+        let key_in_path = url.path_segments().and_then(Iterator::last).unwrap_or_default();
+        let mut keys = vec![key_in_path.to_owned(), self.server.event_key.expose_secret().to_owned()];
+        for key in self.server.signing_keys.iter() {
+            keys.push(split_prefix(&bearer(key)).1.to_owned());
+            keys.push(split_prefix(key.expose_secret()).1.to_owned());
+        }
+        let mut words = words.to_owned();
+        for key in keys.iter().filter(|key| key.len() >= SHORTEST_KEY) {
+            words = words.replace(key, "[key]");
+        }
+        words.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_MESSAGE).collect()
+    }
+}
+
+/// A key shorter than this, as a dev server takes, is no secret, and stands in words that are none.
+const SHORTEST_KEY: usize = 4;
+
+/// What an answer says of itself: v1 has one error, v2 a list of them.
+#[derive(Deserialize)]
+struct Verdict {
+    status: Option<u16>,
+    error: Option<String>,
+    #[serde(default)]
+    errors: Vec<Complaint>,
+}
+
+#[derive(Deserialize)]
+struct Complaint {
+    #[serde(default)]
+    message: String,
+}
+
+impl Verdict {
+    fn words(self) -> Option<String> {
+        self.error.or_else(|| self.errors.into_iter().map(|complaint| complaint.message).next())
+    }
+}
+
+/// `request` with a bearer; a server without keys gets none.
+fn signed(
+    request: &impl Fn() -> RequestBuilder,
+    authorization: Option<HeaderValue>,
+) -> impl Fn() -> RequestBuilder {
+    move || match &authorization {
+        Some(authorization) => request().header(AUTHORIZATION, authorization),
+        None => request(),
+    }
+}
+
+fn authorization(key: &SecretString) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", bearer(key)))
+        .map_err(|_| Error::Setup("the signing key has characters that no header can carry".into()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// `base` with `path` added, each segment percent-encoded.
+pub fn endpoint(base: &Url, path: &[&str]) -> Url {
+    let mut url = base.clone();
+    url.path_segments_mut().expect("an http URL has a path").pop_if_empty().extend(path);
+    url
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// An error with its reasons; reqwest's own text is only "error sending request".
+fn with_sources(error: &reqwest::Error) -> String {
+    let chain = iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

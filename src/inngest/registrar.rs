@@ -1,0 +1,111 @@
+//! Keeps our functions known to an engine: at start, when it asks, and when it has forgotten them.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{Client, Error, Registered, SyncRequest, call::Registration};
+use crate::time::UnixMillis;
+
+/// The pause after a registration that was not taken doubles from the first to the last of these.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// However many events nobody takes, the server is not asked more often than this whether it knows us.
+const AGAIN_AFTER: Duration = Duration::from_secs(20);
+
+/// An app at an engine. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Registrar {
+    client: Client,
+    app: Arc<Registration>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The last time that it was found out whether the engine knows us.
+    last: Option<Instant>,
+    /// The last time that it did not.
+    renewed_at: Option<UnixMillis>,
+}
+
+impl Registrar {
+    #[must_use]
+    pub fn new(client: Client, app: Registration) -> Self {
+        Self { client, app: Arc::new(app), state: Arc::default() }
+    }
+
+    /// What is registered.
+    #[must_use]
+    pub fn app(&self) -> &Registration {
+        &self.app
+    }
+
+    /// When the engine was last told of functions that it did not know: an event from before then may have
+    /// found none.
+    #[must_use]
+    pub fn renewed_at(&self) -> Option<UnixMillis> {
+        self.state().renewed_at
+    }
+
+    /// Registers, because somebody asked.
+    pub async fn register(&self, sync: &SyncRequest) -> Result<Registered, Error> {
+        let registered = self.client.register(&self.app, sync).await?;
+        let mut state = self.state();
+        state.last = Some(Instant::now());
+        if registered.modified {
+            state.renewed_at = Some(UnixMillis::now());
+        }
+        Ok(registered)
+    }
+
+    /// Registers until it is taken, or until `shutdown`. An engine that is not there yet is waited for.
+    pub async fn persist(&self, shutdown: &CancellationToken) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match shutdown.run_until_cancelled(self.register(&SyncRequest::default())).await {
+                None => return,
+                Some(Ok(Registered { modified })) => {
+                    tracing::info!(modified, "the functions are registered");
+                    return;
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(%error, ?pause, "the functions could not be registered yet")
+                }
+            }
+            if shutdown.run_until_cancelled(sleep(pause)).await.is_none() {
+                return;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Registers again unless that was done lately: an event found no function, or the engine came back.
+    pub async fn remind(&self) {
+        {
+            let mut state = self.state();
+            let now = Instant::now();
+            if state.last.is_some_and(|last| now.duration_since(last) < AGAIN_AFTER) {
+                return;
+            }
+            state.last = Some(now);
+        }
+        match self.register(&SyncRequest::default()).await {
+            Ok(Registered { modified: true }) => {
+                tracing::warn!("the engine had forgotten the functions; they are registered again");
+            }
+            Ok(Registered { modified: false }) => {}
+            Err(error) => tracing::warn!(%error, "the functions could not be registered again"),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // It is whole after each line.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
