@@ -1,5 +1,6 @@
 //! What only the embedded engine promises.
 
+mod checkpoint;
 mod migration;
 mod postgres;
 mod system_events;
@@ -202,7 +203,7 @@ async fn what_only_inngest_can_do_fails_the_run_by_name() {
     let run = embedded.api.runs(&event).await.remove(0);
     assert_eq!((outcome, run.status), (Outcome::Ended(run.run_id), RunStatus::Failed));
     let message = run.output.unwrap()["error"]["message"].as_str().unwrap().to_owned();
-    assert!(message.contains("Sleep") && message.contains("Connect Inngest"), "{message}");
+    assert!(message.contains("step.sleep") && message.contains("Connect Inngest"), "{message}");
 }
 
 #[tokio::test]
