@@ -1,5 +1,5 @@
 //! The engine's HTTP API: Inngest's, with true status codes and nothing cached. Here are the doors
-//! for events and registrations and the REST API's v1; [`v2`] is its successor, and [`v0`] what a
+//! for events and registrations and the REST API's v1; `v2` is its successor, and `v0` what a
 //! function asks for when a call was too large to carry it.
 
 mod bearer;
