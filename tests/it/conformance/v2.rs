@@ -122,7 +122,7 @@ async fn a_run_is_cancelled_once() {
     let cancelled = world.api.cancel_v2(run.as_str()).await;
     assert_eq!((cancelled.status, &cancelled.body["data"]), (200, &json!({"runId": run})), "{cancelled:?}");
     with_status(&world, &event, "", "CANCELLED").await;
-    let again = world.api.cancel_v2(run.as_str()).await;
+    let again = world.api.cancel_v2_again(run.as_str()).await;
     let errors = json!([{"code": "run_already_cancelled", "message": "Run is already cancelled"}]);
     assert_eq!((again.status, &again.body["errors"]), (409, &errors), "{again:?}");
     gate.add_permits(1);
