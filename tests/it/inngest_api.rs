@@ -126,7 +126,7 @@ impl Api {
         self.ask(Method::POST, &format!("/v2/runs/{run}/cancel")).await
     }
 
-    /// Cancels a run that is cancelled: a self-hosted server may take a moment to know, and say 200 meanwhile.
+    /// Cancels a run that has ended: a self-hosted server may take a moment to know, and say 200 meanwhile.
     pub async fn cancel_v2_again(&self, run: &str) -> Answered {
         let refused = || async {
             let again = self.cancel_v2(run).await;
