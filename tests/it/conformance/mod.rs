@@ -6,6 +6,7 @@
 //! Where a real server has defects (errors of GET as 200, lists that are cached, a cancelled run
 //! listed twice), [`crate::inngest_api`] looks past them.
 
+mod dashboard;
 mod events;
 mod functions;
 mod lost_answers;
@@ -37,7 +38,12 @@ struct World {
 }
 
 impl World {
+    /// An app of a name of its own, so that no test sees another's.
     async fn with(functions: Vec<Function>) -> Self {
+        Self::of(FunctionServer::start(functions).await).await
+    }
+
+    async fn of(functions: FunctionServer) -> Self {
         let (api, embedded) = match env::var("RUNBOARD_TEST_INNGEST_URL") {
             Ok(url) => {
                 let key = |name: &str| env::var(name).unwrap_or_else(|_| "none".into());
@@ -61,7 +67,6 @@ impl World {
             Some(_) => "an embedded engine of each test's own".to_owned(),
             None => format!("the server at {} (kind: {kind})", api.base),
         });
-        let functions = FunctionServer::start(functions).await;
         let registered = api.register(&functions.registration()).await;
         assert_eq!((registered.status, &registered.body["ok"]), (200, &json!(true)), "{registered:?}");
         Self { api, functions, checks_keys, _embedded: embedded }

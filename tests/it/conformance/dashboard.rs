@@ -1,0 +1,220 @@
+//! The dashboard on any Inngest server: a whole Runboard that is told where the server is, uploads, and
+//! what its pages say.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use runboard::{
+    config::{Engine, Inngest},
+    ids::RunId,
+};
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, MutexGuard, Semaphore};
+
+use super::World;
+use crate::{
+    function_server::{Answer, Function, FunctionServer},
+    inngest_api::until,
+    support::{
+        TestApp,
+        proxy::{Behaviour, Proxy},
+        spawn_app_on,
+        visitor::{Panel, Visitor},
+    },
+};
+
+/// On one server all of these are one Runboard, and their other app is one, too: what a test that failed
+/// has left there is gone with the next one's registration. So they take turns.
+static TURN: Mutex<()> = Mutex::const_new(());
+const OTHER_APP: &str = "test-dashboard";
+
+/// What an ordinary import may cost the server, its event included.
+const MOST_REQUESTS: usize = 6;
+
+/// Longer than a run of a second function is waited for once the first has ended.
+const LATE: Duration = Duration::from_secs(13);
+
+/// A Runboard on the server of `world`.
+struct Dashboard {
+    app: TestApp,
+    visitor: Visitor,
+    /// Requests to the server, registrations aside.
+    asked: Arc<AtomicUsize>,
+    world: World,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Dashboard {
+    /// `others`: functions of another app.
+    async fn beside(others: Vec<Function>, processor: bool) -> Self {
+        Self::called_at(None, others, processor).await
+    }
+
+    /// `elsewhere`: where the server believes us to be.
+    async fn called_at(elsewhere: Option<&str>, others: Vec<Function>, processor: bool) -> Self {
+        let turn = TURN.lock().await;
+        let world = World::of(FunctionServer::start_as(OTHER_APP.to_owned(), others).await).await;
+        let proxy = Proxy::start(&world.api.base.parse().unwrap()).await;
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        proxy.behave(move |request| {
+            if !request.target().contains("/fn/register") {
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+            Behaviour::Pass
+        });
+        let inngest = Inngest {
+            is_dev: !world.checks_keys,
+            api: proxy.origin.clone(),
+            event_api: proxy.origin.clone(),
+            event_key: world.api.event_key.clone(),
+            signing_keys: vec![world.api.signing_key.clone()],
+            env: None,
+            serve_origin: elsewhere.map(|origin| origin.parse().unwrap()),
+            serve_path: "/api/inngest".to_owned(),
+        };
+        let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
+            config.engine = Engine::Inngest(Box::new(inngest));
+            config.processor = processor;
+        })
+        .await;
+        let mut visitor = app.visitor();
+        visitor.sign_up("mira@example.org").await;
+        Self { app, visitor, asked, world, _turn: turn }
+    }
+
+    /// Reports progress until the page says `told`; the first report may come before the run is followed.
+    async fn report(
+        &self,
+        import: &str,
+        run: &RunId,
+        progress: Value,
+        told: impl Fn(&Panel) -> bool,
+    ) -> Panel {
+        let mut data = progress;
+        data["runId"] = json!(run);
+        let reported = || async {
+            self.world.api.send(&json!({"name": "imports/csv.progress", "data": data})).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let panel = self.visitor.panel(import).await;
+            if told(&panel) { Ok(panel) } else { Err((panel.state, panel.runs)) }
+        };
+        until("the progress on the page", reported).await
+    }
+
+    /// The server forgets the functions of the test, so that the next test's events do not find them.
+    async fn leave(self) {
+        self.app.stop().await;
+        let mut nothing = self.world.functions.registration();
+        nothing.functions.clear();
+        self.world.api.register(&nothing).await;
+    }
+}
+
+/// Ten rows, two of which lack a field.
+const ROWS: &str = "id,name\n1,a\n2,b\n3\n4,d\n5,e\n6\n7,g\n8,h\n9,i\n10,j\n";
+
+/// A function of somebody else's that takes our event and answers once it is let.
+fn held(gate: &Arc<Semaphore>) -> Function {
+    let gate = Arc::clone(gate);
+    let function = Function::new("import-it", move |_| {
+        let gate = Arc::clone(&gate);
+        async move {
+            let _ = gate.acquire().await;
+            Answer::output(json!({"processedItems": 70, "failedItems": 3}))
+        }
+    });
+    function.retries(0).on_event("imports/csv.uploaded", "event.name == 'imports/csv.uploaded'")
+}
+
+#[tokio::test]
+async fn an_upload_is_imported_and_costs_the_server_few_requests() {
+    let dashboard = Dashboard::beside(Vec::new(), true).await;
+    let import = dashboard.visitor.upload("rows.csv", ROWS).await;
+    let panel = dashboard.visitor.wait_for_state(&import, "Completed").await;
+    assert_eq!(panel.counts(), (8, 2));
+    assert!(panel.html.contains("process-csv-upload"), "{}", panel.html);
+    let rows = dashboard.visitor.download(&format!("{import}/processed.csv")).await;
+    assert_eq!(rows.iter().filter(|byte| **byte == b'\n').count(), 9);
+    // As long as anything is asked about it.
+    tokio::time::sleep(LATE).await;
+    let asked = dashboard.asked.load(Ordering::Relaxed);
+    println!("{asked} requests for one import");
+    assert!(asked <= MOST_REQUESTS, "{asked} requests");
+    dashboard.leave().await;
+}
+
+#[tokio::test]
+async fn a_function_of_somebody_elses_is_followed_with_its_progress_and_its_counts() {
+    let gate = Arc::new(Semaphore::new(0));
+    let dashboard = Dashboard::beside(vec![held(&gate)], false).await;
+    let import = dashboard.visitor.upload("rows.csv", ROWS).await;
+    let call = dashboard.world.functions.called("import-it", 1).await.remove(0).call;
+    let link = call.event.data["file"].as_str().unwrap();
+    let path = link.strip_prefix(&dashboard.app.origin).expect("the file lies with us");
+    assert_eq!(dashboard.app.visitor().download(path).await, ROWS.as_bytes());
+
+    let progress = json!({"processedItems": 40, "failedItems": 1, "totalItems": 80});
+    let told = |panel: &Panel| panel.runs.iter().any(|run| run.processed == "40" && run.failed == "1");
+    let panel = dashboard.report(&import, &call.ctx.run_id, progress, told).await;
+    assert_eq!(panel.state, "Running");
+    assert!(panel.html.contains("import-it") && panel.html.contains("41 of 80 rows"), "{}", panel.html);
+
+    gate.add_permits(1);
+    let panel = dashboard.visitor.wait_for_state(&import, "Completed").await;
+    assert_eq!(panel.counts(), (70, 3));
+    dashboard.leave().await;
+}
+
+#[tokio::test]
+async fn every_function_that_the_event_triggers_is_shown_and_the_import_ends_with_the_last() {
+    let gate = Arc::new(Semaphore::new(0));
+    let dashboard = Dashboard::beside(vec![held(&gate)], true).await;
+    let import = dashboard.visitor.upload("rows.csv", ROWS).await;
+    let ours_ended = |panel: &Panel| panel.runs.iter().any(|run| run.status == "Completed");
+    let panel = dashboard.visitor.wait_for(&import, "our run's end", ours_ended).await;
+    assert_eq!((panel.state.as_str(), panel.runs.len()), ("Running", 2), "{:?}", panel.runs);
+    gate.add_permits(1);
+    let panel = dashboard.visitor.wait_for_state(&import, "Completed").await;
+    let mut processed: Vec<_> = panel.runs.iter().map(|run| run.processed.as_str()).collect();
+    processed.sort_unstable();
+    assert_eq!(processed, ["70", "8"]);
+    dashboard.leave().await;
+}
+
+#[tokio::test]
+async fn a_run_of_somebody_elses_function_is_cancelled() {
+    let gate = Arc::new(Semaphore::new(0));
+    let dashboard = Dashboard::beside(vec![held(&gate)], false).await;
+    let import = dashboard.visitor.upload("rows.csv", ROWS).await;
+    dashboard.world.functions.called("import-it", 1).await;
+    dashboard.visitor.wait_for(&import, "a run", |panel| panel.runs.len() == 1).await;
+    dashboard.visitor.post_form(&format!("{import}/cancel"), &[]).await;
+    let panel = dashboard.visitor.wait_for_state(&import, "Cancelled").await;
+    assert_eq!(panel.runs[0].status, "Cancelled");
+    // What the call answers afterwards changes nothing, though the server may list the run twice.
+    gate.add_permits(1);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let panel = dashboard.visitor.panel(&import).await;
+    assert_eq!((panel.state.as_str(), panel.runs.len()), ("Cancelled", 1), "{:?}", panel.runs);
+    dashboard.leave().await;
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_reach_us_is_asked_and_the_page_is_right_all_the_same() {
+    let go =
+        Function::answering("import-it", || Answer::output(json!({"processedItems": 98, "failedItems": 2})));
+    let go = go.retries(0).on_event("imports/csv.uploaded", "event.name == 'imports/csv.uploaded'");
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let elsewhere = format!("http://{nowhere}");
+    let dashboard = Dashboard::called_at(Some(&elsewhere), vec![go], false).await;
+    let import = dashboard.visitor.upload("rows.csv", ROWS).await;
+    let panel = dashboard.visitor.wait_for_state(&import, "Completed").await;
+    assert_eq!(panel.counts(), (98, 2));
+    dashboard.leave().await;
+}
