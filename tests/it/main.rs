@@ -16,6 +16,7 @@ mod engine;
 mod fetch;
 mod function;
 mod function_server;
+mod honest_states;
 mod imports;
 mod inngest_api;
 mod layers;

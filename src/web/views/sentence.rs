@@ -1,5 +1,7 @@
 //! The sentence: what is happening now.
 
+use std::time::Duration;
+
 use askama::{Template, filters::HtmlSafe};
 use serde_json::Value;
 
@@ -90,7 +92,7 @@ impl Sentence {
             return Self::text("No news of this run since ")
                 .time(run.news_at, reading)
                 .then(" (")
-                .measure(duration(reading.now.since(run.news_at)))
+                .measure(roughly(reading.now.since(run.news_at)))
                 .then("). The engine may have lost it.")
                 .warning();
         }
@@ -164,6 +166,14 @@ impl Sentence {
     fn warning(mut self) -> Self {
         self.warns = true;
         self
+    }
+}
+
+/// Minutes or hours, and nothing that ticks.
+fn roughly(time: Duration) -> String {
+    match time.as_secs() / 60 {
+        minutes @ 0..120 => format!("{minutes} min"),
+        minutes => format!("{} h", minutes / 60),
     }
 }
 

@@ -1,0 +1,396 @@
+//! What the page says while a server says what real servers were recorded saying, or stops talking sense.
+//!
+//! The server's API is played from `tests/fixtures/inngest`; it never calls us, so all that is known comes
+//! from asking.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use runboard::{
+    config::{Engine, Inngest},
+    inngest::EventSeed,
+    time::UnixMillis,
+};
+use serde_json::{Value, json};
+use sqlx::{AnyPool, any::AnyPoolOptions};
+use tempfile::TempDir;
+use wiremock::{Mock, MockServer, Request, ResponseTemplate, matchers::path_regex};
+
+use crate::support::{
+    TestApp,
+    host::{Host, Reply, with_body},
+    spawn_app_on,
+    visitor::{Panel, Visitor},
+};
+
+/// What the server calls the first event, whatever was expected.
+const EVENT: &str = "01M852CDYVJYDMFCJQQV9MRZ6R";
+const RUN: &str = "01M852HFJBN5J36VWDC6WQQXA1";
+
+fn recorded(name: &str) -> String {
+    let path = format!("{}/tests/fixtures/inngest/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// How the server answers one list of runs.
+#[derive(Clone)]
+enum Said {
+    Body(String),
+    Status(&'static str, &'static str),
+    /// A body without end.
+    Endless,
+    /// Half of a body, then the connection is gone.
+    CutOff,
+    /// Nothing at all.
+    Reset,
+}
+
+fn said(name: &str) -> Said {
+    Said::Body(recorded(name))
+}
+
+impl Said {
+    fn reply(self) -> Reply {
+        let head =
+            |length: &str| format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{length}\r\n");
+        match self {
+            Self::Body(body) => Reply::Bytes(with_body("200 OK", "", body.as_bytes())),
+            Self::Status(status, headers) => Reply::Bytes(with_body(status, headers, b"Not today")),
+            Self::Endless => Reply::Drip(format!("{}{{\"data\":[", head("")).into_bytes()),
+            Self::CutOff => {
+                Reply::Bytes(format!("{}{{\"data\":[", head("Content-Length: 400\r\n")).into_bytes())
+            }
+            Self::Reset => Reply::Bytes(Vec::new()),
+        }
+    }
+}
+
+/// A dashboard, its visitor with one import, and the server.
+struct World {
+    app: TestApp,
+    visitor: Visitor,
+    import: String,
+    server: Server,
+}
+
+/// The server: what it says from now on, and what it was asked.
+#[derive(Clone)]
+struct Server {
+    api: Arc<Host>,
+    events: Arc<MockServer>,
+    now: Arc<Mutex<Vec<Said>>>,
+    is_v2: bool,
+}
+
+impl Server {
+    /// Says the first of `list`, then the next at each question, and the last one for ever.
+    async fn saying(is_v2: bool, list: Vec<Said>) -> Self {
+        let now = Arc::new(Mutex::new(list));
+        let script = Arc::clone(&now);
+        let version = if is_v2 { "/v2/" } else { "/v1/" };
+        let api = Host::start(move |path, _| {
+            if path.contains("/fn/register") {
+                return Said::Body(r#"{"ok":true,"modified":false}"#.to_owned()).reply();
+            }
+            if path.ends_with("/cancel") && is_v2 {
+                *script.lock().unwrap() = vec![Said::Body(cancelled_v2())];
+                return said("v2-cancel").reply();
+            }
+            if !path.starts_with(version) || !path.contains("/events/") {
+                return Said::Status("404 Not Found", "").reply();
+            }
+            let mut list = script.lock().unwrap();
+            if list.len() > 1 { list.remove(0) } else { list[0].clone() }.reply()
+        })
+        .await;
+        let events = MockServer::start().await;
+        let sent = AtomicUsize::new(0);
+        let taken = move |request: &Request| {
+            let seed = request.headers["x-inngest-event-id-seed"].to_str().unwrap();
+            let expected = EventSeed::parse(seed).unwrap().event_id(0);
+            let id = if sent.fetch_add(1, Ordering::Relaxed) == 0 { EVENT } else { expected.as_str() };
+            ResponseTemplate::new(200).set_body_json(json!({"ids": [id], "status": 200}))
+        };
+        Mock::given(path_regex("^/e/")).respond_with(taken).mount(&events).await;
+        Self { api: Arc::new(api), events: Arc::new(events), now, is_v2 }
+    }
+
+    fn says(&self, said: Said) {
+        *self.now.lock().unwrap() = vec![said];
+    }
+
+    async fn app(&self, data: TempDir) -> TestApp {
+        let inngest = Inngest {
+            is_dev: false,
+            api: self.api.url("/").parse().unwrap(),
+            event_api: self.events.uri().parse().unwrap(),
+            event_key: "event-key".into(),
+            signing_keys: vec!["12ab".into()],
+            env: None,
+            serve_origin: None,
+            serve_path: "/api/inngest".to_owned(),
+        };
+        spawn_app_on(data, |config| config.engine = Engine::Inngest(Box::new(inngest))).await
+    }
+}
+
+/// As the run was seen cancelled, in the shape of the list.
+fn cancelled_v2() -> String {
+    let mut list: Value = serde_json::from_str(&recorded("v2-running")).unwrap();
+    list["data"][0]["status"] = json!("CANCELLED");
+    list["data"][0]["endedAt"] = json!("2026-11-23T20:47:25.522Z");
+    list.to_string()
+}
+
+impl World {
+    async fn saying(list: Vec<Said>) -> Self {
+        Self::of(Server::saying(false, list).await).await
+    }
+
+    async fn of(server: Server) -> Self {
+        let app = server.app(tempfile::tempdir().unwrap()).await;
+        let mut visitor = app.visitor();
+        visitor.sign_up("mira@example.org").await;
+        let import = visitor.upload("a.csv", "a\n1\n").await;
+        Self { app, visitor, import, server }
+    }
+
+    async fn until(&self, what: &str, condition: impl Fn(&Panel) -> bool) -> Panel {
+        self.visitor.wait_for(&self.import, what, condition).await
+    }
+
+    /// Waits for the sentence, and for one run with `status` if there is one.
+    async fn reads(&self, sentence: &str, status: &str) -> Panel {
+        self.until(sentence, |panel| {
+            plain(&panel.html).contains(sentence) && panel.runs.first().is_none_or(|run| run.status == status)
+        })
+        .await
+    }
+
+    /// A restart over a database in which `change` was made meanwhile.
+    async fn after(self, change: impl AsyncFnOnce(&AnyPool)) -> Self {
+        let data = self.app.stop().await;
+        let url = format!("sqlite:{}", data.path().join("runboard.db").display());
+        let database = AnyPoolOptions::new().max_connections(1).connect(&url).await.unwrap();
+        change(&database).await;
+        database.close().await;
+        let app = self.server.app(data).await;
+        let mut visitor = app.visitor();
+        visitor.cookie.clone_from(&self.visitor.cookie);
+        Self { app, visitor, ..self }
+    }
+}
+
+/// The text of a page, without its markup.
+fn plain(html: &str) -> String {
+    let text: String =
+        html.split('<').filter_map(|part| part.split_once('>')).map(|(_, text)| text).collect();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn a_run_that_appears_late_is_waited_for_and_every_run_is_shown() {
+    let world = World::saying(vec![said("v1-none"), said("v1-none"), said("v1-fan-out")]).await;
+    world.reads("Waiting for a run to start", "").await;
+    let panel = world.until("the end", |panel| panel.state == "Completed").await;
+    let counts: Vec<_> = panel.runs.iter().map(|run| (run.processed.as_str(), run.failed.as_str())).collect();
+    assert_eq!(counts, [("", ""), ("98", "2")], "the second function tells no counts");
+}
+
+#[tokio::test]
+async fn nobody_takes_the_event_is_said_and_it_can_be_sent_again() {
+    let world = World::saying(vec![said("v1-none")]).await;
+    world.until("the event sent", |panel| panel.state == "Sent").await;
+    let world = world
+        .after(async |database| {
+            let earlier = "UPDATE import SET sent_at = sent_at - 31000, received_at = received_at - 31000";
+            sqlx::query(earlier).execute(database).await.unwrap();
+        })
+        .await;
+    let panel = world.reads("No function has started for imports/csv.uploaded in 3", "").await;
+    assert_eq!(panel.state, "NoFunction");
+    assert!(panel.html.contains("Send again"), "{}", panel.html);
+    let again = world.visitor.post_form(&format!("{}/retry", world.import), &[]).await;
+    let retry = again.headers()["location"].to_str().unwrap().to_owned();
+    world.until("the first one withdrawn", |panel| panel.state == "Cancelled").await;
+    world.visitor.wait_for(&retry, "the second one", |panel| panel.state == "Sent").await;
+}
+
+#[tokio::test]
+async fn what_is_not_the_end_is_never_called_one() {
+    let unended = |name: &str, word: &str| recorded(name).replace("\"Running\"", &format!("\"{word}\""));
+    let table = [
+        (said("v1-queued"), "Waiting for a free worker since", "Scheduled"),
+        (said("v1-running"), "Running for", "Running"),
+        (said("v1-asleep"), "Running for", "Running"),
+        (said("v1-between-retries"), "Running for", "Running"),
+        (said("v1-ending"), "Running for", "Running"),
+        (Said::Body(unended("v1-running", "Skipped")), "Running for", "Running"),
+        (
+            Said::Body(unended("v1-running", "Overflowed")),
+            "The engine says of this run: Overflowed.",
+            "Overflowed",
+        ),
+    ];
+    join_all(table.map(|(said, sentence, status)| async move {
+        let world = World::saying(vec![said]).await;
+        let panel = world.reads(sentence, status).await;
+        assert_eq!(panel.state, "Running", "{sentence}");
+        assert!(panel.html.contains("hx-trigger"), "it goes on asking");
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn an_end_is_one_in_the_engines_own_word() {
+    let ended = |word: &str| {
+        let body = recorded("v1-cancelled").replace("\"Cancelled\"", &format!("\"{word}\""));
+        Said::Body(body)
+    };
+    let table = [
+        (said("v1-ended-void"), "Completed", "Completed", "Completed in"),
+        (said("v1-cancelled"), "Cancelled", "Cancelled", "Stopped at"),
+        (ended("Skipped"), "Skipped", "Skipped", "The engine skipped this run."),
+        (ended("Overflowed"), "Skipped", "Overflowed", "This run has ended as Overflowed."),
+    ];
+    join_all(table.map(|(said, state, status, sentence)| async move {
+        let world = World::saying(vec![said]).await;
+        let panel = world.reads(sentence, status).await;
+        assert_eq!(panel.state, state, "{sentence}");
+        assert!(!panel.html.contains("hx-trigger"), "nothing more is expected");
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn the_end_that_is_said_too_early_is_shown_once_it_has_come() {
+    let world = World::saying(vec![said("v1-ending"), said("v1-ending"), said("v1-ended-void")]).await;
+    world.reads("Running for", "Running").await;
+    world.reads("Completed in", "Completed").await;
+}
+
+#[tokio::test]
+async fn runs_in_changing_order_keep_their_places() {
+    let unended = recorded("v1-fan-out").replace("\"Completed\"", "\"Running\"");
+    let mut list: Value = serde_json::from_str(&unended).unwrap();
+    let runs = list["data"].as_array_mut().unwrap();
+    for run in runs.iter_mut() {
+        run["ended_at"] = Value::Null;
+        run.as_object_mut().unwrap().remove("output");
+    }
+    let one = list.to_string();
+    list["data"].as_array_mut().unwrap().reverse();
+    let other = list.to_string();
+    let turns: Vec<Said> =
+        [&one, &other].into_iter().cycle().take(6).map(|body| Said::Body(body.clone())).collect();
+    let asked = turns.len();
+    let world = World::saying(turns).await;
+    let ids = |panel: &Panel| panel.runs.iter().map(|run| run.run_id.clone()).collect::<Vec<_>>();
+    let first = ids(&world.until("two runs", |panel| panel.runs.len() == 2).await);
+    let lists = || world.server.api.asked().iter().filter(|line| line.contains("/v1/events/")).count();
+    let differ = AtomicUsize::new(0);
+    world
+        .until("all the lists", |panel| {
+            differ.fetch_add(usize::from(ids(panel) != first), Ordering::Relaxed);
+            lists() >= asked
+        })
+        .await;
+    assert_eq!(differ.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_run_that_is_listed_twice_after_its_cancel_is_one_and_stays_cancelled() {
+    let world = World::saying(vec![said("v1-cancelled-twice")]).await;
+    let panel = world.until("the end", |panel| panel.state == "Cancelled").await;
+    assert_eq!(panel.runs.len(), 1, "{:?}", panel.runs);
+    assert!(!panel.html.contains("busy done"), "what its call answered afterwards does not count");
+}
+
+#[tokio::test]
+async fn a_run_that_a_crash_has_orphaned_is_said_to_be_quiet_and_v2_ends_it() {
+    let world = World::of(Server::saying(true, vec![said("v2-running")]).await).await;
+    world.until("the run", |panel| panel.runs.len() == 1).await;
+    let world = world
+        .after(async |database| {
+            let quiet = UnixMillis::now().0 - 12 * 60 * 1000;
+            sqlx::query("UPDATE run SET news_at = $1").bind(quiet).execute(database).await.unwrap();
+        })
+        .await;
+    let panel = world.reads("No news of this run since", "Running").await;
+    assert!(plain(&panel.html).contains("(12 min). The engine may have lost it."), "{}", plain(&panel.html));
+    assert!(
+        panel.html.contains("dimmed") && panel.html.contains("Cancel") && panel.html.contains("Run again")
+    );
+    world.visitor.post_form(&format!("{}/cancel", world.import), &[]).await;
+    world.until("the end", |panel| panel.state == "Cancelled").await;
+    let cancel = format!("POST /v2/runs/{RUN}/cancel");
+    assert!(world.server.api.asked().iter().any(|request| request.starts_with(&cancel)));
+}
+
+#[tokio::test]
+async fn a_run_that_is_no_longer_kept_keeps_its_last_known_state() {
+    for is_v2 in [true, false] {
+        let (running, none) = if is_v2 { ("v2-running", "v2-none") } else { ("v1-running", "v1-none") };
+        let world = World::of(Server::saying(is_v2, vec![said(running)]).await).await;
+        assert_eq!(world.server.is_v2, is_v2);
+        world.until("the run", |panel| panel.runs.len() == 1).await;
+        world.server.says(said(none));
+        let panel =
+            world.reads("Inngest no longer keeps this run. Its last known state is shown.", "Running").await;
+        assert!(panel.html.contains("dimmed") && panel.html.contains("Run again"), "{}", panel.html);
+        world.server.says(said(running));
+        world.reads("Running for", "Running").await;
+    }
+}
+
+#[tokio::test]
+async fn whatever_a_server_says_instead_of_an_answer_the_last_state_stays_and_comes_to_life_again() {
+    let no_answer = "Inngest has not answered since";
+    let unreadable = "Inngest has given no answer that we understand since";
+    let table = [
+        (Said::Reset, no_answer),
+        (Said::CutOff, no_answer),
+        (Said::Endless, no_answer),
+        (Said::Status("500 Internal Server Error", ""), no_answer),
+        (Said::Status("502 Bad Gateway", ""), no_answer),
+        (Said::Status("401 Unauthorized", ""), "Inngest has not taken our key since"),
+        (
+            Said::Status("429 Too Many Requests", "Retry-After: 1\r\n"),
+            "Inngest has wanted no more questions since",
+        ),
+        (Said::Body("<!doctype html><title>Welcome</title>".to_owned()), unreadable),
+        (said("v1-error-in-200"), unreadable),
+    ];
+    join_all(table.map(|(trouble, sentence)| async move {
+        let world = World::saying(vec![said("v1-running")]).await;
+        world.until("the run", |panel| panel.runs.len() == 1).await;
+        world.server.says(trouble);
+        let panel = world.reads(sentence, "Running").await;
+        assert!(plain(&panel.html).contains("These are the last numbers we know."), "{sentence}");
+        assert!(panel.html.contains("dimmed") && panel.state == "Running", "{sentence}");
+        world.server.says(said("v1-cancelled"));
+        world.until("the end", |panel| panel.state == "Cancelled").await;
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn while_v1_would_only_repeat_itself_the_runs_are_asked_for_one_by_one() {
+    // An answer that is kept for longer than the test takes.
+    let mut list: Value = serde_json::from_str(&recorded("v1-running")).unwrap();
+    let now = UnixMillis::now();
+    list["metadata"]["fetched_at"] = json!(now.to_string());
+    list["metadata"]["cached_until"] = json!(now.plus(Duration::from_secs(60)).to_string());
+    let world = World::saying(vec![Said::Body(list.to_string())]).await;
+    world.until("the run", |panel| panel.runs.len() == 1).await;
+    let one = format!("GET /v1/runs/{RUN} ");
+    let asked = |start: &str| world.server.api.asked().iter().filter(|line| line.starts_with(start)).count();
+    world.until("questions about the run", |_| asked(&one) >= 3).await;
+    assert_eq!(asked("GET /v1/events/"), 1, "{:?}", world.server.api.asked());
+}
