@@ -16,7 +16,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// However many events nobody takes, the server is not asked more often than this whether it knows us.
-const AGAIN_AFTER: Duration = Duration::from_secs(20);
+const AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// An app at an engine. Clones share everything.
 #[derive(Clone, Debug)]

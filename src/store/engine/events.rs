@@ -68,16 +68,15 @@ pub trait Rules: Sync {
 }
 
 impl Store {
-    /// Records events and the runs they trigger, all or none. An event whose id is known already is
-    /// skipped with its runs: sending it again does nothing.
+    /// Records events and the runs they trigger, all or none. An event whose id is known already triggers
+    /// only functions that it has no run of, as on Inngest: those that were registered since.
     pub async fn engine_accept(&self, events: &[NewEvent], rules: &dyn Rules, now: UnixMillis) -> Result<()> {
         let mut tx = self.begin_write().await?;
         let functions = functions(&mut tx).await?;
         for event in events {
-            if insert_event(&mut tx, event, now).await? {
-                for function in rules.triggered(event, &functions) {
-                    insert_run(&mut tx, event, function, now).await?;
-                }
+            insert_event(&mut tx, event, now).await?;
+            for function in rules.triggered(event, &functions) {
+                insert_run(&mut tx, event, function, now).await?;
             }
         }
         tx.commit().await?;
@@ -102,9 +101,10 @@ pub(super) async fn tell_of_end(
     }
     for event in rules.events_of_end(end) {
         let triggered = rules.triggered(&event, &functions);
-        if triggered.is_empty() || !insert_event(tx, &event, end.ended_at).await? {
+        if triggered.is_empty() {
             continue;
         }
+        insert_event(tx, &event, end.ended_at).await?;
         for function in triggered {
             insert_run(tx, &event, function, end.ended_at).await?;
         }
@@ -125,9 +125,9 @@ async fn functions(tx: &mut Transaction<'static, Any>) -> Result<Vec<Triggered>>
     read.collect()
 }
 
-/// `false`: an event of this id is there already.
-async fn insert_event(tx: &mut Transaction<'static, Any>, event: &NewEvent, now: UnixMillis) -> Result<bool> {
-    let inserted = sqlx::query(
+/// An event of this id that is there already stays as it is.
+async fn insert_event(tx: &mut Transaction<'static, Any>, event: &NewEvent, now: UnixMillis) -> Result<()> {
+    sqlx::query(
         "INSERT INTO engine_event (event_id, name, body, received_at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (event_id) DO NOTHING",
     )
@@ -137,7 +137,7 @@ async fn insert_event(tx: &mut Transaction<'static, Any>, event: &NewEvent, now:
     .bind(now.0)
     .execute(&mut **tx)
     .await?;
-    Ok(inserted.rows_affected() > 0)
+    Ok(())
 }
 
 async fn insert_run(
@@ -159,7 +159,8 @@ async fn insert_run(
     // The conflict that there can be: the function had a run for this own id already.
     sqlx::query(
         "INSERT INTO engine_run (run_id, event_id, own_event_id, slug, function_id, status, queued_at, \
-         attempt, req_version, available_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, -1, $8) \
+         attempt, req_version, available_at) SELECT $1, $2, $3, $4, $5, $6, $7, 0, -1, $8 \
+         WHERE NOT EXISTS (SELECT 1 FROM engine_run WHERE event_id = $2 AND slug = $4) \
          ON CONFLICT DO NOTHING",
     )
     .bind(Ulid::new().to_string())

@@ -107,6 +107,14 @@ impl Dashboard {
         until("the progress on the page", reported).await
     }
 
+    /// The server forgets ours, as a dev server does that is started anew.
+    async fn make_forgotten(&self) {
+        let mut other = self.world.functions.registration();
+        other.app_name = "runboard".to_owned();
+        let forgotten = self.world.api.register(&other).await;
+        assert_eq!((forgotten.status, &forgotten.body["modified"]), (200, &json!(true)), "{forgotten:?}");
+    }
+
     /// The server forgets the functions of the test, so that the next test's events do not find them.
     async fn leave(self) {
         self.app.stop().await;
@@ -216,5 +224,16 @@ async fn a_server_that_cannot_reach_us_is_asked_and_the_page_is_right_all_the_sa
     let import = dashboard.visitor.upload("rows.csv", ROWS).await;
     let panel = dashboard.visitor.wait_for_state(&import, "Completed").await;
     assert_eq!(panel.counts(), (98, 2));
+    dashboard.leave().await;
+}
+
+#[tokio::test]
+async fn a_server_that_has_forgotten_our_functions_is_told_again_and_so_is_the_event() {
+    let idle = Function::answering("idle", || Answer::output("1")).retries(0);
+    let dashboard = Dashboard::beside(vec![idle], true).await;
+    dashboard.make_forgotten().await;
+    let import = dashboard.visitor.upload("rows.csv", ROWS).await;
+    let panel = dashboard.visitor.wait_for_state(&import, "Completed").await;
+    assert_eq!((panel.counts(), panel.runs.len()), ((8, 2), 1));
     dashboard.leave().await;
 }
