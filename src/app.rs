@@ -8,6 +8,7 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
@@ -32,6 +33,7 @@ use crate::{
     inngest::{self, Client, Registrar, signature},
     source::{FetchLimits, Fetcher, LinkKey, Storage},
     store::{self, Live, Store},
+    time::UnixMillis,
     web::{
         assets, csrf, downloads, error, files, headers,
         health::{self, EngineCheck},
@@ -48,6 +50,9 @@ const REQUEST_GRACE: Duration = Duration::from_secs(10);
 
 /// How long the start waits until our functions are registered; it goes on by itself behind it.
 const REGISTERED_WITHIN: Duration = Duration::from_secs(3);
+
+/// How often what runs of others' events have left behind is looked for.
+const SWEEP_STRANGERS_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// How soon a session that was ended from the command line ends here.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
@@ -160,6 +165,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
     let _ = timeout(REGISTERED_WITHIN, registering).await;
     imports.start().await?;
     tokio::spawn(sweep_sessions(accounts.clone(), shutdown.clone()));
+    tokio::spawn(sweep_strangers(processor.clone().into_inner(), shutdown.clone()));
     let shared = Shared {
         origin: web::Data::new(PublicOrigin::new(config.public_url.as_ref(), public.local_addr()?)),
         site: web::Data::new(Site {
@@ -290,6 +296,19 @@ impl App {
             internal.stop(false).await;
         }
         self.store.close().await;
+    }
+}
+
+async fn sweep_strangers(processor: Arc<Processor>, shutdown: CancellationToken) {
+    loop {
+        match processor.sweep_strangers(UnixMillis::now()).await {
+            Ok(0) => {}
+            Ok(runs) => tracing::info!(runs, "removed what runs of others' events had written a day ago"),
+            Err(error) => tracing::error!(%error, "runs of others' events could not be swept"),
+        }
+        if shutdown.run_until_cancelled(tokio::time::sleep(SWEEP_STRANGERS_EVERY)).await.is_none() {
+            return;
+        }
     }
 }
 

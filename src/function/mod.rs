@@ -21,6 +21,7 @@ mod process_csv_upload;
 mod push;
 mod rows;
 pub mod serve;
+mod strangers;
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 

@@ -282,7 +282,7 @@ impl Watch {
     }
 
     fn is_at_work(&self, run: &RunSnapshot) -> bool {
-        run.call.is_some() && self.shared.live.progress(&run.run_id).is_at_work()
+        self.shared.live.progress_if_known(&run.run_id).is_some_and(|progress| progress.is_at_work())
     }
 
     async fn what_next(&mut self, import: &Snapshot) -> store::Result<Outcome> {

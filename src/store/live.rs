@@ -131,6 +131,12 @@ impl Live {
         Arc::clone(lock(&self.runs).entry(run.clone()).or_default())
     }
 
+    /// The same of a run that is known already.
+    #[must_use]
+    pub fn progress_if_known(&self, run: &RunId) -> Option<Arc<Progress>> {
+        lock(&self.runs).get(run).cloned()
+    }
+
     /// The numbers of `run`, if our function was called for it since the start.
     #[must_use]
     pub fn now(&self, run: &RunId) -> Option<ProgressNow> {
@@ -147,7 +153,7 @@ impl Live {
     /// As [`stop`](Self::stop), and waits until the step has kept what it had finished, but not for
     /// longer than `at_most`.
     pub async fn settle(&self, run: &RunId, at_most: Duration) {
-        let Some(progress) = lock(&self.runs).get(run).cloned() else { return };
+        let Some(progress) = self.progress_if_known(run) else { return };
         progress.stop();
         let mut at_work = progress.at_work.subscribe();
         if timeout(at_most, at_work.wait_for(|executions| *executions == 0)).await.is_err() {
@@ -185,7 +191,7 @@ impl Live {
     /// Takes over what another's function tells of `run`. `false`: nobody follows it, or it told something
     /// less than a second ago.
     pub fn report(&self, run: &RunId, report: Report, now: UnixMillis) -> bool {
-        let Some(progress) = lock(&self.runs).get(run).cloned() else { return false };
+        let Some(progress) = self.progress_if_known(run) else { return false };
         progress.report(report, now)
     }
 

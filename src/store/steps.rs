@@ -163,6 +163,44 @@ impl Store {
         Ok(keys)
     }
 
+    /// The runs whose last step was committed before `before` and that no import has: of events that
+    /// Runboard did not send.
+    pub async fn stranger_runs(&self, before: UnixMillis) -> Result<Vec<RunId>> {
+        let runs: Vec<String> = sqlx::query_scalar(
+            "SELECT step.run_id FROM step \
+             WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.run_id = step.run_id) \
+             GROUP BY step.run_id HAVING MAX(step.committed_at) < $1",
+        )
+        .bind(before.0)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(runs.into_iter().map(RunId::from).collect())
+    }
+
+    /// Forgets what a run has done, unless an import has it. The storage keys of its files.
+    pub async fn forget_steps(&self, run: &RunId) -> Result<Vec<String>> {
+        let mut tx = self.begin_write_of(run).await?;
+        let rows = sqlx::query(
+            "DELETE FROM step WHERE run_id = $1 AND NOT EXISTS (SELECT 1 FROM run WHERE run_id = $1) \
+             RETURNING source_file, processed_file, failed_file, raw_file",
+        )
+        .bind(run.as_str())
+        .fetch_all(&mut *tx)
+        .await?;
+        sqlx::query(
+            "DELETE FROM execution WHERE run_id = $1 AND NOT EXISTS (SELECT 1 FROM run WHERE run_id = $1)",
+        )
+        .bind(run.as_str())
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        let mut keys = Vec::new();
+        for row in &rows {
+            keys.extend(read_files(row)?.into_keys());
+        }
+        Ok(keys)
+    }
+
     /// Whether a run is recorded as ended. One that is not recorded has not ended.
     pub async fn run_is_closed(&self, run: &RunId) -> Result<bool> {
         let ended = sqlx::query("SELECT 1 FROM run WHERE run_id = $1 AND ended_at IS NOT NULL")

@@ -4,6 +4,7 @@ mod door;
 mod fetch;
 mod push;
 mod short_steps;
+mod strangers;
 mod sync;
 mod world;
 

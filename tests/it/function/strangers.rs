@@ -1,0 +1,31 @@
+//! Runs of events that somebody else sent.
+
+use std::time::Duration;
+
+use runboard::time::UnixMillis;
+
+use super::world::{SMALL_STEPS, World, csv, run_id};
+use crate::steps;
+
+#[actix_web::test]
+async fn what_a_run_of_anothers_event_has_written_goes_after_a_day() {
+    let world = World::new(SMALL_STEPS).await;
+    let file = world.upload(&csv(200));
+    for run in ["stranger", "ours"] {
+        world.call_to_the_end(run, &file).await;
+    }
+    steps::close(&world.database, &run_id("ours")).await;
+    let written = world.outputs().len();
+    let now = UnixMillis::now();
+    let sweep = async |later: Duration| world.processor.sweep_strangers(now.plus(later)).await.unwrap();
+    assert_eq!(sweep(Duration::from_secs(23 * 60 * 60)).await, 0);
+    assert_eq!(world.outputs().len(), written);
+
+    assert_eq!(sweep(Duration::from_secs(25 * 60 * 60)).await, 1);
+    let left = world.outputs();
+    assert!(!left.is_empty() && left.iter().all(|name| name.contains("ours")), "{left:?}");
+    assert_eq!(left, world.named_outputs().await);
+    assert!(world.processor.store.steps(&run_id("stranger")).await.unwrap().is_empty());
+    assert!(world.processor.store.execution(&run_id("stranger")).await.unwrap().is_none());
+    assert_eq!(sweep(Duration::from_secs(25 * 60 * 60)).await, 0);
+}
