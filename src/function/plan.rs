@@ -84,6 +84,13 @@ impl Plan {
         if plan.reader_version == READER_VERSION { Ok(plan) } else { Err(Failure::OtherReader) }
     }
 
+    /// How many bytes the step at `position` (0, 1, ...) that begins at `byte` reads. Steps that ended early,
+    /// as on a full disk, make those after them larger, so that there are not too many in all.
+    pub(super) fn step_bytes_at(&self, byte: u64, position: u32) -> u64 {
+        let steps_left = MOST_STEPS.saturating_sub(u64::from(position)).max(1);
+        self.step_bytes.max(self.size.saturating_sub(byte).div_ceil(steps_left))
+    }
+
     /// What the engine is told: without the header, for that may be megabytes.
     pub(super) fn answer(&self) -> Value {
         json!({ "bytes": self.size, "columns": self.layout.header.len(), "stepBytes": self.step_bytes })
@@ -117,7 +124,10 @@ fn step_size(rate: u64, size: u64, bounds: &RangeInclusive<u64>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::function::STEP_BYTES;
+    use crate::{
+        csv::{Counts, Cursor},
+        function::{STEP_BYTES, chain::RowsResult},
+    };
 
     const MIB: u64 = 1 << 20;
     const GIB: u64 = 1 << 30;
@@ -127,6 +137,37 @@ mod tests {
         assert_eq!(step_size(100 * MIB, GIB, &STEP_BYTES), 100 * MIB);
         assert_eq!(step_size(MIB, GIB, &STEP_BYTES), 16 * MIB);
         assert_eq!(step_size(GIB, GIB, &STEP_BYTES), 256 * MIB);
+    }
+
+    #[test]
+    fn a_hundred_gigabytes_stay_far_below_inngests_limits() {
+        let size = 100_000_000_000;
+        let step = step_size(MIB, size, &STEP_BYTES);
+        // With a fetch and a plan before them.
+        assert!(size.div_ceil(step) + 2 < 500, "{step}");
+        // 1,000 steps, 4 MB for the output of one, 32 MB for all; of more than 4 MB a call has to be fetched.
+        let counts = Counts { processed: u64::MAX, failed: u64::MAX };
+        let cursor = Cursor { byte: u64::MAX, line: u64::MAX, record: u64::MAX };
+        let output = serde_json::to_string(&RowsResult { counts, cursor }).unwrap();
+        assert!(output.len() * 1_000 < 4_000_000, "{output}");
+    }
+
+    #[test]
+    fn steps_that_ended_early_are_made_up_for() {
+        let mut plan = Plan {
+            source: String::new(),
+            size: 400 * GIB,
+            encoding: "utf-8".to_owned(),
+            layout: Layout::read(b"a\n", true, 10).unwrap(),
+            max_record_bytes: 10,
+            step_bytes: GIB,
+            reader_version: READER_VERSION,
+        };
+        assert_eq!(plan.step_bytes_at(0, 0), GIB);
+        assert_eq!(plan.step_bytes_at(0, 200), 2 * GIB);
+        assert_eq!(plan.step_bytes_at(399 * GIB, 1_000), GIB);
+        plan.size = 10;
+        assert_eq!(plan.step_bytes_at(10, 0), GIB);
     }
 
     #[test]

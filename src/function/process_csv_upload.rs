@@ -122,10 +122,11 @@ impl Processor {
                     progress: self.live.progress(run),
                     run: run.clone(),
                     plan,
+                    position,
                     start,
                     before: counts,
                 };
-                let rows = self.rows(task, name, position).await;
+                let rows = self.rows(task, name).await;
                 rows.map_err(|why| FailedCall { why, line: Some(start.line) })?
             }
             Next::Done => return Ok(Answer::Done(counts.into())),
@@ -164,9 +165,9 @@ impl Processor {
     }
 
     /// Reads a stretch of records.
-    async fn rows(&self, task: Task, name: String, position: u32) -> Result<Step, Failure> {
+    async fn rows(&self, task: Task, name: String) -> Result<Step, Failure> {
         let started_at = UnixMillis::now();
-        let run = task.run.clone();
+        let (run, position) = (task.run.clone(), task.position);
         let progress = Arc::clone(&task.progress);
         progress.set_total_bytes(task.plan.size);
         let _at_work = progress.begin();

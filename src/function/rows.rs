@@ -25,6 +25,8 @@ pub(super) struct Task {
     pub(super) progress: Arc<Progress>,
     pub(super) run: RunId,
     pub(super) plan: Plan,
+    /// Among all steps of the run: 0, 1, ...
+    pub(super) position: u32,
     pub(super) start: Cursor,
     /// The records of the steps before.
     pub(super) before: Counts,
@@ -43,10 +45,10 @@ impl Task {
     /// then no count that was shown is taken back, and less is done again. After an error it had
     /// finished nothing, and nothing is left of it.
     pub(super) fn run(self) -> Result<Rows, Failure> {
-        let Self { storage, progress, run, plan, start, before } = self;
+        let Self { storage, progress, run, plan, position, start, before } = self;
+        let stop = start.byte.saturating_add(plan.step_bytes_at(start.byte, position));
         let mut file = open(&storage, &Key::from_stored(plan.source))?;
         file.seek(SeekFrom::Start(start.byte))?;
-        let stop = start.byte.saturating_add(plan.step_bytes);
         let mut unread = plan.size - start.byte;
         let mut pass = Pass::new(&plan.layout, start, plan.max_record_bytes);
         let mut buffer = Vec::new();
