@@ -5,16 +5,15 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::caller::{Answer, MAX_ANSWER_BYTES, Reply};
+use super::{
+    caller::{Answer, MAX_ANSWER_BYTES, Reply},
+    ops::{MAX_STATE_BYTES, MAX_STEPS, Op, Report},
+};
 use crate::{
-    inngest::{RunStatus, call::Op},
+    inngest::RunStatus,
     store::engine::queue::{Claim, Step, Transition},
     time::UnixMillis,
 };
-
-/// Inngest's limits for a run's state.
-const MAX_STATE_BYTES: usize = 32 * 1024 * 1024;
-const MAX_STEPS: usize = 1_000;
 
 /// How much of the body of something that is no SDK is kept for people to read.
 const EXCERPT_CHARS: usize = 2_000;
@@ -34,10 +33,7 @@ pub fn decide(claim: &Claim, reply: Reply, retries: &[Duration], now: UnixMillis
         Reply::Answered(answer) => match answer.status {
             StatusCode::PARTIAL_CONTENT if answer.from_sdk => call.steps(&answer),
             StatusCode::CREATED if answer.from_sdk => fail(unsupported("streamed answers")),
-            status if status.is_success() && answer.from_sdk => {
-                let output = output(&answer.body).to_string();
-                Transition::End { status: RunStatus::Completed, output, reason: None }
-            }
+            status if status.is_success() && answer.from_sdk => complete(&output(&answer.body)),
             _ => call.failed(Some(&answer), Failure::of_answer(&answer)),
         },
     }
@@ -69,18 +65,18 @@ impl Attempt<'_> {
         };
         let mut steps = Vec::with_capacity(ops.len());
         let mut to_try_again = false;
+        let mut output = None;
         for op in ops {
-            let output = match op.op.as_str() {
-                Op::STEP_RUN => json!({"data": op.data}),
-                Op::STEP_FAILED => json!({"error": op.error}),
-                Op::STEP_ERROR if answer.no_retry || self.is_last() => json!({"error": op.error}),
-                Op::STEP_ERROR => {
-                    to_try_again = true;
-                    continue;
-                }
-                other => return fail(unsupported(&format!("the op {other}"))),
-            };
-            steps.push(Step { id: op.id, output: output.to_string() });
+            match op.read() {
+                Report::Finished(step) => steps.push(step),
+                Report::Failed(step) if answer.no_retry || self.is_last() => steps.push(step),
+                Report::Failed(_) => to_try_again = true,
+                Report::Complete(data) => output = Some(data),
+                Report::Unsupported(what) => return fail(unsupported(&what)),
+            }
+        }
+        if let Some(output) = output {
+            return complete(&output);
         }
         let count = self.claim.steps.len() + steps.len();
         if count > MAX_STEPS {
@@ -146,6 +142,10 @@ impl Failure {
         };
         Self { output: error_of(answer), reason }
     }
+}
+
+fn complete(output: &Value) -> Transition {
+    Transition::End { status: RunStatus::Completed, output: output.to_string(), reason: None }
 }
 
 fn fail(Failure { output, reason }: Failure) -> Transition {
@@ -296,10 +296,16 @@ mod tests {
     }
 
     #[test]
+    fn a_function_may_end_together_with_its_last_step() {
+        let body = r#"[{"id":"two","op":"StepRun","data":1},{"id":"c","op":"RunComplete","data":{"a":1}}]"#;
+        assert_eq!(decided(0, answer(206, body)), completed(json!({"a": 1})));
+    }
+
+    #[test]
     fn what_the_engine_cannot_do_fails_at_once_by_name() {
         for (status, body, word) in [
-            (206, r#"[{"id":"nap","op":"Sleep","name":"1s"}]"#, "the op Sleep"),
-            (206, r#"[{"id":"a","op":"StepPlanned"},{"id":"b","op":"StepPlanned"}]"#, "the op StepPlanned"),
+            (206, r#"[{"id":"nap","op":"Sleep","name":"1s"}]"#, "step.sleep"),
+            (206, r#"[{"id":"a","op":"StepPlanned"},{"id":"b","op":"StepPlanned"}]"#, "parallel steps"),
             (201, r#"{"status":200,"body":"1"}"#, "streamed answers"),
         ] {
             let Transition::End { status: RunStatus::Failed, output, .. } = decided(0, answer(status, body))

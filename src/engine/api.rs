@@ -1,8 +1,9 @@
 //! The engine's HTTP API: Inngest's, with true status codes and nothing cached. Here are the doors
-//! for events and registrations and the REST API's v1; [`v2`] is its successor, and [`v0`] what a
+//! for events and registrations and the REST API's v1; `v2` is its successor, and `v0` what a
 //! function asks for when a call was too large to carry it.
 
 mod bearer;
+mod checkpoint;
 mod v0;
 mod v2;
 
@@ -54,7 +55,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .wrap(kind())
                 .service(web::resource("/events/{event_id}/runs").get(event_runs))
                 .service(web::resource("/runs/{run_id}").get(run).delete(cancel))
-                .service(web::resource("/runs/{run_id}/jobs").get(jobs)),
+                .service(web::resource("/runs/{run_id}/jobs").get(jobs))
+                .service(web::resource("/checkpoint/{run_id}/async").post(checkpoint::keep)),
         );
     // Inngest Cloud has the one, a server of one's own both.
     for prefix in ["/v2", "/api/v2"] {
@@ -71,6 +73,10 @@ enum Refusal {
     RunId(String),
     #[error("Unable to load function run: {0}")]
     NoRun(RunId),
+    #[error("Invalid checkpoint: {0}")]
+    Checkpoint(String),
+    #[error("The call is no longer the run's")]
+    Stale,
     #[error("Unable to read or write the database")]
     Store(#[from] store::Error),
     #[error("Unable to read the run's state")]
@@ -80,7 +86,8 @@ enum Refusal {
 impl ResponseError for Refusal {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::EventId(_) | Self::RunId(_) => StatusCode::BAD_REQUEST,
+            Self::EventId(_) | Self::RunId(_) | Self::Checkpoint(_) => StatusCode::BAD_REQUEST,
+            Self::Stale => StatusCode::CONFLICT,
             Self::NoRun(_) => StatusCode::NOT_FOUND,
             Self::Store(_) | Self::State(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -90,7 +97,7 @@ impl ResponseError for Refusal {
         let cause: Option<&dyn std::error::Error> = match self {
             Self::Store(error) => Some(error),
             Self::State(error) => Some(error),
-            Self::EventId(_) | Self::RunId(_) | Self::NoRun(_) => None,
+            _ => None,
         };
         if let Some(error) = cause {
             tracing::error!(%error, "the engine could not answer");

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::{Map, Value, value::RawValue};
 
+use super::canonical;
 use crate::{
     ids::RunId,
     inngest::{
@@ -64,8 +65,7 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// The body of a call request: [`crate::inngest::call::Call`] with every key that a real server
-/// sends, written without reading the event and the steps again.
+/// The body of a call request: [`crate::inngest::call::Call`] with every key that a real server sends.
 #[derive(Serialize)]
 struct CallBody<'a> {
     ctx: CallContext<'a>,
@@ -195,7 +195,7 @@ fn body_with(claim: &Claim, job: &str, use_api: bool) -> serde_json::Result<Vec<
         .map(|step| Ok((step.id.as_str(), serde_json::from_str(&step.output)?)))
         .collect::<serde_json::Result<_>>()?;
     let stack = claim.steps.iter().map(|step| step.id.clone()).collect();
-    serde_json::to_vec(&CallBody {
+    let body = serde_json::to_value(CallBody {
         ctx: CallContext {
             attempt: claim.attempt,
             disable_immediate_execution: false,
@@ -217,7 +217,8 @@ fn body_with(claim: &Claim, job: &str, use_api: bool) -> serde_json::Result<Vec<
         steps,
         use_api,
         version: claim.req_version,
-    })
+    })?;
+    Ok(canonical::to_vec(&body))
 }
 
 /// A job is what has to be done between two steps; it keeps its id when it is tried again.
@@ -258,7 +259,8 @@ mod tests {
             slug: "app-fn".into(),
             url: "http://127.0.0.1:1/".into(),
             event_name: "a/b".into(),
-            event: r#"{"data":{"n":12345678901234567890},"id":"e","name":"a/b","ts":1,"user":{}}"#.into(),
+            event: r#"{"name":"a/b","data":{"z":1.0,"n":12345678901234567890},"id":"e","ts":1,"user":{}}"#
+                .into(),
             attempt: 1,
             max_attempts: 4,
             req_version: 2,
@@ -270,7 +272,10 @@ mod tests {
     fn a_call_has_the_shape_that_functions_read() {
         let claim = claim();
         let body = body(&claim, &job_id(&claim.run_id, claim.steps.len())).unwrap();
-        assert!(String::from_utf8_lossy(&body).contains("12345678901234567890"));
+        // Canonical, as an SDK writes it again before it checks the signature.
+        let event =
+            r#""event":{"data":{"n":12345678901234567000,"z":1},"id":"e","name":"a/b","ts":1,"user":{}}"#;
+        assert!(String::from_utf8_lossy(&body).contains(event));
         let call: Call = serde_json::from_slice(&body).unwrap();
         assert_eq!((call.ctx.attempt, call.ctx.max_attempts), (1, Some(4)));
         assert_eq!(call.ctx.stack.stack, [step_id("plan")]);

@@ -72,13 +72,17 @@ fn read(function: &Value) -> Result<Function, Refusal> {
     if let Some((key, _)) =
         keys.iter().find(|(key, value)| !value.is_null() && !FUNCTION_KEYS.contains(&key.as_str()))
     {
-        return Err(unsupported(key));
+        // As SDKs call it.
+        return Err(unsupported(if key == "cancel" { "cancelOn" } else { key }));
     }
     let spec: FunctionSpec = serde_json::from_value(function.clone()).map_err(|_| Refusal::Invalid)?;
     let steps: Vec<StepSpec> = spec.steps.into_values().collect();
     let [step] = <[StepSpec; 1]>::try_from(steps).map_err(|_| Refusal::Invalid)?;
-    if spec.id.is_empty() || spec.name.is_empty() || step.name.is_empty() || spec.triggers.is_empty() {
+    if spec.id.is_empty() || spec.name.is_empty() || step.name.is_empty() {
         return Err(Refusal::Invalid);
+    }
+    if spec.triggers.is_empty() {
+        return Err(unsupported("step.invoke, without which nothing calls a function that has no trigger"));
     }
     if step.runtime.kind != "http" {
         return Err(unsupported(&format!("runtime {}", step.runtime.kind)));
@@ -176,7 +180,6 @@ mod tests {
         assert!(parse(b"{").unwrap_err().to_string().starts_with("Invalid request: "));
         assert_eq!(parse(b"{}"), Err(Refusal::NoApp));
         assert_eq!(app_with(|function| function["steps"] = json!({})), Err(Refusal::Invalid));
-        assert_eq!(app_with(|function| function["triggers"] = json!([])), Err(Refusal::Invalid));
         let nameless = app_with(|function| {
             function.as_object_mut().unwrap().remove("name");
         });
@@ -185,10 +188,11 @@ mod tests {
 
     #[test]
     fn what_the_engine_cannot_do_is_refused_by_name() {
-        let changes: [(&str, Value, &str); 7] = [
+        let changes: [(&str, Value, &str); 8] = [
             ("concurrency", json!({"limit": 1}), "no concurrency"),
             ("batchEvents", json!({"maxSize": 2}), "no batchEvents"),
-            ("cancel", json!([{"event": "a"}]), "no cancel"),
+            ("cancel", json!([{"event": "a"}]), "no cancelOn"),
+            ("triggers", json!([]), "no step.invoke"),
             ("triggers", json!([{"cron": "* * * * *"}]), "no cron triggers"),
             ("triggers", json!([{"event": "app/*"}]), "no wildcard triggers"),
             ("triggers", json!([{"event": "inngest/function.invoked"}]), "no event inngest/function.invoked"),

@@ -10,15 +10,18 @@
 //! Functions can be triggered by an event that an `expression` holds for, and by the end of other
 //! runs (`system_events`), which is recorded in the transaction that ends the run.
 //!
-//! It runs plain steps, one after the other, with retries and cancellation. Whatever else Inngest
+//! It runs plain steps, one after the other, with retries and cancellation; a function may report
+//! them during a call, too. Whatever else Inngest
 //! can do (sleeps, parallel steps, crons, concurrency limits, ...) it refuses by name.
 
 mod answer;
 pub mod api;
 mod caller;
+mod canonical;
 mod events;
 mod expression;
 mod functions;
+mod ops;
 mod queue;
 mod system_events;
 mod triggers;

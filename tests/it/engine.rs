@@ -1,5 +1,6 @@
 //! What only the embedded engine promises.
 
+mod checkpoint;
 mod migration;
 mod postgres;
 mod system_events;
@@ -202,7 +203,7 @@ async fn what_only_inngest_can_do_fails_the_run_by_name() {
     let run = embedded.api.runs(&event).await.remove(0);
     assert_eq!((outcome, run.status), (Outcome::Ended(run.run_id), RunStatus::Failed));
     let message = run.output.unwrap()["error"]["message"].as_str().unwrap().to_owned();
-    assert!(message.contains("Sleep") && message.contains("Connect Inngest"), "{message}");
+    assert!(message.contains("step.sleep") && message.contains("Connect Inngest"), "{message}");
 }
 
 #[tokio::test]
@@ -322,6 +323,14 @@ async fn a_run_that_has_ended_is_not_cancelled_by_v2_and_said_to_have() {
     let errors = json!([{"code": "run_already_ended", "message": "Cannot cancel an ended run"}]);
     assert_eq!((refused.status, &refused.body["errors"]), (409, &errors), "{refused:?}");
     assert_eq!(embedded.api.runs(&event).await, [run]);
+
+    // Nor is one cancelled twice, and this one knows at once.
+    let next = trigger(&embedded, &functions, "go").await;
+    let run = embedded.api.runs(&next).await.remove(0);
+    let first = embedded.api.cancel_v2(run.run_id.as_str()).await;
+    let second = embedded.api.cancel_v2(run.run_id.as_str()).await;
+    let code = &second.body["errors"][0]["code"];
+    assert_eq!((first.status, second.status, code), (200, 409, &json!("run_already_cancelled")));
 }
 
 #[tokio::test]

@@ -126,6 +126,15 @@ impl Api {
         self.ask(Method::POST, &format!("/v2/runs/{run}/cancel")).await
     }
 
+    /// Cancels a run that has ended: a self-hosted server may take a moment to know, and say 200 meanwhile.
+    pub async fn cancel_v2_again(&self, run: &str) -> Answered {
+        let refused = || async {
+            let again = self.cancel_v2(run).await;
+            if again.status == 200 { Err(again) } else { Ok(again) }
+        };
+        until("a second cancel to be refused", refused).await
+    }
+
     /// The event's runs, each once: a real server may list a cancelled run twice.
     pub async fn runs(&self, event: &str) -> Vec<Run> {
         let listed = self.get_event_runs(event).await;

@@ -65,6 +65,23 @@ pub enum Transition {
     End { status: RunStatus, output: String, reason: Option<String> },
 }
 
+/// How much a run may keep.
+#[derive(Clone, Copy, Debug)]
+pub struct StateLimit {
+    pub steps: usize,
+    /// Of all outputs, as JSON.
+    pub bytes: usize,
+}
+
+/// What was kept of steps that were reported during a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    All,
+    NothingAsTooMuch,
+    /// The call's lease is no longer the run's.
+    NothingAsStale,
+}
+
 impl Store {
     /// Voids the leases of a process that is gone: its calls are made again, under the same attempt number.
     pub async fn engine_void_leases(&self) -> Result<u64> {
@@ -170,8 +187,8 @@ impl Store {
         }
         match transition {
             Transition::Continue { steps, .. } => {
-                for (position, step) in (claim.steps.len() as i64..).zip(steps) {
-                    insert_step(&mut tx, &claim.run_id, step, position).await?;
+                for step in steps {
+                    insert_step(&mut tx, &claim.run_id, step).await?;
                 }
             }
             Transition::End { status, output, reason } => {
@@ -192,6 +209,44 @@ impl Store {
         tx.commit().await?;
         Ok(true)
     }
+
+    /// Keeps the steps that were finished during the call under `lease`, which goes on: all or none.
+    pub async fn engine_checkpoint(
+        &self,
+        run: &RunId,
+        lease: &str,
+        steps: &[Step],
+        limit: StateLimit,
+    ) -> Result<Kept> {
+        let mut tx = self.begin_write().await?;
+        // An update, so that nobody ends the run in between on Postgres.
+        let held = sqlx::query(
+            "UPDATE engine_run SET lease = lease WHERE run_id = $1 AND lease = $2 AND ended_at IS NULL",
+        )
+        .bind(run.as_str())
+        .bind(lease)
+        .execute(&mut *tx)
+        .await?;
+        if held.rows_affected() == 0 {
+            return Ok(Kept::NothingAsStale);
+        }
+        for step in steps {
+            insert_step(&mut tx, run, step).await?;
+        }
+        let state = sqlx::query(
+            "SELECT COUNT(*) AS steps, CAST(COALESCE(SUM(LENGTH(output)), 0) AS BIGINT) AS bytes \
+             FROM engine_step WHERE run_id = $1",
+        )
+        .bind(run.as_str())
+        .fetch_one(&mut *tx)
+        .await?;
+        let is_over = |found: i64, limit: usize| usize::try_from(found).map_or(true, |found| found > limit);
+        if is_over(state.try_get("steps")?, limit.steps) || is_over(state.try_get("bytes")?, limit.bytes) {
+            return Ok(Kept::NothingAsTooMuch);
+        }
+        tx.commit().await?;
+        Ok(Kept::All)
+    }
 }
 
 /// A run's finished steps in the order in which they ended.
@@ -208,20 +263,15 @@ pub(super) async fn steps_of<'a>(
     steps.collect()
 }
 
-async fn insert_step(
-    tx: &mut Transaction<'static, Any>,
-    run: &RunId,
-    step: &Step,
-    position: i64,
-) -> Result<()> {
-    // A step that was kept before stays as it is.
+/// Keeps a step behind those that are there. One that was kept before stays as it is.
+async fn insert_step(tx: &mut Transaction<'static, Any>, run: &RunId, step: &Step) -> Result<()> {
     sqlx::query(
-        "INSERT INTO engine_step (run_id, step_id, position, output) VALUES ($1, $2, $3, $4) \
+        "INSERT INTO engine_step (run_id, step_id, position, output) \
+         SELECT $1, $2, COUNT(*), $3 FROM engine_step WHERE run_id = $1 \
          ON CONFLICT (run_id, step_id) DO NOTHING",
     )
     .bind(run.as_str())
     .bind(&step.id)
-    .bind(position)
     .bind(&step.output)
     .execute(&mut **tx)
     .await?;

@@ -184,7 +184,8 @@ async fn a_function_asks_for_a_state_that_no_call_can_carry() {
     let calls = world.functions.called("large", 3).await;
     let [_, second, third] = calls.as_slice() else { panic!("{} calls", calls.len()) };
     assert!(!second.call.use_api && second.call.steps.len() == 1);
-    assert!(third.call.use_api && third.call.steps.is_empty() && third.call.events.is_empty());
+    // A real server goes on sending the events here, and leaves them out only where they are too large.
+    assert!(third.call.use_api && third.call.steps.is_empty(), "{} steps", third.call.steps.len());
     assert_eq!(third.call.event.id.as_str(), event);
     assert_eq!(third.call.ctx.stack.stack, [step_id("one"), step_id("two")]);
     let body: Value = serde_json::from_slice(&third.raw).unwrap();

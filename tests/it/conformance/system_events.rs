@@ -88,6 +88,37 @@ async fn a_failed_run_is_told_of_by_both_events_with_its_error() {
 }
 
 #[tokio::test]
+async fn an_error_that_could_have_been_tried_again_is_named_after_its_status() {
+    let go = Function::answering("go", || Answer::new(500, json!({"name": "E", "message": "m"})));
+    let world = World::with(vec![go.retries(0), listener("failed", FAILED, OF_GO)]).await;
+    world.run("go").await;
+    let told = heard(&world, "failed").await;
+    let error = &told["data"]["error"];
+    assert_eq!(
+        (&error["error"], &error["name"], &error["message"]),
+        (&json!("invalid status code: 500"), &json!("E"), &json!("m"))
+    );
+}
+
+#[tokio::test]
+async fn a_function_that_cannot_be_reached_is_told_of_with_an_error() {
+    let go = Function::answering("go", || Answer::output("1")).retries(0);
+    let world = World::with(vec![go, listener("failed", FAILED, OF_GO)]).await;
+    let mut app = world.functions.registration();
+    let free = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    app.functions[0].steps.get_mut("step").unwrap().runtime.url =
+        format!("http://{free}/?fnId={}&stepId=step", world.slug("go"));
+    world.api.register(&app).await;
+    world.run("go").await;
+    let told = heard(&world, "failed").await;
+    let error = &told["data"]["error"];
+    let message = "Unable to reach SDK URL";
+    assert_eq!((&error["error"], &error["name"]), (&json!(message), &json!("Error")), "{told}");
+    // A real server puts its whole error into this one, as text.
+    assert!(error["message"].as_str().unwrap().contains(message), "{told}");
+}
+
+#[tokio::test]
 async fn a_cancelled_run_is_told_of_by_both_events_without_a_result() {
     let gate = Arc::new(Semaphore::new(0));
     let held = Arc::clone(&gate);

@@ -121,8 +121,9 @@ async fn a_run_is_cancelled_once() {
     let run = world.api.started(&event, 1).await.remove(0).run_id;
     let cancelled = world.api.cancel_v2(run.as_str()).await;
     assert_eq!((cancelled.status, &cancelled.body["data"]), (200, &json!({"runId": run})), "{cancelled:?}");
-    with_status(&world, &event, "", "CANCELLED").await;
-    let again = world.api.cancel_v2(run.as_str()).await;
+    let listed = with_status(&world, &event, "includeOutput=true", "CANCELLED").await;
+    assert_eq!(listed.get("output"), None, "{listed}");
+    let again = world.api.cancel_v2_again(run.as_str()).await;
     let errors = json!([{"code": "run_already_cancelled", "message": "Run is already cancelled"}]);
     assert_eq!((again.status, &again.body["errors"]), (409, &errors), "{again:?}");
     gate.add_permits(1);
@@ -158,4 +159,34 @@ async fn both_prefixes_lead_to_the_same() {
         let known = world.api.ask(reqwest::Method::GET, &format!("{prefix}{path}")).await;
         assert_eq!((known.status, &known.body["page"]), (200, &json!({"limit": 20})), "{prefix} {known:?}");
     }
+}
+
+#[tokio::test]
+async fn an_output_is_always_an_object() {
+    let world = World::with(vec![
+        Function::answering("null", || Answer::output("null")).retries(0),
+        Function::answering("list", || Answer::output("[1]")).retries(0),
+        Function::answering("text", || Answer::new(400, "oops").no_retry()).retries(0),
+    ])
+    .await;
+    for (function, status, output) in [
+        ("null", "COMPLETED", json!({"data": null})),
+        ("list", "COMPLETED", json!({"data": [1]})),
+        ("text", "FAILED", json!({"error": "oops"})),
+    ] {
+        let event = world.trigger(function).await;
+        let run = with_status(&world, &event, "includeOutput=true", status).await;
+        assert_eq!(run["output"], output, "{run}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_has_ended_is_not_cancelled() {
+    let world = World::with(vec![Function::answering("go", || Answer::output("1")).retries(0)]).await;
+    let run = world.run("go").await;
+    with_status(&world, run.event_id.as_str(), "", "COMPLETED").await;
+    let refused = world.api.cancel_v2_again(run.run_id.as_str()).await;
+    let errors = json!([{"code": "run_already_ended", "message": "Cannot cancel an ended run"}]);
+    assert_eq!((refused.status, &refused.body["errors"]), (409, &errors), "{refused:?}");
+    assert_eq!(world.api.ended(run.event_id.as_str()).await, run);
 }

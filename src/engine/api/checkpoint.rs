@@ -1,0 +1,56 @@
+//! `POST /v1/checkpoint/{run_id}/async`: steps that a function finished during a call that goes on.
+//!
+//! An SDK that cannot report them here reports them at the end of the call, after it has tried for a while.
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{MAX_BODY_BYTES, Refusal, ulid};
+use crate::{
+    engine::{
+        Engine,
+        ops::{MAX_STATE_BYTES, MAX_STEPS, Op, Report},
+    },
+    ids::RunId,
+    store::engine::queue::{Kept, StateLimit},
+};
+
+#[derive(Deserialize)]
+struct Checkpoint {
+    /// The call's, as it was sent with it: its lease.
+    request_id: String,
+    steps: Vec<Op>,
+}
+
+pub async fn keep(
+    engine: web::Data<Engine>,
+    run_id: web::Path<String>,
+    body: web::Payload,
+) -> Result<HttpResponse, Refusal> {
+    let id = ulid(&run_id).map(RunId::from).ok_or_else(|| Refusal::RunId(run_id.into_inner()))?;
+    let Ok(Ok(body)) = body.to_bytes_limited(MAX_BODY_BYTES).await else {
+        return Err(Refusal::Checkpoint("no whole body, or one that is too large".to_owned()));
+    };
+    let checkpoint: Checkpoint =
+        serde_json::from_slice(&body).map_err(|error| Refusal::Checkpoint(error.to_string()))?;
+    let mut steps = Vec::with_capacity(checkpoint.steps.len());
+    for op in checkpoint.steps {
+        match op.read() {
+            Report::Finished(step) => steps.push(step),
+            // What comes of these is decided when the call has ended.
+            Report::Failed(_) | Report::Complete(_) => {
+                return Err(Refusal::Checkpoint("a report that no checkpoint carries".to_owned()));
+            }
+            Report::Unsupported(what) => return Err(Refusal::Checkpoint(format!("there is no {what} here"))),
+        }
+    }
+    let limit = StateLimit { steps: MAX_STEPS, bytes: MAX_STATE_BYTES };
+    match engine.store.engine_checkpoint(&id, &checkpoint.request_id, &steps, limit).await? {
+        Kept::All => Ok(HttpResponse::Ok().json(json!({"data": {"run_id": id}}))),
+        Kept::NothingAsTooMuch => {
+            Err(Refusal::Checkpoint("the run's state would be larger than it may".to_owned()))
+        }
+        Kept::NothingAsStale => Err(Refusal::Stale),
+    }
+}

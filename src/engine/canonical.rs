@@ -1,0 +1,139 @@
+//! JSON in its canonical form (RFC 8785): keys sorted, numbers as JavaScript writes them.
+//!
+//! An SDK checks the signature of a call over what it has parsed and written again, so a call is
+//! signed and sent in this form. Integers beyond 2^53 lose digits on the way, as on Inngest.
+
+use serde_json::{Number, Value};
+
+/// The largest integer up to which every one is a double of its own.
+const MAX_SAFE_INTEGER: u64 = 1 << 53;
+
+#[must_use]
+pub fn to_vec(value: &Value) -> Vec<u8> {
+    let mut text = String::new();
+    write(value, &mut text);
+    text.into_bytes()
+}
+
+fn write(value: &Value, text: &mut String) {
+    match value {
+        Value::Number(number) => text.push_str(&number_text(number)),
+        Value::Array(items) => {
+            text.push('[');
+            for (position, item) in items.iter().enumerate() {
+                if position > 0 {
+                    text.push(',');
+                }
+                write(item, text);
+            }
+            text.push(']');
+        }
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+            text.push('{');
+            for (position, (key, item)) in fields.into_iter().enumerate() {
+                if position > 0 {
+                    text.push(',');
+                }
+                write_string(key, text);
+                text.push(':');
+                write(item, text);
+            }
+            text.push('}');
+        }
+        Value::String(string) => write_string(string, text),
+        Value::Null | Value::Bool(_) => text.push_str(&value.to_string()),
+    }
+}
+
+/// `serde_json` escapes what JavaScript does, and nothing else.
+fn write_string(string: &str, text: &mut String) {
+    text.push_str(&Value::from(string).to_string());
+}
+
+fn number_text(number: &Number) -> String {
+    let is_exact = |integer: u64| integer <= MAX_SAFE_INTEGER;
+    match (number.as_i64(), number.as_f64()) {
+        (Some(integer), _) if is_exact(integer.unsigned_abs()) => integer.to_string(),
+        (_, Some(double)) => double_text(double),
+        (_, None) => number.to_string(),
+    }
+}
+
+/// ECMAScript's `Number::toString`.
+fn double_text(double: f64) -> String {
+    if double == 0.0 {
+        return "0".into();
+    }
+    // The shortest digits that are this number, `d.ddd` and the exponent of ten.
+    let shortest = format!("{:e}", double.abs());
+    let (digits, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
+    let digits = digits.replace('.', "");
+    let count = i32::try_from(digits.len()).unwrap_or(i32::MAX);
+    // How many digits stand before the point.
+    let point = exponent.parse::<i32>().unwrap_or(0) + 1;
+    let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));
+    let sign = if double < 0.0 { "-" } else { "" };
+    let (before, behind) = digits.split_at(usize::try_from(point.clamp(0, count)).unwrap_or(0));
+    match point {
+        _ if count <= point && point <= 21 => format!("{sign}{digits}{}", zeros(point - count)),
+        1..=21 => format!("{sign}{before}.{behind}"),
+        -5..=0 => format!("{sign}0.{}{digits}", zeros(-point)),
+        _ => {
+            let (first, rest) = digits.split_at(1);
+            let dot = if rest.is_empty() { "" } else { "." };
+            format!("{sign}{first}{dot}{rest}e{:+}", point - 1)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(json: &str) -> String {
+        String::from_utf8(to_vec(&serde_json::from_str(json).unwrap())).unwrap()
+    }
+
+    #[test]
+    fn keys_are_sorted_at_every_depth() {
+        let json = r#"{"b":[{"z":1,"a":null}],"a":{"d":true,"C":"x"},"__a":[]}"#;
+        assert_eq!(canonical(json), r#"{"__a":[],"a":{"C":"x","d":true},"b":[{"a":null,"z":1}]}"#);
+        // By UTF-16: the surrogates of an emoji come before U+FB33.
+        let expected = "{\"é\":3,\"😀\":2,\"\u{fb33}\":1}";
+        assert_eq!(canonical(r#"{"\ufb33":1,"😀":2,"é":3}"#), expected);
+    }
+
+    #[test]
+    fn strings_are_escaped_no_more_than_javascript_does() {
+        let json = r#""\u00e9\u20ac\/\"\\\n\r\t\b\f\u001f\u007f😀""#;
+        let expected = "\"é€/\\\"\\\\\\n\\r\\t\\b\\f\\u001f\u{7f}😀\"";
+        assert_eq!(canonical(json), expected);
+    }
+
+    // What Node 20 printed for these.
+    #[test]
+    fn numbers_are_written_as_javascript_does() {
+        for (json, expected) in [
+            ("1.0", "1"),
+            ("-0.0", "0"),
+            ("1795466576208", "1795466576208"),
+            ("-9007199254740992", "-9007199254740992"),
+            ("9007199254740993", "9007199254740992"),
+            ("12345678901234567890", "12345678901234567000"),
+            ("1e20", "100000000000000000000"),
+            ("1e21", "1e+21"),
+            ("-1.5e300", "-1.5e+300"),
+            ("0.1", "0.1"),
+            ("-123.456", "-123.456"),
+            ("0.000001", "0.000001"),
+            ("0.00000123", "0.00000123"),
+            ("1e-7", "1e-7"),
+            ("1.25e-7", "1.25e-7"),
+            ("5e-324", "5e-324"),
+        ] {
+            assert_eq!(canonical(json), expected, "{json}");
+        }
+    }
+}

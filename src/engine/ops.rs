@@ -1,0 +1,128 @@
+//! What a function reports of its steps: in an answer of 206, or in a checkpoint during a call.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{store::engine::queue::Step, time::UnixMillis};
+
+/// Inngest's limits for a run's state: finished steps, and the bytes of their outputs.
+pub const MAX_STEPS: usize = 1_000;
+pub const MAX_STATE_BYTES: usize = 32 * 1024 * 1024;
+
+/// One report; what SDKs send beside it is let be.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Op {
+    id: String,
+    op: String,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    display_name: Option<String>,
+    #[serde(default)]
+    opts: Value,
+    #[serde(default)]
+    data: Value,
+    #[serde(default)]
+    error: Value,
+}
+
+/// What a report says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Report {
+    /// The step has its result, or has failed for good.
+    Finished(Step),
+    /// The step failed and may be tried again; were it not, this is its result.
+    Failed(Step),
+    /// The function ended with this output.
+    Complete(Value),
+    /// It asks for what the engine cannot do, in the SDK's words.
+    Unsupported(String),
+}
+
+impl Op {
+    pub fn read(self) -> Report {
+        // Steps that run in the function and talk to a part of Inngest's API that is not here.
+        if let Some(kind @ ("step.sendSignal" | "step.realtime.publish")) = self.opts["type"].as_str() {
+            return self.unsupported(kind);
+        }
+        let step = |id, output: Value| Step { id, output: output.to_string() };
+        match self.op.as_str() {
+            "StepRun" => Report::Finished(step(self.id, json!({"data": self.data}))),
+            "StepFailed" => Report::Finished(step(self.id, json!({"error": self.error}))),
+            "StepError" => Report::Failed(step(self.id, json!({"error": self.error}))),
+            "RunComplete" => Report::Complete(self.data),
+            "Sleep" if self.name.as_deref().and_then(UnixMillis::from_rfc3339).is_some() => {
+                self.unsupported("step.sleepUntil")
+            }
+            "Sleep" => self.unsupported("step.sleep"),
+            "WaitForEvent" => self.unsupported("step.waitForEvent"),
+            "WaitForSignal" => self.unsupported("step.waitForSignal"),
+            "InvokeFunction" => self.unsupported("step.invoke"),
+            "AIGateway" => self.unsupported("step.ai.infer"),
+            "Gateway" => self.unsupported("step.fetch"),
+            // Only steps that are to run beside each other are planned before they run.
+            "StepPlanned" => self.unsupported("parallel steps"),
+            other => self.unsupported(&format!("the op {other}")),
+        }
+    }
+
+    fn unsupported(&self, what: &str) -> Report {
+        let step = self.display_name.as_deref().or(self.name.as_deref()).filter(|name| !name.is_empty());
+        Report::Unsupported(step.map_or_else(|| what.to_owned(), |step| format!("{what} (`{step}`)")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(op: Value) -> Report {
+        serde_json::from_value::<Op>(op).unwrap().read()
+    }
+
+    #[test]
+    fn a_step_that_ran_is_read_as_an_sdk_reports_it() {
+        let op = json!({
+            "id": "e0996a37c13d44c3b06074939d43fa3759bd32c1", "op": "StepRun", "name": "first", "opts": {},
+            "displayName": "first", "userland": {"id": "first"}, "data": {"a": 1},
+            "timing": {"a": 1_795_466_736_977_000_000_i64, "b": 0}
+        });
+        let step = Step {
+            id: "e0996a37c13d44c3b06074939d43fa3759bd32c1".into(),
+            output: r#"{"data":{"a":1}}"#.into(),
+        };
+        assert_eq!(read(op), Report::Finished(step));
+    }
+
+    #[test]
+    fn what_the_engine_cannot_do_is_named_as_its_author_wrote_it() {
+        for (op, expected) in [
+            (json!({"op": "Sleep", "name": "6s", "displayName": "nap"}), "step.sleep (`nap`)"),
+            (json!({"op": "Sleep", "name": "2026-11-24T19:00:00.000Z"}), "step.sleepUntil"),
+            (json!({"op": "WaitForEvent", "displayName": "w"}), "step.waitForEvent (`w`)"),
+            (json!({"op": "WaitForSignal", "displayName": "w"}), "step.waitForSignal (`w`)"),
+            (json!({"op": "InvokeFunction", "displayName": "i"}), "step.invoke (`i`)"),
+            (json!({"op": "AIGateway", "displayName": "i"}), "step.ai.infer (`i`)"),
+            (json!({"op": "Gateway", "displayName": "g"}), "step.fetch (`g`)"),
+            (json!({"op": "StepPlanned", "displayName": "p"}), "parallel steps (`p`)"),
+            (json!({"op": "StepRun", "opts": {"type": "step.sendSignal"}}), "step.sendSignal"),
+            (json!({"op": "StepError", "opts": {"type": "step.realtime.publish"}}), "step.realtime.publish"),
+            (json!({"op": "DeferAdd"}), "the op DeferAdd"),
+        ] {
+            let mut op = op;
+            op["id"] = json!("a");
+            let report = read(op);
+            let Report::Unsupported(what) = report else { panic!("{report:?}") };
+            assert!(what.starts_with(expected), "{what}");
+        }
+    }
+
+    #[test]
+    fn steps_that_run_in_the_function_are_plain_steps() {
+        for kind in ["step.sendEvent", "step.ai.wrap"] {
+            let op = json!({"id": "a", "op": "StepRun", "opts": {"type": kind}, "data": 1});
+            assert!(matches!(read(op), Report::Finished(_)), "{kind}");
+        }
+    }
+}
