@@ -5,7 +5,7 @@
 run: ## start Runboard on http://127.0.0.1:8080
 	cargo run --release
 
-test: setup ## every test: unit, HTTP, conformance, crash, browser
+test: setup ## every test: unit, HTTP, conformance, SDK, crash, browser
 	cargo test --workspace
 
 crash: ## kill the program 200 times while it works, and count every record
@@ -20,10 +20,20 @@ bench: ## speed and memory, as ratios within one run
 	cargo build --release
 	cargo bench --bench import
 
-setup: ## what the tests need besides Rust, if it is missing: Chromium, its driver, Postgres (Debian)
+setup: ## what the tests need besides Rust, if it is missing: Chromium, its driver, Postgres, Node (Debian), npm packages
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
 	  { $(SUDO) apt-get update -qq && \
 	    $(SUDO) apt-get install -y -qq --no-install-recommends chromium chromium-driver postgresql; }
+	@command -v node >/dev/null && command -v npm >/dev/null || \
+	  { $(SUDO) apt-get update -qq && \
+	    $(SUDO) apt-get install -y -qq --no-install-recommends nodejs npm; }
+	@$(MAKE) --no-print-directory --silent $(SDK)
+
+# Written last by npm, so that half an installation is done again.
+SDK := tests/sdk/node_modules/.package-lock.json
+
+$(SDK): tests/sdk/package-lock.json
+	cd tests/sdk && npm ci --engine-strict --ignore-scripts --no-audit --no-fund
 
 # As root apt needs nothing in front of it.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)

@@ -25,6 +25,7 @@ mod postgres;
 mod proxy;
 mod reasons;
 mod routes;
+mod sdk;
 mod source;
 mod start_and_stop;
 mod steps;

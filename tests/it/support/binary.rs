@@ -16,6 +16,8 @@ const END: Duration = Duration::from_secs(30);
 pub struct Binary {
     process: Child,
     pub origin: String,
+    /// Where the engine is, unless nobody else reaches it.
+    pub engine: Option<String>,
 }
 
 /// The program with `data` as its folder and no setting but those of the test.
@@ -33,14 +35,18 @@ pub fn run(command: &mut Command) -> Output {
 impl Binary {
     pub fn start(command: &mut Command) -> Self {
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let origin = lines
-            .map_while(Result::ok)
-            .find_map(|line| {
-                line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
-            })
-            .expect("the server prints its address");
-        Self { process, origin: origin.trim_end_matches('/').to_owned() }
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut line_of = |name: &str| {
+            let line = lines.find(|line| line.trim_start().starts_with(name));
+            line.unwrap_or_else(|| panic!("the server prints its {name}"))
+        };
+        let address = |line: String| {
+            let url = line.split_whitespace().find(|word| word.starts_with("http://"));
+            url.map(|url| url.trim_end_matches('/').to_owned())
+        };
+        let origin = address(line_of("address")).expect("an address is one of http");
+        let engine = address(line_of("engine"));
+        Self { process, origin, engine }
     }
 
     /// SIGKILL: no destructor, no flush, no goodbye.

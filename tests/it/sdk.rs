@@ -1,0 +1,141 @@
+//! Inngest's official SDK for Node, on the embedded engine as it is opened to others: what an app sends,
+//! asks and serves. The scripts stand in `tests/sdk`.
+
+mod script;
+
+use reqwest::{Method, StatusCode};
+use runboard::inngest::{Run, RunStatus};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use self::script::Script;
+use crate::{
+    inngest_api::{Api, answered},
+    support::{
+        binary::{Binary, runboard},
+        host::{Host, Reply},
+    },
+};
+
+const EVENT_KEY: &str = "an-event-key";
+const SIGNING_KEY: &str = "5f2b7c1d9e804a3688aa10c7d4e96f3b25170c8e4b9d6f0a1c3e5d7f90b2a486";
+
+/// The program with its engine opened to others.
+struct World {
+    api: Api,
+    _server: Binary,
+    _data: TempDir,
+}
+
+impl World {
+    /// `allowed` is what `RUNBOARD_ALLOW_ADDRESSES` says.
+    fn start(allowed: &str) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let server = Binary::start(
+            runboard(data.path())
+                .env("RUNBOARD_ENGINE_LISTEN", "127.0.0.1:0")
+                .env("RUNBOARD_ENGINE_EVENT_KEY", EVENT_KEY)
+                .env("RUNBOARD_ENGINE_SIGNING_KEY", SIGNING_KEY)
+                .env("RUNBOARD_ENGINE_RETRY_SECONDS", "0.1")
+                .env("RUNBOARD_ALLOW_ADDRESSES", allowed)
+                .env("RUST_LOG", "warn"),
+        );
+        let engine = server.engine.clone().expect("the engine is opened");
+        Self { api: Api::new(&engine, EVENT_KEY, SIGNING_KEY), _server: server, _data: data }
+    }
+
+    /// Runs a script that finds the engine by the SDK's own variables, and `host` by one of ours.
+    fn run(&self, script: &str, host: Option<&Host>) -> Script {
+        let mut variables = vec![
+            ("INNGEST_BASE_URL", self.api.base.clone()),
+            ("INNGEST_EVENT_KEY", EVENT_KEY.to_owned()),
+            ("INNGEST_SIGNING_KEY", SIGNING_KEY.to_owned()),
+        ];
+        variables.extend(host.map(|host| ("FILE_HOST", host.url(""))));
+        Script::start(script, variables)
+    }
+
+    /// Serves the app of `functions.mjs` and registers it as one does by hand: with a PUT.
+    async fn serve_app(&self) -> Script {
+        let script = self.run("functions.mjs", None);
+        let url = script.first_line().await;
+        let answer = reqwest::Client::builder().no_proxy().build().unwrap().request(Method::PUT, &url);
+        let registered = answered(answer.send().await.unwrap()).await;
+        assert_eq!(registered.status, StatusCode::OK, "{registered:?}\n{}", script.said());
+        assert_eq!(registered.body["modified"], true, "{registered:?}");
+        script
+    }
+
+    /// Sends the event of a function and waits for its run's end.
+    async fn trigger(&self, function: &str, data: Value) -> Run {
+        let event = self.api.send(&json!({"name": format!("acme/{function}"), "data": data})).await;
+        self.api.ended(&event).await
+    }
+}
+
+/// 98 good rows and 2 bad ones.
+fn csv() -> String {
+    let rows = (1..=100).map(|id| if id % 50 == 0 { format!("{id}\n") } else { format!("{id},row {id}\n") });
+    format!("id,name\n{}", rows.collect::<String>())
+}
+
+#[tokio::test]
+async fn the_snippets_of_inngests_documentation_run_as_they_stand() {
+    let host = Host::start(|_, _| Reply::file(csv())).await;
+    let world = World::start(&host.allowed());
+    let printed = world.run("snippets.mjs", Some(&host)).printed().await;
+    assert_eq!(printed, "{ status: 'success', processedItems: 98, failedItems: 2 }\n");
+    let asked = host.asked();
+    assert!(
+        asked[0].starts_with("GET /acme-uploads/user_0xp3wqz7vumcvajt/JVLO6YWS42IXEIGO.csv "),
+        "{asked:?}"
+    );
+}
+
+#[tokio::test]
+async fn steps_run_once_each_also_when_the_function_is_retried() {
+    let world = World::start("");
+    let _app = world.serve_app().await;
+    let (two_steps, is_retried) = tokio::join!(
+        world.trigger("two-steps", json!({"text": "a\nbc\nünï"})),
+        world.trigger("is-retried", json!({})),
+    );
+    assert_eq!(two_steps.status, RunStatus::Completed, "{two_steps:?}");
+    assert_eq!(two_steps.output, Some(json!({"rows": ["a", "bc", "ünï"], "lengths": [1, 2, 3]})));
+    assert_eq!(is_retried.status, RunStatus::Completed, "{is_retried:?}");
+    assert_eq!(is_retried.output, Some(json!({"before": {"attempt": 0}, "attempt": 1})));
+}
+
+#[tokio::test]
+async fn a_run_that_fails_says_why_and_its_on_failure_is_called() {
+    let world = World::start("");
+    let _app = world.serve_app().await;
+    let (for_good, mourned) = tokio::join!(
+        world.trigger("fails-for-good", json!({})),
+        world.trigger("is-mourned", json!({"number": 7})),
+    );
+    assert_eq!(for_good.status, RunStatus::Failed, "{for_good:?}");
+    assert_eq!(for_good.output.unwrap()["message"], "the file is gone");
+    assert_eq!(mourned.status, RunStatus::Failed, "{mourned:?}");
+    assert_eq!(mourned.output.unwrap()["message"], "it was not to be");
+    // The event of a failure has the id of the run that failed.
+    let told = world.api.ended(mourned.run_id.as_str()).await;
+    assert_eq!(told.status, RunStatus::Completed, "{told:?}");
+    let expected = json!({"why": "it was not to be", "number": 7, "run": mourned.run_id});
+    assert_eq!(told.output, Some(expected));
+}
+
+#[tokio::test]
+async fn what_the_engine_cannot_do_fails_with_its_name_and_where_it_can_be_done() {
+    let world = World::start("");
+    let _app = world.serve_app().await;
+    let (sleeps, in_parallel) =
+        tokio::join!(world.trigger("sleeps", json!({})), world.trigger("in-parallel", json!({})));
+    for (run, kind) in [(sleeps, "step.sleep (`nap`)"), (in_parallel, "parallel steps (`left`)")] {
+        assert_eq!(run.status, RunStatus::Failed, "{run:?}");
+        let said = format!(
+            "The embedded engine runs plain steps only, it does not know {kind}. Connect Inngest for it."
+        );
+        assert_eq!(run.output.unwrap()["error"]["message"], said);
+    }
+}
