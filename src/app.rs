@@ -257,13 +257,14 @@ fn serve_public(listener: TcpListener, shared: Shared) -> io::Result<ServerHandl
             .app_data(shared.links)
             .app_data(web::QueryConfig::default().error_handler(|_, _| error::Error::Unreadable.into()))
             .app_data(web::FormConfig::default().error_handler(|_, _| error::Error::Unreadable.into()))
+            .configure(public_routes)
+            // Behind the pages, whose paths no setting can take.
             .configure(|routes| {
                 if let Some((processor, path)) = shared.functions {
                     routes.app_data(processor);
                     function::serve::routes(routes, Some(&path));
                 }
             })
-            .configure(public_routes)
             // The last one sees a request first.
             .wrap(from_fn(csrf::refuse_cross_site))
             .wrap(Compress::default())

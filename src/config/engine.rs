@@ -137,12 +137,12 @@ impl Inngest {
         };
         let mut signing_keys = Vec::new();
         if let Some(key) = optional(args.inngest_signing_key.as_ref()) {
-            signing_keys.push(printable("INNGEST_SIGNING_KEY", key)?);
+            signing_keys.push(signing_key("INNGEST_SIGNING_KEY", key)?);
         } else if !is_dev {
             return Err(missing("INNGEST_SIGNING_KEY", "it proves us to Inngest and Inngest to us"));
         }
         if let Some(key) = optional(args.inngest_signing_key_fallback.as_ref()) {
-            signing_keys.push(printable("INNGEST_SIGNING_KEY_FALLBACK", key)?);
+            signing_keys.push(signing_key("INNGEST_SIGNING_KEY_FALLBACK", key)?);
         }
         let serve_origin = check::origin("INNGEST_SERVE_ORIGIN", args.inngest_serve_origin.as_ref())?
             .or_else(|| public_url.cloned());
@@ -234,11 +234,25 @@ fn printable(variable: &'static str, key: &str) -> Result<SecretString, ConfigEr
     }
 }
 
+/// A signing key that is not only its prefix: with an empty one anybody could sign.
+fn signing_key(variable: &'static str, key: &str) -> Result<SecretString, ConfigError> {
+    if without_prefix(key).is_empty() {
+        return Err(ConfigError::InvalidSecret {
+            variable,
+            allowed: "a key, not only what stands in front of it",
+        });
+    }
+    printable(variable, key)
+}
+
+/// `signkey-prod-12ab` is `12ab`.
+fn without_prefix(key: &str) -> &str {
+    let rest = key.strip_prefix("signkey-").and_then(|rest| rest.split_once('-'));
+    rest.map_or(key, |(_, digits)| digits)
+}
+
 fn is_hexadecimal(key: &str) -> bool {
-    let digits = match key.strip_prefix("signkey-").and_then(|rest| rest.split_once('-')) {
-        Some((_, digits)) => digits,
-        None => key,
-    };
+    let digits = without_prefix(key);
     !digits.is_empty()
         && digits.len().is_multiple_of(2)
         && digits.bytes().all(|byte| byte.is_ascii_hexdigit())

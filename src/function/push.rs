@@ -43,6 +43,9 @@ struct Event {
     id: EventId,
 }
 
+/// Inngest's numbers are of floating point: above this not every whole one exists.
+const MOST_ITEMS: u64 = 1 << 53;
+
 /// The data of `imports/csv.progress`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -59,11 +62,8 @@ impl Processor {
     /// something else.
     pub(super) fn run_ended(&self, call: &Call) -> bool {
         let Ok(ended) = Ended::deserialize(&call.event.data) else { return false };
-        let status = match ended.inngest.status.as_str() {
-            // Of a failed run both are there, and both say why.
-            "Failed" => RunStatus::Failed,
-            word => RunStatus::from(word),
-        };
+        let status = RunStatus::from(ended.inngest.status.as_str());
+        // Of a failed run both are there, and both say why.
         let output = ended.result.or(ended.error);
         let ended_at = UnixMillis(call.event.ts);
         let mut events: Vec<EventId> = ended.events.into_iter().map(|event| event.id).collect();
@@ -90,6 +90,10 @@ impl Processor {
     /// often, or of a run that nobody follows, is let go.
     pub(super) fn progress_told(&self, call: &Call) -> bool {
         let Ok(progress) = Progress::deserialize(&call.event.data) else { return false };
+        let numbers = [progress.processed_items, progress.failed_items, progress.total_items.unwrap_or(0)];
+        if numbers.into_iter().any(|number| number > MOST_ITEMS) {
+            return false;
+        }
         let counts = Counts { processed: progress.processed_items, failed: progress.failed_items };
         let report = Report { counts, total_rows: progress.total_items };
         self.live.report(&progress.run_id, report, UnixMillis::now());

@@ -36,13 +36,13 @@ const SYNC_KIND_HEADER: &str = "x-inngest-sync-kind";
 /// The version of the call protocol that we speak.
 const REQ_VERSION: &str = "2";
 
-/// The longest body that is read, in bytes: a run's state is at most 32 MB, and of one over 4 MB the
-/// engine sends the event only.
-const MAX_CALL_BYTES: usize = 40 << 20;
+/// The longest body that is read, in bytes: of a state over 4 MB the engine sends nothing, and one event has
+/// at most 3 MiB.
+const MAX_CALL_BYTES: usize = 8 << 20;
 
 /// Who may call us, and what we say of ourselves.
 pub struct Door {
-    /// Verify what is asked of us; the one that did signs the answer.
+    /// Verify what is asked of us; the first one signs the answers.
     pub keys: SigningKeys,
     /// The engine is a dev server: nothing is signed.
     pub is_dev: bool,
@@ -65,7 +65,6 @@ pub fn routes(config: &mut web::ServiceConfig, also: Option<&str>) {
     for path in [Some(PATH), also.filter(|path| *path != PATH)].into_iter().flatten() {
         config.service(
             web::resource(path)
-                .app_data(web::PayloadConfig::new(MAX_CALL_BYTES))
                 .route(web::get().to(sync::introspect))
                 .route(web::put().to(sync::sync))
                 .route(web::post().to(call)),
@@ -81,11 +80,12 @@ struct CallQuery {
 }
 
 /// `POST`: a call.
-async fn call(processor: web::Data<Processor>, request: HttpRequest, body: web::Bytes) -> HttpResponse {
+async fn call(processor: web::Data<Processor>, request: HttpRequest, body: web::Payload) -> HttpResponse {
     let door = &processor.door;
-    if !is_signed(&processor, &request, &body) {
-        return door.refuse_unsigned();
-    }
+    let body = match signed_body(&processor, &request, body).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
     let query = web::Query::<CallQuery>::from_query(request.query_string());
     let function_id = query.map(|query| query.into_inner().function_id).unwrap_or_default();
     if ![FUNCTION_ID, RUN_ENDED_ID, PROGRESS_ID].contains(&function_id.as_str()) {
@@ -144,13 +144,34 @@ fn header<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
     request.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Whether the engine asks. If so, it is known to reach us.
-fn is_signed(processor: &Processor, request: &HttpRequest, body: &[u8]) -> bool {
-    let is_signed = processor.door.is_dev || processor.door.key_of(request, body).is_some();
-    if is_signed {
-        processor.live.set_reached();
+/// The body of a request that the engine signed, which is known to reach us by then; or what the request is
+/// answered instead. Without a signature of these minutes nothing of the body is read.
+async fn signed_body(
+    processor: &Processor,
+    request: &HttpRequest,
+    body: web::Payload,
+) -> Result<web::Bytes, HttpResponse> {
+    let door = &processor.door;
+    let may_hold = |header| signature::may_hold(header, UnixMillis::now());
+    if !door.is_dev && !header(request, signature::HEADER).is_some_and(may_hold) {
+        return Err(door.refuse_unsigned());
     }
-    is_signed
+    let body = match body.to_bytes_limited(MAX_CALL_BYTES).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => {
+            let error = error("The call broke off.");
+            return Err(door.fail(StatusCode::BAD_REQUEST, Retry::Yes(None), &error));
+        }
+        Err(_) => {
+            let error = error("The call is too large.");
+            return Err(door.fail(StatusCode::PAYLOAD_TOO_LARGE, Retry::No, &error));
+        }
+    };
+    if !door.is_dev && door.key_of(request, &body).is_none() {
+        return Err(door.refuse_unsigned());
+    }
+    processor.live.set_reached();
+    Ok(body)
 }
 
 /// Whether a call is to be made again, and after what time at the earliest.

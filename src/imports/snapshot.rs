@@ -283,6 +283,21 @@ impl RunSnapshot {
         self.ended_at.is_none() && !waits && now.since(self.news_at) >= LOST_AFTER
     }
 
+    /// The run as it ends because it is to be cancelled and the engine does not know it any more.
+    #[must_use]
+    pub fn cancelled(&self, event: &EventId, now: UnixMillis) -> Run {
+        Run {
+            run_id: self.run_id.clone(),
+            function_id: self.function_id.clone(),
+            function_name: self.function_name.clone(),
+            event_id: event.clone(),
+            status: RunStatus::Cancelled,
+            run_started_at: self.queued_at,
+            ended_at: Some(now),
+            output: None,
+        }
+    }
+
     /// Why another attempt is waited for, if one is.
     #[must_use]
     pub fn waits_after(&self) -> Option<&AttemptError> {

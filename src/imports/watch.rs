@@ -13,10 +13,14 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 
-use self::{attempts::Question, pace::Pace, record::add_told};
+use self::{
+    attempts::Question,
+    pace::Pace,
+    record::{Word, add_told},
+};
 use super::{ImportState, RunSnapshot, Shared, Snapshot, outbox};
 use crate::{
-    ids::{EventId, ImportId, UserId},
+    ids::{EventId, ImportId, RunId, UserId},
     inngest::{self, Fresh, Run},
     store::{
         self,
@@ -38,6 +42,12 @@ const LATE_RUNS_OF_CANCELLED: Duration = Duration::from_secs(30);
 const NO_RUN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// An event without a run after so long makes us ask whether the engine still knows our functions.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(4);
+/// A cancel is seen at once, or the engine has lost the run and will not say more for asking often.
+const SWIFT_CANCELS: u32 = 5;
+/// However busy others are, a question that was put off so often is asked.
+const MOST_PUT_OFF: u32 = 10;
+/// A server that wants to be left alone for longer is asked all the same: somebody waits.
+const LONGEST_PEACE: Duration = Duration::from_secs(60);
 /// How long to rest when the database fails.
 const DATABASE_PAUSE: Duration = Duration::from_secs(5);
 
@@ -61,6 +71,10 @@ struct Watch {
     /// The first of the failed questions since the last answer.
     unanswered_since: Option<UnixMillis>,
     question: Option<Question>,
+    /// How often the question that is due was put off in favour of others.
+    put_off: u32,
+    /// How often runs of this import, which is to be cancelled, were.
+    cancels: u32,
     /// The event was sent again, to an engine that had forgotten our functions.
     sent_again: bool,
 }
@@ -77,6 +91,8 @@ pub async fn run(shared: Arc<Shared>, owner: UserId, id: ImportId) {
         same_list_until: Instant::now(),
         unanswered_since: None,
         question: None,
+        put_off: 0,
+        cancels: 0,
         sent_again: false,
     };
     let mut inbox: Option<(EventId, Arc<Inbox>)> = None;
@@ -135,21 +151,23 @@ impl Watch {
             }
         }
         if import.sent_at.is_none() && !is_cancelled {
-            self.answered(import, &told, false).await?;
+            self.answered(import, &told, Word::Told).await?;
             return if must_look { self.look_at_outbox().await } else { Ok(Outcome::Again) };
         }
         // Before something is called the end, it is known what else the event has triggered. And a run of a
         // cancelled import is to be cancelled.
         let is_unlisted = self.listed_at.is_none() && told.iter().any(|run| run.ended_at.is_some());
         if must_look || is_unlisted || is_cancelled && !told.is_empty() {
-            if is_net && !self.shared.client.has_spare() {
+            if is_net && self.put_off < MOST_PUT_OFF && !self.shared.client.has_spare() {
                 // Others wait for news that are there. Some disorder spreads those who come back.
+                self.put_off += 1;
                 self.pace.postpone(Duration::from_millis(rand::random_range(500..3_000)));
                 return Ok(Outcome::Again);
             }
+            self.put_off = 0;
             return self.ask(import, told).await;
         }
-        let any_changed = self.answered(import, &told, false).await?;
+        let any_changed = self.answered(import, &told, Word::Told).await?;
         self.ask_for_next_attempt().await;
         let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
         if any_changed || !told.is_empty() {
@@ -165,7 +183,7 @@ impl Watch {
 
     /// Asks the engine, adds what was told, and goes on from there.
     async fn ask(&mut self, import: &Snapshot, told: Vec<Run>) -> store::Result<Outcome> {
-        let (mut runs, is_list) = match self.question_engine(import).await {
+        let (mut runs, word) = match self.question_engine(import).await {
             Ok(answer) => answer,
             Err(error) => {
                 self.unanswered(&error);
@@ -173,29 +191,35 @@ impl Watch {
                 // It is not over before the engine has said so.
                 self.pace.no_news(pace::SILENT);
                 if let inngest::Error::RateLimited { retry_after: Some(pause) } = error {
-                    self.pace.postpone(pause);
+                    self.pace.postpone(pause.min(LONGEST_PEACE));
                 }
                 return Ok(Outcome::Again);
             }
         };
         add_told(&mut runs, told);
-        let unended: Vec<Run> = match import.cancel_requested_at {
-            Some(_) => runs.extract_if(.., |run| run.ended_at.is_none()).collect(),
-            None => Vec::new(),
-        };
-        let was_silent = import.silence.is_some();
-        self.unanswered_since = None;
-        let any_changed = self.answered(import, &runs, is_list && unended.is_empty()).await?;
+        if word != Word::Told {
+            self.unanswered_since = None;
+        }
+        let mut any_changed = false;
+        if import.cancel_requested_at.is_some() {
+            let listed: Vec<RunId> =
+                runs.extract_if(.., |run| run.ended_at.is_none()).map(|run| run.run_id).collect();
+            let unlisted = import.runs.iter().filter(|run| run.ended_at.is_none()).map(|run| &run.run_id);
+            let unlisted: Vec<RunId> = unlisted
+                .filter(|id| !listed.contains(*id) && runs.iter().all(|run| run.run_id != **id))
+                .cloned()
+                .collect();
+            any_changed = self.answered(import, &runs, Word::Asked).await?;
+            if !(listed.is_empty() && unlisted.is_empty()) {
+                // What is cancelled is recorded once it has ended.
+                return self.cancel(import, &listed, &unlisted).await;
+            }
+        }
+        let was_silent = import.silence.is_some() && word != Word::Told;
+        any_changed |= self.answered(import, &runs, word).await?;
         if was_silent {
             // It may be another process than the one that we registered with.
             self.shared.registrar.remind().await;
-        }
-        if !unended.is_empty() {
-            // Recorded once they have ended.
-            self.cancel_unended(&unended).await;
-            self.pace.no_news(pace::UNTOLD);
-            self.pace.soon(NET_OF_A_CANCEL);
-            return Ok(Outcome::Again);
         }
         if import.cancel_requested_at.is_none() {
             self.ask_for_next_attempt().await;
@@ -207,26 +231,70 @@ impl Watch {
         } else {
             self.pace.no_news(rule)
         }
+        if word == Word::Told {
+            self.pace.postpone(self.same_list_until.saturating_duration_since(Instant::now()));
+        }
         self.what_next(&import).await
     }
 
-    /// The event's runs; `true`: all of them. While the engine would only repeat its list, those that go on
-    /// are asked for one by one.
-    async fn question_engine(&mut self, import: &Snapshot) -> Result<(Vec<Run>, bool), inngest::Error> {
-        let unended: Vec<_> = import.runs.iter().filter(|run| run.ended_at.is_none()).collect();
-        if Instant::now() < self.same_list_until && !unended.is_empty() {
+    /// The event's runs. While the engine would only repeat its list, those that go on are asked for one by
+    /// one; where there is none, nothing is asked.
+    async fn question_engine(&mut self, import: &Snapshot) -> Result<(Vec<Run>, Word), inngest::Error> {
+        if Instant::now() < self.same_list_until {
+            let unended: Vec<RunId> = import
+                .runs
+                .iter()
+                .filter(|run| run.ended_at.is_none() && !run.is_gone)
+                .map(|run| run.run_id.clone())
+                .collect();
+            let word = if unended.is_empty() { Word::Told } else { Word::Asked };
             let mut runs = Vec::new();
-            for run in unended {
-                let Fresh { data, .. } = self.shared.client.run(&run.run_id).await?;
-                // Of a run that waits in a queue this says that it runs: only an end is news.
-                runs.extend(Some(data).filter(|run| run.ended_at.is_some()));
+            for id in unended {
+                match self.shared.client.run(&id).await {
+                    // Of a run that waits in a queue this says that it runs: only an end is news.
+                    Ok(run) => runs.extend(Some(run.data).filter(|run| run.ended_at.is_some())),
+                    // Of a run that it does not know Inngest says the one or the other; its list will tell.
+                    Err(inngest::Error::NotFound { .. } | inngest::Error::Server { .. }) => {}
+                    Err(error) => return Err(error),
+                }
             }
-            return Ok((runs, false));
+            return Ok((runs, word));
         }
         let Fresh { data, stays_for } = self.shared.client.event_runs(&import.event_id).await?;
         self.same_list_until = Instant::now() + stays_for;
         self.listed_at = Some(UnixMillis::now());
-        Ok((data, true))
+        Ok((data, Word::Listed))
+    }
+
+    /// Cancels the runs of an import that is to be cancelled: those that the engine has just `listed`, and
+    /// those that are known of but are `unlisted`, because it would only repeat itself, or keeps them no
+    /// longer. Of one that the engine does not know nothing more is to come, so that this is its end.
+    async fn cancel(
+        &mut self,
+        import: &Snapshot,
+        listed: &[RunId],
+        unlisted: &[RunId],
+    ) -> store::Result<Outcome> {
+        for id in listed.iter().chain(unlisted) {
+            // The engine first: to it a step that stops has failed, and before it knows of the wish it might
+            // call that the run's last failure.
+            match self.shared.client.cancel(id).await {
+                Ok(()) => self.shared.live.stop(id),
+                Err(inngest::Error::NotFound { .. }) if unlisted.contains(id) => {
+                    let known = import.runs.iter().find(|run| run.run_id == *id);
+                    if let Some(run) = known.map(|run| run.cancelled(&import.event_id, UnixMillis::now())) {
+                        self.answered(import, &[run], Word::Asked).await?;
+                    }
+                }
+                Err(error) => tracing::warn!(run = %id, %error, "the run could not be cancelled yet"),
+            }
+        }
+        self.pace.no_news(pace::UNTOLD);
+        if self.cancels < SWIFT_CANCELS {
+            self.cancels += 1;
+            self.pace.soon(NET_OF_A_CANCEL);
+        }
+        Ok(Outcome::Again)
     }
 
     /// Whether the outbox has sent the event meanwhile.
@@ -251,19 +319,6 @@ impl Watch {
             _ => self.pace.at(Instant::now() + UNSENT_PAUSE),
         }
         Ok(Outcome::Again)
-    }
-
-    /// The engine first: to it a step that stops has failed, and before it knows of the wish it might
-    /// call that the run's last failure.
-    async fn cancel_unended(&self, runs: &[Run]) {
-        for run in runs {
-            match self.shared.client.cancel(&run.run_id).await {
-                Ok(()) => self.shared.live.stop(&run.run_id),
-                Err(error) => {
-                    tracing::warn!(run = %run.run_id, %error, "the run could not be cancelled yet");
-                }
-            }
-        }
     }
 
     /// How the pauses grow while `import` is as it is.

@@ -40,7 +40,7 @@ impl Budget {
             state.tokens -= 1.0;
             let in_advance = Duration::from_secs_f64((-state.tokens).max(0.0) / self.rate);
             let held = state.held_until.map_or(Duration::ZERO, |until| until.duration_since(state.at));
-            in_advance.max(held)
+            held + in_advance
         };
         if !wait.is_zero() {
             sleep(wait).await;
@@ -69,7 +69,9 @@ impl Budget {
         // It is whole after each line.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let earned = now.duration_since(state.at).as_secs_f64() * self.rate;
+        // While nobody may ask nothing is saved up, or all who waited would ask at once.
+        let from = state.held_until.map_or(state.at, |until| until.max(state.at));
+        let earned = now.saturating_duration_since(from).as_secs_f64() * self.rate;
         state.tokens = (state.tokens + earned).min(self.capacity());
         state.at = now;
         state.held_until = state.held_until.filter(|until| *until > now);
@@ -118,6 +120,16 @@ mod tests {
         budget.take().await;
         assert!(start.elapsed() >= Duration::from_secs(7));
         assert!(budget.has_spare());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_waited_do_not_ask_all_at_once() {
+        let budget = Budget::new(10.0);
+        let start = Instant::now();
+        budget.hold(Duration::from_secs(60));
+        futures_util::future::join_all((0..100).map(|_| budget.take())).await;
+        let took = start.elapsed().as_secs_f64();
+        assert!((68.9..69.2).contains(&took), "{took}");
     }
 
     #[tokio::test(start_paused = true)]

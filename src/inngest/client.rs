@@ -164,24 +164,23 @@ impl Client {
     ///
     /// The v2 list where the server has it; else v1's, which a server may answer from a cache.
     pub async fn event_runs(&self, event: &EventId) -> Result<Fresh<Vec<Run>>, Error> {
+        let mut is_missing = false;
         if !self.is_without_v2() {
             match self.event_runs_v2(event).await {
                 Ok(runs) => return Ok(Fresh { data: one_row_per_run(runs), stays_for: Duration::ZERO }),
-                // As a server answers that knows no such path, or keeps it for others.
-                Err(
-                    error @ (Error::NotFound { .. }
-                    | Error::Refused { .. }
-                    | Error::Unauthorized { .. }
-                    | Error::Unreadable(_)),
-                ) => tracing::debug!(%error, "the engine has no v2 list of runs"),
+                Err(error) if is_of_no_v2(&error) => is_missing = true,
+                // Perhaps only this way is in trouble.
+                Err(error @ Error::Server { .. }) => tracing::debug!(%error, "v1 is asked instead of v2"),
                 Err(error) => return Err(error),
             }
-            let runs = self.event_runs_v1(event).await?;
+        }
+        let runs = self.event_runs_v1(event).await?;
+        if is_missing {
+            tracing::debug!("the engine has no v2 list of runs");
             *self.without_v2.lock().unwrap_or_else(PoisonError::into_inner) =
                 Some(Instant::now() + WITHOUT_V2_FOR);
-            return Ok(runs);
         }
-        self.event_runs_v1(event).await
+        Ok(runs)
     }
 
     fn is_without_v2(&self) -> bool {
@@ -235,12 +234,7 @@ impl Client {
         match self.transport.ask_with_key(|| http.post(url.clone()).json(&body)).await {
             // It was cancelled before.
             Ok(_) | Err(Error::Refused { status: 409, .. }) => return Ok(()),
-            Err(
-                Error::NotFound { .. }
-                | Error::Refused { .. }
-                | Error::Unauthorized { .. }
-                | Error::Unreadable(_),
-            ) => {}
+            Err(error) if is_of_no_v2(&error) || matches!(error, Error::Server { .. }) => {}
             Err(error) => return Err(error),
         }
         let url = self.endpoint(&["v1", "runs", run.as_str()]);
@@ -342,6 +336,19 @@ impl Metadata {
             }
             _ => Duration::ZERO,
         }
+    }
+}
+
+/// Whether a server answers so that knows no such path, or keeps it for others.
+fn is_of_no_v2(error: &Error) -> bool {
+    match error {
+        Error::NotFound { .. }
+        | Error::Refused { .. }
+        | Error::Unauthorized { .. }
+        | Error::Unreadable(_) => true,
+        // Not implemented.
+        Error::Server { status, .. } => *status == 501,
+        Error::Setup(_) | Error::Unreachable(_) | Error::RateLimited { .. } => false,
     }
 }
 

@@ -15,8 +15,10 @@ use crate::time::UnixMillis;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// However many events nobody takes, the server is not asked more often than this whether it knows us.
+/// However many events nobody takes, the server is not asked more often than this whether it knows us:
+/// less often each time that it does.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
+const AGAIN_AFTER_AT_MOST: Duration = Duration::from_secs(10 * 60);
 
 /// An app at an engine. Clones share everything.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ pub struct Registrar {
 struct State {
     /// The last time that it was found out whether the engine knows us.
     last: Option<Instant>,
+    /// How often in a row it did, when it was only to make sure.
+    known: u32,
     /// The last time that it did not.
     renewed_at: Option<UnixMillis>,
 }
@@ -60,6 +64,7 @@ impl Registrar {
         state.last = Some(Instant::now());
         if registered.modified {
             state.renewed_at = Some(UnixMillis::now());
+            state.known = 0;
         }
         Ok(registered)
     }
@@ -90,10 +95,12 @@ impl Registrar {
         {
             let mut state = self.state();
             let now = Instant::now();
-            if state.last.is_some_and(|last| now.duration_since(last) < AGAIN_AFTER) {
+            let pause = AGAIN_AFTER.saturating_mul(2u32.saturating_pow(state.known)).min(AGAIN_AFTER_AT_MOST);
+            if state.last.is_some_and(|last| now.duration_since(last) < pause) {
                 return;
             }
             state.last = Some(now);
+            state.known = state.known.saturating_add(1);
         }
         match self.register(&SyncRequest::default()).await {
             Ok(Registered { modified: true }) => {

@@ -68,6 +68,18 @@ pub fn sign(body: &[u8], key: &SecretString, now: UnixMillis) -> String {
 /// Compares in constant time.
 #[must_use]
 pub fn verify(header: &str, body: &[u8], key: &SecretString, now: UnixMillis) -> bool {
+    read(header, now).is_some_and(|(time, signature)| mac(body, key, time).verify_slice(&signature).is_ok())
+}
+
+/// Whether `header` could be a signature that was made within five minutes of `now`, of any body: asked
+/// before one is read.
+#[must_use]
+pub fn may_hold(header: &str, now: UnixMillis) -> bool {
+    read(header, now).is_some()
+}
+
+/// The time, as it was written, and the signature's bytes; None if it was made at another time.
+fn read(header: &str, now: UnixMillis) -> Option<(&str, Vec<u8>)> {
     let mut time = None;
     let mut signature = None;
     for pair in header.split('&') {
@@ -77,10 +89,8 @@ pub fn verify(header: &str, body: &[u8], key: &SecretString, now: UnixMillis) ->
             _ => {}
         }
     }
-    let (Some(time), Some(signature)) = (time, signature) else { return false };
-    let Ok(seconds) = time.parse::<i64>() else { return false };
-    let age = (now.0 / 1000).abs_diff(seconds);
-    age <= WINDOW.as_secs() && mac(body, key, time).verify_slice(&signature).is_ok()
+    let age = (now.0 / 1000).abs_diff(time?.parse().ok()?);
+    (age <= WINDOW.as_secs()).then_some((time?, signature?))
 }
 
 /// A signing key as a REST bearer: the SHA-256 of the hex-decoded key, prefix kept, in hex.

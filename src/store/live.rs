@@ -188,8 +188,8 @@ impl Live {
         self.progress(run).is_followed.store(true, Ordering::Relaxed);
     }
 
-    /// Takes over what another's function tells of `run`. `false`: nobody follows it, or it told something
-    /// less than a second ago.
+    /// Takes over what another's function tells of `run`. `false`: nobody follows it, it is our own, or it
+    /// told something less than a second ago.
     pub fn report(&self, run: &RunId, report: Report, now: UnixMillis) -> bool {
         let Some(progress) = self.progress_if_known(run) else { return false };
         progress.report(report, now)
@@ -218,7 +218,9 @@ impl Progress {
     fn report(&self, report: Report, now: UnixMillis) -> bool {
         let last = self.reported_at.load(Ordering::Relaxed);
         let too_soon = last > 0 && now.since(UnixMillis(last)) < REPORTS_APART;
-        if too_soon || !self.is_followed.load(Ordering::Relaxed) {
+        // Of our own function's runs we know better than anybody who has an event key.
+        let is_ours = lock(&self.call).is_some();
+        if too_soon || is_ours || !self.is_followed.load(Ordering::Relaxed) {
             return false;
         }
         self.reported_at.store(now.0, Ordering::Relaxed);

@@ -38,7 +38,8 @@ const SELECT: &str = "SELECT run.run_id, run.import_id, run.function_id, run.fun
      execution.attempt, execution.max_attempts, execution.error, execution.error_at, execution.error_final, \
      (SELECT CAST(SUM(step.processed) AS BIGINT) FROM step WHERE step.run_id = run.run_id) AS steps_processed, \
      (SELECT CAST(SUM(step.failed) AS BIGINT) FROM step WHERE step.run_id = run.run_id) AS steps_failed, \
-     (SELECT MAX(step.end_byte) FROM step WHERE step.run_id = run.run_id) AS steps_bytes \
+     (SELECT MAX(step.end_byte) FROM step WHERE step.run_id = run.run_id) AS steps_bytes, \
+     (SELECT MAX(step.committed_at) FROM step WHERE step.run_id = run.run_id) AS steps_at \
      FROM run LEFT JOIN execution ON execution.run_id = run.run_id";
 
 impl Store {
@@ -61,7 +62,7 @@ impl Store {
                      (SELECT CAST(SUM(processed) AS BIGINT) FROM step WHERE run_id = $1) END), \
                  COALESCE($9, CASE WHEN $6 IS NULL THEN NULL ELSE \
                      (SELECT CAST(SUM(failed) AS BIGINT) FROM step WHERE run_id = $1) END), $10, $11) \
-             ON CONFLICT (run_id) DO UPDATE SET status = excluded.status, ended_at = excluded.ended_at, \
+             ON CONFLICT (run_id, import_id) DO UPDATE SET status = excluded.status, ended_at = excluded.ended_at, \
                  output = excluded.output, processed = excluded.processed, failed = excluded.failed, \
                  function_name = COALESCE(excluded.function_name, run.function_name), \
                  news_at = excluded.news_at \
@@ -105,8 +106,9 @@ fn read_run(row: &AnyRow) -> Result<RunRow> {
     let counts = |processed, failed| -> Result<Option<Counts>> {
         Ok(count(processed)?.zip(count(failed)?).map(|(processed, failed)| Counts { processed, failed }))
     };
+    let time = |column: &str| row.try_get::<Option<i64>, _>(column).map(|at| at.map(UnixMillis));
     let queued_at = UnixMillis(row.try_get("queued_at")?);
-    let ended_at = row.try_get::<Option<i64>, _>("ended_at")?.map(UnixMillis);
+    let ended_at = time("ended_at")?;
     let recorded = counts("processed", "failed")?;
     let of_steps = counts("steps_processed", "steps_failed")?;
     let call = match row.try_get::<Option<String>, _>("function")? {
@@ -128,7 +130,7 @@ fn read_run(row: &AnyRow) -> Result<RunRow> {
         status: RunStatus::from(row.try_get::<String, _>("status")?.as_str()),
         queued_at,
         ended_at,
-        news_at: row.try_get::<Option<i64>, _>("news_at")?.map_or(queued_at, UnixMillis),
+        news_at: [time("news_at")?, time("steps_at")?].into_iter().flatten().fold(queued_at, UnixMillis::max),
         counts: if ended_at.is_some() { recorded } else { of_steps },
         bytes: count("steps_bytes")?.unwrap_or(0),
         output: output.map(|text| serde_json::from_str(&text).map_err(corrupt)).transpose()?,

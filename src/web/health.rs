@@ -3,12 +3,18 @@
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
 
 use crate::{
     inngest::{Client, Error},
     store::Store,
 };
+
+/// Whoever asks us wants to know soon.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// However often somebody asks us, the engine is asked no more often than this.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -33,9 +39,12 @@ impl EngineCheck {
         {
             return verdict;
         }
-        let (api, events) = tokio::join!(self.client.check_api(), self.client.check_event_api());
-        let verdict =
-            verdict(api, "does not take the signing key").and(verdict(events, "does not take the event key"));
+        let asked = async { tokio::join!(self.client.check_api(), self.client.check_event_api()) };
+        let verdict = match timeout(ANSWER_WITHIN, asked).await {
+            Ok((api, events)) => verdict(api, "does not take the signing key")
+                .and(verdict(events, "does not take the event key")),
+            Err(_) => Err("not answering"),
+        };
         *last = Some((Instant::now(), verdict));
         verdict
     }

@@ -36,18 +36,16 @@ pub async fn submit(
             return Err(Error::StillGoing);
         }
         None => match kind {
-            RetryOf::All => {
-                let retry = imports.retry_all(&import).await?;
-                // Of two runs of the same rows one is too many, should the first one come to life.
-                imports.cancel(import.owner, import.id).await?;
-                retry
-            }
+            RetryOf::All => imports.retry_all(&import).await?,
             RetryOf::Failed => {
                 let file = failed_records(&import, &store, &storage).await?;
                 imports.retry_failed(&import, file).await?
             }
         },
     };
+    // Of two runs of the same rows one is too many, should the first one come to life. (The second of two
+    // clicks makes sure of it; of one that is over nothing changes.)
+    imports.cancel(import.owner, import.id).await?;
     Ok(session::see_other(&format!("/imports/{retry}")))
 }
 

@@ -168,7 +168,9 @@ async fn a_list_of_several_pages_is_read_to_its_end() {
 
 #[tokio::test]
 async fn a_server_without_v2_is_asked_for_it_once() {
-    for without in [text(404, "404 page not found\n"), text(200, "<!doctype html><title>Inngest</title>")] {
+    for without in
+        [text(404, "404 page not found\n"), text(501, ""), text(200, "<!doctype html><title>Inngest</title>")]
+    {
         let engine = MockServer::start().await;
         Mock::given(path_regex("^/v2/")).respond_with(without).mount(&engine).await;
         Mock::given(path_regex("^/v1/")).respond_with(text(200, FAN_OUT)).mount(&engine).await;

@@ -146,10 +146,11 @@ fn a_dev_server_that_is_switched_off_selects_nothing() {
 fn what_contradicts_itself_or_is_not_enough_is_refused() {
     let public = "--public-url=https://runboard.example.org";
     let engine = ["--engine-listen=127.0.0.1:0", "--engine-event-key=e", "--engine-signing-key=12ab"];
-    let table: [(&[&str], &str); 10] = [
+    let table: [(&[&str], &str); 11] = [
         (&["--inngest-signing-key=12ab", public], "INNGEST_EVENT_KEY is not set: "),
         (&["--inngest-event-key=e", public], "INNGEST_SIGNING_KEY is not set: "),
         (&KEYS, "RUNBOARD_PUBLIC_URL is not set: "),
+        (&[KEYS[0], "--inngest-signing-key=signkey-prod-", public], "INNGEST_SIGNING_KEY can be a key"),
         (&["--inngest-base-url=http://inngest:8288", public], "INNGEST_EVENT_KEY is not set: "),
         (
             &["--inngest-dev=1", "--listen=0.0.0.0:80"],

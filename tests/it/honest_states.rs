@@ -400,14 +400,49 @@ async fn while_nobody_takes_the_event_the_file_is_said_to_be_safe() {
     assert!(plain(&panel.html).contains("Waiting for a run to start"), "{}", plain(&panel.html));
 }
 
-#[tokio::test]
-async fn while_v1_would_only_repeat_itself_the_runs_are_asked_for_one_by_one() {
-    // An answer that is kept for longer than the test takes.
-    let mut list: Value = serde_json::from_str(&recorded("v1-running")).unwrap();
+/// A list that the server keeps for longer than a test takes.
+fn kept(name: &str) -> Said {
+    let mut list: Value = serde_json::from_str(&recorded(name)).unwrap();
     let now = UnixMillis::now();
     list["metadata"]["fetched_at"] = json!(now.to_string());
     list["metadata"]["cached_until"] = json!(now.plus(Duration::from_secs(60)).to_string());
-    let world = World::saying(vec![Said::Body(list.to_string())]).await;
+    Said::Body(list.to_string())
+}
+
+#[tokio::test]
+async fn a_run_is_cancelled_while_v1_would_only_repeat_itself_and_one_that_is_not_known_has_ended() {
+    let world = World::saying(vec![kept("v1-running")]).await;
+    world.until("the run", |panel| panel.runs.len() == 1).await;
+    world.visitor.post_form(&format!("{}/cancel", world.import), &[]).await;
+    // The server knows no such run when it is asked to cancel it.
+    let panel = world.until("the end", |panel| panel.state == "Cancelled").await;
+    assert_eq!(panel.runs[0].status, "Cancelled");
+    let cancel = format!("DELETE /v1/runs/{RUN} ");
+    assert!(world.server.api.asked().iter().any(|request| request.starts_with(&cancel)));
+}
+
+#[tokio::test]
+async fn while_v1_would_only_repeat_that_there_is_no_run_it_is_not_asked() {
+    let world = World::saying(vec![kept("v1-none")]).await;
+    world.until("the event sent", |panel| panel.state == "Sent").await;
+    let asked = || world.server.api.asked().iter().filter(|line| line.starts_with("GET /v1/events/")).count();
+    world.reads("Waiting for a run to start (7 s)", "").await;
+    assert_eq!(asked(), 1, "{:?}", world.server.api.asked());
+}
+
+#[tokio::test]
+async fn a_run_that_took_the_events_of_two_imports_is_shown_with_both() {
+    let world = World::saying(vec![said("v1-fan-out")]).await;
+    let other = world.visitor.upload("b.csv", "a\n1\n").await;
+    let ids = |panel: Panel| panel.runs.into_iter().map(|run| run.run_id).collect::<Vec<_>>();
+    let one = ids(world.until("the end", |panel| panel.state == "Completed").await);
+    let another = ids(world.visitor.wait_for_state(&other, "Completed").await);
+    assert_eq!((one.len(), &one), (2, &another));
+}
+
+#[tokio::test]
+async fn while_v1_would_only_repeat_itself_the_runs_are_asked_for_one_by_one() {
+    let world = World::saying(vec![kept("v1-running")]).await;
     world.until("the run", |panel| panel.runs.len() == 1).await;
     let one = format!("GET /v1/runs/{RUN} ");
     let asked = |start: &str| world.server.api.asked().iter().filter(|line| line.starts_with(start)).count();

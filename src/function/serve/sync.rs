@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{FRAMEWORK, SYNC_KIND_HEADER, header, is_signed};
+use super::{FRAMEWORK, SYNC_KIND_HEADER, header, signed_body};
 use crate::{
     function::{APP_ID, Processor},
     inngest::{
@@ -80,11 +80,11 @@ pub async fn sync(
     processor: web::Data<Processor>,
     query: web::Query<SyncQuery>,
     request: HttpRequest,
-    body: web::Bytes,
+    body: web::Payload,
 ) -> HttpResponse {
     let door = &processor.door;
-    if !is_signed(&processor, &request, &body) {
-        return door.refuse_unsigned();
+    if let Err(refusal) = signed_body(&processor, &request, body).await {
+        return refusal;
     }
     if header(&request, SYNC_KIND_HEADER) == Some(IN_BAND) {
         let app = door.registrar.app();

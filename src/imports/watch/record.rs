@@ -18,16 +18,21 @@ const LISTED_WITHIN: Duration = Duration::from_secs(30);
 /// longer than this is not waited for.
 const SETTLE_FOR: Duration = Duration::from_secs(1);
 
+/// Where word of runs comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// Somebody told it.
+    Told,
+    /// The engine was asked for some of them.
+    Asked,
+    /// The engine has listed all that the event has.
+    Listed,
+}
+
 impl Watch {
-    /// Records what changed, and shows what is recorded. `is_list`: `runs` are all that the event has.
-    /// Whether anything changed.
-    pub(super) async fn answered(
-        &self,
-        import: &Snapshot,
-        runs: &[Run],
-        is_list: bool,
-    ) -> store::Result<bool> {
-        if runs.is_empty() && !is_list {
+    /// Records what changed, and shows what is recorded. Whether anything changed.
+    pub(super) async fn answered(&self, import: &Snapshot, runs: &[Run], word: Word) -> store::Result<bool> {
+        if runs.is_empty() && word == Word::Told {
             return Ok(false);
         }
         let mut any_changed = false;
@@ -38,7 +43,13 @@ impl Watch {
                 run.status = RunStatus::Running;
             }
             let known = import.runs.iter().find(|known| known.run_id == run.run_id);
-            if known.is_some_and(|known| known.ended_at.is_some() || known.is_as(&run)) {
+            // What runs has left the queue, though a list may be older than what we were told.
+            let is_older = run.ended_at.is_none() && run.status == RunStatus::Scheduled;
+            if known.is_some_and(|known| {
+                known.ended_at.is_some()
+                    || known.is_as(&run)
+                    || is_older && known.status == RunStatus::Running
+            }) {
                 continue;
             }
             if run.ended_at.is_some() {
@@ -62,7 +73,7 @@ impl Watch {
                 let shown = |run: &RunRow| !is_cancelled || run.ended_at.is_some() || was_shown(run);
                 import.set_runs(recorded.into_iter().filter(shown).collect());
             }
-            if is_list {
+            if word == Word::Listed {
                 let now = UnixMillis::now();
                 for known in &mut import.runs {
                     let is_listed = runs.iter().any(|run| run.run_id == known.run_id);
@@ -84,7 +95,7 @@ impl Watch {
     /// What was told while the engine could not be asked. That it does not answer stays true.
     pub(super) async fn answered_by_news(&self, import: &Snapshot, told: &[Run]) -> store::Result<()> {
         let silence = self.snapshot().and_then(|import| import.silence);
-        self.answered(import, told, false).await?;
+        self.answered(import, told, Word::Told).await?;
         self.change(|import| import.silence = silence);
         Ok(())
     }

@@ -59,7 +59,11 @@ pub async fn audit(mut world: World) {
     let server = world.start();
     for (import, before) in &ended {
         let panel = world.visitor.panel(import).await;
-        assert_eq!((&panel.state, &panel.runs), (&before.panel.state, &before.panel.runs), "{import}");
+        assert_eq!(panel.state, before.panel.state, "{import}");
+        // A run that was cancelled before it began may have been recorded since.
+        if !(panel.state == "Cancelled" && before.panel.runs.is_empty()) {
+            assert_eq!(panel.runs, before.panel.runs, "{import}");
+        }
     }
     server.kill();
     let data = world.data();
@@ -152,7 +156,9 @@ async fn check_runs(world: &World, left: &OnDisk<'_>, import: &str, ended: &Ende
         return;
     }
     assert!(cancel.is_some(), "{what}: nobody cancelled it");
-    assert!(events <= 1 && runs == events && runs == ended.panel.runs.len() as i64, "{what}");
+    // A run that appeared after the cancel is shown once its end is recorded, perhaps after we looked.
+    let shown = ended.panel.runs.len() as i64;
+    assert!(events <= 1 && runs == events && (runs == shown || shown == 0 && ended.records == 0), "{what}");
     if ended.records > 0 {
         let sample = &world.samples[ended.asked.sample];
         let (end, steps): (i64, i64) = (row.get("end_byte"), row.get("steps"));

@@ -37,6 +37,15 @@ async fn a_call_without_a_good_signature_is_refused() {
 }
 
 #[actix_web::test]
+async fn a_call_that_is_too_large_is_refused() {
+    let world = World::new(STEP_BYTES).await;
+    let body = " ".repeat(9 << 20);
+    let answer = world.request(post(&body).insert_header((signature::HEADER, sign(&body, KEY)))).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(answer.failure(), ("The call is too large.".to_owned(), false));
+}
+
+#[actix_web::test]
 async fn a_call_signed_with_the_fallback_key_is_done() {
     let fallback = "signkey-prod-0fa11bac";
     let world = World::new(STEP_BYTES).await;

@@ -138,12 +138,25 @@ async fn progress_is_taken_once_a_second_and_only_of_runs_that_are_followed() {
 }
 
 #[actix_web::test]
+async fn nobody_tells_us_of_our_own_functions_progress() {
+    let world = World::new(STEP_BYTES).await;
+    let call = super::world::call(RUN, &world.upload(&super::world::csv(3)), &super::world::Memo::new(), 0);
+    world.call(&call).await;
+    world.processor.live.follow(&run());
+    let told = json!({ "runId": RUN, "processedItems": 1_000_000, "failedItems": 0 });
+    assert_eq!(tell(&world, PROGRESS_ID, &progress(told)).await.status, StatusCode::OK);
+    let now = world.processor.live.now(&run()).unwrap();
+    assert_eq!(now.counts, Some(Counts { processed: 0, failed: 0 }));
+}
+
+#[actix_web::test]
 async fn what_says_something_else_is_refused_for_good() {
     let world = World::new(STEP_BYTES).await;
     for (function, data) in [
         (RUN_ENDED_ID, json!({})),
         (PROGRESS_ID, json!({ "runId": RUN, "processedItems": -1, "failedItems": 0 })),
         (PROGRESS_ID, json!({ "processedItems": 1, "failedItems": 0 })),
+        (PROGRESS_ID, json!({ "runId": RUN, "processedItems": u64::MAX, "failedItems": 1 })),
         (PROGRESS_ID, Value::Null),
     ] {
         let answer = tell(&world, function, &progress(data.clone())).await;
