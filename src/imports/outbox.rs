@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::Shared;
+use super::{Shared, Silence, SilenceCause};
 use crate::{
     ids::{EventId, ImportId},
     inngest::{Error, Event, EventSeed},
@@ -19,6 +19,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// How long to rest when the database itself fails.
 const DATABASE_PAUSE: Duration = Duration::from_secs(5);
+
+/// One failed attempt is not worth a word: the next one follows in a second.
+const WORTH_A_WORD: u32 = 1;
 
 /// What one look into the outbox came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -87,6 +90,9 @@ async fn send_next(shared: &Shared) -> store::Result<Outcome> {
         }
         Err(Unsent::Postponed(error)) => {
             tracing::warn!(import = %row.import, %error, "the event could not be sent yet");
+            if row.attempts >= WORTH_A_WORD {
+                say_silence(shared, row.import, &error).await?;
+            }
             Ok(Outcome::Postponed(row.import))
         }
         Err(Unsent::Refused(error)) => {
@@ -96,6 +102,16 @@ async fn send_next(shared: &Shared) -> store::Result<Outcome> {
             Ok(Outcome::Refused(row.import))
         }
     }
+}
+
+/// Shows that the engine does not take the event, until it is sent.
+async fn say_silence(shared: &Shared, id: ImportId, error: &Error) -> store::Result<()> {
+    let Some(import) = shared.store.import(id).await? else { return Ok(()) };
+    shared.board.change(import.owner, id, |import| {
+        let since = import.silence.map_or_else(UnixMillis::now, |silence| silence.since);
+        import.silence = Some(Silence { since, cause: SilenceCause::of(error) });
+    });
+    Ok(())
 }
 
 /// Sends the event of an import again, under the seed that it had. A function that took it before does
@@ -126,6 +142,9 @@ async fn send(shared: &Shared, row: &OutboxRow) -> Result<EventId, Unsent> {
         if !runs.data.is_empty() {
             return Ok(row.event_id.clone());
         }
+        // An engine that was away may have been started anew, and an event finds only functions that are
+        // registered.
+        shared.registrar.remind().await;
     }
     let (Ok(data), Some(seed)) = (serde_json::from_str(&row.data), EventSeed::parse(&row.seed)) else {
         return Err(Unsent::Refused(Error::Setup("the outbox has a row that cannot be read".to_owned())));

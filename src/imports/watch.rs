@@ -238,6 +238,9 @@ impl Watch {
             import.sent_at = row.sent_at;
             import.event_id = row.event_id;
             import.refused = row.refused;
+            if sent {
+                import.silence = None;
+            }
         });
         if over {
             self.shared.board.retire(self.owner, self.id);

@@ -110,6 +110,14 @@ impl Server {
         })
         .await;
         let events = MockServer::start().await;
+        let server = Self { api: Arc::new(api), events: Arc::new(events), now, is_v2 };
+        server.take_events().await;
+        server
+    }
+
+    /// Takes every event from now on.
+    async fn take_events(&self) {
+        self.events.reset().await;
         let sent = AtomicUsize::new(0);
         let taken = move |request: &Request| {
             let seed = request.headers["x-inngest-event-id-seed"].to_str().unwrap();
@@ -117,8 +125,7 @@ impl Server {
             let id = if sent.fetch_add(1, Ordering::Relaxed) == 0 { EVENT } else { expected.as_str() };
             ResponseTemplate::new(200).set_body_json(json!({"ids": [id], "status": 200}))
         };
-        Mock::given(path_regex("^/e/")).respond_with(taken).mount(&events).await;
-        Self { api: Arc::new(api), events: Arc::new(events), now, is_v2 }
+        Mock::given(path_regex("^/e/")).respond_with(taken).mount(&self.events).await;
     }
 
     fn says(&self, said: Said) {
@@ -378,6 +385,19 @@ async fn whatever_a_server_says_instead_of_an_answer_the_last_state_stays_and_co
         world.until("the end", |panel| panel.state == "Cancelled").await;
     }))
     .await;
+}
+
+#[tokio::test]
+async fn while_nobody_takes_the_event_the_file_is_said_to_be_safe() {
+    let server = Server::saying(false, vec![said("v1-none")]).await;
+    server.events.reset().await;
+    Mock::given(path_regex("^/e/")).respond_with(ResponseTemplate::new(503)).mount(&server.events).await;
+    let world = World::of(server).await;
+    let panel = world.reads("Your file is safe. Inngest has not answered since", "").await;
+    assert_eq!(panel.state, "Accepted");
+    world.server.take_events().await;
+    let panel = world.until("the event sent", |panel| panel.state == "Sent").await;
+    assert!(plain(&panel.html).contains("Waiting for a run to start"), "{}", plain(&panel.html));
 }
 
 #[tokio::test]

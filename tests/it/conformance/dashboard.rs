@@ -12,6 +12,7 @@ use std::{
 use runboard::{
     config::{Engine, Inngest},
     ids::RunId,
+    time::UnixMillis,
 };
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
@@ -237,5 +238,27 @@ async fn a_server_that_has_forgotten_our_functions_is_told_again_and_so_is_the_e
     let import = dashboard.visitor.upload("rows.csv", ROWS).await;
     let panel = dashboard.visitor.wait_for_state(&import, "Completed").await;
     assert_eq!((panel.counts(), panel.runs.len()), ((8, 2), 1));
+    dashboard.leave().await;
+}
+
+/// Not asserted, for machines differ: what it prints is quoted in docs/inngest.md.
+#[tokio::test]
+async fn how_soon_the_page_shows_an_end_is_measured() {
+    let dashboard = Dashboard::beside(Vec::new(), true).await;
+    let mut late = Vec::new();
+    for _ in 0..10 {
+        let import = dashboard.visitor.upload("rows.csv", ROWS).await;
+        let panel = dashboard.visitor.wait_for_state(&import, "Completed").await;
+        let seen = UnixMillis::now();
+        let run = dashboard.world.api.get_run(&panel.runs[0].run_id).await;
+        let ended = run.body["data"]["ended_at"].as_str().and_then(UnixMillis::from_rfc3339).unwrap();
+        late.push(seen.since(ended).as_millis());
+    }
+    late.sort_unstable();
+    println!(
+        "shown {} ms after the end in the median, {} ms at most",
+        late[late.len() / 2],
+        late[late.len() - 1]
+    );
     dashboard.leave().await;
 }
