@@ -56,7 +56,9 @@ impl App {
 /// Reads a registration.
 pub fn parse(body: &[u8]) -> Result<App, Refusal> {
     let body: Value = serde_json::from_slice(body).map_err(|error| Refusal::NotJson(error.to_string()))?;
-    let name = body["appName"].as_str().filter(|name| !name.is_empty()).ok_or(Refusal::NoApp)?;
+    // Python's SDK writes the key in lower case, which Inngest reads as well.
+    let name = ["appName", "appname"].into_iter().find_map(|key| body[key].as_str());
+    let name = name.filter(|name| !name.is_empty()).ok_or(Refusal::NoApp)?;
     let functions = match &body["functions"] {
         Value::Null => Vec::new(),
         Value::Array(functions) => functions.iter().map(read).collect::<Result<_, _>>()?,
@@ -162,6 +164,16 @@ mod tests {
         assert_eq!(app_with(|_| {}).unwrap().functions[0].max_attempts, 5);
         let app = app_with(|function| function["steps"]["step"]["retries"] = json!({"attempts": 3}));
         assert_eq!(app.unwrap().functions[0].max_attempts, 4);
+    }
+
+    #[test]
+    fn the_sdks_of_python_and_go_register_too() {
+        let python = r#"{"appname":"a","capabilities":{"connect":"v1","in_band_sync":"v1","trust_probe":"v1"},"deploy_type":"ping","framework":"flask","functions":[{"id":"a-f","name":"f","steps":{"step":{"id":"step","name":"step","runtime":{"type":"http","url":"http://127.0.0.1:3002/api/inngest?fnId=a-f&stepId=step"}}},"triggers":[{"event":"e"}]}],"sdk":"py:v0.5.19","url":"http://127.0.0.1:3002/api/inngest","v":"0.1"}"#;
+        let go = r#"{"v":"1","url":"http://127.0.0.1:3003/api/inngest","deployType":"ping","sdk":"go:v0.15.1","framework":"","appName":"a","functions":[{"name":"f","id":"a-f","triggers":[{"event":"e"}],"Singleton":null,"steps":{"step":{"id":"step","name":"f","runtime":{"url":"http://127.0.0.1:3003/api/inngest?fnId=a-f\u0026step=step"},"retries":null}}}],"headers":{"env":"","platform":""},"idempotencyKey":"","capabilities":{"in_band_sync":"v1","trust_probe":"v1","connect":"v1"}}"#;
+        for seen in [python, go] {
+            let app = parse(seen.as_bytes()).unwrap();
+            assert_eq!((app.name.as_str(), app.functions[0].slug.as_str()), ("a", "a-f"));
+        }
     }
 
     #[test]

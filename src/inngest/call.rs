@@ -179,9 +179,14 @@ pub struct StepSpec {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Runtime {
-    #[serde(rename = "type")]
+    /// Go's SDK leaves it out.
+    #[serde(rename = "type", default = "http")]
     pub kind: String,
     pub url: String,
+}
+
+fn http() -> String {
+    "http".to_owned()
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

@@ -64,7 +64,7 @@ impl Store {
                      (SELECT CAST(SUM(failed) AS BIGINT) FROM step WHERE run_id = $1) END), $10, $11) \
              ON CONFLICT (run_id, import_id) DO UPDATE SET status = excluded.status, ended_at = excluded.ended_at, \
                  output = excluded.output, processed = excluded.processed, failed = excluded.failed, \
-                 function_name = COALESCE(excluded.function_name, run.function_name), \
+                 function_name = COALESCE(run.function_name, excluded.function_name), \
                  news_at = excluded.news_at \
              WHERE run.ended_at IS NULL",
         )

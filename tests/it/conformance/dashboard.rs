@@ -177,6 +177,8 @@ async fn a_function_of_somebody_elses_is_followed_with_its_progress_and_its_coun
     gate.add_permits(1);
     let panel = dashboard.visitor.wait_for_state(&import, "Completed").await;
     assert_eq!(panel.counts(), (70, 3));
+    // Its end is told under its id; it keeps the name that it had all the time.
+    assert!(!panel.html.contains(&format!("{OTHER_APP}-import-it")), "{}", panel.html);
     dashboard.leave().await;
 }
 
