@@ -1,7 +1,6 @@
 //! Somebody who asks for an import and then does something with it, until the server dies.
 
 use std::{
-    fs,
     path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
@@ -14,7 +13,7 @@ use tokio::time::sleep;
 
 use super::{
     sample::Sample,
-    world::{Asked, restore_file},
+    world::{Asked, restore_file, take_file_away},
 };
 use crate::support::visitor::{Panel, Visitor};
 
@@ -130,8 +129,7 @@ impl Actor {
     async fn spoil(&mut self, asked: usize) {
         let name = format!("{}.csv", self.import(asked).rsplit('/').next().unwrap());
         let (upload, away) = (self.uploads.join(&name), self.away.join(&name));
-        fs::rename(&upload, &away).unwrap();
-        fs::create_dir(&upload).unwrap();
+        take_file_away(&upload, &away);
         sleep(self.rng.random_range(LONGEST_SPOILT / 4..LONGEST_SPOILT)).await;
         restore_file(&upload, &away);
     }

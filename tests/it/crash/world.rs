@@ -10,6 +10,7 @@ use std::{
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use runboard::time::UnixMillis;
+use rustix::fs::RenameFlags;
 use tempfile::TempDir;
 use tokio::{task::JoinSet, time::sleep};
 
@@ -135,11 +136,22 @@ impl World {
     }
 }
 
+/// Puts a folder where the file is, in one step: a moment without either would be another trouble than the
+/// one that is meant, and a final one.
+pub fn take_file_away(upload: &Path, away: &Path) {
+    fs::create_dir(away).unwrap();
+    exchange(upload, away);
+}
+
 pub fn restore_file(upload: &Path, away: &Path) {
     if upload.is_dir() {
-        fs::remove_dir(upload).unwrap();
+        exchange(upload, away);
     }
-    fs::rename(away, upload).unwrap();
+    fs::remove_dir(away).unwrap();
+}
+
+fn exchange(one: &Path, other: &Path) {
+    rustix::fs::renameat_with(rustix::fs::CWD, one, rustix::fs::CWD, other, RenameFlags::EXCHANGE).unwrap();
 }
 
 /// Looks until the server is at `phase`; a kill that would come too late for it hits something else.
