@@ -8,7 +8,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::future::join_all;
@@ -448,4 +448,41 @@ async fn while_v1_would_only_repeat_itself_the_runs_are_asked_for_one_by_one() {
     let asked = |start: &str| world.server.api.asked().iter().filter(|line| line.starts_with(start)).count();
     world.until("questions about the run", |_| asked(&one) >= 3).await;
     assert_eq!(asked("GET /v1/events/"), 1, "{:?}", world.server.api.asked());
+}
+
+#[tokio::test]
+async fn whether_it_is_ready_says_which_key_is_not_taken() {
+    let refused = Said::Status("401 Unauthorized", "");
+    let ready = async |said: Said, event_status: u16| {
+        let server = Server::saying(false, vec![said]).await;
+        server.events.reset().await;
+        let answer =
+            ResponseTemplate::new(event_status).set_body_json(json!({"ids": [""], "status": event_status}));
+        Mock::given(path_regex("^/e/event-key$")).respond_with(answer).mount(&server.events).await;
+        let app = server.app(tempfile::tempdir().unwrap()).await;
+        let answer = app.visitor().get("/readyz").await;
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let body = |engine: &str| format!("database: ready\nengine: {engine}\n");
+    assert_eq!(ready(said("v1-none"), 200).await, (200, body("ready")));
+    assert_eq!(ready(refused, 200).await, (503, body("does not take the signing key")));
+    assert_eq!(ready(said("v1-none"), 401).await, (503, body("does not take the event key")));
+    assert_eq!(ready(Said::Reset, 200).await, (503, body("not answering")));
+    let page = Said::Body("<!doctype html><title>Welcome</title>".to_owned());
+    assert_eq!(ready(page, 200).await, (503, body("answers, but not as an engine does")));
+}
+
+/// The budget is ten a second, of which a second's worth may be asked at once.
+#[tokio::test]
+async fn however_many_imports_and_tabs_there_are_the_server_is_asked_no_more_than_its_budget() {
+    const IMPORTS: usize = 40;
+    const QUESTIONS: usize = 60;
+    let world = World::saying(vec![said("v1-none")]).await;
+    let asked = || world.server.api.asked().iter().filter(|line| line.starts_with("GET /v")).count();
+    let (start, before) = (Instant::now(), asked());
+    join_all((1..IMPORTS).map(|_| world.visitor.upload("a.csv", "a\n1\n"))).await;
+    world.until("the questions", |_| asked() >= before + QUESTIONS).await;
+    let took = start.elapsed();
+    let least = Duration::from_millis((QUESTIONS as u64 - 11) * 100);
+    assert!(took >= least, "{QUESTIONS} questions in {took:?}");
 }

@@ -7,6 +7,7 @@ mod bad_input;
 mod cancel;
 mod client;
 mod client_errors;
+mod client_keys;
 mod config;
 mod conformance;
 mod crash;

@@ -100,3 +100,21 @@ async fn nobody_there_may_be_there_later() {
     let answer = world.call(&call("r", "http://nobody.invalid/a.csv", &Memo::new(), 0)).await;
     assert_eq!(answer.failure(), ("the name nobody.invalid was not found".to_owned(), true));
 }
+
+#[actix_web::test]
+async fn an_address_that_says_when_to_come_back_is_asked_then() {
+    let host = Host::start(|path, _| match path {
+        "/busy" => Reply::status("429 Too Many Requests", "Retry-After: 7\r\n"),
+        "/away" => Reply::status("503 Service Unavailable", "Retry-After: 99999\r\n"),
+        _ => Reply::status("503 Service Unavailable", ""),
+    })
+    .await;
+    let world = world_reaching(&host).await;
+    for (path, after) in [("/busy", Some("7")), ("/away", Some("3600")), ("/down", None)] {
+        let answer = world.call(&call("r", &host.url(path), &Memo::new(), 0)).await;
+        assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR, "{path}");
+        assert!(answer.failure().1, "{path}");
+        let told = answer.headers.get("retry-after").map(|value| value.to_str().unwrap());
+        assert_eq!(told, after, "{path}");
+    }
+}
