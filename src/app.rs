@@ -164,6 +164,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
     // Before the first event is sent, if that is possible.
     let _ = timeout(REGISTERED_WITHIN, registering).await;
     imports.start().await?;
+    tokio::spawn(check_event_key(client.clone()));
     tokio::spawn(sweep_sessions(accounts.clone(), shutdown.clone()));
     tokio::spawn(sweep_strangers(processor.clone().into_inner(), shutdown.clone()));
     let shared = Shared {
@@ -297,6 +298,13 @@ impl App {
             internal.stop(false).await;
         }
         self.store.close().await;
+    }
+}
+
+/// Says at start what the first import would find out: registering takes the signing key only.
+async fn check_event_key(client: Client) {
+    if let Err(inngest::Error::Unauthorized { message }) = client.check_event_api().await {
+        tracing::error!(%message, "the engine does not take the event key: no import can be sent");
     }
 }
 

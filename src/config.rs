@@ -68,7 +68,7 @@ pub enum ConfigError {
     #[error("{variable} is {value:?}: it can be {allowed}.")]
     Invalid { variable: &'static str, value: String, allowed: &'static str },
     /// As above, of a value that is one.
-    #[error("{variable} can be {allowed}.")]
+    #[error("{variable} has to be {allowed}.")]
     InvalidSecret { variable: &'static str, allowed: &'static str },
     #[error("{variable} is not set: {why}.")]
     Missing { variable: &'static str, why: &'static str },

@@ -88,6 +88,11 @@ impl Wiring {
     }
 
     fn inngest(inngest: &Inngest, here: &Url) -> Result<Self, StartError> {
+        if inngest.is_dev && !inngest.signing_keys.is_empty() {
+            tracing::warn!(
+                "INNGEST_DEV is set: calls are taken without a signature, although there is a signing key"
+            );
+        }
         Ok(Self {
             server: Server {
                 event_api: inngest.event_api.clone(),

@@ -150,7 +150,7 @@ fn what_contradicts_itself_or_is_not_enough_is_refused() {
         (&["--inngest-signing-key=12ab", public], "INNGEST_EVENT_KEY is not set: "),
         (&["--inngest-event-key=e", public], "INNGEST_SIGNING_KEY is not set: "),
         (&KEYS, "RUNBOARD_PUBLIC_URL is not set: "),
-        (&[KEYS[0], "--inngest-signing-key=signkey-prod-", public], "INNGEST_SIGNING_KEY can be a key"),
+        (&[KEYS[0], "--inngest-signing-key=signkey-prod-", public], "INNGEST_SIGNING_KEY has to be a key"),
         (&["--inngest-base-url=http://inngest:8288", public], "INNGEST_EVENT_KEY is not set: "),
         (
             &["--inngest-dev=1", "--listen=0.0.0.0:80"],
@@ -164,9 +164,9 @@ fn what_contradicts_itself_or_is_not_enough_is_refused() {
         (&[engine[0], engine[2]], "RUNBOARD_ENGINE_EVENT_KEY is not set: "),
         (
             &[engine[0], engine[1], "--engine-signing-key=secret"],
-            "RUNBOARD_ENGINE_SIGNING_KEY can be an even",
+            "RUNBOARD_ENGINE_SIGNING_KEY has to be an even",
         ),
-        (&["--inngest-event-key=a secret", KEYS[1], public], "INNGEST_EVENT_KEY can be printable ASCII"),
+        (&["--inngest-event-key=a secret", KEYS[1], public], "INNGEST_EVENT_KEY has to be printable ASCII"),
     ];
     for (arguments, line) in table {
         let refusal = read(arguments).map(|_| ()).unwrap_err();

@@ -26,6 +26,7 @@ mod postgres;
 mod proxy;
 mod reasons;
 mod routes;
+mod run_migration;
 mod sdk;
 mod source;
 mod start_and_stop;
