@@ -360,7 +360,7 @@ impl Watch {
         if self.listed_at.is_some_and(|listed| listed >= last) {
             return self.finish(import, now).await;
         }
-        let last_list = Instant::now() + last.since(now);
+        let last_list = (Instant::now() + last.since(now)).max(self.same_list_until);
         let waits_for_more = import.runs.is_empty();
         self.pace.at(if waits_for_more { self.pace.due().min(last_list) } else { last_list });
         Ok(Outcome::Again)
