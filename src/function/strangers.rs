@@ -19,7 +19,7 @@ impl Processor {
         let runs = self.store.stranger_runs(now.minus(KEPT_FOR)).await?;
         let mut swept = 0;
         for run in runs {
-            if self.live.progress_if_known(&run).is_some_and(|progress| progress.is_at_work()) {
+            if self.live.is_at_work(&run) {
                 continue;
             }
             let files = self.store.forget_steps(&run).await?;

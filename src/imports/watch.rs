@@ -18,7 +18,7 @@ use self::{
     pace::Pace,
     record::{Word, add_told},
 };
-use super::{ImportState, RunSnapshot, Shared, Snapshot, outbox};
+use super::{ImportState, Shared, Snapshot, outbox};
 use crate::{
     ids::{EventId, ImportId, RunId, UserId},
     inngest::{self, Fresh, Run},
@@ -330,17 +330,13 @@ impl Watch {
             pace::IDLE
         } else if unended.peek().is_some() && unended.clone().all(|run| run.is_lost(now)) {
             pace::LOST
-        } else if unended.peek().is_some() && unended.all(|run| self.is_at_work(run)) {
+        } else if unended.peek().is_some() && unended.all(|run| self.shared.live.is_at_work(&run.run_id)) {
             pace::AT_WORK
         } else if self.shared.live.is_reached() {
             pace::TOLD
         } else {
             pace::UNTOLD
         }
-    }
-
-    fn is_at_work(&self, run: &RunSnapshot) -> bool {
-        self.shared.live.progress_if_known(&run.run_id).is_some_and(|progress| progress.is_at_work())
     }
 
     async fn what_next(&mut self, import: &Snapshot) -> store::Result<Outcome> {

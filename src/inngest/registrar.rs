@@ -100,13 +100,15 @@ impl Registrar {
                 return;
             }
             state.last = Some(now);
-            state.known = state.known.saturating_add(1);
         }
         match self.register(&SyncRequest::default()).await {
             Ok(Registered { modified: true }) => {
                 tracing::warn!("the engine had forgotten the functions; they are registered again");
             }
-            Ok(Registered { modified: false }) => {}
+            Ok(Registered { modified: false }) => {
+                let mut state = self.state();
+                state.known = state.known.saturating_add(1);
+            }
             Err(error) => tracing::warn!(%error, "the functions could not be registered again"),
         }
     }

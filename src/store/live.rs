@@ -131,9 +131,14 @@ impl Live {
         Arc::clone(lock(&self.runs).entry(run.clone()).or_default())
     }
 
-    /// The same of a run that is known already.
+    /// Whether a step of `run` is at work in this process.
     #[must_use]
-    pub fn progress_if_known(&self, run: &RunId) -> Option<Arc<Progress>> {
+    pub fn is_at_work(&self, run: &RunId) -> bool {
+        self.progress_if_known(run).is_some_and(|progress| *progress.at_work.borrow() > 0)
+    }
+
+    /// The progress of a run that is known already.
+    fn progress_if_known(&self, run: &RunId) -> Option<Arc<Progress>> {
         lock(&self.runs).get(run).cloned()
     }
 
@@ -264,12 +269,6 @@ impl Progress {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
-    }
-
-    /// Whether a step of the run is at work in this process.
-    #[must_use]
-    pub fn is_at_work(&self) -> bool {
-        *self.at_work.borrow() > 0
     }
 
     #[must_use]
