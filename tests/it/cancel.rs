@@ -8,12 +8,14 @@ use reqwest::StatusCode;
 use runboard::config::Config;
 
 use crate::support::{
-    TestApp, spawn_app, spawn_app_on,
+    TestApp,
+    host::{Host, Reply},
+    spawn_app, spawn_app_on,
     visitor::{Panel, Visitor},
 };
 
 /// Enough rows for several steps: no run of it ends while a test looks.
-const LONG_ROWS: usize = 12_000_000;
+const LONG_ROWS: usize = 24_000_000;
 
 fn long() -> String {
     format!("a,b\n{}", "1,2\n".repeat(LONG_ROWS))
@@ -34,16 +36,34 @@ fn at_work(panel: &Panel) -> bool {
     panel.runs.iter().any(|run| run.processed.parse::<u64>().is_ok_and(|rows| rows > 0))
 }
 
+/// A file from here never arrives whole: a worker that fetches it is busy for as long as a test looks.
+async fn host_that_keeps_the_worker() -> Host {
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\na\n1\n";
+    Host::start(|_, _| Reply::Hold(head.to_vec())).await
+}
+
+/// An import of such a file, under way.
+async fn keep_the_worker(visitor: &Visitor, host: &Host) -> String {
+    let import = visitor.import_address(&host.url("/first.csv")).await;
+    visitor.wait_for(&import, "bytes", |panel| panel.html.contains("received")).await;
+    import
+}
+
 fn one_worker(config: &mut Config) {
     config.workers = 1;
 }
 
 #[tokio::test]
 async fn a_queued_run_is_cancelled_and_never_begins() {
-    let app = spawn_app_on(tempfile::tempdir().unwrap(), one_worker).await;
+    let host = host_that_keeps_the_worker().await;
+    let allowed = host.allowed().parse().unwrap();
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
+        config.workers = 1;
+        config.allow_addresses = allowed;
+    })
+    .await;
     let visitor = signed_in(&app).await;
-    let first = visitor.upload("first.csv", long()).await;
-    visitor.wait_for(&first, "rows", at_work).await;
+    let first = keep_the_worker(&visitor, &host).await;
     let second = visitor.upload("second.csv", "a\n1\n").await;
     let queued = |panel: &Panel| panel.runs.iter().any(|run| run.status == "Scheduled");
     visitor.wait_for(&second, "the queue", queued).await;
@@ -51,7 +71,7 @@ async fn a_queued_run_is_cancelled_and_never_begins() {
     let panel = visitor.wait_for_state(&second, "Cancelled").await;
     assert_eq!((panel.runs[0].status.as_str(), panel.runs[0].processed.as_str()), ("Cancelled", ""));
     assert!(panel.html.contains("Stopped by you at"), "{}", panel.html);
-    // The worker is free again long before the first file could have been read, and passes the second by.
+    // The worker is free again, and passes the second by.
     cancel(&visitor, &first).await;
     let third = visitor.upload("third.csv", "a\n1\n").await;
     visitor.wait_for_state(&third, "Completed").await;
@@ -91,14 +111,16 @@ async fn inside_a_step_it_stops_at_once_and_what_counts_are_the_finished_steps()
 
 #[tokio::test]
 async fn a_run_that_waits_for_its_next_attempt_is_cancelled() {
+    let host = host_that_keeps_the_worker().await;
+    let allowed = host.allowed().parse().unwrap();
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
         config.workers = 1;
+        config.allow_addresses = allowed;
         config.engine_retries = vec![Duration::from_secs(60 * 60)];
     })
     .await;
     let visitor = signed_in(&app).await;
-    let first = visitor.upload("first.csv", long()).await;
-    visitor.wait_for(&first, "rows", at_work).await;
+    let first = keep_the_worker(&visitor, &host).await;
     let second = visitor.upload("second.csv", "a\n1\n").await;
     // A folder can be opened like a file, but not read: as a disk in trouble.
     let stored = app.data.path().join(format!("files/uploads/{}.csv", second.rsplit('/').next().unwrap()));
