@@ -3,14 +3,16 @@
 //! A file's address has its hash in it, so a browser may keep it for ever and still sees a new version
 //! at once.
 
-use std::{borrow::Cow, fmt::Write, sync::LazyLock};
+use std::{borrow::Cow, collections::HashMap, fmt::Write, sync::LazyLock};
 
 use actix_web::{
     HttpResponse,
     http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
     web,
 };
-use rust_embed::{EmbeddedFile, RustEmbed};
+use bytes::Bytes;
+use rust_embed::RustEmbed;
+use sha2::{Digest, Sha256};
 
 /// Where [`serve`] is to be routed.
 pub const PATH: &str = "/assets/{hash}/{name}";
@@ -18,9 +20,70 @@ pub const PATH: &str = "/assets/{hash}/{name}";
 /// How many bytes of a file's SHA-256 stand in its address: plenty to tell versions apart.
 const HASH_BYTES: usize = 8;
 
+/// The parts of the one style sheet that pages load, in the order of the cascade.
+const STYLE: [&str; 12] = [
+    "css/tokens.css",
+    "css/ground.css",
+    "css/parts.css",
+    "css/frame.css",
+    "css/drop_zone.css",
+    "css/cards.css",
+    "css/history.css",
+    "css/import.css",
+    "css/findings.css",
+    "css/timeline.css",
+    "css/detail.css",
+    "css/one_thing.css",
+];
+
+/// The parts of the one script.
+const SCRIPT: [&str; 1] = ["js/runboard.js"];
+
+/// What is served under its own name.
+const WHOLE: [&str; 2] = ["htmx-4.0.1.min.js", "favicon.svg"];
+
 #[derive(RustEmbed)]
 #[folder = "static/"]
 struct Files;
+
+/// A file that browsers load.
+struct Asset {
+    name: &'static str,
+    body: Bytes,
+    hash: String,
+}
+
+/// By name; put together at first use.
+static ASSETS: LazyLock<HashMap<&'static str, Asset>> = LazyLock::new(|| {
+    let joined = [Asset::new("style.css", &STYLE), Asset::new("runboard.js", &SCRIPT)];
+    let whole = WHOLE.iter().map(|name| Asset::new(name, std::slice::from_ref(name)));
+    joined.into_iter().chain(whole).map(|asset| (asset.name, asset)).collect()
+});
+
+impl Asset {
+    fn new(name: &'static str, parts: &[&str]) -> Self {
+        let file =
+            |part: &&str| Files::get(part).expect("the parts that are named are embedded at build time");
+        let parts: Vec<Cow<'static, [u8]>> = parts.iter().map(|part| file(part).data).collect();
+        let body = parts.join(&b'\n');
+        let digest = Sha256::digest(&body);
+        let hash = digest[..HASH_BYTES].iter().fold(String::new(), |mut hex, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
+        Self { name, body: body.into(), hash }
+    }
+
+    fn content_type(&self) -> &'static str {
+        match self.name.rsplit_once('.') {
+            Some((_, "css")) => "text/css; charset=utf-8",
+            Some((_, "js")) => "text/javascript; charset=utf-8",
+            Some((_, "svg")) => "image/svg+xml; charset=utf-8",
+            _ => "application/octet-stream",
+        }
+    }
+}
 
 /// The addresses that pages link to.
 pub struct Urls {
@@ -39,36 +102,19 @@ pub static URLS: LazyLock<Urls> = LazyLock::new(|| Urls {
 });
 
 fn url(name: &str) -> String {
-    let file = Files::get(name).expect("the files that pages name are embedded at build time");
-    format!("/assets/{}/{name}", hash(&file))
-}
-
-fn hash(file: &EmbeddedFile) -> String {
-    file.metadata.sha256_hash()[..HASH_BYTES].iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    format!("/assets/{}/{name}", ASSETS[name].hash)
 }
 
 /// `GET /assets/{hash}/{name}`; 404 unless the hash is that of the file we have.
 pub async fn serve(path: web::Path<(String, String)>) -> HttpResponse {
     let (wanted, name) = path.into_inner();
-    let Some(file) = Files::get(&name).filter(|file| hash(file) == wanted) else {
+    let Some(asset) = ASSETS.get(name.as_str()).filter(|asset| asset.hash == wanted) else {
         return HttpResponse::NotFound().finish();
     };
-    let mut response = HttpResponse::Ok();
-    response
-        .insert_header((CONTENT_TYPE, content_type(&file)))
-        .insert_header((CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")));
-    match file.data {
-        Cow::Borrowed(bytes) => response.body(bytes),
-        Cow::Owned(bytes) => response.body(bytes),
-    }
-}
-
-fn content_type(file: &EmbeddedFile) -> String {
-    format!("{}; charset=utf-8", file.metadata.mimetype())
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, asset.content_type()))
+        .insert_header((CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")))
+        .body(asset.body.clone())
 }
 
 #[cfg(test)]
