@@ -39,7 +39,7 @@ use crate::{
         health::{self, EngineCheck},
         origin::PublicOrigin,
         pages::{dashboard, import, sign_in, sign_out, sign_up},
-        retry,
+        retry, sample,
         site::Site,
     },
 };
@@ -230,6 +230,8 @@ fn public_routes(routes: &mut web::ServiceConfig) {
         .route("/", read().to(dashboard::show))
         .route("/live", read().to(dashboard::live))
         .route("/imports", web::post().to(dashboard::upload))
+        .route("/sample.csv", read().to(sample::show))
+        .route("/imports/sample", web::post().to(sample::import))
         .route("/imports/{id}", read().to(import::show))
         .route("/imports/{id}/panel", read().to(import::panel))
         .route("/imports/{id}/cancel", web::post().to(import::cancel))

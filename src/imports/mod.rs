@@ -257,6 +257,14 @@ impl Imports {
         imports.into_iter().map(|import| import.with_progress(&self.shared.live)).collect()
     }
 
+    /// The imports of `owner` that are newer than `since`, newest first: those that go on, and those that have
+    /// ended lately. Read from memory.
+    #[must_use]
+    pub fn newer_than(&self, owner: UserId, since: ImportId) -> Vec<ImportId> {
+        let newer = self.shared.board.of(owner).into_iter().map(|import| import.id).filter(|id| *id > since);
+        newer.rev().collect()
+    }
+
     /// A page of the imports of `owner` that are not among `going_on`, from the one before `before` on.
     pub async fn history(
         &self,

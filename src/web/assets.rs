@@ -37,10 +37,20 @@ const STYLE: [&str; 12] = [
 ];
 
 /// The parts of the one script.
-const SCRIPT: [&str; 1] = ["js/runboard.js"];
+const SCRIPT: [&str; 6] =
+    ["js/page.js", "js/times.js", "js/forms.js", "js/upload.js", "js/polls.js", "js/start.js"];
 
 /// What is served under its own name.
 const WHOLE: [&str; 2] = ["htmx-4.0.1.min.js", "favicon.svg"];
+
+/// The icon of a page that shows a state: `favicon.svg` with a dot in the state's colour, and its name.
+const STATE_ICONS: [(&str, &str, &str); 5] = [
+    ("live", "favicon-live.svg", "#3a5bef"),
+    ("good", "favicon-good.svg", "#218a50"),
+    ("warn", "favicon-warn.svg", "#b87400"),
+    ("bad", "favicon-bad.svg", "#dc3b2c"),
+    ("still", "favicon-still.svg", "#7d8780"),
+];
 
 #[derive(RustEmbed)]
 #[folder = "static/"]
@@ -55,9 +65,10 @@ struct Asset {
 
 /// By name; put together at first use.
 static ASSETS: LazyLock<HashMap<&'static str, Asset>> = LazyLock::new(|| {
-    let joined = [Asset::new("style.css", &STYLE), Asset::new("runboard.js", &SCRIPT)];
+    let joined = [Asset::new("style.css", &STYLE), Asset::script("runboard.js", &SCRIPT)];
     let whole = WHOLE.iter().map(|name| Asset::new(name, std::slice::from_ref(name)));
-    joined.into_iter().chain(whole).map(|asset| (asset.name, asset)).collect()
+    let icons = STATE_ICONS.iter().map(|(_, name, colour)| Asset::state_icon(name, colour));
+    joined.into_iter().chain(whole).chain(icons).map(|asset| (asset.name, asset)).collect()
 });
 
 impl Asset {
@@ -65,7 +76,25 @@ impl Asset {
         let file =
             |part: &&str| Files::get(part).expect("the parts that are named are embedded at build time");
         let parts: Vec<Cow<'static, [u8]>> = parts.iter().map(|part| file(part).data).collect();
-        let body = parts.join(&b'\n');
+        Self::of(name, parts.join(&b'\n'))
+    }
+
+    /// Its parts share their names with each other and with nobody else.
+    fn script(name: &'static str, parts: &[&str]) -> Self {
+        let parts = Self::new(name, parts).body;
+        Self::of(name, [b"(() => {\n\"use strict\";\n", &*parts, b"})();\n"].concat())
+    }
+
+    fn state_icon(name: &'static str, colour: &str) -> Self {
+        let plain = Files::get("favicon.svg").expect("it is embedded at build time").data;
+        let dot = format!(
+            r##"  <circle cx="24" cy="24" r="8" fill="{colour}" stroke="#f3f5f2" stroke-width="2"/>"##
+        );
+        let plain = String::from_utf8_lossy(&plain);
+        Self::of(name, plain.replace("</svg>", &format!("{dot}\n</svg>")).into_bytes())
+    }
+
+    fn of(name: &'static str, body: Vec<u8>) -> Self {
         let digest = Sha256::digest(&body);
         let hash = digest[..HASH_BYTES].iter().fold(String::new(), |mut hex, byte| {
             // Writing to a string cannot fail.
@@ -91,6 +120,16 @@ pub struct Urls {
     pub script: String,
     pub htmx: String,
     pub favicon: String,
+    state_icons: Vec<(&'static str, String)>,
+}
+
+impl Urls {
+    /// The icon of a page that shows a state of this tone.
+    #[must_use]
+    pub fn favicon_of(&self, tone: &str) -> &str {
+        let icon = self.state_icons.iter().find(|(of, _)| *of == tone);
+        icon.map_or(&self.favicon, |(_, url)| url)
+    }
 }
 
 /// Computed at first use.
@@ -99,6 +138,7 @@ pub static URLS: LazyLock<Urls> = LazyLock::new(|| Urls {
     script: url("runboard.js"),
     htmx: url("htmx-4.0.1.min.js"),
     favicon: url("favicon.svg"),
+    state_icons: STATE_ICONS.iter().map(|(tone, name, _)| (*tone, url(name))).collect(),
 });
 
 fn url(name: &str) -> String {

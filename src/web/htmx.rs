@@ -1,11 +1,22 @@
-//! What htmx says of its requests.
+//! What htmx says of its requests, and is answered.
 
-use actix_web::HttpRequest;
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::time::UnixMillis;
+
+/// With an answer that has nothing new: as of when that is so.
+const AS_OF: &str = "x-runboard-as-of";
 
 /// Whether htmx asks, so that a fragment is wanted; anybody else wants the page around it.
 #[must_use]
 pub fn wants_fragment(request: &HttpRequest) -> bool {
     request.headers().get("hx-request").is_some_and(|value| value == "true")
+}
+
+/// The fragment that the browser has is still what there is to say.
+#[must_use]
+pub fn unchanged(as_of: UnixMillis) -> HttpResponse {
+    HttpResponse::NoContent().insert_header((AS_OF, as_of.to_string())).finish()
 }
 
 #[cfg(test)]

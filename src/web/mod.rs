@@ -16,6 +16,7 @@ pub mod htmx;
 pub mod origin;
 pub mod pages;
 pub mod retry;
+pub mod sample;
 pub mod session;
 pub mod site;
 mod upload;

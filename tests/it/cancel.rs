@@ -9,7 +9,7 @@ use runboard::config::Config;
 
 use crate::support::{
     TestApp,
-    host::{Host, Reply},
+    host::{host_that_keeps_the_worker, keep_the_worker},
     spawn_app, spawn_app_on,
     visitor::{Panel, Visitor},
 };
@@ -34,19 +34,6 @@ async fn cancel(visitor: &Visitor, import: &str) {
 
 fn at_work(panel: &Panel) -> bool {
     panel.runs.iter().any(|run| run.processed.parse::<u64>().is_ok_and(|rows| rows > 0))
-}
-
-/// A file from here never arrives whole: a worker that fetches it is busy for as long as a test looks.
-async fn host_that_keeps_the_worker() -> Host {
-    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\na\n1\n";
-    Host::start(|_, _| Reply::Hold(head.to_vec())).await
-}
-
-/// An import of such a file, under way.
-async fn keep_the_worker(visitor: &Visitor, host: &Host) -> String {
-    let import = visitor.import_address(&host.url("/first.csv")).await;
-    visitor.wait_for(&import, "bytes", |panel| panel.html.contains("received")).await;
-    import
 }
 
 fn one_worker(config: &mut Config) {

@@ -15,7 +15,7 @@ enum For {
 }
 
 /// Every route; `{id}` is an import. One that `src/app.rs` mounts and this table lacks fails a test.
-const ROUTES: [(Method, &str, For); 18] = [
+const ROUTES: [(Method, &str, For); 20] = [
     (Method::GET, "/healthz", For::Anybody),
     (Method::GET, "/readyz", For::Anybody),
     (Method::GET, "/assets/{hash}/{name}", For::Anybody),
@@ -28,6 +28,8 @@ const ROUTES: [(Method, &str, For); 18] = [
     (Method::GET, "/", For::SignedIn),
     (Method::GET, "/live", For::SignedIn),
     (Method::POST, "/imports", For::SignedIn),
+    (Method::GET, "/sample.csv", For::SignedIn),
+    (Method::POST, "/imports/sample", For::SignedIn),
     (Method::GET, "/imports/{id}", For::Owner),
     (Method::GET, "/imports/{id}/panel", For::Owner),
     (Method::POST, "/imports/{id}/cancel", For::Owner),

@@ -234,7 +234,7 @@ fn only_what_is_unfinished_asks_again() {
     let finished = with(ended(RunStatus::Completed));
     let unfinished = with(running());
     assert_eq!(attribute(&panel(&unfinished), "hx-trigger"), Some("every 500ms"));
-    let path = format!("/imports/{}/panel", unfinished.id);
+    let path = format!("/imports/{}/panel?version=", unfinished.id);
     assert_eq!(attribute(&panel(&unfinished), "hx-get"), Some(path.as_str()));
     assert!(!panel(&finished).contains("hx-"), "{}", panel(&finished));
 
@@ -242,7 +242,7 @@ fn only_what_is_unfinished_asks_again() {
         LiveSection::new(snapshots.iter().copied(), &reading(), PACE).render().unwrap()
     };
     let both = live(&[&unfinished, &finished]);
-    let path = format!("/live?keep={},{}", unfinished.id, finished.id);
+    let path = format!("/live?keep={},{}&#38;since=&#38;version=", unfinished.id, finished.id);
     assert_eq!(attribute(&both, "hx-get"), Some(path.as_str()));
     assert!(both.contains(">1</span></h2>"), "{both}");
     assert!(!live(&[&finished]).contains("hx-"));

@@ -13,6 +13,7 @@ use crate::{
     ids::ImportId,
     imports::{Imports, Snapshot},
     source::Storage,
+    time::UnixMillis,
     web::{
         error::Error,
         htmx,
@@ -52,11 +53,19 @@ pub struct Query {
     before: Option<String>,
 }
 
-/// `/live?keep=`: the imports that the page shows already, separated by commas.
+/// `/live?keep=&since=&first=&version=`: what the page shows already.
 #[derive(Deserialize)]
 pub struct LiveQuery {
+    /// The imports, separated by commas.
     #[serde(default)]
     keep: String,
+    /// Imports that are newer than this one came after the page was opened. Without it nothing waits to be
+    /// let in: what is going on is shown.
+    since: Option<String>,
+    #[serde(default)]
+    first: bool,
+    #[serde(default)]
+    version: String,
 }
 
 pub async fn show(
@@ -83,13 +92,30 @@ pub async fn live(
     if !htmx::wants_fragment(&request) {
         return Ok(session::see_other("/"));
     }
-    let mut shown = imports.going_on(user.user);
-    for id in query.keep.split(',').take(MOST_KEPT).filter_map(|id| id.parse::<ImportId>().ok()) {
-        if shown.iter().all(|import| import.id != id) {
-            shown.extend(imports.get(user.user, id).await?);
+    let since = query.since.as_ref().and_then(|id| id.parse::<ImportId>().ok());
+    let (mut shown, mut news) = (Vec::new(), Vec::new());
+    let mut keep: Vec<ImportId> =
+        query.keep.split(',').take(MOST_KEPT).filter_map(|id| id.parse().ok()).collect();
+    match since {
+        Some(since) => {
+            news = imports.newer_than(user.user, since);
+            news.retain(|id| !keep.contains(id));
         }
+        None => keep.extend(imports.going_on(user.user).iter().map(|import| import.id)),
     }
-    let section = section(&site, shown);
+    keep.sort_unstable();
+    keep.dedup();
+    for id in keep {
+        shown.extend(imports.get(user.user, id).await?);
+    }
+    let mut section = section(&site, shown);
+    section.is_first_visit = query.first;
+    section.news = news.iter().map(ToString::to_string).collect();
+    section.since = since.map(|id| id.to_string()).unwrap_or_default();
+    let section = section.versioned()?;
+    if section.version == query.version {
+        return Ok(htmx::unchanged(section.as_of().unwrap_or_else(UnixMillis::now)));
+    }
     Ok(HttpResponse::Ok().content_type(ContentType::html()).body(section.render()?))
 }
 
@@ -140,7 +166,9 @@ async fn page(
     // Asked once: an import that ends meanwhile is to be in one of the two lists.
     let going_on = imports.going_on(user.user);
     let history = imports.history(user.user, &going_on, before, HISTORY_ROWS).await?;
-    let page = DashboardPage {
+    let mut live = section(site, going_on);
+    live.since = ImportId::generate().to_string();
+    let mut page = DashboardPage {
         frame: site.frame(user),
         drop_zone: DropZone {
             max_bytes: site.max_upload_bytes,
@@ -150,7 +178,7 @@ async fn page(
                 is_address_wrong: matches!(error, UploadError::NotAnAddress | UploadError::AddressTooLong),
             }),
         },
-        live: section(site, going_on),
+        live,
         history: History {
             rows: history.imports.iter().map(|import| HistoryRow::new(import, &reading)).collect(),
             total: history.total,
@@ -158,6 +186,8 @@ async fn page(
             is_continued: before.is_some(),
         },
     };
+    page.live.is_first_visit = page.is_empty();
+    page.live = page.live.versioned()?;
     Ok(HttpResponse::build(status).content_type(ContentType::html()).body(page.render()?))
 }
 

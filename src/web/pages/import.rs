@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, http::header::ContentType, web};
 use askama::Template;
+use serde::Deserialize;
 
 use crate::{
     function::findings,
@@ -65,7 +66,15 @@ pub async fn show(
     let reading = site.reading();
     let mut page = ImportPage::new(site.frame(&user), &import, &reading, site::pace([&import], reading.now));
     page.panel.findings = findings(&import, &reading, &store).await?;
+    page.panel = page.panel.versioned()?;
     Ok(HttpResponse::Ok().content_type(ContentType::html()).body(page.render()?))
+}
+
+/// `/imports/{id}/panel?version=`: what the page shows already.
+#[derive(Deserialize)]
+pub struct PanelQuery {
+    #[serde(default)]
+    version: String,
 }
 
 /// The panel alone, as often as a tab asks: read from memory until nothing more is to come.
@@ -73,6 +82,7 @@ pub async fn panel(
     request: HttpRequest,
     user: SignedIn,
     id: web::Path<String>,
+    query: web::Query<PanelQuery>,
     imports: web::Data<Imports>,
     store: web::Data<Store>,
     site: web::Data<Site>,
@@ -84,6 +94,10 @@ pub async fn panel(
     let reading = site.reading();
     let mut panel = ImportPanel::new(&import, &reading, site::pace([&import], reading.now));
     panel.findings = findings(&import, &reading, &store).await?;
+    let panel = panel.versioned()?;
+    if panel.version == query.version {
+        return Ok(htmx::unchanged(panel.as_of.at()));
+    }
     Ok(HttpResponse::Ok().content_type(ContentType::html()).body(panel.render()?))
 }
 

@@ -6,6 +6,7 @@ use super::{
     Reading,
     badge::{Badge, Shown, Tone},
     bar::Bar,
+    passing::Ticking,
     progress::{Figures, Progress},
     sentence::Sentence,
 };
@@ -20,6 +21,11 @@ pub struct Block {
     pub sentence: Sentence,
     pub figures: Figures,
     pub bar: Bar,
+    /// How long a run that reads rows has taken so far.
+    pub elapsed: Option<Ticking>,
+    /// Of the file, as far as it is read; None while unknown.
+    pub percent: Option<u64>,
+    pub has_ended: bool,
 }
 
 /// What scripts read of a run: the `data-` attributes.
@@ -82,6 +88,9 @@ impl Block {
             sentence: Sentence::of_import(snapshot, state, reading),
             figures: Progress::unknown().figures(state.is_final()),
             bar: Bar::new(&Progress::unknown(), Tone::Still),
+            elapsed: None,
+            percent: None,
+            has_ended: state.is_final(),
         }
     }
 
@@ -108,6 +117,10 @@ impl Block {
             sentence: Sentence::of_run(snapshot, run, &progress, reading),
             figures,
             bar: Bar::new(&progress, tone),
+            elapsed: (shown == Shown::Running && !dimmed && progress.rows().is_some_and(|rows| rows > 0))
+                .then_some(Ticking { so_far: progress.elapsed }),
+            percent: progress.percent(),
+            has_ended: ended,
             badge: Badge { shown, dimmed },
         }
     }

@@ -23,6 +23,17 @@ pub struct RefusedForm {
 }
 
 impl DropZone {
+    /// It was the file that was refused, or that there was none.
+    #[must_use]
+    pub fn is_file_refused(&self) -> bool {
+        self.refused.as_ref().is_some_and(|refused| !refused.is_address_wrong)
+    }
+
+    #[must_use]
+    pub fn is_address_refused(&self) -> bool {
+        self.refused.as_ref().is_some_and(|refused| refused.is_address_wrong)
+    }
+
     #[must_use]
     pub fn limit(&self) -> String {
         bytes_at_most(self.max_bytes)

@@ -7,11 +7,13 @@ use askama::{Template, filters::HtmlSafe};
 use super::{
     Reading,
     block::Block,
-    moment::Moment,
     panel::{Actions, Place, as_of},
+    passing::{AsOf, version},
+    tab::Tab,
 };
 use crate::{
     imports::{ImportState, Snapshot},
+    time::UnixMillis,
     web::format::bytes,
 };
 
@@ -20,8 +22,18 @@ use crate::{
 #[template(path = "fragments/live_section.html")]
 pub struct LiveSection {
     pub cards: Vec<ImportCard>,
+    /// Nobody has imported anything yet: then the section says what will be here.
+    pub is_first_visit: bool,
+    /// Imports that came from elsewhere since the page was opened, newest first. They wait to be let in, so
+    /// that nothing moves under anybody's hand.
+    pub news: Vec<String>,
+    /// The newest import that the page knew when it was opened, empty if there was none.
+    pub since: String,
     /// Milliseconds until the browser asks again; None once nothing more is expected.
     pub poll_ms: Option<u128>,
+    /// What the fragment says apart from what passes by itself: the next poll gives it back.
+    pub version: String,
+    pub tab: Tab,
 }
 
 impl HtmlSafe for LiveSection {}
@@ -35,13 +47,13 @@ pub struct ImportCard {
     /// Its size, or the host that it is fetched from.
     pub taken_for: String,
     pub blocks: Vec<Block>,
-    pub as_of: Moment,
+    pub as_of: AsOf,
     pub actions: Actions,
 }
 
 impl LiveSection {
-    /// `snapshots`: the unfinished imports and those that the page already shows, in the order of the
-    /// page, newest first. `pace` is how long a browser is to wait before it asks again.
+    /// `snapshots`: what the page shows, in its order, newest first. `pace` is how long a browser is to wait
+    /// before it asks again.
     #[must_use]
     pub fn new<'s>(
         snapshots: impl IntoIterator<Item = &'s Snapshot>,
@@ -50,8 +62,22 @@ impl LiveSection {
     ) -> Self {
         let cards: Vec<_> =
             snapshots.into_iter().map(|snapshot| ImportCard::new(snapshot, reading)).collect();
-        let goes_on = cards.iter().any(|card| !card.state.is_final());
-        Self { cards, poll_ms: goes_on.then_some(pace.as_millis()) }
+        let going_on = cards.iter().filter(|card| !card.state.is_final()).count();
+        Self {
+            cards,
+            is_first_visit: false,
+            news: Vec::new(),
+            since: String::new(),
+            poll_ms: (going_on > 0).then_some(pace.as_millis()),
+            version: String::new(),
+            tab: Tab::of_dashboard(going_on),
+        }
+    }
+
+    /// With its version, which is of all that was set before.
+    pub fn versioned(mut self) -> askama::Result<Self> {
+        self.version = version(&self.render()?);
+        Ok(self)
     }
 
     /// How many imports are unfinished.
@@ -64,6 +90,28 @@ impl LiveSection {
     #[must_use]
     pub fn keep(&self) -> String {
         self.cards.iter().map(|card| card.import_id.as_str()).collect::<Vec<_>>().join(",")
+    }
+
+    /// The cards on the page with those that came since before them.
+    #[must_use]
+    pub fn keep_with_news(&self) -> String {
+        let news = self.news.iter().map(String::as_str);
+        news.chain(self.cards.iter().map(|card| card.import_id.as_str())).collect::<Vec<_>>().join(",")
+    }
+
+    /// Where the browser asks again. Once nothing more is expected it does so only when something else tells
+    /// it to: its tab is shown again, or another tab has started an import.
+    #[must_use]
+    pub fn path(&self) -> String {
+        let Self { since, version, .. } = self;
+        let first = if self.is_first_visit { "&first=true" } else { "" };
+        format!("/live?keep={}&since={since}{first}&version={version}", self.keep())
+    }
+
+    /// The oldest of the last answers on the page: all of it is known as of then.
+    #[must_use]
+    pub fn as_of(&self) -> Option<UnixMillis> {
+        self.cards.iter().filter(|card| !card.state.is_final()).map(|card| card.as_of.at()).min()
     }
 }
 
@@ -80,7 +128,7 @@ impl ImportCard {
                 None => format!("{}, comma-separated", bytes(snapshot.size_bytes)),
             },
             blocks: Block::all(snapshot, state, reading),
-            as_of: as_of(snapshot, reading),
+            as_of: as_of(snapshot, state, reading),
             actions: Actions::of(snapshot, state, reading.now, Place::Card),
         }
     }

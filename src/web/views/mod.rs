@@ -11,8 +11,10 @@ mod history;
 mod live;
 mod moment;
 mod panel;
+mod passing;
 mod progress;
 mod sentence;
+mod tab;
 mod timeline;
 
 use crate::time::UnixMillis;
@@ -27,9 +29,11 @@ pub use history::{History, HistoryRow, HistoryRun};
 pub use live::{ImportCard, LiveSection};
 pub use moment::Moment;
 pub use panel::{Actions, Cancel, ImportPanel, Place, RunAgain};
+pub use passing::{AsOf, Ticking, version};
 pub use progress::{Figure, Figures, Progress, Receipt, Total};
-pub use sentence::{Part, Sentence};
-pub use timeline::{Entry, Timeline};
+pub use sentence::{Notice, Part, Sentence};
+pub use tab::Tab;
+pub use timeline::{Entry, Timeline, When};
 
 /// Shown in every footer.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -5,7 +5,13 @@ use std::time::Duration;
 use askama::{Template, filters::HtmlSafe};
 
 use super::{
-    Reading, block::Block, detail::TechnicalDetail, findings::Findings, moment::Moment, timeline::Timeline,
+    Reading,
+    block::Block,
+    detail::TechnicalDetail,
+    findings::Findings,
+    passing::{AsOf, version},
+    tab::Tab,
+    timeline::{Timeline, When},
 };
 use crate::{
     imports::{ImportState, Snapshot},
@@ -20,7 +26,7 @@ pub struct ImportPanel {
     pub import_id: String,
     pub state: ImportState,
     pub blocks: Vec<Block>,
-    pub as_of: Moment,
+    pub as_of: AsOf,
     pub actions: Actions,
     /// Once nothing more is expected: they are in the database, which a poll leaves alone.
     pub findings: Option<Findings>,
@@ -28,6 +34,11 @@ pub struct ImportPanel {
     pub detail: TechnicalDetail,
     /// Milliseconds until the browser asks again; None once nothing more is expected.
     pub poll_ms: Option<u128>,
+    /// Some run may be lost, or the engine does not answer: then nothing is promised.
+    pub is_doubtful: bool,
+    /// What the fragment says apart from what passes by itself: the next poll gives it back.
+    pub version: String,
+    pub tab: Tab,
 }
 
 impl HtmlSafe for ImportPanel {}
@@ -37,23 +48,33 @@ impl ImportPanel {
     #[must_use]
     pub fn new(snapshot: &Snapshot, reading: &Reading, pace: Duration) -> Self {
         let state = snapshot.state(reading.now);
+        let blocks = Block::all(snapshot, state, reading);
         Self {
             import_id: snapshot.id.to_string(),
             state,
-            blocks: Block::all(snapshot, state, reading),
-            as_of: as_of(snapshot, reading),
+            as_of: as_of(snapshot, state, reading),
             actions: Actions::of(snapshot, state, reading.now, Place::Panel),
             findings: None,
             timeline: Timeline::of(snapshot, state, reading),
             detail: TechnicalDetail::of(snapshot),
             poll_ms: (!state.is_final()).then_some(pace.as_millis()),
+            is_doubtful: blocks.iter().any(|block| block.sentence.notice.is_some()),
+            version: String::new(),
+            tab: Tab::of_import(snapshot, state, &blocks),
+            blocks,
         }
+    }
+
+    /// With its version, which is of all that was set before.
+    pub fn versioned(mut self) -> askama::Result<Self> {
+        self.version = version(&self.render()?);
+        Ok(self)
     }
 }
 
 /// The time of the engine's last answer; before the first one, of the upload's last byte.
-pub(super) fn as_of(snapshot: &Snapshot, reading: &Reading) -> Moment {
-    Moment::new(snapshot.as_of.unwrap_or(snapshot.received_at), reading.now)
+pub(super) fn as_of(snapshot: &Snapshot, state: ImportState, reading: &Reading) -> AsOf {
+    AsOf::new(snapshot.as_of.unwrap_or(snapshot.received_at), state.is_final(), reading.now)
 }
 
 /// What can be done with an import now.

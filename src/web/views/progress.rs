@@ -150,7 +150,8 @@ impl Progress {
     }
 
     /// Whole per cent, rounded down: 100 only at the end.
-    fn percent(&self) -> Option<u64> {
+    #[must_use]
+    pub fn percent(&self) -> Option<u64> {
         self.share.map(|share| (share * 100.0) as u64)
     }
 

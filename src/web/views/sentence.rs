@@ -9,6 +9,7 @@ use super::{
     Reading,
     badge::Shown,
     moment::Moment,
+    passing::Ticking,
     progress::{Progress, Receipt},
 };
 use crate::{
@@ -27,8 +28,8 @@ const LONGEST_REASON: usize = 200;
 #[template(path = "fragments/sentence.html")]
 pub struct Sentence {
     pub parts: Vec<Part>,
-    /// It warns that what is shown may be old.
-    pub warns: bool,
+    /// Why what is shown may be old.
+    pub notice: Option<Notice>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,16 +38,29 @@ pub enum Part {
     /// A number with its unit, never broken over two lines.
     Measure(String),
     Time(Moment),
+    /// How long it has lasted so far.
+    Ticking(Ticking),
 }
 
 impl HtmlSafe for Sentence {}
+
+/// Why what is shown may be old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The engine does not answer.
+    Silence,
+    /// Nothing was heard of the run for long.
+    NoNews,
+    /// The engine has forgotten the run.
+    NoLongerKept,
+}
 
 impl Sentence {
     /// Of an import that has no run.
     #[must_use]
     pub fn of_import(snapshot: &Snapshot, state: ImportState, reading: &Reading) -> Self {
         let engine = reading.engine.subject();
-        let waiting = || duration(reading.now.since(snapshot.sent_at.unwrap_or(snapshot.received_at)));
+        let waiting = || reading.now.since(snapshot.sent_at.unwrap_or(snapshot.received_at));
         if let Some(reason) = &snapshot.refused {
             return Self::text(format!(
                 "{engine} refused the event: {}. Nothing was run.",
@@ -62,7 +76,7 @@ impl Sentence {
                 Self::text(format!("{} {engine} {} ", safe(snapshot), silent(cause)))
                     .time(since, reading)
                     .then(".")
-                    .warning()
+                    .noticing(Notice::Silence)
             }
             (_, Some(silence)) => Self::silent(silence, reading),
             (ImportState::Accepted, None) => {
@@ -70,10 +84,10 @@ impl Sentence {
             }
             (ImportState::NoFunction, None) => {
                 Self::text(format!("No function has started for {EVENT_NAME} in "))
-                    .measure(waiting())
+                    .ticking(waiting())
                     .then(". Is its app registered?")
             }
-            (_, None) => Self::text("Waiting for a run to start (").measure(waiting()).then(")."),
+            (_, None) => Self::text("Waiting for a run to start (").ticking(waiting()).then(")."),
         }
     }
 
@@ -86,7 +100,7 @@ impl Sentence {
         if run.ended_at.is_none() && run.is_gone {
             let engine = reading.engine.subject();
             return Self::text(format!("{engine} no longer keeps this run. Its last known state is shown."))
-                .warning();
+                .noticing(Notice::NoLongerKept);
         }
         if run.is_lost(reading.now) {
             return Self::text("No news of this run since ")
@@ -94,7 +108,7 @@ impl Sentence {
                 .then(" (")
                 .measure(roughly(reading.now.since(run.news_at)))
                 .then("). The engine may have lost it.")
-                .warning();
+                .noticing(Notice::NoNews);
         }
         match Shown::of_run(run) {
             Shown::Queued => {
@@ -133,6 +147,7 @@ impl Sentence {
             .map(|part| match part {
                 Part::Text(text) | Part::Measure(text) => text.clone(),
                 Part::Time(moment) => moment.plain(),
+                Part::Ticking(ticking) => ticking.plain(),
             })
             .collect()
     }
@@ -141,11 +156,11 @@ impl Sentence {
         Self::text(format!("{} {} ", reading.engine.subject(), silent(silence.cause)))
             .time(silence.since, reading)
             .then(". These are the last numbers we know.")
-            .warning()
+            .noticing(Notice::Silence)
     }
 
     fn text(text: impl Into<String>) -> Self {
-        Self { parts: vec![Part::Text(text.into())], warns: false }
+        Self { parts: vec![Part::Text(text.into())], notice: None }
     }
 
     fn then(mut self, text: impl Into<String>) -> Self {
@@ -163,8 +178,13 @@ impl Sentence {
         self
     }
 
-    fn warning(mut self) -> Self {
-        self.warns = true;
+    fn ticking(mut self, so_far: Duration) -> Self {
+        self.parts.push(Part::Ticking(Ticking { so_far }));
+        self
+    }
+
+    fn noticing(mut self, notice: Notice) -> Self {
+        self.notice = Some(notice);
         self
     }
 }
@@ -200,7 +220,7 @@ fn running(progress: &Progress) -> Sentence {
         return if progress.share.is_some() {
             Sentence::text("Reading the first rows.")
         } else {
-            Sentence::text("Running for ").measure(duration(progress.elapsed)).then(".")
+            Sentence::text("Running for ").ticking(progress.elapsed).then(".")
         };
     };
     let done = counts.processed + counts.failed;

@@ -5,6 +5,7 @@ use super::{
     badge::{Shown, StateIcon},
     block::function_name,
     moment::Moment,
+    passing::AsOf,
     progress::Progress,
     sentence::quoted,
 };
@@ -23,17 +24,25 @@ pub struct Timeline {
 
 #[derive(Clone, Debug)]
 pub struct Entry {
-    pub at: Moment,
+    pub at: When,
     pub title: String,
     pub detail: String,
     /// Marks the state that something is in now; a dot for what is past.
     pub icon: Option<StateIcon>,
 }
 
+/// The time of an entry.
+#[derive(Clone, Debug)]
+pub enum When {
+    At(Moment),
+    /// It is so now, as far as is known.
+    AsOf(AsOf),
+}
+
 impl Timeline {
     #[must_use]
     pub fn of(snapshot: &Snapshot, state: ImportState, reading: &Reading) -> Self {
-        let at = |at| Moment::new(at, reading.now);
+        let at = |at| When::At(Moment::new(at, reading.now));
         let past = |when, title: &str, detail: String| Entry {
             at: at(when),
             title: title.to_owned(),
@@ -106,9 +115,11 @@ fn present(snapshot: &Snapshot, run: &RunSnapshot, of: &str, reading: &Reading) 
         (Some(counts), None) => format!("{} read", rows(counts.processed + counts.failed)),
         (None, _) => String::new(),
     };
-    let at = run.ended_at.or(snapshot.as_of).unwrap_or(reading.now);
     Some(Entry {
-        at: Moment::new(at, reading.now),
+        at: match run.ended_at {
+            Some(ended) => When::At(Moment::new(ended, reading.now)),
+            None => When::AsOf(AsOf::new(snapshot.as_of.unwrap_or(reading.now), false, reading.now)),
+        },
         title: shown.word().to_owned(),
         detail: joined(of, &counted),
         icon: Some(StateIcon { shown }),

@@ -7,6 +7,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+use super::visitor::Visitor;
+
 /// A server on a port of its own that answers with raw bytes, so that it can answer wrong.
 pub struct Host {
     pub port: u16,
@@ -109,4 +111,17 @@ async fn serve(
             }
         }
     }
+}
+
+/// A file from here never arrives whole: a worker that fetches it is busy for as long as a test looks.
+pub async fn host_that_keeps_the_worker() -> Host {
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\na\n1\n";
+    Host::start(|_, _| Reply::Hold(head.to_vec())).await
+}
+
+/// An import of such a file, under way.
+pub async fn keep_the_worker(visitor: &Visitor, host: &Host) -> String {
+    let import = visitor.import_address(&host.url("/first.csv")).await;
+    visitor.wait_for(&import, "bytes", |panel| panel.html.contains("received")).await;
+    import
 }

@@ -1,0 +1,40 @@
+//! A file for whoever has none at hand: the airports of `sample/airports.csv`, some of whose rows are
+//! broken on purpose.
+
+use actix_web::{HttpResponse, http::header::ContentType, mime, web};
+
+use super::{
+    error::Error,
+    session::{self, SignedIn},
+};
+use crate::{
+    imports::{FileName, Imports},
+    source::Storage,
+    time::UnixMillis,
+};
+
+/// U.S. airports (a work of the U.S. Government, Data.gov), with seven rows broken.
+const BYTES: &[u8] = include_bytes!("../../sample/airports.csv");
+
+const NAME: &str = "airports.csv";
+
+/// What the empty dashboard says of it.
+pub const IN_WORDS: &str = "3,376 airports, 210 KB";
+
+/// `GET /sample.csv`: to be looked at, so not as a download.
+pub async fn show(_user: SignedIn) -> HttpResponse {
+    HttpResponse::Ok().content_type(ContentType(mime::TEXT_PLAIN_UTF_8)).body(BYTES)
+}
+
+/// `POST /imports/sample`: imports it, as if the user had uploaded it.
+pub async fn import(
+    user: SignedIn,
+    imports: web::Data<Imports>,
+    storage: web::Data<Storage>,
+) -> Result<HttpResponse, Error> {
+    let receiving_at = UnixMillis::now();
+    let mut file = storage.receive(BYTES.len() as u64).await?;
+    file.write(BYTES).await?;
+    let id = imports.accept(user.user, FileName::from_client(NAME), receiving_at, file).await?;
+    Ok(session::see_other(&format!("/imports/{id}")))
+}

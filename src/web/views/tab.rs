@@ -1,0 +1,56 @@
+//! What the browser's tab shows of a page: its title, and the state as the colour of its icon.
+
+use super::{badge::Tone, block::Block};
+use crate::{
+    imports::{ImportState, Snapshot},
+    web::assets,
+};
+
+/// The tab of a live page; polls bring it up to date.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tab {
+    pub title: String,
+    /// The address of the icon.
+    pub icon: &'static str,
+}
+
+impl Tab {
+    /// Of an import's page: how much is read, or else the state, before the file's name.
+    #[must_use]
+    pub fn of_import(snapshot: &Snapshot, state: ImportState, blocks: &[Block]) -> Self {
+        // With several runs, what is true of all of them: the least that is read, and the first word.
+        let is_reading = state == ImportState::Running && blocks.iter().all(|block| block.percent.is_some());
+        let percent = blocks.iter().filter_map(|block| block.percent).min().filter(|_| is_reading);
+        let undecided = blocks.iter().find(|block| !block.has_ended).or(blocks.first());
+        let badge = undecided.map(|block| &block.badge);
+        let word = match (percent, badge) {
+            (Some(percent), _) => format!("{percent} %"),
+            (None, Some(badge)) if !state.is_final() => badge.shown.word().to_owned(),
+            (None, _) => state.as_str().to_owned(),
+        };
+        let tone = match state {
+            ImportState::Completed => Tone::Good,
+            ImportState::Failed => Tone::Bad,
+            ImportState::Cancelled | ImportState::Skipped => Tone::Still,
+            _ => match badge {
+                Some(badge) if badge.dimmed => Tone::Still,
+                Some(badge) => badge.shown.tone(),
+                None => Tone::Live,
+            },
+        };
+        Self { title: format!("{word} · {} · Runboard", snapshot.file_name), icon: icon(tone) }
+    }
+
+    /// Of the dashboard: how many imports are going on.
+    #[must_use]
+    pub fn of_dashboard(going_on: usize) -> Self {
+        match going_on {
+            0 => Self { title: "Imports · Runboard".to_owned(), icon: &assets::URLS.favicon },
+            _ => Self { title: format!("{going_on} going on · Runboard"), icon: icon(Tone::Live) },
+        }
+    }
+}
+
+fn icon(tone: Tone) -> &'static str {
+    assets::URLS.favicon_of(tone.as_str())
+}

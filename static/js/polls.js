@@ -1,0 +1,121 @@
+// htmx polls as often as the server says; here it is slowed down while nothing changes and held while
+// nobody looks.
+
+/** While nothing changes: how much longer each pause is than the one before, and than the first at most. */
+const slower = 1.25;
+const slowest = 4;
+/** One lost answer is no news; silence for longer than this is. */
+const silenceMillis = 3000;
+
+let slowness = 1;
+let nextPollAt = 0;
+let answeredAt = performance.now();
+
+const isPoll = (ctx) => ctx.sourceElement === livePart();
+
+function scheduleNext(isNews) {
+  slowness = isNews ? 1 : Math.min(slowness * slower, slowest);
+  const [, millis] = /every (\d+)ms/.exec(livePart().getAttribute("hx-trigger") ?? "") ?? [];
+  // A little less, for the timer's next tick counts.
+  nextPollAt = performance.now() + (Number(millis ?? 0) * slowness) - 20;
+}
+
+/** Asks now, whatever the pace, and even if nothing more was expected. */
+function catchUp() {
+  const part = livePart();
+  if (!part?.dataset.live || document.hidden) return;
+  nextPollAt = 0;
+  htmx.ajax("GET", part.dataset.live, { source: part, target: part, swap: "outerMorph" });
+}
+
+document.addEventListener("htmx:before:request", (event) => {
+  if (!isPoll(event.detail.ctx)) return;
+  if (document.hidden || performance.now() < nextPollAt) event.preventDefault();
+});
+
+document.addEventListener("htmx:after:request", (event) => {
+  const { ctx } = event.detail;
+  if (!isPoll(ctx)) return;
+  scheduleNext(ctx.response.status === 200);
+  if (ctx.response.status !== 204) return;
+  answered();
+  showAsOf(livePart(), ctx.response.headers.get("x-runboard-as-of") ?? "");
+});
+
+// An answer that is not the fragment asked for (a proxy's page, say) must not replace the element that
+// polls, for that would end the polling.
+
+let focused = null;
+let states = new Map();
+
+function readStates() {
+  const read = new Map();
+  for (const run of document.querySelectorAll("[data-import-id] .run")) {
+    const name = run.closest("article")?.querySelector("h3")?.textContent ?? byId("file-name")?.textContent;
+    const text = (selector) => run.querySelector(selector).textContent.trim();
+    read.set(run, { badge: text(".badge"), words: `${name}: ${text(".badge")}. ${text(".sentence")}` });
+  }
+  return read;
+}
+
+document.addEventListener("htmx:before:swap", (event) => {
+  const { ctx, tasks } = event.detail;
+  if (ctx.swap === "none") return;
+  for (const { fragment, target } of tasks) {
+    if (fragment.firstElementChild?.id !== target.id) {
+      event.preventDefault();
+      return;
+    }
+    localiseTimes(fragment);
+  }
+  focused = livePart().contains(document.activeElement) ? document.activeElement : null;
+  states = readStates();
+});
+
+document.addEventListener("htmx:after:swap", (event) => {
+  if (event.detail.ctx.swap === "none") return;
+  answered();
+  startTicking(livePart());
+  showTab();
+  // What had the focus may be gone, as a Cancel is when its import ends.
+  if (focused && !focused.isConnected) livePart().focus({ preventScroll: true });
+  for (const [run, { badge, words }] of readStates()) {
+    if (states.get(run)?.badge !== badge) say(words);
+  }
+});
+
+function answered() {
+  answeredAt = performance.now();
+  byId("offline").textContent = "";
+}
+
+function unanswered() {
+  scheduleNext(false);
+  if (performance.now() - answeredAt < silenceMillis) return;
+  byId("offline").textContent = "Runboard does not answer right now. These are the last numbers we know.";
+}
+
+document.addEventListener("htmx:error", (event) => {
+  if (event.detail.ctx && isPoll(event.detail.ctx)) unanswered();
+});
+
+document.addEventListener("htmx:response:error", (event) => {
+  const { status } = event.detail.ctx.response;
+  // Signed out elsewhere, or the import was deleted: the page itself says so.
+  if ((status === 401 || status === 404) && !upload) location.reload();
+  else unanswered();
+});
+
+function startPolls() {
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return;
+    tick();
+    // Silence while nobody asked is none.
+    answeredAt = performance.now();
+    catchUp();
+  });
+  // Tabs tell each other of imports that they have started.
+  const tabs = new BroadcastChannel("runboard");
+  if (byId("import-panel")) tabs.postMessage("import");
+  else tabs.onmessage = catchUp;
+}

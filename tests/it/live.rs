@@ -1,0 +1,131 @@
+//! What an open page is sent: only what is new, and nothing that would move under anybody's hand.
+
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use runboard::time::UnixMillis;
+
+use crate::support::{
+    TestApp,
+    host::{Host, host_that_keeps_the_worker, keep_the_worker},
+    spawn_app_on,
+    visitor::{Panel, Visitor, attributes},
+};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// An import that waits in the queue: nothing about it changes.
+async fn waiting() -> (TestApp, Visitor, String, Host) {
+    let host = host_that_keeps_the_worker().await;
+    let allowed = host.allowed().parse().unwrap();
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
+        config.workers = 1;
+        config.allow_addresses = allowed;
+    })
+    .await;
+    let mut visitor = app.visitor();
+    visitor.sign_up("mira@example.org").await;
+    keep_the_worker(&visitor, &host).await;
+    let import = visitor.upload("second.csv", "a\n1\n").await;
+    let queued = |panel: &Panel| panel.runs.iter().any(|run| run.status == "Scheduled");
+    visitor.wait_for(&import, "the queue", queued).await;
+    (app, visitor, import, host)
+}
+
+fn live_path(html: &str) -> String {
+    attributes(html, "hx-get")[0].replace("&#38;", "&")
+}
+
+/// Asks until nothing has changed as of a time after `before`, as it is once the engine has answered again.
+async fn as_of_after(visitor: &Visitor, path: &str, before: UnixMillis) -> UnixMillis {
+    let start = Instant::now();
+    loop {
+        let answer = visitor.fragment(path).await;
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT, "{path}");
+        let as_of = UnixMillis::from_rfc3339(answer.headers()["x-runboard-as-of"].to_str().unwrap()).unwrap();
+        assert!(answer.bytes().await.unwrap().is_empty());
+        if as_of > before {
+            return as_of;
+        }
+        assert!(start.elapsed() < DEADLINE, "still as of {as_of}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn id_of(import: &str) -> &str {
+    import.rsplit('/').next().unwrap()
+}
+
+#[tokio::test]
+async fn what_has_not_changed_is_not_sent_again_but_as_of_when() {
+    let (app, visitor, import, _host) = waiting().await;
+    let page = visitor.get(&import).await.text().await.unwrap();
+    let id = id_of(&import).to_owned();
+    // The page itself says where to ask and what it has.
+    for path in [
+        live_path(&page),
+        live_path(&visitor.fragment(&format!("/live?keep={id}&since={id}")).await.text().await.unwrap()),
+    ] {
+        let before = UnixMillis::now();
+        let as_of = as_of_after(&visitor, &path, before).await;
+        assert!(as_of <= UnixMillis::now());
+        let other = path.replace("version=", "version=0");
+        assert_eq!(visitor.fragment(&other).await.status(), StatusCode::OK, "another version: {other}");
+    }
+    // What changes is sent.
+    let path = live_path(&visitor.get(&import).await.text().await.unwrap());
+    visitor.post_form(&format!("{import}/cancel"), &[]).await;
+    let answer = visitor.fragment(&path).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(answer.text().await.unwrap().contains("data-import-id"));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn imports_from_elsewhere_wait_to_be_let_in() {
+    let (app, visitor, import, _host) = waiting().await;
+    let dashboard = visitor.get("/").await.text().await.unwrap();
+    let shown = attributes(&dashboard, "data-import-id");
+    assert_eq!(shown.len(), 2);
+    let path = live_path(&dashboard);
+    assert_eq!(visitor.fragment(&path).await.status(), StatusCode::NO_CONTENT);
+
+    let third = visitor.upload("third.csv", "a\n1\n").await;
+    let fourth = visitor.upload("fourth.csv", "a\n1\n").await;
+    let live = visitor.fragment(&path).await.text().await.unwrap();
+    assert_eq!(attributes(&live, "data-import-id"), shown, "nothing has moved");
+    assert!(live.contains(">2 new<"), "{live}");
+    // The next poll has them still in front of the door, and is told nothing new.
+    assert_eq!(visitor.fragment(&live_path(&live)).await.status(), StatusCode::NO_CONTENT);
+
+    let let_in = attributes(&live, "hx-get")[1].replace("&#38;", "&");
+    let live = visitor.fragment(&let_in).await.text().await.unwrap();
+    let expected = [id_of(&fourth), id_of(&third), id_of(&import), &shown[1]];
+    assert_eq!(attributes(&live, "data-import-id"), expected);
+    assert!(!live.contains(" new<"), "{live}");
+
+    // Somebody else's are nobody's news.
+    let mut stranger = app.visitor();
+    stranger.sign_up("eve@example.org").await;
+    let since = &shown[1];
+    let live = stranger.fragment(&format!("/live?keep={since}&since={since}")).await.text().await.unwrap();
+    assert!(attributes(&live, "data-import-id").is_empty() && !live.contains(" new<"), "{live}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_tab_says_how_it_stands() {
+    let (app, visitor, import, _host) = waiting().await;
+    let page = visitor.get(&import).await.text().await.unwrap();
+    assert!(page.contains("<title>Queued · second.csv · Runboard</title>"), "{page}");
+    assert!(page.contains("/favicon-live.svg\""), "{page}");
+    let dashboard = visitor.get("/").await.text().await.unwrap();
+    assert!(dashboard.contains("<title>2 going on · Runboard</title>"), "{dashboard}");
+    visitor.post_form(&format!("{import}/cancel"), &[]).await;
+    let panel = visitor.wait_for_state(&import, "Cancelled").await;
+    assert_eq!(attributes(&panel.html, "data-tab-title"), ["Cancelled · second.csv · Runboard"]);
+    let icon = &attributes(&panel.html, "data-tab-icon")[0];
+    assert!(icon.ends_with("/favicon-still.svg"), "{icon}");
+    assert_eq!(visitor.get(icon).await.status(), StatusCode::OK);
+    app.stop().await;
+}
