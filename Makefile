@@ -27,13 +27,13 @@ setup: ## what the tests need besides Rust, if it is missing: Chromium, its driv
 	@command -v node >/dev/null && command -v npm >/dev/null || \
 	  { $(SUDO) apt-get update -qq && \
 	    $(SUDO) apt-get install -y -qq --no-install-recommends nodejs npm; }
-	@$(MAKE) --no-print-directory --silent $(SDK)
+	@$(MAKE) --no-print-directory --silent $(NPM)
 
 # Written last by npm, so that half an installation is done again.
-SDK := tests/sdk/node_modules/.package-lock.json
+NPM := tests/sdk/node_modules/.package-lock.json tests/browser/node_modules/.package-lock.json
 
-$(SDK): tests/sdk/package-lock.json
-	cd tests/sdk && npm ci --engine-strict --ignore-scripts --no-audit --no-fund
+$(NPM): %/node_modules/.package-lock.json: %/package-lock.json
+	cd $* && npm ci --engine-strict --ignore-scripts --no-audit --no-fund
 
 # As root apt needs nothing in front of it.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
