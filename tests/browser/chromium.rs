@@ -39,6 +39,11 @@ impl Chromium {
         Self::start_with(json!({})).await
     }
 
+    /// One that runs no script of a page. The driver's own still run.
+    pub async fn start_without_scripts() -> Self {
+        Self::start_with(json!({ "profile.managed_default_content_settings.javascript": 2 })).await
+    }
+
     async fn start_with(mut preferences: Value) -> Self {
         // The driver's client wants one; a second install is refused, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -111,6 +116,11 @@ impl Chromium {
         page.find(By::Name("password")).await.unwrap().send_keys("correct horse").await.unwrap();
         page.find(By::Css("main button[type=submit]")).await.unwrap().click().await.unwrap();
         self.wait_for("the dashboard", async || page.current_url().await.unwrap().path() == "/").await;
+    }
+
+    /// Presses a key wherever the focus is.
+    pub async fn press(&self, key: Key) {
+        self.driver.action_chain().send_keys(key).perform().await.unwrap();
     }
 
     /// An attribute of the first element that matches, as the page has it right now.

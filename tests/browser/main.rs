@@ -5,7 +5,10 @@ mod chromium;
 mod files;
 mod gallery;
 mod journey;
+mod keyboard;
 mod live;
+mod motion;
+mod no_script;
 
 #[path = "../it/support/mod.rs"]
 #[allow(dead_code)]
