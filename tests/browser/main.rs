@@ -9,6 +9,7 @@ mod keyboard;
 mod live;
 mod motion;
 mod no_script;
+mod tree;
 
 #[path = "../it/support/mod.rs"]
 #[allow(dead_code)]
