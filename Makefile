@@ -1,6 +1,6 @@
 # What a person runs, and what CI runs: the same targets.
 
-.PHONY: run test crash lint bench setup
+.PHONY: run test crash lint bench lighthouse screenshots setup
 
 run: ## start Runboard on http://127.0.0.1:8080
 	cargo run --release
@@ -19,6 +19,12 @@ lint: ## formatting, clippy and docs, warnings denied
 bench: ## speed and memory, as ratios within one run
 	cargo build --release
 	cargo bench --bench import
+
+lighthouse: setup ## what Lighthouse gives the dashboard
+	cargo test --test browser -- --ignored --exact --nocapture lighthouse::lighthouse
+
+screenshots: setup ## pictures of every state of every page, in target/screenshots
+	cargo test --test browser -- --ignored --exact --nocapture screenshots::screenshots
 
 setup: ## what the tests need besides Rust, if it is missing: Chromium, its driver, Postgres, Node (Debian), npm packages
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \

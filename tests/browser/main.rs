@@ -6,9 +6,11 @@ mod files;
 mod gallery;
 mod journey;
 mod keyboard;
+mod lighthouse;
 mod live;
 mod motion;
 mod no_script;
+mod screenshots;
 mod tree;
 
 #[path = "../it/support/mod.rs"]
