@@ -1,6 +1,6 @@
 # What a person runs, and what CI runs: the same targets.
 
-.PHONY: run test crash lint bench setup
+.PHONY: run test crash lint bench lighthouse screenshots setup
 
 run: ## start Runboard on http://127.0.0.1:8080
 	cargo run --release
@@ -20,6 +20,12 @@ bench: ## speed and memory, as ratios within one run
 	cargo build --release
 	cargo bench --bench import
 
+lighthouse: setup ## what Lighthouse gives the dashboard
+	cargo test --test browser -- --ignored --exact --nocapture lighthouse::lighthouse
+
+screenshots: setup ## pictures of every state of every page, in target/screenshots
+	cargo test --test browser -- --ignored --exact --nocapture screenshots::screenshots
+
 setup: ## what the tests need besides Rust, if it is missing: Chromium, its driver, Postgres, Node (Debian), npm packages
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
 	  { $(SUDO) apt-get update -qq && \
@@ -27,13 +33,13 @@ setup: ## what the tests need besides Rust, if it is missing: Chromium, its driv
 	@command -v node >/dev/null && command -v npm >/dev/null || \
 	  { $(SUDO) apt-get update -qq && \
 	    $(SUDO) apt-get install -y -qq --no-install-recommends nodejs npm; }
-	@$(MAKE) --no-print-directory --silent $(SDK)
+	@$(MAKE) --no-print-directory --silent $(NPM)
 
 # Written last by npm, so that half an installation is done again.
-SDK := tests/sdk/node_modules/.package-lock.json
+NPM := tests/sdk/node_modules/.package-lock.json tests/browser/node_modules/.package-lock.json
 
-$(SDK): tests/sdk/package-lock.json
-	cd tests/sdk && npm ci --engine-strict --ignore-scripts --no-audit --no-fund
+$(NPM): %/node_modules/.package-lock.json: %/package-lock.json
+	cd $* && npm ci --engine-strict --ignore-scripts --no-audit --no-fund
 
 # As root apt needs nothing in front of it.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)

@@ -91,8 +91,10 @@ function answered() {
 
 function unanswered() {
   scheduleNext(false);
-  if (performance.now() - answeredAt < silenceMillis) return;
-  byId("offline").textContent = "Runboard does not answer right now. These are the last numbers we know.";
+  const offline = byId("offline");
+  if (performance.now() - answeredAt < silenceMillis || offline.textContent) return;
+  offline.textContent = "Runboard does not answer right now. These are the last numbers we know.";
+  say(offline.textContent);
 }
 
 document.addEventListener("htmx:error", (event) => {

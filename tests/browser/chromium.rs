@@ -2,10 +2,12 @@
 
 use std::{
     io::{BufRead, BufReader},
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use thirtyfour::{LoggingPrefsLogLevel, prelude::*};
 
@@ -15,6 +17,7 @@ pub struct Chromium {
     pub driver: WebDriver,
     process: Child,
     downloads: TempDir,
+    files: TempDir,
     _profile: TempDir,
 }
 
@@ -33,6 +36,17 @@ const ARGUMENTS: [&str; 9] = [
 
 impl Chromium {
     pub async fn start() -> Self {
+        Self::start_with(json!({})).await
+    }
+
+    /// One that runs no script of a page. The driver's own still run.
+    pub async fn start_without_scripts() -> Self {
+        Self::start_with(json!({ "profile.managed_default_content_settings.javascript": 2 })).await
+    }
+
+    async fn start_with(mut preferences: Value) -> Self {
+        // The driver's client wants one; a second install is refused, which is fine.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut process = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -47,17 +61,66 @@ impl Chromium {
             })
             .expect("chromedriver tells its port");
         let downloads = tempfile::tempdir().unwrap();
-        let profile = tempfile::tempdir().unwrap();
+        let (files, profile) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let mut capabilities = DesiredCapabilities::chrome();
         for argument in ARGUMENTS {
             capabilities.add_arg(argument).unwrap();
         }
         capabilities.add_arg(&format!("--user-data-dir={}", profile.path().display())).unwrap();
-        let preferences = serde_json::json!({ "download.default_directory": downloads.path() });
+        preferences["download.default_directory"] = json!(downloads.path());
         capabilities.add_experimental_option("prefs", preferences).unwrap();
         capabilities.set_browser_log_level(LoggingPrefsLogLevel::All).unwrap();
         let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities).await.unwrap();
-        Self { driver, process, downloads, _profile: profile }
+        Self { driver, process, downloads, files, _profile: profile }
+    }
+
+    /// Where files lie that are to be chosen.
+    pub fn folder(&self) -> &Path {
+        self.files.path()
+    }
+
+    /// A command of the DevTools protocol.
+    pub async fn command(&self, name: &str, parameters: Value) -> Value {
+        self.driver.cdp().send_raw(name, parameters).await.unwrap()
+    }
+
+    /// Lays pages out at this size, whatever the window's.
+    pub async fn resize(&self, width: u32, height: u32) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.command("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
+    /// What the person has asked their system for: `light` or `dark`, and perhaps less motion.
+    pub async fn prefer(&self, scheme: &str, motion: &str) {
+        let features = json!({ "features": [
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": motion },
+        ]});
+        self.command("Emulation.setEmulatedMedia", features).await;
+    }
+
+    /// Runs in every page from now on, before anything of its own.
+    pub async fn run_first(&self, script: &str) {
+        self.command("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
+    }
+
+    /// What a script that is the body of a function returns.
+    pub async fn evaluate(&self, script: &str) -> Value {
+        self.driver.execute(script, Vec::new()).await.unwrap().json().clone()
+    }
+
+    /// The only form of a page for nobody: sign-in, or sign-up. Ends on the dashboard.
+    pub async fn fill_in_account(&self, email: &str) {
+        let page = &self.driver;
+        page.find(By::Name("email")).await.unwrap().send_keys(email).await.unwrap();
+        page.find(By::Name("password")).await.unwrap().send_keys("correct horse").await.unwrap();
+        page.find(By::Css("main button[type=submit]")).await.unwrap().click().await.unwrap();
+        self.wait_for("the dashboard", async || page.current_url().await.unwrap().path() == "/").await;
+    }
+
+    /// Presses a key wherever the focus is.
+    pub async fn press(&self, key: Key) {
+        self.driver.action_chain().send_keys(key).perform().await.unwrap();
     }
 
     /// An attribute of the first element that matches, as the page has it right now.

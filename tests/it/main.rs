@@ -15,6 +15,7 @@ mod csv;
 mod disk_full;
 mod engine;
 mod fetch;
+mod first_visit;
 mod function;
 mod function_server;
 mod honest_states;

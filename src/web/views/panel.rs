@@ -84,6 +84,8 @@ pub struct Actions {
     pub import_id: String,
     pub file_name: String,
     pub place: Place,
+    /// It was read to its end.
+    pub is_complete: bool,
     pub cancel: Cancel,
     pub processed_rows: bool,
     pub failed_rows: bool,
@@ -140,6 +142,7 @@ impl Actions {
             import_id: snapshot.id.to_string(),
             file_name: snapshot.file_name.clone(),
             place,
+            is_complete: state == ImportState::Completed,
             cancel: if ended || settles_by_itself {
                 Cancel::No
             } else if snapshot.cancel_requested_at.is_some() {

@@ -1,0 +1,86 @@
+//! What axe-core finds: on every page of the gallery, in both schemes, on a phone and on a wide screen.
+
+use std::{fmt::Write, fs};
+
+use serde_json::Value;
+
+use crate::{
+    chromium::Chromium,
+    gallery::{Gallery, stop_the_clock},
+};
+
+/// The narrowest screen that is served, which is also 400 % of zoom on one of 1280; and a wide one.
+const NARROW: u32 = 320;
+const WIDE: u32 = 1920;
+
+const RUN: &str = "
+    const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+    const { violations, passes } = await axe.run(
+        document, { runOnly: { type: 'tag', values: tags }, resultTypes: ['violations'] });
+    const { clientWidth, scrollWidth } = document.documentElement;
+    const sticksOut = (one) => one.getBoundingClientRect().right > clientWidth && !one.closest('.visually-hidden');
+    return {
+        passes: passes.length,
+        overflow: scrollWidth > clientWidth ? [...document.querySelectorAll('main *')].filter(sticksOut)
+            .map((one) => one.outerHTML.replace(/>.*/s, '>')) : [],
+        violations: violations.flatMap(({ id, nodes }) => nodes.map((node) =>
+            `${id}: ${node.target.join(' ')} ${node.failureSummary.replace(/\\s+/g, ' ')}`)),
+    };";
+
+/// Every page, in one scheme: the tests below share the machine's cores.
+async fn no_page_is_found_fault_with(scheme: &str) {
+    let gallery = Gallery::start();
+    let chromium = Chromium::start().await;
+    let axe = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/node_modules/axe-core/axe.min.js");
+    let axe = fs::read_to_string(axe).expect("axe-core is installed (make setup)");
+    stop_the_clock(&chromium).await;
+    chromium.run_first(&axe).await;
+    chromium.prefer(scheme, "no-preference").await;
+    let mut faults = String::new();
+    for page in &gallery.pages {
+        chromium.resize(NARROW, 800).await;
+        gallery.open(&chromium, page).await;
+        for width in [NARROW, WIDE] {
+            chromium.resize(width, 800).await;
+            let found = chromium.evaluate(RUN).await;
+            let place = format!("{} in {scheme}, {width} wide", page.name);
+            assert!(found["passes"].as_u64().unwrap() > 10, "axe looked at {place}: {found}");
+            for wide in found["overflow"].as_array().unwrap() {
+                writeln!(faults, "{place} scrolls sideways: {wide}").unwrap();
+            }
+            for violation in found["violations"].as_array().unwrap() {
+                let violation = violation.as_str().unwrap();
+                writeln!(faults, "{place}: {violation}").unwrap();
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults}");
+    chromium.assert_console_is_empty().await;
+    chromium.stop().await;
+    gallery.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_in_light_has_a_fault_that_axe_knows() {
+    no_page_is_found_fault_with("light").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_in_dark_has_a_fault_that_axe_knows() {
+    no_page_is_found_fault_with("dark").await;
+}
+
+/// The proof that the two tests above can fail.
+#[tokio::test(flavor = "multi_thread")]
+async fn axe_finds_a_picture_without_words() {
+    let gallery = Gallery::start();
+    let chromium = Chromium::start().await;
+    let axe = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/node_modules/axe-core/axe.min.js");
+    chromium.run_first(&fs::read_to_string(axe).unwrap()).await;
+    gallery.open(&chromium, gallery.page("sign-in")).await;
+    chromium.evaluate("document.querySelector('main').append(document.createElement('img'))").await;
+    let found: Value = chromium.evaluate(RUN).await;
+    assert!(found["violations"][0].as_str().unwrap().starts_with("image-alt: "), "{found}");
+    chromium.stop().await;
+    gallery.stop().await;
+}

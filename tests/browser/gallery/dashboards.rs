@@ -1,0 +1,114 @@
+//! The dashboard, from empty to full.
+
+use askama::Template;
+use runboard::{
+    imports::{RunSnapshot, SilenceCause, Snapshot},
+    inngest::RunStatus,
+    time::UnixMillis,
+    web::{
+        pages::DashboardPage,
+        views::{DropZone, History, HistoryRow, LiveSection, RefusedForm},
+    },
+};
+
+use super::{
+    PACE, Page, Prepare,
+    imports::{completed, failed, fan_out, id, sent, with},
+    snapshots::{at, counted, ended, frame, reading, retrying_at, running, silent},
+};
+
+/// The most that may be sent.
+pub const LIMIT: u64 = 10_000_000_000;
+
+/// Rows on one page of the history.
+const ROWS: u64 = 50;
+
+fn page(name: &'static str, refused: Option<RefusedForm>, live: &[Snapshot], history: &[Snapshot]) -> Page {
+    let rows = history.iter().map(|import| HistoryRow::new(import, &reading())).collect();
+    let is_full = history.len() as u64 == ROWS;
+    let page = DashboardPage {
+        frame: frame(),
+        drop_zone: DropZone { max_bytes: LIMIT, refused },
+        live: LiveSection::new(live, &reading(), PACE),
+        history: History {
+            rows,
+            total: if is_full { 214 } else { history.len() as u64 },
+            older_than: is_full.then(|| id(100 + ROWS).to_string()),
+            is_continued: false,
+        },
+    };
+    Page::new(name, page.render().unwrap())
+}
+
+/// Imports that go on, each in another state.
+fn going_on() -> Vec<Snapshot> {
+    let from_an_address = |snapshot: Snapshot| Snapshot {
+        file_name: "supplier-prices.csv".to_owned(),
+        fetched_from: Some("files.northwind.example".to_owned()),
+        ..snapshot
+    };
+    let number = |number, snapshot: Snapshot| Snapshot { id: id(number), ..snapshot };
+    vec![
+        number(10, with(running())),
+        number(11, from_an_address(with(retrying_at("14:05:10", "14:03:18")))),
+        number(12, sent()),
+        number(13, fan_out()),
+        number(14, with(completed())),
+        number(15, Snapshot { silence: silent("14:03:15", SilenceCause::NoAnswer), ..with(running()) }),
+        number(16, Snapshot { sent_at: Some(at("14:02:50")), ..sent() }),
+    ]
+}
+
+/// Imports that are over, in mixed states, today and before.
+fn over() -> Vec<Snapshot> {
+    let by_you = |snapshot| Snapshot { cancel_requested_at: Some(at("14:03:18")), ..snapshot };
+    let kinds: [(&str, Snapshot); 7] = [
+        ("orders-2026-10.csv", with(completed())),
+        ("airports.csv", with(counted(3_376, 0, ended(RunStatus::Completed)))),
+        ("kunden-übersicht.csv", with(counted(48_112, 0, ended(RunStatus::Completed)))),
+        ("price-list.csv", with(failed())),
+        ("newsletter-contacts.csv", by_you(with(counted(250_000, 37, ended(RunStatus::Cancelled))))),
+        ("stock-levels.csv", Snapshot { refused: Some("wrong event key".to_owned()), ..sent() }),
+        ("a-name-that-somebody-thought-would-never-be-shown-anywhere-2026-11-23-final-2.csv", {
+            let other = RunSnapshot { run_id: "01M852CE07000000000000001".to_owned().into(), ..failed() };
+            Snapshot { runs: vec![ended(RunStatus::Completed), other], ..sent() }
+        }),
+    ];
+    (0..ROWS)
+        .map(|row| {
+            let (name, snapshot) = &kinds[row as usize % kinds.len()];
+            Snapshot {
+                id: id(101 + row),
+                file_name: (*name).to_owned(),
+                received_at: UnixMillis(snapshot.received_at.0 - row as i64 * 45 * 60_000),
+                ..snapshot.clone()
+            }
+        })
+        .collect()
+}
+
+pub fn pages() -> Vec<Page> {
+    let over = over();
+    let few = &over[..7];
+    let refused = RefusedForm {
+        error: "That is not an address that begins with http:// or https://.".to_owned(),
+        address: "ftp://files.northwind.example/prices.csv".to_owned(),
+        is_address_wrong: true,
+    };
+    let too_large = RefusedForm {
+        error: "The file is larger than 10 GB, the most that is taken here. Split it and import the parts."
+            .to_owned(),
+        address: String::new(),
+        is_address_wrong: false,
+    };
+    let prepared = |name, prepare| Page { prepare: Some(prepare), ..page(name, None, &[], few) };
+    vec![
+        page("dashboard-empty", None, &[], &[]),
+        page("dashboard-busy", None, &going_on(), &over),
+        page("dashboard-refused-address", Some(refused), &[], few),
+        page("dashboard-file-refused", Some(too_large), &[], few),
+        prepared("dashboard-file-too-large", Prepare::TooLarge),
+        prepared("dashboard-held", Prepare::HeldOver),
+        prepared("dashboard-receiving", Prepare::Sending),
+    ]
+}

@@ -1,0 +1,156 @@
+//! The page of an import, in every state there is.
+
+use askama::Template;
+use runboard::{
+    csv::{Reason, Reasons},
+    function::findings,
+    ids::ImportId,
+    imports::{RunSnapshot, SilenceCause, Snapshot},
+    inngest::RunStatus,
+    store::{
+        imports::{Relative, RetryOf},
+        live::Receiving,
+    },
+    time::UnixMillis,
+    web::{pages::ImportPage, views::Findings},
+};
+use serde_json::json;
+
+use super::{
+    PACE, Page,
+    snapshots::{self, at, counted, ended, frame, reading, retrying_at, running, silent},
+};
+
+/// The same at every start: what is shown of an import has its id in it.
+pub fn id(number: u64) -> ImportId {
+    format!("01M852CDY0{number:016}").parse().unwrap()
+}
+
+/// What the engine has confirmed and nobody has taken yet.
+pub fn sent() -> Snapshot {
+    Snapshot { id: id(1), ..snapshots::sent() }
+}
+
+pub fn with(run: RunSnapshot) -> Snapshot {
+    Snapshot { id: id(1), ..snapshots::with(run) }
+}
+
+/// Somebody else's function, of which no more is known than the engine says.
+fn foreign(name: &str, run_id: &str, run: RunSnapshot) -> RunSnapshot {
+    RunSnapshot { run_id: run_id.to_owned().into(), function_name: Some(name.to_owned()), call: None, ..run }
+}
+
+pub fn queued() -> RunSnapshot {
+    RunSnapshot { status: RunStatus::Scheduled, call: None, counts: None, bytes: 0, ..running() }
+}
+
+/// A run and two of other people's functions, each somewhere else.
+pub fn fan_out() -> Snapshot {
+    let unknown = RunSnapshot { counts: None, bytes: 0, total_bytes: 0, ..running() };
+    let runs = vec![
+        running(),
+        foreign("warehouse-sync", "01M852CE07000000000000001", unknown.clone()),
+        foreign("mail-the-buyer", "01M852CE07000000000000002", queued()),
+    ];
+    Snapshot { runs, ..sent() }
+}
+
+pub fn failed() -> RunSnapshot {
+    let output = json!({"name": "Error", "message": "the address answered 403.", "line": 5_210});
+    RunSnapshot { output: Some(output), ..counted(5_209, 0, ended(RunStatus::Failed)) }
+}
+
+pub fn completed() -> RunSnapshot {
+    let output = json!({"status": "success", "processedItems": 999_588, "failedItems": 412});
+    let run = counted(999_588, 412, ended(RunStatus::Completed));
+    RunSnapshot { output: Some(output), bytes: run.total_bytes, ..run }
+}
+
+fn reasons() -> Findings {
+    let reason = |column: Option<&str>, reason: &str, count, line, example: &str| Reason {
+        column: column.map(str::to_owned),
+        reason: reason.to_owned(),
+        count,
+        line,
+        example: example.to_owned(),
+    };
+    let groups = vec![
+        reason(Some("email"), "contains a NUL byte", 231, 1_204, "jane.doe␀example"),
+        reason(None, "8 fields where the header has 7", 118, 51_330, "7832530,Bauer,Söhne,…"),
+        reason(Some("customer"), "not valid UTF-8", 41, 20_077, "M\u{fffd}ller"),
+        reason(Some(""), "the file ends inside quotes", 1, 402_118, ""),
+    ];
+    Findings::new(&findings::Findings {
+        reasons: Reasons { groups, other: 21 },
+        repeated_names: vec![("amount".to_owned(), 2), (String::new(), 3)],
+    })
+}
+
+fn page(name: &'static str, snapshot: &Snapshot) -> Page {
+    Page::new(name, ImportPage::new(frame(), snapshot, &reading(), PACE).render().unwrap())
+}
+
+fn with_reasons(name: &'static str, snapshot: &Snapshot) -> Page {
+    let mut page = ImportPage::new(frame(), snapshot, &reading(), PACE);
+    page.panel.findings = Some(reasons());
+    Page::new(name, page.render().unwrap())
+}
+
+pub fn pages() -> Vec<Page> {
+    let no_answer = silent("14:03:15", SilenceCause::NoAnswer);
+    let twelve_minutes_ago = UnixMillis(reading().now.0 - 12 * 60_000);
+    let relative = |number, file_name: &str, retry_of| Relative {
+        id: id(number),
+        file_name: file_name.to_owned(),
+        retry_of,
+    };
+    let arriving = RunSnapshot {
+        counts: None,
+        bytes: 0,
+        total_bytes: 0,
+        receiving: Some(Receiving { bytes: 35_500_000, total: Some(84_600_000), since: at("14:03:12") }),
+        ..running()
+    };
+    vec![
+        page("import-saved", &Snapshot { sent_at: None, ..sent() }),
+        page("import-saved-silent", &Snapshot { sent_at: None, silence: no_answer, ..sent() }),
+        page("import-sent", &sent()),
+        page("import-queued", &with(queued())),
+        page("import-arriving", &with(arriving)),
+        page("import-running", &with(running())),
+        page("import-retrying", &with(retrying_at("14:05:10", "14:03:18"))),
+        page("import-cancelling", &Snapshot { cancel_requested_at: Some(at("14:03:18")), ..with(running()) }),
+        page("import-completed", &with(counted(1_000_000, 0, ended(RunStatus::Completed)))),
+        with_reasons("import-completed-with-failures", &with(completed())),
+        page("import-failed", &with(failed())),
+        page(
+            "import-cancelled",
+            &Snapshot {
+                cancel_requested_at: Some(at("14:03:18")),
+                ..with(counted(250_000, 0, ended(RunStatus::Cancelled)))
+            },
+        ),
+        page("import-nobody-took-it", &Snapshot { sent_at: Some(at("14:02:50")), ..sent() }),
+        page("import-event-refused", &Snapshot { refused: Some("wrong event key".to_owned()), ..sent() }),
+        page("import-skipped", &with(counted(0, 0, ended(RunStatus::Skipped)))),
+        page(
+            "import-unknown-word",
+            &with(RunSnapshot { status: RunStatus::Other("Overflowed".to_owned()), ..running() }),
+        ),
+        page("import-source-silent", &Snapshot { silence: no_answer, ..with(running()) }),
+        page("import-no-news", &with(RunSnapshot { news_at: twelve_minutes_ago, ..running() })),
+        page("import-run-gone", &with(RunSnapshot { is_gone: true, ..running() })),
+        page("import-fan-out", &fan_out()),
+        page(
+            "import-run-again",
+            &Snapshot {
+                parent: Some(relative(2, "orders-2026-10.csv", RetryOf::All)),
+                retries: vec![
+                    relative(3, "orders-2026-11-failed.csv", RetryOf::Failed),
+                    relative(4, "orders-2026-11.csv", RetryOf::All),
+                ],
+                ..with(completed())
+            },
+        ),
+    ]
+}

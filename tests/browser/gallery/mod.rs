@@ -1,0 +1,167 @@
+//! Every state of every page, made from made-up imports and served like the real thing: the same
+//! assets, the same headers, and polls that are answered.
+
+mod dashboards;
+mod doors;
+mod imports;
+#[path = "../../it/views/snapshots.rs"]
+#[allow(dead_code)]
+mod snapshots;
+
+use std::{collections::HashMap, future::pending, net::TcpListener, time::Duration};
+
+use actix_web::{
+    HttpResponse, HttpServer,
+    dev::ServerHandle,
+    http::header::ContentType,
+    middleware::{Compress, from_fn},
+    web,
+};
+use runboard::web::{assets, headers};
+use serde_json::json;
+
+use crate::chromium::Chromium;
+
+/// How often the pages ask.
+const PACE: Duration = Duration::from_millis(500);
+
+/// A page in a state.
+pub struct Page {
+    pub name: &'static str,
+    pub html: String,
+    /// What the browser has to do before the page is in that state.
+    pub prepare: Option<Prepare>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Prepare {
+    /// Hold a file over the window.
+    HeldOver,
+    /// Choose a file larger than the limit.
+    TooLarge,
+    /// Choose a file that is never received whole.
+    Sending,
+}
+
+pub struct Gallery {
+    origin: String,
+    pub pages: Vec<Page>,
+    server: ServerHandle,
+}
+
+impl Page {
+    fn new(name: &'static str, html: String) -> Self {
+        Self { name, html, prepare: None }
+    }
+}
+
+impl Gallery {
+    pub fn start() -> Self {
+        let pages: Vec<Page> =
+            [imports::pages(), dashboards::pages(), doors::pages()].into_iter().flatten().collect();
+        let by_name: HashMap<String, String> =
+            pages.iter().map(|page| (page.name.to_owned(), page.html.clone())).collect();
+        assert_eq!(by_name.len(), pages.len(), "two pages have one name");
+        let by_name = web::Data::new(by_name);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let server = HttpServer::new(move || {
+            actix_web::App::new()
+                .app_data(by_name.clone())
+                .route(assets::PATH, web::get().to(assets::serve))
+                .route("/gallery/{name}", web::get().to(show))
+                .route("/live", web::get().to(nothing_new))
+                .route("/imports/{id}/panel", web::get().to(nothing_new))
+                .route("/imports", web::post().to(take_for_ever))
+                .wrap(Compress::default())
+                .wrap(from_fn(headers::secure))
+        });
+        let server = server.workers(1).disable_signals().listen(listener).unwrap().run();
+        let handle = server.handle();
+        tokio::spawn(server);
+        Self { origin, pages, server: handle }
+    }
+
+    /// Opens a page and brings it into its state.
+    pub async fn open(&self, chromium: &Chromium, page: &Page) {
+        // A page that sends a file asks before it is left.
+        chromium.evaluate("document.querySelector('.is-receiving #stop-upload')?.click()").await;
+        chromium.driver.goto(format!("{}/gallery/{}", self.origin, page.name)).await.unwrap();
+        if let Some(prepare) = page.prepare {
+            prepare.on(chromium).await;
+        }
+    }
+
+    pub fn page(&self, name: &str) -> &Page {
+        self.pages.iter().find(|page| page.name == name).unwrap_or_else(|| panic!("no page {name}"))
+    }
+
+    pub async fn stop(self) {
+        self.server.stop(false).await;
+    }
+}
+
+/// In the gallery it is always the moment at which its pages were made, in UTC.
+pub async fn stop_the_clock(chromium: &Chromium) {
+    chromium.command("Emulation.setTimezoneOverride", json!({ "timezoneId": "UTC" })).await;
+    let now = snapshots::reading().now;
+    let script = format!(
+        "{{ const Real = Date; \
+         globalThis.Date = class extends Real {{ \
+           constructor(...given) {{ if (given.length) super(...given); else super('{now}'); }} \
+         }}; }}"
+    );
+    chromium.run_first(&script).await;
+}
+
+impl Prepare {
+    async fn on(self, chromium: &Chromium) {
+        match self {
+            Self::HeldOver => {
+                let script = "const dataTransfer = new DataTransfer(); \
+                     dataTransfer.items.add(new File(['a'], 'held.csv')); \
+                     document.body.dispatchEvent(new DragEvent('dragover', { dataTransfer, bubbles: true }));";
+                chromium.evaluate(script).await;
+                is_there(chromium, ".drop-zone.held").await;
+            }
+            Self::TooLarge => {
+                choose(chromium, "archive-2019-2026.csv", dashboards::LIMIT + 2_400_000_000).await;
+                is_there(chromium, ".drop-zone.refused").await;
+            }
+            Self::Sending => {
+                choose(chromium, "telemetry-week-47.csv", 100_000_000).await;
+                is_there(chromium, ".drop-zone.is-receiving #receiving-bar:not([aria-valuenow='0'])").await;
+            }
+        }
+    }
+}
+
+/// Chooses a file of zeros that takes no room.
+async fn choose(chromium: &Chromium, name: &str, bytes: u64) {
+    let path = chromium.folder().join(name);
+    std::fs::File::create(&path).unwrap().set_len(bytes).unwrap();
+    let input = chromium.driver.find(thirtyfour::By::Id("file")).await.unwrap();
+    input.send_keys(path.to_str().unwrap()).await.unwrap();
+}
+
+async fn is_there(chromium: &Chromium, selector: &str) {
+    let found = async || chromium.attribute(selector, "class").await.is_some();
+    chromium.wait_for(selector, found).await;
+}
+
+async fn show(pages: web::Data<HashMap<String, String>>, name: web::Path<String>) -> HttpResponse {
+    match pages.get(name.as_str()) {
+        Some(html) => HttpResponse::Ok().content_type(ContentType::html()).body(html.clone()),
+        None => HttpResponse::NotFound().finish(),
+    }
+}
+
+/// A poll's answer that leaves the page as it is.
+async fn nothing_new() -> HttpResponse {
+    HttpResponse::NoContent().finish()
+}
+
+/// An upload that goes on until the browser gives up.
+async fn take_for_ever(_held: web::Payload) -> HttpResponse {
+    pending().await
+}

@@ -1,0 +1,98 @@
+//! What a page does by itself while an import goes on.
+
+use thirtyfour::prelude::*;
+
+use crate::{
+    chromium::Chromium,
+    files::big_csv,
+    support::{
+        host::{Host, Reply},
+        spawn_app, spawn_app_on,
+    },
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_of_what_goes_on_leaves_focus_scroll_and_the_chosen_file_alone() {
+    let app = spawn_app().await;
+    let chromium = Chromium::start().await;
+    let page = &chromium.driver;
+    let mut visitor = app.visitor();
+    visitor.sign_up("mira@example.org").await;
+    let (csv, ..) = big_csv();
+
+    page.goto(&format!("{}/sign-in", app.origin)).await.unwrap();
+    chromium.fill_in_account("mira@example.org").await;
+
+    // An import goes on while the person has the form under their fingers.
+    visitor.upload("going-on.csv", csv).await;
+    page.refresh().await.unwrap();
+    page.execute(
+        "const input = document.querySelector('input[name=file]');
+         window.theInput = input; input.focus(); window.scrollTo(0, 40);",
+        Vec::new(),
+    )
+    .await
+    .unwrap();
+    chromium
+        .wait_for("the card's end", async || {
+            chromium.attribute("[data-import-id]", "data-state").await.as_deref() == Some("Completed")
+        })
+        .await;
+    let same = page
+        .execute(
+            "return document.activeElement === window.theInput && document.contains(window.theInput) \
+             && (window.scrollY === 40 || document.documentElement.scrollHeight <= window.innerHeight + 40);",
+            Vec::new(),
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        same.json(),
+        &serde_json::Value::Bool(true),
+        "the form was replaced, lost its focus or the page jumped"
+    );
+
+    chromium.assert_console_is_empty().await;
+    chromium.stop().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_corrects_an_address_and_sees_its_bytes_arrive() {
+    let host = Host::start(|_, _| {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n";
+        Reply::Hold([head.as_slice(), &[b'a'; 84_000]].concat())
+    })
+    .await;
+    let allowed = host.allowed().parse().unwrap();
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.allow_addresses = allowed).await;
+    let chromium = Chromium::start().await;
+    let page = &chromium.driver;
+    page.goto(&format!("{}/sign-up", app.origin)).await.unwrap();
+    chromium.fill_in_account("mira@example.org").await;
+
+    // What is wrong is said, and what was typed is still there to be corrected.
+    let wrong = host.url("/prices.csv").replace("http:", "ftp:");
+    page.find(By::Name("url")).await.unwrap().send_keys(&wrong).await.unwrap();
+    page.find(By::Css(".drop-address button")).await.unwrap().click().await.unwrap();
+    chromium
+        .wait_for("the refusal", async || chromium.attribute("#address", "aria-invalid").await.is_some())
+        .await;
+    assert_eq!(chromium.attribute("#address", "value").await.unwrap(), wrong);
+    let field = page.find(By::Name("url")).await.unwrap();
+    field.clear().await.unwrap();
+    field.send_keys(host.url("/prices.csv") + Key::Enter).await.unwrap();
+
+    let label = "42 % of 200 KB received";
+    chromium
+        .wait_for("bytes", async || chromium.attribute(".bar", "aria-label").await.as_deref() == Some(label))
+        .await;
+    let fill = page
+        .execute("return getComputedStyle(document.querySelector('.bar .done')).fill", Vec::new())
+        .await
+        .unwrap();
+    assert!(fill.json().as_str().unwrap().contains("#hatch"), "bytes are hatched: {}", fill.json());
+
+    chromium.stop().await;
+    app.stop().await;
+}

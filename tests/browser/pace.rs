@@ -1,0 +1,177 @@
+//! How often an open page asks, and what it does with what comes.
+
+use serde_json::json;
+use thirtyfour::prelude::*;
+
+use crate::{
+    chromium::Chromium,
+    files::big_csv,
+    support::{
+        TestApp,
+        host::{Host, host_that_keeps_the_worker, keep_the_worker},
+        spawn_app, spawn_app_on,
+        visitor::Visitor,
+    },
+};
+
+/// A person signed in, in a browser and without one, whose only worker is kept busy.
+async fn with_a_busy_worker() -> (TestApp, Chromium, Visitor, Host) {
+    let host = host_that_keeps_the_worker().await;
+    let allowed = host.allowed().parse().unwrap();
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
+        config.workers = 1;
+        config.allow_addresses = allowed;
+    })
+    .await;
+    let mut visitor = app.visitor();
+    visitor.sign_up("mira@example.org").await;
+    keep_the_worker(&visitor, &host).await;
+    let chromium = Chromium::start().await;
+    chromium.driver.goto(&format!("{}/sign-in", app.origin)).await.unwrap();
+    chromium.fill_in_account("mira@example.org").await;
+    (app, chromium, visitor, host)
+}
+
+/// When the page asked for its panel, in milliseconds.
+async fn asked(chromium: &Chromium) -> Vec<f64> {
+    let script = "return performance.getEntriesByType('resource') \
+         .filter((entry) => entry.name.includes('/panel')).map((entry) => entry.startTime)";
+    chromium.evaluate(script).await.as_array().unwrap().iter().map(|at| at.as_f64().unwrap()).collect()
+}
+
+async fn set_hidden(chromium: &Chromium, hidden: bool) {
+    let script = format!(
+        "Object.defineProperty(document, 'hidden', {{ configurable: true, get: () => {hidden} }}); \
+         document.dispatchEvent(new Event('visibilitychange'));"
+    );
+    chromium.evaluate(&script).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_asks_less_while_nothing_changes_not_at_all_while_hidden_and_never_after_the_end() {
+    let (app, chromium, visitor, _host) = with_a_busy_worker().await;
+    let page = &chromium.driver;
+    let import = visitor.upload("waits.csv", "a\n1\n").await;
+    page.goto(format!("{}{import}", app.origin)).await.unwrap();
+    let title = async || page.title().await.unwrap();
+    chromium.wait_for("the queue", async || title().await == "Queued · waits.csv · Runboard").await;
+    let gap = |asked: &[f64]| asked.last_chunk().map_or(0.0, |[before, last]: &[f64; 2]| last - before);
+    // At first every 250 ms.
+    chromium.wait_for("slower polls", async || gap(&asked(&chromium).await) > 900.0).await;
+    // What is sent is nothing, but as of when that is so is seen to move.
+    let as_of = async || chromium.attribute(".panel-head [data-as-of]", "data-as-of").await.unwrap();
+    let before = as_of().await;
+    chromium.wait_for("a later answer of the engine", async || as_of().await > before).await;
+
+    set_hidden(&chromium, true).await;
+    let (count, since) = (asked(&chromium).await.len(), chromium.evaluate("return performance.now()").await);
+    let looked_away = format!("return performance.now() - {since} > 2500");
+    chromium.wait_for("a while", async || chromium.evaluate(&looked_away).await == json!(true)).await;
+    let while_hidden = asked(&chromium).await.len() - count;
+    assert!(while_hidden <= 1, "{while_hidden} polls, one of which may have been on its way");
+    visitor.post_form(&format!("{import}/cancel"), &[]).await;
+    visitor.wait_for_state(&import, "Cancelled").await;
+    assert_eq!(title().await, "Queued · waits.csv · Runboard", "nobody looks");
+    set_hidden(&chromium, false).await;
+    chromium.wait_for("the end", async || title().await == "Cancelled · waits.csv · Runboard").await;
+    let icon = chromium.attribute("#tab-icon", "href").await.unwrap();
+    assert!(icon.ends_with("/favicon-still.svg"), "{icon}");
+    assert!(chromium.attribute("#import-panel", "hx-get").await.is_none(), "it asks no more");
+    chromium.assert_console_is_empty().await;
+    chromium.stop().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn imports_from_elsewhere_wait_while_somebody_types() {
+    let (app, chromium, visitor, _host) = with_a_busy_worker().await;
+    let page = &chromium.driver;
+    page.goto(&app.origin).await.unwrap();
+    page.find(By::Id("address")).await.unwrap().send_keys("https://files.example/typed.csv").await.unwrap();
+    let first = chromium.attribute("[data-import-id]", "data-import-id").await.unwrap();
+    visitor.upload("elsewhere.csv", "a\n1\n").await;
+    chromium.wait_for("news", async || chromium.attribute("#news", "href").await.is_some()).await;
+    assert_eq!(page.find(By::Id("news")).await.unwrap().text().await.unwrap().lines().next(), Some("1 new"));
+    let shown =
+        "return [...document.querySelectorAll('[data-import-id]')].map((card) => card.dataset.importId)";
+    assert_eq!(chromium.evaluate(shown).await, json!([first]), "nothing has moved");
+    let typed = "const field = document.activeElement; return [field.id, field.value]";
+    assert_eq!(chromium.evaluate(typed).await, json!(["address", "https://files.example/typed.csv"]));
+
+    page.find(By::Id("news")).await.unwrap().click().await.unwrap();
+    chromium.wait_for("both", async || chromium.evaluate(shown).await.as_array().unwrap().len() == 2).await;
+    assert_eq!(chromium.evaluate(shown).await[1], json!(first), "the newest stands first");
+    let field = page.find(By::Id("address")).await.unwrap();
+    assert_eq!(field.prop("value").await.unwrap().unwrap(), "https://files.example/typed.csv");
+    assert!(chromium.attribute("#news", "href").await.is_none());
+    assert_eq!(page.title().await.unwrap(), "2 going on · Runboard");
+    chromium.assert_console_is_empty().await;
+    chromium.stop().await;
+    app.stop().await;
+}
+
+/// Another tab of the same browser tells of the import that it starts, though this one polls no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dashboard_at_rest_hears_of_another_tabs_import() {
+    let app = spawn_app().await;
+    let chromium = Chromium::start().await;
+    let page = &chromium.driver;
+    page.goto(&format!("{}/sign-up", app.origin)).await.unwrap();
+    chromium.fill_in_account("mira@example.org").await;
+    let dashboard = page.window().await.unwrap();
+    page.new_tab().await.unwrap();
+    let other = page.windows().await.unwrap().into_iter().find(|tab| *tab != dashboard).unwrap();
+    page.switch_to_window(other).await.unwrap();
+    page.goto(&app.origin).await.unwrap();
+    page.find(By::Css(".aside-actions button")).await.unwrap().click().await.unwrap();
+    chromium
+        .wait_for("the sample's page", async || {
+            page.current_url().await.unwrap().path().starts_with("/imports/")
+        })
+        .await;
+    page.switch_to_window(dashboard).await.unwrap();
+    chromium.wait_for("news", async || chromium.attribute("#news", "href").await.is_some()).await;
+    page.find(By::Id("news")).await.unwrap().click().await.unwrap();
+    chromium
+        .wait_for("the import", async || chromium.attribute("[data-import-id]", "data-state").await.is_some())
+        .await;
+    chromium.assert_console_is_empty().await;
+    chromium.stop().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn screen_readers_are_told_of_states_and_not_of_numbers() {
+    let app = spawn_app().await;
+    let chromium = Chromium::start().await;
+    let page = &chromium.driver;
+    let mut visitor = app.visitor();
+    visitor.sign_up("mira@example.org").await;
+    page.goto(&format!("{}/sign-in", app.origin)).await.unwrap();
+    chromium.fill_in_account("mira@example.org").await;
+    let import = visitor.upload("counted.csv", big_csv().0).await;
+    page.goto(format!("{}{import}", app.origin)).await.unwrap();
+    let listen = "window.told = []; window.counts = new Set(); \
+         new MutationObserver(() => told.push(announcer.textContent)).observe(announcer, { childList: true }); \
+         new MutationObserver(() => counts.add(document.querySelector('[data-run-id]')?.dataset.processed)) \
+             .observe(document.querySelector('main'), { subtree: true, attributes: true, childList: true }); \
+         return document.querySelectorAll('[aria-live], [role=status], [role=log]').length";
+    assert_eq!(chromium.evaluate(listen).await, json!(1), "one region, and a polite one");
+    chromium
+        .wait_for("the end", async || {
+            chromium.attribute("[data-import-id]", "data-state").await.as_deref() == Some("Completed")
+        })
+        .await;
+    let told = chromium.evaluate("return told").await;
+    let told: Vec<&str> = told.as_array().unwrap().iter().map(|words| words.as_str().unwrap()).collect();
+    let counts = chromium.evaluate("return counts.size").await.as_u64().unwrap();
+    assert!(told.last().unwrap().starts_with("counted.csv: Completed. "), "{told:?}");
+    let states: Vec<&str> = told.iter().map(|words| words.split(". ").next().unwrap()).collect();
+    let mut once = states.clone();
+    once.dedup();
+    assert_eq!(states, once, "each state once");
+    assert!(counts > told.len() as u64, "{counts} counts were seen, and {told:?} told");
+    chromium.assert_console_is_empty().await;
+    chromium.stop().await;
+    app.stop().await;
+}
