@@ -6,6 +6,7 @@ use thirtyfour::prelude::*;
 use crate::{
     chromium::Chromium,
     files::big_csv,
+    gallery::Gallery,
     support::{
         TestApp,
         host::{Host, host_that_keeps_the_worker, keep_the_worker},
@@ -174,4 +175,22 @@ async fn screen_readers_are_told_of_states_and_not_of_numbers() {
     chromium.assert_console_is_empty().await;
     chromium.stop().await;
     app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_is_counted_though_the_server_says_nothing_new() {
+    let gallery = Gallery::start();
+    let chromium = Chromium::start().await;
+    gallery.open(&chromium, gallery.page("import-sent")).await;
+    let sentence = async || {
+        let element = chromium.driver.find(By::Css(".sentence")).await.unwrap();
+        element.text().await.unwrap()
+    };
+    // It came with 15 s.
+    chromium
+        .wait_for("two seconds more", async || sentence().await == "Waiting for a run to start (17 s).")
+        .await;
+    chromium.assert_console_is_empty().await;
+    chromium.stop().await;
+    gallery.stop().await;
 }

@@ -101,7 +101,7 @@ impl Gallery {
     }
 }
 
-/// In the gallery it is always the moment at which its pages were made, in UTC.
+/// In the gallery it is always the moment at which its pages were made, in UTC, and nothing ticks.
 pub async fn stop_the_clock(chromium: &Chromium) {
     chromium.command("Emulation.setTimezoneOverride", json!({ "timezoneId": "UTC" })).await;
     let now = snapshots::reading().now;
@@ -109,7 +109,8 @@ pub async fn stop_the_clock(chromium: &Chromium) {
         "{{ const Real = Date; \
          globalThis.Date = class extends Real {{ \
            constructor(...given) {{ if (given.length) super(...given); else super('{now}'); }} \
-         }}; }}"
+         }}; \
+         performance.now = () => 0; }}"
     );
     chromium.run_first(&script).await;
 }
