@@ -229,6 +229,7 @@ fn public_routes(routes: &mut web::ServiceConfig) {
         .route("/sign-out", web::post().to(sign_out::submit))
         .route("/", read().to(dashboard::show))
         .route("/live", read().to(dashboard::live))
+        .route("/imports", read().to(dashboard::list))
         .route("/imports", web::post().to(dashboard::upload))
         .route("/imports/{id}", read().to(import::show))
         .route("/imports/{id}/panel", read().to(import::panel))

@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod engine;
+pub mod history;
 pub mod imports;
 pub mod live;
 pub mod runs;

@@ -17,6 +17,7 @@ mod engine;
 mod fetch;
 mod function;
 mod function_server;
+mod history;
 mod honest_states;
 mod imports;
 mod inngest_api;

@@ -1,7 +1,9 @@
-//! Whole pages, one file each: the template's struct and the handlers, named like the template.
+//! Whole pages, one file each: the template's struct and the handlers, named like the template; and
+//! `history`, the part of the dashboard that has a query.
 
 pub mod dashboard;
 pub mod error;
+mod history;
 pub mod import;
 pub mod sign_in;
 pub mod sign_out;
