@@ -38,7 +38,7 @@ use crate::{
         assets, csrf, downloads, error, files, headers,
         health::{self, EngineCheck},
         origin::PublicOrigin,
-        pages::{dashboard, import, sign_in, sign_out, sign_up},
+        pages::{dashboard, delete, import, sign_in, sign_out, sign_up},
         retry,
         site::Site,
     },
@@ -235,6 +235,8 @@ fn public_routes(routes: &mut web::ServiceConfig) {
         .route("/imports/{id}/panel", read().to(import::panel))
         .route("/imports/{id}/cancel", web::post().to(import::cancel))
         .route("/imports/{id}/retry", web::post().to(retry::submit))
+        .route("/imports/{id}/delete", read().to(delete::show))
+        .route("/imports/{id}/delete", web::post().to(delete::submit))
         .route("/imports/{id}/processed.csv", read().to(downloads::processed))
         .route("/imports/{id}/failed.csv", read().to(downloads::failed))
         .default_service(web::to(error::not_found));

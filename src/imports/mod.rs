@@ -5,6 +5,7 @@
 
 mod board;
 mod counts;
+mod delete;
 mod file_name;
 mod history;
 mod outbox;
@@ -25,6 +26,7 @@ use url::Url;
 
 use self::board::Board;
 pub use self::{
+    delete::{DeleteError, Deletion},
     file_name::FileName,
     history::{Count, History, Place},
     silence::{Silence, SilenceCause},

@@ -12,6 +12,7 @@ mod config;
 mod conformance;
 mod crash;
 mod csv;
+mod delete;
 mod disk_full;
 mod engine;
 mod fetch;

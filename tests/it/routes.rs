@@ -15,7 +15,7 @@ enum For {
 }
 
 /// Every route; `{id}` is an import. One that `src/app.rs` mounts and this table lacks fails a test.
-const ROUTES: [(Method, &str, For); 19] = [
+const ROUTES: [(Method, &str, For); 21] = [
     (Method::GET, "/healthz", For::Anybody),
     (Method::GET, "/readyz", For::Anybody),
     (Method::GET, "/assets/{hash}/{name}", For::Anybody),
@@ -33,6 +33,8 @@ const ROUTES: [(Method, &str, For); 19] = [
     (Method::GET, "/imports/{id}/panel", For::Owner),
     (Method::POST, "/imports/{id}/cancel", For::Owner),
     (Method::POST, "/imports/{id}/retry", For::Owner),
+    (Method::GET, "/imports/{id}/delete", For::Owner),
+    (Method::POST, "/imports/{id}/delete", For::Owner),
     (Method::GET, "/imports/{id}/processed.csv", For::Owner),
     (Method::GET, "/imports/{id}/failed.csv", For::Owner),
 ];
@@ -115,7 +117,7 @@ async fn a_request_from_another_site_changes_nothing() {
     let mut visitor = app.visitor();
     visitor.sign_up("mira@example.org").await;
     let import = visitor.upload("mine.csv", "a,b\n1,2\n").await;
-    let own = ["cancel", "retry"].map(|what| format!("{import}/{what}"));
+    let own = ["cancel", "retry", "delete"].map(|what| format!("{import}/{what}"));
     for path in ["/sign-out".to_owned(), "/imports".to_owned()].into_iter().chain(own) {
         let answer =
             visitor.request(Method::POST, &path).header("Sec-Fetch-Site", "cross-site").send().await.unwrap();

@@ -2,6 +2,7 @@
 //! `history`, the part of the dashboard that has a query.
 
 pub mod dashboard;
+pub mod delete;
 pub mod error;
 mod history;
 pub mod import;
@@ -10,5 +11,6 @@ pub mod sign_out;
 pub mod sign_up;
 
 pub use dashboard::DashboardPage;
+pub use delete::DeletePage;
 pub use error::ErrorPage;
 pub use import::ImportPage;
