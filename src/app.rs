@@ -38,7 +38,7 @@ use crate::{
         assets, csrf, downloads, error, files, headers,
         health::{self, EngineCheck},
         origin::PublicOrigin,
-        pages::{dashboard, import, sign_in, sign_out, sign_up},
+        pages::{dashboard, delete, import, sign_in, sign_out, sign_up},
         retry, sample,
         site::Site,
     },
@@ -229,6 +229,7 @@ fn public_routes(routes: &mut web::ServiceConfig) {
         .route("/sign-out", web::post().to(sign_out::submit))
         .route("/", read().to(dashboard::show))
         .route("/live", read().to(dashboard::live))
+        .route("/imports", read().to(dashboard::list))
         .route("/imports", web::post().to(dashboard::upload))
         .route("/sample.csv", read().to(sample::show))
         .route("/imports/sample", web::post().to(sample::import))
@@ -236,6 +237,8 @@ fn public_routes(routes: &mut web::ServiceConfig) {
         .route("/imports/{id}/panel", read().to(import::panel))
         .route("/imports/{id}/cancel", web::post().to(import::cancel))
         .route("/imports/{id}/retry", web::post().to(retry::submit))
+        .route("/imports/{id}/delete", read().to(delete::show))
+        .route("/imports/{id}/delete", web::post().to(delete::submit))
         .route("/imports/{id}/processed.csv", read().to(downloads::processed))
         .route("/imports/{id}/failed.csv", read().to(downloads::failed))
         .default_service(web::to(error::not_found));

@@ -54,6 +54,14 @@ own_id!(
     UserId
 );
 
+impl ImportId {
+    /// The least id that an import made at `time` can have.
+    #[must_use]
+    pub fn first_at(time: UnixMillis) -> Self {
+        Self(Ulid::from_parts(u64::try_from(time.0).unwrap_or(0), 0))
+    }
+}
+
 /// Ids that an engine makes: kept as received.
 macro_rules! engine_id {
     ($(#[$doc:meta])* $name:ident) => {

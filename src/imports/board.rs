@@ -21,6 +21,8 @@ pub struct Board {
 struct Inner {
     imports: BTreeMap<(UserId, ImportId), Arc<Snapshot>>,
     retired: VecDeque<(UserId, ImportId)>,
+    /// The imports that were deleted last: whoever read one just before is not to bring it back.
+    deleted: VecDeque<ImportId>,
 }
 
 impl Board {
@@ -46,6 +48,9 @@ impl Board {
     pub fn keep(&self, snapshot: Snapshot) {
         let key = (snapshot.owner, snapshot.id);
         let mut inner = self.lock();
+        if inner.deleted.contains(&snapshot.id) {
+            return;
+        }
         if let Entry::Vacant(vacant) = inner.imports.entry(key) {
             vacant.insert(Arc::new(snapshot));
             inner.retire(key);
@@ -68,6 +73,25 @@ impl Board {
     /// The import is over: it may leave the memory once enough others are.
     pub fn retire(&self, owner: UserId, id: ImportId) {
         self.lock().retire((owner, id));
+    }
+
+    /// The import was deleted: nobody sees it any more, and no other is its retry or what it retried.
+    pub fn delete(&self, owner: UserId, id: ImportId) {
+        let mut inner = self.lock();
+        inner.imports.remove(&(owner, id));
+        inner.retired.retain(|(_, retired)| *retired != id);
+        inner.deleted.push_back(id);
+        if inner.deleted.len() > RETIRED {
+            inner.deleted.pop_front();
+        }
+        for (_, other) in inner.imports.range_mut((owner, ImportId::MIN)..=(owner, ImportId::MAX)) {
+            let is_parent = other.parent.as_ref().is_some_and(|parent| parent.id == id);
+            if is_parent || other.retries.iter().any(|retry| retry.id == id) {
+                let other = Arc::make_mut(other);
+                other.parent.take_if(|parent| parent.id == id);
+                other.retries.retain(|retry| retry.id != id);
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

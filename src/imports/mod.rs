@@ -5,7 +5,9 @@
 
 mod board;
 mod counts;
+mod delete;
 mod file_name;
+mod history;
 mod outbox;
 mod retry;
 mod silence;
@@ -13,7 +15,6 @@ mod snapshot;
 mod watch;
 
 use std::{
-    collections::HashSet,
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -25,7 +26,9 @@ use url::Url;
 
 use self::board::Board;
 pub use self::{
+    delete::{DeleteError, Deletion},
     file_name::FileName,
+    history::{Count, History, Place},
     silence::{Silence, SilenceCause},
     snapshot::{ImportState, NextAttempt, RunSnapshot, Snapshot},
 };
@@ -106,17 +109,6 @@ enum Bytes {
     Here(u64),
     /// At an address that the function is to fetch them from.
     At(String),
-}
-
-/// A page of a user's imports.
-#[derive(Debug)]
-pub struct History {
-    /// Newest first; those that are still going on are left out.
-    pub imports: Vec<Snapshot>,
-    /// Where the next page begins, if there is one.
-    pub older: Option<ImportId>,
-    /// On all pages.
-    pub total: u64,
 }
 
 impl Imports {
@@ -263,28 +255,6 @@ impl Imports {
     pub fn newer_than(&self, owner: UserId, since: ImportId) -> Vec<ImportId> {
         let newer = self.shared.board.of(owner).into_iter().map(|import| import.id).filter(|id| *id > since);
         newer.rev().collect()
-    }
-
-    /// A page of the imports of `owner` that are not among `going_on`, from the one before `before` on.
-    pub async fn history(
-        &self,
-        owner: UserId,
-        going_on: &[Snapshot],
-        before: Option<ImportId>,
-        limit: u32,
-    ) -> Result<History, store::Error> {
-        let going_on: HashSet<ImportId> = going_on.iter().map(|import| import.id).collect();
-        let wanted = limit as usize;
-        // One more than shown tells whether there is a next page.
-        let asked = limit.saturating_add(1).saturating_add(u32::try_from(going_on.len()).unwrap_or(0));
-        let mut rows = self.shared.store.imports_of(owner, before, asked).await?;
-        rows.retain(|import| !going_on.contains(&import.id));
-        let more = rows.len() > wanted;
-        rows.truncate(wanted);
-        let older = rows.last().filter(|_| more).map(|import| import.id);
-        let imports = Snapshot::load(&self.shared.store, rows).await?;
-        let all = self.shared.store.count_imports_of(owner).await?;
-        Ok(History { imports, older, total: all.saturating_sub(going_on.len() as u64) })
     }
 
     /// Cancels an import of `owner`: its event is not sent any more, the runs there are and any that

@@ -2,7 +2,11 @@
 
 use sqlx::{Any, Row, Transaction, any::AnyRow};
 
-use super::{Error, Result, Store, to_bigint};
+use super::{
+    Error, Result, Store,
+    history::{SearchName, settle},
+    to_bigint,
+};
 use crate::{
     ids::{EventId, ImportId, UserId},
     time::UnixMillis,
@@ -75,7 +79,7 @@ pub struct OutboxRow {
     pub next_attempt_at: UnixMillis,
 }
 
-const COLUMNS: &str = "id, account_id, file_name, size_bytes, source_url, receiving_at, received_at, \
+pub(super) const COLUMNS: &str = "id, account_id, file_name, size_bytes, source_url, receiving_at, received_at, \
                        event_id, sent_at, refused, cancel_requested_at, finished_at, parent_id, retry_of, \
                        (SELECT parent.file_name FROM import AS parent WHERE parent.id = import.parent_id) \
                        AS parent_file_name";
@@ -89,7 +93,8 @@ impl Store {
         let retry_of = import.parent.as_ref().map(|parent| parent.retry_of.as_str());
         let inserted = sqlx::query(
             "INSERT INTO import (id, account_id, file_name, size_bytes, source_url, receiving_at, received_at, \
-             event_id, parent_id, retry_of) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+             event_id, parent_id, retry_of, search_name) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
              ON CONFLICT (parent_id, retry_of) DO NOTHING",
         )
         .bind(import.id.to_string())
@@ -102,6 +107,7 @@ impl Store {
         .bind(import.event_id.as_str())
         .bind(&parent)
         .bind(retry_of)
+        .bind(SearchName::of(&import.file_name).as_str())
         .execute(&mut *tx)
         .await?;
         if inserted.rows_affected() == 0 {
@@ -130,36 +136,6 @@ impl Store {
         let sql = format!("SELECT {COLUMNS} FROM import WHERE finished_at IS NULL ORDER BY id");
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&self.pool).await?;
         rows.iter().map(read_import).collect()
-    }
-
-    /// A user's imports older than `before`, newest first.
-    pub async fn imports_of(
-        &self,
-        owner: UserId,
-        before: Option<ImportId>,
-        limit: u32,
-    ) -> Result<Vec<ImportRow>> {
-        // '~' sorts behind every ULID.
-        let before = before.map_or_else(|| "~".to_owned(), |id| id.to_string());
-        let sql = format!(
-            "SELECT {COLUMNS} FROM import WHERE account_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
-        );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(owner.to_string())
-            .bind(before)
-            .bind(i64::from(limit))
-            .fetch_all(&self.pool)
-            .await?;
-        rows.iter().map(read_import).collect()
-    }
-
-    /// How many imports a user has.
-    pub async fn count_imports_of(&self, owner: UserId) -> Result<u64> {
-        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM import WHERE account_id = $1")
-            .bind(owner.to_string())
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(u64::try_from(count).unwrap_or(0))
     }
 
     /// The retries of some imports, each with the id of its parent.
@@ -204,6 +180,7 @@ impl Store {
         .bind(now.0)
         .execute(&mut *tx)
         .await?;
+        settle(&mut tx, id).await?;
         remove_from_outbox(&mut tx, id).await?;
         Ok(tx.commit().await?)
     }
@@ -302,6 +279,7 @@ impl Store {
         .bind(now.0)
         .execute(&mut *tx)
         .await?;
+        settle(&mut tx, import).await?;
         remove_from_outbox(&mut tx, import).await?;
         Ok(tx.commit().await?)
     }
@@ -324,8 +302,18 @@ async fn insert_event(tx: &mut Transaction<'_, Any>, event: &OutboxRow) -> Resul
     Ok(())
 }
 
+/// Has all others who write of an import wait until `tx` ends. False if there is no such import.
+pub(super) async fn lock_import(tx: &mut Transaction<'_, Any>, import: ImportId) -> Result<bool> {
+    // On SQLite everybody waits anyway. Postgres has SELECT ... FOR UPDATE, which SQLite cannot read.
+    let locked = sqlx::query("UPDATE import SET state = state WHERE id = $1")
+        .bind(import.to_string())
+        .execute(&mut **tx)
+        .await?;
+    Ok(locked.rows_affected() > 0)
+}
+
 /// Its event is sent, refused or withdrawn.
-async fn remove_from_outbox(tx: &mut Transaction<'_, Any>, import: ImportId) -> Result<()> {
+pub(super) async fn remove_from_outbox(tx: &mut Transaction<'_, Any>, import: ImportId) -> Result<()> {
     sqlx::query("DELETE FROM outbox WHERE import_id = $1")
         .bind(import.to_string())
         .execute(&mut **tx)
@@ -333,7 +321,7 @@ async fn remove_from_outbox(tx: &mut Transaction<'_, Any>, import: ImportId) -> 
     Ok(())
 }
 
-fn read_import(row: &AnyRow) -> Result<ImportRow> {
+pub(super) fn read_import(row: &AnyRow) -> Result<ImportRow> {
     let parent = match row.try_get::<Option<String>, _>("parent_id")? {
         None => None,
         Some(id) => Some(Relative {

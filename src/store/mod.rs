@@ -5,7 +5,9 @@
 //! back to BIGINT; placeholders are `$1`, `$2`; no `SELECT *`.
 
 pub mod accounts;
+pub mod delete;
 pub mod engine;
+pub mod history;
 pub mod imports;
 pub mod live;
 pub mod runs;

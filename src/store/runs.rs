@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sqlx::{Row, any::AnyRow};
 
-use super::{Error, Result, Store, steps::read_error, to_bigint};
+use super::{Error, Result, Store, history::settle, imports::lock_import, steps::read_error, to_bigint};
 use crate::{
     csv::Counts,
     ids::{ImportId, RunId},
@@ -43,7 +43,8 @@ const SELECT: &str = "SELECT run.run_id, run.import_id, run.function_id, run.fun
      FROM run LEFT JOIN execution ON execution.run_id = run.run_id";
 
 impl Store {
-    /// Records what the engine says of a run. A run that is recorded as ended never changes again.
+    /// Records what the engine says of a run. A run that is recorded as ended never changes again; of an
+    /// import that was deleted meanwhile nothing is recorded.
     ///
     /// `counts` are those of its output, if it says any; else, at the end, those of its finished
     /// steps. Ending a run here closes it: no step of it is committed any more.
@@ -55,6 +56,9 @@ impl Store {
         now: UnixMillis,
     ) -> Result<()> {
         let mut tx = self.begin_write_of(&run.run_id).await?;
+        if !lock_import(&mut tx, import).await? {
+            return Ok(());
+        }
         sqlx::query(
             "INSERT INTO run (run_id, import_id, function_id, status, queued_at, ended_at, output, processed, failed, \
              function_name, news_at) VALUES ($1, $2, $3, $4, $5, $6, $7, \
@@ -81,8 +85,8 @@ impl Store {
         .bind(now.0)
         .execute(&mut *tx)
         .await?;
-        tx.commit().await?;
-        Ok(())
+        settle(&mut tx, import).await?;
+        Ok(tx.commit().await?)
     }
 
     /// The runs of some imports, in the order of the runs' ids.

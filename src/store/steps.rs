@@ -282,7 +282,7 @@ fn read_counts(row: &AnyRow) -> Result<Counts> {
     Ok(Counts { processed: read_unsigned(row, "processed")?, failed: read_unsigned(row, "failed")? })
 }
 
-fn read_files(row: &AnyRow) -> Result<StepFiles> {
+pub(super) fn read_files(row: &AnyRow) -> Result<StepFiles> {
     Ok(StepFiles {
         source: row.try_get("source_file")?,
         processed: row.try_get("processed_file")?,

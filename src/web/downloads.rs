@@ -58,7 +58,11 @@ async fn download(
     // Runs of other people's functions leave no files here.
     let run = import.runs.iter().find(|run| run.call.is_some()).ok_or(Error::NothingWritten)?;
     let outputs = outputs::of(store, &run.run_id, which).await?.ok_or(Error::NothingWritten)?;
-    let (size, parts) = open(storage, outputs.parts).await?;
+    let (size, parts) = match open(storage, outputs.parts).await {
+        // It was deleted since it was found.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::NotFound),
+        opened => opened?,
+    };
     let header = Bytes::from(outputs.header);
     let size = size + header.len() as u64;
     let body = stream::iter([Ok(header)]).chain(parts);

@@ -23,6 +23,8 @@ pub enum Error {
     NothingWritten,
     /// An import is to be run again before it has ended.
     StillGoing,
+    /// An import is to be deleted before it has ended.
+    NotOver,
     /// The failed records of an import that has none are to be run again.
     NothingFailed,
     /// A part of an import is to be run again that there is not.
@@ -51,6 +53,10 @@ impl Error {
             Self::StillGoing => {
                 ("Not yet", "The import is still going on. It can be run again when it has ended.")
             }
+            Self::NotOver => (
+                "Not yet",
+                "The import is still going on. Cancel it first; once it has stopped it can be deleted.",
+            ),
             Self::NothingFailed => {
                 ("Nothing to run again", "No rows of this import failed. You can run all of it again.")
             }
@@ -71,7 +77,7 @@ impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::NotFound | Self::NothingWritten => StatusCode::NOT_FOUND,
-            Self::NotYet | Self::StillGoing | Self::NothingFailed => StatusCode::CONFLICT,
+            Self::NotYet | Self::StillGoing | Self::NotOver | Self::NothingFailed => StatusCode::CONFLICT,
             Self::NoSuchPart => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unreadable => StatusCode::BAD_REQUEST,
             Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,

@@ -15,7 +15,7 @@ enum For {
 }
 
 /// Every route; `{id}` is an import. One that `src/app.rs` mounts and this table lacks fails a test.
-const ROUTES: [(Method, &str, For); 20] = [
+const ROUTES: [(Method, &str, For); 23] = [
     (Method::GET, "/healthz", For::Anybody),
     (Method::GET, "/readyz", For::Anybody),
     (Method::GET, "/assets/{hash}/{name}", For::Anybody),
@@ -27,6 +27,7 @@ const ROUTES: [(Method, &str, For); 20] = [
     (Method::POST, "/sign-out", For::Anybody),
     (Method::GET, "/", For::SignedIn),
     (Method::GET, "/live", For::SignedIn),
+    (Method::GET, "/imports", For::SignedIn),
     (Method::POST, "/imports", For::SignedIn),
     (Method::GET, "/sample.csv", For::SignedIn),
     (Method::POST, "/imports/sample", For::SignedIn),
@@ -34,6 +35,8 @@ const ROUTES: [(Method, &str, For); 20] = [
     (Method::GET, "/imports/{id}/panel", For::Owner),
     (Method::POST, "/imports/{id}/cancel", For::Owner),
     (Method::POST, "/imports/{id}/retry", For::Owner),
+    (Method::GET, "/imports/{id}/delete", For::Owner),
+    (Method::POST, "/imports/{id}/delete", For::Owner),
     (Method::GET, "/imports/{id}/processed.csv", For::Owner),
     (Method::GET, "/imports/{id}/failed.csv", For::Owner),
 ];
@@ -116,9 +119,8 @@ async fn a_request_from_another_site_changes_nothing() {
     let mut visitor = app.visitor();
     visitor.sign_up("mira@example.org").await;
     let import = visitor.upload("mine.csv", "a,b\n1,2\n").await;
-    for path in
-        ["/sign-out".to_owned(), "/imports".to_owned(), format!("{import}/cancel"), format!("{import}/retry")]
-    {
+    let own = ["cancel", "retry", "delete"].map(|what| format!("{import}/{what}"));
+    for path in ["/sign-out".to_owned(), "/imports".to_owned()].into_iter().chain(own) {
         let answer =
             visitor.request(Method::POST, &path).header("Sec-Fetch-Site", "cross-site").send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{path}");

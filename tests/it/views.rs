@@ -8,7 +8,7 @@ use std::time::Duration;
 use askama::Template;
 use runboard::{
     ids::ImportId,
-    imports::{RunSnapshot, SilenceCause, Snapshot},
+    imports::{Count, RunSnapshot, SilenceCause, Snapshot},
     inngest::RunStatus,
     store::imports::{Relative, RetryOf},
     time::UnixMillis,
@@ -19,7 +19,8 @@ use runboard::{
 };
 use serde_json::{Value, json};
 use snapshots::{
-    RUN, at, counted, ended, frame, reading, retrying, retrying_at, running, sent, silent, with,
+    RUN, at, counted, empty_history, ended, frame, reading, retrying, retrying_at, running, sent, silent,
+    with,
 };
 
 const PACE: Duration = Duration::from_millis(500);
@@ -206,9 +207,8 @@ fn each_run_and_each_import_is_marked_once_on_a_page() {
         live: LiveSection::new([&fan_out, &sent()], &reading(), PACE),
         history: History {
             rows: vec![HistoryRow::new(&done, &reading())],
-            total: 1,
-            older_than: None,
-            is_continued: false,
+            total: Count::Exactly(1),
+            ..empty_history()
         },
     };
     let html = page.render().unwrap();
@@ -382,7 +382,7 @@ fn a_refused_upload_says_why_in_the_drop_zone() {
             frame: frame(),
             drop_zone: DropZone { max_bytes: 10 << 30, refused },
             live: LiveSection::new([], &reading(), PACE),
-            history: History { rows: Vec::new(), total: 0, older_than: None, is_continued: false },
+            history: empty_history(),
         }
         .render()
         .unwrap()

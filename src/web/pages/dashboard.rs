@@ -1,4 +1,4 @@
-//! `GET /`, `GET /live`, `POST /imports`: give a file, what is going on now, what is done.
+//! `GET /`, `GET /live`, `GET, POST /imports`: give a file, what is going on now, what is done.
 
 use actix_multipart::Multipart;
 use actix_web::{
@@ -17,15 +17,13 @@ use crate::{
     web::{
         error::Error,
         htmx,
+        pages::history,
         session::{self, SignedIn},
         site::{self, Site},
         upload::{self, Given, Refused, UploadError},
-        views::{DropZone, Frame, History, HistoryRow, LiveSection, RefusedForm},
+        views::{DropZone, Frame, History, LiveSection, RefusedForm},
     },
 };
-
-/// Rows of history on one page.
-const HISTORY_ROWS: u32 = 50;
 
 /// Cards that a page may ask to keep; more than anybody watches end.
 const MOST_KEPT: usize = 100;
@@ -43,14 +41,8 @@ impl DashboardPage {
     /// The user has never imported anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.live.cards.is_empty() && self.history.rows.is_empty() && !self.history.is_continued
+        self.live.cards.is_empty() && self.history.is_empty()
     }
-}
-
-/// `/?before=`: the history from the import before that one on.
-#[derive(Deserialize)]
-pub struct Query {
-    before: Option<String>,
 }
 
 /// `/live?keep=&since=&first=&version=`: what the page shows already.
@@ -72,13 +64,14 @@ pub async fn show(
     user: SignedIn,
     imports: web::Data<Imports>,
     site: web::Data<Site>,
-    query: web::Query<Query>,
+    query: web::Query<history::Query>,
 ) -> Result<HttpResponse, Error> {
-    let before = match &query.before {
-        Some(id) => Some(id.parse().map_err(|_| Error::NotFound)?),
-        None => None,
-    };
-    page(&user, &imports, &site, before, None).await
+    page(&user, &imports, &site, &query, None).await
+}
+
+/// The address bar after a form was refused, asked for again.
+pub async fn list(_user: SignedIn) -> HttpResponse {
+    session::see_other("/")
 }
 
 /// The section of the dashboard that goes on, alone.
@@ -149,7 +142,7 @@ pub async fn upload(
             if matches!(refused.error, UploadError::Storage(_) | UploadError::Record(_)) {
                 tracing::error!("an upload failed: {:?}", refused.error);
             }
-            page(&user, &imports, &site, None, Some(refused)).await
+            page(&user, &imports, &site, &history::Query::default(), Some(refused)).await
         }
     }
 }
@@ -158,14 +151,14 @@ async fn page(
     user: &SignedIn,
     imports: &Imports,
     site: &Site,
-    before: Option<ImportId>,
+    query: &history::Query,
     refused: Option<Refused>,
 ) -> Result<HttpResponse, Error> {
     let reading = site.reading();
     let status = refused.as_ref().map_or(StatusCode::OK, |refused| refused.error.status());
     // Asked once: an import that ends meanwhile is to be in one of the two lists.
     let going_on = imports.going_on(user.user);
-    let history = imports.history(user.user, &going_on, before, HISTORY_ROWS).await?;
+    let history = history::page(user.user, imports, &going_on, query, &reading).await?;
     let mut live = section(site, going_on);
     live.since = ImportId::generate().to_string();
     let mut page = DashboardPage {
@@ -179,12 +172,7 @@ async fn page(
             }),
         },
         live,
-        history: History {
-            rows: history.imports.iter().map(|import| HistoryRow::new(import, &reading)).collect(),
-            total: history.total,
-            older_than: history.older.map(|id| id.to_string()),
-            is_continued: before.is_some(),
-        },
+        history,
     };
     page.live.is_first_visit = page.is_empty();
     page.live = page.live.versioned()?;

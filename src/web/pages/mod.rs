@@ -1,12 +1,16 @@
-//! Whole pages, one file each: the template's struct and the handlers, named like the template.
+//! Whole pages, one file each: the template's struct and the handlers, named like the template; and
+//! `history`, the part of the dashboard that has a query.
 
 pub mod dashboard;
+pub mod delete;
 pub mod error;
+mod history;
 pub mod import;
 pub mod sign_in;
 pub mod sign_out;
 pub mod sign_up;
 
 pub use dashboard::DashboardPage;
+pub use delete::DeletePage;
 pub use error::ErrorPage;
 pub use import::ImportPage;

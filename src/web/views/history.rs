@@ -9,7 +9,7 @@ use super::{
     sentence::cause,
 };
 use crate::{
-    imports::{ImportState, RunSnapshot, Snapshot},
+    imports::{Count, ImportState, RunSnapshot, Snapshot},
     web::format::{bytes, duration, grouped},
 };
 
@@ -17,12 +17,33 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct History {
     pub rows: Vec<HistoryRow>,
-    /// How many there are in all.
-    pub total: u64,
-    /// The last import of this page, when older ones follow.
-    pub older_than: Option<String>,
-    /// This is not the first page.
-    pub is_continued: bool,
+    pub filter: HistoryFilter,
+    /// How many there are on all pages; of no more than so many it is known how many.
+    pub total: Count,
+    /// How many are on pages before this one.
+    pub newer: u64,
+    /// Where the pages beside this one are.
+    pub newer_page: Option<String>,
+    pub older_page: Option<String>,
+}
+
+/// What the history is narrowed to, as its form has it.
+#[derive(Clone, Debug, Default)]
+pub struct HistoryFilter {
+    pub states: Vec<Choice>,
+    pub times: Vec<Choice>,
+    /// As it was typed.
+    pub name: String,
+    /// Something is left out.
+    pub is_narrow: bool,
+}
+
+/// One of what a field of the form offers.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice {
+    pub value: &'static str,
+    pub label: &'static str,
+    pub is_chosen: bool,
 }
 
 /// An import as a row.
@@ -52,9 +73,35 @@ pub struct HistoryRun {
 }
 
 impl History {
+    /// Beside the heading.
     #[must_use]
     pub fn count(&self) -> String {
-        grouped(self.total)
+        match self.total {
+            Count::Exactly(count) => grouped(count),
+            Count::MoreThan(count) => format!("more than {}", grouped(count)),
+        }
+    }
+
+    /// Which of them these are: `51 to 100 of 214`.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        let Count::Exactly(total) = self.total else { return None };
+        if self.rows.is_empty() {
+            return None;
+        }
+        let last = self.newer + self.rows.len() as u64;
+        Some(format!("{} to {} of {}", grouped(self.newer + 1), grouped(last), grouped(total)))
+    }
+
+    /// There is none yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.total == Count::Exactly(0) && !self.filter.is_narrow
+    }
+
+    #[must_use]
+    pub fn has_no_match(&self) -> bool {
+        self.total == Count::Exactly(0) && self.filter.is_narrow
     }
 }
 

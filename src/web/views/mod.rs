@@ -25,7 +25,7 @@ pub use block::{Block, RunData};
 pub use detail::{RunDetail, TechnicalDetail};
 pub use drop_zone::{DropZone, RefusedForm};
 pub use findings::{Column, Example, Findings, Group, RepeatedName, Stretch, WhyFailed};
-pub use history::{History, HistoryRow, HistoryRun};
+pub use history::{Choice, History, HistoryFilter, HistoryRow, HistoryRun};
 pub use live::{ImportCard, LiveSection};
 pub use moment::Moment;
 pub use panel::{Actions, Cancel, ImportPanel, Place, RunAgain};

@@ -2,12 +2,12 @@
 
 use askama::Template;
 use runboard::{
-    imports::{RunSnapshot, SilenceCause, Snapshot},
+    imports::{Count, RunSnapshot, SilenceCause, Snapshot},
     inngest::RunStatus,
     time::UnixMillis,
     web::{
         pages::DashboardPage,
-        views::{DropZone, History, HistoryRow, LiveSection, RefusedForm},
+        views::{Choice, DropZone, History, HistoryFilter, HistoryRow, LiveSection, RefusedForm},
     },
 };
 
@@ -32,12 +32,29 @@ fn page(name: &'static str, refused: Option<RefusedForm>, live: &[Snapshot], his
         live: LiveSection::new(live, &reading(), PACE),
         history: History {
             rows,
-            total: if is_full { 214 } else { history.len() as u64 },
-            older_than: is_full.then(|| id(100 + ROWS).to_string()),
-            is_continued: false,
+            filter: HistoryFilter {
+                states: offer(&[
+                    "Any state",
+                    "Completed",
+                    "With failed rows",
+                    "Failed",
+                    "Cancelled",
+                    "Skipped",
+                ]),
+                times: offer(&["Any time", "Last 24 hours", "Last 7 days", "Last 30 days", "Last year"]),
+                ..HistoryFilter::default()
+            },
+            total: Count::Exactly(if is_full { 214 } else { history.len() as u64 }),
+            newer: 0,
+            newer_page: None,
+            older_page: is_full.then(|| format!("/?before={}#history", id(100 + ROWS))),
         },
     };
     Page::new(name, page.render().unwrap())
+}
+
+fn offer(labels: &[&'static str]) -> Vec<Choice> {
+    labels.iter().map(|label| Choice { value: "", label, is_chosen: false }).collect()
 }
 
 /// Imports that go on, each in another state.

@@ -3,11 +3,11 @@
 use runboard::{
     csv::Counts,
     ids::{ImportId, UserId},
-    imports::{NextAttempt, RunSnapshot, Silence, SilenceCause, Snapshot},
+    imports::{Count, NextAttempt, RunSnapshot, Silence, SilenceCause, Snapshot},
     inngest::RunStatus,
     store::live::{AttemptError, CallInfo},
     time::UnixMillis,
-    web::views::{EngineName, Frame, Reading},
+    web::views::{EngineName, Frame, History, HistoryFilter, Reading},
 };
 
 pub const RUN: &str = "01M852CE07XGB7KM34R9298TW7";
@@ -22,6 +22,17 @@ pub fn reading() -> Reading {
 
 pub fn frame() -> Frame {
     Frame { email: "mira@example.org".to_owned(), engine: EngineName::Embedded }
+}
+
+pub fn empty_history() -> History {
+    History {
+        rows: Vec::new(),
+        filter: HistoryFilter::default(),
+        total: Count::Exactly(0),
+        newer: 0,
+        newer_page: None,
+        older_page: None,
+    }
 }
 
 /// Received at 14:03:04, event sent at 14:03:05.

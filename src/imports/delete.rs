@@ -1,0 +1,65 @@
+//! Deleting an import with its files.
+
+use tokio::task::JoinError;
+
+use super::Imports;
+use crate::{
+    ids::{ImportId, UserId},
+    source::Key,
+    store::{self, delete::Deleted, live::News},
+    time::UnixMillis,
+};
+
+/// What became of an import that somebody wants to be gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    Done,
+    /// It is still going on, and is as it was.
+    NotOver,
+    /// They have no such import.
+    NotThere,
+}
+
+/// Why an import could not be deleted; perhaps it was.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    #[error("{0}")]
+    Store(#[from] store::Error),
+    #[error("deleting broke off: {0}")]
+    BrokenOff(#[from] JoinError),
+}
+
+impl Imports {
+    /// Deletes an import of `owner` that is over, with all that is stored of it. First what is known of
+    /// it, then the files, which the next start removes if we do not get to it.
+    pub async fn delete(&self, owner: UserId, id: ImportId) -> Result<Deletion, DeleteError> {
+        let Some(import) = self.get(owner, id).await? else { return Ok(Deletion::NotThere) };
+        if !import.state(UnixMillis::now()).is_final() {
+            return Ok(Deletion::NotOver);
+        }
+        // To its end, whoever hangs up meanwhile: what the database has forgotten must leave the memory.
+        let shared = self.shared.clone();
+        let deleting = tokio::spawn(async move {
+            let remains = match shared.store.delete_import(id).await? {
+                Deleted::Gone(remains) => remains,
+                // A run came late, and the memory has yet to hear of it.
+                Deleted::NotOver => return Ok(Deletion::NotOver),
+                Deleted::NotThere => return Ok(Deletion::NotThere),
+            };
+            shared.board.delete(owner, id);
+            // Its watch, if it has one still, ends as it finds nothing to watch.
+            shared.live.tell(&import.event_id, News::Look);
+            for run in &remains.runs {
+                shared.live.forget(run);
+            }
+            let outputs = remains.files.into_iter().map(Key::from_stored);
+            for key in outputs.chain([Key::upload(id)]) {
+                if let Err(error) = shared.storage.remove(&key).await {
+                    tracing::warn!(import = %id, %error, "a file of a deleted import could not be removed");
+                }
+            }
+            Ok(Deletion::Done)
+        });
+        deleting.await?
+    }
+}

@@ -1,0 +1,74 @@
+//! Deleting an import with all that is known of it.
+
+use super::{
+    Result, Store,
+    imports::{lock_import, remove_from_outbox},
+    steps::read_files,
+};
+use crate::ids::{ImportId, RunId};
+
+/// What became of an import that was to be deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deleted {
+    Gone(Remains),
+    /// It is not over: nothing was changed.
+    NotOver,
+    NotThere,
+}
+
+/// What is left to be removed elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remains {
+    /// The runs that no other import has.
+    pub runs: Vec<RunId>,
+    /// The storage keys of what they wrote.
+    pub files: Vec<String>,
+}
+
+impl Store {
+    /// Deletes an import that is over, its runs, and what is known of those that no other import has;
+    /// all of it or nothing. Its retries stay, as imports of their own.
+    pub async fn delete_import(&self, id: ImportId) -> Result<Deleted> {
+        let mut tx = self.begin_write().await?;
+        if !lock_import(&mut tx, id).await? {
+            return Ok(Deleted::NotThere);
+        }
+        let state: Option<String> = sqlx::query_scalar("SELECT state FROM import WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_one(&mut *tx)
+            .await?;
+        if state.is_none() {
+            return Ok(Deleted::NotOver);
+        }
+        let runs: Vec<String> = sqlx::query_scalar("DELETE FROM run WHERE import_id = $1 RETURNING run_id")
+            .bind(id.to_string())
+            .fetch_all(&mut *tx)
+            .await?;
+        let mut remains = Remains::default();
+        for run in runs {
+            let shared = sqlx::query("SELECT 1 FROM run WHERE run_id = $1 LIMIT 1")
+                .bind(&run)
+                .fetch_optional(&mut *tx)
+                .await?;
+            if shared.is_some() {
+                continue;
+            }
+            let steps = sqlx::query(
+                "DELETE FROM step WHERE run_id = $1 \
+                 RETURNING source_file, processed_file, failed_file, raw_file",
+            )
+            .bind(&run)
+            .fetch_all(&mut *tx)
+            .await?;
+            for step in &steps {
+                remains.files.extend(read_files(step)?.into_keys());
+            }
+            sqlx::query("DELETE FROM execution WHERE run_id = $1").bind(&run).execute(&mut *tx).await?;
+            remains.runs.push(run.into());
+        }
+        remove_from_outbox(&mut tx, id).await?;
+        sqlx::query("DELETE FROM import WHERE id = $1").bind(id.to_string()).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(Deleted::Gone(remains))
+    }
+}

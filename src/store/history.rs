@@ -1,0 +1,238 @@
+//! SQL of the history: a user's imports, narrowed and a page at a time.
+
+use sqlx::{Any, Transaction, any::AnyArguments, query::Query};
+use unicode_normalization::UnicodeNormalization;
+
+use super::{
+    Result, Store,
+    imports::{COLUMNS, ImportRow, read_import},
+};
+use crate::{
+    ids::{ImportId, UserId},
+    time::UnixMillis,
+};
+
+/// Names are no longer than this, so neither is what one searches them for; in characters.
+const LONGEST_SEARCH: usize = 200;
+
+/// What a history is narrowed to; by default to nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    state: Option<StateFilter>,
+    /// Not made before.
+    since: Option<UnixMillis>,
+    name: Option<SearchName>,
+}
+
+/// How an import ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateFilter {
+    Completed,
+    /// However it ended.
+    WithFailedRows,
+    Failed,
+    Cancelled,
+    Skipped,
+}
+
+/// A file name, or a part of one, as names are compared: the same letters in another case, or composed
+/// another way (macOS writes an umlaut as two characters), are the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SearchName(String);
+
+impl SearchName {
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        // Each letter by itself: what `str::to_lowercase` makes of a sigma depends on what follows.
+        let lower = name.nfc().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c });
+        Self(lower.nfc().collect())
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// For LIKE: any text around it, and nothing in it means more than itself.
+    fn pattern(&self) -> String {
+        let mut pattern = "%".to_owned();
+        for c in self.0.chars() {
+            if matches!(c, '%' | '_' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(c);
+        }
+        pattern.push('%');
+        pattern
+    }
+}
+
+impl Filter {
+    /// Narrowed also to files with `name` in theirs, if it is anything.
+    #[must_use]
+    pub fn new(state: Option<StateFilter>, since: Option<UnixMillis>, name: &str) -> Self {
+        // No name has control characters, and Postgres takes no NUL.
+        let name: String = name.chars().filter(|c| !c.is_control()).take(LONGEST_SEARCH).collect();
+        let name = name.trim();
+        Self { state, since, name: (!name.is_empty()).then(|| SearchName::of(name)) }
+    }
+
+    #[must_use]
+    pub fn is_narrow(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// Whether an import that is not over yet is among what this is about.
+    #[must_use]
+    pub fn takes_unfinished(&self, id: ImportId, file_name: &str) -> bool {
+        self.state.is_none()
+            && self.since.is_none_or(|since| id > ImportId::first_at(since))
+            && self.name.as_ref().is_none_or(|name| SearchName::of(file_name).0.contains(&name.0))
+    }
+}
+
+/// Imports between two others; these are not among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Between {
+    pub newer_than: Option<ImportId>,
+    pub older_than: Option<ImportId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    NewestFirst,
+    OldestFirst,
+}
+
+impl Store {
+    /// The first `limit` imports of a user that `filter` takes.
+    pub async fn imports_of(
+        &self,
+        owner: UserId,
+        filter: &Filter,
+        between: Between,
+        order: Order,
+        limit: u32,
+    ) -> Result<Vec<ImportRow>> {
+        let order = match order {
+            Order::NewestFirst => "DESC",
+            Order::OldestFirst => "ASC",
+        };
+        let conditions = conditions(filter);
+        let sql =
+            format!("SELECT {COLUMNS} FROM import WHERE {conditions} ORDER BY import.id {order} LIMIT $4");
+        let query = bind(sqlx::query(sqlx::AssertSqlSafe(sql)), owner, filter, between, limit);
+        query.fetch_all(&self.pool).await?.iter().map(read_import).collect()
+    }
+
+    /// How many imports of a user `filter` takes; no more than `at_most` are counted.
+    pub async fn count_imports_of(
+        &self,
+        owner: UserId,
+        filter: &Filter,
+        between: Between,
+        at_most: u32,
+    ) -> Result<u64> {
+        use sqlx::Row;
+        let conditions = conditions(filter);
+        let sql = format!(
+            "SELECT COUNT(*) FROM (SELECT 1 AS one FROM import WHERE {conditions} LIMIT $4) AS counted"
+        );
+        let query = bind(sqlx::query(sqlx::AssertSqlSafe(sql)), owner, filter, between, at_most);
+        let count: i64 = query.fetch_one(&self.pool).await?.try_get(0)?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+}
+
+/// `$1` is the owner, `$2` and `$3` are the ends, `$4` is the limit; then what the filter has.
+fn conditions(filter: &Filter) -> String {
+    let mut sql = "import.account_id = $1 AND import.id > $2 AND import.id < $3".to_owned();
+    // Written out, so that the index of such imports is seen to have them all.
+    sql.push_str(match filter.state {
+        None => "",
+        Some(StateFilter::WithFailedRows) => " AND import.failed_rows > 0",
+        Some(StateFilter::Completed) => " AND import.state = 'Completed'",
+        Some(StateFilter::Failed) => " AND import.state = 'Failed'",
+        Some(StateFilter::Cancelled) => " AND import.state = 'Cancelled'",
+        Some(StateFilter::Skipped) => " AND import.state = 'Skipped'",
+    });
+    if filter.name.is_some() {
+        sql.push_str(r" AND import.search_name LIKE $5 ESCAPE '\'");
+    }
+    sql
+}
+
+fn bind<'q>(
+    query: Query<'q, Any, AnyArguments>,
+    owner: UserId,
+    filter: &Filter,
+    between: Between,
+    limit: u32,
+) -> Query<'q, Any, AnyArguments> {
+    let oldest = between.newer_than.unwrap_or(ImportId::MIN);
+    let oldest = filter.since.map_or(oldest, |since| oldest.max(ImportId::first_at(since)));
+    let newest = between.older_than.unwrap_or(ImportId::MAX);
+    let query = query
+        .bind(owner.to_string())
+        .bind(oldest.to_string())
+        .bind(newest.to_string())
+        .bind(i64::from(limit));
+    match &filter.name {
+        Some(name) => query.bind(name.pattern()),
+        None => query,
+    }
+}
+
+/// Writes down how an import stands, after something that this follows from was written: what pages call
+/// its state (`Snapshot::state`), once that is final.
+pub(super) async fn settle(tx: &mut Transaction<'_, Any>, import: ImportId) -> Result<()> {
+    sqlx::query(
+        "UPDATE import SET \
+             state = (SELECT CASE \
+                 WHEN import.refused IS NOT NULL THEN 'Failed' \
+                 WHEN COUNT(*) = 0 AND import.cancel_requested_at IS NOT NULL THEN 'Cancelled' \
+                 WHEN COUNT(*) = 0 OR COUNT(*) > COUNT(run.ended_at) THEN NULL \
+                 WHEN SUM(CASE WHEN run.status = 'Failed' THEN 1 ELSE 0 END) > 0 THEN 'Failed' \
+                 WHEN SUM(CASE WHEN run.status = 'Cancelled' THEN 1 ELSE 0 END) > 0 THEN 'Cancelled' \
+                 WHEN SUM(CASE WHEN run.status = 'Completed' THEN 1 ELSE 0 END) > 0 THEN 'Completed' \
+                 ELSE 'Skipped' END \
+                 FROM run WHERE run.import_id = import.id), \
+             failed_rows = (SELECT CASE WHEN COUNT(*) = COUNT(run.ended_at) \
+                 THEN CAST(SUM(run.failed) AS BIGINT) END \
+                 FROM run WHERE run.import_id = import.id) \
+         WHERE id = $1",
+    )
+    .bind(import.to_string())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_same_in_another_case_and_composed_another_way() {
+        for (one, other) in
+            [("KUNDEN-ÜBERSICHT.csv", "kunden-übersicht.CSV"), ("Zu\u{308}rich", "ZÜRICH"), ("ΟΔΟΣ", "οδος")]
+        {
+            assert_eq!(SearchName::of(one), SearchName::of(other));
+        }
+        assert!(SearchName::of("ΟΔΟΣΑ").as_str().contains(SearchName::of("οδος").as_str()));
+        assert_ne!(SearchName::of("ubersicht"), SearchName::of("übersicht"));
+    }
+
+    #[test]
+    fn nothing_that_is_searched_for_is_a_wildcard() {
+        assert_eq!(SearchName::of(r"100%_\").pattern(), r"%100\%\_\\%");
+    }
+
+    #[test]
+    fn a_search_for_nothing_narrows_nothing() {
+        for text in ["", "  ", "\0\n"] {
+            assert!(!Filter::new(None, None, text).is_narrow(), "{text:?}");
+        }
+        assert_eq!(Filter::new(None, None, " a\0b "), Filter::new(None, None, "AB"));
+    }
+}

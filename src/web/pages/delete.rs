@@ -1,0 +1,78 @@
+//! `GET, POST /imports/{id}/delete`: delete an import with its files, after a question.
+
+use actix_web::{HttpResponse, http::header::ContentType, web};
+use askama::Template;
+
+use crate::{
+    imports::{Deletion, Imports, Snapshot},
+    time::UnixMillis,
+    web::{
+        error::Error,
+        format::{bytes, grouped},
+        pages::import::find,
+        session::{self, SignedIn},
+    },
+};
+
+#[derive(Clone, Debug, Template)]
+#[template(path = "pages/delete.html")]
+pub struct DeletePage {
+    pub import_id: String,
+    pub file_name: String,
+    /// What goes, one thing each.
+    pub goes: Vec<String>,
+    /// It was run again, and that import stays.
+    pub is_run_again: bool,
+}
+
+impl DeletePage {
+    #[must_use]
+    pub fn new(import: &Snapshot) -> Self {
+        let mut goes = vec![match &import.fetched_from {
+            Some(host) => format!("What was fetched from {host}"),
+            None => format!("The file, {}", bytes(import.size_bytes)),
+        }];
+        // Of runs of other people's functions nothing is stored here.
+        for counts in import.runs.iter().filter(|run| run.call.is_some()).filter_map(|run| run.counts) {
+            let rows = |count: u64, kind: &str| {
+                let plural = if count == 1 { "" } else { "s" };
+                (count > 0).then(|| format!("{} {kind} row{plural}", grouped(count)))
+            };
+            goes.extend(rows(counts.processed, "processed"));
+            goes.extend(rows(counts.failed, "failed").map(|rows| format!("{rows}, with why")));
+        }
+        goes.push("Its place in the history".to_owned());
+        Self {
+            import_id: import.id.to_string(),
+            file_name: import.file_name.clone(),
+            goes,
+            is_run_again: !import.retries.is_empty(),
+        }
+    }
+}
+
+pub async fn show(
+    user: SignedIn,
+    id: web::Path<String>,
+    imports: web::Data<Imports>,
+) -> Result<HttpResponse, Error> {
+    let import = find(&user, &id, &imports).await?;
+    if !import.state(UnixMillis::now()).is_final() {
+        return Err(Error::NotOver);
+    }
+    let page = DeletePage::new(&import);
+    Ok(HttpResponse::Ok().content_type(ContentType::html()).body(page.render()?))
+}
+
+pub async fn submit(
+    user: SignedIn,
+    id: web::Path<String>,
+    imports: web::Data<Imports>,
+) -> Result<HttpResponse, Error> {
+    let import = find(&user, &id, &imports).await?;
+    match imports.delete(user.user, import.id).await? {
+        Deletion::Done => Ok(session::see_other("/")),
+        Deletion::NotOver => Err(Error::NotOver),
+        Deletion::NotThere => Err(Error::NotFound),
+    }
+}

@@ -1,0 +1,122 @@
+//! `/?state=&time=&name=&before=&after=`: which part of the history the dashboard shows.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use url::form_urlencoded;
+
+use crate::{
+    ids::{ImportId, UserId},
+    imports::{Imports, Place, Snapshot},
+    store::history::{Filter, StateFilter},
+    web::{
+        error::Error,
+        views::{Choice, History, HistoryFilter, HistoryRow, Reading},
+    },
+};
+
+/// Rows on one page.
+const ROWS: u32 = 50;
+
+/// In seconds.
+const DAY: u64 = 24 * 60 * 60;
+
+/// What the field `state` offers.
+const STATES: [(&str, &str, Option<StateFilter>); 6] = [
+    ("", "Any state", None),
+    ("completed", "Completed", Some(StateFilter::Completed)),
+    ("failed-rows", "With failed rows", Some(StateFilter::WithFailedRows)),
+    ("failed", "Failed", Some(StateFilter::Failed)),
+    ("cancelled", "Cancelled", Some(StateFilter::Cancelled)),
+    ("skipped", "Skipped", Some(StateFilter::Skipped)),
+];
+
+/// What the field `time` offers.
+const TIMES: [(&str, &str, Option<Duration>); 5] = [
+    ("", "Any time", None),
+    ("day", "Last 24 hours", Some(Duration::from_secs(DAY))),
+    ("week", "Last 7 days", Some(Duration::from_secs(7 * DAY))),
+    ("month", "Last 30 days", Some(Duration::from_secs(30 * DAY))),
+    ("year", "Last year", Some(Duration::from_secs(365 * DAY))),
+];
+
+/// As it came. A state or a time that is not offered narrows nothing, as a field that is left empty.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Query {
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    time: String,
+    #[serde(default)]
+    name: String,
+    /// The page of what is older than this import,
+    #[serde(default)]
+    before: String,
+    /// or of what is newer.
+    #[serde(default)]
+    after: String,
+}
+
+impl Query {
+    fn filter(&self, reading: &Reading) -> Filter {
+        let state = STATES.iter().find(|(value, ..)| *value == self.state).and_then(|(.., state)| *state);
+        let within = TIMES.iter().find(|(value, ..)| *value == self.time).and_then(|(.., within)| *within);
+        let since = within.map(|within| reading.now.minus(within));
+        Filter::new(state, since, &self.name)
+    }
+
+    /// An import that cannot be read is one that is not there.
+    fn place(&self) -> Result<Place, Error> {
+        let id = |text: &str| text.parse::<ImportId>().map_err(|_| Error::NotFound);
+        match (self.before.as_str(), self.after.as_str()) {
+            ("", "") => Ok(Place::Newest),
+            ("", after) => id(after).map(Place::After),
+            (before, _) => id(before).map(Place::Before),
+        }
+    }
+
+    fn form(&self, is_narrow: bool) -> HistoryFilter {
+        HistoryFilter {
+            states: STATES.map(|(value, label, _)| choice(value, label, &self.state)).into(),
+            times: TIMES.map(|(value, label, _)| choice(value, label, &self.time)).into(),
+            name: self.name.clone(),
+            is_narrow,
+        }
+    }
+
+    /// Another page of the same: of what is `before` or `after` an import, or the newest.
+    fn page(&self, end: Option<(&str, ImportId)>) -> String {
+        let fields = [("state", &self.state), ("time", &self.time), ("name", &self.name)];
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(fields.iter().filter(|(_, value)| !value.is_empty()));
+        if let Some((end, import)) = end {
+            query.append_pair(end, &import.to_string());
+        }
+        format!("/?{}#history", query.finish())
+    }
+}
+
+fn choice(value: &'static str, label: &'static str, chosen: &str) -> Choice {
+    Choice { value, label, is_chosen: value == chosen }
+}
+
+/// The page that `query` asks for, of the imports of `owner` that are not among `going_on`.
+pub async fn page(
+    owner: UserId,
+    imports: &Imports,
+    going_on: &[Snapshot],
+    query: &Query,
+    reading: &Reading,
+) -> Result<History, Error> {
+    let (filter, place) = (query.filter(reading), query.place()?);
+    let page = imports.history(owner, going_on, &filter, place, ROWS).await?;
+    let (first, last) = (page.imports.first(), page.imports.last());
+    Ok(History {
+        rows: page.imports.iter().map(|import| HistoryRow::new(import, reading)).collect(),
+        filter: query.form(filter.is_narrow()),
+        total: page.total,
+        newer: page.newer,
+        newer_page: page.has_newer.then(|| query.page(first.map(|first| ("after", first.id)))),
+        older_page: page.has_older.then(|| query.page(last.map(|last| ("before", last.id)))),
+    })
+}

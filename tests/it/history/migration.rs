@@ -1,0 +1,101 @@
+//! Imports that were recorded by the version before are in the history as they ended.
+
+use runboard::{
+    ids::{ImportId, UserId},
+    store::{
+        Store,
+        history::{Between, Filter, Order, StateFilter},
+    },
+};
+use sqlx::{AnyPool, migrate::Migrator};
+
+use crate::support::postgres::Postgres;
+
+/// The first version that this file is about.
+const VERSION: i64 = 4;
+
+#[tokio::test]
+async fn imports_of_the_version_before_have_their_state() {
+    let folder = tempfile::tempdir().unwrap();
+    migrates(&format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display())).await;
+    migrates(&Postgres::start().url).await;
+}
+
+async fn migrates(url: &str) {
+    sqlx::any::install_default_drivers();
+    let before = AnyPool::connect(url).await.unwrap();
+    let mut migrator: Migrator = sqlx::migrate!();
+    migrator.migrations = migrator.iter().filter(|step| step.version < VERSION).cloned().collect();
+    migrator.run(&before).await.unwrap();
+    let owner = UserId::generate();
+    sqlx::query("INSERT INTO account (id, email, password_hash, created_at) VALUES ($1, 'a', '', 0)")
+        .bind(owner.to_string())
+        .execute(&before)
+        .await
+        .unwrap();
+    // What is set of the import, and its runs: status, end, failed rows.
+    type Was = (&'static str, &'static [(&'static str, Option<i64>, Option<i64>)]);
+    let table: [(Was, &[StateFilter]); 10] = [
+        (("sent_at", &[]), &[]),
+        (("refused", &[]), &[StateFilter::Failed]),
+        (("cancel_requested_at", &[]), &[StateFilter::Cancelled]),
+        (("sent_at", &[("Running", None, None)]), &[]),
+        (("sent_at", &[("Completed", Some(3), Some(0))]), &[StateFilter::Completed]),
+        (
+            ("sent_at", &[("Completed", Some(3), Some(2)), ("Skipped", Some(3), None)]),
+            &[StateFilter::Completed, StateFilter::WithFailedRows],
+        ),
+        (("sent_at", &[("Completed", Some(3), Some(2)), ("Running", None, None)]), &[]),
+        (
+            ("cancel_requested_at", &[("Completed", Some(3), Some(0)), ("Cancelled", Some(3), None)]),
+            &[StateFilter::Cancelled],
+        ),
+        (("sent_at", &[("Cancelled", Some(3), None), ("Failed", Some(3), None)]), &[StateFilter::Failed]),
+        (("sent_at", &[("Overflowed", Some(3), None)]), &[StateFilter::Skipped]),
+    ];
+    let mut expected = Vec::new();
+    for ((set, runs), filters) in table {
+        let id = ImportId::generate();
+        let value = if set == "refused" { "'no'" } else { "1" };
+        let sql = format!(
+            "INSERT INTO import (id, account_id, file_name, size_bytes, receiving_at, received_at, event_id, {set}) \
+             VALUES ('{id}', '{owner}', 'Orders.CSV', 1, 1, 2, '{id}', {value})"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&before).await.unwrap();
+        for (n, (status, ended_at, failed)) in runs.iter().enumerate() {
+            sqlx::query(
+                "INSERT INTO run (run_id, import_id, function_id, status, queued_at, ended_at, processed, failed) \
+                 VALUES ($1, $2, 'f', $3, 2, $4, 1, $5)",
+            )
+            .bind(format!("{n}-{id}"))
+            .bind(id.to_string())
+            .bind(*status)
+            .bind(*ended_at)
+            .bind(*failed)
+            .execute(&before)
+            .await
+            .unwrap();
+        }
+        expected.push((id, filters));
+    }
+    before.close().await;
+
+    let store = Store::open(url).await.unwrap();
+    for filter in [
+        StateFilter::Completed,
+        StateFilter::WithFailedRows,
+        StateFilter::Failed,
+        StateFilter::Cancelled,
+        StateFilter::Skipped,
+    ] {
+        let mut wanted: Vec<ImportId> =
+            expected.iter().filter(|(_, filters)| filters.contains(&filter)).map(|(id, _)| *id).collect();
+        wanted.sort();
+        let narrow = Filter::new(Some(filter), None, "ORDERS.csv");
+        let found =
+            store.imports_of(owner, &narrow, Between::default(), Order::OldestFirst, 100).await.unwrap();
+        assert_eq!(found.iter().map(|row| row.id).collect::<Vec<_>>(), wanted, "{filter:?}");
+        assert!(!wanted.is_empty(), "{filter:?}");
+    }
+    store.close().await;
+}

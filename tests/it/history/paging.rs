@@ -1,0 +1,100 @@
+//! Pages, there and back.
+
+use std::time::Duration;
+
+use super::seed::{self, DAY, Seed, ids, link, page, seed};
+use crate::support::{TestApp, spawn_app};
+
+/// Two pages and some.
+const IMPORTS: usize = 123;
+
+#[tokio::test]
+async fn no_import_is_on_two_pages_or_on_none_there_and_back() {
+    let app = spawn_app().await;
+    pages(&app, &seed::database(&app)).await;
+    app.stop().await;
+}
+
+pub async fn pages(app: &TestApp, database: &str) {
+    let mut visitor = app.visitor();
+    visitor.sign_up("paul@example.org").await;
+    let email = "paul@example.org";
+    let state = |n: usize| if n.is_multiple_of(2) { "Cancelled" } else { "Completed" };
+    let seeds: Vec<Seed> = (0..IMPORTS)
+        .map(|n| Seed {
+            name: "page.csv",
+            state: state(n),
+            failed: Some(1),
+            age: DAY + Duration::from_secs(n as u64),
+        })
+        .collect();
+    let all = seed(database, email, &seeds).await;
+
+    let mut html = page(&visitor, "/").await;
+    let mut forth = vec![ids(&html)];
+    assert!(html.contains("History <span class=\"count\">123</span>"), "{html}");
+    assert!(html.contains("1 to 50 of 123"), "{html}");
+    assert_eq!(link(&html, "Newer"), None);
+    // Others come while one reads on: nothing moves.
+    let newest =
+        |n: u64| Seed { name: "new.csv", state: "Completed", failed: None, age: Duration::from_secs(n) };
+    let new = seed(database, email, &[newest(1), newest(2)]).await;
+    for place in ["53 to 102 of 125", "103 to 125 of 125"] {
+        html = page(&visitor, &link(&html, "Older").unwrap()).await;
+        assert!(html.contains(place), "{place}: {html}");
+        forth.push(ids(&html));
+    }
+    assert_eq!(link(&html, "Older"), None);
+    assert_eq!(forth.concat(), all);
+    let mut back = vec![ids(&html)];
+    while let Some(newer) = link(&html, "Newer") {
+        html = page(&visitor, &newer).await;
+        back.insert(0, ids(&html));
+    }
+    assert_eq!(back.concat(), [new.clone(), all.clone()].concat());
+    assert_eq!(back.iter().map(Vec::len).collect::<Vec<_>>(), [2, 50, 50, 23]);
+    assert!(html.contains("1 to 2 of 125"), "{html}");
+    let older = page(&visitor, &link(&html, "Older").unwrap()).await;
+    assert_eq!(ids(&older), all[..50]);
+
+    // What was chosen goes along.
+    html = page(&visitor, "/?state=cancelled&time=week&name=PAGE").await;
+    assert!(html.contains("1 to 50 of 62"), "{html}");
+    let first = ids(&html);
+    let older = link(&html, "Older").unwrap();
+    assert!(older.starts_with("/?state=cancelled&time=week&name=PAGE&before="), "{older}");
+    html = page(&visitor, &older).await;
+    assert!(html.contains("51 to 62 of 62"), "{html}");
+    let cancelled: Vec<String> = all.iter().step_by(2).cloned().collect();
+    assert_eq!([first.clone(), ids(&html)].concat(), cancelled);
+    assert_eq!(ids(&page(&visitor, &link(&html, "Newer").unwrap()).await), first);
+
+    // Behind either end.
+    let last = all.last().unwrap();
+    html = page(&visitor, &format!("/?before={last}")).await;
+    assert!(html.contains("Nothing is older than this.") && html.contains("\"count\">125<"), "{html}");
+    assert_eq!(link(&html, "Newer").as_deref(), Some("/?#history"));
+    html = page(&visitor, &format!("/?after={}", new[0])).await;
+    assert_eq!(ids(&html)[..2], new, "the newest, as nothing is newer");
+}
+
+#[tokio::test]
+async fn no_more_than_ten_thousand_are_counted() {
+    let app = spawn_app().await;
+    let mut visitor = app.visitor();
+    visitor.sign_up("mira@example.org").await;
+    let seeds: Vec<Seed> = (0..10_001)
+        .map(|n| Seed { name: "a.csv", state: "Completed", failed: None, age: DAY + Duration::from_secs(n) })
+        .collect();
+    let all = seed(&seed::database(&app), "mira@example.org", &seeds).await;
+    let html = page(&visitor, "/").await;
+    assert!(html.contains("\"count\">more than 10,000<") && !html.contains("1 to 50"), "{html}");
+    assert_eq!(ids(&html), all[..50]);
+    // From the other end it is just as far.
+    let html = page(&visitor, &format!("/?before={}", all[5_000])).await;
+    assert!(html.contains("\"count\">more than 10,000<"), "{html}");
+    assert_eq!(ids(&html), all[5_001..5_051]);
+    let html = page(&visitor, "/?time=day").await;
+    assert!(html.contains("\"count\">0<"), "{html}");
+    app.stop().await;
+}

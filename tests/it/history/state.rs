@@ -1,0 +1,146 @@
+//! The state that the history is narrowed by is the one that pages show.
+
+use runboard::{
+    csv::Counts,
+    ids::{ImportId, RunId, UserId},
+    imports::Snapshot,
+    inngest::{Run, RunStatus},
+    store::{
+        Store,
+        history::{Between, Filter, Order, StateFilter},
+        imports::{ImportRow, OutboxRow},
+    },
+    time::UnixMillis,
+};
+use sqlx::AnyPool;
+
+use crate::support::postgres::Postgres;
+
+#[tokio::test]
+async fn a_state_follows_the_runs_there_and_back() {
+    let folder = tempfile::tempdir().unwrap();
+    follows(&format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display())).await;
+    follows(&Postgres::start().url).await;
+}
+
+async fn follows(url: &str) {
+    let store = Store::open(url).await.unwrap();
+    let owner = UserId::generate();
+    let pool = AnyPool::connect(url).await.unwrap();
+    sqlx::query("INSERT INTO account (id, email, password_hash, created_at) VALUES ($1, 'a', '', 0)")
+        .bind(owner.to_string())
+        .execute(&pool)
+        .await
+        .unwrap();
+    pool.close().await;
+
+    let import = new_import(&store, owner).await;
+    assert_eq!(stands(&store, import).await, []);
+    record(&store, import, "one", RunStatus::Running, false, None).await;
+    assert_eq!(stands(&store, import).await, []);
+    record(&store, import, "one", RunStatus::Completed, true, Some((1, 0))).await;
+    assert_eq!(stands(&store, import).await, [StateFilter::Completed]);
+    // A second function comes late.
+    record(&store, import, "two", RunStatus::Running, false, None).await;
+    assert_eq!(stands(&store, import).await, [], "back to life");
+    record(&store, import, "two", RunStatus::Cancelled, true, Some((1, 2))).await;
+    assert_eq!(stands(&store, import).await, [StateFilter::WithFailedRows, StateFilter::Cancelled]);
+    record(&store, import, "three", RunStatus::Failed, true, None).await;
+    assert_eq!(stands(&store, import).await, [StateFilter::WithFailedRows, StateFilter::Failed]);
+
+    let other = new_import(&store, owner).await;
+    record(&store, other, "four", RunStatus::Other("Overflowed".to_owned()), true, None).await;
+    assert_eq!(stands(&store, other).await, [StateFilter::Skipped]);
+
+    let refused = new_import(&store, owner).await;
+    store.event_refused(refused, "wrong event key", UnixMillis(9)).await.unwrap();
+    assert_eq!(stands(&store, refused).await, [StateFilter::Failed]);
+
+    let cancelled = new_import(&store, owner).await;
+    store.request_cancel(cancelled, UnixMillis(9)).await.unwrap();
+    assert_eq!(stands(&store, cancelled).await, [StateFilter::Cancelled]);
+    record(&store, cancelled, "five", RunStatus::Running, false, None).await;
+    assert_eq!(stands(&store, cancelled).await, []);
+    record(&store, cancelled, "five", RunStatus::Completed, true, None).await;
+    assert_eq!(stands(&store, cancelled).await, [StateFilter::Completed], "it was faster than the wish");
+    store.close().await;
+}
+
+/// The filters that take an import; and that pages say the same of it.
+async fn stands(store: &Store, import: ImportId) -> Vec<StateFilter> {
+    let row = store.import(import).await.unwrap().unwrap();
+    let owner = row.owner;
+    let mut taken = Vec::new();
+    for filter in [
+        StateFilter::Completed,
+        StateFilter::WithFailedRows,
+        StateFilter::Failed,
+        StateFilter::Cancelled,
+        StateFilter::Skipped,
+    ] {
+        let narrow = Filter::new(Some(filter), None, "");
+        let rows =
+            store.imports_of(owner, &narrow, Between::default(), Order::NewestFirst, 100).await.unwrap();
+        let count = store.count_imports_of(owner, &narrow, Between::default(), 100).await.unwrap();
+        assert_eq!(count, rows.len() as u64);
+        if rows.iter().any(|row| row.id == import) {
+            taken.push(filter);
+        }
+    }
+    let shown = Snapshot::load(store, vec![row]).await.unwrap().remove(0).state(UnixMillis::now());
+    let state = taken.iter().find(|filter| **filter != StateFilter::WithFailedRows);
+    let state = state.map(|state| format!("{state:?}"));
+    assert_eq!(state, shown.is_final().then(|| shown.as_str().to_owned()));
+    taken
+}
+
+async fn new_import(store: &Store, owner: UserId) -> ImportId {
+    let id = ImportId::generate();
+    let row = ImportRow {
+        id,
+        owner,
+        file_name: "a.csv".to_owned(),
+        size_bytes: 1,
+        source_url: None,
+        receiving_at: UnixMillis(1),
+        received_at: UnixMillis(2),
+        event_id: id.to_string().into(),
+        sent_at: None,
+        refused: None,
+        cancel_requested_at: None,
+        finished_at: None,
+        parent: None,
+    };
+    let event = OutboxRow {
+        event_id: row.event_id.clone(),
+        import: id,
+        name: "n".to_owned(),
+        data: "{}".to_owned(),
+        seed: "s".to_owned(),
+        attempts: 0,
+        next_attempt_at: UnixMillis(3),
+    };
+    store.create_import(&row, &event).await.unwrap()
+}
+
+async fn record(
+    store: &Store,
+    import: ImportId,
+    run: &str,
+    status: RunStatus,
+    ended: bool,
+    counts: Option<(u64, u64)>,
+) {
+    let run = Run {
+        run_id: RunId::from(run.to_owned()),
+        function_id: "f".to_owned(),
+        function_name: None,
+        event_id: "e".to_owned().into(),
+        status,
+        run_started_at: UnixMillis(4),
+        ended_at: ended.then_some(UnixMillis(5)),
+        output: None,
+    };
+    let counts = counts.map(|(processed, failed)| Counts { processed, failed });
+    store.record_run(import, &run, counts, UnixMillis(6)).await.unwrap();
+}
