@@ -6,7 +6,7 @@ use thirtyfour::prelude::*;
 
 use crate::{
     chromium::Chromium,
-    files::big_csv,
+    files::{MANY, big_csv},
     support::{files_under, spawn_app, spawn_app_on},
 };
 
@@ -15,7 +15,7 @@ async fn a_person_signs_up_drops_a_csv_watches_it_and_downloads_the_failed_rows(
     let app = spawn_app().await;
     let chromium = Chromium::start().await;
     let page = &chromium.driver;
-    let (csv, good, bad) = big_csv();
+    let (csv, good, bad) = big_csv(MANY);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("airports-many-times.csv");
     fs::write(&path, csv).unwrap();

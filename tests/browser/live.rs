@@ -4,7 +4,7 @@ use thirtyfour::prelude::*;
 
 use crate::{
     chromium::Chromium,
-    files::big_csv,
+    files::{MANY, big_csv},
     support::{
         host::{Host, Reply},
         spawn_app, spawn_app_on,
@@ -18,7 +18,7 @@ async fn a_refresh_of_what_goes_on_leaves_focus_scroll_and_the_chosen_file_alone
     let page = &chromium.driver;
     let mut visitor = app.visitor();
     visitor.sign_up("mira@example.org").await;
-    let (csv, ..) = big_csv();
+    let (csv, ..) = big_csv(MANY);
 
     page.goto(&format!("{}/sign-in", app.origin)).await.unwrap();
     chromium.fill_in_account("mira@example.org").await;

@@ -4,6 +4,7 @@ mod axe;
 mod chromium;
 mod files;
 mod gallery;
+mod heights;
 mod journey;
 mod keyboard;
 mod lighthouse;

@@ -35,7 +35,7 @@ async fn a_person_without_scripts_imports_watches_cancels_and_signs_out() {
     assert_eq!(chromium.evaluate("return matchMedia('(scripting: none)').matches").await, true);
 
     // The browser's own input, and a button, for choosing alone does nothing here.
-    let (csv, good, bad) = big_csv();
+    let (csv, good, bad) = big_csv(100);
     let file = chromium.folder().join("airports-many-times.csv");
     fs::write(&file, csv).unwrap();
     let input = page.find(By::Id("file")).await.unwrap();
@@ -45,6 +45,7 @@ async fn a_person_without_scripts_imports_watches_cancels_and_signs_out() {
     click(".drop-choose button[type=submit]").await;
     chromium.wait_for("the import's page", at_import).await;
 
+    assert_ne!(state().await, "Completed", "over before it could be watched");
     // It asks again by itself until there is nothing more to ask.
     chromium.wait_for("Completed", async || state().await == "Completed").await;
     let counted = |name| chromium.attribute("[data-run-id]", name);

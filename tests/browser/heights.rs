@@ -1,0 +1,43 @@
+//! Numbers move, the layout does not: what is as high in every state as in the first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{chromium::Chromium, gallery::Gallery};
+
+/// The height of each panel and card of the page, with its number of runs and its state.
+const HEIGHTS: &str = "
+    return [...document.querySelectorAll('.panel, .card')].map((one) => {
+        const { state } = one.closest('[data-state]').dataset;
+        return [one.querySelectorAll('.run').length, state, one.offsetHeight];
+    });";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panel_and_a_card_keep_their_height_in_every_state() {
+    let gallery = Gallery::start();
+    let chromium = Chromium::start().await;
+    let pages = gallery.pages.iter();
+    let pages: Vec<_> =
+        pages.filter(|page| page.name.starts_with("import-") || page.name == "dashboard-busy").collect();
+    for width in [1280, 700] {
+        chromium.resize(width, 800).await;
+        // By what it is: of a card or a panel with one run, which states have which height.
+        let mut heights = BTreeMap::<_, BTreeMap<i64, BTreeSet<String>>>::new();
+        for page in &pages {
+            gallery.open(&chromium, page).await;
+            let kind = page.name.split('-').next().unwrap();
+            for one in chromium.evaluate(HEIGHTS).await.as_array().unwrap() {
+                if one[0] == 1 {
+                    let of_kind = heights.entry(kind).or_default();
+                    of_kind.entry(one[2].as_i64().unwrap()).or_default().insert(one[1].to_string());
+                }
+            }
+        }
+        assert_eq!(heights.len(), 2, "panels and cards were measured");
+        for (kind, heights) in heights {
+            assert_eq!(heights.len(), 1, "{kind}, {width} wide: {heights:?}");
+            assert!(heights.values().next().unwrap().len() > 3, "{kind}: {heights:?}");
+        }
+    }
+    chromium.stop().await;
+    gallery.stop().await;
+}
