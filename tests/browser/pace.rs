@@ -150,7 +150,7 @@ async fn screen_readers_are_told_of_states_and_not_of_numbers() {
     visitor.sign_up("mira@example.org").await;
     page.goto(&format!("{}/sign-in", app.origin)).await.unwrap();
     chromium.fill_in_account("mira@example.org").await;
-    let import = visitor.upload("counted.csv", big_csv().0).await;
+    let import = visitor.upload("counted.csv", big_csv(200).0).await;
     page.goto(format!("{}{import}", app.origin)).await.unwrap();
     let listen = "window.told = []; window.counts = new Set(); \
          new MutationObserver(() => told.push(announcer.textContent)).observe(announcer, { childList: true }); \
