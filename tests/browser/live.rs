@@ -1,5 +1,6 @@
 //! What a page does by itself while an import goes on.
 
+use serde_json::json;
 use thirtyfour::prelude::*;
 
 use crate::{
@@ -93,6 +94,48 @@ async fn a_person_corrects_an_address_and_sees_its_bytes_arrive() {
         .unwrap();
     assert!(fill.json().as_str().unwrap().contains("#hatch"), "bytes are hatched: {}", fill.json());
 
+    chromium.stop().await;
+    app.stop().await;
+}
+
+/// Whatever happens to an import, its panel is as high as at first, and what somebody has opened, focused
+/// or scrolled to stays so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panel_keeps_its_height_and_the_open_fold_from_the_first_paint_to_the_end() {
+    let app = spawn_app().await;
+    let chromium = Chromium::start().await;
+    let page = &chromium.driver;
+    let mut visitor = app.visitor();
+    visitor.sign_up("mira@example.org").await;
+    page.goto(&format!("{}/sign-in", app.origin)).await.unwrap();
+    chromium.fill_in_account("mira@example.org").await;
+    // Watched from before its first paint.
+    let watch = "addEventListener('DOMContentLoaded', () => { \
+           window.heights = new Set(); \
+           const panel = document.querySelector('.panel'); \
+           if (panel) new ResizeObserver(() => heights.add(panel.offsetHeight)).observe(panel); \
+         });";
+    chromium.run_first(watch).await;
+    for (width, copies) in [(1280, MANY), (360, MANY)] {
+        chromium.resize(width, 900).await;
+        let import = visitor.upload("watched.csv", big_csv(copies).0).await;
+        page.goto(format!("{}{import}", app.origin)).await.unwrap();
+        let state = chromium.attribute("[data-import-id]", "data-state").await.unwrap();
+        assert_ne!(state, "Completed", "it is seen from its beginning");
+        let touch = "const fold = document.getElementById('technical-detail'); \
+             fold.querySelector('summary').click(); fold.querySelector('summary').focus(); scrollTo(0, 60); \
+             return fold.open";
+        assert_eq!(chromium.evaluate(touch).await, json!(true));
+        chromium
+            .wait_for("the end", async || {
+                chromium.attribute("[data-import-id]", "data-state").await.as_deref() == Some("Completed")
+            })
+            .await;
+        let now = "return [document.getElementById('technical-detail').open, \
+             document.activeElement.localName, scrollY, [...heights].length]";
+        assert_eq!(chromium.evaluate(now).await, json!([true, "summary", 60, 1]), "at {width} px");
+    }
+    chromium.assert_console_is_empty().await;
     chromium.stop().await;
     app.stop().await;
 }
