@@ -24,6 +24,7 @@ mod layers;
 mod next_attempt;
 mod postgres;
 mod proxy;
+mod reading;
 mod reasons;
 mod routes;
 mod run_migration;

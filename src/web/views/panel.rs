@@ -5,7 +5,8 @@ use std::time::Duration;
 use askama::{Template, filters::HtmlSafe};
 
 use super::{
-    Reading, block::Block, detail::TechnicalDetail, findings::Findings, moment::Moment, timeline::Timeline,
+    Reading, block::Block, detail::TechnicalDetail, findings::Findings, first_rows::FirstRows,
+    moment::Moment, timeline::Timeline,
 };
 use crate::{
     imports::{ImportState, Snapshot},
@@ -24,6 +25,8 @@ pub struct ImportPanel {
     pub actions: Actions,
     /// Once nothing more is expected: they are in the database, which a poll leaves alone.
     pub findings: Option<Findings>,
+    /// None if other people's functions alone read the file.
+    pub first_rows: Option<FirstRows>,
     pub timeline: Timeline,
     pub detail: TechnicalDetail,
     /// Milliseconds until the browser asks again; None once nothing more is expected.
@@ -40,10 +43,11 @@ impl ImportPanel {
         Self {
             import_id: snapshot.id.to_string(),
             state,
-            blocks: Block::all(snapshot, state, reading),
+            blocks: Block::all_with_plots(snapshot, state, reading),
             as_of: as_of(snapshot, reading),
             actions: Actions::of(snapshot, state, reading.now, Place::Panel),
             findings: None,
+            first_rows: FirstRows::of(snapshot, state),
             timeline: Timeline::of(snapshot, state, reading),
             detail: TechnicalDetail::of(snapshot),
             poll_ms: (!state.is_final()).then_some(pace.as_millis()),
