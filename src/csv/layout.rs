@@ -58,22 +58,13 @@ impl Layout {
     /// `max_header_bytes` never needs more.
     pub fn read(sample: &[u8], eof: bool, max_header_bytes: usize) -> Result<Self, LayoutError> {
         let too_long = LayoutError::TooLong { limit: max_header_bytes };
-        let mut start = Cursor { byte: 0, line: 1, record: 0 };
-        let mut input = without_half_line_end(sample, eof);
-        if let Some(behind) = input.strip_prefix(BYTE_ORDER_MARK) {
-            start.advance(BYTE_ORDER_MARK.len(), 0);
-            input = behind;
-        }
-        let mut empty_lines = 0;
-        while let length @ 1.. = line_end(&input[empty_lines..]) {
-            start.advance(length, 1);
-            empty_lines += length;
-        }
-        input = &input[empty_lines..];
+        let input = without_half_line_end(sample, eof);
+        let (mut start, input) = front(input);
+        let empty_lines = start.byte;
 
         let mut names = Vec::new();
         if input.is_empty() && !eof {
-            return Err(if empty_lines > max_header_bytes { too_long } else { LayoutError::NeedMore });
+            return Err(if empty_lines > max_header_bytes as u64 { too_long } else { LayoutError::NeedMore });
         } else if !input.is_empty() {
             let mut splitter = Splitter::new(COMMA, 0, max_header_bytes);
             match splitter.split(input, eof) {
@@ -137,6 +128,21 @@ impl Layout {
     pub(super) fn columns_in_file(&self) -> usize {
         self.header.len() + if self.is_failed_csv { failed_csv::columns_of_ours(self.has_extra) } else { 0 }
     }
+}
+
+/// Where the header begins, and what follows there: behind the byte-order mark and empty lines.
+pub(super) fn front(sample: &[u8]) -> (Cursor, &[u8]) {
+    let mut start = Cursor { byte: 0, line: 1, record: 0 };
+    let mut input = sample;
+    if let Some(behind) = input.strip_prefix(BYTE_ORDER_MARK) {
+        start.advance(BYTE_ORDER_MARK.len(), 0);
+        input = behind;
+    }
+    while let length @ 1.. = line_end(input) {
+        start.advance(length, 1);
+        input = &input[length..];
+    }
+    (start, input)
 }
 
 #[cfg(test)]

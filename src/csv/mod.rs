@@ -9,6 +9,7 @@
 mod encode;
 mod excerpt;
 mod failed_csv;
+mod first_rows;
 mod layout;
 mod output;
 mod pass;
@@ -16,6 +17,7 @@ mod reasons;
 mod split;
 mod verdict;
 
+pub use first_rows::{FirstRow, FirstRows};
 pub use layout::{Layout, LayoutError, MOST_COLUMNS};
 pub use output::{Counts, Output};
 pub use pass::{Cursor, Pass};

@@ -42,6 +42,7 @@ impl Processor {
             counts: Counts::default(),
             end_byte: 0,
             files: StepFiles { source: Some(key.as_str().to_owned()), ..StepFiles::default() },
+            stretches: None,
             started_at,
             committed_at: UnixMillis::now(),
         };

@@ -1,10 +1,11 @@
-//! What a run found in its file: why records failed, and what is odd about the header.
+//! What a run found in its file: why records failed, what is odd about the header, its first rows, and how
+//! fast it was read where.
 
 use super::outputs;
 use crate::{
-    csv::Reasons,
+    csv::{FirstRows, Reasons},
     ids::RunId,
-    store::{self, Store},
+    store::{self, Store, Stretches},
 };
 
 /// What the finished steps of a run found.
@@ -14,11 +15,19 @@ pub struct Findings {
     pub reasons: Reasons,
     /// The names that several columns have, each with the number of its columns.
     pub repeated_names: Vec<(String, usize)>,
+    /// None in what the version before has read.
+    pub first_rows: Option<FirstRows>,
+    pub stretches: Option<Stretches>,
 }
 
 /// The findings of `run`; none at all if it has no plan, because it never got that far or is not ours.
 pub async fn of(store: &Store, run: &RunId) -> store::Result<Findings> {
     let steps = store.steps(run).await?;
     let Some(plan) = outputs::plan(run, &steps)? else { return Ok(Findings::default()) };
-    Ok(Findings { reasons: store.reasons(run).await?, repeated_names: plan.layout.repeated_names() })
+    Ok(Findings {
+        reasons: store.reasons(run).await?,
+        repeated_names: plan.layout.repeated_names(),
+        first_rows: plan.first_rows,
+        stretches: Stretches::sum(steps.into_iter().filter_map(|step| step.stretches)),
+    })
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::failure::Failure;
 use crate::{
-    csv::{Layout, LayoutError, Output, Pass},
+    csv::{FirstRows, Layout, LayoutError, Output, Pass},
     source::{Key, Storage},
 };
 
@@ -43,6 +43,9 @@ pub struct Plan {
     /// could not go on.
     pub step_bytes: u64,
     pub reader_version: u32,
+    /// What people are shown of it; None in a plan of the version before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_rows: Option<FirstRows>,
 }
 
 impl Plan {
@@ -66,6 +69,7 @@ impl Plan {
                 Err(error) => return Err(Failure::Header(error)),
             }
         };
+        let first_rows = FirstRows::read(&layout, &sample, is_whole, max_record_bytes);
         let rate = bytes_per_second(&layout, &sample, is_whole, max_record_bytes);
         Ok(Self {
             source: source.as_str().to_owned(),
@@ -75,6 +79,7 @@ impl Plan {
             max_record_bytes,
             step_bytes: step_size(rate, size, step_bytes),
             reader_version: READER_VERSION,
+            first_rows: Some(first_rows),
         })
     }
 
@@ -91,7 +96,8 @@ impl Plan {
         self.step_bytes.max(self.size.saturating_sub(byte).div_ceil(steps_left))
     }
 
-    /// What the engine is told: without the header, for that may be megabytes.
+    /// What the engine is told: without the header, for that may be megabytes, and without rows, which are
+    /// not its business.
     pub(super) fn answer(&self) -> Value {
         json!({ "bytes": self.size, "columns": self.layout.header.len(), "stepBytes": self.step_bytes })
     }
@@ -162,6 +168,7 @@ mod tests {
             max_record_bytes: 10,
             step_bytes: GIB,
             reader_version: READER_VERSION,
+            first_rows: None,
         };
         assert_eq!(plan.step_bytes_at(0, 0), GIB);
         assert_eq!(plan.step_bytes_at(0, 200), 2 * GIB);

@@ -17,6 +17,7 @@ use crate::{
     inngest::call::{Call, CallError, Op},
     source::{Address, Key},
     store::{
+        Stretches,
         live::{AttemptError, CallInfo, News},
         steps::{Commit, Step, StepFiles},
     },
@@ -109,6 +110,10 @@ impl Processor {
         if let Some(last) = done.last() {
             self.live.progress(run).advance(counts, last.end_byte);
         }
+        let stretches = Stretches::sum(done.iter().filter_map(|step| step.stretches.clone()));
+        if let Some(stretches) = &stretches {
+            self.live.progress(run).set_stretches(stretches.clone());
+        }
         let step = match chain::next(&done, call)? {
             Next::Tell(step) => step,
             Next::First => match self.source(call)? {
@@ -117,14 +122,16 @@ impl Processor {
             },
             Next::Plan { source, position } => self.plan(run, source, position).await?,
             Next::Rows { name, plan, position, start } => {
+                self.live.progress(run).set_first_rows(plan.first_rows.as_ref());
                 let task = Task {
                     storage: self.storage.clone(),
                     progress: self.live.progress(run),
                     run: run.clone(),
-                    plan,
                     position,
                     start,
                     before: counts,
+                    stretches_before: stretches.unwrap_or_else(|| Stretches::new(plan.size)),
+                    plan,
                 };
                 let rows = self.rows(task, name).await;
                 rows.map_err(|why| FailedCall { why, line: Some(start.line) })?
@@ -150,7 +157,9 @@ impl Processor {
         let step_bytes = self.step_bytes.clone();
         let make = move || Plan::make(&storage, &source, max_record_bytes, &step_bytes);
         let plan = tokio::task::spawn_blocking(make).await??;
-        self.live.progress(run).set_total_bytes(plan.size);
+        let progress = self.live.progress(run);
+        progress.set_total_bytes(plan.size);
+        progress.set_first_rows(plan.first_rows.as_ref());
         let step = Step {
             name: chain::PLAN.to_owned(),
             position,
@@ -158,6 +167,7 @@ impl Processor {
             counts: Counts::default(),
             end_byte: plan.layout.start.byte,
             files: StepFiles::default(),
+            stretches: None,
             started_at,
             committed_at: UnixMillis::now(),
         };
@@ -179,6 +189,7 @@ impl Processor {
             counts: rows.counts,
             end_byte: rows.end.byte,
             files: rows.files,
+            stretches: Some(rows.stretches),
             started_at,
             committed_at: UnixMillis::now(),
         };

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Read, Seek, SeekFrom},
     sync::Arc,
+    time::Instant,
 };
 
 use super::{
@@ -13,7 +14,7 @@ use crate::{
     csv::{Counts, Cursor, Output, Pass, Reasons},
     ids::RunId,
     source::{Key, OutputFile, Storage},
-    store::{live::Progress, steps::StepFiles},
+    store::{Stretches, live::Progress, steps::StepFiles},
 };
 
 /// How much is read at once, in bytes, and how often progress is told and a wish to stop is heard.
@@ -30,6 +31,7 @@ pub(super) struct Task {
     pub(super) start: Cursor,
     /// The records of the steps before.
     pub(super) before: Counts,
+    pub(super) stretches_before: Stretches,
 }
 
 /// A step of rows that is done, but not committed. Its files stay until somebody removes them.
@@ -38,6 +40,7 @@ pub(super) struct Rows {
     pub(super) reasons: Reasons,
     pub(super) end: Cursor,
     pub(super) files: StepFiles,
+    pub(super) stretches: Stretches,
 }
 
 impl Task {
@@ -45,16 +48,21 @@ impl Task {
     /// then no count that was shown is taken back, and less is done again. After an error it had
     /// finished nothing, and nothing is left of it.
     pub(super) fn run(self) -> Result<Rows, Failure> {
-        let Self { storage, progress, run, plan, position, start, before } = self;
+        let Self { storage, progress, run, plan, position, start, before, stretches_before } = self;
         let stop = start.byte.saturating_add(plan.step_bytes_at(start.byte, position));
         let mut file = open(&storage, &Key::from_stored(plan.source))?;
         file.seek(SeekFrom::Start(start.byte))?;
         let mut unread = plan.size - start.byte;
-        let mut pass = Pass::new(&plan.layout, start, plan.max_record_bytes);
+        let mut reader = Reader::new(Pass::new(&plan.layout, start, plan.max_record_bytes), plan.size);
         let mut buffer = Vec::new();
         let mut out = Output::default();
         let mut parts = Parts::new(&storage, &run);
-        let mut done = Done { counts: Counts::default(), reasons: Reasons::default(), end: start };
+        let mut done = Done {
+            counts: Counts::default(),
+            reasons: Reasons::default(),
+            end: start,
+            stretches: Stretches::new(plan.size),
+        };
         let mut needs_more = true;
         let mut read_block = |done: &mut Done| {
             if progress.is_stopped() {
@@ -67,20 +75,25 @@ impl Task {
                 append(&mut file, block, &mut buffer)?;
                 unread -= block;
             }
-            let consumed = pass.read(&buffer, unread == 0, stop, &mut out);
+            let consumed = reader.read(&buffer, unread == 0, stop, &mut out);
             buffer.drain(..consumed);
             parts.write(&mut out)?;
-            let byte = pass.cursor().byte;
-            if pass.at_boundary() {
+            reader.look_at_clock();
+            let byte = reader.pass.cursor().byte;
+            if reader.pass.at_boundary() {
                 if out.counts.failed > done.counts.failed {
                     done.reasons.clone_from(&out.reasons);
                 }
-                (done.counts, done.end) = (out.counts, pass.cursor());
+                (done.counts, done.end) = (out.counts, reader.pass.cursor());
+                done.stretches.clone_from(&reader.stretches);
                 parts.mark();
             }
+            let mut stretches = stretches_before.clone();
+            stretches.add(&done.stretches);
+            progress.set_stretches(stretches);
             progress.advance(sum(before, done.counts), byte);
             needs_more = consumed == 0 || buffer.len() < BLOCK;
-            Ok((unread > 0 || !buffer.is_empty()) && (byte < stop || !pass.at_boundary()))
+            Ok((unread > 0 || !buffer.is_empty()) && (byte < stop || !reader.pass.at_boundary()))
         };
         loop {
             match read_block(&mut done) {
@@ -93,7 +106,64 @@ impl Task {
                 }
             }
         }
-        Ok(Rows { counts: done.counts, reasons: done.reasons, end: done.end, files: parts.finish()? })
+        let Done { counts, reasons, end, stretches } = done;
+        Ok(Rows { counts, reasons, end, files: parts.finish()?, stretches })
+    }
+}
+
+/// Reads records, and keeps where in the file they are and how long they took.
+struct Reader<'l> {
+    pass: Pass<'l>,
+    stretches: Stretches,
+    /// The last record boundary, and the records up to there.
+    boundary: (u64, Counts),
+    /// When the clock was looked at, and the boundary then.
+    clock: (Instant, u64),
+}
+
+impl<'l> Reader<'l> {
+    fn new(pass: Pass<'l>, file_bytes: u64) -> Self {
+        let start = pass.cursor().byte;
+        Self {
+            pass,
+            stretches: Stretches::new(file_bytes),
+            boundary: (start, Counts::default()),
+            clock: (Instant::now(), start),
+        }
+    }
+
+    /// As [`Pass::read`], stretch by stretch.
+    fn read(&mut self, input: &[u8], eof: bool, stop: u64, out: &mut Output) -> usize {
+        let mut consumed = 0;
+        loop {
+            let (from, counts) = self.boundary;
+            let until = self.stretches.end_of(from).min(stop);
+            let taken = self.pass.read(&input[consumed..], eof, until, out);
+            consumed += taken;
+            let byte = self.pass.cursor().byte;
+            if self.pass.at_boundary() {
+                // All of them begin in the stretch with `from` in it, also one that ends far behind.
+                let processed = out.counts.processed - counts.processed;
+                let failed = out.counts.failed - counts.failed;
+                self.stretches.count(from, Counts { processed, failed });
+                self.boundary = (byte, out.counts);
+            }
+            let is_stretch_over = self.pass.at_boundary() && byte >= until;
+            if !is_stretch_over || byte >= stop || taken == 0 || out.is_full() {
+                return consumed;
+            }
+        }
+    }
+
+    /// Adds the time since it was called last to the stretches that were read meanwhile.
+    fn look_at_clock(&mut self) {
+        let ((since, from), (to, _)) = (self.clock, self.boundary);
+        if to > from {
+            let now = Instant::now();
+            let micros = now.duration_since(since).as_micros();
+            self.stretches.spend(from, to, u64::try_from(micros).unwrap_or(u64::MAX));
+            self.clock = (now, to);
+        }
     }
 }
 
@@ -102,6 +172,7 @@ struct Done {
     counts: Counts,
     reasons: Reasons,
     end: Cursor,
+    stretches: Stretches,
 }
 
 /// Appends the next `length` bytes of `file`.

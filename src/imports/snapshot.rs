@@ -1,17 +1,17 @@
 //! What is known of an import at one moment; what every panel is made from.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
 use super::Silence;
 use crate::{
-    csv::Counts,
+    csv::{Counts, FirstRows},
     ids::{EventId, ImportId, RunId, UserId},
     inngest::{Run, RunStatus},
     source::Address,
     store::{
-        self, Live, Store,
+        self, Live, Store, Stretches,
         imports::{ImportRow, Relative, RetryOf},
         live::{AttemptError, CallInfo, ProgressNow, Receiving},
         runs::RunRow,
@@ -80,6 +80,10 @@ pub struct RunSnapshot {
     pub receiving: Option<Receiving>,
     /// What our own function told of the run; None for anybody else's.
     pub call: Option<CallInfo>,
+    /// What our own function has read, place by place, and the first rows of it. Of a run that has ended the
+    /// database knows them, too.
+    pub stretches: Option<Arc<Stretches>>,
+    pub first_rows: Option<Arc<FirstRows>>,
     /// As the engine said, if it was asked; perhaps of an attempt that has begun since.
     pub next_attempt: Option<NextAttempt>,
     /// Once ended.
@@ -171,6 +175,8 @@ impl Snapshot {
             if let Some(known) = known.iter().find(|known| known.run_id == run.run_id) {
                 run.next_attempt = known.next_attempt;
                 run.is_gone = known.is_gone;
+                run.stretches.clone_from(&known.stretches);
+                run.first_rows.clone_from(&known.first_rows);
             }
         }
     }
@@ -328,6 +334,11 @@ impl RunSnapshot {
         }
         self.receiving = progress.receiving;
         self.call = progress.call.or(self.call.take());
+        let rows = |stretches: &Arc<Stretches>| stretches.total().rows;
+        if self.stretches.as_ref().map(rows) <= progress.stretches.as_ref().map(rows) {
+            self.stretches = progress.stretches;
+        }
+        self.first_rows = progress.first_rows.or(self.first_rows.take());
     }
 }
 
@@ -348,6 +359,8 @@ impl From<RunRow> for RunSnapshot {
             total_rows: None,
             receiving: None,
             call: row.call,
+            stretches: None,
+            first_rows: None,
             next_attempt: None,
             output: row.output,
         }

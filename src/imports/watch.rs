@@ -95,6 +95,9 @@ pub async fn run(shared: Arc<Shared>, owner: UserId, id: ImportId) {
         cancels: 0,
         sent_again: false,
     };
+    if let Err(error) = watch.recall().await {
+        tracing::error!(import = %id, %error, "what a run has read is not known");
+    }
     let mut inbox: Option<(EventId, Arc<Inbox>)> = None;
     while let Some(import) = watch.snapshot() {
         // The engine may have confirmed the event under another id than expected.

@@ -17,8 +17,9 @@ use tokio::{sync::watch, time::timeout};
 
 pub use self::inbox::{Inbox, News};
 
+use super::Stretches;
 use crate::{
-    csv::Counts,
+    csv::{Counts, FirstRows},
     ids::{EventId, RunId},
     time::UnixMillis,
 };
@@ -53,6 +54,8 @@ pub struct Progress {
     receiving: Mutex<Option<Receiving>>,
     stop: AtomicBool,
     call: Mutex<Option<CallInfo>>,
+    stretches: Mutex<Option<Arc<Stretches>>>,
+    first_rows: Mutex<Option<Arc<FirstRows>>>,
     /// How many executions of the run's steps there are.
     at_work: watch::Sender<usize>,
 }
@@ -113,6 +116,9 @@ pub struct ProgressNow {
     /// While the file is being fetched.
     pub receiving: Option<Receiving>,
     pub call: Option<CallInfo>,
+    /// Where in the file its rows are, and how fast they were read.
+    pub stretches: Option<Arc<Stretches>>,
+    pub first_rows: Option<Arc<FirstRows>>,
     /// When something was last heard of the run here.
     pub heard_at: Option<UnixMillis>,
 }
@@ -254,6 +260,22 @@ impl Progress {
         self.hear(UnixMillis::now());
     }
 
+    /// Sets what the finished steps and the one at work have read so far. Rows that are read again do not
+    /// take back what was shown.
+    pub fn set_stretches(&self, stretches: Stretches) {
+        let mut shown = lock(&self.stretches);
+        if shown.as_ref().is_none_or(|shown| shown.total().rows <= stretches.total().rows) {
+            *shown = Some(Arc::new(stretches));
+        }
+    }
+
+    pub fn set_first_rows(&self, first_rows: Option<&FirstRows>) {
+        let mut shown = lock(&self.first_rows);
+        if let (None, Some(first_rows)) = (&*shown, first_rows) {
+            *shown = Some(Arc::new(first_rows.clone()));
+        }
+    }
+
     /// Says that a step is at work, until what this gives is dropped.
     #[must_use]
     pub fn begin(self: &Arc<Self>) -> AtWork {
@@ -285,6 +307,8 @@ impl Progress {
             total_rows: Some(number(&self.total_rows)).filter(|rows| *rows > 0),
             receiving: *lock(&self.receiving),
             call,
+            stretches: lock(&self.stretches).clone(),
+            first_rows: lock(&self.first_rows).clone(),
             heard_at: time(&self.heard_at).map(UnixMillis),
         }
     }

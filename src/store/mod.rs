@@ -13,12 +13,13 @@ pub mod live;
 pub mod runs;
 mod settings;
 pub mod steps;
+pub mod stretches;
 
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{Any, AnyPool, Connection, Transaction, any::AnyConnectOptions, any::AnyPoolOptions};
 
-pub use self::live::Live;
+pub use self::{live::Live, stretches::Stretches};
 use crate::ids::RunId;
 
 /// The database.

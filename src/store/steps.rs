@@ -5,7 +5,7 @@ use futures_util::TryStreamExt;
 use sqlx::{Row, any::AnyRow};
 
 use super::{
-    Error, Result, Store,
+    Error, Result, Store, Stretches,
     live::{AttemptError, CallInfo},
     to_bigint,
 };
@@ -29,6 +29,8 @@ pub struct Step {
     /// Bytes of the file up to the end of the step's last record.
     pub end_byte: u64,
     pub files: StepFiles,
+    /// Where in the file its records are; None if it read none, or was done before this was kept.
+    pub stretches: Option<Stretches>,
     pub started_at: UnixMillis,
     pub committed_at: UnixMillis,
 }
@@ -77,11 +79,13 @@ impl Store {
     pub async fn commit_step(&self, run: &RunId, step: &Step, reasons: &Reasons) -> Result<Commit> {
         let reasons = (!reasons.is_empty()).then(|| serde_json::to_string(reasons)).transpose();
         let reasons = reasons.map_err(|why| corrupt("reasons", why))?;
+        let stretches = step.stretches.as_ref().map(serde_json::to_string).transpose();
+        let stretches = stretches.map_err(|why| corrupt("stretches", why))?;
         let mut tx = self.begin_write_of(run).await?;
         let inserted = sqlx::query(
             "INSERT INTO step (run_id, step_id, position, result, processed, failed, reasons, end_byte, \
-             source_file, processed_file, failed_file, raw_file, started_at, committed_at) \
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 \
+             source_file, processed_file, failed_file, raw_file, started_at, committed_at, stretches) \
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 \
              WHERE NOT EXISTS (SELECT 1 FROM run WHERE run_id = $1 AND ended_at IS NOT NULL) \
              ON CONFLICT DO NOTHING",
         )
@@ -99,6 +103,7 @@ impl Store {
         .bind(&step.files.raw)
         .bind(step.started_at.0)
         .bind(step.committed_at.0)
+        .bind(stretches)
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
@@ -113,7 +118,8 @@ impl Store {
     pub async fn steps(&self, run: &RunId) -> Result<Vec<Step>> {
         sqlx::query(
             "SELECT step_id, position, result, processed, failed, end_byte, source_file, processed_file, \
-             failed_file, raw_file, started_at, committed_at FROM step WHERE run_id = $1 ORDER BY position",
+             failed_file, raw_file, started_at, committed_at, stretches FROM step WHERE run_id = $1 \
+             ORDER BY position",
         )
         .bind(run.as_str())
         .fetch_all(&self.pool)
@@ -134,6 +140,16 @@ impl Store {
         .fetch_one(&self.pool)
         .await?;
         Ok(StepSums { counts: read_counts(&row)?, end_byte: read_unsigned(&row, "end_byte")? })
+    }
+
+    /// What a run's finished steps have read, place by place; None if none of them says.
+    pub async fn stretches(&self, run: &RunId) -> Result<Option<Stretches>> {
+        let steps = sqlx::query("SELECT stretches FROM step WHERE run_id = $1 AND stretches IS NOT NULL")
+            .bind(run.as_str())
+            .fetch_all(&self.pool)
+            .await?;
+        let readings = steps.iter().map(read_stretches).collect::<Result<Vec<_>>>()?;
+        Ok(Stretches::sum(readings.into_iter().flatten()))
     }
 
     /// Why the failed records of a run's finished steps failed.
@@ -266,6 +282,7 @@ fn read_step(row: &AnyRow) -> Result<Step> {
         counts: read_counts(row)?,
         end_byte: read_unsigned(row, "end_byte")?,
         files: read_files(row)?,
+        stretches: read_stretches(row)?,
         started_at: UnixMillis(row.try_get("started_at")?),
         committed_at: UnixMillis(row.try_get("committed_at")?),
     })
@@ -289,6 +306,11 @@ pub(super) fn read_files(row: &AnyRow) -> Result<StepFiles> {
         failed: row.try_get("failed_file")?,
         raw: row.try_get("raw_file")?,
     })
+}
+
+fn read_stretches(row: &AnyRow) -> Result<Option<Stretches>> {
+    let Some(text) = row.try_get::<Option<String>, _>("stretches")? else { return Ok(None) };
+    serde_json::from_str(&text).map(Some).map_err(|why| corrupt("stretches", why))
 }
 
 fn read_unsigned(row: &AnyRow, column: &'static str) -> Result<u64> {

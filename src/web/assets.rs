@@ -21,7 +21,7 @@ pub const PATH: &str = "/assets/{hash}/{name}";
 const HASH_BYTES: usize = 8;
 
 /// The parts of the one style sheet that pages load, in the order of the cascade.
-const STYLE: [&str; 12] = [
+const STYLE: [&str; 14] = [
     "css/tokens.css",
     "css/ground.css",
     "css/parts.css",
@@ -30,7 +30,9 @@ const STYLE: [&str; 12] = [
     "css/cards.css",
     "css/history.css",
     "css/import.css",
+    "css/plot.css",
     "css/findings.css",
+    "css/first_rows.css",
     "css/timeline.css",
     "css/detail.css",
     "css/one_thing.css",

@@ -226,6 +226,7 @@ async fn a_step_that_cannot_be_committed_is_not_and_can_be_later() {
         counts: Counts { processed: 1, failed: 0 },
         end_byte: 1,
         files: StepFiles::default(),
+        stretches: None,
         started_at: UnixMillis(1),
         committed_at: UnixMillis(2),
     };

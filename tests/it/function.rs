@@ -5,6 +5,7 @@ mod fetch;
 mod push;
 mod short_steps;
 mod strangers;
+mod stretches;
 mod sync;
 mod world;
 

@@ -28,6 +28,7 @@ mod live;
 mod next_attempt;
 mod postgres;
 mod proxy;
+mod reading;
 mod reasons;
 mod routes;
 mod run_migration;

@@ -56,6 +56,7 @@ fn step(position: u32, processed: u64) -> Step {
             failed: None,
             raw: Some(format!("runs/raw-{position}-{processed}")),
         },
+        stretches: None,
         started_at: UnixMillis(1),
         committed_at: UnixMillis(2),
     }

@@ -1,6 +1,7 @@
 //! What people read and scripts see, state by state.
 
 mod findings;
+mod reading;
 mod snapshots;
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! What was said of the runs, or was not, and what is recorded and shown of it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::Watch;
 use crate::{
@@ -61,6 +61,12 @@ impl Watch {
             self.shared.store.record_run(self.id, &run, counts, UnixMillis::now()).await?;
             any_changed = true;
         }
+        // What is recorded of an end is what its steps have committed.
+        let mut readings = Vec::new();
+        for run in runs.iter().filter(|run| any_changed && run.ended_at.is_some()) {
+            let first_rows = self.shared.live.now(&run.run_id).and_then(|now| now.first_rows);
+            readings.push((&run.run_id, self.shared.store.stretches(&run.run_id).await?, first_rows));
+        }
         let recorded = if any_changed { Some(self.shared.store.runs_of(&[self.id]).await?) } else { None };
         self.change(|import| {
             import.as_of = Some(UnixMillis::now());
@@ -72,6 +78,12 @@ impl Watch {
                 let is_cancelled = import.cancel_requested_at.is_some();
                 let shown = |run: &RunRow| !is_cancelled || run.ended_at.is_some() || was_shown(run);
                 import.set_runs(recorded.into_iter().filter(shown).collect());
+                for (id, stretches, first_rows) in readings {
+                    for run in import.runs.iter_mut().filter(|run| run.run_id == *id) {
+                        run.stretches = stretches.clone().map(Arc::new);
+                        run.first_rows = first_rows.clone().or(run.first_rows.take());
+                    }
+                }
             }
             if word == Word::Listed {
                 let now = UnixMillis::now();
@@ -90,6 +102,21 @@ impl Watch {
             }
         }
         Ok(any_changed)
+    }
+
+    /// What the steps of the process before have read: until the next call of our function it is all that is
+    /// known, and that may be a while when a retry is waited for.
+    pub(super) async fn recall(&self) -> store::Result<()> {
+        let Some(import) = self.snapshot() else { return Ok(()) };
+        for run in import.runs.iter().filter(|run| run.call.is_some() && run.stretches.is_none()) {
+            let stretches = self.shared.store.stretches(&run.run_id).await?.map(Arc::new);
+            self.change(|import| {
+                for known in import.runs.iter_mut().filter(|known| known.run_id == run.run_id) {
+                    known.stretches.clone_from(&stretches);
+                }
+            });
+        }
+        Ok(())
     }
 
     /// What was told while the engine could not be asked. That it does not answer stays true.

@@ -1,6 +1,6 @@
 //! `GET /imports/{id}`, its panel, and cancelling it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{HttpRequest, HttpResponse, http::header::ContentType, web};
 use askama::Template;
@@ -16,7 +16,7 @@ use crate::{
     },
     web::{
         error::Error,
-        format::bytes,
+        format::{bytes, grouped},
         htmx,
         session::{self, SignedIn},
         site::{self, Site},
@@ -29,7 +29,7 @@ use crate::{
 pub struct ImportPage {
     pub frame: Frame,
     pub file_name: String,
-    /// Its size, or the host that it is fetched from.
+    /// Its size, or the host that it is fetched from, and how many columns it has.
     pub size: String,
     /// The import that this one is a retry of.
     pub parent: Option<Relative>,
@@ -44,9 +44,11 @@ impl ImportPage {
         Self {
             frame,
             file_name: snapshot.file_name.clone(),
-            size: match &snapshot.fetched_from {
-                Some(host) => format!("From {host}"),
-                None => bytes(snapshot.size_bytes),
+            size: match (&snapshot.fetched_from, columns(snapshot)) {
+                (Some(host), None) => format!("From {host}"),
+                (Some(host), Some(columns)) => format!("From {host}, {columns}"),
+                (None, None) => bytes(snapshot.size_bytes),
+                (None, Some(columns)) => format!("{}, {columns}", bytes(snapshot.size_bytes)),
             },
             parent: snapshot.parent.clone(),
             retries: snapshot.retries.clone(),
@@ -62,10 +64,11 @@ pub async fn show(
     store: web::Data<Store>,
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
-    let import = find(&user, &id, &imports).await?;
+    let mut import = find(&user, &id, &imports).await?;
     let reading = site.reading();
+    let findings = findings(&mut import, &reading, &store).await?;
     let mut page = ImportPage::new(site.frame(&user), &import, &reading, site::pace([&import], reading.now));
-    page.panel.findings = findings(&import, &reading, &store).await?;
+    page.panel.findings = findings;
     page.panel = page.panel.versioned()?;
     Ok(HttpResponse::Ok().content_type(ContentType::html()).body(page.render()?))
 }
@@ -87,13 +90,14 @@ pub async fn panel(
     store: web::Data<Store>,
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
-    let import = find(&user, &id, &imports).await?;
+    let mut import = find(&user, &id, &imports).await?;
     if !htmx::wants_fragment(&request) {
         return Ok(session::see_other(&format!("/imports/{}", import.id)));
     }
     let reading = site.reading();
+    let findings = findings(&mut import, &reading, &store).await?;
     let mut panel = ImportPanel::new(&import, &reading, site::pace([&import], reading.now));
-    panel.findings = findings(&import, &reading, &store).await?;
+    panel.findings = findings;
     let panel = panel.versioned()?;
     if panel.version == query.version {
         return Ok(htmx::unchanged(panel.as_of.at()));
@@ -111,12 +115,29 @@ pub async fn cancel(
     Ok(session::see_other(&format!("/imports/{}", import.id)))
 }
 
-/// What our own function found in the file of an import that is over. The last poll of a page brings it;
-/// those before it, of which there are many, leave the database alone.
-async fn findings(import: &Snapshot, reading: &Reading, store: &Store) -> Result<Option<Findings>, Error> {
-    let run = import.runs.iter().find(|run| run.call.is_some());
-    let Some(run) = run.filter(|_| import.state(reading.now).is_final()) else { return Ok(None) };
-    Ok(Some(Findings::new(&findings::of(store, &run.run_id).await?)))
+/// What our own function found in the file of an import that is over; what it has read goes into `import`.
+/// The last poll of a page brings it; those before it, of which there are many, leave the database alone.
+async fn findings(
+    import: &mut Snapshot,
+    reading: &Reading,
+    store: &Store,
+) -> Result<Option<Findings>, Error> {
+    let is_over = import.state(reading.now).is_final();
+    let run = import.runs.iter_mut().find(|run| run.call.is_some());
+    let Some(run) = run.filter(|_| is_over) else { return Ok(None) };
+    let mut found = findings::of(store, &run.run_id).await?;
+    run.stretches = found.stretches.take().map(Arc::new);
+    run.first_rows = found.first_rows.take().map(Arc::new);
+    Ok(Some(Findings::new(&found)))
+}
+
+/// `7 columns`, once that is known.
+fn columns(snapshot: &Snapshot) -> Option<String> {
+    let first = snapshot.runs.iter().find_map(|run| run.first_rows.as_deref())?;
+    Some(match first.columns {
+        1 => "1 column".to_owned(),
+        count => format!("{} columns", grouped(count as u64)),
+    })
 }
 
 /// The import, if it is the user's: ownership comes before anything else.

@@ -7,10 +7,17 @@ use super::{
     badge::{Badge, Shown, Tone},
     bar::Bar,
     passing::Ticking,
+    plot::Plot,
     progress::{Figures, Progress},
     sentence::Sentence,
 };
-use crate::imports::{ImportState, RunSnapshot, Snapshot};
+use crate::{
+    function::{FUNCTION_ID, FUNCTION_NAME},
+    imports::{ImportState, RunSnapshot, Snapshot},
+    inngest::RunStatus,
+    store::Stretches,
+    time::UnixMillis,
+};
 
 /// One run with its state, numbers, bar and sentence.
 #[derive(Clone, Debug)]
@@ -26,6 +33,8 @@ pub struct Block {
     /// Of the file, as far as it is read; None while unknown.
     pub percent: Option<u64>,
     pub has_ended: bool,
+    /// Around the bar, in a panel; None where there never is one.
+    pub plot: Option<Plot>,
 }
 
 /// What scripts read of a run: the `data-` attributes.
@@ -69,7 +78,40 @@ pub fn function_name(run: &RunSnapshot) -> String {
     own.or(run.function_name.as_ref()).unwrap_or(&run.function_id).clone()
 }
 
+/// Whether a run is our own function's, or is not known yet to be another's. It is known once the function
+/// has a name or was called.
+pub(super) fn may_be_ours(run: &RunSnapshot) -> bool {
+    match &run.function_name {
+        _ if run.call.is_some() => true,
+        Some(name) => [FUNCTION_NAME, FUNCTION_ID].contains(&name.as_str()),
+        None => run.status == RunStatus::Scheduled,
+    }
+}
+
+/// Whether the file is large enough to be read in several stretches, as far as is known from the beginning:
+/// what is reserved for a plot is never taken back.
+fn may_have_plot(snapshot: &Snapshot) -> bool {
+    snapshot.fetched_from.is_some() || Stretches::count_in(snapshot.size_bytes) > 1
+}
+
 impl Block {
+    /// As [`all`](Self::all), with the plots that a panel has.
+    #[must_use]
+    pub fn all_with_plots(snapshot: &Snapshot, state: ImportState, reading: &Reading) -> Vec<Self> {
+        let mut blocks = Self::all(snapshot, state, reading);
+        if !may_have_plot(snapshot) {
+            return blocks;
+        }
+        if let ([block], []) = (blocks.as_mut_slice(), snapshot.runs.as_slice()) {
+            block.plot = Some(Plot::default());
+        }
+        for (block, run) in blocks.iter_mut().zip(&snapshot.runs).filter(|(_, run)| may_be_ours(run)) {
+            let progress = Progress::of(run, known_at(snapshot, reading));
+            block.plot = Some(Plot::of(run, &progress, &block.bar));
+        }
+        blocks
+    }
+
     /// One block per run; a single one while there is none.
     #[must_use]
     pub fn all(snapshot: &Snapshot, state: ImportState, reading: &Reading) -> Vec<Self> {
@@ -91,13 +133,14 @@ impl Block {
             elapsed: None,
             percent: None,
             has_ended: state.is_final(),
+            plot: None,
         }
     }
 
     fn of_run(snapshot: &Snapshot, state: ImportState, run: &RunSnapshot, reading: &Reading) -> Self {
         let ended = run.ended_at.is_some();
         let dimmed = !ended && (snapshot.silence.is_some() || run.is_gone || run.is_lost(reading.now));
-        let progress = Progress::of(run, snapshot.silence.map_or(reading.now, |silence| silence.since));
+        let progress = Progress::of(run, known_at(snapshot, reading));
         let shown = Shown::of_run(run);
         // Red in a bar is failed rows and nothing else: a run that failed leaves a grey bar.
         let tone = match shown.tone() {
@@ -122,6 +165,12 @@ impl Block {
             percent: progress.percent(),
             has_ended: ended,
             badge: Badge { shown, dimmed },
+            plot: None,
         }
     }
+}
+
+/// The time of the numbers that are shown.
+fn known_at(snapshot: &Snapshot, reading: &Reading) -> UnixMillis {
+    snapshot.silence.map_or(reading.now, |silence| silence.since)
 }

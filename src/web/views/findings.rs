@@ -149,7 +149,7 @@ impl Group {
 
 /// The text of an excerpt and what in it only stands for something. Few fonts have the pictures of
 /// control characters, so those that files really have are named.
-fn stretches(excerpt: &str) -> Vec<Stretch> {
+pub(super) fn stretches(excerpt: &str) -> Vec<Stretch> {
     let mut stretches: Vec<Stretch> = Vec::new();
     for c in excerpt.chars() {
         match (c, stretches.last_mut()) {

@@ -9,6 +9,7 @@ use super::{
     block::Block,
     detail::TechnicalDetail,
     findings::Findings,
+    first_rows::FirstRows,
     passing::{AsOf, version},
     tab::Tab,
     timeline::{Timeline, When},
@@ -30,6 +31,8 @@ pub struct ImportPanel {
     pub actions: Actions,
     /// Once nothing more is expected: they are in the database, which a poll leaves alone.
     pub findings: Option<Findings>,
+    /// None if other people's functions alone read the file.
+    pub first_rows: Option<FirstRows>,
     pub timeline: Timeline,
     pub detail: TechnicalDetail,
     /// Milliseconds until the browser asks again; None once nothing more is expected.
@@ -48,13 +51,14 @@ impl ImportPanel {
     #[must_use]
     pub fn new(snapshot: &Snapshot, reading: &Reading, pace: Duration) -> Self {
         let state = snapshot.state(reading.now);
-        let blocks = Block::all(snapshot, state, reading);
+        let blocks = Block::all_with_plots(snapshot, state, reading);
         Self {
             import_id: snapshot.id.to_string(),
             state,
             as_of: as_of(snapshot, state, reading),
             actions: Actions::of(snapshot, state, reading.now, Place::Panel),
             findings: None,
+            first_rows: FirstRows::of(snapshot, state),
             timeline: Timeline::of(snapshot, state, reading),
             detail: TechnicalDetail::of(snapshot),
             poll_ms: (!state.is_final()).then_some(pace.as_millis()),

@@ -1,13 +1,16 @@
 //! The page of an import, in every state there is.
 
+use std::sync::Arc;
+
 use askama::Template;
 use runboard::{
-    csv::{Reason, Reasons},
+    csv::{Counts, FirstRow, FirstRows, Reason, Reasons},
     function::findings,
     ids::ImportId,
     imports::{RunSnapshot, SilenceCause, Snapshot},
     inngest::RunStatus,
     store::{
+        Stretches,
         imports::{Relative, RetryOf},
         live::Receiving,
     },
@@ -83,15 +86,68 @@ fn reasons() -> Findings {
     Findings::new(&findings::Findings {
         reasons: Reasons { groups, other: 21 },
         repeated_names: vec![("amount".to_owned(), 2), (String::new(), 3)],
+        first_rows: None,
+        stretches: None,
     })
 }
 
+/// Our function's runs have read their bytes at a speed that is not always the same, with failed rows here
+/// and there, and know how the file begins.
+fn as_read(snapshot: &Snapshot) -> Snapshot {
+    let mut snapshot = snapshot.clone();
+    for run in snapshot.runs.iter_mut().filter(|run| run.call.is_some() && run.bytes > 0) {
+        run.stretches = Some(Arc::new(stretches(run)));
+        run.first_rows = Some(Arc::new(first_rows()));
+    }
+    snapshot
+}
+
+fn stretches(run: &RunSnapshot) -> Stretches {
+    let counts = run.counts.unwrap_or_default();
+    let mut stretches = Stretches::new(run.total_bytes);
+    let read = run.bytes * 100 / run.total_bytes.max(1);
+    let size = run.total_bytes / 100;
+    let mut failed_left = counts.failed;
+    for stretch in 0..read {
+        let failed = if stretch % 7 == 3 { failed_left.min(1 + stretch) } else { 0 };
+        failed_left -= failed;
+        let processed = counts.processed / read;
+        stretches.count(stretch * size, Counts { processed, failed });
+        let nanos = 160_000_000 + (stretch * 37 % 11) * 4_000_000;
+        stretches.spend(stretch * size, (stretch + 1) * size, nanos);
+    }
+    stretches
+}
+
+fn first_rows() -> FirstRows {
+    let names = ["order_id", "customer", "email", "country", "ordered_at", "quantity", "price"];
+    let row = |line: u64, customer: &str, email: &str, country: &str, quantity: &str, price: &str| FirstRow {
+        line,
+        cells: [&(7_781_202 + line).to_string(), customer, email, country, "2026-11-02", quantity, price]
+            .map(str::to_owned)
+            .into(),
+        failure: None,
+        at_fault: None,
+    };
+    let mut rows = vec![
+        row(2, "Jürgen Müller", "jm@nordlicht.example", "DE", "12", "89.90"),
+        row(3, "Åsa Åkesson", "asa@fjell.example", "SE", "1", "1240.00"),
+        row(4, "François Lefèvre", "fl@rive.example", "FR", "3", "45.50"),
+        row(5, "Mary O’Hara", "mary@quay.example", "IE", "2", "17.25"),
+        row(6, "Zoë Janssens", "zoe@maas.example", "BE", "40", "3.10"),
+        row(7, "Inês Gonçalves", "ines@tejo.example", "PT", "6", "64.00"),
+    ];
+    rows[3].cells.truncate(4);
+    rows[3].failure = Some("4 fields where the header has 7".to_owned());
+    FirstRows { header_line: 1, header: names.map(str::to_owned).into(), columns: names.len(), rows }
+}
+
 fn page(name: &'static str, snapshot: &Snapshot) -> Page {
-    Page::new(name, ImportPage::new(frame(), snapshot, &reading(), PACE).render().unwrap())
+    Page::new(name, ImportPage::new(frame(), &as_read(snapshot), &reading(), PACE).render().unwrap())
 }
 
 fn with_reasons(name: &'static str, snapshot: &Snapshot) -> Page {
-    let mut page = ImportPage::new(frame(), snapshot, &reading(), PACE);
+    let mut page = ImportPage::new(frame(), &as_read(snapshot), &reading(), PACE);
     page.panel.findings = Some(reasons());
     Page::new(name, page.render().unwrap())
 }

@@ -2,20 +2,14 @@
 
 use std::{fs, path::PathBuf};
 
-use runboard::{
-    csv::Counts,
-    function::{Plan, STEP_BYTES},
-    source::Key,
-};
+use runboard::{csv::Counts, function::STEP_BYTES};
 
 use super::world::{Memo, World, call, csv, run_id};
 use crate::steps;
 
 /// Cuts the stored upload of `world` off behind `bytes`; gives its path.
 async fn cut_off(world: &World, run: &str, bytes: u64) -> PathBuf {
-    let steps = world.processor.store.steps(&run_id(run)).await.unwrap();
-    let plan: Plan = serde_json::from_str(&steps[0].result).unwrap();
-    let path = world.processor.storage.path(&Key::from_stored(plan.source));
+    let path = world.stored(run).await;
     fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(bytes).unwrap();
     path
 }

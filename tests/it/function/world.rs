@@ -1,6 +1,6 @@
 //! The function over a folder of its own, and the engine that calls it.
 
-use std::{collections::BTreeMap, fs, ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeMap, fs, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use actix_web::{
     App,
@@ -12,7 +12,7 @@ use actix_web::{
 };
 use runboard::{
     config::AllowedAddresses,
-    function::{FUNCTION_ID, Processor, serve},
+    function::{FUNCTION_ID, Plan, Processor, serve},
     ids::{ImportId, RunId},
     inngest::{Client, Server, call::step_id, signature},
     source::{FetchLimits, Fetcher, Key, LinkKey, Storage},
@@ -130,6 +130,13 @@ impl World {
             names.push(answer.remember(&mut memo));
             assert!(names.len() < 500, "no end after {names:?}");
         }
+    }
+
+    /// Where the file that a planned run reads is stored.
+    pub(super) async fn stored(&self, run: &str) -> PathBuf {
+        let steps = self.processor.store.steps(&run_id(run)).await.unwrap();
+        let plan: Plan = serde_json::from_str(&steps[0].result).unwrap();
+        self.processor.storage.path(&Key::from_stored(plan.source))
     }
 
     /// The names of all stored outputs.

@@ -21,7 +21,9 @@ fn reason(column: Option<&str>, reason: &str, count: u64, line: u64, example: &s
 
 fn html(reasons: Reasons, repeated: &[(&str, usize)]) -> String {
     let repeated_names = repeated.iter().map(|(name, columns)| ((*name).to_owned(), *columns)).collect();
-    Findings::new(&findings::Findings { reasons, repeated_names }).render().unwrap()
+    Findings::new(&findings::Findings { reasons, repeated_names, ..findings::Findings::default() })
+        .render()
+        .unwrap()
 }
 
 /// What a person reads: text without markup, in one line.
@@ -118,7 +120,7 @@ fn failed_counts_lead_to_the_reasons_once_nothing_more_is_to_come() {
 fn a_panel_holds_its_findings_between_the_run_and_the_timeline() {
     let mut panel = ImportPanel::new(&with(ended(RunStatus::Completed)), &reading(), PACE);
     let groups = vec![reason(None, "1 field where the header has 3", 412, 5, "x")];
-    let found = findings::Findings { reasons: Reasons { groups, other: 0 }, repeated_names: Vec::new() };
+    let found = findings::Findings { reasons: Reasons { groups, other: 0 }, ..findings::Findings::default() };
     panel.findings = Some(Findings::new(&found));
     let html = panel.render().unwrap();
     let at = |needle: &str| html.find(needle).unwrap();

@@ -80,6 +80,8 @@ pub fn running() -> RunSnapshot {
             max_attempts: 4,
             error: None,
         }),
+        stretches: None,
+        first_rows: None,
         next_attempt: None,
         output: None,
     }

@@ -1,0 +1,225 @@
+//! The first records of a file as they are read, made safe to show.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Cursor, Layout,
+    excerpt::excerpt,
+    failed_csv::Unwrapped,
+    layout::front,
+    split::{Fields, Split, Splitter, line_end, without_half_line_end},
+    verdict::judge,
+};
+
+/// How many records are kept at most.
+const MOST_ROWS: usize = 7;
+/// How many columns.
+const MOST_COLUMNS: usize = 20;
+/// How many bytes of text in all: a record that would make it more is left out, and so are those behind it,
+/// but for the first.
+const MOST_TEXT: usize = 8 << 10;
+
+/// The front of a file: its header and its first records. All text is [excerpts](super::Reason::example).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstRows {
+    /// The physical line on which the header begins; the lines before it are empty.
+    pub header_line: u64,
+    /// The names of the first columns.
+    pub header: Vec<String>,
+    /// How many columns there are in all.
+    pub columns: usize,
+    pub rows: Vec<FirstRow>,
+}
+
+/// One of the first records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstRow {
+    /// The physical line on which it begins.
+    pub line: u64,
+    /// Its first fields; of a record that is too long to be split its front.
+    pub cells: Vec<String>,
+    /// Why it fails, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// Which of the cells is at fault, counted from 0; None where the whole record is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_fault: Option<usize>,
+}
+
+impl FirstRows {
+    /// Reads `sample`, the front of a file with this layout; `eof` says that it is the whole file. What the
+    /// sample ends in the middle of is left out.
+    #[must_use]
+    pub fn read(layout: &Layout, sample: &[u8], eof: bool, max_record_bytes: usize) -> Self {
+        let names = layout.header.iter().take(MOST_COLUMNS);
+        let mut first = Self {
+            header_line: front(without_half_line_end(sample, eof)).0.line,
+            header: names.map(|name| excerpt(name.as_bytes(), 0)).collect(),
+            columns: layout.header.len(),
+            rows: Vec::new(),
+        };
+        let mut text: usize = first.header.iter().map(String::len).sum();
+        let mut reader = RowReader {
+            layout,
+            splitter: Splitter::new(layout.delimiter, layout.columns_in_file(), max_record_bytes),
+            unwrapped: layout.is_failed_csv.then(Unwrapped::new),
+            cursor: layout.start,
+        };
+        let start = usize::try_from(layout.start.byte).unwrap_or(usize::MAX);
+        let mut rest = without_half_line_end(sample.get(start..).unwrap_or_default(), eof);
+        while first.rows.len() < MOST_ROWS
+            && let Some((row, length)) = reader.next(rest, eof, max_record_bytes)
+        {
+            text += row.cells.iter().map(String::len).sum::<usize>();
+            if text > MOST_TEXT && !first.rows.is_empty() {
+                break;
+            }
+            first.rows.push(row);
+            let Some(length) = length else { break };
+            rest = &rest[length..];
+        }
+        first
+    }
+}
+
+struct RowReader<'l> {
+    layout: &'l Layout,
+    splitter: Splitter,
+    unwrapped: Option<Unwrapped>,
+    cursor: Cursor,
+}
+
+impl RowReader<'_> {
+    /// The record that `rest` begins with, behind empty lines, and how long it is with them; no length if
+    /// its end is not looked for.
+    fn next(
+        &mut self,
+        mut rest: &[u8],
+        eof: bool,
+        max_record_bytes: usize,
+    ) -> Option<(FirstRow, Option<usize>)> {
+        let from = self.cursor.byte;
+        while let length @ 1.. = line_end(rest) {
+            self.cursor.advance(length, 1);
+            rest = &rest[length..];
+        }
+        if rest.is_empty() {
+            return None;
+        }
+        let line = self.cursor.line;
+        let (record, fields) = match self.splitter.split(rest, eof) {
+            Split::Record(record, fields) => (record, fields),
+            Split::Incomplete => return None,
+            Split::TooLong => {
+                let cells = vec![excerpt(rest, 0)];
+                let failure = super::verdict::Failure::TooLong { limit: max_record_bytes }.to_string();
+                return Some((FirstRow { line, cells, failure: Some(failure), at_fault: None }, None));
+            }
+        };
+        let columns = self.layout.header.len();
+        let fields = match &mut self.unwrapped {
+            Some(unwrapped) => unwrapped.take_off(fields, columns),
+            None => fields,
+        };
+        let failure = judge(record, &fields, columns).err();
+        let fault = failure.and_then(|failure| Some((failure, failure.field(&fields)?.0)));
+        let place = |column: usize, field: &[u8]| match fault {
+            Some((failure, at_fault)) if column == at_fault => failure.place(field),
+            _ => 0,
+        };
+        let row = FirstRow {
+            line,
+            cells: cells(&fields, place),
+            failure: failure.map(|failure| failure.to_string()),
+            at_fault: fault.map(|(_, column)| column).filter(|column| *column < MOST_COLUMNS),
+        };
+        self.cursor.advance(record.bytes.len(), record.line_ends());
+        let length = self.cursor.byte - from;
+        Some((row, usize::try_from(length).ok()))
+    }
+}
+
+/// The first fields that have a column, each from its `place` on.
+fn cells(fields: &Fields<'_>, place: impl Fn(usize, &[u8]) -> usize) -> Vec<String> {
+    let fields = fields.in_columns().take(MOST_COLUMNS).enumerate();
+    fields.map(|(column, field)| excerpt(field, place(column, field))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(file: &[u8], eof: bool) -> FirstRows {
+        let layout = Layout::read(file, eof, 1 << 20).unwrap();
+        FirstRows::read(&layout, file, eof, 60)
+    }
+
+    fn row(line: u64, cells: &[&str]) -> FirstRow {
+        let cells = cells.iter().map(|cell| (*cell).to_owned()).collect();
+        FirstRow { line, cells, failure: None, at_fault: None }
+    }
+
+    fn failed(line: u64, cells: &[&str], failure: &str, at_fault: Option<usize>) -> FirstRow {
+        FirstRow { failure: Some(failure.to_owned()), at_fault, ..row(line, cells) }
+    }
+
+    #[test]
+    fn rows_are_split_unquoted_and_judged_with_their_physical_lines() {
+        let first = read(
+            b"\r\n\nid,\"na\tme\"\n1,\"a\r\n\"\"b\"\"\"\n\n2\n3,M\xfcller,x\n4,\xff\n5,\"\0\"\n6,plain\n",
+            true,
+        );
+        assert_eq!((first.header_line, first.columns), (3, 2));
+        assert_eq!(first.header, ["id", "na␉me"]);
+        let expected = [
+            row(4, &["1", "a␍␊\"b\""]),
+            failed(7, &["2"], "1 field where the header has 2", None),
+            failed(8, &["3", "M\u{fffd}ller"], "not valid UTF-8", Some(1)),
+            failed(9, &["4", "\u{fffd}"], "not valid UTF-8", Some(1)),
+            failed(10, &["5", "␀"], "contains a NUL byte", Some(1)),
+            row(11, &["6", "plain"]),
+        ];
+        assert_eq!(first.rows, expected);
+    }
+
+    #[test]
+    fn what_the_sample_ends_in_the_middle_of_is_left_out() {
+        let file = b"id,name\n1,Ann\n2,\"Bo";
+        assert_eq!(read(file, false).rows, [row(2, &["1", "Ann"])]);
+        let open = failed(3, &["2", "Bo"], "the file ends inside quotes", Some(1));
+        assert_eq!(read(file, true).rows, [row(2, &["1", "Ann"]), open]);
+        assert_eq!(read(b"id,name\n1,Ann\r", false).rows, []);
+        assert_eq!(read(b"", true), FirstRows { header_line: 1, ..FirstRows::default() });
+    }
+
+    #[test]
+    fn a_record_that_is_too_long_ends_the_list() {
+        let long = "x".repeat(100);
+        let first = read(format!("id,name\n1,Ann\n{long}\n2,Bo\n").as_bytes(), true);
+        let front = format!("{}…", "x".repeat(80));
+        assert_eq!(first.rows[1], failed(3, &[&front], "longer than 60 bytes", None));
+        assert_eq!(first.rows.len(), 2);
+    }
+
+    #[test]
+    fn a_failed_csv_of_ours_is_shown_without_our_columns() {
+        let first = read(b"_line,_column,_reason,id,name,_extra\n5,,x,1,'=Ann,\n6,,x,2,,\"a,b\"\n", true);
+        assert_eq!((first.header, first.columns), (vec!["id".to_owned(), "name".to_owned()], 2));
+        let surplus = failed(3, &["2", ""], "4 fields where the header has 2", None);
+        assert_eq!(first.rows, [row(2, &["1", "=Ann"]), surplus]);
+    }
+
+    #[test]
+    fn it_stays_small_whatever_the_file_holds() {
+        let wide: Vec<String> = (0..300).map(|column| format!("{column}{}", "ü".repeat(200))).collect();
+        let wide = wide.join(",");
+        let file = format!("{wide}\n").repeat(100);
+        let layout = Layout::read(file.as_bytes(), true, 1 << 20).unwrap();
+        let first = FirstRows::read(&layout, file.as_bytes(), true, 1 << 20);
+        assert_eq!((first.header.len(), first.columns, first.rows[0].cells.len()), (20, 300, 20));
+        let many = "id,name\n1,Ann\n".to_owned() + &"2,Bo\n".repeat(100);
+        assert_eq!(read(many.as_bytes(), true).rows.len(), MOST_ROWS);
+        let text = serde_json::to_string(&first).unwrap();
+        assert!(text.len() < 2 * MOST_TEXT, "{}", text.len());
+    }
+}

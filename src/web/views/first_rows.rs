@@ -1,0 +1,169 @@
+//! The first rows of a file, as the import reads them.
+
+use askama::{Template, filters::HtmlSafe};
+
+use super::{
+    block::may_be_ours,
+    findings::{Stretch, stretches},
+};
+use crate::{
+    csv,
+    imports::{ImportState, Snapshot},
+    web::format::grouped,
+};
+
+/// The section, from the first paint on.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "fragments/first_rows.html")]
+pub struct FirstRows {
+    /// None while they are not known.
+    pub table: Option<FirstRowsTable>,
+    /// What is said in its place.
+    pub instead: &'static str,
+}
+
+impl HtmlSafe for FirstRows {}
+
+/// The rows themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstRowsTable {
+    /// The empty lines before the header: which, and in words.
+    pub before: Option<(String, &'static str)>,
+    pub header_line: String,
+    pub columns: Vec<ShownColumn>,
+    /// `and 12 more columns`.
+    pub more: Option<String>,
+    pub rows: Vec<ShownRow>,
+    /// There is a column for why rows fail. Else it stands where their missing fields would be.
+    pub has_reasons: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownColumn {
+    pub name: Vec<Stretch>,
+    /// All that is in it are numbers, which stand below each other.
+    pub is_numeric: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownRow {
+    pub line: String,
+    pub cells: Vec<ShownCell>,
+    /// How many columns are left empty behind the cells.
+    pub empty: usize,
+    pub failure: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownCell {
+    pub value: Vec<Stretch>,
+    pub is_numeric: bool,
+    pub is_at_fault: bool,
+}
+
+impl FirstRows {
+    /// None if other people's functions alone read the file.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot, state: ImportState) -> Option<Self> {
+        if !snapshot.runs.is_empty() && !snapshot.runs.iter().any(may_be_ours) {
+            return None;
+        }
+        let known = snapshot.runs.iter().find_map(|run| run.first_rows.as_deref());
+        let was_read = || snapshot.runs.iter().any(|run| run.call.is_some() && run.bytes > 0);
+        Some(Self {
+            table: known.map(FirstRowsTable::new),
+            instead: if !state.is_final() {
+                "The first rows show here once the import reads them."
+            } else if was_read() {
+                "The first rows of this import were not kept."
+            } else {
+                "Nothing was read."
+            },
+        })
+    }
+}
+
+impl FirstRowsTable {
+    /// How many columns there are behind the line numbers.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        (self.columns.len() + usize::from(self.more.is_some()) + usize::from(self.has_reasons)).max(1)
+    }
+
+    fn new(first: &csv::FirstRows) -> Self {
+        let is_numeric: Vec<bool> =
+            (0..first.header.len()).map(|column| is_numeric(&first.rows, column)).collect();
+        let is_numeric = |column: usize| is_numeric.get(column).copied().unwrap_or(false);
+        let before = match first.header_line.saturating_sub(1) {
+            0 => None,
+            1 => Some(("1".to_owned(), "empty")),
+            lines => Some((format!("1–{}", grouped(lines)), "empty")),
+        };
+        let left_out = first.columns.saturating_sub(first.header.len());
+        let columns = first.header.iter().enumerate();
+        let empty = |row: &csv::FirstRow| first.header.len().saturating_sub(row.cells.len());
+        let has_reasons = first.rows.iter().any(|row| row.failure.is_some() && empty(row) == 0);
+        let rows = first.rows.iter().map(|row| ShownRow {
+            line: grouped(row.line),
+            cells: row
+                .cells
+                .iter()
+                .enumerate()
+                .map(|(column, cell)| ShownCell {
+                    value: stretches(cell),
+                    is_numeric: is_numeric(column),
+                    is_at_fault: row.at_fault == Some(column),
+                })
+                .collect(),
+            empty: empty(row),
+            failure: row.failure.clone(),
+        });
+        Self {
+            before,
+            header_line: grouped(first.header_line),
+            columns: columns
+                .map(|(column, name)| ShownColumn { name: stretches(name), is_numeric: is_numeric(column) })
+                .collect(),
+            more: match left_out {
+                0 => None,
+                1 => Some("and 1 more column".to_owned()),
+                count => Some(format!("and {} more columns", grouped(count as u64))),
+            },
+            rows: rows.collect(),
+            has_reasons,
+        }
+    }
+}
+
+/// Whether all that rows have in a column are numbers. What failed is no witness.
+fn is_numeric(rows: &[csv::FirstRow], column: usize) -> bool {
+    let good = rows.iter().filter(|row| row.failure.is_none());
+    let mut cells = good.filter_map(|row| row.cells.get(column)).filter(|cell| !cell.is_empty()).peekable();
+    cells.peek().is_some() && cells.all(|cell| is_number(cell))
+}
+
+/// Digits, with a sign, separators, a per cent sign or a currency's: as files have amounts, not as dates are
+/// written.
+fn is_number(cell: &str) -> bool {
+    let bare = cell.trim().trim_start_matches(['+', '-', '−', '$', '€', '£']);
+    let bare = bare.trim_end_matches(['%', '€', '$', '£']).trim();
+    let is_part = |c: char| c.is_ascii_digit() || matches!(c, '.' | ',' | '\'' | ' ' | '\u{a0}' | '\u{202f}');
+    bare.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && bare.ends_with(|c: char| c.is_ascii_digit())
+        && bare.chars().all(is_part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_told_from_what_only_has_digits() {
+        for number in ["1", "-12.50", "1,234.00", "1 240,00", "12 %", "€5", ".5", "+3"] {
+            assert!(is_number(number), "{number}");
+        }
+        for other in ["", "-", "2026-11-02", "14:03", "1a", "12.", "DE", "1;2"] {
+            assert!(!is_number(other), "{other}");
+        }
+    }
+}

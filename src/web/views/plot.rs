@@ -1,0 +1,303 @@
+//! The plot that stands on the bar: how fast each part of the file was read, and where rows failed.
+
+use std::fmt::Write;
+
+use super::{bar::Bar, progress::Progress};
+use crate::{
+    imports::RunSnapshot,
+    store::{Stretches, stretches::Stretch},
+    web::format::{grouped, rounded},
+};
+
+/// What took less time is no measure of a speed.
+const SHORTEST_MEASURE: u64 = 5_000;
+/// Digits that a speed and the place of a row are good for.
+const DIGITS: u32 = 3;
+
+/// The file from its first byte to its last, in the units of the drawing.
+const WIDTH: f64 = 1_000.0;
+/// The height above the bar, and of the fastest column, in pixels.
+const ABOVE: f64 = 92.0;
+const FASTEST: f64 = 84.0;
+/// The longest and the shortest tick of failed rows below it.
+const LONGEST_TICK: f64 = 22.0;
+const SHORTEST_TICK: f64 = 5.0;
+/// So many failed rows in one place make the longest tick, or more where there are more.
+const MANY_FAILED: u64 = 20;
+
+/// How many rows the table has at most.
+const MOST_TABLE_ROWS: usize = 20;
+
+/// The drawing around a run's bar, and the same as a table. All of it is empty while nothing is read; its
+/// room is there from the beginning, so that nothing moves when there is something to draw.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plot {
+    /// The class of the bar's tone.
+    pub tone: &'static str,
+    /// Paths of SVG. The columns, and their upper ends.
+    pub columns: String,
+    pub caps: String,
+    /// Between the columns.
+    pub gaps: String,
+    /// Where rows failed.
+    pub ticks: String,
+    pub ahead: Option<Ahead>,
+    pub axis: Option<Axis>,
+    pub table: Vec<TableRow>,
+}
+
+/// The speed that the time left is reckoned with, over what is still to be read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ahead {
+    pub path: String,
+    /// `61,000 rows/s`; None where there is no room for it.
+    pub label: Option<String>,
+    /// Pixels from the top.
+    pub label_at: u32,
+}
+
+/// Which rows are where in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Axis {
+    /// The row at a quarter, half and three quarters of the file.
+    pub quarters: [String; 3],
+    /// `1,000,000`, `about 1,000,000`.
+    pub end: String,
+}
+
+/// Some rows that follow each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableRow {
+    pub from: String,
+    pub to: String,
+    /// None if it took too little time to be measured.
+    pub rows_per_second: Option<String>,
+    pub failed: String,
+}
+
+/// Some stretches that follow each other, from and to a byte.
+#[derive(Clone, Copy, Debug)]
+struct Column {
+    from: u64,
+    to: u64,
+    read: Stretch,
+}
+
+impl Column {
+    /// Rows per second.
+    fn speed(&self) -> f64 {
+        self.read.rows as f64 * 1e6 / self.read.micros.max(1) as f64
+    }
+
+    fn and(self, next: Self) -> Self {
+        Self { from: self.from, to: next.to, read: self.read.and(next.read) }
+    }
+}
+
+impl Plot {
+    /// Of a run whose bar is `bar`.
+    #[must_use]
+    pub fn of(run: &RunSnapshot, progress: &Progress, bar: &Bar) -> Self {
+        let tone = bar.tone.as_str();
+        let Some(stretches) = run.stretches.as_deref().filter(|stretches| stretches.all().len() > 1) else {
+            return Self { tone, ..Self::default() };
+        };
+        let read = read_stretches(stretches, run.bytes);
+        let columns = columns(&read, run.ended_at.is_some());
+        let scale = Scale { file_bytes: stretches.file_bytes() as f64 };
+        // Left is only reckoned while something is at work.
+        let speed = progress.rows_per_second.filter(|_| progress.left.is_some() && !columns.is_empty());
+        let fastest = columns.iter().map(Column::speed).chain(speed.map(|speed| speed as f64));
+        let fastest = fastest.fold(1.0, f64::max);
+        let mut plot = Self { tone, ..Self::default() };
+        for (index, column) in columns.iter().enumerate() {
+            let (x, width) = (scale.x(column.from), scale.x(column.to) - scale.x(column.from));
+            let height = FASTEST * column.speed() / fastest;
+            let y = ABOVE - height;
+            let cap = height.min(2.0);
+            // Writing to a string cannot fail.
+            let _ = write!(plot.columns, "M{x:.1} {y:.1}h{width:.1}v{height:.1}h-{width:.1}z");
+            let _ = write!(plot.caps, "M{x:.1} {y:.1}h{width:.1}v{cap:.1}h-{width:.1}z");
+            if index > 0 {
+                let _ = write!(plot.gaps, "M{x:.1} 0v{ABOVE}");
+            }
+        }
+        plot.ticks = ticks(stretches, &scale);
+        plot.ahead = speed.map(|speed| {
+            let x = scale.x(run.bytes);
+            let y = ABOVE - FASTEST * speed as f64 / fastest;
+            // Below the line, unless it is so low that the bar is there.
+            let label_at = if y > ABOVE - 24.0 { y - 6.0 } else { y + 16.0 };
+            Ahead {
+                path: format!("M{x:.1} {y:.1}H{WIDTH}"),
+                label: (x < 0.85 * WIDTH).then(|| format!("{} rows/s", grouped(speed))),
+                label_at: label_at as u32,
+            }
+        });
+        plot.axis = Axis::of(stretches, run.bytes, progress);
+        plot.table = table(&read);
+        plot
+    }
+}
+
+struct Scale {
+    file_bytes: f64,
+}
+
+impl Scale {
+    fn x(&self, byte: u64) -> f64 {
+        (byte as f64 / self.file_bytes.max(1.0)).min(1.0) * WIDTH
+    }
+}
+
+/// Those of which something is read, each as far as it is.
+fn read_stretches(stretches: &Stretches, bytes: u64) -> Vec<Column> {
+    let mut from = 0;
+    let columns = stretches.all().iter().map(|read| {
+        let to = stretches.end_of(from);
+        let column = Column { from, to: to.min(bytes.max(from)), read: *read };
+        from = to;
+        column
+    });
+    let mut read: Vec<Column> = columns.collect();
+    let count = read.iter().rposition(|column| column.read != Stretch::default()).map_or(0, |last| last + 1);
+    read.truncate(count);
+    read
+}
+
+/// Put together until each of them is a measurement. What is left over at the end waits for more to come,
+/// and once there is no more it goes with the one before.
+fn columns(read: &[Column], has_ended: bool) -> Vec<Column> {
+    let mut columns: Vec<Column> = Vec::new();
+    let mut open: Option<Column> = None;
+    for next in read {
+        let column = open.map_or(*next, |open| open.and(*next));
+        open = (column.read.micros < SHORTEST_MEASURE).then_some(column);
+        if open.is_none() {
+            columns.push(column);
+        }
+    }
+    if has_ended && let (Some(rest), Some(last)) = (open, columns.last_mut()) {
+        *last = last.and(rest);
+    }
+    columns
+}
+
+/// One tick for each stretch with failed rows, as long as the root of their count.
+fn ticks(stretches: &Stretches, scale: &Scale) -> String {
+    let most = stretches.all().iter().map(|stretch| stretch.failed).max().unwrap_or(0).max(MANY_FAILED);
+    let (mut path, mut from) = (String::new(), 0);
+    for stretch in stretches.all() {
+        let to = stretches.end_of(from);
+        if stretch.failed > 0 {
+            let x = scale.x(from.midpoint(to));
+            let length = LONGEST_TICK * (stretch.failed as f64 / most as f64).sqrt();
+            let _ = write!(path, "M{x:.1} 3v{:.1}", length.max(SHORTEST_TICK));
+        }
+        from = to;
+    }
+    path
+}
+
+impl Axis {
+    fn of(stretches: &Stretches, bytes: u64, progress: &Progress) -> Option<Self> {
+        let (total, rows, share) = (progress.total?, progress.rows()?, progress.share?);
+        let file_bytes = stretches.file_bytes();
+        let row_at = |quarter: u64| {
+            let byte = u64::try_from(u128::from(file_bytes) * u128::from(quarter) / 4).unwrap_or(file_bytes);
+            let row = if byte <= bytes {
+                rows_before(stretches, byte, bytes)
+            } else {
+                let place = quarter as f64 / 4.0;
+                let ahead = total.rows.saturating_sub(rows) as f64;
+                rows as f64 + ahead * (place - share) / (1.0 - share).max(f64::EPSILON)
+            };
+            grouped(rounded((row as u64).min(total.rows), DIGITS))
+        };
+        let end = grouped(total.rows);
+        Some(Self {
+            quarters: [row_at(1), row_at(2), row_at(3)],
+            end: if total.exact { end } else { format!("about {end}") },
+        })
+    }
+}
+
+/// How many rows begin before `byte`; of those in its own stretch as many as it has of what is read of it.
+fn rows_before(stretches: &Stretches, byte: u64, bytes: u64) -> f64 {
+    let (mut rows, mut from) = (0, 0);
+    for stretch in stretches.all() {
+        let to = stretches.end_of(from);
+        if byte < to {
+            let read = to.min(bytes).saturating_sub(from).max(1);
+            return rows as f64 + stretch.rows as f64 * (byte - from) as f64 / read as f64;
+        }
+        rows += stretch.rows;
+        from = to;
+    }
+    rows as f64
+}
+
+/// All that is read, in so many parts of about one length that a person can hear them all.
+fn table(read: &[Column]) -> Vec<TableRow> {
+    let mut from = 1;
+    let parts = read.chunks(read.len().div_ceil(MOST_TABLE_ROWS).max(1));
+    let parts = parts.filter_map(|part| part.iter().copied().reduce(Column::and));
+    parts
+        .filter(|part| part.read.rows > 0)
+        .map(|part| {
+            let first = from;
+            from += part.read.rows;
+            let is_measured = part.read.micros >= SHORTEST_MEASURE;
+            TableRow {
+                from: grouped(first),
+                to: grouped(from - 1),
+                rows_per_second: is_measured.then(|| grouped(rounded(part.speed() as u64, DIGITS))),
+                failed: grouped(part.read.failed),
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(index: u64, rows: u64, micros: u64) -> Column {
+        Column { from: index * 10, to: index * 10 + 10, read: Stretch { rows, failed: 1, micros } }
+    }
+
+    /// From, to, rows.
+    fn merged(micros: &[u64], has_ended: bool) -> Vec<(u64, u64, u64)> {
+        let read: Vec<Column> =
+            (0..).zip(micros).map(|(index, micros)| column(index, 100, *micros)).collect();
+        let columns = columns(&read, has_ended);
+        columns.iter().map(|column| (column.from, column.to, column.read.rows)).collect()
+    }
+
+    #[test]
+    fn no_column_is_a_measurement_of_less_than_five_milliseconds() {
+        assert_eq!(merged(&[5_000, 9_000], false), [(0, 10, 100), (10, 20, 100)]);
+        assert_eq!(merged(&[2_000, 2_000, 2_000, 7_000], false), [(0, 30, 300), (30, 40, 100)]);
+        // What is left over waits for more, and is not lost at the end.
+        assert_eq!(merged(&[5_000, 2_000], false), [(0, 10, 100)]);
+        assert_eq!(merged(&[5_000, 2_000], true), [(0, 20, 200)]);
+        assert_eq!(merged(&[100, 100], true), [], "a file read in no time has no speed");
+        assert_eq!(merged(&[], true), []);
+    }
+
+    #[test]
+    fn the_table_has_few_rows_and_all_that_was_read() {
+        let read: Vec<Column> = (0..100).map(|index| column(index, 1_000 + index, 2_000)).collect();
+        let table = table(&read);
+        assert_eq!(table.len(), 20);
+        assert_eq!(
+            (table[0].from.as_str(), table[0].to.as_str(), table[0].failed.as_str()),
+            ("1", "5,010", "5")
+        );
+        assert_eq!(table[0].rows_per_second.as_deref(), Some("501,000"));
+        let total: u64 = read.iter().map(|column| column.read.rows).sum();
+        assert_eq!(table[19].to, grouped(total));
+        assert!(super::table(&[column(0, 3, 10)])[0].rows_per_second.is_none(), "not measured");
+        assert_eq!(super::table(&[]), []);
+    }
+}

@@ -1,0 +1,216 @@
+//! The plot on the bar, and the first rows.
+
+use std::sync::Arc;
+
+use askama::Template;
+
+use runboard::{
+    csv::{Counts, FirstRow, FirstRows},
+    imports::{RunSnapshot, Snapshot},
+    inngest::RunStatus,
+    store::Stretches,
+    web::views::{ImportPanel, LiveSection, Plot},
+};
+
+use super::{
+    PACE, count, panel,
+    snapshots::{counted, ended, reading, retrying, running, sent, with},
+};
+
+const MIB: u64 = 1 << 20;
+
+/// A quarter of the file is read, 10,000 rows and 40 ms in each of its hundred stretches; 412 rows failed in
+/// the eleventh.
+fn stretches() -> Stretches {
+    let mut stretches = Stretches::new(84_600_000);
+    for stretch in 0..25 {
+        let failed = if stretch == 10 { 412 } else { 0 };
+        stretches.count(stretch * 846_000, Counts { processed: 10_000 - failed, failed });
+    }
+    stretches.spend(0, 21_150_000, 1_000_000);
+    stretches
+}
+
+fn read(run: RunSnapshot) -> RunSnapshot {
+    RunSnapshot { stretches: Some(Arc::new(stretches())), ..run }
+}
+
+fn plot(run: RunSnapshot) -> Plot {
+    let panel = ImportPanel::new(&with(run), &reading(), PACE);
+    panel.blocks[0].plot.clone().expect("a run of ours has a plot")
+}
+
+#[test]
+fn columns_stand_where_they_are_in_the_file_and_ticks_where_rows_failed() {
+    let plot = plot(read(running()));
+    assert_eq!(plot.tone, "live");
+    assert_eq!(plot.columns.matches('M').count(), 25);
+    assert!(plot.columns.starts_with("M0.0 8.0h10.0v84.0h-10.0z"), "{}", plot.columns);
+    assert!(plot.columns.contains("M240.0 8.0h10.0v84.0h-10.0z"), "{}", plot.columns);
+    assert_eq!(plot.ticks, "M105.0 3v22.0");
+    let ahead = plot.ahead.unwrap();
+    assert_eq!(ahead.label.as_deref(), Some("25,000 rows/s"));
+    // A tenth as fast as the columns: the time between steps counts, too.
+    assert_eq!(ahead.path, "M250.0 83.6H1000");
+    let axis = plot.axis.unwrap();
+    assert_eq!(axis.quarters, ["250,000", "500,000", "750,000"]);
+    assert_eq!(axis.end, "about 1,000,000");
+    let html = panel(&with(read(running())));
+    assert!(html.contains(r#"<svg class="plot above live""#), "{html}");
+    assert!(!html.contains("style="), "{html}");
+}
+
+#[test]
+fn the_table_says_the_same_and_adds_up() {
+    let table = plot(read(running())).table;
+    assert!(table.len() <= 20, "{}", table.len());
+    let number = |text: &str| text.replace(',', "").parse::<u64>().unwrap();
+    assert_eq!(table.iter().map(|row| number(&row.failed)).sum::<u64>(), 412);
+    assert_eq!((table[0].from.as_str(), number(&table.last().unwrap().to)), ("1", 250_000));
+    assert!(table.iter().all(|row| row.rows_per_second.as_deref() == Some("250,000")), "{table:?}");
+    let html = panel(&with(read(running())));
+    let caption = "<caption>How fast the file was read, and where rows failed</caption>";
+    assert_eq!(count(&html, caption), 1);
+    assert!(html.contains(r#"<th scope="row">1 to 20,000</th><td>250,000</td><td>0</td>"#), "{html}");
+}
+
+#[test]
+fn there_is_no_line_ahead_where_nothing_is_at_work() {
+    for run in [retrying(1), ended(RunStatus::Failed), counted(3, 0, ended(RunStatus::Completed))] {
+        let plot = plot(read(run));
+        assert!(plot.ahead.is_none() && !plot.columns.is_empty(), "{plot:?}");
+    }
+    assert_eq!(plot(read(retrying(1))).tone, "warn");
+    assert_eq!(plot(read(ended(RunStatus::Completed))).axis.unwrap().end, "250,000");
+}
+
+#[test]
+fn room_for_a_plot_is_there_from_the_first_paint_and_never_taken_back() {
+    let room = |snapshot: &Snapshot| count(&panel(snapshot), "<svg class=\"plot ");
+    let scheduled = |function_name: Option<&str>| RunSnapshot {
+        status: RunStatus::Scheduled,
+        function_name: function_name.map(str::to_owned),
+        call: None,
+        counts: None,
+        bytes: 0,
+        total_bytes: 0,
+        ..running()
+    };
+    let never_called = |name| RunSnapshot {
+        status: RunStatus::Cancelled,
+        ended_at: ended(RunStatus::Cancelled).ended_at,
+        ..scheduled(Some(name))
+    };
+    let ours = [
+        Snapshot { sent_at: None, ..sent() },
+        sent(),
+        with(scheduled(None)),
+        with(scheduled(Some("process-csv-upload"))),
+        with(running()),
+        with(read(running())),
+        with(read(ended(RunStatus::Completed))),
+        with(ended(RunStatus::Failed)),
+        with(never_called("runboard-process-csv-upload")),
+    ];
+    for snapshot in ours {
+        assert_eq!(room(&snapshot), 2, "{:?}", snapshot.runs);
+        // A file of one stretch is known for that from the beginning.
+        assert_eq!(room(&Snapshot { size_bytes: 100_000, ..snapshot }), 0);
+    }
+    let foreign = |status| RunSnapshot { status, ..scheduled(Some("import-orders")) };
+    for run in [foreign(RunStatus::Scheduled), foreign(RunStatus::Running), never_called("import-orders")] {
+        assert_eq!(room(&with(run)), 0);
+    }
+    // A card has none.
+    let card = LiveSection::new([&with(read(running()))], &reading(), PACE).render().unwrap();
+    assert_eq!(count(&card, "class=\"plot"), 0);
+}
+
+#[test]
+fn a_file_read_in_no_time_has_no_speed_and_its_failed_rows_all_the_same() {
+    let mut quick = Stretches::new(MIB);
+    quick.count(0, Counts { processed: 100, failed: 0 });
+    quick.count(MIB - 1, Counts { processed: 99, failed: 1 });
+    quick.spend(0, MIB, 900);
+    let run = RunSnapshot {
+        stretches: Some(Arc::new(quick)),
+        bytes: MIB,
+        ..counted(199, 1, ended(RunStatus::Completed))
+    };
+    let plot = plot(run);
+    assert_eq!((plot.columns.as_str(), plot.ticks.as_str()), ("", "M968.8 3v5.0"));
+    assert!(plot.table.iter().all(|row| row.rows_per_second.is_none()), "{:?}", plot.table);
+}
+
+fn row(line: u64, cells: &[&str]) -> FirstRow {
+    let cells = cells.iter().map(|cell| (*cell).to_owned()).collect();
+    FirstRow { line, cells, failure: None, at_fault: None }
+}
+
+fn first(rows: Vec<FirstRow>) -> FirstRows {
+    let header = vec!["id".to_owned(), "na␉me".to_owned(), "ordered_at".to_owned()];
+    FirstRows { header_line: 3, header, columns: 15, rows }
+}
+
+fn first_rows(first: FirstRows) -> String {
+    panel(&with(RunSnapshot { first_rows: Some(Arc::new(first)), ..running() }))
+}
+
+#[test]
+fn the_first_rows_are_a_table_with_line_numbers() {
+    let missing = FirstRow { failure: Some("1 field where the header has 15".to_owned()), ..row(6, &["x"]) };
+    let html =
+        first_rows(first(vec![row(4, &["1", "Ann", "2026-11-02"]), row(5, &["2", "B␊o", ""]), missing]));
+    for expected in [
+        r#"id="first-rows" role="region" aria-labelledby="first-rows-heading" tabindex="0""#,
+        r#"<tr class="before"><th scope="row">1–2</th><td colspan="4">empty</td></tr>"#,
+        r#"<th scope="row">3</th><th scope="col" class="number"><bdi>id</bdi></th>"#,
+        r#"<th scope="col"><bdi>na<span class="control">TAB</span>me</bdi></th>"#,
+        r#"<th scope="col" class="note">and 12 more columns</th>"#,
+        r#"<tr><th scope="row">4</th><td class="number"><bdi>1</bdi></td><td class=""><bdi>Ann</bdi></td>"#,
+        r#"<bdi>B<span class="control">LF</span>o</bdi>"#,
+        r#"<tr class="fails"><th scope="row">6</th>"#,
+        r#"<td class="note" colspan="2">1 field where the header has 15</td><td></td></tr>"#,
+    ] {
+        assert!(html.contains(expected), "{expected}\n{html}");
+    }
+    assert!(!html.contains("fails because"), "the reason stands where the fields are missing: {html}");
+}
+
+#[test]
+fn why_rows_fail_has_a_column_where_no_field_is_missing() {
+    let broken = FirstRow {
+        failure: Some("contains a NUL byte".to_owned()),
+        at_fault: Some(1),
+        ..row(4, &["1", "a␀", ""])
+    };
+    let html = first_rows(first(vec![broken]));
+    assert!(html.contains(r#"<th scope="col" class="note">fails because</th>"#), "{html}");
+    assert!(html.contains(r#"<td class=" fault"><bdi>a<mark>NUL</mark></bdi></td>"#), "{html}");
+    assert!(html.contains(r#"<td class="note">contains a NUL byte</td></tr>"#), "{html}");
+}
+
+#[test]
+fn what_a_file_begins_with_is_never_markup() {
+    let evil = "<script>alert(1)</script>";
+    let html = first_rows(FirstRows { header: vec![evil.to_owned()], ..first(vec![row(4, &[evil])]) });
+    assert!(!html.contains("<script>"), "{html}");
+    assert_eq!(count(&html, "&#60;script&#62;"), 2, "{html}");
+}
+
+#[test]
+fn the_place_of_the_first_rows_says_why_they_are_not_there() {
+    let soon = "The first rows show here once the import reads them.";
+    for unfinished in [sent(), with(running()), with(retrying(1))] {
+        assert!(panel(&unfinished).contains(soon));
+    }
+    assert!(
+        panel(&with(ended(RunStatus::Completed))).contains("The first rows of this import were not kept.")
+    );
+    let unread = RunSnapshot { bytes: 0, ..ended(RunStatus::Failed) };
+    assert!(panel(&with(unread)).contains("Nothing was read."));
+    let foreign = RunSnapshot { call: None, ..running() };
+    assert!(!panel(&with(foreign.clone())).contains("First rows"), "another's function reads the file");
+    let fan_out = Snapshot { runs: vec![foreign, running()], ..sent() };
+    assert!(panel(&fan_out).contains(soon));
+}
