@@ -18,7 +18,7 @@ use crate::{
     source::{Address, Key},
     store::{
         Stretches,
-        live::{AttemptError, CallInfo, News},
+        live::{AttemptError, CallInfo, FailedAttempt, News},
         steps::{Commit, Step, StepFiles},
     },
     time::UnixMillis,
@@ -243,6 +243,16 @@ impl Processor {
         let attempt = call.ctx.attempt.saturating_add(1);
         let known = self.store.execution(run).await?;
         let is_news = known.as_ref().is_none_or(|known| known.attempt != attempt || known.error.is_some());
+        let mut earlier = known.as_ref().map(|known| known.earlier.clone()).unwrap_or_default();
+        if let Some((known, error)) = known.as_ref().and_then(|known| Some((known, known.error.as_ref()?)))
+            && known.attempt < attempt
+        {
+            earlier.push(FailedAttempt {
+                attempt: known.attempt,
+                message: error.message.clone(),
+                at: error.at,
+            });
+        }
         let info = CallInfo {
             function: FUNCTION_NAME.to_owned(),
             started_at: known.as_ref().map_or_else(UnixMillis::now, |known| known.started_at),
@@ -250,6 +260,7 @@ impl Processor {
             max_attempts: max_attempts(call),
             // What ended the attempt before is told until this one begins.
             error: None,
+            earlier,
         };
         self.live.progress(run).set_call(info.clone());
         if is_news {

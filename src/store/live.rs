@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, time::timeout};
 
 pub use self::inbox::{Inbox, News};
@@ -81,6 +82,18 @@ pub struct CallInfo {
     pub max_attempts: u32,
     /// Why the latest attempt failed, until the next one begins.
     pub error: Option<AttemptError>,
+    /// The attempts before it that failed, the first one first.
+    pub earlier: Vec<FailedAttempt>,
+}
+
+/// An attempt that failed and was followed by another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedAttempt {
+    /// 1-based.
+    pub attempt: u32,
+    /// A sentence for people.
+    pub message: String,
+    pub at: UnixMillis,
 }
 
 /// How an attempt failed.

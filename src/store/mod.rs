@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod delete;
 pub mod engine;
+mod executions;
 pub mod history;
 pub mod imports;
 pub mod live;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sqlx::{Row, any::AnyRow};
 
-use super::{Error, Result, Store, history::settle, imports::lock_import, steps::read_error, to_bigint};
+use super::{Error, Result, Store, executions, history::settle, imports::lock_import, to_bigint};
 use crate::{
     csv::Counts,
     ids::{ImportId, RunId},
@@ -33,14 +33,13 @@ pub struct RunRow {
     pub call: Option<CallInfo>,
 }
 
-const SELECT: &str = "SELECT run.run_id, run.import_id, run.function_id, run.function_name, run.status, \
-     run.queued_at, run.ended_at, run.news_at, run.output, run.processed, run.failed, execution.function, execution.started_at, \
-     execution.attempt, execution.max_attempts, execution.error, execution.error_at, execution.error_final, \
+/// Up to the columns of the execution.
+const COLUMNS: &str = "run.run_id, run.import_id, run.function_id, run.function_name, run.status, \
+     run.queued_at, run.ended_at, run.news_at, run.output, run.processed, run.failed, \
      (SELECT CAST(SUM(step.processed) AS BIGINT) FROM step WHERE step.run_id = run.run_id) AS steps_processed, \
      (SELECT CAST(SUM(step.failed) AS BIGINT) FROM step WHERE step.run_id = run.run_id) AS steps_failed, \
      (SELECT MAX(step.end_byte) FROM step WHERE step.run_id = run.run_id) AS steps_bytes, \
-     (SELECT MAX(step.committed_at) FROM step WHERE step.run_id = run.run_id) AS steps_at \
-     FROM run LEFT JOIN execution ON execution.run_id = run.run_id";
+     (SELECT MAX(step.committed_at) FROM step WHERE step.run_id = run.run_id) AS steps_at";
 
 impl Store {
     /// Records what the engine says of a run. A run that is recorded as ended never changes again; of an
@@ -95,7 +94,12 @@ impl Store {
             return Ok(Vec::new());
         }
         let marks: Vec<String> = (1..=imports.len()).map(|n| format!("${n}")).collect();
-        let sql = format!("{SELECT} WHERE run.import_id IN ({}) ORDER BY run.run_id", marks.join(", "));
+        let sql = format!(
+            "SELECT {COLUMNS}, {} FROM run LEFT JOIN execution ON execution.run_id = run.run_id \
+             WHERE run.import_id IN ({}) ORDER BY run.run_id",
+            executions::COLUMNS,
+            marks.join(", ")
+        );
         let query = imports
             .iter()
             .fold(sqlx::query(sqlx::AssertSqlSafe(sql)), |query, import| query.bind(import.to_string()));
@@ -115,16 +119,6 @@ fn read_run(row: &AnyRow) -> Result<RunRow> {
     let ended_at = time("ended_at")?;
     let recorded = counts("processed", "failed")?;
     let of_steps = counts("steps_processed", "steps_failed")?;
-    let call = match row.try_get::<Option<String>, _>("function")? {
-        None => None,
-        Some(function) => Some(CallInfo {
-            function,
-            started_at: UnixMillis(row.try_get("started_at")?),
-            attempt: u32::try_from(row.try_get::<i64, _>("attempt")?).unwrap_or(1),
-            max_attempts: u32::try_from(row.try_get::<i64, _>("max_attempts")?).unwrap_or(1),
-            error: read_error(row)?,
-        }),
-    };
     let output = row.try_get::<Option<String>, _>("output")?;
     Ok(RunRow {
         run_id: row.try_get::<String, _>("run_id")?.into(),
@@ -138,7 +132,7 @@ fn read_run(row: &AnyRow) -> Result<RunRow> {
         counts: if ended_at.is_some() { recorded } else { of_steps },
         bytes: count("steps_bytes")?.unwrap_or(0),
         output: output.map(|text| serde_json::from_str(&text).map_err(corrupt)).transpose()?,
-        call,
+        call: executions::read_call(row)?,
     })
 }
 

@@ -1,14 +1,9 @@
-//! SQL of steps, which are the truth about what a run has done, and of executions, which are what our
-//! function knows of a run it was called for.
+//! SQL of steps, which are the truth about what a run has done.
 
 use futures_util::TryStreamExt;
 use sqlx::{Row, any::AnyRow};
 
-use super::{
-    Error, Result, Store, Stretches,
-    live::{AttemptError, CallInfo},
-    to_bigint,
-};
+use super::{Error, Result, Store, Stretches, to_bigint};
 use crate::{
     csv::{Counts, Reasons},
     ids::RunId,
@@ -225,51 +220,6 @@ impl Store {
             .await?;
         Ok(ended.is_some())
     }
-
-    /// What the latest calls told of a run; None before the first.
-    pub async fn execution(&self, run: &RunId) -> Result<Option<CallInfo>> {
-        let row = sqlx::query(
-            "SELECT function, started_at, attempt, max_attempts, error, error_at, error_final \
-             FROM execution WHERE run_id = $1",
-        )
-        .bind(run.as_str())
-        .fetch_optional(&self.pool)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let number = |column| {
-            u32::try_from(row.try_get::<i64, _>(column)?)
-                .map_err(|why| Error::Corrupt { table: "execution", why: format!("{column}: {why}") })
-        };
-        Ok(Some(CallInfo {
-            function: row.try_get("function")?,
-            started_at: UnixMillis(row.try_get("started_at")?),
-            attempt: number("attempt")?,
-            max_attempts: number("max_attempts")?,
-            error: read_error(&row)?,
-        }))
-    }
-
-    /// Records what a call told of a run. The time of its first call stays what it was.
-    pub async fn save_execution(&self, run: &RunId, call: &CallInfo) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO execution (run_id, function, started_at, attempt, max_attempts, error, error_at, \
-             error_final) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
-             ON CONFLICT (run_id) DO UPDATE SET attempt = excluded.attempt, \
-             max_attempts = excluded.max_attempts, error = excluded.error, \
-             error_at = excluded.error_at, error_final = excluded.error_final",
-        )
-        .bind(run.as_str())
-        .bind(&call.function)
-        .bind(call.started_at.0)
-        .bind(i64::from(call.attempt))
-        .bind(i64::from(call.max_attempts))
-        .bind(call.error.as_ref().map(|error| error.message.as_str()))
-        .bind(call.error.as_ref().map(|error| error.at.0))
-        .bind(call.error.as_ref().map(|error| i64::from(error.is_final)))
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
 }
 
 fn read_step(row: &AnyRow) -> Result<Step> {
@@ -286,13 +236,6 @@ fn read_step(row: &AnyRow) -> Result<Step> {
         started_at: UnixMillis(row.try_get("started_at")?),
         committed_at: UnixMillis(row.try_get("committed_at")?),
     })
-}
-
-/// How the latest attempt failed, from a row of `execution`.
-pub(super) fn read_error(row: &AnyRow) -> Result<Option<AttemptError>> {
-    let Some(message) = row.try_get("error")? else { return Ok(None) };
-    let at = UnixMillis(row.try_get("error_at")?);
-    Ok(Some(AttemptError { message, at, is_final: row.try_get::<i64, _>("error_final")? != 0 }))
 }
 
 fn read_counts(row: &AnyRow) -> Result<Counts> {

@@ -73,6 +73,19 @@ async fn wait_for_badge(visitor: &Visitor, import: &str, badge: &str, last: &mut
         .await
 }
 
+/// The failed attempts on the timeline, each with the reason.
+fn failed_attempts(panel: &Panel) -> Vec<String> {
+    let (_, timeline) = panel.html.split_once("id=\"timeline-heading\"").unwrap();
+    let (timeline, _) = timeline.split_once("</ol>").unwrap();
+    let entries = timeline.split("<strong>Attempt ").skip(1);
+    entries
+        .map(|entry| {
+            assert!(entry.contains(REASON), "{entry}");
+            format!("Attempt {}", entry.split("</strong>").next().unwrap())
+        })
+        .collect()
+}
+
 async fn text_of(visitor: &Visitor, path: &str) -> String {
     String::from_utf8(visitor.download(path).await).unwrap()
 }
@@ -96,6 +109,7 @@ async fn a_step_that_failed_is_tried_again_and_nothing_is_counted_twice() {
 
     let panel = wait_for_badge(&visitor, &import, "Completed", &mut last).await;
     assert_eq!(panel.counts(), (GOOD_ROWS as u64, 1));
+    assert_eq!(failed_attempts(&panel), ["Attempt 1 failed"]);
     assert!(text_of(&visitor, &format!("{import}/processed.csv")).await == good, "each row once, in order");
     let failed = text_of(&visitor, &format!("{import}/failed.csv")).await;
     let line = format!("{},,1 field where the header has 2,bad,,", GOOD_ROWS + 2);
@@ -125,6 +139,8 @@ async fn after_four_attempts_the_run_has_failed_and_says_where() {
     });
     assert!(panel.html.contains(&sentence), "{sentence} {}", panel.html);
     assert!(panel.html.contains("<dt>Attempts</dt><dd>4 of 4</dd>"), "{}", panel.html);
+    let all = [1, 2, 3, 4].map(|attempt| format!("Attempt {attempt} failed"));
+    assert_eq!(failed_attempts(&panel), all);
 
     let answer = visitor.get(&format!("{import}/processed.csv")).await;
     let name = answer.headers()[header::CONTENT_DISPOSITION].to_str().unwrap().to_owned();
@@ -140,6 +156,7 @@ async fn after_four_attempts_the_run_has_failed_and_says_where() {
     visitor.origin.clone_from(&app.origin);
     let again = visitor.panel(&import).await;
     assert_eq!(again.runs, panel.runs);
+    assert_eq!(failed_attempts(&again), all, "what happened is kept");
     assert!(again.html.contains(&sentence), "{}", again.html);
     app.stop().await;
 }

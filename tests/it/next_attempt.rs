@@ -77,7 +77,8 @@ impl World {
     fn fail(&self, attempt: u32, at: UnixMillis, is_final: bool) {
         let error = Some(AttemptError { message: "connection reset".to_owned(), at, is_final });
         let function = "process-csv-upload".to_owned();
-        let call = CallInfo { function, started_at: at, attempt, max_attempts: 4, error };
+        let call =
+            CallInfo { function, started_at: at, attempt, max_attempts: 4, error, earlier: Vec::new() };
         self.live.progress(&run_id()).set_call(call);
         self.live.tell(&EventId::from(EVENT.to_owned()), News::Look);
     }

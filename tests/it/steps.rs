@@ -147,6 +147,7 @@ async fn an_execution_keeps_the_time_of_its_first_call() {
         attempt: 1,
         max_attempts: 4,
         error: None,
+        earlier: Vec::new(),
     };
     store.save_execution(&run("r"), &first).await.unwrap();
     let error = AttemptError { message: "no".to_owned(), at: UnixMillis(8), is_final: true };

@@ -75,11 +75,12 @@ impl Timeline {
             };
             entries.push(past(run.queued_at, "Queued", joined(&of, &queued)));
             if let Some(call) = &run.call {
-                let attempt = format!("attempt {} of {}", call.attempt, call.max_attempts);
+                let attempt = format!("attempt 1 of {}", call.max_attempts);
                 entries.push(past(call.started_at, "Started", format!("by {}, {attempt}", call.function)));
-                if let Some(error) = &call.error {
-                    let title = format!("Attempt {} failed", call.attempt);
-                    entries.push(past(error.at, &title, quoted(&error.message)));
+                let latest = call.error.iter().map(|error| (call.attempt, error.at, &error.message));
+                let earlier = call.earlier.iter().map(|failed| (failed.attempt, failed.at, &failed.message));
+                for (attempt, at, message) in earlier.chain(latest) {
+                    entries.push(past(at, &format!("Attempt {attempt} failed"), quoted(message)));
                 }
             }
             if let Some(entry) = present(snapshot, run, &of, reading) {

@@ -113,8 +113,8 @@ fn stretches(run: &RunSnapshot) -> Stretches {
         failed_left -= failed;
         let processed = counts.processed / read;
         stretches.count(stretch * size, Counts { processed, failed });
-        let nanos = 160_000_000 + (stretch * 37 % 11) * 4_000_000;
-        stretches.spend(stretch * size, (stretch + 1) * size, nanos);
+        let micros = 360_000 + (stretch * 37 % 11) * 8_000;
+        stretches.spend(stretch * size, (stretch + 1) * size, micros);
     }
     stretches
 }

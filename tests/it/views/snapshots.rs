@@ -79,6 +79,7 @@ pub fn running() -> RunSnapshot {
             attempt: 1,
             max_attempts: 4,
             error: None,
+            earlier: Vec::new(),
         }),
         stretches: None,
         first_rows: None,

@@ -1,0 +1,72 @@
+//! SQL of executions: what our function knows of a run it was called for. The engine's API does not tell.
+
+use sqlx::{Row, any::AnyRow};
+
+use super::{
+    Error, Result, Store,
+    live::{AttemptError, CallInfo, FailedAttempt},
+};
+use crate::{ids::RunId, time::UnixMillis};
+
+/// What [`read_call`] reads.
+pub(super) const COLUMNS: &str = "execution.function, execution.started_at, execution.attempt, \
+     execution.max_attempts, execution.error, execution.error_at, execution.error_final, execution.earlier";
+
+impl Store {
+    /// What the latest calls told of a run; None before the first.
+    pub async fn execution(&self, run: &RunId) -> Result<Option<CallInfo>> {
+        let sql = format!("SELECT {COLUMNS} FROM execution WHERE run_id = $1");
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(run.as_str()).fetch_optional(&self.pool).await?;
+        row.as_ref().map_or(Ok(None), read_call)
+    }
+
+    /// Records what a call told of a run. The time of its first call stays what it was.
+    pub async fn save_execution(&self, run: &RunId, call: &CallInfo) -> Result<()> {
+        let earlier = (!call.earlier.is_empty()).then(|| serde_json::to_string(&call.earlier)).transpose();
+        sqlx::query(
+            "INSERT INTO execution (run_id, function, started_at, attempt, max_attempts, error, error_at, \
+             error_final, earlier) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+             ON CONFLICT (run_id) DO UPDATE SET attempt = excluded.attempt, \
+             max_attempts = excluded.max_attempts, error = excluded.error, \
+             error_at = excluded.error_at, error_final = excluded.error_final, earlier = excluded.earlier",
+        )
+        .bind(run.as_str())
+        .bind(&call.function)
+        .bind(call.started_at.0)
+        .bind(i64::from(call.attempt))
+        .bind(i64::from(call.max_attempts))
+        .bind(call.error.as_ref().map(|error| error.message.as_str()))
+        .bind(call.error.as_ref().map(|error| error.at.0))
+        .bind(call.error.as_ref().map(|error| i64::from(error.is_final)))
+        .bind(earlier.map_err(corrupt)?)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}
+
+/// What is known of a run's calls, from a row with [`COLUMNS`]; None if it has had none.
+pub(super) fn read_call(row: &AnyRow) -> Result<Option<CallInfo>> {
+    let Some(function) = row.try_get::<Option<String>, _>("function")? else { return Ok(None) };
+    let number = |column| u32::try_from(row.try_get::<i64, _>(column)?).map_err(corrupt);
+    let earlier = row.try_get::<Option<String>, _>("earlier")?;
+    let read = |text: &String| serde_json::from_str::<Vec<FailedAttempt>>(text).map_err(corrupt);
+    Ok(Some(CallInfo {
+        function,
+        started_at: UnixMillis(row.try_get("started_at")?),
+        attempt: number("attempt")?,
+        max_attempts: number("max_attempts")?,
+        error: read_error(row)?,
+        earlier: earlier.as_ref().map_or(Ok(Vec::new()), read)?,
+    }))
+}
+
+fn read_error(row: &AnyRow) -> Result<Option<AttemptError>> {
+    let Some(message) = row.try_get("error")? else { return Ok(None) };
+    let at = UnixMillis(row.try_get("error_at")?);
+    Ok(Some(AttemptError { message, at, is_final: row.try_get::<i64, _>("error_final")? != 0 }))
+}
+
+fn corrupt(why: impl std::fmt::Display) -> Error {
+    Error::Corrupt { table: "execution", why: why.to_string() }
+}
