@@ -82,10 +82,13 @@ impl Imports {
             let behind = async |between, order| {
                 store.import_behind(owner, &any_name, between, order, MOST_SEARCHED).await
             };
-            is_long_search = behind(Between::default(), Order::NewestFirst).await?.is_some();
-            if is_long_search {
-                unsearched = behind(between, order).await?;
-            }
+            let behind_newest = behind(Between::default(), Order::NewestFirst).await?;
+            is_long_search = behind_newest.is_some();
+            unsearched = match place {
+                Place::Newest => behind_newest,
+                _ if !is_long_search => None,
+                Place::Before(_) | Place::After(_) => behind(between, order).await?,
+            };
             match order {
                 Order::NewestFirst => between.newer_than = between.newer_than.max(unsearched),
                 Order::OldestFirst => between.older_than = unsearched,
