@@ -3,6 +3,8 @@
 //! Machines differ and are noisy, so nothing here is a test: each line says what was measured beside
 //! what, and the reader compares.
 
+#[path = "import/history.rs"]
+mod history;
 #[path = "../tests/it/support/visitor.rs"]
 #[allow(dead_code)]
 mod visitor;
@@ -31,8 +33,18 @@ const ROUNDS: usize = 5;
 
 fn main() {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
-        speed().await;
-        memory().await;
+        // `cargo bench --bench import history` measures that alone.
+        let wanted = std::env::args().nth(1).filter(|argument| !argument.starts_with('-'));
+        let is_wanted = |part: &str| wanted.as_deref().is_none_or(|wanted| wanted == part);
+        if is_wanted("speed") {
+            speed().await;
+        }
+        if is_wanted("memory") {
+            memory().await;
+        }
+        if is_wanted("history") {
+            history::history().await;
+        }
     });
 }
 
@@ -168,6 +180,7 @@ impl Server {
             .env_clear()
             .env("RUNBOARD_LISTEN", "127.0.0.1:0")
             .env("RUNBOARD_DATA_DIR", data.join("data"))
+            .env("RUNBOARD_SIGN_UP", "open")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

@@ -60,6 +60,23 @@ impl ImportId {
     pub fn first_at(time: UnixMillis) -> Self {
         Self(Ulid::from_parts(u64::try_from(time.0).unwrap_or(0), 0))
     }
+
+    /// When the import was made.
+    #[must_use]
+    pub fn made_at(self) -> UnixMillis {
+        UnixMillis(i64::try_from(self.0.timestamp_ms()).unwrap_or(i64::MAX))
+    }
+
+    /// The ids right before and behind this one, be they anybody's or not.
+    #[must_use]
+    pub fn previous(self) -> Self {
+        Self(Ulid(self.0.0.saturating_sub(1)))
+    }
+
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(Ulid(self.0.0.saturating_add(1)))
+    }
 }
 
 /// Ids that an engine makes: kept as received.

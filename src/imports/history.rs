@@ -8,11 +8,16 @@ use crate::{
     store::{
         self,
         history::{Between, Filter, Order},
+        imports::ImportRow,
     },
+    time::UnixMillis,
 };
 
 /// More are not counted: on a page nobody needs to know, and counting millions takes its time.
 const MOST_COUNTED: u64 = 10_000;
+
+/// A search reads one name after the other; from here on somebody is to say that it shall go on.
+const MOST_SEARCHED: u32 = 100_000;
 
 /// Where a page begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +35,8 @@ pub enum Place {
 pub enum Count {
     Exactly(u64),
     MoreThan(u64),
+    /// A search did not get to the end.
+    Unknown,
 }
 
 /// A page of a user's imports.
@@ -39,10 +46,13 @@ pub struct History {
     pub imports: Vec<Snapshot>,
     /// On all pages.
     pub total: Count,
-    /// How many are newer than those of this page; known if the total is.
+    /// How many are newer than those of this page, if the total is known.
     pub newer: u64,
-    pub has_newer: bool,
-    pub has_older: bool,
+    /// What the page of newer ones is after, and that of older ones before.
+    pub newer_after: Option<ImportId>,
+    pub older_before: Option<ImportId>,
+    /// Up to where a search got that may go on.
+    pub searched_to: Option<UnixMillis>,
 }
 
 impl Imports {
@@ -60,15 +70,33 @@ impl Imports {
         let more = u32::try_from(hidden.len()).unwrap_or(u32::MAX);
         // One more than shown tells whether there is a next page.
         let asked = limit.saturating_add(1).saturating_add(more);
-        let (between, order) = match place {
+        let (mut between, order) = match place {
             Place::Newest => (Between::default(), Order::NewestFirst),
             Place::Before(id) => (Between { older_than: Some(id), newer_than: None }, Order::NewestFirst),
             Place::After(id) => (Between { newer_than: Some(id), older_than: None }, Order::OldestFirst),
         };
         let store = &self.shared.store;
+        let mut unsearched = None;
+        let mut is_long_search = false;
+        if let Some(any_name) = filter.of_any_name() {
+            let behind = async |between, order| {
+                store.import_behind(owner, &any_name, between, order, MOST_SEARCHED).await
+            };
+            let behind_newest = behind(Between::default(), Order::NewestFirst).await?;
+            is_long_search = behind_newest.is_some();
+            unsearched = match place {
+                Place::Newest => behind_newest,
+                _ if !is_long_search => None,
+                Place::Before(_) | Place::After(_) => behind(between, order).await?,
+            };
+            match order {
+                Order::NewestFirst => between.newer_than = between.newer_than.max(unsearched),
+                Order::OldestFirst => between.older_than = unsearched,
+            }
+        }
         let mut rows = store.imports_of(owner, filter, between, order, asked).await?;
         rows.retain(|import| !hidden.contains(&import.id));
-        if rows.is_empty() && matches!(place, Place::After(_)) {
+        if rows.is_empty() && unsearched.is_none() && matches!(place, Place::After(_)) {
             // Nothing has become newer, so the newest page is the one that is asked for.
             return Box::pin(self.history(owner, going_on, filter, Place::Newest, limit)).await;
         }
@@ -76,6 +104,10 @@ impl Imports {
         rows.truncate(wanted);
         if order == Order::OldestFirst {
             rows.reverse();
+        }
+        if is_long_search {
+            let unsearched = unsearched.filter(|_| !goes_further);
+            return self.long_search(rows, place, goes_further, unsearched).await;
         }
         let count = async |between: Between| {
             let at_most = u32::try_from(MOST_COUNTED + 1).unwrap_or(u32::MAX).saturating_add(more);
@@ -102,12 +134,50 @@ impl Imports {
             (_, Some(last)) => count(Between { older_than: Some(last.id), newer_than: None }).await?,
         };
         let total = newer + rows.len() as u64 + older;
+        let (newer_after, older_before) = beside(&rows, place);
         Ok(History {
             imports: Snapshot::load(store, rows).await?,
             total: if total > MOST_COUNTED { Count::MoreThan(MOST_COUNTED) } else { Count::Exactly(total) },
             newer,
-            has_newer: newer > 0,
-            has_older: older > 0,
+            newer_after: newer_after.filter(|_| newer > 0),
+            older_before: older_before.filter(|_| older > 0),
+            searched_to: None,
         })
+    }
+
+    /// A page of a search among so many that it stops on the way: at `unsearched`, if that is why the page
+    /// is not full.
+    async fn long_search(
+        &self,
+        rows: Vec<ImportRow>,
+        place: Place,
+        goes_further: bool,
+        unsearched: Option<ImportId>,
+    ) -> Result<History, store::Error> {
+        let (mut newer_after, mut older_before) = beside(&rows, place);
+        let has_more = goes_further || unsearched.is_some();
+        match place {
+            Place::Newest | Place::Before(_) => {
+                older_before = unsearched.map(ImportId::next).or(older_before).filter(|_| has_more);
+                newer_after = newer_after.filter(|_| place != Place::Newest);
+            }
+            Place::After(_) => {
+                newer_after = unsearched.map(ImportId::previous).or(newer_after).filter(|_| has_more);
+            }
+        }
+        let imports = Snapshot::load(&self.shared.store, rows).await?;
+        let searched_to = unsearched.map(ImportId::made_at);
+        Ok(History { imports, total: Count::Unknown, newer: 0, newer_after, older_before, searched_to })
+    }
+}
+
+/// What the pages beside one with `rows` are after and before.
+fn beside(rows: &[ImportRow], place: Place) -> (Option<ImportId>, Option<ImportId>) {
+    let id = |row: &ImportRow| row.id;
+    // Beside a page with nothing on it lies what it was asked to begin behind.
+    match place {
+        Place::Before(end) if rows.is_empty() => (Some(end.previous()), None),
+        Place::After(end) if rows.is_empty() => (None, Some(end.next())),
+        _ => (rows.first().map(id), rows.last().map(id)),
     }
 }

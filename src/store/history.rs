@@ -1,11 +1,11 @@
 //! SQL of the history: a user's imports, narrowed and a page at a time.
 
-use sqlx::{Any, Transaction, any::AnyArguments, query::Query};
+use sqlx::{Any, Row, Transaction, any::AnyArguments, query::Query};
 use unicode_normalization::UnicodeNormalization;
 
 use super::{
     Result, Store,
-    imports::{COLUMNS, ImportRow, read_import},
+    imports::{COLUMNS, ImportRow, corrupt, read_import},
 };
 use crate::{
     ids::{ImportId, UserId},
@@ -82,6 +82,12 @@ impl Filter {
         *self != Self::default()
     }
 
+    /// The same for files of any name, if this is for some only.
+    #[must_use]
+    pub fn of_any_name(&self) -> Option<Self> {
+        self.name.as_ref().map(|_| Self { name: None, ..self.clone() })
+    }
+
     /// Whether an import that is not over yet is among what this is about.
     #[must_use]
     pub fn takes_unfinished(&self, id: ImportId, file_name: &str) -> bool {
@@ -114,15 +120,27 @@ impl Store {
         order: Order,
         limit: u32,
     ) -> Result<Vec<ImportRow>> {
-        let order = match order {
-            Order::NewestFirst => "DESC",
-            Order::OldestFirst => "ASC",
-        };
-        let conditions = conditions(filter);
-        let sql =
-            format!("SELECT {COLUMNS} FROM import WHERE {conditions} ORDER BY import.id {order} LIMIT $4");
+        let (conditions, order) = narrowed(filter, order);
+        let sql = format!("SELECT {COLUMNS} FROM import WHERE {conditions} ORDER BY {order} LIMIT $4");
         let query = bind(sqlx::query(sqlx::AssertSqlSafe(sql)), owner, filter, between, limit);
         query.fetch_all(&self.pool).await?.iter().map(read_import).collect()
+    }
+
+    /// The import behind the first `count` of a user that `filter` takes; None if there are no more.
+    pub async fn import_behind(
+        &self,
+        owner: UserId,
+        filter: &Filter,
+        between: Between,
+        order: Order,
+        count: u32,
+    ) -> Result<Option<ImportId>> {
+        let (conditions, order) = narrowed(filter, order);
+        let sql =
+            format!("SELECT import.id FROM import WHERE {conditions} ORDER BY {order} LIMIT 1 OFFSET $4");
+        let query = bind(sqlx::query(sqlx::AssertSqlSafe(sql)), owner, filter, between, count);
+        let row = query.fetch_optional(&self.pool).await?;
+        row.map(|row| row.try_get::<String, _>(0)?.parse().map_err(corrupt)).transpose()
     }
 
     /// How many imports of a user `filter` takes; no more than `at_most` are counted.
@@ -133,10 +151,10 @@ impl Store {
         between: Between,
         at_most: u32,
     ) -> Result<u64> {
-        use sqlx::Row;
-        let conditions = conditions(filter);
+        let (conditions, order) = narrowed(filter, Order::NewestFirst);
         let sql = format!(
-            "SELECT COUNT(*) FROM (SELECT 1 AS one FROM import WHERE {conditions} LIMIT $4) AS counted"
+            "SELECT COUNT(*) FROM \
+             (SELECT 1 AS one FROM import WHERE {conditions} ORDER BY {order} LIMIT $4) AS counted"
         );
         let query = bind(sqlx::query(sqlx::AssertSqlSafe(sql)), owner, filter, between, at_most);
         let count: i64 = query.fetch_one(&self.pool).await?.try_get(0)?;
@@ -144,22 +162,37 @@ impl Store {
     }
 }
 
-/// `$1` is the owner, `$2` and `$3` are the ends, `$4` is the limit; then what the filter has.
-fn conditions(filter: &Filter) -> String {
-    let mut sql = "import.account_id = $1 AND import.id > $2 AND import.id < $3".to_owned();
-    // Written out, so that the index of such imports is seen to have them all.
-    sql.push_str(match filter.state {
-        None => "",
-        Some(StateFilter::WithFailedRows) => " AND import.failed_rows > 0",
-        Some(StateFilter::Completed) => " AND import.state = 'Completed'",
-        Some(StateFilter::Failed) => " AND import.state = 'Failed'",
-        Some(StateFilter::Cancelled) => " AND import.state = 'Cancelled'",
-        Some(StateFilter::Skipped) => " AND import.state = 'Skipped'",
-    });
-    if filter.name.is_some() {
-        sql.push_str(r" AND import.search_name LIKE $5 ESCAPE '\'");
+/// Conditions and order. `$1` is the owner, `$2` and `$3` are the ends, `$4` is the limit, `$5` the name.
+///
+/// Both name all columns of the index that is meant, in its order. By `account_id = $1 ... ORDER BY id`
+/// Postgres may go through everybody's imports by the primary key, for it thinks of an average owner.
+fn narrowed(filter: &Filter, order: Order) -> (String, String) {
+    let direction = match order {
+        Order::NewestFirst => "DESC",
+        Order::OldestFirst => "ASC",
+    };
+    let state = match filter.state {
+        None | Some(StateFilter::WithFailedRows) => None,
+        Some(StateFilter::Completed) => Some("'Completed'"),
+        Some(StateFilter::Failed) => Some("'Failed'"),
+        Some(StateFilter::Cancelled) => Some("'Cancelled'"),
+        Some(StateFilter::Skipped) => Some("'Skipped'"),
+    };
+    let (columns, is) = match state {
+        None => (vec!["import.account_id", "import.id"], "$1".to_owned()),
+        Some(state) => (vec!["import.account_id", "import.state", "import.id"], format!("$1, {state}")),
+    };
+    let row = columns.join(", ");
+    let mut conditions = format!("({row}) > ({is}, $2) AND ({row}) < ({is}, $3)");
+    if filter.state == Some(StateFilter::WithFailedRows) {
+        // As the index of such imports has it.
+        conditions.push_str(" AND import.failed_rows > 0");
     }
-    sql
+    if filter.name.is_some() {
+        conditions.push_str(r" AND import.search_name LIKE $5 ESCAPE '\'");
+    }
+    let order: Vec<String> = columns.iter().map(|column| format!("{column} {direction}")).collect();
+    (conditions, order.join(", "))
 }
 
 fn bind<'q>(

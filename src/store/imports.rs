@@ -348,6 +348,6 @@ pub(super) fn read_import(row: &AnyRow) -> Result<ImportRow> {
     })
 }
 
-fn corrupt(error: impl std::fmt::Display) -> Error {
+pub(super) fn corrupt(error: impl std::fmt::Display) -> Error {
     Error::Corrupt { table: "import", why: error.to_string() }
 }

@@ -11,7 +11,7 @@ use crate::{
     store::history::{Filter, StateFilter},
     web::{
         error::Error,
-        views::{Choice, History, HistoryFilter, HistoryRow, Reading},
+        views::{Choice, History, HistoryFilter, HistoryRow, Moment, Reading},
     },
 };
 
@@ -84,14 +84,12 @@ impl Query {
         }
     }
 
-    /// Another page of the same: of what is `before` or `after` an import, or the newest.
-    fn page(&self, end: Option<(&str, ImportId)>) -> String {
+    /// Another page of the same: of what is `before` or `after` an import.
+    fn page(&self, end: &str, import: ImportId) -> String {
         let fields = [("state", &self.state), ("time", &self.time), ("name", &self.name)];
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(fields.iter().filter(|(_, value)| !value.is_empty()));
-        if let Some((end, import)) = end {
-            query.append_pair(end, &import.to_string());
-        }
+        query.append_pair(end, &import.to_string());
         format!("/?{}#history", query.finish())
     }
 }
@@ -110,13 +108,14 @@ pub async fn page(
 ) -> Result<History, Error> {
     let (filter, place) = (query.filter(reading), query.place()?);
     let page = imports.history(owner, going_on, &filter, place, ROWS).await?;
-    let (first, last) = (page.imports.first(), page.imports.last());
     Ok(History {
         rows: page.imports.iter().map(|import| HistoryRow::new(import, reading)).collect(),
         filter: query.form(filter.is_narrow()),
         total: page.total,
         newer: page.newer,
-        newer_page: page.has_newer.then(|| query.page(first.map(|first| ("after", first.id)))),
-        older_page: page.has_older.then(|| query.page(last.map(|last| ("before", last.id)))),
+        newer_page: page.newer_after.map(|import| query.page("after", import)),
+        older_page: page.older_before.map(|import| query.page("before", import)),
+        searched_to: page.searched_to.map(|at| Moment::new(at, reading.now)),
+        searches_newer: matches!(place, Place::After(_)),
     })
 }

@@ -25,6 +25,10 @@ pub struct History {
     /// Where the pages beside this one are.
     pub newer_page: Option<String>,
     pub older_page: Option<String>,
+    /// Up to when a search got that may go on.
+    pub searched_to: Option<Moment>,
+    /// It goes on with newer ones, not with older ones.
+    pub searches_newer: bool,
 }
 
 /// What the history is narrowed to, as its form has it.
@@ -75,10 +79,11 @@ pub struct HistoryRun {
 impl History {
     /// Beside the heading.
     #[must_use]
-    pub fn count(&self) -> String {
+    pub fn count(&self) -> Option<String> {
         match self.total {
-            Count::Exactly(count) => grouped(count),
-            Count::MoreThan(count) => format!("more than {}", grouped(count)),
+            Count::Exactly(count) => Some(grouped(count)),
+            Count::MoreThan(count) => Some(format!("more than {}", grouped(count))),
+            Count::Unknown => None,
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sqlx::AnyPool;
+
 use super::seed::{self, DAY, Seed, ids, link, page, seed};
 use crate::support::{TestApp, spawn_app};
 
@@ -73,7 +75,7 @@ pub async fn pages(app: &TestApp, database: &str) {
     let last = all.last().unwrap();
     html = page(&visitor, &format!("/?before={last}")).await;
     assert!(html.contains("Nothing is older than this.") && html.contains("\"count\">125<"), "{html}");
-    assert_eq!(link(&html, "Newer").as_deref(), Some("/?#history"));
+    assert_eq!(ids(&page(&visitor, &link(&html, "Newer").unwrap()).await), all[73..]);
     html = page(&visitor, &format!("/?after={}", new[0])).await;
     assert_eq!(ids(&html)[..2], new, "the newest, as nothing is newer");
 }
@@ -96,5 +98,59 @@ async fn no_more_than_ten_thousand_are_counted() {
     assert_eq!(ids(&html), all[5_001..5_051]);
     let html = page(&visitor, "/?time=day").await;
     assert!(html.contains("\"count\">0<"), "{html}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_search_among_very_many_stops_on_the_way_and_goes_on_when_asked_to() {
+    let app = spawn_app().await;
+    let mut visitor = app.visitor();
+    visitor.sign_up("mira@example.org").await;
+    let needle = |age| Seed { name: "needle.csv", state: "Completed", failed: None, age };
+    let database = seed::database(&app);
+    let [newest, oldest] =
+        seed(&database, "mira@example.org", &[needle(DAY), needle(9_000 * DAY)]).await.try_into().unwrap();
+    // Between the two.
+    let pool = AnyPool::connect(&database).await.unwrap();
+    sqlx::query(
+        "WITH RECURSIVE number (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n < 199999) \
+         INSERT INTO import (id, account_id, file_name, size_bytes, receiving_at, received_at, event_id, \
+         cancel_requested_at, state, search_name) \
+         SELECT printf('01A%023d', n), (SELECT id FROM account), 'hay.csv', 1, 1, 1, printf('%d', n), 1, \
+         'Cancelled', 'hay.csv' FROM number",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    pool.close().await;
+
+    let first = page(&visitor, "/?name=needle").await;
+    assert_eq!(ids(&first), [&*newest]);
+    assert!(first.contains("Searched as far as") && first.contains(">History</h2>"), "{first}");
+    let second = page(&visitor, &link(&first, "Search on").unwrap()).await;
+    assert_eq!(ids(&second), Vec::<String>::new());
+    assert!(second.contains("Nothing found so far."), "{second}");
+    let third = page(&visitor, &link(&second, "Search on").unwrap()).await;
+    assert_eq!(ids(&third), [&*oldest]);
+    assert_eq!((link(&third, "Search on"), link(&third, "Older")), (None, None));
+    // And back.
+    let mut html = page(&visitor, &link(&third, "Newer").unwrap()).await;
+    assert_eq!(ids(&html), Vec::<String>::new());
+    html = page(&visitor, &link(&html, "Search on").unwrap()).await;
+    assert_eq!(ids(&html), Vec::<String>::new());
+    html = page(&visitor, &link(&html, "Search on").unwrap()).await;
+    assert_eq!(ids(&html), [&*newest]);
+    assert_eq!(link(&html, "Search on"), None);
+
+    // What is not searched for by its name is looked up, however many there are.
+    assert_eq!(ids(&page(&visitor, "/?state=completed").await), [&*newest, &*oldest]);
+    let html = page(&visitor, "/?state=completed&name=needle").await;
+    assert_eq!(ids(&html), [newest, oldest]);
+    assert!(html.contains("\"count\">2<"), "{html}");
+    let hay = page(&visitor, "/?name=hay").await;
+    let older = page(&visitor, &link(&hay, "Older").unwrap()).await;
+    assert_eq!((ids(&hay).len(), ids(&older).len()), (50, 50));
+    assert!(ids(&hay)[49] > ids(&older)[0]);
+    assert_eq!(ids(&page(&visitor, &link(&older, "Newer").unwrap()).await), ids(&hay));
     app.stop().await;
 }

@@ -28,12 +28,13 @@ pub fn database(app: &TestApp) -> String {
 /// Their ids.
 pub async fn seed(database: &str, email: &str, seeds: &[Seed<'_>]) -> Vec<String> {
     let pool = AnyPool::connect(database).await.unwrap();
-    let mut tx = pool.begin().await.unwrap();
     let account: String = sqlx::query_scalar("SELECT id FROM account WHERE email = $1")
         .bind(email)
-        .fetch_one(&mut *tx)
+        .fetch_one(&pool)
         .await
         .unwrap();
+    // It begins to write at once: SQLite refuses one that has read what another has changed since.
+    let mut tx = pool.begin().await.unwrap();
     let mut ids = Vec::new();
     for seed in seeds {
         let at = UnixMillis::now().minus(seed.age).0;

@@ -32,6 +32,8 @@ pub fn empty_history() -> History {
         newer: 0,
         newer_page: None,
         older_page: None,
+        searched_to: None,
+        searches_newer: false,
     }
 }
 
