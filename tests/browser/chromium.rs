@@ -156,13 +156,19 @@ impl Chromium {
         }
     }
 
-    /// No error, no warning, nothing that the content policy refused.
-    pub async fn assert_console_is_empty(&self) {
-        let log = self.driver.browser_log().await.unwrap();
-        assert!(log.is_empty(), "{log:#?}");
+    /// The end. The console is empty: no error, no warning, nothing that the content policy refused.
+    pub async fn stop(self) {
+        self.stop_after(&[]).await;
     }
 
-    pub async fn stop(self) {
+    /// The end of a test that was refused what it asked for: the console says so, and nothing else.
+    pub async fn stop_after(self, refusals: &[&str]) {
+        let log = self.driver.browser_log().await.unwrap();
+        let unexpected: Vec<_> = log
+            .iter()
+            .filter(|entry| !refusals.iter().any(|refusal| entry.message.contains(refusal)))
+            .collect();
+        assert!(unexpected.is_empty(), "{unexpected:#?}");
         self.driver.clone().quit().await.unwrap();
     }
 }

@@ -13,6 +13,7 @@ mod motion;
 mod no_script;
 mod pace;
 mod screenshots;
+mod times;
 mod tree;
 mod upload;
 

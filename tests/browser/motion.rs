@@ -13,7 +13,7 @@ async fn nothing_moves_on_a_running_page_when_less_motion_is_asked_for() {
     let gallery = Gallery::start();
     let chromium = Chromium::start().await;
     for (motion, moving) in
-        [("no-preference", &["transform", "turn", "turn", "width"] as &[&str]), ("reduce", &[])]
+        [("no-preference", &["fade", "transform", "turn", "turn", "width"] as &[&str]), ("reduce", &[])]
     {
         chromium.prefer("light", motion).await;
         gallery.open(&chromium, gallery.page("import-running")).await;

@@ -37,7 +37,7 @@ pub struct ImportPanel {
     pub detail: TechnicalDetail,
     /// Milliseconds until the browser asks again; None once nothing more is expected.
     pub poll_ms: Option<u128>,
-    /// Some run may be lost, or the engine does not answer: then nothing is promised.
+    /// Nobody takes it, some run may be lost, or the engine does not answer: then nothing is promised.
     pub is_doubtful: bool,
     /// What the fragment says apart from what passes by itself: the next poll gives it back.
     pub version: String,
@@ -62,7 +62,8 @@ impl ImportPanel {
             timeline: Timeline::of(snapshot, state, reading),
             detail: TechnicalDetail::of(snapshot),
             poll_ms: (!state.is_final()).then_some(pace.as_millis()),
-            is_doubtful: blocks.iter().any(|block| block.sentence.notice.is_some()),
+            is_doubtful: state == ImportState::NoFunction
+                || blocks.iter().any(|block| block.sentence.notice.is_some()),
             version: String::new(),
             tab: Tab::of_import(snapshot, state, &blocks),
             blocks,

@@ -47,6 +47,8 @@ fn page(name: &'static str, refused: Option<RefusedForm>, live: &[Snapshot], his
             total: Count::Exactly(if is_full { 214 } else { history.len() as u64 }),
             newer: 0,
             newer_page: None,
+            searched_to: None,
+            searches_newer: false,
             older_page: is_full.then(|| format!("/?before={}#history", id(100 + ROWS))),
         },
     };
