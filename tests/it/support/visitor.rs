@@ -63,6 +63,9 @@ impl Visitor {
             .redirect(redirect::Policy::none())
             .no_proxy()
             .timeout(DEADLINE)
+            // A test that makes a large file for seconds would send it on a connection that has been closed
+            // for its idleness meanwhile.
+            .pool_max_idle_per_host(0)
             .build()
             .unwrap();
         Self { http, origin: origin.to_owned(), cookie: None }
