@@ -18,7 +18,7 @@ pub struct Chromium {
     process: Child,
     downloads: TempDir,
     files: TempDir,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 /// Headless, as root, and silent towards every host but ours.
@@ -71,7 +71,7 @@ impl Chromium {
         capabilities.add_experimental_option("prefs", preferences).unwrap();
         capabilities.set_browser_log_level(LoggingPrefsLogLevel::All).unwrap();
         let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities).await.unwrap();
-        Self { driver, process, downloads, files, _profile: profile }
+        Self { driver, process, downloads, files, profile }
     }
 
     /// Where files lie that are to be chosen.
@@ -177,5 +177,8 @@ impl Drop for Chromium {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        // After a test that failed the browser is still there, and would go on using the machine.
+        let profile = self.profile.path().display().to_string();
+        let _ = Command::new("pkill").args(["-KILL", "-f", "--", &profile]).status();
     }
 }
