@@ -16,6 +16,8 @@ pub enum Deletion {
     Done,
     /// It is still going on, and is as it was.
     NotOver,
+    /// It was cancelled so lately that runs of it may still come and have to be.
+    StillCancelling,
     /// They have no such import.
     NotThere,
 }
@@ -44,6 +46,7 @@ impl Imports {
                 Deleted::Gone(remains) => remains,
                 // A run came late, and the memory has yet to hear of it.
                 Deleted::NotOver => return Ok(Deletion::NotOver),
+                Deleted::StillCancelling => return Ok(Deletion::StillCancelling),
                 Deleted::NotThere => return Ok(Deletion::NotThere),
             };
             shared.board.delete(owner, id);

@@ -1,5 +1,7 @@
 //! Deleting an import with all that is known of it.
 
+use sqlx::Row;
+
 use super::{
     Result, Store,
     imports::{lock_import, remove_from_outbox},
@@ -13,6 +15,9 @@ pub enum Deleted {
     Gone(Remains),
     /// It is not over: nothing was changed.
     NotOver,
+    /// It was cancelled before it had a run, and one that comes late is still to be: whoever cancels that looks
+    /// here. Nothing was changed.
+    StillCancelling,
     NotThere,
 }
 
@@ -33,12 +38,19 @@ impl Store {
         if !lock_import(&mut tx, id).await? {
             return Ok(Deleted::NotThere);
         }
-        let state: Option<String> = sqlx::query_scalar("SELECT state FROM import WHERE id = $1")
-            .bind(id.to_string())
-            .fetch_one(&mut *tx)
-            .await?;
-        if state.is_none() {
+        let import = sqlx::query(
+            "SELECT state, CASE WHEN cancel_requested_at IS NOT NULL AND finished_at IS NULL \
+             AND NOT EXISTS (SELECT 1 FROM run WHERE import_id = $1) THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END AS is_cancelling \
+             FROM import WHERE id = $1",
+        )
+        .bind(id.to_string())
+        .fetch_one(&mut *tx)
+        .await?;
+        if import.try_get::<Option<String>, _>("state")?.is_none() {
             return Ok(Deleted::NotOver);
+        }
+        if import.try_get::<i64, _>("is_cancelling")? != 0 {
+            return Ok(Deleted::StillCancelling);
         }
         let runs: Vec<String> = sqlx::query_scalar("DELETE FROM run WHERE import_id = $1 RETURNING run_id")
             .bind(id.to_string())

@@ -3,7 +3,7 @@
 //! A file's address has its hash in it, so a browser may keep it for ever and still sees a new version
 //! at once.
 
-use std::{borrow::Cow, collections::HashMap, fmt::Write, sync::LazyLock};
+use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
 
 use actix_web::{
     HttpResponse,
@@ -13,6 +13,8 @@ use actix_web::{
 use bytes::Bytes;
 use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
+
+use crate::inngest::signature::hex;
 
 /// Where [`serve`] is to be routed.
 pub const PATH: &str = "/assets/{hash}/{name}";
@@ -97,12 +99,7 @@ impl Asset {
     }
 
     fn of(name: &'static str, body: Vec<u8>) -> Self {
-        let digest = Sha256::digest(&body);
-        let hash = digest[..HASH_BYTES].iter().fold(String::new(), |mut hex, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
+        let hash = hex(&Sha256::digest(&body)[..HASH_BYTES]);
         Self { name, body: body.into(), hash }
     }
 

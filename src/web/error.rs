@@ -25,6 +25,8 @@ pub enum Error {
     StillGoing,
     /// An import is to be deleted before it has ended.
     NotOver,
+    /// The same, of one that was cancelled a moment ago.
+    StillCancelling,
     /// The failed records of an import that has none are to be run again.
     NothingFailed,
     /// A part of an import is to be run again that there is not.
@@ -57,6 +59,11 @@ impl Error {
                 "Not yet",
                 "The import is still going on. Cancel it first; once it has stopped it can be deleted.",
             ),
+            Self::StillCancelling => (
+                "Not yet",
+                "The import was cancelled a moment ago, and runs of it that come late are still being stopped. \
+                 It can be deleted in half a minute.",
+            ),
             Self::NothingFailed => {
                 ("Nothing to run again", "No rows of this import failed. You can run all of it again.")
             }
@@ -77,7 +84,9 @@ impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::NotFound | Self::NothingWritten => StatusCode::NOT_FOUND,
-            Self::NotYet | Self::StillGoing | Self::NotOver | Self::NothingFailed => StatusCode::CONFLICT,
+            Self::NotYet | Self::StillGoing | Self::NotOver | Self::StillCancelling | Self::NothingFailed => {
+                StatusCode::CONFLICT
+            }
             Self::NoSuchPart => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unreadable => StatusCode::BAD_REQUEST,
             Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,

@@ -3,40 +3,46 @@
 
 /** While nothing changes: how much longer each pause is than the one before, and than the first at most. */
 const slower = 1.25;
-const slowest = 4;
+const slowest = 2;
 /** One lost answer is no news; silence for longer than this is. */
 const silenceMillis = 3000;
 
 let slowness = 1;
-let nextPollAt = 0;
+/** What the pause before the next poll is counted from. */
+let lastPollAt = -Infinity;
 let answeredAt = performance.now();
 
 const isPoll = (ctx) => ctx.sourceElement === livePart();
 
-function scheduleNext(isNews) {
+function startPause(isNews) {
   slowness = isNews ? 1 : Math.min(slowness * slower, slowest);
+  lastPollAt = performance.now();
+}
+
+/** By the pace that the page has now: the last answer may have brought another. */
+function isTooSoon() {
   const [, millis] = /every (\d+)ms/.exec(livePart().getAttribute("hx-trigger") ?? "") ?? [];
   // A little less, for the timer's next tick counts.
-  nextPollAt = performance.now() + (Number(millis ?? 0) * slowness) - 20;
+  return performance.now() < lastPollAt + Number(millis ?? 0) * slowness - 20;
 }
 
 /** Asks now, whatever the pace, and even if nothing more was expected. */
 function catchUp() {
   const part = livePart();
   if (!part?.dataset.live || document.hidden) return;
-  nextPollAt = 0;
+  lastPollAt = -Infinity;
   htmx.ajax("GET", part.dataset.live, { source: part, target: part, swap: "outerMorph" });
 }
 
 document.addEventListener("htmx:before:request", (event) => {
   if (!isPoll(event.detail.ctx)) return;
-  if (document.hidden || performance.now() < nextPollAt) event.preventDefault();
+  if (document.hidden || isTooSoon()) event.preventDefault();
 });
 
 document.addEventListener("htmx:after:request", (event) => {
   const { ctx } = event.detail;
   if (!isPoll(ctx)) return;
-  scheduleNext(ctx.response.status === 200);
+  startPause(ctx.response.status === 200);
   if (ctx.response.status !== 204) return;
   answered();
   showAsOf(livePart(), ctx.response.headers.get("x-runboard-as-of") ?? "");
@@ -64,6 +70,7 @@ document.addEventListener("htmx:before:swap", (event) => {
   for (const { fragment, target } of tasks) {
     if (fragment.firstElementChild?.id !== target.id) {
       event.preventDefault();
+      unanswered();
       return;
     }
     localiseTimes(fragment);
@@ -75,6 +82,7 @@ document.addEventListener("htmx:before:swap", (event) => {
 document.addEventListener("htmx:after:swap", (event) => {
   if (event.detail.ctx.swap === "none") return;
   answered();
+  startPause(true);
   startTicking(livePart());
   showTab();
   // What had the focus may be gone, as a Cancel is when its import ends.
@@ -90,7 +98,7 @@ function answered() {
 }
 
 function unanswered() {
-  scheduleNext(false);
+  startPause(false);
   const offline = byId("offline");
   if (performance.now() - answeredAt < silenceMillis || offline.textContent) return;
   offline.textContent = "Runboard does not answer right now. These are the last numbers we know.";
@@ -103,9 +111,10 @@ document.addEventListener("htmx:error", (event) => {
 
 document.addEventListener("htmx:response:error", (event) => {
   const { status } = event.detail.ctx.response;
-  // Signed out elsewhere, or the import was deleted: the page itself says so.
-  if ((status === 401 || status === 404) && !upload) location.reload();
-  else unanswered();
+  // Signed out elsewhere, or the import was deleted: the page itself says so, once an upload is over.
+  const isGone = status === 401 || status === 404 && byId("import-panel");
+  if (!isGone) unanswered();
+  else if (!upload) location.reload();
 });
 
 function startPolls() {
@@ -117,6 +126,7 @@ function startPolls() {
     catchUp();
   });
   // Tabs tell each other of imports that they have started.
+  if (!("BroadcastChannel" in window)) return;
   const tabs = new BroadcastChannel("runboard");
   if (byId("import-panel")) tabs.postMessage("import");
   else tabs.onmessage = catchUp;

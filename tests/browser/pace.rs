@@ -58,7 +58,7 @@ async fn a_page_asks_less_while_nothing_changes_not_at_all_while_hidden_and_neve
     chromium.wait_for("the queue", async || title().await == "Queued · waits.csv · Runboard").await;
     let gap = |asked: &[f64]| asked.last_chunk().map_or(0.0, |[before, last]: &[f64; 2]| last - before);
     // At first every 250 ms.
-    chromium.wait_for("slower polls", async || gap(&asked(&chromium).await) > 900.0).await;
+    chromium.wait_for("slower polls", async || gap(&asked(&chromium).await) > 450.0).await;
     // What is sent is nothing, but as of when that is so is seen to move.
     let as_of = async || chromium.attribute(".panel-head [data-as-of]", "data-as-of").await.unwrap();
     let before = as_of().await;

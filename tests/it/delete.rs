@@ -159,6 +159,22 @@ async fn only_ones_own_import_that_is_over_is_deleted() {
     app.stop().await;
 }
 
+/// A run that is on its way to an import that was cancelled is to find the wish.
+#[tokio::test]
+async fn what_was_cancelled_before_its_run_came_stays_until_none_can_come() {
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.processor = false).await;
+    let visitor = signed_in(&app).await;
+    let import = visitor.upload("nobody.csv", MIXED).await;
+    visitor.wait_for_state(&import, "Sent").await;
+    visitor.post_form(&format!("{import}/cancel"), &[]).await;
+    visitor.wait_for_state(&import, "Cancelled").await;
+    let answer = visitor.post_form(&format!("{import}/delete"), &[]).await;
+    assert_eq!(answer.status(), StatusCode::CONFLICT);
+    assert!(answer.text().await.unwrap().contains("It can be deleted in half a minute."));
+    assert_eq!(visitor.panel(&import).await.state, "Cancelled");
+    app.stop().await;
+}
+
 #[tokio::test]
 async fn retries_stay_and_a_deleted_retry_can_be_made_anew() {
     let app = spawn_app().await;

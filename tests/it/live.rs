@@ -14,6 +14,9 @@ use crate::support::{
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// Older than any import: all of them are news.
+const EARLIEST: &str = "00000000000000000000000000";
+
 /// An import that waits in the queue: nothing about it changes.
 async fn waiting() -> (TestApp, Visitor, String, Host) {
     let host = host_that_keeps_the_worker().await;
@@ -64,7 +67,9 @@ async fn what_has_not_changed_is_not_sent_again_but_as_of_when() {
     // The page itself says where to ask and what it has.
     for path in [
         live_path(&page),
-        live_path(&visitor.fragment(&format!("/live?keep={id}&since={id}")).await.text().await.unwrap()),
+        live_path(
+            &visitor.fragment(&format!("/live?keep={id}&since={EARLIEST}")).await.text().await.unwrap(),
+        ),
     ] {
         let before = UnixMillis::now();
         let as_of = as_of_after(&visitor, &path, before).await;
@@ -83,10 +88,18 @@ async fn what_has_not_changed_is_not_sent_again_but_as_of_when() {
 
 #[tokio::test]
 async fn imports_from_elsewhere_wait_to_be_let_in() {
-    let (app, visitor, import, _host) = waiting().await;
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.processor = false).await;
+    let mut visitor = app.visitor();
+    visitor.sign_up("mira@example.org").await;
+    let oldest = visitor.upload("first.csv", "a\n1\n").await;
+    let import = visitor.upload("second.csv", "a\n1\n").await;
+    for import in [&oldest, &import] {
+        // Nobody takes it: nothing about it changes.
+        visitor.wait_for_state(import, "Sent").await;
+    }
     let dashboard = visitor.get("/").await.text().await.unwrap();
     let shown = attributes(&dashboard, "data-import-id");
-    assert_eq!(shown.len(), 2);
+    assert_eq!(shown, [id_of(&import), id_of(&oldest)]);
     let path = live_path(&dashboard);
     assert_eq!(visitor.fragment(&path).await.status(), StatusCode::NO_CONTENT);
 
@@ -110,6 +123,24 @@ async fn imports_from_elsewhere_wait_to_be_let_in() {
     let since = &shown[1];
     let live = stranger.fragment(&format!("/live?keep={since}&since={since}")).await.text().await.unwrap();
     assert!(attributes(&live, "data-import-id").is_empty() && !live.contains(" new<"), "{live}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn however_many_go_on_all_of_them_are_shown() {
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.processor = false).await;
+    let mut visitor = app.visitor();
+    visitor.sign_up("mira@example.org").await;
+    for _ in 0..103 {
+        visitor.upload("many.csv", "a\n1\n").await;
+    }
+    let dashboard = visitor.get("/").await.text().await.unwrap();
+    let shown = attributes(&dashboard, "data-import-id");
+    assert_eq!(shown.len(), 103);
+    let changed = live_path(&dashboard).replace("version=", "version=0");
+    let live = visitor.fragment(&changed).await.text().await.unwrap();
+    assert_eq!(attributes(&live, "data-import-id"), shown);
+    assert!(!live.contains(" new<"), "{live}");
     app.stop().await;
 }
 

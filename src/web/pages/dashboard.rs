@@ -1,5 +1,7 @@
 //! `GET /`, `GET /live`, `GET, POST /imports`: give a file, what is going on now, what is done.
 
+use std::collections::HashSet;
+
 use actix_multipart::Multipart;
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -25,7 +27,7 @@ use crate::{
     },
 };
 
-/// Cards that a page may ask to keep; more than anybody watches end.
+/// Cards that a page may ask to keep though they have ended; more than anybody watches end.
 const MOST_KEPT: usize = 100;
 
 #[derive(Clone, Debug, Template)]
@@ -51,7 +53,7 @@ pub struct LiveQuery {
     /// The imports, separated by commas.
     #[serde(default)]
     keep: String,
-    /// Imports that are newer than this one came after the page was opened. Without it nothing waits to be
+    /// An id of the moment at which the page was made: newer imports came after it. Without it nothing waits to be
     /// let in: what is going on is shown.
     since: Option<String>,
     #[serde(default)]
@@ -86,24 +88,21 @@ pub async fn live(
         return Ok(session::see_other("/"));
     }
     let since = query.since.as_ref().and_then(|id| id.parse::<ImportId>().ok());
-    let (mut shown, mut news) = (Vec::new(), Vec::new());
-    let mut keep: Vec<ImportId> =
+    let keep: HashSet<ImportId> =
         query.keep.split(',').take(MOST_KEPT).filter_map(|id| id.parse().ok()).collect();
-    match since {
-        Some(since) => {
-            news = imports.newer_than(user.user, since);
-            news.retain(|id| !keep.contains(id));
-        }
-        None => keep.extend(imports.going_on(user.user).iter().map(|import| import.id)),
-    }
-    keep.sort_unstable();
-    keep.dedup();
+    // What goes on and is no news is shown, however much it is.
+    let mut shown = imports.going_on(user.user);
+    shown.retain(|import| since.is_none_or(|since| import.id <= since) || keep.contains(&import.id));
+    let news = since.map(|since| imports.newer_than(user.user, since)).unwrap_or_default();
+    let news = news.iter().filter(|id| !keep.contains(id)).map(ToString::to_string).collect();
     for id in keep {
-        shown.extend(imports.get(user.user, id).await?);
+        if shown.iter().all(|import| import.id != id) {
+            shown.extend(imports.get(user.user, id).await?);
+        }
     }
     let mut section = section(&site, shown);
     section.is_first_visit = query.first;
-    section.news = news.iter().map(ToString::to_string).collect();
+    section.news = news;
     section.since = since.map(|id| id.to_string()).unwrap_or_default();
     let section = section.versioned()?;
     if section.version == query.version {
@@ -156,11 +155,13 @@ async fn page(
 ) -> Result<HttpResponse, Error> {
     let reading = site.reading();
     let status = refused.as_ref().map_or(StatusCode::OK, |refused| refused.error.status());
+    // Before what goes on is asked for: what comes meanwhile is news.
+    let since = ImportId::generate();
     // Asked once: an import that ends meanwhile is to be in one of the two lists.
     let going_on = imports.going_on(user.user);
     let history = history::page(user.user, imports, &going_on, query, &reading).await?;
     let mut live = section(site, going_on);
-    live.since = ImportId::generate().to_string();
+    live.since = since.to_string();
     let mut page = DashboardPage {
         frame: site.frame(user),
         drop_zone: DropZone {

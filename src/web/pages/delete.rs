@@ -73,6 +73,7 @@ pub async fn submit(
     match imports.delete(user.user, import.id).await? {
         Deletion::Done => Ok(session::see_other("/")),
         Deletion::NotOver => Err(Error::NotOver),
+        Deletion::StillCancelling => Err(Error::StillCancelling),
         Deletion::NotThere => Err(Error::NotFound),
     }
 }

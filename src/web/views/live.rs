@@ -27,7 +27,8 @@ pub struct LiveSection {
     /// Imports that came from elsewhere since the page was opened, newest first. They wait to be let in, so
     /// that nothing moves under anybody's hand.
     pub news: Vec<String>,
-    /// The newest import that the page knew when it was opened, empty if there was none.
+    /// An id of the moment at which the page was made, between those that it knew and the news. Empty: there
+    /// is no news to tell.
     pub since: String,
     /// Milliseconds until the browser asks again; None once nothing more is expected.
     pub poll_ms: Option<u128>,

@@ -58,8 +58,8 @@ impl AsOf {
     }
 }
 
-/// The elements above: how they begin and end.
-const PASSING: [(&str, &str); 2] = [("data-ticks=", "</span>"), ("data-as-of=", "</span>")];
+/// The elements above: how they begin and end. No text can pass for one: in text a `"` is escaped.
+const PASSING: [(&str, &str); 2] = [("data-ticks=\"", "</span>"), ("data-as-of=\"", "</span>")];
 
 /// How many bytes of a fragment's SHA-256 are its version.
 const VERSION_BYTES: usize = 8;
@@ -94,5 +94,7 @@ mod tests {
         assert_eq!(said(1, 5_000, "Running"), said(2, 6_000, "Running"));
         assert_ne!(said(1, 5_000, "Running"), said(1, 5_000, "Queued"));
         assert_ne!(version("a"), version("b"));
+        let named = |badge| version(&format!("<p title=\"data-ticks=.csv\"><span>{badge}</span></p>"));
+        assert_ne!(named("Running"), named("Queued"), "a name cannot make it blind");
     }
 }
