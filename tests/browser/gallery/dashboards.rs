@@ -7,7 +7,7 @@ use runboard::{
     time::UnixMillis,
     web::{
         pages::DashboardPage,
-        views::{Choice, DropZone, History, HistoryFilter, HistoryRow, LiveSection, RefusedForm},
+        views::{Choice, DropZone, History, HistoryFilter, HistoryRow, LiveSection, Moment, RefusedForm},
     },
 };
 
@@ -23,10 +23,10 @@ pub const LIMIT: u64 = 10_000_000_000;
 /// Rows on one page of the history.
 const ROWS: u64 = 50;
 
-fn page(name: &'static str, refused: Option<RefusedForm>, live: &[Snapshot], history: &[Snapshot]) -> Page {
+fn dashboard(refused: Option<RefusedForm>, live: &[Snapshot], history: &[Snapshot]) -> DashboardPage {
     let rows = history.iter().map(|import| HistoryRow::new(import, &reading())).collect();
     let is_full = history.len() as u64 == ROWS;
-    let page = DashboardPage {
+    DashboardPage {
         frame: frame(),
         drop_zone: DropZone { max_bytes: LIMIT, refused },
         live: LiveSection::new(live, &reading(), PACE),
@@ -51,7 +51,28 @@ fn page(name: &'static str, refused: Option<RefusedForm>, live: &[Snapshot], his
             searches_newer: false,
             older_page: is_full.then(|| format!("/?before={}#history", id(100 + ROWS))),
         },
-    };
+    }
+}
+
+fn page(name: &'static str, refused: Option<RefusedForm>, live: &[Snapshot], history: &[Snapshot]) -> Page {
+    Page::new(name, dashboard(refused, live, history).render().unwrap())
+}
+
+/// Imports have come from elsewhere and wait to be let in.
+fn with_news(name: &'static str, mut page: DashboardPage) -> Page {
+    page.live.news = vec![id(31).to_string(), id(30).to_string()];
+    page.live.is_first_visit = page.is_empty();
+    Page::new(name, page.render().unwrap())
+}
+
+/// A search that found nothing, as far as it went.
+fn without_a_match(name: &'static str, searched_to: Option<Moment>) -> Page {
+    let mut page = dashboard(None, &[], &[]);
+    page.history.filter.name = "nothing-like-it".to_owned();
+    page.history.filter.is_narrow = true;
+    page.history.older_page =
+        searched_to.as_ref().map(|_| "/?name=nothing-like-it&before=x#history".to_owned());
+    page.history.searched_to = searched_to;
     Page::new(name, page.render().unwrap())
 }
 
@@ -126,6 +147,10 @@ pub fn pages() -> Vec<Page> {
         page("dashboard-busy", None, &going_on(), &over),
         page("dashboard-refused-address", Some(refused), &[], few),
         page("dashboard-file-refused", Some(too_large), &[], few),
+        with_news("dashboard-news", dashboard(None, &going_on()[..2], few)),
+        with_news("dashboard-first-news", dashboard(None, &[], &[])),
+        without_a_match("dashboard-no-match", None),
+        without_a_match("dashboard-searched-far", Some(Moment::new(at("14:02:50"), reading().now))),
         prepared("dashboard-file-too-large", Prepare::TooLarge),
         prepared("dashboard-held", Prepare::HeldOver),
         prepared("dashboard-receiving", Prepare::Sending),

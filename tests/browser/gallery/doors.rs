@@ -1,9 +1,13 @@
-//! Pages for nobody: the doors, and what says that there is nothing here.
+//! Pages with one thing to do: the doors, the question before a deletion, and what says that there is
+//! nothing here.
 
 use askama::Template;
-use runboard::web::pages::{ErrorPage, sign_in::SignInPage, sign_up::SignUpPage};
+use runboard::web::pages::{DeletePage, ErrorPage, sign_in::SignInPage, sign_up::SignUpPage};
 
-use super::Page;
+use super::{
+    Page,
+    imports::{completed, with},
+};
 
 pub fn pages() -> Vec<Page> {
     let host = || "runboard.example.org".to_owned();
@@ -33,6 +37,7 @@ pub fn pages() -> Vec<Page> {
         Page::new("sign-up", sign_up.render().unwrap()),
         Page::new("sign-up-refused", taken.render().unwrap()),
         Page::new("sign-up-closed", closed.render().unwrap()),
+        Page::new("delete", DeletePage::new(&with(completed())).render().unwrap()),
         Page::new("error", nothing.render().unwrap()),
     ]
 }
