@@ -146,7 +146,9 @@ impl Progress {
     }
 
     fn to_go(&self) -> Option<u64> {
-        Some(self.total?.rows.saturating_sub(self.rows()?))
+        let (total, rows) = (self.total?, self.rows()?);
+        let to_go = total.rows.saturating_sub(rows);
+        Some(if total.exact { to_go } else { rounded(to_go, ESTIMATE_DIGITS) })
     }
 
     /// Whole per cent, rounded down: 100 only at the end.
