@@ -3,206 +3,21 @@
 //! The server's API is played from `tests/fixtures/inngest`; it never calls us, so all that is known comes
 //! from asking.
 
+mod world;
+
 use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
 use futures_util::future::join_all;
-use runboard::{
-    config::{Engine, Inngest},
-    inngest::EventSeed,
-    time::UnixMillis,
-};
+use runboard::time::UnixMillis;
 use serde_json::{Value, json};
-use sqlx::{AnyPool, any::AnyPoolOptions};
-use tempfile::TempDir;
-use wiremock::{Mock, MockServer, Request, ResponseTemplate, matchers::path_regex};
+use wiremock::{Mock, ResponseTemplate, matchers::path_regex};
 
-use crate::support::{
-    TestApp,
-    host::{Host, Reply, with_body},
-    spawn_app_on,
-    visitor::{Panel, Visitor},
-};
+use crate::support::visitor::Panel;
 
-/// What the server calls the first event, whatever was expected.
-const EVENT: &str = "01M852CDYVJYDMFCJQQV9MRZ6R";
-const RUN: &str = "01M852HFJBN5J36VWDC6WQQXA1";
-
-fn recorded(name: &str) -> String {
-    let path = format!("{}/tests/fixtures/inngest/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-/// How the server answers one list of runs.
-#[derive(Clone)]
-enum Said {
-    Body(String),
-    Status(&'static str, &'static str),
-    /// A body without end.
-    Endless,
-    /// Half of a body, then the connection is gone.
-    CutOff,
-    /// Nothing at all.
-    Reset,
-}
-
-fn said(name: &str) -> Said {
-    Said::Body(recorded(name))
-}
-
-impl Said {
-    fn reply(self) -> Reply {
-        let head =
-            |length: &str| format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{length}\r\n");
-        match self {
-            Self::Body(body) => Reply::Bytes(with_body("200 OK", "", body.as_bytes())),
-            Self::Status(status, headers) => Reply::Bytes(with_body(status, headers, b"Not today")),
-            Self::Endless => Reply::Drip(format!("{}{{\"data\":[", head("")).into_bytes()),
-            Self::CutOff => {
-                Reply::Bytes(format!("{}{{\"data\":[", head("Content-Length: 400\r\n")).into_bytes())
-            }
-            Self::Reset => Reply::Bytes(Vec::new()),
-        }
-    }
-}
-
-/// A dashboard, its visitor with one import, and the server.
-struct World {
-    app: TestApp,
-    visitor: Visitor,
-    import: String,
-    server: Server,
-}
-
-/// The server: what it says from now on, and what it was asked.
-#[derive(Clone)]
-struct Server {
-    api: Arc<Host>,
-    events: Arc<MockServer>,
-    now: Arc<Mutex<Vec<Said>>>,
-    is_v2: bool,
-}
-
-impl Server {
-    /// Says the first of `list`, then the next at each question, and the last one for ever.
-    async fn saying(is_v2: bool, list: Vec<Said>) -> Self {
-        let now = Arc::new(Mutex::new(list));
-        let script = Arc::clone(&now);
-        let version = if is_v2 { "/v2/" } else { "/v1/" };
-        let api = Host::start(move |path, _| {
-            if path.contains("/fn/register") {
-                return Said::Body(r#"{"ok":true,"modified":false}"#.to_owned()).reply();
-            }
-            if path.ends_with("/cancel") && is_v2 {
-                *script.lock().unwrap() = vec![Said::Body(cancelled_v2())];
-                return said("v2-cancel").reply();
-            }
-            if !path.starts_with(version) || !path.contains("/events/") {
-                return Said::Status("404 Not Found", "").reply();
-            }
-            let mut list = script.lock().unwrap();
-            if list.len() > 1 { list.remove(0) } else { list[0].clone() }.reply()
-        })
-        .await;
-        let events = MockServer::start().await;
-        let server = Self { api: Arc::new(api), events: Arc::new(events), now, is_v2 };
-        server.take_events().await;
-        server
-    }
-
-    /// Takes every event from now on.
-    async fn take_events(&self) {
-        self.events.reset().await;
-        let sent = AtomicUsize::new(0);
-        let taken = move |request: &Request| {
-            // At start it is asked with no event whether it takes the key.
-            let Some(seed) = request.headers.get("x-inngest-event-id-seed") else {
-                return ResponseTemplate::new(200).set_body_json(json!({"ids": [""], "status": 200}));
-            };
-            let expected = EventSeed::parse(seed.to_str().unwrap()).unwrap().event_id(0);
-            let id = if sent.fetch_add(1, Ordering::Relaxed) == 0 { EVENT } else { expected.as_str() };
-            ResponseTemplate::new(200).set_body_json(json!({"ids": [id], "status": 200}))
-        };
-        Mock::given(path_regex("^/e/")).respond_with(taken).mount(&self.events).await;
-    }
-
-    fn says(&self, said: Said) {
-        *self.now.lock().unwrap() = vec![said];
-    }
-
-    async fn app(&self, data: TempDir) -> TestApp {
-        let inngest = Inngest {
-            is_dev: false,
-            api: self.api.url("/").parse().unwrap(),
-            event_api: self.events.uri().parse().unwrap(),
-            event_key: "event-key".into(),
-            signing_keys: vec!["12ab".into()],
-            env: None,
-            serve_origin: None,
-            serve_path: "/api/inngest".to_owned(),
-        };
-        spawn_app_on(data, |config| config.engine = Engine::Inngest(Box::new(inngest))).await
-    }
-}
-
-/// As the run was seen cancelled, in the shape of the list.
-fn cancelled_v2() -> String {
-    let mut list: Value = serde_json::from_str(&recorded("v2-running")).unwrap();
-    list["data"][0]["status"] = json!("CANCELLED");
-    list["data"][0]["endedAt"] = json!("2026-11-23T20:47:25.522Z");
-    list.to_string()
-}
-
-impl World {
-    async fn saying(list: Vec<Said>) -> Self {
-        Self::of(Server::saying(false, list).await).await
-    }
-
-    async fn of(server: Server) -> Self {
-        let app = server.app(tempfile::tempdir().unwrap()).await;
-        let mut visitor = app.visitor();
-        visitor.sign_up("mira@example.org").await;
-        let import = visitor.upload("a.csv", "a\n1\n").await;
-        Self { app, visitor, import, server }
-    }
-
-    async fn until(&self, what: &str, condition: impl Fn(&Panel) -> bool) -> Panel {
-        self.visitor.wait_for(&self.import, what, condition).await
-    }
-
-    /// Waits for the sentence, and for one run with `status` if there is one.
-    async fn reads(&self, sentence: &str, status: &str) -> Panel {
-        self.until(sentence, |panel| {
-            plain(&panel.html).contains(sentence) && panel.runs.first().is_none_or(|run| run.status == status)
-        })
-        .await
-    }
-
-    /// A restart over a database in which `change` was made meanwhile.
-    async fn after(self, change: impl AsyncFnOnce(&AnyPool)) -> Self {
-        let data = self.app.stop().await;
-        let url = format!("sqlite:{}", data.path().join("runboard.db").display());
-        let database = AnyPoolOptions::new().max_connections(1).connect(&url).await.unwrap();
-        change(&database).await;
-        database.close().await;
-        let app = self.server.app(data).await;
-        let mut visitor = app.visitor();
-        visitor.cookie.clone_from(&self.visitor.cookie);
-        Self { app, visitor, ..self }
-    }
-}
-
-/// The text of a page, without its markup.
-fn plain(html: &str) -> String {
-    let text: String =
-        html.split('<').filter_map(|part| part.split_once('>')).map(|(_, text)| text).collect();
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
+use world::{RUN, Said, Server, World, plain, recorded, said};
 
 #[tokio::test]
 async fn a_run_that_appears_late_is_waited_for_and_every_run_is_shown() {
