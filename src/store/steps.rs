@@ -137,14 +137,14 @@ impl Store {
         Ok(StepSums { counts: read_counts(&row)?, end_byte: read_unsigned(&row, "end_byte")? })
     }
 
-    /// What a run's finished steps have read, place by place; None if none of them says.
+    /// What a run's finished steps have read, place by place; None if it is not known of all of them.
     pub async fn stretches(&self, run: &RunId) -> Result<Option<Stretches>> {
-        let steps = sqlx::query("SELECT stretches FROM step WHERE run_id = $1 AND stretches IS NOT NULL")
+        let steps = sqlx::query("SELECT processed, failed, stretches FROM step WHERE run_id = $1")
             .bind(run.as_str())
             .fetch_all(&self.pool)
             .await?;
-        let readings = steps.iter().map(read_stretches).collect::<Result<Vec<_>>>()?;
-        Ok(Stretches::sum(readings.into_iter().flatten()))
+        let read = |step| Ok((read_counts(step)?, read_stretches(step)?));
+        Ok(Stretches::sum(steps.iter().map(read).collect::<Result<Vec<_>>>()?))
     }
 
     /// Why the failed records of a run's finished steps failed.
