@@ -1,11 +1,12 @@
 //! SQL of steps, which are the truth about what a run has done.
 
 use futures_util::TryStreamExt;
+use serde::Deserialize;
 use sqlx::{Row, any::AnyRow};
 
 use super::{Error, Result, Store, Stretches, to_bigint};
 use crate::{
-    csv::{Counts, Reasons},
+    csv::{Counts, FirstRows, Reasons},
     ids::RunId,
     time::UnixMillis,
 };
@@ -145,6 +146,23 @@ impl Store {
             .await?;
         let read = |step| Ok((read_counts(step)?, read_stretches(step)?));
         Ok(Stretches::sum(steps.iter().map(read).collect::<Result<Vec<_>>>()?))
+    }
+
+    /// The first rows of a run's file, which its plan keeps; None before that step is done, or where the
+    /// version before has done it.
+    pub async fn first_rows(&self, run: &RunId) -> Result<Option<FirstRows>> {
+        #[derive(Deserialize)]
+        struct Plan {
+            #[serde(default)]
+            first_rows: Option<FirstRows>,
+        }
+        let plan: Option<String> =
+            sqlx::query_scalar("SELECT result FROM step WHERE run_id = $1 AND step_id = 'plan'")
+                .bind(run.as_str())
+                .fetch_optional(&self.pool)
+                .await?;
+        let Some(plan) = plan else { return Ok(None) };
+        Ok(serde_json::from_str::<Plan>(&plan).map_err(|why| corrupt("result", why))?.first_rows)
     }
 
     /// Why the failed records of a run's finished steps failed.
