@@ -192,13 +192,14 @@ impl Store {
         Ok(keys)
     }
 
-    /// The runs whose last step was committed before `before` and that no import has: of events that
-    /// Runboard did not send.
+    /// The runs that no import has and that were called first, and had their last step committed, before
+    /// `before`: of events that Runboard did not send, or of imports that were deleted.
     pub async fn stranger_runs(&self, before: UnixMillis) -> Result<Vec<RunId>> {
         let runs: Vec<String> = sqlx::query_scalar(
-            "SELECT step.run_id FROM step \
-             WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.run_id = step.run_id) \
-             GROUP BY step.run_id HAVING MAX(step.committed_at) < $1",
+            "SELECT known.run_id FROM (SELECT run_id, committed_at AS at FROM step \
+                 UNION ALL SELECT run_id, started_at AS at FROM execution) AS known \
+             WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.run_id = known.run_id) \
+             GROUP BY known.run_id HAVING MAX(known.at) < $1",
         )
         .bind(before.0)
         .fetch_all(&self.pool)
