@@ -162,7 +162,7 @@ fn the_first_rows_are_a_table_with_line_numbers() {
     let html =
         first_rows(first(vec![row(4, &["1", "Ann", "2026-11-02"]), row(5, &["2", "B␊o", ""]), missing]));
     for expected in [
-        r#"id="first-rows" role="region" aria-labelledby="first-rows-heading" tabindex="0""#,
+        r#"id="first-rows" role="region" aria-label="Table of the first rows" tabindex="0""#,
         r#"<tr class="before"><th scope="row">1–2</th><td colspan="4">empty</td></tr>"#,
         r#"<th scope="row">3</th><th scope="col" class="number"><bdi>id</bdi></th>"#,
         r#"<th scope="col"><bdi>na<span class="control">TAB</span>me</bdi></th>"#,
