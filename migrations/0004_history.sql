@@ -31,3 +31,6 @@ CREATE INDEX import_with_failed_rows ON import (account_id, id, search_name) WHE
 
 -- No SQL folds names as we do, so that those of the version before are folded at the start: it finds them here.
 CREATE INDEX import_without_search_name ON import (id) WHERE search_name = '';
+
+-- An import is deleted with what told of the end of its runs, at the very time of that end.
+CREATE INDEX engine_event_by_time ON engine_event (received_at);
