@@ -17,6 +17,7 @@ pub struct Findings {
     pub repeated_names: Vec<(String, usize)>,
     /// None in what the version before has read.
     pub first_rows: Option<FirstRows>,
+    /// None also if it has read but a part.
     pub stretches: Option<Stretches>,
 }
 
@@ -28,6 +29,6 @@ pub async fn of(store: &Store, run: &RunId) -> store::Result<Findings> {
         reasons: store.reasons(run).await?,
         repeated_names: plan.layout.repeated_names(),
         first_rows: plan.first_rows,
-        stretches: Stretches::sum(steps.into_iter().filter_map(|step| step.stretches)),
+        stretches: Stretches::sum(steps.into_iter().map(|step| (step.counts, step.stretches))),
     })
 }

@@ -110,10 +110,11 @@ impl Processor {
         if let Some(last) = done.last() {
             self.live.progress(run).advance(counts, last.end_byte);
         }
-        let stretches = Stretches::sum(done.iter().filter_map(|step| step.stretches.clone()));
+        let stretches = Stretches::sum(done.iter().map(|step| (step.counts, step.stretches.clone())));
         if let Some(stretches) = &stretches {
             self.live.progress(run).set_stretches(stretches.clone());
         }
+        let has_rows = counts != Counts::default();
         let step = match chain::next(&done, call)? {
             Next::Tell(step) => step,
             Next::First => match self.source(call)? {
@@ -130,7 +131,7 @@ impl Processor {
                     position,
                     start,
                     before: counts,
-                    stretches_before: stretches.unwrap_or_else(|| Stretches::new(plan.size)),
+                    stretches_before: stretches.or_else(|| (!has_rows).then(|| Stretches::new(plan.size))),
                     plan,
                 };
                 let rows = self.rows(task, name).await;

@@ -31,7 +31,8 @@ pub(super) struct Task {
     pub(super) start: Cursor,
     /// The records of the steps before.
     pub(super) before: Counts,
-    pub(super) stretches_before: Stretches,
+    /// None if it is not known where all of them are: then nothing is shown of this step's either.
+    pub(super) stretches_before: Option<Stretches>,
 }
 
 /// A step of rows that is done, but not committed. Its files stay until somebody removes them.
@@ -88,9 +89,10 @@ impl Task {
                 done.stretches.clone_from(&reader.stretches);
                 parts.mark();
             }
-            let mut stretches = stretches_before.clone();
-            stretches.add(&done.stretches);
-            progress.set_stretches(stretches);
+            if let Some(mut stretches) = stretches_before.clone() {
+                stretches.add(&done.stretches);
+                progress.set_stretches(stretches);
+            }
             progress.advance(sum(before, done.counts), byte);
             needs_more = consumed == 0 || buffer.len() < BLOCK;
             Ok((unread > 0 || !buffer.is_empty()) && (byte < stop || !reader.pass.at_boundary()))

@@ -1,5 +1,5 @@
 //! Runs of events that Runboard did not send: they run like any other, are on nobody's page, and what
-//! they have written goes after a day.
+//! they have written goes after a day. So does what a late run of a deleted import leaves.
 
 use std::time::Duration;
 

@@ -8,7 +8,8 @@ use std::{
 use super::Snapshot;
 use crate::ids::{ImportId, UserId};
 
-/// How many imports that are over stay in memory for the pages that still show them (a few KB each).
+/// How many imports that are over stay in memory for the pages that still show them (a few KB each, for what
+/// their runs have read is left to the database).
 const RETIRED: usize = 1_000;
 
 /// Keyed by owner first: whoever asks for another's import finds nothing.
@@ -102,11 +103,80 @@ impl Board {
 
 impl Inner {
     fn retire(&mut self, key: (UserId, ImportId)) {
+        if let Some(snapshot) = self.imports.get_mut(&key) {
+            Arc::make_mut(snapshot).forget_readings();
+        }
         self.retired.push_back(key);
         if self.retired.len() > RETIRED
             && let Some(oldest) = self.retired.pop_front()
         {
             self.imports.remove(&oldest);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        csv::FirstRows,
+        inngest::RunStatus,
+        store::{Stretches, imports::ImportRow, runs::RunRow},
+        time::UnixMillis,
+    };
+
+    /// An import of one run, with what that has read.
+    fn snapshot() -> Snapshot {
+        let (id, at) = (ImportId::generate(), UnixMillis(1));
+        let import = ImportRow {
+            id,
+            owner: UserId::generate(),
+            file_name: "orders.csv".to_owned(),
+            size_bytes: 1,
+            source_url: None,
+            receiving_at: at,
+            received_at: at,
+            event_id: "e".to_owned().into(),
+            sent_at: Some(at),
+            refused: None,
+            cancel_requested_at: None,
+            finished_at: None,
+            parent: None,
+        };
+        let run = RunRow {
+            run_id: "r".to_owned().into(),
+            import: id,
+            function_id: "f".to_owned(),
+            function_name: None,
+            status: RunStatus::Completed,
+            queued_at: at,
+            ended_at: Some(at),
+            news_at: at,
+            counts: None,
+            bytes: 1,
+            output: None,
+            call: None,
+        };
+        let mut snapshot = Snapshot::new(import, vec![run]);
+        let first_rows = FirstRows { header_line: 1, header: Vec::new(), columns: 0, rows: Vec::new() };
+        snapshot.runs[0].stretches = Some(Arc::new(Stretches::new(1)));
+        snapshot.runs[0].first_rows = Some(Arc::new(first_rows));
+        snapshot
+    }
+
+    #[test]
+    fn what_runs_have_read_is_kept_until_nothing_more_is_to_come() {
+        let board = Board::default();
+        let has_reading = |snapshot: &Snapshot| {
+            let run = &board.get(snapshot.owner, snapshot.id).unwrap().runs[0];
+            (run.stretches.is_some(), run.first_rows.is_some())
+        };
+        let (watched, read) = (snapshot(), snapshot());
+        board.put(watched.clone());
+        assert_eq!(has_reading(&watched), (true, true));
+        board.retire(watched.owner, watched.id);
+        assert_eq!(has_reading(&watched), (false, false));
+        board.keep(read.clone());
+        assert_eq!(has_reading(&read), (false, false));
     }
 }

@@ -181,6 +181,13 @@ impl Snapshot {
         }
     }
 
+    /// Lets go of what is large and, of an import that is over, read from the database when it is shown.
+    pub fn forget_readings(&mut self) {
+        for run in &mut self.runs {
+            (run.stretches, run.first_rows) = (None, None);
+        }
+    }
+
     /// Reads the runs and retries of `imports`; the order stays.
     pub async fn load(store: &Store, imports: Vec<ImportRow>) -> store::Result<Vec<Self>> {
         let ids: Vec<ImportId> = imports.iter().map(|import| import.id).collect();

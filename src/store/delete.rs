@@ -4,6 +4,7 @@ use sqlx::Row;
 
 use super::{
     Result, Store,
+    engine::events::forget_event,
     imports::{lock_import, remove_from_outbox},
     steps::read_files,
 };
@@ -79,7 +80,12 @@ impl Store {
             remains.runs.push(run.into());
         }
         remove_from_outbox(&mut tx, id).await?;
-        sqlx::query("DELETE FROM import WHERE id = $1").bind(id.to_string()).execute(&mut *tx).await?;
+        let event: String = sqlx::query_scalar("DELETE FROM import WHERE id = $1 RETURNING event_id")
+            .bind(id.to_string())
+            .fetch_one(&mut *tx)
+            .await?;
+        // It has the address that was fetched, or a signed link. Nothing, if the engine is Inngest.
+        forget_event(&mut tx, &event.into()).await?;
         tx.commit().await?;
         Ok(Deleted::Gone(remains))
     }

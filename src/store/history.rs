@@ -15,6 +15,9 @@ use crate::{
 /// Names are no longer than this, so neither is what one searches them for; in characters.
 const LONGEST_SEARCH: usize = 200;
 
+/// So many names are folded in one transaction, for others wait meanwhile.
+const FOLDED_AT_ONCE: i64 = 500;
+
 /// What a history is narrowed to; by default to nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -111,6 +114,31 @@ pub enum Order {
 }
 
 impl Store {
+    /// Folds the names that a version before has recorded, or records still beside this one.
+    pub(super) async fn fold_names(&self) -> Result<()> {
+        let mut last = String::new();
+        loop {
+            let rows = sqlx::query(
+                "SELECT id, file_name FROM import WHERE search_name = '' AND id > $1 ORDER BY id LIMIT $2",
+            )
+            .bind(&last)
+            .bind(FOLDED_AT_ONCE)
+            .fetch_all(&self.pool)
+            .await?;
+            let Some(end) = rows.last() else { return Ok(()) };
+            last = end.try_get("id")?;
+            let mut tx = self.begin_write().await?;
+            for row in &rows {
+                sqlx::query("UPDATE import SET search_name = $2 WHERE id = $1")
+                    .bind(row.try_get::<String, _>("id")?)
+                    .bind(SearchName::of(row.try_get("file_name")?).as_str())
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            tx.commit().await?;
+        }
+    }
+
     /// The first `limit` imports of a user that `filter` takes.
     pub async fn imports_of(
         &self,

@@ -81,7 +81,9 @@ impl Store {
             .connect_with(AnyConnectOptions::from_str(url)?)
             .await?;
         sqlx::migrate!().run(&pool).await?;
-        Ok(Self { pool, is_postgres })
+        let store = Self { pool, is_postgres };
+        store.fold_names().await?;
+        Ok(store)
     }
 
     /// A transaction that writes: on SQLite it takes the write lock at once, so that it never fails

@@ -1,11 +1,12 @@
 //! SQL of steps, which are the truth about what a run has done.
 
 use futures_util::TryStreamExt;
+use serde::Deserialize;
 use sqlx::{Row, any::AnyRow};
 
 use super::{Error, Result, Store, Stretches, to_bigint};
 use crate::{
-    csv::{Counts, Reasons},
+    csv::{Counts, FirstRows, Reasons},
     ids::RunId,
     time::UnixMillis,
 };
@@ -137,14 +138,31 @@ impl Store {
         Ok(StepSums { counts: read_counts(&row)?, end_byte: read_unsigned(&row, "end_byte")? })
     }
 
-    /// What a run's finished steps have read, place by place; None if none of them says.
+    /// What a run's finished steps have read, place by place; None if it is not known of all of them.
     pub async fn stretches(&self, run: &RunId) -> Result<Option<Stretches>> {
-        let steps = sqlx::query("SELECT stretches FROM step WHERE run_id = $1 AND stretches IS NOT NULL")
+        let steps = sqlx::query("SELECT processed, failed, stretches FROM step WHERE run_id = $1")
             .bind(run.as_str())
             .fetch_all(&self.pool)
             .await?;
-        let readings = steps.iter().map(read_stretches).collect::<Result<Vec<_>>>()?;
-        Ok(Stretches::sum(readings.into_iter().flatten()))
+        let read = |step| Ok((read_counts(step)?, read_stretches(step)?));
+        Ok(Stretches::sum(steps.iter().map(read).collect::<Result<Vec<_>>>()?))
+    }
+
+    /// The first rows of a run's file, which its plan keeps; None before that step is done, or where the
+    /// version before has done it.
+    pub async fn first_rows(&self, run: &RunId) -> Result<Option<FirstRows>> {
+        #[derive(Deserialize)]
+        struct Plan {
+            #[serde(default)]
+            first_rows: Option<FirstRows>,
+        }
+        let plan: Option<String> =
+            sqlx::query_scalar("SELECT result FROM step WHERE run_id = $1 AND step_id = 'plan'")
+                .bind(run.as_str())
+                .fetch_optional(&self.pool)
+                .await?;
+        let Some(plan) = plan else { return Ok(None) };
+        Ok(serde_json::from_str::<Plan>(&plan).map_err(|why| corrupt("result", why))?.first_rows)
     }
 
     /// Why the failed records of a run's finished steps failed.
@@ -174,13 +192,14 @@ impl Store {
         Ok(keys)
     }
 
-    /// The runs whose last step was committed before `before` and that no import has: of events that
-    /// Runboard did not send.
+    /// The runs that no import has and that were called first, and had their last step committed, before
+    /// `before`: of events that Runboard did not send, or of imports that were deleted.
     pub async fn stranger_runs(&self, before: UnixMillis) -> Result<Vec<RunId>> {
         let runs: Vec<String> = sqlx::query_scalar(
-            "SELECT step.run_id FROM step \
-             WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.run_id = step.run_id) \
-             GROUP BY step.run_id HAVING MAX(step.committed_at) < $1",
+            "SELECT known.run_id FROM (SELECT run_id, committed_at AS at FROM step \
+                 UNION ALL SELECT run_id, started_at AS at FROM execution) AS known \
+             WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.run_id = known.run_id) \
+             GROUP BY known.run_id HAVING MAX(known.at) < $1",
         )
         .bind(before.0)
         .fetch_all(&self.pool)

@@ -49,13 +49,20 @@ impl Stretches {
         Self { file_bytes, all: vec![Stretch::default(); usize::try_from(count).unwrap_or(1)] }
     }
 
-    /// What several readings of a file, each of another part of it, come to; None of none.
+    /// What several steps, each with the rows that it has read of another part of a file, come to. None if
+    /// none says where they are, or if one that has any does not: without them the sum would be false.
     #[must_use]
-    pub fn sum(readings: impl IntoIterator<Item = Self>) -> Option<Self> {
-        readings.into_iter().reduce(|mut sum, reading| {
-            sum.add(&reading);
-            sum
-        })
+    pub fn sum(steps: impl IntoIterator<Item = (Counts, Option<Self>)>) -> Option<Self> {
+        let mut sum: Option<Self> = None;
+        for (rows, stretches) in steps {
+            match (stretches, &mut sum) {
+                (Some(stretches), Some(sum)) => sum.add(&stretches),
+                (Some(stretches), None) => sum = Some(stretches),
+                (None, _) if rows != Counts::default() => return None,
+                (None, _) => {}
+            }
+        }
+        sum
     }
 
     /// How many stretches a file of so many bytes has.

@@ -80,6 +80,14 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Whether a stored file is not there.
+    #[must_use]
+    pub fn is_missing_file(&self) -> bool {
+        matches!(self, Self::Internal(error) if io_errors(error).any(|kind| kind == io::ErrorKind::NotFound))
+    }
+}
+
 impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
         match self {
@@ -120,8 +128,11 @@ fn is_out_of_space(error: &anyhow::Error) -> bool {
     if error.chain().filter_map(|cause| cause.downcast_ref()).any(store::Error::is_disk_full) {
         return true;
     }
-    let mut kinds = error.chain().filter_map(|cause| cause.downcast_ref()).map(io::Error::kind);
-    kinds.any(|kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+    io_errors(error).any(|kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+}
+
+fn io_errors(error: &anyhow::Error) -> impl Iterator<Item = io::ErrorKind> {
+    error.chain().filter_map(|cause| cause.downcast_ref()).map(io::Error::kind)
 }
 
 #[cfg(test)]

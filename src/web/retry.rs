@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     function::outputs,
+    ids::ImportId,
     imports::{Imports, Snapshot},
     source::{Incoming, Storage},
     store::{Store, imports::RetryOf},
@@ -35,18 +36,35 @@ pub async fn submit(
         None if !import.state(now).is_final() && (kind == RetryOf::Failed || !import.may_run_again(now)) => {
             return Err(Error::StillGoing);
         }
-        None => match kind {
-            RetryOf::All => imports.retry_all(&import).await?,
-            RetryOf::Failed => {
-                let file = failed_records(&import, &store, &storage).await?;
-                imports.retry_failed(&import, file).await?
+        None => match make(kind, &import, &imports, &store, &storage).await {
+            // It may be deleted meanwhile, at any point: what fails then is no fault.
+            Err(error) if error.is_missing_file() || store.import(import.id).await?.is_none() => {
+                tracing::warn!(import = %import.id, ?error, "what was to be run again is gone");
+                return Err(Error::NotFound);
             }
+            made => made?,
         },
     };
     // Of two runs of the same rows one is too many, should the first one come to life. (The second of two
     // clicks makes sure of it; of one that is over nothing changes.)
     imports.cancel(import.owner, import.id).await?;
     Ok(session::see_other(&format!("/imports/{retry}")))
+}
+
+async fn make(
+    kind: RetryOf,
+    import: &Snapshot,
+    imports: &Imports,
+    store: &Store,
+    storage: &Storage,
+) -> Result<ImportId, Error> {
+    match kind {
+        RetryOf::All => Ok(imports.retry_all(import).await?),
+        RetryOf::Failed => {
+            let file = failed_records(import, store, storage).await?;
+            Ok(imports.retry_failed(import, file).await?)
+        }
+    }
 }
 
 /// What the field `only` says, in the form or the query; all without it.

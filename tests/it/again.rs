@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use futures_util::future::join_all;
 use reqwest::{Method, Response, StatusCode, header};
+use runboard::store::{Store, delete::Deleted};
 
 use crate::support::{
     TestApp, spawn_app, spawn_app_on,
@@ -226,6 +227,36 @@ async fn what_cannot_be_run_again_is_said() {
     let answer = visitor.post_form(&format!("{import}/retry"), &[("only", "processed")]).await;
     assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(uploads(&app), 1);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_deleted_while_it_is_to_be_run_again_is_not_found() {
+    let app = spawn_app().await;
+    let visitor = signed_in(&app).await;
+    let database = format!("sqlite://{}", app.data.path().join("runboard.db").display());
+    let store = Store::open(&database).await.unwrap();
+    let refused = async |import: &str| {
+        for what in [ALL, ONLY_FAILED] {
+            let answer = visitor.post_form(&format!("{import}/retry"), what).await;
+            assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{what:?}");
+        }
+    };
+    let import = completed(&visitor, "mixed.csv", MIXED).await;
+    // As far as a deletion has got when the memory knows nothing of it yet: without the rows, then the files.
+    let deleted = store.delete_import(import.rsplit('/').next().unwrap().parse().unwrap()).await.unwrap();
+    assert!(matches!(deleted, Deleted::Gone(_)), "{deleted:?}");
+    refused(&import).await;
+    assert_eq!(uploads(&app), 1, "nothing is left of the retry");
+    fs::remove_file(stored(&app, &import)).unwrap();
+    refused(&import).await;
+
+    // Of another that is there, somebody has removed the files.
+    let import = completed(&visitor, "mixed.csv", MIXED).await;
+    fs::remove_file(stored(&app, &import)).unwrap();
+    refused(&import).await;
+    assert_eq!(uploads(&app), 0);
+    store.close().await;
     app.stop().await;
 }
 

@@ -180,6 +180,12 @@ async fn a_restart_while_a_retry_is_waited_for_keeps_the_reason_and_the_time() {
     };
     assert_eq!(sentence(&after), sentence(&before));
     assert!(sentence(&after).contains(REASON), "{}", sentence(&after));
+    let first_rows = |panel: &Panel| {
+        let (_, rows) = panel.html.split_once("id=\"first-rows\"").expect("the first rows");
+        rows.split("</table>").next().unwrap().to_owned()
+    };
+    assert_eq!(first_rows(&after), first_rows(&before));
+    assert!(first_rows(&after).contains("<bdi>Ann</bdi>"), "{}", first_rows(&after));
 
     visitor.post_form(&format!("{import}/cancel"), &[]).await;
     visitor.wait_for_state(&import, "Cancelled").await;

@@ -1,6 +1,9 @@
 //! Deleting an import with its files.
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use futures_util::StreamExt;
 use reqwest::{StatusCode, header};
@@ -54,7 +57,15 @@ fn id(import: &str) -> &str {
 async fn rows(database: &str) -> Vec<(&'static str, i64)> {
     let pool = AnyPool::connect(database).await.unwrap();
     let mut rows = Vec::new();
-    for table in ["import", "run", "step", "execution", "outbox"] {
+    // The end of a run is told by runs of the engine's own.
+    let going_on = "SELECT COUNT(*) FROM engine_run WHERE ended_at IS NULL";
+    let begun = Instant::now();
+    while sqlx::query(going_on).fetch_one(&pool).await.unwrap().get::<i64, _>(0) > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "a run of the engine goes on");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for table in ["import", "run", "step", "execution", "outbox", "engine_event", "engine_run", "engine_step"]
+    {
         let sql = format!("SELECT COUNT(*) FROM {table}");
         let row = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_one(&pool).await.unwrap();
         rows.push((table, row.get::<i64, _>(0)));
@@ -86,6 +97,8 @@ async fn goes(app: &TestApp, database: &str) {
     let kept = completed(&visitor, "kept.csv").await;
     let (rows_before, files_before) = (rows(database).await, files(app));
     let import = completed(&visitor, "orders.csv").await;
+    let rows_with_it = rows(database).await;
+    assert!(rows_with_it.iter().zip(&rows_before).filter(|(with, without)| with.1 > without.1).count() >= 6);
     let link = signed_link(database, id(&import)).await;
     assert_eq!(visitor.get(&link).await.status(), StatusCode::OK);
     let own = visitor.get(&import).await.text().await.unwrap();

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use sqlx::AnyPool;
+
 use crate::support::{
     TestApp,
     binary::{Binary, runboard},
@@ -88,6 +90,47 @@ async fn rows_that_failed_are_shown_where_they_are_in_the_file_also_after_a_rest
     let page = visitor.get(&import).await.text().await.unwrap();
     assert_eq!(ticks(&page), ticks(&panel.html));
     assert!(page.contains(", 2 columns</span>"), "{page}");
+    app.stop().await;
+}
+
+/// An event that is run once more on Inngest has two runs of our function.
+#[tokio::test]
+async fn each_of_our_runs_of_an_import_that_is_over_has_its_plot() {
+    let app = spawn_app().await;
+    let mut visitor = signed_in(&app).await;
+    let import = visitor.upload("places.csv", file(60_000, &[100])).await;
+    visitor.wait_for_state(&import, "Completed").await;
+    let database = format!("sqlite://{}", app.data.path().join("runboard.db").display());
+    let data = app.stop().await;
+    let pool = AnyPool::connect(&database).await.unwrap();
+    for (table, columns) in [
+        (
+            "run",
+            "import_id, function_id, function_name, status, queued_at, ended_at, processed, failed, news_at",
+        ),
+        ("execution", "function, started_at, attempt, max_attempts"),
+        (
+            "step",
+            "step_id, position, result, processed, failed, end_byte, started_at, committed_at, stretches",
+        ),
+    ] {
+        let sql = format!(
+            "INSERT INTO {table} (run_id, {columns}) SELECT 'Z' || run_id, {columns} FROM {table} \
+             WHERE run_id = (SELECT MIN(run_id) FROM run)"
+        );
+        let copied = sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&pool).await.unwrap();
+        assert!(copied.rows_affected() > 0, "{table}");
+    }
+    pool.close().await;
+
+    let app = spawn_app_on(data, |_| {}).await;
+    visitor.origin.clone_from(&app.origin);
+    let panel = visitor.panel(&import).await;
+    let page = visitor.get(&import).await.text().await.unwrap();
+    for html in [&panel.html, &page] {
+        assert_eq!(html.matches(r#"<path class="ticks""#).count(), 2, "{html}");
+    }
+    assert_eq!(panel.html.matches("<caption>How fast").count(), 2);
     app.stop().await;
 }
 

@@ -4,9 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use super::Watch;
 use crate::{
+    csv::FirstRows,
+    ids::RunId,
     imports::{Silence, SilenceCause, Snapshot, counts},
     inngest::{self, Run, RunStatus},
-    store::{self, runs::RunRow},
+    store::{self, Stretches, runs::RunRow},
     time::UnixMillis,
 };
 
@@ -27,6 +29,22 @@ pub(super) enum Word {
     Asked,
     /// The engine has listed all that the event has.
     Listed,
+}
+
+/// What the finished steps of a run have read.
+struct RunReading {
+    run: RunId,
+    stretches: Option<Arc<Stretches>>,
+    first_rows: Option<Arc<FirstRows>>,
+}
+
+impl RunReading {
+    fn show(&self, import: &mut Snapshot) {
+        for run in import.runs.iter_mut().filter(|run| run.run_id == self.run) {
+            run.stretches.clone_from(&self.stretches);
+            run.first_rows.clone_from(&self.first_rows);
+        }
+    }
 }
 
 impl Watch {
@@ -64,8 +82,7 @@ impl Watch {
         // What is recorded of an end is what its steps have committed.
         let mut readings = Vec::new();
         for run in runs.iter().filter(|run| any_changed && run.ended_at.is_some()) {
-            let first_rows = self.shared.live.now(&run.run_id).and_then(|now| now.first_rows);
-            readings.push((&run.run_id, self.shared.store.stretches(&run.run_id).await?, first_rows));
+            readings.push(self.reading(&run.run_id).await?);
         }
         let recorded = if any_changed { Some(self.shared.store.runs_of(&[self.id]).await?) } else { None };
         self.change(|import| {
@@ -78,12 +95,7 @@ impl Watch {
                 let is_cancelled = import.cancel_requested_at.is_some();
                 let shown = |run: &RunRow| !is_cancelled || run.ended_at.is_some() || was_shown(run);
                 import.set_runs(recorded.into_iter().filter(shown).collect());
-                for (id, stretches, first_rows) in readings {
-                    for run in import.runs.iter_mut().filter(|run| run.run_id == *id) {
-                        run.stretches = stretches.clone().map(Arc::new);
-                        run.first_rows = first_rows.clone().or(run.first_rows.take());
-                    }
-                }
+                readings.iter().for_each(|reading| reading.show(import));
             }
             if word == Word::Listed {
                 let now = UnixMillis::now();
@@ -108,15 +120,18 @@ impl Watch {
     /// known, and that may be a while when a retry is waited for.
     pub(super) async fn recall(&self) -> store::Result<()> {
         let Some(import) = self.snapshot() else { return Ok(()) };
-        for run in import.runs.iter().filter(|run| run.call.is_some() && run.stretches.is_none()) {
-            let stretches = self.shared.store.stretches(&run.run_id).await?.map(Arc::new);
-            self.change(|import| {
-                for known in import.runs.iter_mut().filter(|known| known.run_id == run.run_id) {
-                    known.stretches.clone_from(&stretches);
-                }
-            });
+        for run in import.runs.iter().filter(|run| run.call.is_some()) {
+            let reading = self.reading(&run.run_id).await?;
+            self.change(|import| reading.show(import));
         }
         Ok(())
+    }
+
+    async fn reading(&self, run: &RunId) -> store::Result<RunReading> {
+        let store = &self.shared.store;
+        let (stretches, first_rows) = (store.stretches(run).await?, store.first_rows(run).await?);
+        let (stretches, first_rows) = (stretches.map(Arc::new), first_rows.map(Arc::new));
+        Ok(RunReading { run: run.clone(), stretches, first_rows })
     }
 
     /// What was told while the engine could not be asked. That it does not answer stays true.

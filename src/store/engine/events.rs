@@ -112,6 +112,39 @@ pub(super) async fn tell_of_end(
     Ok(())
 }
 
+/// Forgets an event, its runs, and the events that told of their end, each of which has its own copy of it;
+/// nothing of one with a run that has not ended.
+pub(in crate::store) async fn forget_event(
+    tx: &mut Transaction<'static, Any>,
+    event: &EventId,
+) -> Result<()> {
+    let going_on = "SELECT 1 FROM engine_run WHERE event_id = $1 AND ended_at IS NULL LIMIT 1";
+    if sqlx::query(going_on).bind(event.as_str()).fetch_optional(&mut **tx).await?.is_some() {
+        return Ok(());
+    }
+    let told: Vec<String> = sqlx::query_scalar(
+        "SELECT told.event_id FROM engine_run AS ended \
+         JOIN engine_event AS told ON told.received_at = ended.ended_at \
+         WHERE ended.event_id = $1 AND told.name LIKE 'inngest/function.%' \
+             AND told.body LIKE '%\"run_id\":\"' || ended.run_id || '\"%'",
+    )
+    .bind(event.as_str())
+    .fetch_all(&mut **tx)
+    .await?;
+    for told in told {
+        // Of the end of its runs nobody is told.
+        Box::pin(forget_event(tx, &EventId::from(told))).await?;
+    }
+    for sql in [
+        "DELETE FROM engine_step WHERE run_id IN (SELECT run_id FROM engine_run WHERE event_id = $1)",
+        "DELETE FROM engine_run WHERE event_id = $1",
+        "DELETE FROM engine_event WHERE event_id = $1",
+    ] {
+        sqlx::query(sql).bind(event.as_str()).execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
 /// The functions that events can trigger.
 async fn functions(tx: &mut Transaction<'static, Any>) -> Result<Vec<Triggered>> {
     let rows =

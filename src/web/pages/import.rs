@@ -115,7 +115,8 @@ pub async fn cancel(
     Ok(session::see_other(&format!("/imports/{}", import.id)))
 }
 
-/// What our own function found in the file of an import that is over; what it has read goes into `import`.
+/// What our own function found in the file of an import that is over; what its runs have read goes into
+/// `import`.
 /// The last poll of a page brings it; those before it, of which there are many, leave the database alone.
 async fn findings(
     import: &mut Snapshot,
@@ -123,12 +124,17 @@ async fn findings(
     store: &Store,
 ) -> Result<Option<Findings>, Error> {
     let is_over = import.state(reading.now).is_final();
-    let run = import.runs.iter_mut().find(|run| run.call.is_some());
-    let Some(run) = run.filter(|_| is_over) else { return Ok(None) };
-    let mut found = findings::of(store, &run.run_id).await?;
-    run.stretches = found.stretches.take().map(Arc::new);
-    run.first_rows = found.first_rows.take().map(Arc::new);
-    Ok(Some(Findings::new(&found)))
+    if !is_over {
+        return Ok(None);
+    }
+    let mut first = None;
+    for run in import.runs.iter_mut().filter(|run| run.call.is_some()) {
+        let mut found = findings::of(store, &run.run_id).await?;
+        run.stretches = found.stretches.take().map(Arc::new);
+        run.first_rows = found.first_rows.take().map(Arc::new);
+        first.get_or_insert(found);
+    }
+    Ok(first.as_ref().map(Findings::new))
 }
 
 /// `7 columns`, once that is known.

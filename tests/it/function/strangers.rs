@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use runboard::time::UnixMillis;
+use runboard::{ids::ImportId, time::UnixMillis};
 
-use super::world::{SMALL_STEPS, World, csv, run_id};
+use super::world::{Memo, SMALL_STEPS, World, call, csv, run_id};
 use crate::steps;
 
 #[actix_web::test]
@@ -28,4 +28,24 @@ async fn what_a_run_of_anothers_event_has_written_goes_after_a_day() {
     assert!(world.processor.store.steps(&run_id("stranger")).await.unwrap().is_empty());
     assert!(world.processor.store.execution(&run_id("stranger")).await.unwrap().is_none());
     assert_eq!(sweep(Duration::from_secs(25 * 60 * 60)).await, 0);
+}
+
+#[actix_web::test]
+async fn a_run_that_never_got_to_a_step_goes_after_a_day_too() {
+    let world = World::new(SMALL_STEPS).await;
+    let file = world.link(ImportId::generate());
+    for run in ["stranger", "ours"] {
+        let answer = world.call(&call(run, &file, &Memo::new(), 0)).await;
+        assert!(!answer.status.is_success(), "there is no such file: {}", answer.text);
+    }
+    steps::close(&world.database, &run_id("ours")).await;
+    let store = &world.processor.store;
+    assert!(store.execution(&run_id("stranger")).await.unwrap().is_some());
+    let now = UnixMillis::now();
+    let sweep = async |later: Duration| world.processor.sweep_strangers(now.plus(later)).await.unwrap();
+    assert_eq!(sweep(Duration::from_secs(23 * 60 * 60)).await, 0);
+    assert_eq!(sweep(Duration::from_secs(25 * 60 * 60)).await, 1);
+    assert!(store.execution(&run_id("stranger")).await.unwrap().is_none());
+    assert!(world.processor.live.now(&run_id("stranger")).is_none(), "nor in memory");
+    assert!(store.execution(&run_id("ours")).await.unwrap().is_some());
 }

@@ -73,6 +73,26 @@ async fn a_step_that_ended_early_or_is_done_again_counts_no_row_twice() {
 }
 
 #[actix_web::test]
+async fn of_a_run_that_the_version_before_has_begun_no_part_is_taken_for_all() {
+    let world = World::new(1_500_000..=1_500_000).await;
+    let file = world.upload(&csv(150_000));
+    let mut memo = Memo::new();
+    for step in ["plan", "rows-1"] {
+        assert_eq!(world.call(&call("r", &file, &memo, 0)).await.remember(&mut memo), step);
+    }
+    let half = "UPDATE step SET stretches = NULL WHERE step_id = 'rows-1'";
+    assert_eq!(sqlx::query(half).execute(&world.database).await.unwrap().rows_affected(), 1);
+    let world = world.restarted(|_| {});
+    let (names, _) = world.call_to_the_end("r", &file).await;
+    assert_eq!(names, ["plan", "rows-1", "rows-2"]);
+    let shown = world.processor.live.progress(&run_id("r")).now();
+    assert_eq!(shown.counts, Some(Counts { processed: 128_572, failed: 21_428 }));
+    assert_eq!(shown.stretches, None);
+    assert_eq!(world.processor.store.stretches(&run_id("r")).await.unwrap(), None);
+    assert_eq!(findings::of(&world.processor.store, &run_id("r")).await.unwrap().stretches, None);
+}
+
+#[actix_web::test]
 async fn a_record_longer_than_a_stretch_belongs_where_it_begins() {
     let world = World::new(STEP_BYTES).await;
     let good = "1,name\n".repeat(20_000);

@@ -78,6 +78,21 @@ async fn migrates(url: &str) {
         }
         expected.push((id, filters));
     }
+    // More than are folded at once.
+    let named: Vec<(ImportId, &str)> = ["KUNDEN-ÜBERSICHT.csv"]
+        .into_iter()
+        .chain(std::iter::repeat_n("other.csv", 1_000))
+        .chain(["Kunden-U\u{308}bersicht.CSV"])
+        .map(|name| (ImportId::generate(), name))
+        .collect();
+    let rows: Vec<String> =
+        named.iter().map(|(id, name)| format!("('{id}', '{owner}', '{name}', 1, 1, 2, '{id}', 1)")).collect();
+    let sql = format!(
+        "INSERT INTO import (id, account_id, file_name, size_bytes, receiving_at, received_at, event_id, sent_at) \
+         VALUES {}",
+        rows.join(", ")
+    );
+    sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&before).await.unwrap();
     before.close().await;
 
     let store = Store::open(url).await.unwrap();
@@ -97,5 +112,12 @@ async fn migrates(url: &str) {
         assert_eq!(found.iter().map(|row| row.id).collect::<Vec<_>>(), wanted, "{filter:?}");
         assert!(!wanted.is_empty(), "{filter:?}");
     }
+    let narrow = Filter::new(None, None, "übersicht");
+    let found = store.imports_of(owner, &narrow, Between::default(), Order::OldestFirst, 100).await.unwrap();
+    let mut wanted = [named[0].0, named[1_001].0];
+    wanted.sort();
+    assert_eq!(found.iter().map(|row| row.id).collect::<Vec<_>>(), wanted);
+    let others = Filter::new(None, None, "other");
+    assert_eq!(store.count_imports_of(owner, &others, Between::default(), 2_000).await.unwrap(), 1_000);
     store.close().await;
 }
