@@ -39,6 +39,14 @@ impl Chromium {
         Self::start_with(json!({})).await
     }
 
+    /// One in which somebody has filled in the form at `path`: sign-up or sign-in.
+    pub async fn start_signed_in(origin: &str, path: &str) -> Self {
+        let chromium = Self::start().await;
+        chromium.driver.goto(format!("{origin}{path}")).await.unwrap();
+        chromium.fill_in_account("mira@example.org").await;
+        chromium
+    }
+
     /// One that runs no script of a page. The driver's own still run.
     pub async fn start_without_scripts() -> Self {
         Self::start_with(json!({ "profile.managed_default_content_settings.javascript": 2 })).await

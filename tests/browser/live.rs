@@ -15,14 +15,11 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_of_what_goes_on_leaves_focus_scroll_and_the_chosen_file_alone() {
     let app = spawn_app().await;
-    let chromium = Chromium::start().await;
-    let page = &chromium.driver;
     let mut visitor = app.visitor();
     visitor.sign_up("mira@example.org").await;
+    let chromium = Chromium::start_signed_in(&app.origin, "/sign-in").await;
+    let page = &chromium.driver;
     let (csv, ..) = big_csv(MANY);
-
-    page.goto(&format!("{}/sign-in", app.origin)).await.unwrap();
-    chromium.fill_in_account("mira@example.org").await;
 
     // An import goes on while the person has the form under their fingers.
     visitor.upload("going-on.csv", csv).await;
@@ -66,10 +63,8 @@ async fn a_person_corrects_an_address_and_sees_its_bytes_arrive() {
     .await;
     let allowed = host.allowed().parse().unwrap();
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.allow_addresses = allowed).await;
-    let chromium = Chromium::start().await;
+    let chromium = Chromium::start_signed_in(&app.origin, "/sign-up").await;
     let page = &chromium.driver;
-    page.goto(&format!("{}/sign-up", app.origin)).await.unwrap();
-    chromium.fill_in_account("mira@example.org").await;
 
     // What is wrong is said, and what was typed is still there to be corrected.
     let wrong = host.url("/prices.csv").replace("http:", "ftp:");
@@ -102,12 +97,10 @@ async fn a_person_corrects_an_address_and_sees_its_bytes_arrive() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panel_keeps_its_height_and_the_open_fold_from_the_first_paint_to_the_end() {
     let app = spawn_app().await;
-    let chromium = Chromium::start().await;
-    let page = &chromium.driver;
     let mut visitor = app.visitor();
     visitor.sign_up("mira@example.org").await;
-    page.goto(&format!("{}/sign-in", app.origin)).await.unwrap();
-    chromium.fill_in_account("mira@example.org").await;
+    let chromium = Chromium::start_signed_in(&app.origin, "/sign-in").await;
+    let page = &chromium.driver;
     // Watched from before its first paint.
     let watch = "addEventListener('DOMContentLoaded', () => { \
            window.heights = new Set(); \

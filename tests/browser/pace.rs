@@ -7,30 +7,14 @@ use crate::{
     chromium::Chromium,
     files::big_csv,
     gallery::Gallery,
-    support::{
-        TestApp,
-        host::{Host, host_that_keeps_the_worker, keep_the_worker},
-        spawn_app, spawn_app_on,
-        visitor::Visitor,
-    },
+    support::{TestApp, host::spawn_with_a_busy_worker, spawn_app, visitor::Visitor},
 };
 
 /// A person signed in, in a browser and without one, whose only worker is kept busy.
-async fn with_a_busy_worker() -> (TestApp, Chromium, Visitor, Host) {
-    let host = host_that_keeps_the_worker().await;
-    let allowed = host.allowed().parse().unwrap();
-    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
-        config.workers = 1;
-        config.allow_addresses = allowed;
-    })
-    .await;
-    let mut visitor = app.visitor();
-    visitor.sign_up("mira@example.org").await;
-    keep_the_worker(&visitor, &host).await;
-    let chromium = Chromium::start().await;
-    chromium.driver.goto(&format!("{}/sign-in", app.origin)).await.unwrap();
-    chromium.fill_in_account("mira@example.org").await;
-    (app, chromium, visitor, host)
+async fn with_a_busy_worker() -> (TestApp, Chromium, Visitor) {
+    let (app, visitor, _) = spawn_with_a_busy_worker(|_| {}).await;
+    let chromium = Chromium::start_signed_in(&app.origin, "/sign-in").await;
+    (app, chromium, visitor)
 }
 
 /// When the page asked for its panel, in milliseconds.
@@ -50,7 +34,7 @@ async fn set_hidden(chromium: &Chromium, hidden: bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_asks_less_while_nothing_changes_not_at_all_while_hidden_and_never_after_the_end() {
-    let (app, chromium, visitor, _host) = with_a_busy_worker().await;
+    let (app, chromium, visitor) = with_a_busy_worker().await;
     let page = &chromium.driver;
     let import = visitor.upload("waits.csv", "a\n1\n").await;
     page.goto(format!("{}{import}", app.origin)).await.unwrap();
@@ -84,7 +68,7 @@ async fn a_page_asks_less_while_nothing_changes_not_at_all_while_hidden_and_neve
 
 #[tokio::test(flavor = "multi_thread")]
 async fn imports_from_elsewhere_wait_while_somebody_types() {
-    let (app, chromium, visitor, _host) = with_a_busy_worker().await;
+    let (app, chromium, visitor) = with_a_busy_worker().await;
     let page = &chromium.driver;
     page.goto(&app.origin).await.unwrap();
     page.find(By::Id("address")).await.unwrap().send_keys("https://files.example/typed.csv").await.unwrap();
@@ -113,10 +97,8 @@ async fn imports_from_elsewhere_wait_while_somebody_types() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dashboard_at_rest_hears_of_another_tabs_import() {
     let app = spawn_app().await;
-    let chromium = Chromium::start().await;
+    let chromium = Chromium::start_signed_in(&app.origin, "/sign-up").await;
     let page = &chromium.driver;
-    page.goto(&format!("{}/sign-up", app.origin)).await.unwrap();
-    chromium.fill_in_account("mira@example.org").await;
     let dashboard = page.window().await.unwrap();
     page.new_tab().await.unwrap();
     let other = page.windows().await.unwrap().into_iter().find(|tab| *tab != dashboard).unwrap();
@@ -141,12 +123,10 @@ async fn a_dashboard_at_rest_hears_of_another_tabs_import() {
 #[tokio::test(flavor = "multi_thread")]
 async fn screen_readers_are_told_of_states_and_not_of_numbers() {
     let app = spawn_app().await;
-    let chromium = Chromium::start().await;
-    let page = &chromium.driver;
     let mut visitor = app.visitor();
     visitor.sign_up("mira@example.org").await;
-    page.goto(&format!("{}/sign-in", app.origin)).await.unwrap();
-    chromium.fill_in_account("mira@example.org").await;
+    let chromium = Chromium::start_signed_in(&app.origin, "/sign-in").await;
+    let page = &chromium.driver;
     let import = visitor.upload("counted.csv", big_csv(200).0).await;
     page.goto(format!("{}{import}", app.origin)).await.unwrap();
     let listen = "window.told = []; window.counts = new Set(); \

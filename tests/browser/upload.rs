@@ -12,9 +12,7 @@ use crate::{
 
 async fn on_the_dashboard() -> (TestApp, Chromium) {
     let app = spawn_app().await;
-    let chromium = Chromium::start().await;
-    chromium.driver.goto(&format!("{}/sign-up", app.origin)).await.unwrap();
-    chromium.fill_in_account("mira@example.org").await;
+    let chromium = Chromium::start_signed_in(&app.origin, "/sign-up").await;
     (app, chromium)
 }
 

@@ -9,7 +9,7 @@ use runboard::config::Config;
 
 use crate::support::{
     TestApp,
-    host::{host_that_keeps_the_worker, keep_the_worker},
+    host::spawn_with_a_busy_worker,
     spawn_app, spawn_app_on,
     visitor::{Panel, Visitor},
 };
@@ -42,15 +42,7 @@ fn one_worker(config: &mut Config) {
 
 #[tokio::test]
 async fn a_queued_run_is_cancelled_and_never_begins() {
-    let host = host_that_keeps_the_worker().await;
-    let allowed = host.allowed().parse().unwrap();
-    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
-        config.workers = 1;
-        config.allow_addresses = allowed;
-    })
-    .await;
-    let visitor = signed_in(&app).await;
-    let first = keep_the_worker(&visitor, &host).await;
+    let (app, visitor, first) = spawn_with_a_busy_worker(|_| {}).await;
     let second = visitor.upload("second.csv", "a\n1\n").await;
     let queued = |panel: &Panel| panel.runs.iter().any(|run| run.status == "Scheduled");
     visitor.wait_for(&second, "the queue", queued).await;
@@ -98,16 +90,8 @@ async fn inside_a_step_it_stops_at_once_and_what_counts_are_the_finished_steps()
 
 #[tokio::test]
 async fn a_run_that_waits_for_its_next_attempt_is_cancelled() {
-    let host = host_that_keeps_the_worker().await;
-    let allowed = host.allowed().parse().unwrap();
-    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
-        config.workers = 1;
-        config.allow_addresses = allowed;
-        config.engine_retries = vec![Duration::from_secs(60 * 60)];
-    })
-    .await;
-    let visitor = signed_in(&app).await;
-    let first = keep_the_worker(&visitor, &host).await;
+    let retries = vec![Duration::from_secs(60 * 60)];
+    let (app, visitor, first) = spawn_with_a_busy_worker(|config| config.engine_retries = retries).await;
     let second = visitor.upload("second.csv", "a\n1\n").await;
     // A folder can be opened like a file, but not read: as a disk in trouble.
     let stored = app.data.path().join(format!("files/uploads/{}.csv", second.rsplit('/').next().unwrap()));

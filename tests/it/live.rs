@@ -7,7 +7,7 @@ use runboard::time::UnixMillis;
 
 use crate::support::{
     TestApp,
-    host::{Host, host_that_keeps_the_worker, keep_the_worker},
+    host::spawn_with_a_busy_worker,
     spawn_app_on,
     visitor::{Panel, Visitor, attributes},
 };
@@ -18,21 +18,12 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const EARLIEST: &str = "00000000000000000000000000";
 
 /// An import that waits in the queue: nothing about it changes.
-async fn waiting() -> (TestApp, Visitor, String, Host) {
-    let host = host_that_keeps_the_worker().await;
-    let allowed = host.allowed().parse().unwrap();
-    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
-        config.workers = 1;
-        config.allow_addresses = allowed;
-    })
-    .await;
-    let mut visitor = app.visitor();
-    visitor.sign_up("mira@example.org").await;
-    keep_the_worker(&visitor, &host).await;
+async fn waiting() -> (TestApp, Visitor, String) {
+    let (app, visitor, _) = spawn_with_a_busy_worker(|_| {}).await;
     let import = visitor.upload("second.csv", "a\n1\n").await;
     let queued = |panel: &Panel| panel.runs.iter().any(|run| run.status == "Scheduled");
     visitor.wait_for(&import, "the queue", queued).await;
-    (app, visitor, import, host)
+    (app, visitor, import)
 }
 
 fn live_path(html: &str) -> String {
@@ -61,7 +52,7 @@ fn id_of(import: &str) -> &str {
 
 #[tokio::test]
 async fn what_has_not_changed_is_not_sent_again_but_as_of_when() {
-    let (app, visitor, import, _host) = waiting().await;
+    let (app, visitor, import) = waiting().await;
     let page = visitor.get(&import).await.text().await.unwrap();
     let id = id_of(&import).to_owned();
     // The page itself says where to ask and what it has.
@@ -146,7 +137,7 @@ async fn however_many_go_on_all_of_them_are_shown() {
 
 #[tokio::test]
 async fn the_tab_says_how_it_stands() {
-    let (app, visitor, import, _host) = waiting().await;
+    let (app, visitor, import) = waiting().await;
     let page = visitor.get(&import).await.text().await.unwrap();
     assert!(page.contains("<title>Queued · second.csv · Runboard</title>"), "{page}");
     assert!(page.contains("/favicon-live.svg\""), "{page}");

@@ -7,7 +7,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::visitor::Visitor;
+use runboard::config::Config;
+
+use super::{TestApp, spawn_app_on, visitor::Visitor};
 
 /// A server on a port of its own that answers with raw bytes, so that it can answer wrong.
 pub struct Host {
@@ -113,15 +115,21 @@ async fn serve(
     }
 }
 
-/// A file from here never arrives whole: a worker that fetches it is busy for as long as a test looks.
-pub async fn host_that_keeps_the_worker() -> Host {
+/// A server whose only worker is busy for as long as a test looks, with an import of somebody who is signed
+/// in: the file comes from a host that never sends it whole.
+pub async fn spawn_with_a_busy_worker(configure: impl FnOnce(&mut Config)) -> (TestApp, Visitor, String) {
     let head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\na\n1\n";
-    Host::start(|_, _| Reply::Hold(head.to_vec())).await
-}
-
-/// An import of such a file, under way.
-pub async fn keep_the_worker(visitor: &Visitor, host: &Host) -> String {
+    let host = Host::start(|_, _| Reply::Hold(head.to_vec())).await;
+    let allowed = host.allowed().parse().unwrap();
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
+        config.workers = 1;
+        config.allow_addresses = allowed;
+        configure(config);
+    })
+    .await;
+    let mut visitor = app.visitor();
+    visitor.sign_up("mira@example.org").await;
     let import = visitor.import_address(&host.url("/first.csv")).await;
     visitor.wait_for(&import, "bytes", |panel| panel.html.contains("received")).await;
-    import
+    (app, visitor, import)
 }
