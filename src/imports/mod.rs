@@ -30,7 +30,7 @@ pub use self::{
     file_name::FileName,
     history::{Count, History, Place},
     silence::{Silence, SilenceCause},
-    snapshot::{ImportState, NextAttempt, RunSnapshot, Snapshot},
+    snapshot::{FetchedFrom, ImportState, NextAttempt, RunSnapshot, Snapshot},
 };
 use crate::{
     config::OutputPointers,

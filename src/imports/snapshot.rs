@@ -33,8 +33,8 @@ pub struct Snapshot {
     /// As the client said; only ever shown.
     pub file_name: String,
     pub size_bytes: u64,
-    /// The host that it is fetched from; None for an upload, whose size is known.
-    pub fetched_from: Option<String>,
+    /// Where it is fetched from; None for an upload, whose size is known.
+    pub fetched_from: Option<FetchedFrom>,
     /// First and last byte of the upload.
     pub receiving_at: UnixMillis,
     pub received_at: UnixMillis,
@@ -53,6 +53,14 @@ pub struct Snapshot {
     pub parent: Option<Relative>,
     /// The retries of this one: at most one of each kind.
     pub retries: Vec<Relative>,
+}
+
+/// Where a file is fetched from, as it may be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchedFrom {
+    pub host: String,
+    /// Without the query and what else may open the file.
+    pub address: String,
 }
 
 /// One run.
@@ -148,7 +156,7 @@ impl Snapshot {
             owner: import.owner,
             file_name: import.file_name,
             size_bytes: import.size_bytes,
-            fetched_from: import.source_url.as_deref().map(host),
+            fetched_from: import.source_url.as_deref().map(FetchedFrom::of),
             receiving_at: import.receiving_at,
             received_at: import.received_at,
             event_id: import.event_id,
@@ -274,9 +282,13 @@ impl Snapshot {
     }
 }
 
-/// The host of an address that was checked when it was given.
-fn host(url: &str) -> String {
-    url.parse::<Address>().map(|address| address.host().to_owned()).unwrap_or_default()
+impl FetchedFrom {
+    /// Of an address that was checked when it was given.
+    fn of(url: &str) -> Self {
+        let address = url.parse::<Address>();
+        let host = address.as_ref().map(|address| address.host().to_owned()).unwrap_or_default();
+        Self { host, address: address.map(|address| address.without_secrets()).unwrap_or_default() }
+    }
 }
 
 impl RunSnapshot {

@@ -25,6 +25,18 @@ impl Address {
         self.0.host_str().unwrap_or_default()
     }
 
+    /// Without what may be a secret: the name and password before the host, the query, the fragment.
+    #[must_use]
+    pub fn without_secrets(&self) -> String {
+        let mut url = self.0.clone();
+        // Neither can be refused of an http address.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.set_query(None);
+        url.set_fragment(None);
+        url.into()
+    }
+
     /// The last segment of the path, decoded; the host if there is none. As others say it: only to be
     /// shown, once it is made safe.
     #[must_use]

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::csv::Counts;
 
-/// Into how many stretches of equal length a file is divided at most.
-pub const MOST_STRETCHES: u64 = 100;
+/// Into how many stretches of equal length a file is divided.
+pub const STRETCHES: u64 = 100;
 
-/// A stretch has at least so many bytes: a shorter one is read in no time that could be measured.
-pub const SHORTEST_STRETCH: u64 = 64 << 10;
+/// A smaller file is one stretch: it is read in no time, and its places are not worth telling apart.
+pub const SMALLEST_DIVIDED: u64 = 128 << 10;
 
 /// A file in stretches of equal length, and what was read in each. A row belongs to the stretch in which
 /// it begins, so that no row is in two and all rows together are those that were counted.
@@ -68,7 +68,7 @@ impl Stretches {
     /// How many stretches a file of so many bytes has.
     #[must_use]
     pub fn count_in(file_bytes: u64) -> u64 {
-        (file_bytes / SHORTEST_STRETCH).clamp(1, MOST_STRETCHES)
+        if file_bytes < SMALLEST_DIVIDED { 1 } else { STRETCHES }
     }
 
     #[must_use]
@@ -190,8 +190,8 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_as_many_stretches_as_are_worth_measuring() {
-        for (bytes, count) in [(0, 1), (1, 1), (131_071, 1), (131_072, 2), (1 << 20, 16), (u64::MAX, 100)] {
+    fn only_a_small_file_is_not_divided() {
+        for (bytes, count) in [(0, 1), (1, 1), (131_071, 1), (131_072, 100), (u64::MAX, 100)] {
             assert_eq!(Stretches::new(bytes).all().len(), count, "{bytes}");
         }
     }
@@ -199,24 +199,24 @@ mod tests {
     #[test]
     fn a_block_is_split_over_the_stretches_that_it_spans() {
         let mut stretches = Stretches::new(400_000);
-        assert_eq!(stretches.all().len(), 6);
-        // The ends of the stretches are at 66,667, 133,334 and 200,000.
-        stretches.spend(50_000, 150_000, 1_000);
-        assert_eq!(micros(&stretches), [166, 667, 167, 0, 0, 0]);
-        stretches.spend(150_000, 150_001, 7);
+        // Each has 4,000 bytes.
+        stretches.spend(49_000, 58_000, 900);
+        assert_eq!(micros(&stretches)[11..16], [0, 300, 400, 200, 0]);
+        stretches.spend(57_000, 57_001, 7);
         stretches.spend(399_999, 400_000, 9);
-        assert_eq!(micros(&stretches), [166, 667, 174, 0, 0, 9]);
+        assert_eq!(micros(&stretches)[11..16], [0, 300, 400, 207, 0]);
+        assert_eq!(micros(&stretches)[98..], [0, 9]);
     }
 
     #[test]
     fn a_row_is_counted_where_it_begins() {
         let mut stretches = Stretches::new(200_000);
-        for (byte, failed) in [(0, 1), (66_666, 0), (66_667, 2), (199_999, 3)] {
+        for (byte, failed) in [(0, 1), (1_999, 0), (2_000, 2), (199_999, 3)] {
             stretches.count(byte, Counts { processed: 10, failed });
         }
-        let read = |stretch: &Stretch| (stretch.rows, stretch.failed);
-        assert_eq!(stretches.all().iter().map(read).collect::<Vec<_>>(), [(21, 1), (12, 2), (13, 3)]);
-        assert_eq!((stretches.end_of(66_666), stretches.end_of(66_667)), (66_667, 133_334));
+        let read: Vec<_> = stretches.all().iter().map(|stretch| (stretch.rows, stretch.failed)).collect();
+        assert_eq!((&read[..3], read[99]), (&[(21, 1), (12, 2), (0, 0)][..], (13, 3)));
+        assert_eq!((stretches.end_of(1_999), stretches.end_of(2_000)), (2_000, 4_000));
         assert_eq!(stretches.end_of(199_999), 200_000);
     }
 

@@ -29,7 +29,7 @@ impl DeletePage {
     #[must_use]
     pub fn new(import: &Snapshot) -> Self {
         let mut goes = vec![match &import.fetched_from {
-            Some(host) => format!("What was fetched from {host}"),
+            Some(from) => format!("What was fetched from {}", from.host),
             None => format!("The file, {}", bytes(import.size_bytes)),
         }];
         // Of runs of other people's functions nothing is stored here.

@@ -10,13 +10,9 @@ use crate::{
     function::findings,
     ids::ImportId,
     imports::{Imports, Snapshot},
-    store::{
-        Store,
-        imports::{Relative, RetryOf},
-    },
+    store::Store,
     web::{
         error::Error,
-        format::{bytes, grouped},
         htmx,
         session::{self, SignedIn},
         site::{self, Site},
@@ -29,11 +25,6 @@ use crate::{
 pub struct ImportPage {
     pub frame: Frame,
     pub file_name: String,
-    /// Its size, or the host that it is fetched from, and how many columns it has.
-    pub size: String,
-    /// The import that this one is a retry of.
-    pub parent: Option<Relative>,
-    pub retries: Vec<Relative>,
     pub panel: ImportPanel,
 }
 
@@ -44,14 +35,6 @@ impl ImportPage {
         Self {
             frame,
             file_name: snapshot.file_name.clone(),
-            size: match (&snapshot.fetched_from, columns(snapshot)) {
-                (Some(host), None) => format!("From {host}"),
-                (Some(host), Some(columns)) => format!("From {host}, {columns}"),
-                (None, None) => bytes(snapshot.size_bytes),
-                (None, Some(columns)) => format!("{}, {columns}", bytes(snapshot.size_bytes)),
-            },
-            parent: snapshot.parent.clone(),
-            retries: snapshot.retries.clone(),
             panel: ImportPanel::new(snapshot, reading, pace),
         }
     }
@@ -135,15 +118,6 @@ async fn findings(
         first.get_or_insert(found);
     }
     Ok(first.as_ref().map(Findings::new))
-}
-
-/// `7 columns`, once that is known.
-fn columns(snapshot: &Snapshot) -> Option<String> {
-    let first = snapshot.runs.iter().find_map(|run| run.first_rows.as_deref())?;
-    Some(match first.columns {
-        1 => "1 column".to_owned(),
-        count => format!("{} columns", grouped(count as u64)),
-    })
 }
 
 /// The import, if it is the user's: ownership comes before anything else.

@@ -9,6 +9,8 @@ const LONGEST_OUTPUT: usize = 10_000;
 #[derive(Clone, Debug)]
 pub struct TechnicalDetail {
     pub event_id: String,
+    /// Where the file is fetched from.
+    pub address: Option<String>,
     /// The engine's own words, when it refused the event.
     pub refused: Option<String>,
     pub runs: Vec<RunDetail>,
@@ -31,6 +33,7 @@ impl TechnicalDetail {
     pub fn of(snapshot: &Snapshot) -> Self {
         Self {
             event_id: snapshot.event_id.to_string(),
+            address: snapshot.fetched_from.as_ref().map(|from| from.address.clone()),
             refused: snapshot.refused.clone(),
             runs: snapshot.runs.iter().map(RunDetail::of).collect(),
         }

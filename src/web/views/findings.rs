@@ -2,6 +2,7 @@
 
 use askama::{Template, filters::HtmlSafe};
 
+use super::excerpt::Excerpt;
 use crate::{
     csv::{Reason, Reasons},
     function::findings,
@@ -76,17 +77,7 @@ pub enum Column {
 pub struct Example {
     pub line: String,
     /// Empty if there is nothing in the field.
-    pub value: Vec<Stretch>,
-}
-
-/// A stretch of a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stretch {
-    Text(String),
-    /// The name of a control character.
-    Control(&'static str),
-    /// What stands for a character that must not be there, or cannot be seen.
-    Fault(&'static str),
+    pub value: Excerpt,
 }
 
 impl Findings {
@@ -142,27 +133,9 @@ impl Group {
             reason: reason.reason.clone(),
             count: grouped(reason.count),
             share,
-            first: Some(Example { line: grouped(reason.line), value: stretches(&reason.example) }),
+            first: Some(Example { line: grouped(reason.line), value: Excerpt::of(&reason.example) }),
         }
     }
-}
-
-/// The text of an excerpt and what in it only stands for something. Few fonts have the pictures of
-/// control characters, so those that files really have are named.
-pub(super) fn stretches(excerpt: &str) -> Vec<Stretch> {
-    let mut stretches: Vec<Stretch> = Vec::new();
-    for c in excerpt.chars() {
-        match (c, stretches.last_mut()) {
-            ('␀', _) => stretches.push(Stretch::Fault("NUL")),
-            ('\u{fffd}', _) => stretches.push(Stretch::Fault("\u{fffd}")),
-            ('␉', _) => stretches.push(Stretch::Control("TAB")),
-            ('␊', _) => stretches.push(Stretch::Control("LF")),
-            ('␍', _) => stretches.push(Stretch::Control("CR")),
-            (_, Some(Stretch::Text(text))) => text.push(c),
-            _ => stretches.push(Stretch::Text(c.to_string())),
-        }
-    }
-    stretches
 }
 
 /// Small numbers as words, as in a sentence.

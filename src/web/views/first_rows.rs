@@ -2,10 +2,7 @@
 
 use askama::{Template, filters::HtmlSafe};
 
-use super::{
-    block::may_be_ours,
-    findings::{Stretch, stretches},
-};
+use super::{block::may_be_ours, excerpt::Excerpt};
 use crate::{
     csv,
     imports::{ImportState, Snapshot},
@@ -40,7 +37,7 @@ pub struct FirstRowsTable {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShownColumn {
-    pub name: Vec<Stretch>,
+    pub name: Excerpt,
     /// All that is in it are numbers, which stand below each other.
     pub is_numeric: bool,
 }
@@ -56,7 +53,7 @@ pub struct ShownRow {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShownCell {
-    pub value: Vec<Stretch>,
+    pub value: Excerpt,
     pub is_numeric: bool,
     pub is_at_fault: bool,
 }
@@ -110,7 +107,7 @@ impl FirstRowsTable {
                 .iter()
                 .enumerate()
                 .map(|(column, cell)| ShownCell {
-                    value: stretches(cell),
+                    value: Excerpt::of(cell),
                     is_numeric: is_numeric(column),
                     is_at_fault: row.at_fault == Some(column),
                 })
@@ -122,7 +119,7 @@ impl FirstRowsTable {
             before,
             header_line: grouped(first.header_line),
             columns: columns
-                .map(|(column, name)| ShownColumn { name: stretches(name), is_numeric: is_numeric(column) })
+                .map(|(column, name)| ShownColumn { name: Excerpt::of(name), is_numeric: is_numeric(column) })
                 .collect(),
             more: match left_out {
                 0 => None,

@@ -123,7 +123,10 @@ impl HistoryRow {
             import_id: snapshot.id.to_string(),
             state,
             file_name: snapshot.file_name.clone(),
-            side_note: snapshot.fetched_from.clone().unwrap_or_else(|| bytes(snapshot.size_bytes)),
+            side_note: snapshot
+                .fetched_from
+                .as_ref()
+                .map_or_else(|| bytes(snapshot.size_bytes), |from| from.host.clone()),
             started: Moment::new(snapshot.received_at, reading.now),
             runs,
         }

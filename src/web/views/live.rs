@@ -17,6 +17,9 @@ use crate::{
     web::format::bytes,
 };
 
+/// More news than these are not let in as cards: the page is made anew.
+const MOST_LET_IN: usize = 6;
+
 /// The dashboard's live part; `GET /live` answers it alone.
 #[derive(Clone, Debug, Template)]
 #[template(path = "fragments/live_section.html")]
@@ -93,6 +96,13 @@ impl LiveSection {
         self.cards.iter().map(|card| card.import_id.as_str()).collect::<Vec<_>>().join(",")
     }
 
+    /// Whether the news can be let in where they are: a first visit becomes another page by them, and many are
+    /// better read in the history.
+    #[must_use]
+    pub fn can_let_in(&self) -> bool {
+        !self.is_first_visit && self.news.len() <= MOST_LET_IN
+    }
+
     /// The cards on the page with those that came since before them.
     #[must_use]
     pub fn keep_with_news(&self) -> String {
@@ -125,7 +135,7 @@ impl ImportCard {
             state,
             file_name: snapshot.file_name.clone(),
             taken_for: match &snapshot.fetched_from {
-                Some(host) => format!("From {host}"),
+                Some(from) => format!("From {}", from.host),
                 None => format!("{}, comma-separated", bytes(snapshot.size_bytes)),
             },
             blocks: Block::all(snapshot, state, reading),

@@ -1,11 +1,13 @@
 //! The parts that pages are made of: view models, made from a [`Snapshot`](crate::imports::Snapshot)
 //! and rendered by the template of the same name under `templates/fragments`.
 
+mod about;
 mod badge;
 mod bar;
 mod block;
 mod detail;
 mod drop_zone;
+mod excerpt;
 mod findings;
 mod first_rows;
 mod history;
@@ -21,12 +23,14 @@ mod timeline;
 
 use crate::time::UnixMillis;
 
+pub use about::About;
 pub use badge::{Badge, Shown, StateIcon, Tone};
 pub use bar::Bar;
 pub use block::{Block, RunData};
 pub use detail::{RunDetail, TechnicalDetail};
 pub use drop_zone::{DropZone, RefusedForm};
-pub use findings::{Column, Example, Findings, Group, RepeatedName, Stretch, WhyFailed};
+pub use excerpt::{Excerpt, Piece};
+pub use findings::{Column, Example, Findings, Group, RepeatedName, WhyFailed};
 pub use first_rows::{FirstRows, FirstRowsTable, ShownCell, ShownColumn, ShownRow};
 pub use history::{Choice, History, HistoryFilter, HistoryRow, HistoryRun};
 pub use live::{ImportCard, LiveSection};

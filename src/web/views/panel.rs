@@ -6,6 +6,7 @@ use askama::{Template, filters::HtmlSafe};
 
 use super::{
     Reading,
+    about::About,
     block::Block,
     detail::TechnicalDetail,
     findings::Findings,
@@ -26,6 +27,7 @@ use crate::{
 pub struct ImportPanel {
     pub import_id: String,
     pub state: ImportState,
+    pub about: About,
     pub blocks: Vec<Block>,
     pub as_of: AsOf,
     pub actions: Actions,
@@ -55,6 +57,7 @@ impl ImportPanel {
         Self {
             import_id: snapshot.id.to_string(),
             state,
+            about: About::of(snapshot, state.is_final()),
             as_of: as_of(snapshot, state, reading),
             actions: Actions::of(snapshot, state, reading.now, Place::Panel),
             findings: None,

@@ -44,6 +44,8 @@ pub struct Plot {
     pub ahead: Option<Ahead>,
     pub axis: Option<Axis>,
     pub table: Vec<TableRow>,
+    /// Why there is no column, once there will be none.
+    pub note: Option<&'static str>,
 }
 
 /// The speed that the time left is reckoned with, over what is still to be read.
@@ -100,7 +102,7 @@ impl Plot {
     pub fn of(run: &RunSnapshot, progress: &Progress, bar: &Bar) -> Self {
         let tone = bar.tone.as_str();
         let Some(stretches) = run.stretches.as_deref().filter(|stretches| stretches.all().len() > 1) else {
-            return Self { tone, ..Self::default() };
+            return Self { tone, note: note(run), ..Self::default() };
         };
         let read = read_stretches(stretches, run.bytes);
         let columns = columns(&read, run.ended_at.is_some());
@@ -136,8 +138,16 @@ impl Plot {
         });
         plot.axis = Axis::of(stretches, run.bytes, progress);
         plot.table = table(&read);
+        plot.note = note(run).filter(|_| columns.is_empty());
         plot
     }
+}
+
+/// Instead of columns, in a run that has ended.
+fn note(run: &RunSnapshot) -> Option<&'static str> {
+    let has_rows = run.counts.is_some_and(|counts| counts.processed + counts.failed > 0);
+    run.ended_at?;
+    Some(if has_rows { "Read too quickly to draw how fast" } else { "No rows were read" })
 }
 
 struct Scale {

@@ -133,7 +133,7 @@ impl Sentence {
                     Some(error) => {
                         Self::text(format!("The last attempt ended with: {}.", quoted(&error.message)))
                     }
-                    None => running(progress),
+                    None => running(snapshot, run, progress),
                 }
             }
         }
@@ -212,13 +212,17 @@ fn safe(snapshot: &Snapshot) -> &'static str {
     if snapshot.fetched_from.is_some() { "The address is saved." } else { "Your file is safe." }
 }
 
-fn running(progress: &Progress) -> Sentence {
+fn running(snapshot: &Snapshot, run: &RunSnapshot, progress: &Progress) -> Sentence {
     if let Some(receipt) = &progress.receipt {
         return receiving(receipt);
     }
     let Some(counts) = progress.counts.filter(|counts| counts.processed + counts.failed > 0) else {
         return if progress.share.is_some() {
             Sentence::text("Reading the first rows.")
+        } else if let (Some(from), true) = (&snapshot.fetched_from, run.call.is_some()) {
+            Sentence::text(format!("Fetching the file from {} (", from.host))
+                .ticking(progress.elapsed)
+                .then(").")
         } else {
             Sentence::text("Running for ").ticking(progress.elapsed).then(".")
         };

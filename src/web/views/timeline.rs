@@ -55,7 +55,7 @@ impl Timeline {
             (Some(RetryOf::Failed), _) => {
                 past(snapshot.receiving_at, "Run again", "by you, only the failed rows".to_owned())
             }
-            (None, Some(host)) => past(snapshot.receiving_at, "Address given", host.clone()),
+            (None, Some(from)) => past(snapshot.receiving_at, "Address given", from.host.clone()),
             (None, None) => {
                 let took = duration(snapshot.received_at.since(snapshot.receiving_at));
                 let received = format!("{} in {took}", bytes(snapshot.size_bytes));

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use runboard::{
-    imports::{Count, RunSnapshot, SilenceCause, Snapshot},
+    imports::{Count, FetchedFrom, RunSnapshot, SilenceCause, Snapshot},
     inngest::RunStatus,
     time::UnixMillis,
     web::{
@@ -84,7 +84,10 @@ fn offer(labels: &[&'static str]) -> Vec<Choice> {
 fn going_on() -> Vec<Snapshot> {
     let from_an_address = |snapshot: Snapshot| Snapshot {
         file_name: "supplier-prices.csv".to_owned(),
-        fetched_from: Some("files.northwind.example".to_owned()),
+        fetched_from: Some(FetchedFrom {
+            host: "files.northwind.example".to_owned(),
+            address: "https://files.northwind.example/2026/supplier-prices.csv".to_owned(),
+        }),
         ..snapshot
     };
     let number = |number, snapshot: Snapshot| Snapshot { id: id(number), ..snapshot };

@@ -138,7 +138,8 @@ fn a_file_read_in_no_time_has_no_speed_and_its_failed_rows_all_the_same() {
         ..counted(199, 1, ended(RunStatus::Completed))
     };
     let plot = plot(run);
-    assert_eq!((plot.columns.as_str(), plot.ticks.as_str()), ("", "M968.8 3v5.0"));
+    assert_eq!((plot.columns.as_str(), plot.ticks.as_str()), ("", "M995.0 3v5.0"));
+    assert_eq!(plot.note, Some("Read too quickly to draw how fast"));
     assert!(plot.table.iter().all(|row| row.rows_per_second.is_none()), "{:?}", plot.table);
 }
 

@@ -1,0 +1,50 @@
+//! What an import is of: below its name, and live, for some of it is known only later.
+
+use askama::{Template, filters::HtmlSafe};
+
+use crate::{
+    imports::Snapshot,
+    store::imports::{Relative, RetryOf},
+    web::format::{bytes, grouped},
+};
+
+/// What the file was taken for, how large it is, and which imports it is related to.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "fragments/about.html")]
+pub struct About {
+    pub taken_for: &'static str,
+    /// The file's size, or the host that it is fetched from, and how many columns it has.
+    pub size: String,
+    /// The import that this one is a retry of.
+    pub parent: Option<Relative>,
+    pub retries: Vec<Relative>,
+}
+
+impl HtmlSafe for About {}
+
+impl About {
+    #[must_use]
+    pub fn of(snapshot: &Snapshot, is_over: bool) -> Self {
+        let first = snapshot.runs.iter().find_map(|run| run.first_rows.as_deref());
+        let may_be_ours = snapshot.runs.is_empty() || snapshot.runs.iter().any(|run| run.call.is_some());
+        let mut size = match &snapshot.fetched_from {
+            Some(address) => format!("From {}", address.host),
+            None => bytes(snapshot.size_bytes),
+        };
+        if let Some(first) = first {
+            let plural = if first.columns == 1 { "" } else { "s" };
+            size.push_str(&format!(", {} column{plural}", grouped(first.columns as u64)));
+        }
+        Self {
+            taken_for: match first {
+                Some(_) => "Read as comma-separated UTF-8",
+                None if !may_be_ours => "Read by other functions",
+                None if is_over => "Not read",
+                None => "Not read yet",
+            },
+            size,
+            parent: snapshot.parent.clone(),
+            retries: snapshot.retries.clone(),
+        }
+    }
+}
