@@ -65,8 +65,12 @@ pub fn failed() -> RunSnapshot {
 
 pub fn completed() -> RunSnapshot {
     let output = json!({"status": "success", "processedItems": 999_588, "failedItems": 412});
-    let run = counted(999_588, 412, ended(RunStatus::Completed));
-    RunSnapshot { output: Some(output), bytes: run.total_bytes, ..run }
+    RunSnapshot { output: Some(output), ..whole(counted(999_588, 412, ended(RunStatus::Completed))) }
+}
+
+/// Read to its last byte.
+fn whole(run: RunSnapshot) -> RunSnapshot {
+    RunSnapshot { bytes: run.total_bytes, ..run }
 }
 
 fn reasons() -> Findings {
@@ -176,7 +180,7 @@ pub fn pages() -> Vec<Page> {
         page("import-running", &with(running())),
         page("import-retrying", &with(retrying_at("14:05:10", "14:03:18"))),
         page("import-cancelling", &Snapshot { cancel_requested_at: Some(at("14:03:18")), ..with(running()) }),
-        page("import-completed", &with(counted(1_000_000, 0, ended(RunStatus::Completed)))),
+        page("import-completed", &with(whole(counted(1_000_000, 0, ended(RunStatus::Completed))))),
         with_reasons("import-completed-with-failures", &with(completed())),
         page("import-failed", &with(failed())),
         page(
