@@ -16,7 +16,7 @@ pub enum Deletion {
     Done,
     /// It is still going on, and is as it was.
     NotOver,
-    /// It was cancelled so lately that runs of it may still come and have to be.
+    /// It was cancelled, and a run of it may still come and has to be: the engine has not said otherwise.
     StillCancelling,
     /// They have no such import.
     NotThere,

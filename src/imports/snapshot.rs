@@ -1,6 +1,6 @@
 //! What is known of an import at one moment; what every panel is made from.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
@@ -56,11 +56,18 @@ pub struct Snapshot {
 }
 
 /// Where a file is fetched from, as it may be shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct FetchedFrom {
     pub host: String,
-    /// Without the query and what else may open the file.
+    /// Without query, name and password. Its path may open the file: for its owner only.
     pub address: String,
+}
+
+/// The host alone, as an [`Address`] is written to a log.
+impl fmt::Debug for FetchedFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FetchedFrom({})", self.host)
+    }
 }
 
 /// One run.

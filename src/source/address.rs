@@ -25,7 +25,8 @@ impl Address {
         self.0.host_str().unwrap_or_default()
     }
 
-    /// Without what may be a secret: the name and password before the host, the query, the fragment.
+    /// Without the name and password before the host, the query and the fragment. The path may hold a secret
+    /// still: for the page of its owner only.
     #[must_use]
     pub fn without_secrets(&self) -> String {
         let mut url = self.0.clone();

@@ -25,7 +25,7 @@ pub enum Error {
     StillGoing,
     /// An import is to be deleted before it has ended.
     NotOver,
-    /// The same, of one that was cancelled a moment ago.
+    /// The same, of one that was cancelled and may still get a run.
     StillCancelling,
     /// The failed records of an import that has none are to be run again.
     NothingFailed,
@@ -61,8 +61,8 @@ impl Error {
             ),
             Self::StillCancelling => (
                 "Not yet",
-                "The import was cancelled a moment ago, and runs of it that come late are still being stopped. \
-                 It can be deleted in half a minute.",
+                "The import was cancelled, and runs of it that come late are still being stopped. It can be \
+                 deleted once the engine has said that none is left, usually in half a minute.",
             ),
             Self::NothingFailed => {
                 ("Nothing to run again", "No rows of this import failed. You can run all of it again.")
@@ -77,14 +77,6 @@ impl Error {
                 ("Something went wrong", "It was noted in the log. Nothing is lost; try again in a moment.")
             }
         }
-    }
-}
-
-impl Error {
-    /// Whether a stored file is not there.
-    #[must_use]
-    pub fn is_missing_file(&self) -> bool {
-        matches!(self, Self::Internal(error) if io_errors(error).any(|kind| kind == io::ErrorKind::NotFound))
     }
 }
 
@@ -128,11 +120,8 @@ fn is_out_of_space(error: &anyhow::Error) -> bool {
     if error.chain().filter_map(|cause| cause.downcast_ref()).any(store::Error::is_disk_full) {
         return true;
     }
-    io_errors(error).any(|kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
-}
-
-fn io_errors(error: &anyhow::Error) -> impl Iterator<Item = io::ErrorKind> {
-    error.chain().filter_map(|cause| cause.downcast_ref()).map(io::Error::kind)
+    let mut kinds = error.chain().filter_map(|cause| cause.downcast_ref()).map(io::Error::kind);
+    kinds.any(|kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
 }
 
 #[cfg(test)]

@@ -37,8 +37,8 @@ pub async fn submit(
             return Err(Error::StillGoing);
         }
         None => match make(kind, &import, &imports, &store, &storage).await {
-            // It may be deleted meanwhile, at any point: what fails then is no fault.
-            Err(error) if error.is_missing_file() || store.import(import.id).await?.is_none() => {
+            // It may be deleted meanwhile, its record before its files: what fails then is no fault.
+            Err(error) if store.import(import.id).await?.is_none() => {
                 tracing::warn!(import = %import.id, ?error, "what was to be run again is gone");
                 return Err(Error::NotFound);
             }

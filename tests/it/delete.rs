@@ -183,7 +183,7 @@ async fn what_was_cancelled_before_its_run_came_stays_until_none_can_come() {
     visitor.wait_for_state(&import, "Cancelled").await;
     let answer = visitor.post_form(&format!("{import}/delete"), &[]).await;
     assert_eq!(answer.status(), StatusCode::CONFLICT);
-    assert!(answer.text().await.unwrap().contains("It can be deleted in half a minute."));
+    assert!(answer.text().await.unwrap().contains("once the engine has said that none is left"));
     assert_eq!(visitor.panel(&import).await.state, "Cancelled");
     app.stop().await;
 }

@@ -1,5 +1,6 @@
 //! What people read and scripts see, state by state.
 
+mod about;
 mod findings;
 mod reading;
 mod snapshots;

@@ -2,6 +2,7 @@
 
 use askama::{Template, filters::HtmlSafe};
 
+use super::{block::may_be_ours, first_rows::was_read};
 use crate::{
     imports::Snapshot,
     store::imports::{Relative, RetryOf},
@@ -26,7 +27,7 @@ impl About {
     #[must_use]
     pub fn of(snapshot: &Snapshot, is_over: bool) -> Self {
         let first = snapshot.runs.iter().find_map(|run| run.first_rows.as_deref());
-        let may_be_ours = snapshot.runs.is_empty() || snapshot.runs.iter().any(|run| run.call.is_some());
+        let may_be_ours = snapshot.runs.is_empty() || snapshot.runs.iter().any(may_be_ours);
         let mut size = match &snapshot.fetched_from {
             Some(address) => format!("From {}", address.host),
             None => bytes(snapshot.size_bytes),
@@ -38,6 +39,7 @@ impl About {
         Self {
             taken_for: match first {
                 Some(_) => "Read as comma-separated UTF-8",
+                None if was_read(snapshot) => "Read as comma-separated UTF-8",
                 None if !may_be_ours => "Read by other functions",
                 None if is_over => "Not read",
                 None => "Not read yet",

@@ -58,6 +58,11 @@ pub struct ShownCell {
     pub is_at_fault: bool,
 }
 
+/// Whether our function has read of the file, also where its first rows were not kept.
+pub(super) fn was_read(snapshot: &Snapshot) -> bool {
+    snapshot.runs.iter().any(|run| run.call.is_some() && run.bytes > 0)
+}
+
 impl FirstRows {
     /// None if other people's functions alone read the file.
     #[must_use]
@@ -66,12 +71,11 @@ impl FirstRows {
             return None;
         }
         let known = snapshot.runs.iter().find_map(|run| run.first_rows.as_deref());
-        let was_read = || snapshot.runs.iter().any(|run| run.call.is_some() && run.bytes > 0);
         Some(Self {
             table: known.map(FirstRowsTable::new),
             instead: if !state.is_final() {
                 "The first rows show here once the import reads them."
-            } else if was_read() {
+            } else if was_read(snapshot) {
                 "The first rows of this import were not kept."
             } else {
                 "Nothing was read."

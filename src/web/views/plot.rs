@@ -147,7 +147,11 @@ impl Plot {
 fn note(run: &RunSnapshot) -> Option<&'static str> {
     let has_rows = run.counts.is_some_and(|counts| counts.processed + counts.failed > 0);
     run.ended_at?;
-    Some(if has_rows { "Read too quickly to draw how fast" } else { "No rows were read" })
+    Some(match run.stretches {
+        _ if !has_rows => "No rows were read",
+        None => "How fast it was read was not kept",
+        Some(_) => "Read too quickly to draw how fast",
+    })
 }
 
 struct Scale {

@@ -1,0 +1,38 @@
+//! What stands below an import's name.
+
+use runboard::{imports::RunSnapshot, inngest::RunStatus};
+
+use super::{
+    panel,
+    snapshots::{at, running, sent, with},
+};
+
+#[test]
+fn a_file_is_said_to_be_read_once_it_is_and_by_whom() {
+    let scheduled = RunSnapshot {
+        status: RunStatus::Scheduled,
+        call: None,
+        counts: None,
+        bytes: 0,
+        function_name: None,
+        ..running()
+    };
+    let foreign = RunSnapshot { function_name: Some("mail-the-buyer".to_owned()), ..scheduled.clone() };
+    let unread = RunSnapshot { bytes: 0, counts: None, ..running() };
+    let over = RunSnapshot { ended_at: Some(at("14:03:19")), status: RunStatus::Failed, ..unread.clone() };
+    for (snapshot, words) in [
+        (sent(), "Not read yet"),
+        (with(scheduled), "Not read yet"),
+        (with(unread), "Not read yet"),
+        // Also where its first rows were not kept.
+        (with(running()), "Read as comma-separated UTF-8"),
+        (with(foreign), "Read by other functions"),
+        (with(over), "Not read"),
+    ] {
+        let html = panel(&snapshot);
+        assert!(
+            html.contains(&format!("<span>{words}</span><span class=\"size\">84.6 MB")),
+            "{words}: {html}"
+        );
+    }
+}
