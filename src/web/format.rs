@@ -16,10 +16,16 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// `1 column`, `1,234 columns`.
+#[must_use]
+pub fn counted(count: u64, thing: &str) -> String {
+    format!("{} {thing}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
 /// `1 row`, `1,234 rows`.
 #[must_use]
 pub fn rows(count: u64) -> String {
-    format!("{} {}", grouped(count), if count == 1 { "row" } else { "rows" })
+    counted(count, "row")
 }
 
 /// `number` to its first `digits` digits: more would pretend to know an estimate exactly.

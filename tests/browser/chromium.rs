@@ -139,6 +139,12 @@ impl Chromium {
         value.json().as_str().map(str::to_owned)
     }
 
+    /// Waits until the first import on the page is in this state.
+    pub async fn wait_for_state(&self, state: &str) {
+        let is_so = async || self.attribute("[data-import-id]", "data-state").await.as_deref() == Some(state);
+        self.wait_for(state, is_so).await;
+    }
+
     pub async fn wait_for(&self, what: &str, mut condition: impl AsyncFnMut() -> bool) {
         let start = Instant::now();
         while !condition().await {

@@ -31,11 +31,7 @@ async fn a_refresh_of_what_goes_on_leaves_focus_scroll_and_the_chosen_file_alone
     )
     .await
     .unwrap();
-    chromium
-        .wait_for("the card's end", async || {
-            chromium.attribute("[data-import-id]", "data-state").await.as_deref() == Some("Completed")
-        })
-        .await;
+    chromium.wait_for_state("Completed").await;
     let same = page
         .execute(
             "return document.activeElement === window.theInput && document.contains(window.theInput) \
@@ -126,11 +122,7 @@ async fn a_panel_keeps_its_height_and_the_open_fold_from_the_first_paint_to_the_
             width > 360 || sideways == json!(30),
             "on a phone the first rows can be scrolled: {sideways}"
         );
-        chromium
-            .wait_for("the end", async || {
-                chromium.attribute("[data-import-id]", "data-state").await.as_deref() == Some("Completed")
-            })
-            .await;
+        chromium.wait_for_state("Completed").await;
         let now = "return [document.getElementById('technical-detail').open, \
              document.activeElement.localName, scrollY, document.getElementById('first-rows').scrollLeft, \
              [...heights].length]";

@@ -135,11 +135,7 @@ async fn screen_readers_are_told_of_states_and_not_of_numbers() {
              .observe(document.querySelector('main'), { subtree: true, attributes: true, childList: true }); \
          return document.querySelectorAll('[aria-live], [role=status], [role=log]').length";
     assert_eq!(chromium.evaluate(listen).await, json!(1), "one region, and a polite one");
-    chromium
-        .wait_for("the end", async || {
-            chromium.attribute("[data-import-id]", "data-state").await.as_deref() == Some("Completed")
-        })
-        .await;
+    chromium.wait_for_state("Completed").await;
     let told = chromium.evaluate("return told").await;
     let told: Vec<&str> = told.as_array().unwrap().iter().map(|words| words.as_str().unwrap()).collect();
     let counts = chromium.evaluate("return counts.size").await.as_u64().unwrap();

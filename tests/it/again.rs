@@ -18,12 +18,6 @@ const ONLY_FAILED: &[(&str, &str)] = &[("only", "failed")];
 const MIXED: &str = "id,name\r\n1,Ann\r\n2\r\n3,Bob,x,\"y\nz\"\r\n4,\"C\nD\"\r\n5,a\0b\r\n";
 const MIXED_FAILED: &str = "id,name\r\n2\r\n3,Bob,x,\"y\nz\"\r\n5,a\0b\r\n";
 
-async fn signed_in(app: &TestApp) -> Visitor {
-    let mut visitor = app.visitor();
-    visitor.sign_up("mira@example.org").await;
-    visitor
-}
-
 /// Uploads a file and waits for its end.
 async fn completed(visitor: &Visitor, name: &str, bytes: impl AsRef<[u8]>) -> String {
     let import = visitor.upload(name, bytes).await;
@@ -59,7 +53,7 @@ async fn text(visitor: &Visitor, path: &str) -> String {
 #[tokio::test]
 async fn all_of_an_import_is_run_again_on_the_same_bytes() {
     let app = spawn_app().await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let parent = completed(&visitor, "mixed.csv", MIXED).await;
     let child = run_again(&visitor, &parent, ALL).await;
     assert_ne!(child, parent);
@@ -79,7 +73,7 @@ async fn all_of_an_import_is_run_again_on_the_same_bytes() {
 #[tokio::test]
 async fn only_the_failed_records_are_run_again_byte_for_byte() {
     let app = spawn_app().await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let table: [(&str, &str, &str); 10] = [
         ("CRLF", MIXED, MIXED_FAILED),
         ("LF", "a,b\n1\n2,2\n3\n", "a,b\n1\n3\n"),
@@ -120,7 +114,7 @@ fn without_lines(failed: &str) -> Vec<String> {
 #[tokio::test]
 async fn bytes_that_are_no_text_are_run_again_as_they_were() {
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.max_record_bytes = 1_000).await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     // A record over the limit goes up to a line end, be that in its quotes or not.
     let long = [b"3,\"".as_slice(), &[b'x'; 2_000], b"\n"].concat();
     let given = [b"a,b\n1,\xff\n2,2\n".as_slice(), &long, b"4,4\n5\n"].concat();
@@ -135,7 +129,7 @@ async fn bytes_that_are_no_text_are_run_again_as_they_were() {
 #[tokio::test]
 async fn twenty_clicks_at_once_make_one_import_of_each_kind() {
     let app = spawn_app().await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let parent = completed(&visitor, "mixed.csv", MIXED).await;
     let mut children = BTreeSet::new();
     for what in [ALL, ONLY_FAILED] {
@@ -160,7 +154,7 @@ async fn twenty_clicks_at_once_make_one_import_of_each_kind() {
 #[tokio::test]
 async fn a_retry_and_its_parent_lead_to_each_other() {
     let app = spawn_app().await;
-    let mut visitor = signed_in(&app).await;
+    let mut visitor = app.signed_in().await;
     let parent = completed(&visitor, "orders.csv", MIXED).await;
     let page = text(&visitor, &parent).await;
     assert_eq!(page.matches(&format!("action=\"{parent}/retry\"")).count(), 2, "both can be done: {page}");
@@ -197,7 +191,7 @@ async fn a_retry_and_its_parent_lead_to_each_other() {
 #[tokio::test]
 async fn an_import_is_run_again_only_after_its_end_and_then_also_if_it_was_cancelled() {
     let app = spawn_app().await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let import = visitor.upload("long.csv", format!("a,b\n{}", "1,2\n".repeat(20_000_000))).await;
     for what in [ALL, ONLY_FAILED] {
         let answer = visitor.post_form(&format!("{import}/retry"), what).await;
@@ -219,7 +213,7 @@ async fn an_import_is_run_again_only_after_its_end_and_then_also_if_it_was_cance
 #[tokio::test]
 async fn what_cannot_be_run_again_is_said() {
     let app = spawn_app().await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let import = completed(&visitor, "good.csv", "a,b\n1,2\n").await;
     let answer = visitor.post_form(&format!("{import}/retry"), ONLY_FAILED).await;
     assert_eq!(answer.status(), StatusCode::CONFLICT);
@@ -233,7 +227,7 @@ async fn what_cannot_be_run_again_is_said() {
 #[tokio::test]
 async fn what_is_deleted_while_it_is_to_be_run_again_is_not_found() {
     let app = spawn_app().await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let database = format!("sqlite://{}", app.data.path().join("runboard.db").display());
     let store = Store::open(&database).await.unwrap();
     let refused = async |import: &str| {
@@ -264,7 +258,7 @@ async fn what_is_deleted_while_it_is_to_be_run_again_is_not_found() {
 #[tokio::test]
 async fn a_stranger_runs_nothing_again() {
     let app = spawn_app().await;
-    let owner = signed_in(&app).await;
+    let owner = app.signed_in().await;
     let import = completed(&owner, "mixed.csv", MIXED).await;
     let mut stranger = app.visitor();
     stranger.sign_up("eve@example.org").await;
@@ -282,7 +276,7 @@ async fn a_stranger_runs_nothing_again() {
 #[tokio::test]
 async fn a_failed_csv_that_was_corrected_by_hand_works_as_it_is() {
     let app = spawn_app().await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let given = "id,name,formula\n1,Ann,=1+1\n2,Bob,=2+2,surplus\n3,Cleo\n4,\"D\n\0\",+x\n";
     let parent = completed(&visitor, "orders.csv", given).await;
     let failed = String::from_utf8(visitor.download(&format!("{parent}/failed.csv")).await).unwrap();
@@ -304,7 +298,7 @@ async fn a_failed_csv_that_was_corrected_by_hand_works_as_it_is() {
 #[tokio::test]
 async fn the_rows_of_a_failed_csv_that_fail_again_are_run_again_too() {
     let app = spawn_app().await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let parent = completed(&visitor, "orders.csv", "a,b\n1\n2,2,'=2\n").await;
     let failed = String::from_utf8(visitor.download(&format!("{parent}/failed.csv")).await).unwrap();
     let half_corrected = failed.replace(",1,,\r\n", ",1,one,\r\n");

@@ -34,12 +34,6 @@ pub async fn connect(app: &TestApp) -> TcpStream {
     TcpStream::connect(app.origin.strip_prefix("http://").unwrap()).await.unwrap()
 }
 
-async fn signed_in(app: &TestApp) -> Visitor {
-    let mut visitor = app.visitor();
-    visitor.sign_up("mira@example.org").await;
-    visitor
-}
-
 /// Nothing of a refused upload is left, neither on the page nor on the disk.
 async fn assert_nothing_is_left(app: &TestApp, visitor: &Visitor) {
     let page = visitor.get("/").await.text().await.unwrap();
@@ -50,7 +44,7 @@ async fn assert_nothing_is_left(app: &TestApp, visitor: &Visitor) {
 #[tokio::test]
 async fn a_file_that_is_announced_too_large_is_refused_before_its_first_byte() {
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.max_upload_bytes = 5_000_000).await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let mut connection = connect(&app).await;
     connection.write_all(head(&visitor, 10 << 30).as_bytes()).await.unwrap();
     let mut answer = Vec::new();
@@ -66,7 +60,7 @@ async fn a_file_that_is_announced_too_large_is_refused_before_its_first_byte() {
 #[tokio::test]
 async fn a_file_that_turns_out_too_large_is_refused_and_leaves_nothing() {
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.max_upload_bytes = 5_000_000).await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let block = Bytes::from("1,2\n".repeat(16 << 10));
     let answer = visitor.post_stream("large.csv", stream::repeat(block).take(1_000)).await;
     assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
@@ -78,7 +72,7 @@ async fn a_file_that_turns_out_too_large_is_refused_and_leaves_nothing() {
 #[tokio::test]
 async fn a_file_of_exactly_the_limit_is_taken() {
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.max_upload_bytes = 1_000).await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let import = visitor.upload("a.csv", format!("a\n{}", "1\n".repeat(499))).await;
     assert_eq!(visitor.wait_for_state(&import, "Completed").await.counts(), (499, 0));
     app.stop().await;
@@ -87,7 +81,7 @@ async fn a_file_of_exactly_the_limit_is_taken() {
 #[tokio::test]
 async fn an_upload_whose_connection_breaks_is_no_import_and_leaves_nothing() {
     let app = spawn_app().await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let incoming = app.data.path().join("files/incoming");
     let mut connection = connect(&app).await;
     let begun = head(&visitor, 1_000_000) + form_start("cut.csv").as_str() + "a,b\n1,2\n";
@@ -102,7 +96,7 @@ async fn an_upload_whose_connection_breaks_is_no_import_and_leaves_nothing() {
 #[tokio::test]
 async fn every_record_that_cannot_be_read_fails_with_its_line_and_the_rest_goes_on() {
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.max_record_bytes = 1_000).await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let long = "x".repeat(5_000);
     for (file, counts, failed) in [
         (&b"a,b\n1,2\n\xff,2\n3,4\n"[..], (2, 1), "3,a,not valid UTF-8,"),
@@ -124,7 +118,7 @@ async fn every_record_that_cannot_be_read_fails_with_its_line_and_the_rest_goes_
 #[tokio::test]
 async fn two_columns_of_one_name_are_imported_and_the_page_says_so() {
     let app = spawn_app().await;
-    let mut visitor = signed_in(&app).await;
+    let mut visitor = app.signed_in().await;
     let twins = visitor.upload("twins.csv", "id,name,id\n1,Ann,2\n3,Bob,4\n").await;
     let panel = visitor.wait_for_state(&twins, "Completed").await;
     assert_eq!(panel.counts(), (2, 0));
@@ -155,7 +149,7 @@ async fn two_columns_of_one_name_are_imported_and_the_page_says_so() {
 #[tokio::test]
 async fn a_header_alone_is_completed_and_the_page_says_so() {
     let app = spawn_app().await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let import = visitor.upload("header.csv", "id,name\n").await;
     let panel = visitor.wait_for_state(&import, "Completed").await;
     assert_eq!(panel.counts(), (0, 0));
@@ -189,7 +183,7 @@ async fn a_line_of_200_megabytes_fails_as_one_record_and_memory_stays_flat() {
 #[tokio::test]
 async fn whatever_a_file_is_called_its_name_is_shown_safely_and_is_never_a_path() {
     let app = spawn_app().await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let long = "n".repeat(4_000);
     for (name, shown) in [
         ("../../../evil.csv", "evil.csv"),

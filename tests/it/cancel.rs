@@ -8,7 +8,6 @@ use reqwest::StatusCode;
 use runboard::config::Config;
 
 use crate::support::{
-    TestApp,
     host::spawn_with_a_busy_worker,
     spawn_app, spawn_app_on,
     visitor::{Panel, Visitor},
@@ -19,12 +18,6 @@ const LONG_ROWS: usize = 24_000_000;
 
 fn long() -> String {
     format!("a,b\n{}", "1,2\n".repeat(LONG_ROWS))
-}
-
-async fn signed_in(app: &TestApp) -> Visitor {
-    let mut visitor = app.visitor();
-    visitor.sign_up("mira@example.org").await;
-    visitor
 }
 
 async fn cancel(visitor: &Visitor, import: &str) {
@@ -63,7 +56,7 @@ async fn a_queued_run_is_cancelled_and_never_begins() {
 #[tokio::test]
 async fn inside_a_step_it_stops_at_once_and_what_counts_are_the_finished_steps() {
     let app = spawn_app_on(tempfile::tempdir().unwrap(), one_worker).await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let import = visitor.upload("long.csv", long()).await;
     visitor.wait_for(&import, "rows", at_work).await;
     cancel(&visitor, &import).await;
@@ -109,7 +102,7 @@ async fn a_run_that_waits_for_its_next_attempt_is_cancelled() {
 #[tokio::test]
 async fn what_has_ended_stays_as_it_ended() {
     let app = spawn_app().await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let import = visitor.upload("short.csv", "a\n1\n").await;
     visitor.wait_for_state(&import, "Completed").await;
     cancel(&visitor, &import).await;

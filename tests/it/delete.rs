@@ -18,18 +18,12 @@ use sqlx::{AnyPool, Row};
 
 use crate::support::{
     TestApp, files_under,
-    postgres::Postgres,
+    postgres::spawn_app_on_postgres,
     spawn_app, spawn_app_on,
     visitor::{Visitor, attributes},
 };
 
 const MIXED: &str = "a,b\n1,2\n3\n";
-
-async fn signed_in(app: &TestApp) -> Visitor {
-    let mut visitor = app.visitor();
-    visitor.sign_up("mira@example.org").await;
-    visitor
-}
 
 async fn completed(visitor: &Visitor, name: &str) -> String {
     let import = visitor.upload(name, MIXED).await;
@@ -83,17 +77,13 @@ async fn a_deleted_import_is_nowhere_any_more() {
 
 #[tokio::test]
 async fn a_deleted_import_is_nowhere_on_postgres_either() {
-    let postgres = Postgres::start();
-    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
-        config.database_url = postgres.url.clone().into()
-    })
-    .await;
+    let (app, postgres) = spawn_app_on_postgres().await;
     goes(&app, &postgres.url).await;
     app.stop().await;
 }
 
 async fn goes(app: &TestApp, database: &str) {
-    let visitor = signed_in(app).await;
+    let visitor = app.signed_in().await;
     let kept = completed(&visitor, "kept.csv").await;
     let (rows_before, files_before) = (rows(database).await, files(app));
     let import = completed(&visitor, "orders.csv").await;
@@ -150,7 +140,7 @@ async fn signed_link(database: &str, id: &str) -> String {
 #[tokio::test]
 async fn only_ones_own_import_that_is_over_is_deleted() {
     let app = spawn_app().await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let mut stranger = app.visitor();
     stranger.sign_up("eve@example.org").await;
     let over = completed(&visitor, "over.csv").await;
@@ -176,7 +166,7 @@ async fn only_ones_own_import_that_is_over_is_deleted() {
 #[tokio::test]
 async fn what_was_cancelled_before_its_run_came_stays_until_none_can_come() {
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.processor = false).await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let import = visitor.upload("nobody.csv", MIXED).await;
     visitor.wait_for_state(&import, "Sent").await;
     visitor.post_form(&format!("{import}/cancel"), &[]).await;
@@ -191,7 +181,7 @@ async fn what_was_cancelled_before_its_run_came_stays_until_none_can_come() {
 #[tokio::test]
 async fn retries_stay_and_a_deleted_retry_can_be_made_anew() {
     let app = spawn_app().await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let parent = completed(&visitor, "parent.csv").await;
     let retry = async |of: &str| {
         let answer = visitor.post_form(&format!("{of}/retry"), &[]).await;
@@ -227,7 +217,7 @@ async fn retries_stay_and_a_deleted_retry_can_be_made_anew() {
 #[tokio::test]
 async fn a_kill_between_the_rows_and_the_files_leaves_files_that_the_next_start_removes() {
     let app = spawn_app().await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let kept = completed(&visitor, "kept.csv").await;
     let files_before = files(&app);
     let import = completed(&visitor, "orders.csv").await;
@@ -252,7 +242,7 @@ async fn a_kill_between_the_rows_and_the_files_leaves_files_that_the_next_start_
 #[tokio::test]
 async fn a_run_that_two_imports_have_is_known_until_both_are_gone() {
     let app = spawn_app().await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let [one, other] = [completed(&visitor, "one.csv").await, completed(&visitor, "other.csv").await];
     let run: RunId = visitor.panel(&one).await.runs[0].run_id.clone().into();
     let url = database(&app);
@@ -287,7 +277,7 @@ async fn a_run_that_two_imports_have_is_known_until_both_are_gone() {
 #[tokio::test]
 async fn a_download_that_is_under_way_harms_nobody() {
     let app = spawn_app().await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let import = visitor.upload("long.csv", format!("a,b\n{}", "1,2\n".repeat(10_000_000))).await;
     visitor.wait_for_state(&import, "Completed").await;
     let mut body = visitor.get(&format!("{import}/processed.csv")).await.bytes_stream();

@@ -8,7 +8,7 @@ mod state;
 use reqwest::{StatusCode, header};
 use seed::{DAY, Seed, ids, page, seed, text};
 
-use crate::support::{TestApp, postgres::Postgres, spawn_app, spawn_app_on};
+use crate::support::{TestApp, postgres::spawn_app_on_postgres, spawn_app};
 
 #[tokio::test]
 async fn each_filter_narrows_alone_and_together_with_others() {
@@ -19,11 +19,7 @@ async fn each_filter_narrows_alone_and_together_with_others() {
 
 #[tokio::test]
 async fn filters_and_pages_are_the_same_on_postgres() {
-    let postgres = Postgres::start();
-    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
-        config.database_url = postgres.url.clone().into()
-    })
-    .await;
+    let (app, postgres) = spawn_app_on_postgres().await;
     narrows(&app, &postgres.url).await;
     paging::pages(&app, &postgres.url).await;
     app.stop().await;

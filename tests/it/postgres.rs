@@ -1,14 +1,10 @@
 //! The same on Postgres: one SQL text serves both.
 
-use crate::support::{postgres::Postgres, spawn_app_on};
+use crate::support::{postgres::spawn_app_on_postgres, spawn_app_on};
 
 #[tokio::test]
 async fn an_import_goes_its_whole_way_on_postgres_and_outlives_a_restart() {
-    let postgres = Postgres::start();
-    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
-        config.database_url = postgres.url.clone().into()
-    })
-    .await;
+    let (app, postgres) = spawn_app_on_postgres().await;
     let mut visitor = app.visitor();
     visitor.sign_up("mira@example.org").await;
     let again =

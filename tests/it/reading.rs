@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use sqlx::AnyPool;
 
 use crate::support::{
-    TestApp,
     binary::{Binary, runboard},
     spawn_app, spawn_app_on,
     visitor::{Panel, Visitor},
@@ -57,16 +56,10 @@ fn plot(panel: &Panel) -> &str {
     plot.split(r#"<div class="panel-foot">"#).next().unwrap()
 }
 
-async fn signed_in(app: &TestApp) -> Visitor {
-    let mut visitor = app.visitor();
-    visitor.sign_up("mira@example.org").await;
-    visitor
-}
-
 #[tokio::test]
 async fn rows_that_failed_are_shown_where_they_are_in_the_file_also_after_a_restart() {
     let app = spawn_app().await;
-    let mut visitor = signed_in(&app).await;
+    let mut visitor = app.signed_in().await;
     let text = file(60_000, &[100, 20_000, 20_001, 59_990]);
     let stretches = 100;
     let import = visitor.upload("places.csv", &text).await;
@@ -97,7 +90,7 @@ async fn rows_that_failed_are_shown_where_they_are_in_the_file_also_after_a_rest
 #[tokio::test]
 async fn each_of_our_runs_of_an_import_that_is_over_has_its_plot() {
     let app = spawn_app().await;
-    let mut visitor = signed_in(&app).await;
+    let mut visitor = app.signed_in().await;
     let import = visitor.upload("places.csv", file(60_000, &[100])).await;
     visitor.wait_for_state(&import, "Completed").await;
     let database = format!("sqlite://{}", app.data.path().join("runboard.db").display());
@@ -159,7 +152,7 @@ async fn a_step_that_was_killed_and_is_done_again_counts_once() {
 #[tokio::test]
 async fn the_first_rows_of_odd_files_are_shown_as_they_are_read() {
     let app = spawn_app().await;
-    let visitor = signed_in(&app).await;
+    let visitor = app.signed_in().await;
     let number = |line: u64| format!(r#"<th scope="row">{line}</th>"#);
     let cell = |text: &str| format!("<bdi>{text}</bdi>");
     let table = [

@@ -8,7 +8,7 @@ use crate::{
     time::UnixMillis,
     web::{
         error::Error,
-        format::{bytes, grouped},
+        format::{bytes, counted},
         pages::import::find,
         session::{self, SignedIn},
     },
@@ -34,12 +34,9 @@ impl DeletePage {
         }];
         // Of runs of other people's functions nothing is stored here.
         for counts in import.runs.iter().filter(|run| run.call.is_some()).filter_map(|run| run.counts) {
-            let rows = |count: u64, kind: &str| {
-                let plural = if count == 1 { "" } else { "s" };
-                (count > 0).then(|| format!("{} {kind} row{plural}", grouped(count)))
-            };
-            goes.extend(rows(counts.processed, "processed"));
-            goes.extend(rows(counts.failed, "failed").map(|rows| format!("{rows}, with why")));
+            let some = |count: u64, kind: &str| (count > 0).then(|| counted(count, kind));
+            goes.extend(some(counts.processed, "processed row"));
+            goes.extend(some(counts.failed, "failed row").map(|rows| format!("{rows}, with why")));
         }
         goes.push("Its place in the history".to_owned());
         Self {

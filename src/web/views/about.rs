@@ -6,7 +6,7 @@ use super::{block::may_be_ours, first_rows::was_read};
 use crate::{
     imports::Snapshot,
     store::imports::{Relative, RetryOf},
-    web::format::{bytes, grouped},
+    web::format::{bytes, counted},
 };
 
 /// What the file was taken for, how large it is, and which imports it is related to.
@@ -33,8 +33,7 @@ impl About {
             None => bytes(snapshot.size_bytes),
         };
         if let Some(first) = first {
-            let plural = if first.columns == 1 { "" } else { "s" };
-            size.push_str(&format!(", {} column{plural}", grouped(first.columns as u64)));
+            size.push_str(&format!(", {}", counted(first.columns as u64, "column")));
         }
         Self {
             taken_for: match first {

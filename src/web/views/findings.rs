@@ -6,7 +6,7 @@ use super::excerpt::Excerpt;
 use crate::{
     csv::{Reason, Reasons},
     function::findings,
-    web::format::{grouped, rows},
+    web::format::{counted, grouped, rows},
 };
 
 /// How many repeated names are told by name.
@@ -105,8 +105,7 @@ impl WhyFailed {
         let mut groups: Vec<Group> =
             kept.into_iter().map(|reason| Group::new(reason, share(reason.count))).collect();
         let words = match (groups.len(), reasons.other) {
-            (1, 0) => "1 reason".to_owned(),
-            (count, 0) => format!("{count} reasons"),
+            (count, 0) => counted(count as u64, "reason"),
             (count, _) => format!("more than {count} reasons"),
         };
         if reasons.other > 0 {

@@ -9,7 +9,7 @@ use askama::{Template, filters::HtmlSafe};
 use sha2::{Digest, Sha256};
 
 use super::moment::Moment;
-use crate::{time::UnixMillis, web::format::duration};
+use crate::{inngest::signature::hex, time::UnixMillis, web::format::duration};
 
 /// A duration that goes on; `runboard.js` counts its seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Template)]
@@ -58,8 +58,9 @@ impl AsOf {
     }
 }
 
-/// The elements above: how they begin and end. No text can pass for one: in text a `"` is escaped.
-const PASSING: [(&str, &str); 2] = [("data-ticks=\"", "</span>"), ("data-as-of=\"", "</span>")];
+/// How the elements above begin and end. No text can pass for one: in text a `"` is escaped.
+const BEGINNINGS: [&str; 2] = ["data-ticks=\"", "data-as-of=\""];
+const END: &str = "</span>";
 
 /// How many bytes of a fragment's SHA-256 are its version.
 const VERSION_BYTES: usize = 8;
@@ -69,14 +70,13 @@ const VERSION_BYTES: usize = 8;
 pub fn version(fragment: &str) -> String {
     let mut digest = Sha256::new();
     let mut rest = fragment;
-    let next = |rest: &str| PASSING.iter().filter_map(|(begin, end)| Some((rest.find(begin)?, *end))).min();
-    while let Some((begin, end)) = next(rest) {
+    while let Some(begin) = BEGINNINGS.iter().filter_map(|beginning| rest.find(beginning)).min() {
         digest.update(&rest[..begin]);
         let passing = &rest[begin..];
-        rest = passing.find(end).map_or("", |length| &passing[length..]);
+        rest = passing.find(END).map_or("", |length| &passing[length..]);
     }
     digest.update(rest);
-    crate::inngest::signature::hex(&digest.finalize()[..VERSION_BYTES])
+    hex(&digest.finalize()[..VERSION_BYTES])
 }
 
 #[cfg(test)]

@@ -9,16 +9,14 @@ use runboard::{
 };
 use sqlx::{AnyPool, migrate::Migrator};
 
-use crate::support::postgres::Postgres;
+use crate::support::postgres::on_each_database;
 
 /// The first version that this file is about.
 const VERSION: i64 = 4;
 
 #[tokio::test]
 async fn imports_of_the_version_before_have_their_state() {
-    let folder = tempfile::tempdir().unwrap();
-    migrates(&format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display())).await;
-    migrates(&Postgres::start().url).await;
+    on_each_database(migrates).await;
 }
 
 async fn migrates(url: &str) {

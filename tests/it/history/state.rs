@@ -14,13 +14,11 @@ use runboard::{
 };
 use sqlx::AnyPool;
 
-use crate::support::postgres::Postgres;
+use crate::support::postgres::on_each_database;
 
 #[tokio::test]
 async fn a_state_follows_the_runs_there_and_back() {
-    let folder = tempfile::tempdir().unwrap();
-    follows(&format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display())).await;
-    follows(&Postgres::start().url).await;
+    on_each_database(follows).await;
 }
 
 async fn follows(url: &str) {

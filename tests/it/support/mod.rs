@@ -68,6 +68,13 @@ impl TestApp {
         Visitor::new(&self.origin)
     }
 
+    /// Somebody with an account.
+    pub async fn signed_in(&self) -> Visitor {
+        let mut visitor = self.visitor();
+        visitor.sign_up("mira@example.org").await;
+        visitor
+    }
+
     /// Stops the server and gives its data folder back.
     pub async fn stop(self) -> TempDir {
         self.app.stop().await;

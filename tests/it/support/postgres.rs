@@ -9,12 +9,31 @@ use std::{
 
 use tempfile::TempDir;
 
+use super::{TestApp, spawn_app_on};
+
 const DEADLINE: Duration = Duration::from_secs(60);
 
 pub struct Postgres {
     pub url: String,
     process: Child,
     _folder: TempDir,
+}
+
+/// Does the same with an empty database of each kind.
+pub async fn on_each_database(check: impl AsyncFn(&str)) {
+    let folder = tempfile::tempdir().unwrap();
+    check(&format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display())).await;
+    check(&Postgres::start().url).await;
+}
+
+/// A whole server whose database is a Postgres.
+pub async fn spawn_app_on_postgres() -> (TestApp, Postgres) {
+    let postgres = Postgres::start();
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
+        config.database_url = postgres.url.clone().into()
+    })
+    .await;
+    (app, postgres)
 }
 
 impl Postgres {
