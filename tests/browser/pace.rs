@@ -5,7 +5,7 @@ use thirtyfour::prelude::*;
 
 use crate::{
     chromium::Chromium,
-    files::big_csv,
+    files::{MANY, big_csv},
     gallery::Gallery,
     support::{TestApp, host::spawn_with_a_busy_worker, spawn_app, visitor::Visitor},
 };
@@ -127,7 +127,7 @@ async fn screen_readers_are_told_of_states_and_not_of_numbers() {
     visitor.sign_up("mira@example.org").await;
     let chromium = Chromium::start_signed_in(&app.origin, "/sign-in").await;
     let page = &chromium.driver;
-    let import = visitor.upload("counted.csv", big_csv(200).0).await;
+    let import = visitor.upload("counted.csv", big_csv(MANY).0).await;
     page.goto(format!("{}{import}", app.origin)).await.unwrap();
     let listen = "window.told = []; window.counts = new Set(); \
          new MutationObserver(() => told.push(announcer.textContent)).observe(announcer, { childList: true }); \
@@ -135,7 +135,9 @@ async fn screen_readers_are_told_of_states_and_not_of_numbers() {
              .observe(document.querySelector('main'), { subtree: true, attributes: true, childList: true }); \
          return document.querySelectorAll('[aria-live], [role=status], [role=log]').length";
     assert_eq!(chromium.evaluate(listen).await, json!(1), "one region, and a polite one");
-    chromium.wait_for_state("Completed").await;
+    // What is told comes a moment after what is shown.
+    let last = "return told.at(-1)?.startsWith('counted.csv: Completed. ') ?? false";
+    chromium.wait_for("the end to be told", async || chromium.evaluate(last).await == json!(true)).await;
     let told = chromium.evaluate("return told").await;
     let told: Vec<&str> = told.as_array().unwrap().iter().map(|words| words.as_str().unwrap()).collect();
     let counts = chromium.evaluate("return counts.size").await.as_u64().unwrap();
