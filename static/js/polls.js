@@ -41,9 +41,8 @@ document.addEventListener("htmx:before:request", (event) => {
 
 document.addEventListener("htmx:after:request", (event) => {
   const { ctx } = event.detail;
-  if (!isPoll(ctx)) return;
-  startPause(ctx.response.status === 200);
-  if (ctx.response.status !== 204) return;
+  if (!isPoll(ctx) || ctx.response.status !== 204) return;
+  startPause(false);
   answered();
   showAsOf(livePart(), ctx.response.headers.get("x-runboard-as-of") ?? "");
 });
@@ -114,7 +113,8 @@ document.addEventListener("htmx:response:error", (event) => {
   // Signed out elsewhere, or the import was deleted: the page itself says so, once an upload is over.
   const isGone = status === 401 || status === 404 && byId("import-panel");
   if (!isGone) unanswered();
-  else if (!upload) location.reload();
+  else if (upload) startPause(false);
+  else location.reload();
 });
 
 function startPolls() {
