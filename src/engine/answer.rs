@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     caller::{Answer, MAX_ANSWER_BYTES, Reply},
-    ops::{MAX_STATE_BYTES, MAX_STEPS, Op, Report},
+    ops::{MAX_STATE_BYTES, MAX_STEPS, Op, Plan, Report},
 };
 use crate::{
     inngest::RunStatus,
@@ -63,15 +63,23 @@ impl Attempt<'_> {
                 return self.failed(Some(answer), Failure::of_engine(&message));
             }
         };
+        let is_empty = ops.is_empty();
         let mut steps = Vec::with_capacity(ops.len());
         let mut to_try_again = false;
         let mut output = None;
+        let mut planned: Vec<Plan> = Vec::new();
         for op in ops {
             match op.read() {
                 Report::Finished(step) => steps.push(step),
                 Report::Failed(step) if answer.no_retry || self.is_last() => steps.push(step),
                 Report::Failed(_) => to_try_again = true,
                 Report::Complete(data) => output = Some(data),
+                Report::Planned(plan) => planned.push(plan),
+                Report::Discover => {}
+                Report::Lost(name) => {
+                    let message = format!("The function has no step `{name}`");
+                    return self.failed(Some(answer), Failure::of_engine(&message));
+                }
                 Report::Unsupported(what) => return fail(unsupported(&what)),
             }
         }
@@ -91,9 +99,21 @@ impl Attempt<'_> {
         if to_try_again {
             return self.again(Some(answer), steps);
         }
+        let planned = match planned.as_slice() {
+            [] => None,
+            [plan] if steps.is_empty() && self.claim.planned.as_ref() == Some(&plan.id) => {
+                let message =
+                    format!("The function was called for its step `{}` and did not run it", plan.name);
+                return self.failed(Some(answer), Failure::of_engine(&message));
+            }
+            [plan] => Some(plan.id.clone()),
+            [plan, ..] => return fail(unsupported(&format!("parallel steps (`{}`)", plan.name))),
+        };
         Transition::Continue {
             steps,
-            attempt: 0,
+            planned,
+            // An answer that reports nothing is no progress.
+            attempt: if is_empty { self.claim.attempt } else { 0 },
             req_version: self.req_version(Some(answer)),
             available_at: self.now,
         }
@@ -104,6 +124,7 @@ impl Attempt<'_> {
         let at = self.now.plus(pause.copied().unwrap_or_default());
         Transition::Continue {
             steps,
+            planned: self.claim.planned.clone(),
             attempt: self.claim.attempt + 1,
             req_version: self.req_version(answer),
             available_at: answer.and_then(|answer| answer.retry_at).unwrap_or(at),
@@ -205,6 +226,7 @@ mod tests {
             attempt,
             max_attempts: 4,
             req_version: -1,
+            planned: None,
             steps: vec![Step { id: "one".into(), output: r#"{"data":1}"#.into() }],
         }
     }
@@ -235,7 +257,12 @@ mod tests {
 
     fn waits(attempt: u32, seconds: i64) -> Transition {
         let available_at = UnixMillis(NOW.0 + seconds * 1_000);
-        Transition::Continue { steps: Vec::new(), attempt, req_version: 2, available_at }
+        Transition::Continue { steps: Vec::new(), planned: None, attempt, req_version: 2, available_at }
+    }
+
+    fn continues(steps: Vec<Step>, planned: Option<&str>) -> Transition {
+        let planned = planned.map(str::to_owned);
+        Transition::Continue { steps, planned, attempt: 0, req_version: 2, available_at: NOW }
     }
 
     #[test]
@@ -279,9 +306,39 @@ mod tests {
     fn a_finished_step_is_kept_and_attempts_start_anew() {
         let body = r#"[{"id":"two","op":"StepRun","displayName":"two","data":{"a":1}}]"#;
         let steps = vec![Step { id: "two".into(), output: r#"{"data":{"a":1}}"#.into() }];
-        let expected = Transition::Continue { steps, attempt: 0, req_version: 2, available_at: NOW };
-        assert_eq!(decided(2, answer(206, body)), expected);
-        assert_eq!(decided(2, answer(206, "[]")), waits(0, 0));
+        assert_eq!(decided(2, answer(206, body)), continues(steps, None));
+        // Nothing was finished.
+        assert_eq!(decided(2, answer(206, "[]")), waits(2, 0));
+    }
+
+    #[test]
+    fn a_planned_step_is_called_for_and_must_run_then() {
+        let planned = r#"[{"id":"two","op":"StepPlanned","displayName":"second"}]"#;
+        assert_eq!(decided(2, answer(206, planned)), continues(Vec::new(), Some("two")));
+        let discover = r#"[{"id":"d","op":"DiscoveryRequest"}]"#;
+        assert_eq!(decided(0, answer(206, discover)), continues(Vec::new(), None));
+
+        let called = |attempt, body| {
+            let claim = Claim { planned: Some("two".into()), ..claim(attempt) };
+            decide(&claim, Reply::Answered(answer(206, body)), &[Duration::ZERO], NOW)
+        };
+        let failed = r#"[{"id":"two","op":"StepError","error":{"name":"E"}}]"#;
+        for body in [planned, failed, r#"[{"id":"two","op":"StepNotFound","displayName":"second"}]"#] {
+            let again = Transition::Continue {
+                steps: Vec::new(),
+                planned: Some("two".into()),
+                attempt: 1,
+                req_version: 2,
+                available_at: NOW,
+            };
+            assert_eq!(called(0, body), again, "{body}");
+        }
+        for body in [planned, r#"[{"id":"two","op":"StepNotFound","displayName":"second"}]"#] {
+            let Transition::End { output, .. } = called(3, body) else { panic!("the last attempt was not") };
+            assert!(output.contains("step `second`"), "{output}");
+        }
+        let other = r#"[{"id":"three","op":"StepPlanned"}]"#;
+        assert_eq!(called(0, other), continues(Vec::new(), Some("three")));
     }
 
     #[test]
@@ -289,7 +346,7 @@ mod tests {
         let body = r#"[{"id":"two","op":"StepError","error":{"name":"E"}}]"#;
         assert_eq!(decided(0, answer(206, body)), waits(1, 15));
         let steps = vec![Step { id: "two".into(), output: r#"{"error":{"name":"E"}}"#.into() }];
-        let told = Transition::Continue { steps, attempt: 0, req_version: 2, available_at: NOW };
+        let told = continues(steps, None);
         assert_eq!(decided(3, answer(206, body)), told);
         assert_eq!(decided(0, answer(206, &body.replace("StepError", "StepFailed"))), told);
         assert_eq!(decided(0, Answer { no_retry: true, ..answer(206, body) }), told);

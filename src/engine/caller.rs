@@ -11,6 +11,8 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::{Map, Value, value::RawValue};
 
+use url::Url;
+
 use super::canonical;
 use crate::{
     ids::RunId,
@@ -33,6 +35,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A call that takes longer is given up: it would hold a worker for ever. A step is about a second of work.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+
+/// Calls for whatever the function does next.
+const ANY_STEP: &str = "step";
 
 /// Calls functions.
 #[derive(Clone, Debug)]
@@ -124,16 +129,20 @@ impl Caller {
             Ok(body) => body,
             Err(error) => return Reply::NotCalled(format!("its state cannot be read: {error}")),
         };
+        let url = match url_of(claim) {
+            Ok(url) => url,
+            Err(error) => return Reply::NotCalled(error.to_string()),
+        };
         let signature = signature::sign(&body, &self.signing_key, UnixMillis::now());
         let request = self
             .http
-            .post(&claim.url)
+            .post(url)
             .header(CONTENT_TYPE, "application/json")
             .header(signature::HEADER, signature)
             .header(REQ_VERSION_HEADER, claim.req_version)
             .header("x-inngest-generation-id", generation(claim))
             .header("x-inngest-job-id", &job)
-            .header("x-inngest-step-id", "step")
+            .header("x-inngest-step-id", step_of(claim))
             .header("x-request-id", &claim.lease)
             .header("x-run-id", claim.run_id.as_str())
             .body(body);
@@ -208,7 +217,7 @@ fn body_with(claim: &Claim, job: &str, use_api: bool) -> serde_json::Result<Vec<
             request_id: &claim.lease,
             run_id: claim.run_id.as_str(),
             stack: Stack { current: claim.steps.len(), stack },
-            step_id: "step",
+            step_id: step_of(claim),
             use_api,
         },
         defers: Map::new(),
@@ -219,6 +228,22 @@ fn body_with(claim: &Claim, job: &str, use_api: bool) -> serde_json::Result<Vec<
         version: claim.req_version,
     })?;
     Ok(canonical::to_vec(&body))
+}
+
+/// The step that is called for, as addresses and headers have it.
+fn step_of(claim: &Claim) -> &str {
+    claim.planned.as_deref().unwrap_or(ANY_STEP)
+}
+
+/// Where the function is registered, with the step that is called for.
+fn url_of(claim: &Claim) -> Result<Url, url::ParseError> {
+    let mut url: Url = claim.url.parse()?;
+    if claim.planned.is_some() {
+        let others: Vec<(String, String)> =
+            url.query_pairs().into_owned().filter(|(name, _)| name != "stepId").collect();
+        url.query_pairs_mut().clear().extend_pairs(others).append_pair("stepId", step_of(claim));
+    }
+    Ok(url)
 }
 
 /// A job is what has to be done between two steps; it keeps its id when it is tried again.
@@ -264,6 +289,7 @@ mod tests {
             attempt: 1,
             max_attempts: 4,
             req_version: 2,
+            planned: None,
             steps: vec![Step { id: step_id("plan"), output: r#"{"data":{"a":1}}"#.into() }],
         }
     }
@@ -281,6 +307,21 @@ mod tests {
         assert_eq!(call.ctx.stack.stack, [step_id("plan")]);
         assert_eq!(call.steps[&step_id("plan")], serde_json::json!({"data": {"a": 1}}));
         assert_eq!((call.events.len(), call.use_api, call.ctx.run_id), (1, false, claim.run_id));
+    }
+
+    #[test]
+    fn a_planned_step_is_called_for_by_the_address() {
+        let planned = Claim {
+            url: "http://127.0.0.1:1/api?fnId=app-fn&stepId=step&x=%20y".into(),
+            planned: Some("aa".into()),
+            ..claim()
+        };
+        let url = url_of(&planned).unwrap();
+        assert_eq!(url.as_str(), "http://127.0.0.1:1/api?fnId=app-fn&x=+y&stepId=aa");
+        let call: Value = serde_json::from_slice(&body(&planned, "job").unwrap()).unwrap();
+        assert_eq!(call["ctx"]["step_id"], "aa");
+        let any = Claim { planned: None, ..planned };
+        assert_eq!(url_of(&any).unwrap().as_str(), any.url);
     }
 
     #[test]

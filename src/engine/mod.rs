@@ -10,9 +10,9 @@
 //! Functions can be triggered by an event that an `expression` holds for, and by the end of other
 //! runs (`system_events`), which is recorded in the transaction that ends the run.
 //!
-//! It runs plain steps, one after the other, with retries and cancellation; a function may report
-//! them during a call, too. Whatever else Inngest
-//! can do (sleeps, parallel steps, crons, concurrency limits, ...) it refuses by name.
+//! It runs plain steps, one after the other, with retries and cancellation. A function may report
+//! several during one call, and end a call that has lasted long by planning the next step. Whatever
+//! else Inngest can do (sleeps, parallel steps, crons, concurrency limits, ...) is refused by name.
 
 mod answer;
 pub mod api;

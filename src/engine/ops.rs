@@ -27,6 +27,14 @@ pub struct Op {
     error: Value,
 }
 
+/// A step that a function planned.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Plan {
+    pub id: String,
+    /// As its author named it.
+    pub name: String,
+}
+
 /// What a report says.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Report {
@@ -36,6 +44,13 @@ pub enum Report {
     Failed(Step),
     /// The function ended with this output.
     Complete(Value),
+    /// A step that has not run, and is to be called for: its id. One alone is how an SDK ends a call that
+    /// has lasted as long as it may; steps that run beside each other are planned together.
+    Planned(Plan),
+    /// Nothing new: the function is to be called again, to find out what comes next.
+    Discover,
+    /// The function has no step of this name, although it planned it.
+    Lost(String),
     /// It asks for what the engine cannot do, in the SDK's words.
     Unsupported(String),
 }
@@ -61,8 +76,14 @@ impl Op {
             "InvokeFunction" => self.unsupported("step.invoke"),
             "AIGateway" => self.unsupported("step.ai.infer"),
             "Gateway" => self.unsupported("step.fetch"),
-            // Only steps that are to run beside each other are planned before they run.
-            "StepPlanned" => self.unsupported("parallel steps"),
+            "StepPlanned" => {
+                let name = self.display_name.or(self.name).unwrap_or_default();
+                Report::Planned(Plan { id: self.id, name })
+            }
+            "DiscoveryRequest" => Report::Discover,
+            "StepNotFound" => Report::Lost(self.display_name.or(self.name).unwrap_or(self.id)),
+            "DeferAdd" | "DeferAbort" => self.unsupported("deferred runs"),
+            "Step" => self.unsupported("steps of an SDK older than version 1"),
             other => self.unsupported(&format!("the op {other}")),
         }
     }
@@ -105,10 +126,12 @@ mod tests {
             (json!({"op": "InvokeFunction", "displayName": "i"}), "step.invoke (`i`)"),
             (json!({"op": "AIGateway", "displayName": "i"}), "step.ai.infer (`i`)"),
             (json!({"op": "Gateway", "displayName": "g"}), "step.fetch (`g`)"),
-            (json!({"op": "StepPlanned", "displayName": "p"}), "parallel steps (`p`)"),
             (json!({"op": "StepRun", "opts": {"type": "step.sendSignal"}}), "step.sendSignal"),
             (json!({"op": "StepError", "opts": {"type": "step.realtime.publish"}}), "step.realtime.publish"),
-            (json!({"op": "DeferAdd"}), "the op DeferAdd"),
+            (json!({"op": "DeferAdd", "displayName": "d"}), "deferred runs (`d`)"),
+            (json!({"op": "DeferAbort"}), "deferred runs"),
+            (json!({"op": "Step", "name": "old"}), "steps of an SDK older than version 1 (`old`)"),
+            (json!({"op": "Brew"}), "the op Brew"),
         ] {
             let mut op = op;
             op["id"] = json!("a");

@@ -107,6 +107,17 @@ async fn steps_run_once_each_also_when_the_function_is_retried() {
 }
 
 #[tokio::test]
+async fn steps_may_take_longer_together_or_alone_than_the_sdk_lets_one_call_last() {
+    let world = World::start("");
+    let _app = world.serve_app().await;
+    let (long, slow) = tokio::join!(world.trigger("is-long", json!({})), world.trigger("is-slow", json!({})));
+    assert_eq!(long.status, RunStatus::Completed, "{long:?}");
+    assert_eq!(long.output, Some(json!([120, 120, 120, 120, 500, 120, 120])));
+    assert_eq!(slow.status, RunStatus::Completed, "{slow:?}");
+    assert_eq!(slow.output, Some(json!([1, 2])));
+}
+
+#[tokio::test]
 async fn a_run_that_fails_says_why_and_its_on_failure_is_called() {
     let world = World::start("");
     let _app = world.serve_app().await;

@@ -63,7 +63,33 @@ const inParallel = inngest.createFunction(
   async ({ step }) => Promise.all([step.run("left", () => 1), step.run("right", () => 2)]),
 );
 
-const functions = [twoSteps, failsForGood, isRetried, isMourned, sleeps, inParallel];
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+// Its steps take longer together than one call may, and one of them does alone.
+const isLong = inngest.createFunction(
+  { id: "is-long", triggers: [{ event: "acme/is-long" }], checkpointing: { maxRuntime: 300 }, retries: 1 },
+  async ({ step }) => {
+    const done = [];
+    for (const length of [120, 120, 120, 120, 500, 120, 120]) {
+      done.push(await step.run(`wait ${done.length}`, () => pause(length).then(() => length)));
+    }
+    return done;
+  },
+);
+
+// What it does between two steps takes longer than one call may.
+const isSlowBetweenSteps = inngest.createFunction(
+  { id: "is-slow", triggers: [{ event: "acme/is-slow" }], checkpointing: { maxRuntime: 100 }, retries: 1 },
+  async ({ step }) => {
+    await pause(300);
+    const first = await step.run("first", () => 1);
+    await pause(300);
+    const second = await step.run("second", () => 2);
+    return [first, second];
+  },
+);
+
+const functions = [isLong, isSlowBetweenSteps, twoSteps, failsForGood, isRetried, isMourned, sleeps, inParallel];
 const server = createServer(serve({ client: inngest, functions }));
 server.listen(0, "127.0.0.1", () => {
   console.log(`http://127.0.0.1:${server.address().port}/api/inngest`);

@@ -39,7 +39,11 @@ pub async fn keep(
         match op.read() {
             Report::Finished(step) => steps.push(step),
             // What comes of these is decided when the call has ended.
-            Report::Failed(_) | Report::Complete(_) => {
+            Report::Failed(_)
+            | Report::Complete(_)
+            | Report::Planned(_)
+            | Report::Discover
+            | Report::Lost(_) => {
                 return Err(Refusal::Checkpoint("a report that no checkpoint carries".to_owned()));
             }
             Report::Unsupported(what) => return Err(Refusal::Checkpoint(format!("there is no {what} here"))),

@@ -43,6 +43,8 @@ pub struct Claim {
     pub max_attempts: u32,
     /// The protocol version the function answered last, -1 before the first answer.
     pub req_version: i64,
+    /// The step that the function planned and is called for; `None`: whatever comes next.
+    pub planned: Option<String>,
     /// Finished steps in the order in which they ended.
     pub steps: Vec<Step>,
 }
@@ -60,7 +62,14 @@ pub struct Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transition {
     /// Keeps the steps, then waits to be called again.
-    Continue { steps: Vec<Step>, attempt: u32, req_version: i64, available_at: UnixMillis },
+    Continue {
+        steps: Vec<Step>,
+        /// The step to call for.
+        planned: Option<String>,
+        attempt: u32,
+        req_version: i64,
+        available_at: UnixMillis,
+    },
     /// The run's terminal record; `output` is JSON, `reason` says in a word or a sentence why it failed.
     End { status: RunStatus, output: String, reason: Option<String> },
 }
@@ -103,7 +112,7 @@ impl Store {
              WHERE ended_at IS NULL AND lease IS NULL AND available_at <= $3 AND run_id = \
              (SELECT run_id FROM engine_run WHERE ended_at IS NULL AND lease IS NULL AND available_at <= $3 \
               ORDER BY available_at, run_id LIMIT 1) \
-             RETURNING run_id, event_id, slug, function_id, attempt, req_version",
+             RETURNING run_id, event_id, slug, function_id, attempt, req_version, planned_step",
         )
         .bind(&lease)
         .bind(RunStatus::Running.as_str())
@@ -142,6 +151,7 @@ impl Store {
             attempt: count("engine_run", run.try_get("attempt")?)?,
             max_attempts: count("engine_function", call.try_get("max_attempts")?)?,
             req_version: run.try_get("req_version")?,
+            planned: run.try_get("planned_step")?,
             steps,
         }))
     }
@@ -157,8 +167,9 @@ impl Store {
         let mut tx = self.begin_write().await?;
         let settled =
             match transition {
-                Transition::Continue { attempt, req_version, available_at, .. } => sqlx::query(
-                    "UPDATE engine_run SET lease = NULL, attempt = $1, req_version = $2, available_at = $3 \
+                Transition::Continue { planned, attempt, req_version, available_at, .. } => sqlx::query(
+                    "UPDATE engine_run SET lease = NULL, attempt = $1, req_version = $2, available_at = $3, \
+                     planned_step = $6, waits_since = $7 \
                      WHERE run_id = $4 AND lease = $5 AND ended_at IS NULL",
                 )
                 .bind(i64::from(*attempt))
@@ -166,6 +177,8 @@ impl Store {
                 .bind(available_at.0)
                 .bind(claim.run_id.as_str())
                 .bind(&claim.lease)
+                .bind(planned)
+                .bind(now.0)
                 .execute(&mut *tx)
                 .await?,
                 Transition::End { status, output, .. } => {
