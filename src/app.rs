@@ -1,61 +1,47 @@
-//! Putting it together: what is started in which order, middleware, and every route.
+//! Putting it together: what is started and stopped, in which order.
 
+mod background;
 pub mod data_dir;
+mod routes;
+mod server;
+mod start_error;
 mod wiring;
 
-use std::{
-    fs::File,
-    io,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs::File, time::Duration};
 
-use actix_web::{
-    HttpServer, Route,
-    dev::{Server as HttpService, ServerHandle},
-    guard,
-    middleware::{Compress, from_fn},
-    web,
-};
+use actix_web::{dev::ServerHandle, web};
 use secrecy::ExposeSecret;
-use tokio::{task::JoinHandle, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::timeout;
 use url::Url;
 
-use self::wiring::Wiring;
+pub use self::start_error::StartError;
+use self::{
+    server::{Shared, listen, origin_of},
+    wiring::Wiring,
+};
 use crate::{
-    accounts::{self, Accounts},
+    accounts::Accounts,
     config::Config,
     function::{self, Processor},
     imports::{Imports, Parts},
     inngest::{self, Client, Registrar, signature},
     source::{FetchLimits, Fetcher, LinkKey, Storage},
-    store::{self, Live, Store},
-    time::UnixMillis,
-    web::{
-        assets, csrf, downloads, error, files, headers,
-        health::{self, EngineCheck},
-        origin::PublicOrigin,
-        pages::{dashboard, delete, import, sign_in, sign_out, sign_up},
-        retry, sample,
-        site::Site,
-    },
+    store::{Live, Store},
+    tasks::Tasks,
+    web::{health::EngineCheck, origin::PublicOrigin, site::Site},
 };
-
-/// How long requests may take to end when the server stops: calls of Inngest among them, which are
-/// steps at work. Those of the embedded engine have ended by then.
-const REQUEST_GRACE: Duration = Duration::from_secs(10);
 
 /// How long the start waits until our functions are registered; it goes on by itself behind it.
 const REGISTERED_WITHIN: Duration = Duration::from_secs(3);
 
-/// How often what runs of others' events have left behind is looked for.
-const SWEEP_STRANGERS_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How long the engine and the sweeps may take to end; the engine itself waits 10 s for calls at work.
+const BACKGROUND_GRACE: Duration = Duration::from_secs(12);
 
-/// How soon a session that was ended from the command line ends here.
-const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// How long steps may go on whose callers have gone. The next start makes their calls again.
+const STEPS_GRACE: Duration = Duration::from_secs(2);
+
+/// How long the database may take to close; one that does not answer is left to the end of the process.
+const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
 /// A running server.
 pub struct App {
@@ -67,42 +53,14 @@ pub struct App {
     pub engine: String,
     public: ServerHandle,
     internal: Vec<ServerHandle>,
-    /// The embedded engine at work.
-    dispatch: Option<JoinHandle<()>>,
-    shutdown: CancellationToken,
+    /// The embedded engine at work, and what is done at intervals.
+    background: Tasks,
+    /// Steps of our function at work.
+    steps: Tasks,
     imports: Imports,
     store: Store,
     /// Held until the end: one process works on a data folder.
     _lock: File,
-}
-
-/// Why the server did not start. The text says what to change.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error("The data folder {} is in use by another Runboard. Stop it, or set RUNBOARD_DATA_DIR to another folder.", .0.display())]
-    InUse(PathBuf),
-    #[error("Cannot listen on {address}: {source}. RUNBOARD_ENGINE_LISTEN sets the address.")]
-    EngineListen { address: SocketAddr, source: io::Error },
-    #[error("The data folder {} cannot be used: {source}. RUNBOARD_DATA_DIR sets it.", path.display())]
-    DataDir { path: PathBuf, source: io::Error },
-    #[error("Cannot listen on {address}: {source}. RUNBOARD_LISTEN sets the address.")]
-    Listen { address: SocketAddr, source: io::Error },
-    #[error("The database is not the one of the data folder {}. RUNBOARD_DATABASE_URL and RUNBOARD_DATA_DIR belong together: set both as they were, or start with a new folder and a new database.", .0.display())]
-    OtherInstallation(PathBuf),
-    #[error("The database cannot be used: {0}")]
-    Store(#[from] store::Error),
-    #[error("The engine cannot be used: {0}")]
-    Engine(#[from] inngest::Error),
-    #[error("The server cannot start: {0}")]
-    Io(#[from] io::Error),
-    #[error("Accounts cannot be used: {0}")]
-    Accounts(#[from] accounts::Error),
-    #[error(
-        "The database has a link_key that is not one. Remove it; links to files made before then no longer hold."
-    )]
-    LinkKey,
-    #[error("An address cannot be written as a URL: {0}")]
-    Url(#[from] url::ParseError),
 }
 
 /// Starts everything; returns once requests are answered.
@@ -120,6 +78,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
     let here = origin_of(public.local_addr()?)?;
     let links = link_key(&store).await?;
     let live = Live::default();
+    let (background, steps) = (Tasks::on_this_runtime(), Tasks::on_this_runtime());
     let wiring = Wiring::of(&config, &store, &here)?;
     let limits = inngest::Limits { polls_per_second: config.poll_budget, ..inngest::Limits::default() };
     let client = Client::with_limits(wiring.server.clone(), limits)?;
@@ -136,6 +95,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         serve_url: wiring.serve_url.clone(),
         max_record_bytes: config.max_record_bytes,
         step_bytes: function::STEP_BYTES,
+        tasks: steps.clone(),
     });
 
     let accounts = web::Data::new(Accounts::new(store.clone(), config.sign_up, config.listen));
@@ -155,24 +115,21 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         pointers: config.output_pointers,
     });
 
-    let shutdown = CancellationToken::new();
     let internal = wiring.serve(&processor)?;
     let registering = {
-        let (registrar, shutdown) = (registrar.clone(), shutdown.clone());
-        tokio::spawn(async move { registrar.persist(&shutdown).await })
+        let (registrar, stopping) = (registrar.clone(), background.stopping().clone());
+        background.spawn(async move { registrar.persist(&stopping).await })
     };
     // Before the first event is sent, if that is possible.
     let _ = timeout(REGISTERED_WITHIN, registering).await;
     imports.start().await?;
-    tokio::spawn(check_event_key(client.clone()));
-    tokio::spawn(sweep_sessions(accounts.clone(), shutdown.clone()));
-    tokio::spawn(sweep_strangers(processor.clone().into_inner(), shutdown.clone()));
+    background::start(&background, client.clone(), accounts.clone(), processor.clone());
     let shared = Shared {
         origin: web::Data::new(PublicOrigin::new(config.public_url.as_ref(), public.local_addr()?)),
         site: web::Data::new(Site {
             engine: wiring.name(),
             max_upload_bytes: config.max_upload_bytes,
-            stopping: shutdown.clone(),
+            stopping: background.stopping().clone(),
         }),
         accounts,
         imports: web::Data::new(imports.clone()),
@@ -182,156 +139,21 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         links: web::Data::new(links),
         functions: wiring.called_at().map(|path| (processor, path)),
     };
-    let public = serve_public(public, shared)?;
+    let public = server::serve_public(public, shared)?;
     let engine = wiring.in_words();
-    let dispatch = wiring.dispatch(&shutdown);
+    wiring.dispatch(&background);
     Ok(App {
         origin,
         first_account,
         engine,
         public,
         internal,
-        dispatch,
-        shutdown,
+        background,
+        steps,
         imports,
         store,
         _lock: lock,
     })
-}
-
-/// What the handlers of the public listener share.
-#[derive(Clone)]
-struct Shared {
-    origin: web::Data<PublicOrigin>,
-    site: web::Data<Site>,
-    accounts: web::Data<Accounts>,
-    imports: web::Data<Imports>,
-    store: web::Data<Store>,
-    storage: web::Data<Storage>,
-    engine: web::Data<EngineCheck>,
-    links: web::Data<LinkKey>,
-    /// Where Inngest calls us, the functions and their path. The embedded engine does so elsewhere.
-    functions: Option<(web::Data<Processor>, String)>,
-}
-
-/// Every route that people reach. Which of them need a session stands beside each handler, as its
-/// `SignedIn` argument; a test walks this table as a stranger and as nobody.
-fn public_routes(routes: &mut web::ServiceConfig) {
-    routes
-        .route("/healthz", read().to(health::healthz))
-        .route("/readyz", read().to(health::readyz))
-        .route("/assets/{hash}/{name}", read().to(assets::serve))
-        .route("/files/{import}", read().to(files::file))
-        .route("/sign-up", read().to(sign_up::show))
-        .route("/sign-up", web::post().to(sign_up::submit))
-        .route("/sign-in", read().to(sign_in::show))
-        .route("/sign-in", web::post().to(sign_in::submit))
-        .route("/sign-out", web::post().to(sign_out::submit))
-        .route("/", read().to(dashboard::show))
-        .route("/live", read().to(dashboard::live))
-        .route("/imports", read().to(dashboard::list))
-        .route("/imports", web::post().to(dashboard::upload))
-        .route("/sample.csv", read().to(sample::show))
-        .route("/imports/sample", web::post().to(sample::import))
-        .route("/imports/{id}", read().to(import::show))
-        .route("/imports/{id}/panel", read().to(import::panel))
-        .route("/imports/{id}/cancel", web::post().to(import::cancel))
-        .route("/imports/{id}/retry", web::post().to(retry::submit))
-        .route("/imports/{id}/delete", read().to(delete::show))
-        .route("/imports/{id}/delete", web::post().to(delete::submit))
-        .route("/imports/{id}/processed.csv", read().to(downloads::processed))
-        .route("/imports/{id}/failed.csv", read().to(downloads::failed))
-        .default_service(web::to(error::not_found));
-}
-
-/// GET, and HEAD for whoever only wants to know that there would be an answer.
-fn read() -> Route {
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
-}
-
-fn serve_public(listener: TcpListener, shared: Shared) -> io::Result<ServerHandle> {
-    let server = HttpServer::new(move || {
-        let shared = shared.clone();
-        actix_web::App::new()
-            .app_data(shared.origin)
-            .app_data(shared.site)
-            .app_data(shared.accounts)
-            .app_data(shared.imports)
-            .app_data(shared.store)
-            .app_data(shared.storage)
-            .app_data(shared.engine)
-            .app_data(shared.links)
-            .app_data(web::QueryConfig::default().error_handler(|_, _| error::Error::Unreadable.into()))
-            .app_data(web::FormConfig::default().error_handler(|_, _| error::Error::Unreadable.into()))
-            .configure(public_routes)
-            // Behind the pages, whose paths no setting can take.
-            .configure(|routes| {
-                if let Some((processor, path)) = shared.functions {
-                    routes.app_data(processor);
-                    function::serve::routes(routes, Some(&path));
-                }
-            })
-            // The last one sees a request first.
-            .wrap(from_fn(csrf::refuse_cross_site))
-            .wrap(Compress::default())
-            .wrap(from_fn(headers::secure))
-    });
-    let server = server.listen(listener)?.shutdown_timeout(REQUEST_GRACE.as_secs()).disable_signals();
-    Ok(run(server.run()))
-}
-
-/// Serves in the background, until the handle stops it.
-fn run(server: HttpService) -> ServerHandle {
-    let handle = server.handle();
-    tokio::spawn(server);
-    handle
-}
-
-impl App {
-    /// Takes no more uploads, lets steps at work end or breaks them off, closes everything.
-    pub async fn stop(self) {
-        self.shutdown.cancel();
-        // Meanwhile the pages still answer, and say to an upload that it is not taken.
-        if let Some(dispatch) = self.dispatch
-            && let Err(error) = dispatch.await
-        {
-            tracing::error!(%error, "the engine broke off");
-        }
-        self.public.stop(true).await;
-        self.imports.stop().await;
-        for internal in self.internal {
-            internal.stop(false).await;
-        }
-        self.store.close().await;
-    }
-}
-
-/// Says at start what the first import would find out: registering takes the signing key only.
-async fn check_event_key(client: Client) {
-    if let Err(inngest::Error::Unauthorized { message }) = client.check_event_api().await {
-        tracing::error!(%message, "the engine does not take the event key: no import can be sent");
-    }
-}
-
-async fn sweep_strangers(processor: Arc<Processor>, shutdown: CancellationToken) {
-    loop {
-        match processor.sweep_strangers(UnixMillis::now()).await {
-            Ok(0) => {}
-            Ok(runs) => tracing::info!(runs, "removed what runs of others' events had written a day ago"),
-            Err(error) => tracing::error!(%error, "runs of others' events could not be swept"),
-        }
-        if shutdown.run_until_cancelled(tokio::time::sleep(SWEEP_STRANGERS_EVERY)).await.is_none() {
-            return;
-        }
-    }
-}
-
-async fn sweep_sessions(accounts: web::Data<Accounts>, shutdown: CancellationToken) {
-    while shutdown.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
-        if let Err(error) = accounts.sweep_sessions().await {
-            tracing::error!(%error, "sessions could not be swept");
-        }
-    }
 }
 
 /// The key that signs file links: made once, so that links outlive a restart.
@@ -341,14 +163,26 @@ async fn link_key(store: &Store) -> Result<LinkKey, StartError> {
     bytes.map(LinkKey::new).ok_or(StartError::LinkKey)
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })
+impl App {
+    /// Takes no more uploads, lets steps at work end or breaks them off, closes everything: first what
+    /// makes work, then what the work needs.
+    pub async fn stop(self) {
+        // Meanwhile the pages still answer, and refuse uploads with a sentence.
+        broken_off("tasks", self.background.stop(BACKGROUND_GRACE).await);
+        self.public.stop(true).await;
+        broken_off("steps", self.steps.stop(STEPS_GRACE).await);
+        broken_off("watches", self.imports.stop().await);
+        for internal in self.internal {
+            internal.stop(false).await;
+        }
+        if timeout(CLOSE_GRACE, self.store.close()).await.is_err() {
+            tracing::warn!("the database did not close in time");
+        }
+    }
 }
 
-/// The origin at which a listener is reached from this machine.
-fn origin_of(mut address: SocketAddr) -> Result<Url, StartError> {
-    if address.ip().is_unspecified() {
-        address.set_ip(Ipv4Addr::LOCALHOST.into());
+fn broken_off(what: &str, count: usize) {
+    if count > 0 {
+        tracing::warn!(count, "{what} were broken off; the next start takes them up again");
     }
-    Ok(format!("http://{address}").parse()?)
 }

@@ -15,7 +15,7 @@
 //! | [`csv`] | pure: bytes to records, verdicts and output |
 //!
 //! Imports point down only, and rooms on one line never import each other:
-//! `main > app > web > imports, function, engine, accounts > store, source > inngest > csv, ids, time, config`.
+//! `main > app > web > imports, function, engine, accounts > store, source > inngest > csv, ids, time, config, tasks`.
 //! `docs/ARCHITECTURE.md` walks one upload through all of it.
 
 // What cannot happen is said by `expect`, and its text says why it cannot.
@@ -32,5 +32,6 @@ pub mod imports;
 pub mod inngest;
 pub mod source;
 pub mod store;
+pub mod tasks;
 pub mod time;
 pub mod web;

@@ -4,17 +4,19 @@ use std::{io, net::SocketAddr, net::TcpListener};
 
 use actix_web::{App, HttpServer, dev::ServerHandle, web};
 use secrecy::SecretString;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{StartError, listen, origin_of, run};
+use super::{
+    StartError,
+    server::{listen, origin_of, run},
+};
 use crate::{
     config::{self, Config, Exposed, Inngest},
     engine::{self, Engine},
     function::{self, About, Door, Processor},
     inngest::{Registrar, Server, SigningKeys, signature},
     store::Store,
+    tasks::Tasks,
     web::views::EngineName,
 };
 
@@ -176,11 +178,10 @@ impl Wiring {
         Ok(servers)
     }
 
-    /// Sets the embedded engine to work, until `shutdown`.
-    pub fn dispatch(self, shutdown: &CancellationToken) -> Option<JoinHandle<()>> {
-        match self.engine {
-            Which::Embedded(embedded) => Some(tokio::spawn(embedded.engine.run(shutdown.clone()))),
-            Which::Inngest => None,
+    /// Sets the embedded engine to work, until `tasks` is stopped.
+    pub fn dispatch(self, tasks: &Tasks) {
+        if let Which::Embedded(embedded) = self.engine {
+            tasks.spawn(embedded.engine.run(tasks.stopping().clone()));
         }
     }
 }

@@ -39,6 +39,7 @@ use crate::{
     },
     source::{Fetcher, LinkKey, Storage},
     store::{Live, Store},
+    tasks::Tasks,
 };
 
 /// The app that our function belongs to.
@@ -79,6 +80,8 @@ pub struct Processor {
     pub max_record_bytes: usize,
     /// [`STEP_BYTES`], other than in a test that wants many steps of a small file.
     pub step_bytes: RangeInclusive<u64>,
+    /// Where steps run: one goes on when the engine hangs up.
+    pub tasks: Tasks,
 }
 
 /// What the engine has to know of us to call us at `url`. Without `imports` our function leaves the event

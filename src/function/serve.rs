@@ -121,7 +121,7 @@ async fn import(processor: web::Data<Processor>, call: Call) -> HttpResponse {
     // the next call is answered from the table.
     let at_work = processor.clone();
     let door = &processor.door;
-    match tokio::spawn(async move { at_work.process_csv_upload(&call).await }).await {
+    match processor.tasks.spawn(async move { at_work.process_csv_upload(&call).await }).await {
         Ok(Answer::Steps(ops)) => door.respond(StatusCode::PARTIAL_CONTENT, &ops),
         Ok(Answer::Done(summary)) => door.respond(StatusCode::OK, &summary),
         Ok(Answer::Failed { error, retry: Some(after) }) => {

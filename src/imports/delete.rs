@@ -41,7 +41,7 @@ impl Imports {
         }
         // To its end, whoever hangs up meanwhile: what the database has forgotten must leave the memory.
         let shared = self.shared.clone();
-        let deleting = tokio::spawn(async move {
+        let deleting = self.shared.tasks.spawn(async move {
             let remains = match shared.store.delete_import(id).await? {
                 Deleted::Gone(remains) => remains,
                 // A run came late, and the memory has yet to hear of it.

@@ -17,11 +17,12 @@ mod watch;
 use std::{
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use serde_json::json;
 use tokio::sync::Notify;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use self::board::Board;
@@ -42,8 +43,12 @@ use crate::{
         imports::{ImportRow, OutboxRow, Relative},
         live::News,
     },
+    tasks::Tasks,
     time::UnixMillis,
 };
+
+/// How long the outbox and the watches may take to end. Each ends at its next `await`.
+const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// All imports. A cheap handle to one shared state.
 #[derive(Clone)]
@@ -80,8 +85,7 @@ struct Shared {
     outbox: Notify,
     /// The import whose event is on its way to the engine, and how to break that off.
     sending: Mutex<Option<(ImportId, CancellationToken)>>,
-    tasks: TaskTracker,
-    shutdown: CancellationToken,
+    tasks: Tasks,
 }
 
 /// Why an upload could not be recorded; nothing is left of it.
@@ -127,8 +131,7 @@ impl Imports {
             board: Board::default(),
             outbox: Notify::new(),
             sending: Mutex::default(),
-            tasks: TaskTracker::new(),
-            shutdown: CancellationToken::new(),
+            tasks: Tasks::on_this_runtime(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -143,11 +146,10 @@ impl Imports {
         Ok(())
     }
 
-    /// Ends the outbox and the watches; what they know is in the database.
-    pub async fn stop(&self) {
-        self.shared.shutdown.cancel();
-        self.shared.tasks.close();
-        self.shared.tasks.wait().await;
+    /// Ends the outbox and the watches; what they know is in the database. Returns how many did not end in
+    /// time.
+    pub async fn stop(&self) -> usize {
+        self.shared.tasks.stop(STOP_GRACE).await
     }
 
     /// Keeps an upload: stores the file, records the import with its event, and has the event sent.
@@ -200,7 +202,7 @@ impl Imports {
         let event = self.shared.event_of(&import, &seed, now);
         // To its end, whoever hangs up meanwhile: what is recorded must be watched and sent.
         let imports = self.clone();
-        let recorded = tokio::spawn(async move {
+        let recorded = self.shared.tasks.spawn(async move {
             let recorded = match imports.shared.store.create_import(&import, &event).await {
                 Ok(recorded) => recorded,
                 // It may be recorded all the same. If that cannot be asked either, the file stays, and the

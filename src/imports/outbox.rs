@@ -41,7 +41,9 @@ enum Outcome {
 pub async fn run(shared: Arc<Shared>) {
     loop {
         // Broken off, it is asked at the next start whether the event arrived.
-        let Some(outcome) = shared.shutdown.run_until_cancelled(send_next(&shared)).await else { return };
+        let Some(outcome) = shared.tasks.stopping().run_until_cancelled(send_next(&shared)).await else {
+            return;
+        };
         let pause = match outcome {
             Ok(Outcome::Idle(None)) => Duration::MAX,
             Ok(Outcome::Idle(Some(at))) => at.since(UnixMillis::now()),
@@ -55,7 +57,7 @@ pub async fn run(shared: Arc<Shared>) {
             }
         };
         tokio::select! {
-            () = shared.shutdown.cancelled() => return,
+            () = shared.tasks.stopping().cancelled() => return,
             // Either way there may be something to send now.
             _ = timeout(pause, shared.outbox.notified()) => {}
         }

@@ -81,7 +81,7 @@ struct Watch {
 
 /// Watches one import until it is over or the server stops.
 pub async fn run(shared: Arc<Shared>, owner: UserId, id: ImportId) {
-    let shutdown = shared.shutdown.clone();
+    let shutdown = shared.tasks.stopping().clone();
     let mut watch = Watch {
         shared,
         owner,

@@ -2,6 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -284,4 +285,20 @@ async fn a_step_is_told_to_stop_once_the_engine_knows_of_the_cancel() {
     assert!(step.is_stopped());
     assert!(!room.engine().stopped_before);
     room.imports.stop().await;
+}
+
+/// Handlers run on threads of the HTTP server, which end before the program does.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_is_followed_after_the_thread_that_took_it_has_ended() {
+    let room = Room::new(Engine { status: 200, ..Engine::default() }).await;
+    let import = thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(room.import())
+        });
+        worker.join().unwrap()
+    });
+    room.engine().runs = vec![("01M8532JEX1SP78PSANCV2SARF".to_owned(), "Running")];
+    room.wait_for_state(import, ImportState::Running).await;
+    assert_eq!(room.imports.stop().await, 0, "every watch ends when it is told to");
 }

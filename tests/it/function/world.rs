@@ -17,6 +17,7 @@ use runboard::{
     inngest::{Client, Server, call::step_id, signature},
     source::{FetchLimits, Fetcher, Key, LinkKey, Storage},
     store::{Live, steps::StepFiles},
+    tasks::Tasks,
     time::UnixMillis,
 };
 use secrecy::SecretString;
@@ -66,6 +67,7 @@ impl World {
             serve_url,
             max_record_bytes: 1 << 20,
             step_bytes,
+            tasks: Tasks::on_this_runtime(),
         });
         Self { folder, database, processor }
     }
@@ -84,6 +86,7 @@ impl World {
             serve_url: old.serve_url.clone(),
             max_record_bytes: old.max_record_bytes,
             step_bytes: old.step_bytes.clone(),
+            tasks: Tasks::on_this_runtime(),
         };
         change(&mut processor);
         Self { folder, database, processor: Data::new(processor) }

@@ -15,6 +15,7 @@ use runboard::{
     inngest::{Backoff, Client, Limits, Registrar, Run, Server, SyncRequest},
     source::{FetchLimits, Fetcher, LinkKey, Storage},
     store::{Live, Store},
+    tasks::Tasks,
     time::UnixMillis,
 };
 use secrecy::ExposeSecret;
@@ -105,6 +106,7 @@ impl World {
             serve_url: serve_url.clone(),
             max_record_bytes: 1 << 20,
             step_bytes: STEP_BYTES..=STEP_BYTES,
+            tasks: Tasks::on_this_runtime(),
         };
         let server = serve(listener, engine.clone(), processor);
         let registration = function::registration(&serve_url, true);

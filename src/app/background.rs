@@ -1,0 +1,60 @@
+//! What the server does at intervals, besides answering requests.
+
+use std::{sync::Arc, time::Duration};
+
+use actix_web::web;
+use tokio::time::sleep;
+
+use crate::{
+    accounts::Accounts,
+    function::Processor,
+    inngest::{self, Client},
+    tasks::Tasks,
+    time::UnixMillis,
+};
+
+/// How often files that runs of foreign events have left are looked for.
+const SWEEP_STRANGERS_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// How soon a session that was ended from the command line ends here.
+const SWEEP_SESSIONS_EVERY: Duration = Duration::from_secs(30);
+
+/// Starts all of it, until `tasks` is stopped.
+pub(super) fn start(
+    tasks: &Tasks,
+    client: Client,
+    accounts: web::Data<Accounts>,
+    processor: web::Data<Processor>,
+) {
+    tasks.spawn(check_event_key(client));
+    tasks.spawn(sweep_sessions(accounts, tasks.clone()));
+    tasks.spawn(sweep_strangers(processor.into_inner(), tasks.clone()));
+}
+
+/// Tells the operator at start of a wrong event key; registering uses the signing key alone.
+async fn check_event_key(client: Client) {
+    if let Err(inngest::Error::Unauthorized { message }) = client.check_event_api().await {
+        tracing::error!(%message, "the engine does not take the event key: no import can be sent");
+    }
+}
+
+async fn sweep_strangers(processor: Arc<Processor>, tasks: Tasks) {
+    loop {
+        match processor.sweep_strangers(UnixMillis::now()).await {
+            Ok(0) => {}
+            Ok(runs) => tracing::info!(runs, "removed what runs of others' events had written a day ago"),
+            Err(error) => tracing::error!(%error, "runs of others' events could not be swept"),
+        }
+        if tasks.stopping().run_until_cancelled(sleep(SWEEP_STRANGERS_EVERY)).await.is_none() {
+            return;
+        }
+    }
+}
+
+async fn sweep_sessions(accounts: web::Data<Accounts>, tasks: Tasks) {
+    while tasks.stopping().run_until_cancelled(sleep(SWEEP_SESSIONS_EVERY)).await.is_some() {
+        if let Err(error) = accounts.sweep_sessions().await {
+            tracing::error!(%error, "sessions could not be swept");
+        }
+    }
+}

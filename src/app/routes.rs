@@ -1,0 +1,44 @@
+//! The route table of the public listener.
+
+use actix_web::{Route, guard, web};
+
+use crate::web::{
+    assets, downloads, error, files, health,
+    pages::{dashboard, delete, import, sign_in, sign_out, sign_up},
+    retry, sample,
+};
+
+/// Every route that people reach. Which of them need a session stands beside each handler, as its
+/// `SignedIn` argument; a test walks this table as a stranger and as nobody.
+pub(super) fn public(routes: &mut web::ServiceConfig) {
+    routes
+        .route("/healthz", read().to(health::healthz))
+        .route("/readyz", read().to(health::readyz))
+        .route("/assets/{hash}/{name}", read().to(assets::serve))
+        .route("/files/{import}", read().to(files::file))
+        .route("/sign-up", read().to(sign_up::show))
+        .route("/sign-up", web::post().to(sign_up::submit))
+        .route("/sign-in", read().to(sign_in::show))
+        .route("/sign-in", web::post().to(sign_in::submit))
+        .route("/sign-out", web::post().to(sign_out::submit))
+        .route("/", read().to(dashboard::show))
+        .route("/live", read().to(dashboard::live))
+        .route("/imports", read().to(dashboard::list))
+        .route("/imports", web::post().to(dashboard::upload))
+        .route("/sample.csv", read().to(sample::show))
+        .route("/imports/sample", web::post().to(sample::import))
+        .route("/imports/{id}", read().to(import::show))
+        .route("/imports/{id}/panel", read().to(import::panel))
+        .route("/imports/{id}/cancel", web::post().to(import::cancel))
+        .route("/imports/{id}/retry", web::post().to(retry::submit))
+        .route("/imports/{id}/delete", read().to(delete::show))
+        .route("/imports/{id}/delete", web::post().to(delete::submit))
+        .route("/imports/{id}/processed.csv", read().to(downloads::processed))
+        .route("/imports/{id}/failed.csv", read().to(downloads::failed))
+        .default_service(web::to(error::not_found));
+}
+
+/// GET, and HEAD for a client that asks for the headers alone.
+fn read() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}

@@ -1,0 +1,94 @@
+//! The HTTP servers: what their handlers share, middleware, listeners.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use actix_web::{
+    HttpServer,
+    dev::{Server as HttpService, ServerHandle},
+    middleware::{Compress, from_fn},
+    web,
+};
+use url::Url;
+
+use super::{StartError, routes};
+use crate::{
+    accounts::Accounts,
+    function::{self, Processor},
+    imports::Imports,
+    source::{LinkKey, Storage},
+    store::Store,
+    web::{csrf, error, headers, health::EngineCheck, origin::PublicOrigin, site::Site},
+};
+
+/// How long requests may take to end when the server stops: calls of Inngest among them, which are
+/// steps at work. Those of the embedded engine have ended by then.
+const REQUEST_GRACE: Duration = Duration::from_secs(10);
+
+/// What the handlers of the public listener share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub origin: web::Data<PublicOrigin>,
+    pub site: web::Data<Site>,
+    pub accounts: web::Data<Accounts>,
+    pub imports: web::Data<Imports>,
+    pub store: web::Data<Store>,
+    pub storage: web::Data<Storage>,
+    pub engine: web::Data<EngineCheck>,
+    pub links: web::Data<LinkKey>,
+    /// Where Inngest calls us, the functions and their path. The embedded engine does so elsewhere.
+    pub functions: Option<(web::Data<Processor>, String)>,
+}
+
+pub(super) fn serve_public(listener: TcpListener, shared: Shared) -> io::Result<ServerHandle> {
+    let server = HttpServer::new(move || {
+        let shared = shared.clone();
+        actix_web::App::new()
+            .app_data(shared.origin)
+            .app_data(shared.site)
+            .app_data(shared.accounts)
+            .app_data(shared.imports)
+            .app_data(shared.store)
+            .app_data(shared.storage)
+            .app_data(shared.engine)
+            .app_data(shared.links)
+            .app_data(web::QueryConfig::default().error_handler(|_, _| error::Error::Unreadable.into()))
+            .app_data(web::FormConfig::default().error_handler(|_, _| error::Error::Unreadable.into()))
+            .configure(routes::public)
+            // Behind the pages, whose paths no setting can take.
+            .configure(|routes| {
+                if let Some((processor, path)) = shared.functions {
+                    routes.app_data(processor);
+                    function::serve::routes(routes, Some(&path));
+                }
+            })
+            // The last one sees a request first.
+            .wrap(from_fn(csrf::refuse_cross_site))
+            .wrap(Compress::default())
+            .wrap(from_fn(headers::secure))
+    });
+    let server = server.listen(listener)?.shutdown_timeout(REQUEST_GRACE.as_secs()).disable_signals();
+    Ok(run(server.run()))
+}
+
+/// Serves in the background, until the handle stops it.
+pub(super) fn run(server: HttpService) -> ServerHandle {
+    let handle = server.handle();
+    tokio::spawn(server);
+    handle
+}
+
+pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })
+}
+
+/// The origin at which a listener is reached from this machine.
+pub(super) fn origin_of(mut address: SocketAddr) -> Result<Url, StartError> {
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    Ok(format!("http://{address}").parse()?)
+}
