@@ -116,12 +116,9 @@ impl RowReader<'_> {
                 return Some((FirstRow { line, cells, failure: Some(failure), at_fault: None }, None));
             }
         };
-        let columns = self.layout.header.len();
-        let fields = match &mut self.unwrapped {
-            Some(unwrapped) => unwrapped.take_off(fields, columns),
-            None => fields,
-        };
-        let failure = judge(record, &fields, columns).err();
+        let header = &self.layout.header;
+        let (fields, mark) = Unwrapped::take_off(&mut self.unwrapped, fields, header.len());
+        let failure = judge(record, &fields, header, mark).err();
         let fault = failure.and_then(|failure| Some((failure, failure.field(&fields)?.0)));
         let place = |column: usize, field: &[u8]| match fault {
             Some((failure, at_fault)) if column == at_fault => failure.place(field),
@@ -205,7 +202,7 @@ mod tests {
     fn a_failed_csv_of_ours_is_shown_without_our_columns() {
         let first = read(b"_line,_column,_reason,id,name,_extra\n5,,x,1,'=Ann,\n6,,x,2,,\"a,b\"\n", true);
         assert_eq!((first.header, first.columns), (vec!["id".to_owned(), "name".to_owned()], 2));
-        let surplus = failed(3, &["2", ""], "4 fields where the header has 2", None);
+        let surplus = failed(3, &["2", ""], "x", None);
         assert_eq!(first.rows, [row(2, &["1", "=Ann"]), surplus]);
     }
 

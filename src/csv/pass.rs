@@ -117,11 +117,8 @@ impl<'l> Pass<'l> {
             Split::TooLong => return Some(self.begin_skip(rest, out)),
         };
         let Layout { header, delimiter, .. } = self.layout;
-        let fields = match &mut self.unwrapped {
-            Some(unwrapped) => unwrapped.take_off(fields, header.len()),
-            None => fields,
-        };
-        match judge(record, &fields, header.len()) {
+        let (fields, mark) = Unwrapped::take_off(&mut self.unwrapped, fields, header.len());
+        match judge(record, &fields, header, mark) {
             Ok(()) if !record.has_quotes && *delimiter == COMMA && !self.layout.is_failed_csv => {
                 out.push_verbatim(record.content);
             }

@@ -2,17 +2,27 @@
 
 use std::fmt;
 
-use memchr::memchr;
+use memchr::{memchr, memmem};
 
-use super::split::{Fields, Record};
+use super::{
+    excerpt::excerpt,
+    failed_csv::{self, Mark},
+    split::{Fields, Record},
+};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
+const CONTAINS_NUL: &str = "contains a NUL byte";
+const NOT_UTF8: &str = "not valid UTF-8";
+
+/// The replacement character, which stands in `failed.csv` for a NUL and for undecodable bytes.
+const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
+
 /// Why a record fails. If several reasons apply, the first in this order is told: what spoils the
 /// reading of the whole record comes before what is wrong with the record that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum Failure<'m> {
     /// It has more than `limit` bytes; its fields are unknown.
     TooLong {
         limit: usize,
@@ -26,9 +36,15 @@ pub(super) enum Failure {
         found: usize,
         expected: usize,
     },
+    /// A line of an uploaded `failed.csv` that was not corrected: what that file says of it.
+    NotCorrected {
+        reason: &'m [u8],
+        /// Counted from 0.
+        column: Option<usize>,
+    },
 }
 
-impl Failure {
+impl Failure<'_> {
     /// The first field that offends, and its column, counted from 0; None where no field that has a
     /// column can be blamed.
     pub(super) fn field<'a>(self, fields: &Fields<'a>) -> Option<(usize, &'a [u8])> {
@@ -38,6 +54,7 @@ impl Failure {
             Self::OpenQuotes => in_columns.nth(fields.count.checked_sub(1)?),
             Self::Nul => in_columns.find(|(_, field)| memchr(0, field).is_some()),
             Self::NotUtf8 => in_columns.find(|(_, field)| std::str::from_utf8(field).is_err()),
+            Self::NotCorrected { column, .. } => in_columns.nth(column?),
         }
     }
 
@@ -47,12 +64,13 @@ impl Failure {
             Self::TooLong { .. } | Self::FieldCount { .. } | Self::OpenQuotes => 0,
             Self::Nul => memchr(0, text).unwrap_or(0),
             Self::NotUtf8 => std::str::from_utf8(text).map_or_else(|error| error.valid_up_to(), |_| 0),
+            Self::NotCorrected { .. } => memmem::find(text, REPLACEMENT).unwrap_or(0),
         }
     }
 }
 
 /// The reason in words, as `failed.csv` has it.
-impl fmt::Display for Failure {
+impl fmt::Display for Failure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::TooLong { limit } => match (limit / MIB, limit / KIB) {
@@ -61,8 +79,9 @@ impl fmt::Display for Failure {
                 _ => write!(f, "longer than {limit} bytes"),
             },
             Self::OpenQuotes => f.write_str("the file ends inside quotes"),
-            Self::Nul => f.write_str("contains a NUL byte"),
-            Self::NotUtf8 => f.write_str("not valid UTF-8"),
+            Self::Nul => f.write_str(CONTAINS_NUL),
+            Self::NotUtf8 => f.write_str(NOT_UTF8),
+            Self::NotCorrected { reason, .. } => f.write_str(&excerpt(reason, 0)),
             Self::FieldCount { found: 1, expected } => write!(f, "1 field where the header has {expected}"),
             Self::FieldCount { found, expected } => {
                 write!(f, "{found} fields where the header has {expected}")
@@ -71,18 +90,37 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Judges a record by its bytes and by `fields`, what it says to `columns` columns. That a record is
-/// too long shows already when it is split.
-pub(super) fn judge(record: Record<'_>, fields: &Fields<'_>, columns: usize) -> Result<(), Failure> {
+/// Judges a record by its bytes and by `fields`, what it says to the columns of `header`. `mark` is what
+/// an uploaded `failed.csv` says of the record. That a record is too long shows already when it is split.
+pub(super) fn judge<'m>(
+    record: Record<'_>,
+    fields: &Fields<'_>,
+    header: &[String],
+    mark: Option<Mark<'m>>,
+) -> Result<(), Failure<'m>> {
+    let not_corrected = |mark: Mark<'m>| Failure::NotCorrected {
+        reason: mark.reason,
+        column: header.iter().position(|name| *failed_csv::column_label(name).as_bytes() == *mark.column),
+    };
     if record.open_quotes {
         Err(Failure::OpenQuotes)
     } else if memchr(0, record.content).is_some() {
         Err(Failure::Nul)
     } else if std::str::from_utf8(record.content).is_err() {
         Err(Failure::NotUtf8)
-    } else if fields.count != columns {
-        Err(Failure::FieldCount { found: fields.count, expected: columns })
+    } else if fields.count != header.len() {
+        let found = Failure::FieldCount { found: fields.count, expected: header.len() };
+        Err(mark.filter(|mark| !mark.reason.is_empty()).map_or(found, not_corrected))
+    } else if let Some(mark) = mark.filter(|mark| is_bad_byte(mark.reason))
+        && fields.in_columns().any(|field| memmem::find(field, REPLACEMENT).is_some())
+    {
+        Err(not_corrected(mark))
     } else {
         Ok(())
     }
+}
+
+/// Whether `failed.csv` has this reason for a record with bytes that it cannot hold.
+fn is_bad_byte(reason: &[u8]) -> bool {
+    reason == CONTAINS_NUL.as_bytes() || reason == NOT_UTF8.as_bytes()
 }

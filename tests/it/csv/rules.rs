@@ -40,7 +40,7 @@ fn an_only_field_that_is_empty_does_not_become_an_empty_line() {
 #[test]
 fn a_record_fails_with_its_line_its_column_and_one_reason() {
     for (name, records, expected) in [
-        ("too few fields", &b"1\n"[..], "2,,1 field where the header has 2,1,,\r\n"),
+        ("too few fields", &b"1\n"[..], "2,,1 field where the header has 2,1\r\n"),
         ("too many fields", b"1,2,3\n", "2,,3 fields where the header has 2,1,2,3\r\n"),
         (
             "surplus fields are CSV",
@@ -66,13 +66,9 @@ fn a_record_fails_with_its_line_its_column_and_one_reason() {
         ("a letter torn by a quote", b"\"\xc3\"\xa4,2\n", "2,,not valid UTF-8,\u{e4},2,\r\n"),
         ("open quotes before NUL", b"\0,\"1", "2,b,the file ends inside quotes,\u{fffd},1,\r\n"),
         ("NUL before UTF-8", b"\xff,\0\n", "2,b,contains a NUL byte,\u{fffd},\u{fffd},\r\n"),
-        ("UTF-8 before the number of fields", b"\xff\n", "2,a,not valid UTF-8,\u{fffd},,\r\n"),
-        (
-            "the line on which it starts",
-            b"\"\r\n\r\n\",2\n\n3\n",
-            "6,,1 field where the header has 2,3,,\r\n",
-        ),
-        ("CR alone counts as a line", b"1,2\r3,4\r\r5\r", "5,,1 field where the header has 2,5,,\r\n"),
+        ("UTF-8 before the number of fields", b"\xff\n", "2,a,not valid UTF-8,\u{fffd}\r\n"),
+        ("the line on which it starts", b"\"\r\n\r\n\",2\n\n3\n", "6,,1 field where the header has 2,3\r\n"),
+        ("CR alone counts as a line", b"1,2\r3,4\r\r5\r", "5,,1 field where the header has 2,5\r\n"),
     ] {
         let file = [b"a,b\n", records].concat();
         assert_eq!(failed_lines(&file), expected, "{name}");
@@ -102,9 +98,29 @@ fn a_cell_that_a_spreadsheet_would_calculate_is_guarded_in_failed_csv_alone() {
         ("-.5e-3", "-.5e-3"),
         ("a=1", "a=1"),
         ("'=1", "'=1"),
+        ("＝1+1", "'＝1+1"),
+        ("＠SUM(A1)", "'＠SUM(A1)"),
+        ("＋x", "'＋x"),
+        ("－1", "'－1"),
+        ("\"\nx\"", "\"'\nx\""),
+        ("  =1+1", "'  =1+1"),
+        ("\u{a0}\u{3000}@x", "'\u{a0}\u{3000}@x"),
+        (" \tx", "' \tx"),
+        ("\" \n1\"", "\"' \n1\""),
+        ("  -1", "  -1"),
+        ("  -x", "'  -x"),
+        ("  x=1", "  x=1"),
+        (" ", " "),
     ] {
         let reason = "2,,1 field where the header has 2";
-        assert_eq!(failed_lines(format!("a,b\n{cell}\n").as_bytes()), format!("{reason},{guarded},,\r\n"));
+        let failed = failed_lines(format!("a,b\n{cell}\n").as_bytes());
+        assert_eq!(failed, format!("{reason},{guarded}\r\n"));
+        if cell.starts_with('\'') {
+            continue;
+        }
+        let corrected = failed.replace("\r\n", ",2\n");
+        let written = processed(format!("_line,_column,_reason,a,b\n{corrected}").as_bytes());
+        assert_eq!(written, processed(format!("a,b\n{cell},2\n").as_bytes()), "the reader takes it off");
     }
     assert_eq!(processed(b"a,b\n=1,@x\n"), "=1,@x\r\n");
     assert_eq!(failed_lines(b"a\n1,=2\n"), "2,,2 fields where the header has 1,1,'=2\r\n");
@@ -126,7 +142,7 @@ fn too_long_a_record_fails_and_reading_goes_on_at_the_next_line_end() {
         ("line ends before the limit do not count", "\"\n\r\n\r6789\n1,2\n", "\"\n\r\n\r6789\n", "1,2\r\n"),
     ] {
         let (_, output, _) = read_with_limit(format!("a,b\n{records}").as_bytes(), 8);
-        let failed = if raw.is_empty() { "" } else { "2,,longer than 8 bytes,,,\r\n" };
+        let failed = if raw.is_empty() { "" } else { "2,,longer than 8 bytes\r\n" };
         assert_eq!(String::from_utf8(output.failed).expect("text"), failed, "{name}");
         assert_eq!(String::from_utf8(output.raw).expect("text"), raw, "{name}");
         assert_eq!(String::from_utf8(output.processed).expect("text"), processed, "{name}");
@@ -136,7 +152,7 @@ fn too_long_a_record_fails_and_reading_goes_on_at_the_next_line_end() {
 #[test]
 fn a_crlf_across_the_limit_is_one_line_end() {
     let (_, output, cursor) = read_with_limit(b"a,b\n\"234567\r\n1\n", 8);
-    let failed = "2,,longer than 8 bytes,,,\r\n3,,1 field where the header has 2,1,,\r\n";
+    let failed = "2,,longer than 8 bytes\r\n3,,1 field where the header has 2,1\r\n";
     assert_eq!(String::from_utf8(output.failed).expect("text"), failed);
     assert_eq!(cursor, Cursor { byte: 15, line: 4, record: 2 });
 }
@@ -148,7 +164,7 @@ fn the_limit_is_told_in_the_largest_unit_that_fits() {
     {
         let file = format!("a\n{}", "x".repeat(limit + 1));
         let (_, output, _) = read_with_limit(file.as_bytes(), limit);
-        assert_eq!(String::from_utf8(output.failed).expect("text"), format!("2,,longer than {words},,\r\n"));
+        assert_eq!(String::from_utf8(output.failed).expect("text"), format!("2,,longer than {words}\r\n"));
     }
 }
 
@@ -259,6 +275,8 @@ fn an_uploaded_failed_csv_is_read_as_the_records_it_tells_of() {
         ("what is no guard is kept", "7,,any,'1,'-1,\n", "'1,'-1\r\n"),
         ("quotes", "7,,\"a,b\",\"x,y\",2,\"\"\n", "\"x,y\",2\r\n"),
         ("a spreadsheet cut the empty end off", "7,,any,1,2\n", "1,2\r\n"),
+        ("the bad bytes were corrected", "7,b,not valid UTF-8,1,Müller,\n", "1,Müller\r\n"),
+        ("a replacement character that is data", "7,,any,1,\u{fffd},\n", "1,\u{fffd}\r\n"),
     ] {
         let (layout, output, _) = read(format!("{header}{line}").as_bytes());
         assert_eq!(layout.header, ["=a", "b"], "{name}");
@@ -266,25 +284,41 @@ fn an_uploaded_failed_csv_is_read_as_the_records_it_tells_of() {
         assert_eq!(String::from_utf8(output.processed).expect("text"), expected, "{name}");
     }
     for (name, line, expected) in [
-        (
-            "surplus",
-            "7,,any,1,2,\"3,\"\"4,5\"\"\"\n",
-            "2,,4 fields where the header has 2,1,2,\"3,\"\"4,5\"\"\"\r\n",
-        ),
-        ("guarded surplus", "7,,any,1,2,'=3\n", "2,,3 fields where the header has 2,1,2,'=3\r\n"),
-        (
-            "an empty surplus field",
-            "7,,any,1,2,\"\"\"\"\"\"\n",
-            "2,,3 fields where the header has 2,1,2,\"\"\"\"\"\"\r\n",
-        ),
-        ("more than the file has columns", "7,,any,1,2,,3\n", "2,,3 fields where the header has 2,1,2,3\r\n"),
-        ("too few", "7,,any,1\n", "2,,1 field where the header has 2,1,,\r\n"),
-        ("none", "7\n", "2,,0 fields where the header has 2,,,\r\n"),
+        ("surplus", "7,,any,1,2,\"3,\"\"4,5\"\"\"\n", "2,,any,1,2,\"3,\"\"4,5\"\"\"\r\n"),
+        ("guarded surplus", "7,,any,1,2,'=3\n", "2,,any,1,2,'=3\r\n"),
+        ("an empty surplus field", "7,,any,1,2,\"\"\"\"\"\"\n", "2,,any,1,2,\"\"\"\"\"\"\r\n"),
+        ("more than the file has columns", "7,,any,1,2,,3\n", "2,,any,1,2,3\r\n"),
+        ("too few", "7,,any,1\n", "2,,any,1\r\n"),
+        ("too few, its reason removed", "7,,,1\n", "2,,1 field where the header has 2,1\r\n"),
+        ("none", "7\n", "2,,0 fields where the header has 2\r\n"),
+        ("the column stays", "7,'=a,any,1\n", "2,'=a,any,1\r\n"),
+        ("a column that the header lacks", "7,c,any,1\n", "2,,any,1\r\n"),
+        ("a long reason", &format!("7,,{},1\n", "x".repeat(100)), &format!("2,,{}…,1\r\n", "x".repeat(80))),
+        ("bad bytes", "7,b,not valid UTF-8,1,M\u{fffd}ller,\n", "2,b,not valid UTF-8,1,M\u{fffd}ller,\r\n"),
+        ("a NUL", "7,b,contains a NUL byte,1,\u{fffd}\n", "2,b,contains a NUL byte,1,\u{fffd},\r\n"),
         ("NUL", "7,,any,1,\0,\n", "2,b,contains a NUL byte,1,\u{fffd},\r\n"),
     ] {
         let (_, output, _) = read(format!("{header}{line}").as_bytes());
         assert_eq!(String::from_utf8(output.failed).expect("text"), expected, "{name}");
         assert_eq!(output.raw, line.as_bytes(), "{name}");
+    }
+}
+
+#[test]
+fn failed_csv_is_not_much_larger_than_its_file() {
+    let wide = |columns: usize| vec!["c"; columns].join(",");
+    let long_name = format!("{}\n", "n".repeat(1 << 19));
+    for (name, header, record, times) in [
+        ("short records under a wide header", &wide(16_384), "x\n", 30),
+        ("bad bytes in short records under a wide header", &wide(16_384), "\0\n", 30),
+        ("bad bytes in a column with a long name", &long_name, "\0\n", 200),
+        ("quotes without a column", &"a,b".to_owned(), "1,2,\"\"\"\"\"\"\n", 10),
+    ] {
+        let records = record.repeat(1 << 10);
+        let file = format!("{}\n{records}", header.trim_end());
+        let (_, output, _) = read_with_limit(file.as_bytes(), 1 << 20);
+        assert_eq!(output.counts.failed, 1 << 10, "{name}");
+        assert!(output.failed.len() < times * records.len(), "{name}: {}", output.failed.len());
     }
 }
 
