@@ -33,7 +33,7 @@ pub(super) fn start(
 
 /// Tells the operator at start of a wrong event key; registering uses the signing key alone.
 async fn check_event_key(client: Client) {
-    if let Err(inngest::Error::Unauthorized { message }) = client.check_event_api().await {
+    if let Err(inngest::Error::Unauthorized { message, .. }) = client.check_event_api().await {
         tracing::error!(%message, "the engine does not take the event key: no import can be sent");
     }
 }

@@ -1,4 +1,8 @@
 //! The outbox: sends each recorded event until the engine has confirmed it or refused it for good.
+//!
+//! Only an event that the engine can never take is refused for good: one that it calls malformed (400)
+//! or too large (413). A key, a path, a rate or a server can be put right, so every other answer is
+//! waited out, however long that takes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,6 +20,10 @@ use crate::{
 /// The pause after a failed attempt doubles from the first to the last of these.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The longest that an engine's Retry-After postpones the next attempt. A row that says more was written
+/// before the clock was set back, and is due.
+const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// How long to rest when the database itself fails.
 const DATABASE_PAUSE: Duration = Duration::from_secs(5);
@@ -69,14 +77,17 @@ async fn send_next(shared: &Shared) -> store::Result<Outcome> {
     let now = UnixMillis::now();
     let row = match shared.store.next_outbox().await? {
         None => return Ok(Outcome::Idle(None)),
-        Some(row) if row.next_attempt_at > now => return Ok(Outcome::Idle(Some(row.next_attempt_at))),
+        Some(row) if row.next_attempt_at > now && row.next_attempt_at <= now.plus(LONGEST_WAIT) => {
+            return Ok(Outcome::Idle(Some(row.next_attempt_at)));
+        }
         Some(row) => row,
     };
     // Known before it is recorded: a wish to cancel finds either the one or the other.
     let cancelled = CancellationToken::new();
     *shared.sending() = Some((row.import, cancelled.clone()));
     // Recorded before the first byte leaves: from here on the event may have arrived.
-    if !shared.store.begin_sending(&row.event_id, now.plus(pause_after(row.attempts))).await? {
+    let next_attempt = now.plus(pause_after(row.attempts));
+    if !shared.store.begin_sending(&row.event_id, next_attempt).await? {
         return Ok(Outcome::Withdrawn(row.import));
     }
     // Once broken off it has arrived or never will, and is not tried again: a run that it triggers
@@ -92,8 +103,9 @@ async fn send_next(shared: &Shared) -> store::Result<Outcome> {
         }
         Err(Unsent::Postponed(error)) => {
             tracing::warn!(import = %row.import, %error, "the event could not be sent yet");
-            if row.attempts >= WORTH_A_WORD {
-                say_silence(shared, row.import, &error).await?;
+            let next_attempt = postpone(shared, &row, next_attempt, &error).await?;
+            if row.attempts >= WORTH_A_WORD || error.status().is_some() {
+                say_why(shared, row.import, &error, next_attempt).await?;
             }
             Ok(Outcome::Postponed(row.import))
         }
@@ -106,12 +118,36 @@ async fn send_next(shared: &Shared) -> store::Result<Outcome> {
     }
 }
 
-/// Shows that the engine does not take the event, until it is sent.
-async fn say_silence(shared: &Shared, id: ImportId, error: &Error) -> store::Result<()> {
+/// Waits longer than planned if the engine asks for it. When the next attempt begins.
+async fn postpone(
+    shared: &Shared,
+    row: &OutboxRow,
+    planned: UnixMillis,
+    error: &Error,
+) -> store::Result<UnixMillis> {
+    let Error::RateLimited { retry_after: Some(pause) } = error else { return Ok(planned) };
+    let wanted = UnixMillis::now().plus((*pause).min(LONGEST_WAIT));
+    if wanted > planned {
+        shared.store.postpone_sending(&row.event_id, wanted).await?;
+    }
+    Ok(wanted.max(planned))
+}
+
+/// Shows why the event is not sent yet, until it is.
+async fn say_why(
+    shared: &Shared,
+    id: ImportId,
+    error: &Error,
+    next_attempt: UnixMillis,
+) -> store::Result<()> {
     let Some(import) = shared.store.import(id).await? else { return Ok(()) };
+    let cause = match error.status() {
+        Some(status) => SilenceCause::EventNotTaken { status, retry_at: next_attempt },
+        None => SilenceCause::of(error),
+    };
     shared.board.change(import.owner, id, |import| {
         let since = import.silence.map_or_else(UnixMillis::now, |silence| silence.since);
-        import.silence = Some(Silence { since, cause: SilenceCause::of(error) });
+        import.silence = Some(Silence { since, cause });
     });
     Ok(())
 }
@@ -157,14 +193,15 @@ async fn send(shared: &Shared, row: &OutboxRow) -> Result<EventId, Unsent> {
 impl From<Error> for Unsent {
     fn from(error: Error) -> Self {
         match error {
+            Error::Setup(_) | Error::Refused { status: 400 | 413, .. } => Self::Refused(error),
             // An answer that cannot be read, as of a proxy that cut it short, may have been a yes.
             Error::Unreachable(_)
             | Error::RateLimited { .. }
             | Error::Server { .. }
-            | Error::Unreadable(_) => Self::Postponed(error),
-            Error::Setup(_) | Error::Unauthorized { .. } | Error::NotFound { .. } | Error::Refused { .. } => {
-                Self::Refused(error)
-            }
+            | Error::Unreadable(_)
+            | Error::Unauthorized { .. }
+            | Error::NotFound { .. }
+            | Error::Refused { .. } => Self::Postponed(error),
         }
     }
 }
@@ -176,7 +213,6 @@ fn pause_after(attempts: u32) -> Duration {
 /// What a person reads behind "Inngest refused the event:".
 fn reason(error: &Error) -> String {
     match error {
-        Error::Unauthorized { .. } => "wrong event key".to_owned(),
         Error::Refused { message, .. } => message.clone(),
         other => other.to_string(),
     }

@@ -21,6 +21,8 @@ pub enum SilenceCause {
     Busy,
     /// It answers something that is none of its answers.
     Unreadable,
+    /// It does not take the event, and answers this status instead; when the next attempt begins.
+    EventNotTaken { status: u16, retry_at: UnixMillis },
 }
 
 impl SilenceCause {

@@ -14,8 +14,8 @@ pub enum Error {
     #[error("the engine did not answer: {0}")]
     Unreachable(String),
     /// 401 or 403: the event key (when sending) or the signing key (else) is not the engine's.
-    #[error("the engine does not accept our key: {message}")]
-    Unauthorized { message: String },
+    #[error("the engine does not accept our key (status {status}): {message}")]
+    Unauthorized { status: u16, message: String },
     /// 404: there is no such event, run or path.
     #[error("the engine knows no such thing: {message}")]
     NotFound { message: String },
@@ -49,10 +49,23 @@ impl Error {
         }
     }
 
+    /// The status that was answered instead of success; `None`: no answer, or none that can be read.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Unauthorized { status, .. }
+            | Self::Refused { status, .. }
+            | Self::Server { status, .. } => Some(*status),
+            Self::NotFound { .. } => Some(404),
+            Self::RateLimited { .. } => Some(429),
+            Self::Setup(_) | Self::Unreachable(_) | Self::Unreadable(_) => None,
+        }
+    }
+
     /// What a status that is no success means.
     pub(super) fn from_status(status: u16, message: String, retry_after: Option<Duration>) -> Self {
         match status {
-            401 | 403 => Self::Unauthorized { message },
+            401 | 403 => Self::Unauthorized { status, message },
             404 => Self::NotFound { message },
             429 => Self::RateLimited { retry_after },
             503 if retry_after.is_some() => Self::RateLimited { retry_after },

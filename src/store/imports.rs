@@ -253,6 +253,16 @@ impl Store {
         Ok(done.rows_affected() > 0)
     }
 
+    /// Moves the next attempt to send an event to another time.
+    pub async fn postpone_sending(&self, event: &EventId, next_attempt_at: UnixMillis) -> Result<()> {
+        sqlx::query("UPDATE outbox SET next_attempt_at = $2 WHERE event_id = $1")
+            .bind(event.as_str())
+            .bind(next_attempt_at.0)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
     /// The engine confirmed the event under `confirmed`, which is the expected id on every server seen.
     pub async fn event_sent(&self, import: ImportId, confirmed: &EventId, now: UnixMillis) -> Result<()> {
         let mut tx = self.begin_write().await?;

@@ -36,7 +36,7 @@ fn meaning(error: &Error) -> String {
     match error {
         Error::Setup(_) => "setup".into(),
         Error::Unreachable(_) => "unreachable".into(),
-        Error::Unauthorized { message } => format!("unauthorized: {message}"),
+        Error::Unauthorized { message, .. } => format!("unauthorized: {message}"),
         Error::NotFound { message } => format!("not found: {message}"),
         Error::Refused { status, message } => format!("refused {status}: {message}"),
         Error::RateLimited { retry_after } => format!("rate limited: {retry_after:?}"),

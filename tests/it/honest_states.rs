@@ -29,6 +29,57 @@ async fn a_run_that_appears_late_is_waited_for_and_every_run_is_shown() {
 }
 
 #[tokio::test]
+async fn an_event_that_is_not_taken_waits_and_the_page_says_why_and_until_when() {
+    let table = [
+        (401, "Inngest answers 401 (wrong event key?). Your file is safe; trying again at "),
+        (403, "Inngest answers 403 (wrong event key?). Your file is safe; trying again at "),
+        (404, "Inngest answers 404 (wrong address?). Your file is safe; trying again at "),
+        (405, "Inngest answers 405. Your file is safe; trying again at "),
+        (429, "Inngest answers 429 (too many requests). Your file is safe; trying again at "),
+        (502, "Inngest answers 502. Your file is safe; trying again at "),
+    ];
+    join_all(table.map(|(status, sentence)| async move {
+        let server = Server::saying(false, vec![said("v1-none")]).await;
+        server.answer_events(status).await;
+        let world = World::of(server).await;
+        let panel = world.reads(sentence, "").await;
+        assert_eq!(panel.state, "Accepted", "{status}");
+        world.server.take_events().await;
+        let panel =
+            world.until(&format!("the event sent after {status}"), |panel| panel.state == "Sent").await;
+        assert!(plain(&panel.html).contains("Waiting for a run to start"), "{}", plain(&panel.html));
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn an_event_that_the_engine_can_never_take_ends_its_import() {
+    for status in [400, 413] {
+        let server = Server::saying(false, vec![said("v1-none")]).await;
+        server.answer_events(status).await;
+        let world = World::of(server).await;
+        let panel = world.reads("Inngest refused the event: ", "").await;
+        assert_eq!(panel.state, "Failed", "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_is_sent_although_the_clock_was_set_back_by_an_hour() {
+    let server = Server::saying(false, vec![said("v1-none")]).await;
+    server.answer_events(503).await;
+    let world = World::of(server).await;
+    world.reads("Inngest answers 503. Your file is safe; trying again at ", "").await;
+    let world = world
+        .after(async |database| {
+            let later = "UPDATE outbox SET next_attempt_at = next_attempt_at + 3600000";
+            sqlx::query(later).execute(database).await.unwrap();
+        })
+        .await;
+    world.server.take_events().await;
+    world.until("the event sent", |panel| panel.state == "Sent").await;
+}
+
+#[tokio::test]
 async fn nobody_takes_the_event_is_said_and_it_can_be_sent_again() {
     let world = World::saying(vec![said("v1-none")]).await;
     world.until("the event sent", |panel| panel.state == "Sent").await;
@@ -203,19 +254,6 @@ async fn whatever_a_server_says_instead_of_an_answer_the_last_state_stays_and_co
         world.until("the end", |panel| panel.state == "Cancelled").await;
     }))
     .await;
-}
-
-#[tokio::test]
-async fn while_nobody_takes_the_event_the_file_is_said_to_be_safe() {
-    let server = Server::saying(false, vec![said("v1-none")]).await;
-    server.events.reset().await;
-    Mock::given(path_regex("^/e/")).respond_with(ResponseTemplate::new(503)).mount(&server.events).await;
-    let world = World::of(server).await;
-    let panel = world.reads("Your file is safe. Inngest has not answered since", "").await;
-    assert_eq!(panel.state, "Accepted");
-    world.server.take_events().await;
-    let panel = world.until("the event sent", |panel| panel.state == "Sent").await;
-    assert!(plain(&panel.html).contains("Waiting for a run to start"), "{}", plain(&panel.html));
 }
 
 /// A list that the server keeps for longer than a test takes.

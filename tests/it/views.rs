@@ -61,6 +61,21 @@ fn every_state_of_an_import_without_a_run_has_its_word_and_sentence() {
             Snapshot { sent_at: None, silence: silent("14:03:09", SilenceCause::NoAnswer), ..sent() },
             ("Accepted", "Saved", "Your file is safe. Inngest has not answered since 14:03:09 UTC."),
         ),
+        (
+            Snapshot {
+                sent_at: None,
+                silence: silent(
+                    "14:03:09",
+                    SilenceCause::EventNotTaken { status: 401, retry_at: at("14:05:00") },
+                ),
+                ..sent()
+            },
+            (
+                "Accepted",
+                "Saved",
+                "Inngest answers 401 (wrong event key?). Your file is safe; trying again at 14:05:00 UTC.",
+            ),
+        ),
         (sent(), ("Sent", "Sent", "Waiting for a run to start (15 s).")),
         (
             Snapshot { sent_at: Some(UnixMillis(now.0 - 30_000)), ..sent() },
@@ -71,8 +86,8 @@ fn every_state_of_an_import_without_a_run_has_its_word_and_sentence() {
             ),
         ),
         (
-            Snapshot { refused: Some("wrong event key.".to_owned()), ..sent() },
-            ("Failed", "Failed", "Inngest refused the event: wrong event key. Nothing was run."),
+            Snapshot { refused: Some("it is too large.".to_owned()), ..sent() },
+            ("Failed", "Failed", "Inngest refused the event: it is too large. Nothing was run."),
         ),
         (
             Snapshot { sent_at: None, cancel_requested_at: since, ..sent() },
@@ -337,7 +352,7 @@ fn what_can_be_run_again_follows_the_state() {
         (with(counted(0, 0, ended(RunStatus::Failed))), (false, true)),
         (with(counted(3, 0, ended(RunStatus::Cancelled))), (false, true)),
         (with(foreign(RunStatus::Completed)), (false, true)),
-        (Snapshot { refused: Some("wrong event key".to_owned()), ..sent() }, (false, true)),
+        (Snapshot { refused: Some("it is too large".to_owned()), ..sent() }, (false, true)),
     ];
     for (snapshot, offered) in table {
         assert_eq!((on_panel(&snapshot), on_card(&snapshot)), (offered, offered), "{:?}", snapshot.runs);

@@ -72,6 +72,17 @@ impl Sentence {
                 let at = snapshot.cancel_requested_at.unwrap_or(snapshot.received_at);
                 Self::text("Stopped by you at ").time(at, reading).then(". Nothing was run.")
             }
+            (
+                ImportState::Accepted,
+                Some(Silence { cause: SilenceCause::EventNotTaken { status, retry_at }, .. }),
+            ) => Self::text(format!(
+                "{engine} answers {status}{}. {}; trying again at ",
+                likely_cause(status),
+                safe(snapshot).trim_end_matches('.')
+            ))
+            .time(retry_at, reading)
+            .then(".")
+            .noticing(Notice::Silence),
             (ImportState::Accepted, Some(Silence { since, cause })) => {
                 Self::text(format!("{} {engine} {} ", safe(snapshot), silent(cause)))
                     .time(since, reading)
@@ -204,6 +215,17 @@ fn silent(cause: SilenceCause) -> &'static str {
         SilenceCause::KeyRefused => "has not taken our key since",
         SilenceCause::Busy => "has wanted no more questions since",
         SilenceCause::Unreadable => "has given no answer that we understand since",
+        SilenceCause::EventNotTaken { .. } => "has not taken the event since",
+    }
+}
+
+/// What a status that the event was answered with most often comes from.
+fn likely_cause(status: u16) -> &'static str {
+    match status {
+        401 | 403 => " (wrong event key?)",
+        404 => " (wrong address?)",
+        429 => " (too many requests)",
+        _ => "",
     }
 }
 

@@ -239,7 +239,7 @@ async fn an_event_that_could_not_be_sent_is_not_tried_again() {
 #[tokio::test]
 async fn a_refusal_that_comes_after_the_cancel_changes_nothing() {
     let room =
-        Room::new(Engine { status: 401, holds_sends: Duration::from_millis(300), ..Engine::default() }).await;
+        Room::new(Engine { status: 400, holds_sends: Duration::from_millis(300), ..Engine::default() }).await;
     let import = room.import().await;
     room.until("the event", |engine| engine.sends == 1).await;
     room.cancel(import).await;

@@ -123,6 +123,13 @@ impl Server {
         Mock::given(path_regex("^/e/")).respond_with(taken).mount(&self.events).await;
     }
 
+    /// Answers every event with this status from now on.
+    pub(super) async fn answer_events(&self, status: u16) {
+        self.events.reset().await;
+        let refused = ResponseTemplate::new(status).set_body_string("Not today");
+        Mock::given(path_regex("^/e/")).respond_with(refused).mount(&self.events).await;
+    }
+
     pub(super) fn says(&self, said: Said) {
         *self.now.lock().unwrap() = vec![said];
     }
