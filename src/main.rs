@@ -69,7 +69,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::warn!(%error, "cannot write to the standard output");
     }
     stopped().await?;
-    tracing::info!("stopping; steps at work may end");
+    tracing::info!("stopping; running steps may finish");
     app.stop().await;
     Ok(())
 }
@@ -82,7 +82,7 @@ fn announce(app: &App, data_dir: &str) -> io::Result<()> {
     writeln!(out, "  data     {data_dir}")?;
     writeln!(out, "  engine   {}", app.engine)?;
     if let Some(link) = &app.first_account {
-        writeln!(out, "  The first account is made at {link}")?;
+        writeln!(out, "  Create the first account at {link}")?;
     }
     out.flush()
 }

@@ -49,7 +49,7 @@ pub enum Error {
     Store(#[from] store::Error),
     #[error("a password could not be hashed or checked: {0}")]
     Hash(#[from] argon2::password_hash::Error),
-    #[error("a password hash broke off: {0}")]
+    #[error("hashing a password was interrupted: {0}")]
     Interrupted(#[from] tokio::task::JoinError),
 }
 
@@ -62,7 +62,7 @@ pub enum SignUpError {
     /// The first account is made through the link that was printed at start.
     #[error("sign-up needs the one-time link")]
     LinkNeeded,
-    #[error("the e-mail address has an account already")]
+    #[error("the e-mail address already has an account")]
     EmailTaken,
     #[error(transparent)]
     Failed(#[from] Error),

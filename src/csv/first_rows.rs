@@ -8,7 +8,7 @@ use super::{
     failed_csv::Unwrapped,
     layout::front,
     split::{Fields, Split, Splitter, line_end, without_half_line_end},
-    verdict::judge,
+    verdict::{if_any_in_current_words, judge},
 };
 
 /// How many records are kept at most.
@@ -39,7 +39,7 @@ pub struct FirstRow {
     /// Its first fields; of a record that is too long to be split its front.
     pub cells: Vec<String>,
     /// Why it fails, if it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "if_any_in_current_words", skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
     /// Which of the cells is at fault, counted from 0; None where the whole record is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(first.header, ["id", "na␉me"]);
         let expected = [
             row(4, &["1", "a␍␊\"b\""]),
-            failed(7, &["2"], "1 field where the header has 2", None),
+            failed(7, &["2"], "1 field, expected 2", None),
             failed(8, &["3", "M\u{fffd}ller"], "not valid UTF-8", Some(1)),
             failed(9, &["4", "\u{fffd}"], "not valid UTF-8", Some(1)),
             failed(10, &["5", "␀"], "contains a NUL byte", Some(1)),
@@ -183,7 +183,7 @@ mod tests {
     fn what_the_sample_ends_in_the_middle_of_is_left_out() {
         let file = b"id,name\n1,Ann\n2,\"Bo";
         assert_eq!(read(file, false).rows, [row(2, &["1", "Ann"])]);
-        let open = failed(3, &["2", "Bo"], "the file ends inside quotes", Some(1));
+        let open = failed(3, &["2", "Bo"], "closing quote missing", Some(1));
         assert_eq!(read(file, true).rows, [row(2, &["1", "Ann"]), open]);
         assert_eq!(read(b"id,name\n1,Ann\r", false).rows, []);
         assert_eq!(read(b"", true), FirstRows { header_line: 1, ..FirstRows::default() });

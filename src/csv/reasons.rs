@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::excerpt::excerpt;
+use super::{excerpt::excerpt, verdict::in_current_words};
 
 /// How many groups are kept apart. Files have a handful; one in which every record has another number
 /// of fields must fill neither the memory nor the page.
@@ -24,6 +24,7 @@ pub struct Reason {
     /// are counted together.
     pub column: Option<String>,
     /// In words, as `failed.csv` has it.
+    #[serde(deserialize_with = "in_current_words")]
     pub reason: String,
     pub count: u64,
     /// The physical line on which the first of them begins.
@@ -127,12 +128,12 @@ mod tests {
         .concat();
         let (reasons, failed) = read(&file, u64::MAX);
         let expected = [
-            reason(None, "2 fields where the header has 3", 2, 3, "2,b"),
+            reason(None, "2 fields, expected 3", 2, 3, "2,b"),
             reason(Some("name"), "not valid UTF-8", 2, 4, "M\u{fffd}ller"),
             reason(Some("name"), "contains a NUL byte", 2, 6, "a␀b"),
-            reason(None, "4 fields where the header has 3", 1, 7, "6,d,e,f"),
+            reason(None, "4 fields, expected 3", 1, 7, "6,d,e,f"),
             reason(None, "longer than 60 bytes", 1, 10, &long),
-            reason(Some("note"), "the file ends inside quotes", 1, 11, "never closed␊at all"),
+            reason(Some("note"), "closing quote missing", 1, 11, "never closed␊at all"),
         ];
         assert_eq!(reasons, Reasons { groups: expected.into(), other: 0 });
         assert_eq!(failed, 9);
@@ -151,6 +152,22 @@ mod tests {
         let expected = [
             reason(Some("a"), "contains a NUL byte", 1, 2, "␀"),
             reason(None, "contains a NUL byte", 1, 3, "x,␀"),
+        ];
+        assert_eq!(reasons.groups, expected);
+    }
+
+    #[test]
+    fn reasons_that_an_earlier_version_stored_join_those_of_this_one() {
+        let stored = r#"{"groups":[
+            {"column":null,"reason":"1 field where the header has 3","count":2,"line":5,"example":"x"},
+            {"column":"note","reason":"the file ends inside quotes","count":1,"line":9,"example":""}
+        ],"other":0}"#;
+        let mut reasons: Reasons = serde_json::from_str(stored).unwrap();
+        let file = b"id,name,note\ny\n1,a,\"never closed";
+        reasons.append(read(file, u64::MAX).0);
+        let expected = [
+            reason(None, "1 field, expected 3", 3, 5, "x"),
+            reason(Some("note"), "closing quote missing", 2, 9, ""),
         ];
         assert_eq!(reasons.groups, expected);
     }

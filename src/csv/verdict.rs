@@ -3,6 +3,7 @@
 use std::fmt;
 
 use memchr::{memchr, memmem};
+use serde::{Deserialize, Deserializer};
 
 use super::{
     excerpt::excerpt,
@@ -31,7 +32,7 @@ pub(super) enum Failure<'m> {
     OpenQuotes,
     Nul,
     NotUtf8,
-    /// `found` fields, where the header has `expected`.
+    /// `found` fields instead of `expected`.
     FieldCount {
         found: usize,
         expected: usize,
@@ -78,16 +79,36 @@ impl fmt::Display for Failure<'_> {
                 (_, kib @ 1..) if limit == kib * KIB => write!(f, "longer than {kib} KiB"),
                 _ => write!(f, "longer than {limit} bytes"),
             },
-            Self::OpenQuotes => f.write_str("the file ends inside quotes"),
+            Self::OpenQuotes => f.write_str("closing quote missing"),
             Self::Nul => f.write_str(CONTAINS_NUL),
             Self::NotUtf8 => f.write_str(NOT_UTF8),
             Self::NotCorrected { reason, .. } => f.write_str(&excerpt(reason, 0)),
-            Self::FieldCount { found: 1, expected } => write!(f, "1 field where the header has {expected}"),
+            Self::FieldCount { found: 1, expected } => write!(f, "1 field, expected {expected}"),
             Self::FieldCount { found, expected } => {
-                write!(f, "{found} fields where the header has {expected}")
+                write!(f, "{found} fields, expected {expected}")
             }
         }
     }
+}
+
+/// For serde: a reason in the words of this version, whichever stored it. A run's groups are merged by their
+/// words, and an upgrade can fall between two of its steps.
+pub(super) fn in_current_words<'de, D: Deserializer<'de>>(stored: D) -> Result<String, D::Error> {
+    let reason = String::deserialize(stored)?;
+    Ok(match reason.split_once(" where the header has ") {
+        Some((found, expected)) => format!("{found}, expected {expected}"),
+        None if reason == "the file ends inside quotes" => Failure::OpenQuotes.to_string(),
+        None => reason,
+    })
+}
+
+/// The same for a record that may have none.
+pub(super) fn if_any_in_current_words<'de, D: Deserializer<'de>>(
+    stored: D,
+) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    struct Words(#[serde(deserialize_with = "in_current_words")] String);
+    Ok(Option::<Words>::deserialize(stored)?.map(|Words(reason)| reason))
 }
 
 /// Judges a record by its bytes and by `fields`, what it says to the columns of `header`. `mark` is what

@@ -177,8 +177,8 @@ async fn send(
         Err(why) => return event_answer(StatusCode::BAD_REQUEST, &[], Some(&why)),
     };
     if let Err(error) = engine.store.engine_accept(&events, engine.get_ref(), now).await {
-        tracing::error!(%error, "events could not be recorded");
-        return event_answer(StatusCode::INTERNAL_SERVER_ERROR, &[], Some("events could not be recorded"));
+        tracing::error!(%error, "cannot record the events");
+        return event_answer(StatusCode::INTERNAL_SERVER_ERROR, &[], Some("cannot record the events"));
     }
     engine.news.send_replace(());
     let ids: Vec<&EventId> = events.iter().map(|event| &event.id).collect();

@@ -171,7 +171,7 @@ async fn read(mut response: reqwest::Response) -> Reply {
             Ok(Some(chunk)) => answer.body.extend_from_slice(&chunk),
             Ok(None) => return Reply::Answered(answer),
             Err(error) => {
-                tracing::warn!(%error, "a function's answer broke off");
+                tracing::warn!(%error, "a function's answer was cut off");
                 return Reply::Unreachable;
             }
         }

@@ -47,7 +47,7 @@ impl Engine {
     /// process may run an engine over one database. When the database fails, it is tried again.
     pub async fn run(self, shutdown: CancellationToken) {
         while let Err(error) = self.void_leases().await {
-            tracing::error!(%error, "the queue cannot be taken over yet");
+            tracing::error!(%error, "cannot take over the queue yet");
             if shutdown.run_until_cancelled(sleep(FAILURE_PAUSE)).await.is_none() {
                 return;
             }
@@ -58,14 +58,17 @@ impl Engine {
         }
         shutdown.cancelled().await;
         if timeout(STOP_GRACE, workers.join_all()).await.is_err() {
-            tracing::warn!("calls of functions were broken off; they are made again at the next start");
+            tracing::warn!("function calls were interrupted; they repeat at the next start");
         }
     }
 
     async fn void_leases(&self) -> store::Result<()> {
         let lost = self.store.engine_void_leases().await?;
         if lost > 0 {
-            tracing::info!(runs = lost, "runs go on that were at work when the last process ended");
+            tracing::info!(
+                runs = lost,
+                "resuming the runs that were in progress when the last process ended"
+            );
         }
         Ok(())
     }
@@ -103,7 +106,7 @@ impl Engine {
                     return settled;
                 }
                 Err(error) => {
-                    tracing::error!(run = %claim.run_id, %error, "an answer could not be recorded yet");
+                    tracing::error!(run = %claim.run_id, %error, "cannot record an answer yet");
                     sleep(FAILURE_PAUSE).await;
                 }
             }
@@ -121,7 +124,7 @@ impl Engine {
                 }
                 Ok(_) => continue,
                 Err(error) => {
-                    tracing::error!(%error, "the queue cannot be read");
+                    tracing::error!(%error, "cannot read the queue");
                     FAILURE_PAUSE
                 }
             };

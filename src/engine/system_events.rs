@@ -62,7 +62,7 @@ pub fn of_end(end: &RunEnd<'_>) -> Vec<NewEvent> {
     });
     events.unwrap_or_else(|error| {
         // Both the event and the output were JSON when they were taken.
-        tracing::error!(run = %end.run_id, %error, "nobody is told of a run's end");
+        tracing::error!(run = %end.run_id, %error, "cannot send the event of a run's end");
         Vec::new()
     })
 }

@@ -28,19 +28,19 @@ pub(super) enum Failure {
     /// Because the run is being cancelled, and nobody waits for the answer.
     #[error("The run was stopped.")]
     Stopped,
-    #[error("What this run had already done is no longer stored here.")]
+    #[error("The earlier results of this run are no longer stored here.")]
     WorkGone,
-    #[error("This run was begun by another version of Runboard.")]
+    #[error("This run was started by another version of Runboard.")]
     OtherReader,
-    #[error("There is no room left to store the results.")]
+    #[error("There is no disk space left for the results.")]
     DiskFull(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("A stored file could not be read or written.")]
     Io(#[source] io::Error),
-    #[error("The run's progress could not be saved or looked up.")]
+    #[error("The run's progress could not be saved or read.")]
     Store(#[source] store::Error),
     #[error("The run's progress cannot be read.")]
     Unreadable(#[from] serde_json::Error),
-    #[error("Reading the file broke off.")]
+    #[error("Reading the file was interrupted.")]
     BrokeOff(#[from] tokio::task::JoinError),
 }
 
@@ -114,7 +114,7 @@ impl From<FetchError> for Failure {
 fn header_sentence(error: &LayoutError) -> String {
     match error {
         LayoutError::QuotesNeverClose => {
-            "The header cannot be read: a quote opens in it and never closes.".to_owned()
+            "The header cannot be read: its closing quote is missing.".to_owned()
         }
         LayoutError::TooLong { limit } => format!("The header is longer than {limit} bytes."),
         LayoutError::TooManyColumns { columns } => {

@@ -146,7 +146,7 @@ impl Processor {
     /// process died. Cancelled here, before the engine can take our answer for a failure of the run.
     async fn cancel(&self, run: &RunId) -> Failure {
         if let Err(error) = self.engine.cancel(run).await {
-            tracing::warn!(%run, %error, "the run could not be cancelled yet");
+            tracing::warn!(%run, %error, "cannot cancel the run yet");
         }
         Failure::Stopped
     }
@@ -217,7 +217,7 @@ impl Processor {
         for key in step.files.into_keys() {
             if let Err(error) = self.storage.remove(&Key::from_stored(key)).await {
                 // The next start removes it.
-                tracing::warn!(%run, %error, "an output that does not count could not be removed");
+                tracing::warn!(%run, %error, "cannot remove an output that was not committed");
             }
         }
         result
@@ -277,7 +277,7 @@ impl Processor {
         call.error = Some(error);
         progress.set_call(call.clone());
         if let Err(error) = self.store.save_execution(run, &call).await {
-            tracing::warn!(%run, %error, "a run's error could not be recorded");
+            tracing::warn!(%run, %error, "cannot record a run's error");
         }
     }
 }

@@ -96,7 +96,7 @@ async fn call(processor: web::Data<Processor>, request: HttpRequest, body: web::
     let mut call: Call = match serde_json::from_slice(&body) {
         Ok(call) => call,
         Err(why) => {
-            tracing::warn!(%why, "a call could not be read");
+            tracing::warn!(%why, "cannot read a call");
             return door.fail(StatusCode::BAD_REQUEST, Retry::No, &error("The call could not be read."));
         }
     };
@@ -104,7 +104,7 @@ async fn call(processor: web::Data<Processor>, request: HttpRequest, body: web::
     if (call.use_api || call.ctx.use_api)
         && let Err(why) = processor.complete(&mut call).await
     {
-        tracing::warn!(%why, run = %call.ctx.run_id, "what a call had no room for could not be fetched");
+        tracing::warn!(%why, run = %call.ctx.run_id, "cannot fetch the events and steps that the call left out");
         let error = error("The engine did not tell the rest of the call.");
         return door.fail(StatusCode::INTERNAL_SERVER_ERROR, Retry::Yes(None), &error);
     }
@@ -129,8 +129,8 @@ async fn import(processor: web::Data<Processor>, call: Call) -> HttpResponse {
         }
         Ok(Answer::Failed { error, retry: None }) => door.fail(StatusCode::BAD_REQUEST, Retry::No, &error),
         Err(why) => {
-            tracing::error!(%why, "a call broke off");
-            let error = error("The call broke off.");
+            tracing::error!(%why, "a call panicked");
+            let error = error("The call was interrupted.");
             door.fail(StatusCode::INTERNAL_SERVER_ERROR, Retry::Yes(None), &error)
         }
     }
@@ -159,7 +159,7 @@ async fn signed_body(
     let body = match body.to_bytes_limited(MAX_CALL_BYTES).await {
         Ok(Ok(body)) => body,
         Ok(Err(_)) => {
-            let error = error("The call broke off.");
+            let error = error("The call was interrupted.");
             return Err(door.fail(StatusCode::BAD_REQUEST, Retry::Yes(None), &error));
         }
         Err(_) => {
@@ -223,7 +223,7 @@ impl Door {
         let body = match serde_json::to_vec(body) {
             Ok(body) => body,
             Err(why) => {
-                tracing::error!(%why, "an answer could not be written");
+                tracing::error!(%why, "cannot serialize an answer");
                 return HttpResponse::InternalServerError().finish();
             }
         };

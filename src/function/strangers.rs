@@ -25,7 +25,7 @@ impl Processor {
             let files = self.store.forget_steps(&run).await?;
             for key in files {
                 if let Err(error) = self.storage.remove(&Key::from_stored(key)).await {
-                    tracing::warn!(%run, %error, "an output of a run that is forgotten could not be removed");
+                    tracing::warn!(%run, %error, "cannot remove an output of a deleted run");
                 }
             }
             self.live.forget(&run);

@@ -27,7 +27,7 @@ pub enum Deletion {
 pub enum DeleteError {
     #[error("{0}")]
     Store(#[from] store::Error),
-    #[error("deleting broke off: {0}")]
+    #[error("deleting was interrupted: {0}")]
     BrokenOff(#[from] JoinError),
 }
 

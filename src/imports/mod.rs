@@ -222,7 +222,7 @@ impl Imports {
                 imports.shared.outbox.notify_one();
             } else if let Err(error) = imports.shared.storage.remove(&Key::upload(id)).await {
                 // The next start removes it.
-                tracing::warn!(import = %id, %error, "the file of a second retry could not be removed");
+                tracing::warn!(import = %id, %error, "cannot remove the file of a duplicate retry");
             }
             Ok(recorded)
         });

@@ -17,7 +17,7 @@ pub enum SilenceCause {
     NoAnswer,
     /// It does not take our key.
     KeyRefused,
-    /// It wants no more questions for now.
+    /// It is rate-limiting us.
     Busy,
     /// It answers something that is none of its answers.
     Unreadable,

@@ -96,7 +96,7 @@ pub async fn run(shared: Arc<Shared>, owner: UserId, id: ImportId) {
         sent_again: false,
     };
     if let Err(error) = watch.recall().await {
-        tracing::error!(import = %id, %error, "what a run has read is not known");
+        tracing::error!(import = %id, %error, "cannot load what a run has read");
     }
     let mut inbox: Option<(EventId, Arc<Inbox>)> = None;
     while let Some(import) = watch.snapshot() {
@@ -289,7 +289,7 @@ impl Watch {
                         self.answered(import, &[run], Word::Asked).await?;
                     }
                 }
-                Err(error) => tracing::warn!(run = %id, %error, "the run could not be cancelled yet"),
+                Err(error) => tracing::warn!(run = %id, %error, "cannot cancel the run yet"),
             }
         }
         self.pace.no_news(pace::UNTOLD);
@@ -375,7 +375,7 @@ impl Watch {
         self.shared.registrar.remind().await;
         if self.shared.registrar.renewed_at().is_some_and(|renewed| renewed > sent) {
             self.sent_again = true;
-            tracing::warn!(import = %self.id, "no function took the event; it is sent again");
+            tracing::warn!(import = %self.id, "no function started for the event; sending it again");
             outbox::send_again(&self.shared, self.id).await?;
             self.pace.news(pace::UNTOLD);
         }

@@ -170,7 +170,7 @@ impl Client {
                 Ok(runs) => return Ok(Fresh { data: one_row_per_run(runs), stays_for: Duration::ZERO }),
                 Err(error) if is_of_no_v2(&error) => is_missing = true,
                 // Perhaps only this way is in trouble.
-                Err(error @ Error::Server { .. }) => tracing::debug!(%error, "v1 is asked instead of v2"),
+                Err(error @ Error::Server { .. }) => tracing::debug!(%error, "falling back from v2 to v1"),
                 Err(error) => return Err(error),
             }
         }

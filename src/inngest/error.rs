@@ -23,7 +23,7 @@ pub enum Error {
     #[error("the engine refused the request with status {status}: {message}")]
     Refused { status: u16, message: String },
     /// 429, or a 503 that says when to come back.
-    #[error("the engine wants no more requests for now")]
+    #[error("the engine is rate-limiting us")]
     RateLimited { retry_after: Option<Duration> },
     /// 5xx or 408: the engine, or a proxy before it, is in trouble. Inngest also says 500 for a run
     /// that it does not know.

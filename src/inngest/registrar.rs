@@ -80,7 +80,7 @@ impl Registrar {
                     return;
                 }
                 Some(Err(error)) => {
-                    tracing::warn!(%error, ?pause, "the functions could not be registered yet")
+                    tracing::warn!(%error, ?pause, "cannot register the functions yet")
                 }
             }
             if shutdown.run_until_cancelled(sleep(pause)).await.is_none() {
@@ -103,13 +103,13 @@ impl Registrar {
         }
         match self.register(&SyncRequest::default()).await {
             Ok(Registered { modified: true }) => {
-                tracing::warn!("the engine had forgotten the functions; they are registered again");
+                tracing::warn!("the engine had lost the functions; registered them again");
             }
             Ok(Registered { modified: false }) => {
                 let mut state = self.state();
                 state.known = state.known.saturating_add(1);
             }
-            Err(error) => tracing::warn!(%error, "the functions could not be registered again"),
+            Err(error) => tracing::warn!(%error, "cannot register the functions again"),
         }
     }
 

@@ -67,7 +67,7 @@ pub struct Received {
 pub enum FetchError {
     #[error(transparent)]
     Refused(#[from] Refusal),
-    #[error("the name {0} was not found")]
+    #[error("the host {0} was not found")]
     NameNotFound(String),
     #[error("the address could not be reached")]
     Unreachable(#[source] reqwest::Error),
@@ -78,24 +78,24 @@ pub enum FetchError {
     /// It is busy, and says when to come back.
     #[error("the address answered {}", .status.as_u16())]
     Busy { status: StatusCode, retry_after: Duration },
-    #[error("the address leads on to another one more than {MOST_REDIRECTS} times")]
+    #[error("the address redirects more than {MOST_REDIRECTS} times")]
     TooManyRedirects,
-    #[error("the address leads on to something that is no address")]
+    #[error("the address redirects to an invalid address")]
     RedirectToNowhere,
-    #[error("the address sends the file compressed, although it was asked not to")]
+    #[error("the address sent the file compressed, which Runboard does not read")]
     Compressed,
-    #[error("the file is larger than what is taken here")]
+    #[error("the file is larger than the limit here")]
     TooLarge,
-    #[error("the file is empty: it has 0 bytes")]
+    #[error("the file is empty (0 bytes)")]
     Empty,
     #[error("the file is {0}, not a CSV")]
     Binary(BinaryKind),
-    #[error("the connection broke off before the file was whole")]
+    #[error("the connection dropped before the file was complete")]
     CutOff(#[source] Option<reqwest::Error>),
     #[error("the file arrived too slowly")]
     TooSlow,
     /// Another attempt would begin at the first byte again, and hold a worker as long.
-    #[error("the file takes too long to arrive")]
+    #[error("the file took too long to arrive")]
     TooLong,
     #[error("this machine cannot make secure connections")]
     NoTls(#[source] reqwest::Error),
@@ -204,7 +204,7 @@ impl Fetcher {
             Some(Host::Domain(name)) => match tokio::net::lookup_host((name, port)).await {
                 Ok(places) => places.collect(),
                 Err(error) => {
-                    tracing::debug!(%error, name, "a name was not found");
+                    tracing::debug!(%error, name, "the host name did not resolve");
                     return Err(FetchError::NameNotFound(name.to_owned()));
                 }
             },

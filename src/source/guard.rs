@@ -17,14 +17,14 @@ use crate::config::AllowedAddresses;
 pub enum Refusal {
     #[error("the address does not begin with http:// or https://")]
     Scheme,
-    #[error("the address has a user name or password in it, and such are not fetched")]
+    #[error("the address contains a user name or password, which Runboard does not send")]
     UserInfo,
     /// It says the same as without the dot, but not to everybody who compares names.
-    #[error("the name of the address's host ends in a dot, and such are not fetched")]
+    #[error("the address's host name ends with a dot, which is not allowed")]
     TrailingDot,
-    #[error("the address leads to a network that is not public")]
+    #[error("this address is on a private network. Ask the operator to allow it")]
     NotPublic,
-    #[error("the address leads to port {0}, and only 80 and 443 are open to imports")]
+    #[error("the address uses port {0}; only ports 80 and 443 are allowed")]
     Port(u16),
 }
 

@@ -89,7 +89,7 @@ impl Drop for Incoming {
             // Kept: it has another name now.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             // The next start removes it.
-            Err(error) => tracing::warn!(%error, "an upload that broke off could not be removed"),
+            Err(error) => tracing::warn!(%error, "cannot remove an unfinished upload"),
         }
     }
 }

@@ -64,7 +64,7 @@ impl Drop for OutputFile {
         }
         if let Err(error) = fs::remove_file(&self.path) {
             // The next start removes it.
-            tracing::warn!(%error, "an output that broke off could not be removed");
+            tracing::warn!(%error, "cannot remove an unfinished output");
         }
     }
 }

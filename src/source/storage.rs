@@ -97,7 +97,7 @@ impl Storage {
         match linked.await.map_err(io::Error::other)? {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 // Some file systems have no second names, or not so many.
-                tracing::debug!(%error, "a stored file is copied, for it could not be linked");
+                tracing::debug!(%error, "cannot hard-link a stored file; copying it");
                 let mut copy = self.receive(0).await?;
                 copy.append(from, u64::MAX).await?;
                 copy.keep(to).await

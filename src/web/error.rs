@@ -42,39 +42,39 @@ pub enum Error {
 impl Error {
     fn words(&self) -> (&'static str, &'static str) {
         match self {
-            Self::NotFound => {
-                ("Nothing here", "There is nothing at this address, or it is not yours to see.")
-            }
-            Self::NotYet => {
-                ("Not yet", "The import is still going on. Its files can be downloaded when it has ended.")
-            }
-            Self::NothingWritten => ("Nothing to download", "No rows of this import were written here."),
+            Self::NotFound => ("Not found", "Page not found, or you don't have access to it."),
+            Self::NotYet => (
+                "Still running",
+                "The import is still running. You can download its files when it has finished.",
+            ),
+            Self::NothingWritten => ("Nothing to download", "This import wrote no rows to download."),
             Self::Unreadable => {
-                ("Not understood", "This request says nothing that can be answered. Go back and try again.")
+                ("Bad request", "Runboard could not read this request. Go back and try again.")
             }
             Self::StillGoing => {
-                ("Not yet", "The import is still going on. It can be run again when it has ended.")
+                ("Still running", "The import is still running. You can run it again when it has finished.")
             }
             Self::NotOver => (
-                "Not yet",
-                "The import is still going on. Cancel it first; once it has stopped it can be deleted.",
+                "Still running",
+                "The import is still running. Cancel it first; you can delete it once it has stopped.",
             ),
             Self::StillCancelling => (
-                "Not yet",
-                "The import was cancelled, and runs of it that come late are still being stopped. It can be \
-                 deleted once the engine has said that none is left, usually in half a minute.",
+                "Still cancelling",
+                "The import was cancelled, and late runs of it are still being stopped. You can delete it once the \
+                 engine reports that none is left, usually within half a minute.",
             ),
             Self::NothingFailed => {
-                ("Nothing to run again", "No rows of this import failed. You can run all of it again.")
+                ("Nothing to run again", "No rows of this import failed. You can run the whole import again.")
             }
             Self::NoSuchPart => {
-                ("Not understood", "An import is run again as a whole, or only its failed rows.")
+                ("Bad request", "You can run the whole import again, or only its failed rows.")
             }
-            Self::NoSpace => {
-                ("No space left", "There is not enough free space here to do this. Nothing was changed.")
-            }
+            Self::NoSpace => (
+                "Disk full",
+                "There is not enough free disk space. Nothing was changed; try again once the operator has made room.",
+            ),
             Self::Internal(_) => {
-                ("Something went wrong", "It was noted in the log. Nothing is lost; try again in a moment.")
+                ("Something went wrong", "The error is in the log. Nothing is lost; try again in a moment.")
             }
         }
     }

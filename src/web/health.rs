@@ -55,9 +55,9 @@ fn verdict(answer: Result<(), Error>, refused: &'static str) -> Result<(), &'sta
     tracing::warn!(%error, "not ready: engine");
     Err(match error {
         Error::Unauthorized { .. } => refused,
-        Error::RateLimited { .. } => "wants no more questions for now",
+        Error::RateLimited { .. } => "is rate-limiting us",
         Error::Unreadable(_) | Error::NotFound { .. } | Error::Refused { .. } => {
-            "answers, but not as an engine does"
+            "answers, but not like an engine"
         }
         Error::Setup(_) | Error::Unreachable(_) | Error::Server { .. } => "not answering",
     })

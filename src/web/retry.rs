@@ -39,7 +39,7 @@ pub async fn submit(
         None => match make(kind, &import, &imports, &store, &storage).await {
             // It may be deleted meanwhile, its record before its files: what fails then is no fault.
             Err(error) if store.import(import.id).await?.is_none() => {
-                tracing::warn!(import = %import.id, ?error, "what was to be run again is gone");
+                tracing::warn!(import = %import.id, ?error, "the import was deleted while its re-run was being made");
                 return Err(Error::NotFound);
             }
             made => made?,

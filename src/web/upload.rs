@@ -55,27 +55,27 @@ pub struct Upload {
 pub enum UploadError {
     #[error("Choose a CSV file or paste its address first.")]
     NothingChosen,
-    #[error("An address has to begin with http:// or https://.")]
+    #[error("The address must begin with http:// or https://.")]
     NotAnAddress,
-    #[error("The address is too long. It can have up to {MAX_ADDRESS_BYTES} characters.")]
+    #[error("The address is too long. The limit is {MAX_ADDRESS_BYTES} characters.")]
     AddressTooLong,
-    #[error("{0} is empty: it has 0 bytes. Choose a file with a header and rows.")]
+    #[error("{0} is empty (0 bytes). Choose a file with a header and rows.")]
     Empty(FileName),
     #[error("{0} is {1}, not a CSV. Save or export it as CSV and try again.")]
     Binary(FileName, BinaryKind),
-    #[error("The file is larger than {}, the most that is taken here. Split it and import the parts.", format::bytes_at_most(*.limit))]
+    #[error("The file is larger than {}, the limit here. Split it and import the parts.", format::bytes_at_most(*.limit))]
     TooLarge { limit: u64 },
-    #[error("The upload did not arrive whole. Try again.")]
+    #[error("The upload was incomplete. Try again.")]
     Broken,
     #[error(
-        "There is not enough free space here for the file and its results. Nothing of it was stored; try again once whoever runs this Runboard has made room."
+        "There is not enough free disk space for the file and its results. Nothing was stored; try again once the operator has made room."
     )]
     NoSpace,
-    #[error("Runboard is being stopped. Nothing of the file was stored; send it again in a moment.")]
+    #[error("Runboard is stopping. Nothing was stored; upload the file again in a moment.")]
     Stopping,
-    #[error("The file could not be stored. Nothing of it was kept; try again in a moment.")]
+    #[error("The file could not be stored. Nothing was kept; try again in a moment.")]
     Storage(#[source] io::Error),
-    #[error("The import could not be recorded. Nothing of it was kept; try again in a moment.")]
+    #[error("The import could not be recorded. Nothing was kept; try again in a moment.")]
     Record(#[source] AcceptError),
 }
 

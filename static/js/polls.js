@@ -100,7 +100,9 @@ function unanswered() {
   startPause(false);
   const offline = byId("offline");
   if (performance.now() - answeredAt < silenceMillis || offline.textContent) return;
-  offline.textContent = "Runboard does not answer right now. These are the last numbers we know.";
+  offline.textContent = navigator.onLine
+    ? "Can't reach Runboard. Showing the last known numbers."
+    : "You are offline. Showing the last known numbers.";
   say(offline.textContent);
 }
 

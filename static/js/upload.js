@@ -32,9 +32,9 @@ function showProgress(name, loaded, total, seconds) {
   byId("receiving-bar").setAttribute("aria-valuenow", percent);
   const sentence = byId("receiving-sentence");
   if (loaded >= total) sentence.textContent = `${bytes(total)} received. Saving it ...`;
-  else if (seconds < .5) sentence.textContent = `${percent} % of ${bytes(total)} received.`;
-  else sentence.textContent = `${percent} % of ${bytes(total)} received, ${bytes(speed)}/s, ${duration(Math.ceil((total - loaded) / speed))} left.`;
-  tabOverride = `${percent} % received · ${name} · Runboard`;
+  else if (seconds < .5) sentence.textContent = `${percent}% of ${bytes(total)} received.`;
+  else sentence.textContent = `${percent}% of ${bytes(total)} received, ${bytes(speed)}/s, ${duration(Math.ceil((total - loaded) / speed))} left.`;
+  tabOverride = `${percent}% received · ${name} · Runboard`;
   showTab();
 }
 
@@ -52,8 +52,8 @@ function send(files) {
   const [file] = files;
   if (file.size > Number(zone.dataset.maxBytes)) {
     showRefusal(
-      `${file.name} is ${bytes(file.size)}, and this Runboard takes up to ${zone.dataset.limit}`,
-      "Nothing was sent. A file in smaller parts will do, or ask whoever runs this Runboard to raise the limit.",
+      `${file.name} is ${bytes(file.size)}, and the limit here is ${zone.dataset.limit}`,
+      "Nothing was sent. Split the file, or ask the operator to raise the limit.",
     );
     return;
   }
@@ -77,10 +77,10 @@ function send(files) {
     upload = null;
     const isImport = new URL(request.responseURL).pathname.startsWith("/imports/");
     if (request.status < 400 && isImport) location.assign(request.responseURL);
-    else if (request.status < 400) showRefusal("You are no longer signed in. Sign in again, then choose the file once more.");
-    else showRefusal(refusalIn(request.responseText) || "The upload was not taken. Nothing was imported.");
+    else if (request.status < 400) showRefusal("You are no longer signed in. Sign in and choose the file again.");
+    else showRefusal(refusalIn(request.responseText) || "The upload was refused. Nothing was imported.");
   };
-  request.onerror = () => showRefusal("The connection broke off. Nothing was imported.", "Choose the file again to send it once more.");
+  request.onerror = () => showRefusal("The connection dropped. Nothing was imported.", "Choose the file again to retry.");
   request.onabort = () => {
     showReady();
     byId("file").focus({ preventScroll: true });

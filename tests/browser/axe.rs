@@ -9,7 +9,7 @@ use crate::{
     gallery::{Gallery, stop_the_clock},
 };
 
-/// The narrowest screen that is served, which is also 400 % of zoom on one of 1280; and a wide one.
+/// The narrowest screen that is served, which is also 400% of zoom on one of 1280; and a wide one.
 const NARROW: u32 = 320;
 const WIDE: u32 = 1920;
 

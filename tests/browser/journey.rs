@@ -102,8 +102,7 @@ async fn a_file_that_is_too_large_is_refused_with_a_sentence_with_and_without_th
     .await
     .unwrap();
     file.send_keys(path.to_str().unwrap()).await.unwrap();
-    let by_server =
-        "The file is larger than 5 MB, the most that is taken here. Split it and import the parts.";
+    let by_server = "The file is larger than 5 MB, the limit here. Split it and import the parts.";
     chromium.wait_for("the server's refusal", async || refusal().await == by_server).await;
     assert_eq!(page.current_url().await.unwrap().path(), "/imports");
     assert_eq!(files_under(&app.data.path().join("files")), 0);

@@ -74,7 +74,7 @@ async fn a_person_corrects_an_address_and_sees_its_bytes_arrive() {
     field.clear().await.unwrap();
     field.send_keys(host.url("/prices.csv") + Key::Enter).await.unwrap();
 
-    let label = "42 % of 200 KB received";
+    let label = "42% of 200 KB received";
     chromium
         .wait_for("bytes", async || chromium.attribute(".bar", "aria-label").await.as_deref() == Some(label))
         .await;

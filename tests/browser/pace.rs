@@ -88,7 +88,7 @@ async fn imports_from_elsewhere_wait_while_somebody_types() {
     let field = page.find(By::Id("address")).await.unwrap();
     assert_eq!(field.prop("value").await.unwrap().unwrap(), "https://files.example/typed.csv");
     assert!(chromium.attribute("#news", "href").await.is_none());
-    assert_eq!(page.title().await.unwrap(), "2 going on · Runboard");
+    assert_eq!(page.title().await.unwrap(), "2 running · Runboard");
     chromium.stop().await;
     app.stop().await;
 }

@@ -166,14 +166,14 @@ async fn a_retry_and_its_parent_lead_to_each_other() {
     }
     let check = async |visitor: &Visitor| {
         let page = text(visitor, &failed).await;
-        let link = format!("Only the failed rows of <a href=\"{parent}\">orders.csv</a>");
+        let link = format!("Re-run of the failed rows of <a href=\"{parent}\">orders.csv</a>");
         assert!(page.contains(&link), "{page}");
         let page = text(visitor, &all).await;
-        assert!(page.contains(&format!("Run again of <a href=\"{parent}\">orders.csv</a>")), "{page}");
+        assert!(page.contains(&format!("Re-run of <a href=\"{parent}\">orders.csv</a>")), "{page}");
         let page = text(visitor, &parent).await;
-        let link = format!("Its failed rows were run again as <a href=\"{failed}\">orders-failed.csv</a>");
+        let link = format!("Failed rows re-run as <a href=\"{failed}\">orders-failed.csv</a>");
         assert!(page.contains(&link), "{page}");
-        assert!(page.contains(&format!("Run again as <a href=\"{all}\">orders.csv</a>")), "{page}");
+        assert!(page.contains(&format!("Re-run as <a href=\"{all}\">orders.csv</a>")), "{page}");
         // What is done is no button any more, but a way there.
         let panel = visitor.panel(&parent).await.html;
         assert!(!panel.contains("/retry\""), "{panel}");

@@ -101,9 +101,9 @@ async fn a_step_that_failed_is_tried_again_and_nothing_is_counted_twice() {
 
     let panel = wait_for_badge(&visitor, &import, "Retrying", &mut last).await;
     assert_eq!((panel.state.as_str(), panel.runs[0].status.as_str()), ("Running", "Running"));
-    assert!(panel.html.contains("Attempt 2 of 4 starts "), "{}", panel.html);
-    assert!(panel.html.contains(&format!("The last one ended with: {REASON}.")), "{}", panel.html);
-    let timed = |panel: &Panel| panel.html.contains("Attempt 2 of 4 starts at <time datetime=\"");
+    assert!(panel.html.contains("Retrying "), "{}", panel.html);
+    assert!(panel.html.contains(&format!("(attempt 2 of 4). Last error: {REASON}.")), "{}", panel.html);
+    let timed = |panel: &Panel| panel.html.contains("Retrying at <time datetime=\"");
     visitor.wait_for(&import, "the time of the next attempt", timed).await;
     broken.mend();
 
@@ -112,7 +112,7 @@ async fn a_step_that_failed_is_tried_again_and_nothing_is_counted_twice() {
     assert_eq!(failed_attempts(&panel), ["Attempt 1 failed"]);
     assert!(text_of(&visitor, &format!("{import}/processed.csv")).await == good, "each row once, in order");
     let failed = text_of(&visitor, &format!("{import}/failed.csv")).await;
-    let line = format!("{},,1 field where the header has 2,bad", GOOD_ROWS + 2);
+    let line = format!("{},,\"1 field, expected 2\",bad", GOOD_ROWS + 2);
     assert_eq!(failed.lines().nth(1), Some(line.as_str()));
     app.stop().await;
 }
@@ -166,7 +166,7 @@ async fn a_restart_while_a_retry_is_waited_for_keeps_the_reason_and_the_time() {
     let (app, mut visitor) = app_with(&[Duration::from_secs(3_600)]).await;
     let broken = Broken::folder_of(app.data.path());
     let import = visitor.upload("short.csv", "id,name\n1,Ann\n").await;
-    let timed = |panel: &Panel| panel.html.contains("Attempt 2 of 4 starts at <time datetime=\"");
+    let timed = |panel: &Panel| panel.html.contains("Retrying at <time datetime=\"");
     let before = visitor.wait_for(&import, "the time of the next attempt", timed).await;
     broken.mend();
     let data = app.stop().await;
@@ -219,7 +219,7 @@ async fn a_failure_that_no_attempt_mends_is_never_called_retrying() {
             panel.state == "Failed"
         })
         .await;
-    let sentence = "Stopped: The header cannot be read: a quote opens in it and never closes.";
+    let sentence = "Stopped: The header cannot be read: its closing quote is missing.";
     assert!(panel.html.contains(sentence), "{}", panel.html);
     app.stop().await;
 }

@@ -191,15 +191,15 @@ async fn retries_stay_and_a_deleted_retry_can_be_made_anew() {
     };
     let page = async |path: &str| visitor.get(path).await.text().await.unwrap();
     let first = retry(&parent).await;
-    assert!(page(&first).await.contains("Run again of"));
+    assert!(page(&first).await.contains("Re-run of"));
     assert_eq!(delete(&visitor, &first).await, StatusCode::SEE_OTHER);
-    assert!(!page(&parent).await.contains("Run again as"), "it is not linked any more");
+    assert!(!page(&parent).await.contains("Re-run as"), "it is not linked any more");
     let second = retry(&parent).await;
     assert_ne!(second, first);
 
     assert!(page(&format!("{parent}/delete")).await.contains("Its new runs are imports of their own"));
     assert_eq!(delete(&visitor, &parent).await, StatusCode::SEE_OTHER);
-    assert!(!page(&second).await.contains("Run again of"), "no link that leads nowhere");
+    assert!(!page(&second).await.contains("Re-run of"), "no link that leads nowhere");
     assert_eq!(visitor.panel(&second).await.counts(), (1, 1));
     let third = retry(&second).await;
     assert_eq!(visitor.panel(&third).await.counts(), (1, 1), "the file is its own");
@@ -210,7 +210,7 @@ async fn retries_stay_and_a_deleted_retry_can_be_made_anew() {
     let mut again = visitor.clone();
     again.origin.clone_from(&app.origin);
     let html = again.get(&second).await.text().await.unwrap();
-    assert!(html.contains("Run again as") && !html.contains("Run again of"), "{html}");
+    assert!(html.contains("Re-run as") && !html.contains("Re-run of"), "{html}");
     app.stop().await;
 }
 

@@ -183,7 +183,7 @@ async fn a_step_that_finds_no_room_is_tried_again_and_counts_once() {
     // The rest of the results would fit into what is left, which is not theirs.
     let filler = disk.fill(RESERVE - MIB);
     let panel = visitor.wait_for(&import, "the next attempt", |panel| panel.html.contains("Retrying")).await;
-    assert!(panel.html.contains("There is no room left to store the results"), "{}", panel.html);
+    assert!(panel.html.contains("There is no disk space left for the results"), "{}", panel.html);
     assert_eq!(panel.state, "Running");
     let answer = visitor.get(&format!("{import}/processed.csv")).await;
     assert_eq!(answer.status(), StatusCode::CONFLICT, "half of it is not shown as whole");

@@ -104,7 +104,7 @@ async fn what_is_no_http_address_is_refused_and_stays_in_the_form() {
         let answer = visitor.post_import("", "", typed).await;
         assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "{typed}");
         let page = answer.text().await.unwrap();
-        assert!(page.contains("role=\"alert\">An address has to begin with http"), "{typed}: {page}");
+        assert!(page.contains("role=\"alert\">The address must begin with http"), "{typed}: {page}");
         let shown = typed.replace('"', "&#34;").replace('>', "&#62;").replace('<', "&#60;");
         assert!(page.contains(&format!("name=\"url\" value=\"{shown}\"")), "{typed}: {page}");
         assert_eq!(attributes(&page, "data-import-id").len(), 0, "{typed}");
@@ -166,16 +166,16 @@ async fn what_will_not_get_better_fails_at_once_with_its_reason() {
         ("/403", 1, "the address answered 403"),
         ("/206", 1, "the address answered 206"),
         ("/304", 1, "the address answered 304"),
-        ("/empty", 1, "the file is empty: it has 0 bytes"),
+        ("/empty", 1, "the file is empty (0 bytes)"),
         ("/png", 1, "the file is a PNG image, not a CSV"),
         ("/zip", 1, "the file is an Excel workbook or zip archive, not a CSV"),
-        ("/gzip", 1, "the address sends the file compressed, although it was asked not to"),
-        ("/announced", 1, "the file is larger than what is taken here"),
-        ("/unannounced", 1, "the file is larger than what is taken here"),
-        ("/nowhere", 1, "the address leads on to something that is no address"),
+        ("/gzip", 1, "the address sent the file compressed, which Runboard does not read"),
+        ("/announced", 1, "the file is larger than the limit here"),
+        ("/unannounced", 1, "the file is larger than the limit here"),
+        ("/nowhere", 1, "the address redirects to an invalid address"),
         ("/ftp", 1, "the address does not begin with http:// or https://"),
-        ("/user", 1, "the address has a user name or password in it, and such are not fetched"),
-        ("/round", 6, "the address leads on to another one more than 5 times"),
+        ("/user", 1, "the address contains a user name or password, which Runboard does not send"),
+        ("/round", 6, "the address redirects more than 5 times"),
     ] {
         let import = visitor.import_address(&host.url(path)).await;
         assert_failed(&visitor.wait_for_state(&import, "Failed").await, sentence);
@@ -221,7 +221,7 @@ async fn a_file_that_is_cut_off_again_and_again_fails_with_the_reason() {
     let (app, visitor) = app_reaching(&[&host]).await;
     let import = visitor.import_address(&host.url("/a.csv")).await;
     let panel = visitor.wait_for_state(&import, "Failed").await;
-    assert_failed(&panel, "the connection broke off before the file was whole");
+    assert_failed(&panel, "the connection dropped before the file was complete");
     assert_eq!(host.asked().len(), 4);
     assert_eq!(stored_files(&app), Vec::<String>::new());
     app.stop().await;
@@ -242,7 +242,7 @@ async fn an_address_that_is_not_open_fails_and_is_never_connected_to() {
     ] {
         let import = visitor.import_address(&address).await;
         let panel = visitor.wait_for_state(&import, "Failed").await;
-        assert_failed(&panel, "the address leads to a network that is not public");
+        assert_failed(&panel, "this address is on a private network. Ask the operator to allow it");
     }
     assert_eq!(host.asked(), Vec::<String>::new());
     app.stop().await;
@@ -266,7 +266,7 @@ async fn a_redirect_is_followed_to_what_is_open_and_nowhere_else() {
     for path in ["/inside", "/inside-by-name", "/metadata"] {
         let import = visitor.import_address(&host.url(path)).await;
         let panel = visitor.wait_for_state(&import, "Failed").await;
-        assert_failed(&panel, "the address leads to a network that is not public");
+        assert_failed(&panel, "this address is on a private network. Ask the operator to allow it");
     }
     assert_eq!(inside.asked(), Vec::<String>::new());
     let import = visitor.import_address(&host.url("/far")).await;
@@ -283,7 +283,7 @@ async fn what_has_arrived_is_shown_as_bytes_and_a_cancel_stops_it() {
     })
     .await;
     let (app, visitor) = app_reaching(&[&host]).await;
-    for (path, words) in [("/announced", "42 % of 200 KB received"), ("/unannounced", "84 KB received")] {
+    for (path, words) in [("/announced", "42% of 200 KB received"), ("/unannounced", "84 KB received")] {
         let import = visitor.import_address(&host.url(path)).await;
         let panel = visitor.wait_for(&import, words, |panel| panel.html.contains(words)).await;
         assert!(panel.html.contains(&format!("aria-label=\"{words}\"")), "{}", panel.html);

@@ -190,7 +190,7 @@ async fn steps_that_only_the_engine_knows_cannot_be_gone_on_from() {
     let world = World::new(SMALL_STEPS).await;
     let file = world.upload(&csv(200));
     let mut memo = Memo::from([(step_id("plan"), json!({ "data": {} }))]);
-    let gone = ("What this run had already done is no longer stored here.".to_owned(), false);
+    let gone = ("The earlier results of this run are no longer stored here.".to_owned(), false);
     assert_eq!(world.call(&call("r", &file, &memo, 0)).await.failure(), gone);
     world.call(&call("r", &file, &Memo::new(), 0)).await.remember(&mut memo);
     memo.insert(step_id("rows-1"), json!({ "data": {} }));
@@ -228,7 +228,7 @@ async fn only_stored_files_with_a_good_link_and_public_addresses_are_opened() {
     let world = World::new(STEP_BYTES).await;
     let link = world.upload(&csv(3));
     let no_address = "The event's file is not an http or https address.";
-    let not_public = "the address leads to a network that is not public";
+    let not_public = "this address is on a private network. Ask the operator to allow it";
     let no_file = "The event does not name a file.";
     let gone = "The uploaded file is no longer stored here.";
     for (data, sentence) in [
@@ -257,7 +257,7 @@ async fn a_header_that_never_ends_fails_for_good() {
     let world = World::new(STEP_BYTES).await;
     let (names, end) = world.call_to_the_end("r", &world.upload("\"id,name\n1,2\n")).await;
     assert!(names.is_empty());
-    let sentence = "The header cannot be read: a quote opens in it and never closes.";
+    let sentence = "The header cannot be read: its closing quote is missing.";
     assert_eq!(end.failure(), (sentence.to_owned(), false));
 }
 

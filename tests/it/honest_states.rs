@@ -228,17 +228,17 @@ async fn a_run_that_is_no_longer_kept_keeps_its_last_known_state() {
 #[tokio::test]
 async fn whatever_a_server_says_instead_of_an_answer_the_last_state_stays_and_comes_to_life_again() {
     let no_answer = "Inngest has not answered since";
-    let unreadable = "Inngest has given no answer that we understand since";
+    let unreadable = "Inngest has sent no readable answer since";
     let table = [
         (Said::Reset, no_answer),
         (Said::CutOff, no_answer),
         (Said::Endless, no_answer),
         (Said::Status("500 Internal Server Error", ""), no_answer),
         (Said::Status("502 Bad Gateway", ""), no_answer),
-        (Said::Status("401 Unauthorized", ""), "Inngest has not taken our key since"),
+        (Said::Status("401 Unauthorized", ""), "Inngest has refused our key since"),
         (
             Said::Status("429 Too Many Requests", "Retry-After: 1\r\n"),
-            "Inngest has wanted no more questions since",
+            "Inngest has been rate-limiting us since",
         ),
         (Said::Body("<!doctype html><title>Welcome</title>".to_owned()), unreadable),
         (said("v1-error-in-200"), unreadable),
@@ -248,7 +248,7 @@ async fn whatever_a_server_says_instead_of_an_answer_the_last_state_stays_and_co
         world.until("the run", |panel| panel.runs.len() == 1).await;
         world.server.says(trouble);
         let panel = world.reads(sentence, "Running").await;
-        assert!(plain(&panel.html).contains("These are the last numbers we know."), "{sentence}");
+        assert!(plain(&panel.html).contains("Showing the last known numbers."), "{sentence}");
         assert!(panel.html.contains("dimmed") && panel.state == "Running", "{sentence}");
         world.server.says(said("v1-cancelled"));
         world.until("the end", |panel| panel.state == "Cancelled").await;
@@ -325,7 +325,7 @@ async fn whether_it_is_ready_says_which_key_is_not_taken() {
     assert_eq!(ready(said("v1-none"), 401).await, (503, body("does not take the event key")));
     assert_eq!(ready(Said::Reset, 200).await, (503, body("not answering")));
     let page = Said::Body("<!doctype html><title>Welcome</title>".to_owned());
-    assert_eq!(ready(page, 200).await, (503, body("answers, but not as an engine does")));
+    assert_eq!(ready(page, 200).await, (503, body("answers, but not like an engine")));
 }
 
 /// The budget is ten a second, of which a second's worth may be asked at once.

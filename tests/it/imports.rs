@@ -38,8 +38,8 @@ async fn failed_rows_come_back_with_line_and_reason() {
     assert_eq!(processed, "id,name\r\n1,Ann\r\n4,\"C\nD\"\r\n");
     let failed = String::from_utf8(visitor.download(&format!("{import}/failed.csv")).await).unwrap();
     let lines: Vec<&str> = failed.split("\r\n").collect();
-    assert_eq!(lines[1], "3,,1 field where the header has 2,2");
-    assert!(lines[2].starts_with("4,,4 fields where the header has 2,3,Bob,"), "{}", lines[2]);
+    assert_eq!(lines[1], "3,,\"1 field, expected 2\",2");
+    assert!(lines[2].starts_with("4,,\"4 fields, expected 2\",3,Bob,"), "{}", lines[2]);
     assert!(lines[3].starts_with("8,name,contains a NUL byte,5,"), "{}", lines[3]);
     app.stop().await;
 }

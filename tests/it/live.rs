@@ -142,7 +142,7 @@ async fn the_tab_says_how_it_stands() {
     assert!(page.contains("<title>Queued · second.csv · Runboard</title>"), "{page}");
     assert!(page.contains("/favicon-live.svg\""), "{page}");
     let dashboard = visitor.get("/").await.text().await.unwrap();
-    assert!(dashboard.contains("<title>2 going on · Runboard</title>"), "{dashboard}");
+    assert!(dashboard.contains("<title>2 running · Runboard</title>"), "{dashboard}");
     visitor.post_form(&format!("{import}/cancel"), &[]).await;
     let panel = visitor.wait_for_state(&import, "Cancelled").await;
     assert_eq!(attributes(&panel.html, "data-tab-title"), ["Cancelled · second.csv · Runboard"]);

@@ -160,7 +160,7 @@ async fn the_first_rows_of_odd_files_are_shown_as_they_are_read() {
             "ragged.csv",
             vec![
                 number(3) + "<td class=\"\"><bdi>6&#34; pipe</bdi>",
-                "2 fields where the header has 3".to_owned(),
+                "2 fields, expected 3".to_owned(),
                 cell("1/2&#34;"),
                 number(7)
                     + "<td class=\"\"><bdi>@note: see<span class=\"control\">LF</span>the next page</bdi>",

@@ -40,7 +40,7 @@ async fn who_watches_an_import_to_its_end_sees_why_rows_failed() {
         .await;
     assert_eq!(panel.counts(), (199_996, 6));
     let expected = [
-        "Whole row | 2 fields where the header has 4 | 4 | line 9 | 7,x",
+        "Whole row | 2 fields, expected 4 | 4 | line 9 | 7,x",
         "name | contains a NUL byte | 1 | line 200,002 | a | NUL | b",
         "name | not valid UTF-8 | 1 | line 200,003 | &#60;b&#62; | \u{fffd} | \u{fffd}",
     ];
@@ -91,8 +91,8 @@ async fn the_reasons_add_up_to_the_lines_of_failed_csv_and_outlive_a_restart() {
     assert_eq!(String::from_utf8(failed).unwrap().lines().count(), 1 + 200);
     let rows = reasons(&panel.html);
     assert_eq!(rows.len(), 101);
-    assert_eq!(rows[0], "Whole row | 3 fields where the header has 2 | 1 | line 2 | ,,");
-    assert_eq!(rows[100], "– | other reasons | 100 | in the file of failed rows");
+    assert_eq!(rows[0], "Whole row | 3 fields, expected 2 | 1 | line 2 | ,,");
+    assert_eq!(rows[100], "– | other reasons | 100 | listed in failed.csv");
 
     let app = spawn_app_on(app.stop().await, |_| {}).await;
     visitor.origin.clone_from(&app.origin);

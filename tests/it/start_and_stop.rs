@@ -145,7 +145,7 @@ async fn accounts_are_looked_after_beside_a_running_server() {
     let again = account(data.path(), &["add", "mira@example.org"], "correct horse");
     assert_eq!(
         refusal(&again),
-        "mira@example.org cannot be added: the e-mail address has an account already."
+        "mira@example.org cannot be added: the e-mail address already has an account."
     );
     let short = account(data.path(), &["add", "theo@example.org"], "short");
     assert!(refusal(&short).starts_with("The password is shorter than "), "{short:?}");

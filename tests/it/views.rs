@@ -120,24 +120,24 @@ fn every_state_of_a_run_has_its_word_and_sentence() {
         ),
         (counted(0, 0, RunSnapshot { bytes: 0, ..running() }), "Running", "Reading the first rows."),
         (foreign.clone(), "Running", "Running for 13 s."),
-        (retrying(1), "Retrying", "Attempt 2 of 4 starts soon. The last one ended with: connection reset."),
+        (retrying(1), "Retrying", "Retrying soon (attempt 2 of 4). Last error: connection reset."),
         (
             retrying_at("14:05:10", "14:03:18"),
             "Retrying",
-            "Attempt 2 of 4 starts at 14:05:10 UTC. The last one ended with: connection reset.",
+            "Retrying at 14:05:10 UTC (attempt 2 of 4). Last error: connection reset.",
         ),
         (
             retrying_at("14:03:19", "14:03:18"),
             "Retrying",
-            "Attempt 2 of 4 starts soon. The last one ended with: connection reset.",
+            "Retrying soon (attempt 2 of 4). Last error: connection reset.",
         ),
         (
             // Of a failure before this one.
             retrying_at("14:05:10", "14:03:11"),
             "Retrying",
-            "Attempt 2 of 4 starts soon. The last one ended with: connection reset.",
+            "Retrying soon (attempt 2 of 4). Last error: connection reset.",
         ),
-        (retrying(4), "Running", "The last attempt ended with: connection reset."),
+        (retrying(4), "Running", "The last attempt failed: connection reset."),
         (counted(1_000_000, 0, ended(RunStatus::Completed)), "Completed", "1,000,000 rows processed in 9 s."),
         (
             counted(999_588, 412, ended(RunStatus::Completed)),
@@ -178,7 +178,7 @@ fn every_state_of_a_run_has_its_word_and_sentence() {
 #[test]
 fn the_time_of_the_next_attempt_is_an_element_that_follows_the_viewers_clock() {
     let html = panel(&with(retrying_at("14:05:10", "14:03:18")));
-    let time = r#"starts at <time datetime="2026-11-23T14:05:10.000Z""#;
+    let time = r#"Retrying at <time datetime="2026-11-23T14:05:10.000Z""#;
     assert!(html.contains(time), "{html}");
     assert!(html.contains("<strong>Attempt 1 failed</strong>"), "{html}");
 }
@@ -302,7 +302,7 @@ fn the_last_numbers_stay_while_the_source_is_silent() {
     let html = panel(&quiet);
     assert_eq!(
         read(&quiet)[0].1,
-        "Inngest has not answered since 14:03:15 UTC. These are the last numbers we know."
+        "Inngest has not answered since 14:03:15 UTC. Showing the last known numbers."
     );
     assert!(html.contains("badge live dimmed"), "{html}");
     assert_eq!(attribute(&html, "data-processed"), Some("249588"));
@@ -389,7 +389,7 @@ fn a_failed_row_is_seen_in_the_bar_however_few_there_are() {
     assert!(bar(1).contains(r#"class="failed""#) && bar(1).contains(r#"width="4""#));
     assert!(!bar(0).contains(r#"<rect class="failed""#));
     assert_eq!(attribute(&bar(1), "aria-label"), Some("State of the import"));
-    assert!(bar(1).contains(r#"aria-label="100 % read, 1,000,000 processed, 1 failed""#));
+    assert!(bar(1).contains(r#"aria-label="100% read, 1,000,000 processed, 1 failed""#));
 }
 
 #[test]

@@ -111,7 +111,7 @@ pub async fn sync(
     let (status, message, modified) = match door.registrar.register(&asked).await {
         Ok(registered) => (StatusCode::OK, "Successfully registered".to_owned(), registered.modified),
         Err(error) => {
-            tracing::warn!(%error, "the functions could not be registered");
+            tracing::warn!(%error, "cannot register the functions");
             let message = match error {
                 Error::Refused { message, .. } if !message.is_empty() => message,
                 _ => "The engine did not take the registration.".to_owned(),

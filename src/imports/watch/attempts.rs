@@ -66,7 +66,7 @@ impl Watch {
             }
             Err(error) => {
                 // Not every server knows this question, and the run's state is worth more.
-                tracing::debug!(run = %run.run_id, %error, "the engine does not say when it tries again");
+                tracing::debug!(run = %run.run_id, %error, "the engine did not say when it will retry");
                 self.question = Some(Question { asked: QUESTIONS, ..question });
             }
         }

@@ -96,7 +96,7 @@ impl Transport {
             };
             failed += 1;
             let Some(pause) = self.limits.backoff.pause(&error, failed) else { return Err(error) };
-            tracing::debug!(%error, failed, ?pause, "asking the engine again");
+            tracing::debug!(%error, failed, ?pause, "retrying a request to the engine");
             tokio::time::sleep(pause).await;
         }
     }
@@ -137,7 +137,7 @@ impl Transport {
                 Err(error @ Error::Unauthorized { .. }) => refused = Some(error),
                 answer => {
                     if answer.is_ok() && index != first {
-                        tracing::warn!(fallback = index > 0, "the engine takes another signing key now");
+                        tracing::warn!(fallback = index > 0, "the engine now accepts another signing key");
                         self.taken.store(index, Ordering::Relaxed);
                     }
                     return answer;

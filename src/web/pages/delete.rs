@@ -29,16 +29,16 @@ impl DeletePage {
     #[must_use]
     pub fn new(import: &Snapshot) -> Self {
         let mut goes = vec![match &import.fetched_from {
-            Some(from) => format!("What was fetched from {}", from.host),
+            Some(from) => format!("The file fetched from {}", from.host),
             None => format!("The file, {}", bytes(import.size_bytes)),
         }];
         // Of runs of other people's functions nothing is stored here.
         for counts in import.runs.iter().filter(|run| run.call.is_some()).filter_map(|run| run.counts) {
             let some = |count: u64, kind: &str| (count > 0).then(|| counted(count, kind));
             goes.extend(some(counts.processed, "processed row"));
-            goes.extend(some(counts.failed, "failed row").map(|rows| format!("{rows}, with why")));
+            goes.extend(some(counts.failed, "failed row").map(|rows| format!("{rows} and their reasons")));
         }
-        goes.push("Its place in the history".to_owned());
+        goes.push("Its entry in the history".to_owned());
         Self {
             import_id: import.id.to_string(),
             file_name: import.file_name.clone(),

@@ -23,7 +23,7 @@ const DAY: u64 = 24 * 60 * 60;
 
 /// What the field `state` offers.
 const STATES: [(&str, &str, Option<StateFilter>); 6] = [
-    ("", "Any state", None),
+    ("", "Any status", None),
     ("completed", "Completed", Some(StateFilter::Completed)),
     ("failed-rows", "With failed rows", Some(StateFilter::WithFailedRows)),
     ("failed", "Failed", Some(StateFilter::Failed)),

@@ -44,9 +44,9 @@ pub struct Form {
     next: Option<String>,
 }
 
-const NOT_AN_EMAIL: &str = "That does not look like an e-mail address.";
-const WRONG: &str = "This e-mail and password do not belong together.";
-const TOO_MANY: &str = "There were too many attempts. Please wait five minutes and try again.";
+const NOT_AN_EMAIL: &str = "Enter a valid e-mail address.";
+const WRONG: &str = "Wrong e-mail or password.";
+const TOO_MANY: &str = "Too many attempts. Wait five minutes and try again.";
 
 pub async fn show(
     request: HttpRequest,

@@ -45,11 +45,10 @@ pub struct Form {
     token: Option<String>,
 }
 
-const CLOSED: &str = "New accounts cannot be made here. Please ask whoever runs this Runboard.";
-const LINK_NEEDED: &str =
-    "The first account is made through the link that Runboard printed when it was started.";
-const NOT_AN_EMAIL: &str = "That does not look like an e-mail address.";
-const TAKEN: &str = "This e-mail address has an account already. You can sign in with it.";
+const CLOSED: &str = "Sign-up is closed. Ask the operator of this Runboard for an account.";
+const LINK_NEEDED: &str = "To create the first account, open the link that Runboard printed when it started.";
+const NOT_AN_EMAIL: &str = "Enter a valid e-mail address.";
+const TAKEN: &str = "This e-mail address already has an account. Sign in with it.";
 
 pub async fn show(
     request: HttpRequest,
@@ -96,10 +95,10 @@ fn check(email: &str, password: SecretString) -> Result<(Email, Password), Strin
     let email = email.parse().map_err(|_| NOT_AN_EMAIL.to_owned())?;
     let password = Password::try_from(password).map_err(|refusal| match refusal {
         InvalidPassword::TooShort => {
-            format!("Please choose a password of at least {} characters.", Password::MIN_CHARACTERS)
+            format!("Choose a password of at least {} characters.", Password::MIN_CHARACTERS)
         }
         InvalidPassword::TooLong => {
-            format!("Please choose a password of at most {} bytes.", Password::MAX_BYTES)
+            format!("Choose a password of at most {} bytes.", Password::MAX_BYTES)
         }
     })?;
     Ok((email, password))

@@ -164,7 +164,7 @@ impl Actions {
             all_again: again(RetryOf::All, snapshot.may_run_again(now) && has_room),
             again: match state {
                 ImportState::NoFunction => "Send again",
-                _ if failed_rows => "Run it all again",
+                _ if failed_rows => "Run all rows again",
                 _ => "Run again",
             },
         }

@@ -149,8 +149,8 @@ fn note(run: &RunSnapshot) -> Option<&'static str> {
     run.ended_at?;
     Some(match run.stretches {
         _ if !has_rows => "No rows were read",
-        None => "How fast it was read was not kept",
-        Some(_) => "Read too quickly to draw how fast",
+        None => "The reading speed was not kept",
+        Some(_) => "Too fast to chart",
     })
 }
 

@@ -69,12 +69,12 @@ impl Receipt {
         Some(Duration::from_secs_f64(to_go as f64 / speed as f64))
     }
 
-    /// `42 % of 1.2 GB received`, `12.0 MB received`.
+    /// `42% of 1.2 GB received`, `12.0 MB received`.
     #[must_use]
     pub fn in_words(&self) -> String {
         match (self.share(), self.total) {
             (Some(share), Some(total)) => {
-                format!("{} % of {} received", (share * 100.0) as u64, bytes(total))
+                format!("{}% of {} received", (share * 100.0) as u64, bytes(total))
             }
             _ => format!("{} received", bytes(self.bytes)),
         }
@@ -169,7 +169,7 @@ impl Progress {
             Figure::new("failed", "failed", count(failed)),
             Figure::new("to-go", left_over, count(self.to_go())),
             Figure::new("speed", speed, count(self.rows_per_second)),
-            Figure::new("read", "read", self.percent().map(|percent| format!("{percent} %"))),
+            Figure::new("read", "read", self.percent().map(|percent| format!("{percent}%"))),
         ];
         Figures { all }
     }
@@ -182,7 +182,7 @@ impl Progress {
         }
         let mut words = Vec::new();
         if let Some(percent) = self.percent() {
-            words.push(format!("{percent} % read"));
+            words.push(format!("{percent}% read"));
         }
         if let Some(counts) = self.counts {
             words.push(format!("{} processed", grouped(counts.processed)));

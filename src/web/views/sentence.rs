@@ -142,7 +142,7 @@ impl Sentence {
                 match run.call.as_ref().and_then(|call| call.error.as_ref()) {
                     // The engine has not said yet that this was the end.
                     Some(error) => {
-                        Self::text(format!("The last attempt ended with: {}.", quoted(&error.message)))
+                        Self::text(format!("The last attempt failed: {}.", quoted(&error.message)))
                     }
                     None => running(snapshot, run, progress),
                 }
@@ -166,7 +166,7 @@ impl Sentence {
     fn silent(silence: Silence, reading: &Reading) -> Self {
         Self::text(format!("{} {} ", reading.engine.subject(), silent(silence.cause)))
             .time(silence.since, reading)
-            .then(". These are the last numbers we know.")
+            .then(". Showing the last known numbers.")
             .noticing(Notice::Silence)
     }
 
@@ -212,9 +212,9 @@ fn roughly(time: Duration) -> String {
 fn silent(cause: SilenceCause) -> &'static str {
     match cause {
         SilenceCause::NoAnswer => "has not answered since",
-        SilenceCause::KeyRefused => "has not taken our key since",
-        SilenceCause::Busy => "has wanted no more questions since",
-        SilenceCause::Unreadable => "has given no answer that we understand since",
+        SilenceCause::KeyRefused => "has refused our key since",
+        SilenceCause::Busy => "has been rate-limiting us since",
+        SilenceCause::Unreadable => "has sent no readable answer since",
         SilenceCause::EventNotTaken { .. } => "has not taken the event since",
     }
 }
@@ -269,7 +269,7 @@ fn running(snapshot: &Snapshot, run: &RunSnapshot, progress: &Progress) -> Sente
 
 fn receiving(receipt: &Receipt) -> Sentence {
     if receipt.bytes == 0 {
-        return Sentence::text("The address has answered. Waiting for the first bytes.");
+        return Sentence::text("The address answered. Waiting for the first bytes.");
     }
     let mut sentence = Sentence::text(receipt.in_words());
     if let Some(speed) = receipt.bytes_per_second {
@@ -283,13 +283,17 @@ fn receiving(receipt: &Receipt) -> Sentence {
 
 fn retrying(run: &RunSnapshot, reading: &Reading) -> Sentence {
     let (Some(call), Some(error)) = (&run.call, run.waits_after()) else { return Sentence::default() };
-    let starts = Sentence::text(format!("Attempt {} of {} starts ", call.attempt + 1, call.max_attempts));
-    let starts = match run.next_attempt_at() {
-        // When it is late, a worker is waited for.
-        Some(at) if at > reading.now => starts.then("at ").time(at, reading),
-        Some(_) | None => starts.then("soon"),
+    let retrying = match run.next_attempt_at() {
+        Some(at) if at > reading.now => Sentence::text("Retrying at ").time(at, reading),
+        // The time has passed: the attempt waits for a free worker.
+        Some(_) | None => Sentence::text("Retrying soon"),
     };
-    starts.then(format!(". The last one ended with: {}.", quoted(&error.message)))
+    let next = call.attempt.saturating_add(1);
+    retrying.then(format!(
+        " (attempt {next} of {}). Last error: {}.",
+        call.max_attempts,
+        quoted(&error.message)
+    ))
 }
 
 fn completed(progress: &Progress) -> Sentence {
@@ -307,7 +311,7 @@ fn completed(progress: &Progress) -> Sentence {
 }
 
 fn failed(run: &RunSnapshot, progress: &Progress) -> String {
-    let reason = cause(run).unwrap_or_else(|| "the function did not say why".to_owned());
+    let reason = cause(run).unwrap_or_else(|| "the function gave no reason".to_owned());
     let line = line(run).map(|line| format!(" at line {}", grouped(line))).unwrap_or_default();
     let stopped = format!("Stopped{line}: {reason}.");
     match progress.counts {
@@ -325,7 +329,7 @@ fn line(run: &RunSnapshot) -> Option<u64> {
 
 fn unknown(word: &str, run: &RunSnapshot, progress: &Progress) -> String {
     let counted = progress.rows().map(|count| format!(" {} so far.", rows(count)));
-    let state = if run.ended_at.is_some() { "This run has ended as" } else { "The engine says of this run:" };
+    let state = if run.ended_at.is_some() { "This run ended as" } else { "The engine reports this run as" };
     format!("{state} {word}.{}", counted.unwrap_or_default())
 }
 

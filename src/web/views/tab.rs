@@ -24,7 +24,7 @@ impl Tab {
         let undecided = blocks.iter().find(|block| !block.has_ended).or(blocks.first());
         let badge = undecided.map(|block| &block.badge);
         let word = match (percent, badge) {
-            (Some(percent), _) => format!("{percent} %"),
+            (Some(percent), _) => format!("{percent}%"),
             (None, Some(badge)) if !state.is_final() => badge.shown.word().to_owned(),
             (None, _) => state.as_str().to_owned(),
         };
@@ -46,7 +46,7 @@ impl Tab {
     pub fn of_dashboard(going_on: usize) -> Self {
         match going_on {
             0 => Self { title: "Imports · Runboard".to_owned(), icon: &assets::URLS.favicon },
-            _ => Self { title: format!("{going_on} going on · Runboard"), icon: icon(Tone::Live) },
+            _ => Self { title: format!("{going_on} running · Runboard"), icon: icon(Tone::Live) },
         }
     }
 }

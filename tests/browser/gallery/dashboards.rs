@@ -34,7 +34,7 @@ fn dashboard(refused: Option<RefusedForm>, live: &[Snapshot], history: &[Snapsho
             rows,
             filter: HistoryFilter {
                 states: offer(&[
-                    "Any state",
+                    "Any status",
                     "Completed",
                     "With failed rows",
                     "Failed",
@@ -139,8 +139,7 @@ pub fn pages() -> Vec<Page> {
         is_address_wrong: true,
     };
     let too_large = RefusedForm {
-        error: "The file is larger than 10 GB, the most that is taken here. Split it and import the parts."
-            .to_owned(),
+        error: "The file is larger than 10 GB, the limit here. Split it and import the parts.".to_owned(),
         address: String::new(),
         is_address_wrong: false,
     };

@@ -15,22 +15,21 @@ pub fn pages() -> Vec<Page> {
         SignInPage { email: String::new(), error: None, next: None, sign_up_offered: true, host: host() };
     let wrong = SignInPage {
         email: "mira@example.org".to_owned(),
-        error: Some("This e-mail and password do not belong together.".to_owned()),
+        error: Some("Wrong e-mail or password.".to_owned()),
         ..sign_in.clone()
     };
     let sign_up = SignUpPage { email: String::new(), error: None, token: None, allowed: true, host: host() };
     let taken = SignUpPage {
         email: "mira@example.org".to_owned(),
-        error: Some("This e-mail address has an account already. You can sign in with it.".to_owned()),
+        error: Some("This e-mail address already has an account. Sign in with it.".to_owned()),
         ..sign_up.clone()
     };
     let closed = SignUpPage {
-        error: Some("New accounts cannot be made here. Please ask whoever runs this Runboard.".to_owned()),
+        error: Some("Sign-up is closed. Ask the operator of this Runboard for an account.".to_owned()),
         allowed: false,
         ..sign_up.clone()
     };
-    let nothing =
-        ErrorPage::new("Nothing here", "There is nothing at this address, or it is not yours to see.");
+    let nothing = ErrorPage::new("Not found", "Page not found, or you don't have access to it.");
     vec![
         Page::new("sign-in", sign_in.render().unwrap()),
         Page::new("sign-in-refused", wrong.render().unwrap()),

@@ -83,9 +83,9 @@ fn reasons() -> Findings {
     };
     let groups = vec![
         reason(Some("email"), "contains a NUL byte", 231, 1_204, "jane.doe␀example"),
-        reason(None, "8 fields where the header has 7", 118, 51_330, "7832530,Bauer,Söhne,…"),
+        reason(None, "8 fields, expected 7", 118, 51_330, "7832530,Bauer,Söhne,…"),
         reason(Some("customer"), "not valid UTF-8", 41, 20_077, "M\u{fffd}ller"),
-        reason(Some(""), "the file ends inside quotes", 1, 402_118, ""),
+        reason(Some(""), "closing quote missing", 1, 402_118, ""),
     ];
     Findings::new(&findings::Findings {
         reasons: Reasons { groups, other: 21 },
@@ -142,7 +142,7 @@ fn first_rows() -> FirstRows {
         row(7, "Inês Gonçalves", "ines@tejo.example", "PT", "6", "64.00"),
     ];
     rows[3].cells.truncate(4);
-    rows[3].failure = Some("4 fields where the header has 7".to_owned());
+    rows[3].failure = Some("4 fields, expected 7".to_owned());
     FirstRows { header_line: 1, header: names.map(str::to_owned).into(), columns: names.len(), rows }
 }
 

@@ -2,6 +2,8 @@
 
 use rand::{RngExt, rngs::StdRng};
 
+use crate::support::cells;
+
 const HEADER: &str = "id,name,note";
 const FAILED_HEADER: &str = "_line,_column,_reason,id,name,note,_extra";
 
@@ -113,8 +115,8 @@ impl Sample {
 
 /// `_line` and `id` of a line of failed.csv.
 fn line_and_id(line: &str) -> Result<(usize, usize), String> {
-    let mut fields = line.split(',');
-    let line_number = fields.next().and_then(|field| field.parse().ok());
-    let id = fields.nth(2).and_then(|field| field.parse().ok());
+    let cells = cells(line);
+    let number = |cell: usize| cells.get(cell).and_then(|text| text.parse().ok());
+    let (line_number, id) = (number(0), number(3));
     line_number.zip(id).ok_or_else(|| format!("failed.csv has the line {line}"))
 }

@@ -45,10 +45,10 @@ fn ragged_rows_are_told_one_by_one() {
     let (layout, output, _) = read(&fixture("ragged.csv"));
     let expected = "\
         _line,_column,_reason,article,size,price,_extra\r\n\
-        3,,2 fields where the header has 3,\"6\"\" pipe\",'=B2*2\r\n\
-        5,,5 fields where the header has 3,Hose,\"1/2\"\"\",9.95,\"\"\"yellow, green\"\",-10%\"\r\n\
-        7,,1 field where the header has 3,\"'@note: see\nthe next page\"\r\n\
-        10,,4 fields where the header has 3,'+gasket,2,-0.5,\"\"\"\"\"\"\r\n\
-        12,size,the file ends inside quotes,Valve,\"3/4\n\"\r\n";
+        3,,\"2 fields, expected 3\",\"6\"\" pipe\",'=B2*2\r\n\
+        5,,\"5 fields, expected 3\",Hose,\"1/2\"\"\",9.95,\"\"\"yellow, green\"\",-10%\"\r\n\
+        7,,\"1 field, expected 3\",\"'@note: see\nthe next page\"\r\n\
+        10,,\"4 fields, expected 3\",'+gasket,2,-0.5,\"\"\"\"\"\"\r\n\
+        12,size,closing quote missing,Valve,\"3/4\n\"\r\n";
     assert_eq!(String::from_utf8([layout.failed_header(), output.failed].concat()).expect("text"), expected);
 }

@@ -98,7 +98,7 @@ async fn nobody_there_may_be_there_later() {
     };
     // Reserved for names that do not exist (RFC 6761).
     let answer = world.call(&call("r", "http://nobody.invalid/a.csv", &Memo::new(), 0)).await;
-    assert_eq!(answer.failure(), ("the name nobody.invalid was not found".to_owned(), true));
+    assert_eq!(answer.failure(), ("the host nobody.invalid was not found".to_owned(), true));
 }
 
 #[actix_web::test]

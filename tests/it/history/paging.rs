@@ -74,7 +74,7 @@ pub async fn pages(app: &TestApp, database: &str) {
     // Behind either end.
     let last = all.last().unwrap();
     html = page(&visitor, &format!("/?before={last}")).await;
-    assert!(html.contains("Nothing is older than this.") && html.contains("\"count\">125<"), "{html}");
+    assert!(html.contains("No older imports.") && html.contains("\"count\">125<"), "{html}");
     assert_eq!(ids(&page(&visitor, &link(&html, "Newer").unwrap()).await), all[73..]);
     html = page(&visitor, &format!("/?after={}", new[0])).await;
     assert_eq!(ids(&html)[..2], new, "the newest, as nothing is newer");
@@ -126,21 +126,21 @@ async fn a_search_among_very_many_stops_on_the_way_and_goes_on_when_asked_to() {
 
     let first = page(&visitor, "/?name=needle").await;
     assert_eq!(ids(&first), [&*newest]);
-    assert!(first.contains("Searched as far as") && first.contains(">History</h2>"), "{first}");
-    let second = page(&visitor, &link(&first, "Search on").unwrap()).await;
+    assert!(first.contains("Searched back to") && first.contains(">History</h2>"), "{first}");
+    let second = page(&visitor, &link(&first, "Keep searching").unwrap()).await;
     assert_eq!(ids(&second), Vec::<String>::new());
     assert!(second.contains("Nothing found so far."), "{second}");
-    let third = page(&visitor, &link(&second, "Search on").unwrap()).await;
+    let third = page(&visitor, &link(&second, "Keep searching").unwrap()).await;
     assert_eq!(ids(&third), [&*oldest]);
-    assert_eq!((link(&third, "Search on"), link(&third, "Older")), (None, None));
+    assert_eq!((link(&third, "Keep searching"), link(&third, "Older")), (None, None));
     // And back.
     let mut html = page(&visitor, &link(&third, "Newer").unwrap()).await;
     assert_eq!(ids(&html), Vec::<String>::new());
-    html = page(&visitor, &link(&html, "Search on").unwrap()).await;
+    html = page(&visitor, &link(&html, "Keep searching").unwrap()).await;
     assert_eq!(ids(&html), Vec::<String>::new());
-    html = page(&visitor, &link(&html, "Search on").unwrap()).await;
+    html = page(&visitor, &link(&html, "Keep searching").unwrap()).await;
     assert_eq!(ids(&html), [&*newest]);
-    assert_eq!(link(&html, "Search on"), None);
+    assert_eq!(link(&html, "Keep searching"), None);
 
     // What is not searched for by its name is looked up, however many there are.
     assert_eq!(ids(&page(&visitor, "/?state=completed").await), [&*newest, &*oldest]);

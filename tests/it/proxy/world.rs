@@ -26,7 +26,7 @@ use url::Url;
 use crate::{
     inngest_api::until,
     steps,
-    support::{door, parts, proxy::Proxy},
+    support::{cells, door, parts, proxy::Proxy},
 };
 
 const RECORDS: u64 = 300;
@@ -159,8 +159,7 @@ impl World {
         let processed = self.output(&runs[0], Which::Processed).await;
         assert!(processed == records(|id| id % BAD_EVERY != 0, "\r\n"), "{processed}");
         let failed = self.output(&runs[0], Which::Failed).await;
-        let ids: Vec<u64> =
-            failed.lines().skip(1).map(|line| line.split(',').nth(3).unwrap().parse().unwrap()).collect();
+        let ids: Vec<u64> = failed.lines().skip(1).map(|line| cells(line)[3].parse().unwrap()).collect();
         assert!(ids.into_iter().eq((1..=RECORDS).filter(|id| id % BAD_EVERY == 0)), "{failed}");
     }
 

@@ -40,18 +40,18 @@ fn text(html: &str) -> String {
 fn failures_are_grouped_the_largest_first_with_the_first_example_of_each() {
     let groups = vec![
         reason(Some("country"), "not valid UTF-8", 3, 402_118, "\u{fffd}"),
-        reason(None, "8 fields where the header has 7", 1_231, 51_330, "7832530,Bauer,…"),
+        reason(None, "8 fields, expected 7", 1_231, 51_330, "7832530,Bauer,…"),
         reason(Some(""), "contains a NUL byte", 118, 8_412, "a␀␉b"),
-        reason(Some("note"), "the file ends inside quotes", 1, 999_999, ""),
+        reason(Some("note"), "closing quote missing", 1, 999_999, ""),
     ];
     let html = html(Reasons { groups, other: 0 }, &[]);
     assert_eq!(
         text(&html),
         "Why 1,353 rows failed 4 reasons Column Reason Rows First example \
-         Whole row 8 fields where the header has 7 1,231 line 51,330 7832530,Bauer,… \
+         Whole row 8 fields, expected 7 1,231 line 51,330 7832530,Bauer,… \
          Column without a name contains a NUL byte 118 line 8,412 a NUL TAB b \
          country not valid UTF-8 3 line 402,118 \u{fffd} \
-         note the file ends inside quotes 1 line 999,999 nothing there"
+         note closing quote missing 1 line 999,999 nothing there"
     );
     assert_eq!(attribute(&html, "id"), Some("reasons"));
     for width in ["100%", "9%", "3%"] {
@@ -63,11 +63,11 @@ fn failures_are_grouped_the_largest_first_with_the_first_example_of_each() {
 
 #[test]
 fn what_was_not_kept_apart_is_counted_last() {
-    let fields = |count| format!("{count} fields where the header has 3");
+    let fields = |count| format!("{count} fields, expected 3");
     let groups = vec![reason(None, &fields(4), 2, 5, "x"), reason(None, &fields(5), 1, 6, "y")];
     let text = text(&html(Reasons { groups, other: 40 }, &[]));
     assert!(text.starts_with("Why 43 rows failed more than 2 reasons Column"), "{text}");
-    assert!(text.ends_with("line 6 y – other reasons 40 in the file of failed rows"), "{text}");
+    assert!(text.ends_with("line 6 y – other reasons 40 listed in failed.csv"), "{text}");
 }
 
 #[test]
@@ -75,15 +75,15 @@ fn names_that_several_columns_have_are_told_in_a_sentence() {
     let note = |repeated: &[(&str, usize)]| text(&html(Reasons::default(), repeated));
     assert_eq!(note(&[]), "");
     for (repeated, sentence) in [
-        (vec![("amount", 2)], "The header has two columns named amount . They are kept as they are."),
+        (vec![("amount", 2)], "The header has two columns named amount . They are imported as they are."),
         (
             vec![("a", 2), ("", 12)],
-            "The header has two columns named a and 12 columns without a name. They are kept as they are.",
+            "The header has two columns named a and 12 columns without a name. They are imported as they are.",
         ),
         (
             vec![("a", 2), ("b", 3), ("c", 2), ("d", 2), ("e", 2)],
             "The header has two columns named a , three columns named b , two columns named c \
-             and 2 more names that several columns have. They are kept as they are.",
+             and 2 more repeated names. They are imported as they are.",
         ),
     ] {
         assert_eq!(note(&repeated), sentence);
@@ -119,7 +119,7 @@ fn failed_counts_lead_to_the_reasons_once_nothing_more_is_to_come() {
 #[test]
 fn a_panel_holds_its_findings_between_the_run_and_the_timeline() {
     let mut panel = ImportPanel::new(&with(ended(RunStatus::Completed)), &reading(), PACE);
-    let groups = vec![reason(None, "1 field where the header has 3", 412, 5, "x")];
+    let groups = vec![reason(None, "1 field, expected 3", 412, 5, "x")];
     let found = findings::Findings { reasons: Reasons { groups, other: 0 }, ..findings::Findings::default() };
     panel.findings = Some(Findings::new(&found));
     let html = panel.render().unwrap();

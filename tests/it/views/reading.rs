@@ -139,7 +139,7 @@ fn a_file_read_in_no_time_has_no_speed_and_its_failed_rows_all_the_same() {
     };
     let plot = plot(run);
     assert_eq!((plot.columns.as_str(), plot.ticks.as_str()), ("", "M995.0 3v5.0"));
-    assert_eq!(plot.note, Some("Read too quickly to draw how fast"));
+    assert_eq!(plot.note, Some("Too fast to chart"));
     assert!(plot.table.iter().all(|row| row.rows_per_second.is_none()), "{:?}", plot.table);
 }
 
@@ -159,7 +159,7 @@ fn first_rows(first: FirstRows) -> String {
 
 #[test]
 fn the_first_rows_are_a_table_with_line_numbers() {
-    let missing = FirstRow { failure: Some("1 field where the header has 15".to_owned()), ..row(6, &["x"]) };
+    let missing = FirstRow { failure: Some("1 field, expected 15".to_owned()), ..row(6, &["x"]) };
     let html =
         first_rows(first(vec![row(4, &["1", "Ann", "2026-11-02"]), row(5, &["2", "B␊o", ""]), missing]));
     for expected in [
@@ -171,7 +171,7 @@ fn the_first_rows_are_a_table_with_line_numbers() {
         r#"<tr><th scope="row">4</th><td class="number"><bdi>1</bdi></td><td class=""><bdi>Ann</bdi></td>"#,
         r#"<bdi>B<span class="control">LF</span>o</bdi>"#,
         r#"<tr class="fails"><th scope="row">6</th>"#,
-        r#"<td class="note" colspan="2">1 field where the header has 15</td><td></td></tr>"#,
+        r#"<td class="note" colspan="2">1 field, expected 15</td><td></td></tr>"#,
     ] {
         assert!(html.contains(expected), "{expected}\n{html}");
     }
@@ -186,7 +186,7 @@ fn why_rows_fail_has_a_column_where_no_field_is_missing() {
         ..row(4, &["1", "a␀", ""])
     };
     let html = first_rows(first(vec![broken]));
-    assert!(html.contains(r#"<th scope="col" class="note">fails because</th>"#), "{html}");
+    assert!(html.contains(r#"<th scope="col" class="note">reason</th>"#), "{html}");
     assert!(html.contains(r#"<td class=" fault"><bdi>a<mark>NUL</mark></bdi></td>"#), "{html}");
     assert!(html.contains(r#"<td class="note">contains a NUL byte</td></tr>"#), "{html}");
 }
