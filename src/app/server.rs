@@ -9,7 +9,7 @@ use std::{
 use actix_web::{
     HttpServer,
     dev::{Server as HttpService, ServerHandle},
-    middleware::{Compress, from_fn},
+    middleware::from_fn,
     web,
 };
 use url::Url;
@@ -21,7 +21,7 @@ use crate::{
     imports::Imports,
     source::{LinkKey, Storage},
     store::Store,
-    web::{csrf, error, headers, health::EngineCheck, origin::PublicOrigin, site::Site},
+    web::{assets, compression, csrf, error, headers, health::EngineCheck, origin::PublicOrigin, site::Site},
 };
 
 /// How long requests may take to end when the server stops: calls of Inngest among them, which are
@@ -44,6 +44,7 @@ pub(super) struct Shared {
 }
 
 pub(super) fn serve_public(listener: TcpListener, shared: Shared) -> io::Result<ServerHandle> {
+    assets::prepare();
     let server = HttpServer::new(move || {
         let shared = shared.clone();
         actix_web::App::new()
@@ -67,10 +68,10 @@ pub(super) fn serve_public(listener: TcpListener, shared: Shared) -> io::Result<
             })
             // The last one sees a request first.
             .wrap(from_fn(csrf::refuse_cross_site))
-            .wrap(Compress::default())
+            .wrap(from_fn(compression::in_one_piece))
             .wrap(from_fn(headers::secure))
     });
-    let server = server.listen(listener)?.shutdown_timeout(REQUEST_GRACE.as_secs()).disable_signals();
+    let server = server.tcp_nodelay(true).listen(listener)?.shutdown_timeout(REQUEST_GRACE.as_secs()).disable_signals();
     Ok(run(server.run()))
 }
 

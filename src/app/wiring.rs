@@ -167,12 +167,14 @@ impl Wiring {
                 .configure(engine::api::routes)
                 .configure(|routes| function::serve::routes(routes, None))
         });
-        let internal = internal.workers(INTERNAL_THREADS).listen(embedded.internal.try_clone()?)?;
+        let internal =
+            internal.workers(INTERNAL_THREADS).tcp_nodelay(true).listen(embedded.internal.try_clone()?)?;
         servers.push(run(internal.disable_signals().run()));
         if let Some((listener, _)) = &embedded.exposed {
             let exposed =
                 HttpServer::new(move || App::new().app_data(engine.clone()).configure(engine::api::routes));
-            let exposed = exposed.workers(INTERNAL_THREADS).listen(listener.try_clone()?)?;
+            let exposed =
+                exposed.workers(INTERNAL_THREADS).tcp_nodelay(true).listen(listener.try_clone()?)?;
             servers.push(run(exposed.disable_signals().run()));
         }
         Ok(servers)

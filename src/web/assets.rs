@@ -3,17 +3,20 @@
 //! A file's address has its hash in it, so a browser may keep it for ever and still sees a new version
 //! at once.
 
-use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
+use std::{borrow::Cow, collections::HashMap, io::Write, sync::LazyLock};
 
 use actix_web::{
-    HttpResponse,
-    http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
+    HttpRequest, HttpResponse,
+    http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ContentEncoding, HeaderValue},
     web,
 };
+use brotli::enc::BrotliEncoderParams;
 use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
 use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
 
+use super::compression;
 use crate::inngest::signature::hex;
 
 /// Where [`serve`] is to be routed.
@@ -64,10 +67,13 @@ struct Files;
 struct Asset {
     name: &'static str,
     body: Bytes,
+    /// The same, compressed once for all requests.
+    brotli: Bytes,
+    gzip: Bytes,
     hash: String,
 }
 
-/// By name; put together at first use.
+/// By name; put together and compressed at first use.
 static ASSETS: LazyLock<HashMap<&'static str, Asset>> = LazyLock::new(|| {
     let joined = [Asset::new("style.css", &STYLE), Asset::script("runboard.js", &SCRIPT)];
     let whole = WHOLE.iter().map(|name| Asset::new(name, std::slice::from_ref(name)));
@@ -100,7 +106,7 @@ impl Asset {
 
     fn of(name: &'static str, body: Vec<u8>) -> Self {
         let hash = hex(&Sha256::digest(&body)[..HASH_BYTES]);
-        Self { name, body: body.into(), hash }
+        Self { name, brotli: brotli(&body), gzip: gzip(&body), body: body.into(), hash }
     }
 
     fn content_type(&self) -> &'static str {
@@ -111,6 +117,27 @@ impl Asset {
             _ => "application/octet-stream",
         }
     }
+}
+
+/// Compresses all assets, so that no request waits for it.
+pub fn prepare() {
+    LazyLock::force(&ASSETS);
+}
+
+fn brotli(body: &[u8]) -> Bytes {
+    let mut compressed = Vec::new();
+    brotli::BrotliCompress(&mut &*body, &mut compressed, &BrotliEncoderParams::default())
+        .expect("memory takes what is written to it");
+    compressed.into()
+}
+
+fn gzip(body: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder
+        .write_all(body)
+        .and_then(|()| encoder.finish())
+        .expect("memory takes what is written to it")
+        .into()
 }
 
 /// The addresses that pages link to.
@@ -145,15 +172,26 @@ fn url(name: &str) -> String {
 }
 
 /// `GET /assets/{hash}/{name}`; 404 unless the hash is that of the file we have.
-pub async fn serve(path: web::Path<(String, String)>) -> HttpResponse {
+pub async fn serve(request: HttpRequest, path: web::Path<(String, String)>) -> HttpResponse {
     let (wanted, name) = path.into_inner();
     let Some(asset) = ASSETS.get(name.as_str()).filter(|asset| asset.hash == wanted) else {
         return HttpResponse::NotFound().finish();
     };
-    HttpResponse::Ok()
+    let encoding = compression::negotiate(&request, &[ContentEncoding::Brotli, ContentEncoding::Gzip]);
+    let body = match encoding {
+        ContentEncoding::Brotli => &asset.brotli,
+        ContentEncoding::Gzip => &asset.gzip,
+        _ => &asset.body,
+    };
+    let mut response = HttpResponse::Ok();
+    response
         .insert_header((CONTENT_TYPE, asset.content_type()))
         .insert_header((CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")))
-        .body(asset.body.clone())
+        .insert_header(compression::VARY_BY_ENCODING);
+    if encoding != ContentEncoding::Identity {
+        response.insert_header((CONTENT_ENCODING, encoding.as_str()));
+    }
+    response.body(body.clone())
 }
 
 #[cfg(test)]
@@ -186,6 +224,19 @@ mod tests {
             assert_eq!((status, content_type.as_str()), (StatusCode::OK, kind), "{url}");
             assert_eq!(cache, "public, max-age=31536000, immutable");
             assert!(length > 100, "{url} has {length} bytes");
+        }
+    }
+
+    #[actix_web::test]
+    async fn each_form_of_a_file_says_the_same() {
+        for (name, asset) in &*ASSETS {
+            let gzip = std::io::read_to_string(flate2::read::GzDecoder::new(&*asset.gzip)).unwrap();
+            let mut brotli = Vec::new();
+            brotli::BrotliDecompress(&mut &*asset.brotli, &mut brotli).unwrap();
+            assert_eq!(gzip.as_bytes(), &*asset.body, "{name}");
+            assert_eq!(brotli, &*asset.body, "{name}");
+            let [brotli, gzip, plain] = [&asset.brotli, &asset.gzip, &asset.body].map(Bytes::len);
+            assert!(brotli < gzip && gzip < plain, "{name}: {brotli}, {gzip}, {plain}");
         }
     }
 

@@ -69,7 +69,6 @@ async fn download(
     Ok(HttpResponse::Ok()
         .content_type("text/csv; charset=utf-8")
         .insert_header(attachment(&import.file_name, which, &run.status))
-        .insert_header(header::ContentEncoding::Identity)
         .no_chunking(size)
         .streaming(body))
 }

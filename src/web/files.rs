@@ -28,7 +28,6 @@ pub async fn file(
     Ok(HttpResponse::Ok()
         .content_type("text/csv")
         .insert_header((header::CONTENT_DISPOSITION, "attachment"))
-        .insert_header(header::ContentEncoding::Identity)
         .no_chunking(size)
         .streaming(ReaderStream::with_capacity(file, BLOCK)))
 }

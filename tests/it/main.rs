@@ -8,6 +8,7 @@ mod cancel;
 mod client;
 mod client_errors;
 mod client_keys;
+mod compression;
 mod config;
 mod conformance;
 mod crash;
