@@ -71,7 +71,11 @@ pub(super) fn serve_public(listener: TcpListener, shared: Shared) -> io::Result<
             .wrap(from_fn(compression::in_one_piece))
             .wrap(from_fn(headers::secure))
     });
-    let server = server.tcp_nodelay(true).listen(listener)?.shutdown_timeout(REQUEST_GRACE.as_secs()).disable_signals();
+    let server = server
+        .tcp_nodelay(true)
+        .listen(listener)?
+        .shutdown_timeout(REQUEST_GRACE.as_secs())
+        .disable_signals();
     Ok(run(server.run()))
 }
 

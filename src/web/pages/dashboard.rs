@@ -23,7 +23,7 @@ use crate::{
         session::{self, SignedIn},
         site::{self, Site},
         upload::{self, Given, Refused, UploadError},
-        views::{DropZone, Frame, History, LiveSection, RefusedForm},
+        views::{DropZone, Frame, History, LiveSection, RefusedForm, render},
     },
 };
 
@@ -104,11 +104,7 @@ pub async fn live(
     section.is_first_visit = query.first;
     section.news = news;
     section.since = since.map(|id| id.to_string()).unwrap_or_default();
-    let section = section.versioned()?;
-    if section.version == query.version {
-        return Ok(htmx::unchanged(section.as_of().unwrap_or_else(UnixMillis::now)));
-    }
-    Ok(HttpResponse::Ok().content_type(ContentType::html()).body(section.render()?))
+    Ok(htmx::answer(&section, &query.version, section.as_of().unwrap_or_else(UnixMillis::now))?)
 }
 
 /// Takes a file, or the address of one. What is wrong with it is said on the form, which comes back.
@@ -176,8 +172,7 @@ async fn page(
         history,
     };
     page.live.is_first_visit = page.is_empty();
-    page.live = page.live.versioned()?;
-    Ok(HttpResponse::build(status).content_type(ContentType::html()).body(page.render()?))
+    Ok(HttpResponse::build(status).content_type(ContentType::html()).body(render(&page)?.html))
 }
 
 /// Newest first, whatever came into `shown` when: a card never changes places.

@@ -16,7 +16,7 @@ use crate::{
         htmx,
         session::{self, SignedIn},
         site::{self, Site},
-        views::{Findings, Frame, ImportPanel, Reading},
+        views::{Findings, Frame, ImportPanel, Reading, render},
     },
 };
 
@@ -52,8 +52,7 @@ pub async fn show(
     let findings = findings(&mut import, &reading, &store).await?;
     let mut page = ImportPage::new(site.frame(&user), &import, &reading, site::pace([&import], reading.now));
     page.panel.findings = findings;
-    page.panel = page.panel.versioned()?;
-    Ok(HttpResponse::Ok().content_type(ContentType::html()).body(page.render()?))
+    Ok(HttpResponse::Ok().content_type(ContentType::html()).body(render(&page)?.html))
 }
 
 /// `/imports/{id}/panel?version=`: what the page shows already.
@@ -81,11 +80,7 @@ pub async fn panel(
     let findings = findings(&mut import, &reading, &store).await?;
     let mut panel = ImportPanel::new(&import, &reading, site::pace([&import], reading.now));
     panel.findings = findings;
-    let panel = panel.versioned()?;
-    if panel.version == query.version {
-        return Ok(htmx::unchanged(panel.as_of.at()));
-    }
-    Ok(HttpResponse::Ok().content_type(ContentType::html()).body(panel.render()?))
+    Ok(htmx::answer(&panel, &query.version, panel.as_of.at())?)
 }
 
 pub async fn cancel(

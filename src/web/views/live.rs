@@ -8,7 +8,7 @@ use super::{
     Reading,
     block::Block,
     panel::{Actions, Place, as_of},
-    passing::{AsOf, version},
+    passing::{AsOf, Mark},
     tab::Tab,
 };
 use crate::{
@@ -35,8 +35,6 @@ pub struct LiveSection {
     pub since: String,
     /// Milliseconds until the browser asks again; None once nothing more is expected.
     pub poll_ms: Option<u128>,
-    /// What the fragment says apart from what passes by itself: the next poll gives it back.
-    pub version: String,
     pub tab: Tab,
 }
 
@@ -73,15 +71,8 @@ impl LiveSection {
             news: Vec::new(),
             since: String::new(),
             poll_ms: (going_on > 0).then_some(pace.as_millis()),
-            version: String::new(),
             tab: Tab::of_dashboard(going_on),
         }
-    }
-
-    /// With its version, which is of all that was set before.
-    pub fn versioned(mut self) -> askama::Result<Self> {
-        self.version = version(&self.render()?);
-        Ok(self)
     }
 
     /// How many imports are unfinished.
@@ -111,12 +102,11 @@ impl LiveSection {
     }
 
     /// Where the browser asks again. Once nothing more is expected it does so only when something else tells
-    /// it to: its tab is shown again, or another tab has started an import.
+    /// it to: its tab is shown again, or another tab has started an import. The fragment's version follows.
     #[must_use]
     pub fn path(&self) -> String {
-        let Self { since, version, .. } = self;
         let first = if self.is_first_visit { "&first=true" } else { "" };
-        format!("/live?keep={}&since={since}{first}&version={version}", self.keep())
+        format!("/live?keep={}&since={}{first}&version=", self.keep(), self.since)
     }
 
     /// The oldest of the last answers on the page: all of it is known as of then.

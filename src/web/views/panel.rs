@@ -11,7 +11,7 @@ use super::{
     detail::TechnicalDetail,
     findings::Findings,
     first_rows::FirstRows,
-    passing::{AsOf, version},
+    passing::{AsOf, Mark},
     tab::Tab,
     timeline::{Timeline, When},
 };
@@ -41,8 +41,6 @@ pub struct ImportPanel {
     pub poll_ms: Option<u128>,
     /// Nobody takes it, some run may be lost, or the engine does not answer: then nothing is promised.
     pub is_doubtful: bool,
-    /// What the fragment says apart from what passes by itself: the next poll gives it back.
-    pub version: String,
     pub tab: Tab,
 }
 
@@ -67,16 +65,9 @@ impl ImportPanel {
             poll_ms: (!state.is_final()).then_some(pace.as_millis()),
             is_doubtful: state == ImportState::NoFunction
                 || blocks.iter().any(|block| block.sentence.notice.is_some()),
-            version: String::new(),
             tab: Tab::of_import(snapshot, state, &blocks),
             blocks,
         }
-    }
-
-    /// With its version, which is of all that was set before.
-    pub fn versioned(mut self) -> askama::Result<Self> {
-        self.version = version(&self.render()?);
-        Ok(self)
     }
 }
 

@@ -11,13 +11,9 @@ mod snapshots;
 use std::{collections::HashMap, future::pending, net::TcpListener, time::Duration};
 
 use actix_web::{
-    HttpResponse, HttpServer,
-    dev::ServerHandle,
-    http::header::ContentType,
-    middleware::{Compress, from_fn},
-    web,
+    HttpResponse, HttpServer, dev::ServerHandle, http::header::ContentType, middleware::from_fn, web,
 };
-use runboard::web::{assets, headers};
+use runboard::web::{assets, compression, headers};
 use serde_json::json;
 
 use crate::chromium::Chromium;
@@ -73,7 +69,7 @@ impl Gallery {
                 .route("/live", web::get().to(nothing_new))
                 .route("/imports/{id}/panel", web::get().to(nothing_new))
                 .route("/imports", web::post().to(take_for_ever))
-                .wrap(Compress::default())
+                .wrap(from_fn(compression::in_one_piece))
                 .wrap(from_fn(headers::secure))
         });
         let server = server.workers(1).disable_signals().listen(listener).unwrap().run();
