@@ -132,6 +132,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
             stopping: background.stopping().clone(),
         }),
         accounts,
+        proxies: web::Data::new(config.trusted_proxies),
         imports: web::Data::new(imports.clone()),
         store: web::Data::new(store.clone()),
         storage: web::Data::new(storage),

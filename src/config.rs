@@ -5,6 +5,7 @@ mod args;
 mod check;
 mod engine;
 mod pointers;
+mod proxies;
 
 use std::{net::SocketAddr, num::NonZero, path::PathBuf, thread, time::Duration};
 
@@ -17,6 +18,7 @@ pub use self::{
     args::{AccountCommand, Args, Command},
     engine::{Engine, Exposed, Inngest},
     pointers::OutputPointers,
+    proxies::{NotProxies, TrustedProxies},
 };
 
 /// Everything that an operator can set.
@@ -38,6 +40,8 @@ pub struct Config {
     pub max_record_bytes: usize,
     /// `RUNBOARD_ALLOW_ADDRESSES`.
     pub allow_addresses: AllowedAddresses,
+    /// `RUNBOARD_TRUSTED_PROXIES`.
+    pub trusted_proxies: TrustedProxies,
     /// Which engine runs the functions: `INNGEST_...` and `RUNBOARD_ENGINE_...`.
     pub engine: Engine,
     /// `RUNBOARD_WORKERS`: how many runs the embedded engine works on at once.
@@ -120,6 +124,15 @@ impl Config {
                     |text| text.parse().ok(),
                 )?,
                 None => AllowedAddresses::default(),
+            },
+            trusted_proxies: match optional(args.trusted_proxies.as_ref()) {
+                Some(text) => check(
+                    "RUNBOARD_TRUSTED_PROXIES",
+                    text,
+                    "IP networks or addresses, separated by commas, such as 127.0.0.1,10.0.0.0/8",
+                    |text| text.parse().ok(),
+                )?,
+                None => TrustedProxies::default(),
             },
             workers: match optional(args.workers.as_ref()) {
                 Some(text) => check("RUNBOARD_WORKERS", text, "a number from 1 to 1024", check::workers)?,

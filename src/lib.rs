@@ -13,9 +13,10 @@
 //! | [`source`] | bytes in and out: stored files, signed links to them, and files fetched by their address |
 //! | [`inngest`] | the wire, both ways: client, events, runs, calls, signatures |
 //! | [`csv`] | pure: bytes to records, verdicts and output |
+//! | [`limits`] | how often, and by whom, something may be asked for |
 //!
 //! Imports point down only, and rooms on one line never import each other:
-//! `main > app > web > imports, function, engine, accounts > store, source > inngest > csv, ids, time, config, tasks`.
+//! `main > app > web > imports, function, engine, accounts > store, source > inngest > csv, ids, time, config, tasks, limits`.
 //! `docs/ARCHITECTURE.md` walks one upload through all of it.
 
 // What cannot happen is said by `expect`, and its text says why it cannot.
@@ -30,6 +31,7 @@ pub mod function;
 pub mod ids;
 pub mod imports;
 pub mod inngest;
+pub mod limits;
 pub mod source;
 pub mod store;
 pub mod tasks;

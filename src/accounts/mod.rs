@@ -5,14 +5,14 @@
 //! once, guesses at one password).
 
 mod email;
+mod hasher;
 mod password;
 mod session;
-mod throttle;
 mod token;
 
 use std::{
     net::{IpAddr, SocketAddr},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use secrecy::SecretString;
@@ -23,10 +23,11 @@ pub use self::{
     session::Session,
     token::Token,
 };
-use self::{password::Hasher, session::Sessions, throttle::Throttle};
+use self::{hasher::Hasher, session::Sessions};
 use crate::{
     config::SignUp,
     ids::UserId,
+    limits::{Network, Rate, RateLimiter},
     store::{self, Store, accounts::NewAccount},
     time::UnixMillis,
 };
@@ -38,9 +39,28 @@ pub struct Accounts {
     /// What the one-time link must carry, where strangers could be faster than the operator.
     link_token: Option<Token>,
     hasher: Hasher,
-    throttle: Throttle,
+    /// Wrong passwords for one account from one network.
+    guesses: RateLimiter<(Email, Option<Network>)>,
+    /// Sign-ins from one network, whatever the account.
+    sign_ins: RateLimiter<Network>,
+    /// Sign-ups from one network.
+    sign_ups: RateLimiter<Network>,
     sessions: Sessions,
 }
+
+/// Somebody who has forgotten which password it was gets ten tries, then one a minute. It counts for each
+/// network alone, so that guessing from elsewhere does not keep the owner out.
+const GUESSES: Rate = Rate { burst: 10, every: Duration::from_secs(60) };
+
+/// How long a visitor is asked to wait while too many passwords are being checked: about what those take.
+pub const BUSY_RETRY_AFTER: Duration = Duration::from_secs(3);
+
+/// 30 a minute, for an office behind one address; it also bounds how many accounts one network can be
+/// counted for.
+const SIGN_INS: Rate = Rate { burst: 30, every: Duration::from_secs(2) };
+
+/// 10 an hour.
+const SIGN_UPS: Rate = Rate { burst: 10, every: Duration::from_secs(6 * 60) };
 
 /// Something failed on our side.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +69,8 @@ pub enum Error {
     Store(#[from] store::Error),
     #[error("a password could not be hashed or checked: {0}")]
     Hash(#[from] argon2::password_hash::Error),
+    #[error("more passwords are being checked than can be at once")]
+    Busy,
     #[error("hashing a password was interrupted: {0}")]
     Interrupted(#[from] tokio::task::JoinError),
 }
@@ -64,6 +86,8 @@ pub enum SignUpError {
     LinkNeeded,
     #[error("the e-mail address already has an account")]
     EmailTaken,
+    #[error("too many sign-ups")]
+    TooMany { retry_after: Duration },
     #[error(transparent)]
     Failed(#[from] Error),
 }
@@ -75,7 +99,7 @@ pub enum SignInError {
     #[error("wrong e-mail or password")]
     WrongCredentials,
     #[error("too many attempts")]
-    TooManyAttempts,
+    TooMany { retry_after: Duration },
     #[error(transparent)]
     Failed(#[from] Error),
 }
@@ -92,7 +116,9 @@ impl Accounts {
             sign_up,
             link_token: needs_link.then(Token::generate),
             hasher: Hasher::new(),
-            throttle: Throttle::default(),
+            guesses: RateLimiter::new(GUESSES),
+            sign_ins: RateLimiter::new(SIGN_INS),
+            sign_ups: RateLimiter::new(SIGN_UPS),
         }
     }
 
@@ -127,15 +153,17 @@ impl Accounts {
         }
     }
 
-    /// Makes an account for a visitor.
+    /// Makes an account for a visitor, whose address is `from`.
     pub async fn sign_up(
         &self,
         email: Email,
         password: Password,
         link_token: Option<&Token>,
+        from: Option<IpAddr>,
     ) -> Result<UserId, SignUpError> {
         // Asked before the hash is made, so that a closed door costs nothing; the insert decides.
         self.may_sign_up(link_token).await?;
+        within(&self.sign_ups, from).map_err(|retry_after| SignUpError::TooMany { retry_after })?;
         let account = self.new_account(&email, password).await?;
         let (made, refusal) = if self.sign_up == SignUp::First {
             (self.store.create_first_account(&account).await, SignUpError::Closed)
@@ -152,10 +180,11 @@ impl Accounts {
         password: SecretString,
         from: Option<IpAddr>,
     ) -> Result<UserId, SignInError> {
-        let key = (email.clone(), from);
-        if !self.throttle.allows(&key, Instant::now()) {
-            return Err(SignInError::TooManyAttempts);
-        }
+        let too_many = |retry_after| SignInError::TooMany { retry_after };
+        within(&self.sign_ins, from).map_err(too_many)?;
+        // Counted before the password is checked, so that many at once cannot slip through together.
+        let key = (email.clone(), from.map(Network::from));
+        self.guesses.check(key.clone(), Instant::now()).map_err(too_many)?;
         let credentials = self.store.credentials(email.as_str()).await.map_err(Error::from)?;
         let (user, hash) = match credentials {
             Some(credentials) => (Some(credentials.account), Some(credentials.password_hash)),
@@ -163,7 +192,8 @@ impl Accounts {
         };
         let is_right = self.hasher.verify(password, hash).await?;
         let user = user.filter(|_| is_right).ok_or(SignInError::WrongCredentials)?;
-        self.throttle.forget(&key);
+        // The password was right: what went before was not guessing.
+        self.guesses.forget(&key);
         Ok(user)
     }
 
@@ -215,4 +245,9 @@ impl Accounts {
             created_at: UnixMillis::now(),
         })
     }
+}
+
+/// Counts a visit from `address`. Only a request that came by no connection has none.
+fn within(limiter: &RateLimiter<Network>, address: Option<IpAddr>) -> Result<(), Duration> {
+    address.map_or(Ok(()), |address| limiter.check(address.into(), Instant::now()))
 }

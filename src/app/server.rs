@@ -17,6 +17,7 @@ use url::Url;
 use super::{StartError, routes};
 use crate::{
     accounts::Accounts,
+    config::TrustedProxies,
     function::{self, Processor},
     imports::Imports,
     source::{LinkKey, Storage},
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     pub origin: web::Data<PublicOrigin>,
     pub site: web::Data<Site>,
     pub accounts: web::Data<Accounts>,
+    pub proxies: web::Data<TrustedProxies>,
     pub imports: web::Data<Imports>,
     pub store: web::Data<Store>,
     pub storage: web::Data<Storage>,
@@ -51,6 +53,7 @@ pub(super) fn serve_public(listener: TcpListener, shared: Shared) -> io::Result<
             .app_data(shared.origin)
             .app_data(shared.site)
             .app_data(shared.accounts)
+            .app_data(shared.proxies)
             .app_data(shared.imports)
             .app_data(shared.store)
             .app_data(shared.storage)

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     config::{self, Config, Exposed, Inngest},
     engine::{self, Engine},
-    function::{self, About, Door, Processor},
+    function::{self, About, Door, DoorLimits, Processor},
     inngest::{Registrar, Server, SigningKeys, signature},
     store::Store,
     tasks::Tasks,
@@ -119,6 +119,7 @@ impl Wiring {
                 event_api: self.server.event_api.to_string(),
                 env: self.server.env.clone(),
             },
+            limits: DoorLimits::default(),
         }
     }
 

@@ -55,6 +55,11 @@ pub struct Args {
     #[arg(long, global = true, env = "RUNBOARD_ALLOW_ADDRESSES", value_name = "CIDR,...")]
     pub(super) allow_addresses: Option<String>,
 
+    /// Networks of the proxies in front, whose X-Forwarded-For says where a visitor comes from: CIDRs or
+    /// addresses, such as 127.0.0.1,10.0.0.0/8
+    #[arg(long, global = true, env = "RUNBOARD_TRUSTED_PROXIES", value_name = "CIDR,...")]
+    pub(super) trusted_proxies: Option<String>,
+
     /// How many runs are worked on at once [default: the number of cores]
     #[arg(long, global = true, env = "RUNBOARD_WORKERS", value_name = "NUMBER")]
     pub(super) workers: Option<String>,

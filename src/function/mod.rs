@@ -29,7 +29,7 @@ use url::Url;
 
 pub use plan::Plan;
 pub use process_csv_upload::{Answer, Summary};
-pub use serve::{About, Door};
+pub use serve::{About, Door, DoorLimits};
 
 use crate::{
     ids::EVENT_NAME,

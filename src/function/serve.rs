@@ -1,8 +1,10 @@
 //! The functions' door: `/api/inngest` in the SDK protocol.
 //!
-//! Every call is signed and is verified over its raw body before anything of it is read; every answer
-//! is signed too. A dev server has no keys and signs nothing, and then nobody else can reach us.
+//! Every call is signed and is verified over its raw body before anything of it is read. The answer to a
+//! verified request is signed too, any other answer is not: what we have signed is accepted as a request.
+//! A dev server signs nothing and gets nothing signed, and then nobody else can reach us.
 
+mod body;
 mod sync;
 
 use std::time::Duration;
@@ -22,6 +24,7 @@ use crate::{
         call::{Call, CallError, NO_RETRY_HEADER, REQ_VERSION_HEADER, SDK, SDK_HEADER},
         signature,
     },
+    limits::{ByteBudget, Rate, RateLimiter},
     time::UnixMillis,
 };
 
@@ -36,9 +39,11 @@ const SYNC_KIND_HEADER: &str = "x-inngest-sync-kind";
 /// The version of the call protocol that we speak.
 const REQ_VERSION: &str = "2";
 
-/// The longest body that is read, in bytes: of a state over 4 MB the engine sends nothing, and one event has
-/// at most 3 MiB.
-const MAX_CALL_BYTES: usize = 8 << 20;
+/// What the bodies hold together that are not verified yet: of the largest, four.
+const UNVERIFIED_BYTES: u32 = 32 << 20;
+
+/// A dev server asks for a sync every five seconds.
+const SYNCS: Rate = Rate { burst: 10, every: Duration::from_secs(2) };
 
 /// Who may call us, and what we say of ourselves.
 pub struct Door {
@@ -49,6 +54,22 @@ pub struct Door {
     /// Registers when it is asked to.
     pub registrar: Registrar,
     pub about: About,
+    pub limits: DoorLimits,
+}
+
+/// What all callers share, on whichever listener they come.
+#[derive(Debug)]
+pub struct DoorLimits {
+    /// The memory of bodies that are not verified yet.
+    pub unverified: ByteBudget,
+    /// Verified requests to register: each asks the engine.
+    pub syncs: RateLimiter<()>,
+}
+
+impl Default for DoorLimits {
+    fn default() -> Self {
+        Self { unverified: ByteBudget::new(UNVERIFIED_BYTES), syncs: RateLimiter::new(SYNCS) }
+    }
 }
 
 /// Where the engine is, for whoever introspects.
@@ -82,7 +103,7 @@ struct CallQuery {
 /// `POST`: a call.
 async fn call(processor: web::Data<Processor>, request: HttpRequest, body: web::Payload) -> HttpResponse {
     let door = &processor.door;
-    let body = match signed_body(&processor, &request, body).await {
+    let body = match body::verified(&processor, &request, body).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
@@ -144,36 +165,6 @@ fn header<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
     request.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
-/// The body of a request that the engine signed, which is known to reach us by then; or what the request is
-/// answered instead. Without a signature of these minutes nothing of the body is read.
-async fn signed_body(
-    processor: &Processor,
-    request: &HttpRequest,
-    body: web::Payload,
-) -> Result<web::Bytes, HttpResponse> {
-    let door = &processor.door;
-    let may_hold = |header| signature::may_hold(header, UnixMillis::now());
-    if !door.is_dev && !header(request, signature::HEADER).is_some_and(may_hold) {
-        return Err(door.refuse_unsigned());
-    }
-    let body = match body.to_bytes_limited(MAX_CALL_BYTES).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => {
-            let error = error("The call was interrupted.");
-            return Err(door.fail(StatusCode::BAD_REQUEST, Retry::Yes(None), &error));
-        }
-        Err(_) => {
-            let error = error("The call is too large.");
-            return Err(door.fail(StatusCode::PAYLOAD_TOO_LARGE, Retry::No, &error));
-        }
-    };
-    if !door.is_dev && door.key_of(request, &body).is_none() {
-        return Err(door.refuse_unsigned());
-    }
-    processor.live.set_reached();
-    Ok(body)
-}
-
 /// Whether a call is to be made again, and after what time at the earliest.
 #[derive(Clone, Copy)]
 enum Retry {
@@ -187,12 +178,6 @@ impl Door {
         self.keys.verify(header(request, signature::HEADER)?, body, UnixMillis::now())
     }
 
-    /// May be repeated: the keys may be just being changed. (The specification would have 500 here;
-    /// the official SDKs say what is wrong, and so do we.)
-    fn refuse_unsigned(&self) -> HttpResponse {
-        self.fail(StatusCode::UNAUTHORIZED, Retry::Yes(None), &error("The signature does not hold."))
-    }
-
     /// The answer of a function that only passes on what it is told.
     fn noted(&self, understood: bool) -> HttpResponse {
         if understood {
@@ -201,41 +186,55 @@ impl Door {
         self.fail(StatusCode::BAD_REQUEST, Retry::No, &error("The event's data are not those of its name."))
     }
 
+    /// A failure that is told to a verified caller.
     fn fail(&self, status: StatusCode, retry: Retry, error: &CallError) -> HttpResponse {
-        let mut response = self.respond(status, error);
-        let (no_retry, after) = match retry {
-            Retry::No => ("true", None),
-            Retry::Yes(after) => ("false", after),
-        };
-        let headers = response.headers_mut();
-        headers.insert(
-            names::HeaderName::from_static(NO_RETRY_HEADER),
-            names::HeaderValue::from_static(no_retry),
-        );
-        if let Some(after) = after {
-            headers.insert(names::RETRY_AFTER, names::HeaderValue::from(after.as_secs()));
-        }
-        response
+        failure(status, retry, error, self.signing_key())
     }
 
-    /// An answer, signed if there are keys.
+    /// An answer to a verified request.
     fn respond(&self, status: StatusCode, body: &impl Serialize) -> HttpResponse {
-        let body = match serde_json::to_vec(body) {
-            Ok(body) => body,
-            Err(why) => {
-                tracing::error!(%why, "cannot serialize an answer");
-                return HttpResponse::InternalServerError().finish();
-            }
-        };
-        let mut response = HttpResponse::build(status);
-        response
-            .content_type("application/json")
-            .insert_header((SDK_HEADER, SDK))
-            .insert_header((FRAMEWORK_HEADER, FRAMEWORK))
-            .insert_header((REQ_VERSION_HEADER, REQ_VERSION));
-        if let Some(key) = self.keys.current() {
-            response.insert_header((signature::HEADER, signature::sign(&body, key, UnixMillis::now())));
-        }
-        response.body(body)
+        answer(status, body, self.signing_key())
     }
+
+    /// What verified requests are answered with. In dev mode every request is taken, so nothing is signed,
+    /// also if there is a key: it may be that of a server in production.
+    fn signing_key(&self) -> Option<&SecretString> {
+        self.keys.current().filter(|_| !self.is_dev)
+    }
+}
+
+fn failure(status: StatusCode, retry: Retry, error: &CallError, key: Option<&SecretString>) -> HttpResponse {
+    let mut response = answer(status, error, key);
+    let (no_retry, after) = match retry {
+        Retry::No => ("true", None),
+        Retry::Yes(after) => ("false", after),
+    };
+    let headers = response.headers_mut();
+    headers
+        .insert(names::HeaderName::from_static(NO_RETRY_HEADER), names::HeaderValue::from_static(no_retry));
+    if let Some(after) = after {
+        headers.insert(names::RETRY_AFTER, names::HeaderValue::from(after.as_secs()));
+    }
+    response
+}
+
+/// Signed by `key`, if there is one.
+fn answer(status: StatusCode, body: &impl Serialize, key: Option<&SecretString>) -> HttpResponse {
+    let body = match serde_json::to_vec(body) {
+        Ok(body) => body,
+        Err(why) => {
+            tracing::error!(%why, "cannot serialize an answer");
+            return HttpResponse::InternalServerError().finish();
+        }
+    };
+    let mut response = HttpResponse::build(status);
+    response
+        .content_type("application/json")
+        .insert_header((SDK_HEADER, SDK))
+        .insert_header((FRAMEWORK_HEADER, FRAMEWORK))
+        .insert_header((REQ_VERSION_HEADER, REQ_VERSION));
+    if let Some(key) = key {
+        response.insert_header((signature::HEADER, signature::sign(&body, key, UnixMillis::now())));
+    }
+    response.body(body)
 }

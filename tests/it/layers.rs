@@ -14,7 +14,7 @@ const LINES: [&[&str]; 7] = [
     &["store", "source"],
     &["inngest"],
     &["csv"],
-    &["ids", "time", "config", "tasks"],
+    &["ids", "time", "config", "tasks", "limits"],
 ];
 
 /// What may be named only under these paths of `src`.

@@ -38,5 +38,6 @@ mod sdk;
 mod source;
 mod start_and_stop;
 mod steps;
+mod strangers;
 mod support;
 mod views;

@@ -1,10 +1,12 @@
 //! What is asked of the app as a whole: what it is (`GET`), and to register (`PUT`).
 
+use std::time::{Duration, Instant};
+
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{FRAMEWORK, SYNC_KIND_HEADER, header, signed_body};
+use super::{FRAMEWORK, Retry, SYNC_KIND_HEADER, answer, body, error, header};
 use crate::{
     function::{APP_ID, Processor},
     inngest::{
@@ -30,12 +32,13 @@ pub struct SyncQuery {
     deploy_id: Option<String>,
 }
 
-/// `GET`: what is served here. Whoever signs is told more, but no secret.
+/// `GET`: what is served here. Who signs is told more, but no secret; the answer to anybody else is not
+/// signed.
 pub async fn introspect(processor: web::Data<Processor>, request: HttpRequest) -> HttpResponse {
     let claims = request.headers().contains_key(signature::HEADER);
     let is_known = claims && processor.door.key_of(&request, b"").is_some();
     let body = inspection(&processor, claims.then_some(is_known));
-    processor.door.respond(StatusCode::OK, &body)
+    answer(StatusCode::OK, &body, processor.door.signing_key().filter(|_| is_known))
 }
 
 /// `succeeded`: whether whoever asks has signed, and validly.
@@ -83,8 +86,13 @@ pub async fn sync(
     body: web::Payload,
 ) -> HttpResponse {
     let door = &processor.door;
-    if let Err(refusal) = signed_body(&processor, &request, body).await {
+    if let Err(refusal) = body::verified(&processor, &request, body).await {
         return refusal;
+    }
+    if let Err(wait) = door.limits.syncs.check((), Instant::now()) {
+        let wait = Duration::from_secs(wait.as_secs() + 1);
+        let error = error("The functions were registered often enough just now.");
+        return door.fail(StatusCode::TOO_MANY_REQUESTS, Retry::Yes(Some(wait)), &error);
     }
     if header(&request, SYNC_KIND_HEADER) == Some(IN_BAND) {
         let app = door.registrar.app();

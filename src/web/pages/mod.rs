@@ -4,6 +4,7 @@
 pub mod dashboard;
 pub mod delete;
 pub mod error;
+mod form_error;
 mod history;
 pub mod import;
 pub mod sign_in;
@@ -13,4 +14,5 @@ pub mod sign_up;
 pub use dashboard::DashboardPage;
 pub use delete::DeletePage;
 pub use error::ErrorPage;
+pub use form_error::FormError;
 pub use import::ImportPage;

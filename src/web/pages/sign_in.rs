@@ -1,16 +1,22 @@
 //! `GET, POST /sign-in`.
 
+use std::time::Duration;
+
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{StatusCode, header::ContentType},
+    http::{
+        StatusCode,
+        header::{self, ContentType},
+    },
     web,
 };
 use askama::Template;
 use serde::Deserialize;
 
+use super::form_error::{FormError, seconds, waiting_time};
 use crate::{
-    accounts::{Accounts, SignInError},
-    web::{error::Error, origin::PublicOrigin, session},
+    accounts::{self, Accounts, BUSY_RETRY_AFTER, SignInError},
+    web::{client, error::Error, origin::PublicOrigin, session},
 };
 
 #[derive(Clone, Debug, Template)]
@@ -18,14 +24,20 @@ use crate::{
 pub struct SignInPage {
     /// As it was typed.
     pub email: String,
-    /// Why the form came back: a sentence.
-    pub error: Option<String>,
+    /// Why the form came back.
+    pub error: Option<FormError>,
     /// One of our own paths, to go on to.
     pub next: Option<String>,
     /// Whether to show the way to sign-up.
     pub sign_up_offered: bool,
     /// Where one signs in: `runboard.example.org`.
     pub host: String,
+}
+
+impl SignInPage {
+    fn blames(&self, field: &str) -> bool {
+        self.error.as_ref().is_some_and(|error| error.blames(field))
+    }
 }
 
 /// `/sign-in?next=`.
@@ -44,9 +56,53 @@ pub struct Form {
     next: Option<String>,
 }
 
-const NOT_AN_EMAIL: &str = "Enter a valid e-mail address.";
-const WRONG: &str = "Wrong e-mail or password.";
-const TOO_MANY: &str = "Too many attempts. Wait five minutes and try again.";
+/// The fields, as the form names them.
+const EMAIL: &str = "email";
+const PASSWORD: &str = "password";
+
+/// Why nobody was signed in, with the status that says so.
+struct Refusal {
+    status: StatusCode,
+    error: FormError,
+    retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    fn not_an_email() -> Self {
+        let error = FormError::of(&[EMAIL], "Enter a valid e-mail address.");
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, error, retry_after: None }
+    }
+}
+
+impl TryFrom<SignInError> for Refusal {
+    type Error = Error;
+
+    fn try_from(error: SignInError) -> Result<Self, Error> {
+        Ok(match error {
+            SignInError::WrongCredentials => Self {
+                status: StatusCode::UNAUTHORIZED,
+                error: FormError::of(&[EMAIL, PASSWORD], "Wrong e-mail or password."),
+                retry_after: None,
+            },
+            SignInError::TooMany { retry_after } => Self {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                error: FormError::of_form(format!(
+                    "Too many attempts. Try again in {}.",
+                    waiting_time(retry_after)
+                )),
+                retry_after: Some(retry_after),
+            },
+            SignInError::Failed(accounts::Error::Busy) => Self {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                error: FormError::of_form(
+                    "Many people are signing in right now. Try again in a few seconds.",
+                ),
+                retry_after: Some(BUSY_RETRY_AFTER),
+            },
+            SignInError::Failed(error) => return Err(error.into()),
+        })
+    }
+}
 
 pub async fn show(
     request: HttpRequest,
@@ -61,7 +117,7 @@ pub async fn show(
     if accounts.awaits_first().await? {
         return Ok(session::see_other("/sign-up"));
     }
-    page(StatusCode::OK, &accounts, &origin, String::new(), next, None)
+    page(&accounts, &origin, String::new(), next, None)
 }
 
 pub async fn submit(
@@ -73,39 +129,39 @@ pub async fn submit(
 ) -> Result<HttpResponse, Error> {
     let Form { email: typed, password, next } = form.into_inner();
     let next = next.or(query.into_inner().next).filter(|path| is_own_path(path));
-    let Ok(email) = typed.parse() else {
-        let status = StatusCode::UNPROCESSABLE_ENTITY;
-        return page(status, &accounts, &origin, typed, next, Some(NOT_AN_EMAIL));
+    let refusal = match typed.parse() {
+        Ok(email) => match accounts.sign_in(&email, password.into(), client::address(&request)).await {
+            Ok(user) => {
+                let location = next.as_deref().unwrap_or("/");
+                return Ok(session::begin(&request, &accounts, &origin, user, location).await?);
+            }
+            Err(error) => error.try_into()?,
+        },
+        Err(_) => Refusal::not_an_email(),
     };
-    let address = request.peer_addr().map(|peer| peer.ip());
-    let (status, error) = match accounts.sign_in(&email, password.into(), address).await {
-        Ok(user) => {
-            let location = next.as_deref().unwrap_or("/");
-            return Ok(session::begin(&request, &accounts, &origin, user, location).await?);
-        }
-        Err(SignInError::WrongCredentials) => (StatusCode::UNAUTHORIZED, WRONG),
-        Err(SignInError::TooManyAttempts) => (StatusCode::TOO_MANY_REQUESTS, TOO_MANY),
-        Err(SignInError::Failed(error)) => return Err(error.into()),
-    };
-    page(status, &accounts, &origin, typed, next, Some(error))
+    page(&accounts, &origin, typed, next, Some(refusal))
 }
 
 fn page(
-    status: StatusCode,
     accounts: &Accounts,
     origin: &PublicOrigin,
     email: String,
     next: Option<String>,
-    error: Option<&str>,
+    refusal: Option<Refusal>,
 ) -> Result<HttpResponse, Error> {
+    let status = refusal.as_ref().map_or(StatusCode::OK, |refusal| refusal.status);
+    let mut response = HttpResponse::build(status);
+    if let Some(wait) = refusal.as_ref().and_then(|refusal| refusal.retry_after) {
+        response.insert_header((header::RETRY_AFTER, seconds(wait)));
+    }
     let page = SignInPage {
         email,
-        error: error.map(str::to_owned),
+        error: refusal.map(|refusal| refusal.error),
         next,
         sign_up_offered: accounts.is_open(),
         host: origin.authority().to_owned(),
     };
-    Ok(HttpResponse::build(status).content_type(ContentType::html()).body(page.render()?))
+    Ok(response.content_type(ContentType::html()).body(page.render()?))
 }
 
 /// Whether a browser that is sent to `path` stays with us. It reads `//host` as another host, takes

@@ -1,17 +1,23 @@
 //! `GET, POST /sign-up`.
 
+use std::time::Duration;
+
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{StatusCode, header::ContentType},
+    http::{
+        StatusCode,
+        header::{self, ContentType},
+    },
     web,
 };
 use askama::Template;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::form_error::{FormError, seconds, waiting_time};
 use crate::{
-    accounts::{Accounts, Email, InvalidPassword, Password, SignUpError, Token},
-    web::{error::Error, origin::PublicOrigin, session},
+    accounts::{self, Accounts, BUSY_RETRY_AFTER, Email, InvalidPassword, Password, SignUpError, Token},
+    web::{client, error::Error, origin::PublicOrigin, session},
 };
 
 #[derive(Clone, Template)]
@@ -19,12 +25,14 @@ use crate::{
 pub struct SignUpPage {
     /// As it was typed.
     pub email: String,
-    /// Why the form came back, or why there is none: a sentence.
-    pub error: Option<String>,
+    /// Why the form came back, or why there is none.
+    pub error: Option<FormError>,
     /// The one-time link's, to be sent along with the form.
     pub token: Option<String>,
     /// Whether there is a form at all.
     pub allowed: bool,
+    /// Whether this makes the only account there will be.
+    pub is_only_account: bool,
     /// Where one signs up: `runboard.example.org`.
     pub host: String,
 }
@@ -45,10 +53,29 @@ pub struct Form {
     token: Option<String>,
 }
 
+/// The fields, as the form names them.
+const EMAIL: &str = "email";
+const PASSWORD: &str = "password";
+
 const CLOSED: &str = "Sign-up is closed. Ask the operator of this Runboard for an account.";
 const LINK_NEEDED: &str = "To create the first account, open the link that Runboard printed when it started.";
-const NOT_AN_EMAIL: &str = "Enter a valid e-mail address.";
 const TAKEN: &str = "This e-mail address already has an account. Sign in with it.";
+const BUSY: &str = "Many people are signing in right now. Try again in a few seconds.";
+
+impl SignUpPage {
+    fn blames(&self, field: &str) -> bool {
+        self.error.as_ref().is_some_and(|error| error.blames(field))
+    }
+
+    /// What a password has to be, said before one is chosen.
+    #[must_use]
+    pub fn password_rules(&self) -> String {
+        format!(
+            "At least {} characters. The most common passwords are refused; a few unrelated words are a good one.",
+            Password::MIN_CHARACTERS
+        )
+    }
+}
 
 pub async fn show(
     request: HttpRequest,
@@ -60,9 +87,11 @@ pub async fn show(
         return Ok(session::see_other("/"));
     }
     let link = query.into_inner().token.as_deref().and_then(Token::parse);
-    match accounts.may_sign_up(link.as_ref()).await {
-        Ok(()) => page(StatusCode::OK, &origin, String::new(), link.as_ref(), None),
-        Err(refusal) => refused(refusal, &origin, String::new(), None),
+    let may = accounts.may_sign_up(link.as_ref()).await;
+    let answer = Answer { accounts: &accounts, origin: &origin, email: String::new(), link };
+    match may {
+        Ok(()) => answer.form(StatusCode::OK, None),
+        Err(refusal) => answer.refused(refusal),
     }
 }
 
@@ -76,67 +105,101 @@ pub async fn submit(
     let Form { email: typed, password, token } = form.into_inner();
     let link = token.or(query.into_inner().token).as_deref().and_then(Token::parse);
     // A closed door is said before anything about the form.
-    if let Err(refusal) = accounts.may_sign_up(link.as_ref()).await {
-        return refused(refusal, &origin, typed, link.as_ref());
+    let may = accounts.may_sign_up(link.as_ref()).await;
+    let checked = check(&typed, password.into());
+    let answer = Answer { accounts: &accounts, origin: &origin, email: typed, link };
+    if let Err(refusal) = may {
+        return answer.refused(refusal);
     }
-    let (email, password) = match check(&typed, password.into()) {
+    let (email, password) = match checked {
         Ok(checked) => checked,
-        Err(error) => {
-            return page(StatusCode::UNPROCESSABLE_ENTITY, &origin, typed, link.as_ref(), Some(error));
-        }
+        Err(error) => return answer.form(StatusCode::UNPROCESSABLE_ENTITY, Some(error)),
     };
-    match accounts.sign_up(email, password, link.as_ref()).await {
+    match accounts.sign_up(email, password, answer.link.as_ref(), client::address(&request)).await {
         Ok(user) => Ok(session::begin(&request, &accounts, &origin, user, "/").await?),
-        Err(refusal) => refused(refusal, &origin, typed, link.as_ref()),
+        Err(refusal) => answer.refused(refusal),
     }
 }
 
-fn check(email: &str, password: SecretString) -> Result<(Email, Password), String> {
-    let email = email.parse().map_err(|_| NOT_AN_EMAIL.to_owned())?;
-    let password = Password::try_from(password).map_err(|refusal| match refusal {
-        InvalidPassword::TooShort => {
-            format!("Choose a password of at least {} characters.", Password::MIN_CHARACTERS)
-        }
-        InvalidPassword::TooLong => {
-            format!("Choose a password of at most {} bytes.", Password::MAX_BYTES)
-        }
+fn check(email: &str, password: SecretString) -> Result<(Email, Password), FormError> {
+    let email = email.parse().map_err(|_| FormError::of(&[EMAIL], "Enter a valid e-mail address."))?;
+    let password = Password::try_from(password).map_err(|refusal| {
+        let sentence = match refusal {
+            InvalidPassword::TooShort => {
+                format!("Choose a password of at least {} characters.", Password::MIN_CHARACTERS)
+            }
+            InvalidPassword::TooLong => {
+                format!("Choose a password of at most {} bytes.", Password::MAX_BYTES)
+            }
+            InvalidPassword::Common => {
+                "This is one of the most common passwords, which are guessed first. Choose another one."
+                    .to_owned()
+            }
+        };
+        FormError::of(&[PASSWORD], sentence)
     })?;
     Ok((email, password))
 }
 
-fn refused(
-    refusal: SignUpError,
-    origin: &PublicOrigin,
+/// What an answer is made of, whatever it says.
+struct Answer<'a> {
+    accounts: &'a Accounts,
+    origin: &'a PublicOrigin,
+    /// As it was typed.
     email: String,
-    link: Option<&Token>,
-) -> Result<HttpResponse, Error> {
-    match refusal {
-        SignUpError::Closed => closed(origin, email, CLOSED),
-        SignUpError::LinkNeeded => closed(origin, email, LINK_NEEDED),
-        SignUpError::EmailTaken => {
-            page(StatusCode::UNPROCESSABLE_ENTITY, origin, email, link, Some(TAKEN.to_owned()))
+    link: Option<Token>,
+}
+
+impl Answer<'_> {
+    fn refused(self, refusal: SignUpError) -> Result<HttpResponse, Error> {
+        match refusal {
+            SignUpError::Closed => self.closed(CLOSED),
+            SignUpError::LinkNeeded => self.closed(LINK_NEEDED),
+            SignUpError::EmailTaken => {
+                self.form(StatusCode::UNPROCESSABLE_ENTITY, Some(FormError::of(&[EMAIL], TAKEN)))
+            }
+            SignUpError::TooMany { retry_after } => {
+                let sentence = format!(
+                    "Too many accounts were made from your network. Try again in {}.",
+                    waiting_time(retry_after)
+                );
+                self.later(StatusCode::TOO_MANY_REQUESTS, retry_after, &sentence)
+            }
+            SignUpError::Failed(accounts::Error::Busy) => {
+                self.later(StatusCode::SERVICE_UNAVAILABLE, BUSY_RETRY_AFTER, BUSY)
+            }
+            SignUpError::Failed(error) => Err(error.into()),
         }
-        SignUpError::Failed(error) => Err(error.into()),
     }
-}
 
-fn page(
-    status: StatusCode,
-    origin: &PublicOrigin,
-    email: String,
-    link: Option<&Token>,
-    error: Option<String>,
-) -> Result<HttpResponse, Error> {
-    let host = origin.authority().to_owned();
-    render(status, &SignUpPage { email, error, token: link.map(Token::expose), allowed: true, host })
-}
+    fn later(self, status: StatusCode, retry_after: Duration, sentence: &str) -> Result<HttpResponse, Error> {
+        let mut response = self.form(status, Some(FormError::of_form(sentence)))?;
+        response.headers_mut().insert(header::RETRY_AFTER, seconds(retry_after).into());
+        Ok(response)
+    }
 
-fn closed(origin: &PublicOrigin, email: String, why: &str) -> Result<HttpResponse, Error> {
-    let host = origin.authority().to_owned();
-    let page = SignUpPage { email, error: Some(why.to_owned()), token: None, allowed: false, host };
-    render(StatusCode::FORBIDDEN, &page)
-}
+    fn form(self, status: StatusCode, error: Option<FormError>) -> Result<HttpResponse, Error> {
+        self.page(status, error, true)
+    }
 
-fn render(status: StatusCode, page: &SignUpPage) -> Result<HttpResponse, Error> {
-    Ok(HttpResponse::build(status).content_type(ContentType::html()).body(page.render()?))
+    fn closed(self, why: &str) -> Result<HttpResponse, Error> {
+        self.page(StatusCode::FORBIDDEN, Some(FormError::of_form(why)), false)
+    }
+
+    fn page(
+        self,
+        status: StatusCode,
+        error: Option<FormError>,
+        allowed: bool,
+    ) -> Result<HttpResponse, Error> {
+        let page = SignUpPage {
+            email: self.email,
+            error,
+            token: self.link.filter(|_| allowed).as_ref().map(Token::expose),
+            allowed,
+            is_only_account: !self.accounts.is_open(),
+            host: self.origin.authority().to_owned(),
+        };
+        Ok(HttpResponse::build(status).content_type(ContentType::html()).body(page.render()?))
+    }
 }

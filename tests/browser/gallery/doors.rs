@@ -2,7 +2,7 @@
 //! nothing here.
 
 use askama::Template;
-use runboard::web::pages::{DeletePage, ErrorPage, sign_in::SignInPage, sign_up::SignUpPage};
+use runboard::web::pages::{DeletePage, ErrorPage, FormError, sign_in::SignInPage, sign_up::SignUpPage};
 
 use super::{
     Page,
@@ -15,17 +15,37 @@ pub fn pages() -> Vec<Page> {
         SignInPage { email: String::new(), error: None, next: None, sign_up_offered: true, host: host() };
     let wrong = SignInPage {
         email: "mira@example.org".to_owned(),
-        error: Some("Wrong e-mail or password.".to_owned()),
+        error: Some(FormError::of(&["email", "password"], "Wrong e-mail or password.")),
         ..sign_in.clone()
     };
-    let sign_up = SignUpPage { email: String::new(), error: None, token: None, allowed: true, host: host() };
+    let sign_up = SignUpPage {
+        email: String::new(),
+        error: None,
+        token: None,
+        allowed: true,
+        is_only_account: true,
+        host: host(),
+    };
     let taken = SignUpPage {
         email: "mira@example.org".to_owned(),
-        error: Some("This e-mail address already has an account. Sign in with it.".to_owned()),
+        error: Some(FormError::of(
+            &["email"],
+            "This e-mail address already has an account. Sign in with it.",
+        )),
+        is_only_account: false,
         ..sign_up.clone()
     };
+    let common = SignUpPage {
+        error: Some(FormError::of(
+            &["password"],
+            "This is one of the most common passwords, which are guessed first. Choose another one.",
+        )),
+        ..taken.clone()
+    };
     let closed = SignUpPage {
-        error: Some("Sign-up is closed. Ask the operator of this Runboard for an account.".to_owned()),
+        error: Some(FormError::of_form(
+            "Sign-up is closed. Ask the operator of this Runboard for an account.",
+        )),
         allowed: false,
         ..sign_up.clone()
     };
@@ -35,6 +55,7 @@ pub fn pages() -> Vec<Page> {
         Page::new("sign-in-refused", wrong.render().unwrap()),
         Page::new("sign-up", sign_up.render().unwrap()),
         Page::new("sign-up-refused", taken.render().unwrap()),
+        Page::new("sign-up-common-password", common.render().unwrap()),
         Page::new("sign-up-closed", closed.render().unwrap()),
         Page::new("delete", DeletePage::new(&with(completed())).render().unwrap()),
         Page::new("error", nothing.render().unwrap()),

@@ -1,5 +1,6 @@
 //! Accounts at the door: sign-up, sign-in, sign-out, and who is let in.
 
+mod brakes;
 mod same_origin;
 mod sessions;
 mod sign_in;
@@ -20,7 +21,7 @@ use actix_web::{
 };
 use runboard::{
     accounts::{Accounts, Password},
-    config::SignUp,
+    config::{SignUp, TrustedProxies},
     store::Store,
     web::{
         csrf::refuse_cross_site,
@@ -67,6 +68,7 @@ async fn door(
     init_service(
         App::new()
             .app_data(accounts.clone())
+            .app_data(web::Data::new("10.0.0.0/8".parse::<TrustedProxies>().unwrap()))
             .app_data(web::Data::new(PublicOrigin::new(public_url.as_ref(), listen)))
             .wrap(from_fn(refuse_cross_site))
             .route("/sign-up", web::get().to(pages::sign_up::show))
@@ -86,6 +88,7 @@ struct Answer {
     status: StatusCode,
     location: Option<String>,
     cookie: Option<Cookie<'static>>,
+    retry_after: Option<String>,
     body: String,
 }
 
@@ -106,11 +109,12 @@ async fn send(
     request: TestRequest,
 ) -> Answer {
     let response = door.call(request.to_request()).await.unwrap_or_else(|error| panic!("{error}"));
-    let location = response.headers().get(header::LOCATION).map(|it| it.to_str().unwrap().to_owned());
+    let header = |name| response.headers().get(name).map(|it| it.to_str().unwrap().to_owned());
+    let (location, retry_after) = (header(header::LOCATION), header(header::RETRY_AFTER));
     let cookie = response.response().cookies().find(|it| it.name() == COOKIE).map(Cookie::into_owned);
     let status = response.status();
     let Ok(body) = to_bytes(response.into_body()).await else { panic!("the body broke off") };
-    Answer { status, location, cookie, body: String::from_utf8(body.to_vec()).unwrap() }
+    Answer { status, location, cookie, retry_after, body: String::from_utf8(body.to_vec()).unwrap() }
 }
 
 fn get(path: &str) -> TestRequest {

@@ -37,18 +37,42 @@ async fn a_refused_form_comes_back_with_the_email_and_without_the_password() {
 }
 
 #[actix_web::test]
-async fn guessing_is_slowed_down() {
+async fn an_error_is_tied_to_the_fields_it_is_about_and_rules_are_said_before_they_are_broken() {
     let database = Database::new();
-    let accounts = database.accounts(SignUp::First, LOOPBACK).await;
+    let accounts = database.accounts(SignUp::Open, LOOPBACK).await;
     let door = door(&accounts, None).await;
     accounts.add("ada@example.org".parse().unwrap(), password(PASSWORD)).await.unwrap();
-    for guess in 0..10 {
-        let answer = send(&door, form("/sign-in", "ada@example.org", &format!("guess {guess}"))).await;
-        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "guess {guess}");
+    let fresh = send(&door, get("/sign-up")).await.body;
+    assert!(fresh.contains("At least 8 characters."), "{fresh}");
+    assert!(input(&fresh, "password").contains(r#"aria-describedby="password-rules""#), "{fresh}");
+    assert!(!fresh.contains("aria-invalid"), "{fresh}");
+    let forgotten = send(&door, get("/sign-in")).await.body;
+    assert!(forgotten.contains("runboard account reset"), "{forgotten}");
+
+    for (path, email, password, wrong) in [
+        ("/sign-up", "eve@example.org", "short12", &["password"][..]),
+        ("/sign-up", "eve@example.org", "Password1", &["password"]),
+        ("/sign-up", "eve.example.org", "long enough", &["email"]),
+        ("/sign-in", "eve.example.org", "long enough", &["email"]),
+        ("/sign-in", "eve@example.org", "long enough", &["email", "password"]),
+    ] {
+        let page = send(&door, form(path, email, password)).await.body;
+        assert!(page.contains(r#"id="form-error""#), "{page}");
+        for field in ["email", "password"] {
+            let input = input(&page, field);
+            let blamed = input.contains(r#"aria-invalid="true""#);
+            assert_eq!(blamed, wrong.contains(&field), "{path} {email} {password}: {input}");
+            assert_eq!(blamed, input.contains("form-error"), "{input}");
+        }
     }
-    let right = send(&door, form("/sign-in", "ada@example.org", PASSWORD)).await;
-    assert_eq!(right.status, StatusCode::TOO_MANY_REQUESTS);
-    assert!(right.cookie.is_none());
+    let page = send(&door, form("/sign-in", "eve@example.org", "long enough")).await.body;
+    assert!(page.contains("Wrong e-mail or password."), "{page}");
+}
+
+/// The field's element.
+fn input<'p>(page: &'p str, name: &str) -> &'p str {
+    let from = page.find(&format!(r#"<input id="{name}""#)).expect(name);
+    page[from..].split('>').next().unwrap()
 }
 
 #[actix_web::test]

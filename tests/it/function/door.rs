@@ -4,6 +4,7 @@ use actix_web::{http::StatusCode, test::TestRequest};
 use runboard::{
     function::{STEP_BYTES, serve},
     inngest::signature,
+    limits::ByteBudget,
     time::UnixMillis,
 };
 use secrecy::SecretString;
@@ -32,6 +33,7 @@ async fn a_call_without_a_good_signature_is_refused() {
         let answer = world.request(request).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "signature {what}");
         assert!(answer.failure().1, "the keys may be just being changed");
+        assert!(answer.headers.get(signature::HEADER).is_none(), "signature {what}");
     }
     assert!(world.processor.store.steps(&run_id("r")).await.unwrap().is_empty());
 }
@@ -43,6 +45,23 @@ async fn a_call_that_is_too_large_is_refused() {
     let answer = world.request(post(&body).insert_header((signature::HEADER, sign(&body, KEY)))).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(answer.failure(), ("The call is too large.".to_owned(), false));
+    assert!(answer.headers.get(signature::HEADER).is_none());
+}
+
+#[actix_web::test]
+async fn bodies_that_are_not_verified_yet_share_their_memory() {
+    let world = World::new(STEP_BYTES).await;
+    let world = world.restarted(|now| now.door.limits.unverified = ByteBudget::new(10_000));
+    let small = call("r", &world.upload(&csv(3)), &Memo::new(), 0);
+    let large = " ".repeat(20_000);
+    let answer = world.request(post(&large).insert_header((signature::HEADER, sign(&large, KEY)))).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.failure(), ("Too many calls are arriving at once.".to_owned(), true));
+    assert_eq!(answer.header("retry-after"), "2");
+    assert!(answer.headers.get(signature::HEADER).is_none());
+    for _ in 0..10 {
+        assert_eq!(world.call(&small).await.status, StatusCode::PARTIAL_CONTENT, "it is given back");
+    }
 }
 
 #[actix_web::test]

@@ -48,10 +48,14 @@ async fn an_introspection_tells_what_is_here_and_no_secret() {
         })
     );
     let forged = world.request(request().insert_header((signature::HEADER, sign("", "ff")))).await;
+    for unverified in [&anyone, &forged] {
+        assert!(unverified.headers.get(signature::HEADER).is_none(), "what we sign is accepted as a request");
+    }
     assert_eq!(forged.json()["authentication_succeeded"], json!(false));
     assert_eq!(forged.json().as_object().unwrap().len(), anyone.json().as_object().unwrap().len());
 
     let signed = world.request(request().insert_header((signature::HEADER, sign("", KEY)))).await;
+    assert!(signed.headers.get(signature::HEADER).is_some());
     let told = signed.json();
     assert_eq!(told["authentication_succeeded"], json!(true));
     assert_eq!((&told["app_id"], &told["sdk_language"]), (&json!("runboard"), &json!("rust")));
@@ -138,6 +142,23 @@ async fn an_in_band_sync_is_answered_with_the_functions_and_registers_nothing() 
 }
 
 #[actix_web::test]
+async fn syncs_are_limited_and_what_is_not_verified_counts_for_nothing() {
+    let world = World::new(STEP_BYTES).await;
+    let in_band = ("x-inngest-sync-kind", "in_band");
+    for _ in 0..20 {
+        assert_eq!(world.request(put("{}").insert_header(in_band)).await.status, StatusCode::UNAUTHORIZED);
+    }
+    for _ in 0..10 {
+        assert_eq!(world.request(signed("{}").insert_header(in_band)).await.status, StatusCode::OK);
+    }
+    let refused = world.request(signed("{}").insert_header(in_band)).await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!((1..=3).contains(&refused.header("retry-after").parse::<u64>().unwrap()));
+    let call = call("r", &world.upload(&csv(3)), &Memo::new(), 0);
+    assert_eq!(world.call(&call).await.status, StatusCode::PARTIAL_CONTENT, "calls go on");
+}
+
+#[actix_web::test]
 async fn what_a_call_had_no_room_for_is_fetched() {
     let server = MockServer::start().await;
     let world = World::new(SMALL_STEPS).await.restarted(|now| {
@@ -184,6 +205,16 @@ async fn a_dev_server_signs_nothing_and_gets_nothing_signed() {
     let answer = world.request(post(&body)).await;
     assert_eq!(answer.status, StatusCode::PARTIAL_CONTENT, "{}", answer.text);
     assert!(answer.headers.get(signature::HEADER).is_none());
+    let world = world.restarted(|now| {
+        now.door = door(&now.engine, &[KEY], &now.serve_url);
+        now.door.is_dev = true;
+    });
+    let answer = world.request(post(&body)).await;
+    assert!(answer.headers.get(signature::HEADER).is_none(), "the key may be that of a server in production");
+    let world = world.restarted(|now| {
+        now.door = door(&now.engine, &[], &now.serve_url);
+        now.door.is_dev = true;
+    });
     let told = world.request(TestRequest::default().method(Method::GET).uri(serve::PATH)).await.json();
     assert_eq!((&told["mode"], &told["has_signing_key"]), (&json!("dev"), &json!(false)));
 }

@@ -13,8 +13,8 @@ use std::{
 
 use runboard::{
     app::{self, App},
-    config::{self, AllowedAddresses, Config, OutputPointers, SignUp},
-    function::{self, About, Door},
+    config::{self, AllowedAddresses, Config, OutputPointers, SignUp, TrustedProxies},
+    function::{self, About, Door, DoorLimits},
     imports::Parts,
     inngest::{Client, Registrar, SigningKeys},
     source::{LinkKey, Storage},
@@ -50,6 +50,7 @@ pub async fn spawn_app_on(data: TempDir, configure: impl FnOnce(&mut Config)) ->
         max_upload_bytes: 1 << 30,
         max_record_bytes: 16 << 20,
         allow_addresses: AllowedAddresses::default(),
+        trusted_proxies: TrustedProxies::default(),
         engine: config::Engine::Embedded(None),
         workers: 2,
         engine_retries: vec![Duration::from_millis(10)],
@@ -104,7 +105,7 @@ pub fn door(client: &Client, keys: &[&str], url: &url::Url) -> Door {
     let registrar = Registrar::new(client.clone(), function::registration(url, true));
     let about =
         About { api: "http://api.example/".into(), event_api: "http://event.example/".into(), env: None };
-    Door { keys: SigningKeys::from(keys), is_dev: false, registrar, about }
+    Door { keys: SigningKeys::from(keys), is_dev: false, registrar, about, limits: DoorLimits::default() }
 }
 
 /// Files below a folder, however deep.

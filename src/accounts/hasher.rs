@@ -1,0 +1,176 @@
+//! Argon2id hashes of passwords, made in memory that is bounded and reused.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use argon2::{
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::{
+        Error as HashError,
+        phc::{Output, ParamsString, PasswordHash, Salt},
+    },
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::{sync::Semaphore, task};
+
+use super::{Error, Password};
+
+/// A hash takes 19 MiB and tens of milliseconds of one core (argon2's defaults, OWASP's first choice of
+/// parameters): two at once keep the memory small and leave the other cores to the rows.
+const HASHES_AT_ONCE: usize = 2;
+
+/// Hashes that are made or waited for: about two seconds of work. One more is refused at once, so that the
+/// wait of those that are taken, and what they hold in memory, stay bounded.
+const MOST_ADMITTED: usize = 64;
+
+/// Random bytes of a salt, as RFC 9106 recommends.
+const SALT_BYTES: usize = 16;
+
+/// Hashes and verifies passwords, a few at a time.
+#[derive(Debug)]
+pub(super) struct Hasher {
+    admitted: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
+    /// The memory of the slots that are not at work. It is kept: an allocator does not give blocks of this
+    /// size back, so that a new one for each hash would cost 19 MiB each time.
+    idle: Arc<Mutex<Vec<Memory>>>,
+}
+
+/// What one hash is made in.
+type Memory = Vec<Block>;
+
+impl Hasher {
+    pub fn new() -> Self {
+        Self {
+            admitted: Arc::new(Semaphore::new(MOST_ADMITTED)),
+            slots: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
+            idle: Arc::default(),
+        }
+    }
+
+    /// The PHC string of `password` with a random salt.
+    pub async fn hash(&self, password: Password) -> Result<String, Error> {
+        self.run(move |memory| Ok(new_hash(password.bytes(), memory)?.to_string())).await
+    }
+
+    /// Whether `attempt` is the password that `stored` (a PHC string) was made of. Without a stored
+    /// hash the answer is no, and takes as long to give: nobody learns from the clock who has an account.
+    pub async fn verify(&self, attempt: SecretString, stored: Option<String>) -> Result<bool, Error> {
+        self.run(move |memory| {
+            let attempt = attempt.expose_secret().as_bytes();
+            match stored {
+                Some(stored) => Ok(is_made_of(&stored, attempt, memory)?),
+                None => {
+                    new_hash(attempt, memory)?;
+                    Ok(false)
+                }
+            }
+        })
+        .await
+    }
+
+    /// The place and the memory go into the work: a visitor who hangs up frees them only when the hash is
+    /// done.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Memory) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let place = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| Error::Busy)?;
+        let slot = Arc::clone(&self.slots).acquire_owned().await.expect("the semaphore is never closed");
+        let idle = Arc::clone(&self.idle);
+        task::spawn_blocking(move || {
+            let _held = (place, slot);
+            let mut memory = idle.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+            let done = work(&mut memory);
+            idle.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+            done
+        })
+        .await?
+    }
+}
+
+fn new_hash(password: &[u8], memory: &mut Memory) -> Result<PasswordHash, HashError> {
+    let params = Params::default();
+    let salt = Salt::new(&rand::random::<[u8; SALT_BYTES]>())?;
+    let params_text = ParamsString::try_from(&params)?;
+    let (algorithm, version) = (Algorithm::default(), Version::default());
+    let hash = output(Argon2::new(algorithm, version, params), password, &salt, memory)?;
+    Ok(PasswordHash {
+        algorithm: algorithm.ident(),
+        version: Some(version.into()),
+        params: params_text,
+        salt: Some(salt),
+        hash: Some(hash),
+    })
+}
+
+/// Compares in constant time.
+fn is_made_of(stored: &str, attempt: &[u8], memory: &mut Memory) -> Result<bool, HashError> {
+    let stored = PasswordHash::new(stored)?;
+    let (Some(salt), Some(hash)) = (&stored.salt, &stored.hash) else {
+        return Err(HashError::PasswordInvalid);
+    };
+    let algorithm = Algorithm::try_from(stored.algorithm.as_str())?;
+    let version = stored.version.map(Version::try_from).transpose()?.unwrap_or_default();
+    let argon2 = Argon2::new(algorithm, version, Params::try_from(&stored)?);
+    Ok(output(argon2, attempt, salt, memory)? == *hash)
+}
+
+fn output(
+    argon2: Argon2<'_>,
+    password: &[u8],
+    salt: &[u8],
+    memory: &mut Memory,
+) -> Result<Output, HashError> {
+    let mut bytes = [0; Output::MAX_LENGTH];
+    let length = argon2.params().output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+    let bytes = bytes.get_mut(..length).ok_or(HashError::OutputSize)?;
+    let blocks = argon2.params().block_count();
+    if memory.len() < blocks {
+        memory.resize(blocks, Block::new());
+    }
+    argon2.hash_password_into_with_memory(password, salt, bytes, memory)?;
+    Ok(Output::new(bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    fn password(text: &str) -> Password {
+        Password::try_from(SecretString::from(text)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_hash_is_argon2id_and_opens_to_its_password_only() {
+        let hasher = Hasher::new();
+        let hash = hasher.hash(password("correct horse")).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert!(hasher.verify("correct horse".into(), Some(hash.clone())).await.unwrap());
+        assert!(!hasher.verify("Correct horse".into(), Some(hash)).await.unwrap());
+        assert!(!hasher.verify("correct horse".into(), None).await.unwrap());
+    }
+
+    /// Written by the version that let the library allocate its memory.
+    #[tokio::test]
+    async fn a_hash_that_was_stored_before_still_opens() {
+        let stored = argon2::PasswordHasher::hash_password(&Argon2::default(), b"correct horse").unwrap();
+        let hasher = Hasher::new();
+        assert!(hasher.verify("correct horse".into(), Some(stored.to_string())).await.unwrap());
+        assert!(!hasher.verify("battery staple".into(), Some(stored.to_string())).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn many_at_once_use_the_memory_of_the_slots_and_the_rest_are_refused() {
+        let hasher = Hasher::new();
+        let attempts = (0..MOST_ADMITTED + 5).map(|_| hasher.verify("guess".into(), None));
+        let answers = join_all(attempts).await;
+        let refused = answers.iter().filter(|answer| matches!(answer, Err(Error::Busy))).count();
+        assert_eq!(refused, 5, "{answers:?}");
+        assert!(answers.iter().all(|answer| matches!(answer, Ok(false) | Err(Error::Busy))));
+        let memories = hasher.idle.lock().unwrap().len();
+        assert!((1..=HASHES_AT_ONCE).contains(&memories), "{memories}");
+        assert!(!hasher.verify("guess".into(), None).await.unwrap(), "there is room again");
+    }
+}

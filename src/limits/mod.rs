@@ -1,0 +1,14 @@
+//! What strangers can take: how often something may be asked for, by whom it is counted, and how much
+//! memory it may hold.
+//!
+//! A limit is checked before the work that it bounds, and says when to come again.
+
+mod bytes;
+mod network;
+mod rate;
+
+pub use self::{
+    bytes::{ByteBudget, Exhausted, HeldBytes},
+    network::Network,
+    rate::{Rate, RateLimiter},
+};

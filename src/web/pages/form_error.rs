@@ -1,0 +1,63 @@
+//! What is wrong with a form, and with which of its fields.
+
+use std::time::Duration;
+
+use crate::web::format::counted;
+
+/// Why a form came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormError {
+    pub sentence: String,
+    fields: &'static [&'static str],
+}
+
+impl FormError {
+    /// Something that no field is to blame for.
+    #[must_use]
+    pub fn of_form(sentence: impl Into<String>) -> Self {
+        Self::of(&[], sentence)
+    }
+
+    #[must_use]
+    pub fn of(fields: &'static [&'static str], sentence: impl Into<String>) -> Self {
+        Self { sentence: sentence.into(), fields }
+    }
+
+    /// Whether the field of this name is to blame.
+    #[must_use]
+    pub fn blames(&self, field: &str) -> bool {
+        self.fields.contains(&field)
+    }
+}
+
+/// `58 seconds`, `3 minutes`: rounded up, so that nobody comes back too early.
+#[must_use]
+pub fn waiting_time(wait: Duration) -> String {
+    let seconds = seconds(wait);
+    if seconds < 100 { counted(seconds, "second") } else { counted(seconds.div_ceil(60), "minute") }
+}
+
+/// Whole seconds, rounded up, for `Retry-After`.
+#[must_use]
+pub fn seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_never_said_too_short() {
+        for (millis, text) in [
+            (0, "1 second"),
+            (1, "1 second"),
+            (1_001, "2 seconds"),
+            (60_000, "60 seconds"),
+            (100_000, "2 minutes"),
+            (360_000, "6 minutes"),
+        ] {
+            assert_eq!(waiting_time(Duration::from_millis(millis)), text);
+        }
+    }
+}
