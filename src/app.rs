@@ -79,8 +79,9 @@ pub async fn start(config: Config) -> Result<App, StartError> {
     let links = link_key(&store).await?;
     let live = Live::default();
     let (background, steps) = (Tasks::on_this_runtime(), Tasks::on_this_runtime());
-    let wiring = Wiring::of(&config, &store, &here)?;
-    let limits = inngest::Limits { polls_per_second: config.poll_budget, ..inngest::Limits::default() };
+    let wiring = Wiring::of(&config, &store, &live, &here)?;
+    let limits =
+        inngest::Limits { polls_per_second: wiring.poll_budget(&config), ..inngest::Limits::default() };
     let client = Client::with_limits(wiring.server.clone(), limits)?;
     let registration = function::registration(&wiring.serve_url, config.processor);
     let registrar = Registrar::new(client.clone(), registration);

@@ -15,13 +15,17 @@ use crate::{
     engine::{self, Engine},
     function::{self, About, Door, DoorLimits, Processor},
     inngest::{Registrar, Server, SigningKeys, signature},
-    store::Store,
+    store::{Live, Store},
     tasks::Tasks,
     web::views::EngineName,
 };
 
 /// The functions do their work on other threads; these only speak HTTP.
 const INTERNAL_THREADS: usize = 1;
+
+/// The embedded engine has no limit that others share. This one spreads the questions of many watchers that
+/// begin at once, as after a start.
+const EMBEDDED_POLLS_PER_SECOND: f64 = 1_000.0;
 
 pub struct Wiring {
     /// What the client asks.
@@ -47,14 +51,19 @@ struct Embedded {
 
 impl Wiring {
     /// `here` is where the pages are.
-    pub fn of(config: &Config, store: &Store, here: &Url) -> Result<Self, StartError> {
+    pub fn of(config: &Config, store: &Store, live: &Live, here: &Url) -> Result<Self, StartError> {
         match &config.engine {
-            config::Engine::Embedded(exposed) => Self::embedded(config, exposed.as_ref(), store),
+            config::Engine::Embedded(exposed) => Self::embedded(config, exposed.as_ref(), store, live),
             config::Engine::Inngest(inngest) => Self::inngest(inngest, here),
         }
     }
 
-    fn embedded(config: &Config, exposed: Option<&Exposed>, store: &Store) -> Result<Self, StartError> {
+    fn embedded(
+        config: &Config,
+        exposed: Option<&Exposed>,
+        store: &Store,
+        live: &Live,
+    ) -> Result<Self, StartError> {
         let internal = listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let origin = origin_of(internal.local_addr()?)?;
         let keys = match exposed {
@@ -80,7 +89,7 @@ impl Wiring {
             env: None,
         };
         let options = engine::Options { workers: config.workers, retries: config.engine_retries.clone() };
-        let engine = Engine::new(store.clone(), keys, options)?;
+        let engine = Engine::new(store.clone(), keys, options)?.telling(live.clone());
         Ok(Self {
             server,
             serve_url: origin.join(function::serve::PATH)?,
@@ -120,6 +129,14 @@ impl Wiring {
                 env: self.server.env.clone(),
             },
             limits: DoorLimits::default(),
+        }
+    }
+
+    /// How many questions a second the engine is asked.
+    pub fn poll_budget(&self, config: &Config) -> f64 {
+        match self.engine {
+            Which::Embedded(_) => EMBEDDED_POLLS_PER_SECOND,
+            Which::Inngest => config.poll_budget,
         }
     }
 

@@ -217,6 +217,7 @@ mod tests {
     fn claim(attempt: u32) -> Claim {
         Claim {
             run_id: RunId::from("01M8532JEX1SP78PSANCV2SARF".to_owned()),
+            event_id: "01M852BFZNDZSECF4ZXVXKXYMX".to_owned().into(),
             lease: String::new(),
             function_id: String::new(),
             slug: String::new(),

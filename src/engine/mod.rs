@@ -36,7 +36,7 @@ pub use self::queue::Outcome;
 use crate::{
     ids::RunId,
     inngest,
-    store::{self, Store, engine::runs::Cancelled},
+    store::{self, Live, Store, engine::runs::Cancelled},
     time::UnixMillis,
 };
 
@@ -49,6 +49,8 @@ pub struct Engine {
     caller: Caller,
     /// Says that a run may have become due.
     news: watch::Sender<()>,
+    /// Who in this process is told of the end of a run, before any function is.
+    watchers: Option<Live>,
 }
 
 /// The keys that clients and functions know the engine by.
@@ -75,7 +77,20 @@ impl Engine {
     /// When the HTTP client cannot be built.
     pub fn new(store: Store, keys: Keys, options: Options) -> Result<Self, inngest::Error> {
         let caller = Caller::new(keys.signing_key.clone())?;
-        Ok(Self { store, keys, options: Arc::new(options), caller, news: watch::Sender::new(()) })
+        Ok(Self {
+            store,
+            keys,
+            options: Arc::new(options),
+            caller,
+            news: watch::Sender::new(()),
+            watchers: None,
+        })
+    }
+
+    /// The same engine, which tells those who watch `live` of the end of a run once it is recorded.
+    #[must_use]
+    pub fn telling(self, live: Live) -> Self {
+        Self { watchers: Some(live), ..self }
     }
 
     /// Cancels a run at once. A call at work is not interrupted, its answer is dropped.

@@ -11,9 +11,11 @@ use tokio_util::sync::CancellationToken;
 use super::{Engine, answer};
 use crate::{
     ids::RunId,
+    inngest::Run,
     store::{
         self,
         engine::queue::{Claim, Next, Transition},
+        live::News,
     },
     time::UnixMillis,
 };
@@ -101,6 +103,9 @@ impl Engine {
         loop {
             match self.store.engine_settle(claim, transition, self, now).await {
                 Ok(settled) => {
+                    if settled {
+                        self.tell_of_end(claim, transition, now);
+                    }
                     // Another worker may be free for the next attempt, and sleep past its time.
                     self.news.send_replace(());
                     return settled;
@@ -111,6 +116,24 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// A watcher in this process need not wait until a function of ours is called for the end of the run.
+    fn tell_of_end(&self, claim: &Claim, transition: &Transition, now: UnixMillis) {
+        let (Some(live), Transition::End { status, output, .. }) = (&self.watchers, transition) else {
+            return;
+        };
+        let run = Run {
+            run_id: claim.run_id.clone(),
+            function_id: claim.slug.clone(),
+            function_name: Some(claim.slug.clone()),
+            event_id: claim.event_id.clone(),
+            status: status.clone(),
+            run_started_at: claim.run_id.made_at().unwrap_or(now),
+            ended_at: Some(now),
+            output: serde_json::from_str(output).ok(),
+        };
+        live.tell(&claim.event_id, News::Run(Box::new(run)));
     }
 
     async fn work(self, shutdown: CancellationToken) {

@@ -62,6 +62,7 @@ impl Processor {
     /// something else.
     pub(super) fn run_ended(&self, call: &Call) -> bool {
         let Ok(ended) = Ended::deserialize(&call.event.data) else { return false };
+        self.live.end_was_told();
         let status = RunStatus::from(ended.inngest.status.as_str());
         // Of a failed run both are there, and both say why.
         let output = ended.result.or(ended.error);

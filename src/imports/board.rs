@@ -42,7 +42,11 @@ impl Board {
     }
 
     pub fn put(&self, snapshot: Snapshot) {
-        self.lock().imports.insert((snapshot.owner, snapshot.id), Arc::new(snapshot));
+        let key = (snapshot.owner, snapshot.id);
+        let mut inner = self.lock();
+        // One that is watched again leaves with those that are over then, not with those from before.
+        inner.retired.retain(|retired| *retired != key);
+        inner.imports.insert(key, Arc::new(snapshot));
     }
 
     /// Keeps an import that is over and was not in memory: a page that shows it may go on asking.
@@ -151,6 +155,7 @@ mod tests {
             status: RunStatus::Completed,
             queued_at: at,
             ended_at: Some(at),
+            lost_at: None,
             news_at: at,
             counts: None,
             bytes: 1,

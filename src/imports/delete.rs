@@ -7,7 +7,6 @@ use crate::{
     ids::{ImportId, UserId},
     source::Key,
     store::{self, delete::Deleted, live::News},
-    time::UnixMillis,
 };
 
 /// What became of an import that somebody wants to be gone.
@@ -36,7 +35,7 @@ impl Imports {
     /// it, then the files, which the next start removes if we do not get to it.
     pub async fn delete(&self, owner: UserId, id: ImportId) -> Result<Deletion, DeleteError> {
         let Some(import) = self.get(owner, id).await? else { return Ok(Deletion::NotThere) };
-        if !import.state(UnixMillis::now()).is_final() {
+        if !import.state().is_final() {
             return Ok(Deletion::NotOver);
         }
         // To its end, whoever hangs up meanwhile: what the database has forgotten must leave the memory.

@@ -8,6 +8,7 @@ mod counts;
 mod delete;
 mod file_name;
 mod history;
+mod late;
 mod outbox;
 mod retry;
 mod silence;
@@ -31,7 +32,7 @@ pub use self::{
     file_name::FileName,
     history::{Count, History, Place},
     silence::{Silence, SilenceCause},
-    snapshot::{FetchedFrom, ImportState, NextAttempt, RunSnapshot, Snapshot},
+    snapshot::{FetchedFrom, ImportState, NextAttempt, Plan, Planned, RunSnapshot, Snapshot},
 };
 use crate::{
     config::OutputPointers,
@@ -140,9 +141,10 @@ impl Imports {
     pub async fn start(&self) -> Result<(), store::Error> {
         let unfinished = self.shared.store.unfinished_imports().await?;
         for import in Snapshot::load(&self.shared.store, unfinished).await? {
-            self.watch(import);
+            self.watch(import, false);
         }
         self.shared.tasks.spawn(outbox::run(Arc::clone(&self.shared)));
+        self.shared.tasks.spawn(self.clone().take_late_runs());
         Ok(())
     }
 
@@ -218,7 +220,7 @@ impl Imports {
             };
             if recorded == id {
                 imports.show_retry(&import);
-                imports.watch(Snapshot::new(import, Vec::new()));
+                imports.watch(Snapshot::new(import, Vec::new()), false);
                 imports.shared.outbox.notify_one();
             } else if let Err(error) = imports.shared.storage.remove(&Key::upload(id)).await {
                 // The next start removes it.
@@ -236,7 +238,7 @@ impl Imports {
         }
         let row = self.shared.store.import(id).await?.filter(|import| import.owner == owner);
         let snapshot = Snapshot::load(&self.shared.store, row.into_iter().collect()).await?.pop();
-        if let Some(over) = snapshot.as_ref().filter(|import| import.state(UnixMillis::now()).is_final()) {
+        if let Some(over) = snapshot.as_ref().filter(|import| import.state().is_final()) {
             self.shared.board.keep(over.clone());
         }
         Ok(snapshot)
@@ -245,9 +247,8 @@ impl Imports {
     /// The imports of `owner` that are still going on, oldest first. Read from memory.
     #[must_use]
     pub fn going_on(&self, owner: UserId) -> Vec<Snapshot> {
-        let now = UnixMillis::now();
         let mut imports = self.shared.board.of(owner);
-        imports.retain(|import| !import.state(now).is_final());
+        imports.retain(|import| !import.state().is_final());
         imports.into_iter().map(|import| import.with_progress(&self.shared.live)).collect()
     }
 
@@ -264,7 +265,8 @@ impl Imports {
     pub async fn cancel(&self, owner: UserId, id: ImportId) -> Result<bool, store::Error> {
         let Some(snapshot) = self.get(owner, id).await? else { return Ok(false) };
         let now = UnixMillis::now();
-        if !snapshot.state(now).is_final() {
+        // A run that the engine has lost goes on for ever there, unless it is cancelled.
+        if !snapshot.state().is_final() || snapshot.state() == ImportState::Lost {
             self.shared.store.request_cancel(id, now).await?;
             self.shared.board.change(owner, id, |import| {
                 import.cancel_requested_at.get_or_insert(now);
@@ -274,16 +276,20 @@ impl Imports {
             {
                 break_off.cancel();
             }
+            if let Some(import) = self.shared.store.import(id).await? {
+                self.reopen_to_cancel(import).await?;
+            }
             // The watch cancels what runs there are, and those that come.
             self.shared.live.tell(&snapshot.event_id, News::Look);
         }
         Ok(true)
     }
 
-    /// Puts an import on the board and follows it.
-    fn watch(&self, import: Snapshot) {
-        self.shared.board.put(import.clone());
-        self.shared.tasks.spawn(watch::run(Arc::clone(&self.shared), import.owner, import.id));
+    /// Puts an import on the board and follows it. `is_reopened`: it was over before.
+    fn watch(&self, import: Snapshot, is_reopened: bool) {
+        let (owner, id) = (import.owner, import.id);
+        self.shared.board.put(import);
+        self.shared.tasks.spawn(watch::run(Arc::clone(&self.shared), owner, id, is_reopened));
     }
 }
 

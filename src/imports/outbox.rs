@@ -196,6 +196,7 @@ impl From<Error> for Unsent {
             Error::Setup(_) | Error::Refused { status: 400 | 413, .. } => Self::Refused(error),
             // An answer that cannot be read, as of a proxy that cut it short, may have been a yes.
             Error::Unreachable(_)
+            | Error::TimedOut(_)
             | Error::RateLimited { .. }
             | Error::Server { .. }
             | Error::Unreadable(_)

@@ -31,7 +31,9 @@ impl SilenceCause {
             Error::Unauthorized { .. } => Self::KeyRefused,
             Error::RateLimited { .. } => Self::Busy,
             Error::NotFound { .. } | Error::Refused { .. } | Error::Unreadable(_) => Self::Unreadable,
-            Error::Setup(_) | Error::Unreachable(_) | Error::Server { .. } => Self::NoAnswer,
+            Error::Setup(_) | Error::Unreachable(_) | Error::TimedOut(_) | Error::Server { .. } => {
+                Self::NoAnswer
+            }
         }
     }
 }

@@ -1,29 +1,22 @@
 //! What is known of an import at one moment; what every panel is made from.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+mod run;
 
-use serde_json::Value;
+use std::{collections::HashMap, fmt};
 
+pub use self::run::{NextAttempt, Plan, Planned, RunSnapshot};
 use super::Silence;
 use crate::{
-    csv::{Counts, FirstRows},
-    ids::{EventId, ImportId, RunId, UserId},
-    inngest::{Run, RunStatus},
+    ids::{EventId, ImportId, UserId},
+    inngest::RunStatus,
     source::Address,
     store::{
-        self, Live, Store, Stretches,
+        self, Live, Store,
         imports::{ImportRow, Relative, RetryOf},
-        live::{AttemptError, CallInfo, ProgressNow, Receiving},
         runs::RunRow,
     },
     time::UnixMillis,
 };
-
-/// How long after the event was sent "no run yet" is called by its name.
-const NO_FUNCTION_AFTER: Duration = Duration::from_secs(30);
-
-/// How long nothing may be heard of a run before that is said.
-const LOST_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// An import and its runs.
 #[derive(Clone, Debug)]
@@ -44,6 +37,10 @@ pub struct Snapshot {
     /// The engine refused the event for good: why.
     pub refused: Option<String>,
     pub cancel_requested_at: Option<UnixMillis>,
+    /// Nothing is left to watch.
+    pub finished_at: Option<UnixMillis>,
+    /// The engine has listed no run of the event for so long that no function seems to take it.
+    pub is_untaken: bool,
     pub runs: Vec<RunSnapshot>,
     /// The engine's last answer.
     pub as_of: Option<UnixMillis>,
@@ -70,49 +67,6 @@ impl fmt::Debug for FetchedFrom {
     }
 }
 
-/// One run.
-#[derive(Clone, Debug)]
-pub struct RunSnapshot {
-    pub run_id: RunId,
-    pub function_id: String,
-    /// As the engine calls the function, if it told.
-    pub function_name: Option<String>,
-    pub status: RunStatus,
-    pub queued_at: UnixMillis,
-    pub ended_at: Option<UnixMillis>,
-    /// When something was last heard of the run.
-    pub news_at: UnixMillis,
-    /// The engine has a list of the event's runs, and this one is not on it any more.
-    pub is_gone: bool,
-    /// None while unknown.
-    pub counts: Option<Counts>,
-    /// Bytes of the file read, and in all (0 while unknown).
-    pub bytes: u64,
-    pub total_bytes: u64,
-    /// Rows in all, as another's function told.
-    pub total_rows: Option<u64>,
-    /// While the file is being fetched.
-    pub receiving: Option<Receiving>,
-    /// What our own function told of the run; None for anybody else's.
-    pub call: Option<CallInfo>,
-    /// What our own function has read, place by place, and the first rows of it. Of a run that has ended the
-    /// database knows them, too.
-    pub stretches: Option<Arc<Stretches>>,
-    pub first_rows: Option<Arc<FirstRows>>,
-    /// As the engine said, if it was asked; perhaps of an attempt that has begun since.
-    pub next_attempt: Option<NextAttempt>,
-    /// Once ended.
-    pub output: Option<Value>,
-}
-
-/// When an attempt begins that follows a failed one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NextAttempt {
-    /// When the one before failed.
-    pub after: UnixMillis,
-    pub at: UnixMillis,
-}
-
 /// `data-state` of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportState {
@@ -120,8 +74,13 @@ pub enum ImportState {
     Accepted,
     /// The event is confirmed; no run yet.
     Sent,
-    /// No run for 30 s. Not terminal.
+    /// The engine lists no run 30 s after the event. Not terminal.
     NoFunction,
+    /// The same after a day, and terminal. Called `NoFunction`, too.
+    GivenUp,
+    /// The engine has lost a run, and all others have ended. Terminal unless the engine reports it again; may be
+    /// cancelled.
+    Lost,
     Running,
     Completed,
     Failed,
@@ -135,7 +94,8 @@ impl ImportState {
         match self {
             Self::Accepted => "Accepted",
             Self::Sent => "Sent",
-            Self::NoFunction => "NoFunction",
+            Self::NoFunction | Self::GivenUp => "NoFunction",
+            Self::Lost => "Lost",
             Self::Running => "Running",
             Self::Completed => "Completed",
             Self::Failed => "Failed",
@@ -148,7 +108,9 @@ impl ImportState {
     #[must_use]
     pub fn is_final(self) -> bool {
         match self {
-            Self::Completed | Self::Failed | Self::Cancelled | Self::Skipped => true,
+            Self::GivenUp | Self::Lost | Self::Completed | Self::Failed | Self::Cancelled | Self::Skipped => {
+                true
+            }
             Self::Accepted | Self::Sent | Self::NoFunction | Self::Running => false,
         }
     }
@@ -170,6 +132,8 @@ impl Snapshot {
             sent_at: import.sent_at,
             refused: import.refused,
             cancel_requested_at: import.cancel_requested_at,
+            finished_at: import.finished_at,
+            is_untaken: false,
             as_of: runs.iter().filter_map(|run| run.ended_at).max(),
             silence: None,
             parent: import.parent,
@@ -189,6 +153,7 @@ impl Snapshot {
             run.total_bytes = if run.call.is_some() { self.size_bytes } else { 0 };
             if let Some(known) = known.iter().find(|known| known.run_id == run.run_id) {
                 run.next_attempt = known.next_attempt;
+                run.plan = known.plan.filter(|_| run.ended_at.is_none());
                 run.is_gone = known.is_gone;
                 run.stretches.clone_from(&known.stretches);
                 run.first_rows.clone_from(&known.first_rows);
@@ -248,23 +213,16 @@ impl Snapshot {
     /// nobody has taken it, or the engine has lost its runs. (What comes all the same is cancelled.)
     #[must_use]
     pub fn may_run_again(&self, now: UnixMillis) -> bool {
-        let state = self.state(now);
+        let state = self.state();
         let mut unended = self.runs.iter().filter(|run| run.ended_at.is_none());
         state.is_final()
             || state == ImportState::NoFunction
             || state == ImportState::Running && unended.all(|run| run.is_gone || run.is_lost(now))
     }
 
-    /// When the last thing happened that could have a consequence.
+    /// The import's state at this moment, from what is known of its runs.
     #[must_use]
-    pub fn last_change(&self) -> UnixMillis {
-        let ended = self.runs.iter().filter_map(|run| run.ended_at);
-        ended.chain(self.sent_at).chain(self.cancel_requested_at).fold(self.received_at, UnixMillis::max)
-    }
-
-    /// The import's state at `now`, from what is known of its runs.
-    #[must_use]
-    pub fn state(&self, now: UnixMillis) -> ImportState {
+    pub fn state(&self) -> ImportState {
         let ended = |status: &RunStatus| self.runs.iter().any(|run| run.status == *status);
         if self.refused.is_some() {
             ImportState::Failed
@@ -272,11 +230,14 @@ impl Snapshot {
             match self.sent_at {
                 _ if self.cancel_requested_at.is_some() => ImportState::Cancelled,
                 None => ImportState::Accepted,
-                Some(sent) if now.since(sent) >= NO_FUNCTION_AFTER => ImportState::NoFunction,
+                Some(_) if self.finished_at.is_some() => ImportState::GivenUp,
+                Some(_) if self.is_untaken => ImportState::NoFunction,
                 Some(_) => ImportState::Sent,
             }
-        } else if self.runs.iter().any(|run| run.ended_at.is_none()) {
+        } else if self.runs.iter().any(|run| run.ended_at.or(run.lost_at).is_none()) {
             ImportState::Running
+        } else if self.runs.iter().any(|run| run.ended_at.is_none()) {
+            ImportState::Lost
         } else if ended(&RunStatus::Failed) {
             ImportState::Failed
         } else if ended(&RunStatus::Cancelled) {
@@ -295,100 +256,5 @@ impl FetchedFrom {
         let address = url.parse::<Address>();
         let host = address.as_ref().map(|address| address.host().to_owned()).unwrap_or_default();
         Self { host, address: address.map(|address| address.without_secrets()).unwrap_or_default() }
-    }
-}
-
-impl RunSnapshot {
-    /// Whether the engine says of the run what is known already.
-    #[must_use]
-    pub fn is_as(&self, run: &Run) -> bool {
-        let is_named = self.function_name.is_some() || run.function_name.is_none();
-        self.status == run.status && self.ended_at == run.ended_at && is_named
-    }
-
-    /// Whether so long nothing was heard of the run that the engine may have lost it. One that waits in a
-    /// queue, or for its next attempt, is quiet for a reason.
-    #[must_use]
-    pub fn is_lost(&self, now: UnixMillis) -> bool {
-        let waits = self.status == RunStatus::Scheduled && self.call.is_none()
-            || self.next_attempt_at().is_some_and(|at| at > now);
-        self.ended_at.is_none() && !waits && now.since(self.news_at) >= LOST_AFTER
-    }
-
-    /// The run as it ends because it is to be cancelled and the engine does not know it any more.
-    #[must_use]
-    pub fn cancelled(&self, event: &EventId, now: UnixMillis) -> Run {
-        Run {
-            run_id: self.run_id.clone(),
-            function_id: self.function_id.clone(),
-            function_name: self.function_name.clone(),
-            event_id: event.clone(),
-            status: RunStatus::Cancelled,
-            run_started_at: self.queued_at,
-            ended_at: Some(now),
-            output: None,
-        }
-    }
-
-    /// Why another attempt is waited for, if one is.
-    #[must_use]
-    pub fn waits_after(&self) -> Option<&AttemptError> {
-        let error = self.call.as_ref()?.error.as_ref()?;
-        (self.ended_at.is_none() && !error.is_final).then_some(error)
-    }
-
-    /// When the attempt begins that is waited for, if the engine said.
-    #[must_use]
-    pub fn next_attempt_at(&self) -> Option<UnixMillis> {
-        let failed_at = self.waits_after()?.at;
-        self.next_attempt.filter(|next| next.after == failed_at).map(|next| next.at)
-    }
-
-    fn advance(&mut self, progress: ProgressNow) {
-        let known = self.counts.unwrap_or_default();
-        if let Some(counts) = progress.counts {
-            self.counts = Some(Counts {
-                processed: known.processed.max(counts.processed),
-                failed: known.failed.max(counts.failed),
-            });
-        }
-        self.news_at = progress.heard_at.map_or(self.news_at, |heard| heard.max(self.news_at));
-        self.total_rows = progress.total_rows;
-        self.bytes = self.bytes.max(progress.bytes);
-        if progress.total_bytes > 0 {
-            self.total_bytes = progress.total_bytes;
-        }
-        self.receiving = progress.receiving;
-        self.call = progress.call.or(self.call.take());
-        let rows = |stretches: &Arc<Stretches>| stretches.total().rows;
-        if self.stretches.as_ref().map(rows) <= progress.stretches.as_ref().map(rows) {
-            self.stretches = progress.stretches;
-        }
-        self.first_rows = progress.first_rows.or(self.first_rows.take());
-    }
-}
-
-impl From<RunRow> for RunSnapshot {
-    fn from(row: RunRow) -> Self {
-        Self {
-            run_id: row.run_id,
-            function_id: row.function_id,
-            function_name: row.function_name,
-            status: row.status,
-            queued_at: row.queued_at,
-            ended_at: row.ended_at,
-            news_at: row.news_at,
-            is_gone: false,
-            counts: row.counts,
-            bytes: row.bytes,
-            total_bytes: 0,
-            total_rows: None,
-            receiving: None,
-            call: row.call,
-            stretches: None,
-            first_rows: None,
-            next_attempt: None,
-            output: row.output,
-        }
     }
 }

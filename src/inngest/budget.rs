@@ -1,57 +1,128 @@
-//! How many questions a second a server is asked, by the whole process.
+//! How many questions a second a server is asked by the whole process, and whose turn it is.
 
 use std::{
+    collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::{Mutex as AsyncMutex, oneshot},
+    time::{Instant, sleep},
+};
 
-/// A bucket of a second's questions. Whoever waits for news takes from it, if need be in advance; whoever
-/// only makes sure leaves half of it alone ([`Budget::has_spare`]). So a thousand watchers that wait for
-/// nothing do not hold up the one whose run has just ended.
+use crate::ids::UserId;
+
+/// What a question is asked for. Those of an earlier variant go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    /// Somebody waits for what follows from the answer, such as a cancel.
+    Now,
+    /// The net under what the engine tells. Leaves half of a second's questions to [`Priority::Now`].
+    Paced,
+    /// All that was expected has happened; the answer is to show that nothing more has.
+    Late,
+}
+
+const PRIORITIES: usize = 3;
+
+/// A bucket of a second's questions, given out in the order of their priority and, within one priority, to
+/// one user after the other: a user with a thousand questions delays another's only by one.
 #[derive(Debug)]
 pub struct Budget {
     /// Questions a second.
     rate: f64,
     state: Mutex<State>,
+    /// Held by the one waiter that gives out turns, its own among them.
+    dispenser: AsyncMutex<()>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// Questions that may be asked now; below zero: asked for in advance.
+    /// Questions that may be asked now.
     tokens: f64,
     at: Instant,
-    /// The server wants to be left alone until then.
+    /// The server asked for peace until then.
     held_until: Option<Instant>,
+    /// One line for each priority.
+    lines: [Line; PRIORITIES],
+}
+
+/// Those who wait, by user; the user at the front is next.
+#[derive(Debug, Default)]
+struct Line(VecDeque<(Option<UserId>, VecDeque<oneshot::Sender<()>>)>);
+
+impl Line {
+    fn push(&mut self, user: Option<UserId>, waiter: oneshot::Sender<()>) {
+        let Some((_, waiters)) = self.0.iter_mut().find(|(known, _)| *known == user) else {
+            self.0.push_back((user, VecDeque::from([waiter])));
+            return;
+        };
+        // A watcher that is told something leaves the line and comes back to its end.
+        while waiters.front().is_some_and(oneshot::Sender::is_closed) {
+            waiters.pop_front();
+        }
+        while waiters.back().is_some_and(oneshot::Sender::is_closed) {
+            waiters.pop_back();
+        }
+        waiters.push_back(waiter);
+    }
+
+    fn next(&mut self) -> Option<oneshot::Sender<()>> {
+        let (user, mut waiters) = self.0.pop_front()?;
+        let next = waiters.pop_front();
+        if !waiters.is_empty() {
+            self.0.push_back((user, waiters));
+        }
+        next
+    }
 }
 
 impl Budget {
     #[must_use]
     pub fn new(rate: f64) -> Self {
-        let state = State { tokens: rate.max(1.0), at: Instant::now(), held_until: None };
-        Self { rate, state: Mutex::new(state) }
+        let lines = Default::default();
+        let state = State { tokens: rate.max(1.0), at: Instant::now(), held_until: None, lines };
+        Self { rate, state: Mutex::new(state), dispenser: AsyncMutex::new(()) }
     }
 
-    /// Waits for the next question's turn.
-    pub async fn take(&self) {
-        let wait = {
+    /// Waits for the turn of a question. A dropped wait takes no turn.
+    pub async fn take(&self, user: Option<UserId>, priority: Priority) {
+        let (waiter, mut turn) = oneshot::channel();
+        {
             let mut state = self.filled();
-            state.tokens -= 1.0;
-            let in_advance = Duration::from_secs_f64((-state.tokens).max(0.0) / self.rate);
-            let held = state.held_until.map_or(Duration::ZERO, |until| until.duration_since(state.at));
-            held + in_advance
+            state.lines[priority as usize].push(user, waiter);
+            state.give_out(self.reserve());
+        }
+        let _dispenser = tokio::select! {
+            biased;
+            _ = &mut turn => return,
+            dispenser = self.dispenser.lock() => dispenser,
         };
-        if !wait.is_zero() {
-            sleep(wait).await;
+        loop {
+            let pause = {
+                let mut state = self.filled();
+                state.give_out(self.reserve());
+                state.pause(self.rate)
+            };
+            tokio::select! {
+                biased;
+                _ = &mut turn => return,
+                () = sleep(pause) => {}
+            }
         }
     }
 
-    /// Whether there is a question to spare for somebody who only makes sure.
+    /// Takes a turn if there is one to spare right now, as [`Priority::Paced`] would.
     #[must_use]
-    pub fn has_spare(&self) -> bool {
-        let state = self.filled();
-        state.held_until.is_none() && state.tokens >= (self.capacity() / 2.0).max(1.0)
+    pub fn try_take(&self) -> bool {
+        let mut state = self.filled();
+        let nobody_waits = state.lines.iter().all(|line| line.0.is_empty());
+        let is_spare = nobody_waits && state.held_until.is_none() && state.tokens >= self.reserve();
+        if is_spare {
+            state.tokens -= 1.0;
+        }
+        is_spare
     }
 
     /// The server asked for this much peace.
@@ -65,11 +136,16 @@ impl Budget {
         self.rate.max(1.0)
     }
 
+    /// How many there have to be before one is given to those who only make sure.
+    fn reserve(&self) -> f64 {
+        (self.capacity() / 2.0).max(1.0)
+    }
+
     fn filled(&self) -> MutexGuard<'_, State> {
         // It is whole after each line.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        // While nobody may ask nothing is saved up, or all who waited would ask at once.
+        // Nothing is saved up while the server is left in peace, or all who waited would ask at once.
         let from = state.held_until.map_or(state.at, |until| until.max(state.at));
         let earned = now.saturating_duration_since(from).as_secs_f64() * self.rate;
         state.tokens = (state.tokens + earned).min(self.capacity());
@@ -79,16 +155,43 @@ impl Budget {
     }
 }
 
+impl State {
+    fn give_out(&mut self, reserve: f64) {
+        while self.held_until.is_none() && self.tokens >= 1.0 {
+            let open = if self.tokens >= reserve { &mut self.lines[..] } else { &mut self.lines[..1] };
+            let Some(waiter) = open.iter_mut().find_map(Line::next) else { return };
+            if waiter.send(()).is_ok() {
+                self.tokens -= 1.0;
+            }
+        }
+    }
+
+    /// How long until there may be a turn to give out: no longer than one question takes to be earned, for
+    /// a question of a higher priority may come meanwhile.
+    fn pause(&self, rate: f64) -> Duration {
+        let held = self.held_until.map_or(Duration::ZERO, |until| until.duration_since(self.at));
+        let missing = if self.tokens < 1.0 { 1.0 - self.tokens } else { 1.0 };
+        // A pause of nothing would turn the dispenser's loop into a busy one.
+        held + Duration::from_secs_f64(missing / rate).max(Duration::from_millis(1))
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use futures_util::{FutureExt, future::join_all};
+
     use super::*;
+
+    async fn take(budget: &Budget) {
+        budget.take(None, Priority::Now).await;
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_second_has_its_questions_and_no_more() {
         let budget = Budget::new(10.0);
         let start = Instant::now();
         for _ in 0..110 {
-            budget.take().await;
+            take(&budget).await;
         }
         // The first ten were there, the others came at ten a second.
         let took = start.elapsed().as_secs_f64();
@@ -98,28 +201,80 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn half_of_it_is_for_those_who_wait_for_news() {
         let budget = Budget::new(10.0);
-        let mut spared = 0;
-        while budget.has_spare() {
-            budget.take().await;
-            spared += 1;
-        }
+        let spared = std::iter::repeat_with(|| budget.try_take()).take_while(|taken| *taken).count();
         assert_eq!(spared, 6);
         let start = Instant::now();
-        budget.take().await;
+        take(&budget).await;
         assert_eq!(start.elapsed(), Duration::ZERO);
         sleep(Duration::from_secs(1)).await;
-        assert!(budget.has_spare());
+        assert!(budget.try_take());
+    }
+
+    /// Who waited, in the order in which their turns came.
+    async fn order(
+        budget: &Budget,
+        waiters: Vec<(&'static str, Option<UserId>, Priority)>,
+    ) -> Vec<&'static str> {
+        let order = Mutex::new(Vec::new());
+        let waits = waiters.into_iter().map(|(name, user, priority)| {
+            let order = &order;
+            async move {
+                budget.take(user, priority).await;
+                order.lock().unwrap().push(name);
+            }
+        });
+        join_all(waits).await;
+        order.into_inner().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_user_with_many_questions_delays_anothers_by_one() {
+        let budget = Budget::new(1.0);
+        take(&budget).await;
+        let (many, one) = (Some(UserId::generate()), Some(UserId::generate()));
+        for priority in [Priority::Now, Priority::Paced, Priority::Late] {
+            let mut waiters = vec![("many", many, priority); 300];
+            waiters.push(("one", one, priority));
+            let order = order(&budget, waiters).await;
+            assert_eq!(order.iter().position(|name| *name == "one"), Some(1), "{priority:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_somebody_waits_for_goes_first_and_what_is_over_last() {
+        let budget = Budget::new(1.0);
+        take(&budget).await;
+        let waiters = vec![
+            ("late", None, Priority::Late),
+            ("paced", None, Priority::Paced),
+            ("now", None, Priority::Now),
+        ];
+        assert_eq!(order(&budget, waiters).await, ["now", "paced", "late"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_is_given_up_takes_no_turn_and_holds_up_nobody() {
+        let budget = Budget::new(1.0);
+        take(&budget).await;
+        for _ in 0..100 {
+            // The first of them gives out the turns.
+            assert_eq!(budget.take(None, Priority::Late).now_or_never(), None);
+        }
+        let start = Instant::now();
+        budget.take(None, Priority::Late).await;
+        assert!(start.elapsed() <= Duration::from_secs(2), "{:?}", start.elapsed());
+        assert!(budget.filled().lines.iter().all(|line| line.0.is_empty()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_asks_while_the_server_wants_peace() {
         let budget = Budget::new(10.0);
         budget.hold(Duration::from_secs(7));
-        assert!(!budget.has_spare());
+        assert!(!budget.try_take());
         let start = Instant::now();
-        budget.take().await;
+        take(&budget).await;
         assert!(start.elapsed() >= Duration::from_secs(7));
-        assert!(budget.has_spare());
+        assert!(budget.try_take());
     }
 
     #[tokio::test(start_paused = true)]
@@ -127,9 +282,9 @@ mod tests {
         let budget = Budget::new(10.0);
         let start = Instant::now();
         budget.hold(Duration::from_secs(60));
-        futures_util::future::join_all((0..100).map(|_| budget.take())).await;
+        join_all((0..100).map(|_| take(&budget))).await;
         let took = start.elapsed().as_secs_f64();
-        assert!((68.9..69.2).contains(&took), "{took}");
+        assert!((68.9..69.5).contains(&took), "{took}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -137,8 +292,8 @@ mod tests {
         let budget = Budget::new(0.5);
         let start = Instant::now();
         for _ in 0..3 {
-            budget.take().await;
+            take(&budget).await;
         }
-        assert_eq!(start.elapsed(), Duration::from_secs(4));
+        assert_eq!(start.elapsed().as_secs(), 4);
     }
 }

@@ -4,11 +4,14 @@ mod transport;
 mod v2;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -17,12 +20,12 @@ use url::Url;
 
 use self::transport::{Answer, Transport, endpoint};
 use super::{
-    Backoff, Error, Event, EventSeed, Job, Run,
+    Backoff, Error, Event, EventSeed, Job, Priority, Run,
     call::{CallEvent, Registration, Steps},
     signature::SigningKeys,
 };
 use crate::{
-    ids::{EventId, RunId},
+    ids::{EventId, RunId, UserId},
     time::UnixMillis,
 };
 
@@ -73,7 +76,8 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(3),
             // A busy server was seen to take 0.2 s.
             request_timeout: Duration::from_secs(10),
-            poll_timeout: Duration::from_secs(5),
+            // A server that hangs is to be named within five seconds.
+            poll_timeout: Duration::from_secs(4),
             // A run's output is at most 4 MB, and one event seldom has more than a few runs.
             max_answer_bytes: 16 << 20,
             backoff: Backoff {
@@ -121,6 +125,21 @@ pub struct Client {
     transport: Arc<Transport>,
     /// Until when v2 is not asked for.
     without_v2: Arc<Mutex<Option<Instant>>>,
+    turn: Turn,
+}
+
+/// A place among those who question the server.
+#[derive(Clone, Debug, Default)]
+struct Turn {
+    user: Option<UserId>,
+    /// The turn has come; the next question uses it up.
+    has_come: Arc<AtomicBool>,
+}
+
+impl Turn {
+    fn has_come(&self) -> bool {
+        self.has_come.swap(false, Ordering::Relaxed)
+    }
 }
 
 impl Client {
@@ -134,13 +153,35 @@ impl Client {
     /// As [`Client::new`], with other limits.
     pub fn with_limits(server: Server, limits: Limits) -> Result<Self, Error> {
         let transport = Arc::new(Transport::new(server, limits)?);
-        Ok(Self { transport, without_v2: Arc::default() })
+        Ok(Self { transport, without_v2: Arc::default(), turn: Turn::default() })
     }
 
-    /// Whether there is a question to spare for somebody who only makes sure.
+    /// The same client, asking on behalf of `user`: its questions take turns with those of others.
     #[must_use]
-    pub fn has_spare(&self) -> bool {
-        self.transport.budget.has_spare()
+    pub fn for_user(&self, user: UserId) -> Self {
+        self.at_turn(user, false)
+    }
+
+    /// Waits for the turn of a question of `priority`, which the client that is given uses for its next one.
+    pub async fn turn(&self, user: UserId, priority: Priority) -> Self {
+        self.transport.budget.take(Some(user), priority).await;
+        self.at_turn(user, true)
+    }
+
+    /// As [`Client::turn`], if there is a question to spare right now.
+    #[must_use]
+    pub fn try_turn(&self, user: UserId) -> Option<Self> {
+        self.transport.budget.try_take().then(|| self.at_turn(user, true))
+    }
+
+    fn at_turn(&self, user: UserId, has_come: bool) -> Self {
+        Self { turn: Turn { user: Some(user), has_come: Arc::new(has_come.into()) }, ..self.clone() }
+    }
+
+    /// Whether the server is a dev server, which keeps everything in memory.
+    #[must_use]
+    pub fn is_of_dev_server(&self) -> bool {
+        self.transport.server.signing_keys.current().is_none()
     }
 
     /// Sends one event (`POST /e/{key}`); with the same seed as often as needed.
@@ -202,7 +243,7 @@ impl Client {
             if let Some(cursor) = &cursor {
                 url.query_pairs_mut().append_pair("cursor", cursor);
             }
-            let answer = self.transport.poll(|| self.transport.http.get(url.clone())).await?;
+            let answer = self.poll(|| self.transport.http.get(url.clone())).await?;
             let mut page: v2::RunsPage = self.transport.parse(&answer.body)?;
             cursor = page.next();
             runs.extend(page.into_runs(event));
@@ -247,7 +288,7 @@ impl Client {
     pub async fn check_api(&self) -> Result<(), Error> {
         let nobodys = EventSeed::generate().event_id(0);
         let url = self.endpoint(&["v1", "events", nobodys.as_str(), "runs"]);
-        self.transport.poll(|| self.transport.http.get(url.clone())).await.map(drop)
+        self.poll(|| self.transport.http.get(url.clone())).await.map(drop)
     }
 
     /// Whether the engine takes events under our key: sends none, once.
@@ -307,10 +348,15 @@ impl Client {
             metadata: Option<Metadata>,
         }
         let url = self.endpoint(path);
-        let answer = self.transport.poll(|| self.transport.http.get(url.clone())).await?;
+        let answer = self.poll(|| self.transport.http.get(url.clone())).await?;
         let body: Body<T> = self.transport.parse(&answer.body)?;
         let stays_for = body.metadata.map_or(Duration::ZERO, |metadata| metadata.stays_for(&answer));
         Ok(Fresh { data: body.data, stays_for })
+    }
+
+    /// A question that is one of many: inside the budget, and tried once, for the next one comes anyway.
+    async fn poll(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
+        self.transport.poll(&self.turn, request).await
     }
 
     fn endpoint(&self, path: &[&str]) -> Url {
@@ -348,7 +394,7 @@ fn is_of_no_v2(error: &Error) -> bool {
         | Error::Unreadable(_) => true,
         // Not implemented.
         Error::Server { status, .. } => *status == 501,
-        Error::Setup(_) | Error::Unreachable(_) | Error::RateLimited { .. } => false,
+        Error::Setup(_) | Error::Unreachable(_) | Error::TimedOut(_) | Error::RateLimited { .. } => false,
     }
 }
 

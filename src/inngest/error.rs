@@ -10,9 +10,12 @@ pub enum Error {
     /// The client itself cannot be made; the configuration or the machine must change.
     #[error("no client for the engine can be made: {0}")]
     Setup(String),
-    /// Nothing answered, not in time, or the connection broke before the answer's end.
+    /// Nothing answered, or the connection broke before the answer's end.
     #[error("the engine did not answer: {0}")]
     Unreachable(String),
+    /// The answer, or the connection, took longer than the limit.
+    #[error("the engine did not answer in time: {0}")]
+    TimedOut(String),
     /// 401 or 403: the event key (when sending) or the signing key (else) is not the engine's.
     #[error("the engine does not accept our key (status {status}): {message}")]
     Unauthorized { status: u16, message: String },
@@ -40,7 +43,7 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::RateLimited { .. } | Self::Server { .. } => true,
+            Self::Unreachable(_) | Self::TimedOut(_) | Self::RateLimited { .. } | Self::Server { .. } => true,
             Self::Setup(_)
             | Self::Unauthorized { .. }
             | Self::NotFound { .. }
@@ -58,7 +61,7 @@ impl Error {
             | Self::Server { status, .. } => Some(*status),
             Self::NotFound { .. } => Some(404),
             Self::RateLimited { .. } => Some(429),
-            Self::Setup(_) | Self::Unreachable(_) | Self::Unreadable(_) => None,
+            Self::Setup(_) | Self::Unreachable(_) | Self::TimedOut(_) | Self::Unreadable(_) => None,
         }
     }
 

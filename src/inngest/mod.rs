@@ -15,7 +15,7 @@ pub mod run;
 pub mod signature;
 pub mod tls;
 
-pub use budget::Budget;
+pub use budget::{Budget, Priority};
 pub use client::{Client, Fresh, Limits, Registered, Server, SyncRequest};
 pub use error::Error;
 pub use event::{Event, EventSeed};

@@ -36,6 +36,10 @@ pub enum StateFilter {
     Failed,
     Cancelled,
     Skipped,
+    /// No function has taken the event in a day.
+    NoFunction,
+    /// The engine has lost a run.
+    Lost,
 }
 
 /// A file name, or a part of one, as names are compared: the same letters in another case, or composed
@@ -205,6 +209,8 @@ fn narrowed(filter: &Filter, order: Order) -> (String, String) {
         Some(StateFilter::Failed) => Some("'Failed'"),
         Some(StateFilter::Cancelled) => Some("'Cancelled'"),
         Some(StateFilter::Skipped) => Some("'Skipped'"),
+        Some(StateFilter::NoFunction) => Some("'NoFunction'"),
+        Some(StateFilter::Lost) => Some("'Lost'"),
     };
     let (columns, is) = match state {
         None => (vec!["import.account_id", "import.id"], "$1".to_owned()),
@@ -252,7 +258,10 @@ pub(super) async fn settle(tx: &mut Transaction<'_, Any>, import: ImportId) -> R
              state = (SELECT CASE \
                  WHEN import.refused IS NOT NULL THEN 'Failed' \
                  WHEN COUNT(*) = 0 AND import.cancel_requested_at IS NOT NULL THEN 'Cancelled' \
-                 WHEN COUNT(*) = 0 OR COUNT(*) > COUNT(run.ended_at) THEN NULL \
+                 WHEN COUNT(*) = 0 AND import.sent_at IS NOT NULL AND import.finished_at IS NOT NULL \
+                     THEN 'NoFunction' \
+                 WHEN COUNT(*) = 0 OR COUNT(*) > COUNT(COALESCE(run.ended_at, run.lost_at)) THEN NULL \
+                 WHEN COUNT(*) > COUNT(run.ended_at) THEN 'Lost' \
                  WHEN SUM(CASE WHEN run.status = 'Failed' THEN 1 ELSE 0 END) > 0 THEN 'Failed' \
                  WHEN SUM(CASE WHEN run.status = 'Cancelled' THEN 1 ELSE 0 END) > 0 THEN 'Cancelled' \
                  WHEN SUM(CASE WHEN run.status = 'Completed' THEN 1 ELSE 0 END) > 0 THEN 'Completed' \

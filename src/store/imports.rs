@@ -131,6 +131,14 @@ impl Store {
         row.as_ref().map(read_import).transpose()
     }
 
+    /// The import that sent `event`; None for others' events.
+    pub async fn import_of_event(&self, event: &EventId) -> Result<Option<ImportRow>> {
+        let sql = format!("SELECT {COLUMNS} FROM import WHERE event_id = $1");
+        let row =
+            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(event.as_str()).fetch_optional(&self.pool).await?;
+        row.as_ref().map(read_import).transpose()
+    }
+
     /// The imports that are still watched, oldest first.
     pub async fn unfinished_imports(&self) -> Result<Vec<ImportRow>> {
         let sql = format!("SELECT {COLUMNS} FROM import WHERE finished_at IS NULL ORDER BY id");
@@ -197,12 +205,23 @@ impl Store {
 
     /// Nothing is left to watch.
     pub async fn finish_import(&self, id: ImportId, now: UnixMillis) -> Result<()> {
-        sqlx::query("UPDATE import SET finished_at = $2 WHERE id = $1 AND finished_at IS NULL")
+        self.set_finished(id, Some(now)).await
+    }
+
+    /// An import that was over is watched again.
+    pub async fn reopen_import(&self, id: ImportId) -> Result<()> {
+        self.set_finished(id, None).await
+    }
+
+    async fn set_finished(&self, id: ImportId, at: Option<UnixMillis>) -> Result<()> {
+        let mut tx = self.begin_write().await?;
+        sqlx::query("UPDATE import SET finished_at = $2 WHERE id = $1")
             .bind(id.to_string())
-            .bind(now.0)
-            .execute(&self.pool)
+            .bind(at.map(|at| at.0))
+            .execute(&mut *tx)
             .await?;
-        Ok(())
+        settle(&mut tx, id).await?;
+        Ok(tx.commit().await?)
     }
 
     /// The event that is to be sent next, whether its time has come or not.

@@ -3,20 +3,24 @@
 //! The function writes it, whoever watches the run reads it, and neither knows the other.
 
 mod inbox;
+mod progress;
 
 use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::{sync::watch, time::timeout};
+use tokio::time::timeout;
 
-pub use self::inbox::{Inbox, News};
+pub use self::{
+    inbox::{Inbox, News},
+    progress::{AtWork, Progress},
+};
 
 use super::Stretches;
 use crate::{
@@ -25,50 +29,16 @@ use crate::{
     time::UnixMillis,
 };
 
-/// Other people's functions may tell of their progress once a second; what comes sooner is let go, but
-/// two reports may get a little closer to each other on their way.
-const REPORTS_APART: Duration = Duration::from_millis(900);
-
 /// The runs that our own function works on or that are watched, and who waits for news of which event.
 #[derive(Clone, Debug, Default)]
 pub struct Live {
     runs: Arc<Mutex<HashMap<RunId, Arc<Progress>>>>,
     waiting: Arc<Mutex<HashMap<EventId, Arc<Inbox>>>>,
+    /// What is told of runs of events that nobody watches.
+    unwatched: Arc<Inbox>,
     is_reached: Arc<AtomicBool>,
-}
-
-/// One run's numbers. Counts only grow while the server runs.
-#[derive(Debug, Default)]
-pub struct Progress {
-    processed: AtomicU64,
-    failed: AtomicU64,
-    bytes: AtomicU64,
-    total_bytes: AtomicU64,
-    /// Rows in all, as another's function told; 0 while unknown.
-    total_rows: AtomicU64,
-    /// When another's function reported last, and when anything was heard at all: unix milliseconds, 0 for
-    /// never.
-    reported_at: AtomicI64,
-    heard_at: AtomicI64,
-    /// A watcher follows the run: others may report of it.
-    is_followed: AtomicBool,
-    receiving: Mutex<Option<Receiving>>,
-    stop: AtomicBool,
-    call: Mutex<Option<CallInfo>>,
-    stretches: Mutex<Option<Arc<Stretches>>>,
-    first_rows: Mutex<Option<Arc<FirstRows>>>,
-    /// How many executions of the run's steps there are.
-    at_work: watch::Sender<usize>,
-}
-
-/// An execution of a step, until it is dropped.
-#[derive(Debug)]
-pub struct AtWork(Arc<Progress>);
-
-impl Drop for AtWork {
-    fn drop(&mut self) {
-        self.0.at_work.send_modify(|executions| *executions -= 1);
-    }
+    /// An end was found by asking, and the engine did not tell of it.
+    misses_ends: Arc<AtomicBool>,
 }
 
 /// What a call to our function tells of its run.
@@ -134,6 +104,8 @@ pub struct ProgressNow {
     pub first_rows: Option<Arc<FirstRows>>,
     /// When something was last heard of the run here.
     pub heard_at: Option<UnixMillis>,
+    /// A step is at work, or something was heard of one just now.
+    pub is_active: bool,
 }
 
 /// What another's function tells of its progress.
@@ -154,6 +126,13 @@ impl Live {
     #[must_use]
     pub fn is_at_work(&self, run: &RunId) -> bool {
         self.progress_if_known(run).is_some_and(|progress| *progress.at_work.borrow() > 0)
+    }
+
+    /// Whether a step of `run` is at work here, or something was heard of it just now: between two steps lies
+    /// a call of the engine.
+    #[must_use]
+    pub fn is_active(&self, run: &RunId) -> bool {
+        self.progress_if_known(run).is_some_and(|progress| progress.is_active())
     }
 
     /// The progress of a run that is known already.
@@ -190,11 +169,20 @@ impl Live {
         lock(&self.runs).remove(run);
     }
 
-    /// Tells whoever watches `event`. What nobody waits for is dropped; what is lost costs latency only.
+    /// Tells the watcher of `event`. Of an event without one only runs are kept, for [`Live::unwatched`].
     pub fn tell(&self, event: &EventId, news: News) {
-        if let Some(inbox) = lock(&self.waiting).get(event) {
-            inbox.put(news);
+        let waiting = lock(&self.waiting);
+        match (waiting.get(event), &news) {
+            (Some(inbox), _) => inbox.put(news),
+            (None, News::Run(_)) => self.unwatched.put(news),
+            (None, News::Soon | News::Look) => {}
         }
+    }
+
+    /// The runs that are told of and that nobody watches.
+    #[must_use]
+    pub fn unwatched(&self) -> Arc<Inbox> {
+        Arc::clone(&self.unwatched)
     }
 
     /// What [`Live::tell`] fills, until [`Live::unwatch`].
@@ -203,8 +191,12 @@ impl Live {
         Arc::clone(lock(&self.waiting).entry(event.clone()).or_default())
     }
 
+    /// The watcher of `event` ends. What it has not taken is told to nobody in particular.
     pub fn unwatch(&self, event: &EventId) {
-        lock(&self.waiting).remove(event);
+        let left = lock(&self.waiting).remove(event);
+        for news in left.iter().flat_map(|inbox| inbox.take()) {
+            self.tell(event, news);
+        }
     }
 
     /// From here on others may report of `run`, until it is forgotten.
@@ -228,102 +220,22 @@ impl Live {
     pub fn is_reached(&self) -> bool {
         self.is_reached.load(Ordering::Relaxed)
     }
-}
 
-impl Progress {
-    /// Moves the numbers forward; a smaller one (a step that is done again) changes nothing.
-    pub fn advance(&self, counts: Counts, bytes: u64) {
-        self.processed.fetch_max(counts.processed, Ordering::Relaxed);
-        self.failed.fetch_max(counts.failed, Ordering::Relaxed);
-        self.bytes.fetch_max(bytes, Ordering::Relaxed);
-        self.hear(UnixMillis::now());
+    /// The engine tells, or does not tell, of the ends of runs.
+    pub fn end_was_told(&self) {
+        self.misses_ends.store(false, Ordering::Relaxed);
     }
 
-    fn report(&self, report: Report, now: UnixMillis) -> bool {
-        let last = self.reported_at.load(Ordering::Relaxed);
-        let too_soon = last > 0 && now.since(UnixMillis(last)) < REPORTS_APART;
-        // Of our own function's runs we know better than anybody who has an event key.
-        let is_ours = lock(&self.call).is_some();
-        if too_soon || is_ours || !self.is_followed.load(Ordering::Relaxed) {
-            return false;
-        }
-        self.reported_at.store(now.0, Ordering::Relaxed);
-        self.processed.fetch_max(report.counts.processed, Ordering::Relaxed);
-        self.failed.fetch_max(report.counts.failed, Ordering::Relaxed);
-        self.total_rows.fetch_max(report.total_rows.unwrap_or(0), Ordering::Relaxed);
-        self.hear(now);
-        true
-    }
-
-    fn hear(&self, now: UnixMillis) {
-        self.heard_at.fetch_max(now.0, Ordering::Relaxed);
-    }
-
-    pub fn set_total_bytes(&self, bytes: u64) {
-        self.total_bytes.store(bytes, Ordering::Relaxed);
-    }
-
-    pub fn set_receiving(&self, receiving: Option<Receiving>) {
-        *lock(&self.receiving) = receiving;
-        self.hear(UnixMillis::now());
-    }
-
-    pub fn set_call(&self, call: CallInfo) {
-        *lock(&self.call) = Some(call);
-        self.hear(UnixMillis::now());
-    }
-
-    /// Sets what the finished steps and the one at work have read so far. Rows that are read again do not
-    /// take back what was shown.
-    pub fn set_stretches(&self, stretches: Stretches) {
-        let mut shown = lock(&self.stretches);
-        if shown.as_ref().is_none_or(|shown| shown.total().rows <= stretches.total().rows) {
-            *shown = Some(Arc::new(stretches));
+    pub fn end_was_missed(&self) {
+        if !self.misses_ends.swap(true, Ordering::Relaxed) {
+            tracing::warn!("the engine does not tell of the ends of runs; it is asked more often");
         }
     }
 
-    pub fn set_first_rows(&self, first_rows: Option<&FirstRows>) {
-        let mut shown = lock(&self.first_rows);
-        if let (None, Some(first_rows)) = (&*shown, first_rows) {
-            *shown = Some(Arc::new(first_rows.clone()));
-        }
-    }
-
-    /// Says that a step is at work, until what this gives is dropped.
+    /// Whether the engine is expected to tell what happens.
     #[must_use]
-    pub fn begin(self: &Arc<Self>) -> AtWork {
-        self.at_work.send_modify(|executions| *executions += 1);
-        AtWork(Arc::clone(self))
-    }
-
-    /// Asks the step at work to stop; it looks at every block.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-
-    #[must_use]
-    pub fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-
-    #[must_use]
-    pub fn now(&self) -> ProgressNow {
-        let number = |number: &AtomicU64| number.load(Ordering::Relaxed);
-        let time = |time: &AtomicI64| Some(time.load(Ordering::Relaxed)).filter(|at| *at > 0);
-        let call = lock(&self.call).clone();
-        let is_counted = call.is_some() || time(&self.reported_at).is_some();
-        ProgressNow {
-            counts: is_counted
-                .then(|| Counts { processed: number(&self.processed), failed: number(&self.failed) }),
-            bytes: number(&self.bytes),
-            total_bytes: number(&self.total_bytes),
-            total_rows: Some(number(&self.total_rows)).filter(|rows| *rows > 0),
-            receiving: *lock(&self.receiving),
-            call,
-            stretches: lock(&self.stretches).clone(),
-            first_rows: lock(&self.first_rows).clone(),
-            heard_at: time(&self.heard_at).map(UnixMillis),
-        }
+    pub fn is_told(&self) -> bool {
+        self.is_reached() && !self.misses_ends.load(Ordering::Relaxed)
     }
 }
 

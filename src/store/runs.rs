@@ -23,6 +23,8 @@ pub struct RunRow {
     pub status: RunStatus,
     pub queued_at: UnixMillis,
     pub ended_at: Option<UnixMillis>,
+    /// The engine was found to have lost it then.
+    pub lost_at: Option<UnixMillis>,
     /// The last change that was seen.
     pub news_at: UnixMillis,
     /// Of the finished steps while the run goes on, final once it has ended; None while unknown.
@@ -35,7 +37,7 @@ pub struct RunRow {
 
 /// Up to the columns of the execution.
 const COLUMNS: &str = "run.run_id, run.import_id, run.function_id, run.function_name, run.status, \
-     run.queued_at, run.ended_at, run.news_at, run.output, run.processed, run.failed, \
+     run.queued_at, run.ended_at, run.lost_at, run.news_at, run.output, run.processed, run.failed, \
      (SELECT CAST(SUM(step.processed) AS BIGINT) FROM step WHERE step.run_id = run.run_id) AS steps_processed, \
      (SELECT CAST(SUM(step.failed) AS BIGINT) FROM step WHERE step.run_id = run.run_id) AS steps_failed, \
      (SELECT MAX(step.end_byte) FROM step WHERE step.run_id = run.run_id) AS steps_bytes, \
@@ -68,7 +70,7 @@ impl Store {
              ON CONFLICT (run_id, import_id) DO UPDATE SET status = excluded.status, ended_at = excluded.ended_at, \
                  output = excluded.output, processed = excluded.processed, failed = excluded.failed, \
                  function_name = COALESCE(run.function_name, excluded.function_name), \
-                 news_at = excluded.news_at \
+                 news_at = excluded.news_at, lost_at = NULL \
              WHERE run.ended_at IS NULL",
         )
         .bind(run.run_id.as_str())
@@ -84,6 +86,19 @@ impl Store {
         .bind(now.0)
         .execute(&mut *tx)
         .await?;
+        settle(&mut tx, import).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Records that the engine has lost a run, unless it has ended.
+    pub async fn lose_run(&self, import: ImportId, run: &RunId, now: UnixMillis) -> Result<()> {
+        let mut tx = self.begin_write().await?;
+        sqlx::query("UPDATE run SET lost_at = $3 WHERE run_id = $1 AND import_id = $2 AND ended_at IS NULL")
+            .bind(run.as_str())
+            .bind(import.to_string())
+            .bind(now.0)
+            .execute(&mut *tx)
+            .await?;
         settle(&mut tx, import).await?;
         Ok(tx.commit().await?)
     }
@@ -128,6 +143,7 @@ fn read_run(row: &AnyRow) -> Result<RunRow> {
         status: RunStatus::from(row.try_get::<String, _>("status")?.as_str()),
         queued_at,
         ended_at,
+        lost_at: time("lost_at")?,
         news_at: [time("news_at")?, time("steps_at")?].into_iter().flatten().fold(queued_at, UnixMillis::max),
         counts: if ended_at.is_some() { recorded } else { of_steps },
         bytes: count("steps_bytes")?.unwrap_or(0),

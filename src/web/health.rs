@@ -59,7 +59,9 @@ fn verdict(answer: Result<(), Error>, refused: &'static str) -> Result<(), &'sta
         Error::Unreadable(_) | Error::NotFound { .. } | Error::Refused { .. } => {
             "answers, but not like an engine"
         }
-        Error::Setup(_) | Error::Unreachable(_) | Error::Server { .. } => "not answering",
+        Error::Setup(_) | Error::Unreachable(_) | Error::TimedOut(_) | Error::Server { .. } => {
+            "not answering"
+        }
     })
 }
 

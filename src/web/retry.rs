@@ -33,7 +33,7 @@ pub async fn submit(
     let retry = match import.retry(kind) {
         Some(retry) => retry.id,
         // Which records fail is known at the end.
-        None if !import.state(now).is_final() && (kind == RetryOf::Failed || !import.may_run_again(now)) => {
+        None if !import.state().is_final() && (kind == RetryOf::Failed || !import.may_run_again(now)) => {
             return Err(Error::StillGoing);
         }
         None => match make(kind, &import, &imports, &store, &storage).await {

@@ -44,8 +44,8 @@ impl Site {
 
 /// How long a browser that shows `imports` is to wait before it asks again.
 #[must_use]
-pub fn pace<'s>(imports: impl IntoIterator<Item = &'s Snapshot>, now: UnixMillis) -> Duration {
-    let paces = imports.into_iter().map(|import| match import.state(now) {
+pub fn pace<'s>(imports: impl IntoIterator<Item = &'s Snapshot>) -> Duration {
+    let paces = imports.into_iter().map(|import| match import.state() {
         ImportState::Running => RUNNING_PACE,
         ImportState::Accepted | ImportState::Sent => WAITING_PACE,
         _ => IDLE_PACE,

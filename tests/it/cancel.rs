@@ -1,6 +1,6 @@
 //! Cancelling at the door: while queued, inside a step, between two attempts, and too late.
 
-mod fake_engine;
+pub(crate) mod fake_engine;
 
 use std::{fs, time::Duration};
 

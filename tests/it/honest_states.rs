@@ -99,6 +99,75 @@ async fn nobody_takes_the_event_is_said_and_it_can_be_sent_again() {
 }
 
 #[tokio::test]
+async fn what_nobody_took_in_a_day_is_over_and_can_be_deleted() {
+    let world = World::saying(vec![said("v1-none")]).await;
+    world.until("the event sent", |panel| panel.state == "Sent").await;
+    let world = world
+        .after(async |database| {
+            let earlier =
+                "UPDATE import SET sent_at = sent_at - 86400000, received_at = received_at - 86400000";
+            sqlx::query(earlier).execute(database).await.unwrap();
+        })
+        .await;
+    let sentence = "No function has started for imports/csv.uploaded in a day. Is its app registered?";
+    let panel = world.reads(sentence, "").await;
+    assert_eq!(panel.state, "NoFunction");
+    assert!(!panel.html.contains("hx-trigger"), "nothing more is expected: {}", panel.html);
+    assert!(panel.html.contains("Send again"), "{}", panel.html);
+    let deleted = world.visitor.post_form(&format!("{}/delete", world.import), &[]).await;
+    assert_eq!(deleted.status(), 303);
+    assert_eq!(world.visitor.get(&world.import).await.status(), 404);
+}
+
+#[tokio::test]
+async fn without_any_list_nobody_is_said_not_to_have_taken_it() {
+    let world = World::saying(vec![Said::Status("401 Unauthorized", "")]).await;
+    world.until("the event sent", |panel| panel.state == "Sent").await;
+    let world = world
+        .after(async |database| {
+            let earlier = "UPDATE import SET sent_at = sent_at - 31000, received_at = received_at - 31000";
+            sqlx::query(earlier).execute(database).await.unwrap();
+        })
+        .await;
+    let panel = world.reads("Inngest has refused our key since", "").await;
+    assert_eq!(panel.state, "Sent");
+}
+
+#[tokio::test]
+async fn a_cancelled_run_has_no_counts_of_a_step_and_did_not_end_in_the_future() {
+    let mut list: Value = serde_json::from_str(&world::cancelled_v2()).unwrap();
+    let fetched_at = "2026-11-23T20:47:20.000Z";
+    list["metadata"]["fetchedAt"] = json!(fetched_at);
+    list["data"][0]["output"] = json!({"processedItems": 5, "failedItems": 1});
+    let world = World::of(Server::saying(true, vec![Said::Body(list.to_string())]).await).await;
+    let panel = world.until("the end", |panel| panel.state == "Cancelled").await;
+    assert_eq!((panel.runs[0].processed.as_str(), panel.runs[0].failed.as_str()), ("", ""));
+    assert!(panel.html.contains(fetched_at), "{}", panel.html);
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_or_wants_peace_is_named_after_one_question() {
+    let table = [
+        (Said::Hang, "Inngest has not answered since"),
+        (
+            Said::Status("429 Too Many Requests", "Retry-After: 60\r\n"),
+            "Inngest has been rate-limiting us since",
+        ),
+    ];
+    join_all(table.map(|(trouble, sentence)| async move {
+        let world = World::of(Server::saying(true, vec![said("v2-running")]).await).await;
+        world.until("the run", |panel| panel.runs.len() == 1).await;
+        world.server.says(trouble);
+        let lists = || world.server.api.asked().iter().filter(|line| line.contains("/v2/events/")).count();
+        let before = lists();
+        world.reads(sentence, "Running").await;
+        // The second one may be on its way when the page is looked at.
+        assert!(lists() - before <= 2, "{:?}", world.server.api.asked());
+    }))
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_not_the_end_is_never_called_one() {
     let unended = |name: &str, word: &str| recorded(name).replace("\"Running\"", &format!("\"{word}\""));
     let table = [

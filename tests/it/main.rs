@@ -24,6 +24,7 @@ mod history;
 mod honest_states;
 mod imports;
 mod inngest_api;
+mod late;
 mod layers;
 mod live;
 mod next_attempt;

@@ -78,11 +78,19 @@ fn every_state_of_an_import_without_a_run_has_its_word_and_sentence() {
         ),
         (sent(), ("Sent", "Sent", "Waiting for a run to start (15 s).")),
         (
-            Snapshot { sent_at: Some(UnixMillis(now.0 - 30_000)), ..sent() },
+            Snapshot { sent_at: Some(UnixMillis(now.0 - 30_000)), is_untaken: true, ..sent() },
             (
                 "NoFunction",
                 "Nobody took it",
                 "No function has started for imports/csv.uploaded in 30 s. Is its app registered?",
+            ),
+        ),
+        (
+            Snapshot { finished_at: since, is_untaken: true, ..sent() },
+            (
+                "NoFunction",
+                "Nobody took it",
+                "No function has started for imports/csv.uploaded in a day. Is its app registered?",
             ),
         ),
         (

@@ -27,8 +27,9 @@ pub const TOLD: Rule = rule(1, 3.0, 30);
 pub const UNTOLD: Rule = rule(1, 1.25, 5);
 /// Nobody takes the event.
 pub const IDLE: Rule = rule(5, 1.5, 30);
-/// A step is at work in this very process: we know more of the run than the engine.
-pub const AT_WORK: Rule = rule(30, 1.0, 30);
+/// A step is at work in this very process: we know more of the run than the engine. Once a minute has shown
+/// what other runs there are, there is little to ask.
+pub const AT_WORK: Rule = rule(60, 60.0, 3_600);
 /// The engine may have lost the run.
 pub const LOST: Rule = rule(60, 1.0, 60);
 /// It does not answer.
@@ -71,6 +72,11 @@ impl Pace {
         self.gap = None;
     }
 
+    /// Asks no later than at `due`; the pauses after that grow on.
+    pub fn no_later_than(&mut self, due: Instant) {
+        self.due = self.due.min(due);
+    }
+
     /// Puts the question off, and changes nothing else.
     pub fn postpone(&mut self, pause: Duration) {
         self.due = self.due.max(Instant::now() + pause);
@@ -110,6 +116,11 @@ mod tests {
         let times = asked(TOLD).await;
         assert_eq!(times[..6], [1, 4, 13, 40, 70, 100]);
         assert_eq!(times.len(), 122);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_whose_steps_are_at_work_here_costs_one_question_an_hour() {
+        assert_eq!(asked(AT_WORK).await, [60]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 use super::Watch;
 use crate::{
     csv::FirstRows,
@@ -13,7 +15,7 @@ use crate::{
 };
 
 /// Shorter silence is not worth a word.
-const SILENT_AFTER: Duration = Duration::from_secs(3);
+pub(super) const SILENT_AFTER: Duration = Duration::from_secs(3);
 /// A list that lacks a run which is known for less long may be older than the run.
 const LISTED_WITHIN: Duration = Duration::from_secs(30);
 /// A step at work on a run that has ended, as by a cancel, keeps what it had finished; what takes
@@ -74,7 +76,9 @@ impl Watch {
                 self.shared.live.settle(&run.run_id, SETTLE_FOR).await;
             }
             let reported = self.shared.live.now(&run.run_id).filter(|now| now.call.is_none());
-            let counts = counts::in_output(&self.shared.pointers, run.output.as_ref())
+            // What a cancelled run is listed with may be the output of one of its steps.
+            let output = run.output.as_ref().filter(|_| run.status != RunStatus::Cancelled);
+            let counts = counts::in_output(&self.shared.pointers, output)
                 .or_else(|| reported?.counts.filter(|_| run.ended_at.is_some()));
             self.shared.store.record_run(self.id, &run, counts, UnixMillis::now()).await?;
             any_changed = true;
@@ -144,19 +148,22 @@ impl Watch {
 
     /// The last known state stays, and says so once the silence lasts.
     pub(super) fn unanswered(&mut self, error: &inngest::Error) {
-        let now = UnixMillis::now();
-        let since = *self.unanswered_since.get_or_insert(now);
+        let now = || (Instant::now(), UnixMillis::now());
+        let (began, since) = *self.unanswered_since.get_or_insert_with(now);
         let cause = SilenceCause::of(error);
-        tracing::debug!(import = %self.id, %error, "the engine did not answer");
-        // One that refuses our key will go on to do so; all else may pass.
-        if cause != SilenceCause::KeyRefused && now.since(since) < SILENT_AFTER {
+        tracing::debug!(import = %self.id, %error, "a question to the engine failed");
+        // One that refuses our key, or wants no questions, goes on to do so, and one that lets a question run
+        // out of time has been silent for that time. All else may pass.
+        let is_lasting = matches!(cause, SilenceCause::KeyRefused | SilenceCause::Busy)
+            || matches!(error, inngest::Error::TimedOut(_));
+        if !is_lasting && began.elapsed() < SILENT_AFTER {
             return;
         }
         self.change(|import| {
             let since = match import.silence {
                 Some(silence) => silence.since,
                 None => {
-                    tracing::warn!(import = %self.id, %error, "the engine does not answer");
+                    tracing::warn!(import = %self.id, %error, "the engine gives no usable answer");
                     import.as_of.unwrap_or(since)
                 }
             };

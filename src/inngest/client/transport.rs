@@ -15,10 +15,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 use url::{Host, Url};
 
-use super::{Limits, Server};
+use super::{Limits, Server, Turn};
 use crate::{
     inngest::{
-        Budget, Error,
+        Budget, Error, Priority,
         call::{SDK, SDK_HEADER},
         retry::{parse_date, parse_retry_after},
         signature::{bearer, split_prefix},
@@ -106,13 +106,15 @@ impl Transport {
         self.with_each_key(|authorization| self.ask(signed(&request, authorization))).await
     }
 
-    /// A question that is one of many: inside the budget, and tried once, for the next one comes anyway.
-    pub async fn poll(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
+    /// A question inside the budget, tried once.
+    pub async fn poll(&self, turn: &Turn, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
         let timeout = self.limits.poll_timeout;
         self.with_each_key(|authorization| {
             let request = signed(&request, authorization)().timeout(timeout);
             async {
-                self.budget.take().await;
+                if !turn.has_come() {
+                    self.budget.take(turn.user, Priority::Now).await;
+                }
                 let answer = self.ask_once(request).await;
                 if let Err(Error::RateLimited { retry_after }) = &answer {
                     let pause = retry_after.unwrap_or(self.limits.backoff.longest_pause);
@@ -205,7 +207,8 @@ impl Transport {
 
     fn unreachable(&self, error: reqwest::Error) -> Error {
         // The URL of a send holds the event key.
-        Error::Unreachable(self.fit_for_a_log(&with_sources(&error.without_url())))
+        let kind = if error.is_timeout() { Error::TimedOut } else { Error::Unreachable };
+        kind(self.fit_for_a_log(&with_sources(&error.without_url())))
     }
 
     /// Others' words, on one line, cut short, and without our keys: a proxy that knows no such path

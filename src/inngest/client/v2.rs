@@ -20,6 +20,15 @@ pub struct RunsPage {
     data: Vec<RunItem>,
     #[serde(default)]
     page: Page,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+/// When the server made the answer, by its own clock.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    fetched_at: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -60,13 +69,20 @@ impl RunsPage {
 
     /// The runs in v1's words.
     pub fn into_runs(self, event: &EventId) -> impl Iterator<Item = Run> {
-        self.data.into_iter().map(|item| item.into_run(event))
+        let fetched_at = self.metadata.fetched_at.as_deref().and_then(UnixMillis::from_rfc3339);
+        let fetched_at = fetched_at.unwrap_or_else(UnixMillis::now);
+        self.data.into_iter().map(move |item| item.into_run(event, fetched_at))
     }
 }
 
 impl RunItem {
-    fn into_run(self, event: &EventId) -> Run {
+    fn into_run(self, event: &EventId, fetched_at: UnixMillis) -> Run {
+        let status = status(&self.status);
         let ended_at = self.ended_at.as_deref().and_then(UnixMillis::from_rfc3339);
+        // Of a cancelled run a server says an end that lies ten seconds after the true one, and as its output
+        // that of its last finished step.
+        let is_cancelled = status == RunStatus::Cancelled;
+        let ended_at = ended_at.map(|at| if is_cancelled { at.min(fetched_at) } else { at });
         let queued_at = self.queued_at.as_deref().and_then(UnixMillis::from_rfc3339);
         let name = [&self.function.name, &self.function.id].into_iter().find(|name| !name.is_empty());
         Run {
@@ -74,10 +90,10 @@ impl RunItem {
             function_name: name.cloned(),
             function_id: [self.app.id, self.function.id].join("-"),
             event_id: event.clone(),
-            status: status(&self.status),
+            status,
             ended_at,
             // Before the end there is none, whatever is said.
-            output: self.output.filter(|_| ended_at.is_some()),
+            output: self.output.filter(|_| ended_at.is_some() && !is_cancelled),
             run_id: self.id,
         }
     }

@@ -11,7 +11,7 @@ use super::{
     events::{Rules, RunEnd, tell_of_end},
 };
 use crate::{
-    ids::RunId,
+    ids::{EventId, RunId},
     inngest::RunStatus,
     store::{Result, Store},
     time::UnixMillis,
@@ -30,6 +30,7 @@ pub enum Next {
 #[derive(Clone, Debug)]
 pub struct Claim {
     pub run_id: RunId,
+    pub event_id: EventId,
     pub lease: String,
     pub function_id: String,
     /// `app-function`.
@@ -128,12 +129,13 @@ impl Store {
             return Ok(Next::NothingUntil(next.map(UnixMillis)));
         };
         let run_id: String = run.try_get("run_id")?;
+        let event_id: String = run.try_get("event_id")?;
         let slug: String = run.try_get("slug")?;
         let call = sqlx::query(
             "SELECT e.name, e.body, f.url, f.max_attempts FROM engine_event e, engine_function f \
              WHERE e.event_id = $1 AND f.slug = $2",
         )
-        .bind(run.try_get::<String, _>("event_id")?)
+        .bind(&event_id)
         .bind(&slug)
         .fetch_one(&mut *tx)
         .await?;
@@ -142,6 +144,7 @@ impl Store {
         tx.commit().await?;
         Ok(Next::Claimed(Claim {
             run_id,
+            event_id: event_id.into(),
             lease,
             function_id: run.try_get("function_id")?,
             slug,

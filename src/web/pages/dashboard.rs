@@ -179,5 +179,5 @@ async fn page(
 fn section(site: &Site, mut shown: Vec<Snapshot>) -> LiveSection {
     shown.sort_by_key(|import| std::cmp::Reverse(import.id));
     let reading = site.reading();
-    LiveSection::new(&shown, &reading, site::pace(&shown, reading.now))
+    LiveSection::new(&shown, &reading, site::pace(&shown))
 }

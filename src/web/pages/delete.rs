@@ -5,7 +5,6 @@ use askama::Template;
 
 use crate::{
     imports::{Deletion, Imports, Snapshot},
-    time::UnixMillis,
     web::{
         error::Error,
         format::{bytes, counted},
@@ -54,7 +53,7 @@ pub async fn show(
     imports: web::Data<Imports>,
 ) -> Result<HttpResponse, Error> {
     let import = find(&user, &id, &imports).await?;
-    if !import.state(UnixMillis::now()).is_final() {
+    if !import.state().is_final() {
         return Err(Error::NotOver);
     }
     let page = DeletePage::new(&import);

@@ -22,13 +22,15 @@ const ROWS: u32 = 50;
 const DAY: u64 = 24 * 60 * 60;
 
 /// What the field `state` offers.
-const STATES: [(&str, &str, Option<StateFilter>); 6] = [
+const STATES: [(&str, &str, Option<StateFilter>); 8] = [
     ("", "Any status", None),
     ("completed", "Completed", Some(StateFilter::Completed)),
     ("failed-rows", "With failed rows", Some(StateFilter::WithFailedRows)),
     ("failed", "Failed", Some(StateFilter::Failed)),
     ("cancelled", "Cancelled", Some(StateFilter::Cancelled)),
     ("skipped", "Skipped", Some(StateFilter::Skipped)),
+    ("nobody-took-it", "Nobody took it", Some(StateFilter::NoFunction)),
+    ("lost", "Lost", Some(StateFilter::Lost)),
 ];
 
 /// What the field `time` offers.

@@ -49,8 +49,8 @@ pub async fn show(
 ) -> Result<HttpResponse, Error> {
     let mut import = find(&user, &id, &imports).await?;
     let reading = site.reading();
-    let findings = findings(&mut import, &reading, &store).await?;
-    let mut page = ImportPage::new(site.frame(&user), &import, &reading, site::pace([&import], reading.now));
+    let findings = findings(&mut import, &store).await?;
+    let mut page = ImportPage::new(site.frame(&user), &import, &reading, site::pace([&import]));
     page.panel.findings = findings;
     Ok(HttpResponse::Ok().content_type(ContentType::html()).body(render(&page)?.html))
 }
@@ -77,8 +77,8 @@ pub async fn panel(
         return Ok(session::see_other(&format!("/imports/{}", import.id)));
     }
     let reading = site.reading();
-    let findings = findings(&mut import, &reading, &store).await?;
-    let mut panel = ImportPanel::new(&import, &reading, site::pace([&import], reading.now));
+    let findings = findings(&mut import, &store).await?;
+    let mut panel = ImportPanel::new(&import, &reading, site::pace([&import]));
     panel.findings = findings;
     Ok(htmx::answer(&panel, &query.version, panel.as_of.at())?)
 }
@@ -96,13 +96,8 @@ pub async fn cancel(
 /// What our own function found in the file of an import that is over; what its runs have read goes into
 /// `import`.
 /// The last poll of a page brings it; those before it, of which there are many, leave the database alone.
-async fn findings(
-    import: &mut Snapshot,
-    reading: &Reading,
-    store: &Store,
-) -> Result<Option<Findings>, Error> {
-    let is_over = import.state(reading.now).is_final();
-    if !is_over {
+async fn findings(import: &mut Snapshot, store: &Store) -> Result<Option<Findings>, Error> {
+    if !import.state().is_final() {
         return Ok(None);
     }
     let mut first = None;

@@ -3,7 +3,7 @@
 use askama::{Template, filters::HtmlSafe};
 
 use crate::{
-    imports::{ImportState, RunSnapshot, Snapshot},
+    imports::{ImportState, Planned, RunSnapshot, Snapshot},
     inngest::RunStatus,
 };
 
@@ -16,6 +16,9 @@ pub enum Shown {
     Queued,
     Running,
     Retrying,
+    Asleep,
+    Waiting,
+    Lost,
     Completed {
         with_failures: bool,
     },
@@ -57,8 +60,9 @@ impl Shown {
         match state {
             ImportState::Accepted => Self::Saved,
             ImportState::Sent => Self::Sent,
-            ImportState::NoFunction => Self::NobodyTookIt,
+            ImportState::NoFunction | ImportState::GivenUp => Self::NobodyTookIt,
             ImportState::Running => Self::Running,
+            ImportState::Lost => Self::Lost,
             ImportState::Completed => Self::Completed {
                 with_failures: snapshot
                     .runs
@@ -77,6 +81,7 @@ impl Shown {
         match (&run.status, run.ended_at.is_some()) {
             (RunStatus::Other(word), _) => Self::Unknown(word.clone()),
             (_, false) if run.waits_after().is_some() => Self::Retrying,
+            (_, false) if run.lost_at.is_some() => Self::Lost,
             // A function that was called is at work, whatever the engine has got round to say.
             (RunStatus::Scheduled, false) if run.call.is_none() => Self::Queued,
             (RunStatus::Completed, true) => {
@@ -85,6 +90,11 @@ impl Shown {
             (RunStatus::Failed, true) => Self::Failed,
             (RunStatus::Cancelled, true) => Self::Cancelled,
             (RunStatus::Skipped, true) => Self::Skipped,
+            (_, false) if let Some(plan) = run.plan => match plan.what {
+                Planned::Wake => Self::Asleep,
+                Planned::Event => Self::Waiting,
+                Planned::Attempt(_) => Self::Retrying,
+            },
             (_, false) | (RunStatus::Scheduled | RunStatus::Running, true) => Self::Running,
         }
     }
@@ -98,6 +108,9 @@ impl Shown {
             Self::Queued => "Queued",
             Self::Running => "Running",
             Self::Retrying => "Retrying",
+            Self::Asleep => "Asleep",
+            Self::Waiting => "Waiting",
+            Self::Lost => "Lost",
             Self::Completed { .. } => "Completed",
             Self::Failed => "Failed",
             Self::Cancelled => "Cancelled",
@@ -109,9 +122,11 @@ impl Shown {
     #[must_use]
     pub fn tone(&self) -> Tone {
         match self {
-            Self::Saved | Self::Sent | Self::Queued | Self::Running => Tone::Live,
+            Self::Saved | Self::Sent | Self::Queued | Self::Running | Self::Asleep | Self::Waiting => {
+                Tone::Live
+            }
             Self::Completed { .. } => Tone::Good,
-            Self::Retrying | Self::NobodyTookIt => Tone::Warn,
+            Self::Retrying | Self::NobodyTookIt | Self::Lost => Tone::Warn,
             Self::Failed => Tone::Bad,
             Self::Cancelled | Self::Skipped | Self::Unknown(_) => Tone::Still,
         }

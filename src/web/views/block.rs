@@ -139,7 +139,8 @@ impl Block {
 
     fn of_run(snapshot: &Snapshot, state: ImportState, run: &RunSnapshot, reading: &Reading) -> Self {
         let ended = run.ended_at.is_some();
-        let dimmed = !ended && (snapshot.silence.is_some() || run.is_gone || run.is_lost(reading.now));
+        let dimmed = run.ended_at.or(run.lost_at).is_none()
+            && (snapshot.silence.is_some() || run.is_gone || run.is_lost(reading.now));
         let progress = Progress::of(run, known_at(snapshot, reading));
         let shown = Shown::of_run(run);
         // Red in a bar is failed rows and nothing else: a run that failed leaves a grey bar.

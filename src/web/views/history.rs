@@ -113,7 +113,7 @@ impl History {
 impl HistoryRow {
     #[must_use]
     pub fn new(snapshot: &Snapshot, reading: &Reading) -> Self {
-        let state = snapshot.state(reading.now);
+        let state = snapshot.state();
         let runs = if snapshot.runs.is_empty() {
             vec![HistoryRun::none(snapshot, state)]
         } else {

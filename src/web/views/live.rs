@@ -119,7 +119,7 @@ impl LiveSection {
 impl ImportCard {
     #[must_use]
     pub fn new(snapshot: &Snapshot, reading: &Reading) -> Self {
-        let state = snapshot.state(reading.now);
+        let state = snapshot.state();
         Self {
             import_id: snapshot.id.to_string(),
             state,

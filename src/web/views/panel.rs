@@ -50,7 +50,7 @@ impl ImportPanel {
     /// `pace` is how long a browser is to wait before it asks again.
     #[must_use]
     pub fn new(snapshot: &Snapshot, reading: &Reading, pace: Duration) -> Self {
-        let state = snapshot.state(reading.now);
+        let state = snapshot.state();
         let blocks = Block::all_with_plots(snapshot, state, reading);
         Self {
             import_id: snapshot.id.to_string(),
@@ -142,7 +142,7 @@ impl Actions {
             file_name: snapshot.file_name.clone(),
             place,
             is_complete: state == ImportState::Completed,
-            cancel: if ended || settles_by_itself {
+            cancel: if ended && state != ImportState::Lost || settles_by_itself {
                 Cancel::No
             } else if snapshot.cancel_requested_at.is_some() {
                 Cancel::Asked
@@ -154,7 +154,7 @@ impl Actions {
             failed_again: again(RetryOf::Failed, failed_rows),
             all_again: again(RetryOf::All, snapshot.may_run_again(now) && has_room),
             again: match state {
-                ImportState::NoFunction => "Send again",
+                ImportState::NoFunction | ImportState::GivenUp => "Send again",
                 _ if failed_rows => "Run all rows again",
                 _ => "Run again",
             },

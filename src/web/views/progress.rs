@@ -106,7 +106,9 @@ impl Progress {
         let elapsed = run.ended_at.unwrap_or(at).since(started_at);
         // Another's function that tells its progress can be measured by it.
         let tells = run.call.is_some() || run.ended_at.is_none();
-        let is_measured = tells && !waits && elapsed >= SHORTEST_MEASURE;
+        // While no step is at work, nothing is known of when the rest is done.
+        let is_growing = run.is_active || run.ended_at.is_some();
+        let is_measured = tells && is_growing && !waits && elapsed >= SHORTEST_MEASURE;
         Self {
             counts: run.counts,
             share,

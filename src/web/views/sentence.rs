@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     ids::EVENT_NAME,
-    imports::{ImportState, RunSnapshot, Silence, SilenceCause, Snapshot},
+    imports::{ImportState, Planned, RunSnapshot, Silence, SilenceCause, Snapshot},
     inngest::RunStatus,
     time::UnixMillis,
     web::format::{bytes, duration, grouped, rows},
@@ -72,6 +72,9 @@ impl Sentence {
                 let at = snapshot.cancel_requested_at.unwrap_or(snapshot.received_at);
                 Self::text("Stopped by you at ").time(at, reading).then(". Nothing was run.")
             }
+            (ImportState::GivenUp, _) => Self::text(format!(
+                "No function has started for {EVENT_NAME} in a day. Is its app registered?"
+            )),
             (
                 ImportState::Accepted,
                 Some(Silence { cause: SilenceCause::EventNotTaken { status, retry_at }, .. }),
@@ -105,15 +108,15 @@ impl Sentence {
     /// Of a run.
     #[must_use]
     pub fn of_run(snapshot: &Snapshot, run: &RunSnapshot, progress: &Progress, reading: &Reading) -> Self {
-        if let (Some(silence), None) = (snapshot.silence, run.ended_at) {
+        if let (Some(silence), None, None) = (snapshot.silence, run.ended_at, run.lost_at) {
             return Self::silent(silence, reading);
         }
-        if run.ended_at.is_none() && run.is_gone {
+        if run.ended_at.or(run.lost_at).is_none() && run.is_gone {
             let engine = reading.engine.subject();
             return Self::text(format!("{engine} no longer keeps this run. Its last known state is shown."))
                 .noticing(Notice::NoLongerKept);
         }
-        if run.is_lost(reading.now) {
+        if run.lost_at.is_none() && run.is_lost(reading.now) {
             return Self::text("No news of this run since ")
                 .time(run.news_at, reading)
                 .then(" (")
@@ -126,6 +129,14 @@ impl Sentence {
                 Self::text("Waiting for a free worker since ").time(run.queued_at, reading).then(".")
             }
             Shown::Retrying => retrying(run, reading),
+            Shown::Asleep => planned("Asleep until ", run, reading),
+            Shown::Waiting => planned("Waiting for an event, at most until ", run, reading),
+            Shown::Lost => {
+                let engine = reading.engine.subject();
+                Self::text(format!("{engine} lost this run when it restarted at about "))
+                    .time(run.news_at, reading)
+                    .then(".")
+            }
             Shown::Completed { .. } => completed(progress),
             Shown::Failed => Self::text(failed(run, progress)),
             Shown::Cancelled => {
@@ -282,7 +293,15 @@ fn receiving(receipt: &Receipt) -> Sentence {
 }
 
 fn retrying(run: &RunSnapshot, reading: &Reading) -> Sentence {
-    let (Some(call), Some(error)) = (&run.call, run.waits_after()) else { return Sentence::default() };
+    let (Some(call), Some(error)) = (&run.call, run.waits_after()) else {
+        // Another's function: the engine has told no more than when.
+        let attempt = match run.plan.map(|plan| plan.what) {
+            Some(Planned::Attempt(attempt)) => format!(" (attempt {attempt})"),
+            _ => String::new(),
+        };
+        let at = run.plan.map_or(reading.now, |plan| plan.at);
+        return Sentence::text("Retrying at ").time(at, reading).then(format!("{attempt}."));
+    };
     let retrying = match run.next_attempt_at() {
         Some(at) if at > reading.now => Sentence::text("Retrying at ").time(at, reading),
         // The time has passed: the attempt waits for a free worker.
@@ -294,6 +313,11 @@ fn retrying(run: &RunSnapshot, reading: &Reading) -> Sentence {
         call.max_attempts,
         quoted(&error.message)
     ))
+}
+
+/// Until when nothing happens to a run.
+fn planned(what: &str, run: &RunSnapshot, reading: &Reading) -> Sentence {
+    Sentence::text(what).time(run.plan.map_or(reading.now, |plan| plan.at), reading).then(".")
 }
 
 fn completed(progress: &Progress) -> Sentence {

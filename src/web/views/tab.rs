@@ -31,6 +31,7 @@ impl Tab {
         let tone = match state {
             ImportState::Completed => Tone::Good,
             ImportState::Failed => Tone::Bad,
+            ImportState::Lost => Tone::Warn,
             ImportState::Cancelled | ImportState::Skipped => Tone::Still,
             _ => match badge {
                 Some(badge) if badge.dimmed => Tone::Still,

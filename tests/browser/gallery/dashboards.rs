@@ -98,7 +98,7 @@ fn going_on() -> Vec<Snapshot> {
         number(13, fan_out()),
         number(14, with(completed())),
         number(15, Snapshot { silence: silent("14:03:15", SilenceCause::NoAnswer), ..with(running()) }),
-        number(16, Snapshot { sent_at: Some(at("14:02:50")), ..sent() }),
+        number(16, Snapshot { sent_at: Some(at("14:02:50")), is_untaken: true, ..sent() }),
     ]
 }
 

@@ -190,7 +190,10 @@ pub fn pages() -> Vec<Page> {
                 ..with(counted(250_000, 0, ended(RunStatus::Cancelled)))
             },
         ),
-        page("import-nobody-took-it", &Snapshot { sent_at: Some(at("14:02:50")), ..sent() }),
+        page(
+            "import-nobody-took-it",
+            &Snapshot { sent_at: Some(at("14:02:50")), is_untaken: true, ..sent() },
+        ),
         page("import-event-refused", &Snapshot { refused: Some("wrong event key".to_owned()), ..sent() }),
         page("import-skipped", &with(counted(0, 0, ended(RunStatus::Skipped)))),
         page(

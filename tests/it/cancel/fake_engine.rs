@@ -27,28 +27,33 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What the engine does and what it was asked.
 #[derive(Default)]
-struct Engine {
+pub(crate) struct Engine {
     /// Sends are held for this long before they are answered.
-    holds_sends: Duration,
+    pub(crate) holds_sends: Duration,
     /// Sends are answered with this status.
-    status: u16,
+    pub(crate) status: u16,
     /// Runs of any event: id, status.
-    runs: Vec<(String, &'static str)>,
+    pub(crate) runs: Vec<(String, &'static str)>,
     /// A cancel changes nothing, for the run has ended.
-    too_late: bool,
-    sends: usize,
-    cancels: usize,
+    pub(crate) too_late: bool,
+    pub(crate) sends: usize,
+    pub(crate) cancels: usize,
     /// What the function shares with the imports.
-    live: Live,
+    pub(crate) live: Live,
+    /// Lists of runs are held for this long before they are answered.
+    pub(crate) holds_lists: Duration,
+    pub(crate) lists: usize,
+    /// The engine's clock is ahead of ours: what it says of an end.
+    pub(crate) ends_at: Option<String>,
     /// A step had been told to stop when its run's cancel came.
-    stopped_before: bool,
+    pub(crate) stopped_before: bool,
 }
 
 /// Imports over a folder of their own, and their engine.
-struct Room {
-    imports: Imports,
+pub(crate) struct Room {
+    pub(crate) imports: Imports,
     storage: Storage,
-    database: AnyPool,
+    pub(crate) database: AnyPool,
     engine: Arc<Mutex<Engine>>,
     owner: UserId,
     _folder: TempDir,
@@ -56,7 +61,7 @@ struct Room {
 }
 
 impl Room {
-    async fn new(engine: Engine) -> Self {
+    pub(crate) async fn new(engine: Engine) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (store, database) = steps::open(&folder).await;
         let owner = UserId::generate();
@@ -74,27 +79,27 @@ impl Room {
         Self { imports, storage, database, engine, owner, _folder: folder, _server: server }
     }
 
-    fn engine(&self) -> std::sync::MutexGuard<'_, Engine> {
+    pub(crate) fn engine(&self) -> std::sync::MutexGuard<'_, Engine> {
         self.engine.lock().unwrap()
     }
 
-    async fn import(&self) -> ImportId {
+    pub(crate) async fn import(&self) -> ImportId {
         let mut file = self.storage.receive(0).await.unwrap();
         file.write(b"a\n1\n").await.unwrap();
         let name = FileName::from_client("a.csv");
         self.imports.accept(self.owner, name, UnixMillis::now(), file).await.unwrap()
     }
 
-    async fn cancel(&self, id: ImportId) {
+    pub(crate) async fn cancel(&self, id: ImportId) {
         assert!(self.imports.cancel(self.owner, id).await.unwrap());
     }
 
-    async fn state(&self, id: ImportId) -> (ImportState, Snapshot) {
+    pub(crate) async fn state(&self, id: ImportId) -> (ImportState, Snapshot) {
         let snapshot = self.imports.get(self.owner, id).await.unwrap().unwrap();
-        (snapshot.state(UnixMillis::now()), snapshot)
+        (snapshot.state(), snapshot)
     }
 
-    async fn wait_for_state(&self, id: ImportId, state: ImportState) {
+    pub(crate) async fn wait_for_state(&self, id: ImportId, state: ImportState) {
         let start = Instant::now();
         loop {
             let (now, snapshot) = self.state(id).await;
@@ -106,7 +111,7 @@ impl Room {
         }
     }
 
-    async fn until(&self, what: &str, condition: impl Fn(&Engine) -> bool) {
+    pub(crate) async fn until(&self, what: &str, condition: impl Fn(&Engine) -> bool) {
         let start = Instant::now();
         while !condition(&self.engine()) {
             assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
@@ -135,9 +140,12 @@ async fn serve(engine: &Arc<Mutex<Engine>>) -> MockServer {
     });
     Mock::given(method("POST")).and(path_regex("^/e/")).respond_with(sent).mount(&server).await;
     let runs = respond(|engine, request| {
+        engine.lists += 1;
         let event = request.url.path().split('/').nth(3).unwrap();
-        let runs: Vec<Value> = engine.runs.iter().map(|(id, status)| run(id, event, status)).collect();
-        ResponseTemplate::new(200).set_body_json(json!({ "data": runs }))
+        let ends_at = engine.ends_at.as_deref().unwrap_or("2026-11-23T20:55:33Z");
+        let runs = engine.runs.iter().map(|(id, status)| run(id, event, status, ends_at));
+        let body = json!({ "data": runs.collect::<Vec<Value>>() });
+        ResponseTemplate::new(200).set_body_json(body).set_delay(engine.holds_lists)
     });
     Mock::given(method("GET")).and(path_regex("^/v1/events/")).respond_with(runs).mount(&server).await;
     let cancelled = respond(|engine, request| {
@@ -152,8 +160,8 @@ async fn serve(engine: &Arc<Mutex<Engine>>) -> MockServer {
     server
 }
 
-fn run(id: &str, event: &str, status: &str) -> Value {
-    let ended = matches!(status, "Completed" | "Cancelled").then_some("2026-11-23T20:55:33Z");
+fn run(id: &str, event: &str, status: &str, ends_at: &str) -> Value {
+    let ended = matches!(status, "Completed" | "Cancelled").then_some(ends_at);
     let output = (status == "Completed").then(|| json!({"processedItems": 1, "failedItems": 0}));
     json!({
         "run_id": id, "run_started_at": "2026-11-23T20:55:32.065Z", "function_id": "f",

@@ -50,6 +50,27 @@ async fn follows(url: &str) {
     record(&store, other, "four", RunStatus::Other("Overflowed".to_owned()), true, None).await;
     assert_eq!(stands(&store, other).await, [StateFilter::Skipped]);
 
+    let untaken = new_import(&store, owner).await;
+    store.event_sent(untaken, &untaken.to_string().into(), UnixMillis(3)).await.unwrap();
+    assert_eq!(stands(&store, untaken).await, [], "a function may still come");
+    store.finish_import(untaken, UnixMillis(9)).await.unwrap();
+    assert_eq!(stands(&store, untaken).await, [StateFilter::NoFunction]);
+    record(&store, untaken, "late", RunStatus::Completed, true, Some((1, 0))).await;
+    assert_eq!(stands(&store, untaken).await, [StateFilter::Completed]);
+
+    let lost = new_import(&store, owner).await;
+    let (one, two) = ("lost", "beside");
+    record(&store, lost, one, RunStatus::Running, false, None).await;
+    record(&store, lost, two, RunStatus::Running, false, None).await;
+    store.lose_run(lost, &RunId::from(one.to_owned()), UnixMillis(9)).await.unwrap();
+    assert_eq!(stands(&store, lost).await, [], "the other one goes on");
+    record(&store, lost, two, RunStatus::Completed, true, Some((1, 0))).await;
+    assert_eq!(stands(&store, lost).await, [StateFilter::Lost]);
+    record(&store, lost, one, RunStatus::Running, false, None).await;
+    assert_eq!(stands(&store, lost).await, [], "the engine has reported it again");
+    record(&store, lost, one, RunStatus::Completed, true, Some((1, 0))).await;
+    assert_eq!(stands(&store, lost).await, [StateFilter::Completed]);
+
     let refused = new_import(&store, owner).await;
     store.event_refused(refused, "wrong event key", UnixMillis(9)).await.unwrap();
     assert_eq!(stands(&store, refused).await, [StateFilter::Failed]);
@@ -75,6 +96,8 @@ async fn stands(store: &Store, import: ImportId) -> Vec<StateFilter> {
         StateFilter::Failed,
         StateFilter::Cancelled,
         StateFilter::Skipped,
+        StateFilter::NoFunction,
+        StateFilter::Lost,
     ] {
         let narrow = Filter::new(Some(filter), None, "");
         let rows =
@@ -85,7 +108,7 @@ async fn stands(store: &Store, import: ImportId) -> Vec<StateFilter> {
             taken.push(filter);
         }
     }
-    let shown = Snapshot::load(store, vec![row]).await.unwrap().remove(0).state(UnixMillis::now());
+    let shown = Snapshot::load(store, vec![row]).await.unwrap().remove(0).state();
     let state = taken.iter().find(|filter| **filter != StateFilter::WithFailedRows);
     let state = state.map(|state| format!("{state:?}"));
     assert_eq!(state, shown.is_final().then(|| shown.as_str().to_owned()));

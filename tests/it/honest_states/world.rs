@@ -41,6 +41,8 @@ pub(super) enum Said {
     CutOff,
     /// Nothing at all.
     Reset,
+    /// Nothing, and the connection stays.
+    Hang,
 }
 
 pub(super) fn said(name: &str) -> Said {
@@ -58,6 +60,7 @@ impl Said {
             Self::CutOff => {
                 Reply::Bytes(format!("{}{{\"data\":[", head("Content-Length: 400\r\n")).into_bytes())
             }
+            Self::Hang => Reply::Hold(Vec::new()),
             Self::Reset => Reply::Bytes(Vec::new()),
         }
     }

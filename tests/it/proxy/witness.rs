@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use runboard::{
     ids::ImportId,
     imports::{ImportState, Snapshot},
-    time::UnixMillis,
 };
 
 use super::world::World;
@@ -73,7 +72,7 @@ impl<'w> Witness<'w> {
 }
 
 pub fn state(import: &Snapshot) -> ImportState {
-    import.state(UnixMillis::now())
+    import.state()
 }
 
 /// The order in which states follow each other while nobody but a proxy misbehaves.
@@ -83,7 +82,11 @@ fn rank(state: ImportState) -> u32 {
         ImportState::Sent | ImportState::NoFunction => 1,
         ImportState::Running => 2,
         ImportState::Completed => 3,
-        ImportState::Failed | ImportState::Cancelled | ImportState::Skipped => {
+        ImportState::GivenUp
+        | ImportState::Lost
+        | ImportState::Failed
+        | ImportState::Cancelled
+        | ImportState::Skipped => {
             panic!("nothing that went wrong was shown as {state:?}")
         }
     }

@@ -51,6 +51,8 @@ pub fn sent() -> Snapshot {
         sent_at: Some(at("14:03:05")),
         refused: None,
         cancel_requested_at: None,
+        finished_at: None,
+        is_untaken: false,
         runs: Vec::new(),
         as_of: Some(at("14:03:20")),
         silence: None,
@@ -68,6 +70,7 @@ pub fn running() -> RunSnapshot {
         status: RunStatus::Running,
         queued_at: at("14:03:07"),
         ended_at: None,
+        lost_at: None,
         news_at: at("14:03:19"),
         is_gone: false,
         counts: Some(Counts { processed: 249_588, failed: 412 }),
@@ -86,6 +89,8 @@ pub fn running() -> RunSnapshot {
         stretches: None,
         first_rows: None,
         next_attempt: None,
+        plan: None,
+        is_active: true,
         output: None,
     }
 }

@@ -1,0 +1,186 @@
+//! What is known of one run at one moment.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::Value;
+
+use crate::{
+    csv::{Counts, FirstRows},
+    ids::{EventId, RunId},
+    inngest::{Run, RunStatus},
+    store::{
+        Stretches,
+        live::{AttemptError, CallInfo, ProgressNow, Receiving},
+        runs::RunRow,
+    },
+    time::UnixMillis,
+};
+
+/// How long nothing may be heard of a run before that is said.
+const LOST_AFTER: Duration = Duration::from_secs(10 * 60);
+
+/// One run.
+#[derive(Clone, Debug)]
+pub struct RunSnapshot {
+    pub run_id: RunId,
+    pub function_id: String,
+    /// As the engine calls the function, if it told.
+    pub function_name: Option<String>,
+    pub status: RunStatus,
+    pub queued_at: UnixMillis,
+    pub ended_at: Option<UnixMillis>,
+    /// The engine was found to have lost the run then: it goes on with it no more.
+    pub lost_at: Option<UnixMillis>,
+    /// When something was last heard of the run.
+    pub news_at: UnixMillis,
+    /// The engine has a list of the event's runs, and this one is not on it any more.
+    pub is_gone: bool,
+    /// None while unknown.
+    pub counts: Option<Counts>,
+    /// Bytes of the file read, and in all (0 while unknown).
+    pub bytes: u64,
+    pub total_bytes: u64,
+    /// Rows in all, as another's function told.
+    pub total_rows: Option<u64>,
+    /// While the file is being fetched.
+    pub receiving: Option<Receiving>,
+    /// What our own function told of the run; None for anybody else's.
+    pub call: Option<CallInfo>,
+    /// What our own function has read, place by place, and the first rows of it. Of a run that has ended the
+    /// database knows them, too.
+    pub stretches: Option<Arc<Stretches>>,
+    pub first_rows: Option<Arc<FirstRows>>,
+    /// As the engine said, if it was asked; perhaps of an attempt that has begun since.
+    pub next_attempt: Option<NextAttempt>,
+    /// What the engine does next for a run of another's function, if it was asked and that is not at once.
+    pub plan: Option<Plan>,
+    /// A step is at work here, or something was heard of one just now: what is counted grows.
+    pub is_active: bool,
+    /// Once ended.
+    pub output: Option<Value>,
+}
+
+/// When an attempt begins that follows a failed one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextAttempt {
+    /// When the one before failed.
+    pub after: UnixMillis,
+    pub at: UnixMillis,
+}
+
+/// What the engine does next for a run on which no step works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    pub what: Planned,
+    /// When, or until when at most.
+    pub at: UnixMillis,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planned {
+    /// It wakes the run.
+    Wake,
+    /// It waits for an event.
+    Event,
+    /// It begins this attempt (1-based).
+    Attempt(u32),
+}
+
+impl RunSnapshot {
+    /// Whether the engine says of the run what is known already.
+    #[must_use]
+    pub fn is_as(&self, run: &Run) -> bool {
+        let is_named = self.function_name.is_some() || run.function_name.is_none();
+        self.status == run.status && self.ended_at == run.ended_at && is_named
+    }
+
+    /// Whether so long nothing was heard of the run that the engine may have lost it. One that waits in a
+    /// queue, or for its next attempt, is quiet for a reason.
+    #[must_use]
+    pub fn is_lost(&self, now: UnixMillis) -> bool {
+        let waits = self.status == RunStatus::Scheduled && self.call.is_none()
+            || self.next_attempt_at().is_some_and(|at| at > now);
+        self.ended_at.is_none() && self.plan.is_none() && !waits && now.since(self.news_at) >= LOST_AFTER
+    }
+
+    /// The run as it ends because it is to be cancelled and the engine does not know it any more.
+    #[must_use]
+    pub fn cancelled(&self, event: &EventId, now: UnixMillis) -> Run {
+        Run {
+            run_id: self.run_id.clone(),
+            function_id: self.function_id.clone(),
+            function_name: self.function_name.clone(),
+            event_id: event.clone(),
+            status: RunStatus::Cancelled,
+            run_started_at: self.queued_at,
+            ended_at: Some(now),
+            output: None,
+        }
+    }
+
+    /// Why another attempt is waited for, if one is.
+    #[must_use]
+    pub fn waits_after(&self) -> Option<&AttemptError> {
+        let error = self.call.as_ref()?.error.as_ref()?;
+        (self.ended_at.is_none() && !error.is_final).then_some(error)
+    }
+
+    /// When the attempt begins that is waited for, if the engine said.
+    #[must_use]
+    pub fn next_attempt_at(&self) -> Option<UnixMillis> {
+        let failed_at = self.waits_after()?.at;
+        self.next_attempt.filter(|next| next.after == failed_at).map(|next| next.at)
+    }
+
+    pub(super) fn advance(&mut self, progress: ProgressNow) {
+        let known = self.counts.unwrap_or_default();
+        if let Some(counts) = progress.counts {
+            self.counts = Some(Counts {
+                processed: known.processed.max(counts.processed),
+                failed: known.failed.max(counts.failed),
+            });
+        }
+        self.news_at = progress.heard_at.map_or(self.news_at, |heard| heard.max(self.news_at));
+        self.total_rows = progress.total_rows;
+        self.is_active = progress.is_active;
+        self.bytes = self.bytes.max(progress.bytes);
+        if progress.total_bytes > 0 {
+            self.total_bytes = progress.total_bytes;
+        }
+        self.receiving = progress.receiving;
+        self.call = progress.call.or(self.call.take());
+        let rows = |stretches: &Arc<Stretches>| stretches.total().rows;
+        if self.stretches.as_ref().map(rows) <= progress.stretches.as_ref().map(rows) {
+            self.stretches = progress.stretches;
+        }
+        self.first_rows = progress.first_rows.or(self.first_rows.take());
+    }
+}
+
+impl From<RunRow> for RunSnapshot {
+    fn from(row: RunRow) -> Self {
+        Self {
+            run_id: row.run_id,
+            function_id: row.function_id,
+            function_name: row.function_name,
+            status: row.status,
+            queued_at: row.queued_at,
+            ended_at: row.ended_at,
+            lost_at: row.lost_at,
+            news_at: row.news_at,
+            is_gone: false,
+            counts: row.counts,
+            bytes: row.bytes,
+            total_bytes: 0,
+            total_rows: None,
+            receiving: None,
+            call: row.call,
+            stretches: None,
+            first_rows: None,
+            next_attempt: None,
+            plan: None,
+            is_active: false,
+            output: row.output,
+        }
+    }
+}

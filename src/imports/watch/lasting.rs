@@ -1,0 +1,42 @@
+//! How long something lasts, by a clock that nobody sets.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::time::UnixMillis;
+
+/// Something that has begun, perhaps before this process.
+#[derive(Clone, Copy, Debug)]
+pub struct Lasting {
+    /// How long it had lasted when that was learned: the only part that depends on the machine's clock.
+    before: Duration,
+    learned: Instant,
+}
+
+impl Lasting {
+    pub fn since(begin: UnixMillis) -> Self {
+        Self { before: UnixMillis::now().since(begin), learned: Instant::now() }
+    }
+
+    pub fn so_far(self) -> Duration {
+        self.at(Instant::now())
+    }
+
+    /// How long it had lasted at `time`.
+    pub fn at(self, time: Instant) -> Duration {
+        self.before.saturating_add(time.saturating_duration_since(self.learned))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_begin_that_lies_ahead_as_after_a_clock_was_set_back_counts_from_now() {
+        let lasting = Lasting::since(UnixMillis::now().plus(Duration::from_secs(3_600)));
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!(lasting.so_far(), Duration::from_secs(30));
+    }
+}

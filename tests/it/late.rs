@@ -1,0 +1,149 @@
+//! Ends that are told of, however busy or silent the engine is, and runs that come after them.
+
+use std::time::{Duration, Instant};
+
+use runboard::{
+    ids::{EventId, ImportId, RunId},
+    imports::ImportState,
+    inngest::{Run, RunStatus},
+    store::{Live, live::News},
+    time::UnixMillis,
+};
+use serde_json::json;
+use ulid::Ulid;
+
+use crate::{
+    cancel::fake_engine::{Engine, Room},
+    support::until,
+};
+
+/// An import is looked after for ten seconds once its runs have ended.
+const DEADLINE: Duration = Duration::from_secs(40);
+
+async fn room(engine: Engine) -> (Room, Live) {
+    let live = engine.live.clone();
+    (Room::new(Engine { status: 200, ..engine }).await, live)
+}
+
+fn new_run() -> RunId {
+    RunId::from(Ulid::new().to_string())
+}
+
+/// Tells what a signed call of our functions would.
+fn tell(live: &Live, event: &EventId, run: &RunId, status: RunStatus) {
+    let now = UnixMillis::now();
+    let ended = status.is_terminal_word();
+    let run = Run {
+        run_id: run.clone(),
+        function_id: "f".to_owned(),
+        function_name: None,
+        event_id: event.clone(),
+        status,
+        run_started_at: now,
+        ended_at: ended.then_some(now),
+        output: ended.then(|| json!({"processedItems": 3, "failedItems": 0})),
+    };
+    live.tell(event, News::Run(Box::new(run)));
+}
+
+impl Room {
+    /// An import whose event was sent.
+    async fn sent(&self) -> (ImportId, EventId) {
+        let import = self.import().await;
+        self.wait_for_state(import, ImportState::Sent).await;
+        (import, self.state(import).await.1.event_id)
+    }
+
+    async fn wait_until_over(&self, import: ImportId) {
+        let start = Instant::now();
+        loop {
+            let snapshot = self.state(import).await.1;
+            if snapshot.finished_at.is_some() {
+                return;
+            }
+            assert!(start.elapsed() < DEADLINE, "still watched: {snapshot:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_is_told_of_needs_no_answer_to_be_shown() {
+    const IMPORTS: usize = 40;
+    let (room, live) = room(Engine::default()).await;
+    let mut imports = Vec::new();
+    for _ in 0..IMPORTS {
+        imports.push(room.sent().await);
+    }
+    // From here on no question is answered.
+    room.engine().holds_lists = Duration::from_secs(600);
+    let asked = room.engine().lists;
+    for (_, event) in &imports {
+        tell(&live, event, &new_run(), RunStatus::Completed);
+    }
+    for (import, _) in &imports {
+        room.wait_for_state(*import, ImportState::Completed).await;
+    }
+    let asked = room.engine().lists - asked;
+    assert!(asked < IMPORTS, "{asked} questions before {IMPORTS} ends were shown");
+    room.imports.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_that_comes_after_the_last_look_reopens_its_import_without_a_question() {
+    let (room, live) = room(Engine::default()).await;
+    let (import, event) = room.sent().await;
+    tell(&live, &event, &new_run(), RunStatus::Completed);
+    room.wait_until_over(import).await;
+    let asked = room.engine().lists;
+
+    // A debounced function: nothing was heard of it before its end.
+    tell(&live, &event, &new_run(), RunStatus::Failed);
+    room.wait_for_state(import, ImportState::Failed).await;
+    room.wait_until_over(import).await;
+    assert_eq!(room.engine().lists, asked);
+
+    // Started again at the engine: it is called, then it ends.
+    let again = new_run();
+    tell(&live, &event, &again, RunStatus::Running);
+    room.wait_for_state(import, ImportState::Running).await;
+    tell(&live, &event, &again, RunStatus::Completed);
+    room.wait_for_state(import, ImportState::Failed).await;
+    room.wait_until_over(import).await;
+    let snapshot = room.state(import).await.1;
+    assert_eq!(snapshot.runs.len(), 3, "{snapshot:?}");
+    assert!(snapshot.runs.iter().all(|run| run.counts.is_some_and(|counts| counts.processed == 3)));
+
+    // What is told twice changes nothing.
+    tell(&live, &event, &again, RunStatus::Completed);
+    tell(&live, &"01M852CDYVJYDMFCJQQV9MRZ6R".to_owned().into(), &new_run(), RunStatus::Completed);
+    let (_, next) = room.sent().await;
+    tell(&live, &next, &new_run(), RunStatus::Completed);
+    assert!(room.state(import).await.1.finished_at.is_some());
+    room.imports.stop().await;
+}
+
+#[tokio::test]
+async fn an_engine_whose_clock_is_an_hour_ahead_keeps_no_import_open() {
+    let ends_at = UnixMillis::now().plus(Duration::from_secs(3_600)).to_string();
+    let runs = vec![(new_run().to_string(), "Completed")];
+    let (room, _) = room(Engine { ends_at: Some(ends_at), runs, ..Engine::default() }).await;
+    let import = room.import().await;
+    room.wait_for_state(import, ImportState::Completed).await;
+    room.wait_until_over(import).await;
+    room.imports.stop().await;
+}
+
+#[tokio::test]
+async fn an_end_that_was_only_found_by_asking_says_that_ends_are_not_told() {
+    let runs = vec![(new_run().to_string(), "Completed")];
+    let (room, live) = room(Engine { runs, ..Engine::default() }).await;
+    live.set_reached();
+    assert!(live.is_told());
+    let import = room.import().await;
+    room.wait_for_state(import, ImportState::Completed).await;
+    until("the end that nobody told", || !live.is_told()).await;
+    live.end_was_told();
+    assert!(live.is_told());
+    room.imports.stop().await;
+}
