@@ -22,7 +22,7 @@ use self::{
 use crate::{
     accounts::Accounts,
     config::Config,
-    function::{self, Processor},
+    function::{self, Processor, Share, Slots},
     imports::{Imports, Parts},
     inngest::{self, Client, Registrar, signature},
     source::{FetchLimits, Fetcher, LinkKey, Storage},
@@ -59,6 +59,8 @@ pub struct App {
     steps: Tasks,
     imports: Imports,
     store: Store,
+    /// For steps that read files: one that is held keeps a worker busy.
+    pub work: Slots,
     /// Held until the end: one process works on a data folder.
     _lock: File,
 }
@@ -85,6 +87,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
     let client = Client::with_limits(wiring.server.clone(), limits)?;
     let registration = function::registration(&wiring.serve_url, config.processor);
     let registrar = Registrar::new(client.clone(), registration);
+    let work = Slots::new(config.workers, Share::All);
     let processor = web::Data::new(Processor {
         store: store.clone(),
         storage: storage.clone(),
@@ -96,6 +99,8 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         serve_url: wiring.serve_url.clone(),
         max_record_bytes: config.max_record_bytes,
         step_bytes: function::STEP_BYTES,
+        work: work.clone(),
+        fetches: Slots::new(config.fetches, Share::AsMuchAsIsLeft),
         tasks: steps.clone(),
     });
 
@@ -154,6 +159,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         steps,
         imports,
         store,
+        work,
         _lock: lock,
     })
 }

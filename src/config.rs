@@ -44,8 +44,10 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// Which engine runs the functions: `INNGEST_...` and `RUNBOARD_ENGINE_...`.
     pub engine: Engine,
-    /// `RUNBOARD_WORKERS`: how many runs the embedded engine works on at once.
+    /// `RUNBOARD_WORKERS`: how many files are read at once.
     pub workers: usize,
+    /// `RUNBOARD_FETCHES`: how many addresses are fetched at once.
+    pub fetches: usize,
     /// `RUNBOARD_ENGINE_RETRY_SECONDS`: the embedded engine's pauses before the second, third, ... attempt.
     pub engine_retries: Vec<Duration>,
     /// `RUNBOARD_POLL_BUDGET`: questions to the engine, per second.
@@ -138,6 +140,7 @@ impl Config {
                 Some(text) => check("RUNBOARD_WORKERS", text, "a number from 1 to 1024", check::workers)?,
                 None => thread::available_parallelism().map_or(1, NonZero::get),
             },
+            fetches: check("RUNBOARD_FETCHES", &args.fetches, "a number from 1 to 1024", check::workers)?,
             engine_retries: check(
                 "RUNBOARD_ENGINE_RETRY_SECONDS",
                 &args.engine_retry_seconds,

@@ -27,6 +27,10 @@ const INTERNAL_THREADS: usize = 1;
 /// begin at once, as after a start.
 const EMBEDDED_POLLS_PER_SECOND: f64 = 1_000.0;
 
+/// How many calls the embedded engine makes at once. Most of them wait for their turn in our function, which
+/// bounds what is worked on; each costs a connection and the outputs of its run's steps.
+const CALLS: usize = 128;
+
 pub struct Wiring {
     /// What the client asks.
     pub server: Server,
@@ -88,7 +92,7 @@ impl Wiring {
             signing_keys: keys.signing_key.clone().into(),
             env: None,
         };
-        let options = engine::Options { workers: config.workers, retries: config.engine_retries.clone() };
+        let options = engine::Options { calls: CALLS, retries: config.engine_retries.clone() };
         let engine = Engine::new(store.clone(), keys, options)?.telling(live.clone());
         Ok(Self {
             server,

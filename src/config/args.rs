@@ -60,9 +60,13 @@ pub struct Args {
     #[arg(long, global = true, env = "RUNBOARD_TRUSTED_PROXIES", value_name = "CIDR,...")]
     pub(super) trusted_proxies: Option<String>,
 
-    /// How many runs are worked on at once [default: the number of cores]
+    /// How many files are read at once [default: the number of cores]
     #[arg(long, global = true, env = "RUNBOARD_WORKERS", value_name = "NUMBER")]
     pub(super) workers: Option<String>,
+
+    /// How many addresses are fetched at once, one user at most half of them
+    #[arg(long, global = true, env = "RUNBOARD_FETCHES", value_name = "NUMBER", default_value = "16")]
+    pub(super) fetches: String,
 
     /// Pauses before a failed run's second, third, ... attempt
     #[arg(

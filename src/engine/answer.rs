@@ -218,6 +218,7 @@ mod tests {
         Claim {
             run_id: RunId::from("01M8532JEX1SP78PSANCV2SARF".to_owned()),
             event_id: "01M852BFZNDZSECF4ZXVXKXYMX".to_owned().into(),
+            tenant: String::new(),
             lease: String::new(),
             function_id: String::new(),
             slug: String::new(),

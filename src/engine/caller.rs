@@ -280,6 +280,7 @@ mod tests {
         Claim {
             run_id: RunId::from("01M8532JEX1SP78PSANCV2SARF".to_owned()),
             event_id: "01M852BFZNDZSECF4ZXVXKXYMX".to_owned().into(),
+            tenant: String::new(),
             lease: "01M8532JG1DZEHE9CZNBPAJ53K".into(),
             function_id: "9fcb7cff-b8e9-5807-b80b-9e8200977ba4".into(),
             slug: "app-fn".into(),

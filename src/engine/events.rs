@@ -8,7 +8,7 @@ use ulid::Ulid;
 
 use crate::{
     ids::EventId,
-    inngest::EventSeed,
+    inngest::{EventSeed, tenant},
     store::engine::events::{NewEvent, SYSTEM_PREFIX},
     time::UnixMillis,
 };
@@ -94,6 +94,7 @@ fn read(json: &str, id: EventId, now: UnixMillis) -> Result<NewEvent, String> {
     if ts < EARLIEST_TS {
         return Err("timestamp is before Jan 1, 1980".into());
     }
+    let tenant = tenant(event.data.as_ref().and_then(|data| data.get("userId")));
     let own_id = event.id.filter(|own| !own.is_empty());
     let received = ReceivedEvent {
         data: event.data,
@@ -104,7 +105,7 @@ fn read(json: &str, id: EventId, now: UnixMillis) -> Result<NewEvent, String> {
         v: event.v,
     };
     let body = serde_json::to_string(&received).map_err(|error| error.to_string())?;
-    Ok(NewEvent { id, own_id, name: event.name, body, starts_at: UnixMillis(ts).max(now) })
+    Ok(NewEvent { id, own_id, name: event.name, tenant, body, starts_at: UnixMillis(ts).max(now) })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The embedded engine: Inngest's stand-in on a loopback port.
 //!
 //! It speaks Inngest's HTTP API ([`api`]), so that the rest of Runboard knows only that API, and it
-//! calls functions over HTTP like Inngest does (`caller`). Between the two lies a queue in the
+//! calls functions over HTTP like Inngest does (`caller`), one tenant's beside another's (`share`). Between the two lies a queue in the
 //! database (`queue`): an event and the runs it triggers are committed before the sender gets its
 //! answer, and whatever an answer of a function does to its run is one transaction (`answer`
 //! decides what that is). A process that dies loses nothing: at the next start old leases are void,
@@ -23,6 +23,7 @@ mod expression;
 mod functions;
 mod ops;
 mod queue;
+mod share;
 mod system_events;
 mod triggers;
 
@@ -31,8 +32,8 @@ use std::{sync::Arc, time::Duration};
 use secrecy::SecretString;
 use tokio::sync::watch;
 
-use self::caller::Caller;
 pub use self::queue::Outcome;
+use self::{caller::Caller, share::Calls};
 use crate::{
     ids::RunId,
     inngest,
@@ -47,6 +48,7 @@ pub struct Engine {
     keys: Keys,
     options: Arc<Options>,
     caller: Caller,
+    calls: Calls,
     /// Says that a run may have become due.
     news: watch::Sender<()>,
     /// Who in this process is told of the end of a run, before any function is.
@@ -64,8 +66,8 @@ pub struct Keys {
 
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How many runs are called at once; at least one is.
-    pub workers: usize,
+    /// How many calls are made at once; at least one is.
+    pub calls: usize,
     /// The pauses before the second, third, ... attempt; the last one repeats. Empty: no pause.
     pub retries: Vec<Duration>,
 }
@@ -77,11 +79,13 @@ impl Engine {
     /// When the HTTP client cannot be built.
     pub fn new(store: Store, keys: Keys, options: Options) -> Result<Self, inngest::Error> {
         let caller = Caller::new(keys.signing_key.clone())?;
+        let calls = Calls::new(options.calls);
         Ok(Self {
             store,
             keys,
             options: Arc::new(options),
             caller,
+            calls,
             news: watch::Sender::new(()),
             watchers: None,
         })

@@ -1,4 +1,8 @@
-//! The dispatch loop: takes the run that has been due longest, calls its function, applies the answer.
+//! The dispatch loop: takes the run whose turn it is, calls its function, applies the answer.
+//!
+//! One loop looks into the queue, so that an event wakes one reader, and a look that finds nothing due only
+//! reads. The calls themselves are tasks of their own: most wait for their function, and what a function does
+//! at once is for the function to bound.
 
 use std::time::Duration;
 
@@ -8,13 +12,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, answer};
+use super::{Engine, answer, share::AtWork};
 use crate::{
     ids::RunId,
     inngest::Run,
     store::{
         self,
-        engine::queue::{Claim, Next, Transition},
+        engine::queue::{Claim, Transition},
         live::News,
     },
     time::UnixMillis,
@@ -29,10 +33,18 @@ const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 /// Nobody waits longer than this for a time to come: the clock may be set while we sleep.
 const LONGEST_NAP: Duration = Duration::from_secs(60);
 
+/// The next thing in the queue.
+enum Next {
+    /// This run is now ours to call.
+    Claimed(Box<Claim>, AtWork),
+    /// No call can begin before this time, or before the end of one at work.
+    Idle { until: Option<UnixMillis> },
+}
+
 /// What one step of the queue did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing is due before this time; `None`: nothing is waiting.
+    /// Nothing is due before this time; `None`: nothing waits for a time to come.
     Idle { until: Option<UnixMillis> },
     /// The function finished steps, and is called again at once.
     Advanced(RunId),
@@ -48,24 +60,46 @@ impl Engine {
     /// Works until `shutdown`: first makes the calls again that an earlier process lost. Only one
     /// process may run an engine over one database. When the database fails, it is tried again.
     pub async fn run(self, shutdown: CancellationToken) {
-        while let Err(error) = self.void_leases().await {
+        while let Err(error) = self.take_over().await {
             tracing::error!(%error, "cannot take over the queue yet");
             if shutdown.run_until_cancelled(sleep(FAILURE_PAUSE)).await.is_none() {
                 return;
             }
         }
-        let mut workers = JoinSet::new();
-        for _ in 0..self.options.workers.max(1) {
-            workers.spawn(self.clone().work(shutdown.clone()));
+        let mut calls = JoinSet::new();
+        let mut news = self.news.subscribe();
+        while !shutdown.is_cancelled() {
+            // Before the queue is looked at, so that what comes in meanwhile is not slept through.
+            news.mark_unchanged();
+            while calls.try_join_next().is_some() {}
+            let pause = match self.next().await {
+                Ok(Next::Claimed(claim, at_work)) => {
+                    let engine = self.clone();
+                    calls.spawn(async move { engine.perform(claim, at_work).await });
+                    continue;
+                }
+                Ok(Next::Idle { until }) => {
+                    until.map_or(LONGEST_NAP, |at| at.since(UnixMillis::now()).min(LONGEST_NAP))
+                }
+                Err(error) => {
+                    tracing::error!(%error, "cannot read the queue");
+                    FAILURE_PAUSE
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                // The end of a call is news, too.
+                _ = news.changed() => {}
+                () = sleep(pause) => {}
+            }
         }
-        shutdown.cancelled().await;
-        if timeout(STOP_GRACE, workers.join_all()).await.is_err() {
+        if timeout(STOP_GRACE, calls.join_all()).await.is_err() {
             tracing::warn!("function calls were interrupted; they repeat at the next start");
         }
     }
 
-    async fn void_leases(&self) -> store::Result<()> {
-        let lost = self.store.engine_void_leases().await?;
+    async fn take_over(&self) -> store::Result<()> {
+        let lost = self.store.engine_take_over(UnixMillis::now()).await?;
         if lost > 0 {
             tracing::info!(
                 runs = lost,
@@ -81,14 +115,38 @@ impl Engine {
     /// When the database fails before the call. Once the function has answered, the answer is
     /// applied however long the database takes.
     pub async fn step(&self) -> store::Result<Outcome> {
-        let claim = match self.store.engine_claim(UnixMillis::now()).await? {
-            Next::Claimed(claim) => claim,
-            Next::NothingUntil(until) => return Ok(Outcome::Idle { until }),
-        };
+        match self.next().await? {
+            Next::Claimed(claim, at_work) => Ok(self.perform(claim, at_work).await),
+            Next::Idle { until } => Ok(Outcome::Idle { until }),
+        }
+    }
+
+    /// Takes the run whose turn it is.
+    async fn next(&self) -> store::Result<Next> {
+        let now = UnixMillis::now();
+        let waiting = self.store.engine_waiting().await?;
+        if let Some(next) = self.calls.next(&waiting, now) {
+            let at_work = self.calls.begin(&next.tenant);
+            let claim = self.store.engine_claim(&next.tenant, now).await?;
+            // None: cancelled, or taken by another engine, since the look.
+            return Ok(
+                claim.map_or(Next::Idle { until: Some(now) }, |claim| Next::Claimed(claim.into(), at_work))
+            );
+        }
+        // Those that are due wait for the end of a call, which is news.
+        let later = waiting.iter().map(|waiting| waiting.due_at).filter(|due_at| *due_at > now);
+        Ok(Next::Idle { until: later.min() })
+    }
+
+    /// Calls the function of a run that was taken, and applies its answer.
+    async fn perform(&self, claim: Box<Claim>, at_work: AtWork) -> Outcome {
         let reply = self.caller.call(&claim).await;
         let now = UnixMillis::now();
         let transition = answer::decide(&claim, reply, &self.options.retries, now);
         let settled = self.settle(&claim, &transition, now).await;
+        drop(at_work);
+        // There is room for another call, and perhaps this run is due again.
+        self.news.send_replace(());
         let outcome = match transition {
             _ if !settled => Outcome::Dropped(claim.run_id),
             Transition::End { .. } => Outcome::Ended(claim.run_id),
@@ -96,7 +154,7 @@ impl Engine {
             Transition::Continue { .. } => Outcome::Retrying(claim.run_id),
         };
         tracing::debug!(?outcome, attempt = claim.attempt, "a function answered");
-        Ok(outcome)
+        outcome
     }
 
     async fn settle(&self, claim: &Claim, transition: &Transition, now: UnixMillis) -> bool {
@@ -106,8 +164,6 @@ impl Engine {
                     if settled {
                         self.tell_of_end(claim, transition, now);
                     }
-                    // Another worker may be free for the next attempt, and sleep past its time.
-                    self.news.send_replace(());
                     return settled;
                 }
                 Err(error) => {
@@ -134,28 +190,5 @@ impl Engine {
             output: serde_json::from_str(output).ok(),
         };
         live.tell(&claim.event_id, News::Run(Box::new(run)));
-    }
-
-    async fn work(self, shutdown: CancellationToken) {
-        let mut news = self.news.subscribe();
-        while !shutdown.is_cancelled() {
-            // Before the queue is looked at, so that what comes in meanwhile is not slept through.
-            news.mark_unchanged();
-            let pause = match self.step().await {
-                Ok(Outcome::Idle { until }) => {
-                    until.map_or(LONGEST_NAP, |at| at.since(UnixMillis::now()).min(LONGEST_NAP))
-                }
-                Ok(_) => continue,
-                Err(error) => {
-                    tracing::error!(%error, "cannot read the queue");
-                    FAILURE_PAUSE
-                }
-            };
-            tokio::select! {
-                () = shutdown.cancelled() => {}
-                _ = news.changed() => {}
-                () = sleep(pause) => {}
-            }
-        }
     }
 }

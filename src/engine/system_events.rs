@@ -14,7 +14,7 @@ use ulid::Ulid;
 use crate::{
     ids::EventId,
     inngest::RunStatus,
-    store::engine::events::{NewEvent, RunEnd},
+    store::engine::events::{NewEvent, RunEnd, SYSTEM_PREFIX},
 };
 
 const FINISHED: &str = "inngest/function.finished";
@@ -70,7 +70,9 @@ pub fn of_end(end: &RunEnd<'_>) -> Vec<NewEvent> {
 fn event(name: &'static str, id: EventId, data: &RawValue, end: &RunEnd<'_>) -> serde_json::Result<NewEvent> {
     let body = Body { data, id: &id, name, ts: end.ended_at.0, user: Map::new() };
     let body = serde_json::to_string(&body)?;
-    Ok(NewEvent { id, own_id: None, name: name.to_owned(), body, starts_at: end.ended_at })
+    // Apart from the runs that the tenant waits for: these are short, and tell of those.
+    let tenant = format!("{SYSTEM_PREFIX}{}", end.tenant);
+    Ok(NewEvent { id, own_id: None, name: name.to_owned(), tenant, body, starts_at: end.ended_at })
 }
 
 fn data(end: &RunEnd<'_>) -> serde_json::Result<Box<RawValue>> {
@@ -129,6 +131,7 @@ mod tests {
         let events = of_end(&RunEnd {
             run_id: &run_id,
             slug: "csv-app-go",
+            tenant: "mira",
             status,
             output: &output.to_string(),
             reason,
@@ -139,6 +142,7 @@ mod tests {
         let names = events.iter().map(|event| event.name.clone()).collect();
         let bodies = events.into_iter().map(|event| {
             assert_eq!((event.own_id, event.starts_at.0), (None, 1_795_466_576_208));
+            assert_eq!(event.tenant, "inngest/mira");
             let body: Value = serde_json::from_str(&event.body).unwrap();
             assert_eq!((&body["id"], &body["name"]), (&json!(event.id), &json!(event.name)));
             (event.name, body)

@@ -44,6 +44,7 @@ mod tests {
             id: EventId::from("01M8532J92FZH0CMQKTANHBB4W".to_owned()),
             own_id: None,
             name: "app/go".into(),
+            tenant: String::new(),
             body: r#"{"name":"app/go","data":{"a":1}}"#.into(),
             starts_at: UnixMillis(1),
         };

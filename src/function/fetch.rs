@@ -1,8 +1,6 @@
 //! The step before all others, for a file that lies elsewhere: copies it to storage, where every later
 //! step and attempt reads the same bytes, whatever the address answers by then.
 
-use std::time::Duration;
-
 use super::{
     Processor,
     chain::{self, FetchResult},
@@ -19,9 +17,6 @@ use crate::{
     time::UnixMillis,
 };
 
-/// How often a wish to stop is heard while bytes arrive, or do not.
-const LISTEN_EVERY: Duration = Duration::from_millis(200);
-
 impl Processor {
     /// Fetches the file at `address`.
     pub(super) async fn fetch(&self, run: &RunId, address: &Address) -> Result<Step, Failure> {
@@ -30,7 +25,7 @@ impl Processor {
         let _at_work = progress.begin();
         let fetched = tokio::select! {
             fetched = self.receive(address, &progress) => fetched,
-            () = stopped(&progress) => Err(Failure::Stopped),
+            () = progress.stopped() => Err(Failure::Stopped),
         };
         progress.set_receiving(None);
         let key = Key::output(run);
@@ -59,11 +54,5 @@ impl Processor {
             progress.set_receiving(Some(receiving));
         };
         Ok(self.fetcher.fetch(address, self.storage.receive(0).await?, told).await?)
-    }
-}
-
-async fn stopped(progress: &Progress) {
-    while !progress.is_stopped() {
-        tokio::time::sleep(LISTEN_EVERY).await;
     }
 }

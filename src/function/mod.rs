@@ -5,6 +5,10 @@
 //! `rows-2`, ... each read a stretch of its records, and a last call answers with the counts. A file that
 //! lies elsewhere is copied first, by the step `fetch`, so that all of them read the same bytes.
 //!
+//! A step waits for its turn inside its call, however many calls the engine makes at once: rows are read
+//! by as many steps as there are workers, addresses have slots of their own, and both are shared fairly
+//! between the users ([`slots`]).
+//!
 //! Calls are at least once and may overlap, and a process may die at any moment. So the table `step` is
 //! the truth about what a run has done, not what the engine remembers of it: an execution writes its
 //! files under random names and then commits counts, cursor and file names in one row. Whoever comes
@@ -21,6 +25,7 @@ mod process_csv_upload;
 mod push;
 mod rows;
 pub mod serve;
+mod slots;
 mod strangers;
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
@@ -30,6 +35,7 @@ use url::Url;
 pub use plan::Plan;
 pub use process_csv_upload::{Answer, Summary};
 pub use serve::{About, Door, DoorLimits};
+pub use slots::{Share, Slot, Slots};
 
 use crate::{
     ids::EVENT_NAME,
@@ -76,6 +82,10 @@ pub struct Processor {
     pub door: Door,
     /// Where the engine reaches [`serve`].
     pub serve_url: Url,
+    /// For steps that read rows, or the front of a file: as many as there are cores to do it.
+    pub work: Slots,
+    /// For files that are fetched by their address, which may last.
+    pub fetches: Slots,
     /// A record longer than this fails.
     pub max_record_bytes: usize,
     /// [`STEP_BYTES`], other than in a test that wants many steps of a small file.

@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
+use tokio::time::sleep;
 
 use super::{
-    FUNCTION_NAME, Processor, RETRIES,
+    FUNCTION_NAME, Processor, RETRIES, Slot, Slots,
     chain::{self, Next, RowsResult},
     failure::{FailedCall, Failure},
     plan::Plan,
@@ -14,7 +15,10 @@ use super::{
 use crate::{
     csv::{Counts, Reasons},
     ids::RunId,
-    inngest::call::{Call, CallError, Op},
+    inngest::{
+        self,
+        call::{Call, CallError, Op},
+    },
     source::{Address, Key},
     store::{
         Stretches,
@@ -24,10 +28,13 @@ use crate::{
     time::UnixMillis,
 };
 
+/// How long a call waits for its turn before the engine is asked to call again.
+const LONGEST_TURN: Duration = Duration::from_secs(30);
+
 /// What a call is answered.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// Steps are done; call again.
+    /// Steps are done, or none as it was not its turn; call again.
     Steps(Vec<Op>),
     /// The end.
     Done(Summary),
@@ -115,9 +122,23 @@ impl Processor {
             self.live.progress(run).set_stretches(stretches.clone());
         }
         let has_rows = counts != Counts::default();
-        let step = match chain::next(&done, call)? {
+        let next = chain::next(&done, call)?;
+        let source = if matches!(next, Next::First) { Some(self.source(call)?) } else { None };
+        let slots = match (&next, &source) {
+            (Next::Tell(_) | Next::Done, _) => None,
+            (_, Some(Source::Elsewhere(_))) => Some(&self.fetches),
+            _ => Some(&self.work),
+        };
+        let _slot = match slots {
+            None => None,
+            Some(slots) => match self.turn(slots, call).await? {
+                None => return Ok(Answer::Steps(Vec::new())),
+                slot => slot,
+            },
+        };
+        let step = match next {
             Next::Tell(step) => step,
-            Next::First => match self.source(call)? {
+            Next::First => match source.ok_or(Failure::NoFile)? {
                 Source::Stored(key) => self.plan(run, key, 0).await?,
                 Source::Elsewhere(address) => self.fetch(run, &address).await?,
             },
@@ -149,6 +170,22 @@ impl Processor {
             tracing::warn!(%run, %error, "cannot cancel the run yet");
         }
         Failure::Stopped
+    }
+
+    /// Waits for a slot for the next step. None: it did not come soon, and the engine has to call again, so
+    /// that no call lasts longer than a proxy before us lets one. The engine would count an answer without a
+    /// step as the end of an attempt that follows a failed one, so that one waits on.
+    async fn turn(&self, slots: &Slots, call: &Call) -> Result<Option<Slot>, Failure> {
+        let progress = self.live.progress(&call.ctx.run_id);
+        let _waiting = progress.wait();
+        let tenant = inngest::tenant(call.event.data.get("userId"));
+        tokio::select! {
+            biased;
+            slot = slots.acquire(&tenant) => Ok(Some(slot)),
+            () = progress.stopped() => Err(Failure::Stopped),
+            () = self.tasks.stopping().cancelled() => Ok(None),
+            () = sleep(LONGEST_TURN), if call.ctx.attempt == 0 => Ok(None),
+        }
     }
 
     /// Plans the import of a stored file.

@@ -3,8 +3,10 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
+use super::signature::hex;
 use crate::{ids::EventId, time::UnixMillis};
 
 /// An event to send. It carries no `id` of its own on purpose: a repeated send with an own `id`
@@ -13,6 +15,24 @@ use crate::{ids::EventId, time::UnixMillis};
 pub struct Event {
     pub name: String,
     pub data: Value,
+}
+
+/// The longest name of a user that is taken as it is, in bytes.
+const LONGEST_TENANT: usize = 64;
+
+/// Whose work an event is, by the `userId` of its data: what one tenant has to wait for never delays
+/// another. Printable ASCII of bounded length, whatever the sender wrote; empty if the event names nobody.
+#[must_use]
+pub fn tenant(user_id: Option<&Value>) -> String {
+    match user_id {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(name))
+            if name.len() <= LONGEST_TENANT && name.bytes().all(|byte| byte.is_ascii_graphic()) =>
+        {
+            name.clone()
+        }
+        Some(other) => hex(&Sha256::digest(other.to_string())),
+    }
 }
 
 /// The header `x-inngest-event-id-seed: <ms>,<base64 of 10 bytes>`. The same seed gives the same
@@ -73,7 +93,19 @@ impl std::fmt::Display for EventSeed {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_tenant_is_short_and_printable_whatever_the_sender_wrote() {
+        assert_eq!((tenant(None), tenant(Some(&Value::Null))), (String::new(), String::new()));
+        assert_eq!(tenant(Some(&json!("01M8532JEX1SP78PSANCV2SARF"))), "01M8532JEX1SP78PSANCV2SARF");
+        let odd = [json!(7), json!("a\0b"), json!("x".repeat(65)), json!({"a": 1}), json!("")];
+        let names: Vec<String> = odd.iter().map(|odd| tenant(Some(odd))).collect();
+        assert!(names.iter().all(|name| name.len() <= LONGEST_TENANT), "{names:?}");
+        assert!(names.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_graphic())), "{names:?}");
+    }
 
     #[test]
     fn a_seed_gives_the_id_that_a_real_server_gave() {

@@ -18,7 +18,7 @@ pub mod tls;
 pub use budget::{Budget, Priority};
 pub use client::{Client, Fresh, Limits, Registered, Server, SyncRequest};
 pub use error::Error;
-pub use event::{Event, EventSeed};
+pub use event::{Event, EventSeed, tenant};
 pub use registrar::Registrar;
 pub use retry::Backoff;
 pub use run::{Job, Run, RunStatus};

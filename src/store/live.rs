@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 pub use self::{
     inbox::{Inbox, News},
-    progress::{AtWork, Progress},
+    progress::{AtWork, Progress, Waiting},
 };
 
 use super::Stretches;
@@ -99,6 +99,8 @@ pub struct ProgressNow {
     /// While the file is being fetched.
     pub receiving: Option<Receiving>,
     pub call: Option<CallInfo>,
+    /// A call has come and waits for its turn.
+    pub is_waiting: bool,
     /// Where in the file its rows are, and how fast they were read.
     pub stretches: Option<Arc<Stretches>>,
     pub first_rows: Option<Arc<FirstRows>>,

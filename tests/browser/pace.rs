@@ -7,14 +7,16 @@ use crate::{
     chromium::Chromium,
     files::{MANY, big_csv},
     gallery::Gallery,
-    support::{TestApp, host::spawn_with_a_busy_worker, spawn_app, visitor::Visitor},
+    support::{Busy, TestApp, spawn_app, visitor::Visitor},
 };
 
-/// A person signed in, in a browser and without one, whose only worker is kept busy.
-async fn with_a_busy_worker() -> (TestApp, Chromium, Visitor) {
-    let (app, visitor, _) = spawn_with_a_busy_worker(|_| {}).await;
+/// A person signed in, in a browser and without one, whose workers are kept busy.
+async fn with_busy_workers() -> (TestApp, Chromium, Visitor, Busy) {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let busy = app.busy().await;
     let chromium = Chromium::start_signed_in(&app.origin, "/sign-in").await;
-    (app, chromium, visitor)
+    (app, chromium, visitor, busy)
 }
 
 /// When the page asked for its panel, in milliseconds.
@@ -34,7 +36,7 @@ async fn set_hidden(chromium: &Chromium, hidden: bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_asks_less_while_nothing_changes_not_at_all_while_hidden_and_never_after_the_end() {
-    let (app, chromium, visitor) = with_a_busy_worker().await;
+    let (app, chromium, visitor, _busy) = with_busy_workers().await;
     let page = &chromium.driver;
     let import = visitor.upload("waits.csv", "a\n1\n").await;
     page.goto(format!("{}{import}", app.origin)).await.unwrap();
@@ -68,7 +70,7 @@ async fn a_page_asks_less_while_nothing_changes_not_at_all_while_hidden_and_neve
 
 #[tokio::test(flavor = "multi_thread")]
 async fn imports_from_elsewhere_wait_while_somebody_types() {
-    let (app, chromium, visitor) = with_a_busy_worker().await;
+    let (app, chromium, visitor, _busy) = with_busy_workers().await;
     let page = &chromium.driver;
     page.goto(&app.origin).await.unwrap();
     page.find(By::Id("address")).await.unwrap().send_keys("https://files.example/typed.csv").await.unwrap();

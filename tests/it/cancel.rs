@@ -5,20 +5,15 @@ pub(crate) mod fake_engine;
 use std::{fs, time::Duration};
 
 use reqwest::StatusCode;
-use runboard::config::Config;
 
 use crate::support::{
-    host::spawn_with_a_busy_worker,
+    host::Host,
     spawn_app, spawn_app_on,
     visitor::{Panel, Visitor},
 };
 
-/// Enough rows for several steps: no run of it ends while a test looks.
-const LONG_ROWS: usize = 24_000_000;
-
-fn long() -> String {
-    format!("a,b\n{}", "1,2\n".repeat(LONG_ROWS))
-}
+/// More than one step of rows, in bytes and in rows of four.
+const TWO_STEPS: usize = 20 << 20;
 
 async fn cancel(visitor: &Visitor, import: &str) {
     let answer = visitor.post_form(&format!("{import}/cancel"), &[]).await;
@@ -29,46 +24,74 @@ fn at_work(panel: &Panel) -> bool {
     panel.runs.iter().any(|run| run.processed.parse::<u64>().is_ok_and(|rows| rows > 0))
 }
 
-fn one_worker(config: &mut Config) {
-    config.workers = 1;
+fn waits(panel: &Panel) -> bool {
+    panel.html.contains("Waiting for a free worker") && panel.runs.iter().any(|run| run.status == "Running")
 }
 
 #[tokio::test]
-async fn a_queued_run_is_cancelled_and_never_begins() {
-    let (app, visitor, first) = spawn_with_a_busy_worker(|_| {}).await;
-    let second = visitor.upload("second.csv", "a\n1\n").await;
-    let queued = |panel: &Panel| panel.runs.iter().any(|run| run.status == "Scheduled");
-    visitor.wait_for(&second, "the queue", queued).await;
-    cancel(&visitor, &second).await;
-    let panel = visitor.wait_for_state(&second, "Cancelled").await;
+async fn a_run_that_waits_for_its_turn_is_cancelled_and_never_begins() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let busy = app.busy().await;
+    let import = visitor.upload("second.csv", "a\n1\n").await;
+    visitor.wait_for(&import, "its turn", waits).await;
+    cancel(&visitor, &import).await;
+    let panel = visitor.wait_for_state(&import, "Cancelled").await;
     assert_eq!((panel.runs[0].status.as_str(), panel.runs[0].processed.as_str()), ("Cancelled", ""));
     assert!(panel.html.contains("Stopped by you at"), "{}", panel.html);
-    // The worker is free again, and passes the second by.
-    cancel(&visitor, &first).await;
-    let third = visitor.upload("third.csv", "a\n1\n").await;
-    visitor.wait_for_state(&third, "Completed").await;
-    assert_eq!(visitor.panel(&second).await.state, "Cancelled");
-    let answer = visitor.get(&format!("{second}/processed.csv")).await;
+    // The workers are free again, and pass it by.
+    drop(busy);
+    let next = visitor.upload("next.csv", "a\n1\n").await;
+    visitor.wait_for_state(&next, "Completed").await;
+    assert_eq!(visitor.panel(&import).await.state, "Cancelled");
+    let answer = visitor.get(&format!("{import}/processed.csv")).await;
     assert_eq!(answer.status(), StatusCode::NOT_FOUND, "nothing was written");
     app.stop().await;
 }
 
 #[tokio::test]
-async fn inside_a_step_it_stops_at_once_and_what_counts_are_the_finished_steps() {
-    let app = spawn_app_on(tempfile::tempdir().unwrap(), one_worker).await;
+async fn inside_a_step_it_stops_at_once_and_makes_room() {
+    let host = Host::that_never_ends().await;
+    let allowed = host.allowed().parse().unwrap();
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
+        (config.fetches, config.allow_addresses) = (1, allowed);
+    })
+    .await;
     let visitor = app.signed_in().await;
-    let import = visitor.upload("long.csv", long()).await;
-    visitor.wait_for(&import, "rows", at_work).await;
+    let received = |panel: &Panel| panel.html.contains("received");
+    let import = visitor.import_address(&host.url("/first.csv")).await;
+    visitor.wait_for(&import, "bytes", received).await;
+    let next = visitor.import_address(&host.url("/next.csv")).await;
+    visitor.wait_for(&next, "its turn", waits).await;
+    cancel(&visitor, &import).await;
+    visitor.wait_for_state(&import, "Cancelled").await;
+    visitor.wait_for(&next, "bytes", received).await;
+    cancel(&visitor, &next).await;
+    visitor.wait_for_state(&next, "Cancelled").await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn between_two_steps_what_counts_are_the_finished_ones() {
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.workers = 1).await;
+    let visitor = app.signed_in().await;
+    let mut busy = app.busy().await;
+    let file = format!("a,b\n{}", "1,2\n".repeat(TWO_STEPS / 4));
+    let import = visitor.upload("long.csv", file).await;
+    while !at_work(&visitor.wait_for(&import, "a run", |panel| !panel.runs.is_empty()).await) {
+        busy.lend().await;
+    }
     cancel(&visitor, &import).await;
     let panel = visitor.wait_for_state(&import, "Cancelled").await;
     let (processed, failed) = panel.counts();
-    assert!(processed < LONG_ROWS as u64, "it was cancelled before its end");
+    assert!(0 < processed && processed < (TWO_STEPS / 4) as u64, "{processed} rows of the first step");
     let answer = visitor.get(&format!("{import}/processed.csv")).await;
     let name = answer.headers()["content-disposition"].to_str().unwrap().to_owned();
     assert!(name.contains("processed-partial.csv"), "{name}");
     let rows = answer.bytes().await.unwrap().iter().filter(|byte| **byte == b'\n').count() as u64 - 1;
     assert_eq!((rows, 0), (processed, failed), "what is counted is what can be downloaded");
     // The only worker is free.
+    drop(busy);
     let next = visitor.upload("next.csv", "a\n1\n").await;
     visitor.wait_for_state(&next, "Completed").await;
 
@@ -84,13 +107,15 @@ async fn inside_a_step_it_stops_at_once_and_what_counts_are_the_finished_steps()
 #[tokio::test]
 async fn a_run_that_waits_for_its_next_attempt_is_cancelled() {
     let retries = vec![Duration::from_secs(60 * 60)];
-    let (app, visitor, first) = spawn_with_a_busy_worker(|config| config.engine_retries = retries).await;
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.engine_retries = retries).await;
+    let visitor = app.signed_in().await;
+    let busy = app.busy().await;
     let second = visitor.upload("second.csv", "a\n1\n").await;
     // A folder can be opened like a file, but not read: as a disk in trouble.
     let stored = app.data.path().join(format!("files/uploads/{}.csv", second.rsplit('/').next().unwrap()));
     fs::remove_file(&stored).unwrap();
     fs::create_dir(&stored).unwrap();
-    cancel(&visitor, &first).await;
+    drop(busy);
     visitor.wait_for(&second, "a failed attempt", |panel| panel.html.contains("Retrying")).await;
     cancel(&visitor, &second).await;
     let panel = visitor.wait_for_state(&second, "Cancelled").await;

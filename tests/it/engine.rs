@@ -351,7 +351,7 @@ async fn a_stop_waits_for_the_call_at_work() {
 }
 
 #[tokio::test]
-async fn as_many_runs_are_called_at_once_as_there_are_workers() {
+async fn one_tenants_runs_leave_room_for_another_tenants() {
     let embedded = Embedded::start().await;
     let gate = Arc::new(Semaphore::new(0));
     let hold = Arc::clone(&gate);
@@ -364,19 +364,23 @@ async fn as_many_runs_are_called_at_once_as_there_are_workers() {
     });
     let functions = registered(&embedded, vec![function]).await;
     let _working = work(&embedded.engine);
-    let event = json!({"name": functions.event("held"), "data": {}});
-    let sent = embedded.api.post_event(json!(vec![event; 6]), None).await;
-    functions.called("held", 4).await;
+    let of = |user: &str| json!({"name": functions.event("held"), "data": {"userId": user}});
+    let sent = embedded.api.post_event(json!(vec![of("mira"); 6]), None).await;
+    functions.called("held", 2).await;
+    let other = embedded.api.send(&of("noor")).await;
+    functions.called("held", 3).await;
+    assert_eq!(embedded.api.runs(&other).await[0].status, RunStatus::Running);
     let ids: Vec<String> = serde_json::from_value(sent.body["ids"].clone()).unwrap();
     let mut scheduled = 0;
     for id in &ids {
         scheduled += usize::from(embedded.api.runs(id).await[0].status == RunStatus::Scheduled);
     }
-    assert_eq!((scheduled, functions.calls("held").len()), (2, 4));
-    gate.add_permits(6);
+    // Of the four calls that there can be, one is left for anybody else.
+    assert_eq!((scheduled, functions.calls("held").len()), (4, 3));
+    gate.add_permits(7);
     let all = || async {
         let calls = functions.calls("held").len();
-        if calls == 6 { Ok(()) } else { Err(calls) }
+        if calls == 7 { Ok(()) } else { Err(calls) }
     };
-    until("six calls", all).await;
+    until("seven calls", all).await;
 }

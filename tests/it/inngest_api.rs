@@ -256,7 +256,7 @@ async fn engine(database: &str, retries: &[Duration]) -> Engine {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let store = Store::open(database).await.unwrap();
     let keys = Keys { event_key: Embedded::EVENT_KEY.into(), signing_key: Embedded::SIGNING_KEY.into() };
-    Engine::new(store, keys, Options { workers: 4, retries: retries.to_vec() }).unwrap()
+    Engine::new(store, keys, Options { calls: 4, retries: retries.to_vec() }).unwrap()
 }
 
 /// Sets an engine to work.

@@ -6,9 +6,7 @@ use reqwest::StatusCode;
 use runboard::time::UnixMillis;
 
 use crate::support::{
-    TestApp,
-    host::spawn_with_a_busy_worker,
-    spawn_app_on,
+    Busy, TestApp, spawn_app, spawn_app_on,
     visitor::{Panel, Visitor, attributes},
 };
 
@@ -17,13 +15,15 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// Older than any import: all of them are news.
 const EARLIEST: &str = "00000000000000000000000000";
 
-/// An import that waits in the queue: nothing about it changes.
-async fn waiting() -> (TestApp, Visitor, String) {
-    let (app, visitor, _) = spawn_with_a_busy_worker(|_| {}).await;
+/// An import that waits for its turn: nothing about it changes.
+async fn waiting() -> (TestApp, Visitor, String, Busy) {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let busy = app.busy().await;
     let import = visitor.upload("second.csv", "a\n1\n").await;
-    let queued = |panel: &Panel| panel.runs.iter().any(|run| run.status == "Scheduled");
-    visitor.wait_for(&import, "the queue", queued).await;
-    (app, visitor, import)
+    let queued = |panel: &Panel| panel.runs.iter().any(|run| run.status == "Running");
+    visitor.wait_for(&import, "its turn", queued).await;
+    (app, visitor, import, busy)
 }
 
 fn live_path(html: &str) -> String {
@@ -52,7 +52,7 @@ fn id_of(import: &str) -> &str {
 
 #[tokio::test]
 async fn what_has_not_changed_is_not_sent_again_but_as_of_when() {
-    let (app, visitor, import) = waiting().await;
+    let (app, visitor, import, _busy) = waiting().await;
     let page = visitor.get(&import).await.text().await.unwrap();
     let id = id_of(&import).to_owned();
     // The page itself says where to ask and what it has.
@@ -137,12 +137,12 @@ async fn however_many_go_on_all_of_them_are_shown() {
 
 #[tokio::test]
 async fn the_tab_says_how_it_stands() {
-    let (app, visitor, import) = waiting().await;
+    let (app, visitor, import, _busy) = waiting().await;
     let page = visitor.get(&import).await.text().await.unwrap();
     assert!(page.contains("<title>Queued · second.csv · Runboard</title>"), "{page}");
     assert!(page.contains("/favicon-live.svg\""), "{page}");
     let dashboard = visitor.get("/").await.text().await.unwrap();
-    assert!(dashboard.contains("<title>2 running · Runboard</title>"), "{dashboard}");
+    assert!(dashboard.contains("<title>1 running · Runboard</title>"), "{dashboard}");
     visitor.post_form(&format!("{import}/cancel"), &[]).await;
     let panel = visitor.wait_for_state(&import, "Cancelled").await;
     assert_eq!(attributes(&panel.html, "data-tab-title"), ["Cancelled · second.csv · Runboard"]);

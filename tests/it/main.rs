@@ -16,6 +16,7 @@ mod csv;
 mod delete;
 mod disk_full;
 mod engine;
+mod fair;
 mod fetch;
 mod first_visit;
 mod function;

@@ -46,6 +46,8 @@ pub struct RunSnapshot {
     pub receiving: Option<Receiving>,
     /// What our own function told of the run; None for anybody else's.
     pub call: Option<CallInfo>,
+    /// A call of our own function waits for its turn.
+    pub is_waiting: bool,
     /// What our own function has read, place by place, and the first rows of it. Of a run that has ended the
     /// database knows them, too.
     pub stretches: Option<Arc<Stretches>>,
@@ -98,9 +100,17 @@ impl RunSnapshot {
     /// queue, or for its next attempt, is quiet for a reason.
     #[must_use]
     pub fn is_lost(&self, now: UnixMillis) -> bool {
-        let waits = self.status == RunStatus::Scheduled && self.call.is_none()
-            || self.next_attempt_at().is_some_and(|at| at > now);
+        let waits = self.is_queued() || self.next_attempt_at().is_some_and(|at| at > now);
         self.ended_at.is_none() && self.plan.is_none() && !waits && now.since(self.news_at) >= LOST_AFTER
+    }
+
+    /// Whether it waits to begin: in the engine's queue, or called and not yet at its turn. One that has read
+    /// something waits between two steps, which is part of its work.
+    #[must_use]
+    pub fn is_queued(&self) -> bool {
+        let is_called = self.call.is_some();
+        self.ended_at.is_none()
+            && (self.status == RunStatus::Scheduled && !is_called || self.is_waiting && self.bytes == 0)
     }
 
     /// The run as it ends because it is to be cancelled and the engine does not know it any more.
@@ -148,6 +158,7 @@ impl RunSnapshot {
             self.total_bytes = progress.total_bytes;
         }
         self.receiving = progress.receiving;
+        self.is_waiting = progress.is_waiting;
         self.call = progress.call.or(self.call.take());
         let rows = |stretches: &Arc<Stretches>| stretches.total().rows;
         if self.stretches.as_ref().map(rows) <= progress.stretches.as_ref().map(rows) {
@@ -174,6 +185,7 @@ impl From<RunRow> for RunSnapshot {
             total_bytes: 0,
             total_rows: None,
             receiving: None,
+            is_waiting: false,
             call: row.call,
             stretches: None,
             first_rows: None,

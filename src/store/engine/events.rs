@@ -26,6 +26,8 @@ pub struct NewEvent {
     /// The sender's own id for it, if it gave one.
     pub own_id: Option<String>,
     pub name: String,
+    /// Whose work it is.
+    pub tenant: String,
     /// JSON, as a function receives it.
     pub body: String,
     /// Its runs start no earlier.
@@ -46,6 +48,8 @@ pub struct RunEnd<'a> {
     pub run_id: &'a RunId,
     /// `app-function`.
     pub slug: &'a str,
+    /// Whose run it was.
+    pub tenant: &'a str,
     pub status: &'a RunStatus,
     /// JSON.
     pub output: &'a str,
@@ -192,7 +196,8 @@ async fn insert_run(
     // The conflict that there can be: the function had a run for this own id already.
     sqlx::query(
         "INSERT INTO engine_run (run_id, event_id, own_event_id, slug, function_id, status, queued_at, \
-         attempt, req_version, available_at) SELECT $1, $2, $3, $4, $5, $6, $7, 0, -1, $8 \
+         attempt, req_version, available_at, tenant, waits_since) \
+         SELECT $1, $2, $3, $4, $5, $6, $7, 0, -1, $8, $9, $10 \
          WHERE NOT EXISTS (SELECT 1 FROM engine_run WHERE event_id = $2 AND slug = $4) \
          ON CONFLICT DO NOTHING",
     )
@@ -204,6 +209,9 @@ async fn insert_run(
     .bind(RunStatus::Scheduled.as_str())
     .bind(now.0)
     .bind(event.starts_at.0)
+    .bind(&event.tenant)
+    // A later start was chosen by the sender, and is a time on the clock.
+    .bind((event.starts_at <= now).then_some(now.0))
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -17,13 +17,12 @@ use crate::{
     time::UnixMillis,
 };
 
-/// The next thing in the queue.
-#[derive(Debug)]
-pub enum Next {
-    /// This run is now ours to call.
-    Claimed(Claim),
-    /// Nothing is due before this time; `None`: nothing is waiting at all.
-    NothingUntil(Option<UnixMillis>),
+/// A tenant with runs that wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub tenant: String,
+    /// When the first of them is due.
+    pub due_at: UnixMillis,
 }
 
 /// A run under a lease, with everything that a call of its function needs.
@@ -31,6 +30,8 @@ pub enum Next {
 pub struct Claim {
     pub run_id: RunId,
     pub event_id: EventId,
+    /// Whose run it is.
+    pub tenant: String,
     pub lease: String,
     pub function_id: String,
     /// `app-function`.
@@ -93,41 +94,72 @@ pub enum Kept {
 }
 
 impl Store {
-    /// Voids the leases of a process that is gone: its calls are made again, under the same attempt number.
-    pub async fn engine_void_leases(&self) -> Result<u64> {
+    /// Takes the queue over from a process that is gone: its calls are made again, under the same attempt
+    /// number, and a wait that began later than `now`, on a clock that was set back since, begins anew. How
+    /// many calls were lost.
+    pub async fn engine_take_over(&self, now: UnixMillis) -> Result<u64> {
+        let mut tx = self.begin_write().await?;
         let voided =
             sqlx::query("UPDATE engine_run SET lease = NULL WHERE ended_at IS NULL AND lease IS NOT NULL")
-                .execute(&self.pool)
+                .execute(&mut *tx)
                 .await?;
+        sqlx::query(
+            "UPDATE engine_run SET available_at = available_at - waits_since + $1, waits_since = $1 \
+             WHERE ended_at IS NULL AND waits_since > $1",
+        )
+        .bind(now.0)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
         Ok(voided.rows_affected())
     }
 
-    /// Takes the run that has been due longest, under a new lease.
-    pub async fn engine_claim(&self, now: UnixMillis) -> Result<Next> {
+    /// The tenants that have runs waiting: one seek in the index for each, however many runs there are.
+    pub async fn engine_waiting(&self) -> Result<Vec<Waiting>> {
+        let rows = sqlx::query(
+            "WITH RECURSIVE waiting (tenant) AS ( \
+             SELECT MIN(tenant) FROM engine_run WHERE ended_at IS NULL AND lease IS NULL \
+             UNION ALL \
+             SELECT (SELECT MIN(r.tenant) FROM engine_run r \
+                     WHERE r.ended_at IS NULL AND r.lease IS NULL AND r.tenant > waiting.tenant) \
+             FROM waiting WHERE waiting.tenant IS NOT NULL) \
+             SELECT tenant, (SELECT MIN(r.available_at) FROM engine_run r \
+                             WHERE r.ended_at IS NULL AND r.lease IS NULL AND r.tenant = waiting.tenant) AS due_at \
+             FROM waiting WHERE tenant IS NOT NULL",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut tenants = Vec::with_capacity(rows.len());
+        for row in rows {
+            // None: its last run was taken in between.
+            if let Some(due_at) = row.try_get::<Option<i64>, _>("due_at")? {
+                tenants.push(Waiting { tenant: row.try_get("tenant")?, due_at: UnixMillis(due_at) });
+            }
+        }
+        Ok(tenants)
+    }
+
+    /// Takes the run of `tenant` that has been due longest, under a new lease; `None`: none is.
+    pub async fn engine_claim(&self, tenant: &str, now: UnixMillis) -> Result<Option<Claim>> {
         let lease = Ulid::new().to_string();
         let mut tx = self.begin_write().await?;
-        // The conditions stand twice: on Postgres another worker may take the chosen run, and even end
-        // it, before this update gets at the row.
-        let claimed = sqlx::query(
+        // On SQLite nobody else writes meanwhile.
+        let skip_locked = if self.is_postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
+        let sql = format!(
             "UPDATE engine_run SET lease = $1, status = $2, started_at = COALESCE(started_at, $3) \
-             WHERE ended_at IS NULL AND lease IS NULL AND available_at <= $3 AND run_id = \
-             (SELECT run_id FROM engine_run WHERE ended_at IS NULL AND lease IS NULL AND available_at <= $3 \
-              ORDER BY available_at, run_id LIMIT 1) \
-             RETURNING run_id, event_id, slug, function_id, attempt, req_version, planned_step",
-        )
-        .bind(&lease)
-        .bind(RunStatus::Running.as_str())
-        .bind(now.0)
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(run) = claimed else {
-            let next: Option<i64> = sqlx::query_scalar(
-                "SELECT MIN(available_at) FROM engine_run WHERE ended_at IS NULL AND lease IS NULL",
-            )
-            .fetch_one(&mut *tx)
+             WHERE run_id = (SELECT run_id FROM engine_run \
+              WHERE tenant = $4 AND ended_at IS NULL AND lease IS NULL AND available_at <= $3 \
+              ORDER BY available_at, run_id LIMIT 1 {skip_locked}) \
+             RETURNING run_id, event_id, slug, function_id, attempt, req_version, planned_step"
+        );
+        let claimed = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(&lease)
+            .bind(RunStatus::Running.as_str())
+            .bind(now.0)
+            .bind(tenant)
+            .fetch_optional(&mut *tx)
             .await?;
-            return Ok(Next::NothingUntil(next.map(UnixMillis)));
-        };
+        let Some(run) = claimed else { return Ok(None) };
         let run_id: String = run.try_get("run_id")?;
         let event_id: String = run.try_get("event_id")?;
         let slug: String = run.try_get("slug")?;
@@ -142,9 +174,10 @@ impl Store {
         let run_id = RunId::from(run_id);
         let steps = steps_of(&mut *tx, &run_id).await?;
         tx.commit().await?;
-        Ok(Next::Claimed(Claim {
+        Ok(Some(Claim {
             run_id,
             event_id: event_id.into(),
+            tenant: tenant.to_owned(),
             lease,
             function_id: run.try_get("function_id")?,
             slug,
@@ -212,6 +245,7 @@ impl Store {
                 let end = RunEnd {
                     run_id: &claim.run_id,
                     slug: &claim.slug,
+                    tenant: &claim.tenant,
                     status,
                     output,
                     reason: reason.as_deref(),

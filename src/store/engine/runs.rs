@@ -65,7 +65,7 @@ impl Store {
         let mut tx = self.begin_write().await?;
         let cancelled = sqlx::query(
             "UPDATE engine_run SET lease = NULL, status = $1, output = $2, ended_at = $3 \
-             WHERE run_id = $4 AND ended_at IS NULL RETURNING slug, event_id",
+             WHERE run_id = $4 AND ended_at IS NULL RETURNING slug, event_id, tenant",
         )
         .bind(RunStatus::Cancelled.as_str())
         .bind(OUTPUT)
@@ -86,6 +86,7 @@ impl Store {
         let end = RunEnd {
             run_id: run,
             slug: &cancelled.try_get::<String, _>("slug")?,
+            tenant: &cancelled.try_get::<String, _>("tenant")?,
             status: &RunStatus::Cancelled,
             output: OUTPUT,
             reason: None,

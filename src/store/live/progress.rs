@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -45,7 +45,9 @@ pub struct Progress {
     /// A watcher follows the run: others may report of it.
     pub(super) is_followed: AtomicBool,
     receiving: Mutex<Option<Receiving>>,
-    stop: AtomicBool,
+    stop: watch::Sender<bool>,
+    /// How many calls wait for their turn.
+    waiting: AtomicUsize,
     call: Mutex<Option<CallInfo>>,
     stretches: Mutex<Option<Arc<Stretches>>>,
     first_rows: Mutex<Option<Arc<FirstRows>>>,
@@ -60,6 +62,16 @@ pub struct AtWork(Arc<Progress>);
 impl Drop for AtWork {
     fn drop(&mut self) {
         self.0.at_work.send_modify(|executions| *executions -= 1);
+    }
+}
+
+/// A call that waits for its turn, until it is dropped.
+#[derive(Debug)]
+pub struct Waiting(Arc<Progress>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -132,12 +144,25 @@ impl Progress {
 
     /// Asks the step at work to stop; it looks at every block.
     pub fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop.send_replace(true);
     }
 
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        *self.stop.borrow()
+    }
+
+    /// Waits for a wish to stop.
+    pub async fn stopped(&self) {
+        // The sender lives in `self`, so that waiting cannot fail.
+        let _ = self.stop.subscribe().wait_for(|is_stopped| *is_stopped).await;
+    }
+
+    /// Says that a call waits for its turn, until what this gives is dropped.
+    #[must_use]
+    pub fn wait(self: &Arc<Self>) -> Waiting {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting(Arc::clone(self))
     }
 
     pub(super) fn is_active(&self) -> bool {
@@ -159,6 +184,7 @@ impl Progress {
             total_rows: Some(number(&self.total_rows)).filter(|rows| *rows > 0),
             receiving: *lock(&self.receiving),
             call,
+            is_waiting: self.waiting.load(Ordering::Relaxed) > 0 && *self.at_work.borrow() == 0,
             stretches: lock(&self.stretches).clone(),
             first_rows: lock(&self.first_rows).clone(),
             heard_at: time(&self.heard_at).map(UnixMillis),

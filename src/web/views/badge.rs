@@ -82,8 +82,9 @@ impl Shown {
             (RunStatus::Other(word), _) => Self::Unknown(word.clone()),
             (_, false) if run.waits_after().is_some() => Self::Retrying,
             (_, false) if run.lost_at.is_some() => Self::Lost,
-            // A function that was called is at work, whatever the engine has got round to say.
-            (RunStatus::Scheduled, false) if run.call.is_none() => Self::Queued,
+            // A function that was called is at work, whatever the engine has got round to say, unless it
+            // waits for its turn.
+            (_, false) if run.is_queued() => Self::Queued,
             (RunStatus::Completed, true) => {
                 Self::Completed { with_failures: run.counts.is_some_and(|counts| counts.failed > 0) }
             }

@@ -12,7 +12,7 @@ use actix_web::{
 };
 use runboard::{
     config::AllowedAddresses,
-    function::{FUNCTION_ID, Plan, Processor, serve},
+    function::{FUNCTION_ID, Plan, Processor, Share, Slots, serve},
     ids::{ImportId, RunId},
     inngest::{Client, Server, call::step_id, signature},
     source::{FetchLimits, Fetcher, Key, LinkKey, Storage},
@@ -67,6 +67,8 @@ impl World {
             serve_url,
             max_record_bytes: 1 << 20,
             step_bytes,
+            work: Slots::new(2, Share::All),
+            fetches: Slots::new(2, Share::AsMuchAsIsLeft),
             tasks: Tasks::on_this_runtime(),
         });
         Self { folder, database, processor }
@@ -86,6 +88,8 @@ impl World {
             serve_url: old.serve_url.clone(),
             max_record_bytes: old.max_record_bytes,
             step_bytes: old.step_bytes.clone(),
+            work: old.work.clone(),
+            fetches: old.fetches.clone(),
             tasks: Tasks::on_this_runtime(),
         };
         change(&mut processor);

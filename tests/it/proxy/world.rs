@@ -7,7 +7,7 @@ use runboard::{
     config::AllowedAddresses,
     engine::{self, Engine, Keys},
     function::{
-        self, Processor,
+        self, Processor, Share, Slots,
         outputs::{self, Which},
     },
     ids::{ImportId, UserId},
@@ -92,7 +92,7 @@ impl World {
             Client::with_limits(server, LIMITS).unwrap()
         };
         let (direct, proxied) = (client(&here), client(&to_engine.origin));
-        let options = engine::Options { workers: 3, retries: vec![RETRY] };
+        let options = engine::Options { calls: 3, retries: vec![RETRY] };
         let engine = Engine::new(store.clone(), keys.clone(), options).unwrap();
         let serve_url = to_function.origin.join(function::serve::PATH).unwrap();
         let processor = Processor {
@@ -106,6 +106,8 @@ impl World {
             serve_url: serve_url.clone(),
             max_record_bytes: 1 << 20,
             step_bytes: STEP_BYTES..=STEP_BYTES,
+            work: Slots::new(2, Share::All),
+            fetches: Slots::new(2, Share::AsMuchAsIsLeft),
             tasks: Tasks::on_this_runtime(),
         };
         let server = serve(listener, engine.clone(), processor);

@@ -7,10 +7,6 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use runboard::config::Config;
-
-use super::{TestApp, spawn_app_on, visitor::Visitor};
-
 /// A server on a port of its own that answers with raw bytes, so that it can answer wrong.
 pub struct Host {
     pub port: u16,
@@ -68,6 +64,12 @@ impl Host {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
+    /// A host with a file that it never sends whole.
+    pub async fn that_never_ends() -> Self {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\na\n1\n";
+        Self::start(|_, _| Reply::Hold(head.to_vec())).await
+    }
+
     /// What `RUNBOARD_ALLOW_ADDRESSES` has to say for this host.
     pub fn allowed(&self) -> String {
         format!("127.0.0.1/32:{}", self.port)
@@ -113,23 +115,4 @@ async fn serve(
             }
         }
     }
-}
-
-/// A server whose only worker is busy for as long as a test looks, with an import of somebody who is signed
-/// in: the file comes from a host that never sends it whole.
-pub async fn spawn_with_a_busy_worker(configure: impl FnOnce(&mut Config)) -> (TestApp, Visitor, String) {
-    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\na\n1\n";
-    let host = Host::start(|_, _| Reply::Hold(head.to_vec())).await;
-    let allowed = host.allowed().parse().unwrap();
-    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
-        config.workers = 1;
-        config.allow_addresses = allowed;
-        configure(config);
-    })
-    .await;
-    let mut visitor = app.visitor();
-    visitor.sign_up("mira@example.org").await;
-    let import = visitor.import_address(&host.url("/first.csv")).await;
-    visitor.wait_for(&import, "bytes", |panel| panel.html.contains("received")).await;
-    (app, visitor, import)
 }

@@ -14,7 +14,7 @@ use std::{
 use runboard::{
     app::{self, App},
     config::{self, AllowedAddresses, Config, OutputPointers, SignUp, TrustedProxies},
-    function::{self, About, Door, DoorLimits},
+    function::{self, About, Door, DoorLimits, Slot, Slots},
     imports::Parts,
     inngest::{Client, Registrar, SigningKeys},
     source::{LinkKey, Storage},
@@ -32,7 +32,22 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub struct TestApp {
     pub origin: String,
     pub data: TempDir,
+    workers: usize,
     app: App,
+}
+
+/// All workers of a server, kept from its files.
+pub struct Busy {
+    slots: Slots,
+    held: Vec<Slot>,
+}
+
+impl Busy {
+    /// Lends a worker for one step, if a run waits for it, and keeps it again.
+    pub async fn lend(&mut self) {
+        drop(self.held.pop());
+        self.held.push(self.slots.acquire("a test").await);
+    }
 }
 
 pub async fn spawn_app() -> TestApp {
@@ -53,14 +68,16 @@ pub async fn spawn_app_on(data: TempDir, configure: impl FnOnce(&mut Config)) ->
         trusted_proxies: TrustedProxies::default(),
         engine: config::Engine::Embedded(None),
         workers: 2,
+        fetches: 16,
         engine_retries: vec![Duration::from_millis(10)],
         poll_budget: 10.0,
         processor: true,
         output_pointers: OutputPointers::default(),
     };
     configure(&mut config);
+    let workers = config.workers;
     let app = app::start(config).await.unwrap();
-    TestApp { origin: app.origin.as_str().trim_end_matches('/').to_owned(), data, app }
+    TestApp { origin: app.origin.as_str().trim_end_matches('/').to_owned(), data, workers, app }
 }
 
 impl TestApp {
@@ -74,6 +91,15 @@ impl TestApp {
         let mut visitor = self.visitor();
         visitor.sign_up("mira@example.org").await;
         visitor
+    }
+
+    /// Keeps all workers busy until what this gives is dropped: no file is read meanwhile.
+    pub async fn busy(&self) -> Busy {
+        let mut busy = Busy { slots: self.app.work.clone(), held: Vec::new() };
+        for _ in 0..self.workers {
+            busy.held.push(busy.slots.acquire("a test").await);
+        }
+        busy
     }
 
     /// Stops the server and gives its data folder back.

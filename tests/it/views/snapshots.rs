@@ -78,6 +78,7 @@ pub fn running() -> RunSnapshot {
         total_bytes: 84_600_000,
         total_rows: None,
         receiving: None,
+        is_waiting: false,
         call: Some(CallInfo {
             function: "process-csv-upload".to_owned(),
             started_at: at("14:03:10"),

@@ -1,0 +1,95 @@
+//! Who is called next: the calls that can be made at once are shared between the tenants.
+//!
+//! A tenant may have no more calls at work than it leaves free, so that another one's run is called at once,
+//! whatever the first one's calls wait for.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{store::engine::queue::Waiting, time::UnixMillis};
+
+/// The calls at work. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Calls {
+    /// How many there may be.
+    most: usize,
+    at_work: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+/// A call at work, until it is dropped.
+#[derive(Debug)]
+pub struct AtWork {
+    calls: Calls,
+    tenant: String,
+}
+
+impl Calls {
+    pub fn new(most: usize) -> Self {
+        Self { most: most.max(1), at_work: Arc::default() }
+    }
+
+    /// Whose run is to be called next, of those that are due: the tenant with the fewest calls at work, then
+    /// the one that has waited longest.
+    pub fn next<'w>(&self, waiting: &'w [Waiting], now: UnixMillis) -> Option<&'w Waiting> {
+        let at_work = self.lock();
+        let free = self.most.saturating_sub(at_work.values().sum());
+        let of = |waiting: &Waiting| at_work.get(&waiting.tenant).copied().unwrap_or(0);
+        let may_begin = waiting.iter().filter(|waiting| waiting.due_at <= now && of(waiting) < free);
+        may_begin.min_by_key(|waiting| (of(waiting), waiting.due_at))
+    }
+
+    /// Counts a call of `tenant` until what this gives is dropped.
+    pub fn begin(&self, tenant: &str) -> AtWork {
+        *self.lock().entry(tenant.to_owned()).or_default() += 1;
+        AtWork { calls: self.clone(), tenant: tenant.to_owned() }
+    }
+
+    /// Nothing under this lock can leave the counts half changed.
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        let mut at_work = self.calls.lock();
+        if let Some(count) = at_work.get_mut(&self.tenant) {
+            *count -= 1;
+            if *count == 0 {
+                at_work.remove(&self.tenant);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(10);
+
+    fn waiting(tenant: &str, due_at: i64) -> Waiting {
+        Waiting { tenant: tenant.into(), due_at: UnixMillis(due_at) }
+    }
+
+    #[test]
+    fn the_tenant_with_the_fewest_calls_is_next_and_leaves_room_for_others() {
+        let calls = Calls::new(4);
+        let all = [waiting("a", 1), waiting("b", 2), waiting("later", 11)];
+        let mut at_work = Vec::new();
+        let mut order = Vec::new();
+        while let Some(next) = calls.next(&all, NOW) {
+            order.push(next.tenant.clone());
+            at_work.push(calls.begin(&next.tenant));
+        }
+        // A third call of either would leave no room for anybody new.
+        assert_eq!(order, ["a", "b", "a"]);
+        assert_eq!(calls.next(&[waiting("c", 3)], NOW), Some(&waiting("c", 3)));
+        at_work.remove(0);
+        assert_eq!(calls.next(&all, NOW), Some(&all[0]));
+        assert_eq!(calls.next(&all[2..], NOW), None, "it is not due");
+        assert!(Calls::new(1).next(&all, NOW).is_some());
+    }
+}

@@ -1,0 +1,228 @@
+//! Slots for work that only so much of may be done at once, shared fairly between tenants.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::oneshot;
+
+/// Clones share the slots.
+#[derive(Clone, Debug)]
+pub struct Slots(Arc<Shared>);
+
+/// How much of the slots one tenant may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// All of them, while nobody else waits: for work that is soon over.
+    All,
+    /// No more than it leaves free: for work that may last, so that another tenant finds a slot at once.
+    AsMuchAsIsLeft,
+}
+
+#[derive(Debug)]
+struct Shared {
+    share: Share,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    free: usize,
+    /// Those that hold a slot or wait for one.
+    tenants: HashMap<String, Tenant>,
+    /// How many slots have been given out.
+    given: u64,
+}
+
+#[derive(Debug, Default)]
+struct Tenant {
+    held: usize,
+    /// The slot it was given last, as a number in the order of all.
+    last: u64,
+    waiting: VecDeque<oneshot::Sender<Slot>>,
+}
+
+/// A slot, until it is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Slot {
+    /// None: given back already.
+    of: Option<Arc<Shared>>,
+    tenant: String,
+}
+
+impl Slots {
+    /// `count` of them; at least one.
+    #[must_use]
+    pub fn new(count: usize, share: Share) -> Self {
+        let state = State { free: count.max(1), tenants: HashMap::new(), given: 0 };
+        Self(Arc::new(Shared { share, state: Mutex::new(state) }))
+    }
+
+    /// Waits for a slot. The next one goes to the tenant that holds the fewest, then to the one that was
+    /// served the longest ago, then to the call that came first. Dropped, it no longer waits.
+    pub async fn acquire(&self, tenant: &str) -> Slot {
+        let (given, slot) = oneshot::channel();
+        {
+            let mut state = self.0.lock();
+            let waiting = &mut state.tenants.entry(tenant.to_owned()).or_default().waiting;
+            waiting.retain(|other| !other.is_closed());
+            waiting.push_back(given);
+            Shared::give(&self.0, &mut state);
+        }
+        slot.await.expect("the sender waits in the state, which outlives this call")
+    }
+}
+
+impl Shared {
+    /// Nothing under this lock can leave the state half changed.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives free slots to those that wait and may have one.
+    fn give(this: &Arc<Self>, state: &mut State) {
+        while let Some(name) = state.next(this.share) {
+            let Some(tenant) = state.tenants.get_mut(&name) else { return };
+            let Some(waiting) = tenant.waiting.pop_front() else { return };
+            let slot = Slot { of: Some(Arc::clone(this)), tenant: name };
+            match waiting.send(slot) {
+                Ok(()) => {
+                    state.given += 1;
+                    (tenant.held, tenant.last) = (tenant.held + 1, state.given);
+                    state.free -= 1;
+                }
+                // It waits no longer, and the slot was not counted: it must not give itself back.
+                Err(mut slot) => slot.of = None,
+            }
+        }
+        state.tenants.retain(|_, tenant| tenant.held > 0 || !tenant.waiting.is_empty());
+    }
+}
+
+impl State {
+    /// Whose turn it is; None if no slot is free for anybody that waits.
+    fn next(&self, share: Share) -> Option<String> {
+        let may_have = |tenant: &Tenant| match share {
+            Share::All => self.free > 0,
+            Share::AsMuchAsIsLeft => tenant.held < self.free,
+        };
+        let waiting = self.tenants.iter().filter(|(_, tenant)| !tenant.waiting.is_empty());
+        let allowed = waiting.filter(|(_, tenant)| may_have(tenant));
+        allowed.min_by_key(|(_, tenant)| (tenant.held, tenant.last)).map(|(name, _)| name.clone())
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let Some(shared) = self.of.take() else { return };
+        let mut state = shared.lock();
+        if let Some(tenant) = state.tenants.get_mut(&self.tenant) {
+            tenant.held -= 1;
+            state.free += 1;
+        }
+        Shared::give(&shared, &mut state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    type Waiting = Pin<Box<dyn Future<Output = Slot>>>;
+
+    /// Waits for a slot from now on.
+    fn wait(slots: &Slots, tenant: &'static str) -> Waiting {
+        let slots = slots.clone();
+        let mut waiting: Waiting = Box::pin(async move { slots.acquire(tenant).await });
+        match waiting.as_mut().now_or_never() {
+            Some(slot) => Box::pin(std::future::ready(slot)),
+            None => waiting,
+        }
+    }
+
+    fn now(waiting: &mut Waiting) -> Option<Slot> {
+        waiting.as_mut().now_or_never()
+    }
+
+    #[test]
+    fn the_hundredth_of_one_tenant_waits_for_the_first_of_another() {
+        let slots = Slots::new(2, Share::All);
+        let mut first = now(&mut wait(&slots, "a"));
+        let second = now(&mut wait(&slots, "a"));
+        assert!(first.is_some() && second.is_some(), "alone it may have all");
+        let mut hundred: Vec<Waiting> = (0..100).map(|_| wait(&slots, "a")).collect();
+        let mut other = wait(&slots, "b");
+        assert!(now(&mut other).is_none());
+        drop(first.take());
+        let other = now(&mut other).expect("the next slot is the other's");
+        assert!(hundred.iter_mut().all(|waiting| now(waiting).is_none()));
+        drop(other);
+        assert!(now(&mut hundred[0]).is_some(), "then it is the turn of the one that came first");
+    }
+
+    #[test]
+    fn tenants_that_hold_as_many_take_turns() {
+        let slots = Slots::new(1, Share::All);
+        let mut held = now(&mut wait(&slots, "a"));
+        let mut queue: Vec<(&str, Waiting)> =
+            ["a", "a", "b", "b", "c"].into_iter().map(|tenant| (tenant, wait(&slots, tenant))).collect();
+        let mut order = Vec::new();
+        while !queue.is_empty() {
+            drop(held.take());
+            let (place, slot) = (0..queue.len())
+                .find_map(|place| Some((place, now(&mut queue[place].1)?)))
+                .expect("a free slot goes to one that waits");
+            order.push(queue.remove(place).0);
+            held = Some(slot);
+        }
+        order[..2].sort_unstable();
+        assert_eq!(order, ["b", "c", "a", "b", "a"]);
+    }
+
+    #[test]
+    fn of_work_that_lasts_nobody_has_more_than_is_left() {
+        let slots = Slots::new(8, Share::AsMuchAsIsLeft);
+        let take = |tenant| (0..8).map(|_| wait(&slots, tenant)).map(|mut one| now(&mut one)).collect();
+        let count = |taken: &Vec<Option<Slot>>| taken.iter().flatten().count();
+        let a: Vec<_> = take("a");
+        let b: Vec<_> = take("b");
+        let c: Vec<_> = take("c");
+        assert_eq!((count(&a), count(&b), count(&c)), (4, 2, 1));
+        drop(a);
+        assert_eq!(count(&take("d")), 3);
+        assert_eq!(
+            count(
+                &(Slots::new(1, Share::AsMuchAsIsLeft)
+                    .acquire("a")
+                    .now_or_never()
+                    .into_iter()
+                    .map(Some)
+                    .collect())
+            ),
+            1
+        );
+    }
+
+    #[test]
+    fn who_no_longer_waits_keeps_no_slot() {
+        let slots = Slots::new(1, Share::All);
+        let held = now(&mut wait(&slots, "a"));
+        let (gone, mut next) = (wait(&slots, "b"), wait(&slots, "c"));
+        drop(gone);
+        drop(held);
+        drop(now(&mut next).expect("the one that still waits"));
+        // Given, and never looked at.
+        let held = now(&mut wait(&slots, "a"));
+        let gone = wait(&slots, "b");
+        drop(held);
+        drop(gone);
+        assert!(now(&mut wait(&slots, "c")).is_some());
+        assert!(slots.0.lock().tenants.is_empty());
+    }
+}

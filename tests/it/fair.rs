@@ -1,0 +1,113 @@
+//! Nobody waits for what another user has given to do.
+
+use std::collections::HashMap;
+
+use sqlx::AnyPool;
+
+use crate::support::{
+    TestApp,
+    host::{Host, Reply},
+    spawn_app_on,
+    visitor::{Panel, Visitor},
+};
+
+/// A server with these workers and fetches that may reach `hosts`, and two people on it.
+async fn two_people(workers: usize, fetches: usize, hosts: &[&Host]) -> (TestApp, Visitor, Visitor) {
+    let allowed = hosts.iter().map(|host| host.allowed()).collect::<Vec<_>>().join(",");
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
+        (config.workers, config.fetches) = (workers, fetches);
+        config.allow_addresses =
+            if allowed.is_empty() { config.allow_addresses.clone() } else { allowed.parse().unwrap() };
+    })
+    .await;
+    let mira = app.signed_in().await;
+    let mut noor = app.visitor();
+    noor.sign_up("noor@example.org").await;
+    (app, mira, noor)
+}
+
+fn is_fetched(panel: &Panel) -> bool {
+    panel.html.contains("received")
+}
+
+/// Called, and told so by the engine, but waiting for its turn.
+fn is_queued(panel: &Panel) -> bool {
+    let is_called = panel.runs.iter().any(|run| run.status == "Running");
+    is_called && panel.html.contains("Queued") && panel.html.contains("Waiting for a free worker since")
+}
+
+#[tokio::test]
+async fn slow_addresses_keep_no_file_waiting() {
+    let slow = Host::that_never_ends().await;
+    let (app, mira, noor) = two_people(2, 16, &[&slow]).await;
+    for name in ["/one.csv", "/two.csv", "/three.csv"] {
+        let import = mira.import_address(&slow.url(name)).await;
+        mira.wait_for(&import, "bytes", is_fetched).await;
+    }
+    for visitor in [&noor, &mira] {
+        let import = visitor.upload("nine.csv", "a,b\n1,2\n\n").await;
+        assert_eq!(visitor.wait_for_state(&import, "Completed").await.counts(), (1, 0));
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn one_users_addresses_leave_a_fetch_for_another_and_wait_their_turn() {
+    let slow = Host::that_never_ends().await;
+    let quick = Host::start(|_, _| Reply::file("a,b\n1,2\n")).await;
+    let (app, mira, noor) = two_people(2, 2, &[&slow, &quick]).await;
+    let first = mira.import_address(&slow.url("/first.csv")).await;
+    mira.wait_for(&first, "bytes", is_fetched).await;
+    let mut others = Vec::new();
+    for _ in 0..20 {
+        others.push(mira.import_address(&slow.url("/next.csv")).await);
+    }
+    for import in &others {
+        let panel = mira.wait_for(import, "its turn", is_queued).await;
+        assert_eq!((panel.state.as_str(), panel.runs[0].status.as_str()), ("Running", "Running"));
+    }
+    let import = noor.import_address(&quick.url("/quick.csv")).await;
+    assert_eq!(noor.wait_for_state(&import, "Completed").await.counts(), (1, 0));
+
+    mira.post_form(&format!("{first}/cancel"), &[]).await;
+    mira.wait_for_state(&first, "Cancelled").await;
+    mira.wait_for(&others[0], "bytes", is_fetched).await;
+    assert!(is_queued(&mira.panel(&others[1]).await), "one of them at a time");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_users_many_files_delay_anothers_by_one_step() {
+    let (app, mira, noor) = two_people(1, 1, &[]).await;
+    let busy = app.busy().await;
+    let mut many = Vec::new();
+    for number in 0..20 {
+        many.push(mira.upload(&format!("{number}.csv"), "a\n1\n").await);
+    }
+    for import in &many {
+        mira.wait_for(import, "its turn", is_queued).await;
+    }
+    let one = noor.upload("one.csv", "a\n1\n").await;
+    let waiting = noor.wait_for(&one, "its turn", is_queued).await;
+    drop(busy);
+    noor.wait_for_state(&one, "Completed").await;
+    for import in &many {
+        mira.wait_for_state(import, "Completed").await;
+    }
+    let data = app.stop().await;
+    let url = format!("sqlite:{}", data.path().join("runboard.db").display());
+    let database = AnyPool::connect(&url).await.unwrap();
+    // In the order in which they were committed.
+    let steps: Vec<(String, i64)> = sqlx::query_as("SELECT run_id, position FROM step ORDER BY rowid")
+        .fetch_all(&database)
+        .await
+        .unwrap();
+    let of_one = |(run, _): &(String, i64)| *run == waiting.runs[0].run_id;
+    let place = steps.iter().position(of_one).unwrap();
+    assert!(place <= 1, "the one file's first step came after {place} others: {steps:?}");
+    let per_run = steps.iter().fold(HashMap::<&str, usize>::new(), |mut per_run, (run, _)| {
+        *per_run.entry(run).or_default() += 1;
+        per_run
+    });
+    assert!(per_run.len() == 21 && per_run.values().all(|steps| *steps == 2), "{per_run:?}");
+}
