@@ -24,7 +24,7 @@ mod timeline;
 use crate::time::UnixMillis;
 
 pub use about::About;
-pub use badge::{Badge, Shown, StateIcon, Tone};
+pub use badge::{Badge, FailedRows, Shown, StateIcon, Tone};
 pub use bar::Bar;
 pub use block::{Block, RunData};
 pub use detail::{RunDetail, TechnicalDetail};

@@ -13,6 +13,7 @@ use super::{
     progress::{Progress, Receipt},
 };
 use crate::{
+    csv::Counts,
     ids::EVENT_NAME,
     imports::{ImportState, Planned, RunSnapshot, Silence, SilenceCause, Snapshot},
     inngest::RunStatus,
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// The longest reason that is quoted, in characters; all of it is in the technical detail.
-const LONGEST_REASON: usize = 200;
+const LONGEST_REASON: usize = 300;
 
 /// A sentence, or two. Times in it are in the viewer's zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Template)]
@@ -137,7 +138,7 @@ impl Sentence {
                     .time(run.news_at, reading)
                     .then(".")
             }
-            Shown::Completed { .. } => completed(progress),
+            Shown::Completed(_) => completed(run, progress),
             Shown::Failed => Self::text(failed(run, progress)),
             Shown::Cancelled => {
                 let by = if snapshot.cancel_requested_at.is_some() { " by you" } else { "" };
@@ -320,11 +321,16 @@ fn planned(what: &str, run: &RunSnapshot, reading: &Reading) -> Sentence {
     Sentence::text(what).time(run.plan.map_or(reading.now, |plan| plan.at), reading).then(".")
 }
 
-fn completed(progress: &Progress) -> Sentence {
+fn completed(run: &RunSnapshot, progress: &Progress) -> Sentence {
     let what = match progress.counts {
         None => "Completed in ".to_owned(),
-        Some(counts) if counts.processed + counts.failed == 0 => {
+        // Our own function fails where there is no header.
+        Some(counts) if counts == Counts::default() && run.call.is_some() => {
             return Sentence::text("The file has a header and no rows.");
+        }
+        Some(Counts { processed: 0, failed: 1 }) => return Sentence::text("The only row failed."),
+        Some(Counts { processed: 0, failed: failed @ 1.. }) => {
+            return Sentence::text(format!("All {} failed.", rows(failed)));
         }
         Some(counts) if counts.failed == 0 => format!("{} processed in ", rows(counts.processed)),
         Some(counts) => {
@@ -336,13 +342,23 @@ fn completed(progress: &Progress) -> Sentence {
 
 fn failed(run: &RunSnapshot, progress: &Progress) -> String {
     let reason = cause(run).unwrap_or_else(|| "the function gave no reason".to_owned());
-    let line = line(run).map(|line| format!(" at line {}", grouped(line))).unwrap_or_default();
+    let line = line(run);
+    if run.call.is_some() && line.is_none() && progress.rows().is_none_or(|rows| rows == 0) {
+        // Nothing was read: the reason is all there is to say.
+        return format!("{}.", capitalized(&reason));
+    }
+    let line = line.map(|line| format!(" at line {}", grouped(line))).unwrap_or_default();
     let stopped = format!("Stopped{line}: {reason}.");
     match progress.counts {
         None => stopped,
         Some(counts) if counts.processed == 1 => format!("{stopped} 1 row was processed."),
         Some(counts) => format!("{stopped} {} were processed.", rows(counts.processed)),
     }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// The line that a run of our function did not get past, from its output as in [`cause`].
