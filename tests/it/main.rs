@@ -29,6 +29,7 @@ mod late;
 mod layers;
 mod live;
 mod next_attempt;
+mod output;
 mod postgres;
 mod proxy;
 mod reading;

@@ -11,7 +11,7 @@ use askama::Template;
 use runboard::{
     ids::ImportId,
     imports::{Count, RunSnapshot, SilenceCause, Snapshot},
-    inngest::RunStatus,
+    inngest::{RunOutput, RunStatus},
     store::imports::{Relative, RetryOf},
     time::UnixMillis,
     web::{
@@ -115,7 +115,10 @@ fn every_state_of_a_run_has_its_word_and_sentence() {
     let failed = |more: Value| {
         let mut output = json!({"name": "Error", "message": "the address answered 403.", "stack": ""});
         output.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        RunSnapshot { output: Some(output), ..counted(5_209, 0, ended(RunStatus::Failed)) }
+        RunSnapshot {
+            output: Some(RunOutput::of(&output, &RunStatus::Failed)),
+            ..counted(5_209, 0, ended(RunStatus::Failed))
+        }
     };
     let other = || RunStatus::Other("Overflowed".to_owned());
     let table = [
@@ -306,7 +309,8 @@ fn a_file_name_is_never_markup() {
 #[test]
 fn what_the_engine_says_is_never_markup() {
     let output = json!({"message": "<img src=x onerror=alert(1)>"});
-    let run = RunSnapshot { output: Some(output), ..ended(RunStatus::Failed) };
+    let run =
+        RunSnapshot { output: Some(RunOutput::of(&output, &RunStatus::Failed)), ..ended(RunStatus::Failed) };
     assert!(!panel(&with(run)).contains("<img"));
     let run = RunSnapshot { status: RunStatus::Other("\"><b>".to_owned()), ..running() };
     assert!(!panel(&with(run)).contains("<b>"));

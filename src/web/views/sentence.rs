@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use askama::{Template, filters::HtmlSafe};
-use serde_json::Value;
 
 use super::{
     Reading,
@@ -16,7 +15,7 @@ use crate::{
     csv::Counts,
     ids::EVENT_NAME,
     imports::{ImportState, Planned, RunSnapshot, Silence, SilenceCause, Snapshot},
-    inngest::RunStatus,
+    inngest::Failure,
     time::UnixMillis,
     web::format::{bytes, duration, grouped, rows},
 };
@@ -361,10 +360,13 @@ fn capitalized(text: &str) -> String {
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
-/// The line that a run of our function did not get past, from its output as in [`cause`].
+/// The line that a run of our function did not get past.
 fn line(run: &RunSnapshot) -> Option<u64> {
-    let output = run.output.as_ref().filter(|_| run.call.is_some())?;
-    ["/line", "/error/line"].iter().find_map(|pointer| output.pointer(pointer)?.as_u64())
+    failure(run).filter(|_| run.call.is_some())?.line
+}
+
+fn failure(run: &RunSnapshot) -> Option<&Failure> {
+    run.output.as_ref()?.failure.as_ref()
 }
 
 fn unknown(word: &str, run: &RunSnapshot, progress: &Progress) -> String {
@@ -373,19 +375,11 @@ fn unknown(word: &str, run: &RunSnapshot, progress: &Progress) -> String {
     format!("{state} {word}.{}", counted.unwrap_or_default())
 }
 
-/// Why a run failed, from its output: the error body that its function answered with, in any of the
-/// shapes that engines pass it on.
+/// Why a run failed, as its function said.
 #[must_use]
 pub fn cause(run: &RunSnapshot) -> Option<String> {
-    if run.status != RunStatus::Failed {
-        return None;
-    }
-    let output = run.output.as_ref()?;
-    ["/message", "/error/message", "/error/error", "/error", ""]
-        .iter()
-        .find_map(|pointer| output.pointer(pointer).and_then(Value::as_str))
-        .map(quoted)
-        .filter(|text| !text.is_empty())
+    let message = failure(run)?.message.as_deref()?;
+    Some(quoted(message)).filter(|text| !text.is_empty())
 }
 
 /// The first line, without a full stop of its own, cut to a length that fits.
