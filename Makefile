@@ -26,10 +26,10 @@ lighthouse: setup ## what Lighthouse gives the dashboard
 screenshots: setup ## pictures of every state of every page, in target/screenshots
 	cargo test --test browser -- --ignored --exact --nocapture screenshots::screenshots
 
-setup: ## what the tests need besides Rust, if it is missing: Chromium, its driver, Postgres, Node (Debian), npm packages
-	@command -v chromium >/dev/null && command -v chromedriver >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+setup: ## what the tests need besides Rust, if it is missing: Chromium, its driver, Postgres, nginx, Node (Debian), npm packages
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && [ -x /usr/sbin/nginx ] || \
 	  { $(SUDO) apt-get update -qq && \
-	    $(SUDO) apt-get install -y -qq --no-install-recommends chromium chromium-driver postgresql; }
+	    $(SUDO) apt-get install -y -qq --no-install-recommends chromium chromium-driver postgresql nginx-light; }
 	@command -v node >/dev/null && command -v npm >/dev/null || \
 	  { $(SUDO) apt-get update -qq && \
 	    $(SUDO) apt-get install -y -qq --no-install-recommends nodejs npm; }

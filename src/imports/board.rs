@@ -31,11 +31,14 @@ impl Board {
         self.lock().imports.get(&(owner, id)).cloned()
     }
 
-    /// Reads all that is in memory of `owner`, newest first.
-    pub fn each_of(&self, owner: UserId, read: impl FnMut(&Arc<Snapshot>)) {
+    /// All that is in memory of `owner`, oldest first.
+    pub fn of(&self, owner: UserId) -> Vec<Arc<Snapshot>> {
         let inner = self.lock();
-        let imports = inner.imports.range((owner, ImportId::MIN)..=(owner, ImportId::MAX));
-        imports.rev().map(|(_, import)| import).for_each(read);
+        inner
+            .imports
+            .range((owner, ImportId::MIN)..=(owner, ImportId::MAX))
+            .map(|(_, snapshot)| Arc::clone(snapshot))
+            .collect()
     }
 
     pub fn put(&self, snapshot: Snapshot) {

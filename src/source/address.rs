@@ -49,6 +49,29 @@ impl Address {
     }
 }
 
+impl Address {
+    /// As a person types it: `files.example/orders.csv` is taken as https. A host without a dot, or without
+    /// a path behind it, is rather a file's name than an address.
+    pub fn typed(text: &str) -> Result<Self, NotAnAddress> {
+        let text = text.trim();
+        let (authority, path) = text.split_once('/').ok_or(NotAnAddress)?;
+        if authority.ends_with(':') && path.starts_with('/') {
+            return text.parse();
+        }
+        let host = match authority.rsplit_once(':') {
+            None => authority,
+            Some((host, port)) if port.parse::<u16>().is_ok() => host,
+            // A scheme, as in `file:/etc/passwd`, or a password.
+            Some(_) => return Err(NotAnAddress),
+        };
+        let is_host = host.split('.').all(|label| !label.is_empty()) && host.contains('.');
+        if !is_host || host.contains([':', '@', '\\']) {
+            return Err(NotAnAddress);
+        }
+        format!("https://{text}").parse()
+    }
+}
+
 impl FromStr for Address {
     type Err = NotAnAddress;
 
@@ -104,6 +127,48 @@ mod tests {
             "https://exa mple/",
         ] {
             assert_eq!(text.parse::<Address>(), Err(NotAnAddress), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_without_its_scheme_is_taken_as_https() {
+        for (text, url) in [
+            ("files.example/orders.csv", "https://files.example/orders.csv"),
+            (" Files.Example:8443/a.csv?key=1 ", "https://files.example:8443/a.csv?key=1"),
+            ("203.0.113.7/a.csv", "https://203.0.113.7/a.csv"),
+            (
+                "files.example/?next=http://other.example/a.csv",
+                "https://files.example/?next=http://other.example/a.csv",
+            ),
+            ("http://files.example/a.csv", "http://files.example/a.csv"),
+        ] {
+            let typed = Address::typed(text).map(|address| address.url().to_string());
+            assert_eq!(typed.unwrap_or_default(), url, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_name_a_folder_and_another_scheme_are_not_taken_as_https() {
+        for text in [
+            "",
+            "orders.csv",
+            "files.example",
+            "./orders.csv",
+            "../orders.csv",
+            "/home/mira/orders.csv",
+            "C:\\Users\\mira\\orders.csv",
+            "C:/Users/mira/orders.csv",
+            "//files.example/orders.csv",
+            "localhost/orders.csv",
+            "mailto:mira@files.example/a",
+            "file:/etc/passwd",
+            "data:text/csv,a",
+            "me:secret@files.example/a.csv",
+            "me@files.example/a.csv",
+            "[::1]/a.csv",
+            "ftp://files.example/orders.csv",
+        ] {
+            assert_eq!(Address::typed(text), Err(NotAnAddress), "{text}");
         }
     }
 

@@ -44,8 +44,17 @@ const STYLE: [&str; 14] = [
 ];
 
 /// The parts of the one script.
-const SCRIPT: [&str; 6] =
-    ["js/page.js", "js/times.js", "js/forms.js", "js/upload.js", "js/polls.js", "js/start.js"];
+const SCRIPT: [&str; 9] = [
+    "js/page.js",
+    "js/numbers.js",
+    "js/times.js",
+    "js/forms.js",
+    "js/transfer.js",
+    "js/uploads.js",
+    "js/drops.js",
+    "js/polls.js",
+    "js/start.js",
+];
 
 /// What is served under its own name.
 const WHOLE: [&str; 2] = ["htmx-4.0.1.min.js", "favicon.svg"];

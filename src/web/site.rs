@@ -18,7 +18,7 @@ const RUNNING_PACE: Duration = Duration::from_millis(250);
 /// While something is about to happen.
 const WAITING_PACE: Duration = Duration::from_millis(500);
 /// While nobody takes the event.
-pub const IDLE_PACE: Duration = Duration::from_secs(5);
+const IDLE_PACE: Duration = Duration::from_secs(5);
 
 /// The same for all requests.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ impl Site {
 
     #[must_use]
     pub fn frame(&self, user: &SignedIn) -> Frame {
-        Frame { email: user.email.to_string(), engine: self.engine }
+        Frame { email: user.email.to_string(), engine: self.engine, max_upload_bytes: self.max_upload_bytes }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `POST /imports`: a file streams in, or an address, and an import comes out.
+//! `POST /imports`: files stream in, or an address, and imports come out.
 
 use std::io;
 
@@ -16,18 +16,39 @@ use crate::{
     time::UnixMillis,
 };
 
-/// The form's fields; others are let pass unread.
+/// The form's fields; others are skipped.
 const FILE_FIELD: &str = "file";
 const ADDRESS_FIELD: &str = "url";
 
 /// The longest address that is taken, in bytes: longer than any server reads.
 const MAX_ADDRESS_BYTES: usize = 8_000;
 
-/// What the form gave. Where it gave both, the file counts.
+/// The most files that one form may have.
+const MAX_FILES: usize = 100;
+
+/// What the form gave: files or an address, never both.
 #[derive(Debug)]
 pub enum Given {
-    File(Upload),
+    Files(Files),
     Address(Address),
+}
+
+/// The files of a form, in its order. At least one was chosen.
+#[derive(Debug, Default)]
+pub struct Files {
+    pub received: Vec<Upload>,
+    /// What is wrong with the others, all of which arrived whole.
+    pub refused: Vec<UploadError>,
+}
+
+impl Files {
+    fn is_empty(&self) -> bool {
+        self.received.is_empty() && self.refused.is_empty()
+    }
+
+    fn len(&self) -> usize {
+        self.received.len() + self.refused.len()
+    }
 }
 
 /// A form that gave nothing to import.
@@ -55,6 +76,12 @@ pub struct Upload {
 pub enum UploadError {
     #[error("Choose a CSV file or paste its address first.")]
     NothingChosen,
+    #[error("Choose a file or paste an address, not both. Nothing was imported.")]
+    Both,
+    #[error("Choose up to {MAX_FILES} files at a time. Nothing was imported.")]
+    TooManyFiles,
+    #[error("{}", some(.refused, .taken))]
+    Some { refused: Vec<UploadError>, taken: Vec<FileName> },
     #[error("The address must begin with http:// or https://.")]
     NotAnAddress,
     #[error("The address is too long. The limit is {MAX_ADDRESS_BYTES} characters.")]
@@ -63,7 +90,7 @@ pub enum UploadError {
     Empty(FileName),
     #[error("{0} is {1}, not a CSV. Save or export it as CSV and try again.")]
     Binary(FileName, BinaryKind),
-    #[error("The file is larger than {}, the limit here. Split it and import the parts.", format::bytes_at_most(*.limit))]
+    #[error("The upload is larger than {}, the limit here. Split it and import the parts.", format::bytes_at_most(*.limit))]
     TooLarge { limit: u64 },
     #[error("The upload was incomplete. Try again.")]
     Broken,
@@ -80,10 +107,27 @@ pub enum UploadError {
 }
 
 impl UploadError {
+    /// Of a form of which only the files `taken` were imported.
+    #[must_use]
+    pub fn of_files(mut refused: Vec<UploadError>, taken: Vec<FileName>) -> Self {
+        match refused.pop() {
+            Some(only) if refused.is_empty() && taken.is_empty() => only,
+            last => {
+                refused.extend(last);
+                Self::Some { refused, taken }
+            }
+        }
+    }
+
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
+            Self::Some { refused, .. } => {
+                refused.first().map_or(StatusCode::UNPROCESSABLE_ENTITY, UploadError::status)
+            }
             Self::NothingChosen
+            | Self::Both
+            | Self::TooManyFiles
             | Self::NotAnAddress
             | Self::AddressTooLong
             | Self::Empty(_)
@@ -128,17 +172,37 @@ impl From<UploadError> for Refused {
     }
 }
 
+/// How many of a form's files are named one by one.
+const MOST_NAMED: usize = 5;
+
+/// What is wrong with some of several files, and which were imported all the same.
+fn some(refused: &[UploadError], taken: &[FileName]) -> String {
+    let mut sentences: Vec<String> = refused.iter().take(MOST_NAMED).map(ToString::to_string).collect();
+    if let Some(more @ 1..) = refused.len().checked_sub(MOST_NAMED) {
+        sentences
+            .push(format!("{} could not be imported either.", format::counted(more as u64, "more file")));
+    }
+    if !taken.is_empty() {
+        let mut names: Vec<String> = taken.iter().take(MOST_NAMED).map(ToString::to_string).collect();
+        if let Some(more @ 1..) = taken.len().checked_sub(MOST_NAMED) {
+            names.push(format::counted(more as u64, "more file"));
+        }
+        sentences.push(format!("Imported: {}.", names.join(", ")));
+    }
+    sentences.join(" ")
+}
+
 /// How many bytes the body of a request has, if it says so.
 #[must_use]
 pub fn announced(request: &HttpRequest) -> Option<u64> {
     request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Reads the form. Its file streams to storage, some KB of it in memory at a time; of one that is
-/// refused nothing is left.
+/// Reads the form. Its files stream to storage, some KB in memory at a time; of those that are refused
+/// nothing is left. `limit` holds for all files of a form together.
 ///
-/// What is too large, or finds no room, is refused before the first byte if the form is `announced`
-/// with its length.
+/// A form that is too large, or finds no room, is refused before its first byte if it is `announced` with
+/// its length.
 pub async fn receive(
     form: Multipart,
     announced: Option<u64>,
@@ -163,22 +227,33 @@ async fn read(
     limit: u64,
     typed: &mut String,
 ) -> Result<Given, UploadError> {
-    let mut chosen = None;
+    let mut files = Files::default();
+    let mut room = limit;
     let mut long = false;
     while let Some(mut field) = form.try_next().await.map_err(|_| UploadError::Broken)? {
         match field.name() {
-            Some(FILE_FIELD) if chosen.is_none() => {
-                chosen = receive_file(&mut field, announced, storage, limit).await?;
+            Some(FILE_FIELD) if files.len() < MAX_FILES => {
+                let to_come = announced.saturating_sub(limit - room);
+                match receive_file(&mut field, to_come, storage, limit, room).await? {
+                    None => {}
+                    Some(Ok(upload)) => {
+                        room -= upload.file.size();
+                        files.received.push(upload);
+                    }
+                    Some(Err(refused)) => files.refused.push(refused),
+                }
             }
+            Some(FILE_FIELD) => return Err(UploadError::TooManyFiles),
             Some(ADDRESS_FIELD) => long |= !read_address(&mut field, typed).await?,
             _ => skip(&mut field).await?,
         }
     }
-    match (chosen, typed.trim()) {
-        (Some(file), _) => Ok(Given::File(file?)),
-        (None, "") => Err(UploadError::NothingChosen),
-        (None, _) if long => Err(UploadError::AddressTooLong),
-        (None, address) => Ok(Given::Address(address.parse()?)),
+    match (files.is_empty(), typed.trim()) {
+        (false, "") => Ok(Given::Files(files)),
+        (false, _) => Err(UploadError::Both),
+        (true, "") => Err(UploadError::NothingChosen),
+        (true, _) if long => Err(UploadError::AddressTooLong),
+        (true, address) => Ok(Given::Address(Address::typed(address)?)),
     }
 }
 
@@ -189,6 +264,7 @@ async fn receive_file(
     announced: u64,
     storage: &Storage,
     limit: u64,
+    room: u64,
 ) -> Result<Option<Result<Upload, UploadError>>, UploadError> {
     let receiving_at = UnixMillis::now();
     let name = field.content_disposition().and_then(|header| header.get_filename()).unwrap_or_default();
@@ -196,7 +272,7 @@ async fn receive_file(
     let file_name = FileName::from_client(name);
     let mut file = storage.receive(announced).await?;
     while let Some(bytes) = field.try_next().await.map_err(|_| UploadError::Broken)? {
-        if file.size() + bytes.len() as u64 > limit {
+        if bytes.len() as u64 > room.saturating_sub(file.size()) {
             return Err(UploadError::TooLarge { limit });
         }
         file.write(&bytes).await?;

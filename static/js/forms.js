@@ -1,29 +1,62 @@
 // A click answers at once, and only once: the button says what it is doing.
 
+function disableButton(button, label) {
+  const shown = button.querySelector(".label");
+  button.setAttribute("aria-disabled", "true");
+  // In its own width, so that nothing beside it moves.
+  button.style.minWidth = `${button.offsetWidth}px`;
+  button.dataset.label = shown.textContent;
+  shown.textContent = label;
+  // No poll may turn it back before the next page is there.
+  button.form.setAttribute("hx-morph-skip", "");
+}
+
+function enableButton(button) {
+  button.form.removeAttribute("hx-morph-skip");
+  button.removeAttribute("aria-disabled");
+  button.querySelector(".label").textContent = button.dataset.label;
+  delete button.dataset.label;
+}
+
+/** Buttons that were pressed can be pressed again, on a page that the browser has kept. */
+function enableButtons() {
+  document.querySelectorAll("button[data-label]").forEach(enableButton);
+}
+
+/** Sends a form and keeps the page, which shows the outcome by its next poll. */
+async function sendAndStay(form, button) {
+  const request = {
+    method: "POST",
+    body: new URLSearchParams(new FormData(form)),
+    headers: { "HX-Request": "true" },
+    signal: AbortSignal.timeout(10_000),
+  };
+  const answer = await fetch(form.action, request).catch(() => null);
+  if (answer?.ok) {
+    form.removeAttribute("hx-morph-skip");
+    catchUp();
+  } else if (answer?.status === 401 || answer?.status === 404) {
+    location.reload();
+  } else {
+    enableButton(button);
+    showUnreachable();
+  }
+}
+
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.dataset.once) return;
   const button = event.submitter ?? form.querySelector("button[type=submit]");
   if (button.getAttribute("aria-disabled")) {
     event.preventDefault();
-    return;
+  } else if (!navigator.onLine) {
+    // The browser would put its own page in place of this one.
+    event.preventDefault();
+    showUnreachable();
+  } else {
+    disableButton(button, form.dataset.once);
+    if (!("stay" in form.dataset)) return;
+    event.preventDefault();
+    sendAndStay(form, button);
   }
-  const label = button.querySelector(".label");
-  button.setAttribute("aria-disabled", "true");
-  // In its own width, so that nothing beside it moves.
-  button.style.minWidth = `${button.offsetWidth}px`;
-  button.dataset.label = label.textContent;
-  label.textContent = form.dataset.once;
-  // No poll may turn it back before the next page is there.
-  form.setAttribute("hx-morph-skip", "");
 });
-
-/** Buttons that were pressed can be pressed again, on a page that the browser has kept. */
-function enableButtons() {
-  for (const button of document.querySelectorAll("button[data-label]")) {
-    button.closest("form").removeAttribute("hx-morph-skip");
-    button.removeAttribute("aria-disabled");
-    button.querySelector(".label").textContent = button.dataset.label;
-    delete button.dataset.label;
-  }
-}

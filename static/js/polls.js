@@ -34,9 +34,38 @@ function catchUp() {
   htmx.ajax("GET", part.dataset.live, { source: part, target: part, swap: "outerMorph" });
 }
 
+/** Imports of files that this page has sent, to be shown by its next poll. */
+const toShow = new Set();
+
+/** Has the dashboard show an import as its first card, without touching anything else. */
+function showImport(id) {
+  tabs?.postMessage("import");
+  if (!byId("live")) return;
+  toShow.add(id);
+  catchUp();
+}
+
+/** The address of a poll that asks for these imports, too. */
+function withImports(address, ids) {
+  const url = new URL(address, location.origin);
+  const kept = (url.searchParams.get("keep") ?? "").split(",").filter(Boolean);
+  url.searchParams.set("keep", [...new Set([...ids, ...kept])].join(","));
+  url.searchParams.delete("version");
+  return url.pathname + url.search;
+}
+
 document.addEventListener("htmx:before:request", (event) => {
-  if (!isPoll(event.detail.ctx)) return;
-  if (document.hidden || isTooSoon()) event.preventDefault();
+  const { ctx } = event.detail;
+  if (!isPoll(ctx)) return;
+  const { live } = livePart().dataset;
+  // Without an address the page has ended since the request was made.
+  if (!live || document.hidden || isTooSoon()) {
+    event.preventDefault();
+    return;
+  }
+  // A request that has waited for the one before it would ask by what the page showed then.
+  ctx.asksFor = [...toShow].reverse();
+  ctx.request.action = toShow.size ? withImports(live, ctx.asksFor) : live;
 });
 
 document.addEventListener("htmx:after:request", (event) => {
@@ -73,6 +102,7 @@ document.addEventListener("htmx:before:swap", (event) => {
       return;
     }
     localiseTimes(fragment);
+    localiseNumbers(fragment);
   }
   focused = livePart().contains(document.activeElement) ? document.activeElement : null;
   states = readStates();
@@ -83,6 +113,9 @@ document.addEventListener("htmx:after:swap", (event) => {
   answered();
   startPause(true);
   startTicking(livePart());
+  for (const id of event.detail.ctx.asksFor ?? []) toShow.delete(id);
+  if (toShow.size) catchUp();
+  if (byId("live")?.querySelector(".card")) endFirstVisit();
   showTab();
   // What had the focus may be gone, as a Cancel is when its import ends.
   if (focused && !focused.isConnected) livePart().focus({ preventScroll: true });
@@ -91,19 +124,31 @@ document.addEventListener("htmx:after:swap", (event) => {
   }
 });
 
+/** The dashboard of a person who has imported something has no place for what will be there. */
+function endFirstVisit() {
+  byId("first-import")?.remove();
+  document.querySelector(".welcome")?.remove();
+}
+
 function answered() {
   answeredAt = performance.now();
   byId("offline").textContent = "";
+  document.body.classList.remove("is-unreachable");
+}
+
+/** Says that what is shown is old, dims it, and stops what is counted here. */
+function showUnreachable() {
+  const offline = byId("offline");
+  const words = navigator.onLine ? "Can't reach Runboard. Showing the last known numbers." : "You are offline. Showing the last known numbers.";
+  document.body.classList.add("is-unreachable");
+  if (offline.textContent === words) return;
+  offline.textContent = words;
+  say(words);
 }
 
 function unanswered() {
   startPause(false);
-  const offline = byId("offline");
-  if (performance.now() - answeredAt < silenceMillis || offline.textContent) return;
-  offline.textContent = navigator.onLine
-    ? "Can't reach Runboard. Showing the last known numbers."
-    : "You are offline. Showing the last known numbers.";
-  say(offline.textContent);
+  if (performance.now() - answeredAt >= silenceMillis) showUnreachable();
 }
 
 document.addEventListener("htmx:error", (event) => {
@@ -115,9 +160,12 @@ document.addEventListener("htmx:response:error", (event) => {
   // Signed out elsewhere, or the import was deleted: the page itself says so, once an upload is over.
   const isGone = status === 401 || status === 404 && byId("import-panel");
   if (!isGone) unanswered();
-  else if (upload) startPause(false);
+  else if (isUploading()) startPause(false);
   else location.reload();
 });
+
+/** Tabs tell each other of imports that they have started. */
+const tabs = "BroadcastChannel" in window ? new BroadcastChannel("runboard") : null;
 
 function startPolls() {
   document.addEventListener("visibilitychange", () => {
@@ -127,9 +175,8 @@ function startPolls() {
     answeredAt = performance.now();
     catchUp();
   });
-  // Tabs tell each other of imports that they have started.
-  if (!("BroadcastChannel" in window)) return;
-  const tabs = new BroadcastChannel("runboard");
-  if (byId("import-panel")) tabs.postMessage("import");
-  else tabs.onmessage = catchUp;
+  window.addEventListener("offline", showUnreachable);
+  window.addEventListener("online", catchUp);
+  if (byId("import-panel")) tabs?.postMessage("import");
+  else if (tabs) tabs.onmessage = catchUp;
 }

@@ -1,10 +1,10 @@
 // Times come in UTC and are shown in the viewer's zone; durations that go on are counted here.
 
 const startOfDay = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
-const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const minute = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
-const dayAndMonth = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
-const exactly = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "long" });
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const minute = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const dayAndMonth = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const exactly = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 
 function localTime(date, inTable) {
   const now = new Date();
@@ -50,6 +50,8 @@ function startTicking(root) {
 }
 
 function tick() {
+  // Nobody knows how long what is shown has lasted.
+  if (document.body.classList.contains("is-unreachable")) return;
   for (const element of document.querySelectorAll("[data-ticks]")) {
     const since = performance.now() - (toldAt.get(element) ?? performance.now());
     const seconds = (Number(element.dataset.ticks) + since) / 1000;

@@ -79,7 +79,10 @@ impl Chromium {
         capabilities.add_experimental_option("prefs", preferences).unwrap();
         capabilities.set_browser_log_level(LoggingPrefsLogLevel::All).unwrap();
         let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities).await.unwrap();
-        Self { driver, process, downloads, files, profile }
+        let chromium = Self { driver, process, downloads, files, profile };
+        // Times and numbers are written as in Britain, whatever the machine's language.
+        chromium.command("Emulation.setLocaleOverride", json!({ "locale": "en-GB" })).await;
+        chromium
     }
 
     /// Where files lie that are to be chosen.

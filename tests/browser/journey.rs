@@ -90,7 +90,7 @@ async fn a_file_that_is_too_large_is_refused_with_a_sentence_with_and_without_th
     let refusal = async || page.find(By::Id("upload-error")).await.unwrap().text().await.unwrap();
     let file = page.find(By::Name("file")).await.unwrap();
     file.send_keys(path.to_str().unwrap()).await.unwrap();
-    let by_script = "large.csv is 8.0 GB, and this Runboard takes up to 5 MB";
+    let by_script = "large.csv is 8.0 GB, and the limit here is 5 MB";
     chromium.wait_for("the script's refusal", async || refusal().await == by_script).await;
 
     // As a form that no script watches.
@@ -102,7 +102,7 @@ async fn a_file_that_is_too_large_is_refused_with_a_sentence_with_and_without_th
     .await
     .unwrap();
     file.send_keys(path.to_str().unwrap()).await.unwrap();
-    let by_server = "The file is larger than 5 MB, the limit here. Split it and import the parts.";
+    let by_server = "The upload is larger than 5 MB, the limit here. Split it and import the parts.";
     chromium.wait_for("the server's refusal", async || refusal().await == by_server).await;
     assert_eq!(page.current_url().await.unwrap().path(), "/imports");
     assert_eq!(files_under(&app.data.path().join("files")), 0);

@@ -2,6 +2,7 @@
 
 mod axe;
 mod chromium;
+mod drops;
 mod files;
 mod gallery;
 mod heights;

@@ -77,7 +77,10 @@ async fn imports_from_elsewhere_wait_while_somebody_types() {
     let first = chromium.attribute("[data-import-id]", "data-import-id").await.unwrap();
     visitor.upload("elsewhere.csv", "a\n1\n").await;
     chromium.wait_for("news", async || chromium.attribute("#news", "href").await.is_some()).await;
-    assert_eq!(page.find(By::Id("news")).await.unwrap().text().await.unwrap().lines().next(), Some("1 new"));
+    assert_eq!(
+        page.find(By::Id("news")).await.unwrap().text().await.unwrap().lines().next(),
+        Some("Show 1 new import")
+    );
     let shown =
         "return [...document.querySelectorAll('[data-import-id]')].map((card) => card.dataset.importId)";
     assert_eq!(chromium.evaluate(shown).await, json!([first]), "nothing has moved");
@@ -166,6 +169,19 @@ async fn waiting_is_counted_though_the_server_says_nothing_new() {
     chromium
         .wait_for("two seconds more", async || sentence().await == "Waiting for a run to start (17 s).")
         .await;
-    chromium.stop().await;
+
+    // While nobody answers, nobody knows how long it has lasted.
+    chromium.command("Network.enable", json!({})).await;
+    let offline = json!({ "offline": true, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+    chromium.command("Network.emulateNetworkConditions", offline).await;
+    let says = async || chromium.driver.find(By::Id("offline")).await.unwrap().text().await.unwrap();
+    chromium
+        .wait_for("the sentence", async || says().await == "You are offline. Showing the last known numbers.")
+        .await;
+    let (last, since) = (sentence().await, chromium.evaluate("return performance.now()").await);
+    let later = format!("return performance.now() - {since} > 2500");
+    chromium.wait_for("a while", async || chromium.evaluate(&later).await == json!(true)).await;
+    assert_eq!(sentence().await, last);
+    chromium.stop_after(&["net::ERR_INTERNET_DISCONNECTED", "Failed to fetch"]).await;
     gallery.stop().await;
 }

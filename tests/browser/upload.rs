@@ -1,104 +1,271 @@
-//! A file on its way: chosen or let go over the page, seen to arrive, stopped.
+//! Files on their way: chosen, seen to arrive, stalled, stopped, refused, and chosen again.
 
-use std::fs;
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use serde_json::json;
 use thirtyfour::prelude::*;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 use crate::{
     chromium::Chromium,
-    support::{TestApp, files_under, spawn_app},
+    support::{
+        TestApp, files_under,
+        host::{Host, Reply},
+        nginx::{free_port, spawn_behind_nginx},
+        spawn_app, spawn_app_on,
+    },
 };
 
-async fn on_the_dashboard() -> (TestApp, Chromium) {
+pub async fn on_the_dashboard() -> (TestApp, Chromium) {
     let app = spawn_app().await;
     let chromium = Chromium::start_signed_in(&app.origin, "/sign-up").await;
     (app, chromium)
 }
 
-/// A drag of files from the desktop, as the browser itself gets it.
-async fn drag(chromium: &Chromium, kind: &str, files: &[&str]) {
-    let data = json!({ "items": [], "files": files, "dragOperationsMask": 1 });
-    let event = json!({ "type": kind, "x": 640, "y": 700, "data": data });
-    chromium.command("Input.dispatchDragEvent", event).await;
+/// A file to be chosen or dropped.
+pub fn file(chromium: &Chromium, name: &str, bytes: impl AsRef<[u8]>) -> String {
+    let path = chromium.folder().join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, bytes).unwrap();
+    path.into_os_string().into_string().unwrap()
+}
+
+/// Chooses files in the browser's dialog, so to say.
+pub async fn choose(chromium: &Chromium, paths: &[String]) {
+    let input = chromium.driver.find(By::Id("file")).await.unwrap();
+    input.send_keys(paths.join("\n").as_str()).await.unwrap();
+}
+
+/// Lets this many bytes a second leave the browser.
+async fn let_out(chromium: &Chromium, bytes_per_second: i64) {
+    chromium.command("Network.enable", json!({})).await;
+    let conditions = json!({
+        "offline": false, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_per_second,
+    });
+    chromium.command("Network.emulateNetworkConditions", conditions).await;
+}
+
+pub async fn at_import(chromium: &Chromium) {
+    let is_there = async || chromium.driver.current_url().await.unwrap().path().starts_with("/imports/");
+    chromium.wait_for("the import's page", is_there).await;
+}
+
+pub async fn text(chromium: &Chromium, selector: &str) -> String {
+    let script = format!("return document.querySelector(\"{selector}\")?.textContent.trim() ?? ''");
+    chromium.evaluate(&script).await.as_str().unwrap().to_owned()
+}
+
+/// The names of the imports on the page, in its order.
+pub async fn cards(chromium: &Chromium) -> Vec<String> {
+    let script =
+        "return [...document.querySelectorAll('.card[data-import-id] h3')].map((name) => name.textContent)";
+    let names = chromium.evaluate(script).await;
+    names.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+}
+
+/// Passes everything on from browsers to a server, until it stands still.
+struct Front {
+    stands_still: Arc<AtomicBool>,
+}
+
+impl Front {
+    async fn start(port: u16, upstream: u16) -> Self {
+        let stands_still = Arc::new(AtomicBool::new(false));
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        let still = Arc::clone(&stands_still);
+        tokio::spawn(async move {
+            while let Ok((browser, _)) = listener.accept().await {
+                let server = TcpStream::connect(("127.0.0.1", upstream)).await.unwrap();
+                let (mut from_browser, mut to_browser) = browser.into_split();
+                let (mut from_server, mut to_server) = server.into_split();
+                tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_browser).await });
+                let still = Arc::clone(&still);
+                tokio::spawn(async move {
+                    let mut buffer = vec![0; 64 << 10];
+                    while let Ok(read @ 1..) = from_browser.read(&mut buffer).await {
+                        while still.load(Ordering::Relaxed) {
+                            tokio::time::sleep(Duration::from_millis(10)).await;
+                        }
+                        if to_server.write_all(&buffer[..read]).await.is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+        });
+        Self { stands_still }
+    }
+
+    fn stand_still(&self, still: bool) {
+        self.stands_still.store(still, Ordering::Relaxed);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_can_be_let_go_anywhere_on_the_page() {
-    let (app, chromium) = on_the_dashboard().await;
-    let page = &chromium.driver;
-    let paths = ["dropped.csv", "second.csv"].map(|name| chromium.folder().join(name));
-    paths.iter().for_each(|path| fs::write(path, "a,b\n1,2\n").unwrap());
-    let paths = paths.map(|path| path.to_str().unwrap().to_owned());
-    let invites = async || {
-        let script = "return getComputedStyle(document.querySelector('.drop-held')).visibility";
-        chromium.evaluate(script).await == json!("visible")
-    };
-
-    // Two at once would be two imports: nothing is sent.
-    let two = [paths[0].as_str(), paths[1].as_str()];
-    for kind in ["dragEnter", "dragOver"] {
-        drag(&chromium, kind, &two).await;
-    }
-    chromium.wait_for("the invitation", invites).await;
-    drag(&chromium, "drop", &two).await;
-    let refusal = async || page.find(By::Id("upload-error")).await.unwrap().text().await.unwrap();
-    chromium.wait_for("the refusal", async || refusal().await == "One file at a time").await;
-    assert!(!invites().await);
-
-    for kind in ["dragEnter", "dragOver"] {
-        drag(&chromium, kind, &two[..1]).await;
-    }
-    chromium.wait_for("the invitation", invites).await;
-    drag(&chromium, "drop", &two[..1]).await;
-    chromium
-        .wait_for("the import's page", async || {
-            page.current_url().await.unwrap().path().starts_with("/imports/")
-        })
-        .await;
-    assert_eq!(page.find(By::Id("file-name")).await.unwrap().text().await.unwrap(), "dropped.csv");
-    chromium.stop().await;
-    app.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_upload_is_seen_to_arrive_and_can_be_stopped() {
-    let (app, chromium) = on_the_dashboard().await;
+async fn an_upload_is_seen_to_arrive_to_stall_and_can_be_stopped() {
+    let (port, upstream) = (free_port(), free_port());
+    let public = format!("http://127.0.0.1:{port}").parse().unwrap();
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
+        config.listen = ([127, 0, 0, 1], upstream).into();
+        config.public_url = Some(public);
+    })
+    .await;
+    let front = Front::start(port, upstream).await;
+    let chromium = Chromium::start_signed_in(&app.origin, "/sign-up").await;
     let page = &chromium.driver;
     let path = chromium.folder().join("slow.csv");
-    fs::write(&path, "1,2\n".repeat(1_000_000)).unwrap();
-    chromium.command("Network.enable", json!({})).await;
-    let slow = json!({
-        "offline": false, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 400_000,
-    });
-    chromium.command("Network.emulateNetworkConditions", slow).await;
+    // More than what lies between the browser and the server can hold.
+    fs::File::create(&path).unwrap().set_len(100_000_000).unwrap();
+    let_out(&chromium, 400_000).await;
     page.find(By::Id("address")).await.unwrap().send_keys("https://files.example/typed.csv").await.unwrap();
-    page.find(By::Name("file")).await.unwrap().send_keys(path.to_str().unwrap()).await.unwrap();
+    choose(&chromium, &[path.to_str().unwrap().to_owned()]).await;
 
-    let sentence = async || page.find(By::Id("receiving-sentence")).await.unwrap().text().await.unwrap();
+    let sentence = async || text(&chromium, ".upload .sentence").await;
     chromium
         .wait_for("speed and time left", async || {
             let words = sentence().await;
-            words.contains(" % of 4.0 MB received, ") && words.contains("B/s, ") && words.ends_with(" left.")
+            words.contains("% of 100.0 MB received, ") && words.contains("B/s, ") && words.ends_with(" left.")
         })
         .await;
     let title = page.title().await.unwrap();
-    assert!(title.ends_with(" % received · slow.csv · Runboard"), "{title}");
-    let stop = page.find(By::Id("stop-upload")).await.unwrap();
-    assert_eq!(chromium.evaluate("return document.activeElement.id").await, json!("stop-upload"));
-    stop.click().await.unwrap();
+    assert!(title.ends_with("% received · slow.csv · Runboard"), "{title}");
+    let focused =
+        "return document.activeElement.closest('.upload')?.querySelector('.upload-name').textContent";
+    assert_eq!(chromium.evaluate(focused).await, json!("slow.csv"), "Stop has the focus");
+
+    // Nothing moves any more: then no speed and no time left is claimed.
+    front.stand_still(true);
+    let_out(&chromium, -1).await;
+    let stalled = async || {
+        let words = sentence().await;
+        let seconds =
+            words.split_once("% of 100.0 MB received, stalled for ")?.1.strip_suffix(" s.")?.to_owned();
+        seconds.parse::<u32>().ok()
+    };
+    chromium.wait_for("3 s of it", async || stalled().await.is_some_and(|seconds| seconds >= 3)).await;
+
+    page.find(By::Css(".upload button")).await.unwrap().click().await.unwrap();
     chromium
         .wait_for("the form", async || page.find(By::Css(".drop-zone.is-receiving")).await.is_err())
         .await;
+    front.stand_still(false);
     assert_eq!(page.title().await.unwrap(), "Imports · Runboard");
-    assert_eq!(
-        chromium.evaluate("return document.getElementById('address').value").await,
-        json!("https://files.example/typed.csv")
-    );
+    let typed = chromium.evaluate("return document.getElementById('address').value").await;
+    assert_eq!(typed, json!("https://files.example/typed.csv"));
     let files = app.data.path().join("files");
     chromium.wait_for("nothing left of it", async || files_under(&files) == 0).await;
     page.refresh().await.unwrap();
     assert!(chromium.attribute("[data-import-id]", "data-state").await.is_none(), "nothing was imported");
     chromium.stop().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_going_back_an_address_imports_what_is_at_it_and_a_file_can_be_chosen_again() {
+    let host = Host::start(|_, _| Reply::file("a,b\n1,2\n3,4\n")).await;
+    let allowed = host.allowed().parse().unwrap();
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.allow_addresses = allowed).await;
+    let chromium = Chromium::start_signed_in(&app.origin, "/sign-up").await;
+    let page = &chromium.driver;
+    let path = file(&chromium, "chosen.csv", "a,b\n1,2\n");
+    let name = async || text(&chromium, "#file-name").await;
+    let back = async || {
+        page.back().await.unwrap();
+        let script = "return document.readyState === 'complete' && location.pathname === '/'";
+        chromium.wait_for("the dashboard", async || chromium.evaluate(script).await == json!(true)).await;
+        let given =
+            "return [document.getElementById('file').value, document.getElementById('address').value]";
+        assert_eq!(chromium.evaluate(given).await, json!(["", ""]), "nothing is left in the forms");
+    };
+    choose(&chromium, std::slice::from_ref(&path)).await;
+    at_import(&chromium).await;
+    assert_eq!(name().await, "chosen.csv");
+
+    back().await;
+    page.find(By::Id("address")).await.unwrap().send_keys(host.url("/prices.csv").as_str()).await.unwrap();
+    page.find(By::Css(".drop-address button")).await.unwrap().click().await.unwrap();
+    at_import(&chromium).await;
+    assert_eq!(name().await, "prices.csv");
+
+    back().await;
+    choose(&chromium, std::slice::from_ref(&path)).await;
+    at_import(&chromium).await;
+    assert_eq!(name().await, "chosen.csv");
+    chromium.stop().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_chosen_together_are_sent_in_order_each_with_its_own_stop_and_shown_where_they_are() {
+    let (app, chromium) = on_the_dashboard().await;
+    let page = &chromium.driver;
+    let_out(&chromium, 300_000).await;
+    let names = ["1.csv", "2.csv", "3.csv", "4.csv"];
+    let rows = "1,2\n".repeat(100_000);
+    let paths = names.map(|name| file(&chromium, name, format!("a,b\n{rows}")));
+    let bad = file(&chromium, "5.xlsx", b"PK\x03\x04....");
+    page.find(By::Id("address")).await.unwrap().send_keys("https://half-an-addr").await.unwrap();
+    choose(&chromium, &[paths.to_vec(), vec![bad]].concat()).await;
+
+    let rows = "return [...document.querySelectorAll('.upload')].map((row) => \
+         `${row.querySelector('.upload-name').textContent} ${row.querySelector('.word').textContent}`)";
+    let at_first =
+        json!(["1.csv Receiving", "2.csv Receiving", "3.csv Waiting", "4.csv Waiting", "5.xlsx Waiting"]);
+    assert_eq!(chromium.evaluate(rows).await, at_first);
+    page.find(By::Css(".upload:nth-child(3) button")).await.unwrap().click().await.unwrap();
+    chromium.wait_for("two cards", async || cards(&chromium).await.len() >= 2).await;
+    assert_eq!(page.current_url().await.unwrap().path(), "/");
+    chromium.wait_for("the end", async || page.find(By::Css(".is-receiving")).await.is_err()).await;
+    let refusal = text(&chromium, "#upload-error").await;
+    assert!(refusal.starts_with("5.xlsx is an Excel workbook"), "{refusal}");
+    chromium.wait_for("three cards", async || cards(&chromium).await.len() == 3).await;
+    let mut shown = cards(&chromium).await;
+    shown.sort();
+    assert_eq!(shown, ["1.csv", "2.csv", "4.csv"], "the third was stopped, the fifth refused");
+    let typed = chromium.evaluate("return document.getElementById('address').value").await;
+    assert_eq!(typed, json!("https://half-an-addr"));
+    assert!(page.find(By::Css("#first-import, .welcome")).await.is_err(), "it is no first visit any more");
+    chromium.stop_after(&["the server responded with a status of 422"]).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_of_nginx_is_named_as_one_in_front_of_runboard() {
+    let (app, _nginx) = spawn_behind_nginx(|line| !line.starts_with("client_max_body_size")).await;
+    let chromium = Chromium::start_signed_in(&app.origin, "/sign-up").await;
+    let refusal = async || text(&chromium, "#upload-error").await;
+    choose(&chromium, &[file(&chromium, "large.csv", "1,2\n".repeat(500_000))]).await;
+    let in_front = "Something in front of Runboard refuses files of this size (413). Ask the operator to raise its limit.";
+    chromium.wait_for("nginx to be named", async || refusal().await == in_front).await;
+    // What Runboard itself refuses is not blamed on anything else.
+    choose(&chromium, &[file(&chromium, "empty.csv", "")]).await;
+    chromium.wait_for("our refusal", async || refusal().await.starts_with("empty.csv is empty")).await;
+    chromium.stop_after(&["status of 413", "status of 422"]).await;
+    app.stop().await;
+}
+
+/// The dashboard that a file is chosen on must not be left while it is on its way.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_without_a_connection_keeps_the_page_and_says_so() {
+    let (app, chromium) = on_the_dashboard().await;
+    chromium.command("Network.enable", json!({})).await;
+    let offline = json!({ "offline": true, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+    chromium.command("Network.emulateNetworkConditions", offline).await;
+    choose(&chromium, &[file(&chromium, "kept.csv", "a\n1\n")]).await;
+    let refusal = async || text(&chromium, "#upload-error").await;
+    chromium
+        .wait_for("the refusal", async || refusal().await == "You are offline. kept.csv was not imported.")
+        .await;
+    chromium.stop_after(&["net::ERR_INTERNET_DISCONNECTED"]).await;
     app.stop().await;
 }

@@ -65,7 +65,7 @@ async fn a_file_that_is_announced_too_large_is_refused_before_its_first_byte() {
     connection.read_to_end(&mut answer).await.unwrap();
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    assert!(answer.contains("The file is larger than 5 MB"), "{answer}");
+    assert!(answer.contains("The upload is larger than 5 MB"), "{answer}");
     assert!(answer.contains("id=\"upload-error\""), "{answer}");
     assert_nothing_is_left(&app, &visitor).await;
     app.stop().await;
@@ -78,7 +78,7 @@ async fn a_file_that_turns_out_too_large_is_refused_and_leaves_nothing() {
     let block = Bytes::from("1,2\n".repeat(16 << 10));
     let answer = visitor.post_stream("large.csv", stream::repeat(block).take(1_000)).await;
     assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
-    assert!(answer.text().await.unwrap().contains("The file is larger than 5 MB"));
+    assert!(answer.text().await.unwrap().contains("The upload is larger than 5 MB"));
     assert_nothing_is_left(&app, &visitor).await;
     app.stop().await;
 }
@@ -157,52 +157,6 @@ async fn two_columns_of_one_name_are_imported_and_the_page_says_so() {
             .html
             .contains("The header has two columns named <bdi class=\"mono\">id</bdi>")
     );
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn what_is_no_csv_fails_at_once_and_says_what_it_is() {
-    let app = spawn_app().await;
-    let visitor = app.signed_in().await;
-    let lines = "{\"id\": 1}\n".repeat(100_000);
-    for (name, file, sentence) in [
-        (
-            "page.csv",
-            "<!DOCTYPE html>\n<html><head><title>Sign in, please</title></head><body>1,2</body></html>",
-            "This is a web page (&#34;Sign in, please&#34;), not a CSV. Download the file itself and import that.",
-        ),
-        ("table.csv", "<table>\n<tr><td>1</td></tr>\n</table>\n", "This is a web page, not a CSV."),
-        ("feed.csv", "<?xml version=\"1.0\"?>\n<rows>1,2</rows>\n", "This is an XML document, not a CSV."),
-        ("list.csv", "[{\"id\": 1},\n {\"id\": 2}]\n", "This is JSON, not a CSV."),
-        ("lines.csv", &lines, "This is JSON (one value per line), not a CSV."),
-        ("note.csv", "{\\rtf1\\ansi id,name}", "This is an RTF document, not a CSV."),
-        ("blank.csv", "\u{feff}\n\r\n", "The file has no text: no header and no rows."),
-    ] {
-        let import = visitor.upload(name, file).await;
-        let panel = visitor.wait_for_state(&import, "Failed").await;
-        assert!(panel.html.contains(&format!(">{sentence}")), "{name}: {}", panel.html);
-        assert!(!panel.html.contains("attempt 2"), "{name}: {}", panel.html);
-        assert!(panel.html.contains("<strong>Attempt 1 failed</strong>"), "{name}: {}", panel.html);
-    }
-    for (name, file) in [
-        ("brackets.csv", "[a],[b]\n1,2\n"),
-        ("braces.csv", "{a},{b}\n1,2\n"),
-        ("tags.csv", "<id>,<name>\n1,2\n"),
-    ] {
-        let import = visitor.upload(name, file).await;
-        assert_eq!(visitor.wait_for_state(&import, "Completed").await.counts(), (1, 0), "{name}");
-    }
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn rows_that_all_fail_are_said_first() {
-    let app = spawn_app().await;
-    let visitor = app.signed_in().await;
-    let import = visitor.upload("short.csv", format!("a,b\n{}", "1\n".repeat(300))).await;
-    let panel = visitor.wait_for_state(&import, "Completed").await;
-    assert!(panel.html.contains("All 300 rows failed."), "{}", panel.html);
-    assert!(panel.html.contains("class=\"badge warn\""), "{}", panel.html);
     app.stop().await;
 }
 

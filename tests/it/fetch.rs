@@ -36,22 +36,8 @@ fn stored_files(app: &TestApp) -> Vec<String> {
 }
 
 fn assert_failed(panel: &Panel, sentence: &str) {
-    let sentence = format!("{}{}.", sentence[..1].to_uppercase(), &sentence[1..]);
-    assert!(panel.html.contains(&format!(">{sentence}<")), "{sentence}: {}", panel.html);
+    assert!(panel.html.contains(&format!("Stopped: {sentence}.")), "{sentence}: {}", panel.html);
     assert_eq!(panel.runs[0].status, "Failed", "{sentence}");
-}
-
-#[tokio::test]
-async fn a_web_page_at_an_address_says_how_to_get_the_file() {
-    let page = "<!doctype html><title>Sign in</title><p>1,2</p>";
-    let host = Host::start(move |_, _| Reply::file(page)).await;
-    let (app, visitor) = app_reaching(&[&host]).await;
-    let import = visitor.import_address(&host.url("/orders.csv")).await;
-    let panel = visitor.wait_for_state(&import, "Failed").await;
-    let sentence = "This is a web page (&#34;Sign in&#34;), not a CSV. Use the address of the file itself, \
-                    such as its download or export link";
-    assert_failed(&panel, sentence);
-    app.stop().await;
 }
 
 #[tokio::test]
@@ -112,9 +98,7 @@ async fn run_again_it_reads_what_was_fetched_and_only_what_never_arrived_is_fetc
 #[tokio::test]
 async fn what_is_no_http_address_is_refused_and_stays_in_the_form() {
     let (app, visitor) = app_reaching(&[]).await;
-    for typed in
-        ["ftp://files.example/a.csv", "file:///etc/passwd", "files.example/a.csv", "http://", "\"><b>"]
-    {
+    for typed in ["ftp://files.example/a.csv", "file:///etc/passwd", "orders.csv", "http://", "\"><b>"] {
         let answer = visitor.post_import("", "", typed).await;
         assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "{typed}");
         let page = answer.text().await.unwrap();
@@ -131,18 +115,11 @@ async fn what_is_no_http_address_is_refused_and_stays_in_the_form() {
 }
 
 #[tokio::test]
-async fn where_both_fields_are_filled_the_file_counts() {
+async fn an_address_without_its_scheme_is_taken_as_https() {
     let (app, visitor) = app_reaching(&[]).await;
-    let address = "http://files.example/a.csv";
-    let answer = visitor.post_import("mine.csv", "a,b\n1,2\n", address).await;
-    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
-    let import = answer.headers()["location"].to_str().unwrap();
-    assert_eq!(visitor.wait_for_state(import, "Completed").await.counts(), (1, 0));
-
-    let answer = visitor.post_import("empty.csv", "", address).await;
-    assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
-    let page = answer.text().await.unwrap();
-    assert!(page.contains("empty.csv is empty") && page.contains(address), "{page}");
+    let import = visitor.import_address("files.invalid/2026/orders.csv").await;
+    let panel = visitor.wait_for_state(&import, "Failed").await;
+    assert!(panel.html.contains("https://files.invalid/2026/orders.csv"), "{}", panel.html);
     app.stop().await;
 }
 

@@ -1,5 +1,7 @@
 //! What a browser that was never here has to load, and that all of it is ours.
 
+use std::{fs, path::Path};
+
 use reqwest::{Method, StatusCode, header};
 
 use crate::support::{
@@ -117,4 +119,27 @@ async fn pages_hold_no_script_no_style_and_no_other_host() {
     let style = nobody.get(style).await.text().await.unwrap();
     assert!(!style.contains("@import") && !style.contains("//"), "the style sheet loads from elsewhere");
     app.stop().await;
+}
+
+/// Without a style sheet an icon without a size fills the window.
+#[test]
+fn every_picture_has_a_size_of_its_own() {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("templates")];
+    let mut pictures = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+                continue;
+            }
+            let template = fs::read_to_string(&entry).unwrap();
+            for tag in template.split("<svg").skip(1).map(|rest| rest.split("aria-hidden").next().unwrap()) {
+                let tag = tag.split_once("><").map_or(tag, |(tag, _)| tag);
+                let has_size = tag.contains(" width=\"") && tag.contains(" height=\"");
+                assert!(has_size, "{}: <svg{tag}", entry.display());
+                pictures += 1;
+            }
+        }
+    }
+    assert!(pictures > 10, "{pictures} pictures: are they there?");
 }

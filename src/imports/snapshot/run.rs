@@ -2,10 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde_json::Value;
+
 use crate::{
     csv::{Counts, FirstRows},
     ids::{EventId, RunId},
-    inngest::{Run, RunOutput, RunStatus},
+    inngest::{Run, RunStatus},
     store::{
         Stretches,
         live::{AttemptError, CallInfo, ProgressNow, Receiving},
@@ -57,7 +59,7 @@ pub struct RunSnapshot {
     /// A step is at work here, or something was heard of one just now: what is counted grows.
     pub is_active: bool,
     /// Once ended.
-    pub output: Option<RunOutput>,
+    pub output: Option<Value>,
 }
 
 /// When an attempt begins that follows a failed one.

@@ -1,5 +1,7 @@
 //! `GET /`, `GET /live`, `GET, POST /imports`: give a file, what is going on now, what is done.
 
+use std::collections::HashSet;
+
 use actix_multipart::Multipart;
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -11,7 +13,7 @@ use serde::Deserialize;
 
 use crate::{
     ids::ImportId,
-    imports::{Imports, InProgress, Seen},
+    imports::{Imports, Snapshot},
     source::Storage,
     time::UnixMillis,
     web::{
@@ -20,10 +22,13 @@ use crate::{
         pages::history,
         session::{self, SignedIn},
         site::{self, Site},
-        upload::{self, Given, Refused, UploadError},
+        upload::{self, Files, Given, Refused, Upload, UploadError},
         views::{DropZone, Frame, History, LiveSection, RefusedForm, render},
     },
 };
+
+/// Cards that a page may ask to keep though they have ended; more than anybody watches end.
+const MOST_KEPT: usize = 100;
 
 #[derive(Clone, Debug, Template)]
 #[template(path = "pages/dashboard.html")]
@@ -83,15 +88,26 @@ pub async fn live(
         return Ok(session::see_other("/"));
     }
     let since = query.since.as_ref().and_then(|id| id.parse::<ImportId>().ok());
-    let shown = query.keep.split(',').take(InProgress::MOST_SHOWN).filter_map(|id| id.parse().ok()).collect();
-    let in_progress = imports.in_progress(user.user, &Seen { shown, since }).await?;
-    let mut section = section(&site, &in_progress);
+    let keep: HashSet<ImportId> =
+        query.keep.split(',').take(MOST_KEPT).filter_map(|id| id.parse().ok()).collect();
+    // What goes on and is no news is shown, however much it is.
+    let mut shown = imports.going_on(user.user);
+    shown.retain(|import| since.is_none_or(|since| import.id <= since) || keep.contains(&import.id));
+    let news = since.map(|since| imports.newer_than(user.user, since)).unwrap_or_default();
+    let news = news.iter().filter(|id| !keep.contains(id)).map(ToString::to_string).collect();
+    for id in keep {
+        if shown.iter().all(|import| import.id != id) {
+            shown.extend(imports.get(user.user, id).await?);
+        }
+    }
+    let mut section = section(&site, shown);
     section.is_first_visit = query.first;
+    section.news = news;
     section.since = since.map(|id| id.to_string()).unwrap_or_default();
     Ok(htmx::answer(&section, &query.version, section.as_of().unwrap_or_else(UnixMillis::now))?)
 }
 
-/// Takes a file, or the address of one. What is wrong with it is said on the form, which comes back.
+/// Takes files, or the address of one. What is wrong with them is said on the form, which comes back.
 pub async fn upload(
     request: HttpRequest,
     user: SignedIn,
@@ -104,25 +120,42 @@ pub async fn upload(
     // Bytes may be hours in coming, and the process is about to end.
     let received = site.stopping.run_until_cancelled(receiving).await;
     let taken = match received.unwrap_or(Err(UploadError::Stopping.into())) {
-        Ok(Given::File(upload)) => {
-            let accepted =
-                imports.accept(user.user, upload.file_name, upload.receiving_at, upload.file).await;
-            accepted.map_err(|error| Refused { error: error.into(), typed: String::new() })
-        }
-        Ok(Given::Address(address)) => imports
-            .accept_address(user.user, &address)
-            .await
-            .map_err(|error| Refused { error: error.into(), typed: address.url().to_string() }),
+        Ok(Given::Files(files)) => accept(&user, &imports, files).await,
+        Ok(Given::Address(address)) => match imports.accept_address(user.user, &address).await {
+            Ok(id) => Ok(format!("/imports/{id}")),
+            Err(error) => Err(Refused { error: error.into(), typed: address.url().to_string() }),
+        },
         Err(refused) => Err(refused),
     };
     match taken {
-        Ok(id) => Ok(session::see_other(&format!("/imports/{id}"))),
+        Ok(location) => Ok(session::see_other(&location)),
         Err(refused) => {
-            if matches!(refused.error, UploadError::Storage(_) | UploadError::Record(_)) {
+            if refused.error.status() == StatusCode::INTERNAL_SERVER_ERROR {
                 tracing::error!("an upload failed: {:?}", refused.error);
             }
             page(&user, &imports, &site, &history::Query::default(), Some(refused)).await
         }
+    }
+}
+
+/// Makes an import of each file that can be one, and gives where to look: at the only import, or at all.
+/// A file that is refused takes nothing from the others.
+async fn accept(user: &SignedIn, imports: &Imports, files: Files) -> Result<String, Refused> {
+    let Files { received, mut refused } = files;
+    let (mut location, mut taken) = (None, Vec::new());
+    for Upload { file_name, receiving_at, file } in received {
+        match imports.accept(user.user, file_name.clone(), receiving_at, file).await {
+            Ok(id) => {
+                location = Some(format!("/imports/{id}"));
+                taken.push(file_name);
+            }
+            Err(error) => refused.push(error.into()),
+        }
+    }
+    match (location, taken.len(), refused.len()) {
+        (Some(location), 1, 0) => Ok(location),
+        (Some(_), _, 0) => Ok("/".to_owned()),
+        _ => Err(UploadError::of_files(refused, taken).into()),
     }
 }
 
@@ -138,9 +171,9 @@ async fn page(
     // Before what goes on is asked for: what comes meanwhile is news.
     let since = ImportId::generate();
     // Asked once: an import that ends meanwhile is to be in one of the two lists.
-    let in_progress = imports.in_progress(user.user, &Seen::default()).await?;
-    let history = history::page(user.user, imports, &in_progress.shown, query, &reading).await?;
-    let mut live = section(site, &in_progress);
+    let going_on = imports.going_on(user.user);
+    let history = history::page(user.user, imports, &going_on, query, &reading).await?;
+    let mut live = section(site, going_on);
     live.since = since.to_string();
     let mut page = DashboardPage {
         frame: site.frame(user),
@@ -159,10 +192,9 @@ async fn page(
     Ok(HttpResponse::build(status).content_type(ContentType::html()).body(render(&page)?.html))
 }
 
-fn section(site: &Site, in_progress: &InProgress) -> LiveSection {
+/// Newest first, whatever came into `shown` when: a card never changes places.
+fn section(site: &Site, mut shown: Vec<Snapshot>) -> LiveSection {
+    shown.sort_by_key(|import| std::cmp::Reverse(import.id));
     let reading = site.reading();
-    let InProgress { shown, more, news } = in_progress;
-    let mut section = LiveSection::new(shown, &reading, site::pace(shown)).with_more(*more, site::IDLE_PACE);
-    section.news = news.iter().map(ToString::to_string).collect();
-    section
+    LiveSection::new(&shown, &reading, site::pace(&shown))
 }

@@ -14,6 +14,7 @@ use crate::{
     web::{
         error::Error,
         htmx,
+        pages::sign_in::is_own_path,
         session::{self, SignedIn},
         site::{self, Site},
         views::{Findings, Frame, ImportPanel, Reading, render},
@@ -29,7 +30,7 @@ pub struct ImportPage {
 }
 
 impl ImportPage {
-    /// `pace` is how long a browser is to wait before it asks for the panel again.
+    /// `pace` is how long a browser waits before it asks for the panel again.
     #[must_use]
     pub fn new(frame: Frame, snapshot: &Snapshot, reading: &Reading, pace: Duration) -> Self {
         Self {
@@ -83,14 +84,28 @@ pub async fn panel(
     Ok(htmx::answer(&panel, &query.version, panel.as_of.at())?)
 }
 
+/// The form of [`cancel`].
+#[derive(Deserialize)]
+pub struct CancelForm {
+    /// Where to go from here, if not to the import.
+    next: Option<String>,
+}
+
 pub async fn cancel(
+    request: HttpRequest,
     user: SignedIn,
     id: web::Path<String>,
+    form: Option<web::Form<CancelForm>>,
     imports: web::Data<Imports>,
 ) -> Result<HttpResponse, Error> {
     let import = find(&user, &id, &imports).await?;
     imports.cancel(user.user, import.id).await?;
-    Ok(session::see_other(&format!("/imports/{}", import.id)))
+    if htmx::wants_fragment(&request) {
+        // The page stays, and its next poll shows what has come of it.
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    let next = form.and_then(|form| form.into_inner().next).filter(|path| is_own_path(path));
+    Ok(session::see_other(&next.unwrap_or_else(|| format!("/imports/{}", import.id))))
 }
 
 /// What our own function found in the file of an import that is over; what its runs have read goes into

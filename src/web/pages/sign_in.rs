@@ -166,7 +166,7 @@ fn page(
 
 /// Whether a browser that is sent to `path` stays with us. It reads `//host` as another host, takes
 /// `\` for `/`, and skips tabs and line ends; an honest path has its other characters escaped.
-fn is_own_path(path: &str) -> bool {
+pub(super) fn is_own_path(path: &str) -> bool {
     path.starts_with('/')
         && !path.starts_with("//")
         && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')

@@ -24,10 +24,10 @@ mod timeline;
 use crate::time::UnixMillis;
 
 pub use about::About;
-pub use badge::{Badge, FailedRows, Shown, StateIcon, Tone};
+pub use badge::{Badge, Shown, StateIcon, Tone};
 pub use bar::Bar;
 pub use block::{Block, RunData};
-pub use detail::{RunDetail, ShownOutput, TechnicalDetail};
+pub use detail::{RunDetail, TechnicalDetail};
 pub use drop_zone::{DropZone, RefusedForm};
 pub use excerpt::{Excerpt, Piece};
 pub use findings::{Column, Example, Findings, Group, RepeatedName, WhyFailed};
@@ -85,4 +85,14 @@ pub struct Frame {
     /// The user's.
     pub email: String,
     pub engine: EngineName,
+    /// `RUNBOARD_MAX_UPLOAD_BYTES`.
+    pub max_upload_bytes: u64,
+}
+
+impl Frame {
+    /// Of a page on which files can be dropped anywhere.
+    #[must_use]
+    pub fn drop_zone(&self) -> DropZone {
+        DropZone { max_bytes: self.max_upload_bytes, refused: None }
+    }
 }

@@ -65,12 +65,6 @@ fn with_news(name: &'static str, mut page: DashboardPage) -> Page {
     Page::new(name, page.render().unwrap())
 }
 
-/// More are in progress than have a card.
-fn with_more(name: &'static str, mut page: DashboardPage) -> Page {
-    page.live = page.live.with_more(976, PACE);
-    Page::new(name, page.render().unwrap())
-}
-
 /// A search that found nothing, as far as it went.
 fn without_a_match(name: &'static str, searched_to: Option<Moment>) -> Page {
     let mut page = dashboard(None, &[], &[]);
@@ -145,7 +139,7 @@ pub fn pages() -> Vec<Page> {
         is_address_wrong: true,
     };
     let too_large = RefusedForm {
-        error: "The file is larger than 10 GB, the limit here. Split it and import the parts.".to_owned(),
+        error: "The upload is larger than 10 GB, the limit here. Split it and import the parts.".to_owned(),
         address: String::new(),
         is_address_wrong: false,
     };
@@ -155,7 +149,6 @@ pub fn pages() -> Vec<Page> {
         page("dashboard-busy", None, &going_on(), &over),
         page("dashboard-refused-address", Some(refused), &[], few),
         page("dashboard-file-refused", Some(too_large), &[], few),
-        with_more("dashboard-many", dashboard(None, &going_on()[..3], few)),
         with_news("dashboard-news", dashboard(None, &going_on()[..2], few)),
         with_news("dashboard-first-news", dashboard(None, &[], &[])),
         without_a_match("dashboard-no-match", None),

@@ -81,7 +81,7 @@ impl Gallery {
     /// Opens a page and brings it into its state.
     pub async fn open(&self, chromium: &Chromium, page: &Page) {
         // A page that sends a file asks before it is left.
-        chromium.evaluate("document.querySelector('.is-receiving #stop-upload')?.click()").await;
+        chromium.evaluate("document.querySelector('.is-receiving .upload button')?.click()").await;
         chromium.driver.goto(format!("{}/gallery/{}", self.origin, page.name)).await.unwrap();
         if let Some(prepare) = page.prepare {
             prepare.on(chromium).await;
@@ -127,7 +127,7 @@ impl Prepare {
             }
             Self::Sending => {
                 choose(chromium, "telemetry-week-47.csv", 100_000_000).await;
-                is_there(chromium, ".drop-zone.is-receiving #receiving-bar:not([aria-valuenow='0'])").await;
+                is_there(chromium, ".is-receiving .upload .bar:not([aria-valuenow='0'])").await;
             }
         }
     }

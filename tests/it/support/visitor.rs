@@ -71,11 +71,6 @@ impl Visitor {
         Self { http, origin: origin.to_owned(), cookie: None }
     }
 
-    /// The same person, with the session, on a server that was started anew.
-    pub fn at(&self, origin: &str) -> Self {
-        Self { cookie: self.cookie.clone(), ..Self::new(origin) }
-    }
-
     /// A request as a page of ours would make it, the session's cookie with it.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request =
@@ -139,6 +134,14 @@ impl Visitor {
         let start = stream::once(ready(Bytes::from(form_start(name))));
         let end = stream::once(ready(Bytes::from(FORM_END)));
         self.post_form_data(Body::wrap_stream(start.chain(chunks).chain(end).map(Ok::<_, Infallible>))).await
+    }
+
+    /// Posts the upload form with several files, as a browser does whose user chose them together.
+    pub async fn post_files(&self, files: &[(&str, &str)], address: &str) -> Response {
+        let parts: Vec<String> =
+            files.iter().map(|(name, bytes)| format!("{}{bytes}", form_start(name))).collect();
+        let body = [parts.join("\r\n"), address_field(address), FORM_END.to_owned()].concat();
+        self.post_form_data(body.into()).await
     }
 
     async fn post_form_data(&self, body: Body) -> Response {

@@ -1,0 +1,174 @@
+// The uploads of this page: a row for each file, sent in order, a few at once.
+
+/** More at once share the same line and finish no earlier. */
+const atOnce = 2;
+/** The most files that are taken together. */
+const mostFiles = 100;
+/** How many refusals are told one by one. */
+const mostTold = 5;
+
+/** In order: those that wait, those on their way, and those that were refused since the page was idle. */
+let uploads = [];
+/** More than one file since the page was idle: then the page stays, and shows what becomes of each. */
+let areSeveral = false;
+
+const isUploading = () => uploads.some((upload) => !upload.error);
+
+function showReady() {
+  uploads = [];
+  areSeveral = false;
+  tabOverride = null;
+  showTab();
+  byId("uploads").replaceChildren();
+  byId("drop-zone").classList.remove("is-receiving", "held");
+}
+
+/** Says that nothing, or not all, was imported, in the place of the drop zone's title. */
+function showRefusal(error, advice = "") {
+  byId("drop-zone").classList.add("refused");
+  byId("upload-error").textContent = error;
+  byId("upload-advice").textContent = advice;
+  (byId("file") ?? byId("close-refusal")).focus({ preventScroll: true });
+}
+
+function clearRefusal() {
+  byId("drop-zone").classList.remove("held", "refused");
+  byId("upload-error").textContent = "";
+  byId("upload-advice").textContent = "";
+}
+
+function makeRow(upload) {
+  const row = byId("upload-row").content.cloneNode(true).firstElementChild;
+  row.querySelector(".upload-name").textContent = upload.file.name;
+  row.querySelector(".of").textContent = ` of ${upload.file.name}`;
+  row.querySelector(".bar").setAttribute("aria-label", `Received of ${upload.file.name}`);
+  row.querySelector("button").addEventListener("click", () => {
+    if (upload.request) upload.request.abort();
+    else end(upload, { isStopped: true });
+  });
+  return row;
+}
+
+function showUpload(upload) {
+  const { row, meter, file, request, error } = upload;
+  const fraction = file.size && meter.loaded / file.size;
+  row.classList.toggle("is-refused", Boolean(error));
+  row.querySelector(".badge").className = `badge ${error ? "bad" : request ? "live" : "still"}`;
+  row.querySelector(".word").textContent = error ? "Not imported" : request ? "Receiving" : "Waiting";
+  row.querySelector(".sentence").textContent = error ?? (request ? receivingSentence(meter, file.size) : `${bytes(file.size)}. It is sent after those before it.`);
+  row.querySelector(".received").setAttribute("width", `${fraction * 100}%`);
+  row.querySelector(".bar").setAttribute("aria-valuenow", Math.floor(fraction * 100));
+}
+
+function showUploads() {
+  const onTheirWay = uploads.filter((upload) => upload.request && !upload.error);
+  onTheirWay.forEach(showUpload);
+  if (!isUploading()) return;
+  const sum = (amount) => uploads.reduce((total, upload) => total + amount(upload), 0);
+  const received = percent(sum(({ meter }) => meter.loaded) / (sum(({ file }) => file.size) || 1));
+  tabOverride = areSeveral ? `${received} of ${uploads.length} files received · Runboard` : `${received} received · ${uploads[0].file.name} · Runboard`;
+  showTab();
+}
+
+/** Adds files behind those that are on their way. */
+function addFiles(files) {
+  const zone = byId("drop-zone");
+  if (!files.length) return;
+  if (uploads.length + files.length > mostFiles) {
+    if (isUploading()) say(`Up to ${mostFiles} files at a time. None of these was added.`);
+    else showRefusal(`${count(files.length)} files are too many at once`, `Nothing was sent. Choose up to ${mostFiles} at a time.`);
+    return;
+  }
+  clearRefusal();
+  areSeveral ||= uploads.length + files.length > 1;
+  for (const file of files) {
+    const upload = { file, meter: null, request: null, error: null };
+    upload.meter = new Meter();
+    upload.row = makeRow(upload);
+    uploads.push(upload);
+    byId("uploads").append(upload.row);
+    if (file.size > Number(zone.dataset.maxBytes)) {
+      upload.error = `${file.name} is ${bytes(file.size)}, and the limit here is ${zone.dataset.limit}`;
+      upload.advice = "Nothing was sent. Split the file, or ask the operator to raise the limit.";
+    }
+    showUpload(upload);
+  }
+  zone.classList.add("is-receiving");
+  focusRow(uploads[0].row);
+  if (isUploading()) say(areSeveral ? `Receiving ${uploads.length} files` : `Receiving ${uploads[0].file.name}`);
+  sendNext();
+}
+
+function focusRow(row) {
+  row?.querySelector("button:not([hidden])")?.focus({ preventScroll: true });
+}
+
+/** Sends what may be sent now. Once nothing is left to send, the page is ready again. */
+function sendNext() {
+  const free = () => atOnce - uploads.filter((upload) => upload.request && !upload.error).length;
+  for (const upload of uploads) {
+    if (upload.request || upload.error || free() <= 0) continue;
+    upload.meter = new Meter();
+    upload.request = transfer(upload.file, upload.meter, showUploads, (answer) => end(upload, answer));
+    showUpload(upload);
+  }
+  showUploads();
+  if (!isUploading()) finish();
+}
+
+function end(upload, { page, error, advice, isSignedOut, isStopped }) {
+  const hadFocus = upload.row.contains(document.activeElement);
+  if (error) {
+    Object.assign(upload, { error, advice });
+    showUpload(upload);
+    // The others would be sent for nothing.
+    if (isSignedOut) for (const waiting of uploads) if (!waiting.request) Object.assign(waiting, { error });
+  } else {
+    uploads = uploads.filter((other) => other !== upload);
+    if (page && !areSeveral) {
+      location.assign(page);
+      return;
+    }
+    if (page) showImport(page.split("/").pop());
+    upload.row.remove();
+    say(isStopped ? `The upload of ${upload.file.name} was stopped. It was not imported.` : `${upload.file.name} was received`);
+  }
+  if (hadFocus) focusRow(uploads.find((other) => !other.error)?.row);
+  sendNext();
+}
+
+/** Nothing is on its way any more: tells what was refused. */
+function finish() {
+  const refused = uploads.filter(({ error }) => error);
+  const isElsewhere = areSeveral && !byId("live");
+  const hadFocus = byId("drop-zone").contains(document.activeElement) || document.activeElement === document.body;
+  showReady();
+  if (refused.length) {
+    const told = new Set(refused.slice(0, mostTold).map(({ error }) => error));
+    const more = refused.length > mostTold ? [`${count(refused.length - mostTold)} more files were not imported.`] : [];
+    showRefusal([...told, ...more].join(" "), refused.length === 1 ? refused[0].advice : "");
+  } else if (isElsewhere) {
+    // The imports of this page's files are there.
+    location.assign("/");
+  } else if (hadFocus) {
+    byId("file")?.focus({ preventScroll: true });
+  }
+}
+
+function startUploads() {
+  const input = byId("file");
+  input?.addEventListener("change", () => {
+    const files = [...input.files];
+    // Empty, so that the same file can be chosen again.
+    input.value = "";
+    addFiles(files);
+  });
+  byId("close-refusal")?.addEventListener("click", () => {
+    clearRefusal();
+    livePart()?.focus({ preventScroll: true });
+  });
+  window.addEventListener("beforeunload", (event) => { if (isUploading()) event.preventDefault(); });
+  // While no byte moves, the browser tells nothing: the sentence has to follow by itself.
+  setInterval(showUploads, 500);
+  startDrops();
+}

@@ -1,0 +1,179 @@
+//! What is dropped or pasted anywhere on a page: files, folders, links.
+
+use serde_json::{Value, json};
+use thirtyfour::prelude::*;
+
+use crate::{
+    chromium::Chromium,
+    support::{host::Host, spawn_app_on},
+    upload::{at_import, cards, file, on_the_dashboard, text},
+};
+
+/// A drag from the desktop or another window, as the browser itself gets it.
+async fn drag(chromium: &Chromium, kind: &str, data: &Value) {
+    let event = json!({ "type": kind, "x": 640, "y": 700, "data": data });
+    chromium.command("Input.dispatchDragEvent", event).await;
+}
+
+fn files(paths: &[String]) -> Value {
+    json!({ "items": [], "files": paths, "dragOperationsMask": 1 })
+}
+
+async fn drop(chromium: &Chromium, data: &Value) {
+    for kind in ["dragEnter", "dragOver"] {
+        drag(chromium, kind, data).await;
+    }
+    // The page may have moved under the pointer, which a hand follows.
+    chromium.evaluate("return document.body.offsetHeight").await;
+    for kind in ["dragOver", "drop"] {
+        drag(chromium, kind, data).await;
+    }
+}
+
+async fn invites(chromium: &Chromium) -> bool {
+    let script = "return getComputedStyle(document.querySelector('.drop-held')).visibility === 'visible' \
+         && document.querySelector('.drop-held').checkVisibility()";
+    chromium.evaluate(script).await == json!(true)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_can_be_dropped_anywhere_on_the_dashboard_and_on_an_imports_page() {
+    let (app, chromium) = on_the_dashboard().await;
+    let name = async || text(&chromium, "#file-name").await;
+    for dropped in ["on-the-dashboard.csv", "on-an-import.csv"] {
+        let data = files(&[file(&chromium, dropped, "a,b\n1,2\n")]);
+        for kind in ["dragEnter", "dragOver"] {
+            drag(&chromium, kind, &data).await;
+        }
+        chromium.wait_for("the invitation", async || invites(&chromium).await).await;
+        assert_eq!(text(&chromium, ".drop-held .drop-title").await, "Drop to import");
+        for kind in ["dragOver", "drop"] {
+            drag(&chromium, kind, &data).await;
+        }
+        chromium.wait_for(dropped, async || name().await == dropped).await;
+        at_import(&chromium).await;
+    }
+    // What is refused is said over the page, which stays.
+    drop(&chromium, &files(&[file(&chromium, "empty.csv", "")])).await;
+    let refusal = async || text(&chromium, "#upload-error").await;
+    chromium.wait_for("the refusal", async || refusal().await.starts_with("empty.csv is empty")).await;
+    assert_eq!(name().await, "on-an-import.csv");
+    chromium.driver.find(By::Id("close-refusal")).await.unwrap().click().await.unwrap();
+    assert_eq!(refusal().await, "");
+    // Several are seen together on the dashboard.
+    let two = ["one.csv", "two.csv"].map(|name| file(&chromium, name, "a\n1\n"));
+    drop(&chromium, &files(&two)).await;
+    let is_there = async || chromium.driver.current_url().await.unwrap().path() == "/";
+    chromium.wait_for("the dashboard", is_there).await;
+    let page = chromium.driver.source().await.unwrap();
+    assert!(page.contains("one.csv") && page.contains("two.csv"), "{page}");
+    chromium.stop_after(&["the server responded with a status of 422"]).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_folder_gives_its_csv_files_or_a_sentence() {
+    let (app, chromium) = on_the_dashboard().await;
+    for (name, rows) in [
+        ("year/june.csv", "a\n1\n"),
+        ("year/july/first.CSV", "a\n1\n"),
+        ("year/july/notes.md", "no rows"),
+        ("year/.hidden.csv", "a\n1\n"),
+        ("pictures/notes.md", "no rows"),
+    ] {
+        file(&chromium, name, rows);
+    }
+    std::fs::create_dir(chromium.folder().join("none")).unwrap();
+    let folder = |name: &str| chromium.folder().join(name).to_str().unwrap().to_owned();
+    let refusal = async || text(&chromium, "#upload-error").await;
+    for name in ["pictures", "none"] {
+        drop(&chromium, &files(&[folder(name)])).await;
+        let expected = format!("There is no CSV in {name}");
+        chromium.wait_for("the refusal", async || refusal().await == expected).await;
+    }
+    assert_eq!(
+        text(&chromium, "#upload-advice").await,
+        "Nothing was sent. A CSV is a file that ends in .csv, .tsv or .txt."
+    );
+    drop(&chromium, &files(&[folder("year"), file(&chromium, "beside.csv", "a\n1\n")])).await;
+    chromium.wait_for("three cards", async || cards(&chromium).await.len() == 3).await;
+    let mut shown = cards(&chromium).await;
+    shown.sort();
+    assert_eq!(shown, ["beside.csv", "first.CSV", "june.csv"]);
+    assert_eq!(refusal().await, "");
+
+    for number in 0..=100 {
+        file(&chromium, &format!("many/{number}.csv"), "a\n");
+    }
+    drop(&chromium, &files(&[folder("many")])).await;
+    chromium.wait_for("the refusal", async || refusal().await == "There is too much in many").await;
+    assert_eq!(cards(&chromium).await.len(), 3);
+    chromium.stop().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_or_pasted_link_goes_to_the_address_field() {
+    let (app, chromium) = on_the_dashboard().await;
+    let value = async || chromium.evaluate("return document.getElementById('address').value").await;
+    let link = "https://files.example/2026/orders.csv";
+    let item = json!({ "mimeType": "text/uri-list", "data": link });
+    drop(&chromium, &json!({ "items": [item], "dragOperationsMask": 1 })).await;
+    chromium.wait_for("the link", async || value().await == json!(link)).await;
+    assert_eq!(chromium.evaluate("return document.activeElement.id").await, "address");
+
+    let paste = |text: &str| {
+        format!(
+            "document.activeElement.blur(); const clipboardData = new DataTransfer(); \
+             clipboardData.setData('text/plain', {}); \
+             document.body.dispatchEvent(new ClipboardEvent('paste', {{ clipboardData, bubbles: true, cancelable: true }}))",
+            json!(text)
+        )
+    };
+    chromium.evaluate(&paste("just words")).await;
+    assert_eq!(value().await, json!(link));
+    chromium.evaluate(&paste(" https://files.example/pasted.csv\n")).await;
+    assert_eq!(value().await, json!("https://files.example/pasted.csv"));
+    assert!(chromium.attribute("[data-import-id]", "data-state").await.is_none(), "nothing was imported");
+    chromium.stop().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancel_on_a_card_stays_on_the_dashboard_and_offline_it_says_so() {
+    // An import that goes on for as long as the test looks.
+    let host = Host::that_never_ends().await;
+    let allowed = host.allowed().parse().unwrap();
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.allow_addresses = allowed).await;
+    app.signed_in().await.import_address(&host.url("/first.csv")).await;
+    let chromium = Chromium::start_signed_in(&app.origin, "/sign-in").await;
+    let page = &chromium.driver;
+    page.find(By::Id("address")).await.unwrap().send_keys("https://half-an-addr").await.unwrap();
+    let cancel = async || page.find(By::Css(".card .cancel")).await.unwrap().click().await.unwrap();
+    chromium.command("Network.enable", json!({})).await;
+    let network = async |offline: bool| {
+        let conditions =
+            json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        chromium.command("Network.emulateNetworkConditions", conditions).await;
+    };
+    network(true).await;
+    cancel().await;
+    let says = async || text(&chromium, "#offline").await;
+    chromium
+        .wait_for("the sentence", async || says().await == "You are offline. Showing the last known numbers.")
+        .await;
+    let dashed = "return getComputedStyle(document.querySelector('.card .badge')).borderStyle";
+    assert_eq!(chromium.evaluate(dashed).await, "dashed", "the badge is dimmed");
+    assert_eq!(text(&chromium, ".card .cancel .label").await, "Cancel");
+
+    network(false).await;
+    chromium.wait_for("an answer", async || says().await.is_empty()).await;
+    assert_ne!(chromium.evaluate(dashed).await, "dashed");
+    cancel().await;
+    chromium.wait_for_state("Cancelled").await;
+    assert_eq!(page.current_url().await.unwrap().path(), "/");
+    let typed = chromium.evaluate("return document.getElementById('address').value").await;
+    assert_eq!(typed, json!("https://half-an-addr"));
+    chromium.stop_after(&["net::ERR_INTERNET_DISCONNECTED", "Failed to fetch"]).await;
+    app.stop().await;
+}

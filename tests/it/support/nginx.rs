@@ -1,0 +1,96 @@
+//! A real nginx in front of a server, set up as docs/deploy.md says.
+
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use super::{TestApp, spawn_app_on};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The `server` of docs/deploy.md.
+fn documented() -> &'static str {
+    let guide = include_str!("../../../docs/deploy.md");
+    let block = guide.split("```nginx\n").nth(1).expect("docs/deploy.md has a block for nginx");
+    block.split("```").next().unwrap()
+}
+
+pub struct Nginx {
+    process: Child,
+    _folder: TempDir,
+}
+
+/// A server that people reach at the address of an nginx. `keep` says which lines of the documented block
+/// that one has.
+pub async fn spawn_behind_nginx(keep: impl Fn(&str) -> bool) -> (TestApp, Nginx) {
+    let (port, upstream) = (free_port(), free_port());
+    let public = format!("http://127.0.0.1:{port}").parse().unwrap();
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
+        config.listen = ([127, 0, 0, 1], upstream).into();
+        config.public_url = Some(public);
+        config.max_upload_bytes = 8 << 20;
+    })
+    .await;
+    let nginx = Nginx::start(port, &format!("http://127.0.0.1:{upstream}"), keep);
+    (app, nginx)
+}
+
+/// A port that nobody listens on right now.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Nginx {
+    /// Listens on `port` and passes everything on to the server at `upstream`. Of the documented block it has
+    /// the lines that `keep` says, without TLS.
+    fn start(port: u16, upstream: &str, keep: impl Fn(&str) -> bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let server: Vec<String> = documented()
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("ssl_") && keep(line.trim_start()))
+            .map(|line| line.replace("listen 443 ssl", &format!("listen 127.0.0.1:{port}")))
+            .map(|line| line.replace("http://127.0.0.1:8080", upstream))
+            // Here the port is part of the address.
+            .map(|line| line.replace("Host $host", "Host $http_host"))
+            .collect();
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("{kind}_temp_path {}/{kind};", folder.path().display()));
+        let config = format!(
+            "daemon off; pid {0}/pid; error_log {0}/error.log;\nevents {{}}\nhttp {{\naccess_log off;\n{1}\n{2}\n}}\n",
+            folder.path().display(),
+            temporary.join("\n"),
+            server.join("\n"),
+        );
+        let path = folder.path().join("nginx.conf");
+        fs::write(&path, config).unwrap();
+        let mut process = Command::new("nginx")
+            .env("PATH", "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+            .arg("-c")
+            .arg(&path)
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("nginx is installed (make setup)");
+        let start = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if let Some(status) = process.try_wait().unwrap() {
+                panic!("nginx ended with {status}");
+            }
+            assert!(start.elapsed() < DEADLINE, "nginx does not listen on port {port}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Self { process, _folder: folder }
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // SIGTERM: the master ends its workers with itself.
+        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        let _ = self.process.wait();
+    }
+}
