@@ -3,7 +3,7 @@
 use actix_web::{Route, guard, web};
 
 use crate::web::{
-    assets, downloads, error, files, health,
+    assets, downloads, error, files, health, output,
     pages::{dashboard, delete, import, sign_in, sign_out, sign_up},
     retry, sample,
 };
@@ -35,6 +35,7 @@ pub(super) fn public(routes: &mut web::ServiceConfig) {
         .route("/imports/{id}/delete", web::post().to(delete::submit))
         .route("/imports/{id}/processed.csv", read().to(downloads::processed))
         .route("/imports/{id}/failed.csv", read().to(downloads::failed))
+        .route("/imports/{id}/runs/{run}/output", read().to(output::show))
         .default_service(web::to(error::not_found));
 }
 

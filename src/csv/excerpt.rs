@@ -17,7 +17,8 @@ const PICTURE_OF_DELETE: char = '\u{2421}';
 ///
 /// Each character stands for one of the file, and none is invisible or turns the direction of those
 /// around it: a control character has its picture (`␀`), what is undecodable or invisible is U+FFFD.
-pub(super) fn excerpt(bytes: &[u8], fault: usize) -> String {
+#[must_use]
+pub fn excerpt(bytes: &[u8], fault: usize) -> String {
     let mut start = if fault < LONGEST / 2 { 0 } else { fault - BEFORE_FAULT };
     while start < fault && is_inside_char(bytes[start]) {
         start += 1;

@@ -17,6 +17,7 @@ mod reasons;
 mod split;
 mod verdict;
 
+pub use excerpt::excerpt;
 pub use first_rows::{FirstRow, FirstRows};
 pub use layout::{Layout, LayoutError, MOST_COLUMNS};
 pub use output::{Counts, Output};

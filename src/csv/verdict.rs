@@ -82,7 +82,7 @@ impl fmt::Display for Failure<'_> {
             Self::OpenQuotes => f.write_str("closing quote missing"),
             Self::Nul => f.write_str(CONTAINS_NUL),
             Self::NotUtf8 => f.write_str(NOT_UTF8),
-            Self::NotCorrected { reason, .. } => f.write_str(&excerpt(reason, 0)),
+            Self::NotCorrected { reason, .. } => f.write_str(&current_words(excerpt(reason, 0))),
             Self::FieldCount { found: 1, expected } => write!(f, "1 field, expected {expected}"),
             Self::FieldCount { found, expected } => {
                 write!(f, "{found} fields, expected {expected}")
@@ -94,12 +94,15 @@ impl fmt::Display for Failure<'_> {
 /// For serde: a reason in the words of this version, whichever stored it. A run's groups are merged by their
 /// words, and an upgrade can fall between two of its steps.
 pub(super) fn in_current_words<'de, D: Deserializer<'de>>(stored: D) -> Result<String, D::Error> {
-    let reason = String::deserialize(stored)?;
-    Ok(match reason.split_once(" where the header has ") {
+    Ok(current_words(String::deserialize(stored)?))
+}
+
+fn current_words(reason: String) -> String {
+    match reason.split_once(" where the header has ") {
         Some((found, expected)) => format!("{found}, expected {expected}"),
         None if reason == "the file ends inside quotes" => Failure::OpenQuotes.to_string(),
         None => reason,
-    })
+    }
 }
 
 /// The same for a record that may have none.

@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use crate::{
     csv::{LayoutError, MOST_COLUMNS},
-    source::FetchError,
+    source::{Address, FetchError, ShareLink, TextKind},
     store,
 };
 
@@ -21,6 +21,11 @@ pub(super) enum Failure {
     FileGone,
     #[error("{}", header_sentence(.0))]
     Header(LayoutError),
+    /// `from`: the address that it was fetched from.
+    #[error("This is {kind}, not a CSV. {}", how_to_get_a_csv(.kind, .from.as_ref()))]
+    NotCsv { kind: TextKind, from: Option<Address> },
+    #[error("The file has no text: no header and no rows.")]
+    NoText,
     #[error("The link to the uploaded file has expired. Run the import again.")]
     LinkExpired,
     #[error("The run has already ended.")]
@@ -68,6 +73,8 @@ impl Failure {
             | Self::NotAnAddress
             | Self::FileGone
             | Self::Header(_)
+            | Self::NotCsv { .. }
+            | Self::NoText
             | Self::LinkExpired
             | Self::Closed
             | Self::WorkGone
@@ -108,6 +115,17 @@ impl From<FetchError> for Failure {
             FetchError::Storage(error) => error.into(),
             error => Self::Fetch(error),
         }
+    }
+}
+
+fn how_to_get_a_csv(kind: &TextKind, from: Option<&Address>) -> &'static str {
+    match (kind, from) {
+        (TextKind::WebPage { .. }, Some(address)) => ShareLink::of(address).map_or(
+            "Use the address of the file itself, such as its download or export link.",
+            ShareLink::how_to_get_the_file,
+        ),
+        (TextKind::WebPage { .. }, None) => "Download the file itself and import that.",
+        _ => "Export it as CSV where it comes from and import that.",
     }
 }
 

@@ -1,7 +1,7 @@
 //! The first step: how a file is read, fixed for all steps after it.
 
 use std::{
-    io::{self, Read},
+    io::{self, Read, Seek, SeekFrom},
     ops::RangeInclusive,
     time::Instant,
 };
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::failure::Failure;
 use crate::{
     csv::{FirstRows, Layout, LayoutError, Output, Pass},
-    source::{Key, Storage},
+    source::{Key, Storage, TextKind},
 };
 
 /// Which reader a plan was made for. To be raised when the same bytes would give other records.
@@ -59,6 +59,10 @@ impl Plan {
         let mut file = open(storage, source)?;
         let size = file.metadata()?.len();
         let mut sample = Vec::new();
+        // Before the header is looked for: what is no CSV may have lines without end.
+        if let Some(kind) = text_kind(&mut file, size)? {
+            return Err(Failure::NotCsv { kind, from: None });
+        }
         let mut wanted = SAMPLE;
         let (layout, is_whole) = loop {
             (&mut file).take(wanted - sample.len() as u64).read_to_end(&mut sample)?;
@@ -69,6 +73,9 @@ impl Plan {
                 Err(error) => return Err(Failure::Header(error)),
             }
         };
+        if layout.header.is_empty() {
+            return Err(Failure::NoText);
+        }
         let first_rows = FirstRows::read(&layout, &sample, is_whole, max_record_bytes);
         let rate = bytes_per_second(&layout, &sample, is_whole, max_record_bytes);
         Ok(Self {
@@ -101,6 +108,19 @@ impl Plan {
     pub(super) fn answer(&self) -> Value {
         json!({ "bytes": self.size, "columns": self.layout.header.len(), "stepBytes": self.step_bytes })
     }
+}
+
+/// What a file is that is no CSV, told by its front and its end.
+fn text_kind(file: &mut std::fs::File, size: u64) -> io::Result<Option<TextKind>> {
+    let mut front = Vec::new();
+    file.take(SAMPLE).read_to_end(&mut front)?;
+    let mut end = Vec::new();
+    if size > SAMPLE {
+        file.seek(SeekFrom::Start(size - TextKind::END_BYTES))?;
+        file.take(TextKind::END_BYTES).read_to_end(&mut end)?;
+    }
+    file.rewind()?;
+    Ok(TextKind::sniff(&front, (size > SAMPLE).then_some(end.as_slice())))
 }
 
 /// Opens a stored file that an import needs.

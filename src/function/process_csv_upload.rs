@@ -139,10 +139,16 @@ impl Processor {
         let step = match next {
             Next::Tell(step) => step,
             Next::First => match source.ok_or(Failure::NoFile)? {
-                Source::Stored(key) => self.plan(run, key, 0).await?,
+                Source::Stored(key) => self.plan(run, key, 0, None).await?,
                 Source::Elsewhere(address) => self.fetch(run, &address).await?,
             },
-            Next::Plan { source, position } => self.plan(run, source, position).await?,
+            Next::Plan { source, position } => {
+                let from = match self.source(call)? {
+                    Source::Stored(_) => None,
+                    Source::Elsewhere(address) => Some(address),
+                };
+                self.plan(run, source, position, from).await?
+            }
             Next::Rows { name, plan, position, start } => {
                 self.live.progress(run).set_first_rows(plan.first_rows.as_ref());
                 let task = Task {
@@ -188,13 +194,22 @@ impl Processor {
         }
     }
 
-    /// Plans the import of a stored file.
-    async fn plan(&self, run: &RunId, source: Key, position: u32) -> Result<Step, Failure> {
+    /// Plans the import of a stored file, which was fetched `from` an address or uploaded.
+    async fn plan(
+        &self,
+        run: &RunId,
+        source: Key,
+        position: u32,
+        from: Option<Address>,
+    ) -> Result<Step, Failure> {
         let started_at = UnixMillis::now();
         let (storage, max_record_bytes) = (self.storage.clone(), self.max_record_bytes);
         let step_bytes = self.step_bytes.clone();
         let make = move || Plan::make(&storage, &source, max_record_bytes, &step_bytes);
-        let plan = tokio::task::spawn_blocking(make).await??;
+        let plan = tokio::task::spawn_blocking(make).await?.map_err(|failure| match failure {
+            Failure::NotCsv { kind, .. } => Failure::NotCsv { kind, from },
+            failure => failure,
+        })?;
         let progress = self.live.progress(run);
         progress.set_total_bytes(plan.size);
         progress.set_first_rows(plan.first_rows.as_ref());

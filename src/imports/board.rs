@@ -31,14 +31,11 @@ impl Board {
         self.lock().imports.get(&(owner, id)).cloned()
     }
 
-    /// All that is in memory of `owner`, oldest first.
-    pub fn of(&self, owner: UserId) -> Vec<Arc<Snapshot>> {
+    /// Reads all that is in memory of `owner`, newest first.
+    pub fn each_of(&self, owner: UserId, read: impl FnMut(&Arc<Snapshot>)) {
         let inner = self.lock();
-        inner
-            .imports
-            .range((owner, ImportId::MIN)..=(owner, ImportId::MAX))
-            .map(|(_, snapshot)| Arc::clone(snapshot))
-            .collect()
+        let imports = inner.imports.range((owner, ImportId::MIN)..=(owner, ImportId::MAX));
+        imports.rev().map(|(_, import)| import).for_each(read);
     }
 
     pub fn put(&self, snapshot: Snapshot) {

@@ -42,7 +42,7 @@ pub enum Count {
 /// A page of a user's imports.
 #[derive(Debug)]
 pub struct History {
-    /// Newest first; those that are still going on are left out.
+    /// Newest first; those that the page shows live are left out.
     pub imports: Vec<Snapshot>,
     /// On all pages.
     pub total: Count,
@@ -56,16 +56,16 @@ pub struct History {
 }
 
 impl Imports {
-    /// A page of the imports of `owner` that are not among `going_on` and that `filter` takes.
+    /// A page of the imports of `owner` that are not `shown` already and that `filter` takes.
     pub async fn history(
         &self,
         owner: UserId,
-        going_on: &[Snapshot],
+        shown: &[Snapshot],
         filter: &Filter,
         place: Place,
         limit: u32,
     ) -> Result<History, store::Error> {
-        let hidden: HashSet<ImportId> = going_on.iter().map(|import| import.id).collect();
+        let hidden: HashSet<ImportId> = shown.iter().map(|import| import.id).collect();
         let wanted = limit as usize;
         let more = u32::try_from(hidden.len()).unwrap_or(u32::MAX);
         // One more than shown tells whether there is a next page.
@@ -98,7 +98,7 @@ impl Imports {
         rows.retain(|import| !hidden.contains(&import.id));
         if rows.is_empty() && unsearched.is_none() && matches!(place, Place::After(_)) {
             // Nothing has become newer, so the newest page is the one that is asked for.
-            return Box::pin(self.history(owner, going_on, filter, Place::Newest, limit)).await;
+            return Box::pin(self.history(owner, shown, filter, Place::Newest, limit)).await;
         }
         let goes_further = rows.len() > wanted;
         rows.truncate(wanted);
@@ -107,7 +107,7 @@ impl Imports {
         }
         if is_long_search {
             let unsearched = unsearched.filter(|_| !goes_further);
-            return self.long_search(rows, place, goes_further, unsearched).await;
+            return self.long_search(owner, rows, place, goes_further, unsearched).await;
         }
         let count = async |between: Between| {
             let at_most = u32::try_from(MOST_COUNTED + 1).unwrap_or(u32::MAX).saturating_add(more);
@@ -117,7 +117,7 @@ impl Imports {
                     && between.older_than.is_none_or(|end| import.id < end)
                     && filter.takes_unfinished(import.id, &import.file_name)
             };
-            let hidden = going_on.iter().filter(is_counted).count() as u64;
+            let hidden = shown.iter().filter(is_counted).count() as u64;
             Ok::<_, store::Error>(all.saturating_sub(hidden))
         };
         let newer = match place {
@@ -136,7 +136,7 @@ impl Imports {
         let total = newer + rows.len() as u64 + older;
         let (newer_after, older_before) = beside(&rows, place);
         Ok(History {
-            imports: Snapshot::load(store, rows).await?,
+            imports: self.load(owner, rows).await?,
             total: if total > MOST_COUNTED { Count::MoreThan(MOST_COUNTED) } else { Count::Exactly(total) },
             newer,
             newer_after: newer_after.filter(|_| newer > 0),
@@ -145,10 +145,22 @@ impl Imports {
         })
     }
 
+    /// The imports as they are now: of one that is not over, memory knows more than its rows.
+    async fn load(&self, owner: UserId, rows: Vec<ImportRow>) -> Result<Vec<Snapshot>, store::Error> {
+        let mut imports = Snapshot::load(&self.shared.store, rows).await?;
+        for import in imports.iter_mut().filter(|import| !import.state().is_final()) {
+            if let Some(watched) = self.shared.board.get(owner, import.id) {
+                *import = watched.with_progress(&self.shared.live);
+            }
+        }
+        Ok(imports)
+    }
+
     /// A page of a search among so many that it stops on the way: at `unsearched`, if that is why the page
     /// is not full.
     async fn long_search(
         &self,
+        owner: UserId,
         rows: Vec<ImportRow>,
         place: Place,
         goes_further: bool,
@@ -165,7 +177,7 @@ impl Imports {
                 newer_after = unsearched.map(ImportId::previous).or(newer_after).filter(|_| has_more);
             }
         }
-        let imports = Snapshot::load(&self.shared.store, rows).await?;
+        let imports = self.load(owner, rows).await?;
         let searched_to = unsearched.map(ImportId::made_at);
         Ok(History { imports, total: Count::Unknown, newer: 0, newer_after, older_before, searched_to })
     }

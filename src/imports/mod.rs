@@ -8,6 +8,7 @@ mod counts;
 mod delete;
 mod file_name;
 mod history;
+mod in_progress;
 mod late;
 mod outbox;
 mod retry;
@@ -31,6 +32,7 @@ pub use self::{
     delete::{DeleteError, Deletion},
     file_name::FileName,
     history::{Count, History, Place},
+    in_progress::{InProgress, Seen},
     silence::{Silence, SilenceCause},
     snapshot::{FetchedFrom, ImportState, NextAttempt, Plan, Planned, RunSnapshot, Snapshot},
 };
@@ -236,28 +238,7 @@ impl Imports {
         if let Some(snapshot) = self.shared.board.get(owner, id) {
             return Ok(Some(snapshot.with_progress(&self.shared.live)));
         }
-        let row = self.shared.store.import(id).await?.filter(|import| import.owner == owner);
-        let snapshot = Snapshot::load(&self.shared.store, row.into_iter().collect()).await?.pop();
-        if let Some(over) = snapshot.as_ref().filter(|import| import.state().is_final()) {
-            self.shared.board.keep(over.clone());
-        }
-        Ok(snapshot)
-    }
-
-    /// The imports of `owner` that are still going on, oldest first. Read from memory.
-    #[must_use]
-    pub fn going_on(&self, owner: UserId) -> Vec<Snapshot> {
-        let mut imports = self.shared.board.of(owner);
-        imports.retain(|import| !import.state().is_final());
-        imports.into_iter().map(|import| import.with_progress(&self.shared.live)).collect()
-    }
-
-    /// The imports of `owner` that are newer than `since`, newest first: those that go on, and those that have
-    /// ended lately. Read from memory.
-    #[must_use]
-    pub fn newer_than(&self, owner: UserId, since: ImportId) -> Vec<ImportId> {
-        let newer = self.shared.board.of(owner).into_iter().map(|import| import.id).filter(|id| *id > since);
-        newer.rev().collect()
+        Ok(self.recall(owner, &[id]).await?.pop())
     }
 
     /// Cancels an import of `owner`: its event is not sent any more, the runs there are and any that

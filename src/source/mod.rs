@@ -7,8 +7,10 @@ mod incoming;
 mod link;
 mod output;
 mod room;
+mod share_link;
 mod sniff;
 mod storage;
+mod text_kind;
 
 pub use address::{Address, NotAnAddress};
 pub use fetch::{FetchError, FetchLimits, Fetcher, Received};
@@ -17,5 +19,7 @@ pub use incoming::Incoming;
 pub use link::{Link, LinkKey};
 pub use output::OutputFile;
 pub use room::RESERVE;
+pub use share_link::ShareLink;
 pub use sniff::BinaryKind;
 pub use storage::{Key, Storage};
+pub use text_kind::TextKind;

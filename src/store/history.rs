@@ -27,9 +27,10 @@ pub struct Filter {
     name: Option<SearchName>,
 }
 
-/// How an import ended.
+/// How an import stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateFilter {
+    InProgress,
     Completed,
     /// However it ended.
     WithFailedRows,
@@ -98,7 +99,7 @@ impl Filter {
     /// Whether an import that is not over yet is among what this is about.
     #[must_use]
     pub fn takes_unfinished(&self, id: ImportId, file_name: &str) -> bool {
-        self.state.is_none()
+        matches!(self.state, None | Some(StateFilter::InProgress))
             && self.since.is_none_or(|since| id > ImportId::first_at(since))
             && self.name.as_ref().is_none_or(|name| SearchName::of(file_name).0.contains(&name.0))
     }
@@ -204,7 +205,7 @@ fn narrowed(filter: &Filter, order: Order) -> (String, String) {
         Order::OldestFirst => "ASC",
     };
     let state = match filter.state {
-        None | Some(StateFilter::WithFailedRows) => None,
+        None | Some(StateFilter::InProgress | StateFilter::WithFailedRows) => None,
         Some(StateFilter::Completed) => Some("'Completed'"),
         Some(StateFilter::Failed) => Some("'Failed'"),
         Some(StateFilter::Cancelled) => Some("'Cancelled'"),
@@ -218,9 +219,11 @@ fn narrowed(filter: &Filter, order: Order) -> (String, String) {
     };
     let row = columns.join(", ");
     let mut conditions = format!("({row}) > ({is}, $2) AND ({row}) < ({is}, $3)");
-    if filter.state == Some(StateFilter::WithFailedRows) {
-        // As the index of such imports has it.
-        conditions.push_str(" AND import.failed_rows > 0");
+    // As the indexes of such imports have it.
+    match filter.state {
+        Some(StateFilter::InProgress) => conditions.push_str(" AND import.state IS NULL"),
+        Some(StateFilter::WithFailedRows) => conditions.push_str(" AND import.failed_rows > 0"),
+        _ => {}
     }
     if filter.name.is_some() {
         conditions.push_str(r" AND import.search_name LIKE $5 ESCAPE '\'");

@@ -3,9 +3,9 @@
 use sqlx::{Any, Row, Transaction, any::AnyRow};
 
 use super::{
-    Error, Result, Store,
+    Error, LONGEST_LIST, Result, Store,
     history::{SearchName, settle},
-    to_bigint,
+    placeholders, to_bigint,
 };
 use crate::{
     ids::{EventId, ImportId, UserId},
@@ -146,19 +146,14 @@ impl Store {
         rows.iter().map(read_import).collect()
     }
 
+    /// Those of some imports that there are, newest first.
+    pub async fn imports(&self, ids: &[ImportId]) -> Result<Vec<ImportRow>> {
+        let select = format!("SELECT {COLUMNS} FROM import WHERE id");
+        self.fetch_of(&select, ids, "id DESC", read_import).await
+    }
+
     /// The retries of some imports, each with the id of its parent.
     pub async fn retries_of(&self, parents: &[ImportId]) -> Result<Vec<(ImportId, Relative)>> {
-        if parents.is_empty() {
-            return Ok(Vec::new());
-        }
-        let marks: Vec<String> = (1..=parents.len()).map(|n| format!("${n}")).collect();
-        let sql = format!(
-            "SELECT parent_id, id, file_name, retry_of FROM import WHERE parent_id IN ({}) ORDER BY id",
-            marks.join(", ")
-        );
-        let query = parents
-            .iter()
-            .fold(sqlx::query(sqlx::AssertSqlSafe(sql)), |query, parent| query.bind(parent.to_string()));
         let read = |row: &AnyRow| {
             let parent = row.try_get::<String, _>("parent_id")?.parse().map_err(corrupt)?;
             let retry = Relative {
@@ -168,7 +163,29 @@ impl Store {
             };
             Ok((parent, retry))
         };
-        query.fetch_all(&self.pool).await?.iter().map(read).collect()
+        let select = "SELECT parent_id, id, file_name, retry_of FROM import WHERE parent_id";
+        self.fetch_of(select, parents, "id", read).await
+    }
+
+    /// The rows of `select`, which ends with the name of a column, for which that is one of `imports`: as many
+    /// statements as it takes. `order` holds among the rows of an import.
+    pub(super) async fn fetch_of<T>(
+        &self,
+        select: &str,
+        imports: &[ImportId],
+        order: &str,
+        read: impl Fn(&AnyRow) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut found = Vec::new();
+        for imports in imports.chunks(LONGEST_LIST) {
+            let sql = format!("{select} IN ({}) ORDER BY {order}", placeholders(imports.len()));
+            let query = sqlx::query(sqlx::AssertSqlSafe(sql));
+            let query = imports.iter().fold(query, |query, import| query.bind(import.to_string()));
+            for row in query.fetch_all(&self.pool).await? {
+                found.push(read(&row)?);
+            }
+        }
+        Ok(found)
     }
 
     /// The ids of all imports: what the folder of uploads may hold.

@@ -121,6 +121,14 @@ impl Store {
     }
 }
 
+/// The most ids in one `IN (...)`. SQLite takes 32,766 placeholders in a statement, Postgres 65,535.
+const LONGEST_LIST: usize = 500;
+
+/// `$1, $2, ...`: a placeholder for each of `count` values.
+fn placeholders(count: usize) -> String {
+    (1..=count).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ")
+}
+
 /// Counts of records and bytes stay far below what a BIGINT holds.
 fn to_bigint(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)

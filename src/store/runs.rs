@@ -7,7 +7,7 @@ use super::{Error, Result, Store, executions, history::settle, imports::lock_imp
 use crate::{
     csv::Counts,
     ids::{ImportId, RunId},
-    inngest::{Run, RunStatus},
+    inngest::{Failure, Run, RunOutput, RunStatus},
     store::live::CallInfo,
     time::UnixMillis,
 };
@@ -31,13 +31,15 @@ pub struct RunRow {
     pub counts: Option<Counts>,
     /// Bytes of the file behind the finished steps.
     pub bytes: u64,
-    pub output: Option<Value>,
+    pub output: Option<RunOutput>,
     pub call: Option<CallInfo>,
 }
 
-/// Up to the columns of the execution.
+/// Up to the columns of the execution. Of an output that is large only the beginning is read.
 const COLUMNS: &str = "run.run_id, run.import_id, run.function_id, run.function_name, run.status, \
-     run.queued_at, run.ended_at, run.lost_at, run.news_at, run.output, run.processed, run.failed, \
+     run.queued_at, run.ended_at, run.lost_at, run.news_at, run.processed, run.failed, run.failure, \
+     CASE WHEN OCTET_LENGTH(run.output) <= 16384 THEN run.output ELSE SUBSTR(run.output, 1, 4096) END AS output, \
+     CAST(OCTET_LENGTH(run.output) AS BIGINT) AS output_bytes, \
      (SELECT CAST(SUM(step.processed) AS BIGINT) FROM step WHERE step.run_id = run.run_id) AS steps_processed, \
      (SELECT CAST(SUM(step.failed) AS BIGINT) FROM step WHERE step.run_id = run.run_id) AS steps_failed, \
      (SELECT MAX(step.end_byte) FROM step WHERE step.run_id = run.run_id) AS steps_bytes, \
@@ -56,21 +58,23 @@ impl Store {
         counts: Option<Counts>,
         now: UnixMillis,
     ) -> Result<()> {
+        let failure = run.output.as_ref().and_then(|output| Failure::of(output, &run.status));
+        let failure = failure.map(|failure| serde_json::to_string(&failure)).transpose().map_err(corrupt)?;
         let mut tx = self.begin_write_of(&run.run_id).await?;
         if !lock_import(&mut tx, import).await? {
             return Ok(());
         }
         sqlx::query(
             "INSERT INTO run (run_id, import_id, function_id, status, queued_at, ended_at, output, processed, failed, \
-             function_name, news_at) VALUES ($1, $2, $3, $4, $5, $6, $7, \
+             function_name, news_at, failure) VALUES ($1, $2, $3, $4, $5, $6, $7, \
                  COALESCE($8, CASE WHEN $6 IS NULL THEN NULL ELSE \
                      (SELECT CAST(SUM(processed) AS BIGINT) FROM step WHERE run_id = $1) END), \
                  COALESCE($9, CASE WHEN $6 IS NULL THEN NULL ELSE \
-                     (SELECT CAST(SUM(failed) AS BIGINT) FROM step WHERE run_id = $1) END), $10, $11) \
+                     (SELECT CAST(SUM(failed) AS BIGINT) FROM step WHERE run_id = $1) END), $10, $11, $12) \
              ON CONFLICT (run_id, import_id) DO UPDATE SET status = excluded.status, ended_at = excluded.ended_at, \
                  output = excluded.output, processed = excluded.processed, failed = excluded.failed, \
                  function_name = COALESCE(run.function_name, excluded.function_name), \
-                 news_at = excluded.news_at, lost_at = NULL \
+                 news_at = excluded.news_at, failure = excluded.failure, lost_at = NULL \
              WHERE run.ended_at IS NULL",
         )
         .bind(run.run_id.as_str())
@@ -84,6 +88,7 @@ impl Store {
         .bind(counts.map(|counts| to_bigint(counts.failed)))
         .bind(&run.function_name)
         .bind(now.0)
+        .bind(failure)
         .execute(&mut *tx)
         .await?;
         settle(&mut tx, import).await?;
@@ -103,22 +108,35 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// The runs of some imports, in the order of the runs' ids.
+    /// The runs of some imports; those of an import in the order of the runs' ids.
     pub async fn runs_of(&self, imports: &[ImportId]) -> Result<Vec<RunRow>> {
-        if imports.is_empty() {
-            return Ok(Vec::new());
-        }
-        let marks: Vec<String> = (1..=imports.len()).map(|n| format!("${n}")).collect();
-        let sql = format!(
+        let select = format!(
             "SELECT {COLUMNS}, {} FROM run LEFT JOIN execution ON execution.run_id = run.run_id \
-             WHERE run.import_id IN ({}) ORDER BY run.run_id",
-            executions::COLUMNS,
-            marks.join(", ")
+             WHERE run.import_id",
+            executions::COLUMNS
         );
-        let query = imports
-            .iter()
-            .fold(sqlx::query(sqlx::AssertSqlSafe(sql)), |query, import| query.bind(import.to_string()));
-        query.fetch_all(&self.pool).await?.iter().map(read_run).collect()
+        self.fetch_of(&select, imports, "run.run_id", read_run).await
+    }
+
+    /// At most `length` characters of the output of a run that has ended, from the one at `start` (0-based).
+    pub async fn output_part(
+        &self,
+        import: ImportId,
+        run: &RunId,
+        start: u64,
+        length: u32,
+    ) -> Result<Option<String>> {
+        let part: Option<Option<String>> = sqlx::query_scalar(
+            "SELECT SUBSTR(output, CAST($3 AS INTEGER), CAST($4 AS INTEGER)) FROM run \
+             WHERE import_id = $1 AND run_id = $2 AND ended_at IS NOT NULL",
+        )
+        .bind(import.to_string())
+        .bind(run.as_str())
+        .bind(to_bigint(start.saturating_add(1)))
+        .bind(i64::from(length))
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(part.flatten().filter(|part| !part.is_empty()))
     }
 }
 
@@ -134,22 +152,36 @@ fn read_run(row: &AnyRow) -> Result<RunRow> {
     let ended_at = time("ended_at")?;
     let recorded = counts("processed", "failed")?;
     let of_steps = counts("steps_processed", "steps_failed")?;
-    let output = row.try_get::<Option<String>, _>("output")?;
+    let status = RunStatus::from(row.try_get::<String, _>("status")?.as_str());
     Ok(RunRow {
         run_id: row.try_get::<String, _>("run_id")?.into(),
         import: row.try_get::<String, _>("import_id")?.parse().map_err(corrupt)?,
         function_id: row.try_get("function_id")?,
         function_name: row.try_get("function_name")?,
-        status: RunStatus::from(row.try_get::<String, _>("status")?.as_str()),
+        output: read_output(row, &status)?,
+        status,
         queued_at,
         ended_at,
         lost_at: time("lost_at")?,
         news_at: [time("news_at")?, time("steps_at")?].into_iter().flatten().fold(queued_at, UnixMillis::max),
         counts: if ended_at.is_some() { recorded } else { of_steps },
         bytes: count("steps_bytes")?.unwrap_or(0),
-        output: output.map(|text| serde_json::from_str(&text).map_err(corrupt)).transpose()?,
         call: executions::read_call(row)?,
     })
+}
+
+fn read_output(row: &AnyRow, status: &RunStatus) -> Result<Option<RunOutput>> {
+    let Some(start) = row.try_get::<Option<String>, _>("output")? else { return Ok(None) };
+    let bytes = u64::try_from(row.try_get::<i64, _>("output_bytes")?).unwrap_or(0);
+    let failure = match row.try_get::<Option<String>, _>("failure")? {
+        Some(failure) => Some(serde_json::from_str(&failure).map_err(corrupt)?),
+        // It was recorded by a version that did not write it down. A part of an output is no JSON.
+        None if *status == RunStatus::Failed => {
+            serde_json::from_str(&start).ok().and_then(|output| Failure::of(&output, status))
+        }
+        None => None,
+    };
+    Ok(Some(RunOutput::new(&start, bytes, failure)))
 }
 
 fn corrupt(error: impl std::fmt::Display) -> Error {

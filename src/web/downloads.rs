@@ -67,7 +67,7 @@ async fn download(
     let body = stream::iter([Ok(header)]).chain(parts);
     Ok(HttpResponse::Ok()
         .content_type("text/csv; charset=utf-8")
-        .insert_header(attachment(&import.file_name, which, &run.status))
+        .insert_header(attachment_of(&import.file_name, which, &run.status))
         .no_chunking(size)
         .streaming(body))
 }
@@ -92,23 +92,27 @@ async fn open(storage: &Storage, keys: Vec<Key>) -> io::Result<(u64, Parts)> {
 }
 
 /// `orders-processed.csv`; of a run that stopped on the way `orders-processed-partial.csv`.
-fn attachment(file_name: &str, which: Which, status: &RunStatus) -> ContentDisposition {
-    let stem = file_name.rsplit_once('.').map_or(file_name, |(stem, _)| stem);
+fn attachment_of(file_name: &str, which: Which, status: &RunStatus) -> ContentDisposition {
     let kind = match which {
         Which::Processed => "processed",
         Which::Failed => "failed",
     };
     let partial = if *status == RunStatus::Completed { "" } else { "-partial" };
-    let name = format!("{stem}-{kind}{partial}.csv");
+    attachment(file_name, &format!("{kind}{partial}.csv"))
+}
+
+/// A download that is named after the imported file: `orders-` and `suffix`.
+pub(super) fn attachment(file_name: &str, suffix: &str) -> ContentDisposition {
+    let stem = file_name.rsplit_once('.').map_or(file_name, |(stem, _)| stem);
     ContentDisposition {
         disposition: DispositionType::Attachment,
         parameters: vec![
             // For clients that read no other; the real name follows.
-            DispositionParam::Filename(format!("{kind}{partial}.csv")),
+            DispositionParam::Filename(suffix.to_owned()),
             DispositionParam::FilenameExt(header::ExtendedValue {
                 charset: header::Charset::Ext("UTF-8".to_owned()),
                 language_tag: None,
-                value: name.into_bytes(),
+                value: format!("{stem}-{suffix}").into_bytes(),
             }),
         ],
     }

@@ -16,6 +16,7 @@ pub mod headers;
 pub mod health;
 pub mod htmx;
 pub mod origin;
+pub mod output;
 pub mod pages;
 pub mod retry;
 pub mod sample;

@@ -18,7 +18,7 @@ const RUNNING_PACE: Duration = Duration::from_millis(250);
 /// While something is about to happen.
 const WAITING_PACE: Duration = Duration::from_millis(500);
 /// While nobody takes the event.
-const IDLE_PACE: Duration = Duration::from_secs(5);
+pub const IDLE_PACE: Duration = Duration::from_secs(5);
 
 /// The same for all requests.
 #[derive(Clone, Debug)]

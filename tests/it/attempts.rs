@@ -219,7 +219,7 @@ async fn a_failure_that_no_attempt_mends_is_never_called_retrying() {
             panel.state == "Failed"
         })
         .await;
-    let sentence = "Stopped: The header cannot be read: its closing quote is missing.";
+    let sentence = ">The header cannot be read: its closing quote is missing.";
     assert!(panel.html.contains(sentence), "{}", panel.html);
     app.stop().await;
 }

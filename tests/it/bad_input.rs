@@ -161,6 +161,52 @@ async fn two_columns_of_one_name_are_imported_and_the_page_says_so() {
 }
 
 #[tokio::test]
+async fn what_is_no_csv_fails_at_once_and_says_what_it_is() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let lines = "{\"id\": 1}\n".repeat(100_000);
+    for (name, file, sentence) in [
+        (
+            "page.csv",
+            "<!DOCTYPE html>\n<html><head><title>Sign in, please</title></head><body>1,2</body></html>",
+            "This is a web page (&#34;Sign in, please&#34;), not a CSV. Download the file itself and import that.",
+        ),
+        ("table.csv", "<table>\n<tr><td>1</td></tr>\n</table>\n", "This is a web page, not a CSV."),
+        ("feed.csv", "<?xml version=\"1.0\"?>\n<rows>1,2</rows>\n", "This is an XML document, not a CSV."),
+        ("list.csv", "[{\"id\": 1},\n {\"id\": 2}]\n", "This is JSON, not a CSV."),
+        ("lines.csv", &lines, "This is JSON (one value per line), not a CSV."),
+        ("note.csv", "{\\rtf1\\ansi id,name}", "This is an RTF document, not a CSV."),
+        ("blank.csv", "\u{feff}\n\r\n", "The file has no text: no header and no rows."),
+    ] {
+        let import = visitor.upload(name, file).await;
+        let panel = visitor.wait_for_state(&import, "Failed").await;
+        assert!(panel.html.contains(&format!(">{sentence}")), "{name}: {}", panel.html);
+        assert!(!panel.html.contains("attempt 2"), "{name}: {}", panel.html);
+        assert!(panel.html.contains("<strong>Attempt 1 failed</strong>"), "{name}: {}", panel.html);
+    }
+    for (name, file) in [
+        ("brackets.csv", "[a],[b]\n1,2\n"),
+        ("braces.csv", "{a},{b}\n1,2\n"),
+        ("tags.csv", "<id>,<name>\n1,2\n"),
+    ] {
+        let import = visitor.upload(name, file).await;
+        assert_eq!(visitor.wait_for_state(&import, "Completed").await.counts(), (1, 0), "{name}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn rows_that_all_fail_are_said_first() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let import = visitor.upload("short.csv", format!("a,b\n{}", "1\n".repeat(300))).await;
+    let panel = visitor.wait_for_state(&import, "Completed").await;
+    assert!(panel.html.contains("All 300 rows failed."), "{}", panel.html);
+    assert!(panel.html.contains("class=\"badge warn\""), "{}", panel.html);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_header_alone_is_completed_and_the_page_says_so() {
     let app = spawn_app().await;
     let visitor = app.signed_in().await;

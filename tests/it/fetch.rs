@@ -36,8 +36,22 @@ fn stored_files(app: &TestApp) -> Vec<String> {
 }
 
 fn assert_failed(panel: &Panel, sentence: &str) {
-    assert!(panel.html.contains(&format!("Stopped: {sentence}.")), "{sentence}: {}", panel.html);
+    let sentence = format!("{}{}.", sentence[..1].to_uppercase(), &sentence[1..]);
+    assert!(panel.html.contains(&format!(">{sentence}<")), "{sentence}: {}", panel.html);
     assert_eq!(panel.runs[0].status, "Failed", "{sentence}");
+}
+
+#[tokio::test]
+async fn a_web_page_at_an_address_says_how_to_get_the_file() {
+    let page = "<!doctype html><title>Sign in</title><p>1,2</p>";
+    let host = Host::start(move |_, _| Reply::file(page)).await;
+    let (app, visitor) = app_reaching(&[&host]).await;
+    let import = visitor.import_address(&host.url("/orders.csv")).await;
+    let panel = visitor.wait_for_state(&import, "Failed").await;
+    let sentence = "This is a web page (&#34;Sign in&#34;), not a CSV. Use the address of the file itself, \
+                    such as its download or export link";
+    assert_failed(&panel, sentence);
+    app.stop().await;
 }
 
 #[tokio::test]

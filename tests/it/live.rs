@@ -117,21 +117,53 @@ async fn imports_from_elsewhere_wait_to_be_let_in() {
     app.stop().await;
 }
 
+/// The imports that have a card, and those that the history below lists.
+fn cards_and_rows(html: &str) -> [Vec<String>; 2] {
+    let (cards, rows) = html.split_once("id=\"history\"").unwrap_or((html, ""));
+    [cards, rows].map(|part| attributes(part, "data-import-id"))
+}
+
 #[tokio::test]
-async fn however_many_go_on_all_of_them_are_shown() {
+async fn of_many_imports_some_have_cards_and_the_rest_is_counted() {
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.processor = false).await;
     let mut visitor = app.visitor();
     visitor.sign_up("mira@example.org").await;
-    for _ in 0..103 {
-        visitor.upload("many.csv", "a\n1\n").await;
+    let mut imports = Vec::new();
+    for _ in 0..30 {
+        imports.push(id_of(&visitor.upload("many.csv", "a\n1\n").await).to_owned());
     }
+    for import in &imports {
+        visitor.wait_for_state(&format!("/imports/{import}"), "Sent").await;
+    }
+    imports.reverse();
+    let (newest, older) = imports.split_at(24);
+    // Those without a card are in the history, also where it is narrowed to them.
+    for path in ["/", "/?state=in-progress"] {
+        let page = visitor.get(path).await.text().await.unwrap();
+        assert_eq!(cards_and_rows(&page), [newest, older], "{path}");
+        assert!(page.contains("6 more are in progress.") && page.contains("<title>30 running"), "{page}");
+        assert!(page.contains("href=\"/?state=in-progress#history\""), "{page}");
+    }
+    assert!(cards_and_rows(&visitor.get("/?state=completed").await.text().await.unwrap())[1].is_empty());
     let dashboard = visitor.get("/").await.text().await.unwrap();
-    let shown = attributes(&dashboard, "data-import-id");
-    assert_eq!(shown.len(), 103);
-    let changed = live_path(&dashboard).replace("version=", "version=0");
-    let live = visitor.fragment(&changed).await.text().await.unwrap();
-    assert_eq!(attributes(&live, "data-import-id"), shown);
-    assert!(!live.contains(" new<"), "{live}");
+    let path = live_path(&dashboard);
+    assert_eq!(visitor.fragment(&path).await.status(), StatusCode::NO_CONTENT);
+
+    // A card stays where it is when its import ends, and none takes its place.
+    visitor.post_form(&format!("/imports/{}/cancel", newest[20]), &[]).await;
+    let live = visitor.fragment(&path).await.text().await.unwrap();
+    assert_eq!(attributes(&live, "data-import-id"), newest);
+    assert!(live.contains("6 more are in progress."), "{live}");
+    // A page with fewer cards gets more, below those that it has.
+    let few = format!("/live?keep={}&since={}", newest[..2].join(","), newest[0]);
+    let live = visitor.fragment(&few).await.text().await.unwrap();
+    let expected: Vec<&String> = imports.iter().filter(|import| **import != newest[20]).take(24).collect();
+    assert_eq!(attributes(&live, "data-import-id").iter().collect::<Vec<_>>(), expected);
+    assert!(live.contains("5 more are in progress."), "{live}");
+    // However many a page asks to keep.
+    let all = format!("/live?keep={}", imports.join(","));
+    let live = visitor.fragment(&all).await.text().await.unwrap();
+    assert_eq!(attributes(&live, "data-import-id"), newest);
     app.stop().await;
 }
 

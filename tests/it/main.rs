@@ -30,6 +30,7 @@ mod layers;
 mod live;
 mod next_attempt;
 mod nginx;
+mod output;
 mod postgres;
 mod proxy;
 mod reading;

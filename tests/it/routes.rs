@@ -15,7 +15,7 @@ enum For {
 }
 
 /// Every route; `{id}` is an import. One that `src/app/routes.rs` mounts and this table lacks fails a test.
-const ROUTES: [(Method, &str, For); 23] = [
+const ROUTES: [(Method, &str, For); 24] = [
     (Method::GET, "/healthz", For::Anybody),
     (Method::GET, "/readyz", For::Anybody),
     (Method::GET, "/assets/{hash}/{name}", For::Anybody),
@@ -39,6 +39,7 @@ const ROUTES: [(Method, &str, For); 23] = [
     (Method::POST, "/imports/{id}/delete", For::Owner),
     (Method::GET, "/imports/{id}/processed.csv", For::Owner),
     (Method::GET, "/imports/{id}/failed.csv", For::Owner),
+    (Method::GET, "/imports/{id}/runs/{run}/output", For::Owner),
 ];
 
 #[test]

@@ -11,12 +11,12 @@ use askama::Template;
 use runboard::{
     ids::ImportId,
     imports::{Count, RunSnapshot, SilenceCause, Snapshot},
-    inngest::RunStatus,
+    inngest::{RunOutput, RunStatus},
     store::imports::{Relative, RetryOf},
     time::UnixMillis,
     web::{
         pages::{DashboardPage, ImportPage},
-        views::{DropZone, History, HistoryRow, ImportPanel, LiveSection, RefusedForm},
+        views::{DropZone, History, HistoryRow, ImportPanel, LiveSection, RefusedForm, Tone},
     },
 };
 use serde_json::{Value, json};
@@ -115,7 +115,10 @@ fn every_state_of_a_run_has_its_word_and_sentence() {
     let failed = |more: Value| {
         let mut output = json!({"name": "Error", "message": "the address answered 403.", "stack": ""});
         output.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        RunSnapshot { output: Some(output), ..counted(5_209, 0, ended(RunStatus::Failed)) }
+        RunSnapshot {
+            output: Some(RunOutput::of(&output, &RunStatus::Failed)),
+            ..counted(5_209, 0, ended(RunStatus::Failed))
+        }
     };
     let other = || RunStatus::Other("Overflowed".to_owned());
     let table = [
@@ -153,6 +156,14 @@ fn every_state_of_a_run_has_its_word_and_sentence() {
             "999,588 rows processed, 412 failed, in 9 s.",
         ),
         (counted(0, 0, ended(RunStatus::Completed)), "Completed", "The file has a header and no rows."),
+        (counted(0, 300, ended(RunStatus::Completed)), "Completed", "All 300 rows failed."),
+        (counted(0, 1, ended(RunStatus::Completed)), "Completed", "The only row failed."),
+        (
+            counted(0, 0, RunSnapshot { call: None, ..ended(RunStatus::Completed) }),
+            "Completed",
+            "0 rows processed in 12 s.",
+        ),
+        (RunSnapshot { counts: None, ..failed(json!({})) }, "Failed", "The address answered 403."),
         (
             RunSnapshot { ended_at: Some(at("14:03:19")), status: RunStatus::Completed, ..foreign },
             "Completed",
@@ -298,7 +309,8 @@ fn a_file_name_is_never_markup() {
 #[test]
 fn what_the_engine_says_is_never_markup() {
     let output = json!({"message": "<img src=x onerror=alert(1)>"});
-    let run = RunSnapshot { output: Some(output), ..ended(RunStatus::Failed) };
+    let run =
+        RunSnapshot { output: Some(RunOutput::of(&output, &RunStatus::Failed)), ..ended(RunStatus::Failed) };
     assert!(!panel(&with(run)).contains("<img"));
     let run = RunSnapshot { status: RunStatus::Other("\"><b>".to_owned()), ..running() };
     assert!(!panel(&with(run)).contains("<b>"));
@@ -365,11 +377,42 @@ fn what_can_be_run_again_follows_the_state() {
     for (snapshot, offered) in table {
         assert_eq!((on_panel(&snapshot), on_card(&snapshot)), (offered, offered), "{:?}", snapshot.runs);
     }
-    // The panel offers both where rows failed; a card has room for what comes next.
+    // A card has room for what comes next. Our own function alone would fail the same rows again.
+    let others = |status| RunSnapshot { run_id: "other".to_owned().into(), ..foreign(status) };
     for status in [RunStatus::Completed, RunStatus::Failed, RunStatus::Cancelled] {
-        let snapshot = with(ended(status));
-        assert_eq!((on_panel(&snapshot), on_card(&snapshot)), ((true, true), (true, false)));
+        let alone = with(ended(status.clone()));
+        assert_eq!((on_panel(&alone), on_card(&alone)), ((false, true), (false, false)));
+        let mut fan_out = alone;
+        fan_out.runs.push(others(status));
+        assert_eq!((on_panel(&fan_out), on_card(&fan_out)), ((true, true), (false, false)));
+        assert!(panel(&fan_out).contains("starts every function of the event again"));
     }
+}
+
+#[test]
+fn the_primary_button_after_rows_failed_downloads_them() {
+    for counts in [(3, 2), (0, 2)] {
+        let html = panel(&with(counted(counts.0, counts.1, ended(RunStatus::Completed))));
+        let primary = html.split("primary\"").nth(1).expect("a primary button");
+        assert!(primary.trim_start().starts_with("href=\"/imports/"), "{html}");
+        assert!(primary.split('>').next().unwrap().contains("/failed.csv\" download"), "{html}");
+        assert_eq!(count(&html, "primary\""), 1, "{html}");
+    }
+}
+
+#[test]
+fn completed_is_not_green_where_every_row_failed() {
+    let tones = |processed, failed| {
+        let snapshot = with(counted(processed, failed, ended(RunStatus::Completed)));
+        let page = ImportPanel::new(&snapshot, &reading(), PACE);
+        (page.blocks[0].badge.shown.tone(), page.tab.title, page.tab.icon)
+    };
+    let (good, title, good_icon) = tones(3, 2);
+    assert_eq!((good, title.split(' ').next()), (Tone::Good, Some("Completed")));
+    let (warn, title, warn_icon) = tones(0, 2);
+    assert_eq!(warn, Tone::Warn);
+    assert!(title.starts_with("All rows failed · "), "{title}");
+    assert_ne!(good_icon, warn_icon);
 }
 
 #[test]

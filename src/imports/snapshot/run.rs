@@ -2,12 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::Value;
-
 use crate::{
     csv::{Counts, FirstRows},
     ids::{EventId, RunId},
-    inngest::{Run, RunStatus},
+    inngest::{Run, RunOutput, RunStatus},
     store::{
         Stretches,
         live::{AttemptError, CallInfo, ProgressNow, Receiving},
@@ -59,7 +57,7 @@ pub struct RunSnapshot {
     /// A step is at work here, or something was heard of one just now: what is counted grows.
     pub is_active: bool,
     /// Once ended.
-    pub output: Option<Value>,
+    pub output: Option<RunOutput>,
 }
 
 /// When an attempt begins that follows a failed one.

@@ -1,7 +1,5 @@
 //! `GET /`, `GET /live`, `GET, POST /imports`: give a file, what is going on now, what is done.
 
-use std::collections::HashSet;
-
 use actix_multipart::Multipart;
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -13,7 +11,7 @@ use serde::Deserialize;
 
 use crate::{
     ids::ImportId,
-    imports::{Imports, Snapshot},
+    imports::{Imports, InProgress, Seen},
     source::Storage,
     time::UnixMillis,
     web::{
@@ -26,9 +24,6 @@ use crate::{
         views::{DropZone, Frame, History, LiveSection, RefusedForm, render},
     },
 };
-
-/// Cards that a page may ask to keep though they have ended; more than anybody watches end.
-const MOST_KEPT: usize = 100;
 
 #[derive(Clone, Debug, Template)]
 #[template(path = "pages/dashboard.html")]
@@ -88,21 +83,10 @@ pub async fn live(
         return Ok(session::see_other("/"));
     }
     let since = query.since.as_ref().and_then(|id| id.parse::<ImportId>().ok());
-    let keep: HashSet<ImportId> =
-        query.keep.split(',').take(MOST_KEPT).filter_map(|id| id.parse().ok()).collect();
-    // What goes on and is no news is shown, however much it is.
-    let mut shown = imports.going_on(user.user);
-    shown.retain(|import| since.is_none_or(|since| import.id <= since) || keep.contains(&import.id));
-    let news = since.map(|since| imports.newer_than(user.user, since)).unwrap_or_default();
-    let news = news.iter().filter(|id| !keep.contains(id)).map(ToString::to_string).collect();
-    for id in keep {
-        if shown.iter().all(|import| import.id != id) {
-            shown.extend(imports.get(user.user, id).await?);
-        }
-    }
-    let mut section = section(&site, shown);
+    let shown = query.keep.split(',').take(InProgress::MOST_SHOWN).filter_map(|id| id.parse().ok()).collect();
+    let in_progress = imports.in_progress(user.user, &Seen { shown, since }).await?;
+    let mut section = section(&site, &in_progress);
     section.is_first_visit = query.first;
-    section.news = news;
     section.since = since.map(|id| id.to_string()).unwrap_or_default();
     Ok(htmx::answer(&section, &query.version, section.as_of().unwrap_or_else(UnixMillis::now))?)
 }
@@ -171,9 +155,9 @@ async fn page(
     // Before what goes on is asked for: what comes meanwhile is news.
     let since = ImportId::generate();
     // Asked once: an import that ends meanwhile is to be in one of the two lists.
-    let going_on = imports.going_on(user.user);
-    let history = history::page(user.user, imports, &going_on, query, &reading).await?;
-    let mut live = section(site, going_on);
+    let in_progress = imports.in_progress(user.user, &Seen::default()).await?;
+    let history = history::page(user.user, imports, &in_progress.shown, query, &reading).await?;
+    let mut live = section(site, &in_progress);
     live.since = since.to_string();
     let mut page = DashboardPage {
         frame: site.frame(user),
@@ -192,9 +176,10 @@ async fn page(
     Ok(HttpResponse::build(status).content_type(ContentType::html()).body(render(&page)?.html))
 }
 
-/// Newest first, whatever came into `shown` when: a card never changes places.
-fn section(site: &Site, mut shown: Vec<Snapshot>) -> LiveSection {
-    shown.sort_by_key(|import| std::cmp::Reverse(import.id));
+fn section(site: &Site, in_progress: &InProgress) -> LiveSection {
     let reading = site.reading();
-    LiveSection::new(&shown, &reading, site::pace(&shown))
+    let InProgress { shown, more, news } = in_progress;
+    let mut section = LiveSection::new(shown, &reading, site::pace(shown)).with_more(*more, site::IDLE_PACE);
+    section.news = news.iter().map(ToString::to_string).collect();
+    section
 }

@@ -22,8 +22,9 @@ const ROWS: u32 = 50;
 const DAY: u64 = 24 * 60 * 60;
 
 /// What the field `state` offers.
-const STATES: [(&str, &str, Option<StateFilter>); 8] = [
+const STATES: [(&str, &str, Option<StateFilter>); 9] = [
     ("", "Any status", None),
+    ("in-progress", "In progress", Some(StateFilter::InProgress)),
     ("completed", "Completed", Some(StateFilter::Completed)),
     ("failed-rows", "With failed rows", Some(StateFilter::WithFailedRows)),
     ("failed", "Failed", Some(StateFilter::Failed)),
@@ -100,16 +101,16 @@ fn choice(value: &'static str, label: &'static str, chosen: &str) -> Choice {
     Choice { value, label, is_chosen: value == chosen }
 }
 
-/// The page that `query` asks for, of the imports of `owner` that are not among `going_on`.
+/// The page that `query` asks for, of the imports of `owner` that are not `shown` already.
 pub async fn page(
     owner: UserId,
     imports: &Imports,
-    going_on: &[Snapshot],
+    shown: &[Snapshot],
     query: &Query,
     reading: &Reading,
 ) -> Result<History, Error> {
     let (filter, place) = (query.filter(reading), query.place()?);
-    let page = imports.history(owner, going_on, &filter, place, ROWS).await?;
+    let page = imports.history(owner, shown, &filter, place, ROWS).await?;
     Ok(History {
         rows: page.imports.iter().map(|import| HistoryRow::new(import, reading)).collect(),
         filter: query.form(filter.is_narrow()),

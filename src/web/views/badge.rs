@@ -19,14 +19,35 @@ pub enum Shown {
     Asleep,
     Waiting,
     Lost,
-    Completed {
-        with_failures: bool,
-    },
+    Completed(FailedRows),
     Failed,
     Cancelled,
     Skipped,
     /// A word of the engine that we do not know.
     Unknown(String),
+}
+
+/// How many of the rows of a completed import failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailedRows {
+    None,
+    Some,
+    All,
+}
+
+impl FailedRows {
+    /// Of all that is known of some runs.
+    fn of<'r>(runs: impl IntoIterator<Item = &'r RunSnapshot>) -> Self {
+        let counts = runs.into_iter().filter_map(|run| run.counts);
+        let (processed, failed) = counts.fold((false, false), |(processed, failed), counts| {
+            (processed || counts.processed > 0, failed || counts.failed > 0)
+        });
+        match (processed, failed) {
+            (_, false) => Self::None,
+            (true, true) => Self::Some,
+            (false, true) => Self::All,
+        }
+    }
 }
 
 /// What a colour means.
@@ -63,12 +84,7 @@ impl Shown {
             ImportState::NoFunction | ImportState::GivenUp => Self::NobodyTookIt,
             ImportState::Running => Self::Running,
             ImportState::Lost => Self::Lost,
-            ImportState::Completed => Self::Completed {
-                with_failures: snapshot
-                    .runs
-                    .iter()
-                    .any(|run| run.counts.is_some_and(|counts| counts.failed > 0)),
-            },
+            ImportState::Completed => Self::Completed(FailedRows::of(&snapshot.runs)),
             ImportState::Failed => Self::Failed,
             ImportState::Cancelled => Self::Cancelled,
             ImportState::Skipped => Self::Skipped,
@@ -85,9 +101,7 @@ impl Shown {
             // A function that was called is at work, whatever the engine has got round to say, unless it
             // waits for its turn.
             (_, false) if run.is_queued() => Self::Queued,
-            (RunStatus::Completed, true) => {
-                Self::Completed { with_failures: run.counts.is_some_and(|counts| counts.failed > 0) }
-            }
+            (RunStatus::Completed, true) => Self::Completed(FailedRows::of([run])),
             (RunStatus::Failed, true) => Self::Failed,
             (RunStatus::Cancelled, true) => Self::Cancelled,
             (RunStatus::Skipped, true) => Self::Skipped,
@@ -112,7 +126,7 @@ impl Shown {
             Self::Asleep => "Asleep",
             Self::Waiting => "Waiting",
             Self::Lost => "Lost",
-            Self::Completed { .. } => "Completed",
+            Self::Completed(_) => "Completed",
             Self::Failed => "Failed",
             Self::Cancelled => "Cancelled",
             Self::Skipped => "Skipped",
@@ -126,8 +140,8 @@ impl Shown {
             Self::Saved | Self::Sent | Self::Queued | Self::Running | Self::Asleep | Self::Waiting => {
                 Tone::Live
             }
-            Self::Completed { .. } => Tone::Good,
-            Self::Retrying | Self::NobodyTookIt | Self::Lost => Tone::Warn,
+            Self::Completed(FailedRows::None | FailedRows::Some) => Tone::Good,
+            Self::Completed(FailedRows::All) | Self::Retrying | Self::NobodyTookIt | Self::Lost => Tone::Warn,
             Self::Failed => Tone::Bad,
             Self::Cancelled | Self::Skipped | Self::Unknown(_) => Tone::Still,
         }

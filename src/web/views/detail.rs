@@ -1,10 +1,12 @@
 //! The technical detail, one fold away.
 
-use super::block::function_name;
-use crate::imports::{RunSnapshot, Snapshot};
+use std::sync::Arc;
 
-/// The longest output that is shown, in characters. The page is no place for megabytes.
-const LONGEST_OUTPUT: usize = 10_000;
+use super::block::function_name;
+use crate::{
+    imports::{RunSnapshot, Snapshot},
+    web::format::bytes,
+};
 
 #[derive(Clone, Debug)]
 pub struct TechnicalDetail {
@@ -24,8 +26,15 @@ pub struct RunDetail {
     pub attempts: Option<String>,
     /// Why the latest attempt failed.
     pub error: Option<String>,
-    /// Indented JSON.
-    pub output: Option<String>,
+    pub output: Option<ShownOutput>,
+}
+
+/// A run's output, or its beginning: the page is no place for megabytes.
+#[derive(Clone, Debug)]
+pub struct ShownOutput {
+    pub text: Arc<str>,
+    /// Of one that is cut: the size of all of it.
+    pub whole_size: Option<String>,
 }
 
 impl TechnicalDetail {
@@ -48,15 +57,10 @@ impl RunDetail {
             function: function_name(run),
             attempts: call.map(|call| format!("{} of {}", call.attempt, call.max_attempts)),
             error: call.and_then(|call| call.error.as_ref()).map(|error| error.message.clone()),
-            output: run.output.as_ref().map(|output| cut(format!("{output:#}"))),
+            output: run.output.as_ref().map(|output| ShownOutput {
+                text: Arc::clone(&output.excerpt),
+                whole_size: (!output.is_whole).then(|| bytes(output.bytes)),
+            }),
         }
     }
-}
-
-fn cut(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(LONGEST_OUTPUT) {
-        text.truncate(end);
-        text.push_str(" …");
-    }
-    text
 }

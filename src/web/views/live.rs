@@ -14,7 +14,7 @@ use super::{
 use crate::{
     imports::{ImportState, Snapshot},
     time::UnixMillis,
-    web::format::bytes,
+    web::format::{bytes, grouped},
 };
 
 /// More news than these are not let in as cards: the page is made anew.
@@ -25,6 +25,8 @@ const MOST_LET_IN: usize = 6;
 #[template(path = "fragments/live_section.html")]
 pub struct LiveSection {
     pub cards: Vec<ImportCard>,
+    /// How many imports are not over and have no card.
+    pub more: usize,
     /// Nobody has imported anything yet: then the section says what will be here.
     pub is_first_visit: bool,
     /// Imports that came from elsewhere since the page was opened, newest first. They wait to be let in, so
@@ -67,6 +69,7 @@ impl LiveSection {
         let going_on = cards.iter().filter(|card| !card.state.is_final()).count();
         Self {
             cards,
+            more: 0,
             is_first_visit: false,
             news: Vec::new(),
             since: String::new(),
@@ -75,10 +78,27 @@ impl LiveSection {
         }
     }
 
-    /// How many imports are unfinished.
+    /// With so many imports that are not over and have no card. Where no card is live, their number is asked for
+    /// at this pace.
+    #[must_use]
+    pub fn with_more(mut self, more: usize, pace: Duration) -> Self {
+        self.more = more;
+        self.tab = Tab::of_dashboard(self.going_on());
+        self.poll_ms = self.poll_ms.or((more > 0).then_some(pace.as_millis()));
+        self
+    }
+
+    /// How many imports are not over, with a card or without.
     #[must_use]
     pub fn going_on(&self) -> usize {
-        self.cards.iter().filter(|card| !card.state.is_final()).count()
+        self.cards.iter().filter(|card| !card.state.is_final()).count() + self.more
+    }
+
+    /// `976 more are in progress.`
+    #[must_use]
+    pub fn more_in_words(&self) -> String {
+        let verb = if self.more == 1 { "is" } else { "are" };
+        format!("{} more {verb} in progress.", grouped(self.more as u64))
     }
 
     /// The cards on the page, so that one whose import ends stays in its place.

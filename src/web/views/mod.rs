@@ -24,10 +24,10 @@ mod timeline;
 use crate::time::UnixMillis;
 
 pub use about::About;
-pub use badge::{Badge, Shown, StateIcon, Tone};
+pub use badge::{Badge, FailedRows, Shown, StateIcon, Tone};
 pub use bar::Bar;
 pub use block::{Block, RunData};
-pub use detail::{RunDetail, TechnicalDetail};
+pub use detail::{RunDetail, ShownOutput, TechnicalDetail};
 pub use drop_zone::{DropZone, RefusedForm};
 pub use excerpt::{Excerpt, Piece};
 pub use findings::{Column, Example, Findings, Group, RepeatedName, WhyFailed};

@@ -88,7 +88,7 @@ pub struct Actions {
     pub cancel: Cancel,
     pub processed_rows: bool,
     pub failed_rows: bool,
-    /// Only the failed rows.
+    /// Only the failed rows; where another outcome is possible, for another function takes part.
     pub failed_again: RunAgain,
     pub all_again: RunAgain,
     /// What running all of it again is called.
@@ -132,10 +132,12 @@ impl Actions {
             ended && counts().any(|counts| counts.processed > 0 || state == ImportState::Completed);
         let failed_rows = ended && counts().any(|counts| counts.failed > 0);
         let again = |kind, is_offered: bool| match snapshot.retry(kind) {
+            Some(retry) => RunAgain::Done(retry.id.to_string()),
             _ if !is_offered => RunAgain::No,
             None => RunAgain::Possible,
-            Some(retry) => RunAgain::Done(retry.id.to_string()),
         };
+        // Our own function alone fails the same rows again.
+        let may_pass = snapshot.runs.iter().any(|run| run.call.is_none());
         let has_room = place == Place::Panel || !failed_rows;
         Self {
             import_id: snapshot.id.to_string(),
@@ -151,7 +153,7 @@ impl Actions {
             },
             processed_rows: processed_rows && has_room,
             failed_rows,
-            failed_again: again(RetryOf::Failed, failed_rows),
+            failed_again: again(RetryOf::Failed, failed_rows && may_pass && place == Place::Panel),
             all_again: again(RetryOf::All, snapshot.may_run_again(now) && has_room),
             again: match state {
                 ImportState::NoFunction | ImportState::GivenUp => "Send again",

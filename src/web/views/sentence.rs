@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use askama::{Template, filters::HtmlSafe};
-use serde_json::Value;
 
 use super::{
     Reading,
@@ -13,15 +12,16 @@ use super::{
     progress::{Progress, Receipt},
 };
 use crate::{
+    csv::Counts,
     ids::EVENT_NAME,
     imports::{ImportState, Planned, RunSnapshot, Silence, SilenceCause, Snapshot},
-    inngest::RunStatus,
+    inngest::Failure,
     time::UnixMillis,
     web::format::{bytes, duration, grouped, rows},
 };
 
 /// The longest reason that is quoted, in characters; all of it is in the technical detail.
-const LONGEST_REASON: usize = 200;
+const LONGEST_REASON: usize = 300;
 
 /// A sentence, or two. Times in it are in the viewer's zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Template)]
@@ -137,7 +137,7 @@ impl Sentence {
                     .time(run.news_at, reading)
                     .then(".")
             }
-            Shown::Completed { .. } => completed(progress),
+            Shown::Completed(_) => completed(run, progress),
             Shown::Failed => Self::text(failed(run, progress)),
             Shown::Cancelled => {
                 let by = if snapshot.cancel_requested_at.is_some() { " by you" } else { "" };
@@ -320,11 +320,16 @@ fn planned(what: &str, run: &RunSnapshot, reading: &Reading) -> Sentence {
     Sentence::text(what).time(run.plan.map_or(reading.now, |plan| plan.at), reading).then(".")
 }
 
-fn completed(progress: &Progress) -> Sentence {
+fn completed(run: &RunSnapshot, progress: &Progress) -> Sentence {
     let what = match progress.counts {
         None => "Completed in ".to_owned(),
-        Some(counts) if counts.processed + counts.failed == 0 => {
+        // Our own function fails where there is no header.
+        Some(counts) if counts == Counts::default() && run.call.is_some() => {
             return Sentence::text("The file has a header and no rows.");
+        }
+        Some(Counts { processed: 0, failed: 1 }) => return Sentence::text("The only row failed."),
+        Some(Counts { processed: 0, failed: failed @ 1.. }) => {
+            return Sentence::text(format!("All {} failed.", rows(failed)));
         }
         Some(counts) if counts.failed == 0 => format!("{} processed in ", rows(counts.processed)),
         Some(counts) => {
@@ -336,7 +341,12 @@ fn completed(progress: &Progress) -> Sentence {
 
 fn failed(run: &RunSnapshot, progress: &Progress) -> String {
     let reason = cause(run).unwrap_or_else(|| "the function gave no reason".to_owned());
-    let line = line(run).map(|line| format!(" at line {}", grouped(line))).unwrap_or_default();
+    let line = line(run);
+    if run.call.is_some() && line.is_none() && progress.rows().is_none_or(|rows| rows == 0) {
+        // Nothing was read: the reason is all there is to say.
+        return format!("{}.", capitalized(&reason));
+    }
+    let line = line.map(|line| format!(" at line {}", grouped(line))).unwrap_or_default();
     let stopped = format!("Stopped{line}: {reason}.");
     match progress.counts {
         None => stopped,
@@ -345,10 +355,18 @@ fn failed(run: &RunSnapshot, progress: &Progress) -> String {
     }
 }
 
-/// The line that a run of our function did not get past, from its output as in [`cause`].
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// The line that a run of our function did not get past.
 fn line(run: &RunSnapshot) -> Option<u64> {
-    let output = run.output.as_ref().filter(|_| run.call.is_some())?;
-    ["/line", "/error/line"].iter().find_map(|pointer| output.pointer(pointer)?.as_u64())
+    failure(run).filter(|_| run.call.is_some())?.line
+}
+
+fn failure(run: &RunSnapshot) -> Option<&Failure> {
+    run.output.as_ref()?.failure.as_ref()
 }
 
 fn unknown(word: &str, run: &RunSnapshot, progress: &Progress) -> String {
@@ -357,19 +375,11 @@ fn unknown(word: &str, run: &RunSnapshot, progress: &Progress) -> String {
     format!("{state} {word}.{}", counted.unwrap_or_default())
 }
 
-/// Why a run failed, from its output: the error body that its function answered with, in any of the
-/// shapes that engines pass it on.
+/// Why a run failed, as its function said.
 #[must_use]
 pub fn cause(run: &RunSnapshot) -> Option<String> {
-    if run.status != RunStatus::Failed {
-        return None;
-    }
-    let output = run.output.as_ref()?;
-    ["/message", "/error/message", "/error/error", "/error", ""]
-        .iter()
-        .find_map(|pointer| output.pointer(pointer).and_then(Value::as_str))
-        .map(quoted)
-        .filter(|text| !text.is_empty())
+    let message = failure(run)?.message.as_deref()?;
+    Some(quoted(message)).filter(|text| !text.is_empty())
 }
 
 /// The first line, without a full stop of its own, cut to a length that fits.

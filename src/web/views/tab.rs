@@ -1,6 +1,9 @@
 //! What the browser's tab shows of a page: its title, and the state as the colour of its icon.
 
-use super::{badge::Tone, block::Block};
+use super::{
+    badge::{FailedRows, Shown, Tone},
+    block::Block,
+};
 use crate::{
     imports::{ImportState, Snapshot},
     web::assets,
@@ -23,21 +26,18 @@ impl Tab {
         let percent = blocks.iter().filter_map(|block| block.percent).min().filter(|_| is_reading);
         let undecided = blocks.iter().find(|block| !block.has_ended).or(blocks.first());
         let badge = undecided.map(|block| &block.badge);
+        let ended = Shown::of_import(snapshot, state);
         let word = match (percent, badge) {
             (Some(percent), _) => format!("{percent}%"),
             (None, Some(badge)) if !state.is_final() => badge.shown.word().to_owned(),
+            (None, _) if ended == Shown::Completed(FailedRows::All) => "All rows failed".to_owned(),
             (None, _) => state.as_str().to_owned(),
         };
-        let tone = match state {
-            ImportState::Completed => Tone::Good,
-            ImportState::Failed => Tone::Bad,
-            ImportState::Lost => Tone::Warn,
-            ImportState::Cancelled | ImportState::Skipped => Tone::Still,
-            _ => match badge {
-                Some(badge) if badge.dimmed => Tone::Still,
-                Some(badge) => badge.shown.tone(),
-                None => Tone::Live,
-            },
+        let tone = match badge {
+            _ if state.is_final() => ended.tone(),
+            Some(badge) if badge.dimmed => Tone::Still,
+            Some(badge) => badge.shown.tone(),
+            None => Tone::Live,
         };
         Self { title: format!("{word} · {} · Runboard", snapshot.file_name), icon: icon(tone) }
     }

@@ -65,6 +65,12 @@ fn with_news(name: &'static str, mut page: DashboardPage) -> Page {
     Page::new(name, page.render().unwrap())
 }
 
+/// More are in progress than have a card.
+fn with_more(name: &'static str, mut page: DashboardPage) -> Page {
+    page.live = page.live.with_more(976, PACE);
+    Page::new(name, page.render().unwrap())
+}
+
 /// A search that found nothing, as far as it went.
 fn without_a_match(name: &'static str, searched_to: Option<Moment>) -> Page {
     let mut page = dashboard(None, &[], &[]);
@@ -149,6 +155,7 @@ pub fn pages() -> Vec<Page> {
         page("dashboard-busy", None, &going_on(), &over),
         page("dashboard-refused-address", Some(refused), &[], few),
         page("dashboard-file-refused", Some(too_large), &[], few),
+        with_more("dashboard-many", dashboard(None, &going_on()[..3], few)),
         with_news("dashboard-news", dashboard(None, &going_on()[..2], few)),
         with_news("dashboard-first-news", dashboard(None, &[], &[])),
         without_a_match("dashboard-no-match", None),

@@ -8,7 +8,7 @@ use runboard::{
     function::findings,
     ids::ImportId,
     imports::{RunSnapshot, SilenceCause, Snapshot},
-    inngest::RunStatus,
+    inngest::{RunOutput, RunStatus},
     store::{
         Stretches,
         imports::{Relative, RetryOf},
@@ -60,12 +60,29 @@ pub fn fan_out() -> Snapshot {
 
 pub fn failed() -> RunSnapshot {
     let output = json!({"name": "Error", "message": "the address answered 403.", "line": 5_210});
-    RunSnapshot { output: Some(output), ..counted(5_209, 0, ended(RunStatus::Failed)) }
+    RunSnapshot {
+        output: Some(RunOutput::of(&output, &RunStatus::Failed)),
+        ..counted(5_209, 0, ended(RunStatus::Failed))
+    }
+}
+
+fn not_a_csv() -> RunSnapshot {
+    let message = "This is a web page (\"Sign in, please\"), not a CSV. Use the address of the file itself, \
+                   such as its download or export link.";
+    let output = json!({"name": "NonRetriableError", "message": message});
+    RunSnapshot {
+        output: Some(RunOutput::of(&output, &RunStatus::Failed)),
+        bytes: 0,
+        ..counted(0, 0, ended(RunStatus::Failed))
+    }
 }
 
 pub fn completed() -> RunSnapshot {
     let output = json!({"status": "success", "processedItems": 999_588, "failedItems": 412});
-    RunSnapshot { output: Some(output), ..whole(counted(999_588, 412, ended(RunStatus::Completed))) }
+    RunSnapshot {
+        output: Some(RunOutput::of(&output, &RunStatus::Completed)),
+        ..whole(counted(999_588, 412, ended(RunStatus::Completed)))
+    }
 }
 
 /// Read to its last byte.
@@ -182,7 +199,12 @@ pub fn pages() -> Vec<Page> {
         page("import-cancelling", &Snapshot { cancel_requested_at: Some(at("14:03:18")), ..with(running()) }),
         page("import-completed", &with(whole(counted(1_000_000, 0, ended(RunStatus::Completed))))),
         with_reasons("import-completed-with-failures", &with(completed())),
+        with_reasons(
+            "import-completed-all-failed",
+            &with(whole(counted(0, 412, ended(RunStatus::Completed)))),
+        ),
         page("import-failed", &with(failed())),
+        page("import-not-a-csv", &with(not_a_csv())),
         page(
             "import-cancelled",
             &Snapshot {

@@ -71,6 +71,11 @@ impl Visitor {
         Self { http, origin: origin.to_owned(), cookie: None }
     }
 
+    /// The same person, with the session, on a server that was started anew.
+    pub fn at(&self, origin: &str) -> Self {
+        Self { cookie: self.cookie.clone(), ..Self::new(origin) }
+    }
+
     /// A request as a page of ours would make it, the session's cookie with it.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request =

@@ -1,0 +1,43 @@
+//! `GET /imports/{id}/runs/{run}/output`: all of a run's output. It may be many megabytes, so it goes from the
+//! database to the browser in parts.
+
+use actix_web::{HttpResponse, http::header::ContentType, web};
+use bytes::Bytes;
+use futures_util::stream;
+
+use super::{downloads::attachment, error::Error, pages::import::find, session::SignedIn};
+use crate::{imports::Imports, store::Store};
+
+/// Characters that are read at once.
+const PART: u32 = 1 << 20;
+
+pub async fn show(
+    user: SignedIn,
+    path: web::Path<(String, String)>,
+    imports: web::Data<Imports>,
+    store: web::Data<Store>,
+) -> Result<HttpResponse, Error> {
+    let (id, run) = path.into_inner();
+    let import = find(&user, &id, &imports).await?;
+    let run = import.runs.iter().find(|known| known.run_id.as_str() == run && known.ended_at.is_some());
+    let Some((run, output)) = run.and_then(|run| run.output.as_ref().map(|output| (run, output))) else {
+        return Err(Error::NotFound);
+    };
+    // The output of a run that has ended never changes.
+    let (id, run_id) = (import.id, run.run_id.clone());
+    let parts = stream::try_unfold(0, move |start: u64| {
+        let (store, run_id) = (store.clone(), run_id.clone());
+        async move {
+            let part = store.output_part(id, &run_id, start, PART).await?;
+            Ok::<_, crate::store::Error>(part.map(|part| {
+                let next = start + part.chars().count() as u64;
+                (Bytes::from(part), next)
+            }))
+        }
+    });
+    Ok(HttpResponse::Ok()
+        .content_type(ContentType::json())
+        .insert_header(attachment(&import.file_name, "output.json"))
+        .no_chunking(output.bytes)
+        .streaming(parts))
+}
