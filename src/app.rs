@@ -2,6 +2,8 @@
 
 mod background;
 pub mod data_dir;
+pub mod http;
+mod open_files;
 mod routes;
 mod server;
 mod start_error;
@@ -16,6 +18,7 @@ use url::Url;
 
 pub use self::start_error::StartError;
 use self::{
+    http::Connections,
     server::{Shared, listen, origin_of},
     wiring::Wiring,
 };
@@ -67,6 +70,7 @@ pub struct App {
 
 /// Starts everything; returns once requests are answered.
 pub async fn start(config: Config) -> Result<App, StartError> {
+    open_files::raise();
     let lock = data_dir::lock(&config.data_dir)?;
     let store = Store::open(config.database_url.expose_secret()).await?;
     data_dir::check_installation(&config.data_dir, &store).await?;
@@ -121,7 +125,8 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         pointers: config.output_pointers,
     });
 
-    let internal = wiring.serve(&processor)?;
+    let connections = Connections::new(config.connections_per_address, config.trusted_proxies.clone());
+    let internal = wiring.serve(&processor, config.http, &connections)?;
     let registering = {
         let (registrar, stopping) = (registrar.clone(), background.stopping().clone());
         background.spawn(async move { registrar.persist(&stopping).await })
@@ -139,6 +144,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         }),
         accounts,
         proxies: web::Data::new(config.trusted_proxies),
+        limits: web::Data::new(config.http),
         imports: web::Data::new(imports.clone()),
         store: web::Data::new(store.clone()),
         storage: web::Data::new(storage),
@@ -146,7 +152,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         links: web::Data::new(links),
         functions: wiring.called_at().map(|path| (processor, path)),
     };
-    let public = server::serve_public(public, shared)?;
+    let public = server::serve_public(public, shared, connections)?;
     let engine = wiring.in_words();
     wiring.dispatch(&background);
     Ok(App {

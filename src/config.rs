@@ -4,6 +4,7 @@ mod allowed;
 mod args;
 mod check;
 mod engine;
+mod http;
 mod pointers;
 mod proxies;
 
@@ -17,6 +18,7 @@ pub use self::{
     allowed::AllowedAddresses,
     args::{AccountCommand, Args, Command},
     engine::{Engine, Exposed, Inngest},
+    http::HttpLimits,
     pointers::OutputPointers,
     proxies::{NotProxies, TrustedProxies},
 };
@@ -42,6 +44,10 @@ pub struct Config {
     pub allow_addresses: AllowedAddresses,
     /// `RUNBOARD_TRUSTED_PROXIES`.
     pub trusted_proxies: TrustedProxies,
+    /// `RUNBOARD_CONNECTIONS_PER_ADDRESS`; None is no limit.
+    pub connections_per_address: Option<usize>,
+    /// No setting: how long requests may take to arrive.
+    pub http: HttpLimits,
     /// Which engine runs the functions: `INNGEST_...` and `RUNBOARD_ENGINE_...`.
     pub engine: Engine,
     /// `RUNBOARD_WORKERS`: how many files are read at once.
@@ -136,6 +142,14 @@ impl Config {
                 )?,
                 None => TrustedProxies::default(),
             },
+            connections_per_address: check(
+                "RUNBOARD_CONNECTIONS_PER_ADDRESS",
+                &args.connections_per_address,
+                "a number such as 256, or 0 for no limit",
+                |text| text.parse().ok(),
+            )
+            .map(|most: usize| (most > 0).then_some(most))?,
+            http: HttpLimits::default(),
             workers: match optional(args.workers.as_ref()) {
                 Some(text) => check("RUNBOARD_WORKERS", text, "a number from 1 to 1024", check::workers)?,
                 None => thread::available_parallelism().map_or(1, NonZero::get),

@@ -30,6 +30,9 @@ fn main() -> ExitCode {
             "RUST_LOG is {set:?}: it can be a level such as debug, or a list such as info,sqlx=warn."
         ));
     };
+    // It logs each malformed request as an error, which whoever sends it decides. Its answers are enough.
+    let quiet = "actix_http::h1::dispatcher=off".parse().ok().filter(|_| !set.contains("actix_http"));
+    let filter = quiet.into_iter().fold(filter, EnvFilter::add_directive);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())

@@ -3,26 +3,29 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    sync::Arc,
     time::Duration,
 };
 
-use actix_web::{
-    HttpServer,
-    dev::{Server as HttpService, ServerHandle},
-    middleware::from_fn,
-    web,
-};
+use actix_web::{dev::ServerHandle, middleware::from_fn, web};
 use url::Url;
 
-use super::{StartError, routes};
+use super::{
+    StartError,
+    http::{self, Connections},
+    routes,
+};
 use crate::{
     accounts::Accounts,
-    config::TrustedProxies,
+    config::{HttpLimits, TrustedProxies},
     function::{self, Processor},
     imports::Imports,
     source::{LinkKey, Storage},
     store::Store,
-    web::{assets, compression, csrf, error, headers, health::EngineCheck, origin::PublicOrigin, site::Site},
+    web::{
+        assets, audit, compression, csrf, error, headers, health::EngineCheck, origin::PublicOrigin,
+        site::Site,
+    },
 };
 
 /// How long requests may take to end when the server stops: calls of Inngest among them, which are
@@ -36,6 +39,7 @@ pub(super) struct Shared {
     pub site: web::Data<Site>,
     pub accounts: web::Data<Accounts>,
     pub proxies: web::Data<TrustedProxies>,
+    pub limits: web::Data<HttpLimits>,
     pub imports: web::Data<Imports>,
     pub store: web::Data<Store>,
     pub storage: web::Data<Storage>,
@@ -45,22 +49,34 @@ pub(super) struct Shared {
     pub functions: Option<(web::Data<Processor>, String)>,
 }
 
-pub(super) fn serve_public(listener: TcpListener, shared: Shared) -> io::Result<ServerHandle> {
+pub(super) fn serve_public(
+    listener: TcpListener,
+    shared: Shared,
+    connections: Arc<Connections>,
+) -> io::Result<ServerHandle> {
     assets::prepare();
-    let server = HttpServer::new(move || {
+    let options = http::Options {
+        limits: *shared.limits.get_ref(),
+        connections,
+        header_lines: headers::lines(&shared.origin).into(),
+        workers: None,
+        grace: REQUEST_GRACE,
+    };
+    http::serve(listener, options, move || {
         let shared = shared.clone();
         actix_web::App::new()
             .app_data(shared.origin)
             .app_data(shared.site)
             .app_data(shared.accounts)
             .app_data(shared.proxies)
+            .app_data(shared.limits)
             .app_data(shared.imports)
             .app_data(shared.store)
             .app_data(shared.storage)
             .app_data(shared.engine)
             .app_data(shared.links)
             .app_data(web::QueryConfig::default().error_handler(|_, _| error::Error::Unreadable.into()))
-            .app_data(web::FormConfig::default().error_handler(|_, _| error::Error::Unreadable.into()))
+            .app_data(web::FormConfig::default().error_handler(|why, _| error::Error::from_form(&why).into()))
             .configure(routes::public)
             // Behind the pages, whose paths no setting can take.
             .configure(|routes| {
@@ -72,21 +88,10 @@ pub(super) fn serve_public(listener: TcpListener, shared: Shared) -> io::Result<
             // The last one sees a request first.
             .wrap(from_fn(csrf::refuse_cross_site))
             .wrap(from_fn(compression::in_one_piece))
+            .wrap(from_fn(audit::log))
             .wrap(from_fn(headers::secure))
-    });
-    let server = server
-        .tcp_nodelay(true)
-        .listen(listener)?
-        .shutdown_timeout(REQUEST_GRACE.as_secs())
-        .disable_signals();
-    Ok(run(server.run()))
-}
-
-/// Serves in the background, until the handle stops it.
-pub(super) fn run(server: HttpService) -> ServerHandle {
-    let handle = server.handle();
-    tokio::spawn(server);
-    handle
+            .wrap(from_fn(http::within))
+    })
 }
 
 pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

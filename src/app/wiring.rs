@@ -1,17 +1,23 @@
 //! The one place that knows which engine there is: where it is, who calls whom, and by which keys.
 
-use std::{io, net::SocketAddr, net::TcpListener};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
-use actix_web::{App, HttpServer, dev::ServerHandle, web};
+use actix_web::{App, dev::ServerHandle, middleware::from_fn, web};
 use secrecy::SecretString;
 use url::Url;
 
 use super::{
     StartError,
-    server::{listen, origin_of, run},
+    http::{self, Connections},
+    server::{listen, origin_of},
 };
 use crate::{
-    config::{self, Config, Exposed, Inngest},
+    config::{self, Config, Exposed, HttpLimits, Inngest},
     engine::{self, Engine},
     function::{self, About, Door, DoorLimits, Processor},
     inngest::{Registrar, Server, SigningKeys, signature},
@@ -30,6 +36,9 @@ const EMBEDDED_POLLS_PER_SECOND: f64 = 1_000.0;
 /// How many calls the embedded engine makes at once. Most of them wait for their turn in our function, which
 /// bounds what is worked on; each costs a connection and the outputs of its run's steps.
 const CALLS: usize = 128;
+
+/// They are stopped at once: what calls them has ended by then.
+const STOP_GRACE: Duration = Duration::from_secs(1);
 
 pub struct Wiring {
     /// What the client asks.
@@ -177,27 +186,44 @@ impl Wiring {
     }
 
     /// Serves what is not for people.
-    pub fn serve(&self, processor: &web::Data<Processor>) -> io::Result<Vec<ServerHandle>> {
+    pub fn serve(
+        &self,
+        processor: &web::Data<Processor>,
+        limits: HttpLimits,
+        connections: &Arc<Connections>,
+    ) -> io::Result<Vec<ServerHandle>> {
         let Which::Embedded(embedded) = &self.engine else { return Ok(Vec::new()) };
         let mut servers = Vec::new();
         let engine = web::Data::new(embedded.engine.clone());
         let (of_internal, processor) = (engine.clone(), processor.clone());
-        let internal = HttpServer::new(move || {
+        let options = |connections| http::Options {
+            limits,
+            connections,
+            header_lines: "".into(),
+            workers: Some(INTERNAL_THREADS),
+            grace: STOP_GRACE,
+        };
+        let limits = web::Data::new(limits);
+        let of_exposed = limits.clone();
+        let listener = embedded.internal.try_clone()?;
+        servers.push(http::serve(listener, options(Connections::unlimited()), move || {
             App::new()
                 .app_data(of_internal.clone())
                 .app_data(processor.clone())
+                .app_data(limits.clone())
                 .configure(engine::api::routes)
                 .configure(|routes| function::serve::routes(routes, None))
-        });
-        let internal =
-            internal.workers(INTERNAL_THREADS).tcp_nodelay(true).listen(embedded.internal.try_clone()?)?;
-        servers.push(run(internal.disable_signals().run()));
+                .wrap(from_fn(http::within))
+        })?);
         if let Some((listener, _)) = &embedded.exposed {
-            let exposed =
-                HttpServer::new(move || App::new().app_data(engine.clone()).configure(engine::api::routes));
-            let exposed =
-                exposed.workers(INTERNAL_THREADS).tcp_nodelay(true).listen(listener.try_clone()?)?;
-            servers.push(run(exposed.disable_signals().run()));
+            let options = options(Arc::clone(connections));
+            servers.push(http::serve(listener.try_clone()?, options, move || {
+                App::new()
+                    .app_data(engine.clone())
+                    .app_data(of_exposed.clone())
+                    .configure(engine::api::routes)
+                    .wrap(from_fn(http::within))
+            })?);
         }
         Ok(servers)
     }

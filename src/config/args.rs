@@ -60,6 +60,16 @@ pub struct Args {
     #[arg(long, global = true, env = "RUNBOARD_TRUSTED_PROXIES", value_name = "CIDR,...")]
     pub(super) trusted_proxies: Option<String>,
 
+    /// How many connections one address may have open; 0 is no limit. Trusted proxies are exempt
+    #[arg(
+        long,
+        global = true,
+        env = "RUNBOARD_CONNECTIONS_PER_ADDRESS",
+        value_name = "NUMBER",
+        default_value = "256"
+    )]
+    pub(super) connections_per_address: String,
+
     /// How many files are read at once [default: the number of cores]
     #[arg(long, global = true, env = "RUNBOARD_WORKERS", value_name = "NUMBER")]
     pub(super) workers: Option<String>,

@@ -44,10 +44,7 @@ fn comes_from_us(request: &HttpRequest, public: &PublicOrigin) -> bool {
     if let Some(origin) = request.headers().get(header::ORIGIN) {
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let from = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-        return from.is_some_and(|(_, from)| {
-            from.eq_ignore_ascii_case(public.authority())
-                || public.may_be_called(from) && host.is_some_and(|host| from.eq_ignore_ascii_case(host))
-        });
+        return from.is_some_and(|(scheme, authority)| public.is_ours(scheme, authority, host));
     }
-    request.cookie(session::COOKIE).is_none()
+    !session::has_cookie(request)
 }

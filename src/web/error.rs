@@ -2,7 +2,11 @@
 
 use std::{fmt, io};
 
-use actix_web::{HttpResponse, ResponseError, http::StatusCode};
+use actix_web::{
+    HttpResponse, ResponseError,
+    error::{PayloadError, UrlencodedError},
+    http::StatusCode,
+};
 
 use super::pages::ErrorPage;
 use crate::store;
@@ -35,11 +39,22 @@ pub enum Error {
     NoSpace,
     /// A query or form that says what none of ours does.
     Unreadable,
+    /// The request's body did not arrive in time.
+    TooSlow,
     /// Our fault.
     Internal(anyhow::Error),
 }
 
 impl Error {
+    /// What is wrong with a form that cannot be read.
+    #[must_use]
+    pub fn from_form(why: &UrlencodedError) -> Self {
+        match why {
+            UrlencodedError::Payload(why) if is_timeout(why) => Self::TooSlow,
+            _ => Self::Unreadable,
+        }
+    }
+
     fn words(&self) -> (&'static str, &'static str) {
         match self {
             Self::NotFound => ("Not found", "Page not found, or you don't have access to it."),
@@ -73,11 +88,18 @@ impl Error {
                 "Disk full",
                 "There is not enough free disk space. Nothing was changed; try again once the operator has made room.",
             ),
+            Self::TooSlow => ("Took too long", "The request did not arrive in time. Try again."),
             Self::Internal(_) => {
                 ("Something went wrong", "The error is in the log. Nothing is lost; try again in a moment.")
             }
         }
     }
+}
+
+/// Whether a body ended because it did not arrive in time.
+#[must_use]
+pub fn is_timeout(why: &PayloadError) -> bool {
+    matches!(why, PayloadError::Io(why) if why.kind() == io::ErrorKind::TimedOut)
 }
 
 impl ResponseError for Error {
@@ -89,6 +111,7 @@ impl ResponseError for Error {
             }
             Self::NoSuchPart => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unreadable => StatusCode::BAD_REQUEST,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

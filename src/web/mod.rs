@@ -5,6 +5,7 @@
 //! page, so that the first load and every poll are made by one template.
 
 pub mod assets;
+pub mod audit;
 pub mod client;
 pub mod compression;
 pub mod csrf;

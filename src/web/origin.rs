@@ -9,7 +9,8 @@ use url::Url;
 #[derive(Clone, Debug)]
 pub struct PublicOrigin {
     authority: String,
-    is_https: bool,
+    /// That of the public URL; None while nobody has said what people come by.
+    scheme: Option<String>,
     /// Only this machine reaches us.
     is_loopback: bool,
 }
@@ -19,10 +20,12 @@ impl PublicOrigin {
     pub fn new(public_url: Option<&Url>, listen: SocketAddr) -> Self {
         let is_loopback = listen.ip().is_loopback();
         match public_url {
-            Some(url) => {
-                Self { authority: url.authority().to_owned(), is_https: url.scheme() == "https", is_loopback }
-            }
-            None => Self { authority: listen.to_string(), is_https: false, is_loopback },
+            Some(url) => Self {
+                authority: url.authority().to_owned(),
+                scheme: Some(url.scheme().to_owned()),
+                is_loopback,
+            },
+            None => Self { authority: listen.to_string(), scheme: None, is_loopback },
         }
     }
 
@@ -32,19 +35,34 @@ impl PublicOrigin {
         &self.authority
     }
 
-    /// Whether people may reach us under `authority`, too. An address that only this machine reaches has
-    /// no names but its own: under another one a page elsewhere has made its name lead here.
+    /// Whether a page of `scheme://authority`, which asks a server that it calls `host`, is one of ours.
+    ///
+    /// People may reach us under other names than the public one: those that they ask us by. An address that
+    /// only this machine reaches has no names but its own; under another one a page elsewhere has made its
+    /// name lead here. A page of our host that came by http, where people come by https, may have been
+    /// written by anybody on the way.
     #[must_use]
-    pub fn may_be_called(&self, authority: &str) -> bool {
-        let name = authority.rsplit_once(':').map_or(authority, |(name, _)| name);
-        let name = name.trim_start_matches('[').trim_end_matches(']');
-        let is_local = name.parse::<IpAddr>().map_or(name == "localhost", |address| address.is_loopback());
-        is_local || !self.is_loopback
+    pub fn is_ours(&self, scheme: &str, authority: &str, host: Option<&str>) -> bool {
+        let is_public = authority.eq_ignore_ascii_case(&self.authority);
+        let is_local = is_local(authority);
+        let is_asked_by = host.is_some_and(|host| host.eq_ignore_ascii_case(authority));
+        let has_scheme = self.scheme.as_ref().is_none_or(|expected| expected.eq_ignore_ascii_case(scheme));
+        if is_public {
+            return has_scheme;
+        }
+        is_asked_by && (is_local || (!self.is_loopback && has_scheme))
     }
 
     /// Whether cookies can be kept to encrypted connections.
     #[must_use]
     pub fn is_https(&self) -> bool {
-        self.is_https
+        self.scheme.as_deref() == Some("https")
     }
+}
+
+/// Whether `authority` names the machine of who uses it.
+fn is_local(authority: &str) -> bool {
+    let name = authority.rsplit_once(':').map_or(authority, |(name, _)| name);
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name.parse::<IpAddr>().map_or(name == "localhost", |address| address.is_loopback())
 }

@@ -6,12 +6,15 @@ use actix_web::{
     FromRequest, HttpRequest, HttpResponse, ResponseError,
     cookie::{Cookie, SameSite, time},
     dev::Payload,
-    http::{Method, StatusCode, header},
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderValue},
+    },
     web,
 };
 use url::form_urlencoded;
 
-use super::{error::Error, origin::PublicOrigin};
+use super::{audit, error::Error, origin::PublicOrigin};
 use crate::{
     accounts::{self, Accounts, Email, Session, Token},
     ids::UserId,
@@ -19,6 +22,11 @@ use crate::{
 
 /// Holds the session's token and nothing else.
 pub const COOKIE: &str = "runboard_session";
+
+/// Its name where people come by https: a browser takes a cookie of this prefix only from the host itself
+/// over https, so no other host of the domain can set it. Sessions under [`COOKIE`] that began before this
+/// name are still read there; this can go with the version after this one.
+pub const HOST_COOKIE: &str = "__Host-runboard_session";
 
 /// Extractor for everything that is somebody's own. Needs `web::Data<Accounts>`.
 #[derive(Clone, Debug)]
@@ -50,6 +58,7 @@ impl FromRequest for SignedIn {
                 .app_data::<web::Data<Accounts>>()
                 .expect("the application is built with its accounts");
             if let Some(session) = current(&request, accounts).await? {
+                audit::is_by(&request, session.user);
                 return Ok(Self { user: session.user, email: session.email });
             }
             if request.headers().contains_key("hx-request") {
@@ -109,7 +118,13 @@ impl ResponseError for NotSignedIn {
 /// The session token that the request carries, whatever it opens.
 #[must_use]
 pub fn token(request: &HttpRequest) -> Option<Token> {
-    Token::parse(request.cookie(COOKIE)?.value())
+    [HOST_COOKIE, COOKIE].into_iter().find_map(|name| Token::parse(request.cookie(name)?.value()))
+}
+
+/// Whether the request carries a session's cookie, whatever is in it.
+#[must_use]
+pub fn has_cookie(request: &HttpRequest) -> bool {
+    [HOST_COOKIE, COOKIE].into_iter().any(|name| request.cookie(name).is_some())
 }
 
 /// The session of the request, if it has one.
@@ -129,9 +144,15 @@ pub async fn begin(
     location: &str,
 ) -> Result<HttpResponse, accounts::Error> {
     let token = accounts.begin_session(user, token(request).as_ref()).await?;
-    let mut cookie = cookie(origin, token.expose());
+    audit::is_by(request, user);
+    let mut cookie = cookie(name(origin), origin, token.expose());
     cookie.set_max_age(time::Duration::seconds(Session::LIFETIME.as_secs().cast_signed()));
-    Ok(HttpResponse::SeeOther().insert_header((header::LOCATION, location)).cookie(cookie).finish())
+    let mut response = see_other(location);
+    set(&mut response, &cookie);
+    if origin.is_https() && request.cookie(COOKIE).is_some() {
+        set(&mut response, &removal(COOKIE, origin));
+    }
+    Ok(response)
 }
 
 /// Ends the session of the request, takes its cookie away, and leads to sign-in.
@@ -140,23 +161,45 @@ pub async fn end(
     accounts: &Accounts,
     origin: &PublicOrigin,
 ) -> Result<HttpResponse, accounts::Error> {
+    if let Some(session) = current(request, accounts).await? {
+        audit::is_by(request, session.user);
+    }
     if let Some(token) = token(request) {
         accounts.end_session(&token).await?;
     }
-    let mut cookie = cookie(origin, String::new());
-    cookie.make_removal();
-    Ok(HttpResponse::SeeOther().insert_header((header::LOCATION, "/sign-in")).cookie(cookie).finish())
+    let mut response = see_other("/sign-in");
+    set(&mut response, &removal(name(origin), origin));
+    if origin.is_https() {
+        set(&mut response, &removal(COOKIE, origin));
+    }
+    Ok(response)
+}
+
+fn name(origin: &PublicOrigin) -> &'static str {
+    if origin.is_https() { HOST_COOKIE } else { COOKIE }
 }
 
 /// `Lax`, so that a link from elsewhere finds the person signed in; what changes something is
 /// guarded by [`super::csrf`].
-fn cookie(origin: &PublicOrigin, value: String) -> Cookie<'static> {
-    Cookie::build(COOKIE, value)
+fn cookie(name: &'static str, origin: &PublicOrigin, value: String) -> Cookie<'static> {
+    Cookie::build(name, value)
         .path("/")
         .http_only(true)
         .same_site(SameSite::Lax)
         .secure(origin.is_https())
         .finish()
+}
+
+fn removal(name: &'static str, origin: &PublicOrigin) -> Cookie<'static> {
+    let mut cookie = cookie(name, origin, String::new());
+    cookie.make_removal();
+    cookie
+}
+
+fn set(response: &mut HttpResponse, cookie: &Cookie<'_>) {
+    if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
 }
 
 /// 303: look there, with GET.

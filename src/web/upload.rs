@@ -2,14 +2,14 @@
 
 use std::io;
 
-use actix_multipart::{Field, Multipart};
+use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::{
     HttpRequest,
     http::{StatusCode, header},
 };
 use futures_util::TryStreamExt;
 
-use super::format;
+use super::{error::is_timeout, format};
 use crate::{
     imports::{AcceptError, FileName},
     source::{Address, BinaryKind, Incoming, NotAnAddress, Storage},
@@ -95,6 +95,10 @@ pub enum UploadError {
     #[error("The upload was incomplete. Try again.")]
     Broken,
     #[error(
+        "The upload stalled: too little of it arrived for half a minute. Nothing was imported; try again."
+    )]
+    Stalled,
+    #[error(
         "There is not enough free disk space for the file and its results. Nothing was stored; try again once the operator has made room."
     )]
     NoSpace,
@@ -134,6 +138,7 @@ impl UploadError {
             | Self::Binary(..) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Broken => StatusCode::BAD_REQUEST,
+            Self::Stalled => StatusCode::REQUEST_TIMEOUT,
             Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
             Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Self::Storage(_) | Self::Record(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -146,6 +151,15 @@ impl From<io::Error> for UploadError {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace,
             _ => Self::Storage(error),
+        }
+    }
+}
+
+impl From<MultipartError> for UploadError {
+    fn from(why: MultipartError) -> Self {
+        match why {
+            MultipartError::Payload(why) if is_timeout(&why) => Self::Stalled,
+            _ => Self::Broken,
         }
     }
 }
@@ -230,7 +244,7 @@ async fn read(
     let mut files = Files::default();
     let mut room = limit;
     let mut long = false;
-    while let Some(mut field) = form.try_next().await.map_err(|_| UploadError::Broken)? {
+    while let Some(mut field) = form.try_next().await.map_err(UploadError::from)? {
         match field.name() {
             Some(FILE_FIELD) if files.len() < MAX_FILES => {
                 let to_come = announced.saturating_sub(limit - room);
@@ -271,7 +285,7 @@ async fn receive_file(
     let chosen = !name.is_empty();
     let file_name = FileName::from_client(name);
     let mut file = storage.receive(announced).await?;
-    while let Some(bytes) = field.try_next().await.map_err(|_| UploadError::Broken)? {
+    while let Some(bytes) = field.try_next().await.map_err(UploadError::from)? {
         if bytes.len() as u64 > room.saturating_sub(file.size()) {
             return Err(UploadError::TooLarge { limit });
         }
@@ -289,7 +303,7 @@ async fn receive_file(
 async fn read_address(field: &mut Field, typed: &mut String) -> Result<bool, UploadError> {
     let mut bytes = Vec::new();
     let mut fits = true;
-    while let Some(piece) = field.try_next().await.map_err(|_| UploadError::Broken)? {
+    while let Some(piece) = field.try_next().await.map_err(UploadError::from)? {
         let room = MAX_ADDRESS_BYTES - bytes.len();
         fits &= piece.len() <= room;
         bytes.extend_from_slice(&piece[..piece.len().min(room)]);
@@ -299,6 +313,6 @@ async fn read_address(field: &mut Field, typed: &mut String) -> Result<bool, Upl
 }
 
 async fn skip(field: &mut Field) -> Result<(), UploadError> {
-    while field.try_next().await.map_err(|_| UploadError::Broken)?.is_some() {}
+    while field.try_next().await.map_err(UploadError::from)?.is_some() {}
     Ok(())
 }

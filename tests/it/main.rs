@@ -23,6 +23,7 @@ mod function;
 mod function_server;
 mod history;
 mod honest_states;
+mod http_limits;
 mod imports;
 mod inngest_api;
 mod late;

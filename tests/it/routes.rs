@@ -110,6 +110,15 @@ async fn every_answer_carries_a_strict_content_policy() {
         let answer = visitor.get(path).await;
         let policy = answer.headers().get(header::CONTENT_SECURITY_POLICY).expect(path).to_str().unwrap();
         assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe-"), "{path}: {policy}");
+        for name in [
+            "permissions-policy",
+            "cross-origin-opener-policy",
+            "cross-origin-resource-policy",
+            "x-request-id",
+        ] {
+            assert_eq!(answer.headers().get_all(name).iter().count(), 1, "{path}: {name}");
+        }
+        assert_eq!(answer.headers().get(header::STRICT_TRANSPORT_SECURITY), None, "{path}: it came by http");
     }
     app.stop().await;
 }

@@ -101,7 +101,7 @@ async fn a_stop_under_load_loses_nothing() {
     server.terminate();
     let answer = refused.await.unwrap();
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert!(answer.text().await.unwrap().contains("Runboard is being stopped."));
+    assert!(answer.text().await.unwrap().contains("Runboard is stopping."));
     let (status, took) = server.wait();
     assert_eq!(status.code(), Some(0));
     assert!(took < Duration::from_secs(15), "{took:?}");

@@ -12,6 +12,7 @@ use runboard::{inngest::signature, time::UnixMillis};
 
 use crate::support::{
     binary::{Binary, runboard},
+    free_address,
     visitor::Visitor,
 };
 
@@ -57,7 +58,7 @@ async fn a_hundred_half_sent_calls_hold_no_more_than_their_share() {
     let data = tempfile::tempdir().unwrap();
     let key = "signkey-prod-0123456789abcdef";
     // With keys, people and the engine reach the same listener, at an address that is set.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = free_address();
     let server = Binary::start(
         runboard(data.path())
             .env("RUNBOARD_LISTEN", free.to_string())

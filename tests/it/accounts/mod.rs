@@ -27,7 +27,7 @@ use runboard::{
         csrf::refuse_cross_site,
         origin::PublicOrigin,
         pages,
-        session::{COOKIE, SignedIn},
+        session::{COOKIE, HOST_COOKIE, SignedIn},
     },
 };
 use tempfile::TempDir;
@@ -96,7 +96,7 @@ impl Answer {
     /// The session it began.
     fn session(&self) -> Cookie<'static> {
         let cookie = self.cookie.as_ref().unwrap_or_else(|| panic!("no session in {self:?}"));
-        Cookie::new(COOKIE, cookie.value().to_owned())
+        Cookie::new(cookie.name().to_owned(), cookie.value().to_owned())
     }
 
     fn leads_to(&self, location: &str) -> bool {
@@ -111,10 +111,16 @@ async fn send(
     let response = door.call(request.to_request()).await.unwrap_or_else(|error| panic!("{error}"));
     let header = |name| response.headers().get(name).map(|it| it.to_str().unwrap().to_owned());
     let (location, retry_after) = (header(header::LOCATION), header(header::RETRY_AFTER));
-    let cookie = response.response().cookies().find(|it| it.name() == COOKIE).map(Cookie::into_owned);
+    let cookie = session_cookie(response.response());
     let status = response.status();
     let Ok(body) = to_bytes(response.into_body()).await else { panic!("the body broke off") };
     Answer { status, location, cookie, retry_after, body: String::from_utf8(body.to_vec()).unwrap() }
+}
+
+/// The session's cookie, or its removal where that is all there is.
+fn session_cookie<B>(response: &HttpResponse<B>) -> Option<Cookie<'static>> {
+    let of_sessions = response.cookies().filter(|it| [COOKIE, HOST_COOKIE].contains(&it.name()));
+    of_sessions.min_by_key(|it| it.value().is_empty()).map(Cookie::into_owned)
 }
 
 fn get(path: &str) -> TestRequest {

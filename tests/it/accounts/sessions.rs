@@ -121,6 +121,8 @@ async fn the_cookie_is_kept_from_scripts_other_sites_and_plain_connections() {
         let accounts = database.accounts(SignUp::First, LOOPBACK).await;
         let door = door(&accounts, public_url).await;
         let cookie = send(&door, form("/sign-up", "ada@example.org", PASSWORD)).await.cookie.unwrap();
+        let name = if secure.is_some() { "__Host-runboard_session" } else { "runboard_session" };
+        assert_eq!(cookie.name(), name);
         assert_eq!(cookie.http_only(), Some(true));
         assert_eq!(cookie.same_site(), Some(SameSite::Lax));
         assert_eq!(cookie.path(), Some("/"));
@@ -129,4 +131,21 @@ async fn the_cookie_is_kept_from_scripts_other_sites_and_plain_connections() {
         assert_eq!(cookie.secure(), secure, "{public_url:?}");
         assert_eq!(cookie.value().len(), 43, "256 bits in base64");
     }
+}
+
+#[actix_web::test]
+async fn a_session_from_before_the_cookie_had_its_https_name_goes_on_and_moves_with_the_next_sign_in() {
+    let database = Database::new();
+    let accounts = database.accounts(SignUp::First, LOOPBACK).await;
+    let over_http = door(&accounts, None).await;
+    let old = send(&over_http, form("/sign-up", "ada@example.org", PASSWORD)).await.session();
+    assert_eq!(old.name(), COOKIE);
+    let over_https = door(&accounts, Some("https://runboard.example.org")).await;
+    assert_eq!(send(&over_https, get("/").cookie(old.clone())).await.status, StatusCode::OK);
+    let again =
+        form("/sign-in", "ada@example.org", PASSWORD).insert_header(("sec-fetch-site", "same-origin"));
+    let new = send(&over_https, again.cookie(old.clone())).await.session();
+    assert_eq!(new.name(), "__Host-runboard_session");
+    assert!(send(&over_https, get("/").cookie(old)).await.leads_to("/sign-in"), "the old one has ended");
+    assert_eq!(send(&over_https, get("/").cookie(new)).await.status, StatusCode::OK);
 }

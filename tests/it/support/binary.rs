@@ -55,6 +55,10 @@ impl Binary {
         self.process.wait().unwrap();
     }
 
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// SIGTERM; returns at once.
     pub fn terminate(&self) {
         let sent = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();

@@ -8,13 +8,14 @@ pub mod proxy;
 pub mod visitor;
 
 use std::{
+    net::{SocketAddr, TcpListener},
     path::Path,
     time::{Duration, Instant},
 };
 
 use runboard::{
     app::{self, App},
-    config::{self, AllowedAddresses, Config, OutputPointers, SignUp, TrustedProxies},
+    config::{self, AllowedAddresses, Config, HttpLimits, OutputPointers, SignUp, TrustedProxies},
     function::{self, About, Door, DoorLimits, Slot, Slots},
     imports::Parts,
     inngest::{Client, Registrar, SigningKeys},
@@ -67,6 +68,8 @@ pub async fn spawn_app_on(data: TempDir, configure: impl FnOnce(&mut Config)) ->
         max_record_bytes: 16 << 20,
         allow_addresses: AllowedAddresses::default(),
         trusted_proxies: TrustedProxies::default(),
+        connections_per_address: None,
+        http: HttpLimits::default(),
         engine: config::Engine::Embedded(None),
         workers: 2,
         fetches: 16,
@@ -133,6 +136,11 @@ pub fn door(client: &Client, keys: &[&str], url: &url::Url) -> Door {
     let about =
         About { api: "http://api.example/".into(), event_api: "http://event.example/".into(), env: None };
     Door { keys: SigningKeys::from(keys), is_dev: false, registrar, about, limits: DoorLimits::default() }
+}
+
+/// An address that nobody listens on, for what has to be known before the start.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// Files below a folder, however deep.

@@ -1,0 +1,34 @@
+//! How long requests may take to arrive.
+
+use std::time::Duration;
+
+/// The deadlines of every listener. They are no settings; tests shorten them.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpLimits {
+    /// A head arrives whole within this time.
+    pub head: Duration,
+    /// The longest wait for the next byte of a body.
+    pub body_pause: Duration,
+    /// In each window of this length a body brings `body_bytes_per_second` on average.
+    pub body_window: Duration,
+    pub body_bytes_per_second: u64,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(15),
+            body_pause: Duration::from_secs(30),
+            body_window: Duration::from_secs(30),
+            body_bytes_per_second: 1024,
+        }
+    }
+}
+
+impl HttpLimits {
+    /// The least that a body brings in a window.
+    #[must_use]
+    pub fn bytes_per_window(&self) -> u64 {
+        self.body_bytes_per_second.saturating_mul(self.body_window.as_secs().max(1))
+    }
+}
