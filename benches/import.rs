@@ -5,6 +5,8 @@
 
 #[path = "import/history.rs"]
 mod history;
+#[path = "import/polls.rs"]
+mod polls;
 #[path = "../tests/it/support/visitor.rs"]
 #[allow(dead_code)]
 mod visitor;
@@ -44,6 +46,9 @@ fn main() {
         }
         if is_wanted("history") {
             history::history().await;
+        }
+        if is_wanted("polls") {
+            polls::polls().await;
         }
     });
 }
@@ -176,11 +181,17 @@ struct Server {
 
 impl Server {
     fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    /// With further settings.
+    fn start_with(data: &Path, settings: &[(&str, &str)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_runboard"))
             .env_clear()
             .env("RUNBOARD_LISTEN", "127.0.0.1:0")
             .env("RUNBOARD_DATA_DIR", data.join("data"))
             .env("RUNBOARD_SIGN_UP", "open")
+            .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
