@@ -29,7 +29,7 @@ use crate::{
     imports::{Imports, Parts},
     inngest::{self, Client, Registrar, signature},
     source::{FetchLimits, Fetcher, LinkKey, Storage},
-    store::{Live, Store},
+    store::{Live, Store, quota::Quota},
     tasks::Tasks,
     web::{health::EngineCheck, origin::PublicOrigin, site::Site},
 };
@@ -92,8 +92,10 @@ pub async fn start(config: Config) -> Result<App, StartError> {
     let registration = function::registration(&wiring.serve_url, config.processor);
     let registrar = Registrar::new(client.clone(), registration);
     let work = Slots::new(config.workers, Share::All);
+    let quota = Quota::new(store.clone(), config.quota_bytes);
     let processor = web::Data::new(Processor {
         store: store.clone(),
+        quota: quota.clone(),
         storage: storage.clone(),
         links: links.clone(),
         fetcher: Fetcher::new(config.allow_addresses, FetchLimits::up_to(config.max_upload_bytes)),
@@ -140,6 +142,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         site: web::Data::new(Site {
             engine: wiring.name(),
             max_upload_bytes: config.max_upload_bytes,
+            quota,
             stopping: background.stopping().clone(),
         }),
         accounts,

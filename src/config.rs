@@ -38,6 +38,8 @@ pub struct Config {
     pub sign_up: SignUp,
     /// `RUNBOARD_MAX_UPLOAD_BYTES`.
     pub max_upload_bytes: u64,
+    /// `RUNBOARD_QUOTA_BYTES`: what each user may store; None: as much as there is room for.
+    pub quota_bytes: Option<u64>,
     /// `RUNBOARD_MAX_RECORD_BYTES`.
     pub max_record_bytes: usize,
     /// `RUNBOARD_ALLOW_ADDRESSES`.
@@ -118,6 +120,10 @@ impl Config {
                 check::A_SIZE,
                 check::size,
             )?,
+            quota_bytes: match optional(args.quota_bytes.as_ref()) {
+                Some(text) => Some(check("RUNBOARD_QUOTA_BYTES", text, check::A_SIZE, check::size)?),
+                None => None,
+            },
             max_record_bytes: check(
                 "RUNBOARD_MAX_RECORD_BYTES",
                 &args.max_record_bytes,

@@ -40,6 +40,10 @@ pub struct Args {
     )]
     pub(super) max_upload_bytes: String,
 
+    /// The most that the files of one account may take, uploads and results [default: no limit]
+    #[arg(long, global = true, env = "RUNBOARD_QUOTA_BYTES", value_name = "SIZE")]
+    pub(super) quota_bytes: Option<String>,
+
     /// The largest record of a CSV; a larger one counts as failed
     #[arg(
         long,

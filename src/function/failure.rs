@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use crate::{
     csv::{LayoutError, MOST_COLUMNS},
     source::{Address, FetchError, ShareLink, TextKind},
-    store,
+    store::{self, quota::OverQuota},
 };
 
 /// Why a call came to nothing. The text is a sentence for people; the sources are for the log.
@@ -17,6 +17,11 @@ pub(super) enum Failure {
     NotAnAddress,
     #[error(transparent)]
     Fetch(FetchError),
+    #[error(
+        "The file does not fit: {} of the {} bytes that your imports may take here are used. Delete imports that you no longer need, and run this one again.",
+        .0.used, .0.allowed
+    )]
+    OverQuota(OverQuota),
     #[error("The uploaded file is no longer stored here.")]
     FileGone,
     #[error("{}", header_sentence(.0))]
@@ -71,6 +76,7 @@ impl Failure {
             Self::Fetch(error) => error.is_transient(),
             Self::NoFile
             | Self::NotAnAddress
+            | Self::OverQuota(_)
             | Self::FileGone
             | Self::Header(_)
             | Self::NotCsv { .. }

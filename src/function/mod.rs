@@ -44,7 +44,7 @@ use crate::{
         call::{Call, FunctionSpec, Registration, Retries, Runtime, SDK, StepSpec, Trigger},
     },
     source::{Fetcher, LinkKey, Storage},
-    store::{Live, Store},
+    store::{Live, Store, quota::Quota},
     tasks::Tasks,
 };
 
@@ -74,6 +74,8 @@ pub const STEP_BYTES: RangeInclusive<u64> = 16 << 20..=256 << 20;
 pub struct Processor {
     pub store: Store,
     pub storage: Storage,
+    /// What each user may store.
+    pub quota: Quota,
     pub links: LinkKey,
     /// Gets the files that lie elsewhere.
     pub fetcher: Fetcher,

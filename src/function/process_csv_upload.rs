@@ -140,7 +140,7 @@ impl Processor {
             Next::Tell(step) => step,
             Next::First => match source.ok_or(Failure::NoFile)? {
                 Source::Stored(key) => self.plan(run, key, 0, None).await?,
-                Source::Elsewhere(address) => self.fetch(run, &address).await?,
+                Source::Elsewhere(address) => self.fetch(run, &call.event.id, &address).await?,
             },
             Next::Plan { source, position } => {
                 let from = match self.source(call)? {

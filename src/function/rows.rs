@@ -250,12 +250,15 @@ impl<'s> Parts<'s> {
                 part.file.sync()?;
             }
         }
+        let parts = [&self.processed, &self.failed, &self.raw];
+        let bytes = parts.into_iter().flatten().map(|part| part.finished).sum();
         let keep = |part: Part| part.file.keep().as_str().to_owned();
         Ok(StepFiles {
             source: None,
             processed: self.processed.map(keep),
             failed: self.failed.map(keep),
             raw: self.raw.map(keep),
+            bytes,
         })
     }
 }

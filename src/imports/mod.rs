@@ -6,7 +6,6 @@
 mod board;
 mod counts;
 mod delete;
-mod file_name;
 mod history;
 mod in_progress;
 mod late;
@@ -30,12 +29,12 @@ use url::Url;
 use self::board::Board;
 pub use self::{
     delete::{DeleteError, Deletion},
-    file_name::FileName,
     history::{Count, History, Place},
     in_progress::{InProgress, Seen},
     silence::{Silence, SilenceCause},
     snapshot::{FetchedFrom, ImportState, NextAttempt, Plan, Planned, RunSnapshot, Snapshot},
 };
+pub use crate::source::FileName;
 use crate::{
     config::OutputPointers,
     ids::{EVENT_NAME, ImportId, UserId},

@@ -55,6 +55,7 @@ pub struct Snapshot {
 /// Where a file is fetched from, as it may be shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FetchedFrom {
+    /// With the port, if it is another than the scheme's.
     pub host: String,
     /// Without query, name and password. Its path may open the file: for its owner only.
     pub address: String,
@@ -197,6 +198,9 @@ impl Snapshot {
             if let Some(progress) = live.now(&run.run_id) {
                 // What the function tells us is news, too, and newer than the engine's.
                 snapshot.as_of = snapshot.as_of.max(progress.heard_at);
+                if let Some(name) = &progress.file_name {
+                    snapshot.file_name = name.to_string();
+                }
                 run.advance(progress);
             }
         }
@@ -254,7 +258,7 @@ impl FetchedFrom {
     /// Of an address that was checked when it was given.
     fn of(url: &str) -> Self {
         let address = url.parse::<Address>();
-        let host = address.as_ref().map(|address| address.host().to_owned()).unwrap_or_default();
+        let host = address.as_ref().map(Address::host_and_port).unwrap_or_default();
         Self { host, address: address.map(|address| address.without_secrets()).unwrap_or_default() }
     }
 }

@@ -25,6 +25,15 @@ impl Address {
         self.0.host_str().unwrap_or_default()
     }
 
+    /// The host, and the port if it is another than the scheme's.
+    #[must_use]
+    pub fn host_and_port(&self) -> String {
+        match self.0.port() {
+            Some(port) => format!("{}:{port}", self.host()),
+            None => self.host().to_owned(),
+        }
+    }
+
     /// Without the name and password before the host, the query and the fragment. The path may hold a secret
     /// still: for the page of its owner only.
     #[must_use]
@@ -42,10 +51,7 @@ impl Address {
     /// shown, once it is made safe.
     #[must_use]
     pub fn file_name(&self) -> String {
-        let segment =
-            self.0.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();
-        let name = percent_decode_str(segment).decode_utf8_lossy();
-        if name.trim().is_empty() { self.host().to_owned() } else { name.into_owned() }
+        last_segment(&self.0).unwrap_or_else(|| self.host().to_owned())
     }
 }
 
@@ -70,6 +76,13 @@ impl Address {
         }
         format!("https://{text}").parse()
     }
+}
+
+/// The last segment of a path, decoded; None if it is empty.
+pub(super) fn last_segment(url: &Url) -> Option<String> {
+    let segment = url.path_segments()?.next_back()?;
+    let name = percent_decode_str(segment).decode_utf8_lossy();
+    (!name.trim().is_empty()).then(|| name.into_owned())
 }
 
 impl FromStr for Address {

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    ops::ControlFlow,
     time::Duration,
 };
 
@@ -15,7 +16,9 @@ use reqwest::{
 use tokio::time::timeout;
 use url::{Host, Url};
 
-use super::{Address, BinaryKind, Incoming, guard, guard::Refusal};
+use super::{
+    Address, BinaryKind, FileName, Incoming, address::last_segment, disposition, guard, guard::Refusal,
+};
 use crate::{config::AllowedAddresses, inngest::tls};
 
 /// Redirects that are followed, one after the other.
@@ -61,6 +64,14 @@ pub struct Received {
     pub total: Option<u64>,
 }
 
+/// What is told while a file arrives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// The answer names the file otherwise than the address does.
+    Named(FileName),
+    Bytes(Received),
+}
+
 /// Why a file could not be fetched. The text is part of a sentence for people and says nothing of the
 /// address but what its owner may know.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +108,8 @@ pub enum FetchError {
     /// Another attempt would begin at the first byte again, and hold a worker as long.
     #[error("the file took too long to arrive")]
     TooLong,
+    #[error("the file is not wanted any more")]
+    Unwanted,
     #[error("this machine cannot make secure connections")]
     NoTls(#[source] reqwest::Error),
     #[error("the file could not be stored")]
@@ -127,6 +140,7 @@ impl FetchError {
             | Self::TooLarge
             | Self::Empty
             | Self::Binary(_)
+            | Self::Unwanted
             | Self::NoTls(_) => false,
         }
     }
@@ -157,25 +171,33 @@ impl Fetcher {
     }
 
     /// Writes what `address` answers into `file` and gives it back, whole and not empty, but not kept
-    /// yet. `told` hears of every piece that arrives.
+    /// yet. `told` hears of every piece that arrives, and may break off.
     pub async fn fetch(
         &self,
         address: &Address,
         file: Incoming,
-        told: impl FnMut(Received),
+        mut told: impl FnMut(Arrival) -> ControlFlow<()>,
     ) -> Result<Incoming, FetchError> {
-        let fetched = async { self.receive(self.answer(address).await?, file, told).await };
+        let fetched = async {
+            let (url, response) = self.answer(address).await?;
+            if let Some(name) = other_name(address, &url, &response)
+                && told(Arrival::Named(name)).is_break()
+            {
+                return Err(FetchError::Unwanted);
+            }
+            self.receive(response, file, told).await
+        };
         timeout(self.limits.whole, fetched).await.map_err(|_| FetchError::TooLong)?
     }
 
-    /// The answer that `address` leads to: 200, with its headers read.
-    async fn answer(&self, address: &Address) -> Result<Response, FetchError> {
+    /// The answer that `address` leads to, and where from: 200, with its headers read.
+    async fn answer(&self, address: &Address) -> Result<(Url, Response), FetchError> {
         let mut url = address.url().clone();
         for _ in 0..=MOST_REDIRECTS {
             let answer = timeout(self.limits.answer, self.ask(&url)).await;
             let response = answer.map_err(|_| FetchError::NoAnswer)??;
             match response.status() {
-                StatusCode::OK => return Ok(response),
+                StatusCode::OK => return Ok((url, response)),
                 status if leads_on(status) => url = next_hop(&url, &response)?,
                 status => return Err(refused(status, &response)),
             }
@@ -221,7 +243,7 @@ impl Fetcher {
         &self,
         mut response: Response,
         mut file: Incoming,
-        mut told: impl FnMut(Received),
+        mut told: impl FnMut(Arrival) -> ControlFlow<()>,
     ) -> Result<Incoming, FetchError> {
         if is_compressed(&response) {
             return Err(FetchError::Compressed);
@@ -230,7 +252,9 @@ impl Fetcher {
         if total.is_some_and(|total| total > self.limits.max_bytes) {
             return Err(FetchError::TooLarge);
         }
-        told(Received { bytes: 0, total });
+        if told(Arrival::Bytes(Received { bytes: 0, total })).is_break() {
+            return Err(FetchError::Unwanted);
+        }
         loop {
             let stretch = self.receive_stretch(&mut response, &mut file, total, &mut told);
             let is_whole = timeout(self.limits.stretch, stretch).await.map_err(|_| FetchError::TooSlow)??;
@@ -254,7 +278,7 @@ impl Fetcher {
         response: &mut Response,
         file: &mut Incoming,
         total: Option<u64>,
-        told: &mut impl FnMut(Received),
+        told: &mut impl FnMut(Arrival) -> ControlFlow<()>,
     ) -> Result<bool, FetchError> {
         let end = file.size() + self.limits.stretch_bytes;
         while file.size() < end {
@@ -264,7 +288,9 @@ impl Fetcher {
                 return Err(FetchError::TooLarge);
             }
             file.write(&bytes).await?;
-            told(Received { bytes: file.size(), total });
+            if told(Arrival::Bytes(Received { bytes: file.size(), total })).is_break() {
+                return Err(FetchError::Unwanted);
+            }
         }
         Ok(false)
     }
@@ -318,6 +344,19 @@ fn refused(status: StatusCode, response: &Response) -> FetchError {
         }
         _ => FetchError::Status(status),
     }
+}
+
+/// The name that the answer has for the file: the one that its headers give it, or that of the place that a
+/// redirect led to, where that has an extension and the address has none.
+fn other_name(address: &Address, url: &Url, response: &Response) -> Option<FileName> {
+    let header = response.headers().get(header::CONTENT_DISPOSITION);
+    let given = header.and_then(|header| disposition::file_name(header.as_bytes()));
+    let name = given.or_else(|| {
+        let has_extension = |name: &String| name.contains('.');
+        let is_named = last_segment(address.url()).is_some_and(|name| has_extension(&name));
+        last_segment(url).filter(has_extension).filter(|_| !is_named)
+    })?;
+    Some(FileName::from_client(&name))
 }
 
 fn next_hop(url: &Url, response: &Response) -> Result<Url, FetchError> {

@@ -1,7 +1,9 @@
 //! Bytes in and out: stored files, the signed links that lead to them, and files fetched by their address.
 
 mod address;
+mod disposition;
 mod fetch;
+mod file_name;
 mod guard;
 mod incoming;
 mod link;
@@ -13,7 +15,8 @@ mod storage;
 mod text_kind;
 
 pub use address::{Address, NotAnAddress};
-pub use fetch::{FetchError, FetchLimits, Fetcher, Received};
+pub use fetch::{Arrival, FetchError, FetchLimits, Fetcher, Received};
+pub use file_name::FileName;
 pub use guard::Refusal;
 pub use incoming::Incoming;
 pub use link::{Link, LinkKey};

@@ -68,7 +68,7 @@ impl Store {
             }
             let steps = sqlx::query(
                 "DELETE FROM step WHERE run_id = $1 \
-                 RETURNING source_file, processed_file, failed_file, raw_file",
+                 RETURNING source_file, processed_file, failed_file, raw_file, stored_bytes",
             )
             .bind(&run)
             .fetch_all(&mut *tx)

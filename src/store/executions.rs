@@ -4,15 +4,32 @@ use sqlx::{Row, any::AnyRow};
 
 use super::{
     Error, Result, Store,
+    history::SearchName,
     live::{AttemptError, CallInfo, FailedAttempt},
 };
-use crate::{ids::RunId, time::UnixMillis};
+use crate::{
+    ids::{EventId, RunId},
+    time::UnixMillis,
+};
 
 /// What [`read_call`] reads.
 pub(super) const COLUMNS: &str = "execution.function, execution.started_at, execution.attempt, \
      execution.max_attempts, execution.error, execution.error_at, execution.error_final, execution.earlier";
 
 impl Store {
+    /// Names the import of an address that sent `event` after the file that lies there.
+    pub async fn name_fetched(&self, event: &EventId, file_name: &str) -> Result<()> {
+        sqlx::query(
+            "UPDATE import SET file_name = $2, search_name = $3 WHERE event_id = $1 AND source_url IS NOT NULL",
+        )
+        .bind(event.as_str())
+        .bind(file_name)
+        .bind(SearchName::of(file_name).as_str())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
     /// What the latest calls told of a run; None before the first.
     pub async fn execution(&self, run: &RunId) -> Result<Option<CallInfo>> {
         let sql = format!("SELECT {COLUMNS} FROM execution WHERE run_id = $1");

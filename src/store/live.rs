@@ -98,6 +98,8 @@ pub struct ProgressNow {
     pub total_rows: Option<u64>,
     /// While the file is being fetched.
     pub receiving: Option<Receiving>,
+    /// Of a file that was fetched, if it has another name than its address.
+    pub file_name: Option<Arc<str>>,
     pub call: Option<CallInfo>,
     /// A call has come and waits for its turn.
     pub is_waiting: bool,

@@ -11,6 +11,7 @@ mod executions;
 pub mod history;
 pub mod imports;
 pub mod live;
+pub mod quota;
 pub mod runs;
 mod settings;
 pub mod steps;

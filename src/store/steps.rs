@@ -31,7 +31,7 @@ pub struct Step {
     pub committed_at: UnixMillis,
 }
 
-/// The storage keys of what a step wrote; None where it had nothing to write.
+/// The storage keys of what a step wrote, None where it had nothing to write, and how many bytes that is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepFiles {
     /// The copy of a file that lay elsewhere.
@@ -40,6 +40,8 @@ pub struct StepFiles {
     pub failed: Option<String>,
     /// The failed records' original bytes.
     pub raw: Option<String>,
+    /// All of them together.
+    pub bytes: u64,
 }
 
 impl StepFiles {
@@ -80,8 +82,9 @@ impl Store {
         let mut tx = self.begin_write_of(run).await?;
         let inserted = sqlx::query(
             "INSERT INTO step (run_id, step_id, position, result, processed, failed, reasons, end_byte, \
-             source_file, processed_file, failed_file, raw_file, started_at, committed_at, stretches) \
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 \
+             source_file, processed_file, failed_file, raw_file, started_at, committed_at, stretches, \
+             stored_bytes) \
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16 \
              WHERE NOT EXISTS (SELECT 1 FROM run WHERE run_id = $1 AND ended_at IS NOT NULL) \
              ON CONFLICT DO NOTHING",
         )
@@ -100,6 +103,7 @@ impl Store {
         .bind(step.started_at.0)
         .bind(step.committed_at.0)
         .bind(stretches)
+        .bind(to_bigint(step.files.bytes))
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
@@ -114,7 +118,7 @@ impl Store {
     pub async fn steps(&self, run: &RunId) -> Result<Vec<Step>> {
         sqlx::query(
             "SELECT step_id, position, result, processed, failed, end_byte, source_file, processed_file, \
-             failed_file, raw_file, started_at, committed_at, stretches FROM step WHERE run_id = $1 \
+             failed_file, raw_file, stored_bytes, started_at, committed_at, stretches FROM step WHERE run_id = $1 \
              ORDER BY position",
         )
         .bind(run.as_str())
@@ -182,9 +186,10 @@ impl Store {
 
     /// The storage keys that any step of any run names.
     pub async fn all_step_files(&self) -> Result<Vec<String>> {
-        let rows = sqlx::query("SELECT source_file, processed_file, failed_file, raw_file FROM step")
-            .fetch_all(&self.pool)
-            .await?;
+        let rows =
+            sqlx::query("SELECT source_file, processed_file, failed_file, raw_file, stored_bytes FROM step")
+                .fetch_all(&self.pool)
+                .await?;
         let mut keys = Vec::new();
         for row in &rows {
             keys.extend(read_files(row)?.into_keys());
@@ -212,7 +217,7 @@ impl Store {
         let mut tx = self.begin_write_of(run).await?;
         let rows = sqlx::query(
             "DELETE FROM step WHERE run_id = $1 AND NOT EXISTS (SELECT 1 FROM run WHERE run_id = $1) \
-             RETURNING source_file, processed_file, failed_file, raw_file",
+             RETURNING source_file, processed_file, failed_file, raw_file, stored_bytes",
         )
         .bind(run.as_str())
         .fetch_all(&mut *tx)
@@ -267,6 +272,7 @@ pub(super) fn read_files(row: &AnyRow) -> Result<StepFiles> {
         processed: row.try_get("processed_file")?,
         failed: row.try_get("failed_file")?,
         raw: row.try_get("raw_file")?,
+        bytes: read_unsigned(row, "stored_bytes")?,
     })
 }
 

@@ -35,6 +35,8 @@ pub enum Error {
     NothingFailed,
     /// A part of an import is to be run again that there is not.
     NoSuchPart,
+    /// The user may store no more.
+    OverQuota,
     /// The disk is full.
     NoSpace,
     /// A query or form that says what none of ours does.
@@ -84,6 +86,11 @@ impl Error {
             Self::NoSuchPart => {
                 ("Bad request", "You can run the whole import again, or only its failed rows.")
             }
+            Self::OverQuota => (
+                "No room left",
+                "Your imports take all the space that they may take here. Delete imports that you no longer \
+                 need and try again.",
+            ),
             Self::NoSpace => (
                 "Disk full",
                 "There is not enough free disk space. Nothing was changed; try again once the operator has made room.",
@@ -112,6 +119,7 @@ impl ResponseError for Error {
             Self::NoSuchPart => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unreadable => StatusCode::BAD_REQUEST,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::OverQuota => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

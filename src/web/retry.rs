@@ -7,6 +7,7 @@ use super::{
     error::Error,
     pages::import::find,
     session::{self, SignedIn},
+    site::Site,
 };
 use crate::{
     function::outputs,
@@ -26,6 +27,7 @@ pub async fn submit(
     imports: web::Data<Imports>,
     store: web::Data<Store>,
     storage: web::Data<Storage>,
+    site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
     let import = find(&user, &id, &imports).await?;
     let kind = asked_for(&form, request.query_string())?;
@@ -36,7 +38,7 @@ pub async fn submit(
         None if !import.state().is_final() && (kind == RetryOf::Failed || !import.may_run_again(now)) => {
             return Err(Error::StillGoing);
         }
-        None => match make(kind, &import, &imports, &store, &storage).await {
+        None => match make(kind, &import, &imports, &store, &storage, &site).await {
             // It may be deleted meanwhile, its record before its files: what fails then is no fault.
             Err(error) if store.import(import.id).await?.is_none() => {
                 tracing::warn!(import = %import.id, ?error, "the import was deleted while its re-run was being made");
@@ -57,11 +59,19 @@ async fn make(
     imports: &Imports,
     store: &Store,
     storage: &Storage,
+    site: &Site,
 ) -> Result<ImportId, Error> {
+    // Kept until the retry is recorded.
+    let reserve = async |bytes| site.quota.reserve(import.owner, bytes).await?.map_err(|_| Error::OverQuota);
     match kind {
-        RetryOf::All => Ok(imports.retry_all(import).await?),
+        RetryOf::All => {
+            let _room = reserve(import.size_bytes).await?;
+            Ok(imports.retry_all(import).await?)
+        }
         RetryOf::Failed => {
+            let mut room = reserve(0).await?;
             let file = failed_records(import, store, storage).await?;
+            room.grow(file.size()).map_err(|_| Error::OverQuota)?;
             Ok(imports.retry_failed(import, file).await?)
         }
     }

@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, http::header::ContentType, mime, web};
 use super::{
     error::Error,
     session::{self, SignedIn},
+    site::Site,
 };
 use crate::{
     imports::{FileName, Imports},
@@ -31,9 +32,12 @@ pub async fn import(
     user: SignedIn,
     imports: web::Data<Imports>,
     storage: web::Data<Storage>,
+    site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
     let receiving_at = UnixMillis::now();
-    let mut file = storage.receive(BYTES.len() as u64).await?;
+    let size = BYTES.len() as u64;
+    let _room = site.quota.reserve(user.user, size).await?.map_err(|_| Error::OverQuota)?;
+    let mut file = storage.receive(size).await?;
     file.write(BYTES).await?;
     let id = imports.accept(user.user, FileName::from_client(NAME), receiving_at, file).await?;
     Ok(session::see_other(&format!("/imports/{id}")))

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     imports::{ImportState, Snapshot},
+    store::quota::Quota,
     time::UnixMillis,
 };
 
@@ -26,6 +27,8 @@ pub struct Site {
     pub engine: EngineName,
     /// `RUNBOARD_MAX_UPLOAD_BYTES`.
     pub max_upload_bytes: u64,
+    /// What each user may store.
+    pub quota: Quota,
     /// Cancelled when the server is told to stop: from then on no upload is taken.
     pub stopping: CancellationToken,
 }

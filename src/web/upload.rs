@@ -13,6 +13,7 @@ use super::{error::is_timeout, format};
 use crate::{
     imports::{AcceptError, FileName},
     source::{Address, BinaryKind, Incoming, NotAnAddress, Storage},
+    store::quota::{OverQuota, Room},
     time::UnixMillis,
 };
 
@@ -61,7 +62,7 @@ pub struct Refused {
 
 /// More than a form has around its file: boundaries, headers, and a name of the longest kind. A body
 /// that is announced with more than the limit and this holds a file over the limit.
-const FORM_BYTES: u64 = 64 << 10;
+pub const FORM_BYTES: u64 = 64 << 10;
 
 /// A file that was received whole, not kept yet.
 #[derive(Debug)]
@@ -92,6 +93,11 @@ pub enum UploadError {
     Binary(FileName, BinaryKind),
     #[error("The upload is larger than {}, the limit here. Split it and import the parts.", format::bytes_at_most(*.limit))]
     TooLarge { limit: u64 },
+    #[error(
+        "Your imports take {} of the {} that they may take here, and this does not fit. Delete imports that you no longer need and try again.",
+        format::bytes(.0.used), format::bytes_at_most(.0.allowed)
+    )]
+    OverQuota(#[from] OverQuota),
     #[error("The upload was incomplete. Try again.")]
     Broken,
     #[error(
@@ -136,7 +142,7 @@ impl UploadError {
             | Self::AddressTooLong
             | Self::Empty(_)
             | Self::Binary(..) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } | Self::OverQuota(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Broken => StatusCode::BAD_REQUEST,
             Self::Stalled => StatusCode::REQUEST_TIMEOUT,
             Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
@@ -213,7 +219,8 @@ pub fn announced(request: &HttpRequest) -> Option<u64> {
 }
 
 /// Reads the form. Its files stream to storage, some KB in memory at a time; of those that are refused
-/// nothing is left. `limit` holds for all files of a form together.
+/// nothing is left. `limit` holds for all files of a form together. `quota` is the room that the
+/// user has for them.
 ///
 /// A form that is too large, or finds no room, is refused before its first byte if it is `announced` with
 /// its length.
@@ -222,13 +229,14 @@ pub async fn receive(
     announced: Option<u64>,
     storage: &Storage,
     limit: u64,
+    quota: &mut Room,
 ) -> Result<Given, Refused> {
     let announced = announced.unwrap_or(0).saturating_sub(FORM_BYTES);
     if announced > limit {
         return Err(UploadError::TooLarge { limit }.into());
     }
     let mut typed = String::new();
-    match read(form, announced, storage, limit, &mut typed).await {
+    match read(form, announced, storage, limit, quota, &mut typed).await {
         Ok(given) => Ok(given),
         Err(error) => Err(Refused { error, typed }),
     }
@@ -239,6 +247,7 @@ async fn read(
     announced: u64,
     storage: &Storage,
     limit: u64,
+    quota: &mut Room,
     typed: &mut String,
 ) -> Result<Given, UploadError> {
     let mut files = Files::default();
@@ -248,7 +257,7 @@ async fn read(
         match field.name() {
             Some(FILE_FIELD) if files.len() < MAX_FILES => {
                 let to_come = announced.saturating_sub(limit - room);
-                match receive_file(&mut field, to_come, storage, limit, room).await? {
+                match receive_file(&mut field, to_come, storage, limit, room, quota).await? {
                     None => {}
                     Some(Ok(upload)) => {
                         room -= upload.file.size();
@@ -279,6 +288,7 @@ async fn receive_file(
     storage: &Storage,
     limit: u64,
     room: u64,
+    quota: &mut Room,
 ) -> Result<Option<Result<Upload, UploadError>>, UploadError> {
     let receiving_at = UnixMillis::now();
     let name = field.content_disposition().and_then(|header| header.get_filename()).unwrap_or_default();
@@ -289,6 +299,7 @@ async fn receive_file(
         if bytes.len() as u64 > room.saturating_sub(file.size()) {
             return Err(UploadError::TooLarge { limit });
         }
+        quota.take(bytes.len() as u64)?;
         file.write(&bytes).await?;
     }
     Ok(match (file.size(), BinaryKind::sniff(file.head())) {

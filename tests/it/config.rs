@@ -185,7 +185,7 @@ fn an_empty_optional_setting_is_not_set() {
 }
 
 /// Flag, wrong value, and how the line begins.
-const WRONG: [(&str, &str, &str); 42] = [
+const WRONG: [(&str, &str, &str); 43] = [
     ("--listen", "8080", r#"RUNBOARD_LISTEN is "8080": it can be an IP address and a port"#),
     ("--listen", "localhost:8080", r#"RUNBOARD_LISTEN is "localhost:8080": it can be"#),
     ("--listen", "", r#"RUNBOARD_LISTEN is "": it can be"#),
@@ -219,6 +219,7 @@ const WRONG: [(&str, &str, &str); 42] = [
         r#"RUNBOARD_MAX_UPLOAD_BYTES is "9223372036854775808": it"#,
     ),
     ("--max-upload-bytes", "99999999999GiB", r#"RUNBOARD_MAX_UPLOAD_BYTES is "99999999999GiB": it can be"#),
+    ("--quota-bytes", "0", r#"RUNBOARD_QUOTA_BYTES is "0": it can be a number of bytes above 0"#),
     ("--max-record-bytes", "GiB", r#"RUNBOARD_MAX_RECORD_BYTES is "GiB": it can be"#),
     (
         "--allow-addresses",
@@ -270,7 +271,7 @@ fn every_flag_is_the_variable_of_the_same_name() {
         assert_eq!(variable, name.as_str());
         settings += 1;
     }
-    assert_eq!(settings, 28);
+    assert_eq!(settings, 30);
 }
 
 #[test]

@@ -42,6 +42,36 @@ fn assert_failed(panel: &Panel, sentence: &str) {
 }
 
 #[tokio::test]
+async fn an_import_is_named_as_its_file_is() {
+    let host = Host::start(|path, _| match path {
+        "/export?id=7" => Reply::Bytes(with_body(
+            "200 OK",
+            "Content-Disposition: attachment; filename=\"x.csv\"; filename*=UTF-8''../%C3%BCbersicht.csv\r\n",
+            b"a,b\n1,2\n",
+        )),
+        "/latest" => Reply::redirect("/2026/orders%20final.csv?key=secret"),
+        _ => Reply::file("a,b\n1,2\n"),
+    })
+    .await;
+    let (app, visitor) = app_reaching(&[&host]).await;
+    for (path, name) in [
+        ("/export?id=7", "übersicht.csv"),
+        ("/latest", "orders final.csv"),
+        ("/rates.csv", "rates.csv"),
+        ("/rates", "rates"),
+    ] {
+        let import = visitor.import_address(&host.url(path)).await;
+        visitor.wait_for_state(&import, "Completed").await;
+        let page = visitor.get(&import).await.text().await.unwrap();
+        assert!(page.contains(&format!("<title>Completed · {name} · Runboard</title>")), "{path}: {page}");
+        assert!(page.contains(&format!("From {}", host.url("").trim_start_matches("http://"))), "{page}");
+        let found = visitor.get(&format!("/?name={}", name.replace(' ', "+"))).await.text().await.unwrap();
+        assert!(found.contains(&format!("href=\"{import}\"")), "{path}: {found}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_web_page_at_an_address_says_how_to_get_the_file() {
     let page = "<!doctype html><title>Sign in</title><p>1,2</p>";
     let host = Host::start(move |_, _| Reply::file(page)).await;

@@ -34,6 +34,7 @@ mod nginx;
 mod output;
 mod postgres;
 mod proxy;
+mod quota;
 mod reading;
 mod reasons;
 mod routes;

@@ -55,6 +55,7 @@ fn step(position: u32, processed: u64) -> Step {
             processed: Some(format!("runs/processed-{position}-{processed}")),
             failed: None,
             raw: Some(format!("runs/raw-{position}-{processed}")),
+            bytes: 100,
         },
         stretches: None,
         started_at: UnixMillis(1),

@@ -89,9 +89,18 @@ impl Watch {
             readings.push(self.reading(&run.run_id).await?);
         }
         let recorded = if any_changed { Some(self.shared.store.runs_of(&[self.id]).await?) } else { None };
+        // What was fetched may have another name than its address.
+        let row = if any_changed && import.fetched_from.is_some() {
+            self.shared.store.import(self.id).await?
+        } else {
+            None
+        };
         self.change(|import| {
             import.as_of = Some(UnixMillis::now());
             import.silence = None;
+            if let Some(row) = row {
+                import.file_name = row.file_name;
+            }
             if let Some(recorded) = recorded {
                 // The wish to cancel may have come during this look: what says Cancelled since then does
                 // not come to life again. A run that nobody knew of is shown once it has ended.

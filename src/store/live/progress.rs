@@ -45,6 +45,7 @@ pub struct Progress {
     /// A watcher follows the run: others may report of it.
     pub(super) is_followed: AtomicBool,
     receiving: Mutex<Option<Receiving>>,
+    file_name: Mutex<Option<Arc<str>>>,
     stop: watch::Sender<bool>,
     /// How many calls wait for their turn.
     waiting: AtomicUsize,
@@ -112,6 +113,10 @@ impl Progress {
     pub fn set_receiving(&self, receiving: Option<Receiving>) {
         *lock(&self.receiving) = receiving;
         self.hear(UnixMillis::now());
+    }
+
+    pub fn set_file_name(&self, name: &str) {
+        *lock(&self.file_name) = Some(name.into());
     }
 
     pub fn set_call(&self, call: CallInfo) {
@@ -183,6 +188,7 @@ impl Progress {
             total_bytes: number(&self.total_bytes),
             total_rows: Some(number(&self.total_rows)).filter(|rows| *rows > 0),
             receiving: *lock(&self.receiving),
+            file_name: lock(&self.file_name).clone(),
             call,
             is_waiting: self.waiting.load(Ordering::Relaxed) > 0 && *self.at_work.borrow() == 0,
             stretches: lock(&self.stretches).clone(),

@@ -100,7 +100,17 @@ pub async fn upload(
     storage: web::Data<Storage>,
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
-    let receiving = upload::receive(form, upload::announced(&request), &storage, site.max_upload_bytes);
+    let announced = upload::announced(&request);
+    let of_files = announced.unwrap_or(0).saturating_sub(upload::FORM_BYTES);
+    // Kept until the import is recorded.
+    let mut quota = match site.quota.reserve(user.user, of_files).await? {
+        Ok(room) => room,
+        Err(over) => {
+            let refused = Some(UploadError::from(over).into());
+            return page(&user, &imports, &site, &history::Query::default(), refused).await;
+        }
+    };
+    let receiving = upload::receive(form, announced, &storage, site.max_upload_bytes, &mut quota);
     // Bytes may be hours in coming, and the process is about to end.
     let received = site.stopping.run_until_cancelled(receiving).await;
     let taken = match received.unwrap_or(Err(UploadError::Stopping.into())) {

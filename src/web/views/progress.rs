@@ -110,7 +110,8 @@ impl Progress {
         let is_growing = run.is_active || run.ended_at.is_some();
         let is_measured = tells && is_growing && !waits && elapsed >= SHORTEST_MEASURE;
         Self {
-            counts: run.counts,
+            // No row can be read before the whole file is there: zeros would say that none was.
+            counts: run.counts.filter(|counts| run.receiving.is_none() || *counts != Counts::default()),
             share,
             receipt: run.receiving.map(|receiving| Receipt::of(receiving, at)),
             total: match run.total_rows.filter(|_| run.ended_at.is_none()) {
@@ -171,7 +172,10 @@ impl Progress {
             Figure::new("failed", "failed", count(failed)),
             Figure::new("to-go", left_over, count(self.to_go())),
             Figure::new("speed", speed, count(self.rows_per_second)),
-            Figure::new("read", "read", self.percent().map(|percent| format!("{percent}%"))),
+            match &self.receipt {
+                Some(receipt) => Figure::new("read", "received", receipt.share().map(whole_percent)),
+                None => Figure::new("read", "read", self.share.map(whole_percent)),
+            },
         ];
         Figures { all }
     }
@@ -192,6 +196,11 @@ impl Progress {
         }
         if words.is_empty() { "Nothing counted yet".to_owned() } else { words.join(", ") }
     }
+}
+
+/// Rounded down: `100%` only at the end.
+fn whole_percent(share: f64) -> String {
+    format!("{}%", (share * 100.0) as u64)
 }
 
 impl Total {

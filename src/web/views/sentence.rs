@@ -14,7 +14,7 @@ use super::{
 use crate::{
     csv::Counts,
     ids::EVENT_NAME,
-    imports::{ImportState, Planned, RunSnapshot, Silence, SilenceCause, Snapshot},
+    imports::{FetchedFrom, ImportState, Planned, RunSnapshot, Silence, SilenceCause, Snapshot},
     inngest::Failure,
     time::UnixMillis,
     web::format::{bytes, duration, grouped, rows},
@@ -247,7 +247,7 @@ fn safe(snapshot: &Snapshot) -> &'static str {
 
 fn running(snapshot: &Snapshot, run: &RunSnapshot, progress: &Progress) -> Sentence {
     if let Some(receipt) = &progress.receipt {
-        return receiving(receipt);
+        return receiving(receipt, snapshot.fetched_from.as_ref());
     }
     let Some(counts) = progress.counts.filter(|counts| counts.processed + counts.failed > 0) else {
         return if progress.share.is_some() {
@@ -278,11 +278,12 @@ fn running(snapshot: &Snapshot, run: &RunSnapshot, progress: &Progress) -> Sente
     sentence.then(".")
 }
 
-fn receiving(receipt: &Receipt) -> Sentence {
+fn receiving(receipt: &Receipt, from: Option<&FetchedFrom>) -> Sentence {
+    let host = from.map_or("the address", |from| from.host.as_str());
     if receipt.bytes == 0 {
-        return Sentence::text("The address answered. Waiting for the first bytes.");
+        return Sentence::text(format!("Waiting for the first bytes from {host}."));
     }
-    let mut sentence = Sentence::text(receipt.in_words());
+    let mut sentence = Sentence::text(format!("{} from {host}", receipt.in_words()));
     if let Some(speed) = receipt.bytes_per_second {
         sentence = sentence.then(", ").measure(format!("{}/s", bytes(speed)));
     }

@@ -16,7 +16,7 @@ use runboard::{
     ids::{ImportId, RunId},
     inngest::{Client, Server, call::step_id, signature},
     source::{FetchLimits, Fetcher, Key, LinkKey, Storage},
-    store::{Live, steps::StepFiles},
+    store::{Live, quota::Quota, steps::StepFiles},
     tasks::Tasks,
     time::UnixMillis,
 };
@@ -57,6 +57,7 @@ impl World {
         let nowhere = Url::parse("http://127.0.0.1:9").unwrap();
         let serve_url = Url::parse(SERVE_URL).unwrap();
         let processor = Data::new(Processor {
+            quota: Quota::new(store.clone(), None),
             store,
             storage: Storage::open(folder.path().join("files")).unwrap(),
             links: LinkKey::new([1; 32]),
@@ -79,6 +80,7 @@ impl World {
         let Self { folder, database, processor: old } = self;
         let mut processor = Processor {
             store: old.store.clone(),
+            quota: old.quota.clone(),
             storage: old.storage.clone(),
             links: old.links.clone(),
             fetcher: old.fetcher.clone(),

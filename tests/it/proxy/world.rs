@@ -14,7 +14,7 @@ use runboard::{
     imports::{FileName, Imports, Parts, Snapshot},
     inngest::{Backoff, Client, Limits, Registrar, Run, Server, SyncRequest},
     source::{FetchLimits, Fetcher, LinkKey, Storage},
-    store::{Live, Store},
+    store::{Live, Store, quota::Quota},
     tasks::Tasks,
     time::UnixMillis,
 };
@@ -96,6 +96,7 @@ impl World {
         let engine = Engine::new(store.clone(), keys.clone(), options).unwrap();
         let serve_url = to_function.origin.join(function::serve::PATH).unwrap();
         let processor = Processor {
+            quota: Quota::new(store.clone(), None),
             store: store.clone(),
             storage: storage.clone(),
             links: links.clone(),

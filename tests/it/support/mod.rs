@@ -66,6 +66,7 @@ pub async fn spawn_app_on(data: TempDir, configure: impl FnOnce(&mut Config)) ->
         sign_up: SignUp::Open,
         max_upload_bytes: 1 << 30,
         max_record_bytes: 16 << 20,
+        quota_bytes: None,
         allow_addresses: AllowedAddresses::default(),
         trusted_proxies: TrustedProxies::default(),
         connections_per_address: None,

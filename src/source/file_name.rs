@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::source::Address;
+use super::Address;
 
 /// Longer names are cut; enough for any real one.
 const MAX_CHARS: usize = 200;

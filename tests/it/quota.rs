@@ -1,0 +1,150 @@
+//! The limit of what one account may store.
+
+use bytes::Bytes;
+use futures_util::{future, stream};
+use reqwest::StatusCode;
+use runboard::{ids::UserId, store::Store};
+use sqlx::{AnyPool, migrate::Migrator};
+use tempfile::tempdir;
+
+use crate::support::{
+    TestApp,
+    host::{Host, Reply},
+    spawn_app_on,
+    visitor::Visitor,
+};
+
+const ALLOWED: u64 = 300_000;
+
+async fn app_with_quota(hosts: &[&Host]) -> (TestApp, Visitor) {
+    let allowed: Vec<String> = hosts.iter().map(|host| host.allowed()).collect();
+    let app = spawn_app_on(tempdir().unwrap(), |config| {
+        config.quota_bytes = Some(ALLOWED);
+        config.allow_addresses = allowed.join(",").parse().unwrap();
+    })
+    .await;
+    let mut visitor = app.visitor();
+    visitor.sign_up("mira@example.org").await;
+    (app, visitor)
+}
+
+fn csv(bytes: usize) -> String {
+    format!("a,b\n{}", "1,2\n".repeat(bytes / 4 - 1))
+}
+
+fn uploads(app: &TestApp) -> usize {
+    app.data.path().join("files/uploads").read_dir().unwrap().count()
+}
+
+#[tokio::test]
+async fn what_no_longer_fits_is_refused_with_used_and_allowed_bytes_until_something_is_deleted() {
+    let (app, visitor) = app_with_quota(&[]).await;
+    let import = visitor.upload("first.csv", csv(100_000)).await;
+    visitor.wait_for_state(&import, "Completed").await;
+    // The file and its processed rows, which are longer by their line ends.
+    let page = visitor.post_file("second.csv", csv(100_000)).await;
+    assert_eq!(page.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let page = page.text().await.unwrap();
+    assert!(page.contains("Your imports take 225 KB of the 300 KB that they may take here"), "{page}");
+    let again = visitor.post_form(&format!("{import}/retry"), &[]).await;
+    assert_eq!(again.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let sample = visitor.post_form("/imports/sample", &[]).await;
+    assert_eq!(sample.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(uploads(&app), 1, "nothing of them is kept");
+
+    let deleted = visitor.post_form(&format!("{import}/delete"), &[]).await;
+    assert_eq!(deleted.status(), StatusCode::SEE_OTHER);
+    let import = visitor.upload("second.csv", csv(100_000)).await;
+    assert_eq!(visitor.wait_for_state(&import, "Completed").await.counts(), (24_999, 0));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_upload_of_unknown_length_ends_where_the_room_does() {
+    let (app, visitor) = app_with_quota(&[]).await;
+    let blocks = std::iter::repeat_n(Bytes::from(csv(100_000)), 50);
+    let answer = visitor.post_stream("long.csv", stream::iter(blocks)).await;
+    assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(uploads(&app), 0);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn uploads_at_once_share_the_room() {
+    let (app, visitor) = app_with_quota(&[]).await;
+    let posts = (0..8).map(|_| visitor.post_file("orders.csv", csv(140_000)));
+    let answers = future::join_all(posts).await;
+    let taken = answers.iter().filter(|answer| answer.status() == StatusCode::SEE_OTHER).count();
+    assert!((1..=2).contains(&taken), "{taken} of 140 KB in 300 KB");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_is_fetched_as_far_as_there_is_room() {
+    let (small, large) = (csv(40_000), csv(400_000));
+    let host =
+        Host::start(move |path, _| Reply::file(if path.contains("small") { &small } else { &large })).await;
+    let (app, visitor) = app_with_quota(&[&host]).await;
+    let import = visitor.import_address(&host.url("/large.csv")).await;
+    let panel = visitor.wait_for_state(&import, "Failed").await;
+    assert!(panel.html.contains("The file does not fit: 0 of the 300000 bytes"), "{}", panel.html);
+    let import = visitor.import_address(&host.url("/small.csv")).await;
+    visitor.wait_for_state(&import, "Completed").await;
+    app.stop().await;
+}
+
+/// The first version that keeps how many bytes a step wrote.
+const VERSION: i64 = 12;
+
+#[tokio::test]
+async fn what_the_version_before_stored_is_counted_about_as_it_is() {
+    let folder = tempdir().unwrap();
+    let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
+    sqlx::any::install_default_drivers();
+    let before = AnyPool::connect(&url).await.unwrap();
+    let mut migrator: Migrator = sqlx::migrate!();
+    migrator.migrations = migrator.iter().filter(|step| step.version < VERSION).cloned().collect();
+    migrator.run(&before).await.unwrap();
+    let owner = UserId::generate();
+    let imports = ["01BX5ZZKBKACTAV9WEVGEMMVS0", "01BX5ZZKBKACTAV9WEVGEMMVS1"];
+    let steps = |run: &str, steps: &[(&str, i64, Option<&str>, Option<&str>)]| -> Vec<String> {
+        let text = |key: &Option<&str>| key.map_or("NULL".to_owned(), |key| format!("'{key}'"));
+        let row = |(position, (name, end, source, processed)): (
+            usize,
+            &(&str, i64, Option<&str>, Option<&str>),
+        )| {
+            format!(
+                "INSERT INTO step (run_id, step_id, position, result, processed, failed, end_byte, \
+                 source_file, processed_file, started_at, committed_at) \
+                 VALUES ('{run}', '{name}', {position}, '{{}}', 0, 0, {end}, {}, {}, 1, 2)",
+                text(source),
+                text(processed)
+            )
+        };
+        steps.iter().enumerate().map(row).collect()
+    };
+    let mut statements = vec![format!(
+        "INSERT INTO account (id, email, password_hash, created_at) VALUES ('{owner}', 'a@example.org', '', 0)"
+    )];
+    for (import, (run, size)) in imports.iter().zip([("uploaded", 1_000), ("fetched", 0)]) {
+        statements.push(format!(
+            "INSERT INTO import (id, account_id, file_name, size_bytes, receiving_at, received_at, event_id) \
+             VALUES ('{import}', '{owner}', 'a.csv', {size}, 1, 2, '{run}')"
+        ));
+        statements.push(format!(
+            "INSERT INTO run (run_id, import_id, function_id, status, queued_at) \
+             VALUES ('{run}', '{import}', 'f', 'Running', 3)"
+        ));
+    }
+    statements.extend(steps("uploaded", &[("plan", 10, None, None), ("rows-1", 1_000, None, Some("p"))]));
+    let fetched = [("fetch", 0, Some("s"), None), ("plan", 10, None, None), ("rows-1", 500, None, Some("q"))];
+    statements.extend(steps("fetched", &fetched));
+    for statement in statements {
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&before).await.unwrap();
+    }
+    before.close().await;
+
+    let store = Store::open(&url).await.unwrap();
+    assert_eq!(store.stored_bytes(owner).await.unwrap(), 1_000 + 990 + 500 + 490);
+    store.close().await;
+}
