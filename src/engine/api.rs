@@ -131,13 +131,11 @@ struct JobBody {
     #[serde(flatten)]
     job: Job,
     position: u32,
-    kind: &'static str,
 }
 
 impl JobBody {
     fn new(run: &RunId, queued: QueuedJob) -> Self {
-        let kind = if queued.steps == 0 { "start" } else { "edge" };
-        Self { id: job_id(run, queued.steps as usize), job: queued.job, position: 0, kind }
+        Self { id: job_id(run, queued.steps as usize), job: queued.job, position: 0 }
     }
 }
 

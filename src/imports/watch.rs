@@ -8,6 +8,7 @@
 
 mod asked;
 mod attempts;
+mod doubt;
 mod lasting;
 mod pace;
 mod record;
@@ -92,6 +93,10 @@ struct Watch {
     question: Option<Question>,
     /// Ends that were found by asking, and until when the engine has time to tell of them.
     found: Vec<(RunId, Instant)>,
+    /// Runs for which the engine had nothing in its queue, and when it said so first.
+    doubts: Vec<(RunId, Instant)>,
+    /// How many lists in a row have brought nothing new.
+    unchanged: u32,
     /// How often runs of this import, which is to be cancelled, were.
     cancels: u32,
     /// The event was sent again, to an engine that had forgotten our functions.
@@ -153,6 +158,8 @@ impl Watch {
             unanswered_since: None,
             question: None,
             found: Vec::new(),
+            doubts: Vec::new(),
+            unchanged: 0,
             cancels: 0,
             sent_again: false,
         }
@@ -225,7 +232,8 @@ impl Watch {
             && !self.is_reopened
             && let Some((listed, word)) = self.list_at_once(import).await
         {
-            return self.take_answer(import, listed, word, told).await;
+            let client = self.shared.client.for_user(self.owner);
+            return self.take_answer(&client, import, listed, word, told).await;
         }
         let any_changed = self.answered(import, &told, Word::Told).await?;
         self.ask_for_next_attempt().await;

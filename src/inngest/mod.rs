@@ -23,5 +23,5 @@ pub use event::{Event, EventSeed, tenant};
 pub use output::{Failure, RunOutput};
 pub use registrar::Registrar;
 pub use retry::Backoff;
-pub use run::{Job, Run, RunStatus};
+pub use run::{Job, JobKind, Run, RunStatus};
 pub use signature::SigningKeys;

@@ -41,6 +41,24 @@ pub struct Job {
     pub at: UnixMillis,
     /// 0-based.
     pub attempt: u32,
+    #[serde(default)]
+    pub kind: JobKind,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobKind {
+    /// It wakes the run.
+    Sleep,
+    /// It gives up waiting for an event.
+    Pause,
+    /// It calls the function for the first time, or again for what failed.
+    Start,
+    /// It calls the function for what comes next.
+    Edge,
+    #[default]
+    #[serde(other)]
+    Other,
 }
 
 /// The engine's word for a run's status; an unknown one is kept as received.

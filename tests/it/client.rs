@@ -5,8 +5,8 @@ use std::time::Duration;
 use runboard::{
     ids::{EventId, RunId},
     inngest::{
-        Backoff, Client, Event, EventSeed, Fresh, Job, Limits, RunStatus, Server, SigningKeys, SyncRequest,
-        call::Registration,
+        Backoff, Client, Event, EventSeed, Fresh, Job, JobKind, Limits, RunStatus, Server, SigningKeys,
+        SyncRequest, call::Registration,
     },
     time::UnixMillis,
 };
@@ -278,7 +278,7 @@ async fn a_run_that_waits_for_a_retry_says_when_and_which() {
         .await;
     let jobs = client(&engine.uri()).jobs(&run_id()).await.unwrap();
     let at = UnixMillis::from_rfc3339("2026-11-23T20:46:48Z").unwrap();
-    assert_eq!(jobs, [Job { at, attempt: 1 }]);
+    assert_eq!(jobs, [Job { at, attempt: 1, kind: JobKind::Start }]);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use runboard::{
     ids::{EventId, ImportId, RunId},
-    imports::ImportState,
+    imports::{ImportState, Plan, Planned},
     inngest::{Run, RunStatus},
     store::{Live, live::News},
     time::UnixMillis,
@@ -145,5 +145,56 @@ async fn an_end_that_was_only_found_by_asking_says_that_ends_are_not_told() {
     until("the end that nobody told", || !live.is_told()).await;
     live.end_was_told();
     assert!(live.is_told());
+    room.imports.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_for_which_the_engine_has_nothing_in_its_queue_is_lost_and_can_be_cancelled() {
+    let run = new_run();
+    let runs = vec![(run.to_string(), "Running")];
+    let (room, live) = room(Engine { runs, jobs: Some(json!([])), ..Engine::default() }).await;
+    let import = room.import().await;
+    room.wait_for_state(import, ImportState::Lost).await;
+    room.wait_until_over(import).await;
+    let (_, snapshot) = room.state(import).await;
+    assert_eq!(snapshot.runs[0].status, RunStatus::Running, "its last known word stays");
+
+    // The engine calls it after all, then loses it again.
+    tell(&live, &snapshot.event_id, &run, RunStatus::Running);
+    room.wait_for_state(import, ImportState::Running).await;
+    room.wait_for_state(import, ImportState::Lost).await;
+    room.cancel(import).await;
+    room.wait_for_state(import, ImportState::Cancelled).await;
+    assert_eq!(room.engine().cancels, 1);
+    room.imports.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_engine_plans_for_a_run_is_shown_until_its_time() {
+    let at = UnixMillis::now().plus(Duration::from_secs(3_600));
+    let job = |kind: &str, attempt: u32| json!([{"at": at.to_string(), "kind": kind, "attempt": attempt}]);
+    let runs = vec![(new_run().to_string(), "Running")];
+    let table = [
+        (job("sleep", 0), Some(Planned::Wake)),
+        (job("pause", 0), Some(Planned::Event)),
+        (job("start", 1), Some(Planned::Attempt(2))),
+    ];
+    let (room, _) = room(Engine { runs, ..Engine::default() }).await;
+    for (jobs, planned) in table {
+        room.engine().jobs = Some(jobs);
+        let import = room.import().await;
+        let wanted = planned.map(|what| Plan { what, at });
+        let start = Instant::now();
+        loop {
+            let (state, snapshot) = room.state(import).await;
+            let seen = snapshot.runs.first().and_then(|run| run.plan);
+            if seen == wanted {
+                assert_eq!(state, ImportState::Running);
+                break;
+            }
+            assert!(start.elapsed() < DEADLINE, "waited for {wanted:?}, last seen {snapshot:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
     room.imports.stop().await;
 }

@@ -34,7 +34,7 @@ impl Watch {
         told: Vec<Run>,
     ) -> store::Result<Outcome> {
         match self.question_engine(client, import).await {
-            Ok((runs, word)) => self.take_answer(import, runs, word, told).await,
+            Ok((runs, word)) => self.take_answer(client, import, runs, word, told).await,
             Err(error) => {
                 self.unanswered(&error);
                 self.answered_by_news(import, &told).await?;
@@ -60,6 +60,7 @@ impl Watch {
     /// Records and shows what the engine has answered, with what was told meanwhile.
     pub(super) async fn take_answer(
         &mut self,
+        client: &Client,
         import: &Snapshot,
         mut runs: Vec<Run>,
         word: Word,
@@ -85,13 +86,15 @@ impl Watch {
                 return self.cancel(import, &listed, &unlisted).await;
             }
         }
-        let was_silent = import.silence.is_some() && word != Word::Told;
+        let returned = import.silence.map(|silence| silence.since).filter(|_| word != Word::Told);
+        let was_silent = returned.is_some();
         any_changed |= self.answered(import, &runs, word).await?;
         if was_silent {
             // It may be another process than the one that we registered with.
             self.shared.registrar.remind().await;
         }
-        if import.cancel_requested_at.is_none() {
+        let is_cancelled = import.cancel_requested_at.is_some();
+        if !is_cancelled {
             self.ask_for_next_attempt().await;
         }
         let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
@@ -101,9 +104,15 @@ impl Watch {
         } else {
             self.pace.no_news(self.rule)
         }
+        if any_changed || is_cancelled {
+            self.unchanged = 0;
+        } else if word != Word::Told {
+            self.ask_for_plans(client, &import, returned).await?;
+        }
         if word == Word::Told {
             self.pace.postpone(self.same_list_until.saturating_duration_since(Instant::now()));
         }
+        let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
         self.what_next(&import).await
     }
 

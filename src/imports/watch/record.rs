@@ -67,7 +67,8 @@ impl Watch {
             let is_older = run.ended_at.is_none() && run.status == RunStatus::Scheduled;
             if known.is_some_and(|known| {
                 known.ended_at.is_some()
-                    || known.is_as(&run)
+                    // What the engine tells of a run that it had lost is news.
+                    || known.is_as(&run) && (known.lost_at.is_none() || word != Word::Told)
                     || is_older && known.status == RunStatus::Running
             }) {
                 continue;

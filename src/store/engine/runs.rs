@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     ids::{EventId, RunId},
-    inngest::{Job, Run, RunStatus},
+    inngest::{Job, JobKind, Run, RunStatus},
     store::{Result, Store},
     time::UnixMillis,
 };
@@ -170,12 +170,14 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         let Some(row) = row else { return Ok(None) };
+        let steps = count("engine_step", row.try_get("steps")?)?;
         Ok(Some(QueuedJob {
             job: Job {
+                kind: if steps == 0 { JobKind::Start } else { JobKind::Edge },
                 at: UnixMillis(row.try_get("available_at")?),
                 attempt: count("engine_run", row.try_get("attempt")?)?,
             },
-            steps: count("engine_step", row.try_get("steps")?)?,
+            steps,
         }))
     }
 }

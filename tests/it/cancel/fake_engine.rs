@@ -43,6 +43,8 @@ pub(crate) struct Engine {
     /// Lists of runs are held for this long before they are answered.
     pub(crate) holds_lists: Duration,
     pub(crate) lists: usize,
+    /// What is in its queue for any run; None: it does not know the question.
+    pub(crate) jobs: Option<Value>,
     /// The engine's clock is ahead of ours: what it says of an end.
     pub(crate) ends_at: Option<String>,
     /// A step had been told to stop when its run's cancel came.
@@ -148,6 +150,11 @@ async fn serve(engine: &Arc<Mutex<Engine>>) -> MockServer {
         ResponseTemplate::new(200).set_body_json(body).set_delay(engine.holds_lists)
     });
     Mock::given(method("GET")).and(path_regex("^/v1/events/")).respond_with(runs).mount(&server).await;
+    let jobs = respond(|engine, _| match &engine.jobs {
+        Some(jobs) => ResponseTemplate::new(200).set_body_json(json!({ "data": jobs })),
+        None => ResponseTemplate::new(404),
+    });
+    Mock::given(method("GET")).and(path_regex("^/v1/runs/.*/jobs$")).respond_with(jobs).mount(&server).await;
     let cancelled = respond(|engine, request| {
         engine.cancels += 1;
         let id = request.url.path().rsplit('/').next().unwrap();
