@@ -8,7 +8,7 @@ use runboard::{
     source::Storage,
     store::{
         Live,
-        live::{AttemptError, CallInfo, News},
+        live::{AtWork, AttemptError, CallInfo, News},
     },
     time::UnixMillis,
 };
@@ -30,6 +30,8 @@ struct World {
     live: Live,
     owner: UserId,
     import: ImportId,
+    /// A step is at work, so that nothing else is asked of the queue.
+    _at_work: AtWork,
     _folder: TempDir,
 }
 
@@ -67,10 +69,11 @@ impl World {
         .await
         .unwrap();
         let live = Live::default();
+        let at_work = live.progress(&run_id()).begin();
         let storage = Storage::open(folder.path().join("files")).unwrap();
         let imports = Imports::new(parts(store, storage, client::client(&engine.uri()), live.clone()));
         imports.start().await.unwrap();
-        Self { engine, imports, live, owner, import, _folder: folder }
+        Self { engine, imports, live, owner, import, _at_work: at_work, _folder: folder }
     }
 
     /// Our function tells that its attempt failed.

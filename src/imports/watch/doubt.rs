@@ -37,6 +37,8 @@ impl Watch {
         self.unchanged = self.unchanged.saturating_add(1);
         let is_turn = self.unchanged % EVERY == 1 || returned.is_some();
         let is_due = |run: &RunSnapshot| run.plan.is_some_and(|plan| plan.at <= now);
+        // Our own function tells itself why it waits.
+        let import = import.with_progress(&self.shared.live);
         let runs: Vec<RunSnapshot> = import
             .runs
             .iter()
