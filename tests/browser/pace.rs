@@ -72,6 +72,7 @@ async fn a_page_asks_less_while_nothing_changes_not_at_all_while_hidden_and_neve
 async fn imports_from_elsewhere_wait_while_somebody_types() {
     let (app, chromium, visitor, _busy) = with_busy_workers().await;
     let page = &chromium.driver;
+    visitor.upload("first.csv", "a\n1\n").await;
     page.goto(&app.origin).await.unwrap();
     page.find(By::Id("address")).await.unwrap().send_keys("https://files.example/typed.csv").await.unwrap();
     let first = chromium.attribute("[data-import-id]", "data-import-id").await.unwrap();
