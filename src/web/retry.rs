@@ -25,8 +25,7 @@ pub async fn submit(
     request: HttpRequest,
     form: web::Bytes,
     imports: web::Data<Imports>,
-    store: web::Data<Store>,
-    storage: web::Data<Storage>,
+    (store, storage): (web::Data<Store>, web::Data<Storage>),
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
     let import = find(&user, &id, &imports).await?;
