@@ -101,6 +101,11 @@ impl Chromium {
         self.command("Emulation.setDeviceMetricsOverride", size).await;
     }
 
+    /// The size of the browser's own font, in pixels: what `rem` counts in, in media queries too.
+    pub async fn set_font(&self, pixels: u32) {
+        self.command("Page.setFontSizes", json!({ "fontSizes": { "standard": pixels } })).await;
+    }
+
     /// What the person has asked their system for: `light` or `dark`, and perhaps less motion.
     pub async fn prefer(&self, scheme: &str, motion: &str) {
         let features = json!({ "features": [

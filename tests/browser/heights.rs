@@ -8,9 +8,9 @@ use crate::{
 };
 
 /// The height of each panel and of each card of one file, with its number of runs and its state. (A name that
-/// is longer makes a card higher.)
+/// is longer makes a card higher, and a panel after which nothing was read has nothing to hold room for.)
 const HEIGHTS: &str = "
-    const isMeant = (one) => one.matches('.panel') || one.querySelector('h3').textContent === 'orders-2026-11.csv';
+    const isMeant = (one) => one.matches('.import:not(.unread) .panel') || one.querySelector('h3')?.textContent === 'orders-2026-11.csv';
     return [...document.querySelectorAll('.panel, .card')].filter(isMeant).map((one) => {
         const { state } = one.closest('[data-state]').dataset;
         return [one.querySelectorAll('.run').length, state, one.offsetHeight];
@@ -43,6 +43,31 @@ async fn a_panel_and_a_card_keep_their_height_in_every_state() {
             assert_eq!(heights.len(), 1, "{kind}, {width} wide: {heights:?}");
             assert!(heights.values().next().unwrap().len() > 3, "{kind}: {heights:?}");
         }
+    }
+    chromium.stop().await;
+    gallery.stop().await;
+}
+
+/// Where the first rows begin, which is below the panel and the reasons.
+const FIRST_ROWS: &str = "
+    const rows = document.querySelector('.first-rows');
+    return rows && Math.round(rows.getBoundingClientRect().top + scrollY - document.querySelector('.panel').offsetTop);";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_below_the_reasons_stays_where_it_is_when_they_come() {
+    let gallery = Gallery::start();
+    let chromium = Chromium::start().await;
+    stop_the_clock(&chromium).await;
+    for width in [1280, 360] {
+        chromium.resize(width, 800).await;
+        let mut places = BTreeMap::new();
+        for name in ["import-sent", "import-running", "import-completed", "import-completed-one-reason"] {
+            gallery.open(&chromium, gallery.page(name)).await;
+            places.insert(name, chromium.evaluate(FIRST_ROWS).await.as_i64().expect("there are first rows"));
+        }
+        // Less than two pixels is rounding.
+        let spread = places.values().max().unwrap() - places.values().min().unwrap();
+        assert!(spread < 2, "{width} wide: {places:?}");
     }
     chromium.stop().await;
     gallery.stop().await;

@@ -8,6 +8,7 @@ mod gallery;
 mod heights;
 mod journey;
 mod keyboard;
+mod layout;
 mod lighthouse;
 mod live;
 mod motion;

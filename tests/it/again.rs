@@ -63,7 +63,7 @@ async fn all_of_an_import_is_run_again_on_the_same_bytes() {
         let [first, again] = [&parent, &child].map(|import| format!("{import}/{name}"));
         assert_eq!(visitor.download(&again).await, visitor.download(&first).await, "{name}");
     }
-    assert!(text(&visitor, &child).await.contains("<h1 id=\"file-name\">mixed.csv</h1>"));
+    assert!(text(&visitor, &child).await.contains("<h1 id=\"file-name\"><bdi>mixed.csv</bdi></h1>"));
     // Each file stands for itself.
     fs::remove_file(stored(&app, &parent)).unwrap();
     assert_eq!(fs::read_to_string(stored(&app, &child)).unwrap(), MIXED);
@@ -98,7 +98,9 @@ async fn only_the_failed_records_are_run_again_byte_for_byte() {
         let [first, again] = [visitor.download(&first).await, visitor.download(&again).await]
             .map(|file| without_lines(&String::from_utf8(file).unwrap()));
         assert_eq!(again, first, "{what}");
-        assert!(text(&visitor, &child).await.contains("<h1 id=\"file-name\">orders-failed.csv</h1>"));
+        assert!(
+            text(&visitor, &child).await.contains("<h1 id=\"file-name\"><bdi>orders-failed.csv</bdi></h1>")
+        );
     }
     app.stop().await;
 }
@@ -170,11 +172,14 @@ async fn a_retry_and_its_parent_lead_to_each_other() {
         let link = format!("Re-run of the failed rows of <a href=\"{parent}\">orders.csv</a>");
         assert!(page.contains(&link), "{page}");
         let page = text(visitor, &all).await;
-        assert!(page.contains(&format!("Re-run of <a href=\"{parent}\">orders.csv</a>")), "{page}");
+        assert!(
+            page.contains(&format!("Re-run of <a href=\"{parent}\"><bdi>orders.csv</bdi></a>")),
+            "{page}"
+        );
         let page = text(visitor, &parent).await;
         let link = format!("Failed rows re-run as <a href=\"{failed}\">orders-failed.csv</a>");
         assert!(page.contains(&link), "{page}");
-        assert!(page.contains(&format!("Re-run as <a href=\"{all}\">orders.csv</a>")), "{page}");
+        assert!(page.contains(&format!("Re-run as <a href=\"{all}\"><bdi>orders.csv</bdi></a>")), "{page}");
         // What is done is no button any more, but a way there.
         let panel = visitor.panel(&parent).await.html;
         assert!(!panel.contains("/retry\""), "{panel}");
@@ -198,7 +203,7 @@ async fn an_import_is_run_again_only_after_its_end_and_then_also_if_it_was_cance
     for what in [ALL, ONLY_FAILED] {
         let answer = visitor.post_form(&format!("{import}/retry"), what).await;
         assert_eq!(answer.status(), StatusCode::CONFLICT);
-        assert!(answer.text().await.unwrap().contains("It can be run again when it has ended."));
+        assert!(answer.text().await.unwrap().contains("You can run it again when it has finished."));
     }
     assert!(!visitor.panel(&import).await.html.contains("/retry"));
 

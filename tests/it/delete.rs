@@ -95,7 +95,13 @@ async fn goes(app: &TestApp, database: &str) {
     assert!(own.contains(&format!("href=\"{import}/delete\">Delete this import</a>")), "{own}");
 
     let question = visitor.get(&format!("{import}/delete")).await.text().await.unwrap();
-    for said in ["Delete orders.csv?", "The file, 10 bytes", "1 processed row<", "1 failed row,", "Keep it"] {
+    for said in [
+        "Delete <bdi>orders.csv</bdi>?",
+        "The file, 10 bytes",
+        "1 processed row<",
+        "1 failed row and its reason",
+        "Keep it",
+    ] {
         assert!(question.contains(said), "{said}: {question}");
     }
     assert_eq!(visitor.get(&import).await.status(), StatusCode::OK, "asking changes nothing");
@@ -103,7 +109,7 @@ async fn goes(app: &TestApp, database: &str) {
     let answer = visitor.post_form(&format!("{import}/delete"), &[]).await;
     assert_eq!(
         (answer.status(), &answer.headers()[header::LOCATION]),
-        (StatusCode::SEE_OTHER, &"/".parse().unwrap())
+        (StatusCode::SEE_OTHER, &"/?deleted".parse().unwrap())
     );
     assert_eq!(files(app), files_before);
     assert_eq!(rows(database).await, rows_before);
@@ -174,7 +180,7 @@ async fn what_was_cancelled_before_its_run_came_stays_until_none_can_come() {
     visitor.wait_for_state(&import, "Cancelled").await;
     let answer = visitor.post_form(&format!("{import}/delete"), &[]).await;
     assert_eq!(answer.status(), StatusCode::CONFLICT);
-    assert!(answer.text().await.unwrap().contains("once the engine has said that none is left"));
+    assert!(answer.text().await.unwrap().contains("once the engine reports that none is left"));
     assert_eq!(visitor.panel(&import).await.state, "Cancelled");
     app.stop().await;
 }
@@ -198,7 +204,7 @@ async fn retries_stay_and_a_deleted_retry_can_be_made_anew() {
     let second = retry(&parent).await;
     assert_ne!(second, first);
 
-    assert!(page(&format!("{parent}/delete")).await.contains("Its new runs are imports of their own"));
+    assert!(page(&format!("{parent}/delete")).await.contains("Its re-runs are separate imports"));
     assert_eq!(delete(&visitor, &parent).await, StatusCode::SEE_OTHER);
     assert!(!page(&second).await.contains("Re-run of"), "no link that leads nowhere");
     assert_eq!(visitor.panel(&second).await.counts(), (1, 1));

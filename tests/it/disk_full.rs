@@ -135,7 +135,7 @@ async fn assert_no_orphans(data: &Path) {
 async fn assert_refused_for_room(answer: reqwest::Response) {
     assert_eq!(answer.status(), StatusCode::INSUFFICIENT_STORAGE);
     let page = answer.text().await.unwrap();
-    assert!(page.contains("not enough free space here for the file and its results"), "{page}");
+    assert!(page.contains("not enough free disk space for the file and its results"), "{page}");
     assert!(page.contains("id=\"upload-error\""), "{page}");
 }
 
@@ -151,7 +151,7 @@ async fn an_upload_that_finds_no_room_is_refused_and_leaves_nothing() {
     connection.write_all(begun.as_bytes()).await.unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 507 ") && answer.contains("not enough free space"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 507 ") && answer.contains("not enough free disk space"), "{answer}");
     let block = Bytes::from("1,2\n".repeat(250_000));
     assert_refused_for_room(visitor.post_file("announced.csv", block.repeat(50)).await).await;
     // Not announced: it shows on the way.

@@ -4,6 +4,7 @@ mod migration;
 mod paging;
 mod seed;
 mod state;
+mod way_back;
 
 use reqwest::{StatusCode, header};
 use seed::{DAY, Seed, ids, page, seed, text};
@@ -95,7 +96,7 @@ async fn narrows(app: &TestApp, database: &str) {
         assert_eq!(ids(&html), wanted.into_iter().cloned().collect::<Vec<_>>(), "{query}");
         let count = ids(&html).len();
         assert!(html.contains(&format!("History <span class=\"count\">{count}</span>")), "{query}: {html}");
-        assert_eq!(html.contains("Nothing in the history matches"), count == 0, "{query}");
+        assert_eq!(html.contains("No import matches these filters"), count == 0, "{query}");
         let is_narrow = !["", "name=%00%0A"].contains(&query) && !query.contains("century");
         assert_eq!(html.contains(r#"class="clear" href="/#history""#), is_narrow, "{query}");
     }

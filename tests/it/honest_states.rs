@@ -179,7 +179,7 @@ async fn what_is_not_the_end_is_never_called_one() {
         (Said::Body(unended("v1-running", "Skipped")), "Running for", "Running"),
         (
             Said::Body(unended("v1-running", "Overflowed")),
-            "The engine says of this run: Overflowed.",
+            "The engine reports this run as Overflowed.",
             "Overflowed",
         ),
     ];
@@ -202,7 +202,7 @@ async fn an_end_is_one_in_the_engines_own_word() {
         (said("v1-ended-void"), "Completed", "Completed", "Completed in"),
         (said("v1-cancelled"), "Cancelled", "Cancelled", "Stopped at"),
         (ended("Skipped"), "Skipped", "Skipped", "The engine skipped this run."),
-        (ended("Overflowed"), "Skipped", "Overflowed", "This run has ended as Overflowed."),
+        (ended("Overflowed"), "Skipped", "Overflowed", "This run ended as Overflowed."),
     ];
     join_all(table.map(|(said, state, status, sentence)| async move {
         let world = World::saying(vec![said]).await;

@@ -2,6 +2,7 @@
 
 mod about;
 mod findings;
+mod layout;
 mod reading;
 mod snapshots;
 
@@ -184,7 +185,7 @@ fn every_state_of_a_run_has_its_word_and_sentence() {
         (
             RunSnapshot { status: other(), ..running() },
             "Overflowed",
-            "The engine says of this run: Overflowed. 250,000 rows so far.",
+            "The engine reports this run as Overflowed. 250,000 rows so far.",
         ),
     ];
     for (run, badge, sentence) in table {
@@ -239,6 +240,7 @@ fn each_run_and_each_import_is_marked_once_on_a_page() {
     let done = with(RunSnapshot { run_id: "01M9".to_owned().into(), ..ended(RunStatus::Completed) });
     let page = DashboardPage {
         frame: frame(),
+        has_deleted: false,
         drop_zone: DropZone { max_bytes: 10 << 30, refused: None },
         live: LiveSection::new([&fan_out, &sent()], &reading(), PACE),
         history: History {
@@ -431,7 +433,7 @@ fn what_was_run_again_is_a_way_there_and_no_button() {
 
     // A retry says so where an upload tells how it was received.
     let child = Snapshot { parent: Some(retry(RetryOf::All)), ..with(running()) };
-    assert!(panel(&child).contains("<strong>Run again</strong>") && !panel(&child).contains("Received"));
+    assert!(panel(&child).contains("<strong>Re-run</strong>") && !panel(&child).contains("Received"));
 }
 
 #[test]
@@ -439,7 +441,7 @@ fn a_failed_row_is_seen_in_the_bar_however_few_there_are() {
     let bar = |failed| panel(&with(counted(1_000_000, failed, ended(RunStatus::Completed))));
     assert!(bar(1).contains(r#"class="failed""#) && bar(1).contains(r#"width="4""#));
     assert!(!bar(0).contains(r#"<rect class="failed""#));
-    assert_eq!(attribute(&bar(1), "aria-label"), Some("State of the import"));
+    assert_eq!(attribute(&bar(1), "aria-label"), Some("Status of the import"));
     assert!(bar(1).contains(r#"aria-label="100% read, 1,000,000 processed, 1 failed""#));
 }
 
@@ -448,6 +450,7 @@ fn a_refused_upload_says_why_in_the_drop_zone() {
     let page = |refused: Option<RefusedForm>| {
         DashboardPage {
             frame: frame(),
+            has_deleted: false,
             drop_zone: DropZone { max_bytes: 10 << 30, refused },
             live: LiveSection::new([], &reading(), PACE),
             history: empty_history(),

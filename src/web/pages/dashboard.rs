@@ -29,6 +29,8 @@ use crate::{
 #[template(path = "pages/dashboard.html")]
 pub struct DashboardPage {
     pub frame: Frame,
+    /// The visitor has just deleted an import.
+    pub has_deleted: bool,
     pub drop_zone: DropZone,
     pub live: LiveSection,
     pub history: History,
@@ -171,6 +173,7 @@ async fn page(
     live.since = since.to_string();
     let mut page = DashboardPage {
         frame: site.frame(user),
+        has_deleted: query.confirms_deletion(),
         drop_zone: DropZone {
             max_bytes: site.max_upload_bytes,
             refused: refused.map(|Refused { error, typed }| RefusedForm {

@@ -35,7 +35,8 @@ impl DeletePage {
         for counts in import.runs.iter().filter(|run| run.call.is_some()).filter_map(|run| run.counts) {
             let some = |count: u64, kind: &str| (count > 0).then(|| counted(count, kind));
             goes.extend(some(counts.processed, "processed row"));
-            goes.extend(some(counts.failed, "failed row").map(|rows| format!("{rows} and their reasons")));
+            let reasons = if counts.failed == 1 { "its reason" } else { "their reasons" };
+            goes.extend(some(counts.failed, "failed row").map(|rows| format!("{rows} and {reasons}")));
         }
         goes.push("Its entry in the history".to_owned());
         Self {
@@ -67,7 +68,7 @@ pub async fn submit(
 ) -> Result<HttpResponse, Error> {
     let import = find(&user, &id, &imports).await?;
     match imports.delete(user.user, import.id).await? {
-        Deletion::Done => Ok(session::see_other("/")),
+        Deletion::Done => Ok(session::see_other("/?deleted")),
         Deletion::NotOver => Err(Error::NotOver),
         Deletion::StillCancelling => Err(Error::StillCancelling),
         Deletion::NotThere => Err(Error::NotFound),

@@ -58,9 +58,16 @@ pub struct Query {
     /// or of what is newer.
     #[serde(default)]
     after: String,
+    /// The visitor comes from a deletion, which the page confirms.
+    deleted: Option<String>,
 }
 
 impl Query {
+    #[must_use]
+    pub fn confirms_deletion(&self) -> bool {
+        self.deleted.is_some()
+    }
+
     fn filter(&self, reading: &Reading) -> Filter {
         let state = STATES.iter().find(|(value, ..)| *value == self.state).and_then(|(.., state)| *state);
         let within = TIMES.iter().find(|(value, ..)| *value == self.time).and_then(|(.., within)| *within);
@@ -89,11 +96,62 @@ impl Query {
 
     /// Another page of the same: of what is `before` or `after` an import.
     fn page(&self, end: &str, import: ImportId) -> String {
-        let fields = [("state", &self.state), ("time", &self.time), ("name", &self.name)];
+        let mut other = Self { before: String::new(), after: String::new(), ..self.clone() };
+        match end {
+            "before" => other.before = import.to_string(),
+            _ => other.after = import.to_string(),
+        }
+        other.path()
+    }
+
+    /// Where the dashboard shows this part of the history.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match self.written() {
+            query if query.is_empty() => "/".to_owned(),
+            query => format!("/?{query}#history"),
+        }
+    }
+
+    /// What an import's page is asked for with, so that it leads back here: `?from=`, or nothing.
+    fn way_back(&self) -> String {
+        match self.written() {
+            query if query.is_empty() => query,
+            query => {
+                format!("?from={}", form_urlencoded::byte_serialize(query.as_bytes()).collect::<String>())
+            }
+        }
+    }
+
+    /// The fields that are not empty, as a query.
+    fn written(&self) -> String {
+        let fields = [
+            ("state", &self.state),
+            ("time", &self.time),
+            ("name", &self.name),
+            ("before", &self.before),
+            ("after", &self.after),
+        ];
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(fields.iter().filter(|(_, value)| !value.is_empty()));
-        query.append_pair(end, &import.to_string());
-        format!("/?{}#history", query.finish())
+        query.finish()
+    }
+
+    /// Of the fields that a query has, those of the history.
+    #[must_use]
+    pub fn read(query: &str) -> Self {
+        let mut read = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "state" => read.state = value.into_owned(),
+                "time" => read.time = value.into_owned(),
+                "name" => read.name = value.into_owned(),
+                "before" => read.before = value.into_owned(),
+                "after" => read.after = value.into_owned(),
+                _ => {}
+            }
+        }
+        read
     }
 }
 
@@ -114,6 +172,7 @@ pub async fn page(
     Ok(History {
         rows: page.imports.iter().map(|import| HistoryRow::new(import, reading)).collect(),
         filter: query.form(filter.is_narrow()),
+        way_back: query.way_back(),
         total: page.total,
         newer: page.newer,
         newer_page: page.newer_after.map(|import| query.page("after", import)),

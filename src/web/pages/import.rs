@@ -14,7 +14,7 @@ use crate::{
     web::{
         error::Error,
         htmx,
-        pages::sign_in::is_own_path,
+        pages::{history, sign_in::is_own_path},
         session::{self, SignedIn},
         site::{self, Site},
         views::{Findings, Frame, ImportPanel, Reading, render},
@@ -26,6 +26,8 @@ use crate::{
 pub struct ImportPage {
     pub frame: Frame,
     pub file_name: String,
+    /// The part of the history that led here.
+    pub way_back: String,
     pub panel: ImportPanel,
 }
 
@@ -36,14 +38,23 @@ impl ImportPage {
         Self {
             frame,
             file_name: snapshot.file_name.clone(),
+            way_back: "/".to_owned(),
             panel: ImportPanel::new(snapshot, reading, pace),
         }
     }
 }
 
+/// `/imports/{id}?from=`: the query of the dashboard that led here.
+#[derive(Deserialize)]
+pub struct PageQuery {
+    #[serde(default)]
+    from: String,
+}
+
 pub async fn show(
     user: SignedIn,
     id: web::Path<String>,
+    query: web::Query<PageQuery>,
     imports: web::Data<Imports>,
     store: web::Data<Store>,
     site: web::Data<Site>,
@@ -52,6 +63,7 @@ pub async fn show(
     let reading = site.reading();
     let findings = findings(&mut import, &store).await?;
     let mut page = ImportPage::new(site.frame(&user), &import, &reading, site::pace([&import]));
+    page.way_back = history::Query::read(&query.from).path();
     page.panel.findings = findings;
     Ok(HttpResponse::Ok().content_type(ContentType::html()).body(render(&page)?.html))
 }

@@ -26,7 +26,8 @@ pub struct Block {
     pub run: Option<RunData>,
     pub badge: Badge,
     pub sentence: Sentence,
-    pub figures: Figures,
+    /// None for another's function that tells no counts, and after a failure before the first row.
+    pub figures: Option<Figures>,
     pub bar: Bar,
     /// How long a run that reads rows has taken so far.
     pub elapsed: Option<Ticking>,
@@ -88,6 +89,14 @@ pub(super) fn may_be_ours(run: &RunSnapshot) -> bool {
     }
 }
 
+/// Whether an import has failed before anything was read: then what would be empty for good has no place.
+pub(super) fn failed_at_its_start(snapshot: &Snapshot, state: ImportState) -> bool {
+    let has_read_nothing = |run: &RunSnapshot| {
+        run.bytes == 0 && run.counts.is_none_or(|counts| counts.processed == 0 && counts.failed == 0)
+    };
+    state == ImportState::Failed && snapshot.runs.iter().all(has_read_nothing)
+}
+
 /// Whether the file is large enough to be read in several stretches, as far as is known from the beginning:
 /// what is reserved for a plot is never taken back.
 fn may_have_plot(snapshot: &Snapshot) -> bool {
@@ -99,7 +108,7 @@ impl Block {
     #[must_use]
     pub fn all_with_plots(snapshot: &Snapshot, state: ImportState, reading: &Reading) -> Vec<Self> {
         let mut blocks = Self::all(snapshot, state, reading);
-        if !may_have_plot(snapshot) {
+        if !may_have_plot(snapshot) || failed_at_its_start(snapshot, state) {
             return blocks;
         }
         if let ([block], []) = (blocks.as_mut_slice(), snapshot.runs.as_slice()) {
@@ -128,7 +137,8 @@ impl Block {
             run: None,
             badge: Badge { shown: Shown::of_import(snapshot, state), dimmed },
             sentence: Sentence::of_import(snapshot, state, reading),
-            figures: Progress::unknown().figures(state.is_final()),
+            figures: (!failed_at_its_start(snapshot, state))
+                .then(|| Progress::unknown().figures(state.is_final())),
             bar: Bar::new(&Progress::unknown(), Tone::Still),
             elapsed: None,
             percent: None,
@@ -149,6 +159,8 @@ impl Block {
             _ if dimmed => Tone::Still,
             tone => tone,
         };
+        let tells_counts = may_be_ours(run) || progress.counts.is_some();
+        let has_figures = tells_counts && !failed_at_its_start(snapshot, state);
         let figures = progress.figures(ended);
         // The page tells the reasons of our own function once nothing more is to come.
         let figures = if state.is_final() && run.call.is_some() {
@@ -159,7 +171,7 @@ impl Block {
         Self {
             run: Some(RunData::of(run)),
             sentence: Sentence::of_run(snapshot, run, &progress, reading),
-            figures,
+            figures: has_figures.then_some(figures),
             bar: Bar::new(&progress, tone),
             elapsed: (shown == Shown::Running && !dimmed && progress.rows().is_some_and(|rows| rows > 0))
                 .then_some(Ticking { so_far: progress.elapsed }),

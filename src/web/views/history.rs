@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     imports::{Count, ImportState, RunSnapshot, Snapshot},
+    store::imports::RetryOf,
     web::format::{bytes, duration, grouped},
 };
 
@@ -18,6 +19,9 @@ use crate::{
 pub struct History {
     pub rows: Vec<HistoryRow>,
     pub filter: HistoryFilter,
+    /// Behind the address of each import: the query that its page leads back with. Empty for the newest page of
+    /// all imports.
+    pub way_back: String,
     /// How many there are on all pages; of no more than so many it is known how many.
     pub total: Count,
     /// How many are on pages before this one.
@@ -58,6 +62,8 @@ pub struct HistoryRow {
     pub file_name: String,
     /// Its size, or the host that it was fetched from.
     pub side_note: String,
+    /// That it is a re-run, and of what.
+    pub again: Option<&'static str>,
     pub started: Moment,
     /// One line per run; a single one when nothing was run.
     pub runs: Vec<HistoryRun>,
@@ -127,6 +133,10 @@ impl HistoryRow {
                 .fetched_from
                 .as_ref()
                 .map_or_else(|| bytes(snapshot.size_bytes), |from| from.host.clone()),
+            again: snapshot.parent.as_ref().map(|parent| match parent.retry_of {
+                RetryOf::All => "Re-run",
+                RetryOf::Failed => "Re-run of failed rows",
+            }),
             started: Moment::new(snapshot.received_at, reading.now),
             runs,
         }

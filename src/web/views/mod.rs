@@ -35,7 +35,7 @@ pub use first_rows::{FirstRows, FirstRowsTable, ShownCell, ShownColumn, ShownRow
 pub use history::{Choice, History, HistoryFilter, HistoryRow, HistoryRun};
 pub use live::{ImportCard, LiveSection};
 pub use moment::Moment;
-pub use panel::{Actions, Cancel, ImportPanel, Place, RunAgain};
+pub use panel::{Actions, Cancel, ImportPanel, NextStep, Place, RunAgain};
 pub use passing::{AsOf, Mark, Rendered, Ticking, render};
 pub use plot::{Ahead, Axis, Plot, TableRow};
 pub use progress::{Figure, Figures, Progress, Receipt, Total};

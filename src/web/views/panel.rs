@@ -7,11 +7,12 @@ use askama::{Template, filters::HtmlSafe};
 use super::{
     Reading,
     about::About,
-    block::Block,
+    block::{Block, failed_at_its_start},
     detail::TechnicalDetail,
     findings::Findings,
     first_rows::FirstRows,
     passing::{AsOf, Mark},
+    sentence::cause,
     tab::Tab,
     timeline::{Timeline, When},
 };
@@ -19,6 +20,7 @@ use crate::{
     imports::{ImportState, Snapshot},
     store::imports::RetryOf,
     time::UnixMillis,
+    web::format::rows,
 };
 
 /// An import's page below its title; `GET /imports/{id}/panel` answers it alone.
@@ -33,8 +35,14 @@ pub struct ImportPanel {
     pub actions: Actions,
     /// Once nothing more is expected: they are in the database, which a poll leaves alone.
     pub findings: Option<Findings>,
-    /// None if other people's functions alone read the file.
+    /// None if other people's functions alone read the file, or nothing was read before a failure.
     pub first_rows: Option<FirstRows>,
+    /// Nothing was read: what would be empty has no place.
+    pub failed_at_its_start: bool,
+    /// Failed rows of our own function so far.
+    pub failed_rows: u64,
+    /// After a failure before the first row.
+    pub next_step: Option<NextStep>,
     pub timeline: Timeline,
     pub detail: TechnicalDetail,
     /// Milliseconds until the browser asks again; None once nothing more is expected.
@@ -52,6 +60,8 @@ impl ImportPanel {
     pub fn new(snapshot: &Snapshot, reading: &Reading, pace: Duration) -> Self {
         let state = snapshot.state();
         let blocks = Block::all_with_plots(snapshot, state, reading);
+        let failed_at_its_start = failed_at_its_start(snapshot, state);
+        let own_counts = snapshot.runs.iter().filter(|run| run.call.is_some()).filter_map(|run| run.counts);
         Self {
             import_id: snapshot.id.to_string(),
             state,
@@ -59,7 +69,10 @@ impl ImportPanel {
             as_of: as_of(snapshot, state, reading),
             actions: Actions::of(snapshot, state, reading.now, Place::Panel),
             findings: None,
-            first_rows: FirstRows::of(snapshot, state),
+            first_rows: FirstRows::of(snapshot, state).filter(|_| !failed_at_its_start),
+            failed_at_its_start,
+            failed_rows: own_counts.map(|counts| counts.failed).sum(),
+            next_step: failed_at_its_start.then(|| NextStep::of(snapshot)),
             timeline: Timeline::of(snapshot, state, reading),
             detail: TechnicalDetail::of(snapshot),
             poll_ms: (!state.is_final()).then_some(pace.as_millis()),
@@ -68,6 +81,48 @@ impl ImportPanel {
             tab: Tab::of_import(snapshot, state, &blocks),
             blocks,
         }
+    }
+
+    /// What stands where the reasons will, so that nothing moves when they come. None where they are, and where
+    /// none can come.
+    #[must_use]
+    pub fn instead_of_reasons(&self) -> Option<String> {
+        let has_reasons = self.findings.as_ref().is_some_and(|findings| findings.why_failed.is_some());
+        if self.first_rows.is_none() || has_reasons {
+            return None;
+        }
+        let is_over = self.poll_ms.is_none();
+        Some(match (self.failed_rows, is_over) {
+            (0, false) => "No rows have failed so far.".to_owned(),
+            (0, true) => "No rows failed.".to_owned(),
+            (1, false) => "1 row has failed so far. Its reason shows here when the import ends.".to_owned(),
+            (failed, false) => {
+                format!("{} have failed so far. Their reasons show here when the import ends.", rows(failed))
+            }
+            (_, true) => "The reasons were not kept.".to_owned(),
+        })
+    }
+}
+
+/// What a person can do about an import that failed before its first row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextStep {
+    /// Where the file was to be fetched from.
+    pub address: Option<String>,
+    /// None where the cause says itself what to do, after its first sentence.
+    pub advice: Option<&'static str>,
+}
+
+impl NextStep {
+    fn of(snapshot: &Snapshot) -> Self {
+        let address = snapshot.fetched_from.as_ref().map(|from| from.address.clone());
+        let advice = match (&snapshot.refused, &address) {
+            (Some(_), _) => "Ask the operator to check the engine's settings, then run the import again.",
+            (None, Some(_)) => "Open the address in a browser to check it, then run the import again.",
+            (None, None) => "Correct the file and import it again.",
+        };
+        let cause_advises = snapshot.runs.iter().filter_map(cause).any(|cause| cause.contains(". "));
+        Self { address, advice: (!cause_advises).then_some(advice) }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     ids::EVENT_NAME,
     imports::{ImportState, RunSnapshot, Snapshot},
     store::imports::RetryOf,
+    time::UnixMillis,
     web::format::{bytes, duration, grouped, rows},
 };
 
@@ -50,10 +51,10 @@ impl Timeline {
             icon: None,
         };
         let retry_of = snapshot.parent.as_ref().map(|parent| parent.retry_of);
-        let mut entries = vec![match (retry_of, &snapshot.fetched_from) {
-            (Some(RetryOf::All), _) => past(snapshot.receiving_at, "Run again", "by you".to_owned()),
+        let first = match (retry_of, &snapshot.fetched_from) {
+            (Some(RetryOf::All), _) => past(snapshot.receiving_at, "Re-run", "by you".to_owned()),
             (Some(RetryOf::Failed), _) => {
-                past(snapshot.receiving_at, "Run again", "by you, only the failed rows".to_owned())
+                past(snapshot.receiving_at, "Re-run", "by you, only the failed rows".to_owned())
             }
             (None, Some(from)) => past(snapshot.receiving_at, "Address given", from.host.clone()),
             (None, None) => {
@@ -61,32 +62,45 @@ impl Timeline {
                 let received = format!("{} in {took}", bytes(snapshot.size_bytes));
                 past(snapshot.receiving_at, "Received", received)
             }
-        }];
-        entries.push(match snapshot.sent_at {
+        };
+        let second = match snapshot.sent_at {
             Some(sent) => past(sent, "Saved and sent", EVENT_NAME.to_owned()),
             None => past(snapshot.received_at, "Saved", String::new()),
-        });
+        };
+        let mut of_runs: Vec<(UnixMillis, Entry)> = Vec::new();
         for run in &snapshot.runs {
             let of = if snapshot.runs.len() > 1 { function_name(run) } else { String::new() };
+            // A run's own entries keep their order, whatever the engine's clock says.
+            let mut latest = run.queued_at;
+            let mut add = |when: UnixMillis, entry| {
+                latest = latest.max(when);
+                of_runs.push((latest, entry));
+            };
             let started = run.call.as_ref().map(|call| call.started_at);
             let queued = match (started, run.ended_at) {
                 (Some(started), _) => format!("for {}", duration(started.since(run.queued_at))),
                 _ => String::new(),
             };
-            entries.push(past(run.queued_at, "Queued", joined(&of, &queued)));
+            add(run.queued_at, past(run.queued_at, "Queued", joined(&of, &queued)));
             if let Some(call) = &run.call {
                 let attempt = format!("attempt 1 of {}", call.max_attempts);
-                entries.push(past(call.started_at, "Started", format!("by {}, {attempt}", call.function)));
-                let latest = call.error.iter().map(|error| (call.attempt, error.at, &error.message));
+                let by = format!("by {}, {attempt}", call.function);
+                add(call.started_at, past(call.started_at, "Started", by));
+                let error = call.error.iter().map(|error| (call.attempt, error.at, &error.message));
                 let earlier = call.earlier.iter().map(|failed| (failed.attempt, failed.at, &failed.message));
-                for (attempt, at, message) in earlier.chain(latest) {
-                    entries.push(past(at, &format!("Attempt {attempt} failed"), quoted(message)));
+                for (attempt, when, message) in earlier.chain(error) {
+                    let title = format!("Attempt {attempt} failed");
+                    add(when, past(when, &title, joined(&of, &quoted(message))));
                 }
             }
             if let Some(entry) = present(snapshot, run, &of, reading) {
-                entries.push(entry);
+                // What is so now comes last.
+                add(run.ended_at.unwrap_or(UnixMillis(i64::MAX)), entry);
             }
         }
+        of_runs.sort_by_key(|(when, _)| *when);
+        let mut entries: Vec<Entry> =
+            [first, second].into_iter().chain(of_runs.into_iter().map(|(_, entry)| entry)).collect();
         if snapshot.runs.is_empty() && state.is_final() {
             let shown = Shown::of_import(snapshot, state);
             entries.push(Entry {

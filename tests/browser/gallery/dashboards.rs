@@ -2,8 +2,9 @@
 
 use askama::Template;
 use runboard::{
-    imports::{Count, FetchedFrom, RunSnapshot, SilenceCause, Snapshot},
+    imports::{Count, RunSnapshot, SilenceCause, Snapshot},
     inngest::RunStatus,
+    store::imports::{Relative, RetryOf},
     time::UnixMillis,
     web::{
         pages::DashboardPage,
@@ -13,7 +14,7 @@ use runboard::{
 
 use super::{
     PACE, Page, Prepare,
-    imports::{completed, failed, fan_out, id, sent, with},
+    imports::{completed, failed, fan_out, from_an_address, id, millions, sent, with},
     snapshots::{at, counted, ended, frame, reading, retrying_at, running, silent},
 };
 
@@ -28,10 +29,12 @@ fn dashboard(refused: Option<RefusedForm>, live: &[Snapshot], history: &[Snapsho
     let is_full = history.len() as u64 == ROWS;
     DashboardPage {
         frame: frame(),
+        has_deleted: false,
         drop_zone: DropZone { max_bytes: LIMIT, refused },
         live: LiveSection::new(live, &reading(), PACE),
         history: History {
             rows,
+            way_back: String::new(),
             filter: HistoryFilter {
                 states: offer(&[
                     "Any status",
@@ -71,6 +74,12 @@ fn with_more(name: &'static str, mut page: DashboardPage) -> Page {
     Page::new(name, page.render().unwrap())
 }
 
+/// The visitor has deleted an import.
+fn after_a_deletion(name: &'static str, history: &[Snapshot]) -> Page {
+    let page = DashboardPage { has_deleted: true, ..dashboard(None, &[], history) };
+    Page::new(name, page.render().unwrap())
+}
+
 /// A search that found nothing, as far as it went.
 fn without_a_match(name: &'static str, searched_to: Option<Moment>) -> Page {
     let mut page = dashboard(None, &[], &[]);
@@ -88,14 +97,6 @@ fn offer(labels: &[&'static str]) -> Vec<Choice> {
 
 /// Imports that go on, each in another state.
 fn going_on() -> Vec<Snapshot> {
-    let from_an_address = |snapshot: Snapshot| Snapshot {
-        file_name: "supplier-prices.csv".to_owned(),
-        fetched_from: Some(FetchedFrom {
-            host: "files.northwind.example".to_owned(),
-            address: "https://files.northwind.example/2026/supplier-prices.csv".to_owned(),
-        }),
-        ..snapshot
-    };
     let number = |number, snapshot: Snapshot| Snapshot { id: id(number), ..snapshot };
     vec![
         number(10, with(running())),
@@ -105,6 +106,8 @@ fn going_on() -> Vec<Snapshot> {
         number(14, with(completed())),
         number(15, Snapshot { silence: silent("14:03:15", SilenceCause::NoAnswer), ..with(running()) }),
         number(16, Snapshot { sent_at: Some(at("14:02:50")), is_untaken: true, ..sent() }),
+        number(17, with(millions(running()))),
+        number(18, with(millions(ended(RunStatus::Completed)))),
     ]
 }
 
@@ -114,8 +117,12 @@ fn over() -> Vec<Snapshot> {
     let kinds: [(&str, Snapshot); 7] = [
         ("orders-2026-10.csv", with(completed())),
         ("airports.csv", with(counted(3_376, 0, ended(RunStatus::Completed)))),
-        ("kunden-übersicht.csv", with(counted(48_112, 0, ended(RunStatus::Completed)))),
-        ("price-list.csv", with(failed())),
+        ("تقرير المبيعات (2026).csv", with(counted(48_112, 0, ended(RunStatus::Completed)))),
+        ("price-list.csv", {
+            let parent =
+                Relative { id: id(2), file_name: "price-list.csv".to_owned(), retry_of: RetryOf::All };
+            Snapshot { parent: Some(parent), ..with(failed()) }
+        }),
         ("newsletter-contacts.csv", by_you(with(counted(250_000, 37, ended(RunStatus::Cancelled))))),
         ("stock-levels.csv", Snapshot { refused: Some("wrong event key".to_owned()), ..sent() }),
         ("a-name-that-somebody-thought-would-never-be-shown-anywhere-2026-11-23-final-2.csv", {
@@ -158,6 +165,7 @@ pub fn pages() -> Vec<Page> {
         with_more("dashboard-many", dashboard(None, &going_on()[..3], few)),
         with_news("dashboard-news", dashboard(None, &going_on()[..2], few)),
         with_news("dashboard-first-news", dashboard(None, &[], &[])),
+        after_a_deletion("dashboard-after-deletion", few),
         without_a_match("dashboard-no-match", None),
         without_a_match("dashboard-searched-far", Some(Moment::new(at("14:02:50"), reading().now))),
         prepared("dashboard-file-too-large", Prepare::TooLarge),

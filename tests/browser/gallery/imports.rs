@@ -7,7 +7,7 @@ use runboard::{
     csv::{Counts, FirstRow, FirstRows, Reason, Reasons},
     function::findings,
     ids::ImportId,
-    imports::{RunSnapshot, SilenceCause, Snapshot},
+    imports::{FetchedFrom, RunSnapshot, SilenceCause, Snapshot},
     inngest::{RunOutput, RunStatus},
     store::{
         Stretches,
@@ -77,6 +77,29 @@ fn not_a_csv() -> RunSnapshot {
     }
 }
 
+/// An address that answered with no file.
+pub fn failed_at_start() -> RunSnapshot {
+    let output = json!({"name": "Error", "message": "the address answered 404."});
+    RunSnapshot {
+        output: Some(RunOutput::of(&output, &RunStatus::Failed)),
+        counts: None,
+        bytes: 0,
+        total_bytes: 0,
+        ..ended(RunStatus::Failed)
+    }
+}
+
+pub fn from_an_address(snapshot: Snapshot) -> Snapshot {
+    Snapshot {
+        file_name: "supplier-prices.csv".to_owned(),
+        fetched_from: Some(FetchedFrom {
+            host: "files.northwind.example".to_owned(),
+            address: "https://files.northwind.example/2026/supplier-prices.csv".to_owned(),
+        }),
+        ..snapshot
+    }
+}
+
 pub fn completed() -> RunSnapshot {
     let output = json!({"status": "success", "processedItems": 999_588, "failedItems": 412});
     RunSnapshot {
@@ -90,12 +113,35 @@ fn whole(run: RunSnapshot) -> RunSnapshot {
     RunSnapshot { bytes: run.total_bytes, ..run }
 }
 
+/// Figures of the widest kind, of which many are failed rows.
+pub fn millions(run: RunSnapshot) -> RunSnapshot {
+    counted(11_300_000, 1_170_000, run)
+}
+
 fn reasons() -> Findings {
+    reasons_of(1)
+}
+
+/// What most files with failed rows have.
+fn one_reason() -> Findings {
+    let reason = Reason {
+        column: None,
+        reason: "4 fields, expected 7".to_owned(),
+        count: 412,
+        line: 5,
+        example: "7781207,Mary O’Hara,…".to_owned(),
+    };
+    let reasons = Reasons { groups: vec![reason], other: 0 };
+    Findings::new(&findings::Findings { reasons, ..findings::Findings::default() })
+}
+
+/// Each reason so many times as often, and further on in the file.
+fn reasons_of(times: u64) -> Findings {
     let reason = |column: Option<&str>, reason: &str, count, line, example: &str| Reason {
         column: column.map(str::to_owned),
         reason: reason.to_owned(),
-        count,
-        line,
+        count: count * times,
+        line: line * times.min(30),
         example: example.to_owned(),
     };
     let groups = vec![
@@ -105,7 +151,7 @@ fn reasons() -> Findings {
         reason(Some(""), "closing quote missing", 1, 402_118, ""),
     ];
     Findings::new(&findings::Findings {
-        reasons: Reasons { groups, other: 21 },
+        reasons: Reasons { groups, other: 21 * times },
         repeated_names: vec![("amount".to_owned(), 2), (String::new(), 3)],
         first_rows: None,
         stretches: None,
@@ -167,9 +213,9 @@ fn page(name: &'static str, snapshot: &Snapshot) -> Page {
     Page::new(name, ImportPage::new(frame(), &as_read(snapshot), &reading(), PACE).render().unwrap())
 }
 
-fn with_reasons(name: &'static str, snapshot: &Snapshot) -> Page {
+fn with_reasons(name: &'static str, snapshot: &Snapshot, reasons: Findings) -> Page {
     let mut page = ImportPage::new(frame(), &as_read(snapshot), &reading(), PACE);
-    page.panel.findings = Some(reasons());
+    page.panel.findings = Some(reasons);
     Page::new(name, page.render().unwrap())
 }
 
@@ -198,13 +244,22 @@ pub fn pages() -> Vec<Page> {
         page("import-retrying", &with(retrying_at("14:05:10", "14:03:18"))),
         page("import-cancelling", &Snapshot { cancel_requested_at: Some(at("14:03:18")), ..with(running()) }),
         page("import-completed", &with(whole(counted(1_000_000, 0, ended(RunStatus::Completed))))),
-        with_reasons("import-completed-with-failures", &with(completed())),
+        with_reasons("import-completed-with-failures", &with(completed()), reasons()),
         with_reasons(
             "import-completed-all-failed",
             &with(whole(counted(0, 412, ended(RunStatus::Completed)))),
+            reasons(),
+        ),
+        with_reasons("import-completed-one-reason", &with(completed()), one_reason()),
+        page("import-running-millions", &with(millions(running()))),
+        with_reasons(
+            "import-completed-millions",
+            &with(whole(millions(ended(RunStatus::Completed)))),
+            reasons_of(2_847),
         ),
         page("import-failed", &with(failed())),
         page("import-not-a-csv", &with(not_a_csv())),
+        page("import-failed-at-start", &from_an_address(with(failed_at_start()))),
         page(
             "import-cancelled",
             &Snapshot {

@@ -49,9 +49,9 @@ fn failures_are_grouped_the_largest_first_with_the_first_example_of_each() {
         text(&html),
         "Why 1,353 rows failed 4 reasons Column Reason Rows First example \
          Whole row 8 fields, expected 7 1,231 line 51,330 7832530,Bauer,… \
-         Column without a name contains a NUL byte 118 line 8,412 a NUL TAB b \
+         Unnamed column contains a NUL byte 118 line 8,412 a NUL TAB b \
          country not valid UTF-8 3 line 402,118 \u{fffd} \
-         note closing quote missing 1 line 999,999 nothing there"
+         note closing quote missing 1 line 999,999 empty"
     );
     assert_eq!(attribute(&html, "id"), Some("reasons"));
     for width in ["100%", "9%", "3%"] {

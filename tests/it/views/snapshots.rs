@@ -30,6 +30,7 @@ pub fn frame() -> Frame {
 
 pub fn empty_history() -> History {
     History {
+        way_back: String::new(),
         rows: Vec::new(),
         filter: HistoryFilter::default(),
         total: Count::Exactly(0),

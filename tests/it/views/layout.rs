@@ -1,0 +1,143 @@
+//! What has its place on a page, and what has none because there is nothing to show.
+
+use askama::Template;
+use runboard::{
+    imports::{FetchedFrom, RunSnapshot, Snapshot},
+    inngest::{RunOutput, RunStatus},
+    store::imports::{Relative, RetryOf},
+    web::views::{HistoryRow, ImportPanel, LiveSection},
+};
+use serde_json::json;
+
+use super::{
+    PACE, count, panel,
+    snapshots::{at, ended, reading, retrying, running, sent, with},
+};
+
+/// Another's function, queued when and as far as told.
+fn foreign(number: u32, queued_at: &str, run: RunSnapshot) -> RunSnapshot {
+    RunSnapshot {
+        run_id: format!("01M852CE0700000000000000{number:02}").into(),
+        function_name: Some(format!("function-{number}")),
+        queued_at: at(queued_at),
+        call: None,
+        ..run
+    }
+}
+
+/// The titles of the timeline with their details, in order.
+fn timeline(snapshot: &Snapshot) -> Vec<String> {
+    let panel = ImportPanel::new(snapshot, &reading(), PACE);
+    panel.timeline.entries.iter().map(|entry| format!("{}: {}", entry.title, entry.detail)).collect()
+}
+
+#[test]
+fn the_timeline_of_a_fan_out_is_in_order_of_time() {
+    let unknown = RunSnapshot { counts: None, bytes: 0, ..running() };
+    let late = foreign(1, "14:03:16", unknown.clone());
+    let over = RunSnapshot {
+        ended_at: Some(at("14:03:12")),
+        status: RunStatus::Completed,
+        ..foreign(2, "14:03:11", unknown)
+    };
+    let told = timeline(&Snapshot { runs: vec![late, retrying(1), over], ..sent() });
+    let place = |beginning: &str| {
+        let found = told.iter().position(|entry| entry.starts_with(beginning));
+        found.unwrap_or_else(|| panic!("no {beginning} in {told:#?}"))
+    };
+    let in_order = [
+        "Received",
+        "Saved and sent",
+        "Queued: process-csv-upload",
+        "Queued: function-2",
+        "Completed: function-2",
+        "Queued: function-1",
+        "Running: function-1",
+    ];
+    assert!(in_order.map(place).is_sorted(), "{told:#?}");
+    assert!(place("Attempt 1 failed: process-csv-upload, connection reset") < place("Running: function-1"));
+}
+
+#[test]
+fn only_a_function_that_tells_counts_has_a_row_of_figures() {
+    let unknown = RunSnapshot { counts: None, bytes: 0, ..running() };
+    let figures = |runs: Vec<RunSnapshot>| {
+        let snapshot = Snapshot { runs, ..sent() };
+        let card = LiveSection::new([&snapshot], &reading(), PACE).render().unwrap();
+        (count(&panel(&snapshot), "class=\"figures\""), count(&card, "class=\"figures\""))
+    };
+    assert_eq!(figures(vec![running(), foreign(1, "14:03:07", unknown.clone())]), (1, 1));
+    assert_eq!(figures(vec![running(), foreign(1, "14:03:07", running())]), (2, 2), "one that tells them");
+    // Our own function's have their place before the first count.
+    assert_eq!(figures(vec![unknown]), (1, 1));
+    assert_eq!(figures(Vec::new()), (1, 1));
+}
+
+#[test]
+fn the_reasons_have_their_place_before_there_are_any() {
+    let section = |snapshot: &Snapshot| {
+        let html = panel(snapshot);
+        let section =
+            html.split_once("id=\"reasons\"").map(|(_, rest)| rest.split_once("</section>").unwrap().0);
+        section.map(|section| section.rsplit_once("nothing-yet\">").unwrap().1.trim().to_owned())
+    };
+    let unread = RunSnapshot { counts: None, bytes: 0, ..running() };
+    for (snapshot, words) in [
+        (sent(), "No rows have failed so far.</p>"),
+        (with(unread), "No rows have failed so far.</p>"),
+        (with(running()), "412 rows have failed so far. Their reasons show here when the import ends.</p>"),
+        (with(super::counted(1_000, 0, ended(RunStatus::Completed))), "No rows failed.</p>"),
+    ] {
+        assert_eq!(section(&snapshot).as_deref(), Some(words));
+    }
+    assert_eq!(
+        section(&with(foreign(1, "14:03:07", running()))),
+        None,
+        "another's function tells no reasons"
+    );
+}
+
+#[test]
+fn a_run_that_failed_at_its_start_shows_the_address_and_the_next_step_and_nothing_empty() {
+    let output = json!({"message": "the address answered 404."});
+    let run = RunSnapshot {
+        output: Some(RunOutput::of(&output, &RunStatus::Failed)),
+        counts: None,
+        bytes: 0,
+        total_bytes: 0,
+        ..ended(RunStatus::Failed)
+    };
+    let address = "https://files.example/prices.csv";
+    let from = FetchedFrom { host: "files.example".to_owned(), address: address.to_owned() };
+    let html = panel(&Snapshot { fetched_from: Some(from), ..with(run.clone()) });
+    for said in [
+        "he address answered 404.",
+        &format!("Address: <span class=\"mono\" dir=\"ltr\">{address}</span>"),
+        "Open the address in a browser to check it, then run the import again.",
+    ] {
+        assert!(html.contains(said), "{said}: {html}");
+    }
+    for empty in ["class=\"figures\"", "class=\"plot", "id=\"reasons\"", "first-rows"] {
+        assert!(!html.contains(empty), "{empty}: {html}");
+    }
+    assert!(panel(&with(run.clone())).contains("Correct the file and import it again."));
+    // A cause that says what to do is not followed by other advice.
+    let output = json!({"message": "This is a web page, not a CSV. Use its export link."});
+    let output = Some(RunOutput::of(&output, &RunStatus::Failed));
+    assert!(!panel(&with(RunSnapshot { output, ..run })).contains("Correct the file"));
+    // What was read before a later failure is shown.
+    let later = panel(&with(super::counted(5_209, 0, ended(RunStatus::Failed))));
+    assert!(later.contains("class=\"figures\"") && !later.contains("next-step"), "{later}");
+}
+
+#[test]
+fn a_re_run_is_marked_in_the_history() {
+    let done = with(ended(RunStatus::Completed));
+    let of = |retry_of| {
+        let parent = Relative { id: done.id, file_name: "orders.csv".to_owned(), retry_of };
+        HistoryRow::new(&Snapshot { parent: Some(parent), ..done.clone() }, &reading()).again
+    };
+    assert_eq!(of(RetryOf::All), Some("Re-run"));
+    assert_eq!(of(RetryOf::Failed), Some("Re-run of failed rows"));
+    assert_eq!(HistoryRow::new(&done, &reading()).again, None);
+}
