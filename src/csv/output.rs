@@ -18,6 +18,15 @@ pub struct Counts {
     pub failed: u64,
 }
 
+impl Counts {
+    /// All records. Those of other people's functions are whatever they say, so the sum stops at the largest
+    /// number.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.processed.saturating_add(self.failed)
+    }
+}
+
 /// Output bytes of a stretch of records, to be written out and cleared by the caller.
 #[derive(Debug, Default)]
 pub struct Output {

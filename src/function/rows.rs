@@ -189,7 +189,10 @@ fn append(file: &mut impl Read, length: u64, buffer: &mut Vec<u8>) -> Result<(),
 }
 
 pub(super) fn sum(one: Counts, other: Counts) -> Counts {
-    Counts { processed: one.processed + other.processed, failed: one.failed + other.failed }
+    Counts {
+        processed: one.processed.saturating_add(other.processed),
+        failed: one.failed.saturating_add(other.failed),
+    }
 }
 
 /// What a step writes. A file is made with its first byte: most steps have no failed record.

@@ -17,10 +17,10 @@ pub fn in_output(pointers: &OutputPointers, output: Option<&Value>) -> Option<Co
 
 /// A count; numbers pass through floating point on Inngest, so 98 may be written as 98.0.
 fn number(value: &Value) -> Option<u64> {
-    /// Beyond this not every whole number is one of floating point.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    let whole = |float: f64| (float.fract() == 0.0 && (0.0..=EXACT).contains(&float)).then_some(float as u64);
-    value.as_u64().or_else(|| value.as_f64().and_then(whole))
+    /// 2^53: beyond it not every whole number is one of floating point, and no count is meant.
+    const EXACT: u64 = 1 << 53;
+    let whole = |float: f64| (float.fract() == 0.0 && float >= 0.0).then_some(float as u64);
+    value.as_u64().or_else(|| value.as_f64().and_then(whole)).filter(|number| *number <= EXACT)
 }
 
 #[cfg(test)]
@@ -56,6 +56,8 @@ mod tests {
             json!({"processedItems": -1, "failedItems": 2}),
             json!({"processedItems": 1.5, "failedItems": 2}),
             json!({"processedItems": 1e300, "failedItems": 2}),
+            json!({"processedItems": u64::MAX, "failedItems": 2}),
+            json!({"processedItems": (1_u64 << 53) + 1, "failedItems": 2}),
         ] {
             assert_eq!(counts("", output.clone()), None, "{output}");
         }

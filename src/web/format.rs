@@ -62,7 +62,7 @@ pub fn bytes_at_most(limit: u64) -> String {
 #[must_use]
 pub fn duration(duration: Duration) -> String {
     let millis = duration.as_millis();
-    let seconds = duration.as_secs() + u64::from(duration.subsec_millis() >= 500);
+    let seconds = duration.as_secs().saturating_add(u64::from(duration.subsec_millis() >= 500));
     match (millis, seconds) {
         (..100, _) => format!("{millis} ms"),
         (..950, _) => format!("{:.1} s", duration.as_secs_f64()),

@@ -1,6 +1,7 @@
 //! What people read and scripts see, state by state.
 
 mod about;
+mod extremes;
 mod findings;
 mod layout;
 mod reading;

@@ -28,7 +28,7 @@ impl Bar {
         let received = progress.receipt.as_ref().map(|receipt| receipt.share().unwrap_or(0.0));
         let share = received.or(progress.share).unwrap_or(0.0);
         let failed = progress.counts.map_or(0.0, |counts| {
-            let rows = (counts.processed + counts.failed).max(1);
+            let rows = counts.total().max(1);
             share * counts.failed as f64 / rows as f64
         });
         let percent = |share: f64| format!("{:.2}%", share * 100.0);

@@ -145,7 +145,7 @@ impl Plot {
 
 /// Instead of columns, in a run that has ended.
 fn note(run: &RunSnapshot) -> Option<&'static str> {
-    let has_rows = run.counts.is_some_and(|counts| counts.processed + counts.failed > 0);
+    let has_rows = run.counts.is_some_and(|counts| counts.total() > 0);
     run.ended_at?;
     Some(match run.stretches {
         _ if !has_rows => "No rows were read",

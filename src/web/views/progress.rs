@@ -20,6 +20,14 @@ const ESTIMATE_DIGITS: u32 = 3;
 /// Below this a speed says nothing yet.
 const SHORTEST_MEASURE: Duration = Duration::from_millis(200);
 
+/// A forecast beyond this says nothing.
+const LONGEST_LEFT: Duration = Duration::from_secs(100 * 24 * 60 * 60);
+
+/// None if `seconds` are more than can be foreseen: totals that others tell may be any number.
+fn time_left(seconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds).ok().filter(|left| *left <= LONGEST_LEFT)
+}
+
 /// The numbers of one run at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Progress {
@@ -66,7 +74,7 @@ impl Receipt {
     pub fn left(&self) -> Option<Duration> {
         let to_go = self.total?.saturating_sub(self.bytes);
         let speed = self.bytes_per_second.filter(|speed| *speed > 0)?;
-        Some(Duration::from_secs_f64(to_go as f64 / speed as f64))
+        time_left(to_go as f64 / speed as f64)
     }
 
     /// `42% of 1.2 GB received`, `12.0 MB received`.
@@ -95,7 +103,7 @@ impl Progress {
     pub fn of(run: &RunSnapshot, at: UnixMillis) -> Self {
         let completed = run.ended_at.is_some() && run.status == RunStatus::Completed;
         let waits = Shown::of_run(run) == Shown::Retrying;
-        let rows = run.counts.map(|counts| counts.processed + counts.failed);
+        let rows = run.counts.map(|counts| counts.total());
         let share_of = |done: u64, all: u64| (all > 0).then(|| (done as f64 / all as f64).min(1.0));
         let share = if completed {
             Some(1.0)
@@ -124,7 +132,7 @@ impl Progress {
                 .map(|rows| rounded((rows as f64 / elapsed.as_secs_f64()) as u64, ESTIMATE_DIGITS)),
             left: share
                 .filter(|share| is_measured && run.ended_at.is_none() && *share > 0.0)
-                .map(|share| elapsed.mul_f64((1.0 - share) / share)),
+                .and_then(|share| time_left(elapsed.as_secs_f64() * (1.0 - share) / share)),
         }
     }
 
@@ -145,7 +153,7 @@ impl Progress {
     /// Processed and failed rows together.
     #[must_use]
     pub fn rows(&self) -> Option<u64> {
-        self.counts.map(|counts| counts.processed + counts.failed)
+        self.counts.map(|counts| counts.total())
     }
 
     fn to_go(&self) -> Option<u64> {

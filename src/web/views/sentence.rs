@@ -249,7 +249,7 @@ fn running(snapshot: &Snapshot, run: &RunSnapshot, progress: &Progress) -> Sente
     if let Some(receipt) = &progress.receipt {
         return receiving(receipt, snapshot.fetched_from.as_ref());
     }
-    let Some(counts) = progress.counts.filter(|counts| counts.processed + counts.failed > 0) else {
+    let Some(counts) = progress.counts.filter(|counts| counts.total() > 0) else {
         return if progress.share.is_some() {
             Sentence::text("Reading the first rows.")
         } else if let (Some(from), true) = (&snapshot.fetched_from, run.call.is_some()) {
@@ -260,7 +260,7 @@ fn running(snapshot: &Snapshot, run: &RunSnapshot, progress: &Progress) -> Sente
             Sentence::text("Running for ").ticking(progress.elapsed).then(".")
         };
     };
-    let done = counts.processed + counts.failed;
+    let done = counts.total();
     let mut sentence = Sentence::text(match progress.total {
         Some(total) if total.exact => format!("{} of {}", grouped(done), rows(total.rows)),
         Some(total) => format!("{} of about {}", grouped(done), rows(total.rows)),

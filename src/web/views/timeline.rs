@@ -127,7 +127,7 @@ fn present(snapshot: &Snapshot, run: &RunSnapshot, of: &str, reading: &Reading) 
         }
         (Some(counts), Some(_)) => format!("{} processed", grouped(counts.processed)),
         (Some(_), None) if let Some(receipt) = &progress.receipt => receipt.in_words(),
-        (Some(counts), None) => format!("{} read", rows(counts.processed + counts.failed)),
+        (Some(counts), None) => format!("{} read", rows(counts.total())),
         (None, _) => String::new(),
     };
     Some(Entry {

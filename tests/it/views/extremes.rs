@@ -1,0 +1,79 @@
+//! Numbers as large as anybody can tell them: a page is written whatever they are.
+
+use askama::Template;
+use proptest::prelude::*;
+use runboard::{
+    csv::Counts, imports::RunSnapshot, inngest::RunStatus, store::live::Receiving, time::UnixMillis,
+    web::views::ImportPanel,
+};
+
+use super::{PACE, panel, reading};
+use crate::views::snapshots::{running, with};
+
+/// The last millisecond that RFC 3339 can say.
+const END_OF_TIME: i64 = 253_402_300_799_999;
+
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        Just(0),
+        Just(1),
+        Just((1 << 53) - 1),
+        Just(1 << 53),
+        Just(u64::MAX - 1),
+        Just(u64::MAX),
+        any::<u64>(),
+        0..1_000_000_u64,
+    ]
+}
+
+fn time() -> impl Strategy<Value = UnixMillis> {
+    prop_oneof![Just(-END_OF_TIME / 4), Just(0), Just(END_OF_TIME), 0..END_OF_TIME, Just(1_795_467_800_000)]
+        .prop_map(UnixMillis)
+}
+
+prop_compose! {
+    fn run()(
+        counts in prop::option::of((number(), number())),
+        (bytes, total_bytes) in (number(), number()),
+        total_rows in prop::option::of(number()),
+        receiving in prop::option::of((number(), prop::option::of(number()), time())),
+        (queued_at, news_at, started_at) in (time(), time(), time()),
+        ended_at in prop::option::of(time()),
+        is_called in any::<bool>(),
+    ) -> RunSnapshot {
+        let mut run = running();
+        run.counts = counts.map(|(processed, failed)| Counts { processed, failed });
+        (run.bytes, run.total_bytes, run.total_rows) = (bytes, total_bytes, total_rows);
+        run.receiving = receiving.map(|(bytes, total, since)| Receiving { bytes, total, since });
+        (run.queued_at, run.news_at, run.ended_at) = (queued_at, news_at, ended_at);
+        if ended_at.is_some() {
+            run.status = RunStatus::Completed;
+        }
+        run.call = run.call.filter(|_| is_called);
+        if let Some(call) = &mut run.call {
+            call.started_at = started_at;
+        }
+        run
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_panel_is_written_whatever_it_is_told(run in run()) {
+        let snapshot = with(run);
+        prop_assert!(panel(&snapshot).contains("data-run-id"));
+        prop_assert!(ImportPanel::new(&snapshot, &reading(), PACE).render().is_ok());
+    }
+}
+
+/// As another's function told it by `imports/csv.progress`.
+#[test]
+fn a_total_of_two_to_the_53_leaves_no_time_that_could_be_said() {
+    let mut run = running();
+    run.call = None;
+    run.counts = Some(Counts { processed: 1, failed: 0 });
+    (run.bytes, run.total_bytes, run.total_rows) = (0, 0, Some(1 << 53));
+    let html = panel(&with(run));
+    assert!(html.contains("9,007,199,254,740,992"), "{html}");
+    assert!(!html.contains(" left"), "{html}");
+}
