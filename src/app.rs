@@ -72,7 +72,7 @@ pub struct App {
 pub async fn start(config: Config) -> Result<App, StartError> {
     open_files::raise();
     let lock = data_dir::lock(&config.data_dir)?;
-    let store = Store::open(config.database_url.expose_secret()).await?;
+    let store = Store::open_with(config.database_url.expose_secret(), config.database_connections).await?;
     data_dir::check_installation(&config.data_dir, &store).await?;
     let storage = Storage::open(config.data_dir.join("files"))?;
     let removed = storage.remove_unnamed(&data_dir::named_files(&store).await?)?;

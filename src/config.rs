@@ -23,6 +23,9 @@ pub use self::{
     proxies::{NotProxies, TrustedProxies},
 };
 
+/// One SQLite writer works at a time anyway, the others read; a Postgres has a hundred for everybody.
+pub const DATABASE_CONNECTIONS: u32 = 6;
+
 /// Everything that an operator can set.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -34,6 +37,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// `RUNBOARD_DATABASE_URL`: `sqlite:` or `postgres:`; default a SQLite file in the data folder.
     pub database_url: SecretString,
+    /// `RUNBOARD_DATABASE_CONNECTIONS`: at most.
+    pub database_connections: u32,
     /// `RUNBOARD_SIGN_UP`.
     pub sign_up: SignUp,
     /// `RUNBOARD_MAX_UPLOAD_BYTES`.
@@ -113,6 +118,15 @@ impl Config {
             public_url,
             data_dir,
             database_url,
+            database_connections: match optional(args.database_connections.as_ref()) {
+                Some(text) => check(
+                    "RUNBOARD_DATABASE_CONNECTIONS",
+                    text,
+                    "a number from 2 to 1000",
+                    check::connections,
+                )?,
+                None => DATABASE_CONNECTIONS,
+            },
             sign_up: check("RUNBOARD_SIGN_UP", &args.sign_up, "first, open or closed", check::sign_up)?,
             max_upload_bytes: check(
                 "RUNBOARD_MAX_UPLOAD_BYTES",

@@ -24,7 +24,7 @@ use crate::{
     store::Store,
     web::{
         assets, audit, compression, csrf, error, headers, health::EngineCheck, origin::PublicOrigin,
-        site::Site,
+        patience, site::Site,
     },
 };
 
@@ -86,6 +86,7 @@ pub(super) fn serve_public(
                 }
             })
             // The last one sees a request first.
+            .wrap(from_fn(patience::with_the_database))
             .wrap(from_fn(csrf::refuse_cross_site))
             .wrap(from_fn(compression::in_one_piece))
             .wrap(from_fn(audit::log))

@@ -26,6 +26,10 @@ pub struct Args {
     #[arg(long, global = true, env = "RUNBOARD_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub(super) database_url: Option<String>,
 
+    /// How many connections to the database there are at most [default: 6]
+    #[arg(long, global = true, env = "RUNBOARD_DATABASE_CONNECTIONS", value_name = "NUMBER")]
+    pub(super) database_connections: Option<String>,
+
     /// Who may make an account: first (only the first one can be made), open or closed
     #[arg(long, global = true, env = "RUNBOARD_SIGN_UP", value_name = "WHO", default_value = "first")]
     pub(super) sign_up: String,

@@ -129,6 +129,10 @@ pub(super) fn workers(text: &str) -> Option<usize> {
     text.parse().ok().filter(|number| (1..=MAX_WORKERS).contains(number))
 }
 
+pub(super) fn connections(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|number| (2..=1000).contains(number))
+}
+
 pub(super) fn retry_pauses(text: &str) -> Option<Vec<Duration>> {
     text.split(',')
         .map(|seconds| {

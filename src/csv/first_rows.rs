@@ -214,7 +214,7 @@ mod tests {
         let layout = Layout::read(file.as_bytes(), true, 1 << 20).unwrap();
         let first = FirstRows::read(&layout, file.as_bytes(), true, 1 << 20);
         assert_eq!((first.header.len(), first.columns, first.rows[0].cells.len()), (20, 300, 20));
-        let many = "id,name\n1,Ann\n".to_owned() + &"2,Bo\n".repeat(100);
+        let many = format!("id,name\n1,Ann\n{}", "2,Bo\n".repeat(100));
         assert_eq!(read(many.as_bytes(), true).rows.len(), MOST_ROWS);
         let text = serde_json::to_string(&first).unwrap();
         assert!(text.len() < 2 * MOST_TEXT, "{}", text.len());

@@ -205,7 +205,7 @@ impl Imports {
         let event = self.shared.event_of(&import, &seed, now);
         // To its end, whoever hangs up meanwhile: what is recorded must be watched and sent.
         let imports = self.clone();
-        let recorded = self.shared.tasks.spawn(async move {
+        let recorded = self.shared.tasks.spawn(store::as_here(async move {
             let recorded = match imports.shared.store.create_import(&import, &event).await {
                 Ok(recorded) => recorded,
                 // It may be recorded all the same. If that cannot be asked either, the file stays, and the
@@ -228,7 +228,7 @@ impl Imports {
                 tracing::warn!(import = %id, %error, "cannot remove the file of a duplicate retry");
             }
             Ok(recorded)
-        });
+        }));
         recorded.await.map_err(|error| AcceptError::Storage(io::Error::other(error)))?
     }
 

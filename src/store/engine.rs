@@ -7,9 +7,9 @@ pub mod runs;
 
 use std::collections::HashSet;
 
-use sqlx::{Any, Row, Transaction, any::AnyRow};
+use sqlx::{Row, any::AnyRow};
 
-use super::{Error, Result, Store};
+use super::{Error, Result, Store, Tx};
 use crate::{ids::RunId, time::UnixMillis};
 
 /// A registered function.
@@ -81,7 +81,7 @@ impl Store {
     }
 }
 
-async fn delete_steps(tx: &mut Transaction<'static, Any>, run: &RunId) -> Result<()> {
+async fn delete_steps(tx: &mut Tx, run: &RunId) -> Result<()> {
     sqlx::query("DELETE FROM engine_step WHERE run_id = $1").bind(run.as_str()).execute(&mut **tx).await?;
     Ok(())
 }

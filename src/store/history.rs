@@ -1,10 +1,10 @@
 //! SQL of the history: a user's imports, narrowed and a page at a time.
 
-use sqlx::{Any, Row, Transaction, any::AnyArguments, query::Query};
+use sqlx::{Any, Row, any::AnyArguments, query::Query};
 use unicode_normalization::UnicodeNormalization;
 
 use super::{
-    Result, Store,
+    Result, Store, Tx,
     imports::{COLUMNS, ImportRow, corrupt, read_import},
 };
 use crate::{
@@ -255,7 +255,7 @@ fn bind<'q>(
 
 /// Writes down how an import stands, after something that this follows from was written: what pages call
 /// its state (`Snapshot::state`), once that is final.
-pub(super) async fn settle(tx: &mut Transaction<'_, Any>, import: ImportId) -> Result<()> {
+pub(super) async fn settle(tx: &mut Tx, import: ImportId) -> Result<()> {
     sqlx::query(
         "UPDATE import SET \
              state = (SELECT CASE \

@@ -1,9 +1,9 @@
 //! SQL of imports.
 
-use sqlx::{Any, Row, Transaction, any::AnyRow};
+use sqlx::{Row, any::AnyRow};
 
 use super::{
-    Error, LONGEST_LIST, Result, Store,
+    Error, LONGEST_LIST, Result, Store, Tx,
     history::{SearchName, settle},
     placeholders, to_bigint,
 };
@@ -331,7 +331,7 @@ impl Store {
     }
 }
 
-async fn insert_event(tx: &mut Transaction<'_, Any>, event: &OutboxRow) -> Result<()> {
+async fn insert_event(tx: &mut Tx, event: &OutboxRow) -> Result<()> {
     sqlx::query(
         "INSERT INTO outbox (event_id, import_id, name, data, seed, attempts, next_attempt_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (event_id) DO NOTHING",
@@ -349,7 +349,7 @@ async fn insert_event(tx: &mut Transaction<'_, Any>, event: &OutboxRow) -> Resul
 }
 
 /// Has all others who write of an import wait until `tx` ends. False if there is no such import.
-pub(super) async fn lock_import(tx: &mut Transaction<'_, Any>, import: ImportId) -> Result<bool> {
+pub(super) async fn lock_import(tx: &mut Tx, import: ImportId) -> Result<bool> {
     // On SQLite everybody waits anyway. Postgres has SELECT ... FOR UPDATE, which SQLite cannot read.
     let locked = sqlx::query("UPDATE import SET state = state WHERE id = $1")
         .bind(import.to_string())
@@ -359,7 +359,7 @@ pub(super) async fn lock_import(tx: &mut Transaction<'_, Any>, import: ImportId)
 }
 
 /// Its event is sent, refused or withdrawn.
-pub(super) async fn remove_from_outbox(tx: &mut Transaction<'_, Any>, import: ImportId) -> Result<()> {
+pub(super) async fn remove_from_outbox(tx: &mut Tx, import: ImportId) -> Result<()> {
     sqlx::query("DELETE FROM outbox WHERE import_id = $1")
         .bind(import.to_string())
         .execute(&mut **tx)

@@ -11,6 +11,7 @@ mod executions;
 pub mod history;
 pub mod imports;
 pub mod live;
+mod patience;
 pub mod quota;
 pub mod runs;
 mod settings;
@@ -19,15 +20,21 @@ pub mod stretches;
 
 use std::{str::FromStr, time::Duration};
 
-use sqlx::{Any, AnyPool, Connection, Transaction, any::AnyConnectOptions, any::AnyPoolOptions};
+use sqlx::{Connection, any::AnyConnectOptions, any::AnyPoolOptions};
+use tokio::time::timeout;
 
-pub use self::{live::Live, stretches::Stretches};
-use crate::ids::RunId;
+use self::patience::{IN_BACKGROUND, Pool, Tx};
+pub use self::{
+    live::Live,
+    patience::{as_here, within},
+    stretches::Stretches,
+};
+use crate::{config::DATABASE_CONNECTIONS, ids::RunId};
 
 /// The database.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: AnyPool,
+    pool: Pool,
     is_postgres: bool,
 }
 
@@ -53,19 +60,42 @@ impl Error {
     }
 }
 
+/// Whether `error` says that the database is not there: it does not answer in time, cannot be reached, or is
+/// just being started or stopped.
+#[must_use]
+pub fn is_away(error: &(dyn std::error::Error + 'static)) -> bool {
+    let error = match error.downcast_ref::<Error>() {
+        Some(Error::Database(error)) => Some(error),
+        _ => error.downcast_ref::<sqlx::Error>(),
+    };
+    match error {
+        Some(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_)) => true,
+        // Postgres's class 57P (the server stops or starts) and 53300 (too many connections).
+        Some(sqlx::Error::Database(error)) => {
+            error.code().is_some_and(|code| code.starts_with("57P") || code == "53300")
+        }
+        _ => false,
+    }
+}
+
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// One SQLite writer works at a time anyway; the others read.
-const CONNECTIONS: u32 = 6;
+/// How long a connection that is given back may take to prove that it works.
+const PROVES_ITSELF_WITHIN: Duration = Duration::from_secs(2);
 
 impl Store {
     /// Connects to `url` (`sqlite:...` or `postgres:...`), and migrates.
     pub async fn open(url: &str) -> Result<Self> {
+        Self::open_with(url, DATABASE_CONNECTIONS).await
+    }
+
+    /// The same with `connections` at most.
+    pub async fn open_with(url: &str, connections: u32) -> Result<Self> {
         sqlx::any::install_default_drivers();
         let is_postgres = url.starts_with("postgres");
         let pool = AnyPoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(Duration::from_secs(30))
+            .max_connections(connections)
+            .acquire_timeout(IN_BACKGROUND)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if !is_postgres {
@@ -79,27 +109,35 @@ impl Store {
             })
             // A full disk makes SQLite end a transaction by itself, and the connection never hears of it.
             .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+            // One whose statement was given up may never answer again. It is closed, and makes room for another.
+            .after_release(move |connection, _| {
+                Box::pin(async move {
+                    if !is_postgres {
+                        return Ok(true);
+                    }
+                    timeout(PROVES_ITSELF_WITHIN, connection.ping())
+                        .await
+                        .unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+                    Ok(true)
+                })
+            })
             .connect_with(AnyConnectOptions::from_str(url)?)
             .await?;
         sqlx::migrate!().run(&pool).await?;
-        let store = Self { pool, is_postgres };
+        let store = Self { pool: Pool { pool, is_postgres }, is_postgres };
         store.fold_names().await?;
         Ok(store)
     }
 
     /// A transaction that writes: on SQLite it takes the write lock at once, so that it never fails
     /// half way because another one wrote in between.
-    async fn begin_write(&self) -> Result<Transaction<'static, Any>> {
-        if self.is_postgres {
-            Ok(self.pool.begin().await?)
-        } else {
-            Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
-        }
+    async fn begin_write(&self) -> Result<Tx> {
+        Ok(self.pool.begin((!self.is_postgres).then_some("BEGIN IMMEDIATE")).await?)
     }
 
     /// A transaction that writes of one run, after all others that do: whether a run has ended and
     /// what its steps come to must not change between two statements, or within one.
-    async fn begin_write_of(&self, run: &RunId) -> Result<Transaction<'static, Any>> {
+    async fn begin_write_of(&self, run: &RunId) -> Result<Tx> {
         let mut tx = self.begin_write().await?;
         if self.is_postgres {
             // SQLite has one writer at a time anyway.
@@ -118,7 +156,7 @@ impl Store {
     }
 
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.pool.pool.close().await;
     }
 }
 

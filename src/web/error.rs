@@ -43,6 +43,8 @@ pub enum Error {
     Unreadable,
     /// The request's body did not arrive in time.
     TooSlow,
+    /// The database does not answer.
+    DatabaseAway(anyhow::Error),
     /// Our fault.
     Internal(anyhow::Error),
 }
@@ -96,6 +98,10 @@ impl Error {
                 "There is not enough free disk space. Nothing was changed; try again once the operator has made room.",
             ),
             Self::TooSlow => ("Took too long", "The request did not arrive in time. Try again."),
+            Self::DatabaseAway(_) => (
+                "Database not answering",
+                "The database is not answering. Nothing is lost; try again in a moment.",
+            ),
             Self::Internal(_) => {
                 ("Something went wrong", "The error is in the log. Nothing is lost; try again in a moment.")
             }
@@ -121,12 +127,13 @@ impl ResponseError for Error {
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::OverQuota => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
+            Self::DatabaseAway(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     fn error_response(&self) -> HttpResponse {
-        if let Self::Internal(error) = self {
+        if let Self::Internal(error) | Self::DatabaseAway(error) = self {
             tracing::error!("a request failed: {error:#}");
         }
         let (title, sentence) = self.words();
@@ -143,12 +150,23 @@ impl fmt::Display for Error {
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
     fn from(error: E) -> Self {
         let error = anyhow::Error::from(error);
-        if is_out_of_space(&error) { Self::NoSpace } else { Self::Internal(error) }
+        if is_out_of_space(&error) {
+            Self::NoSpace
+        } else if error.chain().any(store::is_away) {
+            Self::DatabaseAway(error)
+        } else {
+            Self::Internal(error)
+        }
     }
 }
 
+/// The errors of the database among its causes.
+fn stores(error: &anyhow::Error) -> impl Iterator<Item = &store::Error> {
+    error.chain().filter_map(|cause| cause.downcast_ref())
+}
+
 fn is_out_of_space(error: &anyhow::Error) -> bool {
-    if error.chain().filter_map(|cause| cause.downcast_ref()).any(store::Error::is_disk_full) {
+    if stores(error).any(store::Error::is_disk_full) {
         return true;
     }
     let mut kinds = error.chain().filter_map(|cause| cause.downcast_ref()).map(io::Error::kind);

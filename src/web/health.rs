@@ -10,11 +10,14 @@ use tokio::{
 
 use crate::{
     inngest::{Client, Error},
-    store::Store,
+    store::{self, Store},
 };
 
 /// Whoever asks us wants to know soon.
-const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
+
+/// The same, of the database.
+const DATABASE_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// However often somebody asks us, the engine is asked no more often than this.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -71,7 +74,8 @@ pub async fn healthz() -> HttpResponse {
 
 /// 200 if the database and the engine answer, and the engine takes our keys; else 503 with what is wrong.
 pub async fn readyz(store: web::Data<Store>, engine: web::Data<EngineCheck>) -> HttpResponse {
-    let (database, engine) = tokio::join!(store.ping(), engine.look());
+    let database = store::within(DATABASE_WITHIN, store.ping());
+    let (database, engine) = tokio::join!(database, engine.look());
     if let Err(error) = &database {
         tracing::warn!(%error, "not ready: database");
     }

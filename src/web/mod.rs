@@ -19,6 +19,7 @@ pub mod htmx;
 pub mod origin;
 pub mod output;
 pub mod pages;
+pub mod patience;
 pub mod retry;
 pub mod sample;
 pub mod session;

@@ -51,6 +51,7 @@ fn every_setting_can_be_set() {
         "--allow-addresses=10.0.0.0/8, [fd00::]/8:8443",
         "--workers=3",
         "--fetches=5",
+        "--database-connections=40",
         "--engine-retry-seconds=0, 0.25,1",
         "--poll-budget=2.5",
         "--processor=off",
@@ -69,7 +70,7 @@ fn every_setting_can_be_set() {
     assert_eq!(config.max_record_bytes, 1000);
     assert!(config.allow_addresses.contain(SocketAddr::from(([10, 1, 2, 3], 443))));
     assert!(!config.allow_addresses.contain(SocketAddr::from(([10, 1, 2, 3], 8443))));
-    assert_eq!((config.workers, config.fetches), (3, 5));
+    assert_eq!((config.workers, config.fetches, config.database_connections), (3, 5, 40));
     assert_eq!(config.engine_retries, [0, 250, 1000].map(Duration::from_millis));
     assert_eq!((config.poll_budget, config.processor), (2.5, false));
     let pairs: Vec<_> = config.output_pointers.pairs().cloned().collect();
@@ -185,7 +186,7 @@ fn an_empty_optional_setting_is_not_set() {
 }
 
 /// Flag, wrong value, and how the line begins.
-const WRONG: [(&str, &str, &str); 43] = [
+const WRONG: [(&str, &str, &str); 44] = [
     ("--listen", "8080", r#"RUNBOARD_LISTEN is "8080": it can be an IP address and a port"#),
     ("--listen", "localhost:8080", r#"RUNBOARD_LISTEN is "localhost:8080": it can be"#),
     ("--listen", "", r#"RUNBOARD_LISTEN is "": it can be"#),
@@ -227,6 +228,11 @@ const WRONG: [(&str, &str, &str); 43] = [
         r#"RUNBOARD_ALLOW_ADDRESSES is "10.0.0.0/8,localhost": it can be IP networks"#,
     ),
     ("--workers", "0", r#"RUNBOARD_WORKERS is "0": it can be a number from 1 to 1024."#),
+    (
+        "--database-connections",
+        "1",
+        r#"RUNBOARD_DATABASE_CONNECTIONS is "1": it can be a number from 2 to 1000."#,
+    ),
     ("--fetches", "0", r#"RUNBOARD_FETCHES is "0": it can be a number from 1 to 1024."#),
     ("--workers", "1025", r#"RUNBOARD_WORKERS is "1025": it can be"#),
     ("--workers", "all", r#"RUNBOARD_WORKERS is "all": it can be"#),
@@ -271,7 +277,7 @@ fn every_flag_is_the_variable_of_the_same_name() {
         assert_eq!(variable, name.as_str());
         settings += 1;
     }
-    assert_eq!(settings, 30);
+    assert_eq!(settings, 31);
 }
 
 #[test]

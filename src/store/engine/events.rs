@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use sqlx::{Any, Row, Transaction};
+use sqlx::Row;
 use ulid::Ulid;
 
 use super::{Trigger, triggers};
 use crate::{
     ids::{EventId, RunId},
     inngest::RunStatus,
-    store::{Result, Store},
+    store::{Result, Store, Tx},
     time::UnixMillis,
 };
 
@@ -90,11 +90,7 @@ impl Store {
 
 /// Records the events that tell of the end of a run, and the runs they trigger; one that triggers
 /// none is not recorded. Runs of the engine's own events tell nobody of their end: it would go on for ever.
-pub(super) async fn tell_of_end(
-    tx: &mut Transaction<'static, Any>,
-    end: &RunEnd<'_>,
-    rules: &dyn Rules,
-) -> Result<()> {
+pub(super) async fn tell_of_end(tx: &mut Tx, end: &RunEnd<'_>, rules: &dyn Rules) -> Result<()> {
     if end.event_name.starts_with(SYSTEM_PREFIX) {
         return Ok(());
     }
@@ -118,10 +114,7 @@ pub(super) async fn tell_of_end(
 
 /// Forgets an event, its runs, and the events that told of their end, each of which has its own copy of it;
 /// nothing of one with a run that has not ended.
-pub(in crate::store) async fn forget_event(
-    tx: &mut Transaction<'static, Any>,
-    event: &EventId,
-) -> Result<()> {
+pub(in crate::store) async fn forget_event(tx: &mut Tx, event: &EventId) -> Result<()> {
     let going_on = "SELECT 1 FROM engine_run WHERE event_id = $1 AND ended_at IS NULL LIMIT 1";
     if sqlx::query(going_on).bind(event.as_str()).fetch_optional(&mut **tx).await?.is_some() {
         return Ok(());
@@ -150,7 +143,7 @@ pub(in crate::store) async fn forget_event(
 }
 
 /// The functions that events can trigger.
-async fn functions(tx: &mut Transaction<'static, Any>) -> Result<Vec<Triggered>> {
+async fn functions(tx: &mut Tx) -> Result<Vec<Triggered>> {
     let rows =
         sqlx::query("SELECT slug, id, events, expressions FROM engine_function WHERE archived_at IS NULL")
             .fetch_all(&mut **tx)
@@ -163,7 +156,7 @@ async fn functions(tx: &mut Transaction<'static, Any>) -> Result<Vec<Triggered>>
 }
 
 /// An event of this id that is there already stays as it is.
-async fn insert_event(tx: &mut Transaction<'static, Any>, event: &NewEvent, now: UnixMillis) -> Result<()> {
+async fn insert_event(tx: &mut Tx, event: &NewEvent, now: UnixMillis) -> Result<()> {
     sqlx::query(
         "INSERT INTO engine_event (event_id, name, body, received_at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (event_id) DO NOTHING",
@@ -177,12 +170,7 @@ async fn insert_event(tx: &mut Transaction<'static, Any>, event: &NewEvent, now:
     Ok(())
 }
 
-async fn insert_run(
-    tx: &mut Transaction<'static, Any>,
-    event: &NewEvent,
-    function: &Triggered,
-    now: UnixMillis,
-) -> Result<()> {
+async fn insert_run(tx: &mut Tx, event: &NewEvent, function: &Triggered, now: UnixMillis) -> Result<()> {
     if let Some(own_id) = &event.own_id {
         sqlx::query(
             "UPDATE engine_run SET own_event_id = NULL WHERE slug = $1 AND own_event_id = $2 AND queued_at < $3",

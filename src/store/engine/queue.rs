@@ -3,7 +3,7 @@
 //! A claimed run carries a lease, a random token. Only the call made under that lease can move the
 //! run on, so the answer of a call that was cancelled or taken over changes nothing.
 
-use sqlx::{Any, Executor, Row, Transaction};
+use sqlx::{Any, Executor, Row};
 use ulid::Ulid;
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     ids::{EventId, RunId},
     inngest::RunStatus,
-    store::{Result, Store},
+    store::{Result, Store, Tx},
     time::UnixMillis,
 };
 
@@ -314,7 +314,7 @@ pub(super) async fn steps_of<'a>(
 }
 
 /// Keeps a step behind those that are there. One that was kept before stays as it is.
-async fn insert_step(tx: &mut Transaction<'static, Any>, run: &RunId, step: &Step) -> Result<()> {
+async fn insert_step(tx: &mut Tx, run: &RunId, step: &Step) -> Result<()> {
     sqlx::query(
         "INSERT INTO engine_step (run_id, step_id, position, output) \
          SELECT $1, $2, COUNT(*), $3 FROM engine_step WHERE run_id = $1 \

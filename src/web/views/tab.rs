@@ -22,7 +22,8 @@ impl Tab {
     #[must_use]
     pub fn of_import(snapshot: &Snapshot, state: ImportState, blocks: &[Block]) -> Self {
         // With several runs, what is true of all of them: the least that is read, and the first word.
-        let is_reading = state == ImportState::Running && blocks.iter().all(|block| block.percent.is_some());
+        let is_reading = state == ImportState::Running
+            && blocks.iter().all(|block| block.percent.is_some() && block.badge.shown != Shown::Queued);
         let percent = blocks.iter().filter_map(|block| block.percent).min().filter(|_| is_reading);
         let undecided = blocks.iter().find(|block| !block.has_ended).or(blocks.first());
         let badge = undecided.map(|block| &block.badge);

@@ -1,7 +1,9 @@
 //! A Postgres of the test's own: a throw-away cluster on a free port.
 
 use std::{
+    fs,
     net::TcpListener,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -38,6 +40,29 @@ pub async fn spawn_app_on_postgres() -> (TestApp, Postgres) {
 
 impl Postgres {
     pub fn start() -> Self {
+        Self::start_with(|_, _| {})
+    }
+
+    /// One that takes connections with TLS alone, under a certificate that it made itself.
+    pub fn start_with_tls() -> Self {
+        Self::start_with(|data, postgres| {
+            let (certificate, key) = (data.join("server.crt"), data.join("server.key"));
+            run(Command::new("openssl")
+                .args(["req", "-new", "-x509", "-days", "2", "-nodes", "-subj", "/CN=localhost", "-out"])
+                .arg(&certificate)
+                .arg("-keyout")
+                .arg(&key));
+            fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+            if is_root() {
+                run(Command::new("chown").arg("postgres").arg(&certificate).arg(&key));
+            }
+            fs::write(data.join("pg_hba.conf"), "hostssl all all 127.0.0.1/32 trust\n").unwrap();
+            postgres.args(["-c", "ssl=on"]);
+        })
+    }
+
+    /// `prepare` gets the folder of its data, and the command that starts it.
+    fn start_with(prepare: impl FnOnce(&Path, &mut Command)) -> Self {
         let programs = programs();
         let folder = tempfile::Builder::new().prefix("runboard-postgres-").tempdir().unwrap();
         // Postgres refuses to run as root; Debian's package brings a user for it.
@@ -48,15 +73,16 @@ impl Postgres {
         let init = programs.join("initdb");
         run(as_its_user(&init).arg("-D").arg(&data).args(["-U", "postgres", "-A", "trust", "--no-sync"]));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = as_its_user(&programs.join("postgres"))
+        let mut postgres = as_its_user(&programs.join("postgres"));
+        postgres
             .arg("-D")
             .arg(&data)
             .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k"])
             .arg(folder.path())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::null());
+        prepare(&data, &mut postgres);
+        let process = postgres.spawn().unwrap();
         let start = Instant::now();
         let ready = programs.join("pg_isready");
         while !Command::new(&ready)
@@ -69,6 +95,38 @@ impl Postgres {
             std::thread::sleep(Duration::from_millis(50));
         }
         Self { url: format!("postgres://postgres@127.0.0.1:{port}/postgres"), process, _folder: folder }
+    }
+}
+
+/// A Postgres of which all processes are stopped, until this is dropped: connections stay open and can be
+/// made, but nothing is answered.
+pub struct Hung(Vec<u32>);
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        signal("-CONT", &self.0);
+    }
+}
+
+fn signal(signal: &str, processes: &[u32]) {
+    let sent = Command::new("kill").arg(signal).args(processes.iter().map(u32::to_string)).status();
+    assert!(sent.unwrap().success(), "{signal} {processes:?}");
+}
+
+/// `process` and all that it has started.
+fn family(process: u32) -> Vec<u32> {
+    let children = Command::new("pgrep").args(["-P", &process.to_string()]).output().unwrap();
+    let children = String::from_utf8(children.stdout).unwrap();
+    let children = children.lines().flat_map(|child| family(child.parse().unwrap()));
+    std::iter::once(process).chain(children).collect()
+}
+
+impl Postgres {
+    /// Stops all of its processes, as a machine in trouble does.
+    pub fn hang(&self) -> Hung {
+        let processes = family(self.process.id());
+        signal("-STOP", &processes);
+        Hung(processes)
     }
 }
 

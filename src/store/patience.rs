@@ -1,0 +1,178 @@
+//! How long a statement may take: a Postgres that hangs, or a network that swallows what is sent to it,
+//! answers nothing, and neither does the kernel.
+//!
+//! [`Pool`] and [`Tx`] stand where sqlx's own stand, and give up a statement after the patience of the task
+//! that makes it: 30 s in the background, less inside [`within`]. SQLite is a file and bounds its own waits.
+
+use std::{
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
+
+use futures_util::{
+    StreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
+use sqlx::{
+    Any, AnyPool, Either, Error, Execute, Executor, SqlStr, Transaction,
+    any::{AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo},
+};
+use tokio::time::timeout;
+
+/// For work that nobody looks at: a database that is started again is waited for.
+pub(super) const IN_BACKGROUND: Duration = Duration::from_secs(30);
+
+tokio::task_local! {
+    static PATIENCE: Duration;
+}
+
+/// Does `work`, each statement of which may take as long as `patience` if the database is a Postgres. Tasks
+/// that it spawns have the patience of the background, unless they are made [`as_here`].
+pub async fn within<F: Future>(patience: Duration, work: F) -> F::Output {
+    PATIENCE.scope(patience, work).await
+}
+
+/// Gives `work`, which is to be spawned, the patience of the task that asks.
+pub fn as_here<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let patience = PATIENCE.try_with(|patience| *patience).unwrap_or(IN_BACKGROUND);
+    within(patience, work)
+}
+
+/// The pool of connections.
+#[derive(Clone, Debug)]
+pub(super) struct Pool {
+    pub(super) pool: AnyPool,
+    pub(super) is_postgres: bool,
+}
+
+/// A transaction.
+#[derive(Debug)]
+pub(super) struct Tx(OpenTx);
+
+/// What statements of a [`Tx`] are made on.
+#[derive(Debug)]
+pub(super) struct OpenTx {
+    tx: Transaction<'static, Any>,
+    is_postgres: bool,
+}
+
+/// None: as long as it takes.
+fn patience(is_postgres: bool) -> Option<Duration> {
+    is_postgres.then(|| PATIENCE.try_with(|patience| *patience).unwrap_or(IN_BACKGROUND))
+}
+
+async fn limited<T>(
+    patience: Option<Duration>,
+    statement: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    match patience {
+        None => statement.await,
+        Some(patience) => timeout(patience, statement).await.unwrap_or(Err(Error::PoolTimedOut)),
+    }
+}
+
+/// Each row in time; a row that is late is the last.
+fn limited_rows<'e, T: Send + 'e>(
+    patience: Option<Duration>,
+    rows: BoxStream<'e, Result<T, Error>>,
+) -> BoxStream<'e, Result<T, Error>> {
+    let Some(patience) = patience else { return rows };
+    let next = move |rows: Option<BoxStream<'e, Result<T, Error>>>| async move {
+        let mut rows = rows?;
+        match timeout(patience, rows.next()).await {
+            Ok(row) => Some((row?, Some(rows))),
+            Err(_) => Some((Err(Error::PoolTimedOut), None)),
+        }
+    };
+    stream::unfold(Some(rows), next).boxed()
+}
+
+impl Pool {
+    pub(super) async fn begin(&self, statement: Option<&'static str>) -> Result<Tx, Error> {
+        let begin = async {
+            match statement {
+                None => self.pool.begin().await,
+                Some(statement) => self.pool.begin_with(statement).await,
+            }
+        };
+        let tx = limited(patience(self.is_postgres), begin).await?;
+        Ok(Tx(OpenTx { tx, is_postgres: self.is_postgres }))
+    }
+}
+
+impl Tx {
+    pub(super) async fn commit(self) -> Result<(), Error> {
+        let OpenTx { tx, is_postgres } = self.0;
+        limited(patience(is_postgres), tx.commit()).await
+    }
+}
+
+impl Deref for Tx {
+    type Target = OpenTx;
+
+    fn deref(&self) -> &OpenTx {
+        &self.0
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut OpenTx {
+        &mut self.0
+    }
+}
+
+/// Passes statements of `$executor` on to `$inner`, within the patience of the task.
+macro_rules! executor {
+    ($executor:ty, $self:ident => $inner:expr) => {
+        impl<'c> Executor<'c> for $executor {
+            type Database = Any;
+
+            fn fetch_many<'e, 'q: 'e, E>(
+                $self,
+                query: E,
+            ) -> BoxStream<'e, Result<Either<AnyQueryResult, AnyRow>, Error>>
+            where
+                'c: 'e,
+                E: 'q + Execute<'q, Any>,
+            {
+                limited_rows(patience($self.is_postgres), $inner.fetch_many(query))
+            }
+
+            fn fetch_optional<'e, 'q: 'e, E>(
+                $self,
+                query: E,
+            ) -> BoxFuture<'e, Result<Option<AnyRow>, Error>>
+            where
+                'c: 'e,
+                E: 'q + Execute<'q, Any>,
+            {
+                Box::pin(limited(patience($self.is_postgres), $inner.fetch_optional(query)))
+            }
+
+            fn prepare_with<'e>(
+                $self,
+                sql: SqlStr,
+                parameters: &'e [AnyTypeInfo],
+            ) -> BoxFuture<'e, Result<AnyStatement, Error>>
+            where
+                'c: 'e,
+            {
+                Box::pin(limited(patience($self.is_postgres), $inner.prepare_with(sql, parameters)))
+            }
+
+            fn describe<'e>(
+                $self,
+                sql: SqlStr,
+            ) -> BoxFuture<'e, Result<sqlx::Describe<Any>, Error>>
+            where
+                'c: 'e,
+            {
+                Box::pin(limited(patience($self.is_postgres), $inner.describe(sql)))
+            }
+        }
+    };
+}
+
+executor!(&'c Pool, self => (&self.pool));
+executor!(&'c mut OpenTx, self => (&mut *self.tx));
