@@ -12,7 +12,7 @@ use std::time::Duration;
 use askama::Template;
 use runboard::{
     ids::ImportId,
-    imports::{Count, RunSnapshot, SilenceCause, Snapshot},
+    imports::{Count, Plan, Planned, RunSnapshot, SilenceCause, Snapshot},
     inngest::{RunOutput, RunStatus},
     store::imports::{Relative, RetryOf},
     time::UnixMillis,
@@ -122,6 +122,10 @@ fn every_state_of_a_run_has_its_word_and_sentence() {
             ..counted(5_209, 0, ended(RunStatus::Failed))
         }
     };
+    let planned = |run: &RunSnapshot, what| RunSnapshot {
+        plan: Some(Plan { what, at: at("14:05:00") }),
+        ..run.clone()
+    };
     let other = || RunStatus::Other("Overflowed".to_owned());
     let table = [
         (scheduled, "Queued", "Waiting for a free worker since 14:03:07 UTC."),
@@ -133,6 +137,19 @@ fn every_state_of_a_run_has_its_word_and_sentence() {
         ),
         (counted(0, 0, RunSnapshot { bytes: 0, ..running() }), "Running", "Reading the first rows."),
         (foreign.clone(), "Running", "Running for 13 s."),
+        (planned(&foreign, Planned::Wake), "Asleep", "Asleep until 14:05:00 UTC."),
+        (planned(&foreign, Planned::Event), "Waiting", "Waiting for an event, at most until 14:05:00 UTC."),
+        (planned(&foreign, Planned::Attempt(2)), "Retrying", "Retrying at 14:05:00 UTC (attempt 2)."),
+        (
+            RunSnapshot { lost_at: Some(at("14:03:20")), ..running() },
+            "Lost",
+            "Inngest lost this run when it restarted at about 14:03:19 UTC.",
+        ),
+        (
+            RunSnapshot { is_active: false, ..running() },
+            "Running",
+            "250,000 of about 1,000,000 rows, 412 failed.",
+        ),
         (retrying(1), "Retrying", "Retrying soon (attempt 2 of 4). Last error: connection reset."),
         (
             retrying_at("14:05:10", "14:03:18"),

@@ -7,7 +7,7 @@ use runboard::{
     csv::{Counts, FirstRow, FirstRows, Reason, Reasons},
     function::findings,
     ids::ImportId,
-    imports::{FetchedFrom, RunSnapshot, SilenceCause, Snapshot},
+    imports::{FetchedFrom, Plan, Planned, RunSnapshot, SilenceCause, Snapshot},
     inngest::{RunOutput, RunStatus},
     store::{
         Stretches,
@@ -45,6 +45,13 @@ fn foreign(name: &str, run_id: &str, run: RunSnapshot) -> RunSnapshot {
 
 pub fn queued() -> RunSnapshot {
     RunSnapshot { status: RunStatus::Scheduled, call: None, counts: None, bytes: 0, ..running() }
+}
+
+/// Another's function that sleeps.
+fn asleep() -> RunSnapshot {
+    let plan = Plan { what: Planned::Wake, at: at("14:05:00") };
+    let run = RunSnapshot { counts: None, bytes: 0, total_bytes: 0, plan: Some(plan), ..running() };
+    foreign("warehouse-sync", "01M852CE07000000000000001", run)
 }
 
 /// A run and two of other people's functions, each somewhere else.
@@ -239,6 +246,8 @@ pub fn pages() -> Vec<Page> {
         page("import-saved-silent", &Snapshot { sent_at: None, silence: no_answer, ..sent() }),
         page("import-sent", &sent()),
         page("import-queued", &with(queued())),
+        page("import-lost", &with(RunSnapshot { lost_at: Some(at("14:03:20")), ..running() })),
+        page("import-asleep", &with(asleep())),
         page("import-arriving", &with(arriving)),
         page("import-running", &with(running())),
         page("import-retrying", &with(retrying_at("14:05:10", "14:03:18"))),
