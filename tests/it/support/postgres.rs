@@ -104,7 +104,8 @@ pub struct Hung(Vec<u32>);
 
 impl Drop for Hung {
     fn drop(&mut self) {
-        signal("-CONT", &self.0);
+        let last_first: Vec<u32> = self.0.iter().rev().copied().collect();
+        signal("-CONT", &last_first);
     }
 }
 
@@ -125,13 +126,18 @@ impl Postgres {
     /// Stops all of its processes, as a machine in trouble does.
     pub fn hang(&self) -> Hung {
         let processes = family(self.process.id());
-        signal("-STOP", &processes);
+        // As root, the first one is `runuser`, which stops itself with the process that it runs. Stopped by us
+        // before, it would do so once it goes on, and never end.
+        let first = usize::from(is_root());
+        signal("-STOP", &processes[first..]);
         Hung(processes)
     }
 }
 
 impl Drop for Postgres {
     fn drop(&mut self) {
+        // A stopped process does not end.
+        let _ = Command::new("kill").args(["-CONT", &self.process.id().to_string()]).status();
         // SIGQUIT: it ends at once and takes its workers along.
         let _ = Command::new("pkill").args(["-QUIT", "-P", &self.process.id().to_string()]).status();
         let _ = Command::new("kill").args(["-QUIT", &self.process.id().to_string()]).status();
