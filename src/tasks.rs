@@ -65,7 +65,8 @@ mod tests {
         let (go_on, told) = oneshot::channel();
         let worker = thread::spawn(move || {
             let runtime = runtime::Builder::new_current_thread().build().expect("a runtime of this thread");
-            runtime.block_on(async { spawner.spawn(told) })
+            let _entered = runtime.enter();
+            spawner.spawn(told)
         });
         let task = worker.join().expect("the worker ends by itself");
         go_on.send("told").expect("the task still waits");
