@@ -107,12 +107,10 @@ async fn what_the_version_before_stored_is_counted_about_as_it_is() {
     migrator.run(&before).await.unwrap();
     let owner = UserId::generate();
     let imports = ["01BX5ZZKBKACTAV9WEVGEMMVS0", "01BX5ZZKBKACTAV9WEVGEMMVS1"];
-    let steps = |run: &str, steps: &[(&str, i64, Option<&str>, Option<&str>)]| -> Vec<String> {
+    type Row<'a> = (&'a str, i64, Option<&'a str>, Option<&'a str>);
+    let steps = |run: &str, steps: &[Row]| -> Vec<String> {
         let text = |key: &Option<&str>| key.map_or("NULL".to_owned(), |key| format!("'{key}'"));
-        let row = |(position, (name, end, source, processed)): (
-            usize,
-            &(&str, i64, Option<&str>, Option<&str>),
-        )| {
+        let row = |(position, (name, end, source, processed)): (usize, &Row)| {
             format!(
                 "INSERT INTO step (run_id, step_id, position, result, processed, failed, end_byte, \
                  source_file, processed_file, started_at, committed_at) \
