@@ -34,7 +34,8 @@ use crate::{
     web::{health::EngineCheck, origin::PublicOrigin, site::Site},
 };
 
-/// How long the start waits until our functions are registered; it goes on by itself behind it.
+/// How long the first event waits for our functions to be registered: an engine that does not know them would
+/// start nothing for it. Requests are answered meanwhile.
 const REGISTERED_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long the engine and the sweeps may take to end; the engine itself waits 10 s for calls at work.
@@ -84,12 +85,15 @@ pub async fn start(config: Config) -> Result<App, StartError> {
     let here = origin_of(public.local_addr()?)?;
     let links = link_key(&store).await?;
     let live = Live::default();
+    if !config.push {
+        live.expect_no_ends();
+    }
     let (background, steps) = (Tasks::on_this_runtime(), Tasks::on_this_runtime());
     let wiring = Wiring::of(&config, &store, &live, &here)?;
     let limits =
         inngest::Limits { polls_per_second: wiring.poll_budget(&config), ..inngest::Limits::default() };
     let client = Client::with_limits(wiring.server.clone(), limits)?;
-    let registration = function::registration(&wiring.serve_url, config.processor);
+    let registration = function::registration(&wiring.serve_url, config.processor, config.push);
     let registrar = Registrar::new(client.clone(), registration);
     let work = Slots::new(config.workers, Share::All);
     let quota = Quota::new(store.clone(), config.quota_bytes);
@@ -133,9 +137,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         let (registrar, stopping) = (registrar.clone(), background.stopping().clone());
         background.spawn(async move { registrar.persist(&stopping).await })
     };
-    // Before the first event is sent, if that is possible.
-    let _ = timeout(REGISTERED_WITHIN, registering).await;
-    imports.start().await?;
+    imports.start(async move { drop(timeout(REGISTERED_WITHIN, registering).await) }).await?;
     background::start(&background, client.clone(), accounts.clone(), processor.clone());
     let shared = Shared {
         origin: web::Data::new(PublicOrigin::new(config.public_url.as_ref(), public.local_addr()?)),

@@ -67,6 +67,8 @@ pub struct Config {
     pub poll_budget: f64,
     /// `RUNBOARD_PROCESSOR`: whether our own function imports the files.
     pub processor: bool,
+    /// `RUNBOARD_PUSH`: whether the engine calls a function of ours for every run that has ended.
+    pub push: bool,
     /// `RUNBOARD_OUTPUT_POINTERS`.
     pub output_pointers: OutputPointers,
 }
@@ -188,6 +190,7 @@ impl Config {
                 check::poll_budget,
             )?,
             processor: check("RUNBOARD_PROCESSOR", &args.processor, "on or off", check::on_or_off)?,
+            push: check("RUNBOARD_PUSH", &args.push, "on or off", check::on_or_off)?,
             output_pointers: match optional(args.output_pointers.as_ref()) {
                 Some(text) => check(
                     "RUNBOARD_OUTPUT_POINTERS",

@@ -99,6 +99,7 @@ impl Wiring {
             api: origin.clone(),
             event_key: keys.event_key.clone(),
             signing_keys: keys.signing_key.clone().into(),
+            api_key: None,
             env: None,
         };
         let options = engine::Options { calls: CALLS, retries: config.engine_retries.clone() };
@@ -123,6 +124,7 @@ impl Wiring {
                 api: inngest.api.clone(),
                 event_key: inngest.event_key.clone(),
                 signing_keys: SigningKeys::from(inngest.signing_keys.clone()),
+                api_key: inngest.api_key.clone(),
                 env: inngest.env.clone(),
             },
             serve_url: inngest.serve_origin.as_ref().unwrap_or(here).join(&inngest.serve_path)?,

@@ -104,6 +104,11 @@ pub struct Args {
     #[arg(long, global = true, env = "RUNBOARD_PROCESSOR", value_name = "ON|OFF", default_value = "on")]
     pub(super) processor: String,
 
+    /// Whether Inngest tells us of every run that has ended, by a run of a function of ours: on, or off to find
+    /// ends by asking alone
+    #[arg(long, global = true, env = "RUNBOARD_PUSH", value_name = "ON|OFF", default_value = "on")]
+    pub(super) push: String,
+
     /// Where the outputs of other functions have their counts, processed and failed, as JSON pointers:
     /// /stats/ok,/stats/bad; several such pairs are separated by semicolons
     #[arg(long, global = true, env = "RUNBOARD_OUTPUT_POINTERS", value_name = "POINTER,POINTER;...")]
@@ -162,6 +167,10 @@ pub struct InngestArgs {
         hide_env_values = true
     )]
     pub(super) inngest_signing_key_fallback: Option<String>,
+
+    /// An API key for reads and cancels by the v2 API, which then do without the signing key
+    #[arg(long, global = true, env = "INNGEST_API_KEY", value_name = "KEY", hide_env_values = true)]
+    pub(super) inngest_api_key: Option<String>,
 
     /// The environment, such as a branch's
     #[arg(long, global = true, env = "INNGEST_ENV", value_name = "NAME")]

@@ -20,6 +20,9 @@ const DEV_SERVER: &str = "http://localhost:8288";
 /// Where our functions are called.
 const SERVE_PATH: &str = "/api/inngest";
 
+/// What every API key begins with.
+const API_KEY_PREFIX: &str = "sk-inn-api-";
+
 /// A dev server takes any event key, but there must be one in the path.
 const ANY_EVENT_KEY: &str = "dev";
 
@@ -55,6 +58,8 @@ pub struct Inngest {
     pub event_key: SecretString,
     /// `INNGEST_SIGNING_KEY`, then `INNGEST_SIGNING_KEY_FALLBACK`. A dev server may do without.
     pub signing_keys: Vec<SecretString>,
+    /// `INNGEST_API_KEY`: for the v2 API.
+    pub api_key: Option<SecretString>,
     /// `INNGEST_ENV`.
     pub env: Option<String>,
     /// `INNGEST_SERVE_ORIGIN`, else the public URL; `None`, for a dev server only: where we listen.
@@ -89,6 +94,7 @@ fn selecting(args: &Args) -> Option<&'static str> {
         ("INNGEST_DEV", dev),
         ("INNGEST_EVENT_KEY", optional(inngest.inngest_event_key.as_ref())),
         ("INNGEST_SIGNING_KEY", optional(inngest.inngest_signing_key.as_ref())),
+        ("INNGEST_API_KEY", optional(inngest.inngest_api_key.as_ref())),
         ("INNGEST_BASE_URL", optional(inngest.inngest_base_url.as_ref())),
         ("INNGEST_API_BASE_URL", optional(inngest.inngest_api_base_url.as_ref())),
         ("INNGEST_EVENT_API_BASE_URL", optional(inngest.inngest_event_api_base_url.as_ref())),
@@ -158,6 +164,7 @@ impl Inngest {
             event_api: or_cloud(event_api, CLOUD_EVENT_API),
             event_key,
             signing_keys,
+            api_key: optional(args.inngest_api_key.as_ref()).map(api_key).transpose()?,
             env: optional(args.inngest_env.as_ref()).map(environment).transpose()?,
             serve_origin,
             serve_path: check(
@@ -243,6 +250,18 @@ fn signing_key(variable: &'static str, key: &str) -> Result<SecretString, Config
         });
     }
     printable(variable, key)
+}
+
+/// An API key. Its prefix tells it from a signing or event key that was set here by mistake.
+fn api_key(key: &str) -> Result<SecretString, ConfigError> {
+    let is_one = key.strip_prefix(API_KEY_PREFIX).is_some_and(|rest| !rest.is_empty());
+    if !is_one || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(ConfigError::InvalidSecret {
+            variable: "INNGEST_API_KEY",
+            allowed: "an API key of Inngest, which begins with sk-inn-api-",
+        });
+    }
+    Ok(key.into())
 }
 
 /// `signkey-prod-12ab` is `12ab`.

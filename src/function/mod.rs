@@ -97,9 +97,10 @@ pub struct Processor {
 }
 
 /// What the engine has to know of us to call us at `url`. Without `imports` our function leaves the event
-/// to others, and we are only told what becomes of it.
+/// to others, and we are only told what becomes of it. Without `push` ends are found by asking alone, and
+/// no run has to be paid for being told.
 #[must_use]
-pub fn registration(url: &Url, imports: bool) -> Registration {
+pub fn registration(url: &Url, imports: bool, push: bool) -> Registration {
     let event = |name: &str, expression: Option<String>| Trigger {
         event: Some(name.to_owned()),
         expression,
@@ -111,10 +112,12 @@ pub fn registration(url: &Url, imports: bool) -> Registration {
     if imports {
         functions.push(function(url, FUNCTION_ID, FUNCTION_NAME, vec![event(EVENT_NAME, None)], RETRIES));
     }
-    let ended = ["inngest/function.finished", "inngest/function.cancelled"];
-    let ended = ended.map(|name| event(name, ours())).to_vec();
-    // What is lost is found by asking, so it is not repeated.
-    functions.push(function(url, RUN_ENDED_ID, RUN_ENDED_NAME, ended, 0));
+    if push {
+        let ended = ["inngest/function.finished", "inngest/function.cancelled"];
+        let ended = ended.map(|name| event(name, ours())).to_vec();
+        // What is lost is found by asking, so it is not repeated.
+        functions.push(function(url, RUN_ENDED_ID, RUN_ENDED_NAME, ended, 0));
+    }
     functions.push(function(url, PROGRESS_ID, PROGRESS_NAME, vec![event(PROGRESS_EVENT, None)], 0));
     Registration {
         url: url.to_string(),

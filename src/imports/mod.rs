@@ -139,12 +139,12 @@ impl Imports {
     }
 
     /// Takes up what the last process left: watches the unfinished imports and sends what is unsent.
-    pub async fn start(&self) -> Result<(), store::Error> {
+    pub async fn start(&self, ready: impl Future<Output = ()> + Send + 'static) -> Result<(), store::Error> {
         let unfinished = self.shared.store.unfinished_imports().await?;
         for import in Snapshot::load(&self.shared.store, unfinished).await? {
             self.watch(import, false);
         }
-        self.shared.tasks.spawn(outbox::run(Arc::clone(&self.shared)));
+        self.shared.tasks.spawn(outbox::run(Arc::clone(&self.shared), ready));
         self.shared.tasks.spawn(self.clone().take_late_runs());
         Ok(())
     }

@@ -45,8 +45,11 @@ enum Outcome {
     Withdrawn(ImportId),
 }
 
-/// Sends until the server stops.
-pub async fn run(shared: Arc<Shared>) {
+/// Sends from when `ready` has come until the server stops.
+pub async fn run(shared: Arc<Shared>, ready: impl Future<Output = ()>) {
+    if shared.tasks.stopping().run_until_cancelled(ready).await.is_none() {
+        return;
+    }
     loop {
         // Broken off, it is asked at the next start whether the event arrived.
         let Some(outcome) = shared.tasks.stopping().run_until_cancelled(send_next(&shared)).await else {

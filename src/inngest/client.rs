@@ -32,9 +32,6 @@ use crate::{
 /// How long a server that has no v2 API is taken to have none.
 const WITHOUT_V2_FOR: Duration = Duration::from_secs(10 * 60);
 
-/// More pages of runs than any event has: an end for a list without one.
-const MOST_PAGES: usize = 25;
-
 /// What is said not to change for longer than this is asked for again all the same.
 const LONGEST_CACHE: Duration = Duration::from_secs(60);
 
@@ -48,6 +45,8 @@ pub struct Server {
     pub event_key: SecretString,
     /// None for a dev server.
     pub signing_keys: SigningKeys,
+    /// Replaces the signing key in requests to the v2 API.
+    pub api_key: Option<SecretString>,
     /// The environment (`x-inngest-env`), where it is not the keys' own.
     pub env: Option<String>,
 }
@@ -209,7 +208,7 @@ impl Client {
         if !self.is_without_v2() {
             match self.event_runs_v2(event).await {
                 Ok(runs) => return Ok(Fresh { data: one_row_per_run(runs), stays_for: Duration::ZERO }),
-                Err(error) if is_of_no_v2(&error) => is_missing = true,
+                Err(error) if self.is_of_no_v2(&error) => is_missing = true,
                 // Perhaps only this way is in trouble.
                 Err(error @ Error::Server { .. }) => tracing::debug!(%error, "falling back from v2 to v1"),
                 Err(error) => return Err(error),
@@ -234,26 +233,6 @@ impl Client {
         Ok(Fresh { data: one_row_per_run(data), stays_for })
     }
 
-    async fn event_runs_v2(&self, event: &EventId) -> Result<Vec<Run>, Error> {
-        let mut runs = Vec::new();
-        let mut cursor: Option<String> = None;
-        for _ in 0..MOST_PAGES {
-            let mut url = self.endpoint(&["v2", "events", event.as_str(), "runs"]);
-            url.query_pairs_mut().append_pair("includeOutput", "true").append_pair("limit", v2::PAGE);
-            if let Some(cursor) = &cursor {
-                url.query_pairs_mut().append_pair("cursor", cursor);
-            }
-            let answer = self.poll(|| self.transport.http.get(url.clone())).await?;
-            let mut page: v2::RunsPage = self.transport.parse(&answer.body)?;
-            cursor = page.next();
-            runs.extend(page.into_runs(event));
-            if cursor.is_none() {
-                break;
-            }
-        }
-        Ok(runs)
-    }
-
     /// One run. For one that it does not know, Inngest says 500 ([`Error::Server`]).
     pub async fn run(&self, run: &RunId) -> Result<Fresh<Run>, Error> {
         self.get(&["v1", "runs", run.as_str()]).await
@@ -270,12 +249,10 @@ impl Client {
     /// does nothing.
     pub async fn cancel(&self, run: &RunId) -> Result<(), Error> {
         let Transport { http, .. } = &*self.transport;
-        let url = self.endpoint(&["v2", "runs", run.as_str(), "cancel"]);
-        let body = serde_json::json!({});
-        match self.transport.ask_with_key(|| http.post(url.clone()).json(&body)).await {
+        match self.cancel_v2(run).await {
             // It was cancelled before.
-            Ok(_) | Err(Error::Refused { status: 409, .. }) => return Ok(()),
-            Err(error) if is_of_no_v2(&error) || matches!(error, Error::Server { .. }) => {}
+            Ok(()) | Err(Error::Refused { status: 409, .. }) => return Ok(()),
+            Err(error) if self.is_of_no_v2(&error) || matches!(error, Error::Server { .. }) => {}
             Err(error) => return Err(error),
         }
         let url = self.endpoint(&["v1", "runs", run.as_str()]);
@@ -283,7 +260,7 @@ impl Client {
         self.transport.ask_with_key(request).await.map(drop)
     }
 
-    /// Whether the engine answers and takes the signing key: asks for the runs of an event that nobody
+    /// Whether the engine answers and takes the signing key: asks for the runs of an event that was never
     /// sent, once.
     pub async fn check_api(&self) -> Result<(), Error> {
         let nobodys = EventSeed::generate().event_id(0);
@@ -382,19 +359,6 @@ impl Metadata {
             }
             _ => Duration::ZERO,
         }
-    }
-}
-
-/// Whether a server answers so that knows no such path, or keeps it for others.
-fn is_of_no_v2(error: &Error) -> bool {
-    match error {
-        Error::NotFound { .. }
-        | Error::Refused { .. }
-        | Error::Unauthorized { .. }
-        | Error::Unreadable(_) => true,
-        // Not implemented.
-        Error::Server { status, .. } => *status == 501,
-        Error::Setup(_) | Error::Unreachable(_) | Error::TimedOut(_) | Error::RateLimited { .. } => false,
     }
 }
 

@@ -230,6 +230,11 @@ impl Live {
         self.misses_ends.store(false, Ordering::Relaxed);
     }
 
+    /// The engine was not asked to tell of ends.
+    pub fn expect_no_ends(&self) {
+        self.misses_ends.store(true, Ordering::Relaxed);
+    }
+
     pub fn end_was_missed(&self) {
         if !self.misses_ends.swap(true, Ordering::Relaxed) {
             tracing::warn!("the engine does not tell of the ends of runs; it is asked more often");

@@ -34,7 +34,7 @@ impl EngineCheck {
         Self { client, last: Mutex::default() }
     }
 
-    /// Whether it answers and takes both keys; else what is wrong, for people.
+    /// Whether it answers and takes all keys; else what is wrong, for people.
     async fn look(&self) -> Result<(), &'static str> {
         let mut last = self.last.lock().await;
         if let Some((at, verdict)) = *last
@@ -42,9 +42,11 @@ impl EngineCheck {
         {
             return verdict;
         }
-        let asked = async { tokio::join!(self.client.check_api(), self.client.check_event_api()) };
+        let (client, api_key) = (&self.client, self.client.check_api_key());
+        let asked = async { tokio::join!(client.check_api(), api_key, client.check_event_api()) };
         let verdict = match timeout(ANSWER_WITHIN, asked).await {
-            Ok((api, events)) => verdict(api, "does not take the signing key")
+            Ok((api, api_key, events)) => verdict(api, "does not take the signing key")
+                .and(verdict(api_key, "does not take the API key"))
                 .and(verdict(events, "does not take the event key")),
             Err(_) => Err("not answering"),
         };

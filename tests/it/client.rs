@@ -56,6 +56,7 @@ pub fn server(origin: &str) -> Server {
         api: origin.parse().unwrap(),
         event_key: EVENT_KEY.into(),
         signing_keys: SigningKeys::from(secrecy::SecretString::from(SIGNING_KEY)),
+        api_key: None,
         env: None,
     }
 }

@@ -34,7 +34,7 @@ fn nothing_configured_is_a_configuration() {
     assert_eq!(config.fetches, 16);
     assert_eq!(config.engine_retries, [15, 30, 60].map(Duration::from_secs));
     assert!(matches!(config.engine, Engine::Embedded(None)));
-    assert_eq!((config.poll_budget, config.processor), (10.0, true));
+    assert_eq!((config.poll_budget, config.processor, config.push), (10.0, true, true));
     assert_eq!(config.output_pointers, OutputPointers::default());
 }
 
@@ -55,6 +55,7 @@ fn every_setting_can_be_set() {
         "--engine-retry-seconds=0, 0.25,1",
         "--poll-budget=2.5",
         "--processor=off",
+        "--push=off",
         "--output-pointers=/stats/ok,/stats/bad;/a~1b,/c",
         "--engine-listen=127.0.0.1:8288",
         "--engine-event-key=event-key",
@@ -72,7 +73,7 @@ fn every_setting_can_be_set() {
     assert!(!config.allow_addresses.contain(SocketAddr::from(([10, 1, 2, 3], 8443))));
     assert_eq!((config.workers, config.fetches, config.database_connections), (3, 5, 40));
     assert_eq!(config.engine_retries, [0, 250, 1000].map(Duration::from_millis));
-    assert_eq!((config.poll_budget, config.processor), (2.5, false));
+    assert_eq!((config.poll_budget, config.processor, config.push), (2.5, false, false));
     let pairs: Vec<_> = config.output_pointers.pairs().cloned().collect();
     assert_eq!(pairs, [["/stats/ok", "/stats/bad"], ["/a~1b", "/c"], ["/processedItems", "/failedItems"]]);
     let Engine::Embedded(Some(exposed)) = config.engine else { panic!("{:?}", config.engine) };
@@ -145,11 +146,14 @@ fn a_dev_server_that_is_switched_off_selects_nothing() {
     }
 }
 
+const A_WRONG_API_KEY: &str =
+    "INNGEST_API_KEY has to be an API key of Inngest, which begins with sk-inn-api-.";
+
 #[test]
 fn what_contradicts_itself_or_is_not_enough_is_refused() {
     let public = "--public-url=https://runboard.example.org";
     let engine = ["--engine-listen=127.0.0.1:0", "--engine-event-key=e", "--engine-signing-key=12ab"];
-    let table: [(&[&str], &str); 11] = [
+    let table: [(&[&str], &str); 15] = [
         (&["--inngest-signing-key=12ab", public], "INNGEST_EVENT_KEY is not set: "),
         (&["--inngest-event-key=e", public], "INNGEST_SIGNING_KEY is not set: "),
         (&KEYS, "RUNBOARD_PUBLIC_URL is not set: "),
@@ -170,6 +174,10 @@ fn what_contradicts_itself_or_is_not_enough_is_refused() {
             "RUNBOARD_ENGINE_SIGNING_KEY has to be an even",
         ),
         (&["--inngest-event-key=a secret", KEYS[1], public], "INNGEST_EVENT_KEY has to be printable ASCII"),
+        (&["--inngest-api-key=sk-inn-api-12ab", public], "INNGEST_EVENT_KEY is not set: "),
+        (&[KEYS[0], KEYS[1], "--inngest-api-key=signkey-prod-secret", public], A_WRONG_API_KEY),
+        (&[KEYS[0], KEYS[1], "--inngest-api-key=sk-inn-api-", public], A_WRONG_API_KEY),
+        (&[KEYS[0], KEYS[1], "--inngest-api-key=sk-inn-api-a secret", public], A_WRONG_API_KEY),
     ];
     for (arguments, line) in table {
         let refusal = read(arguments).map(|_| ()).unwrap_err();
@@ -186,7 +194,7 @@ fn an_empty_optional_setting_is_not_set() {
 }
 
 /// Flag, wrong value, and how the line begins.
-const WRONG: [(&str, &str, &str); 44] = [
+const WRONG: [(&str, &str, &str); 45] = [
     ("--listen", "8080", r#"RUNBOARD_LISTEN is "8080": it can be an IP address and a port"#),
     ("--listen", "localhost:8080", r#"RUNBOARD_LISTEN is "localhost:8080": it can be"#),
     ("--listen", "", r#"RUNBOARD_LISTEN is "": it can be"#),
@@ -247,6 +255,7 @@ const WRONG: [(&str, &str, &str); 44] = [
     ("--poll-budget", "0", r#"RUNBOARD_POLL_BUDGET is "0": it can be questions a second from 0.1 to 1000"#),
     ("--poll-budget", "NaN", r#"RUNBOARD_POLL_BUDGET is "NaN": it can be"#),
     ("--processor", "no", r#"RUNBOARD_PROCESSOR is "no": it can be on or off."#),
+    ("--push", "1", r#"RUNBOARD_PUSH is "1": it can be on or off."#),
     ("--output-pointers", "/a", r#"RUNBOARD_OUTPUT_POINTERS is "/a": it can be pairs of JSON pointers"#),
     ("--output-pointers", "a,b", r#"RUNBOARD_OUTPUT_POINTERS is "a,b": it can be"#),
     ("--output-pointers", "/a~2,/b", r#"RUNBOARD_OUTPUT_POINTERS is "/a~2,/b": it can be"#),
@@ -277,7 +286,7 @@ fn every_flag_is_the_variable_of_the_same_name() {
         assert_eq!(variable, name.as_str());
         settings += 1;
     }
-    assert_eq!(settings, 31);
+    assert_eq!(settings, 33);
 }
 
 #[test]

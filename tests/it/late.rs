@@ -68,6 +68,19 @@ impl Room {
 }
 
 #[tokio::test]
+async fn an_event_waits_for_the_registration_and_the_start_does_not() {
+    let (registered, answer) = tokio::sync::oneshot::channel::<()>();
+    let engine = Engine { status: 200, ..Engine::default() };
+    let room = Room::ready_after(engine, async move { drop(answer.await) }).await;
+    let import = room.import().await;
+    assert_eq!(room.state(import).await.0, ImportState::Accepted);
+    assert_eq!(room.engine().sends, 0);
+    registered.send(()).unwrap();
+    room.wait_for_state(import, ImportState::Sent).await;
+    room.imports.stop().await;
+}
+
+#[tokio::test]
 async fn an_end_that_is_told_of_needs_no_answer_to_be_shown() {
     const IMPORTS: usize = 40;
     let (room, live) = room(Engine::default()).await;

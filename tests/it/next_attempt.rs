@@ -72,7 +72,7 @@ impl World {
         let at_work = live.progress(&run_id()).begin();
         let storage = Storage::open(folder.path().join("files")).unwrap();
         let imports = Imports::new(parts(store, storage, client::client(&engine.uri()), live.clone()));
-        imports.start().await.unwrap();
+        imports.start(std::future::ready(())).await.unwrap();
         Self { engine, imports, live, owner, import, _at_work: at_work, _folder: folder }
     }
 

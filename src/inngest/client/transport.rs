@@ -47,6 +47,8 @@ pub struct Transport {
     limits: Limits,
     /// One for each signing key; a server without keys gets none.
     authorizations: Vec<HeaderValue>,
+    /// Of the API key.
+    api_authorization: Option<HeaderValue>,
     /// Which of them was taken last.
     taken: AtomicUsize,
 }
@@ -58,7 +60,10 @@ impl Transport {
         if let Some(other) = addresses.iter().find(|url| !matches!(url.scheme(), "http" | "https")) {
             return Err(Error::Setup(format!("its address is {}:, not http or https", other.scheme())));
         }
-        let authorizations = server.signing_keys.iter().map(authorization).collect::<Result<_, _>>()?;
+        let of_signing_key = |key| authorization(&bearer(key));
+        let authorizations = server.signing_keys.iter().map(of_signing_key).collect::<Result<_, _>>()?;
+        let of_api_key = |key: &SecretString| authorization(key.expose_secret());
+        let api_authorization = server.api_key.as_ref().map(of_api_key).transpose()?;
         let mut headers =
             HeaderMap::from_iter([(HeaderName::from_static(SDK_HEADER), HeaderValue::from_static(SDK))]);
         if let Some(env) = &server.env {
@@ -83,7 +88,8 @@ impl Transport {
         }
         let http = builder.build().map_err(|error| Error::Setup(with_sources(&error)))?;
         let budget = Budget::new(limits.polls_per_second);
-        Ok(Self { http, server, budget, limits, authorizations, taken: AtomicUsize::new(0) })
+        let taken = AtomicUsize::new(0);
+        Ok(Self { http, server, budget, limits, authorizations, api_authorization, taken })
     }
 
     /// A good answer to a request without a key, after as many tries as the limits grant.
@@ -106,24 +112,39 @@ impl Transport {
         self.with_each_key(|authorization| self.ask(signed(&request, authorization))).await
     }
 
+    /// As [`Self::ask_with_key`], with the API key where there is one.
+    pub async fn ask_v2(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
+        match &self.api_authorization {
+            Some(authorization) => self.ask(signed(&request, Some(authorization.clone()))).await,
+            None => self.ask_with_key(request).await,
+        }
+    }
+
     /// A question inside the budget, tried once.
     pub async fn poll(&self, turn: &Turn, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
-        let timeout = self.limits.poll_timeout;
-        self.with_each_key(|authorization| {
-            let request = signed(&request, authorization)().timeout(timeout);
-            async {
-                if !turn.has_come() {
-                    self.budget.take(turn.user, Priority::Now).await;
-                }
-                let answer = self.ask_once(request).await;
-                if let Err(Error::RateLimited { retry_after }) = &answer {
-                    let pause = retry_after.unwrap_or(self.limits.backoff.longest_pause);
-                    self.budget.hold(pause.min(self.limits.longest_hold));
-                }
-                answer
+        self.with_each_key(|authorization| self.poll_once(turn, signed(&request, authorization)())).await
+    }
+
+    /// As [`Self::poll`], with the API key where there is one.
+    pub async fn poll_v2(&self, turn: &Turn, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
+        match &self.api_authorization {
+            Some(authorization) => {
+                self.poll_once(turn, signed(&request, Some(authorization.clone()))()).await
             }
-        })
-        .await
+            None => self.poll(turn, request).await,
+        }
+    }
+
+    async fn poll_once(&self, turn: &Turn, request: RequestBuilder) -> Result<Answer, Error> {
+        if !turn.has_come() {
+            self.budget.take(turn.user, Priority::Now).await;
+        }
+        let answer = self.ask_once(request.timeout(self.limits.poll_timeout)).await;
+        if let Err(Error::RateLimited { retry_after }) = &answer {
+            let pause = retry_after.unwrap_or(self.limits.backoff.longest_pause);
+            self.budget.hold(pause.min(self.limits.longest_hold));
+        }
+        answer
     }
 
     /// Asks with the key that was taken last, then with the others.
@@ -217,6 +238,7 @@ impl Transport {
         let url = self.event_endpoint();
         let key_in_path = url.path_segments().and_then(Iterator::last).unwrap_or_default();
         let mut keys = vec![key_in_path.to_owned(), self.server.event_key.expose_secret().to_owned()];
+        keys.extend(self.server.api_key.iter().map(|key| key.expose_secret().to_owned()));
         for key in self.server.signing_keys.iter() {
             keys.push(split_prefix(&bearer(key)).1.to_owned());
             keys.push(split_prefix(key.expose_secret()).1.to_owned());
@@ -264,9 +286,9 @@ fn signed(
     }
 }
 
-fn authorization(key: &SecretString) -> Result<HeaderValue, Error> {
-    let mut value = HeaderValue::try_from(format!("Bearer {}", bearer(key)))
-        .map_err(|_| Error::Setup("the signing key has characters that no header can carry".into()))?;
+fn authorization(bearer: &str) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::try_from(format!("Bearer {bearer}"))
+        .map_err(|_| Error::Setup("a key has characters that no header can carry".into()))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -4,18 +4,75 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::Client;
 use crate::{
     ids::{EventId, RunId},
-    inngest::{Run, RunStatus},
+    inngest::{Error, EventSeed, Run, RunStatus},
     time::UnixMillis,
 };
 
 /// The most runs that a page can have.
-pub const PAGE: &str = "40";
+const PAGE: &str = "40";
+
+/// More pages of runs than any event has: an end for a list without one.
+const MOST_PAGES: usize = 25;
+
+impl Client {
+    pub(super) async fn event_runs_v2(&self, event: &EventId) -> Result<Vec<Run>, Error> {
+        let mut runs = Vec::new();
+        let mut cursor: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let mut url = self.endpoint(&["v2", "events", event.as_str(), "runs"]);
+            url.query_pairs_mut().append_pair("includeOutput", "true").append_pair("limit", PAGE);
+            if let Some(cursor) = &cursor {
+                url.query_pairs_mut().append_pair("cursor", cursor);
+            }
+            let answer = self.transport.poll_v2(&self.turn, || self.transport.http.get(url.clone())).await?;
+            let mut page: RunsPage = self.transport.parse(&answer.body)?;
+            cursor = page.next();
+            runs.extend(page.into_runs(event));
+            if cursor.is_none() {
+                break;
+            }
+        }
+        Ok(runs)
+    }
+
+    pub(super) async fn cancel_v2(&self, run: &RunId) -> Result<(), Error> {
+        let url = self.endpoint(&["v2", "runs", run.as_str(), "cancel"]);
+        let body = serde_json::json!({});
+        self.transport.ask_v2(|| self.transport.http.post(url.clone()).json(&body)).await.map(drop)
+    }
+
+    /// Whether the engine takes the API key, if there is one: lists the runs of an event that was never
+    /// sent, once.
+    pub async fn check_api_key(&self) -> Result<(), Error> {
+        if self.transport.server.api_key.is_none() {
+            return Ok(());
+        }
+        match self.event_runs_v2(&EventSeed::generate().event_id(0)).await {
+            Err(error @ Error::Unauthorized { .. }) => Err(error),
+            // A server without v2 is asked with the signing key.
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a server answers so that has no v2 API, or keeps it for other keys. A refused API key is a
+    /// mistake that the operator must see; the signing key must not stand in for it.
+    pub(super) fn is_of_no_v2(&self, error: &Error) -> bool {
+        match error {
+            Error::NotFound { .. } | Error::Refused { .. } | Error::Unreadable(_) => true,
+            Error::Unauthorized { .. } => self.transport.server.api_key.is_none(),
+            // Not implemented.
+            Error::Server { status, .. } => *status == 501,
+            Error::Setup(_) | Error::Unreachable(_) | Error::TimedOut(_) | Error::RateLimited { .. } => false,
+        }
+    }
+}
 
 /// One page of the list. `data` is left out when it is empty.
 #[derive(Deserialize)]
-pub struct RunsPage {
+struct RunsPage {
     #[serde(default)]
     data: Vec<RunItem>,
     #[serde(default)]
@@ -63,12 +120,12 @@ struct Named {
 
 impl RunsPage {
     /// Where the next page begins, if there is one.
-    pub fn next(&mut self) -> Option<String> {
+    fn next(&mut self) -> Option<String> {
         self.page.cursor.take().filter(|_| self.page.has_more)
     }
 
     /// The runs in v1's words.
-    pub fn into_runs(self, event: &EventId) -> impl Iterator<Item = Run> {
+    fn into_runs(self, event: &EventId) -> impl Iterator<Item = Run> {
         let fetched_at = self.metadata.fetched_at.as_deref().and_then(UnixMillis::from_rfc3339);
         let fetched_at = fetched_at.unwrap_or_else(UnixMillis::now);
         self.data.into_iter().map(move |item| item.into_run(event, fetched_at))
@@ -90,12 +147,29 @@ impl RunItem {
             function_name: name.cloned(),
             function_id: [self.app.id, self.function.id].join("-"),
             event_id: event.clone(),
-            status,
             ended_at,
             // Before the end there is none, whatever is said.
-            output: self.output.filter(|_| ended_at.is_some() && !is_cancelled),
+            output: self
+                .output
+                .filter(|_| ended_at.is_some() && !is_cancelled)
+                .map(|output| unwrapped(output, &status)),
+            status,
             run_id: self.id,
         }
+    }
+}
+
+/// The function's own output, as v1 and the push tell it. v2 wraps what is no object in `data`, and every
+/// failure in `error`. An object is never wrapped, so `data` with an object in it is the function's own.
+fn unwrapped(output: Value, status: &RunStatus) -> Value {
+    let key = if *status == RunStatus::Failed { "error" } else { "data" };
+    match output {
+        Value::Object(mut object) if object.len() == 1 => match object.remove(key) {
+            Some(inner) if key == "error" || !inner.is_object() => inner,
+            Some(inner) => serde_json::json!({ key: inner }),
+            None => Value::Object(object),
+        },
+        output => output,
     }
 }
 
@@ -153,6 +227,30 @@ mod tests {
         assert_eq!((run.status, run.ended_at, run.output), (RunStatus::Scheduled, None, None));
         let run = runs(&seen.replace("QUEUED", "OVERFLOWED")).remove(0);
         assert_eq!(run.status, RunStatus::Other("OVERFLOWED".to_owned()));
+    }
+
+    #[test]
+    fn what_v2_wraps_is_as_the_function_answered_it() {
+        let output = |status: &str, output: Value| {
+            let item = json!({"id": "01M852ZHTQSZ1YZRCCDH8CZNDW", "status": status, "output": output,
+                "endedAt": "2026-11-23T20:48:32.822Z"});
+            runs(&json!({"data": [item]}).to_string()).remove(0).output.unwrap()
+        };
+        for (wrapped, own) in [
+            (json!({"data": "seen"}), json!("seen")),
+            (json!({"data": null}), Value::Null),
+            (json!({"data": [1, 2]}), json!([1, 2])),
+            (json!({"data": {"processedItems": 1}}), json!({"data": {"processedItems": 1}})),
+            (json!({"data": 1, "more": 2}), json!({"data": 1, "more": 2})),
+            (json!({"error": "mine"}), json!({"error": "mine"})),
+            (json!({}), json!({})),
+        ] {
+            assert_eq!(output("COMPLETED", wrapped), own);
+        }
+        let failure = json!({"name": "Error", "message": "no"});
+        assert_eq!(output("FAILED", json!({"error": failure})), failure);
+        assert_eq!(output("FAILED", json!({"error": "oops"})), json!("oops"));
+        assert_eq!(output("FAILED", failure.clone()), failure);
     }
 
     #[test]

@@ -64,6 +64,14 @@ pub(crate) struct Room {
 
 impl Room {
     pub(crate) async fn new(engine: Engine) -> Self {
+        Self::ready_after(engine, std::future::ready(())).await
+    }
+
+    /// Sends events once `ready` has come.
+    pub(crate) async fn ready_after(
+        engine: Engine,
+        ready: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (store, database) = steps::open(&folder).await;
         let owner = UserId::generate();
@@ -77,7 +85,7 @@ impl Room {
         let server = serve(&engine).await;
         let storage = Storage::open(folder.path().join("files")).unwrap();
         let imports = Imports::new(parts(store, storage.clone(), client::client(&server.uri()), live));
-        imports.start().await.unwrap();
+        imports.start(ready).await.unwrap();
         Self { imports, storage, database, engine, owner, _folder: folder, _server: server }
     }
 

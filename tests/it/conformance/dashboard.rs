@@ -75,6 +75,7 @@ impl Dashboard {
             event_api: proxy.origin.clone(),
             event_key: world.api.event_key.clone(),
             signing_keys: vec![world.api.signing_key.clone()],
+            api_key: None,
             env: None,
             serve_origin: elsewhere.map(|origin| origin.parse().unwrap()),
             serve_path: "/api/inngest".to_owned(),

@@ -27,6 +27,7 @@ async fn a_send_whose_answers_are_lost_is_one_event_with_one_run() {
         api,
         event_key: world.api.event_key.clone(),
         signing_keys: world.api.signing_key.clone().into(),
+        api_key: None,
         env: None,
     };
     let client = Client::with_limits(server, Limits { backoff, ..Limits::default() }).unwrap();

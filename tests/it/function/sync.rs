@@ -158,6 +158,17 @@ async fn syncs_are_limited_and_what_is_not_verified_counts_for_nothing() {
     assert_eq!(world.call(&call).await.status, StatusCode::PARTIAL_CONTENT, "calls go on");
 }
 
+#[test]
+fn without_push_no_function_is_registered_that_is_told_of_ends() {
+    let names = |imports, push| {
+        let app = runboard::function::registration(&SERVE_URL.parse().unwrap(), imports, push);
+        app.functions.into_iter().map(|function| function.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(true, true), ["process-csv-upload", "run-ended", "csv-progress"]);
+    assert_eq!(names(true, false), ["process-csv-upload", "csv-progress"]);
+    assert_eq!(names(false, false), ["csv-progress"]);
+}
+
 #[actix_web::test]
 async fn what_a_call_had_no_room_for_is_fetched() {
     let server = MockServer::start().await;

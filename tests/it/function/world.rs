@@ -219,6 +219,7 @@ pub(super) fn engine(api: Url) -> Client {
         api,
         event_key: SecretString::from("event-key"),
         signing_keys: SecretString::from(KEY).into(),
+        api_key: None,
         env: None,
     };
     Client::new(server).unwrap()

@@ -144,6 +144,7 @@ impl Server {
             event_api: self.events.uri().parse().unwrap(),
             event_key: "event-key".into(),
             signing_keys: vec!["12ab".into()],
+            api_key: None,
             env: None,
             serve_origin: None,
             serve_path: "/api/inngest".to_owned(),

@@ -87,8 +87,14 @@ impl World {
         let client = |at: &Url| {
             let (event_key, signing_key) = (keys.event_key.clone(), keys.signing_key.clone());
             let signing_keys = signing_key.into();
-            let server =
-                Server { event_api: at.clone(), api: at.clone(), event_key, signing_keys, env: None };
+            let server = Server {
+                event_api: at.clone(),
+                api: at.clone(),
+                event_key,
+                signing_keys,
+                api_key: None,
+                env: None,
+            };
             Client::with_limits(server, LIMITS).unwrap()
         };
         let (direct, proxied) = (client(&here), client(&to_engine.origin));
@@ -112,7 +118,7 @@ impl World {
             tasks: Tasks::on_this_runtime(),
         };
         let server = serve(listener, engine.clone(), processor);
-        let registration = function::registration(&serve_url, true);
+        let registration = function::registration(&serve_url, true, true);
         direct.register(&registration, &SyncRequest::default()).await.unwrap();
         let imports = Imports::new(Parts {
             origin: here,
@@ -120,7 +126,7 @@ impl World {
             registrar: Registrar::new(direct, registration),
             ..parts(store.clone(), storage.clone(), proxied, live)
         });
-        imports.start().await.unwrap();
+        imports.start(std::future::ready(())).await.unwrap();
         let shutdown = CancellationToken::new();
         tokio::spawn(engine.run(shutdown.clone()));
         Self { imports, owner, store, to_engine, to_function, storage, folder, server, shutdown }

@@ -78,6 +78,7 @@ pub async fn spawn_app_on(data: TempDir, configure: impl FnOnce(&mut Config)) ->
         engine_retries: vec![Duration::from_millis(10)],
         poll_budget: 10.0,
         processor: true,
+        push: true,
         output_pointers: OutputPointers::default(),
     };
     configure(&mut config);
@@ -118,7 +119,7 @@ impl TestApp {
 /// Imports that ask `client`, with nobody to call them.
 pub fn parts(store: Store, storage: Storage, client: Client, live: Live) -> Parts {
     let here: url::Url = "http://127.0.0.1:8080".parse().unwrap();
-    let registration = function::registration(&here.join(function::serve::PATH).unwrap(), true);
+    let registration = function::registration(&here.join(function::serve::PATH).unwrap(), true, true);
     Parts {
         store,
         storage,
@@ -134,7 +135,7 @@ pub fn parts(store: Store, storage: Storage, client: Client, live: Live) -> Part
 /// A door that is opened by `keys`, of an app that registers by `client` and is called at `url`.
 pub fn door(client: &Client, keys: &[&str], url: &url::Url) -> Door {
     let keys: Vec<SecretString> = keys.iter().map(|key| SecretString::from(*key)).collect();
-    let registrar = Registrar::new(client.clone(), function::registration(url, true));
+    let registrar = Registrar::new(client.clone(), function::registration(url, true, true));
     let about =
         About { api: "http://api.example/".into(), event_api: "http://event.example/".into(), env: None };
     Door { keys: SigningKeys::from(keys), is_dev: false, registrar, about, limits: DoorLimits::default() }
