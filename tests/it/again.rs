@@ -169,7 +169,7 @@ async fn a_retry_and_its_parent_lead_to_each_other() {
     }
     let check = async |visitor: &Visitor| {
         let page = text(visitor, &failed).await;
-        let link = format!("Re-run of the failed rows of <a href=\"{parent}\">orders.csv</a>");
+        let link = format!("Re-run of the failed rows of <a href=\"{parent}\"><bdi>orders.csv</bdi></a>");
         assert!(page.contains(&link), "{page}");
         let page = text(visitor, &all).await;
         assert!(

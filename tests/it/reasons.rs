@@ -33,7 +33,9 @@ async fn who_watches_an_import_to_its_end_sees_why_rows_failed() {
     let panel = visitor
         .wait_for(&import, "the end", |panel| {
             let over = panel.state == "Completed";
-            assert_eq!(panel.html.contains(r#"id="reasons""#), over, "{}", panel.html);
+            // Before that their place says how many rows have failed.
+            assert!(panel.html.contains(r#"id="reasons""#), "{}", panel.html);
+            assert_eq!(reasons(&panel.html).is_empty(), !over, "{}", panel.html);
             assert_eq!(panel.html.contains("hx-trigger"), !over, "{}", panel.html);
             over
         })
@@ -67,7 +69,8 @@ async fn an_import_without_failed_rows_has_no_reasons_and_links_to_none() {
         let import = visitor.upload("orders.csv", csv).await;
         visitor.wait_for_state(&import, "Completed").await;
         let page = visitor.get(&import).await.text().await.unwrap();
-        assert!(!page.contains("reasons") && !page.contains("header-note"), "{page}");
+        assert!(page.contains("No rows failed.") && reasons(&page).is_empty(), "{page}");
+        assert!(!page.contains("#reasons") && !page.contains("header-note"), "{page}");
     }
     let dashboard = visitor.get("/").await.text().await.unwrap();
     assert!(!dashboard.contains("#reasons"), "{dashboard}");
