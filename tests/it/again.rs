@@ -177,7 +177,7 @@ async fn a_retry_and_its_parent_lead_to_each_other() {
             "{page}"
         );
         let page = text(visitor, &parent).await;
-        let link = format!("Failed rows re-run as <a href=\"{failed}\">orders-failed.csv</a>");
+        let link = format!("Failed rows re-run as <a href=\"{failed}\"><bdi>orders-failed.csv</bdi></a>");
         assert!(page.contains(&link), "{page}");
         assert!(page.contains(&format!("Re-run as <a href=\"{all}\"><bdi>orders.csv</bdi></a>")), "{page}");
         // What is done is no button any more, but a way there.
