@@ -10,6 +10,12 @@ use crate::time::UnixMillis;
 /// The event that an import triggers, as engines and functions know it.
 pub const EVENT_NAME: &str = "imports/csv.uploaded";
 
+/// A new ULID for `time`. Those of [`UnixMillis::now`] stay in order when the system clock is set back.
+#[must_use]
+pub fn ulid_at(time: UnixMillis) -> Ulid {
+    Ulid::from_parts(u64::try_from(time.0).unwrap_or(0), rand::random())
+}
+
 /// Ids that Runboard makes: ULIDs, upper-case Crockford base 32, sorted by time.
 macro_rules! own_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -25,7 +31,7 @@ macro_rules! own_id {
             /// A new id for this instant.
             #[must_use]
             pub fn generate() -> Self {
-                Self(Ulid::new())
+                Self(ulid_at(UnixMillis::now()))
             }
         }
 

@@ -1,4 +1,10 @@
 //! Times: unix milliseconds inside, RFC 3339 on the wire.
+//!
+//! Two clocks: [`UnixMillis::now`] never runs backwards, and is for all that is planned, measured and shown.
+//! [`UnixMillis::wall`] is the system clock, for times that are compared with those of other machines or
+//! that must outlast this process unchanged: signatures, expiry of links and sessions.
+
+mod steady;
 
 use std::{fmt, time::Duration};
 
@@ -10,8 +16,16 @@ use serde::{Deserialize, Serialize};
 pub struct UnixMillis(pub i64);
 
 impl UnixMillis {
+    /// The time of this process: the system clock's, except after it was set back. Then this clock goes on,
+    /// a little slower, until the system clock has caught up.
     #[must_use]
     pub fn now() -> Self {
+        steady::now()
+    }
+
+    /// What the system clock shows. Two calls in a row may go backwards.
+    #[must_use]
+    pub fn wall() -> Self {
         Self(Timestamp::now().as_millisecond())
     }
 
@@ -63,5 +77,13 @@ mod tests {
             "2026-11-23T20:53:53.110Z"
         );
         assert_eq!(UnixMillis::from_rfc3339("yesterday"), None);
+    }
+
+    #[test]
+    fn a_span_that_would_be_negative_is_zero() {
+        for (earlier, later) in [(2, 1), (i64::MAX, i64::MIN), (i64::MAX, 0), (0, i64::MIN)] {
+            assert_eq!(UnixMillis(later).since(UnixMillis(earlier)), Duration::ZERO, "{earlier} to {later}");
+        }
+        assert_eq!(UnixMillis(2).since(UnixMillis(1)), Duration::from_millis(1));
     }
 }

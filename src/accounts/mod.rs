@@ -204,7 +204,7 @@ impl Accounts {
 
     /// The session that `token` opens. One in use is answered from memory.
     pub async fn session(&self, token: &Token) -> Result<Option<Session>, Error> {
-        self.sessions.find(token, UnixMillis::now()).await
+        self.sessions.find(token, UnixMillis::wall()).await
     }
 
     pub async fn end_session(&self, token: &Token) -> Result<(), Error> {
@@ -215,7 +215,7 @@ impl Accounts {
     /// `account reset` is another process. To be called every half minute or so, for as long as the
     /// server runs.
     pub async fn sweep_sessions(&self) -> Result<(), Error> {
-        self.sessions.sweep(UnixMillis::now()).await
+        self.sessions.sweep(UnixMillis::wall()).await
     }
 
     /// For the operator: makes an account, whoever else may.

@@ -43,7 +43,7 @@ impl Sessions {
 
     pub async fn begin(&self, user: UserId, replaced: Option<&Token>) -> Result<Token, Error> {
         let token = Token::generate();
-        let now = UnixMillis::now();
+        let now = UnixMillis::wall();
         let session = SessionRow { account: user, created_at: now, expires_at: now.plus(Session::LIFETIME) };
         let replaced = replaced.map(Token::hash);
         self.store.create_session(&token.hash(), &session, replaced.as_deref()).await?;

@@ -133,7 +133,7 @@ impl Caller {
             Ok(url) => url,
             Err(error) => return Reply::NotCalled(error.to_string()),
         };
-        let signature = signature::sign(&body, &self.signing_key, UnixMillis::now());
+        let signature = signature::sign(&body, &self.signing_key, UnixMillis::wall());
         let request = self
             .http
             .post(url)
@@ -161,7 +161,8 @@ async fn read(mut response: reqwest::Response) -> Reply {
         status,
         from_sdk: headers.contains_key(SDK_HEADER),
         no_retry: text(headers, NO_RETRY_HEADER) == Some("true"),
-        retry_at: text(headers, RETRY_AFTER.as_str()).and_then(|value| retry_at(value, UnixMillis::now())),
+        retry_at: text(headers, RETRY_AFTER.as_str())
+            .and_then(|value| retry_at(value, UnixMillis::now(), UnixMillis::wall())),
         req_version: text(headers, REQ_VERSION_HEADER).and_then(|value| value.parse().ok()),
         body: Vec::new(),
     };
@@ -260,11 +261,11 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// `Retry-After` as SDKs send it: seconds, or a time in RFC 3339.
-fn retry_at(value: &str, now: UnixMillis) -> Option<UnixMillis> {
+/// `Retry-After` as SDKs send it: seconds, or a time in RFC 3339, which is one on `wall`.
+fn retry_at(value: &str, now: UnixMillis, wall: UnixMillis) -> Option<UnixMillis> {
     match value.parse() {
         Ok(seconds) => Some(now.plus(Duration::from_secs(seconds))),
-        Err(_) => UnixMillis::from_rfc3339(value),
+        Err(_) => UnixMillis::from_rfc3339(value).map(|at| now.plus(at.since(wall))),
     }
 }
 
@@ -340,8 +341,10 @@ mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_time() {
         let now = UnixMillis(1_000);
-        assert_eq!(retry_at("2", now), Some(UnixMillis(3_000)));
-        assert_eq!(retry_at("1970-01-01T00:00:05Z", now), Some(UnixMillis(5_000)));
-        assert_eq!(retry_at("soon", now), None);
+        assert_eq!(retry_at("2", now, now), Some(UnixMillis(3_000)));
+        assert_eq!(retry_at("1970-01-01T00:00:05Z", now, now), Some(UnixMillis(5_000)));
+        assert_eq!(retry_at("soon", now, now), None);
+        let ahead = now.plus(Duration::from_secs(3_600));
+        assert_eq!(retry_at("1970-01-01T00:00:05Z", ahead, now), Some(ahead.plus(Duration::from_secs(4))));
     }
 }

@@ -280,7 +280,7 @@ impl Processor {
         let file = call.event.data.get("file").and_then(|file| file.as_str()).ok_or(Failure::NoFile)?;
         let address: Address = file.parse().map_err(|_| Failure::NotAnAddress)?;
         let (path, query) = (address.url().path(), address.url().query().unwrap_or_default());
-        if let Some(link) = self.links.verify(path, query, UnixMillis::now()) {
+        if let Some(link) = self.links.verify(path, query, UnixMillis::wall()) {
             return Ok(Source::Stored(Key::upload(link.import)));
         }
         // Signed by us, but for another time.

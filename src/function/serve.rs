@@ -175,7 +175,7 @@ enum Retry {
 impl Door {
     /// The key that a request is signed with.
     fn key_of(&self, request: &HttpRequest, body: &[u8]) -> Option<&SecretString> {
-        self.keys.verify(header(request, signature::HEADER)?, body, UnixMillis::now())
+        self.keys.verify(header(request, signature::HEADER)?, body, UnixMillis::wall())
     }
 
     /// The answer of a function that only passes on what it is told.
@@ -234,7 +234,7 @@ fn answer(status: StatusCode, body: &impl Serialize, key: Option<&SecretString>)
         .insert_header((FRAMEWORK_HEADER, FRAMEWORK))
         .insert_header((REQ_VERSION_HEADER, REQ_VERSION));
     if let Some(key) = key {
-        response.insert_header((signature::HEADER, signature::sign(&body, key, UnixMillis::now())));
+        response.insert_header((signature::HEADER, signature::sign(&body, key, UnixMillis::wall())));
     }
     response.body(body)
 }

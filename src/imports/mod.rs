@@ -278,7 +278,10 @@ impl Shared {
     fn event_of(&self, import: &ImportRow, seed: &EventSeed, now: UnixMillis) -> OutboxRow {
         let file = match &import.source_url {
             Some(address) => address.clone(),
-            None => self.links.sign(&self.origin, import.id, now.plus(LinkKey::LIFETIME)).to_string(),
+            None => {
+                let expires = UnixMillis::wall().plus(LinkKey::LIFETIME);
+                self.links.sign(&self.origin, import.id, expires).to_string()
+            }
         };
         OutboxRow {
             event_id: import.event_id.clone(),

@@ -355,7 +355,7 @@ impl Metadata {
         match times {
             // By the server's own clock; its Date is cut to the second.
             Some((fetched, until)) if until > fetched => {
-                until.since(answer.date.unwrap_or_else(UnixMillis::now)).min(LONGEST_CACHE)
+                until.since(answer.date.unwrap_or_else(UnixMillis::wall)).min(LONGEST_CACHE)
             }
             _ => Duration::ZERO,
         }

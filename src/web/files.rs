@@ -19,7 +19,7 @@ pub async fn file(
     storage: web::Data<Storage>,
 ) -> Result<HttpResponse, Error> {
     let link =
-        links.verify(request.path(), request.query_string(), UnixMillis::now()).ok_or(Error::NotFound)?;
+        links.verify(request.path(), request.query_string(), UnixMillis::wall()).ok_or(Error::NotFound)?;
     let file = match File::open(storage.path(&Key::upload(link.import))).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::NotFound),
         file => file?,

@@ -1,6 +1,7 @@
 //! What only the embedded engine promises.
 
 mod checkpoint;
+mod clock;
 mod migration;
 mod postgres;
 mod system_events;

@@ -72,6 +72,15 @@ fn a_link_that_was_changed_anywhere_is_refused() {
     assert_eq!(verify(&LinkKey::new([8; 32]), &url, NOW), None, "another installation's key");
 }
 
+#[test]
+fn a_link_that_was_signed_an_hour_ahead_opens_its_import() {
+    let (key, import, _) = link();
+    let origin = Url::parse("http://127.0.0.1:8080").unwrap();
+    let ahead = NOW.plus(Duration::from_secs(3_600));
+    let url = key.sign(&origin, import, ahead.plus(LinkKey::LIFETIME));
+    assert_eq!(verify(&key, &url, NOW), Some(Link { import }));
+}
+
 #[tokio::test]
 async fn an_upload_that_is_kept_is_stored_whole() {
     let folder = tempfile::tempdir().unwrap();

@@ -51,7 +51,7 @@ pub(super) async fn verified(
     body: Payload,
 ) -> Result<Bytes, HttpResponse> {
     let door = &processor.door;
-    let may_hold = |header| signature::may_hold(header, UnixMillis::now());
+    let may_hold = |header| signature::may_hold(header, UnixMillis::wall());
     if !door.is_dev && !header(request, signature::HEADER).is_some_and(may_hold) {
         return Err(unsigned());
     }

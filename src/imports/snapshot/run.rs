@@ -176,7 +176,8 @@ impl From<RunRow> for RunSnapshot {
             queued_at: row.queued_at,
             ended_at: row.ended_at,
             lost_at: row.lost_at,
-            news_at: row.news_at,
+            // One that lies ahead was written before the clock was set back. The news is from now at the latest.
+            news_at: row.news_at.min(UnixMillis::now()),
             is_gone: false,
             counts: row.counts,
             bytes: row.bytes,
@@ -192,5 +193,38 @@ impl From<RunRow> for RunSnapshot {
             is_active: false,
             output: row.output,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ImportId;
+
+    fn running(news_at: UnixMillis) -> RunSnapshot {
+        RunSnapshot::from(RunRow {
+            run_id: "r".to_owned().into(),
+            import: ImportId::generate(),
+            function_id: "f".to_owned(),
+            function_name: None,
+            status: RunStatus::Running,
+            queued_at: news_at,
+            ended_at: None,
+            lost_at: None,
+            news_at,
+            counts: None,
+            bytes: 1,
+            output: None,
+            call: None,
+        })
+    }
+
+    #[test]
+    fn news_that_lies_ahead_as_after_a_clock_was_set_back_is_from_now() {
+        let run = running(UnixMillis::now().plus(Duration::from_secs(3_600)));
+        let now = UnixMillis::now();
+        assert!(run.news_at <= now);
+        assert!(!run.is_lost(now) && run.is_lost(now.plus(LOST_AFTER)));
+        assert!(!run.is_lost(UnixMillis(i64::MIN)), "a negative span is none");
     }
 }

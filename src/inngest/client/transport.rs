@@ -174,7 +174,7 @@ impl Transport {
         let response = request.send().await.map_err(|error| self.unreachable(error))?;
         let status = response.status();
         let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let retry_after = header(RETRY_AFTER).and_then(|value| parse_retry_after(value, UnixMillis::now()));
+        let retry_after = header(RETRY_AFTER).and_then(|value| parse_retry_after(value, UnixMillis::wall()));
         let date = header(DATE).and_then(parse_date);
         let body = match self.body(response).await {
             // A refusal is one, whatever is wrong with its text.

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use sqlx::Row;
-use ulid::Ulid;
 
 use super::{Trigger, triggers};
 use crate::{
-    ids::{EventId, RunId},
+    ids::{EventId, RunId, ulid_at},
     inngest::RunStatus,
     store::{Result, Store, Tx},
     time::UnixMillis,
@@ -189,7 +188,7 @@ async fn insert_run(tx: &mut Tx, event: &NewEvent, function: &Triggered, now: Un
          WHERE NOT EXISTS (SELECT 1 FROM engine_run WHERE event_id = $2 AND slug = $4) \
          ON CONFLICT DO NOTHING",
     )
-    .bind(Ulid::new().to_string())
+    .bind(ulid_at(now).to_string())
     .bind(event.id.as_str())
     .bind(event.own_id.as_deref())
     .bind(&function.slug)

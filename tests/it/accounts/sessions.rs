@@ -6,7 +6,7 @@ use actix_web::{
     web,
 };
 use runboard::{
-    accounts::{Accounts, Token},
+    accounts::{Accounts, Session, Token},
     config::SignUp,
     inngest::signature::hex,
     store::accounts::SessionRow,
@@ -100,7 +100,7 @@ async fn an_expired_session_opens_nothing_and_is_swept() {
     let store = database.open().await;
     let accounts = web::Data::new(Accounts::new(store.clone(), SignUp::First, LOOPBACK.parse().unwrap()));
     let user = accounts.add("ada@example.org".parse().unwrap(), password(PASSWORD)).await.unwrap();
-    let now = UnixMillis::now();
+    let now = UnixMillis::wall();
     let expired = SessionRow { account: user, created_at: UnixMillis(0), expires_at: now };
     let token_hash = hex(&Sha256::digest([7; 32]));
     store.create_session(&token_hash, &expired, None).await.unwrap();
@@ -112,6 +112,24 @@ async fn an_expired_session_opens_nothing_and_is_swept() {
     assert!(store.session(&token_hash).await.unwrap().is_some());
     accounts.sweep_sessions().await.unwrap();
     assert!(store.session(&token_hash).await.unwrap().is_none());
+}
+
+/// As after the system clock was set back an hour.
+#[actix_web::test]
+async fn a_session_that_begins_in_the_future_opens_and_is_not_swept() {
+    let database = Database::new();
+    let store = database.open().await;
+    let accounts = web::Data::new(Accounts::new(store.clone(), SignUp::First, LOOPBACK.parse().unwrap()));
+    let user = accounts.add("ada@example.org".parse().unwrap(), password(PASSWORD)).await.unwrap();
+    let begin = UnixMillis::wall().plus(std::time::Duration::from_secs(3_600));
+    let ahead = SessionRow { account: user, created_at: begin, expires_at: begin.plus(Session::LIFETIME) };
+    store.create_session(&hex(&Sha256::digest([7; 32])), &ahead, None).await.unwrap();
+    let cookie = Cookie::new(COOKIE, "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc");
+    accounts.sweep_sessions().await.unwrap();
+    let door = door(&accounts, None).await;
+    assert_eq!(send(&door, get("/").cookie(cookie)).await.status, StatusCode::OK);
+    // Nor is the owner kept from a new one.
+    assert!(send(&door, form("/sign-in", "ada@example.org", PASSWORD)).await.leads_to("/"));
 }
 
 #[actix_web::test]

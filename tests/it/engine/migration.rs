@@ -1,25 +1,28 @@
-//! A database of the version before has rows in it.
+//! A database of an earlier version has rows in it.
 
-use runboard::inngest::RunStatus;
+use runboard::{inngest::RunStatus, time::UnixMillis};
 use serde_json::json;
 use sqlx::{AnyPool, migrate::Migrator};
 
 use crate::{
     function_server::{Answer, Function, FunctionServer},
     inngest_api::{Embedded, work},
+    support::postgres::on_each_database,
 };
 
-/// The first version that this file is about.
-const VERSION: i64 = 3;
+const EVENT: &str = "01M852BFZNDZSECF4ZXVXKXYMX";
 
-#[tokio::test]
-async fn functions_and_runs_of_the_version_before_go_on() {
-    let functions = FunctionServer::start(vec![Function::answering("go", || Answer::output("1"))]).await;
-    let folder = tempfile::tempdir().unwrap();
+/// A database of the version before `version`, with a function "go" that was registered and an event for it.
+async fn database_before(
+    version: i64,
+    url: &str,
+    functions: &FunctionServer,
+    data: serde_json::Value,
+) -> AnyPool {
     sqlx::any::install_default_drivers();
-    let before = AnyPool::connect(&Embedded::database(folder.path())).await.unwrap();
+    let before = AnyPool::connect(url).await.unwrap();
     let mut migrator: Migrator = sqlx::migrate!();
-    migrator.migrations = migrator.iter().filter(|step| step.version < VERSION).cloned().collect();
+    migrator.migrations = migrator.iter().filter(|step| step.version < version).cloned().collect();
     migrator.run(&before).await.unwrap();
     let slug = format!("{}-go", functions.app);
     let name = functions.event("go");
@@ -34,33 +37,96 @@ async fn functions_and_runs_of_the_version_before_go_on() {
     .execute(&before)
     .await
     .unwrap();
-    let event = "01M852BFZNDZSECF4ZXVXKXYMX";
-    let body = json!({"data": {}, "id": event, "name": name, "ts": 1, "user": {}});
+    let body = json!({"data": data, "id": EVENT, "name": name, "ts": 1, "user": {}});
     sqlx::query("INSERT INTO engine_event (event_id, name, body, received_at) VALUES ($1, $2, $3, 1)")
-        .bind(event)
+        .bind(EVENT)
         .bind(&name)
         .bind(body.to_string())
         .execute(&before)
         .await
         .unwrap();
-    // In the middle of an attempt.
+    before
+}
+
+/// A run of the event, or of one like it.
+async fn insert_run(before: &AnyPool, run: (&str, &str), slug: &str, lease: Option<&str>, available_at: i64) {
+    let (run, event) = run;
     sqlx::query(
         "INSERT INTO engine_run (run_id, event_id, slug, function_id, status, queued_at, attempt, \
-         req_version, available_at, lease) \
-         VALUES ('01M852BG4EY2PCG3PNFXJN2WBQ', $1, $2, 'f', 'Running', 1, 0, -1, 1, 'old')",
+         req_version, available_at, lease) VALUES ($1, $2, $3, 'f', 'Running', 1, 0, -1, $4, $5)",
     )
+    .bind(run)
     .bind(event)
-    .bind(&slug)
-    .execute(&before)
+    .bind(slug)
+    .bind(available_at)
+    .bind(lease)
+    .execute(before)
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn functions_and_runs_of_the_first_versions_go_on() {
+    let functions = FunctionServer::start(vec![Function::answering("go", || Answer::output("1"))]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let before = database_before(3, &Embedded::database(folder.path()), &functions, json!({})).await;
+    // In the middle of an attempt.
+    let slug = format!("{}-go", functions.app);
+    insert_run(&before, ("01M852BG4EY2PCG3PNFXJN2WBQ", EVENT), &slug, Some("old"), 1).await;
     before.close().await;
 
     let embedded = Embedded::over(folder, &[]).await;
     let _working = work(&embedded.engine);
-    assert_eq!(embedded.api.ended(event).await.status, RunStatus::Completed);
-    let next = embedded.api.send(&json!({"name": name, "data": {}})).await;
+    assert_eq!(embedded.api.ended(EVENT).await.status, RunStatus::Completed);
+    let next = embedded.api.send(&json!({"name": functions.event("go"), "data": {}})).await;
     assert_eq!(embedded.api.ended(&next).await.output, Some(json!(1)));
     let again = embedded.api.register(&functions.registration()).await;
     assert_eq!((again.status, &again.body["modified"]), (200, &json!(true)), "its id was another: {again:?}");
+}
+
+#[tokio::test]
+async fn runs_from_before_the_queue_knew_tenants_and_waits_go_on_beside_new_ones() {
+    on_each_database(goes_on_in_the_queue).await;
+}
+
+async fn goes_on_in_the_queue(url: &str) {
+    const WAITING: (&str, &str) = ("01M852BG4EY2PCG3PNFXJN2WB0", "01M852BFZNDZSECF4ZXVXKXYM0");
+    const LATER: (&str, &str) = ("01M852BG4EY2PCG3PNFXJN2WB1", "01M852BFZNDZSECF4ZXVXKXYM1");
+    let functions = FunctionServer::start(vec![Function::answering("go", || Answer::output("1"))]).await;
+    let before = database_before(11, url, &functions, json!({"userId": "ada"})).await;
+    for (_, event) in [WAITING, LATER] {
+        let copied = "INSERT INTO engine_event (event_id, name, body, received_at) \
+                      SELECT $1, name, body, received_at FROM engine_event WHERE event_id = $2";
+        sqlx::query(copied).bind(event).bind(EVENT).execute(&before).await.unwrap();
+    }
+    let slug = format!("{}-go", functions.app);
+    let later = UnixMillis::now().0 + 3_600_000;
+    insert_run(&before, ("01M852BG4EY2PCG3PNFXJN2WBQ", EVENT), &slug, Some("old"), 1).await;
+    insert_run(&before, WAITING, &slug, None, 1).await;
+    insert_run(&before, LATER, &slug, None, later).await;
+    before.close().await;
+
+    let embedded = Embedded::on(url, &[]).await;
+    let pool = AnyPool::connect(url).await.unwrap();
+    let columns: Vec<(String, Option<String>, Option<i64>)> =
+        sqlx::query_as("SELECT tenant, planned_step, waits_since FROM engine_run")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+    assert_eq!(columns, vec![(String::new(), None, None); 3]);
+    let _working = work(&embedded.engine);
+    assert_eq!(embedded.api.ended(EVENT).await.output, Some(json!(1)));
+    assert_eq!(embedded.api.ended(WAITING.1).await.output, Some(json!(1)));
+    let next = json!({"name": functions.event("go"), "data": {"userId": "ada"}});
+    let next = embedded.api.send(&next).await;
+    assert_eq!(embedded.api.ended(&next).await.output, Some(json!(1)));
+    // Why it waits is not known, so it does.
+    let waits: (i64, Option<i64>) =
+        sqlx::query_as("SELECT available_at, ended_at FROM engine_run WHERE run_id = $1")
+            .bind(LATER.0)
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    assert_eq!(waits, (later, None));
+    pool.close().await;
 }

@@ -1,0 +1,136 @@
+//! A clock that shows unix time and never runs backwards.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::UnixMillis;
+
+/// While the system clock is behind, this clock loses one part in so many: an hour in ten hours. Durations are
+/// then too short by as much.
+const LOSES_ONE_IN: u32 = 10;
+
+/// A system clock that is behind by less is corrected without a word.
+const WORTH_A_WORD: Duration = Duration::from_secs(2);
+
+/// The last moment at which the system clock was right.
+///
+/// Invariant: a later reading is never less than an earlier one, and never behind the system clock. A system
+/// clock that is ahead is followed at once; one that was set back is approached from above.
+#[derive(Debug)]
+struct Steady {
+    instant: Instant,
+    wall: UnixMillis,
+    is_ahead: bool,
+}
+
+impl Steady {
+    fn new(wall: UnixMillis, instant: Instant) -> Self {
+        Self { instant, wall, is_ahead: false }
+    }
+
+    /// The time at `instant`, when the system clock shows `wall`.
+    fn at(&mut self, wall: UnixMillis, instant: Instant) -> Reading {
+        let elapsed = instant.saturating_duration_since(self.instant);
+        let least = self.wall.plus(elapsed - elapsed / LOSES_ONE_IN);
+        if wall >= least {
+            *self = Self::new(wall, instant);
+            return Reading { now: wall, set_back_by: None };
+        }
+        let ahead = least.since(wall);
+        let is_new = !self.is_ahead && ahead >= WORTH_A_WORD;
+        self.is_ahead |= is_new;
+        Reading { now: least, set_back_by: is_new.then_some(ahead) }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Reading {
+    now: UnixMillis,
+    /// Said once for each time that the system clock falls behind.
+    set_back_by: Option<Duration>,
+}
+
+pub(super) fn now() -> UnixMillis {
+    static CLOCK: Mutex<Option<Steady>> = Mutex::new(None);
+    let reading = {
+        let mut clock = CLOCK.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read under the lock: readings are in the order in which they are given out.
+        let (wall, instant) = (UnixMillis::wall(), Instant::now());
+        clock.get_or_insert_with(|| Steady::new(wall, instant)).at(wall, instant)
+    };
+    if let Some(by) = reading.set_back_by {
+        tracing::warn!(
+            seconds = by.as_secs(),
+            "the system clock was set back; times stay ahead of it and approach it slowly, until a restart at the latest"
+        );
+    }
+    reading.now
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WALL: UnixMillis = UnixMillis(1_795_466_651_000);
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    /// A clock that has run for a minute, and the instant and the time of that.
+    fn running() -> (Steady, Instant, UnixMillis) {
+        let start = Instant::now();
+        let mut clock = Steady::new(WALL, start);
+        let (instant, wall) = (start + Duration::from_secs(60), WALL.plus(Duration::from_secs(60)));
+        assert_eq!(clock.at(wall, instant), Reading { now: wall, set_back_by: None });
+        (clock, instant, wall)
+    }
+
+    #[test]
+    fn a_clock_set_back_an_hour_goes_on_until_the_system_clock_has_caught_up() {
+        let (mut clock, instant, wall) = running();
+        let back = wall.minus(HOUR);
+        assert_eq!(clock.at(back, instant), Reading { now: wall, set_back_by: Some(HOUR) });
+        for seconds in [10, 100, 1_000, 10_000, 36_000, 40_000] {
+            let elapsed = Duration::from_secs(seconds);
+            let reading = clock.at(back.plus(elapsed), instant + elapsed);
+            // 10 s are 9 s on it, until what the system clock shows is more.
+            let expected = wall.plus(elapsed * 9 / 10).max(back.plus(elapsed));
+            assert_eq!(reading, Reading { now: expected, set_back_by: None }, "after {seconds} s");
+        }
+        // Caught up: what follows is a new correction, and said again.
+        let instant = instant + Duration::from_secs(40_000);
+        let wall = back.plus(Duration::from_secs(40_000));
+        assert_eq!(clock.at(wall.minus(HOUR), instant).set_back_by, Some(HOUR));
+    }
+
+    #[test]
+    fn a_clock_set_back_and_forth_any_number_of_times_never_runs_backwards() {
+        let (mut clock, mut instant, wall) = running();
+        let mut last = wall;
+        // Seconds by which the system clock is off, a third of a millisecond apart: none of them gets lost.
+        for off in [0, -1, -3_600, -3_599, -7_200, 0, 86_400, -86_400, 5, 4].repeat(1_000) {
+            instant += Duration::from_micros(333);
+            let shown = UnixMillis(wall.0 + off * 1_000);
+            let now = clock.at(shown, instant).now;
+            assert!(now >= last && now >= shown, "{now} after {last}, shown {shown}");
+            last = now;
+        }
+        let day_ahead = wall.plus(24 * HOUR);
+        assert!(last > day_ahead.plus(Duration::from_secs(1)), "it stood still: {last}");
+    }
+
+    #[test]
+    fn a_clock_set_forward_is_followed_at_once() {
+        let (mut clock, instant, wall) = running();
+        let forward = wall.plus(HOUR);
+        assert_eq!(clock.at(forward, instant).now, forward);
+    }
+
+    #[test]
+    fn times_at_the_ends_of_their_range_are_no_overflow() {
+        let (mut clock, instant, wall) = running();
+        assert_eq!(clock.at(UnixMillis(i64::MIN), instant).now, wall);
+        assert_eq!(clock.at(UnixMillis(i64::MAX), instant).now, UnixMillis(i64::MAX));
+        assert_eq!(clock.at(wall, instant + HOUR).now, UnixMillis(i64::MAX));
+    }
+}
