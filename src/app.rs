@@ -1,23 +1,31 @@
 //! Putting it together: what is started and stopped, in which order.
 
+mod adopt;
 mod background;
-pub mod data_dir;
+mod data_dir;
+mod database;
 pub mod http;
 mod open_files;
+mod reach;
 mod routes;
 mod server;
 mod start_error;
+mod stored_files;
 mod wiring;
 
 use std::{fs::File, time::Duration};
 
 use actix_web::{dev::ServerHandle, web};
-use secrecy::ExposeSecret;
 use tokio::time::timeout;
 use url::Url;
 
-pub use self::start_error::StartError;
+pub use self::{
+    adopt::{Adopted, adopt},
+    database::open_existing,
+    start_error::StartError,
+};
 use self::{
+    database::DatabaseLock,
     http::Connections,
     server::{Shared, listen, origin_of},
     wiring::Wiring,
@@ -31,7 +39,11 @@ use crate::{
     source::{FetchLimits, Fetcher, LinkKey, Storage},
     store::{Live, Store, quota::Quota},
     tasks::Tasks,
-    web::{health::EngineCheck, origin::PublicOrigin, site::Site},
+    web::{
+        health::{EngineCheck, Health},
+        origin::PublicOrigin,
+        site::Site,
+    },
 };
 
 /// How long the first event waits for our functions to be registered: an engine that does not know them would
@@ -51,8 +63,8 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 pub struct App {
     /// Where people reach it.
     pub origin: Url,
-    /// While only the first account can be made and only with it: the link to do so.
-    pub first_account: Option<Url>,
+    /// While the first account is made through a link: that link, at each address that people may reach.
+    pub first_account: Vec<Url>,
     /// Which engine runs the functions, and where it is: for people.
     pub engine: String,
     public: ServerHandle,
@@ -65,6 +77,7 @@ pub struct App {
     store: Store,
     /// For steps that read files: one that is held keeps a worker busy.
     pub work: Slots,
+    database: DatabaseLock,
     /// Held until the end: one process works on a data folder.
     _lock: File,
 }
@@ -73,13 +86,10 @@ pub struct App {
 pub async fn start(config: Config) -> Result<App, StartError> {
     open_files::raise();
     let lock = data_dir::lock(&config.data_dir)?;
-    let store = Store::open_with(config.database_url.expose_secret(), config.database_connections).await?;
+    let (database, store) = DatabaseLock::open(&config.database_url, config.database_connections).await?;
     data_dir::check_installation(&config.data_dir, &store).await?;
     let storage = Storage::open(config.data_dir.join("files"))?;
-    let removed = storage.remove_unnamed(&data_dir::named_files(&store).await?)?;
-    if removed > 0 {
-        tracing::info!(files = removed, "removed what an interrupted upload or step left behind");
-    }
+    stored_files::quarantine_unnamed(&storage, &store).await?;
 
     let public = listen(config.listen)?;
     let here = origin_of(public.local_addr()?)?;
@@ -117,8 +127,15 @@ pub async fn start(config: Config) -> Result<App, StartError> {
     let accounts = web::Data::new(Accounts::new(store.clone(), config.sign_up, config.listen));
     let origin = config.public_url.clone().unwrap_or_else(|| here.clone());
     let first_account = match accounts.link_token().await? {
-        Some(token) => Some(origin.join(&format!("/sign-up?token={}", token.expose()))?),
-        None => None,
+        Some(token) => {
+            let origins = match &config.public_url {
+                Some(url) => vec![url.clone()],
+                None => reach::origins(public.local_addr()?)?,
+            };
+            let link = |origin: &Url| Ok(origin.join(&format!("/sign-up?token={}", token.expose()))?);
+            origins.iter().map(link).collect::<Result<_, StartError>>()?
+        }
+        None => Vec::new(),
     };
     let imports = Imports::new(Parts {
         store: store.clone(),
@@ -138,7 +155,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         background.spawn(async move { registrar.persist(&stopping).await })
     };
     imports.start(async move { drop(timeout(REGISTERED_WITHIN, registering).await) }).await?;
-    background::start(&background, client.clone(), accounts.clone(), processor.clone());
+    background::start(&background, client.clone(), accounts.clone(), processor.clone(), storage.clone());
     let shared = Shared {
         origin: web::Data::new(PublicOrigin::new(config.public_url.as_ref(), public.local_addr()?)),
         site: web::Data::new(Site {
@@ -152,14 +169,19 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         limits: web::Data::new(config.http),
         imports: web::Data::new(imports.clone()),
         store: web::Data::new(store.clone()),
-        storage: web::Data::new(storage),
-        engine: web::Data::new(EngineCheck::new(client)),
+        storage: web::Data::new(storage.clone()),
+        health: web::Data::new(Health {
+            store: store.clone(),
+            storage,
+            lock: database.held(),
+            engine: EngineCheck::new(client),
+        }),
         links: web::Data::new(links),
         functions: wiring.called_at().map(|path| (processor, path)),
     };
     let public = server::serve_public(public, shared, connections)?;
     let engine = wiring.in_words();
-    wiring.dispatch(&background);
+    wiring.dispatch(&background, database.held());
     Ok(App {
         origin,
         first_account,
@@ -171,6 +193,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         imports,
         store,
         work,
+        database,
         _lock: lock,
     })
 }
@@ -197,6 +220,7 @@ impl App {
         if timeout(CLOSE_GRACE, self.store.close()).await.is_err() {
             tracing::warn!("the database did not close in time");
         }
+        self.database.release().await;
     }
 }
 

@@ -7,6 +7,7 @@ mod engine;
 mod http;
 mod pointers;
 mod proxies;
+mod unknown;
 
 use std::{net::SocketAddr, num::NonZero, path::PathBuf, thread, time::Duration};
 
@@ -21,6 +22,7 @@ pub use self::{
     http::HttpLimits,
     pointers::OutputPointers,
     proxies::{NotProxies, TrustedProxies},
+    unknown::unknown_variables,
 };
 
 /// One SQLite writer works at a time anyway, the others read; a Postgres has a hundred for everybody.

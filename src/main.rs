@@ -9,15 +9,17 @@ use anyhow::{anyhow, bail};
 use clap::Parser;
 use runboard::{
     accounts::{Accounts, Email, Password},
-    app::{self, App, StartError},
-    config::{AccountCommand, Args, Command, Config},
-    store::Store,
+    app::{self, Adopted, App},
+    config::{AccountCommand, Args, Command, Config, unknown_variables},
 };
-use secrecy::{ExposeSecret, SecretString};
+use rustix::{fs::Mode, process::umask};
+use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    // Uploads, password hashes and keys are for nobody else on this machine, whatever file they are in.
+    umask(Mode::RWXG | Mode::RWXO);
     let args = Args::parse();
     let config = match Config::from_args(&args) {
         Ok(config) => config,
@@ -39,6 +41,9 @@ fn main() -> ExitCode {
         .with_writer(io::stderr)
         .init();
 
+    for line in unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())) {
+        tracing::warn!("{line}");
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&error),
@@ -47,6 +52,7 @@ fn main() -> ExitCode {
         match args.command.unwrap_or(Command::Serve) {
             Command::Serve => serve(config).await,
             Command::Account(command) => account(config, command).await,
+            Command::Adopt => adopt(&config).await,
         }
     });
     // A step that is still at work is called again at the next start.
@@ -84,26 +90,67 @@ fn announce(app: &App, data_dir: &str) -> io::Result<()> {
     writeln!(out, "  address  {}", app.origin)?;
     writeln!(out, "  data     {data_dir}")?;
     writeln!(out, "  engine   {}", app.engine)?;
-    if let Some(link) = &app.first_account {
-        writeln!(out, "  Create the first account at {link}")?;
+    let mut words = "Create the first account at";
+    for link in &app.first_account {
+        writeln!(out, "  {words} {link}")?;
+        words = "                        or at";
     }
     out.flush()
 }
 
-/// Waits for Ctrl-C or SIGTERM.
+/// Waits for Ctrl-C, SIGTERM or, when the terminal is closed, SIGHUP.
 async fn stopped() -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
+    // Listening would undo `nohup`.
+    let mut hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
+    let hung_up = async {
+        match &mut hangup {
+            Some(hangup) => hangup.recv().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         pressed = tokio::signal::ctrl_c() => pressed,
         _ = terminate.recv() => Ok(()),
+        _ = hung_up => Ok(()),
     }
+}
+
+/// Whether this process was started with SIGHUP ignored. Where the kernel does not tell, it was not.
+fn ignores_hangup() -> bool {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // One bit per signal from 1 on; SIGHUP is 1.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
+/// Joins the database and the data folder.
+async fn adopt(config: &Config) -> anyhow::Result<()> {
+    let folder = config.data_dir.display();
+    let Adopted { imports, stored_files, set_aside, without_upload } = app::adopt(config).await?;
+    let mut out = io::stdout().lock();
+    writeln!(out, "The database and the data folder {folder} now belong together.")?;
+    writeln!(out, "  imports       {imports}")?;
+    writeln!(out, "  stored files  {stored_files}")?;
+    if let Some((files, to)) = set_aside {
+        writeln!(out, "  set aside     {files} that no import names, now in {}", to.display())?;
+        writeln!(
+            out,
+            "                Runboard does not delete them. Delete them when they are not needed."
+        )?;
+    }
+    if without_upload > 0 {
+        writeln!(
+            out,
+            "  incomplete    {without_upload} imports whose file is not in the folder: they show, but cannot run again"
+        )?;
+    }
+    Ok(())
 }
 
 /// Looks after accounts, beside a running server or without one.
 async fn account(config: Config, command: AccountCommand) -> anyhow::Result<()> {
-    app::data_dir::make(&config.data_dir)
-        .map_err(|source| StartError::DataDir { path: config.data_dir.clone(), source })?;
-    let store = Store::open(config.database_url.expose_secret()).await?;
+    let store = app::open_existing(&config).await?;
     let accounts = Accounts::new(store, config.sign_up, config.listen);
     let mut out = io::stdout().lock();
     match command {

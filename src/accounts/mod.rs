@@ -65,7 +65,8 @@ const SIGN_UPS: Rate = Rate { burst: 10, every: Duration::from_secs(6 * 60) };
 /// Something failed on our side.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error(transparent)]
+    // Not transparent: the cause must be found in the chain, for a full disk has an answer of its own.
+    #[error("{0}")]
     Store(#[from] store::Error),
     #[error("a password could not be hashed or checked: {0}")]
     Hash(#[from] argon2::password_hash::Error),

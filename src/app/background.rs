@@ -3,18 +3,22 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::web;
-use tokio::time::sleep;
+use tokio::{task::spawn_blocking, time::sleep};
 
 use crate::{
     accounts::Accounts,
     function::Processor,
     inngest::{self, Client},
+    source::Storage,
     tasks::Tasks,
     time::UnixMillis,
 };
 
 /// How often files that runs of foreign events have left are looked for.
 const SWEEP_STRANGERS_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// How often files that were in quarantine for a day are looked for.
+const SWEEP_QUARANTINE_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// How soon a session that was ended from the command line ends here.
 const SWEEP_SESSIONS_EVERY: Duration = Duration::from_secs(30);
@@ -25,10 +29,12 @@ pub(super) fn start(
     client: Client,
     accounts: web::Data<Accounts>,
     processor: web::Data<Processor>,
+    storage: Storage,
 ) {
     tasks.spawn(check_event_key(client));
     tasks.spawn(sweep_sessions(accounts, tasks.clone()));
     tasks.spawn(sweep_strangers(processor.into_inner(), tasks.clone()));
+    tasks.spawn(sweep_quarantine(storage, tasks.clone()));
 }
 
 /// Tells the operator at start of a wrong event key; registering uses the signing key alone.
@@ -46,6 +52,21 @@ async fn sweep_strangers(processor: Arc<Processor>, tasks: Tasks) {
             Err(error) => tracing::error!(%error, "runs of others' events could not be swept"),
         }
         if tasks.stopping().run_until_cancelled(sleep(SWEEP_STRANGERS_EVERY)).await.is_none() {
+            return;
+        }
+    }
+}
+
+async fn sweep_quarantine(storage: Storage, tasks: Tasks) {
+    loop {
+        let files = storage.clone();
+        match spawn_blocking(move || files.sweep_quarantine(UnixMillis::now())).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(moves)) => tracing::info!(moves, "deleted files that had been in quarantine for a day"),
+            Ok(Err(error)) => tracing::error!(%error, "the quarantine could not be swept"),
+            Err(error) => tracing::error!(%error, "sweeping the quarantine broke off"),
+        }
+        if tasks.stopping().run_until_cancelled(sleep(SWEEP_QUARANTINE_EVERY)).await.is_none() {
             return;
         }
     }

@@ -1,58 +1,85 @@
 //! The data folder: made, locked, and the database's own.
 
 use std::{
-    collections::HashSet,
     fs::{self, DirBuilder, File, TryLockError},
-    io,
-    os::unix::fs::DirBuilderExt,
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::Path,
 };
 
 use ulid::Ulid;
 
 use super::StartError;
-use crate::{source::Key, store::Store};
+use crate::store::Store;
 
-/// Makes the data folder, if it is missing: uploads and password hashes are for nobody else on this
-/// machine.
-pub fn make(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
+/// The name of the id that a folder and its database share: a file in one, a setting in the other.
+pub(super) const INSTALLATION: &str = "installation";
 
+/// What the owner's group and others may do.
+const OTHERS: u32 = 0o077;
+
+/// Locks the data folder, and makes it first if it is missing.
 pub(super) fn lock(path: &Path) -> Result<File, StartError> {
     let unusable = |source| StartError::DataDir { path: path.to_owned(), source };
-    make(path).map_err(unusable)?;
+    // Uploads and password hashes are for nobody else on this machine.
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
     let file = File::create(path.join("lock")).map_err(unusable)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StartError::InUse(path.to_owned())),
-        Err(TryLockError::Error(source)) => Err(unusable(source)),
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(StartError::InUse(path.to_owned())),
+        Err(TryLockError::Error(source)) => return Err(unusable(source)),
     }
+    let mode = fs::metadata(path).map_err(unusable)?.mode() & 0o777;
+    if mode & OTHERS != 0 {
+        tracing::warn!(
+            "other users of this machine can open the data folder {} (mode {mode:03o}); \
+             chmod -R go-rwx takes that away",
+            path.display()
+        );
+    }
+    Ok(file)
 }
 
-/// Refuses a database that is not the data folder's: files that it does not name would be removed, and
-/// what it names would not be there. Both keep the same random id.
+/// Refuses a database that is not the data folder's: its imports would lack their files, and the files their
+/// imports. Both keep the same random id, which the first start makes.
 pub(super) async fn check_installation(data_dir: &Path, store: &Store) -> Result<(), StartError> {
-    let path = data_dir.join("installation");
-    let unusable = |source| StartError::DataDir { path: data_dir.to_owned(), source };
-    let in_folder = match fs::read_to_string(&path) {
-        Ok(id) => Some(id.trim().to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(unusable(error)),
-    };
-    let new = in_folder.clone().unwrap_or_else(|| Ulid::new().to_string());
-    let in_database = store.setting("installation", &new).await?;
-    match in_folder {
-        Some(id) if id == in_database => Ok(()),
-        // A first start, or one that was cut off just here.
-        None if store.import_ids().await?.is_empty() => fs::write(&path, &in_database).map_err(unusable),
-        _ => Err(StartError::OtherInstallation(data_dir.to_owned())),
+    let in_folder = id_in(data_dir)?;
+    let in_database = store.setting_if_known(INSTALLATION).await?;
+    match (in_folder, in_database) {
+        (Some(folder), Some(database)) if folder == database => Ok(()),
+        (Some(_), None) => Err(StartError::EmptyDatabase(data_dir.to_owned())),
+        (None, None) => join(data_dir, store).await,
+        // A first start that was cut off between the two.
+        (None, Some(database)) if store.count_imports().await? == 0 => write_id(data_dir, &database),
+        (None | Some(_), Some(_)) => Err(StartError::OtherInstallation(data_dir.to_owned())),
     }
 }
 
-/// All stored files that the database knows; a kill between writing and recording leaves others.
-pub(super) async fn named_files(store: &Store) -> Result<HashSet<Key>, StartError> {
-    let uploads = store.import_ids().await?.into_iter().map(Key::upload);
-    let outputs = store.all_step_files().await?.into_iter().map(Key::from_stored);
-    Ok(uploads.chain(outputs).collect())
+/// Gives the folder and the database a new id in common. Neither's former partner has it.
+pub(super) async fn join(data_dir: &Path, store: &Store) -> Result<(), StartError> {
+    let id = Ulid::new().to_string();
+    // The database first: a folder that has an id refuses one that has none.
+    store.change_setting(INSTALLATION, &id).await?;
+    write_id(data_dir, &id)
+}
+
+fn id_in(data_dir: &Path) -> Result<Option<String>, StartError> {
+    match fs::read_to_string(data_dir.join(INSTALLATION)) {
+        Ok(id) => Ok(Some(id.trim().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(StartError::DataDir { path: data_dir.to_owned(), source }),
+    }
+}
+
+/// Whole or not at all, also after a power cut.
+fn write_id(data_dir: &Path, id: &str) -> Result<(), StartError> {
+    let write = || {
+        let new = data_dir.join("installation.new");
+        let mut file = File::create(&new)?;
+        file.write_all(id.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(new, data_dir.join(INSTALLATION))?;
+        File::open(data_dir)?.sync_all()
+    };
+    write().map_err(|source| StartError::DataDir { path: data_dir.to_owned(), source })
 }

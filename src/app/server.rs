@@ -23,8 +23,8 @@ use crate::{
     source::{LinkKey, Storage},
     store::Store,
     web::{
-        assets, audit, compression, csrf, error, headers, health::EngineCheck, origin::PublicOrigin,
-        patience, site::Site,
+        assets, audit, compression, csrf, error, headers, health::Health, origin::PublicOrigin, patience,
+        site::Site,
     },
 };
 
@@ -43,7 +43,7 @@ pub(super) struct Shared {
     pub imports: web::Data<Imports>,
     pub store: web::Data<Store>,
     pub storage: web::Data<Storage>,
-    pub engine: web::Data<EngineCheck>,
+    pub health: web::Data<Health>,
     pub links: web::Data<LinkKey>,
     /// Where Inngest calls us, the functions and their path. The embedded engine does so elsewhere.
     pub functions: Option<(web::Data<Processor>, String)>,
@@ -73,7 +73,7 @@ pub(super) fn serve_public(
             .app_data(shared.imports)
             .app_data(shared.store)
             .app_data(shared.storage)
-            .app_data(shared.engine)
+            .app_data(shared.health)
             .app_data(shared.links)
             .app_data(web::QueryConfig::default().error_handler(|_, _| error::Error::Unreadable.into()))
             .app_data(web::FormConfig::default().error_handler(|why, _| error::Error::from_form(&why).into()))

@@ -15,8 +15,30 @@ pub enum StartError {
     DataDir { path: PathBuf, source: io::Error },
     #[error("Cannot listen on {address}: {source}. RUNBOARD_LISTEN sets the address.")]
     Listen { address: SocketAddr, source: io::Error },
-    #[error("The database is not the one of the data folder {}. RUNBOARD_DATABASE_URL and RUNBOARD_DATA_DIR belong together: set both as they were, or start with a new folder and a new database.", .0.display())]
+    #[error(
+        "The database is not the one of the data folder {}. Set RUNBOARD_DATABASE_URL and RUNBOARD_DATA_DIR as they were; or, after a restore or a move, join the two with `runboard adopt`, which deletes nothing.",
+        .0.display()
+    )]
     OtherInstallation(PathBuf),
+    #[error(
+        "The database is empty, but the data folder {} has been used with another one. Set RUNBOARD_DATABASE_URL as it was, or RUNBOARD_DATA_DIR to a new folder; or, after a move, join the two with `runboard adopt`, which deletes nothing.",
+        .0.display()
+    )]
+    EmptyDatabase(PathBuf),
+    #[error(
+        "No import in the database names {unnamed} of {stored} stored files: the database may be older than the files. Nothing was moved. Restore the newer database; or keep this one with `runboard adopt`, which sets these files aside and deletes nothing."
+    )]
+    FilesWithoutRows { unnamed: u64, stored: u64 },
+    #[error(
+        "The database is in use by another Runboard, and was for 15 s. Stop it, or set RUNBOARD_DATABASE_URL to another database."
+    )]
+    DatabaseInUse,
+    #[error("There is no folder {}. RUNBOARD_DATA_DIR sets it.", .0.display())]
+    NoDataDir(PathBuf),
+    #[error(
+        "No Runboard has been started with {0} yet. Set RUNBOARD_DATA_DIR or RUNBOARD_DATABASE_URL as for the server, or start it once."
+    )]
+    NoDatabase(String),
     #[error("The database cannot be used: {0}")]
     Store(#[from] store::Error),
     #[error("The engine cannot be used: {0}")]

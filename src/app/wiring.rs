@@ -3,12 +3,14 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
 use actix_web::{App, dev::ServerHandle, middleware::from_fn, web};
 use secrecy::SecretString;
+use tokio::sync::watch;
 use url::Url;
 
 use super::{
@@ -230,11 +232,31 @@ impl Wiring {
         Ok(servers)
     }
 
-    /// Sets the embedded engine to work, until `tasks` is stopped.
-    pub fn dispatch(self, tasks: &Tasks) {
-        if let Which::Embedded(embedded) = self.engine {
-            tasks.spawn(embedded.engine.run(tasks.stopping().clone()));
-        }
+    /// Sets the embedded engine to work, until `tasks` is stopped: while this process holds the lock of the
+    /// database. Without it another one may be at work on the same runs.
+    pub fn dispatch(self, tasks: &Tasks, mut held: watch::Receiver<bool>) {
+        let Which::Embedded(embedded) = self.engine else { return };
+        let stopping = tasks.stopping().clone();
+        tasks.spawn(async move {
+            while stopping.run_until_cancelled(becomes(&mut held, true)).await.is_some() {
+                let round = stopping.child_token();
+                let mut work = pin!(embedded.engine.clone().run(round.clone()));
+                tokio::select! {
+                    () = &mut work => return,
+                    () = becomes(&mut held, false) => {}
+                }
+                // Calls at work may end; their answers are dropped if another process has taken their runs.
+                round.cancel();
+                work.await;
+            }
+        });
+    }
+}
+
+/// Waits until `flag` is as `wanted`; for ever once its sender is gone.
+async fn becomes(flag: &mut watch::Receiver<bool>, wanted: bool) {
+    if flag.wait_for(|now| *now == wanted).await.is_err() {
+        std::future::pending().await
     }
 }
 

@@ -207,6 +207,13 @@ pub enum Command {
     /// Look after accounts; can be used while the server runs
     #[command(subcommand)]
     Account(AccountCommand),
+    /// Join the database and the data folder after a restore or a move: no file is deleted
+    ///
+    /// A data folder works with the database that it was first used with, and with no other. After one of
+    /// the two was restored from a backup, or the database was moved, stop the server and run this once with
+    /// the settings of the server. Stored files that no import names are set aside in a folder that the
+    /// command prints.
+    Adopt,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]

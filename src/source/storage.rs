@@ -1,9 +1,9 @@
 //! Stored files: a folder, written with plain file writes.
 
 use std::{
-    collections::HashSet,
-    fs::{self, File},
-    io,
+    fs::{self, DirBuilder, File},
+    io::{self, Write},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -12,15 +12,15 @@ use ulid::Ulid;
 use super::{Incoming, OutputFile, room};
 use crate::ids::{ImportId, RunId};
 
-const INCOMING: &str = "incoming";
-const UPLOADS: &str = "uploads";
-const RUNS: &str = "runs";
+pub(super) const INCOMING: &str = "incoming";
+pub(super) const UPLOADS: &str = "uploads";
+pub(super) const RUNS: &str = "runs";
 
 /// How much of a run's id an output's name repeats: all of a ULID.
 const RUN_ID_CHARS: usize = 26;
 
-/// The folder of stored files: uploads in progress (`incoming/`), uploads (`uploads/`) and what runs
-/// wrote (`runs/`).
+/// The folder of stored files: uploads in progress (`incoming/`), uploads (`uploads/`), what runs
+/// wrote (`runs/`), and what no row names (`quarantine/`).
 #[derive(Clone, Debug)]
 pub struct Storage {
     root: PathBuf,
@@ -45,6 +45,19 @@ impl Key {
         Self(format!("{RUNS}/{run}-{}", Ulid::new()))
     }
 
+    /// The import whose upload this is, by its name.
+    #[must_use]
+    pub fn import(&self) -> Option<ImportId> {
+        self.0.strip_prefix(UPLOADS)?.strip_prefix('/')?.strip_suffix(".csv")?.parse().ok()
+    }
+
+    /// What an output's name repeats of the id of its run.
+    #[must_use]
+    pub fn run(&self) -> Option<&str> {
+        let (run, _) = self.0.strip_prefix(RUNS)?.strip_prefix('/')?.split_once('-')?;
+        Some(run)
+    }
+
     /// A name as the database has it.
     #[must_use]
     pub fn from_stored(name: String) -> Self {
@@ -62,7 +75,7 @@ impl Storage {
     pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
         for folder in [INCOMING, UPLOADS, RUNS] {
-            fs::create_dir_all(root.join(folder))?;
+            DirBuilder::new().recursive(true).mode(0o700).create(root.join(folder))?;
         }
         Ok(Self { root })
     }
@@ -132,22 +145,16 @@ impl Storage {
         }
     }
 
-    /// Removes what an earlier process left behind: every upload in progress, and every upload and output
-    /// that is not in `named`. Only for start-up, while nothing is written. Returns how many files went.
-    pub fn remove_unnamed(&self, named: &HashSet<Key>) -> io::Result<usize> {
-        let mut removed = 0;
-        for folder in [INCOMING, UPLOADS, RUNS] {
-            for entry in fs::read_dir(self.root.join(folder))? {
-                let entry = entry?;
-                // Every name we made is ASCII, so a name that is no Unicode is nobody's.
-                let name = entry.file_name().to_string_lossy().into_owned();
-                if entry.file_type()?.is_file() && !named.contains(&Key(format!("{folder}/{name}"))) {
-                    fs::remove_file(entry.path())?;
-                    removed += 1;
-                }
-            }
-        }
-        Ok(removed)
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Fails unless a file can be written now; leaves none. Blocks.
+    pub fn check_writable(&self) -> io::Result<()> {
+        let path = self.root.join(INCOMING).join(format!("probe-{}", Ulid::new()));
+        let written = File::create_new(&path).and_then(|mut file| file.write_all(b"."));
+        let removed = fs::remove_file(&path);
+        written.and(removed)
     }
 }
 

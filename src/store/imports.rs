@@ -88,6 +88,8 @@ impl Store {
     /// Records an import and its event, or neither. A parent has one retry of each kind: if there is
     /// one already, nothing is recorded. Returns the id of the import that is recorded now.
     pub async fn create_import(&self, import: &ImportRow, event: &OutboxRow) -> Result<ImportId> {
+        // What is said to be safe must be found again at the next start.
+        self.place.check()?;
         let mut tx = self.begin_write().await?;
         let parent = import.parent.as_ref().map(|parent| parent.id.to_string());
         let retry_of = import.parent.as_ref().map(|parent| parent.retry_of.as_str());
@@ -186,12 +188,6 @@ impl Store {
             }
         }
         Ok(found)
-    }
-
-    /// The ids of all imports: what the folder of uploads may hold.
-    pub async fn import_ids(&self) -> Result<Vec<ImportId>> {
-        let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM import").fetch_all(&self.pool).await?;
-        ids.iter().map(|id| id.parse().map_err(corrupt)).collect()
     }
 
     /// Records the wish to cancel; the first one stays. An event that was not sent yet never will be.

@@ -8,26 +8,34 @@ pub mod accounts;
 pub mod delete;
 pub mod engine;
 mod executions;
+mod files;
 pub mod history;
 pub mod imports;
 pub mod live;
 mod patience;
+mod place;
+mod process_lock;
 pub mod quota;
 pub mod runs;
 mod settings;
 pub mod steps;
 pub mod stretches;
 
-use std::{str::FromStr, time::Duration};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use sqlx::{Connection, any::AnyConnectOptions, any::AnyPoolOptions};
 use tokio::time::timeout;
 
-use self::patience::{IN_BACKGROUND, Pool, Tx};
 pub use self::{
     live::Live,
     patience::{as_here, within},
+    place::sqlite_file,
+    process_lock::ProcessLock,
     stretches::Stretches,
+};
+use self::{
+    patience::{IN_BACKGROUND, Pool, Tx},
+    place::Place,
 };
 use crate::{config::DATABASE_CONNECTIONS, ids::RunId};
 
@@ -36,6 +44,7 @@ use crate::{config::DATABASE_CONNECTIONS, ids::RunId};
 pub struct Store {
     pool: Pool,
     is_postgres: bool,
+    place: Place,
 }
 
 /// A database error. People never see its text, the log does.
@@ -45,6 +54,9 @@ pub enum Error {
     Database(#[from] sqlx::Error),
     #[error("the database could not be brought up to date: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The database's file was deleted or replaced while it was open.
+    #[error("the database {} is gone: {why}", path.display())]
+    Gone { path: PathBuf, why: String },
     /// A row says something this version cannot read.
     #[error("the table {table} has a row that cannot be read: {why}")]
     Corrupt { table: &'static str, why: String },
@@ -55,8 +67,9 @@ impl Error {
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
         let Self::Database(sqlx::Error::Database(error)) = self else { return false };
-        // SQLite's SQLITE_FULL, and Postgres's disk_full.
-        matches!(error.code().as_deref(), Some("13" | "53100"))
+        // SQLite's SQLITE_FULL and, where it is its index of the log that cannot grow, SQLITE_IOERR_SHMSIZE;
+        // Postgres's disk_full.
+        matches!(error.code().as_deref(), Some("13" | "4874" | "53100"))
     }
 }
 
@@ -66,14 +79,16 @@ impl Error {
 pub fn is_away(error: &(dyn std::error::Error + 'static)) -> bool {
     let error = match error.downcast_ref::<Error>() {
         Some(Error::Database(error)) => Some(error),
+        Some(Error::Gone { .. }) => return true,
         _ => error.downcast_ref::<sqlx::Error>(),
     };
     match error {
         Some(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_)) => true,
-        // Postgres's class 57P (the server stops or starts) and 53300 (too many connections).
-        Some(sqlx::Error::Database(error)) => {
-            error.code().is_some_and(|code| code.starts_with("57P") || code == "53300")
-        }
+        // Postgres's classes 57P (the server stops or starts) and 08 (connections), and 53300 (too many of
+        // them); SQLite's SQLITE_CANTOPEN.
+        Some(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
+            code.starts_with("57P") || code.starts_with("08") || code == "53300" || code == "14"
+        }),
         _ => false,
     }
 }
@@ -92,7 +107,7 @@ impl Store {
     /// The same with `connections` at most.
     pub async fn open_with(url: &str, connections: u32) -> Result<Self> {
         sqlx::any::install_default_drivers();
-        let is_postgres = url.starts_with("postgres");
+        let is_postgres = is_postgres(url);
         let pool = AnyPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(IN_BACKGROUND)
@@ -124,7 +139,8 @@ impl Store {
             .connect_with(AnyConnectOptions::from_str(url)?)
             .await?;
         sqlx::migrate!().run(&pool).await?;
-        let store = Self { pool: Pool { pool, is_postgres }, is_postgres };
+        let place = Place::of(url).map_err(sqlx::Error::Io)?;
+        let store = Self { pool: Pool { pool, is_postgres }, is_postgres, place };
         store.fold_names().await?;
         Ok(store)
     }
@@ -149,8 +165,9 @@ impl Store {
         Ok(tx)
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, and is where it was.
     pub async fn ping(&self) -> Result<()> {
+        self.place.check()?;
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
     }
@@ -161,11 +178,15 @@ impl Store {
 }
 
 /// The most ids in one `IN (...)`. SQLite takes 32,766 placeholders in a statement, Postgres 65,535.
-const LONGEST_LIST: usize = 500;
+pub const LONGEST_LIST: usize = 500;
 
 /// `$1, $2, ...`: a placeholder for each of `count` values.
 fn placeholders(count: usize) -> String {
     (1..=count).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ")
+}
+
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres")
 }
 
 /// Counts of records and bytes stay far below what a BIGINT holds.

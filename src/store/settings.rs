@@ -16,4 +16,26 @@ impl Store {
             .await?;
         Ok(value)
     }
+
+    /// The value of `name`, if it is set.
+    pub async fn setting_if_known(&self, name: &str) -> Result<Option<String>> {
+        let value = sqlx::query_scalar("SELECT value FROM setting WHERE name = $1")
+            .bind(name)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(value)
+    }
+
+    /// Sets `name` to `value`, whatever it was.
+    pub async fn change_setting(&self, name: &str, value: &str) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO setting (name, value) VALUES ($1, $2) \
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(name)
+        .bind(value)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
 }

@@ -39,6 +39,8 @@ pub enum Error {
     OverQuota,
     /// The disk is full.
     NoSpace,
+    /// The file that an import was made of is not stored any more.
+    FileMissing,
     /// A query or form that says what none of ours does.
     Unreadable,
     /// The request's body did not arrive in time.
@@ -57,6 +59,14 @@ impl Error {
             UrlencodedError::Payload(why) if is_timeout(why) => Self::TooSlow,
             _ => Self::Unreadable,
         }
+    }
+
+    /// Whether a stored file was not there.
+    #[must_use]
+    pub fn is_missing_file(&self) -> bool {
+        let Self::Internal(error) = self else { return false };
+        let mut kinds = error.chain().filter_map(|cause| cause.downcast_ref()).map(io::Error::kind);
+        kinds.any(|kind| kind == io::ErrorKind::NotFound)
     }
 
     fn words(&self) -> (&'static str, &'static str) {
@@ -98,6 +108,10 @@ impl Error {
                 "There is not enough free disk space. Nothing was changed; try again once the operator has made room.",
             ),
             Self::TooSlow => ("Took too long", "The request did not arrive in time. Try again."),
+            Self::FileMissing => (
+                "File missing",
+                "The stored file of this import is missing, so it cannot be run again. Upload the file once more.",
+            ),
             Self::DatabaseAway(_) => (
                 "Database not answering",
                 "The database is not answering. Nothing is lost; try again in a moment.",
@@ -126,6 +140,7 @@ impl ResponseError for Error {
             Self::Unreadable => StatusCode::BAD_REQUEST,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::OverQuota => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::FileMissing => StatusCode::GONE,
             Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
             Self::DatabaseAway(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -1,15 +1,17 @@
 //! `GET /healthz`: alive. `GET /readyz`: able to work.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use actix_web::{HttpResponse, web};
 use tokio::{
-    sync::Mutex,
+    sync::{Mutex, watch},
+    task::spawn_blocking,
     time::{Instant, timeout},
 };
 
 use crate::{
     inngest::{Client, Error},
+    source::Storage,
     store::{self, Store},
 };
 
@@ -74,20 +76,57 @@ pub async fn healthz() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("alive\n")
 }
 
-/// 200 if the database and the engine answer, and the engine takes our keys; else 503 with what is wrong.
-pub async fn readyz(store: web::Data<Store>, engine: web::Data<EngineCheck>) -> HttpResponse {
-    let database = store::within(DATABASE_WITHIN, store.ping());
-    let (database, engine) = tokio::join!(database, engine.look());
-    if let Err(error) = &database {
-        tracing::warn!(%error, "not ready: database");
+/// What the server needs to work.
+pub struct Health {
+    pub store: Store,
+    pub storage: Storage,
+    /// Whether this process holds the lock of the database.
+    pub lock: watch::Receiver<bool>,
+    pub engine: EngineCheck,
+}
+
+impl Health {
+    async fn database(&self) -> Result<(), &'static str> {
+        match store::within(DATABASE_WITHIN, self.store.ping()).await {
+            Ok(()) if !*self.lock.borrow() => Err("in use by another Runboard, or was away just now"),
+            Ok(()) => Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, "not ready: database");
+                Err(if matches!(error, store::Error::Gone { .. }) { "gone" } else { "not answering" })
+            }
+        }
     }
-    let mut response = if database.is_ok() && engine.is_ok() {
+
+    /// Asked anew each time: whether the disk takes a byte costs less than what it would cost to be wrong.
+    async fn files(&self) -> Result<(), &'static str> {
+        let storage = self.storage.clone();
+        let error =
+            match spawn_blocking(move || storage.check_writable().and_then(|()| storage.ensure_room())).await
+            {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => error,
+                Err(error) => error.into(),
+            };
+        tracing::warn!(%error, "not ready: stored files");
+        Err(match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "no room left",
+            _ => "cannot be written",
+        })
+    }
+}
+
+/// 200 if the database and the engine answer, the engine takes our keys, and files can be stored; else 503
+/// with what is wrong.
+pub async fn readyz(health: web::Data<Health>) -> HttpResponse {
+    let (database, files, engine) = tokio::join!(health.database(), health.files(), health.engine.look());
+    let parts = [("database", database), ("files", files), ("engine", engine)];
+    let mut response = if parts.iter().all(|(_, state)| state.is_ok()) {
         HttpResponse::Ok()
     } else {
         HttpResponse::ServiceUnavailable()
     };
-    let database = if database.is_ok() { "ready" } else { "not answering" };
-    let engine = engine.err().unwrap_or("ready");
-    let body = format!("database: {database}\nengine: {engine}\n");
+    let line =
+        |(name, state): (&str, Result<(), &str>)| format!("{name}: {}\n", state.err().unwrap_or("ready"));
+    let body: String = parts.map(line).concat();
     response.content_type("text/plain; charset=utf-8").body(body)
 }

@@ -43,6 +43,10 @@ pub async fn submit(
                 tracing::warn!(import = %import.id, ?error, "the import was deleted while its re-run was being made");
                 return Err(Error::NotFound);
             }
+            Err(error) if error.is_missing_file() => {
+                tracing::error!(import = %import.id, ?error, "what was to be run again is not stored any more");
+                return Err(Error::FileMissing);
+            }
             made => made?,
         },
     };

@@ -112,6 +112,8 @@ pub enum UploadError {
     Stopping,
     #[error("The file could not be stored. Nothing was kept; try again in a moment.")]
     Storage(#[source] io::Error),
+    #[error("Runboard cannot reach its database. Nothing was stored; try again in a moment.")]
+    DatabaseAway(#[source] AcceptError),
     #[error("The import could not be recorded. Nothing was kept; try again in a moment.")]
     Record(#[source] AcceptError),
 }
@@ -146,7 +148,7 @@ impl UploadError {
             Self::Broken => StatusCode::BAD_REQUEST,
             Self::Stalled => StatusCode::REQUEST_TIMEOUT,
             Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
-            Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Stopping | Self::DatabaseAway(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Storage(_) | Self::Record(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -174,7 +176,8 @@ impl From<AcceptError> for UploadError {
     fn from(error: AcceptError) -> Self {
         match error {
             AcceptError::Storage(error) => error.into(),
-            AcceptError::Store(store) if store.is_disk_full() => Self::NoSpace,
+            AcceptError::Store(ref store) if store.is_disk_full() => Self::NoSpace,
+            AcceptError::Store(ref store) if crate::store::is_away(store) => Self::DatabaseAway(error),
             AcceptError::Store(_) => Self::Record(error),
         }
     }

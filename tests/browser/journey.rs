@@ -77,7 +77,7 @@ async fn a_person_signs_up_drops_a_csv_watches_it_and_downloads_the_failed_rows(
 /// The script refuses by the size alone; without it the server answers while the browser still sends.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_too_large_is_refused_with_a_sentence_with_and_without_the_script() {
-    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.max_upload_bytes = 5_000_000).await;
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.max_upload_bytes = 5 << 20).await;
     let chromium = Chromium::start().await;
     let page = &chromium.driver;
     let folder = tempfile::tempdir().unwrap();
@@ -90,7 +90,7 @@ async fn a_file_that_is_too_large_is_refused_with_a_sentence_with_and_without_th
     let refusal = async || page.find(By::Id("upload-error")).await.unwrap().text().await.unwrap();
     let file = page.find(By::Name("file")).await.unwrap();
     file.send_keys(path.to_str().unwrap()).await.unwrap();
-    let by_script = "large.csv is 8.0 GB, and the limit here is 5 MB";
+    let by_script = "large.csv is 8.0 GB, and the limit here is 5 MiB";
     chromium.wait_for("the script's refusal", async || refusal().await == by_script).await;
 
     // As a form that no script watches.
@@ -102,7 +102,7 @@ async fn a_file_that_is_too_large_is_refused_with_a_sentence_with_and_without_th
     .await
     .unwrap();
     file.send_keys(path.to_str().unwrap()).await.unwrap();
-    let by_server = "The upload is larger than 5 MB, the limit here. Split it and import the parts.";
+    let by_server = "The upload is larger than 5 MiB, the limit here. Split it and import the parts.";
     chromium.wait_for("the server's refusal", async || refusal().await == by_server).await;
     assert_eq!(page.current_url().await.unwrap().path(), "/imports");
     assert_eq!(files_under(&app.data.path().join("files")), 0);

@@ -13,7 +13,7 @@ use tokio::{
 use crate::support::{
     TestApp,
     binary::{Binary, runboard},
-    files_under, spawn_app, spawn_app_on, until,
+    files_under, spawn_app, spawn_app_on, until_equal,
     visitor::{FORM_TYPE, Visitor, attributes, form_start},
 };
 
@@ -57,7 +57,7 @@ async fn short_rows_under_a_wide_header_do_not_fill_the_disk() {
 
 #[tokio::test]
 async fn a_file_that_is_announced_too_large_is_refused_before_its_first_byte() {
-    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.max_upload_bytes = 5_000_000).await;
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.max_upload_bytes = 5 << 20).await;
     let visitor = app.signed_in().await;
     let mut connection = connect(&app).await;
     connection.write_all(head(&visitor, 10 << 30).as_bytes()).await.unwrap();
@@ -65,7 +65,7 @@ async fn a_file_that_is_announced_too_large_is_refused_before_its_first_byte() {
     connection.read_to_end(&mut answer).await.unwrap();
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    assert!(answer.contains("The upload is larger than 5 MB"), "{answer}");
+    assert!(answer.contains("The upload is larger than 5 MiB"), "{answer}");
     assert!(answer.contains("id=\"upload-error\""), "{answer}");
     assert_nothing_is_left(&app, &visitor).await;
     app.stop().await;
@@ -73,12 +73,12 @@ async fn a_file_that_is_announced_too_large_is_refused_before_its_first_byte() {
 
 #[tokio::test]
 async fn a_file_that_turns_out_too_large_is_refused_and_leaves_nothing() {
-    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.max_upload_bytes = 5_000_000).await;
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.max_upload_bytes = 5 << 20).await;
     let visitor = app.signed_in().await;
     let block = Bytes::from("1,2\n".repeat(16 << 10));
     let answer = visitor.post_stream("large.csv", stream::repeat(block).take(1_000)).await;
     assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
-    assert!(answer.text().await.unwrap().contains("The upload is larger than 5 MB"));
+    assert!(answer.text().await.unwrap().contains("The upload is larger than 5 MiB"));
     assert_nothing_is_left(&app, &visitor).await;
     app.stop().await;
 }
@@ -100,9 +100,9 @@ async fn an_upload_whose_connection_breaks_is_no_import_and_leaves_nothing() {
     let mut connection = connect(&app).await;
     let begun = head(&visitor, 1_000_000) + form_start("cut.csv").as_str() + "a,b\n1,2\n";
     connection.write_all(begun.as_bytes()).await.unwrap();
-    until("the upload to begin", || files_under(&incoming) == 1).await;
+    until_equal("the upload to begin", || files_under(&incoming), 1).await;
     drop(connection);
-    until("what had come of it to go", || files_under(&incoming) == 0).await;
+    until_equal("what had come of it to go", || files_under(&incoming), 0).await;
     assert_nothing_is_left(&app, &visitor).await;
     app.stop().await;
 }

@@ -222,7 +222,7 @@ async fn retries_stay_and_a_deleted_retry_can_be_made_anew() {
 }
 
 #[tokio::test]
-async fn a_kill_between_the_rows_and_the_files_leaves_files_that_the_next_start_removes() {
+async fn a_kill_between_the_rows_and_the_files_leaves_files_that_the_next_start_puts_in_quarantine() {
     let app = spawn_app().await;
     let visitor = app.signed_in().await;
     let kept = completed(&visitor, "kept.csv").await;
@@ -239,7 +239,8 @@ async fn a_kill_between_the_rows_and_the_files_leaves_files_that_the_next_start_
     assert_eq!(files_under(&data.path().join("files")), files_before + 4);
 
     let app = spawn_app_on(data, |_| {}).await;
-    assert_eq!(files(&app), files_before);
+    assert_eq!(files_under(&app.data.path().join("files/quarantine")), 4);
+    assert_eq!(files(&app), files_before + 4);
     let mut again = visitor.clone();
     again.origin.clone_from(&app.origin);
     assert!(!again.download(&format!("{kept}/failed.csv")).await.is_empty());

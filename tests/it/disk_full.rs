@@ -212,6 +212,49 @@ async fn while_nothing_can_be_recorded_nothing_is_lost() {
     assert_no_orphans(data.path()).await;
 }
 
+/// Whatever writes says that there is no room, and `/readyz` says it before that.
+#[tokio::test]
+async fn with_no_byte_left_every_page_that_writes_says_so() {
+    let Some(disk) = Disk::mount(RESERVE + 160 * MIB) else { return };
+    let (app, visitor) = disk.spawn_app(Duration::ZERO).await;
+    let import = visitor.upload("rows.csv", "a,b\n1,2\n3\n").await;
+    visitor.wait_for_state(&import, "Completed").await;
+    let filler = disk.fill(0);
+    let readyz = visitor.get("/readyz").await;
+    assert_eq!(readyz.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(readyz.text().await.unwrap().contains("files: no room left"));
+    // Until what the database has set aside is used up, too.
+    let mut taken = 0;
+    let full = loop {
+        let status = visitor.post_import("", "", "http://192.0.2.1/a.csv").await.status();
+        if status != StatusCode::SEE_OTHER {
+            break status;
+        }
+        taken += 1;
+        assert!(taken < 5_000, "the database never finds the disk full");
+    };
+    assert_eq!(full, StatusCode::INSUFFICIENT_STORAGE, "an address, after {taken}");
+    let retry = format!("{import}/retry");
+    let all: [(&str, &[(&str, &str)]); 5] = [
+        (&retry, &[]),
+        (&retry, &[("only", "failed")]),
+        ("/imports/sample", &[]),
+        ("/sign-up", &[("email", "theo@example.org"), ("password", "plum tractor wednesday")]),
+        ("/sign-in", &[("email", "mira@example.org"), ("password", "correct horse")]),
+    ];
+    for (path, fields) in all {
+        let answer = visitor.post_form(path, fields).await;
+        let status = answer.status();
+        let page = answer.text().await.unwrap();
+        assert_eq!(status, StatusCode::INSUFFICIENT_STORAGE, "{path} {fields:?}: {page}");
+    }
+    assert_eq!(visitor.get("/").await.status(), StatusCode::OK, "reading goes on");
+    drop(filler);
+    let import = visitor.upload("small.csv", "a\n1\n").await;
+    visitor.wait_for_state(&import, "Completed").await;
+    app.stop().await;
+}
+
 #[tokio::test]
 async fn a_step_that_cannot_be_committed_is_not_and_can_be_later() {
     let Some(disk) = Disk::mount(16 * MIB) else { return };

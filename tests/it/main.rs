@@ -13,6 +13,7 @@ mod config;
 mod conformance;
 mod crash;
 mod csv;
+mod data;
 mod delete;
 mod disk_full;
 mod engine;

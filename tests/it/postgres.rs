@@ -1,13 +1,23 @@
 //! The same on Postgres: one SQL text serves both.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
-use reqwest::StatusCode;
-use runboard::store::Store;
+use reqwest::{StatusCode, header};
+use runboard::store::{ProcessLock, Store};
 
-use crate::support::{
-    postgres::{Postgres, spawn_app_on_postgres},
-    spawn_app_on,
+use crate::{
+    start_and_stop::refusal,
+    support::{
+        binary::{Binary, run, runboard},
+        postgres::{Postgres, spawn_app_on_postgres},
+        spawn_app_on, until,
+        visitor::Visitor,
+    },
 };
 
 /// Far above what a page takes whose database hangs (5 s), on a machine that runs other tests as well, and far
@@ -19,9 +29,11 @@ async fn an_import_goes_its_whole_way_on_postgres_and_outlives_a_restart() {
     let (app, postgres) = spawn_app_on_postgres().await;
     let mut visitor = app.visitor();
     visitor.sign_up("mira@example.org").await;
+    let again = app.visitor();
     let again =
-        visitor.post_form("/sign-up", &[("email", "mira@example.org"), ("password", "correct horse")]).await;
-    assert!(again.status().is_client_error() || again.status().is_redirection(), "{}", again.status());
+        again.post_form("/sign-up", &[("email", "mira@example.org"), ("password", "correct horse")]).await;
+    assert_eq!(again.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(again.headers().get(header::SET_COOKIE).is_none(), "no second session comes of it");
     let rows = include_str!("../fixtures/airports.csv");
     let import = visitor.upload("airports.csv", format!("{rows}CUT,only two\n")).await;
     let panel = visitor.wait_for_state(&import, "Completed").await;
@@ -87,4 +99,100 @@ async fn a_database_that_takes_tls_alone_is_used() {
     let store = Store::open(&format!("{}?sslmode=require", postgres.url)).await.unwrap();
     store.ping().await.unwrap();
     store.close().await;
+}
+
+/// Two processes on one database, the second with a copy of the first one's data folder.
+#[tokio::test]
+async fn a_second_process_on_the_same_database_is_refused_and_a_restart_waits_for_the_first() {
+    let postgres = Postgres::start();
+    let data = tempfile::tempdir().unwrap();
+    let program = |data: &Path| {
+        let mut command = runboard(data);
+        command.env("RUNBOARD_DATABASE_URL", &postgres.url);
+        command
+    };
+    let mut first = Binary::start(&mut program(data.path()));
+    let mut visitor = Visitor::new(&first.origin);
+    visitor.sign_up("mira@example.org").await;
+    let copy = tempfile::tempdir().unwrap();
+    let copied = Command::new("cp").arg("-a").arg(data.path()).arg(copy.path()).status().unwrap();
+    assert!(copied.success());
+    let copy = copy.path().join(data.path().file_name().unwrap());
+
+    let line = refusal(&run(program(&copy).env("RUST_LOG", "off")));
+    assert!(line.starts_with("The database is in use by another Runboard"), "{line}");
+    // The first one goes on.
+    let import = visitor.upload("a.csv", "a,b\n1,2\n").await;
+    visitor.wait_for_state(&import, "Completed").await;
+
+    // A restart: the new process waits until the old one has ended.
+    let mut command = program(&copy);
+    let second = thread::spawn(move || Binary::start(&mut command));
+    let asked = "SELECT COUNT(*) FROM pg_stat_activity WHERE query LIKE '%pg_try_advisory_lock%'";
+    let before = postgres.sql(asked);
+    until("the second process to ask for the lock", || postgres.sql(asked) != before).await;
+    assert_eq!(visitor.get("/readyz").await.status(), StatusCode::OK, "the first holds the lock");
+    first.terminate();
+    assert_eq!(first.wait().0.code(), Some(0));
+    let second = second.join().unwrap();
+    visitor.origin.clone_from(&second.origin);
+    assert_eq!(visitor.panel(&import).await.state, "Completed");
+}
+
+#[tokio::test]
+async fn a_lock_whose_connection_breaks_is_taken_again_and_meanwhile_nothing_is_dispatched() {
+    let postgres = Postgres::start();
+    let url = postgres.url.clone();
+    let mut lock = ProcessLock::take(&url, Duration::ZERO).await.unwrap().expect("nobody has it");
+    let held = lock.held();
+    assert!(lock.check().await && *held.borrow());
+    assert!(ProcessLock::take(&url, Duration::from_millis(300)).await.unwrap().is_none(), "one at a time");
+
+    // The connection breaks, and nobody else is there.
+    postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'");
+    assert!(lock.check().await && *held.borrow(), "it is taken again at once");
+
+    // It breaks, and another process is faster.
+    postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'");
+    let other = ProcessLock::take(&url, Duration::from_secs(10)).await.unwrap().expect("it was given up");
+    assert!(!lock.check().await && !*held.borrow());
+    assert!(!lock.check().await && !*held.borrow());
+    drop(other);
+    let start = Instant::now();
+    while !lock.check().await {
+        assert!(start.elapsed() < Duration::from_secs(30), "the lock is free, and not taken");
+    }
+    assert!(*held.borrow());
+}
+
+#[tokio::test]
+async fn without_the_lock_a_server_starts_no_runs_and_says_that_it_is_not_ready() {
+    let (app, postgres) = spawn_app_on_postgres().await;
+    let visitor = app.signed_in().await;
+    // The connection breaks, and another process is faster.
+    let other = loop {
+        postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'");
+        if let Some(other) = ProcessLock::take(&postgres.url, Duration::ZERO).await.unwrap() {
+            break other;
+        }
+    };
+    let readyz = async || {
+        let answer = visitor.get("/readyz").await;
+        (answer.status(), answer.text().await.unwrap())
+    };
+    let mut last = readyz().await;
+    let start = Instant::now();
+    while last.0 != StatusCode::SERVICE_UNAVAILABLE {
+        assert!(start.elapsed() < Duration::from_secs(30), "{last:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        last = readyz().await;
+    }
+    assert!(last.1.contains("database: in use by another Runboard"), "{last:?}");
+    let import = visitor.upload("a.csv", "a,b\n1,2\n").await;
+    visitor
+        .wait_for(&import, "a run that waits", |panel| panel.runs.iter().any(|run| run.status == "Scheduled"))
+        .await;
+    drop(other);
+    visitor.wait_for_state(&import, "Completed").await;
+    app.stop().await;
 }

@@ -1,8 +1,10 @@
 //! The route table, walked as nobody and as a stranger.
 
+use clap::Parser;
 use reqwest::{Method, StatusCode, header};
+use runboard::config::{Args, Config};
 
-use crate::support::spawn_app;
+use crate::support::{spawn_app, spawn_app_on};
 
 /// Who a route is for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -94,9 +96,17 @@ async fn a_stranger_finds_nothing_of_anothers_import_and_nobody_is_sent_to_sign_
     }
     // What the stranger may ask for says nothing of it either.
     let id = import.rsplit('/').next().unwrap();
-    for path in ["/".to_owned(), "/live".to_owned(), format!("/live?keep={id}")] {
-        let page = stranger.get(&path).await.text().await.unwrap();
-        assert!(!page.contains(id) && !page.contains("mine.csv"), "{path}");
+    let page = stranger.get("/").await.text().await.unwrap();
+    assert!(!page.contains(id) && !page.contains("mine.csv"), "/");
+    // The fragment of the dashboard, which is empty without the header of htmx.
+    for path in ["/live".to_owned(), format!("/live?keep={id}")] {
+        let answer = stranger.fragment(&path).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        let fragment = answer.text().await.unwrap();
+        assert!(fragment.contains("data-") && !fragment.contains(id), "{path}: {fragment}");
+        assert!(!fragment.contains("mine.csv"), "{path}: {fragment}");
+        let own = owner.fragment(&path).await.text().await.unwrap();
+        assert!(!path.contains("keep") || own.contains(id), "{path} shows its owner's: {own}");
     }
     app.stop().await;
 }
@@ -137,4 +147,38 @@ async fn a_request_from_another_site_changes_nothing() {
     }
     assert_eq!(visitor.get("/").await.status(), StatusCode::OK, "still signed in");
     app.stop().await;
+}
+
+/// The path at which Inngest calls us is mounted beside the table, for it is a setting. It answers neither a
+/// visitor nor a session: only who signs.
+#[tokio::test]
+async fn the_functions_answer_nobody_without_a_signature_and_only_where_inngest_runs_them() {
+    let args = [
+        "runboard",
+        "--listen=127.0.0.1:0",
+        "--public-url=http://127.0.0.1",
+        "--inngest-event-key=key",
+        "--inngest-signing-key=signkey-test-0123abcd",
+        "--inngest-base-url=http://127.0.0.1:9",
+    ];
+    let config = Config::from_args(&Args::try_parse_from(args).unwrap()).unwrap();
+    let on_inngest = spawn_app_on(tempfile::tempdir().unwrap(), |app| app.engine = config.engine).await;
+    let embedded = spawn_app().await;
+    let call = "/api/inngest?fnId=runboard-process-csv-upload&stepId=step";
+    for app in [&on_inngest, &embedded] {
+        let user = app.signed_in().await;
+        for visitor in [&app.visitor(), &user] {
+            for method in [Method::POST, Method::PUT] {
+                let answer = visitor.request(method.clone(), call).body("{}").send().await.unwrap();
+                let expected = if app.origin == embedded.origin {
+                    StatusCode::NOT_FOUND
+                } else {
+                    StatusCode::UNAUTHORIZED
+                };
+                assert_eq!(answer.status(), expected, "{method} {call}");
+            }
+        }
+    }
+    on_inngest.stop().await;
+    embedded.stop().await;
 }

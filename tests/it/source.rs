@@ -1,6 +1,6 @@
 //! Stored files, signed links, and what a binary file is taken for.
 
-use std::{collections::HashSet, fs, io::ErrorKind, os::unix::fs::MetadataExt, path::Path, time::Duration};
+use std::{fs, io::ErrorKind, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use runboard::{
     ids::{ImportId, RunId},
@@ -188,28 +188,6 @@ async fn removing_a_file_twice_is_no_error() {
     storage.remove(&key).await.unwrap();
     storage.remove(&key).await.unwrap();
     assert!(names(&folder.path().join("runs")).is_empty());
-}
-
-#[test]
-fn at_the_start_files_that_nobody_names_go() {
-    let folder = tempfile::tempdir().unwrap();
-    let storage = Storage::open(folder.path()).unwrap();
-    let run = RunId::from("run".to_owned());
-    let named_output = storage.create_output(&run).unwrap().keep();
-    let stray_output = storage.create_output(&run).unwrap().keep();
-    let (named_upload, stray_upload) = (Key::upload(ImportId::generate()), Key::upload(ImportId::generate()));
-    fs::write(storage.path(&named_upload), "a").unwrap();
-    fs::write(storage.path(&stray_upload), "a").unwrap();
-    fs::write(folder.path().join("incoming/broken-off"), "a").unwrap();
-
-    let named = HashSet::from([named_output.clone(), named_upload.clone()]);
-    assert_eq!(storage.remove_unnamed(&named).unwrap(), 3);
-    for (key, stays) in
-        [(named_output, true), (named_upload, true), (stray_output, false), (stray_upload, false)]
-    {
-        assert_eq!(storage.path(&key).exists(), stays, "{}", key.as_str());
-    }
-    assert_eq!(storage.remove_unnamed(&named).unwrap(), 0);
 }
 
 #[test]

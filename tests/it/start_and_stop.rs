@@ -2,10 +2,10 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{BufRead, BufReader, Write},
     net::TcpListener,
     path::Path,
-    process::{Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::Duration,
 };
 
@@ -15,12 +15,12 @@ use reqwest::StatusCode;
 
 use crate::support::{
     binary::{Binary, run, runboard},
-    files_under, until,
+    files_under, until_equal,
     visitor::Visitor,
 };
 
 /// The one line that a refused start leaves on the standard error.
-fn refusal(output: &Output) -> String {
+pub fn refusal(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(output.stdout.is_empty(), "{output:?}");
     let text = String::from_utf8(output.stderr.clone()).unwrap();
@@ -97,7 +97,7 @@ async fn a_stop_under_load_loses_nothing() {
     uploader.cookie.clone_from(&visitor.cookie);
     let refused = tokio::spawn(async move { uploader.post_stream("cut.csv", endless).await });
     let incoming = data.path().join("files/incoming");
-    until("the upload to begin", || files_under(&incoming) == 1).await;
+    until_equal("the upload to begin", || files_under(&incoming), 1).await;
     server.terminate();
     let answer = refused.await.unwrap();
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -119,8 +119,75 @@ async fn a_stop_under_load_loses_nothing() {
     assert!(first == rows(ROWS).replace('\n', "\r\n").as_bytes(), "the rows, once and in order");
 }
 
+#[tokio::test]
+async fn a_closed_terminal_ends_it_gracefully_unless_hangups_are_ignored() {
+    let data = tempfile::tempdir().unwrap();
+    let mut server = Binary::start(&mut runboard(data.path()));
+    server.signal("HUP");
+    assert_eq!(server.wait().0.code(), Some(0));
+
+    // As under nohup.
+    let program = runboard(data.path());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' HUP; exec \"$0\""]).arg(program.get_program()).env_clear();
+    shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut server = Binary::start(&mut shell);
+    server.signal("HUP");
+    assert_eq!(Visitor::new(&server.origin).get("/healthz").await.status(), StatusCode::OK);
+    server.terminate();
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
+fn a_variable_that_is_no_setting_is_named_at_start_with_the_one_that_was_meant() {
+    let data = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    // Refused for another reason, so that it ends by itself.
+    let mut command = runboard(data.path());
+    command.env("RUNBOARD_LISTEN", taken.local_addr().unwrap().to_string());
+    let log = String::from_utf8(run(command.env("RUNBOARD_LISTN", "secret")).stderr).unwrap();
+    assert!(log.contains("RUNBOARD_LISTN is not known; did you mean RUNBOARD_LISTEN?"), "{log}");
+    assert!(!log.contains("secret"), "its value may be one: {log}");
+}
+
+/// The links for the first account that a start prints, up to one that holds `last`.
+fn links_for_the_first_account(command: &mut Command, last: &str) -> (Child, Vec<String>) {
+    let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut links = Vec::new();
+    for line in BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok) {
+        links
+            .extend(line.split_whitespace().find(|word| word.contains("/sign-up?token=")).map(str::to_owned));
+        if links.last().is_some_and(|link| link.contains(last)) {
+            return (process, links);
+        }
+    }
+    process.wait().unwrap();
+    panic!("no link has {last}: {links:?}")
+}
+
+#[tokio::test]
+async fn the_link_for_the_first_account_is_at_the_public_url_or_at_each_address_of_this_machine() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = runboard(data.path());
+    command.env("RUNBOARD_LISTEN", "0.0.0.0:0");
+    let (mut server, links) = links_for_the_first_account(&mut command, "//127.0.0.1:");
+    for link in &links {
+        let (origin, token) = link.split_once("/sign-up").unwrap();
+        let answer = Visitor::new(origin).get(&format!("/sign-up{token}")).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{link}");
+    }
+    server.kill().unwrap();
+    server.wait().unwrap();
+
+    command.env("RUNBOARD_PUBLIC_URL", "https://runboard.example.org");
+    let (mut server, links) = links_for_the_first_account(&mut command, "//runboard.example.org/");
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert_eq!(links.len(), 1, "{links:?}");
+}
+
 /// Runs `runboard account ...`, a password on its standard input.
-fn account(data: &Path, arguments: &[&str], password: &str) -> Output {
+pub fn account(data: &Path, arguments: &[&str], password: &str) -> Output {
     let mut command = runboard(data);
     command.env("RUST_LOG", "off").arg("account").args(arguments);
     let mut process =

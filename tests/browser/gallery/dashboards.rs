@@ -152,7 +152,7 @@ pub fn pages() -> Vec<Page> {
         is_address_wrong: true,
     };
     let too_large = RefusedForm {
-        error: "The upload is larger than 10 GB, the limit here. Split it and import the parts.".to_owned(),
+        error: "The upload is larger than 10 GiB, the limit here. Split it and import the parts.".to_owned(),
         address: String::new(),
         is_address_wrong: false,
     };

@@ -107,7 +107,7 @@ impl Actor {
     async fn cancel(&self, asked: usize) {
         let import = self.import(asked);
         let Some(answer) = self.send(Method::POST, &format!("{import}/cancel")).await else { return };
-        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT, "as htmx asks");
         self.asked.lock().unwrap()[asked].cancel_answered_at = Some(UnixMillis::now());
         while let Some(answer) = self.send(Method::GET, &format!("{import}/panel")).await {
             let Ok(html) = answer.text().await else { return };

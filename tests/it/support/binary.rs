@@ -61,8 +61,13 @@ impl Binary {
 
     /// SIGTERM; returns at once.
     pub fn terminate(&self) {
-        let sent = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
-        assert!(sent.success());
+        self.signal("TERM");
+    }
+
+    /// Sends a signal by its name without SIG; returns at once.
+    pub fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
     }
 
     /// Waits for its end, and tells how long that took.

@@ -8,6 +8,7 @@ pub mod proxy;
 pub mod visitor;
 
 use std::{
+    fmt::Debug,
     net::{SocketAddr, TcpListener},
     path::Path,
     time::{Duration, Instant},
@@ -152,11 +153,24 @@ pub fn files_under(folder: &Path) -> usize {
     entries.map(|path| if path.is_dir() { files_under(&path) } else { 1 }).sum()
 }
 
-/// Waits until `condition` holds; `what` says for whom.
+/// Waits until `condition` holds; `what` says for whom. Where there is more to see than yes or no, use
+/// [`until_equal`].
 pub async fn until(what: &str, condition: impl Fn() -> bool) {
+    until_equal(what, condition, true).await;
+}
+
+/// Waits until `look` gives `expected`; else says what it gave last.
+pub async fn until_equal<T: Debug + PartialEq>(what: &str, look: impl Fn() -> T, expected: T) {
     let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
+    loop {
+        let seen = look();
+        if seen == expected {
+            return;
+        }
+        assert!(
+            start.elapsed() < DEADLINE,
+            "waited in vain for {what}: expected {expected:?}, last seen {seen:?}"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -132,6 +132,16 @@ impl Postgres {
         signal("-STOP", &processes[first..]);
         Hung(processes)
     }
+
+    /// What one statement gives, as `psql` prints it without a frame.
+    pub fn sql(&self, statement: &str) -> String {
+        let output = Command::new(programs().join("psql"))
+            .args(["-XAtq", "-c", statement, &self.url])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
 }
 
 impl Drop for Postgres {

@@ -112,7 +112,8 @@ impl Visitor {
         self.keep_cookie(&response);
     }
 
-    fn keep_cookie(&mut self, response: &Response) {
+    /// Stays signed in with the session that `response` began.
+    pub fn keep_cookie(&mut self, response: &Response) {
         let cookie = response.headers().get(header::SET_COOKIE).expect("a session cookie").to_str().unwrap();
         self.cookie = cookie.split(';').next().map(str::to_owned);
     }

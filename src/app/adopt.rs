@@ -1,0 +1,53 @@
+//! `runboard adopt`: joins a database and a data folder that were not used together before.
+
+use std::path::PathBuf;
+
+use super::{StartError, data_dir, database::DatabaseLock, stored_files};
+use crate::{
+    config::Config,
+    source::{Key, Storage},
+    store::Store,
+    time::UnixMillis,
+};
+
+/// What was joined.
+#[derive(Debug)]
+pub struct Adopted {
+    pub imports: u64,
+    pub stored_files: u64,
+    /// How many files no import names, and where they are now.
+    pub set_aside: Option<(usize, PathBuf)>,
+    /// Imports whose upload is not in the folder.
+    pub without_upload: usize,
+}
+
+/// Joins the database and the data folder of `config`: after a restored backup, or a move to another
+/// database. Neither's former partner is accepted afterwards. Deletes nothing.
+///
+/// # Errors
+/// When a server uses one of the two, when there is no such folder, or when one of them fails.
+pub async fn adopt(config: &Config) -> Result<Adopted, StartError> {
+    if !config.data_dir.is_dir() {
+        return Err(StartError::NoDataDir(config.data_dir.clone()));
+    }
+    let _folder = data_dir::lock(&config.data_dir)?;
+    let (database, store) = DatabaseLock::open(&config.database_url, config.database_connections).await?;
+    let storage = Storage::open(config.data_dir.join("files"))?;
+    let unnamed = stored_files::find(&storage, &store).await?;
+    let set_aside = if unnamed.keys.is_empty() {
+        None
+    } else {
+        Some((unnamed.keys.len(), storage.set_aside(&unnamed.keys, UnixMillis::now())?))
+    };
+    let without_upload = without_upload(&storage, &store).await?;
+    let imports = store.count_imports().await?;
+    data_dir::join(&config.data_dir, &store).await?;
+    store.close().await;
+    database.release().await;
+    Ok(Adopted { imports, stored_files: unnamed.stored, set_aside, without_upload })
+}
+
+async fn without_upload(storage: &Storage, store: &Store) -> Result<usize, StartError> {
+    let uploads = store.uploaded_imports().await?;
+    Ok(uploads.into_iter().filter(|import| !storage.path(&Key::upload(*import)).exists()).count())
+}

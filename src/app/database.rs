@@ -1,0 +1,64 @@
+//! The database at start: whose it is, and whether it has anything in it.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::watch;
+
+use super::{StartError, data_dir::INSTALLATION};
+use crate::{
+    config::Config,
+    store::{ProcessLock, Store, sqlite_file},
+    tasks::Tasks,
+};
+
+/// How long a start waits for an earlier process to end: it has 10 s to end its steps.
+const LOCK_WITHIN: Duration = Duration::from_secs(15);
+
+/// How long the lock may take to be given up at the end.
+const RELEASE_GRACE: Duration = Duration::from_secs(6);
+
+/// The lock of the database, kept by a task of its own: it is given up last.
+pub(super) struct DatabaseLock {
+    keeper: Tasks,
+    held: watch::Receiver<bool>,
+}
+
+impl DatabaseLock {
+    /// Takes the lock of the database at `url` and opens it, in this order: an older process may not see its
+    /// tables change.
+    pub async fn open(url: &SecretString, connections: u32) -> Result<(Self, Store), StartError> {
+        let url = url.expose_secret();
+        let lock = ProcessLock::take(url, LOCK_WITHIN).await?.ok_or(StartError::DatabaseInUse)?;
+        let (keeper, held) = (Tasks::on_this_runtime(), lock.held());
+        keeper.spawn(lock.keep(keeper.stopping().clone()));
+        Ok((Self { keeper, held }, Store::open_with(url, connections).await?))
+    }
+
+    /// Whether the lock is held, and when that changes.
+    pub fn held(&self) -> watch::Receiver<bool> {
+        self.held.clone()
+    }
+
+    pub async fn release(self) {
+        self.keeper.stop(RELEASE_GRACE).await;
+    }
+}
+
+/// Opens the database of `config` beside a server or without one, if a server has ever used it.
+///
+/// # Errors
+/// When there is no such database, or it fails.
+pub async fn open_existing(config: &Config) -> Result<Store, StartError> {
+    let url = config.database_url.expose_secret();
+    if let Some(file) = sqlite_file(url).filter(|file| !file.exists()) {
+        return Err(StartError::NoDatabase(file.display().to_string()));
+    }
+    let store = Store::open(url).await?;
+    if store.setting_if_known(INSTALLATION).await?.is_none() {
+        let what = sqlite_file(url)
+            .map_or_else(|| "the Postgres database".to_owned(), |file| file.display().to_string());
+        return Err(StartError::NoDatabase(what));
+    }
+    Ok(store)
+}

@@ -1,0 +1,68 @@
+//! Variables that look like settings and are none: most are misspelt.
+
+use clap::CommandFactory;
+
+use super::Args;
+
+/// Every setting begins with one of these.
+const PREFIXES: [&str; 2] = ["RUNBOARD_", "INNGEST_"];
+
+/// More changed letters make another name, not a slip.
+const MOST_EDITS: usize = 3;
+
+/// One line for each of `names` that has the prefix of a setting and is none.
+pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
+    let command = Args::command();
+    let known: Vec<&str> =
+        command.get_arguments().filter_map(|setting| setting.get_env()?.to_str()).collect();
+    let looks_like_ours = |name: &String| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let mut unknown: Vec<String> = names
+        .into_iter()
+        .filter(|name| looks_like_ours(name) && !known.contains(&name.as_str()))
+        .map(|name| match nearest(&name, &known) {
+            Some(nearest) => format!("{name} is not known; did you mean {nearest}?"),
+            None => format!("{name} is not known, and changes nothing."),
+        })
+        .collect();
+    unknown.sort();
+    unknown
+}
+
+fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    let edits = |other: &&str| strsim::osa_distance(name, other);
+    known.iter().copied().min_by_key(edits).filter(|other| edits(other) <= MOST_EDITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(name: &str) -> Vec<String> {
+        unknown_variables([name.to_owned()])
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_named_with_the_nearest_that_there_is() {
+        for (name, nearest) in [
+            ("RUNBOARD_LISTN", "RUNBOARD_LISTEN"),
+            ("RUNBOARD_DATADIR", "RUNBOARD_DATA_DIR"),
+            ("RUNBOARD_MAX_UPLOAD_BYTE", "RUNBOARD_MAX_UPLOAD_BYTES"),
+            ("RUNBOARD_SIGNUP", "RUNBOARD_SIGN_UP"),
+            ("RUNBOARD_WOKRERS", "RUNBOARD_WORKERS"),
+            ("INNGEST_SINGING_KEY", "INNGEST_SIGNING_KEY"),
+        ] {
+            assert_eq!(told(name), [format!("{name} is not known; did you mean {nearest}?")]);
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_like_no_other_is_named_alone_and_others_are_nobodys_business() {
+        assert_eq!(
+            told("RUNBOARD_COLOUR_OF_THE_SKY"),
+            ["RUNBOARD_COLOUR_OF_THE_SKY is not known, and changes nothing."]
+        );
+        for name in ["RUNBOARD_LISTEN", "INNGEST_DEV", "PATH", "RUST_LOG", "MY_RUNBOARD_LISTN"] {
+            assert_eq!(told(name), [] as [&str; 0], "{name}");
+        }
+    }
+}

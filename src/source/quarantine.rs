@@ -1,0 +1,126 @@
+//! Stored files that no row names: moved aside, never deleted on the spot.
+//!
+//! A file without a row is what a kill leaves, or the sign that the database is not the one that the files
+//! belong to. The quarantine gives an operator a day to tell the two apart.
+
+use std::{fs, io, path::PathBuf, time::Duration};
+
+use super::{
+    Key, Storage,
+    storage::{INCOMING, RUNS, UPLOADS},
+};
+use crate::time::UnixMillis;
+
+const QUARANTINE: &str = "quarantine";
+
+/// How long a file stays in the quarantine.
+pub const QUARANTINED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A folder of stored files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Folder {
+    Incoming,
+    Uploads,
+    Runs,
+}
+
+impl Folder {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Incoming => INCOMING,
+            Self::Uploads => UPLOADS,
+            Self::Runs => RUNS,
+        }
+    }
+}
+
+impl Storage {
+    /// The files in `folder`, one at a time: there may be millions. Blocks.
+    pub fn list(&self, folder: Folder) -> io::Result<impl Iterator<Item = io::Result<Key>> + use<>> {
+        let name = folder.name();
+        Ok(fs::read_dir(self.root().join(name))?.filter_map(move |entry| {
+            let key = |entry: fs::DirEntry| {
+                // Every name that Runboard makes is ASCII, so that no row names a lossy one.
+                let file = entry.file_name().to_string_lossy().into_owned();
+                let is_file = entry.file_type()?.is_file();
+                Ok(is_file.then(|| Key::from_stored(format!("{name}/{file}"))))
+            };
+            entry.and_then(key).transpose()
+        }))
+    }
+
+    /// Moves `keys` into a new folder of the quarantine, which tells the time of the move: a rename keeps the
+    /// time at which a file was written. Returns that folder. Blocks.
+    pub fn quarantine(&self, keys: &[Key], now: UnixMillis) -> io::Result<PathBuf> {
+        self.move_aside(keys, &format!("{QUARANTINE}/{}", stamp(now)))
+    }
+
+    /// Moves `keys` into a new folder beside the others, from which Runboard never deletes them. Returns that
+    /// folder. Blocks.
+    pub fn set_aside(&self, keys: &[Key], now: UnixMillis) -> io::Result<PathBuf> {
+        self.move_aside(keys, &format!("set-aside-{}", stamp(now)))
+    }
+
+    fn move_aside(&self, keys: &[Key], folder: &str) -> io::Result<PathBuf> {
+        let target = self.root().join(folder);
+        for sub_folder in [INCOMING, UPLOADS, RUNS] {
+            fs::create_dir_all(target.join(sub_folder))?;
+        }
+        for key in keys {
+            fs::rename(self.path(key), target.join(key.as_str()))?;
+        }
+        Ok(target)
+    }
+
+    /// Deletes what has been in the quarantine for [`QUARANTINED_FOR`]. Returns how many moves that were. An
+    /// entry whose name is no time stays. Blocks.
+    pub fn sweep_quarantine(&self, now: UnixMillis) -> io::Result<usize> {
+        let entries = match fs::read_dir(self.root().join(QUARANTINE)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            entries => entries?,
+        };
+        let mut swept = 0;
+        for entry in entries {
+            let entry = entry?;
+            let moved_at = entry.file_name().to_str().and_then(UnixMillis::from_rfc3339);
+            if moved_at.is_some_and(|at| now.since(at) >= QUARANTINED_FOR) {
+                fs::remove_dir_all(entry.path())?;
+                swept += 1;
+            }
+        }
+        Ok(swept)
+    }
+}
+
+/// RFC 3339 without the signs that other programs read something into.
+fn stamp(at: UnixMillis) -> String {
+    at.to_string().replace(['-', ':'], "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ImportId;
+
+    #[test]
+    fn the_quarantine_counts_from_the_move_not_from_when_a_file_was_written() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let storage = Storage::open(folder.path()).expect("a folder of stored files");
+        let upload = Key::upload(ImportId::generate());
+        let path = storage.path(&upload);
+        let file = fs::File::create(&path).expect("an upload");
+        file.set_modified(std::time::UNIX_EPOCH).expect("a time long ago");
+        let moved_at = UnixMillis(1_795_466_651_123);
+        let to = storage.quarantine(std::slice::from_ref(&upload), moved_at).expect("the move");
+        assert!(!path.exists() && to.join(upload.as_str()).exists(), "{}", to.display());
+        fs::create_dir(folder.path().join("quarantine/an-operators-own")).expect("another entry");
+
+        let sweep = |after: Duration| storage.sweep_quarantine(moved_at.plus(after)).expect("a sweep");
+        assert_eq!(sweep(QUARANTINED_FOR - Duration::from_millis(1)), 0);
+        // A clock that was set back.
+        assert_eq!(storage.sweep_quarantine(moved_at.minus(QUARANTINED_FOR * 2)).expect("a sweep"), 0);
+        assert!(to.join(upload.as_str()).exists());
+        assert_eq!(sweep(QUARANTINED_FOR), 1);
+        assert!(!to.exists() && folder.path().join("quarantine/an-operators-own").exists());
+    }
+}

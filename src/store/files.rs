@@ -1,0 +1,90 @@
+//! SQL of stored files: which of those in the data folder a row names.
+
+use std::collections::HashSet;
+
+use futures_util::TryStreamExt;
+use sqlx::{
+    Any, Row,
+    any::{AnyArguments, AnyRow},
+    query::Query,
+};
+
+use super::{Result, Store, imports::corrupt, placeholders};
+use crate::ids::ImportId;
+
+/// Where a step's row names the files of its run.
+const KEYS: &str = "source_file, processed_file, failed_file, raw_file";
+
+impl Store {
+    /// The imports whose file was uploaded, not fetched from an address.
+    pub async fn uploaded_imports(&self) -> Result<Vec<ImportId>> {
+        let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM import WHERE source_url IS NULL")
+            .fetch_all(&self.pool)
+            .await?;
+        ids.iter().map(|id| id.parse().map_err(corrupt)).collect()
+    }
+
+    /// How many imports there are.
+    pub async fn count_imports(&self) -> Result<u64> {
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM import").fetch_one(&self.pool).await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Which of `ids`, at most [`LONGEST_LIST`](super::LONGEST_LIST), are imports.
+    pub async fn imports_among(&self, ids: &[ImportId]) -> Result<HashSet<ImportId>> {
+        let names: Vec<String> = ids.iter().map(ImportId::to_string).collect();
+        let known = self.known("SELECT id FROM import WHERE id", &names).await?;
+        Ok(ids.iter().zip(names).filter(|(_, name)| known.contains(name)).map(|(id, _)| *id).collect())
+    }
+
+    /// Which of `runs`, at most [`LONGEST_LIST`](super::LONGEST_LIST), our function was called for.
+    pub async fn runs_among(&self, runs: &[String]) -> Result<HashSet<String>> {
+        self.known("SELECT run_id FROM execution WHERE run_id", runs).await
+    }
+
+    async fn known(&self, select: &'static str, names: &[String]) -> Result<HashSet<String>> {
+        if names.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let sql = format!("{select} IN ({})", placeholders(names.len()));
+        let rows = bind_all(sqlx::query(sqlx::AssertSqlSafe(sql)), names).fetch_all(&self.pool).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// The storage keys that the steps of `runs`, at most [`LONGEST_LIST`](super::LONGEST_LIST), name.
+    pub async fn files_of_runs(&self, runs: &[String]) -> Result<HashSet<String>> {
+        let mut keys = HashSet::new();
+        if runs.is_empty() {
+            return Ok(keys);
+        }
+        let sql = format!("SELECT {KEYS} FROM step WHERE run_id IN ({})", placeholders(runs.len()));
+        for row in bind_all(sqlx::query(sqlx::AssertSqlSafe(sql)), runs).fetch_all(&self.pool).await? {
+            keys.extend(keys_in(&row)?);
+        }
+        Ok(keys)
+    }
+
+    /// Strikes from `keys` what any step names. Reads every step once, and keeps none.
+    pub async fn strike_step_files(&self, keys: &mut HashSet<String>) -> Result<()> {
+        let sql = format!("SELECT {KEYS} FROM step");
+        let mut rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch(&self.pool);
+        while !keys.is_empty()
+            && let Some(row) = rows.try_next().await?
+        {
+            for key in keys_in(&row)? {
+                keys.remove(&key);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn bind_all<'q>(query: Query<'q, Any, AnyArguments>, names: &'q [String]) -> Query<'q, Any, AnyArguments> {
+    names.iter().fold(query, |query, name| query.bind(name.as_str()))
+}
+
+/// The storage keys in a row of [`KEYS`].
+fn keys_in(row: &AnyRow) -> Result<Vec<String>> {
+    let keys = (0..4).map(|column| Ok(row.try_get::<Option<String>, _>(column)?));
+    Ok(keys.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+}

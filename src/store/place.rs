@@ -1,0 +1,57 @@
+//! Where a SQLite database is, and whether it still is there.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use sqlx::sqlite::SqliteConnectOptions;
+
+use super::{Error, Result, is_postgres};
+
+/// The file of an open SQLite database. Deleted or replaced, it goes on taking writes that nobody will ever
+/// read: they must be refused.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// None: Postgres, or a database in memory.
+    file: Option<(PathBuf, FileId)>,
+}
+
+/// Device and inode.
+type FileId = (u64, u64);
+
+impl Place {
+    /// The place of the database at `url`, which is open.
+    pub(super) fn of(url: &str) -> io::Result<Self> {
+        let Some(path) = sqlite_file(url) else { return Ok(Self { file: None }) };
+        let id = file_id(&path)?;
+        Ok(Self { file: Some((path, id)) })
+    }
+
+    /// Fails once the file is gone, or another one in its place.
+    pub(super) fn check(&self) -> Result<()> {
+        let Some((path, id)) = &self.file else { return Ok(()) };
+        match file_id(path) {
+            Ok(now) if now == *id => Ok(()),
+            Ok(_) => Err(Error::Gone { path: path.clone(), why: "another file is in its place".to_owned() }),
+            Err(error) => Err(Error::Gone { path: path.clone(), why: error.to_string() }),
+        }
+    }
+}
+
+/// The file of the SQLite database at `url`; None for one that has no file.
+#[must_use]
+pub fn sqlite_file(url: &str) -> Option<PathBuf> {
+    if is_postgres(url) || url.contains(":memory:") || url.contains("mode=memory") {
+        return None;
+    }
+    let options = SqliteConnectOptions::from_str(url).ok()?;
+    Some(options.get_filename().to_owned())
+}
+
+fn file_id(path: &Path) -> io::Result<FileId> {
+    let file = fs::metadata(path)?;
+    Ok((file.dev(), file.ino()))
+}

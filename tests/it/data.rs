@@ -1,0 +1,298 @@
+//! The database and the data folder: which belong together, what happens to files that no row names, and who
+//! may read them. All of it with the real program.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use reqwest::StatusCode;
+
+use crate::{
+    start_and_stop::{account, refusal},
+    support::{
+        binary::{Binary, run, runboard},
+        files_under, spawn_app, until_equal,
+        visitor::Visitor,
+    },
+};
+
+const IMPORTS: usize = 5;
+
+/// A data folder with some imports that have ended, and their paths.
+async fn used(data: &Path, imports: usize) -> Vec<String> {
+    let mut server = Binary::start(&mut runboard(data));
+    let mut visitor = Visitor::new(&server.origin);
+    visitor.sign_up("mira@example.org").await;
+    let paths = import(&visitor, imports).await;
+    server.terminate();
+    server.wait();
+    paths
+}
+
+async fn import(visitor: &Visitor, count: usize) -> Vec<String> {
+    let mut paths = Vec::new();
+    for number in 0..count {
+        let path = visitor.upload(&format!("{number}.csv"), "a,b\n1,2\n3\n").await;
+        visitor.wait_for_state(&path, "Completed").await;
+        paths.push(path);
+    }
+    paths
+}
+
+async fn sign_in(origin: &str) -> Visitor {
+    let mut visitor = Visitor::new(origin);
+    let fields = [("email", "mira@example.org"), ("password", "correct horse")];
+    let answer = visitor.post_form("/sign-in", &fields).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    visitor.keep_cookie(&answer);
+    visitor
+}
+
+fn adopt(command: &mut Command) -> String {
+    let output = run(command.arg("adopt").env("RUST_LOG", "off"));
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn copy_database(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for name in ["runboard.db", "runboard.db-wal"] {
+        let _ = fs::remove_file(to.join(name));
+        if from.join(name).exists() {
+            fs::copy(from.join(name), to.join(name)).unwrap();
+        }
+    }
+    let _ = fs::remove_file(to.join("runboard.db-shm"));
+}
+
+/// The files of the quarantine, or of what was set aside.
+fn moved(data: &Path, prefix: &str) -> usize {
+    let entries = fs::read_dir(data.join("files")).unwrap().map(|entry| entry.unwrap().path());
+    let folders = entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(prefix));
+    folders.map(|folder| files_under(&folder)).sum()
+}
+
+#[tokio::test]
+async fn a_folder_that_was_used_refuses_an_empty_database_and_keeps_its_files() {
+    let data = tempfile::tempdir().unwrap();
+    let imports = used(data.path(), IMPORTS).await;
+    let before = files_under(&data.path().join("files"));
+    let other = format!("sqlite:{}?mode=rwc", data.path().join("other.db").display());
+    for _ in 0..2 {
+        let mut command = runboard(data.path());
+        let line = refusal(&run(command.env("RUNBOARD_DATABASE_URL", &other).env("RUST_LOG", "off")));
+        assert!(line.starts_with("The database is empty, but the data folder "), "{line}");
+        assert!(line.contains("`runboard adopt`"), "{line}");
+        assert_eq!(files_under(&data.path().join("files")), before);
+    }
+
+    // The explicit way: nothing is deleted, and the old database is not taken for this folder's any more.
+    let told = adopt(runboard(data.path()).env("RUNBOARD_DATABASE_URL", &other));
+    assert!(told.contains(&format!("set aside     {before} that no import names")), "{told}");
+    assert_eq!((moved(data.path(), "set-aside-"), files_under(&data.path().join("files"))), (before, before));
+    let line = refusal(&run(runboard(data.path()).env("RUST_LOG", "off")));
+    assert!(line.starts_with("The database is not the one of the data folder "), "{line}");
+    let server = Binary::start(runboard(data.path()).env("RUNBOARD_DATABASE_URL", &other));
+    assert_eq!(Visitor::new(&server.origin).get(&imports[0]).await.status(), StatusCode::SEE_OTHER);
+    server.kill();
+    assert_eq!(moved(data.path(), "set-aside-"), before, "a start does not delete them");
+}
+
+#[tokio::test]
+async fn a_database_that_is_older_than_the_files_is_refused_until_it_is_adopted() {
+    let data = tempfile::tempdir().unwrap();
+    let backup = tempfile::tempdir().unwrap();
+    let kept = used(data.path(), IMPORTS).await;
+    copy_database(data.path(), backup.path());
+    let server = Binary::start(&mut runboard(data.path()));
+    let lost = import(&sign_in(&server.origin).await, IMPORTS).await;
+    server.kill();
+    let before = files_under(&data.path().join("files"));
+    copy_database(backup.path(), data.path());
+
+    let line = refusal(&run(runboard(data.path()).env("RUST_LOG", "off")));
+    assert!(line.contains(&format!("of {before} stored files")), "{line}");
+    assert!(line.contains("`runboard adopt`"), "{line}");
+    assert_eq!((moved(data.path(), "quarantine"), files_under(&data.path().join("files"))), (0, before));
+
+    adopt(&mut runboard(data.path()));
+    assert_eq!(files_under(&data.path().join("files")), before);
+    let server = Binary::start(&mut runboard(data.path()));
+    let visitor = sign_in(&server.origin).await;
+    assert_eq!(visitor.panel(&kept[0]).await.counts(), (1, 1));
+    assert!(!visitor.download(&format!("{}/failed.csv", kept[0])).await.is_empty());
+    assert_eq!(visitor.get(&lost[0]).await.status(), StatusCode::NOT_FOUND);
+    server.kill();
+}
+
+#[tokio::test]
+async fn what_a_kill_leaves_goes_to_the_quarantine_and_after_a_day_there_away() {
+    let data = tempfile::tempdir().unwrap();
+    let imports = used(data.path(), 1).await;
+    let files = data.path().join("files");
+    let id = imports[0].rsplit('/').next().unwrap();
+    for name in ["incoming/01M8532JEX1SP78PSANCV2SARF", "uploads/01M8532JEX1SP78PSANCV2SARF.csv", "runs/r-1"]
+    {
+        fs::write(files.join(name), "left").unwrap();
+    }
+    let before = files_under(&files);
+    let server = Binary::start(&mut runboard(data.path()));
+    assert_eq!(files_under(&files), before, "nothing is deleted");
+    assert_eq!(moved(data.path(), "quarantine"), 3);
+    assert!(files.join(format!("uploads/{id}.csv")).exists(), "the import's own file stays");
+    server.kill();
+
+    // A day later: the folder of the move tells its time.
+    let quarantine = files.join("quarantine");
+    let moves: Vec<PathBuf> = fs::read_dir(&quarantine).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let [only] = moves.as_slice() else { panic!("one move: {moves:?}") };
+    fs::rename(only, quarantine.join("20200101T000000.000Z")).unwrap();
+    let server = Binary::start(&mut runboard(data.path()));
+    until_equal("the sweep", || moved(data.path(), "quarantine"), 0).await;
+    server.kill();
+    assert_eq!(files_under(&files), before - 3);
+}
+
+#[tokio::test]
+async fn a_server_at_work_and_an_unknown_folder_cannot_be_adopted() {
+    let data = tempfile::tempdir().unwrap();
+    let _server = Binary::start(&mut runboard(data.path()));
+    let line = refusal(&run(runboard(data.path()).arg("adopt").env("RUST_LOG", "off")));
+    assert!(line.contains("is in use by another Runboard"), "{line}");
+    let nowhere = data.path().join("nowhere");
+    let line = refusal(&run(runboard(&nowhere).arg("adopt").env("RUST_LOG", "off")));
+    assert!(line.starts_with(&format!("There is no folder {}.", nowhere.display())), "{line}");
+    assert!(!nowhere.exists());
+}
+
+/// `path` and everything below it, with their modes.
+fn modes(path: &Path) -> Vec<(PathBuf, u32)> {
+    let mut found = vec![(path.to_owned(), fs::metadata(path).unwrap().permissions().mode() & 0o777)];
+    if path.is_dir() {
+        found.extend(fs::read_dir(path).unwrap().flat_map(|entry| modes(&entry.unwrap().path())));
+    }
+    found
+}
+
+#[tokio::test]
+async fn nobody_else_can_read_files_and_database_whatever_the_umask() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let program = runboard(&data);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "umask 000; exec \"$0\""]).arg(program.get_program()).env_clear();
+    shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let server = Binary::start(&mut shell);
+    let mut visitor = Visitor::new(&server.origin);
+    visitor.sign_up("mira@example.org").await;
+    import(&visitor, 1).await;
+    let modes = modes(&data);
+    for name in ["data", "lock", "installation", "runboard.db", "runboard.db-wal", "files", "uploads", "runs"]
+    {
+        assert!(modes.iter().any(|(path, _)| path.ends_with(name)), "{name} is looked at: {modes:?}");
+    }
+    assert!(modes.iter().filter(|(path, _)| path.is_file()).count() >= 8, "{modes:?}");
+    for (path, mode) in &modes {
+        let expected = if path.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(*mode, expected, "{} has mode {mode:o}", path.display());
+    }
+    server.kill();
+}
+
+#[tokio::test]
+async fn a_data_folder_that_others_can_open_is_said_at_start() {
+    let data = tempfile::tempdir().unwrap();
+    let start = |mode: u32| {
+        fs::set_permissions(data.path(), fs::Permissions::from_mode(mode)).unwrap();
+        let mut command = runboard(data.path());
+        // Refused for another reason, so that it ends by itself.
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        command.env("RUNBOARD_LISTEN", taken.local_addr().unwrap().to_string());
+        String::from_utf8(run(&mut command).stderr).unwrap()
+    };
+    let log = start(0o755);
+    assert!(
+        log.contains("WARN") && log.contains("other users of this machine can open the data folder"),
+        "{log}"
+    );
+    assert!(log.contains("(mode 755)"), "{log}");
+    assert!(!start(0o700).contains("other users"), "nothing to say of a closed one");
+}
+
+#[test]
+fn accounts_of_a_folder_without_data_are_refused_and_nothing_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    for arguments in [&["list"][..], &["add", "mira@example.org"], &["reset", "mira@example.org"]] {
+        let line = refusal(&account(&data, arguments, "correct horse"));
+        assert!(line.starts_with("No Runboard has been started with "), "{line}");
+        assert!(line.contains(&data.join("runboard.db").display().to_string()), "{line}");
+        assert!(!data.exists(), "{arguments:?} made a data folder");
+    }
+    // A file that no Runboard has used is none either.
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("runboard.db"), "").unwrap();
+    let line = refusal(&account(&data, &["list"], ""));
+    assert!(line.starts_with("No Runboard has been started with "), "{line}");
+}
+
+#[tokio::test]
+async fn a_folder_that_takes_no_files_is_not_ready() {
+    let app = spawn_app().await;
+    let visitor = app.visitor();
+    let readyz = async || {
+        let answer = visitor.get("/readyz").await;
+        (answer.status(), answer.text().await.unwrap())
+    };
+    assert_eq!(readyz().await, (StatusCode::OK, "database: ready\nfiles: ready\nengine: ready\n".to_owned()));
+    // Root may write anywhere, but not in a folder that is none.
+    let incoming = app.data.path().join("files/incoming");
+    fs::remove_dir(&incoming).unwrap();
+    fs::write(&incoming, "").unwrap();
+    let (status, body) = readyz().await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(body.contains("files: cannot be written\n"), "{body}");
+    fs::remove_file(&incoming).unwrap();
+    fs::create_dir(&incoming).unwrap();
+    assert_eq!(readyz().await.0, StatusCode::OK);
+    assert_eq!(files_under(&incoming), 0, "looking leaves nothing");
+    app.stop().await;
+}
+
+/// SQLite goes on writing to a file that has no name any more: what is stored there is lost.
+#[tokio::test]
+async fn while_the_database_is_gone_nothing_is_called_safe() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    fs::rename(app.data.path().join("runboard.db"), app.data.path().join("away.db")).unwrap();
+    let readyz = visitor.get("/readyz").await;
+    assert_eq!(readyz.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(readyz.text().await.unwrap().contains("database: gone\n"));
+    let answer = visitor.post_file("a.csv", "a\n1\n").await;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let page = answer.text().await.unwrap();
+    assert!(page.contains("cannot reach its database. Nothing was stored"), "{page}");
+    assert_eq!(files_under(&app.data.path().join("files")), 0, "nothing of it is left");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_import_whose_file_is_missing_says_so_when_it_is_to_be_run_again() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let import = visitor.upload("a.csv", "a,b\n1,2\n3\n").await;
+    visitor.wait_for_state(&import, "Completed").await;
+    let id = import.rsplit('/').next().unwrap();
+    fs::remove_file(app.data.path().join(format!("files/uploads/{id}.csv"))).unwrap();
+    for fields in [&[][..], &[("only", "failed")]] {
+        let answer = visitor.post_form(&format!("{import}/retry"), fields).await;
+        assert_eq!(answer.status(), StatusCode::GONE, "{fields:?}");
+        let page = answer.text().await.unwrap();
+        assert!(page.contains("The stored file of this import is missing"), "{page}");
+    }
+    assert_eq!(files_under(&app.data.path().join("files/incoming")), 0);
+    app.stop().await;
+}
