@@ -84,7 +84,8 @@ fn every_state_of_an_import_without_a_run_has_its_word_and_sentence() {
             (
                 "NoFunction",
                 "Nobody took it",
-                "No function has started for imports/csv.uploaded in 30 s. Is its app registered?",
+                "No function has started for imports/csv.uploaded in 30 s. Is its app registered? \
+                 A function may also have skipped the event, as a singleton does.",
             ),
         ),
         (
@@ -461,6 +462,14 @@ fn a_failed_row_is_seen_in_the_bar_however_few_there_are() {
     assert!(!bar(0).contains(r#"<rect class="failed""#));
     assert_eq!(attribute(&bar(1), "aria-label"), Some("Status of the import"));
     assert!(bar(1).contains(r#"aria-label="100% read, 1,000,000 processed, 1 failed""#));
+}
+
+#[test]
+fn a_run_that_completed_without_counts_is_not_said_to_have_read_the_file() {
+    let completed = |counts| panel(&with(RunSnapshot { counts, ..ended(RunStatus::Completed) }));
+    let (known, unknown) = (completed(Some(runboard::csv::Counts::default())), completed(None));
+    assert!(known.contains("<dd>100%") && known.contains("100% read"), "{known}");
+    assert!(!unknown.contains("<dd>100%") && !unknown.contains("100% read"), "{unknown}");
 }
 
 #[test]

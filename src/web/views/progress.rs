@@ -162,10 +162,15 @@ impl Progress {
         Some(if total.exact { to_go } else { rounded(to_go, ESTIMATE_DIGITS) })
     }
 
+    /// How much of the file was read. A run that has completed without counts does not say that it read it.
+    fn share_read(&self) -> Option<f64> {
+        self.share.filter(|share| *share < 1.0 || self.counts.is_some())
+    }
+
     /// Whole per cent, rounded down: 100 only at the end.
     #[must_use]
     pub fn percent(&self) -> Option<u64> {
-        self.share.map(|share| (share * 100.0) as u64)
+        self.share_read().map(|share| (share * 100.0) as u64)
     }
 
     /// The row of figures. `ended` changes what they are called.
@@ -182,7 +187,7 @@ impl Progress {
             Figure::new("speed", speed, count(self.rows_per_second)),
             match &self.receipt {
                 Some(receipt) => Figure::new("read", "received", receipt.share().map(whole_percent)),
-                None => Figure::new("read", "read", self.share.map(whole_percent)),
+                None => Figure::new("read", "read", self.share_read().map(whole_percent)),
             },
         ];
         Figures { all }

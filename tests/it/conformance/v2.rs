@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use runboard::time::UnixMillis;
+use runboard::{
+    inngest::{Client, RunStatus, Server},
+    time::UnixMillis,
+};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use ulid::Ulid;
@@ -126,6 +129,43 @@ async fn a_run_is_cancelled_once() {
     let again = world.api.cancel_v2_again(run.as_str()).await;
     let errors = json!([{"code": "run_already_cancelled", "message": "Run is already cancelled"}]);
     assert_eq!((again.status, &again.body["errors"]), (409, &errors), "{again:?}");
+    gate.add_permits(1);
+}
+
+/// Inngest lists an end ten seconds after the cancel, and the output of the last finished step.
+#[tokio::test]
+async fn a_cancelled_run_is_read_without_counts_and_with_an_end_that_is_not_in_the_future() {
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let stepped = Function::new("stepped", move |received| {
+        let (is_first, gate) = (received.call.steps.is_empty(), Arc::clone(&held));
+        async move {
+            if is_first {
+                return Answer::step("read", json!({"processedItems": 5, "failedItems": 1}));
+            }
+            gate.acquire().await.unwrap().forget();
+            Answer::output("1")
+        }
+    });
+    let world = World::with(vec![stepped.retries(0)]).await;
+    let event = world.trigger("stepped").await;
+    world.functions.called("stepped", 2).await;
+    let run = world.api.started(&event, 1).await.remove(0).run_id;
+    world.api.cancel_v2(run.as_str()).await;
+    with_status(&world, &event, "includeOutput=true", "CANCELLED").await;
+    let base: url::Url = world.api.base.parse().unwrap();
+    let client = Client::new(Server {
+        event_api: base.clone(),
+        api: base,
+        event_key: world.api.event_key.clone(),
+        signing_keys: world.api.signing_key.clone().into(),
+        api_key: None,
+        env: None,
+    });
+    let [read] = client.unwrap().event_runs(&event.into()).await.unwrap().data.try_into().unwrap();
+    assert_eq!((&read.run_id, &read.status, &read.output), (&run, &RunStatus::Cancelled, &None));
+    let now = UnixMillis::now();
+    assert!(read.ended_at.is_some_and(|ended| read.run_started_at <= ended && ended <= now), "{read:?}");
     gate.add_permits(1);
 }
 
