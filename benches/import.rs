@@ -3,6 +3,8 @@
 //! Machines differ and are noisy, so nothing here is a test: each line says what was measured beside
 //! what, and the reader compares.
 
+#[path = "import/burst.rs"]
+mod burst;
 #[path = "import/history.rs"]
 mod history;
 #[path = "import/polls.rs"]
@@ -46,6 +48,9 @@ fn main() {
         }
         if is_wanted("history") {
             history::history().await;
+        }
+        if is_wanted("burst") {
+            burst::burst().await;
         }
         if is_wanted("polls") {
             polls::polls().await;

@@ -4,6 +4,7 @@
 //! Client and server share the machine, so the ratios are of what both cost together.
 
 use std::{
+    io::ErrorKind,
     net::{SocketAddr, TcpListener},
     process::Command,
     sync::{
@@ -13,11 +14,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::{
-    App, HttpResponse, HttpServer, dev::ServerHandle, http::header::ContentType, middleware, web,
-};
+use actix_web::{App, HttpResponse, dev::ServerHandle, http::header::ContentType, middleware::from_fn, web};
 use bytes::Bytes;
-use runboard::web::{compression, csrf, headers, origin::PublicOrigin};
+use runboard::{
+    app::http::{self, Connections, Options},
+    config::HttpLimits,
+    web::{audit, compression, csrf, headers, origin::PublicOrigin, patience},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -104,11 +107,20 @@ async fn compare(what: &str, at: SocketAddr, poll: &Poll, status: u16) {
     );
 }
 
+/// The middleware of `app::server::serve_public`, in its order, around a handler that only answers.
 fn serve_bare(body: Bytes, status: u16) -> (ServerHandle, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
     let origin = web::Data::new(PublicOrigin::new(None, at));
-    let server = HttpServer::new(move || {
+    let limits = HttpLimits::default();
+    let options = Options {
+        limits,
+        connections: Connections::unlimited(),
+        header_lines: headers::lines(&origin).into(),
+        workers: None,
+        grace: Duration::from_secs(1),
+    };
+    let handle = http::serve(listener, options, move || {
         let body = body.clone();
         let answer = move || {
             let body = body.clone();
@@ -123,14 +135,16 @@ fn serve_bare(body: Bytes, status: u16) -> (ServerHandle, SocketAddr) {
         };
         App::new()
             .app_data(origin.clone())
+            .app_data(web::Data::new(limits))
             .route(BARE, web::get().to(answer))
-            .wrap(middleware::from_fn(csrf::refuse_cross_site))
-            .wrap(middleware::from_fn(compression::in_one_piece))
-            .wrap(middleware::from_fn(headers::secure))
-    });
-    let server = server.tcp_nodelay(true).listen(listener).unwrap().disable_signals().run();
-    let handle = server.handle();
-    tokio::spawn(server);
+            .wrap(from_fn(patience::with_the_database))
+            .wrap(from_fn(csrf::refuse_cross_site))
+            .wrap(from_fn(compression::in_one_piece))
+            .wrap(from_fn(audit::log))
+            .wrap(from_fn(headers::secure))
+            .wrap(from_fn(http::within))
+    })
+    .unwrap();
     (handle, at)
 }
 
@@ -174,6 +188,10 @@ async fn watch(at: SocketAddr, poll: &Poll) -> String {
             let mut times = Vec::new();
             while due < start + WATCHED_FOR {
                 sleep_until(due).await;
+                // The server closes a connection that rests for longer than it keeps one alive.
+                if connection.is_closed() {
+                    connection = Connection::open(at).await;
+                }
                 let status = connection.ask(&request).await.status;
                 times.push((due.elapsed(), status));
                 due += every;
@@ -233,7 +251,7 @@ impl Poll {
     }
 }
 
-fn request(path: &str, cookie: &str, accepted: &str) -> Vec<u8> {
+pub fn request(path: &str, cookie: &str, accepted: &str) -> Vec<u8> {
     format!(
         "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/html\r\nAccept-Encoding: {accepted}\r\n\
          Sec-Fetch-Site: same-origin\r\nHX-Request: true\r\nCookie: {cookie}\r\n\r\n"
@@ -242,24 +260,30 @@ fn request(path: &str, cookie: &str, accepted: &str) -> Vec<u8> {
 }
 
 /// A connection that is kept alive. A general client would cost more than the server that is measured.
-struct Connection {
+pub struct Connection {
     stream: TcpStream,
     received: Vec<u8>,
 }
 
-struct Answer {
-    status: u16,
-    body: Vec<u8>,
+pub struct Answer {
+    pub status: u16,
+    pub body: Vec<u8>,
 }
 
 impl Connection {
-    async fn open(at: SocketAddr) -> Self {
+    pub async fn open(at: SocketAddr) -> Self {
         let stream = TcpStream::connect(at).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, received: Vec::new() }
     }
 
-    async fn ask(&mut self, request: &[u8]) -> Answer {
+    /// Between answers the server sends nothing but the end of the connection.
+    fn is_closed(&self) -> bool {
+        let nothing = self.stream.try_read(&mut [0]);
+        !nothing.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+
+    pub async fn ask(&mut self, request: &[u8]) -> Answer {
         self.stream.write_all(request).await.unwrap();
         self.received.clear();
         let body = loop {

@@ -1,0 +1,149 @@
+//! A thousand imports that end in a burst: how long after the end of its run each panel says so.
+//!
+//! The panels are asked in turns, as often as the machine bears, and not at the interval of a page: what is
+//! measured is when the server knows. A delay counts up to the answer, so it includes the wait for its turn.
+
+use std::{
+    collections::VecDeque,
+    net::{SocketAddr, TcpListener},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use runboard::time::UnixMillis;
+use serde_json::Value;
+use tokio::{task::JoinSet, time::Instant};
+
+use super::{
+    Server,
+    polls::{Connection, request},
+    visitor::{Panel, Visitor},
+};
+
+const IMPORTS: usize = 1_000;
+const UPLOADERS: usize = 32;
+const WATCHERS: usize = 8;
+const WITHIN: Duration = Duration::from_secs(300);
+const SIGNING_KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+pub async fn burst() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let settings = [
+        ("RUNBOARD_CONNECTIONS_PER_ADDRESS", "0"),
+        ("RUNBOARD_ENGINE_LISTEN", engine.as_str()),
+        ("RUNBOARD_ENGINE_EVENT_KEY", "an-event-key-of-the-bench"),
+        ("RUNBOARD_ENGINE_SIGNING_KEY", SIGNING_KEY),
+    ];
+    let server = Server::start_with(data.path(), &settings);
+    let mut visitor = Visitor::new(&server.origin);
+    visitor.sign_up("mira@example.org").await;
+    let at: SocketAddr = server.origin.trim_start_matches("http://").parse().unwrap();
+    let cookie = visitor.cookie.clone().unwrap();
+
+    let start = Instant::now();
+    let waiting = Arc::new(Mutex::new(VecDeque::new()));
+    let (uploads, left) = (Arc::new(AtomicUsize::new(IMPORTS)), Arc::new(AtomicUsize::new(IMPORTS)));
+    let mut uploaders = JoinSet::new();
+    let visitor = Arc::new(visitor);
+    for _ in 0..UPLOADERS {
+        let (visitor, waiting, uploads) = (Arc::clone(&visitor), Arc::clone(&waiting), Arc::clone(&uploads));
+        uploaders.spawn(async move {
+            while uploads
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
+                .is_ok()
+            {
+                let import = visitor.upload("rows.csv", "id,name\n1,a\n2,b\n").await;
+                waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(import);
+            }
+        });
+    }
+    let mut watchers = JoinSet::new();
+    for _ in 0..WATCHERS {
+        let (waiting, left, cookie) = (Arc::clone(&waiting), Arc::clone(&left), cookie.clone());
+        watchers.spawn(async move { watch(at, &waiting, &left, &cookie).await });
+    }
+    uploaders.join_all().await;
+    let uploaded = start.elapsed();
+    let seen: Vec<Seen> = watchers.join_all().await.into_iter().flatten().collect();
+    let took = start.elapsed();
+
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut delays = Vec::new();
+    let mut ends = Vec::new();
+    for seen in &seen {
+        let end = end_of(&http, &engine, &seen.run).await;
+        delays.push(seen.at.since(end));
+        ends.push(end);
+    }
+    delays.sort();
+    ends.sort();
+    let share = |share: f64| delays[((delays.len() - 1) as f64 * share) as usize].as_secs_f64() * 1_000.0;
+    let most_in_a_second = ends.iter().enumerate().map(|(first, end)| {
+        ends[first..].partition_point(|other| other.since(*end) < Duration::from_secs(1))
+    });
+    println!(
+        "{IMPORTS} imports on the embedded engine, uploaded within {:.1} s, over after {:.1} s, at most {} ends \
+         in a second:",
+        uploaded.as_secs_f64(),
+        took.as_secs_f64(),
+        most_in_a_second.max().unwrap_or_default()
+    );
+    println!(
+        "  from a run's end to its panel saying so: median {:.0} ms, p95 {:.0} ms, most {:.0} ms",
+        share(0.5),
+        share(0.95),
+        share(1.0)
+    );
+}
+
+/// An import whose panel said that it is over.
+struct Seen {
+    run: String,
+    at: UnixMillis,
+}
+
+/// Asks for one waiting panel after the other until all are over.
+async fn watch(
+    at: SocketAddr,
+    waiting: &Mutex<VecDeque<String>>,
+    left: &AtomicUsize,
+    cookie: &str,
+) -> Vec<Seen> {
+    let deadline = Instant::now() + WITHIN;
+    let mut connection = Connection::open(at).await;
+    let mut seen = Vec::new();
+    while left.load(Ordering::Relaxed) > 0 {
+        assert!(Instant::now() < deadline, "{} imports are not over", left.load(Ordering::Relaxed));
+        let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let Some(import) = next else {
+            // The others are being asked for.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            continue;
+        };
+        let answer = connection.ask(&request(&format!("{import}/panel"), cookie, "identity")).await;
+        let now = UnixMillis::now();
+        assert_eq!(answer.status, 200, "{import}");
+        let panel = Panel::read(String::from_utf8(answer.body).unwrap());
+        if panel.state == "Completed" {
+            let [run] = panel.runs.as_slice() else { panic!("one run: {}", panel.html) };
+            seen.push(Seen { run: run.run_id.clone(), at: now });
+            left.fetch_sub(1, Ordering::Relaxed);
+        } else {
+            waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(import);
+        }
+    }
+    seen
+}
+
+/// When the run ended, as the engine's API says.
+async fn end_of(http: &reqwest::Client, engine: &str, run: &str) -> UnixMillis {
+    let url = format!("http://{engine}/v1/runs/{run}");
+    let answer = http.get(url).bearer_auth(SIGNING_KEY).send().await.unwrap();
+    let answer: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+    let end = answer["data"]["ended_at"].as_str().and_then(UnixMillis::from_rfc3339);
+    end.unwrap_or_else(|| panic!("an end: {answer}"))
+}
