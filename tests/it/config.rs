@@ -194,7 +194,7 @@ fn an_empty_optional_setting_is_not_set() {
 }
 
 /// Flag, wrong value, and how the line begins.
-const WRONG: [(&str, &str, &str); 45] = [
+const WRONG: [(&str, &str, &str); 47] = [
     ("--listen", "8080", r#"RUNBOARD_LISTEN is "8080": it can be an IP address and a port"#),
     ("--listen", "localhost:8080", r#"RUNBOARD_LISTEN is "localhost:8080": it can be"#),
     ("--listen", "", r#"RUNBOARD_LISTEN is "": it can be"#),
@@ -240,6 +240,12 @@ const WRONG: [(&str, &str, &str); 45] = [
         "--database-connections",
         "1",
         r#"RUNBOARD_DATABASE_CONNECTIONS is "1": it can be a number from 2 to 1000."#,
+    ),
+    ("--connections-per-address", "-1", r#"RUNBOARD_CONNECTIONS_PER_ADDRESS is "-1": it can be"#),
+    (
+        "--trusted-proxies",
+        "proxy.example",
+        r#"RUNBOARD_TRUSTED_PROXIES is "proxy.example": it can be IP networks"#,
     ),
     ("--fetches", "0", r#"RUNBOARD_FETCHES is "0": it can be a number from 1 to 1024."#),
     ("--workers", "1025", r#"RUNBOARD_WORKERS is "1025": it can be"#),
