@@ -14,13 +14,13 @@ use actix_web::{
 use ulid::Ulid;
 
 use super::client;
-use crate::ids::UserId;
+use crate::ids::{ImportId, UserId};
 
 /// Answered with every request, so that a person can tell an operator which line of the log is theirs.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Methods and route patterns that are written down, and as what.
-const ACTIONS: [(Method, &str, &str); 10] = [
+const ACTIONS: [(Method, &str, &str); 11] = [
     (Method::POST, "/sign-in", "sign-in"),
     (Method::POST, "/sign-up", "sign-up"),
     (Method::POST, "/sign-out", "sign-out"),
@@ -31,15 +31,25 @@ const ACTIONS: [(Method, &str, &str); 10] = [
     (Method::POST, "/imports/{id}/delete", "delete"),
     (Method::GET, "/imports/{id}/processed.csv", "download"),
     (Method::GET, "/imports/{id}/failed.csv", "download"),
+    (Method::GET, "/imports/{id}/runs/{run}/output", "download"),
 ];
 
 /// The user that a request has turned out to be of; kept in its extensions.
 #[derive(Clone, Copy)]
 struct Actor(UserId);
 
+/// The imports that a request has made; kept in its extensions.
+#[derive(Default)]
+struct Made(Vec<ImportId>);
+
 /// Says whose request this is.
 pub fn is_by(request: &impl HttpMessage, user: UserId) {
     request.extensions_mut().insert(Actor(user));
+}
+
+/// Says that the request has made an import. One request can make several, each with a line of its own.
+pub fn has_made(request: &impl HttpMessage, import: ImportId) {
+    request.extensions_mut().get_or_insert_with(Made::default).0.push(import);
 }
 
 /// Middleware (for `middleware::from_fn`).
@@ -70,15 +80,28 @@ fn action<B>(response: &ServiceResponse<B>) -> Option<&'static str> {
 
 fn write<B>(action: &str, id: &str, response: &ServiceResponse<B>) {
     let request = response.request();
-    let user = request.extensions().get::<Actor>().map(|Actor(user)| user.to_string()).unwrap_or_default();
-    let made = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
-    let made = made.and_then(|location| location.strip_prefix("/imports/"));
-    let import = request.match_info().get("id").or(made).unwrap_or_default();
-    let address = client::address(request).map(|address| address.to_string()).unwrap_or_default();
     let status = response.status();
-    let outcome = if status.is_client_error() || status.is_server_error() { "refused" } else { "done" };
-    tracing::info!(
-        target: "audit",
-        action, outcome, status = status.as_u16(), user, import, address, request = id
-    );
+    let address = client::address(request).map(|address| address.to_string()).unwrap_or_default();
+    let extensions = request.extensions();
+    let actor = extensions.get::<Actor>();
+    let user = actor.map(|Actor(user)| user.to_string()).unwrap_or_default();
+    let line = |outcome: &str, import: &str| {
+        tracing::info!(
+            target: "audit",
+            action, outcome, status = status.as_u16(), user, import, address, request = id
+        );
+    };
+    let made = extensions.get::<Made>().map(|Made(made)| made.as_slice()).unwrap_or_default();
+    for import in made {
+        line("done", &import.to_string());
+    }
+    // A request without a session is led to sign-in, which is no error, and has done nothing.
+    let is_refused = actor.is_none() || status.is_client_error() || status.is_server_error();
+    if is_refused {
+        line("refused", request.match_info().get("id").unwrap_or_default());
+    } else if made.is_empty() {
+        let leads_to = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
+        let leads_to = leads_to.and_then(|location| location.strip_prefix("/imports/"));
+        line("done", request.match_info().get("id").or(leads_to).unwrap_or_default());
+    }
 }

@@ -1,6 +1,6 @@
 //! Which address a request comes from.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use actix_web::{HttpRequest, web};
 
@@ -17,7 +17,33 @@ pub fn address(request: &HttpRequest) -> Option<IpAddr> {
     let Some(trusted) = request.app_data::<web::Data<TrustedProxies>>() else {
         return Some(peer.to_canonical());
     };
-    let forwarded: Vec<&str> =
-        request.headers().get_all(FORWARDED_FOR).filter_map(|value| value.to_str().ok()).collect();
-    Some(trusted.client(peer, forwarded.into_iter()))
+    // A line with a byte that is no text keeps its place: without it, another's hop would count instead.
+    let forwarded: Vec<Cow<'_, str>> = request
+        .headers()
+        .get_all(FORWARDED_FOR)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    Some(trusted.client(peer, forwarded.iter().map(|line| &**line)))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{http::header::HeaderValue, test::TestRequest};
+
+    use super::*;
+
+    #[test]
+    fn a_hop_that_is_no_text_hides_no_hop_to_its_right() {
+        for lines in [&[&b"\xff, 198.51.100.7"[..]][..], &[b"192.0.2.6", b"\xff, 198.51.100.7"]] {
+            let trusted: TrustedProxies = "127.0.0.1".parse().unwrap();
+            let mut request = TestRequest::default()
+                .peer_addr("127.0.0.1:4711".parse().unwrap())
+                .app_data(web::Data::new(trusted));
+            for line in lines {
+                request = request.append_header((FORWARDED_FOR, HeaderValue::from_bytes(line).unwrap()));
+            }
+            let address = address(&request.to_http_request()).unwrap();
+            assert_eq!(address.to_string(), "198.51.100.7", "{lines:?}");
+        }
+    }
 }

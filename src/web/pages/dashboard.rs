@@ -15,6 +15,7 @@ use crate::{
     source::Storage,
     time::UnixMillis,
     web::{
+        audit,
         error::Error,
         htmx,
         pages::history,
@@ -116,9 +117,12 @@ pub async fn upload(
     // Bytes may be hours in coming, and the process is about to end.
     let received = site.stopping.run_until_cancelled(receiving).await;
     let taken = match received.unwrap_or(Err(UploadError::Stopping.into())) {
-        Ok(Given::Files(files)) => accept(&user, &imports, files).await,
+        Ok(Given::Files(files)) => accept(&request, &user, &imports, files).await,
         Ok(Given::Address(address)) => match imports.accept_address(user.user, &address).await {
-            Ok(id) => Ok(format!("/imports/{id}")),
+            Ok(id) => {
+                audit::has_made(&request, id);
+                Ok(format!("/imports/{id}"))
+            }
             Err(error) => Err(Refused { error: error.into(), typed: address.url().to_string() }),
         },
         Err(refused) => Err(refused),
@@ -136,12 +140,18 @@ pub async fn upload(
 
 /// Makes an import of each file that can be one, and gives where to look: at the only import, or at all.
 /// A file that is refused takes nothing from the others.
-async fn accept(user: &SignedIn, imports: &Imports, files: Files) -> Result<String, Refused> {
+async fn accept(
+    request: &HttpRequest,
+    user: &SignedIn,
+    imports: &Imports,
+    files: Files,
+) -> Result<String, Refused> {
     let Files { received, mut refused } = files;
     let (mut location, mut taken) = (None, Vec::new());
     for Upload { file_name, receiving_at, file } in received {
         match imports.accept(user.user, file_name.clone(), receiving_at, file).await {
             Ok(id) => {
+                audit::has_made(request, id);
                 location = Some(format!("/imports/{id}"));
                 taken.push(file_name);
             }
