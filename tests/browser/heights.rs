@@ -8,9 +8,10 @@ use crate::{
 };
 
 /// The height of each panel and of each card of one file, with its number of runs and its state. (A name that
-/// is longer makes a card higher, and a panel after which nothing was read has nothing to hold room for.)
+/// is longer makes a card higher. A panel after which nothing was read has nothing to hold room for, and that of
+/// a function that tells no counts has no row of figures.)
 const HEIGHTS: &str = "
-    const isMeant = (one) => one.matches('.import:not(.unread) .panel') || one.querySelector('h3')?.textContent === 'orders-2026-11.csv';
+    const isMeant = (one) => one.matches('.import:not(.unread) .panel:has(.figures)') || one.querySelector('h3')?.textContent === 'orders-2026-11.csv';
     return [...document.querySelectorAll('.panel, .card')].filter(isMeant).map((one) => {
         const { state } = one.closest('[data-state]').dataset;
         return [one.querySelectorAll('.run').length, state, one.offsetHeight];

@@ -84,8 +84,7 @@ fn every_state_of_an_import_without_a_run_has_its_word_and_sentence() {
             (
                 "NoFunction",
                 "Nobody took it",
-                "No function has started for imports/csv.uploaded in 30 s. Is its app registered? \
-                 A function may also have skipped the event, as a singleton does.",
+                "No function has started for imports/csv.uploaded in 30 s. Is its app registered?",
             ),
         ),
         (
@@ -494,4 +493,13 @@ fn a_refused_upload_says_why_in_the_drop_zone() {
     assert!(refused.contains(r#"name="url" value="https://files.example/?a=&#34;""#), "{refused}");
     assert!(page(None).contains("Up to 10 GiB each, comma-separated, UTF-8"));
     assert!(page(None).contains("Nothing imported yet"));
+}
+
+#[test]
+fn where_nobody_took_an_event_the_panel_says_that_a_function_may_have_skipped_it() {
+    let words = "A function may also have skipped the event, as a singleton does.";
+    let untaken =
+        Snapshot { sent_at: Some(UnixMillis(reading().now.0 - 30_000)), is_untaken: true, ..sent() };
+    assert!(panel(&untaken).contains(words));
+    assert!(!panel(&sent()).contains(words));
 }

@@ -96,13 +96,11 @@ impl Sentence {
             (ImportState::Accepted, None) => {
                 Self::text(format!("{} Telling the engine about it ...", safe(snapshot)))
             }
-            (ImportState::NoFunction, None) => Self::text(format!(
-                "No function has started for {EVENT_NAME} in "
-            ))
-            .ticking(waiting())
-            .then(
-                ". Is its app registered? A function may also have skipped the event, as a singleton does.",
-            ),
+            (ImportState::NoFunction, None) => {
+                Self::text(format!("No function has started for {EVENT_NAME} in "))
+                    .ticking(waiting())
+                    .then(". Is its app registered?")
+            }
             (_, None) => Self::text("Waiting for a run to start (").ticking(waiting()).then(")."),
         }
     }

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// The most that may be sent.
-pub const LIMIT: u64 = 10_000_000_000;
+pub const LIMIT: u64 = 10 << 30;
 
 /// Rows on one page of the history.
 const ROWS: u64 = 50;

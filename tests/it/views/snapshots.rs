@@ -21,11 +21,7 @@ pub fn reading() -> Reading {
 }
 
 pub fn frame() -> Frame {
-    Frame {
-        email: "mira@example.org".to_owned(),
-        engine: EngineName::Embedded,
-        max_upload_bytes: 10_000_000_000,
-    }
+    Frame { email: "mira@example.org".to_owned(), engine: EngineName::Embedded, max_upload_bytes: 10 << 30 }
 }
 
 pub fn empty_history() -> History {
