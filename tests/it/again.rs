@@ -252,11 +252,11 @@ async fn what_is_deleted_while_it_is_to_be_run_again_is_not_found() {
     fs::remove_file(stored(&app, &import)).unwrap();
     refused(&import).await;
 
-    // That a file is lost of an import which is there is a fault, and no deletion.
+    // A file that is lost although its import is there is no deletion.
     let import = completed(&visitor, "mixed.csv", MIXED).await;
     fs::remove_file(stored(&app, &import)).unwrap();
     let answer = visitor.post_form(&format!("{import}/retry"), ALL).await;
-    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(answer.status(), StatusCode::GONE);
     assert_eq!(uploads(&app), 0);
     store.close().await;
     app.stop().await;

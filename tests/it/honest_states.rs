@@ -388,7 +388,7 @@ async fn whether_it_is_ready_says_which_key_is_not_taken() {
         let answer = app.visitor().get("/readyz").await;
         (answer.status().as_u16(), answer.text().await.unwrap())
     };
-    let body = |engine: &str| format!("database: ready\nengine: {engine}\n");
+    let body = |engine: &str| format!("database: ready\nfiles: ready\nengine: {engine}\n");
     assert_eq!(ready(said("v1-none"), 200).await, (200, body("ready")));
     assert_eq!(ready(refused, 200).await, (503, body("does not take the signing key")));
     assert_eq!(ready(said("v1-none"), 401).await, (503, body("does not take the event key")));
