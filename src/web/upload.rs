@@ -95,7 +95,7 @@ pub enum UploadError {
     TooLarge { limit: u64 },
     #[error(
         "Your imports take {} of the {} that they may take here, and this does not fit. Delete imports that you no longer need and try again.",
-        format::bytes(.0.used), format::bytes_at_most(.0.allowed)
+        format::bytes_at_most(.0.used), format::bytes_at_most(.0.allowed)
     )]
     OverQuota(#[from] OverQuota),
     #[error("The upload was incomplete. Try again.")]

@@ -92,7 +92,8 @@ async fn a_hundred_half_sent_calls_hold_no_more_than_their_share() {
         .collect();
     let connections: Vec<TcpStream> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
     let more = server.most_resident() - idle;
-    assert!(more < MOST, "{} MiB above idle", more / MIB);
+    // The bodies hold 32 MiB; a buffer is copied when it grows, and each of the connections has its own.
+    assert!(more < 96 * MIB, "{} MiB above idle", more / MIB);
     assert_eq!(visitor.get("/healthz").await.status(), StatusCode::OK, "pages answer meanwhile");
     drop(connections);
 

@@ -13,6 +13,7 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
+use tokio::sync::Semaphore;
 use url::{Host, Url};
 
 use super::{Limits, Server, Turn};
@@ -39,11 +40,17 @@ pub struct Answer {
     pub date: Option<UnixMillis>,
 }
 
+/// The budget bounds how many questions begin in a second. This bounds how many connections they hold while
+/// the engine is slow: those of 30,000 unfinished imports would take all of the process's files.
+const MOST_IN_FLIGHT: usize = 32;
+
 #[derive(Debug)]
 pub struct Transport {
     pub http: reqwest::Client,
     pub server: Server,
     pub budget: Budget,
+    /// Places of the questions that wait for their answer.
+    in_flight: Semaphore,
     limits: Limits,
     /// One for each signing key; a server without keys gets none.
     authorizations: Vec<HeaderValue>,
@@ -88,8 +95,9 @@ impl Transport {
         }
         let http = builder.build().map_err(|error| Error::Setup(with_sources(&error)))?;
         let budget = Budget::new(limits.polls_per_second);
+        let in_flight = Semaphore::new(MOST_IN_FLIGHT);
         let taken = AtomicUsize::new(0);
-        Ok(Self { http, server, budget, limits, authorizations, api_authorization, taken })
+        Ok(Self { http, server, budget, in_flight, limits, authorizations, api_authorization, taken })
     }
 
     /// A good answer to a request without a key, after as many tries as the limits grant.
@@ -139,7 +147,9 @@ impl Transport {
         if !turn.has_come() {
             self.budget.take(turn.user, Priority::Now).await;
         }
+        let place = self.in_flight.acquire().await;
         let answer = self.ask_once(request.timeout(self.limits.poll_timeout)).await;
+        drop(place);
         if let Err(Error::RateLimited { retry_after }) = &answer {
             let pause = retry_after.unwrap_or(self.limits.backoff.longest_pause);
             self.budget.hold(pause.min(self.limits.longest_hold));
