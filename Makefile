@@ -19,7 +19,9 @@ lint: ## formatting, clippy and docs, warnings denied
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 
-deny: $(DENY) ## licences, bans and sources of all crates, without a network
+deny: $(DENY) ## licences, bans and sources of all crates
+	# Those of other systems, too, which no build here has fetched.
+	cargo fetch --locked --quiet
 	$(DENY) --offline check bans licenses sources
 
 bench: ## speed and memory, as ratios within one run
