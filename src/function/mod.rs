@@ -7,7 +7,7 @@
 //!
 //! A step waits for its turn inside its call, however many calls the engine makes at once: rows are read
 //! by as many steps as there are workers, addresses have slots of their own, and both are shared fairly
-//! between the users ([`slots`]).
+//! between the users (`slots`).
 //!
 //! Calls are at least once and may overlap, and a process may die at any moment. So the table `step` is
 //! the truth about what a run has done, not what the engine remembers of it: an execution writes its
