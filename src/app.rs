@@ -22,6 +22,7 @@ use url::Url;
 pub use self::{
     adopt::{Adopted, adopt},
     database::open_existing,
+    server::behind_middleware,
     start_error::StartError,
 };
 use self::{

@@ -4,7 +4,7 @@
 //! Client and server share the machine, so the ratios are of what both cost together.
 
 use std::{
-    io::ErrorKind,
+    io::{self, ErrorKind},
     net::{SocketAddr, TcpListener},
     process::Command,
     sync::{
@@ -14,12 +14,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::{App, HttpResponse, dev::ServerHandle, http::header::ContentType, middleware::from_fn, web};
+use actix_web::{App, HttpResponse, dev::ServerHandle, http::header::ContentType, web};
 use bytes::Bytes;
 use runboard::{
-    app::http::{self, Connections, Options},
+    app::{
+        behind_middleware,
+        http::{self, Connections, Options},
+    },
     config::HttpLimits,
-    web::{audit, compression, csrf, headers, origin::PublicOrigin, patience},
+    web::{headers, origin::PublicOrigin},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -107,7 +110,7 @@ async fn compare(what: &str, at: SocketAddr, poll: &Poll, status: u16) {
     );
 }
 
-/// The middleware of `app::server::serve_public`, in its order, around a handler that only answers.
+/// The middleware of the pages around a handler that only answers.
 fn serve_bare(body: Bytes, status: u16) -> (ServerHandle, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
@@ -133,16 +136,8 @@ fn serve_bare(body: Bytes, status: u16) -> (ServerHandle, SocketAddr) {
                 }
             }
         };
-        App::new()
-            .app_data(origin.clone())
-            .app_data(web::Data::new(limits))
-            .route(BARE, web::get().to(answer))
-            .wrap(from_fn(patience::with_the_database))
-            .wrap(from_fn(csrf::refuse_cross_site))
-            .wrap(from_fn(compression::in_one_piece))
-            .wrap(from_fn(audit::log))
-            .wrap(from_fn(headers::secure))
-            .wrap(from_fn(http::within))
+        let app = App::new().app_data(origin.clone()).app_data(web::Data::new(limits));
+        behind_middleware(app.route(BARE, web::get().to(answer)))
     })
     .unwrap();
     (handle, at)
@@ -188,10 +183,6 @@ async fn watch(at: SocketAddr, poll: &Poll) -> String {
             let mut times = Vec::new();
             while due < start + WATCHED_FOR {
                 sleep_until(due).await;
-                // The server closes a connection that rests for longer than it keeps one alive.
-                if connection.is_closed() {
-                    connection = Connection::open(at).await;
-                }
                 let status = connection.ask(&request).await.status;
                 times.push((due.elapsed(), status));
                 due += every;
@@ -261,6 +252,7 @@ pub fn request(path: &str, cookie: &str, accepted: &str) -> Vec<u8> {
 
 /// A connection that is kept alive. A general client would cost more than the server that is measured.
 pub struct Connection {
+    at: SocketAddr,
     stream: TcpStream,
     received: Vec<u8>,
 }
@@ -274,23 +266,27 @@ impl Connection {
     pub async fn open(at: SocketAddr) -> Self {
         let stream = TcpStream::connect(at).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, received: Vec::new() }
+        Self { at, stream, received: Vec::new() }
     }
 
-    /// Between answers the server sends nothing but the end of the connection.
-    fn is_closed(&self) -> bool {
-        let nothing = self.stream.try_read(&mut [0]);
-        !nothing.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
-    }
-
+    /// The server closes a connection that rests for longer than it keeps one alive. As a browser does, this
+    /// then asks once more on a new one.
     pub async fn ask(&mut self, request: &[u8]) -> Answer {
-        self.stream.write_all(request).await.unwrap();
+        if let Ok(answer) = self.try_ask(request).await {
+            return answer;
+        }
+        *self = Self::open(self.at).await;
+        self.try_ask(request).await.unwrap()
+    }
+
+    async fn try_ask(&mut self, request: &[u8]) -> io::Result<Answer> {
+        self.stream.write_all(request).await?;
         self.received.clear();
         let body = loop {
             if let Some(end) = self.received.windows(4).position(|four| four == b"\r\n\r\n") {
                 break end + 4;
             }
-            self.read().await;
+            self.read().await?;
         };
         let head = std::str::from_utf8(&self.received[..body]).unwrap();
         let status = head[9..12].parse().unwrap();
@@ -304,13 +300,15 @@ impl Connection {
             0
         });
         while self.received.len() < body + length {
-            self.read().await;
+            self.read().await?;
         }
-        Answer { status, body: self.received[body..].to_vec() }
+        Ok(Answer { status, body: self.received[body..].to_vec() })
     }
 
-    async fn read(&mut self) {
-        let read = self.stream.read_buf(&mut self.received).await.unwrap();
-        assert!(read > 0, "the server has closed the connection");
+    async fn read(&mut self) -> io::Result<()> {
+        match self.stream.read_buf(&mut self.received).await? {
+            0 => Err(ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
     }
 }

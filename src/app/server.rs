@@ -7,7 +7,12 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{dev::ServerHandle, middleware::from_fn, web};
+use actix_web::{
+    body::MessageBody,
+    dev::{ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse},
+    middleware::from_fn,
+    web,
+};
 use url::Url;
 
 use super::{
@@ -64,7 +69,7 @@ pub(super) fn serve_public(
     };
     http::serve(listener, options, move || {
         let shared = shared.clone();
-        actix_web::App::new()
+        let app = actix_web::App::new()
             .app_data(shared.origin)
             .app_data(shared.site)
             .app_data(shared.accounts)
@@ -84,15 +89,39 @@ pub(super) fn serve_public(
                     routes.app_data(processor);
                     function::serve::routes(routes, Some(&path));
                 }
-            })
-            // The last one sees a request first.
-            .wrap(from_fn(patience::with_the_database))
-            .wrap(from_fn(csrf::refuse_cross_site))
-            .wrap(from_fn(compression::in_one_piece))
-            .wrap(from_fn(audit::log))
-            .wrap(from_fn(headers::secure))
-            .wrap(from_fn(http::within))
+            });
+        behind_middleware(app)
     })
+}
+
+/// What every request to the pages passes. The last one sees it first.
+pub fn behind_middleware<T, B>(
+    app: actix_web::App<T>,
+) -> actix_web::App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+>
+where
+    T: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<B>,
+            Error = actix_web::Error,
+            InitError = (),
+        > + 'static,
+    B: MessageBody + 'static,
+{
+    app.wrap(from_fn(patience::with_the_database))
+        .wrap(from_fn(csrf::refuse_cross_site))
+        .wrap(from_fn(compression::in_one_piece))
+        .wrap(from_fn(audit::log))
+        .wrap(from_fn(headers::secure))
+        .wrap(from_fn(http::within))
 }
 
 pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

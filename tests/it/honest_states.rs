@@ -83,12 +83,7 @@ async fn an_event_is_sent_although_the_clock_was_set_back_by_an_hour() {
 async fn nobody_takes_the_event_is_said_and_it_can_be_sent_again() {
     let world = World::saying(vec![said("v1-none")]).await;
     world.until("the event sent", |panel| panel.state == "Sent").await;
-    let world = world
-        .after(async |database| {
-            let earlier = "UPDATE import SET sent_at = sent_at - 31000, received_at = received_at - 31000";
-            sqlx::query(earlier).execute(database).await.unwrap();
-        })
-        .await;
+    let world = world.sent_earlier(31_000).await;
     let panel = world.reads("No function has started for imports/csv.uploaded in 3", "").await;
     assert_eq!(panel.state, "NoFunction");
     assert!(panel.html.contains("Send again"), "{}", panel.html);
@@ -102,13 +97,7 @@ async fn nobody_takes_the_event_is_said_and_it_can_be_sent_again() {
 async fn what_nobody_took_in_a_day_is_over_and_can_be_deleted() {
     let world = World::saying(vec![said("v1-none")]).await;
     world.until("the event sent", |panel| panel.state == "Sent").await;
-    let world = world
-        .after(async |database| {
-            let earlier =
-                "UPDATE import SET sent_at = sent_at - 86400000, received_at = received_at - 86400000";
-            sqlx::query(earlier).execute(database).await.unwrap();
-        })
-        .await;
+    let world = world.sent_earlier(86_400_000).await;
     let sentence = "No function has started for imports/csv.uploaded in a day. Is its app registered?";
     let panel = world.reads(sentence, "").await;
     assert_eq!(panel.state, "NoFunction");
@@ -123,12 +112,7 @@ async fn what_nobody_took_in_a_day_is_over_and_can_be_deleted() {
 async fn without_any_list_nobody_is_said_not_to_have_taken_it() {
     let world = World::saying(vec![Said::Status("401 Unauthorized", "")]).await;
     world.until("the event sent", |panel| panel.state == "Sent").await;
-    let world = world
-        .after(async |database| {
-            let earlier = "UPDATE import SET sent_at = sent_at - 31000, received_at = received_at - 31000";
-            sqlx::query(earlier).execute(database).await.unwrap();
-        })
-        .await;
+    let world = world.sent_earlier(31_000).await;
     let panel = world.reads("Inngest has refused our key since", "").await;
     assert_eq!(panel.state, "Sent");
 }

@@ -4,12 +4,12 @@ use bytes::Bytes;
 use futures_util::{future, stream};
 use reqwest::StatusCode;
 use runboard::{ids::UserId, store::Store};
-use sqlx::{AnyPool, migrate::Migrator};
 use tempfile::tempdir;
 
 use crate::support::{
     TestApp,
     host::{Host, Reply},
+    migration::database_before,
     spawn_app_on,
     visitor::Visitor,
 };
@@ -102,11 +102,7 @@ const VERSION: i64 = 12;
 async fn what_the_version_before_stored_is_counted_about_as_it_is() {
     let folder = tempdir().unwrap();
     let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
-    sqlx::any::install_default_drivers();
-    let before = AnyPool::connect(&url).await.unwrap();
-    let mut migrator: Migrator = sqlx::migrate!();
-    migrator.migrations = migrator.iter().filter(|step| step.version < VERSION).cloned().collect();
-    migrator.run(&before).await.unwrap();
+    let before = database_before(VERSION, &url).await;
     let owner = UserId::generate();
     let imports = ["01BX5ZZKBKACTAV9WEVGEMMVS0", "01BX5ZZKBKACTAV9WEVGEMMVS1"];
     type Row<'a> = (&'a str, i64, Option<&'a str>, Option<&'a str>);

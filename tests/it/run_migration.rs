@@ -1,7 +1,8 @@
 //! Runs that were recorded by the version before are still there, and theirs.
 
 use runboard::{csv::Counts, ids::ImportId, inngest::RunStatus, store::Store, time::UnixMillis};
-use sqlx::{AnyPool, migrate::Migrator};
+
+use crate::support::migration::database_before;
 
 /// The first version that this file is about.
 const VERSION: i64 = 2;
@@ -10,11 +11,7 @@ const VERSION: i64 = 2;
 async fn runs_of_the_version_before_keep_their_records() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
-    sqlx::any::install_default_drivers();
-    let before = AnyPool::connect(&url).await.unwrap();
-    let mut migrator: Migrator = sqlx::migrate!();
-    migrator.migrations = migrator.iter().filter(|step| step.version < VERSION).cloned().collect();
-    migrator.run(&before).await.unwrap();
+    let before = database_before(VERSION, &url).await;
     let import = ImportId::generate();
     for statement in [
         "INSERT INTO account (id, email, password_hash, created_at) VALUES ('a', 'a@example.org', '', 0)"

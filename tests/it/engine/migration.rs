@@ -2,28 +2,24 @@
 
 use runboard::{inngest::RunStatus, time::UnixMillis};
 use serde_json::json;
-use sqlx::{AnyPool, migrate::Migrator};
+use sqlx::AnyPool;
 
 use crate::{
     function_server::{Answer, Function, FunctionServer},
     inngest_api::{Embedded, work},
-    support::postgres::on_each_database,
+    support::{migration::database_before, postgres::on_each_database},
 };
 
 const EVENT: &str = "01M852BFZNDZSECF4ZXVXKXYMX";
 
 /// A database of the version before `version`, with a function "go" that was registered and an event for it.
-async fn database_before(
+async fn with_function_and_event(
     version: i64,
     url: &str,
     functions: &FunctionServer,
     data: serde_json::Value,
 ) -> AnyPool {
-    sqlx::any::install_default_drivers();
-    let before = AnyPool::connect(url).await.unwrap();
-    let mut migrator: Migrator = sqlx::migrate!();
-    migrator.migrations = migrator.iter().filter(|step| step.version < version).cloned().collect();
-    migrator.run(&before).await.unwrap();
+    let before = database_before(version, url).await;
     let slug = format!("{}-go", functions.app);
     let name = functions.event("go");
     sqlx::query(
@@ -69,7 +65,7 @@ async fn insert_run(before: &AnyPool, run: (&str, &str), slug: &str, lease: Opti
 async fn functions_and_runs_of_the_first_versions_go_on() {
     let functions = FunctionServer::start(vec![Function::answering("go", || Answer::output("1"))]).await;
     let folder = tempfile::tempdir().unwrap();
-    let before = database_before(3, &Embedded::database(folder.path()), &functions, json!({})).await;
+    let before = with_function_and_event(3, &Embedded::database(folder.path()), &functions, json!({})).await;
     // In the middle of an attempt.
     let slug = format!("{}-go", functions.app);
     insert_run(&before, ("01M852BG4EY2PCG3PNFXJN2WBQ", EVENT), &slug, Some("old"), 1).await;
@@ -93,7 +89,7 @@ async fn goes_on_in_the_queue(url: &str) {
     const WAITING: (&str, &str) = ("01M852BG4EY2PCG3PNFXJN2WB0", "01M852BFZNDZSECF4ZXVXKXYM0");
     const LATER: (&str, &str) = ("01M852BG4EY2PCG3PNFXJN2WB1", "01M852BFZNDZSECF4ZXVXKXYM1");
     let functions = FunctionServer::start(vec![Function::answering("go", || Answer::output("1"))]).await;
-    let before = database_before(11, url, &functions, json!({"userId": "ada"})).await;
+    let before = with_function_and_event(11, url, &functions, json!({"userId": "ada"})).await;
     for (_, event) in [WAITING, LATER] {
         let copied = "INSERT INTO engine_event (event_id, name, body, received_at) \
                       SELECT $1, name, body, received_at FROM engine_event WHERE event_id = $2";

@@ -7,9 +7,8 @@ use runboard::{
         history::{Between, Filter, Order, StateFilter},
     },
 };
-use sqlx::{AnyPool, migrate::Migrator};
 
-use crate::support::postgres::on_each_database;
+use crate::support::{migration::database_before, postgres::on_each_database};
 
 /// The first version that this file is about.
 const VERSION: i64 = 4;
@@ -20,11 +19,7 @@ async fn imports_of_the_version_before_have_their_state() {
 }
 
 async fn migrates(url: &str) {
-    sqlx::any::install_default_drivers();
-    let before = AnyPool::connect(url).await.unwrap();
-    let mut migrator: Migrator = sqlx::migrate!();
-    migrator.migrations = migrator.iter().filter(|step| step.version < VERSION).cloned().collect();
-    migrator.run(&before).await.unwrap();
+    let before = database_before(VERSION, url).await;
     let owner = UserId::generate();
     sqlx::query("INSERT INTO account (id, email, password_hash, created_at) VALUES ($1, 'a', '', 0)")
         .bind(owner.to_string())

@@ -186,6 +186,15 @@ impl World {
         .await
     }
 
+    /// A restart, after which the import was accepted and its event sent so many milliseconds earlier.
+    pub(super) async fn sent_earlier(self, millis: i64) -> Self {
+        self.after(async |database| {
+            let earlier = "UPDATE import SET sent_at = sent_at - $1, received_at = received_at - $1";
+            sqlx::query(earlier).bind(millis).execute(database).await.unwrap();
+        })
+        .await
+    }
+
     /// A restart over a database in which `change` was made meanwhile.
     pub(super) async fn after(self, change: impl AsyncFnOnce(&AnyPool)) -> Self {
         let data = self.app.stop().await;

@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod host;
+pub mod migration;
 pub mod nginx;
 pub mod postgres;
 pub mod proxy;
