@@ -224,6 +224,14 @@ impl Snapshot {
             || state == ImportState::Running && unended.all(|run| run.is_gone || run.is_lost(now))
     }
 
+    /// Whether a page that shows it has something to wait for: it is not over, or the engine has yet to confirm
+    /// the end of a lost run that the user cancels.
+    #[must_use]
+    pub fn expects_news(&self) -> bool {
+        let state = self.state();
+        !state.is_final() || state == ImportState::Lost && self.cancel_requested_at.is_some()
+    }
+
     /// The import's state at this moment, from what is known of its runs.
     #[must_use]
     pub fn state(&self) -> ImportState {

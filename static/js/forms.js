@@ -23,7 +23,7 @@ function enableButtons() {
   document.querySelectorAll("button[data-label]").forEach(enableButton);
 }
 
-/** Sends a form and keeps the page, which shows the outcome by its next poll. */
+/** Sends a form and keeps the page, which shows the outcome. */
 async function sendAndStay(form, button) {
   const request = {
     method: "POST",
@@ -34,7 +34,9 @@ async function sendAndStay(form, button) {
   const answer = await fetch(form.action, request).catch(() => null);
   if (answer?.ok) {
     form.removeAttribute("hx-morph-skip");
-    catchUp();
+    // A page at rest, as that of a lost import, has no address to ask.
+    if (livePart()?.dataset.live) catchUp();
+    else location.reload();
   } else if (answer?.status === 401 || answer?.status === 404) {
     location.reload();
   } else {

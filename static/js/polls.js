@@ -139,11 +139,18 @@ function answered() {
 /** Says that what is shown is old, dims it, and stops what is counted here. */
 function showUnreachable() {
   const offline = byId("offline");
-  const words = navigator.onLine ? "Can't reach Runboard. Showing the last known numbers." : "You are offline. Showing the last known numbers.";
+  const cause = navigator.onLine ? "Can't reach Runboard." : "You are offline.";
+  const words = livePart() ? `${cause} Showing the last known numbers.` : `${cause} Nothing was sent.`;
   document.body.classList.add("is-unreachable");
   if (offline.textContent === words) return;
   offline.textContent = words;
   say(words);
+}
+
+/** The connection is back: a page that polls waits for an answer, any other has nothing to wait for. */
+function reconnect() {
+  if (livePart()?.dataset.live) catchUp();
+  else answered();
 }
 
 function unanswered() {
@@ -175,8 +182,6 @@ function startPolls() {
     answeredAt = performance.now();
     catchUp();
   });
-  window.addEventListener("offline", showUnreachable);
-  window.addEventListener("online", catchUp);
   if (byId("import-panel")) tabs?.postMessage("import");
   else if (tabs) tabs.onmessage = catchUp;
 }

@@ -2,7 +2,11 @@ localiseTimes(document);
 localiseNumbers(document);
 startTicking(document);
 setInterval(() => { if (!document.hidden) tick(); }, 1000);
-if (livePart()) startPolls();
+if (livePart()) {
+  startPolls();
+  window.addEventListener("offline", showUnreachable);
+}
+window.addEventListener("online", reconnect);
 if (byId("drop-zone")) startUploads();
 
 // A page that is come back to offers nothing that was given before: no file, and no address but the one

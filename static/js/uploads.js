@@ -82,8 +82,7 @@ function addFiles(files) {
   clearRefusal();
   areSeveral ||= uploads.length + files.length > 1;
   for (const file of files) {
-    const upload = { file, meter: null, request: null, error: null };
-    upload.meter = new Meter();
+    const upload = { file, meter: new Meter(), request: null, error: null };
     upload.row = makeRow(upload);
     uploads.push(upload);
     byId("uploads").append(upload.row);
@@ -94,13 +93,14 @@ function addFiles(files) {
     showUpload(upload);
   }
   zone.classList.add("is-receiving");
-  focusRow(uploads[0].row);
+  focusFirst();
   if (isUploading()) say(areSeveral ? `Receiving ${uploads.length} files` : `Receiving ${uploads[0].file.name}`);
   sendNext();
 }
 
-function focusRow(row) {
-  row?.querySelector("button:not([hidden])")?.focus({ preventScroll: true });
+/** Puts the focus on Stop of the first upload that has one: a refused file has none. */
+function focusFirst() {
+  uploads.find(({ error }) => !error)?.row.querySelector("button").focus({ preventScroll: true });
 }
 
 /** Sends what may be sent now. Once nothing is left to send, the page is ready again. */
@@ -133,7 +133,7 @@ function end(upload, { page, error, advice, isSignedOut, isStopped }) {
     upload.row.remove();
     say(isStopped ? `The upload of ${upload.file.name} was stopped. It was not imported.` : `${upload.file.name} was received`);
   }
-  if (hadFocus) focusRow(uploads.find((other) => !other.error)?.row);
+  if (hadFocus) focusFirst();
   sendNext();
 }
 

@@ -106,6 +106,14 @@ impl Chromium {
         self.command("Page.setFontSizes", json!({ "fontSizes": { "standard": pixels } })).await;
     }
 
+    /// Takes the connection away from the browser, or gives it back.
+    pub async fn set_offline(&self, is_offline: bool) {
+        self.command("Network.enable", json!({})).await;
+        let conditions =
+            json!({ "offline": is_offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        self.command("Network.emulateNetworkConditions", conditions).await;
+    }
+
     /// What the person has asked their system for: `light` or `dark`, and perhaps less motion.
     pub async fn prefer(&self, scheme: &str, motion: &str) {
         let features = json!({ "features": [

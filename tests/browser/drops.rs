@@ -150,13 +150,7 @@ async fn cancel_on_a_card_stays_on_the_dashboard_and_offline_it_says_so() {
     let page = &chromium.driver;
     page.find(By::Id("address")).await.unwrap().send_keys("https://half-an-addr").await.unwrap();
     let cancel = async || page.find(By::Css(".card .cancel")).await.unwrap().click().await.unwrap();
-    chromium.command("Network.enable", json!({})).await;
-    let network = async |offline: bool| {
-        let conditions =
-            json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
-        chromium.command("Network.emulateNetworkConditions", conditions).await;
-    };
-    network(true).await;
+    chromium.set_offline(true).await;
     cancel().await;
     let says = async || text(&chromium, "#offline").await;
     chromium
@@ -166,7 +160,7 @@ async fn cancel_on_a_card_stays_on_the_dashboard_and_offline_it_says_so() {
     assert_eq!(chromium.evaluate(dashed).await, "dashed", "the badge is dimmed");
     assert_eq!(text(&chromium, ".card .cancel .label").await, "Cancel");
 
-    network(false).await;
+    chromium.set_offline(false).await;
     chromium.wait_for("an answer", async || says().await.is_empty()).await;
     assert_ne!(chromium.evaluate(dashed).await, "dashed");
     cancel().await;

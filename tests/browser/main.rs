@@ -2,6 +2,7 @@
 
 mod axe;
 mod chromium;
+mod connection;
 mod drops;
 mod files;
 mod gallery;
@@ -11,6 +12,7 @@ mod keyboard;
 mod layout;
 mod lighthouse;
 mod live;
+mod lost;
 mod motion;
 mod no_script;
 mod pace;
@@ -22,6 +24,10 @@ mod upload;
 #[path = "../it/support/mod.rs"]
 #[allow(dead_code)]
 mod support;
+
+#[path = "../it/honest_states/world.rs"]
+#[allow(dead_code)]
+mod world;
 
 use std::time::Duration;
 

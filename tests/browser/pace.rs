@@ -172,9 +172,7 @@ async fn waiting_is_counted_though_the_server_says_nothing_new() {
         .await;
 
     // While nobody answers, nobody knows how long it has lasted.
-    chromium.command("Network.enable", json!({})).await;
-    let offline = json!({ "offline": true, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
-    chromium.command("Network.emulateNetworkConditions", offline).await;
+    chromium.set_offline(true).await;
     let says = async || chromium.driver.find(By::Id("offline")).await.unwrap().text().await.unwrap();
     chromium
         .wait_for("the sentence", async || says().await == "You are offline. Showing the last known numbers.")

@@ -239,6 +239,32 @@ async fn files_chosen_together_are_sent_in_order_each_with_its_own_stop_and_show
     app.stop().await;
 }
 
+/// A file over the limit has no Stop: the focus goes to the first file that has one.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_focus_goes_to_the_first_file_that_is_sent() {
+    let limit = 1_000_000;
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.max_upload_bytes = limit).await;
+    let chromium = Chromium::start_signed_in(&app.origin, "/sign-up").await;
+    let_out(&chromium, 20_000).await;
+    let large = chromium.folder().join("large.csv");
+    fs::File::create(&large).unwrap().set_len(limit + 1).unwrap();
+    let sent = file(&chromium, "sent.csv", "1,2\n".repeat(200_000));
+    choose(&chromium, &[large.to_str().unwrap().to_owned(), sent]).await;
+    let rows = "return [...document.querySelectorAll('.upload')].map((row) => \
+         [row.querySelector('.word').textContent, row.contains(document.activeElement)])";
+    assert_eq!(chromium.evaluate(rows).await, json!([["Not imported", false], ["Receiving", true]]));
+    chromium.press(Key::Enter).await;
+    let refusal = async || text(&chromium, "#upload-error").await;
+    chromium
+        .wait_for("only the refusal", async || {
+            refusal().await.starts_with("large.csv is 1.0 MB, and the limit")
+        })
+        .await;
+    assert!(cards(&chromium).await.is_empty(), "the upload was stopped by the key");
+    chromium.stop().await;
+    app.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_of_nginx_is_named_as_one_in_front_of_runboard() {
     let (app, _nginx) = spawn_behind_nginx(|line| !line.starts_with("client_max_body_size")).await;
@@ -258,9 +284,7 @@ async fn a_limit_of_nginx_is_named_as_one_in_front_of_runboard() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_without_a_connection_keeps_the_page_and_says_so() {
     let (app, chromium) = on_the_dashboard().await;
-    chromium.command("Network.enable", json!({})).await;
-    let offline = json!({ "offline": true, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
-    chromium.command("Network.emulateNetworkConditions", offline).await;
+    chromium.set_offline(true).await;
     choose(&chromium, &[file(&chromium, "kept.csv", "a\n1\n")]).await;
     let refusal = async || text(&chromium, "#upload-error").await;
     chromium

@@ -47,6 +47,8 @@ impl HtmlSafe for LiveSection {}
 pub struct ImportCard {
     pub import_id: String,
     pub state: ImportState,
+    /// Whether the page has to ask for it again.
+    pub expects_news: bool,
     pub file_name: String,
     /// Its size, or the host that it is fetched from.
     pub taken_for: String,
@@ -66,6 +68,7 @@ impl LiveSection {
     ) -> Self {
         let cards: Vec<_> =
             snapshots.into_iter().map(|snapshot| ImportCard::new(snapshot, reading)).collect();
+        let is_live = cards.iter().any(|card| card.expects_news);
         let going_on = cards.iter().filter(|card| !card.state.is_final()).count();
         Self {
             cards,
@@ -73,7 +76,7 @@ impl LiveSection {
             is_first_visit: false,
             news: Vec::new(),
             since: String::new(),
-            poll_ms: (going_on > 0).then_some(pace.as_millis()),
+            poll_ms: is_live.then_some(pace.as_millis()),
             tab: Tab::of_dashboard(going_on),
         }
     }
@@ -143,6 +146,7 @@ impl ImportCard {
         Self {
             import_id: snapshot.id.to_string(),
             state,
+            expects_news: snapshot.expects_news(),
             file_name: snapshot.file_name.clone(),
             taken_for: match &snapshot.fetched_from {
                 Some(from) => format!("From {}", from.host),

@@ -75,7 +75,7 @@ impl ImportPanel {
             next_step: failed_at_its_start.then(|| NextStep::of(snapshot)),
             timeline: Timeline::of(snapshot, state, reading),
             detail: TechnicalDetail::of(snapshot),
-            poll_ms: (!state.is_final()).then_some(pace.as_millis()),
+            poll_ms: snapshot.expects_news().then_some(pace.as_millis()),
             is_doubtful: state == ImportState::NoFunction
                 || blocks.iter().any(|block| block.sentence.notice.is_some()),
             tab: Tab::of_import(snapshot, state, &blocks),
@@ -91,7 +91,7 @@ impl ImportPanel {
         if self.first_rows.is_none() || has_reasons {
             return None;
         }
-        let is_over = self.poll_ms.is_none();
+        let is_over = self.state.is_final();
         Some(match (self.failed_rows, is_over) {
             (0, false) => "No rows have failed so far.".to_owned(),
             (0, true) => "No rows failed.".to_owned(),
