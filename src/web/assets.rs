@@ -26,7 +26,7 @@ pub const PATH: &str = "/assets/{hash}/{name}";
 const HASH_BYTES: usize = 8;
 
 /// The parts of the one style sheet that pages load, in the order of the cascade.
-const STYLE: [&str; 14] = [
+const STYLE: [&str; 15] = [
     "css/tokens.css",
     "css/ground.css",
     "css/parts.css",
@@ -41,6 +41,7 @@ const STYLE: [&str; 14] = [
     "css/timeline.css",
     "css/detail.css",
     "css/one_thing.css",
+    "css/narrow.css",
 ];
 
 /// The parts of the one script.

@@ -8,7 +8,7 @@ use crate::{
     gallery::{Gallery, stop_the_clock},
 };
 
-const WIDTHS: [u32; 4] = [720, 820, 1024, 1280];
+const WIDTHS: [u32; 6] = [320, 360, 720, 820, 1024, 1280];
 /// Root font sizes in pixels: the browser's default, and one that a person has set.
 const FONTS: [u32; 2] = [16, 24];
 
@@ -74,6 +74,19 @@ const FAULTS: &str = "
             if (isBeside && gap < 6) faults.push(`${one.text} touches ${other.text}: ${gap.toFixed(1)} px`);
         }
     }
+    // Columns: a heading stands over cells, and cells under a heading.
+    for (const table of document.querySelectorAll('.history table')) {
+        const seenCells = (row) => [...row.cells].filter((cell) => cell.checkVisibility()).map((cell) => cell.cellIndex).join();
+        const [head, first] = [table.tHead.rows[0], table.tBodies[0].querySelector('[data-import-id]')];
+        const areShown = head.checkVisibility() && first;
+        if (areShown && seenCells(head) !== seenCells(first)) faults.push(`columns ${seenCells(head)} over ${seenCells(first)}`);
+    }
+    // What is said nowhere else on the page is not cut off.
+    for (const one of document.querySelectorAll('.hint, .as-of, time, .side-note, .sentence, .button, .badge')) {
+        const { overflowX, whiteSpace } = getComputedStyle(one);
+        const isCut = overflowX === 'hidden' && whiteSpace === 'nowrap' && one.scrollWidth > one.clientWidth + 1;
+        if (isCut && !isHidden(one)) faults.push(`cut off: ${one.textContent.trim().slice(0, 40)}`);
+    }
     const root = document.documentElement;
     if (root.scrollWidth > root.clientWidth) {
         const isMeant = (one) => one.closest('.scroll, pre') !== null || isHidden(one);
@@ -100,6 +113,55 @@ async fn no_text_is_over_another_and_nothing_scrolls_sideways() {
                 let found = found.as_array().unwrap().iter().filter_map(Value::as_str);
                 faults.extend(found.map(|fault| format!("{} {width} px, font {font}: {fault}", page.name)));
             }
+        }
+    }
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    chromium.stop().await;
+    gallery.stop().await;
+}
+
+/// What can be pressed and is smaller than a finger or an unsteady hand needs: 24 px either way, and 44 px high for
+/// what a phone's page is there for. A link in a sentence is as high as its line. The target is what reacts, as the
+/// whole row does for the name in it, and not what is drawn.
+const SMALL_TARGETS: &str = "
+    const least = 24, main = arguments[0] ? 44 : least;
+    const isMain = (one) => one.matches('.button, .field, .fields input, .site-header a, .site-header button');
+    const isInSentence = (one) => one.localName === 'a' && getComputedStyle(one).display === 'inline'
+        && [...one.parentElement.childNodes].some((beside) => beside !== one && /\\w/.test(beside.textContent) && !beside.matches?.('.visually-hidden'));
+    const reaches = (one, x, y) => {
+        const hit = document.elementFromPoint(x, y);
+        return hit !== null && (one.contains(hit) || hit.closest('label')?.control === one || hit.contains(one) && hit.closest('summary') === one);
+    };
+    const all = document.querySelectorAll('a[href], button, input:not([type=hidden]), select, summary, label.button');
+    const faults = [];
+    for (const one of all) {
+        if (one.matches('.skip-link, .file-input') || isInSentence(one)) continue;
+        if (!one.checkVisibility({ visibilityProperty: true, opacityProperty: true })) continue;
+        one.scrollIntoView({ block: 'center', inline: 'center' });
+        const box = one.getBoundingClientRect();
+        const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];
+        const high = isMain(one) ? main : least;
+        const isEnough = box.height >= high && box.width >= least
+            // Just inside of the edges of a target of this size around its middle.
+            || [[0, high / 2 - 1], [0, 1 - high / 2], [least / 2 - 1, 0], [1 - least / 2, 0]].every(([right, down]) => reaches(one, x + right, y + down));
+        if (!isEnough) faults.push(`${box.width.toFixed(1)} x ${box.height.toFixed(1)}: ${one.outerHTML.slice(0, 90)}`);
+    }
+    return faults;";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_be_pressed_is_large_enough_for_a_finger() {
+    let gallery = Gallery::start();
+    let chromium = Chromium::start().await;
+    stop_the_clock(&chromium).await;
+    let mut faults = Vec::new();
+    for page in &gallery.pages {
+        gallery.open(&chromium, page).await;
+        for (width, is_phone) in [(320, true), (720, true), (1280, false)] {
+            chromium.resize(width, 800).await;
+            let found =
+                chromium.driver.execute(SMALL_TARGETS, vec![is_phone.into()]).await.unwrap().json().clone();
+            let found = found.as_array().unwrap().iter().filter_map(Value::as_str);
+            faults.extend(found.map(|fault| format!("{} {width} px: {fault}", page.name)));
         }
     }
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
