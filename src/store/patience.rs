@@ -2,10 +2,16 @@
 //! answers nothing, and neither does the kernel.
 //!
 //! [`Pool`] and [`Tx`] stand where sqlx's own stand, and give up a statement after the patience of the task
-//! that makes it: 30 s in the background, less inside [`within`]. SQLite is a file and bounds its own waits.
+//! that makes it: 30 s in the background, less inside [`within`]. There one statement that is given up uses up
+//! the patience for all that follow, so that a request waits for a database that hangs only once. SQLite is a
+//! file and bounds its own waits.
 
 use std::{
     ops::{Deref, DerefMut},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,19 +30,45 @@ use tokio::time::timeout;
 pub(super) const IN_BACKGROUND: Duration = Duration::from_secs(30);
 
 tokio::task_local! {
-    static PATIENCE: Duration;
+    static PATIENCE: Patience;
 }
 
-/// Does `work`, each statement of which may take as long as `patience` if the database is a Postgres. Tasks
-/// that it spawns have the patience of the background, unless they are made [`as_here`].
+/// How long a task waits for a statement. Clones share whether it is used up.
+#[derive(Clone, Debug)]
+struct Patience {
+    statement: Duration,
+    is_used_up: Arc<AtomicBool>,
+}
+
+impl Patience {
+    fn new(statement: Duration) -> Self {
+        Self { statement, is_used_up: Arc::default() }
+    }
+
+    /// That of the task that asks.
+    fn here() -> Self {
+        PATIENCE.try_with(Self::clone).unwrap_or_else(|_| Self::new(IN_BACKGROUND))
+    }
+
+    async fn wait<T>(&self, statement: impl Future<Output = T>) -> Result<T, Error> {
+        let left = if self.is_used_up.load(Ordering::Relaxed) { Duration::ZERO } else { self.statement };
+        timeout(left, statement).await.map_err(|_| {
+            self.is_used_up.store(true, Ordering::Relaxed);
+            Error::PoolTimedOut
+        })
+    }
+}
+
+/// Does `work`, each statement of which may take as long as `patience` if the database is a Postgres; after
+/// one that took longer, none is waited for. Tasks that it spawns have the patience of the background, unless
+/// they are made [`as_here`].
 pub async fn within<F: Future>(patience: Duration, work: F) -> F::Output {
-    PATIENCE.scope(patience, work).await
+    PATIENCE.scope(Patience::new(patience), work).await
 }
 
 /// Gives `work`, which is to be spawned, the patience of the task that asks.
 pub fn as_here<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    let patience = PATIENCE.try_with(|patience| *patience).unwrap_or(IN_BACKGROUND);
-    within(patience, work)
+    PATIENCE.scope(Patience::here(), work)
 }
 
 /// The pool of connections.
@@ -58,31 +90,34 @@ pub(super) struct OpenTx {
 }
 
 /// None: as long as it takes.
-fn patience(is_postgres: bool) -> Option<Duration> {
-    is_postgres.then(|| PATIENCE.try_with(|patience| *patience).unwrap_or(IN_BACKGROUND))
+fn patience(is_postgres: bool) -> Option<Patience> {
+    is_postgres.then(Patience::here)
 }
 
 async fn limited<T>(
-    patience: Option<Duration>,
+    patience: Option<Patience>,
     statement: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     match patience {
         None => statement.await,
-        Some(patience) => timeout(patience, statement).await.unwrap_or(Err(Error::PoolTimedOut)),
+        Some(patience) => patience.wait(statement).await?,
     }
 }
 
 /// Each row in time; a row that is late is the last.
 fn limited_rows<'e, T: Send + 'e>(
-    patience: Option<Duration>,
+    patience: Option<Patience>,
     rows: BoxStream<'e, Result<T, Error>>,
 ) -> BoxStream<'e, Result<T, Error>> {
     let Some(patience) = patience else { return rows };
-    let next = move |rows: Option<BoxStream<'e, Result<T, Error>>>| async move {
-        let mut rows = rows?;
-        match timeout(patience, rows.next()).await {
-            Ok(row) => Some((row?, Some(rows))),
-            Err(_) => Some((Err(Error::PoolTimedOut), None)),
+    let next = move |rows: Option<BoxStream<'e, Result<T, Error>>>| {
+        let patience = patience.clone();
+        async move {
+            let mut rows = rows?;
+            match patience.wait(rows.next()).await {
+                Ok(row) => Some((row?, Some(rows))),
+                Err(late) => Some((Err(late), None)),
+            }
         }
     };
     stream::unfold(Some(rows), next).boxed()
@@ -176,3 +211,60 @@ macro_rules! executor {
 
 executor!(&'c Pool, self => (&self.pool));
 executor!(&'c mut OpenTx, self => (&mut *self.tx));
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const PATIENT_FOR: Duration = Duration::from_secs(3);
+
+    async fn hangs() -> bool {
+        limited(patience(true), pending::<Result<(), Error>>()).await.is_err()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_waits_once_for_a_database_that_hangs_however_many_statements_it_makes() {
+        let start = Instant::now();
+        within(PATIENT_FOR, async {
+            assert!(hangs().await && hangs().await);
+            assert!(
+                limited_rows(patience(true), stream::pending::<Result<(), Error>>().boxed())
+                    .next()
+                    .await
+                    .unwrap()
+                    .is_err()
+            );
+            let spawned = tokio::spawn(as_here(async { hangs().await && hangs().await }));
+            assert!(spawned.await.unwrap());
+            // What is there already is taken.
+            assert!(limited(patience(true), ready(Ok(()))).await.is_ok());
+        })
+        .await;
+        assert_eq!(start.elapsed(), PATIENT_FOR);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_database_that_answers_late_each_time_is_waited_for_each_time() {
+        let late = async || {
+            tokio::time::sleep(PATIENT_FOR - Duration::from_secs(1)).await;
+            Ok(())
+        };
+        within(PATIENT_FOR, async {
+            for _ in 0..3 {
+                limited(patience(true), late()).await.unwrap();
+            }
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_the_background_each_statement_has_its_time() {
+        let start = Instant::now();
+        assert!(hangs().await && hangs().await);
+        assert_eq!(start.elapsed(), 2 * IN_BACKGROUND);
+    }
+}
