@@ -28,7 +28,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 /// How long to rest when the database itself fails.
 const DATABASE_PAUSE: Duration = Duration::from_secs(5);
 
-/// One failed attempt is not worth a word: the next one follows in a second.
+/// After so many failed attempts it is said that the engine does not answer.
 const WORTH_A_WORD: u32 = 1;
 
 /// What one look into the outbox came to.
@@ -107,7 +107,10 @@ async fn send_next(shared: &Shared) -> store::Result<Outcome> {
         Err(Unsent::Postponed(error)) => {
             tracing::warn!(import = %row.import, %error, "the event could not be sent yet");
             let next_attempt = postpone(shared, &row, next_attempt, &error).await?;
-            if row.attempts >= WORTH_A_WORD || error.status().is_some() {
+            // A refused connection may pass within the second to the next attempt. A status is an answer, and
+            // an engine that lets an event run out of time has been silent for that time.
+            let is_lasting = error.status().is_some() || matches!(error, Error::TimedOut(_));
+            if is_lasting || row.attempts >= WORTH_A_WORD {
                 say_why(shared, row.import, &error, next_attempt).await?;
             }
             Ok(Outcome::Postponed(row.import))

@@ -58,7 +58,7 @@ pub struct Limits {
     pub connect_timeout: Duration,
     /// Of one try, from connecting to the answer's last byte.
     pub request_timeout: Duration,
-    /// The same of a question that is one of many.
+    /// The same of an event, and of a question that is one of many: their callers try again.
     pub poll_timeout: Duration,
     /// The longest answer that is read. Bounds what a broken server can make us hold in memory.
     pub max_answer_bytes: usize,
@@ -117,8 +117,8 @@ pub struct SyncRequest {
 /// The only way to an engine. Cheap to clone; clones share their connections.
 ///
 /// Every request may be repeated without harm (sending too, by its seed). Those that change something
-/// are, when the failure [is transient](Error::is_transient); questions about runs are asked once, inside
-/// the budget that all of them share.
+/// are, when the failure [is transient](Error::is_transient) and no timeout; questions about runs are asked
+/// once, inside the budget that all of them share.
 #[derive(Clone, Debug)]
 pub struct Client {
     transport: Arc<Transport>,
@@ -191,9 +191,12 @@ impl Client {
         struct Sent {
             ids: Vec<EventId>,
         }
-        let Transport { http, .. } = &*self.transport;
+        let Transport { http, limits, .. } = &*self.transport;
         let (url, seed) = (self.transport.event_endpoint(), seed.to_string());
-        let request = || http.post(url.clone()).header(EventSeed::HEADER, &seed).json(event);
+        let request = || {
+            let request = http.post(url.clone()).timeout(limits.poll_timeout);
+            request.header(EventSeed::HEADER, &seed).json(event)
+        };
         let sent: Sent = self.transport.parse(&self.transport.ask(request).await?.body)?;
         let id = sent.ids.into_iter().next().filter(|id| !id.as_str().is_empty());
         id.ok_or_else(|| Error::Unreadable("it names no event".to_owned()))

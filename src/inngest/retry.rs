@@ -27,7 +27,9 @@ impl Backoff {
             Error::RateLimited { retry_after } => retry_after.unwrap_or_default(),
             _ => Duration::ZERO,
         };
-        if failed >= self.tries || asked > self.longest_pause || !error.is_transient() {
+        // One that ran out of time has used its caller's patience.
+        let is_late = matches!(error, Error::TimedOut(_));
+        if failed >= self.tries || asked > self.longest_pause || is_late || !error.is_transient() {
             return None;
         }
         let doublings = 2u32.saturating_pow(failed.saturating_sub(1));

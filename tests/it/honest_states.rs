@@ -53,6 +53,22 @@ async fn an_event_that_is_not_taken_waits_and_the_page_says_why_and_until_when()
 }
 
 #[tokio::test]
+async fn an_event_api_that_hangs_is_named_after_one_attempt() {
+    let server = Server::saying(false, vec![said("v1-none")]).await;
+    server.hold_events().await;
+    let world = World::of(server).await;
+    let panel = world.reads("Inngest has not answered since", "").await;
+    assert_eq!(panel.state, "Accepted");
+    let sent = world.server.events.received_requests().await.unwrap();
+    let attempts = sent.iter().filter(|request| request.headers.contains_key("x-inngest-event-id-seed"));
+    let attempts = attempts.count();
+    // A second one may have begun before the page was read; the client's own tries would be three.
+    assert!(attempts <= 2, "{attempts}");
+    world.server.take_events().await;
+    world.until("the event sent", |panel| panel.state == "Sent").await;
+}
+
+#[tokio::test]
 async fn an_event_that_the_engine_can_never_take_ends_its_import() {
     for status in [400, 413] {
         let server = Server::saying(false, vec![said("v1-none")]).await;

@@ -51,7 +51,7 @@ pub struct Transport {
     pub budget: Budget,
     /// Places of the questions that wait for their answer.
     in_flight: Semaphore,
-    limits: Limits,
+    pub limits: Limits,
     /// One for each signing key; a server without keys gets none.
     authorizations: Vec<HeaderValue>,
     /// Of the API key.

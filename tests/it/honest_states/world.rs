@@ -1,8 +1,11 @@
 //! A server that says what it is told to say, and somebody whose import it runs.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use runboard::{
@@ -131,6 +134,13 @@ impl Server {
         self.events.reset().await;
         let refused = ResponseTemplate::new(status).set_body_string("Not today");
         Mock::given(path_regex("^/e/")).respond_with(refused).mount(&self.events).await;
+    }
+
+    /// Takes every event from now on, and answers none.
+    pub(super) async fn hold_events(&self) {
+        self.events.reset().await;
+        let never = ResponseTemplate::new(200).set_delay(Duration::from_secs(600));
+        Mock::given(path_regex("^/e/")).respond_with(never).mount(&self.events).await;
     }
 
     pub(super) fn says(&self, said: Said) {
