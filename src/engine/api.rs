@@ -169,12 +169,12 @@ async fn send(
     let Ok(body) = read else {
         return event_answer(StatusCode::BAD_REQUEST, &[], Some("request body broke off"));
     };
-    let now = UnixMillis::now();
-    let events = match events::parse(&body, seed.as_ref(), now) {
+    let received = events::Received::now();
+    let events = match events::parse(&body, seed.as_ref(), received) {
         Ok(events) => events,
         Err(why) => return event_answer(StatusCode::BAD_REQUEST, &[], Some(&why)),
     };
-    if let Err(error) = engine.store.engine_accept(&events, engine.get_ref(), now).await {
+    if let Err(error) = engine.store.engine_accept(&events, engine.get_ref(), received.now).await {
         tracing::error!(%error, "cannot record the events");
         return event_answer(StatusCode::INTERNAL_SERVER_ERROR, &[], Some("cannot record the events"));
     }

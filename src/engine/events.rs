@@ -19,8 +19,35 @@ const MAX_EVENT_BYTES: usize = 3 * 1024 * 1024;
 /// Inngest's limit for one request.
 const MAX_EVENTS: usize = 5_000;
 
+/// Inngest's limit for a name; here the sender's own id has the same.
+const MAX_TEXT_BYTES: usize = 512;
+
 /// 1980-01-01: an earlier `ts` was given in seconds, not in milliseconds.
 const EARLIEST_TS: i64 = 315_532_800_000;
+
+/// 2100-01-01.
+const LATEST_TS: i64 = 4_102_444_800_000;
+
+/// When a request is read, on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Received {
+    /// The clock by which runs start.
+    pub now: UnixMillis,
+    /// The system clock, by which senders say their `ts`.
+    pub wall: UnixMillis,
+}
+
+impl Received {
+    #[must_use]
+    pub fn now() -> Self {
+        Self { now: UnixMillis::now(), wall: UnixMillis::wall() }
+    }
+
+    /// When runs of an event with this `ts` start: as much later than now as the sender says.
+    fn start_of(self, ts: UnixMillis) -> UnixMillis {
+        self.now.plus(ts.since(self.wall))
+    }
+}
 
 /// An event as it is sent.
 #[derive(Deserialize)]
@@ -52,7 +79,7 @@ struct ReceivedEvent<'a> {
 ///
 /// # Errors
 /// Why the whole request is refused, in words for its sender.
-pub fn parse(body: &[u8], seed: Option<&EventSeed>, now: UnixMillis) -> Result<Vec<NewEvent>, String> {
+pub fn parse(body: &[u8], seed: Option<&EventSeed>, received: Received) -> Result<Vec<NewEvent>, String> {
     let events: Vec<&RawValue> = match body.trim_ascii_start().first() {
         None => Vec::new(),
         Some(b'{') => vec![serde_json::from_slice(body).map_err(|error| error.to_string())?],
@@ -71,12 +98,12 @@ pub fn parse(body: &[u8], seed: Option<&EventSeed>, now: UnixMillis) -> Result<V
                 Some(seed) => seed.event_id(position),
                 None => EventId::from(Ulid::new().to_string()),
             };
-            read(event.get(), id, now)
+            read(event.get(), id, received)
         })
         .collect()
 }
 
-fn read(json: &str, id: EventId, now: UnixMillis) -> Result<NewEvent, String> {
+fn read(json: &str, id: EventId, at: Received) -> Result<NewEvent, String> {
     let size = json.len();
     if size > MAX_EVENT_BYTES {
         return Err(format!("Event is over the max size: Max {MAX_EVENT_BYTES} bytes / Size {size} bytes"));
@@ -86,16 +113,21 @@ fn read(json: &str, id: EventId, now: UnixMillis) -> Result<NewEvent, String> {
     if event.name.is_empty() {
         return Err("event name is empty".into());
     }
+    check_text("name", &event.name)?;
     if event.name.to_ascii_lowercase().starts_with(SYSTEM_PREFIX) {
         return Err(format!("event name is reserved for internal use: {}", event.name));
     }
+    let own_id = event.id.filter(|own| !own.is_empty());
+    check_text("id", own_id.as_deref().unwrap_or_default())?;
     // Zero is how some SDKs leave it out.
-    let ts = event.ts.filter(|ts| *ts != 0).unwrap_or(now.0);
+    let ts = event.ts.filter(|ts| *ts != 0).unwrap_or(at.wall.0);
     if ts < EARLIEST_TS {
         return Err("timestamp is before Jan 1, 1980".into());
     }
+    if ts > LATEST_TS {
+        return Err("timestamp is after Jan 1, 2100".into());
+    }
     let tenant = tenant(event.data.as_ref().and_then(|data| data.get("userId")));
-    let own_id = event.id.filter(|own| !own.is_empty());
     let received = ReceivedEvent {
         data: event.data,
         id: own_id.as_deref().unwrap_or(id.as_str()),
@@ -105,7 +137,18 @@ fn read(json: &str, id: EventId, now: UnixMillis) -> Result<NewEvent, String> {
         v: event.v,
     };
     let body = serde_json::to_string(&received).map_err(|error| error.to_string())?;
-    Ok(NewEvent { id, own_id, name: event.name, tenant, body, starts_at: UnixMillis(ts).max(now) })
+    Ok(NewEvent { id, own_id, name: event.name, tenant, body, starts_at: at.start_of(UnixMillis(ts)) })
+}
+
+/// Refuses what is too long to be a name or an id, or has characters that would garble a page or a log line.
+fn check_text(what: &str, text: &str) -> Result<(), String> {
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(format!("event {what} cannot exceed {MAX_TEXT_BYTES} bytes"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(format!("event {what} has a control character"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -116,12 +159,14 @@ mod tests {
 
     const NOW: UnixMillis = UnixMillis(1_795_466_606_000);
 
+    const AT: Received = Received { now: NOW, wall: NOW };
+
     fn refusal(body: &str) -> String {
-        parse(body.as_bytes(), None, NOW).unwrap_err()
+        parse(body.as_bytes(), None, AT).unwrap_err()
     }
 
     fn one(body: &str) -> NewEvent {
-        parse(body.as_bytes(), None, NOW).unwrap().remove(0)
+        parse(body.as_bytes(), None, AT).unwrap().remove(0)
     }
 
     #[test]
@@ -152,6 +197,39 @@ mod tests {
     }
 
     #[test]
+    fn after_the_system_clock_was_set_back_a_ts_means_as_much_later_as_its_sender_said() {
+        let at = Received { now: UnixMillis(NOW.0 + 3_600_000), wall: NOW };
+        for (ts, later) in
+            [(NOW.0 - 5_000, 0), (NOW.0, 0), (NOW.0 + 6_000, 6_000), (NOW.0 + 7_200_000, 7_200_000)]
+        {
+            let body = format!(r#"{{"name":"a/b","ts":{ts}}}"#);
+            let event = parse(body.as_bytes(), None, at).unwrap().remove(0);
+            assert_eq!(event.starts_at.0 - at.now.0, later, "{ts}");
+            assert!(event.body.contains(&format!(r#""ts":{ts}"#)), "{}", event.body);
+        }
+    }
+
+    #[test]
+    fn names_ids_and_times_are_bounded() {
+        let name = |name: &str| json!({"name": name}).to_string();
+        let id = |id: &str| json!({"name": "a/b", "id": id}).to_string();
+        let long = "x".repeat(MAX_TEXT_BYTES);
+        assert_eq!((one(&name(&long)).name, one(&id(&long)).own_id), (long.clone(), Some(long.clone())));
+        assert_eq!(refusal(&name(&format!("{long}x"))), "event name cannot exceed 512 bytes");
+        assert_eq!(refusal(&id(&format!("{long}x"))), "event id cannot exceed 512 bytes");
+        for control in ["a\nb", "a\0", "\u{1b}[2J", "a\u{85}b"] {
+            assert_eq!(refusal(&name(control)), "event name has a control character");
+            assert_eq!(refusal(&id(control)), "event id has a control character");
+        }
+        assert_eq!(one(r#"{"name":"a/b","ts":4102444800000}"#).starts_at.0, LATEST_TS);
+        for ts in ["4102444800001", "9223372036854775807"] {
+            let body = format!(r#"{{"name":"a/b","ts":{ts}}}"#);
+            assert_eq!(refusal(&body), "timestamp is after Jan 1, 2100");
+        }
+        assert_eq!(refusal(r#"{"name":"a/b","ts":-9223372036854775808}"#), "timestamp is before Jan 1, 1980");
+    }
+
+    #[test]
     fn refusals_say_why() {
         assert!(refusal(r#"{"name":"a/b","#).contains("EOF"));
         assert!(refusal("hello").starts_with("Request body must contain"));
@@ -170,7 +248,7 @@ mod tests {
 
     #[test]
     fn an_empty_request_holds_no_events() {
-        assert!(parse(b"", None, NOW).unwrap().is_empty());
-        assert!(parse(b" [] ", None, NOW).unwrap().is_empty());
+        assert!(parse(b"", None, AT).unwrap().is_empty());
+        assert!(parse(b" [] ", None, AT).unwrap().is_empty());
     }
 }

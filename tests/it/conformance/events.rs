@@ -84,6 +84,7 @@ async fn what_is_no_event_is_refused_with_a_reason() {
         json!({"name": name, "id": 5}).to_string(),
         json!({"name": name, "ts": "2026-01-01"}).to_string(),
         json!({"name": name, "ts": 1_500_000_000}).to_string(),
+        json!({"name": name, "ts": 4_102_444_800_001_i64}).to_string(),
         json!({"name": name, "data": {"x": "x".repeat(3_200_000)}}).to_string(),
     ] {
         let sent = world.api.post_event(&body, None).await;
