@@ -5,6 +5,7 @@
 //! A dev server signs nothing and gets nothing signed, and then nobody else can reach us.
 
 mod body;
+pub mod client;
 mod sync;
 
 use std::time::Duration;
@@ -39,8 +40,10 @@ const SYNC_KIND_HEADER: &str = "x-inngest-sync-kind";
 /// The version of the call protocol that we speak.
 const REQ_VERSION: &str = "2";
 
-/// What the bodies hold together that are not verified yet: of the largest, four.
-const UNVERIFIED_BYTES: u32 = 32 << 20;
+/// What the bodies hold together that are not verified yet: of the largest, four. One address may hold one of
+/// them.
+const UNVERIFIED_BYTES: usize = 32 << 20;
+const UNVERIFIED_BYTES_EACH: usize = UNVERIFIED_BYTES / 4;
 
 /// A dev server asks for a sync every five seconds.
 const SYNCS: Rate = Rate { burst: 10, every: Duration::from_secs(2) };
@@ -68,7 +71,8 @@ pub struct DoorLimits {
 
 impl Default for DoorLimits {
     fn default() -> Self {
-        Self { unverified: ByteBudget::new(UNVERIFIED_BYTES), syncs: RateLimiter::new(SYNCS) }
+        let unverified = ByteBudget::new(UNVERIFIED_BYTES, UNVERIFIED_BYTES_EACH);
+        Self { unverified, syncs: RateLimiter::new(SYNCS) }
     }
 }
 

@@ -1,14 +1,28 @@
 //! Memory that all visitors share.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use super::Network;
 
-/// So many bytes may be held together.
+/// So many bytes may be held together, and a part of them by one network.
 #[derive(Clone, Debug)]
-pub struct ByteBudget(Arc<Semaphore>);
+pub struct ByteBudget {
+    together: usize,
+    each: usize,
+    held: Arc<Mutex<Held>>,
+}
 
-/// The others hold what was left.
+/// Invariant: `together` is the sum of what each visitor holds, those without a network included.
+#[derive(Debug, Default)]
+struct Held {
+    together: usize,
+    by_network: HashMap<Network, usize>,
+}
+
+/// There is no room: the others hold what was left, or the visitor's network holds its part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many bytes are held together")]
 pub struct Exhausted;
@@ -17,43 +31,73 @@ pub struct Exhausted;
 #[derive(Debug)]
 pub struct HeldBytes {
     budget: ByteBudget,
-    permit: Option<OwnedSemaphorePermit>,
+    network: Option<Network>,
+    bytes: usize,
 }
 
 impl ByteBudget {
+    /// `together` bytes for all, of which one network may hold `each`.
     #[must_use]
-    pub fn new(bytes: u32) -> Self {
-        Self(Arc::new(Semaphore::new(bytes as usize)))
+    pub fn new(together: usize, each: usize) -> Self {
+        Self { together, each, held: Arc::default() }
     }
 
-    /// Nothing yet.
+    /// Nothing yet, for a visitor from `network` if that is known.
     #[must_use]
-    pub fn hold(&self) -> HeldBytes {
-        HeldBytes { budget: self.clone(), permit: None }
+    pub fn hold(&self, network: Option<Network>) -> HeldBytes {
+        HeldBytes { budget: self.clone(), network, bytes: 0 }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        // Nothing that holds the lock can panic between its two sums.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl HeldBytes {
     /// Takes `bytes` more, or none at all.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Exhausted> {
-        let wanted = u32::try_from(bytes).map_err(|_| Exhausted)?;
-        let more = Arc::clone(&self.budget.0).try_acquire_many_owned(wanted).map_err(|_| Exhausted)?;
-        match &mut self.permit {
-            Some(permit) => permit.merge(more),
-            None => self.permit = Some(more),
+        let mut held = self.budget.held();
+        let of_network = self.network.and_then(|network| held.by_network.get(&network)).copied();
+        let of_network = of_network.unwrap_or_default().saturating_add(bytes);
+        let together = held.together.saturating_add(bytes);
+        let is_over_share = self.network.is_some() && of_network > self.budget.each;
+        if together > self.budget.together || is_over_share {
+            return Err(Exhausted);
         }
+        held.together = together;
+        if let Some(network) = self.network {
+            held.by_network.insert(network, of_network);
+        }
+        self.bytes += bytes;
         Ok(())
+    }
+}
+
+impl Drop for HeldBytes {
+    fn drop(&mut self) {
+        let mut held = self.budget.held();
+        held.together -= self.bytes;
+        let Some(network) = self.network else { return };
+        if let Some(of_network) = held.by_network.get_mut(&network) {
+            *of_network -= self.bytes;
+            if *of_network == 0 {
+                held.by_network.remove(&network);
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     #[test]
     fn what_one_holds_others_cannot_have_until_it_is_dropped() {
-        let budget = ByteBudget::new(100);
-        let (mut one, mut other) = (budget.hold(), budget.hold());
+        let budget = ByteBudget::new(100, 100);
+        let (mut one, mut other) = (budget.hold(None), budget.hold(None));
         one.grow(40).unwrap();
         one.grow(40).unwrap();
         assert_eq!(other.grow(21), Err(Exhausted));
@@ -62,5 +106,23 @@ mod tests {
         drop(one);
         other.grow(80).unwrap();
         assert_eq!(other.grow(usize::MAX), Err(Exhausted));
+    }
+
+    #[test]
+    fn one_network_holds_its_part_and_leaves_the_rest_to_others() {
+        let budget = ByteBudget::new(100, 25);
+        let from = |address: &str| budget.hold(Some(address.parse::<IpAddr>().unwrap().into()));
+        let (mut one, mut same) = (from("2001:db8::1"), from("2001:db8::2"));
+        one.grow(20).unwrap();
+        assert_eq!(same.grow(6), Err(Exhausted));
+        same.grow(5).unwrap();
+        let mut others: Vec<_> = (1..=3).map(|n| from(&format!("192.0.2.{n}"))).collect();
+        others.iter_mut().for_each(|other| other.grow(25).unwrap());
+        assert_eq!(from("192.0.2.4").grow(1), Err(Exhausted), "all of it is held");
+        drop(one);
+        same.grow(20).unwrap();
+        drop((same, others));
+        assert!(budget.held().by_network.is_empty(), "who has left is forgotten");
+        assert_eq!(budget.held().together, 0);
     }
 }

@@ -13,8 +13,10 @@ use actix_web::{
 };
 use ulid::Ulid;
 
-use super::client;
-use crate::ids::{ImportId, UserId};
+use crate::{
+    function::serve::client,
+    ids::{ImportId, UserId},
+};
 
 /// Answered with every request, so that a person can tell an operator which line of the log is theirs.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -6,7 +6,6 @@
 
 pub mod assets;
 pub mod audit;
-pub mod client;
 pub mod compression;
 pub mod csrf;
 pub mod downloads;

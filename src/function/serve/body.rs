@@ -10,11 +10,11 @@ use actix_web::{
 use futures_util::TryStreamExt;
 use tokio::time::timeout;
 
-use super::{Door, Retry, error, failure, header};
+use super::{Door, Retry, client, error, failure, header};
 use crate::{
     function::Processor,
     inngest::signature,
-    limits::{ByteBudget, Exhausted, HeldBytes},
+    limits::{ByteBudget, Exhausted, HeldBytes, Network},
     time::UnixMillis,
 };
 
@@ -80,7 +80,7 @@ async fn read(
     if announced.is_some_and(|length| length > MAX_CALL_BYTES as u64) {
         return Err(Unread::TooLarge);
     }
-    let mut held = budget.hold();
+    let mut held = budget.hold(client::address(request).map(Network::from));
     let mut body = BytesMut::new();
     while let Some(piece) = payload.try_next().await.map_err(|_| Unread::BrokenOff)? {
         if piece.len() > MAX_CALL_BYTES - body.len() {

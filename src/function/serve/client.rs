@@ -1,4 +1,4 @@
-//! Which address a request comes from.
+//! Which address a request comes from, here and on the pages.
 
 use std::{borrow::Cow, net::IpAddr};
 

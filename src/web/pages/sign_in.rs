@@ -16,7 +16,8 @@ use serde::Deserialize;
 use super::form_error::{FormError, seconds, waiting_time};
 use crate::{
     accounts::{self, Accounts, BUSY_RETRY_AFTER, SignInError},
-    web::{client, error::Error, origin::PublicOrigin, session},
+    function::serve::client,
+    web::{error::Error, origin::PublicOrigin, session},
 };
 
 #[derive(Clone, Debug, Template)]

@@ -17,7 +17,8 @@ use serde::Deserialize;
 use super::form_error::{FormError, seconds, waiting_time};
 use crate::{
     accounts::{self, Accounts, BUSY_RETRY_AFTER, Email, InvalidPassword, Password, SignUpError, Token},
-    web::{client, error::Error, origin::PublicOrigin, session},
+    function::serve::client,
+    web::{error::Error, origin::PublicOrigin, session},
 };
 
 #[derive(Clone, Template)]

@@ -1,7 +1,10 @@
 //! Who may ask, and how we answer.
 
+use std::net::{IpAddr, SocketAddr};
+
 use actix_web::{http::StatusCode, test::TestRequest};
 use runboard::{
+    config::TrustedProxies,
     function::{STEP_BYTES, serve},
     inngest::signature,
     limits::ByteBudget,
@@ -51,7 +54,7 @@ async fn a_call_that_is_too_large_is_refused() {
 #[actix_web::test]
 async fn bodies_that_are_not_verified_yet_share_their_memory() {
     let world = World::new(STEP_BYTES).await;
-    let world = world.restarted(|now| now.door.limits.unverified = ByteBudget::new(10_000));
+    let world = world.restarted(|now| now.door.limits.unverified = ByteBudget::new(10_000, 10_000));
     let small = call("r", &world.upload(&csv(3)), &Memo::new(), 0);
     let large = " ".repeat(20_000);
     let answer = world.request(post(&large).insert_header((signature::HEADER, sign(&large, KEY)))).await;
@@ -62,6 +65,35 @@ async fn bodies_that_are_not_verified_yet_share_their_memory() {
     for _ in 0..10 {
         assert_eq!(world.call(&small).await.status, StatusCode::PARTIAL_CONTENT, "it is given back");
     }
+}
+
+#[actix_web::test]
+async fn one_address_leaves_memory_to_others_and_a_trusted_proxy_stands_for_its_visitors() {
+    let budget = ByteBudget::new(40_000, 10_000);
+    let world = World::new(STEP_BYTES).await;
+    let world = world.restarted(|now| now.door.limits.unverified = budget.clone());
+    let network = |address: &str| Some(address.parse::<IpAddr>().unwrap().into());
+    let mut held = budget.hold(network("192.0.2.1"));
+    held.grow(10_000).unwrap();
+    let small = call("r", &world.upload(&csv(3)), &Memo::new(), 0).to_string();
+    let from = |peer: &str, forwarded: &str| {
+        let request = post(&small).insert_header((signature::HEADER, sign(&small, KEY)));
+        let request = request.peer_addr(SocketAddr::new(peer.parse().unwrap(), 4711));
+        request.insert_header(("x-forwarded-for", forwarded))
+    };
+    for (peer, forwarded, status) in [
+        ("192.0.2.1", "192.0.2.2", StatusCode::SERVICE_UNAVAILABLE),
+        ("192.0.2.2", "192.0.2.1", StatusCode::PARTIAL_CONTENT),
+        ("10.0.0.1", "192.0.2.1", StatusCode::SERVICE_UNAVAILABLE),
+        ("10.0.0.1", "192.0.2.2", StatusCode::PARTIAL_CONTENT),
+    ] {
+        let proxies: TrustedProxies = "10.0.0.0/8".parse().unwrap();
+        let answer = world.request_behind(proxies, from(peer, forwarded)).await;
+        assert_eq!(answer.status, status, "{peer} for {forwarded}");
+    }
+    drop(held);
+    let answer = world.request(from("192.0.2.1", "")).await;
+    assert_eq!(answer.status, StatusCode::PARTIAL_CONTENT);
 }
 
 #[actix_web::test]

@@ -11,7 +11,7 @@ use actix_web::{
     web::Data,
 };
 use runboard::{
-    config::AllowedAddresses,
+    config::{AllowedAddresses, TrustedProxies},
     function::{FUNCTION_ID, Plan, Processor, Share, Slots, serve},
     ids::{ImportId, RunId},
     inngest::{Client, Server, call::step_id, signature},
@@ -112,8 +112,15 @@ impl World {
     }
 
     pub(super) async fn request(&self, request: TestRequest) -> Answer {
+        self.request_behind(TrustedProxies::default(), request).await
+    }
+
+    pub(super) async fn request_behind(&self, proxies: TrustedProxies, request: TestRequest) -> Answer {
         let app = init_service(
-            App::new().app_data(self.processor.clone()).configure(|routes| serve::routes(routes, None)),
+            App::new()
+                .app_data(self.processor.clone())
+                .app_data(Data::new(proxies))
+                .configure(|routes| serve::routes(routes, None)),
         )
         .await;
         let response: ServiceResponse = call_service(&app, request.to_request()).await;
