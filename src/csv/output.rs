@@ -44,13 +44,19 @@ pub struct Output {
 
 /// How many bytes are gathered before they are written out. A record of two bytes becomes a line of some
 /// forty in `failed.csv`, so that a block of them grows to many times its size.
-const FULL: usize = 4 << 20;
+const FULL: u64 = 4 << 20;
 
 impl Output {
+    /// How many bytes there are to be written out.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        (self.processed.len() + self.failed.len() + self.raw.len()) as u64
+    }
+
     /// Whether it is time to write it out.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.processed.len() + self.failed.len() + self.raw.len() >= FULL
+        self.bytes() >= FULL
     }
 
     /// A record without quotes, separated by commas: its bytes are as they would be written.

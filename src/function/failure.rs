@@ -22,6 +22,11 @@ pub(super) enum Failure {
         .0.used, .0.allowed
     )]
     OverQuota(OverQuota),
+    #[error(
+        "The results do not fit: {} of the {} bytes that your imports may take here are used. Delete imports that you no longer need, and run this one again.",
+        .0.used, .0.allowed
+    )]
+    ResultsOverQuota(#[from] OverQuota),
     #[error("The uploaded file is no longer stored here.")]
     FileGone,
     #[error("{}", header_sentence(.0))]
@@ -77,6 +82,7 @@ impl Failure {
             Self::NoFile
             | Self::NotAnAddress
             | Self::OverQuota(_)
+            | Self::ResultsOverQuota(_)
             | Self::FileGone
             | Self::Header(_)
             | Self::NotCsv { .. }

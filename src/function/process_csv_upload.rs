@@ -160,6 +160,7 @@ impl Processor {
                     before: counts,
                     stretches_before: stretches.or_else(|| (!has_rows).then(|| Stretches::new(plan.size))),
                     plan,
+                    room: self.quota.reserve_for(&call.event.id).await??,
                 };
                 let rows = self.rows(task, name).await;
                 rows.map_err(|why| FailedCall { why, line: Some(start.line) })?
@@ -246,7 +247,9 @@ impl Processor {
             started_at,
             committed_at: UnixMillis::now(),
         };
-        self.commit(&run, step, &rows.reasons).await
+        let committed = self.commit(&run, step, &rows.reasons).await;
+        drop(rows.room);
+        committed
     }
 
     /// Commits a step and returns it, or the one of an execution that was faster.

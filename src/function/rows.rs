@@ -14,7 +14,7 @@ use crate::{
     csv::{Counts, Cursor, Output, Pass, Reasons},
     ids::RunId,
     source::{Key, OutputFile, Storage},
-    store::{Stretches, live::Progress, steps::StepFiles},
+    store::{Stretches, live::Progress, quota::Room, steps::StepFiles},
 };
 
 /// How much is read at once, in bytes, and how often progress is told and a wish to stop is heard.
@@ -33,6 +33,8 @@ pub(super) struct Task {
     pub(super) before: Counts,
     /// None if it is not known where all of them are: then nothing is shown of this step's either.
     pub(super) stretches_before: Option<Stretches>,
+    /// What the user may still store. None: there is no limit.
+    pub(super) room: Option<Room>,
 }
 
 /// A step of rows that is done, but not committed. Its files stay until somebody removes them.
@@ -42,6 +44,8 @@ pub(super) struct Rows {
     pub(super) end: Cursor,
     pub(super) files: StepFiles,
     pub(super) stretches: Stretches,
+    /// Kept until the database knows what takes it.
+    pub(super) room: Option<Room>,
 }
 
 impl Task {
@@ -49,7 +53,7 @@ impl Task {
     /// then no count that was shown is taken back, and less is done again. After an error it had
     /// finished nothing, and nothing is left of it.
     pub(super) fn run(self) -> Result<Rows, Failure> {
-        let Self { storage, progress, run, plan, position, start, before, stretches_before } = self;
+        let Self { storage, progress, run, plan, position, start, before, stretches_before, mut room } = self;
         let stop = start.byte.saturating_add(plan.step_bytes_at(start.byte, position));
         let mut file = open(&storage, &Key::from_stored(plan.source))?;
         file.seek(SeekFrom::Start(start.byte))?;
@@ -78,6 +82,9 @@ impl Task {
             }
             let consumed = reader.read(&buffer, unread == 0, stop, &mut out);
             buffer.drain(..consumed);
+            if let Some(room) = &mut room {
+                room.take(out.bytes())?;
+            }
             parts.write(&mut out)?;
             reader.look_at_clock();
             let byte = reader.pass.cursor().byte;
@@ -109,7 +116,7 @@ impl Task {
             }
         }
         let Done { counts, reasons, end, stretches } = done;
-        Ok(Rows { counts, reasons, end, files: parts.finish()?, stretches })
+        Ok(Rows { counts, reasons, end, files: parts.finish()?, stretches, room })
     }
 }
 

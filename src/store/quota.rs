@@ -41,8 +41,10 @@ pub struct OverQuota {
 pub struct Room {
     quota: Quota,
     owner: UserId,
-    /// Reserved.
-    bytes: u64,
+    /// Reserved: what is needed, and more while that may be too little.
+    reserved: u64,
+    /// What is known to be needed.
+    needed: u64,
     /// Received.
     taken: u64,
     /// What was stored when the file began to arrive, and what of other files had ended by then.
@@ -59,12 +61,23 @@ impl Quota {
     /// Reserves `bytes` for a file of `owner`: 0 if nobody said how many, then [`Room::take`] is called as
     /// they come. Nobody who has used all gets any.
     pub async fn reserve(&self, owner: UserId, bytes: u64) -> Result<std::result::Result<Room, OverQuota>> {
+        self.reserve_between(owner, bytes, bytes).await
+    }
+
+    /// As [`Quota::reserve`], for a file of at least `least` and at most `most` bytes: of what is more than
+    /// `least` as much as is left.
+    pub async fn reserve_between(
+        &self,
+        owner: UserId,
+        least: u64,
+        most: u64,
+    ) -> Result<std::result::Result<Room, OverQuota>> {
         // Before the database is asked: what ends in between is counted twice rather than never.
         let ended = self.users().get(&owner).copied().unwrap_or_default().ended;
         let stored = if self.allowed.is_some() { self.store.stored_bytes(owner).await? } else { 0 };
-        let mut room = Room { quota: self.clone(), owner, bytes: 0, taken: 0, stored, ended };
+        let mut room = Room { quota: self.clone(), owner, reserved: 0, needed: 0, taken: 0, stored, ended };
         // At least one byte is to come.
-        Ok(room.grow(bytes.max(1)).map(|()| room))
+        Ok(room.reserve(least.max(1), most).map(|()| room))
     }
 
     /// As [`Quota::reserve`], for the file of a run of `event`. None if no import has sent the event: what
@@ -92,20 +105,26 @@ impl Room {
 
     /// Makes it room for `bytes` in all; what was reserved stays so.
     pub fn grow(&mut self, bytes: u64) -> std::result::Result<(), OverQuota> {
+        self.reserve(bytes, bytes)
+    }
+
+    /// Makes it room for `least` bytes in all, and for `most` as far as there is room.
+    fn reserve(&mut self, least: u64, most: u64) -> std::result::Result<(), OverQuota> {
         let Some(allowed) = self.quota.allowed else { return Ok(()) };
-        if bytes <= self.bytes {
-            return Ok(());
+        if least > self.reserved || most > self.reserved {
+            let mut users = self.quota.users();
+            let arrivals = users.entry(self.owner).or_default();
+            let others = arrivals.reserved.saturating_sub(self.reserved);
+            let since = arrivals.ended.saturating_sub(self.ended);
+            let used = self.stored.saturating_add(others).saturating_add(since);
+            let left = allowed.saturating_sub(used);
+            if least > left {
+                return Err(OverQuota { used, allowed });
+            }
+            self.reserved = most.max(self.reserved).min(left).max(least);
+            arrivals.reserved = others.saturating_add(self.reserved);
         }
-        let mut users = self.quota.users();
-        let arrivals = users.entry(self.owner).or_default();
-        let others = arrivals.reserved.saturating_sub(self.bytes);
-        let since = arrivals.ended.saturating_sub(self.ended);
-        let used = self.stored.saturating_add(others).saturating_add(since);
-        if used.saturating_add(bytes) > allowed {
-            return Err(OverQuota { used, allowed });
-        }
-        arrivals.reserved = others.saturating_add(bytes);
-        self.bytes = bytes;
+        self.needed = self.needed.max(least);
         Ok(())
     }
 }
@@ -113,8 +132,8 @@ impl Room {
 impl Drop for Room {
     fn drop(&mut self) {
         if let Some(arrivals) = self.quota.users().get_mut(&self.owner) {
-            arrivals.reserved = arrivals.reserved.saturating_sub(self.bytes);
-            arrivals.ended = arrivals.ended.saturating_add(self.bytes);
+            arrivals.reserved = arrivals.reserved.saturating_sub(self.reserved);
+            arrivals.ended = arrivals.ended.saturating_add(self.needed);
         }
     }
 }

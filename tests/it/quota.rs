@@ -1,8 +1,8 @@
 //! The limit of what one account may store.
 
 use bytes::Bytes;
-use futures_util::{future, stream};
-use reqwest::StatusCode;
+use futures_util::{StreamExt, future, stream};
+use reqwest::{Method, StatusCode, header};
 use runboard::{ids::UserId, store::Store};
 use tempfile::tempdir;
 
@@ -10,7 +10,7 @@ use crate::support::{
     TestApp,
     host::{Host, Reply},
     migration::database_before,
-    spawn_app_on,
+    spawn_app_on, until,
     visitor::Visitor,
 };
 
@@ -34,6 +34,11 @@ fn csv(bytes: usize) -> String {
 
 fn uploads(app: &TestApp) -> usize {
     app.data.path().join("files/uploads").read_dir().unwrap().count()
+}
+
+/// Files that are being received.
+fn incoming(app: &TestApp) -> usize {
+    app.data.path().join("files/incoming").read_dir().unwrap().count()
 }
 
 #[tokio::test]
@@ -92,6 +97,59 @@ async fn an_address_is_fetched_as_far_as_there_is_room() {
     assert!(panel.html.contains("The file does not fit: 0 of the 300000 bytes"), "{}", panel.html);
     let import = visitor.import_address(&host.url("/small.csv")).await;
     visitor.wait_for_state(&import, "Completed").await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_upload_that_is_under_way_keeps_its_room_whatever_comes_meanwhile() {
+    let (app, visitor) = app_with_quota(ALLOWED, &[]).await;
+    let first = visitor.upload("first.csv", csv(100_000)).await;
+    visitor.wait_for_state(&first, "Completed").await;
+    // Some 75 kB are left. Of neither upload is it known how much of its body is the file.
+    let form = |file: &str| {
+        format!(
+            "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\r\n{file}\r\n--b--\r\n"
+        )
+    };
+    let body = form(&csv(50_000));
+    let (beginning, rest) = (body[..10_000].to_owned(), body[10_000..].to_owned());
+    let (go_on, gate) = tokio::sync::oneshot::channel::<()>();
+    let pieces = stream::once(future::ready(Bytes::from(beginning))).chain(stream::once(async move {
+        gate.await.unwrap();
+        Bytes::from(rest)
+    }));
+    let under_way = tokio::spawn(
+        visitor
+            .request(Method::POST, "/imports")
+            .header(header::CONTENT_TYPE, "multipart/form-data; boundary=b")
+            .header(header::CONTENT_LENGTH, body.len())
+            .body(reqwest::Body::wrap_stream(pieces.map(Ok::<_, std::io::Error>)))
+            .send(),
+    );
+    until("the first bytes", || incoming(&app) > 0).await;
+    let other = visitor.post_file("other.csv", csv(50_000)).await;
+    assert_eq!(other.status(), StatusCode::PAYLOAD_TOO_LARGE, "the room is promised");
+    go_on.send(()).unwrap();
+    let answer = under_way.await.unwrap().unwrap();
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_whose_results_do_not_fit_fails_with_the_sentence_and_leaves_nothing() {
+    let (app, visitor) = app_with_quota(ALLOWED, &[]).await;
+    // The processed rows are longer than the file by their line ends.
+    let import = visitor.upload("large.csv", csv(200_000)).await;
+    let panel = visitor.wait_for_state(&import, "Failed").await;
+    assert!(
+        panel.html.contains("The results do not fit: 200000 of the 300000 bytes that your imports may take"),
+        "{}",
+        panel.html
+    );
+    assert_eq!(app.data.path().join("files/runs").read_dir().unwrap().count(), 0);
+    // What it had reserved is given back.
+    let small = visitor.upload("small.csv", csv(40_000)).await;
+    assert_eq!(visitor.wait_for_state(&small, "Completed").await.counts(), (9_999, 0));
     app.stop().await;
 }
 

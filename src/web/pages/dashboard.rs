@@ -104,9 +104,10 @@ pub async fn upload(
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
     let announced = upload::announced(&request);
-    let of_files = announced.unwrap_or(0).saturating_sub(upload::FORM_BYTES);
+    let of_form = announced.unwrap_or(0);
+    let of_files = of_form.saturating_sub(upload::FORM_BYTES);
     // Kept until the import is recorded.
-    let mut quota = match site.quota.reserve(user.user, of_files).await? {
+    let mut quota = match site.quota.reserve_between(user.user, of_files, of_form).await? {
         Ok(room) => room,
         Err(over) => {
             let refused = Some(UploadError::from(over).into());
