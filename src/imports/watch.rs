@@ -149,7 +149,7 @@ impl Watch {
             owner,
             id,
             pace,
-            rule: pace::TOLD,
+            rule: pace::AWAITED,
             is_reopened,
             sent: None,
             over_since: None,
@@ -301,6 +301,9 @@ impl Watch {
             pace::IDLE
         } else if unended.peek().is_some() && unended.clone().all(|run| run.is_lost(now)) {
             pace::LOST
+        } else if self.listed.is_none() || import.runs.is_empty() {
+            // What else the event has triggered is to be seen soon, whatever is at work here.
+            if self.shared.live.is_told() { pace::AWAITED } else { pace::UNTOLD }
         } else if unended.peek().is_some()
             && unended.all(|run| run.call.is_some() && self.shared.live.is_active(&run.run_id))
         {

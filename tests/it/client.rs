@@ -33,7 +33,11 @@ const REGISTERED: &str = r#"{"ok":true,"modified":true,"sync_id":"b6cab47b-f1df-
 
 /// A client of the engine at `origin` that loses no time.
 pub fn client(origin: &str) -> Client {
-    let limits = Limits {
+    client_with(origin, limits())
+}
+
+pub fn limits() -> Limits {
+    Limits {
         request_timeout: Duration::from_secs(20),
         max_answer_bytes: 64 << 10,
         backoff: Backoff {
@@ -42,8 +46,7 @@ pub fn client(origin: &str) -> Client {
             longest_pause: Duration::from_secs(1),
         },
         ..Limits::default()
-    };
-    client_with(origin, limits)
+    }
 }
 
 pub fn client_with(origin: &str, limits: Limits) -> Client {

@@ -136,6 +136,53 @@ async fn a_run_that_comes_after_the_last_look_reopens_its_import_without_a_quest
     room.imports.stop().await;
 }
 
+/// Moves tokio's clock on, in steps between which questions are asked and answered.
+async fn pass(time: Duration) {
+    const STEP: Duration = Duration::from_millis(500);
+    for _ in 0..time.as_millis() / STEP.as_millis() {
+        tokio::time::advance(STEP).await;
+        // While this blocks, the clock stands.
+        tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(10))).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_run_of_a_minute_of_anothers_function_costs_six_requests_where_the_engine_tells() {
+    let run = new_run();
+    let jobs = json!([{"at": UnixMillis::now().to_string(), "kind": "edge", "attempt": 0}]);
+    let (room, live) = room(Engine {
+        runs: vec![(run.to_string(), "Running")],
+        jobs: Some(jobs),
+        answers_within: Some(Duration::from_secs(3_600)),
+        ..Engine::default()
+    })
+    .await;
+    live.set_reached();
+    let (import, event) = room.sent().await;
+    tokio::time::pause();
+    pass(Duration::from_secs(20)).await;
+    assert_eq!(room.state(import).await.0, ImportState::Running);
+    let wakes_at = UnixMillis::now().plus(Duration::from_secs(3_600));
+    room.engine().jobs = Some(json!([{"at": wakes_at.to_string(), "kind": "sleep", "attempt": 0}]));
+    pass(Duration::from_secs(20)).await;
+    let plan = room.state(import).await.1.runs[0].plan;
+    assert_eq!(plan, Some(Plan { what: Planned::Wake, at: wakes_at }), "it fell asleep");
+    pass(Duration::from_secs(20)).await;
+    tell(&live, &event, &run, RunStatus::Completed);
+    room.engine().runs = vec![(run.to_string(), "Completed")];
+    pass(Duration::from_secs(15)).await;
+    let (state, snapshot) = room.state(import).await;
+    assert!(state == ImportState::Completed && snapshot.finished_at.is_some(), "{snapshot:?}");
+    let asked = {
+        let engine = room.engine();
+        (engine.sends, engine.lists, engine.jobs_asked)
+    };
+    println!("{asked:?}: events sent, lists, jobs");
+    assert_eq!(asked, (1, 3, 2));
+    tokio::time::resume();
+    room.imports.stop().await;
+}
+
 #[tokio::test]
 async fn an_engine_whose_clock_is_an_hour_ahead_keeps_no_import_open() {
     let ends_at = UnixMillis::now().plus(Duration::from_secs(3_600)).to_string();

@@ -33,6 +33,12 @@ impl Watch {
         import: &Snapshot,
         told: Vec<Run>,
     ) -> store::Result<Outcome> {
+        if told.is_empty() && self.ask_for_plans_alone(client, import).await? {
+            self.unanswered_since = None;
+            self.answered(import, &[], Word::Asked).await?;
+            let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
+            return self.what_next(&import).await;
+        }
         match self.question_engine(client, import).await {
             Ok((runs, word)) => self.take_answer(client, import, runs, word, told).await,
             Err(error) => {

@@ -20,9 +20,10 @@ const fn rule(first: u64, factor: f64, longest: u64) -> Rule {
     Rule { first: Duration::from_secs(first), factor, longest: Duration::from_secs(longest) }
 }
 
-/// The engine tells us: 1, 4, 13, 40, 70, ... seconds after the last news. An ordinary run of somebody
-/// else's function is asked for three times.
-pub const TOLD: Rule = rule(1, 3.0, 30);
+/// The engine tells us, and no run has appeared yet: 1, 4, 13, 40, 70, ... seconds after the event was sent.
+pub const AWAITED: Rule = rule(1, 3.0, 30);
+/// The engine tells us: 5, 30, 60, ... seconds after the last news.
+pub const TOLD: Rule = rule(5, 5.0, 30);
 /// It does not: 1, 2.3, 3.8, ... seconds, then every five.
 pub const UNTOLD: Rule = rule(1, 1.25, 5);
 /// Nobody takes the event.
@@ -112,10 +113,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_run_of_a_minute_costs_four_questions_where_the_engine_tells() {
+    async fn an_engine_that_tells_is_asked_less_and_less() {
+        assert_eq!(asked(AWAITED).await[..6], [1, 4, 13, 40, 70, 100]);
         let times = asked(TOLD).await;
-        assert_eq!(times[..6], [1, 4, 13, 40, 70, 100]);
-        assert_eq!(times.len(), 122);
+        assert_eq!(times[..4], [5, 30, 60, 90]);
+        assert_eq!(times.len(), 120);
     }
 
     #[tokio::test(start_paused = true)]
@@ -133,9 +135,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn news_start_the_pauses_anew_and_soon_means_no_later() {
         let mut pace = Pace::new();
-        pace.no_news(TOLD);
-        pace.no_news(TOLD);
-        pace.news(TOLD);
+        pace.no_news(AWAITED);
+        pace.no_news(AWAITED);
+        pace.news(AWAITED);
         let start = Instant::now();
         assert_eq!(pace.due() - start, Duration::from_secs(1));
         pace.soon(Duration::from_secs(5));

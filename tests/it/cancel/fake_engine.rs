@@ -9,6 +9,7 @@ use std::{
 use runboard::{
     ids::{ImportId, RunId, UserId},
     imports::{FileName, ImportState, Imports, Snapshot},
+    inngest::Limits,
     source::Storage,
     store::Live,
     time::UnixMillis,
@@ -45,6 +46,9 @@ pub(crate) struct Engine {
     pub(crate) lists: usize,
     /// What is in its queue for any run; None: it does not know the question.
     pub(crate) jobs: Option<Value>,
+    pub(crate) jobs_asked: usize,
+    /// How long it is waited for instead of the usual time.
+    pub(crate) answers_within: Option<Duration>,
     /// The engine's clock is ahead of ours: what it says of an end.
     pub(crate) ends_at: Option<String>,
     /// A step had been told to stop when its run's cancel came.
@@ -81,10 +85,15 @@ impl Room {
             .await
             .unwrap();
         let live = engine.live.clone();
+        let limits = match engine.answers_within {
+            Some(time) => Limits { request_timeout: time, poll_timeout: time, ..client::limits() },
+            None => client::limits(),
+        };
         let engine = Arc::new(Mutex::new(engine));
         let server = serve(&engine).await;
         let storage = Storage::open(folder.path().join("files")).unwrap();
-        let imports = Imports::new(parts(store, storage.clone(), client::client(&server.uri()), live));
+        let imports =
+            Imports::new(parts(store, storage.clone(), client::client_with(&server.uri(), limits), live));
         imports.start(ready).await.unwrap();
         Self { imports, storage, database, engine, owner, _folder: folder, _server: server }
     }
@@ -158,9 +167,12 @@ async fn serve(engine: &Arc<Mutex<Engine>>) -> MockServer {
         ResponseTemplate::new(200).set_body_json(body).set_delay(engine.holds_lists)
     });
     Mock::given(method("GET")).and(path_regex("^/v1/events/")).respond_with(runs).mount(&server).await;
-    let jobs = respond(|engine, _| match &engine.jobs {
-        Some(jobs) => ResponseTemplate::new(200).set_body_json(json!({ "data": jobs })),
-        None => ResponseTemplate::new(404),
+    let jobs = respond(|engine, _| {
+        engine.jobs_asked += 1;
+        match &engine.jobs {
+            Some(jobs) => ResponseTemplate::new(200).set_body_json(json!({ "data": jobs })),
+            None => ResponseTemplate::new(404),
+        }
     });
     Mock::given(method("GET")).and(path_regex("^/v1/runs/.*/jobs$")).respond_with(jobs).mount(&server).await;
     let cancelled = respond(|engine, request| {
