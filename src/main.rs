@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    // Uploads, password hashes and keys are for nobody else on this machine, whatever file they are in.
+    // No other user of this machine may read uploads, password hashes or keys, whatever file they are in.
     umask(Mode::RWXG | Mode::RWXO);
     let args = Args::parse();
     let config = match Config::from_args(&args) {
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
             "RUST_LOG is {set:?}: it can be a level such as debug, or a list such as info,sqlx=warn."
         ));
     };
-    // It logs each malformed request as an error, which whoever sends it decides. Its answers are enough.
+    // It logs each malformed request as an error, and any client can send those. Its answers are enough.
     let quiet = "actix_http::h1::dispatcher=off".parse().ok().filter(|_| !set.contains("actix_http"));
     let filter = quiet.into_iter().fold(filter, EnvFilter::add_directive);
     tracing_subscriber::fmt()
@@ -74,7 +74,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let data_dir = config.data_dir.clone();
     let app = app::start(config).await?;
     if let Err(error) = announce(&app, &data_dir.display().to_string()) {
-        // Whoever started us does not listen; that is no reason not to serve.
+        // A closed standard output is no reason not to serve.
         tracing::warn!(%error, "cannot write to the standard output");
     }
     stopped().await?;

@@ -48,8 +48,8 @@ pub struct Accounts {
     sessions: Sessions,
 }
 
-/// Somebody who has forgotten which password it was gets ten tries, then one a minute. It counts for each
-/// network alone, so that guessing from elsewhere does not keep the owner out.
+/// Ten wrong guesses at once, for a user who tries to remember, then one a minute. Each network is counted
+/// alone, so that guesses from elsewhere do not lock the owner out.
 const GUESSES: Rate = Rate { burst: 10, every: Duration::from_secs(60) };
 
 /// How long a visitor is asked to wait while too many passwords are being checked: about what those take.
@@ -79,7 +79,7 @@ pub enum Error {
 /// Why no account was made.
 #[derive(Debug, thiserror::Error)]
 pub enum SignUpError {
-    /// `RUNBOARD_SIGN_UP` is closed, or first and somebody was first.
+    /// `RUNBOARD_SIGN_UP` is closed, or first and there is an account.
     #[error("sign-up is closed")]
     Closed,
     /// The first account is made through the link that was printed at start.
@@ -93,7 +93,7 @@ pub enum SignUpError {
     Failed(#[from] Error),
 }
 
-/// Why nobody was signed in.
+/// Why sign-in was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
     /// No such account, or another password: which of the two is nobody's business.
@@ -140,7 +140,7 @@ impl Accounts {
         self.sign_up == SignUp::Open
     }
 
-    /// Whether somebody who came with `link_token` may make an account now.
+    /// Whether a visitor with `link_token` may make an account now.
     pub async fn may_sign_up(&self, link_token: Option<&Token>) -> Result<(), SignUpError> {
         match self.sign_up {
             SignUp::Open => Ok(()),
@@ -219,7 +219,7 @@ impl Accounts {
         self.sessions.sweep(UnixMillis::wall()).await
     }
 
-    /// For the operator: makes an account, whoever else may.
+    /// For the operator: makes an account, whatever `RUNBOARD_SIGN_UP` says.
     pub async fn add(&self, email: Email, password: Password) -> Result<UserId, SignUpError> {
         let account = self.new_account(&email, password).await?;
         let made = self.store.create_account(&account).await.map_err(Error::from)?;

@@ -1,4 +1,4 @@
-//! Random tokens: who holds one is let in.
+//! Random tokens: their holder is let in.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};

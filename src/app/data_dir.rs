@@ -1,16 +1,16 @@
 //! The data folder: made, locked, and the database's own.
 
 use std::{
-    fs::{self, DirBuilder, File, TryLockError},
+    fs::{self, File, TryLockError},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt},
+    os::unix::fs::MetadataExt,
     path::Path,
 };
 
 use ulid::Ulid;
 
 use super::StartError;
-use crate::store::Store;
+use crate::{source::make_folder, store::Store};
 
 /// The name of the id that a folder and its database share: a file in one, a setting in the other.
 pub(super) const INSTALLATION: &str = "installation";
@@ -21,8 +21,7 @@ const OTHERS: u32 = 0o077;
 /// Locks the data folder, and makes it first if it is missing.
 pub(super) fn lock(path: &Path) -> Result<File, StartError> {
     let unusable = |source| StartError::DataDir { path: path.to_owned(), source };
-    // Uploads and password hashes are for nobody else on this machine.
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
+    make_folder(path).map_err(unusable)?;
     let file = File::create(path.join("lock")).map_err(unusable)?;
     match file.try_lock() {
         Ok(()) => {}

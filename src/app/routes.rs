@@ -15,6 +15,7 @@ pub(super) fn public(routes: &mut web::ServiceConfig) {
         .route("/healthz", read().to(health::healthz))
         .route("/readyz", read().to(health::readyz))
         .route("/assets/{hash}/{name}", read().to(assets::serve))
+        .route("/favicon.ico", read().to(assets::favicon))
         .route("/files/{import}", read().to(files::file))
         .route("/sign-up", read().to(sign_up::show))
         .route("/sign-up", web::post().to(sign_up::submit))

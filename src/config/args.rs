@@ -218,7 +218,7 @@ pub enum Command {
 
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum AccountCommand {
-    /// Make an account, whoever else may: the password is the first line of the standard input
+    /// Make an account, whatever RUNBOARD_SIGN_UP says: the password is the first line of the standard input
     Add { email: String },
     /// Set a new password and end all sessions: the password is the first line of the standard input
     Reset { email: String },

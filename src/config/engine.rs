@@ -14,7 +14,7 @@ use super::{
 const CLOUD_API: &str = "https://api.inngest.com";
 const CLOUD_EVENT_API: &str = "https://inn.gs";
 
-/// Where a dev server is unless somebody says otherwise.
+/// Where a dev server listens by default.
 const DEV_SERVER: &str = "http://localhost:8288";
 
 /// Where our functions are called.
@@ -124,7 +124,7 @@ impl Inngest {
             return Err(ConfigError::Contradiction {
                 one: "INNGEST_DEV",
                 other: "RUNBOARD_LISTEN",
-                why: "a dev server signs nothing, so whoever reaches us could call the function; \
+                why: "a dev server signs nothing, so anyone who can connect could call the function; \
                       listen on 127.0.0.1, or use a server with keys",
             });
         }

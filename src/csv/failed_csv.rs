@@ -1,5 +1,5 @@
 //! The format of `failed.csv`, both ways: written for failed records, and taken off again when
-//! somebody uploads one.
+//! one is uploaded.
 //!
 //! A line has our columns `_line,_column,_reason`, then the header's, then `_extra`. The line of a record
 //! with fewer fields ends after the last of them, so that a line is about as long as its record however
@@ -62,7 +62,7 @@ pub(super) fn recognise(mut names: Vec<String>) -> Columns {
 pub(super) struct Mark<'l> {
     /// As [`column_label`] gives it; empty where the whole record is at fault.
     pub(super) column: &'l [u8],
-    /// Empty if somebody has removed it.
+    /// Empty if it was removed.
     pub(super) reason: &'l [u8],
 }
 

@@ -29,6 +29,9 @@ pub struct FirstRows {
     /// How many columns there are in all.
     pub columns: usize,
     pub rows: Vec<FirstRow>,
+    /// The file is a `failed.csv` of ours: its own columns are left out here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_failed_csv: bool,
 }
 
 /// One of the first records.
@@ -57,6 +60,7 @@ impl FirstRows {
             header: names.map(|name| excerpt(name.as_bytes(), 0)).collect(),
             columns: layout.header.len(),
             rows: Vec::new(),
+            is_failed_csv: layout.is_failed_csv,
         };
         let mut text: usize = first.header.iter().map(String::len).sum();
         let mut reader = RowReader {
@@ -204,6 +208,7 @@ mod tests {
         assert_eq!((first.header, first.columns), (vec!["id".to_owned(), "name".to_owned()], 2));
         let surplus = failed(3, &["2", ""], "x", None);
         assert_eq!(first.rows, [row(2, &["1", "=Ann"]), surplus]);
+        assert!(first.is_failed_csv && !read(b"id,name\n1,Ann\n", true).is_failed_csv);
     }
 
     #[test]

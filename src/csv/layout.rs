@@ -29,7 +29,7 @@ pub struct Layout {
     /// The file is a `failed.csv` of ours: `_line,_column,_reason` and `_extra` are taken off. A file
     /// that has nothing but these columns is an ordinary one.
     pub is_failed_csv: bool,
-    /// That `failed.csv` has the column `_extra` at its end; somebody may have removed it.
+    /// That `failed.csv` has the column `_extra` at its end. False if the user has removed it.
     pub has_extra: bool,
 }
 

@@ -25,6 +25,15 @@ impl Counts {
     pub fn total(&self) -> u64 {
         self.processed.saturating_add(self.failed)
     }
+
+    /// With the records of another stretch.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            processed: self.processed.saturating_add(other.processed),
+            failed: self.failed.saturating_add(other.failed),
+        }
+    }
 }
 
 /// Output bytes of a stretch of records, to be written out and cleared by the caller.
@@ -76,8 +85,8 @@ impl Output {
         self.counts.processed += 1;
     }
 
-    /// A failed record that begins with `content` on `line` of the file, but for its bytes in `raw`.
-    /// `fields` are None if they are unknown.
+    /// Counts a failed record that is on `line` of the file and writes all but its bytes in `raw`. `content` is
+    /// the record, or how it begins. `fields` are None if they are unknown.
     pub(super) fn push_failed(
         &mut self,
         line: u64,

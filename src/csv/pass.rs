@@ -117,14 +117,17 @@ impl<'l> Pass<'l> {
             Split::TooLong => return Some(self.begin_skip(rest, out)),
         };
         let Layout { header, delimiter, .. } = self.layout;
-        let (fields, mark) = Unwrapped::take_off(&mut self.unwrapped, fields, header.len());
+        let (mut fields, mark) = Unwrapped::take_off(&mut self.unwrapped, fields, header.len());
         match judge(record, &fields, header, mark) {
             Ok(()) if !record.has_quotes && *delimiter == COMMA && !self.layout.is_failed_csv => {
                 out.push_verbatim(record.content);
             }
             Ok(()) => out.push_processed(&fields),
             Err(failure) => {
-                out.push_failed(self.cursor.line, failure, header, record.content, Some(fields));
+                // As the file had it that the line stands for.
+                let unwrapped = self.layout.is_failed_csv.then(|| fields.encoded());
+                let content = unwrapped.as_deref().unwrap_or(record.content);
+                out.push_failed(self.cursor.line, failure, header, content, Some(fields));
                 out.raw.extend_from_slice(record.bytes);
             }
         }

@@ -3,6 +3,8 @@
 use csv_core::{ReadFieldResult, ReadRecordResult, Reader, ReaderBuilder};
 use memchr::{memchr, memchr2_iter};
 
+use super::encode::Encoder;
+
 /// Room for fields' text at first, in bytes; it grows with the records.
 const TEXT_AT_FIRST: usize = 4096;
 
@@ -64,7 +66,7 @@ pub(super) struct Fields<'a> {
     /// How many fields the record has, those without a column included.
     pub(super) count: usize,
     /// The fields without a column, still as `surplus_reader` reads them. They may be millions,
-    /// so they are not split before somebody asks.
+    /// so they are split only on demand.
     pub(super) surplus: Option<&'a [u8]>,
     pub(super) surplus_reader: &'a mut FieldReader,
 }
@@ -75,6 +77,18 @@ impl<'a> Fields<'a> {
         let Self { text, ends, .. } = *self;
         let starts = std::iter::once(0).chain(ends.iter().copied());
         starts.zip(ends).map(|(start, &end)| &text[start..end])
+    }
+
+    /// All of them as a record of CSV.
+    pub(super) fn encoded(&mut self) -> Vec<u8> {
+        let mut record = Vec::new();
+        let mut encoder = Encoder::new(&mut record);
+        for field in self.in_columns() {
+            encoder.field(field);
+        }
+        self.for_each_surplus(|field| encoder.field(field));
+        encoder.finish();
+        record
     }
 
     pub(super) fn for_each_surplus(&mut self, each: impl FnMut(&[u8])) {

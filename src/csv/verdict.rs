@@ -122,9 +122,14 @@ pub(super) fn judge<'m>(
     header: &[String],
     mark: Option<Mark<'m>>,
 ) -> Result<(), Failure<'m>> {
-    let not_corrected = |mark: Mark<'m>| Failure::NotCorrected {
-        reason: mark.reason,
-        column: header.iter().position(|name| *failed_csv::column_label(name).as_bytes() == *mark.column),
+    let not_corrected = |mark: Mark<'m>| {
+        let labels = || header.iter().map(|name| failed_csv::column_label(name));
+        // An empty `_column` is that of a whole record, or of an unnamed column with a bad byte.
+        let names_a_column = !mark.column.is_empty() || is_bad_byte(mark.reason);
+        Failure::NotCorrected {
+            reason: mark.reason,
+            column: labels().position(|label| names_a_column && *label.as_bytes() == *mark.column),
+        }
     };
     if record.open_quotes {
         Err(Failure::OpenQuotes)

@@ -9,7 +9,7 @@ use crate::{store::engine::queue::Step, time::UnixMillis};
 pub const MAX_STEPS: usize = 1_000;
 pub const MAX_STATE_BYTES: usize = 32 * 1024 * 1024;
 
-/// One report; what SDKs send beside it is let be.
+/// One report. Other fields that SDKs send are ignored.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Op {
@@ -44,10 +44,10 @@ pub enum Report {
     Failed(Step),
     /// The function ended with this output.
     Complete(Value),
-    /// A step that has not run, and is to be called for: its id. One alone is how an SDK ends a call that
+    /// The id of a step that has not run and must be called: One alone is how an SDK ends a call that
     /// has lasted as long as it may; steps that run beside each other are planned together.
     Planned(Plan),
-    /// Nothing new: the function is to be called again, to find out what comes next.
+    /// Nothing new: call the function again to find out what comes next.
     Discover,
     /// The function has no step of this name, although it planned it.
     Lost(String),

@@ -1,4 +1,4 @@
-//! The dispatch loop: takes the run whose turn it is, calls its function, applies the answer.
+//! The dispatch loop: takes the next run, calls its function, applies the answer.
 //!
 //! One loop looks into the queue, so that an event wakes one reader, and a look that finds nothing due only
 //! reads. The calls themselves are tasks of their own: most wait for their function, and what a function does
@@ -69,7 +69,7 @@ impl Engine {
         let mut calls = JoinSet::new();
         let mut news = self.news.subscribe();
         while !shutdown.is_cancelled() {
-            // Before the queue is looked at, so that what comes in meanwhile is not slept through.
+            // Before the queue is read, so that a run that arrives in between wakes the loop.
             news.mark_unchanged();
             while calls.try_join_next().is_some() {}
             let pause = match self.next().await {
@@ -121,7 +121,7 @@ impl Engine {
         }
     }
 
-    /// Takes the run whose turn it is.
+    /// Takes the next run.
     async fn next(&self) -> store::Result<Next> {
         let now = UnixMillis::now();
         let waiting = self.store.engine_waiting().await?;

@@ -30,7 +30,7 @@ impl Calls {
         Self { most: most.max(1), at_work: Arc::default() }
     }
 
-    /// Whose run is to be called next, of those that are due: the tenant with the fewest calls at work, then
+    /// The tenant whose due run is called next: the tenant with the fewest calls at work, then
     /// the one that has waited longest.
     pub fn next<'w>(&self, waiting: &'w [Waiting], now: UnixMillis) -> Option<&'w Waiting> {
         let at_work = self.lock();

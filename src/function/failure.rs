@@ -4,11 +4,13 @@ use std::{io, time::Duration};
 
 use crate::{
     csv::{LayoutError, MOST_COLUMNS},
+    limits::bytes_at_most,
     source::{Address, FetchError, ShareLink, TextKind},
     store::{self, quota::OverQuota},
 };
 
-/// Why a call came to nothing. The text is a sentence for people; the sources are for the log.
+/// Why a call came to nothing. The text is for people: what is wrong, and in a second sentence what helps. It
+/// has none where the file itself must be corrected; the page says that. The sources are for the log.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("The event does not name a file.")]
@@ -18,16 +20,16 @@ pub(super) enum Failure {
     #[error(transparent)]
     Fetch(FetchError),
     #[error(
-        "The file does not fit: {} of the {} bytes that your imports may take here are used. Delete imports that you no longer need, and run this one again.",
-        .0.used, .0.allowed
+        "The file does not fit: {} of the {} that your imports may take here are used. Delete imports that you no longer need, and run this one again.",
+        bytes_at_most(.0.used), bytes_at_most(.0.allowed)
     )]
     OverQuota(OverQuota),
     #[error(
-        "The results do not fit: {} of the {} bytes that your imports may take here are used. Delete imports that you no longer need, and run this one again.",
-        .0.used, .0.allowed
+        "The results do not fit: {} of the {} that your imports may take here are used. Delete imports that you no longer need, and run this one again.",
+        bytes_at_most(.0.used), bytes_at_most(.0.allowed)
     )]
     ResultsOverQuota(#[from] OverQuota),
-    #[error("The uploaded file is no longer stored here.")]
+    #[error("The file is no longer stored here. Import it again.")]
     FileGone,
     #[error("{}", header_sentence(.0))]
     Header(LayoutError),
@@ -43,19 +45,19 @@ pub(super) enum Failure {
     /// Because the run is being cancelled, and nobody waits for the answer.
     #[error("The run was stopped.")]
     Stopped,
-    #[error("The earlier results of this run are no longer stored here.")]
+    #[error("The earlier results of this run are no longer stored here. Run the import again.")]
     WorkGone,
-    #[error("This run was started by another version of Runboard.")]
+    #[error("This run was started by another version of Runboard. Run the import again.")]
     OtherReader,
-    #[error("There is no disk space left for the results.")]
+    #[error("There is no disk space left for the results. Ask the operator to make room.")]
     DiskFull(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("A stored file could not be read or written.")]
+    #[error("A stored file could not be read or written. Ask the operator to check the disk.")]
     Io(#[source] io::Error),
-    #[error("The run's progress could not be saved or read.")]
+    #[error("The run's progress could not be saved or read. Ask the operator to check the database.")]
     Store(#[source] store::Error),
-    #[error("The run's progress cannot be read.")]
+    #[error("The run's progress cannot be read. Run the import again.")]
     Unreadable(#[from] serde_json::Error),
-    #[error("Reading the file was interrupted.")]
+    #[error("Reading the file was interrupted. Run the import again if it does not go on.")]
     BrokeOff(#[from] tokio::task::JoinError),
 }
 
@@ -97,7 +99,20 @@ impl Failure {
 }
 
 impl Failure {
-    /// How long to wait before another attempt, where somebody said so.
+    /// Whether a new run of the same import must fail in the same way: it reads the same bytes, or is not let
+    /// at them.
+    pub(super) fn is_same_again(&self) -> bool {
+        matches!(
+            self,
+            Self::NotAnAddress
+                | Self::Header(_)
+                | Self::NotCsv { .. }
+                | Self::NoText
+                | Self::Fetch(FetchError::Refused(_))
+        )
+    }
+
+    /// How long to wait before another attempt, where the address asked for a pause.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Fetch(error) => error.retry_after(),
@@ -146,7 +161,9 @@ fn header_sentence(error: &LayoutError) -> String {
         LayoutError::QuotesNeverClose => {
             "The header cannot be read: its closing quote is missing.".to_owned()
         }
-        LayoutError::TooLong { limit } => format!("The header is longer than {limit} bytes."),
+        LayoutError::TooLong { limit } => {
+            format!("The header is longer than {}.", bytes_at_most(*limit as u64))
+        }
         LayoutError::TooManyColumns { columns } => {
             format!("The header has {columns} columns, more than the {MOST_COLUMNS} that can be imported.")
         }

@@ -11,8 +11,8 @@
 //!
 //! Calls are at least once and may overlap, and a process may die at any moment. So the table `step` is
 //! the truth about what a run has done, not what the engine remembers of it: an execution writes its
-//! files under random names and then commits counts, cursor and file names in one row. Whoever comes
-//! second deletes its files and answers with the first one's result, and a step that is in the table is
+//! files under random names and then commits counts, cursor and file names in one row. The
+//! execution that commits second deletes its files and answers with the first one's result, and a step that is in the table is
 //! answered from there.
 
 mod chain;
@@ -58,7 +58,7 @@ pub const FUNCTION_NAME: &str = "process-csv-upload";
 /// The function that is told of every run that has ended, ours or another's, of the event that we send.
 pub const RUN_ENDED_ID: &str = "runboard-run-ended";
 const RUN_ENDED_NAME: &str = "run-ended";
-/// Whoever imports in our place tells by this event how far it is.
+/// A function that imports in place of ours reports its progress by this event.
 pub const PROGRESS_EVENT: &str = "imports/csv.progress";
 pub const PROGRESS_ID: &str = "runboard-csv-progress";
 const PROGRESS_NAME: &str = "csv-progress";

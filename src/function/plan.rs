@@ -1,6 +1,7 @@
 //! The first step: how a file is read, fixed for all steps after it.
 
 use std::{
+    fs::File,
     io::{self, Read, Seek, SeekFrom},
     ops::RangeInclusive,
     time::Instant,
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use super::failure::Failure;
 use crate::{
     csv::{FirstRows, Layout, LayoutError, Output, Pass},
-    source::{Key, Storage, TextKind},
+    source::{Address, Key, Storage, TextKind},
 };
 
 /// Which reader a plan was made for. To be raised when the same bytes would give other records.
@@ -49,23 +50,25 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Looks at the front of the stored file `source`. Blocks.
+    /// Looks at the front of the stored file `source`, which was fetched `from` an address or uploaded. Blocks.
     pub(super) fn make(
         storage: &Storage,
         source: &Key,
+        from: Option<Address>,
         max_record_bytes: usize,
         step_bytes: &RangeInclusive<u64>,
     ) -> Result<Self, Failure> {
         let mut file = open(storage, source)?;
         let size = file.metadata()?.len();
-        let mut sample = Vec::new();
-        // Before the header is looked for: what is no CSV may have lines without end.
-        if let Some(kind) = text_kind(&mut file, size)? {
-            return Err(Failure::NotCsv { kind, from: None });
-        }
         let mut wanted = SAMPLE;
+        let mut sample = Vec::new();
+        read_up_to(wanted, &mut file, &mut sample)?;
+        // Before the header is looked for: what is no CSV may have lines without end.
+        if let Some(kind) = text_kind(&sample, &mut file, size)? {
+            return Err(Failure::NotCsv { kind, from });
+        }
         let (layout, is_whole) = loop {
-            (&mut file).take(wanted - sample.len() as u64).read_to_end(&mut sample)?;
+            read_up_to(wanted, &mut file, &mut sample)?;
             let is_whole = (sample.len() as u64) < wanted;
             match Layout::read(&sample, is_whole, max_record_bytes.min(MOST_HEADER)) {
                 Ok(layout) => break (layout, is_whole),
@@ -110,21 +113,29 @@ impl Plan {
     }
 }
 
-/// What a file is that is no CSV, told by its front and its end.
-fn text_kind(file: &mut std::fs::File, size: u64) -> io::Result<Option<TextKind>> {
-    let mut front = Vec::new();
-    file.take(SAMPLE).read_to_end(&mut front)?;
-    let mut end = Vec::new();
-    if size > SAMPLE {
-        file.seek(SeekFrom::Start(size - TextKind::END_BYTES))?;
-        file.take(TextKind::END_BYTES).read_to_end(&mut end)?;
+/// Reads on behind `sample` until it has `wanted` bytes, or all of the file.
+fn read_up_to(wanted: u64, file: &mut File, sample: &mut Vec<u8>) -> io::Result<()> {
+    let missing = wanted.saturating_sub(sample.len() as u64);
+    file.take(missing).read_to_end(sample)?;
+    Ok(())
+}
+
+/// What a file of `size` bytes is that is no CSV, told by its `front` and its end. It is read on behind its
+/// front after this.
+fn text_kind(front: &[u8], file: &mut File, size: u64) -> io::Result<Option<TextKind>> {
+    if size <= SAMPLE {
+        return Ok(TextKind::sniff(front, None));
     }
-    file.rewind()?;
-    Ok(TextKind::sniff(&front, (size > SAMPLE).then_some(end.as_slice())))
+    let behind_front = file.stream_position()?;
+    let mut end = Vec::new();
+    file.seek(SeekFrom::Start(size - TextKind::END_BYTES))?;
+    file.take(TextKind::END_BYTES).read_to_end(&mut end)?;
+    file.seek(SeekFrom::Start(behind_front))?;
+    Ok(TextKind::sniff(front, Some(&end)))
 }
 
 /// Opens a stored file that an import needs.
-pub(super) fn open(storage: &Storage, source: &Key) -> Result<std::fs::File, Failure> {
+pub(super) fn open(storage: &Storage, source: &Key) -> Result<File, Failure> {
     storage.file(source).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Failure::FileGone,
         _ => error.into(),

@@ -10,7 +10,7 @@ use super::{
     chain::{self, Next, RowsResult},
     failure::{FailedCall, Failure},
     plan::Plan,
-    rows::{Task, sum},
+    rows::Task,
 };
 use crate::{
     csv::{Counts, Reasons},
@@ -95,7 +95,8 @@ impl Processor {
                 let after = why.retry_after();
                 let name = if retry { "Error" } else { "NonRetriableError" };
                 let (name, message) = (name.to_owned(), why.to_string());
-                let error = CallError { name, message, stack: String::new(), line };
+                let same_again = why.is_same_again();
+                let error = CallError { name, message, stack: String::new(), line, same_again };
                 Answer::Failed { error, retry: retry.then_some(after) }
             }
         }
@@ -113,7 +114,7 @@ impl Processor {
         self.set_call(call).await?;
         self.tell_called(call);
         let done = self.store.steps(run).await?;
-        let counts = done.iter().fold(Counts::default(), |counts, step| sum(counts, step.counts));
+        let counts = done.iter().fold(Counts::default(), |counts, step| counts.plus(step.counts));
         if let Some(last) = done.last() {
             self.live.progress(run).advance(counts, last.end_byte);
         }
@@ -123,10 +124,13 @@ impl Processor {
         }
         let has_rows = counts != Counts::default();
         let next = chain::next(&done, call)?;
-        let source = if matches!(next, Next::First) { Some(self.source(call)?) } else { None };
+        let source = match next {
+            Next::First | Next::Plan { .. } => Some(self.source(call)?),
+            Next::Tell(_) | Next::Rows { .. } | Next::Done => None,
+        };
         let slots = match (&next, &source) {
             (Next::Tell(_) | Next::Done, _) => None,
-            (_, Some(Source::Elsewhere(_))) => Some(&self.fetches),
+            (Next::First, Some(Source::Elsewhere(_))) => Some(&self.fetches),
             _ => Some(&self.work),
         };
         let _slot = match slots {
@@ -142,12 +146,12 @@ impl Processor {
                 Source::Stored(key) => self.plan(run, key, 0, None).await?,
                 Source::Elsewhere(address) => self.fetch(run, &call.event.id, &address).await?,
             },
-            Next::Plan { source, position } => {
-                let from = match self.source(call)? {
-                    Source::Stored(_) => None,
-                    Source::Elsewhere(address) => Some(address),
+            Next::Plan { source: copy, position } => {
+                let from = match source {
+                    Some(Source::Elsewhere(address)) => Some(address),
+                    Some(Source::Stored(_)) | None => None,
                 };
-                self.plan(run, source, position, from).await?
+                self.plan(run, copy, position, from).await?
             }
             Next::Rows { name, plan, position, start } => {
                 self.live.progress(run).set_first_rows(plan.first_rows.as_ref());
@@ -206,11 +210,8 @@ impl Processor {
         let started_at = UnixMillis::now();
         let (storage, max_record_bytes) = (self.storage.clone(), self.max_record_bytes);
         let step_bytes = self.step_bytes.clone();
-        let make = move || Plan::make(&storage, &source, max_record_bytes, &step_bytes);
-        let plan = tokio::task::spawn_blocking(make).await?.map_err(|failure| match failure {
-            Failure::NotCsv { kind, .. } => Failure::NotCsv { kind, from },
-            failure => failure,
-        })?;
+        let make = move || Plan::make(&storage, &source, from, max_record_bytes, &step_bytes);
+        let plan = tokio::task::spawn_blocking(make).await??;
         let progress = self.live.progress(run);
         progress.set_total_bytes(plan.size);
         progress.set_first_rows(plan.first_rows.as_ref());

@@ -58,8 +58,8 @@ struct Progress {
 }
 
 impl Processor {
-    /// A run has ended, ours or another's: tells whoever watches its event. `false`: the call says
-    /// something else.
+    /// A run has ended, ours or another's: tells the watcher of its event. `false`: the call says something
+    /// else.
     pub(super) fn run_ended(&self, call: &Call) -> bool {
         let Ok(ended) = Ended::deserialize(&call.event.data) else { return false };
         self.live.end_was_told();
@@ -88,7 +88,7 @@ impl Processor {
     }
 
     /// Another's function tells how far it is. `false`: the call says something else. What is told too
-    /// often, or of a run that nobody follows, is let go.
+    /// often, or of a run without a watcher, is dropped.
     pub(super) fn progress_told(&self, call: &Call) -> bool {
         let Ok(progress) = Progress::deserialize(&call.event.data) else { return false };
         let numbers = [progress.processed_items, progress.failed_items, progress.total_items.unwrap_or(0)];

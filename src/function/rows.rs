@@ -37,7 +37,7 @@ pub(super) struct Task {
     pub(super) room: Option<Room>,
 }
 
-/// A step of rows that is done, but not committed. Its files stay until somebody removes them.
+/// A step of rows that is done, but not committed. Its files stay until the caller removes them.
 pub(super) struct Rows {
     pub(super) counts: Counts,
     pub(super) reasons: Reasons,
@@ -100,7 +100,7 @@ impl Task {
                 stretches.add(&done.stretches);
                 progress.set_stretches(stretches);
             }
-            progress.advance(sum(before, done.counts), byte);
+            progress.advance(before.plus(done.counts), byte);
             needs_more = consumed == 0 || buffer.len() < BLOCK;
             Ok((unread > 0 || !buffer.is_empty()) && (byte < stop || !reader.pass.at_boundary()))
         };
@@ -192,13 +192,6 @@ fn append(file: &mut impl Read, length: u64, buffer: &mut Vec<u8>) -> Result<(),
         Ok(())
     } else {
         Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the stored file is shorter than planned").into())
-    }
-}
-
-pub(super) fn sum(one: Counts, other: Counts) -> Counts {
-    Counts {
-        processed: one.processed.saturating_add(other.processed),
-        failed: one.failed.saturating_add(other.failed),
     }
 }
 

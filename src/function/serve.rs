@@ -2,7 +2,7 @@
 //!
 //! Every call is signed and is verified over its raw body before anything of it is read. The answer to a
 //! verified request is signed too, any other answer is not: what we have signed is accepted as a request.
-//! A dev server signs nothing and gets nothing signed, and then nobody else can reach us.
+//! A dev server neither signs nor gets signatures; Runboard then listens on loopback only.
 
 mod body;
 pub mod client;
@@ -76,7 +76,7 @@ impl Default for DoorLimits {
     }
 }
 
-/// Where the engine is, for whoever introspects.
+/// Where the engine is, for the introspection request.
 #[derive(Clone, Debug)]
 pub struct About {
     pub api: String,
@@ -162,7 +162,13 @@ async fn import(processor: web::Data<Processor>, call: Call) -> HttpResponse {
 }
 
 fn error(message: &str) -> CallError {
-    CallError { name: "Error".to_owned(), message: message.to_owned(), stack: String::new(), line: None }
+    CallError {
+        name: "Error".to_owned(),
+        message: message.to_owned(),
+        stack: String::new(),
+        line: None,
+        same_again: false,
+    }
 }
 
 fn header<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {

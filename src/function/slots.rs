@@ -1,4 +1,4 @@
-//! Slots for work that only so much of may be done at once, shared fairly between tenants.
+//! Slots that limit how much work runs at once, shared fairly between tenants.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,9 +14,9 @@ pub struct Slots(Arc<Shared>);
 /// How much of the slots one tenant may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Share {
-    /// All of them, while nobody else waits: for work that is soon over.
+    /// All of them while no other tenant waits: for work that is soon over.
     All,
-    /// No more than it leaves free: for work that may last, so that another tenant finds a slot at once.
+    /// At most as many as it leaves free: for work that may last, so that another tenant finds a slot at once.
     AsMuchAsIsLeft,
 }
 
@@ -102,7 +102,7 @@ impl Shared {
 }
 
 impl State {
-    /// Whose turn it is; None if no slot is free for anybody that waits.
+    /// The waiter that gets the next slot; None if no waiter may have a free one.
     fn next(&self, share: Share) -> Option<String> {
         let may_have = |tenant: &Tenant| match share {
             Share::All => self.free > 0,

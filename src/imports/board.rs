@@ -12,7 +12,7 @@ use crate::ids::{ImportId, UserId};
 /// their runs have read is left to the database).
 const RETIRED: usize = 1_000;
 
-/// Keyed by owner first: whoever asks for another's import finds nothing.
+/// Keyed by owner first, so that a request for another user's import finds nothing.
 #[derive(Default)]
 pub struct Board {
     inner: Mutex<Inner>,
@@ -22,7 +22,7 @@ pub struct Board {
 struct Inner {
     imports: BTreeMap<(UserId, ImportId), Arc<Snapshot>>,
     retired: VecDeque<(UserId, ImportId)>,
-    /// The imports that were deleted last: whoever read one just before is not to bring it back.
+    /// The imports that were deleted last. A reader that loaded a row before the delete must not re-insert it.
     deleted: VecDeque<ImportId>,
 }
 
@@ -160,7 +160,13 @@ mod tests {
             call: None,
         };
         let mut snapshot = Snapshot::new(import, vec![run]);
-        let first_rows = FirstRows { header_line: 1, header: Vec::new(), columns: 0, rows: Vec::new() };
+        let first_rows = FirstRows {
+            header_line: 1,
+            header: Vec::new(),
+            columns: 0,
+            rows: Vec::new(),
+            is_failed_csv: false,
+        };
         snapshot.runs[0].stretches = Some(Arc::new(Stretches::new(1)));
         snapshot.runs[0].first_rows = Some(Arc::new(first_rows));
         snapshot

@@ -9,7 +9,7 @@ use crate::{
     store::{self, delete::Deleted, live::News},
 };
 
-/// What became of an import that somebody wants to be gone.
+/// The outcome of a request to delete an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deletion {
     Done,
@@ -38,7 +38,8 @@ impl Imports {
         if !import.state().is_final() {
             return Ok(Deletion::NotOver);
         }
-        // To its end, whoever hangs up meanwhile: what the database has forgotten must leave the memory.
+        // A task of its own, so that it ends although the client hangs up: an import that is gone from the
+        // database must leave the memory.
         let shared = self.shared.clone();
         let deleting = self.shared.tasks.spawn(async move {
             let remains = match shared.store.delete_import(id).await? {

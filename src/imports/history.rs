@@ -16,7 +16,7 @@ use crate::{
 /// More are not counted: on a page nobody needs to know, and counting millions takes its time.
 const MOST_COUNTED: u64 = 10_000;
 
-/// A search reads one name after the other; from here on somebody is to say that it shall go on.
+/// A search reads one name after the other. After this many it stops, and the user may continue it.
 const MOST_SEARCHED: u32 = 100_000;
 
 /// Where a page begins.

@@ -1,6 +1,6 @@
-//! Runs that come late: of an event whose import nobody watches any more.
+//! Late runs: of an event whose import has no watcher any more.
 //!
-//! A debounced function, the second run of a batch, or a run that somebody starts again at the engine may
+//! A debounced function, the second run of a batch, or a run that is started again at the engine may
 //! begin long after the last one ended. What the engine tells of it reopens its import, at the cost of no
 //! question.
 
@@ -11,10 +11,10 @@ use crate::{
     store::{self, imports::ImportRow, live::News},
 };
 
-/// What came of a run that nobody waited for.
+/// What was done about a late run.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
-    /// It is of nobody's event, or says nothing new.
+    /// No import sent its event, or it says nothing new.
     Passed,
     Reopened(ImportId),
 }
@@ -62,7 +62,7 @@ impl Imports {
         Ok(())
     }
 
-    /// Watches an import again that is to be cancelled although it was over.
+    /// Watches an import that was over again, because its late run must be cancelled.
     pub(super) async fn reopen_to_cancel(&self, import: ImportRow) -> store::Result<()> {
         if import.finished_at.is_some()
             && let Some(import) = Snapshot::load(&self.shared.store, vec![import]).await?.pop()

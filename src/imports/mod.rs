@@ -203,7 +203,8 @@ impl Imports {
             parent,
         };
         let event = self.shared.event_of(&import, &seed, now);
-        // To its end, whoever hangs up meanwhile: what is recorded must be watched and sent.
+        // A task of its own, so that it ends although the client hangs up: what is recorded must be watched and
+        // sent.
         let imports = self.clone();
         let recorded = self.shared.tasks.spawn(store::as_here(async move {
             let recorded = match imports.shared.store.create_import(&import, &event).await {

@@ -232,6 +232,27 @@ impl Snapshot {
         !state.is_final() || state == ImportState::Lost && self.cancel_requested_at.is_some()
     }
 
+    /// Whether running the failed rows again can end otherwise: our own function alone fails them again.
+    #[must_use]
+    pub fn may_failed_rows_pass(&self) -> bool {
+        self.runs.iter().any(|run| run.call.is_none())
+    }
+
+    /// Whether running all of it again must end as it did: our own function has failed, no other takes part,
+    /// and it said that the same would come of it.
+    #[must_use]
+    pub fn is_same_again(&self) -> bool {
+        let is_same = |run: &RunSnapshot| {
+            run.call.is_some()
+                && run
+                    .output
+                    .as_ref()
+                    .and_then(|output| output.failure.as_ref())
+                    .is_some_and(|failure| failure.same_again)
+        };
+        !self.runs.is_empty() && self.runs.iter().all(is_same)
+    }
+
     /// The import's state at this moment, from what is known of its runs.
     #[must_use]
     pub fn state(&self) -> ImportState {

@@ -173,7 +173,7 @@ impl Watch {
         self.shared.board.change(self.owner, self.id, change)
     }
 
-    /// Waits until there is something to do that nobody tells.
+    /// Waits for the next thing to do that no message announces.
     async fn due(&self, import: &Snapshot) -> Wake {
         let attempt = self.question.and_then(|question| question.due());
         let found = self.found.iter().map(|(_, until)| *until).min();
@@ -217,7 +217,7 @@ impl Watch {
                 tracing::debug!(import = %self.id, "late runs were not asked for: others took every turn");
                 return self.finish(import).await;
             }
-            // Somebody waits for it; and a run of a cancelled import is to be cancelled.
+            // A user waits for it; and a run of a cancelled import must be cancelled.
             Wake::Look if must_look || is_cancelled && !told.is_empty() => {
                 let client = self.shared.client.for_user(self.owner);
                 return self.ask(&client, import, told).await;
@@ -239,7 +239,7 @@ impl Watch {
         self.ask_for_next_attempt().await;
         let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
         if !told.is_empty() {
-            // Whoever tells us something is not silent.
+            // An engine that tells us something is not silent.
             self.unanswered_since = None;
         }
         let rule = self.rule(&import);

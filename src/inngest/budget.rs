@@ -16,11 +16,11 @@ use crate::ids::UserId;
 /// What a question is asked for. Those of an earlier variant go first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
-    /// Somebody waits for what follows from the answer, such as a cancel.
+    /// A user waits for what follows from the answer, such as a cancel.
     Now,
     /// The net under what the engine tells. Leaves half of a second's questions to [`Priority::Now`].
     Paced,
-    /// All that was expected has happened; the answer is to show that nothing more has.
+    /// All that was expected has happened; the answer should show that nothing more has.
     Late,
 }
 
@@ -145,7 +145,7 @@ impl Budget {
         // It is whole after each line.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        // Nothing is saved up while the server is left in peace, or all who waited would ask at once.
+        // No turns are saved up while the server asks for a pause, or all that wait would ask at once.
         let from = state.held_until.map_or(state.at, |until| until.max(state.at));
         let earned = now.saturating_duration_since(from).as_secs_f64() * self.rate;
         state.tokens = (state.tokens + earned).min(self.capacity());
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_somebody_waits_for_goes_first_and_what_is_over_last() {
+    async fn what_a_user_waits_for_goes_first_and_what_is_over_last() {
         let budget = Budget::new(1.0);
         take(&budget).await;
         let waiters = vec![

@@ -22,7 +22,7 @@ pub const REQ_VERSION_HEADER: &str = "x-inngest-req-version";
 /// How we name ourselves: language and version, as the SDK specification has it.
 pub const SDK: &str = concat!("rust:v", env!("CARGO_PKG_VERSION"));
 
-/// The body of a call request. Unknown keys are let be.
+/// The body of a call request. Unknown keys are ignored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Call {
     pub ctx: Context,
@@ -123,6 +123,9 @@ pub struct CallError {
     /// Ours, not the protocol's: the first line of the file that was not read for good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
+    /// Ours, too: a new run of the same import would fail in the same way.
+    #[serde(rename = "sameAgain", default, skip_serializing_if = "std::ops::Not::not")]
+    pub same_again: bool,
 }
 
 /// A step's id on the wire: SHA-1 of its name, hex.

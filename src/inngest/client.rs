@@ -75,7 +75,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(3),
             // A busy server was seen to take 0.2 s.
             request_timeout: Duration::from_secs(10),
-            // A server that hangs is to be named within five seconds.
+            // A server that hangs must be named within five seconds.
             poll_timeout: Duration::from_secs(4),
             // A run's output is at most 4 MB, and one event seldom has more than a few runs.
             max_answer_bytes: 16 << 20,
@@ -105,7 +105,7 @@ pub struct Registered {
     pub modified: bool,
 }
 
-/// What a registration that somebody asked for is sent with.
+/// What a registration on request is sent with.
 #[derive(Clone, Debug, Default)]
 pub struct SyncRequest {
     /// The deploy it belongs to.

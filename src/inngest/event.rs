@@ -21,7 +21,7 @@ pub struct Event {
 const LONGEST_TENANT: usize = 64;
 
 /// Whose work an event is, by the `userId` of its data: what one tenant has to wait for never delays
-/// another. Printable ASCII of bounded length, whatever the sender wrote; empty if the event names nobody.
+/// another. Printable ASCII of bounded length, whatever the sender wrote; empty if the event names no user.
 #[must_use]
 pub fn tenant(user_id: Option<&Value>) -> String {
     match user_id {

@@ -33,6 +33,9 @@ pub struct Failure {
     pub message: Option<String>,
     /// The line of the file that our own function did not get past.
     pub line: Option<u64>,
+    /// Our own function has said that a new run of the same import would fail in the same way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub same_again: bool,
 }
 
 impl RunOutput {
@@ -68,7 +71,10 @@ impl Failure {
             .find_map(|pointer| output.pointer(pointer)?.as_str());
         let line = ["/line", "/error/line"].iter().find_map(|pointer| output.pointer(pointer)?.as_u64());
         let message = message.map(|message| message.chars().take(LONGEST_MESSAGE).collect());
-        let failure = Self { message, line };
+        let same_again = ["/sameAgain", "/error/sameAgain"]
+            .iter()
+            .any(|pointer| output.pointer(pointer).and_then(Value::as_bool) == Some(true));
+        let failure = Self { message, line, same_again };
         (failure != Self::default()).then_some(failure)
     }
 }

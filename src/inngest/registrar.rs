@@ -57,7 +57,7 @@ impl Registrar {
         self.state().renewed_at
     }
 
-    /// Registers, because somebody asked.
+    /// Registers on request.
     pub async fn register(&self, sync: &SyncRequest) -> Result<Registered, Error> {
         let registered = self.client.register(&self.app, sync).await?;
         let mut state = self.state();

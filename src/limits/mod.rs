@@ -1,14 +1,16 @@
 //! What strangers can take: how often something may be asked for, by whom it is counted, and how much
-//! memory it may hold.
+//! memory it may hold; and how a limit is told.
 //!
 //! A limit is checked before the work that it bounds, and says when to come again.
 
 mod bytes;
 mod network;
 mod rate;
+mod size;
 
 pub use self::{
     bytes::{ByteBudget, Exhausted, HeldBytes},
     network::Network,
     rate::{Rate, RateLimiter},
+    size::bytes_at_most,
 };

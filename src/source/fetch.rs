@@ -24,7 +24,7 @@ use crate::{config::AllowedAddresses, inngest::tls};
 /// Redirects that are followed, one after the other.
 const MOST_REDIRECTS: usize = 5;
 
-/// Somebody waits for the import: an address that wants more peace than this is asked before.
+/// A user waits for the import, so a longer `Retry-After` is cut to this.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// How long is waited, and how much is taken.
@@ -171,7 +171,7 @@ impl Fetcher {
     }
 
     /// Writes what `address` answers into `file` and gives it back, whole and not empty, but not kept
-    /// yet. `told` hears of every piece that arrives, and may break off.
+    /// yet. `told` is called for every piece that arrives, and may stop the fetch.
     pub async fn fetch(
         &self,
         address: &Address,

@@ -1,6 +1,6 @@
 //! Which addresses may be fetched: those of the public internet, and those that the operator names.
 //!
-//! Whoever can give us an address can make us ask it, from inside the operator's network. So each
+//! A user who gives an address makes Runboard connect to it from inside the operator's network. So each
 //! resolved address is checked, at the first request and at every redirect, and only a checked one is
 //! connected to ([`fetch`](super::fetch)). What is not known to be public is refused.
 

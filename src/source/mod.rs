@@ -26,5 +26,5 @@ pub use quarantine::{Folder, QUARANTINED_FOR};
 pub use room::RESERVE;
 pub use share_link::ShareLink;
 pub use sniff::BinaryKind;
-pub use storage::{Key, Storage};
+pub use storage::{Key, Storage, make_folder};
 pub use text_kind::TextKind;

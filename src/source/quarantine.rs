@@ -7,7 +7,7 @@ use std::{fs, io, path::PathBuf, time::Duration};
 
 use super::{
     Key, Storage,
-    storage::{INCOMING, RUNS, UPLOADS},
+    storage::{INCOMING, RUNS, UPLOADS, make_folder},
 };
 use crate::time::UnixMillis;
 
@@ -64,7 +64,7 @@ impl Storage {
     fn move_aside(&self, keys: &[Key], folder: &str) -> io::Result<PathBuf> {
         let target = self.root().join(folder);
         for sub_folder in [INCOMING, UPLOADS, RUNS] {
-            fs::create_dir_all(target.join(sub_folder))?;
+            make_folder(&target.join(sub_folder))?;
         }
         for key in keys {
             fs::rename(self.path(key), target.join(key.as_str()))?;
@@ -99,6 +99,8 @@ fn stamp(at: UnixMillis) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use crate::ids::ImportId;
 
@@ -113,6 +115,10 @@ mod tests {
         let moved_at = UnixMillis(1_795_466_651_123);
         let to = storage.quarantine(std::slice::from_ref(&upload), moved_at).expect("the move");
         assert!(!path.exists() && to.join(upload.as_str()).exists(), "{}", to.display());
+        for made in [to.join(UPLOADS), to.clone(), folder.path().join(QUARANTINE)] {
+            let mode = fs::metadata(&made).expect("a folder that was made").permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{}", made.display());
+        }
         fs::create_dir(folder.path().join("quarantine/an-operators-own")).expect("another entry");
 
         let sweep = |after: Duration| storage.sweep_quarantine(moved_at.plus(after)).expect("a sweep");

@@ -36,8 +36,8 @@ impl Key {
         Self(format!("{UPLOADS}/{import}.csv"))
     }
 
-    /// A new random name for an output of `run`. The run's id is in it for whoever looks at the folder,
-    /// without whatever an engine may put into an id that does not belong into a name.
+    /// A new random name for an output of `run`. It repeats the run's id, so that an operator can tell the files
+    /// apart, but only its letters and digits: an engine may put anything into an id.
     #[must_use]
     pub fn output(run: &RunId) -> Self {
         let run: String =
@@ -70,12 +70,17 @@ impl Key {
     }
 }
 
+/// Makes a folder, and missing ones above it, that no other user of this machine can open, whatever the umask.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
 impl Storage {
     /// Opens the folder `root`, and makes it and its sub-folders where they are missing.
     pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
         for folder in [INCOMING, UPLOADS, RUNS] {
-            DirBuilder::new().recursive(true).mode(0o700).create(root.join(folder))?;
+            make_folder(&root.join(folder))?;
         }
         Ok(Self { root })
     }

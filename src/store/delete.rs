@@ -16,8 +16,8 @@ pub enum Deleted {
     Gone(Remains),
     /// It is not over: nothing was changed.
     NotOver,
-    /// It was cancelled before it had a run, and one that comes late is still to be: whoever cancels that looks
-    /// here. Nothing was changed.
+    /// It was cancelled before it had a run, and a late run of it must still be cancelled, which needs its row.
+    /// Nothing was changed.
     StillCancelling,
     NotThere,
 }

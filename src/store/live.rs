@@ -1,6 +1,6 @@
 //! What moves too fast for the database: the progress inside a step, kept in memory.
 //!
-//! The function writes it, whoever watches the run reads it, and neither knows the other.
+//! The function writes it, the run's watcher reads it, and neither knows the other.
 
 mod inbox;
 mod progress;
@@ -34,7 +34,7 @@ use crate::{
 pub struct Live {
     runs: Arc<Mutex<HashMap<RunId, Arc<Progress>>>>,
     waiting: Arc<Mutex<HashMap<EventId, Arc<Inbox>>>>,
-    /// What is told of runs of events that nobody watches.
+    /// What is told of runs of events without a watcher.
     unwatched: Arc<Inbox>,
     is_reached: Arc<AtomicBool>,
     /// An end was found by asking, and the engine did not tell of it.
@@ -183,7 +183,7 @@ impl Live {
         }
     }
 
-    /// The runs that are told of and that nobody watches.
+    /// The runs without a watcher that were told of.
     #[must_use]
     pub fn unwatched(&self) -> Arc<Inbox> {
         Arc::clone(&self.unwatched)
@@ -195,7 +195,7 @@ impl Live {
         Arc::clone(lock(&self.waiting).entry(event.clone()).or_default())
     }
 
-    /// The watcher of `event` ends. What it has not taken is told to nobody in particular.
+    /// The watcher of `event` ends. What it has not taken goes to the runs without a watcher.
     pub fn unwatch(&self, event: &EventId) {
         let left = lock(&self.waiting).remove(event);
         for news in left.iter().flat_map(|inbox| inbox.take()) {
@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn whoever_settles_a_run_stops_its_step_and_waits_for_it() {
+    async fn settling_a_run_stops_its_step_and_waits_for_it() {
         let live = Live::default();
         let run = RunId::from("r".to_owned());
         let progress = live.progress(&run);

@@ -26,7 +26,7 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-/// For work that nobody looks at: a database that is started again is waited for.
+/// For work in the background: it waits for a database that is being restarted.
 pub(super) const IN_BACKGROUND: Duration = Duration::from_secs(30);
 
 tokio::task_local! {
@@ -66,7 +66,7 @@ pub async fn within<F: Future>(patience: Duration, work: F) -> F::Output {
     PATIENCE.scope(Patience::new(patience), work).await
 }
 
-/// Gives `work`, which is to be spawned, the patience of the task that asks.
+/// Gives `work`, which will be spawned, the patience of the current task.
 pub fn as_here<F: Future>(work: F) -> impl Future<Output = F::Output> {
     PATIENCE.scope(Patience::here(), work)
 }

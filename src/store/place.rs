@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 
 use super::{Error, Result, is_postgres};
 
-/// The file of an open SQLite database. Deleted or replaced, it goes on taking writes that nobody will ever
+/// The file of an open SQLite database. Deleted or replaced, it keeps taking writes that no start will ever
 /// read: they must be refused.
 #[derive(Clone, Debug)]
 pub(super) struct Place {

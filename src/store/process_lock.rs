@@ -21,7 +21,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// A database that does not answer within this is taken for lost: it may have given the lock away.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// A connection that broke without a word would keep the lock for two hours; the server is to notice within
+/// A connection that broke without a word would keep the lock for two hours; the server must notice within
 /// 20 s. Schemas of one database are independent.
 const SETUP: &str =
     "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3";

@@ -58,8 +58,8 @@ impl Quota {
         Self { store, allowed, users: Arc::default() }
     }
 
-    /// Reserves `bytes` for a file of `owner`: 0 if nobody said how many, then [`Room::take`] is called as
-    /// they come. Nobody who has used all gets any.
+    /// Reserves `bytes` for a file of `owner`. If their number is unknown it is 0, and [`Room::take`] is called
+    /// as they come. An owner who has used all of the quota gets none.
     pub async fn reserve(&self, owner: UserId, bytes: u64) -> Result<std::result::Result<Room, OverQuota>> {
         self.reserve_between(owner, bytes, bytes).await
     }
@@ -76,12 +76,12 @@ impl Quota {
         let ended = self.users().get(&owner).copied().unwrap_or_default().ended;
         let stored = if self.allowed.is_some() { self.store.stored_bytes(owner).await? } else { 0 };
         let mut room = Room { quota: self.clone(), owner, reserved: 0, needed: 0, taken: 0, stored, ended };
-        // At least one byte is to come.
+        // At least one byte will come.
         Ok(room.reserve(least.max(1), most).map(|()| room))
     }
 
-    /// As [`Quota::reserve`], for the file of a run of `event`. None if no import has sent the event: what
-    /// is stored of it is nobody's.
+    /// As [`Quota::reserve`], for the file of a run of `event`. None if no import has sent the event: its files
+    /// count for no user.
     pub async fn reserve_for(&self, event: &EventId) -> Result<std::result::Result<Option<Room>, OverQuota>> {
         if self.allowed.is_none() {
             return Ok(Ok(None));

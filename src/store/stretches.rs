@@ -98,7 +98,7 @@ impl Stretches {
     pub fn count(&mut self, byte: u64, rows: Counts) {
         let index = self.index(byte);
         let stretch = &mut self.all[index];
-        stretch.rows += rows.processed + rows.failed;
+        stretch.rows += rows.total();
         stretch.failed += rows.failed;
     }
 

@@ -129,6 +129,15 @@ impl Asset {
     }
 }
 
+/// `GET /favicon.ico`: browsers ask for it beside a download or the sample. Pages name their icon themselves.
+pub async fn favicon() -> HttpResponse {
+    let icon = &ASSETS["favicon.svg"];
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, icon.content_type()))
+        .insert_header((CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400")))
+        .body(icon.body.clone())
+}
+
 /// Compresses all assets, so that no request waits for it.
 pub fn prepare() {
     LazyLock::force(&ASSETS);
@@ -235,6 +244,17 @@ mod tests {
             assert_eq!(cache, "public, max-age=31536000, immutable");
             assert!(length > 100, "{url} has {length} bytes");
         }
+    }
+
+    #[actix_web::test]
+    async fn the_icon_that_browsers_ask_for_unasked_is_there() {
+        let app = test::init_service(App::new().route("/favicon.ico", web::get().to(favicon))).await;
+        let request = test::TestRequest::get().uri("/favicon.ico").to_request();
+        let response = test::call_service(&app, request).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        assert_eq!(content_type, Some("image/svg+xml; charset=utf-8"));
+        assert_eq!(response.into_body().try_into_bytes().unwrap(), ASSETS["favicon.svg"].body);
     }
 
     #[actix_web::test]

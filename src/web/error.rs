@@ -25,15 +25,17 @@ pub enum Error {
     NotYet,
     /// A download of an import whose run never wrote anything here.
     NothingWritten,
-    /// An import is to be run again before it has ended.
+    /// A re-run is asked for before the import has ended.
     StillGoing,
-    /// An import is to be deleted before it has ended.
+    /// A deletion is asked for before the import has ended.
     NotOver,
     /// The same, of one that was cancelled and may still get a run.
     StillCancelling,
-    /// The failed records of an import that has none are to be run again.
+    /// A re-run of the failed records is asked for, and there are none.
     NothingFailed,
-    /// A part of an import is to be run again that there is not.
+    /// A re-run of the failed records is asked for, and they would only fail again.
+    SameAgain,
+    /// A re-run of an unknown part is asked for.
     NoSuchPart,
     /// The user may store no more.
     OverQuota,
@@ -95,6 +97,11 @@ impl Error {
             Self::NothingFailed => {
                 ("Nothing to run again", "No rows of this import failed. You can run the whole import again.")
             }
+            Self::SameAgain => (
+                "Nothing would change",
+                "These rows would fail again for the same reasons. Download the failed rows, correct them and \
+                 import the corrected file.",
+            ),
             Self::NoSuchPart => {
                 ("Bad request", "You can run the whole import again, or only its failed rows.")
             }
@@ -133,9 +140,12 @@ impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::NotFound | Self::NothingWritten => StatusCode::NOT_FOUND,
-            Self::NotYet | Self::StillGoing | Self::NotOver | Self::StillCancelling | Self::NothingFailed => {
-                StatusCode::CONFLICT
-            }
+            Self::NotYet
+            | Self::StillGoing
+            | Self::NotOver
+            | Self::StillCancelling
+            | Self::NothingFailed
+            | Self::SameAgain => StatusCode::CONFLICT,
             Self::NoSuchPart => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unreadable => StatusCode::BAD_REQUEST,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,

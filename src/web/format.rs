@@ -51,24 +51,6 @@ pub fn bytes(count: u64) -> String {
     if count == 1 { "1 byte".to_owned() } else { format!("{count} bytes") }
 }
 
-/// Binary units from the largest down.
-const LIMIT_UNITS: [(&str, u64); 4] =
-    [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-
-/// A limit in the units in which an operator sets it, rounded down so that a file of that size is taken:
-/// `10 GiB`, `4.7 MiB`, `1,000 bytes`.
-#[must_use]
-pub fn bytes_at_most(limit: u64) -> String {
-    let Some((name, unit)) = LIMIT_UNITS.into_iter().find(|(_, unit)| limit >= *unit) else {
-        return counted(limit, "byte");
-    };
-    let (whole, rest) = (limit / unit, limit % unit);
-    match rest.saturating_mul(10) / unit {
-        0 => format!("{whole} {name}"),
-        tenths => format!("{whole}.{tenths} {name}"),
-    }
-}
-
 /// `40 ms`, `0.2 s`, `16 s`, `2 min 5 s`, `3 h 20 min`.
 #[must_use]
 pub fn duration(duration: Duration) -> String {
@@ -120,22 +102,6 @@ mod tests {
             (1_200_000_000, "1.2 GB"),
         ] {
             assert_eq!(bytes(count), text);
-        }
-    }
-
-    #[test]
-    fn a_limit_never_promises_more_than_it_is() {
-        for (limit, text) in [
-            (10 << 30, "10 GiB"),
-            (1 << 20, "1 MiB"),
-            (5_000_000, "4.7 MiB"),
-            ((1 << 20) - 1, "1023.9 KiB"),
-            (1_999, "1.9 KiB"),
-            (1_000, "1,000 bytes"),
-            (1, "1 byte"),
-            (u64::MAX, "16777215.9 TiB"),
-        ] {
-            assert_eq!(bytes_at_most(limit), text);
         }
     }
 

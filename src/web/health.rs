@@ -15,13 +15,13 @@ use crate::{
     store::{self, Store},
 };
 
-/// Whoever asks us wants to know soon.
+/// A load balancer gives up soon, so the answer must come before that.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// The same, of the database.
 const DATABASE_WITHIN: Duration = Duration::from_millis(1_500);
 
-/// However often somebody asks us, the engine is asked no more often than this.
+/// The engine is asked at most once in this time, however often `/readyz` is requested.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// What is known of the engine.

@@ -11,6 +11,7 @@ pub mod csrf;
 pub mod downloads;
 pub mod error;
 pub mod files;
+pub mod flash;
 pub mod format;
 pub mod headers;
 pub mod health;

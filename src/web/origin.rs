@@ -9,7 +9,7 @@ use url::Url;
 #[derive(Clone, Debug)]
 pub struct PublicOrigin {
     authority: String,
-    /// That of the public URL; None while nobody has said what people come by.
+    /// That of the public URL; None if none is configured.
     scheme: Option<String>,
     /// Only this machine reaches us.
     is_loopback: bool,

@@ -1,4 +1,4 @@
-//! Nobody waits long for a database that does not answer.
+//! Deadlines for a database that does not answer.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A file for whoever has none at hand: the airports of `sample/airports.csv`, some of whose rows are
+//! A sample file for a first import: the airports of `sample/airports.csv`, some of whose rows are
 //! broken on purpose.
 
 use actix_web::{HttpResponse, http::header::ContentType, mime, web};

@@ -28,14 +28,14 @@ pub const COOKIE: &str = "runboard_session";
 /// name are still read there; this can go with the version after this one.
 pub const HOST_COOKIE: &str = "__Host-runboard_session";
 
-/// Extractor for everything that is somebody's own. Needs `web::Data<Accounts>`.
+/// Extractor that requires a signed-in user. Needs `web::Data<Accounts>`.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
     pub user: UserId,
     pub email: Email,
 }
 
-/// What somebody without a session is answered.
+/// The answer to a request without a session.
 #[derive(Debug)]
 pub enum NotSignedIn {
     /// A fragment: 401, so that htmx leaves the page as it is.
@@ -181,7 +181,7 @@ fn name(origin: &PublicOrigin) -> &'static str {
 
 /// `Lax`, so that a link from elsewhere finds the person signed in; what changes something is
 /// guarded by [`super::csrf`].
-fn cookie(name: &'static str, origin: &PublicOrigin, value: String) -> Cookie<'static> {
+pub(super) fn cookie(name: &'static str, origin: &PublicOrigin, value: String) -> Cookie<'static> {
     Cookie::build(name, value)
         .path("/")
         .http_only(true)
@@ -190,13 +190,13 @@ fn cookie(name: &'static str, origin: &PublicOrigin, value: String) -> Cookie<'s
         .finish()
 }
 
-fn removal(name: &'static str, origin: &PublicOrigin) -> Cookie<'static> {
+pub(super) fn removal(name: &'static str, origin: &PublicOrigin) -> Cookie<'static> {
     let mut cookie = cookie(name, origin, String::new());
     cookie.make_removal();
     cookie
 }
 
-fn set(response: &mut HttpResponse, cookie: &Cookie<'_>) {
+pub(super) fn set(response: &mut HttpResponse, cookie: &Cookie<'_>) {
     if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
         response.headers_mut().append(header::SET_COOKIE, value);
     }

@@ -9,9 +9,14 @@ use actix_web::{
 };
 use futures_util::TryStreamExt;
 
-use super::{error::is_timeout, format};
+use super::{
+    error::is_timeout,
+    format,
+    views::{ImportForm, RefusedForm},
+};
 use crate::{
     imports::{AcceptError, FileName},
+    limits::bytes_at_most,
     source::{Address, BinaryKind, Incoming, NotAnAddress, Storage},
     store::quota::{OverQuota, Room},
     time::UnixMillis,
@@ -52,10 +57,13 @@ impl Files {
     }
 }
 
-/// A form that gave nothing to import.
+/// A form of which nothing, or not everything, was imported.
 #[derive(Debug)]
 pub struct Refused {
-    pub error: UploadError,
+    /// At least one.
+    pub errors: Vec<UploadError>,
+    /// The files that were imported all the same.
+    pub taken: Vec<FileName>,
     /// The address as it was typed, to be shown again.
     pub typed: String,
 }
@@ -75,27 +83,27 @@ pub struct Upload {
 /// Why an upload was not taken. The text is for the person who sent it.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
-    #[error("Choose a CSV file or paste its address first.")]
+    #[error("Choose a CSV file or paste an address first.")]
     NothingChosen,
+    #[error("Paste an address first.")]
+    NoAddress,
     #[error("Choose a file or paste an address, not both. Nothing was imported.")]
     Both,
     #[error("Choose up to {MAX_FILES} files at a time. Nothing was imported.")]
     TooManyFiles,
-    #[error("{}", some(.refused, .taken))]
-    Some { refused: Vec<UploadError>, taken: Vec<FileName> },
-    #[error("The address must begin with http:// or https://.")]
-    NotAnAddress,
+    #[error(transparent)]
+    NotAnAddress(#[from] NotAnAddress),
     #[error("The address is too long. The limit is {MAX_ADDRESS_BYTES} characters.")]
     AddressTooLong,
     #[error("{0} is empty (0 bytes). Choose a file with a header and rows.")]
     Empty(FileName),
     #[error("{0} is {1}, not a CSV. Save or export it as CSV and try again.")]
     Binary(FileName, BinaryKind),
-    #[error("The upload is larger than {}, the limit here. Split it and import the parts.", format::bytes_at_most(*.limit))]
+    #[error("The upload is larger than {}, the limit here. Split it and import the parts.", bytes_at_most(*.limit))]
     TooLarge { limit: u64 },
     #[error(
         "Your imports take {} of the {} that they may take here, and this does not fit. Delete imports that you no longer need and try again.",
-        format::bytes_at_most(.0.used), format::bytes_at_most(.0.allowed)
+        bytes_at_most(.0.used), bytes_at_most(.0.allowed)
     )]
     OverQuota(#[from] OverQuota),
     #[error("The upload was incomplete. Try again.")]
@@ -119,28 +127,14 @@ pub enum UploadError {
 }
 
 impl UploadError {
-    /// Of a form of which only the files `taken` were imported.
-    #[must_use]
-    pub fn of_files(mut refused: Vec<UploadError>, taken: Vec<FileName>) -> Self {
-        match refused.pop() {
-            Some(only) if refused.is_empty() && taken.is_empty() => only,
-            last => {
-                refused.extend(last);
-                Self::Some { refused, taken }
-            }
-        }
-    }
-
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Some { refused, .. } => {
-                refused.first().map_or(StatusCode::UNPROCESSABLE_ENTITY, UploadError::status)
-            }
             Self::NothingChosen
+            | Self::NoAddress
             | Self::Both
             | Self::TooManyFiles
-            | Self::NotAnAddress
+            | Self::NotAnAddress(_)
             | Self::AddressTooLong
             | Self::Empty(_)
             | Self::Binary(..) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -183,36 +177,67 @@ impl From<AcceptError> for UploadError {
     }
 }
 
-impl From<NotAnAddress> for UploadError {
-    fn from(_: NotAnAddress) -> Self {
-        Self::NotAnAddress
-    }
-}
-
 impl From<UploadError> for Refused {
     fn from(error: UploadError) -> Self {
-        Self { error, typed: String::new() }
+        Self { errors: vec![error], taken: Vec::new(), typed: String::new() }
     }
 }
 
-/// How many of a form's files are named one by one.
-const MOST_NAMED: usize = 5;
+impl Refused {
+    /// How many files are named one by one at most.
+    pub const MOST_NAMED: usize = 5;
 
-/// What is wrong with some of several files, and which were imported all the same.
-fn some(refused: &[UploadError], taken: &[FileName]) -> String {
-    let mut sentences: Vec<String> = refused.iter().take(MOST_NAMED).map(ToString::to_string).collect();
-    if let Some(more @ 1..) = refused.len().checked_sub(MOST_NAMED) {
-        sentences
-            .push(format!("{} could not be imported either.", format::counted(more as u64, "more file")));
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.errors.first().map_or(StatusCode::UNPROCESSABLE_ENTITY, UploadError::status)
     }
-    if !taken.is_empty() {
-        let mut names: Vec<String> = taken.iter().take(MOST_NAMED).map(ToString::to_string).collect();
-        if let Some(more @ 1..) = taken.len().checked_sub(MOST_NAMED) {
-            names.push(format::counted(more as u64, "more file"));
+
+    /// What the form says of it, with at most `most_named` files named.
+    #[must_use]
+    pub fn told(&self, most_named: usize) -> RefusedForm {
+        let (refused, all) = (self.errors.len(), self.errors.len() + self.taken.len());
+        let (error, each) = match self.errors.as_slice() {
+            [only] if self.taken.is_empty() => (only.to_string(), Vec::new()),
+            _ if self.taken.is_empty() => {
+                (format!("None of the {refused} files was imported."), self.each(most_named))
+            }
+            _ => {
+                let verb = if refused == 1 { "was" } else { "were" };
+                (format!("{refused} of {all} files {verb} not imported."), self.each(most_named))
+            }
+        };
+        let imported = listed(&self.taken, most_named).map(|names| format!("Imported: {names}."));
+        RefusedForm { form: self.form(), error, each, imported, address: self.typed.clone() }
+    }
+
+    fn form(&self) -> ImportForm {
+        match self.errors.as_slice() {
+            [UploadError::Both] => ImportForm::File,
+            [UploadError::NoAddress] => ImportForm::Address,
+            // Whatever became of an address, the form that it was typed in tells.
+            _ if !self.typed.is_empty() => ImportForm::Address,
+            _ => ImportForm::File,
         }
-        sentences.push(format!("Imported: {}.", names.join(", ")));
     }
-    sentences.join(" ")
+
+    fn each(&self, most_named: usize) -> Vec<String> {
+        let named = self.errors.iter().take(most_named).map(ToString::to_string);
+        let more = self.errors.len().saturating_sub(most_named);
+        let unnamed = (more > 0 && most_named > 0)
+            .then(|| format!("{} could not be imported either.", format::counted(more as u64, "more file")));
+        named.chain(unnamed).collect()
+    }
+}
+
+/// `a.csv, b.csv, 3 more files`; None if there are none.
+fn listed(files: &[FileName], most_named: usize) -> Option<String> {
+    let mut names: Vec<String> = files.iter().take(most_named).map(ToString::to_string).collect();
+    match files.len().saturating_sub(most_named) as u64 {
+        0 => {}
+        more if names.is_empty() => names.push(format::counted(more, "file")),
+        more => names.push(format::counted(more, "more file")),
+    }
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// How many bytes the body of a request has, if it says so.
@@ -241,7 +266,7 @@ pub async fn receive(
     let mut typed = String::new();
     match read(form, announced, storage, limit, quota, &mut typed).await {
         Ok(given) => Ok(given),
-        Err(error) => Err(Refused { error, typed }),
+        Err(error) => Err(Refused { typed, ..Refused::from(error) }),
     }
 }
 
@@ -256,7 +281,10 @@ async fn read(
     let mut files = Files::default();
     let mut room = limit;
     let mut long = false;
+    let (mut has_file_field, mut has_address_field) = (false, false);
     while let Some(mut field) = form.try_next().await.map_err(UploadError::from)? {
+        has_file_field |= field.name() == Some(FILE_FIELD);
+        has_address_field |= field.name() == Some(ADDRESS_FIELD);
         match field.name() {
             Some(FILE_FIELD) if files.len() < MAX_FILES => {
                 let to_come = announced.saturating_sub(limit - room);
@@ -277,6 +305,7 @@ async fn read(
     match (files.is_empty(), typed.trim()) {
         (false, "") => Ok(Given::Files(files)),
         (false, _) => Err(UploadError::Both),
+        (true, "") if has_address_field && !has_file_field => Err(UploadError::NoAddress),
         (true, "") => Err(UploadError::NothingChosen),
         (true, _) if long => Err(UploadError::AddressTooLong),
         (true, address) => Ok(Given::Address(Address::typed(address)?)),

@@ -23,18 +23,28 @@ function showReady() {
   byId("drop-zone").classList.remove("is-receiving", "held");
 }
 
-/** Says that nothing, or not all, was imported, in the place of the drop zone's title. */
-function showRefusal(error, advice = "") {
+/** Says that nothing, or not all, was imported, in the place of the drop zone's title; of several files why, one by one. */
+function showRefusal(error, advice = "", each = []) {
   byId("drop-zone").classList.add("refused");
-  byId("upload-error").textContent = error;
-  byId("upload-advice").textContent = advice;
+  tellRefusal(error, advice, each);
+  byId("file")?.setAttribute("aria-invalid", "true");
   (byId("file") ?? byId("close-refusal")).focus({ preventScroll: true });
 }
 
 function clearRefusal() {
   byId("drop-zone").classList.remove("held", "refused");
-  byId("upload-error").textContent = "";
-  byId("upload-advice").textContent = "";
+  tellRefusal("", "", []);
+  byId("file")?.removeAttribute("aria-invalid");
+}
+
+function tellRefusal(error, advice, each) {
+  byId("upload-error").textContent = error;
+  byId("upload-advice").textContent = advice;
+  byId("upload-refusals").replaceChildren(...each.map((refusal) => {
+    const item = document.createElement("li");
+    item.textContent = refusal;
+    return item;
+  }));
 }
 
 function makeRow(upload) {
@@ -145,8 +155,11 @@ function finish() {
   showReady();
   if (refused.length) {
     const told = new Set(refused.slice(0, mostTold).map(({ error }) => error));
-    const more = refused.length > mostTold ? [`${count(refused.length - mostTold)} more files were not imported.`] : [];
-    showRefusal([...told, ...more].join(" "), refused.length === 1 ? refused[0].advice : "");
+    const unnamed = refused.length - mostTold;
+    const more = unnamed > 0 ? [`${count(unnamed)} more ${unnamed === 1 ? "file was" : "files were"} not imported.`] : [];
+    // One reason for all of them, as being offline, is said once.
+    if (told.size + more.length === 1) showRefusal(refused[0].error, refused[0].advice);
+    else showRefusal(`${count(refused.length)} files were not imported.`, "", [...told, ...more]);
   } else if (isElsewhere) {
     // The imports of this page's files are there.
     location.assign("/");

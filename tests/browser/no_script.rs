@@ -71,6 +71,11 @@ async fn a_person_without_scripts_imports_watches_cancels_and_signs_out() {
     assert_eq!(typed, "https://half-an-addr");
     assert_eq!(chromium.attribute(".card", "data-state").await.as_deref(), Some("Running"));
     assert!(!page.source().await.unwrap().contains("http-equiv"), "the dashboard refreshes itself");
+    // It does when it is asked to, until nothing is in progress any more.
+    click(".refresh a").await;
+    let row = async || chromium.attribute("tr[data-import-id]", "data-state").await;
+    chromium.wait_for("the end of it", async || row().await.as_deref() == Some("Cancelled")).await;
+    assert!(page.find(By::Css(".refresh")).await.is_err(), "there is nothing to refresh");
 
     // A whole address is fetched.
     let field = page.find(By::Id("address")).await.unwrap();

@@ -266,6 +266,53 @@ async fn the_focus_goes_to_the_first_file_that_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_is_said_beside_its_field_which_has_the_focus() {
+    let (app, chromium) = on_the_dashboard().await;
+    let page = &chromium.driver;
+    // What a screen reader says of the element with the focus, besides its name.
+    let focused = async || {
+        let script = "const { id, ariaInvalid, attributes } = document.activeElement; \
+             const texts = (attributes['aria-describedby']?.value ?? '').split(' ') \
+                 .map((id) => document.getElementById(id)?.textContent.trim()).filter(Boolean); \
+             return [id, ariaInvalid, texts[0] ?? '']";
+        chromium.evaluate(script).await
+    };
+    let other_form = async |selector: &str| text(&chromium, selector).await;
+    for (typed, refusal) in [
+        ("", "Paste an address first."),
+        ("orders.csv", "This address is incomplete. Enter all of it, as in https://example.org/orders.csv."),
+        (
+            "ftp://a.example/b.csv",
+            "Only http and https addresses can be imported. This one begins with ftp:.",
+        ),
+    ] {
+        page.goto(&app.origin).await.unwrap();
+        page.find(By::Id("address")).await.unwrap().send_keys(typed).await.unwrap();
+        page.find(By::Css(".drop-address button")).await.unwrap().click().await.unwrap();
+        let expected = json!(["address", "true", refusal]);
+        chromium.wait_for(refusal, async || focused().await == expected).await;
+        assert_eq!(other_form("#upload-error").await, "");
+    }
+
+    let empty = ["empty.csv", "none.csv"].map(|name| file(&chromium, name, ""));
+    choose(&chromium, &empty[..1]).await;
+    let only = json!(["file", "true", "empty.csv is empty (0 bytes). Choose a file with a header and rows."]);
+    chromium.wait_for("the refusal of a file", async || focused().await == only).await;
+    choose(&chromium, &empty).await;
+    let several = json!(["file", "true", "2 files were not imported."]);
+    chromium.wait_for("the refusal of two", async || focused().await == several).await;
+    let each = "return [...document.querySelectorAll('#upload-refusals li')].map((item) => item.textContent)";
+    let each = chromium.evaluate(each).await;
+    let starts = ["empty.csv is empty", "none.csv is empty"];
+    let is_told = |(each, start): (&serde_json::Value, &str)| each.as_str().unwrap().starts_with(start);
+    assert!(each.as_array().unwrap().iter().zip(starts).all(is_told), "{each}");
+    choose(&chromium, &[file(&chromium, "good.csv", "a\n1\n")]).await;
+    at_import(&chromium).await;
+    chromium.stop_after(&["the server responded with a status of 422"]).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_limit_of_nginx_is_named_as_one_in_front_of_runboard() {
     let (app, _nginx) = spawn_behind_nginx(|line| !line.starts_with("client_max_body_size")).await;
     let chromium = Chromium::start_signed_in(&app.origin, "/sign-up").await;

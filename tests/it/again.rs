@@ -6,9 +6,12 @@ use futures_util::future::join_all;
 use reqwest::{Method, Response, StatusCode, header};
 use runboard::store::{Store, delete::Deleted};
 
-use crate::support::{
-    TestApp, spawn_app, spawn_app_on,
-    visitor::{Visitor, attributes},
+use crate::{
+    another::{completed_by_both, own_counts, spawn_app_with_another_function},
+    support::{
+        TestApp, spawn_app, spawn_app_on,
+        visitor::{Visitor, attributes},
+    },
 };
 
 const ALL: &[(&str, &str)] = &[];
@@ -72,7 +75,7 @@ async fn all_of_an_import_is_run_again_on_the_same_bytes() {
 
 #[tokio::test]
 async fn only_the_failed_records_are_run_again_byte_for_byte() {
-    let app = spawn_app().await;
+    let (app, _others) = spawn_app_with_another_function(|_| {}).await;
     let visitor = app.signed_in().await;
     let table: [(&str, &str, &str); 10] = [
         ("CRLF", MIXED, MIXED_FAILED),
@@ -87,12 +90,12 @@ async fn only_the_failed_records_are_run_again_byte_for_byte() {
         ("every record", "a,b\n1\n2\n", "a,b\n1\n2\n"),
     ];
     for (what, given, failed) in table {
-        let parent = completed(&visitor, "orders.csv", given).await;
-        let (_, failures) = visitor.panel(&parent).await.counts();
+        let parent = completed_by_both(&visitor, "orders.csv", given).await;
+        let (_, failures) = own_counts(&visitor.panel(&parent).await);
         let child = run_again(&visitor, &parent, ONLY_FAILED).await;
         let panel = visitor.wait_for_state(&child, "Completed").await;
         assert_eq!(fs::read_to_string(stored(&app, &child)).unwrap(), failed, "{what}");
-        assert_eq!(panel.counts(), (0, failures), "{what}");
+        assert_eq!(own_counts(&panel), (0, failures), "{what}");
         // The same rows and reasons; only their lines are others.
         let [first, again] = [&parent, &child].map(|import| format!("{import}/failed.csv"));
         let [first, again] = [visitor.download(&first).await, visitor.download(&again).await]
@@ -115,14 +118,14 @@ fn without_lines(failed: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn bytes_that_are_no_text_are_run_again_as_they_were() {
-    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.max_record_bytes = 1_000).await;
+    let (app, _others) = spawn_app_with_another_function(|config| config.max_record_bytes = 1_000).await;
     let visitor = app.signed_in().await;
     // A record over the limit goes up to a line end, be that in its quotes or not.
     let long = [b"3,\"".as_slice(), &[b'x'; 2_000], b"\n"].concat();
     let given = [b"a,b\n1,\xff\n2,2\n".as_slice(), &long, b"4,4\n5\n"].concat();
-    let parent = completed(&visitor, "bytes.csv", &given).await;
+    let parent = completed_by_both(&visitor, "bytes.csv", &given).await;
     let child = run_again(&visitor, &parent, ONLY_FAILED).await;
-    assert_eq!(visitor.wait_for_state(&child, "Completed").await.counts(), (0, 3));
+    assert_eq!(own_counts(&visitor.wait_for_state(&child, "Completed").await), (0, 3));
     let failed = [b"a,b\n1,\xff\n".as_slice(), &long, b"5\n"].concat();
     assert_eq!(fs::read(stored(&app, &child)).unwrap(), failed);
     app.stop().await;
@@ -130,9 +133,9 @@ async fn bytes_that_are_no_text_are_run_again_as_they_were() {
 
 #[tokio::test]
 async fn twenty_clicks_at_once_make_one_import_of_each_kind() {
-    let app = spawn_app().await;
+    let (app, _others) = spawn_app_with_another_function(|_| {}).await;
     let visitor = app.signed_in().await;
-    let parent = completed(&visitor, "mixed.csv", MIXED).await;
+    let parent = completed_by_both(&visitor, "mixed.csv", MIXED).await;
     let mut children = BTreeSet::new();
     for what in [ALL, ONLY_FAILED] {
         let clicks = (0..20).map(|_| run_again(&visitor, &parent, what));
@@ -155,12 +158,12 @@ async fn twenty_clicks_at_once_make_one_import_of_each_kind() {
 
 #[tokio::test]
 async fn a_retry_and_its_parent_lead_to_each_other() {
-    let app = spawn_app().await;
+    let (app, _others) = spawn_app_with_another_function(|_| {}).await;
     let mut visitor = app.signed_in().await;
-    let parent = completed(&visitor, "orders.csv", MIXED).await;
+    let parent = completed_by_both(&visitor, "orders.csv", MIXED).await;
     let page = text(&visitor, &parent).await;
     let forms = page.matches(&format!("action=\"{parent}/retry\"")).count();
-    assert_eq!(forms, 1, "its failed rows alone would fail again: {page}");
+    assert_eq!(forms, 2, "another function may take its failed rows: {page}");
 
     let failed = run_again(&visitor, &parent, ONLY_FAILED).await;
     let all = run_again(&visitor, &parent, ALL).await;
@@ -219,9 +222,9 @@ async fn an_import_is_run_again_only_after_its_end_and_then_also_if_it_was_cance
 
 #[tokio::test]
 async fn what_cannot_be_run_again_is_said() {
-    let app = spawn_app().await;
+    let (app, _others) = spawn_app_with_another_function(|_| {}).await;
     let visitor = app.signed_in().await;
-    let import = completed(&visitor, "good.csv", "a,b\n1,2\n").await;
+    let import = completed_by_both(&visitor, "good.csv", "a,b\n1,2\n").await;
     let answer = visitor.post_form(&format!("{import}/retry"), ONLY_FAILED).await;
     assert_eq!(answer.status(), StatusCode::CONFLICT);
     assert!(answer.text().await.unwrap().contains("No rows of this import failed."));
@@ -232,8 +235,50 @@ async fn what_cannot_be_run_again_is_said() {
 }
 
 #[tokio::test]
-async fn what_is_deleted_while_it_is_to_be_run_again_is_not_found() {
+async fn failed_rows_that_would_fail_again_are_not_run_again() {
     let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let import = completed(&visitor, "mixed.csv", MIXED).await;
+    let panel = visitor.panel(&import).await.html;
+    assert!(!panel.contains("name=\"only\" value=\"failed\""), "{panel}");
+    let answer = visitor.post_form(&format!("{import}/retry"), ONLY_FAILED).await;
+    assert_eq!(answer.status(), StatusCode::CONFLICT);
+    let page = answer.text().await.unwrap();
+    assert!(page.contains("These rows would fail again for the same reasons."), "{page}");
+    assert_eq!(uploads(&app), 1);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_would_fail_in_the_same_way_is_not_offered_to_be_run_again() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let again = "id=\"retry-all-";
+    let page = visitor.upload("page.csv", "<!doctype html><title>Sign in</title><p>Please").await;
+    let private = visitor.import_address("http://192.168.0.1/a.csv").await;
+    let open_quotes = visitor.upload("open.csv", "\"a,b\n1,2\n").await;
+    for import in [&page, &private, &open_quotes] {
+        let panel = visitor.wait_for_state(import, "Failed").await.html;
+        assert!(!panel.contains(again), "{panel}");
+        assert!(panel.contains("class=\"button primary\" href=\"/\">Import another file</a>"), "{panel}");
+    }
+    let app = spawn_app_on(app.stop().await, |_| {}).await;
+    let visitor = visitor.at(&app.origin);
+    assert!(!visitor.panel(&page).await.html.contains(again), "it is remembered");
+    // What lies at an address may be there the next time.
+    let missing = visitor.import_address("http://nowhere.invalid/a.csv").await;
+    let panel = visitor.wait_for_state(&missing, "Failed").await.html;
+    assert!(panel.contains(again) && !panel.contains("Import another file"), "{panel}");
+    let empty = completed(&visitor, "none.csv", "a,b\n1\n").await;
+    let panel = visitor.panel(&empty).await.html;
+    assert!(panel.contains("Download </span><span class=\"noun\">failed rows"), "{panel}");
+    assert!(!panel.contains("processed.csv\" download"), "there are none: {panel}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_deleted_while_it_is_to_be_run_again_is_not_found() {
+    let (app, _others) = spawn_app_with_another_function(|_| {}).await;
     let visitor = app.signed_in().await;
     let database = format!("sqlite://{}", app.data.path().join("runboard.db").display());
     let store = Store::open(&database).await.unwrap();
@@ -243,7 +288,7 @@ async fn what_is_deleted_while_it_is_to_be_run_again_is_not_found() {
             assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{what:?}");
         }
     };
-    let import = completed(&visitor, "mixed.csv", MIXED).await;
+    let import = completed_by_both(&visitor, "mixed.csv", MIXED).await;
     // As far as a deletion has got when the memory knows nothing of it yet: without the rows, then the files.
     let deleted = store.delete_import(import.rsplit('/').next().unwrap().parse().unwrap()).await.unwrap();
     assert!(matches!(deleted, Deleted::Gone(_)), "{deleted:?}");
@@ -253,7 +298,7 @@ async fn what_is_deleted_while_it_is_to_be_run_again_is_not_found() {
     refused(&import).await;
 
     // A file that is lost although its import is there is no deletion.
-    let import = completed(&visitor, "mixed.csv", MIXED).await;
+    let import = completed_by_both(&visitor, "mixed.csv", MIXED).await;
     fs::remove_file(stored(&app, &import)).unwrap();
     let answer = visitor.post_form(&format!("{import}/retry"), ALL).await;
     assert_eq!(answer.status(), StatusCode::GONE);
@@ -323,17 +368,17 @@ async fn a_failed_csv_that_nobody_corrected_fails_again_with_its_reasons() {
 
 #[tokio::test]
 async fn the_rows_of_a_failed_csv_that_fail_again_are_run_again_too() {
-    let app = spawn_app().await;
+    let (app, _others) = spawn_app_with_another_function(|_| {}).await;
     let visitor = app.signed_in().await;
-    let parent = completed(&visitor, "orders.csv", "a,b\n1\n2,2,'=2\n").await;
+    let parent = completed_by_both(&visitor, "orders.csv", "a,b\n1\n2,2,'=2\n").await;
     let failed = String::from_utf8(visitor.download(&format!("{parent}/failed.csv")).await).unwrap();
     let half_corrected = failed.replace(",1\r\n", ",1,one\r\n");
     assert_ne!(half_corrected, failed);
-    let import = completed(&visitor, "orders-failed.csv", &half_corrected).await;
-    assert_eq!(visitor.panel(&import).await.counts(), (1, 1));
+    let import = completed_by_both(&visitor, "orders-failed.csv", &half_corrected).await;
+    assert_eq!(own_counts(&visitor.panel(&import).await), (1, 1));
 
     let child = run_again(&visitor, &import, ONLY_FAILED).await;
-    assert_eq!(visitor.wait_for_state(&child, "Completed").await.counts(), (0, 1));
+    assert_eq!(own_counts(&visitor.wait_for_state(&child, "Completed").await), (0, 1));
     let lines: Vec<&str> = half_corrected.split_inclusive("\r\n").collect();
     assert_eq!(fs::read_to_string(stored(&app, &child)).unwrap(), [lines[0], lines[2]].concat());
     let [first, again] = [&import, &child].map(|import| format!("{import}/failed.csv"));

@@ -15,7 +15,7 @@ use crate::support::{
 
 /// Good rows before the first that fails: many blocks of reading.
 const GOOD_ROWS: usize = 3_000_000;
-const REASON: &str = "A stored file could not be read or written";
+const REASON: &str = "A stored file could not be read or written. Ask the operator to check the disk";
 
 /// A server whose attempts follow each other after `pauses`, and somebody signed in.
 async fn app_with(pauses: &[Duration]) -> (TestApp, Visitor) {

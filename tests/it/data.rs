@@ -11,6 +11,7 @@ use std::{
 use reqwest::StatusCode;
 
 use crate::{
+    another::{completed_by_both, spawn_app_with_another_function},
     start_and_stop::{account, refusal},
     support::{
         binary::{Binary, run, runboard},
@@ -281,10 +282,9 @@ async fn while_the_database_is_gone_nothing_is_called_safe() {
 
 #[tokio::test]
 async fn an_import_whose_file_is_missing_says_so_when_it_is_to_be_run_again() {
-    let app = spawn_app().await;
+    let (app, _others) = spawn_app_with_another_function(|_| {}).await;
     let visitor = app.signed_in().await;
-    let import = visitor.upload("a.csv", "a,b\n1,2\n3\n").await;
-    visitor.wait_for_state(&import, "Completed").await;
+    let import = completed_by_both(&visitor, "a.csv", "a,b\n1,2\n3\n").await;
     let id = import.rsplit('/').next().unwrap();
     fs::remove_file(app.data.path().join(format!("files/uploads/{id}.csv"))).unwrap();
     for fields in [&[][..], &[("only", "failed")]] {

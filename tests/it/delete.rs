@@ -112,7 +112,7 @@ async fn goes(app: &TestApp, database: &str) {
     let answer = visitor.post_form(&format!("{import}/delete"), &[]).await;
     assert_eq!(
         (answer.status(), &answer.headers()[header::LOCATION]),
-        (StatusCode::SEE_OTHER, &"/?deleted".parse().unwrap())
+        (StatusCode::SEE_OTHER, &"/#history".parse().unwrap())
     );
     assert_eq!(files(app), files_before);
     assert_eq!(rows(database).await, rows_before);

@@ -143,11 +143,24 @@ async fn run_again_it_reads_what_was_fetched_and_only_what_never_arrived_is_fetc
 #[tokio::test]
 async fn what_is_no_http_address_is_refused_and_stays_in_the_form() {
     let (app, visitor) = app_reaching(&[]).await;
-    for typed in ["ftp://files.example/a.csv", "file:///etc/passwd", "orders.csv", "http://", "\"><b>"] {
+    for (typed, why) in [
+        (
+            "ftp://files.example/a.csv",
+            "Only http and https addresses can be imported. This one begins with ftp:.",
+        ),
+        ("file:///etc/passwd", "This is a file on a computer, not an address. Choose the file instead."),
+        ("localhost/a.csv", "Begin the address with https:// or http://."),
+        ("orders.csv", "This address is incomplete."),
+        ("http://", "This address is incomplete."),
+        ("\"><b>", "This address is incomplete."),
+        ("https://files.example:99999/a.csv", "The host or port in this address is not valid."),
+    ] {
         let answer = visitor.post_import("", "", typed).await;
         assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "{typed}");
         let page = answer.text().await.unwrap();
-        assert!(page.contains("role=\"alert\">The address must begin with http"), "{typed}: {page}");
+        let error = format!("id=\"address-error\" role=\"alert\">{why}");
+        assert!(page.contains(&error), "{typed}: {page}");
+        assert!(page.contains("id=\"upload-error\" role=\"alert\"></p>"), "{typed}: {page}");
         let shown = typed.replace('"', "&#34;").replace('>', "&#62;").replace('<', "&#60;");
         assert!(page.contains(&format!("name=\"url\" value=\"{shown}\"")), "{typed}: {page}");
         assert_eq!(attributes(&page, "data-import-id").len(), 0, "{typed}");

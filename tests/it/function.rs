@@ -190,7 +190,10 @@ async fn steps_that_only_the_engine_knows_cannot_be_gone_on_from() {
     let world = World::new(SMALL_STEPS).await;
     let file = world.upload(&csv(200));
     let mut memo = Memo::from([(step_id("plan"), json!({ "data": {} }))]);
-    let gone = ("The earlier results of this run are no longer stored here.".to_owned(), false);
+    let gone = (
+        "The earlier results of this run are no longer stored here. Run the import again.".to_owned(),
+        false,
+    );
     assert_eq!(world.call(&call("r", &file, &memo, 0)).await.failure(), gone);
     world.call(&call("r", &file, &Memo::new(), 0)).await.remember(&mut memo);
     memo.insert(step_id("rows-1"), json!({ "data": {} }));
@@ -230,7 +233,7 @@ async fn only_stored_files_with_a_good_link_and_public_addresses_are_opened() {
     let no_address = "The event's file is not an http or https address.";
     let not_public = "this address is on a private network. Ask the operator to allow it";
     let no_file = "The event does not name a file.";
-    let gone = "The uploaded file is no longer stored here.";
+    let gone = "The file is no longer stored here. Import it again.";
     for (data, sentence) in [
         (json!({ "file": "http://169.254.169.254/latest/meta-data/" }), not_public),
         (json!({ "file": "http://localhost/files.csv" }), not_public),
@@ -270,7 +273,7 @@ async fn a_failed_attempt_is_told_until_the_next_one_begins() {
     let runs = world.folder.path().join("files/runs");
     fs::remove_dir(&runs).unwrap();
     let answer = world.call(&call("r", &file, &memo, 0)).await;
-    let sentence = "A stored file could not be read or written.";
+    let sentence = "A stored file could not be read or written. Ask the operator to check the disk.";
     assert_eq!(answer.failure(), (sentence.to_owned(), true));
     assert_eq!(answer.json()["line"], 2);
     assert_eq!(world.error("r").await.as_deref(), Some(sentence));

@@ -65,7 +65,7 @@ async fn what_is_no_csv_is_refused_with_a_sentence_and_leaves_nothing() {
             "",
             b"".as_slice(),
             StatusCode::UNPROCESSABLE_ENTITY,
-            "Choose a CSV file or paste its address first.",
+            "Choose a CSV file or paste an address first.",
         ),
         ("empty.csv", b"", StatusCode::UNPROCESSABLE_ENTITY, "0 bytes"),
         ("picture.csv", png, StatusCode::UNPROCESSABLE_ENTITY, "PNG"),

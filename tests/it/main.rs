@@ -2,6 +2,7 @@
 
 mod accounts;
 mod again;
+mod another;
 mod attempts;
 mod bad_input;
 mod cancel;

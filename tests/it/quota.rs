@@ -94,7 +94,13 @@ async fn an_address_is_fetched_as_far_as_there_is_room() {
     let (app, visitor) = app_with_quota(ALLOWED, &[&host]).await;
     let import = visitor.import_address(&host.url("/large.csv")).await;
     let panel = visitor.wait_for_state(&import, "Failed").await;
-    assert!(panel.html.contains("The file does not fit: 0 of the 300000 bytes"), "{}", panel.html);
+    assert!(
+        panel
+            .html
+            .contains("The file does not fit: 0 bytes of the 292.9 KiB that your imports may take here"),
+        "{}",
+        panel.html
+    );
     let import = visitor.import_address(&host.url("/small.csv")).await;
     visitor.wait_for_state(&import, "Completed").await;
     app.stop().await;

@@ -61,6 +61,29 @@ async fn who_watches_an_import_to_its_end_sees_why_rows_failed() {
 }
 
 #[tokio::test]
+async fn the_reasons_of_an_uploaded_failed_csv_show_the_records_without_the_columns_that_were_added() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    // An unnamed column, which is at fault in the last record alone.
+    let import = visitor.upload("orders.csv", b"id,,note\n1,a\n2,b,c,d\n3,\xff,x\n").await;
+    visitor.wait_for_state(&import, "Completed").await;
+    let failed = visitor.download(&format!("{import}/failed.csv")).await;
+    let again = visitor.upload("orders-failed.csv", failed).await;
+    let panel = visitor.wait_for_state(&again, "Completed").await;
+    let expected = [
+        "Whole row | 2 fields, expected 3 | 1 | line 2 | 1,a",
+        "Whole row | 4 fields, expected 3 | 1 | line 3 | 2,b,c,d",
+        "Unnamed column | not valid UTF-8 | 1 | line 4 | \u{fffd}",
+    ];
+    assert_eq!(reasons(&panel.html), expected);
+    assert!(panel.html.contains("recognized as failed rows of an earlier import"), "{}", panel.html);
+    for ours in ["_line", "_column", "_reason", "_extra"] {
+        assert!(!panel.html.contains(ours), "{ours}: {}", panel.html);
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn an_import_without_failed_rows_has_no_reasons_and_links_to_none() {
     let app = spawn_app().await;
     let mut visitor = app.visitor();

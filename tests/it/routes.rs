@@ -17,10 +17,11 @@ enum For {
 }
 
 /// Every route; `{id}` is an import. One that `src/app/routes.rs` mounts and this table lacks fails a test.
-const ROUTES: [(Method, &str, For); 24] = [
+const ROUTES: [(Method, &str, For); 25] = [
     (Method::GET, "/healthz", For::Anybody),
     (Method::GET, "/readyz", For::Anybody),
     (Method::GET, "/assets/{hash}/{name}", For::Anybody),
+    (Method::GET, "/favicon.ico", For::Anybody),
     (Method::GET, "/files/{import}", For::Anybody),
     (Method::GET, "/sign-up", For::Anybody),
     (Method::POST, "/sign-up", For::Anybody),

@@ -69,29 +69,142 @@ async fn several_files_of_one_form_are_one_import_each() {
     app.stop().await;
 }
 
+/// What the form says of several files: the heading, one refusal each, and what was imported.
+fn refusals(page: &str) -> (String, Vec<String>, String) {
+    let part = |start: &str, end: &str| {
+        let rest = page.split(start).nth(1).unwrap_or_else(|| panic!("{start} is on the page: {page}"));
+        rest.split(end).next().unwrap().to_owned()
+    };
+    let each = part("id=\"upload-refusals\">", "</ul>");
+    let each = each.split("<li>").skip(1).map(|item| item.replace("</li>", "")).collect();
+    (part("id=\"upload-error\" role=\"alert\">", "</p>"), each, part("id=\"upload-advice\">", "</p>"))
+}
+
 #[tokio::test]
-async fn a_bad_file_is_named_and_takes_nothing_from_the_good_ones() {
+async fn bad_files_among_good_ones_are_told_once_on_the_page_that_follows() {
+    let app = spawn_app().await;
+    let mut visitor = app.signed_in().await;
+    let mut expected = 0;
+    let book = ("book.xlsx", "PK\u{3}\u{4}....");
+    let mixtures: [(&[(&str, &str)], &str, usize, &str); 3] = [
+        (&[("one.csv", "a\n1\n"), book], "1 of 2 files was not imported.", 1, "Imported: one.csv."),
+        (
+            &[("good.csv", "a\n1\n"), book, ("empty.csv", ""), ("fine.csv", "a\n1\n2\n")],
+            "2 of 4 files were not imported.",
+            2,
+            "Imported: good.csv, fine.csv.",
+        ),
+        (
+            &[
+                ("", ""),
+                ("1.csv", ""),
+                ("2.csv", ""),
+                ("3.csv", ""),
+                ("4.csv", ""),
+                ("5.csv", ""),
+                ("6.csv", ""),
+                ("good.csv", "a\n1\n"),
+            ],
+            "6 of 7 files were not imported.",
+            6,
+            "Imported: good.csv.",
+        ),
+    ];
+    let session = visitor.cookie.clone().unwrap();
+    for (files, heading, lines, imported) in mixtures {
+        let answer = visitor.post_files(files, "").await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER, "a reload would import the good ones again");
+        assert_eq!(answer.headers()["location"], "/");
+        expected += files.iter().filter(|(_, bytes)| bytes.starts_with('a')).count();
+        let flash = answer.headers()["set-cookie"].to_str().unwrap();
+        assert!(flash.contains("HttpOnly") && flash.contains("Max-Age=60"), "{flash}");
+        let flash = flash.split(';').next().unwrap().to_owned();
+
+        visitor.cookie = Some(format!("{session}; {flash}"));
+        let answer = visitor.get("/").await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let removal = answer.headers()["set-cookie"].to_str().unwrap().to_owned();
+        assert!(removal.starts_with("runboard_flash=;") && removal.contains("Max-Age=0"), "{removal}");
+        let (told, each, advice) = refusals(&answer.text().await.unwrap());
+        assert_eq!((told.as_str(), each.len(), advice.as_str()), (heading, lines, imported), "{each:?}");
+
+        // As the browser asks once it has thrown the cookie away.
+        visitor.cookie = Some(session.clone());
+        let page = visitor.get("/").await.text().await.unwrap();
+        assert_eq!(refusals(&page), (String::new(), Vec::new(), String::new()));
+        assert_eq!(attributes(&page, "data-import-id").len(), expected, "the good ones, once each");
+
+        // Nobody else is told, and nothing that was not signed.
+        let mut stranger = app.visitor();
+        stranger.sign_up(&format!("eve{lines}@example.org")).await;
+        let forged = flash.replacen("runboard_flash=e", "runboard_flash=f", 1);
+        for (visitor, cookie) in [(&stranger, &flash), (&visitor, &forged)] {
+            let mut visitor = visitor.clone();
+            visitor.cookie = Some(format!("{}; {cookie}", visitor.cookie.unwrap()));
+            let page = visitor.get("/").await.text().await.unwrap();
+            assert_eq!(refusals(&page).0, "", "{cookie}");
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn refusals_of_files_with_the_longest_names_fit_a_cookie() {
+    let app = spawn_app().await;
+    let mut visitor = app.signed_in().await;
+    let name = |n: usize| format!("{n}{}.csv", "界".repeat(195));
+    let names: Vec<String> = (0..12).map(name).collect();
+    let files: Vec<(&str, &str)> = names
+        .iter()
+        .enumerate()
+        .map(|(n, name)| (name.as_str(), if n < 6 { "" } else { "a\n1\n" }))
+        .collect();
+    let answer = visitor.post_files(&files, "").await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+    assert!(cookie.len() <= 4_096, "{} bytes are more than a browser keeps", cookie.len());
+    let flash = cookie.split(';').next().unwrap();
+    visitor.cookie = Some(format!("{}; {flash}", visitor.cookie.unwrap()));
+    let (heading, each, imported) = refusals(&visitor.get("/").await.text().await.unwrap());
+    assert_eq!(heading, "6 of 12 files were not imported.");
+    assert!(each[0].contains(&names[0]) && each.last().unwrap().contains("more files"), "{each:?}");
+    assert!(imported.ends_with("more files."), "{imported}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_form_of_nothing_but_bad_files_comes_back_with_all_refusals() {
     let app = spawn_app().await;
     let visitor = app.signed_in().await;
-    let files = [
-        ("good.csv", "a\n1\n"),
-        ("book.xlsx", "PK\u{3}\u{4}...."),
-        ("empty.csv", ""),
-        ("fine.csv", "a\n1\n2\n"),
-    ];
-    let (status, words, page) = refusal(visitor.post_files(&files, "").await).await;
-    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(words.starts_with("book.xlsx is an Excel workbook"), "{words}");
-    assert!(words.contains("empty.csv is empty"), "{words}");
-    assert!(words.ends_with("Imported: good.csv, fine.csv."), "{words}");
-    assert_eq!(attributes(&page, "data-import-id").len(), 2, "the page shows the good ones: {page}");
+    let answer = visitor.post_files(&[("empty.csv", ""), ("none.csv", "")], "").await;
+    assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let (heading, each, imported) = refusals(&answer.text().await.unwrap());
+    assert_eq!((heading.as_str(), imported.as_str()), ("None of the 2 files was imported.", ""));
+    assert!(
+        each[0].starts_with("empty.csv is empty") && each[1].starts_with("none.csv is empty"),
+        "{each:?}"
+    );
+    assert_nothing_came_of_it(&app, &visitor).await;
+    app.stop().await;
+}
 
-    let all_bad = [("empty.csv", ""), ("none.csv", "")];
-    let (status, words, _) = refusal(visitor.post_files(&all_bad, "").await).await;
-    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(words.contains("empty.csv is empty") && words.contains("none.csv is empty"), "{words}");
-    assert!(!words.contains("Imported"), "{words}");
-    assert_eq!(imports_on_the_dashboard(&visitor).await, 2);
+#[tokio::test]
+async fn an_empty_address_is_refused_beside_its_own_field() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    for typed in ["", "  "] {
+        let answer = visitor.post_address(typed).await;
+        assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        let page = answer.text().await.unwrap();
+        assert!(page.contains("id=\"address-error\" role=\"alert\">Paste an address first.</p>"), "{page}");
+        let field = page.split("id=\"address\"").nth(1).unwrap().split('>').next().unwrap();
+        assert!(
+            field.contains("aria-invalid=\"true\" aria-describedby=\"address-error\" autofocus"),
+            "{field}"
+        );
+        assert_eq!(refusals(&page).0, "", "the other form says nothing");
+        assert!(page.contains("<section class=\"drop-zone\""), "{page}");
+    }
     app.stop().await;
 }
 

@@ -1,6 +1,7 @@
 //! What people read and scripts see, state by state.
 
 mod about;
+mod causes;
 mod extremes;
 mod findings;
 mod layout;
@@ -18,7 +19,7 @@ use runboard::{
     time::UnixMillis,
     web::{
         pages::{DashboardPage, ImportPage},
-        views::{DropZone, History, HistoryRow, ImportPanel, LiveSection, RefusedForm, Tone},
+        views::{DropZone, History, HistoryRow, ImportForm, ImportPanel, LiveSection, RefusedForm, Tone},
     },
 };
 use serde_json::{Value, json};
@@ -258,7 +259,7 @@ fn each_run_and_each_import_is_marked_once_on_a_page() {
     let done = with(RunSnapshot { run_id: "01M9".to_owned().into(), ..ended(RunStatus::Completed) });
     let page = DashboardPage {
         frame: frame(),
-        has_deleted: false,
+        deleted: None,
         drop_zone: DropZone { max_bytes: 10 << 30, refused: None },
         live: LiveSection::new([&fan_out, &sent()], &reading(), PACE),
         history: History {
@@ -367,6 +368,8 @@ fn what_can_be_done_follows_the_state() {
     assert_eq!(offers(&with(ended(RunStatus::Completed))), (false, true, true));
     assert_eq!(offers(&with(counted(3, 0, ended(RunStatus::Completed)))), (false, true, false));
     assert_eq!(offers(&with(counted(0, 0, ended(RunStatus::Failed)))), nothing);
+    assert_eq!(offers(&with(counted(0, 0, ended(RunStatus::Completed)))), nothing);
+    assert_eq!(offers(&with(counted(0, 3, ended(RunStatus::Completed)))), (false, false, true));
 
     let asked = Snapshot { cancel_requested_at: Some(at("14:03:18")), ..with(running()) };
     assert_eq!(offers(&asked), nothing);
@@ -476,7 +479,7 @@ fn a_refused_upload_says_why_in_the_drop_zone() {
     let page = |refused: Option<RefusedForm>| {
         DashboardPage {
             frame: frame(),
-            has_deleted: false,
+            deleted: None,
             drop_zone: DropZone { max_bytes: 10 << 30, refused },
             live: LiveSection::new([], &reading(), PACE),
             history: empty_history(),
@@ -485,9 +488,11 @@ fn a_refused_upload_says_why_in_the_drop_zone() {
         .unwrap()
     };
     let refused = page(Some(RefusedForm {
+        form: ImportForm::File,
         error: "The file is empty.".to_owned(),
+        each: Vec::new(),
+        imported: None,
         address: "https://files.example/?a=\"".to_owned(),
-        is_address_wrong: false,
     }));
     assert!(refused.contains(r#"id="upload-error" role="alert">The file is empty.</p>"#), "{refused}");
     assert!(refused.contains(r#"name="url" value="https://files.example/?a=&#34;""#), "{refused}");

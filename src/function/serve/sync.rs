@@ -41,7 +41,7 @@ pub async fn introspect(processor: web::Data<Processor>, request: HttpRequest) -
     answer(StatusCode::OK, &body, processor.door.signing_key().filter(|_| is_known))
 }
 
-/// `succeeded`: whether whoever asks has signed, and validly.
+/// `succeeded`: whether the request is signed, and validly.
 fn inspection(processor: &Processor, succeeded: Option<bool>) -> Value {
     let door = &processor.door;
     let mut body = json!({

@@ -111,7 +111,7 @@ impl RunSnapshot {
             && (self.status == RunStatus::Scheduled && !is_called || self.is_waiting && self.bytes == 0)
     }
 
-    /// The run as it ends because it is to be cancelled and the engine does not know it any more.
+    /// The end of a run that must be cancelled and that the engine does not know any more.
     #[must_use]
     pub fn cancelled(&self, event: &EventId, now: UnixMillis) -> Run {
         Run {

@@ -22,7 +22,7 @@ const LIST_WITHIN: Duration = Duration::from_millis(200);
 const NET_OF_A_CANCEL: Duration = Duration::from_millis(500);
 /// A cancel is seen at once, or the engine has lost the run and says no more for being asked often.
 const SWIFT_CANCELS: u32 = 5;
-/// A server that wants to be left alone for longer is asked all the same: somebody waits.
+/// A longer pause that the server asks for is cut to this, because a user waits for the answer.
 const LONGEST_PEACE: Duration = Duration::from_secs(60);
 
 impl Watch {

@@ -1,4 +1,4 @@
-//! How long something lasts, by a clock that nobody sets.
+//! Durations by a clock that is never set.
 
 use std::time::Duration;
 

@@ -25,7 +25,7 @@ const SETTLE_FOR: Duration = Duration::from_secs(1);
 /// Where word of runs comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Word {
-    /// Somebody told it.
+    /// The engine or a function told it.
     Told,
     /// The engine was asked for some of them.
     Asked,

@@ -143,7 +143,7 @@ impl Store {
     pub async fn engine_claim(&self, tenant: &str, now: UnixMillis) -> Result<Option<Claim>> {
         let lease = Ulid::new().to_string();
         let mut tx = self.begin_write().await?;
-        // On SQLite nobody else writes meanwhile.
+        // SQLite has no other writer meanwhile.
         let skip_locked = if self.is_postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
         let sql = format!(
             "UPDATE engine_run SET lease = $1, status = $2, started_at = COALESCE(started_at, $3) \

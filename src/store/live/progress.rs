@@ -17,7 +17,7 @@ use crate::{
     time::UnixMillis,
 };
 
-/// Other people's functions may tell of their progress once a second; what comes sooner is let go, but
+/// Other people's functions may tell of their progress once a second; what comes sooner is dropped, but
 /// two reports may get a little closer to each other on their way.
 const REPORTS_APART: Duration = Duration::from_millis(900);
 
@@ -40,7 +40,7 @@ pub struct Progress {
     /// never.
     reported_at: AtomicI64,
     heard_at: AtomicI64,
-    /// The same by a clock that nobody sets.
+    /// The same by a clock that is never set.
     heard: Mutex<Option<Instant>>,
     /// A watcher follows the run: others may report of it.
     pub(super) is_followed: AtomicBool,

@@ -17,7 +17,9 @@ use crate::{
     web::{
         audit,
         error::Error,
+        flash::{self, Flash},
         htmx,
+        origin::PublicOrigin,
         pages::history,
         session::{self, SignedIn},
         site::{self, Site},
@@ -30,8 +32,8 @@ use crate::{
 #[template(path = "pages/dashboard.html")]
 pub struct DashboardPage {
     pub frame: Frame,
-    /// The visitor has just deleted an import.
-    pub has_deleted: bool,
+    /// The name of the file whose import the visitor has just deleted.
+    pub deleted: Option<String>,
     pub drop_zone: DropZone,
     pub live: LiveSection,
     pub history: History,
@@ -61,15 +63,23 @@ pub struct LiveQuery {
 }
 
 pub async fn show(
+    request: HttpRequest,
     user: SignedIn,
     imports: web::Data<Imports>,
     site: web::Data<Site>,
+    origin: web::Data<PublicOrigin>,
     query: web::Query<history::Query>,
 ) -> Result<HttpResponse, Error> {
-    page(&user, &imports, &site, &query, None).await
+    if history::Query::has_empty_fields(request.query_string()) {
+        return Ok(session::see_other(&query.section_path()));
+    }
+    let told = flash::read(&request).map(Told::from).unwrap_or_default();
+    let mut response = page(&user, &imports, &site, &query, StatusCode::OK, told).await?;
+    flash::take_back(&request, &mut response, &origin);
+    Ok(response)
 }
 
-/// The address bar after a form was refused, asked for again.
+/// What the address bar has after a form was refused.
 pub async fn list(_user: SignedIn) -> HttpResponse {
     session::see_other("/")
 }
@@ -94,52 +104,78 @@ pub async fn live(
     Ok(htmx::answer(&section, &query.version, section.as_of().unwrap_or_else(UnixMillis::now))?)
 }
 
-/// Takes files, or the address of one. What is wrong with them is said on the form, which comes back.
+/// Takes files, or the address of one. What is wrong is said on the form: on that of this answer if nothing
+/// was imported, else on that of the page that follows, for a reload would import the good files again.
 pub async fn upload(
     request: HttpRequest,
     user: SignedIn,
     form: Multipart,
     imports: web::Data<Imports>,
     storage: web::Data<Storage>,
-    site: web::Data<Site>,
+    (site, origin): (web::Data<Site>, web::Data<PublicOrigin>),
 ) -> Result<HttpResponse, Error> {
-    let announced = upload::announced(&request);
+    let refused = match receive(&request, &user, form, &imports, &storage, &site).await? {
+        Ok(location) => return Ok(session::see_other(&location)),
+        Err(refused) => refused,
+    };
+    for error in &refused.errors {
+        if error.status() == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!("an upload failed: {error:?}");
+        }
+    }
+    if refused.taken.is_empty() {
+        let told = Told { refused: Some(refused.told(Refused::MOST_NAMED)), ..Told::default() };
+        return page(&user, &imports, &site, &history::Query::default(), refused.status(), told).await;
+    }
+    let mut response = session::see_other("/");
+    // Long names leave less room for others.
+    for most_named in (0..=Refused::MOST_NAMED).rev() {
+        if flash::send(&request, &mut response, &origin, &Flash::Refused(refused.told(most_named))) {
+            break;
+        }
+    }
+    Ok(response)
+}
+
+/// Imports what the form gives, and answers where to look.
+async fn receive(
+    request: &HttpRequest,
+    user: &SignedIn,
+    form: Multipart,
+    imports: &Imports,
+    storage: &Storage,
+    site: &Site,
+) -> Result<Result<String, Refused>, Error> {
+    let announced = upload::announced(request);
     let of_form = announced.unwrap_or(0);
     let of_files = of_form.saturating_sub(upload::FORM_BYTES);
     // Kept until the import is recorded.
     let mut quota = match site.quota.reserve_between(user.user, of_files, of_form).await? {
         Ok(room) => room,
-        Err(over) => {
-            let refused = Some(UploadError::from(over).into());
-            return page(&user, &imports, &site, &history::Query::default(), refused).await;
-        }
+        Err(over) => return Ok(Err(UploadError::from(over).into())),
     };
-    let receiving = upload::receive(form, announced, &storage, site.max_upload_bytes, &mut quota);
+    let receiving = upload::receive(form, announced, storage, site.max_upload_bytes, &mut quota);
     // Bytes may be hours in coming, and the process is about to end.
     let received = site.stopping.run_until_cancelled(receiving).await;
-    let taken = match received.unwrap_or(Err(UploadError::Stopping.into())) {
-        Ok(Given::Files(files)) => accept(&request, &user, &imports, files).await,
-        Ok(Given::Address(address)) => match imports.accept_address(user.user, &address).await {
+    let given = match received.unwrap_or(Err(UploadError::Stopping.into())) {
+        Ok(given) => given,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    Ok(match given {
+        Given::Files(files) => accept(request, user, imports, files).await,
+        Given::Address(address) => match imports.accept_address(user.user, &address).await {
             Ok(id) => {
-                audit::has_made(&request, id);
+                audit::has_made(request, id);
                 Ok(format!("/imports/{id}"))
             }
-            Err(error) => Err(Refused { error: error.into(), typed: address.url().to_string() }),
-        },
-        Err(refused) => Err(refused),
-    };
-    match taken {
-        Ok(location) => Ok(session::see_other(&location)),
-        Err(refused) => {
-            if refused.error.status() == StatusCode::INTERNAL_SERVER_ERROR {
-                tracing::error!("an upload failed: {:?}", refused.error);
+            Err(error) => {
+                Err(Refused { typed: address.url().to_string(), ..Refused::from(UploadError::from(error)) })
             }
-            page(&user, &imports, &site, &history::Query::default(), Some(refused)).await
-        }
-    }
+        },
+    })
 }
 
-/// Makes an import of each file that can be one, and gives where to look: at the only import, or at all.
+/// Makes an import of each file that can be one, and answers where to look: at the only import, or at all.
 /// A file that is refused takes nothing from the others.
 async fn accept(
     request: &HttpRequest,
@@ -147,22 +183,40 @@ async fn accept(
     imports: &Imports,
     files: Files,
 ) -> Result<String, Refused> {
-    let Files { received, mut refused } = files;
-    let (mut location, mut taken) = (None, Vec::new());
+    let Files { received, refused: mut errors } = files;
+    let (mut only, mut taken) = (None, Vec::new());
     for Upload { file_name, receiving_at, file } in received {
         match imports.accept(user.user, file_name.clone(), receiving_at, file).await {
             Ok(id) => {
                 audit::has_made(request, id);
-                location = Some(format!("/imports/{id}"));
+                only = Some(id);
                 taken.push(file_name);
             }
-            Err(error) => refused.push(error.into()),
+            Err(error) => errors.push(error.into()),
         }
     }
-    match (location, taken.len(), refused.len()) {
-        (Some(location), 1, 0) => Ok(location),
-        (Some(_), _, 0) => Ok("/".to_owned()),
-        _ => Err(UploadError::of_files(refused, taken).into()),
+    if !errors.is_empty() {
+        return Err(Refused { errors, taken, typed: String::new() });
+    }
+    Ok(match only {
+        Some(id) if taken.len() == 1 => format!("/imports/{id}"),
+        _ => "/".to_owned(),
+    })
+}
+
+/// What the page says of the form that led to it.
+#[derive(Default)]
+struct Told {
+    refused: Option<RefusedForm>,
+    deleted: Option<String>,
+}
+
+impl From<Flash> for Told {
+    fn from(flash: Flash) -> Self {
+        match flash {
+            Flash::Deleted(file_name) => Self { deleted: Some(file_name), ..Self::default() },
+            Flash::Refused(refused) => Self { refused: Some(refused), ..Self::default() },
+        }
     }
 }
 
@@ -171,28 +225,22 @@ async fn page(
     imports: &Imports,
     site: &Site,
     query: &history::Query,
-    refused: Option<Refused>,
+    status: StatusCode,
+    told: Told,
 ) -> Result<HttpResponse, Error> {
     let reading = site.reading();
-    let status = refused.as_ref().map_or(StatusCode::OK, |refused| refused.error.status());
-    // Before what goes on is asked for: what comes meanwhile is news.
+    // Before the imports in progress are asked for: one that comes in between is news.
     let since = ImportId::generate();
-    // Asked once: an import that ends meanwhile is to be in one of the two lists.
+    // Asked once: an import that ends in between must be in one of the two lists.
     let in_progress = imports.in_progress(user.user, &Seen::default()).await?;
     let history = history::page(user.user, imports, &in_progress.shown, query, &reading).await?;
     let mut live = section(site, &in_progress);
     live.since = since.to_string();
+    let frame = site.frame(user);
     let mut page = DashboardPage {
-        frame: site.frame(user),
-        has_deleted: query.confirms_deletion(),
-        drop_zone: DropZone {
-            max_bytes: site.max_upload_bytes,
-            refused: refused.map(|Refused { error, typed }| RefusedForm {
-                error: error.to_string(),
-                address: typed,
-                is_address_wrong: matches!(error, UploadError::NotAnAddress | UploadError::AddressTooLong),
-            }),
-        },
+        deleted: told.deleted,
+        drop_zone: DropZone { refused: told.refused, ..frame.drop_zone() },
+        frame,
         live,
         history,
     };

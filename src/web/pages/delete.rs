@@ -1,14 +1,16 @@
 //! `GET, POST /imports/{id}/delete`: delete an import with its files, after a question.
 
-use actix_web::{HttpResponse, http::header::ContentType, web};
+use actix_web::{HttpRequest, HttpResponse, http::header::ContentType, web};
 use askama::Template;
 
 use crate::{
     imports::{Deletion, Imports, Snapshot},
     web::{
         error::Error,
+        flash::{self, Flash},
         format::{bytes, counted},
-        pages::import::find,
+        origin::PublicOrigin,
+        pages::import::{From, find},
         session::{self, SignedIn},
     },
 };
@@ -17,6 +19,8 @@ use crate::{
 #[template(path = "pages/delete.html")]
 pub struct DeletePage {
     pub import_id: String,
+    /// `?from=` and the part of the history that led here, or nothing.
+    pub way_back: String,
     pub file_name: String,
     /// What goes, one thing each.
     pub goes: Vec<String>,
@@ -41,6 +45,7 @@ impl DeletePage {
         goes.push("Its entry in the history".to_owned());
         Self {
             import_id: import.id.to_string(),
+            way_back: String::new(),
             file_name: import.file_name.clone(),
             goes,
             is_run_again: !import.retries.is_empty(),
@@ -51,24 +56,32 @@ impl DeletePage {
 pub async fn show(
     user: SignedIn,
     id: web::Path<String>,
+    from: web::Query<From>,
     imports: web::Data<Imports>,
 ) -> Result<HttpResponse, Error> {
     let import = find(&user, &id, &imports).await?;
     if !import.state().is_final() {
         return Err(Error::NotOver);
     }
-    let page = DeletePage::new(&import);
+    let page = DeletePage { way_back: from.history().way_back(), ..DeletePage::new(&import) };
     Ok(HttpResponse::Ok().content_type(ContentType::html()).body(page.render()?))
 }
 
 pub async fn submit(
+    request: HttpRequest,
     user: SignedIn,
     id: web::Path<String>,
+    from: web::Query<From>,
     imports: web::Data<Imports>,
+    origin: web::Data<PublicOrigin>,
 ) -> Result<HttpResponse, Error> {
     let import = find(&user, &id, &imports).await?;
     match imports.delete(user.user, import.id).await? {
-        Deletion::Done => Ok(session::see_other("/?deleted")),
+        Deletion::Done => {
+            let mut response = session::see_other(&from.history().section_path());
+            flash::send(&request, &mut response, &origin, &Flash::Deleted(import.file_name));
+            Ok(response)
+        }
         Deletion::NotOver => Err(Error::NotOver),
         Deletion::StillCancelling => Err(Error::StillCancelling),
         Deletion::NotThere => Err(Error::NotFound),

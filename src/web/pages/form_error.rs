@@ -30,7 +30,7 @@ impl FormError {
     }
 }
 
-/// `58 seconds`, `3 minutes`: rounded up, so that nobody comes back too early.
+/// `58 seconds`, `3 minutes`: rounded up, so that a visitor does not come back too early.
 #[must_use]
 pub fn waiting_time(wait: Duration) -> String {
     let seconds = seconds(wait);

@@ -58,14 +58,18 @@ pub struct Query {
     /// or of what is newer.
     #[serde(default)]
     after: String,
-    /// The visitor comes from a deletion, which the page confirms.
-    deleted: Option<String>,
 }
 
+/// The fields of a [`Query`].
+const FIELDS: [&str; 5] = ["state", "time", "name", "before", "after"];
+
 impl Query {
+    /// Whether a query has fields of ours that say nothing, as a browser sends the form: such an address is
+    /// not one to keep or pass on.
     #[must_use]
-    pub fn confirms_deletion(&self) -> bool {
-        self.deleted.is_some()
+    pub fn has_empty_fields(query: &str) -> bool {
+        form_urlencoded::parse(query.as_bytes())
+            .any(|(name, value)| value.is_empty() && FIELDS.contains(&&*name))
     }
 
     fn filter(&self, reading: &Reading) -> Filter {
@@ -107,14 +111,21 @@ impl Query {
     /// Where the dashboard shows this part of the history.
     #[must_use]
     pub fn path(&self) -> String {
+        if self.written().is_empty() { "/".to_owned() } else { self.section_path() }
+    }
+
+    /// The same, with the history in view whichever part it is.
+    #[must_use]
+    pub fn section_path(&self) -> String {
         match self.written() {
-            query if query.is_empty() => "/".to_owned(),
+            query if query.is_empty() => "/#history".to_owned(),
             query => format!("/?{query}#history"),
         }
     }
 
-    /// What an import's page is asked for with, so that it leads back here: `?from=`, or nothing.
-    fn way_back(&self) -> String {
+    /// What an import's pages are asked for with, so that they lead back here: `?from=`, or nothing.
+    #[must_use]
+    pub fn way_back(&self) -> String {
         match self.written() {
             query if query.is_empty() => query,
             query => {
@@ -125,15 +136,9 @@ impl Query {
 
     /// The fields that are not empty, as a query.
     fn written(&self) -> String {
-        let fields = [
-            ("state", &self.state),
-            ("time", &self.time),
-            ("name", &self.name),
-            ("before", &self.before),
-            ("after", &self.after),
-        ];
+        let values = [&self.state, &self.time, &self.name, &self.before, &self.after];
         let mut query = form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(fields.iter().filter(|(_, value)| !value.is_empty()));
+        query.extend_pairs(FIELDS.into_iter().zip(values).filter(|(_, value)| !value.is_empty()));
         query.finish()
     }
 

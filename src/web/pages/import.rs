@@ -44,17 +44,24 @@ impl ImportPage {
     }
 }
 
-/// `/imports/{id}?from=`: the query of the dashboard that led here.
+/// `?from=` of an import's pages: the query of the dashboard that led here.
 #[derive(Deserialize)]
-pub struct PageQuery {
+pub struct From {
     #[serde(default)]
     from: String,
+}
+
+impl From {
+    #[must_use]
+    pub fn history(&self) -> history::Query {
+        history::Query::read(&self.from)
+    }
 }
 
 pub async fn show(
     user: SignedIn,
     id: web::Path<String>,
-    query: web::Query<PageQuery>,
+    from: web::Query<From>,
     imports: web::Data<Imports>,
     store: web::Data<Store>,
     site: web::Data<Site>,
@@ -63,12 +70,14 @@ pub async fn show(
     let reading = site.reading();
     let findings = findings(&mut import, &store).await?;
     let mut page = ImportPage::new(site.frame(&user), &import, &reading, site::pace([&import]));
-    page.way_back = history::Query::read(&query.from).path();
+    let history = from.history();
+    page.way_back = history.path();
+    page.panel.way_back = history.way_back();
     page.panel.findings = findings;
     Ok(HttpResponse::Ok().content_type(ContentType::html()).body(render(&page)?.html))
 }
 
-/// `/imports/{id}/panel?version=`: what the page shows already.
+/// `/imports/{id}/panel?version=&from=`: what the page shows already.
 #[derive(Deserialize)]
 pub struct PanelQuery {
     #[serde(default)]
@@ -80,7 +89,7 @@ pub async fn panel(
     request: HttpRequest,
     user: SignedIn,
     id: web::Path<String>,
-    query: web::Query<PanelQuery>,
+    (query, from): (web::Query<PanelQuery>, web::Query<From>),
     imports: web::Data<Imports>,
     store: web::Data<Store>,
     site: web::Data<Site>,
@@ -93,6 +102,7 @@ pub async fn panel(
     let findings = findings(&mut import, &store).await?;
     let mut panel = ImportPanel::new(&import, &reading, site::pace([&import]));
     panel.findings = findings;
+    panel.way_back = from.history().way_back();
     Ok(htmx::answer(&panel, &query.version, panel.as_of.at())?)
 }
 

@@ -61,7 +61,7 @@ pub struct Form {
 const EMAIL: &str = "email";
 const PASSWORD: &str = "password";
 
-/// Why nobody was signed in, with the status that says so.
+/// Why sign-in was refused, with its status.
 struct Refusal {
     status: StatusCode,
     error: FormError,

@@ -34,6 +34,8 @@ pub struct SignUpPage {
     pub allowed: bool,
     /// Whether this makes the only account there will be.
     pub is_only_account: bool,
+    /// Whether there is an account already, so that signing in may help.
+    pub offers_sign_in: bool,
     /// Where one signs up: `runboard.example.org`.
     pub host: String,
 }
@@ -72,7 +74,7 @@ impl SignUpPage {
     #[must_use]
     pub fn password_rules(&self) -> String {
         format!(
-            "At least {} characters. The most common passwords are refused; a few unrelated words are a good one.",
+            "At least {} characters. The most common passwords are refused; a few unrelated words make a good one.",
             Password::MIN_CHARACTERS
         )
     }
@@ -154,8 +156,9 @@ struct Answer<'a> {
 impl Answer<'_> {
     fn refused(self, refusal: SignUpError) -> Result<HttpResponse, Error> {
         match refusal {
-            SignUpError::Closed => self.closed(CLOSED),
-            SignUpError::LinkNeeded => self.closed(LINK_NEEDED),
+            SignUpError::Closed => self.closed(CLOSED, true),
+            // There is no account yet.
+            SignUpError::LinkNeeded => self.closed(LINK_NEEDED, false),
             SignUpError::EmailTaken => {
                 self.form(StatusCode::UNPROCESSABLE_ENTITY, Some(FormError::of(&[EMAIL], TAKEN)))
             }
@@ -180,11 +183,13 @@ impl Answer<'_> {
     }
 
     fn form(self, status: StatusCode, error: Option<FormError>) -> Result<HttpResponse, Error> {
-        self.page(status, error, true)
+        // Where only one account can be made, there is none yet.
+        let offers_sign_in = self.accounts.is_open();
+        self.page(status, error, true, offers_sign_in)
     }
 
-    fn closed(self, why: &str) -> Result<HttpResponse, Error> {
-        self.page(StatusCode::FORBIDDEN, Some(FormError::of_form(why)), false)
+    fn closed(self, why: &str, offers_sign_in: bool) -> Result<HttpResponse, Error> {
+        self.page(StatusCode::FORBIDDEN, Some(FormError::of_form(why)), false, offers_sign_in)
     }
 
     fn page(
@@ -192,6 +197,7 @@ impl Answer<'_> {
         status: StatusCode,
         error: Option<FormError>,
         allowed: bool,
+        offers_sign_in: bool,
     ) -> Result<HttpResponse, Error> {
         let page = SignUpPage {
             email: self.email,
@@ -199,6 +205,7 @@ impl Answer<'_> {
             token: self.link.filter(|_| allowed).as_ref().map(Token::expose),
             allowed,
             is_only_account: !self.accounts.is_open(),
+            offers_sign_in,
             host: self.origin.authority().to_owned(),
         };
         Ok(HttpResponse::build(status).content_type(ContentType::html()).body(page.render()?))

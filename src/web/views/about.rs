@@ -37,6 +37,10 @@ impl About {
         }
         Self {
             taken_for: match first {
+                Some(first) if first.is_failed_csv => {
+                    "Read as comma-separated UTF-8; recognized as failed rows of an earlier import, the columns that \
+                     Runboard added left out"
+                }
                 Some(_) => "Read as comma-separated UTF-8",
                 None if was_read(snapshot) => "Read as comma-separated UTF-8",
                 None if !may_be_ours => "Read by other functions",

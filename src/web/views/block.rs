@@ -89,12 +89,25 @@ pub(super) fn may_be_ours(run: &RunSnapshot) -> bool {
     }
 }
 
-/// Whether an import has failed before anything was read: then what would be empty for good has no place.
-pub(super) fn failed_at_its_start(snapshot: &Snapshot, state: ImportState) -> bool {
-    let has_read_nothing = |run: &RunSnapshot| {
-        run.bytes == 0 && run.counts.is_none_or(|counts| counts.processed == 0 && counts.failed == 0)
-    };
-    state == ImportState::Failed && snapshot.runs.iter().all(has_read_nothing)
+/// How it stands with an import: what its views have in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outcome {
+    pub(super) state: ImportState,
+    /// It failed before anything was read: then what would be empty for good has no place.
+    pub(super) is_unread: bool,
+}
+
+impl Outcome {
+    pub(super) fn of(snapshot: &Snapshot) -> Self {
+        // A function that completed has done something, whether it tells counts or not.
+        let has_read_nothing = |run: &RunSnapshot| {
+            run.status != RunStatus::Completed
+                && run.bytes == 0
+                && run.counts.is_none_or(|counts| counts.total() == 0)
+        };
+        let state = snapshot.state();
+        Self { state, is_unread: state == ImportState::Failed && snapshot.runs.iter().all(has_read_nothing) }
+    }
 }
 
 /// Whether the file is large enough to be read in several stretches, as far as is known from the beginning:
@@ -105,10 +118,9 @@ fn may_have_plot(snapshot: &Snapshot) -> bool {
 
 impl Block {
     /// As [`all`](Self::all), with the plots that a panel has.
-    #[must_use]
-    pub fn all_with_plots(snapshot: &Snapshot, state: ImportState, reading: &Reading) -> Vec<Self> {
-        let mut blocks = Self::all(snapshot, state, reading);
-        if !may_have_plot(snapshot) || failed_at_its_start(snapshot, state) {
+    pub(super) fn all_with_plots(snapshot: &Snapshot, outcome: Outcome, reading: &Reading) -> Vec<Self> {
+        let mut blocks = Self::all(snapshot, outcome, reading);
+        if !may_have_plot(snapshot) || outcome.is_unread {
             return blocks;
         }
         if let ([block], []) = (blocks.as_mut_slice(), snapshot.runs.as_slice()) {
@@ -122,23 +134,22 @@ impl Block {
     }
 
     /// One block per run; a single one while there is none.
-    #[must_use]
-    pub fn all(snapshot: &Snapshot, state: ImportState, reading: &Reading) -> Vec<Self> {
+    pub(super) fn all(snapshot: &Snapshot, outcome: Outcome, reading: &Reading) -> Vec<Self> {
         if snapshot.runs.is_empty() {
-            vec![Self::of_import(snapshot, state, reading)]
+            vec![Self::of_import(snapshot, outcome, reading)]
         } else {
-            snapshot.runs.iter().map(|run| Self::of_run(snapshot, state, run, reading)).collect()
+            snapshot.runs.iter().map(|run| Self::of_run(snapshot, outcome, run, reading)).collect()
         }
     }
 
-    fn of_import(snapshot: &Snapshot, state: ImportState, reading: &Reading) -> Self {
+    fn of_import(snapshot: &Snapshot, outcome: Outcome, reading: &Reading) -> Self {
+        let state = outcome.state;
         let dimmed = snapshot.silence.is_some() && !state.is_final();
         Self {
             run: None,
             badge: Badge { shown: Shown::of_import(snapshot, state), dimmed },
             sentence: Sentence::of_import(snapshot, state, reading),
-            figures: (!failed_at_its_start(snapshot, state))
-                .then(|| Progress::unknown().figures(state.is_final())),
+            figures: (!outcome.is_unread).then(|| Progress::unknown().figures(state.is_final())),
             bar: Bar::new(&Progress::unknown(), Tone::Still),
             elapsed: None,
             percent: None,
@@ -147,7 +158,7 @@ impl Block {
         }
     }
 
-    fn of_run(snapshot: &Snapshot, state: ImportState, run: &RunSnapshot, reading: &Reading) -> Self {
+    fn of_run(snapshot: &Snapshot, outcome: Outcome, run: &RunSnapshot, reading: &Reading) -> Self {
         let ended = run.ended_at.is_some();
         let dimmed = run.ended_at.or(run.lost_at).is_none()
             && (snapshot.silence.is_some() || run.is_gone || run.is_lost(reading.now));
@@ -160,10 +171,10 @@ impl Block {
             tone => tone,
         };
         let tells_counts = may_be_ours(run) || progress.counts.is_some();
-        let has_figures = tells_counts && !failed_at_its_start(snapshot, state);
+        let has_figures = tells_counts && !outcome.is_unread;
         let figures = progress.figures(ended);
         // The page tells the reasons of our own function once nothing more is to come.
-        let figures = if state.is_final() && run.call.is_some() {
+        let figures = if outcome.state.is_final() && run.call.is_some() {
             figures.with_reasons(&format!("/imports/{}#reasons", snapshot.id))
         } else {
             figures

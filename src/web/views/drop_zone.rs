@@ -1,37 +1,54 @@
 //! Where a file or the address of one is given.
 
-use crate::web::format::bytes_at_most;
+use serde::{Deserialize, Serialize};
 
-/// The form that imports.
+use crate::limits::bytes_at_most;
+
+/// The two forms that import.
 #[derive(Clone, Debug)]
 pub struct DropZone {
     /// `RUNBOARD_MAX_UPLOAD_BYTES`.
     pub max_bytes: u64,
-    /// The form was sent and refused.
+    /// One of the forms was sent and refused, at least in part.
     pub refused: Option<RefusedForm>,
 }
 
 /// What comes back of a form that was refused.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RefusedForm {
-    /// Why.
+    pub form: ImportForm,
+    /// What is wrong; of several files, how many were refused.
     pub error: String,
+    /// Of several files, what is wrong with each.
+    pub each: Vec<String>,
+    /// Which files were imported all the same, in a sentence.
+    pub imported: Option<String>,
     /// The address as it was typed.
     pub address: String,
-    /// It was the address that is wrong.
-    pub is_address_wrong: bool,
+}
+
+/// The form that says what is wrong, beside the field to correct.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ImportForm {
+    File,
+    Address,
 }
 
 impl DropZone {
-    /// It was the file that was refused, or that there was none.
     #[must_use]
-    pub fn is_file_refused(&self) -> bool {
-        self.refused.as_ref().is_some_and(|refused| !refused.is_address_wrong)
+    pub fn refused_file(&self) -> Option<&RefusedForm> {
+        self.refused.as_ref().filter(|refused| refused.form == ImportForm::File)
     }
 
     #[must_use]
-    pub fn is_address_refused(&self) -> bool {
-        self.refused.as_ref().is_some_and(|refused| refused.is_address_wrong)
+    pub fn refused_address(&self) -> Option<&RefusedForm> {
+        self.refused.as_ref().filter(|refused| refused.form == ImportForm::Address)
+    }
+
+    /// What stands in the address field.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.refused.as_ref().map_or("", |refused| &refused.address)
     }
 
     #[must_use]

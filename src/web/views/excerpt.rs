@@ -1,4 +1,4 @@
-//! A bit of somebody's file, so that what cannot be seen can be.
+//! A piece of a user's file in which invisible characters can be seen.
 
 use askama::{Template, filters::HtmlSafe};
 

@@ -4,9 +4,9 @@ use super::{
     Reading,
     badge::{Badge, Shown},
     block::RunData,
+    cause::{as_sentence, cause_sentence},
     moment::Moment,
     progress::Progress,
-    sentence::cause,
 };
 use crate::{
     imports::{Count, ImportState, RunSnapshot, Snapshot},
@@ -74,7 +74,7 @@ pub struct HistoryRow {
 pub struct HistoryRun {
     pub data: Option<RunData>,
     pub badge: Badge,
-    /// Why, in a few words.
+    /// Why, in a sentence, or by whom.
     pub cause: Option<String>,
     pub processed: Option<String>,
     pub failed: Option<String>,
@@ -149,7 +149,7 @@ impl HistoryRun {
         let cause = match &shown {
             Shown::NobodyTookIt => Some("no function".to_owned()),
             Shown::Cancelled => Some("by you".to_owned()),
-            _ => snapshot.refused.clone(),
+            _ => snapshot.refused.as_deref().map(as_sentence),
         };
         Self {
             data: None,
@@ -167,7 +167,7 @@ impl HistoryRun {
         let by_user = shown == Shown::Cancelled && snapshot.cancel_requested_at.is_some();
         Self {
             data: Some(RunData::of(run)),
-            cause: if by_user { Some("by you".to_owned()) } else { cause(run) },
+            cause: if by_user { Some("by you".to_owned()) } else { cause_sentence(run) },
             badge: Badge { shown, dimmed: false },
             processed: run.counts.map(|counts| grouped(counts.processed)),
             failed: run.counts.map(|counts| grouped(counts.failed)),

@@ -6,7 +6,8 @@ use askama::{Template, filters::HtmlSafe};
 
 use super::{
     Reading,
-    block::Block,
+    block::{Block, Outcome},
+    first_rows::was_read,
     panel::{Actions, Place, as_of},
     passing::{AsOf, Mark},
     tab::Tab,
@@ -50,7 +51,7 @@ pub struct ImportCard {
     /// Whether the page has to ask for it again.
     pub expects_news: bool,
     pub file_name: String,
-    /// Its size, or the host that it is fetched from.
+    /// The file's size and, once it is read, how; or the host that it is fetched from.
     pub taken_for: String,
     pub blocks: Vec<Block>,
     pub as_of: AsOf,
@@ -142,7 +143,8 @@ impl LiveSection {
 impl ImportCard {
     #[must_use]
     pub fn new(snapshot: &Snapshot, reading: &Reading) -> Self {
-        let state = snapshot.state();
+        let outcome = Outcome::of(snapshot);
+        let state = outcome.state;
         Self {
             import_id: snapshot.id.to_string(),
             state,
@@ -150,9 +152,10 @@ impl ImportCard {
             file_name: snapshot.file_name.clone(),
             taken_for: match &snapshot.fetched_from {
                 Some(from) => format!("From {}", from.host),
-                None => format!("{}, comma-separated", bytes(snapshot.size_bytes)),
+                None if was_read(snapshot) => format!("{}, comma-separated", bytes(snapshot.size_bytes)),
+                None => bytes(snapshot.size_bytes),
             },
-            blocks: Block::all(snapshot, state, reading),
+            blocks: Block::all(snapshot, outcome, reading),
             as_of: as_of(snapshot, state, reading),
             actions: Actions::of(snapshot, state, reading.now, Place::Card),
         }

@@ -7,12 +7,12 @@ use askama::{Template, filters::HtmlSafe};
 use super::{
     Reading,
     about::About,
-    block::{Block, failed_at_its_start},
+    block::{Block, Outcome},
+    cause::cause,
     detail::TechnicalDetail,
     findings::Findings,
     first_rows::FirstRows,
     passing::{AsOf, Mark},
-    sentence::cause,
     tab::Tab,
     timeline::{Timeline, When},
 };
@@ -28,6 +28,8 @@ use crate::{
 #[template(path = "fragments/import_panel.html")]
 pub struct ImportPanel {
     pub import_id: String,
+    /// `?from=` and the part of the history that led here, or nothing.
+    pub way_back: String,
     pub state: ImportState,
     pub about: About,
     pub blocks: Vec<Block>,
@@ -37,8 +39,8 @@ pub struct ImportPanel {
     pub findings: Option<Findings>,
     /// None if other people's functions alone read the file, or nothing was read before a failure.
     pub first_rows: Option<FirstRows>,
-    /// Nothing was read: what would be empty has no place.
-    pub failed_at_its_start: bool,
+    /// It failed before anything was read: what would be empty has no place.
+    pub is_unread: bool,
     /// Failed rows of our own function so far.
     pub failed_rows: u64,
     /// After a failure before the first row.
@@ -58,21 +60,22 @@ impl ImportPanel {
     /// `pace` is how long a browser is to wait before it asks again.
     #[must_use]
     pub fn new(snapshot: &Snapshot, reading: &Reading, pace: Duration) -> Self {
-        let state = snapshot.state();
-        let blocks = Block::all_with_plots(snapshot, state, reading);
-        let failed_at_its_start = failed_at_its_start(snapshot, state);
+        let outcome = Outcome::of(snapshot);
+        let Outcome { state, is_unread } = outcome;
+        let blocks = Block::all_with_plots(snapshot, outcome, reading);
         let own_counts = snapshot.runs.iter().filter(|run| run.call.is_some()).filter_map(|run| run.counts);
         Self {
             import_id: snapshot.id.to_string(),
+            way_back: String::new(),
             state,
             about: About::of(snapshot, state.is_final()),
             as_of: as_of(snapshot, state, reading),
             actions: Actions::of(snapshot, state, reading.now, Place::Panel),
             findings: None,
-            first_rows: FirstRows::of(snapshot, state).filter(|_| !failed_at_its_start),
-            failed_at_its_start,
+            first_rows: FirstRows::of(snapshot, state).filter(|_| !is_unread),
+            is_unread,
             failed_rows: own_counts.map(|counts| counts.failed).sum(),
-            next_step: failed_at_its_start.then(|| NextStep::of(snapshot)),
+            next_step: is_unread.then(|| NextStep::of(snapshot)),
             timeline: Timeline::of(snapshot, state, reading),
             detail: TechnicalDetail::of(snapshot),
             poll_ms: snapshot.expects_news().then_some(pace.as_millis()),
@@ -81,6 +84,13 @@ impl ImportPanel {
             tab: Tab::of_import(snapshot, state, &blocks),
             blocks,
         }
+    }
+
+    /// Where the browser asks again. The fragment's version follows.
+    #[must_use]
+    pub fn path(&self) -> String {
+        let more = if self.way_back.is_empty() { '?' } else { '&' };
+        format!("/imports/{}/panel{}{more}version=", self.import_id, self.way_back)
     }
 
     /// What stands where the reasons will, so that nothing moves when they come. None where they are, and where
@@ -109,20 +119,25 @@ impl ImportPanel {
 pub struct NextStep {
     /// Where the file was to be fetched from.
     pub address: Option<String>,
-    /// None where the cause says itself what to do, after its first sentence.
+    /// None where the cause says itself what to do, after its first sentence, and where another's function
+    /// failed: what helps is not known then.
     pub advice: Option<&'static str>,
 }
 
 impl NextStep {
     fn of(snapshot: &Snapshot) -> Self {
         let address = snapshot.fetched_from.as_ref().map(|from| from.address.clone());
-        let advice = match (&snapshot.refused, &address) {
-            (Some(_), _) => "Ask the operator to check the engine's settings, then run the import again.",
-            (None, Some(_)) => "Open the address in a browser to check it, then run the import again.",
-            (None, None) => "Correct the file and import it again.",
-        };
+        let is_file_to_blame = snapshot.runs.iter().all(|run| run.call.is_some());
         let cause_advises = snapshot.runs.iter().filter_map(cause).any(|cause| cause.contains(". "));
-        Self { address, advice: (!cause_advises).then_some(advice) }
+        let advice = match (&snapshot.refused, &address) {
+            (Some(_), _) => {
+                Some("Ask the operator to check the engine's settings, then run the import again.")
+            }
+            _ if !is_file_to_blame || cause_advises => None,
+            (None, Some(_)) => Some("Open the address in a browser to check it, then run the import again."),
+            (None, None) => Some("Correct the file and import it again."),
+        };
+        Self { address, advice }
     }
 }
 
@@ -143,9 +158,11 @@ pub struct Actions {
     pub cancel: Cancel,
     pub processed_rows: bool,
     pub failed_rows: bool,
-    /// Only the failed rows; where another outcome is possible, for another function takes part.
+    /// Only the failed rows, where they may pass.
     pub failed_again: RunAgain,
     pub all_again: RunAgain,
+    /// Only another file or address helps.
+    pub other_file: bool,
     /// What running all of it again is called.
     pub again: &'static str,
 }
@@ -183,16 +200,15 @@ impl Actions {
         let settles_by_itself = state == ImportState::Accepted && snapshot.silence.is_none();
         // Outputs are those of our own function; a run that broke off may have left none.
         let counts = || snapshot.runs.iter().filter(|run| run.call.is_some()).filter_map(|run| run.counts);
-        let processed_rows =
-            ended && counts().any(|counts| counts.processed > 0 || state == ImportState::Completed);
+        let processed_rows = ended && counts().any(|counts| counts.processed > 0);
         let failed_rows = ended && counts().any(|counts| counts.failed > 0);
         let again = |kind, is_offered: bool| match snapshot.retry(kind) {
             Some(retry) => RunAgain::Done(retry.id.to_string()),
             _ if !is_offered => RunAgain::No,
             None => RunAgain::Possible,
         };
-        // Our own function alone fails the same rows again.
-        let may_pass = snapshot.runs.iter().any(|run| run.call.is_none());
+        let may_pass = snapshot.may_failed_rows_pass();
+        let is_same_again = ended && snapshot.is_same_again();
         let has_room = place == Place::Panel || !failed_rows;
         Self {
             import_id: snapshot.id.to_string(),
@@ -209,7 +225,8 @@ impl Actions {
             processed_rows: processed_rows && has_room,
             failed_rows,
             failed_again: again(RetryOf::Failed, failed_rows && may_pass && place == Place::Panel),
-            all_again: again(RetryOf::All, snapshot.may_run_again(now) && has_room),
+            all_again: again(RetryOf::All, snapshot.may_run_again(now) && has_room && !is_same_again),
+            other_file: is_same_again && place == Place::Panel,
             again: match state {
                 ImportState::NoFunction | ImportState::GivenUp => "Send again",
                 _ if failed_rows => "Run all rows again",

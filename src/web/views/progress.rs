@@ -17,8 +17,8 @@ use crate::{
 /// Digits that an estimate is good for.
 const ESTIMATE_DIGITS: u32 = 3;
 
-/// Below this a speed says nothing yet.
-const SHORTEST_MEASURE: Duration = Duration::from_millis(200);
+/// Below this a speed, and the time left that follows from it, says nothing yet.
+const SHORTEST_MEASURE: Duration = Duration::from_secs(1);
 
 /// A forecast beyond this says nothing.
 const LONGEST_LEFT: Duration = Duration::from_secs(100 * 24 * 60 * 60);
@@ -82,7 +82,7 @@ impl Receipt {
     pub fn in_words(&self) -> String {
         match (self.share(), self.total) {
             (Some(share), Some(total)) => {
-                format!("{}% of {} received", (share * 100.0) as u64, bytes(total))
+                format!("{}% of {} received", whole_percent(share), bytes(total))
             }
             _ => format!("{} received", bytes(self.bytes)),
         }
@@ -167,16 +167,17 @@ impl Progress {
         self.share.filter(|share| *share < 1.0 || self.counts.is_some())
     }
 
-    /// Whole per cent, rounded down: 100 only at the end.
+    /// In whole per cent.
     #[must_use]
     pub fn percent(&self) -> Option<u64> {
-        self.share_read().map(|share| (share * 100.0) as u64)
+        self.share_read().map(whole_percent)
     }
 
     /// The row of figures. `ended` changes what they are called.
     #[must_use]
     pub fn figures(&self, ended: bool) -> Figures {
         let count = |number: Option<u64>| number.map(grouped);
+        let percent = |number: Option<u64>| number.map(|number| format!("{number}%"));
         let failed = self.counts.map(|counts| counts.failed);
         let left_over = if ended && self.share != Some(1.0) { "not read" } else { "to go" };
         let speed = if ended { "rows/s on average" } else { "rows/s" };
@@ -186,8 +187,8 @@ impl Progress {
             Figure::new("to-go", left_over, count(self.to_go())),
             Figure::new("speed", speed, count(self.rows_per_second)),
             match &self.receipt {
-                Some(receipt) => Figure::new("read", "received", receipt.share().map(whole_percent)),
-                None => Figure::new("read", "read", self.share_read().map(whole_percent)),
+                Some(receipt) => Figure::new("read", "received", percent(receipt.share().map(whole_percent))),
+                None => Figure::new("read", "read", percent(self.percent())),
             },
         ];
         Figures { all }
@@ -211,9 +212,9 @@ impl Progress {
     }
 }
 
-/// Rounded down: `100%` only at the end.
-fn whole_percent(share: f64) -> String {
-    format!("{}%", (share * 100.0) as u64)
+/// Whole per cent, rounded down: 100 only at the end.
+fn whole_percent(share: f64) -> u64 {
+    (share * 100.0) as u64
 }
 
 impl Total {

@@ -7,6 +7,7 @@ use askama::{Template, filters::HtmlSafe};
 use super::{
     Reading,
     badge::Shown,
+    cause::{as_sentence, cause, failure, quoted},
     moment::Moment,
     passing::Ticking,
     progress::{Progress, Receipt},
@@ -15,13 +16,9 @@ use crate::{
     csv::Counts,
     ids::EVENT_NAME,
     imports::{FetchedFrom, ImportState, Planned, RunSnapshot, Silence, SilenceCause, Snapshot},
-    inngest::Failure,
     time::UnixMillis,
     web::format::{bytes, duration, grouped, rows},
 };
-
-/// The longest reason that is quoted, in characters; all of it is in the technical detail.
-const LONGEST_REASON: usize = 300;
 
 /// A sentence, or two. Times in it are in the viewer's zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Template)]
@@ -345,7 +342,7 @@ fn failed(run: &RunSnapshot, progress: &Progress) -> String {
     let line = line(run);
     if run.call.is_some() && line.is_none() && progress.rows().is_none_or(|rows| rows == 0) {
         // Nothing was read: the reason is all there is to say.
-        return format!("{}.", capitalized(&reason));
+        return as_sentence(&reason);
     }
     let line = line.map(|line| format!(" at line {}", grouped(line))).unwrap_or_default();
     let stopped = format!("Stopped{line}: {reason}.");
@@ -356,38 +353,13 @@ fn failed(run: &RunSnapshot, progress: &Progress) -> String {
     }
 }
 
-fn capitalized(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
-}
-
 /// The line that a run of our function did not get past.
 fn line(run: &RunSnapshot) -> Option<u64> {
     failure(run).filter(|_| run.call.is_some())?.line
-}
-
-fn failure(run: &RunSnapshot) -> Option<&Failure> {
-    run.output.as_ref()?.failure.as_ref()
 }
 
 fn unknown(word: &str, run: &RunSnapshot, progress: &Progress) -> String {
     let counted = progress.rows().map(|count| format!(" {} so far.", rows(count)));
     let state = if run.ended_at.is_some() { "This run ended as" } else { "The engine reports this run as" };
     format!("{state} {word}.{}", counted.unwrap_or_default())
-}
-
-/// Why a run failed, as its function said.
-#[must_use]
-pub fn cause(run: &RunSnapshot) -> Option<String> {
-    let message = failure(run)?.message.as_deref()?;
-    Some(quoted(message)).filter(|text| !text.is_empty())
-}
-
-/// The first line, without a full stop of its own, cut to a length that fits.
-pub(super) fn quoted(reason: &str) -> String {
-    let line = reason.lines().next().unwrap_or_default().trim().trim_end_matches('.');
-    match line.char_indices().nth(LONGEST_REASON) {
-        Some((end, _)) => format!("{} …", line[..end].trim_end()),
-        None => line.to_owned(),
-    }
 }

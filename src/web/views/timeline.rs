@@ -4,10 +4,10 @@ use super::{
     Reading,
     badge::{Shown, StateIcon},
     block::function_name,
+    cause::as_sentence,
     moment::Moment,
     passing::AsOf,
     progress::Progress,
-    sentence::quoted,
 };
 use crate::{
     ids::EVENT_NAME,
@@ -72,25 +72,27 @@ impl Timeline {
             let of = if snapshot.runs.len() > 1 { function_name(run) } else { String::new() };
             // A run's own entries keep their order, whatever the engine's clock says.
             let mut latest = run.queued_at;
-            let mut add = |when: UnixMillis, entry| {
+            let mut add = |when: UnixMillis, entry: Entry| {
                 latest = latest.max(when);
                 of_runs.push((latest, entry));
             };
+            let mut add_past = |when, title: &str, detail: String| add(when, past(when, title, detail));
             let started = run.call.as_ref().map(|call| call.started_at);
             let queued = match (started, run.ended_at) {
                 (Some(started), _) => format!("for {}", duration(started.since(run.queued_at))),
                 _ => String::new(),
             };
-            add(run.queued_at, past(run.queued_at, "Queued", joined(&of, &queued)));
+            add_past(run.queued_at, "Queued", joined(&of, &queued));
             if let Some(call) = &run.call {
                 let attempt = format!("attempt 1 of {}", call.max_attempts);
                 let by = format!("by {}, {attempt}", call.function);
-                add(call.started_at, past(call.started_at, "Started", by));
+                add_past(call.started_at, "Started", by);
                 let error = call.error.iter().map(|error| (call.attempt, error.at, &error.message));
                 let earlier = call.earlier.iter().map(|failed| (failed.attempt, failed.at, &failed.message));
                 for (attempt, when, message) in earlier.chain(error) {
                     let title = format!("Attempt {attempt} failed");
-                    add(when, past(when, &title, joined(&of, &quoted(message))));
+                    let why = as_sentence(message);
+                    add_past(when, &title, if of.is_empty() { why } else { format!("{of}: {why}") });
                 }
             }
             if let Some(entry) = present(snapshot, run, &of, reading) {

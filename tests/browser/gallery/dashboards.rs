@@ -8,7 +8,10 @@ use runboard::{
     time::UnixMillis,
     web::{
         pages::DashboardPage,
-        views::{Choice, DropZone, History, HistoryFilter, HistoryRow, LiveSection, Moment, RefusedForm},
+        views::{
+            Choice, DropZone, History, HistoryFilter, HistoryRow, ImportForm, LiveSection, Moment,
+            RefusedForm,
+        },
     },
 };
 
@@ -29,7 +32,7 @@ fn dashboard(refused: Option<RefusedForm>, live: &[Snapshot], history: &[Snapsho
     let is_full = history.len() as u64 == ROWS;
     DashboardPage {
         frame: frame(),
-        has_deleted: false,
+        deleted: None,
         drop_zone: DropZone { max_bytes: LIMIT, refused },
         live: LiveSection::new(live, &reading(), PACE),
         history: History {
@@ -76,7 +79,7 @@ fn with_more(name: &'static str, mut page: DashboardPage) -> Page {
 
 /// The visitor has deleted an import.
 fn after_a_deletion(name: &'static str, history: &[Snapshot]) -> Page {
-    let page = DashboardPage { has_deleted: true, ..dashboard(None, &[], history) };
+    let page = DashboardPage { deleted: Some("orders.csv".to_owned()), ..dashboard(None, &[], history) };
     Page::new(name, page.render().unwrap())
 }
 
@@ -147,14 +150,26 @@ pub fn pages() -> Vec<Page> {
     let over = over();
     let few = &over[..7];
     let refused = RefusedForm {
-        error: "That is not an address that begins with http:// or https://.".to_owned(),
+        form: ImportForm::Address,
+        error: "Only http and https addresses can be imported. This one begins with ftp:.".to_owned(),
+        each: Vec::new(),
+        imported: None,
         address: "ftp://files.northwind.example/prices.csv".to_owned(),
-        is_address_wrong: true,
     };
     let too_large = RefusedForm {
+        form: ImportForm::File,
         error: "The upload is larger than 10 GiB, the limit here. Split it and import the parts.".to_owned(),
         address: String::new(),
-        is_address_wrong: false,
+        ..refused.clone()
+    };
+    let several = RefusedForm {
+        error: "2 of 4 files were not imported.".to_owned(),
+        each: vec![
+            "book.xlsx is an Excel workbook, not a CSV. Save or export it as CSV and try again.".to_owned(),
+            "empty.csv is empty (0 bytes). Choose a file with a header and rows.".to_owned(),
+        ],
+        imported: Some("Imported: good.csv, fine.csv.".to_owned()),
+        ..too_large.clone()
     };
     let prepared = |name, prepare| Page { prepare: Some(prepare), ..page(name, None, &[], few) };
     vec![
@@ -162,6 +177,7 @@ pub fn pages() -> Vec<Page> {
         page("dashboard-busy", None, &going_on(), &over),
         page("dashboard-refused-address", Some(refused), &[], few),
         page("dashboard-file-refused", Some(too_large), &[], few),
+        page("dashboard-files-refused", Some(several), &[], few),
         with_more("dashboard-many", dashboard(None, &going_on()[..3], few)),
         with_news("dashboard-news", dashboard(None, &going_on()[..2], few)),
         with_news("dashboard-first-news", dashboard(None, &[], &[])),

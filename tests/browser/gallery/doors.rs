@@ -24,6 +24,7 @@ pub fn pages() -> Vec<Page> {
         token: None,
         allowed: true,
         is_only_account: true,
+        offers_sign_in: false,
         host: host(),
     };
     let taken = SignUpPage {
@@ -33,6 +34,7 @@ pub fn pages() -> Vec<Page> {
             "This e-mail address already has an account. Sign in with it.",
         )),
         is_only_account: false,
+        offers_sign_in: true,
         ..sign_up.clone()
     };
     let common = SignUpPage {
@@ -47,6 +49,7 @@ pub fn pages() -> Vec<Page> {
             "Sign-up is closed. Ask the operator of this Runboard for an account.",
         )),
         allowed: false,
+        offers_sign_in: true,
         ..sign_up.clone()
     };
     let nothing = ErrorPage::new("Not found", "Page not found, or you don't have access to it.");

@@ -213,7 +213,8 @@ fn first_rows() -> FirstRows {
     ];
     rows[3].cells.truncate(4);
     rows[3].failure = Some("4 fields, expected 7".to_owned());
-    FirstRows { header_line: 1, header: names.map(str::to_owned).into(), columns: names.len(), rows }
+    let header = names.map(str::to_owned).into();
+    FirstRows { header_line: 1, header, columns: names.len(), rows, is_failed_csv: false }
 }
 
 fn page(name: &'static str, snapshot: &Snapshot) -> Page {

@@ -22,6 +22,12 @@ async fn the_first_minute_leads_to_sign_up_and_the_account_is_in() {
         page.body
     );
 
+    // There is no account to sign in with.
+    let refused = send(&door, form("/sign-up", "ada@example.org", "short")).await;
+    for body in [&page.body, &refused.body] {
+        assert!(body.contains("<form") && !body.contains("/sign-in"), "{body}");
+    }
+
     let answer = send(&door, form("/sign-up", " Ada@Example.org", PASSWORD)).await;
     assert!(answer.leads_to("/"), "{answer:?}");
     let dashboard = send(&door, get("/").cookie(answer.session())).await;
@@ -41,6 +47,7 @@ async fn only_the_first_account_can_be_made_first() {
     assert_eq!(second.status, StatusCode::FORBIDDEN);
     assert!(second.cookie.is_none());
     assert!(!second.body.contains("<form"), "there is nothing to fill in: {}", second.body);
+    assert!(second.body.contains("Have an account? <a href=\"/sign-in\">"), "{}", second.body);
     assert_eq!(send(&door, get("/sign-up")).await.status, StatusCode::FORBIDDEN);
     assert!(!send(&door, get("/sign-in")).await.body.contains("/sign-up"));
     assert_eq!(accounts.list().await.unwrap().len(), 1);

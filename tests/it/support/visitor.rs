@@ -131,7 +131,12 @@ impl Visitor {
         self.post_form_data(body.into()).await
     }
 
-    /// The same, but the file comes as it is made, and its size is not announced.
+    /// Posts the form of an address, which has no field for files.
+    pub async fn post_address(&self, address: &str) -> Response {
+        self.post_form_data([&address_field(address)[2..], FORM_END].concat().into()).await
+    }
+
+    /// The same as [`Visitor::post_file`], but the file comes as it is made, and its size is not announced.
     pub async fn post_stream(
         &self,
         name: &str,

@@ -55,7 +55,7 @@ fn the_timeline_of_a_fan_out_is_in_order_of_time() {
         "Running: function-1",
     ];
     assert!(in_order.map(place).is_sorted(), "{told:#?}");
-    assert!(place("Attempt 1 failed: process-csv-upload, connection reset") < place("Running: function-1"));
+    assert!(place("Attempt 1 failed: process-csv-upload: Connection reset.") < place("Running: function-1"));
 }
 
 #[test]
@@ -124,7 +124,18 @@ fn a_run_that_failed_at_its_start_shows_the_address_and_the_next_step_and_nothin
     // A cause that says what to do is not followed by other advice.
     let output = json!({"message": "This is a web page, not a CSV. Use its export link."});
     let output = Some(RunOutput::of(&output, &RunStatus::Failed));
-    assert!(!panel(&with(RunSnapshot { output, ..run })).contains("Correct the file"));
+    assert!(!panel(&with(RunSnapshot { output, ..run.clone() })).contains("Correct the file"));
+    // It is for another's function to say what it wants, and for the engine what it did not do.
+    let others = RunSnapshot { call: None, run_id: "other".to_owned().into(), ..run.clone() };
+    let both = Snapshot { runs: vec![run.clone(), others.clone()], ..with(run.clone()) };
+    for snapshot in [with(others.clone()), both] {
+        let html = panel(&snapshot);
+        assert!(html.contains("next-step") && !html.contains("Correct the file"), "{html}");
+    }
+    // Another function that has completed has done something, whether it tells counts or not.
+    let completed = RunSnapshot { status: RunStatus::Completed, output: None, ..others };
+    let html = panel(&Snapshot { runs: vec![run.clone(), completed], ..with(run.clone()) });
+    assert!(!html.contains("next-step") && html.contains("class=\"figures\""), "{html}");
     // What was read before a later failure is shown.
     let later = panel(&with(super::counted(5_209, 0, ended(RunStatus::Failed))));
     assert!(later.contains("class=\"figures\"") && !later.contains("next-step"), "{later}");

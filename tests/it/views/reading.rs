@@ -150,7 +150,7 @@ fn row(line: u64, cells: &[&str]) -> FirstRow {
 
 fn first(rows: Vec<FirstRow>) -> FirstRows {
     let header = vec!["id".to_owned(), "na␉me".to_owned(), "ordered_at".to_owned()];
-    FirstRows { header_line: 3, header, columns: 15, rows }
+    FirstRows { header_line: 3, header, columns: 15, rows, is_failed_csv: false }
 }
 
 fn first_rows(first: FirstRows) -> String {

@@ -1,0 +1,82 @@
+//! What a page says once about the form that led to it. It is kept in a cookie of the browser until that
+//! page is asked for, so the server holds no state for it.
+//!
+//! The cookie is signed with the session's token: no other host, user or session can make a page say
+//! something.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    cookie::{Cookie, time},
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use super::{origin::PublicOrigin, session, views::RefusedForm};
+use crate::accounts::Token;
+
+const COOKIE: &str = "runboard_flash";
+
+/// A browser that has not followed the redirect by then is not going to.
+const LIFETIME: time::Duration = time::Duration::minutes(1);
+
+/// Browsers drop a cookie of more than 4,096 bytes, its name and attributes included.
+const LONGEST_VALUE: usize = 3_800;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Flash {
+    /// The name of the file whose import was deleted.
+    Deleted(String),
+    /// Some files of a form were imported, these were not.
+    Refused(RefusedForm),
+}
+
+/// Sends `flash` along with a redirect. False if it is too long for a cookie; then nothing is sent.
+pub fn send(
+    request: &HttpRequest,
+    response: &mut HttpResponse,
+    origin: &PublicOrigin,
+    flash: &Flash,
+) -> bool {
+    let Some((token, json)) = session::token(request).zip(serde_json::to_vec(flash).ok()) else {
+        return false;
+    };
+    let signature = mac(&token, &json).finalize().into_bytes();
+    let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+    let value = format!("{}.{}", encode(&json), encode(&signature));
+    let fits = value.len() <= LONGEST_VALUE;
+    if fits {
+        let mut cookie = session::cookie(COOKIE, origin, value);
+        cookie.set_max_age(LIFETIME);
+        session::set(response, &cookie);
+    }
+    fits
+}
+
+/// What the request brings, if this session was sent it.
+#[must_use]
+pub fn read(request: &HttpRequest) -> Option<Flash> {
+    let (cookie, token) = (request.cookie(COOKIE)?, session::token(request)?);
+    let (json, signature) = cookie.value().split_once('.')?;
+    let decode = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).ok();
+    let (json, signature) = (decode(json)?, decode(signature)?);
+    // Constant time.
+    mac(&token, &json).verify_slice(&signature).ok()?;
+    serde_json::from_slice(&json).ok()
+}
+
+/// Takes the cookie back with the page that says it, so that a reload does not say it again.
+pub fn take_back(request: &HttpRequest, response: &mut HttpResponse, origin: &PublicOrigin) {
+    if request.cookie(COOKIE).is_some() {
+        let removal: Cookie<'_> = session::removal(COOKIE, origin);
+        session::set(response, &removal);
+    }
+}
+
+fn mac(token: &Token, json: &[u8]) -> Hmac<Sha256> {
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(token.expose().as_bytes()).expect("HMAC takes a key of any length");
+    mac.update(json);
+    mac
+}

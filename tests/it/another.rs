@@ -1,0 +1,52 @@
+//! An app whose imports start another function besides ours.
+
+use runboard::config::{Config, Engine, Exposed};
+
+use crate::{
+    function_server::{Answer, Function, FunctionServer},
+    inngest_api::Api,
+    support::{
+        TestApp, free_address, spawn_app_on,
+        visitor::{Panel, Visitor},
+    },
+};
+
+const EVENT_KEY: &str = "the-event-key";
+const SIGNING_KEY: &str = "signkey-test-12345678";
+
+/// The other function tells no counts. It runs until what is given beside the app is dropped.
+pub async fn spawn_app_with_another_function(
+    configure: impl FnOnce(&mut Config),
+) -> (TestApp, FunctionServer) {
+    let listen = free_address();
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
+        configure(config);
+        let (event_key, signing_key) = (EVENT_KEY.into(), SIGNING_KEY.into());
+        config.engine = Engine::Embedded(Some(Exposed { listen, event_key, signing_key }));
+    })
+    .await;
+    let audit = Function::answering("audit", || Answer::output("1"));
+    let audit = audit.on_event("imports/csv.uploaded", "event.name == 'imports/csv.uploaded'");
+    let others = FunctionServer::start(vec![audit]).await;
+    let api = Api::new(&format!("http://{listen}"), EVENT_KEY, SIGNING_KEY);
+    let registered = api.register(&others.registration()).await;
+    assert_eq!(registered.status, 200, "{registered:?}");
+    (app, others)
+}
+
+/// Uploads a file and waits until both functions are done with it: the other's run may be listed later.
+pub async fn completed_by_both(visitor: &Visitor, name: &str, bytes: impl AsRef<[u8]>) -> String {
+    let import = visitor.upload(name, bytes).await;
+    let are_done = |panel: &Panel| panel.state == "Completed" && panel.runs.len() == 2;
+    visitor.wait_for(&import, "both runs to complete", are_done).await;
+    import
+}
+
+/// The numbers of the run of our own function.
+pub fn own_counts(panel: &Panel) -> (u64, u64) {
+    let mut counted = panel.runs.iter().filter(|run| !run.processed.is_empty());
+    let (Some(own), None) = (counted.next(), counted.next()) else {
+        panic!("one run with numbers: {:?}", panel.runs)
+    };
+    (own.processed.parse().unwrap(), own.failed.parse().unwrap())
+}

@@ -1,0 +1,52 @@
+//! Why something failed, wherever it stands by itself: as a sentence.
+
+use runboard::{
+    imports::{RunSnapshot, Snapshot},
+    inngest::{RunOutput, RunStatus},
+    store::live::FailedAttempt,
+    web::views::{HistoryRow, Timeline},
+};
+use serde_json::json;
+
+use super::snapshots::{at, ended, reading, sent, with};
+
+fn failed(message: &str) -> RunSnapshot {
+    let output = RunOutput::of(&json!({ "message": message }), &RunStatus::Failed);
+    RunSnapshot { output: Some(output), ..ended(RunStatus::Failed) }
+}
+
+#[test]
+fn a_cause_in_the_history_begins_with_a_capital_and_ends_with_a_full_stop() {
+    let cause = |snapshot: &Snapshot| HistoryRow::new(snapshot, &reading()).runs.remove(0).cause;
+    for (message, shown) in [
+        ("the address answered 404", "The address answered 404."),
+        ("The file has no text: no header and no rows.", "The file has no text: no header and no rows."),
+        ("really?", "Really?"),
+        ("\u{fc}berlauf\nat line 5", "\u{dc}berlauf."),
+    ] {
+        assert_eq!(cause(&with(failed(message))).as_deref(), Some(shown));
+        let refused = Snapshot { refused: Some(message.to_owned()), ..sent() };
+        assert_eq!(cause(&refused).as_deref(), Some(shown));
+    }
+    assert_eq!(cause(&with(failed(""))), None);
+    let long = cause(&with(failed(&"x".repeat(1_000)))).expect("a cause");
+    assert!(long.starts_with('X') && long.ends_with(" \u{2026}"), "{long}");
+}
+
+#[test]
+fn a_failed_attempt_in_the_timeline_is_told_in_a_sentence() {
+    let mut run = ended(RunStatus::Completed);
+    let call = run.call.as_mut().expect("a run of our own function");
+    let message = "a stored file could not be read".to_owned();
+    call.earlier = vec![FailedAttempt { attempt: 1, message, at: at("14:03:09") }];
+    let detail = |snapshot: &Snapshot| {
+        let entries = Timeline::of(snapshot, snapshot.state(), &reading()).entries;
+        let failed = entries.into_iter().find(|entry| entry.title == "Attempt 1 failed");
+        failed.expect("the attempt has an entry").detail
+    };
+    assert_eq!(detail(&with(run.clone())), "A stored file could not be read.");
+    let other = RunSnapshot { run_id: "other".to_owned().into(), call: None, ..run.clone() };
+    let fan_out = Snapshot { runs: vec![run.clone(), other], ..with(run) };
+    let detail = detail(&fan_out);
+    assert!(detail.ends_with(": A stored file could not be read."), "{detail}");
+}
