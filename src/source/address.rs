@@ -14,7 +14,7 @@ pub struct Address(Url);
 pub enum NotAnAddress {
     #[error("This is a file on a computer, not an address. Choose the file instead.")]
     FilePath,
-    #[error("Only http and https addresses can be imported. This one begins with {0}:.")]
+    #[error("Only http and https addresses can be imported, not {0}.")]
     OtherScheme(String),
     #[error("Begin the address with https:// or http://.")]
     NoScheme,

@@ -144,10 +144,7 @@ async fn run_again_it_reads_what_was_fetched_and_only_what_never_arrived_is_fetc
 async fn what_is_no_http_address_is_refused_and_stays_in_the_form() {
     let (app, visitor) = app_reaching(&[]).await;
     for (typed, why) in [
-        (
-            "ftp://files.example/a.csv",
-            "Only http and https addresses can be imported. This one begins with ftp:.",
-        ),
+        ("ftp://files.example/a.csv", "Only http and https addresses can be imported, not ftp."),
         ("file:///etc/passwd", "This is a file on a computer, not an address. Choose the file instead."),
         ("localhost/a.csv", "Begin the address with https:// or http://."),
         ("orders.csv", "This address is incomplete."),

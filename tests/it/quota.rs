@@ -148,7 +148,7 @@ async fn a_run_whose_results_do_not_fit_fails_with_the_sentence_and_leaves_nothi
     let import = visitor.upload("large.csv", csv(200_000)).await;
     let panel = visitor.wait_for_state(&import, "Failed").await;
     assert!(
-        panel.html.contains("The results do not fit: 200000 of the 300000 bytes that your imports may take"),
+        panel.html.contains("The results do not fit: 195.3 KiB of the 292.9 KiB that your imports may take"),
         "{}",
         panel.html
     );

@@ -151,7 +151,7 @@ pub fn pages() -> Vec<Page> {
     let few = &over[..7];
     let refused = RefusedForm {
         form: ImportForm::Address,
-        error: "Only http and https addresses can be imported. This one begins with ftp:.".to_owned(),
+        error: "Only http and https addresses can be imported, not ftp.".to_owned(),
         each: Vec::new(),
         imported: None,
         address: "ftp://files.northwind.example/prices.csv".to_owned(),

@@ -76,7 +76,7 @@ pub fn failed() -> RunSnapshot {
 fn not_a_csv() -> RunSnapshot {
     let message = "This is a web page (\"Sign in, please\"), not a CSV. Use the address of the file itself, \
                    such as its download or export link.";
-    let output = json!({"name": "NonRetriableError", "message": message});
+    let output = json!({"name": "NonRetriableError", "message": message, "sameAgain": true});
     RunSnapshot {
         output: Some(RunOutput::of(&output, &RunStatus::Failed)),
         bytes: 0,
