@@ -45,13 +45,14 @@ const STYLE: [&str; 15] = [
 ];
 
 /// The parts of the one script.
-const SCRIPT: [&str; 9] = [
+const SCRIPT: [&str; 10] = [
     "js/page.js",
     "js/numbers.js",
     "js/times.js",
     "js/forms.js",
     "js/transfer.js",
     "js/uploads.js",
+    "js/folders.js",
     "js/drops.js",
     "js/polls.js",
     "js/start.js",

@@ -17,12 +17,22 @@ use crate::{
 /// U.S. airports (a work of the U.S. Government, Data.gov), with seven rows broken.
 const BYTES: &[u8] = include_bytes!("../../sample/airports.csv");
 
-const NAME: &str = "airports.csv";
+pub const NAME: &str = "airports.csv";
 
 /// What the empty dashboard says of it.
 pub const IN_WORDS: &str = "3,376 airports, 210 KB";
 
-/// `GET /sample.csv`: to be looked at, so not as a download.
+/// How many lines the empty dashboard shows of it.
+const LINES_SHOWN: usize = 8;
+
+/// Its first lines, without the last line end.
+pub fn first_lines() -> &'static str {
+    let end = BYTES.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(LINES_SHOWN - 1);
+    let front = &BYTES[..end.map_or(BYTES.len(), |(at, _)| at)];
+    std::str::from_utf8(front).unwrap_or_default().trim_end()
+}
+
+/// `GET /sample.csv`, all of it, as text that a browser shows.
 pub async fn show(_user: SignedIn) -> HttpResponse {
     HttpResponse::Ok().content_type(ContentType(mime::TEXT_PLAIN_UTF_8)).body(BYTES)
 }

@@ -168,14 +168,16 @@ function finish() {
   }
 }
 
+/** What was chosen; the input is empty then, so that the same can be chosen again. */
+function takeFiles(input) {
+  const files = [...input.files];
+  input.value = "";
+  return files;
+}
+
 function startUploads() {
   const input = byId("file");
-  input?.addEventListener("change", () => {
-    const files = [...input.files];
-    // Empty, so that the same file can be chosen again.
-    input.value = "";
-    addFiles(files);
-  });
+  input?.addEventListener("change", () => addFiles(takeFiles(input)));
   byId("close-refusal")?.addEventListener("click", () => {
     clearRefusal();
     livePart()?.focus({ preventScroll: true });
@@ -183,5 +185,6 @@ function startUploads() {
   window.addEventListener("beforeunload", (event) => { if (isUploading()) event.preventDefault(); });
   // While no byte moves, the browser tells nothing: the sentence has to follow by itself.
   setInterval(showUploads, 500);
+  startFolders();
   startDrops();
 }

@@ -172,14 +172,14 @@ impl Chromium {
         }
     }
 
-    /// The text of the first finished download whose name ends so.
-    pub async fn wait_for_download(&self, ending: &str) -> String {
+    /// The first finished download whose name ends so.
+    pub async fn wait_for_download(&self, ending: &str) -> Vec<u8> {
         let start = Instant::now();
         loop {
             let names: Vec<_> =
                 self.downloads.path().read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
             if let Some(path) = names.iter().find(|path| path.to_string_lossy().ends_with(ending)) {
-                return std::fs::read_to_string(path).unwrap();
+                return std::fs::read(path).unwrap();
             }
             assert!(start.elapsed() < DEADLINE, "waited for a download of {ending}, there are {names:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -113,6 +113,64 @@ async fn a_dropped_folder_gives_its_csv_files_or_a_sentence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_chosen_by_the_keyboard_and_gives_its_csv_files() {
+    let (app, chromium) = on_the_dashboard().await;
+    let page = &chromium.driver;
+    for name in ["year/june.csv", "year/july/first.CSV", "year/.hidden.csv", "pictures/notes.md"] {
+        file(&chromium, name, "a\n1\n");
+    }
+    file(&chromium, "year/july/notes.md", "no rows");
+    // The key opens the browser's dialog, which a test cannot use: it is told here and does not open.
+    let listen = "document.activeElement.blur(); document.getElementById('file').focus(); \
+         document.getElementById('folder').addEventListener('click', (event) => { \
+             window.isOpened = true; event.preventDefault(); \
+         }, { once: true })";
+    chromium.evaluate(listen).await;
+    chromium.press(Key::Tab).await;
+    assert_eq!(chromium.evaluate("return document.activeElement.id").await, "folder");
+    chromium.press(Key::Enter).await;
+    chromium
+        .wait_for("the dialog", async || chromium.evaluate("return window.isOpened").await == json!(true))
+        .await;
+
+    let choose = async |name: &str| {
+        let folder = chromium.folder().join(name);
+        page.find(By::Id("folder")).await.unwrap().send_keys(folder.to_str().unwrap()).await.unwrap();
+    };
+    let refusal = async || text(&chromium, "#upload-error").await;
+    choose("pictures").await;
+    chromium.wait_for("the refusal", async || refusal().await == "There is no CSV in pictures").await;
+    choose("year").await;
+    chromium.wait_for("two cards", async || cards(&chromium).await.len() == 2).await;
+    let mut shown = cards(&chromium).await;
+    shown.sort();
+    assert_eq!(shown, ["first.CSV", "june.csv"]);
+    assert_eq!(refusal().await, "");
+    chromium.stop().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sample_is_looked_at_without_leaving_what_was_typed() {
+    let (app, chromium) = on_the_dashboard().await;
+    let page = &chromium.driver;
+    page.find(By::Id("address")).await.unwrap().send_keys("https://half-an-addr").await.unwrap();
+    page.find(By::Css(".sample summary")).await.unwrap().click().await.unwrap();
+    let sample = page.find(By::Css(".sample pre")).await.unwrap();
+    assert!(sample.is_displayed().await.unwrap());
+    let lines = sample.text().await.unwrap();
+    assert!(lines.starts_with("iata,name,city,") && lines.lines().count() == 9, "{lines}");
+    page.find(By::Css(".sample .hint a")).await.unwrap().click().await.unwrap();
+    let whole = chromium.wait_for_download("airports.csv").await;
+    assert_eq!(whole, include_bytes!("../../sample/airports.csv"));
+    assert_eq!(page.current_url().await.unwrap().path(), "/");
+    let typed = chromium.evaluate("return document.getElementById('address').value").await;
+    assert_eq!(typed, json!("https://half-an-addr"));
+    chromium.stop().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_or_pasted_link_goes_to_the_address_field() {
     let (app, chromium) = on_the_dashboard().await;
     let value = async || chromium.evaluate("return document.getElementById('address').value").await;

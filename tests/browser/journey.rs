@@ -59,7 +59,7 @@ async fn a_person_signs_up_drops_a_csv_watches_it_and_downloads_the_failed_rows(
     assert!(page.find(By::Css("[data-import-id][hx-trigger], [data-import-id] [hx-trigger]")).await.is_err());
 
     page.find(By::Css("a[href$='/failed.csv']")).await.unwrap().click().await.unwrap();
-    let downloaded = chromium.wait_for_download("failed.csv").await;
+    let downloaded = String::from_utf8(chromium.wait_for_download("failed.csv").await).unwrap();
     let lines: Vec<&str> = downloaded.lines().collect();
     assert_eq!(lines[0], "_line,_column,_reason,iata,name,city,state,country,latitude,longitude,_extra");
     assert_eq!(lines.len(), 1 + bad);

@@ -10,7 +10,7 @@ use crate::{
     gallery::{Gallery, stop_the_clock},
 };
 
-const WIDTHS: [u32; 2] = [360, 1280];
+const WIDTHS: [u32; 4] = [320, 720, 820, 1280];
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "for people: writes pictures to target/screenshots"]

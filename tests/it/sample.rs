@@ -11,6 +11,7 @@ async fn the_sample_can_be_looked_at_and_imported_and_its_broken_rows_come_back(
     visitor.sign_up("mira@example.org").await;
     let dashboard = visitor.get("/").await.text().await.unwrap();
     assert!(dashboard.contains("action=\"/imports/sample\"") && dashboard.contains("href=\"/sample.csv\""));
+    assert!(dashboard.contains("00R,Livingston Municipal,Livingston,TX,USA,30.68586111,-95.01792778\n"));
     assert!(dashboard.contains("Try ours: 3,376 airports, 210 KB"), "{dashboard}");
 
     let sample = visitor.get("/sample.csv").await;

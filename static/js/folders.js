@@ -1,0 +1,72 @@
+// The CSV files in a folder, dropped or chosen.
+
+/** What a folder gives; a file that is dropped by itself is taken whatever its name. */
+const csvName = /^[^.].*\.(csv|tsv|txt)$/i;
+/** The most files and folders that are looked at. */
+const mostEntries = 10_000;
+
+const byName = (a, b) => a.localeCompare(b, undefined, { numeric: true });
+const readFile = (entry) => new Promise((resolve, reject) => { entry.file(resolve, reject); });
+const readSome = (reader) => new Promise((resolve, reject) => { reader.readEntries(resolve, reject); });
+
+async function readFolder(folder) {
+  const reader = folder.createReader();
+  const entries = [];
+  // A browser gives a folder in pieces, and an empty one at the end.
+  for (let some = await readSome(reader); some.length; some = await readSome(reader)) {
+    entries.push(...some);
+    if (entries.length > mostEntries) break;
+  }
+  return entries.sort((a, b) => byName(a.name, b.name));
+}
+
+/** Adds the files that were found among so many entries of `name`, or says why none is. */
+function addFound(files, looked, name) {
+  if (looked > mostEntries || files.length > mostFiles) {
+    refuse(`There is too much in ${name}`, `Nothing was sent. Import up to ${mostFiles} CSV files at a time.`);
+  } else if (!files.length) {
+    refuse(`There is no CSV in ${name}`, "Nothing was sent. A CSV is a file that ends in .csv, .tsv or .txt.");
+  } else {
+    addFiles(files);
+  }
+}
+
+/** Says that nothing was added; while others are on their way there is no place to show it. */
+function refuse(error, advice) {
+  if (isUploading()) say(`${error}. ${advice}`);
+  else showRefusal(error, advice);
+}
+
+/** The files among dropped `entries` and the CSV files in their folders. */
+async function addEntries(entries) {
+  const files = [];
+  let looked = 0;
+  const visit = async (entry, isInFolder) => {
+    looked += 1;
+    if (looked > mostEntries || files.length > mostFiles) return;
+    if (entry.isDirectory) for (const inside of await readFolder(entry)) await visit(inside, true);
+    else if (!isInFolder || csvName.test(entry.name)) files.push(await readFile(entry));
+  };
+  try {
+    for (const entry of entries) await visit(entry, false);
+  } catch {
+    refuse("The folder cannot be read", "Nothing was sent. Choose its files instead.");
+    return;
+  }
+  const folders = entries.filter((entry) => entry.isDirectory);
+  addFound(files, looked, folders.length === 1 ? folders[0].name : "what was dropped");
+}
+
+/** A browser gives all files of a chosen folder at once, each with its path from the folder on. */
+function addChosenFolder(all) {
+  const path = (file) => file.webkitRelativePath;
+  const files = all.filter((file) => csvName.test(file.name)).sort((a, b) => byName(path(a), path(b)));
+  addFound(files, all.length, all.length ? path(all[0]).split("/")[0] : "that folder");
+}
+
+function startFolders() {
+  const input = byId("folder");
+  if (!input || !("webkitdirectory" in input)) return;
+  byId("choose-folder").hidden = false;
+  input.addEventListener("change", () => addChosenFolder(takeFiles(input)));
+}
