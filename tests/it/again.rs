@@ -7,7 +7,7 @@ use reqwest::{Method, Response, StatusCode, header};
 use runboard::store::{Store, delete::Deleted};
 
 use crate::{
-    another::{completed_by_both, own_counts, spawn_app_with_another_function},
+    another::{both_completed, completed_by_both, own_counts, spawn_app_with_another_function},
     support::{
         TestApp, spawn_app, spawn_app_on,
         visitor::{Visitor, attributes},
@@ -93,7 +93,7 @@ async fn only_the_failed_records_are_run_again_byte_for_byte() {
         let parent = completed_by_both(&visitor, "orders.csv", given).await;
         let (_, failures) = own_counts(&visitor.panel(&parent).await);
         let child = run_again(&visitor, &parent, ONLY_FAILED).await;
-        let panel = visitor.wait_for_state(&child, "Completed").await;
+        let panel = both_completed(&visitor, &child).await;
         assert_eq!(fs::read_to_string(stored(&app, &child)).unwrap(), failed, "{what}");
         assert_eq!(own_counts(&panel), (0, failures), "{what}");
         // The same rows and reasons; only their lines are others.
@@ -125,7 +125,7 @@ async fn bytes_that_are_no_text_are_run_again_as_they_were() {
     let given = [b"a,b\n1,\xff\n2,2\n".as_slice(), &long, b"4,4\n5\n"].concat();
     let parent = completed_by_both(&visitor, "bytes.csv", &given).await;
     let child = run_again(&visitor, &parent, ONLY_FAILED).await;
-    assert_eq!(own_counts(&visitor.wait_for_state(&child, "Completed").await), (0, 3));
+    assert_eq!(own_counts(&both_completed(&visitor, &child).await), (0, 3));
     let failed = [b"a,b\n1,\xff\n".as_slice(), &long, b"5\n"].concat();
     assert_eq!(fs::read(stored(&app, &child)).unwrap(), failed);
     app.stop().await;
@@ -142,7 +142,7 @@ async fn twenty_clicks_at_once_make_one_import_of_each_kind() {
         let mut led_to: BTreeSet<String> = join_all(clicks).await.into_iter().collect();
         assert_eq!(led_to.len(), 1, "{led_to:?}");
         let child = led_to.pop_first().unwrap();
-        visitor.wait_for_state(&child, "Completed").await;
+        both_completed(&visitor, &child).await;
         assert_eq!(run_again(&visitor, &parent, what).await, child, "later too");
         children.insert(child);
     }
@@ -168,7 +168,7 @@ async fn a_retry_and_its_parent_lead_to_each_other() {
     let failed = run_again(&visitor, &parent, ONLY_FAILED).await;
     let all = run_again(&visitor, &parent, ALL).await;
     for child in [&failed, &all] {
-        visitor.wait_for_state(child, "Completed").await;
+        both_completed(&visitor, child).await;
     }
     let check = async |visitor: &Visitor| {
         let page = text(visitor, &failed).await;
@@ -378,7 +378,7 @@ async fn the_rows_of_a_failed_csv_that_fail_again_are_run_again_too() {
     assert_eq!(own_counts(&visitor.panel(&import).await), (1, 1));
 
     let child = run_again(&visitor, &import, ONLY_FAILED).await;
-    assert_eq!(own_counts(&visitor.wait_for_state(&child, "Completed").await), (0, 1));
+    assert_eq!(own_counts(&both_completed(&visitor, &child).await), (0, 1));
     let lines: Vec<&str> = half_corrected.split_inclusive("\r\n").collect();
     assert_eq!(fs::read_to_string(stored(&app, &child)).unwrap(), [lines[0], lines[2]].concat());
     let [first, again] = [&import, &child].map(|import| format!("{import}/failed.csv"));

@@ -34,12 +34,17 @@ pub async fn spawn_app_with_another_function(
     (app, others)
 }
 
-/// Uploads a file and waits until both functions are done with it: the other's run may be listed later.
+/// Uploads a file and waits until both functions are done with it.
 pub async fn completed_by_both(visitor: &Visitor, name: &str, bytes: impl AsRef<[u8]>) -> String {
     let import = visitor.upload(name, bytes).await;
-    let are_done = |panel: &Panel| panel.state == "Completed" && panel.runs.len() == 2;
-    visitor.wait_for(&import, "both runs to complete", are_done).await;
+    both_completed(visitor, &import).await;
     import
+}
+
+/// Waits until both functions are done with an import: either run may be listed before the other.
+pub async fn both_completed(visitor: &Visitor, import: &str) -> Panel {
+    let are_done = |panel: &Panel| panel.state == "Completed" && panel.runs.len() == 2;
+    visitor.wait_for(import, "both runs to complete", are_done).await
 }
 
 /// The numbers of the run of our own function.

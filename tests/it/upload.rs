@@ -69,6 +69,12 @@ async fn several_files_of_one_form_are_one_import_each() {
     app.stop().await;
 }
 
+/// Names and contents.
+type Files = &'static [(&'static str, &'static str)];
+
+/// What is no CSV.
+const BOOK: (&str, &str) = ("book.xlsx", "PK\u{3}\u{4}....");
+
 /// What the form says of several files: the heading, one refusal each, and what was imported.
 fn refusals(page: &str) -> (String, Vec<String>, String) {
     let part = |start: &str, end: &str| {
@@ -85,11 +91,10 @@ async fn bad_files_among_good_ones_are_told_once_on_the_page_that_follows() {
     let app = spawn_app().await;
     let mut visitor = app.signed_in().await;
     let mut expected = 0;
-    let book = ("book.xlsx", "PK\u{3}\u{4}....");
-    let mixtures: [(&[(&str, &str)], &str, usize, &str); 3] = [
-        (&[("one.csv", "a\n1\n"), book], "1 of 2 files was not imported.", 1, "Imported: one.csv."),
+    let mixtures: [(Files, &str, usize, &str); 3] = [
+        (&[("one.csv", "a\n1\n"), BOOK], "1 of 2 files was not imported.", 1, "Imported: one.csv."),
         (
-            &[("good.csv", "a\n1\n"), book, ("empty.csv", ""), ("fine.csv", "a\n1\n2\n")],
+            &[("good.csv", "a\n1\n"), BOOK, ("empty.csv", ""), ("fine.csv", "a\n1\n2\n")],
             "2 of 4 files were not imported.",
             2,
             "Imported: good.csv, fine.csv.",
