@@ -26,6 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use burst::Engine;
 use bytes::Bytes;
 use futures_util::stream;
 use reqwest::{Body, Method, header};
@@ -50,7 +51,8 @@ fn main() {
             history::history().await;
         }
         if is_wanted("burst") {
-            burst::burst().await;
+            burst::burst(Engine::Embedded).await;
+            burst::burst(Engine::Inngest).await;
         }
         if is_wanted("polls") {
             polls::polls().await;

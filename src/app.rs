@@ -36,7 +36,7 @@ use crate::{
     config::Config,
     function::{self, Processor, Share, Slots},
     imports::{Imports, Parts},
-    inngest::{self, Client, Registrar, signature},
+    inngest::{self, Client, Registrar},
     source::{FetchLimits, Fetcher, LinkKey, Storage},
     store::{Live, Store, quota::Quota},
     tasks::Tasks,
@@ -44,6 +44,7 @@ use crate::{
         health::{EngineCheck, Health},
         origin::PublicOrigin,
         site::Site,
+        versions::Versions,
     },
 };
 
@@ -164,6 +165,8 @@ pub async fn start(config: Config) -> Result<App, StartError> {
             max_upload_bytes: config.max_upload_bytes,
             quota,
             stopping: background.stopping().clone(),
+            panels: Versions::default(),
+            sections: Versions::default(),
         }),
         accounts,
         proxies: web::Data::new(config.trusted_proxies),
@@ -201,8 +204,8 @@ pub async fn start(config: Config) -> Result<App, StartError> {
 
 /// The key that signs file links: made once, so that links outlive a restart.
 async fn link_key(store: &Store) -> Result<LinkKey, StartError> {
-    let kept = store.setting("link_key", &signature::hex(&rand::random::<[u8; 32]>())).await?;
-    let bytes = signature::from_hex(&kept).and_then(|bytes| bytes.try_into().ok());
+    let kept = store.setting("link_key", &hex::encode(&rand::random::<[u8; 32]>())).await?;
+    let bytes = hex::decode(&kept).ok().and_then(|bytes| bytes.try_into().ok());
     bytes.map(LinkKey::new).ok_or(StartError::LinkKey)
 }
 

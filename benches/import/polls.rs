@@ -67,10 +67,15 @@ pub async fn polls() {
         visitor.wait_for_state(&import, "Sent").await;
     }
 
-    let page = visitor.get("/").await.text().await.unwrap();
-    let dashboard = Poll::of(&page, &cookie);
-    let late = watch(at, &dashboard).await;
-    println!("{DASHBOARDS} dashboards of 3 imports, each polling every {} ms:", dashboard.every.as_millis());
+    // Each its own page, as people open them: its polls have an address of their own.
+    let mut dashboards = Vec::new();
+    for _ in 0..DASHBOARDS {
+        let page = visitor.get("/").await.text().await.unwrap();
+        dashboards.push(Poll::of(&page, &cookie));
+    }
+    let every = dashboards[0].every;
+    let late = watch(at, dashboards).await;
+    println!("{DASHBOARDS} dashboards of 3 imports, each polling every {} ms:", every.as_millis());
     println!("  {late}");
 
     // What people wait for longest; from here on it changes no more.
@@ -168,16 +173,14 @@ async fn rate(at: SocketAddr, request: &[u8], status: u16) -> f64 {
 
 /// How late answers come while [`DASHBOARDS`] are open, each on a connection of its own. An answer's time is
 /// counted from when its poll was due, also if the client itself was late.
-async fn watch(at: SocketAddr, poll: &Poll) -> String {
+async fn watch(at: SocketAddr, polls: Vec<Poll>) -> String {
     let mut tasks = JoinSet::new();
-    let every = poll.every;
-    let mut connections = Vec::new();
-    for _ in 0..DASHBOARDS {
-        connections.push(Connection::open(at).await);
+    let mut dashboards = Vec::new();
+    for poll in polls {
+        dashboards.push((Connection::open(at).await, poll));
     }
     let start = tokio::time::Instant::now() + Duration::from_secs(1);
-    for (number, mut connection) in connections.into_iter().enumerate() {
-        let request = poll.request.clone();
+    for (number, (mut connection, Poll { every, request, .. })) in dashboards.into_iter().enumerate() {
         let mut due = start + every.mul_f64(number as f64 / DASHBOARDS as f64);
         tasks.spawn(async move {
             let mut times = Vec::new();

@@ -4,8 +4,6 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::inngest::signature::hex;
-
 /// 256 random bits; as text, base64 that needs no escaping in a cookie or a link.
 #[derive(Clone)]
 pub struct Token([u8; 32]);
@@ -31,7 +29,7 @@ impl Token {
     /// What a table may hold of it: SHA-256, hex. The token is random, so no salt is needed.
     #[must_use]
     pub(super) fn hash(&self) -> String {
-        hex(&Sha256::digest(self.0))
+        hex::encode(&Sha256::digest(self.0))
     }
 
     /// Compares in constant time.

@@ -12,6 +12,9 @@ use crate::web::{
 /// `SignedIn` argument; a test walks this table as a stranger and as nobody.
 pub(super) fn public(routes: &mut web::ServiceConfig) {
     routes
+        // What open pages ask all the time comes first: patterns are tried in this order.
+        .route("/imports/{id}/panel", read().to(import::panel))
+        .route("/live", read().to(dashboard::live))
         .route("/healthz", read().to(health::healthz))
         .route("/readyz", read().to(health::readyz))
         .route("/assets/{hash}/{name}", read().to(assets::serve))
@@ -23,13 +26,11 @@ pub(super) fn public(routes: &mut web::ServiceConfig) {
         .route("/sign-in", web::post().to(sign_in::submit))
         .route("/sign-out", web::post().to(sign_out::submit))
         .route("/", read().to(dashboard::show))
-        .route("/live", read().to(dashboard::live))
         .route("/imports", read().to(dashboard::list))
         .route("/imports", web::post().to(dashboard::upload))
         .route("/sample.csv", read().to(sample::show))
         .route("/imports/sample", web::post().to(sample::import))
         .route("/imports/{id}", read().to(import::show))
-        .route("/imports/{id}/panel", read().to(import::panel))
         .route("/imports/{id}/cancel", web::post().to(import::cancel))
         .route("/imports/{id}/retry", web::post().to(retry::submit))
         .route("/imports/{id}/delete", read().to(delete::show))

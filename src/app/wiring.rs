@@ -22,7 +22,7 @@ use crate::{
     config::{self, Config, Exposed, HttpLimits, Inngest},
     engine::{self, Engine},
     function::{self, About, Door, DoorLimits, Processor},
-    inngest::{Registrar, Server, SigningKeys, signature},
+    inngest::{Registrar, Server, SigningKeys},
     store::{Live, Store},
     tasks::Tasks,
     web::views::EngineName,
@@ -267,5 +267,5 @@ fn bare(url: &Url) -> &str {
 
 /// A key for an embedded engine that nobody else is to use: new at every start.
 fn random_key() -> SecretString {
-    SecretString::from(signature::hex(&rand::random::<[u8; 32]>()))
+    SecretString::from(hex::encode(&rand::random::<[u8; 32]>()))
 }

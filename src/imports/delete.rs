@@ -51,7 +51,7 @@ impl Imports {
             };
             shared.board.delete(owner, id);
             // Its watch, if it has one still, ends as it finds nothing to watch.
-            shared.live.tell(&import.event_id, News::Look);
+            shared.live.tell(&import.recorded().event_id, News::Look);
             for run in &remains.runs {
                 shared.live.forget(run);
             }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Imports, Snapshot};
+use super::{Current, Imports, Snapshot};
 use crate::{
     ids::{ImportId, UserId},
     inngest::RunStatus,
     store,
+    time::UnixMillis,
 };
 
 /// What a page has already.
@@ -18,10 +19,10 @@ pub struct Seen {
 }
 
 /// A user's imports that are not over, and those that have ended on the page.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct InProgress {
     /// Newest first, and no more than [`MOST_SHOWN`](Self::MOST_SHOWN).
-    pub shown: Vec<Snapshot>,
+    pub shown: Vec<Current>,
     /// How many others are not over, besides the news.
     pub more: usize,
     /// Newest first.
@@ -31,6 +32,13 @@ pub struct InProgress {
 impl InProgress {
     /// A page of cards that a person can take in, and that is small enough to be polled.
     pub const MOST_SHOWN: usize = 24;
+
+    /// When the one was heard of that was not heard of for longest: all of them are known as of then.
+    #[must_use]
+    pub fn as_of(&self) -> UnixMillis {
+        let unfinished = self.shown.iter().filter(|import| !import.state().is_final());
+        unfinished.map(Current::as_of).min().unwrap_or_else(UnixMillis::now)
+    }
 }
 
 impl Imports {
@@ -61,9 +69,9 @@ impl Imports {
         let before = shown.len();
         shown.extend(at_work.into_iter().chain(waiting).take(room));
         more -= shown.len() - before;
-        let mut shown: Vec<Snapshot> =
-            shown.iter().map(|import| import.with_progress(&self.shared.live)).chain(recalled).collect();
-        shown.sort_by_key(|import| std::cmp::Reverse(import.id));
+        let shown = shown.into_iter().map(|import| Current::of(import, &self.shared.live));
+        let mut shown: Vec<Current> = shown.chain(recalled.into_iter().map(Current::recalled)).collect();
+        shown.sort_by_key(|import| std::cmp::Reverse(import.recorded().id));
         Ok(InProgress { shown, more, news })
     }
 

@@ -5,6 +5,7 @@
 
 mod board;
 mod counts;
+mod current;
 mod delete;
 mod history;
 mod in_progress;
@@ -28,6 +29,7 @@ use url::Url;
 
 use self::board::Board;
 pub use self::{
+    current::Current,
     delete::{DeleteError, Deletion},
     history::{Count, History, Place},
     in_progress::{InProgress, Seen},
@@ -234,20 +236,20 @@ impl Imports {
     }
 
     /// An import of `owner` as it is now; nobody else's.
-    pub async fn get(&self, owner: UserId, id: ImportId) -> Result<Option<Snapshot>, store::Error> {
-        if let Some(snapshot) = self.shared.board.get(owner, id) {
-            return Ok(Some(snapshot.with_progress(&self.shared.live)));
+    pub async fn get(&self, owner: UserId, id: ImportId) -> Result<Option<Current>, store::Error> {
+        if let Some(recorded) = self.shared.board.get(owner, id) {
+            return Ok(Some(Current::of(recorded, &self.shared.live)));
         }
-        Ok(self.recall(owner, &[id]).await?.pop())
+        Ok(self.recall(owner, &[id]).await?.pop().map(Current::recalled))
     }
 
     /// Cancels an import of `owner`: its event is not sent any more, the runs there are and any that
     /// come later are cancelled. False if `owner` has no such import.
     pub async fn cancel(&self, owner: UserId, id: ImportId) -> Result<bool, store::Error> {
-        let Some(snapshot) = self.get(owner, id).await? else { return Ok(false) };
+        let Some(import) = self.get(owner, id).await? else { return Ok(false) };
         let now = UnixMillis::now();
         // A run that the engine has lost goes on for ever there, unless it is cancelled.
-        if !snapshot.state().is_final() || snapshot.state() == ImportState::Lost {
+        if !import.state().is_final() || import.state() == ImportState::Lost {
             self.shared.store.request_cancel(id, now).await?;
             self.shared.board.change(owner, id, |import| {
                 import.cancel_requested_at.get_or_insert(now);
@@ -257,11 +259,11 @@ impl Imports {
             {
                 break_off.cancel();
             }
-            if let Some(import) = self.shared.store.import(id).await? {
-                self.reopen_to_cancel(import).await?;
+            if let Some(row) = self.shared.store.import(id).await? {
+                self.reopen_to_cancel(row).await?;
             }
             // The watch cancels what runs there are, and those that come.
-            self.shared.live.tell(&snapshot.event_id, News::Look);
+            self.shared.live.tell(&import.recorded().event_id, News::Look);
         }
         Ok(true)
     }

@@ -13,6 +13,7 @@ use crate::{
     store::{
         self, Live, Store,
         imports::{ImportRow, Relative, RetryOf},
+        live::ProgressNow,
         runs::RunRow,
     },
     time::UnixMillis,
@@ -193,16 +194,24 @@ impl Snapshot {
     /// The same with the progress inside the steps at work.
     #[must_use]
     pub fn with_progress(&self, live: &Live) -> Self {
+        self.advanced(self.progress(live))
+    }
+
+    /// The progress of the runs that go on, by their place in `runs`.
+    pub(super) fn progress(&self, live: &Live) -> Vec<(usize, ProgressNow)> {
+        let runs = self.runs.iter().enumerate().filter(|(_, run)| run.ended_at.is_none());
+        runs.filter_map(|(place, run)| Some((place, live.now(&run.run_id)?))).collect()
+    }
+
+    pub(super) fn advanced(&self, progress: Vec<(usize, ProgressNow)>) -> Self {
         let mut snapshot = self.clone();
-        for run in snapshot.runs.iter_mut().filter(|run| run.ended_at.is_none()) {
-            if let Some(progress) = live.now(&run.run_id) {
-                // What the function tells us is news, too, and newer than the engine's.
-                snapshot.as_of = snapshot.as_of.max(progress.heard_at);
-                if let Some(name) = &progress.file_name {
-                    snapshot.file_name = name.to_string();
-                }
-                run.advance(progress);
+        for (place, progress) in progress {
+            // What the function tells us is news, too, and newer than the engine's.
+            snapshot.as_of = snapshot.as_of.max(progress.heard_at);
+            if let Some(name) = &progress.file_name {
+                snapshot.file_name = name.to_string();
             }
+            snapshot.runs[place].advance(progress);
         }
         snapshot
     }

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha1::{Digest, Sha1};
 
-use super::signature::hex;
 use crate::ids::{EventId, RunId};
 
 /// Any value; an answer of 2xx without it fails the run.
@@ -131,7 +130,7 @@ pub struct CallError {
 /// A step's id on the wire: SHA-1 of its name, hex.
 #[must_use]
 pub fn step_id(name: &str) -> String {
-    hex(&Sha1::digest(name.as_bytes()))
+    hex::encode(&Sha1::digest(name.as_bytes()))
 }
 
 /// The body of `POST /fn/register`.

@@ -6,7 +6,6 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
-use super::signature::hex;
 use crate::{ids::EventId, time::UnixMillis};
 
 /// An event to send. It carries no `id` of its own on purpose: a repeated send with an own `id`
@@ -31,7 +30,7 @@ pub fn tenant(user_id: Option<&Value>) -> String {
         {
             name.clone()
         }
-        Some(other) => hex(&Sha256::digest(other.to_string())),
+        Some(other) => hex::encode(&Sha256::digest(other.to_string())),
     }
 }
 

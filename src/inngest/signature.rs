@@ -61,7 +61,7 @@ impl From<SecretString> for SigningKeys {
 #[must_use]
 pub fn sign(body: &[u8], key: &SecretString, now: UnixMillis) -> String {
     let seconds = now.0 / 1000;
-    format!("t={seconds}&s={}", hex(&mac(body, key, &seconds.to_string()).finalize().into_bytes()))
+    format!("t={seconds}&s={}", hex::encode(&mac(body, key, &seconds.to_string()).finalize().into_bytes()))
 }
 
 /// Whether `header` is a signature of `body` by `key`, made within five minutes of `now`.
@@ -85,7 +85,7 @@ fn read(header: &str, now: UnixMillis) -> Option<(&str, Vec<u8>)> {
     for pair in header.split('&') {
         match pair.split_once('=') {
             Some(("t", value)) => time = Some(value),
-            Some(("s", value)) => signature = from_hex(value),
+            Some(("s", value)) => signature = hex::decode(value).ok(),
             _ => {}
         }
     }
@@ -97,10 +97,10 @@ fn read(header: &str, now: UnixMillis) -> Option<(&str, Vec<u8>)> {
 #[must_use]
 pub fn bearer(key: &SecretString) -> String {
     let (prefix, key) = split_prefix(key.expose_secret());
-    match from_hex(key) {
-        Some(bytes) => format!("{prefix}{}", hex(&Sha256::digest(bytes))),
+    match hex::decode(key) {
+        Ok(bytes) => format!("{prefix}{}", hex::encode(&Sha256::digest(bytes))),
         // Not hex (a dev server takes anything): as it is.
-        None => format!("{prefix}{key}"),
+        Err(_) => format!("{prefix}{key}"),
     }
 }
 
@@ -120,27 +120,6 @@ fn mac(body: &[u8], key: &SecretString, seconds: &str) -> Hmac<Sha256> {
     mac.update(body);
     mac.update(seconds.as_bytes());
     mac
-}
-
-/// Lower-case hexadecimal.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// Bytes of hexadecimal in either case; `None` if `text` is none.
-#[must_use]
-pub fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) {
-        return None;
-    }
-    let nibble = |digit: u8| (digit as char).to_digit(16).and_then(|value| u8::try_from(value).ok());
-    digits.chunks_exact(2).map(|pair| Some(nibble(pair[0])? << 4 | nibble(pair[1])?)).collect()
 }
 
 #[cfg(test)]

@@ -6,11 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use url::{Url, form_urlencoded};
 
-use crate::{
-    ids::ImportId,
-    inngest::signature::{from_hex, hex},
-    time::UnixMillis,
-};
+use crate::{ids::ImportId, time::UnixMillis};
 
 const PATH: &str = "/files/";
 
@@ -37,7 +33,7 @@ impl LinkKey {
     #[must_use]
     pub fn sign(&self, origin: &Url, import: ImportId, expires: UnixMillis) -> Url {
         let exp = expires.0 / 1000;
-        let sig = hex(&self.mac(import, exp).finalize().into_bytes());
+        let sig = hex::encode(&self.mac(import, exp).finalize().into_bytes());
         let mut url = origin.clone();
         url.set_path(&format!("{PATH}{import}"));
         url.set_query(Some(&format!("exp={exp}&sig={sig}")));
@@ -53,7 +49,7 @@ impl LinkKey {
             form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)
         };
         let exp: i64 = value("exp")?.parse().ok()?;
-        let sig = from_hex(&value("sig")?)?;
+        let sig = hex::decode(value("sig")?.as_ref()).ok()?;
         // Constant time.
         self.mac(import, exp).verify_slice(&sig).ok()?;
         (now.0 / 1000 < exp).then_some(Link { import })

@@ -17,7 +17,6 @@ use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
 
 use super::compression;
-use crate::inngest::signature::hex;
 
 /// Where [`serve`] is to be routed.
 pub const PATH: &str = "/assets/{hash}/{name}";
@@ -116,7 +115,7 @@ impl Asset {
     }
 
     fn of(name: &'static str, body: Vec<u8>) -> Self {
-        let hash = hex(&Sha256::digest(&body)[..HASH_BYTES]);
+        let hash = hex::encode(&Sha256::digest(&body)[..HASH_BYTES]);
         Self { name, brotli: brotli(&body), gzip: gzip(&body), body: body.into(), hash }
     }
 

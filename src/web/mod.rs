@@ -25,4 +25,5 @@ pub mod sample;
 pub mod session;
 pub mod site;
 mod upload;
+pub mod versions;
 pub mod views;

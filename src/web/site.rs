@@ -6,10 +6,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     session::SignedIn,
+    versions::Versions,
     views::{EngineName, Frame, Reading},
 };
 use crate::{
-    imports::{ImportState, Snapshot},
+    imports::{Current, ImportState, InProgress},
     store::quota::Quota,
     time::UnixMillis,
 };
@@ -22,7 +23,7 @@ const WAITING_PACE: Duration = Duration::from_millis(500);
 pub const IDLE_PACE: Duration = Duration::from_secs(5);
 
 /// The same for all requests.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Site {
     pub engine: EngineName,
     /// `RUNBOARD_MAX_UPLOAD_BYTES`.
@@ -31,6 +32,9 @@ pub struct Site {
     pub quota: Quota,
     /// Cancelled when the server is told to stop: from then on no upload is taken.
     pub stopping: CancellationToken,
+    /// What open pages show.
+    pub panels: Versions<Current>,
+    pub sections: Versions<InProgress>,
 }
 
 impl Site {
@@ -45,10 +49,10 @@ impl Site {
     }
 }
 
-/// How long a browser that shows `imports` is to wait before it asks again.
+/// How long a browser that shows imports in these states waits before it asks again.
 #[must_use]
-pub fn pace<'s>(imports: impl IntoIterator<Item = &'s Snapshot>) -> Duration {
-    let paces = imports.into_iter().map(|import| match import.state() {
+pub fn pace(states: impl IntoIterator<Item = ImportState>) -> Duration {
+    let paces = states.into_iter().map(|state| match state {
         ImportState::Running => RUNNING_PACE,
         ImportState::Accepted | ImportState::Sent => WAITING_PACE,
         _ => IDLE_PACE,

@@ -87,7 +87,7 @@ impl World {
     }
 
     async fn run(&self) -> Result<RunSnapshot, &'static str> {
-        let import = self.imports.get(self.owner, self.import).await.unwrap().unwrap();
+        let import = self.imports.get(self.owner, self.import).await.unwrap().unwrap().merged();
         import.runs.into_iter().next().ok_or("no run")
     }
 

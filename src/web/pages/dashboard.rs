@@ -11,9 +11,8 @@ use serde::Deserialize;
 
 use crate::{
     ids::ImportId,
-    imports::{Imports, InProgress, Seen},
+    imports::{Current, Imports, InProgress, Seen, Snapshot},
     source::Storage,
-    time::UnixMillis,
     web::{
         audit,
         error::Error,
@@ -98,10 +97,15 @@ pub async fn live(
     let since = query.since.as_ref().and_then(|id| id.parse::<ImportId>().ok());
     let shown = query.keep.split(',').take(InProgress::MOST_SHOWN).filter_map(|id| id.parse().ok()).collect();
     let in_progress = imports.in_progress(user.user, &Seen { shown, since }).await?;
-    let mut section = section(&site, &in_progress);
+    let as_of = in_progress.as_of();
+    if let Some(unchanged) = site.sections.unchanged(&query.version, &in_progress, as_of) {
+        return Ok(unchanged);
+    }
+    let shown: Vec<Snapshot> = in_progress.shown.iter().map(Current::merged).collect();
+    let mut section = section(&site, &in_progress, &shown);
     section.is_first_visit = query.first;
     section.since = since.map(|id| id.to_string()).unwrap_or_default();
-    Ok(htmx::answer(&section, &query.version, section.as_of().unwrap_or_else(UnixMillis::now))?)
+    Ok(site.sections.answer(&section, &query.version, in_progress, as_of)?)
 }
 
 /// Takes files, or the address of one. What is wrong is said on the form: on that of this answer if nothing
@@ -233,8 +237,9 @@ async fn page(
     let since = ImportId::generate();
     // Asked once: an import that ends in between must be in one of the two lists.
     let in_progress = imports.in_progress(user.user, &Seen::default()).await?;
-    let history = history::page(user.user, imports, &in_progress.shown, query, &reading).await?;
-    let mut live = section(site, &in_progress);
+    let shown: Vec<Snapshot> = in_progress.shown.iter().map(Current::merged).collect();
+    let history = history::page(user.user, imports, &shown, query, &reading).await?;
+    let mut live = section(site, &in_progress, &shown);
     live.since = since.to_string();
     let frame = site.frame(user);
     let mut page = DashboardPage {
@@ -248,10 +253,10 @@ async fn page(
     Ok(HttpResponse::build(status).content_type(ContentType::html()).body(render(&page)?.html))
 }
 
-fn section(site: &Site, in_progress: &InProgress) -> LiveSection {
+fn section(site: &Site, in_progress: &InProgress, shown: &[Snapshot]) -> LiveSection {
     let reading = site.reading();
-    let InProgress { shown, more, news } = in_progress;
-    let mut section = LiveSection::new(shown, &reading, site::pace(shown)).with_more(*more, site::IDLE_PACE);
-    section.news = news.iter().map(ToString::to_string).collect();
+    let pace = site::pace(shown.iter().map(Snapshot::state));
+    let mut section = LiveSection::new(shown, &reading, pace).with_more(in_progress.more, site::IDLE_PACE);
+    section.news = in_progress.news.iter().map(ToString::to_string).collect();
     section
 }

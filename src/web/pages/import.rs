@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::{
     function::findings,
     ids::ImportId,
-    imports::{Imports, Snapshot},
+    imports::{Current, Imports, Snapshot},
     store::Store,
     web::{
         error::Error,
@@ -69,7 +69,7 @@ pub async fn show(
     let mut import = find(&user, &id, &imports).await?;
     let reading = site.reading();
     let findings = findings(&mut import, &store).await?;
-    let mut page = ImportPage::new(site.frame(&user), &import, &reading, site::pace([&import]));
+    let mut page = ImportPage::new(site.frame(&user), &import, &reading, site::pace([import.state()]));
     let history = from.history();
     page.way_back = history.path();
     page.panel.way_back = history.way_back();
@@ -94,16 +94,21 @@ pub async fn panel(
     store: web::Data<Store>,
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
-    let mut import = find(&user, &id, &imports).await?;
+    let current = current(&user, &id, &imports).await?;
     if !htmx::wants_fragment(&request) {
-        return Ok(session::see_other(&format!("/imports/{}", import.id)));
+        return Ok(session::see_other(&format!("/imports/{}", current.id())));
     }
+    let as_of = current.as_of();
+    if let Some(unchanged) = site.panels.unchanged(&query.version, &current, as_of) {
+        return Ok(unchanged);
+    }
+    let mut import = current.merged();
     let reading = site.reading();
     let findings = findings(&mut import, &store).await?;
-    let mut panel = ImportPanel::new(&import, &reading, site::pace([&import]));
+    let mut panel = ImportPanel::new(&import, &reading, site::pace([import.state()]));
     panel.findings = findings;
     panel.way_back = from.history().way_back();
-    Ok(htmx::answer(&panel, &query.version, panel.as_of.at())?)
+    Ok(site.panels.answer(&panel, &query.version, current, as_of)?)
 }
 
 /// The form of [`cancel`].
@@ -149,6 +154,10 @@ async fn findings(import: &mut Snapshot, store: &Store) -> Result<Option<Finding
 
 /// The import, if it is the user's: ownership comes before anything else.
 pub(in crate::web) async fn find(user: &SignedIn, id: &str, imports: &Imports) -> Result<Snapshot, Error> {
+    Ok(current(user, id, imports).await?.merged())
+}
+
+async fn current(user: &SignedIn, id: &str, imports: &Imports) -> Result<Current, Error> {
     let id: ImportId = id.parse().map_err(|_| Error::NotFound)?;
     imports.get(user.user, id).await?.ok_or(Error::NotFound)
 }

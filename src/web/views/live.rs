@@ -14,7 +14,6 @@ use super::{
 };
 use crate::{
     imports::{ImportState, Snapshot},
-    time::UnixMillis,
     web::format::{bytes, grouped},
 };
 
@@ -131,12 +130,6 @@ impl LiveSection {
     pub fn path(&self) -> String {
         let first = if self.is_first_visit { "&first=true" } else { "" };
         format!("/live?keep={}&since={}{first}&version=", self.keep(), self.since)
-    }
-
-    /// The oldest of the last answers on the page: all of it is known as of then.
-    #[must_use]
-    pub fn as_of(&self) -> Option<UnixMillis> {
-        self.cards.iter().filter(|card| !card.state.is_final()).map(|card| card.as_of.at()).min()
     }
 }
 

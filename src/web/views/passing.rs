@@ -16,7 +16,7 @@ use askama::{FastWritable, Template, Values, filters::HtmlSafe};
 use sha2::{Digest, Sha256};
 
 use super::moment::Moment;
-use crate::{inngest::signature::hex, time::UnixMillis, web::format::duration};
+use crate::{time::UnixMillis, web::format::duration};
 
 /// A duration that goes on; `runboard.js` counts its seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Template)]
@@ -109,13 +109,16 @@ pub struct Rendered {
 /// How many bytes of a fragment's SHA-256 are its version.
 const VERSION_BYTES: usize = 8;
 
+/// Enough for most fragments, so that the text does not move while it grows.
+const USUAL_BYTES: usize = 8 << 10;
+
 /// Keeps the place of a version until it is known, in as many characters.
 const NO_VERSION: &str = "0000000000000000";
 
 /// Renders a fragment, or a page that holds one, with the fragment's version in it.
 pub fn render(template: &impl Template) -> askama::Result<Rendered> {
     let marks = Marks::default();
-    let mut recorder = Recorder { html: String::new(), written: &marks.written };
+    let mut recorder = Recorder { html: String::with_capacity(USUAL_BYTES), written: &marks.written };
     template.render_into_with_values(&mut recorder, &marks)?;
     let mut html = recorder.html;
     let (mut fragment, mut volatile_start) = (0..html.len(), 0);
@@ -136,7 +139,7 @@ pub fn render(template: &impl Template) -> askama::Result<Rendered> {
         hashed = volatile.end;
     }
     digest.update(&html[hashed..fragment.end]);
-    let version = hex(&digest.finalize()[..VERSION_BYTES]);
+    let version = hex::encode(&digest.finalize()[..VERSION_BYTES]);
     for at in versions {
         html.replace_range(at..at + NO_VERSION.len(), &version);
     }

@@ -114,7 +114,7 @@ impl Room {
     }
 
     pub(crate) async fn state(&self, id: ImportId) -> (ImportState, Snapshot) {
-        let snapshot = self.imports.get(self.owner, id).await.unwrap().unwrap();
+        let snapshot = self.imports.get(self.owner, id).await.unwrap().unwrap().merged();
         (snapshot.state(), snapshot)
     }
 

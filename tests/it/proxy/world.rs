@@ -151,7 +151,7 @@ impl World {
     }
 
     pub async fn snapshot(&self, id: ImportId) -> Snapshot {
-        self.imports.get(self.owner, id).await.unwrap().unwrap()
+        self.imports.get(self.owner, id).await.unwrap().unwrap().merged()
     }
 
     /// The runs as the engine has them.
