@@ -33,8 +33,6 @@ pub enum Error {
     StillCancelling,
     /// A re-run of the failed records is asked for, and there are none.
     NothingFailed,
-    /// A re-run of the failed records is asked for, and they would only fail again.
-    SameAgain,
     /// A re-run of an unknown part is asked for.
     NoSuchPart,
     /// The user may store no more.
@@ -97,11 +95,6 @@ impl Error {
             Self::NothingFailed => {
                 ("Nothing to run again", "No rows of this import failed. You can run the whole import again.")
             }
-            Self::SameAgain => (
-                "Nothing would change",
-                "These rows would fail again for the same reasons. Download the failed rows, correct them and \
-                 import the corrected file.",
-            ),
             Self::NoSuchPart => {
                 ("Bad request", "You can run the whole import again, or only its failed rows.")
             }
@@ -140,12 +133,9 @@ impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::NotFound | Self::NothingWritten => StatusCode::NOT_FOUND,
-            Self::NotYet
-            | Self::StillGoing
-            | Self::NotOver
-            | Self::StillCancelling
-            | Self::NothingFailed
-            | Self::SameAgain => StatusCode::CONFLICT,
+            Self::NotYet | Self::StillGoing | Self::NotOver | Self::StillCancelling | Self::NothingFailed => {
+                StatusCode::CONFLICT
+            }
             Self::NoSuchPart => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unreadable => StatusCode::BAD_REQUEST,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,

@@ -37,9 +37,6 @@ pub async fn submit(
         None if !import.state().is_final() && (kind == RetryOf::Failed || !import.may_run_again(now)) => {
             return Err(Error::StillGoing);
         }
-        None if kind == RetryOf::Failed && !import.may_failed_rows_pass() => {
-            return Err(Error::SameAgain);
-        }
         None => match make(kind, &import, &imports, &store, &storage, &site).await {
             // It may be deleted meanwhile, its record before its files: what fails then is no fault.
             Err(error) if store.import(import.id).await?.is_none() => {

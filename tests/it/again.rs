@@ -235,17 +235,15 @@ async fn what_cannot_be_run_again_is_said() {
 }
 
 #[tokio::test]
-async fn failed_rows_that_would_fail_again_are_not_run_again() {
+async fn failed_rows_that_would_fail_again_are_run_again_on_request_alone() {
     let app = spawn_app().await;
     let visitor = app.signed_in().await;
     let import = completed(&visitor, "mixed.csv", MIXED).await;
-    let panel = visitor.panel(&import).await.html;
-    assert!(!panel.contains("name=\"only\" value=\"failed\""), "{panel}");
-    let answer = visitor.post_form(&format!("{import}/retry"), ONLY_FAILED).await;
-    assert_eq!(answer.status(), StatusCode::CONFLICT);
-    let page = answer.text().await.unwrap();
-    assert!(page.contains("These rows would fail again for the same reasons."), "{page}");
-    assert_eq!(uploads(&app), 1);
+    let panel = visitor.panel(&import).await;
+    assert!(!panel.html.contains("name=\"only\" value=\"failed\""), "{}", panel.html);
+    let again = run_again(&visitor, &import, ONLY_FAILED).await;
+    let failed_again = visitor.wait_for_state(&again, "Completed").await;
+    assert_eq!(failed_again.counts(), (0, panel.counts().1));
     app.stop().await;
 }
 
