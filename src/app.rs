@@ -13,7 +13,7 @@ mod start_error;
 mod stored_files;
 mod wiring;
 
-use std::{fs::File, time::Duration};
+use std::{fs::File, sync::Arc, time::Duration};
 
 use actix_web::{dev::ServerHandle, web};
 use tokio::time::timeout;
@@ -157,7 +157,14 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         background.spawn(async move { registrar.persist(&stopping).await })
     };
     imports.start(async move { drop(timeout(REGISTERED_WITHIN, registering).await) }).await?;
-    background::start(&background, client.clone(), accounts.clone(), processor.clone(), storage.clone());
+    background::start(
+        &background,
+        client.clone(),
+        accounts.clone(),
+        processor.clone(),
+        storage.clone(),
+        store.clone(),
+    );
     let shared = Shared {
         origin: web::Data::new(PublicOrigin::new(config.public_url.as_ref(), public.local_addr()?)),
         site: web::Data::new(Site {
@@ -178,7 +185,8 @@ pub async fn start(config: Config) -> Result<App, StartError> {
             store: store.clone(),
             storage,
             lock: database.held(),
-            engine: EngineCheck::new(client),
+            engine: EngineCheck::new(client).into(),
+            probe: Arc::default(),
         }),
         links: web::Data::new(links),
         functions: wiring.called_at().map(|path| (processor, path)),

@@ -186,16 +186,26 @@ impl Accounts {
         // Counted before the password is checked, so that many at once cannot slip through together.
         let key = (email.clone(), from.map(Network::from));
         self.guesses.check(key.clone(), Instant::now()).map_err(too_many)?;
-        let credentials = self.store.credentials(email.as_str()).await.map_err(Error::from)?;
+        let checked = self.check(email, password).await;
+        if checked.is_err() {
+            // No password was checked, so that nothing was guessed.
+            self.guesses.give_back(&key);
+        }
+        let user = checked?.ok_or(SignInError::WrongCredentials)?;
+        // The password was right: what went before was not guessing.
+        self.guesses.forget(&key);
+        Ok(user)
+    }
+
+    /// The account of `email`, if `password` is its password.
+    async fn check(&self, email: &Email, password: SecretString) -> Result<Option<UserId>, Error> {
+        let credentials = self.store.credentials(email.as_str()).await?;
         let (user, hash) = match credentials {
             Some(credentials) => (Some(credentials.account), Some(credentials.password_hash)),
             None => (None, None),
         };
         let is_right = self.hasher.verify(password, hash).await?;
-        let user = user.filter(|_| is_right).ok_or(SignInError::WrongCredentials)?;
-        // The password was right: what went before was not guessing.
-        self.guesses.forget(&key);
-        Ok(user)
+        Ok(user.filter(|_| is_right))
     }
 
     /// Begins a session of `user`. The browser's old one, if it had any, ends with it.

@@ -9,7 +9,7 @@ use std::{
 use super::{Email, Error, Token};
 use crate::{
     ids::UserId,
-    store::{self, Store, accounts::SessionRow},
+    store::{self, LONGEST_LIST, Store, accounts::SessionRow},
     time::UnixMillis,
 };
 
@@ -33,7 +33,21 @@ const CACHED: usize = 10_000;
 #[derive(Debug)]
 pub(super) struct Sessions {
     store: Store,
-    cache: Mutex<HashMap<String, Session>>,
+    cache: Mutex<Cache>,
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    sessions: HashMap<String, Session>,
+    /// How many sessions have ended here.
+    ends: u64,
+}
+
+impl Cache {
+    fn end(&mut self, hash: &str) {
+        self.ends += 1;
+        self.sessions.remove(hash);
+    }
 }
 
 impl Sessions {
@@ -48,14 +62,14 @@ impl Sessions {
         let replaced = replaced.map(Token::hash);
         self.store.create_session(&token.hash(), &session, replaced.as_deref()).await?;
         if let Some(replaced) = replaced {
-            self.cached().remove(&replaced);
+            self.cached().end(&replaced);
         }
         Ok(token)
     }
 
     pub async fn find(&self, token: &Token, now: UnixMillis) -> Result<Option<Session>, Error> {
         let hash = token.hash();
-        let cached = self.cached().get(&hash).cloned();
+        let cached = self.cached().sessions.get(&hash).cloned();
         let session = match cached {
             Some(session) => Some(session),
             None => self.read(hash).await?,
@@ -64,6 +78,7 @@ impl Sessions {
     }
 
     async fn read(&self, hash: String) -> Result<Option<Session>, Error> {
+        let ends_before = self.cached().ends;
         let Some((row, email)) = self.store.session(&hash).await? else { return Ok(None) };
         let email = email.parse().map_err(|error| store::Error::Corrupt {
             table: "account",
@@ -71,28 +86,37 @@ impl Sessions {
         })?;
         let session = Session { user: row.account, email, expires_at: row.expires_at };
         let mut cache = self.cached();
-        if cache.len() >= CACHED {
-            cache.clear();
+        // A session that has ended since the row was read must not come back.
+        if cache.ends == ends_before {
+            if cache.sessions.len() >= CACHED {
+                cache.sessions.clear();
+            }
+            cache.sessions.insert(hash, session.clone());
         }
-        cache.insert(hash, session.clone());
         Ok(Some(session))
     }
 
     pub async fn end(&self, token: &Token) -> Result<(), Error> {
         let hash = token.hash();
         self.store.delete_session(&hash).await?;
-        self.cached().remove(&hash);
+        self.cached().end(&hash);
         Ok(())
     }
 
     pub async fn sweep(&self, now: UnixMillis) -> Result<(), Error> {
         self.store.delete_expired_sessions(now).await?;
-        let live = self.store.session_hashes().await?;
-        self.cached().retain(|hash, _| live.contains(hash));
+        let cached: Vec<String> = self.cached().sessions.keys().cloned().collect();
+        for some in cached.chunks(LONGEST_LIST) {
+            let live = self.store.sessions_among(some).await?;
+            let mut cache = self.cached();
+            for ended in some.iter().filter(|hash| !live.contains(*hash)) {
+                cache.sessions.remove(ended);
+            }
+        }
         Ok(())
     }
 
-    fn cached(&self) -> MutexGuard<'_, HashMap<String, Session>> {
+    fn cached(&self) -> MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

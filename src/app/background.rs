@@ -1,15 +1,17 @@
 //! What the server does at intervals, besides answering requests.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use actix_web::web;
 use tokio::{task::spawn_blocking, time::sleep};
 
+use super::{StartError, stored_files};
 use crate::{
     accounts::Accounts,
     function::Processor,
     inngest::{self, Client},
     source::Storage,
+    store::Store,
     tasks::Tasks,
     time::UnixMillis,
 };
@@ -30,11 +32,12 @@ pub(super) fn start(
     accounts: web::Data<Accounts>,
     processor: web::Data<Processor>,
     storage: Storage,
+    store: Store,
 ) {
     tasks.spawn(check_event_key(client));
     tasks.spawn(sweep_sessions(accounts, tasks.clone()));
     tasks.spawn(sweep_strangers(processor.into_inner(), tasks.clone()));
-    tasks.spawn(sweep_quarantine(storage, tasks.clone()));
+    tasks.spawn(sweep_quarantine(storage, store, tasks.clone()));
 }
 
 /// Tells the operator at start of a wrong event key; registering uses the signing key alone.
@@ -57,19 +60,25 @@ async fn sweep_strangers(processor: Arc<Processor>, tasks: Tasks) {
     }
 }
 
-async fn sweep_quarantine(storage: Storage, tasks: Tasks) {
+async fn sweep_quarantine(storage: Storage, store: Store, tasks: Tasks) {
     loop {
-        let files = storage.clone();
-        match spawn_blocking(move || files.sweep_quarantine(UnixMillis::now())).await {
-            Ok(Ok(0)) => {}
-            Ok(Ok(moves)) => tracing::info!(moves, "deleted files that had been in quarantine for a day"),
-            Ok(Err(error)) => tracing::error!(%error, "the quarantine could not be swept"),
-            Err(error) => tracing::error!(%error, "sweeping the quarantine broke off"),
+        match sweep_quarantine_once(&storage, &store).await {
+            Ok(0) => {}
+            Ok(moves) => tracing::info!(moves, "deleted files that had been in quarantine for a day"),
+            Err(error) => tracing::error!(%error, "the quarantine could not be swept"),
         }
         if tasks.stopping().run_until_cancelled(sleep(SWEEP_QUARANTINE_EVERY)).await.is_none() {
             return;
         }
     }
+}
+
+/// Deletes nothing that a row names, and nothing at all unless the database says which files those are.
+async fn sweep_quarantine_once(storage: &Storage, store: &Store) -> Result<usize, StartError> {
+    stored_files::bring_back_named(storage, store).await?;
+    let files = storage.clone();
+    let swept = spawn_blocking(move || files.sweep_quarantine(UnixMillis::now()));
+    Ok(swept.await.map_err(io::Error::other)??)
 }
 
 async fn sweep_sessions(accounts: web::Data<Accounts>, tasks: Tasks) {

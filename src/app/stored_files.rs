@@ -1,6 +1,6 @@
 //! Stored files that no row of the database names.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, io};
 
 use super::StartError;
 use crate::{
@@ -9,9 +9,9 @@ use crate::{
     time::UnixMillis,
 };
 
-/// Up to so many files without a row say nothing of the database: a kill leaves the uploads that had arrived
-/// and were not recorded, and the files of an import that was being deleted.
-const LEFT_BY_A_KILL: u64 = 8;
+/// Up to so many files without a row say nothing of the database: a kill leaves an upload that had arrived and
+/// was not recorded.
+const LEFT_BY_A_KILL: u64 = 2;
 
 /// One file in so many without a row: the database is older than the files, or another one.
 const SUSPICIOUS_SHARE: u64 = 10;
@@ -27,8 +27,10 @@ pub(super) struct Unnamed {
     pub stored: u64,
 }
 
-/// Moves the files that no row names into the quarantine, or refuses the start if they are too many.
+/// Moves the files that no row names into the quarantine, or refuses the start if they are too many. Before
+/// that, those in the quarantine that a row names go back to their places.
 pub(super) async fn quarantine_unnamed(storage: &Storage, store: &Store) -> Result<(), StartError> {
+    bring_back_named(storage, store).await?;
     let Unnamed { mut keys, unexplained, stored } = find(storage, store).await?;
     if unexplained > LEFT_BY_A_KILL.max(stored / SUSPICIOUS_SHARE) {
         return Err(StartError::FilesWithoutRows { unnamed: unexplained, stored });
@@ -46,24 +48,65 @@ pub(super) async fn quarantine_unnamed(storage: &Storage, store: &Store) -> Resu
     Ok(())
 }
 
+/// Brings back from the quarantine what a row names: the database that moved it there was not the right one.
+pub(super) async fn bring_back_named(storage: &Storage, store: &Store) -> Result<(), StartError> {
+    let mut back = 0;
+    for moved in storage.quarantined()? {
+        for folder in [Folder::Uploads, Folder::Runs] {
+            let mut files = moved.list(folder)?;
+            while let Some(some) = next_of(&mut files)? {
+                let unnamed = unnamed(store, folder, some.clone()).await?;
+                let mut unnamed: HashSet<String> =
+                    unnamed.iter().map(|key| key.as_str().to_owned()).collect();
+                if folder == Folder::Runs {
+                    store.strike_step_files(&mut unnamed).await?;
+                }
+                for key in some.iter().filter(|key| !unnamed.contains(key.as_str())) {
+                    back += usize::from(storage.bring_back(&moved, key)?);
+                }
+            }
+        }
+    }
+    if back > 0 {
+        tracing::warn!(
+            files = back,
+            "the database names files that were in quarantine: they are back in place"
+        );
+    }
+    Ok(())
+}
+
+/// Which of `keys`, at most [`LONGEST_LIST`] of one folder, no row names.
+async fn unnamed(store: &Store, folder: Folder, keys: Vec<Key>) -> store::Result<Vec<Key>> {
+    if folder == Folder::Uploads {
+        let ids: Vec<_> = keys.iter().filter_map(Key::import).collect();
+        let known = store.imports_among(&ids).await?;
+        return Ok(keys
+            .into_iter()
+            .filter(|key| key.import().is_none_or(|id| !known.contains(&id)))
+            .collect());
+    }
+    let named = store.files_of_runs(&runs_of(&keys)).await?;
+    let mut rest: HashSet<String> = keys.iter().map(|key| key.as_str().to_owned()).collect();
+    rest.retain(|key| !named.contains(key));
+    Ok(rest.into_iter().map(Key::from_stored).collect())
+}
+
 /// Looks at every stored file. Only the names that no row has are kept in memory.
 pub(super) async fn find(storage: &Storage, store: &Store) -> Result<Unnamed, StartError> {
     let mut stored = 0;
-    let mut uploads = Vec::new();
-    for_some(storage, Folder::Uploads, &mut stored, async |some| {
-        let ids: Vec<_> = some.iter().filter_map(Key::import).collect();
-        let known = store.imports_among(&ids).await?;
-        uploads.extend(some.into_iter().filter(|key| key.import().is_none_or(|id| !known.contains(&id))));
-        Ok(())
-    })
-    .await?;
-    let mut outputs = HashSet::new();
-    for_some(storage, Folder::Runs, &mut stored, async |some| {
-        let named = store.files_of_runs(&runs_of(&some)).await?;
-        outputs.extend(some.iter().map(|key| key.as_str().to_owned()).filter(|key| !named.contains(key)));
-        Ok(())
-    })
-    .await?;
+    let (mut uploads, mut outputs) = (Vec::new(), HashSet::new());
+    for folder in [Folder::Uploads, Folder::Runs] {
+        let mut files = storage.list(folder)?;
+        while let Some(some) = next_of(&mut files)? {
+            stored += some.len() as u64;
+            let unnamed = unnamed(store, folder, some).await?;
+            match folder {
+                Folder::Runs => outputs.extend(unnamed.into_iter().map(|key| key.as_str().to_owned())),
+                _ => uploads.extend(unnamed),
+            }
+        }
+    }
     // A run's id that is no ULID is not repeated whole in the names of its files.
     store.strike_step_files(&mut outputs).await?;
     let outputs: Vec<Key> = outputs.into_iter().map(Key::from_stored).collect();
@@ -76,22 +119,10 @@ pub(super) async fn find(storage: &Storage, store: &Store) -> Result<Unnamed, St
     Ok(Unnamed { keys: uploads, unexplained: unexplained as u64, stored })
 }
 
-/// Passes the files of `folder` on, some at a time, and counts them.
-async fn for_some(
-    storage: &Storage,
-    folder: Folder,
-    stored: &mut u64,
-    mut pass: impl AsyncFnMut(Vec<Key>) -> store::Result<()>,
-) -> Result<(), StartError> {
-    let mut files = storage.list(folder)?;
-    loop {
-        let some: Vec<Key> = files.by_ref().take(LONGEST_LIST).collect::<Result<_, _>>()?;
-        if some.is_empty() {
-            return Ok(());
-        }
-        *stored += some.len() as u64;
-        pass(some).await?;
-    }
+/// The next [`LONGEST_LIST`] of `files`, or fewer at the end; None behind it.
+fn next_of(files: &mut impl Iterator<Item = io::Result<Key>>) -> io::Result<Option<Vec<Key>>> {
+    let some: Vec<Key> = files.take(LONGEST_LIST).collect::<Result<_, _>>()?;
+    Ok((!some.is_empty()).then_some(some))
 }
 
 /// The runs whose ids the names of `outputs` repeat.

@@ -1,4 +1,4 @@
-//! How long requests may take to arrive.
+//! How long requests may take to arrive, and answers to be taken.
 
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ pub struct HttpLimits {
     /// In each window of this length a body brings `body_bytes_per_second` on average.
     pub body_window: Duration,
     pub body_bytes_per_second: u64,
+    /// The longest wait for a client to take the next byte of an answer.
+    pub write_pause: Duration,
 }
 
 impl Default for HttpLimits {
@@ -21,6 +23,7 @@ impl Default for HttpLimits {
             body_pause: Duration::from_secs(30),
             body_window: Duration::from_secs(30),
             body_bytes_per_second: 1024,
+            write_pause: Duration::from_secs(60),
         }
     }
 }

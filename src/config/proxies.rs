@@ -52,7 +52,11 @@ impl FromStr for TrustedProxies {
 
     fn from_str(text: &str) -> Result<Self, NotProxies> {
         let network = |entry: &str| {
-            entry.parse().ok().or_else(|| entry.parse::<IpAddr>().ok().map(IpNet::from)).ok_or(NotProxies)
+            entry
+                .parse()
+                .ok()
+                .or_else(|| entry.parse::<IpAddr>().ok().map(|address| address.to_canonical().into()))
+                .ok_or(NotProxies)
         };
         text.split(',').map(|entry| network(entry.trim())).collect::<Result<_, _>>().map(Self)
     }

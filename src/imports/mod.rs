@@ -12,6 +12,7 @@ mod in_progress;
 mod late;
 mod outbox;
 mod retry;
+mod settle;
 mod silence;
 mod snapshot;
 mod watch;
@@ -211,28 +212,31 @@ impl Imports {
         let recorded = self.shared.tasks.spawn(store::as_here(async move {
             let recorded = match imports.shared.store.create_import(&import, &event).await {
                 Ok(recorded) => recorded,
-                // It may be recorded all the same. If that cannot be asked either, the file stays, and the
-                // next start removes it if nobody names it.
-                Err(error) => match imports.shared.store.import(id).await {
-                    Ok(Some(_)) => id,
-                    Ok(None) => {
-                        imports.shared.storage.remove(&Key::upload(id)).await?;
-                        return Err(error.into());
-                    }
-                    Err(_) => return Err(error.into()),
-                },
+                Err(store::Error::InDoubt(error)) => {
+                    imports.shared.tasks.spawn(imports.clone().settle(import));
+                    return Err(AcceptError::Store(store::Error::InDoubt(error)));
+                }
+                Err(error) => {
+                    imports.shared.storage.remove(&Key::upload(id)).await?;
+                    return Err(error.into());
+                }
             };
             if recorded == id {
-                imports.show_retry(&import);
-                imports.watch(Snapshot::new(import, Vec::new()), false);
-                imports.shared.outbox.notify_one();
+                imports.begin(import);
             } else if let Err(error) = imports.shared.storage.remove(&Key::upload(id)).await {
-                // The next start removes it.
+                // The next start moves it into the quarantine.
                 tracing::warn!(import = %id, %error, "cannot remove the file of a duplicate retry");
             }
             Ok(recorded)
         }));
         recorded.await.map_err(|error| AcceptError::Storage(io::Error::other(error)))?
+    }
+
+    /// Follows an import that has just been recorded, and has its event sent.
+    fn begin(&self, import: ImportRow) {
+        self.show_retry(&import);
+        self.watch(Snapshot::new(import, Vec::new()), false);
+        self.shared.outbox.notify_one();
     }
 
     /// An import of `owner` as it is now; nobody else's.

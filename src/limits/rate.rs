@@ -65,6 +65,16 @@ impl<K: Eq + Hash> RateLimiter<K> {
         Ok(())
     }
 
+    /// Takes one use of `key` back.
+    pub fn give_back(&self, key: &K) {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(recovered_at) = keys.recovered_at.get_mut(key)
+            && let Some(earlier) = recovered_at.checked_sub(self.rate.every)
+        {
+            *recovered_at = earlier;
+        }
+    }
+
     /// Takes all uses of `key` back.
     pub fn forget(&self, key: &K) {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).recovered_at.remove(key);
@@ -107,6 +117,19 @@ mod tests {
             assert_eq!(limiter.check(1, start + 20 * MINUTE), Ok(()), "all of it comes back");
         }
         assert!(limiter.check(1, start + 20 * MINUTE).is_err());
+    }
+
+    #[test]
+    fn a_use_that_is_given_back_can_be_had_again() {
+        let limiter = limiter();
+        let now = Instant::now();
+        limiter.give_back(&1);
+        for _ in 0..10 {
+            limiter.check(1, now).unwrap();
+        }
+        limiter.give_back(&1);
+        assert_eq!(limiter.check(1, now), Ok(()));
+        assert_eq!(limiter.check(1, now), Err(MINUTE), "one use and no more");
     }
 
     #[test]

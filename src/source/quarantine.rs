@@ -1,9 +1,14 @@
 //! Stored files that no row names: moved aside, never deleted on the spot.
 //!
 //! A file without a row is what a kill leaves, or the sign that the database is not the one that the files
-//! belong to. The quarantine gives an operator a day to tell the two apart.
+//! belong to. The quarantine gives an operator a day to tell the two apart: a file that a row names again, after
+//! the right database was restored, goes back to its place.
 
-use std::{fs, io, path::PathBuf, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{
     Key, Storage,
@@ -15,6 +20,13 @@ const QUARANTINE: &str = "quarantine";
 
 /// How long a file stays in the quarantine.
 pub const QUARANTINED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// One move into the quarantine.
+#[derive(Debug)]
+pub struct Quarantined {
+    folder: PathBuf,
+    at: UnixMillis,
+}
 
 /// A folder of stored files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,16 +49,37 @@ impl Folder {
 impl Storage {
     /// The files in `folder`, one at a time: there may be millions. Blocks.
     pub fn list(&self, folder: Folder) -> io::Result<impl Iterator<Item = io::Result<Key>> + use<>> {
-        let name = folder.name();
-        Ok(fs::read_dir(self.root().join(name))?.filter_map(move |entry| {
-            let key = |entry: fs::DirEntry| {
-                // Every name that Runboard makes is ASCII, so that no row names a lossy one.
-                let file = entry.file_name().to_string_lossy().into_owned();
-                let is_file = entry.file_type()?.is_file();
-                Ok(is_file.then(|| Key::from_stored(format!("{name}/{file}"))))
-            };
-            entry.and_then(key).transpose()
-        }))
+        list(self.root(), folder)
+    }
+
+    /// The moves that are in the quarantine. An entry whose name is no time is not one of them. Blocks.
+    pub fn quarantined(&self) -> io::Result<Vec<Quarantined>> {
+        let entries = match fs::read_dir(self.root().join(QUARANTINE)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut moves = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            if let Some(at) = entry.file_name().to_str().and_then(UnixMillis::from_rfc3339) {
+                moves.push(Quarantined { folder: entry.path(), at });
+            }
+        }
+        Ok(moves)
+    }
+
+    /// Moves `key` back to where it was before it was quarantined. False if a file is there already; then
+    /// nothing is moved. Blocks.
+    pub fn bring_back(&self, from: &Quarantined, key: &Key) -> io::Result<bool> {
+        let place = self.path(key);
+        match fs::hard_link(from.folder.join(key.as_str()), &place) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+            // Some file systems have no second names.
+            Err(_) if !place.exists() => fs::rename(from.folder.join(key.as_str()), &place)?,
+            Err(error) => return Err(error),
+            Ok(()) => fs::remove_file(from.folder.join(key.as_str()))?,
+        }
+        Ok(true)
     }
 
     /// Moves `keys` into a new folder of the quarantine, which tells the time of the move: a rename keeps the
@@ -72,24 +105,44 @@ impl Storage {
         Ok(target)
     }
 
-    /// Deletes what has been in the quarantine for [`QUARANTINED_FOR`]. Returns how many moves that were. An
-    /// entry whose name is no time stays. Blocks.
+    /// Deletes what has been in the quarantine for [`QUARANTINED_FOR`]. Returns how many moves that were.
+    /// Blocks.
     pub fn sweep_quarantine(&self, now: UnixMillis) -> io::Result<usize> {
-        let entries = match fs::read_dir(self.root().join(QUARANTINE)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            entries => entries?,
-        };
         let mut swept = 0;
-        for entry in entries {
-            let entry = entry?;
-            let moved_at = entry.file_name().to_str().and_then(UnixMillis::from_rfc3339);
-            if moved_at.is_some_and(|at| now.since(at) >= QUARANTINED_FOR) {
-                fs::remove_dir_all(entry.path())?;
+        for moved in self.quarantined()? {
+            if moved.is_over(now) {
+                fs::remove_dir_all(moved.folder)?;
                 swept += 1;
             }
         }
         Ok(swept)
     }
+}
+
+impl Quarantined {
+    /// Whether a sweep at `now` deletes it.
+    #[must_use]
+    pub fn is_over(&self, now: UnixMillis) -> bool {
+        now.since(self.at) >= QUARANTINED_FOR
+    }
+
+    /// The files of this move in what was `folder`. Blocks.
+    pub fn list(&self, folder: Folder) -> io::Result<impl Iterator<Item = io::Result<Key>> + use<>> {
+        list(&self.folder, folder)
+    }
+}
+
+/// A name that is not UTF-8 is not one of ours, and no row names it: it stays where it is.
+fn list(root: &Path, folder: Folder) -> io::Result<impl Iterator<Item = io::Result<Key>> + use<>> {
+    let name = folder.name();
+    Ok(fs::read_dir(root.join(name))?.filter_map(move |entry| {
+        let key = |entry: fs::DirEntry| {
+            let Ok(file) = entry.file_name().into_string() else { return Ok(None) };
+            let is_file = entry.file_type()?.is_file();
+            Ok(is_file.then(|| Key::from_stored(format!("{name}/{file}"))))
+        };
+        entry.and_then(key).transpose()
+    }))
 }
 
 /// RFC 3339 without the signs that other programs read something into.

@@ -5,6 +5,9 @@ use std::collections::HashSet;
 use super::{Error, Result, Store};
 use crate::{ids::UserId, time::UnixMillis};
 
+/// How many sessions one account may have: far more than a person has browsers.
+pub const MOST_SESSIONS: i64 = 100;
+
 /// An account to be made.
 #[derive(Clone, Debug)]
 pub struct NewAccount {
@@ -108,7 +111,8 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Records a session; the one it takes the place of ends in the same transaction.
+    /// Records a session; the one it takes the place of ends in the same transaction, and so do the account's
+    /// oldest beyond [`MOST_SESSIONS`].
     pub async fn create_session(
         &self,
         token_hash: &str,
@@ -127,6 +131,16 @@ impl Store {
         .bind(session.account.to_string())
         .bind(session.created_at.0)
         .bind(session.expires_at.0)
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query(
+            "DELETE FROM session WHERE account_id = $1 AND token_hash NOT IN ( \
+             SELECT token_hash FROM session WHERE account_id = $1 AND token_hash <> $2 \
+             ORDER BY created_at DESC, token_hash LIMIT $3) AND token_hash <> $2",
+        )
+        .bind(session.account.to_string())
+        .bind(token_hash)
+        .bind(MOST_SESSIONS - 1)
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -163,11 +177,9 @@ impl Store {
         Ok(())
     }
 
-    /// The token hashes of all sessions.
-    pub async fn session_hashes(&self) -> Result<HashSet<String>> {
-        let hashes: Vec<String> =
-            sqlx::query_scalar("SELECT token_hash FROM session").fetch_all(&self.pool).await?;
-        Ok(hashes.into_iter().collect())
+    /// Which of `token_hashes`, at most [`LONGEST_LIST`](super::LONGEST_LIST), are hashes of sessions.
+    pub async fn sessions_among(&self, token_hashes: &[String]) -> Result<HashSet<String>> {
+        self.known("SELECT token_hash FROM session WHERE token_hash", token_hashes).await
     }
 }
 

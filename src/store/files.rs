@@ -42,7 +42,8 @@ impl Store {
         self.known("SELECT run_id FROM execution WHERE run_id", runs).await
     }
 
-    async fn known(&self, select: &'static str, names: &[String]) -> Result<HashSet<String>> {
+    /// Which of `names`, at most [`LONGEST_LIST`](super::LONGEST_LIST), the column at the end of `select` has.
+    pub(super) async fn known(&self, select: &'static str, names: &[String]) -> Result<HashSet<String>> {
         if names.is_empty() {
             return Ok(HashSet::new());
         }

@@ -2,11 +2,7 @@
 
 use sqlx::{Row, any::AnyRow};
 
-use super::{
-    Error, LONGEST_LIST, Result, Store, Tx,
-    history::{SearchName, settle},
-    placeholders, to_bigint,
-};
+use super::{Error, LONGEST_LIST, Result, Store, Tx, history::settle, placeholders};
 use crate::{
     ids::{EventId, ImportId, UserId},
     time::UnixMillis,
@@ -41,7 +37,7 @@ pub enum RetryOf {
 }
 
 impl RetryOf {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::All => "all",
             Self::Failed => "failed",
@@ -85,47 +81,6 @@ pub(super) const COLUMNS: &str = "id, account_id, file_name, size_bytes, source_
                        AS parent_file_name";
 
 impl Store {
-    /// Records an import and its event, or neither. A parent has one retry of each kind: if there is
-    /// one already, nothing is recorded. Returns the id of the import that is recorded now.
-    pub async fn create_import(&self, import: &ImportRow, event: &OutboxRow) -> Result<ImportId> {
-        // What is said to be safe must be found again at the next start.
-        self.place.check()?;
-        let mut tx = self.begin_write().await?;
-        let parent = import.parent.as_ref().map(|parent| parent.id.to_string());
-        let retry_of = import.parent.as_ref().map(|parent| parent.retry_of.as_str());
-        let inserted = sqlx::query(
-            "INSERT INTO import (id, account_id, file_name, size_bytes, source_url, receiving_at, received_at, \
-             event_id, parent_id, retry_of, search_name) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
-             ON CONFLICT (parent_id, retry_of) DO NOTHING",
-        )
-        .bind(import.id.to_string())
-        .bind(import.owner.to_string())
-        .bind(&import.file_name)
-        .bind(to_bigint(import.size_bytes))
-        .bind(&import.source_url)
-        .bind(import.receiving_at.0)
-        .bind(import.received_at.0)
-        .bind(import.event_id.as_str())
-        .bind(&parent)
-        .bind(retry_of)
-        .bind(SearchName::of(&import.file_name).as_str())
-        .execute(&mut *tx)
-        .await?;
-        if inserted.rows_affected() == 0 {
-            let first: String =
-                sqlx::query_scalar("SELECT id FROM import WHERE parent_id = $1 AND retry_of = $2")
-                    .bind(parent)
-                    .bind(retry_of)
-                    .fetch_one(&mut *tx)
-                    .await?;
-            return first.parse().map_err(corrupt);
-        }
-        insert_event(&mut tx, event).await?;
-        tx.commit().await?;
-        Ok(import.id)
-    }
-
     pub async fn import(&self, id: ImportId) -> Result<Option<ImportRow>> {
         let sql = format!("SELECT {COLUMNS} FROM import WHERE id = $1");
         let row =
@@ -327,7 +282,7 @@ impl Store {
     }
 }
 
-async fn insert_event(tx: &mut Tx, event: &OutboxRow) -> Result<()> {
+pub(super) async fn insert_event(tx: &mut Tx, event: &OutboxRow) -> Result<()> {
     sqlx::query(
         "INSERT INTO outbox (event_id, import_id, name, data, seed, attempts, next_attempt_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (event_id) DO NOTHING",

@@ -16,6 +16,7 @@ mod patience;
 mod place;
 mod process_lock;
 pub mod quota;
+mod record;
 pub mod runs;
 mod settings;
 pub mod steps;
@@ -54,6 +55,11 @@ pub enum Error {
     Database(#[from] sqlx::Error),
     #[error("the database could not be brought up to date: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    #[error("it does not answer")]
+    NoAnswer,
+    /// The database did not confirm a commit: what it wrote may be there, or may still come.
+    #[error("the database did not confirm a commit: {0}")]
+    InDoubt(#[source] sqlx::Error),
     /// The database's file was deleted or replaced while it was open.
     #[error("the database {} is gone: {why}", path.display())]
     Gone { path: PathBuf, why: String },
@@ -66,7 +72,11 @@ impl Error {
     /// Whether the database has no room left to write.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
-        let Self::Database(sqlx::Error::Database(error)) = self else { return false };
+        let (Self::Database(sqlx::Error::Database(error)) | Self::InDoubt(sqlx::Error::Database(error))) =
+            self
+        else {
+            return false;
+        };
         // SQLite's SQLITE_FULL and, where it is its index of the log that cannot grow, SQLITE_IOERR_SHMSIZE;
         // Postgres's disk_full.
         matches!(error.code().as_deref(), Some("13" | "4874" | "53100"))
@@ -78,7 +88,7 @@ impl Error {
 #[must_use]
 pub fn is_away(error: &(dyn std::error::Error + 'static)) -> bool {
     let error = match error.downcast_ref::<Error>() {
-        Some(Error::Database(error)) => Some(error),
+        Some(Error::Database(error) | Error::InDoubt(error)) => Some(error),
         Some(Error::Gone { .. }) => return true,
         _ => error.downcast_ref::<sqlx::Error>(),
     };

@@ -51,7 +51,9 @@ impl ProcessLock {
         let Some(options) = &lock.postgres else { return Ok(Some(lock)) };
         let deadline = Instant::now() + within;
         loop {
-            if let Some(connection) = try_lock(options).await? {
+            let answer_within = deadline.saturating_duration_since(Instant::now()).max(ANSWER_WITHIN);
+            let answer = timeout(answer_within, try_lock(options)).await.map_err(|_| Error::NoAnswer)?;
+            if let Some(connection) = answer? {
                 lock.connection = Some(connection);
                 return Ok(Some(lock));
             }

@@ -23,7 +23,7 @@ pub struct Quota {
 struct Arrivals {
     /// Promised to files that are being received.
     reserved: u64,
-    /// Of those that were received since the start; the database has them now, or they were given up.
+    /// Of those that were received since the start; the database has them now.
     ended: u64,
 }
 
@@ -50,6 +50,7 @@ pub struct Room {
     /// What was stored when the file began to arrive, and what of other files had ended by then.
     stored: u64,
     ended: u64,
+    is_given_up: bool,
 }
 
 impl Quota {
@@ -75,7 +76,16 @@ impl Quota {
         // Before the database is asked: what ends in between is counted twice rather than never.
         let ended = self.users().get(&owner).copied().unwrap_or_default().ended;
         let stored = if self.allowed.is_some() { self.store.stored_bytes(owner).await? } else { 0 };
-        let mut room = Room { quota: self.clone(), owner, reserved: 0, needed: 0, taken: 0, stored, ended };
+        let mut room = Room {
+            quota: self.clone(),
+            owner,
+            reserved: 0,
+            needed: 0,
+            taken: 0,
+            stored,
+            ended,
+            is_given_up: false,
+        };
         // At least one byte will come.
         Ok(room.reserve(least.max(1), most).map(|()| room))
     }
@@ -101,6 +111,11 @@ impl Room {
     pub fn take(&mut self, bytes: u64) -> std::result::Result<(), OverQuota> {
         self.taken = self.taken.saturating_add(bytes);
         self.grow(self.taken)
+    }
+
+    /// Nothing of the file is stored.
+    pub fn give_up(mut self) {
+        self.is_given_up = true;
     }
 
     /// Makes it room for `bytes` in all; what was reserved stays so.
@@ -133,7 +148,9 @@ impl Drop for Room {
     fn drop(&mut self) {
         if let Some(arrivals) = self.quota.users().get_mut(&self.owner) {
             arrivals.reserved = arrivals.reserved.saturating_sub(self.reserved);
-            arrivals.ended = arrivals.ended.saturating_add(self.needed);
+            if !self.is_given_up {
+                arrivals.ended = arrivals.ended.saturating_add(self.needed);
+            }
         }
     }
 }

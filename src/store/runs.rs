@@ -97,7 +97,11 @@ impl Store {
 
     /// Records that the engine has lost a run, unless it has ended.
     pub async fn lose_run(&self, import: ImportId, run: &RunId, now: UnixMillis) -> Result<()> {
-        let mut tx = self.begin_write().await?;
+        // Locked in the order of `record_run`, so that neither waits for the other.
+        let mut tx = self.begin_write_of(run).await?;
+        if !lock_import(&mut tx, import).await? {
+            return Ok(());
+        }
         sqlx::query("UPDATE run SET lost_at = $3 WHERE run_id = $1 AND import_id = $2 AND ended_at IS NULL")
             .bind(run.as_str())
             .bind(import.to_string())

@@ -1,6 +1,6 @@
 //! `GET /healthz`: alive. `GET /readyz`: able to work.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use actix_web::{HttpResponse, web};
 use tokio::{
@@ -17,9 +17,6 @@ use crate::{
 
 /// A load balancer gives up soon, so the answer must come before that.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
-
-/// The same, of the database.
-const DATABASE_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// The engine is asked at most once in this time, however often `/readyz` is requested.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -82,12 +79,17 @@ pub struct Health {
     pub storage: Storage,
     /// Whether this process holds the lock of the database.
     pub lock: watch::Receiver<bool>,
-    pub engine: EngineCheck,
+    pub engine: Arc<EngineCheck>,
+    /// Held by the one look at the disk that is at work.
+    pub probe: Arc<Mutex<()>>,
 }
 
 impl Health {
     async fn database(&self) -> Result<(), &'static str> {
-        match store::within(DATABASE_WITHIN, self.store.ping()).await {
+        let ping = store::within(ANSWER_WITHIN, self.store.ping());
+        // SQLite waits for a free connection as long as for any other work.
+        let Ok(answer) = timeout(ANSWER_WITHIN, ping).await else { return Err("not answering") };
+        match answer {
             Ok(()) if !*self.lock.borrow() => Err("in use by another Runboard, or was away just now"),
             Ok(()) => Ok(()),
             Err(error) => {
@@ -97,16 +99,27 @@ impl Health {
         }
     }
 
-    /// Asked anew each time: whether the disk takes a byte costs less than what it would cost to be wrong.
+    /// Asked anew each time, for the answer must be true now, but by one thread at a time: a disk that hangs
+    /// must not take all threads.
     async fn files(&self) -> Result<(), &'static str> {
-        let storage = self.storage.clone();
-        let error =
-            match spawn_blocking(move || storage.check_writable().and_then(|()| storage.ensure_room())).await
-            {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(error)) => error,
-                Err(error) => error.into(),
+        let probe = async {
+            let turn = Arc::clone(&self.probe).lock_owned().await;
+            let storage = self.storage.clone();
+            let written = move || {
+                let _turn = turn;
+                storage.check_writable().and_then(|()| storage.ensure_room())
             };
+            spawn_blocking(written).await
+        };
+        let error = match timeout(ANSWER_WITHIN, probe).await {
+            Err(_) => {
+                tracing::warn!("not ready: stored files do not answer");
+                return Err("not answering");
+            }
+            Ok(Ok(Ok(()))) => return Ok(()),
+            Ok(Ok(Err(error))) => error,
+            Ok(Err(error)) => error.into(),
+        };
         tracing::warn!(%error, "not ready: stored files");
         Err(match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "no room left",
@@ -118,7 +131,11 @@ impl Health {
 /// 200 if the database and the engine answer, the engine takes our keys, and files can be stored; else 503
 /// with what is wrong.
 pub async fn readyz(health: web::Data<Health>) -> HttpResponse {
-    let (database, files, engine) = tokio::join!(health.database(), health.files(), health.engine.look());
+    // A visitor who hangs up must not break off the question, or the next one asks the engine again.
+    let engine = Arc::clone(&health.engine);
+    let engine = tokio::spawn(async move { engine.look().await });
+    let (database, files, engine) = tokio::join!(health.database(), health.files(), engine);
+    let engine = engine.unwrap_or(Err("could not be asked"));
     let parts = [("database", database), ("files", files), ("engine", engine)];
     let mut response = if parts.iter().all(|(_, state)| state.is_ok()) {
         HttpResponse::Ok()

@@ -62,7 +62,9 @@ impl PublicOrigin {
 
 /// Whether `authority` names the machine of who uses it.
 fn is_local(authority: &str) -> bool {
-    let name = authority.rsplit_once(':').map_or(authority, |(name, _)| name);
-    let name = name.trim_start_matches('[').trim_end_matches(']');
+    let name = match authority.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').map_or(rest, |(address, _)| address),
+        None => authority.rsplit_once(':').map_or(authority, |(name, _)| name),
+    };
     name.parse::<IpAddr>().map_or(name == "localhost", |address| address.is_loopback())
 }

@@ -18,7 +18,10 @@ use crate::{
     imports::{AcceptError, FileName},
     limits::bytes_at_most,
     source::{Address, BinaryKind, Incoming, NotAnAddress, Storage},
-    store::quota::{OverQuota, Room},
+    store::{
+        self,
+        quota::{OverQuota, Room},
+    },
     time::UnixMillis,
 };
 
@@ -121,12 +124,32 @@ pub enum UploadError {
     #[error("The file could not be stored. Nothing was kept; try again in a moment.")]
     Storage(#[source] io::Error),
     #[error("Runboard cannot reach its database. Nothing was stored; try again in a moment.")]
-    DatabaseAway(#[source] AcceptError),
+    DatabaseAway(#[source] store::Error),
+    #[error(
+        "The database stopped answering while the import was being recorded. If it was recorded, it appears in your imports once the database answers; look there before you try again."
+    )]
+    InDoubt(#[source] store::Error),
+    #[error("{0} was not tried, because the database is not answering.")]
+    NotTried(FileName),
     #[error("The import could not be recorded. Nothing was kept; try again in a moment.")]
-    Record(#[source] AcceptError),
+    Record(#[source] store::Error),
 }
 
 impl UploadError {
+    /// Whether it is no fault of the person who sent the form.
+    fn is_failure(&self) -> bool {
+        matches!(
+            self,
+            Self::NoSpace | Self::Storage(_) | Self::DatabaseAway(_) | Self::InDoubt(_) | Self::Record(_)
+        )
+    }
+
+    /// Whether the database gave no answer, so that it is asked nothing more.
+    #[must_use]
+    pub fn is_database_away(&self) -> bool {
+        matches!(self, Self::DatabaseAway(_) | Self::InDoubt(_) | Self::NotTried(_))
+    }
+
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
@@ -142,7 +165,9 @@ impl UploadError {
             Self::Broken => StatusCode::BAD_REQUEST,
             Self::Stalled => StatusCode::REQUEST_TIMEOUT,
             Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
-            Self::Stopping | Self::DatabaseAway(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Stopping | Self::DatabaseAway(_) | Self::InDoubt(_) | Self::NotTried(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Storage(_) | Self::Record(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -170,9 +195,18 @@ impl From<AcceptError> for UploadError {
     fn from(error: AcceptError) -> Self {
         match error {
             AcceptError::Storage(error) => error.into(),
-            AcceptError::Store(ref store) if store.is_disk_full() => Self::NoSpace,
-            AcceptError::Store(ref store) if crate::store::is_away(store) => Self::DatabaseAway(error),
-            AcceptError::Store(_) => Self::Record(error),
+            AcceptError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<store::Error> for UploadError {
+    fn from(error: store::Error) -> Self {
+        match error {
+            error if error.is_disk_full() => Self::NoSpace,
+            store::Error::InDoubt(_) => Self::InDoubt(error),
+            error if store::is_away(&error) => Self::DatabaseAway(error),
+            error => Self::Record(error),
         }
     }
 }
@@ -184,6 +218,23 @@ impl From<UploadError> for Refused {
 }
 
 impl Refused {
+    /// What of it is no fault of the person who sent the form.
+    pub fn failures(&self) -> impl Iterator<Item = &UploadError> {
+        self.errors.iter().filter(|error| error.is_failure())
+    }
+
+    /// Whether the database gave no answer, so that it is asked nothing more.
+    #[must_use]
+    pub fn is_database_away(&self) -> bool {
+        self.errors.iter().any(UploadError::is_database_away)
+    }
+
+    /// Whether some of it is stored, or may be.
+    #[must_use]
+    pub fn may_have_stored(&self) -> bool {
+        !self.taken.is_empty() || self.errors.iter().any(|error| matches!(error, UploadError::InDoubt(_)))
+    }
+
     /// How many files are named one by one at most.
     pub const MOST_NAMED: usize = 5;
 

@@ -157,6 +157,66 @@ async fn what_a_kill_leaves_goes_to_the_quarantine_and_after_a_day_there_away() 
     assert_eq!(files_under(&files), before - 3);
 }
 
+/// Writes `count` uploads that no row names.
+fn leave_uploads(files: &Path, count: usize) {
+    for number in 0..count {
+        fs::write(files.join(format!("uploads/01M8532JEX1SP78PSANCV2SA{number:02}.csv")), "left").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_small_folder_of_which_most_files_have_no_row_is_refused_as_a_large_one_is() {
+    let data = tempfile::tempdir().unwrap();
+    let _imports = used(data.path(), 1).await;
+    let files = data.path().join("files");
+    // One upload and what its run wrote.
+    let named = files_under(&files);
+    leave_uploads(&files, 5);
+    let line = refusal(&run(runboard(data.path()).env("RUST_LOG", "off")));
+    assert!(line.contains(&format!("names 5 of {} stored files", named + 5)), "{line}");
+    assert_eq!(moved(data.path(), "quarantine"), 0);
+    for number in 1..5 {
+        fs::remove_file(files.join(format!("uploads/01M8532JEX1SP78PSANCV2SA{number:02}.csv"))).unwrap();
+    }
+    let server = Binary::start(&mut runboard(data.path()));
+    assert_eq!(moved(data.path(), "quarantine"), 1, "one is what a kill leaves");
+    server.kill();
+}
+
+/// An older backup of the same database is used for a while; then the newer one is restored.
+#[tokio::test]
+async fn what_a_restored_database_names_comes_back_from_the_quarantine() {
+    let data = tempfile::tempdir().unwrap();
+    let backup = tempfile::tempdir().unwrap();
+    let imports = used(data.path(), 1).await;
+    copy_database(data.path(), backup.path());
+    let files = data.path().join("files");
+    let name = Path::new(&imports[0]).file_name().unwrap().to_str().unwrap();
+    let upload = files.join(format!("uploads/{name}.csv"));
+    let written: Vec<PathBuf> =
+        fs::read_dir(files.join("runs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(!written.is_empty(), "the run wrote files");
+
+    // As a start with the older database leaves it, longer than a day ago.
+    let quarantine = files.join("quarantine/20200101T000000.000Z");
+    for folder in ["incoming", "uploads", "runs"] {
+        fs::create_dir_all(quarantine.join(folder)).unwrap();
+    }
+    fs::rename(&upload, quarantine.join(format!("uploads/{name}.csv"))).unwrap();
+    for path in &written {
+        fs::rename(path, quarantine.join("runs").join(path.file_name().unwrap())).unwrap();
+    }
+    fs::write(quarantine.join("uploads/01M8532JEX1SP78PSANCV2SARF.csv"), "of no import").unwrap();
+
+    let server = Binary::start(&mut runboard(data.path()));
+    until_equal("the sweep", || moved(data.path(), "quarantine"), 0).await;
+    assert!(upload.exists() && written.iter().all(|path| path.exists()), "what a row names is back");
+    let visitor = sign_in(&server.origin).await;
+    assert!(!visitor.download(&format!("{}/failed.csv", imports[0])).await.is_empty());
+    assert!(!files.join("uploads/01M8532JEX1SP78PSANCV2SARF.csv").exists());
+    server.kill();
+}
+
 #[tokio::test]
 async fn a_server_at_work_and_an_unknown_folder_cannot_be_adopted() {
     let data = tempfile::tempdir().unwrap();

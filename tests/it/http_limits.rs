@@ -8,7 +8,7 @@ use runboard::config::{Engine, Exposed};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
@@ -66,6 +66,42 @@ async fn a_body_that_stops_coming_is_answered_408_and_the_connection_closes() {
         assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
         assert!(answer.contains("content-security-policy: "), "{answer}");
     }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_loses_its_connection() {
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
+        config.http.write_pause = Duration::from_millis(500);
+        config.connections_per_address = Some(1);
+    })
+    .await;
+    let page = ask(&app.origin, "GET /sign-in HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    let styles = page.split('"').find(|part| part.ends_with(".css")).expect("the page names its styles");
+    // More than the kernel keeps for both sides.
+    let requests = format!("GET {styles} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(600);
+    let start = Instant::now();
+    let deaf = loop {
+        let mut deaf = connect(&app.origin).await;
+        let mut begin = [0; 12];
+        let written = deaf.write_all(requests.as_bytes()).await;
+        // Refused while the connection before it is still being closed.
+        if written.is_ok() && deaf.peek(&mut begin).await.is_ok() && begin == *b"HTTP/1.1 200" {
+            break deaf;
+        }
+        assert!(start.elapsed() < DEADLINE, "no connection is let in: {begin:?}");
+    };
+    let is_let_in = async || {
+        let mut other = connect(&app.origin).await;
+        let asked = other.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+        let mut answer = Vec::new();
+        asked.is_ok() && other.read_to_end(&mut answer).await.is_ok() && answer.starts_with(b"HTTP/1.1 200 ")
+    };
+    while !is_let_in().await {
+        assert!(start.elapsed() < DEADLINE, "the connection of a client that never reads is kept");
+        sleep(Duration::from_millis(20)).await;
+    }
+    drop(deaf);
     app.stop().await;
 }
 

@@ -14,8 +14,9 @@ use crate::{
     start_and_stop::refusal,
     support::{
         binary::{Binary, run, runboard},
+        files_under,
         postgres::{Postgres, spawn_app_on_postgres},
-        spawn_app_on, until,
+        spawn_app_on, until, until_equal,
         visitor::Visitor,
     },
 };
@@ -92,6 +93,71 @@ async fn while_the_database_hangs_pages_say_so_soon_and_go_on_after_it() {
     let import = visitor.upload("after.csv", "a\n1\n").await;
     visitor.wait_for_state(&import, "Completed").await;
     app.stop().await;
+}
+
+/// Has each commit of an import wait for the lock 1, and fail if the table `doomed` is there.
+const SLOW_COMMITS: &str = "\
+    CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+        PERFORM pg_advisory_xact_lock(1); \
+        IF to_regclass('doomed') IS NOT NULL THEN RAISE 'doomed'; END IF; \
+        RETURN NULL; \
+    END $$; \
+    CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON import \
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()";
+
+#[tokio::test]
+async fn an_import_whose_commit_is_confirmed_late_is_followed_and_the_file_of_one_that_fails_goes() {
+    let (app, postgres) = spawn_app_on_postgres().await;
+    let visitor = app.signed_in().await;
+    let uploads = || app.data.path().join("files/uploads").read_dir().unwrap().count();
+    let ended = || postgres.sql("SELECT COUNT(*) FROM run WHERE ended_at IS NOT NULL");
+    postgres.sql(SLOW_COMMITS);
+    for doomed in [false, true] {
+        if doomed {
+            postgres.sql("CREATE TABLE doomed (id BIGINT)");
+        }
+        let lock = postgres.hold_lock(1);
+        let answer = visitor.post_file("late.csv", "a\n1\n").await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let page = answer.text().await.unwrap();
+        assert!(page.contains("stopped answering while the import was being recorded"), "{page}");
+        assert_eq!(uploads(), 1 + usize::from(doomed), "its file stays until the database has answered");
+        drop(lock);
+        until_equal("the doubt to be settled", || (uploads(), ended()), (1, "1".to_owned())).await;
+    }
+    assert_eq!(postgres.sql("SELECT COUNT(*) FROM import"), "1");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_form_of_many_files_asks_a_database_that_is_away_once_and_leaves_nothing() {
+    let (app, postgres) = spawn_app_on_postgres().await;
+    let visitor = app.signed_in().await;
+    assert_eq!(visitor.get("/").await.status(), StatusCode::OK, "the session is in memory");
+    let hung = postgres.hang();
+    let start = Instant::now();
+    let names: Vec<String> = (0..20).map(|number| format!("{number}.csv")).collect();
+    let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "a\n1\n")).collect();
+    let answer = visitor.post_files(&files, "").await;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let page = answer.text().await.unwrap();
+    assert!(page.contains("id=\"upload-error\""), "the form says it: {page}");
+    assert!(page.contains("1.csv was not tried, because the database is not answering."), "{page}");
+    // Each file that waits for the database costs its patience again: 20 of them a minute.
+    assert!(start.elapsed() < LONG, "{:?}", start.elapsed());
+    assert_eq!(files_under(&app.data.path().join("files")), 0);
+    drop(hung);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_start_does_not_wait_for_ever_for_a_database_that_hangs() {
+    let postgres = Postgres::start();
+    let hung = postgres.hang();
+    let taken = tokio::time::timeout(LONG, ProcessLock::take(&postgres.url, Duration::ZERO)).await;
+    let error = taken.expect("it gives up").expect_err("nothing answers");
+    assert_eq!(error.to_string(), "it does not answer");
+    drop(hung);
 }
 
 #[tokio::test]

@@ -262,11 +262,11 @@ fn each_run_and_each_import_is_marked_once_on_a_page() {
         deleted: None,
         drop_zone: DropZone { max_bytes: 10 << 30, refused: None },
         live: LiveSection::new([&fan_out, &sent()], &reading(), PACE),
-        history: History {
+        history: Some(History {
             rows: vec![HistoryRow::new(&done, &reading())],
             total: Count::Exactly(1),
             ..empty_history()
-        },
+        }),
     };
     let html = page.render().unwrap();
     for (name, times) in [
@@ -482,7 +482,7 @@ fn a_refused_upload_says_why_in_the_drop_zone() {
             deleted: None,
             drop_zone: DropZone { max_bytes: 10 << 30, refused },
             live: LiveSection::new([], &reading(), PACE),
-            history: empty_history(),
+            history: Some(empty_history()),
         }
         .render()
         .unwrap()

@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use actix_http::error::DispatchError;
 use actix_web::rt::net::TcpStream;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep, sleep_until},
+    time::{Instant, Sleep, sleep, sleep_until},
 };
 
 use super::{Options, connections::Place};
@@ -32,6 +32,9 @@ pub struct Connection {
     /// Ends the wait for the head of a later request; actix's own deadline is for the first one only.
     head_deadline: Option<Pin<Box<Sleep>>>,
     head_within: Duration,
+    /// Ends an answer of which the client takes no byte; None while bytes go out.
+    write_deadline: Option<Pin<Box<Sleep>>>,
+    write_within: Duration,
     header_lines: Arc<str>,
     rewriting: Option<Rewriting>,
     _place: Place,
@@ -88,6 +91,8 @@ impl Connection {
             activity: Rc::default(),
             head_deadline: None,
             head_within: options.limits.head,
+            write_deadline: None,
+            write_within: options.limits.write_pause,
             header_lines: Arc::clone(&options.header_lines),
             rewriting: None,
             _place: place,
@@ -109,6 +114,18 @@ impl Connection {
         }
         sleep.as_mut().poll(cx).is_ready()
     }
+
+    /// Writes to the client. Fails once it has taken no byte for `write_within`: a client that never reads
+    /// would keep its connection, and the answers to it, for ever.
+    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write(cx, bytes) {
+            self.write_deadline = None;
+            return Poll::Ready(written);
+        }
+        let within = self.write_within;
+        let deadline = self.write_deadline.get_or_insert_with(|| Box::pin(sleep(within)));
+        deadline.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
 }
 
 impl AsyncRead for Connection {
@@ -128,27 +145,26 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        if this.rewriting.is_none() && is_bare(buf) {
+        if this.rewriting.is_none() && this.activity.in_flight.get() == 0 && is_bare(buf) {
             this.rewriting = Some(Rewriting {
                 bytes: with_lines(buf, &this.header_lines),
                 written: 0,
                 replaced: buf.len(),
             });
         }
-        let Some(rewriting) = &mut this.rewriting else {
-            return Pin::new(&mut this.stream).poll_write(cx, buf);
-        };
+        let Some(mut rewriting) = this.rewriting.take() else { return this.poll_send(cx, buf) };
         while rewriting.written < rewriting.bytes.len() {
-            let rest = &rewriting.bytes[rewriting.written..];
-            let written = ready!(Pin::new(&mut this.stream).poll_write(cx, rest))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            match this.poll_send(cx, &rewriting.bytes[rewriting.written..]) {
+                Poll::Pending => {
+                    this.rewriting = Some(rewriting);
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => rewriting.written += written,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             }
-            rewriting.written += written;
         }
-        let replaced = rewriting.replaced;
-        this.rewriting = None;
-        Poll::Ready(Ok(replaced))
+        Poll::Ready(Ok(rewriting.replaced))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -4,9 +4,13 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use crate::{config::TrustedProxies, limits::Network};
+
+/// How often a refusal is logged at most.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// The connections of all listeners that strangers reach, counted by network.
 #[derive(Debug)]
@@ -16,6 +20,8 @@ pub struct Connections {
     /// Exempt: they connect for all their visitors.
     proxies: TrustedProxies,
     counts: Mutex<HashMap<Network, usize>>,
+    /// When a refusal was logged last.
+    told_at: Mutex<Option<Instant>>,
 }
 
 /// One connection's place; given back when dropped.
@@ -27,7 +33,7 @@ pub struct Place {
 impl Connections {
     #[must_use]
     pub fn new(most: Option<usize>, proxies: TrustedProxies) -> Arc<Self> {
-        Arc::new(Self { most, proxies, counts: Mutex::default() })
+        Arc::new(Self { most, proxies, counts: Mutex::default(), told_at: Mutex::default() })
     }
 
     /// Without a limit, for a listener that only this process reaches.
@@ -46,10 +52,30 @@ impl Connections {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(network).or_default();
         if *count >= most {
+            drop(counts);
+            self.tell(peer, most);
             return None;
         }
         *count += 1;
         Some(Place { counted: Some((network, Arc::clone(self))) })
+    }
+}
+
+impl Connections {
+    /// Logs a refusal, once a minute whoever is refused: behind a proxy that is not named as one, all visitors
+    /// are one address.
+    fn tell(&self, peer: IpAddr, most: usize) {
+        let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if told_at.is_some_and(|at| at.elapsed() < TELL_AGAIN_AFTER) {
+            return;
+        }
+        *told_at = Some(Instant::now());
+        tracing::warn!(
+            address = %peer,
+            limit = most,
+            "connections of an address are refused: it has as many as RUNBOARD_CONNECTIONS_PER_ADDRESS allows. \
+             If it is a proxy, name it in RUNBOARD_TRUSTED_PROXIES"
+        );
     }
 }
 

@@ -35,14 +35,15 @@ pub struct DashboardPage {
     pub deleted: Option<String>,
     pub drop_zone: DropZone,
     pub live: LiveSection,
-    pub history: History,
+    /// None while the database is not answering.
+    pub history: Option<History>,
 }
 
 impl DashboardPage {
     /// The user has never imported anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.live.cards.is_empty() && self.history.is_empty()
+        self.live.cards.is_empty() && self.history.as_ref().is_some_and(History::is_empty)
     }
 }
 
@@ -118,17 +119,19 @@ pub async fn upload(
     storage: web::Data<Storage>,
     (site, origin): (web::Data<Site>, web::Data<PublicOrigin>),
 ) -> Result<HttpResponse, Error> {
-    let refused = match receive(&request, &user, form, &imports, &storage, &site).await? {
+    let refused = match receive(&request, &user, form, &imports, &storage, &site).await {
         Ok(location) => return Ok(session::see_other(&location)),
         Err(refused) => refused,
     };
-    for error in &refused.errors {
-        if error.status() == StatusCode::INTERNAL_SERVER_ERROR {
-            tracing::error!("an upload failed: {error:?}");
-        }
+    for failure in refused.failures() {
+        tracing::error!("an upload failed: {failure:?}");
     }
     if refused.taken.is_empty() {
-        let told = Told { refused: Some(refused.told(Refused::MOST_NAMED)), ..Told::default() };
+        let told = Told {
+            refused: Some(refused.told(Refused::MOST_NAMED)),
+            is_database_away: refused.is_database_away(),
+            ..Told::default()
+        };
         return page(&user, &imports, &site, &history::Query::default(), refused.status(), told).await;
     }
     let mut response = session::see_other("/");
@@ -149,25 +152,19 @@ async fn receive(
     imports: &Imports,
     storage: &Storage,
     site: &Site,
-) -> Result<Result<String, Refused>, Error> {
+) -> Result<String, Refused> {
     let announced = upload::announced(request);
     let of_form = announced.unwrap_or(0);
     let of_files = of_form.saturating_sub(upload::FORM_BYTES);
     // Kept until the import is recorded.
-    let mut quota = match site.quota.reserve_between(user.user, of_files, of_form).await? {
-        Ok(room) => room,
-        Err(over) => return Ok(Err(UploadError::from(over).into())),
-    };
+    let reserved = site.quota.reserve_between(user.user, of_files, of_form).await;
+    let mut quota = reserved.map_err(UploadError::from)?.map_err(UploadError::from)?;
     let receiving = upload::receive(form, announced, storage, site.max_upload_bytes, &mut quota);
     // Bytes may be hours in coming, and the process is about to end.
     let received = site.stopping.run_until_cancelled(receiving).await;
-    let given = match received.unwrap_or(Err(UploadError::Stopping.into())) {
-        Ok(given) => given,
-        Err(refused) => return Ok(Err(refused)),
-    };
-    Ok(match given {
-        Given::Files(files) => accept(request, user, imports, files).await,
-        Given::Address(address) => match imports.accept_address(user.user, &address).await {
+    let taken = match received.unwrap_or(Err(UploadError::Stopping.into())) {
+        Ok(Given::Files(files)) => accept(request, user, imports, files).await,
+        Ok(Given::Address(address)) => match imports.accept_address(user.user, &address).await {
             Ok(id) => {
                 audit::has_made(request, id);
                 Ok(format!("/imports/{id}"))
@@ -176,7 +173,12 @@ async fn receive(
                 Err(Refused { typed: address.url().to_string(), ..Refused::from(UploadError::from(error)) })
             }
         },
-    })
+        Err(refused) => Err(refused),
+    };
+    if taken.as_ref().is_err_and(|refused| !refused.may_have_stored()) {
+        quota.give_up();
+    }
+    taken
 }
 
 /// Makes an import of each file that can be one, and answers where to look: at the only import, or at all.
@@ -189,14 +191,20 @@ async fn accept(
 ) -> Result<String, Refused> {
     let Files { received, refused: mut errors } = files;
     let (mut only, mut taken) = (None, Vec::new());
-    for Upload { file_name, receiving_at, file } in received {
+    let mut received = received.into_iter();
+    while let Some(Upload { file_name, receiving_at, file }) = received.next() {
         match imports.accept(user.user, file_name.clone(), receiving_at, file).await {
             Ok(id) => {
                 audit::has_made(request, id);
                 only = Some(id);
                 taken.push(file_name);
             }
-            Err(error) => errors.push(error.into()),
+            Err(error) => errors.push(UploadError::from(error)),
+        }
+        // Each further file would wait for the database as long as this one did.
+        if errors.last().is_some_and(UploadError::is_database_away) {
+            errors.extend(received.by_ref().map(|rest| UploadError::NotTried(rest.file_name)));
+            break;
         }
     }
     if !errors.is_empty() {
@@ -213,6 +221,8 @@ async fn accept(
 struct Told {
     refused: Option<RefusedForm>,
     deleted: Option<String>,
+    /// Then the page is made without asking it.
+    is_database_away: bool,
 }
 
 impl From<Flash> for Told {
@@ -238,7 +248,11 @@ async fn page(
     // Asked once: an import that ends in between must be in one of the two lists.
     let in_progress = imports.in_progress(user.user, &Seen::default()).await?;
     let shown: Vec<Snapshot> = in_progress.shown.iter().map(Current::merged).collect();
-    let history = history::page(user.user, imports, &shown, query, &reading).await?;
+    let history = if told.is_database_away {
+        None
+    } else {
+        Some(history::page(user.user, imports, &shown, query, &reading).await?)
+    };
     let mut live = section(site, &in_progress, &shown);
     live.since = since.to_string();
     let frame = site.frame(user);

@@ -35,7 +35,7 @@ fn dashboard(refused: Option<RefusedForm>, live: &[Snapshot], history: &[Snapsho
         deleted: None,
         drop_zone: DropZone { max_bytes: LIMIT, refused },
         live: LiveSection::new(live, &reading(), PACE),
-        history: History {
+        history: Some(History {
             rows,
             way_back: String::new(),
             filter: HistoryFilter {
@@ -56,7 +56,7 @@ fn dashboard(refused: Option<RefusedForm>, live: &[Snapshot], history: &[Snapsho
             searched_to: None,
             searches_newer: false,
             older_page: is_full.then(|| format!("/?before={}#history", id(100 + ROWS))),
-        },
+        }),
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Database, LOOPBACK, PASSWORD, door, form, get, send};
 type Headers = &'static [(&'static str, &'static str)];
 
 /// Headers, whether a session cookie is sent, whether the request is let through.
-const CROSS_SITE: [(Headers, bool, bool); 18] = [
+const CROSS_SITE: [(Headers, bool, bool); 19] = [
     (&[("sec-fetch-site", "same-origin")], true, true),
     (&[("sec-fetch-site", "none")], true, false),
     (&[("sec-fetch-site", "same-site")], true, false),
@@ -20,6 +20,7 @@ const CROSS_SITE: [(Headers, bool, bool); 18] = [
     (&[("origin", "http://runboard.example.org"), ("host", "runboard.example.org")], true, false),
     (&[("origin", "https://RUNBOARD.example.org"), ("host", "runboard.example.org")], true, true),
     (&[("origin", "http://localhost:8080"), ("host", "localhost:8080")], true, true),
+    (&[("origin", "http://[::1]"), ("host", "[::1]")], true, true),
     (&[("origin", "http://localhost:8081"), ("host", "localhost:8080")], true, false),
     (&[("origin", "https://runboard.example.org.evil.example"), ("host", "upstream:8080")], true, false),
     (&[("origin", "https://evil.example"), ("host", "localhost:8080")], false, false),

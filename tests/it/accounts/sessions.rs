@@ -8,7 +8,7 @@ use actix_web::{
 use runboard::{
     accounts::{Accounts, Session, Token},
     config::SignUp,
-    store::accounts::SessionRow,
+    store::accounts::{MOST_SESSIONS, SessionRow},
     time::UnixMillis,
     web::session::COOKIE,
 };
@@ -114,6 +114,23 @@ async fn an_expired_session_opens_nothing_and_is_swept() {
 }
 
 /// As after the system clock was set back an hour.
+#[actix_web::test]
+async fn an_account_has_a_hundred_sessions_and_the_oldest_make_room() {
+    let database = Database::new();
+    let accounts = database.accounts(SignUp::First, LOOPBACK).await;
+    let user = accounts.add("ada@example.org".parse().unwrap(), password(PASSWORD)).await.unwrap();
+    let mut tokens = Vec::new();
+    for _ in 0..MOST_SESSIONS + 5 {
+        tokens.push(accounts.begin_session(user, None).await.unwrap());
+    }
+    let mut open = Vec::new();
+    for token in &tokens {
+        open.push(accounts.session(token).await.unwrap().is_some());
+    }
+    assert_eq!(open.iter().filter(|open| **open).count(), MOST_SESSIONS as usize);
+    assert_eq!(open.last(), Some(&true), "the newest is one of them");
+}
+
 #[actix_web::test]
 async fn a_session_that_begins_in_the_future_opens_and_is_not_swept() {
     let database = Database::new();

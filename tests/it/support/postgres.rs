@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader, Write},
     net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -102,6 +103,17 @@ impl Postgres {
 /// made, but nothing is answered.
 pub struct Hung(Vec<u32>);
 
+/// A session that holds a lock.
+pub struct HeldLock(Child);
+
+impl Drop for HeldLock {
+    fn drop(&mut self) {
+        // Its input ends, and with it the session.
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
 impl Drop for Hung {
     fn drop(&mut self) {
         let last_first: Vec<u32> = self.0.iter().rev().copied().collect();
@@ -131,6 +143,21 @@ impl Postgres {
         let first = usize::from(is_root());
         signal("-STOP", &processes[first..]);
         Hung(processes)
+    }
+
+    /// Takes the advisory lock `key` in a session of its own, until this is dropped.
+    pub fn hold_lock(&self, key: u32) -> HeldLock {
+        let mut session = Command::new(programs().join("psql"))
+            .args(["-XAtq", &self.url])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let statement = format!("SELECT pg_advisory_lock({key});\n\\echo held\n");
+        session.stdin.as_mut().unwrap().write_all(statement.as_bytes()).unwrap();
+        let mut lines = BufReader::new(session.stdout.as_mut().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap() == "held"), "the lock {key} is not held");
+        HeldLock(session)
     }
 
     /// What one statement gives, as `psql` prints it without a frame.

@@ -1,0 +1,45 @@
+//! Imports whose recording the database did not confirm: they are followed, or their file goes.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::Imports;
+use crate::{source::Key, store::imports::ImportRow};
+
+/// How long a database that does not answer is left alone.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+impl Imports {
+    /// Asks until the database says whether `import` is recorded, or the server stops. An import that is recorded
+    /// then begins like any other; the file of one that is not is removed.
+    ///
+    /// If the server stops before that, the next start takes up the import, or moves its file into the
+    /// quarantine.
+    pub(super) async fn settle(self, import: ImportRow) {
+        let id = import.id;
+        let answer = async {
+            loop {
+                match self.shared.store.is_recorded(&import).await {
+                    Ok(is_recorded) => return is_recorded,
+                    Err(error) => {
+                        tracing::warn!(import = %id, %error, "it is not known yet whether an import was recorded");
+                    }
+                }
+                sleep(ASK_AGAIN_AFTER).await;
+            }
+        };
+        match self.shared.tasks.stopping().run_until_cancelled(answer).await {
+            None => {}
+            Some(true) => {
+                tracing::info!(import = %id, "an import was recorded although its commit was not confirmed");
+                self.begin(import);
+            }
+            Some(false) => {
+                if let Err(error) = self.shared.storage.remove(&Key::upload(id)).await {
+                    tracing::warn!(import = %id, %error, "cannot remove the file of an import that was not recorded");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! SQL that records a new import, and that finds out afterwards whether it was recorded.
+
+use sqlx::any::AnyQueryResult;
+
+use super::{
+    Error, Result, Store, Tx,
+    history::SearchName,
+    imports::{ImportRow, OutboxRow, corrupt, insert_event},
+    is_away, to_bigint,
+};
+use crate::ids::ImportId;
+
+impl Store {
+    /// Records an import and its event, or neither. A parent has one retry of each kind: if there is
+    /// one already, nothing is recorded. Returns the id of the import that is recorded now.
+    ///
+    /// After [`Error::InDoubt`] ask [`Store::is_recorded`]; after any other error nothing is recorded.
+    pub async fn create_import(&self, import: &ImportRow, event: &OutboxRow) -> Result<ImportId> {
+        // What is said to be safe must be found again at the next start.
+        self.place.check()?;
+        let mut tx = self.begin_write().await?;
+        let inserted = insert(&mut tx, import, "ON CONFLICT (parent_id, retry_of) DO NOTHING").await?;
+        if inserted.rows_affected() == 0
+            && let Some(parent) = &import.parent
+        {
+            let first: String =
+                sqlx::query_scalar("SELECT id FROM import WHERE parent_id = $1 AND retry_of = $2")
+                    .bind(parent.id.to_string())
+                    .bind(parent.retry_of.as_str())
+                    .fetch_one(&mut *tx)
+                    .await?;
+            return first.parse().map_err(corrupt);
+        }
+        insert_event(&mut tx, event).await?;
+        match tx.commit().await {
+            Ok(()) => Ok(import.id),
+            Err(error) if self.is_postgres && is_away(&error) => Err(Error::InDoubt(error)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether [`Store::create_import`] has recorded `import` after all. Its transaction has ended when this
+    /// answers: a second insert of the same row waits for it, and is rolled back.
+    pub async fn is_recorded(&self, import: &ImportRow) -> Result<bool> {
+        if self.is_postgres {
+            let mut tx = self.begin_write().await?;
+            insert(&mut tx, import, "ON CONFLICT DO NOTHING").await?;
+        }
+        let found = sqlx::query("SELECT id FROM import WHERE id = $1")
+            .bind(import.id.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(found.is_some())
+    }
+}
+
+async fn insert(tx: &mut Tx, import: &ImportRow, on_conflict: &'static str) -> Result<AnyQueryResult> {
+    let sql = format!(
+        "INSERT INTO import (id, account_id, file_name, size_bytes, source_url, receiving_at, received_at, \
+         event_id, parent_id, retry_of, search_name) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) {on_conflict}"
+    );
+    let parent = import.parent.as_ref();
+    let inserted = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(import.id.to_string())
+        .bind(import.owner.to_string())
+        .bind(&import.file_name)
+        .bind(to_bigint(import.size_bytes))
+        .bind(&import.source_url)
+        .bind(import.receiving_at.0)
+        .bind(import.received_at.0)
+        .bind(import.event_id.as_str())
+        .bind(parent.map(|parent| parent.id.to_string()))
+        .bind(parent.map(|parent| parent.retry_of.as_str()))
+        .bind(SearchName::of(&import.file_name).as_str())
+        .execute(&mut **tx)
+        .await?;
+    Ok(inserted)
+}
