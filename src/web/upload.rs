@@ -1,5 +1,7 @@
 //! `POST /imports`: files stream in, or an address, and imports come out.
 
+mod refused;
+
 use std::io;
 
 use actix_multipart::{Field, Multipart, MultipartError};
@@ -9,11 +11,7 @@ use actix_web::{
 };
 use futures_util::TryStreamExt;
 
-use super::{
-    error::is_timeout,
-    format,
-    views::{ImportForm, RefusedForm},
-};
+use super::error::is_timeout;
 use crate::{
     imports::{AcceptError, FileName},
     limits::bytes_at_most,
@@ -215,80 +213,6 @@ impl From<UploadError> for Refused {
     fn from(error: UploadError) -> Self {
         Self { errors: vec![error], taken: Vec::new(), typed: String::new() }
     }
-}
-
-impl Refused {
-    /// What of it is no fault of the person who sent the form.
-    pub fn failures(&self) -> impl Iterator<Item = &UploadError> {
-        self.errors.iter().filter(|error| error.is_failure())
-    }
-
-    /// Whether the database gave no answer, so that it is asked nothing more.
-    #[must_use]
-    pub fn is_database_away(&self) -> bool {
-        self.errors.iter().any(UploadError::is_database_away)
-    }
-
-    /// Whether some of it is stored, or may be.
-    #[must_use]
-    pub fn may_have_stored(&self) -> bool {
-        !self.taken.is_empty() || self.errors.iter().any(|error| matches!(error, UploadError::InDoubt(_)))
-    }
-
-    /// How many files are named one by one at most.
-    pub const MOST_NAMED: usize = 5;
-
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        self.errors.first().map_or(StatusCode::UNPROCESSABLE_ENTITY, UploadError::status)
-    }
-
-    /// What the form says of it, with at most `most_named` files named.
-    #[must_use]
-    pub fn told(&self, most_named: usize) -> RefusedForm {
-        let (refused, all) = (self.errors.len(), self.errors.len() + self.taken.len());
-        let (error, each) = match self.errors.as_slice() {
-            [only] if self.taken.is_empty() => (only.to_string(), Vec::new()),
-            _ if self.taken.is_empty() => {
-                (format!("None of the {refused} files was imported."), self.each(most_named))
-            }
-            _ => {
-                let verb = if refused == 1 { "was" } else { "were" };
-                (format!("{refused} of {all} files {verb} not imported."), self.each(most_named))
-            }
-        };
-        let imported = listed(&self.taken, most_named).map(|names| format!("Imported: {names}."));
-        RefusedForm { form: self.form(), error, each, imported, address: self.typed.clone() }
-    }
-
-    fn form(&self) -> ImportForm {
-        match self.errors.as_slice() {
-            [UploadError::Both] => ImportForm::File,
-            [UploadError::NoAddress] => ImportForm::Address,
-            // Whatever became of an address, the form that it was typed in tells.
-            _ if !self.typed.is_empty() => ImportForm::Address,
-            _ => ImportForm::File,
-        }
-    }
-
-    fn each(&self, most_named: usize) -> Vec<String> {
-        let named = self.errors.iter().take(most_named).map(ToString::to_string);
-        let more = self.errors.len().saturating_sub(most_named);
-        let unnamed = (more > 0 && most_named > 0)
-            .then(|| format!("{} could not be imported either.", format::counted(more as u64, "more file")));
-        named.chain(unnamed).collect()
-    }
-}
-
-/// `a.csv, b.csv, 3 more files`; None if there are none.
-fn listed(files: &[FileName], most_named: usize) -> Option<String> {
-    let mut names: Vec<String> = files.iter().take(most_named).map(ToString::to_string).collect();
-    match files.len().saturating_sub(most_named) as u64 {
-        0 => {}
-        more if names.is_empty() => names.push(format::counted(more, "file")),
-        more => names.push(format::counted(more, "more file")),
-    }
-    (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// How many bytes the body of a request has, if it says so.

@@ -76,7 +76,7 @@ async fn a_client_that_never_reads_loses_its_connection() {
         config.connections_per_address = Some(1);
     })
     .await;
-    let page = ask(&app.origin, "GET /sign-in HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    let page = ask(&app.origin, "GET /sign-up HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
     let styles = page.split('"').find(|part| part.ends_with(".css")).expect("the page names its styles");
     // More than the kernel keeps for both sides.
     let requests = format!("GET {styles} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(600);

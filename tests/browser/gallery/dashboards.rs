@@ -86,11 +86,11 @@ fn after_a_deletion(name: &'static str, history: &[Snapshot]) -> Page {
 /// A search that found nothing, as far as it went.
 fn without_a_match(name: &'static str, searched_to: Option<Moment>) -> Page {
     let mut page = dashboard(None, &[], &[]);
-    page.history.filter.name = "nothing-like-it".to_owned();
-    page.history.filter.is_narrow = true;
-    page.history.older_page =
-        searched_to.as_ref().map(|_| "/?name=nothing-like-it&before=x#history".to_owned());
-    page.history.searched_to = searched_to;
+    let history = page.history.as_mut().expect("it has a history");
+    history.filter.name = "nothing-like-it".to_owned();
+    history.filter.is_narrow = true;
+    history.older_page = searched_to.as_ref().map(|_| "/?name=nothing-like-it&before=x#history".to_owned());
+    history.searched_to = searched_to;
     Page::new(name, page.render().unwrap())
 }
 
