@@ -124,6 +124,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         work: work.clone(),
         fetches: Slots::new(config.fetches, Share::AsMuchAsIsLeft),
         tasks: steps.clone(),
+        stopping: background.stopping().clone(),
     });
 
     let accounts = web::Data::new(Accounts::new(store.clone(), config.sign_up, config.listen));

@@ -85,8 +85,11 @@ impl Processor {
             ControlFlow::Continue(())
         };
         let fetched = self.fetcher.fetch(address, self.storage.receive(0).await?, told).await;
-        if let Some(name) = named {
-            self.store.name_fetched(event, &name.to_string()).await?;
+        if let Some(name) = named
+            && let Err(error) = self.store.name_fetched(event, &name.to_string()).await
+        {
+            // The file is worth more than its name.
+            tracing::warn!(%error, "cannot record the name of a fetched file");
         }
         match over_quota {
             Some(over) => Err(Failure::OverQuota(over)),

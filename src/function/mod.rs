@@ -30,6 +30,7 @@ mod strangers;
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub use plan::Plan;
@@ -94,6 +95,8 @@ pub struct Processor {
     pub step_bytes: RangeInclusive<u64>,
     /// Where steps run: one goes on when the engine hangs up.
     pub tasks: Tasks,
+    /// Cancelled when the server begins to stop: no step begins any more.
+    pub stopping: CancellationToken,
 }
 
 /// What the engine has to know of us to call us at `url`. Without `imports` our function leaves the event

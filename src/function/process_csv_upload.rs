@@ -192,9 +192,9 @@ impl Processor {
         let tenant = inngest::tenant(call.event.data.get("userId"));
         tokio::select! {
             biased;
+            () = self.stopping.cancelled() => Ok(None),
             slot = slots.acquire(&tenant) => Ok(Some(slot)),
             () = progress.stopped() => Err(Failure::Stopped),
-            () = self.tasks.stopping().cancelled() => Ok(None),
             () = sleep(LONGEST_TURN), if call.ctx.attempt == 0 => Ok(None),
         }
     }
@@ -211,8 +211,9 @@ impl Processor {
         let (storage, max_record_bytes) = (self.storage.clone(), self.max_record_bytes);
         let step_bytes = self.step_bytes.clone();
         let make = move || Plan::make(&storage, &source, from, max_record_bytes, &step_bytes);
-        let plan = tokio::task::spawn_blocking(make).await??;
+        // Taken before: the run may end meanwhile, and its progress be forgotten.
         let progress = self.live.progress(run);
+        let plan = tokio::task::spawn_blocking(make).await??;
         progress.set_total_bytes(plan.size);
         progress.set_first_rows(plan.first_rows.as_ref());
         let step = Step {
@@ -259,8 +260,8 @@ impl Processor {
             Ok(Commit::Committed) => return Ok(step),
             Ok(Commit::Lost(winner)) => Ok(*winner),
             Ok(Commit::Closed) => Err(Failure::Closed),
-            // It may be committed all the same. If that cannot be asked either, the files stay, and the
-            // next start removes them if nobody names them.
+            // It may be committed all the same. If that cannot be asked either, the files stay, and a later start
+            // moves them to the quarantine if no row names them.
             Err(error) => match self.store.steps(run).await {
                 Err(_) => return Err(error.into()),
                 Ok(steps) => match steps.into_iter().find(|done| done.name == step.name) {
@@ -272,7 +273,7 @@ impl Processor {
         };
         for key in step.files.into_keys() {
             if let Err(error) = self.storage.remove(&Key::from_stored(key)).await {
-                // The next start removes it.
+                // A later start moves it to the quarantine.
                 tracing::warn!(%run, %error, "cannot remove an output that was not committed");
             }
         }

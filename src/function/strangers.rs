@@ -11,7 +11,7 @@ const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Processor {
     /// Removes what such runs have left behind; how many there were. First what is known of their steps,
-    /// then the files, which the next start removes if we do not get to it.
+    /// then the files, which a later start moves to the quarantine if we do not get to it.
     ///
     /// # Errors
     /// When the database fails.

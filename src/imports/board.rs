@@ -38,12 +38,17 @@ impl Board {
         imports.rev().map(|(_, import)| import).for_each(read);
     }
 
-    pub fn put(&self, snapshot: Snapshot) {
+    /// False if the import was deleted meanwhile: it stays away.
+    pub fn put(&self, snapshot: Snapshot) -> bool {
         let key = (snapshot.owner, snapshot.id);
         let mut inner = self.lock();
+        if inner.deleted.contains(&snapshot.id) {
+            return false;
+        }
         // One that is watched again leaves with those that are over then, not with those from before.
         inner.retired.retain(|retired| *retired != key);
         inner.imports.insert(key, Arc::new(snapshot));
+        true
     }
 
     /// Keeps an import that is over and was not in memory: a page that shows it may go on asking.
@@ -180,11 +185,21 @@ mod tests {
             (run.stretches.is_some(), run.first_rows.is_some())
         };
         let (watched, read) = (snapshot(), snapshot());
-        board.put(watched.clone());
+        assert!(board.put(watched.clone()));
         assert_eq!(has_reading(&watched), (true, true));
         board.retire(watched.owner, watched.id);
         assert_eq!(has_reading(&watched), (false, false));
         board.keep(read.clone());
         assert_eq!(has_reading(&read), (false, false));
+    }
+
+    #[test]
+    fn what_was_loaded_before_a_delete_does_not_come_back() {
+        let board = Board::default();
+        let loaded = snapshot();
+        board.delete(loaded.owner, loaded.id);
+        assert!(!board.put(loaded.clone()));
+        board.keep(loaded.clone());
+        assert!(board.get(loaded.owner, loaded.id).is_none());
     }
 }

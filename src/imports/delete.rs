@@ -32,7 +32,7 @@ pub enum DeleteError {
 
 impl Imports {
     /// Deletes an import of `owner` that is over, with all that is stored of it. First what is known of
-    /// it, then the files, which the next start removes if we do not get to it.
+    /// it, then the files, which a later start moves to the quarantine if we do not get to it.
     pub async fn delete(&self, owner: UserId, id: ImportId) -> Result<Deletion, DeleteError> {
         let Some(import) = self.get(owner, id).await? else { return Ok(Deletion::NotThere) };
         if !import.state().is_final() {
@@ -41,7 +41,7 @@ impl Imports {
         // A task of its own, so that it ends although the client hangs up: an import that is gone from the
         // database must leave the memory.
         let shared = self.shared.clone();
-        let deleting = self.shared.tasks.spawn(async move {
+        let deleting = self.shared.tasks.spawn(store::as_here(async move {
             let remains = match shared.store.delete_import(id).await? {
                 Deleted::Gone(remains) => remains,
                 // A run came late, and the memory has yet to hear of it.
@@ -62,7 +62,7 @@ impl Imports {
                 }
             }
             Ok(Deletion::Done)
-        });
+        }));
         deleting.await?
     }
 }

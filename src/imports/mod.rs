@@ -18,6 +18,7 @@ mod snapshot;
 mod watch;
 
 use std::{
+    collections::HashMap,
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -28,7 +29,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use self::board::Board;
+use self::{board::Board, watch::Begin};
 pub use self::{
     current::Current,
     delete::{DeleteError, Deletion},
@@ -45,8 +46,9 @@ use crate::{
     source::{Address, Incoming, Key, LinkKey, Storage},
     store::{
         self, Live, Store,
-        imports::{ImportRow, OutboxRow, Relative},
-        live::News,
+        imports::{ImportRow, Relative},
+        live::{News, Subscription},
+        outbox::OutboxRow,
     },
     tasks::Tasks,
     time::UnixMillis,
@@ -88,8 +90,8 @@ struct Shared {
     pointers: OutputPointers,
     board: Board,
     outbox: Notify,
-    /// The import whose event is on its way to the engine, and how to break that off.
-    sending: Mutex<Option<(ImportId, CancellationToken)>>,
+    /// The imports whose events are on their way to the engine, and how to break that off.
+    sending: Mutex<HashMap<ImportId, CancellationToken>>,
     tasks: Tasks,
 }
 
@@ -145,7 +147,8 @@ impl Imports {
     pub async fn start(&self, ready: impl Future<Output = ()> + Send + 'static) -> Result<(), store::Error> {
         let unfinished = self.shared.store.unfinished_imports().await?;
         for import in Snapshot::load(&self.shared.store, unfinished).await? {
-            self.watch(import, false);
+            let news = self.shared.live.watch(&import.event_id);
+            self.watch(import, news, Begin::Recalled);
         }
         self.shared.tasks.spawn(outbox::run(Arc::clone(&self.shared), ready));
         self.shared.tasks.spawn(self.clone().take_late_runs());
@@ -209,11 +212,13 @@ impl Imports {
         // A task of its own, so that it ends although the client hangs up: what is recorded must be watched and
         // sent.
         let imports = self.clone();
+        // The event may be sent, and its run begin, before this task goes on behind the write.
+        let news = self.shared.live.watch(&import.event_id);
         let recorded = self.shared.tasks.spawn(store::as_here(async move {
             let recorded = match imports.shared.store.create_import(&import, &event).await {
                 Ok(recorded) => recorded,
                 Err(store::Error::InDoubt(error)) => {
-                    imports.shared.tasks.spawn(imports.clone().settle(import));
+                    imports.shared.tasks.spawn(imports.clone().settle(import, news));
                     return Err(AcceptError::Store(store::Error::InDoubt(error)));
                 }
                 Err(error) => {
@@ -222,7 +227,7 @@ impl Imports {
                 }
             };
             if recorded == id {
-                imports.begin(import);
+                imports.begin(import, news);
             } else if let Err(error) = imports.shared.storage.remove(&Key::upload(id)).await {
                 // The next start moves it into the quarantine.
                 tracing::warn!(import = %id, %error, "cannot remove the file of a duplicate retry");
@@ -233,9 +238,9 @@ impl Imports {
     }
 
     /// Follows an import that has just been recorded, and has its event sent.
-    fn begin(&self, import: ImportRow) {
+    fn begin(&self, import: ImportRow, news: Subscription) {
         self.show_retry(&import);
-        self.watch(Snapshot::new(import, Vec::new()), false);
+        self.watch(Snapshot::new(import, Vec::new()), news, Begin::New);
         self.shared.outbox.notify_one();
     }
 
@@ -258,9 +263,7 @@ impl Imports {
             self.shared.board.change(owner, id, |import| {
                 import.cancel_requested_at.get_or_insert(now);
             });
-            if let Some((sending, break_off)) = &*self.shared.sending()
-                && *sending == id
-            {
+            if let Some(break_off) = self.shared.sending().get(&id) {
                 break_off.cancel();
             }
             if let Some(row) = self.shared.store.import(id).await? {
@@ -272,11 +275,12 @@ impl Imports {
         Ok(true)
     }
 
-    /// Puts an import on the board and follows it. `is_reopened`: it was over before.
-    fn watch(&self, import: Snapshot, is_reopened: bool) {
+    /// Puts an import on the board and follows it, unless it was deleted meanwhile.
+    fn watch(&self, import: Snapshot, news: Subscription, begin: Begin) {
         let (owner, id) = (import.owner, import.id);
-        self.shared.board.put(import);
-        self.shared.tasks.spawn(watch::run(Arc::clone(&self.shared), owner, id, is_reopened));
+        if self.shared.board.put(import) {
+            self.shared.tasks.spawn(watch::run(Arc::clone(&self.shared), owner, id, begin, news));
+        }
     }
 }
 
@@ -293,6 +297,7 @@ impl Shared {
         OutboxRow {
             event_id: import.event_id.clone(),
             import: import.id,
+            owner: import.owner,
             name: EVENT_NAME.to_owned(),
             data: json!({ "file": file, "userId": import.owner.to_string() }).to_string(),
             seed: seed.to_string(),
@@ -301,8 +306,8 @@ impl Shared {
         }
     }
 
-    fn sending(&self) -> MutexGuard<'_, Option<(ImportId, CancellationToken)>> {
-        // It is only ever replaced as a whole.
+    fn sending(&self) -> MutexGuard<'_, HashMap<ImportId, CancellationToken>> {
+        // It is whole after each line.
         self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,16 +6,24 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Shared, Silence, SilenceCause};
 use crate::{
-    ids::{EventId, ImportId},
-    inngest::{Error, Event, EventSeed},
-    store::{self, imports::OutboxRow, live::News},
+    ids::{EventId, ImportId, UserId},
+    inngest::{Error, Event, EventSeed, Priority},
+    limits::{Turn, Turns},
+    store::{self, live::News, outbox::OutboxRow},
     time::UnixMillis,
 };
+
+/// How many events are on their way at once, each another user's: a user with a thousand events, or whose event
+/// the engine is slow to take, delays nobody else's.
+const SENDS_AT_ONCE: usize = 8;
 
 /// The pause after a failed attempt doubles from the first to the last of these.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -32,71 +40,110 @@ const DATABASE_PAUSE: Duration = Duration::from_secs(5);
 const WORTH_A_WORD: u32 = 1;
 
 /// What one look into the outbox came to.
-#[derive(Debug, PartialEq, Eq)]
-enum Outcome {
+enum Next {
+    /// It is this user's turn.
+    Send(Turn<UserId>),
     /// Nothing to send before this time, or at all.
     Idle(Option<UnixMillis>),
+}
+
+/// What came of one attempt to send an event.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
     Sent(ImportId),
     /// The engine will never take it.
     Refused(ImportId),
     /// No answer; it is tried again.
     Postponed(ImportId),
     /// Cancelled before it was sent, or while it was.
-    Withdrawn(ImportId),
+    Withdrawn,
 }
 
 /// Sends from when `ready` has come until the server stops.
 pub async fn run(shared: Arc<Shared>, ready: impl Future<Output = ()>) {
-    if shared.tasks.stopping().run_until_cancelled(ready).await.is_none() {
+    let stopping = shared.tasks.stopping();
+    if stopping.run_until_cancelled(ready).await.is_none() {
         return;
     }
-    loop {
-        // Broken off, it is asked at the next start whether the event arrived.
-        let Some(outcome) = shared.tasks.stopping().run_until_cancelled(send_next(&shared)).await else {
-            return;
-        };
-        let pause = match outcome {
-            Ok(Outcome::Idle(None)) => Duration::MAX,
-            Ok(Outcome::Idle(Some(at))) => at.since(UnixMillis::now()),
-            Ok(outcome) => {
-                tracing::debug!(?outcome, "outbox");
-                Duration::ZERO
+    let turns = Turns::default();
+    // Broken off at a stop, it is asked at the next start whether the event arrived.
+    let mut sends = JoinSet::new();
+    while !stopping.is_cancelled() {
+        while sends.try_join_next().is_some() {}
+        let pause = match next(&shared, &turns).await {
+            Ok(Next::Send(turn)) => {
+                sends.spawn(take_turn(Arc::clone(&shared), turn));
+                continue;
             }
+            Ok(Next::Idle(None)) => Duration::MAX,
+            Ok(Next::Idle(Some(at))) => at.since(UnixMillis::now()),
             Err(error) => {
                 tracing::error!(%error, "outbox");
                 DATABASE_PAUSE
             }
         };
         tokio::select! {
-            () = shared.tasks.stopping().cancelled() => return,
-            // Either way there may be something to send now.
+            () = stopping.cancelled() => {}
+            // In each case there may be something to send now.
+            Some(_) = sends.join_next() => {}
             _ = timeout(pause, shared.outbox.notified()) => {}
+        }
+    }
+    sends.shutdown().await;
+}
+
+/// Whose event is sent next.
+async fn next(shared: &Shared, turns: &Turns<UserId>) -> store::Result<Next> {
+    let now = UnixMillis::now();
+    let senders = shared.store.outbox_senders().await?;
+    let is_due = |due_at: UnixMillis| due_at <= now || due_at > now.plus(LONGEST_WAIT);
+    let due = senders.iter().filter(|(_, due_at)| is_due(*due_at)).map(|(owner, _)| owner);
+    if let Some(turn) = turns.next(due, |mine, all| mine == 0 && all < SENDS_AT_ONCE) {
+        return Ok(Next::Send(turn));
+    }
+    // Those that are due wait for the end of a send, which is looked for anyway.
+    let later = senders.iter().filter(|(owner, due_at)| !is_due(*due_at) && turns.is_idle(owner));
+    Ok(Next::Idle(later.map(|(_, due_at)| *due_at).min()))
+}
+
+/// Sends the next event of a user.
+async fn take_turn(shared: Arc<Shared>, turn: Turn<UserId>) {
+    match send_next(&shared, *turn.of()).await {
+        Ok(outcome) => tracing::debug!(?outcome, "outbox"),
+        Err(error) => {
+            tracing::error!(%error, "outbox");
+            sleep(DATABASE_PAUSE).await;
         }
     }
 }
 
-/// Sends the event whose turn it is.
-async fn send_next(shared: &Shared) -> store::Result<Outcome> {
-    let now = UnixMillis::now();
-    let row = match shared.store.next_outbox().await? {
-        None => return Ok(Outcome::Idle(None)),
-        Some(row) if row.next_attempt_at > now && row.next_attempt_at <= now.plus(LONGEST_WAIT) => {
-            return Ok(Outcome::Idle(Some(row.next_attempt_at)));
-        }
-        Some(row) => row,
-    };
+/// The import whose event is on its way, until this is dropped.
+struct Sending<'a> {
+    shared: &'a Shared,
+    import: ImportId,
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.shared.sending().remove(&self.import);
+    }
+}
+
+async fn send_next(shared: &Shared, owner: UserId) -> store::Result<Outcome> {
+    let Some(row) = shared.store.next_outbox(owner).await? else { return Ok(Outcome::Withdrawn) };
     // Known before it is recorded: a wish to cancel finds either the one or the other.
     let cancelled = CancellationToken::new();
-    *shared.sending() = Some((row.import, cancelled.clone()));
+    shared.sending().insert(row.import, cancelled.clone());
+    let _sending = Sending { shared, import: row.import };
     // Recorded before the first byte leaves: from here on the event may have arrived.
-    let next_attempt = now.plus(pause_after(row.attempts));
-    if !shared.store.begin_sending(&row.event_id, next_attempt).await? {
-        return Ok(Outcome::Withdrawn(row.import));
+    let pause = pause_after(row.attempts);
+    if !shared.store.begin_sending(&row.event_id, UnixMillis::now().plus(pause)).await? {
+        return Ok(Outcome::Withdrawn);
     }
     // Once broken off it has arrived or never will, and is not tried again: a run that it triggers
     // comes at once, and is cancelled by the watch.
     let Some(sent) = cancelled.run_until_cancelled(send(shared, &row)).await else {
-        return Ok(Outcome::Withdrawn(row.import));
+        return Ok(Outcome::Withdrawn);
     };
     match sent {
         Ok(confirmed) => {
@@ -104,14 +151,26 @@ async fn send_next(shared: &Shared) -> store::Result<Outcome> {
             shared.live.tell(&row.event_id, News::Look);
             Ok(Outcome::Sent(row.import))
         }
-        Err(Unsent::Postponed(error)) => {
-            tracing::warn!(import = %row.import, %error, "the event could not be sent yet");
-            let next_attempt = postpone(shared, &row, next_attempt, &error).await?;
+        Err(Unsent::Postponed { error, was_sent }) => {
+            tracing::warn!(import = %row.import, %error, was_sent, "the event could not be sent yet");
+            // An engine may ask for a longer pause.
+            let asked = match error {
+                Error::RateLimited { retry_after: Some(asked) } => asked.min(LONGEST_WAIT),
+                _ => Duration::ZERO,
+            };
+            let next_attempt = UnixMillis::now().plus(pause.max(asked));
+            shared.store.postpone_sending(&row.event_id, next_attempt).await?;
             // A refused connection may pass within the second to the next attempt. A status is an answer, and
             // an engine that lets an event run out of time has been silent for that time.
             let is_lasting = error.status().is_some() || matches!(error, Error::TimedOut(_));
             if is_lasting || row.attempts >= WORTH_A_WORD {
-                say_why(shared, row.import, &error, next_attempt).await?;
+                let cause = match error.status() {
+                    Some(status) if was_sent => {
+                        SilenceCause::EventNotTaken { status, retry_at: next_attempt }
+                    }
+                    _ => SilenceCause::of(&error),
+                };
+                say_why(shared, &row, cause);
             }
             Ok(Outcome::Postponed(row.import))
         }
@@ -124,38 +183,12 @@ async fn send_next(shared: &Shared) -> store::Result<Outcome> {
     }
 }
 
-/// Waits longer than planned if the engine asks for it. When the next attempt begins.
-async fn postpone(
-    shared: &Shared,
-    row: &OutboxRow,
-    planned: UnixMillis,
-    error: &Error,
-) -> store::Result<UnixMillis> {
-    let Error::RateLimited { retry_after: Some(pause) } = error else { return Ok(planned) };
-    let wanted = UnixMillis::now().plus((*pause).min(LONGEST_WAIT));
-    if wanted > planned {
-        shared.store.postpone_sending(&row.event_id, wanted).await?;
-    }
-    Ok(wanted.max(planned))
-}
-
 /// Shows why the event is not sent yet, until it is.
-async fn say_why(
-    shared: &Shared,
-    id: ImportId,
-    error: &Error,
-    next_attempt: UnixMillis,
-) -> store::Result<()> {
-    let Some(import) = shared.store.import(id).await? else { return Ok(()) };
-    let cause = match error.status() {
-        Some(status) => SilenceCause::EventNotTaken { status, retry_at: next_attempt },
-        None => SilenceCause::of(error),
-    };
-    shared.board.change(import.owner, id, |import| {
+fn say_why(shared: &Shared, row: &OutboxRow, cause: SilenceCause) {
+    shared.board.change(row.owner, row.import, |import| {
         let since = import.silence.map_or_else(UnixMillis::now, |silence| silence.since);
         import.silence = Some(Silence { since, cause });
     });
-    Ok(())
 }
 
 /// Sends the event of an import again, under the seed that it had. A function that took it before does
@@ -172,8 +205,9 @@ pub async fn send_again(shared: &Shared, id: ImportId) -> store::Result<()> {
 
 /// Why an event was not sent.
 enum Unsent {
-    /// Perhaps it was, or will be at another time.
-    Postponed(Error),
+    /// Perhaps it was, or will be at another time. `was_sent`: the error is of the event, and not of the
+    /// question whether it arrived.
+    Postponed { error: Error, was_sent: bool },
     /// It was not taken, and never will be.
     Refused(Error),
 }
@@ -181,8 +215,10 @@ enum Unsent {
 /// Sends one event. One that may have arrived is asked for first: a run that exists is proof.
 async fn send(shared: &Shared, row: &OutboxRow) -> Result<EventId, Unsent> {
     if row.attempts > 0 {
-        // Whatever goes wrong with the question says nothing of the event.
-        let runs = shared.client.event_runs(&row.event_id).await.map_err(Unsent::Postponed)?;
+        // An error of the question says nothing of the event.
+        let client = shared.client.for_user(row.owner, Priority::Now);
+        let runs = client.event_runs(&row.event_id).await;
+        let runs = runs.map_err(|error| Unsent::Postponed { error, was_sent: false })?;
         if !runs.data.is_empty() {
             return Ok(row.event_id.clone());
         }
@@ -208,7 +244,7 @@ impl From<Error> for Unsent {
             | Error::Unreadable(_)
             | Error::Unauthorized { .. }
             | Error::NotFound { .. }
-            | Error::Refused { .. } => Self::Postponed(error),
+            | Error::Refused { .. } => Self::Postponed { error, was_sent: true },
         }
     }
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::Imports;
-use crate::{source::Key, store::imports::ImportRow};
+use crate::{
+    source::Key,
+    store::{imports::ImportRow, live::Subscription},
+};
 
 /// How long a database that does not answer is left alone.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
@@ -16,7 +19,7 @@ impl Imports {
     ///
     /// If the server stops before that, the next start takes up the import, or moves its file into the
     /// quarantine.
-    pub(super) async fn settle(self, import: ImportRow) {
+    pub(super) async fn settle(self, import: ImportRow, news: Subscription) {
         let id = import.id;
         let answer = async {
             loop {
@@ -33,7 +36,7 @@ impl Imports {
             None => {}
             Some(true) => {
                 tracing::info!(import = %id, "an import was recorded although its commit was not confirmed");
-                self.begin(import);
+                self.begin(import, news);
             }
             Some(false) => {
                 if let Err(error) = self.shared.storage.remove(&Key::upload(id)).await {

@@ -12,20 +12,18 @@ mod doubt;
 mod lasting;
 mod pace;
 mod record;
+mod told;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use self::{attempts::Question, lasting::Lasting, pace::Pace, record::Word};
+use self::{attempts::Question, lasting::Lasting, pace::Pace};
 use super::{ImportState, Shared, Snapshot, outbox};
 use crate::{
-    ids::{EventId, ImportId, RunId, UserId},
+    ids::{ImportId, RunId, UserId},
     inngest::{Client, Priority, Run},
-    store::{
-        self,
-        live::{Inbox, News},
-    },
+    store::{self, live::Subscription},
     time::UnixMillis,
 };
 
@@ -37,9 +35,11 @@ const NET_OF_AN_END: Duration = Duration::from_millis(1_500);
 const LATE_RUNS: Duration = Duration::from_secs(10);
 /// A cancelled event that was perhaps sent: how long a run of it may still appear.
 const LATE_RUNS_OF_CANCELLED: Duration = Duration::from_secs(30);
-/// How long an import that is over waits for its turn to ask for late runs. It ends without that question
-/// then: a late run that is told of reopens it, and watchers must not pile up.
-const LATE_TURN_WITHIN: Duration = Duration::from_secs(10 * 60);
+/// The list of the other runs of an event follows the first end that was told within this.
+const FIRST_LIST: Duration = Duration::from_secs(1);
+/// How long an import that is over waits for the last list: for its turn to ask, and for an answer. It ends
+/// without one then: a late run that is told of reopens it, and watchers must not pile up.
+const LAST_LIST_WITHIN: Duration = Duration::from_secs(10 * 60);
 /// An event that no function takes is called so after this, and given up after that.
 const NO_FUNCTION_AFTER: Duration = Duration::from_secs(30);
 const NO_RUN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
@@ -60,13 +60,24 @@ enum Outcome {
     Over,
 }
 
+/// Why an import is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// It is new.
+    New,
+    /// The process before watched it.
+    Recalled,
+    /// It was over, and one run came late, or is to be cancelled: what else there is was asked for before.
+    Reopened,
+}
+
 /// Why a watcher looks.
 enum Wake {
     /// It was told something, or a time has come.
     Look,
     /// It is time to ask the engine, and the turn for it has come.
     Ask(Client),
-    /// The turn to ask for late runs does not come.
+    /// The turn for the last list does not come.
     GiveUp,
 }
 
@@ -77,9 +88,14 @@ struct Watch {
     pace: Pace,
     /// The rule that the pace follows.
     rule: pace::Rule,
-    /// The import was over before this watch, which is about one run that came late: what else there is was
-    /// asked for then.
-    is_reopened: bool,
+    begin: Begin,
+    news: Subscription,
+    /// Runs that were told of and are not recorded yet.
+    told: Vec<Run>,
+    /// Something changed on our side: look at once.
+    must_look: bool,
+    /// The engine is about to say something new of a run.
+    is_soon: bool,
     /// How long ago the event was sent.
     sent: Option<Lasting>,
     /// Since when nothing more is expected. By our own clock: that of the engine may be wrong.
@@ -103,45 +119,38 @@ struct Watch {
     sent_again: bool,
 }
 
-/// Watches one import until it is over or the server stops. `is_reopened`: it was over before.
-pub async fn run(shared: Arc<Shared>, owner: UserId, id: ImportId, is_reopened: bool) {
+/// Watches one import until it is over or the server stops. `news` are those of its event.
+pub async fn run(shared: Arc<Shared>, owner: UserId, id: ImportId, begin: Begin, news: Subscription) {
     let shutdown = shared.tasks.stopping().clone();
-    let mut watch = Watch::new(shared, owner, id, is_reopened);
+    let mut watch = Watch::new(shared, owner, id, begin, news);
     if let Err(error) = watch.recall().await {
         tracing::error!(import = %id, %error, "cannot load what a run has read");
     }
-    let mut inbox: Option<(EventId, Arc<Inbox>)> = None;
     while let Some(import) = watch.snapshot() {
-        // The engine may have confirmed the event under another id than expected.
-        let (_, news) = match inbox.take().filter(|(event, _)| *event == import.event_id) {
-            Some(known) => inbox.insert(known),
-            None => inbox.insert((import.event_id.clone(), watch.shared.live.watch(&import.event_id))),
-        };
         let wake = tokio::select! {
             () = shutdown.cancelled() => break,
-            () = news.arrived() => Wake::Look,
+            () = watch.news.arrived() => Wake::Look,
             wake = watch.due(&import) => wake,
         };
-        let told = news.take();
-        let Some(import) = watch.snapshot() else { break };
-        match shutdown.run_until_cancelled(watch.look(&import, told, wake)).await {
+        match shutdown.run_until_cancelled(watch.look(wake)).await {
             None | Some(Ok(Outcome::Over)) => break,
             Some(Ok(Outcome::Again)) => {}
             Some(Err(error)) => {
                 tracing::error!(import = %id, %error, "watch");
                 watch.pace.postpone(DATABASE_PAUSE);
+                if shutdown.run_until_cancelled(sleep(DATABASE_PAUSE)).await.is_none() {
+                    break;
+                }
+                watch.tell_again();
             }
         }
-    }
-    if let Some((event, _)) = inbox {
-        watch.shared.live.unwatch(&event);
     }
 }
 
 impl Watch {
-    fn new(shared: Arc<Shared>, owner: UserId, id: ImportId, is_reopened: bool) -> Self {
+    fn new(shared: Arc<Shared>, owner: UserId, id: ImportId, begin: Begin, news: Subscription) -> Self {
         let mut pace = Pace::new();
-        if is_reopened {
+        if begin == Begin::Reopened {
             pace.news(pace::TOLD);
         }
         Self {
@@ -150,7 +159,11 @@ impl Watch {
             id,
             pace,
             rule: pace::AWAITED,
-            is_reopened,
+            begin,
+            news,
+            told: Vec::new(),
+            must_look: false,
+            is_soon: false,
             sent: None,
             over_since: None,
             listed: None,
@@ -175,6 +188,10 @@ impl Watch {
 
     /// Waits for the next thing to do that no message announces.
     async fn due(&self, import: &Snapshot) -> Wake {
+        if self.must_look || self.is_soon {
+            // It came while a question was asked.
+            return Wake::Look;
+        }
         let attempt = self.question.and_then(|question| question.due());
         let found = self.found.iter().map(|(_, until)| *until).min();
         let tick = (self.rule == pace::AT_WORK).then(|| Instant::now() + TICK);
@@ -183,68 +200,60 @@ impl Watch {
         if !self.pace.is_due() || is_unsent(import) {
             return Wake::Look;
         }
-        if self.over_since.is_none() || import.runs.is_empty() {
-            return Wake::Ask(self.shared.client.turn(self.owner, Priority::Paced).await);
-        }
-        match timeout(LATE_TURN_WITHIN, self.shared.client.turn(self.owner, Priority::Late)).await {
-            Ok(client) => Wake::Ask(client),
-            Err(_) => Wake::GiveUp,
+        match self.over_since {
+            // Only this list is not worth more than others' questions: all runs that were expected have ended.
+            Some(since) if self.listed.is_some() && !import.runs.is_empty() => {
+                let turn = self.shared.client.turn(self.owner, Priority::Late);
+                timeout_at(since + LAST_LIST_WITHIN, turn).await.map_or(Wake::GiveUp, Wake::Ask)
+            }
+            _ => Wake::Ask(self.shared.client.turn(self.owner, Priority::Paced).await),
         }
     }
 
     /// One look at what was told, and at the engine if it is time.
-    async fn look(&mut self, import: &Snapshot, news: Vec<News>, wake: Wake) -> store::Result<Outcome> {
-        let is_cancelled = import.cancel_requested_at.is_some();
-        let mut told = Vec::new();
-        let (mut must_look, mut is_soon) = (false, false);
-        for news in news {
-            match news {
-                News::Run(run) => told.push(*run),
-                News::Soon => is_soon = true,
-                News::Look => must_look = true,
+    async fn look(&mut self, wake: Wake) -> store::Result<Outcome> {
+        self.take_news();
+        let must_look = std::mem::take(&mut self.must_look);
+        let is_soon = std::mem::take(&mut self.is_soon);
+        let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
+        if is_unsent(&import) {
+            if self.show_told().await?.any {
+                self.is_heard();
             }
-        }
-        self.note_told(&told);
-        if is_unsent(import) {
-            self.answered(import, &told, Word::Told).await?;
             let is_time = must_look || self.pace.is_due();
             return if is_time { self.look_at_outbox().await } else { Ok(Outcome::Again) };
         }
         self.sent = self.sent.or_else(|| Some(Lasting::since(import.sent_at?)));
+        if matches!(wake, Wake::Look) && !must_look && self.is_first_end() {
+            // Other runs of the event are shown with the first end, where the engine lists them at once. Nothing
+            // waits for that.
+            if let Some((client, listed, word)) = self.list_at_once(&import).await {
+                return self.take_answer(&client, &import, listed, word).await;
+            }
+        }
+        let shown = self.show_told().await?;
+        let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
         match wake {
-            Wake::Ask(client) => return self.ask(&client, import, told).await,
+            Wake::Ask(client) => return self.ask(&client, &import).await,
             Wake::GiveUp => {
                 tracing::debug!(import = %self.id, "late runs were not asked for: others took every turn");
-                return self.finish(import).await;
+                return self.finish(&import).await;
             }
             // A user waits for it; and a run of a cancelled import must be cancelled.
-            Wake::Look if must_look || is_cancelled && !told.is_empty() => {
-                let client = self.shared.client.for_user(self.owner);
-                return self.ask(&client, import, told).await;
+            Wake::Look if must_look || !self.told.is_empty() => {
+                let client = self.shared.client.for_user(self.owner, Priority::Now);
+                return self.ask(&client, &import).await;
             }
             Wake::Look => {}
         }
-        // Other runs of the event are shown with the first end, where the engine lists them at once. Nothing
-        // waits for that.
-        let is_end = told.iter().any(|run| run.ended_at.is_some());
-        if is_end
-            && self.listed.is_none()
-            && !self.is_reopened
-            && let Some((listed, word)) = self.list_at_once(import).await
-        {
-            let client = self.shared.client.for_user(self.owner);
-            return self.take_answer(&client, import, listed, word, told).await;
+        if shown.any {
+            self.is_heard();
         }
-        let any_changed = self.answered(import, &told, Word::Told).await?;
-        self.ask_for_next_attempt().await;
+        self.ask_for_next_attempt().await?;
         let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
-        if !told.is_empty() {
-            // An engine that tells us something is not silent.
-            self.unanswered_since = None;
-        }
         let rule = self.rule(&import);
         // A call for another step of a run that is known is no reason to ask.
-        if any_changed || is_end || self.rule == pace::AT_WORK && rule != pace::AT_WORK {
+        if shown.any_changed || shown.any_ended || self.rule == pace::AT_WORK && rule != pace::AT_WORK {
             self.pace.news(rule);
         }
         self.rule = rule;
@@ -254,22 +263,13 @@ impl Watch {
         self.what_next(&import).await
     }
 
-    /// Whether the engine tells of ends: one that was found by asking should be told of, too.
-    fn note_told(&mut self, told: &[Run]) {
-        self.found.retain(|(id, _)| told.iter().all(|run| run.ended_at.is_none() || run.run_id != *id));
-        let now = Instant::now();
-        let found = self.found.len();
-        self.found.retain(|(_, until)| *until > now);
-        if self.found.len() < found {
-            self.shared.live.end_was_missed();
-        }
-    }
-
     /// Whether the outbox has sent the event meanwhile.
     async fn look_at_outbox(&mut self) -> store::Result<Outcome> {
         let Some(row) = self.shared.store.import(self.id).await? else { return Ok(Outcome::Over) };
         let over = row.refused.is_some();
         let sent = row.sent_at.is_some();
+        // The engine may have confirmed the event under another id than expected.
+        self.news.rename(&row.event_id);
         let import = self.change(|import| {
             import.sent_at = row.sent_at;
             import.event_id = row.event_id;
@@ -324,13 +324,18 @@ impl Watch {
             return Ok(Outcome::Again);
         }
         let over_since = *self.over_since.get_or_insert_with(Instant::now);
-        if self.is_reopened && !import.runs.is_empty() {
+        if self.begin == Begin::Reopened && !import.runs.is_empty() {
             return self.finish(import).await;
         }
+        let Some(listed) = self.listed else {
+            // What else the event has triggered is not known: it is not over before the engine has said so.
+            self.pace.no_later_than(Instant::now() + FIRST_LIST);
+            return Ok(Outcome::Again);
+        };
         // One last list, once no further run is to be expected.
         let late = if import.runs.is_empty() { LATE_RUNS_OF_CANCELLED } else { LATE_RUNS };
         let last = over_since + late;
-        if self.listed.is_some_and(|listed| listed >= last) {
+        if listed >= last {
             return self.finish(import).await;
         }
         let last_list = last.max(self.same_list_until);

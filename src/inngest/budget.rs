@@ -14,9 +14,10 @@ use tokio::{
 use crate::ids::UserId;
 
 /// What a question is asked for. Those of an earlier variant go first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Priority {
     /// A user waits for what follows from the answer, such as a cancel.
+    #[default]
     Now,
     /// The net under what the engine tells. Leaves half of a second's questions to [`Priority::Now`].
     Paced,

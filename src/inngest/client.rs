@@ -131,6 +131,7 @@ pub struct Client {
 #[derive(Clone, Debug, Default)]
 struct Turn {
     user: Option<UserId>,
+    priority: Priority,
     /// The turn has come; the next question uses it up.
     has_come: Arc<AtomicBool>,
 }
@@ -155,26 +156,29 @@ impl Client {
         Ok(Self { transport, without_v2: Arc::default(), turn: Turn::default() })
     }
 
-    /// The same client, asking on behalf of `user`: its questions take turns with those of others.
+    /// The same client, asking on behalf of `user`: its questions of `priority` take turns with those of others.
     #[must_use]
-    pub fn for_user(&self, user: UserId) -> Self {
-        self.at_turn(user, false)
+    pub fn for_user(&self, user: UserId, priority: Priority) -> Self {
+        Self { turn: Turn { user: Some(user), priority, has_come: Arc::default() }, ..self.clone() }
     }
 
     /// Waits for the turn of a question of `priority`, which the client that is given uses for its next one.
+    /// What that one leads to, such as the list's next page, takes turns as [`Priority::Paced`].
     pub async fn turn(&self, user: UserId, priority: Priority) -> Self {
         self.transport.budget.take(Some(user), priority).await;
-        self.at_turn(user, true)
+        self.at_turn(user)
     }
 
     /// As [`Client::turn`], if there is a question to spare right now.
     #[must_use]
     pub fn try_turn(&self, user: UserId) -> Option<Self> {
-        self.transport.budget.try_take().then(|| self.at_turn(user, true))
+        self.transport.budget.try_take().then(|| self.at_turn(user))
     }
 
-    fn at_turn(&self, user: UserId, has_come: bool) -> Self {
-        Self { turn: Turn { user: Some(user), has_come: Arc::new(has_come.into()) }, ..self.clone() }
+    fn at_turn(&self, user: UserId) -> Self {
+        let client = self.for_user(user, Priority::Paced);
+        client.turn.has_come.store(true, Ordering::Relaxed);
+        client
     }
 
     /// Whether the server is a dev server, which keeps everything in memory.

@@ -1,5 +1,5 @@
-//! What strangers can take: how often something may be asked for, by whom it is counted, and how much
-//! memory it may hold; and how a limit is told.
+//! What strangers can take: how often something may be asked for, by whom it is counted, how much
+//! memory it may hold, and whose turn it is; and how a limit is told.
 //!
 //! A limit is checked before the work that it bounds, and says when to come again.
 
@@ -7,10 +7,12 @@ mod bytes;
 mod network;
 mod rate;
 mod size;
+mod turns;
 
 pub use self::{
     bytes::{ByteBudget, Exhausted, HeldBytes},
     network::Network,
     rate::{Rate, RateLimiter},
     size::bytes_at_most,
+    turns::{Turn, Turns},
 };

@@ -88,7 +88,7 @@ impl Drop for Incoming {
             Ok(()) => {}
             // Kept: it has another name now.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            // The next start removes it.
+            // A later start moves it to the quarantine.
             Err(error) => tracing::warn!(%error, "cannot remove an unfinished upload"),
         }
     }

@@ -63,7 +63,7 @@ impl Drop for OutputFile {
             return;
         }
         if let Err(error) = fs::remove_file(&self.path) {
-            // The next start removes it.
+            // A later start moves it to the quarantine.
             tracing::warn!(%error, "cannot remove an unfinished output");
         }
     }

@@ -3,9 +3,7 @@
 use sqlx::Row;
 
 use super::{
-    Result, Store,
-    engine::events::forget_event,
-    imports::{lock_import, remove_from_outbox},
+    Result, Store, engine::events::forget_event, imports::lock_import, outbox::remove_from_outbox,
     steps::read_files,
 };
 use crate::ids::{ImportId, RunId};

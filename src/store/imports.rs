@@ -2,7 +2,9 @@
 
 use sqlx::{Row, any::AnyRow};
 
-use super::{Error, LONGEST_LIST, Result, Store, Tx, history::settle, placeholders};
+use super::{
+    Error, LONGEST_LIST, Result, Store, Tx, history::settle, outbox::remove_from_outbox, placeholders,
+};
 use crate::{
     ids::{EventId, ImportId, UserId},
     time::UnixMillis,
@@ -59,20 +61,6 @@ pub struct Relative {
     pub id: ImportId,
     pub file_name: String,
     pub retry_of: RetryOf,
-}
-
-/// An event to be sent, as the outbox keeps it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutboxRow {
-    pub event_id: EventId,
-    pub import: ImportId,
-    pub name: String,
-    /// JSON.
-    pub data: String,
-    pub seed: String,
-    /// How often sending was begun; more than none means that it may have arrived.
-    pub attempts: u32,
-    pub next_attempt_at: UnixMillis,
 }
 
 pub(super) const COLUMNS: &str = "id, account_id, file_name, size_bytes, source_url, receiving_at, received_at, \
@@ -173,130 +161,29 @@ impl Store {
 
     /// Nothing is left to watch.
     pub async fn finish_import(&self, id: ImportId, now: UnixMillis) -> Result<()> {
-        self.set_finished(id, Some(now)).await
-    }
-
-    /// An import that was over is watched again.
-    pub async fn reopen_import(&self, id: ImportId) -> Result<()> {
-        self.set_finished(id, None).await
-    }
-
-    async fn set_finished(&self, id: ImportId, at: Option<UnixMillis>) -> Result<()> {
         let mut tx = self.begin_write().await?;
         sqlx::query("UPDATE import SET finished_at = $2 WHERE id = $1")
             .bind(id.to_string())
-            .bind(at.map(|at| at.0))
+            .bind(now.0)
             .execute(&mut *tx)
             .await?;
         settle(&mut tx, id).await?;
         Ok(tx.commit().await?)
     }
 
-    /// The event that is to be sent next, whether its time has come or not.
-    pub async fn next_outbox(&self) -> Result<Option<OutboxRow>> {
-        let row = sqlx::query(
-            "SELECT event_id, import_id, name, data, seed, attempts, next_attempt_at FROM outbox \
-             ORDER BY next_attempt_at, event_id LIMIT 1",
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(OutboxRow {
-            event_id: row.try_get::<String, _>("event_id")?.into(),
-            import: row.try_get::<String, _>("import_id")?.parse().map_err(corrupt)?,
-            name: row.try_get("name")?,
-            data: row.try_get("data")?,
-            seed: row.try_get("seed")?,
-            attempts: u32::try_from(row.try_get::<i64, _>("attempts")?).unwrap_or(u32::MAX),
-            next_attempt_at: UnixMillis(row.try_get("next_attempt_at")?),
-        }))
-    }
-
-    /// Puts an event into the outbox that had left it. One that is there already, or whose import is to be
-    /// cancelled, stays as it is.
-    pub async fn send_event_again(&self, event: &OutboxRow) -> Result<()> {
+    /// An import that was over is watched again. False if it is watched already, or was deleted: of two that
+    /// reopen it at once one is told true.
+    pub async fn reopen_import(&self, id: ImportId) -> Result<bool> {
         let mut tx = self.begin_write().await?;
-        let is_wanted = sqlx::query(
-            "SELECT 1 FROM import WHERE id = $1 AND cancel_requested_at IS NULL AND finished_at IS NULL",
-        )
-        .bind(event.import.to_string())
-        .fetch_optional(&mut *tx)
-        .await?;
-        if is_wanted.is_some() {
-            insert_event(&mut tx, event).await?;
-        }
-        Ok(tx.commit().await?)
+        let reopened =
+            sqlx::query("UPDATE import SET finished_at = NULL WHERE id = $1 AND finished_at IS NOT NULL")
+                .bind(id.to_string())
+                .execute(&mut *tx)
+                .await?;
+        settle(&mut tx, id).await?;
+        tx.commit().await?;
+        Ok(reopened.rows_affected() > 0)
     }
-
-    /// Sending begins: from here on the event may have arrived. False if it was cancelled meanwhile.
-    pub async fn begin_sending(&self, event: &EventId, next_attempt_at: UnixMillis) -> Result<bool> {
-        let done = sqlx::query(
-            "UPDATE outbox SET attempts = attempts + 1, next_attempt_at = $2 WHERE event_id = $1",
-        )
-        .bind(event.as_str())
-        .bind(next_attempt_at.0)
-        .execute(&self.pool)
-        .await?;
-        Ok(done.rows_affected() > 0)
-    }
-
-    /// Moves the next attempt to send an event to another time.
-    pub async fn postpone_sending(&self, event: &EventId, next_attempt_at: UnixMillis) -> Result<()> {
-        sqlx::query("UPDATE outbox SET next_attempt_at = $2 WHERE event_id = $1")
-            .bind(event.as_str())
-            .bind(next_attempt_at.0)
-            .execute(&self.pool)
-            .await?;
-        Ok(())
-    }
-
-    /// The engine confirmed the event under `confirmed`, which is the expected id on every server seen.
-    pub async fn event_sent(&self, import: ImportId, confirmed: &EventId, now: UnixMillis) -> Result<()> {
-        let mut tx = self.begin_write().await?;
-        sqlx::query("UPDATE import SET sent_at = $2, event_id = $3 WHERE id = $1 AND sent_at IS NULL")
-            .bind(import.to_string())
-            .bind(now.0)
-            .bind(confirmed.as_str())
-            .execute(&mut *tx)
-            .await?;
-        remove_from_outbox(&mut tx, import).await?;
-        Ok(tx.commit().await?)
-    }
-
-    /// The engine refused the event for good: nothing was run, nothing will be. An import that was
-    /// cancelled meanwhile stays so.
-    pub async fn event_refused(&self, import: ImportId, why: &str, now: UnixMillis) -> Result<()> {
-        let mut tx = self.begin_write().await?;
-        sqlx::query(
-            "UPDATE import SET refused = $2, finished_at = $3 \
-             WHERE id = $1 AND sent_at IS NULL AND cancel_requested_at IS NULL",
-        )
-        .bind(import.to_string())
-        .bind(why)
-        .bind(now.0)
-        .execute(&mut *tx)
-        .await?;
-        settle(&mut tx, import).await?;
-        remove_from_outbox(&mut tx, import).await?;
-        Ok(tx.commit().await?)
-    }
-}
-
-pub(super) async fn insert_event(tx: &mut Tx, event: &OutboxRow) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO outbox (event_id, import_id, name, data, seed, attempts, next_attempt_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (event_id) DO NOTHING",
-    )
-    .bind(event.event_id.as_str())
-    .bind(event.import.to_string())
-    .bind(&event.name)
-    .bind(&event.data)
-    .bind(&event.seed)
-    .bind(i64::from(event.attempts))
-    .bind(event.next_attempt_at.0)
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
 }
 
 /// Has all others who write of an import wait until `tx` ends. False if there is no such import.
@@ -307,15 +194,6 @@ pub(super) async fn lock_import(tx: &mut Tx, import: ImportId) -> Result<bool> {
         .execute(&mut **tx)
         .await?;
     Ok(locked.rows_affected() > 0)
-}
-
-/// Its event is sent, refused or withdrawn.
-pub(super) async fn remove_from_outbox(tx: &mut Tx, import: ImportId) -> Result<()> {
-    sqlx::query("DELETE FROM outbox WHERE import_id = $1")
-        .bind(import.to_string())
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
 }
 
 pub(super) fn read_import(row: &AnyRow) -> Result<ImportRow> {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 pub use self::{
-    inbox::{Inbox, News},
+    inbox::{Inbox, News, Subscription},
     progress::{AtWork, Progress, Waiting},
 };
 
@@ -132,11 +132,11 @@ impl Live {
         self.progress_if_known(run).is_some_and(|progress| *progress.at_work.borrow() > 0)
     }
 
-    /// Whether a step of `run` is at work here, or something was heard of it just now: between two steps lies
-    /// a call of the engine.
+    /// Whether a step of `run` is at work here or waits for its slot, or something was heard of it just now:
+    /// between two steps lies a call of the engine. Of such a run we know more than the engine.
     #[must_use]
     pub fn is_active(&self, run: &RunId) -> bool {
-        self.progress_if_known(run).is_some_and(|progress| progress.is_active())
+        self.progress_if_known(run).is_some_and(|progress| progress.is_active() || progress.is_waiting())
     }
 
     /// The progress of a run that is known already.
@@ -175,11 +175,20 @@ impl Live {
 
     /// Tells the watcher of `event`. Of an event without one only runs are kept, for [`Live::unwatched`].
     pub fn tell(&self, event: &EventId, news: News) {
-        let waiting = lock(&self.waiting);
-        match (waiting.get(event), &news) {
-            (Some(inbox), _) => inbox.put(news),
-            (None, News::Run(_)) => self.unwatched.put(news),
-            (None, News::Soon | News::Look) => {}
+        match self.tell_watcher(event, news) {
+            Some(news @ News::Run(_)) => self.unwatched.put(news),
+            Some(News::Soon | News::Look) | None => {}
+        }
+    }
+
+    /// The same, if `event` has a watcher; else gives `news` back.
+    pub fn tell_watcher(&self, event: &EventId, news: News) -> Option<News> {
+        match lock(&self.waiting).get(event) {
+            Some(inbox) => {
+                inbox.put(news);
+                None
+            }
+            None => Some(news),
         }
     }
 
@@ -189,18 +198,17 @@ impl Live {
         Arc::clone(&self.unwatched)
     }
 
-    /// What [`Live::tell`] fills, until [`Live::unwatch`].
+    /// What [`Live::tell`] fills until it is dropped. A watcher whose predecessor has yet to drop its own takes
+    /// over what that has not read.
     #[must_use]
-    pub fn watch(&self, event: &EventId) -> Arc<Inbox> {
-        Arc::clone(lock(&self.waiting).entry(event.clone()).or_default())
-    }
-
-    /// The watcher of `event` ends. What it has not taken goes to the runs without a watcher.
-    pub fn unwatch(&self, event: &EventId) {
-        let left = lock(&self.waiting).remove(event);
-        for news in left.iter().flat_map(|inbox| inbox.take()) {
+    pub fn watch(&self, event: &EventId) -> Subscription {
+        let inbox = Arc::new(Inbox::default());
+        let before = lock(&self.waiting).insert(event.clone(), Arc::clone(&inbox));
+        let subscription = Subscription::new(self.clone(), event.clone(), inbox);
+        for news in before.iter().flat_map(|inbox| inbox.take()) {
             self.tell(event, news);
         }
+        subscription
     }
 
     /// From here on others may report of `run`, until it is forgotten.
@@ -274,6 +282,19 @@ mod tests {
             drop(execution);
         }
         settled.await;
+    }
+
+    /// However long that takes: nothing else is heard of it meanwhile.
+    #[test]
+    fn a_run_whose_call_waits_for_its_slot_is_active_and_counts_nothing() {
+        let live = Live::default();
+        let run = RunId::from("r".to_owned());
+        let waiting = live.progress(&run).wait();
+        assert!(live.is_active(&run));
+        let now = live.now(&run).unwrap();
+        assert!(now.is_waiting && !now.is_active, "{now:?}");
+        drop(waiting);
+        assert!(!live.is_active(&run));
     }
 
     #[tokio::test]

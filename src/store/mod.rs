@@ -12,6 +12,7 @@ mod files;
 pub mod history;
 pub mod imports;
 pub mod live;
+pub mod outbox;
 mod patience;
 mod place;
 mod process_lock;

@@ -5,8 +5,10 @@ use sqlx::any::AnyQueryResult;
 use super::{
     Error, Result, Store, Tx,
     history::SearchName,
-    imports::{ImportRow, OutboxRow, corrupt, insert_event},
-    is_away, to_bigint,
+    imports::{ImportRow, corrupt},
+    is_away,
+    outbox::{OutboxRow, insert_event},
+    to_bigint,
 };
 use crate::ids::ImportId;
 

@@ -50,19 +50,19 @@ impl Store {
     /// import that was deleted meanwhile nothing is recorded.
     ///
     /// `counts` are those of its output, if it says any; else, at the end, those of its finished
-    /// steps. Ending a run here closes it: no step of it is committed any more.
+    /// steps. Ending a run here closes it: no step of it is committed any more. False if the import is gone.
     pub async fn record_run(
         &self,
         import: ImportId,
         run: &Run,
         counts: Option<Counts>,
         now: UnixMillis,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let failure = run.output.as_ref().and_then(|output| Failure::of(output, &run.status));
         let failure = failure.map(|failure| serde_json::to_string(&failure)).transpose().map_err(corrupt)?;
         let mut tx = self.begin_write_of(&run.run_id).await?;
         if !lock_import(&mut tx, import).await? {
-            return Ok(());
+            return Ok(false);
         }
         sqlx::query(
             "INSERT INTO run (run_id, import_id, function_id, status, queued_at, ended_at, output, processed, failed, \
@@ -92,7 +92,8 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         settle(&mut tx, import).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Records that the engine has lost a run, unless it has ended.

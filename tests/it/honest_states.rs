@@ -69,6 +69,15 @@ async fn an_event_api_that_hangs_is_named_after_one_attempt() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_refused_when_it_is_asked_whether_the_event_arrived_is_no_event_key() {
+    let server = Server::saying(false, vec![Said::Status("401 Unauthorized", "")]).await;
+    server.answer_events(503).await;
+    let world = World::of(server).await;
+    world.reads("Inngest answers 503. Your file is safe; trying again at ", "").await;
+    world.reads("Your file is safe. Inngest has refused our key since ", "").await;
+}
+
+#[tokio::test]
 async fn an_event_that_the_engine_can_never_take_ends_its_import() {
     for status in [400, 413] {
         let server = Server::saying(false, vec![said("v1-none")]).await;

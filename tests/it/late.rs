@@ -184,6 +184,97 @@ async fn a_run_of_a_minute_of_anothers_function_costs_six_requests_where_the_eng
 }
 
 #[tokio::test]
+async fn late_runs_that_end_together_are_all_shown() {
+    const LATE: usize = 5;
+    let (room, live) = room(Engine::default()).await;
+    let (import, event) = room.sent().await;
+    tell(&live, &event, &new_run(), RunStatus::Completed);
+    room.wait_until_over(import).await;
+    let asked = room.engine().lists;
+    for _ in 0..LATE {
+        tell(&live, &event, &new_run(), RunStatus::Completed);
+    }
+    let start = Instant::now();
+    loop {
+        let snapshot = room.state(import).await.1;
+        if snapshot.runs.len() == 1 + LATE && snapshot.finished_at.is_some() {
+            break;
+        }
+        assert!(start.elapsed() < DEADLINE, "{} runs are shown: {snapshot:?}", snapshot.runs.len());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(room.engine().lists, asked, "that costs no question");
+    room.imports.stop().await;
+}
+
+/// Waits while tokio's clock stands.
+async fn until_with_the_clock_standing<T: std::fmt::Debug>(
+    what: &str,
+    look: impl AsyncFn() -> Result<(), T>,
+) {
+    let start = Instant::now();
+    while let Err(seen) = look().await {
+        assert!(start.elapsed() < DEADLINE, "waited in vain for {what}: {seen:?}");
+        tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(10))).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_else_an_event_has_triggered_is_listed_soon_after_the_first_end() {
+    let (room, live) =
+        room(Engine { answers_within: Some(Duration::from_secs(3_600)), ..Engine::default() }).await;
+    live.set_reached();
+    let (import, event) = room.sent().await;
+    // The question that the end waits a moment for is not answered.
+    room.engine().holds_lists = Duration::from_secs(600);
+    let run = new_run();
+    tell(&live, &event, &run, RunStatus::Completed);
+    room.wait_for_state(import, ImportState::Completed).await;
+    tokio::time::pause();
+    room.engine().holds_lists = Duration::ZERO;
+    room.engine().runs = vec![(run.to_string(), "Completed"), (new_run().to_string(), "Running")];
+    pass(Duration::from_secs(3)).await;
+    let runs = async || match room.state(import).await {
+        (ImportState::Running, _) => Ok(()),
+        (_, snapshot) => Err(snapshot),
+    };
+    until_with_the_clock_standing("the other run", runs).await;
+    tokio::time::resume();
+    room.imports.stop().await;
+}
+
+#[tokio::test]
+async fn an_import_whose_end_was_told_is_over_although_no_list_can_be_had() {
+    let (room, live) = room(Engine { refuses_lists: true, ..Engine::default() }).await;
+    let (import, event) = room.sent().await;
+    tell(&live, &event, &new_run(), RunStatus::Completed);
+    room.wait_for_state(import, ImportState::Completed).await;
+    room.until("a question that is refused", |engine| engine.lists > 0).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(601)).await;
+    tokio::time::resume();
+    room.wait_until_over(import).await;
+    room.imports.stop().await;
+}
+
+#[tokio::test]
+async fn an_end_is_shown_while_a_question_waits_for_its_answer() {
+    let (room, live) =
+        room(Engine { answers_within: Some(Duration::from_secs(3_600)), ..Engine::default() }).await;
+    let (import, event) = room.sent().await;
+    let run = new_run();
+    tell(&live, &event, &run, RunStatus::Running);
+    room.wait_for_state(import, ImportState::Running).await;
+    room.engine().holds_lists = Duration::from_secs(600);
+    let asked = room.engine().lists;
+    live.tell(&event, News::Look);
+    room.until("the question", |engine| engine.lists > asked).await;
+    tell(&live, &event, &run, RunStatus::Completed);
+    room.wait_for_state(import, ImportState::Completed).await;
+    room.imports.stop().await;
+}
+
+#[tokio::test]
 async fn an_engine_whose_clock_is_an_hour_ahead_keeps_no_import_open() {
     let ends_at = UnixMillis::now().plus(Duration::from_secs(3_600)).to_string();
     let runs = vec![(new_run().to_string(), "Completed")];

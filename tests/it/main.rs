@@ -33,6 +33,7 @@ mod layers;
 mod live;
 mod next_attempt;
 mod nginx;
+mod outbox;
 mod output;
 mod postgres;
 mod proxy;

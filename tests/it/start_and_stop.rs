@@ -6,16 +6,21 @@ use std::{
     net::TcpListener,
     path::Path,
     process::{Child, Command, Output, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use futures_util::{StreamExt, future::join_all, stream};
-use reqwest::StatusCode;
+use futures_util::{
+    StreamExt,
+    future::{join, join_all},
+    stream,
+};
+use reqwest::{Method, StatusCode, header};
+use sqlx::AnyPool;
 
 use crate::support::{
     binary::{Binary, run, runboard},
-    files_under, until_equal,
+    files_under, spawn_app, until_equal,
     visitor::Visitor,
 };
 
@@ -117,6 +122,37 @@ async fn a_stop_under_load_loses_nothing() {
     assert!(!page.contains("cut.csv"));
     let first = visitor.download(&format!("{}/processed.csv", imports[3])).await;
     assert!(first == rows(ROWS).replace('\n', "\r\n").as_bytes(), "the rows, once and in order");
+}
+
+#[tokio::test]
+async fn no_step_begins_once_the_server_stops() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let busy = app.busy().await;
+    for _ in 0..4 {
+        let import = visitor.upload("waits.csv", "a\n1\n").await;
+        visitor.wait_for(&import, "its turn", |panel| panel.html.contains("Waiting for a free worker")).await;
+    }
+    let file =
+        "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\r\na\n1\n\r\n--x--\r\n";
+    let free_the_workers = async {
+        let start = Instant::now();
+        loop {
+            let upload = visitor.request(Method::POST, "/imports").body(file);
+            let upload = upload.header(header::CONTENT_TYPE, "multipart/form-data; boundary=x").send().await;
+            // It says that it stops, or has stopped.
+            if upload.map_or(true, |answer| answer.status() == StatusCode::SERVICE_UNAVAILABLE) {
+                break;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "it takes uploads still");
+        }
+        drop(busy);
+    };
+    let (data, ()) = join(app.stop(), free_the_workers).await;
+    let url = format!("sqlite:{}", data.path().join("runboard.db").display());
+    let database = AnyPool::connect(&url).await.unwrap();
+    let steps: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM step").fetch_one(&database).await.unwrap();
+    assert_eq!(steps, 0, "steps that began after the stop");
 }
 
 #[tokio::test]

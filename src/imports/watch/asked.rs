@@ -5,12 +5,12 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Outcome, TOLD_WITHIN, Watch, pace,
+    Begin, LAST_LIST_WITHIN, Outcome, TOLD_WITHIN, Watch, pace,
     record::{Word, add_told},
 };
 use crate::{
     ids::RunId,
-    imports::Snapshot,
+    imports::{RunSnapshot, Snapshot},
     inngest::{self, Client, Fresh, Run},
     store,
     time::UnixMillis,
@@ -26,24 +26,23 @@ const SWIFT_CANCELS: u32 = 5;
 const LONGEST_PEACE: Duration = Duration::from_secs(60);
 
 impl Watch {
-    /// Asks the engine, adds what was told, and goes on from there.
-    pub(super) async fn ask(
-        &mut self,
-        client: &Client,
-        import: &Snapshot,
-        told: Vec<Run>,
-    ) -> store::Result<Outcome> {
-        if told.is_empty() && self.ask_for_plans_alone(client, import).await? {
+    /// Asks the engine, and goes on from its answer.
+    pub(super) async fn ask(&mut self, client: &Client, import: &Snapshot) -> store::Result<Outcome> {
+        if self.told.is_empty() && self.ask_for_plans_alone(client, import).await? {
             self.unanswered_since = None;
             self.answered(import, &[], Word::Asked).await?;
             let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
             return self.what_next(&import).await;
         }
-        match self.question_engine(client, import).await {
-            Ok((runs, word)) => self.take_answer(client, import, runs, word, told).await,
+        let question = question_engine(client, import, self.same_list_until);
+        let answer = self.meanwhile(question).await?;
+        match self.note_list(answer) {
+            Ok((runs, word)) => {
+                let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
+                self.take_answer(client, &import, runs, word).await
+            }
             Err(error) => {
                 self.unanswered(&error);
-                self.answered_by_news(import, &told).await?;
                 // It is not over before the engine has said so.
                 self.pace.no_news(pace::SILENT);
                 if let Some((since, _)) = self.unanswered_since {
@@ -52,15 +51,43 @@ impl Watch {
                 if let inngest::Error::RateLimited { retry_after: Some(pause) } = error {
                     self.pace.postpone(pause.min(LONGEST_PEACE));
                 }
+                let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
+                if import.state().is_final() && !import.runs.is_empty() {
+                    let over_since = *self.over_since.get_or_insert_with(Instant::now);
+                    if over_since.elapsed() >= LAST_LIST_WITHIN {
+                        tracing::warn!(import = %self.id, %error, "late runs are not known: the engine lists none");
+                        return self.finish(&import).await;
+                    }
+                }
                 Ok(Outcome::Again)
             }
         }
     }
 
     /// The event's runs, if there is a question to spare and the answer comes at once.
-    pub(super) async fn list_at_once(&mut self, import: &Snapshot) -> Option<(Vec<Run>, Word)> {
+    pub(super) async fn list_at_once(&mut self, import: &Snapshot) -> Option<(Client, Vec<Run>, Word)> {
         let client = self.shared.client.try_turn(self.owner)?;
-        timeout(LIST_WITHIN, self.question_engine(&client, import)).await.ok()?.ok()
+        let question = question_engine(&client, import, self.same_list_until);
+        let answer = timeout(LIST_WITHIN, question).await.ok()?;
+        let (runs, word) = self.note_list(answer).ok()?;
+        Some((client, runs, word))
+    }
+
+    /// Remembers when the list was given, and for how long it may be repeated.
+    fn note_list(
+        &mut self,
+        answer: Result<Answered, inngest::Error>,
+    ) -> Result<(Vec<Run>, Word), inngest::Error> {
+        Ok(match answer? {
+            Answered::List(Fresh { data, stays_for }) => {
+                let now = Instant::now();
+                self.same_list_until = now + stays_for;
+                self.listed = Some(now);
+                (data, Word::Listed)
+            }
+            Answered::Runs(runs) => (runs, Word::Asked),
+            Answered::Nothing => (Vec::new(), Word::Told),
+        })
     }
 
     /// Records and shows what the engine has answered, with what was told meanwhile.
@@ -70,10 +97,9 @@ impl Watch {
         import: &Snapshot,
         mut runs: Vec<Run>,
         word: Word,
-        told: Vec<Run>,
     ) -> store::Result<Outcome> {
-        self.note_found(import, &runs, &told);
-        add_told(&mut runs, told);
+        self.note_found(import, &runs);
+        add_told(&mut runs, std::mem::take(&mut self.told));
         if word != Word::Told {
             self.unanswered_since = None;
         }
@@ -101,7 +127,7 @@ impl Watch {
         }
         let is_cancelled = import.cancel_requested_at.is_some();
         if !is_cancelled {
-            self.ask_for_next_attempt().await;
+            self.ask_for_next_attempt().await?;
         }
         let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
         self.rule = self.rule(&import);
@@ -109,6 +135,9 @@ impl Watch {
             self.pace.news(self.rule)
         } else {
             self.pace.no_news(self.rule)
+        }
+        if any_changed {
+            self.doubts.clear();
         }
         if any_changed || is_cancelled {
             self.unchanged = 0;
@@ -123,7 +152,13 @@ impl Watch {
     }
 
     /// Remembers the ends that only asking has brought, for the engine to tell of them.
-    fn note_found(&mut self, import: &Snapshot, listed: &[Run], told: &[Run]) {
+    fn note_found(&mut self, import: &Snapshot, listed: &[Run]) {
+        if self.begin == Begin::Recalled {
+            // What ended while no process was there could not be told.
+            self.begin = Begin::New;
+            return;
+        }
+        let told = &self.told;
         let is_known = |run: &Run| {
             let known = import.runs.iter().find(|known| known.run_id == run.run_id);
             known.is_some_and(|known| known.ended_at.is_some())
@@ -134,40 +169,6 @@ impl Watch {
         for run in listed.iter().filter(|run| run.ended_at.is_some() && !is_known(run) && !is_told(run)) {
             self.found.push((run.run_id.clone(), until));
         }
-    }
-
-    /// The event's runs. While the engine would only repeat its list, those that go on are asked for one by
-    /// one; where there is none, nothing is asked.
-    async fn question_engine(
-        &mut self,
-        client: &Client,
-        import: &Snapshot,
-    ) -> Result<(Vec<Run>, Word), inngest::Error> {
-        if Instant::now() < self.same_list_until {
-            let unended: Vec<RunId> = import
-                .runs
-                .iter()
-                .filter(|run| run.ended_at.is_none() && !run.is_gone)
-                .map(|run| run.run_id.clone())
-                .collect();
-            let word = if unended.is_empty() { Word::Told } else { Word::Asked };
-            let mut runs = Vec::new();
-            for id in unended {
-                match client.run(&id).await {
-                    // Of a run that waits in a queue this says that it runs: only an end is news.
-                    Ok(run) => runs.extend(Some(run.data).filter(|run| run.ended_at.is_some())),
-                    // Of a run that it does not know Inngest says the one or the other; its list will tell.
-                    Err(inngest::Error::NotFound { .. } | inngest::Error::Server { .. }) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            return Ok((runs, word));
-        }
-        let Fresh { data, stays_for } = client.event_runs(&import.event_id).await?;
-        let now = Instant::now();
-        self.same_list_until = now + stays_for;
-        self.listed = Some(now);
-        Ok((data, Word::Listed))
     }
 
     /// Cancels the runs of an import that is to be cancelled: those that the engine has just `listed`, and
@@ -200,4 +201,40 @@ impl Watch {
         }
         Ok(Outcome::Again)
     }
+}
+
+enum Answered {
+    List(Fresh<Vec<Run>>),
+    /// The runs that go on, asked for one by one.
+    Runs(Vec<Run>),
+    /// There is nothing to ask for.
+    Nothing,
+}
+
+/// The event's runs. While the engine would only repeat its list, those that go on are asked for one by one;
+/// where there is none, nothing is asked.
+async fn question_engine(
+    client: &Client,
+    import: &Snapshot,
+    same_list_until: Instant,
+) -> Result<Answered, inngest::Error> {
+    if Instant::now() >= same_list_until {
+        return Ok(Answered::List(client.event_runs(&import.event_id).await?));
+    }
+    let is_unended = |run: &&RunSnapshot| run.ended_at.is_none() && !run.is_gone;
+    let mut unended = import.runs.iter().filter(is_unended).peekable();
+    if unended.peek().is_none() {
+        return Ok(Answered::Nothing);
+    }
+    let mut runs = Vec::new();
+    for run in unended {
+        match client.run(&run.run_id).await {
+            // Of a run that waits in a queue this says that it runs: only an end is news.
+            Ok(run) => runs.extend(Some(run.data).filter(|run| run.ended_at.is_some())),
+            // Of a run that it does not know Inngest says the one or the other; its list will tell.
+            Err(inngest::Error::NotFound { .. } | inngest::Error::Server { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Answered::Runs(runs))
 }

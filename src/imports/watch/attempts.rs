@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::Watch;
-use crate::{imports::NextAttempt, time::UnixMillis};
+use crate::{imports::NextAttempt, inngest::Priority, store, time::UnixMillis};
 
 /// The engine hears of a failed attempt a moment later than we do, so the first question waits, and one
 /// that comes too soon is repeated, each time after a longer pause.
@@ -31,15 +31,15 @@ impl Question {
 
 impl Watch {
     /// Asks when the attempt begins that is waited for, once its time has come and unless it is known.
-    pub async fn ask_for_next_attempt(&mut self) {
-        let Some(import) = self.snapshot() else { return };
+    pub async fn ask_for_next_attempt(&mut self) -> store::Result<()> {
+        let Some(import) = self.snapshot() else { return Ok(()) };
         let import = import.with_progress(&self.shared.live);
         let mut unknown = import.runs.iter().filter(|run| run.next_attempt_at().is_none());
         let Some((run, call, failed_at)) =
             unknown.find_map(|run| Some((run, run.call.as_ref()?, run.waits_after()?.at)))
         else {
             self.question = None;
-            return;
+            return Ok(());
         };
         let question = match self.question.filter(|question| question.failed_at == failed_at) {
             Some(question) => question,
@@ -47,15 +47,16 @@ impl Watch {
         };
         self.question = Some(question);
         if question.due().is_none_or(|due| due > Instant::now()) {
-            return;
+            return Ok(());
         }
         let asked = question.asked + 1;
         let pause = FIRST_PAUSE * 4u32.pow(asked);
         self.question = Some(Question { asked, due: Instant::now() + pause, ..question });
-        match self.shared.client.jobs(&run.run_id).await {
+        let client = self.shared.client.for_user(self.owner, Priority::Paced);
+        match self.meanwhile(client.jobs(&run.run_id)).await? {
             Ok(jobs) => {
                 // 0-based there, 1-based here: the number of the attempt that failed is that of the next.
-                let Some(job) = jobs.iter().find(|job| job.attempt == call.attempt) else { return };
+                let Some(job) = jobs.iter().find(|job| job.attempt == call.attempt) else { return Ok(()) };
                 let next = NextAttempt { after: failed_at, at: job.at };
                 let known: Option<Arc<_>> = self.change(|import| {
                     if let Some(known) = import.runs.iter_mut().find(|known| known.run_id == run.run_id) {
@@ -70,5 +71,6 @@ impl Watch {
                 self.question = Some(Question { asked: QUESTIONS, ..question });
             }
         }
+        Ok(())
     }
 }

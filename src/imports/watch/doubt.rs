@@ -96,7 +96,7 @@ impl Watch {
 
     /// Asks what is planned for one run. Whether the engine said it.
     async fn ask_for_plan(&mut self, client: &Client, run: &RunId) -> store::Result<bool> {
-        match client.jobs(run).await {
+        match self.meanwhile(client.jobs(run)).await? {
             Ok(jobs) if jobs.is_empty() => self.doubt(run).await?,
             Ok(jobs) => {
                 self.doubts.retain(|(id, _)| id != run);

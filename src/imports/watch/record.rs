@@ -81,8 +81,7 @@ impl Watch {
             let output = run.output.as_ref().filter(|_| run.status != RunStatus::Cancelled);
             let counts = counts::in_output(&self.shared.pointers, output)
                 .or_else(|| reported?.counts.filter(|_| run.ended_at.is_some()));
-            self.shared.store.record_run(self.id, &run, counts, UnixMillis::now()).await?;
-            any_changed = true;
+            any_changed |= self.shared.store.record_run(self.id, &run, counts, UnixMillis::now()).await?;
         }
         // What is recorded of an end is what its steps have committed.
         let mut readings = Vec::new();
@@ -98,7 +97,9 @@ impl Watch {
         };
         self.change(|import| {
             import.as_of = Some(UnixMillis::now());
-            import.silence = None;
+            if word != Word::Told {
+                import.silence = None;
+            }
             if let Some(row) = row {
                 import.file_name = row.file_name;
             }
@@ -148,12 +149,10 @@ impl Watch {
         Ok(RunReading { run: run.clone(), stretches, first_rows })
     }
 
-    /// What was told while the engine could not be asked. That it does not answer stays true.
-    pub(super) async fn answered_by_news(&self, import: &Snapshot, told: &[Run]) -> store::Result<()> {
-        let silence = self.snapshot().and_then(|import| import.silence);
-        self.answered(import, told, Word::Told).await?;
-        self.change(|import| import.silence = silence);
-        Ok(())
+    /// An engine that tells us something is not silent, unless a question fails after that.
+    pub(super) fn is_heard(&mut self) {
+        self.unanswered_since = None;
+        self.change(|import| import.silence = None);
     }
 
     /// The last known state stays, and says so once the silence lasts.

@@ -19,7 +19,7 @@ use url::{Host, Url};
 use super::{Limits, Server, Turn};
 use crate::{
     inngest::{
-        Budget, Error, Priority,
+        Budget, Error,
         call::{SDK, SDK_HEADER},
         retry::{parse_date, parse_retry_after},
         signature::{bearer, split_prefix},
@@ -145,7 +145,7 @@ impl Transport {
 
     async fn poll_once(&self, turn: &Turn, request: RequestBuilder) -> Result<Answer, Error> {
         if !turn.has_come() {
-            self.budget.take(turn.user, Priority::Now).await;
+            self.budget.take(turn.user, turn.priority).await;
         }
         let place = self.in_flight.acquire().await;
         let answer = self.ask_once(request.timeout(self.limits.poll_timeout)).await;

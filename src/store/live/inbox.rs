@@ -1,10 +1,14 @@
 //! What an event's watcher is told by others, so that it need not ask.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use tokio::sync::Notify;
 
-use crate::inngest::Run;
+use super::{Live, lock};
+use crate::{ids::EventId, inngest::Run};
 
 /// More than this is not kept for a watcher that is busy: it asks the engine instead.
 const MOST: usize = 1_000;
@@ -51,9 +55,81 @@ impl Inbox {
     }
 }
 
+/// The inbox of a watcher. What is left in it when it is dropped is told anew.
+#[derive(Debug)]
+pub struct Subscription {
+    live: Live,
+    event: EventId,
+    inbox: Arc<Inbox>,
+}
+
+impl Subscription {
+    pub(super) fn new(live: Live, event: EventId, inbox: Arc<Inbox>) -> Self {
+        Self { live, event, inbox }
+    }
+
+    /// The event that is told of.
+    #[must_use]
+    pub fn event(&self) -> &EventId {
+        &self.event
+    }
+
+    /// The event turns out to have another id. What was told under the first one stays.
+    pub fn rename(&mut self, event: &EventId) {
+        if self.event == *event {
+            return;
+        }
+        let mut waiting = lock(&self.live.waiting);
+        if waiting.get(&self.event).is_some_and(|inbox| Arc::ptr_eq(inbox, &self.inbox)) {
+            waiting.remove(&self.event);
+        }
+        waiting.insert(event.clone(), Arc::clone(&self.inbox));
+        self.event = event.clone();
+    }
+}
+
+impl Deref for Subscription {
+    type Target = Inbox;
+
+    fn deref(&self) -> &Inbox {
+        &self.inbox
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut waiting = lock(&self.live.waiting);
+        // The next watcher may have taken its place already.
+        if waiting.get(&self.event).is_some_and(|inbox| Arc::ptr_eq(inbox, &self.inbox)) {
+            waiting.remove(&self.event);
+        }
+        drop(waiting);
+        for news in self.inbox.take() {
+            self.live.tell(&self.event, news);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_watcher_leaves_goes_to_the_next_one_or_to_runs_without_a_watcher() {
+        let live = Live::default();
+        let ids = ["expected", "confirmed"].map(|id| EventId::from(id.to_owned()));
+        let mut first = live.watch(&ids[0]);
+        live.tell(&ids[0], News::Soon);
+        first.rename(&ids[1]);
+        live.tell(&ids[1], News::Look);
+        // The next one begins before the first is dropped.
+        let next = live.watch(&ids[1]);
+        drop(first);
+        live.tell(&ids[1], News::Soon);
+        assert_eq!(next.take(), [News::Soon, News::Look, News::Soon]);
+        drop(next);
+        assert!(lock(&live.waiting).is_empty());
+    }
 
     #[test]
     fn a_flood_of_news_is_a_reason_to_look() {

@@ -170,6 +170,17 @@ impl Progress {
         Waiting(Arc::clone(self))
     }
 
+    /// Whether a call waits for its slot, and no step is at work.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0 && *self.at_work.borrow() == 0
+    }
+
+    /// That a call waits is known here, as of the second in which it is looked.
+    fn waits_as_of(&self) -> Option<UnixMillis> {
+        let now = UnixMillis::now();
+        self.is_waiting().then_some(UnixMillis(now.0 - now.0.rem_euclid(1_000)))
+    }
+
     pub(super) fn is_active(&self) -> bool {
         let silence = if lock(&self.call).is_some() { BETWEEN_STEPS } else { BETWEEN_REPORTS };
         *self.at_work.borrow() > 0 || lock(&self.heard).is_some_and(|heard| heard.elapsed() < silence)
@@ -190,10 +201,10 @@ impl Progress {
             receiving: *lock(&self.receiving),
             file_name: lock(&self.file_name).clone(),
             call,
-            is_waiting: self.waiting.load(Ordering::Relaxed) > 0 && *self.at_work.borrow() == 0,
+            is_waiting: self.is_waiting(),
             stretches: lock(&self.stretches).clone(),
             first_rows: lock(&self.first_rows).clone(),
-            heard_at: time(&self.heard_at).map(UnixMillis),
+            heard_at: time(&self.heard_at).map(UnixMillis).max(self.waits_as_of()),
             is_active: self.is_active(),
         }
     }

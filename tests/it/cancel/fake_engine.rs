@@ -44,6 +44,8 @@ pub(crate) struct Engine {
     /// Lists of runs are held for this long before they are answered.
     pub(crate) holds_lists: Duration,
     pub(crate) lists: usize,
+    /// Lists of runs are answered with 401.
+    pub(crate) refuses_lists: bool,
     /// What is in its queue for any run; None: it does not know the question.
     pub(crate) jobs: Option<Value>,
     pub(crate) jobs_asked: usize,
@@ -79,11 +81,7 @@ impl Room {
         let folder = tempfile::tempdir().unwrap();
         let (store, database) = steps::open(&folder).await;
         let owner = UserId::generate();
-        sqlx::query("INSERT INTO account VALUES ($1, 'a@example.org', '', 0, NULL)")
-            .bind(owner.to_string())
-            .execute(&database)
-            .await
-            .unwrap();
+        add_account(&database, owner, "a@example.org").await;
         let live = engine.live.clone();
         let limits = match engine.answers_within {
             Some(time) => Limits { request_timeout: time, poll_timeout: time, ..client::limits() },
@@ -103,10 +101,14 @@ impl Room {
     }
 
     pub(crate) async fn import(&self) -> ImportId {
+        self.import_of(self.owner).await
+    }
+
+    async fn import_of(&self, owner: UserId) -> ImportId {
         let mut file = self.storage.receive(0).await.unwrap();
         file.write(b"a\n1\n").await.unwrap();
         let name = FileName::from_client("a.csv");
-        self.imports.accept(self.owner, name, UnixMillis::now(), file).await.unwrap()
+        self.imports.accept(owner, name, UnixMillis::now(), file).await.unwrap()
     }
 
     pub(crate) async fn cancel(&self, id: ImportId) {
@@ -143,6 +145,15 @@ impl Room {
     }
 }
 
+async fn add_account(database: &AnyPool, id: UserId, email: &str) {
+    sqlx::query("INSERT INTO account VALUES ($1, $2, '', 0, NULL)")
+        .bind(id.to_string())
+        .bind(email)
+        .execute(database)
+        .await
+        .unwrap();
+}
+
 async fn serve(engine: &Arc<Mutex<Engine>>) -> MockServer {
     let server = MockServer::start().await;
     let respond = |answer: fn(&mut Engine, &Request) -> ResponseTemplate| {
@@ -160,6 +171,9 @@ async fn serve(engine: &Arc<Mutex<Engine>>) -> MockServer {
     Mock::given(method("POST")).and(path_regex("^/e/")).respond_with(sent).mount(&server).await;
     let runs = respond(|engine, request| {
         engine.lists += 1;
+        if engine.refuses_lists {
+            return ResponseTemplate::new(401);
+        }
         let event = request.url.path().split('/').nth(3).unwrap();
         let ends_at = engine.ends_at.as_deref().unwrap_or("2026-11-23T20:55:33Z");
         let runs = engine.runs.iter().map(|(id, status)| run(id, event, status, ends_at));
@@ -216,6 +230,34 @@ async fn an_event_that_waits_for_its_turn_is_never_sent() {
     assert_eq!(room.engine().sends, 2, "of the first and the third");
     assert_eq!(room.state(second).await.0, ImportState::Cancelled);
     assert_eq!(room.in_outbox().await, 0);
+    room.imports.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_the_engine_is_slow_to_take_delays_no_other_users() {
+    let room = Room::new(held()).await;
+    let first = room.import().await;
+    room.until("the first event", |engine| engine.sends == 1).await;
+    let waiting = room.import().await;
+    room.engine().holds_sends = Duration::ZERO;
+    let other = UserId::generate();
+    add_account(&room.database, other, "b@example.org").await;
+    let import = room.import_of(other).await;
+    let start = Instant::now();
+    loop {
+        let snapshot = room.imports.get(other, import).await.unwrap().unwrap();
+        if snapshot.state() == ImportState::Sent {
+            break;
+        }
+        assert!(start.elapsed() < DEADLINE, "last seen {snapshot:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for held in [first, waiting] {
+        assert_eq!(room.state(held).await.0, ImportState::Accepted);
+    }
+    assert_eq!(room.engine().sends, 2, "one user has one event on its way");
+    room.cancel(first).await;
+    room.wait_for_state(waiting, ImportState::Sent).await;
     room.imports.stop().await;
 }
 

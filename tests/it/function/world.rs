@@ -24,6 +24,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use sqlx::AnyPool;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{steps, support::door};
@@ -71,6 +72,7 @@ impl World {
             work: Slots::new(2, Share::All),
             fetches: Slots::new(2, Share::AsMuchAsIsLeft),
             tasks: Tasks::on_this_runtime(),
+            stopping: CancellationToken::new(),
         });
         Self { folder, database, processor }
     }
@@ -93,6 +95,7 @@ impl World {
             work: old.work.clone(),
             fetches: old.fetches.clone(),
             tasks: Tasks::on_this_runtime(),
+            stopping: CancellationToken::new(),
         };
         change(&mut processor);
         Self { folder, database, processor: Data::new(processor) }

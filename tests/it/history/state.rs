@@ -8,7 +8,8 @@ use runboard::{
     store::{
         Store,
         history::{Between, Filter, Order, StateFilter},
-        imports::{ImportRow, OutboxRow},
+        imports::ImportRow,
+        outbox::OutboxRow,
     },
     time::UnixMillis,
 };
@@ -55,6 +56,11 @@ async fn follows(url: &str) {
     assert_eq!(stands(&store, untaken).await, [], "a function may still come");
     store.finish_import(untaken, UnixMillis(9)).await.unwrap();
     assert_eq!(stands(&store, untaken).await, [StateFilter::NoFunction]);
+    // Of two that reopen it at once one watches it.
+    let both = [store.reopen_import(untaken).await.unwrap(), store.reopen_import(untaken).await.unwrap()];
+    assert_eq!(both, [true, false]);
+    assert!(!store.reopen_import(ImportId::generate()).await.unwrap(), "it was deleted meanwhile");
+    assert_eq!(stands(&store, untaken).await, []);
     record(&store, untaken, "late", RunStatus::Completed, true, Some((1, 0))).await;
     assert_eq!(stands(&store, untaken).await, [StateFilter::Completed]);
 
@@ -135,6 +141,7 @@ async fn new_import(store: &Store, owner: UserId) -> ImportId {
     let event = OutboxRow {
         event_id: row.event_id.clone(),
         import: id,
+        owner,
         name: "n".to_owned(),
         data: "{}".to_owned(),
         seed: "s".to_owned(),

@@ -116,6 +116,7 @@ impl World {
             work: Slots::new(2, Share::All),
             fetches: Slots::new(2, Share::AsMuchAsIsLeft),
             tasks: Tasks::on_this_runtime(),
+            stopping: CancellationToken::new(),
         };
         let server = serve(listener, engine.clone(), processor);
         let registration = function::registration(&serve_url, true, true);

@@ -1,0 +1,92 @@
+//! What the engine and our own function tell unasked: recorded and shown at once, also while a question to the
+//! engine waits for its answer.
+
+use std::pin::pin;
+
+use tokio::time::Instant;
+
+use super::{Begin, Watch, record::Word};
+use crate::{
+    inngest::Run,
+    store::{self, live::News},
+};
+
+/// What came of the runs that were told of.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Shown {
+    pub(super) any: bool,
+    pub(super) any_changed: bool,
+    pub(super) any_ended: bool,
+}
+
+impl Watch {
+    /// Takes what has been told, to be shown and looked after.
+    pub(super) fn take_news(&mut self) {
+        for news in self.news.take() {
+            match news {
+                News::Run(run) => self.told.push(*run),
+                News::Soon => self.is_soon = true,
+                News::Look => self.must_look = true,
+            }
+        }
+        let told = &self.told;
+        self.doubts.retain(|(id, _)| told.iter().all(|run| run.run_id != *id));
+        // Whether the engine tells of ends: one that was found by asking should be told of, too.
+        self.found.retain(|(id, _)| told.iter().all(|run| run.ended_at.is_none() || run.run_id != *id));
+        let now = Instant::now();
+        let found = self.found.len();
+        self.found.retain(|(_, until)| *until > now);
+        if self.found.len() < found {
+            self.shared.live.end_was_missed();
+        }
+    }
+
+    /// Whether an end was told before any list of the event's runs.
+    pub(super) fn is_first_end(&self) -> bool {
+        let is_end = self.told.iter().any(|run| run.ended_at.is_some());
+        is_end && self.listed.is_none() && self.begin != Begin::Reopened
+    }
+
+    /// Records and shows what was told. Of an import that is to be cancelled only ends: a run that goes on stays
+    /// in `told` until it is cancelled.
+    pub(super) async fn show_told(&mut self) -> store::Result<Shown> {
+        let Some(import) = self.snapshot() else { return Ok(Shown::default()) };
+        let is_cancelled = import.cancel_requested_at.is_some();
+        let is_to_cancel = |run: &Run| is_cancelled && run.ended_at.is_none();
+        let (to_cancel, shown): (Vec<Run>, Vec<Run>) =
+            std::mem::take(&mut self.told).into_iter().partition(is_to_cancel);
+        self.told = to_cancel;
+        if shown.is_empty() {
+            return Ok(Shown::default());
+        }
+        let any_ended = shown.iter().any(|run| run.ended_at.is_some());
+        match self.answered(&import, &shown, Word::Told).await {
+            Ok(any_changed) => Ok(Shown { any: true, any_changed, any_ended }),
+            Err(error) => {
+                self.told.extend(shown);
+                Err(error)
+            }
+        }
+    }
+
+    /// What could not be recorded is told anew.
+    pub(super) fn tell_again(&mut self) {
+        for run in std::mem::take(&mut self.told) {
+            self.shared.live.tell(self.news.event(), News::Run(Box::new(run)));
+        }
+    }
+
+    /// The answer to `question`. What is told before it comes is recorded and shown at once.
+    pub(super) async fn meanwhile<T>(&mut self, question: impl Future<Output = T>) -> store::Result<T> {
+        let mut question = pin!(question);
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut question => return Ok(answer),
+                () = self.news.arrived() => {}
+            }
+            self.take_news();
+            self.show_told().await?;
+        }
+    }
+}
