@@ -370,9 +370,18 @@ impl Watch {
         Ok(Outcome::Again)
     }
 
-    async fn finish(&self, import: &Snapshot) -> store::Result<Outcome> {
+    async fn finish(&mut self, import: &Snapshot) -> store::Result<Outcome> {
         let now = UnixMillis::now();
-        self.shared.store.finish_import(self.id, now).await?;
+        let is_cancelled = import.cancel_requested_at.is_some();
+        if !self.shared.store.finish_import(self.id, is_cancelled, now).await? {
+            // The wish to cancel it has just come, and word of it follows.
+            self.pace.at(Instant::now() + FIRST_LIST);
+            return Ok(Outcome::Again);
+        }
+        if !self.news.is_current() {
+            // It was reopened meanwhile, and has another watcher.
+            return Ok(Outcome::Over);
+        }
         self.change(|import| import.finished_at = Some(now));
         // Not before: a reader of a snapshot from before the end still adds the progress to it, and counts
         // must not fall.

@@ -159,16 +159,22 @@ impl Store {
         Ok(wish.is_some())
     }
 
-    /// Nothing is left to watch.
-    pub async fn finish_import(&self, id: ImportId, now: UnixMillis) -> Result<()> {
+    /// Nothing is left to watch of an import that was, or was not, to be cancelled when its watcher looked. False
+    /// if the wish to cancel has come since, or the import is gone.
+    pub async fn finish_import(&self, id: ImportId, is_cancelled: bool, now: UnixMillis) -> Result<bool> {
         let mut tx = self.begin_write().await?;
-        sqlx::query("UPDATE import SET finished_at = $2 WHERE id = $1")
-            .bind(id.to_string())
-            .bind(now.0)
-            .execute(&mut *tx)
-            .await?;
+        let finished = sqlx::query(
+            "UPDATE import SET finished_at = $2 WHERE id = $1 \
+             AND CASE WHEN cancel_requested_at IS NULL THEN CAST(0 AS BIGINT) ELSE CAST(1 AS BIGINT) END = $3",
+        )
+        .bind(id.to_string())
+        .bind(now.0)
+        .bind(i64::from(is_cancelled))
+        .execute(&mut *tx)
+        .await?;
         settle(&mut tx, id).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(finished.rows_affected() > 0)
     }
 
     /// An import that was over is watched again. False if it is watched already, or was deleted: of two that

@@ -1,6 +1,7 @@
 //! What an event's watcher is told by others, so that it need not ask.
 
 use std::{
+    collections::HashMap,
     ops::Deref,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -74,15 +75,29 @@ impl Subscription {
         &self.event
     }
 
+    /// Whether the event has no newer watcher.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.is_in(&lock(&self.live.waiting))
+    }
+
+    fn is_in(&self, waiting: &HashMap<EventId, Arc<Inbox>>) -> bool {
+        waiting.get(&self.event).is_some_and(|inbox| Arc::ptr_eq(inbox, &self.inbox))
+    }
+
+    fn leave(&self, waiting: &mut HashMap<EventId, Arc<Inbox>>) {
+        if self.is_in(waiting) {
+            waiting.remove(&self.event);
+        }
+    }
+
     /// The event turns out to have another id. What was told under the first one stays.
     pub fn rename(&mut self, event: &EventId) {
         if self.event == *event {
             return;
         }
         let mut waiting = lock(&self.live.waiting);
-        if waiting.get(&self.event).is_some_and(|inbox| Arc::ptr_eq(inbox, &self.inbox)) {
-            waiting.remove(&self.event);
-        }
+        self.leave(&mut waiting);
         waiting.insert(event.clone(), Arc::clone(&self.inbox));
         self.event = event.clone();
     }
@@ -99,10 +114,7 @@ impl Deref for Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut waiting = lock(&self.live.waiting);
-        // The next watcher may have taken its place already.
-        if waiting.get(&self.event).is_some_and(|inbox| Arc::ptr_eq(inbox, &self.inbox)) {
-            waiting.remove(&self.event);
-        }
+        self.leave(&mut waiting);
         drop(waiting);
         for news in self.inbox.take() {
             self.live.tell(&self.event, news);
@@ -124,6 +136,7 @@ mod tests {
         live.tell(&ids[1], News::Look);
         // The next one begins before the first is dropped.
         let next = live.watch(&ids[1]);
+        assert!(next.is_current() && !first.is_current());
         drop(first);
         live.tell(&ids[1], News::Soon);
         assert_eq!(next.take(), [News::Soon, News::Look, News::Soon]);

@@ -54,7 +54,9 @@ async fn follows(url: &str) {
     let untaken = new_import(&store, owner).await;
     store.event_sent(untaken, &untaken.to_string().into(), UnixMillis(3)).await.unwrap();
     assert_eq!(stands(&store, untaken).await, [], "a function may still come");
-    store.finish_import(untaken, UnixMillis(9)).await.unwrap();
+    let wish = store.finish_import(untaken, true, UnixMillis(9)).await.unwrap();
+    assert!(!wish, "the wish to cancel is not as its watcher saw it");
+    assert!(store.finish_import(untaken, false, UnixMillis(9)).await.unwrap());
     assert_eq!(stands(&store, untaken).await, [StateFilter::NoFunction]);
     // Of two that reopen it at once one watches it.
     let both = [store.reopen_import(untaken).await.unwrap(), store.reopen_import(untaken).await.unwrap()];
