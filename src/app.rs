@@ -213,7 +213,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
 
 /// The key that signs file links: made once, so that links outlive a restart.
 async fn link_key(store: &Store) -> Result<LinkKey, StartError> {
-    let kept = store.setting("link_key", &hex::encode(&rand::random::<[u8; 32]>())).await?;
+    let kept = store.setting("link_key", &hex::encode(rand::random::<[u8; 32]>())).await?;
     let bytes = hex::decode(&kept).ok().and_then(|bytes| bytes.try_into().ok());
     bytes.map(LinkKey::new).ok_or(StartError::LinkKey)
 }

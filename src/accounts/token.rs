@@ -29,7 +29,7 @@ impl Token {
     /// What a table may hold of it: SHA-256, hex. The token is random, so no salt is needed.
     #[must_use]
     pub(super) fn hash(&self) -> String {
-        hex::encode(&Sha256::digest(self.0))
+        hex::encode(Sha256::digest(self.0))
     }
 
     /// Compares in constant time.

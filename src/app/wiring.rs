@@ -267,5 +267,5 @@ fn bare(url: &Url) -> &str {
 
 /// A key for an embedded engine that nobody else is to use: new at every start.
 fn random_key() -> SecretString {
-    SecretString::from(hex::encode(&rand::random::<[u8; 32]>()))
+    SecretString::from(hex::encode(rand::random::<[u8; 32]>()))
 }

@@ -130,7 +130,7 @@ pub struct CallError {
 /// A step's id on the wire: SHA-1 of its name, hex.
 #[must_use]
 pub fn step_id(name: &str) -> String {
-    hex::encode(&Sha1::digest(name.as_bytes()))
+    hex::encode(Sha1::digest(name.as_bytes()))
 }
 
 /// The body of `POST /fn/register`.

@@ -30,7 +30,7 @@ pub fn tenant(user_id: Option<&Value>) -> String {
         {
             name.clone()
         }
-        Some(other) => hex::encode(&Sha256::digest(other.to_string())),
+        Some(other) => hex::encode(Sha256::digest(other.to_string())),
     }
 }
 

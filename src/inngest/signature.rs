@@ -61,7 +61,7 @@ impl From<SecretString> for SigningKeys {
 #[must_use]
 pub fn sign(body: &[u8], key: &SecretString, now: UnixMillis) -> String {
     let seconds = now.0 / 1000;
-    format!("t={seconds}&s={}", hex::encode(&mac(body, key, &seconds.to_string()).finalize().into_bytes()))
+    format!("t={seconds}&s={}", hex::encode(mac(body, key, &seconds.to_string()).finalize().into_bytes()))
 }
 
 /// Whether `header` is a signature of `body` by `key`, made within five minutes of `now`.
@@ -98,7 +98,7 @@ fn read(header: &str, now: UnixMillis) -> Option<(&str, Vec<u8>)> {
 pub fn bearer(key: &SecretString) -> String {
     let (prefix, key) = split_prefix(key.expose_secret());
     match hex::decode(key) {
-        Ok(bytes) => format!("{prefix}{}", hex::encode(&Sha256::digest(bytes))),
+        Ok(bytes) => format!("{prefix}{}", hex::encode(Sha256::digest(bytes))),
         // Not hex (a dev server takes anything): as it is.
         Err(_) => format!("{prefix}{key}"),
     }

@@ -33,7 +33,7 @@ impl LinkKey {
     #[must_use]
     pub fn sign(&self, origin: &Url, import: ImportId, expires: UnixMillis) -> Url {
         let exp = expires.0 / 1000;
-        let sig = hex::encode(&self.mac(import, exp).finalize().into_bytes());
+        let sig = hex::encode(self.mac(import, exp).finalize().into_bytes());
         let mut url = origin.clone();
         url.set_path(&format!("{PATH}{import}"));
         url.set_query(Some(&format!("exp={exp}&sig={sig}")));

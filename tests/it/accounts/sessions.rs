@@ -101,7 +101,7 @@ async fn an_expired_session_opens_nothing_and_is_swept() {
     let user = accounts.add("ada@example.org".parse().unwrap(), password(PASSWORD)).await.unwrap();
     let now = UnixMillis::wall();
     let expired = SessionRow { account: user, created_at: UnixMillis(0), expires_at: now };
-    let token_hash = hex::encode(&Sha256::digest([7; 32]));
+    let token_hash = hex::encode(Sha256::digest([7; 32]));
     store.create_session(&token_hash, &expired, None).await.unwrap();
 
     let text = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc";
@@ -139,7 +139,7 @@ async fn a_session_that_begins_in_the_future_opens_and_is_not_swept() {
     let user = accounts.add("ada@example.org".parse().unwrap(), password(PASSWORD)).await.unwrap();
     let begin = UnixMillis::wall().plus(std::time::Duration::from_secs(3_600));
     let ahead = SessionRow { account: user, created_at: begin, expires_at: begin.plus(Session::LIFETIME) };
-    store.create_session(&hex::encode(&Sha256::digest([7; 32])), &ahead, None).await.unwrap();
+    store.create_session(&hex::encode(Sha256::digest([7; 32])), &ahead, None).await.unwrap();
     let cookie = Cookie::new(COOKIE, "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc");
     accounts.sweep_sessions().await.unwrap();
     let door = door(&accounts, None).await;
