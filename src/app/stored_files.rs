@@ -9,9 +9,8 @@ use crate::{
     time::UnixMillis,
 };
 
-/// Up to so many files without a row say nothing of the database: a kill leaves an upload that had arrived and
-/// was not recorded.
-const LEFT_BY_A_KILL: u64 = 2;
+/// Up to so many files without a row, and without a trace of what was interrupted, say nothing of the database.
+const UNSUSPICIOUS: u64 = 2;
 
 /// One file in so many without a row: the database is older than the files, or another one.
 const SUSPICIOUS_SHARE: u64 = 10;
@@ -20,8 +19,8 @@ const SUSPICIOUS_SHARE: u64 = 10;
 pub(super) struct Unnamed {
     /// The files that no row names.
     pub keys: Vec<Key>,
-    /// How many of these no kill explains: uploads without an import, and outputs of runs that the database
-    /// has never heard of.
+    /// How many of these no kill explains: uploads that were not being recorded, and outputs of runs that the
+    /// database has never heard of. A deletion that was interrupted explains its own.
     unexplained: u64,
     /// All stored files, but those that were still arriving.
     pub stored: u64,
@@ -31,8 +30,9 @@ pub(super) struct Unnamed {
 /// that, those in the quarantine that a row names go back to their places.
 pub(super) async fn quarantine_unnamed(storage: &Storage, store: &Store) -> Result<(), StartError> {
     bring_back_named(storage, store).await?;
+    let deletions = store.unfinished_deletions().await?;
     let Unnamed { mut keys, unexplained, stored } = find(storage, store).await?;
-    if unexplained > LEFT_BY_A_KILL.max(stored / SUSPICIOUS_SHARE) {
+    if unexplained > UNSUSPICIOUS.max(stored / SUSPICIOUS_SHARE) {
         return Err(StartError::FilesWithoutRows { unnamed: unexplained, stored });
     }
     // Their senders had no answer, so that no row is missing.
@@ -44,6 +44,9 @@ pub(super) async fn quarantine_unnamed(storage: &Storage, store: &Store) -> Resu
             folder = %folder.display(),
             "files that an interrupted upload, step or delete left are in quarantine, and are deleted after a day"
         );
+    }
+    for (import, _) in deletions {
+        store.finish_deletion(import).await?;
     }
     Ok(())
 }
@@ -110,10 +113,15 @@ pub(super) async fn find(storage: &Storage, store: &Store) -> Result<Unnamed, St
     // A run's id that is no ULID is not repeated whole in the names of its files.
     store.strike_step_files(&mut outputs).await?;
     let outputs: Vec<Key> = outputs.into_iter().map(Key::from_stored).collect();
-    let mut unexplained = uploads.len();
+    let mut explained: HashSet<Key> = storage.being_recorded()?.into_iter().map(Key::upload).collect();
+    for (import, files) in store.unfinished_deletions().await? {
+        explained.extend(files.into_iter().map(Key::from_stored).chain([Key::upload(import)]));
+    }
+    let mut unexplained = uploads.iter().filter(|key| !explained.contains(key)).count();
     for some in outputs.chunks(LONGEST_LIST) {
         let known = store.runs_among(&runs_of(some)).await?;
-        unexplained += some.iter().filter(|key| key.run().is_none_or(|run| !known.contains(run))).count();
+        let is_known = |key: &Key| key.run().is_some_and(|run| known.contains(run));
+        unexplained += some.iter().filter(|key| !explained.contains(key) && !is_known(key)).count();
     }
     uploads.extend(outputs);
     Ok(Unnamed { keys: uploads, unexplained: unexplained as u64, stored })

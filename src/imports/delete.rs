@@ -56,10 +56,16 @@ impl Imports {
                 shared.live.forget(run);
             }
             let outputs = remains.files.into_iter().map(Key::from_stored);
+            let mut is_finished = true;
             for key in outputs.chain([Key::upload(id)]) {
                 if let Err(error) = shared.storage.remove(&key).await {
+                    is_finished = false;
                     tracing::warn!(import = %id, %error, "a file of a deleted import could not be removed");
                 }
+            }
+            if is_finished && let Err(error) = shared.store.finish_deletion(id).await {
+                // The next start finds no file of it.
+                tracing::warn!(import = %id, %error, "a deletion could not be marked as finished");
             }
             Ok(Deletion::Done)
         }));

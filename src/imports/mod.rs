@@ -170,8 +170,7 @@ impl Imports {
         file: Incoming,
     ) -> Result<ImportId, AcceptError> {
         let id = ImportId::generate();
-        let size_bytes = file.keep(&Key::upload(id)).await?;
-        let bytes = Bytes::Here(size_bytes);
+        let bytes = self.stored(id, file.keep(&Key::upload(id))).await?;
         self.record(New { id, owner, file_name, receiving_at, bytes, parent: None }).await
     }
 
@@ -181,6 +180,27 @@ impl Imports {
         let bytes = Bytes::At(address.url().to_string());
         let receiving_at = UnixMillis::now();
         self.record(New { id, owner, file_name, receiving_at, bytes, parent: None }).await
+    }
+
+    /// Stores the upload of `id`, which is recorded next.
+    async fn stored(
+        &self,
+        id: ImportId,
+        storing: impl Future<Output = io::Result<u64>>,
+    ) -> io::Result<Bytes> {
+        self.shared.storage.record_soon(id).await?;
+        let stored = storing.await;
+        if stored.is_err() {
+            self.shared.storage.recorded(id).await;
+        }
+        stored.map(Bytes::Here)
+    }
+
+    /// Removes the upload of an import that was not recorded.
+    async fn discard(&self, id: ImportId) -> io::Result<()> {
+        self.shared.storage.remove(&Key::upload(id)).await?;
+        self.shared.storage.recorded(id).await;
+        Ok(())
     }
 
     /// Records an import with its event, and has the event sent. If it is a retry that another request
@@ -222,13 +242,13 @@ impl Imports {
                     return Err(AcceptError::Store(store::Error::InDoubt(error)));
                 }
                 Err(error) => {
-                    imports.shared.storage.remove(&Key::upload(id)).await?;
+                    imports.discard(id).await?;
                     return Err(error.into());
                 }
             };
             if recorded == id {
-                imports.begin(import, news);
-            } else if let Err(error) = imports.shared.storage.remove(&Key::upload(id)).await {
+                imports.begin(import, news).await;
+            } else if let Err(error) = imports.discard(id).await {
                 // The next start moves it into the quarantine.
                 tracing::warn!(import = %id, %error, "cannot remove the file of a duplicate retry");
             }
@@ -238,7 +258,8 @@ impl Imports {
     }
 
     /// Follows an import that has just been recorded, and has its event sent.
-    fn begin(&self, import: ImportRow, news: Subscription) {
+    async fn begin(&self, import: ImportRow, news: Subscription) {
+        self.shared.storage.recorded(import.id).await;
         self.show_retry(&import);
         self.watch(Snapshot::new(import, Vec::new()), news, Begin::New);
         self.shared.outbox.notify_one();

@@ -25,7 +25,7 @@ impl Imports {
             (None, Some(address)) => Bytes::At(address),
             (stored, _) => {
                 let original = stored.unwrap_or_else(|| Key::upload(parent.id));
-                Bytes::Here(self.shared.storage.duplicate(&original, &Key::upload(id)).await?)
+                self.stored(id, self.shared.storage.duplicate(&original, &Key::upload(id))).await?
             }
         };
         self.record_retry(parent, RetryOf::All, id, bytes, began).await
@@ -46,7 +46,7 @@ impl Imports {
     /// retry, be it new or not.
     pub async fn retry_failed(&self, parent: &Snapshot, file: Incoming) -> Result<ImportId, AcceptError> {
         let (id, began) = (ImportId::generate(), UnixMillis::now());
-        let bytes = Bytes::Here(file.keep(&Key::upload(id)).await?);
+        let bytes = self.stored(id, file.keep(&Key::upload(id))).await?;
         self.record_retry(parent, RetryOf::Failed, id, bytes, began).await
     }
 

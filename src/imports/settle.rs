@@ -5,10 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::Imports;
-use crate::{
-    source::Key,
-    store::{imports::ImportRow, live::Subscription},
-};
+use crate::store::{imports::ImportRow, live::Subscription};
 
 /// How long a database that does not answer is left alone.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
@@ -36,10 +33,10 @@ impl Imports {
             None => {}
             Some(true) => {
                 tracing::info!(import = %id, "an import was recorded although its commit was not confirmed");
-                self.begin(import, news);
+                self.begin(import, news).await;
             }
             Some(false) => {
-                if let Err(error) = self.shared.storage.remove(&Key::upload(id)).await {
+                if let Err(error) = self.discard(id).await {
                     tracing::warn!(import = %id, %error, "cannot remove the file of an import that was not recorded");
                 }
             }

@@ -9,12 +9,15 @@ use std::{
 
 use ulid::Ulid;
 
-use super::{Incoming, OutputFile, room};
+use super::{Folder, Incoming, OutputFile, room};
 use crate::ids::{ImportId, RunId};
 
 pub(super) const INCOMING: &str = "incoming";
 pub(super) const UPLOADS: &str = "uploads";
 pub(super) const RUNS: &str = "runs";
+
+/// Ends the name of a mark in [`INCOMING`].
+const MARK: &str = ".recording";
 
 /// How much of a run's id an output's name repeats: all of a ULID.
 const RUN_ID_CHARS: usize = 26;
@@ -101,6 +104,33 @@ impl Storage {
     pub async fn receive(&self, announced: u64) -> io::Result<Incoming> {
         self.ensure_room_for(announced.saturating_mul(2)).await?;
         Incoming::create(self.clone(), self.root.join(INCOMING).join(Ulid::new().to_string())).await
+    }
+
+    /// Says that the upload of `import` is about to be stored, and that no row names it yet: a start that finds it
+    /// so knows that a kill came between. To be taken back by [`recorded`](Self::recorded).
+    pub async fn record_soon(&self, import: ImportId) -> io::Result<()> {
+        tokio::fs::write(self.marker(import), []).await
+    }
+
+    /// The import has its row, or its upload is gone.
+    pub async fn recorded(&self, import: ImportId) {
+        if let Err(error) = tokio::fs::remove_file(self.marker(import)).await
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            // It explains nothing any more, and the next start moves it away.
+            tracing::warn!(%import, %error, "cannot remove the mark of an import that was being recorded");
+        }
+    }
+
+    /// The imports whose recording was interrupted. Blocks.
+    pub fn being_recorded(&self) -> io::Result<Vec<ImportId>> {
+        let names = self.list(Folder::Incoming)?.collect::<Result<Vec<Key>, _>>()?;
+        let import = |key: &Key| key.as_str().strip_suffix(MARK)?.rsplit('/').next()?.parse().ok();
+        Ok(names.iter().filter_map(import).collect())
+    }
+
+    fn marker(&self, import: ImportId) -> PathBuf {
+        self.root.join(INCOMING).join(format!("{import}{MARK}"))
     }
 
     /// Stores the file `from` once more as `to`, so that it survives a power cut. Either can be removed

@@ -1,9 +1,12 @@
 //! Deleting an import with all that is known of it.
 
-use sqlx::Row;
+use sqlx::{Row, any::AnyRow};
 
 use super::{
-    Result, Store, engine::events::forget_event, imports::lock_import, outbox::remove_from_outbox,
+    Result, Store,
+    engine::events::forget_event,
+    imports::{corrupt, lock_import},
+    outbox::remove_from_outbox,
     steps::read_files,
 };
 use crate::ids::{ImportId, RunId};
@@ -31,7 +34,8 @@ pub struct Remains {
 
 impl Store {
     /// Deletes an import that is over, its runs, and what is known of those that no other import has;
-    /// all of it or nothing. Its retries stay, as imports of their own.
+    /// all of it or nothing. Its retries stay, as imports of their own. Once the files are removed, call
+    /// [`Store::finish_deletion`].
     pub async fn delete_import(&self, id: ImportId) -> Result<Deleted> {
         let mut tx = self.begin_write().await?;
         if !lock_import(&mut tx, id).await? {
@@ -84,7 +88,30 @@ impl Store {
             .await?;
         // It has the address that was fetched, or a signed link. Nothing, if the engine is Inngest.
         forget_event(&mut tx, &event.into()).await?;
+        sqlx::query("INSERT INTO deletion (import_id, files) VALUES ($1, $2)")
+            .bind(id.to_string())
+            .bind(remains.files.join("\n"))
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
         Ok(Deleted::Gone(remains))
+    }
+
+    /// The deleted imports whose files may still be there, each with the storage keys of what its runs wrote.
+    pub async fn unfinished_deletions(&self) -> Result<Vec<(ImportId, Vec<String>)>> {
+        let rows = sqlx::query("SELECT import_id, files FROM deletion").fetch_all(&self.pool).await?;
+        let read = |row: &AnyRow| {
+            let import = row.try_get::<String, _>("import_id")?.parse().map_err(corrupt)?;
+            let files = row.try_get::<String, _>("files")?.lines().map(str::to_owned).collect();
+            Ok((import, files))
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// The files of a deleted import are gone.
+    pub async fn finish_deletion(&self, import: ImportId) -> Result<()> {
+        let sql = "DELETE FROM deletion WHERE import_id = $1";
+        sqlx::query(sql).bind(import.to_string()).execute(&self.pool).await?;
+        Ok(())
     }
 }

@@ -183,6 +183,22 @@ async fn a_small_folder_of_which_most_files_have_no_row_is_refused_as_a_large_on
     server.kill();
 }
 
+/// Many uploads had arrived and waited for the database when the process was killed.
+#[tokio::test]
+async fn uploads_that_a_kill_kept_from_being_recorded_do_not_stop_the_next_start() {
+    let data = tempfile::tempdir().unwrap();
+    let _imports = used(data.path(), 1).await;
+    let files = data.path().join("files");
+    leave_uploads(&files, 20);
+    for number in 0..20 {
+        fs::write(files.join(format!("incoming/01M8532JEX1SP78PSANCV2SA{number:02}.recording")), "").unwrap();
+    }
+    let server = Binary::start(&mut runboard(data.path()));
+    assert_eq!(moved(data.path(), "quarantine"), 40);
+    assert_eq!(fs::read_dir(files.join("incoming")).unwrap().count(), 0);
+    server.kill();
+}
+
 /// An older backup of the same database is used for a while; then the newer one is restored.
 #[tokio::test]
 async fn what_a_restored_database_names_comes_back_from_the_quarantine() {

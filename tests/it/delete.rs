@@ -244,6 +244,9 @@ async fn a_kill_between_the_rows_and_the_files_leaves_files_that_the_next_start_
     let app = spawn_app_on(data, |_| {}).await;
     assert_eq!(files_under(&app.data.path().join("files/quarantine")), 4);
     assert_eq!(files(&app), files_before + 4);
+    let store = Store::open(&database(&app)).await.unwrap();
+    assert_eq!(store.unfinished_deletions().await.unwrap(), []);
+    store.close().await;
     let mut again = visitor.clone();
     again.origin.clone_from(&app.origin);
     assert!(!again.download(&format!("{kept}/failed.csv")).await.is_empty());

@@ -71,8 +71,8 @@ async fn an_error_is_tied_to_the_fields_it_is_about_and_rules_are_said_before_th
 
 /// The field's element.
 fn input<'p>(page: &'p str, name: &str) -> &'p str {
-    let from = page.find(&format!(r#"<input id="{name}""#)).expect(name);
-    page[from..].split('>').next().unwrap()
+    let is_named = |input: &&str| input.contains(&format!(r#" id="{name}""#));
+    page.split("<input").skip(1).filter_map(|rest| rest.split('>').next()).find(is_named).expect(name)
 }
 
 #[actix_web::test]
