@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::{StartError, data_dir::INSTALLATION};
 use crate::{
     config::Config,
-    store::{ProcessLock, Store, sqlite_file},
+    store::{self, Found, ProcessLock, Store, sqlite_file},
     tasks::Tasks,
 };
 
@@ -54,11 +54,13 @@ pub async fn open_existing(config: &Config) -> Result<Store, StartError> {
     if let Some(file) = sqlite_file(url).filter(|file| !file.exists()) {
         return Err(StartError::NoDatabase(file.display().to_string()));
     }
-    let store = Store::open(url).await?;
-    if store.setting_if_known(INSTALLATION).await?.is_none() {
-        let what = sqlite_file(url)
-            .map_or_else(|| "the Postgres database".to_owned(), |file| file.display().to_string());
-        return Err(StartError::NoDatabase(what));
+    let what = || {
+        sqlite_file(url).map_or_else(|| "the Postgres database".to_owned(), |file| file.display().to_string())
+    };
+    // Opening it brings its tables up to date, which is the server's to do.
+    match store::look(url, INSTALLATION).await? {
+        Found::Unused => Err(StartError::NoDatabase(what())),
+        Found::OfAnotherVersion => Err(StartError::OtherVersion(what())),
+        Found::Usable => Ok(Store::open(url).await?),
     }
-    Ok(store)
 }

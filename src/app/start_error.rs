@@ -39,6 +39,10 @@ pub enum StartError {
         "No Runboard has been started with {0} yet. Set RUNBOARD_DATA_DIR or RUNBOARD_DATABASE_URL as for the server, or start it once."
     )]
     NoDatabase(String),
+    #[error(
+        "{0} was last used by another version of Runboard. Start the server of this version with it first."
+    )]
+    OtherVersion(String),
     #[error("The database cannot be used: {0}")]
     Store(#[from] store::Error),
     #[error("The engine cannot be used: {0}")]

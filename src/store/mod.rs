@@ -9,6 +9,7 @@ pub mod delete;
 pub mod engine;
 mod executions;
 mod files;
+mod found;
 pub mod history;
 pub mod imports;
 pub mod live;
@@ -29,6 +30,7 @@ use sqlx::{Connection, any::AnyConnectOptions, any::AnyPoolOptions};
 use tokio::time::timeout;
 
 pub use self::{
+    found::{Found, look},
     live::Live,
     patience::{as_here, within},
     place::sqlite_file,

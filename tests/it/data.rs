@@ -9,6 +9,7 @@ use std::{
 };
 
 use reqwest::StatusCode;
+use sqlx::AnyPool;
 
 use crate::{
     another::{completed_by_both, spawn_app_with_another_function},
@@ -314,6 +315,21 @@ fn accounts_of_a_folder_without_data_are_refused_and_nothing_is_made() {
     fs::write(data.join("runboard.db"), "").unwrap();
     let line = refusal(&account(&data, &["list"], ""));
     assert!(line.starts_with("No Runboard has been started with "), "{line}");
+    assert_eq!(fs::metadata(data.join("runboard.db")).unwrap().len(), 0, "nothing was written to it");
+}
+
+#[tokio::test]
+async fn accounts_of_another_version_are_left_to_its_server() {
+    let data = tempfile::tempdir().unwrap();
+    used(data.path(), 1).await;
+    let url = format!("sqlite:{}", data.path().join("runboard.db").display());
+    sqlx::any::install_default_drivers();
+    let database = AnyPool::connect(&url).await.unwrap();
+    let remove = "DELETE FROM _sqlx_migrations WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)";
+    sqlx::query(remove).execute(&database).await.unwrap();
+    database.close().await;
+    let line = refusal(&account(data.path(), &["list"], ""));
+    assert!(line.contains("was last used by another version of Runboard"), "{line}");
 }
 
 #[tokio::test]

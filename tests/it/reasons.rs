@@ -76,7 +76,7 @@ async fn the_reasons_of_an_uploaded_failed_csv_show_the_records_without_the_colu
         "Unnamed column | not valid UTF-8 | 1 | line 4 | \u{fffd}",
     ];
     assert_eq!(reasons(&panel.html), expected);
-    assert!(panel.html.contains("recognized as failed rows of an earlier import"), "{}", panel.html);
+    assert!(panel.html.contains("recognised as failed rows of an earlier import"), "{}", panel.html);
     for ours in ["_line", "_column", "_reason", "_extra"] {
         assert!(!panel.html.contains(ours), "{ours}: {}", panel.html);
     }

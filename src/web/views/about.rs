@@ -38,7 +38,7 @@ impl About {
         Self {
             taken_for: match first {
                 Some(first) if first.is_failed_csv => {
-                    "Read as comma-separated UTF-8; recognized as failed rows of an earlier import, the columns that \
+                    "Read as comma-separated UTF-8; recognised as failed rows of an earlier import, the columns that \
                      Runboard added left out"
                 }
                 Some(_) => "Read as comma-separated UTF-8",

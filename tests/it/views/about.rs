@@ -35,7 +35,7 @@ fn a_file_is_said_to_be_read_once_it_is_and_by_whom() {
         (with(over), "Not read"),
         (
             with(corrected),
-            "Read as comma-separated UTF-8; recognized as failed rows of an earlier import, the columns that \
+            "Read as comma-separated UTF-8; recognised as failed rows of an earlier import, the columns that \
              Runboard added left out",
         ),
     ] {
