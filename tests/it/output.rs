@@ -88,7 +88,7 @@ async fn why_a_run_failed_is_said_however_long_its_output() {
     let (app, visitor, import) = ended(RunStatus::Failed, output).await;
     let page = visitor.get(&import).await.text().await.unwrap();
     assert!(page.contains("Stopped: the warehouse is closed."), "{page}");
-    assert!(visitor.get("/").await.text().await.unwrap().contains("the warehouse is closed"));
+    assert!(visitor.get("/").await.text().await.unwrap().contains("The warehouse is closed."));
     app.stop().await;
 }
 
