@@ -118,20 +118,22 @@ impl ResponseError for NotSignedIn {
 /// The session token that the request carries, whatever it opens.
 #[must_use]
 pub fn token(request: &HttpRequest) -> Option<Token> {
-    [HOST_COOKIE, COOKIE].into_iter().find_map(|name| Token::parse(cookie_value(request, name)?))
+    [HOST_COOKIE, COOKIE].into_iter().flat_map(|name| cookie_values(request, name)).find_map(Token::parse)
 }
 
 /// Whether the request carries a session's cookie, whatever is in it.
 #[must_use]
 pub fn has_cookie(request: &HttpRequest) -> bool {
-    [HOST_COOKIE, COOKIE].into_iter().any(|name| cookie_value(request, name).is_some())
+    [HOST_COOKIE, COOKIE].into_iter().any(|name| cookie_values(request, name).next().is_some())
 }
 
-/// Where it stands in the header: taking all cookies apart costs a poll more than finding its import.
-fn cookie_value<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
-    let headers = request.headers().get_all(header::COOKIE).filter_map(|value| value.to_str().ok());
-    let pairs = headers.flat_map(|header| header.split(';').map(str::trim));
-    pairs.filter_map(|pair| pair.split_once('=')).find_map(|(named, value)| (named == name).then_some(value))
+/// The values of the cookies named `name`, where they stand in the header: taking all cookies apart costs a poll
+/// more than finding its import. Other cookies may hold any bytes; another host can add one of the same name.
+fn cookie_values<'r>(request: &'r HttpRequest, name: &'static str) -> impl Iterator<Item = &'r str> {
+    let headers = request.headers().get_all(header::COOKIE).map(HeaderValue::as_bytes);
+    let pairs = headers.flat_map(|header| header.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
+    let values = pairs.filter_map(move |pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+    values.filter_map(|value| std::str::from_utf8(value).ok())
 }
 
 /// The session of the request, if it has one.
@@ -213,4 +215,34 @@ pub(super) fn set(response: &mut HttpResponse, cookie: &Cookie<'_>) {
 #[must_use]
 pub fn see_other(location: &str) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((header::LOCATION, location)).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn token_in(cookies: &[u8]) -> Option<String> {
+        let value = HeaderValue::from_bytes(cookies).unwrap();
+        let request = TestRequest::default().insert_header((header::COOKIE, value)).to_http_request();
+        token(&request).map(|token| token.expose())
+    }
+
+    #[test]
+    fn the_token_is_found_beside_whatever_else_a_browser_sends() {
+        let good = "qNnv4lXyOXbw-tIyINtVnA06r1Ym5DyGjiU1tCLVhQk";
+        let cookie = format!("{COOKIE}={good}");
+        for beside in
+            ["", "a=1; ", "a=\u{e9}; ", "=x;", "runboard_session=x; ", "__Host-runboard_session=x; "]
+        {
+            assert_eq!(token_in(format!("{beside}{cookie}").as_bytes()).as_deref(), Some(good), "{beside}");
+        }
+        assert_eq!(token_in(format!("b=\u{2000}; {cookie} ; c").as_bytes()).as_deref(), Some(good));
+        for other in
+            [format!("\u{2000}{cookie}"), format!("x{cookie}"), format!("{COOKIE}2={good}"), good.to_owned()]
+        {
+            assert_eq!(token_in(other.as_bytes()), None, "{other}");
+        }
+    }
 }
