@@ -19,7 +19,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use self::{attempts::Question, lasting::Lasting, pace::Pace};
-use super::{ImportState, Shared, Snapshot, outbox};
+use super::{ImportState, RunSnapshot, Shared, Snapshot, outbox};
 use crate::{
     ids::{ImportId, RunId, UserId},
     inngest::{Client, Priority, Run},
@@ -254,7 +254,7 @@ impl Watch {
         let rule = self.rule(&import);
         // A call for another step of a run that is known is no reason to ask.
         if shown.any_changed || shown.any_ended || self.rule == pace::AT_WORK && rule != pace::AT_WORK {
-            self.pace.news(rule);
+            self.pace.told(rule);
         }
         self.rule = rule;
         if is_soon {
@@ -296,13 +296,14 @@ impl Watch {
     fn rule(&self, import: &Snapshot) -> pace::Rule {
         let now = UnixMillis::now();
         let import = import.with_progress(&self.shared.live);
+        let is_queued = |run: &RunSnapshot| run.call.is_none() && run.is_queued();
         let mut unended = import.runs.iter().filter(|run| run.ended_at.is_none()).peekable();
         if import.state() == ImportState::NoFunction {
             pace::IDLE
         } else if unended.peek().is_some() && unended.clone().all(|run| run.is_lost(now)) {
             pace::LOST
-        } else if self.listed.is_none() || import.runs.is_empty() {
-            // What else the event has triggered is to be seen soon, whatever is at work here.
+        } else if self.listed.is_none() || import.runs.is_empty() || import.runs.iter().any(is_queued) {
+            // What else the event has triggered must show soon. Only the list says that another's run has begun.
             if self.shared.live.is_told() { pace::AWAITED } else { pace::UNTOLD }
         } else if unended.peek().is_some()
             && unended.all(|run| run.call.is_some() && self.shared.live.is_active(&run.run_id))

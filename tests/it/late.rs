@@ -184,6 +184,34 @@ async fn a_run_of_a_minute_of_anothers_function_costs_six_requests_where_the_eng
 }
 
 #[tokio::test]
+async fn news_of_other_runs_put_no_question_off_about_one_that_is_queued() {
+    let queued = new_run();
+    let (room, live) = room(Engine {
+        runs: vec![(queued.to_string(), "Scheduled")],
+        answers_within: Some(Duration::from_secs(3_600)),
+        ..Engine::default()
+    })
+    .await;
+    live.set_reached();
+    let (import, event) = room.sent().await;
+    tokio::time::pause();
+    pass(Duration::from_secs(2)).await;
+    let status = async || {
+        let snapshot = room.state(import).await.1;
+        snapshot.runs.into_iter().find(|run| run.run_id == queued).map(|run| run.status)
+    };
+    assert_eq!(status().await, Some(RunStatus::Scheduled));
+    room.engine().runs[0].1 = "Running";
+    for _ in 0..10 {
+        tell(&live, &event, &new_run(), RunStatus::Completed);
+        pass(Duration::from_millis(500)).await;
+    }
+    assert_eq!(status().await, Some(RunStatus::Running));
+    tokio::time::resume();
+    room.imports.stop().await;
+}
+
+#[tokio::test]
 async fn late_runs_that_end_together_are_all_shown() {
     const LATE: usize = 5;
     let (room, live) = room(Engine::default()).await;

@@ -20,7 +20,8 @@ const fn rule(first: u64, factor: f64, longest: u64) -> Rule {
     Rule { first: Duration::from_secs(first), factor, longest: Duration::from_secs(longest) }
 }
 
-/// The engine tells us, and no run has appeared yet: 1, 4, 13, 40, 70, ... seconds after the event was sent.
+/// The engine tells us, but not of what is waited for: that a run appears, or leaves the queue. 1, 4, 13, 40,
+/// 70, ... seconds after the last news.
 pub const AWAITED: Rule = rule(1, 3.0, 30);
 /// The engine tells us: 5, 30, 60, ... seconds after the last news.
 pub const TOLD: Rule = rule(5, 5.0, 30);
@@ -56,9 +57,17 @@ impl Pace {
         Instant::now() >= self.due
     }
 
-    /// Something new was said, asked for or not: the pauses start anew.
+    /// The answer brought something new: the pauses start anew.
     pub fn news(&mut self, rule: Rule) {
         self.wait(rule.first);
+    }
+
+    /// Something new was told: the pauses start anew, and a question that is planned already is not put off.
+    /// It may be about another run, and more may be told before it is due.
+    pub fn told(&mut self, rule: Rule) {
+        let due = self.due;
+        self.wait(rule.first);
+        self.no_later_than(due);
     }
 
     /// The question brought nothing new.
@@ -144,5 +153,11 @@ mod tests {
         assert_eq!(pace.due() - start, Duration::from_secs(1));
         pace.soon(Duration::from_millis(100));
         assert_eq!(pace.due() - start, Duration::from_millis(100));
+        pace.told(TOLD);
+        assert_eq!(pace.due() - start, Duration::from_millis(100));
+        pace.news(TOLD);
+        assert_eq!(pace.due() - start, Duration::from_secs(5));
+        pace.told(AWAITED);
+        assert_eq!(pace.due() - start, Duration::from_secs(1));
     }
 }
