@@ -53,7 +53,7 @@ impl Hasher {
     }
 
     /// Whether `attempt` is the password that `stored` (a PHC string) was made of. Without a stored
-    /// hash the answer is no, and takes as long to give: so response times do not tell who has an account.
+    /// hash the answer is no and takes as long, so that response times do not tell which accounts exist.
     pub async fn verify(&self, attempt: SecretString, stored: Option<String>) -> Result<bool, Error> {
         self.run(move |memory| {
             let attempt = attempt.expose_secret().as_bytes();

@@ -4,8 +4,9 @@ use std::{collections::HashSet, io};
 
 use super::StartError;
 use crate::{
+    ids::ImportId,
     source::{Folder, Key, Storage},
-    store::{self, LONGEST_LIST, Store},
+    store::{LONGEST_LIST, Store},
     time::UnixMillis,
 };
 
@@ -24,14 +25,15 @@ pub(super) struct Unnamed {
     unexplained: u64,
     /// All stored files, but those that were still arriving.
     pub stored: u64,
+    /// The deleted imports whose files may be among these.
+    deletions: Vec<ImportId>,
 }
 
 /// Moves the files that no row names into the quarantine, or refuses the start if they are too many. Before
 /// that, those in the quarantine that a row names go back to their places.
 pub(super) async fn quarantine_unnamed(storage: &Storage, store: &Store) -> Result<(), StartError> {
     bring_back_named(storage, store).await?;
-    let deletions = store.unfinished_deletions().await?;
-    let Unnamed { mut keys, unexplained, stored } = find(storage, store).await?;
+    let Unnamed { mut keys, unexplained, stored, deletions } = find(storage, store).await?;
     if unexplained > UNSUSPICIOUS.max(stored / SUSPICIOUS_SHARE) {
         return Err(StartError::FilesWithoutRows { unnamed: unexplained, stored });
     }
@@ -45,7 +47,7 @@ pub(super) async fn quarantine_unnamed(storage: &Storage, store: &Store) -> Resu
             "files that an interrupted upload, step or delete left are in quarantine, and are deleted after a day"
         );
     }
-    for (import, _) in deletions {
+    for import in deletions {
         store.finish_deletion(import).await?;
     }
     Ok(())
@@ -56,16 +58,11 @@ pub(super) async fn bring_back_named(storage: &Storage, store: &Store) -> Result
     let mut back = 0;
     for moved in storage.quarantined()? {
         for folder in [Folder::Uploads, Folder::Runs] {
-            let mut files = moved.list(folder)?;
-            while let Some(some) = next_of(&mut files)? {
-                let unnamed = unnamed(store, folder, some.clone()).await?;
-                let mut unnamed: HashSet<String> =
-                    unnamed.iter().map(|key| key.as_str().to_owned()).collect();
-                if folder == Folder::Runs {
-                    store.strike_step_files(&mut unnamed).await?;
-                }
-                for key in some.iter().filter(|key| !unnamed.contains(key.as_str())) {
-                    back += usize::from(storage.bring_back(&moved, key)?);
+            let (unnamed, _) = unnamed(store, folder, moved.list(folder)?).await?;
+            for key in moved.list(folder)? {
+                let key = key?;
+                if !unnamed.contains(key.as_str()) {
+                    back += usize::from(storage.bring_back(&moved, &key)?);
                 }
             }
         }
@@ -79,52 +76,55 @@ pub(super) async fn bring_back_named(storage: &Storage, store: &Store) -> Result
     Ok(())
 }
 
-/// Which of `keys`, at most [`LONGEST_LIST`] of one folder, no row names.
-async fn unnamed(store: &Store, folder: Folder, keys: Vec<Key>) -> store::Result<Vec<Key>> {
-    if folder == Folder::Uploads {
-        let ids: Vec<_> = keys.iter().filter_map(Key::import).collect();
-        let known = store.imports_among(&ids).await?;
-        return Ok(keys
-            .into_iter()
-            .filter(|key| key.import().is_none_or(|id| !known.contains(&id)))
-            .collect());
+/// Which of `files`, all of one folder, no row names, and how many files there are. Only the names that no row has
+/// are kept in memory.
+async fn unnamed(
+    store: &Store,
+    folder: Folder,
+    mut files: impl Iterator<Item = io::Result<Key>>,
+) -> Result<(HashSet<String>, u64), StartError> {
+    let (mut unnamed, mut count) = (HashSet::new(), 0);
+    while let Some(some) = next_of(&mut files)? {
+        count += some.len() as u64;
+        let named = match folder {
+            Folder::Uploads => {
+                let ids: Vec<_> = some.iter().filter_map(Key::import).collect();
+                let known = store.imports_among(&ids).await?;
+                known.into_iter().map(|import| Key::upload(import).as_str().to_owned()).collect()
+            }
+            Folder::Incoming | Folder::Runs => store.files_of_runs(&runs_of(&some)).await?,
+        };
+        unnamed.extend(some.iter().map(|key| key.as_str().to_owned()).filter(|key| !named.contains(key)));
     }
-    let named = store.files_of_runs(&runs_of(&keys)).await?;
-    let mut rest: HashSet<String> = keys.iter().map(|key| key.as_str().to_owned()).collect();
-    rest.retain(|key| !named.contains(key));
-    Ok(rest.into_iter().map(Key::from_stored).collect())
+    if folder == Folder::Runs {
+        // A run's id that is no ULID is not repeated whole in the names of its files.
+        store.strike_step_files(&mut unnamed).await?;
+    }
+    Ok((unnamed, count))
 }
 
-/// Looks at every stored file. Only the names that no row has are kept in memory.
+/// Looks at every stored file.
 pub(super) async fn find(storage: &Storage, store: &Store) -> Result<Unnamed, StartError> {
-    let mut stored = 0;
-    let (mut uploads, mut outputs) = (Vec::new(), HashSet::new());
-    for folder in [Folder::Uploads, Folder::Runs] {
-        let mut files = storage.list(folder)?;
-        while let Some(some) = next_of(&mut files)? {
-            stored += some.len() as u64;
-            let unnamed = unnamed(store, folder, some).await?;
-            match folder {
-                Folder::Runs => outputs.extend(unnamed.into_iter().map(|key| key.as_str().to_owned())),
-                _ => uploads.extend(unnamed),
-            }
-        }
-    }
-    // A run's id that is no ULID is not repeated whole in the names of its files.
-    store.strike_step_files(&mut outputs).await?;
+    let (uploads, stored_uploads) = unnamed(store, Folder::Uploads, storage.list(Folder::Uploads)?).await?;
+    let (outputs, stored_outputs) = unnamed(store, Folder::Runs, storage.list(Folder::Runs)?).await?;
+    let deletions = store.unfinished_deletions().await?;
+    let of_deletions = deletions.iter().flat_map(|(import, files)| {
+        files.iter().cloned().map(Key::from_stored).chain([Key::upload(*import)])
+    });
+    let being_recorded = storage.being_recorded()?.into_iter().map(Key::upload);
+    let explained: HashSet<Key> = being_recorded.chain(of_deletions).collect();
+    let mut keys: Vec<Key> = uploads.into_iter().map(Key::from_stored).collect();
     let outputs: Vec<Key> = outputs.into_iter().map(Key::from_stored).collect();
-    let mut explained: HashSet<Key> = storage.being_recorded()?.into_iter().map(Key::upload).collect();
-    for (import, files) in store.unfinished_deletions().await? {
-        explained.extend(files.into_iter().map(Key::from_stored).chain([Key::upload(import)]));
-    }
-    let mut unexplained = uploads.iter().filter(|key| !explained.contains(key)).count();
+    let mut unexplained = keys.iter().filter(|key| !explained.contains(key)).count();
     for some in outputs.chunks(LONGEST_LIST) {
         let known = store.runs_among(&runs_of(some)).await?;
         let is_known = |key: &Key| key.run().is_some_and(|run| known.contains(run));
         unexplained += some.iter().filter(|key| !explained.contains(key) && !is_known(key)).count();
     }
-    uploads.extend(outputs);
-    Ok(Unnamed { keys: uploads, unexplained: unexplained as u64, stored })
+    keys.extend(outputs);
+    let deletions = deletions.into_iter().map(|(import, _)| import).collect();
+    let stored = stored_uploads + stored_outputs;
+    Ok(Unnamed { keys, unexplained: unexplained as u64, stored, deletions })
 }
 
 /// The next [`LONGEST_LIST`] of `files`, or fewer at the end; None behind it.

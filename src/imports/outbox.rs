@@ -21,8 +21,8 @@ use crate::{
     time::UnixMillis,
 };
 
-/// How many events are on their way at once, each another user's: a user with a thousand events, or whose event
-/// the engine is slow to take, delays nobody else's.
+/// How many events are sent at once, at most one of each user. A thousand events of one user, or one that the
+/// engine is slow to take, do not delay the events of other users.
 const SENDS_AT_ONCE: usize = 8;
 
 /// The pause after a failed attempt doubles from the first to the last of these.

@@ -96,25 +96,38 @@ const FAULTS: &str = "
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_text_is_over_another_and_nothing_scrolls_sideways() {
+    expect_no_fault(async |chromium| {
+        let mut faults = Vec::new();
+        for width in WIDTHS {
+            chromium.resize(width, 900).await;
+            for font in FONTS {
+                chromium.set_font(font).await;
+                let found = chromium.evaluate(FAULTS).await;
+                faults.extend(texts(&found).map(|fault| format!("{width} px, font {font}: {fault}")));
+            }
+        }
+        faults
+    })
+    .await;
+}
+
+/// Looks for faults on every page of the gallery.
+async fn expect_no_fault(find: impl AsyncFn(&Chromium) -> Vec<String>) {
     let gallery = Gallery::start();
     let chromium = Chromium::start().await;
     stop_the_clock(&chromium).await;
     let mut faults = Vec::new();
     for page in &gallery.pages {
         gallery.open(&chromium, page).await;
-        for width in WIDTHS {
-            chromium.resize(width, 900).await;
-            for font in FONTS {
-                chromium.set_font(font).await;
-                let found = chromium.evaluate(FAULTS).await;
-                let found = found.as_array().unwrap().iter().filter_map(Value::as_str);
-                faults.extend(found.map(|fault| format!("{} {width} px, font {font}: {fault}", page.name)));
-            }
-        }
+        faults.extend(find(&chromium).await.iter().map(|fault| format!("{} {fault}", page.name)));
     }
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
     chromium.stop().await;
     gallery.stop().await;
+}
+
+fn texts(found: &Value) -> impl Iterator<Item = &str> {
+    found.as_array().unwrap().iter().filter_map(Value::as_str)
 }
 
 /// What can be pressed and is smaller than a finger or an unsteady hand needs: 24 px either way, and 44 px high for
@@ -147,21 +160,14 @@ const SMALL_TARGETS: &str = "
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_be_pressed_is_large_enough_for_a_finger() {
-    let gallery = Gallery::start();
-    let chromium = Chromium::start().await;
-    stop_the_clock(&chromium).await;
-    let mut faults = Vec::new();
-    for page in &gallery.pages {
-        gallery.open(&chromium, page).await;
+    expect_no_fault(async |chromium| {
+        let mut faults = Vec::new();
         for (width, is_phone) in [(320, true), (720, true), (1280, false)] {
             chromium.resize(width, 800).await;
-            let found =
-                chromium.driver.execute(SMALL_TARGETS, vec![is_phone.into()]).await.unwrap().json().clone();
-            let found = found.as_array().unwrap().iter().filter_map(Value::as_str);
-            faults.extend(found.map(|fault| format!("{} {width} px: {fault}", page.name)));
+            let found = chromium.driver.execute(SMALL_TARGETS, vec![is_phone.into()]).await.unwrap();
+            faults.extend(texts(found.json()).map(|fault| format!("{width} px: {fault}")));
         }
-    }
-    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
-    chromium.stop().await;
-    gallery.stop().await;
+        faults
+    })
+    .await;
 }

@@ -146,20 +146,23 @@ async fn pass(time: Duration) {
     }
 }
 
+/// An event that is sent to an engine which tells of ends. From here on [`pass`] moves the clock, and questions have
+/// an hour of it to be answered.
+async fn sent_by_a_steered_clock(engine: Engine) -> (Room, Live, ImportId, EventId) {
+    let (room, live) = room(Engine { answers_within: Some(Duration::from_secs(3_600)), ..engine }).await;
+    live.set_reached();
+    let (import, event) = room.sent().await;
+    tokio::time::pause();
+    (room, live, import, event)
+}
+
 #[tokio::test]
 async fn a_run_of_a_minute_of_anothers_function_costs_six_requests_where_the_engine_tells() {
     let run = new_run();
     let jobs = json!([{"at": UnixMillis::now().to_string(), "kind": "edge", "attempt": 0}]);
-    let (room, live) = room(Engine {
-        runs: vec![(run.to_string(), "Running")],
-        jobs: Some(jobs),
-        answers_within: Some(Duration::from_secs(3_600)),
-        ..Engine::default()
-    })
-    .await;
-    live.set_reached();
-    let (import, event) = room.sent().await;
-    tokio::time::pause();
+    let runs = vec![(run.to_string(), "Running")];
+    let (room, live, import, event) =
+        sent_by_a_steered_clock(Engine { runs, jobs: Some(jobs), ..Engine::default() }).await;
     pass(Duration::from_secs(20)).await;
     assert_eq!(room.state(import).await.0, ImportState::Running);
     let wakes_at = UnixMillis::now().plus(Duration::from_secs(3_600));
@@ -186,15 +189,8 @@ async fn a_run_of_a_minute_of_anothers_function_costs_six_requests_where_the_eng
 #[tokio::test]
 async fn news_of_other_runs_put_no_question_off_about_one_that_is_queued() {
     let queued = new_run();
-    let (room, live) = room(Engine {
-        runs: vec![(queued.to_string(), "Scheduled")],
-        answers_within: Some(Duration::from_secs(3_600)),
-        ..Engine::default()
-    })
-    .await;
-    live.set_reached();
-    let (import, event) = room.sent().await;
-    tokio::time::pause();
+    let runs = vec![(queued.to_string(), "Scheduled")];
+    let (room, live, import, event) = sent_by_a_steered_clock(Engine { runs, ..Engine::default() }).await;
     pass(Duration::from_secs(2)).await;
     let status = async || {
         let snapshot = room.state(import).await.1;

@@ -59,11 +59,9 @@ impl Connections {
         *count += 1;
         Some(Place { counted: Some((network, Arc::clone(self))) })
     }
-}
 
-impl Connections {
-    /// Logs a refusal, once a minute whoever is refused: behind a proxy that is not named as one, all visitors
-    /// are one address.
+    /// Logs a refusal, at most one a minute over all addresses. Visitors behind a proxy that is not named as one
+    /// share its address.
     fn tell(&self, peer: IpAddr, most: usize) {
         let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
         if told_at.is_some_and(|at| at.elapsed() < TELL_AGAIN_AFTER) {
