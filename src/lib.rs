@@ -13,7 +13,7 @@
 //! | [`source`] | bytes in and out: stored files, signed links to them, and files fetched by their address |
 //! | [`inngest`] | the wire, both ways: client, events, runs, calls, signatures |
 //! | [`csv`] | pure: bytes to records, verdicts and output |
-//! | [`limits`] | how often, and by whom, something may be asked for |
+//! | [`limits`] | how often, by whom and in whose turn something may be asked for, and how much memory it may hold |
 //!
 //! Imports point down only, and rooms on one line never import each other:
 //! `main > app > web > imports, function, engine, accounts > store, source > inngest > csv, ids, time, config, tasks, limits`.
