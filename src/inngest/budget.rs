@@ -89,15 +89,16 @@ impl Budget {
 
     /// Waits for the turn of a question. A dropped wait takes no turn.
     pub async fn take(&self, user: Option<UserId>, priority: Priority) {
-        let (waiter, mut turn) = oneshot::channel();
+        let (waiter, turn) = oneshot::channel();
         {
             let mut state = self.filled();
             state.lines[priority as usize].push(user, waiter);
             state.give_out(self.reserve());
         }
+        let mut turn = Turn { budget: self, turn };
         let _dispenser = tokio::select! {
             biased;
-            _ = &mut turn => return,
+            _ = &mut turn.turn => return,
             dispenser = self.dispenser.lock() => dispenser,
         };
         loop {
@@ -108,7 +109,7 @@ impl Budget {
             };
             tokio::select! {
                 biased;
-                _ = &mut turn => return,
+                _ = &mut turn.turn => return,
                 () = sleep(pause) => {}
             }
         }
@@ -156,6 +157,23 @@ impl Budget {
     }
 }
 
+/// The wait for a turn. Dropped between the moment when the turn was given and the one in which it would have
+/// been taken, it gives the turn back.
+struct Turn<'a> {
+    budget: &'a Budget,
+    turn: oneshot::Receiver<()>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut state = self.budget.filled();
+        self.turn.close();
+        if self.turn.try_recv().is_ok() {
+            state.tokens = (state.tokens + 1.0).min(self.budget.capacity());
+        }
+    }
+}
+
 impl State {
     fn give_out(&mut self, reserve: f64) {
         while self.held_until.is_none() && self.tokens >= 1.0 {
@@ -179,7 +197,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::{FutureExt, future::join_all};
+    use futures_util::{FutureExt, future::join_all, poll};
 
     use super::*;
 
@@ -265,6 +283,23 @@ mod tests {
         budget.take(None, Priority::Late).await;
         assert!(start.elapsed() <= Duration::from_secs(2), "{:?}", start.elapsed());
         assert!(budget.filled().lines.iter().all(|line| line.0.is_empty()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_is_given_to_a_wait_that_is_dropped_goes_to_the_next_one() {
+        let budget = Budget::new(1.0);
+        take(&budget).await;
+        let mut first = Box::pin(budget.take(None, Priority::Now));
+        let mut second = Box::pin(budget.take(None, Priority::Now));
+        let mut third = Box::pin(budget.take(None, Priority::Now));
+        assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        // Gives the turn to the first, which does not come to take it.
+        assert!(poll!(&mut third).is_pending());
+        drop(first);
+        let start = Instant::now();
+        second.await;
+        assert_eq!(start.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
