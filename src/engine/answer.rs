@@ -3,25 +3,35 @@
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use serde_json::{Value, json};
 
 use super::{
     caller::{Answer, MAX_ANSWER_BYTES, Reply},
+    end::{Failure, complete, fail, output, unsupported},
     ops::{MAX_STATE_BYTES, MAX_STEPS, Op, Plan, Report},
 };
 use crate::{
-    inngest::RunStatus,
     store::engine::queue::{Claim, Step, Transition},
     time::UnixMillis,
 };
 
-/// How much of the body of something that is no SDK is kept for people to read.
-const EXCERPT_CHARS: usize = 2_000;
+/// A function that says again and again that it has finished no step is called again at once so often, then
+/// after a pause, and no more than so often in all: a run has no more steps either.
+const IDLE_TURNS_AT_ONCE: u32 = 10;
+const IDLE_PAUSE: Duration = Duration::from_secs(1);
+const MAX_IDLE_TURNS: u32 = MAX_STEPS as u32;
+/// A call that lasts this long paces itself: the function waits for something, such as a slot.
+const UNHURRIED: Duration = Duration::from_secs(10);
 
-/// Decides what `reply` to the call of `claim` does. `retries` are the pauses before the second,
-/// third, ... attempt.
-pub fn decide(claim: &Claim, reply: Reply, retries: &[Duration], now: UnixMillis) -> Transition {
-    let call = Attempt { claim, retries, now };
+/// Decides what `reply` to the call of `claim` does, which took as long as `took`. `retries` are the pauses
+/// before the second, third, ... attempt.
+pub fn decide(
+    claim: &Claim,
+    reply: Reply,
+    took: Duration,
+    retries: &[Duration],
+    now: UnixMillis,
+) -> Transition {
+    let call = Attempt { claim, took, retries, now };
     match reply {
         Reply::Unreachable => call.failed(None, Failure::of_engine("Unable to reach SDK URL")),
         Reply::TooLong => {
@@ -41,6 +51,7 @@ pub fn decide(claim: &Claim, reply: Reply, retries: &[Duration], now: UnixMillis
 
 struct Attempt<'a> {
     claim: &'a Claim,
+    took: Duration,
     retries: &'a [Duration],
     now: UnixMillis,
 }
@@ -109,13 +120,24 @@ impl Attempt<'_> {
             [plan] => Some(plan.id.clone()),
             [plan, ..] => return fail(unsupported(&format!("parallel steps (`{}`)", plan.name))),
         };
+        let is_idle = steps.is_empty() && self.took < UNHURRIED;
+        let idle_turns = match self.idle_turns(&steps) {
+            turns if is_idle => turns.saturating_add(1),
+            turns => turns,
+        };
+        if idle_turns >= MAX_IDLE_TURNS {
+            let message = format!("The function answered {idle_turns} calls in a row and finished no step");
+            return fail(Failure::of_engine(&message));
+        }
+        let pause = if is_idle && idle_turns > IDLE_TURNS_AT_ONCE { IDLE_PAUSE } else { Duration::ZERO };
         Transition::Continue {
             steps,
             planned,
+            idle_turns,
             // An answer that reports nothing is no progress.
             attempt: if is_empty { self.claim.attempt } else { 0 },
             req_version: self.req_version(Some(answer)),
-            available_at: self.now,
+            available_at: self.now.plus(pause),
         }
     }
 
@@ -123,12 +145,18 @@ impl Attempt<'_> {
         let pause = self.retries.get(self.claim.attempt as usize).or(self.retries.last());
         let at = self.now.plus(pause.copied().unwrap_or_default());
         Transition::Continue {
+            idle_turns: self.idle_turns(&steps),
             steps,
             planned: self.claim.planned.clone(),
             attempt: self.claim.attempt + 1,
             req_version: self.req_version(answer),
             available_at: answer.and_then(|answer| answer.retry_at).unwrap_or(at),
         }
+    }
+
+    /// How many answers in a row have finished no step, before this one.
+    fn idle_turns(&self, steps: &[Step]) -> u32 {
+        if steps.is_empty() { self.claim.idle_turns } else { 0 }
     }
 
     fn is_last(&self) -> bool {
@@ -140,77 +168,12 @@ impl Attempt<'_> {
     }
 }
 
-/// Why an attempt failed, and the run with it if no other follows.
-struct Failure {
-    /// What the run shows as its output.
-    output: Value,
-    /// As Inngest's own events have it in `error.error`.
-    reason: String,
-}
-
-impl Failure {
-    /// One of the engine's own, in the shape in which a real server reports its own.
-    fn of_engine(message: &str) -> Self {
-        let output = json!({"error": {"error": message, "name": "Error", "message": message}});
-        Self { output, reason: message.to_owned() }
-    }
-
-    fn of_answer(answer: &Answer) -> Self {
-        let status = answer.status.as_u16();
-        let reason = match answer.no_retry {
-            true => "NonRetriableError".to_owned(),
-            false => format!("invalid status code: {status}"),
-        };
-        Self { output: error_of(answer), reason }
-    }
-}
-
-fn complete(output: &Value) -> Transition {
-    Transition::End { status: RunStatus::Completed, output: output.to_string(), reason: None }
-}
-
-fn fail(Failure { output, reason }: Failure) -> Transition {
-    Transition::End { status: RunStatus::Failed, output: output.to_string(), reason: Some(reason) }
-}
-
-fn unsupported(what: &str) -> Failure {
-    Failure::of_engine(&format!(
-        "The embedded engine runs plain steps only, it does not know {what}. Connect Inngest for it."
-    ))
-}
-
-/// JSON as it is, nothing as null, any other text as a string.
-fn output(body: &[u8]) -> Value {
-    if body.is_empty() {
-        return Value::Null;
-    }
-    serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8_lossy(body).into())
-}
-
-/// What a run that failed with this answer shows as its output.
-fn error_of(answer: &Answer) -> Value {
-    let status = answer.status.as_u16();
-    if answer.status.is_success() {
-        // Success without the SDK's header: not the function, but what it said is all there is.
-        output(&answer.body)
-    } else if !answer.from_sdk {
-        let message = format!("Your server returned HTTP {status} before the SDK responded.");
-        let excerpt: String = String::from_utf8_lossy(&answer.body).chars().take(EXCERPT_CHARS).collect();
-        json!({
-            "error": message, "name": "Server returned a fatal error", "message": message,
-            "stack": format!("Upstream response:\n{excerpt}"),
-        })
-    } else if answer.body.is_empty() {
-        Value::String(format!("invalid status code: {status}"))
-    } else {
-        output(&answer.body)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
-    use crate::ids::RunId;
+    use crate::{ids::RunId, inngest::RunStatus};
 
     const NOW: UnixMillis = UnixMillis(1_000_000);
 
@@ -222,6 +185,8 @@ mod tests {
             lease: String::new(),
             function_id: String::new(),
             slug: String::new(),
+            function_name: String::new(),
+            idle_turns: 0,
             url: String::new(),
             event_name: String::new(),
             event: "{}".into(),
@@ -246,7 +211,7 @@ mod tests {
 
     fn decided(attempt: u32, answer: Answer) -> Transition {
         let retries = [Duration::from_secs(15), Duration::from_secs(30)];
-        decide(&claim(attempt), Reply::Answered(answer), &retries, NOW)
+        decide(&claim(attempt), Reply::Answered(answer), Duration::ZERO, &retries, NOW)
     }
 
     fn completed(output: Value) -> Transition {
@@ -259,12 +224,20 @@ mod tests {
 
     fn waits(attempt: u32, seconds: i64) -> Transition {
         let available_at = UnixMillis(NOW.0 + seconds * 1_000);
-        Transition::Continue { steps: Vec::new(), planned: None, attempt, req_version: 2, available_at }
+        Transition::Continue {
+            steps: Vec::new(),
+            planned: None,
+            idle_turns: 0,
+            attempt,
+            req_version: 2,
+            available_at,
+        }
     }
 
     fn continues(steps: Vec<Step>, planned: Option<&str>) -> Transition {
         let planned = planned.map(str::to_owned);
-        Transition::Continue { steps, planned, attempt: 0, req_version: 2, available_at: NOW }
+        let idle_turns = u32::from(steps.is_empty());
+        Transition::Continue { steps, planned, idle_turns, attempt: 0, req_version: 2, available_at: NOW }
     }
 
     #[test]
@@ -306,11 +279,36 @@ mod tests {
 
     #[test]
     fn a_finished_step_is_kept_and_attempts_start_anew() {
+        let Transition::Continue { attempt: 2, .. } = decided(2, answer(206, "[]")) else {
+            panic!("none was")
+        };
         let body = r#"[{"id":"two","op":"StepRun","displayName":"two","data":{"a":1}}]"#;
         let steps = vec![Step { id: "two".into(), output: r#"{"data":{"a":1}}"#.into() }];
         assert_eq!(decided(2, answer(206, body)), continues(steps, None));
-        // Nothing was finished.
-        assert_eq!(decided(2, answer(206, "[]")), waits(2, 0));
+    }
+
+    #[test]
+    fn a_function_that_finishes_no_step_is_called_ever_less_and_not_for_ever() {
+        let called = |idle_turns, body, took| {
+            let claim = Claim { idle_turns, ..claim(2) };
+            match decide(&claim, Reply::Answered(answer(206, body)), took, &[], NOW) {
+                Transition::Continue { idle_turns, available_at, .. } => {
+                    Ok((idle_turns, available_at.0 - NOW.0))
+                }
+                Transition::End { output, .. } => Err(output),
+            }
+        };
+        const LAST: u32 = MAX_IDLE_TURNS - 1;
+        for body in ["[]", r#"[{"id":"d","op":"DiscoveryRequest"}]"#, r#"[{"id":"x","op":"StepPlanned"}]"#] {
+            for (turns, pause) in [(0, 0), (IDLE_TURNS_AT_ONCE - 1, 0), (IDLE_TURNS_AT_ONCE, 1_000)] {
+                assert_eq!(called(turns, body, Duration::ZERO), Ok((turns + 1, pause)), "{body}");
+            }
+            let output = called(LAST, body, Duration::ZERO).unwrap_err();
+            assert!(output.contains("1000 calls in a row and finished no step"), "{output}");
+            // One that waits before it says so does no harm.
+            assert_eq!(called(LAST, body, UNHURRIED), Ok((LAST, 0)), "{body}");
+        }
+        assert_eq!(called(LAST, r#"[{"id":"two","op":"StepRun","data":1}]"#, Duration::ZERO), Ok((0, 0)));
     }
 
     #[test]
@@ -319,7 +317,8 @@ mod tests {
         assert_eq!(decided(2, answer(206, planned)), continues(Vec::new(), Some("two")));
         let called = |attempt, body| {
             let claim = Claim { planned: Some("two".into()), ..claim(attempt) };
-            decide(&claim, Reply::Answered(answer(206, body)), &[Duration::ZERO], NOW)
+            let reply = Reply::Answered(answer(206, body));
+            decide(&claim, reply, Duration::ZERO, &[Duration::ZERO], NOW)
         };
         let failed = r#"[{"id":"two","op":"StepError","error":{"name":"E"}}]"#;
         let lost = r#"[{"id":"two","op":"StepNotFound","displayName":"second"}]"#;
@@ -377,7 +376,7 @@ mod tests {
         let mut full = claim(0);
         full.steps[0].output = "x".repeat(MAX_STATE_BYTES);
         let reply = Reply::Answered(answer(206, &json!([step(1)]).to_string()));
-        let Transition::End { output, .. } = decide(&full, reply, &[], NOW) else {
+        let Transition::End { output, .. } = decide(&full, reply, Duration::ZERO, &[], NOW) else {
             panic!("too large a state was taken");
         };
         assert!(output.contains("more than 33554432 bytes"), "{output}");
@@ -387,7 +386,7 @@ mod tests {
     fn no_answer_and_a_strangers_error_say_so() {
         let message = "Unable to reach SDK URL";
         let error = json!({"error": {"error": message, "name": "Error", "message": message}});
-        let unreachable = decide(&claim(3), Reply::Unreachable, &[], NOW);
+        let unreachable = decide(&claim(3), Reply::Unreachable, Duration::ZERO, &[], NOW);
         assert_eq!(unreachable, failed(error, message));
         let proxy = Answer { from_sdk: false, ..answer(502, "<h1>oops</h1>") };
         let Transition::End { output, .. } = decided(3, proxy) else { panic!("the last attempt was not") };

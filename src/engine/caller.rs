@@ -279,6 +279,8 @@ mod tests {
 
     fn claim() -> Claim {
         Claim {
+            function_name: String::new(),
+            idle_turns: 0,
             run_id: RunId::from("01M8532JEX1SP78PSANCV2SARF".to_owned()),
             event_id: "01M852BFZNDZSECF4ZXVXKXYMX".to_owned().into(),
             tenant: String::new(),

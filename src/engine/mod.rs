@@ -18,6 +18,7 @@ mod answer;
 pub mod api;
 mod caller;
 mod canonical;
+mod end;
 mod events;
 mod expression;
 mod functions;

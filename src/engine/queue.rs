@@ -8,18 +8,17 @@ use std::time::Duration;
 
 use tokio::{
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, answer, share::AtWork};
+use super::{Engine, answer, end::unkept, share::AtWork};
 use crate::{
     ids::RunId,
     inngest::Run,
     store::{
         self,
         engine::queue::{Claim, Transition},
-        live::News,
     },
     time::UnixMillis,
 };
@@ -30,8 +29,14 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 /// The pause after the database failed.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Nobody waits longer than this for a time to come: the clock may be set while we sleep.
+/// The longest wait for a time to come: the clock may be set meanwhile.
 const LONGEST_NAP: Duration = Duration::from_secs(60);
+
+/// How often leases without a call are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+/// How often an answer is offered to a database that refuses what is in it.
+const MOST_REFUSALS: u32 = 3;
 
 /// The next thing in the queue.
 enum Next {
@@ -68,7 +73,14 @@ impl Engine {
         }
         let mut calls = JoinSet::new();
         let mut news = self.news.subscribe();
+        let mut swept = Instant::now();
         while !shutdown.is_cancelled() {
+            if swept.elapsed() >= SWEEP_EVERY {
+                swept = Instant::now();
+                if let Err(error) = self.void_stray_leases().await {
+                    tracing::error!(%error, "cannot look for lost calls");
+                }
+            }
             // Before the queue is read, so that a run that arrives in between wakes the loop.
             news.mark_unchanged();
             while calls.try_join_next().is_some() {}
@@ -90,7 +102,7 @@ impl Engine {
                 () = shutdown.cancelled() => {}
                 // The end of a call is news, too.
                 _ = news.changed() => {}
-                () = sleep(pause) => {}
+                () = sleep(pause.min(SWEEP_EVERY)) => {}
             }
         }
         if timeout(STOP_GRACE, calls.join_all()).await.is_err() {
@@ -105,6 +117,18 @@ impl Engine {
                 runs = lost,
                 "resuming the runs that were in progress when the last process ended"
             );
+        }
+        Ok(())
+    }
+
+    /// Has calls made again that were never begun. A claim may be recorded although its confirmation was lost,
+    /// and it may be recorded after the claim was given up.
+    async fn void_stray_leases(&self) -> store::Result<()> {
+        for lease in self.store.engine_leases().await? {
+            if !self.calls.holds(&lease) {
+                tracing::warn!("a run was claimed without a call; it is called now");
+                self.store.engine_void(&lease).await?;
+            }
         }
         Ok(())
     }
@@ -127,7 +151,7 @@ impl Engine {
         let waiting = self.store.engine_waiting().await?;
         if let Some(next) = self.calls.next(&waiting, now) {
             let at_work = self.calls.begin(&next.tenant);
-            let claim = self.store.engine_claim(&next.tenant, now).await?;
+            let claim = self.store.engine_claim(&next.tenant, at_work.lease(), now).await?;
             // None: cancelled, or taken by another engine, since the look.
             return Ok(
                 claim.map_or(Next::Idle { until: Some(now) }, |claim| Next::Claimed(claim.into(), at_work))
@@ -140,37 +164,44 @@ impl Engine {
 
     /// Calls the function of a run that was taken, and applies its answer.
     async fn perform(&self, claim: Box<Claim>, at_work: AtWork) -> Outcome {
+        let began = Instant::now();
         let reply = self.caller.call(&claim).await;
         let now = UnixMillis::now();
-        let transition = answer::decide(&claim, reply, &self.options.retries, now);
-        let settled = self.settle(&claim, &transition, now).await;
+        let transition = answer::decide(&claim, reply, began.elapsed(), &self.options.retries, now);
+        let settled = self.settle(&claim, transition, now).await;
         drop(at_work);
         // There is room for another call, and perhaps this run is due again.
         self.news.send_replace(());
-        let outcome = match transition {
-            _ if !settled => Outcome::Dropped(claim.run_id),
-            Transition::End { .. } => Outcome::Ended(claim.run_id),
-            Transition::Continue { attempt: 0, .. } => Outcome::Advanced(claim.run_id),
-            Transition::Continue { .. } => Outcome::Retrying(claim.run_id),
+        let outcome = match settled {
+            None => Outcome::Dropped(claim.run_id),
+            Some(Transition::End { .. }) => Outcome::Ended(claim.run_id),
+            Some(Transition::Continue { attempt: 0, .. }) => Outcome::Advanced(claim.run_id),
+            Some(Transition::Continue { .. }) => Outcome::Retrying(claim.run_id),
         };
         tracing::debug!(?outcome, attempt = claim.attempt, "a function answered");
         outcome
     }
 
-    async fn settle(&self, claim: &Claim, transition: &Transition, now: UnixMillis) -> bool {
+    /// Applies `transition`, and gives what was applied: None if the lease is no longer the run's. An answer
+    /// that the database refuses for what is in it ends the run instead.
+    async fn settle(&self, claim: &Claim, mut transition: Transition, now: UnixMillis) -> Option<Transition> {
+        let mut refusals = 0;
         loop {
-            match self.store.engine_settle(claim, transition, self, now).await {
-                Ok(settled) => {
-                    if settled {
-                        self.tell_of_end(claim, transition, now);
-                    }
-                    return settled;
+            match self.store.engine_settle(claim, &transition, self, now).await {
+                Ok(true) => {
+                    self.tell_of_end(claim, &transition, now);
+                    return Some(transition);
                 }
+                Ok(false) => return None,
                 Err(error) => {
                     tracing::error!(run = %claim.run_id, %error, "cannot record an answer yet");
-                    sleep(FAILURE_PAUSE).await;
+                    refusals += u32::from(error.is_of_the_data());
+                    if refusals == MOST_REFUSALS {
+                        transition = unkept("the database refuses what is in it");
+                    }
                 }
             }
+            sleep(FAILURE_PAUSE).await;
         }
     }
 
@@ -182,13 +213,13 @@ impl Engine {
         let run = Run {
             run_id: claim.run_id.clone(),
             function_id: claim.slug.clone(),
-            function_name: Some(claim.slug.clone()),
+            function_name: Some(claim.function_name.clone()),
             event_id: claim.event_id.clone(),
             status: status.clone(),
             run_started_at: claim.run_id.made_at().unwrap_or(now),
             ended_at: Some(now),
             output: serde_json::from_str(output).ok(),
         };
-        live.tell(&claim.event_id, News::Run(Box::new(run)));
+        live.tell_run(std::slice::from_ref(&claim.event_id), run);
     }
 }

@@ -4,9 +4,11 @@
 //! whatever the first one's calls wait for.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+use ulid::Ulid;
 
 use crate::{store::engine::queue::Waiting, time::UnixMillis};
 
@@ -15,7 +17,13 @@ use crate::{store::engine::queue::Waiting, time::UnixMillis};
 pub struct Calls {
     /// How many there may be.
     most: usize,
-    at_work: Arc<Mutex<HashMap<String, usize>>>,
+    at_work: Arc<Mutex<Held>>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    by_tenant: HashMap<String, usize>,
+    leases: HashSet<String>,
 }
 
 /// A call at work, until it is dropped.
@@ -23,6 +31,14 @@ pub struct Calls {
 pub struct AtWork {
     calls: Calls,
     tenant: String,
+    lease: String,
+}
+
+impl AtWork {
+    /// The token of this call.
+    pub fn lease(&self) -> &str {
+        &self.lease
+    }
 }
 
 impl Calls {
@@ -34,20 +50,28 @@ impl Calls {
     /// the one that has waited longest.
     pub fn next<'w>(&self, waiting: &'w [Waiting], now: UnixMillis) -> Option<&'w Waiting> {
         let at_work = self.lock();
-        let free = self.most.saturating_sub(at_work.values().sum());
-        let of = |waiting: &Waiting| at_work.get(&waiting.tenant).copied().unwrap_or(0);
+        let free = self.most.saturating_sub(at_work.by_tenant.values().sum());
+        let of = |waiting: &Waiting| at_work.by_tenant.get(&waiting.tenant).copied().unwrap_or(0);
         let may_begin = waiting.iter().filter(|waiting| waiting.due_at <= now && of(waiting) < free);
         may_begin.min_by_key(|waiting| (of(waiting), waiting.due_at))
     }
 
-    /// Counts a call of `tenant` until what this gives is dropped.
+    /// Counts a call of `tenant`, under a new lease, until what this gives is dropped.
     pub fn begin(&self, tenant: &str) -> AtWork {
-        *self.lock().entry(tenant.to_owned()).or_default() += 1;
-        AtWork { calls: self.clone(), tenant: tenant.to_owned() }
+        let lease = Ulid::new().to_string();
+        let mut at_work = self.lock();
+        *at_work.by_tenant.entry(tenant.to_owned()).or_default() += 1;
+        at_work.leases.insert(lease.clone());
+        AtWork { calls: self.clone(), tenant: tenant.to_owned(), lease }
+    }
+
+    /// Whether a call is at work under `lease`.
+    pub fn holds(&self, lease: &str) -> bool {
+        self.lock().leases.contains(lease)
     }
 
     /// Nothing under this lock can leave the counts half changed.
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+    fn lock(&self) -> MutexGuard<'_, Held> {
         self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -55,10 +79,11 @@ impl Calls {
 impl Drop for AtWork {
     fn drop(&mut self) {
         let mut at_work = self.calls.lock();
-        if let Some(count) = at_work.get_mut(&self.tenant) {
+        at_work.leases.remove(&self.lease);
+        if let Some(count) = at_work.by_tenant.get_mut(&self.tenant) {
             *count -= 1;
             if *count == 0 {
-                at_work.remove(&self.tenant);
+                at_work.by_tenant.remove(&self.tenant);
             }
         }
     }

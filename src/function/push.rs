@@ -9,7 +9,7 @@ use crate::{
     csv::Counts,
     ids::{EventId, RunId},
     inngest::{Run, RunStatus, call::Call},
-    store::live::{News, Report},
+    store::live::Report,
     time::UnixMillis,
 };
 
@@ -69,21 +69,20 @@ impl Processor {
         let ended_at = UnixMillis(call.event.ts);
         let mut events: Vec<EventId> = ended.events.into_iter().map(|event| event.id).collect();
         if !events.contains(&ended.event.id) {
-            events.push(ended.event.id);
+            events.push(ended.event.id.clone());
         }
-        for event in events {
-            let run = Run {
-                run_id: ended.run_id.clone(),
-                function_id: ended.function_id.clone(),
-                function_name: Some(ended.function_id.clone()),
-                event_id: event.clone(),
-                status: status.clone(),
-                run_started_at: ended.run_id.made_at().unwrap_or(ended_at),
-                ended_at: Some(ended_at),
-                output: output.clone(),
-            };
-            self.live.tell(&event, News::Run(Box::new(run)));
-        }
+        let run = Run {
+            run_started_at: ended.run_id.made_at().unwrap_or(ended_at),
+            run_id: ended.run_id,
+            function_id: ended.function_id,
+            // Only a list says it.
+            function_name: None,
+            event_id: ended.event.id,
+            status,
+            ended_at: Some(ended_at),
+            output,
+        };
+        self.live.tell_run(&events, run);
         true
     }
 
@@ -113,6 +112,6 @@ impl Processor {
             ended_at: None,
             output: None,
         };
-        self.live.tell(&call.event.id, News::Run(Box::new(run)));
+        self.live.tell_run(std::slice::from_ref(&call.event.id), run);
     }
 }

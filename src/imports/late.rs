@@ -2,13 +2,21 @@
 //!
 //! A debounced function, the second run of a batch, or a run that is started again at the engine may
 //! begin long after the last one ended. What the engine tells of it reopens its import, at the cost of no
-//! question.
+//! question. If more is told than memory is given to, the events are kept, and the engine is asked for their
+//! runs.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::{Imports, Snapshot, watch::Begin};
 use crate::{
-    ids::ImportId,
-    inngest::Run,
-    store::{self, imports::ImportRow, live::News},
+    ids::{EventId, ImportId},
+    store::{
+        self,
+        imports::ImportRow,
+        live::{Late, News},
+    },
 };
 
 /// What was done about a late run.
@@ -23,54 +31,73 @@ enum Outcome {
 
 /// How often the watcher of an import is looked for.
 const TRIES: usize = 5;
+/// How long to rest when the database does not answer.
+const DATABASE_PAUSE: Duration = Duration::from_secs(5);
 
 impl Imports {
     /// Reopens imports until the server stops.
     pub(super) async fn take_late_runs(self) {
-        let late = self.shared.live.unwatched();
-        while self.shared.tasks.stopping().run_until_cancelled(late.arrived()).await.is_some() {
-            for news in late.take() {
-                let News::Run(run) = news else { continue };
-                match self.take_late_run(*run).await {
+        let stopping = self.shared.tasks.stopping();
+        let late = self.shared.live.late_runs();
+        while stopping.run_until_cancelled(late.arrived()).await.is_some() {
+            for told in late.take() {
+                let (event, news) = match told {
+                    Late::Run(event, run) => (event, News::Run(run)),
+                    Late::Missed(event) => (event, News::Missed),
+                };
+                match self.take_late_run(&event, &news).await {
                     Ok(Outcome::Passed | Outcome::HandedOver) => {}
                     Ok(Outcome::Reopened(import)) => tracing::info!(%import, "a run came late"),
+                    Err(error) if store::is_away(&error) => {
+                        tracing::warn!(%error, "a run that came late cannot be shown yet");
+                        late.miss(&event);
+                        if stopping.run_until_cancelled(sleep(DATABASE_PAUSE)).await.is_none() {
+                            return;
+                        }
+                    }
                     Err(error) => tracing::error!(%error, "a run that came late is not shown"),
                 }
             }
         }
     }
 
-    async fn take_late_run(&self, run: Run) -> store::Result<Outcome> {
+    async fn take_late_run(&self, event: &EventId, news: &News) -> store::Result<Outcome> {
         // A watcher may begin or end between the look into the database and the word to it.
         for _ in 0..TRIES {
-            let Some(import) = self.shared.store.import_of_event(&run.event_id).await? else {
+            let Some(import) = self.shared.store.import_of_event(event).await? else {
                 return Ok(Outcome::Passed);
             };
             let Some(import) = Snapshot::load(&self.shared.store, vec![import]).await?.pop() else {
                 return Ok(Outcome::Passed);
             };
-            let known = import.runs.iter().find(|known| known.run_id == run.run_id);
-            if known.is_some_and(|known| known.ended_at.is_some()) {
-                return Ok(Outcome::Passed);
-            }
+            let begin = match news {
+                News::Run(run) => {
+                    let known = import.runs.iter().find(|known| known.run_id == run.run_id);
+                    if known.is_some_and(|known| known.ended_at.is_some()) {
+                        return Ok(Outcome::Passed);
+                    }
+                    Begin::Reopened
+                }
+                News::Missed | News::Soon | News::Look => Begin::Recalled,
+            };
             let (owner, id, recorded) = (import.owner, import.id, import.event_id.clone());
-            let is_reopened = import.finished_at.is_some() && self.reopen(import).await?;
+            let is_reopened = import.finished_at.is_some() && self.reopen(import, begin).await?;
             // The watcher may not know yet under which id the engine has confirmed the event.
             let watched = self.shared.board.get(owner, id).map_or(recorded, |known| known.event_id.clone());
-            if self.shared.live.tell_watcher(&watched, News::Run(Box::new(run.clone()))).is_none() {
+            if self.shared.live.tell_watcher(&watched, news.clone()).is_none() {
                 return Ok(if is_reopened { Outcome::Reopened(id) } else { Outcome::HandedOver });
             }
         }
-        tracing::warn!(run = %run.run_id, "a run that came late is not shown: its import has no watcher");
+        tracing::warn!(%event, "a run that came late is not shown: its import has no watcher");
         Ok(Outcome::Passed)
     }
 
     /// Watches an import again that was over. False if another was faster, or it was deleted.
-    async fn reopen(&self, import: Snapshot) -> store::Result<bool> {
+    async fn reopen(&self, import: Snapshot, begin: Begin) -> store::Result<bool> {
         let is_reopened = self.shared.store.reopen_import(import.id).await?;
         if is_reopened {
             let news = self.shared.live.watch(&import.event_id);
-            self.watch(Snapshot { finished_at: None, ..import }, news, Begin::Reopened);
+            self.watch(Snapshot { finished_at: None, ..import }, news, begin);
         }
         Ok(is_reopened)
     }
@@ -80,7 +107,7 @@ impl Imports {
         if import.finished_at.is_some()
             && let Some(import) = Snapshot::load(&self.shared.store, vec![import]).await?.pop()
         {
-            self.reopen(import).await?;
+            self.reopen(import, Begin::Reopened).await?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ mod delete;
 mod history;
 mod in_progress;
 mod late;
+mod names;
 mod outbox;
 mod retry;
 mod settle;
@@ -29,7 +30,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use self::{board::Board, watch::Begin};
+use self::{board::Board, names::Names, watch::Begin};
 pub use self::{
     current::Current,
     delete::{DeleteError, Deletion},
@@ -89,6 +90,7 @@ struct Shared {
     origin: Url,
     pointers: OutputPointers,
     board: Board,
+    names: Names,
     outbox: Notify,
     /// The imports whose events are on their way to the engine, and how to break that off.
     sending: Mutex<HashMap<ImportId, CancellationToken>>,
@@ -136,6 +138,7 @@ impl Imports {
             origin,
             pointers,
             board: Board::default(),
+            names: Names::default(),
             outbox: Notify::new(),
             sending: Mutex::default(),
             tasks: Tasks::on_this_runtime(),

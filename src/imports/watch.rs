@@ -22,8 +22,8 @@ use self::{attempts::Question, lasting::Lasting, pace::Pace};
 use super::{ImportState, RunSnapshot, Shared, Snapshot, outbox};
 use crate::{
     ids::{ImportId, RunId, UserId},
-    inngest::{Client, Priority, Run},
-    store::{self, live::Subscription},
+    inngest::{Client, Priority},
+    store::{self, live},
     time::UnixMillis,
 };
 
@@ -65,7 +65,7 @@ enum Outcome {
 pub enum Begin {
     /// It is new.
     New,
-    /// The process before watched it.
+    /// What happened before was told to nobody: a process ended, or a late run was missed.
     Recalled,
     /// It was over, and one run came late, or is to be cancelled: what else there is was asked for before.
     Reopened,
@@ -89,9 +89,9 @@ struct Watch {
     /// The rule that the pace follows.
     rule: pace::Rule,
     begin: Begin,
-    news: Subscription,
+    news: live::Subscription,
     /// Runs that were told of and are not recorded yet.
-    told: Vec<Run>,
+    told: Vec<Arc<live::Told>>,
     /// Something changed on our side: look at once.
     must_look: bool,
     /// The engine is about to say something new of a run.
@@ -120,7 +120,7 @@ struct Watch {
 }
 
 /// Watches one import until it is over or the server stops. `news` are those of its event.
-pub async fn run(shared: Arc<Shared>, owner: UserId, id: ImportId, begin: Begin, news: Subscription) {
+pub async fn run(shared: Arc<Shared>, owner: UserId, id: ImportId, begin: Begin, news: live::Subscription) {
     let shutdown = shared.tasks.stopping().clone();
     let mut watch = Watch::new(shared, owner, id, begin, news);
     if let Err(error) = watch.recall().await {
@@ -148,7 +148,7 @@ pub async fn run(shared: Arc<Shared>, owner: UserId, id: ImportId, begin: Begin,
 }
 
 impl Watch {
-    fn new(shared: Arc<Shared>, owner: UserId, id: ImportId, begin: Begin, news: Subscription) -> Self {
+    fn new(shared: Arc<Shared>, owner: UserId, id: ImportId, begin: Begin, news: live::Subscription) -> Self {
         let mut pace = Pace::new();
         if begin == Begin::Reopened {
             pace.news(pace::TOLD);

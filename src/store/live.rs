@@ -3,7 +3,9 @@
 //! The function writes it, the run's watcher reads it, and neither knows the other.
 
 mod inbox;
+mod late;
 mod progress;
+mod told;
 
 use std::{
     collections::HashMap,
@@ -19,13 +21,16 @@ use tokio::time::timeout;
 
 pub use self::{
     inbox::{Inbox, News, Subscription},
+    late::{Late, LateRuns},
     progress::{AtWork, Progress, Waiting},
+    told::Told,
 };
 
 use super::Stretches;
 use crate::{
     csv::{Counts, FirstRows},
     ids::{EventId, RunId},
+    inngest::Run,
     time::UnixMillis,
 };
 
@@ -34,8 +39,8 @@ use crate::{
 pub struct Live {
     runs: Arc<Mutex<HashMap<RunId, Arc<Progress>>>>,
     waiting: Arc<Mutex<HashMap<EventId, Arc<Inbox>>>>,
-    /// What is told of runs of events without a watcher.
-    unwatched: Arc<Inbox>,
+    late: Arc<LateRuns>,
+    room: told::Room,
     is_reached: Arc<AtomicBool>,
     /// An end was found by asking, and the engine did not tell of it.
     misses_ends: Arc<AtomicBool>,
@@ -173,10 +178,19 @@ impl Live {
         lock(&self.runs).remove(run);
     }
 
-    /// Tells the watcher of `event`. Of an event without one only runs are kept, for [`Live::unwatched`].
+    /// Tells the watchers of all `events` of one run, which a batch of them may share.
+    pub fn tell_run(&self, events: &[EventId], run: Run) {
+        let run = self.room.keep(run);
+        for event in events {
+            self.tell(event, run.clone().map_or(News::Missed, News::Run));
+        }
+    }
+
+    /// Tells the watcher of `event`. Of an event without one only runs are kept, for [`Live::late_runs`].
     pub fn tell(&self, event: &EventId, news: News) {
         match self.tell_watcher(event, news) {
-            Some(news @ News::Run(_)) => self.unwatched.put(news),
+            Some(News::Run(run)) => self.late.put(event, run),
+            Some(News::Missed) => self.late.miss(event),
             Some(News::Soon | News::Look) | None => {}
         }
     }
@@ -194,8 +208,8 @@ impl Live {
 
     /// The runs without a watcher that were told of.
     #[must_use]
-    pub fn unwatched(&self) -> Arc<Inbox> {
-        Arc::clone(&self.unwatched)
+    pub fn late_runs(&self) -> Arc<LateRuns> {
+        Arc::clone(&self.late)
     }
 
     /// What [`Live::tell`] fills until it is dropped. A watcher whose predecessor has yet to drop its own takes

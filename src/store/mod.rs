@@ -84,7 +84,22 @@ impl Error {
         // Postgres's disk_full.
         matches!(error.code().as_deref(), Some("13" | "4874" | "53100"))
     }
+
+    /// Whether the database refuses what was to be written: the same statement will fail again.
+    #[must_use]
+    pub fn is_of_the_data(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(error)) = self else { return false };
+        let Some(code) = error.code() else { return false };
+        // Postgres's codes have five characters; of those, the classes of data, constraints and limits.
+        if code.len() == 5 {
+            return ["22", "23", "54"].iter().any(|class| code.starts_with(class));
+        }
+        code.parse::<u32>().is_ok_and(|code| OF_THE_DATA.contains(&(code & 0xff)))
+    }
 }
+
+/// SQLite's SQLITE_TOOBIG, SQLITE_CONSTRAINT and SQLITE_MISMATCH, whose extended codes are in the higher bytes.
+const OF_THE_DATA: [u32; 3] = [18, 19, 20];
 
 /// Whether `error` says that the database is not there: it does not answer in time, cannot be reached, or is
 /// just being started or stopped.

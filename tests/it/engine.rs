@@ -4,6 +4,7 @@ mod checkpoint;
 mod clock;
 mod migration;
 mod postgres;
+mod stuck;
 mod system_events;
 
 use std::{sync::Arc, time::Duration};

@@ -43,7 +43,7 @@ fn tell(live: &Live, event: &EventId, run: &RunId, status: RunStatus) {
         ended_at: ended.then_some(now),
         output: ended.then(|| json!({"processedItems": 3, "failedItems": 0})),
     };
-    live.tell(event, News::Run(Box::new(run)));
+    live.tell_run(std::slice::from_ref(event), run);
 }
 
 impl Room {
@@ -228,6 +228,32 @@ async fn late_runs_that_end_together_are_all_shown() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(room.engine().lists, asked, "that costs no question");
+    room.imports.stop().await;
+}
+
+#[tokio::test]
+async fn a_late_run_is_shown_however_much_is_told_of_strangers() {
+    let (room, live) = room(Engine::default()).await;
+    let (import, event) = room.sent().await;
+    tell(&live, &event, &new_run(), RunStatus::Completed);
+    room.wait_until_over(import).await;
+    let (late, other) = (new_run(), new_run());
+    room.engine().runs = vec![(late.to_string(), "Completed"), (other.to_string(), "Completed")];
+    // More than is kept, before any of it is read.
+    for number in 0..1_500 {
+        tell(&live, &EventId::from(format!("stranger-{number}")), &new_run(), RunStatus::Completed);
+    }
+    tell(&live, &event, &late, RunStatus::Completed);
+    let start = Instant::now();
+    loop {
+        let snapshot = room.state(import).await.1;
+        let shown = |id: &RunId| snapshot.runs.iter().any(|run| run.run_id == *id && run.ended_at.is_some());
+        if shown(&late) && shown(&other) && snapshot.finished_at.is_some() {
+            break;
+        }
+        assert!(start.elapsed() < DEADLINE, "{snapshot:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     room.imports.stop().await;
 }
 

@@ -112,7 +112,7 @@ impl Watch {
                 .filter(|id| !listed.contains(*id) && runs.iter().all(|run| run.run_id != **id))
                 .cloned()
                 .collect();
-            any_changed = self.answered(import, &runs, Word::Asked).await?;
+            any_changed = self.answered(import, &runs.iter().collect::<Vec<_>>(), Word::Asked).await?;
             if !(listed.is_empty() && unlisted.is_empty()) {
                 // What is cancelled is recorded once it has ended.
                 return self.cancel(import, &listed, &unlisted).await;
@@ -120,7 +120,7 @@ impl Watch {
         }
         let returned = import.silence.map(|silence| silence.since).filter(|_| word != Word::Told);
         let was_silent = returned.is_some();
-        any_changed |= self.answered(import, &runs, word).await?;
+        any_changed |= self.answered(import, &runs.iter().collect::<Vec<_>>(), word).await?;
         if was_silent {
             // It may be another process than the one that we registered with.
             self.shared.registrar.remind().await;
@@ -188,7 +188,7 @@ impl Watch {
                 Err(inngest::Error::NotFound { .. }) if unlisted.contains(id) => {
                     let known = import.runs.iter().find(|run| run.run_id == *id);
                     if let Some(run) = known.map(|run| run.cancelled(&import.event_id, UnixMillis::now())) {
-                        self.answered(import, &[run], Word::Asked).await?;
+                        self.answered(import, &[&run], Word::Asked).await?;
                     }
                 }
                 Err(error) => tracing::warn!(run = %id, %error, "cannot cancel the run yet"),

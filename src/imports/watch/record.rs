@@ -10,7 +10,7 @@ use crate::{
     ids::RunId,
     imports::{Silence, SilenceCause, Snapshot, counts},
     inngest::{self, Run, RunStatus},
-    store::{self, Stretches, runs::RunRow},
+    store::{self, Stretches, live::Told, runs::RunRow},
     time::UnixMillis,
 };
 
@@ -51,13 +51,14 @@ impl RunReading {
 
 impl Watch {
     /// Records what changed, and shows what is recorded. Whether anything changed.
-    pub(super) async fn answered(&self, import: &Snapshot, runs: &[Run], word: Word) -> store::Result<bool> {
+    pub(super) async fn answered(&self, import: &Snapshot, runs: &[&Run], word: Word) -> store::Result<bool> {
         if runs.is_empty() && word == Word::Told {
             return Ok(false);
         }
         let mut any_changed = false;
         for run in runs {
-            let mut run = run.clone();
+            let mut run = Run::clone(run);
+            self.shared.names.complete(&mut run);
             if run.ended_at.is_none() && run.status.is_terminal_word() {
                 // It sleeps, waits for a retry, or is just about to end.
                 run.status = RunStatus::Running;
@@ -182,8 +183,9 @@ impl Watch {
 }
 
 /// Adds to `listed` what was told since: an end that the list does not have yet, and runs that it lacks.
-pub(super) fn add_told(listed: &mut Vec<Run>, told: Vec<Run>) {
+pub(super) fn add_told(listed: &mut Vec<Run>, told: Vec<Arc<Told>>) {
     for run in told {
+        let run = Run::clone(&run);
         match listed.iter_mut().find(|known| known.run_id == run.run_id) {
             Some(known) if known.ended_at.is_none() && run.ended_at.is_some() => {
                 (known.status, known.ended_at, known.output) = (run.status, run.ended_at, run.output);

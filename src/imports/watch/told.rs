@@ -1,14 +1,17 @@
 //! What the engine and our own function tell unasked: recorded and shown at once, also while a question to the
 //! engine waits for its answer.
 
-use std::pin::pin;
+use std::{pin::pin, sync::Arc};
 
 use tokio::time::Instant;
 
 use super::{Begin, Watch, record::Word};
 use crate::{
     inngest::Run,
-    store::{self, live::News},
+    store::{
+        self,
+        live::{News, Told},
+    },
 };
 
 /// What came of the runs that were told of.
@@ -24,9 +27,9 @@ impl Watch {
     pub(super) fn take_news(&mut self) {
         for news in self.news.take() {
             match news {
-                News::Run(run) => self.told.push(*run),
+                News::Run(run) => self.told.push(run),
                 News::Soon => self.is_soon = true,
-                News::Look => self.must_look = true,
+                News::Look | News::Missed => self.must_look = true,
             }
         }
         let told = &self.told;
@@ -52,15 +55,16 @@ impl Watch {
     pub(super) async fn show_told(&mut self) -> store::Result<Shown> {
         let Some(import) = self.snapshot() else { return Ok(Shown::default()) };
         let is_cancelled = import.cancel_requested_at.is_some();
-        let is_to_cancel = |run: &Run| is_cancelled && run.ended_at.is_none();
-        let (to_cancel, shown): (Vec<Run>, Vec<Run>) =
+        let is_to_cancel = |run: &Arc<Told>| is_cancelled && run.ended_at.is_none();
+        let (to_cancel, shown): (Vec<Arc<Told>>, Vec<Arc<Told>>) =
             std::mem::take(&mut self.told).into_iter().partition(is_to_cancel);
         self.told = to_cancel;
         if shown.is_empty() {
             return Ok(Shown::default());
         }
         let any_ended = shown.iter().any(|run| run.ended_at.is_some());
-        match self.answered(&import, &shown, Word::Told).await {
+        let runs: Vec<&Run> = shown.iter().map(|told| &***told).collect();
+        match self.answered(&import, &runs, Word::Told).await {
             Ok(any_changed) => Ok(Shown { any: true, any_changed, any_ended }),
             Err(error) => {
                 self.told.extend(shown);
@@ -72,7 +76,7 @@ impl Watch {
     /// What could not be recorded is told anew.
     pub(super) fn tell_again(&mut self) {
         for run in std::mem::take(&mut self.told) {
-            self.shared.live.tell(self.news.event(), News::Run(Box::new(run)));
+            self.shared.live.tell(self.news.event(), News::Run(run));
         }
     }
 

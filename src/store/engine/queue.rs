@@ -4,7 +4,6 @@
 //! run on, so the answer of a call that was cancelled or taken over changes nothing.
 
 use sqlx::{Any, Executor, Row};
-use ulid::Ulid;
 
 use super::{
     count, delete_steps,
@@ -36,6 +35,7 @@ pub struct Claim {
     pub function_id: String,
     /// `app-function`.
     pub slug: String,
+    pub function_name: String,
     pub url: String,
     pub event_name: String,
     /// JSON, as the function receives it.
@@ -47,6 +47,8 @@ pub struct Claim {
     pub req_version: i64,
     /// The step that the function planned and is called for; `None`: whatever comes next.
     pub planned: Option<String>,
+    /// How many answers in a row have finished no step.
+    pub idle_turns: u32,
     /// Finished steps in the order in which they ended.
     pub steps: Vec<Step>,
 }
@@ -68,6 +70,8 @@ pub enum Transition {
         steps: Vec<Step>,
         /// The step to call for.
         planned: Option<String>,
+        /// How many answers in a row have finished no step, this one included.
+        idle_turns: u32,
         attempt: u32,
         req_version: i64,
         available_at: UnixMillis,
@@ -139,9 +143,23 @@ impl Store {
         Ok(tenants)
     }
 
-    /// Takes the run of `tenant` that has been due longest, under a new lease; `None`: none is.
-    pub async fn engine_claim(&self, tenant: &str, now: UnixMillis) -> Result<Option<Claim>> {
-        let lease = Ulid::new().to_string();
+    /// The leases that runs are under.
+    pub async fn engine_leases(&self) -> Result<Vec<String>> {
+        let leases = "SELECT lease FROM engine_run WHERE lease IS NOT NULL AND ended_at IS NULL";
+        Ok(sqlx::query_scalar(leases).fetch_all(&self.pool).await?)
+    }
+
+    /// Has the call made again that was to be made under `lease`, unless it was answered meanwhile.
+    pub async fn engine_void(&self, lease: &str) -> Result<()> {
+        sqlx::query("UPDATE engine_run SET lease = NULL WHERE lease = $1 AND ended_at IS NULL")
+            .bind(lease)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Takes the run of `tenant` that has been due longest, under `lease`, a new one; `None`: none is.
+    pub async fn engine_claim(&self, tenant: &str, lease: &str, now: UnixMillis) -> Result<Option<Claim>> {
         let mut tx = self.begin_write().await?;
         // SQLite has no other writer meanwhile.
         let skip_locked = if self.is_postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
@@ -150,10 +168,10 @@ impl Store {
              WHERE run_id = (SELECT run_id FROM engine_run \
               WHERE tenant = $4 AND ended_at IS NULL AND lease IS NULL AND available_at <= $3 \
               ORDER BY available_at, run_id LIMIT 1 {skip_locked}) \
-             RETURNING run_id, event_id, slug, function_id, attempt, req_version, planned_step"
+             RETURNING run_id, event_id, slug, function_id, attempt, req_version, planned_step, idle_turns"
         );
         let claimed = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(&lease)
+            .bind(lease)
             .bind(RunStatus::Running.as_str())
             .bind(now.0)
             .bind(tenant)
@@ -164,7 +182,7 @@ impl Store {
         let event_id: String = run.try_get("event_id")?;
         let slug: String = run.try_get("slug")?;
         let call = sqlx::query(
-            "SELECT e.name, e.body, f.url, f.max_attempts FROM engine_event e, engine_function f \
+            "SELECT e.name, e.body, f.name AS function_name, f.url, f.max_attempts FROM engine_event e, engine_function f \
              WHERE e.event_id = $1 AND f.slug = $2",
         )
         .bind(&event_id)
@@ -178,9 +196,10 @@ impl Store {
             run_id,
             event_id: event_id.into(),
             tenant: tenant.to_owned(),
-            lease,
+            lease: lease.to_owned(),
             function_id: run.try_get("function_id")?,
             slug,
+            function_name: call.try_get("function_name")?,
             url: call.try_get("url")?,
             event_name: call.try_get("name")?,
             event: call.try_get("body")?,
@@ -188,11 +207,13 @@ impl Store {
             max_attempts: count("engine_function", call.try_get("max_attempts")?)?,
             req_version: run.try_get("req_version")?,
             planned: run.try_get("planned_step")?,
+            idle_turns: count("engine_run", run.try_get("idle_turns")?)?,
             steps,
         }))
     }
 
-    /// Applies what the answer to `claim` does, and tells functions of the run's end. `false`: the lease is no longer the run's, and nothing changed.
+    /// Applies what the answer to `claim` does, and tells functions of the run's end. `false`: the lease is no
+    /// longer the run's, and nothing changed.
     pub async fn engine_settle(
         &self,
         claim: &Claim,
@@ -201,11 +222,11 @@ impl Store {
         now: UnixMillis,
     ) -> Result<bool> {
         let mut tx = self.begin_write().await?;
-        let settled =
-            match transition {
-                Transition::Continue { planned, attempt, req_version, available_at, .. } => sqlx::query(
+        let settled = match transition {
+            Transition::Continue { planned, idle_turns, attempt, req_version, available_at, .. } => {
+                sqlx::query(
                     "UPDATE engine_run SET lease = NULL, attempt = $1, req_version = $2, available_at = $3, \
-                     planned_step = $6, waits_since = $7 \
+                     planned_step = $6, waits_since = $7, idle_turns = $8 \
                      WHERE run_id = $4 AND lease = $5 AND ended_at IS NULL",
                 )
                 .bind(i64::from(*attempt))
@@ -215,22 +236,24 @@ impl Store {
                 .bind(&claim.lease)
                 .bind(planned)
                 .bind(now.0)
+                .bind(i64::from(*idle_turns))
                 .execute(&mut *tx)
-                .await?,
-                Transition::End { status, output, .. } => {
-                    sqlx::query(
-                        "UPDATE engine_run SET lease = NULL, status = $1, output = $2, ended_at = $3 \
+                .await?
+            }
+            Transition::End { status, output, .. } => {
+                sqlx::query(
+                    "UPDATE engine_run SET lease = NULL, status = $1, output = $2, ended_at = $3 \
                      WHERE run_id = $4 AND lease = $5 AND ended_at IS NULL",
-                    )
-                    .bind(status.as_str())
-                    .bind(output)
-                    .bind(now.0)
-                    .bind(claim.run_id.as_str())
-                    .bind(&claim.lease)
-                    .execute(&mut *tx)
-                    .await?
-                }
-            };
+                )
+                .bind(status.as_str())
+                .bind(output)
+                .bind(now.0)
+                .bind(claim.run_id.as_str())
+                .bind(&claim.lease)
+                .execute(&mut *tx)
+                .await?
+            }
+        };
         if settled.rows_affected() == 0 {
             return Ok(false);
         }

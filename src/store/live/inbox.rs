@@ -8,17 +8,19 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{Live, lock};
-use crate::{ids::EventId, inngest::Run};
+use super::{Live, lock, told::Told};
+use crate::ids::EventId;
 
 /// More than this is not kept for a watcher that is busy: it asks the engine instead.
-const MOST: usize = 1_000;
+pub(super) const MOST: usize = 1_000;
 
 /// One thing that a watcher is told.
 #[derive(Clone, Debug, PartialEq)]
 pub enum News {
     /// A signed request said so: the run was called, or has ended.
-    Run(Box<Run>),
+    Run(Arc<Told>),
+    /// There was no room for a run: the engine must be asked.
+    Missed,
     /// The engine is about to say something new of a run: our function has answered for the last time, or
     /// an attempt failed.
     Soon,
@@ -39,7 +41,7 @@ impl Inbox {
         if waiting.len() < MOST {
             waiting.push(news);
         } else {
-            waiting[0] = News::Look;
+            waiting[MOST - 1] = News::Missed;
         }
         self.arrived.notify_one();
     }
@@ -145,13 +147,13 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_news_is_a_reason_to_look() {
+    fn a_flood_of_news_is_a_reason_to_ask() {
         let inbox = Inbox::default();
         for _ in 0..MOST + 5 {
             inbox.put(News::Soon);
         }
         let news = inbox.take();
-        assert_eq!((news.len(), &news[0]), (MOST, &News::Look));
+        assert_eq!((news.len(), news.last()), (MOST, Some(&News::Missed)));
         assert!(inbox.take().is_empty());
     }
 }

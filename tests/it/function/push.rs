@@ -76,7 +76,7 @@ async fn the_end_of_a_run_is_told_to_whoever_watches_its_event() {
     let news = inbox.take();
     let [News::Run(told)] = news.as_slice() else { panic!("no run: {news:?}") };
     assert_eq!((&told.run_id, &told.status), (&run(), &RunStatus::Completed));
-    assert_eq!(told.function_name.as_deref(), Some("csv-app-process-csv-upload"));
+    assert_eq!((told.function_id.as_str(), &told.function_name), ("csv-app-process-csv-upload", &None));
     assert_eq!(told.ended_at.unwrap().to_string(), "2026-11-23T20:42:56.208Z");
     assert_eq!(told.run_started_at.to_string(), "2026-11-23T20:42:56.014Z", "the time in its id");
     assert_eq!(told.output, Some(json!({"failedItems": 2, "processedItems": 98, "status": "success"})));

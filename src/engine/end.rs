@@ -1,0 +1,81 @@
+//! How a run ends, and what it shows as its output.
+
+use serde_json::{Value, json};
+
+use super::caller::Answer;
+use crate::{inngest::RunStatus, store::engine::queue::Transition};
+
+/// How much of the body of something that is no SDK is kept for people to read.
+const EXCERPT_CHARS: usize = 2_000;
+
+/// The end of a run whose answer cannot be kept, as the database has said `why`.
+pub(super) fn unkept(why: &str) -> Transition {
+    fail(Failure::of_engine(&format!("The function's answer could not be recorded: {why}")))
+}
+
+/// Why an attempt failed, and the run with it if no other follows.
+pub(super) struct Failure {
+    /// What the run shows as its output.
+    pub(super) output: Value,
+    /// As Inngest's own events have it in `error.error`.
+    pub(super) reason: String,
+}
+
+impl Failure {
+    /// One of the engine's own, in the shape in which a real server reports its own.
+    pub(super) fn of_engine(message: &str) -> Self {
+        let output = json!({"error": {"error": message, "name": "Error", "message": message}});
+        Self { output, reason: message.to_owned() }
+    }
+
+    pub(super) fn of_answer(answer: &Answer) -> Self {
+        let status = answer.status.as_u16();
+        let reason = match answer.no_retry {
+            true => "NonRetriableError".to_owned(),
+            false => format!("invalid status code: {status}"),
+        };
+        Self { output: error_of(answer), reason }
+    }
+}
+
+pub(super) fn complete(output: &Value) -> Transition {
+    Transition::End { status: RunStatus::Completed, output: output.to_string(), reason: None }
+}
+
+pub(super) fn fail(Failure { output, reason }: Failure) -> Transition {
+    Transition::End { status: RunStatus::Failed, output: output.to_string(), reason: Some(reason) }
+}
+
+pub(super) fn unsupported(what: &str) -> Failure {
+    Failure::of_engine(&format!(
+        "The embedded engine runs plain steps only, it does not know {what}. Connect Inngest for it."
+    ))
+}
+
+/// JSON as it is, nothing as null, any other text as a string.
+pub(super) fn output(body: &[u8]) -> Value {
+    if body.is_empty() {
+        return Value::Null;
+    }
+    serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8_lossy(body).into())
+}
+
+/// What a run that failed with this answer shows as its output.
+fn error_of(answer: &Answer) -> Value {
+    let status = answer.status.as_u16();
+    if answer.status.is_success() {
+        // Success without the SDK's header: not the function, but what it said is all there is.
+        output(&answer.body)
+    } else if !answer.from_sdk {
+        let message = format!("Your server returned HTTP {status} before the SDK responded.");
+        let excerpt: String = String::from_utf8_lossy(&answer.body).chars().take(EXCERPT_CHARS).collect();
+        json!({
+            "error": message, "name": "Server returned a fatal error", "message": message,
+            "stack": format!("Upstream response:\n{excerpt}"),
+        })
+    } else if answer.body.is_empty() {
+        Value::String(format!("invalid status code: {status}"))
+    } else {
+        output(&answer.body)
+    }
+}
