@@ -105,6 +105,33 @@ async fn a_client_that_never_reads_loses_its_connection() {
     app.stop().await;
 }
 
+/// Each waits in memory for its turn, and takes some KB there.
+#[tokio::test]
+async fn requests_behind_the_one_at_work_are_not_read() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Binary::start(&mut runboard(data.path()));
+    let page = ask(&server.origin, "GET /sign-up HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
+    let before = server.most_resident();
+    let requests = "GET /sign-up HTTP/1.1\r\nHost: x\r\n\r\n".repeat(3_000);
+    let mut deaf = Vec::new();
+    for _ in 0..50 {
+        let mut connection = connect(&server.origin).await;
+        // Where it does not read all of them, the rest does not go out.
+        let written = timeout(Duration::from_millis(200), connection.write_all(requests.as_bytes())).await;
+        assert!(!matches!(written, Ok(Err(_))), "{written:?}");
+        connection.peek(&mut [0; 1]).await.unwrap();
+        deaf.push(connection);
+    }
+    let more = server.most_resident().saturating_sub(before);
+    assert!(more < 64 << 20, "50 connections take {} MiB", more >> 20);
+    // All are answered once they are read.
+    let mut connection = deaf.pop().unwrap();
+    connection.shutdown().await.unwrap();
+    let answers = to_the_end(&mut connection).await.matches("HTTP/1.1 200 ").count();
+    assert!(answers > 100, "{answers}");
+}
+
 #[tokio::test]
 async fn a_body_that_trickles_is_answered_408() {
     let app = spawn().await;

@@ -14,14 +14,14 @@ use actix_web::{
     body::{BodySize, BoxBody, MessageBody},
     dev::{Payload, ServiceRequest, ServiceResponse},
     error::PayloadError,
-    http::{ConnectionType, StatusCode},
+    http::{ConnectionType, StatusCode, header},
     middleware::Next,
     web::{self, Bytes},
 };
 use futures_util::Stream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::connection::{Activity, InFlight};
+use super::connection::{Activity, InFlight, ToCome};
 use crate::config::HttpLimits;
 
 /// Middleware (for `middleware::from_fn`), the outermost one: a body that stalls or trickles ends with an
@@ -31,11 +31,15 @@ pub async fn within(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let in_flight = request.conn_data::<Rc<Activity>>().map(Activity::begin);
+    let activity = request.conn_data::<Rc<Activity>>().map(Rc::clone);
+    let in_flight = activity.as_ref().map(Activity::begin);
     let body = match request.take_payload() {
         Payload::None => None,
         payload => {
-            let body = Rc::new(Timed::new(payload, *limits.get_ref()));
+            if let Some(activity) = &activity {
+                activity.expect(announced(&request));
+            }
+            let body = Rc::new(Timed::new(payload, *limits.get_ref(), activity));
             request.set_payload(Payload::Stream { payload: Box::pin(Shared(Rc::clone(&body))) });
             Some(body)
         }
@@ -57,6 +61,11 @@ pub async fn within(
     }))
 }
 
+fn announced(request: &ServiceRequest) -> ToCome {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    length.and_then(|length| length.parse().ok()).map_or(ToCome::Unknown, ToCome::Bytes)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Arrival {
     Arriving,
@@ -67,6 +76,7 @@ enum Arrival {
 /// A body that has to keep coming. Only the time counts in which its reader waits for it.
 struct Timed {
     arrival: Cell<Arrival>,
+    activity: Option<Rc<Activity>>,
     inner: RefCell<Inner>,
 }
 
@@ -87,9 +97,17 @@ struct Wait {
 }
 
 impl Timed {
-    fn new(payload: Payload, limits: HttpLimits) -> Self {
+    fn new(payload: Payload, limits: HttpLimits, activity: Option<Rc<Activity>>) -> Self {
         let inner = Inner { payload, limits, bytes: 0, left: limits.body_window, wait: None };
-        Self { arrival: Cell::new(Arrival::Arriving), inner: RefCell::new(inner) }
+        Self { arrival: Cell::new(Arrival::Arriving), activity, inner: RefCell::new(inner) }
+    }
+
+    /// Nothing more of it is read.
+    fn ends_as(&self, arrival: Arrival) {
+        self.arrival.set(arrival);
+        if let Some(activity) = &self.activity {
+            activity.expect(ToCome::Nothing);
+        }
     }
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
@@ -100,16 +118,19 @@ impl Timed {
         match Pin::new(&mut inner.payload).poll_next(cx) {
             Poll::Ready(Some(Ok(bytes))) => {
                 inner.arrived(bytes.len() as u64);
+                if let Some(activity) = &self.activity {
+                    activity.body_was_read(bytes.len() as u64);
+                }
                 Poll::Ready(Some(Ok(bytes)))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
             Poll::Ready(None) => {
-                self.arrival.set(Arrival::Whole);
+                self.ends_as(Arrival::Whole);
                 Poll::Ready(None)
             }
             Poll::Pending => {
                 ready!(inner.poll_stalled(cx));
-                self.arrival.set(Arrival::Stalled);
+                self.ends_as(Arrival::Stalled);
                 Poll::Ready(Some(Err(PayloadError::Io(io::ErrorKind::TimedOut.into()))))
             }
         }

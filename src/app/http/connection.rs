@@ -1,13 +1,13 @@
 //! One connection: what is refused before there is a request, and what no handler sees.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     io,
     net::SocketAddr,
     pin::Pin,
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -26,12 +26,22 @@ const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 /// The name of a header that every answer of ours has.
 const OURS: &[u8] = b"x-content-type-options";
 
+/// How many bytes are read in one turn where the head of a request may be among them. actix decodes all heads
+/// that it has, and keeps some KB of memory for each: 128 KiB of short ones would take 34 MB a connection.
+const HEAD_BYTES: usize = 1024;
+
+/// The most bytes of a body that actix may have read and no handler has yet: 128 KiB that are not decoded, and
+/// as many that are.
+const READ_AHEAD: u64 = 256 << 10;
+
 pub struct Connection {
     stream: TcpStream,
     activity: Rc<Activity>,
     /// Ends the wait for the head of a later request; actix's own deadline is for the first one only.
     head_deadline: Option<Pin<Box<Sleep>>>,
     head_within: Duration,
+    /// Bytes read in this turn, which may be those of heads.
+    read_in_turn: usize,
     /// Ends an answer of which the client takes no byte; None while bytes go out.
     write_deadline: Option<Pin<Box<Sleep>>>,
     write_within: Duration,
@@ -46,6 +56,19 @@ pub struct Activity {
     in_flight: Cell<usize>,
     /// When the last one ended; None while one is at work, and before the first.
     idle_since: Cell<Option<Instant>>,
+    to_come: Cell<ToCome>,
+    /// Whom to wake when no request is at work.
+    reader: RefCell<Option<Waker>>,
+}
+
+/// What a handler has not got yet of the body of the request at work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ToCome {
+    #[default]
+    Nothing,
+    Bytes(u64),
+    /// A body without a length.
+    Unknown,
 }
 
 /// One request at work, until dropped.
@@ -58,6 +81,28 @@ impl Activity {
         self.idle_since.set(None);
         InFlight(Rc::clone(self))
     }
+
+    pub fn expect(&self, to_come: ToCome) {
+        self.to_come.set(to_come);
+    }
+
+    /// A handler has got so many bytes of the body.
+    pub fn body_was_read(&self, bytes: u64) {
+        if let ToCome::Bytes(left) = self.to_come.get() {
+            self.to_come.set(ToCome::Bytes(left.saturating_sub(bytes)));
+        }
+    }
+
+    /// Whether what arrives now can only be requests behind the one at work.
+    fn is_busy(&self) -> bool {
+        self.in_flight.get() > 0 && matches!(self.to_come.get(), ToCome::Nothing | ToCome::Bytes(0))
+    }
+
+    /// Whether the next `bytes` are sure to be of the body at work, whatever of it actix has read already.
+    fn is_body(&self, bytes: usize) -> bool {
+        let certain = READ_AHEAD.saturating_add(bytes as u64);
+        matches!(self.to_come.get(), ToCome::Bytes(left) if left >= certain)
+    }
 }
 
 impl Drop for InFlight {
@@ -66,6 +111,10 @@ impl Drop for InFlight {
         self.0.in_flight.set(left);
         if left == 0 {
             self.0.idle_since.set(Some(Instant::now()));
+            self.0.to_come.set(ToCome::Nothing);
+            if let Some(reader) = self.0.reader.take() {
+                reader.wake();
+            }
         }
     }
 }
@@ -91,6 +140,7 @@ impl Connection {
             activity: Rc::default(),
             head_deadline: None,
             head_within: options.limits.head,
+            read_in_turn: 0,
             write_deadline: None,
             write_within: options.limits.write_pause,
             header_lines: Arc::clone(&options.header_lines),
@@ -113,6 +163,25 @@ impl Connection {
             sleep.as_mut().reset(deadline);
         }
         sleep.as_mut().poll(cx).is_ready()
+    }
+
+    /// Reads a few heads at most, then lets actix handle them before more are read.
+    fn poll_heads(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.read_in_turn >= HEAD_BYTES {
+            self.read_in_turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let mut bytes = [0; HEAD_BYTES];
+        let most = (HEAD_BYTES - self.read_in_turn).min(buf.remaining());
+        let mut heads = ReadBuf::new(&mut bytes[..most]);
+        if Pin::new(&mut self.stream).poll_read(cx, &mut heads)?.is_pending() {
+            self.read_in_turn = 0;
+            return Poll::Pending;
+        }
+        self.read_in_turn += heads.filled().len();
+        buf.put_slice(heads.filled());
+        Poll::Ready(Ok(()))
     }
 
     /// Writes to the client. Fails once it has taken no byte for `write_within`: a client that never reads
@@ -138,7 +207,16 @@ impl AsyncRead for Connection {
             // As if it had hung up.
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let activity = &self.activity;
+        if activity.is_busy() {
+            // Later requests stay with the client: read, they would wait in memory.
+            activity.reader.replace(Some(cx.waker().clone()));
+            return Poll::Pending;
+        }
+        if activity.is_body(buf.remaining()) {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        self.poll_heads(cx, buf)
     }
 }
 
