@@ -4,7 +4,6 @@ mod adopt;
 mod background;
 mod data_dir;
 mod database;
-pub mod http;
 mod open_files;
 mod reach;
 mod routes;
@@ -27,25 +26,24 @@ pub use self::{
 };
 use self::{
     database::DatabaseLock,
-    http::Connections,
     server::{Shared, listen, origin_of},
     wiring::Wiring,
 };
 use crate::{
     accounts::Accounts,
-    config::Config,
+    base::{config::Config, tasks::Tasks},
+    files::{FetchLimits, Fetcher, LinkKey, Storage},
     function::{self, Processor, Share, Slots},
-    imports::{Imports, Parts},
-    inngest::{self, Client, Registrar},
-    source::{FetchLimits, Fetcher, LinkKey, Storage},
-    store::{Live, Store, quota::Quota},
-    tasks::Tasks,
-    web::{
+    http::{
         health::{EngineCheck, Health},
         origin::PublicOrigin,
-        site::Site,
-        versions::Versions,
+        serving::Connections,
     },
+    imports::{Imports, Parts},
+    inngest::{self, Client, Registrar},
+    progress::Live,
+    store::{Store, quota::Quota},
+    web::{site::Site, versions::Versions},
 };
 
 /// How long the first event waits for our functions to be registered: an engine that does not know them would

@@ -4,19 +4,24 @@
 //!
 //! | room | what happens there |
 //! |---|---|
+//! | [`app`] | what is started and stopped, in which order; the route table |
 //! | [`web`] | what a person sees: pages, and the fragments that htmx polls |
+//! | [`http`] | what all handlers share: sessions, errors, origin checks, headers, listeners |
+//! | [`report`] | what is known of an import, in people's words |
 //! | [`imports`] | an import's life: accept the upload, send its event from the outbox, watch its runs |
 //! | [`engine`] | Inngest's stand-in: the same HTTP API, a durable queue, retries |
 //! | [`function`] | what the engine calls: `process-csv-upload`, a plan and a chain of steps |
 //! | [`accounts`] | users, passwords, sessions |
-//! | [`store`] | all SQL, and the live numbers that are kept in memory |
-//! | [`source`] | bytes in and out: stored files, signed links to them, and files fetched by their address |
+//! | [`results`] | what a run has written: its plan, outputs, failed records |
+//! | [`progress`] | what moves too fast for the database: the counters of steps at work, news of runs |
+//! | [`store`] | all SQL |
+//! | [`files`] | bytes in and out: stored files, signed links to them, and files fetched by their address |
 //! | [`inngest`] | the wire, both ways: client, events, runs, calls, signatures |
 //! | [`csv`] | pure: bytes to records, verdicts and output |
-//! | [`limits`] | how often, by whom and in whose turn something may be asked for, and how much memory it may hold |
+//! | [`base`] | ids, time, configuration, tasks, and what strangers may take of memory and time |
 //!
 //! Imports point down only, and rooms on one line never import each other:
-//! `main > app > web > imports, function, engine, accounts > store, source > inngest > csv, ids, time, config, tasks, limits`.
+//! `main > app > web > http, report > imports, function, engine, accounts > results > progress > store, files > inngest > csv > base`.
 //! `docs/ARCHITECTURE.md` walks one upload through all of it.
 
 // What cannot happen is said by `expect`, and its text says why it cannot.
@@ -24,16 +29,16 @@
 
 pub mod accounts;
 pub mod app;
-pub mod config;
+pub mod base;
 pub mod csv;
 pub mod engine;
+pub mod files;
 pub mod function;
-pub mod ids;
+pub mod http;
 pub mod imports;
 pub mod inngest;
-pub mod limits;
-pub mod source;
+pub mod progress;
+pub mod report;
+pub mod results;
 pub mod store;
-pub mod tasks;
-pub mod time;
 pub mod web;

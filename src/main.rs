@@ -10,7 +10,7 @@ use clap::Parser;
 use runboard::{
     accounts::{Accounts, Email, Password},
     app::{self, Adopted, App},
-    config::{AccountCommand, Args, Command, Config, unknown_variables},
+    base::config::{AccountCommand, Args, Command, Config, unknown_variables},
 };
 use rustix::{fs::Mode, process::umask};
 use secrecy::SecretString;

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use runboard::time::UnixMillis;
+use runboard::base::time::UnixMillis;
 use serde_json::Value;
 use tokio::{task::JoinSet, time::Instant};
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use runboard::time::UnixMillis;
+use runboard::base::time::UnixMillis;
 use sqlx::AnyPool;
 use ulid::Ulid;
 

@@ -17,12 +17,13 @@ use std::{
 use actix_web::{App, HttpResponse, dev::ServerHandle, http::header::ContentType, web};
 use bytes::Bytes;
 use runboard::{
-    app::{
-        behind_middleware,
-        http::{self, Connections, Options},
+    app::behind_middleware,
+    base::config::HttpLimits,
+    http::{
+        headers,
+        origin::PublicOrigin,
+        serving::{self, Connections, Options},
     },
-    config::HttpLimits,
-    web::{headers, origin::PublicOrigin},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -128,7 +129,7 @@ fn serve_bare(body: Bytes, status: u16) -> (ServerHandle, SocketAddr) {
         workers: None,
         grace: Duration::from_secs(1),
     };
-    let handle = http::serve(listener, options, move || {
+    let handle = serving::serve(listener, options, move || {
         let body = body.clone();
         let answer = move || {
             let body = body.clone();

@@ -25,11 +25,13 @@ pub use self::{
 };
 use self::{hasher::Hasher, session::Sessions};
 use crate::{
-    config::SignUp,
-    ids::UserId,
-    limits::{Network, Rate, RateLimiter},
+    base::{
+        config::SignUp,
+        ids::UserId,
+        limits::{Network, Rate, RateLimiter},
+        time::UnixMillis,
+    },
     store::{self, Store, accounts::NewAccount},
-    time::UnixMillis,
 };
 
 /// Everything about accounts; shared by all requests.

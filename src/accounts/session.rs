@@ -8,9 +8,8 @@ use std::{
 
 use super::{Email, Error, Token};
 use crate::{
-    ids::UserId,
+    base::{ids::UserId, time::UnixMillis},
     store::{self, LONGEST_LIST, Store, accounts::SessionRow},
-    time::UnixMillis,
 };
 
 /// Who is signed in.

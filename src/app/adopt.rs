@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use super::{StartError, data_dir, database::DatabaseLock, stored_files};
 use crate::{
-    config::Config,
-    source::{Key, Storage},
+    base::{config::Config, time::UnixMillis},
+    files::{Key, Storage},
     store::Store,
-    time::UnixMillis,
 };
 
 /// What was joined.

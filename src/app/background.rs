@@ -8,12 +8,11 @@ use tokio::{task::spawn_blocking, time::sleep};
 use super::{StartError, stored_files};
 use crate::{
     accounts::Accounts,
+    base::{tasks::Tasks, time::UnixMillis},
+    files::Storage,
     function::Processor,
     inngest::{self, Client},
-    source::Storage,
     store::Store,
-    tasks::Tasks,
-    time::UnixMillis,
 };
 
 /// How often files that runs of foreign events have left are looked for.

@@ -10,7 +10,7 @@ use std::{
 use ulid::Ulid;
 
 use super::StartError;
-use crate::{source::make_folder, store::Store};
+use crate::{files::make_folder, store::Store};
 
 /// The name of the id that a folder and its database share: a file in one, a setting in the other.
 pub(super) const INSTALLATION: &str = "installation";

@@ -7,9 +7,8 @@ use tokio::sync::watch;
 
 use super::{StartError, data_dir::INSTALLATION};
 use crate::{
-    config::Config,
+    base::{config::Config, tasks::Tasks},
     store::{self, Found, ProcessLock, Store, sqlite_file},
-    tasks::Tasks,
 };
 
 /// How long a start waits for an earlier process to end: it has 10 s to end its steps.

@@ -2,10 +2,13 @@
 
 use actix_web::{Route, guard, web};
 
-use crate::web::{
-    assets, downloads, error, files, health, output,
-    pages::{dashboard, delete, import, sign_in, sign_out, sign_up},
-    retry, sample,
+use crate::{
+    http::{error, health},
+    web::{
+        assets, downloads, files, output,
+        pages::{dashboard, delete, import, sign_in, sign_out, sign_up},
+        retry, sample,
+    },
 };
 
 /// Every route that people reach. Which of them need a session stands beside each handler, as its

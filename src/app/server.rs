@@ -15,22 +15,22 @@ use actix_web::{
 };
 use url::Url;
 
-use super::{
-    StartError,
-    http::{self, Connections},
-    routes,
-};
+use super::{StartError, routes};
 use crate::{
     accounts::Accounts,
-    config::{HttpLimits, TrustedProxies},
+    base::config::{HttpLimits, TrustedProxies},
+    files::{LinkKey, Storage},
     function::{self, Processor},
-    imports::Imports,
-    source::{LinkKey, Storage},
-    store::Store,
-    web::{
-        assets, audit, compression, csrf, error, headers, health::Health, origin::PublicOrigin, patience,
-        site::Site,
+    http::{
+        audit, compression, csrf, error, headers,
+        health::Health,
+        origin::PublicOrigin,
+        patience,
+        serving::{self, Connections},
     },
+    imports::Imports,
+    store::Store,
+    web::{assets, site::Site},
 };
 
 /// How long requests may take to end when the server stops: calls of Inngest among them, which are
@@ -60,14 +60,14 @@ pub(super) fn serve_public(
     connections: Arc<Connections>,
 ) -> io::Result<ServerHandle> {
     assets::prepare();
-    let options = http::Options {
+    let options = serving::Options {
         limits: *shared.limits.get_ref(),
         connections,
         header_lines: headers::lines(&shared.origin).into(),
         workers: None,
         grace: REQUEST_GRACE,
     };
-    http::serve(listener, options, move || {
+    serving::serve(listener, options, move || {
         let shared = shared.clone();
         let app = actix_web::App::new()
             .app_data(shared.origin)
@@ -121,7 +121,7 @@ where
         .wrap(from_fn(compression::in_one_piece))
         .wrap(from_fn(audit::log))
         .wrap(from_fn(headers::secure))
-        .wrap(from_fn(http::within))
+        .wrap(from_fn(serving::within))
 }
 
 pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

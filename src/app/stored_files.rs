@@ -4,10 +4,9 @@ use std::{collections::HashSet, io};
 
 use super::StartError;
 use crate::{
-    ids::ImportId,
-    source::{Folder, Key, Storage},
+    base::{ids::ImportId, time::UnixMillis},
+    files::{Folder, Key, Storage},
     store::{LONGEST_LIST, Store},
-    time::UnixMillis,
 };
 
 /// Up to so many files without a row, and without a trace of what was interrupted, say nothing of the database.

@@ -15,16 +15,19 @@ use url::Url;
 
 use super::{
     StartError,
-    http::{self, Connections},
     server::{listen, origin_of},
 };
 use crate::{
-    config::{self, Config, Exposed, HttpLimits, Inngest},
+    base::{
+        config::{self, Config, Exposed, HttpLimits, Inngest},
+        tasks::Tasks,
+    },
     engine::{self, Engine},
     function::{self, About, Door, DoorLimits, Processor},
+    http::serving::{self, Connections},
     inngest::{Registrar, Server, SigningKeys},
-    store::{Live, Store},
-    tasks::Tasks,
+    progress::Live,
+    store::Store,
     web::views::EngineName,
 };
 
@@ -200,7 +203,7 @@ impl Wiring {
         let mut servers = Vec::new();
         let engine = web::Data::new(embedded.engine.clone());
         let (of_internal, processor) = (engine.clone(), processor.clone());
-        let options = |connections| http::Options {
+        let options = |connections| serving::Options {
             limits,
             connections,
             header_lines: "".into(),
@@ -210,23 +213,23 @@ impl Wiring {
         let limits = web::Data::new(limits);
         let of_exposed = limits.clone();
         let listener = embedded.internal.try_clone()?;
-        servers.push(http::serve(listener, options(Connections::unlimited()), move || {
+        servers.push(serving::serve(listener, options(Connections::unlimited()), move || {
             App::new()
                 .app_data(of_internal.clone())
                 .app_data(processor.clone())
                 .app_data(limits.clone())
                 .configure(engine::api::routes)
                 .configure(|routes| function::serve::routes(routes, None))
-                .wrap(from_fn(http::within))
+                .wrap(from_fn(serving::within))
         })?);
         if let Some((listener, _)) = &embedded.exposed {
             let options = options(Arc::clone(connections));
-            servers.push(http::serve(listener.try_clone()?, options, move || {
+            servers.push(serving::serve(listener.try_clone()?, options, move || {
                 App::new()
                     .app_data(engine.clone())
                     .app_data(of_exposed.clone())
                     .configure(engine::api::routes)
-                    .wrap(from_fn(http::within))
+                    .wrap(from_fn(serving::within))
             })?);
         }
         Ok(servers)

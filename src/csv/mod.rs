@@ -15,6 +15,7 @@ mod output;
 mod pass;
 mod reasons;
 mod split;
+mod stretches;
 mod verdict;
 
 pub use excerpt::excerpt;
@@ -23,3 +24,4 @@ pub use layout::{Layout, LayoutError, MOST_COLUMNS};
 pub use output::{Counts, Output};
 pub use pass::{Cursor, Pass};
 pub use reasons::{Reason, Reasons};
+pub use stretches::{Stretch, Stretches};

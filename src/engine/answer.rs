@@ -10,8 +10,8 @@ use super::{
     ops::{MAX_STATE_BYTES, MAX_STEPS, Op, Plan, Report},
 };
 use crate::{
+    base::time::UnixMillis,
     store::engine::queue::{Claim, Step, Transition},
-    time::UnixMillis,
 };
 
 /// A function that says again and again that it has finished no step is called again at once so often, then
@@ -173,7 +173,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{ids::RunId, inngest::RunStatus};
+    use crate::{base::ids::RunId, inngest::RunStatus};
 
     const NOW: UnixMillis = UnixMillis(1_000_000);
 

@@ -21,13 +21,15 @@ use ulid::Ulid;
 use self::bearer::{is_same, require_signing_key};
 use super::{Engine, caller::job_id, events, functions};
 use crate::{
-    ids::{EventId, RunId},
+    base::{
+        ids::{EventId, RunId},
+        time::UnixMillis,
+    },
     inngest::{EventSeed, Job, Run},
     store::{
         self,
         engine::runs::{Cancelled, QueuedJob},
     },
-    time::UnixMillis,
 };
 
 /// A request's body has at most this many bytes; one event has at most three MiB.

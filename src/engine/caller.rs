@@ -15,14 +15,13 @@ use url::Url;
 
 use super::canonical;
 use crate::{
-    ids::RunId,
+    base::{ids::RunId, time::UnixMillis},
     inngest::{
         self,
         call::{NO_RETRY_HEADER, REQ_VERSION_HEADER, SDK_HEADER, Stack},
         signature,
     },
     store::engine::queue::Claim,
-    time::UnixMillis,
 };
 
 /// Inngest's limit for a step's output. No answer needs more: it carries one output.
@@ -106,7 +105,7 @@ impl Caller {
     /// # Errors
     /// When the HTTP client cannot be built.
     pub fn new(signing_key: SecretString) -> Result<Self, inngest::Error> {
-        inngest::tls::install();
+        crate::base::tls::install();
         let http = reqwest::Client::builder()
             .user_agent("Inngest")
             // Functions are called over http on this machine: neither certificates nor a proxy are needed.

@@ -7,10 +7,9 @@ use serde_json::{Map, Value, value::RawValue};
 use ulid::Ulid;
 
 use crate::{
-    ids::EventId,
+    base::{ids::EventId, time::UnixMillis},
     inngest::{EventSeed, tenant},
     store::engine::events::{NewEvent, SYSTEM_PREFIX},
-    time::UnixMillis,
 };
 
 /// Inngest's limit for one event, in bytes of JSON.

@@ -36,10 +36,10 @@ use tokio::sync::watch;
 pub use self::queue::Outcome;
 use self::{caller::Caller, share::Calls};
 use crate::{
-    ids::RunId,
+    base::{ids::RunId, time::UnixMillis},
     inngest,
-    store::{self, Live, Store, engine::runs::Cancelled},
-    time::UnixMillis,
+    progress::Live,
+    store::{self, Store, engine::runs::Cancelled},
 };
 
 /// The engine. Clones share everything.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{store::engine::queue::Step, time::UnixMillis};
+use crate::{base::time::UnixMillis, store::engine::queue::Step};
 
 /// Inngest's limits for a run's state: finished steps, and the bytes of their outputs.
 pub const MAX_STEPS: usize = 1_000;

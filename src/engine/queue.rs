@@ -14,13 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Engine, answer, end::unkept, share::AtWork};
 use crate::{
-    ids::RunId,
+    base::{ids::RunId, time::UnixMillis},
     inngest::Run,
     store::{
         self,
         engine::queue::{Claim, Transition},
     },
-    time::UnixMillis,
 };
 
 /// How long calls at work may go on after a stop. What is then broken off is called again at the next start.

@@ -10,7 +10,7 @@ use std::{
 
 use ulid::Ulid;
 
-use crate::{store::engine::queue::Waiting, time::UnixMillis};
+use crate::{base::time::UnixMillis, store::engine::queue::Waiting};
 
 /// The calls at work. Clones share them.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 use ulid::Ulid;
 
 use crate::{
-    ids::EventId,
+    base::ids::EventId,
     inngest::RunStatus,
     store::engine::events::{NewEvent, RunEnd, SYSTEM_PREFIX},
 };
@@ -120,7 +120,7 @@ fn error_of(output: &Value, reason: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ids::RunId, time::UnixMillis};
+    use crate::base::{ids::RunId, time::UnixMillis};
 
     const EVENT: &str =
         r#"{"data":{"file":"a.csv"},"id":"01M852BFZNDZSECF4ZXVXKXYMX","name":"a/b","ts":1,"user":{}}"#;

@@ -36,7 +36,7 @@ fn fires(trigger: &Trigger, event: &NewEvent, body: &mut Option<Value>) -> bool 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ids::EventId, time::UnixMillis};
+    use crate::base::{ids::EventId, time::UnixMillis};
 
     #[test]
     fn a_trigger_fires_for_its_event_if_its_expression_holds() {

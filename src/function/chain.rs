@@ -2,19 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{failure::Failure, plan::Plan};
+use super::failure::Failure;
 use crate::{
     csv::{Counts, Cursor},
+    files::Key,
     inngest::call::{Call, Op, step_id},
-    source::Key,
+    results::{PLAN, Plan},
     store::steps::Step,
 };
 
 /// The name of the step before all others, for a file that lies elsewhere.
 pub(super) const FETCH: &str = "fetch";
-
-/// The name of the step that fixes how the file is read.
-pub(super) const PLAN: &str = "plan";
 
 /// The name of a step of rows: 1, 2, ...
 fn rows(number: u32) -> String {

@@ -3,9 +3,9 @@
 use std::{io, time::Duration};
 
 use crate::{
+    base::limits::bytes_at_most,
     csv::{LayoutError, MOST_COLUMNS},
-    limits::bytes_at_most,
-    source::{Address, FetchError, ShareLink, TextKind},
+    files::{Address, FetchError, ShareLink, TextKind},
     store::{self, quota::OverQuota},
 };
 

@@ -9,15 +9,17 @@ use super::{
     failure::Failure,
 };
 use crate::{
+    base::{
+        ids::{EventId, RunId},
+        time::UnixMillis,
+    },
     csv::{Counts, Reasons},
-    ids::{EventId, RunId},
-    source::{Address, Arrival, Incoming, Key},
+    files::{Address, Arrival, Incoming, Key},
+    progress::{Progress, Receiving},
     store::{
-        live::{Progress, Receiving},
         quota::Room,
         steps::{Step, StepFiles},
     },
-    time::UnixMillis,
 };
 
 impl Processor {

@@ -18,35 +18,32 @@
 mod chain;
 mod failure;
 mod fetch;
-pub mod findings;
-pub mod outputs;
+mod orphaned_runs;
 mod plan;
 mod process_csv_upload;
-mod push;
 mod rows;
 pub mod serve;
 mod slots;
-mod strangers;
+mod system_functions;
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-pub use plan::Plan;
 pub use process_csv_upload::{Answer, Summary};
 pub use serve::{About, Door, DoorLimits};
 pub use slots::{Share, Slot, Slots};
 
 use crate::{
-    ids::EVENT_NAME,
+    base::{ids::EVENT_NAME, tasks::Tasks},
+    files::{Fetcher, LinkKey, Storage},
     inngest::{
         Client, Error,
         call::{Call, FunctionSpec, Registration, Retries, Runtime, SDK, StepSpec, Trigger},
     },
-    source::{Fetcher, LinkKey, Storage},
-    store::{Live, Store, quota::Quota},
-    tasks::Tasks,
+    progress::Live,
+    store::{Store, quota::Quota},
 };
 
 /// The app that our function belongs to.

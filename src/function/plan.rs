@@ -7,13 +7,13 @@ use std::{
     time::Instant,
 };
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
 use crate::{
     csv::{FirstRows, Layout, LayoutError, Output, Pass},
-    source::{Address, Key, Storage, TextKind},
+    files::{Address, Key, Storage, TextKind},
+    results::Plan,
 };
 
 /// Which reader a plan was made for. To be raised when the same bytes would give other records.
@@ -27,27 +27,6 @@ const MOST_HEADER: usize = 1 << 20;
 
 /// A run has fewer than 500 steps, a big file or not: Inngest allows 1,000, and each costs a call.
 const MOST_STEPS: u64 = 400;
-
-/// How a file is read. Later steps obey it, also after an upgrade and under another configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
-    /// The storage key of the file.
-    pub source: String,
-    /// Bytes.
-    pub size: u64,
-    /// The WHATWG name, in lower case.
-    pub encoding: String,
-    pub layout: Layout,
-    /// A record longer than this fails.
-    pub max_record_bytes: usize,
-    /// A step ends at the first record that begins this far behind the step's start, or sooner where it
-    /// could not go on.
-    pub step_bytes: u64,
-    pub reader_version: u32,
-    /// What people are shown of it; None in a plan of the version before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first_rows: Option<FirstRows>,
-}
 
 impl Plan {
     /// Looks at the front of the stored file `source`, which was fetched `from` an address or uploaded. Blocks.

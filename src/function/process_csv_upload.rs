@@ -9,23 +9,22 @@ use super::{
     FUNCTION_NAME, Processor, RETRIES, Slot, Slots,
     chain::{self, Next, RowsResult},
     failure::{FailedCall, Failure},
-    plan::Plan,
     rows::Task,
 };
 use crate::{
-    csv::{Counts, Reasons},
-    ids::RunId,
+    base::{ids::RunId, time::UnixMillis},
+    csv::{Counts, Reasons, Stretches},
+    files::{Address, Key},
     inngest::{
         self,
         call::{Call, CallError, Op},
     },
-    source::{Address, Key},
+    progress::News,
+    results::{PLAN, Plan},
     store::{
-        Stretches,
-        live::{AttemptError, CallInfo, FailedAttempt, News},
+        executions::{AttemptError, CallInfo, FailedAttempt},
         steps::{Commit, Step, StepFiles},
     },
-    time::UnixMillis,
 };
 
 /// How long a call waits for its turn before the engine is asked to call again.
@@ -217,7 +216,7 @@ impl Processor {
         progress.set_total_bytes(plan.size);
         progress.set_first_rows(plan.first_rows.as_ref());
         let step = Step {
-            name: chain::PLAN.to_owned(),
+            name: PLAN.to_owned(),
             position,
             result: serde_json::to_string(&plan)?,
             counts: Counts::default(),

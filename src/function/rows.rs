@@ -6,15 +6,14 @@ use std::{
     time::Instant,
 };
 
-use super::{
-    failure::Failure,
-    plan::{Plan, open},
-};
+use super::{failure::Failure, plan::open};
 use crate::{
-    csv::{Counts, Cursor, Output, Pass, Reasons},
-    ids::RunId,
-    source::{Key, OutputFile, Storage},
-    store::{Stretches, live::Progress, quota::Room, steps::StepFiles},
+    base::ids::RunId,
+    csv::{Counts, Cursor, Output, Pass, Reasons, Stretches},
+    files::{Key, OutputFile, Storage},
+    progress::Progress,
+    results::Plan,
+    store::{quota::Room, steps::StepFiles},
 };
 
 /// How much is read at once, in bytes, and how often progress is told and a wish to stop is heard.

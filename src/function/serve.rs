@@ -20,13 +20,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, FUNCTION_ID, PROGRESS_ID, Processor, RUN_ENDED_ID};
 use crate::{
+    base::{
+        limits::{ByteBudget, Rate, RateLimiter},
+        time::UnixMillis,
+    },
     inngest::{
         Registrar, SigningKeys,
         call::{Call, CallError, NO_RETRY_HEADER, REQ_VERSION_HEADER, SDK, SDK_HEADER},
         signature,
     },
-    limits::{ByteBudget, Rate, RateLimiter},
-    time::UnixMillis,
 };
 
 /// Where the functions are served.

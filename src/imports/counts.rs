@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{config::OutputPointers, csv::Counts};
+use crate::{base::config::OutputPointers, csv::Counts};
 
 /// Of the first pair of `pointers` that the output has both of.
 pub fn in_output(pointers: &OutputPointers, output: Option<&Value>) -> Option<Counts> {

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use super::{ImportState, Snapshot};
 use crate::{
-    ids::ImportId,
-    store::{Live, live::ProgressNow},
-    time::UnixMillis,
+    base::{ids::ImportId, time::UnixMillis},
+    progress::{Live, ProgressNow},
 };
 
 /// Equal ones say the same of the import.

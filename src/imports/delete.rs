@@ -4,9 +4,10 @@ use tokio::task::JoinError;
 
 use super::Imports;
 use crate::{
-    ids::{ImportId, UserId},
-    source::Key,
-    store::{self, delete::Deleted, live::News},
+    base::ids::{ImportId, UserId},
+    files::Key,
+    progress::News,
+    store::{self, delete::Deleted},
 };
 
 /// The outcome of a request to delete an import.

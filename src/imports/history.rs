@@ -4,13 +4,15 @@ use std::collections::HashSet;
 
 use super::{Imports, Snapshot};
 use crate::{
-    ids::{ImportId, UserId},
+    base::{
+        ids::{ImportId, UserId},
+        time::UnixMillis,
+    },
     store::{
         self,
         history::{Between, Filter, Order},
         imports::ImportRow,
     },
-    time::UnixMillis,
 };
 
 /// More are not counted: on a page nobody needs to know, and counting millions takes its time.

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use super::{Current, Imports, Snapshot};
 use crate::{
-    ids::{ImportId, UserId},
+    base::{
+        ids::{ImportId, UserId},
+        time::UnixMillis,
+    },
     inngest::RunStatus,
     store,
-    time::UnixMillis,
 };
 
 /// What a page has already.

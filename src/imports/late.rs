@@ -11,12 +11,9 @@ use tokio::time::sleep;
 
 use super::{Imports, Snapshot, watch::Begin};
 use crate::{
-    ids::{EventId, ImportId},
-    store::{
-        self,
-        imports::ImportRow,
-        live::{Late, News},
-    },
+    base::ids::{EventId, ImportId},
+    progress::{Late, News},
+    store::{self, imports::ImportRow},
 };
 
 /// What was done about a late run.

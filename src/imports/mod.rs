@@ -3,7 +3,6 @@
 //!
 //! What a page shows is a [`Snapshot`]: for an import that is watched it is read from memory.
 
-mod board;
 mod counts;
 mod current;
 mod delete;
@@ -11,11 +10,12 @@ mod history;
 mod in_progress;
 mod late;
 mod names;
+mod outage;
 mod outbox;
 mod retry;
 mod settle;
-mod silence;
 mod snapshot;
+mod snapshot_cache;
 mod watch;
 
 use std::{
@@ -30,29 +30,31 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use self::{board::Board, names::Names, watch::Begin};
 pub use self::{
     current::Current,
     delete::{DeleteError, Deletion},
     history::{Count, History, Place},
     in_progress::{InProgress, Seen},
-    silence::{Silence, SilenceCause},
+    outage::{Silence, SilenceCause},
     snapshot::{FetchedFrom, ImportState, NextAttempt, Plan, Planned, RunSnapshot, Snapshot},
 };
-pub use crate::source::FileName;
+use self::{names::Names, snapshot_cache::Board, watch::Begin};
+pub use crate::files::FileName;
 use crate::{
-    config::OutputPointers,
-    ids::{EVENT_NAME, ImportId, UserId},
+    base::{
+        config::OutputPointers,
+        ids::{EVENT_NAME, ImportId, UserId},
+        tasks::Tasks,
+        time::UnixMillis,
+    },
+    files::{Address, Incoming, Key, LinkKey, Storage},
     inngest::{Client, EventSeed, Registrar},
-    source::{Address, Incoming, Key, LinkKey, Storage},
+    progress::{Live, News, Subscription},
     store::{
-        self, Live, Store,
+        self, Store,
         imports::{ImportRow, Relative},
-        live::{News, Subscription},
         outbox::OutboxRow,
     },
-    tasks::Tasks,
-    time::UnixMillis,
 };
 
 /// How long the outbox and the watches may take to end. Each ends at its next `await`.

@@ -14,11 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Shared, Silence, SilenceCause};
 use crate::{
-    ids::{EventId, ImportId, UserId},
+    base::{
+        ids::{EventId, ImportId, UserId},
+        limits::{Turn, Turns},
+        time::UnixMillis,
+    },
     inngest::{Error, Event, EventSeed, Priority},
-    limits::{Turn, Turns},
-    store::{self, live::News, outbox::OutboxRow},
-    time::UnixMillis,
+    progress::News,
+    store::{self, outbox::OutboxRow},
 };
 
 /// How many events are sent at once, at most one of each user. A thousand events of one user, or one that the

@@ -5,10 +5,9 @@
 
 use super::{AcceptError, Bytes, FileName, Imports, New, Snapshot};
 use crate::{
-    ids::ImportId,
-    source::{Incoming, Key},
+    base::{ids::ImportId, time::UnixMillis},
+    files::{Incoming, Key},
     store::imports::{ImportRow, Relative, RetryOf},
-    time::UnixMillis,
 };
 
 impl Imports {

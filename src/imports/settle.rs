@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::Imports;
-use crate::store::{imports::ImportRow, live::Subscription};
+use crate::{progress::Subscription, store::imports::ImportRow};
 
 /// How long a database that does not answer is left alone.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);

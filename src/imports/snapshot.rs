@@ -7,16 +7,18 @@ use std::{collections::HashMap, fmt};
 pub use self::run::{NextAttempt, Plan, Planned, RunSnapshot};
 use super::Silence;
 use crate::{
-    ids::{EventId, ImportId, UserId},
+    base::{
+        ids::{EventId, ImportId, UserId},
+        time::UnixMillis,
+    },
+    files::Address,
     inngest::RunStatus,
-    source::Address,
+    progress::{Live, ProgressNow},
     store::{
-        self, Live, Store,
+        self, Store,
         imports::{ImportRow, Relative, RetryOf},
-        live::ProgressNow,
         runs::RunRow,
     },
-    time::UnixMillis,
 };
 
 /// An import and its runs.

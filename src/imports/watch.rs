@@ -9,6 +9,7 @@
 mod asked;
 mod attempts;
 mod doubt;
+mod end;
 mod lasting;
 mod pace;
 mod record;
@@ -19,32 +20,23 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use self::{attempts::Question, lasting::Lasting, pace::Pace};
-use super::{ImportState, RunSnapshot, Shared, Snapshot, outbox};
+use super::{ImportState, RunSnapshot, Shared, Snapshot};
 use crate::{
-    ids::{ImportId, RunId, UserId},
+    base::{
+        ids::{ImportId, RunId, UserId},
+        time::UnixMillis,
+    },
     inngest::{Client, Priority},
-    store::{self, live},
-    time::UnixMillis,
+    progress, store,
 };
 
 /// While the event is unsent the outbox tells; this is the net.
 const UNSENT_PAUSE: Duration = Duration::from_secs(5);
 /// The engine is about to tell that a run has ended.
 const NET_OF_AN_END: Duration = Duration::from_millis(1_500);
-/// A run of a second function may appear after the first has ended.
-const LATE_RUNS: Duration = Duration::from_secs(10);
-/// A cancelled event that was perhaps sent: how long a run of it may still appear.
-const LATE_RUNS_OF_CANCELLED: Duration = Duration::from_secs(30);
-/// The list of the other runs of an event follows the first end that was told within this.
-const FIRST_LIST: Duration = Duration::from_secs(1);
 /// How long an import that is over waits for the last list: for its turn to ask, and for an answer. It ends
 /// without one then: a late run that is told of reopens it, and watchers must not pile up.
 const LAST_LIST_WITHIN: Duration = Duration::from_secs(10 * 60);
-/// An event that no function takes is called so after this, and given up after that.
-const NO_FUNCTION_AFTER: Duration = Duration::from_secs(30);
-const NO_RUN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-/// An event without a run after so long makes us ask whether the engine still knows our functions.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(4);
 /// An end that was found by asking is told of within this (4.2 s was the longest seen), or ends are not told.
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
 /// How often it is looked, without asking, whether a step is still at work.
@@ -89,9 +81,9 @@ struct Watch {
     /// The rule that the pace follows.
     rule: pace::Rule,
     begin: Begin,
-    news: live::Subscription,
+    news: progress::Subscription,
     /// Runs that were told of and are not recorded yet.
-    told: Vec<Arc<live::Told>>,
+    told: Vec<Arc<progress::Told>>,
     /// Something changed on our side: look at once.
     must_look: bool,
     /// The engine is about to say something new of a run.
@@ -120,7 +112,13 @@ struct Watch {
 }
 
 /// Watches one import until it is over or the server stops. `news` are those of its event.
-pub async fn run(shared: Arc<Shared>, owner: UserId, id: ImportId, begin: Begin, news: live::Subscription) {
+pub async fn run(
+    shared: Arc<Shared>,
+    owner: UserId,
+    id: ImportId,
+    begin: Begin,
+    news: progress::Subscription,
+) {
     let shutdown = shared.tasks.stopping().clone();
     let mut watch = Watch::new(shared, owner, id, begin, news);
     if let Err(error) = watch.recall().await {
@@ -148,7 +146,13 @@ pub async fn run(shared: Arc<Shared>, owner: UserId, id: ImportId, begin: Begin,
 }
 
 impl Watch {
-    fn new(shared: Arc<Shared>, owner: UserId, id: ImportId, begin: Begin, news: live::Subscription) -> Self {
+    fn new(
+        shared: Arc<Shared>,
+        owner: UserId,
+        id: ImportId,
+        begin: Begin,
+        news: progress::Subscription,
+    ) -> Self {
         let mut pace = Pace::new();
         if begin == Begin::Reopened {
             pace.news(pace::TOLD);
@@ -314,83 +318,6 @@ impl Watch {
         } else {
             pace::UNTOLD
         }
-    }
-
-    async fn what_next(&mut self, import: &Snapshot) -> store::Result<Outcome> {
-        if !import.state().is_final() {
-            self.over_since = None;
-            if import.runs.is_empty() {
-                return self.look_for_function(import).await;
-            }
-            return Ok(Outcome::Again);
-        }
-        let over_since = *self.over_since.get_or_insert_with(Instant::now);
-        if self.begin == Begin::Reopened && !import.runs.is_empty() {
-            return self.finish(import).await;
-        }
-        let Some(listed) = self.listed else {
-            // What else the event has triggered is not known: it is not over before the engine has said so.
-            self.pace.no_later_than(Instant::now() + FIRST_LIST);
-            return Ok(Outcome::Again);
-        };
-        // One last list, once no further run is to be expected.
-        let late = if import.runs.is_empty() { LATE_RUNS_OF_CANCELLED } else { LATE_RUNS };
-        let last = over_since + late;
-        if listed >= last {
-            return self.finish(import).await;
-        }
-        let last_list = last.max(self.same_list_until);
-        let waits_for_more = import.runs.is_empty();
-        self.pace.at(if waits_for_more { self.pace.due().min(last_list) } else { last_list });
-        Ok(Outcome::Again)
-    }
-
-    /// No function has taken the event. An engine that was started anew may have forgotten ours: it is told
-    /// again, and so is the event, whose seed makes one run of it however often it is sent.
-    async fn look_for_function(&mut self, import: &Snapshot) -> store::Result<Outcome> {
-        let (Some(sent), Some(sent_at)) = (self.sent, import.sent_at) else { return Ok(Outcome::Again) };
-        let (Some(listed), waited) = (self.listed, sent.so_far()) else { return Ok(Outcome::Again) };
-        if sent.at(listed) >= NO_FUNCTION_AFTER {
-            if waited >= NO_RUN_FOR {
-                return self.finish(import).await;
-            }
-            self.change(|import| import.is_untaken = true);
-        } else {
-            self.pace.no_later_than(Instant::now() + NO_FUNCTION_AFTER.saturating_sub(waited));
-        }
-        if self.sent_again || waited < FORGOTTEN_AFTER {
-            return Ok(Outcome::Again);
-        }
-        self.shared.registrar.remind().await;
-        if self.shared.registrar.renewed_at().is_some_and(|renewed| renewed > sent_at) {
-            self.sent_again = true;
-            tracing::warn!(import = %self.id, "no function started for the event; sending it again");
-            outbox::send_again(&self.shared, self.id).await?;
-            self.pace.news(pace::UNTOLD);
-        }
-        Ok(Outcome::Again)
-    }
-
-    async fn finish(&mut self, import: &Snapshot) -> store::Result<Outcome> {
-        let now = UnixMillis::now();
-        let is_cancelled = import.cancel_requested_at.is_some();
-        if !self.shared.store.finish_import(self.id, is_cancelled, now).await? {
-            // The wish to cancel it has just come, and word of it follows.
-            self.pace.at(Instant::now() + FIRST_LIST);
-            return Ok(Outcome::Again);
-        }
-        if !self.news.is_current() {
-            // It was reopened meanwhile, and has another watcher.
-            return Ok(Outcome::Over);
-        }
-        self.change(|import| import.finished_at = Some(now));
-        // Not before: a reader of a snapshot from before the end still adds the progress to it, and counts
-        // must not fall.
-        for run in &import.runs {
-            self.shared.live.forget(&run.run_id);
-        }
-        self.shared.board.retire(self.owner, self.id);
-        Ok(Outcome::Over)
     }
 }
 

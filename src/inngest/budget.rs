@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::ids::UserId;
+use crate::base::ids::UserId;
 
 /// What a question is asked for. Those of an earlier variant go first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

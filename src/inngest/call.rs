@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha1::{Digest, Sha1};
 
-use crate::ids::{EventId, RunId};
+use crate::base::ids::{EventId, RunId};
 
 /// Any value; an answer of 2xx without it fails the run.
 pub const SDK_HEADER: &str = "x-inngest-sdk";

@@ -24,7 +24,7 @@ use super::{
     call::{CallEvent, Registration, Steps},
     signature::SigningKeys,
 };
-use crate::{
+use crate::base::{
     ids::{EventId, RunId, UserId},
     time::UnixMillis,
 };

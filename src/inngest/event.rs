@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
-use crate::{ids::EventId, time::UnixMillis};
+use crate::base::{ids::EventId, time::UnixMillis};
 
 /// An event to send. It carries no `id` of its own on purpose: a repeated send with an own `id`
 /// answers with a new internal id whose runs stay empty for ever. [`EventSeed`] makes a repeat safe.

@@ -14,7 +14,6 @@ mod registrar;
 mod retry;
 pub mod run;
 pub mod signature;
-pub mod tls;
 
 pub use budget::{Budget, Priority};
 pub use client::{Client, Fresh, Limits, Registered, Server, SyncRequest};

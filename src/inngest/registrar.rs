@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{Client, Error, Registered, SyncRequest, call::Registration};
-use crate::time::UnixMillis;
+use crate::base::time::UnixMillis;
 
 /// The pause after a registration that was not taken doubles from the first to the last of these.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::fmt::rfc2822::DateTimeParser;
 
 use super::Error;
-use crate::time::UnixMillis;
+use crate::base::time::UnixMillis;
 
 /// Capped exponential back-off with full jitter: each pause is drawn evenly between zero and a
 /// ceiling that doubles, so that clients that failed together do not come back together.

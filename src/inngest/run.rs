@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use crate::{
+use crate::base::{
     ids::{EventId, RunId},
     time::UnixMillis,
 };
@@ -134,7 +134,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
 mod rfc3339 {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    use crate::time::UnixMillis;
+    use crate::base::time::UnixMillis;
 
     pub fn serialize<S: Serializer>(at: &UnixMillis, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(at)
@@ -150,7 +150,7 @@ mod rfc3339 {
 mod rfc3339_option {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    use crate::time::UnixMillis;
+    use crate::base::time::UnixMillis;
 
     pub fn serialize<S: Serializer>(at: &Option<UnixMillis>, serializer: S) -> Result<S::Ok, S::Error> {
         match at {

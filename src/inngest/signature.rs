@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use crate::time::UnixMillis;
+use crate::base::time::UnixMillis;
 
 pub const HEADER: &str = "x-inngest-signature";
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Error, Result, Store};
-use crate::{ids::UserId, time::UnixMillis};
+use crate::base::{ids::UserId, time::UnixMillis};
 
 /// How many sessions one account may have: far more than a person has browsers.
 pub const MOST_SESSIONS: i64 = 100;

@@ -9,7 +9,7 @@ use super::{
     outbox::remove_from_outbox,
     steps::read_files,
 };
-use crate::ids::{ImportId, RunId};
+use crate::base::ids::{ImportId, RunId};
 
 /// What became of an import that was to be deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use sqlx::{Row, any::AnyRow};
 
 use super::{Error, Result, Store, Tx};
-use crate::{ids::RunId, time::UnixMillis};
+use crate::base::{ids::RunId, time::UnixMillis};
 
 /// A registered function.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,16 +1,48 @@
 //! SQL of executions: what our function knows of a run it was called for. The engine's API does not tell.
 
+use serde::{Deserialize, Serialize};
 use sqlx::{Row, any::AnyRow};
 
-use super::{
-    Error, Result, Store,
-    history::SearchName,
-    live::{AttemptError, CallInfo, FailedAttempt},
-};
-use crate::{
+use super::{Error, Result, Store, history::SearchName};
+use crate::base::{
     ids::{EventId, RunId},
     time::UnixMillis,
 };
+
+/// What a call to our function tells of its run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallInfo {
+    pub function: String,
+    /// The first call of this run.
+    pub started_at: UnixMillis,
+    /// 1-based.
+    pub attempt: u32,
+    pub max_attempts: u32,
+    /// Why the latest attempt failed, until the next one begins.
+    pub error: Option<AttemptError>,
+    /// The attempts before it that failed, the first one first.
+    pub earlier: Vec<FailedAttempt>,
+}
+
+/// An attempt that failed and was followed by another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedAttempt {
+    /// 1-based.
+    pub attempt: u32,
+    /// A sentence for people.
+    pub message: String,
+    pub at: UnixMillis,
+}
+
+/// How an attempt failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptError {
+    /// A sentence for people.
+    pub message: String,
+    pub at: UnixMillis,
+    /// No attempt follows: the run is about to end.
+    pub is_final: bool,
+}
 
 /// What [`read_call`] reads.
 pub(super) const COLUMNS: &str = "execution.function, execution.started_at, execution.attempt, \

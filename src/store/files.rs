@@ -10,7 +10,7 @@ use sqlx::{
 };
 
 use super::{Result, Store, imports::corrupt, placeholders};
-use crate::ids::ImportId;
+use crate::base::ids::ImportId;
 
 /// Where a step's row names the files of its run.
 const KEYS: &str = "source_file, processed_file, failed_file, raw_file";

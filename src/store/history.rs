@@ -7,7 +7,7 @@ use super::{
     Result, Store, Tx,
     imports::{COLUMNS, ImportRow, corrupt, read_import},
 };
-use crate::{
+use crate::base::{
     ids::{ImportId, UserId},
     time::UnixMillis,
 };

@@ -5,7 +5,7 @@ use sqlx::{Row, any::AnyRow};
 use super::{
     Error, LONGEST_LIST, Result, Store, Tx, history::settle, outbox::remove_from_outbox, placeholders,
 };
-use crate::{
+use crate::base::{
     ids::{EventId, ImportId, UserId},
     time::UnixMillis,
 };

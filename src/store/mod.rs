@@ -1,4 +1,4 @@
-//! All SQL, over SQLite or Postgres with one text, and the live numbers that are kept in memory.
+//! All SQL, over SQLite or Postgres with one text.
 //!
 //! One file per concern, each an `impl Store` block. The rules that keep one text honest on both
 //! databases: integers, booleans (0/1) and times are BIGINT; JSON and ids are TEXT; sums are cast
@@ -7,12 +7,11 @@
 pub mod accounts;
 pub mod delete;
 pub mod engine;
-mod executions;
+pub mod executions;
 mod files;
 mod found;
 pub mod history;
 pub mod imports;
-pub mod live;
 pub mod outbox;
 mod patience;
 mod place;
@@ -22,7 +21,6 @@ mod record;
 pub mod runs;
 mod settings;
 pub mod steps;
-pub mod stretches;
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
@@ -31,17 +29,15 @@ use tokio::time::timeout;
 
 pub use self::{
     found::{Found, look},
-    live::Live,
     patience::{as_here, within},
     place::sqlite_file,
     process_lock::ProcessLock,
-    stretches::Stretches,
 };
 use self::{
     patience::{IN_BACKGROUND, Pool, Tx},
     place::Place,
 };
-use crate::{config::DATABASE_CONNECTIONS, ids::RunId};
+use crate::base::{config::DATABASE_CONNECTIONS, ids::RunId};
 
 /// The database.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use sqlx::Row;
 
 use super::{Result, Store, Tx, history::settle, imports::corrupt};
-use crate::{
+use crate::base::{
     ids::{EventId, ImportId, UserId},
     time::UnixMillis,
 };

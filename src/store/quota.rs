@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Result, Store};
-use crate::ids::{EventId, UserId};
+use crate::base::ids::{EventId, UserId};
 
 /// What each user may store at most, in bytes, and what of it is arriving now. A cheap handle to one
 /// shared state.

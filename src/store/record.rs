@@ -10,7 +10,7 @@ use super::{
     outbox::{OutboxRow, insert_event},
     to_bigint,
 };
-use crate::ids::ImportId;
+use crate::base::ids::ImportId;
 
 impl Store {
     /// Records an import and its event, or neither. A parent has one retry of each kind: if there is

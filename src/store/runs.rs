@@ -5,11 +5,13 @@ use sqlx::{Row, any::AnyRow};
 
 use super::{Error, Result, Store, executions, history::settle, imports::lock_import, to_bigint};
 use crate::{
+    base::{
+        ids::{ImportId, RunId},
+        time::UnixMillis,
+    },
     csv::Counts,
-    ids::{ImportId, RunId},
     inngest::{Failure, Run, RunOutput, RunStatus},
-    store::live::CallInfo,
-    time::UnixMillis,
+    store::executions::CallInfo,
 };
 
 /// A row of `run`, with what our own function knows of it.

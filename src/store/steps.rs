@@ -4,11 +4,10 @@ use futures_util::TryStreamExt;
 use serde::Deserialize;
 use sqlx::{Row, any::AnyRow};
 
-use super::{Error, Result, Store, Stretches, to_bigint};
+use super::{Error, Result, Store, to_bigint};
 use crate::{
-    csv::{Counts, FirstRows, Reasons},
-    ids::RunId,
-    time::UnixMillis,
+    base::{ids::RunId, time::UnixMillis},
+    csv::{Counts, FirstRows, Reasons, Stretches},
 };
 
 /// One finished step of a run.

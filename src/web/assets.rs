@@ -16,7 +16,7 @@ use flate2::{Compression, write::GzEncoder};
 use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
 
-use super::compression;
+use crate::http::compression;
 
 /// Where [`serve`] is to be routed.
 pub const PATH: &str = "/assets/{hash}/{name}";

@@ -13,12 +13,13 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::fs::File;
 use tokio_util::io::ReaderStream;
 
-use super::{error::Error, pages::import::find, session::SignedIn};
+use super::pages::import::find;
 use crate::{
-    function::outputs::{self, Which},
+    files::{Key, Storage},
+    http::{error::Error, session::SignedIn},
     imports::Imports,
     inngest::RunStatus,
-    source::{Key, Storage},
+    results::outputs::{self, Which},
     store::Store,
 };
 

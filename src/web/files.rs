@@ -6,10 +6,11 @@ use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use tokio::fs::File;
 use tokio_util::io::ReaderStream;
 
-use super::{downloads::BLOCK, error::Error};
+use super::downloads::BLOCK;
 use crate::{
-    source::{Key, LinkKey, Storage},
-    time::UnixMillis,
+    base::time::UnixMillis,
+    files::{Key, LinkKey, Storage},
+    http::error::Error,
 };
 
 /// The uploaded file as it came. The signature is the leave to read it; no session is asked for.

@@ -13,8 +13,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::{origin::PublicOrigin, session, views::RefusedForm};
-use crate::accounts::Token;
+use super::views::RefusedForm;
+use crate::{
+    accounts::Token,
+    http::{origin::PublicOrigin, session},
+};
 
 const COOKIE: &str = "runboard_flash";
 

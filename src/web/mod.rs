@@ -5,24 +5,14 @@
 //! page, so that the first load and every poll are made by one template.
 
 pub mod assets;
-pub mod audit;
-pub mod compression;
-pub mod csrf;
 pub mod downloads;
-pub mod error;
 pub mod files;
 pub mod flash;
-pub mod format;
-pub mod headers;
-pub mod health;
 pub mod htmx;
-pub mod origin;
 pub mod output;
 pub mod pages;
-pub mod patience;
 pub mod retry;
 pub mod sample;
-pub mod session;
 pub mod site;
 mod upload;
 pub mod versions;

@@ -5,8 +5,12 @@ use actix_web::{HttpResponse, http::header::ContentType, web};
 use bytes::Bytes;
 use futures_util::stream;
 
-use super::{downloads::attachment, error::Error, pages::import::find, session::SignedIn};
-use crate::{imports::Imports, store::Store};
+use super::{downloads::attachment, pages::import::find};
+use crate::{
+    http::{error::Error, session::SignedIn},
+    imports::Imports,
+    store::Store,
+};
 
 /// Characters that are read at once.
 const PART: u32 = 1 << 20;

@@ -3,19 +3,17 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use url::form_urlencoded;
 
-use super::{
-    error::Error,
-    pages::import::find,
-    session::{self, SignedIn},
-    site::Site,
-};
+use super::{pages::import::find, site::Site};
 use crate::{
-    function::outputs,
-    ids::ImportId,
+    base::{ids::ImportId, time::UnixMillis},
+    files::{Incoming, Storage},
+    http::{
+        error::Error,
+        session::{self, SignedIn},
+    },
     imports::{Imports, Snapshot},
-    source::{Incoming, Storage},
+    results::outputs,
     store::{Store, imports::RetryOf},
-    time::UnixMillis,
 };
 
 /// Leads to the retry, be it new or not: a second click changes nothing.

@@ -3,15 +3,15 @@
 
 use actix_web::{HttpResponse, http::header::ContentType, mime, web};
 
-use super::{
-    error::Error,
-    session::{self, SignedIn},
-    site::Site,
-};
+use super::site::Site;
 use crate::{
+    base::time::UnixMillis,
+    files::Storage,
+    http::{
+        error::Error,
+        session::{self, SignedIn},
+    },
     imports::{FileName, Imports},
-    source::Storage,
-    time::UnixMillis,
 };
 
 /// U.S. airports (a work of the U.S. Government, Data.gov), with seven rows broken.

@@ -5,14 +5,14 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    session::SignedIn,
     versions::Versions,
     views::{EngineName, Frame, Reading},
 };
 use crate::{
+    base::time::UnixMillis,
+    http::session::SignedIn,
     imports::{Current, ImportState, InProgress},
     store::quota::Quota,
-    time::UnixMillis,
 };
 
 /// While rows are read, so that numbers move.

@@ -11,16 +11,15 @@ use actix_web::{
 };
 use futures_util::TryStreamExt;
 
-use super::error::is_timeout;
 use crate::{
+    base::{limits::bytes_at_most, time::UnixMillis},
+    files::{Address, BinaryKind, Incoming, NotAnAddress, Storage},
+    http::error::is_timeout,
     imports::{AcceptError, FileName},
-    limits::bytes_at_most,
-    source::{Address, BinaryKind, Incoming, NotAnAddress, Storage},
     store::{
         self,
         quota::{OverQuota, Room},
     },
-    time::UnixMillis,
 };
 
 /// The form's fields; others are skipped.

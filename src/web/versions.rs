@@ -13,7 +13,7 @@ use actix_web::{HttpResponse, http::header::ContentType};
 use askama::Template;
 
 use super::views::{Rendered, render};
-use crate::time::UnixMillis;
+use crate::base::time::UnixMillis;
 
 /// As of when a page is still true that a poll finds unchanged.
 const AS_OF: &str = "x-runboard-as-of";

@@ -1,6 +1,6 @@
 //! An app whose imports start another function besides ours.
 
-use runboard::config::{Config, Engine, Exposed};
+use runboard::base::config::{Config, Engine, Exposed};
 
 use crate::{
     function_server::{Answer, Function, FunctionServer},

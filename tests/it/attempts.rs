@@ -226,5 +226,5 @@ async fn a_failure_that_no_attempt_mends_is_never_called_retrying() {
 
 /// As the page writes numbers.
 fn grouped(number: usize) -> String {
-    runboard::web::format::grouped(number as u64)
+    runboard::report::format::grouped(number as u64)
 }

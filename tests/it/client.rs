@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use runboard::{
-    ids::{EventId, RunId},
+    base::{
+        ids::{EventId, RunId},
+        time::UnixMillis,
+    },
     inngest::{
         Backoff, Client, Event, EventSeed, Fresh, Job, JobKind, Limits, RunStatus, Server, SigningKeys,
         SyncRequest, call::Registration,
     },
-    time::UnixMillis,
 };
 use serde_json::{Value, json};
 use wiremock::{

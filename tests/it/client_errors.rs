@@ -10,7 +10,7 @@ use std::{
 };
 
 use runboard::{
-    ids::UserId,
+    base::ids::UserId,
     inngest::{Backoff, Client, Error, Limits},
 };
 use secrecy::SecretString;

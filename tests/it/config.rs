@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::{CommandFactory, Parser};
-use runboard::config::{
+use runboard::base::config::{
     AccountCommand, AllowedAddresses, Args, Command, Config, Engine, OutputPointers, SignUp,
 };
 use secrecy::ExposeSecret;

@@ -7,11 +7,13 @@ use std::{
 
 use reqwest::{StatusCode, header};
 use runboard::{
+    base::{
+        ids::{ImportId, RunId},
+        time::UnixMillis,
+    },
     csv::Counts,
-    ids::{ImportId, RunId},
     inngest::{Run, RunStatus},
     store::{Store, delete::Deleted},
-    time::UnixMillis,
 };
 use sqlx::{AnyPool, Row};
 use tokio::{

@@ -13,11 +13,10 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use reqwest::StatusCode;
 use runboard::{
+    base::{ids::RunId, time::UnixMillis},
     csv::{Counts, Reasons},
-    ids::RunId,
-    source::RESERVE,
+    files::RESERVE,
     store::steps::{Commit, Step, StepFiles},
-    time::UnixMillis,
 };
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -11,9 +11,9 @@ use std::{sync::Arc, time::Duration};
 
 use reqwest::Method;
 use runboard::{
+    base::time::UnixMillis,
     engine::Outcome,
     inngest::{EventSeed, RunStatus},
-    time::UnixMillis,
 };
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;

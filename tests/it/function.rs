@@ -14,12 +14,14 @@ use std::fs;
 use actix_web::http::StatusCode;
 use futures_util::future::join_all;
 use runboard::{
+    base::ids::{EventId, ImportId},
     csv::Counts,
-    function::{Plan, STEP_BYTES, outputs},
-    ids::{EventId, ImportId},
+    files::Key,
+    function::STEP_BYTES,
     inngest::call::step_id,
-    source::Key,
-    store::{live::News, steps::StepFiles},
+    progress::News,
+    results::{Plan, outputs},
+    store::steps::StepFiles,
 };
 use serde_json::{Value, json};
 

@@ -223,7 +223,7 @@ impl Received {
     /// Whether the call's signature is one by `key`.
     pub fn is_signed_by(&self, key: &secrecy::SecretString) -> bool {
         let signature = self.headers.get(signature::HEADER).map_or("", String::as_str);
-        signature::verify(signature, &self.raw, key, runboard::time::UnixMillis::now())
+        signature::verify(signature, &self.raw, key, runboard::base::time::UnixMillis::now())
     }
 }
 

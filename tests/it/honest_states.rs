@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use runboard::time::UnixMillis;
+use runboard::base::time::UnixMillis;
 use serde_json::{Value, json};
 use wiremock::{Mock, ResponseTemplate, matchers::path_regex};
 

@@ -4,7 +4,7 @@
 use std::{process::Stdio, time::Duration};
 
 use reqwest::{StatusCode, header};
-use runboard::config::{Engine, Exposed};
+use runboard::base::config::{Engine, Exposed};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

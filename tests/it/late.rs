@@ -3,11 +3,13 @@
 use std::time::{Duration, Instant};
 
 use runboard::{
-    ids::{EventId, ImportId, RunId},
+    base::{
+        ids::{EventId, ImportId, RunId},
+        time::UnixMillis,
+    },
     imports::{ImportState, Plan, Planned},
     inngest::{Run, RunStatus},
-    store::{Live, live::News},
-    time::UnixMillis,
+    progress::{Live, News},
 };
 use serde_json::json;
 use ulid::Ulid;

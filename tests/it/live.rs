@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
-use runboard::time::UnixMillis;
+use runboard::base::time::UnixMillis;
 
 use crate::support::{
     Busy, TestApp, spawn_app, spawn_app_on,

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use runboard::{
-    ids::{EventId, ImportId, UserId},
-    imports::{Imports, RunSnapshot},
-    source::Storage,
-    store::{
-        Live,
-        live::{AtWork, AttemptError, CallInfo, News},
+    base::{
+        ids::{EventId, ImportId, UserId},
+        time::UnixMillis,
     },
-    time::UnixMillis,
+    files::Storage,
+    imports::{Imports, RunSnapshot},
+    progress::{AtWork, Live, News},
+    store::executions::{AttemptError, CallInfo},
 };
 use serde_json::json;
 use tempfile::TempDir;

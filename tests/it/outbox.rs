@@ -1,9 +1,11 @@
 //! The outbox as the version before left it.
 
 use runboard::{
-    ids::{ImportId, UserId},
+    base::{
+        ids::{ImportId, UserId},
+        time::UnixMillis,
+    },
     store::Store,
-    time::UnixMillis,
 };
 
 use crate::support::{migration::database_before, postgres::on_each_database};

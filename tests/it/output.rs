@@ -3,10 +3,12 @@
 
 use reqwest::{StatusCode, header};
 use runboard::{
-    ids::{ImportId, RunId},
+    base::{
+        ids::{ImportId, RunId},
+        time::UnixMillis,
+    },
     inngest::{Run, RunStatus},
     store::Store,
-    time::UnixMillis,
 };
 use serde_json::{Value, json};
 use sqlx::AnyPool;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::{StreamExt, future, stream};
 use reqwest::{Method, StatusCode, header};
-use runboard::{ids::UserId, store::Store};
+use runboard::{base::ids::UserId, store::Store};
 use tempfile::tempdir;
 
 use crate::support::{

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use reqwest::{Method, StatusCode, header};
-use runboard::config::{Args, Config};
+use runboard::base::config::{Args, Config};
 
 use crate::support::{spawn_app, spawn_app_on};
 

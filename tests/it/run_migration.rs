@@ -1,6 +1,11 @@
 //! Runs that were recorded by the version before are still there, and theirs.
 
-use runboard::{csv::Counts, ids::ImportId, inngest::RunStatus, store::Store, time::UnixMillis};
+use runboard::{
+    base::{ids::ImportId, time::UnixMillis},
+    csv::Counts,
+    inngest::RunStatus,
+    store::Store,
+};
 
 use crate::support::migration::database_before;
 

@@ -3,9 +3,11 @@
 use std::{fs, io::ErrorKind, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use runboard::{
-    ids::{ImportId, RunId},
-    source::{BinaryKind, Key, Link, LinkKey, Storage},
-    time::UnixMillis,
+    base::{
+        ids::{ImportId, RunId},
+        time::UnixMillis,
+    },
+    files::{BinaryKind, Key, Link, LinkKey, Storage},
 };
 use url::Url;
 

@@ -1,14 +1,13 @@
 //! The table of steps: at most one row per run and step, and none once the run has ended.
 
 use runboard::{
+    base::{ids::RunId, time::UnixMillis},
     csv::{Counts, Reason, Reasons},
-    ids::RunId,
     store::{
         Store,
-        live::{AttemptError, CallInfo},
+        executions::{AttemptError, CallInfo},
         steps::{Commit, Step, StepFiles, StepSums},
     },
-    time::UnixMillis,
 };
 use sqlx::{AnyPool, Executor};
 use tempfile::TempDir;

@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 use reqwest::{Method, StatusCode, header};
-use runboard::{inngest::signature, time::UnixMillis};
+use runboard::{base::time::UnixMillis, inngest::signature};
 
 use crate::support::{
     binary::{Binary, runboard},

@@ -12,11 +12,10 @@ use std::time::Duration;
 
 use askama::Template;
 use runboard::{
-    ids::ImportId,
+    base::{ids::ImportId, time::UnixMillis},
     imports::{Count, Plan, Planned, RunSnapshot, SilenceCause, Snapshot},
     inngest::{RunOutput, RunStatus},
     store::imports::{Relative, RetryOf},
-    time::UnixMillis,
     web::{
         pages::{DashboardPage, ImportPage},
         views::{DropZone, History, HistoryRow, ImportForm, ImportPanel, LiveSection, RefusedForm, Tone},

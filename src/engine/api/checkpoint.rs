@@ -8,11 +8,11 @@ use serde_json::json;
 
 use super::{MAX_BODY_BYTES, Refusal, ulid};
 use crate::{
+    base::ids::RunId,
     engine::{
         Engine,
         ops::{MAX_STATE_BYTES, MAX_STEPS, Op, Report},
     },
-    ids::RunId,
     store::engine::queue::{Kept, StateLimit},
 };
 

@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web};
 use serde_json::value::RawValue;
 
 use super::{Refusal, ulid};
-use crate::{engine::Engine, ids::RunId, store::engine::runs::State};
+use crate::{base::ids::RunId, engine::Engine, store::engine::runs::State};
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config

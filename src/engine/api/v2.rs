@@ -7,14 +7,16 @@ use serde_json::{Map, Value, json};
 
 use super::ulid;
 use crate::{
+    base::{
+        ids::{EventId, RunId},
+        time::UnixMillis,
+    },
     engine::Engine,
-    ids::{EventId, RunId},
     inngest::RunStatus,
     store::{
         self,
         engine::runs::{Cancelled, ListedRun},
     },
-    time::UnixMillis,
 };
 
 /// Runs on a page, unless the request says otherwise; and how many it may ask for.

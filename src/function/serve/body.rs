@@ -12,10 +12,12 @@ use tokio::time::timeout;
 
 use super::{Door, Retry, client, error, failure, header};
 use crate::{
+    base::{
+        limits::{ByteBudget, Exhausted, HeldBytes, Network},
+        time::UnixMillis,
+    },
     function::Processor,
     inngest::signature,
-    limits::{ByteBudget, Exhausted, HeldBytes, Network},
-    time::UnixMillis,
 };
 
 /// The longest body that is read, in bytes: of a state over 4 MB the engine sends nothing, and one event has

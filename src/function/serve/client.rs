@@ -4,7 +4,7 @@ use std::{borrow::Cow, net::IpAddr};
 
 use actix_web::{HttpRequest, web};
 
-use crate::config::TrustedProxies;
+use crate::base::config::TrustedProxies;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 

@@ -3,15 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    csv::{Counts, FirstRows},
-    ids::{EventId, RunId},
+    base::{
+        ids::{EventId, RunId},
+        time::UnixMillis,
+    },
+    csv::{Counts, FirstRows, Stretches},
     inngest::{Run, RunOutput, RunStatus},
+    progress::{ProgressNow, Receiving},
     store::{
-        Stretches,
-        live::{AttemptError, CallInfo, ProgressNow, Receiving},
+        executions::{AttemptError, CallInfo},
         runs::RunRow,
     },
-    time::UnixMillis,
 };
 
 /// How long nothing may be heard of a run before that is said.
@@ -199,7 +201,7 @@ impl From<RunRow> for RunSnapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::ImportId;
+    use crate::base::ids::ImportId;
 
     fn running(news_at: UnixMillis) -> RunSnapshot {
         RunSnapshot::from(RunRow {

@@ -9,11 +9,10 @@ use super::{
     record::{Word, add_told},
 };
 use crate::{
-    ids::RunId,
+    base::{ids::RunId, time::UnixMillis},
     imports::{RunSnapshot, Snapshot},
     inngest::{self, Client, Fresh, Run},
     store,
-    time::UnixMillis,
 };
 
 /// How long an end that was told waits for the list of the other runs of its event.

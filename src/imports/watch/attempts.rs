@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::Watch;
-use crate::{imports::NextAttempt, inngest::Priority, store, time::UnixMillis};
+use crate::{base::time::UnixMillis, imports::NextAttempt, inngest::Priority, store};
 
 /// The engine hears of a failed attempt a moment later than we do, so the first question waits, and one
 /// that comes too soon is repeated, each time after a longer pause.

@@ -7,11 +7,10 @@ use tokio::time::Instant;
 
 use super::{Watch, pace};
 use crate::{
-    ids::RunId,
+    base::{ids::RunId, time::UnixMillis},
     imports::{Plan, Planned, RunSnapshot, Snapshot},
     inngest::{Client, Job, JobKind, RunStatus},
     store,
-    time::UnixMillis,
 };
 
 /// A queue that holds nothing for a run says so twice, so far apart, and the list between says that the run has

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::time::UnixMillis;
+use crate::base::time::UnixMillis;
 
 /// Something that has begun, perhaps before this process.
 #[derive(Clone, Copy, Debug)]

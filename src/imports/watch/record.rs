@@ -6,12 +6,12 @@ use tokio::time::Instant;
 
 use super::Watch;
 use crate::{
-    csv::FirstRows,
-    ids::RunId,
+    base::{ids::RunId, time::UnixMillis},
+    csv::{FirstRows, Stretches},
     imports::{Silence, SilenceCause, Snapshot, counts},
     inngest::{self, Run, RunStatus},
-    store::{self, Stretches, live::Told, runs::RunRow},
-    time::UnixMillis,
+    progress::Told,
+    store::{self, runs::RunRow},
 };
 
 /// Shorter silence is not worth a word.

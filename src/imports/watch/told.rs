@@ -8,10 +8,8 @@ use tokio::time::Instant;
 use super::{Begin, Watch, record::Word};
 use crate::{
     inngest::Run,
-    store::{
-        self,
-        live::{News, Told},
-    },
+    progress::{News, Told},
+    store,
 };
 
 /// What came of the runs that were told of.

@@ -18,14 +18,13 @@ use url::{Host, Url};
 
 use super::{Limits, Server, Turn};
 use crate::{
+    base::{time::UnixMillis, tls},
     inngest::{
         Budget, Error,
         call::{SDK, SDK_HEADER},
         retry::{parse_date, parse_retry_after},
         signature::{bearer, split_prefix},
-        tls,
     },
-    time::UnixMillis,
 };
 
 /// The longest part of a server's own words that an error quotes, in characters.

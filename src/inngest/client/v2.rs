@@ -6,9 +6,11 @@ use serde_json::Value;
 
 use super::Client;
 use crate::{
-    ids::{EventId, RunId},
+    base::{
+        ids::{EventId, RunId},
+        time::UnixMillis,
+    },
     inngest::{Error, EventSeed, Run, RunStatus},
-    time::UnixMillis,
 };
 
 /// The most runs that a page can have.

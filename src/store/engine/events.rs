@@ -6,10 +6,12 @@ use sqlx::Row;
 
 use super::{Trigger, triggers};
 use crate::{
-    ids::{EventId, RunId, ulid_at},
+    base::{
+        ids::{EventId, RunId, ulid_at},
+        time::UnixMillis,
+    },
     inngest::RunStatus,
     store::{Result, Store, Tx},
-    time::UnixMillis,
 };
 
 /// How long a sender's own event id bars a second run of the same function (as on Inngest).

@@ -10,10 +10,12 @@ use super::{
     events::{Rules, RunEnd, tell_of_end},
 };
 use crate::{
-    ids::{EventId, RunId},
+    base::{
+        ids::{EventId, RunId},
+        time::UnixMillis,
+    },
     inngest::RunStatus,
     store::{Result, Store, Tx},
-    time::UnixMillis,
 };
 
 /// A tenant with runs that wait.

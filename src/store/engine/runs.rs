@@ -10,10 +10,12 @@ use super::{
     queue::{Step, steps_of},
 };
 use crate::{
-    ids::{EventId, RunId},
+    base::{
+        ids::{EventId, RunId},
+        time::UnixMillis,
+    },
     inngest::{Job, JobKind, Run, RunStatus},
     store::{Result, Store},
-    time::UnixMillis,
 };
 
 /// What is to be done next for a run.

@@ -10,17 +10,19 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::{
-    ids::ImportId,
-    imports::{Current, Imports, InProgress, Seen, Snapshot},
-    source::Storage,
-    web::{
+    base::ids::ImportId,
+    files::Storage,
+    http::{
         audit,
         error::Error,
+        origin::PublicOrigin,
+        session::{self, SignedIn},
+    },
+    imports::{Current, Imports, InProgress, Seen, Snapshot},
+    web::{
         flash::{self, Flash},
         htmx,
-        origin::PublicOrigin,
         pages::history,
-        session::{self, SignedIn},
         site::{self, Site},
         upload::{self, Files, Given, Refused, Upload, UploadError},
         views::{DropZone, Frame, History, LiveSection, RefusedForm, render},

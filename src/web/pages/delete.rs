@@ -4,14 +4,16 @@ use actix_web::{HttpRequest, HttpResponse, http::header::ContentType, web};
 use askama::Template;
 
 use crate::{
-    imports::{Deletion, Imports, Snapshot},
-    web::{
+    http::{
         error::Error,
-        flash::{self, Flash},
-        format::{bytes, counted},
         origin::PublicOrigin,
-        pages::import::{From, find},
         session::{self, SignedIn},
+    },
+    imports::{Deletion, Imports, Snapshot},
+    report::format::{bytes, counted},
+    web::{
+        flash::{self, Flash},
+        pages::import::{From, find},
     },
 };
 

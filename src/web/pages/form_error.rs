@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::web::format::counted;
+use crate::report::format::counted;
 
 /// Why a form came back.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,13 +6,11 @@ use serde::Deserialize;
 use url::form_urlencoded;
 
 use crate::{
-    ids::{ImportId, UserId},
+    base::ids::{ImportId, UserId},
+    http::error::Error,
     imports::{Imports, Place, Snapshot},
     store::history::{Filter, StateFilter},
-    web::{
-        error::Error,
-        views::{Choice, History, HistoryFilter, HistoryRow, Moment, Reading},
-    },
+    web::views::{Choice, History, HistoryFilter, HistoryRow, Moment, Reading},
 };
 
 /// Rows on one page.

@@ -7,15 +7,17 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::{
-    function::findings,
-    ids::ImportId,
+    base::ids::ImportId,
+    http::{
+        error::Error,
+        session::{self, SignedIn},
+    },
     imports::{Current, Imports, Snapshot},
+    results::findings,
     store::Store,
     web::{
-        error::Error,
         htmx,
         pages::{history, sign_in::is_own_path},
-        session::{self, SignedIn},
         site::{self, Site},
         views::{Findings, Frame, ImportPanel, Reading, render},
     },

@@ -3,7 +3,6 @@
 
 pub mod dashboard;
 pub mod delete;
-pub mod error;
 mod form_error;
 mod history;
 pub mod import;
@@ -13,6 +12,5 @@ pub mod sign_up;
 
 pub use dashboard::DashboardPage;
 pub use delete::DeletePage;
-pub use error::ErrorPage;
 pub use form_error::FormError;
 pub use import::ImportPage;

@@ -17,7 +17,7 @@ use super::form_error::{FormError, seconds, waiting_time};
 use crate::{
     accounts::{self, Accounts, BUSY_RETRY_AFTER, SignInError},
     function::serve::client,
-    web::{error::Error, origin::PublicOrigin, session},
+    http::{error::Error, origin::PublicOrigin, session},
 };
 
 #[derive(Clone, Debug, Template)]

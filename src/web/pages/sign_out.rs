@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::{
     accounts::Accounts,
-    web::{error::Error, origin::PublicOrigin, session},
+    http::{error::Error, origin::PublicOrigin, session},
 };
 
 /// Ends the session; without one there is nothing to end, and the answer is the same.

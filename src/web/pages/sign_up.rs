@@ -18,7 +18,7 @@ use super::form_error::{FormError, seconds, waiting_time};
 use crate::{
     accounts::{self, Accounts, BUSY_RETRY_AFTER, Email, InvalidPassword, Password, SignUpError, Token},
     function::serve::client,
-    web::{error::Error, origin::PublicOrigin, session},
+    http::{error::Error, origin::PublicOrigin, session},
 };
 
 #[derive(Clone, Template)]

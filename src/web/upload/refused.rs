@@ -5,10 +5,8 @@ use actix_web::http::StatusCode;
 use super::{Refused, UploadError};
 use crate::{
     imports::FileName,
-    web::{
-        format,
-        views::{ImportForm, RefusedForm},
-    },
+    report::format,
+    web::views::{ImportForm, RefusedForm},
 };
 
 impl Refused {

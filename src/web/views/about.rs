@@ -5,8 +5,8 @@ use askama::{Template, filters::HtmlSafe};
 use super::{block::may_be_ours, first_rows::was_read};
 use crate::{
     imports::Snapshot,
+    report::format::{bytes, counted},
     store::imports::{Relative, RetryOf},
-    web::format::{bytes, counted},
 };
 
 /// What the file was taken for, how large it is, and which imports it is related to.

@@ -6,17 +6,17 @@ use super::{
     Reading,
     badge::{Badge, Shown, Tone},
     bar::Bar,
-    passing::Ticking,
     plot::Plot,
     progress::{Figures, Progress},
     sentence::Sentence,
+    volatile::Ticking,
 };
 use crate::{
+    base::time::UnixMillis,
+    csv::Stretches,
     function::{FUNCTION_ID, FUNCTION_NAME},
     imports::{ImportState, RunSnapshot, Snapshot},
     inngest::RunStatus,
-    store::Stretches,
-    time::UnixMillis,
 };
 
 /// One run with its state, numbers, bar and sentence.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::block::function_name;
 use crate::{
     imports::{RunSnapshot, Snapshot},
-    web::format::bytes,
+    report::format::bytes,
 };
 
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::bytes_at_most;
+use crate::base::limits::bytes_at_most;
 
 /// The two forms that import.
 #[derive(Clone, Debug)]

@@ -5,8 +5,8 @@ use askama::{Template, filters::HtmlSafe};
 use super::excerpt::Excerpt;
 use crate::{
     csv::{Reason, Reasons},
-    function::findings,
-    web::format::{counted, grouped, rows},
+    report::format::{counted, grouped, rows},
+    results::findings,
 };
 
 /// How many repeated names are told by name.

@@ -6,7 +6,7 @@ use super::{block::may_be_ours, excerpt::Excerpt};
 use crate::{
     csv,
     imports::{ImportState, Snapshot},
-    web::format::grouped,
+    report::format::grouped,
 };
 
 /// The section, from the first paint on.

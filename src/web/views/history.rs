@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     imports::{Count, ImportState, RunSnapshot, Snapshot},
+    report::format::{bytes, duration, grouped},
     store::imports::RetryOf,
-    web::format::{bytes, duration, grouped},
 };
 
 /// One page of a user's finished imports, newest first.

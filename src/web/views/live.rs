@@ -9,12 +9,12 @@ use super::{
     block::{Block, Outcome},
     first_rows::was_read,
     panel::{Actions, Place, as_of},
-    passing::{AsOf, Mark},
     tab::Tab,
+    volatile::{AsOf, Mark},
 };
 use crate::{
     imports::{ImportState, Snapshot},
-    web::format::{bytes, grouped},
+    report::format::{bytes, grouped},
 };
 
 /// More news than these are not let in as cards: the page is made anew.

@@ -15,14 +15,14 @@ mod history;
 mod live;
 mod moment;
 mod panel;
-mod passing;
 mod plot;
 mod progress;
 mod sentence;
 mod tab;
 mod timeline;
+mod volatile;
 
-use crate::time::UnixMillis;
+use crate::base::time::UnixMillis;
 
 pub use about::About;
 pub use badge::{Badge, FailedRows, Shown, StateIcon, Tone};
@@ -37,12 +37,12 @@ pub use history::{Choice, History, HistoryFilter, HistoryRow, HistoryRun};
 pub use live::{ImportCard, LiveSection};
 pub use moment::Moment;
 pub use panel::{Actions, Cancel, ImportPanel, NextStep, Place, RunAgain};
-pub use passing::{AsOf, Mark, Rendered, Ticking, render};
 pub use plot::{Ahead, Axis, Plot, TableRow};
 pub use progress::{Figure, Figures, Progress, Receipt, Total};
 pub use sentence::{Notice, Part, Sentence};
 pub use tab::Tab;
 pub use timeline::{Entry, Timeline, When};
+pub use volatile::{AsOf, Mark, Rendered, Ticking, render};
 
 /// Shown in every footer.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -3,7 +3,7 @@
 use askama::{Template, filters::HtmlSafe};
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 
-use crate::time::UnixMillis;
+use crate::base::time::UnixMillis;
 
 /// A `<time>` element.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]

@@ -12,15 +12,15 @@ use super::{
     detail::TechnicalDetail,
     findings::Findings,
     first_rows::FirstRows,
-    passing::{AsOf, Mark},
     tab::Tab,
     timeline::{Timeline, When},
+    volatile::{AsOf, Mark},
 };
 use crate::{
+    base::time::UnixMillis,
     imports::{ImportState, Snapshot},
+    report::format::rows,
     store::imports::RetryOf,
-    time::UnixMillis,
-    web::format::rows,
 };
 
 /// An import's page below its title; `GET /imports/{id}/panel` answers it alone.

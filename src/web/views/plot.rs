@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use super::{bar::Bar, progress::Progress};
 use crate::{
+    csv::{Stretch, Stretches},
     imports::RunSnapshot,
-    store::{Stretches, stretches::Stretch},
-    web::format::{grouped, rounded},
+    report::format::{grouped, rounded},
 };
 
 /// What took less time is no measure of a speed.

@@ -6,12 +6,12 @@ use askama::{Template, filters::HtmlSafe};
 
 use super::badge::Shown;
 use crate::{
+    base::time::UnixMillis,
     csv::Counts,
     imports::RunSnapshot,
     inngest::RunStatus,
-    store::live::Receiving,
-    time::UnixMillis,
-    web::format::{bytes, grouped, rounded},
+    progress::Receiving,
+    report::format::{bytes, grouped, rounded},
 };
 
 /// Digits that an estimate is good for.

@@ -9,15 +9,14 @@ use super::{
     badge::Shown,
     cause::{as_sentence, cause, failure, quoted},
     moment::Moment,
-    passing::Ticking,
     progress::{Progress, Receipt},
+    volatile::Ticking,
 };
 use crate::{
+    base::{ids::EVENT_NAME, time::UnixMillis},
     csv::Counts,
-    ids::EVENT_NAME,
     imports::{FetchedFrom, ImportState, Planned, RunSnapshot, Silence, SilenceCause, Snapshot},
-    time::UnixMillis,
-    web::format::{bytes, duration, grouped, rows},
+    report::format::{bytes, duration, grouped, rows},
 };
 
 /// A sentence, or two. Times in it are in the viewer's zone.

@@ -6,15 +6,14 @@ use super::{
     block::function_name,
     cause::as_sentence,
     moment::Moment,
-    passing::AsOf,
     progress::Progress,
+    volatile::AsOf,
 };
 use crate::{
-    ids::EVENT_NAME,
+    base::{ids::EVENT_NAME, time::UnixMillis},
     imports::{ImportState, RunSnapshot, Snapshot},
+    report::format::{bytes, duration, grouped, rows},
     store::imports::RetryOf,
-    time::UnixMillis,
-    web::format::{bytes, duration, grouped, rows},
 };
 
 /// Oldest first; the last entry is the present.

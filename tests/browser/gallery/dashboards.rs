@@ -2,10 +2,10 @@
 
 use askama::Template;
 use runboard::{
+    base::time::UnixMillis,
     imports::{Count, RunSnapshot, SilenceCause, Snapshot},
     inngest::RunStatus,
     store::imports::{Relative, RetryOf},
-    time::UnixMillis,
     web::{
         pages::DashboardPage,
         views::{

@@ -2,7 +2,10 @@
 //! nothing here.
 
 use askama::Template;
-use runboard::web::pages::{DeletePage, ErrorPage, FormError, sign_in::SignInPage, sign_up::SignUpPage};
+use runboard::{
+    http::ErrorPage,
+    web::pages::{DeletePage, FormError, sign_in::SignInPage, sign_up::SignUpPage},
+};
 
 use super::{
     Page,

@@ -4,17 +4,13 @@ use std::sync::Arc;
 
 use askama::Template;
 use runboard::{
-    csv::{Counts, FirstRow, FirstRows, Reason, Reasons},
-    function::findings,
-    ids::ImportId,
+    base::{ids::ImportId, time::UnixMillis},
+    csv::{Counts, FirstRow, FirstRows, Reason, Reasons, Stretches},
     imports::{FetchedFrom, Plan, Planned, RunSnapshot, SilenceCause, Snapshot},
     inngest::{RunOutput, RunStatus},
-    store::{
-        Stretches,
-        imports::{Relative, RetryOf},
-        live::Receiving,
-    },
-    time::UnixMillis,
+    progress::Receiving,
+    results::findings,
+    store::imports::{Relative, RetryOf},
     web::{pages::ImportPage, views::Findings},
 };
 use serde_json::json;

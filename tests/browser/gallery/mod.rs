@@ -13,7 +13,10 @@ use std::{collections::HashMap, future::pending, net::TcpListener, time::Duratio
 use actix_web::{
     HttpResponse, HttpServer, dev::ServerHandle, http::header::ContentType, middleware::from_fn, web,
 };
-use runboard::web::{assets, compression, headers};
+use runboard::{
+    http::{compression, headers},
+    web::assets,
+};
 use serde_json::json;
 
 use crate::chromium::Chromium;

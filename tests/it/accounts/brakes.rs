@@ -7,7 +7,7 @@ use actix_web::{
     test::TestRequest,
 };
 use futures_util::future::join_all;
-use runboard::config::SignUp;
+use runboard::base::config::SignUp;
 
 use super::{Answer, Database, LOOPBACK, PASSWORD, door, form, get, password, send};
 

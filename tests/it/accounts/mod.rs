@@ -21,14 +21,14 @@ use actix_web::{
 };
 use runboard::{
     accounts::{Accounts, Password},
-    config::{SignUp, TrustedProxies},
-    store::Store,
-    web::{
+    base::config::{SignUp, TrustedProxies},
+    http::{
         csrf::refuse_cross_site,
         origin::PublicOrigin,
-        pages,
         session::{COOKIE, HOST_COOKIE, SignedIn},
     },
+    store::Store,
+    web::pages,
 };
 use tempfile::TempDir;
 use url::Url;

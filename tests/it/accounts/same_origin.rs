@@ -1,7 +1,7 @@
 //! Requests that change something come from our own pages.
 
 use actix_web::{http::StatusCode, test::TestRequest};
-use runboard::config::SignUp;
+use runboard::base::config::SignUp;
 
 use super::{Database, LOOPBACK, PASSWORD, door, form, get, send};
 

@@ -7,10 +7,9 @@ use actix_web::{
 };
 use runboard::{
     accounts::{Accounts, Session, Token},
-    config::SignUp,
+    base::{config::SignUp, time::UnixMillis},
+    http::session::COOKIE,
     store::accounts::{MOST_SESSIONS, SessionRow},
-    time::UnixMillis,
-    web::session::COOKIE,
 };
 use sha2::{Digest, Sha256};
 

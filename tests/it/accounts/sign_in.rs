@@ -1,7 +1,7 @@
 //! The way in, and what is said to those who may not.
 
 use actix_web::{cookie::Cookie, http::StatusCode, test::TestRequest};
-use runboard::{config::SignUp, web::session::COOKIE};
+use runboard::{base::config::SignUp, http::session::COOKIE};
 
 use super::{Database, LOOPBACK, PASSWORD, door, form, get, password, send};
 

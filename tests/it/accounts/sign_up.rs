@@ -2,7 +2,10 @@
 
 use actix_web::{http::StatusCode, test::TestRequest};
 use futures_util::future::join_all;
-use runboard::{config::SignUp, ids::UserId, store::accounts::NewAccount, time::UnixMillis};
+use runboard::{
+    base::{config::SignUp, ids::UserId, time::UnixMillis},
+    store::accounts::NewAccount,
+};
 
 use super::{Database, EVERYWHERE, LOOPBACK, PASSWORD, door, form, get, send};
 

@@ -7,12 +7,14 @@ use std::{
 };
 
 use runboard::{
-    ids::{ImportId, RunId, UserId},
+    base::{
+        ids::{ImportId, RunId, UserId},
+        time::UnixMillis,
+    },
+    files::Storage,
     imports::{FileName, ImportState, Imports, Snapshot},
     inngest::Limits,
-    source::Storage,
-    store::Live,
-    time::UnixMillis,
+    progress::Live,
 };
 use serde_json::{Value, json};
 use sqlx::{AnyPool, Row};

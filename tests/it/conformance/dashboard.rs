@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use runboard::{
+use runboard::base::{
     config::{Engine, Inngest},
     ids::RunId,
     time::UnixMillis,

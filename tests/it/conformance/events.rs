@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use runboard::{
+    base::time::UnixMillis,
     inngest::{EventSeed, RunStatus},
-    time::UnixMillis,
 };
 use serde_json::{Value, json};
 use ulid::Ulid;

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use runboard::{
+    base::time::UnixMillis,
     inngest::{RunStatus, signature},
-    time::UnixMillis,
 };
 use secrecy::ExposeSecret;
 use serde_json::json;

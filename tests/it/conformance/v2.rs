@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use runboard::{
+    base::time::UnixMillis,
     inngest::{Client, RunStatus, Server},
-    time::UnixMillis,
 };
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;

@@ -8,7 +8,7 @@ use std::{
 
 use rand::{RngExt, rngs::StdRng};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
-use runboard::time::UnixMillis;
+use runboard::base::time::UnixMillis;
 use tokio::time::sleep;
 
 use super::{

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use runboard::time::UnixMillis;
+use runboard::base::time::UnixMillis;
 use sqlx::Row;
 
 use super::{

@@ -9,7 +9,7 @@ use std::{
 };
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use runboard::time::UnixMillis;
+use runboard::base::time::UnixMillis;
 use rustix::fs::RenameFlags;
 use tempfile::TempDir;
 use tokio::{task::JoinSet, time::sleep};

@@ -1,6 +1,6 @@
 //! A database of an earlier version has rows in it.
 
-use runboard::{inngest::RunStatus, time::UnixMillis};
+use runboard::{base::time::UnixMillis, inngest::RunStatus};
 use serde_json::json;
 use sqlx::AnyPool;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runboard::{inngest::RunStatus, time::UnixMillis};
+use runboard::{base::time::UnixMillis, inngest::RunStatus};
 use serde_json::json;
 use sqlx::AnyPool;
 

@@ -93,7 +93,7 @@ async fn a_cancel_wakes_the_dispatch_for_those_who_are_told() {
     let functions = registered(&embedded, vec![go(), told]).await;
     let _working = work(&embedded.engine);
     // An hour ahead, so that nothing but the cancel can wake anybody.
-    let later = runboard::time::UnixMillis::now().plus(std::time::Duration::from_secs(3_600));
+    let later = runboard::base::time::UnixMillis::now().plus(std::time::Duration::from_secs(3_600));
     let event = embedded.api.send(&json!({"name": functions.event("go"), "ts": later.0})).await;
     let run = embedded.api.runs(&event).await.remove(0);
     assert_eq!(embedded.api.cancel(run.run_id.as_str()).await.status, 200);

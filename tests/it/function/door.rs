@@ -4,11 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use actix_web::{http::StatusCode, test::TestRequest};
 use runboard::{
-    config::TrustedProxies,
+    base::{config::TrustedProxies, limits::ByteBudget, time::UnixMillis},
     function::{STEP_BYTES, serve},
     inngest::signature,
-    limits::ByteBudget,
-    time::UnixMillis,
 };
 use secrecy::SecretString;
 use serde_json::json;

@@ -5,9 +5,9 @@ use std::{fs, time::Duration};
 use actix_web::http::StatusCode;
 use futures_util::future::join_all;
 use runboard::{
-    config::AllowedAddresses,
+    base::config::AllowedAddresses,
+    files::{FetchLimits, Fetcher, Key},
     function::STEP_BYTES,
-    source::{FetchLimits, Fetcher, Key},
 };
 
 use super::world::{Memo, SMALL_STEPS, World, call, csv, run_id};

@@ -2,11 +2,11 @@
 
 use actix_web::{http::StatusCode, test::TestRequest};
 use runboard::{
+    base::ids::{EventId, RunId},
     csv::Counts,
     function::{PROGRESS_ID, RUN_ENDED_ID, STEP_BYTES, serve},
-    ids::{EventId, RunId},
     inngest::{RunStatus, signature},
-    store::live::News,
+    progress::News,
 };
 use serde_json::{Value, json};
 

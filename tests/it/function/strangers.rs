@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runboard::{ids::ImportId, time::UnixMillis};
+use runboard::base::{ids::ImportId, time::UnixMillis};
 
 use super::world::{Memo, SMALL_STEPS, World, call, csv, run_id};
 use crate::steps;

@@ -3,9 +3,9 @@
 use std::fs;
 
 use runboard::{
-    csv::Counts,
-    function::{STEP_BYTES, findings},
-    store::Stretches,
+    csv::{Counts, Stretches},
+    function::STEP_BYTES,
+    results::findings,
 };
 
 use super::world::{Memo, World, call, csv, run_id};

@@ -11,14 +11,18 @@ use actix_web::{
     web::Data,
 };
 use runboard::{
-    config::{AllowedAddresses, TrustedProxies},
-    function::{FUNCTION_ID, Plan, Processor, Share, Slots, serve},
-    ids::{ImportId, RunId},
+    base::{
+        config::{AllowedAddresses, TrustedProxies},
+        ids::{ImportId, RunId},
+        tasks::Tasks,
+        time::UnixMillis,
+    },
+    files::{FetchLimits, Fetcher, Key, LinkKey, Storage},
+    function::{FUNCTION_ID, Processor, Share, Slots, serve},
     inngest::{Client, Server, call::step_id, signature},
-    source::{FetchLimits, Fetcher, Key, LinkKey, Storage},
-    store::{Live, quota::Quota, steps::StepFiles},
-    tasks::Tasks,
-    time::UnixMillis,
+    progress::Live,
+    results::Plan,
+    store::{quota::Quota, steps::StepFiles},
 };
 use secrecy::SecretString;
 use serde_json::{Value, json};

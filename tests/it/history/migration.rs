@@ -1,7 +1,7 @@
 //! Imports that were recorded by the version before are in the history as they ended.
 
 use runboard::{
-    ids::{ImportId, UserId},
+    base::ids::{ImportId, UserId},
     store::{
         Store,
         history::{Between, Filter, Order, StateFilter},

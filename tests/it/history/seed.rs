@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runboard::time::UnixMillis;
+use runboard::base::time::UnixMillis;
 use sqlx::AnyPool;
 use ulid::Ulid;
 

@@ -1,8 +1,11 @@
 //! The state that the history is narrowed by is the one that pages show.
 
 use runboard::{
+    base::{
+        ids::{ImportId, RunId, UserId},
+        time::UnixMillis,
+    },
     csv::Counts,
-    ids::{ImportId, RunId, UserId},
     imports::Snapshot,
     inngest::{Run, RunStatus},
     store::{
@@ -11,7 +14,6 @@ use runboard::{
         imports::ImportRow,
         outbox::OutboxRow,
     },
-    time::UnixMillis,
 };
 use sqlx::AnyPool;
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use runboard::{
-    config::{Engine, Inngest},
+    base::config::{Engine, Inngest},
     inngest::EventSeed,
 };
 use serde_json::{Value, json};

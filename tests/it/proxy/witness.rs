@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use runboard::{
-    ids::ImportId,
+    base::ids::ImportId,
     imports::{ImportState, Snapshot},
 };
 

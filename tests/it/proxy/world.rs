@@ -4,19 +4,20 @@ use std::{collections::HashSet, fs, net::TcpListener, time::Duration};
 
 use actix_web::{App, HttpServer, dev::ServerHandle, web};
 use runboard::{
-    config::AllowedAddresses,
-    engine::{self, Engine, Keys},
-    function::{
-        self, Processor, Share, Slots,
-        outputs::{self, Which},
+    base::{
+        config::AllowedAddresses,
+        ids::{ImportId, UserId},
+        tasks::Tasks,
+        time::UnixMillis,
     },
-    ids::{ImportId, UserId},
+    engine::{self, Engine, Keys},
+    files::{FetchLimits, Fetcher, LinkKey, Storage},
+    function::{self, Processor, Share, Slots},
     imports::{FileName, Imports, Parts, Snapshot},
     inngest::{Backoff, Client, Limits, Registrar, Run, Server, SyncRequest},
-    source::{FetchLimits, Fetcher, LinkKey, Storage},
-    store::{Live, Store, quota::Quota},
-    tasks::Tasks,
-    time::UnixMillis,
+    progress::Live,
+    results::outputs::{self, Which},
+    store::{Store, quota::Quota},
 };
 use secrecy::ExposeSecret;
 use tempfile::TempDir;

@@ -17,12 +17,13 @@ use std::{
 
 use runboard::{
     app::{self, App},
-    config::{self, AllowedAddresses, Config, HttpLimits, OutputPointers, SignUp, TrustedProxies},
+    base::config::{self, AllowedAddresses, Config, HttpLimits, OutputPointers, SignUp, TrustedProxies},
+    files::{LinkKey, Storage},
     function::{self, About, Door, DoorLimits, Slot, Slots},
     imports::Parts,
     inngest::{Client, Registrar, SigningKeys},
-    source::{LinkKey, Storage},
-    store::{Live, Store},
+    progress::Live,
+    store::Store,
 };
 use secrecy::SecretString;
 use tempfile::TempDir;

@@ -3,7 +3,7 @@
 use runboard::{
     imports::{RunSnapshot, Snapshot},
     inngest::{RunOutput, RunStatus},
-    store::live::FailedAttempt,
+    store::executions::FailedAttempt,
     web::views::{HistoryRow, Timeline},
 };
 use serde_json::json;

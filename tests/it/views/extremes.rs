@@ -3,7 +3,7 @@
 use askama::Template;
 use proptest::prelude::*;
 use runboard::{
-    csv::Counts, imports::RunSnapshot, inngest::RunStatus, store::live::Receiving, time::UnixMillis,
+    base::time::UnixMillis, csv::Counts, imports::RunSnapshot, inngest::RunStatus, progress::Receiving,
     web::views::ImportPanel,
 };
 

@@ -3,9 +3,9 @@
 use askama::Template;
 use runboard::{
     csv::{Reason, Reasons},
-    function::findings,
     imports::{RunSnapshot, Snapshot},
     inngest::RunStatus,
+    results::findings,
     web::views::{Findings, HistoryRow, ImportPanel, LiveSection},
 };
 

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use askama::Template;
 
 use runboard::{
-    csv::{Counts, FirstRow, FirstRows},
+    csv::{Counts, FirstRow, FirstRows, Stretches},
     imports::{RunSnapshot, Snapshot},
     inngest::RunStatus,
-    store::Stretches,
     web::views::{ImportPanel, LiveSection, Plot},
 };
 

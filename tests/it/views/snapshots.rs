@@ -1,12 +1,14 @@
 //! Imports and runs in the states that the views are tested with.
 
 use runboard::{
+    base::{
+        ids::{ImportId, UserId},
+        time::UnixMillis,
+    },
     csv::Counts,
-    ids::{ImportId, UserId},
     imports::{Count, NextAttempt, RunSnapshot, Silence, SilenceCause, Snapshot},
     inngest::RunStatus,
-    store::live::{AttemptError, CallInfo},
-    time::UnixMillis,
+    store::executions::{AttemptError, CallInfo},
     web::views::{EngineName, Frame, History, HistoryFilter, Reading},
 };
 

@@ -1,0 +1,133 @@
+//! Identifiers, each its own type so that one is never passed for another.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::base::time::UnixMillis;
+
+/// The event that an import triggers, as engines and functions know it.
+pub const EVENT_NAME: &str = "imports/csv.uploaded";
+
+/// A new ULID for `time`. Those of [`UnixMillis::now`] stay in order when the system clock is set back.
+#[must_use]
+pub fn ulid_at(time: UnixMillis) -> Ulid {
+    Ulid::from_parts(u64::try_from(time.0).unwrap_or(0), rand::random())
+}
+
+/// Ids that Runboard makes: ULIDs, upper-case Crockford base 32, sorted by time.
+macro_rules! own_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Ulid);
+
+        impl $name {
+            /// The ends of the order: for ranges over all ids.
+            pub const MIN: Self = Self(Ulid(0));
+            pub const MAX: Self = Self(Ulid(u128::MAX));
+
+            /// A new id for this instant.
+            #[must_use]
+            pub fn generate() -> Self {
+                Self(ulid_at(UnixMillis::now()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ulid::DecodeError;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Ulid::from_string(text).map(Self)
+            }
+        }
+    };
+}
+
+own_id!(
+    /// An import: one upload and everything that came of it.
+    ImportId
+);
+own_id!(
+    /// A user's account.
+    UserId
+);
+
+impl ImportId {
+    /// The least id that an import made at `time` can have.
+    #[must_use]
+    pub fn first_at(time: UnixMillis) -> Self {
+        Self(Ulid::from_parts(u64::try_from(time.0).unwrap_or(0), 0))
+    }
+
+    /// When the import was made.
+    #[must_use]
+    pub fn made_at(self) -> UnixMillis {
+        UnixMillis(i64::try_from(self.0.timestamp_ms()).unwrap_or(i64::MAX))
+    }
+
+    /// The ids right before and behind this one, be they anybody's or not.
+    #[must_use]
+    pub fn previous(self) -> Self {
+        Self(Ulid(self.0.0.saturating_sub(1)))
+    }
+
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(Ulid(self.0.0.saturating_add(1)))
+    }
+}
+
+/// Ids that an engine makes: kept as received.
+macro_rules! engine_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self(text)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+engine_id!(
+    /// The internal id of an event (a ULID on every engine seen).
+    EventId
+);
+engine_id!(
+    /// One run of one function.
+    RunId
+);
+
+impl RunId {
+    /// When the run was queued, for its id is a ULID; None for an engine that makes others.
+    #[must_use]
+    pub fn made_at(&self) -> Option<UnixMillis> {
+        let ulid = Ulid::from_string(&self.0).ok()?;
+        i64::try_from(ulid.timestamp_ms()).ok().map(UnixMillis)
+    }
+}

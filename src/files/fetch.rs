@@ -1,0 +1,371 @@
+//! Fetching a file by its address: through the [`guard`], within limits, whole or not at all.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    ops::ControlFlow,
+    time::Duration,
+};
+
+use futures_util::future;
+use reqwest::{
+    Client, Response, StatusCode,
+    dns::{Addrs, Name, Resolve, Resolving},
+    header, redirect,
+};
+use tokio::time::timeout;
+use url::{Host, Url};
+
+use super::{
+    Address, BinaryKind, FileName, Incoming, address::last_segment, disposition, guard, guard::Refusal,
+};
+use crate::base::{config::AllowedAddresses, tls};
+
+/// Redirects that are followed, one after the other.
+const MOST_REDIRECTS: usize = 5;
+
+/// A user waits for the import, so a longer `Retry-After` is cut to this.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// How long is waited, and how much is taken.
+#[derive(Clone, Copy, Debug)]
+pub struct FetchLimits {
+    /// `RUNBOARD_MAX_UPLOAD_BYTES`.
+    pub max_bytes: u64,
+    /// From looking up a name to the last header of its answer, for each redirect anew.
+    pub answer: Duration,
+    /// This many bytes, or the rest of the file, have to arrive within [`FetchLimits::stretch`]: one byte
+    /// a second is as good as none.
+    pub stretch_bytes: u64,
+    pub stretch: Duration,
+    /// All of it.
+    pub whole: Duration,
+}
+
+impl FetchLimits {
+    #[must_use]
+    pub fn up_to(max_bytes: u64) -> Self {
+        Self {
+            max_bytes,
+            answer: Duration::from_secs(30),
+            stretch_bytes: 1 << 20,
+            stretch: Duration::from_secs(30),
+            // A fetch is one call, and the embedded engine gives up on a call after an hour.
+            whole: Duration::from_secs(55 * 60),
+        }
+    }
+}
+
+/// How much of a file has arrived, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    pub bytes: u64,
+    /// In all; None if it was not announced.
+    pub total: Option<u64>,
+}
+
+/// What is told while a file arrives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// The answer names the file otherwise than the address does.
+    Named(FileName),
+    Bytes(Received),
+}
+
+/// Why a file could not be fetched. The text is part of a sentence for people and says nothing of the
+/// address but what its owner may know.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("the host {0} was not found")]
+    NameNotFound(String),
+    #[error("the address could not be reached")]
+    Unreachable(#[source] reqwest::Error),
+    #[error("the address did not answer in time")]
+    NoAnswer,
+    #[error("the address answered {}", .0.as_u16())]
+    Status(StatusCode),
+    /// It is busy, and says when to come back.
+    #[error("the address answered {}", .status.as_u16())]
+    Busy { status: StatusCode, retry_after: Duration },
+    #[error("the address redirects more than {MOST_REDIRECTS} times")]
+    TooManyRedirects,
+    #[error("the address redirects to an invalid address")]
+    RedirectToNowhere,
+    #[error("the address sent the file compressed, which Runboard does not read")]
+    Compressed,
+    #[error("the file is larger than the limit here")]
+    TooLarge,
+    #[error("the file is empty (0 bytes)")]
+    Empty,
+    #[error("the file is {0}, not a CSV")]
+    Binary(BinaryKind),
+    #[error("the connection dropped before the file was complete")]
+    CutOff(#[source] Option<reqwest::Error>),
+    #[error("the file arrived too slowly")]
+    TooSlow,
+    /// Another attempt would begin at the first byte again, and hold a worker as long.
+    #[error("the file took too long to arrive")]
+    TooLong,
+    #[error("the file is not wanted any more")]
+    Unwanted,
+    #[error("this machine cannot make secure connections")]
+    NoTls(#[source] reqwest::Error),
+    #[error("the file could not be stored")]
+    Storage(#[from] io::Error),
+}
+
+impl FetchError {
+    /// Whether another attempt may do better.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::NameNotFound(_)
+            | Self::Unreachable(_)
+            | Self::NoAnswer
+            | Self::CutOff(_)
+            | Self::TooSlow
+            | Self::Busy { .. }
+            | Self::Storage(_) => true,
+            Self::Status(status) => {
+                status.is_server_error()
+                    || matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+            }
+            Self::Refused(_)
+            | Self::TooLong
+            | Self::TooManyRedirects
+            | Self::RedirectToNowhere
+            | Self::Compressed
+            | Self::TooLarge
+            | Self::Empty
+            | Self::Binary(_)
+            | Self::Unwanted
+            | Self::NoTls(_) => false,
+        }
+    }
+}
+
+impl FetchError {
+    /// How long the address wants to be left alone.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Busy { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        }
+    }
+}
+
+/// Fetches files that lie elsewhere.
+#[derive(Clone, Debug)]
+pub struct Fetcher {
+    allowed: AllowedAddresses,
+    limits: FetchLimits,
+}
+
+impl Fetcher {
+    #[must_use]
+    pub fn new(allowed: AllowedAddresses, limits: FetchLimits) -> Self {
+        Self { allowed, limits }
+    }
+
+    /// Writes what `address` answers into `file` and gives it back, whole and not empty, but not kept
+    /// yet. `told` is called for every piece that arrives, and may stop the fetch.
+    pub async fn fetch(
+        &self,
+        address: &Address,
+        file: Incoming,
+        mut told: impl FnMut(Arrival) -> ControlFlow<()>,
+    ) -> Result<Incoming, FetchError> {
+        let fetched = async {
+            let (url, response) = self.answer(address).await?;
+            if let Some(name) = other_name(address, &url, &response)
+                && told(Arrival::Named(name)).is_break()
+            {
+                return Err(FetchError::Unwanted);
+            }
+            self.receive(response, file, told).await
+        };
+        timeout(self.limits.whole, fetched).await.map_err(|_| FetchError::TooLong)?
+    }
+
+    /// The answer that `address` leads to, and where from: 200, with its headers read.
+    async fn answer(&self, address: &Address) -> Result<(Url, Response), FetchError> {
+        let mut url = address.url().clone();
+        for _ in 0..=MOST_REDIRECTS {
+            let answer = timeout(self.limits.answer, self.ask(&url)).await;
+            let response = answer.map_err(|_| FetchError::NoAnswer)??;
+            match response.status() {
+                StatusCode::OK => return Ok((url, response)),
+                status if leads_on(status) => url = next_hop(&url, &response)?,
+                status => return Err(refused(status, &response)),
+            }
+        }
+        Err(FetchError::TooManyRedirects)
+    }
+
+    /// Asks one address, at a place that was checked, and follows nothing.
+    async fn ask(&self, url: &Url) -> Result<Response, FetchError> {
+        let places = self.resolve(url).await?;
+        let request = client(url, places)?
+            .get(url.clone())
+            .header(header::ACCEPT, "text/csv, text/plain;q=0.9, */*;q=0.8")
+            .header(header::ACCEPT_ENCODING, "identity");
+        request.send().await.map_err(|error| FetchError::Unreachable(error.without_url()))
+    }
+
+    /// Where `url` leads. One place that is not open is enough to refuse all: no name that is public has
+    /// it beside others.
+    async fn resolve(&self, url: &Url) -> Result<Vec<SocketAddr>, FetchError> {
+        guard::check_url(url)?;
+        let port = url.port_or_known_default().ok_or(Refusal::Scheme)?;
+        let places: Vec<SocketAddr> = match url.host() {
+            Some(Host::Ipv4(ip)) => vec![(IpAddr::V4(ip), port).into()],
+            Some(Host::Ipv6(ip)) => vec![(IpAddr::V6(ip), port).into()],
+            Some(Host::Domain(name)) => match tokio::net::lookup_host((name, port)).await {
+                Ok(places) => places.collect(),
+                Err(error) => {
+                    tracing::debug!(%error, name, "the host name did not resolve");
+                    return Err(FetchError::NameNotFound(name.to_owned()));
+                }
+            },
+            None => return Err(FetchError::RedirectToNowhere),
+        };
+        for place in &places {
+            guard::check(*place, &self.allowed)?;
+        }
+        Ok(places)
+    }
+
+    /// Reads the body.
+    async fn receive(
+        &self,
+        mut response: Response,
+        mut file: Incoming,
+        mut told: impl FnMut(Arrival) -> ControlFlow<()>,
+    ) -> Result<Incoming, FetchError> {
+        if is_compressed(&response) {
+            return Err(FetchError::Compressed);
+        }
+        let total = response.content_length();
+        if total.is_some_and(|total| total > self.limits.max_bytes) {
+            return Err(FetchError::TooLarge);
+        }
+        if told(Arrival::Bytes(Received { bytes: 0, total })).is_break() {
+            return Err(FetchError::Unwanted);
+        }
+        loop {
+            let stretch = self.receive_stretch(&mut response, &mut file, total, &mut told);
+            let is_whole = timeout(self.limits.stretch, stretch).await.map_err(|_| FetchError::TooSlow)??;
+            if is_whole {
+                break;
+            }
+        }
+        if total.is_some_and(|total| total != file.size()) {
+            return Err(FetchError::CutOff(None));
+        }
+        match BinaryKind::sniff(file.head()) {
+            _ if file.size() == 0 => Err(FetchError::Empty),
+            Some(kind) => Err(FetchError::Binary(kind)),
+            None => Ok(file),
+        }
+    }
+
+    /// Reads [`FetchLimits::stretch_bytes`], or up to the end: then true.
+    async fn receive_stretch(
+        &self,
+        response: &mut Response,
+        file: &mut Incoming,
+        total: Option<u64>,
+        told: &mut impl FnMut(Arrival) -> ControlFlow<()>,
+    ) -> Result<bool, FetchError> {
+        let end = file.size() + self.limits.stretch_bytes;
+        while file.size() < end {
+            let cut_off = |error: reqwest::Error| FetchError::CutOff(Some(error.without_url()));
+            let Some(bytes) = response.chunk().await.map_err(cut_off)? else { return Ok(true) };
+            if file.size() + bytes.len() as u64 > self.limits.max_bytes {
+                return Err(FetchError::TooLarge);
+            }
+            file.write(&bytes).await?;
+            if told(Arrival::Bytes(Received { bytes: file.size(), total })).is_break() {
+                return Err(FetchError::Unwanted);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// A client for one request: it connects to `places` whatever name it is asked for, so that no second
+/// look-up can answer otherwise than the one that was checked.
+fn client(url: &Url, places: Vec<SocketAddr>) -> Result<Client, FetchError> {
+    tls::install();
+    let mut builder = Client::builder()
+        .user_agent(concat!("runboard/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        // A proxy would do the look-up, and where it looks is not ours to check.
+        .no_proxy()
+        .dns_resolver(Pinned(places));
+    if url.scheme() == "http" {
+        // Reading the machine's certificates fails where there are none; nothing needs them here.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(FetchError::NoTls)
+}
+
+#[derive(Clone, Debug)]
+struct Pinned(Vec<SocketAddr>);
+
+impl Resolve for Pinned {
+    fn resolve(&self, _name: Name) -> Resolving {
+        let places: Addrs = Box::new(self.0.clone().into_iter());
+        Box::pin(future::ready(Ok(places)))
+    }
+}
+
+fn leads_on(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::MOVED_PERMANENTLY
+            | StatusCode::FOUND
+            | StatusCode::SEE_OTHER
+            | StatusCode::TEMPORARY_REDIRECT
+            | StatusCode::PERMANENT_REDIRECT
+    )
+}
+
+/// What an answer is that is no file. Of one that says when to come back, that is kept.
+fn refused(status: StatusCode, response: &Response) -> FetchError {
+    let seconds =
+        response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    match (status, seconds.map(Duration::from_secs)) {
+        (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Some(retry_after)) => {
+            FetchError::Busy { status, retry_after: retry_after.min(LONGEST_RETRY_AFTER) }
+        }
+        _ => FetchError::Status(status),
+    }
+}
+
+/// The name that the answer has for the file: the one that its headers give it, or that of the place that a
+/// redirect led to, where that has an extension and the address has none.
+fn other_name(address: &Address, url: &Url, response: &Response) -> Option<FileName> {
+    let header = response.headers().get(header::CONTENT_DISPOSITION);
+    let given = header.and_then(|header| disposition::file_name(header.as_bytes()));
+    let name = given.or_else(|| {
+        let has_extension = |name: &String| name.contains('.');
+        let is_named = last_segment(address.url()).is_some_and(|name| has_extension(&name));
+        last_segment(url).filter(has_extension).filter(|_| !is_named)
+    })?;
+    Some(FileName::from_client(&name))
+}
+
+fn next_hop(url: &Url, response: &Response) -> Result<Url, FetchError> {
+    let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
+    location.and_then(|location| url.join(location).ok()).ok_or(FetchError::RedirectToNowhere)
+}
+
+/// Bytes that are not those of the file: a CSV would have to be unpacked to have any rows.
+fn is_compressed(response: &Response) -> bool {
+    let encodings = response.headers().get_all(header::CONTENT_ENCODING).iter();
+    encodings.into_iter().any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}

@@ -1,0 +1,185 @@
+//! Stored files that no row names: moved aside, never deleted on the spot.
+//!
+//! A file without a row is what a kill leaves, or the sign that the database is not the one that the files
+//! belong to. The quarantine gives an operator a day to tell the two apart: a file that a row names again, after
+//! the right database was restored, goes back to its place.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    Key, Storage,
+    storage::{INCOMING, RUNS, UPLOADS, make_folder},
+};
+use crate::base::time::UnixMillis;
+
+const QUARANTINE: &str = "quarantine";
+
+/// How long a file stays in the quarantine.
+pub const QUARANTINED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// One move into the quarantine.
+#[derive(Debug)]
+pub struct Quarantined {
+    folder: PathBuf,
+    at: UnixMillis,
+}
+
+/// A folder of stored files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Folder {
+    Incoming,
+    Uploads,
+    Runs,
+}
+
+impl Folder {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Incoming => INCOMING,
+            Self::Uploads => UPLOADS,
+            Self::Runs => RUNS,
+        }
+    }
+}
+
+impl Storage {
+    /// The files in `folder`, one at a time: there may be millions. Blocks.
+    pub fn list(&self, folder: Folder) -> io::Result<impl Iterator<Item = io::Result<Key>> + use<>> {
+        list(self.root(), folder)
+    }
+
+    /// The moves that are in the quarantine. An entry whose name is no time is not one of them. Blocks.
+    pub fn quarantined(&self) -> io::Result<Vec<Quarantined>> {
+        let entries = match fs::read_dir(self.root().join(QUARANTINE)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut moves = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            if let Some(at) = entry.file_name().to_str().and_then(UnixMillis::from_rfc3339) {
+                moves.push(Quarantined { folder: entry.path(), at });
+            }
+        }
+        Ok(moves)
+    }
+
+    /// Moves `key` back to where it was before it was quarantined. False if a file is there already; then
+    /// nothing is moved. Blocks.
+    pub fn bring_back(&self, from: &Quarantined, key: &Key) -> io::Result<bool> {
+        let place = self.path(key);
+        match fs::hard_link(from.folder.join(key.as_str()), &place) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+            // Some file systems have no second names.
+            Err(_) if !place.exists() => fs::rename(from.folder.join(key.as_str()), &place)?,
+            Err(error) => return Err(error),
+            Ok(()) => fs::remove_file(from.folder.join(key.as_str()))?,
+        }
+        Ok(true)
+    }
+
+    /// Moves `keys` into a new folder of the quarantine, which tells the time of the move: a rename keeps the
+    /// time at which a file was written. Returns that folder. Blocks.
+    pub fn quarantine(&self, keys: &[Key], now: UnixMillis) -> io::Result<PathBuf> {
+        self.move_aside(keys, &format!("{QUARANTINE}/{}", stamp(now)))
+    }
+
+    /// Moves `keys` into a new folder beside the others, from which Runboard never deletes them. Returns that
+    /// folder. Blocks.
+    pub fn set_aside(&self, keys: &[Key], now: UnixMillis) -> io::Result<PathBuf> {
+        self.move_aside(keys, &format!("set-aside-{}", stamp(now)))
+    }
+
+    fn move_aside(&self, keys: &[Key], folder: &str) -> io::Result<PathBuf> {
+        let target = self.root().join(folder);
+        for sub_folder in [INCOMING, UPLOADS, RUNS] {
+            make_folder(&target.join(sub_folder))?;
+        }
+        for key in keys {
+            fs::rename(self.path(key), target.join(key.as_str()))?;
+        }
+        Ok(target)
+    }
+
+    /// Deletes what has been in the quarantine for [`QUARANTINED_FOR`]. Returns how many moves that were.
+    /// Blocks.
+    pub fn sweep_quarantine(&self, now: UnixMillis) -> io::Result<usize> {
+        let mut swept = 0;
+        for moved in self.quarantined()? {
+            if moved.is_over(now) {
+                fs::remove_dir_all(moved.folder)?;
+                swept += 1;
+            }
+        }
+        Ok(swept)
+    }
+}
+
+impl Quarantined {
+    /// Whether a sweep at `now` deletes it.
+    #[must_use]
+    pub fn is_over(&self, now: UnixMillis) -> bool {
+        now.since(self.at) >= QUARANTINED_FOR
+    }
+
+    /// The files of this move in what was `folder`. Blocks.
+    pub fn list(&self, folder: Folder) -> io::Result<impl Iterator<Item = io::Result<Key>> + use<>> {
+        list(&self.folder, folder)
+    }
+}
+
+/// A name that is not UTF-8 is not one of ours, and no row names it: it stays where it is.
+fn list(root: &Path, folder: Folder) -> io::Result<impl Iterator<Item = io::Result<Key>> + use<>> {
+    let name = folder.name();
+    Ok(fs::read_dir(root.join(name))?.filter_map(move |entry| {
+        let key = |entry: fs::DirEntry| {
+            let Ok(file) = entry.file_name().into_string() else { return Ok(None) };
+            let is_file = entry.file_type()?.is_file();
+            Ok(is_file.then(|| Key::from_stored(format!("{name}/{file}"))))
+        };
+        entry.and_then(key).transpose()
+    }))
+}
+
+/// RFC 3339 without the signs that other programs read something into.
+fn stamp(at: UnixMillis) -> String {
+    at.to_string().replace(['-', ':'], "")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::base::ids::ImportId;
+
+    #[test]
+    fn the_quarantine_counts_from_the_move_not_from_when_a_file_was_written() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let storage = Storage::open(folder.path()).expect("a folder of stored files");
+        let upload = Key::upload(ImportId::generate());
+        let path = storage.path(&upload);
+        let file = fs::File::create(&path).expect("an upload");
+        file.set_modified(std::time::UNIX_EPOCH).expect("a time long ago");
+        let moved_at = UnixMillis(1_795_466_651_123);
+        let to = storage.quarantine(std::slice::from_ref(&upload), moved_at).expect("the move");
+        assert!(!path.exists() && to.join(upload.as_str()).exists(), "{}", to.display());
+        for made in [to.join(UPLOADS), to.clone(), folder.path().join(QUARANTINE)] {
+            let mode = fs::metadata(&made).expect("a folder that was made").permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{}", made.display());
+        }
+        fs::create_dir(folder.path().join("quarantine/an-operators-own")).expect("another entry");
+
+        let sweep = |after: Duration| storage.sweep_quarantine(moved_at.plus(after)).expect("a sweep");
+        assert_eq!(sweep(QUARANTINED_FOR - Duration::from_millis(1)), 0);
+        // A clock that was set back.
+        assert_eq!(storage.sweep_quarantine(moved_at.minus(QUARANTINED_FOR * 2)).expect("a sweep"), 0);
+        assert!(to.join(upload.as_str()).exists());
+        assert_eq!(sweep(QUARANTINED_FOR), 1);
+        assert!(!to.exists() && folder.path().join("quarantine/an-operators-own").exists());
+    }
+}

@@ -1,0 +1,119 @@
+//! What the engine and other people's functions tell us, unasked: functions of ours that do nothing but
+//! pass it on.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Processor;
+use crate::{
+    base::{
+        ids::{EventId, RunId},
+        time::UnixMillis,
+    },
+    csv::Counts,
+    inngest::{Run, RunStatus, call::Call},
+    progress::Report,
+};
+
+/// The data of `inngest/function.finished` and `inngest/function.cancelled`.
+#[derive(Deserialize)]
+struct Ended {
+    run_id: RunId,
+    /// `app-function`.
+    function_id: String,
+    #[serde(rename = "_inngest")]
+    inngest: Inngest,
+    event: Event,
+    /// Of a batch there are several, and the run is each one's.
+    #[serde(default)]
+    events: Vec<Event>,
+    /// The output or, of a run that failed, the error; absent of one that was cancelled.
+    #[serde(default)]
+    result: Option<Value>,
+    #[serde(default)]
+    error: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Inngest {
+    status: String,
+}
+
+#[derive(Deserialize)]
+struct Event {
+    /// The internal id, for our events have no own one.
+    id: EventId,
+}
+
+/// Inngest's numbers are of floating point: above this not every whole one exists.
+const MOST_ITEMS: u64 = 1 << 53;
+
+/// The data of `imports/csv.progress`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Progress {
+    run_id: RunId,
+    processed_items: u64,
+    failed_items: u64,
+    #[serde(default)]
+    total_items: Option<u64>,
+}
+
+impl Processor {
+    /// A run has ended, ours or another's: tells the watcher of its event. `false`: the call says something
+    /// else.
+    pub(super) fn run_ended(&self, call: &Call) -> bool {
+        let Ok(ended) = Ended::deserialize(&call.event.data) else { return false };
+        self.live.end_was_told();
+        let status = RunStatus::from(ended.inngest.status.as_str());
+        // Of a failed run both are there, and both say why.
+        let output = ended.result.or(ended.error);
+        let ended_at = UnixMillis(call.event.ts);
+        let mut events: Vec<EventId> = ended.events.into_iter().map(|event| event.id).collect();
+        if !events.contains(&ended.event.id) {
+            events.push(ended.event.id.clone());
+        }
+        let run = Run {
+            run_started_at: ended.run_id.made_at().unwrap_or(ended_at),
+            run_id: ended.run_id,
+            function_id: ended.function_id,
+            // Only a list says it.
+            function_name: None,
+            event_id: ended.event.id,
+            status,
+            ended_at: Some(ended_at),
+            output,
+        };
+        self.live.tell_run(&events, run);
+        true
+    }
+
+    /// Another's function tells how far it is. `false`: the call says something else. What is told too
+    /// often, or of a run without a watcher, is dropped.
+    pub(super) fn progress_told(&self, call: &Call) -> bool {
+        let Ok(progress) = Progress::deserialize(&call.event.data) else { return false };
+        let numbers = [progress.processed_items, progress.failed_items, progress.total_items.unwrap_or(0)];
+        if numbers.into_iter().any(|number| number > MOST_ITEMS) {
+            return false;
+        }
+        let counts = Counts { processed: progress.processed_items, failed: progress.failed_items };
+        let report = Report { counts, total_rows: progress.total_items };
+        self.live.report(&progress.run_id, report, UnixMillis::now());
+        true
+    }
+
+    /// Our own function is called: the run exists, and is at work.
+    pub(super) fn tell_called(&self, call: &Call) {
+        let run = Run {
+            run_id: call.ctx.run_id.clone(),
+            function_id: call.ctx.fn_id.clone(),
+            function_name: None,
+            event_id: call.event.id.clone(),
+            status: RunStatus::Running,
+            run_started_at: call.ctx.run_id.made_at().unwrap_or_else(UnixMillis::now),
+            ended_at: None,
+            output: None,
+        };
+        self.live.tell_run(std::slice::from_ref(&call.event.id), run);
+    }
+}

@@ -1,0 +1,109 @@
+//! Who did what: one log line (target `audit`) for each request that signs in or out or that touches an
+//! import, and an id for every request. Never an e-mail address, a password or a token.
+
+use actix_web::{
+    Error, HttpMessage,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        Method,
+        header::{self, HeaderName, HeaderValue},
+    },
+    middleware::Next,
+};
+use ulid::Ulid;
+
+use crate::{
+    base::ids::{ImportId, UserId},
+    function::serve::client,
+};
+
+/// Answered with every request, so that a person can tell an operator which line of the log is theirs.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Methods and route patterns that are written down, and as what.
+const ACTIONS: [(Method, &str, &str); 11] = [
+    (Method::POST, "/sign-in", "sign-in"),
+    (Method::POST, "/sign-up", "sign-up"),
+    (Method::POST, "/sign-out", "sign-out"),
+    (Method::POST, "/imports", "upload"),
+    (Method::POST, "/imports/sample", "upload"),
+    (Method::POST, "/imports/{id}/cancel", "cancel"),
+    (Method::POST, "/imports/{id}/retry", "retry"),
+    (Method::POST, "/imports/{id}/delete", "delete"),
+    (Method::GET, "/imports/{id}/processed.csv", "download"),
+    (Method::GET, "/imports/{id}/failed.csv", "download"),
+    (Method::GET, "/imports/{id}/runs/{run}/output", "download"),
+];
+
+/// The user that a request has turned out to be of; kept in its extensions.
+#[derive(Clone, Copy)]
+struct Actor(UserId);
+
+/// The imports that a request has made; kept in its extensions.
+#[derive(Default)]
+struct Made(Vec<ImportId>);
+
+/// Says whose request this is.
+pub fn is_by(request: &impl HttpMessage, user: UserId) {
+    request.extensions_mut().insert(Actor(user));
+}
+
+/// Says that the request has made an import. One request can make several, each with a line of its own.
+pub fn has_made(request: &impl HttpMessage, import: ImportId) {
+    request.extensions_mut().get_or_insert_with(Made::default).0.push(import);
+}
+
+/// Middleware (for `middleware::from_fn`).
+pub async fn log(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let id = Ulid::new().to_string();
+    let mut response = next.call(request).await?;
+    if let Some(action) = action(&response) {
+        write(action, &id, &response);
+    }
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    Ok(response)
+}
+
+fn action<B>(response: &ServiceResponse<B>) -> Option<&'static str> {
+    let request = response.request();
+    let may_be = ACTIONS.iter().filter(|(method, ..)| method == request.method()).collect::<Vec<_>>();
+    if may_be.is_empty() {
+        return None;
+    }
+    let pattern = request.match_pattern()?;
+    may_be.into_iter().find(|(_, of, _)| *of == pattern).map(|(.., action)| *action)
+}
+
+fn write<B>(action: &str, id: &str, response: &ServiceResponse<B>) {
+    let request = response.request();
+    let status = response.status();
+    let address = client::address(request).map(|address| address.to_string()).unwrap_or_default();
+    let extensions = request.extensions();
+    let actor = extensions.get::<Actor>();
+    let user = actor.map(|Actor(user)| user.to_string()).unwrap_or_default();
+    let line = |outcome: &str, import: &str| {
+        tracing::info!(
+            target: "audit",
+            action, outcome, status = status.as_u16(), user, import, address, request = id
+        );
+    };
+    let made = extensions.get::<Made>().map(|Made(made)| made.as_slice()).unwrap_or_default();
+    for import in made {
+        line("done", &import.to_string());
+    }
+    // A request without a session is led to sign-in, which is no error, and has done nothing.
+    let is_refused = actor.is_none() || status.is_client_error() || status.is_server_error();
+    if is_refused {
+        line("refused", request.match_info().get("id").unwrap_or_default());
+    } else if made.is_empty() {
+        let leads_to = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
+        let leads_to = leads_to.and_then(|location| location.strip_prefix("/imports/"));
+        line("done", request.match_info().get("id").or(leads_to).unwrap_or_default());
+    }
+}

@@ -1,0 +1,149 @@
+//! `GET /healthz`: alive. `GET /readyz`: able to work.
+
+use std::{io, sync::Arc, time::Duration};
+
+use actix_web::{HttpResponse, web};
+use tokio::{
+    sync::{Mutex, watch},
+    task::spawn_blocking,
+    time::{Instant, timeout},
+};
+
+use crate::{
+    files::Storage,
+    inngest::{Client, Error},
+    store::{self, Store},
+};
+
+/// A load balancer gives up soon, so the answer must come before that.
+const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
+
+/// The engine is asked at most once in this time, however often `/readyz` is requested.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// What is known of the engine.
+pub struct EngineCheck {
+    client: Client,
+    last: Mutex<Option<(Instant, Result<(), &'static str>)>>,
+}
+
+impl EngineCheck {
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client, last: Mutex::default() }
+    }
+
+    /// Whether it answers and takes all keys; else what is wrong, for people.
+    async fn look(&self) -> Result<(), &'static str> {
+        let mut last = self.last.lock().await;
+        if let Some((at, verdict)) = *last
+            && at.elapsed() < ASK_AGAIN_AFTER
+        {
+            return verdict;
+        }
+        let (client, api_key) = (&self.client, self.client.check_api_key());
+        let asked = async { tokio::join!(client.check_api(), api_key, client.check_event_api()) };
+        let verdict = match timeout(ANSWER_WITHIN, asked).await {
+            Ok((api, api_key, events)) => verdict(api, "does not take the signing key")
+                .and(verdict(api_key, "does not take the API key"))
+                .and(verdict(events, "does not take the event key")),
+            Err(_) => Err("not answering"),
+        };
+        *last = Some((Instant::now(), verdict));
+        verdict
+    }
+}
+
+fn verdict(answer: Result<(), Error>, refused: &'static str) -> Result<(), &'static str> {
+    let Err(error) = answer else { return Ok(()) };
+    tracing::warn!(%error, "not ready: engine");
+    Err(match error {
+        Error::Unauthorized { .. } => refused,
+        Error::RateLimited { .. } => "is rate-limiting us",
+        Error::Unreadable(_) | Error::NotFound { .. } | Error::Refused { .. } => {
+            "answers, but not like an engine"
+        }
+        Error::Setup(_) | Error::Unreachable(_) | Error::TimedOut(_) | Error::Server { .. } => {
+            "not answering"
+        }
+    })
+}
+
+pub async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("alive\n")
+}
+
+/// What the server needs to work.
+pub struct Health {
+    pub store: Store,
+    pub storage: Storage,
+    /// Whether this process holds the lock of the database.
+    pub lock: watch::Receiver<bool>,
+    pub engine: Arc<EngineCheck>,
+    /// Held by the one look at the disk that is at work.
+    pub probe: Arc<Mutex<()>>,
+}
+
+impl Health {
+    async fn database(&self) -> Result<(), &'static str> {
+        let ping = store::within(ANSWER_WITHIN, self.store.ping());
+        // SQLite waits for a free connection as long as for any other work.
+        let Ok(answer) = timeout(ANSWER_WITHIN, ping).await else { return Err("not answering") };
+        match answer {
+            Ok(()) if !*self.lock.borrow() => Err("in use by another Runboard, or was away just now"),
+            Ok(()) => Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, "not ready: database");
+                Err(if matches!(error, store::Error::Gone { .. }) { "gone" } else { "not answering" })
+            }
+        }
+    }
+
+    /// Asked anew each time, for the answer must be true now, but by one thread at a time: a disk that hangs
+    /// must not take all threads.
+    async fn files(&self) -> Result<(), &'static str> {
+        let probe = async {
+            let turn = Arc::clone(&self.probe).lock_owned().await;
+            let storage = self.storage.clone();
+            let written = move || {
+                let _turn = turn;
+                storage.check_writable().and_then(|()| storage.ensure_room())
+            };
+            spawn_blocking(written).await
+        };
+        let error = match timeout(ANSWER_WITHIN, probe).await {
+            Err(_) => {
+                tracing::warn!("not ready: stored files do not answer");
+                return Err("not answering");
+            }
+            Ok(Ok(Ok(()))) => return Ok(()),
+            Ok(Ok(Err(error))) => error,
+            Ok(Err(error)) => error.into(),
+        };
+        tracing::warn!(%error, "not ready: stored files");
+        Err(match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "no room left",
+            _ => "cannot be written",
+        })
+    }
+}
+
+/// 200 if the database and the engine answer, the engine takes our keys, and files can be stored; else 503
+/// with what is wrong.
+pub async fn readyz(health: web::Data<Health>) -> HttpResponse {
+    // A visitor who hangs up must not break off the question, or the next one asks the engine again.
+    let engine = Arc::clone(&health.engine);
+    let engine = tokio::spawn(async move { engine.look().await });
+    let (database, files, engine) = tokio::join!(health.database(), health.files(), engine);
+    let engine = engine.unwrap_or(Err("could not be asked"));
+    let parts = [("database", database), ("files", files), ("engine", engine)];
+    let mut response = if parts.iter().all(|(_, state)| state.is_ok()) {
+        HttpResponse::Ok()
+    } else {
+        HttpResponse::ServiceUnavailable()
+    };
+    let line =
+        |(name, state): (&str, Result<(), &str>)| format!("{name}: {}\n", state.err().unwrap_or("ready"));
+    let body: String = parts.map(line).concat();
+    response.content_type("text/plain; charset=utf-8").body(body)
+}

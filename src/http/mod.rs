@@ -1,0 +1,16 @@
+//! What both doors share: whose request it is, from where it may come, what is answered when it fails, and
+//! how answers are sent.
+
+pub mod audit;
+pub mod compression;
+pub mod csrf;
+pub mod error;
+mod error_page;
+pub mod headers;
+pub mod health;
+pub mod origin;
+pub mod patience;
+pub mod serving;
+pub mod session;
+
+pub use error_page::ErrorPage;

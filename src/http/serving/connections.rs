@@ -1,0 +1,110 @@
+//! How many connections one address may have.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::base::{config::TrustedProxies, limits::Network};
+
+/// How often a refusal is logged at most.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// The connections of all listeners that strangers reach, counted by network.
+#[derive(Debug)]
+pub struct Connections {
+    /// None: as many as come.
+    most: Option<usize>,
+    /// Exempt: they connect for all their visitors.
+    proxies: TrustedProxies,
+    counts: Mutex<HashMap<Network, usize>>,
+    /// When a refusal was logged last.
+    told_at: Mutex<Option<Instant>>,
+}
+
+/// One connection's place; given back when dropped.
+#[derive(Debug)]
+pub struct Place {
+    counted: Option<(Network, Arc<Connections>)>,
+}
+
+impl Connections {
+    #[must_use]
+    pub fn new(most: Option<usize>, proxies: TrustedProxies) -> Arc<Self> {
+        Arc::new(Self { most, proxies, counts: Mutex::default(), told_at: Mutex::default() })
+    }
+
+    /// Without a limit, for a listener that only this process reaches.
+    #[must_use]
+    pub fn unlimited() -> Arc<Self> {
+        Self::new(None, TrustedProxies::default())
+    }
+
+    /// None if `peer` has as many as it may.
+    #[must_use]
+    pub fn place(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+        let Some(most) = self.most.filter(|_| !self.proxies.contain(peer)) else {
+            return Some(Place { counted: None });
+        };
+        let network = Network::from(peer);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(network).or_default();
+        if *count >= most {
+            drop(counts);
+            self.tell(peer, most);
+            return None;
+        }
+        *count += 1;
+        Some(Place { counted: Some((network, Arc::clone(self))) })
+    }
+
+    /// Logs a refusal, at most one a minute over all addresses. Visitors behind a proxy that is not named as one
+    /// share its address.
+    fn tell(&self, peer: IpAddr, most: usize) {
+        let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if told_at.is_some_and(|at| at.elapsed() < TELL_AGAIN_AFTER) {
+            return;
+        }
+        *told_at = Some(Instant::now());
+        tracing::warn!(
+            address = %peer,
+            limit = most,
+            "connections of an address are refused: it has as many as RUNBOARD_CONNECTIONS_PER_ADDRESS allows. \
+             If it is a proxy, name it in RUNBOARD_TRUSTED_PROXIES"
+        );
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some((network, connections)) = &self.counted else { return };
+        let mut counts = connections.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(network) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(network);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_has_so_many_places_and_gets_them_back() {
+        let connections = Connections::new(Some(2), "10.0.0.0/8".parse().unwrap());
+        let place = |address: &str| connections.place(address.parse().unwrap());
+        let (first, _second) = (place("2001:db8::1").unwrap(), place("2001:db8::2").unwrap());
+        assert!(place("2001:db8::3").is_none());
+        assert!(place("2001:db8:0:1::1").is_some(), "others are not held up");
+        drop(first);
+        assert!(place("2001:db8::3").is_some());
+        let proxied: Vec<_> = (0..10).map(|_| place("10.0.0.1").unwrap()).collect();
+        assert_eq!(proxied.len(), 10);
+        assert_eq!(connections.counts.lock().unwrap().len(), 1, "who has left is forgotten");
+    }
+}

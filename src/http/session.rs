@@ -1,0 +1,248 @@
+//! Who a request comes from: the session cookie, and the extractor that asks for it.
+
+use std::{fmt, future::Future, pin::Pin};
+
+use actix_web::{
+    FromRequest, HttpRequest, HttpResponse, ResponseError,
+    cookie::{Cookie, SameSite, time},
+    dev::Payload,
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderValue},
+    },
+    web,
+};
+use url::form_urlencoded;
+
+use super::{audit, error::Error, origin::PublicOrigin};
+use crate::{
+    accounts::{self, Accounts, Email, Session, Token},
+    base::ids::UserId,
+};
+
+/// Holds the session's token and nothing else.
+pub const COOKIE: &str = "runboard_session";
+
+/// Its name where people come by https: a browser takes a cookie of this prefix only from the host itself
+/// over https, so no other host of the domain can set it. Sessions under [`COOKIE`] that began before this
+/// name are still read there; this can go with the version after this one.
+pub const HOST_COOKIE: &str = "__Host-runboard_session";
+
+/// Extractor that requires a signed-in user. Needs `web::Data<Accounts>`.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    pub user: UserId,
+    pub email: Email,
+}
+
+/// The answer to a request without a session.
+#[derive(Debug)]
+pub enum NotSignedIn {
+    /// A fragment: 401, so that htmx leaves the page as it is.
+    Fragment,
+    /// A page, or a form: 303 to this path, where one can sign in (or, at first, up).
+    Page {
+        location: String,
+    },
+    Failed(Error),
+}
+
+impl FromRequest for SignedIn {
+    type Error = NotSignedIn;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, NotSignedIn>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let accounts = request
+                .app_data::<web::Data<Accounts>>()
+                .expect("the application is built with its accounts");
+            if let Some(session) = current(&request, accounts).await? {
+                audit::is_by(&request, session.user);
+                return Ok(Self { user: session.user, email: session.email });
+            }
+            if request.headers().contains_key("hx-request") {
+                return Err(NotSignedIn::Fragment);
+            }
+            let location =
+                if accounts.awaits_first().await? { "/sign-up".to_owned() } else { sign_in_path(&request) };
+            Err(NotSignedIn::Page { location })
+        })
+    }
+}
+
+/// The sign-in page that leads back to what was asked for, where that can be asked for again.
+fn sign_in_path(request: &HttpRequest) -> String {
+    let is_dashboard = request.uri() == "/";
+    if is_dashboard || !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return "/sign-in".to_owned();
+    }
+    let asked_for = request.uri().path_and_query().map_or("/", |asked_for| asked_for.as_str());
+    let next = form_urlencoded::byte_serialize(asked_for.as_bytes()).collect::<String>();
+    format!("/sign-in?next={next}")
+}
+
+impl From<accounts::Error> for NotSignedIn {
+    fn from(error: accounts::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl fmt::Display for NotSignedIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fragment | Self::Page { .. } => f.write_str("not signed in"),
+            Self::Failed(failure) => failure.fmt(f),
+        }
+    }
+}
+
+impl ResponseError for NotSignedIn {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Fragment => StatusCode::UNAUTHORIZED,
+            Self::Page { .. } => StatusCode::SEE_OTHER,
+            Self::Failed(failure) => failure.status_code(),
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        match self {
+            Self::Fragment => HttpResponse::build(self.status_code()).finish(),
+            Self::Page { location } => see_other(location),
+            Self::Failed(failure) => failure.error_response(),
+        }
+    }
+}
+
+/// The session token that the request carries, whatever it opens.
+#[must_use]
+pub fn token(request: &HttpRequest) -> Option<Token> {
+    [HOST_COOKIE, COOKIE].into_iter().flat_map(|name| cookie_values(request, name)).find_map(Token::parse)
+}
+
+/// Whether the request carries a session's cookie, whatever is in it.
+#[must_use]
+pub fn has_cookie(request: &HttpRequest) -> bool {
+    [HOST_COOKIE, COOKIE].into_iter().any(|name| cookie_values(request, name).next().is_some())
+}
+
+/// The values of the cookies named `name`, where they stand in the header: taking all cookies apart costs a poll
+/// more than finding its import. Other cookies may hold any bytes; another host can add one of the same name.
+fn cookie_values<'r>(request: &'r HttpRequest, name: &'static str) -> impl Iterator<Item = &'r str> {
+    let headers = request.headers().get_all(header::COOKIE).map(HeaderValue::as_bytes);
+    let pairs = headers.flat_map(|header| header.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
+    let values = pairs.filter_map(move |pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+    values.filter_map(|value| std::str::from_utf8(value).ok())
+}
+
+/// The session of the request, if it has one.
+pub async fn current(request: &HttpRequest, accounts: &Accounts) -> Result<Option<Session>, accounts::Error> {
+    match token(request) {
+        Some(token) => accounts.session(&token).await,
+        None => Ok(None),
+    }
+}
+
+/// Begins a session of `user`, ends the one this browser had, and leads to `location`.
+pub async fn begin(
+    request: &HttpRequest,
+    accounts: &Accounts,
+    origin: &PublicOrigin,
+    user: UserId,
+    location: &str,
+) -> Result<HttpResponse, accounts::Error> {
+    let token = accounts.begin_session(user, token(request).as_ref()).await?;
+    audit::is_by(request, user);
+    let mut cookie = cookie(name(origin), origin, token.expose());
+    cookie.set_max_age(time::Duration::seconds(Session::LIFETIME.as_secs().cast_signed()));
+    let mut response = see_other(location);
+    set(&mut response, &cookie);
+    if origin.is_https() && request.cookie(COOKIE).is_some() {
+        set(&mut response, &removal(COOKIE, origin));
+    }
+    Ok(response)
+}
+
+/// Ends the session of the request, takes its cookie away, and leads to sign-in.
+pub async fn end(
+    request: &HttpRequest,
+    accounts: &Accounts,
+    origin: &PublicOrigin,
+) -> Result<HttpResponse, accounts::Error> {
+    if let Some(session) = current(request, accounts).await? {
+        audit::is_by(request, session.user);
+    }
+    if let Some(token) = token(request) {
+        accounts.end_session(&token).await?;
+    }
+    let mut response = see_other("/sign-in");
+    set(&mut response, &removal(name(origin), origin));
+    if origin.is_https() {
+        set(&mut response, &removal(COOKIE, origin));
+    }
+    Ok(response)
+}
+
+fn name(origin: &PublicOrigin) -> &'static str {
+    if origin.is_https() { HOST_COOKIE } else { COOKIE }
+}
+
+/// `Lax`, so that a link from elsewhere finds the person signed in; what changes something is
+/// guarded by [`super::csrf`].
+pub(crate) fn cookie(name: &'static str, origin: &PublicOrigin, value: String) -> Cookie<'static> {
+    Cookie::build(name, value)
+        .path("/")
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(origin.is_https())
+        .finish()
+}
+
+pub(crate) fn removal(name: &'static str, origin: &PublicOrigin) -> Cookie<'static> {
+    let mut cookie = cookie(name, origin, String::new());
+    cookie.make_removal();
+    cookie
+}
+
+pub(crate) fn set(response: &mut HttpResponse, cookie: &Cookie<'_>) {
+    if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+}
+
+/// 303: look there, with GET.
+#[must_use]
+pub fn see_other(location: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((header::LOCATION, location)).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn token_in(cookies: &[u8]) -> Option<String> {
+        let value = HeaderValue::from_bytes(cookies).unwrap();
+        let request = TestRequest::default().insert_header((header::COOKIE, value)).to_http_request();
+        token(&request).map(|token| token.expose())
+    }
+
+    #[test]
+    fn the_token_is_found_beside_whatever_else_a_browser_sends() {
+        let good = "qNnv4lXyOXbw-tIyINtVnA06r1Ym5DyGjiU1tCLVhQk";
+        let cookie = format!("{COOKIE}={good}");
+        for beside in
+            ["", "a=1; ", "a=\u{e9}; ", "=x;", "runboard_session=x; ", "__Host-runboard_session=x; "]
+        {
+            assert_eq!(token_in(format!("{beside}{cookie}").as_bytes()).as_deref(), Some(good), "{beside}");
+        }
+        assert_eq!(token_in(format!("b=\u{2000}; {cookie} ; c").as_bytes()).as_deref(), Some(good));
+        for other in
+            [format!("\u{2000}{cookie}"), format!("x{cookie}"), format!("{COOKIE}2={good}"), good.to_owned()]
+        {
+            assert_eq!(token_in(other.as_bytes()), None, "{other}");
+        }
+    }
+}

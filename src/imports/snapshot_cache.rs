@@ -1,0 +1,205 @@
+//! The snapshots that pages are made from, in memory.
+
+use std::{
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::Snapshot;
+use crate::base::ids::{ImportId, UserId};
+
+/// How many imports that are over stay in memory for the pages that still show them (a few KB each, for what
+/// their runs have read is left to the database).
+const RETIRED: usize = 1_000;
+
+/// Keyed by owner first, so that a request for another user's import finds nothing.
+#[derive(Default)]
+pub struct Board {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    imports: BTreeMap<(UserId, ImportId), Arc<Snapshot>>,
+    retired: VecDeque<(UserId, ImportId)>,
+    /// The imports that were deleted last. A reader that loaded a row before the delete must not re-insert it.
+    deleted: VecDeque<ImportId>,
+}
+
+impl Board {
+    pub fn get(&self, owner: UserId, id: ImportId) -> Option<Arc<Snapshot>> {
+        self.lock().imports.get(&(owner, id)).cloned()
+    }
+
+    /// Reads all that is in memory of `owner`, newest first.
+    pub fn each_of(&self, owner: UserId, read: impl FnMut(&Arc<Snapshot>)) {
+        let inner = self.lock();
+        let imports = inner.imports.range((owner, ImportId::MIN)..=(owner, ImportId::MAX));
+        imports.rev().map(|(_, import)| import).for_each(read);
+    }
+
+    /// False if the import was deleted meanwhile: it stays away.
+    pub fn put(&self, snapshot: Snapshot) -> bool {
+        let key = (snapshot.owner, snapshot.id);
+        let mut inner = self.lock();
+        if inner.deleted.contains(&snapshot.id) {
+            return false;
+        }
+        // One that is watched again leaves with those that are over then, not with those from before.
+        inner.retired.retain(|retired| *retired != key);
+        inner.imports.insert(key, Arc::new(snapshot));
+        true
+    }
+
+    /// Keeps an import that is over and was not in memory: a page that shows it may go on asking.
+    pub fn keep(&self, snapshot: Snapshot) {
+        let key = (snapshot.owner, snapshot.id);
+        let mut inner = self.lock();
+        if inner.deleted.contains(&snapshot.id) {
+            return;
+        }
+        if let Entry::Vacant(vacant) = inner.imports.entry(key) {
+            vacant.insert(Arc::new(snapshot));
+            inner.retire(key);
+        }
+    }
+
+    /// Changes one snapshot; readers see it before or after, never between. Gives the new one.
+    pub fn change(
+        &self,
+        owner: UserId,
+        id: ImportId,
+        change: impl FnOnce(&mut Snapshot),
+    ) -> Option<Arc<Snapshot>> {
+        let mut inner = self.lock();
+        let snapshot = inner.imports.get_mut(&(owner, id))?;
+        change(Arc::make_mut(snapshot));
+        Some(Arc::clone(snapshot))
+    }
+
+    /// The import is over: it may leave the memory once enough others are.
+    pub fn retire(&self, owner: UserId, id: ImportId) {
+        self.lock().retire((owner, id));
+    }
+
+    /// The import was deleted: nobody sees it any more, and no other is its retry or what it retried.
+    pub fn delete(&self, owner: UserId, id: ImportId) {
+        let mut inner = self.lock();
+        inner.imports.remove(&(owner, id));
+        inner.retired.retain(|(_, retired)| *retired != id);
+        inner.deleted.push_back(id);
+        if inner.deleted.len() > RETIRED {
+            inner.deleted.pop_front();
+        }
+        for (_, other) in inner.imports.range_mut((owner, ImportId::MIN)..=(owner, ImportId::MAX)) {
+            let is_parent = other.parent.as_ref().is_some_and(|parent| parent.id == id);
+            if is_parent || other.retries.iter().any(|retry| retry.id == id) {
+                let other = Arc::make_mut(other);
+                other.parent.take_if(|parent| parent.id == id);
+                other.retries.retain(|retry| retry.id != id);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic of another holder leaves whole snapshots behind.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn retire(&mut self, key: (UserId, ImportId)) {
+        if let Some(snapshot) = self.imports.get_mut(&key) {
+            Arc::make_mut(snapshot).forget_readings();
+        }
+        self.retired.push_back(key);
+        if self.retired.len() > RETIRED
+            && let Some(oldest) = self.retired.pop_front()
+        {
+            self.imports.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::time::UnixMillis,
+        csv::{FirstRows, Stretches},
+        inngest::RunStatus,
+        store::{imports::ImportRow, runs::RunRow},
+    };
+
+    /// An import of one run, with what that has read.
+    fn snapshot() -> Snapshot {
+        let (id, at) = (ImportId::generate(), UnixMillis(1));
+        let import = ImportRow {
+            id,
+            owner: UserId::generate(),
+            file_name: "orders.csv".to_owned(),
+            size_bytes: 1,
+            source_url: None,
+            receiving_at: at,
+            received_at: at,
+            event_id: "e".to_owned().into(),
+            sent_at: Some(at),
+            refused: None,
+            cancel_requested_at: None,
+            finished_at: None,
+            parent: None,
+        };
+        let run = RunRow {
+            run_id: "r".to_owned().into(),
+            import: id,
+            function_id: "f".to_owned(),
+            function_name: None,
+            status: RunStatus::Completed,
+            queued_at: at,
+            ended_at: Some(at),
+            lost_at: None,
+            news_at: at,
+            counts: None,
+            bytes: 1,
+            output: None,
+            call: None,
+        };
+        let mut snapshot = Snapshot::new(import, vec![run]);
+        let first_rows = FirstRows {
+            header_line: 1,
+            header: Vec::new(),
+            columns: 0,
+            rows: Vec::new(),
+            is_failed_csv: false,
+        };
+        snapshot.runs[0].stretches = Some(Arc::new(Stretches::new(1)));
+        snapshot.runs[0].first_rows = Some(Arc::new(first_rows));
+        snapshot
+    }
+
+    #[test]
+    fn what_runs_have_read_is_kept_until_nothing_more_is_to_come() {
+        let board = Board::default();
+        let has_reading = |snapshot: &Snapshot| {
+            let run = &board.get(snapshot.owner, snapshot.id).unwrap().runs[0];
+            (run.stretches.is_some(), run.first_rows.is_some())
+        };
+        let (watched, read) = (snapshot(), snapshot());
+        assert!(board.put(watched.clone()));
+        assert_eq!(has_reading(&watched), (true, true));
+        board.retire(watched.owner, watched.id);
+        assert_eq!(has_reading(&watched), (false, false));
+        board.keep(read.clone());
+        assert_eq!(has_reading(&read), (false, false));
+    }
+
+    #[test]
+    fn what_was_loaded_before_a_delete_does_not_come_back() {
+        let board = Board::default();
+        let loaded = snapshot();
+        board.delete(loaded.owner, loaded.id);
+        assert!(!board.put(loaded.clone()));
+        board.keep(loaded.clone());
+        assert!(board.get(loaded.owner, loaded.id).is_none());
+    }
+}

@@ -1,0 +1,104 @@
+//! What remains to be asked after a look: whether more runs may come, whether any function takes the event,
+//! and when the watch ends.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Begin, Outcome, Watch, pace};
+use crate::{
+    base::time::UnixMillis,
+    imports::{Snapshot, outbox},
+    store,
+};
+
+/// The list of the other runs of an event follows the first end that was told within this.
+const FIRST_LIST: Duration = Duration::from_secs(1);
+/// A run of a second function may appear after the first has ended.
+const LATE_RUNS: Duration = Duration::from_secs(10);
+/// A cancelled event that was perhaps sent: how long a run of it may still appear.
+const LATE_RUNS_OF_CANCELLED: Duration = Duration::from_secs(30);
+/// An event that no function takes is called so after this, and given up after that.
+const NO_FUNCTION_AFTER: Duration = Duration::from_secs(30);
+const NO_RUN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// An event without a run after so long makes us ask whether the engine still knows our functions.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(4);
+
+impl Watch {
+    pub(super) async fn what_next(&mut self, import: &Snapshot) -> store::Result<Outcome> {
+        if !import.state().is_final() {
+            self.over_since = None;
+            if import.runs.is_empty() {
+                return self.look_for_function(import).await;
+            }
+            return Ok(Outcome::Again);
+        }
+        let over_since = *self.over_since.get_or_insert_with(Instant::now);
+        if self.begin == Begin::Reopened && !import.runs.is_empty() {
+            return self.finish(import).await;
+        }
+        let Some(listed) = self.listed else {
+            // What else the event has triggered is not known: it is not over before the engine has said so.
+            self.pace.no_later_than(Instant::now() + FIRST_LIST);
+            return Ok(Outcome::Again);
+        };
+        // One last list, once no further run is to be expected.
+        let late = if import.runs.is_empty() { LATE_RUNS_OF_CANCELLED } else { LATE_RUNS };
+        let last = over_since + late;
+        if listed >= last {
+            return self.finish(import).await;
+        }
+        let last_list = last.max(self.same_list_until);
+        let waits_for_more = import.runs.is_empty();
+        self.pace.at(if waits_for_more { self.pace.due().min(last_list) } else { last_list });
+        Ok(Outcome::Again)
+    }
+
+    /// No function has taken the event. An engine that was started anew may have forgotten ours: it is told
+    /// again, and so is the event, whose seed makes one run of it however often it is sent.
+    async fn look_for_function(&mut self, import: &Snapshot) -> store::Result<Outcome> {
+        let (Some(sent), Some(sent_at)) = (self.sent, import.sent_at) else { return Ok(Outcome::Again) };
+        let (Some(listed), waited) = (self.listed, sent.so_far()) else { return Ok(Outcome::Again) };
+        if sent.at(listed) >= NO_FUNCTION_AFTER {
+            if waited >= NO_RUN_FOR {
+                return self.finish(import).await;
+            }
+            self.change(|import| import.is_untaken = true);
+        } else {
+            self.pace.no_later_than(Instant::now() + NO_FUNCTION_AFTER.saturating_sub(waited));
+        }
+        if self.sent_again || waited < FORGOTTEN_AFTER {
+            return Ok(Outcome::Again);
+        }
+        self.shared.registrar.remind().await;
+        if self.shared.registrar.renewed_at().is_some_and(|renewed| renewed > sent_at) {
+            self.sent_again = true;
+            tracing::warn!(import = %self.id, "no function started for the event; sending it again");
+            outbox::send_again(&self.shared, self.id).await?;
+            self.pace.news(pace::UNTOLD);
+        }
+        Ok(Outcome::Again)
+    }
+
+    pub(super) async fn finish(&mut self, import: &Snapshot) -> store::Result<Outcome> {
+        let now = UnixMillis::now();
+        let is_cancelled = import.cancel_requested_at.is_some();
+        if !self.shared.store.finish_import(self.id, is_cancelled, now).await? {
+            // The wish to cancel it has just come, and word of it follows.
+            self.pace.at(Instant::now() + FIRST_LIST);
+            return Ok(Outcome::Again);
+        }
+        if !self.news.is_current() {
+            // It was reopened meanwhile, and has another watcher.
+            return Ok(Outcome::Over);
+        }
+        self.change(|import| import.finished_at = Some(now));
+        // Not before: a reader of a snapshot from before the end still adds the progress to it, and counts
+        // must not fall.
+        for run in &import.runs {
+            self.shared.live.forget(&run.run_id);
+        }
+        self.shared.board.retire(self.owner, self.id);
+        Ok(Outcome::Over)
+    }
+}

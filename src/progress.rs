@@ -1,0 +1,287 @@
+//! What moves too fast for the database: the progress inside a step, kept in memory.
+//!
+//! The function writes it, the run's watcher reads it, and neither knows the other.
+
+mod inbox;
+mod late;
+mod run;
+mod told;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::timeout;
+
+pub use self::{
+    inbox::{Inbox, News, Subscription},
+    late::{Late, LateRuns},
+    run::{AtWork, Progress, Waiting},
+    told::Told,
+};
+
+use crate::{
+    base::{
+        ids::{EventId, RunId},
+        time::UnixMillis,
+    },
+    csv::{Counts, FirstRows, Stretches},
+    inngest::Run,
+    store::executions::CallInfo,
+};
+
+/// The runs that our own function works on or that are watched, and who waits for news of which event.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    runs: Arc<Mutex<HashMap<RunId, Arc<Progress>>>>,
+    waiting: Arc<Mutex<HashMap<EventId, Arc<Inbox>>>>,
+    late: Arc<LateRuns>,
+    room: told::Room,
+    is_reached: Arc<AtomicBool>,
+    /// An end was found by asking, and the engine did not tell of it.
+    misses_ends: Arc<AtomicBool>,
+}
+
+/// A file that is being fetched: bytes that have arrived, none of which is read yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receiving {
+    pub bytes: u64,
+    /// None if it was not announced.
+    pub total: Option<u64>,
+    /// The first byte.
+    pub since: UnixMillis,
+}
+
+/// The numbers at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgressNow {
+    /// None: nobody counts, or nobody has told.
+    pub counts: Option<Counts>,
+    /// Bytes of the file read, and in all (0 while unknown).
+    pub bytes: u64,
+    pub total_bytes: u64,
+    /// Rows in all, as another's function told.
+    pub total_rows: Option<u64>,
+    /// While the file is being fetched.
+    pub receiving: Option<Receiving>,
+    /// Of a file that was fetched, if it has another name than its address.
+    pub file_name: Option<Arc<str>>,
+    pub call: Option<CallInfo>,
+    /// A call has come and waits for its turn.
+    pub is_waiting: bool,
+    /// Where in the file its rows are, and how fast they were read.
+    pub stretches: Option<Arc<Stretches>>,
+    pub first_rows: Option<Arc<FirstRows>>,
+    /// When something was last heard of the run here.
+    pub heard_at: Option<UnixMillis>,
+    /// A step is at work, or something was heard of one just now.
+    pub is_active: bool,
+}
+
+/// What another's function tells of its progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub counts: Counts,
+    pub total_rows: Option<u64>,
+}
+
+impl Live {
+    /// The progress of `run`, made on first use.
+    #[must_use]
+    pub fn progress(&self, run: &RunId) -> Arc<Progress> {
+        Arc::clone(lock(&self.runs).entry(run.clone()).or_default())
+    }
+
+    /// Whether a step of `run` is at work in this process.
+    #[must_use]
+    pub fn is_at_work(&self, run: &RunId) -> bool {
+        self.progress_if_known(run).is_some_and(|progress| *progress.at_work.borrow() > 0)
+    }
+
+    /// Whether a step of `run` is at work here or waits for its slot, or something was heard of it just now:
+    /// between two steps lies a call of the engine. Of such a run we know more than the engine.
+    #[must_use]
+    pub fn is_active(&self, run: &RunId) -> bool {
+        self.progress_if_known(run).is_some_and(|progress| progress.is_active() || progress.is_waiting())
+    }
+
+    /// The progress of a run that is known already.
+    fn progress_if_known(&self, run: &RunId) -> Option<Arc<Progress>> {
+        lock(&self.runs).get(run).cloned()
+    }
+
+    /// The numbers of `run`, if our function was called for it since the start.
+    #[must_use]
+    pub fn now(&self, run: &RunId) -> Option<ProgressNow> {
+        lock(&self.runs).get(run).map(|progress| progress.now())
+    }
+
+    /// Asks the step at work on `run`, if there is one, to stop.
+    pub fn stop(&self, run: &RunId) {
+        if let Some(progress) = lock(&self.runs).get(run) {
+            progress.stop();
+        }
+    }
+
+    /// As [`stop`](Self::stop), and waits until the step has kept what it had finished, but not for
+    /// longer than `at_most`.
+    pub async fn settle(&self, run: &RunId, at_most: Duration) {
+        let Some(progress) = self.progress_if_known(run) else { return };
+        progress.stop();
+        let mut at_work = progress.at_work.subscribe();
+        if timeout(at_most, at_work.wait_for(|executions| *executions == 0)).await.is_err() {
+            tracing::warn!(%run, "a step did not stop in time");
+        }
+    }
+
+    /// Forgets a run that has ended and is recorded.
+    pub fn forget(&self, run: &RunId) {
+        lock(&self.runs).remove(run);
+    }
+
+    /// Tells the watchers of all `events` of one run, which a batch of them may share.
+    pub fn tell_run(&self, events: &[EventId], run: Run) {
+        let run = self.room.keep(run);
+        for event in events {
+            self.tell(event, run.clone().map_or(News::Missed, News::Run));
+        }
+    }
+
+    /// Tells the watcher of `event`. Of an event without one only runs are kept, for [`Live::late_runs`].
+    pub fn tell(&self, event: &EventId, news: News) {
+        match self.tell_watcher(event, news) {
+            Some(News::Run(run)) => self.late.put(event, run),
+            Some(News::Missed) => self.late.miss(event),
+            Some(News::Soon | News::Look) | None => {}
+        }
+    }
+
+    /// The same, if `event` has a watcher; else gives `news` back.
+    pub fn tell_watcher(&self, event: &EventId, news: News) -> Option<News> {
+        match lock(&self.waiting).get(event) {
+            Some(inbox) => {
+                inbox.put(news);
+                None
+            }
+            None => Some(news),
+        }
+    }
+
+    /// The runs without a watcher that were told of.
+    #[must_use]
+    pub fn late_runs(&self) -> Arc<LateRuns> {
+        Arc::clone(&self.late)
+    }
+
+    /// What [`Live::tell`] fills until it is dropped. A watcher whose predecessor has yet to drop its own takes
+    /// over what that has not read.
+    #[must_use]
+    pub fn watch(&self, event: &EventId) -> Subscription {
+        let inbox = Arc::new(Inbox::default());
+        let before = lock(&self.waiting).insert(event.clone(), Arc::clone(&inbox));
+        let subscription = Subscription::new(self.clone(), event.clone(), inbox);
+        for news in before.iter().flat_map(|inbox| inbox.take()) {
+            self.tell(event, news);
+        }
+        subscription
+    }
+
+    /// From here on others may report of `run`, until it is forgotten.
+    pub fn follow(&self, run: &RunId) {
+        self.progress(run).is_followed.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes over what another's function tells of `run`. `false`: nobody follows it, it is our own, or it
+    /// told something less than a second ago.
+    pub fn report(&self, run: &RunId, report: Report, now: UnixMillis) -> bool {
+        let Some(progress) = self.progress_if_known(run) else { return false };
+        progress.report(report, now)
+    }
+
+    /// The engine has reached us: it is to be expected that it tells what happens.
+    pub fn set_reached(&self) {
+        self.is_reached.store(true, Ordering::Relaxed);
+    }
+
+    #[must_use]
+    pub fn is_reached(&self) -> bool {
+        self.is_reached.load(Ordering::Relaxed)
+    }
+
+    /// The engine tells, or does not tell, of the ends of runs.
+    pub fn end_was_told(&self) {
+        self.misses_ends.store(false, Ordering::Relaxed);
+    }
+
+    /// The engine was not asked to tell of ends.
+    pub fn expect_no_ends(&self) {
+        self.misses_ends.store(true, Ordering::Relaxed);
+    }
+
+    pub fn end_was_missed(&self) {
+        if !self.misses_ends.swap(true, Ordering::Relaxed) {
+            tracing::warn!("the engine does not tell of the ends of runs; it is asked more often");
+        }
+    }
+
+    /// Whether the engine is expected to tell what happens.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.is_reached() && !self.misses_ends.load(Ordering::Relaxed)
+    }
+}
+
+/// Nothing that runs under these locks can leave the data half changed: a panic elsewhere is no reason to stop.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::poll;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn settling_a_run_stops_its_step_and_waits_for_it() {
+        let live = Live::default();
+        let run = RunId::from("r".to_owned());
+        let progress = live.progress(&run);
+        let executions = [progress.begin(), progress.begin()];
+        let mut settled = pin!(live.settle(&run, Duration::from_secs(3_600)));
+        for execution in executions {
+            assert!(poll!(&mut settled).is_pending());
+            assert!(progress.is_stopped());
+            drop(execution);
+        }
+        settled.await;
+    }
+
+    /// However long that takes: nothing else is heard of it meanwhile.
+    #[test]
+    fn a_run_whose_call_waits_for_its_slot_is_active_and_counts_nothing() {
+        let live = Live::default();
+        let run = RunId::from("r".to_owned());
+        let waiting = live.progress(&run).wait();
+        assert!(live.is_active(&run));
+        let now = live.now(&run).unwrap();
+        assert!(now.is_waiting && !now.is_active, "{now:?}");
+        drop(waiting);
+        assert!(!live.is_active(&run));
+    }
+
+    #[tokio::test]
+    async fn a_step_that_does_not_stop_is_not_waited_for_too_long() {
+        let live = Live::default();
+        let run = RunId::from("r".to_owned());
+        let _at_work = live.progress(&run).begin();
+        live.settle(&run, Duration::from_millis(1)).await;
+    }
+}

@@ -1,0 +1,159 @@
+//! What an event's watcher is told by others, so that it need not ask.
+
+use std::{
+    collections::HashMap,
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::Notify;
+
+use super::{Live, lock, told::Told};
+use crate::base::ids::EventId;
+
+/// More than this is not kept for a watcher that is busy: it asks the engine instead.
+pub(super) const MOST: usize = 1_000;
+
+/// One thing that a watcher is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum News {
+    /// A signed request said so: the run was called, or has ended.
+    Run(Arc<Told>),
+    /// There was no room for a run: the engine must be asked.
+    Missed,
+    /// The engine is about to say something new of a run: our function has answered for the last time, or
+    /// an attempt failed.
+    Soon,
+    /// Something changed on our side: look at once.
+    Look,
+}
+
+/// The news of one event.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    news: Mutex<Vec<News>>,
+    arrived: Notify,
+}
+
+impl Inbox {
+    pub(super) fn put(&self, news: News) {
+        let mut waiting = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() < MOST {
+            waiting.push(news);
+        } else {
+            waiting[MOST - 1] = News::Missed;
+        }
+        self.arrived.notify_one();
+    }
+
+    /// Waits until there is something.
+    pub async fn arrived(&self) {
+        self.arrived.notified().await;
+    }
+
+    /// All that has come, oldest first.
+    #[must_use]
+    pub fn take(&self) -> Vec<News> {
+        std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The inbox of a watcher. What is left in it when it is dropped is told anew.
+#[derive(Debug)]
+pub struct Subscription {
+    live: Live,
+    event: EventId,
+    inbox: Arc<Inbox>,
+}
+
+impl Subscription {
+    pub(super) fn new(live: Live, event: EventId, inbox: Arc<Inbox>) -> Self {
+        Self { live, event, inbox }
+    }
+
+    /// The event that is told of.
+    #[must_use]
+    pub fn event(&self) -> &EventId {
+        &self.event
+    }
+
+    /// Whether the event has no newer watcher.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.is_in(&lock(&self.live.waiting))
+    }
+
+    fn is_in(&self, waiting: &HashMap<EventId, Arc<Inbox>>) -> bool {
+        waiting.get(&self.event).is_some_and(|inbox| Arc::ptr_eq(inbox, &self.inbox))
+    }
+
+    fn leave(&self, waiting: &mut HashMap<EventId, Arc<Inbox>>) {
+        if self.is_in(waiting) {
+            waiting.remove(&self.event);
+        }
+    }
+
+    /// The event turns out to have another id. What was told under the first one stays.
+    pub fn rename(&mut self, event: &EventId) {
+        if self.event == *event {
+            return;
+        }
+        let mut waiting = lock(&self.live.waiting);
+        self.leave(&mut waiting);
+        waiting.insert(event.clone(), Arc::clone(&self.inbox));
+        self.event = event.clone();
+    }
+}
+
+impl Deref for Subscription {
+    type Target = Inbox;
+
+    fn deref(&self) -> &Inbox {
+        &self.inbox
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut waiting = lock(&self.live.waiting);
+        self.leave(&mut waiting);
+        drop(waiting);
+        for news in self.inbox.take() {
+            self.live.tell(&self.event, news);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_watcher_leaves_goes_to_the_next_one_or_to_runs_without_a_watcher() {
+        let live = Live::default();
+        let ids = ["expected", "confirmed"].map(|id| EventId::from(id.to_owned()));
+        let mut first = live.watch(&ids[0]);
+        live.tell(&ids[0], News::Soon);
+        first.rename(&ids[1]);
+        live.tell(&ids[1], News::Look);
+        // The next one begins before the first is dropped.
+        let next = live.watch(&ids[1]);
+        assert!(next.is_current() && !first.is_current());
+        drop(first);
+        live.tell(&ids[1], News::Soon);
+        assert_eq!(next.take(), [News::Soon, News::Look, News::Soon]);
+        drop(next);
+        assert!(lock(&live.waiting).is_empty());
+    }
+
+    #[test]
+    fn a_flood_of_news_is_a_reason_to_ask() {
+        let inbox = Inbox::default();
+        for _ in 0..MOST + 5 {
+            inbox.put(News::Soon);
+        }
+        let news = inbox.take();
+        assert_eq!((news.len(), news.last()), (MOST, Some(&News::Missed)));
+        assert!(inbox.take().is_empty());
+    }
+}

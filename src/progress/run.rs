@@ -1,0 +1,211 @@
+//! The numbers of one run while it goes on.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::watch;
+
+use super::{ProgressNow, Receiving, Report, lock};
+use crate::{
+    base::time::UnixMillis,
+    csv::{Counts, FirstRows, Stretches},
+    store::executions::CallInfo,
+};
+
+/// Other people's functions may tell of their progress once a second; what comes sooner is dropped, but
+/// two reports may get a little closer to each other on their way.
+const REPORTS_APART: Duration = Duration::from_millis(900);
+
+/// How long a call for the next step may take to come.
+const BETWEEN_STEPS: Duration = Duration::from_secs(5);
+
+/// How long another's function that reports may take until its next report.
+const BETWEEN_REPORTS: Duration = Duration::from_secs(30);
+
+/// One run's numbers. Counts only grow while the server runs.
+#[derive(Debug, Default)]
+pub struct Progress {
+    processed: AtomicU64,
+    failed: AtomicU64,
+    bytes: AtomicU64,
+    total_bytes: AtomicU64,
+    /// Rows in all, as another's function told; 0 while unknown.
+    total_rows: AtomicU64,
+    /// When another's function reported last, and when anything was heard at all: unix milliseconds, 0 for
+    /// never.
+    reported_at: AtomicI64,
+    heard_at: AtomicI64,
+    /// The same by a clock that is never set.
+    heard: Mutex<Option<Instant>>,
+    /// A watcher follows the run: others may report of it.
+    pub(super) is_followed: AtomicBool,
+    receiving: Mutex<Option<Receiving>>,
+    file_name: Mutex<Option<Arc<str>>>,
+    stop: watch::Sender<bool>,
+    /// How many calls wait for their turn.
+    waiting: AtomicUsize,
+    call: Mutex<Option<CallInfo>>,
+    stretches: Mutex<Option<Arc<Stretches>>>,
+    first_rows: Mutex<Option<Arc<FirstRows>>>,
+    /// How many executions of the run's steps there are.
+    pub(super) at_work: watch::Sender<usize>,
+}
+
+/// An execution of a step, until it is dropped.
+#[derive(Debug)]
+pub struct AtWork(Arc<Progress>);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.at_work.send_modify(|executions| *executions -= 1);
+    }
+}
+
+/// A call that waits for its turn, until it is dropped.
+#[derive(Debug)]
+pub struct Waiting(Arc<Progress>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Progress {
+    /// Moves the numbers forward; a smaller one (a step that is done again) changes nothing.
+    pub fn advance(&self, counts: Counts, bytes: u64) {
+        self.processed.fetch_max(counts.processed, Ordering::Relaxed);
+        self.failed.fetch_max(counts.failed, Ordering::Relaxed);
+        self.bytes.fetch_max(bytes, Ordering::Relaxed);
+        self.hear(UnixMillis::now());
+    }
+
+    pub(super) fn report(&self, report: Report, now: UnixMillis) -> bool {
+        let last = self.reported_at.load(Ordering::Relaxed);
+        let too_soon = last > 0 && now.since(UnixMillis(last)) < REPORTS_APART;
+        // Of our own function's runs we know better than anybody who has an event key.
+        let is_ours = lock(&self.call).is_some();
+        if too_soon || is_ours || !self.is_followed.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.reported_at.store(now.0, Ordering::Relaxed);
+        self.processed.fetch_max(report.counts.processed, Ordering::Relaxed);
+        self.failed.fetch_max(report.counts.failed, Ordering::Relaxed);
+        self.total_rows.fetch_max(report.total_rows.unwrap_or(0), Ordering::Relaxed);
+        self.hear(now);
+        true
+    }
+
+    fn hear(&self, now: UnixMillis) {
+        self.heard_at.fetch_max(now.0, Ordering::Relaxed);
+        *lock(&self.heard) = Some(Instant::now());
+    }
+
+    pub fn set_total_bytes(&self, bytes: u64) {
+        self.total_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    pub fn set_receiving(&self, receiving: Option<Receiving>) {
+        *lock(&self.receiving) = receiving;
+        self.hear(UnixMillis::now());
+    }
+
+    pub fn set_file_name(&self, name: &str) {
+        *lock(&self.file_name) = Some(name.into());
+    }
+
+    pub fn set_call(&self, call: CallInfo) {
+        *lock(&self.call) = Some(call);
+        self.hear(UnixMillis::now());
+    }
+
+    /// Sets what the finished steps and the one at work have read so far. Rows that are read again do not
+    /// take back what was shown.
+    pub fn set_stretches(&self, stretches: Stretches) {
+        let mut shown = lock(&self.stretches);
+        if shown.as_ref().is_none_or(|shown| shown.total().rows <= stretches.total().rows) {
+            *shown = Some(Arc::new(stretches));
+        }
+    }
+
+    pub fn set_first_rows(&self, first_rows: Option<&FirstRows>) {
+        let mut shown = lock(&self.first_rows);
+        if let (None, Some(first_rows)) = (&*shown, first_rows) {
+            *shown = Some(Arc::new(first_rows.clone()));
+        }
+    }
+
+    /// Says that a step is at work, until what this gives is dropped.
+    #[must_use]
+    pub fn begin(self: &Arc<Self>) -> AtWork {
+        self.at_work.send_modify(|executions| *executions += 1);
+        AtWork(Arc::clone(self))
+    }
+
+    /// Asks the step at work to stop; it looks at every block.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Waits for a wish to stop.
+    pub async fn stopped(&self) {
+        // The sender lives in `self`, so that waiting cannot fail.
+        let _ = self.stop.subscribe().wait_for(|is_stopped| *is_stopped).await;
+    }
+
+    /// Says that a call waits for its turn, until what this gives is dropped.
+    #[must_use]
+    pub fn wait(self: &Arc<Self>) -> Waiting {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting(Arc::clone(self))
+    }
+
+    /// Whether a call waits for its slot, and no step is at work.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0 && *self.at_work.borrow() == 0
+    }
+
+    /// That a call waits is known here, as of the second in which it is looked.
+    fn waits_as_of(&self) -> Option<UnixMillis> {
+        let now = UnixMillis::now();
+        self.is_waiting().then_some(UnixMillis(now.0 - now.0.rem_euclid(1_000)))
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        let silence = if lock(&self.call).is_some() { BETWEEN_STEPS } else { BETWEEN_REPORTS };
+        *self.at_work.borrow() > 0 || lock(&self.heard).is_some_and(|heard| heard.elapsed() < silence)
+    }
+
+    #[must_use]
+    pub fn now(&self) -> ProgressNow {
+        let number = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let time = |time: &AtomicI64| Some(time.load(Ordering::Relaxed)).filter(|at| *at > 0);
+        let call = lock(&self.call).clone();
+        let is_counted = call.is_some() || time(&self.reported_at).is_some();
+        ProgressNow {
+            counts: is_counted
+                .then(|| Counts { processed: number(&self.processed), failed: number(&self.failed) }),
+            bytes: number(&self.bytes),
+            total_bytes: number(&self.total_bytes),
+            total_rows: Some(number(&self.total_rows)).filter(|rows| *rows > 0),
+            receiving: *lock(&self.receiving),
+            file_name: lock(&self.file_name).clone(),
+            call,
+            is_waiting: self.is_waiting(),
+            stretches: lock(&self.stretches).clone(),
+            first_rows: lock(&self.first_rows).clone(),
+            heard_at: time(&self.heard_at).map(UnixMillis).max(self.waits_as_of()),
+            is_active: self.is_active(),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Runs that were told of, in the memory that all of them share.
+
+use std::{ops::Deref, sync::Arc};
+
+use serde_json::Value;
+
+use crate::{
+    base::limits::{ByteBudget, HeldBytes},
+    inngest::Run,
+};
+
+/// The bytes of all runs that were told of and are not recorded yet.
+const MOST_BYTES: usize = 32 << 20;
+/// What an entry of a JSON object takes beside its key and its value.
+const ENTRY_BYTES: usize = 48;
+
+/// A run that was told of. Its bytes are given back when the last reader drops it.
+#[derive(Debug)]
+pub struct Told {
+    run: Run,
+    bytes: usize,
+    _held: HeldBytes,
+}
+
+impl Told {
+    /// What it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Deref for Told {
+    type Target = Run;
+
+    fn deref(&self) -> &Run {
+        &self.run
+    }
+}
+
+impl PartialEq for Told {
+    fn eq(&self, other: &Self) -> bool {
+        self.run == other.run
+    }
+}
+
+/// The memory for runs that were told of.
+#[derive(Clone, Debug)]
+pub(super) struct Room(ByteBudget);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(ByteBudget::new(MOST_BYTES, MOST_BYTES))
+    }
+}
+
+impl Room {
+    /// Keeps `run`. None if it does not fit beside the others.
+    pub(super) fn keep(&self, run: Run) -> Option<Arc<Told>> {
+        let words = [run.run_id.as_str(), &run.function_id, run.event_id.as_str(), run.status.as_str()];
+        let words = words.into_iter().chain(run.function_name.as_deref()).map(str::len).sum::<usize>();
+        let bytes = size_of::<Told>() + words + run.output.as_ref().map_or(0, heap_bytes);
+        let mut held = self.0.hold(None);
+        held.grow(bytes).ok()?;
+        Some(Arc::new(Told { run, bytes, _held: held }))
+    }
+}
+
+/// What a value takes in memory beside itself.
+fn heap_bytes(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(|value| size_of::<Value>() + heap_bytes(value)).sum(),
+        Value::Object(entries) => entries
+            .iter()
+            .map(|(key, value)| ENTRY_BYTES + size_of::<Value>() + key.len() + heap_bytes(value))
+            .sum(),
+    }
+}

@@ -1,0 +1,65 @@
+//! What a run wrote: the files that its steps committed, in the order of the uploaded file.
+
+use crate::{
+    base::ids::RunId,
+    files::Key,
+    results::{PLAN, Plan},
+    store::{self, Store, steps::Step},
+};
+
+/// Which of a run's outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    Processed,
+    Failed,
+}
+
+/// One output: its header line, then the parts one after the other.
+#[derive(Clone, Debug)]
+pub struct Outputs {
+    pub header: Vec<u8>,
+    pub parts: Vec<Key>,
+}
+
+/// The failed records of a run as they came: behind the front of their file they are a CSV file.
+#[derive(Clone, Debug)]
+pub struct FailedRecords {
+    /// The file that the run read.
+    pub source: Key,
+    /// How many bytes of it come before its first record; they end with the header's line end.
+    pub front: u64,
+    /// The records' original bytes. Each ends with its line end; the last may have none.
+    pub parts: Vec<Key>,
+}
+
+/// The output of `run`; None if it has no plan, because it never got that far or is not ours.
+pub async fn of(store: &Store, run: &RunId, which: Which) -> store::Result<Option<Outputs>> {
+    let steps = store.steps(run).await?;
+    let Some(plan) = plan(run, &steps)? else { return Ok(None) };
+    let header = match which {
+        Which::Processed => plan.layout.processed_header(),
+        Which::Failed => plan.layout.failed_header(),
+    };
+    let files = steps.into_iter().filter_map(|step| match which {
+        Which::Processed => step.files.processed,
+        Which::Failed => step.files.failed,
+    });
+    Ok(Some(Outputs { header, parts: files.map(Key::from_stored).collect() }))
+}
+
+/// The failed records of the finished steps of `run`; None if there are none, or the run is not ours.
+pub async fn failed_records(store: &Store, run: &RunId) -> store::Result<Option<FailedRecords>> {
+    let steps = store.steps(run).await?;
+    let Some(plan) = plan(run, &steps)? else { return Ok(None) };
+    let parts: Vec<Key> = steps.into_iter().filter_map(|step| step.files.raw).map(Key::from_stored).collect();
+    let (source, front) = (Key::from_stored(plan.source), plan.layout.start.byte);
+    Ok((!parts.is_empty()).then_some(FailedRecords { source, front, parts }))
+}
+
+/// The plan of a run, once that step is done.
+pub(super) fn plan(run: &RunId, steps: &[Step]) -> store::Result<Option<Plan>> {
+    let Some(step) = steps.iter().find(|step| step.name == PLAN) else { return Ok(None) };
+    let plan = serde_json::from_str(&step.result)
+        .map_err(|why| store::Error::Corrupt { table: "step", why: format!("plan of {run}: {why}") })?;
+    Ok(Some(plan))
+}
