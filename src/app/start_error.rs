@@ -30,7 +30,7 @@ pub enum StartError {
     )]
     FilesWithoutRows { unnamed: u64, stored: u64 },
     #[error(
-        "The database is in use by another Runboard, and was for 15 s. Stop it, or set RUNBOARD_DATABASE_URL to another database."
+        "The database is in use by another Runboard, and was for 15 s. (One whose connection was cut keeps it for up to 20 s.) Stop it, or set RUNBOARD_DATABASE_URL to another database."
     )]
     DatabaseInUse,
     #[error("There is no folder {}. RUNBOARD_DATA_DIR sets it.", .0.display())]

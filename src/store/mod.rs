@@ -24,17 +24,21 @@ pub mod steps;
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
-use sqlx::{Connection, any::AnyConnectOptions, any::AnyPoolOptions};
+use sqlx::{
+    AnyConnection, AnyPool, Connection,
+    any::{AnyConnectOptions, AnyPoolOptions},
+    migrate::MigrateError,
+};
 use tokio::time::timeout;
 
 pub use self::{
     found::{Found, look},
     patience::{as_here, within},
     place::sqlite_file,
-    process_lock::ProcessLock,
+    process_lock::{LockState, ProcessLock},
 };
 use self::{
-    patience::{IN_BACKGROUND, Pool, Tx},
+    patience::{IN_BACKGROUND, Pool, Suspicion, Tx},
     place::Place,
 };
 use crate::base::{config::DATABASE_CONNECTIONS, ids::RunId};
@@ -56,6 +60,10 @@ pub enum Error {
     Migrate(#[from] sqlx::migrate::MigrateError),
     #[error("it does not answer")]
     NoAnswer,
+    #[error(
+        "another program uses its tables, and did for 15 s, so that they could not be brought up to date"
+    )]
+    TablesInUse,
     /// The database did not confirm a commit: what it wrote may be there, or may still come.
     #[error("the database did not confirm a commit: {0}")]
     InDoubt(#[source] sqlx::Error),
@@ -119,8 +127,13 @@ pub fn is_away(error: &(dyn std::error::Error + 'static)) -> bool {
 
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// How long a connection that is given back may take to prove that it works.
+/// How long a connection may take to prove that it works.
 const PROVES_ITSELF_WITHIN: Duration = Duration::from_secs(2);
+/// One that was used more recently is taken to work.
+const FRESH_FOR: Duration = Duration::from_secs(1);
+
+/// How long changes of the tables wait for another program that uses them.
+const TABLES_FREE_WITHIN: &str = "SET lock_timeout = '15s'";
 
 impl Store {
     /// Connects to `url` (`sqlite:...` or `postgres:...`), and migrates.
@@ -132,7 +145,11 @@ impl Store {
     pub async fn open_with(url: &str, connections: u32) -> Result<Self> {
         sqlx::any::install_default_drivers();
         let is_postgres = is_postgres(url);
+        let suspicion = Suspicion::default();
+        let suspects = suspicion.clone();
         let pool = AnyPoolOptions::new()
+            // Another way from here to the server and back for each statement; what is in doubt is tested below.
+            .test_before_acquire(false)
             .max_connections(connections)
             .acquire_timeout(IN_BACKGROUND)
             .after_connect(move |connection, _| {
@@ -147,24 +164,29 @@ impl Store {
                 })
             })
             // A full disk makes SQLite end a transaction by itself, and the connection never hears of it.
-            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+            .before_acquire(move |connection, meta| {
+                Box::pin(async move {
+                    if is_postgres && meta.idle_for > FRESH_FOR {
+                        prove(connection).await?;
+                    }
+                    Ok(!connection.is_in_transaction())
+                })
+            })
             // One whose statement was given up may never answer again. It is closed, and makes room for another.
             .after_release(move |connection, _| {
+                let is_suspect = suspects.is_fresh();
                 Box::pin(async move {
-                    if !is_postgres {
-                        return Ok(true);
+                    if is_suspect {
+                        prove(connection).await?;
                     }
-                    timeout(PROVES_ITSELF_WITHIN, connection.ping())
-                        .await
-                        .unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
                     Ok(true)
                 })
             })
             .connect_with(AnyConnectOptions::from_str(url)?)
             .await?;
-        sqlx::migrate!().run(&pool).await?;
+        migrate(&pool, is_postgres).await?;
         let place = Place::of(url).map_err(sqlx::Error::Io)?;
-        let store = Self { pool: Pool { pool, is_postgres }, is_postgres, place };
+        let store = Self { pool: Pool { pool, is_postgres, suspicion }, is_postgres, place };
         store.fold_names().await?;
         Ok(store)
     }
@@ -199,6 +221,35 @@ impl Store {
     pub async fn close(&self) {
         self.pool.pool.close().await;
     }
+}
+
+/// Whether a connection answers in time.
+async fn prove(connection: &mut AnyConnection) -> std::result::Result<(), sqlx::Error> {
+    timeout(PROVES_ITSELF_WITHIN, connection.ping()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+/// Brings the tables up to date. On Postgres the process's own lock keeps others from it; sqlx's would be waited
+/// for without an end.
+async fn migrate(pool: &AnyPool, is_postgres: bool) -> Result<()> {
+    let mut connection = pool.acquire().await?;
+    let mut migrator = sqlx::migrate!();
+    if is_postgres {
+        migrator.set_locking(false);
+        sqlx::raw_sql(TABLES_FREE_WITHIN).execute(&mut *connection).await?;
+    }
+    migrator.run(&mut *connection).await.map_err(|error| match &error {
+        MigrateError::Execute(sqlx::Error::Database(why))
+        | MigrateError::ExecuteMigration(sqlx::Error::Database(why), _)
+            if why.code().as_deref() == Some("55P03") =>
+        {
+            Error::TablesInUse
+        }
+        _ => Error::Migrate(error),
+    })?;
+    if is_postgres {
+        sqlx::raw_sql("RESET lock_timeout").execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// The most ids in one `IN (...)`. SQLite takes 32,766 placeholders in a statement, Postgres 65,535.

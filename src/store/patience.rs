@@ -8,8 +8,9 @@
 
 use std::{
     ops::{Deref, DerefMut},
+    pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -24,7 +25,7 @@ use sqlx::{
     Any, AnyPool, Either, Error, Execute, Executor, SqlStr, Transaction,
     any::{AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo},
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// For work in the background: it waits for a database that is being restarted.
 pub(super) const IN_BACKGROUND: Duration = Duration::from_secs(30);
@@ -33,11 +34,37 @@ tokio::task_local! {
     static PATIENCE: Patience;
 }
 
+/// A statement was given up a short while ago: a connection that is given back may be the one that it hangs on.
+/// Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Suspicion(Arc<Mutex<Option<Instant>>>);
+
+/// Longer than a given-up statement takes to give its connection back.
+const SUSPECT_FOR: Duration = Duration::from_secs(60);
+
+impl Suspicion {
+    fn raise(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    pub(super) fn is_fresh(&self) -> bool {
+        let raised = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        raised.is_some_and(|raised| raised.elapsed() < SUSPECT_FOR)
+    }
+}
+
 /// How long a task waits for a statement. Clones share whether it is used up.
 #[derive(Clone, Debug)]
 struct Patience {
     statement: Duration,
     is_used_up: Arc<AtomicBool>,
+}
+
+/// How statements on a Postgres are waited for.
+#[derive(Debug)]
+struct Wait {
+    patience: Patience,
+    suspicion: Suspicion,
 }
 
 impl Patience {
@@ -49,11 +76,17 @@ impl Patience {
     fn here() -> Self {
         PATIENCE.try_with(Self::clone).unwrap_or_else(|_| Self::new(IN_BACKGROUND))
     }
+}
 
+impl Wait {
     async fn wait<T>(&self, statement: impl Future<Output = T>) -> Result<T, Error> {
-        let left = if self.is_used_up.load(Ordering::Relaxed) { Duration::ZERO } else { self.statement };
-        timeout(left, statement).await.map_err(|_| {
-            self.is_used_up.store(true, Ordering::Relaxed);
+        let Patience { statement: patience, is_used_up } = &self.patience;
+        let left = if is_used_up.load(Ordering::Relaxed) { Duration::ZERO } else { *patience };
+        let mut statement = pin!(statement);
+        timeout(left, &mut statement).await.map_err(|_| {
+            is_used_up.store(true, Ordering::Relaxed);
+            // Before the statement is dropped, which gives its connection back.
+            self.suspicion.raise();
             Error::PoolTimedOut
         })
     }
@@ -76,6 +109,7 @@ pub fn as_here<F: Future>(work: F) -> impl Future<Output = F::Output> {
 pub(super) struct Pool {
     pub(super) pool: AnyPool,
     pub(super) is_postgres: bool,
+    pub(super) suspicion: Suspicion,
 }
 
 /// A transaction.
@@ -87,15 +121,16 @@ pub(super) struct Tx(OpenTx);
 pub(super) struct OpenTx {
     tx: Transaction<'static, Any>,
     is_postgres: bool,
+    suspicion: Suspicion,
 }
 
 /// None: as long as it takes.
-fn patience(is_postgres: bool) -> Option<Patience> {
-    is_postgres.then(Patience::here)
+fn patience(is_postgres: bool, suspicion: &Suspicion) -> Option<Wait> {
+    is_postgres.then(|| Wait { patience: Patience::here(), suspicion: suspicion.clone() })
 }
 
 async fn limited<T>(
-    patience: Option<Patience>,
+    patience: Option<Wait>,
     statement: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     match patience {
@@ -106,12 +141,13 @@ async fn limited<T>(
 
 /// Each row in time; a row that is late is the last.
 fn limited_rows<'e, T: Send + 'e>(
-    patience: Option<Patience>,
+    patience: Option<Wait>,
     rows: BoxStream<'e, Result<T, Error>>,
 ) -> BoxStream<'e, Result<T, Error>> {
     let Some(patience) = patience else { return rows };
+    let patience = Arc::new(patience);
     let next = move |rows: Option<BoxStream<'e, Result<T, Error>>>| {
-        let patience = patience.clone();
+        let patience = Arc::clone(&patience);
         async move {
             let mut rows = rows?;
             match patience.wait(rows.next()).await {
@@ -131,15 +167,15 @@ impl Pool {
                 Some(statement) => self.pool.begin_with(statement).await,
             }
         };
-        let tx = limited(patience(self.is_postgres), begin).await?;
-        Ok(Tx(OpenTx { tx, is_postgres: self.is_postgres }))
+        let tx = limited(patience(self.is_postgres, &self.suspicion), begin).await?;
+        Ok(Tx(OpenTx { tx, is_postgres: self.is_postgres, suspicion: self.suspicion.clone() }))
     }
 }
 
 impl Tx {
     pub(super) async fn commit(self) -> Result<(), Error> {
-        let OpenTx { tx, is_postgres } = self.0;
-        limited(patience(is_postgres), tx.commit()).await
+        let OpenTx { tx, is_postgres, suspicion } = self.0;
+        limited(patience(is_postgres, &suspicion), tx.commit()).await
     }
 }
 
@@ -171,7 +207,7 @@ macro_rules! executor {
                 'c: 'e,
                 E: 'q + Execute<'q, Any>,
             {
-                limited_rows(patience($self.is_postgres), $inner.fetch_many(query))
+                limited_rows(patience($self.is_postgres, &$self.suspicion), $inner.fetch_many(query))
             }
 
             fn fetch_optional<'e, 'q: 'e, E>(
@@ -182,7 +218,7 @@ macro_rules! executor {
                 'c: 'e,
                 E: 'q + Execute<'q, Any>,
             {
-                Box::pin(limited(patience($self.is_postgres), $inner.fetch_optional(query)))
+                Box::pin(limited(patience($self.is_postgres, &$self.suspicion), $inner.fetch_optional(query)))
             }
 
             fn prepare_with<'e>(
@@ -193,7 +229,7 @@ macro_rules! executor {
             where
                 'c: 'e,
             {
-                Box::pin(limited(patience($self.is_postgres), $inner.prepare_with(sql, parameters)))
+                Box::pin(limited(patience($self.is_postgres, &$self.suspicion), $inner.prepare_with(sql, parameters)))
             }
 
             fn describe<'e>(
@@ -203,7 +239,7 @@ macro_rules! executor {
             where
                 'c: 'e,
             {
-                Box::pin(limited(patience($self.is_postgres), $inner.describe(sql)))
+                Box::pin(limited(patience($self.is_postgres, &$self.suspicion), $inner.describe(sql)))
             }
         }
     };
@@ -216,14 +252,12 @@ executor!(&'c mut OpenTx, self => (&mut *self.tx));
 mod tests {
     use std::future::{pending, ready};
 
-    use tokio::time::Instant;
-
     use super::*;
 
     const PATIENT_FOR: Duration = Duration::from_secs(3);
 
     async fn hangs() -> bool {
-        limited(patience(true), pending::<Result<(), Error>>()).await.is_err()
+        limited(patience(true, &Suspicion::default()), pending::<Result<(), Error>>()).await.is_err()
     }
 
     #[tokio::test(start_paused = true)]
@@ -232,16 +266,19 @@ mod tests {
         within(PATIENT_FOR, async {
             assert!(hangs().await && hangs().await);
             assert!(
-                limited_rows(patience(true), stream::pending::<Result<(), Error>>().boxed())
-                    .next()
-                    .await
-                    .unwrap()
-                    .is_err()
+                limited_rows(
+                    patience(true, &Suspicion::default()),
+                    stream::pending::<Result<(), Error>>().boxed()
+                )
+                .next()
+                .await
+                .unwrap()
+                .is_err()
             );
             let spawned = tokio::spawn(as_here(async { hangs().await && hangs().await }));
             assert!(spawned.await.unwrap());
             // What is there already is taken.
-            assert!(limited(patience(true), ready(Ok(()))).await.is_ok());
+            assert!(limited(patience(true, &Suspicion::default()), ready(Ok(()))).await.is_ok());
         })
         .await;
         assert_eq!(start.elapsed(), PATIENT_FOR);
@@ -255,7 +292,7 @@ mod tests {
         };
         within(PATIENT_FOR, async {
             for _ in 0..3 {
-                limited(patience(true), late()).await.unwrap();
+                limited(patience(true, &Suspicion::default()), late()).await.unwrap();
             }
         })
         .await;

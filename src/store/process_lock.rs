@@ -27,7 +27,32 @@ const SETUP: &str =
     "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3";
 const TRY_LOCK: &str = "SELECT CASE WHEN \
      pg_try_advisory_lock(hashtextextended('runboard process ' || current_schema(), 0)) \
-     THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END";
+     THEN CAST(pg_backend_pid() AS BIGINT) END";
+/// Postgres shows the two halves of a lock's number.
+const HOLDER: &str = "SELECT CAST(pid AS BIGINT) FROM pg_locks WHERE locktype = 'advisory' AND granted \
+     AND objsubid = 1 AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+     AND (CAST(classid AS BIGINT) << 32 | CAST(objid AS BIGINT)) = \
+         hashtextextended('runboard process ' || current_schema(), 0)";
+
+/// What a look at the lock has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockState {
+    Held,
+    /// The server still keeps it for a connection of this process that broke.
+    KeptForLostConnection,
+    /// Another process holds it.
+    Taken,
+    /// The server did not answer.
+    Unknown,
+}
+
+/// What came of an attempt to take the lock.
+enum Attempt {
+    /// The connection that holds it now, and the server's process of that.
+    Taken(AnyConnection, i64),
+    /// The server's process of the connection that holds it; None if it was given up just now.
+    HeldBy(Option<i64>),
+}
 
 /// The lock of a database. Dropped, it is free.
 #[derive(Debug)]
@@ -35,6 +60,8 @@ pub struct ProcessLock {
     /// None for SQLite, whose file is in the locked data folder.
     postgres: Option<AnyConnectOptions>,
     connection: Option<AnyConnection>,
+    /// The server's process of the connection that holds the lock, or held it last.
+    backend: i64,
     held: watch::Sender<bool>,
     /// The loss was logged.
     is_loss_told: bool,
@@ -46,15 +73,20 @@ impl ProcessLock {
     pub async fn take(url: &str, within: Duration) -> Result<Option<Self>> {
         sqlx::any::install_default_drivers();
         let postgres = is_postgres(url).then(|| AnyConnectOptions::from_str(url)).transpose()?;
-        let mut lock =
-            Self { postgres, connection: None, held: watch::Sender::new(true), is_loss_told: false };
+        let mut lock = Self {
+            postgres,
+            connection: None,
+            backend: 0,
+            held: watch::Sender::new(true),
+            is_loss_told: false,
+        };
         let Some(options) = &lock.postgres else { return Ok(Some(lock)) };
         let deadline = Instant::now() + within;
         loop {
             let answer_within = deadline.saturating_duration_since(Instant::now()).max(ANSWER_WITHIN);
             let answer = timeout(answer_within, try_lock(options)).await.map_err(|_| Error::NoAnswer)?;
-            if let Some(connection) = answer? {
-                lock.connection = Some(connection);
+            if let Attempt::Taken(connection, backend) = answer? {
+                (lock.connection, lock.backend) = (Some(connection), backend);
                 return Ok(Some(lock));
             }
             if Instant::now() >= deadline {
@@ -86,12 +118,12 @@ impl ProcessLock {
         }
     }
 
-    /// One look. Returns whether the lock is held.
-    pub async fn check(&mut self) -> bool {
-        let Some(options) = &self.postgres else { return true };
+    /// One look. A lock that was lost is taken again if it is free.
+    pub async fn check(&mut self) -> LockState {
+        let Some(options) = &self.postgres else { return LockState::Held };
         if let Some(connection) = &mut self.connection {
             match timeout(ANSWER_WITHIN, connection.ping()).await {
-                Ok(Ok(())) => return true,
+                Ok(Ok(())) => return LockState::Held,
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "the connection that holds the database's lock broke")
                 }
@@ -101,29 +133,41 @@ impl ProcessLock {
             self.held.send_replace(false);
         }
         match timeout(ANSWER_WITHIN, try_lock(options)).await {
-            Ok(Ok(Some(connection))) => {
+            Ok(Ok(Attempt::Taken(connection, backend))) => {
                 tracing::info!("the database's lock is held again");
-                self.connection = Some(connection);
+                (self.connection, self.backend) = (Some(connection), backend);
                 self.held.send_replace(true);
                 self.is_loss_told = false;
-                return true;
+                LockState::Held
             }
-            Ok(Ok(None)) if !self.is_loss_told => {
-                self.is_loss_told = true;
-                tracing::error!("another Runboard has taken this database: this one starts no runs");
+            Ok(Ok(Attempt::HeldBy(Some(backend)))) if backend != self.backend => {
+                if !std::mem::replace(&mut self.is_loss_told, true) {
+                    tracing::error!("another Runboard has taken this database: this one starts no runs");
+                }
+                LockState::Taken
             }
-            Ok(Ok(None)) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the database's lock could not be taken again yet"),
-            Err(_) => tracing::warn!("the database's lock could not be taken again yet: no answer"),
+            Ok(Ok(Attempt::HeldBy(_))) => {
+                tracing::warn!("the database still keeps its lock for the connection that broke");
+                LockState::KeptForLostConnection
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the database's lock could not be taken again yet");
+                LockState::Unknown
+            }
+            Err(_) => {
+                tracing::warn!("the database's lock could not be taken again yet: no answer");
+                LockState::Unknown
+            }
         }
-        false
     }
 }
 
-/// A connection that holds the lock; None if another one does.
-async fn try_lock(options: &AnyConnectOptions) -> Result<Option<AnyConnection>> {
+async fn try_lock(options: &AnyConnectOptions) -> Result<Attempt> {
     let mut connection = options.connect().await?;
     sqlx::raw_sql(SETUP).execute(&mut connection).await?;
-    let is_held: i64 = sqlx::query_scalar(TRY_LOCK).fetch_one(&mut connection).await.map_err(Error::from)?;
-    Ok((is_held == 1).then_some(connection))
+    let own: Option<i64> = sqlx::query_scalar(TRY_LOCK).fetch_one(&mut connection).await?;
+    if let Some(own) = own {
+        return Ok(Attempt::Taken(connection, own));
+    }
+    Ok(Attempt::HeldBy(sqlx::query_scalar(HOLDER).fetch_optional(&mut connection).await?))
 }

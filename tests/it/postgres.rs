@@ -8,7 +8,8 @@ use std::{
 };
 
 use reqwest::{StatusCode, header};
-use runboard::store::{ProcessLock, Store};
+use runboard::store::{LockState, ProcessLock, Store};
+use url::Url;
 
 use crate::{
     start_and_stop::refusal,
@@ -16,7 +17,9 @@ use crate::{
         binary::{Binary, run, runboard},
         files_under,
         postgres::{Postgres, spawn_app_on_postgres},
-        spawn_app_on, until, until_equal,
+        spawn_app_on,
+        tcp::Wire,
+        until, until_equal,
         visitor::Visitor,
     },
 };
@@ -171,6 +174,69 @@ async fn a_database_that_takes_tls_alone_is_used() {
     store.close().await;
 }
 
+/// `url` through a wire.
+async fn wired(url: &str) -> (Wire, String) {
+    let mut url = Url::parse(url).unwrap();
+    let wire = Wire::to(url.port().unwrap()).await;
+    url.set_port(Some(wire.port)).unwrap();
+    (wire, url.to_string())
+}
+
+#[tokio::test]
+async fn a_statement_costs_one_way_to_the_database_and_one_after_it_to_give_the_connection_back() {
+    const STATEMENTS: usize = 50;
+    let postgres = Postgres::start();
+    let (wire, url) = wired(&postgres.url).await;
+    let store = Store::open_with(&url, 1).await.unwrap();
+    // The first time, the statement is prepared.
+    store.ping().await.unwrap();
+    let before = wire.sent();
+    for _ in 0..STATEMENTS {
+        store.ping().await.unwrap();
+    }
+    let sent = wire.sent() - before;
+    println!("{sent} messages for {STATEMENTS} statements");
+    // On a machine that is very busy a connection may be idle for longer, and is tested.
+    assert!(sent <= 2 * STATEMENTS + STATEMENTS / 5, "{sent}");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_lock_that_the_database_keeps_for_our_own_broken_connection_is_not_called_anothers() {
+    let postgres = Postgres::start();
+    let (wire, url) = wired(&postgres.url).await;
+    let mut lock = ProcessLock::take(&url, Duration::ZERO).await.unwrap().expect("nobody has it");
+    wire.cut();
+    assert_eq!(lock.check().await, LockState::KeptForLostConnection);
+    assert!(!*lock.held().borrow());
+    postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'");
+    let start = Instant::now();
+    let mut state = lock.check().await;
+    while state != LockState::Held {
+        assert!(start.elapsed() < Duration::from_secs(30), "{state:?}");
+        state = lock.check().await;
+    }
+}
+
+#[tokio::test]
+async fn a_start_is_refused_while_another_program_holds_tables_that_are_to_be_changed() {
+    let postgres = Postgres::start();
+    Store::open(&postgres.url).await.unwrap().close().await;
+    // The last migration is to be made again.
+    postgres.sql("DELETE FROM _sqlx_migrations WHERE version = 15");
+    postgres.sql("DROP INDEX engine_run_leased");
+    postgres.sql("ALTER TABLE engine_run DROP COLUMN idle_turns");
+    let url = &postgres.url;
+    let holder = sqlx::PgPool::connect(url).await.unwrap();
+    let mut tx = holder.begin().await.unwrap();
+    sqlx::query("LOCK TABLE engine_run IN ACCESS EXCLUSIVE MODE").execute(&mut *tx).await.unwrap();
+    let opened = tokio::time::timeout(2 * LONG, Store::open(url)).await.expect("it gives up");
+    let error = opened.expect_err("the table is locked").to_string();
+    assert!(error.contains("another program uses its tables"), "{error}");
+    tx.rollback().await.unwrap();
+    Store::open(url).await.unwrap().close().await;
+}
+
 /// Two processes on one database, the second with a copy of the first one's data folder.
 #[tokio::test]
 async fn a_second_process_on_the_same_database_is_refused_and_a_restart_waits_for_the_first() {
@@ -215,21 +281,21 @@ async fn a_lock_whose_connection_breaks_is_taken_again_and_meanwhile_nothing_is_
     let url = postgres.url.clone();
     let mut lock = ProcessLock::take(&url, Duration::ZERO).await.unwrap().expect("nobody has it");
     let held = lock.held();
-    assert!(lock.check().await && *held.borrow());
+    assert!(lock.check().await == LockState::Held && *held.borrow());
     assert!(ProcessLock::take(&url, Duration::from_millis(300)).await.unwrap().is_none(), "one at a time");
 
     // The connection breaks, and nobody else is there.
     postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'");
-    assert!(lock.check().await && *held.borrow(), "it is taken again at once");
+    assert!(lock.check().await == LockState::Held && *held.borrow(), "it is taken again at once");
 
     // It breaks, and another process is faster.
     postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'");
     let other = ProcessLock::take(&url, Duration::from_secs(10)).await.unwrap().expect("it was given up");
-    assert!(!lock.check().await && !*held.borrow());
-    assert!(!lock.check().await && !*held.borrow());
+    assert!(lock.check().await == LockState::Taken && !*held.borrow());
+    assert!(lock.check().await == LockState::Taken && !*held.borrow());
     drop(other);
     let start = Instant::now();
-    while !lock.check().await {
+    while lock.check().await != LockState::Held {
         assert!(start.elapsed() < Duration::from_secs(30), "the lock is free, and not taken");
     }
     assert!(*held.borrow());

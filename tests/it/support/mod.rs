@@ -6,6 +6,7 @@ pub mod migration;
 pub mod nginx;
 pub mod postgres;
 pub mod proxy;
+pub mod tcp;
 pub mod visitor;
 
 use std::{
