@@ -7,7 +7,7 @@ use runboard::{
         ids::{EventId, ImportId, RunId},
         time::UnixMillis,
     },
-    imports::{ImportState, Plan, Planned},
+    imports::{ImportState, Plan, Planned, Snapshot},
     inngest::{Run, RunStatus},
     progress::{Live, News},
 };
@@ -138,13 +138,26 @@ async fn a_run_that_comes_after_the_last_look_reopens_its_import_without_a_quest
     room.imports.stop().await;
 }
 
-/// Moves tokio's clock on, in steps between which questions are asked and answered.
+const STEP: Duration = Duration::from_millis(500);
+
+/// Moves tokio's clock on by a step. Then it stands for a moment, in which questions may be asked and answered.
+async fn step() {
+    tokio::time::advance(STEP).await;
+    tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(10))).await.unwrap();
+}
+
 async fn pass(time: Duration) {
-    const STEP: Duration = Duration::from_millis(500);
     for _ in 0..time.as_millis() / STEP.as_millis() {
-        tokio::time::advance(STEP).await;
-        // While this blocks, the clock stands.
-        tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(10))).await.unwrap();
+        step().await;
+    }
+}
+
+/// Moves the clock on until `look` is content: on a busy machine an answer may take many steps.
+async fn pass_until<T: std::fmt::Debug>(what: &str, look: impl AsyncFn() -> Result<(), T>) {
+    let start = Instant::now();
+    while let Err(seen) = look().await {
+        assert!(start.elapsed() < DEADLINE, "waited in vain for {what}: {seen:?}");
+        step().await;
     }
 }
 
@@ -165,25 +178,33 @@ async fn a_run_of_a_minute_of_anothers_function_costs_six_requests_where_the_eng
     let runs = vec![(run.to_string(), "Running")];
     let (room, live, import, event) =
         sent_by_a_steered_clock(Engine { runs, jobs: Some(jobs), ..Engine::default() }).await;
+    let snapshot_if = async |is_it: fn(ImportState, &Snapshot) -> bool| {
+        let (state, snapshot) = room.state(import).await;
+        if is_it(state, &snapshot) { Ok(()) } else { Err(snapshot) }
+    };
     pass(Duration::from_secs(20)).await;
-    assert_eq!(room.state(import).await.0, ImportState::Running);
+    pass_until("the run", || snapshot_if(|state, _| state == ImportState::Running)).await;
     let wakes_at = UnixMillis::now().plus(Duration::from_secs(3_600));
     room.engine().jobs = Some(json!([{"at": wakes_at.to_string(), "kind": "sleep", "attempt": 0}]));
     pass(Duration::from_secs(20)).await;
-    let plan = room.state(import).await.1.runs[0].plan;
-    assert_eq!(plan, Some(Plan { what: Planned::Wake, at: wakes_at }), "it fell asleep");
+    let falls_asleep =
+        |_, snapshot: &Snapshot| snapshot.runs[0].plan.is_some_and(|plan| plan.what == Planned::Wake);
+    pass_until("the plan", || snapshot_if(falls_asleep)).await;
+    assert_eq!(room.state(import).await.1.runs[0].plan.map(|plan| plan.at), Some(wakes_at));
     pass(Duration::from_secs(20)).await;
     tell(&live, &event, &run, RunStatus::Completed);
     room.engine().runs = vec![(run.to_string(), "Completed")];
     pass(Duration::from_secs(15)).await;
-    let (state, snapshot) = room.state(import).await;
-    assert!(state == ImportState::Completed && snapshot.finished_at.is_some(), "{snapshot:?}");
+    let is_over =
+        |state, snapshot: &Snapshot| state == ImportState::Completed && snapshot.finished_at.is_some();
+    pass_until("the end", || snapshot_if(is_over)).await;
     let asked = {
         let engine = room.engine();
         (engine.sends, engine.lists, engine.jobs_asked)
     };
     println!("{asked:?}: events sent, lists, jobs");
-    assert_eq!(asked, (1, 3, 2));
+    // Answers that take long make it fewer.
+    assert!(asked.0 == 1 && asked.1 <= 3 && asked.2 <= 2, "{asked:?}");
     tokio::time::resume();
     room.imports.stop().await;
 }
@@ -193,18 +214,18 @@ async fn news_of_other_runs_put_no_question_off_about_one_that_is_queued() {
     let queued = new_run();
     let runs = vec![(queued.to_string(), "Scheduled")];
     let (room, live, import, event) = sent_by_a_steered_clock(Engine { runs, ..Engine::default() }).await;
-    pass(Duration::from_secs(2)).await;
-    let status = async || {
+    let is = async |wanted: RunStatus| {
         let snapshot = room.state(import).await.1;
-        snapshot.runs.into_iter().find(|run| run.run_id == queued).map(|run| run.status)
+        let found = snapshot.runs.into_iter().find(|run| run.run_id == queued).map(|run| run.status);
+        if found == Some(wanted) { Ok(()) } else { Err(found) }
     };
-    assert_eq!(status().await, Some(RunStatus::Scheduled));
+    pass_until("the queued run", || is(RunStatus::Scheduled)).await;
     room.engine().runs[0].1 = "Running";
-    for _ in 0..10 {
+    pass_until("its beginning", async || {
         tell(&live, &event, &new_run(), RunStatus::Completed);
-        pass(Duration::from_millis(500)).await;
-    }
-    assert_eq!(status().await, Some(RunStatus::Running));
+        is(RunStatus::Running).await
+    })
+    .await;
     tokio::time::resume();
     room.imports.stop().await;
 }
