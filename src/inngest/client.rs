@@ -56,9 +56,9 @@ pub struct Server {
 pub struct Limits {
     /// Until a connection stands.
     pub connect_timeout: Duration,
-    /// Of one try, from connecting to the answer's last byte.
+    /// Of all tries and the pauses between them, from connecting to the answer's last byte.
     pub request_timeout: Duration,
-    /// The same of an event, and of a question that is one of many: their callers try again.
+    /// Of one try of an event, and of a question that is one of many: their callers try again.
     pub poll_timeout: Duration,
     /// The longest answer that is read. Bounds what a broken server can make us hold in memory.
     pub max_answer_bytes: usize,

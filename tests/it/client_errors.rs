@@ -183,6 +183,18 @@ async fn an_answer_that_takes_too_long_is_left_to_the_caller() {
 }
 
 #[tokio::test]
+async fn all_tries_of_a_request_share_one_deadline() {
+    let slow = ResponseTemplate::new(503).set_delay(Duration::from_millis(300));
+    let engine = always(slow).await;
+    let backoff = Backoff { tries: 100, first_pause: Duration::ZERO, longest_pause: Duration::ZERO };
+    let limits = Limits { request_timeout: Duration::from_secs(1), backoff, ..crate::client::limits() };
+    let error = client_with(&engine.uri(), limits).send(&event(), &seed()).await.unwrap_err();
+    assert!(matches!(error, Error::TimedOut(_) | Error::Server { .. }), "{error}");
+    let tries = requests(&engine).await.len();
+    assert!((1..=4).contains(&tries), "{tries}");
+}
+
+#[tokio::test]
 async fn a_question_that_is_one_of_many_is_asked_once_and_waits_less_long() {
     let engine = MockServer::start().await;
     let slow = text(200, r#"{"data":[]}"#).set_delay(Duration::from_secs(60));

@@ -13,7 +13,10 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
 use url::{Host, Url};
 
 use super::{Limits, Server, Turn};
@@ -99,16 +102,22 @@ impl Transport {
         Ok(Self { http, server, budget, in_flight, limits, authorizations, api_authorization, taken })
     }
 
-    /// A good answer to a request without a key, after as many tries as the limits grant.
+    /// A good answer to a request without a key, after as many tries as the limits grant. All of them and
+    /// their pauses take no longer than [`Limits::request_timeout`].
     pub async fn ask(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
+        let deadline = Instant::now() + self.limits.request_timeout;
+        let late = || Error::TimedOut("its answers take too long".to_owned());
         let mut failed = 0;
         loop {
-            let error = match self.ask_once(request()).await {
+            let error = match timeout_at(deadline, self.ask_once(request())).await.map_err(|_| late())? {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
             failed += 1;
-            let Some(pause) = self.limits.backoff.pause(&error, failed) else { return Err(error) };
+            let pause = self.limits.backoff.pause(&error, failed);
+            let Some(pause) = pause.filter(|pause| Instant::now() + *pause < deadline) else {
+                return Err(error);
+            };
             tracing::debug!(%error, failed, ?pause, "retrying a request to the engine");
             tokio::time::sleep(pause).await;
         }
