@@ -6,6 +6,7 @@
 //!
 //! Inside, a record is split, then judged, then written, each in a file of its own.
 
+mod cursor;
 mod encode;
 mod excerpt;
 mod failed_csv;
@@ -18,10 +19,11 @@ mod split;
 mod stretches;
 mod verdict;
 
+pub use cursor::Cursor;
 pub use excerpt::excerpt;
 pub use first_rows::{FirstRow, FirstRows};
 pub use layout::{Layout, LayoutError, MOST_COLUMNS};
 pub use output::{Counts, Output};
-pub use pass::{Cursor, Pass};
+pub use pass::Pass;
 pub use reasons::{Reason, Reasons};
 pub use stretches::{Stretch, Stretches};

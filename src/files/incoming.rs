@@ -7,7 +7,13 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufWriter},
 };
 
-use super::{BinaryKind, Key, Storage, storage::sync_folder};
+use ulid::Ulid;
+
+use super::{
+    BinaryKind, Folder, Key, Storage,
+    folder::{INCOMING, sync_folder},
+};
+use crate::base::ids::ImportId;
 
 /// How many bytes are gathered before they are written: a network chunk is much smaller, and each write
 /// of an asynchronous file is a trip to another thread.
@@ -15,6 +21,9 @@ const BUFFER: usize = 256 * 1024;
 
 /// After how many bytes the disk is asked again whether there is room.
 const ASK_EVERY: u64 = 16 << 20;
+
+/// Ends the name of a mark in [`INCOMING`].
+const MARK: &str = ".recording";
 
 /// A file that is being received, at a flat cost in memory. Dropped before it is kept, it is gone.
 #[derive(Debug)]
@@ -26,8 +35,65 @@ pub struct Incoming {
     head: Vec<u8>,
 }
 
+impl Storage {
+    /// Begins to receive an upload of `announced` bytes, 0 if nobody said how many. Fails as a full disk
+    /// does if there is no room for twice as many: the file, and what a run will write of it.
+    pub async fn receive(&self, announced: u64) -> io::Result<Incoming> {
+        self.ensure_room_for(announced.saturating_mul(2)).await?;
+        Incoming::create(self.clone(), self.root().join(INCOMING).join(Ulid::new().to_string())).await
+    }
+
+    /// Says that the upload of `import` is about to be stored, and that no row names it yet: a start that finds it
+    /// so knows that a kill came between. To be taken back by [`recorded`](Self::recorded).
+    pub async fn record_soon(&self, import: ImportId) -> io::Result<()> {
+        tokio::fs::write(self.marker(import), []).await
+    }
+
+    /// The import has its row, or its upload is gone.
+    pub async fn recorded(&self, import: ImportId) {
+        if let Err(error) = tokio::fs::remove_file(self.marker(import)).await
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            // It explains nothing any more, and the next start moves it away.
+            tracing::warn!(%import, %error, "cannot remove the mark of an import that was being recorded");
+        }
+    }
+
+    /// The imports whose recording was interrupted. Blocks.
+    pub fn being_recorded(&self) -> io::Result<Vec<ImportId>> {
+        let names = self.list(Folder::Incoming)?.collect::<Result<Vec<Key>, _>>()?;
+        let import = |key: &Key| key.as_str().strip_suffix(MARK)?.rsplit('/').next()?.parse().ok();
+        Ok(names.iter().filter_map(import).collect())
+    }
+
+    fn marker(&self, import: ImportId) -> PathBuf {
+        self.root().join(INCOMING).join(format!("{import}{MARK}"))
+    }
+
+    /// Stores the file `from` once more as `to`, so that it survives a power cut. Either can be removed
+    /// without the other. Returns its size in bytes.
+    pub async fn duplicate(&self, from: &Key, to: &Key) -> io::Result<u64> {
+        let (source, target) = (self.path(from), self.path(to));
+        let linked = tokio::task::spawn_blocking(move || {
+            fs::hard_link(source, &target)?;
+            sync_folder(&target)?;
+            Ok::<u64, io::Error>(target.metadata()?.len())
+        });
+        match linked.await.map_err(io::Error::other)? {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                // Some file systems have no second names, or not so many.
+                tracing::debug!(%error, "cannot hard-link a stored file; copying it");
+                let mut copy = self.receive(0).await?;
+                copy.append(from, u64::MAX).await?;
+                copy.keep(to).await
+            }
+            result => result,
+        }
+    }
+}
+
 impl Incoming {
-    pub(super) async fn create(storage: Storage, path: PathBuf) -> io::Result<Self> {
+    async fn create(storage: Storage, path: PathBuf) -> io::Result<Self> {
         let file = BufWriter::with_capacity(BUFFER, File::create_new(&path).await?);
         Ok(Self { storage, path, file, size: 0, head: Vec::with_capacity(BinaryKind::HEAD_BYTES) })
     }

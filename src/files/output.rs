@@ -6,7 +6,8 @@ use std::{
     path::PathBuf,
 };
 
-use super::{Key, storage::sync_folder};
+use super::{Key, Storage, folder::sync_folder};
+use crate::base::ids::RunId;
 
 /// An output that is being written. Dropped before it is kept, it is gone.
 #[derive(Debug)]
@@ -18,8 +19,16 @@ pub struct OutputFile {
     is_kept: bool,
 }
 
+impl Storage {
+    /// A new, empty output of `run`, in blocking code.
+    pub fn create_output(&self, run: &RunId) -> io::Result<OutputFile> {
+        let key = Key::output(run);
+        OutputFile::create(self.path(&key), key)
+    }
+}
+
 impl OutputFile {
-    pub(super) fn create(path: PathBuf, key: Key) -> io::Result<Self> {
+    fn create(path: PathBuf, key: Key) -> io::Result<Self> {
         let file = File::create_new(&path)?;
         Ok(Self { key, path, file, length: 0, is_kept: false })
     }

@@ -4,15 +4,12 @@
 //! belong to. The quarantine gives an operator a day to tell the two apart: a file that a row names again, after
 //! the right database was restored, goes back to its place.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, io, path::PathBuf, time::Duration};
 
 use super::{
-    Key, Storage,
-    storage::{INCOMING, RUNS, UPLOADS, make_folder},
+    Folder, Key, Storage,
+    folder::{INCOMING, list, make_folder},
+    key::{RUNS, UPLOADS},
 };
 use crate::base::time::UnixMillis;
 
@@ -28,30 +25,7 @@ pub struct Quarantined {
     at: UnixMillis,
 }
 
-/// A folder of stored files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Folder {
-    Incoming,
-    Uploads,
-    Runs,
-}
-
-impl Folder {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Incoming => INCOMING,
-            Self::Uploads => UPLOADS,
-            Self::Runs => RUNS,
-        }
-    }
-}
-
 impl Storage {
-    /// The files in `folder`, one at a time: there may be millions. Blocks.
-    pub fn list(&self, folder: Folder) -> io::Result<impl Iterator<Item = io::Result<Key>> + use<>> {
-        list(self.root(), folder)
-    }
-
     /// The moves that are in the quarantine. An entry whose name is no time is not one of them. Blocks.
     pub fn quarantined(&self) -> io::Result<Vec<Quarantined>> {
         let entries = match fs::read_dir(self.root().join(QUARANTINE)) {
@@ -130,19 +104,6 @@ impl Quarantined {
     pub fn list(&self, folder: Folder) -> io::Result<impl Iterator<Item = io::Result<Key>> + use<>> {
         list(&self.folder, folder)
     }
-}
-
-/// A name that is not UTF-8 is not one of ours, and no row names it: it stays where it is.
-fn list(root: &Path, folder: Folder) -> io::Result<impl Iterator<Item = io::Result<Key>> + use<>> {
-    let name = folder.name();
-    Ok(fs::read_dir(root.join(name))?.filter_map(move |entry| {
-        let key = |entry: fs::DirEntry| {
-            let Ok(file) = entry.file_name().into_string() else { return Ok(None) };
-            let is_file = entry.file_type()?.is_file();
-            Ok(is_file.then(|| Key::from_stored(format!("{name}/{file}"))))
-        };
-        entry.and_then(key).transpose()
-    }))
 }
 
 /// RFC 3339 without the signs that other programs read something into.

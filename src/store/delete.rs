@@ -3,11 +3,8 @@
 use sqlx::{Row, any::AnyRow};
 
 use super::{
-    Result, Store,
-    engine::events::forget_event,
-    imports::{corrupt, lock_import},
-    outbox::remove_from_outbox,
-    steps::read_files,
+    Result, Store, corrupt_import, engine::events::forget_event, imports::lock_import,
+    outbox::remove_from_outbox, steps::read_files,
 };
 use crate::base::ids::{ImportId, RunId};
 
@@ -101,7 +98,7 @@ impl Store {
     pub async fn unfinished_deletions(&self) -> Result<Vec<(ImportId, Vec<String>)>> {
         let rows = sqlx::query("SELECT import_id, files FROM deletion").fetch_all(&self.pool).await?;
         let read = |row: &AnyRow| {
-            let import = row.try_get::<String, _>("import_id")?.parse().map_err(corrupt)?;
+            let import = row.try_get::<String, _>("import_id")?.parse().map_err(corrupt_import)?;
             let files = row.try_get::<String, _>("files")?.lines().map(str::to_owned).collect();
             Ok((import, files))
         };

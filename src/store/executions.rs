@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sqlx::{Row, any::AnyRow};
 
-use super::{Error, Result, Store, history::SearchName};
+use super::{Error, Result, Store, search_name::SearchName};
 use crate::base::{
     ids::{EventId, RunId},
     time::UnixMillis,

@@ -9,7 +9,7 @@ use sqlx::{
     query::Query,
 };
 
-use super::{Result, Store, imports::corrupt, placeholders};
+use super::{Result, Store, corrupt_import, placeholders};
 use crate::base::ids::ImportId;
 
 /// Where a step's row names the files of its run.
@@ -21,7 +21,7 @@ impl Store {
         let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM import WHERE source_url IS NULL")
             .fetch_all(&self.pool)
             .await?;
-        ids.iter().map(|id| id.parse().map_err(corrupt)).collect()
+        ids.iter().map(|id| id.parse().map_err(corrupt_import)).collect()
     }
 
     /// How many imports there are.

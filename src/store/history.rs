@@ -1,11 +1,11 @@
 //! SQL of the history: a user's imports, narrowed and a page at a time.
 
 use sqlx::{Any, Row, any::AnyArguments, query::Query};
-use unicode_normalization::UnicodeNormalization;
 
 use super::{
-    Result, Store, Tx,
-    imports::{COLUMNS, ImportRow, corrupt, read_import},
+    Result, Store, corrupt_import,
+    imports::{COLUMNS, ImportRow, read_import},
+    search_name::SearchName,
 };
 use crate::base::{
     ids::{ImportId, UserId},
@@ -43,38 +43,6 @@ pub enum StateFilter {
     Lost,
 }
 
-/// A file name, or a part of one, as names are compared: the same letters in another case, or composed
-/// another way (macOS writes an umlaut as two characters), are the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SearchName(String);
-
-impl SearchName {
-    #[must_use]
-    pub fn of(name: &str) -> Self {
-        // Each letter by itself: what `str::to_lowercase` makes of a sigma depends on what follows.
-        let lower = name.nfc().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c });
-        Self(lower.nfc().collect())
-    }
-
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// For LIKE: any text around it, and nothing in it means more than itself.
-    fn pattern(&self) -> String {
-        let mut pattern = "%".to_owned();
-        for c in self.0.chars() {
-            if matches!(c, '%' | '_' | '\\') {
-                pattern.push('\\');
-            }
-            pattern.push(c);
-        }
-        pattern.push('%');
-        pattern
-    }
-}
-
 impl Filter {
     /// Narrowed also to files with `name` in theirs, if it is anything.
     #[must_use]
@@ -101,7 +69,10 @@ impl Filter {
     pub fn takes_unfinished(&self, id: ImportId, file_name: &str) -> bool {
         matches!(self.state, None | Some(StateFilter::InProgress))
             && self.since.is_none_or(|since| id > ImportId::first_at(since))
-            && self.name.as_ref().is_none_or(|name| SearchName::of(file_name).0.contains(&name.0))
+            && self
+                .name
+                .as_ref()
+                .is_none_or(|name| SearchName::of(file_name).as_str().contains(name.as_str()))
     }
 }
 
@@ -173,7 +144,7 @@ impl Store {
             format!("SELECT import.id FROM import WHERE {conditions} ORDER BY {order} LIMIT 1 OFFSET $4");
         let query = bind(sqlx::query(sqlx::AssertSqlSafe(sql)), owner, filter, between, count);
         let row = query.fetch_optional(&self.pool).await?;
-        row.map(|row| row.try_get::<String, _>(0)?.parse().map_err(corrupt)).transpose()
+        row.map(|row| row.try_get::<String, _>(0)?.parse().map_err(corrupt_import)).transpose()
     }
 
     /// How many imports of a user `filter` takes; no more than `at_most` are counted.
@@ -253,53 +224,9 @@ fn bind<'q>(
     }
 }
 
-/// Writes down how an import stands, after something that this follows from was written: what pages call
-/// its state (`Snapshot::state`), once that is final.
-pub(super) async fn settle(tx: &mut Tx, import: ImportId) -> Result<()> {
-    sqlx::query(
-        "UPDATE import SET \
-             state = (SELECT CASE \
-                 WHEN import.refused IS NOT NULL THEN 'Failed' \
-                 WHEN COUNT(*) = 0 AND import.cancel_requested_at IS NOT NULL THEN 'Cancelled' \
-                 WHEN COUNT(*) = 0 AND import.sent_at IS NOT NULL AND import.finished_at IS NOT NULL \
-                     THEN 'NoFunction' \
-                 WHEN COUNT(*) = 0 OR COUNT(*) > COUNT(COALESCE(run.ended_at, run.lost_at)) THEN NULL \
-                 WHEN COUNT(*) > COUNT(run.ended_at) THEN 'Lost' \
-                 WHEN SUM(CASE WHEN run.status = 'Failed' THEN 1 ELSE 0 END) > 0 THEN 'Failed' \
-                 WHEN SUM(CASE WHEN run.status = 'Cancelled' THEN 1 ELSE 0 END) > 0 THEN 'Cancelled' \
-                 WHEN SUM(CASE WHEN run.status = 'Completed' THEN 1 ELSE 0 END) > 0 THEN 'Completed' \
-                 ELSE 'Skipped' END \
-                 FROM run WHERE run.import_id = import.id), \
-             failed_rows = (SELECT CASE WHEN COUNT(*) = COUNT(run.ended_at) \
-                 THEN CAST(SUM(run.failed) AS BIGINT) END \
-                 FROM run WHERE run.import_id = import.id) \
-         WHERE id = $1",
-    )
-    .bind(import.to_string())
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_the_same_in_another_case_and_composed_another_way() {
-        for (one, other) in
-            [("KUNDEN-ÜBERSICHT.csv", "kunden-übersicht.CSV"), ("Zu\u{308}rich", "ZÜRICH"), ("ΟΔΟΣ", "οδος")]
-        {
-            assert_eq!(SearchName::of(one), SearchName::of(other));
-        }
-        assert!(SearchName::of("ΟΔΟΣΑ").as_str().contains(SearchName::of("οδος").as_str()));
-        assert_ne!(SearchName::of("ubersicht"), SearchName::of("übersicht"));
-    }
-
-    #[test]
-    fn nothing_that_is_searched_for_is_a_wildcard() {
-        assert_eq!(SearchName::of(r"100%_\").pattern(), r"%100\%\_\\%");
-    }
 
     #[test]
     fn a_search_for_nothing_narrows_nothing() {

@@ -3,7 +3,8 @@
 use sqlx::{Row, any::AnyRow};
 
 use super::{
-    Error, LONGEST_LIST, Result, Store, Tx, history::settle, outbox::remove_from_outbox, placeholders,
+    LONGEST_LIST, Result, Store, Tx, corrupt_import, import_state::settle, outbox::remove_from_outbox,
+    placeholders,
 };
 use crate::base::{
     ids::{EventId, ImportId, UserId},
@@ -50,7 +51,7 @@ impl RetryOf {
         match text {
             "all" => Ok(Self::All),
             "failed" => Ok(Self::Failed),
-            other => Err(corrupt(format!("retry_of: {other}"))),
+            other => Err(corrupt_import(format!("retry_of: {other}"))),
         }
     }
 }
@@ -100,9 +101,9 @@ impl Store {
     /// The retries of some imports, each with the id of its parent.
     pub async fn retries_of(&self, parents: &[ImportId]) -> Result<Vec<(ImportId, Relative)>> {
         let read = |row: &AnyRow| {
-            let parent = row.try_get::<String, _>("parent_id")?.parse().map_err(corrupt)?;
+            let parent = row.try_get::<String, _>("parent_id")?.parse().map_err(corrupt_import)?;
             let retry = Relative {
-                id: row.try_get::<String, _>("id")?.parse().map_err(corrupt)?,
+                id: row.try_get::<String, _>("id")?.parse().map_err(corrupt_import)?,
                 file_name: row.try_get("file_name")?,
                 retry_of: RetryOf::from_stored(row.try_get("retry_of")?)?,
             };
@@ -206,15 +207,15 @@ pub(super) fn read_import(row: &AnyRow) -> Result<ImportRow> {
     let parent = match row.try_get::<Option<String>, _>("parent_id")? {
         None => None,
         Some(id) => Some(Relative {
-            id: id.parse().map_err(corrupt)?,
+            id: id.parse().map_err(corrupt_import)?,
             file_name: row.try_get("parent_file_name")?,
             retry_of: RetryOf::from_stored(row.try_get("retry_of")?)?,
         }),
     };
     let time = |column: &str| row.try_get::<Option<i64>, _>(column).map(|at| at.map(UnixMillis));
     Ok(ImportRow {
-        id: row.try_get::<String, _>("id")?.parse().map_err(corrupt)?,
-        owner: row.try_get::<String, _>("account_id")?.parse().map_err(corrupt)?,
+        id: row.try_get::<String, _>("id")?.parse().map_err(corrupt_import)?,
+        owner: row.try_get::<String, _>("account_id")?.parse().map_err(corrupt_import)?,
         file_name: row.try_get("file_name")?,
         size_bytes: u64::try_from(row.try_get::<i64, _>("size_bytes")?).unwrap_or(0),
         source_url: row.try_get("source_url")?,
@@ -227,8 +228,4 @@ pub(super) fn read_import(row: &AnyRow) -> Result<ImportRow> {
         finished_at: time("finished_at")?,
         parent,
     })
-}
-
-pub(super) fn corrupt(error: impl std::fmt::Display) -> Error {
-    Error::Corrupt { table: "import", why: error.to_string() }
 }

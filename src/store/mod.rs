@@ -11,6 +11,7 @@ pub mod executions;
 mod files;
 mod found;
 pub mod history;
+mod import_state;
 pub mod imports;
 pub mod outbox;
 mod patience;
@@ -19,6 +20,7 @@ mod process_lock;
 pub mod quota;
 mod record;
 pub mod runs;
+mod search_name;
 mod settings;
 pub mod steps;
 
@@ -267,4 +269,9 @@ fn is_postgres(url: &str) -> bool {
 /// Counts of records and bytes stay far below what a BIGINT holds.
 fn to_bigint(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A row of `import` that cannot be read, or of a table that names one.
+fn corrupt_import(why: impl std::fmt::Display) -> Error {
+    Error::Corrupt { table: "import", why: why.to_string() }
 }

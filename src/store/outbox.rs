@@ -2,7 +2,7 @@
 
 use sqlx::Row;
 
-use super::{Result, Store, Tx, history::settle, imports::corrupt};
+use super::{Result, Store, Tx, corrupt_import, import_state::settle};
 use crate::base::{
     ids::{EventId, ImportId, UserId},
     time::UnixMillis,
@@ -44,7 +44,7 @@ impl Store {
         for row in rows {
             // None: the last event was withdrawn in between.
             if let Some(due_at) = row.try_get::<Option<i64>, _>("due_at")? {
-                let owner = row.try_get::<String, _>("account_id")?.parse().map_err(corrupt)?;
+                let owner = row.try_get::<String, _>("account_id")?.parse().map_err(corrupt_import)?;
                 senders.push((owner, UnixMillis(due_at)));
             }
         }
@@ -63,7 +63,7 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         Ok(Some(OutboxRow {
             event_id: row.try_get::<String, _>("event_id")?.into(),
-            import: row.try_get::<String, _>("import_id")?.parse().map_err(corrupt)?,
+            import: row.try_get::<String, _>("import_id")?.parse().map_err(corrupt_import)?,
             owner,
             name: row.try_get("name")?,
             data: row.try_get("data")?,

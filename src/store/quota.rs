@@ -177,6 +177,6 @@ impl Store {
             .bind(event.as_str())
             .fetch_optional(&self.pool)
             .await?;
-        owner.map(|owner| owner.parse().map_err(super::imports::corrupt)).transpose()
+        owner.map(|owner| owner.parse().map_err(super::corrupt_import)).transpose()
     }
 }

@@ -3,11 +3,11 @@
 use sqlx::any::AnyQueryResult;
 
 use super::{
-    Error, Result, Store, Tx,
-    history::SearchName,
-    imports::{ImportRow, corrupt},
+    Error, Result, Store, Tx, corrupt_import,
+    imports::ImportRow,
     is_away,
     outbox::{OutboxRow, insert_event},
+    search_name::SearchName,
     to_bigint,
 };
 use crate::base::ids::ImportId;
@@ -31,7 +31,7 @@ impl Store {
                     .bind(parent.retry_of.as_str())
                     .fetch_one(&mut *tx)
                     .await?;
-            return first.parse().map_err(corrupt);
+            return first.parse().map_err(corrupt_import);
         }
         insert_event(&mut tx, event).await?;
         match tx.commit().await {

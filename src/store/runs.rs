@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sqlx::{Row, any::AnyRow};
 
-use super::{Error, Result, Store, executions, history::settle, imports::lock_import, to_bigint};
+use super::{Error, Result, Store, executions, import_state::settle, imports::lock_import, to_bigint};
 use crate::{
     base::{
         ids::{ImportId, RunId},

@@ -1,0 +1,55 @@
+//! The names of stored files.
+
+use ulid::Ulid;
+
+use crate::base::ids::{ImportId, RunId};
+
+pub(super) const UPLOADS: &str = "uploads";
+pub(super) const RUNS: &str = "runs";
+
+/// How much of a run's id an output's name repeats: all of a ULID.
+const RUN_ID_CHARS: usize = 26;
+
+/// The name of a stored file, relative to the folder: never anything a client said.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key(String);
+
+impl Key {
+    #[must_use]
+    pub fn upload(import: ImportId) -> Self {
+        Self(format!("{UPLOADS}/{import}.csv"))
+    }
+
+    /// A new random name for an output of `run`. It repeats the run's id, so that an operator can tell the files
+    /// apart, but only its letters and digits: an engine may put anything into an id.
+    #[must_use]
+    pub fn output(run: &RunId) -> Self {
+        let run: String =
+            run.as_str().chars().filter(char::is_ascii_alphanumeric).take(RUN_ID_CHARS).collect();
+        Self(format!("{RUNS}/{run}-{}", Ulid::new()))
+    }
+
+    /// The import whose upload this is, by its name.
+    #[must_use]
+    pub fn import(&self) -> Option<ImportId> {
+        self.0.strip_prefix(UPLOADS)?.strip_prefix('/')?.strip_suffix(".csv")?.parse().ok()
+    }
+
+    /// What an output's name repeats of the id of its run.
+    #[must_use]
+    pub fn run(&self) -> Option<&str> {
+        let (run, _) = self.0.strip_prefix(RUNS)?.strip_prefix('/')?.split_once('-')?;
+        Some(run)
+    }
+
+    /// A name as the database has it.
+    #[must_use]
+    pub fn from_stored(name: String) -> Self {
+        Self(name)
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}

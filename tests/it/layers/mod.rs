@@ -1,0 +1,112 @@
+//! The house: imports point down only, rooms on one line never import each other, the files of a room import
+//! each other in no circle, and each outside library stays in its rooms.
+
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use self::source::{Module, Sources};
+
+/// Rooms that may be imported by the ones above; `main` and the binary stand over all.
+const LINES: [&[&str]; 10] = [
+    &["app"],
+    &["web"],
+    &["http", "report"],
+    &["imports", "function", "engine", "accounts"],
+    &["results"],
+    &["progress"],
+    &["store", "files"],
+    &["inngest"],
+    &["csv"],
+    &["base"],
+];
+
+/// What may be named only under these paths of `src`.
+const LIBRARIES: [(&str, &[&str]); 4] = [
+    ("sqlx::", &["store/"]),
+    ("reqwest::", &["inngest/", "engine/", "files/"]),
+    ("actix_web::", &["app.rs", "app/", "web/", "http/", "function/serve", "engine/api"]),
+    ("csv_core::", &["csv/"]),
+];
+
+#[test]
+fn imports_point_down_only() {
+    for source in Sources::read().iter() {
+        let Some((room, line)) = source.module.first().and_then(|room| Some((room, line_of(room)?))) else {
+            continue;
+        };
+        for used in source.rooms() {
+            let Some(used_line) = line_of(used) else { continue };
+            assert!(
+                used == room || used_line > line,
+                "{} is in the room {room} and imports {used}, which does not lie below it",
+                source.path.display()
+            );
+        }
+    }
+}
+
+/// A file may name what the module around it has: the two are one subject.
+#[test]
+fn the_files_of_a_room_import_each_other_in_no_circle() {
+    let sources = Sources::read();
+    let imports: BTreeMap<&Module, BTreeSet<&Module>> = sources
+        .imports()
+        .into_iter()
+        .map(|(module, imported)| {
+            let is_beside = |other: &&Module| module.first() == other.first() && !module.starts_with(other);
+            (module, imported.into_iter().filter(is_beside).collect())
+        })
+        .collect();
+    assert!(imports.values().map(BTreeSet::len).sum::<usize>() > 100, "imports are seen: {imports:?}");
+    // A file that imports none of those left is in no circle.
+    let mut left: BTreeSet<&Module> = imports.keys().copied().collect();
+    while let Some(free) = left.iter().find(|module| imports[*module].is_disjoint(&left)).copied() {
+        left.remove(free);
+    }
+    let circles: Vec<_> = left
+        .iter()
+        .map(|module| {
+            (
+                module.join("::"),
+                imports[*module].intersection(&left).map(|other| other.join("::")).collect::<Vec<_>>(),
+            )
+        })
+        .collect();
+    assert!(left.is_empty(), "these import each other in circles: {circles:#?}");
+}
+
+#[test]
+fn each_library_stays_in_its_rooms() {
+    for source in Sources::read().iter() {
+        let name = source.path.to_string_lossy();
+        for (library, rooms) in LIBRARIES {
+            let is_allowed = rooms.iter().any(|room| name.starts_with(room));
+            assert!(is_allowed || !source.text.contains(library), "{name} uses {library}");
+        }
+    }
+}
+
+#[test]
+fn no_source_file_grows_past_400_lines() {
+    for source in Sources::read().iter() {
+        let lines = source.text.lines().count();
+        assert!(lines <= 400, "{} has {lines} lines", source.path.display());
+    }
+}
+
+#[test]
+fn every_room_stands_on_a_line() {
+    for source in Sources::read().iter() {
+        let Some(room) = source.module.first() else { continue };
+        assert!(
+            room == "main" || line_of(room).is_some(),
+            "the room {room} stands on no line of {}",
+            file!()
+        );
+    }
+}
+
+fn line_of(room: &str) -> Option<usize> {
+    LINES.iter().position(|line| line.contains(&room))
+}
