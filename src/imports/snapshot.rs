@@ -157,6 +157,7 @@ impl Snapshot {
             run.total_bytes = if run.call.is_some() { self.size_bytes } else { 0 };
             if let Some(known) = known.iter().find(|known| known.run_id == run.run_id) {
                 run.next_attempt = known.next_attempt;
+                run.seen_queued_at = known.seen_queued_at;
                 run.plan = known.plan.filter(|_| run.ended_at.is_none());
                 run.is_gone = known.is_gone;
                 run.stretches.clone_from(&known.stretches);

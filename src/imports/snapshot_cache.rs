@@ -156,6 +156,7 @@ mod tests {
             function_name: None,
             status: RunStatus::Completed,
             queued_at: at,
+            started_at: None,
             ended_at: Some(at),
             lost_at: None,
             news_at: at,

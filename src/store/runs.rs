@@ -24,6 +24,8 @@ pub struct RunRow {
     pub function_name: Option<String>,
     pub status: RunStatus,
     pub queued_at: UnixMillis,
+    /// When it left the engine's queue, if it was seen waiting there.
+    pub started_at: Option<UnixMillis>,
     pub ended_at: Option<UnixMillis>,
     /// The engine was found to have lost it then.
     pub lost_at: Option<UnixMillis>,
@@ -39,7 +41,7 @@ pub struct RunRow {
 
 /// Up to the columns of the execution. Of an output that is large only the beginning is read.
 const COLUMNS: &str = "run.run_id, run.import_id, run.function_id, run.function_name, run.status, \
-     run.queued_at, run.ended_at, run.lost_at, run.news_at, run.processed, run.failed, run.failure, \
+     run.queued_at, run.started_at AS run_started_at, run.ended_at, run.lost_at, run.news_at, run.processed, run.failed, run.failure, \
      CASE WHEN OCTET_LENGTH(run.output) <= 16384 THEN run.output ELSE SUBSTR(run.output, 1, 4096) END AS output, \
      CAST(OCTET_LENGTH(run.output) AS BIGINT) AS output_bytes, \
      (SELECT CAST(SUM(step.processed) AS BIGINT) FROM step WHERE step.run_id = run.run_id) AS steps_processed, \
@@ -96,6 +98,20 @@ impl Store {
         settle(&mut tx, import).await?;
         tx.commit().await?;
         Ok(true)
+    }
+
+    /// Records when a run left the engine's queue, unless its end is recorded already.
+    pub async fn start_run(&self, import: ImportId, run: &RunId, at: UnixMillis) -> Result<()> {
+        let mut tx = self.begin_write_of(run).await?;
+        sqlx::query(
+            "UPDATE run SET started_at = $3 WHERE run_id = $1 AND import_id = $2 AND ended_at IS NULL",
+        )
+        .bind(run.as_str())
+        .bind(import.to_string())
+        .bind(at.0)
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
     }
 
     /// Records that the engine has lost a run, unless it has ended.
@@ -168,6 +184,7 @@ fn read_run(row: &AnyRow) -> Result<RunRow> {
         output: read_output(row, &status)?,
         status,
         queued_at,
+        started_at: time("run_started_at")?,
         ended_at,
         lost_at: time("lost_at")?,
         news_at: [time("news_at")?, time("steps_at")?].into_iter().flatten().fold(queued_at, UnixMillis::max),

@@ -28,6 +28,10 @@ pub struct RunSnapshot {
     pub function_name: Option<String>,
     pub status: RunStatus,
     pub queued_at: UnixMillis,
+    /// When it left the engine's queue, if it was seen waiting there.
+    pub started_at: Option<UnixMillis>,
+    /// When the engine last listed it as waiting there.
+    pub seen_queued_at: Option<UnixMillis>,
     pub ended_at: Option<UnixMillis>,
     /// The engine was found to have lost the run then: it goes on with it no more.
     pub lost_at: Option<UnixMillis>,
@@ -113,6 +117,21 @@ impl RunSnapshot {
             && (self.status == RunStatus::Scheduled && !is_called || self.is_waiting && self.bytes == 0)
     }
 
+    /// Whether a run of another's function that waited in the engine's queue does so no longer, by what is said
+    /// of it.
+    #[must_use]
+    pub fn has_left_queue(&self, said: &Run) -> bool {
+        let is_over_unstarted = matches!(said.status, RunStatus::Cancelled | RunStatus::Skipped);
+        let is_waiting = self.status == RunStatus::Scheduled && self.call.is_none();
+        is_waiting && said.status != RunStatus::Scheduled && !is_over_unstarted
+    }
+
+    /// When work on it began, as far as is known: the time in a queue is none of it.
+    #[must_use]
+    pub fn began_at(&self) -> Option<UnixMillis> {
+        self.call.as_ref().map(|call| call.started_at).or(self.started_at)
+    }
+
     /// The end of a run that must be cancelled and that the engine does not know any more.
     #[must_use]
     pub fn cancelled(&self, event: &EventId, now: UnixMillis) -> Run {
@@ -176,6 +195,8 @@ impl From<RunRow> for RunSnapshot {
             function_name: row.function_name,
             status: row.status,
             queued_at: row.queued_at,
+            started_at: row.started_at,
+            seen_queued_at: None,
             ended_at: row.ended_at,
             lost_at: row.lost_at,
             // One that lies ahead was written before the clock was set back. The news is from now at the latest.
@@ -211,6 +232,7 @@ mod tests {
             function_name: None,
             status: RunStatus::Running,
             queued_at: news_at,
+            started_at: None,
             ended_at: None,
             lost_at: None,
             news_at,

@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::Watch;
 use crate::{
     base::{ids::RunId, time::UnixMillis},
     csv::{FirstRows, Stretches},
-    imports::{Silence, SilenceCause, Snapshot, counts},
+    imports::{RunSnapshot, Silence, SilenceCause, Snapshot, counts},
     inngest::{self, Run, RunStatus},
     progress::Told,
     store::{self, runs::RunRow},
@@ -21,6 +21,8 @@ const LISTED_WITHIN: Duration = Duration::from_secs(30);
 /// A step at work on a run that has ended, as by a cancel, keeps what it had finished; what takes
 /// longer than this is not waited for.
 const SETTLE_FOR: Duration = Duration::from_secs(1);
+/// What is known of a run does not wait longer for the time at which it left the queue.
+const START_WITHIN: Duration = Duration::from_millis(200);
 
 /// Where word of runs comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +76,10 @@ impl Watch {
             }) {
                 continue;
             }
+            if let Some(known) = known.filter(|known| known.has_left_queue(&run)) {
+                let started_at = self.started_at(known, &run).await;
+                self.shared.store.start_run(self.id, &run.run_id, started_at).await?;
+            }
             if run.ended_at.is_some() {
                 self.shared.live.settle(&run.run_id, SETTLE_FOR).await;
             }
@@ -116,8 +122,11 @@ impl Watch {
             if word == Word::Listed {
                 let now = UnixMillis::now();
                 for known in &mut import.runs {
-                    let is_listed = runs.iter().any(|run| run.run_id == known.run_id);
-                    known.is_gone = !is_listed && now.since(known.queued_at) > LISTED_WITHIN;
+                    let listed = runs.iter().find(|run| run.run_id == known.run_id);
+                    if listed.is_some_and(|run| run.status == RunStatus::Scheduled) {
+                        known.seen_queued_at = Some(now);
+                    }
+                    known.is_gone = listed.is_none() && now.since(known.queued_at) > LISTED_WITHIN;
                 }
             }
         });
@@ -130,6 +139,25 @@ impl Watch {
             }
         }
         Ok(any_changed)
+    }
+
+    /// When a run that was queued left the queue: as the engine says, if there is a question to spare and the
+    /// answer comes at once, else when it was last seen waiting.
+    async fn started_at(&self, known: &RunSnapshot, run: &Run) -> UnixMillis {
+        let said = match self.shared.client.try_turn(self.owner) {
+            Some(client) => timeout(START_WITHIN, client.started_at(&run.run_id)).await,
+            None => Ok(Ok(None)),
+        };
+        let said = match said {
+            Ok(Ok(said)) => said,
+            Ok(Err(error)) => {
+                tracing::debug!(run = %run.run_id, %error, "the engine does not say when the run began");
+                None
+            }
+            Err(_) => None,
+        };
+        let at = said.or(known.seen_queued_at).unwrap_or(known.news_at);
+        at.max(run.run_started_at).min(run.ended_at.unwrap_or_else(UnixMillis::now))
     }
 
     /// What the steps of the process before have read: until the next call of our function it is all that is

@@ -40,6 +40,17 @@ impl Client {
         Ok(runs)
     }
 
+    /// When a run left the queue. The event's list does not tell: what it calls `startedAt` is the time at which
+    /// the run was queued.
+    pub async fn started_at(&self, run: &RunId) -> Result<Option<UnixMillis>, Error> {
+        if self.is_without_v2() {
+            return Ok(None);
+        }
+        let url = self.endpoint(&["v2", "runs", run.as_str()]);
+        let answer = self.transport.poll_v2(&self.turn, || self.transport.http.get(url.clone())).await?;
+        Ok(self.transport.parse::<OneRun>(&answer.body)?.started_at())
+    }
+
     pub(super) async fn cancel_v2(&self, run: &RunId) -> Result<(), Error> {
         let url = self.endpoint(&["v2", "runs", run.as_str(), "cancel"]);
         let body = serde_json::json!({});
@@ -110,6 +121,24 @@ struct RunItem {
     queued_at: Option<String>,
     ended_at: Option<String>,
     output: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct OneRun {
+    data: OneRunItem,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OneRunItem {
+    started_at: Option<String>,
+}
+
+impl OneRun {
+    /// Of a run that waits in the queue the server says the first day of the year 1.
+    fn started_at(&self) -> Option<UnixMillis> {
+        UnixMillis::from_rfc3339(self.data.started_at.as_deref()?).filter(|at| at.0 > 0)
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -229,6 +258,18 @@ mod tests {
         assert_eq!((run.status, run.ended_at, run.output), (RunStatus::Scheduled, None, None));
         let run = runs(&seen.replace("QUEUED", "OVERFLOWED")).remove(0);
         assert_eq!(run.status, RunStatus::Other("OVERFLOWED".to_owned()));
+    }
+
+    #[test]
+    fn a_run_that_waits_in_the_queue_has_not_started() {
+        let started = |at: &str| {
+            let body = format!(r#"{{"data":{{"id":"01M8J49B2GKD17YJAY5VSQPFAK","startedAt":"{at}"}}}}"#);
+            serde_json::from_str::<OneRun>(&body).unwrap().started_at().map(|at| at.to_string())
+        };
+        assert_eq!(started("0001-01-01T00:00:00Z"), None);
+        assert_eq!(started("2026-11-28T22:27:05.170Z").as_deref(), Some("2026-11-28T22:27:05.170Z"));
+        let absent = serde_json::from_str::<OneRun>(r#"{"data":{"status":"QUEUED"}}"#).unwrap();
+        assert_eq!(absent.started_at(), None);
     }
 
     #[test]

@@ -110,8 +110,7 @@ impl Progress {
         } else {
             share_of(run.bytes, run.total_bytes).or_else(|| share_of(rows?, run.total_rows?))
         };
-        let started_at = run.call.as_ref().map_or(run.queued_at, |call| call.started_at);
-        let elapsed = run.ended_at.unwrap_or(at).since(started_at);
+        let elapsed = run.ended_at.unwrap_or(at).since(run.began_at().unwrap_or(run.queued_at));
         // Another's function that tells its progress can be measured by it.
         let tells = run.call.is_some() || run.ended_at.is_none();
         // While no step is at work, nothing is known of when the rest is done.

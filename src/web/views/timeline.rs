@@ -76,12 +76,14 @@ impl Timeline {
                 of_runs.push((latest, entry));
             };
             let mut add_past = |when, title: &str, detail: String| add(when, past(when, title, detail));
-            let started = run.call.as_ref().map(|call| call.started_at);
-            let queued = match (started, run.ended_at) {
-                (Some(started), _) => format!("for {}", duration(started.since(run.queued_at))),
-                _ => String::new(),
+            let queued = match run.began_at() {
+                Some(began) => format!("for {}", duration(began.since(run.queued_at))),
+                None => String::new(),
             };
             add_past(run.queued_at, "Queued", joined(&of, &queued));
+            if let (None, Some(started)) = (&run.call, run.started_at) {
+                add_past(started, "Started", of.clone());
+            }
             if let Some(call) = &run.call {
                 let attempt = format!("attempt 1 of {}", call.max_attempts);
                 let by = format!("by {}, {attempt}", call.function);

@@ -10,6 +10,7 @@ use std::{
 
 use runboard::{
     base::config::{Engine, Inngest},
+    base::time::UnixMillis,
     inngest::EventSeed,
 };
 use serde_json::{Value, json};
@@ -100,6 +101,9 @@ impl Server {
                 *script.lock().unwrap() = vec![Said::Body(cancelled_v2())];
                 return said("v2-cancel").reply();
             }
+            if is_v2 && path.ends_with(&format!("/runs/{RUN}")) {
+                return Said::Body(started_v2()).reply();
+            }
             if !path.starts_with(version) || !path.contains("/events/") {
                 return Said::Status("404 Not Found", "").reply();
             }
@@ -161,6 +165,32 @@ impl Server {
         };
         spawn_app_on(data, |config| config.engine = Engine::Inngest(Box::new(inngest))).await
     }
+}
+
+/// How long the run waited in the queue, and then worked.
+pub(super) const QUEUED_FOR: Duration = Duration::from_secs(45);
+pub(super) const WORKED_FOR: Duration = Duration::from_secs(15);
+
+/// The run alone, after its time in the queue.
+fn started_v2() -> String {
+    let mut run: Value = serde_json::from_str(&recorded("v2-running")).unwrap();
+    run["data"] = run["data"][0].take();
+    let queued = UnixMillis::from_rfc3339(run["data"]["queuedAt"].as_str().unwrap()).unwrap();
+    run["data"]["startedAt"] = json!(queued.plus(QUEUED_FOR).to_string());
+    run.to_string()
+}
+
+/// As the run is listed while it waits in the queue, and once it has ended.
+pub(super) fn queued_v2() -> String {
+    recorded("v2-running").replace("RUNNING", "QUEUED")
+}
+
+pub(super) fn completed_v2() -> String {
+    let mut list: Value = serde_json::from_str(&recorded("v2-running")).unwrap();
+    let queued = UnixMillis::from_rfc3339(list["data"][0]["queuedAt"].as_str().unwrap()).unwrap();
+    list["data"][0]["status"] = json!("COMPLETED");
+    list["data"][0]["endedAt"] = json!(queued.plus(QUEUED_FOR + WORKED_FOR).to_string());
+    list.to_string()
 }
 
 /// As the run was seen cancelled, in the shape of the list.

@@ -72,6 +72,8 @@ pub fn running() -> RunSnapshot {
         function_name: None,
         status: RunStatus::Running,
         queued_at: at("14:03:07"),
+        started_at: None,
+        seen_queued_at: None,
         ended_at: None,
         lost_at: None,
         news_at: at("14:03:19"),
