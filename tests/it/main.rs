@@ -44,6 +44,7 @@ mod routes;
 mod run_migration;
 mod sample;
 mod sdk;
+mod session_migration;
 mod source;
 mod start_and_stop;
 mod steps;

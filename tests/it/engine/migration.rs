@@ -126,3 +126,22 @@ async fn goes_on_in_the_queue(url: &str) {
     assert_eq!(waits, (later, None));
     pool.close().await;
 }
+
+#[tokio::test]
+async fn runs_from_before_idle_answers_were_counted_go_on() {
+    on_each_database(goes_on_uncounted).await;
+}
+
+async fn goes_on_uncounted(url: &str) {
+    let functions = FunctionServer::start(vec![Function::answering("go", || Answer::output("1"))]).await;
+    let before = with_function_and_event(15, url, &functions, json!({})).await;
+    let slug = format!("{}-go", functions.app);
+    insert_run(&before, ("01M852BG4EY2PCG3PNFXJN2WBQ", EVENT), &slug, Some("old"), 1).await;
+    before.close().await;
+
+    let embedded = Embedded::on(url, &[]).await;
+    let working = work(&embedded.engine);
+    assert_eq!(embedded.api.ended(EVENT).await.output, Some(json!(1)));
+    working.stop.cancel();
+    working.task.await.unwrap();
+}
