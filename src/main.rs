@@ -6,7 +6,6 @@ use std::{
 };
 
 use anyhow::{anyhow, bail};
-use clap::Parser;
 use runboard::{
     accounts::{Accounts, Email, Password},
     app::{self, Adopted, App},
@@ -20,7 +19,7 @@ use tracing_subscriber::EnvFilter;
 fn main() -> ExitCode {
     // No other user of this machine may read uploads, password hashes or keys, whatever file they are in.
     umask(Mode::RWXG | Mode::RWXO);
-    let args = Args::parse();
+    let args = Args::read();
     let config = match Config::from_args(&args) {
         Ok(config) => config,
         Err(error) => return refuse(&error),

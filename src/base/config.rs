@@ -161,7 +161,7 @@ impl Config {
                 Some(text) => check(
                     "RUNBOARD_TRUSTED_PROXIES",
                     text,
-                    "IP networks or addresses, separated by commas, such as 127.0.0.1,10.0.0.0/8",
+                    "IP networks or addresses, separated by commas, such as 127.0.0.1,10.0.5.0/28",
                     |text| text.parse().ok(),
                 )?,
                 None => TrustedProxies::default(),

@@ -30,9 +30,14 @@ pub async fn refuse_cross_site(
         return Ok(next.call(request).await?.map_into_left_body());
     }
     // A response, not an error: those would miss the headers that the outer middleware adds.
-    let refused = HttpResponse::Forbidden()
-        .content_type(ContentType::plaintext())
-        .body("This request came from another site and was refused. Open the page here and try again.");
+    let names_a_site = ["sec-fetch-site", "origin"].iter().any(|name| request.headers().contains_key(*name));
+    let why = if names_a_site {
+        "This request came from another site and was refused. Open the page here and try again."
+    } else {
+        "This request has a session's cookie but no Origin header, and was refused. A program has to send the \
+         address of this Runboard as Origin."
+    };
+    let refused = HttpResponse::Forbidden().content_type(ContentType::plaintext()).body(why);
     Ok(request.into_response(refused).map_into_right_body())
 }
 

@@ -13,6 +13,8 @@ pub struct PublicOrigin {
     scheme: Option<String>,
     /// Only this machine reaches us.
     is_loopback: bool,
+    /// Whether `authority` leads here: `0.0.0.0` names every address of this machine, and none to type.
+    is_reachable: bool,
 }
 
 impl PublicOrigin {
@@ -24,15 +26,22 @@ impl PublicOrigin {
                 authority: url.authority().to_owned(),
                 scheme: Some(url.scheme().to_owned()),
                 is_loopback,
+                is_reachable: true,
             },
-            None => Self { authority: listen.to_string(), scheme: None, is_loopback },
+            None => Self {
+                authority: listen.to_string(),
+                scheme: None,
+                is_loopback,
+                is_reachable: !listen.ip().is_unspecified(),
+            },
         }
     }
 
-    /// `host`, or `host:port` unless it is the scheme's own port.
+    /// The address that people type, without its scheme: `runboard.example.org`, `127.0.0.1:8080`. None where
+    /// the configuration does not tell it.
     #[must_use]
-    pub fn authority(&self) -> &str {
-        &self.authority
+    pub fn host(&self) -> Option<&str> {
+        self.is_reachable.then_some(&*self.authority)
     }
 
     /// Whether a page of `scheme://authority`, which asks a server that it calls `host`, is one of ours.

@@ -116,7 +116,7 @@ pub enum UploadError {
         "There is not enough free disk space for the file and its results. Nothing was stored; try again once the operator has made room."
     )]
     NoSpace,
-    #[error("Runboard is stopping. Nothing was stored; upload the file again in a moment.")]
+    #[error("Runboard is stopping. Nothing was stored; try again in a moment.")]
     Stopping,
     #[error("The file could not be stored. Nothing was kept; try again in a moment.")]
     Storage(#[source] io::Error),

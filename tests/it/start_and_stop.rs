@@ -106,7 +106,9 @@ async fn a_stop_under_load_loses_nothing() {
     server.terminate();
     let answer = refused.await.unwrap();
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert!(answer.text().await.unwrap().contains("Runboard is stopping."));
+    // It is said of files and of addresses alike.
+    let said = answer.text().await.unwrap();
+    assert!(said.contains("Runboard is stopping. Nothing was stored; try again in a moment."), "{said}");
     let (status, took) = server.wait();
     assert_eq!(status.code(), Some(0));
     assert!(took < Duration::from_secs(15), "{took:?}");
@@ -211,6 +213,9 @@ async fn the_link_for_the_first_account_is_at_the_public_url_or_at_each_address_
         let (origin, token) = link.split_once("/sign-up").unwrap();
         let answer = Visitor::new(origin).get(&format!("/sign-up{token}")).await;
         assert_eq!(answer.status(), StatusCode::OK, "{link}");
+        // It names every address of this machine: nobody reaches a page by typing it.
+        let page = answer.text().await.unwrap();
+        assert!(!page.contains("0.0.0.0"), "{page}");
     }
     server.kill().unwrap();
     server.wait().unwrap();
@@ -220,6 +225,27 @@ async fn the_link_for_the_first_account_is_at_the_public_url_or_at_each_address_
     server.kill().unwrap();
     server.wait().unwrap();
     assert_eq!(links.len(), 1, "{links:?}");
+}
+
+#[test]
+fn the_help_of_a_command_lists_the_settings_that_it_uses_and_it_takes_them_all() {
+    let data = tempfile::tempdir().unwrap();
+    let help = |arguments: &[&str]| {
+        let output = runboard(data.path()).args(arguments).arg("--help").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for command in [&["account"][..], &["account", "add"], &["account", "list"], &["adopt"]] {
+        let help = help(command);
+        assert!(help.contains("--data-dir") && help.contains("--database-url"), "{help}");
+        assert!(!help.contains("--listen") && !help.contains("INNGEST"), "{help}");
+    }
+    for command in [&[][..], &["serve"]] {
+        let help = help(command);
+        assert!(help.contains("--listen") && help.contains("INNGEST_DEV"), "{help}");
+    }
+    let output = runboard(data.path()).args(["account", "list", "--workers", "0"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("RUNBOARD_WORKERS is \"0\""), "{said}");
 }
 
 /// Runs `runboard account ...`, a password on its standard input.

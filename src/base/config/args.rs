@@ -1,6 +1,6 @@
 //! The command line: every setting as a flag and as a variable.
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// The command line. Every setting is a flag and a variable; the flag wins. Values are kept as they
 /// were written: [`Config::from_args`](super::Config::from_args) checks them all, in one place and one manner.
@@ -10,15 +10,15 @@ pub struct Args {
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// Where people reach the pages: address and port
+    /// Address and port of the pages
     #[arg(long, global = true, env = "RUNBOARD_LISTEN", default_value = "127.0.0.1:8080")]
     pub(super) listen: String,
 
-    /// The http or https address people type to get here, when a proxy stands in front
+    /// The address that people type, if a proxy is in front: http or https
     #[arg(long, global = true, env = "RUNBOARD_PUBLIC_URL", value_name = "URL")]
     pub(super) public_url: Option<String>,
 
-    /// Folder of the database and the stored files; made if missing
+    /// Folder of the database and the stored files; created if missing
     #[arg(long, global = true, env = "RUNBOARD_DATA_DIR", value_name = "FOLDER", default_value = "./data")]
     pub(super) data_dir: String,
 
@@ -26,11 +26,12 @@ pub struct Args {
     #[arg(long, global = true, env = "RUNBOARD_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub(super) database_url: Option<String>,
 
-    /// How many connections to the database there are at most [default: 6]
+    /// Connections to the database, at most [default: 6]
     #[arg(long, global = true, env = "RUNBOARD_DATABASE_CONNECTIONS", value_name = "NUMBER")]
     pub(super) database_connections: Option<String>,
 
-    /// Who may make an account: first (only the first one can be made), open or closed
+    /// Who may create an account: first (only the first; beyond loopback only with a link printed at start),
+    /// open or closed
     #[arg(long, global = true, env = "RUNBOARD_SIGN_UP", value_name = "WHO", default_value = "first")]
     pub(super) sign_up: String,
 
@@ -58,14 +59,14 @@ pub struct Args {
     )]
     pub(super) max_record_bytes: String,
 
-    /// Networks that an import by address may reach although they are private: CIDRs, each with a port
-    /// if it is another than 80 and 443, such as 10.0.0.0/8,192.168.1.5:8080
+    /// Private networks that an address may lead to: CIDRs or addresses, each with a port unless it is 80 or
+    /// 443, such as 10.0.0.0/8,192.168.1.5:8080
     #[arg(long, global = true, env = "RUNBOARD_ALLOW_ADDRESSES", value_name = "CIDR,...")]
     pub(super) allow_addresses: Option<String>,
 
-    /// Networks of the proxies in front, whose X-Forwarded-For says where a visitor comes from: CIDRs or
-    /// addresses, such as 127.0.0.1,10.0.0.0/8
-    #[arg(long, global = true, env = "RUNBOARD_TRUSTED_PROXIES", value_name = "CIDR,...")]
+    /// The proxies in front, whose X-Forwarded-For says where a visitor comes from: addresses, or CIDRs that
+    /// hold nothing but proxies, such as 127.0.0.1,10.0.5.0/28
+    #[arg(long, global = true, env = "RUNBOARD_TRUSTED_PROXIES", value_name = "ADDRESS|CIDR,...")]
     pub(super) trusted_proxies: Option<String>,
 
     /// How many connections one address may have open; 0 is no limit. Trusted proxies are exempt
@@ -82,7 +83,7 @@ pub struct Args {
     #[arg(long, global = true, env = "RUNBOARD_WORKERS", value_name = "NUMBER")]
     pub(super) workers: Option<String>,
 
-    /// How many addresses are fetched at once, one user at most half of them
+    /// How many addresses are fetched at once; one user has at most half of them
     #[arg(long, global = true, env = "RUNBOARD_FETCHES", value_name = "NUMBER", default_value = "16")]
     pub(super) fetches: String,
 
@@ -96,7 +97,7 @@ pub struct Args {
     )]
     pub(super) engine_retry_seconds: String,
 
-    /// How many questions a second the engine is asked at most, by the whole process
+    /// Requests a second to the engine, at most
     #[arg(long, global = true, env = "RUNBOARD_POLL_BUDGET", value_name = "NUMBER", default_value = "10")]
     pub(super) poll_budget: String,
 
@@ -104,8 +105,8 @@ pub struct Args {
     #[arg(long, global = true, env = "RUNBOARD_PROCESSOR", value_name = "ON|OFF", default_value = "on")]
     pub(super) processor: String,
 
-    /// Whether Inngest tells us of every run that has ended, by a run of a function of ours: on, or off to find
-    /// ends by asking alone
+    /// Whether Inngest calls Runboard for every run that has ended: on, or off to find ends by polling alone.
+    /// Inngest bills each such call as a run
     #[arg(long, global = true, env = "RUNBOARD_PUSH", value_name = "ON|OFF", default_value = "on")]
     pub(super) push: String,
 
@@ -154,11 +155,11 @@ pub struct InngestArgs {
     #[arg(long, global = true, env = "INNGEST_EVENT_KEY", value_name = "KEY", hide_env_values = true)]
     pub(super) inngest_event_key: Option<String>,
 
-    /// The key that proves us to Inngest and Inngest to us
+    /// The key that proves each side to the other
     #[arg(long, global = true, env = "INNGEST_SIGNING_KEY", value_name = "KEY", hide_env_values = true)]
     pub(super) inngest_signing_key: Option<String>,
 
-    /// Used wherever the signing key fails, while keys are being changed
+    /// Used wherever the signing key fails, while keys are rotated
     #[arg(
         long,
         global = true,
@@ -168,7 +169,7 @@ pub struct InngestArgs {
     )]
     pub(super) inngest_signing_key_fallback: Option<String>,
 
-    /// An API key for reads and cancels by the v2 API, which then do without the signing key
+    /// An API key: reads and cancels by the v2 API use it in place of the signing key
     #[arg(long, global = true, env = "INNGEST_API_KEY", value_name = "KEY", hide_env_values = true)]
     pub(super) inngest_api_key: Option<String>,
 
@@ -188,13 +189,34 @@ pub struct InngestArgs {
     #[arg(long, global = true, env = "INNGEST_EVENT_API_BASE_URL", value_name = "URL")]
     pub(super) inngest_event_api_base_url: Option<String>,
 
-    /// Where Inngest reaches us, if not at the public URL
+    /// Where Inngest reaches Runboard, if not at the public URL
     #[arg(long, global = true, env = "INNGEST_SERVE_ORIGIN", value_name = "URL")]
     pub(super) inngest_serve_origin: Option<String>,
 
     /// The path that it calls there [default: /api/inngest]
     #[arg(long, global = true, env = "INNGEST_SERVE_PATH", value_name = "PATH")]
     pub(super) inngest_serve_path: Option<String>,
+}
+
+/// What the commands other than [`Command::Serve`] use.
+const STORE_SETTINGS: [&str; 3] = ["data_dir", "database_url", "database_connections"];
+
+impl Args {
+    /// Reads the command line of this process; `--help`, `--version` and what is no command line end it.
+    ///
+    /// Every command takes every setting, so that one environment serves them all. The help of a command that
+    /// works on the store alone lists only what it uses.
+    #[must_use]
+    pub fn read() -> Self {
+        let command = Self::command();
+        let is_hidden = |arg: &&Arg| !STORE_SETTINGS.contains(&arg.get_id().as_str());
+        let hidden: Vec<Arg> =
+            command.get_arguments().filter(is_hidden).map(|arg| arg.clone().hide(true)).collect();
+        let command = ["account", "adopt"].into_iter().fold(command, |command, name| {
+            command.mut_subcommand(name, |subcommand| subcommand.args(hidden.clone()))
+        });
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
 }
 
 const SIZES: &str = "A SIZE is a number of bytes, or one with a unit: 64KiB, 16MiB, 10GiB.";
@@ -204,7 +226,7 @@ const SIZES: &str = "A SIZE is a number of bytes, or one with a unit: 64KiB, 16M
 pub enum Command {
     /// Run everything (the default)
     Serve,
-    /// Look after accounts; can be used while the server runs
+    /// Add and list accounts, reset passwords; works while the server runs
     #[command(subcommand)]
     Account(AccountCommand),
     /// Join the database and the data folder after a restore or a move: no file is deleted
@@ -218,7 +240,7 @@ pub enum Command {
 
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum AccountCommand {
-    /// Make an account, whatever RUNBOARD_SIGN_UP says: the password is the first line of the standard input
+    /// Create an account, whatever RUNBOARD_SIGN_UP is: the password is the first line of the standard input
     Add { email: String },
     /// Set a new password and end all sessions: the password is the first line of the standard input
     Reset { email: String },

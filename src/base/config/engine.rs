@@ -145,7 +145,7 @@ impl Inngest {
         if let Some(key) = optional(args.inngest_signing_key.as_ref()) {
             signing_keys.push(signing_key("INNGEST_SIGNING_KEY", key)?);
         } else if !is_dev {
-            return Err(missing("INNGEST_SIGNING_KEY", "it proves us to Inngest and Inngest to us"));
+            return Err(missing("INNGEST_SIGNING_KEY", "it is the key that proves each side to the other"));
         }
         if let Some(key) = optional(args.inngest_signing_key_fallback.as_ref()) {
             signing_keys.push(signing_key("INNGEST_SIGNING_KEY_FALLBACK", key)?);

@@ -31,8 +31,8 @@ pub struct SignInPage {
     pub next: Option<String>,
     /// Whether to show the way to sign-up.
     pub sign_up_offered: bool,
-    /// Where one signs in: `runboard.example.org`.
-    pub host: String,
+    /// Where one signs in, if known: `runboard.example.org`.
+    pub host: Option<String>,
 }
 
 impl SignInPage {
@@ -160,7 +160,7 @@ fn page(
         error: refusal.map(|refusal| refusal.error),
         next,
         sign_up_offered: accounts.is_open(),
-        host: origin.authority().to_owned(),
+        host: origin.host().map(str::to_owned),
     };
     Ok(response.content_type(ContentType::html()).body(page.render()?))
 }

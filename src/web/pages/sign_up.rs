@@ -37,7 +37,7 @@ pub struct SignUpPage {
     /// Whether there is an account already, so that signing in may help.
     pub offers_sign_in: bool,
     /// Where one signs up: `runboard.example.org`.
-    pub host: String,
+    pub host: Option<String>,
 }
 
 /// `/sign-up?token=`.
@@ -206,7 +206,7 @@ impl Answer<'_> {
             allowed,
             is_only_account: !self.accounts.is_open(),
             offers_sign_in,
-            host: self.origin.authority().to_owned(),
+            host: self.origin.host().map(str::to_owned),
         };
         Ok(HttpResponse::build(status).content_type(ContentType::html()).body(page.render()?))
     }

@@ -13,7 +13,7 @@ use super::{
 };
 
 pub fn pages() -> Vec<Page> {
-    let host = || "runboard.example.org".to_owned();
+    let host = || Some("runboard.example.org".to_owned());
     let sign_in =
         SignInPage { email: String::new(), error: None, next: None, sign_up_offered: true, host: host() };
     let wrong = SignInPage {
