@@ -1,6 +1,9 @@
 //! Argon2id hashes of passwords, made in memory that is bounded and reused.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use argon2::{
     Algorithm, Argon2, Block, Params, Version,
@@ -10,17 +13,19 @@ use argon2::{
     },
 };
 use secrecy::{ExposeSecret, SecretString};
-use tokio::{sync::Semaphore, task};
+use tokio::task;
 
 use super::{Error, Password};
+use crate::base::limits::{Line, Neighbourhood};
 
 /// A hash takes 19 MiB and tens of milliseconds of one core (argon2's defaults, OWASP's first choice of
 /// parameters): two at once keep the memory small and leave the other cores to the rows.
 const HASHES_AT_ONCE: usize = 2;
 
-/// Hashes that are made or waited for: about two seconds of work. One more is refused at once, so that the
-/// wait of those that are taken, and what they hold in memory, stay bounded.
-const MOST_ADMITTED: usize = 64;
+/// Hashes that are waited for: about two seconds of work. One more is refused at once, or takes the place of
+/// one of a neighbourhood that has more, so that the wait of those that are taken, and what they hold in memory,
+/// stay bounded, and one party with many networks keeps nobody from signing in.
+const MOST_WAITING: usize = 64;
 
 /// Random bytes of a salt, as RFC 9106 recommends.
 const SALT_BYTES: usize = 16;
@@ -28,8 +33,8 @@ const SALT_BYTES: usize = 16;
 /// Hashes and verifies passwords, a few at a time.
 #[derive(Debug)]
 pub(super) struct Hasher {
-    admitted: Arc<Semaphore>,
-    slots: Arc<Semaphore>,
+    /// The operator has no address, and a place of its own.
+    line: Line<Option<Neighbourhood>>,
     /// The memory of the slots that are not at work. It is kept: an allocator does not give blocks of this
     /// size back, so that a new one for each hash would cost 19 MiB each time.
     idle: Arc<Mutex<Vec<Memory>>>,
@@ -40,22 +45,23 @@ type Memory = Vec<Block>;
 
 impl Hasher {
     pub fn new() -> Self {
-        Self {
-            admitted: Arc::new(Semaphore::new(MOST_ADMITTED)),
-            slots: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
-            idle: Arc::default(),
-        }
+        Self { line: Line::new(HASHES_AT_ONCE, MOST_WAITING), idle: Arc::default() }
     }
 
-    /// The PHC string of `password` with a random salt.
-    pub async fn hash(&self, password: Password) -> Result<String, Error> {
-        self.run(move |memory| Ok(new_hash(password.bytes(), memory)?.to_string())).await
+    /// The PHC string of `password` with a random salt, for a visitor whose address is `from`.
+    pub async fn hash(&self, password: Password, from: Option<IpAddr>) -> Result<String, Error> {
+        self.run(from, move |memory| Ok(new_hash(password.bytes(), memory)?.to_string())).await
     }
 
     /// Whether `attempt` is the password that `stored` (a PHC string) was made of. Without a stored
     /// hash the answer is no and takes as long, so that response times do not tell which accounts exist.
-    pub async fn verify(&self, attempt: SecretString, stored: Option<String>) -> Result<bool, Error> {
-        self.run(move |memory| {
+    pub async fn verify(
+        &self,
+        attempt: SecretString,
+        stored: Option<String>,
+        from: Option<IpAddr>,
+    ) -> Result<bool, Error> {
+        self.run(from, move |memory| {
             let attempt = attempt.expose_secret().as_bytes();
             match stored {
                 Some(stored) => Ok(is_made_of(&stored, attempt, memory)?),
@@ -68,17 +74,17 @@ impl Hasher {
         .await
     }
 
-    /// The place and the memory go into the work: a visitor who hangs up frees them only when the hash is
+    /// The turn and the memory go into the work: a visitor who hangs up frees them only when the hash is
     /// done.
     async fn run<T: Send + 'static>(
         &self,
+        from: Option<IpAddr>,
         work: impl FnOnce(&mut Memory) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let place = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| Error::Busy)?;
-        let slot = Arc::clone(&self.slots).acquire_owned().await.expect("the semaphore is never closed");
+        let at_work = self.line.enter(from.map(Neighbourhood::from)).await.map_err(|_| Error::Busy)?;
         let idle = Arc::clone(&self.idle);
         task::spawn_blocking(move || {
-            let _held = (place, slot);
+            let _at_work = at_work;
             let mut memory = idle.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
             let done = work(&mut memory);
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
@@ -145,11 +151,11 @@ mod tests {
     #[tokio::test]
     async fn a_hash_is_argon2id_and_opens_to_its_password_only() {
         let hasher = Hasher::new();
-        let hash = hasher.hash(password("correct horse")).await.unwrap();
+        let hash = hasher.hash(password("correct horse"), None).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert!(hasher.verify("correct horse".into(), Some(hash.clone())).await.unwrap());
-        assert!(!hasher.verify("Correct horse".into(), Some(hash)).await.unwrap());
-        assert!(!hasher.verify("correct horse".into(), None).await.unwrap());
+        assert!(hasher.verify("correct horse".into(), Some(hash.clone()), None).await.unwrap());
+        assert!(!hasher.verify("Correct horse".into(), Some(hash), None).await.unwrap());
+        assert!(!hasher.verify("correct horse".into(), None, None).await.unwrap());
     }
 
     /// Written by the version that let the library allocate its memory.
@@ -157,20 +163,21 @@ mod tests {
     async fn a_hash_that_was_stored_before_still_opens() {
         let stored = argon2::PasswordHasher::hash_password(&Argon2::default(), b"correct horse").unwrap();
         let hasher = Hasher::new();
-        assert!(hasher.verify("correct horse".into(), Some(stored.to_string())).await.unwrap());
-        assert!(!hasher.verify("battery staple".into(), Some(stored.to_string())).await.unwrap());
+        assert!(hasher.verify("correct horse".into(), Some(stored.to_string()), None).await.unwrap());
+        assert!(!hasher.verify("battery staple".into(), Some(stored.to_string()), None).await.unwrap());
     }
 
     #[tokio::test]
     async fn many_at_once_use_the_memory_of_the_slots_and_the_rest_are_refused() {
         let hasher = Hasher::new();
-        let attempts = (0..MOST_ADMITTED + 5).map(|_| hasher.verify("guess".into(), None));
+        let attempts =
+            (0..HASHES_AT_ONCE + MOST_WAITING + 5).map(|_| hasher.verify("guess".into(), None, None));
         let answers = join_all(attempts).await;
         let refused = answers.iter().filter(|answer| matches!(answer, Err(Error::Busy))).count();
         assert_eq!(refused, 5, "{answers:?}");
         assert!(answers.iter().all(|answer| matches!(answer, Ok(false) | Err(Error::Busy))));
         let memories = hasher.idle.lock().unwrap().len();
         assert!((1..=HASHES_AT_ONCE).contains(&memories), "{memories}");
-        assert!(!hasher.verify("guess".into(), None).await.unwrap(), "there is room again");
+        assert!(!hasher.verify("guess".into(), None, None).await.unwrap(), "there is room again");
     }
 }

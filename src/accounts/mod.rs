@@ -167,7 +167,7 @@ impl Accounts {
         // Asked before the hash is made, so that a closed door costs nothing; the insert decides.
         self.may_sign_up(link_token).await?;
         within(&self.sign_ups, from).map_err(|retry_after| SignUpError::TooMany { retry_after })?;
-        let account = self.new_account(&email, password).await?;
+        let account = self.new_account(&email, password, from).await?;
         let (made, refusal) = if self.sign_up == SignUp::First {
             (self.store.create_first_account(&account).await, SignUpError::Closed)
         } else {
@@ -188,7 +188,7 @@ impl Accounts {
         // Counted before the password is checked, so that many at once cannot slip through together.
         let key = (email.clone(), from.map(Network::from));
         self.guesses.check(key.clone(), Instant::now()).map_err(too_many)?;
-        let checked = self.check(email, password).await;
+        let checked = self.check(email, password, from).await;
         if checked.is_err() {
             // No password was checked, so that nothing was guessed.
             self.guesses.give_back(&key);
@@ -200,13 +200,18 @@ impl Accounts {
     }
 
     /// The account of `email`, if `password` is its password.
-    async fn check(&self, email: &Email, password: SecretString) -> Result<Option<UserId>, Error> {
+    async fn check(
+        &self,
+        email: &Email,
+        password: SecretString,
+        from: Option<IpAddr>,
+    ) -> Result<Option<UserId>, Error> {
         let credentials = self.store.credentials(email.as_str()).await?;
         let (user, hash) = match credentials {
             Some(credentials) => (Some(credentials.account), Some(credentials.password_hash)),
             None => (None, None),
         };
-        let is_right = self.hasher.verify(password, hash).await?;
+        let is_right = self.hasher.verify(password, hash, from).await?;
         Ok(user.filter(|_| is_right))
     }
 
@@ -233,7 +238,7 @@ impl Accounts {
 
     /// For the operator: makes an account, whatever `RUNBOARD_SIGN_UP` says.
     pub async fn add(&self, email: Email, password: Password) -> Result<UserId, SignUpError> {
-        let account = self.new_account(&email, password).await?;
+        let account = self.new_account(&email, password, None).await?;
         let made = self.store.create_account(&account).await.map_err(Error::from)?;
         if made { Ok(account.id) } else { Err(SignUpError::EmailTaken) }
     }
@@ -241,7 +246,7 @@ impl Accounts {
     /// For the operator: sets another password and ends all sessions; `false` if there is no such
     /// account. A running server follows with its next [`Self::sweep_sessions`].
     pub async fn reset(&self, email: &Email, password: Password) -> Result<bool, Error> {
-        let hash = self.hasher.hash(password).await?;
+        let hash = self.hasher.hash(password, None).await?;
         Ok(self.store.reset_password(email.as_str(), &hash).await?)
     }
 
@@ -250,11 +255,16 @@ impl Accounts {
         Ok(self.store.accounts().await?)
     }
 
-    async fn new_account(&self, email: &Email, password: Password) -> Result<NewAccount, Error> {
+    async fn new_account(
+        &self,
+        email: &Email,
+        password: Password,
+        from: Option<IpAddr>,
+    ) -> Result<NewAccount, Error> {
         Ok(NewAccount {
             id: UserId::generate(),
             email: email.as_str().to_owned(),
-            password_hash: self.hasher.hash(password).await?,
+            password_hash: self.hasher.hash(password, from).await?,
             created_at: UnixMillis::now(),
         })
     }

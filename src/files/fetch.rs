@@ -212,7 +212,14 @@ impl Fetcher {
             .get(url.clone())
             .header(header::ACCEPT, "text/csv, text/plain;q=0.9, */*;q=0.8")
             .header(header::ACCEPT_ENCODING, "identity");
-        request.send().await.map_err(|error| FetchError::Unreachable(error.without_url()))
+        request.send().await.map_err(|error| {
+            // The URL is none that HTTP can ask for: it is too long.
+            if error.is_builder() {
+                FetchError::RedirectToNowhere
+            } else {
+                FetchError::Unreachable(error.without_url())
+            }
+        })
     }
 
     /// Where `url` leads. One place that is not open is enough to refuse all: no name that is public has

@@ -4,7 +4,10 @@ use actix_web::{
     Error,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{self, HeaderName, HeaderValue},
+    http::{
+        StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
     middleware::Next,
     web,
 };
@@ -33,6 +36,10 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
+/// When to come again where a 503 does not say it: what is missing then, a database or the next process, is
+/// mostly back within seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
 fn all(is_https: bool) -> impl Iterator<Item = (HeaderName, &'static str)> {
     HEADERS.into_iter().chain(is_https.then_some(STRICT_TRANSPORT_SECURITY))
 }
@@ -48,6 +55,11 @@ pub async fn secure(
         if !response.headers().contains_key(&name) {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
+    }
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE
+        && !response.headers().contains_key(header::RETRY_AFTER)
+    {
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     }
     Ok(response)
 }

@@ -24,8 +24,8 @@ use crate::{
 pub const COOKIE: &str = "runboard_session";
 
 /// Its name where people come by https: a browser takes a cookie of this prefix only from the host itself
-/// over https, so no other host of the domain can set it. Sessions under [`COOKIE`] that began before this
-/// name are still read there; this can go with the version after this one.
+/// over https, so no other host of the domain can set it. [`COOKIE`] is not read there: another host could have
+/// set it, and a visitor would work in that host's account.
 pub const HOST_COOKIE: &str = "__Host-runboard_session";
 
 /// Extractor that requires a signed-in user. Needs `web::Data<Accounts>`.
@@ -118,7 +118,9 @@ impl ResponseError for NotSignedIn {
 /// The session token that the request carries, whatever it opens.
 #[must_use]
 pub fn token(request: &HttpRequest) -> Option<Token> {
-    [HOST_COOKIE, COOKIE].into_iter().flat_map(|name| cookie_values(request, name)).find_map(Token::parse)
+    let origin = request.app_data::<web::Data<PublicOrigin>>();
+    let name = origin.map_or(COOKIE, |origin| name(origin));
+    cookie_values(request, name).find_map(Token::parse)
 }
 
 /// Whether the request carries a session's cookie, whatever is in it.
@@ -158,9 +160,6 @@ pub async fn begin(
     cookie.set_max_age(time::Duration::seconds(Session::LIFETIME.as_secs().cast_signed()));
     let mut response = see_other(location);
     set(&mut response, &cookie);
-    if origin.is_https() && request.cookie(COOKIE).is_some() {
-        set(&mut response, &removal(COOKIE, origin));
-    }
     Ok(response)
 }
 
@@ -178,9 +177,6 @@ pub async fn end(
     }
     let mut response = see_other("/sign-in");
     set(&mut response, &removal(name(origin), origin));
-    if origin.is_https() {
-        set(&mut response, &removal(COOKIE, origin));
-    }
     Ok(response)
 }
 

@@ -8,6 +8,7 @@ use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::{
     HttpRequest,
     http::{StatusCode, header},
+    web::Bytes,
 };
 use futures_util::TryStreamExt;
 
@@ -31,6 +32,10 @@ const MAX_ADDRESS_BYTES: usize = 8_000;
 
 /// The most files that one form may have.
 const MAX_FILES: usize = 100;
+
+/// The most parts that one form may have: its files, and what browsers and programs add. Parts without a file
+/// or a known name count, too.
+const MAX_PARTS: usize = 2 * MAX_FILES;
 
 /// What the form gave: files or an address, never both.
 #[derive(Debug)]
@@ -91,6 +96,8 @@ pub enum UploadError {
     Both,
     #[error("Choose up to {MAX_FILES} files at a time. Nothing was imported.")]
     TooManyFiles,
+    #[error("The form holds more than files and an address. Nothing was imported.")]
+    TooManyFields,
     #[error(transparent)]
     NotAnAddress(#[from] NotAnAddress),
     #[error("The address is too long. The limit is {MAX_ADDRESS_BYTES} characters.")]
@@ -158,7 +165,7 @@ impl UploadError {
             | Self::AddressTooLong
             | Self::Empty(_)
             | Self::Binary(..) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooLarge { .. } | Self::OverQuota(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } | Self::OverQuota(_) | Self::TooManyFields => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Broken => StatusCode::BAD_REQUEST,
             Self::Stalled => StatusCode::REQUEST_TIMEOUT,
             Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
@@ -254,9 +261,13 @@ async fn read(
 ) -> Result<Given, UploadError> {
     let mut files = Files::default();
     let mut room = limit;
-    let mut long = false;
     let (mut has_file_field, mut has_address_field) = (false, false);
+    let (mut parts, mut room_for_fields) = (0, FORM_BYTES);
     while let Some(mut field) = form.try_next().await.map_err(UploadError::from)? {
+        parts += 1;
+        if parts > MAX_PARTS {
+            return Err(UploadError::TooManyFields);
+        }
         has_file_field |= field.name() == Some(FILE_FIELD);
         has_address_field |= field.name() == Some(ADDRESS_FIELD);
         match field.name() {
@@ -272,8 +283,8 @@ async fn read(
                 }
             }
             Some(FILE_FIELD) => return Err(UploadError::TooManyFiles),
-            Some(ADDRESS_FIELD) => long |= !read_address(&mut field, typed).await?,
-            _ => skip(&mut field).await?,
+            Some(ADDRESS_FIELD) => read_address(&mut field, typed).await?,
+            _ => while next_of(&mut field, &mut room_for_fields).await?.is_some() {},
         }
     }
     match (files.is_empty(), typed.trim()) {
@@ -281,7 +292,6 @@ async fn read(
         (false, _) => Err(UploadError::Both),
         (true, "") if has_address_field && !has_file_field => Err(UploadError::NoAddress),
         (true, "") => Err(UploadError::NothingChosen),
-        (true, _) if long => Err(UploadError::AddressTooLong),
         (true, address) => Ok(Given::Address(Address::typed(address)?)),
     }
 }
@@ -316,20 +326,25 @@ async fn receive_file(
     })
 }
 
-/// False if it is longer than [`MAX_ADDRESS_BYTES`]; then only its beginning is kept.
-async fn read_address(field: &mut Field, typed: &mut String) -> Result<bool, UploadError> {
+/// Of one that is too long only the beginning is kept.
+async fn read_address(field: &mut Field, typed: &mut String) -> Result<(), UploadError> {
     let mut bytes = Vec::new();
-    let mut fits = true;
     while let Some(piece) = field.try_next().await.map_err(UploadError::from)? {
         let room = MAX_ADDRESS_BYTES - bytes.len();
-        fits &= piece.len() <= room;
         bytes.extend_from_slice(&piece[..piece.len().min(room)]);
+        if piece.len() > room {
+            *typed = String::from_utf8_lossy(&bytes).into_owned();
+            return Err(UploadError::AddressTooLong);
+        }
     }
     *typed = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(fits)
+    Ok(())
 }
 
-async fn skip(field: &mut Field) -> Result<(), UploadError> {
-    while field.try_next().await.map_err(UploadError::from)?.is_some() {}
-    Ok(())
+/// The next piece of an unknown field; all of those together fit into `room`.
+async fn next_of(field: &mut Field, room: &mut u64) -> Result<Option<Bytes>, UploadError> {
+    let piece = field.try_next().await.map_err(UploadError::from)?;
+    let bytes = piece.as_ref().map_or(0, |piece| piece.len() as u64);
+    *room = room.checked_sub(bytes).ok_or(UploadError::TooManyFields)?;
+    Ok(piece)
 }

@@ -82,12 +82,14 @@ async fn while_the_database_hangs_pages_say_so_soon_and_go_on_after_it() {
         let pages = (0..8).map(|_| visitor.get("/?name=before"));
         for page in futures_util::future::join_all(pages).await {
             assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(page.headers()["retry-after"], "5");
             assert!(page.text().await.unwrap().contains(said));
         }
         let waited = Instant::now();
         let upload = visitor.post_file("while.csv", "a\n1\n").await;
         println!("an upload is answered after {:?}", waited.elapsed());
         assert_eq!(upload.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(upload.headers()["retry-after"], "5");
         let page = upload.text().await.unwrap();
         assert!(page.contains("cannot reach its database. Nothing was stored"), "{page}");
         assert!(start.elapsed() < LONG, "{:?}", start.elapsed());

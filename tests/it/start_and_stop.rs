@@ -106,6 +106,7 @@ async fn a_stop_under_load_loses_nothing() {
     server.terminate();
     let answer = refused.await.unwrap();
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.headers()["retry-after"], "5");
     // It is said of files and of addresses alike.
     let said = answer.text().await.unwrap();
     assert!(said.contains("Runboard is stopping. Nothing was stored; try again in a moment."), "{said}");

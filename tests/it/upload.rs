@@ -1,10 +1,13 @@
 //! What one post of the upload form may hold: a file, several files, or an address.
 
-use reqwest::{Response, StatusCode};
+use std::convert::Infallible;
+
+use futures_util::stream;
+use reqwest::{Body, Method, Response, StatusCode, header};
 
 use crate::support::{
     TestApp, files_under, spawn_app, spawn_app_on,
-    visitor::{Visitor, attributes},
+    visitor::{FORM_TYPE, Visitor, attributes},
 };
 
 async fn imports_on_the_dashboard(visitor: &Visitor) -> usize {
@@ -231,5 +234,40 @@ async fn the_files_of_one_form_have_a_limit_in_number_and_together_in_bytes() {
     let (status, ..) = refusal(visitor.post_files(&over, "").await).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(imports_on_the_dashboard(&visitor).await, 2, "nothing of a form that is too large");
+    app.stop().await;
+}
+
+/// What the form says of a post whose parts these are, each a name and its bytes. Its length is not announced.
+async fn told_of(visitor: &Visitor, parts: impl Iterator<Item = (&str, String)>) -> (StatusCode, String) {
+    let boundary = FORM_TYPE.split_once('=').unwrap().1;
+    let parts = parts.map(|(name, bytes)| {
+        format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{bytes}\r\n")
+    });
+    let form = parts.collect::<String>() + &format!("--{boundary}--\r\n");
+    let pieces: Vec<_> =
+        form.into_bytes().chunks(16 << 10).map(|piece| Ok::<_, Infallible>(piece.to_vec())).collect();
+    let request = visitor.request(Method::POST, "/imports").header(header::CONTENT_TYPE, FORM_TYPE);
+    let answer = request.body(Body::wrap_stream(stream::iter(pieces))).send().await.unwrap();
+    let (status, told, _) = refusal(answer).await;
+    (status, told)
+}
+
+#[tokio::test]
+async fn a_form_of_endless_other_fields_is_refused_where_it_becomes_too_large() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let refused = (
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "The form holds more than files and an address. Nothing was imported.".to_owned(),
+    );
+    let large = || std::iter::once(("unknown", "x".repeat(100_000)));
+    assert_eq!(told_of(&visitor, large()).await, refused);
+    for name in ["unknown", "url", "file"] {
+        let many = (0..300).map(|_| (name, String::new()));
+        assert_eq!(told_of(&visitor, many).await, refused, "{name}");
+    }
+    let some = (0..50).map(|_| ("unknown", "x".to_owned()));
+    let (status, told) = told_of(&visitor, some).await;
+    assert_eq!((status.as_u16(), told.as_str()), (422, "Choose a CSV file or paste an address first."));
     app.stop().await;
 }

@@ -7,8 +7,8 @@ use super::Args;
 /// Every setting begins with one of these.
 const PREFIXES: [&str; 2] = ["RUNBOARD_", "INNGEST_"];
 
-/// More changed letters make another name, not a slip.
-const MOST_EDITS: usize = 3;
+/// One changed letter in so many may be a slip; more make another name.
+const LETTERS_PER_EDIT: usize = 4;
 
 /// One line for each of `names` that has the prefix of a setting and is none.
 pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
@@ -29,8 +29,10 @@ pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String>
 }
 
 fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    let own_part = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
+    let most_edits = (own_part.len() / LETTERS_PER_EDIT).clamp(1, 3);
     let edits = |other: &&str| strsim::osa_distance(name, other);
-    known.iter().copied().min_by_key(edits).filter(|other| edits(other) <= MOST_EDITS)
+    known.iter().copied().min_by_key(edits).filter(|other| edits(other) <= most_edits)
 }
 
 #[cfg(test)]
@@ -61,6 +63,10 @@ mod tests {
             told("RUNBOARD_COLOUR_OF_THE_SKY"),
             ["RUNBOARD_COLOUR_OF_THE_SKY is not known, and changes nothing."]
         );
+        // Kubernetes sets these for a service of that name.
+        for name in ["RUNBOARD_PORT", "RUNBOARD_SERVICE_HOST", "RUNBOARD_PORT_80_TCP"] {
+            assert_eq!(told(name), [format!("{name} is not known, and changes nothing.")]);
+        }
         for name in ["RUNBOARD_LISTEN", "INNGEST_DEV", "PATH", "RUST_LOG", "MY_RUNBOARD_LISTN"] {
             assert_eq!(told(name), [] as [&str; 0], "{name}");
         }

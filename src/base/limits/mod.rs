@@ -4,6 +4,7 @@
 //! A limit is checked before the work that it bounds, and says when to come again.
 
 mod bytes;
+mod line;
 mod network;
 mod rate;
 mod size;
@@ -11,7 +12,8 @@ mod turns;
 
 pub use self::{
     bytes::{ByteBudget, Exhausted, HeldBytes},
-    network::Network,
+    line::{AtWork, Full, Line},
+    network::{Neighbourhood, Network},
     rate::{Rate, RateLimiter},
     size::bytes_at_most,
     turns::{Turn, Turns},

@@ -1,6 +1,6 @@
 //! Who counts as one visitor.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Bits of an IPv6 address that name the network: a provider gives each customer at least a /64, whose
 /// other 64 bits the customer chooses freely.
@@ -19,12 +19,35 @@ impl From<IpAddr> for Network {
     }
 }
 
+/// What one party can get routed to it: the /24 of an IPv4 address, or the /48 of an IPv6 address. A party has
+/// all networks in it, so that what is shared between parties is counted by this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Neighbourhood(IpAddr);
+
+impl From<IpAddr> for Neighbourhood {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (!0 << 80)).into(),
+            IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & (!0 << 8)).into(),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn network(address: &str) -> Network {
         address.parse::<IpAddr>().unwrap().into()
+    }
+
+    #[test]
+    fn networks_that_are_routed_together_are_neighbours() {
+        let of = |address: &str| Neighbourhood::from(address.parse::<IpAddr>().unwrap());
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:ffff::9"));
+        assert_ne!(of("2001:db8:1::1"), of("2001:db8:2::1"));
+        assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.255"));
+        assert_ne!(of("192.0.2.1"), of("192.0.3.1"));
     }
 
     #[test]

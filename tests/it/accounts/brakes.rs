@@ -98,6 +98,25 @@ async fn an_address_has_thirty_attempts_however_many_accounts_it_invents() {
     assert!(next_network.leads_to("/"), "{next_network:?}");
 }
 
+/// Each network has thirty attempts, and a party has many networks.
+#[actix_web::test]
+async fn one_party_with_many_networks_keeps_nobody_from_signing_in() {
+    let database = Database::new();
+    let accounts = database.accounts(SignUp::First, LOOPBACK).await;
+    let door = door(&accounts, None).await;
+    accounts.add(OWNER.parse().unwrap(), password(PASSWORD)).await.unwrap();
+    let attempts = (0..200).map(|network| {
+        let from = format!("[2001:db8:1:{network:x}::1]");
+        send(&door, sign_in(&from, "eve@example.org", "guess"))
+    });
+    // Behind all of them.
+    let owner = send(&door, sign_in("[2001:db8:2::1]", OWNER, PASSWORD));
+    let (answers, owner) = tokio::join!(join_all(attempts), owner);
+    let busy = answers.iter().filter(|answer| answer.status == StatusCode::SERVICE_UNAVAILABLE).count();
+    assert!(busy >= 100, "{busy} are refused");
+    assert!(owner.leads_to("/"), "{owner:?}");
+}
+
 #[actix_web::test]
 async fn a_network_makes_ten_accounts_an_hour() {
     let database = Database::new();
