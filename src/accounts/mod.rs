@@ -187,7 +187,7 @@ impl Accounts {
         within(&self.sign_ins, from).map_err(too_many)?;
         // Counted before the password is checked, so that many at once cannot slip through together.
         let key = (email.clone(), from.map(Network::from));
-        self.guesses.check(key.clone(), Instant::now()).map_err(too_many)?;
+        self.guesses.check(&key, Instant::now()).map_err(too_many)?;
         let checked = self.check(email, password, from).await;
         if checked.is_err() {
             // No password was checked, so that nothing was guessed.
@@ -272,5 +272,5 @@ impl Accounts {
 
 /// Counts a visit from `address`. Only a request that came by no connection has none.
 fn within(limiter: &RateLimiter<Network>, address: Option<IpAddr>) -> Result<(), Duration> {
-    address.map_or(Ok(()), |address| limiter.check(address.into(), Instant::now()))
+    address.map_or(Ok(()), |address| limiter.check(&address.into(), Instant::now()))
 }

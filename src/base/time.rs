@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 pub struct UnixMillis(pub i64);
 
 impl UnixMillis {
-    /// The time of this process: the system clock's, except after it was set back. Then this clock goes on,
-    /// a little slower, until the system clock has caught up.
+    /// The time of this process: the system clock's, except after that was set back or far ahead. Then this
+    /// clock goes on: a little slower until the system clock has caught up, or until it has stayed ahead.
     #[must_use]
     pub fn now() -> Self {
         steady::now()

@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashMap,
-    hash::Hash,
+    hash::{BuildHasher, Hash, RandomState},
+    marker::PhantomData,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -14,12 +15,15 @@ pub struct Rate {
     pub every: Duration,
 }
 
-/// Keys that are kept: some megabytes. Where a limit costs its caller more than a map entry (a password
-/// hash), so many never come together.
+/// Keys that are counted one by one: a few megabytes. Those that come on top share [`SHARED`] counts, so that
+/// inventing keys neither escapes the limit nor clears another key's count.
 const MOST_KEYS: usize = 100_000;
+const SHARED: u64 = 1024;
 
 /// How many keys there are before those that have recovered are looked for.
 const FIRST_SWEEP: usize = 1024;
+
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Counts in memory how often each key was used (generic cell rate algorithm); a restart forgets it.
 ///
@@ -28,47 +32,49 @@ const FIRST_SWEEP: usize = 1024;
 #[derive(Debug)]
 pub struct RateLimiter<K> {
     rate: Rate,
-    keys: Mutex<Keys<K>>,
+    /// What strangers send is kept as its hash, which they cannot choose.
+    hasher: RandomState,
+    keys: Mutex<Keys>,
+    of: PhantomData<fn(&K)>,
 }
 
 #[derive(Debug)]
-struct Keys<K> {
+struct Keys {
     /// When each key will have recovered; a key that is not here has.
-    recovered_at: HashMap<K, Instant>,
+    recovered_at: HashMap<u64, Instant>,
     sweep_at: usize,
+    swept_at: Option<Instant>,
 }
 
-impl<K: Eq + Hash> RateLimiter<K> {
+impl<K: Hash> RateLimiter<K> {
     #[must_use]
     pub fn new(rate: Rate) -> Self {
-        Self { rate, keys: Mutex::new(Keys { recovered_at: HashMap::new(), sweep_at: FIRST_SWEEP }) }
+        let keys = Keys { recovered_at: HashMap::new(), sweep_at: FIRST_SWEEP, swept_at: None };
+        Self { rate, hasher: RandomState::new(), keys: Mutex::new(keys), of: PhantomData }
     }
 
     /// Counts one use of `key` at `now`.
     ///
     /// # Errors
     /// How long to wait, if it has none left; then nothing is counted.
-    pub fn check(&self, key: K, now: Instant) -> Result<(), Duration> {
+    pub fn check(&self, key: &K, now: Instant) -> Result<(), Duration> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         keys.sweep(now);
+        let key = keys.counted_as(self.hasher.hash_one(key));
         let tolerance = self.rate.every * self.rate.burst.saturating_sub(1);
         let recovered_at = keys.recovered_at.get(&key).copied().unwrap_or(now).max(now);
         let wait = recovered_at.duration_since(now).saturating_sub(tolerance);
         if !wait.is_zero() {
             return Err(wait);
         }
-        // With the table full, a new key is not counted. To drop another one instead would let a
-        // stranger clear a count by inventing keys.
-        if keys.recovered_at.len() < MOST_KEYS || keys.recovered_at.contains_key(&key) {
-            keys.recovered_at.insert(key, recovered_at + self.rate.every);
-        }
+        keys.recovered_at.insert(key, recovered_at + self.rate.every);
         Ok(())
     }
 
     /// Takes one use of `key` back.
     pub fn give_back(&self, key: &K) {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(recovered_at) = keys.recovered_at.get_mut(key)
+        if let Some(recovered_at) = keys.recovered_at.get_mut(&self.hasher.hash_one(key))
             && let Some(earlier) = recovered_at.checked_sub(self.rate.every)
         {
             *recovered_at = earlier;
@@ -77,14 +83,27 @@ impl<K: Eq + Hash> RateLimiter<K> {
 
     /// Takes all uses of `key` back.
     pub fn forget(&self, key: &K) {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).recovered_at.remove(key);
+        self.keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .recovered_at
+            .remove(&self.hasher.hash_one(key));
     }
 }
 
-impl<K: Eq + Hash> Keys<K> {
-    /// Drops the keys that have recovered, once for each doubling of the table.
+impl Keys {
+    /// The key itself; one that is new to a full table shares a count.
+    fn counted_as(&self, key: u64) -> u64 {
+        let is_full = self.recovered_at.len() >= MOST_KEYS;
+        if is_full && !self.recovered_at.contains_key(&key) { key % SHARED } else { key }
+    }
+
+    /// Drops the keys that have recovered: once for each doubling of the table, and at most once a second, for
+    /// a full one is looked through whole.
     fn sweep(&mut self, now: Instant) {
-        if self.recovered_at.len() >= self.sweep_at {
+        let is_recent = self.swept_at.is_some_and(|at| now.saturating_duration_since(at) < LEAST_PAUSE);
+        if self.recovered_at.len() >= self.sweep_at && !is_recent {
+            self.swept_at = Some(now);
             self.recovered_at.retain(|_, recovered_at| *recovered_at > now);
             self.sweep_at = (self.recovered_at.len() * 2).clamp(FIRST_SWEEP, MOST_KEYS);
         }
@@ -106,17 +125,17 @@ mod tests {
         let limiter = limiter();
         let start = Instant::now();
         for _ in 0..10 {
-            assert_eq!(limiter.check(1, start), Ok(()));
+            assert_eq!(limiter.check(&1, start), Ok(()));
         }
-        assert_eq!(limiter.check(1, start), Err(MINUTE));
-        assert_eq!(limiter.check(2, start), Ok(()), "others are not held up");
-        assert_eq!(limiter.check(1, start + MINUTE / 2), Err(MINUTE / 2), "a refusal counts nothing");
-        assert_eq!(limiter.check(1, start + MINUTE), Ok(()));
-        assert_eq!(limiter.check(1, start + MINUTE), Err(MINUTE));
+        assert_eq!(limiter.check(&1, start), Err(MINUTE));
+        assert_eq!(limiter.check(&2, start), Ok(()), "others are not held up");
+        assert_eq!(limiter.check(&1, start + MINUTE / 2), Err(MINUTE / 2), "a refusal counts nothing");
+        assert_eq!(limiter.check(&1, start + MINUTE), Ok(()));
+        assert_eq!(limiter.check(&1, start + MINUTE), Err(MINUTE));
         for _ in 0..10 {
-            assert_eq!(limiter.check(1, start + 20 * MINUTE), Ok(()), "all of it comes back");
+            assert_eq!(limiter.check(&1, start + 20 * MINUTE), Ok(()), "all of it comes back");
         }
-        assert!(limiter.check(1, start + 20 * MINUTE).is_err());
+        assert!(limiter.check(&1, start + 20 * MINUTE).is_err());
     }
 
     #[test]
@@ -125,11 +144,11 @@ mod tests {
         let now = Instant::now();
         limiter.give_back(&1);
         for _ in 0..10 {
-            limiter.check(1, now).unwrap();
+            limiter.check(&1, now).unwrap();
         }
         limiter.give_back(&1);
-        assert_eq!(limiter.check(1, now), Ok(()));
-        assert_eq!(limiter.check(1, now), Err(MINUTE), "one use and no more");
+        assert_eq!(limiter.check(&1, now), Ok(()));
+        assert_eq!(limiter.check(&1, now), Err(MINUTE), "one use and no more");
     }
 
     #[test]
@@ -137,10 +156,10 @@ mod tests {
         let limiter = limiter();
         let now = Instant::now();
         for _ in 0..10 {
-            limiter.check(1, now).unwrap();
+            limiter.check(&1, now).unwrap();
         }
         limiter.forget(&1);
-        assert_eq!(limiter.check(1, now), Ok(()));
+        assert_eq!(limiter.check(&1, now), Ok(()));
     }
 
     #[test]
@@ -148,14 +167,21 @@ mod tests {
         let limiter = limiter();
         let start = Instant::now();
         for _ in 0..10 {
-            limiter.check(0, start).unwrap();
+            limiter.check(&0, start).unwrap();
         }
         for invented in 1..=MOST_KEYS + 10 {
-            limiter.check(invented, start).unwrap();
+            limiter.check(&invented, start).unwrap();
         }
-        assert_eq!(limiter.check(0, start), Err(MINUTE));
-        assert_eq!(limiter.keys.lock().unwrap().recovered_at.len(), MOST_KEYS);
-        limiter.check(0, start + 11 * MINUTE).unwrap();
+        assert_eq!(limiter.check(&0, start), Err(MINUTE));
+        let most = MOST_KEYS + usize::try_from(SHARED).unwrap();
+        assert!((MOST_KEYS..=most).contains(&limiter.keys.lock().unwrap().recovered_at.len()));
+        let uses = 50 * usize::try_from(SHARED).unwrap();
+        let passed = (0..uses).filter(|more| limiter.check(&(2 * MOST_KEYS + more), start).is_ok()).count();
+        assert!(
+            passed <= 10 * usize::try_from(SHARED).unwrap(),
+            "of {uses} new keys {passed} pass a full table"
+        );
+        limiter.check(&0, start + 11 * MINUTE).unwrap();
         assert_eq!(limiter.keys.lock().unwrap().recovered_at.len(), 1, "those that have recovered went");
     }
 }

@@ -11,29 +11,50 @@ use super::UnixMillis;
 /// then too short by as much.
 const LOSES_ONE_IN: u32 = 10;
 
+/// A system clock that jumps ahead by more is followed only once it has stayed ahead for [`DOUBTED_FOR`]: this
+/// clock never runs backwards, so it would keep a wrong year that the system clock showed for a second.
+const WORTH_A_DOUBT: Duration = Duration::from_secs(60);
+const DOUBTED_FOR: Duration = Duration::from_secs(10);
+
 /// A system clock that is behind by less is corrected without a word.
 const WORTH_A_WORD: Duration = Duration::from_secs(2);
 
 /// The last moment at which the system clock was right.
 ///
-/// Invariant: a later reading is never less than an earlier one, and never behind the system clock. A system
-/// clock that is ahead is followed at once; one that was set back is approached from above.
+/// Invariant: a later reading is never less than an earlier one. A system clock that is ahead is followed at
+/// once, one that is far ahead after a while; one that was set back is approached from above.
 #[derive(Debug)]
 struct Steady {
     instant: Instant,
     wall: UnixMillis,
     is_ahead: bool,
+    /// Since when the system clock has been far ahead.
+    doubted_since: Option<Instant>,
 }
 
 impl Steady {
     fn new(wall: UnixMillis, instant: Instant) -> Self {
-        Self { instant, wall, is_ahead: false }
+        Self { instant, wall, is_ahead: false, doubted_since: None }
     }
 
     /// The time at `instant`, when the system clock shows `wall`.
     fn at(&mut self, wall: UnixMillis, instant: Instant) -> Reading {
         let elapsed = instant.saturating_duration_since(self.instant);
-        let least = self.wall.plus(elapsed - elapsed / LOSES_ONE_IN);
+        let expected = self.wall.plus(elapsed);
+        if wall.since(expected) > WORTH_A_DOUBT {
+            let since = *self.doubted_since.get_or_insert(instant);
+            if instant.saturating_duration_since(since) < DOUBTED_FOR {
+                return Reading { now: expected, set_back_by: None };
+            }
+        }
+        let least = match self.doubted_since.take() {
+            None => self.wall.plus(elapsed - elapsed / LOSES_ONE_IN),
+            Some(_) => {
+                // Readings went up to this meanwhile.
+                (self.wall, self.instant) = (expected, instant);
+                expected
+            }
+        };
         if wall >= least {
             *self = Self::new(wall, instant);
             return Reading { now: wall, set_back_by: None };
@@ -104,6 +125,22 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_was_far_ahead_for_a_moment_leaves_no_trace() {
+        let (mut clock, start, wall) = running();
+        let at =
+            |seconds: u64| (start + Duration::from_secs(seconds), wall.plus(Duration::from_secs(seconds)));
+        for seconds in 1..9 {
+            let (instant, right) = at(seconds);
+            let year_ahead = right.plus(365 * 24 * HOUR);
+            assert_eq!(clock.at(year_ahead, instant), Reading { now: right, set_back_by: None });
+        }
+        for seconds in 10..40 {
+            let (instant, right) = at(seconds);
+            assert_eq!(clock.at(right, instant), Reading { now: right, set_back_by: None });
+        }
+    }
+
+    #[test]
     fn a_clock_set_back_and_forth_any_number_of_times_never_runs_backwards() {
         let (mut clock, mut instant, wall) = running();
         let mut last = wall;
@@ -112,25 +149,30 @@ mod tests {
             instant += Duration::from_micros(333);
             let shown = UnixMillis(wall.0 + off * 1_000);
             let now = clock.at(shown, instant).now;
-            assert!(now >= last && now >= shown, "{now} after {last}, shown {shown}");
+            assert!(now >= last, "{now} after {last}, shown {shown}");
             last = now;
         }
-        let day_ahead = wall.plus(24 * HOUR);
-        assert!(last > day_ahead.plus(Duration::from_secs(1)), "it stood still: {last}");
+        assert!(last > wall.plus(Duration::from_secs(7)), "it stood still: {last}");
     }
 
     #[test]
-    fn a_clock_set_forward_is_followed_at_once() {
+    fn a_clock_set_forward_is_followed_at_once_or_if_far_once_it_stays_there() {
         let (mut clock, instant, wall) = running();
-        let forward = wall.plus(HOUR);
+        let forward = wall.plus(WORTH_A_DOUBT);
         assert_eq!(clock.at(forward, instant).now, forward);
+        let far = forward.plus(HOUR);
+        assert_eq!(clock.at(far, instant).now, forward);
+        let after = |wait: Duration| (far.plus(wait), instant + wait);
+        let (shown, later) = after(DOUBTED_FOR);
+        assert_eq!(clock.at(shown, later).now, shown);
     }
 
     #[test]
     fn times_at_the_ends_of_their_range_are_no_overflow() {
         let (mut clock, instant, wall) = running();
         assert_eq!(clock.at(UnixMillis(i64::MIN), instant).now, wall);
-        assert_eq!(clock.at(UnixMillis(i64::MAX), instant).now, UnixMillis(i64::MAX));
+        assert_eq!(clock.at(UnixMillis(i64::MAX), instant).now, wall);
+        assert_eq!(clock.at(UnixMillis(i64::MAX), instant + DOUBTED_FOR).now, UnixMillis(i64::MAX));
         assert_eq!(clock.at(wall, instant + HOUR).now, UnixMillis(i64::MAX));
     }
 }

@@ -89,7 +89,7 @@ pub async fn sync(
     if let Err(refusal) = body::verified(&processor, &request, body).await {
         return refusal;
     }
-    if let Err(wait) = door.limits.syncs.check((), Instant::now()) {
+    if let Err(wait) = door.limits.syncs.check(&(), Instant::now()) {
         let wait = Duration::from_secs(wait.as_secs() + 1);
         let error = error("The functions were registered often enough just now.");
         return door.fail(StatusCode::TOO_MANY_REQUESTS, Retry::Yes(Some(wait)), &error);
