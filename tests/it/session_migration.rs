@@ -9,7 +9,7 @@ use crate::support::migration::database_before;
 async fn expired_sessions_are_found_by_their_time_and_the_others_stay() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
-    let before = database_before(16, &url).await;
+    let before = database_before(17, &url).await;
     sqlx::query("INSERT INTO account VALUES ('a', 'a@example.org', '', 0, NULL)")
         .execute(&before)
         .await
