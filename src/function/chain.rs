@@ -14,14 +14,17 @@ use crate::{
 /// The name of the step before all others, for a file that lies elsewhere.
 pub(super) const FETCH: &str = "fetch";
 
+/// The name of the step before all others, for an import of failed records.
+pub(super) const FAILED_ROWS: &str = "failed-rows";
+
 /// The name of a step of rows: 1, 2, ...
 fn rows(number: u32) -> String {
     format!("rows-{number}")
 }
 
-/// The result of the step that fetches.
+/// The result of a step that copies a file to storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct FetchResult {
+pub(super) struct CopyResult {
     pub(super) bytes: u64,
 }
 
@@ -39,9 +42,9 @@ pub(super) struct RowsResult {
 pub(super) enum Next {
     /// A step that is done, and that the engine does not know of.
     Tell(Step),
-    /// The first step of all: to fetch or to plan, which is for the event to say.
+    /// The first step of all: to copy a file or to plan, which is for the event to say.
     First,
-    /// To plan, once the file is fetched.
+    /// To plan, once the file is copied.
     Plan {
         source: Key,
         position: u32,
@@ -62,15 +65,17 @@ pub(super) fn next(done: &[Step], call: &Call) -> Result<Next, Failure> {
     if let Some(step) = done.iter().find(|step| !is_told(&step.name)) {
         return Ok(Next::Tell(step.clone()));
     }
-    let (fetched, planned) = match done {
-        [fetched, planned @ ..] if fetched.name == FETCH => (Some(fetched), planned),
+    let (copied, planned) = match done {
+        [copied, planned @ ..] if [FETCH, FAILED_ROWS].contains(&copied.name.as_str()) => {
+            (Some(copied), planned)
+        }
         planned => (None, planned),
     };
-    let next = match (fetched, planned) {
+    let next = match (copied, planned) {
         (None, []) => Next::First,
-        (Some(fetched), []) => {
-            let source = fetched.files.source.clone().ok_or(Failure::WorkGone)?;
-            Next::Plan { source: Key::from_stored(source), position: fetched.position + 1 }
+        (Some(copied), []) => {
+            let source = copied.files.source.clone().ok_or(Failure::WorkGone)?;
+            Next::Plan { source: Key::from_stored(source), position: copied.position + 1 }
         }
         (_, [planned, others @ ..]) => {
             let plan = Plan::from_result(&planned.result)?;
@@ -87,7 +92,7 @@ pub(super) fn next(done: &[Step], call: &Call) -> Result<Next, Failure> {
     };
     // The engine knows of a step that we do not: the database is another one, or an older one.
     let names = match &next {
-        Next::First => vec![FETCH, PLAN],
+        Next::First => vec![FETCH, FAILED_ROWS, PLAN],
         Next::Plan { .. } => vec![PLAN],
         Next::Rows { name, .. } => vec![name.as_str()],
         Next::Tell(_) | Next::Done => vec![],

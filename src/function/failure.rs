@@ -31,6 +31,10 @@ pub(super) enum Failure {
     ResultsOverQuota(#[from] OverQuota),
     #[error("The file is no longer stored here. Import it again.")]
     FileGone,
+    #[error(
+        "The failed rows are no longer stored here: the import that they come from was deleted before they were copied."
+    )]
+    FailedRowsGone,
     #[error("{}", header_sentence(.0))]
     Header(LayoutError),
     /// `from`: the address that it was fetched from.
@@ -86,6 +90,7 @@ impl Failure {
             | Self::OverQuota(_)
             | Self::ResultsOverQuota(_)
             | Self::FileGone
+            | Self::FailedRowsGone
             | Self::Header(_)
             | Self::NotCsv { .. }
             | Self::NoText
@@ -105,6 +110,7 @@ impl Failure {
         matches!(
             self,
             Self::NotAnAddress
+                | Self::FailedRowsGone
                 | Self::Header(_)
                 | Self::NotCsv { .. }
                 | Self::NoText

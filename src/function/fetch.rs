@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::{
     Processor,
-    chain::{self, FetchResult},
+    chain::{self, CopyResult},
     failure::Failure,
 };
 use crate::{
@@ -45,7 +45,7 @@ impl Processor {
         let step = Step {
             name: chain::FETCH.to_owned(),
             position: 0,
-            result: serde_json::to_string(&FetchResult { bytes })?,
+            result: serde_json::to_string(&CopyResult { bytes })?,
             counts: Counts::default(),
             end_byte: 0,
             files: StepFiles { source: Some(key.as_str().to_owned()), bytes, ..StepFiles::default() },

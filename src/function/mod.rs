@@ -16,6 +16,7 @@
 //! answered from there.
 
 mod chain;
+mod failed_rows;
 mod failure;
 mod fetch;
 mod orphaned_runs;

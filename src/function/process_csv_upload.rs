@@ -61,6 +61,8 @@ impl From<Counts> for Summary {
 enum Source {
     Stored(Key),
     Elsewhere(Address),
+    /// Among the failed records of that run.
+    FailedRowsOf(RunId),
 }
 
 impl Processor {
@@ -124,7 +126,7 @@ impl Processor {
         let has_rows = counts != Counts::default();
         let next = chain::next(&done, call)?;
         let source = match next {
-            Next::First | Next::Plan { .. } => Some(self.source(call)?),
+            Next::First | Next::Plan { .. } => Some(self.source(call).await?),
             Next::Tell(_) | Next::Rows { .. } | Next::Done => None,
         };
         let slots = match (&next, &source) {
@@ -144,11 +146,12 @@ impl Processor {
             Next::First => match source.ok_or(Failure::NoFile)? {
                 Source::Stored(key) => self.plan(run, key, 0, None).await?,
                 Source::Elsewhere(address) => self.fetch(run, &call.event.id, &address).await?,
+                Source::FailedRowsOf(of) => self.copy_failed_rows(run, &call.event.id, &of).await?,
             },
             Next::Plan { source: copy, position } => {
                 let from = match source {
                     Some(Source::Elsewhere(address)) => Some(address),
-                    Some(Source::Stored(_)) | None => None,
+                    Some(Source::Stored(_) | Source::FailedRowsOf(_)) | None => None,
                 };
                 self.plan(run, copy, position, from).await?
             }
@@ -280,12 +283,16 @@ impl Processor {
     }
 
     /// The file that the event names: one of ours if its link holds.
-    fn source(&self, call: &Call) -> Result<Source, Failure> {
+    async fn source(&self, call: &Call) -> Result<Source, Failure> {
         let file = call.event.data.get("file").and_then(|file| file.as_str()).ok_or(Failure::NoFile)?;
         let address: Address = file.parse().map_err(|_| Failure::NotAnAddress)?;
         let (path, query) = (address.url().path(), address.url().query().unwrap_or_default());
         if let Some(link) = self.links.verify(path, query, UnixMillis::wall()) {
-            return Ok(Source::Stored(Key::upload(link.import)));
+            let import = self.store.import(link.import).await?;
+            return Ok(match import.and_then(|import| import.failed_rows_of) {
+                Some(run) => Source::FailedRowsOf(run),
+                None => Source::Stored(Key::upload(link.import)),
+            });
         }
         // Signed by us, but for another time.
         if self.links.verify(path, query, UnixMillis(0)).is_some() {

@@ -43,7 +43,7 @@ pub use crate::files::FileName;
 use crate::{
     base::{
         config::OutputPointers,
-        ids::{EVENT_NAME, ImportId, UserId},
+        ids::{EVENT_NAME, ImportId, RunId, UserId},
         tasks::Tasks,
         time::UnixMillis,
     },
@@ -124,6 +124,8 @@ enum Bytes {
     Here(u64),
     /// At an address that the function is to fetch them from.
     At(String),
+    /// Among the failed records of a run, which the function copies: so many.
+    FailedRowsOf(RunId, u64),
 }
 
 impl Imports {
@@ -214,9 +216,10 @@ impl Imports {
         let New { id, owner, file_name, receiving_at, bytes, parent } = new;
         let now = UnixMillis::now();
         let seed = EventSeed::generate();
-        let (size_bytes, source_url) = match bytes {
-            Bytes::Here(size) => (size, None),
-            Bytes::At(address) => (0, Some(address)),
+        let (size_bytes, source_url, failed_rows_of) = match bytes {
+            Bytes::Here(size) => (size, None, None),
+            Bytes::At(address) => (0, Some(address), None),
+            Bytes::FailedRowsOf(run, size) => (size, None, Some(run)),
         };
         let import = ImportRow {
             id,
@@ -224,6 +227,7 @@ impl Imports {
             file_name: file_name.to_string(),
             size_bytes,
             source_url,
+            failed_rows_of,
             receiving_at,
             received_at: now,
             event_id: seed.event_id(0),

@@ -5,8 +5,11 @@
 
 use super::{AcceptError, Bytes, FileName, Imports, New, Snapshot};
 use crate::{
-    base::{ids::ImportId, time::UnixMillis},
-    files::{Incoming, Key},
+    base::{
+        ids::{ImportId, RunId},
+        time::UnixMillis,
+    },
+    files::Key,
     store::imports::{ImportRow, Relative, RetryOf},
 };
 
@@ -14,15 +17,20 @@ impl Imports {
     /// Runs all of `parent` again. Returns the retry, be it new or not.
     pub async fn retry_all(&self, parent: &Snapshot) -> Result<ImportId, AcceptError> {
         let (id, began) = (ImportId::generate(), UnixMillis::now());
-        let address = self.shared.store.import(parent.id).await?.and_then(|parent| parent.source_url);
-        let stored = match &address {
-            None => Some(Key::upload(parent.id)),
-            // The bytes that were read, not what lies there now; if they ever arrived whole.
-            Some(_) => self.fetched_copy(parent).await?,
+        let store = &self.shared.store;
+        let (address, failed_rows_of) = match store.import(parent.id).await? {
+            Some(row) => (row.source_url, row.failed_rows_of),
+            None => (None, None),
         };
-        let bytes = match (stored, address) {
-            (None, Some(address)) => Bytes::At(address),
-            (stored, _) => {
+        let stored = match (&address, &failed_rows_of) {
+            (None, None) => Some(Key::upload(parent.id)),
+            // The bytes that were read, not what lies there now; if they ever arrived whole.
+            _ => store.source_copy(parent.id).await?.map(Key::from_stored),
+        };
+        let bytes = match (stored, address, failed_rows_of) {
+            (None, Some(address), _) => Bytes::At(address),
+            (None, None, Some(run)) => Bytes::FailedRowsOf(run, parent.size_bytes),
+            (stored, ..) => {
                 let original = stored.unwrap_or_else(|| Key::upload(parent.id));
                 self.stored(id, self.shared.storage.duplicate(&original, &Key::upload(id))).await?
             }
@@ -30,22 +38,16 @@ impl Imports {
         self.record_retry(parent, RetryOf::All, id, bytes, began).await
     }
 
-    /// The copy that our function made of what lay at the address of `import`.
-    async fn fetched_copy(&self, import: &Snapshot) -> Result<Option<Key>, AcceptError> {
-        for run in import.runs.iter().filter(|run| run.call.is_some()) {
-            let steps = self.shared.store.steps(&run.run_id).await?;
-            if let Some(copy) = steps.into_iter().find_map(|step| step.files.source) {
-                return Ok(Some(Key::from_stored(copy)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Runs the failed records of `parent` again: `file` holds them behind their header. Returns the
-    /// retry, be it new or not.
-    pub async fn retry_failed(&self, parent: &Snapshot, file: Incoming) -> Result<ImportId, AcceptError> {
+    /// Runs the failed records of `run`, a run of `parent`, again: `size` bytes with their header, which the
+    /// function copies. Returns the retry, be it new or not.
+    pub async fn retry_failed(
+        &self,
+        parent: &Snapshot,
+        run: &RunId,
+        size: u64,
+    ) -> Result<ImportId, AcceptError> {
         let (id, began) = (ImportId::generate(), UnixMillis::now());
-        let bytes = self.stored(id, file.keep(&Key::upload(id))).await?;
+        let bytes = Bytes::FailedRowsOf(run.clone(), size);
         self.record_retry(parent, RetryOf::Failed, id, bytes, began).await
     }
 

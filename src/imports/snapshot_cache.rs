@@ -140,6 +140,7 @@ mod tests {
             file_name: "orders.csv".to_owned(),
             size_bytes: 1,
             source_url: None,
+            failed_rows_of: None,
             receiving_at: at,
             received_at: at,
             event_id: "e".to_owned().into(),

@@ -1,8 +1,10 @@
 //! What a run wrote: the files that its steps committed, in the order of the uploaded file.
 
+use std::io;
+
 use crate::{
     base::ids::RunId,
-    files::Key,
+    files::{Key, Storage},
     results::{PLAN, Plan},
     store::{self, Store, steps::Step},
 };
@@ -30,6 +32,18 @@ pub struct FailedRecords {
     pub front: u64,
     /// The records' original bytes. Each ends with its line end; the last may have none.
     pub parts: Vec<Key>,
+}
+
+impl FailedRecords {
+    /// The bytes of the file that they make with their front. An error says that a stored file is missing.
+    pub async fn size(&self, storage: &Storage) -> io::Result<u64> {
+        tokio::fs::metadata(storage.path(&self.source)).await?;
+        let mut size = self.front;
+        for part in &self.parts {
+            size += tokio::fs::metadata(storage.path(part)).await?.len();
+        }
+        Ok(size)
+    }
 }
 
 /// The output of `run`; None if it has no plan, because it never got that far or is not ours.

@@ -7,7 +7,7 @@ use super::{
     placeholders,
 };
 use crate::base::{
-    ids::{EventId, ImportId, UserId},
+    ids::{EventId, ImportId, RunId, UserId},
     time::UnixMillis,
 };
 
@@ -20,6 +20,8 @@ pub struct ImportRow {
     pub size_bytes: u64,
     /// The address it is fetched from; None for an upload.
     pub source_url: Option<String>,
+    /// The run whose failed records it is made of, if nothing was uploaded for it. Its function copies them.
+    pub failed_rows_of: Option<RunId>,
     pub receiving_at: UnixMillis,
     pub received_at: UnixMillis,
     pub event_id: EventId,
@@ -64,7 +66,7 @@ pub struct Relative {
     pub retry_of: RetryOf,
 }
 
-pub(super) const COLUMNS: &str = "id, account_id, file_name, size_bytes, source_url, receiving_at, received_at, \
+pub(super) const COLUMNS: &str = "id, account_id, file_name, size_bytes, source_url, failed_rows_of, receiving_at, received_at, \
                        event_id, sent_at, refused, cancel_requested_at, finished_at, parent_id, retry_of, \
                        (SELECT parent.file_name FROM import AS parent WHERE parent.id = import.parent_id) \
                        AS parent_file_name";
@@ -219,6 +221,7 @@ pub(super) fn read_import(row: &AnyRow) -> Result<ImportRow> {
         file_name: row.try_get("file_name")?,
         size_bytes: u64::try_from(row.try_get::<i64, _>("size_bytes")?).unwrap_or(0),
         source_url: row.try_get("source_url")?,
+        failed_rows_of: row.try_get::<Option<String>, _>("failed_rows_of")?.map(RunId::from),
         receiving_at: UnixMillis(row.try_get("receiving_at")?),
         received_at: UnixMillis(row.try_get("received_at")?),
         event_id: row.try_get::<String, _>("event_id")?.into(),

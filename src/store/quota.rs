@@ -160,7 +160,7 @@ impl Store {
     pub async fn stored_bytes(&self, owner: UserId) -> Result<u64> {
         let bytes: i64 = sqlx::query_scalar(
             "SELECT CAST(COALESCE(SUM(stored.bytes), 0) AS BIGINT) FROM ( \
-             SELECT size_bytes AS bytes FROM import WHERE account_id = $1 \
+             SELECT size_bytes AS bytes FROM import WHERE account_id = $1 AND failed_rows_of IS NULL \
              UNION ALL \
              SELECT step.stored_bytes AS bytes FROM import JOIN run ON run.import_id = import.id \
              JOIN step ON step.run_id = run.run_id WHERE import.account_id = $1) AS stored",

@@ -10,7 +10,7 @@ use super::{
     search_name::SearchName,
     to_bigint,
 };
-use crate::base::ids::ImportId;
+use crate::base::ids::{ImportId, RunId};
 
 impl Store {
     /// Records an import and its event, or neither. A parent has one retry of each kind: if there is
@@ -59,8 +59,8 @@ impl Store {
 async fn insert(tx: &mut Tx, import: &ImportRow, on_conflict: &'static str) -> Result<AnyQueryResult> {
     let sql = format!(
         "INSERT INTO import (id, account_id, file_name, size_bytes, source_url, receiving_at, received_at, \
-         event_id, parent_id, retry_of, search_name) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) {on_conflict}"
+         event_id, parent_id, retry_of, search_name, failed_rows_of) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) {on_conflict}"
     );
     let parent = import.parent.as_ref();
     let inserted = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -75,6 +75,7 @@ async fn insert(tx: &mut Tx, import: &ImportRow, on_conflict: &'static str) -> R
         .bind(parent.map(|parent| parent.id.to_string()))
         .bind(parent.map(|parent| parent.retry_of.as_str()))
         .bind(SearchName::of(&import.file_name).as_str())
+        .bind(import.failed_rows_of.as_ref().map(RunId::as_str))
         .execute(&mut **tx)
         .await?;
     Ok(inserted)

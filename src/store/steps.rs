@@ -6,7 +6,10 @@ use sqlx::{Row, any::AnyRow};
 
 use super::{Error, Result, Store, to_bigint};
 use crate::{
-    base::{ids::RunId, time::UnixMillis},
+    base::{
+        ids::{ImportId, RunId},
+        time::UnixMillis,
+    },
     csv::{Counts, FirstRows, Reasons, Stretches},
 };
 
@@ -33,7 +36,7 @@ pub struct Step {
 /// The storage keys of what a step wrote, None where it had nothing to write, and how many bytes that is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepFiles {
-    /// The copy of a file that lay elsewhere.
+    /// The copy of a file that lay elsewhere, or of failed records of another run.
     pub source: Option<String>,
     pub processed: Option<String>,
     pub failed: Option<String>,
@@ -69,6 +72,19 @@ pub struct StepSums {
 }
 
 impl Store {
+    /// The file that a run of `import` has copied before it read it: what was fetched, or the failed records of
+    /// another run.
+    pub async fn source_copy(&self, import: ImportId) -> Result<Option<String>> {
+        let copy = sqlx::query_scalar(
+            "SELECT step.source_file FROM run JOIN step ON step.run_id = run.run_id \
+             WHERE run.import_id = $1 AND step.source_file IS NOT NULL LIMIT 1",
+        )
+        .bind(import.to_string())
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(copy)
+    }
+
     /// Commits a step: at most once per run and step, and never once the run has ended. `reasons` are
     /// those of its failed records.
     ///

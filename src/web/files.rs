@@ -3,32 +3,54 @@
 use std::io;
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
-use tokio::fs::File;
+use futures_util::StreamExt;
+use tokio::{fs::File, io::AsyncReadExt};
 use tokio_util::io::ReaderStream;
 
-use super::downloads::BLOCK;
+use super::downloads::{BLOCK, Parts, open};
 use crate::{
-    base::time::UnixMillis,
+    base::{ids::ImportId, time::UnixMillis},
     files::{Key, LinkKey, Storage},
     http::error::Error,
+    results::outputs,
+    store::Store,
 };
 
-/// The uploaded file as it came. The signature is the leave to read it; no session is asked for.
+/// The uploaded file as it came, or the failed rows that an import is made of. The signature is the leave to read
+/// it; no session is asked for.
 pub async fn file(
     request: HttpRequest,
     links: web::Data<LinkKey>,
+    store: web::Data<Store>,
     storage: web::Data<Storage>,
 ) -> Result<HttpResponse, Error> {
     let link =
         links.verify(request.path(), request.query_string(), UnixMillis::wall()).ok_or(Error::NotFound)?;
-    let file = match File::open(storage.path(&Key::upload(link.import))).await {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::NotFound),
-        file => file?,
+    let (size, body) = match open(&storage, vec![Key::upload(link.import)]).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            failed_rows(link.import, &store, &storage).await?
+        }
+        opened => opened?,
     };
-    let size = file.metadata().await?.len();
     Ok(HttpResponse::Ok()
         .content_type("text/csv")
         .insert_header((header::CONTENT_DISPOSITION, "attachment"))
         .no_chunking(size)
-        .streaming(ReaderStream::with_capacity(file, BLOCK)))
+        .streaming(body))
+}
+
+/// The failed rows that `import` is made of: where they were first, for the copy may not be made yet; else the
+/// copy.
+async fn failed_rows(import: ImportId, store: &Store, storage: &Storage) -> Result<(u64, Parts), Error> {
+    let of = store.import(import).await?.and_then(|import| import.failed_rows_of).ok_or(Error::NotFound)?;
+    if let Some(records) = outputs::failed_records(store, &of).await?
+        && let Ok(size) = records.size(storage).await
+        && let Ok(source) = File::open(storage.path(&records.source)).await
+    {
+        let front = ReaderStream::with_capacity(source.take(records.front), BLOCK);
+        let (_, parts) = open(storage, records.parts).await?;
+        return Ok((size, Box::pin(front.chain(parts))));
+    }
+    let copy = store.source_copy(import).await?.ok_or(Error::NotFound)?;
+    Ok(open(storage, vec![Key::from_stored(copy)]).await?)
 }

@@ -6,7 +6,7 @@ use url::form_urlencoded;
 use super::{pages::import::find, site::Site};
 use crate::{
     base::{ids::ImportId, time::UnixMillis},
-    files::{Incoming, Storage},
+    files::Storage,
     http::{
         error::Error,
         session::{self, SignedIn},
@@ -62,7 +62,7 @@ async fn make(
     storage: &Storage,
     site: &Site,
 ) -> Result<ImportId, Error> {
-    // Kept until the retry is recorded.
+    // Kept until the retry is recorded: a step asks for what it writes itself.
     let reserve = async |bytes| site.quota.reserve(import.owner, bytes).await?.map_err(|_| Error::OverQuota);
     match kind {
         RetryOf::All => {
@@ -70,10 +70,12 @@ async fn make(
             Ok(imports.retry_all(import).await?)
         }
         RetryOf::Failed => {
-            let mut room = reserve(0).await?;
-            let file = failed_records(import, store, storage).await?;
-            room.grow(file.size()).map_err(|_| Error::OverQuota)?;
-            Ok(imports.retry_failed(import, file).await?)
+            // Runs of other people's functions leave no records here.
+            let run = import.runs.iter().find(|run| run.call.is_some()).ok_or(Error::NothingFailed)?;
+            let records = outputs::failed_records(store, &run.run_id).await?.ok_or(Error::NothingFailed)?;
+            let size = records.size(storage).await?;
+            let _room = reserve(size).await?;
+            Ok(imports.retry_failed(import, &run.run_id, size).await?)
         }
     }
 }
@@ -86,19 +88,6 @@ fn asked_for(form: &[u8], query: &str) -> Result<RetryOf, Error> {
         Some((_, only)) if only == "failed" => Ok(RetryOf::Failed),
         Some(_) => Err(Error::NoSuchPart),
     }
-}
-
-/// Puts the failed records together behind their header, a block at a time.
-async fn failed_records(import: &Snapshot, store: &Store, storage: &Storage) -> Result<Incoming, Error> {
-    // Runs of other people's functions leave no records here.
-    let run = import.runs.iter().find(|run| run.call.is_some()).ok_or(Error::NothingFailed)?;
-    let records = outputs::failed_records(store, &run.run_id).await?.ok_or(Error::NothingFailed)?;
-    let mut file = storage.receive(0).await?;
-    file.append(&records.source, records.front).await?;
-    for part in &records.parts {
-        file.append(part, u64::MAX).await?;
-    }
-    Ok(file)
 }
 
 #[cfg(test)]

@@ -4,12 +4,17 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use futures_util::future::join_all;
 use reqwest::{Method, Response, StatusCode, header};
-use runboard::store::{Store, delete::Deleted};
+use runboard::{
+    base::ids::{ImportId, UserId},
+    store::{Store, delete::Deleted},
+};
 
 use crate::{
     another::{both_completed, completed_by_both, own_counts, spawn_app_with_another_function},
     support::{
-        TestApp, spawn_app, spawn_app_on,
+        TestApp,
+        migration::database_before,
+        spawn_app, spawn_app_on,
         visitor::{Visitor, attributes},
     },
 };
@@ -41,6 +46,27 @@ async fn run_again(visitor: &Visitor, import: &str, what: &[(&str, &str)]) -> St
 fn stored(app: &TestApp, import: &str) -> PathBuf {
     let id = import.rsplit('/').next().unwrap();
     app.data.path().join("files/uploads").join(format!("{id}.csv"))
+}
+
+/// The file that the event of an import names, as any function gets it.
+async fn named_file(app: &TestApp, import: &str) -> Response {
+    sqlx::any::install_default_drivers();
+    let database = sqlx::AnyPool::connect(&database(app)).await.unwrap();
+    let event: String = sqlx::query_scalar(
+        "SELECT engine_event.body FROM engine_event JOIN import ON import.event_id = engine_event.event_id \
+         WHERE import.id = $1",
+    )
+    .bind(import.rsplit('/').next().unwrap())
+    .fetch_one(&database)
+    .await
+    .unwrap();
+    database.close().await;
+    let event: serde_json::Value = serde_json::from_str(&event).unwrap();
+    reqwest::get(event["data"]["file"].as_str().unwrap()).await.unwrap()
+}
+
+fn database(app: &TestApp) -> String {
+    format!("sqlite://{}", app.data.path().join("runboard.db").display())
 }
 
 fn uploads(app: &TestApp) -> usize {
@@ -94,7 +120,7 @@ async fn only_the_failed_records_are_run_again_byte_for_byte() {
         let (_, failures) = own_counts(&visitor.panel(&parent).await);
         let child = run_again(&visitor, &parent, ONLY_FAILED).await;
         let panel = both_completed(&visitor, &child).await;
-        assert_eq!(fs::read_to_string(stored(&app, &child)).unwrap(), failed, "{what}");
+        assert_eq!(named_file(&app, &child).await.text().await.unwrap(), failed, "{what}");
         assert_eq!(own_counts(&panel), (0, failures), "{what}");
         // The same rows and reasons; only their lines are others.
         let [first, again] = [&parent, &child].map(|import| format!("{import}/failed.csv"));
@@ -127,7 +153,39 @@ async fn bytes_that_are_no_text_are_run_again_as_they_were() {
     let child = run_again(&visitor, &parent, ONLY_FAILED).await;
     assert_eq!(own_counts(&both_completed(&visitor, &child).await), (0, 3));
     let failed = [b"a,b\n1,\xff\n".as_slice(), &long, b"5\n"].concat();
-    assert_eq!(fs::read(stored(&app, &child)).unwrap(), failed);
+    assert_eq!(named_file(&app, &child).await.bytes().await.unwrap(), failed);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_function_copies_the_failed_records_in_its_first_step() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let (parent, deleted) =
+        (completed(&visitor, "mixed.csv", MIXED).await, completed(&visitor, "mixed.csv", MIXED).await);
+    let busy = app.busy().await;
+    let [child, orphan] =
+        [run_again(&visitor, &parent, ONLY_FAILED).await, run_again(&visitor, &deleted, ONLY_FAILED).await];
+    assert_eq!(uploads(&app), 2, "the click copies nothing");
+    assert_eq!(
+        named_file(&app, &child).await.text().await.unwrap(),
+        MIXED_FAILED,
+        "others need not wait for the copy"
+    );
+    assert_eq!(visitor.post_form(&format!("{deleted}/delete"), &[]).await.status(), StatusCode::SEE_OTHER);
+    drop(busy);
+
+    let panel = visitor.wait_for_state(&child, "Completed").await;
+    assert_eq!(panel.counts(), (0, 3));
+    let panel = visitor.wait_for_state(&orphan, "Failed").await.html;
+    assert!(panel.contains("was deleted before they were copied"), "{panel}");
+    assert!(!panel.contains("id=\"retry-all-"), "it would fail in the same way: {panel}");
+
+    // From then on the copy is all that is needed.
+    assert_eq!(visitor.post_form(&format!("{parent}/delete"), &[]).await.status(), StatusCode::SEE_OTHER);
+    assert_eq!(named_file(&app, &child).await.text().await.unwrap(), MIXED_FAILED);
+    let again = run_again(&visitor, &child, ALL).await;
+    assert_eq!(visitor.wait_for_state(&again, "Completed").await.counts(), (0, 3));
     app.stop().await;
 }
 
@@ -149,7 +207,7 @@ async fn twenty_clicks_at_once_make_one_import_of_each_kind() {
     assert_eq!(children.len(), 2);
     let dashboard = text(&visitor, "/").await;
     assert_eq!(attributes(&dashboard, "data-import-id").len(), 3);
-    assert_eq!(uploads(&app), 3);
+    assert_eq!(uploads(&app), 2, "the failed rows were copied by the function");
     // To run it once more, one runs the retry again.
     let child = children.first().unwrap();
     assert!(!children.contains(&run_again(&visitor, child, ALL).await));
@@ -278,8 +336,7 @@ async fn what_would_fail_in_the_same_way_is_not_offered_to_be_run_again() {
 async fn what_is_deleted_while_it_is_to_be_run_again_is_not_found() {
     let (app, _others) = spawn_app_with_another_function(|_| {}).await;
     let visitor = app.signed_in().await;
-    let database = format!("sqlite://{}", app.data.path().join("runboard.db").display());
-    let store = Store::open(&database).await.unwrap();
+    let store = Store::open(&database(&app)).await.unwrap();
     let refused = async |import: &str| {
         for what in [ALL, ONLY_FAILED] {
             let answer = visitor.post_form(&format!("{import}/retry"), what).await;
@@ -378,10 +435,37 @@ async fn the_rows_of_a_failed_csv_that_fail_again_are_run_again_too() {
     let child = run_again(&visitor, &import, ONLY_FAILED).await;
     assert_eq!(own_counts(&both_completed(&visitor, &child).await), (0, 1));
     let lines: Vec<&str> = half_corrected.split_inclusive("\r\n").collect();
-    assert_eq!(fs::read_to_string(stored(&app, &child)).unwrap(), [lines[0], lines[2]].concat());
+    assert_eq!(named_file(&app, &child).await.text().await.unwrap(), [lines[0], lines[2]].concat());
     let [first, again] = [&import, &child].map(|import| format!("{import}/failed.csv"));
     let [first, again] = [visitor.download(&first).await, visitor.download(&again).await]
         .map(|file| without_lines(&String::from_utf8(file).unwrap()));
     assert_eq!(again, first);
     app.stop().await;
+}
+
+#[tokio::test]
+async fn an_import_of_failed_rows_of_the_version_before_keeps_its_upload() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
+    let before = database_before(18, &url).await;
+    let (parent, child, owner) = (ImportId::generate(), ImportId::generate(), UserId::generate());
+    for statement in [
+        format!(
+            "INSERT INTO account (id, email, password_hash, created_at) VALUES ('{owner}', 'a@x.org', '', 0)"
+        ),
+        format!(
+            "INSERT INTO import (id, account_id, file_name, size_bytes, receiving_at, received_at, event_id, \
+             parent_id, retry_of) VALUES ('{parent}', '{owner}', 'a.csv', 9, 1, 2, 'e', NULL, NULL), \
+             ('{child}', '{owner}', 'a-failed.csv', 5, 3, 4, 'f', '{parent}', 'failed')"
+        ),
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&before).await.unwrap();
+    }
+    before.close().await;
+
+    let store = Store::open(&url).await.unwrap();
+    let import = store.import(child).await.unwrap().unwrap();
+    assert_eq!((import.failed_rows_of, import.size_bytes), (None, 5));
+    assert_eq!(store.source_copy(child).await.unwrap(), None);
+    assert_eq!(import.parent.unwrap().id, parent);
 }

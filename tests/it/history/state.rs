@@ -133,6 +133,7 @@ async fn new_import(store: &Store, owner: UserId) -> ImportId {
         file_name: "a.csv".to_owned(),
         size_bytes: 1,
         source_url: None,
+        failed_rows_of: None,
         receiving_at: UnixMillis(1),
         received_at: UnixMillis(2),
         event_id: id.to_string().into(),

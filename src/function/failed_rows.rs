@@ -1,0 +1,76 @@
+//! The step before all others, for an import of the failed records of another run: copies them to storage behind
+//! their header. What follows reads the copy, so the other import may be deleted then.
+
+use std::io;
+
+use super::{
+    Processor,
+    chain::{self, CopyResult},
+    failure::Failure,
+};
+use crate::{
+    base::{
+        ids::{EventId, RunId},
+        time::UnixMillis,
+    },
+    csv::{Counts, Reasons},
+    files::{Incoming, Key},
+    results::outputs,
+    store::{
+        quota::Room,
+        steps::{Step, StepFiles},
+    },
+};
+
+impl Processor {
+    /// Copies the failed records of the run `of`.
+    pub(super) async fn copy_failed_rows(
+        &self,
+        run: &RunId,
+        event: &EventId,
+        of: &RunId,
+    ) -> Result<Step, Failure> {
+        let started_at = UnixMillis::now();
+        let progress = self.live.progress(run);
+        let _at_work = progress.begin();
+        // The room is kept until the database knows what takes it.
+        let (file, _room) = tokio::select! {
+            copied = self.failed_rows(event, of) => copied?,
+            () = progress.stopped() => return Err(Failure::Stopped),
+        };
+        let key = Key::output(run);
+        let bytes = file.keep(&key).await?;
+        let step = Step {
+            name: chain::FAILED_ROWS.to_owned(),
+            position: 0,
+            result: serde_json::to_string(&CopyResult { bytes })?,
+            counts: Counts::default(),
+            end_byte: 0,
+            files: StepFiles { source: Some(key.as_str().to_owned()), bytes, ..StepFiles::default() },
+            stretches: None,
+            started_at,
+            committed_at: UnixMillis::now(),
+        };
+        self.commit(run, step, &Reasons::default()).await
+    }
+
+    /// Dropped half way, it leaves nothing.
+    async fn failed_rows(&self, event: &EventId, of: &RunId) -> Result<(Incoming, Option<Room>), Failure> {
+        let records = outputs::failed_records(&self.store, of).await?.ok_or(Failure::FailedRowsGone)?;
+        let gone = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => Failure::FailedRowsGone,
+            _ => error.into(),
+        };
+        let size = records.size(&self.storage).await.map_err(gone)?;
+        let mut room = self.quota.reserve_for(event).await?.map_err(Failure::OverQuota)?;
+        if let Some(room) = &mut room {
+            room.grow(size).map_err(Failure::OverQuota)?;
+        }
+        let mut file = self.storage.receive(size).await?;
+        file.append(&records.source, records.front).await.map_err(gone)?;
+        for part in &records.parts {
+            file.append(part, u64::MAX).await.map_err(gone)?;
+        }
+        Ok((file, room))
+    }
+}
