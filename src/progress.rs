@@ -57,6 +57,16 @@ pub struct Receiving {
     pub since: UnixMillis,
 }
 
+/// Where and when the reading began that goes on now. What was done before (the fetch, the attempts that
+/// failed, the steps before a restart) took time of which nothing follows for the rest of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadSince {
+    pub at: UnixMillis,
+    /// Read until then.
+    pub rows: u64,
+    pub bytes: u64,
+}
+
 /// The numbers at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgressNow {
@@ -69,6 +79,8 @@ pub struct ProgressNow {
     pub total_rows: Option<u64>,
     /// While the file is being fetched.
     pub receiving: Option<Receiving>,
+    /// None before the first step of rows, and after a failed attempt until the next one reads.
+    pub read_since: Option<ReadSince>,
     /// Of a file that was fetched, if it has another name than its address.
     pub file_name: Option<Arc<str>>,
     pub call: Option<CallInfo>,
@@ -248,6 +260,7 @@ mod tests {
     use futures_util::poll;
 
     use super::*;
+    use crate::store::executions::AttemptError;
 
     #[tokio::test]
     async fn settling_a_run_stops_its_step_and_waits_for_it() {
@@ -262,6 +275,34 @@ mod tests {
             drop(execution);
         }
         settled.await;
+    }
+
+    #[test]
+    fn reading_begins_once_and_anew_after_a_failed_attempt() {
+        let live = Live::default();
+        let progress = live.progress(&RunId::from("r".to_owned()));
+        let since = || progress.now().read_since.map(|since| (since.rows, since.bytes));
+        let call = |error| CallInfo {
+            function: "f".to_owned(),
+            started_at: UnixMillis(1),
+            attempt: 1,
+            max_attempts: 4,
+            error,
+            earlier: Vec::new(),
+        };
+        progress.set_call(call(None));
+        assert_eq!(since(), None);
+        progress.begin_reading(Counts { processed: 4, failed: 1 }, 10);
+        progress.begin_reading(Counts { processed: 9, failed: 1 }, 20);
+        assert_eq!(since(), Some((5, 10)));
+        progress.set_call(call(Some(AttemptError {
+            message: "m".to_owned(),
+            at: UnixMillis(2),
+            is_final: false,
+        })));
+        assert_eq!(since(), None);
+        progress.begin_reading(Counts { processed: 9, failed: 1 }, 20);
+        assert_eq!(since(), Some((10, 20)));
     }
 
     /// However long that takes: nothing else is heard of it meanwhile.

@@ -67,6 +67,7 @@ impl Task {
             end: start,
             stretches: Stretches::new(plan.size),
         };
+        progress.begin_reading(before, start.byte);
         let mut needs_more = true;
         let mut read_block = |done: &mut Done| {
             if progress.is_stopped() {

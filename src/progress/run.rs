@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{ProgressNow, Receiving, Report, lock};
+use super::{ProgressNow, ReadSince, Receiving, Report, lock};
 use crate::{
     base::time::UnixMillis,
     csv::{Counts, FirstRows, Stretches},
@@ -45,6 +45,7 @@ pub struct Progress {
     /// A watcher follows the run: others may report of it.
     pub(super) is_followed: AtomicBool,
     receiving: Mutex<Option<Receiving>>,
+    read_since: Mutex<Option<ReadSince>>,
     file_name: Mutex<Option<Arc<str>>>,
     stop: watch::Sender<bool>,
     /// How many calls wait for their turn.
@@ -115,11 +116,20 @@ impl Progress {
         self.hear(UnixMillis::now());
     }
 
+    /// Says that a step begins to read behind what was read `before`.
+    pub fn begin_reading(&self, before: Counts, bytes: u64) {
+        let now = ReadSince { at: UnixMillis::now(), rows: before.total(), bytes };
+        lock(&self.read_since).get_or_insert(now);
+    }
+
     pub fn set_file_name(&self, name: &str) {
         *lock(&self.file_name) = Some(name.into());
     }
 
     pub fn set_call(&self, call: CallInfo) {
+        if call.error.is_some() {
+            *lock(&self.read_since) = None;
+        }
         *lock(&self.call) = Some(call);
         self.hear(UnixMillis::now());
     }
@@ -199,6 +209,7 @@ impl Progress {
             total_bytes: number(&self.total_bytes),
             total_rows: Some(number(&self.total_rows)).filter(|rows| *rows > 0),
             receiving: *lock(&self.receiving),
+            read_since: *lock(&self.read_since),
             file_name: lock(&self.file_name).clone(),
             call,
             is_waiting: self.is_waiting(),

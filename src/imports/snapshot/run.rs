@@ -9,7 +9,7 @@ use crate::{
     },
     csv::{Counts, FirstRows, Stretches},
     inngest::{Run, RunOutput, RunStatus},
-    progress::{ProgressNow, Receiving},
+    progress::{ProgressNow, ReadSince, Receiving},
     store::{
         executions::{AttemptError, CallInfo},
         runs::RunRow,
@@ -48,6 +48,8 @@ pub struct RunSnapshot {
     pub total_rows: Option<u64>,
     /// While the file is being fetched.
     pub receiving: Option<Receiving>,
+    /// While our own function reads it.
+    pub read_since: Option<ReadSince>,
     /// What our own function told of the run; None for anybody else's.
     pub call: Option<CallInfo>,
     /// A call of our own function waits for its turn.
@@ -177,6 +179,7 @@ impl RunSnapshot {
             self.total_bytes = progress.total_bytes;
         }
         self.receiving = progress.receiving;
+        self.read_since = progress.read_since;
         self.is_waiting = progress.is_waiting;
         self.call = progress.call.or(self.call.take());
         let rows = |stretches: &Arc<Stretches>| stretches.total().rows;
@@ -207,6 +210,7 @@ impl From<RunRow> for RunSnapshot {
             total_bytes: 0,
             total_rows: None,
             receiving: None,
+            read_since: None,
             is_waiting: false,
             call: row.call,
             stretches: None,

@@ -9,8 +9,8 @@ use crate::{
     report::format::{grouped, rounded},
 };
 
-/// What took less time is no measure of a speed.
-const SHORTEST_MEASURE: u64 = 5_000;
+/// Microseconds. What took less time is no measure of a speed.
+pub(super) const SHORTEST_MEASURE: u64 = 5_000;
 /// Digits that a speed and the place of a row are good for.
 const DIGITS: u32 = 3;
 

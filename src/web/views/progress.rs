@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use askama::{Template, filters::HtmlSafe};
 
-use super::badge::Shown;
+use super::{badge::Shown, plot};
 use crate::{
     base::time::UnixMillis,
     csv::Counts,
@@ -89,6 +89,57 @@ impl Receipt {
     }
 }
 
+/// Rows a second of a run that has ended: only the time that reading took counts, not the fetch, the waits
+/// or a downtime. None if that is not known, or too short to be a measure.
+fn average(run: &RunSnapshot) -> Option<f64> {
+    let read = run.stretches.as_ref()?.total();
+    let is_measured = read.rows > 0 && read.micros >= plot::SHORTEST_MEASURE;
+    is_measured.then(|| read.rows as f64 * 1e6 / read.micros as f64)
+}
+
+/// What has grown within some time, from which the speed and the time left follow.
+#[derive(Clone, Copy, Debug)]
+struct Growth {
+    seconds: f64,
+    rows: u64,
+    /// Of the file, 0 to 1; 0 while unknown.
+    share: f64,
+}
+
+impl Growth {
+    /// Our own function tells when it began to read; another's is measured from its start on.
+    fn of(
+        run: &RunSnapshot,
+        at: UnixMillis,
+        elapsed: Duration,
+        rows: Option<u64>,
+        share: Option<f64>,
+    ) -> Option<Self> {
+        let (time, rows_before, share_before) = match run.read_since {
+            Some(since) => {
+                let share_before = since.bytes as f64 / run.total_bytes.max(1) as f64;
+                (at.since(since.at), since.rows, share_before)
+            }
+            None if run.call.is_some() => return None,
+            None => (elapsed, 0, 0.0),
+        };
+        (time >= SHORTEST_MEASURE).then(|| Self {
+            seconds: time.as_secs_f64(),
+            rows: rows.unwrap_or(0).saturating_sub(rows_before),
+            share: (share.unwrap_or(0.0) - share_before).max(0.0),
+        })
+    }
+
+    fn rows_per_second(self) -> Option<f64> {
+        (self.rows > 0).then(|| self.rows as f64 / self.seconds)
+    }
+
+    /// With `share` of the file read.
+    fn time_left(self, share: f64) -> Option<Duration> {
+        (self.share > 0.0).then(|| time_left(self.seconds * (1.0 - share) / self.share)).flatten()
+    }
+}
+
 /// How many rows there are in all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Total {
@@ -111,11 +162,11 @@ impl Progress {
             share_of(run.bytes, run.total_bytes).or_else(|| share_of(rows?, run.total_rows?))
         };
         let elapsed = run.ended_at.unwrap_or(at).since(run.began_at().unwrap_or(run.queued_at));
-        // Another's function that tells its progress can be measured by it.
-        let tells = run.call.is_some() || run.ended_at.is_none();
         // While no step is at work, nothing is known of when the rest is done.
-        let is_growing = run.is_active || run.ended_at.is_some();
-        let is_measured = tells && is_growing && !waits && elapsed >= SHORTEST_MEASURE;
+        let is_growing = run.is_active && !waits && run.ended_at.is_none();
+        let growth = if is_growing { Growth::of(run, at, elapsed, rows, share) } else { None };
+        let speed =
+            if run.ended_at.is_some() { average(run) } else { growth.and_then(Growth::rows_per_second) };
         Self {
             // No row can be read before the whole file is there: zeros would say that none was.
             counts: run.counts.filter(|counts| run.receiving.is_none() || *counts != Counts::default()),
@@ -126,12 +177,8 @@ impl Progress {
                 None => rows.zip(share).and_then(|(rows, share)| Total::reckon(rows, share)),
             },
             elapsed,
-            rows_per_second: rows
-                .filter(|rows| is_measured && *rows > 0)
-                .map(|rows| rounded((rows as f64 / elapsed.as_secs_f64()) as u64, ESTIMATE_DIGITS)),
-            left: share
-                .filter(|share| is_measured && run.ended_at.is_none() && *share > 0.0)
-                .and_then(|share| time_left(elapsed.as_secs_f64() * (1.0 - share) / share)),
+            rows_per_second: speed.map(|speed| rounded(speed as u64, ESTIMATE_DIGITS)),
+            left: share.zip(growth).and_then(|(share, growth)| growth.time_left(share)),
         }
     }
 

@@ -3,7 +3,11 @@
 use askama::Template;
 use proptest::prelude::*;
 use runboard::{
-    base::time::UnixMillis, csv::Counts, imports::RunSnapshot, inngest::RunStatus, progress::Receiving,
+    base::time::UnixMillis,
+    csv::Counts,
+    imports::RunSnapshot,
+    inngest::RunStatus,
+    progress::{ReadSince, Receiving},
     web::views::ImportPanel,
 };
 
@@ -39,12 +43,14 @@ prop_compose! {
         receiving in prop::option::of((number(), prop::option::of(number()), time())),
         (queued_at, news_at, started_at) in (time(), time(), time()),
         ended_at in prop::option::of(time()),
+        read_since in prop::option::of((time(), number(), number())),
         is_called in any::<bool>(),
     ) -> RunSnapshot {
         let mut run = running();
         run.counts = counts.map(|(processed, failed)| Counts { processed, failed });
         (run.bytes, run.total_bytes, run.total_rows) = (bytes, total_bytes, total_rows);
         run.receiving = receiving.map(|(bytes, total, since)| Receiving { bytes, total, since });
+        run.read_since = read_since.map(|(at, rows, bytes)| ReadSince { at, rows, bytes });
         (run.queued_at, run.news_at, run.ended_at) = (queued_at, news_at, ended_at);
         if ended_at.is_some() {
             run.status = RunStatus::Completed;

@@ -8,12 +8,13 @@ use runboard::{
     csv::{Counts, FirstRow, FirstRows, Stretches},
     imports::{RunSnapshot, Snapshot},
     inngest::RunStatus,
+    progress::ReadSince,
     web::views::{ImportPanel, LiveSection, Plot},
 };
 
 use super::{
     PACE, count, panel,
-    snapshots::{counted, ended, reading, retrying, running, sent, with},
+    snapshots::{at, counted, ended, reading, retrying, running, sent, with},
 };
 
 const MIB: u64 = 1 << 20;
@@ -81,6 +82,40 @@ fn there_is_no_line_ahead_where_nothing_is_at_work() {
     }
     assert_eq!(plot(read(retrying(1))).tone, "warn");
     assert_eq!(plot(read(ended(RunStatus::Completed))).axis.unwrap().end, "250,000");
+}
+
+/// The number with this class among the figures.
+fn figure(html: &str, kind: &str) -> String {
+    let (_, figure) = html.split_once(&format!(r#"<div class="{kind}">"#)).unwrap();
+    let (_, number) = figure.split_once("<dd").unwrap();
+    number.split_once('>').unwrap().1.split('<').next().unwrap().to_owned()
+}
+
+#[test]
+fn the_average_speed_counts_the_time_that_reading_took_and_nothing_else() {
+    // Of the nine seconds that it took in all, one went into reading.
+    for status in [RunStatus::Completed, RunStatus::Failed, RunStatus::Cancelled] {
+        let html = panel(&with(read(ended(status))));
+        assert!(html.contains("rows/s on average"), "{html}");
+        assert_eq!(figure(&html, "speed"), "250,000");
+    }
+    // It is not known, as of a run of an older version.
+    assert_eq!(figure(&panel(&with(ended(RunStatus::Completed))), "speed"), "–");
+}
+
+#[test]
+fn speed_and_time_left_are_measured_from_where_the_reading_began() {
+    let said = |read_since| {
+        let (_, sentence) = super::read(&with(RunSnapshot { read_since, ..running() })).remove(0);
+        sentence.split_once("412 failed").unwrap().1.to_owned()
+    };
+    // Eight of the ten seconds went into the fetch.
+    let fetched = ReadSince { at: at("14:03:18"), rows: 0, bytes: 0 };
+    assert_eq!(said(Some(fetched)), "; 125,000 rows/s, 6 s left.");
+    // A restart: all but a fifth of what is read was read before it.
+    let resumed = ReadSince { at: at("14:03:18"), rows: 200_000, bytes: 16_920_000 };
+    assert_eq!(said(Some(resumed)), "; 25,000 rows/s, 30 s left.");
+    assert_eq!(said(None), ".");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use runboard::{
     csv::Counts,
     imports::{Count, NextAttempt, RunSnapshot, Silence, SilenceCause, Snapshot},
     inngest::RunStatus,
+    progress::ReadSince,
     store::executions::{AttemptError, CallInfo},
     web::views::{EngineName, Frame, History, HistoryFilter, Reading},
 };
@@ -83,6 +84,7 @@ pub fn running() -> RunSnapshot {
         total_bytes: 84_600_000,
         total_rows: None,
         receiving: None,
+        read_since: Some(ReadSince { at: at("14:03:10"), rows: 0, bytes: 0 }),
         is_waiting: false,
         call: Some(CallInfo {
             function: "process-csv-upload".to_owned(),
