@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How often files that runs of foreign events have left are looked for.
-const SWEEP_STRANGERS_EVERY: Duration = Duration::from_secs(60 * 60);
+const SWEEP_ORPHANED_RUNS_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// How often files that were in quarantine for a day are looked for.
 const SWEEP_QUARANTINE_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -35,7 +35,7 @@ pub(super) fn start(
 ) {
     tasks.spawn(check_event_key(client));
     tasks.spawn(sweep_sessions(accounts, tasks.clone()));
-    tasks.spawn(sweep_strangers(processor.into_inner(), tasks.clone()));
+    tasks.spawn(sweep_orphaned_runs(processor.into_inner(), tasks.clone()));
     tasks.spawn(sweep_quarantine(storage, store, tasks.clone()));
 }
 
@@ -46,14 +46,14 @@ async fn check_event_key(client: Client) {
     }
 }
 
-async fn sweep_strangers(processor: Arc<Processor>, tasks: Tasks) {
+async fn sweep_orphaned_runs(processor: Arc<Processor>, tasks: Tasks) {
     loop {
-        match processor.sweep_strangers(UnixMillis::now()).await {
+        match processor.sweep_orphaned_runs(UnixMillis::now()).await {
             Ok(0) => {}
             Ok(runs) => tracing::info!(runs, "removed what runs of others' events had written a day ago"),
             Err(error) => tracing::error!(%error, "runs of others' events could not be swept"),
         }
-        if tasks.stopping().run_until_cancelled(sleep(SWEEP_STRANGERS_EVERY)).await.is_none() {
+        if tasks.stopping().run_until_cancelled(sleep(SWEEP_ORPHANED_RUNS_EVERY)).await.is_none() {
             return;
         }
     }

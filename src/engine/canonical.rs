@@ -56,35 +56,8 @@ fn number_text(number: &Number) -> String {
     let is_exact = |integer: u64| integer <= MAX_SAFE_INTEGER;
     match (number.as_i64(), number.as_f64()) {
         (Some(integer), _) if is_exact(integer.unsigned_abs()) => integer.to_string(),
-        (_, Some(double)) => double_text(double),
+        (_, Some(double)) => ryu_js::Buffer::new().format(double).to_owned(),
         (_, None) => number.to_string(),
-    }
-}
-
-/// ECMAScript's `Number::toString`.
-fn double_text(double: f64) -> String {
-    if double == 0.0 {
-        return "0".into();
-    }
-    // The shortest digits that are this number, `d.ddd` and the exponent of ten.
-    let shortest = format!("{:e}", double.abs());
-    let (digits, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
-    let digits = digits.replace('.', "");
-    let count = i32::try_from(digits.len()).unwrap_or(i32::MAX);
-    // How many digits stand before the point.
-    let point = exponent.parse::<i32>().unwrap_or(0) + 1;
-    let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));
-    let sign = if double < 0.0 { "-" } else { "" };
-    let (before, behind) = digits.split_at(usize::try_from(point.clamp(0, count)).unwrap_or(0));
-    match point {
-        _ if count <= point && point <= 21 => format!("{sign}{digits}{}", zeros(point - count)),
-        1..=21 => format!("{sign}{before}.{behind}"),
-        -5..=0 => format!("{sign}0.{}{digits}", zeros(-point)),
-        _ => {
-            let (first, rest) = digits.split_at(1);
-            let dot = if rest.is_empty() { "" } else { "." };
-            format!("{sign}{first}{dot}{rest}e{:+}", point - 1)
-        }
     }
 }
 
@@ -132,6 +105,20 @@ mod tests {
             ("1e-7", "1e-7"),
             ("1.25e-7", "1.25e-7"),
             ("5e-324", "5e-324"),
+            // RFC 8785, appendix B.
+            ("-5e-324", "-5e-324"),
+            ("1.7976931348623157e308", "1.7976931348623157e+308"),
+            ("9007199254740992", "9007199254740992"),
+            ("295147905179352830000", "295147905179352830000"),
+            ("9.999999999999997e22", "9.999999999999997e+22"),
+            ("1e23", "1e+23"),
+            ("1.0000000000000001e23", "1.0000000000000001e+23"),
+            ("999999999999999700000", "999999999999999700000"),
+            ("9.999999999999997e-7", "9.999999999999997e-7"),
+            ("333333333.33333329", "333333333.3333333"),
+            ("333333333.33333340", "333333333.3333334"),
+            ("-0.0000033333333333333333", "-0.0000033333333333333333"),
+            ("1424953923781206.25", "1424953923781206.2"),
         ] {
             assert_eq!(canonical(json), expected, "{json}");
         }

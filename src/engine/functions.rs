@@ -1,7 +1,7 @@
 //! The body of `POST /fn/register`: an app and its functions.
 
 use serde_json::Value;
-use sha1::{Digest, Sha1};
+use uuid::Uuid;
 
 use super::{expression::Expression, system_events};
 use crate::{
@@ -124,20 +124,10 @@ fn read_trigger(trigger: call::Trigger, slug: &str) -> Result<Trigger, Refusal> 
     Ok(Trigger { event, expression })
 }
 
-/// A UUID made from a name (RFC 9562, version 5, in a namespace of our own).
+/// A UUID made from a name, in a namespace of our own.
 pub fn uuid(name: &str) -> String {
-    const NAMESPACE: [u8; 16] = *b"runboard engine\0";
-    let mut hash = Sha1::new();
-    hash.update(NAMESPACE);
-    hash.update(name.as_bytes());
-    let mut bytes: [u8; 16] = std::array::from_fn({
-        let digest = hash.finalize();
-        move |index| digest[index]
-    });
-    bytes[6] = bytes[6] & 0x0f | 0x50;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let digits = hex::encode(bytes);
-    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+    const NAMESPACE: Uuid = Uuid::from_bytes(*b"runboard engine\0");
+    Uuid::new_v5(&NAMESPACE, name.as_bytes()).to_string()
 }
 
 #[cfg(test)]
@@ -154,6 +144,11 @@ mod tests {
         });
         change(&mut function);
         parse(json!({"appName": "raw", "functions": [function]}).to_string().as_bytes())
+    }
+
+    #[test]
+    fn a_function_keeps_the_id_that_databases_know_it_by() {
+        assert_eq!(uuid("function runboard-process-csv-upload"), "e3c9c0f8-adc4-5abf-84b2-7823f0113a18");
     }
 
     #[test]

@@ -16,11 +16,12 @@ use crate::base::ids::ImportId;
 const KEYS: &str = "source_file, processed_file, failed_file, raw_file";
 
 impl Store {
-    /// The imports whose file was uploaded, not fetched from an address.
+    /// The imports whose file is stored as their upload: it is neither fetched nor copied by their function.
     pub async fn uploaded_imports(&self) -> Result<Vec<ImportId>> {
-        let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM import WHERE source_url IS NULL")
-            .fetch_all(&self.pool)
-            .await?;
+        let ids: Vec<String> =
+            sqlx::query_scalar("SELECT id FROM import WHERE source_url IS NULL AND failed_rows_of IS NULL")
+                .fetch_all(&self.pool)
+                .await?;
         ids.iter().map(|id| id.parse().map_err(corrupt_import)).collect()
     }
 

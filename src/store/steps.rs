@@ -212,15 +212,17 @@ impl Store {
         Ok(keys)
     }
 
-    /// The runs that no import has and that were called first, and had their last step committed, before
-    /// `before`: of events that Runboard did not send, or of imports that were deleted.
-    pub async fn stranger_runs(&self, before: UnixMillis) -> Result<Vec<RunId>> {
+    /// The runs that no import has, and that were called first or had a step committed between `after` and
+    /// `before` and none since: of events that Runboard did not send, or of imports that were deleted.
+    pub async fn orphaned_runs(&self, after: UnixMillis, before: UnixMillis) -> Result<Vec<RunId>> {
         let runs: Vec<String> = sqlx::query_scalar(
-            "SELECT known.run_id FROM (SELECT run_id, committed_at AS at FROM step \
-                 UNION ALL SELECT run_id, started_at AS at FROM execution) AS known \
+            "SELECT known.run_id FROM ( \
+                 SELECT run_id FROM step WHERE committed_at >= $1 AND committed_at < $2 \
+                 UNION SELECT run_id FROM execution WHERE started_at >= $1 AND started_at < $2) AS known \
              WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.run_id = known.run_id) \
-             GROUP BY known.run_id HAVING MAX(known.at) < $1",
+             AND NOT EXISTS (SELECT 1 FROM step WHERE step.run_id = known.run_id AND step.committed_at >= $2)",
         )
+        .bind(after.0)
         .bind(before.0)
         .fetch_all(&self.pool)
         .await?;

@@ -2,9 +2,9 @@
 
 mod door;
 mod fetch;
+mod orphaned_runs;
 mod push;
 mod short_steps;
-mod strangers;
 mod stretches;
 mod sync;
 mod world;

@@ -17,7 +17,7 @@ async fn what_a_run_of_anothers_event_has_written_goes_after_a_day() {
     steps::close(&world.database, &run_id("ours")).await;
     let written = world.outputs().len();
     let now = UnixMillis::now();
-    let sweep = async |later: Duration| world.processor.sweep_strangers(now.plus(later)).await.unwrap();
+    let sweep = async |later: Duration| world.processor.sweep_orphaned_runs(now.plus(later)).await.unwrap();
     assert_eq!(sweep(Duration::from_secs(23 * 60 * 60)).await, 0);
     assert_eq!(world.outputs().len(), written);
 
@@ -42,10 +42,28 @@ async fn a_run_that_never_got_to_a_step_goes_after_a_day_too() {
     let store = &world.processor.store;
     assert!(store.execution(&run_id("stranger")).await.unwrap().is_some());
     let now = UnixMillis::now();
-    let sweep = async |later: Duration| world.processor.sweep_strangers(now.plus(later)).await.unwrap();
+    let sweep = async |later: Duration| world.processor.sweep_orphaned_runs(now.plus(later)).await.unwrap();
     assert_eq!(sweep(Duration::from_secs(23 * 60 * 60)).await, 0);
     assert_eq!(sweep(Duration::from_secs(25 * 60 * 60)).await, 1);
     assert!(store.execution(&run_id("stranger")).await.unwrap().is_none());
     assert!(world.processor.live.now(&run_id("stranger")).is_none(), "nor in memory");
     assert!(store.execution(&run_id("ours")).await.unwrap().is_some());
+}
+
+#[actix_web::test]
+async fn a_sweep_reads_on_where_the_last_one_ended() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let world = World::new(SMALL_STEPS).await;
+    let file = world.upload(&csv(200));
+    let sweep = async |at: UnixMillis| world.processor.sweep_orphaned_runs(at.plus(DAY)).await.unwrap();
+    world.call_to_the_end("first", &file).await;
+    let first_ended = UnixMillis::now().plus(Duration::from_millis(1));
+    assert_eq!(sweep(first_ended).await, 1);
+    while UnixMillis::now() <= first_ended {
+        tokio::task::yield_now().await;
+    }
+    world.call_to_the_end("second", &file).await;
+    assert_eq!(sweep(first_ended).await, 0, "it is no day old");
+    assert_eq!(sweep(UnixMillis::now().plus(Duration::from_millis(1))).await, 1);
+    assert!(world.outputs().is_empty());
 }
