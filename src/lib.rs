@@ -7,7 +7,7 @@
 //! | [`app`] | what is started and stopped, in which order; the route table |
 //! | [`web`] | what a person sees: pages, and the fragments that htmx polls |
 //! | [`http`] | what all handlers share: sessions, errors, origin checks, headers, listeners |
-//! | [`report`] | what is known of an import, in people's words |
+//! | [`report`] | what a program and a person are told about an import: plain text and typed values |
 //! | [`imports`] | an import's life: accept the upload, send its event from the outbox, watch its runs |
 //! | [`engine`] | Inngest's stand-in: the same HTTP API, a durable queue, retries |
 //! | [`function`] | what the engine calls: `process-csv-upload`, a plan and a chain of steps |

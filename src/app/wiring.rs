@@ -27,8 +27,8 @@ use crate::{
     http::serving::{self, Connections},
     inngest::{Registrar, Server, SigningKeys},
     progress::Live,
+    report::EngineName,
     store::Store,
-    web::views::EngineName,
 };
 
 /// The functions do their work on other threads; these only speak HTTP.

@@ -1,3 +1,58 @@
-//! What is known of an import, in people's words.
+//! What a program and a person are told about an import, made from its [`Snapshot`](crate::imports::Snapshot):
+//! plain text and typed values, no markup. `web/views` renders them.
 
+pub mod about;
+pub mod actions;
+pub mod badge;
+pub mod bar;
+pub mod block;
+pub mod card;
+mod cause;
+pub mod detail;
+pub mod excerpt;
+pub mod findings;
+pub mod first_rows;
 pub mod format;
+pub mod history;
+pub mod moment;
+pub mod next_step;
+pub mod plot;
+pub mod progress;
+pub mod sentence;
+pub mod timeline;
+
+use crate::base::time::UnixMillis;
+
+/// The engine that runs the functions, as people are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineName {
+    Embedded,
+    Inngest,
+}
+
+impl EngineName {
+    /// At the start of a sentence.
+    #[must_use]
+    pub fn subject(self) -> &'static str {
+        match self {
+            Self::Embedded => "The engine",
+            Self::Inngest => "Inngest",
+        }
+    }
+
+    /// After "Runs on".
+    #[must_use]
+    pub fn in_footer(self) -> &'static str {
+        match self {
+            Self::Embedded => "the embedded engine",
+            Self::Inngest => "Inngest",
+        }
+    }
+}
+
+/// What every report is made with, besides a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    pub now: UnixMillis,
+    pub engine: EngineName,
+}

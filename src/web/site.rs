@@ -4,14 +4,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    versions::Versions,
-    views::{EngineName, Frame, Reading},
-};
+use super::{versions::Versions, views::Frame};
 use crate::{
     base::time::UnixMillis,
     http::session::SignedIn,
     imports::{Current, ImportState, InProgress},
+    report::{EngineName, Reading},
     store::quota::Quota,
 };
 

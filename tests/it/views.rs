@@ -15,10 +15,11 @@ use runboard::{
     base::{ids::ImportId, time::UnixMillis},
     imports::{Count, Plan, Planned, RunSnapshot, SilenceCause, Snapshot},
     inngest::{RunOutput, RunStatus},
+    report::{badge::Tone, history::HistoryRow},
     store::imports::{Relative, RetryOf},
     web::{
         pages::{DashboardPage, ImportPage},
-        views::{DropZone, History, HistoryRow, ImportForm, ImportPanel, LiveSection, RefusedForm, Tone},
+        views::{DropZone, History, ImportForm, ImportPanel, LiveSection, RefusedForm},
     },
 };
 use serde_json::{Value, json};

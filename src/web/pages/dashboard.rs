@@ -25,7 +25,7 @@ use crate::{
         pages::history,
         site::{self, Site},
         upload::{self, Files, Given, Refused, Upload, UploadError},
-        views::{DropZone, Frame, History, LiveSection, RefusedForm, render},
+        views::{DropZone, Frame, History, Html, LiveSection, RefusedForm, render},
     },
 };
 

@@ -9,8 +9,9 @@ use crate::{
     base::ids::{ImportId, UserId},
     http::error::Error,
     imports::{Imports, Place, Snapshot},
+    report::{Reading, history::HistoryRow, moment::Moment},
     store::history::{Filter, StateFilter},
-    web::views::{Choice, History, HistoryFilter, HistoryRow, Moment, Reading},
+    web::views::{Choice, History, HistoryFilter},
 };
 
 /// Rows on one page.

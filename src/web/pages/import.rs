@@ -13,13 +13,14 @@ use crate::{
         session::{self, SignedIn},
     },
     imports::{Current, Imports, Snapshot},
+    report::{Reading, findings::Findings},
     results::findings,
     store::Store,
     web::{
         htmx,
         pages::{history, sign_in::is_own_path},
         site::{self, Site},
-        views::{Findings, Frame, ImportPanel, Reading, render},
+        views::{Frame, ImportPanel, render},
     },
 };
 

@@ -4,17 +4,10 @@ use std::time::Duration;
 
 use askama::{Template, filters::HtmlSafe};
 
-use super::{
-    Reading,
-    block::{Block, Outcome},
-    first_rows::was_read,
-    panel::{Actions, Place, as_of},
-    tab::Tab,
-    volatile::{AsOf, Mark},
-};
+use super::{Html, Mark, tab::Tab};
 use crate::{
-    imports::{ImportState, Snapshot},
-    report::format::{bytes, grouped},
+    imports::Snapshot,
+    report::{Reading, card::ImportCard, format::grouped},
 };
 
 /// More news than these are not let in as cards: the page is made anew.
@@ -41,21 +34,6 @@ pub struct LiveSection {
 }
 
 impl HtmlSafe for LiveSection {}
-
-/// An import as a card.
-#[derive(Clone, Debug)]
-pub struct ImportCard {
-    pub import_id: String,
-    pub state: ImportState,
-    /// Whether the page has to ask for it again.
-    pub expects_news: bool,
-    pub file_name: String,
-    /// The file's size and, once it is read, how; or the host that it is fetched from.
-    pub taken_for: String,
-    pub blocks: Vec<Block>,
-    pub as_of: AsOf,
-    pub actions: Actions,
-}
 
 impl LiveSection {
     /// `snapshots`: what the page shows, in its order, newest first. `pace` is how long a browser is to wait
@@ -130,27 +108,5 @@ impl LiveSection {
     pub fn path(&self) -> String {
         let first = if self.is_first_visit { "&first=true" } else { "" };
         format!("/live?keep={}&since={}{first}&version=", self.keep(), self.since)
-    }
-}
-
-impl ImportCard {
-    #[must_use]
-    pub fn new(snapshot: &Snapshot, reading: &Reading) -> Self {
-        let outcome = Outcome::of(snapshot);
-        let state = outcome.state;
-        Self {
-            import_id: snapshot.id.to_string(),
-            state,
-            expects_news: snapshot.expects_news(),
-            file_name: snapshot.file_name.clone(),
-            taken_for: match &snapshot.fetched_from {
-                Some(from) => format!("From {}", from.host),
-                None if was_read(snapshot) => format!("{}, comma-separated", bytes(snapshot.size_bytes)),
-                None => bytes(snapshot.size_bytes),
-            },
-            blocks: Block::all(snapshot, outcome, reading),
-            as_of: as_of(snapshot, state, reading),
-            actions: Actions::of(snapshot, state, reading.now, Place::Card),
-        }
     }
 }

@@ -1,11 +1,11 @@
 //! What the browser's tab shows of a page: its title, and the state as the colour of its icon.
 
-use super::{
-    badge::{FailedRows, Shown, Tone},
-    block::Block,
-};
 use crate::{
     imports::{ImportState, Snapshot},
+    report::{
+        badge::{FailedRows, Shown, Tone},
+        block::Block,
+    },
     web::assets,
 };
 

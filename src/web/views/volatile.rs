@@ -9,61 +9,10 @@ use std::{
     cell::{Cell, RefCell},
     fmt,
     ops::Range,
-    time::Duration,
 };
 
 use askama::{FastWritable, Template, Values, filters::HtmlSafe};
 use sha2::{Digest, Sha256};
-
-use super::moment::Moment;
-use crate::{base::time::UnixMillis, report::format::duration};
-
-/// A duration that goes on; `runboard.js` counts its seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Template)]
-#[template(
-    ext = "html",
-    source = r#"{{ Mark::VolatileStart }}<span class="kept" data-ticks="{{ so_far.as_millis() }}">{{ self.plain() }}</span>{{ Mark::VolatileEnd }}"#
-)]
-pub struct Ticking {
-    pub so_far: Duration,
-}
-
-impl HtmlSafe for Ticking {}
-
-impl Ticking {
-    /// Without markup.
-    #[must_use]
-    pub fn plain(self) -> String {
-        duration(self.so_far)
-    }
-}
-
-/// The time of the engine's last answer; `runboard.js` brings it up to date as long as more are expected.
-#[derive(Clone, Debug, PartialEq, Eq, Template)]
-#[template(
-    ext = "html",
-    source = r#"{% if is_last %}{{ moment }}{% else %}{{ Mark::VolatileStart }}<span data-as-of="{{ at }}">{{ moment }}</span>{{ Mark::VolatileEnd }}{% endif %}"#
-)]
-pub struct AsOf {
-    at: UnixMillis,
-    moment: Moment,
-    /// Nothing more is expected.
-    is_last: bool,
-}
-
-impl HtmlSafe for AsOf {}
-
-impl AsOf {
-    #[must_use]
-    pub fn new(at: UnixMillis, is_last: bool, now: UnixMillis) -> Self {
-        Self { at, moment: Moment::new(at, now), is_last }
-    }
-
-    #[must_use]
-    pub fn at(&self) -> UnixMillis {
-        self.at
-    }
-}
 
 /// A place in a template that [`render`] takes note of. It writes nothing that is seen, and nothing at all
 /// but where [`render`] renders it.
@@ -179,12 +128,19 @@ impl fmt::Write for Recorder<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::{
+        base::time::UnixMillis,
+        report::moment::{AsOf, Ticking},
+        web::views::Html,
+    };
 
     #[derive(Template)]
     #[template(
         ext = "html",
-        source = r#"<title>{{ title }}</title>{{ Mark::FragmentStart }}<p title="{{ name }}" data-version="{{ Mark::Version }}">{{ word }} for {{ ticking }}, as of {{ as_of }}</p><p>{{ word }}, {{ Mark::Version }}</p>{{ Mark::FragmentEnd }}<footer>{{ title }}</footer>"#
+        source = r#"<title>{{ title }}</title>{{ Mark::FragmentStart }}<p title="{{ name }}" data-version="{{ Mark::Version }}">{{ word }} for {{ ticking.html() }}, as of {{ as_of.html() }}</p><p>{{ word }}, {{ Mark::Version }}</p>{{ Mark::FragmentEnd }}<footer>{{ title }}</footer>"#
     )]
     struct Page<'a> {
         title: &'a str,

@@ -5,13 +5,11 @@ use runboard::{
     base::time::UnixMillis,
     imports::{Count, RunSnapshot, SilenceCause, Snapshot},
     inngest::RunStatus,
+    report::{history::HistoryRow, moment::Moment},
     store::imports::{Relative, RetryOf},
     web::{
         pages::DashboardPage,
-        views::{
-            Choice, DropZone, History, HistoryFilter, HistoryRow, ImportForm, LiveSection, Moment,
-            RefusedForm,
-        },
+        views::{Choice, DropZone, History, HistoryFilter, ImportForm, LiveSection, RefusedForm},
     },
 };
 

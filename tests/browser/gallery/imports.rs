@@ -9,9 +9,10 @@ use runboard::{
     imports::{FetchedFrom, Plan, Planned, RunSnapshot, SilenceCause, Snapshot},
     inngest::{RunOutput, RunStatus},
     progress::Receiving,
+    report::findings::Findings,
     results::findings,
     store::imports::{Relative, RetryOf},
-    web::{pages::ImportPage, views::Findings},
+    web::pages::ImportPage,
 };
 use serde_json::json;
 

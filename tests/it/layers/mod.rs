@@ -3,7 +3,11 @@
 
 mod source;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use self::source::{Module, Sources};
 
@@ -22,8 +26,10 @@ const LINES: [&[&str]; 10] = [
 ];
 
 /// What may be named only under these paths of `src`.
-const LIBRARIES: [(&str, &[&str]); 4] = [
+const LIBRARIES: [(&str, &[&str]); 6] = [
     ("sqlx::", &["store/"]),
+    ("askama::", &["web/", "http/error_page"]),
+    ("actix_multipart::", &["web/"]),
     ("reqwest::", &["inngest/", "engine/", "files/"]),
     ("actix_web::", &["app.rs", "app/", "web/", "http/", "function/serve", "engine/api"]),
     ("csv_core::", &["csv/"]),
@@ -83,6 +89,22 @@ fn each_library_stays_in_its_rooms() {
         for (library, rooms) in LIBRARIES {
             let is_allowed = rooms.iter().any(|room| name.starts_with(room));
             assert!(is_allowed || !source.text.contains(library), "{name} uses {library}");
+        }
+    }
+}
+
+/// What a template shows is handed to it, or comes from the door that it belongs to.
+#[test]
+fn templates_name_no_room_but_web() {
+    let mut templates = Vec::new();
+    source::walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("templates"), "html", &mut templates);
+    assert!(templates.len() > 20, "the templates are where this test looks");
+    for path in templates {
+        let text = fs::read_to_string(&path).unwrap();
+        for (at, _) in text.match_indices("crate::") {
+            let named: String =
+                text[at..].chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':').collect();
+            assert!(named.starts_with("crate::web::"), "{} names {named}", path.display());
         }
     }
 }

@@ -33,7 +33,7 @@ impl Sources {
     pub fn read() -> Self {
         let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let mut paths = Vec::new();
-        walk(&src, &mut paths);
+        walk(&src, "rs", &mut paths);
         assert!(paths.len() > 20, "the sources are where this test looks");
         Self(
             paths
@@ -173,12 +173,13 @@ fn is_test(attribute: &Attribute) -> bool {
         && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
 }
 
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+/// The files below `folder` whose names end with `extension`.
+pub fn walk(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            walk(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            walk(&path, extension, found);
+        } else if path.extension().is_some_and(|found| found == extension) {
             found.push(path);
         }
     }

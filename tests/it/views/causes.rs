@@ -3,8 +3,8 @@
 use runboard::{
     imports::{RunSnapshot, Snapshot},
     inngest::{RunOutput, RunStatus},
+    report::{history::HistoryRow, timeline::Timeline},
     store::executions::FailedAttempt,
-    web::views::{HistoryRow, Timeline},
 };
 use serde_json::json;
 

@@ -5,8 +5,9 @@ use runboard::{
     csv::{Reason, Reasons},
     imports::{RunSnapshot, Snapshot},
     inngest::RunStatus,
+    report::{findings::Findings, history::HistoryRow},
     results::findings,
-    web::views::{Findings, HistoryRow, ImportPanel, LiveSection},
+    web::views::{Html, ImportPanel, LiveSection},
 };
 
 use super::{
@@ -22,6 +23,7 @@ fn reason(column: Option<&str>, reason: &str, count: u64, line: u64, example: &s
 fn html(reasons: Reasons, repeated: &[(&str, usize)]) -> String {
     let repeated_names = repeated.iter().map(|(name, columns)| ((*name).to_owned(), *columns)).collect();
     Findings::new(&findings::Findings { reasons, repeated_names, ..findings::Findings::default() })
+        .html()
         .render()
         .unwrap()
 }

@@ -4,8 +4,9 @@ use askama::Template;
 use runboard::{
     imports::{FetchedFrom, RunSnapshot, Snapshot},
     inngest::{RunOutput, RunStatus},
+    report::history::HistoryRow,
     store::imports::{Relative, RetryOf},
-    web::views::{HistoryRow, ImportPanel, LiveSection},
+    web::views::{ImportPanel, LiveSection},
 };
 use serde_json::json;
 

@@ -9,7 +9,8 @@ use runboard::{
     imports::{RunSnapshot, Snapshot},
     inngest::RunStatus,
     progress::ReadSince,
-    web::views::{ImportPanel, LiveSection, Plot},
+    report::plot::Plot,
+    web::views::{ImportPanel, LiveSection},
 };
 
 use super::{

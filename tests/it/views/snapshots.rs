@@ -9,8 +9,9 @@ use runboard::{
     imports::{Count, NextAttempt, RunSnapshot, Silence, SilenceCause, Snapshot},
     inngest::RunStatus,
     progress::ReadSince,
+    report::{EngineName, Reading},
     store::executions::{AttemptError, CallInfo},
-    web::views::{EngineName, Frame, History, HistoryFilter, Reading},
+    web::views::{Frame, History, HistoryFilter},
 };
 
 pub const RUN: &str = "01M852CE07XGB7KM34R9298TW7";

@@ -1,11 +1,11 @@
 //! What a run found in its file: why rows failed, and what is odd about the header.
 
-use askama::{Template, filters::HtmlSafe};
-
-use super::excerpt::Excerpt;
+use super::{
+    excerpt::Excerpt,
+    format::{counted, grouped, rows},
+};
 use crate::{
     csv::{Reason, Reasons},
-    report::format::{counted, grouped, rows},
     results::findings,
 };
 
@@ -16,8 +16,7 @@ const MOST_NAMES: usize = 3;
 const SMALLEST_SHARE: u64 = 3;
 
 /// What stands below the panel of an import that is over.
-#[derive(Clone, Debug, PartialEq, Eq, Template)]
-#[template(path = "fragments/findings.html")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Findings {
     /// The first names that several columns have.
     pub repeated: Vec<RepeatedName>,
@@ -26,8 +25,6 @@ pub struct Findings {
     /// None if no row failed.
     pub why_failed: Option<WhyFailed>,
 }
-
-impl HtmlSafe for Findings {}
 
 /// A name that several columns have.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,26 +2,22 @@
 
 use std::time::Duration;
 
-use askama::{Template, filters::HtmlSafe};
-
 use super::{
     Reading,
     badge::Shown,
     cause::{as_sentence, cause, failure, quoted},
-    moment::Moment,
+    format::{bytes, duration, grouped, rows},
+    moment::{Moment, Ticking},
     progress::{Progress, Receipt},
-    volatile::Ticking,
 };
 use crate::{
     base::{ids::EVENT_NAME, time::UnixMillis},
     csv::Counts,
     imports::{FetchedFrom, ImportState, Planned, RunSnapshot, Silence, SilenceCause, Snapshot},
-    report::format::{bytes, duration, grouped, rows},
 };
 
 /// A sentence, or two. Times in it are in the viewer's zone.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Template)]
-#[template(path = "fragments/sentence.html")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sentence {
     pub parts: Vec<Part>,
     /// Why what is shown may be old.
@@ -37,8 +33,6 @@ pub enum Part {
     /// How long it has lasted so far.
     Ticking(Ticking),
 }
-
-impl HtmlSafe for Sentence {}
 
 /// Why what is shown may be old.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +151,7 @@ impl Sentence {
         }
     }
 
-    /// Without markup, times in UTC.
+    /// All of it as text, times in UTC.
     #[must_use]
     pub fn plain(&self) -> String {
         self.parts

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use askama::{Template, filters::HtmlSafe};
-
-use super::{badge::Shown, plot};
+use super::{
+    badge::Shown,
+    format::{bytes, grouped, rounded},
+};
 use crate::{
-    base::time::UnixMillis,
+    base::{ids::ImportId, time::UnixMillis},
     csv::Counts,
     imports::RunSnapshot,
     inngest::RunStatus,
     progress::Receiving,
-    report::format::{bytes, grouped, rounded},
 };
 
 /// Digits that an estimate is good for.
@@ -19,6 +19,9 @@ const ESTIMATE_DIGITS: u32 = 3;
 
 /// Below this a speed, and the time left that follows from it, says nothing yet.
 const SHORTEST_MEASURE: Duration = Duration::from_secs(1);
+
+/// Microseconds. Rows that were read in less time are no measure of a speed.
+pub const SHORTEST_READING: u64 = 5_000;
 
 /// A forecast beyond this says nothing.
 const LONGEST_LEFT: Duration = Duration::from_secs(100 * 24 * 60 * 60);
@@ -93,7 +96,7 @@ impl Receipt {
 /// or a downtime. None if that is not known, or too short to be a measure.
 fn average(run: &RunSnapshot) -> Option<f64> {
     let read = run.stretches.as_ref()?.total();
-    let is_measured = read.rows > 0 && read.micros >= plot::SHORTEST_MEASURE;
+    let is_measured = read.rows > 0 && read.micros >= SHORTEST_READING;
     is_measured.then(|| read.rows as f64 * 1e6 / read.micros as f64)
 }
 
@@ -277,20 +280,17 @@ impl Total {
 }
 
 /// The row of figures.
-#[derive(Clone, Debug, PartialEq, Eq, Template)]
-#[template(path = "fragments/figures.html")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Figures {
     pub all: Vec<Figure>,
 }
 
-impl HtmlSafe for Figures {}
-
 impl Figures {
-    /// The same with the failed rows, if there are any, leading to `href`.
+    /// The same with the failed rows, if there are any, leading to the reasons on the page of `import`.
     #[must_use]
-    pub fn with_reasons(mut self, href: &str) -> Self {
+    pub fn with_reasons(mut self, import: ImportId) -> Self {
         for failed in self.all.iter_mut().filter(|figure| figure.kind == "failed" && !figure.is_quiet()) {
-            failed.href = Some(href.to_owned());
+            failed.reasons_of = Some(import);
         }
         self
     }
@@ -299,13 +299,13 @@ impl Figures {
 /// A number with its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Figure {
-    /// The class in `style.css`.
+    /// What it counts, in one word for scripts and styles.
     pub kind: &'static str,
     pub label: &'static str,
     /// None while unknown.
     pub number: Option<String>,
-    /// Where the number leads.
-    pub href: Option<String>,
+    /// The import on whose page it is told why these rows failed.
+    pub reasons_of: Option<ImportId>,
 }
 
 impl Figure {
@@ -315,7 +315,7 @@ impl Figure {
     const WIDEST_FAILED: usize = 6;
 
     fn new(kind: &'static str, label: &'static str, number: Option<String>) -> Self {
-        Self { kind, label, number, href: None }
+        Self { kind, label, number, reasons_of: None }
     }
 
     /// Nothing there: drawn in a quieter ink.

@@ -2,11 +2,8 @@
 
 use std::sync::Arc;
 
-use super::block::function_name;
-use crate::{
-    imports::{RunSnapshot, Snapshot},
-    report::format::bytes,
-};
+use super::{block::function_name, format::bytes};
+use crate::imports::{RunSnapshot, Snapshot};
 
 #[derive(Clone, Debug)]
 pub struct TechnicalDetail {

@@ -2,17 +2,16 @@
 
 use super::{
     Reading,
-    badge::{Shown, StateIcon},
+    badge::Shown,
     block::function_name,
     cause::as_sentence,
-    moment::Moment,
+    format::{bytes, duration, grouped, rows},
+    moment::{AsOf, Moment},
     progress::Progress,
-    volatile::AsOf,
 };
 use crate::{
     base::{ids::EVENT_NAME, time::UnixMillis},
     imports::{ImportState, RunSnapshot, Snapshot},
-    report::format::{bytes, duration, grouped, rows},
     store::imports::RetryOf,
 };
 
@@ -27,8 +26,8 @@ pub struct Entry {
     pub at: When,
     pub title: String,
     pub detail: String,
-    /// Marks the state that something is in now; a dot for what is past.
-    pub icon: Option<StateIcon>,
+    /// The state that something is in now; None for what is past.
+    pub state: Option<Shown>,
 }
 
 /// The time of an entry.
@@ -47,7 +46,7 @@ impl Timeline {
             at: at(when),
             title: title.to_owned(),
             detail,
-            icon: None,
+            state: None,
         };
         let retry_of = snapshot.parent.as_ref().map(|parent| parent.retry_of);
         let first = match (retry_of, &snapshot.fetched_from) {
@@ -110,7 +109,7 @@ impl Timeline {
                 at: at(snapshot.cancel_requested_at.or(snapshot.as_of).unwrap_or(snapshot.received_at)),
                 title: shown.word().to_owned(),
                 detail: "Nothing was run".to_owned(),
-                icon: Some(StateIcon { shown }),
+                state: Some(shown),
             });
         }
         Self { entries }
@@ -140,7 +139,7 @@ fn present(snapshot: &Snapshot, run: &RunSnapshot, of: &str, reading: &Reading) 
         },
         title: shown.word().to_owned(),
         detail: joined(of, &counted),
-        icon: Some(StateIcon { shown }),
+        state: Some(shown),
     })
 }
 

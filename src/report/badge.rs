@@ -1,6 +1,4 @@
-//! The badge: icon, word and colour of a state.
-
-use askama::{Template, filters::HtmlSafe};
+//! The badge: word and tone of a state.
 
 use crate::{
     imports::{ImportState, Planned, RunSnapshot, Snapshot},
@@ -148,29 +146,10 @@ impl Shown {
     }
 }
 
-/// The badge as an element.
-#[derive(Clone, Debug, PartialEq, Eq, Template)]
-#[template(path = "fragments/badge.html")]
+/// A state with how sure it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Badge {
     pub shown: Shown,
     /// Nothing newer is known.
     pub dimmed: bool,
-}
-
-impl HtmlSafe for Badge {}
-
-/// The badge's icon alone.
-#[derive(Clone, Debug, PartialEq, Eq, Template)]
-#[template(path = "fragments/state_icon.html")]
-pub struct StateIcon {
-    pub shown: Shown,
-}
-
-impl HtmlSafe for StateIcon {}
-
-impl Badge {
-    #[must_use]
-    pub fn icon(&self) -> StateIcon {
-        StateIcon { shown: self.shown.clone() }
-    }
 }

@@ -2,15 +2,16 @@
 
 use std::fmt::Write;
 
-use super::{bar::Bar, progress::Progress};
+use super::{
+    bar::Bar,
+    format::{grouped, rounded},
+    progress::{Progress, SHORTEST_READING},
+};
 use crate::{
     csv::{Stretch, Stretches},
     imports::RunSnapshot,
-    report::format::{grouped, rounded},
 };
 
-/// Microseconds. What took less time is no measure of a speed.
-pub(super) const SHORTEST_MEASURE: u64 = 5_000;
 /// Digits that a speed and the place of a row are good for.
 const DIGITS: u32 = 3;
 
@@ -186,7 +187,7 @@ fn columns(read: &[Column], has_ended: bool) -> Vec<Column> {
     let mut open: Option<Column> = None;
     for next in read {
         let column = open.map_or(*next, |open| open.and(*next));
-        open = (column.read.micros < SHORTEST_MEASURE).then_some(column);
+        open = (column.read.micros < SHORTEST_READING).then_some(column);
         if open.is_none() {
             columns.push(column);
         }
@@ -261,7 +262,7 @@ fn table(read: &[Column]) -> Vec<TableRow> {
         .map(|part| {
             let first = from;
             from += part.read.rows;
-            let is_measured = part.read.micros >= SHORTEST_MEASURE;
+            let is_measured = part.read.micros >= SHORTEST_READING;
             TableRow {
                 from: grouped(first),
                 to: grouped(from - 1),

@@ -1,25 +1,19 @@
 //! The first rows of a file, as the import reads them.
 
-use askama::{Template, filters::HtmlSafe};
-
-use super::{block::may_be_ours, excerpt::Excerpt};
+use super::{block::may_be_ours, excerpt::Excerpt, format::grouped};
 use crate::{
     csv,
     imports::{ImportState, Snapshot},
-    report::format::grouped,
 };
 
 /// The section, from the first paint on.
-#[derive(Clone, Debug, PartialEq, Eq, Template)]
-#[template(path = "fragments/first_rows.html")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstRows {
     /// None while they are not known.
     pub table: Option<FirstRowsTable>,
     /// What is said in its place.
     pub instead: &'static str,
 }
-
-impl HtmlSafe for FirstRows {}
 
 /// The rows themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +53,7 @@ pub struct ShownCell {
 }
 
 /// Whether our function has read of the file, also where its first rows were not kept.
-pub(super) fn was_read(snapshot: &Snapshot) -> bool {
+pub fn was_read(snapshot: &Snapshot) -> bool {
     snapshot.runs.iter().any(|run| run.call.is_some() && run.bytes > 0)
 }
 

@@ -1,15 +1,13 @@
 //! What is shown of one run, or of an import that has none yet.
 
-use askama::{Template, filters::HtmlSafe};
-
 use super::{
     Reading,
     badge::{Badge, Shown, Tone},
     bar::Bar,
+    moment::Ticking,
     plot::Plot,
     progress::{Figures, Progress},
     sentence::Sentence,
-    volatile::Ticking,
 };
 use crate::{
     base::time::UnixMillis,
@@ -38,9 +36,8 @@ pub struct Block {
     pub plot: Option<Plot>,
 }
 
-/// What scripts read of a run: the `data-` attributes.
-#[derive(Clone, Debug, PartialEq, Eq, Template)]
-#[template(path = "fragments/run_data.html")]
+/// What programs read of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunData {
     pub run_id: String,
     /// The engine's word, but none that ends a run before it has ended.
@@ -51,8 +48,6 @@ pub struct RunData {
     /// The function's name, else the engine's id of it.
     pub function: String,
 }
-
-impl HtmlSafe for RunData {}
 
 impl RunData {
     #[must_use]
@@ -81,7 +76,7 @@ pub fn function_name(run: &RunSnapshot) -> String {
 
 /// Whether a run is our own function's, or is not known yet to be another's. It is known once the function
 /// has a name or was called.
-pub(super) fn may_be_ours(run: &RunSnapshot) -> bool {
+pub fn may_be_ours(run: &RunSnapshot) -> bool {
     match &run.function_name {
         _ if run.call.is_some() => true,
         Some(name) => [FUNCTION_NAME, FUNCTION_ID].contains(&name.as_str()),
@@ -91,14 +86,14 @@ pub(super) fn may_be_ours(run: &RunSnapshot) -> bool {
 
 /// How it stands with an import: what its views have in common.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Outcome {
-    pub(super) state: ImportState,
+pub struct Outcome {
+    pub state: ImportState,
     /// It failed before anything was read: then what would be empty for good has no place.
-    pub(super) is_unread: bool,
+    pub is_unread: bool,
 }
 
 impl Outcome {
-    pub(super) fn of(snapshot: &Snapshot) -> Self {
+    pub fn of(snapshot: &Snapshot) -> Self {
         // A function that completed has done something, whether it tells counts or not.
         let has_read_nothing = |run: &RunSnapshot| {
             run.status != RunStatus::Completed
@@ -118,7 +113,7 @@ fn may_have_plot(snapshot: &Snapshot) -> bool {
 
 impl Block {
     /// As [`all`](Self::all), with the plots that a panel has.
-    pub(super) fn all_with_plots(snapshot: &Snapshot, outcome: Outcome, reading: &Reading) -> Vec<Self> {
+    pub fn all_with_plots(snapshot: &Snapshot, outcome: Outcome, reading: &Reading) -> Vec<Self> {
         let mut blocks = Self::all(snapshot, outcome, reading);
         if !may_have_plot(snapshot) || outcome.is_unread {
             return blocks;
@@ -134,7 +129,7 @@ impl Block {
     }
 
     /// One block per run; a single one while there is none.
-    pub(super) fn all(snapshot: &Snapshot, outcome: Outcome, reading: &Reading) -> Vec<Self> {
+    pub fn all(snapshot: &Snapshot, outcome: Outcome, reading: &Reading) -> Vec<Self> {
         if snapshot.runs.is_empty() {
             vec![Self::of_import(snapshot, outcome, reading)]
         } else {
@@ -175,7 +170,7 @@ impl Block {
         let figures = progress.figures(ended);
         // The page tells the reasons of our own function once nothing more is to come.
         let figures = if outcome.state.is_final() && run.call.is_some() {
-            figures.with_reasons(&format!("/imports/{}#reasons", snapshot.id))
+            figures.with_reasons(snapshot.id)
         } else {
             figures
         };

@@ -1,20 +1,10 @@
 //! A piece of a user's file in which invisible characters can be seen.
 
-use askama::{Template, filters::HtmlSafe};
-
 /// An excerpt as `csv` makes it, in pieces.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Template)]
-#[template(
-    ext = "html",
-    source = "{% for piece in pieces %}{% match piece %}{% when Piece::Text(text) %}{{ text }}\
-        {% when Piece::Control(name) %}<span class=\"control\">{{ name }}</span>\
-        {% when Piece::Fault(sign) %}<mark>{{ sign }}</mark>{% endmatch %}{% endfor %}"
-)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Excerpt {
     pub pieces: Vec<Piece>,
 }
-
-impl HtmlSafe for Excerpt {}
 
 /// A piece of an excerpt.
 #[derive(Clone, Debug, PartialEq, Eq)]

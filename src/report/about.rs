@@ -1,17 +1,14 @@
 //! What an import is of: below its name, and live, for some of it is known only later.
 
-use askama::{Template, filters::HtmlSafe};
-
-use super::{block::may_be_ours, first_rows::was_read};
-use crate::{
-    imports::Snapshot,
-    report::format::{bytes, counted},
-    store::imports::{Relative, RetryOf},
+use super::{
+    block::may_be_ours,
+    first_rows::was_read,
+    format::{bytes, counted},
 };
+use crate::{imports::Snapshot, store::imports::Relative};
 
 /// What the file was taken for, how large it is, and which imports it is related to.
-#[derive(Clone, Debug, PartialEq, Eq, Template)]
-#[template(path = "fragments/about.html")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct About {
     pub taken_for: &'static str,
     /// The file's size, or the host that it is fetched from, and how many columns it has.
@@ -20,8 +17,6 @@ pub struct About {
     pub parent: Option<Relative>,
     pub retries: Vec<Relative>,
 }
-
-impl HtmlSafe for About {}
 
 impl About {
     #[must_use]

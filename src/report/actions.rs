@@ -1,0 +1,94 @@
+//! What a user can do with an import now.
+
+use crate::{
+    base::time::UnixMillis,
+    imports::{ImportState, Snapshot},
+    store::imports::RetryOf,
+};
+
+/// What can be done with an import now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actions {
+    pub import_id: String,
+    pub file_name: String,
+    pub place: Place,
+    /// It was read to its end.
+    pub is_complete: bool,
+    pub cancel: Cancel,
+    pub processed_rows: bool,
+    pub failed_rows: bool,
+    /// Only the failed rows, where they may pass.
+    pub failed_again: RunAgain,
+    pub all_again: RunAgain,
+    /// Only another file or address helps.
+    pub other_file: bool,
+    /// What running all of it again is called.
+    pub again: &'static str,
+}
+
+/// Where actions stand. A card has room for what comes next; the panel has all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Card,
+    Panel,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancel {
+    No,
+    Possible,
+    /// Asked for; the engine has not said yet that it is done.
+    Asked,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunAgain {
+    No,
+    Possible,
+    /// It was: the id of the import that it became.
+    Done(String),
+}
+
+impl Actions {
+    #[must_use]
+    pub fn of(snapshot: &Snapshot, state: ImportState, now: UnixMillis, place: Place) -> Self {
+        let ended = state.is_final();
+        // An event that is being sent is a matter of moments, unless nobody answers.
+        let settles_by_itself = state == ImportState::Accepted && snapshot.silence.is_none();
+        // Outputs are those of our own function; a run that broke off may have left none.
+        let counts = || snapshot.runs.iter().filter(|run| run.call.is_some()).filter_map(|run| run.counts);
+        let processed_rows = ended && counts().any(|counts| counts.processed > 0);
+        let failed_rows = ended && counts().any(|counts| counts.failed > 0);
+        let again = |kind, is_offered: bool| match snapshot.retry(kind) {
+            Some(retry) => RunAgain::Done(retry.id.to_string()),
+            _ if !is_offered => RunAgain::No,
+            None => RunAgain::Possible,
+        };
+        let may_pass = snapshot.may_failed_rows_pass();
+        let is_same_again = ended && snapshot.is_same_again();
+        let has_room = place == Place::Panel || !failed_rows;
+        Self {
+            import_id: snapshot.id.to_string(),
+            file_name: snapshot.file_name.clone(),
+            place,
+            is_complete: state == ImportState::Completed,
+            cancel: if ended && state != ImportState::Lost || settles_by_itself {
+                Cancel::No
+            } else if snapshot.cancel_requested_at.is_some() {
+                Cancel::Asked
+            } else {
+                Cancel::Possible
+            },
+            processed_rows: processed_rows && has_room,
+            failed_rows,
+            failed_again: again(RetryOf::Failed, failed_rows && may_pass && place == Place::Panel),
+            all_again: again(RetryOf::All, snapshot.may_run_again(now) && has_room && !is_same_again),
+            other_file: is_same_again && place == Place::Panel,
+            again: match state {
+                ImportState::NoFunction | ImportState::GivenUp => "Send again",
+                _ if failed_rows => "Run all rows again",
+                _ => "Run again",
+            },
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What a card on the dashboard says.
+
+use super::{
+    Reading,
+    actions::{Actions, Place},
+    block::{Block, Outcome},
+    first_rows::was_read,
+    format::bytes,
+    moment::AsOf,
+};
+use crate::imports::{ImportState, Snapshot};
+
+/// An import as a card.
+#[derive(Clone, Debug)]
+pub struct ImportCard {
+    pub import_id: String,
+    pub state: ImportState,
+    /// Whether the page has to ask for it again.
+    pub expects_news: bool,
+    pub file_name: String,
+    /// The file's size and, once it is read, how; or the host that it is fetched from.
+    pub taken_for: String,
+    pub blocks: Vec<Block>,
+    pub as_of: AsOf,
+    pub actions: Actions,
+}
+
+impl ImportCard {
+    #[must_use]
+    pub fn new(snapshot: &Snapshot, reading: &Reading) -> Self {
+        let outcome = Outcome::of(snapshot);
+        let state = outcome.state;
+        Self {
+            import_id: snapshot.id.to_string(),
+            state,
+            expects_news: snapshot.expects_news(),
+            file_name: snapshot.file_name.clone(),
+            taken_for: match &snapshot.fetched_from {
+                Some(from) => format!("From {}", from.host),
+                None if was_read(snapshot) => format!("{}, comma-separated", bytes(snapshot.size_bytes)),
+                None => bytes(snapshot.size_bytes),
+            },
+            blocks: Block::all(snapshot, outcome, reading),
+            as_of: AsOf::of(snapshot, state, reading),
+            actions: Actions::of(snapshot, state, reading.now, Place::Card),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What a row of the history says.
+
+use super::{
+    Reading,
+    badge::{Badge, Shown},
+    block::RunData,
+    cause::{as_sentence, cause_sentence},
+    format::{bytes, duration, grouped},
+    moment::Moment,
+    progress::Progress,
+};
+use crate::{
+    imports::{ImportState, RunSnapshot, Snapshot},
+    store::imports::RetryOf,
+};
+
+/// An import as a row.
+#[derive(Clone, Debug)]
+pub struct HistoryRow {
+    pub import_id: String,
+    pub state: ImportState,
+    pub file_name: String,
+    /// Its size, or the host that it was fetched from.
+    pub side_note: String,
+    /// That it is a re-run, and of what.
+    pub again: Option<&'static str>,
+    pub started: Moment,
+    /// One line per run; a single one when nothing was run.
+    pub runs: Vec<HistoryRun>,
+}
+
+/// A run as a line of its import's row.
+#[derive(Clone, Debug)]
+pub struct HistoryRun {
+    pub data: Option<RunData>,
+    pub badge: Badge,
+    /// Why, in a sentence, or by whom.
+    pub cause: Option<String>,
+    pub processed: Option<String>,
+    pub failed: Option<String>,
+    pub has_failed_rows: bool,
+    pub took: Option<String>,
+}
+
+impl HistoryRow {
+    #[must_use]
+    pub fn new(snapshot: &Snapshot, reading: &Reading) -> Self {
+        let state = snapshot.state();
+        let runs = if snapshot.runs.is_empty() {
+            vec![HistoryRun::none(snapshot, state)]
+        } else {
+            snapshot.runs.iter().map(|run| HistoryRun::of(snapshot, run, reading)).collect()
+        };
+        Self {
+            import_id: snapshot.id.to_string(),
+            state,
+            file_name: snapshot.file_name.clone(),
+            side_note: snapshot
+                .fetched_from
+                .as_ref()
+                .map_or_else(|| bytes(snapshot.size_bytes), |from| from.host.clone()),
+            again: snapshot.parent.as_ref().map(|parent| match parent.retry_of {
+                RetryOf::All => "Re-run",
+                RetryOf::Failed => "Re-run of failed rows",
+            }),
+            started: Moment::new(snapshot.received_at, reading.now),
+            runs,
+        }
+    }
+}
+
+impl HistoryRun {
+    fn none(snapshot: &Snapshot, state: ImportState) -> Self {
+        let shown = Shown::of_import(snapshot, state);
+        let cause = match &shown {
+            Shown::NobodyTookIt => Some("no function".to_owned()),
+            Shown::Cancelled => Some("by you".to_owned()),
+            _ => snapshot.refused.as_deref().map(as_sentence),
+        };
+        Self {
+            data: None,
+            badge: Badge { shown, dimmed: false },
+            cause,
+            processed: None,
+            failed: None,
+            has_failed_rows: false,
+            took: None,
+        }
+    }
+
+    fn of(snapshot: &Snapshot, run: &RunSnapshot, reading: &Reading) -> Self {
+        let shown = Shown::of_run(run);
+        let by_user = shown == Shown::Cancelled && snapshot.cancel_requested_at.is_some();
+        Self {
+            data: Some(RunData::of(run)),
+            cause: if by_user { Some("by you".to_owned()) } else { cause_sentence(run) },
+            badge: Badge { shown, dimmed: false },
+            processed: run.counts.map(|counts| grouped(counts.processed)),
+            failed: run.counts.map(|counts| grouped(counts.failed)),
+            has_failed_rows: run.call.is_some() && run.counts.is_some_and(|counts| counts.failed > 0),
+            took: run.ended_at.map(|_| duration(Progress::of(run, reading.now).elapsed)),
+        }
+    }
+}

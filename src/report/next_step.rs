@@ -1,0 +1,33 @@
+//! What helps after a failure before the first row.
+
+use super::cause::cause;
+use crate::imports::Snapshot;
+
+/// What a person can do about an import that failed before its first row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextStep {
+    /// Where the file was to be fetched from.
+    pub address: Option<String>,
+    /// None where the cause says itself what to do, after its first sentence, and where another's function
+    /// failed: what helps is not known then.
+    pub advice: Option<&'static str>,
+}
+
+impl NextStep {
+    /// For an import that failed before its first row.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let address = snapshot.fetched_from.as_ref().map(|from| from.address.clone());
+        let is_file_to_blame = snapshot.runs.iter().all(|run| run.call.is_some());
+        let cause_advises = snapshot.runs.iter().filter_map(cause).any(|cause| cause.contains(". "));
+        let advice = match (&snapshot.refused, &address) {
+            (Some(_), _) => {
+                Some("Ask the operator to check the engine's settings, then run the import again.")
+            }
+            _ if !is_file_to_blame || cause_advises => None,
+            (None, Some(_)) => Some("Open the address in a browser to check it, then run the import again."),
+            (None, None) => Some("Correct the file and import it again."),
+        };
+        Self { address, advice }
+    }
+}

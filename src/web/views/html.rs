@@ -1,0 +1,109 @@
+//! The HTML of what `report` says.
+
+use std::ops::Deref;
+
+use askama::{Template, filters::HtmlSafe};
+
+use super::Mark;
+use crate::{
+    report::{
+        about::About,
+        actions::{Actions, Cancel, Place, RunAgain},
+        badge::{Badge, FailedRows, Shown},
+        block::RunData,
+        excerpt::{Excerpt, Piece},
+        findings::{Column, Findings},
+        first_rows::FirstRows,
+        moment::{AsOf, Moment, Ticking},
+        progress::Figures,
+        sentence::{Notice, Part, Sentence},
+    },
+    store::imports::RetryOf,
+};
+
+/// What a template shows of a value: `{{ block.badge.html() }}`.
+pub trait Html {
+    fn html(&self) -> impl Template + HtmlSafe;
+}
+
+/// Gives a type of `report` its template, which names the value's fields and methods as its own.
+macro_rules! html {
+    ($subject:ty, $wrapper:ident, $($template:tt)*) => {
+        #[derive(Template)]
+        #[template($($template)*)]
+        struct $wrapper<'a>(&'a $subject);
+
+        impl Deref for $wrapper<'_> {
+            type Target = $subject;
+
+            fn deref(&self) -> &$subject {
+                self.0
+            }
+        }
+
+        impl HtmlSafe for $wrapper<'_> {}
+
+        impl Html for $subject {
+            fn html(&self) -> impl Template + HtmlSafe {
+                $wrapper(self)
+            }
+        }
+    };
+}
+
+html!(About, AboutHtml, path = "fragments/about.html");
+html!(Actions, ActionsHtml, path = "fragments/actions.html");
+html!(Badge, BadgeHtml, path = "fragments/badge.html");
+html!(Figures, FiguresHtml, path = "fragments/figures.html");
+html!(Findings, FindingsHtml, path = "fragments/findings.html");
+html!(FirstRows, FirstRowsHtml, path = "fragments/first_rows.html");
+// The `data-` attributes of a run's element.
+html!(RunData, RunDataHtml, path = "fragments/run_data.html");
+html!(Sentence, SentenceHtml, path = "fragments/sentence.html");
+// A state without its word is an icon.
+html!(Shown, StateIconHtml, path = "fragments/state_icon.html");
+
+html!(
+    Excerpt,
+    ExcerptHtml,
+    ext = "html",
+    source = "{% for piece in pieces %}{% match piece %}{% when Piece::Text(text) %}{{ text }}\
+        {% when Piece::Control(name) %}<span class=\"control\">{{ name }}</span>\
+        {% when Piece::Fault(sign) %}<mark>{{ sign }}</mark>{% endmatch %}{% endfor %}"
+);
+// `runboard.js` writes it in the viewer's zone.
+html!(
+    Moment,
+    MomentHtml,
+    ext = "html",
+    source = r#"<time datetime="{{ at }}" title="{{ at }}">{{ self.plain() }}</time>"#
+);
+// `runboard.js` counts its seconds.
+html!(
+    Ticking,
+    TickingHtml,
+    ext = "html",
+    source = r#"{{ Mark::VolatileStart }}<span class="kept" data-ticks="{{ so_far.as_millis() }}">{{ self.plain() }}</span>{{ Mark::VolatileEnd }}"#
+);
+// `runboard.js` brings it up to date as long as more answers are expected.
+html!(
+    AsOf,
+    AsOfHtml,
+    ext = "html",
+    source = r#"{% if is_last %}{{ moment.html() }}{% else %}{{ Mark::VolatileStart }}<span data-as-of="{{ moment.at }}">{{ moment.html() }}</span>{{ Mark::VolatileEnd }}{% endif %}"#
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::UnixMillis;
+
+    #[test]
+    fn a_moment_is_an_element_that_scripts_can_read() {
+        let now = UnixMillis::from_rfc3339("2026-11-23T20:43:26.599Z").unwrap();
+        assert_eq!(
+            Moment::new(now, now).html().to_string(),
+            r#"<time datetime="2026-11-23T20:43:26.599Z" title="2026-11-23T20:43:26.599Z">20:43:26 UTC</time>"#
+        );
+    }
+}
