@@ -11,6 +11,7 @@ mod attempts;
 mod doubt;
 mod end;
 mod lasting;
+mod missing_end;
 mod pace;
 mod record;
 mod told;
@@ -19,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use self::{attempts::Question, lasting::Lasting, pace::Pace};
+use self::{attempts::Question, lasting::Lasting, missing_end::MissingEnd, pace::Pace};
 use super::{ImportState, RunSnapshot, Shared, Snapshot};
 use crate::{
     base::{
@@ -103,6 +104,7 @@ struct Watch {
     found: Vec<(RunId, Instant)>,
     /// Runs for which the engine had nothing in its queue, and when it said so first.
     doubts: Vec<(RunId, Instant)>,
+    missing_ends: Vec<MissingEnd>,
     /// How many lists in a row have brought nothing new.
     unchanged: u32,
     /// How often runs of this import, which is to be cancelled, were.
@@ -176,6 +178,7 @@ impl Watch {
             question: None,
             found: Vec::new(),
             doubts: Vec::new(),
+            missing_ends: Vec::new(),
             unchanged: 0,
             cancels: 0,
             sent_again: false,

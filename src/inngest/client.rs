@@ -230,6 +230,12 @@ impl Client {
         Ok(runs)
     }
 
+    /// Whether the runs of an event are listed by v2, as far as is known.
+    #[must_use]
+    pub fn has_v2(&self) -> bool {
+        !self.is_without_v2()
+    }
+
     fn is_without_v2(&self) -> bool {
         let until = *self.without_v2.lock().unwrap_or_else(PoisonError::into_inner);
         until.is_some_and(|until| Instant::now() < until)

@@ -3,6 +3,7 @@
 //! The server's API is played from `tests/fixtures/inngest`; it never calls us, so all that is known comes
 //! from asking.
 
+mod missing_end;
 mod queue;
 mod world;
 

@@ -31,6 +31,7 @@ mod inngest_api;
 mod late;
 mod layers;
 mod live;
+mod migrations;
 mod next_attempt;
 mod nginx;
 mod outbox;

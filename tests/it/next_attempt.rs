@@ -98,6 +98,17 @@ impl World {
         (asked.len() - jobs, jobs)
     }
 
+    /// Waits until the engine was asked for the jobs so often.
+    async fn asked_for_jobs(&self, times: usize) {
+        let often = || async {
+            match self.asked().await {
+                (_, jobs) if jobs >= times => Ok(()),
+                (_, jobs) => Err(jobs),
+            }
+        };
+        until("questions for the jobs", often).await;
+    }
+
     /// Waits until the engine was asked for the runs so many times more.
     async fn looked(&self, times: usize) -> usize {
         let (before, _) = self.asked().await;
@@ -149,6 +160,7 @@ async fn of_a_failure_that_ends_the_run_nothing_is_asked() {
 async fn an_engine_that_has_no_jobs_is_left_alone() {
     let world = World::with(ResponseTemplate::new(404)).await;
     world.fail(1, UnixMillis::now(), false);
+    world.asked_for_jobs(1).await;
     assert_eq!(world.looked(10).await, 1);
     let run = world.run().await.unwrap();
     assert!(run.waits_after().is_some() && run.next_attempt_at().is_none());
@@ -159,13 +171,7 @@ async fn an_engine_that_has_no_jobs_is_left_alone() {
 async fn an_engine_that_does_not_say_is_not_asked_for_ever() {
     let world = World::with(job(0, UnixMillis(0))).await;
     world.fail(1, UnixMillis::now(), false);
-    let often = || async {
-        match world.asked().await {
-            (_, 4) => Ok(()),
-            (_, jobs) => Err(jobs),
-        }
-    };
-    until("four questions", often).await;
+    world.asked_for_jobs(4).await;
     assert_eq!(world.looked(10).await, 4);
     world.imports.stop().await;
 }

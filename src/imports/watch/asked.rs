@@ -97,6 +97,9 @@ impl Watch {
         mut runs: Vec<Run>,
         word: Word,
     ) -> store::Result<Outcome> {
+        self.find_missing_ends(client, import, &mut runs).await?;
+        let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
+        let import = &*import;
         self.note_found(import, &runs);
         add_told(&mut runs, std::mem::take(&mut self.told));
         if word != Word::Told {
@@ -143,6 +146,7 @@ impl Watch {
         } else if word != Word::Told {
             self.ask_for_plans(client, &import, returned).await?;
         }
+        self.look_for_missing_ends();
         if word == Word::Told {
             self.pace.postpone(self.same_list_until.saturating_duration_since(Instant::now()));
         }

@@ -64,6 +64,7 @@ impl Watch {
             if run.ended_at.is_none() && run.status.is_terminal_word() {
                 // It sleeps, waits for a retry, or is just about to end.
                 run.status = RunStatus::Running;
+                run.output = None;
             }
             let known = import.runs.iter().find(|known| known.run_id == run.run_id);
             // What runs has left the queue, though a list may be older than what we were told.

@@ -179,10 +179,10 @@ impl RunItem {
             function_id: [self.app.id, self.function.id].join("-"),
             event_id: event.clone(),
             ended_at,
-            // Before the end there is none, whatever is said.
+            // Before the end there is none, whatever is said. Some servers list an end by the status alone.
             output: self
                 .output
-                .filter(|_| ended_at.is_some() && !is_cancelled)
+                .filter(|_| (ended_at.is_some() || status.is_terminal_word()) && !is_cancelled)
                 .map(|output| unwrapped(output, &status)),
             status,
             run_id: self.id,

@@ -85,6 +85,8 @@ pub(super) struct Server {
     pub(super) events: Arc<MockServer>,
     pub(super) now: Arc<Mutex<Vec<Said>>>,
     pub(super) is_v2: bool,
+    /// What v1 says of the run alone, beside a v2 list.
+    pub(super) run_v1: Arc<Mutex<Said>>,
 }
 
 impl Server {
@@ -92,6 +94,8 @@ impl Server {
     pub(super) async fn saying(is_v2: bool, list: Vec<Said>) -> Self {
         let now = Arc::new(Mutex::new(list));
         let script = Arc::clone(&now);
+        let run_v1 = Arc::new(Mutex::new(Said::Status("404 Not Found", "")));
+        let of_run = Arc::clone(&run_v1);
         let version = if is_v2 { "/v2/" } else { "/v1/" };
         let api = Host::start(move |path, _| {
             if path.contains("/fn/register") {
@@ -101,8 +105,11 @@ impl Server {
                 *script.lock().unwrap() = vec![Said::Body(cancelled_v2())];
                 return said("v2-cancel").reply();
             }
-            if is_v2 && path.ends_with(&format!("/runs/{RUN}")) {
+            if is_v2 && path.ends_with(&format!("/v2/runs/{RUN}")) {
                 return Said::Body(started_v2()).reply();
+            }
+            if is_v2 && path.ends_with(&format!("/v1/runs/{RUN}")) {
+                return of_run.lock().unwrap().clone().reply();
             }
             if !path.starts_with(version) || !path.contains("/events/") {
                 return Said::Status("404 Not Found", "").reply();
@@ -112,7 +119,7 @@ impl Server {
         })
         .await;
         let events = MockServer::start().await;
-        let server = Self { api: Arc::new(api), events: Arc::new(events), now, is_v2 };
+        let server = Self { api: Arc::new(api), events: Arc::new(events), now, is_v2, run_v1 };
         server.take_events().await;
         server
     }
