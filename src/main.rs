@@ -3,6 +3,7 @@
 use std::{
     io::{self, IsTerminal, Write},
     process::ExitCode,
+    task::Poll,
 };
 
 use anyhow::{anyhow, bail};
@@ -11,8 +12,12 @@ use runboard::{
     app::{self, Adopted, App},
     base::config::{AccountCommand, Args, Command, Config, unknown_variables},
 };
-use rustix::{fs::Mode, process::umask};
-use secrecy::SecretString;
+use rustix::{
+    fs::Mode,
+    process::umask,
+    termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr},
+};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -147,6 +152,30 @@ async fn adopt(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A terminal on the standard input that does not show what is typed, until this is dropped.
+struct HiddenInput {
+    before: Termios,
+}
+
+impl HiddenInput {
+    fn begin() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        // The line end moves the cursor to the next line still.
+        hidden.local_modes.insert(LocalModes::ECHONL);
+        tcsetattr(io::stdin(), OptionalActions::Flush, &hidden)?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for HiddenInput {
+    fn drop(&mut self) {
+        // A terminal that is closed has nothing to restore.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
+    }
+}
+
 /// Looks after accounts, beside a running server or without one.
 async fn account(config: Config, command: AccountCommand) -> anyhow::Result<()> {
     let store = app::open_existing(&config).await?;
@@ -155,13 +184,13 @@ async fn account(config: Config, command: AccountCommand) -> anyhow::Result<()> 
     match command {
         AccountCommand::Add { email } => {
             let email = parse_email(&email)?;
-            let added = accounts.add(email.clone(), read_password()?).await;
+            let added = accounts.add(email.clone(), read_password().await?).await;
             added.map_err(|error| anyhow!("{email} cannot be added: {error}."))?;
             writeln!(out, "{email} can sign in.")?;
         }
         AccountCommand::Reset { email } => {
             let email = parse_email(&email)?;
-            if !accounts.reset(&email, read_password()?).await? {
+            if !accounts.reset(&email, read_password().await?).await? {
                 bail!("There is no account {email}.");
             }
             writeln!(out, "{email} has a new password, and was signed out everywhere.")?;
@@ -179,13 +208,36 @@ fn parse_email(text: &str) -> anyhow::Result<Email> {
     text.parse().map_err(|error| anyhow!("{text:?} is {error}."))
 }
 
-/// The first line of the standard input.
-fn read_password() -> anyhow::Result<Password> {
-    if io::stdin().is_terminal() {
-        eprintln!("Password:");
+/// Why a password that was asked for is not set.
+const STOPPED: &str = "Stopped. Nothing was changed.";
+
+/// The first line of the standard input. A terminal does not show it.
+async fn read_password() -> anyhow::Result<Password> {
+    // Listening begins before the echo is off: a signal that ends the process at once would leave it off.
+    let stopped = stopped();
+    tokio::pin!(stopped);
+    if let Poll::Ready(signal) = futures_util::poll!(&mut stopped) {
+        signal?;
+        bail!(STOPPED);
     }
-    let mut line = String::new();
-    io::stdin().read_line(&mut line)?;
-    let line = line.trim_end_matches(['\r', '\n']);
+    let hidden = if io::stdin().is_terminal() { Some(HiddenInput::begin()?) } else { None };
+    if hidden.is_some() {
+        eprint!("Password: ");
+    }
+    let reading = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).map(|_| SecretString::from(line))
+    });
+    let line = tokio::select! {
+        line = reading => line??,
+        _ = stopped => {
+            drop(hidden);
+            // The line of the prompt ends.
+            eprintln!();
+            bail!(STOPPED);
+        }
+    };
+    drop(hidden);
+    let line = line.expose_secret().trim_end_matches(['\r', '\n']);
     Password::try_from(SecretString::from(line)).map_err(|error| anyhow!("The password is {error}."))
 }

@@ -82,6 +82,11 @@ pub enum FetchError {
     NameNotFound(String),
     #[error("the address could not be reached")]
     Unreachable(#[source] reqwest::Error),
+    /// Its owner may not have typed https: an address without a scheme is taken as https.
+    #[error(
+        "the address could not be reached by https, which is used unless http:// is in front. If the site offers http alone, import the address again with http:// in front"
+    )]
+    UnreachableByHttps(#[source] reqwest::Error),
     #[error("the address did not answer in time")]
     NoAnswer,
     #[error("the address answered {}", .0.as_u16())]
@@ -123,6 +128,7 @@ impl FetchError {
         match self {
             Self::NameNotFound(_)
             | Self::Unreachable(_)
+            | Self::UnreachableByHttps(_)
             | Self::NoAnswer
             | Self::CutOff(_)
             | Self::TooSlow
@@ -216,6 +222,8 @@ impl Fetcher {
             // The URL is none that HTTP can ask for: it is too long.
             if error.is_builder() {
                 FetchError::RedirectToNowhere
+            } else if url.scheme() == "https" && error.is_connect() {
+                FetchError::UnreachableByHttps(error.without_url())
             } else {
                 FetchError::Unreachable(error.without_url())
             }

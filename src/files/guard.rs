@@ -26,6 +26,9 @@ pub enum Refusal {
     NotPublic,
     #[error("the address uses port {0}; only ports 80 and 443 are allowed")]
     Port(u16),
+    /// The host is not public, and the operator allows other ports of it.
+    #[error("port {0} of this address is not allowed. Ask the operator to allow it")]
+    PrivatePort(u16),
 }
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, length: u8) -> Ipv4Net {
@@ -91,7 +94,8 @@ pub(super) fn check(address: SocketAddr, allowed: &AllowedAddresses) -> Result<(
     if allowed.contain(address) {
         Ok(())
     } else if !is_public(address.ip()) {
-        Err(Refusal::NotPublic)
+        let is_host_allowed = allowed.contain_host(address.ip());
+        Err(if is_host_allowed { Refusal::PrivatePort(address.port()) } else { Refusal::NotPublic })
     } else if !AllowedAddresses::WEB_PORTS.contains(&address.port()) {
         Err(Refusal::Port(address.port()))
     } else {
@@ -282,7 +286,9 @@ mod tests {
         for (address, expected) in [
             ("10.1.2.3:80", Ok(())),
             ("127.0.0.1:9000", Ok(())),
-            ("127.0.0.1:80", Err(Refusal::NotPublic)),
+            ("127.0.0.1:80", Err(Refusal::PrivatePort(80))),
+            ("127.0.0.2:9000", Err(Refusal::NotPublic)),
+            ("10.1.2.3:8080", Err(Refusal::PrivatePort(8080))),
             ("[::ffff:10.1.2.3]:80", Err(Refusal::NotPublic)),
             ("93.184.216.34:9000", Err(Refusal::Port(9000))),
         ] {

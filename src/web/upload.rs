@@ -2,7 +2,7 @@
 
 mod refused;
 
-use std::io;
+use std::{io, time::Duration};
 
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::{
@@ -11,6 +11,7 @@ use actix_web::{
     web::Bytes,
 };
 use futures_util::TryStreamExt;
+use tokio::time::timeout;
 
 use crate::{
     base::{limits::bytes_at_most, time::UnixMillis},
@@ -41,7 +42,11 @@ const MAX_PARTS: usize = 2 * MAX_FILES;
 #[derive(Debug)]
 pub enum Given {
     Files(Files),
-    Address(Address),
+    /// `typed` is what the address was made of, to be shown again if it is refused later.
+    Address {
+        address: Address,
+        typed: String,
+    },
 }
 
 /// The files of a form, in its order. At least one was chosen.
@@ -76,6 +81,9 @@ pub struct Refused {
 /// More than a form has around its file: boundaries, headers, and a name of the longest kind. A body
 /// that is announced with more than the limit and this holds a file over the limit.
 pub const FORM_BYTES: u64 = 64 << 10;
+
+/// How long the rest of a form that is refused unread may take to arrive. Shorter than what a stop allows.
+const UNREAD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A file that was received whole, not kept yet.
 #[derive(Debug)]
@@ -234,7 +242,7 @@ pub fn announced(request: &HttpRequest) -> Option<u64> {
 /// A form that is too large, or finds no room, is refused before its first byte if it is `announced` with
 /// its length.
 pub async fn receive(
-    form: Multipart,
+    form: &mut Multipart,
     announced: Option<u64>,
     storage: &Storage,
     limit: u64,
@@ -251,8 +259,29 @@ pub async fn receive(
     }
 }
 
+/// The refusal of a form that was not read. The address in it is read all the same, so that the page that
+/// comes back still has it. A form that may hold a file is left unread.
+pub async fn refuse_unread(error: UploadError, form: &mut Multipart, announced: Option<u64>) -> Refused {
+    let mut typed = String::new();
+    if announced.is_some_and(|bytes| bytes <= FORM_BYTES) {
+        let reading = async {
+            while let Ok(Some(mut field)) = form.try_next().await {
+                if field.name() == Some(ADDRESS_FIELD) {
+                    // One that is too long is shown as far as it is taken.
+                    let _ = read_address(&mut field, &mut typed).await;
+                } else {
+                    while let Ok(Some(_)) = field.try_next().await {}
+                }
+            }
+        };
+        // Without the address it is a refusal still.
+        let _ = timeout(UNREAD_PATIENCE, reading).await;
+    }
+    Refused { typed, ..Refused::from(error) }
+}
+
 async fn read(
-    mut form: Multipart,
+    form: &mut Multipart,
     announced: u64,
     storage: &Storage,
     limit: u64,
@@ -292,7 +321,7 @@ async fn read(
         (false, _) => Err(UploadError::Both),
         (true, "") if has_address_field && !has_file_field => Err(UploadError::NoAddress),
         (true, "") => Err(UploadError::NothingChosen),
-        (true, address) => Ok(Given::Address(Address::typed(address)?)),
+        (true, address) => Ok(Given::Address { address: Address::typed(address)?, typed: typed.clone() }),
     }
 }
 

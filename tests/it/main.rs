@@ -51,5 +51,6 @@ mod start_and_stop;
 mod steps;
 mod strangers;
 mod support;
+mod terminal;
 mod upload;
 mod views;

@@ -157,6 +157,32 @@ async fn a_form_of_many_files_asks_a_database_that_is_away_once_and_leaves_nothi
 }
 
 #[tokio::test]
+async fn an_address_that_comes_while_the_database_is_away_stays_in_its_field() {
+    // With a quota the database is asked before the form is read, without one after it.
+    for quota in [None, Some(1 << 30)] {
+        let postgres = Postgres::start();
+        let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
+            config.database_url = postgres.url.clone().into();
+            config.quota_bytes = quota;
+        })
+        .await;
+        let visitor = app.signed_in().await;
+        assert_eq!(visitor.get("/").await.status(), StatusCode::OK, "the session is in memory");
+        let hung = postgres.hang();
+        let answer = visitor.post_address("files.example/a.csv").await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let page = answer.text().await.unwrap();
+        assert!(page.contains("name=\"url\" value=\"files.example/a.csv\""), "{page}");
+        assert!(
+            page.contains("id=\"address-error\" role=\"alert\">Runboard cannot reach its database."),
+            "{page}"
+        );
+        drop(hung);
+        app.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_start_does_not_wait_for_ever_for_a_database_that_hangs() {
     let postgres = Postgres::start();
     let hung = postgres.hang();

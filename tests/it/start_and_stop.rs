@@ -159,6 +159,31 @@ async fn no_step_begins_once_the_server_stops() {
 }
 
 #[tokio::test]
+async fn an_address_that_comes_while_the_server_stops_stays_in_its_field() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let busy = app.busy().await;
+    let import = visitor.upload("waits.csv", "a\n1\n").await;
+    visitor.wait_for(&import, "its turn", |panel| panel.html.contains("Waiting for a free worker")).await;
+    let address = "ftp.example.org/a.csv?day=1&all";
+    let refused = async {
+        let start = Instant::now();
+        loop {
+            let answer = visitor.post_address(address).await;
+            if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+                drop(busy);
+                return answer.text().await.unwrap();
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "it takes addresses still");
+        }
+    };
+    let (_, page) = join(app.stop(), refused).await;
+    assert!(page.contains("name=\"url\" value=\"ftp.example.org/a.csv?day=1&#38;all\""), "{page}");
+    let said = "role=\"alert\">Runboard is stopping. Nothing was stored; try again in a moment.";
+    assert!(page.contains(&format!("id=\"address-error\" {said}")), "{page}");
+}
+
+#[tokio::test]
 async fn a_closed_terminal_ends_it_gracefully_unless_hangups_are_ignored() {
     let data = tempfile::tempdir().unwrap();
     let mut server = Binary::start(&mut runboard(data.path()));

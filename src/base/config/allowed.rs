@@ -29,6 +29,12 @@ impl AllowedAddresses {
     /// The ports of http and https: open without being named.
     pub const WEB_PORTS: [u16; 2] = [80, 443];
 
+    /// Whether an operator has named the host at `address`, if only on other ports.
+    #[must_use]
+    pub fn contain_host(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|allowed| allowed.network.contains(&address))
+    }
+
     /// Whether an operator has named `address`.
     #[must_use]
     pub fn contain(&self, address: SocketAddr) -> bool {

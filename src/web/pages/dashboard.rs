@@ -150,7 +150,7 @@ pub async fn upload(
 async fn receive(
     request: &HttpRequest,
     user: &SignedIn,
-    form: Multipart,
+    mut form: Multipart,
     imports: &Imports,
     storage: &Storage,
     site: &Site,
@@ -160,20 +160,26 @@ async fn receive(
     let of_files = of_form.saturating_sub(upload::FORM_BYTES);
     // Kept until the import is recorded.
     let reserved = site.quota.reserve_between(user.user, of_files, of_form).await;
-    let mut quota = reserved.map_err(UploadError::from)?.map_err(UploadError::from)?;
-    let receiving = upload::receive(form, announced, storage, site.max_upload_bytes, &mut quota);
+    let reserved = reserved.map_err(UploadError::from).and_then(|room| room.map_err(UploadError::from));
+    let mut quota = match reserved {
+        Ok(room) => room,
+        Err(error) => return Err(upload::refuse_unread(error, &mut form, announced).await),
+    };
+    let receiving = upload::receive(&mut form, announced, storage, site.max_upload_bytes, &mut quota);
     // Bytes may be hours in coming, and the process is about to end.
     let received = site.stopping.run_until_cancelled(receiving).await;
-    let taken = match received.unwrap_or(Err(UploadError::Stopping.into())) {
+    let received = match received {
+        Some(received) => received,
+        None => Err(upload::refuse_unread(UploadError::Stopping, &mut form, announced).await),
+    };
+    let taken = match received {
         Ok(Given::Files(files)) => accept(request, user, imports, files).await,
-        Ok(Given::Address(address)) => match imports.accept_address(user.user, &address).await {
+        Ok(Given::Address { address, typed }) => match imports.accept_address(user.user, &address).await {
             Ok(id) => {
                 audit::has_made(request, id);
                 Ok(format!("/imports/{id}"))
             }
-            Err(error) => {
-                Err(Refused { typed: address.url().to_string(), ..Refused::from(UploadError::from(error)) })
-            }
+            Err(error) => Err(Refused { typed, ..Refused::from(UploadError::from(error)) }),
         },
         Err(refused) => Err(refused),
     };
