@@ -9,10 +9,11 @@ use std::{
 
 use actix_web::{
     body::MessageBody,
-    dev::{ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse},
+    dev::{ServerHandle, Service, ServiceFactory, ServiceRequest, ServiceResponse},
     middleware::from_fn,
     web,
 };
+use futures_util::TryFutureExt;
 use url::Url;
 
 use super::{StartError, routes};
@@ -116,7 +117,9 @@ where
         > + 'static,
     B: MessageBody + 'static,
 {
-    app.wrap(from_fn(patience::with_the_database))
+    // No `from_fn`: that takes an allocation for each request, of which polls are many.
+    app.wrap_fn(|request, service| service.call(request).map_ok(error::as_asked))
+        .wrap(from_fn(patience::with_the_database))
         .wrap(from_fn(csrf::refuse_cross_site))
         .wrap(from_fn(compression::in_one_piece))
         .wrap(from_fn(audit::log))

@@ -9,14 +9,14 @@ use actix_web::{
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        Method,
+        Method, StatusCode,
         header::{self, ContentType},
     },
     middleware::Next,
     web,
 };
 
-use super::{origin::PublicOrigin, session};
+use super::{error::ErrorInfo, htmx::wants_fragment, origin::PublicOrigin, session};
 
 /// Middleware (for `middleware::from_fn`): answers 403 to a request that another site's page made,
 /// unless it only reads. Needs `web::Data<PublicOrigin>`.
@@ -37,7 +37,12 @@ pub async fn refuse_cross_site(
         "This request has a session's cookie but no Origin header, and was refused. A program has to send the \
          address of this Runboard as Origin."
     };
-    let refused = HttpResponse::Forbidden().content_type(ContentType::plaintext()).body(why);
+    let refused = if wants_fragment(request.request()) {
+        let (status, title) = (StatusCode::FORBIDDEN, "Refused");
+        ErrorInfo { status, title, sentence: why.into(), retry_after: None, log_chain: None }.notice()
+    } else {
+        HttpResponse::Forbidden().content_type(ContentType::plaintext()).body(why)
+    };
     Ok(request.into_response(refused).map_into_right_body())
 }
 

@@ -1,15 +1,28 @@
-//! What can go wrong on the way to a page: the one place where errors become status codes and sentences.
+//! What can go wrong on the way to an answer: the one place where errors become status codes and sentences.
+//!
+//! Each type of error that a handler can meet has a `From` of its own here, so that a new one cannot reach a
+//! visitor before its answer is decided.
 
-use std::{fmt, io};
+use std::{borrow::Cow, fmt, io, time::Duration};
 
 use actix_web::{
-    HttpResponse, ResponseError,
+    HttpResponse, HttpResponseBuilder, ResponseError,
+    body::{EitherBody, MessageBody},
+    dev::ServiceResponse,
     error::{PayloadError, UrlencodedError},
-    http::StatusCode,
+    http::{
+        StatusCode,
+        header::{self, ContentType},
+    },
 };
+use askama::Template;
 
-use super::ErrorPage;
-use crate::store;
+use super::{ErrorPage, htmx::wants_fragment};
+use crate::{
+    accounts,
+    imports::{AcceptError, DeleteError},
+    store,
+};
 
 /// What no route is for.
 pub async fn not_found() -> Result<HttpResponse, Error> {
@@ -37,10 +50,14 @@ pub enum Error {
     NoSuchPart,
     /// The user may store no more.
     OverQuota,
+    /// More passwords are being checked than can be at once.
+    Busy,
     /// The disk is full.
     NoSpace,
     /// The file that an import was made of is not stored any more.
     FileMissing,
+    /// Any other file that should be stored is not there.
+    Missing(anyhow::Error),
     /// A query or form that says what none of ours does.
     Unreadable,
     /// The request's body did not arrive in time.
@@ -61,12 +78,18 @@ impl Error {
         }
     }
 
-    /// Whether a stored file was not there.
+    /// What is answered, and what is logged.
     #[must_use]
-    pub fn is_missing_file(&self) -> bool {
-        let Self::Internal(error) = self else { return false };
-        let mut kinds = error.chain().filter_map(|cause| cause.downcast_ref()).map(io::Error::kind);
-        kinds.any(|kind| kind == io::ErrorKind::NotFound)
+    pub fn info(&self) -> ErrorInfo {
+        let (title, sentence) = self.words();
+        let log_chain = match self {
+            Self::Internal(error) | Self::Missing(error) | Self::DatabaseAway(error) => {
+                Some(format!("{error:#}"))
+            }
+            _ => None,
+        };
+        let retry_after = matches!(self, Self::Busy).then_some(accounts::BUSY_RETRY_AFTER);
+        ErrorInfo { status: self.status_code(), title, sentence: sentence.into(), retry_after, log_chain }
     }
 
     fn words(&self) -> (&'static str, &'static str) {
@@ -107,6 +130,7 @@ impl Error {
                 "Disk full",
                 "There is not enough free disk space. Nothing was changed; try again once the operator has made room.",
             ),
+            Self::Busy => ("Busy", "Many people are signing in right now. Try again in a few seconds."),
             Self::TooSlow => ("Took too long", "The request did not arrive in time. Try again."),
             Self::FileMissing => (
                 "File missing",
@@ -116,7 +140,7 @@ impl Error {
                 "Database not answering",
                 "The database is not answering. Nothing is lost; try again in a moment.",
             ),
-            Self::Internal(_) => {
+            Self::Internal(_) | Self::Missing(_) => {
                 ("Something went wrong", "The error is in the log. Nothing is lost; try again in a moment.")
             }
         }
@@ -142,17 +166,17 @@ impl ResponseError for Error {
             Self::OverQuota => StatusCode::PAYLOAD_TOO_LARGE,
             Self::FileMissing => StatusCode::GONE,
             Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
-            Self::DatabaseAway(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::DatabaseAway(_) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal(_) | Self::Missing(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     fn error_response(&self) -> HttpResponse {
-        if let Self::Internal(error) | Self::DatabaseAway(error) = self {
-            tracing::error!("a request failed: {error:#}");
+        let info = self.info();
+        if let Some(log_chain) = &info.log_chain {
+            tracing::error!("a request failed: {log_chain}");
         }
-        let (title, sentence) = self.words();
-        ErrorPage::new(title, sentence).response(self.status_code())
+        info.page()
     }
 }
 
@@ -162,36 +186,146 @@ impl fmt::Display for Error {
     }
 }
 
-impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
-    fn from(error: E) -> Self {
-        let error = anyhow::Error::from(error);
-        if is_out_of_space(&error) {
-            Self::NoSpace
-        } else if error.chain().any(store::is_away) {
-            Self::DatabaseAway(error)
-        } else {
-            Self::Internal(error)
+/// The variant that an error becomes; it gets the error, for the log.
+type Decision = fn(anyhow::Error) -> Error;
+
+fn of_store(error: &store::Error) -> Decision {
+    if error.is_disk_full() {
+        |_| Error::NoSpace
+    } else if store::is_away(error) {
+        Error::DatabaseAway
+    } else {
+        Error::Internal
+    }
+}
+
+fn of_io(error: &io::Error) -> Decision {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => |_| Error::NoSpace,
+        io::ErrorKind::NotFound => Error::Missing,
+        _ => Error::Internal,
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        of_store(&error)(error.into())
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        of_io(&error)(error.into())
+    }
+}
+
+impl From<AcceptError> for Error {
+    fn from(error: AcceptError) -> Self {
+        let decision = match &error {
+            AcceptError::Storage(error) => of_io(error),
+            AcceptError::Store(error) => of_store(error),
+        };
+        decision(error.into())
+    }
+}
+
+impl From<DeleteError> for Error {
+    fn from(error: DeleteError) -> Self {
+        let decision = match &error {
+            DeleteError::Store(error) => of_store(error),
+            DeleteError::BrokenOff(_) => Self::Internal,
+        };
+        decision(error.into())
+    }
+}
+
+impl From<accounts::Error> for Error {
+    fn from(error: accounts::Error) -> Self {
+        let decision = match &error {
+            accounts::Error::Store(error) => of_store(error),
+            accounts::Error::Busy => |_| Self::Busy,
+            accounts::Error::Hash(_) | accounts::Error::Interrupted(_) => Self::Internal,
+        };
+        decision(error.into())
+    }
+}
+
+impl From<askama::Error> for Error {
+    fn from(error: askama::Error) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+/// What is told of an error, whatever the form of the answer.
+#[derive(Clone, Debug)]
+pub struct ErrorInfo {
+    pub status: StatusCode,
+    /// `Nothing here`.
+    pub title: &'static str,
+    /// What happened and what to do, without codes.
+    pub sentence: Cow<'static, str>,
+    pub retry_after: Option<Duration>,
+    /// For the log alone: the error and its causes.
+    pub log_chain: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "fragments/failure.html")]
+struct Failure<'i> {
+    sentence: &'i str,
+}
+
+impl ErrorInfo {
+    /// The whole page. The response also holds this, so that [`as_asked`] can replace the page.
+    #[must_use]
+    pub fn page(self) -> HttpResponse {
+        let mut response = ErrorPage::new(self.title, &self.sentence).response(self.head());
+        response.extensions_mut().insert(self);
+        response
+    }
+
+    /// The answer to a failed request for a fragment: the script shows its text (`static/js/failures.js`),
+    /// wherever the fragment was to go.
+    #[must_use]
+    pub fn notice(&self) -> HttpResponse {
+        let notice = Failure { sentence: &self.sentence }.render().unwrap_or_else(|error| {
+            tracing::error!("the notice of a failure failed: {error}");
+            String::new()
+        });
+        self.head().content_type(ContentType::html()).body(notice)
+    }
+
+    fn head(&self) -> HttpResponseBuilder {
+        let mut head = HttpResponse::build(self.status);
+        if let Some(wait) = self.retry_after {
+            head.insert_header((header::RETRY_AFTER, seconds(wait)));
         }
+        head
     }
 }
 
-/// The errors of the database among its causes.
-fn stores(error: &anyhow::Error) -> impl Iterator<Item = &store::Error> {
-    error.chain().filter_map(|cause| cause.downcast_ref())
+/// Turns the page of an error into a notice where htmx asked.
+pub fn as_asked<B: MessageBody>(mut response: ServiceResponse<B>) -> ServiceResponse<EitherBody<B>> {
+    // An open page polls many times a second and nearly never fails.
+    let is_error = response.status().is_client_error() || response.status().is_server_error();
+    if !is_error || !wants_fragment(response.request()) {
+        return response.map_into_left_body();
+    }
+    let Some(info) = response.response_mut().extensions_mut().remove::<ErrorInfo>() else {
+        return response.map_into_left_body();
+    };
+    response.into_response(info.notice().map_into_right_body())
 }
 
-fn is_out_of_space(error: &anyhow::Error) -> bool {
-    if stores(error).any(store::Error::is_disk_full) {
-        return true;
-    }
-    let mut kinds = error.chain().filter_map(|cause| cause.downcast_ref()).map(io::Error::kind);
-    kinds.any(|kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+/// Whole seconds, rounded up, for `Retry-After`.
+#[must_use]
+pub fn seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imports::AcceptError;
 
     #[test]
     fn a_full_disk_is_told_from_a_fault() {
@@ -200,5 +334,32 @@ mod tests {
         assert_eq!(Error::from(AcceptError::from(full())).status_code(), StatusCode::INSUFFICIENT_STORAGE);
         let other = io::Error::from(io::ErrorKind::PermissionDenied);
         assert_eq!(Error::from(other).status_code(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    #[test]
+    fn each_error_is_decided() {
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        assert!(matches!(Error::from(AcceptError::from(missing)), Error::Missing(_)));
+        let away = || store::Error::Gone { path: "runboard.db".into(), why: "deleted".to_owned() };
+        let corrupt = || store::Error::Corrupt { table: "run", why: "no status".to_owned() };
+        for (error, status) in [
+            (Error::from(away()), 503),
+            (AcceptError::from(away()).into(), 503),
+            (DeleteError::from(away()).into(), 503),
+            (accounts::Error::from(away()).into(), 503),
+            (accounts::Error::Busy.into(), 503),
+            (corrupt().into(), 500),
+            (AcceptError::from(corrupt()).into(), 500),
+            (DeleteError::from(corrupt()).into(), 500),
+            (accounts::Error::from(corrupt()).into(), 500),
+            (askama::Error::Fmt.into(), 500),
+        ] {
+            assert_eq!(error.status_code().as_u16(), status, "{error:?}");
+        }
+        assert_eq!(Error::Busy.error_response().headers().get(header::RETRY_AFTER).unwrap(), "3");
+        let logged = Error::from(corrupt()).info().log_chain;
+        assert_eq!(logged.as_deref(), Some("the table run has a row that cannot be read: no status"));
+        let shown = Error::from(corrupt()).info().sentence;
+        assert!(!shown.contains("row"), "{shown}");
     }
 }

@@ -1,9 +1,6 @@
 //! The page that says what went wrong.
 
-use actix_web::{
-    HttpResponse,
-    http::{StatusCode, header::ContentType},
-};
+use actix_web::{HttpResponse, HttpResponseBuilder, http::header::ContentType};
 use askama::Template;
 
 #[derive(Clone, Debug, Template)]
@@ -22,12 +19,12 @@ impl ErrorPage {
     }
 
     #[must_use]
-    pub fn response(&self, status: StatusCode) -> HttpResponse {
+    pub fn response(&self, mut head: HttpResponseBuilder) -> HttpResponse {
         match self.render() {
-            Ok(page) => HttpResponse::build(status).content_type(ContentType::html()).body(page),
+            Ok(page) => head.content_type(ContentType::html()).body(page),
             Err(error) => {
                 tracing::error!("the error page failed: {error}");
-                HttpResponse::build(status).content_type(ContentType::plaintext()).body(self.sentence.clone())
+                head.content_type(ContentType::plaintext()).body(self.sentence.clone())
             }
         }
     }

@@ -8,6 +8,7 @@ pub mod error;
 mod error_page;
 pub mod headers;
 pub mod health;
+pub mod htmx;
 pub mod origin;
 pub mod patience;
 pub mod serving;

@@ -44,10 +44,11 @@ const STYLE: [&str; 15] = [
 ];
 
 /// The parts of the one script.
-const SCRIPT: [&str; 10] = [
+const SCRIPT: [&str; 11] = [
     "js/page.js",
     "js/numbers.js",
     "js/times.js",
+    "js/failures.js",
     "js/forms.js",
     "js/transfer.js",
     "js/uploads.js",

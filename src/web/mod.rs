@@ -8,7 +8,6 @@ pub mod assets;
 pub mod downloads;
 pub mod files;
 pub mod flash;
-pub mod htmx;
 pub mod output;
 pub mod pages;
 pub mod retry;

@@ -41,8 +41,8 @@ pub async fn submit(
                 tracing::warn!(import = %import.id, ?error, "the import was deleted while its re-run was being made");
                 return Err(Error::NotFound);
             }
-            Err(error) if error.is_missing_file() => {
-                tracing::error!(import = %import.id, ?error, "what was to be run again is not stored any more");
+            Err(Error::Missing(error)) => {
+                tracing::error!(import = %import.id, ?error, "the file to be run again is missing");
                 return Err(Error::FileMissing);
             }
             made => made?,

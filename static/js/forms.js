@@ -31,6 +31,7 @@ async function sendAndStay(form, button) {
     headers: { "HX-Request": "true" },
     signal: AbortSignal.timeout(10_000),
   };
+  clearFailure();
   const answer = await fetch(form.action, request).catch(() => null);
   if (answer?.ok) {
     form.removeAttribute("hx-morph-skip");
@@ -41,7 +42,7 @@ async function sendAndStay(form, button) {
     location.reload();
   } else {
     enableButton(button);
-    showUnreachable();
+    showFailure(await answer?.text().catch(() => "") ?? "");
   }
 }
 

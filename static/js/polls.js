@@ -56,7 +56,10 @@ function withImports(address, ids) {
 
 document.addEventListener("htmx:before:request", (event) => {
   const { ctx } = event.detail;
-  if (!isPoll(ctx)) return;
+  if (!isPoll(ctx)) {
+    clearFailure();
+    return;
+  }
   const { live } = livePart().dataset;
   // Without an address the page has ended since the request was made.
   if (!live || document.hidden || isTooSoon()) {
@@ -159,14 +162,19 @@ function unanswered() {
 }
 
 document.addEventListener("htmx:error", (event) => {
-  if (event.detail.ctx && isPoll(event.detail.ctx)) unanswered();
+  const { ctx } = event.detail;
+  if (!ctx) return;
+  if (isPoll(ctx)) unanswered();
+  else showUnreachable();
 });
 
 document.addEventListener("htmx:response:error", (event) => {
-  const { status } = event.detail.ctx.response;
+  const { ctx } = event.detail;
+  const { status } = ctx.response;
   // Signed out elsewhere, or the import was deleted: the page itself says so, once an upload is over.
   const isGone = status === 401 || status === 404 && byId("import-panel");
-  if (!isGone) unanswered();
+  if (!isGone && isPoll(ctx)) unanswered();
+  else if (!isGone) showFailure(ctx.text);
   else if (isUploading()) startPause(false);
   else location.reload();
 });

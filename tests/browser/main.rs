@@ -4,6 +4,7 @@ mod axe;
 mod chromium;
 mod connection;
 mod drops;
+mod failures;
 mod files;
 mod gallery;
 mod heights;

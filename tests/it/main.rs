@@ -18,6 +18,7 @@ mod data;
 mod delete;
 mod disk_full;
 mod engine;
+mod failures;
 mod fair;
 mod fetch;
 mod first_visit;

@@ -15,13 +15,13 @@ use crate::{
     http::{
         audit,
         error::Error,
+        htmx,
         origin::PublicOrigin,
         session::{self, SignedIn},
     },
     imports::{Current, Imports, InProgress, Seen, Snapshot},
     web::{
         flash::{self, Flash},
-        htmx,
         pages::history,
         site::{self, Site},
         upload::{self, Files, Given, Refused, Upload, UploadError},

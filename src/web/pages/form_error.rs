@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::report::format::counted;
+use crate::{http::error::seconds, report::format::counted};
 
 /// Why a form came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,12 +35,6 @@ impl FormError {
 pub fn waiting_time(wait: Duration) -> String {
     let seconds = seconds(wait);
     if seconds < 100 { counted(seconds, "second") } else { counted(seconds.div_ceil(60), "minute") }
-}
-
-/// Whole seconds, rounded up, for `Retry-After`.
-#[must_use]
-pub fn seconds(wait: Duration) -> u64 {
-    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 #[cfg(test)]

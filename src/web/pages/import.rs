@@ -10,6 +10,7 @@ use crate::{
     base::ids::ImportId,
     http::{
         error::Error,
+        htmx,
         session::{self, SignedIn},
     },
     imports::{Current, Imports, Snapshot},
@@ -17,7 +18,6 @@ use crate::{
     results::findings,
     store::Store,
     web::{
-        htmx,
         pages::{history, sign_in::is_own_path},
         site::{self, Site},
         views::{Frame, ImportPanel, render},

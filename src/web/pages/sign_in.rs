@@ -13,11 +13,15 @@ use actix_web::{
 use askama::Template;
 use serde::Deserialize;
 
-use super::form_error::{FormError, seconds, waiting_time};
+use super::form_error::{FormError, waiting_time};
 use crate::{
     accounts::{self, Accounts, BUSY_RETRY_AFTER, SignInError},
     function::serve::client,
-    http::{error::Error, origin::PublicOrigin, session},
+    http::{
+        error::{Error, seconds},
+        origin::PublicOrigin,
+        session,
+    },
 };
 
 #[derive(Clone, Debug, Template)]

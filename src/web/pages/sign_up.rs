@@ -14,11 +14,15 @@ use askama::Template;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::form_error::{FormError, seconds, waiting_time};
+use super::form_error::{FormError, waiting_time};
 use crate::{
     accounts::{self, Accounts, BUSY_RETRY_AFTER, Email, InvalidPassword, Password, SignUpError, Token},
     function::serve::client,
-    http::{error::Error, origin::PublicOrigin, session},
+    http::{
+        error::{Error, seconds},
+        origin::PublicOrigin,
+        session,
+    },
 };
 
 #[derive(Clone, Template)]

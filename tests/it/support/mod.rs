@@ -27,6 +27,7 @@ use runboard::{
     store::Store,
 };
 use secrecy::SecretString;
+use sqlx::AnyPool;
 use tempfile::TempDir;
 
 use self::visitor::Visitor;
@@ -111,6 +112,23 @@ impl TestApp {
             busy.held.push(busy.slots.acquire("a test").await);
         }
         busy
+    }
+
+    /// Runs a statement on the server's database, which is SQLite.
+    pub async fn sql(&self, statement: &'static str) {
+        let url = format!("sqlite://{}", self.data.path().join("runboard.db").display());
+        let pool = AnyPool::connect(&url).await.unwrap();
+        sqlx::query(statement).execute(&pool).await.unwrap();
+        pool.close().await;
+    }
+
+    /// Makes the database refuse each cancel from now on.
+    pub async fn refuse_cancels(&self) {
+        self.sql(
+            "CREATE TRIGGER refuse BEFORE UPDATE OF cancel_requested_at ON import \
+             BEGIN SELECT RAISE(ABORT, 'a secret of the database'); END",
+        )
+        .await;
     }
 
     /// Stops the server and gives its data folder back.

@@ -2,7 +2,7 @@
 
 use actix_web::HttpRequest;
 
-/// Whether htmx asks, so that a fragment is wanted; anybody else wants the page around it.
+/// Whether htmx or the script asks, so that a fragment is wanted; every other client wants the page around it.
 #[must_use]
 pub fn wants_fragment(request: &HttpRequest) -> bool {
     request.headers().get("hx-request").is_some_and(|value| value == "true")

@@ -1,0 +1,61 @@
+//! What a request is answered that fails, as a page and as a fragment.
+
+use reqwest::{Method, StatusCode, header};
+
+use crate::support::spawn_app;
+
+const SENTENCE: &str = "The error is in the log. Nothing is lost; try again in a moment.";
+
+#[tokio::test]
+async fn a_failure_is_told_in_the_form_that_was_asked_for() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let _busy = app.busy().await;
+    let import = visitor.upload("waits.csv", "a\n1\n").await;
+    app.refuse_cancels().await;
+    let cancel = || visitor.request(Method::POST, &format!("{import}/cancel"));
+
+    let page = cancel().send().await.unwrap();
+    assert_eq!(page.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let page = page.text().await.unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.contains(SENTENCE), "{page}");
+
+    let fragment = cancel().header("HX-Request", "true").send().await.unwrap();
+    assert_eq!(fragment.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(fragment.headers()[header::CONTENT_TYPE], "text/html; charset=utf-8");
+    assert_eq!(fragment.headers()[header::CACHE_CONTROL], "no-store");
+    assert!(fragment.headers().contains_key(header::CONTENT_SECURITY_POLICY));
+    let fragment = fragment.text().await.unwrap();
+    assert_eq!(fragment.trim_end(), format!("<p id=\"failure-sentence\">{SENTENCE}</p>"));
+
+    app.sql("DROP TRIGGER refuse").await;
+    assert_eq!(cancel().header("HX-Request", "true").send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_fragment_says_why_in_a_notice() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let import = visitor.upload("done.csv", "a\n1\n").await;
+    visitor.wait_for_state(&import, "Completed").await;
+    for (path, from, status, sentence) in [
+        ("/imports/nothing/panel".to_owned(), None, 404, "Page not found"),
+        (format!("{import}/retry?only=processed"), None, 422, "only its failed rows."),
+        (format!("{import}/cancel"), Some("https://other.example"), 403, "came from another site"),
+    ] {
+        let method = if path.ends_with("panel") { Method::GET } else { Method::POST };
+        let mut request = visitor.request(method, &path).header("HX-Request", "true");
+        if let Some(from) = from {
+            request = request.header(header::ORIGIN, from);
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{path}");
+        let notice = answer.text().await.unwrap();
+        assert!(
+            notice.starts_with("<p id=\"failure-sentence\">") && notice.contains(sentence),
+            "{path}: {notice}"
+        );
+    }
+    app.stop().await;
+}
