@@ -11,8 +11,8 @@ use crate::{
     },
 };
 
-/// Every route that people reach. Which of them need a session stands beside each handler, as its
-/// `SignedIn` argument; a test walks this table as a stranger and as nobody.
+/// Every route that people reach. Which of them need a session stands beside each handler, as its `Principal` or
+/// `OwnedImport` argument; a test walks this table as a stranger and as nobody.
 pub(super) fn public(routes: &mut web::ServiceConfig) {
     routes
         // What open pages ask all the time comes first: patterns are tried in this order.

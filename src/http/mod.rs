@@ -11,6 +11,7 @@ pub mod health;
 pub mod htmx;
 pub mod origin;
 pub mod patience;
+pub mod principal;
 pub mod serving;
 pub mod session;
 

@@ -1,22 +1,15 @@
-//! Who a request comes from: the session cookie, and the extractor that asks for it.
-
-use std::{fmt, future::Future, pin::Pin};
+//! The session cookie: how it is read, set and taken away.
 
 use actix_web::{
-    FromRequest, HttpRequest, HttpResponse, ResponseError,
+    HttpRequest, HttpResponse,
     cookie::{Cookie, SameSite, time},
-    dev::Payload,
-    http::{
-        Method, StatusCode,
-        header::{self, HeaderValue},
-    },
+    http::header::{self, HeaderValue},
     web,
 };
-use url::form_urlencoded;
 
-use super::{audit, error::Error, origin::PublicOrigin};
+use super::{audit, origin::PublicOrigin};
 use crate::{
-    accounts::{self, Accounts, Email, Session, Token},
+    accounts::{self, Accounts, Session, Token},
     base::ids::UserId,
 };
 
@@ -27,93 +20,6 @@ pub const COOKIE: &str = "runboard_session";
 /// over https, so no other host of the domain can set it. [`COOKIE`] is not read there: another host could have
 /// set it, and a visitor would work in that host's account.
 pub const HOST_COOKIE: &str = "__Host-runboard_session";
-
-/// Extractor that requires a signed-in user. Needs `web::Data<Accounts>`.
-#[derive(Clone, Debug)]
-pub struct SignedIn {
-    pub user: UserId,
-    pub email: Email,
-}
-
-/// The answer to a request without a session.
-#[derive(Debug)]
-pub enum NotSignedIn {
-    /// A fragment: 401, so that htmx leaves the page as it is.
-    Fragment,
-    /// A page, or a form: 303 to this path, where one can sign in (or, at first, up).
-    Page {
-        location: String,
-    },
-    Failed(Error),
-}
-
-impl FromRequest for SignedIn {
-    type Error = NotSignedIn;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, NotSignedIn>>>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move {
-            let accounts = request
-                .app_data::<web::Data<Accounts>>()
-                .expect("the application is built with its accounts");
-            if let Some(session) = current(&request, accounts).await? {
-                audit::is_by(&request, session.user);
-                return Ok(Self { user: session.user, email: session.email });
-            }
-            if request.headers().contains_key("hx-request") {
-                return Err(NotSignedIn::Fragment);
-            }
-            let location =
-                if accounts.awaits_first().await? { "/sign-up".to_owned() } else { sign_in_path(&request) };
-            Err(NotSignedIn::Page { location })
-        })
-    }
-}
-
-/// The sign-in page that leads back to what was asked for, where that can be asked for again.
-fn sign_in_path(request: &HttpRequest) -> String {
-    let is_dashboard = request.uri() == "/";
-    if is_dashboard || !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return "/sign-in".to_owned();
-    }
-    let asked_for = request.uri().path_and_query().map_or("/", |asked_for| asked_for.as_str());
-    let next = form_urlencoded::byte_serialize(asked_for.as_bytes()).collect::<String>();
-    format!("/sign-in?next={next}")
-}
-
-impl From<accounts::Error> for NotSignedIn {
-    fn from(error: accounts::Error) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-impl fmt::Display for NotSignedIn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fragment | Self::Page { .. } => f.write_str("not signed in"),
-            Self::Failed(failure) => failure.fmt(f),
-        }
-    }
-}
-
-impl ResponseError for NotSignedIn {
-    fn status_code(&self) -> StatusCode {
-        match self {
-            Self::Fragment => StatusCode::UNAUTHORIZED,
-            Self::Page { .. } => StatusCode::SEE_OTHER,
-            Self::Failed(failure) => failure.status_code(),
-        }
-    }
-
-    fn error_response(&self) -> HttpResponse {
-        match self {
-            Self::Fragment => HttpResponse::build(self.status_code()).finish(),
-            Self::Page { location } => see_other(location),
-            Self::Failed(failure) => failure.error_response(),
-        }
-    }
-}
 
 /// The session token that the request carries, whatever it opens.
 #[must_use]

@@ -2,9 +2,8 @@
 
 use tokio::task::JoinError;
 
-use super::Imports;
+use super::{Imports, Owned};
 use crate::{
-    base::ids::{ImportId, UserId},
     files::Key,
     progress::News,
     store::{self, delete::Deleted},
@@ -18,7 +17,7 @@ pub enum Deletion {
     NotOver,
     /// It was cancelled, and a run of it may still come and has to be: the engine has not said otherwise.
     StillCancelling,
-    /// They have no such import.
+    /// It was deleted since it was found.
     NotThere,
 }
 
@@ -32,9 +31,11 @@ pub enum DeleteError {
 }
 
 impl Imports {
-    /// Deletes an import of `owner` that is over, with all that is stored of it. First what is known of
-    /// it, then the files, which a later start moves to the quarantine if we do not get to it.
-    pub async fn delete(&self, owner: UserId, id: ImportId) -> Result<Deletion, DeleteError> {
+    /// Deletes an import that is over, with all that is stored of it. First what is known of it, then the
+    /// files: a later start moves to the quarantine what is left of them after a crash.
+    pub async fn delete(&self, found: &Owned) -> Result<Deletion, DeleteError> {
+        let (owner, id) = (found.owner(), found.id());
+        // It may have been reopened since.
         let Some(import) = self.get(owner, id).await? else { return Ok(Deletion::NotThere) };
         if !import.state().is_final() {
             return Ok(Deletion::NotOver);

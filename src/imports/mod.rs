@@ -12,6 +12,7 @@ mod late;
 mod names;
 mod outage;
 mod outbox;
+mod owned;
 mod retry;
 mod settle;
 mod snapshot;
@@ -36,6 +37,7 @@ pub use self::{
     history::{Count, History, Place},
     in_progress::{InProgress, Seen},
     outage::{Silence, SilenceCause},
+    owned::Owned,
     snapshot::{FetchedFrom, ImportState, NextAttempt, Plan, Planned, RunSnapshot, Snapshot},
 };
 use self::{names::Names, snapshot_cache::Board, watch::Begin};
@@ -274,17 +276,11 @@ impl Imports {
         self.shared.outbox.notify_one();
     }
 
-    /// An import of `owner` as it is now; nobody else's.
-    pub async fn get(&self, owner: UserId, id: ImportId) -> Result<Option<Current>, store::Error> {
-        if let Some(recorded) = self.shared.board.get(owner, id) {
-            return Ok(Some(Current::of(recorded, &self.shared.live)));
-        }
-        Ok(self.recall(owner, &[id]).await?.pop().map(Current::recalled))
-    }
-
-    /// Cancels an import of `owner`: its event is not sent any more, the runs there are and any that
-    /// come later are cancelled. False if `owner` has no such import.
-    pub async fn cancel(&self, owner: UserId, id: ImportId) -> Result<bool, store::Error> {
+    /// Cancels an import: its event is not sent any more, the runs there are and any that come later are
+    /// cancelled. False if the import was deleted since it was found.
+    pub async fn cancel(&self, found: &Owned) -> Result<bool, store::Error> {
+        let (owner, id) = (found.owner(), found.id());
+        // It may have ended since.
         let Some(import) = self.get(owner, id).await? else { return Ok(false) };
         let now = UnixMillis::now();
         // A run that the engine has lost goes on for ever there, unless it is cancelled.

@@ -3,19 +3,28 @@
 //! However often and at once it is asked for, a parent has one retry of each kind; to run that once
 //! more, one runs the retry again.
 
-use super::{AcceptError, Bytes, FileName, Imports, New, Snapshot};
+use super::{AcceptError, Bytes, FileName, Imports, New, Owned, Snapshot};
 use crate::{
     base::{
         ids::{ImportId, RunId},
         time::UnixMillis,
     },
     files::Key,
-    store::imports::{ImportRow, Relative, RetryOf},
+    store::{
+        self,
+        imports::{ImportRow, Relative, RetryOf},
+    },
 };
 
 impl Imports {
+    /// Whether an import was deleted since it was found.
+    pub async fn is_deleted(&self, import: &Owned) -> Result<bool, store::Error> {
+        Ok(self.shared.store.import(import.id()).await?.is_none())
+    }
+
     /// Runs all of `parent` again. Returns the retry, be it new or not.
-    pub async fn retry_all(&self, parent: &Snapshot) -> Result<ImportId, AcceptError> {
+    pub async fn retry_all(&self, parent: &Owned) -> Result<ImportId, AcceptError> {
+        let parent = parent.merged();
         let (id, began) = (ImportId::generate(), UnixMillis::now());
         let store = &self.shared.store;
         let (address, failed_rows_of) = match store.import(parent.id).await? {
@@ -35,20 +44,20 @@ impl Imports {
                 self.stored(id, self.shared.storage.duplicate(&original, &Key::upload(id))).await?
             }
         };
-        self.record_retry(parent, RetryOf::All, id, bytes, began).await
+        self.record_retry(&parent, RetryOf::All, id, bytes, began).await
     }
 
     /// Runs the failed records of `run`, a run of `parent`, again: `size` bytes with their header, which the
     /// function copies. Returns the retry, be it new or not.
     pub async fn retry_failed(
         &self,
-        parent: &Snapshot,
+        parent: &Owned,
         run: &RunId,
         size: u64,
     ) -> Result<ImportId, AcceptError> {
         let (id, began) = (ImportId::generate(), UnixMillis::now());
         let bytes = Bytes::FailedRowsOf(run.clone(), size);
-        self.record_retry(parent, RetryOf::Failed, id, bytes, began).await
+        self.record_retry(&parent.merged(), RetryOf::Failed, id, bytes, began).await
     }
 
     async fn record_retry(

@@ -13,45 +13,37 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::fs::File;
 use tokio_util::io::ReaderStream;
 
-use super::pages::import::find;
 use crate::{
     files::{Key, Storage},
-    http::{error::Error, session::SignedIn},
-    imports::Imports,
+    http::{error::Error, principal::OwnedImport},
+    imports::Snapshot,
     inngest::RunStatus,
     results::outputs::{self, Which},
     store::Store,
 };
 
 pub async fn processed(
-    user: SignedIn,
-    id: web::Path<String>,
-    imports: web::Data<Imports>,
+    OwnedImport { import, .. }: OwnedImport,
     store: web::Data<Store>,
     storage: web::Data<Storage>,
 ) -> Result<HttpResponse, Error> {
-    download(&user, &id, Which::Processed, &imports, &store, &storage).await
+    download(&import.merged(), Which::Processed, &store, &storage).await
 }
 
 pub async fn failed(
-    user: SignedIn,
-    id: web::Path<String>,
-    imports: web::Data<Imports>,
+    OwnedImport { import, .. }: OwnedImport,
     store: web::Data<Store>,
     storage: web::Data<Storage>,
 ) -> Result<HttpResponse, Error> {
-    download(&user, &id, Which::Failed, &imports, &store, &storage).await
+    download(&import.merged(), Which::Failed, &store, &storage).await
 }
 
 async fn download(
-    user: &SignedIn,
-    id: &str,
+    import: &Snapshot,
     which: Which,
-    imports: &Imports,
     store: &Store,
     storage: &Storage,
 ) -> Result<HttpResponse, Error> {
-    let import = find(user, id, imports).await?;
     if !import.state().is_final() {
         return Err(Error::NotYet);
     }

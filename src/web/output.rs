@@ -5,10 +5,9 @@ use actix_web::{HttpResponse, http::header::ContentType, web};
 use bytes::Bytes;
 use futures_util::stream;
 
-use super::{downloads::attachment, pages::import::find};
+use super::downloads::attachment;
 use crate::{
-    http::{error::Error, session::SignedIn},
-    imports::Imports,
+    http::{error::Error, principal::OwnedImport},
     store::Store,
 };
 
@@ -16,13 +15,12 @@ use crate::{
 const PART: u32 = 1 << 20;
 
 pub async fn show(
-    user: SignedIn,
+    OwnedImport { import, .. }: OwnedImport,
     path: web::Path<(String, String)>,
-    imports: web::Data<Imports>,
     store: web::Data<Store>,
 ) -> Result<HttpResponse, Error> {
-    let (id, run) = path.into_inner();
-    let import = find(&user, &id, &imports).await?;
+    let (_, run) = path.into_inner();
+    let import = import.merged();
     let run = import.runs.iter().find(|known| known.run_id.as_str() == run && known.ended_at.is_some());
     let Some((run, output)) = run.and_then(|run| run.output.as_ref().map(|output| (run, output))) else {
         return Err(Error::NotFound);

@@ -3,30 +3,26 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use url::form_urlencoded;
 
-use super::{pages::import::find, site::Site};
+use super::site::Site;
 use crate::{
     base::{ids::ImportId, time::UnixMillis},
     files::Storage,
-    http::{
-        error::Error,
-        session::{self, SignedIn},
-    },
-    imports::{Imports, Snapshot},
+    http::{error::Error, principal::OwnedImport, session},
+    imports::{Imports, Owned, Snapshot},
     results::outputs,
     store::{Store, imports::RetryOf},
 };
 
 /// Leads to the retry, be it new or not: a second click changes nothing.
 pub async fn submit(
-    user: SignedIn,
-    id: web::Path<String>,
+    OwnedImport { import: owned, .. }: OwnedImport,
     request: HttpRequest,
     form: web::Bytes,
     imports: web::Data<Imports>,
     (store, storage): (web::Data<Store>, web::Data<Storage>),
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
-    let import = find(&user, &id, &imports).await?;
+    let import = owned.merged();
     let kind = asked_for(&form, request.query_string())?;
     let now = UnixMillis::now();
     let retry = match import.retry(kind) {
@@ -35,9 +31,9 @@ pub async fn submit(
         None if !import.state().is_final() && (kind == RetryOf::Failed || !import.may_run_again(now)) => {
             return Err(Error::StillGoing);
         }
-        None => match make(kind, &import, &imports, &store, &storage, &site).await {
+        None => match make(kind, (&owned, &import), &imports, &store, &storage, &site).await {
             // It may be deleted meanwhile, its record before its files: what fails then is no fault.
-            Err(error) if store.import(import.id).await?.is_none() => {
+            Err(error) if imports.is_deleted(&owned).await? => {
                 tracing::warn!(import = %import.id, ?error, "the import was deleted while its re-run was being made");
                 return Err(Error::NotFound);
             }
@@ -50,13 +46,13 @@ pub async fn submit(
     };
     // Of two runs of the same rows one is too many, should the first one come to life. (The second of two
     // clicks makes sure of it; of one that is over nothing changes.)
-    imports.cancel(import.owner, import.id).await?;
+    imports.cancel(&owned).await?;
     Ok(session::see_other(&format!("/imports/{retry}")))
 }
 
 async fn make(
     kind: RetryOf,
-    import: &Snapshot,
+    (owned, import): (&Owned, &Snapshot),
     imports: &Imports,
     store: &Store,
     storage: &Storage,
@@ -67,7 +63,7 @@ async fn make(
     match kind {
         RetryOf::All => {
             let _room = reserve(import.size_bytes).await?;
-            Ok(imports.retry_all(import).await?)
+            Ok(imports.retry_all(owned).await?)
         }
         RetryOf::Failed => {
             // Runs of other people's functions leave no records here.
@@ -75,7 +71,7 @@ async fn make(
             let records = outputs::failed_records(store, &run.run_id).await?.ok_or(Error::NothingFailed)?;
             let size = records.size(storage).await?;
             let _room = reserve(size).await?;
-            Ok(imports.retry_failed(import, &run.run_id, size).await?)
+            Ok(imports.retry_failed(owned, &run.run_id, size).await?)
         }
     }
 }

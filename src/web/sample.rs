@@ -7,10 +7,7 @@ use super::site::Site;
 use crate::{
     base::time::UnixMillis,
     files::Storage,
-    http::{
-        error::Error,
-        session::{self, SignedIn},
-    },
+    http::{error::Error, principal::Principal, session},
     imports::{FileName, Imports},
 };
 
@@ -33,13 +30,13 @@ pub fn first_lines() -> &'static str {
 }
 
 /// `GET /sample.csv`, all of it, as text that a browser shows.
-pub async fn show(_user: SignedIn) -> HttpResponse {
+pub async fn show(_user: Principal) -> HttpResponse {
     HttpResponse::Ok().content_type(ContentType(mime::TEXT_PLAIN_UTF_8)).body(BYTES)
 }
 
 /// `POST /imports/sample`: imports it, as if the user had uploaded it.
 pub async fn import(
-    user: SignedIn,
+    user: Principal,
     imports: web::Data<Imports>,
     storage: web::Data<Storage>,
     site: web::Data<Site>,

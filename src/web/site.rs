@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::{versions::Versions, views::Frame};
 use crate::{
     base::time::UnixMillis,
-    http::session::SignedIn,
+    http::principal::Principal,
     imports::{Current, ImportState, InProgress},
     report::{EngineName, Reading},
     store::quota::Quota,
@@ -42,7 +42,7 @@ impl Site {
     }
 
     #[must_use]
-    pub fn frame(&self, user: &SignedIn) -> Frame {
+    pub fn frame(&self, user: &Principal) -> Frame {
         Frame { email: user.email.to_string(), engine: self.engine, max_upload_bytes: self.max_upload_bytes }
     }
 }

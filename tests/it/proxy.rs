@@ -98,7 +98,7 @@ async fn a_cancel_wins_whatever_the_proxy_does_to_the_send_and_to_the_cancel() {
             if hits.load(Ordering::Relaxed) > 0 { Ok(()) } else { Err(world.snapshot(id).await) }
         })
         .await;
-        assert!(world.imports.cancel(world.owner, id).await.unwrap());
+        assert!(world.cancel(id).await);
         // A run that was shown before the wish is shown until it has ended; no other ever is.
         let mut is_over = world.snapshot(id).await.runs.is_empty();
         let start = Instant::now();
@@ -130,7 +130,7 @@ async fn a_run_that_begins_after_the_cancel_does_nothing_even_if_the_dashboard_c
     let id = world.upload().await;
     until("the event on its way", || async { on_its_way.load(Ordering::Relaxed).then_some(()).ok_or(()) })
         .await;
-    assert!(world.imports.cancel(world.owner, id).await.unwrap());
+    assert!(world.cancel(id).await);
     let ended = || async {
         match &*world.runs(id).await {
             [run] if run.ended_at.is_some() => Ok(run.clone()),

@@ -12,13 +12,7 @@ use serde::Deserialize;
 use crate::{
     base::ids::ImportId,
     files::Storage,
-    http::{
-        audit,
-        error::Error,
-        htmx,
-        origin::PublicOrigin,
-        session::{self, SignedIn},
-    },
+    http::{audit, error::Error, htmx, origin::PublicOrigin, principal::Principal, session},
     imports::{Current, Imports, InProgress, Seen, Snapshot},
     web::{
         flash::{self, Flash},
@@ -66,7 +60,7 @@ pub struct LiveQuery {
 
 pub async fn show(
     request: HttpRequest,
-    user: SignedIn,
+    user: Principal,
     imports: web::Data<Imports>,
     site: web::Data<Site>,
     origin: web::Data<PublicOrigin>,
@@ -82,14 +76,14 @@ pub async fn show(
 }
 
 /// What the address bar has after a form was refused.
-pub async fn list(_user: SignedIn) -> HttpResponse {
+pub async fn list(_user: Principal) -> HttpResponse {
     session::see_other("/")
 }
 
 /// The section of the dashboard that goes on, alone.
 pub async fn live(
     request: HttpRequest,
-    user: SignedIn,
+    user: Principal,
     imports: web::Data<Imports>,
     site: web::Data<Site>,
     query: web::Query<LiveQuery>,
@@ -115,7 +109,7 @@ pub async fn live(
 /// was imported, else on that of the page that follows, for a reload would import the good files again.
 pub async fn upload(
     request: HttpRequest,
-    user: SignedIn,
+    user: Principal,
     form: Multipart,
     imports: web::Data<Imports>,
     storage: web::Data<Storage>,
@@ -149,7 +143,7 @@ pub async fn upload(
 /// Imports what the form gives, and answers where to look.
 async fn receive(
     request: &HttpRequest,
-    user: &SignedIn,
+    user: &Principal,
     mut form: Multipart,
     imports: &Imports,
     storage: &Storage,
@@ -193,7 +187,7 @@ async fn receive(
 /// A file that is refused takes nothing from the others.
 async fn accept(
     request: &HttpRequest,
-    user: &SignedIn,
+    user: &Principal,
     imports: &Imports,
     files: Files,
 ) -> Result<String, Refused> {
@@ -243,7 +237,7 @@ impl From<Flash> for Told {
 }
 
 async fn page(
-    user: &SignedIn,
+    user: &Principal,
     imports: &Imports,
     site: &Site,
     query: &history::Query,

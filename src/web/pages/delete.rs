@@ -4,16 +4,12 @@ use actix_web::{HttpRequest, HttpResponse, http::header::ContentType, web};
 use askama::Template;
 
 use crate::{
-    http::{
-        error::Error,
-        origin::PublicOrigin,
-        session::{self, SignedIn},
-    },
+    http::{error::Error, origin::PublicOrigin, principal::OwnedImport, session},
     imports::{Deletion, Imports, Snapshot},
     report::format::{bytes, counted},
     web::{
         flash::{self, Flash},
-        pages::import::{From, find},
+        pages::import::From,
     },
 };
 
@@ -56,12 +52,10 @@ impl DeletePage {
 }
 
 pub async fn show(
-    user: SignedIn,
-    id: web::Path<String>,
+    OwnedImport { import, .. }: OwnedImport,
     from: web::Query<From>,
-    imports: web::Data<Imports>,
 ) -> Result<HttpResponse, Error> {
-    let import = find(&user, &id, &imports).await?;
+    let import = import.merged();
     if !import.state().is_final() {
         return Err(Error::NotOver);
     }
@@ -71,17 +65,16 @@ pub async fn show(
 
 pub async fn submit(
     request: HttpRequest,
-    user: SignedIn,
-    id: web::Path<String>,
+    OwnedImport { import, .. }: OwnedImport,
     from: web::Query<From>,
     imports: web::Data<Imports>,
     origin: web::Data<PublicOrigin>,
 ) -> Result<HttpResponse, Error> {
-    let import = find(&user, &id, &imports).await?;
-    match imports.delete(user.user, import.id).await? {
+    let file_name = import.merged().file_name;
+    match imports.delete(&import).await? {
         Deletion::Done => {
             let mut response = session::see_other(&from.history().section_path());
-            flash::send(&request, &mut response, &origin, &Flash::Deleted(import.file_name));
+            flash::send(&request, &mut response, &origin, &Flash::Deleted(file_name));
             Ok(response)
         }
         Deletion::NotOver => Err(Error::NotOver),

@@ -7,13 +7,8 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::{
-    base::ids::ImportId,
-    http::{
-        error::Error,
-        htmx,
-        session::{self, SignedIn},
-    },
-    imports::{Current, Imports, Snapshot},
+    http::{error::Error, htmx, principal::OwnedImport, session},
+    imports::{Imports, Snapshot},
     report::{Reading, findings::Findings},
     results::findings,
     store::Store,
@@ -62,17 +57,15 @@ impl From {
 }
 
 pub async fn show(
-    user: SignedIn,
-    id: web::Path<String>,
+    OwnedImport { principal, import }: OwnedImport,
     from: web::Query<From>,
-    imports: web::Data<Imports>,
     store: web::Data<Store>,
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
-    let mut import = find(&user, &id, &imports).await?;
+    let mut import = import.merged();
     let reading = site.reading();
     let findings = findings(&mut import, &store).await?;
-    let mut page = ImportPage::new(site.frame(&user), &import, &reading, site::pace([import.state()]));
+    let mut page = ImportPage::new(site.frame(&principal), &import, &reading, site::pace([import.state()]));
     let history = from.history();
     page.way_back = history.path();
     page.panel.way_back = history.way_back();
@@ -90,14 +83,12 @@ pub struct PanelQuery {
 /// The panel alone, as often as a tab asks: read from memory until nothing more is to come.
 pub async fn panel(
     request: HttpRequest,
-    user: SignedIn,
-    id: web::Path<String>,
+    OwnedImport { import, .. }: OwnedImport,
     (query, from): (web::Query<PanelQuery>, web::Query<From>),
-    imports: web::Data<Imports>,
     store: web::Data<Store>,
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
-    let current = current(&user, &id, &imports).await?;
+    let current = import.into_current();
     if !htmx::wants_fragment(&request) {
         return Ok(session::see_other(&format!("/imports/{}", current.id())));
     }
@@ -123,19 +114,17 @@ pub struct CancelForm {
 
 pub async fn cancel(
     request: HttpRequest,
-    user: SignedIn,
-    id: web::Path<String>,
+    OwnedImport { import, .. }: OwnedImport,
     form: Option<web::Form<CancelForm>>,
     imports: web::Data<Imports>,
 ) -> Result<HttpResponse, Error> {
-    let import = find(&user, &id, &imports).await?;
-    imports.cancel(user.user, import.id).await?;
+    imports.cancel(&import).await?;
     if htmx::wants_fragment(&request) {
         // The page stays, and its next poll shows what has come of it.
         return Ok(HttpResponse::NoContent().finish());
     }
     let next = form.and_then(|form| form.into_inner().next).filter(|path| is_own_path(path));
-    Ok(session::see_other(&next.unwrap_or_else(|| format!("/imports/{}", import.id))))
+    Ok(session::see_other(&next.unwrap_or_else(|| format!("/imports/{}", import.id()))))
 }
 
 /// What our own function found in the file of an import that is over; what its runs have read goes into
@@ -153,14 +142,4 @@ async fn findings(import: &mut Snapshot, store: &Store) -> Result<Option<Finding
         first.get_or_insert(found);
     }
     Ok(first.as_ref().map(Findings::new))
-}
-
-/// The import, if it is the user's: ownership comes before anything else.
-pub(in crate::web) async fn find(user: &SignedIn, id: &str, imports: &Imports) -> Result<Snapshot, Error> {
-    Ok(current(user, id, imports).await?.merged())
-}
-
-async fn current(user: &SignedIn, id: &str, imports: &Imports) -> Result<Current, Error> {
-    let id: ImportId = id.parse().map_err(|_| Error::NotFound)?;
-    imports.get(user.user, id).await?.ok_or(Error::NotFound)
 }

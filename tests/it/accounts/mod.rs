@@ -25,7 +25,8 @@ use runboard::{
     http::{
         csrf::refuse_cross_site,
         origin::PublicOrigin,
-        session::{COOKIE, HOST_COOKIE, SignedIn},
+        principal::Principal,
+        session::{COOKIE, HOST_COOKIE},
     },
     store::Store,
     web::pages,
@@ -62,7 +63,7 @@ async fn door(
     accounts: &web::Data<Accounts>,
     public_url: Option<&str>,
 ) -> impl Service<Request, Response = ServiceResponse<impl MessageBody>, Error = actix_web::Error> {
-    let own = async |who: SignedIn| HttpResponse::Ok().body(who.email.to_string());
+    let own = async |who: Principal| HttpResponse::Ok().body(who.email.to_string());
     let listen: SocketAddr = LOOPBACK.parse().unwrap();
     let public_url = public_url.map(|url| Url::parse(url).unwrap());
     init_service(

@@ -114,7 +114,8 @@ impl Room {
     }
 
     pub(crate) async fn cancel(&self, id: ImportId) {
-        assert!(self.imports.cancel(self.owner, id).await.unwrap());
+        let import = self.imports.get(self.owner, id).await.unwrap().unwrap();
+        assert!(self.imports.cancel(&import).await.unwrap());
     }
 
     pub(crate) async fn state(&self, id: ImportId) -> (ImportState, Snapshot) {

@@ -152,6 +152,12 @@ impl World {
         (RECORDS - RECORDS / BAD_EVERY, RECORDS / BAD_EVERY)
     }
 
+    /// False if there is nothing to cancel.
+    pub async fn cancel(&self, id: ImportId) -> bool {
+        let import = self.imports.get(self.owner, id).await.unwrap().unwrap();
+        self.imports.cancel(&import).await.unwrap()
+    }
+
     pub async fn snapshot(&self, id: ImportId) -> Snapshot {
         self.imports.get(self.owner, id).await.unwrap().unwrap().merged()
     }

@@ -1,0 +1,143 @@
+//! Whose request it is, and whose import: the extractors that handlers take.
+
+use std::{fmt, future::Future, pin::Pin};
+
+use actix_web::{
+    FromRequest, HttpRequest, HttpResponse, ResponseError,
+    dev::Payload,
+    http::{Method, StatusCode},
+    web,
+};
+use url::form_urlencoded;
+
+use super::{audit, error::Error, session};
+use crate::{
+    accounts::{self, Accounts, Email},
+    base::ids::UserId,
+    imports::{Imports, Owned},
+};
+
+/// Whose request it is. As an extractor it requires a signed-in user. Needs `web::Data<Accounts>`.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    pub user: UserId,
+    pub email: Email,
+}
+
+/// Why a request does not get what it asks for: nobody is signed in, or the import is not theirs.
+#[derive(Debug)]
+pub enum Denied {
+    /// A fragment: 401, so that htmx leaves the page as it is.
+    Fragment,
+    /// A page, or a form: 303 to this path, where one can sign in (or, at first, up).
+    Page {
+        location: String,
+    },
+    Failed(Error),
+}
+
+impl Principal {
+    /// Whose request this is.
+    async fn of(request: &HttpRequest) -> Result<Self, Denied> {
+        let accounts =
+            request.app_data::<web::Data<Accounts>>().expect("the application is built with its accounts");
+        if let Some(session) = session::current(request, accounts).await? {
+            audit::is_by(request, session.user);
+            return Ok(Self { user: session.user, email: session.email });
+        }
+        if request.headers().contains_key("hx-request") {
+            return Err(Denied::Fragment);
+        }
+        let location =
+            if accounts.awaits_first().await? { "/sign-up".to_owned() } else { sign_in_path(request) };
+        Err(Denied::Page { location })
+    }
+}
+
+impl FromRequest for Principal {
+    type Error = Denied;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Denied>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move { Self::of(&request).await })
+    }
+}
+
+/// Extractor for the routes of one import: that of the path's `{id}`, if it is the principal's. A stranger's
+/// answer is that of an unknown id. Needs `web::Data<Accounts>` and `web::Data<Imports>`.
+#[derive(Clone, Debug)]
+pub struct OwnedImport {
+    pub principal: Principal,
+    pub import: Owned,
+}
+
+impl FromRequest for OwnedImport {
+    type Error = Denied;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Denied>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let principal = Principal::of(&request).await?;
+            let imports =
+                request.app_data::<web::Data<Imports>>().expect("the application is built with its imports");
+            let id = request.match_info().get("id").and_then(|id| id.parse().ok());
+            let import = match id {
+                Some(id) => imports.get(principal.user, id).await.map_err(Error::from)?,
+                None => None,
+            };
+            Ok(Self { principal, import: import.ok_or(Error::NotFound)? })
+        })
+    }
+}
+
+/// The sign-in page that leads back to what was asked for, where that can be asked for again.
+fn sign_in_path(request: &HttpRequest) -> String {
+    let is_dashboard = request.uri() == "/";
+    if is_dashboard || !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return "/sign-in".to_owned();
+    }
+    let asked_for = request.uri().path_and_query().map_or("/", |asked_for| asked_for.as_str());
+    let next = form_urlencoded::byte_serialize(asked_for.as_bytes()).collect::<String>();
+    format!("/sign-in?next={next}")
+}
+
+impl From<accounts::Error> for Denied {
+    fn from(error: accounts::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<Error> for Denied {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fragment | Self::Page { .. } => f.write_str("not signed in"),
+            Self::Failed(failure) => failure.fmt(f),
+        }
+    }
+}
+
+impl ResponseError for Denied {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Fragment => StatusCode::UNAUTHORIZED,
+            Self::Page { .. } => StatusCode::SEE_OTHER,
+            Self::Failed(failure) => failure.status_code(),
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        match self {
+            Self::Fragment => HttpResponse::build(self.status_code()).finish(),
+            Self::Page { location } => session::see_other(location),
+            Self::Failed(failure) => failure.error_response(),
+        }
+    }
+}

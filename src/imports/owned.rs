@@ -1,0 +1,43 @@
+//! An import that its owner has asked for.
+
+use std::ops::Deref;
+
+use super::{Current, Imports};
+use crate::{
+    base::ids::{ImportId, UserId},
+    store,
+};
+
+/// An import as its owner has found it. Only [`Imports::get`] makes one, and what acts on an import takes one: no
+/// caller can act on an import without the check of its owner.
+#[derive(Clone, Debug)]
+pub struct Owned(Current);
+
+impl Owned {
+    #[must_use]
+    pub fn into_current(self) -> Current {
+        self.0
+    }
+
+    pub(super) fn owner(&self) -> UserId {
+        self.recorded().owner
+    }
+}
+
+impl Deref for Owned {
+    type Target = Current;
+
+    fn deref(&self) -> &Current {
+        &self.0
+    }
+}
+
+impl Imports {
+    /// An import of `owner` as it is now; nobody else's.
+    pub async fn get(&self, owner: UserId, id: ImportId) -> Result<Option<Owned>, store::Error> {
+        if let Some(recorded) = self.shared.board.get(owner, id) {
+            return Ok(Some(Owned(Current::of(recorded, &self.shared.live))));
+        }
+        Ok(self.recall(owner, &[id]).await?.pop().map(Current::recalled).map(Owned))
+    }
+}
