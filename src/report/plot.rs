@@ -1,8 +1,7 @@
 //! The plot that stands on the bar: how fast each part of the file was read, and where rows failed.
 
-use std::fmt::Write;
-
 use super::{
+    badge::Tone,
     bar::Bar,
     format::{grouped, rounded},
     progress::{Progress, SHORTEST_READING},
@@ -15,48 +14,46 @@ use crate::{
 /// Digits that a speed and the place of a row are good for.
 const DIGITS: u32 = 3;
 
-/// The file from its first byte to its last, in the units of the drawing.
-const WIDTH: f64 = 1_000.0;
-/// The height above the bar, and of the fastest column, in pixels.
-const ABOVE: f64 = 92.0;
-const FASTEST: f64 = 84.0;
-/// The longest and the shortest tick of failed rows below it.
-const LONGEST_TICK: f64 = 22.0;
-const SHORTEST_TICK: f64 = 5.0;
-/// So many failed rows in one place make the longest tick, or more where there are more.
-const MANY_FAILED: u64 = 20;
-
 /// How many rows the table has at most.
 const MOST_TABLE_ROWS: usize = 20;
 
-/// The drawing around a run's bar, and the same as a table. All of it is empty while nothing is read; its
-/// room is there from the beginning, so that nothing moves when there is something to draw.
+/// What is drawn around a run's bar, and the same as a table. All of it is empty while nothing is read.
+/// Places are shares of the file, from 0 to 1.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plot {
-    /// The class of the bar's tone.
-    pub tone: &'static str,
-    /// Paths of SVG. The columns, and their upper ends.
-    pub columns: String,
-    pub caps: String,
-    /// Between the columns.
-    pub gaps: String,
+    /// The bar's; None for an import that has no run.
+    pub tone: Option<Tone>,
+    pub speeds: Vec<Speed>,
     /// Where rows failed.
-    pub ticks: String,
+    pub failed: Vec<FailedPlace>,
     pub ahead: Option<Ahead>,
     pub axis: Option<Axis>,
     pub table: Vec<TableRow>,
-    /// Why there is no column, once there will be none.
+    /// Why there is no speed, once there will be none.
     pub note: Option<&'static str>,
 }
 
-/// The speed that the time left is reckoned with, over what is still to be read.
-#[derive(Clone, Debug, PartialEq)]
+/// How fast a part of the file was read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Speed {
+    pub from: f64,
+    pub to: f64,
+    pub rows_per_second: f64,
+}
+
+/// A stretch of the file in which rows failed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FailedPlace {
+    /// Its middle.
+    pub at: f64,
+    pub rows: u64,
+}
+
+/// The speed from which the time left follows, over what is still to be read.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ahead {
-    pub path: String,
-    /// `61,000 rows/s`; None where there is no room for it.
-    pub label: Option<String>,
-    /// Pixels from the top.
-    pub label_at: u32,
+    pub from: f64,
+    pub rows_per_second: u64,
 }
 
 /// Which rows are where in the file.
@@ -101,50 +98,35 @@ impl Plot {
     /// Of a run whose bar is `bar`.
     #[must_use]
     pub fn of(run: &RunSnapshot, progress: &Progress, bar: &Bar) -> Self {
-        let tone = bar.tone.as_str();
+        let tone = Some(bar.tone);
         let Some(stretches) = run.stretches.as_deref().filter(|stretches| stretches.all().len() > 1) else {
             return Self { tone, note: note(run), ..Self::default() };
         };
         let read = read_stretches(stretches, run.bytes);
         let columns = columns(&read, run.ended_at.is_some());
-        let scale = Scale { file_bytes: stretches.file_bytes() as f64 };
+        let place = |byte: u64| (byte as f64 / (stretches.file_bytes() as f64).max(1.0)).min(1.0);
         // Left is only reckoned while something is at work.
         let speed = progress.rows_per_second.filter(|_| progress.left.is_some() && !columns.is_empty());
-        let fastest = columns.iter().map(Column::speed).chain(speed.map(|speed| speed as f64));
-        let fastest = fastest.fold(1.0, f64::max);
-        let mut plot = Self { tone, ..Self::default() };
-        for (index, column) in columns.iter().enumerate() {
-            let (x, width) = (scale.x(column.from), scale.x(column.to) - scale.x(column.from));
-            let height = FASTEST * column.speed() / fastest;
-            let y = ABOVE - height;
-            let cap = height.min(2.0);
-            // Writing to a string cannot fail.
-            let _ = write!(plot.columns, "M{x:.1} {y:.1}h{width:.1}v{height:.1}h-{width:.1}z");
-            let _ = write!(plot.caps, "M{x:.1} {y:.1}h{width:.1}v{cap:.1}h-{width:.1}z");
-            if index > 0 {
-                let _ = write!(plot.gaps, "M{x:.1} 0v{ABOVE}");
-            }
+        Self {
+            tone,
+            speeds: columns
+                .iter()
+                .map(|column| Speed {
+                    from: place(column.from),
+                    to: place(column.to),
+                    rows_per_second: column.speed(),
+                })
+                .collect(),
+            failed: failed(stretches, place),
+            ahead: speed.map(|rows_per_second| Ahead { from: place(run.bytes), rows_per_second }),
+            axis: Axis::of(stretches, run.bytes, progress),
+            table: table(&read),
+            note: note(run).filter(|_| columns.is_empty()),
         }
-        plot.ticks = ticks(stretches, &scale);
-        plot.ahead = speed.map(|speed| {
-            let x = scale.x(run.bytes);
-            let y = ABOVE - FASTEST * speed as f64 / fastest;
-            // Below the line, unless it is so low that the bar is there.
-            let label_at = if y > ABOVE - 24.0 { y - 6.0 } else { y + 16.0 };
-            Ahead {
-                path: format!("M{x:.1} {y:.1}H{WIDTH}"),
-                label: (x < 0.85 * WIDTH).then(|| format!("{} rows/s", grouped(speed))),
-                label_at: label_at as u32,
-            }
-        });
-        plot.axis = Axis::of(stretches, run.bytes, progress);
-        plot.table = table(&read);
-        plot.note = note(run).filter(|_| columns.is_empty());
-        plot
     }
 }
 
-/// Instead of columns, in a run that has ended.
+/// Instead of speeds, in a run that has ended.
 fn note(run: &RunSnapshot) -> Option<&'static str> {
     let has_rows = run.counts.is_some_and(|counts| counts.total() > 0);
     run.ended_at?;
@@ -153,16 +135,6 @@ fn note(run: &RunSnapshot) -> Option<&'static str> {
         None => "The reading speed was not kept",
         Some(_) => "Too fast to chart",
     })
-}
-
-struct Scale {
-    file_bytes: f64,
-}
-
-impl Scale {
-    fn x(&self, byte: u64) -> f64 {
-        (byte as f64 / self.file_bytes.max(1.0)).min(1.0) * WIDTH
-    }
 }
 
 /// Those of which something is read, each as far as it is.
@@ -198,20 +170,16 @@ fn columns(read: &[Column], has_ended: bool) -> Vec<Column> {
     columns
 }
 
-/// One tick for each stretch with failed rows, as long as the root of their count.
-fn ticks(stretches: &Stretches, scale: &Scale) -> String {
-    let most = stretches.all().iter().map(|stretch| stretch.failed).max().unwrap_or(0).max(MANY_FAILED);
-    let (mut path, mut from) = (String::new(), 0);
+fn failed(stretches: &Stretches, place: impl Fn(u64) -> f64) -> Vec<FailedPlace> {
+    let (mut failed, mut from) = (Vec::new(), 0);
     for stretch in stretches.all() {
         let to = stretches.end_of(from);
         if stretch.failed > 0 {
-            let x = scale.x(from.midpoint(to));
-            let length = LONGEST_TICK * (stretch.failed as f64 / most as f64).sqrt();
-            let _ = write!(path, "M{x:.1} 3v{:.1}", length.max(SHORTEST_TICK));
+            failed.push(FailedPlace { at: place(from.midpoint(to)), rows: stretch.failed });
         }
         from = to;
     }
-    path
+    failed
 }
 
 impl Axis {

@@ -7,6 +7,7 @@ mod history;
 mod html;
 mod live;
 mod panel;
+mod plot;
 mod tab;
 mod volatile;
 
@@ -15,6 +16,7 @@ pub use history::{Choice, History, HistoryFilter};
 pub use html::Html;
 pub use live::LiveSection;
 pub use panel::ImportPanel;
+pub use plot::{AheadLine, Drawing};
 pub use tab::Tab;
 pub use volatile::{Mark, Rendered, render};
 

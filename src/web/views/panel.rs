@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use askama::{Template, filters::HtmlSafe};
 
-use super::{Html, Mark, tab::Tab};
+use super::{Html, Mark, plot::AroundBar, tab::Tab};
 use crate::{
     imports::{ImportState, Snapshot},
     report::{
