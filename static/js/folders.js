@@ -1,7 +1,9 @@
 // The CSV files in a folder, dropped or chosen.
 
 /** What a folder gives; a file that is dropped by itself is taken whatever its name. */
-const csvName = /^[^.].*\.(csv|tsv|txt)$/i;
+const csvName = /^[^.].*\.(csv|tsv)$/i;
+/** In a folder more often a readme than a table: left out, and said. */
+const textName = /^[^.].*\.txt$/i;
 /** The most files and folders that are looked at. */
 const mostEntries = 10_000;
 
@@ -20,14 +22,17 @@ async function readFolder(folder) {
   return entries.sort((a, b) => byName(a.name, b.name));
 }
 
-/** Adds the files that were found among so many entries of `name`, or says why none is. */
-function addFound(files, looked, name) {
+/** Adds the files that were found among so many entries of `name`, or says why none is; `texts` is how many .txt files were left out. */
+function addFound(files, texts, looked, name) {
+  const [words, them] = texts === 1 ? ["1 .txt file", "it"] : [`${count(texts)} .txt files`, "them"];
+  const leftOut = `${words} in ${name} left out. To import ${them}, choose ${them} directly.`;
   if (looked > mostEntries || files.length > mostFiles) {
     refuse(`There is too much in ${name}`, `Nothing was sent. Import up to ${mostFiles} CSV files at a time.`);
   } else if (!files.length) {
-    refuse(`There is no CSV in ${name}`, "Nothing was sent. A CSV is a file that ends in .csv, .tsv or .txt.");
+    refuse(`There is no CSV in ${name}`, `Nothing was sent. ${texts ? leftOut : "A CSV is a file that ends in .csv or .tsv."}`);
   } else {
     addFiles(files);
+    if (texts) showNote(leftOut);
   }
 }
 
@@ -40,12 +45,14 @@ function refuse(error, advice) {
 /** The files among dropped `entries` and the CSV files in their folders. */
 async function addEntries(entries) {
   const files = [];
+  let texts = 0;
   let looked = 0;
   const visit = async (entry, isInFolder) => {
     looked += 1;
     if (looked > mostEntries || files.length > mostFiles) return;
     if (entry.isDirectory) for (const inside of await readFolder(entry)) await visit(inside, true);
     else if (!isInFolder || csvName.test(entry.name)) files.push(await readFile(entry));
+    else if (textName.test(entry.name)) texts += 1;
   };
   try {
     for (const entry of entries) await visit(entry, false);
@@ -54,14 +61,15 @@ async function addEntries(entries) {
     return;
   }
   const folders = entries.filter((entry) => entry.isDirectory);
-  addFound(files, looked, folders.length === 1 ? folders[0].name : "what was dropped");
+  addFound(files, texts, looked, folders.length === 1 ? folders[0].name : "what was dropped");
 }
 
 /** A browser gives all files of a chosen folder at once, each with its path from the folder on. */
 function addChosenFolder(all) {
   const path = (file) => file.webkitRelativePath;
   const files = all.filter((file) => csvName.test(file.name)).sort((a, b) => byName(path(a), path(b)));
-  addFound(files, all.length, all.length ? path(all[0]).split("/")[0] : "that folder");
+  const texts = all.filter((file) => textName.test(file.name)).length;
+  addFound(files, texts, all.length, all.length ? path(all[0]).split("/")[0] : "that folder");
 }
 
 function startFolders() {

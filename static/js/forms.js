@@ -18,6 +18,8 @@ function enableButton(button) {
   delete button.dataset.label;
 }
 
+const nameOf = (button) => `“${button.querySelector(".label").textContent.trim()}”`;
+
 /** Buttons that were pressed can be pressed again, on a page that the browser has kept. */
 function enableButtons() {
   document.querySelectorAll("button[data-label]").forEach(enableButton);
@@ -42,7 +44,7 @@ async function sendAndStay(form, button) {
     location.reload();
   } else {
     enableButton(button);
-    showFailure(await answer?.text().catch(() => "") ?? "");
+    showFailure(await answer?.text().catch(() => "") ?? "", nameOf(button));
   }
 }
 
@@ -55,7 +57,7 @@ document.addEventListener("submit", (event) => {
   } else if (!navigator.onLine) {
     // The browser would put its own page in place of this one.
     event.preventDefault();
-    showUnreachable();
+    showUnreachable(nameOf(button));
   } else {
     disableButton(button, form.dataset.once);
     if (!("stay" in form.dataset)) return;

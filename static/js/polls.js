@@ -45,11 +45,14 @@ function showImport(id) {
   catchUp();
 }
 
-/** The address of a poll that asks for these imports, too. */
+/** A swap may have left out a form that was being sent: then what the page shows is not all of its version. */
+let isStale = false;
+
+/** The address of a poll that asks for these imports, too, and gets the fragment whatever its version. */
 function withImports(address, ids) {
   const url = new URL(address, location.origin);
   const kept = (url.searchParams.get("keep") ?? "").split(",").filter(Boolean);
-  url.searchParams.set("keep", [...new Set([...ids, ...kept])].join(","));
+  if (ids.length) url.searchParams.set("keep", [...new Set([...ids, ...kept])].join(","));
   url.searchParams.delete("version");
   return url.pathname + url.search;
 }
@@ -68,7 +71,7 @@ document.addEventListener("htmx:before:request", (event) => {
   }
   // A request that has waited for the one before it would ask by what the page showed then.
   ctx.asksFor = [...toShow].reverse();
-  ctx.request.action = toShow.size ? withImports(live, ctx.asksFor) : live;
+  ctx.request.action = toShow.size || isStale ? withImports(live, ctx.asksFor) : live;
 });
 
 document.addEventListener("htmx:after:request", (event) => {
@@ -114,6 +117,7 @@ document.addEventListener("htmx:before:swap", (event) => {
 document.addEventListener("htmx:after:swap", (event) => {
   if (event.detail.ctx.swap === "none") return;
   answered();
+  isStale = livePart().querySelector("form[hx-morph-skip]") !== null;
   startPause(true);
   startTicking(livePart());
   for (const id of event.detail.ctx.asksFor ?? []) toShow.delete(id);
@@ -135,15 +139,21 @@ function endFirstVisit() {
 
 function answered() {
   answeredAt = performance.now();
+  unsent = "";
   byId("offline").textContent = "";
   document.body.classList.remove("is-unreachable");
 }
 
-/** Says that what is shown is old, dims it, and stops what is counted here. */
-function showUnreachable() {
+/** The button that was pressed in vain since the last answer. */
+let unsent = "";
+
+/** Says that what is shown is old, dims it, and stops what is counted here; of a `button` that was pressed, that nothing came of it. */
+function showUnreachable(button = "") {
   const offline = byId("offline");
+  unsent = button || unsent;
   const cause = navigator.onLine ? "Can't reach Runboard." : "You are offline.";
-  const words = livePart() ? `${cause} Showing the last known numbers.` : `${cause} Nothing was sent.`;
+  const outcome = unsent && `${unsent} was not ${navigator.onLine ? "confirmed" : "sent"}. `;
+  const words = livePart() ? `${cause} ${outcome}Showing the last known numbers.` : `${cause} Nothing was sent.`;
   document.body.classList.add("is-unreachable");
   if (offline.textContent === words) return;
   offline.textContent = words;

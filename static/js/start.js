@@ -4,7 +4,7 @@ startTicking(document);
 setInterval(() => { if (!document.hidden) tick(); }, 1000);
 if (livePart()) {
   startPolls();
-  window.addEventListener("offline", showUnreachable);
+  window.addEventListener("offline", () => showUnreachable());
 }
 window.addEventListener("online", reconnect);
 if (byId("drop-zone")) startUploads();

@@ -31,8 +31,21 @@ function showRefusal(error, advice = "", each = []) {
   (byId("file") ?? byId("close-refusal")).focus({ preventScroll: true });
 }
 
+/** Shows what became of a file that is no mistake, in the place of the hint. */
+function showNote(text) {
+  byId("upload-note").textContent = text;
+  byId("drop-zone").classList.toggle("noted", Boolean(text));
+}
+
+/** Goes to a page that shows the note still. */
+function leaveFor(page) {
+  sessionStorage.setItem("note", byId("upload-note").textContent);
+  location.assign(page);
+}
+
 function clearRefusal() {
   byId("drop-zone").classList.remove("held", "refused");
+  showNote("");
   tellRefusal("", "", []);
   byId("file")?.removeAttribute("aria-invalid");
 }
@@ -136,12 +149,14 @@ function end(upload, { page, error, advice, isSignedOut, isStopped }) {
   } else {
     uploads = uploads.filter((other) => other !== upload);
     if (page && !areSeveral) {
-      location.assign(page);
+      leaveFor(page);
       return;
     }
     if (page) showImport(page.split("/").pop());
     upload.row.remove();
-    say(isStopped ? `The upload of ${upload.file.name} was stopped. It was not imported.` : `${upload.file.name} was received`);
+    const words = isStopped ? `The upload of ${upload.file.name} was stopped. It was not imported.` : `${upload.file.name} was received`;
+    if (isStopped) showNote(words);
+    say(words);
   }
   if (hadFocus) focusFirst();
   sendNext();
@@ -162,7 +177,7 @@ function finish() {
     else showRefusal(`${count(refused.length)} files were not imported.`, "", [...told, ...more]);
   } else if (isElsewhere) {
     // The imports of this page's files are there.
-    location.assign("/");
+    leaveFor("/");
   } else if (hadFocus) {
     byId("file")?.focus({ preventScroll: true });
   }
@@ -176,6 +191,8 @@ function takeFiles(input) {
 }
 
 function startUploads() {
+  showNote(sessionStorage.getItem("note") ?? "");
+  sessionStorage.removeItem("note");
   const input = byId("file");
   input?.addEventListener("change", () => addFiles(takeFiles(input)));
   byId("close-refusal")?.addEventListener("click", () => {

@@ -93,14 +93,24 @@ async fn a_dropped_folder_gives_its_csv_files_or_a_sentence() {
     }
     assert_eq!(
         text(&chromium, "#upload-advice").await,
-        "Nothing was sent. A CSV is a file that ends in .csv, .tsv or .txt."
+        "Nothing was sent. A CSV is a file that ends in .csv or .tsv."
     );
+    // A text in a folder is more often a readme than a table.
+    file(&chromium, "texts/readme.txt", "a\n1\n");
+    drop(&chromium, &files(&[folder("texts")])).await;
+    let advice = "Nothing was sent. 1 .txt file in texts left out. To import it, choose it directly.";
+    chromium.wait_for("the refusal", async || text(&chromium, "#upload-advice").await == advice).await;
+    for name in ["year/readme.txt", "year/july/notes.TXT"] {
+        file(&chromium, name, "a\n1\n");
+    }
     drop(&chromium, &files(&[folder("year"), file(&chromium, "beside.csv", "a\n1\n")])).await;
     chromium.wait_for("three cards", async || cards(&chromium).await.len() == 3).await;
     let mut shown = cards(&chromium).await;
     shown.sort();
     assert_eq!(shown, ["beside.csv", "first.CSV", "june.csv"]);
     assert_eq!(refusal().await, "");
+    let note = "2 .txt files in year left out. To import them, choose them directly.";
+    assert_eq!(text(&chromium, "#upload-note").await, note);
 
     for number in 0..=100 {
         file(&chromium, &format!("many/{number}.csv"), "a\n");
@@ -197,6 +207,29 @@ async fn a_dropped_or_pasted_link_goes_to_the_address_field() {
     app.stop().await;
 }
 
+/// The poll that shows the end leaves out the form that is being sent; nothing is to be left of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_whose_end_is_shown_before_its_cancel_is_answered_keeps_no_button() {
+    let host = Host::that_never_ends().await;
+    let allowed = host.allowed().parse().unwrap();
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.allow_addresses = allowed).await;
+    app.signed_in().await.import_address(&host.url("/first.csv")).await;
+    let chromium = Chromium::start_signed_in(&app.origin, "/sign-in").await;
+    let hold = "const send = window.fetch; window.fetch = async (...request) => { \
+         const answer = await send(...request); \
+         if (request[1]?.method === 'POST') await new Promise((resolve) => { window.letGo = resolve; }); \
+         return answer; }";
+    chromium.evaluate(hold).await;
+    chromium.driver.find(By::Css(".card .cancel")).await.unwrap().click().await.unwrap();
+    chromium.wait_for_state("Cancelled").await;
+    chromium.evaluate("window.letGo()").await;
+    let is_gone = async || chromium.driver.find(By::Css(".card .cancel")).await.is_err();
+    chromium.wait_for("no Cancel on what has ended", is_gone).await;
+    assert_eq!(text(&chromium, "#live-heading").await, "Just finished");
+    chromium.stop().await;
+    app.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn cancel_on_a_card_stays_on_the_dashboard_and_offline_it_says_so() {
     // An import that goes on for as long as the test looks.
@@ -212,7 +245,9 @@ async fn cancel_on_a_card_stays_on_the_dashboard_and_offline_it_says_so() {
     cancel().await;
     let says = async || text(&chromium, "#offline").await;
     chromium
-        .wait_for("the sentence", async || says().await == "You are offline. Showing the last known numbers.")
+        .wait_for("the sentence", async || {
+            says().await == "You are offline. “Cancel” was not sent. Showing the last known numbers."
+        })
         .await;
     let dashed = "return getComputedStyle(document.querySelector('.card .badge')).borderStyle";
     assert_eq!(chromium.evaluate(dashed).await, "dashed", "the badge is dimmed");

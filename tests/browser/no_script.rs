@@ -40,6 +40,8 @@ async fn a_person_without_scripts_imports_watches_cancels_and_signs_out() {
     fs::write(&file, csv).unwrap();
     let input = page.find(By::Id("file")).await.unwrap();
     assert!(input.is_displayed().await.unwrap());
+    let title = page.find(By::Id("drop-title")).await.unwrap();
+    assert_eq!(title.text().await.unwrap(), "Choose CSV files", "nothing can be dropped");
     input.send_keys(file.to_str().unwrap()).await.unwrap();
     assert_eq!(path().await, "/");
     click(".drop-choose button[type=submit]").await;

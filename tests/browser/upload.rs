@@ -159,6 +159,9 @@ async fn an_upload_is_seen_to_arrive_to_stall_and_can_be_stopped() {
         .wait_for("the form", async || page.find(By::Css(".drop-zone.is-receiving")).await.is_err())
         .await;
     front.stand_still(false);
+    let stopped = "The upload of slow.csv was stopped. It was not imported.";
+    assert_eq!(text(&chromium, "#upload-note").await, stopped);
+    assert!(page.find(By::Id("upload-note")).await.unwrap().is_displayed().await.unwrap());
     assert_eq!(page.title().await.unwrap(), "Imports · Runboard");
     let typed = chromium.evaluate("return document.getElementById('address').value").await;
     assert_eq!(typed, json!("https://files.example/typed.csv"));
