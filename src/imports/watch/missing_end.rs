@@ -61,9 +61,9 @@ impl Watch {
             match self.meanwhile(client.run(&run.run_id)).await? {
                 // A word without an end, or an end without such a word, is no proof.
                 Ok(said) if said.data.ended_at.is_some() && said.data.status.is_terminal_word() => {
-                    let said = said.data;
-                    (run.status, run.ended_at) = (said.status, said.ended_at);
-                    run.output = run.output.take().or(said.output);
+                    // v1's word may be that of another attempt or step: v2's stays.
+                    run.ended_at = said.data.ended_at;
+                    run.output = run.output.take().or(said.data.output);
                 }
                 Ok(said) => {
                     let Run { run_id, status, ended_at, .. } = said.data;
