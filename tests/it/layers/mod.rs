@@ -28,7 +28,7 @@ const LINES: [&[&str]; 10] = [
 /// What may be named only under these paths of `src`.
 const LIBRARIES: [(&str, &[&str]); 6] = [
     ("sqlx::", &["store/"]),
-    ("askama::", &["web/", "http/error_page"]),
+    ("askama::", &["web/", "http/error"]),
     ("actix_multipart::", &["web/"]),
     ("reqwest::", &["inngest/", "engine/", "files/"]),
     ("actix_web::", &["app.rs", "app/", "web/", "http/", "function/serve", "engine/api"]),
