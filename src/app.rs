@@ -41,7 +41,7 @@ use crate::{
     },
     imports::{Imports, Parts},
     inngest::{self, Client, Registrar},
-    progress::Live,
+    progress::ProgressRegistry,
     store::{Store, quota::Quota},
     web::{site::Site, versions::Versions},
 };
@@ -94,7 +94,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
     let public = listen(config.listen)?;
     let here = origin_of(public.local_addr()?)?;
     let links = link_key(&store).await?;
-    let live = Live::default();
+    let live = ProgressRegistry::default();
     if !config.push {
         live.expect_no_ends();
     }

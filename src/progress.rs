@@ -21,7 +21,7 @@ use tokio::time::timeout;
 pub use self::{
     inbox::{Inbox, News, Subscription},
     late::{Late, LateRuns},
-    run::{AtWork, Progress, Waiting},
+    run::{AtWork, RunProgress, Waiting},
     told::Told,
 };
 
@@ -32,13 +32,13 @@ use crate::{
     },
     csv::{Counts, FirstRows, Stretches},
     inngest::Run,
-    store::executions::CallInfo,
+    store::executions::Execution,
 };
 
 /// The runs that our own function works on or that are watched, and who waits for news of which event.
 #[derive(Clone, Debug, Default)]
-pub struct Live {
-    runs: Arc<Mutex<HashMap<RunId, Arc<Progress>>>>,
+pub struct ProgressRegistry {
+    runs: Arc<Mutex<HashMap<RunId, Arc<RunProgress>>>>,
     waiting: Arc<Mutex<HashMap<EventId, Arc<Inbox>>>>,
     late: Arc<LateRuns>,
     room: told::Room,
@@ -69,7 +69,7 @@ pub struct ReadSince {
 
 /// The numbers at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProgressNow {
+pub struct ProgressSnapshot {
     /// None: nobody counts, or nobody has told.
     pub counts: Option<Counts>,
     /// Bytes of the file read, and in all (0 while unknown).
@@ -83,7 +83,7 @@ pub struct ProgressNow {
     pub read_since: Option<ReadSince>,
     /// Of a file that was fetched, if it has another name than its address.
     pub file_name: Option<Arc<str>>,
-    pub call: Option<CallInfo>,
+    pub call: Option<Execution>,
     /// A call has come and waits for its turn.
     pub is_waiting: bool,
     /// Where in the file its rows are, and how fast they were read.
@@ -102,10 +102,10 @@ pub struct Report {
     pub total_rows: Option<u64>,
 }
 
-impl Live {
+impl ProgressRegistry {
     /// The progress of `run`, made on first use.
     #[must_use]
-    pub fn progress(&self, run: &RunId) -> Arc<Progress> {
+    pub fn progress(&self, run: &RunId) -> Arc<RunProgress> {
         Arc::clone(lock(&self.runs).entry(run.clone()).or_default())
     }
 
@@ -123,13 +123,13 @@ impl Live {
     }
 
     /// The progress of a run that is known already.
-    fn progress_if_known(&self, run: &RunId) -> Option<Arc<Progress>> {
+    fn progress_if_known(&self, run: &RunId) -> Option<Arc<RunProgress>> {
         lock(&self.runs).get(run).cloned()
     }
 
     /// The numbers of `run`, if our function was called for it since the start.
     #[must_use]
-    pub fn now(&self, run: &RunId) -> Option<ProgressNow> {
+    pub fn now(&self, run: &RunId) -> Option<ProgressSnapshot> {
         lock(&self.runs).get(run).map(|progress| progress.now())
     }
 
@@ -164,7 +164,7 @@ impl Live {
         }
     }
 
-    /// Tells the watcher of `event`. Of an event without one only runs are kept, for [`Live::late_runs`].
+    /// Tells the watcher of `event`. Of an event without one only runs are kept, for [`ProgressRegistry::late_runs`].
     pub fn tell(&self, event: &EventId, news: News) {
         match self.tell_watcher(event, news) {
             Some(News::Run(run)) => self.late.put(event, run),
@@ -190,7 +190,7 @@ impl Live {
         Arc::clone(&self.late)
     }
 
-    /// What [`Live::tell`] fills until it is dropped. A watcher whose predecessor has yet to drop its own takes
+    /// What [`ProgressRegistry::tell`] fills until it is dropped. A watcher whose predecessor has yet to drop its own takes
     /// over what that has not read.
     #[must_use]
     pub fn watch(&self, event: &EventId) -> Subscription {
@@ -264,7 +264,7 @@ mod tests {
 
     #[tokio::test]
     async fn settling_a_run_stops_its_step_and_waits_for_it() {
-        let live = Live::default();
+        let live = ProgressRegistry::default();
         let run = RunId::from("r".to_owned());
         let progress = live.progress(&run);
         let executions = [progress.begin(), progress.begin()];
@@ -279,10 +279,10 @@ mod tests {
 
     #[test]
     fn reading_begins_once_and_anew_after_a_failed_attempt() {
-        let live = Live::default();
+        let live = ProgressRegistry::default();
         let progress = live.progress(&RunId::from("r".to_owned()));
         let since = || progress.now().read_since.map(|since| (since.rows, since.bytes));
-        let call = |error| CallInfo {
+        let call = |error| Execution {
             function: "f".to_owned(),
             started_at: UnixMillis(1),
             attempt: 1,
@@ -308,7 +308,7 @@ mod tests {
     /// However long that takes: nothing else is heard of it meanwhile.
     #[test]
     fn a_run_whose_call_waits_for_its_slot_is_active_and_counts_nothing() {
-        let live = Live::default();
+        let live = ProgressRegistry::default();
         let run = RunId::from("r".to_owned());
         let waiting = live.progress(&run).wait();
         assert!(live.is_active(&run));
@@ -320,7 +320,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_step_that_does_not_stop_is_not_waited_for_too_long() {
-        let live = Live::default();
+        let live = ProgressRegistry::default();
         let run = RunId::from("r".to_owned());
         let _at_work = live.progress(&run).begin();
         live.settle(&run, Duration::from_millis(1)).await;

@@ -23,10 +23,10 @@ use crate::{
         tasks::Tasks,
     },
     engine::{self, Engine},
-    function::{self, About, Door, DoorLimits, Processor},
+    function::{self, About, Processor, ServeHandler, ServeLimits},
     http::serving::{self, Connections},
     inngest::{Registrar, Server, SigningKeys},
-    progress::Live,
+    progress::ProgressRegistry,
     report::EngineName,
     store::Store,
 };
@@ -69,7 +69,12 @@ struct Embedded {
 
 impl Wiring {
     /// `here` is where the pages are.
-    pub fn of(config: &Config, store: &Store, live: &Live, here: &Url) -> Result<Self, StartError> {
+    pub fn of(
+        config: &Config,
+        store: &Store,
+        live: &ProgressRegistry,
+        here: &Url,
+    ) -> Result<Self, StartError> {
         match &config.engine {
             config::Engine::Embedded(exposed) => Self::embedded(config, exposed.as_ref(), store, live),
             config::Engine::Inngest(inngest) => Self::inngest(inngest, here),
@@ -80,7 +85,7 @@ impl Wiring {
         config: &Config,
         exposed: Option<&Exposed>,
         store: &Store,
-        live: &Live,
+        live: &ProgressRegistry,
     ) -> Result<Self, StartError> {
         let internal = listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let origin = origin_of(internal.local_addr()?)?;
@@ -138,8 +143,8 @@ impl Wiring {
         })
     }
 
-    pub fn door(&self, registrar: Registrar) -> Door {
-        Door {
+    pub fn door(&self, registrar: Registrar) -> ServeHandler {
+        ServeHandler {
             keys: self.server.signing_keys.clone(),
             is_dev: self.is_dev,
             registrar,
@@ -148,7 +153,7 @@ impl Wiring {
                 event_api: self.server.event_api.to_string(),
                 env: self.server.env.clone(),
             },
-            limits: DoorLimits::default(),
+            limits: ServeLimits::default(),
         }
     }
 

@@ -38,7 +38,7 @@ use self::{caller::Caller, share::Calls};
 use crate::{
     base::{ids::RunId, time::UnixMillis},
     inngest,
-    progress::Live,
+    progress::ProgressRegistry,
     store::{self, Store, engine::runs::Cancelled},
 };
 
@@ -53,7 +53,7 @@ pub struct Engine {
     /// Says that a run may have become due.
     news: watch::Sender<()>,
     /// Who in this process is told of the end of a run, before any function is.
-    watchers: Option<Live>,
+    watchers: Option<ProgressRegistry>,
 }
 
 /// The keys that clients and functions know the engine by.
@@ -94,7 +94,7 @@ impl Engine {
 
     /// The same engine, which tells those who watch `live` of the end of a run once it is recorded.
     #[must_use]
-    pub fn telling(self, live: Live) -> Self {
+    pub fn telling(self, live: ProgressRegistry) -> Self {
         Self { watchers: Some(live), ..self }
     }
 

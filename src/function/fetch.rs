@@ -15,7 +15,7 @@ use crate::{
     },
     csv::{Counts, Reasons},
     files::{Address, Arrival, Incoming, Key},
-    progress::{Progress, Receiving},
+    progress::{Receiving, RunProgress},
     store::{
         quota::Room,
         steps::{Step, StepFiles},
@@ -62,7 +62,7 @@ impl Processor {
         &self,
         event: &EventId,
         address: &Address,
-        progress: &Progress,
+        progress: &RunProgress,
     ) -> Result<(Incoming, Option<Room>), Failure> {
         let mut room = self.quota.reserve_for(event).await?.map_err(Failure::OverQuota)?;
         let (mut over_quota, mut named) = (None, None);

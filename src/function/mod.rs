@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub use process_csv_upload::{Answer, Summary};
-pub use serve::{About, Door, DoorLimits};
+pub use serve::{About, ServeHandler, ServeLimits};
 pub use slots::{Share, Slot, Slots};
 
 use crate::{
@@ -43,7 +43,7 @@ use crate::{
         Client, Error,
         call::{Call, FunctionSpec, Registration, Retries, Runtime, SDK, StepSpec, Trigger},
     },
-    progress::Live,
+    progress::ProgressRegistry,
     store::{Store, quota::Quota},
 };
 
@@ -78,9 +78,9 @@ pub struct Processor {
     pub links: LinkKey,
     /// Gets the files that lie elsewhere.
     pub fetcher: Fetcher,
-    pub live: Live,
+    pub live: ProgressRegistry,
     pub engine: Client,
-    pub door: Door,
+    pub door: ServeHandler,
     /// Where the engine reaches [`serve`].
     pub serve_url: Url,
     /// For steps that read rows, or the front of a file: as many as there are cores to do it.

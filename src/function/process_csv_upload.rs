@@ -22,7 +22,7 @@ use crate::{
     progress::News,
     results::{PLAN, Plan},
     store::{
-        executions::{AttemptError, CallInfo, FailedAttempt},
+        executions::{AttemptError, Execution, FailedAttempt},
         steps::{Commit, Step, StepFiles},
     },
 };
@@ -317,7 +317,7 @@ impl Processor {
                 at: error.at,
             });
         }
-        let info = CallInfo {
+        let info = Execution {
             function: FUNCTION_NAME.to_owned(),
             started_at: known.as_ref().map_or_else(UnixMillis::now, |known| known.started_at),
             attempt,

@@ -11,7 +11,7 @@ use crate::{
     base::ids::RunId,
     csv::{Counts, Cursor, Output, Pass, Reasons, Stretches},
     files::{Key, OutputFile, Storage},
-    progress::Progress,
+    progress::RunProgress,
     results::Plan,
     store::{quota::Room, steps::StepFiles},
 };
@@ -22,7 +22,7 @@ const BLOCK: usize = 1 << 20;
 /// A step of rows that is to be done.
 pub(super) struct Task {
     pub(super) storage: Storage,
-    pub(super) progress: Arc<Progress>,
+    pub(super) progress: Arc<RunProgress>,
     pub(super) run: RunId,
     pub(super) plan: Plan,
     /// Among all steps of the run: 0, 1, ...

@@ -51,7 +51,7 @@ const UNVERIFIED_BYTES_EACH: usize = UNVERIFIED_BYTES / 4;
 const SYNCS: Rate = Rate { burst: 10, every: Duration::from_secs(2) };
 
 /// Who may call us, and what we say of ourselves.
-pub struct Door {
+pub struct ServeHandler {
     /// Verify what is asked of us; the first one signs the answers.
     pub keys: SigningKeys,
     /// The engine is a dev server: nothing is signed.
@@ -59,19 +59,19 @@ pub struct Door {
     /// Registers when it is asked to.
     pub registrar: Registrar,
     pub about: About,
-    pub limits: DoorLimits,
+    pub limits: ServeLimits,
 }
 
 /// What all callers share, on whichever listener they come.
 #[derive(Debug)]
-pub struct DoorLimits {
+pub struct ServeLimits {
     /// The memory of bodies that are not verified yet.
     pub unverified: ByteBudget,
     /// Verified requests to register: each asks the engine.
     pub syncs: RateLimiter<()>,
 }
 
-impl Default for DoorLimits {
+impl Default for ServeLimits {
     fn default() -> Self {
         let unverified = ByteBudget::new(UNVERIFIED_BYTES, UNVERIFIED_BYTES_EACH);
         Self { unverified, syncs: RateLimiter::new(SYNCS) }
@@ -184,7 +184,7 @@ enum Retry {
     Yes(Option<Duration>),
 }
 
-impl Door {
+impl ServeHandler {
     /// The key that a request is signed with.
     fn key_of(&self, request: &HttpRequest, body: &[u8]) -> Option<&SecretString> {
         self.keys.verify(header(request, signature::HEADER)?, body, UnixMillis::wall())

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::{ImportState, Snapshot};
 use crate::{
     base::{ids::ImportId, time::UnixMillis},
-    progress::{Live, ProgressNow},
+    progress::{ProgressRegistry, ProgressSnapshot},
 };
 
 /// Equal ones say the same of the import.
 #[derive(Clone, Debug)]
 pub struct Current {
     recorded: Arc<Snapshot>,
-    progress: Vec<(usize, ProgressNow)>,
+    progress: Vec<(usize, ProgressSnapshot)>,
 }
 
 impl PartialEq for Current {
@@ -22,7 +22,7 @@ impl PartialEq for Current {
 }
 
 impl Current {
-    pub(super) fn of(recorded: Arc<Snapshot>, live: &Live) -> Self {
+    pub(super) fn of(recorded: Arc<Snapshot>, live: &ProgressRegistry) -> Self {
         Self { progress: recorded.progress(live), recorded }
     }
 

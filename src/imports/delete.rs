@@ -51,7 +51,7 @@ impl Imports {
                 Deleted::StillCancelling => return Ok(Deletion::StillCancelling),
                 Deleted::NotThere => return Ok(Deletion::NotThere),
             };
-            shared.board.delete(owner, id);
+            shared.snapshots.delete(owner, id);
             // Its watch, if it has one still, ends as it finds nothing to watch.
             shared.live.tell(&import.recorded().event_id, News::Look);
             for run in &remains.runs {

@@ -151,7 +151,7 @@ impl Imports {
     async fn load(&self, owner: UserId, rows: Vec<ImportRow>) -> Result<Vec<Snapshot>, store::Error> {
         let mut imports = Snapshot::load(&self.shared.store, rows).await?;
         for import in imports.iter_mut().filter(|import| !import.state().is_final()) {
-            if let Some(watched) = self.shared.board.get(owner, import.id) {
+            if let Some(watched) = self.shared.snapshots.get(owner, import.id) {
                 *import = watched.with_progress(&self.shared.live);
             }
         }

@@ -52,7 +52,7 @@ impl Imports {
         let mut unseen: Vec<ImportId> = seen.shown.iter().copied().take(MOST_SHOWN).collect();
         let (mut more, mut news) = (0, Vec::new());
         let (mut shown, mut at_work, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
-        self.shared.board.each_of(owner, |import| {
+        self.shared.snapshots.each_of(owner, |import| {
             if let Some(at) = unseen.iter().position(|id| *id == import.id) {
                 unseen.swap_remove(at);
                 shown.push(Arc::clone(import));
@@ -88,7 +88,7 @@ impl Imports {
         rows.retain(|import| import.owner == owner);
         let imports = Snapshot::load(store, rows).await?;
         for over in imports.iter().filter(|import| import.state().is_final()) {
-            self.shared.board.keep(over.clone());
+            self.shared.snapshots.keep(over.clone());
         }
         Ok(imports)
     }

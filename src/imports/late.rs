@@ -80,7 +80,8 @@ impl Imports {
             let (owner, id, recorded) = (import.owner, import.id, import.event_id.clone());
             let is_reopened = import.finished_at.is_some() && self.reopen(import, begin).await?;
             // The watcher may not know yet under which id the engine has confirmed the event.
-            let watched = self.shared.board.get(owner, id).map_or(recorded, |known| known.event_id.clone());
+            let watched =
+                self.shared.snapshots.get(owner, id).map_or(recorded, |known| known.event_id.clone());
             if self.shared.live.tell_watcher(&watched, news.clone()).is_none() {
                 return Ok(if is_reopened { Outcome::Reopened(id) } else { Outcome::HandedOver });
             }

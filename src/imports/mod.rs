@@ -36,11 +36,11 @@ pub use self::{
     delete::{DeleteError, Deletion},
     history::{Count, History, Place},
     in_progress::{InProgress, Seen},
-    outage::{Silence, SilenceCause},
+    outage::{EngineOutage, OutageCause},
     owned::Owned,
     snapshot::{FetchedFrom, ImportState, NextAttempt, Plan, Planned, RunSnapshot, Snapshot},
 };
-use self::{names::Names, snapshot_cache::Board, watch::Begin};
+use self::{names::Names, snapshot_cache::SnapshotCache, watch::Begin};
 pub use crate::files::FileName;
 use crate::{
     base::{
@@ -51,7 +51,7 @@ use crate::{
     },
     files::{Address, Incoming, Key, LinkKey, Storage},
     inngest::{Client, EventSeed, Registrar},
-    progress::{Live, News, Subscription},
+    progress::{News, ProgressRegistry, Subscription},
     store::{
         self, Store,
         imports::{ImportRow, Relative},
@@ -76,7 +76,7 @@ pub struct Parts {
     pub client: Client,
     /// Makes our functions known again to an engine that has forgotten them.
     pub registrar: Registrar,
-    pub live: Live,
+    pub live: ProgressRegistry,
     pub links: LinkKey,
     /// Where functions find stored files: our own address, never from a request.
     pub origin: Url,
@@ -89,11 +89,11 @@ struct Shared {
     storage: Storage,
     client: Client,
     registrar: Registrar,
-    live: Live,
+    live: ProgressRegistry,
     links: LinkKey,
     origin: Url,
     pointers: OutputPointers,
-    board: Board,
+    snapshots: SnapshotCache,
     names: Names,
     outbox: Notify,
     /// The imports whose events are on their way to the engine, and how to break that off.
@@ -143,7 +143,7 @@ impl Imports {
             links,
             origin,
             pointers,
-            board: Board::default(),
+            snapshots: SnapshotCache::default(),
             names: Names::default(),
             outbox: Notify::new(),
             sending: Mutex::default(),
@@ -286,7 +286,7 @@ impl Imports {
         // A run that the engine has lost goes on for ever there, unless it is cancelled.
         if !import.state().is_final() || import.state() == ImportState::Lost {
             self.shared.store.request_cancel(id, now).await?;
-            self.shared.board.change(owner, id, |import| {
+            self.shared.snapshots.change(owner, id, |import| {
                 import.cancel_requested_at.get_or_insert(now);
             });
             if let Some(break_off) = self.shared.sending().get(&id) {
@@ -304,7 +304,7 @@ impl Imports {
     /// Puts an import on the board and follows it, unless it was deleted meanwhile.
     fn watch(&self, import: Snapshot, news: Subscription, begin: Begin) {
         let (owner, id) = (import.owner, import.id);
-        if self.shared.board.put(import) {
+        if self.shared.snapshots.put(import) {
             self.shared.tasks.spawn(watch::run(Arc::clone(&self.shared), owner, id, begin, news));
         }
     }

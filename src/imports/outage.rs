@@ -4,15 +4,15 @@ use crate::{base::time::UnixMillis, inngest::Error};
 
 /// The engine has given no usable answer since then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Silence {
+pub struct EngineOutage {
     /// The last answer, or the first question without one.
     pub since: UnixMillis,
     /// Of the latest question.
-    pub cause: SilenceCause,
+    pub cause: OutageCause,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SilenceCause {
+pub enum OutageCause {
     /// Nothing comes, or trouble.
     NoAnswer,
     /// It does not take our key.
@@ -25,7 +25,7 @@ pub enum SilenceCause {
     EventNotTaken { status: u16, retry_at: UnixMillis },
 }
 
-impl SilenceCause {
+impl OutageCause {
     pub(super) fn of(error: &Error) -> Self {
         match error {
             Error::Unauthorized { .. } => Self::KeyRefused,

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Shared, Silence, SilenceCause};
+use super::{EngineOutage, OutageCause, Shared};
 use crate::{
     base::{
         ids::{EventId, ImportId, UserId},
@@ -168,10 +168,8 @@ async fn send_next(shared: &Shared, owner: UserId) -> store::Result<Outcome> {
             let is_lasting = error.status().is_some() || matches!(error, Error::TimedOut(_));
             if is_lasting || row.attempts >= WORTH_A_WORD {
                 let cause = match error.status() {
-                    Some(status) if was_sent => {
-                        SilenceCause::EventNotTaken { status, retry_at: next_attempt }
-                    }
-                    _ => SilenceCause::of(&error),
+                    Some(status) if was_sent => OutageCause::EventNotTaken { status, retry_at: next_attempt },
+                    _ => OutageCause::of(&error),
                 };
                 say_why(shared, &row, cause);
             }
@@ -187,10 +185,10 @@ async fn send_next(shared: &Shared, owner: UserId) -> store::Result<Outcome> {
 }
 
 /// Shows why the event is not sent yet, until it is.
-fn say_why(shared: &Shared, row: &OutboxRow, cause: SilenceCause) {
-    shared.board.change(row.owner, row.import, |import| {
-        let since = import.silence.map_or_else(UnixMillis::now, |silence| silence.since);
-        import.silence = Some(Silence { since, cause });
+fn say_why(shared: &Shared, row: &OutboxRow, cause: OutageCause) {
+    shared.snapshots.change(row.owner, row.import, |import| {
+        let since = import.outage.map_or_else(UnixMillis::now, |outage| outage.since);
+        import.outage = Some(EngineOutage { since, cause });
     });
 }
 

@@ -35,7 +35,7 @@ impl Deref for Owned {
 impl Imports {
     /// An import of `owner` as it is now; nobody else's.
     pub async fn get(&self, owner: UserId, id: ImportId) -> Result<Option<Owned>, store::Error> {
-        if let Some(recorded) = self.shared.board.get(owner, id) {
+        if let Some(recorded) = self.shared.snapshots.get(owner, id) {
             return Ok(Some(Owned(Current::of(recorded, &self.shared.live))));
         }
         Ok(self.recall(owner, &[id]).await?.pop().map(Current::recalled).map(Owned))

@@ -81,6 +81,6 @@ impl Imports {
     pub(super) fn show_retry(&self, retry: &ImportRow) {
         let Some(Relative { id: parent, retry_of, .. }) = retry.parent else { return };
         let relative = Relative { id: retry.id, file_name: retry.file_name.clone(), retry_of };
-        self.shared.board.change(retry.owner, parent, |parent| parent.retries.push(relative));
+        self.shared.snapshots.change(retry.owner, parent, |parent| parent.retries.push(relative));
     }
 }

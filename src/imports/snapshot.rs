@@ -5,7 +5,7 @@ mod run;
 use std::{collections::HashMap, fmt};
 
 pub use self::run::{NextAttempt, Plan, Planned, RunSnapshot};
-use super::Silence;
+use super::EngineOutage;
 use crate::{
     base::{
         ids::{EventId, ImportId, UserId},
@@ -13,7 +13,7 @@ use crate::{
     },
     files::Address,
     inngest::RunStatus,
-    progress::{Live, ProgressNow},
+    progress::{ProgressRegistry, ProgressSnapshot},
     store::{
         self, Store,
         imports::{ImportRow, Relative, RetryOf},
@@ -48,7 +48,7 @@ pub struct Snapshot {
     /// The engine's last answer.
     pub as_of: Option<UnixMillis>,
     /// Set while the engine does not answer.
-    pub silence: Option<Silence>,
+    pub outage: Option<EngineOutage>,
     /// The import that this one is a retry of.
     pub parent: Option<Relative>,
     /// The retries of this one: at most one of each kind.
@@ -139,7 +139,7 @@ impl Snapshot {
             finished_at: import.finished_at,
             is_untaken: false,
             as_of: runs.iter().filter_map(|run| run.ended_at).max(),
-            silence: None,
+            outage: None,
             parent: import.parent,
             retries: Vec::new(),
             runs: Vec::new(),
@@ -196,17 +196,17 @@ impl Snapshot {
 
     /// The same with the progress inside the steps at work.
     #[must_use]
-    pub fn with_progress(&self, live: &Live) -> Self {
+    pub fn with_progress(&self, live: &ProgressRegistry) -> Self {
         self.advanced(self.progress(live))
     }
 
     /// The progress of the runs that go on, by their place in `runs`.
-    pub(super) fn progress(&self, live: &Live) -> Vec<(usize, ProgressNow)> {
+    pub(super) fn progress(&self, live: &ProgressRegistry) -> Vec<(usize, ProgressSnapshot)> {
         let runs = self.runs.iter().enumerate().filter(|(_, run)| run.ended_at.is_none());
         runs.filter_map(|(place, run)| Some((place, live.now(&run.run_id)?))).collect()
     }
 
-    pub(super) fn advanced(&self, progress: Vec<(usize, ProgressNow)>) -> Self {
+    pub(super) fn advanced(&self, progress: Vec<(usize, ProgressSnapshot)>) -> Self {
         let mut snapshot = self.clone();
         for (place, progress) in progress {
             // What the function tells us is news, too, and newer than the engine's.

@@ -14,7 +14,7 @@ const RETIRED: usize = 1_000;
 
 /// Keyed by owner first, so that a request for another user's import finds nothing.
 #[derive(Default)]
-pub struct Board {
+pub struct SnapshotCache {
     inner: Mutex<Inner>,
 }
 
@@ -26,7 +26,7 @@ struct Inner {
     deleted: VecDeque<ImportId>,
 }
 
-impl Board {
+impl SnapshotCache {
     pub fn get(&self, owner: UserId, id: ImportId) -> Option<Arc<Snapshot>> {
         self.lock().imports.get(&(owner, id)).cloned()
     }
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn what_runs_have_read_is_kept_until_nothing_more_is_to_come() {
-        let board = Board::default();
+        let board = SnapshotCache::default();
         let has_reading = |snapshot: &Snapshot| {
             let run = &board.get(snapshot.owner, snapshot.id).unwrap().runs[0];
             (run.stretches.is_some(), run.first_rows.is_some())
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn what_was_loaded_before_a_delete_does_not_come_back() {
-        let board = Board::default();
+        let board = SnapshotCache::default();
         let loaded = snapshot();
         board.delete(loaded.owner, loaded.id);
         assert!(!board.put(loaded.clone()));

@@ -2,7 +2,7 @@
 //! come. However many tabs are open, the engine is asked by this watcher only.
 //!
 //! News arrives by itself: an engine that reaches us calls our functions when a run begins and when any
-//! run has ended, and `store::Live` passes that on. What is told is recorded and shown at once. Paced
+//! run has ended, and `store::ProgressRegistry` passes that on. What is told is recorded and shown at once. Paced
 //! questions (`pace`) are the net under it, so that lost news cost latency only; they take turns with those
 //! of other users (`inngest::Priority`).
 
@@ -186,11 +186,11 @@ impl Watch {
     }
 
     fn snapshot(&self) -> Option<Arc<Snapshot>> {
-        self.shared.board.get(self.owner, self.id)
+        self.shared.snapshots.get(self.owner, self.id)
     }
 
     fn change(&self, change: impl FnOnce(&mut Snapshot)) -> Option<Arc<Snapshot>> {
-        self.shared.board.change(self.owner, self.id, change)
+        self.shared.snapshots.change(self.owner, self.id, change)
     }
 
     /// Waits for the next thing to do that no message announces.
@@ -282,11 +282,11 @@ impl Watch {
             import.event_id = row.event_id;
             import.refused = row.refused;
             if sent {
-                import.silence = None;
+                import.outage = None;
             }
         });
         if over {
-            self.shared.board.retire(self.owner, self.id);
+            self.shared.snapshots.retire(self.owner, self.id);
             return Ok(Outcome::Over);
         }
         match import {

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{Live, lock, told::Told};
+use super::{ProgressRegistry, lock, told::Told};
 use crate::base::ids::EventId;
 
 /// More than this is not kept for a watcher that is busy: it asks the engine instead.
@@ -61,13 +61,13 @@ impl Inbox {
 /// The inbox of a watcher. What is left in it when it is dropped is told anew.
 #[derive(Debug)]
 pub struct Subscription {
-    live: Live,
+    live: ProgressRegistry,
     event: EventId,
     inbox: Arc<Inbox>,
 }
 
 impl Subscription {
-    pub(super) fn new(live: Live, event: EventId, inbox: Arc<Inbox>) -> Self {
+    pub(super) fn new(live: ProgressRegistry, event: EventId, inbox: Arc<Inbox>) -> Self {
         Self { live, event, inbox }
     }
 
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_a_watcher_leaves_goes_to_the_next_one_or_to_runs_without_a_watcher() {
-        let live = Live::default();
+        let live = ProgressRegistry::default();
         let ids = ["expected", "confirmed"].map(|id| EventId::from(id.to_owned()));
         let mut first = live.watch(&ids[0]);
         live.tell(&ids[0], News::Soon);

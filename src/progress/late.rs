@@ -96,7 +96,7 @@ mod tests {
     use crate::{
         base::{ids::RunId, time::UnixMillis},
         inngest::{Run, RunStatus},
-        progress::{Live, News},
+        progress::{News, ProgressRegistry},
     };
 
     fn run(output: Value) -> Run {
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn of_more_late_runs_than_are_kept_the_events_are_and_of_those_a_bounded_number() {
-        let live = Live::default();
+        let live = ProgressRegistry::default();
         for number in 0..MOST + MOST_EVENTS + 10 {
             live.tell_run(&[event(number)], run(json!({"rows": 1})));
         }
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_large_late_run_is_asked_for() {
-        let live = Live::default();
+        let live = ProgressRegistry::default();
         live.tell_run(&[event(1)], run(json!("x".repeat(MOST_BYTES_OF_ONE))));
         assert_eq!(live.late_runs().take(), [Late::Missed(event(1))]);
     }
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn all_that_is_told_shares_one_amount_of_memory() {
         const LARGE: usize = 4 << 20;
-        let live = Live::default();
+        let live = ProgressRegistry::default();
         let watched: Vec<_> = (0..20).map(|number| live.watch(&event(number))).collect();
         let events: Vec<_> = (0..20).map(event).collect();
         for _ in 0..10 {
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn what_a_watcher_has_missed_is_not_lost_with_it() {
-        let live = Live::default();
+        let live = ProgressRegistry::default();
         let watched = live.watch(&event(1));
         for _ in 0..=MOST {
             live.tell_run(&[event(1)], run(json!(1)));

@@ -10,11 +10,11 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{ProgressNow, ReadSince, Receiving, Report, lock};
+use super::{ProgressSnapshot, ReadSince, Receiving, Report, lock};
 use crate::{
     base::time::UnixMillis,
     csv::{Counts, FirstRows, Stretches},
-    store::executions::CallInfo,
+    store::executions::Execution,
 };
 
 /// Other people's functions may tell of their progress once a second; what comes sooner is dropped, but
@@ -29,7 +29,7 @@ const BETWEEN_REPORTS: Duration = Duration::from_secs(30);
 
 /// One run's numbers. Counts only grow while the server runs.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct RunProgress {
     processed: AtomicU64,
     failed: AtomicU64,
     bytes: AtomicU64,
@@ -50,7 +50,7 @@ pub struct Progress {
     stop: watch::Sender<bool>,
     /// How many calls wait for their turn.
     waiting: AtomicUsize,
-    call: Mutex<Option<CallInfo>>,
+    call: Mutex<Option<Execution>>,
     stretches: Mutex<Option<Arc<Stretches>>>,
     first_rows: Mutex<Option<Arc<FirstRows>>>,
     /// How many executions of the run's steps there are.
@@ -59,7 +59,7 @@ pub struct Progress {
 
 /// An execution of a step, until it is dropped.
 #[derive(Debug)]
-pub struct AtWork(Arc<Progress>);
+pub struct AtWork(Arc<RunProgress>);
 
 impl Drop for AtWork {
     fn drop(&mut self) {
@@ -69,7 +69,7 @@ impl Drop for AtWork {
 
 /// A call that waits for its turn, until it is dropped.
 #[derive(Debug)]
-pub struct Waiting(Arc<Progress>);
+pub struct Waiting(Arc<RunProgress>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
@@ -77,7 +77,7 @@ impl Drop for Waiting {
     }
 }
 
-impl Progress {
+impl RunProgress {
     /// Moves the numbers forward; a smaller one (a step that is done again) changes nothing.
     pub fn advance(&self, counts: Counts, bytes: u64) {
         self.processed.fetch_max(counts.processed, Ordering::Relaxed);
@@ -126,7 +126,7 @@ impl Progress {
         *lock(&self.file_name) = Some(name.into());
     }
 
-    pub fn set_call(&self, call: CallInfo) {
+    pub fn set_call(&self, call: Execution) {
         if call.error.is_some() {
             *lock(&self.read_since) = None;
         }
@@ -192,17 +192,17 @@ impl Progress {
     }
 
     pub(super) fn is_active(&self) -> bool {
-        let silence = if lock(&self.call).is_some() { BETWEEN_STEPS } else { BETWEEN_REPORTS };
-        *self.at_work.borrow() > 0 || lock(&self.heard).is_some_and(|heard| heard.elapsed() < silence)
+        let outage = if lock(&self.call).is_some() { BETWEEN_STEPS } else { BETWEEN_REPORTS };
+        *self.at_work.borrow() > 0 || lock(&self.heard).is_some_and(|heard| heard.elapsed() < outage)
     }
 
     #[must_use]
-    pub fn now(&self) -> ProgressNow {
+    pub fn now(&self) -> ProgressSnapshot {
         let number = |number: &AtomicU64| number.load(Ordering::Relaxed);
         let time = |time: &AtomicI64| Some(time.load(Ordering::Relaxed)).filter(|at| *at > 0);
         let call = lock(&self.call).clone();
         let is_counted = call.is_some() || time(&self.reported_at).is_some();
-        ProgressNow {
+        ProgressSnapshot {
             counts: is_counted
                 .then(|| Counts { processed: number(&self.processed), failed: number(&self.failed) }),
             bytes: number(&self.bytes),

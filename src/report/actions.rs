@@ -54,7 +54,7 @@ impl Actions {
     pub fn of(snapshot: &Snapshot, state: ImportState, now: UnixMillis, place: Place) -> Self {
         let ended = state.is_final();
         // An event that is being sent is a matter of moments, unless nobody answers.
-        let settles_by_itself = state == ImportState::Accepted && snapshot.silence.is_none();
+        let settles_by_itself = state == ImportState::Accepted && snapshot.outage.is_none();
         // Outputs are those of our own function; a run that broke off may have left none.
         let counts = || snapshot.runs.iter().filter(|run| run.call.is_some()).filter_map(|run| run.counts);
         let processed_rows = ended && counts().any(|counts| counts.processed > 0);

@@ -139,7 +139,7 @@ impl Block {
 
     fn of_import(snapshot: &Snapshot, outcome: Outcome, reading: &Reading) -> Self {
         let state = outcome.state;
-        let dimmed = snapshot.silence.is_some() && !state.is_final();
+        let dimmed = snapshot.outage.is_some() && !state.is_final();
         Self {
             run: None,
             badge: Badge { shown: Shown::of_import(snapshot, state), dimmed },
@@ -156,7 +156,7 @@ impl Block {
     fn of_run(snapshot: &Snapshot, outcome: Outcome, run: &RunSnapshot, reading: &Reading) -> Self {
         let ended = run.ended_at.is_some();
         let dimmed = run.ended_at.or(run.lost_at).is_none()
-            && (snapshot.silence.is_some() || run.is_gone || run.is_lost(reading.now));
+            && (snapshot.outage.is_some() || run.is_gone || run.is_lost(reading.now));
         let progress = Progress::of(run, known_at(snapshot, reading));
         let shown = Shown::of_run(run);
         // Red in a bar is failed rows and nothing else: a run that failed leaves a grey bar.
@@ -191,5 +191,5 @@ impl Block {
 
 /// The time of the numbers that are shown.
 fn known_at(snapshot: &Snapshot, reading: &Reading) -> UnixMillis {
-    snapshot.silence.map_or(reading.now, |silence| silence.since)
+    snapshot.outage.map_or(reading.now, |outage| outage.since)
 }

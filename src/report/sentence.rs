@@ -13,7 +13,7 @@ use super::{
 use crate::{
     base::{ids::EVENT_NAME, time::UnixMillis},
     csv::Counts,
-    imports::{FetchedFrom, ImportState, Planned, RunSnapshot, Silence, SilenceCause, Snapshot},
+    imports::{EngineOutage, FetchedFrom, ImportState, OutageCause, Planned, RunSnapshot, Snapshot},
 };
 
 /// A sentence, or two. Times in it are in the viewer's zone.
@@ -38,7 +38,7 @@ pub enum Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// The engine does not answer.
-    Silence,
+    Outage,
     /// Nothing was heard of the run for long.
     NoNews,
     /// The engine has forgotten the run.
@@ -57,7 +57,7 @@ impl Sentence {
                 reason.trim_end_matches('.')
             ));
         }
-        match (state, snapshot.silence) {
+        match (state, snapshot.outage) {
             (ImportState::Cancelled, _) => {
                 let at = snapshot.cancel_requested_at.unwrap_or(snapshot.received_at);
                 Self::text("Stopped by you at ").time(at, reading).then(". Nothing was run.")
@@ -67,7 +67,7 @@ impl Sentence {
             )),
             (
                 ImportState::Accepted,
-                Some(Silence { cause: SilenceCause::EventNotTaken { status, retry_at }, .. }),
+                Some(EngineOutage { cause: OutageCause::EventNotTaken { status, retry_at }, .. }),
             ) => Self::text(format!(
                 "{engine} answers {status}{}. {}; trying again at ",
                 likely_cause(status),
@@ -75,14 +75,14 @@ impl Sentence {
             ))
             .time(retry_at, reading)
             .then(".")
-            .noticing(Notice::Silence),
-            (ImportState::Accepted, Some(Silence { since, cause })) => {
+            .noticing(Notice::Outage),
+            (ImportState::Accepted, Some(EngineOutage { since, cause })) => {
                 Self::text(format!("{} {engine} {} ", safe(snapshot), silent(cause)))
                     .time(since, reading)
                     .then(".")
-                    .noticing(Notice::Silence)
+                    .noticing(Notice::Outage)
             }
-            (_, Some(silence)) => Self::silent(silence, reading),
+            (_, Some(outage)) => Self::silent(outage, reading),
             (ImportState::Accepted, None) => {
                 Self::text(format!("{} Telling the engine about it ...", safe(snapshot)))
             }
@@ -98,8 +98,8 @@ impl Sentence {
     /// Of a run.
     #[must_use]
     pub fn of_run(snapshot: &Snapshot, run: &RunSnapshot, progress: &Progress, reading: &Reading) -> Self {
-        if let (Some(silence), None, None) = (snapshot.silence, run.ended_at, run.lost_at) {
-            return Self::silent(silence, reading);
+        if let (Some(outage), None, None) = (snapshot.outage, run.ended_at, run.lost_at) {
+            return Self::silent(outage, reading);
         }
         if run.ended_at.or(run.lost_at).is_none() && run.is_gone {
             let engine = reading.engine.subject();
@@ -164,11 +164,11 @@ impl Sentence {
             .collect()
     }
 
-    fn silent(silence: Silence, reading: &Reading) -> Self {
-        Self::text(format!("{} {} ", reading.engine.subject(), silent(silence.cause)))
-            .time(silence.since, reading)
+    fn silent(outage: EngineOutage, reading: &Reading) -> Self {
+        Self::text(format!("{} {} ", reading.engine.subject(), silent(outage.cause)))
+            .time(outage.since, reading)
             .then(". Showing the last known numbers.")
-            .noticing(Notice::Silence)
+            .noticing(Notice::Outage)
     }
 
     fn text(text: impl Into<String>) -> Self {
@@ -210,13 +210,13 @@ fn roughly(time: Duration) -> String {
 }
 
 /// What the engine does instead of answering, up to the time since when.
-fn silent(cause: SilenceCause) -> &'static str {
+fn silent(cause: OutageCause) -> &'static str {
     match cause {
-        SilenceCause::NoAnswer => "has not answered since",
-        SilenceCause::KeyRefused => "has refused our key since",
-        SilenceCause::Busy => "has been rate-limiting us since",
-        SilenceCause::Unreadable => "has sent no readable answer since",
-        SilenceCause::EventNotTaken { .. } => "has not taken the event since",
+        OutageCause::NoAnswer => "has not answered since",
+        OutageCause::KeyRefused => "has refused our key since",
+        OutageCause::Busy => "has been rate-limiting us since",
+        OutageCause::Unreadable => "has sent no readable answer since",
+        OutageCause::EventNotTaken { .. } => "has not taken the event since",
     }
 }
 

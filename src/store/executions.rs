@@ -11,7 +11,7 @@ use crate::base::{
 
 /// What a call to our function tells of its run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallInfo {
+pub struct Execution {
     pub function: String,
     /// The first call of this run.
     pub started_at: UnixMillis,
@@ -44,7 +44,7 @@ pub struct AttemptError {
     pub is_final: bool,
 }
 
-/// What [`read_call`] reads.
+/// What [`read_execution`] reads.
 pub(super) const COLUMNS: &str = "execution.function, execution.started_at, execution.attempt, \
      execution.max_attempts, execution.error, execution.error_at, execution.error_final, execution.earlier";
 
@@ -63,14 +63,14 @@ impl Store {
     }
 
     /// What the latest calls told of a run; None before the first.
-    pub async fn execution(&self, run: &RunId) -> Result<Option<CallInfo>> {
+    pub async fn execution(&self, run: &RunId) -> Result<Option<Execution>> {
         let sql = format!("SELECT {COLUMNS} FROM execution WHERE run_id = $1");
         let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(run.as_str()).fetch_optional(&self.pool).await?;
-        row.as_ref().map_or(Ok(None), read_call)
+        row.as_ref().map_or(Ok(None), read_execution)
     }
 
     /// Records what a call told of a run. The time of its first call stays what it was.
-    pub async fn save_execution(&self, run: &RunId, call: &CallInfo) -> Result<()> {
+    pub async fn save_execution(&self, run: &RunId, call: &Execution) -> Result<()> {
         let earlier = (!call.earlier.is_empty()).then(|| serde_json::to_string(&call.earlier)).transpose();
         sqlx::query(
             "INSERT INTO execution (run_id, function, started_at, attempt, max_attempts, error, error_at, \
@@ -95,12 +95,12 @@ impl Store {
 }
 
 /// What is known of a run's calls, from a row with [`COLUMNS`]; None if it has had none.
-pub(super) fn read_call(row: &AnyRow) -> Result<Option<CallInfo>> {
+pub(super) fn read_execution(row: &AnyRow) -> Result<Option<Execution>> {
     let Some(function) = row.try_get::<Option<String>, _>("function")? else { return Ok(None) };
     let number = |column| u32::try_from(row.try_get::<i64, _>(column)?).map_err(corrupt);
     let earlier = row.try_get::<Option<String>, _>("earlier")?;
     let read = |text: &String| serde_json::from_str::<Vec<FailedAttempt>>(text).map_err(corrupt);
-    Ok(Some(CallInfo {
+    Ok(Some(Execution {
         function,
         started_at: UnixMillis(row.try_get("started_at")?),
         attempt: number("attempt")?,

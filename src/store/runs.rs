@@ -11,7 +11,7 @@ use crate::{
     },
     csv::Counts,
     inngest::{Failure, Run, RunOutput, RunStatus},
-    store::executions::CallInfo,
+    store::executions::Execution,
 };
 
 /// A row of `run`, with what our own function knows of it.
@@ -36,7 +36,7 @@ pub struct RunRow {
     /// Bytes of the file behind the finished steps.
     pub bytes: u64,
     pub output: Option<RunOutput>,
-    pub call: Option<CallInfo>,
+    pub call: Option<Execution>,
 }
 
 /// Up to the columns of the execution. Of an output that is large only the beginning is read.
@@ -190,7 +190,7 @@ fn read_run(row: &AnyRow) -> Result<RunRow> {
         news_at: [time("news_at")?, time("steps_at")?].into_iter().flatten().fold(queued_at, UnixMillis::max),
         counts: if ended_at.is_some() { recorded } else { of_steps },
         bytes: count("steps_bytes")?.unwrap_or(0),
-        call: executions::read_call(row)?,
+        call: executions::read_execution(row)?,
     })
 }
 

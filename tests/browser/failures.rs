@@ -41,7 +41,7 @@ async fn a_click_that_fails_says_why_and_a_poll_that_fails_does_not() {
     chromium.evaluate(fail_polls).await;
     let says = async || text(&chromium, "#offline").await;
     chromium
-        .wait_for("silence", async || says().await == "Can't reach Runboard. Showing the last known numbers.")
+        .wait_for("outage", async || says().await == "Can't reach Runboard. Showing the last known numbers.")
         .await;
     assert!(!is_shown().await, "a poll fails without a notice");
 

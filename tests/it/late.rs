@@ -9,7 +9,7 @@ use runboard::{
     },
     imports::{ImportState, Plan, Planned, Snapshot},
     inngest::{Run, RunStatus},
-    progress::{Live, News},
+    progress::{News, ProgressRegistry},
 };
 use serde_json::json;
 use ulid::Ulid;
@@ -22,7 +22,7 @@ use crate::{
 /// An import is looked after for ten seconds once its runs have ended.
 const DEADLINE: Duration = Duration::from_secs(40);
 
-async fn room(engine: Engine) -> (Room, Live) {
+async fn room(engine: Engine) -> (Room, ProgressRegistry) {
     let live = engine.live.clone();
     (Room::new(Engine { status: 200, ..engine }).await, live)
 }
@@ -32,7 +32,7 @@ fn new_run() -> RunId {
 }
 
 /// Tells what a signed call of our functions would.
-fn tell(live: &Live, event: &EventId, run: &RunId, status: RunStatus) {
+fn tell(live: &ProgressRegistry, event: &EventId, run: &RunId, status: RunStatus) {
     let now = UnixMillis::now();
     let ended = status.is_terminal_word();
     let run = Run {
@@ -163,7 +163,7 @@ async fn pass_until<T: std::fmt::Debug>(what: &str, look: impl AsyncFn() -> Resu
 
 /// An event that is sent to an engine which tells of ends. From here on [`pass`] moves the clock, and questions have
 /// an hour of it to be answered.
-async fn sent_by_a_steered_clock(engine: Engine) -> (Room, Live, ImportId, EventId) {
+async fn sent_by_a_steered_clock(engine: Engine) -> (Room, ProgressRegistry, ImportId, EventId) {
     let (room, live) = room(Engine { answers_within: Some(Duration::from_secs(3_600)), ..engine }).await;
     live.set_reached();
     let (import, event) = room.sent().await;

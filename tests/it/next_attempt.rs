@@ -9,8 +9,8 @@ use runboard::{
     },
     files::Storage,
     imports::{Imports, RunSnapshot},
-    progress::{AtWork, Live, News},
-    store::executions::{AttemptError, CallInfo},
+    progress::{AtWork, News, ProgressRegistry},
+    store::executions::{AttemptError, Execution},
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -27,7 +27,7 @@ use crate::{
 struct World {
     engine: MockServer,
     imports: Imports,
-    live: Live,
+    live: ProgressRegistry,
     owner: UserId,
     import: ImportId,
     /// A step is at work, so that nothing else is asked of the queue.
@@ -68,7 +68,7 @@ impl World {
         .execute(&database)
         .await
         .unwrap();
-        let live = Live::default();
+        let live = ProgressRegistry::default();
         let at_work = live.progress(&run_id()).begin();
         let storage = Storage::open(folder.path().join("files")).unwrap();
         let imports = Imports::new(parts(store, storage, client::client(&engine.uri()), live.clone()));
@@ -81,7 +81,7 @@ impl World {
         let error = Some(AttemptError { message: "connection reset".to_owned(), at, is_final });
         let function = "process-csv-upload".to_owned();
         let call =
-            CallInfo { function, started_at: at, attempt, max_attempts: 4, error, earlier: Vec::new() };
+            Execution { function, started_at: at, attempt, max_attempts: 4, error, earlier: Vec::new() };
         self.live.progress(&run_id()).set_call(call);
         self.live.tell(&EventId::from(EVENT.to_owned()), News::Look);
     }

@@ -76,11 +76,11 @@ async fn an_engine_that_is_silent_is_said_to_be_and_the_last_state_stays() {
     let mut witness = Witness::of(&world, world.upload().await).await;
     witness.watch_until("a run", |import| state(import) == ImportState::Running).await;
     misbehave(&world.to_engine, Behaviour::Status(502), |_| true);
-    witness.watch_until("word of the silence", |import| import.silence.is_some()).await;
+    witness.watch_until("word of the outage", |import| import.outage.is_some()).await;
     assert_eq!(state(&witness.last), ImportState::Running, "what was known stays");
     world.to_engine.behave(|_| Behaviour::Pass);
     world.to_function.behave(|_| Behaviour::Pass);
-    witness.watch_until("the end of the silence", |import| import.silence.is_none()).await;
+    witness.watch_until("the end of the outage", |import| import.outage.is_none()).await;
     witness.watch_until_completed().await;
     world.check_files(witness.id).await;
     world.stop().await;

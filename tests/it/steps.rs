@@ -5,7 +5,7 @@ use runboard::{
     csv::{Counts, Reason, Reasons},
     store::{
         Store,
-        executions::{AttemptError, CallInfo},
+        executions::{AttemptError, Execution},
         steps::{Commit, Step, StepFiles, StepSums},
     },
 };
@@ -141,7 +141,7 @@ async fn an_execution_keeps_the_time_of_its_first_call() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(&folder).await;
     assert_eq!(store.execution(&run("r")).await.unwrap(), None);
-    let first = CallInfo {
+    let first = Execution {
         function: "process-csv-upload".to_owned(),
         started_at: UnixMillis(5),
         attempt: 1,
@@ -151,8 +151,8 @@ async fn an_execution_keeps_the_time_of_its_first_call() {
     };
     store.save_execution(&run("r"), &first).await.unwrap();
     let error = AttemptError { message: "no".to_owned(), at: UnixMillis(8), is_final: true };
-    let second = CallInfo { started_at: UnixMillis(9), attempt: 2, error: Some(error), ..first.clone() };
+    let second = Execution { started_at: UnixMillis(9), attempt: 2, error: Some(error), ..first.clone() };
     store.save_execution(&run("r"), &second).await.unwrap();
     let saved = store.execution(&run("r")).await.unwrap().unwrap();
-    assert_eq!(saved, CallInfo { started_at: UnixMillis(5), ..second });
+    assert_eq!(saved, Execution { started_at: UnixMillis(5), ..second });
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use askama::Template;
 use runboard::{
     base::{ids::ImportId, time::UnixMillis},
-    imports::{Count, Plan, Planned, RunSnapshot, SilenceCause, Snapshot},
+    imports::{Count, OutageCause, Plan, Planned, RunSnapshot, Snapshot},
     inngest::{RunOutput, RunStatus},
     report::{badge::Tone, history::HistoryRow},
     store::imports::{Relative, RetryOf},
@@ -61,15 +61,15 @@ fn every_state_of_an_import_without_a_run_has_its_word_and_sentence() {
             ("Accepted", "Saved", "Your file is safe. Telling the engine about it ..."),
         ),
         (
-            Snapshot { sent_at: None, silence: silent("14:03:09", SilenceCause::NoAnswer), ..sent() },
+            Snapshot { sent_at: None, outage: silent("14:03:09", OutageCause::NoAnswer), ..sent() },
             ("Accepted", "Saved", "Your file is safe. Inngest has not answered since 14:03:09 UTC."),
         ),
         (
             Snapshot {
                 sent_at: None,
-                silence: silent(
+                outage: silent(
                     "14:03:09",
-                    SilenceCause::EventNotTaken { status: 401, retry_at: at("14:05:00") },
+                    OutageCause::EventNotTaken { status: 401, retry_at: at("14:05:00") },
                 ),
                 ..sent()
             },
@@ -339,7 +339,7 @@ fn what_the_engine_says_is_never_markup() {
 
 #[test]
 fn the_last_numbers_stay_while_the_source_is_silent() {
-    let quiet = Snapshot { silence: silent("14:03:15", SilenceCause::NoAnswer), ..with(running()) };
+    let quiet = Snapshot { outage: silent("14:03:15", OutageCause::NoAnswer), ..with(running()) };
     let html = panel(&quiet);
     assert_eq!(
         read(&quiet)[0].1,
@@ -350,7 +350,7 @@ fn the_last_numbers_stay_while_the_source_is_silent() {
     assert!(attribute(&html, "hx-trigger").is_some());
 
     let ended =
-        Snapshot { silence: silent("14:03:15", SilenceCause::NoAnswer), ..with(ended(RunStatus::Completed)) };
+        Snapshot { outage: silent("14:03:15", OutageCause::NoAnswer), ..with(ended(RunStatus::Completed)) };
     assert!(!panel(&ended).contains("dimmed"), "what has ended is not old");
 }
 

@@ -10,7 +10,7 @@ use actix_web::{
 use futures_util::TryStreamExt;
 use tokio::time::timeout;
 
-use super::{Door, Retry, client, error, failure, header};
+use super::{Retry, ServeHandler, client, error, failure, header};
 use crate::{
     base::{
         limits::{ByteBudget, Exhausted, HeldBytes, Network},
@@ -68,7 +68,7 @@ pub(super) async fn verified(
     Ok(body)
 }
 
-fn is_verified(door: &Door, request: &HttpRequest, body: &[u8]) -> bool {
+fn is_verified(door: &ServeHandler, request: &HttpRequest, body: &[u8]) -> bool {
     door.is_dev || door.key_of(request, body).is_some()
 }
 

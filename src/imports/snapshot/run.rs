@@ -9,9 +9,9 @@ use crate::{
     },
     csv::{Counts, FirstRows, Stretches},
     inngest::{Run, RunOutput, RunStatus},
-    progress::{ProgressNow, ReadSince, Receiving},
+    progress::{ProgressSnapshot, ReadSince, Receiving},
     store::{
-        executions::{AttemptError, CallInfo},
+        executions::{AttemptError, Execution},
         runs::RunRow,
     },
 };
@@ -51,7 +51,7 @@ pub struct RunSnapshot {
     /// While our own function reads it.
     pub read_since: Option<ReadSince>,
     /// What our own function told of the run; None for anybody else's.
-    pub call: Option<CallInfo>,
+    pub call: Option<Execution>,
     /// A call of our own function waits for its turn.
     pub is_waiting: bool,
     /// What our own function has read, place by place, and the first rows of it. Of a run that has ended the
@@ -163,7 +163,7 @@ impl RunSnapshot {
         self.next_attempt.filter(|next| next.after == failed_at).map(|next| next.at)
     }
 
-    pub(super) fn advance(&mut self, progress: ProgressNow) {
+    pub(super) fn advance(&mut self, progress: ProgressSnapshot) {
         let known = self.counts.unwrap_or_default();
         if let Some(counts) = progress.counts {
             self.counts = Some(Counts {

@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     Begin, LAST_LIST_WITHIN, Outcome, TOLD_WITHIN, Watch, pace,
-    record::{Word, add_told},
+    record::{Provenance, add_told},
 };
 use crate::{
     base::{ids::RunId, time::UnixMillis},
@@ -29,7 +29,7 @@ impl Watch {
     pub(super) async fn ask(&mut self, client: &Client, import: &Snapshot) -> store::Result<Outcome> {
         if self.told.is_empty() && self.ask_for_plans_alone(client, import).await? {
             self.unanswered_since = None;
-            self.answered(import, &[], Word::Asked).await?;
+            self.answered(import, &[], Provenance::Asked).await?;
             let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
             return self.what_next(&import).await;
         }
@@ -64,7 +64,7 @@ impl Watch {
     }
 
     /// The event's runs, if there is a question to spare and the answer comes at once.
-    pub(super) async fn list_at_once(&mut self, import: &Snapshot) -> Option<(Client, Vec<Run>, Word)> {
+    pub(super) async fn list_at_once(&mut self, import: &Snapshot) -> Option<(Client, Vec<Run>, Provenance)> {
         let client = self.shared.client.try_turn(self.owner)?;
         let question = question_engine(&client, import, self.same_list_until);
         let answer = timeout(LIST_WITHIN, question).await.ok()?;
@@ -76,16 +76,16 @@ impl Watch {
     fn note_list(
         &mut self,
         answer: Result<Answered, inngest::Error>,
-    ) -> Result<(Vec<Run>, Word), inngest::Error> {
+    ) -> Result<(Vec<Run>, Provenance), inngest::Error> {
         Ok(match answer? {
             Answered::List(Fresh { data, stays_for }) => {
                 let now = Instant::now();
                 self.same_list_until = now + stays_for;
                 self.listed = Some(now);
-                (data, Word::Listed)
+                (data, Provenance::Listed)
             }
-            Answered::Runs(runs) => (runs, Word::Asked),
-            Answered::Nothing => (Vec::new(), Word::Told),
+            Answered::Runs(runs) => (runs, Provenance::Asked),
+            Answered::Nothing => (Vec::new(), Provenance::Told),
         })
     }
 
@@ -95,14 +95,14 @@ impl Watch {
         client: &Client,
         import: &Snapshot,
         mut runs: Vec<Run>,
-        word: Word,
+        word: Provenance,
     ) -> store::Result<Outcome> {
         self.find_missing_ends(client, import, &mut runs).await?;
         let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
         let import = &*import;
         self.note_found(import, &runs);
         add_told(&mut runs, std::mem::take(&mut self.told));
-        if word != Word::Told {
+        if word != Provenance::Told {
             self.unanswered_since = None;
         }
         let mut any_changed = false;
@@ -114,13 +114,13 @@ impl Watch {
                 .filter(|id| !listed.contains(*id) && runs.iter().all(|run| run.run_id != **id))
                 .cloned()
                 .collect();
-            any_changed = self.answered(import, &runs.iter().collect::<Vec<_>>(), Word::Asked).await?;
+            any_changed = self.answered(import, &runs.iter().collect::<Vec<_>>(), Provenance::Asked).await?;
             if !(listed.is_empty() && unlisted.is_empty()) {
                 // What is cancelled is recorded once it has ended.
                 return self.cancel(import, &listed, &unlisted).await;
             }
         }
-        let returned = import.silence.map(|silence| silence.since).filter(|_| word != Word::Told);
+        let returned = import.outage.map(|outage| outage.since).filter(|_| word != Provenance::Told);
         let was_silent = returned.is_some();
         any_changed |= self.answered(import, &runs.iter().collect::<Vec<_>>(), word).await?;
         if was_silent {
@@ -143,11 +143,11 @@ impl Watch {
         }
         if any_changed || is_cancelled {
             self.unchanged = 0;
-        } else if word != Word::Told {
+        } else if word != Provenance::Told {
             self.ask_for_plans(client, &import, returned).await?;
         }
         self.look_for_missing_ends();
-        if word == Word::Told {
+        if word == Provenance::Told {
             self.pace.postpone(self.same_list_until.saturating_duration_since(Instant::now()));
         }
         let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
@@ -191,7 +191,7 @@ impl Watch {
                 Err(inngest::Error::NotFound { .. }) if unlisted.contains(id) => {
                     let known = import.runs.iter().find(|run| run.run_id == *id);
                     if let Some(run) = known.map(|run| run.cancelled(&import.event_id, UnixMillis::now())) {
-                        self.answered(import, &[&run], Word::Asked).await?;
+                        self.answered(import, &[&run], Provenance::Asked).await?;
                     }
                 }
                 Err(error) => tracing::warn!(run = %id, %error, "cannot cancel the run yet"),

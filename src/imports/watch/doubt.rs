@@ -33,7 +33,7 @@ impl Watch {
         import: &Snapshot,
     ) -> store::Result<bool> {
         let is_first = self.rule == pace::TOLD && self.unchanged == 0 && self.listed.is_some();
-        if !is_first || import.silence.is_some() || import.cancel_requested_at.is_some() {
+        if !is_first || import.outage.is_some() || import.cancel_requested_at.is_some() {
             return Ok(false);
         }
         let runs = self.idle_runs(import);

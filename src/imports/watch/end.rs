@@ -98,7 +98,7 @@ impl Watch {
         for run in &import.runs {
             self.shared.live.forget(&run.run_id);
         }
-        self.shared.board.retire(self.owner, self.id);
+        self.shared.snapshots.retire(self.owner, self.id);
         Ok(Outcome::Over)
     }
 }

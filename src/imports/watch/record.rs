@@ -8,7 +8,7 @@ use super::Watch;
 use crate::{
     base::{ids::RunId, time::UnixMillis},
     csv::{FirstRows, Stretches},
-    imports::{RunSnapshot, Silence, SilenceCause, Snapshot, counts},
+    imports::{EngineOutage, OutageCause, RunSnapshot, Snapshot, counts},
     inngest::{self, Run, RunStatus},
     progress::Told,
     store::{self, runs::RunRow},
@@ -26,7 +26,7 @@ const START_WITHIN: Duration = Duration::from_millis(200);
 
 /// Where word of runs comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Word {
+pub(super) enum Provenance {
     /// The engine or a function told it.
     Told,
     /// The engine was asked for some of them.
@@ -53,8 +53,13 @@ impl RunReading {
 
 impl Watch {
     /// Records what changed, and shows what is recorded. Whether anything changed.
-    pub(super) async fn answered(&self, import: &Snapshot, runs: &[&Run], word: Word) -> store::Result<bool> {
-        if runs.is_empty() && word == Word::Told {
+    pub(super) async fn answered(
+        &self,
+        import: &Snapshot,
+        runs: &[&Run],
+        word: Provenance,
+    ) -> store::Result<bool> {
+        if runs.is_empty() && word == Provenance::Told {
             return Ok(false);
         }
         let mut any_changed = false;
@@ -72,7 +77,7 @@ impl Watch {
             if known.is_some_and(|known| {
                 known.ended_at.is_some()
                     // What the engine tells of a run that it had lost is news.
-                    || known.is_as(&run) && (known.lost_at.is_none() || word != Word::Told)
+                    || known.is_as(&run) && (known.lost_at.is_none() || word != Provenance::Told)
                     || is_older && known.status == RunStatus::Running
             }) {
                 continue;
@@ -105,8 +110,8 @@ impl Watch {
         };
         self.change(|import| {
             import.as_of = Some(UnixMillis::now());
-            if word != Word::Told {
-                import.silence = None;
+            if word != Provenance::Told {
+                import.outage = None;
             }
             if let Some(row) = row {
                 import.file_name = row.file_name;
@@ -120,7 +125,7 @@ impl Watch {
                 import.set_runs(recorded.into_iter().filter(shown).collect());
                 readings.iter().for_each(|reading| reading.show(import));
             }
-            if word == Word::Listed {
+            if word == Provenance::Listed {
                 let now = UnixMillis::now();
                 for known in &mut import.runs {
                     let listed = runs.iter().find(|run| run.run_id == known.run_id);
@@ -182,31 +187,31 @@ impl Watch {
     /// An engine that tells us something is not silent, unless a question fails after that.
     pub(super) fn is_heard(&mut self) {
         self.unanswered_since = None;
-        self.change(|import| import.silence = None);
+        self.change(|import| import.outage = None);
     }
 
     /// The last known state stays, and says so once the silence lasts.
     pub(super) fn unanswered(&mut self, error: &inngest::Error) {
         let now = || (Instant::now(), UnixMillis::now());
         let (began, since) = *self.unanswered_since.get_or_insert_with(now);
-        let cause = SilenceCause::of(error);
+        let cause = OutageCause::of(error);
         tracing::debug!(import = %self.id, %error, "a question to the engine failed");
         // One that refuses our key, or wants no questions, goes on to do so, and one that lets a question run
         // out of time has been silent for that time. All else may pass.
-        let is_lasting = matches!(cause, SilenceCause::KeyRefused | SilenceCause::Busy)
+        let is_lasting = matches!(cause, OutageCause::KeyRefused | OutageCause::Busy)
             || matches!(error, inngest::Error::TimedOut(_));
         if !is_lasting && began.elapsed() < SILENT_AFTER {
             return;
         }
         self.change(|import| {
-            let since = match import.silence {
-                Some(silence) => silence.since,
+            let since = match import.outage {
+                Some(outage) => outage.since,
                 None => {
                     tracing::warn!(import = %self.id, %error, "the engine gives no usable answer");
                     import.as_of.unwrap_or(since)
                 }
             };
-            import.silence = Some(Silence { since, cause });
+            import.outage = Some(EngineOutage { since, cause });
         });
     }
 }

@@ -5,7 +5,7 @@ use std::{pin::pin, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{Begin, Watch, record::Word};
+use super::{Begin, Watch, record::Provenance};
 use crate::{
     inngest::Run,
     progress::{News, Told},
@@ -62,7 +62,7 @@ impl Watch {
         }
         let any_ended = shown.iter().any(|run| run.ended_at.is_some());
         let runs: Vec<&Run> = shown.iter().map(|told| &***told).collect();
-        match self.answered(&import, &runs, Word::Told).await {
+        match self.answered(&import, &runs, Provenance::Told).await {
             Ok(any_changed) => Ok(Shown { any: true, any_changed, any_ended }),
             Err(error) => {
                 self.told.extend(shown);

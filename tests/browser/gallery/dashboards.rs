@@ -3,7 +3,7 @@
 use askama::Template;
 use runboard::{
     base::time::UnixMillis,
-    imports::{Count, RunSnapshot, SilenceCause, Snapshot},
+    imports::{Count, OutageCause, RunSnapshot, Snapshot},
     inngest::RunStatus,
     report::{history::HistoryRow, moment::Moment},
     store::imports::{Relative, RetryOf},
@@ -105,7 +105,7 @@ fn going_on() -> Vec<Snapshot> {
         number(12, sent()),
         number(13, fan_out()),
         number(14, with(completed())),
-        number(15, Snapshot { silence: silent("14:03:15", SilenceCause::NoAnswer), ..with(running()) }),
+        number(15, Snapshot { outage: silent("14:03:15", OutageCause::NoAnswer), ..with(running()) }),
         number(16, Snapshot { sent_at: Some(at("14:02:50")), is_untaken: true, ..sent() }),
         number(17, with(millions(running()))),
         number(18, with(millions(ended(RunStatus::Completed)))),

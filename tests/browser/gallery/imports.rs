@@ -6,7 +6,7 @@ use askama::Template;
 use runboard::{
     base::{ids::ImportId, time::UnixMillis},
     csv::{Counts, FirstRow, FirstRows, Reason, Reasons, Stretches},
-    imports::{FetchedFrom, Plan, Planned, RunSnapshot, SilenceCause, Snapshot},
+    imports::{FetchedFrom, OutageCause, Plan, Planned, RunSnapshot, Snapshot},
     inngest::{RunOutput, RunStatus},
     progress::Receiving,
     report::findings::Findings,
@@ -225,7 +225,7 @@ fn with_reasons(name: &'static str, snapshot: &Snapshot, reasons: Findings) -> P
 }
 
 pub fn pages() -> Vec<Page> {
-    let no_answer = silent("14:03:15", SilenceCause::NoAnswer);
+    let no_answer = silent("14:03:15", OutageCause::NoAnswer);
     let twelve_minutes_ago = UnixMillis(reading().now.0 - 12 * 60_000);
     let relative = |number, file_name: &str, retry_of| Relative {
         id: id(number),
@@ -241,7 +241,7 @@ pub fn pages() -> Vec<Page> {
     };
     vec![
         page("import-saved", &Snapshot { sent_at: None, ..sent() }),
-        page("import-saved-silent", &Snapshot { sent_at: None, silence: no_answer, ..sent() }),
+        page("import-saved-silent", &Snapshot { sent_at: None, outage: no_answer, ..sent() }),
         page("import-sent", &sent()),
         page("import-queued", &with(queued())),
         page("import-lost", &with(RunSnapshot { lost_at: Some(at("14:03:20")), ..running() })),
@@ -284,7 +284,7 @@ pub fn pages() -> Vec<Page> {
             "import-unknown-word",
             &with(RunSnapshot { status: RunStatus::Other("Overflowed".to_owned()), ..running() }),
         ),
-        page("import-source-silent", &Snapshot { silence: no_answer, ..with(running()) }),
+        page("import-source-silent", &Snapshot { outage: no_answer, ..with(running()) }),
         page("import-no-news", &with(RunSnapshot { news_at: twelve_minutes_ago, ..running() })),
         page("import-run-gone", &with(RunSnapshot { is_gone: true, ..running() })),
         page("import-fan-out", &fan_out()),

@@ -14,7 +14,7 @@ use runboard::{
     files::Storage,
     imports::{FileName, ImportState, Imports, Snapshot},
     inngest::Limits,
-    progress::Live,
+    progress::ProgressRegistry,
 };
 use serde_json::{Value, json};
 use sqlx::{AnyPool, Row};
@@ -42,7 +42,7 @@ pub(crate) struct Engine {
     pub(crate) sends: usize,
     pub(crate) cancels: usize,
     /// What the function shares with the imports.
-    pub(crate) live: Live,
+    pub(crate) live: ProgressRegistry,
     /// Lists of runs are held for this long before they are answered.
     pub(crate) holds_lists: Duration,
     pub(crate) lists: usize,

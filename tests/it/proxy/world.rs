@@ -15,7 +15,7 @@ use runboard::{
     function::{self, Processor, Share, Slots},
     imports::{FileName, Imports, Parts, Snapshot},
     inngest::{Backoff, Client, Limits, Registrar, Run, Server, SyncRequest},
-    progress::Live,
+    progress::ProgressRegistry,
     results::outputs::{self, Which},
     store::{Store, quota::Quota},
 };
@@ -79,7 +79,7 @@ impl World {
         .await
         .unwrap();
         let storage = Storage::open(folder.path().join("files")).unwrap();
-        let (live, links) = (Live::default(), LinkKey::new([1; 32]));
+        let (live, links) = (ProgressRegistry::default(), LinkKey::new([1; 32]));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let here = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let (to_engine, to_function) = (Proxy::start(&here).await, Proxy::start(&here).await);

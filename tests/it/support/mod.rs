@@ -20,10 +20,10 @@ use runboard::{
     app::{self, App},
     base::config::{self, AllowedAddresses, Config, HttpLimits, OutputPointers, SignUp, TrustedProxies},
     files::{LinkKey, Storage},
-    function::{self, About, Door, DoorLimits, Slot, Slots},
+    function::{self, About, ServeHandler, ServeLimits, Slot, Slots},
     imports::Parts,
     inngest::{Client, Registrar, SigningKeys},
-    progress::Live,
+    progress::ProgressRegistry,
     store::Store,
 };
 use secrecy::SecretString;
@@ -139,7 +139,7 @@ impl TestApp {
 }
 
 /// Imports that ask `client`, with nobody to call them.
-pub fn parts(store: Store, storage: Storage, client: Client, live: Live) -> Parts {
+pub fn parts(store: Store, storage: Storage, client: Client, live: ProgressRegistry) -> Parts {
     let here: url::Url = "http://127.0.0.1:8080".parse().unwrap();
     let registration = function::registration(&here.join(function::serve::PATH).unwrap(), true, true);
     Parts {
@@ -155,12 +155,18 @@ pub fn parts(store: Store, storage: Storage, client: Client, live: Live) -> Part
 }
 
 /// A door that is opened by `keys`, of an app that registers by `client` and is called at `url`.
-pub fn door(client: &Client, keys: &[&str], url: &url::Url) -> Door {
+pub fn door(client: &Client, keys: &[&str], url: &url::Url) -> ServeHandler {
     let keys: Vec<SecretString> = keys.iter().map(|key| SecretString::from(*key)).collect();
     let registrar = Registrar::new(client.clone(), function::registration(url, true, true));
     let about =
         About { api: "http://api.example/".into(), event_api: "http://event.example/".into(), env: None };
-    Door { keys: SigningKeys::from(keys), is_dev: false, registrar, about, limits: DoorLimits::default() }
+    ServeHandler {
+        keys: SigningKeys::from(keys),
+        is_dev: false,
+        registrar,
+        about,
+        limits: ServeLimits::default(),
+    }
 }
 
 /// An address that nobody listens on, for what has to be known before the start.

@@ -6,11 +6,11 @@ use runboard::{
         time::UnixMillis,
     },
     csv::Counts,
-    imports::{Count, NextAttempt, RunSnapshot, Silence, SilenceCause, Snapshot},
+    imports::{Count, EngineOutage, NextAttempt, OutageCause, RunSnapshot, Snapshot},
     inngest::RunStatus,
     progress::ReadSince,
     report::{EngineName, Reading},
-    store::executions::{AttemptError, CallInfo},
+    store::executions::{AttemptError, Execution},
     web::views::{Frame, History, HistoryFilter},
 };
 
@@ -60,7 +60,7 @@ pub fn sent() -> Snapshot {
         is_untaken: false,
         runs: Vec::new(),
         as_of: Some(at("14:03:20")),
-        silence: None,
+        outage: None,
         parent: None,
         retries: Vec::new(),
     }
@@ -87,7 +87,7 @@ pub fn running() -> RunSnapshot {
         receiving: None,
         read_since: Some(ReadSince { at: at("14:03:10"), rows: 0, bytes: 0 }),
         is_waiting: false,
-        call: Some(CallInfo {
+        call: Some(Execution {
             function: "process-csv-upload".to_owned(),
             started_at: at("14:03:10"),
             attempt: 1,
@@ -104,8 +104,8 @@ pub fn running() -> RunSnapshot {
     }
 }
 
-pub fn silent(since: &str, cause: SilenceCause) -> Option<Silence> {
-    Some(Silence { since: at(since), cause })
+pub fn silent(since: &str, cause: OutageCause) -> Option<EngineOutage> {
+    Some(EngineOutage { since: at(since), cause })
 }
 
 pub fn ended(status: RunStatus) -> RunSnapshot {
