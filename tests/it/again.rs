@@ -167,6 +167,7 @@ async fn the_function_copies_the_failed_records_in_its_first_step() {
     let [child, orphan] =
         [run_again(&visitor, &parent, ONLY_FAILED).await, run_again(&visitor, &deleted, ONLY_FAILED).await];
     assert_eq!(uploads(&app), 2, "the click copies nothing");
+    visitor.wait_for(&child, "its run", |panel| !panel.runs.is_empty()).await;
     assert_eq!(
         named_file(&app, &child).await.text().await.unwrap(),
         MIXED_FAILED,
