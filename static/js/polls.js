@@ -45,14 +45,11 @@ function showImport(id) {
   catchUp();
 }
 
-/** A swap may have left out a form that was being sent: then what the page shows is not all of its version. */
-let isStale = false;
-
-/** The address of a poll that asks for these imports, too, and gets the fragment whatever its version. */
+/** The address of a poll that asks for these imports, too. */
 function withImports(address, ids) {
   const url = new URL(address, location.origin);
   const kept = (url.searchParams.get("keep") ?? "").split(",").filter(Boolean);
-  if (ids.length) url.searchParams.set("keep", [...new Set([...ids, ...kept])].join(","));
+  url.searchParams.set("keep", [...new Set([...ids, ...kept])].join(","));
   url.searchParams.delete("version");
   return url.pathname + url.search;
 }
@@ -71,7 +68,7 @@ document.addEventListener("htmx:before:request", (event) => {
   }
   // A request that has waited for the one before it would ask by what the page showed then.
   ctx.asksFor = [...toShow].reverse();
-  ctx.request.action = toShow.size || isStale ? withImports(live, ctx.asksFor) : live;
+  ctx.request.action = toShow.size ? withImports(live, ctx.asksFor) : live;
 });
 
 document.addEventListener("htmx:after:request", (event) => {
@@ -117,7 +114,6 @@ document.addEventListener("htmx:before:swap", (event) => {
 document.addEventListener("htmx:after:swap", (event) => {
   if (event.detail.ctx.swap === "none") return;
   answered();
-  isStale = livePart().querySelector("form[hx-morph-skip]") !== null;
   startPause(true);
   startTicking(livePart());
   for (const id of event.detail.ctx.asksFor ?? []) toShow.delete(id);

@@ -207,7 +207,7 @@ async fn a_dropped_or_pasted_link_goes_to_the_address_field() {
     app.stop().await;
 }
 
-/// The poll that shows the end leaves out the form that is being sent; nothing is to be left of it.
+/// A poll may show the end while the form that asked for it is still being sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_card_whose_end_is_shown_before_its_cancel_is_answered_keeps_no_button() {
     let host = Host::that_never_ends().await;
