@@ -24,7 +24,7 @@ const HASHES_AT_ONCE: usize = 2;
 
 /// Hashes that are waited for: about two seconds of work. One more is refused at once, or takes the place of
 /// one of a neighbourhood that has more, so that the wait of those that are taken, and what they hold in memory,
-/// stay bounded, and one party with many networks keeps nobody from signing in.
+/// stay bounded, and one party with many networks cannot keep others from signing in.
 const MOST_WAITING: usize = 64;
 
 /// Random bytes of a salt, as RFC 9106 recommends.

@@ -36,7 +36,7 @@ pub struct Incoming {
 }
 
 impl Storage {
-    /// Begins to receive an upload of `announced` bytes, 0 if nobody said how many. Fails as a full disk
+    /// Begins to receive an upload of `announced` bytes, 0 if their number is unknown. Fails as a full disk
     /// does if there is no room for twice as many: the file, and what a run will write of it.
     pub async fn receive(&self, announced: u64) -> io::Result<Incoming> {
         self.ensure_room_for(announced.saturating_mul(2)).await?;

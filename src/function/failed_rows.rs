@@ -3,23 +3,12 @@
 
 use std::io;
 
-use super::{
-    Processor,
-    chain::{self, CopyResult},
-    failure::Failure,
-};
+use super::{Processor, chain, failure::Failure};
 use crate::{
-    base::{
-        ids::{EventId, RunId},
-        time::UnixMillis,
-    },
-    csv::{Counts, Reasons},
-    files::{Incoming, Key},
+    base::ids::{EventId, RunId},
+    files::Incoming,
     results::outputs,
-    store::{
-        quota::Room,
-        steps::{Step, StepFiles},
-    },
+    store::{quota::Room, steps::Step},
 };
 
 impl Processor {
@@ -30,28 +19,7 @@ impl Processor {
         event: &EventId,
         of: &RunId,
     ) -> Result<Step, Failure> {
-        let started_at = UnixMillis::now();
-        let progress = self.live.progress(run);
-        let _at_work = progress.begin();
-        // The room is kept until the database knows what takes it.
-        let (file, _room) = tokio::select! {
-            copied = self.failed_rows(event, of) => copied?,
-            () = progress.stopped() => return Err(Failure::Stopped),
-        };
-        let key = Key::output(run);
-        let bytes = file.keep(&key).await?;
-        let step = Step {
-            name: chain::FAILED_ROWS.to_owned(),
-            position: 0,
-            result: serde_json::to_string(&CopyResult { bytes })?,
-            counts: Counts::default(),
-            end_byte: 0,
-            files: StepFiles { source: Some(key.as_str().to_owned()), bytes, ..StepFiles::default() },
-            stretches: None,
-            started_at,
-            committed_at: UnixMillis::now(),
-        };
-        self.commit(run, step, &Reasons::default()).await
+        self.copy(run, chain::FAILED_ROWS, self.failed_rows(event, of)).await
     }
 
     /// Dropped half way, it leaves nothing.

@@ -3,23 +3,15 @@
 
 use std::ops::ControlFlow;
 
-use super::{
-    Processor,
-    chain::{self, CopyResult},
-    failure::Failure,
-};
+use super::{Processor, chain, failure::Failure};
 use crate::{
     base::{
         ids::{EventId, RunId},
         time::UnixMillis,
     },
-    csv::{Counts, Reasons},
-    files::{Address, Arrival, Incoming, Key},
+    files::{Address, Arrival, Incoming},
     progress::{Receiving, RunProgress},
-    store::{
-        quota::Room,
-        steps::{Step, StepFiles},
-    },
+    store::{quota::Room, steps::Step},
 };
 
 impl Processor {
@@ -30,30 +22,8 @@ impl Processor {
         event: &EventId,
         address: &Address,
     ) -> Result<Step, Failure> {
-        let started_at = UnixMillis::now();
         let progress = self.live.progress(run);
-        let _at_work = progress.begin();
-        let fetched = tokio::select! {
-            fetched = self.receive(event, address, &progress) => fetched,
-            () = progress.stopped() => Err(Failure::Stopped),
-        };
-        progress.set_receiving(None);
-        let key = Key::output(run);
-        // The room is kept until the database knows what takes it.
-        let (file, _room) = fetched?;
-        let bytes = file.keep(&key).await?;
-        let step = Step {
-            name: chain::FETCH.to_owned(),
-            position: 0,
-            result: serde_json::to_string(&CopyResult { bytes })?,
-            counts: Counts::default(),
-            end_byte: 0,
-            files: StepFiles { source: Some(key.as_str().to_owned()), bytes, ..StepFiles::default() },
-            stretches: None,
-            started_at,
-            committed_at: UnixMillis::now(),
-        };
-        self.commit(run, step, &Reasons::default()).await
+        self.copy(run, chain::FETCH, self.receive(event, address, &progress)).await
     }
 
     /// Receives what lies at `address`, as far as the user has room for it, and tells how much of it is

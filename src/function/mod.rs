@@ -16,6 +16,7 @@
 //! answered from there.
 
 mod chain;
+mod copy;
 mod failed_rows;
 mod failure;
 mod fetch;

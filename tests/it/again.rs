@@ -13,7 +13,7 @@ use crate::{
     another::{both_completed, completed_by_both, own_counts, spawn_app_with_another_function},
     support::{
         TestApp,
-        migration::database_before,
+        migration::filled_before,
         spawn_app, spawn_app_on,
         visitor::{Visitor, attributes},
     },
@@ -448,9 +448,8 @@ async fn the_rows_of_a_failed_csv_that_fail_again_are_run_again_too() {
 async fn an_import_of_failed_rows_of_the_version_before_keeps_its_upload() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
-    let before = database_before(18, &url).await;
     let (parent, child, owner) = (ImportId::generate(), ImportId::generate(), UserId::generate());
-    for statement in [
+    let statements = [
         format!(
             "INSERT INTO account (id, email, password_hash, created_at) VALUES ('{owner}', 'a@x.org', '', 0)"
         ),
@@ -459,10 +458,8 @@ async fn an_import_of_failed_rows_of_the_version_before_keeps_its_upload() {
              parent_id, retry_of) VALUES ('{parent}', '{owner}', 'a.csv', 9, 1, 2, 'e', NULL, NULL), \
              ('{child}', '{owner}', 'a-failed.csv', 5, 3, 4, 'f', '{parent}', 'failed')"
         ),
-    ] {
-        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&before).await.unwrap();
-    }
-    before.close().await;
+    ];
+    filled_before(18, &url, statements).await;
 
     let store = Store::open(&url).await.unwrap();
     let import = store.import(child).await.unwrap().unwrap();

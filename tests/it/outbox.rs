@@ -8,7 +8,7 @@ use runboard::{
     store::Store,
 };
 
-use crate::support::{migration::database_before, postgres::on_each_database};
+use crate::support::{migration::filled_before, postgres::on_each_database};
 
 /// The first version whose events have an owner.
 const VERSION: i64 = 13;
@@ -19,7 +19,6 @@ async fn events_of_the_version_before_are_their_owners() {
 }
 
 async fn migrates(url: &str) {
-    let before = database_before(VERSION, url).await;
     let owners = [UserId::generate(), UserId::generate()];
     let mut statements = Vec::new();
     for (place, owner) in owners.iter().enumerate() {
@@ -38,10 +37,7 @@ async fn migrates(url: &str) {
             ));
         }
     }
-    for statement in statements {
-        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&before).await.unwrap();
-    }
-    before.close().await;
+    filled_before(VERSION, url, statements).await;
 
     let store = Store::open(url).await.unwrap();
     let mut senders = store.outbox_senders().await.unwrap();

@@ -9,7 +9,7 @@ use tempfile::tempdir;
 use crate::support::{
     TestApp,
     host::{Host, Reply},
-    migration::database_before,
+    migration::filled_before,
     spawn_app_on, until,
     visitor::Visitor,
 };
@@ -166,7 +166,6 @@ const VERSION: i64 = 12;
 async fn what_the_version_before_stored_is_counted_about_as_it_is() {
     let folder = tempdir().unwrap();
     let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
-    let before = database_before(VERSION, &url).await;
     let owner = UserId::generate();
     let imports = ["01BX5ZZKBKACTAV9WEVGEMMVS0", "01BX5ZZKBKACTAV9WEVGEMMVS1"];
     type Row<'a> = (&'a str, i64, Option<&'a str>, Option<&'a str>);
@@ -199,10 +198,7 @@ async fn what_the_version_before_stored_is_counted_about_as_it_is() {
     statements.extend(steps("uploaded", &[("plan", 10, None, None), ("rows-1", 1_000, None, Some("p"))]));
     let fetched = [("fetch", 0, Some("s"), None), ("plan", 10, None, None), ("rows-1", 500, None, Some("q"))];
     statements.extend(steps("fetched", &fetched));
-    for statement in statements {
-        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&before).await.unwrap();
-    }
-    before.close().await;
+    filled_before(VERSION, &url, statements).await;
 
     let store = Store::open(&url).await.unwrap();
     assert_eq!(store.stored_bytes(owner).await.unwrap(), 1_000 + 990 + 500 + 490);

@@ -7,7 +7,7 @@ use runboard::{
     store::Store,
 };
 
-use crate::support::migration::database_before;
+use crate::support::migration::filled_before;
 
 /// The first version that this file is about.
 const VERSION: i64 = 2;
@@ -16,9 +16,8 @@ const VERSION: i64 = 2;
 async fn runs_of_the_version_before_keep_their_records() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
-    let before = database_before(VERSION, &url).await;
     let import = ImportId::generate();
-    for statement in [
+    let statements = [
         "INSERT INTO account (id, email, password_hash, created_at) VALUES ('a', 'a@example.org', '', 0)"
             .to_owned(),
         format!(
@@ -30,10 +29,8 @@ async fn runs_of_the_version_before_keep_their_records() {
              VALUES ('r1', '{import}', 'f', 'Completed', 3, 4, 98, 2, '{{\"ok\":true}}'), \
                     ('r2', '{import}', 'g', 'Running', 5, NULL, NULL, NULL, NULL)"
         ),
-    ] {
-        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&before).await.unwrap();
-    }
-    before.close().await;
+    ];
+    filled_before(VERSION, &url, statements).await;
 
     let store = Store::open(&url).await.unwrap();
     let runs = store.runs_of(&[import]).await.unwrap();

@@ -7,7 +7,7 @@ use runboard::{
 };
 
 use super::world::{RUN, Said, Server, World, completed_v2, plain, queued_v2, recorded, said};
-use crate::support::migration::database_before;
+use crate::support::migration::filled_before;
 
 /// The first version that tells when runs left the queue.
 const VERSION: i64 = 16;
@@ -48,9 +48,8 @@ async fn work_begins_when_the_run_was_last_seen_queued_if_the_engine_does_not_sa
 async fn a_run_of_the_version_before_that_was_queued_starts_once_and_keeps_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
-    let before = database_before(VERSION, &url).await;
     let import = ImportId::generate();
-    for statement in [
+    let statements = [
         "INSERT INTO account (id, email, password_hash, created_at) VALUES ('a', 'a@example.org', '', 0)"
             .to_owned(),
         format!(
@@ -61,10 +60,8 @@ async fn a_run_of_the_version_before_that_was_queued_starts_once_and_keeps_its_e
             "INSERT INTO run (run_id, import_id, function_id, status, queued_at, ended_at) \
              VALUES ('ended', '{import}', 'f', 'Completed', 3, 4), ('queued', '{import}', 'g', 'Scheduled', 5, NULL)"
         ),
-    ] {
-        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&before).await.unwrap();
-    }
-    before.close().await;
+    ];
+    filled_before(VERSION, &url, statements).await;
 
     let store = Store::open(&url).await.unwrap();
     let runs = store.runs_of(&[import]).await.unwrap();

@@ -11,3 +11,12 @@ pub async fn database_before(version: i64, url: &str) -> AnyPool {
     migrator.run(&before).await.unwrap();
     before
 }
+
+/// Fills the database at `url` with the migrations before `version` by `statements`.
+pub async fn filled_before(version: i64, url: &str, statements: impl IntoIterator<Item = String>) {
+    let before = database_before(version, url).await;
+    for statement in statements {
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&before).await.unwrap();
+    }
+    before.close().await;
+}

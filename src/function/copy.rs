@@ -1,0 +1,48 @@
+//! A step before all others that copies a file to storage, where every later step and attempt reads the same
+//! bytes.
+
+use super::{Processor, chain::CopyResult, failure::Failure};
+use crate::{
+    base::{ids::RunId, time::UnixMillis},
+    csv::{Counts, Reasons},
+    files::{Incoming, Key},
+    store::{
+        quota::Room,
+        steps::{Step, StepFiles},
+    },
+};
+
+impl Processor {
+    /// Does the step `name` of `run`: keeps the file that `copying` receives, and the room for it until the
+    /// database knows what takes it. A run that is stopped breaks it off.
+    pub(super) async fn copy(
+        &self,
+        run: &RunId,
+        name: &str,
+        copying: impl Future<Output = Result<(Incoming, Option<Room>), Failure>>,
+    ) -> Result<Step, Failure> {
+        let started_at = UnixMillis::now();
+        let progress = self.live.progress(run);
+        let _at_work = progress.begin();
+        let copied = tokio::select! {
+            copied = copying => copied,
+            () = progress.stopped() => Err(Failure::Stopped),
+        };
+        progress.set_receiving(None);
+        let key = Key::output(run);
+        let (file, _room) = copied?;
+        let bytes = file.keep(&key).await?;
+        let step = Step {
+            name: name.to_owned(),
+            position: 0,
+            result: serde_json::to_string(&CopyResult { bytes })?,
+            counts: Counts::default(),
+            end_byte: 0,
+            files: StepFiles { source: Some(key.as_str().to_owned()), bytes, ..StepFiles::default() },
+            stretches: None,
+            started_at,
+            committed_at: UnixMillis::now(),
+        };
+        self.commit(run, step, &Reasons::default()).await
+    }
+}
