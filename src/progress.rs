@@ -21,7 +21,7 @@ use tokio::time::timeout;
 pub use self::{
     inbox::{Inbox, News, Subscription},
     late::{Late, LateRuns},
-    run::{AtWork, RunProgress, Waiting},
+    run::{ActiveExecution, RunProgress, WaitingCall},
     told::Told,
 };
 
@@ -41,7 +41,7 @@ pub struct ProgressRegistry {
     runs: Arc<Mutex<HashMap<RunId, Arc<RunProgress>>>>,
     waiting: Arc<Mutex<HashMap<EventId, Arc<Inbox>>>>,
     late: Arc<LateRuns>,
-    room: told::Room,
+    told_budget: told::ToldBudget,
     is_reached: Arc<AtomicBool>,
     /// An end was found by asking, and the engine did not tell of it.
     misses_ends: Arc<AtomicBool>,
@@ -97,7 +97,7 @@ pub struct ProgressSnapshot {
 
 /// What another's function tells of its progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct ProgressReport {
     pub counts: Counts,
     pub total_rows: Option<u64>,
 }
@@ -158,7 +158,7 @@ impl ProgressRegistry {
 
     /// Tells the watchers of all `events` of one run, which a batch of them may share.
     pub fn tell_run(&self, events: &[EventId], run: Run) {
-        let run = self.room.keep(run);
+        let run = self.told_budget.keep(run);
         for event in events {
             self.tell(event, run.clone().map_or(News::Missed, News::Run));
         }
@@ -210,7 +210,7 @@ impl ProgressRegistry {
 
     /// Takes over what another's function tells of `run`. `false`: nobody follows it, it is our own, or it
     /// told something less than a second ago.
-    pub fn report(&self, run: &RunId, report: Report, now: UnixMillis) -> bool {
+    pub fn report(&self, run: &RunId, report: ProgressReport, now: UnixMillis) -> bool {
         let Some(progress) = self.progress_if_known(run) else { return false };
         progress.report(report, now)
     }

@@ -22,7 +22,7 @@ use runboard::{
     http::{
         headers,
         origin::PublicOrigin,
-        serving::{self, Connections, Options},
+        serving::{self, Connections, ServeOptions},
     },
 };
 use tokio::{
@@ -122,7 +122,7 @@ fn serve_bare(body: Bytes, status: u16) -> (ServerHandle, SocketAddr) {
     let at = listener.local_addr().unwrap();
     let origin = web::Data::new(PublicOrigin::new(None, at));
     let limits = HttpLimits::default();
-    let options = Options {
+    let options = ServeOptions {
         limits,
         connections: Connections::unlimited(),
         header_lines: headers::lines(&origin).into(),

@@ -61,7 +61,7 @@ pub(super) fn serve_public(
     connections: Arc<Connections>,
 ) -> io::Result<ServerHandle> {
     assets::prepare();
-    let options = serving::Options {
+    let options = serving::ServeOptions {
         limits: *shared.limits.get_ref(),
         connections,
         header_lines: headers::lines(&shared.origin).into(),

@@ -23,7 +23,7 @@ use crate::{
         tasks::Tasks,
     },
     engine::{self, Engine},
-    function::{self, About, Processor, ServeHandler, ServeLimits},
+    function::{self, EngineLocation, Processor, ServeHandler, ServeLimits},
     http::serving::{self, Connections},
     inngest::{Registrar, Server, SigningKeys},
     progress::ProgressRegistry,
@@ -76,8 +76,8 @@ impl Wiring {
         here: &Url,
     ) -> Result<Self, StartError> {
         match &config.engine {
-            config::Engine::Embedded(exposed) => Self::embedded(config, exposed.as_ref(), store, live),
-            config::Engine::Inngest(inngest) => Self::inngest(inngest, here),
+            config::EngineConfig::Embedded(exposed) => Self::embedded(config, exposed.as_ref(), store, live),
+            config::EngineConfig::Inngest(inngest) => Self::inngest(inngest, here),
         }
     }
 
@@ -112,7 +112,7 @@ impl Wiring {
             api_key: None,
             env: None,
         };
-        let options = engine::Options { calls: CALLS, retries: config.engine_retries.clone() };
+        let options = engine::EngineOptions { calls: CALLS, retries: config.engine_retries.clone() };
         let engine = Engine::new(store.clone(), keys, options)?.telling(live.clone());
         Ok(Self {
             server,
@@ -148,7 +148,7 @@ impl Wiring {
             keys: self.server.signing_keys.clone(),
             is_dev: self.is_dev,
             registrar,
-            about: About {
+            engine: EngineLocation {
                 api: self.server.api.to_string(),
                 event_api: self.server.event_api.to_string(),
                 env: self.server.env.clone(),
@@ -208,7 +208,7 @@ impl Wiring {
         let mut servers = Vec::new();
         let engine = web::Data::new(embedded.engine.clone());
         let (of_internal, processor) = (engine.clone(), processor.clone());
-        let options = |connections| serving::Options {
+        let options = |connections| serving::ServeOptions {
             limits,
             connections,
             header_lines: "".into(),

@@ -18,7 +18,7 @@ use self::check::{check, optional};
 pub use self::{
     allowed::AllowedAddresses,
     args::{AccountCommand, Args, Command},
-    engine::{Engine, Exposed, Inngest},
+    engine::{EngineConfig, Exposed, Inngest},
     http::HttpLimits,
     pointers::OutputPointers,
     proxies::{NotProxies, TrustedProxies},
@@ -58,7 +58,7 @@ pub struct Config {
     /// No setting: how long requests may take to arrive.
     pub http: HttpLimits,
     /// Which engine runs the functions: `INNGEST_...` and `RUNBOARD_ENGINE_...`.
-    pub engine: Engine,
+    pub engine: EngineConfig,
     /// `RUNBOARD_WORKERS`: how many files are read at once.
     pub workers: usize,
     /// `RUNBOARD_FETCHES`: how many addresses are fetched at once.
@@ -118,7 +118,7 @@ impl Config {
         let public_url = check::origin("RUNBOARD_PUBLIC_URL", args.public_url.as_ref())?;
         Ok(Self {
             listen,
-            engine: Engine::from_args(args, listen, public_url.as_ref())?,
+            engine: EngineConfig::from_args(args, listen, public_url.as_ref())?,
             public_url,
             data_dir,
             database_url,

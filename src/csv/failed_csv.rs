@@ -8,7 +8,7 @@
 //! spreadsheet would take for a formula has one `'` in front.
 //!
 //! An uploaded file is read back the other way: our columns and that `'` come off, and a line that was not
-//! corrected stays failed with the reason that it has ([`Mark`]). The `'` is taken off where the rest of
+//! corrected stays failed with the reason that it has ([`PriorFailure`]). The `'` is taken off where the rest of
 //! the cell would have got one. A field that began with `'` and a formula of its own accord cannot be told
 //! apart, and loses it.
 
@@ -59,7 +59,7 @@ pub(super) fn recognise(mut names: Vec<String>) -> Columns {
 
 /// What a line of an uploaded `failed.csv` says of its record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Mark<'l> {
+pub(super) struct PriorFailure<'l> {
     /// As [`column_label`] gives it; empty where the whole record is at fault.
     pub(super) column: &'l [u8],
     /// Empty if it was removed.
@@ -87,7 +87,7 @@ impl Unwrapped {
         unwrapped: &'a mut Option<Self>,
         mut line: Fields<'a>,
         columns: usize,
-    ) -> (Fields<'a>, Option<Mark<'a>>) {
+    ) -> (Fields<'a>, Option<PriorFailure<'a>>) {
         let Some(Self { text, ends, surplus, reader }) = unwrapped else { return (line, None) };
         text.clear();
         ends.clear();
@@ -110,7 +110,7 @@ impl Unwrapped {
         line.for_each_surplus(&mut push);
         encoder.finish();
         let surplus = (!surplus.is_empty()).then_some(surplus.as_slice());
-        (Fields { text, ends, count, surplus, surplus_reader: reader }, Some(Mark { column, reason }))
+        (Fields { text, ends, count, surplus, surplus_reader: reader }, Some(PriorFailure { column, reason }))
     }
 }
 

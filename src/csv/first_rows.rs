@@ -116,7 +116,7 @@ impl RowReader<'_> {
             Split::Incomplete => return None,
             Split::TooLong => {
                 let cells = vec![excerpt(rest, 0)];
-                let failure = super::verdict::Failure::TooLong { limit: max_record_bytes }.to_string();
+                let failure = super::verdict::RecordFailure::TooLong { limit: max_record_bytes }.to_string();
                 return Some((FirstRow { line, cells, failure: Some(failure), at_fault: None }, None));
             }
         };

@@ -8,7 +8,7 @@ use super::{
     excerpt::excerpt,
     failed_csv,
     split::Fields,
-    verdict::Failure,
+    verdict::RecordFailure,
 };
 
 /// How many records ended which way.
@@ -90,7 +90,7 @@ impl Output {
     pub(super) fn push_failed(
         &mut self,
         line: u64,
-        failure: Failure<'_>,
+        failure: RecordFailure<'_>,
         header: &[String],
         content: &[u8],
         fields: Option<Fields<'_>>,

@@ -5,7 +5,7 @@ use super::{
     encode::COMMA,
     failed_csv::Unwrapped,
     split::{Split, Splitter, count_line_ends, line_end, without_half_line_end},
-    verdict::{Failure, judge},
+    verdict::{RecordFailure, judge},
 };
 use memchr::memchr2;
 
@@ -123,7 +123,7 @@ impl<'l> Pass<'l> {
         let length = if rest[..=limit].ends_with(b"\r\n") { limit - 1 } else { limit };
         out.push_failed(
             self.cursor.line,
-            Failure::TooLong { limit },
+            RecordFailure::TooLong { limit },
             &self.layout.header,
             &rest[..=limit],
             None,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{
     excerpt::excerpt,
-    failed_csv::{self, Mark},
+    failed_csv::{self, PriorFailure},
     split::{Fields, Record},
 };
 
@@ -23,7 +23,7 @@ const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 /// Why a record fails. If several reasons apply, the first in this order is told: what spoils the
 /// reading of the whole record comes before what is wrong with the record that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure<'m> {
+pub(super) enum RecordFailure<'m> {
     /// It has more than `limit` bytes; its fields are unknown.
     TooLong {
         limit: usize,
@@ -45,7 +45,7 @@ pub(super) enum Failure<'m> {
     },
 }
 
-impl Failure<'_> {
+impl RecordFailure<'_> {
     /// The first field that offends, and its column, counted from 0; None where no field that has a
     /// column can be blamed.
     pub(super) fn field<'a>(self, fields: &Fields<'a>) -> Option<(usize, &'a [u8])> {
@@ -71,7 +71,7 @@ impl Failure<'_> {
 }
 
 /// The reason in words, as `failed.csv` has it.
-impl fmt::Display for Failure<'_> {
+impl fmt::Display for RecordFailure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::TooLong { limit } => match (limit / MIB, limit / KIB) {
@@ -100,7 +100,7 @@ pub(super) fn in_current_words<'de, D: Deserializer<'de>>(stored: D) -> Result<S
 fn current_words(reason: String) -> String {
     match reason.split_once(" where the header has ") {
         Some((found, expected)) => format!("{found}, expected {expected}"),
-        None if reason == "the file ends inside quotes" => Failure::OpenQuotes.to_string(),
+        None if reason == "the file ends inside quotes" => RecordFailure::OpenQuotes.to_string(),
         None => reason,
     }
 }
@@ -120,25 +120,25 @@ pub(super) fn judge<'m>(
     record: Record<'_>,
     fields: &Fields<'_>,
     header: &[String],
-    mark: Option<Mark<'m>>,
-) -> Result<(), Failure<'m>> {
-    let not_corrected = |mark: Mark<'m>| {
+    mark: Option<PriorFailure<'m>>,
+) -> Result<(), RecordFailure<'m>> {
+    let not_corrected = |mark: PriorFailure<'m>| {
         let labels = || header.iter().map(|name| failed_csv::column_label(name));
         // An empty `_column` is that of a whole record, or of an unnamed column with a bad byte.
         let names_a_column = !mark.column.is_empty() || is_bad_byte(mark.reason);
-        Failure::NotCorrected {
+        RecordFailure::NotCorrected {
             reason: mark.reason,
             column: labels().position(|label| names_a_column && *label.as_bytes() == *mark.column),
         }
     };
     if record.open_quotes {
-        Err(Failure::OpenQuotes)
+        Err(RecordFailure::OpenQuotes)
     } else if memchr(0, record.content).is_some() {
-        Err(Failure::Nul)
+        Err(RecordFailure::Nul)
     } else if std::str::from_utf8(record.content).is_err() {
-        Err(Failure::NotUtf8)
+        Err(RecordFailure::NotUtf8)
     } else if fields.count != header.len() {
-        let found = Failure::FieldCount { found: fields.count, expected: header.len() };
+        let found = RecordFailure::FieldCount { found: fields.count, expected: header.len() };
         Err(mark.filter(|mark| !mark.reason.is_empty()).map_or(found, not_corrected))
     } else if let Some(mark) = mark.filter(|mark| is_bad_byte(mark.reason))
         && fields.in_columns().any(|field| memmem::find(field, REPLACEMENT).is_some())

@@ -5,13 +5,13 @@ use std::time::Duration;
 use reqwest::StatusCode;
 
 use super::{
-    caller::{Answer, MAX_ANSWER_BYTES, Reply},
-    end::{Failure, complete, fail, output, unsupported},
-    ops::{MAX_STATE_BYTES, MAX_STEPS, Op, Plan, Report},
+    caller::{CallResponse, MAX_ANSWER_BYTES, Reply},
+    end::{AttemptFailure, complete, fail, output, unsupported},
+    ops::{MAX_STATE_BYTES, MAX_STEPS, ParsedOp, PlannedStep, SdkOp},
 };
 use crate::{
     base::time::UnixMillis,
-    store::engine::queue::{Claim, Step, Transition},
+    store::engine::queue::{Claim, StepOutput, Transition},
 };
 
 /// A function that says again and again that it has finished no step is called again at once so often, then
@@ -33,18 +33,18 @@ pub fn decide(
 ) -> Transition {
     let call = Attempt { claim, took, retries, now };
     match reply {
-        Reply::Unreachable => call.failed(None, Failure::of_engine("Unable to reach SDK URL")),
-        Reply::TooLong => {
-            fail(Failure::of_engine(&format!("The function's answer has more than {MAX_ANSWER_BYTES} bytes")))
-        }
+        Reply::Unreachable => call.failed(None, AttemptFailure::of_engine("Unable to reach SDK URL")),
+        Reply::TooLong => fail(AttemptFailure::of_engine(&format!(
+            "The function's answer has more than {MAX_ANSWER_BYTES} bytes"
+        ))),
         Reply::NotCalled(why) => {
-            fail(Failure::of_engine(&format!("The function could not be called: {why}")))
+            fail(AttemptFailure::of_engine(&format!("The function could not be called: {why}")))
         }
         Reply::Answered(answer) => match answer.status {
             StatusCode::PARTIAL_CONTENT if answer.from_sdk => call.steps(&answer),
             StatusCode::CREATED if answer.from_sdk => fail(unsupported("streamed answers")),
             status if status.is_success() && answer.from_sdk => complete(&output(&answer.body)),
-            _ => call.failed(Some(&answer), Failure::of_answer(&answer)),
+            _ => call.failed(Some(&answer), AttemptFailure::of_answer(&answer)),
         },
     }
 }
@@ -58,7 +58,7 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// This attempt failed: the next one follows after its pause, if there is one left.
-    fn failed(&self, answer: Option<&Answer>, failure: Failure) -> Transition {
+    fn failed(&self, answer: Option<&CallResponse>, failure: AttemptFailure) -> Transition {
         if answer.is_some_and(|answer| answer.no_retry) || self.is_last() {
             return fail(failure);
         }
@@ -66,32 +66,32 @@ impl Attempt<'_> {
     }
 
     /// A 206 answer: the ops of the steps that were run.
-    fn steps(&self, answer: &Answer) -> Transition {
-        let ops: Vec<Op> = match serde_json::from_slice(&answer.body) {
+    fn steps(&self, answer: &CallResponse) -> Transition {
+        let ops: Vec<SdkOp> = match serde_json::from_slice(&answer.body) {
             Ok(ops) => ops,
             Err(error) => {
                 let message = format!("The function's list of steps cannot be read: {error}");
-                return self.failed(Some(answer), Failure::of_engine(&message));
+                return self.failed(Some(answer), AttemptFailure::of_engine(&message));
             }
         };
         let is_empty = ops.is_empty();
         let mut steps = Vec::with_capacity(ops.len());
         let mut to_try_again = false;
         let mut output = None;
-        let mut planned: Vec<Plan> = Vec::new();
+        let mut planned: Vec<PlannedStep> = Vec::new();
         for op in ops {
             match op.read() {
-                Report::Finished(step) => steps.push(step),
-                Report::Failed(step) if answer.no_retry || self.is_last() => steps.push(step),
-                Report::Failed(_) => to_try_again = true,
-                Report::Complete(data) => output = Some(data),
-                Report::Planned(plan) => planned.push(plan),
-                Report::Discover => {}
-                Report::Lost(name) => {
+                ParsedOp::Finished(step) => steps.push(step),
+                ParsedOp::Failed(step) if answer.no_retry || self.is_last() => steps.push(step),
+                ParsedOp::Failed(_) => to_try_again = true,
+                ParsedOp::Complete(data) => output = Some(data),
+                ParsedOp::Planned(plan) => planned.push(plan),
+                ParsedOp::Discover => {}
+                ParsedOp::Lost(name) => {
                     let message = format!("The function has no step `{name}`");
-                    return self.failed(Some(answer), Failure::of_engine(&message));
+                    return self.failed(Some(answer), AttemptFailure::of_engine(&message));
                 }
-                Report::Unsupported(what) => return fail(unsupported(&what)),
+                ParsedOp::Unsupported(what) => return fail(unsupported(&what)),
             }
         }
         if let Some(output) = output {
@@ -99,13 +99,13 @@ impl Attempt<'_> {
         }
         let count = self.claim.steps.len() + steps.len();
         if count > MAX_STEPS {
-            return fail(Failure::of_engine(&format!("The run has more than {MAX_STEPS} steps")));
+            return fail(AttemptFailure::of_engine(&format!("The run has more than {MAX_STEPS} steps")));
         }
         if self.claim.steps.iter().chain(&steps).map(|step| step.output.len()).sum::<usize>()
             > MAX_STATE_BYTES
         {
             let message = format!("The outputs of the run's steps have more than {MAX_STATE_BYTES} bytes");
-            return fail(Failure::of_engine(&message));
+            return fail(AttemptFailure::of_engine(&message));
         }
         if to_try_again {
             return self.again(Some(answer), steps);
@@ -115,7 +115,7 @@ impl Attempt<'_> {
             [plan] if steps.is_empty() && self.claim.planned.as_ref() == Some(&plan.id) => {
                 let message =
                     format!("The function was called for its step `{}` and did not run it", plan.name);
-                return self.failed(Some(answer), Failure::of_engine(&message));
+                return self.failed(Some(answer), AttemptFailure::of_engine(&message));
             }
             [plan] => Some(plan.id.clone()),
             [plan, ..] => return fail(unsupported(&format!("parallel steps (`{}`)", plan.name))),
@@ -127,7 +127,7 @@ impl Attempt<'_> {
         };
         if idle_turns >= MAX_IDLE_TURNS {
             let message = format!("The function answered {idle_turns} calls in a row and finished no step");
-            return fail(Failure::of_engine(&message));
+            return fail(AttemptFailure::of_engine(&message));
         }
         let pause = if is_idle && idle_turns > IDLE_TURNS_AT_ONCE { IDLE_PAUSE } else { Duration::ZERO };
         Transition::Continue {
@@ -141,7 +141,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn again(&self, answer: Option<&Answer>, steps: Vec<Step>) -> Transition {
+    fn again(&self, answer: Option<&CallResponse>, steps: Vec<StepOutput>) -> Transition {
         let pause = self.retries.get(self.claim.attempt as usize).or(self.retries.last());
         let at = self.now.plus(pause.copied().unwrap_or_default());
         Transition::Continue {
@@ -155,7 +155,7 @@ impl Attempt<'_> {
     }
 
     /// How many answers in a row have finished no step, before this one.
-    fn idle_turns(&self, steps: &[Step]) -> u32 {
+    fn idle_turns(&self, steps: &[StepOutput]) -> u32 {
         if steps.is_empty() { self.claim.idle_turns } else { 0 }
     }
 
@@ -163,7 +163,7 @@ impl Attempt<'_> {
         self.claim.attempt + 1 >= self.claim.max_attempts
     }
 
-    fn req_version(&self, answer: Option<&Answer>) -> i64 {
+    fn req_version(&self, answer: Option<&CallResponse>) -> i64 {
         answer.and_then(|answer| answer.req_version).unwrap_or(self.claim.req_version)
     }
 }
@@ -194,12 +194,12 @@ mod tests {
             max_attempts: 4,
             req_version: -1,
             planned: None,
-            steps: vec![Step { id: "one".into(), output: r#"{"data":1}"#.into() }],
+            steps: vec![StepOutput { id: "one".into(), output: r#"{"data":1}"#.into() }],
         }
     }
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer {
+    fn answer(status: u16, body: &str) -> CallResponse {
+        CallResponse {
             status: StatusCode::from_u16(status).unwrap(),
             from_sdk: true,
             no_retry: false,
@@ -209,7 +209,7 @@ mod tests {
         }
     }
 
-    fn decided(attempt: u32, answer: Answer) -> Transition {
+    fn decided(attempt: u32, answer: CallResponse) -> Transition {
         let retries = [Duration::from_secs(15), Duration::from_secs(30)];
         decide(&claim(attempt), Reply::Answered(answer), Duration::ZERO, &retries, NOW)
     }
@@ -219,7 +219,7 @@ mod tests {
     }
 
     fn failed(output: Value, reason: &str) -> Transition {
-        fail(Failure { output, reason: reason.into() })
+        fail(AttemptFailure { output, reason: reason.into() })
     }
 
     fn waits(attempt: u32, seconds: i64) -> Transition {
@@ -234,7 +234,7 @@ mod tests {
         }
     }
 
-    fn continues(steps: Vec<Step>, planned: Option<&str>) -> Transition {
+    fn continues(steps: Vec<StepOutput>, planned: Option<&str>) -> Transition {
         let planned = planned.map(str::to_owned);
         let idle_turns = u32::from(steps.is_empty());
         Transition::Continue { steps, planned, idle_turns, attempt: 0, req_version: 2, available_at: NOW }
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_success_without_the_sdk_header_fails_the_attempt() {
-        let stranger = Answer { from_sdk: false, ..answer(200, r#"{"ok":true}"#) };
+        let stranger = CallResponse { from_sdk: false, ..answer(200, r#"{"ok":true}"#) };
         assert_eq!(decided(0, stranger.clone()), waits(1, 15));
         assert_eq!(decided(3, stranger), failed(json!({"ok": true}), "invalid status code: 200"));
     }
@@ -271,9 +271,9 @@ mod tests {
 
     #[test]
     fn the_function_can_set_the_pace_or_give_up() {
-        let patient = Answer { retry_at: Some(UnixMillis(NOW.0 + 2_000)), ..answer(500, "{}") };
+        let patient = CallResponse { retry_at: Some(UnixMillis(NOW.0 + 2_000)), ..answer(500, "{}") };
         assert_eq!(decided(0, patient), waits(1, 2));
-        let hopeless = Answer { no_retry: true, ..answer(400, r#"{"name":"E"}"#) };
+        let hopeless = CallResponse { no_retry: true, ..answer(400, r#"{"name":"E"}"#) };
         assert_eq!(decided(0, hopeless), failed(json!({"name": "E"}), "NonRetriableError"));
     }
 
@@ -283,7 +283,7 @@ mod tests {
             panic!("none was")
         };
         let body = r#"[{"id":"two","op":"StepRun","displayName":"two","data":{"a":1}}]"#;
-        let steps = vec![Step { id: "two".into(), output: r#"{"data":{"a":1}}"#.into() }];
+        let steps = vec![StepOutput { id: "two".into(), output: r#"{"data":{"a":1}}"#.into() }];
         assert_eq!(decided(2, answer(206, body)), continues(steps, None));
     }
 
@@ -337,11 +337,11 @@ mod tests {
     fn a_step_that_failed_is_tried_again_and_then_told_to_the_function() {
         let body = r#"[{"id":"two","op":"StepError","error":{"name":"E"}}]"#;
         assert_eq!(decided(0, answer(206, body)), waits(1, 15));
-        let steps = vec![Step { id: "two".into(), output: r#"{"error":{"name":"E"}}"#.into() }];
+        let steps = vec![StepOutput { id: "two".into(), output: r#"{"error":{"name":"E"}}"#.into() }];
         let told = continues(steps, None);
         assert_eq!(decided(3, answer(206, body)), told);
         assert_eq!(decided(0, answer(206, &body.replace("StepError", "StepFailed"))), told);
-        assert_eq!(decided(0, Answer { no_retry: true, ..answer(206, body) }), told);
+        assert_eq!(decided(0, CallResponse { no_retry: true, ..answer(206, body) }), told);
     }
 
     #[test]
@@ -388,7 +388,7 @@ mod tests {
         let error = json!({"error": {"error": message, "name": "Error", "message": message}});
         let unreachable = decide(&claim(3), Reply::Unreachable, Duration::ZERO, &[], NOW);
         assert_eq!(unreachable, failed(error, message));
-        let proxy = Answer { from_sdk: false, ..answer(502, "<h1>oops</h1>") };
+        let proxy = CallResponse { from_sdk: false, ..answer(502, "<h1>oops</h1>") };
         let Transition::End { output, .. } = decided(3, proxy) else { panic!("the last attempt was not") };
         assert!(output.contains("HTTP 502 before the SDK") && output.contains("oops"), "{output}");
         let empty = decided(3, answer(500, ""));

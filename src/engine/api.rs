@@ -171,7 +171,7 @@ async fn send(
     let Ok(body) = read else {
         return event_answer(StatusCode::BAD_REQUEST, &[], Some("request body broke off"));
     };
-    let received = events::Received::now();
+    let received = events::ReceivedAt::now();
     let events = match events::parse(&body, seed.as_ref(), received) {
         Ok(events) => events,
         Err(why) => return event_answer(StatusCode::BAD_REQUEST, &[], Some(&why)),

@@ -48,7 +48,7 @@ pub struct Caller {
 /// What came of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    Answered(Answer),
+    Answered(CallResponse),
     /// The answer's body has more than [`MAX_ANSWER_BYTES`].
     TooLong,
     /// No whole answer came.
@@ -59,7 +59,7 @@ pub enum Reply {
 
 /// What the function, or something in front of it, answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct CallResponse {
     pub status: StatusCode,
     /// Whether the function itself answered.
     pub from_sdk: bool,
@@ -156,7 +156,7 @@ impl Caller {
 async fn read(mut response: reqwest::Response) -> Reply {
     let status = response.status();
     let headers = response.headers();
-    let mut answer = Answer {
+    let mut answer = CallResponse {
         status,
         from_sdk: headers.contains_key(SDK_HEADER),
         no_retry: text(headers, NO_RETRY_HEADER) == Some("true"),
@@ -273,7 +273,7 @@ mod tests {
     use super::*;
     use crate::{
         inngest::call::{Call, step_id},
-        store::engine::queue::Step,
+        store::engine::queue::StepOutput,
     };
 
     fn claim() -> Claim {
@@ -294,7 +294,7 @@ mod tests {
             max_attempts: 4,
             req_version: 2,
             planned: None,
-            steps: vec![Step { id: step_id("plan"), output: r#"{"data":{"a":1}}"#.into() }],
+            steps: vec![StepOutput { id: step_id("plan"), output: r#"{"data":{"a":1}}"#.into() }],
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::caller::Answer;
+use super::caller::CallResponse;
 use crate::{inngest::RunStatus, store::engine::queue::Transition};
 
 /// How much of the body of something that is no SDK is kept for people to read.
@@ -10,25 +10,25 @@ const EXCERPT_CHARS: usize = 2_000;
 
 /// The end of a run whose answer cannot be kept, as the database has said `why`.
 pub(super) fn unkept(why: &str) -> Transition {
-    fail(Failure::of_engine(&format!("The function's answer could not be recorded: {why}")))
+    fail(AttemptFailure::of_engine(&format!("The function's answer could not be recorded: {why}")))
 }
 
 /// Why an attempt failed, and the run with it if no other follows.
-pub(super) struct Failure {
+pub(super) struct AttemptFailure {
     /// What the run shows as its output.
     pub(super) output: Value,
     /// As Inngest's own events have it in `error.error`.
     pub(super) reason: String,
 }
 
-impl Failure {
+impl AttemptFailure {
     /// One of the engine's own, in the shape in which a real server reports its own.
     pub(super) fn of_engine(message: &str) -> Self {
         let output = json!({"error": {"error": message, "name": "Error", "message": message}});
         Self { output, reason: message.to_owned() }
     }
 
-    pub(super) fn of_answer(answer: &Answer) -> Self {
+    pub(super) fn of_answer(answer: &CallResponse) -> Self {
         let status = answer.status.as_u16();
         let reason = match answer.no_retry {
             true => "NonRetriableError".to_owned(),
@@ -42,12 +42,12 @@ pub(super) fn complete(output: &Value) -> Transition {
     Transition::End { status: RunStatus::Completed, output: output.to_string(), reason: None }
 }
 
-pub(super) fn fail(Failure { output, reason }: Failure) -> Transition {
+pub(super) fn fail(AttemptFailure { output, reason }: AttemptFailure) -> Transition {
     Transition::End { status: RunStatus::Failed, output: output.to_string(), reason: Some(reason) }
 }
 
-pub(super) fn unsupported(what: &str) -> Failure {
-    Failure::of_engine(&format!(
+pub(super) fn unsupported(what: &str) -> AttemptFailure {
+    AttemptFailure::of_engine(&format!(
         "The embedded engine runs plain steps only, it does not know {what}. Connect Inngest for it."
     ))
 }
@@ -61,7 +61,7 @@ pub(super) fn output(body: &[u8]) -> Value {
 }
 
 /// What a run that failed with this answer shows as its output.
-fn error_of(answer: &Answer) -> Value {
+fn error_of(answer: &CallResponse) -> Value {
     let status = answer.status.as_u16();
     if answer.status.is_success() {
         // Success without the SDK's header: not the function, but what it said is all there is.

@@ -29,14 +29,14 @@ const LATEST_TS: i64 = 4_102_444_800_000;
 
 /// When a request is read, on both clocks.
 #[derive(Clone, Copy, Debug)]
-pub struct Received {
+pub struct ReceivedAt {
     /// The clock by which runs start.
     pub now: UnixMillis,
     /// The system clock, by which senders say their `ts`.
     pub wall: UnixMillis,
 }
 
-impl Received {
+impl ReceivedAt {
     #[must_use]
     pub fn now() -> Self {
         Self { now: UnixMillis::now(), wall: UnixMillis::wall() }
@@ -78,7 +78,7 @@ struct ReceivedEvent<'a> {
 ///
 /// # Errors
 /// Why the whole request is refused, in words for its sender.
-pub fn parse(body: &[u8], seed: Option<&EventSeed>, received: Received) -> Result<Vec<NewEvent>, String> {
+pub fn parse(body: &[u8], seed: Option<&EventSeed>, received: ReceivedAt) -> Result<Vec<NewEvent>, String> {
     let events: Vec<&RawValue> = match body.trim_ascii_start().first() {
         None => Vec::new(),
         Some(b'{') => vec![serde_json::from_slice(body).map_err(|error| error.to_string())?],
@@ -102,7 +102,7 @@ pub fn parse(body: &[u8], seed: Option<&EventSeed>, received: Received) -> Resul
         .collect()
 }
 
-fn read(json: &str, id: EventId, at: Received) -> Result<NewEvent, String> {
+fn read(json: &str, id: EventId, at: ReceivedAt) -> Result<NewEvent, String> {
     let size = json.len();
     if size > MAX_EVENT_BYTES {
         return Err(format!("Event is over the max size: Max {MAX_EVENT_BYTES} bytes / Size {size} bytes"));
@@ -158,7 +158,7 @@ mod tests {
 
     const NOW: UnixMillis = UnixMillis(1_795_466_606_000);
 
-    const AT: Received = Received { now: NOW, wall: NOW };
+    const AT: ReceivedAt = ReceivedAt { now: NOW, wall: NOW };
 
     fn refusal(body: &str) -> String {
         parse(body.as_bytes(), None, AT).unwrap_err()
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn after_the_system_clock_was_set_back_a_ts_means_as_much_later_as_its_sender_said() {
-        let at = Received { now: UnixMillis(NOW.0 + 3_600_000), wall: NOW };
+        let at = ReceivedAt { now: UnixMillis(NOW.0 + 3_600_000), wall: NOW };
         for (ts, later) in
             [(NOW.0 - 5_000, 0), (NOW.0, 0), (NOW.0 + 6_000, 6_000), (NOW.0 + 7_200_000, 7_200_000)]
         {

@@ -17,7 +17,7 @@ const FUNCTION_KEYS: [&str; 4] = ["id", "name", "triggers", "steps"];
 
 /// Why a registration is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum RegistrationError {
     #[error("Invalid request: {0}")]
     NotJson(String),
     #[error("App ID required")]
@@ -37,12 +37,12 @@ pub enum Refusal {
 
 /// An app with the functions it has from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct App {
+pub struct RegisteredApp {
     pub name: String,
     pub functions: Vec<Function>,
 }
 
-impl App {
+impl RegisteredApp {
     /// UUID, the same for the same name.
     #[must_use]
     pub fn id(&self) -> String {
@@ -51,34 +51,36 @@ impl App {
 }
 
 /// Reads a registration.
-pub fn parse(body: &[u8]) -> Result<App, Refusal> {
-    let body: Value = serde_json::from_slice(body).map_err(|error| Refusal::NotJson(error.to_string()))?;
+pub fn parse(body: &[u8]) -> Result<RegisteredApp, RegistrationError> {
+    let body: Value =
+        serde_json::from_slice(body).map_err(|error| RegistrationError::NotJson(error.to_string()))?;
     // Python's SDK writes the key in lower case, which Inngest reads as well.
     let name = ["appName", "appname"].into_iter().find_map(|key| body[key].as_str());
-    let name = name.filter(|name| !name.is_empty()).ok_or(Refusal::NoApp)?;
+    let name = name.filter(|name| !name.is_empty()).ok_or(RegistrationError::NoApp)?;
     let functions = match &body["functions"] {
         Value::Null => Vec::new(),
         Value::Array(functions) => functions.iter().map(read).collect::<Result<_, _>>()?,
-        _ => return Err(Refusal::Invalid),
+        _ => return Err(RegistrationError::Invalid),
     };
-    Ok(App { name: name.to_owned(), functions })
+    Ok(RegisteredApp { name: name.to_owned(), functions })
 }
 
-fn read(function: &Value) -> Result<Function, Refusal> {
-    let keys = function.as_object().ok_or(Refusal::Invalid)?;
-    let slug = function["id"].as_str().ok_or(Refusal::Invalid)?;
-    let unsupported = |what: &str| Refusal::Unsupported(slug.to_owned(), what.to_owned());
+fn read(function: &Value) -> Result<Function, RegistrationError> {
+    let keys = function.as_object().ok_or(RegistrationError::Invalid)?;
+    let slug = function["id"].as_str().ok_or(RegistrationError::Invalid)?;
+    let unsupported = |what: &str| RegistrationError::Unsupported(slug.to_owned(), what.to_owned());
     if let Some((key, _)) =
         keys.iter().find(|(key, value)| !value.is_null() && !FUNCTION_KEYS.contains(&key.as_str()))
     {
         // As SDKs call it.
         return Err(unsupported(if key == "cancel" { "cancelOn" } else { key }));
     }
-    let spec: FunctionSpec = serde_json::from_value(function.clone()).map_err(|_| Refusal::Invalid)?;
+    let spec: FunctionSpec =
+        serde_json::from_value(function.clone()).map_err(|_| RegistrationError::Invalid)?;
     let steps: Vec<StepSpec> = spec.steps.into_values().collect();
-    let [step] = <[StepSpec; 1]>::try_from(steps).map_err(|_| Refusal::Invalid)?;
+    let [step] = <[StepSpec; 1]>::try_from(steps).map_err(|_| RegistrationError::Invalid)?;
     if spec.id.is_empty() || spec.name.is_empty() || step.name.is_empty() {
-        return Err(Refusal::Invalid);
+        return Err(RegistrationError::Invalid);
     }
     if spec.triggers.is_empty() {
         return Err(unsupported("step.invoke, without which nothing calls a function that has no trigger"));
@@ -104,8 +106,8 @@ fn read(function: &Value) -> Result<Function, Refusal> {
 }
 
 /// A trigger of the function `slug`.
-fn read_trigger(trigger: call::Trigger, slug: &str) -> Result<Trigger, Refusal> {
-    let unsupported = |what: &str| Refusal::Unsupported(slug.to_owned(), what.to_owned());
+fn read_trigger(trigger: call::TriggerSpec, slug: &str) -> Result<Trigger, RegistrationError> {
+    let unsupported = |what: &str| RegistrationError::Unsupported(slug.to_owned(), what.to_owned());
     if trigger.cron.is_some() {
         return Err(unsupported("cron triggers"));
     }
@@ -119,7 +121,8 @@ fn read_trigger(trigger: call::Trigger, slug: &str) -> Result<Trigger, Refusal> 
     // As an SDK leaves it out.
     let expression = trigger.expression.filter(|text| !text.trim().is_empty());
     if let Some(text) = &expression {
-        Expression::parse(text).map_err(|why| Refusal::Expression(slug.to_owned(), text.clone(), why))?;
+        Expression::parse(text)
+            .map_err(|why| RegistrationError::Expression(slug.to_owned(), text.clone(), why))?;
     }
     Ok(Trigger { event, expression })
 }
@@ -136,7 +139,7 @@ mod tests {
 
     use super::*;
 
-    fn app_with(change: impl FnOnce(&mut Value)) -> Result<App, Refusal> {
+    fn app_with(change: impl FnOnce(&mut Value)) -> Result<RegisteredApp, RegistrationError> {
         let mut function = json!({
             "id": "raw-go", "name": "go", "triggers": [{"event": "raw/go"}],
             "steps": {"step": {"id": "step", "name": "step",
@@ -182,12 +185,12 @@ mod tests {
     #[test]
     fn a_malformed_registration_is_refused_in_inngests_words() {
         assert!(parse(b"{").unwrap_err().to_string().starts_with("Invalid request: "));
-        assert_eq!(parse(b"{}"), Err(Refusal::NoApp));
-        assert_eq!(app_with(|function| function["steps"] = json!({})), Err(Refusal::Invalid));
+        assert_eq!(parse(b"{}"), Err(RegistrationError::NoApp));
+        assert_eq!(app_with(|function| function["steps"] = json!({})), Err(RegistrationError::Invalid));
         let nameless = app_with(|function| {
             function.as_object_mut().unwrap().remove("name");
         });
-        assert_eq!(nameless, Err(Refusal::Invalid));
+        assert_eq!(nameless, Err(RegistrationError::Invalid));
     }
 
     #[test]

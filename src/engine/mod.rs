@@ -33,7 +33,7 @@ use std::{sync::Arc, time::Duration};
 use secrecy::SecretString;
 use tokio::sync::watch;
 
-pub use self::queue::Outcome;
+pub use self::queue::DispatchOutcome;
 use self::{caller::Caller, share::Calls};
 use crate::{
     base::{ids::RunId, time::UnixMillis},
@@ -47,7 +47,7 @@ use crate::{
 pub struct Engine {
     store: Store,
     keys: Keys,
-    options: Arc<Options>,
+    options: Arc<EngineOptions>,
     caller: Caller,
     calls: Calls,
     /// Says that a run may have become due.
@@ -66,7 +66,7 @@ pub struct Keys {
 }
 
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct EngineOptions {
     /// How many calls are made at once; at least one is.
     pub calls: usize,
     /// The pauses before the second, third, ... attempt; the last one repeats. Empty: no pause.
@@ -78,7 +78,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the HTTP client cannot be built.
-    pub fn new(store: Store, keys: Keys, options: Options) -> Result<Self, inngest::Error> {
+    pub fn new(store: Store, keys: Keys, options: EngineOptions) -> Result<Self, inngest::Error> {
         let caller = Caller::new(keys.signing_key.clone())?;
         let calls = Calls::new(options.calls);
         Ok(Self {

@@ -3,16 +3,16 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{base::time::UnixMillis, store::engine::queue::Step};
+use crate::{base::time::UnixMillis, store::engine::queue::StepOutput};
 
 /// Inngest's limits for a run's state: finished steps, and the bytes of their outputs.
 pub const MAX_STEPS: usize = 1_000;
 pub const MAX_STATE_BYTES: usize = 32 * 1024 * 1024;
 
-/// One report. Other fields that SDKs send are ignored.
+/// An op as an SDK sends it. Other fields are ignored.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Op {
+pub struct SdkOp {
     id: String,
     op: String,
     #[serde(default)]
@@ -29,24 +29,24 @@ pub struct Op {
 
 /// A step that a function planned.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct PlannedStep {
     pub id: String,
     /// As its author named it.
     pub name: String,
 }
 
-/// What a report says.
+/// What an op means to the engine.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Report {
+pub enum ParsedOp {
     /// The step has its result, or has failed for good.
-    Finished(Step),
+    Finished(StepOutput),
     /// The step failed and may be tried again; were it not, this is its result.
-    Failed(Step),
+    Failed(StepOutput),
     /// The function ended with this output.
     Complete(Value),
     /// The id of a step that has not run and must be called: One alone is how an SDK ends a call that
     /// has lasted as long as it may; steps that run beside each other are planned together.
-    Planned(Plan),
+    Planned(PlannedStep),
     /// Nothing new: call the function again to find out what comes next.
     Discover,
     /// The function has no step of this name, although it planned it.
@@ -55,18 +55,18 @@ pub enum Report {
     Unsupported(String),
 }
 
-impl Op {
-    pub fn read(self) -> Report {
+impl SdkOp {
+    pub fn read(self) -> ParsedOp {
         // Steps that run in the function and talk to a part of Inngest's API that is not here.
         if let Some(kind @ ("step.sendSignal" | "step.realtime.publish")) = self.opts["type"].as_str() {
             return self.unsupported(kind);
         }
-        let step = |id, output: Value| Step { id, output: output.to_string() };
+        let step = |id, output: Value| StepOutput { id, output: output.to_string() };
         match self.op.as_str() {
-            "StepRun" => Report::Finished(step(self.id, json!({"data": self.data}))),
-            "StepFailed" => Report::Finished(step(self.id, json!({"error": self.error}))),
-            "StepError" => Report::Failed(step(self.id, json!({"error": self.error}))),
-            "RunComplete" => Report::Complete(self.data),
+            "StepRun" => ParsedOp::Finished(step(self.id, json!({"data": self.data}))),
+            "StepFailed" => ParsedOp::Finished(step(self.id, json!({"error": self.error}))),
+            "StepError" => ParsedOp::Failed(step(self.id, json!({"error": self.error}))),
+            "RunComplete" => ParsedOp::Complete(self.data),
             "Sleep" if self.name.as_deref().and_then(UnixMillis::from_rfc3339).is_some() => {
                 self.unsupported("step.sleepUntil")
             }
@@ -78,19 +78,19 @@ impl Op {
             "Gateway" => self.unsupported("step.fetch"),
             "StepPlanned" => {
                 let name = self.display_name.or(self.name).unwrap_or_default();
-                Report::Planned(Plan { id: self.id, name })
+                ParsedOp::Planned(PlannedStep { id: self.id, name })
             }
-            "DiscoveryRequest" => Report::Discover,
-            "StepNotFound" => Report::Lost(self.display_name.or(self.name).unwrap_or(self.id)),
+            "DiscoveryRequest" => ParsedOp::Discover,
+            "StepNotFound" => ParsedOp::Lost(self.display_name.or(self.name).unwrap_or(self.id)),
             "DeferAdd" | "DeferAbort" => self.unsupported("deferred runs"),
             "Step" => self.unsupported("steps of an SDK older than version 1"),
             other => self.unsupported(&format!("the op {other}")),
         }
     }
 
-    fn unsupported(&self, what: &str) -> Report {
+    fn unsupported(&self, what: &str) -> ParsedOp {
         let step = self.display_name.as_deref().or(self.name.as_deref()).filter(|name| !name.is_empty());
-        Report::Unsupported(step.map_or_else(|| what.to_owned(), |step| format!("{what} (`{step}`)")))
+        ParsedOp::Unsupported(step.map_or_else(|| what.to_owned(), |step| format!("{what} (`{step}`)")))
     }
 }
 
@@ -98,8 +98,8 @@ impl Op {
 mod tests {
     use super::*;
 
-    fn read(op: Value) -> Report {
-        serde_json::from_value::<Op>(op).unwrap().read()
+    fn read(op: Value) -> ParsedOp {
+        serde_json::from_value::<SdkOp>(op).unwrap().read()
     }
 
     #[test]
@@ -109,11 +109,11 @@ mod tests {
             "displayName": "first", "userland": {"id": "first"}, "data": {"a": 1},
             "timing": {"a": 1_795_466_736_977_000_000_i64, "b": 0}
         });
-        let step = Step {
+        let step = StepOutput {
             id: "e0996a37c13d44c3b06074939d43fa3759bd32c1".into(),
             output: r#"{"data":{"a":1}}"#.into(),
         };
-        assert_eq!(read(op), Report::Finished(step));
+        assert_eq!(read(op), ParsedOp::Finished(step));
     }
 
     #[test]
@@ -135,8 +135,8 @@ mod tests {
         ] {
             let mut op = op;
             op["id"] = json!("a");
-            let report = read(op);
-            let Report::Unsupported(what) = report else { panic!("{report:?}") };
+            let parsed = read(op);
+            let ParsedOp::Unsupported(what) = parsed else { panic!("{parsed:?}") };
             assert!(what.starts_with(expected), "{what}");
         }
     }
@@ -145,7 +145,7 @@ mod tests {
     fn steps_that_run_in_the_function_are_plain_steps() {
         for kind in ["step.sendEvent", "step.ai.wrap"] {
             let op = json!({"id": "a", "op": "StepRun", "opts": {"type": kind}, "data": 1});
-            assert!(matches!(read(op), Report::Finished(_)), "{kind}");
+            assert!(matches!(read(op), ParsedOp::Finished(_)), "{kind}");
         }
     }
 }

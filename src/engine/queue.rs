@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, answer, end::unkept, share::AtWork};
+use super::{Engine, answer, end::unkept, share::ActiveCall};
 use crate::{
     base::{ids::RunId, time::UnixMillis},
     inngest::Run,
@@ -40,14 +40,14 @@ const MOST_REFUSALS: u32 = 3;
 /// The next thing in the queue.
 enum Next {
     /// This run is now ours to call.
-    Claimed(Box<Claim>, AtWork),
+    Claimed(Box<Claim>, ActiveCall),
     /// No call can begin before this time, or before the end of one at work.
     Idle { until: Option<UnixMillis> },
 }
 
 /// What one step of the queue did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum DispatchOutcome {
     /// Nothing is due before this time; `None`: nothing waits for a time to come.
     Idle { until: Option<UnixMillis> },
     /// The function finished steps, and is called again at once.
@@ -137,10 +137,10 @@ impl Engine {
     /// # Errors
     /// When the database fails before the call. Once the function has answered, the answer is
     /// applied however long the database takes.
-    pub async fn step(&self) -> store::Result<Outcome> {
+    pub async fn step(&self) -> store::Result<DispatchOutcome> {
         match self.next().await? {
             Next::Claimed(claim, at_work) => Ok(self.perform(claim, at_work).await),
-            Next::Idle { until } => Ok(Outcome::Idle { until }),
+            Next::Idle { until } => Ok(DispatchOutcome::Idle { until }),
         }
     }
 
@@ -162,7 +162,7 @@ impl Engine {
     }
 
     /// Calls the function of a run that was taken, and applies its answer.
-    async fn perform(&self, claim: Box<Claim>, at_work: AtWork) -> Outcome {
+    async fn perform(&self, claim: Box<Claim>, at_work: ActiveCall) -> DispatchOutcome {
         let began = Instant::now();
         let reply = self.caller.call(&claim).await;
         let now = UnixMillis::now();
@@ -172,10 +172,10 @@ impl Engine {
         // There is room for another call, and perhaps this run is due again.
         self.news.send_replace(());
         let outcome = match settled {
-            None => Outcome::Dropped(claim.run_id),
-            Some(Transition::End { .. }) => Outcome::Ended(claim.run_id),
-            Some(Transition::Continue { attempt: 0, .. }) => Outcome::Advanced(claim.run_id),
-            Some(Transition::Continue { .. }) => Outcome::Retrying(claim.run_id),
+            None => DispatchOutcome::Dropped(claim.run_id),
+            Some(Transition::End { .. }) => DispatchOutcome::Ended(claim.run_id),
+            Some(Transition::Continue { attempt: 0, .. }) => DispatchOutcome::Advanced(claim.run_id),
+            Some(Transition::Continue { .. }) => DispatchOutcome::Retrying(claim.run_id),
         };
         tracing::debug!(?outcome, attempt = claim.attempt, "a function answered");
         outcome

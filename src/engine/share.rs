@@ -10,7 +10,7 @@ use std::{
 
 use ulid::Ulid;
 
-use crate::{base::time::UnixMillis, store::engine::queue::Waiting};
+use crate::{base::time::UnixMillis, store::engine::queue::WaitingTenant};
 
 /// The calls at work. Clones share them.
 #[derive(Clone, Debug)]
@@ -28,13 +28,13 @@ struct Held {
 
 /// A call at work, until it is dropped.
 #[derive(Debug)]
-pub struct AtWork {
+pub struct ActiveCall {
     calls: Calls,
     tenant: String,
     lease: String,
 }
 
-impl AtWork {
+impl ActiveCall {
     /// The token of this call.
     pub fn lease(&self) -> &str {
         &self.lease
@@ -48,21 +48,21 @@ impl Calls {
 
     /// The tenant whose due run is called next: the tenant with the fewest calls at work, then
     /// the one that has waited longest.
-    pub fn next<'w>(&self, waiting: &'w [Waiting], now: UnixMillis) -> Option<&'w Waiting> {
+    pub fn next<'w>(&self, waiting: &'w [WaitingTenant], now: UnixMillis) -> Option<&'w WaitingTenant> {
         let at_work = self.lock();
         let free = self.most.saturating_sub(at_work.by_tenant.values().sum());
-        let of = |waiting: &Waiting| at_work.by_tenant.get(&waiting.tenant).copied().unwrap_or(0);
+        let of = |waiting: &WaitingTenant| at_work.by_tenant.get(&waiting.tenant).copied().unwrap_or(0);
         let may_begin = waiting.iter().filter(|waiting| waiting.due_at <= now && of(waiting) < free);
         may_begin.min_by_key(|waiting| (of(waiting), waiting.due_at))
     }
 
     /// Counts a call of `tenant`, under a new lease, until what this gives is dropped.
-    pub fn begin(&self, tenant: &str) -> AtWork {
+    pub fn begin(&self, tenant: &str) -> ActiveCall {
         let lease = Ulid::new().to_string();
         let mut at_work = self.lock();
         *at_work.by_tenant.entry(tenant.to_owned()).or_default() += 1;
         at_work.leases.insert(lease.clone());
-        AtWork { calls: self.clone(), tenant: tenant.to_owned(), lease }
+        ActiveCall { calls: self.clone(), tenant: tenant.to_owned(), lease }
     }
 
     /// Whether a call is at work under `lease`.
@@ -76,7 +76,7 @@ impl Calls {
     }
 }
 
-impl Drop for AtWork {
+impl Drop for ActiveCall {
     fn drop(&mut self) {
         let mut at_work = self.calls.lock();
         at_work.leases.remove(&self.lease);
@@ -95,8 +95,8 @@ mod tests {
 
     const NOW: UnixMillis = UnixMillis(10);
 
-    fn waiting(tenant: &str, due_at: i64) -> Waiting {
-        Waiting { tenant: tenant.into(), due_at: UnixMillis(due_at) }
+    fn waiting(tenant: &str, due_at: i64) -> WaitingTenant {
+        WaitingTenant { tenant: tenant.into(), due_at: UnixMillis(due_at) }
     }
 
     #[test]

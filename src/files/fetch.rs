@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use url::{Host, Url};
 
 use super::{
-    Address, BinaryKind, FileName, Incoming, address::last_segment, disposition, guard, guard::Refusal,
+    Address, BinaryKind, FileName, Incoming, address::last_segment, disposition, guard, guard::AddressRefusal,
 };
 use crate::base::{config::AllowedAddresses, tls};
 
@@ -58,7 +58,7 @@ impl FetchLimits {
 
 /// How much of a file has arrived, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Received {
+pub struct FetchProgress {
     pub bytes: u64,
     /// In all; None if it was not announced.
     pub total: Option<u64>,
@@ -69,7 +69,7 @@ pub struct Received {
 pub enum Arrival {
     /// The answer names the file otherwise than the address does.
     Named(FileName),
-    Bytes(Received),
+    Bytes(FetchProgress),
 }
 
 /// Why a file could not be fetched. The text is part of a sentence for people and says nothing of the
@@ -77,7 +77,7 @@ pub enum Arrival {
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] AddressRefusal),
     #[error("the host {0} was not found")]
     NameNotFound(String),
     #[error("the address could not be reached")]
@@ -234,7 +234,7 @@ impl Fetcher {
     /// it beside others.
     async fn resolve(&self, url: &Url) -> Result<Vec<SocketAddr>, FetchError> {
         guard::check_url(url)?;
-        let port = url.port_or_known_default().ok_or(Refusal::Scheme)?;
+        let port = url.port_or_known_default().ok_or(AddressRefusal::Scheme)?;
         let places: Vec<SocketAddr> = match url.host() {
             Some(Host::Ipv4(ip)) => vec![(IpAddr::V4(ip), port).into()],
             Some(Host::Ipv6(ip)) => vec![(IpAddr::V6(ip), port).into()],
@@ -267,7 +267,7 @@ impl Fetcher {
         if total.is_some_and(|total| total > self.limits.max_bytes) {
             return Err(FetchError::TooLarge);
         }
-        if told(Arrival::Bytes(Received { bytes: 0, total })).is_break() {
+        if told(Arrival::Bytes(FetchProgress { bytes: 0, total })).is_break() {
             return Err(FetchError::Unwanted);
         }
         loop {
@@ -303,7 +303,7 @@ impl Fetcher {
                 return Err(FetchError::TooLarge);
             }
             file.write(&bytes).await?;
-            if told(Arrival::Bytes(Received { bytes: file.size(), total })).is_break() {
+            if told(Arrival::Bytes(FetchProgress { bytes: file.size(), total })).is_break() {
                 return Err(FetchError::Unwanted);
             }
         }

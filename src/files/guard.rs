@@ -14,7 +14,7 @@ use crate::base::config::AllowedAddresses;
 /// Why an address is not fetched. The text is part of a sentence for people; it does not tell what a
 /// name resolves to, for that is the inside of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum AddressRefusal {
     #[error("the address does not begin with http:// or https://")]
     Scheme,
     #[error("the address contains a user name or password, which Runboard does not send")]
@@ -77,27 +77,31 @@ const NOT_PUBLIC_V6: [Ipv6Net; 4] = [
 const NAT64: Ipv6Net = v6(0x64, 0xff9b, 0, 96);
 
 /// Checks what an address says by itself, before it is resolved.
-pub(super) fn check_url(url: &Url) -> Result<(), Refusal> {
+pub(super) fn check_url(url: &Url) -> Result<(), AddressRefusal> {
     if !matches!(url.scheme(), "http" | "https") {
-        Err(Refusal::Scheme)
+        Err(AddressRefusal::Scheme)
     } else if !url.username().is_empty() || url.password().is_some() {
-        Err(Refusal::UserInfo)
+        Err(AddressRefusal::UserInfo)
     } else if url.host_str().is_some_and(|host| host.ends_with('.')) {
-        Err(Refusal::TrailingDot)
+        Err(AddressRefusal::TrailingDot)
     } else {
         Ok(())
     }
 }
 
 /// Checks an address that is about to be connected to.
-pub(super) fn check(address: SocketAddr, allowed: &AllowedAddresses) -> Result<(), Refusal> {
+pub(super) fn check(address: SocketAddr, allowed: &AllowedAddresses) -> Result<(), AddressRefusal> {
     if allowed.contain(address) {
         Ok(())
     } else if !is_public(address.ip()) {
         let is_host_allowed = allowed.contain_host(address.ip());
-        Err(if is_host_allowed { Refusal::PrivatePort(address.port()) } else { Refusal::NotPublic })
+        Err(if is_host_allowed {
+            AddressRefusal::PrivatePort(address.port())
+        } else {
+            AddressRefusal::NotPublic
+        })
     } else if !AllowedAddresses::WEB_PORTS.contains(&address.port()) {
-        Err(Refusal::Port(address.port()))
+        Err(AddressRefusal::Port(address.port()))
     } else {
         Ok(())
     }
@@ -127,7 +131,7 @@ mod tests {
     use super::*;
 
     /// What becomes of an address whose host is written as an IP address, in whatever spelling.
-    fn verdict(address: &str) -> Result<(), Refusal> {
+    fn verdict(address: &str) -> Result<(), AddressRefusal> {
         let url = Url::parse(address).unwrap();
         check_url(&url)?;
         let ip = match url.host().unwrap() {
@@ -248,7 +252,7 @@ mod tests {
             for address in
                 [format!("http://{host}/"), format!("https://{host}/"), format!("http://{host}:8080/")]
             {
-                assert_eq!(verdict(&address), Err(Refusal::NotPublic), "{address}");
+                assert_eq!(verdict(&address), Err(AddressRefusal::NotPublic), "{address}");
             }
         }
     }
@@ -256,27 +260,27 @@ mod tests {
     #[test]
     fn other_ports_schemes_and_users_are_refused() {
         for (address, refusal) in [
-            ("http://93.184.216.34:22/", Refusal::Port(22)),
-            ("http://93.184.216.34:8080/", Refusal::Port(8080)),
-            ("https://[2606:2800:220:1:248:1893:25c8:1946]:25/", Refusal::Port(25)),
-            ("ftp://93.184.216.34/a.csv", Refusal::Scheme),
-            ("file://93.184.216.34/etc/passwd", Refusal::Scheme),
-            ("gopher://93.184.216.34/", Refusal::Scheme),
-            ("http://localhost./", Refusal::TrailingDot),
-            ("https://files.example./a.csv", Refusal::TrailingDot),
-            ("http://me@93.184.216.34/", Refusal::UserInfo),
-            ("http://me:secret@93.184.216.34/", Refusal::UserInfo),
-            ("http://:secret@93.184.216.34/", Refusal::UserInfo),
+            ("http://93.184.216.34:22/", AddressRefusal::Port(22)),
+            ("http://93.184.216.34:8080/", AddressRefusal::Port(8080)),
+            ("https://[2606:2800:220:1:248:1893:25c8:1946]:25/", AddressRefusal::Port(25)),
+            ("ftp://93.184.216.34/a.csv", AddressRefusal::Scheme),
+            ("file://93.184.216.34/etc/passwd", AddressRefusal::Scheme),
+            ("gopher://93.184.216.34/", AddressRefusal::Scheme),
+            ("http://localhost./", AddressRefusal::TrailingDot),
+            ("https://files.example./a.csv", AddressRefusal::TrailingDot),
+            ("http://me@93.184.216.34/", AddressRefusal::UserInfo),
+            ("http://me:secret@93.184.216.34/", AddressRefusal::UserInfo),
+            ("http://:secret@93.184.216.34/", AddressRefusal::UserInfo),
             // The host of these is what stands behind the @, whatever it looks like.
-            ("http://93.184.216.34@127.0.0.1/", Refusal::UserInfo),
-            ("http://93.184.216.34:80@127.0.0.1/", Refusal::UserInfo),
-            ("http://93.184.216.34%2f@127.0.0.1/", Refusal::UserInfo),
+            ("http://93.184.216.34@127.0.0.1/", AddressRefusal::UserInfo),
+            ("http://93.184.216.34:80@127.0.0.1/", AddressRefusal::UserInfo),
+            ("http://93.184.216.34%2f@127.0.0.1/", AddressRefusal::UserInfo),
         ] {
             assert_eq!(verdict(address), Err(refusal), "{address}");
         }
         // And of these what stands before the backslash or the number sign.
         for address in ["http://127.0.0.1\\@93.184.216.34/", "http://127.0.0.1#@93.184.216.34/"] {
-            assert_eq!(verdict(address), Err(Refusal::NotPublic), "{address}");
+            assert_eq!(verdict(address), Err(AddressRefusal::NotPublic), "{address}");
         }
     }
 
@@ -286,11 +290,11 @@ mod tests {
         for (address, expected) in [
             ("10.1.2.3:80", Ok(())),
             ("127.0.0.1:9000", Ok(())),
-            ("127.0.0.1:80", Err(Refusal::PrivatePort(80))),
-            ("127.0.0.2:9000", Err(Refusal::NotPublic)),
-            ("10.1.2.3:8080", Err(Refusal::PrivatePort(8080))),
-            ("[::ffff:10.1.2.3]:80", Err(Refusal::NotPublic)),
-            ("93.184.216.34:9000", Err(Refusal::Port(9000))),
+            ("127.0.0.1:80", Err(AddressRefusal::PrivatePort(80))),
+            ("127.0.0.2:9000", Err(AddressRefusal::NotPublic)),
+            ("10.1.2.3:8080", Err(AddressRefusal::PrivatePort(8080))),
+            ("[::ffff:10.1.2.3]:80", Err(AddressRefusal::NotPublic)),
+            ("93.184.216.34:9000", Err(AddressRefusal::Port(9000))),
         ] {
             assert_eq!(check(address.parse().unwrap(), &allowed), expected, "{address}");
         }

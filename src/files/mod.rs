@@ -18,10 +18,10 @@ mod storage;
 mod text_kind;
 
 pub use address::{Address, NotAnAddress};
-pub use fetch::{Arrival, FetchError, FetchLimits, Fetcher, Received};
+pub use fetch::{Arrival, FetchError, FetchLimits, FetchProgress, Fetcher};
 pub use file_name::FileName;
 pub use folder::{Folder, make_folder};
-pub use guard::Refusal;
+pub use guard::AddressRefusal;
 pub use incoming::Incoming;
 pub use key::Key;
 pub use link::{Link, LinkKey};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::failure::Failure;
+use super::failure::FailureReason;
 use crate::{
     csv::{Counts, Cursor},
     files::Key,
@@ -60,7 +60,7 @@ pub(super) enum Next {
 }
 
 /// What `call` is for, after the steps that are done, in order.
-pub(super) fn next(done: &[Step], call: &Call) -> Result<Next, Failure> {
+pub(super) fn next(done: &[Step], call: &Call) -> Result<Next, FailureReason> {
     let is_told = |name: &str| call.steps.contains_key(&step_id(name));
     if let Some(step) = done.iter().find(|step| !is_told(&step.name)) {
         return Ok(Next::Tell(step.clone()));
@@ -74,7 +74,7 @@ pub(super) fn next(done: &[Step], call: &Call) -> Result<Next, Failure> {
     let next = match (copied, planned) {
         (None, []) => Next::First,
         (Some(copied), []) => {
-            let source = copied.files.source.clone().ok_or(Failure::WorkGone)?;
+            let source = copied.files.source.clone().ok_or(FailureReason::WorkGone)?;
             Next::Plan { source: Key::from_stored(source), position: copied.position + 1 }
         }
         (_, [planned, others @ ..]) => {
@@ -98,11 +98,11 @@ pub(super) fn next(done: &[Step], call: &Call) -> Result<Next, Failure> {
         Next::Tell(_) | Next::Done => vec![],
     };
     let is_gone = names.into_iter().any(|name| call.steps.contains_key(&step_id(name)));
-    if is_gone { Err(Failure::WorkGone) } else { Ok(next) }
+    if is_gone { Err(FailureReason::WorkGone) } else { Ok(next) }
 }
 
 /// What the engine is told of a step that is done.
-pub(super) fn op(step: &Step) -> Result<Op, Failure> {
+pub(super) fn op(step: &Step) -> Result<Op, FailureReason> {
     let data = match step.name.as_str() {
         PLAN => Plan::from_result(&step.result)?.answer(),
         _ => serde_json::from_str(&step.result)?,

@@ -1,36 +1,36 @@
 //! A step before all others that copies a file to storage, where every later step and attempt reads the same
 //! bytes.
 
-use super::{Processor, chain::CopyResult, failure::Failure};
+use super::{Processor, chain::CopyResult, failure::FailureReason};
 use crate::{
     base::{ids::RunId, time::UnixMillis},
     csv::{Counts, Reasons},
     files::{Incoming, Key},
     store::{
-        quota::Room,
+        quota::Reservation,
         steps::{Step, StepFiles},
     },
 };
 
 impl Processor {
-    /// Does the step `name` of `run`: keeps the file that `copying` receives, and the room for it until the
+    /// Does the step `name` of `run`: keeps the file that `copying` receives, and the reservation for it until the
     /// database knows what takes it. A run that is stopped breaks it off.
     pub(super) async fn copy(
         &self,
         run: &RunId,
         name: &str,
-        copying: impl Future<Output = Result<(Incoming, Option<Room>), Failure>>,
-    ) -> Result<Step, Failure> {
+        copying: impl Future<Output = Result<(Incoming, Option<Reservation>), FailureReason>>,
+    ) -> Result<Step, FailureReason> {
         let started_at = UnixMillis::now();
         let progress = self.live.progress(run);
         let _at_work = progress.begin();
         let copied = tokio::select! {
             copied = copying => copied,
-            () = progress.stopped() => Err(Failure::Stopped),
+            () = progress.stopped() => Err(FailureReason::Stopped),
         };
         progress.set_receiving(None);
         let key = Key::output(run);
-        let (file, _room) = copied?;
+        let (file, _reservation) = copied?;
         let bytes = file.keep(&key).await?;
         let step = Step {
             name: name.to_owned(),

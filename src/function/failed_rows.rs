@@ -3,12 +3,12 @@
 
 use std::io;
 
-use super::{Processor, chain, failure::Failure};
+use super::{Processor, chain, failure::FailureReason};
 use crate::{
     base::ids::{EventId, RunId},
     files::Incoming,
     results::outputs,
-    store::{quota::Room, steps::Step},
+    store::{quota::Reservation, steps::Step},
 };
 
 impl Processor {
@@ -18,27 +18,31 @@ impl Processor {
         run: &RunId,
         event: &EventId,
         of: &RunId,
-    ) -> Result<Step, Failure> {
+    ) -> Result<Step, FailureReason> {
         self.copy(run, chain::FAILED_ROWS, self.failed_rows(event, of)).await
     }
 
     /// Dropped half way, it leaves nothing.
-    async fn failed_rows(&self, event: &EventId, of: &RunId) -> Result<(Incoming, Option<Room>), Failure> {
-        let records = outputs::failed_records(&self.store, of).await?.ok_or(Failure::FailedRowsGone)?;
+    async fn failed_rows(
+        &self,
+        event: &EventId,
+        of: &RunId,
+    ) -> Result<(Incoming, Option<Reservation>), FailureReason> {
+        let records = outputs::failed_records(&self.store, of).await?.ok_or(FailureReason::FailedRowsGone)?;
         let gone = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => Failure::FailedRowsGone,
+            io::ErrorKind::NotFound => FailureReason::FailedRowsGone,
             _ => error.into(),
         };
         let size = records.size(&self.storage).await.map_err(gone)?;
-        let mut room = self.quota.reserve_for(event).await?.map_err(Failure::OverQuota)?;
-        if let Some(room) = &mut room {
-            room.grow(size).map_err(Failure::OverQuota)?;
+        let mut reservation = self.quota.reserve_for(event).await?.map_err(FailureReason::OverQuota)?;
+        if let Some(reservation) = &mut reservation {
+            reservation.grow(size).map_err(FailureReason::OverQuota)?;
         }
         let mut file = self.storage.receive(size).await?;
         file.append(&records.source, records.front).await.map_err(gone)?;
         for part in &records.parts {
             file.append(part, u64::MAX).await.map_err(gone)?;
         }
-        Ok((file, room))
+        Ok((file, reservation))
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 /// Why a call came to nothing. The text is for people: what is wrong, and in a second sentence what helps. It
 /// has none where the file itself must be corrected; the page says that. The sources are for the log.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(super) enum FailureReason {
     #[error("The event does not name a file.")]
     NoFile,
     #[error("The event's file is not an http or https address.")]
@@ -68,18 +68,18 @@ pub(super) enum Failure {
 /// A call that came to nothing, and where.
 #[derive(Debug)]
 pub(super) struct FailedCall {
-    pub(super) why: Failure,
+    pub(super) why: FailureReason,
     /// The first line of the file that is in no finished step, if the call was to go on from there.
     pub(super) line: Option<u64>,
 }
 
-impl<E: Into<Failure>> From<E> for FailedCall {
+impl<E: Into<FailureReason>> From<E> for FailedCall {
     fn from(why: E) -> Self {
         Self { why: why.into(), line: None }
     }
 }
 
-impl Failure {
+impl FailureReason {
     /// Whether another attempt may do better.
     pub(super) fn is_transient(&self) -> bool {
         match self {
@@ -103,7 +103,7 @@ impl Failure {
     }
 }
 
-impl Failure {
+impl FailureReason {
     /// Whether a new run of the same import must fail in the same way: it reads the same bytes, or is not let
     /// at them.
     pub(super) fn is_same_again(&self) -> bool {
@@ -127,13 +127,13 @@ impl Failure {
     }
 }
 
-impl From<store::Error> for Failure {
+impl From<store::Error> for FailureReason {
     fn from(error: store::Error) -> Self {
         if error.is_disk_full() { Self::DiskFull(error.into()) } else { Self::Store(error) }
     }
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for FailureReason {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull(error.into()),
@@ -142,7 +142,7 @@ impl From<io::Error> for Failure {
     }
 }
 
-impl From<FetchError> for Failure {
+impl From<FetchError> for FailureReason {
     fn from(error: FetchError) -> Self {
         match error {
             FetchError::Storage(error) => error.into(),

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{Processor, chain, failure::Failure};
+use super::{Processor, chain, failure::FailureReason};
 use crate::{
     base::{
         ids::{EventId, RunId},
@@ -11,7 +11,7 @@ use crate::{
     },
     files::{Address, Arrival, Incoming},
     progress::{Receiving, RunProgress},
-    store::{quota::Room, steps::Step},
+    store::{quota::Reservation, steps::Step},
 };
 
 impl Processor {
@@ -21,7 +21,7 @@ impl Processor {
         run: &RunId,
         event: &EventId,
         address: &Address,
-    ) -> Result<Step, Failure> {
+    ) -> Result<Step, FailureReason> {
         let progress = self.live.progress(run);
         self.copy(run, chain::FETCH, self.receive(event, address, &progress)).await
     }
@@ -33,8 +33,8 @@ impl Processor {
         event: &EventId,
         address: &Address,
         progress: &RunProgress,
-    ) -> Result<(Incoming, Option<Room>), Failure> {
-        let mut room = self.quota.reserve_for(event).await?.map_err(Failure::OverQuota)?;
+    ) -> Result<(Incoming, Option<Reservation>), FailureReason> {
+        let mut reservation = self.quota.reserve_for(event).await?.map_err(FailureReason::OverQuota)?;
         let (mut over_quota, mut named) = (None, None);
         let mut since = None;
         let told = |arrival: Arrival| {
@@ -47,7 +47,7 @@ impl Processor {
                 }
             };
             let wanted = received.total.unwrap_or(0).max(received.bytes);
-            if let Some(Err(over)) = room.as_mut().map(|room| room.grow(wanted)) {
+            if let Some(Err(over)) = reservation.as_mut().map(|reserved| reserved.grow(wanted)) {
                 over_quota = Some(over);
                 return ControlFlow::Break(());
             }
@@ -64,8 +64,8 @@ impl Processor {
             tracing::warn!(%error, "cannot record the name of a fetched file");
         }
         match over_quota {
-            Some(over) => Err(Failure::OverQuota(over)),
-            None => Ok((fetched?, room)),
+            Some(over) => Err(FailureReason::OverQuota(over)),
+            None => Ok((fetched?, reservation)),
         }
     }
 }

@@ -33,8 +33,8 @@ use std::{collections::BTreeMap, ops::RangeInclusive};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-pub use process_csv_upload::{Answer, Summary};
-pub use serve::{About, ServeHandler, ServeLimits};
+pub use process_csv_upload::{CallResult, Summary};
+pub use serve::{EngineLocation, ServeHandler, ServeLimits};
 pub use slots::{Share, Slot, Slots};
 
 use crate::{
@@ -42,7 +42,7 @@ use crate::{
     files::{Fetcher, LinkKey, Storage},
     inngest::{
         Client, Error,
-        call::{Call, FunctionSpec, Registration, Retries, Runtime, SDK, StepSpec, Trigger},
+        call::{Call, FunctionSpec, Registration, Retries, Runtime, SDK, StepSpec, TriggerSpec},
     },
     progress::ProgressRegistry,
     store::{Store, quota::Quota},
@@ -103,7 +103,7 @@ pub struct Processor {
 /// no run has to be paid for being told.
 #[must_use]
 pub fn registration(url: &Url, imports: bool, push: bool) -> Registration {
-    let event = |name: &str, expression: Option<String>| Trigger {
+    let event = |name: &str, expression: Option<String>| TriggerSpec {
         event: Some(name.to_owned()),
         expression,
         cron: None,
@@ -132,7 +132,7 @@ pub fn registration(url: &Url, imports: bool, push: bool) -> Registration {
     }
 }
 
-fn function(url: &Url, id: &str, name: &str, triggers: Vec<Trigger>, retries: u32) -> FunctionSpec {
+fn function(url: &Url, id: &str, name: &str, triggers: Vec<TriggerSpec>, retries: u32) -> FunctionSpec {
     let mut step_url = url.clone();
     step_url.set_query(Some(&format!("fnId={id}&stepId=step")));
     let step = StepSpec {

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::failure::Failure;
+use super::failure::FailureReason;
 use crate::{
     csv::{FirstRows, Layout, LayoutError, Output, Pass},
     files::{Address, Key, Storage, TextKind},
@@ -36,7 +36,7 @@ impl Plan {
         from: Option<Address>,
         max_record_bytes: usize,
         step_bytes: &RangeInclusive<u64>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, FailureReason> {
         let mut file = open(storage, source)?;
         let size = file.metadata()?.len();
         let mut wanted = SAMPLE;
@@ -44,7 +44,7 @@ impl Plan {
         read_up_to(wanted, &mut file, &mut sample)?;
         // Before the header is looked for: what is no CSV may have lines without end.
         if let Some(kind) = text_kind(&sample, &mut file, size)? {
-            return Err(Failure::NotCsv { kind, from });
+            return Err(FailureReason::NotCsv { kind, from });
         }
         let (layout, is_whole) = loop {
             read_up_to(wanted, &mut file, &mut sample)?;
@@ -52,11 +52,11 @@ impl Plan {
             match Layout::read(&sample, is_whole, max_record_bytes.min(MOST_HEADER)) {
                 Ok(layout) => break (layout, is_whole),
                 Err(LayoutError::NeedMore) if !is_whole => wanted *= 2,
-                Err(error) => return Err(Failure::Header(error)),
+                Err(error) => return Err(FailureReason::Header(error)),
             }
         };
         if layout.header.is_empty() {
-            return Err(Failure::NoText);
+            return Err(FailureReason::NoText);
         }
         let first_rows = FirstRows::read(&layout, &sample, is_whole, max_record_bytes);
         let rate = bytes_per_second(&layout, &sample, is_whole, max_record_bytes);
@@ -73,9 +73,9 @@ impl Plan {
     }
 
     /// Reads a plan that was committed.
-    pub(super) fn from_result(json: &str) -> Result<Self, Failure> {
+    pub(super) fn from_result(json: &str) -> Result<Self, FailureReason> {
         let plan: Self = serde_json::from_str(json)?;
-        if plan.reader_version == READER_VERSION { Ok(plan) } else { Err(Failure::OtherReader) }
+        if plan.reader_version == READER_VERSION { Ok(plan) } else { Err(FailureReason::OtherReader) }
     }
 
     /// How many bytes the step at `position` (0, 1, ...) that begins at `byte` reads. Steps that ended early,
@@ -114,9 +114,9 @@ fn text_kind(front: &[u8], file: &mut File, size: u64) -> io::Result<Option<Text
 }
 
 /// Opens a stored file that an import needs.
-pub(super) fn open(storage: &Storage, source: &Key) -> Result<File, Failure> {
+pub(super) fn open(storage: &Storage, source: &Key) -> Result<File, FailureReason> {
     storage.file(source).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Failure::FileGone,
+        io::ErrorKind::NotFound => FailureReason::FileGone,
         _ => error.into(),
     })
 }

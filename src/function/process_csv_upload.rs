@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use super::{
     FUNCTION_NAME, Processor, RETRIES, Slot, Slots,
     chain::{self, Next, RowsResult},
-    failure::{FailedCall, Failure},
+    failure::{FailedCall, FailureReason},
     rows::Task,
 };
 use crate::{
@@ -32,7 +32,7 @@ const LONGEST_TURN: Duration = Duration::from_secs(30);
 
 /// What a call is answered.
 #[derive(Clone, Debug)]
-pub enum Answer {
+pub enum CallResult {
     /// Steps are done, or none as it was not its turn; call again.
     Steps(Vec<Op>),
     /// The end.
@@ -70,11 +70,11 @@ impl Processor {
     ///
     /// Is to be run to its end. Dropped half way, a step may be left uncommitted and its files without a
     /// name until the next start.
-    pub async fn process_csv_upload(&self, call: &Call) -> Answer {
+    pub async fn process_csv_upload(&self, call: &Call) -> CallResult {
         let run = &call.ctx.run_id;
         match self.advance(call).await {
             Ok(answer) => {
-                if matches!(answer, Answer::Done(_)) {
+                if matches!(answer, CallResult::Done(_)) {
                     self.live.tell(&call.event.id, News::Soon);
                 }
                 answer
@@ -83,7 +83,7 @@ impl Processor {
                 let retry = why.is_transient();
                 tracing::warn!(%run, attempt = call.ctx.attempt, retry, line, ?why, "a call failed: {why}");
                 // A run that has ended, or is made to, did not fail.
-                if !matches!(why, Failure::Closed | Failure::Stopped) {
+                if !matches!(why, FailureReason::Closed | FailureReason::Stopped) {
                     let is_last = call.ctx.attempt.saturating_add(1) >= max_attempts(call);
                     let error = AttemptError {
                         message: why.to_string(),
@@ -98,16 +98,16 @@ impl Processor {
                 let (name, message) = (name.to_owned(), why.to_string());
                 let same_again = why.is_same_again();
                 let error = CallError { name, message, stack: String::new(), line, same_again };
-                Answer::Failed { error, retry: retry.then_some(after) }
+                CallResult::Failed { error, retry: retry.then_some(after) }
             }
         }
     }
 
-    async fn advance(&self, call: &Call) -> Result<Answer, FailedCall> {
+    async fn advance(&self, call: &Call) -> Result<CallResult, FailedCall> {
         let run = &call.ctx.run_id;
         // Asked first: the progress of a run that has ended is forgotten, and must not come back.
         if self.store.run_is_closed(run).await? {
-            return Err(Failure::Closed.into());
+            return Err(FailureReason::Closed.into());
         }
         if self.store.event_is_cancelled(&call.event.id).await? {
             return Err(self.cancel(run).await.into());
@@ -137,13 +137,13 @@ impl Processor {
         let _slot = match slots {
             None => None,
             Some(slots) => match self.turn(slots, call).await? {
-                None => return Ok(Answer::Steps(Vec::new())),
+                None => return Ok(CallResult::Steps(Vec::new())),
                 slot => slot,
             },
         };
         let step = match next {
             Next::Tell(step) => step,
-            Next::First => match source.ok_or(Failure::NoFile)? {
+            Next::First => match source.ok_or(FailureReason::NoFile)? {
                 Source::Stored(key) => self.plan(run, key, 0, None).await?,
                 Source::Elsewhere(address) => self.fetch(run, &call.event.id, &address).await?,
                 Source::FailedRowsOf(of) => self.copy_failed_rows(run, &call.event.id, &of).await?,
@@ -166,29 +166,29 @@ impl Processor {
                     before: counts,
                     stretches_before: stretches.or_else(|| (!has_rows).then(|| Stretches::new(plan.size))),
                     plan,
-                    room: self.quota.reserve_for(&call.event.id).await??,
+                    reservation: self.quota.reserve_for(&call.event.id).await??,
                 };
                 let rows = self.rows(task, name).await;
                 rows.map_err(|why| FailedCall { why, line: Some(start.line) })?
             }
-            Next::Done => return Ok(Answer::Done(counts.into())),
+            Next::Done => return Ok(CallResult::Done(counts.into())),
         };
-        Ok(Answer::Steps(vec![chain::op(&step)?]))
+        Ok(CallResult::Steps(vec![chain::op(&step)?]))
     }
 
     /// The import was cancelled, and this run of it is not: it is new, or was at work when the last
     /// process died. Cancelled here, before the engine can take our answer for a failure of the run.
-    async fn cancel(&self, run: &RunId) -> Failure {
+    async fn cancel(&self, run: &RunId) -> FailureReason {
         if let Err(error) = self.engine.cancel(run).await {
             tracing::warn!(%run, %error, "cannot cancel the run yet");
         }
-        Failure::Stopped
+        FailureReason::Stopped
     }
 
     /// Waits for a slot for the next step. None: it did not come soon, and the engine has to call again, so
     /// that no call lasts longer than a proxy before us lets one. The engine would count an answer without a
     /// step as the end of an attempt that follows a failed one, so that one waits on.
-    async fn turn(&self, slots: &Slots, call: &Call) -> Result<Option<Slot>, Failure> {
+    async fn turn(&self, slots: &Slots, call: &Call) -> Result<Option<Slot>, FailureReason> {
         let progress = self.live.progress(&call.ctx.run_id);
         let _waiting = progress.wait();
         let tenant = inngest::tenant(call.event.data.get("userId"));
@@ -196,7 +196,7 @@ impl Processor {
             biased;
             () = self.stopping.cancelled() => Ok(None),
             slot = slots.acquire(&tenant) => Ok(Some(slot)),
-            () = progress.stopped() => Err(Failure::Stopped),
+            () = progress.stopped() => Err(FailureReason::Stopped),
             () = sleep(LONGEST_TURN), if call.ctx.attempt == 0 => Ok(None),
         }
     }
@@ -208,7 +208,7 @@ impl Processor {
         source: Key,
         position: u32,
         from: Option<Address>,
-    ) -> Result<Step, Failure> {
+    ) -> Result<Step, FailureReason> {
         let started_at = UnixMillis::now();
         let (storage, max_record_bytes) = (self.storage.clone(), self.max_record_bytes);
         let step_bytes = self.step_bytes.clone();
@@ -233,7 +233,7 @@ impl Processor {
     }
 
     /// Reads a stretch of records.
-    async fn rows(&self, task: Task, name: String) -> Result<Step, Failure> {
+    async fn rows(&self, task: Task, name: String) -> Result<Step, FailureReason> {
         let started_at = UnixMillis::now();
         let (run, position) = (task.run.clone(), task.position);
         let progress = Arc::clone(&task.progress);
@@ -252,16 +252,21 @@ impl Processor {
             committed_at: UnixMillis::now(),
         };
         let committed = self.commit(&run, step, &rows.reasons).await;
-        drop(rows.room);
+        drop(rows.reservation);
         committed
     }
 
     /// Commits a step and returns it, or the one of an execution that was faster.
-    pub(super) async fn commit(&self, run: &RunId, step: Step, reasons: &Reasons) -> Result<Step, Failure> {
+    pub(super) async fn commit(
+        &self,
+        run: &RunId,
+        step: Step,
+        reasons: &Reasons,
+    ) -> Result<Step, FailureReason> {
         let result = match self.store.commit_step(run, &step, reasons).await {
             Ok(Commit::Committed) => return Ok(step),
             Ok(Commit::Lost(winner)) => Ok(*winner),
-            Ok(Commit::Closed) => Err(Failure::Closed),
+            Ok(Commit::Closed) => Err(FailureReason::Closed),
             // It may be committed all the same. If that cannot be asked either, the files stay, and a later start
             // moves them to the quarantine if no row names them.
             Err(error) => match self.store.steps(run).await {
@@ -283,9 +288,9 @@ impl Processor {
     }
 
     /// The file that the event names: one of ours if its link holds.
-    async fn source(&self, call: &Call) -> Result<Source, Failure> {
-        let file = call.event.data.get("file").and_then(|file| file.as_str()).ok_or(Failure::NoFile)?;
-        let address: Address = file.parse().map_err(|_| Failure::NotAnAddress)?;
+    async fn source(&self, call: &Call) -> Result<Source, FailureReason> {
+        let file = call.event.data.get("file").and_then(|file| file.as_str()).ok_or(FailureReason::NoFile)?;
+        let address: Address = file.parse().map_err(|_| FailureReason::NotAnAddress)?;
         let (path, query) = (address.url().path(), address.url().query().unwrap_or_default());
         if let Some(link) = self.links.verify(path, query, UnixMillis::wall()) {
             let import = self.store.import(link.import).await?;
@@ -296,13 +301,13 @@ impl Processor {
         }
         // Signed by us, but for another time.
         if self.links.verify(path, query, UnixMillis(0)).is_some() {
-            return Err(Failure::LinkExpired);
+            return Err(FailureReason::LinkExpired);
         }
         Ok(Source::Elsewhere(address))
     }
 
     /// Makes known who is called for what, and records it if it is the first call or a new attempt.
-    async fn set_call(&self, call: &Call) -> Result<(), Failure> {
+    async fn set_call(&self, call: &Call) -> Result<(), FailureReason> {
         let run = &call.ctx.run_id;
         let attempt = call.ctx.attempt.saturating_add(1);
         let known = self.store.execution(run).await?;

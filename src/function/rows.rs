@@ -6,14 +6,14 @@ use std::{
     time::Instant,
 };
 
-use super::{failure::Failure, plan::open};
+use super::{failure::FailureReason, plan::open};
 use crate::{
     base::ids::RunId,
     csv::{Counts, Cursor, Output, Pass, Reasons, Stretches},
     files::{Key, OutputFile, Storage},
     progress::RunProgress,
     results::Plan,
-    store::{quota::Room, steps::StepFiles},
+    store::{quota::Reservation, steps::StepFiles},
 };
 
 /// How much is read at once, in bytes, and how often progress is told and a wish to stop is heard.
@@ -33,7 +33,7 @@ pub(super) struct Task {
     /// None if it is not known where all of them are: then nothing is shown of this step's either.
     pub(super) stretches_before: Option<Stretches>,
     /// What the user may still store. None: there is no limit.
-    pub(super) room: Option<Room>,
+    pub(super) reservation: Option<Reservation>,
 }
 
 /// A step of rows that is done, but not committed. Its files stay until the caller removes them.
@@ -44,15 +44,16 @@ pub(super) struct Rows {
     pub(super) files: StepFiles,
     pub(super) stretches: Stretches,
     /// Kept until the database knows what takes it.
-    pub(super) room: Option<Room>,
+    pub(super) reservation: Option<Reservation>,
 }
 
 impl Task {
     /// Does the step. Blocks. Where it cannot go on, or is not to, it ends with what it has finished:
     /// then no count that was shown is taken back, and less is done again. After an error it had
     /// finished nothing, and nothing is left of it.
-    pub(super) fn run(self) -> Result<Rows, Failure> {
-        let Self { storage, progress, run, plan, position, start, before, stretches_before, mut room } = self;
+    pub(super) fn run(self) -> Result<Rows, FailureReason> {
+        let Self { storage, progress, run, plan, position, start, before, stretches_before, mut reservation } =
+            self;
         let stop = start.byte.saturating_add(plan.step_bytes_at(start.byte, position));
         let mut file = open(&storage, &Key::from_stored(plan.source))?;
         file.seek(SeekFrom::Start(start.byte))?;
@@ -71,7 +72,7 @@ impl Task {
         let mut needs_more = true;
         let mut read_block = |done: &mut Done| {
             if progress.is_stopped() {
-                return Err(Failure::Stopped);
+                return Err(FailureReason::Stopped);
             }
             if needs_more {
                 // A record longer than the buffer is looked at anew each time: the more there is of it,
@@ -82,8 +83,8 @@ impl Task {
             }
             let consumed = reader.read(&buffer, unread == 0, stop, &mut out);
             buffer.drain(..consumed);
-            if let Some(room) = &mut room {
-                room.take(out.bytes())?;
+            if let Some(reservation) = &mut reservation {
+                reservation.take(out.bytes())?;
             }
             parts.write(&mut out)?;
             reader.look_at_clock();
@@ -116,7 +117,7 @@ impl Task {
             }
         }
         let Done { counts, reasons, end, stretches } = done;
-        Ok(Rows { counts, reasons, end, files: parts.finish()?, stretches, room })
+        Ok(Rows { counts, reasons, end, files: parts.finish()?, stretches, reservation })
     }
 }
 
@@ -185,7 +186,7 @@ struct Done {
 }
 
 /// Appends the next `length` bytes of `file`.
-fn append(file: &mut impl Read, length: u64, buffer: &mut Vec<u8>) -> Result<(), Failure> {
+fn append(file: &mut impl Read, length: u64, buffer: &mut Vec<u8>) -> Result<(), FailureReason> {
     buffer.reserve_exact(usize::try_from(length).unwrap_or(usize::MAX));
     let read = file.take(length).read_to_end(buffer)?;
     if read as u64 == length {
@@ -215,7 +216,7 @@ impl<'s> Parts<'s> {
         Self { storage, run, processed: None, failed: None, raw: None }
     }
 
-    /// Writes the bytes in `out` and clears them. What room the database needs is left to it.
+    /// Writes the bytes in `out` and clears them. Leaves the space that the database needs.
     fn write(&mut self, out: &mut Output) -> io::Result<()> {
         self.storage.ensure_room()?;
         let parts = [

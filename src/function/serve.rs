@@ -18,7 +18,7 @@ use actix_web::{
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, FUNCTION_ID, PROGRESS_ID, Processor, RUN_ENDED_ID};
+use super::{CallResult, FUNCTION_ID, PROGRESS_ID, Processor, RUN_ENDED_ID};
 use crate::{
     base::{
         limits::{ByteBudget, Rate, RateLimiter},
@@ -58,7 +58,7 @@ pub struct ServeHandler {
     pub is_dev: bool,
     /// Registers when it is asked to.
     pub registrar: Registrar,
-    pub about: About,
+    pub engine: EngineLocation,
     pub limits: ServeLimits,
 }
 
@@ -80,7 +80,7 @@ impl Default for ServeLimits {
 
 /// Where the engine is, for the introspection request.
 #[derive(Clone, Debug)]
-pub struct About {
+pub struct EngineLocation {
     pub api: String,
     pub event_api: String,
     pub env: Option<String>,
@@ -149,12 +149,14 @@ async fn import(processor: web::Data<Processor>, call: Call) -> HttpResponse {
     let at_work = processor.clone();
     let door = &processor.door;
     match processor.tasks.spawn(async move { at_work.process_csv_upload(&call).await }).await {
-        Ok(Answer::Steps(ops)) => door.respond(StatusCode::PARTIAL_CONTENT, &ops),
-        Ok(Answer::Done(summary)) => door.respond(StatusCode::OK, &summary),
-        Ok(Answer::Failed { error, retry: Some(after) }) => {
+        Ok(CallResult::Steps(ops)) => door.respond(StatusCode::PARTIAL_CONTENT, &ops),
+        Ok(CallResult::Done(summary)) => door.respond(StatusCode::OK, &summary),
+        Ok(CallResult::Failed { error, retry: Some(after) }) => {
             door.fail(StatusCode::INTERNAL_SERVER_ERROR, Retry::Yes(after), &error)
         }
-        Ok(Answer::Failed { error, retry: None }) => door.fail(StatusCode::BAD_REQUEST, Retry::No, &error),
+        Ok(CallResult::Failed { error, retry: None }) => {
+            door.fail(StatusCode::BAD_REQUEST, Retry::No, &error)
+        }
         Err(why) => {
             tracing::error!(%why, "a call panicked");
             let error = error("The call was interrupted.");

@@ -12,7 +12,7 @@ use crate::{
     },
     csv::Counts,
     inngest::{Run, RunStatus, call::Call},
-    progress::Report,
+    progress::ProgressReport,
 };
 
 /// The data of `inngest/function.finished` and `inngest/function.cancelled`.
@@ -97,7 +97,7 @@ impl Processor {
             return false;
         }
         let counts = Counts { processed: progress.processed_items, failed: progress.failed_items };
-        let report = Report { counts, total_rows: progress.total_items };
+        let report = ProgressReport { counts, total_rows: progress.total_items };
         self.live.report(&progress.run_id, report, UnixMillis::now());
         true
     }

@@ -27,7 +27,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// How a listener is served.
 #[derive(Clone)]
-pub struct Options {
+pub struct ServeOptions {
     pub limits: HttpLimits,
     pub connections: Arc<Connections>,
     /// The lines that answers to malformed heads get, each with its line end.
@@ -40,7 +40,7 @@ pub struct Options {
 
 /// Serves the applications of `factory` in the background, until the handle stops it. Each has to be
 /// wrapped in [`within`].
-pub fn serve<F, I, S, B>(listener: TcpListener, options: Options, factory: F) -> io::Result<ServerHandle>
+pub fn serve<F, I, S, B>(listener: TcpListener, options: ServeOptions, factory: F) -> io::Result<ServerHandle>
 where
     F: Fn() -> I + Send + Clone + 'static,
     I: IntoServiceFactory<S, Request>,

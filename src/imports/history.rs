@@ -23,7 +23,7 @@ const MOST_SEARCHED: u32 = 100_000;
 
 /// Where a page begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Place {
+pub enum HistoryCursor {
     #[default]
     Newest,
     /// With the newest that is older than this one.
@@ -43,7 +43,7 @@ pub enum Count {
 
 /// A page of a user's imports.
 #[derive(Debug)]
-pub struct History {
+pub struct HistoryPage {
     /// Newest first; those that the page shows live are left out.
     pub imports: Vec<Snapshot>,
     /// On all pages.
@@ -64,18 +64,22 @@ impl Imports {
         owner: UserId,
         shown: &[Snapshot],
         filter: &Filter,
-        place: Place,
+        cursor: HistoryCursor,
         limit: u32,
-    ) -> Result<History, store::Error> {
+    ) -> Result<HistoryPage, store::Error> {
         let hidden: HashSet<ImportId> = shown.iter().map(|import| import.id).collect();
         let wanted = limit as usize;
         let more = u32::try_from(hidden.len()).unwrap_or(u32::MAX);
         // One more than shown tells whether there is a next page.
         let asked = limit.saturating_add(1).saturating_add(more);
-        let (mut between, order) = match place {
-            Place::Newest => (Between::default(), Order::NewestFirst),
-            Place::Before(id) => (Between { older_than: Some(id), newer_than: None }, Order::NewestFirst),
-            Place::After(id) => (Between { newer_than: Some(id), older_than: None }, Order::OldestFirst),
+        let (mut between, order) = match cursor {
+            HistoryCursor::Newest => (Between::default(), Order::NewestFirst),
+            HistoryCursor::Before(id) => {
+                (Between { older_than: Some(id), newer_than: None }, Order::NewestFirst)
+            }
+            HistoryCursor::After(id) => {
+                (Between { newer_than: Some(id), older_than: None }, Order::OldestFirst)
+            }
         };
         let store = &self.shared.store;
         let mut unsearched = None;
@@ -86,10 +90,10 @@ impl Imports {
             };
             let behind_newest = behind(Between::default(), Order::NewestFirst).await?;
             is_long_search = behind_newest.is_some();
-            unsearched = match place {
-                Place::Newest => behind_newest,
+            unsearched = match cursor {
+                HistoryCursor::Newest => behind_newest,
                 _ if !is_long_search => None,
-                Place::Before(_) | Place::After(_) => behind(between, order).await?,
+                HistoryCursor::Before(_) | HistoryCursor::After(_) => behind(between, order).await?,
             };
             match order {
                 Order::NewestFirst => between.newer_than = between.newer_than.max(unsearched),
@@ -98,9 +102,9 @@ impl Imports {
         }
         let mut rows = store.imports_of(owner, filter, between, order, asked).await?;
         rows.retain(|import| !hidden.contains(&import.id));
-        if rows.is_empty() && unsearched.is_none() && matches!(place, Place::After(_)) {
+        if rows.is_empty() && unsearched.is_none() && matches!(cursor, HistoryCursor::After(_)) {
             // Nothing has become newer, so the newest page is the one that is asked for.
-            return Box::pin(self.history(owner, shown, filter, Place::Newest, limit)).await;
+            return Box::pin(self.history(owner, shown, filter, HistoryCursor::Newest, limit)).await;
         }
         let goes_further = rows.len() > wanted;
         rows.truncate(wanted);
@@ -109,7 +113,7 @@ impl Imports {
         }
         if is_long_search {
             let unsearched = unsearched.filter(|_| !goes_further);
-            return self.long_search(owner, rows, place, goes_further, unsearched).await;
+            return self.long_search(owner, rows, cursor, goes_further, unsearched).await;
         }
         let count = async |between: Between| {
             let at_most = u32::try_from(MOST_COUNTED + 1).unwrap_or(u32::MAX).saturating_add(more);
@@ -122,22 +126,22 @@ impl Imports {
             let hidden = shown.iter().filter(is_counted).count() as u64;
             Ok::<_, store::Error>(all.saturating_sub(hidden))
         };
-        let newer = match place {
-            Place::Newest => 0,
-            Place::After(_) if !goes_further => 0,
+        let newer = match cursor {
+            HistoryCursor::Newest => 0,
+            HistoryCursor::After(_) if !goes_further => 0,
             // Of a page with nothing on it all are newer.
-            Place::Before(_) | Place::After(_) => {
+            HistoryCursor::Before(_) | HistoryCursor::After(_) => {
                 count(Between { newer_than: rows.first().map(|import| import.id), older_than: None }).await?
             }
         };
-        let older = match (place, rows.last()) {
+        let older = match (cursor, rows.last()) {
             (_, None) => 0,
-            (Place::Newest | Place::Before(_), _) if !goes_further => 0,
+            (HistoryCursor::Newest | HistoryCursor::Before(_), _) if !goes_further => 0,
             (_, Some(last)) => count(Between { older_than: Some(last.id), newer_than: None }).await?,
         };
         let total = newer + rows.len() as u64 + older;
-        let (newer_after, older_before) = beside(&rows, place);
-        Ok(History {
+        let (newer_after, older_before) = beside(&rows, cursor);
+        Ok(HistoryPage {
             imports: self.load(owner, rows).await?,
             total: if total > MOST_COUNTED { Count::MoreThan(MOST_COUNTED) } else { Count::Exactly(total) },
             newer,
@@ -164,34 +168,34 @@ impl Imports {
         &self,
         owner: UserId,
         rows: Vec<ImportRow>,
-        place: Place,
+        cursor: HistoryCursor,
         goes_further: bool,
         unsearched: Option<ImportId>,
-    ) -> Result<History, store::Error> {
-        let (mut newer_after, mut older_before) = beside(&rows, place);
+    ) -> Result<HistoryPage, store::Error> {
+        let (mut newer_after, mut older_before) = beside(&rows, cursor);
         let has_more = goes_further || unsearched.is_some();
-        match place {
-            Place::Newest | Place::Before(_) => {
+        match cursor {
+            HistoryCursor::Newest | HistoryCursor::Before(_) => {
                 older_before = unsearched.map(ImportId::next).or(older_before).filter(|_| has_more);
-                newer_after = newer_after.filter(|_| place != Place::Newest);
+                newer_after = newer_after.filter(|_| cursor != HistoryCursor::Newest);
             }
-            Place::After(_) => {
+            HistoryCursor::After(_) => {
                 newer_after = unsearched.map(ImportId::previous).or(newer_after).filter(|_| has_more);
             }
         }
         let imports = self.load(owner, rows).await?;
         let searched_to = unsearched.map(ImportId::made_at);
-        Ok(History { imports, total: Count::Unknown, newer: 0, newer_after, older_before, searched_to })
+        Ok(HistoryPage { imports, total: Count::Unknown, newer: 0, newer_after, older_before, searched_to })
     }
 }
 
 /// What the pages beside one with `rows` are after and before.
-fn beside(rows: &[ImportRow], place: Place) -> (Option<ImportId>, Option<ImportId>) {
+fn beside(rows: &[ImportRow], cursor: HistoryCursor) -> (Option<ImportId>, Option<ImportId>) {
     let id = |row: &ImportRow| row.id;
     // Beside a page with nothing on it lies what it was asked to begin behind.
-    match place {
-        Place::Before(end) if rows.is_empty() => (Some(end.previous()), None),
-        Place::After(end) if rows.is_empty() => (None, Some(end.next())),
+    match cursor {
+        HistoryCursor::Before(end) if rows.is_empty() => (Some(end.previous()), None),
+        HistoryCursor::After(end) if rows.is_empty() => (None, Some(end.next())),
         _ => (rows.first().map(id), rows.last().map(id)),
     }
 }

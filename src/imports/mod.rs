@@ -34,11 +34,11 @@ use url::Url;
 pub use self::{
     current::Current,
     delete::{DeleteError, Deletion},
-    history::{Count, History, Place},
+    history::{Count, HistoryCursor, HistoryPage},
     in_progress::{InProgress, Seen},
     outage::{EngineOutage, OutageCause},
     owned::Owned,
-    snapshot::{FetchedFrom, ImportState, NextAttempt, Plan, Planned, RunSnapshot, Snapshot},
+    snapshot::{EnginePlan, FetchedFrom, ImportState, NextAttempt, Planned, RunSnapshot, Snapshot},
 };
 use self::{names::Names, snapshot_cache::SnapshotCache, watch::Begin};
 pub use crate::files::FileName;

@@ -4,7 +4,7 @@ mod run;
 
 use std::{collections::HashMap, fmt};
 
-pub use self::run::{NextAttempt, Plan, Planned, RunSnapshot};
+pub use self::run::{EnginePlan, NextAttempt, Planned, RunSnapshot};
 use super::EngineOutage;
 use crate::{
     base::{

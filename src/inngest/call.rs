@@ -155,12 +155,12 @@ pub struct FunctionSpec {
     /// `app-function`.
     pub id: String,
     pub name: String,
-    pub triggers: Vec<Trigger>,
+    pub triggers: Vec<TriggerSpec>,
     pub steps: BTreeMap<String, StepSpec>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Trigger {
+pub struct TriggerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
-use self::transport::{Answer, Transport, endpoint};
+use self::transport::{ApiResponse, Transport, endpoint};
 use super::{
     Backoff, Error, Event, EventSeed, Job, Priority, Run,
     call::{CallEvent, Registration, Steps},
@@ -345,7 +345,7 @@ impl Client {
     }
 
     /// A question that is one of many: inside the budget, and tried once, for the next one comes anyway.
-    async fn poll(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
+    async fn poll(&self, request: impl Fn() -> RequestBuilder) -> Result<ApiResponse, Error> {
         self.transport.poll(&self.turn, request).await
     }
 
@@ -362,7 +362,7 @@ struct Metadata {
 }
 
 impl Metadata {
-    fn stays_for(&self, answer: &Answer) -> Duration {
+    fn stays_for(&self, answer: &ApiResponse) -> Duration {
         let times =
             UnixMillis::from_rfc3339(&self.fetched_at).zip(UnixMillis::from_rfc3339(&self.cached_until));
         match times {

@@ -19,7 +19,7 @@ pub use budget::{Budget, Priority};
 pub use client::{Client, Fresh, Limits, Registered, Server, SyncRequest};
 pub use error::Error;
 pub use event::{Event, EventSeed, tenant};
-pub use output::{Failure, RunOutput};
+pub use output::{RunFailure, RunOutput};
 pub use registrar::Registrar;
 pub use retry::Backoff;
 pub use run::{Job, JobKind, Run, RunStatus};

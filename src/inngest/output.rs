@@ -23,12 +23,12 @@ pub struct RunOutput {
     /// The size of all of it as compact JSON.
     pub bytes: u64,
     /// Of a run that failed.
-    pub failure: Option<Failure>,
+    pub failure: Option<RunFailure>,
 }
 
 /// Why a run failed, as its output says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
+pub struct RunFailure {
     /// A sentence for people.
     pub message: Option<String>,
     /// The line of the file that our own function did not get past.
@@ -41,7 +41,7 @@ pub struct Failure {
 impl RunOutput {
     /// Of an output of `bytes` bytes that begins with `start`, or is that.
     #[must_use]
-    pub fn new(start: &str, bytes: u64, failure: Option<Failure>) -> Self {
+    pub fn new(start: &str, bytes: u64, failure: Option<RunFailure>) -> Self {
         let is_whole = bytes == start.len() as u64 && start.len() <= EXCERPT_BYTES;
         let indented = || Some(format!("{:#}", serde_json::from_str::<Value>(start).ok()?));
         let excerpt = match indented().filter(|_| is_whole) {
@@ -54,11 +54,11 @@ impl RunOutput {
     #[must_use]
     pub fn of(output: &Value, status: &RunStatus) -> Self {
         let text = output.to_string();
-        Self::new(&text, text.len() as u64, Failure::of(output, status))
+        Self::new(&text, text.len() as u64, RunFailure::of(output, status))
     }
 }
 
-impl Failure {
+impl RunFailure {
     /// The error body that a function answered with, in any of the shapes that engines pass it on. None if the
     /// run did not fail or its output does not say why.
     #[must_use]
@@ -103,13 +103,13 @@ mod tests {
             json!({"error": {"error": "no"}, "line": 5}),
             json!({"error": "no", "line": 5}),
         ] {
-            let failure = Failure::of(&output, &RunStatus::Failed).unwrap();
+            let failure = RunFailure::of(&output, &RunStatus::Failed).unwrap();
             assert_eq!((failure.message.as_deref(), failure.line), (Some("no"), Some(5)), "{output}");
-            assert_eq!(Failure::of(&output, &RunStatus::Completed), None);
+            assert_eq!(RunFailure::of(&output, &RunStatus::Completed), None);
         }
-        assert_eq!(Failure::of(&json!("no"), &RunStatus::Failed).unwrap().message.unwrap(), "no");
-        assert_eq!(Failure::of(&json!({"rows": 2}), &RunStatus::Failed), None);
-        let long = Failure::of(&json!("x".repeat(1 << 20)), &RunStatus::Failed).unwrap();
+        assert_eq!(RunFailure::of(&json!("no"), &RunStatus::Failed).unwrap().message.unwrap(), "no");
+        assert_eq!(RunFailure::of(&json!({"rows": 2}), &RunStatus::Failed), None);
+        let long = RunFailure::of(&json!("x".repeat(1 << 20)), &RunStatus::Failed).unwrap();
         assert_eq!(long.message.unwrap().len(), LONGEST_MESSAGE);
     }
 }

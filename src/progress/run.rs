@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{ProgressSnapshot, ReadSince, Receiving, Report, lock};
+use super::{ProgressReport, ProgressSnapshot, ReadSince, Receiving, lock};
 use crate::{
     base::time::UnixMillis,
     csv::{Counts, FirstRows, Stretches},
@@ -59,9 +59,9 @@ pub struct RunProgress {
 
 /// An execution of a step, until it is dropped.
 #[derive(Debug)]
-pub struct AtWork(Arc<RunProgress>);
+pub struct ActiveExecution(Arc<RunProgress>);
 
-impl Drop for AtWork {
+impl Drop for ActiveExecution {
     fn drop(&mut self) {
         self.0.at_work.send_modify(|executions| *executions -= 1);
     }
@@ -69,9 +69,9 @@ impl Drop for AtWork {
 
 /// A call that waits for its turn, until it is dropped.
 #[derive(Debug)]
-pub struct Waiting(Arc<RunProgress>);
+pub struct WaitingCall(Arc<RunProgress>);
 
-impl Drop for Waiting {
+impl Drop for WaitingCall {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
@@ -86,7 +86,7 @@ impl RunProgress {
         self.hear(UnixMillis::now());
     }
 
-    pub(super) fn report(&self, report: Report, now: UnixMillis) -> bool {
+    pub(super) fn report(&self, report: ProgressReport, now: UnixMillis) -> bool {
         let last = self.reported_at.load(Ordering::Relaxed);
         let too_soon = last > 0 && now.since(UnixMillis(last)) < REPORTS_APART;
         // Of our own function's runs we know better than anybody who has an event key.
@@ -152,9 +152,9 @@ impl RunProgress {
 
     /// Says that a step is at work, until what this gives is dropped.
     #[must_use]
-    pub fn begin(self: &Arc<Self>) -> AtWork {
+    pub fn begin(self: &Arc<Self>) -> ActiveExecution {
         self.at_work.send_modify(|executions| *executions += 1);
-        AtWork(Arc::clone(self))
+        ActiveExecution(Arc::clone(self))
     }
 
     /// Asks the step at work to stop; it looks at every block.
@@ -175,9 +175,9 @@ impl RunProgress {
 
     /// Says that a call waits for its turn, until what this gives is dropped.
     #[must_use]
-    pub fn wait(self: &Arc<Self>) -> Waiting {
+    pub fn wait(self: &Arc<Self>) -> WaitingCall {
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        Waiting(Arc::clone(self))
+        WaitingCall(Arc::clone(self))
     }
 
     /// Whether a call waits for its slot, and no step is at work.

@@ -45,15 +45,15 @@ impl PartialEq for Told {
 
 /// The memory for runs that were told of.
 #[derive(Clone, Debug)]
-pub(super) struct Room(ByteBudget);
+pub(super) struct ToldBudget(ByteBudget);
 
-impl Default for Room {
+impl Default for ToldBudget {
     fn default() -> Self {
         Self(ByteBudget::new(MOST_BYTES, MOST_BYTES))
     }
 }
 
-impl Room {
+impl ToldBudget {
     /// Keeps `run`. None if it does not fit beside the others.
     pub(super) fn keep(&self, run: Run) -> Option<Arc<Told>> {
         let words = [run.run_id.as_str(), &run.function_id, run.event_id.as_str(), run.status.as_str()];

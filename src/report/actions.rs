@@ -11,7 +11,7 @@ use crate::{
 pub struct Actions {
     pub import_id: String,
     pub file_name: String,
-    pub place: Place,
+    pub placement: Placement,
     /// It was read to its end.
     pub is_complete: bool,
     pub cancel: Cancel,
@@ -28,7 +28,7 @@ pub struct Actions {
 
 /// Where actions stand. A card has room for what comes next; the panel has all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Placement {
     Card,
     Panel,
 }
@@ -51,7 +51,7 @@ pub enum RunAgain {
 
 impl Actions {
     #[must_use]
-    pub fn of(snapshot: &Snapshot, state: ImportState, now: UnixMillis, place: Place) -> Self {
+    pub fn of(snapshot: &Snapshot, state: ImportState, now: UnixMillis, placement: Placement) -> Self {
         let ended = state.is_final();
         // An event that is being sent is a matter of moments, unless nobody answers.
         let settles_by_itself = state == ImportState::Accepted && snapshot.outage.is_none();
@@ -66,11 +66,11 @@ impl Actions {
         };
         let may_pass = snapshot.may_failed_rows_pass();
         let is_same_again = ended && snapshot.is_same_again();
-        let has_room = place == Place::Panel || !failed_rows;
+        let has_room = placement == Placement::Panel || !failed_rows;
         Self {
             import_id: snapshot.id.to_string(),
             file_name: snapshot.file_name.clone(),
-            place,
+            placement,
             is_complete: state == ImportState::Completed,
             cancel: if ended && state != ImportState::Lost || settles_by_itself {
                 Cancel::No
@@ -81,9 +81,9 @@ impl Actions {
             },
             processed_rows: processed_rows && has_room,
             failed_rows,
-            failed_again: again(RetryOf::Failed, failed_rows && may_pass && place == Place::Panel),
+            failed_again: again(RetryOf::Failed, failed_rows && may_pass && placement == Placement::Panel),
             all_again: again(RetryOf::All, snapshot.may_run_again(now) && has_room && !is_same_again),
-            other_file: is_same_again && place == Place::Panel,
+            other_file: is_same_again && placement == Placement::Panel,
             again: match state {
                 ImportState::NoFunction | ImportState::GivenUp => "Send again",
                 _ if failed_rows => "Run all rows again",

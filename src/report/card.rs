@@ -2,7 +2,7 @@
 
 use super::{
     Reading,
-    actions::{Actions, Place},
+    actions::{Actions, Placement},
     block::{Block, Outcome},
     first_rows::was_read,
     format::bytes,
@@ -42,7 +42,7 @@ impl ImportCard {
             },
             blocks: Block::all(snapshot, outcome, reading),
             as_of: AsOf::of(snapshot, state, reading),
-            actions: Actions::of(snapshot, state, reading.now, Place::Card),
+            actions: Actions::of(snapshot, state, reading.now, Placement::Card),
         }
     }
 }

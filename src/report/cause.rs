@@ -1,11 +1,11 @@
 //! Why a run failed, as its function said: within a sentence, and as one of its own.
 
-use crate::{imports::RunSnapshot, inngest::Failure};
+use crate::{imports::RunSnapshot, inngest::RunFailure};
 
 /// The longest reason that is quoted, in characters; all of it is in the technical detail.
 const LONGEST_REASON: usize = 300;
 
-pub fn failure(run: &RunSnapshot) -> Option<&Failure> {
+pub fn failure(run: &RunSnapshot) -> Option<&RunFailure> {
     run.output.as_ref()?.failure.as_ref()
 }
 

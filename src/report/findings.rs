@@ -17,7 +17,7 @@ const SMALLEST_SHARE: u64 = 3;
 
 /// What stands below the panel of an import that is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Findings {
+pub struct FindingsSection {
     /// The first names that several columns have.
     pub repeated: Vec<RepeatedName>,
     /// How many such names there are besides.
@@ -77,7 +77,7 @@ pub struct Example {
     pub value: Excerpt,
 }
 
-impl Findings {
+impl FindingsSection {
     #[must_use]
     pub fn new(findings: &findings::Findings) -> Self {
         let names = &findings.repeated_names;

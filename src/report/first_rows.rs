@@ -8,7 +8,7 @@ use crate::{
 
 /// The section, from the first paint on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FirstRows {
+pub struct FirstRowsSection {
     /// None while they are not known.
     pub table: Option<FirstRowsTable>,
     /// What is said in its place.
@@ -57,7 +57,7 @@ pub fn was_read(snapshot: &Snapshot) -> bool {
     snapshot.runs.iter().any(|run| run.call.is_some() && run.bytes > 0)
 }
 
-impl FirstRows {
+impl FirstRowsSection {
     /// None if other people's functions alone read the file.
     #[must_use]
     pub fn of(snapshot: &Snapshot, state: ImportState) -> Option<Self> {

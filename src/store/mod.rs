@@ -5,6 +5,7 @@
 //! back to BIGINT; placeholders are `$1`, `$2`; no `SELECT *`.
 
 pub mod accounts;
+mod database_file;
 pub mod delete;
 pub mod engine;
 pub mod executions;
@@ -15,7 +16,6 @@ mod import_state;
 pub mod imports;
 pub mod outbox;
 mod patience;
-mod place;
 mod process_lock;
 pub mod quota;
 mod record;
@@ -33,15 +33,15 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
+use self::{
+    database_file::DatabaseFile,
+    patience::{IN_BACKGROUND, Pool, Suspicion, Tx},
+};
 pub use self::{
+    database_file::sqlite_file,
     found::{Found, look},
     patience::{as_here, within},
-    place::sqlite_file,
     process_lock::{LockState, ProcessLock},
-};
-use self::{
-    patience::{IN_BACKGROUND, Pool, Suspicion, Tx},
-    place::Place,
 };
 use crate::base::{config::DATABASE_CONNECTIONS, ids::RunId};
 
@@ -50,7 +50,7 @@ use crate::base::{config::DATABASE_CONNECTIONS, ids::RunId};
 pub struct Store {
     pool: Pool,
     is_postgres: bool,
-    place: Place,
+    file: DatabaseFile,
 }
 
 /// A database error. People never see its text, the log does.
@@ -187,8 +187,8 @@ impl Store {
             .connect_with(AnyConnectOptions::from_str(url)?)
             .await?;
         migrate(&pool, is_postgres).await?;
-        let place = Place::of(url).map_err(sqlx::Error::Io)?;
-        let store = Self { pool: Pool { pool, is_postgres, suspicion }, is_postgres, place };
+        let file = DatabaseFile::of(url).map_err(sqlx::Error::Io)?;
+        let store = Self { pool: Pool { pool, is_postgres, suspicion }, is_postgres, file };
         store.fold_names().await?;
         Ok(store)
     }
@@ -215,7 +215,7 @@ impl Store {
 
     /// Whether the database answers, and is where it was.
     pub async fn ping(&self) -> Result<()> {
-        self.place.check()?;
+        self.file.check()?;
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
     }

@@ -38,7 +38,7 @@ pub struct OverQuota {
 
 /// Room for a file that is arriving, until it is recorded or given up: then it is dropped.
 #[derive(Debug)]
-pub struct Room {
+pub struct Reservation {
     quota: Quota,
     owner: UserId,
     /// Reserved: what is needed, and more while that may be too little.
@@ -59,9 +59,13 @@ impl Quota {
         Self { store, allowed, users: Arc::default() }
     }
 
-    /// Reserves `bytes` for a file of `owner`. If their number is unknown it is 0, and [`Room::take`] is called
+    /// Reserves `bytes` for a file of `owner`. If their number is unknown it is 0, and [`Reservation::take`] is called
     /// as they come. An owner who has used all of the quota gets none.
-    pub async fn reserve(&self, owner: UserId, bytes: u64) -> Result<std::result::Result<Room, OverQuota>> {
+    pub async fn reserve(
+        &self,
+        owner: UserId,
+        bytes: u64,
+    ) -> Result<std::result::Result<Reservation, OverQuota>> {
         self.reserve_between(owner, bytes, bytes).await
     }
 
@@ -72,11 +76,11 @@ impl Quota {
         owner: UserId,
         least: u64,
         most: u64,
-    ) -> Result<std::result::Result<Room, OverQuota>> {
+    ) -> Result<std::result::Result<Reservation, OverQuota>> {
         // Before the database is asked: what ends in between is counted twice rather than never.
         let ended = self.users().get(&owner).copied().unwrap_or_default().ended;
         let stored = if self.allowed.is_some() { self.store.stored_bytes(owner).await? } else { 0 };
-        let mut room = Room {
+        let mut reservation = Reservation {
             quota: self.clone(),
             owner,
             reserved: 0,
@@ -87,12 +91,15 @@ impl Quota {
             is_given_up: false,
         };
         // At least one byte will come.
-        Ok(room.reserve(least.max(1), most).map(|()| room))
+        Ok(reservation.reserve(least.max(1), most).map(|()| reservation))
     }
 
     /// As [`Quota::reserve`], for the file of a run of `event`. None if no import has sent the event: its files
     /// count for no user.
-    pub async fn reserve_for(&self, event: &EventId) -> Result<std::result::Result<Option<Room>, OverQuota>> {
+    pub async fn reserve_for(
+        &self,
+        event: &EventId,
+    ) -> Result<std::result::Result<Option<Reservation>, OverQuota>> {
         if self.allowed.is_none() {
             return Ok(Ok(None));
         }
@@ -106,7 +113,7 @@ impl Quota {
     }
 }
 
-impl Room {
+impl Reservation {
     /// `bytes` more have come.
     pub fn take(&mut self, bytes: u64) -> std::result::Result<(), OverQuota> {
         self.taken = self.taken.saturating_add(bytes);
@@ -144,7 +151,7 @@ impl Room {
     }
 }
 
-impl Drop for Room {
+impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(arrivals) = self.quota.users().get_mut(&self.owner) {
             arrivals.reserved = arrivals.reserved.saturating_sub(self.reserved);

@@ -19,7 +19,7 @@ impl Store {
     /// After [`Error::InDoubt`] ask [`Store::is_recorded`]; after any other error nothing is recorded.
     pub async fn create_import(&self, import: &ImportRow, event: &OutboxRow) -> Result<ImportId> {
         // What is said to be safe must be found again at the next start.
-        self.place.check()?;
+        self.file.check()?;
         let mut tx = self.begin_write().await?;
         let inserted = insert(&mut tx, import, "ON CONFLICT (parent_id, retry_of) DO NOTHING").await?;
         if inserted.rows_affected() == 0

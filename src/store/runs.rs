@@ -10,7 +10,7 @@ use crate::{
         time::UnixMillis,
     },
     csv::Counts,
-    inngest::{Failure, Run, RunOutput, RunStatus},
+    inngest::{Run, RunFailure, RunOutput, RunStatus},
     store::executions::Execution,
 };
 
@@ -62,7 +62,7 @@ impl Store {
         counts: Option<Counts>,
         now: UnixMillis,
     ) -> Result<bool> {
-        let failure = run.output.as_ref().and_then(|output| Failure::of(output, &run.status));
+        let failure = run.output.as_ref().and_then(|output| RunFailure::of(output, &run.status));
         let failure = failure.map(|failure| serde_json::to_string(&failure)).transpose().map_err(corrupt)?;
         let mut tx = self.begin_write_of(&run.run_id).await?;
         if !lock_import(&mut tx, import).await? {
@@ -201,7 +201,7 @@ fn read_output(row: &AnyRow, status: &RunStatus) -> Result<Option<RunOutput>> {
         Some(failure) => Some(serde_json::from_str(&failure).map_err(corrupt)?),
         // It was recorded by a version that did not write it down. A part of an output is no JSON.
         None if *status == RunStatus::Failed => {
-            serde_json::from_str(&start).ok().and_then(|output| Failure::of(&output, status))
+            serde_json::from_str(&start).ok().and_then(|output| RunFailure::of(&output, status))
         }
         None => None,
     };

@@ -68,10 +68,10 @@ async fn download(
 /// Bytes that are read at once: each time costs a trip to another thread.
 pub(super) const BLOCK: usize = 256 << 10;
 
-pub(super) type Parts = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
+pub(super) type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
 
 /// The parts' size in all and their bytes; each is opened when its turn comes.
-pub(super) async fn open(storage: &Storage, keys: Vec<Key>) -> io::Result<(u64, Parts)> {
+pub(super) async fn open(storage: &Storage, keys: Vec<Key>) -> io::Result<(u64, ByteStream)> {
     let paths: Vec<_> = keys.iter().map(|key| storage.path(key)).collect();
     let mut size = 0;
     for path in &paths {

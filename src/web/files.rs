@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use tokio::{fs::File, io::AsyncReadExt};
 use tokio_util::io::ReaderStream;
 
-use super::downloads::{BLOCK, Parts, open};
+use super::downloads::{BLOCK, ByteStream, open};
 use crate::{
     base::{ids::ImportId, time::UnixMillis},
     files::{Key, LinkKey, Storage},
@@ -41,7 +41,7 @@ pub async fn file(
 
 /// The failed rows that `import` is made of: where they were first, for the copy may not be made yet; else the
 /// copy.
-async fn failed_rows(import: ImportId, store: &Store, storage: &Storage) -> Result<(u64, Parts), Error> {
+async fn failed_rows(import: ImportId, store: &Store, storage: &Storage) -> Result<(u64, ByteStream), Error> {
     let of = store.import(import).await?.and_then(|import| import.failed_rows_of).ok_or(Error::NotFound)?;
     if let Some(records) = outputs::failed_records(store, &of).await?
         && let Ok(size) = records.size(storage).await

@@ -62,7 +62,7 @@ async fn make(
     let reserve = async |bytes| site.quota.reserve(import.owner, bytes).await?.map_err(|_| Error::OverQuota);
     match kind {
         RetryOf::All => {
-            let _room = reserve(import.size_bytes).await?;
+            let _reservation = reserve(import.size_bytes).await?;
             Ok(imports.retry_all(owned).await?)
         }
         RetryOf::Failed => {
@@ -70,7 +70,7 @@ async fn make(
             let run = import.runs.iter().find(|run| run.call.is_some()).ok_or(Error::NothingFailed)?;
             let records = outputs::failed_records(store, &run.run_id).await?.ok_or(Error::NothingFailed)?;
             let size = records.size(storage).await?;
-            let _room = reserve(size).await?;
+            let _reservation = reserve(size).await?;
             Ok(imports.retry_failed(owned, &run.run_id, size).await?)
         }
     }

@@ -43,7 +43,7 @@ pub async fn import(
 ) -> Result<HttpResponse, Error> {
     let receiving_at = UnixMillis::now();
     let size = BYTES.len() as u64;
-    let _room = site.quota.reserve(user.user, size).await?.map_err(|_| Error::OverQuota)?;
+    let _reservation = site.quota.reserve(user.user, size).await?.map_err(|_| Error::OverQuota)?;
     let mut file = storage.receive(size).await?;
     file.write(BYTES).await?;
     let id = imports.accept(user.user, FileName::from_client(NAME), receiving_at, file).await?;

@@ -20,7 +20,7 @@ use crate::{
     imports::{AcceptError, FileName},
     store::{
         self,
-        quota::{OverQuota, Room},
+        quota::{OverQuota, Reservation},
     },
 };
 
@@ -236,7 +236,7 @@ pub fn announced(request: &HttpRequest) -> Option<u64> {
 }
 
 /// Reads the form. Its files stream to storage, some KB in memory at a time; of those that are refused
-/// nothing is left. `limit` holds for all files of a form together. `quota` is the room that the
+/// nothing is left. `limit` holds for all files of a form together. `reservation` is the room that the
 /// user has for them.
 ///
 /// A form that is too large, or finds no room, is refused before its first byte if it is `announced` with
@@ -246,14 +246,14 @@ pub async fn receive(
     announced: Option<u64>,
     storage: &Storage,
     limit: u64,
-    quota: &mut Room,
+    reservation: &mut Reservation,
 ) -> Result<Given, Refused> {
     let announced = announced.unwrap_or(0).saturating_sub(FORM_BYTES);
     if announced > limit {
         return Err(UploadError::TooLarge { limit }.into());
     }
     let mut typed = String::new();
-    match read(form, announced, storage, limit, quota, &mut typed).await {
+    match read(form, announced, storage, limit, reservation, &mut typed).await {
         Ok(given) => Ok(given),
         Err(error) => Err(Refused { typed, ..Refused::from(error) }),
     }
@@ -285,7 +285,7 @@ async fn read(
     announced: u64,
     storage: &Storage,
     limit: u64,
-    quota: &mut Room,
+    reservation: &mut Reservation,
     typed: &mut String,
 ) -> Result<Given, UploadError> {
     let mut files = Files::default();
@@ -302,7 +302,7 @@ async fn read(
         match field.name() {
             Some(FILE_FIELD) if files.len() < MAX_FILES => {
                 let to_come = announced.saturating_sub(limit - room);
-                match receive_file(&mut field, to_come, storage, limit, room, quota).await? {
+                match receive_file(&mut field, to_come, storage, limit, room, reservation).await? {
                     None => {}
                     Some(Ok(upload)) => {
                         room -= upload.file.size();
@@ -333,7 +333,7 @@ async fn receive_file(
     storage: &Storage,
     limit: u64,
     room: u64,
-    quota: &mut Room,
+    reservation: &mut Reservation,
 ) -> Result<Option<Result<Upload, UploadError>>, UploadError> {
     let receiving_at = UnixMillis::now();
     let name = field.content_disposition().and_then(|header| header.get_filename()).unwrap_or_default();
@@ -344,7 +344,7 @@ async fn receive_file(
         if bytes.len() as u64 > room.saturating_sub(file.size()) {
             return Err(UploadError::TooLarge { limit });
         }
-        quota.take(bytes.len() as u64)?;
+        reservation.take(bytes.len() as u64)?;
         file.write(&bytes).await?;
     }
     Ok(match (file.size(), BinaryKind::sniff(file.head())) {

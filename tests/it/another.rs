@@ -1,6 +1,6 @@
 //! An app whose imports start another function besides ours.
 
-use runboard::base::config::{Config, Engine, Exposed};
+use runboard::base::config::{Config, EngineConfig, Exposed};
 
 use crate::{
     function_server::{Answer, Function, FunctionServer},
@@ -22,7 +22,7 @@ pub async fn spawn_app_with_another_function(
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
         configure(config);
         let (event_key, signing_key) = (EVENT_KEY.into(), SIGNING_KEY.into());
-        config.engine = Engine::Embedded(Some(Exposed { listen, event_key, signing_key }));
+        config.engine = EngineConfig::Embedded(Some(Exposed { listen, event_key, signing_key }));
     })
     .await;
     let audit = Function::answering("audit", || Answer::output("1"));

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::{CommandFactory, Parser};
 use runboard::base::config::{
-    AccountCommand, AllowedAddresses, Args, Command, Config, Engine, OutputPointers, SignUp,
+    AccountCommand, AllowedAddresses, Args, Command, Config, EngineConfig, OutputPointers, SignUp,
 };
 use secrecy::ExposeSecret;
 
@@ -33,7 +33,7 @@ fn nothing_configured_is_a_configuration() {
     assert!(config.workers >= 1);
     assert_eq!(config.fetches, 16);
     assert_eq!(config.engine_retries, [15, 30, 60].map(Duration::from_secs));
-    assert!(matches!(config.engine, Engine::Embedded(None)));
+    assert!(matches!(config.engine, EngineConfig::Embedded(None)));
     assert_eq!((config.poll_budget, config.processor, config.push), (10.0, true, true));
     assert_eq!(config.output_pointers, OutputPointers::default());
 }
@@ -76,7 +76,7 @@ fn every_setting_can_be_set() {
     assert_eq!((config.poll_budget, config.processor, config.push), (2.5, false, false));
     let pairs: Vec<_> = config.output_pointers.pairs().cloned().collect();
     assert_eq!(pairs, [["/stats/ok", "/stats/bad"], ["/a~1b", "/c"], ["/processedItems", "/failedItems"]]);
-    let Engine::Embedded(Some(exposed)) = config.engine else { panic!("{:?}", config.engine) };
+    let EngineConfig::Embedded(Some(exposed)) = config.engine else { panic!("{:?}", config.engine) };
     assert_eq!(exposed.listen.to_string(), "127.0.0.1:8288");
     assert_eq!(exposed.event_key.expose_secret(), "event-key");
     assert_eq!(exposed.signing_key.expose_secret(), "signkey-test-0123abcd");
@@ -85,7 +85,7 @@ fn every_setting_can_be_set() {
 /// What a server's addresses, keys and our own address come to.
 fn inngest(arguments: &[&str]) -> (bool, String, String, String, Vec<String>, Option<String>) {
     let config = read(arguments).unwrap();
-    let Engine::Inngest(inngest) = config.engine else { panic!("{arguments:?}: {:?}", config.engine) };
+    let EngineConfig::Inngest(inngest) = config.engine else { panic!("{arguments:?}: {:?}", config.engine) };
     (
         inngest.is_dev,
         inngest.api.to_string(),
@@ -142,7 +142,7 @@ fn each_address_can_be_set_for_itself_and_they_may_have_paths() {
 fn a_dev_server_that_is_switched_off_selects_nothing() {
     for off in ["0", "false", ""] {
         let config = read(&[&format!("--inngest-dev={off}"), "--inngest-env=staging"]).unwrap();
-        assert!(matches!(config.engine, Engine::Embedded(None)), "INNGEST_DEV={off}");
+        assert!(matches!(config.engine, EngineConfig::Embedded(None)), "INNGEST_DEV={off}");
     }
 }
 

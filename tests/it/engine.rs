@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 use reqwest::Method;
 use runboard::{
     base::time::UnixMillis,
-    engine::Outcome,
+    engine::DispatchOutcome,
     inngest::{EventSeed, RunStatus},
 };
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ async fn the_answer_of_a_call_that_was_taken_over_is_dropped() {
     let run = embedded.api.ended(&event).await;
     gate.add_permits(1);
     let outcome = first.await.unwrap().unwrap();
-    assert_eq!(outcome, Outcome::Dropped(run.run_id.clone()));
+    assert_eq!(outcome, DispatchOutcome::Dropped(run.run_id.clone()));
     assert_eq!(run.output, Some(json!({"call": 1, "attempt": 0})));
     assert_eq!(embedded.api.runs(&event).await, [run]);
 }
@@ -98,9 +98,9 @@ async fn a_cancelled_runs_answer_is_dropped() {
     embedded.api.cancel(run.run_id.as_str()).await;
     let record = embedded.api.runs(&event).await;
     gate.add_permits(1);
-    assert_eq!(step.await.unwrap().unwrap(), Outcome::Dropped(run.run_id));
+    assert_eq!(step.await.unwrap().unwrap(), DispatchOutcome::Dropped(run.run_id));
     assert_eq!(embedded.api.runs(&event).await, record);
-    assert_eq!(embedded.engine.step().await.unwrap(), Outcome::Idle { until: None });
+    assert_eq!(embedded.engine.step().await.unwrap(), DispatchOutcome::Idle { until: None });
 }
 
 #[tokio::test]
@@ -113,12 +113,12 @@ async fn attempts_wait_their_pauses_and_the_run_is_running_meanwhile() {
     let run = embedded.api.runs(&event).await.remove(0);
     assert_eq!(run.status, RunStatus::Scheduled);
 
-    let retrying = Outcome::Retrying(run.run_id.clone());
+    let retrying = DispatchOutcome::Retrying(run.run_id.clone());
     assert_eq!(embedded.engine.step().await.unwrap(), retrying);
     let before = UnixMillis::now();
     assert_eq!(embedded.engine.step().await.unwrap(), retrying);
     let after = UnixMillis::now();
-    let Outcome::Idle { until: Some(until) } = embedded.engine.step().await.unwrap() else {
+    let DispatchOutcome::Idle { until: Some(until) } = embedded.engine.step().await.unwrap() else {
         panic!("the third attempt did not wait");
     };
     assert!(before.plus(hour) <= until && until <= after.plus(hour), "{before} {until} {after}");
@@ -142,7 +142,7 @@ async fn an_array_is_taken_whole_or_not_at_all() {
     let many = vec![good; 5001];
     let sent = embedded.api.post_event(json!(many), None).await;
     assert_eq!(sent.body["error"], "Cannot have more than 5000 events in a batch");
-    assert_eq!(embedded.engine.step().await.unwrap(), Outcome::Idle { until: None });
+    assert_eq!(embedded.engine.step().await.unwrap(), DispatchOutcome::Idle { until: None });
 }
 
 #[tokio::test]
@@ -203,7 +203,7 @@ async fn what_only_inngest_can_do_fails_the_run_by_name() {
     let event = trigger(&embedded, &functions, "sleeps").await;
     let outcome = embedded.engine.step().await.unwrap();
     let run = embedded.api.runs(&event).await.remove(0);
-    assert_eq!((outcome, run.status), (Outcome::Ended(run.run_id), RunStatus::Failed));
+    assert_eq!((outcome, run.status), (DispatchOutcome::Ended(run.run_id), RunStatus::Failed));
     let message = run.output.unwrap()["error"]["message"].as_str().unwrap().to_owned();
     assert!(message.contains("step.sleep") && message.contains("Connect Inngest"), "{message}");
 }
@@ -287,8 +287,10 @@ async fn wrong_keys_change_nothing() {
         let answer = request.bearer_auth(Embedded::EVENT_KEY).send().await.unwrap();
         assert_eq!(answer.status(), status, "{path}");
     }
-    assert!(matches!(embedded.engine.step().await.unwrap(), Outcome::Ended(ended) if ended == run.run_id));
-    assert_eq!(embedded.engine.step().await.unwrap(), Outcome::Idle { until: None });
+    assert!(
+        matches!(embedded.engine.step().await.unwrap(), DispatchOutcome::Ended(ended) if ended == run.run_id)
+    );
+    assert_eq!(embedded.engine.step().await.unwrap(), DispatchOutcome::Idle { until: None });
 }
 
 #[tokio::test]

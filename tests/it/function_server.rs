@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use runboard::inngest::{
     call::{
         Call, FunctionSpec, NO_RETRY_HEADER, Op, REQ_VERSION_HEADER, Registration, Retries, Runtime, SDK,
-        SDK_HEADER, StepSpec, Trigger,
+        SDK_HEADER, StepSpec, TriggerSpec,
     },
     signature,
 };
@@ -191,9 +191,9 @@ impl FunctionServer {
         }
     }
 
-    fn trigger(&self, (event, expression): &(String, Option<String>)) -> Trigger {
+    fn trigger(&self, (event, expression): &(String, Option<String>)) -> TriggerSpec {
         let named = |text: &str| text.replace(APP, &self.app);
-        Trigger { event: Some(named(event)), expression: expression.as_deref().map(named), cron: None }
+        TriggerSpec { event: Some(named(event)), expression: expression.as_deref().map(named), cron: None }
     }
 
     /// The calls of one function so far.

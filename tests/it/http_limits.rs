@@ -4,7 +4,7 @@
 use std::{process::Stdio, time::Duration};
 
 use reqwest::{StatusCode, header};
-use runboard::base::config::{Engine, Exposed};
+use runboard::base::config::{EngineConfig, Exposed};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -280,7 +280,7 @@ async fn the_engines_own_listener_has_the_same_deadlines() {
     let free = free_address();
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
         config.http.body_pause = Duration::from_millis(500);
-        config.engine = Engine::Embedded(Some(Exposed {
+        config.engine = EngineConfig::Embedded(Some(Exposed {
             listen: free,
             event_key: "event-key".into(),
             signing_key: "0123456789abcdef".into(),

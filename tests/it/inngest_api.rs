@@ -9,7 +9,7 @@ use std::{
 use actix_web::{App, HttpServer, dev::ServerHandle, web};
 use reqwest::{Method, RequestBuilder, Response};
 use runboard::{
-    engine::{Engine, Keys, Options, api},
+    engine::{Engine, EngineOptions, Keys, api},
     inngest::{EventSeed, Run, call::Registration},
     store::Store,
 };
@@ -256,7 +256,7 @@ async fn engine(database: &str, retries: &[Duration]) -> Engine {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let store = Store::open(database).await.unwrap();
     let keys = Keys { event_key: Embedded::EVENT_KEY.into(), signing_key: Embedded::SIGNING_KEY.into() };
-    Engine::new(store, keys, Options { calls: 4, retries: retries.to_vec() }).unwrap()
+    Engine::new(store, keys, EngineOptions { calls: 4, retries: retries.to_vec() }).unwrap()
 }
 
 /// Sets an engine to work.

@@ -7,7 +7,7 @@ use runboard::{
         ids::{EventId, ImportId, RunId},
         time::UnixMillis,
     },
-    imports::{ImportState, Plan, Planned, Snapshot},
+    imports::{EnginePlan, ImportState, Planned, Snapshot},
     inngest::{Run, RunStatus},
     progress::{News, ProgressRegistry},
 };
@@ -407,7 +407,7 @@ async fn what_the_engine_plans_for_a_run_is_shown_until_its_time() {
     for (jobs, planned) in table {
         room.engine().jobs = Some(jobs);
         let import = room.import().await;
-        let wanted = planned.map(|what| Plan { what, at });
+        let wanted = planned.map(|what| EnginePlan { what, at });
         let start = Instant::now();
         loop {
             let (state, snapshot) = room.state(import).await;

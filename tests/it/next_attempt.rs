@@ -9,7 +9,7 @@ use runboard::{
     },
     files::Storage,
     imports::{Imports, RunSnapshot},
-    progress::{AtWork, News, ProgressRegistry},
+    progress::{ActiveExecution, News, ProgressRegistry},
     store::executions::{AttemptError, Execution},
 };
 use serde_json::json;
@@ -31,7 +31,7 @@ struct World {
     owner: UserId,
     import: ImportId,
     /// A step is at work, so that nothing else is asked of the queue.
-    _at_work: AtWork,
+    _at_work: ActiveExecution,
     _folder: TempDir,
 }
 

@@ -13,13 +13,13 @@ use std::time::Duration;
 use askama::Template;
 use runboard::{
     base::{ids::ImportId, time::UnixMillis},
-    imports::{Count, OutageCause, Plan, Planned, RunSnapshot, Snapshot},
+    imports::{Count, EnginePlan, OutageCause, Planned, RunSnapshot, Snapshot},
     inngest::{RunOutput, RunStatus},
     report::{badge::Tone, history::HistoryRow},
     store::imports::{Relative, RetryOf},
     web::{
         pages::{DashboardPage, ImportPage},
-        views::{DropZone, History, ImportForm, ImportPanel, LiveSection, RefusedForm},
+        views::{DropZone, HistorySection, ImportForm, ImportPanel, LiveSection, RefusedForm},
     },
 };
 use serde_json::{Value, json};
@@ -124,7 +124,7 @@ fn every_state_of_a_run_has_its_word_and_sentence() {
         }
     };
     let planned = |run: &RunSnapshot, what| RunSnapshot {
-        plan: Some(Plan { what, at: at("14:05:00") }),
+        plan: Some(EnginePlan { what, at: at("14:05:00") }),
         ..run.clone()
     };
     let other = || RunStatus::Other("Overflowed".to_owned());
@@ -262,7 +262,7 @@ fn each_run_and_each_import_is_marked_once_on_a_page() {
         deleted: None,
         drop_zone: DropZone { max_bytes: 10 << 30, refused: None },
         live: LiveSection::new([&fan_out, &sent()], &reading(), PACE),
-        history: Some(History {
+        history: Some(HistorySection {
             rows: vec![HistoryRow::new(&done, &reading())],
             total: Count::Exactly(1),
             ..empty_history()

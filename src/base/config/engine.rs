@@ -28,7 +28,7 @@ const ANY_EVENT_KEY: &str = "dev";
 
 /// Which engine runs the functions.
 #[derive(Clone, Debug)]
-pub enum Engine {
+pub enum EngineConfig {
     /// The embedded one; shown to others if it is exposed.
     Embedded(Option<Exposed>),
     Inngest(Box<Inngest>),
@@ -68,7 +68,7 @@ pub struct Inngest {
     pub serve_path: String,
 }
 
-impl Engine {
+impl EngineConfig {
     pub(super) fn from_args(
         args: &Args,
         listen: SocketAddr,

@@ -22,7 +22,7 @@ pub struct Line<K: Clone + Eq + Hash> {
 #[derive(Debug)]
 struct Waiting<K: Clone + Eq + Hash> {
     of: K,
-    called: oneshot::Sender<AtWork<K>>,
+    called: oneshot::Sender<Permit<K>>,
 }
 
 /// The line is full.
@@ -32,7 +32,7 @@ pub struct Full;
 
 /// The right to do the work, until it is dropped.
 #[derive(Debug)]
-pub struct AtWork<K: Clone + Eq + Hash> {
+pub struct Permit<K: Clone + Eq + Hash> {
     /// None once it is given back.
     turn: Option<Turn<K>>,
     line: Line<K>,
@@ -50,7 +50,7 @@ impl<K: Clone + Eq + Hash> Line<K> {
     /// # Errors
     /// The line is full. Then the key with the most that wait gives way: to a newcomer of another key, if that
     /// one has fewer by two or more.
-    pub async fn enter(&self, of: K) -> Result<AtWork<K>, Full> {
+    pub async fn enter(&self, of: K) -> Result<Permit<K>, Full> {
         let (called, turn) = oneshot::channel();
         {
             let mut waiting = self.lock();
@@ -74,7 +74,7 @@ impl<K: Clone + Eq + Hash> Line<K> {
             let called = waiting.remove(first).called;
             drop(waiting);
             // One that waits no longer gives its turn back here; the loop calls the next.
-            if let Err(mut unwanted) = called.send(AtWork { turn: Some(turn), line: self.clone() }) {
+            if let Err(mut unwanted) = called.send(Permit { turn: Some(turn), line: self.clone() }) {
                 unwanted.turn = None;
             }
         }
@@ -102,7 +102,7 @@ fn make_room<K: Clone + Eq + Hash>(waiting: &mut Vec<Waiting<K>>, newcomer: &K) 
     Ok(())
 }
 
-impl<K: Clone + Eq + Hash> Drop for AtWork<K> {
+impl<K: Clone + Eq + Hash> Drop for Permit<K> {
     fn drop(&mut self) {
         if self.turn.take().is_some() {
             self.line.call();
@@ -118,7 +118,7 @@ mod tests {
 
     use super::*;
 
-    type Entering = Pin<Box<dyn Future<Output = Result<AtWork<char>, Full>>>>;
+    type Entering = Pin<Box<dyn Future<Output = Result<Permit<char>, Full>>>>;
 
     /// Stands in the line from now on.
     async fn enter(line: &Line<char>, of: char) -> Entering {
@@ -130,7 +130,7 @@ mod tests {
         }
     }
 
-    fn now(entering: &mut Entering) -> Option<Result<AtWork<char>, Full>> {
+    fn now(entering: &mut Entering) -> Option<Result<Permit<char>, Full>> {
         entering.as_mut().now_or_never()
     }
 

@@ -12,7 +12,7 @@ mod turns;
 
 pub use self::{
     bytes::{ByteBudget, Exhausted, HeldBytes},
-    line::{AtWork, Full, Line},
+    line::{Full, Line, Permit},
     network::{Neighbourhood, Network},
     rate::{Rate, RateLimiter},
     size::bytes_at_most,

@@ -11,7 +11,7 @@ use crate::{
     base::ids::RunId,
     engine::{
         Engine,
-        ops::{MAX_STATE_BYTES, MAX_STEPS, Op, Report},
+        ops::{MAX_STATE_BYTES, MAX_STEPS, ParsedOp, SdkOp},
     },
     store::engine::queue::{Kept, StateLimit},
 };
@@ -20,7 +20,7 @@ use crate::{
 struct Checkpoint {
     /// The call's, as it was sent with it: its lease.
     request_id: String,
-    steps: Vec<Op>,
+    steps: Vec<SdkOp>,
 }
 
 pub async fn keep(
@@ -37,16 +37,18 @@ pub async fn keep(
     let mut steps = Vec::with_capacity(checkpoint.steps.len());
     for op in checkpoint.steps {
         match op.read() {
-            Report::Finished(step) => steps.push(step),
+            ParsedOp::Finished(step) => steps.push(step),
             // What comes of these is decided when the call has ended.
-            Report::Failed(_)
-            | Report::Complete(_)
-            | Report::Planned(_)
-            | Report::Discover
-            | Report::Lost(_) => {
+            ParsedOp::Failed(_)
+            | ParsedOp::Complete(_)
+            | ParsedOp::Planned(_)
+            | ParsedOp::Discover
+            | ParsedOp::Lost(_) => {
                 return Err(Refusal::Checkpoint("a report that no checkpoint carries".to_owned()));
             }
-            Report::Unsupported(what) => return Err(Refusal::Checkpoint(format!("there is no {what} here"))),
+            ParsedOp::Unsupported(what) => {
+                return Err(Refusal::Checkpoint(format!("there is no {what} here")));
+            }
         }
     }
     let limit = StateLimit { steps: MAX_STEPS, bytes: MAX_STATE_BYTES };

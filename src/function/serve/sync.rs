@@ -58,10 +58,10 @@ fn inspection(processor: &Processor, succeeded: Option<bool>) -> Value {
         let hash = |key| split_prefix(&bearer(key)).1.chars().take(SHOWN_OF_A_HASH).collect::<String>();
         let url = &processor.serve_url;
         let more = json!({
-            "api_origin": door.about.api,
+            "api_origin": door.engine.api,
             "app_id": APP_ID,
-            "env": door.about.env,
-            "event_api_origin": door.about.event_api,
+            "env": door.engine.env,
+            "event_api_origin": door.engine.event_api,
             "framework": FRAMEWORK,
             "sdk_language": "rust",
             "sdk_version": env!("CARGO_PKG_VERSION"),
@@ -99,7 +99,7 @@ pub async fn sync(
         let answer = json!({
             "app_id": APP_ID,
             "capabilities": {},
-            "env": door.about.env,
+            "env": door.engine.env,
             "framework": FRAMEWORK,
             "functions": app.functions,
             "inspection": inspection(&processor, Some(true)),

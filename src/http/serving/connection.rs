@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, Sleep, sleep, sleep_until},
 };
 
-use super::{Options, connections::Place};
+use super::{ServeOptions, connections::ConnectionSlot};
 
 /// How the answers begin that actix gives to heads that it cannot read: nothing of ours sees those.
 const CLIENT_ERROR: &[u8] = b"HTTP/1.1 4";
@@ -47,7 +47,7 @@ pub struct Connection {
     write_within: Duration,
     header_lines: Arc<str>,
     rewriting: Option<Rewriting>,
-    _place: Place,
+    _slot: ConnectionSlot,
 }
 
 /// Whether a connection has requests at work.
@@ -129,10 +129,13 @@ struct Rewriting {
 
 impl Connection {
     /// A connection over the limit of its address is closed at once.
-    pub fn accept(stream: TcpStream, options: &Options) -> Result<(Self, Option<SocketAddr>), DispatchError> {
+    pub fn accept(
+        stream: TcpStream,
+        options: &ServeOptions,
+    ) -> Result<(Self, Option<SocketAddr>), DispatchError> {
         let peer = stream.peer_addr().map_err(DispatchError::Io)?;
         let refused = || DispatchError::Io(io::ErrorKind::ConnectionRefused.into());
-        let place = options.connections.place(peer.ip()).ok_or_else(refused)?;
+        let slot = options.connections.slot(peer.ip()).ok_or_else(refused)?;
         // Answers are written whole; to wait for more of them would only make them late.
         stream.set_nodelay(true).map_err(DispatchError::Io)?;
         let connection = Self {
@@ -145,7 +148,7 @@ impl Connection {
             write_within: options.limits.write_pause,
             header_lines: Arc::clone(&options.header_lines),
             rewriting: None,
-            _place: place,
+            _slot: slot,
         };
         Ok((connection, Some(peer)))
     }

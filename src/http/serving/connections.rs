@@ -24,9 +24,9 @@ pub struct Connections {
     told_at: Mutex<Option<Instant>>,
 }
 
-/// One connection's place; given back when dropped.
+/// One connection's slot; given back when dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct ConnectionSlot {
     counted: Option<(Network, Arc<Connections>)>,
 }
 
@@ -44,9 +44,9 @@ impl Connections {
 
     /// None if `peer` has as many as it may.
     #[must_use]
-    pub fn place(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+    pub fn slot(self: &Arc<Self>, peer: IpAddr) -> Option<ConnectionSlot> {
         let Some(most) = self.most.filter(|_| !self.proxies.contain(peer)) else {
-            return Some(Place { counted: None });
+            return Some(ConnectionSlot { counted: None });
         };
         let network = Network::from(peer);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,7 +57,7 @@ impl Connections {
             return None;
         }
         *count += 1;
-        Some(Place { counted: Some((network, Arc::clone(self))) })
+        Some(ConnectionSlot { counted: Some((network, Arc::clone(self))) })
     }
 
     /// Logs a refusal, at most one a minute over all addresses. Visitors behind a proxy that is not named as one
@@ -77,7 +77,7 @@ impl Connections {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let Some((network, connections)) = &self.counted else { return };
         let mut counts = connections.counts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,15 +95,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_network_has_so_many_places_and_gets_them_back() {
+    fn a_network_has_so_many_slots_and_gets_them_back() {
         let connections = Connections::new(Some(2), "10.0.0.0/8".parse().unwrap());
-        let place = |address: &str| connections.place(address.parse().unwrap());
-        let (first, _second) = (place("2001:db8::1").unwrap(), place("2001:db8::2").unwrap());
-        assert!(place("2001:db8::3").is_none());
-        assert!(place("2001:db8:0:1::1").is_some(), "others are not held up");
+        let slot = |address: &str| connections.slot(address.parse().unwrap());
+        let (first, _second) = (slot("2001:db8::1").unwrap(), slot("2001:db8::2").unwrap());
+        assert!(slot("2001:db8::3").is_none());
+        assert!(slot("2001:db8:0:1::1").is_some(), "others are not held up");
         drop(first);
-        assert!(place("2001:db8::3").is_some());
-        let proxied: Vec<_> = (0..10).map(|_| place("10.0.0.1").unwrap()).collect();
+        assert!(slot("2001:db8::3").is_some());
+        let proxied: Vec<_> = (0..10).map(|_| slot("10.0.0.1").unwrap()).collect();
         assert_eq!(proxied.len(), 10);
         assert_eq!(connections.counts.lock().unwrap().len(), 1, "who has left is forgotten");
     }

@@ -61,7 +61,7 @@ pub struct RunSnapshot {
     /// As the engine said, if it was asked; perhaps of an attempt that has begun since.
     pub next_attempt: Option<NextAttempt>,
     /// What the engine does next for a run of another's function, if it was asked and that is not at once.
-    pub plan: Option<Plan>,
+    pub plan: Option<EnginePlan>,
     /// A step is at work here, or something was heard of one just now: what is counted grows.
     pub is_active: bool,
     /// Once ended.
@@ -78,7 +78,7 @@ pub struct NextAttempt {
 
 /// What the engine does next for a run on which no step works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct EnginePlan {
     pub what: Planned,
     /// When, or until when at most.
     pub at: UnixMillis,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Watch, pace};
 use crate::{
     base::{ids::RunId, time::UnixMillis},
-    imports::{Plan, Planned, RunSnapshot, Snapshot},
+    imports::{EnginePlan, Planned, RunSnapshot, Snapshot},
     inngest::{Client, Job, JobKind, RunStatus},
     store,
 };
@@ -136,7 +136,7 @@ impl Watch {
         Ok(())
     }
 
-    fn show_plan(&mut self, run: &RunId, plan: Option<Plan>) {
+    fn show_plan(&mut self, run: &RunId, plan: Option<EnginePlan>) {
         self.change(|import| {
             for known in import.runs.iter_mut().filter(|known| known.run_id == *run) {
                 known.plan = plan;
@@ -149,7 +149,7 @@ impl Watch {
 }
 
 /// What happens next, unless that is at once.
-fn plan(jobs: &[Job], now: UnixMillis) -> Option<Plan> {
+fn plan(jobs: &[Job], now: UnixMillis) -> Option<EnginePlan> {
     if jobs.iter().any(|job| job.kind != JobKind::Pause && job.at <= now) {
         return None;
     }
@@ -162,5 +162,5 @@ fn plan(jobs: &[Job], now: UnixMillis) -> Option<Plan> {
         }
         JobKind::Start | JobKind::Edge | JobKind::Other => return None,
     };
-    Some(Plan { what, at: next.at })
+    Some(EnginePlan { what, at: next.at })
 }

@@ -14,7 +14,7 @@ use crate::{
 
 /// What came of the runs that were told of.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Shown {
+pub(super) struct ToldOutcome {
     pub(super) any: bool,
     pub(super) any_changed: bool,
     pub(super) any_ended: bool,
@@ -50,20 +50,20 @@ impl Watch {
 
     /// Records and shows what was told. Of an import that is to be cancelled only ends: a run that goes on stays
     /// in `told` until it is cancelled.
-    pub(super) async fn show_told(&mut self) -> store::Result<Shown> {
-        let Some(import) = self.snapshot() else { return Ok(Shown::default()) };
+    pub(super) async fn show_told(&mut self) -> store::Result<ToldOutcome> {
+        let Some(import) = self.snapshot() else { return Ok(ToldOutcome::default()) };
         let is_cancelled = import.cancel_requested_at.is_some();
         let is_to_cancel = |run: &Arc<Told>| is_cancelled && run.ended_at.is_none();
         let (to_cancel, shown): (Vec<Arc<Told>>, Vec<Arc<Told>>) =
             std::mem::take(&mut self.told).into_iter().partition(is_to_cancel);
         self.told = to_cancel;
         if shown.is_empty() {
-            return Ok(Shown::default());
+            return Ok(ToldOutcome::default());
         }
         let any_ended = shown.iter().any(|run| run.ended_at.is_some());
         let runs: Vec<&Run> = shown.iter().map(|told| &***told).collect();
         match self.answered(&import, &runs, Provenance::Told).await {
-            Ok(any_changed) => Ok(Shown { any: true, any_changed, any_ended }),
+            Ok(any_changed) => Ok(ToldOutcome { any: true, any_changed, any_ended }),
             Err(error) => {
                 self.told.extend(shown);
                 Err(error)

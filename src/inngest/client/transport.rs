@@ -36,7 +36,7 @@ const LONGEST_MESSAGE: usize = 300;
 const ENV_HEADER: HeaderName = HeaderName::from_static("x-inngest-env");
 
 /// A good answer.
-pub struct Answer {
+pub struct ApiResponse {
     pub body: Vec<u8>,
     /// The server's clock.
     pub date: Option<UnixMillis>,
@@ -104,7 +104,7 @@ impl Transport {
 
     /// A good answer to a request without a key, after as many tries as the limits grant. All of them and
     /// their pauses take no longer than [`Limits::request_timeout`].
-    pub async fn ask(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
+    pub async fn ask(&self, request: impl Fn() -> RequestBuilder) -> Result<ApiResponse, Error> {
         let deadline = Instant::now() + self.limits.request_timeout;
         let late = || Error::TimedOut("its answers take too long".to_owned());
         let mut failed = 0;
@@ -124,12 +124,12 @@ impl Transport {
     }
 
     /// The same with the signing key, and with the other one if that is not taken.
-    pub async fn ask_with_key(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
+    pub async fn ask_with_key(&self, request: impl Fn() -> RequestBuilder) -> Result<ApiResponse, Error> {
         self.with_each_key(|authorization| self.ask(signed(&request, authorization))).await
     }
 
     /// As [`Self::ask_with_key`], with the API key where there is one.
-    pub async fn ask_v2(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
+    pub async fn ask_v2(&self, request: impl Fn() -> RequestBuilder) -> Result<ApiResponse, Error> {
         match &self.api_authorization {
             Some(authorization) => self.ask(signed(&request, Some(authorization.clone()))).await,
             None => self.ask_with_key(request).await,
@@ -137,12 +137,20 @@ impl Transport {
     }
 
     /// A question inside the budget, tried once.
-    pub async fn poll(&self, turn: &Turn, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
+    pub async fn poll(
+        &self,
+        turn: &Turn,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<ApiResponse, Error> {
         self.with_each_key(|authorization| self.poll_once(turn, signed(&request, authorization)())).await
     }
 
     /// As [`Self::poll`], with the API key where there is one.
-    pub async fn poll_v2(&self, turn: &Turn, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
+    pub async fn poll_v2(
+        &self,
+        turn: &Turn,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<ApiResponse, Error> {
         match &self.api_authorization {
             Some(authorization) => {
                 self.poll_once(turn, signed(&request, Some(authorization.clone()))()).await
@@ -151,7 +159,7 @@ impl Transport {
         }
     }
 
-    async fn poll_once(&self, turn: &Turn, request: RequestBuilder) -> Result<Answer, Error> {
+    async fn poll_once(&self, turn: &Turn, request: RequestBuilder) -> Result<ApiResponse, Error> {
         if !turn.has_come() {
             self.budget.take(turn.user, turn.priority).await;
         }
@@ -166,10 +174,10 @@ impl Transport {
     }
 
     /// Asks with the key that was taken last, then with the others.
-    async fn with_each_key<F: Future<Output = Result<Answer, Error>>>(
+    async fn with_each_key<F: Future<Output = Result<ApiResponse, Error>>>(
         &self,
         ask: impl Fn(Option<HeaderValue>) -> F,
-    ) -> Result<Answer, Error> {
+    ) -> Result<ApiResponse, Error> {
         let count = self.authorizations.len().max(1);
         let first = self.taken.load(Ordering::Relaxed);
         let mut refused = None;
@@ -188,7 +196,7 @@ impl Transport {
         Err(refused.unwrap_or_else(|| Error::Setup("there is nothing to ask with".to_owned())))
     }
 
-    pub async fn ask_once(&self, request: RequestBuilder) -> Result<Answer, Error> {
+    pub async fn ask_once(&self, request: RequestBuilder) -> Result<ApiResponse, Error> {
         let response = request.send().await.map_err(|error| self.unreachable(error))?;
         let status = response.status();
         let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
@@ -200,7 +208,7 @@ impl Transport {
             body => body?,
         };
         self.check(status, retry_after, &body)?;
-        Ok(Answer { body, date })
+        Ok(ApiResponse { body, date })
     }
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, Error> {

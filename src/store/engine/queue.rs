@@ -20,7 +20,7 @@ use crate::{
 
 /// A tenant with runs that wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
+pub struct WaitingTenant {
     pub tenant: String,
     /// When the first of them is due.
     pub due_at: UnixMillis,
@@ -52,12 +52,12 @@ pub struct Claim {
     /// How many answers in a row have finished no step.
     pub idle_turns: u32,
     /// Finished steps in the order in which they ended.
-    pub steps: Vec<Step>,
+    pub steps: Vec<StepOutput>,
 }
 
 /// A finished step's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct StepOutput {
     /// SHA-1 hex of the step's name.
     pub id: String,
     /// JSON: `{"data": ...}` or `{"error": ...}`.
@@ -69,7 +69,7 @@ pub struct Step {
 pub enum Transition {
     /// Keeps the steps, then waits to be called again.
     Continue {
-        steps: Vec<Step>,
+        steps: Vec<StepOutput>,
         /// The step to call for.
         planned: Option<String>,
         /// How many answers in a row have finished no step, this one included.
@@ -121,7 +121,7 @@ impl Store {
     }
 
     /// The tenants that have runs waiting: one seek in the index for each, however many runs there are.
-    pub async fn engine_waiting(&self) -> Result<Vec<Waiting>> {
+    pub async fn engine_waiting(&self) -> Result<Vec<WaitingTenant>> {
         let rows = sqlx::query(
             "WITH RECURSIVE waiting (tenant) AS ( \
              SELECT MIN(tenant) FROM engine_run WHERE ended_at IS NULL AND lease IS NULL \
@@ -139,7 +139,7 @@ impl Store {
         for row in rows {
             // None: its last run was taken in between.
             if let Some(due_at) = row.try_get::<Option<i64>, _>("due_at")? {
-                tenants.push(Waiting { tenant: row.try_get("tenant")?, due_at: UnixMillis(due_at) });
+                tenants.push(WaitingTenant { tenant: row.try_get("tenant")?, due_at: UnixMillis(due_at) });
             }
         }
         Ok(tenants)
@@ -290,7 +290,7 @@ impl Store {
         &self,
         run: &RunId,
         lease: &str,
-        steps: &[Step],
+        steps: &[StepOutput],
         limit: StateLimit,
     ) -> Result<Kept> {
         let mut tx = self.begin_write().await?;
@@ -328,18 +328,18 @@ impl Store {
 pub(super) async fn steps_of<'a>(
     executor: impl Executor<'a, Database = Any>,
     run: &RunId,
-) -> Result<Vec<Step>> {
+) -> Result<Vec<StepOutput>> {
     let rows = sqlx::query("SELECT step_id, output FROM engine_step WHERE run_id = $1 ORDER BY position")
         .bind(run.as_str())
         .fetch_all(executor)
         .await?;
     let steps =
-        rows.iter().map(|row| Ok(Step { id: row.try_get("step_id")?, output: row.try_get("output")? }));
+        rows.iter().map(|row| Ok(StepOutput { id: row.try_get("step_id")?, output: row.try_get("output")? }));
     steps.collect()
 }
 
 /// Keeps a step behind those that are there. One that was kept before stays as it is.
-async fn insert_step(tx: &mut Tx, run: &RunId, step: &Step) -> Result<()> {
+async fn insert_step(tx: &mut Tx, run: &RunId, step: &StepOutput) -> Result<()> {
     sqlx::query(
         "INSERT INTO engine_step (run_id, step_id, position, output) \
          SELECT $1, $2, COUNT(*), $3 FROM engine_step WHERE run_id = $1 \

@@ -7,7 +7,7 @@ use super::{
     count, delete_steps,
     events::{Rules, RunEnd, tell_of_end},
     json,
-    queue::{Step, steps_of},
+    queue::{StepOutput, steps_of},
 };
 use crate::{
     base::{
@@ -48,7 +48,7 @@ pub struct ListedRun {
 pub struct State {
     /// JSON, as the function receives it.
     pub event: String,
-    pub steps: Vec<Step>,
+    pub steps: Vec<StepOutput>,
 }
 
 /// What came of a wish to cancel a run.

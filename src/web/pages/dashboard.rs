@@ -19,7 +19,7 @@ use crate::{
         pages::history,
         site::{self, Site},
         upload::{self, Files, Given, Refused, Upload, UploadError},
-        views::{DropZone, Frame, History, Html, LiveSection, RefusedForm, render},
+        views::{DropZone, Frame, HistorySection, Html, LiveSection, RefusedForm, render},
     },
 };
 
@@ -32,14 +32,14 @@ pub struct DashboardPage {
     pub drop_zone: DropZone,
     pub live: LiveSection,
     /// None while the database is not answering.
-    pub history: Option<History>,
+    pub history: Option<HistorySection>,
 }
 
 impl DashboardPage {
     /// The user has never imported anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.live.cards.is_empty() && self.history.as_ref().is_some_and(History::is_empty)
+        self.live.cards.is_empty() && self.history.as_ref().is_some_and(HistorySection::is_empty)
     }
 }
 
@@ -64,9 +64,9 @@ pub async fn show(
     imports: web::Data<Imports>,
     site: web::Data<Site>,
     origin: web::Data<PublicOrigin>,
-    query: web::Query<history::Query>,
+    query: web::Query<history::HistoryQuery>,
 ) -> Result<HttpResponse, Error> {
-    if history::Query::has_empty_fields(request.query_string()) {
+    if history::HistoryQuery::has_empty_fields(request.query_string()) {
         return Ok(session::see_other(&query.section_path()));
     }
     let told = flash::read(&request).map(Told::from).unwrap_or_default();
@@ -128,7 +128,7 @@ pub async fn upload(
             is_database_away: refused.is_database_away(),
             ..Told::default()
         };
-        return page(&user, &imports, &site, &history::Query::default(), refused.status(), told).await;
+        return page(&user, &imports, &site, &history::HistoryQuery::default(), refused.status(), told).await;
     }
     let mut response = session::see_other("/");
     // Long names leave less room for others.
@@ -154,12 +154,13 @@ async fn receive(
     let of_files = of_form.saturating_sub(upload::FORM_BYTES);
     // Kept until the import is recorded.
     let reserved = site.quota.reserve_between(user.user, of_files, of_form).await;
-    let reserved = reserved.map_err(UploadError::from).and_then(|room| room.map_err(UploadError::from));
-    let mut quota = match reserved {
-        Ok(room) => room,
+    let reserved =
+        reserved.map_err(UploadError::from).and_then(|reservation| reservation.map_err(UploadError::from));
+    let mut reservation = match reserved {
+        Ok(reservation) => reservation,
         Err(error) => return Err(upload::refuse_unread(error, &mut form, announced).await),
     };
-    let receiving = upload::receive(&mut form, announced, storage, site.max_upload_bytes, &mut quota);
+    let receiving = upload::receive(&mut form, announced, storage, site.max_upload_bytes, &mut reservation);
     // Bytes may be hours in coming, and the process is about to end.
     let received = site.stopping.run_until_cancelled(receiving).await;
     let received = match received {
@@ -178,7 +179,7 @@ async fn receive(
         Err(refused) => Err(refused),
     };
     if taken.as_ref().is_err_and(|refused| !refused.may_have_stored()) {
-        quota.give_up();
+        reservation.give_up();
     }
     taken
 }
@@ -240,7 +241,7 @@ async fn page(
     user: &Principal,
     imports: &Imports,
     site: &Site,
-    query: &history::Query,
+    query: &history::HistoryQuery,
     status: StatusCode,
     told: Told,
 ) -> Result<HttpResponse, Error> {

@@ -8,10 +8,10 @@ use url::form_urlencoded;
 use crate::{
     base::ids::{ImportId, UserId},
     http::error::Error,
-    imports::{Imports, Place, Snapshot},
+    imports::{HistoryCursor, Imports, Snapshot},
     report::{Reading, history::HistoryRow, moment::Moment},
     store::history::{Filter, StateFilter},
-    web::views::{Choice, History, HistoryFilter},
+    web::views::{Choice, HistoryFilter, HistorySection},
 };
 
 /// Rows on one page.
@@ -44,7 +44,7 @@ const TIMES: [(&str, &str, Option<Duration>); 5] = [
 
 /// As it came. A state or a time that is not offered narrows nothing, as a field that is left empty.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct Query {
+pub struct HistoryQuery {
     #[serde(default)]
     state: String,
     #[serde(default)]
@@ -59,10 +59,10 @@ pub struct Query {
     after: String,
 }
 
-/// The fields of a [`Query`].
+/// The fields of a [`HistoryQuery`].
 const FIELDS: [&str; 5] = ["state", "time", "name", "before", "after"];
 
-impl Query {
+impl HistoryQuery {
     /// Whether a query has fields of ours that say nothing, as a browser sends the form: such an address is
     /// not one to keep or pass on.
     #[must_use]
@@ -79,12 +79,12 @@ impl Query {
     }
 
     /// An import that cannot be read is one that is not there.
-    fn place(&self) -> Result<Place, Error> {
+    fn cursor(&self) -> Result<HistoryCursor, Error> {
         let id = |text: &str| text.parse::<ImportId>().map_err(|_| Error::NotFound);
         match (self.before.as_str(), self.after.as_str()) {
-            ("", "") => Ok(Place::Newest),
-            ("", after) => id(after).map(Place::After),
-            (before, _) => id(before).map(Place::Before),
+            ("", "") => Ok(HistoryCursor::Newest),
+            ("", after) => id(after).map(HistoryCursor::After),
+            (before, _) => id(before).map(HistoryCursor::Before),
         }
     }
 
@@ -168,12 +168,12 @@ pub async fn page(
     owner: UserId,
     imports: &Imports,
     shown: &[Snapshot],
-    query: &Query,
+    query: &HistoryQuery,
     reading: &Reading,
-) -> Result<History, Error> {
-    let (filter, place) = (query.filter(reading), query.place()?);
-    let page = imports.history(owner, shown, &filter, place, ROWS).await?;
-    Ok(History {
+) -> Result<HistorySection, Error> {
+    let (filter, cursor) = (query.filter(reading), query.cursor()?);
+    let page = imports.history(owner, shown, &filter, cursor, ROWS).await?;
+    Ok(HistorySection {
         rows: page.imports.iter().map(|import| HistoryRow::new(import, reading)).collect(),
         filter: query.form(filter.is_narrow()),
         way_back: query.way_back(),
@@ -182,6 +182,6 @@ pub async fn page(
         newer_page: page.newer_after.map(|import| query.page("after", import)),
         older_page: page.older_before.map(|import| query.page("before", import)),
         searched_to: page.searched_to.map(|at| Moment::new(at, reading.now)),
-        searches_newer: matches!(place, Place::After(_)),
+        searches_newer: matches!(cursor, HistoryCursor::After(_)),
     })
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::{
     http::{error::Error, htmx, principal::OwnedImport, session},
     imports::{Imports, Snapshot},
-    report::{Reading, findings::Findings},
+    report::{Reading, findings::FindingsSection},
     results::findings,
     store::Store,
     web::{
@@ -51,8 +51,8 @@ pub struct From {
 
 impl From {
     #[must_use]
-    pub fn history(&self) -> history::Query {
-        history::Query::read(&self.from)
+    pub fn history(&self) -> history::HistoryQuery {
+        history::HistoryQuery::read(&self.from)
     }
 }
 
@@ -130,7 +130,7 @@ pub async fn cancel(
 /// What our own function found in the file of an import that is over; what its runs have read goes into
 /// `import`.
 /// The last poll of a page brings it; those before it, of which there are many, leave the database alone.
-async fn findings(import: &mut Snapshot, store: &Store) -> Result<Option<Findings>, Error> {
+async fn findings(import: &mut Snapshot, store: &Store) -> Result<Option<FindingsSection>, Error> {
     if !import.state().is_final() {
         return Ok(None);
     }
@@ -141,5 +141,5 @@ async fn findings(import: &mut Snapshot, store: &Store) -> Result<Option<Finding
         run.first_rows = found.first_rows.take().map(Arc::new);
         first.get_or_insert(found);
     }
-    Ok(first.as_ref().map(Findings::new))
+    Ok(first.as_ref().map(FindingsSection::new))
 }

@@ -47,13 +47,13 @@ impl SignInPage {
 
 /// `/sign-in?next=`.
 #[derive(Deserialize)]
-pub struct Query {
+pub struct SignInQuery {
     next: Option<String>,
 }
 
 /// What the form sends. A field that is missing counts as left empty.
 #[derive(Deserialize)]
-pub struct Form {
+pub struct SignInForm {
     #[serde(default)]
     email: String,
     #[serde(default)]
@@ -113,7 +113,7 @@ pub async fn show(
     request: HttpRequest,
     accounts: web::Data<Accounts>,
     origin: web::Data<PublicOrigin>,
-    query: web::Query<Query>,
+    query: web::Query<SignInQuery>,
 ) -> Result<HttpResponse, Error> {
     let next = query.into_inner().next.filter(|path| is_own_path(path));
     if session::current(&request, &accounts).await?.is_some() {
@@ -129,10 +129,10 @@ pub async fn submit(
     request: HttpRequest,
     accounts: web::Data<Accounts>,
     origin: web::Data<PublicOrigin>,
-    query: web::Query<Query>,
-    form: web::Form<Form>,
+    query: web::Query<SignInQuery>,
+    form: web::Form<SignInForm>,
 ) -> Result<HttpResponse, Error> {
-    let Form { email: typed, password, next } = form.into_inner();
+    let SignInForm { email: typed, password, next } = form.into_inner();
     let next = next.or(query.into_inner().next).filter(|path| is_own_path(path));
     let refusal = match typed.parse() {
         Ok(email) => match accounts.sign_in(&email, password.into(), client::address(&request)).await {

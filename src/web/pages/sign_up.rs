@@ -46,13 +46,13 @@ pub struct SignUpPage {
 
 /// `/sign-up?token=`.
 #[derive(Deserialize)]
-pub struct Query {
+pub struct SignUpQuery {
     token: Option<String>,
 }
 
 /// What the form sends. A field that is missing counts as left empty.
 #[derive(Deserialize)]
-pub struct Form {
+pub struct SignUpForm {
     #[serde(default)]
     email: String,
     #[serde(default)]
@@ -88,7 +88,7 @@ pub async fn show(
     request: HttpRequest,
     accounts: web::Data<Accounts>,
     origin: web::Data<PublicOrigin>,
-    query: web::Query<Query>,
+    query: web::Query<SignUpQuery>,
 ) -> Result<HttpResponse, Error> {
     if session::current(&request, &accounts).await?.is_some() {
         return Ok(session::see_other("/"));
@@ -106,10 +106,10 @@ pub async fn submit(
     request: HttpRequest,
     accounts: web::Data<Accounts>,
     origin: web::Data<PublicOrigin>,
-    query: web::Query<Query>,
-    form: web::Form<Form>,
+    query: web::Query<SignUpQuery>,
+    form: web::Form<SignUpForm>,
 ) -> Result<HttpResponse, Error> {
-    let Form { email: typed, password, token } = form.into_inner();
+    let SignUpForm { email: typed, password, token } = form.into_inner();
     let link = token.or(query.into_inner().token).as_deref().and_then(Token::parse);
     // A closed door is said before anything about the form.
     let may = accounts.may_sign_up(link.as_ref()).await;

@@ -7,7 +7,7 @@ use crate::{
 
 /// One page of a user's finished imports, newest first.
 #[derive(Clone, Debug)]
-pub struct History {
+pub struct HistorySection {
     pub rows: Vec<HistoryRow>,
     pub filter: HistoryFilter,
     /// Behind the address of each import: the query that its page leads back with. Empty for the newest page of
@@ -45,7 +45,7 @@ pub struct Choice {
     pub is_chosen: bool,
 }
 
-impl History {
+impl HistorySection {
     /// Beside the heading.
     #[must_use]
     pub fn count(&self) -> Option<String> {
@@ -56,9 +56,9 @@ impl History {
         }
     }
 
-    /// Which of them these are: `51 to 100 of 214`.
+    /// Which of all imports this page shows: `51 to 100 of 214`.
     #[must_use]
-    pub fn place(&self) -> Option<String> {
+    pub fn range(&self) -> Option<String> {
         let Count::Exactly(total) = self.total else { return None };
         if self.rows.is_empty() {
             return None;

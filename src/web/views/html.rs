@@ -8,12 +8,12 @@ use super::Mark;
 use crate::{
     report::{
         about::About,
-        actions::{Actions, Cancel, Place, RunAgain},
+        actions::{Actions, Cancel, Placement, RunAgain},
         badge::{Badge, FailedRows, Shown},
         block::RunData,
         excerpt::{Excerpt, Piece},
-        findings::{Column, Findings},
-        first_rows::FirstRows,
+        findings::{Column, FindingsSection},
+        first_rows::FirstRowsSection,
         moment::{AsOf, Moment, Ticking},
         progress::Figures,
         sentence::{Notice, Part, Sentence},
@@ -55,8 +55,8 @@ html!(About, AboutHtml, path = "fragments/about.html");
 html!(Actions, ActionsHtml, path = "fragments/actions.html");
 html!(Badge, BadgeHtml, path = "fragments/badge.html");
 html!(Figures, FiguresHtml, path = "fragments/figures.html");
-html!(Findings, FindingsHtml, path = "fragments/findings.html");
-html!(FirstRows, FirstRowsHtml, path = "fragments/first_rows.html");
+html!(FindingsSection, FindingsHtml, path = "fragments/findings.html");
+html!(FirstRowsSection, FirstRowsHtml, path = "fragments/first_rows.html");
 // The `data-` attributes of a run's element.
 html!(RunData, RunDataHtml, path = "fragments/run_data.html");
 html!(Sentence, SentenceHtml, path = "fragments/sentence.html");

@@ -12,7 +12,7 @@ mod tab;
 mod volatile;
 
 pub use drop_zone::{DropZone, ImportForm, RefusedForm};
-pub use history::{Choice, History, HistoryFilter};
+pub use history::{Choice, HistoryFilter, HistorySection};
 pub use html::Html;
 pub use live::LiveSection;
 pub use panel::ImportPanel;

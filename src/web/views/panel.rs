@@ -10,11 +10,11 @@ use crate::{
     report::{
         Reading,
         about::About,
-        actions::{Actions, Cancel, Place},
+        actions::{Actions, Cancel, Placement},
         block::{Block, Outcome},
         detail::TechnicalDetail,
-        findings::Findings,
-        first_rows::FirstRows,
+        findings::FindingsSection,
+        first_rows::FirstRowsSection,
         format::rows,
         moment::AsOf,
         next_step::NextStep,
@@ -35,9 +35,9 @@ pub struct ImportPanel {
     pub as_of: AsOf,
     pub actions: Actions,
     /// Once nothing more is expected: they are in the database, which a poll leaves alone.
-    pub findings: Option<Findings>,
+    pub findings: Option<FindingsSection>,
     /// None if other people's functions alone read the file, or nothing was read before a failure.
-    pub first_rows: Option<FirstRows>,
+    pub first_rows: Option<FirstRowsSection>,
     /// It failed before anything was read: what would be empty has no place.
     pub is_unread: bool,
     /// Failed rows of our own function so far.
@@ -69,9 +69,9 @@ impl ImportPanel {
             state,
             about: About::of(snapshot, state.is_final()),
             as_of: AsOf::of(snapshot, state, reading),
-            actions: Actions::of(snapshot, state, reading.now, Place::Panel),
+            actions: Actions::of(snapshot, state, reading.now, Placement::Panel),
             findings: None,
-            first_rows: FirstRows::of(snapshot, state).filter(|_| !is_unread),
+            first_rows: FirstRowsSection::of(snapshot, state).filter(|_| !is_unread),
             is_unread,
             failed_rows: own_counts.map(|counts| counts.failed).sum(),
             next_step: is_unread.then(|| NextStep::of(snapshot)),

@@ -9,7 +9,7 @@ use runboard::{
     store::imports::{Relative, RetryOf},
     web::{
         pages::DashboardPage,
-        views::{Choice, DropZone, History, HistoryFilter, ImportForm, LiveSection, RefusedForm},
+        views::{Choice, DropZone, HistoryFilter, HistorySection, ImportForm, LiveSection, RefusedForm},
     },
 };
 
@@ -33,7 +33,7 @@ fn dashboard(refused: Option<RefusedForm>, live: &[Snapshot], history: &[Snapsho
         deleted: None,
         drop_zone: DropZone { max_bytes: LIMIT, refused },
         live: LiveSection::new(live, &reading(), PACE),
-        history: Some(History {
+        history: Some(HistorySection {
             rows,
             way_back: String::new(),
             filter: HistoryFilter {

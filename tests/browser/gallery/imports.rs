@@ -6,10 +6,10 @@ use askama::Template;
 use runboard::{
     base::{ids::ImportId, time::UnixMillis},
     csv::{Counts, FirstRow, FirstRows, Reason, Reasons, Stretches},
-    imports::{FetchedFrom, OutageCause, Plan, Planned, RunSnapshot, Snapshot},
+    imports::{EnginePlan, FetchedFrom, OutageCause, Planned, RunSnapshot, Snapshot},
     inngest::{RunOutput, RunStatus},
     progress::Receiving,
-    report::findings::Findings,
+    report::findings::FindingsSection,
     results::findings,
     store::imports::{Relative, RetryOf},
     web::pages::ImportPage,
@@ -46,7 +46,7 @@ pub fn queued() -> RunSnapshot {
 
 /// Another's function that sleeps.
 fn asleep() -> RunSnapshot {
-    let plan = Plan { what: Planned::Wake, at: at("14:05:00") };
+    let plan = EnginePlan { what: Planned::Wake, at: at("14:05:00") };
     let run = RunSnapshot { counts: None, bytes: 0, total_bytes: 0, plan: Some(plan), ..running() };
     foreign("warehouse-sync", "01M852CE07000000000000001", run)
 }
@@ -122,12 +122,12 @@ pub fn millions(run: RunSnapshot) -> RunSnapshot {
     counted(11_300_000, 1_170_000, run)
 }
 
-fn reasons() -> Findings {
+fn reasons() -> FindingsSection {
     reasons_of(1)
 }
 
 /// What most files with failed rows have.
-fn one_reason() -> Findings {
+fn one_reason() -> FindingsSection {
     let reason = Reason {
         column: None,
         reason: "4 fields, expected 7".to_owned(),
@@ -136,11 +136,11 @@ fn one_reason() -> Findings {
         example: "7781207,Mary O’Hara,…".to_owned(),
     };
     let reasons = Reasons { groups: vec![reason], other: 0 };
-    Findings::new(&findings::Findings { reasons, ..findings::Findings::default() })
+    FindingsSection::new(&findings::Findings { reasons, ..findings::Findings::default() })
 }
 
 /// Each reason so many times as often, and further on in the file.
-fn reasons_of(times: u64) -> Findings {
+fn reasons_of(times: u64) -> FindingsSection {
     let reason = |column: Option<&str>, reason: &str, count, line, example: &str| Reason {
         column: column.map(str::to_owned),
         reason: reason.to_owned(),
@@ -154,7 +154,7 @@ fn reasons_of(times: u64) -> Findings {
         reason(Some("customer"), "not valid UTF-8", 41, 20_077, "M\u{fffd}ller"),
         reason(Some(""), "closing quote missing", 1, 402_118, ""),
     ];
-    Findings::new(&findings::Findings {
+    FindingsSection::new(&findings::Findings {
         reasons: Reasons { groups, other: 21 * times },
         repeated_names: vec![("amount".to_owned(), 2), (String::new(), 3)],
         first_rows: None,
@@ -218,7 +218,7 @@ fn page(name: &'static str, snapshot: &Snapshot) -> Page {
     Page::new(name, ImportPage::new(frame(), &as_read(snapshot), &reading(), PACE).render().unwrap())
 }
 
-fn with_reasons(name: &'static str, snapshot: &Snapshot, reasons: Findings) -> Page {
+fn with_reasons(name: &'static str, snapshot: &Snapshot, reasons: FindingsSection) -> Page {
     let mut page = ImportPage::new(frame(), &as_read(snapshot), &reading(), PACE);
     page.panel.findings = Some(reasons);
     Page::new(name, page.render().unwrap())

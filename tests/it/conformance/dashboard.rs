@@ -10,7 +10,7 @@ use std::{
 };
 
 use runboard::base::{
-    config::{Engine, Inngest},
+    config::{EngineConfig, Inngest},
     ids::RunId,
     time::UnixMillis,
 };
@@ -82,7 +82,7 @@ impl Dashboard {
             serve_path: "/api/inngest".to_owned(),
         };
         let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
-            config.engine = Engine::Inngest(Box::new(inngest));
+            config.engine = EngineConfig::Inngest(Box::new(inngest));
             config.processor = processor;
         })
         .await;

@@ -1,6 +1,6 @@
 //! Events of the engine's own: what the conformance suite cannot see from outside.
 
-use runboard::{engine::Outcome, inngest::RunStatus};
+use runboard::{engine::DispatchOutcome, inngest::RunStatus};
 use serde_json::json;
 use sqlx::AnyPool;
 
@@ -33,12 +33,12 @@ async fn the_end_of_a_run_and_what_it_triggers_are_one_record() {
     let embedded = Embedded::start().await;
     let functions = registered(&embedded, vec![go(), listener().on_event(FINISHED, OF_GO)]).await;
     let event = trigger(&embedded, &functions, "go").await;
-    assert!(matches!(embedded.engine.step().await.unwrap(), Outcome::Ended(_)));
+    assert!(matches!(embedded.engine.step().await.unwrap(), DispatchOutcome::Ended(_)));
     assert_eq!(embedded.api.runs(&event).await[0].status, RunStatus::Completed);
     // No other step was taken, and the listener's run is due.
-    assert!(matches!(embedded.engine.step().await.unwrap(), Outcome::Ended(_)));
+    assert!(matches!(embedded.engine.step().await.unwrap(), DispatchOutcome::Ended(_)));
     assert_eq!(functions.calls("listener").len(), 1);
-    assert_eq!(embedded.engine.step().await.unwrap(), Outcome::Idle { until: None });
+    assert_eq!(embedded.engine.step().await.unwrap(), DispatchOutcome::Idle { until: None });
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn nothing_is_recorded_that_triggers_nothing() {
     trigger(&embedded, &functions, "go").await;
     embedded.engine.step().await.unwrap();
     assert_eq!(recorded(&embedded).await.len(), 3);
-    assert_eq!(embedded.engine.step().await.unwrap(), Outcome::Idle { until: None });
+    assert_eq!(embedded.engine.step().await.unwrap(), DispatchOutcome::Idle { until: None });
 }
 
 #[tokio::test]
@@ -80,9 +80,9 @@ async fn runs_that_tell_of_an_end_tell_of_none_themselves() {
     )
     .await;
     trigger(&embedded, &functions, "go").await;
-    assert!(matches!(embedded.engine.step().await.unwrap(), Outcome::Ended(_)));
-    assert!(matches!(embedded.engine.step().await.unwrap(), Outcome::Ended(_)));
-    assert_eq!(embedded.engine.step().await.unwrap(), Outcome::Idle { until: None });
+    assert!(matches!(embedded.engine.step().await.unwrap(), DispatchOutcome::Ended(_)));
+    assert!(matches!(embedded.engine.step().await.unwrap(), DispatchOutcome::Ended(_)));
+    assert_eq!(embedded.engine.step().await.unwrap(), DispatchOutcome::Idle { until: None });
     assert_eq!((functions.calls("finished").len(), functions.calls("failed").len()), (1, 0));
 }
 

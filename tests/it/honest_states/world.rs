@@ -9,7 +9,7 @@ use std::{
 };
 
 use runboard::{
-    base::config::{Engine, Inngest},
+    base::config::{EngineConfig, Inngest},
     base::time::UnixMillis,
     inngest::EventSeed,
 };
@@ -170,7 +170,7 @@ impl Server {
             serve_origin: None,
             serve_path: "/api/inngest".to_owned(),
         };
-        spawn_app_on(data, |config| config.engine = Engine::Inngest(Box::new(inngest))).await
+        spawn_app_on(data, |config| config.engine = EngineConfig::Inngest(Box::new(inngest))).await
     }
 }
 

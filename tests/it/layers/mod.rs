@@ -35,6 +35,10 @@ const LIBRARIES: [(&str, &[&str]); 6] = [
     ("csv_core::", &["csv/"]),
 ];
 
+/// Type names that several files may declare, each with the reason.
+const SHARED_TYPE_NAMES: [(&str, &str); 1] =
+    [("Error", "each room has its own error type, and is named with it: `store::Error`, `inngest::Error`")];
+
 #[test]
 fn imports_point_down_only() {
     for source in Sources::read().iter() {
@@ -129,6 +133,24 @@ fn no_source_file_grows_past_400_lines() {
         let lines = source.text.lines().count();
         assert!(lines <= 400, "{} has {lines} lines", source.path.display());
     }
+}
+
+/// A reader who meets the name of a type knows which one it is.
+#[test]
+fn no_two_types_share_a_name() {
+    let sources = Sources::read();
+    let mut declared: BTreeMap<&str, Vec<&Path>> = BTreeMap::new();
+    for source in sources.iter() {
+        for name in &source.types {
+            declared.entry(name).or_default().push(&source.path);
+        }
+    }
+    assert!(declared.len() > 200, "the types are seen: {declared:?}");
+    declared.retain(|_, files| files.len() > 1);
+    for (name, reason) in SHARED_TYPE_NAMES {
+        assert!(declared.remove(name).is_some(), "{name} is declared once; delete its exception: {reason}");
+    }
+    assert!(declared.is_empty(), "several types have one name: {declared:#?}");
 }
 
 #[test]

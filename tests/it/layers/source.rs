@@ -7,7 +7,7 @@ use std::{
 };
 
 use syn::{
-    Attribute, ItemMod, ItemUse, UseTree, Visibility,
+    Attribute, Ident, ItemEnum, ItemMod, ItemStruct, ItemTrait, ItemType, ItemUse, UseTree, Visibility,
     visit::{self, Visit},
 };
 
@@ -20,6 +20,8 @@ pub struct Source {
     pub path: PathBuf,
     pub module: Module,
     pub text: String,
+    /// The types that other files can name: structs, enums, traits and aliases with any `pub`, tests apart.
+    pub types: Vec<String>,
     /// What its code names, tests apart: whole paths from the root.
     names: BTreeSet<Module>,
     /// What it has under another name: that name, and what it stands for.
@@ -77,10 +79,11 @@ impl Source {
     pub fn new(path: &Path, text: String) -> Self {
         let module = module_of(path);
         let file = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let mut reader = Reader { module: &module, names: BTreeSet::new(), re_exports: Vec::new() };
+        let mut reader =
+            Reader { module: &module, types: Vec::new(), names: BTreeSet::new(), re_exports: Vec::new() };
         reader.visit_file(&file);
-        let Reader { names, re_exports, .. } = reader;
-        Self { path: path.to_owned(), module, text, names, re_exports }
+        let Reader { types, names, re_exports, .. } = reader;
+        Self { path: path.to_owned(), module, text, types, names, re_exports }
     }
 
     /// The rooms that it names.
@@ -92,11 +95,18 @@ impl Source {
 /// Takes note of what a file names.
 struct Reader<'m> {
     module: &'m Module,
+    types: Vec<String>,
     names: BTreeSet<Module>,
     re_exports: Vec<(Module, Module)>,
 }
 
 impl Reader<'_> {
+    fn declare(&mut self, visibility: &Visibility, name: &Ident) {
+        if !matches!(visibility, Visibility::Inherited) {
+            self.types.push(name.to_string());
+        }
+    }
+
     /// What a path leads to, from the root; None for one into a library. A path that begins with none of
     /// `crate`, `self` and `super` may begin with a child.
     fn absolute(&self, path: &[String]) -> Option<Module> {
@@ -142,6 +152,26 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         if !item.attrs.iter().any(is_test) {
             visit::visit_item_mod(self, item);
         }
+    }
+
+    fn visit_item_struct(&mut self, item: &'ast ItemStruct) {
+        self.declare(&item.vis, &item.ident);
+        visit::visit_item_struct(self, item);
+    }
+
+    fn visit_item_enum(&mut self, item: &'ast ItemEnum) {
+        self.declare(&item.vis, &item.ident);
+        visit::visit_item_enum(self, item);
+    }
+
+    fn visit_item_trait(&mut self, item: &'ast ItemTrait) {
+        self.declare(&item.vis, &item.ident);
+        visit::visit_item_trait(self, item);
+    }
+
+    fn visit_item_type(&mut self, item: &'ast ItemType) {
+        self.declare(&item.vis, &item.ident);
+        visit::visit_item_type(self, item);
     }
 
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
@@ -214,4 +244,15 @@ fn the_reader_sees_groups_paths_and_macros_and_no_tests() {
         (name.join("::"), item.join("::")),
         ("room::file::G".to_owned(), "room::file::f::G".to_owned())
     );
+}
+
+#[test]
+fn the_reader_lists_the_types_that_other_files_can_name() {
+    let text = "
+        pub struct A; pub(crate) enum B {} pub(super) trait C {} pub(in crate::room) type D = A; struct E;
+        mod inner { pub struct F; }
+        #[cfg(test)]
+        mod tests { pub struct G; }";
+    let source = Source::new(Path::new("room/file.rs"), text.to_owned());
+    assert_eq!(source.types, ["A", "B", "C", "D", "F"]);
 }

@@ -99,7 +99,7 @@ impl World {
             Client::with_limits(server, LIMITS).unwrap()
         };
         let (direct, proxied) = (client(&here), client(&to_engine.origin));
-        let options = engine::Options { calls: 3, retries: vec![RETRY] };
+        let options = engine::EngineOptions { calls: 3, retries: vec![RETRY] };
         let engine = Engine::new(store.clone(), keys.clone(), options).unwrap();
         let serve_url = to_function.origin.join(function::serve::PATH).unwrap();
         let processor = Processor {

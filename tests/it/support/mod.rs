@@ -20,7 +20,7 @@ use runboard::{
     app::{self, App},
     base::config::{self, AllowedAddresses, Config, HttpLimits, OutputPointers, SignUp, TrustedProxies},
     files::{LinkKey, Storage},
-    function::{self, About, ServeHandler, ServeLimits, Slot, Slots},
+    function::{self, EngineLocation, ServeHandler, ServeLimits, Slot, Slots},
     imports::Parts,
     inngest::{Client, Registrar, SigningKeys},
     progress::ProgressRegistry,
@@ -77,7 +77,7 @@ pub async fn spawn_app_on(data: TempDir, configure: impl FnOnce(&mut Config)) ->
         trusted_proxies: TrustedProxies::default(),
         connections_per_address: None,
         http: HttpLimits::default(),
-        engine: config::Engine::Embedded(None),
+        engine: config::EngineConfig::Embedded(None),
         workers: 2,
         fetches: 16,
         engine_retries: vec![Duration::from_millis(10)],
@@ -158,13 +158,16 @@ pub fn parts(store: Store, storage: Storage, client: Client, live: ProgressRegis
 pub fn door(client: &Client, keys: &[&str], url: &url::Url) -> ServeHandler {
     let keys: Vec<SecretString> = keys.iter().map(|key| SecretString::from(*key)).collect();
     let registrar = Registrar::new(client.clone(), function::registration(url, true, true));
-    let about =
-        About { api: "http://api.example/".into(), event_api: "http://event.example/".into(), env: None };
+    let engine = EngineLocation {
+        api: "http://api.example/".into(),
+        event_api: "http://event.example/".into(),
+        env: None,
+    };
     ServeHandler {
         keys: SigningKeys::from(keys),
         is_dev: false,
         registrar,
-        about,
+        engine,
         limits: ServeLimits::default(),
     }
 }

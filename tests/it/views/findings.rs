@@ -5,7 +5,7 @@ use runboard::{
     csv::{Reason, Reasons},
     imports::{RunSnapshot, Snapshot},
     inngest::RunStatus,
-    report::{findings::Findings, history::HistoryRow},
+    report::{findings::FindingsSection, history::HistoryRow},
     results::findings,
     web::views::{Html, ImportPanel, LiveSection},
 };
@@ -22,7 +22,7 @@ fn reason(column: Option<&str>, reason: &str, count: u64, line: u64, example: &s
 
 fn html(reasons: Reasons, repeated: &[(&str, usize)]) -> String {
     let repeated_names = repeated.iter().map(|(name, columns)| ((*name).to_owned(), *columns)).collect();
-    Findings::new(&findings::Findings { reasons, repeated_names, ..findings::Findings::default() })
+    FindingsSection::new(&findings::Findings { reasons, repeated_names, ..findings::Findings::default() })
         .html()
         .render()
         .unwrap()
@@ -123,7 +123,7 @@ fn a_panel_holds_its_findings_between_the_run_and_the_timeline() {
     let mut panel = ImportPanel::new(&with(ended(RunStatus::Completed)), &reading(), PACE);
     let groups = vec![reason(None, "1 field, expected 3", 412, 5, "x")];
     let found = findings::Findings { reasons: Reasons { groups, other: 0 }, ..findings::Findings::default() };
-    panel.findings = Some(Findings::new(&found));
+    panel.findings = Some(FindingsSection::new(&found));
     let html = panel.render().unwrap();
     let at = |needle: &str| html.find(needle).unwrap();
     assert!(at("data-run-id") < at("id=\"reasons\"") && at("id=\"reasons\"") < at("timeline-heading"));

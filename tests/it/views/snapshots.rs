@@ -11,7 +11,7 @@ use runboard::{
     progress::ReadSince,
     report::{EngineName, Reading},
     store::executions::{AttemptError, Execution},
-    web::views::{Frame, History, HistoryFilter},
+    web::views::{Frame, HistoryFilter, HistorySection},
 };
 
 pub const RUN: &str = "01M852CE07XGB7KM34R9298TW7";
@@ -28,8 +28,8 @@ pub fn frame() -> Frame {
     Frame { email: "mira@example.org".to_owned(), engine: EngineName::Embedded, max_upload_bytes: 10 << 30 }
 }
 
-pub fn empty_history() -> History {
-    History {
+pub fn empty_history() -> HistorySection {
+    HistorySection {
         way_back: String::new(),
         rows: Vec::new(),
         filter: HistoryFilter::default(),

@@ -14,7 +14,7 @@ use super::{Error, Result, is_postgres};
 /// The file of an open SQLite database. Deleted or replaced, it keeps taking writes that no start will ever
 /// read: they must be refused.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct DatabaseFile {
     /// None: Postgres, or a database in memory.
     file: Option<(PathBuf, FileId)>,
 }
@@ -22,8 +22,8 @@ pub(super) struct Place {
 /// Device and inode.
 type FileId = (u64, u64);
 
-impl Place {
-    /// The place of the database at `url`, which is open.
+impl DatabaseFile {
+    /// The file of the database at `url`, which is open.
     pub(super) fn of(url: &str) -> io::Result<Self> {
         let Some(path) = sqlite_file(url) else { return Ok(Self { file: None }) };
         let id = file_id(&path)?;
