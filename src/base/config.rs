@@ -1,4 +1,4 @@
-//! Configuration: read once, contradictions refused before anything starts.
+//! Configuration, read once. Contradictions are refused before anything starts.
 
 mod allowed;
 mod args;
@@ -25,27 +25,28 @@ pub use self::{
     unknown::unknown_variables,
 };
 
-/// One SQLite writer works at a time anyway, the others read; a Postgres has a hundred for everybody.
+/// SQLite has one writer at a time, so more connections only help readers; a Postgres server shares about a
+/// hundred between all its clients.
 pub const DATABASE_CONNECTIONS: u32 = 6;
 
-/// Everything that an operator can set.
+/// All settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `RUNBOARD_LISTEN`: where people reach the pages.
+    /// `RUNBOARD_LISTEN`: the address of the pages.
     pub listen: SocketAddr,
-    /// `RUNBOARD_PUBLIC_URL`: the origin people type, when a proxy stands before us.
+    /// `RUNBOARD_PUBLIC_URL`: the origin that people type when a proxy is in front.
     pub public_url: Option<Url>,
-    /// `RUNBOARD_DATA_DIR`: database and stored files; absolute.
+    /// `RUNBOARD_DATA_DIR`: the folder of the database and the stored files, as an absolute path.
     pub data_dir: PathBuf,
-    /// `RUNBOARD_DATABASE_URL`: `sqlite:` or `postgres:`; default a SQLite file in the data folder.
+    /// `RUNBOARD_DATABASE_URL`: `sqlite:` or `postgres:`. The default is a SQLite file in the data folder.
     pub database_url: SecretString,
-    /// `RUNBOARD_DATABASE_CONNECTIONS`: at most.
+    /// `RUNBOARD_DATABASE_CONNECTIONS`: the most connections that are open at once.
     pub database_connections: u32,
     /// `RUNBOARD_SIGN_UP`.
     pub sign_up: SignUp,
     /// `RUNBOARD_MAX_UPLOAD_BYTES`.
     pub max_upload_bytes: u64,
-    /// `RUNBOARD_QUOTA_BYTES`: what each user may store; None: as much as there is room for.
+    /// `RUNBOARD_QUOTA_BYTES`: the most bytes that each user may store. None: no limit but the disk.
     pub quota_bytes: Option<u64>,
     /// `RUNBOARD_MAX_RECORD_BYTES`.
     pub max_record_bytes: usize,
@@ -53,9 +54,9 @@ pub struct Config {
     pub allow_addresses: AllowedAddresses,
     /// `RUNBOARD_TRUSTED_PROXIES`.
     pub trusted_proxies: TrustedProxies,
-    /// `RUNBOARD_CONNECTIONS_PER_ADDRESS`; None is no limit.
+    /// `RUNBOARD_CONNECTIONS_PER_ADDRESS`. None: no limit.
     pub connections_per_address: Option<usize>,
-    /// No setting: how long requests may take to arrive.
+    /// How long requests may take to arrive. Not a setting.
     pub http: HttpLimits,
     /// Which engine runs the functions: `INNGEST_...` and `RUNBOARD_ENGINE_...`.
     pub engine: EngineConfig,
@@ -65,33 +66,33 @@ pub struct Config {
     pub fetches: usize,
     /// `RUNBOARD_ENGINE_RETRY_SECONDS`: the embedded engine's pauses before the second, third, ... attempt.
     pub engine_retries: Vec<Duration>,
-    /// `RUNBOARD_POLL_BUDGET`: questions to the engine, per second.
+    /// `RUNBOARD_POLL_BUDGET`: requests to the engine per second.
     pub poll_budget: f64,
-    /// `RUNBOARD_PROCESSOR`: whether our own function imports the files.
+    /// `RUNBOARD_PROCESSOR`: whether Runboard's own function imports the files.
     pub processor: bool,
-    /// `RUNBOARD_PUSH`: whether the engine calls a function of ours for every run that has ended.
+    /// `RUNBOARD_PUSH`: whether the engine calls one of Runboard's functions for every run that ends.
     pub push: bool,
     /// `RUNBOARD_OUTPUT_POINTERS`.
     pub output_pointers: OutputPointers,
 }
 
-/// Who may make an account.
+/// Who may create an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignUp {
-    /// Only the first one.
+    /// Only the first user.
     First,
     Open,
     Closed,
 }
 
-/// Why Runboard does not start: one line for the operator.
+/// Why Runboard does not start, as one line for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// `value` never holds a secret.
     #[error("{variable} is {value:?}: it can be {allowed}.")]
     Invalid { variable: &'static str, value: String, allowed: &'static str },
-    /// As above, of a value that is one.
-    #[error("{variable} has to be {allowed}.")]
+    /// The same for a secret value, which is not shown.
+    #[error("{variable} must be {allowed}.")]
     InvalidSecret { variable: &'static str, allowed: &'static str },
     #[error("{variable} is not set: {why}.")]
     Missing { variable: &'static str, why: &'static str },
@@ -100,7 +101,7 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Checks what the command line and the environment say.
+    /// Validates the settings of the command line and the environment.
     pub fn from_args(args: &Args) -> Result<Self, ConfigError> {
         let data_dir = check("RUNBOARD_DATA_DIR", &args.data_dir, "the path of a folder", |path| {
             std::path::absolute(path).ok()

@@ -1,4 +1,4 @@
-//! Identifiers, each its own type so that one is never passed for another.
+//! Identifiers. Each kind has its own type, so that they cannot be confused.
 
 use std::{fmt, str::FromStr};
 
@@ -7,16 +7,16 @@ use ulid::Ulid;
 
 use crate::base::time::UnixMillis;
 
-/// The event that an import triggers, as engines and functions know it.
+/// The event that an import triggers.
 pub const EVENT_NAME: &str = "imports/csv.uploaded";
 
-/// A new ULID for `time`. Those of [`UnixMillis::now`] stay in order when the system clock is set back.
+/// A new ULID for `time`. ULIDs for [`UnixMillis::now`] stay in order when the system clock is set back.
 #[must_use]
 pub fn ulid_at(time: UnixMillis) -> Ulid {
     Ulid::from_parts(u64::try_from(time.0).unwrap_or(0), rand::random())
 }
 
-/// Ids that Runboard makes: ULIDs, upper-case Crockford base 32, sorted by time.
+/// Ids that Runboard generates: ULIDs in upper-case Crockford base 32, sorted by time.
 macro_rules! own_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -24,11 +24,11 @@ macro_rules! own_id {
         pub struct $name(Ulid);
 
         impl $name {
-            /// The ends of the order: for ranges over all ids.
+            /// The least and the greatest id, for ranges over all ids.
             pub const MIN: Self = Self(Ulid(0));
             pub const MAX: Self = Self(Ulid(u128::MAX));
 
-            /// A new id for this instant.
+            /// A new id for the current time.
             #[must_use]
             pub fn generate() -> Self {
                 Self(ulid_at(UnixMillis::now()))
@@ -52,7 +52,7 @@ macro_rules! own_id {
 }
 
 own_id!(
-    /// An import: one upload and everything that came of it.
+    /// An import: one upload and everything that it triggered.
     ImportId
 );
 own_id!(
@@ -73,7 +73,7 @@ impl ImportId {
         UnixMillis(i64::try_from(self.0.timestamp_ms()).unwrap_or(i64::MAX))
     }
 
-    /// The ids right before and behind this one, be they anybody's or not.
+    /// The id directly before this one, whether or not it is in use.
     #[must_use]
     pub fn previous(self) -> Self {
         Self(Ulid(self.0.0.saturating_sub(1)))
@@ -85,7 +85,7 @@ impl ImportId {
     }
 }
 
-/// Ids that an engine makes: kept as received.
+/// Ids that the engine generates, kept as received.
 macro_rules! engine_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -124,7 +124,7 @@ engine_id!(
 );
 
 impl RunId {
-    /// When the run was queued, for its id is a ULID; None for an engine that makes others.
+    /// When the run was queued, read from its ULID. None if the engine generates other ids.
     #[must_use]
     pub fn made_at(&self) -> Option<UnixMillis> {
         let ulid = Ulid::from_string(&self.0).ok()?;

@@ -1,4 +1,4 @@
-//! What every room may use: ids, time, configuration, TLS, tasks, and what strangers may take.
+//! What every room uses: ids, time, configuration, TLS, tasks, and limits on what strangers can use.
 
 pub mod config;
 pub mod ids;

@@ -1,15 +1,14 @@
-//! Long-lived tasks, on the runtime that outlives the threads of the HTTP servers.
+//! Long-lived tasks on the main runtime, which outlives the threads of the HTTP servers.
 //!
-//! A handler runs on a worker thread of an HTTP server. That thread has a runtime of its own, and drops
-//! what `tokio::spawn` has put there when the server stops. A task that must outlive its request belongs
-//! into a [`Tasks`].
+//! A handler runs on a worker thread of an HTTP server. That thread has its own runtime, which drops its
+//! `tokio::spawn` tasks when the server stops. A task that must outlive its request belongs in [`Tasks`].
 
 use std::time::Duration;
 
 use tokio::{runtime::Handle, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// A set of tasks that is ended as one. Clones share it.
+/// A set of tasks that is stopped as a whole. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Tasks {
     runtime: Handle,
@@ -18,7 +17,7 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// An empty set whose tasks run on the current runtime, from wherever they are spawned.
+    /// An empty set whose tasks run on the current runtime, no matter where they are spawned from.
     ///
     /// # Panics
     /// Outside a runtime.
@@ -27,19 +26,19 @@ impl Tasks {
         Self { runtime: Handle::current(), tracker: TaskTracker::new(), stopping: CancellationToken::new() }
     }
 
-    /// Runs `task` to its end, whether or not its handle is kept.
+    /// Runs `task` to completion, even if its handle is dropped.
     pub fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
         self.tracker.spawn_on(task, &self.runtime)
     }
 
-    /// Cancelled once the set is to end: a task that never ends by itself must watch it.
+    /// Cancelled when the set must end. A task that does not end by itself must watch it.
     #[must_use]
     pub fn stopping(&self) -> &CancellationToken {
         &self.stopping
     }
 
-    /// Asks the tasks to end, and waits until they have, but no longer than `within`. Returns how many are
-    /// still at work: those end with the runtime.
+    /// Asks the tasks to end and waits at most `within`. Returns the number of tasks that are still running;
+    /// those end with the runtime.
     pub async fn stop(&self, within: Duration) -> usize {
         self.stopping.cancel();
         self.tracker.close();

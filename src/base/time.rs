@@ -1,8 +1,8 @@
 //! Times: unix milliseconds inside, RFC 3339 on the wire.
 //!
-//! Two clocks: [`UnixMillis::now`] never runs backwards, and is for all that is planned, measured and shown.
-//! [`UnixMillis::wall`] is the system clock, for times that are compared with those of other machines or
-//! that must outlast this process unchanged: signatures, expiry of links and sessions.
+//! There are two clocks. [`UnixMillis::now`] never runs backwards and is used for everything that is planned,
+//! measured and shown. [`UnixMillis::wall`] is the system clock, for times that are compared with other
+//! machines or that must stay valid after this process: signatures, and the expiry of links and sessions.
 
 mod steady;
 
@@ -16,47 +16,48 @@ use serde::{Deserialize, Serialize};
 pub struct UnixMillis(pub i64);
 
 impl UnixMillis {
-    /// The time of this process: the system clock's, except after that was set back or far ahead. Then this
-    /// clock goes on: a little slower until the system clock has caught up, or until it has stayed ahead.
+    /// The monotonic time of this process. It follows the system clock, except after that was set back or far
+    /// ahead: then it continues on its own, a little slower until the system clock has caught up, or until
+    /// the system clock has stayed ahead for a while.
     #[must_use]
     pub fn now() -> Self {
         steady::now()
     }
 
-    /// What the system clock shows. Two calls in a row may go backwards.
+    /// The time of the system clock, which can go backwards.
     #[must_use]
     pub fn wall() -> Self {
         Self(Timestamp::now().as_millisecond())
     }
 
-    /// The time that lies `later` after this one.
+    /// The time `later` after this one.
     #[must_use]
     pub fn plus(self, later: Duration) -> Self {
         let millis = i64::try_from(later.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(millis))
     }
 
-    /// The time that lies `earlier` before this one.
+    /// The time `earlier` before this one.
     #[must_use]
     pub fn minus(self, earlier: Duration) -> Self {
         let millis = i64::try_from(earlier.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_sub(millis))
     }
 
-    /// How long after `earlier` this is; zero if it is not.
+    /// The duration since `earlier`; zero if this time is not after it.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// Reads RFC 3339 with up to nine decimals, as Inngest writes it.
+    /// Parses RFC 3339 with up to nine decimals, as Inngest writes it.
     #[must_use]
     pub fn from_rfc3339(text: &str) -> Option<Self> {
         text.parse::<Timestamp>().ok().map(|at| Self(at.as_millisecond()))
     }
 }
 
-/// RFC 3339 in UTC with milliseconds, `2026-11-23T20:43:26.599Z`.
+/// RFC 3339 in UTC with milliseconds: `2026-11-23T20:43:26.599Z`.
 impl fmt::Display for UnixMillis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = Timestamp::from_millisecond(self.0).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! The cryptography of https, chosen once for the process.
+//! The TLS provider, chosen once for the process.
 
-/// Makes clients possible: reqwest brings none of its own. Fails only if the process has one already,
-/// which will do as well.
+/// Installs a provider, because reqwest is built without one. Fails only if the process has a provider
+/// already, which then serves.
 pub fn install() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

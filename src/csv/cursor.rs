@@ -1,15 +1,15 @@
-//! Where in a file a reading stands.
+//! A position in a file.
 
 use serde::{Deserialize, Serialize};
 
-/// A place in a file, always at a record boundary.
+/// A position in a file, always at a record boundary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
-    /// Bytes before it.
+    /// The bytes before it.
     pub byte: u64,
-    /// The physical line it is on, counted from 1. LF, CRLF and a lone CR end a line, also in quotes.
+    /// Its physical line, counted from 1. LF, CRLF and a lone CR end a line, also inside quotes.
     pub line: u64,
-    /// Records before it (the header is none).
+    /// The records before it, without the header.
     pub record: u64,
 }
 

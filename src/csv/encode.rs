@@ -1,8 +1,8 @@
-//! Writing records: RFC 4180, comma-separated, quoted only where it must be.
+//! Writes records as RFC 4180: comma-separated, with quotes only where they are needed.
 
 use std::borrow::Cow;
 
-/// The byte between fields, in everything that is written.
+/// The delimiter of everything that is written.
 pub(super) const COMMA: u8 = b',';
 pub(super) const LINE_END: &[u8] = b"\r\n";
 
@@ -30,7 +30,7 @@ impl<'o> Encoder<'o> {
         }
     }
 
-    /// A record must not be an empty line, which is no record: an only field that is empty is quoted.
+    /// Ends the record. A single empty field is quoted, because an empty line is not a record.
     pub(super) fn finish(self) {
         if self.fields == 1 && self.out.len() == self.start {
             self.out.extend_from_slice(b"\"\"");
@@ -38,7 +38,7 @@ impl<'o> Encoder<'o> {
     }
 }
 
-/// Appends a field in quotes.
+/// Appends `field` in quotes.
 fn quoted(out: &mut Vec<u8>, field: &[u8]) {
     out.push(b'"');
     let mut parts = field.split(|&byte| byte == b'"');
@@ -50,7 +50,7 @@ fn quoted(out: &mut Vec<u8>, field: &[u8]) {
     out.push(b'"');
 }
 
-/// Text that stands for bytes which may be none: what is undecodable, and NUL, is U+FFFD.
+/// The bytes as text, with U+FFFD in place of undecodable bytes and NUL.
 pub(super) fn shown(bytes: &[u8]) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(bytes);
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { text }

@@ -1,29 +1,30 @@
 //! Excerpts: a few characters of a file, made safe to show beside other text.
 
-/// The longest excerpt, in characters; the ellipses of what was cut come on top.
+/// The longest excerpt in characters, without the ellipses that mark a cut.
 const LONGEST: usize = 80;
-/// How much is left before a fault that lies far inside, in bytes.
+/// The bytes that are shown before a fault far inside the text.
 const BEFORE_FAULT: usize = 24;
-/// The longest that one character of UTF-8 is, in bytes.
+/// The longest character of UTF-8, in bytes.
 const LONGEST_CHAR: usize = 4;
 
 const ELLIPSIS: char = '…';
-/// The first of Unicode's pictures of control characters: that of NUL.
+/// The first of Unicode's control pictures: the picture of NUL.
 const PICTURES: u32 = 0x2400;
-/// The one of 127 does not stand in the row of the others.
+/// The picture of DEL, which is outside that range.
 const PICTURE_OF_DELETE: char = '\u{2421}';
 
-/// The stretch of `bytes` that shows `fault`, a place in it: from the beginning if that is near.
+/// The part of `bytes` around the position `fault`, from the beginning if that is near.
 ///
-/// Each character stands for one of the file, and none is invisible or turns the direction of those
-/// around it: a control character has its picture (`␀`), what is undecodable or invisible is U+FFFD.
+/// Each character stands for one character of the file. None is invisible or changes the direction of its
+/// neighbours: a control character becomes its picture (`␀`), and undecodable or invisible text becomes
+/// U+FFFD.
 #[must_use]
 pub fn excerpt(bytes: &[u8], fault: usize) -> String {
     let mut start = if fault < LONGEST / 2 { 0 } else { fault - BEFORE_FAULT };
     while start < fault && is_inside_char(bytes[start]) {
         start += 1;
     }
-    // Enough for one character more than fits, so that what is cut here is never shown.
+    // Long enough for one character more than fits, so that a character cut here is never shown.
     let end = bytes.len().min(start + (LONGEST + 1) * LONGEST_CHAR);
     let text = String::from_utf8_lossy(&bytes[start..end]);
     let mut chars = text.chars();
@@ -47,9 +48,9 @@ fn visible(c: char) -> char {
     }
 }
 
-/// What has no shape of its own, hides other characters or changes their order: from Unicode's
-/// Default_Ignorable_Code_Point and Bidi_Control, and the two separators that break a line. The
-/// selectors that choose how a character before them looks are left alone.
+/// Characters that are invisible, hide other characters or change their order: from Unicode's
+/// Default_Ignorable_Code_Point and Bidi_Control, and the two separators that break a line. Variation
+/// selectors are not among them.
 fn is_hidden(c: char) -> bool {
     matches!(
         c,

@@ -1,16 +1,15 @@
-//! The format of `failed.csv`, both ways: written for failed records, and taken off again when
-//! one is uploaded.
+//! The format of `failed.csv`: written for failed records, and removed when such a file is uploaded.
 //!
-//! A line has our columns `_line,_column,_reason`, then the header's, then `_extra`. The line of a record
-//! with fewer fields ends after the last of them, so that a line is about as long as its record however
-//! wide the header is. Fields without a column are in `_extra`, as one record of CSV. The file is made to
-//! be opened in a spreadsheet: it is valid UTF-8 without NUL whatever the record was, and a cell that a
-//! spreadsheet would take for a formula has one `'` in front.
+//! A line has our columns `_line,_column,_reason`, then the header's columns, then `_extra`. The line of a
+//! record with fewer fields ends after its last field, so that a line is about as long as its record, however
+//! wide the header is. Fields without a column are in `_extra`, as one CSV record. The file is made for
+//! spreadsheets: it is valid UTF-8 without NUL, whatever the record contained, and a cell that a spreadsheet
+//! would take for a formula starts with one `'`.
 //!
-//! An uploaded file is read back the other way: our columns and that `'` come off, and a line that was not
-//! corrected stays failed with the reason that it has ([`PriorFailure`]). The `'` is taken off where the rest of
-//! the cell would have got one. A field that began with `'` and a formula of its own accord cannot be told
-//! apart, and loses it.
+//! Reading an uploaded file reverses this: our columns and that `'` are removed, and a line that was not
+//! corrected stays failed with its recorded reason ([`PriorFailure`]). The `'` is removed where the rest of
+//! the cell would have got one. A field that originally began with `'` and a formula cannot be told apart,
+//! and loses its `'`.
 
 use std::borrow::Cow;
 
@@ -23,16 +22,16 @@ use super::{
 const IN_FRONT: [&str; 3] = ["_line", "_column", "_reason"];
 const EXTRA: &str = "_extra";
 
-/// The longest column name that `_column` repeats in full, in bytes: a header may have a name of a
-/// megabyte, and each line that blames its column would be as long.
+/// The longest column name that `_column` repeats in full, in bytes. A header can have a name of a megabyte,
+/// and every line that blames its column would be as long.
 const LONGEST_LABEL: usize = 200;
 
-/// How many columns of ours a `failed.csv` has, with or without `_extra`.
+/// The number of our columns in a `failed.csv`, with or without `_extra`.
 pub(super) fn columns_of_ours(has_extra: bool) -> usize {
     IN_FRONT.len() + usize::from(has_extra)
 }
 
-/// What the columns of an uploaded file say.
+/// What an uploaded file's column names show.
 pub(super) struct Columns {
     /// The header without our columns.
     pub(super) header: Vec<String>,
@@ -40,7 +39,7 @@ pub(super) struct Columns {
     pub(super) has_extra: bool,
 }
 
-/// Takes our columns off a file's header, if it has `_line,_column,_reason` in front of others.
+/// Removes our columns from a file's header, if it begins with `_line,_column,_reason` and has others.
 pub(super) fn recognise(mut names: Vec<String>) -> Columns {
     let has_extra = names.last().is_some_and(|name| name == EXTRA);
     let ours = columns_of_ours(has_extra);
@@ -57,21 +56,21 @@ pub(super) fn recognise(mut names: Vec<String>) -> Columns {
     Columns { header, is_failed_csv, has_extra }
 }
 
-/// What a line of an uploaded `failed.csv` says of its record.
+/// What a line of an uploaded `failed.csv` says about its record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PriorFailure<'l> {
-    /// As [`column_label`] gives it; empty where the whole record is at fault.
+    /// In the form of [`column_label`]; empty if the whole record is at fault.
     pub(super) column: &'l [u8],
-    /// Empty if it was removed.
+    /// Empty if the user removed it.
     pub(super) reason: &'l [u8],
 }
 
-/// The fields of a line of an uploaded `failed.csv` without ours; one serves for many lines.
+/// The fields of a line of an uploaded `failed.csv` without ours. The buffers are reused for every line.
 pub(super) struct Unwrapped {
     text: Vec<u8>,
     ends: Vec<usize>,
     surplus: Vec<u8>,
-    /// Reads `_extra` and `surplus`, which have commas whatever the file has.
+    /// Reads `_extra` and `surplus`, which are comma-separated in every file.
     reader: FieldReader,
 }
 
@@ -80,9 +79,9 @@ impl Unwrapped {
         Self { text: Vec::new(), ends: Vec::new(), surplus: Vec::new(), reader: FieldReader::new(COMMA) }
     }
 
-    /// Takes our columns and the guard off `line`, whose header has `columns` others. What is in
-    /// `_extra` are fields of the record again. A line that is too short for `_extra` has none. With no
-    /// `unwrapped` the file is an ordinary one, and `line` stays as it is.
+    /// Removes our columns and the guard from `line`, whose header has `columns` other columns. The fields in
+    /// `_extra` become fields of the record again. A line that is too short for `_extra` has none. Without
+    /// `unwrapped` the file is an ordinary one, and `line` stays unchanged.
     pub(super) fn take_off<'a>(
         unwrapped: &'a mut Option<Self>,
         mut line: Fields<'a>,
@@ -114,7 +113,7 @@ impl Unwrapped {
     }
 }
 
-/// The header line.
+/// Writes the header line.
 pub(super) fn write_header(out: &mut Vec<u8>, header: &[String]) {
     let mut encoder = Encoder::new(out);
     let columns = header.iter().map(String::as_str);
@@ -125,8 +124,8 @@ pub(super) fn write_header(out: &mut Vec<u8>, header: &[String]) {
     out.extend_from_slice(LINE_END);
 }
 
-/// The line of a record that begins on `line` of a file with so many `columns`. `column` is None where the
-/// whole record is at fault, `fields` are None if they are unknown.
+/// Writes the line of a record that begins on `line` of a file with `columns` columns. `column` is None if
+/// the whole record is at fault, `fields` is None if they are unknown.
 pub(super) fn write_line(
     out: &mut Vec<u8>,
     line: u64,
@@ -153,7 +152,7 @@ pub(super) fn write_line(
     out.extend_from_slice(LINE_END);
 }
 
-/// What `_column` says of a column with this name.
+/// The text of `_column` for a column with this name.
 pub(super) fn column_label(name: &str) -> Cow<'_, str> {
     if name.len() <= LONGEST_LABEL { Cow::Borrowed(name) } else { Cow::Owned(excerpt(name.as_bytes(), 0)) }
 }
@@ -167,8 +166,8 @@ fn write_cell(encoder: &mut Encoder<'_>, cell: &[u8]) {
     }
 }
 
-/// Whether a spreadsheet may take the cell for something else than plain text or a number. Spreadsheets
-/// pass over white space in front, and those of East Asia read a full-width sign as its narrow twin.
+/// Whether a spreadsheet may take the cell for anything other than plain text or a number. Spreadsheets
+/// ignore leading white space, and those of East Asia treat a full-width sign as its narrow form.
 fn is_formula(cell: &str) -> bool {
     let text = cell.trim_start();
     let space = &cell[..cell.len() - text.len()];
@@ -182,16 +181,16 @@ fn is_formula(cell: &str) -> bool {
     }
 }
 
-/// A decimal number, with or without fraction and exponent.
+/// Whether the text is a decimal number, with or without fraction and exponent.
 fn is_number(text: &str) -> bool {
-    // Rust reads `-inf` and `-nan` as numbers too; spreadsheets don't.
+    // Rust also parses `-inf` and `-nan` as numbers; spreadsheets do not.
     let no_word = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
     no_word && text.parse::<f64>().is_ok()
 }
 
 fn without_guard(cell: &[u8]) -> &[u8] {
     match cell {
-        // What is no UTF-8 was not written by us.
+        // We never write text that is not UTF-8.
         [b'\'', guarded @ ..] if str::from_utf8(guarded).is_ok_and(is_formula) => guarded,
         _ => cell,
     }

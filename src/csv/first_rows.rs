@@ -11,25 +11,26 @@ use super::{
     verdict::{if_any_in_current_words, judge},
 };
 
-/// How many records are kept at most.
+/// The most records that are kept.
 const MOST_ROWS: usize = 7;
-/// How many columns.
+/// The most columns that are kept.
 const MOST_COLUMNS: usize = 20;
-/// How many bytes of text in all: a record that would make it more is left out, and so are those behind it,
-/// but for the first.
+/// The most bytes of text in all. The record that exceeds it is left out with all records after it; the first
+/// record is always kept.
 const MOST_TEXT: usize = 8 << 10;
 
-/// The front of a file: its header and its first records. All text is [excerpts](super::Reason::example).
+/// The front of a file: its header and its first records. All text consists of
+/// [excerpts](super::Reason::example).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirstRows {
     /// The physical line on which the header begins; the lines before it are empty.
     pub header_line: u64,
     /// The names of the first columns.
     pub header: Vec<String>,
-    /// How many columns there are in all.
+    /// The number of all columns.
     pub columns: usize,
     pub rows: Vec<FirstRow>,
-    /// The file is a `failed.csv` of ours: its own columns are left out here.
+    /// The file is one of our `failed.csv` files, whose own columns are left out here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_failed_csv: bool,
 }
@@ -39,19 +40,19 @@ pub struct FirstRows {
 pub struct FirstRow {
     /// The physical line on which it begins.
     pub line: u64,
-    /// Its first fields; of a record that is too long to be split its front.
+    /// Its first fields. If the record is too long to be split, its front.
     pub cells: Vec<String>,
-    /// Why it fails, if it does.
+    /// Why the record fails; None if it does not.
     #[serde(default, deserialize_with = "if_any_in_current_words", skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// Which of the cells is at fault, counted from 0; None where the whole record is.
+    /// The index of the cell at fault, from 0. None if the whole record is at fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_fault: Option<usize>,
 }
 
 impl FirstRows {
-    /// Reads `sample`, the front of a file with this layout; `eof` says that it is the whole file. What the
-    /// sample ends in the middle of is left out.
+    /// Reads `sample`, the front of a file with this layout; `eof` says that it is the whole file. A record
+    /// that the sample does not contain whole is left out.
     #[must_use]
     pub fn read(layout: &Layout, sample: &[u8], eof: bool, max_record_bytes: usize) -> Self {
         let names = layout.header.iter().take(MOST_COLUMNS);
@@ -94,8 +95,8 @@ struct RowReader<'l> {
 }
 
 impl RowReader<'_> {
-    /// The record that `rest` begins with, behind empty lines, and how long it is with them; no length if
-    /// its end is not looked for.
+    /// The first record of `rest`, after any empty lines, and its length with them. The length is None if the
+    /// end of the record is not searched for.
     fn next(
         &mut self,
         mut rest: &[u8],
@@ -140,7 +141,7 @@ impl RowReader<'_> {
     }
 }
 
-/// The first fields that have a column, each from its `place` on.
+/// The first fields that have a column, each from the position that `place` returns.
 fn cells(fields: &Fields<'_>, place: impl Fn(usize, &[u8]) -> usize) -> Vec<String> {
     let fields = fields.in_columns().take(MOST_COLUMNS).enumerate();
     fields.map(|(column, field)| excerpt(field, place(column, field))).collect()

@@ -1,4 +1,4 @@
-//! What a file is: its dialect, header and where its records begin.
+//! The layout of a file: its dialect, its header, and where its records begin.
 
 use std::collections::HashMap;
 
@@ -12,50 +12,51 @@ use super::{
     split::{Split, Splitter, line_end, without_half_line_end},
 };
 
-/// UTF-8's byte-order mark; it is no data at byte 0, and data everywhere else.
+/// UTF-8's byte-order mark. It is not data at byte 0, and is data everywhere else.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What the front of a file says about the whole. Fixed by a run's plan; later steps obey it.
+/// What the front of a file determines for the whole file. The plan of a run stores it, and later steps obey
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
     /// The byte between fields.
     pub delimiter: u8,
-    /// The header's fields as decoded text, as the outputs have them: without our own columns if the
-    /// file is a `failed.csv`, with U+FFFD for undecodable bytes and NUL. Empty if the file has no
-    /// line that is not empty; it has no records then.
+    /// The header's fields as decoded text, as the outputs contain them: without our own columns if the file
+    /// is a `failed.csv`, and with U+FFFD for undecodable bytes and NUL. Empty if all lines are empty; such a
+    /// file has no records.
     pub header: Vec<String>,
-    /// Where the first record's search begins: behind the header's line end.
+    /// Where the search for the first record begins: after the header's line end.
     pub start: Cursor,
-    /// The file is a `failed.csv` of ours: `_line,_column,_reason` and `_extra` are taken off. A file
-    /// that has nothing but these columns is an ordinary one.
+    /// The file is one of our `failed.csv` files, and its `_line,_column,_reason` and `_extra` are removed. A
+    /// file that has only these columns counts as an ordinary one.
     pub is_failed_csv: bool,
-    /// That `failed.csv` has the column `_extra` at its end. False if the user has removed it.
+    /// The `failed.csv` has the column `_extra` at its end; false if the user has removed it.
     pub has_extra: bool,
 }
 
 /// Why the front of a file cannot be read as CSV.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
-    /// `sample` ends inside the header and more bytes follow: call again with a longer one.
+    /// `sample` ends inside the header, and the file is longer: call again with a longer sample.
     #[error("the header does not end in the sample")]
     NeedMore,
     #[error("the header's quotes never close")]
     QuotesNeverClose,
-    /// The header, or the empty lines before it.
+    /// The header, or the empty lines before it, are too long.
     #[error("the header is longer than {limit} bytes")]
     TooLong { limit: usize },
     #[error("the header has {columns} columns")]
     TooManyColumns { columns: usize },
 }
 
-/// As many as a sheet of Excel can have. Each line of `failed.csv` has all columns, whatever its record
-/// has: with more of them a small file of short records would fill a disk.
+/// The most columns of an Excel sheet. Each line of `failed.csv` can have all columns, so with more of them a
+/// small file of short records could fill a disk.
 pub const MOST_COLUMNS: usize = 16_384;
 
 impl Layout {
-    /// Reads the front of a file. `sample` starts at its first byte; `eof` says that it is the whole
-    /// file. The header is the first line that is not empty. A sample of about twice
-    /// `max_header_bytes` never needs more.
+    /// Reads the front of a file. `sample` starts at the file's first byte; `eof` says that it is the whole
+    /// file. The header is the first line that is not empty. A sample of about twice `max_header_bytes` is
+    /// always long enough.
     pub fn read(sample: &[u8], eof: bool, max_header_bytes: usize) -> Result<Self, LayoutError> {
         let too_long = LayoutError::TooLong { limit: max_header_bytes };
         let input = without_half_line_end(sample, eof);
@@ -84,7 +85,7 @@ impl Layout {
         Ok(Self { delimiter: COMMA, header, start, is_failed_csv, has_extra })
     }
 
-    /// The header line of `processed.csv`; empty if there is no header.
+    /// The header line of `processed.csv`; empty if the file has no header.
     #[must_use]
     pub fn processed_header(&self) -> Vec<u8> {
         let mut line = Vec::new();
@@ -108,8 +109,8 @@ impl Layout {
         line
     }
 
-    /// The names that several columns have, as excerpts, in the order of the header, each with the number
-    /// of its columns.
+    /// The names that several columns have, as excerpts in the order of the header, each with the number of
+    /// its columns.
     #[must_use]
     pub fn repeated_names(&self) -> Vec<(String, usize)> {
         let mut columns: HashMap<&str, usize> = HashMap::new();
@@ -117,20 +118,20 @@ impl Layout {
             *columns.entry(name).or_default() += 1;
         }
         let several = self.header.iter().filter_map(|name| {
-            // Taken out, so that the name is told once.
+            // Removed from the map, so that each name is returned once.
             let count = columns.remove(name.as_str())?;
             (count > 1).then(|| (excerpt(name.as_bytes(), 0), count))
         });
         several.collect()
     }
 
-    /// How many columns the file itself has.
+    /// The number of columns in the file itself.
     pub(super) fn columns_in_file(&self) -> usize {
         self.header.len() + if self.is_failed_csv { failed_csv::columns_of_ours(self.has_extra) } else { 0 }
     }
 }
 
-/// Where the header begins, and what follows there: behind the byte-order mark and empty lines.
+/// The position of the header, after the byte-order mark and empty lines, and the sample from there on.
 pub(super) fn front(sample: &[u8]) -> (Cursor, &[u8]) {
     let mut start = Cursor { byte: 0, line: 1, record: 0 };
     let mut input = sample;

@@ -1,10 +1,9 @@
-//! Reading CSV exactly: bytes in, verdicts and output bytes out. Pure, and knows nothing of this
-//! application.
+//! Reads CSV exactly: bytes in, verdicts and output bytes out. Pure, and independent of this application.
 //!
-//! [`Layout::read`] looks at the front of a file and says what it is. A [`Pass`] then reads records
-//! from slices of it and writes what becomes of them into an [`Output`].
+//! [`Layout::read`] determines the layout from the front of a file. A [`Pass`] then reads records from slices
+//! of the file and writes the results to an [`Output`].
 //!
-//! Inside, a record is split, then judged, then written, each in a file of its own.
+//! A record is split, then judged, then written, each in its own file.
 
 mod cursor;
 mod encode;

@@ -1,4 +1,4 @@
-//! What becomes of records: the bytes of the outputs, and the counts.
+//! The results of reading records: the bytes of the outputs, and the counts.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use super::{
     verdict::RecordFailure,
 };
 
-/// How many records ended which way.
+/// How many records were processed and how many failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     pub processed: u64,
@@ -19,14 +19,13 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// All records. Those of other people's functions are whatever they say, so the sum stops at the largest
-    /// number.
+    /// All records. The counts of other people's functions can be any numbers, so the sum saturates.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.processed.saturating_add(self.failed)
     }
 
-    /// With the records of another stretch.
+    /// The sum with the counts of another part of the file.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -36,39 +35,39 @@ impl Counts {
     }
 }
 
-/// Output bytes of a stretch of records, to be written out and cleared by the caller.
+/// The output bytes of consecutive records. The caller writes them out and clears them.
 #[derive(Debug, Default)]
 pub struct Output {
     /// Processed records, RFC 4180 with CRLF.
     pub processed: Vec<u8>,
     /// Failed records as lines of `failed.csv`.
     pub failed: Vec<u8>,
-    /// The failed records' original bytes with their line ends (the file's last may have none). Behind
-    /// the file's own header they are a CSV file of the same records.
+    /// The original bytes of the failed records with their line ends, except that the file's last line may
+    /// have none. After the file's own header they form a CSV file of the same records.
     pub raw: Vec<u8>,
     pub counts: Counts,
     /// Why the failed records failed.
     pub reasons: Reasons,
 }
 
-/// How many bytes are gathered before they are written out. A record of two bytes becomes a line of some
-/// forty in `failed.csv`, so that a block of them grows to many times its size.
+/// The output size at which it is written out. A record of two bytes becomes a line of about forty bytes in
+/// `failed.csv`, so a block of such records grows to many times its size.
 const FULL: u64 = 4 << 20;
 
 impl Output {
-    /// How many bytes there are to be written out.
+    /// The bytes that are waiting to be written out.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         (self.processed.len() + self.failed.len() + self.raw.len()) as u64
     }
 
-    /// Whether it is time to write it out.
+    /// Whether the output must be written out now.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.bytes() >= FULL
     }
 
-    /// A record without quotes, separated by commas: its bytes are as they would be written.
+    /// Appends a record without quotes whose delimiter is a comma: its bytes can be copied.
     pub(super) fn push_verbatim(&mut self, content: &[u8]) {
         self.processed.extend_from_slice(content);
         self.processed.extend_from_slice(LINE_END);
@@ -85,8 +84,8 @@ impl Output {
         self.counts.processed += 1;
     }
 
-    /// Counts a failed record that is on `line` of the file and writes all but its bytes in `raw`. `content` is
-    /// the record, or how it begins. `fields` are None if they are unknown.
+    /// Counts a failed record on `line` of the file, and writes everything except its bytes in `raw`.
+    /// `content` is the record or its beginning. `fields` is None if they are unknown.
     pub(super) fn push_failed(
         &mut self,
         line: u64,

@@ -1,4 +1,4 @@
-//! One pass over a stretch of a file's records.
+//! Reads a part of a file's records in one pass.
 
 use super::{
     Cursor, Layout, Output,
@@ -11,16 +11,16 @@ use memchr::memchr2;
 
 /// Reads records from consecutive slices of a file.
 ///
-/// It holds what it has read of the record at work, so that a long record is read only once however
-/// often the input grows; and after too long a record, that it is on the way to the next line end.
+/// It remembers how far the current record has been read, so that a long record is read only once, however
+/// often the input grows. It also remembers whether it is skipping the rest of a record that is too long.
 pub struct Pass<'l> {
     layout: &'l Layout,
     cursor: Cursor,
     max_record_bytes: usize,
     splitter: Splitter,
-    /// Set if the file is a `failed.csv`.
+    /// Some if the file is a `failed.csv`.
     unwrapped: Option<Unwrapped>,
-    /// All up to the next line end belongs to a record that was too long and has been counted.
+    /// Everything up to the next line end belongs to a record that was too long and has been counted.
     skipping: bool,
 }
 
@@ -37,33 +37,32 @@ impl<'l> Pass<'l> {
         }
     }
 
-    /// Where the next record's search begins. Another pass can go on from here if
+    /// Where the search for the next record begins. Another pass can continue from here if
     /// [`at_boundary`](Self::at_boundary).
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         self.cursor
     }
 
-    /// Whether the cursor is at a record boundary: always, except while the rest of a record of more
-    /// than `max_record_bytes` is being passed over.
+    /// Whether the cursor is at a record boundary. It always is, except while the rest of a record longer
+    /// than `max_record_bytes` is being skipped.
     #[must_use]
     pub fn at_boundary(&self) -> bool {
         !self.skipping
     }
 
-    /// Reads whole records from the front of `input`, which begins at the byte that follows what was
-    /// consumed so far, and appends what becomes of them to `out`. Stops before the first record that
-    /// begins at or behind byte `stop` of the file, where `input` ends inside a record, or once `out`
-    /// is [full](Output::is_full).
+    /// Reads whole records from the front of `input` and appends the results to `out`. `input` begins at the
+    /// first byte that has not been consumed. Stops before the first record that begins at or after byte
+    /// `stop` of the file, where `input` ends inside a record, or once `out` is [full](Output::is_full).
     ///
-    /// Returns how many bytes of `input` it consumed. What it did not consume must come again: with
-    /// more behind it if nothing was consumed and `stop` is not reached, for then `input` is too
-    /// short. It is never so with more than `max_record_bytes + 2` bytes. `eof` says that `input`
-    /// reaches the end of the file; all of it is consumed in the end, unless `stop` comes first.
+    /// Returns the number of consumed bytes of `input`. The other bytes must be passed again. If nothing was
+    /// consumed and `stop` is not reached, `input` is too short and must come with more bytes after it; this
+    /// never happens with more than `max_record_bytes + 2` bytes. `eof` says that `input` reaches the end of
+    /// the file; then repeated calls consume all of it, unless `stop` comes first.
     ///
-    /// Of a record of more than `max_record_bytes`, all bytes up to the first line end at or behind
-    /// that limit are consumed as they come, and are in `raw` alone. A step cannot end in there:
-    /// `stop` is passed over, see [`at_boundary`](Self::at_boundary).
+    /// A record longer than `max_record_bytes` is consumed as its bytes arrive, up to the first line end at
+    /// or after that limit, and appears only in `raw`. A step cannot end inside it: `stop` is ignored there,
+    /// see [`at_boundary`](Self::at_boundary).
     pub fn read(&mut self, input: &[u8], eof: bool, stop: u64, out: &mut Output) -> usize {
         let mut rest = without_half_line_end(input, eof);
         let mut consumed = 0;
@@ -81,7 +80,7 @@ impl<'l> Pass<'l> {
         }
     }
 
-    /// Takes what `rest` starts with: an empty line, a record, or the front of one that is too long.
+    /// Takes the first item of `rest`: an empty line, a record, or the front of a record that is too long.
     /// Returns its length in bytes, or None if `rest` is too short to tell.
     fn take(&mut self, rest: &[u8], eof: bool, out: &mut Output) -> Option<usize> {
         if rest.is_empty() {
@@ -104,7 +103,7 @@ impl<'l> Pass<'l> {
             }
             Ok(()) => out.push_processed(&fields),
             Err(failure) => {
-                // As the file had it that the line stands for.
+                // The fields as they were in the file that the failed record came from.
                 let unwrapped = self.layout.is_failed_csv.then(|| fields.encoded());
                 let content = unwrapped.as_deref().unwrap_or(record.content);
                 out.push_failed(self.cursor.line, failure, header, content, Some(fields));
@@ -119,7 +118,7 @@ impl<'l> Pass<'l> {
     /// Counts a record that is too long as failed, and takes its bytes up to the limit.
     fn begin_skip(&mut self, rest: &[u8], out: &mut Output) -> usize {
         let limit = self.max_record_bytes;
-        // A CRLF across the limit stays whole, to be found and counted as one line end.
+        // A CRLF across the limit stays whole, so that it counts as one line end.
         let length = if rest[..=limit].ends_with(b"\r\n") { limit - 1 } else { limit };
         out.push_failed(
             self.cursor.line,
@@ -135,7 +134,7 @@ impl<'l> Pass<'l> {
         length
     }
 
-    /// Takes what is left of a record that is too long, up to the next line end.
+    /// Takes the rest of a record that is too long, up to the next line end.
     fn skip(&mut self, rest: &[u8], eof: bool, out: &mut Output) -> Option<usize> {
         let (length, line_ends) = match memchr2(b'\r', b'\n', rest) {
             Some(at) => (at + line_end(&rest[at..]), 1),

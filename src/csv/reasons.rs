@@ -1,41 +1,41 @@
-//! Why records failed: counted by column and reason while they are judged.
+//! Counts failed records by column and reason.
 
 use serde::{Deserialize, Serialize};
 
 use super::{excerpt::excerpt, verdict::in_current_words};
 
-/// How many groups are kept apart. Files have a handful; one in which every record has another number
-/// of fields must fill neither the memory nor the page.
+/// The most groups that are kept. Files usually have a handful. A file in which every record has another
+/// number of fields must not fill the memory or the page.
 const MOST_GROUPS: usize = 100;
 
-/// The failed records of a stretch of a file. `groups` and `other` add up to their count.
+/// The failed records of a part of a file. `groups` and `other` add up to their count.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reasons {
-    /// In the order in which the first record of each is in the file; at most 100.
+    /// In the order of each group's first record in the file; at most 100.
     pub groups: Vec<Reason>,
-    /// How many records failed for reasons that came after the hundredth.
+    /// The records that failed for reasons beyond the first hundred.
     pub other: u64,
 }
 
 /// The records that failed in one column for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
-    /// The column's name as an excerpt; None where the whole record is at fault. Columns of one name
-    /// are counted together.
+    /// The column's name as an excerpt; None if the whole record is at fault. Columns with equal names are
+    /// counted together.
     pub column: Option<String>,
-    /// In words, as `failed.csv` has it.
+    /// In the words of `failed.csv`.
     #[serde(deserialize_with = "in_current_words")]
     pub reason: String,
     pub count: u64,
     /// The physical line on which the first of them begins.
     pub line: u64,
-    /// An excerpt of the first one: of the field at fault, or of the record. At most 80 characters of
-    /// the file, all of them visible.
+    /// An excerpt of the first one: of the field at fault, or of the record. At most 80 characters of the
+    /// file, all visible.
     pub example: String,
 }
 
 impl Reasons {
-    /// Counts a failed record. `example` is asked only for the first of its group.
+    /// Counts a failed record. `example` is called only for the first record of a group.
     pub(super) fn count(
         &mut self,
         column: Option<&str>,
@@ -54,8 +54,8 @@ impl Reasons {
         }
     }
 
-    /// Adds those of the stretch that follows. Unless one of them has more groups than are kept, this
-    /// gives what counting both in one go would have given.
+    /// Appends the reasons of the part of the file that follows. Unless either has more groups than are kept,
+    /// the result is the same as if both had been counted in one pass.
     pub fn append(&mut self, following: Self) {
         for reason in following.groups {
             if let Some(group) = self.group(reason.column.as_deref(), &reason.reason) {
@@ -69,7 +69,7 @@ impl Reasons {
         self.other += following.other;
     }
 
-    /// How many records failed.
+    /// The number of failed records.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.groups.iter().map(|group| group.count).sum::<u64>() + self.other
@@ -92,10 +92,10 @@ mod tests {
     use super::*;
     use crate::csv::{Layout, Output, Pass};
 
-    /// A record limit that only the longest of the pieces below exceeds.
+    /// A record limit that only the longest piece below exceeds.
     const LIMIT: usize = 60;
 
-    /// Reads a file from its header on, in steps of so many bytes, and merges what each gives.
+    /// Reads a file after its header in steps of `step_bytes`, and merges their results.
     fn read(file: &[u8], step_bytes: u64) -> (Reasons, u64) {
         let layout = Layout::read(file, true, LIMIT).unwrap();
         let (mut cursor, mut merged, mut failed) = (layout.start, Reasons::default(), 0);
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_column_and_the_whole_record_are_two_groups() {
-        // What the NUL is in has no column.
+        // The record with the NUL is blamed as a whole.
         let (reasons, _) = read(b"a\n\0\nx,\0\n", u64::MAX);
         let expected = [
             reason(Some("a"), "contains a NUL byte", 1, 2, "␀"),

@@ -1,15 +1,15 @@
-//! Splitting: where a record ends, and what its fields are. Nothing is judged or written here.
+//! Splits input into records and fields. Nothing is judged or written here.
 
 use csv_core::{ReadFieldResult, ReadRecordResult, Reader, ReaderBuilder};
 use memchr::{memchr, memchr2_iter};
 
 use super::encode::Encoder;
 
-/// Room for fields' text at first, in bytes; it grows with the records.
+/// The initial capacity for the fields' text, in bytes.
 const TEXT_AT_FIRST: usize = 4096;
 
-/// A csv-core reader that is ready for a record's first byte. Setting it up takes microseconds:
-/// [`start_over`] makes it ready again. (A clone of one reads nonsense, in csv-core 0.1.13.)
+/// A csv-core reader at the beginning of a record. Building one takes microseconds, so [`start_over`] resets
+/// it instead. (A cloned reader returns wrong results in csv-core 0.1.13.)
 fn reader(delimiter: u8) -> Reader {
     let mut reader = ReaderBuilder::new().delimiter(delimiter).build();
     start_over(&mut reader);
@@ -18,8 +18,8 @@ fn reader(delimiter: u8) -> Reader {
 
 fn start_over(reader: &mut Reader) {
     reader.reset();
-    // csv-core drops a byte-order mark at the front of the first input it sees. Only the one at byte 0
-    // of a file is no data, and `Layout::read` has taken that off: so an empty line goes first.
+    // csv-core drops a byte-order mark at the front of the first input that it sees. Only a mark at byte 0 of
+    // a file is not data, and `Layout::read` has removed that one, so an empty line is fed first.
     reader.read_record(b"\n", &mut [0], &mut [0]);
 }
 
@@ -33,7 +33,7 @@ impl FieldReader {
         Self { reader: reader(delimiter) }
     }
 
-    /// Calls `each` with every field of `fields`, unquoted. No bytes are one empty field.
+    /// Calls `each` with every unquoted field of `fields`. Empty input is one empty field.
     pub(super) fn for_each(&mut self, fields: &[u8], mut each: impl FnMut(&[u8])) {
         if fields.is_empty() {
             return each(b"");
@@ -42,7 +42,7 @@ impl FieldReader {
         let mut field = vec![0; fields.len()];
         let (mut rest, mut filled) = (fields, 0);
         loop {
-            // Once `rest` is empty, the call tells csv-core that nothing follows.
+            // Once `rest` is empty, this call tells csv-core that the input ends.
             let (result, read, wrote) = self.reader.read_field(rest, &mut field[filled..]);
             (rest, filled) = (&rest[read..], filled + wrote);
             match result {
@@ -57,16 +57,16 @@ impl FieldReader {
     }
 }
 
-/// The fields of one record, unquoted.
+/// The unquoted fields of one record.
 pub(super) struct Fields<'a> {
-    /// The text of the fields that have a column, one behind the other.
+    /// The text of the fields that have a column, concatenated.
     pub(super) text: &'a [u8],
-    /// Where each of them ends in `text`.
+    /// The end of each of them in `text`.
     pub(super) ends: &'a [usize],
-    /// How many fields the record has, those without a column included.
+    /// The number of fields, including those without a column.
     pub(super) count: usize,
-    /// The fields without a column, still as `surplus_reader` reads them. They may be millions,
-    /// so they are split only on demand.
+    /// The fields without a column, in the form that `surplus_reader` reads. There may be millions, so they
+    /// are split only on demand.
     pub(super) surplus: Option<&'a [u8]>,
     pub(super) surplus_reader: &'a mut FieldReader,
 }
@@ -79,7 +79,7 @@ impl<'a> Fields<'a> {
         starts.zip(ends).map(|(start, &end)| &text[start..end])
     }
 
-    /// All of them as a record of CSV.
+    /// All fields as a CSV record.
     pub(super) fn encoded(&mut self) -> Vec<u8> {
         let mut record = Vec::new();
         let mut encoder = Encoder::new(&mut record);
@@ -98,21 +98,21 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// One record, as it is in the file.
+/// One record as it is in the file.
 #[derive(Clone, Copy)]
 pub(super) struct Record<'a> {
-    /// All its bytes, the line end included.
+    /// All bytes, including the line end.
     pub(super) bytes: &'a [u8],
-    /// Its bytes without the line end.
+    /// The bytes without the line end.
     pub(super) content: &'a [u8],
-    /// It has a quote somewhere, as one or as text.
+    /// The record contains a quote character, syntactic or literal.
     pub(super) has_quotes: bool,
-    /// The file ends inside its quotes.
+    /// The file ends inside the record's quotes.
     pub(super) open_quotes: bool,
 }
 
 impl Record<'_> {
-    /// How many line ends it has, in quotes and at its end.
+    /// The number of line ends, including those in quotes and the one at the end.
     pub(super) fn line_ends(&self) -> u64 {
         if self.has_quotes {
             count_line_ends(self.bytes)
@@ -122,20 +122,20 @@ impl Record<'_> {
     }
 }
 
-/// What the front of some input holds.
+/// The result of splitting the front of some input.
 pub(super) enum Split<'a> {
     Record(Record<'a>, Fields<'a>),
-    /// The record goes on behind the input.
+    /// The record continues after the input.
     Incomplete,
-    /// The record has more bytes than the limit; the input has at least one more.
+    /// The record is longer than the limit, and the input is at least one byte longer than the limit.
     TooLong,
 }
 
-/// Splits records off the front of input that grows until the record in it is whole.
+/// Splits records off the front of input that grows until its first record is whole.
 pub(super) struct Splitter {
-    /// How many fields have a column: those are what [`Fields`] holds split.
+    /// How many fields have a column. Only these are split in [`Fields`].
     columns: usize,
-    /// The most bytes a record may have, its line end not counted.
+    /// The most bytes of a record without its line end.
     limit: usize,
     reader: Reader,
     surplus_reader: FieldReader,
@@ -144,7 +144,7 @@ pub(super) struct Splitter {
     progress: Progress,
 }
 
-/// How far the record at work has been read.
+/// How far the current record has been read.
 #[derive(Clone, Copy, Default)]
 struct Progress {
     /// Bytes of the input.
@@ -152,9 +152,9 @@ struct Progress {
     /// Bytes of the fields' text.
     text: usize,
     fields: usize,
-    /// The first byte behind the last field that has a column.
+    /// The first byte after the last field that has a column.
     surplus_from: Option<usize>,
-    /// The record was whole and has been handed out.
+    /// The record was whole and has been returned.
     done: bool,
 }
 
@@ -171,9 +171,9 @@ impl Splitter {
         }
     }
 
-    /// Splits the record off that `input` starts with: its first byte is no line end, and a CR is
-    /// never its last byte unless `eof` (see [`without_half_line_end`]). After [`Split::Incomplete`]
-    /// the next input is the same with more behind it, and is read on from where this one ended.
+    /// Splits off the first record of `input`. Its first byte is not a line end, and a CR is its last byte
+    /// only with `eof` (see [`without_half_line_end`]). After [`Split::Incomplete`], the next input must be
+    /// the same with more bytes after it, and reading continues where this input ended.
     pub(super) fn split<'a>(&'a mut self, input: &'a [u8], eof: bool) -> Split<'a> {
         if self.progress.done {
             self.progress = Progress::default();
@@ -212,7 +212,7 @@ impl Splitter {
         Split::Record(record, fields)
     }
 
-    /// Reads `bytes` of the record at work until they or it end. Says whether the record ended.
+    /// Feeds `bytes` to the current record until either ends. Returns whether the record ended.
     fn feed(&mut self, bytes: &[u8]) -> bool {
         let progress = &mut self.progress;
         let mut rest = bytes;
@@ -240,8 +240,8 @@ impl Splitter {
         false
     }
 
-    /// Ends the field whose quotes are open at the file's end, and takes the line end off it again
-    /// that `split` fed.
+    /// Ends the field whose quotes are open at the end of the file, and removes the line end that `split`
+    /// added.
     fn end_open_field(&mut self) {
         if self.progress.fields < self.columns {
             self.progress.text -= 1;
@@ -250,7 +250,7 @@ impl Splitter {
         self.progress.fields += 1;
     }
 
-    /// Gives the record at work up, and the memory it took.
+    /// Discards the current record and its memory.
     fn restart(&mut self) {
         start_over(&mut self.reader);
         self.text = vec![0; TEXT_AT_FIRST];
@@ -258,8 +258,8 @@ impl Splitter {
     }
 }
 
-/// `input` without a CR at its end that may be the first half of a CRLF: what it is shows once the
-/// next byte is there, or the file's end.
+/// `input` without a CR at its end, which may be the first half of a CRLF. The next byte or the end of the
+/// file decides.
 pub(super) fn without_half_line_end(input: &[u8], eof: bool) -> &[u8] {
     match input.split_last() {
         Some((b'\r', before)) if !eof => before,
@@ -267,7 +267,7 @@ pub(super) fn without_half_line_end(input: &[u8], eof: bool) -> &[u8] {
     }
 }
 
-/// The length in bytes of the line end (LF, CRLF or a lone CR) that `bytes` starts with; else 0.
+/// The length in bytes of the line end (LF, CRLF or a lone CR) at the front of `bytes`; 0 if there is none.
 pub(super) fn line_end(bytes: &[u8]) -> usize {
     match bytes {
         [b'\r', b'\n', ..] => 2,
@@ -276,7 +276,7 @@ pub(super) fn line_end(bytes: &[u8]) -> usize {
     }
 }
 
-/// How many line ends there are in `bytes`, in and outside quotes.
+/// The number of line ends in `bytes`, inside and outside quotes.
 pub(super) fn count_line_ends(bytes: &[u8]) -> u64 {
     let ends_line = |&at: &usize| bytes[at] == b'\n' || bytes.get(at + 1) != Some(&b'\n');
     memchr2_iter(b'\r', b'\n', bytes).filter(ends_line).count() as u64
@@ -293,7 +293,7 @@ mod tests {
 
     type Fields = Vec<Vec<u8>>;
 
-    /// All records of a file, by `Splitter`.
+    /// All records of a file, split by `Splitter`.
     fn split_all(mut input: &[u8], columns: usize) -> Vec<Fields> {
         let mut splitter = Splitter::new(b',', columns, usize::MAX);
         let mut records = Vec::new();
@@ -314,13 +314,14 @@ mod tests {
         records
     }
 
-    /// The same by csv-core in one go.
+    /// The same, split by csv-core in one call.
     fn split_all_by_csv_core(file: &[u8]) -> Vec<Fields> {
         let input = [b"\n", file].concat();
         let mut reader = Reader::new();
         let (mut text, mut ends) = (vec![0; input.len()], vec![0; input.len()]);
         let (mut at, mut filled, mut fields, mut records) = (0, 0, 0, Vec::new());
-        // The empty line is read alone, so that csv-core looks for a byte-order mark in it, and drops none.
+        // The empty line is read alone: csv-core looks for a byte-order mark in it, and therefore drops none
+        // later.
         let mut input_end = 1;
         loop {
             let (result, read, wrote, ended) =

@@ -1,17 +1,17 @@
-//! How the reading of a file went, place by place: what the plot on the bar is drawn from.
+//! Records how the reading of a file progressed, by position: the data of the plot on the bar.
 
 use serde::{Deserialize, Serialize};
 
 use crate::csv::Counts;
 
-/// Into how many stretches of equal length a file is divided.
+/// The number of equal stretches that a file is divided into.
 pub const STRETCHES: u64 = 100;
 
-/// A smaller file is one stretch: it is read in no time, and its places are not worth telling apart.
+/// A smaller file is one stretch: it is read too quickly for its positions to matter.
 pub const SMALLEST_DIVIDED: u64 = 128 << 10;
 
-/// A file in stretches of equal length, and what was read in each. A row belongs to the stretch in which
-/// it begins, so that no row is in two and all rows together are those that were counted.
+/// A file in stretches of equal length, with the rows that were read in each. A row belongs to the stretch in
+/// which it begins, so that every row is counted exactly once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Recorded", try_from = "Recorded")]
 pub struct Stretches {
@@ -19,18 +19,18 @@ pub struct Stretches {
     all: Vec<Stretch>,
 }
 
-/// What was read in one stretch.
+/// The rows that were read in one stretch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stretch {
-    /// Processed and failed ones.
+    /// Processed and failed rows.
     pub rows: u64,
     pub failed: u64,
-    /// The time that reading and writing took.
+    /// The time for reading and writing, in microseconds.
     pub micros: u64,
 }
 
 impl Stretch {
-    /// What was read in both.
+    /// The sum of both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
@@ -42,15 +42,15 @@ impl Stretch {
 }
 
 impl Stretches {
-    /// Of a file of which nothing is read yet.
+    /// The stretches of a file that has not been read yet.
     #[must_use]
     pub fn new(file_bytes: u64) -> Self {
         let count = Self::count_in(file_bytes);
         Self { file_bytes, all: vec![Stretch::default(); usize::try_from(count).unwrap_or(1)] }
     }
 
-    /// What several steps, each with the rows that it has read of another part of a file, come to. None if
-    /// none says where they are, or if one that has any does not: without them the sum would be false.
+    /// The sum of several steps that each read another part of the file. None if no step has stretches, or if
+    /// a step with rows has none, because the sum would be wrong without it.
     #[must_use]
     pub fn sum(steps: impl IntoIterator<Item = (Counts, Option<Self>)>) -> Option<Self> {
         let mut sum: Option<Self> = None;
@@ -65,7 +65,7 @@ impl Stretches {
         sum
     }
 
-    /// How many stretches a file of so many bytes has.
+    /// The number of stretches of a file of `file_bytes` bytes.
     #[must_use]
     pub fn count_in(file_bytes: u64) -> u64 {
         if file_bytes < SMALLEST_DIVIDED { 1 } else { STRETCHES }
@@ -76,25 +76,25 @@ impl Stretches {
         self.file_bytes
     }
 
-    /// All of them, from the front of the file.
+    /// All stretches, from the front of the file.
     #[must_use]
     pub fn all(&self) -> &[Stretch] {
         &self.all
     }
 
-    /// What they come to.
+    /// The sum of all stretches.
     #[must_use]
     pub fn total(&self) -> Stretch {
         self.all.iter().fold(Stretch::default(), |sum, stretch| sum.and(*stretch))
     }
 
-    /// The first byte of the stretch that follows the one with `byte` in it.
+    /// The first byte after the stretch that contains `byte`.
     #[must_use]
     pub fn end_of(&self, byte: u64) -> u64 {
         self.start(self.index(byte) + 1)
     }
 
-    /// Counts rows that begin in the stretch with `byte` in it.
+    /// Counts rows that begin in the stretch that contains `byte`.
     pub fn count(&mut self, byte: u64, rows: Counts) {
         let index = self.index(byte);
         let stretch = &mut self.all[index];
@@ -102,8 +102,8 @@ impl Stretches {
         stretch.failed += rows.failed;
     }
 
-    /// Adds the time that was spent on the bytes from `from` to `to`: to each stretch as much as it has of
-    /// them. All of it is added, to the last stretch what is left over.
+    /// Distributes the time that was spent on the bytes from `from` to `to` over their stretches, in
+    /// proportion to their bytes. The last stretch gets the rounding remainder.
     pub fn spend(&mut self, from: u64, to: u64, micros: u64) {
         let (first, last) = (self.index(from), self.index(to.saturating_sub(1).max(from)));
         let bytes = u128::from(to.saturating_sub(from)).max(1);
@@ -118,7 +118,7 @@ impl Stretches {
         }
     }
 
-    /// Adds what another reading of the same file read elsewhere in it.
+    /// Adds the results of a reading of another part of the same file.
     pub fn add(&mut self, other: &Self) {
         if self.file_bytes == other.file_bytes {
             for (stretch, more) in self.all.iter_mut().zip(&other.all) {
@@ -133,14 +133,14 @@ impl Stretches {
         usize::try_from(index).unwrap_or(count).min(count - 1)
     }
 
-    /// The first byte of the stretch at `index`; the file's size behind the last one.
+    /// The first byte of the stretch at `index`; for the index after the last one, the file's size.
     fn start(&self, index: usize) -> u64 {
         let start = u128::from(self.file_bytes) * index as u128;
         u64::try_from(start.div_ceil(self.all.len() as u128)).unwrap_or(self.file_bytes)
     }
 }
 
-/// As a step is recorded: only the stretches that it reached.
+/// The stored form of a step's stretches: only those that the step reached.
 #[derive(Serialize, Deserialize)]
 struct Recorded {
     bytes: u64,
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_block_is_split_over_the_stretches_that_it_spans() {
         let mut stretches = Stretches::new(400_000);
-        // Each has 4,000 bytes.
+        // Each stretch has 4,000 bytes.
         stretches.spend(49_000, 58_000, 900);
         assert_eq!(micros(&stretches)[11..16], [0, 300, 400, 200, 0]);
         stretches.spend(57_000, 57_001, 7);
@@ -255,7 +255,7 @@ mod tests {
                 prop_assert!(block[0] < end && end <= bytes);
             }
             prop_assert_eq!(stretches.total().micros, spent);
-            // At one speed all over the file, each stretch took its length.
+            // At a constant speed, each stretch took time in proportion to its length.
             for (index, stretch) in stretches.all().iter().enumerate() {
                 let length = stretches.start(index + 1) - stretches.start(index);
                 prop_assert!(stretch.micros.abs_diff(length) <= 80, "{} {}", index, stretch.micros);

@@ -1,4 +1,4 @@
-//! Judging: whether a record is taken, and why not.
+//! Decides whether a record is accepted, and why not.
 
 use std::fmt;
 
@@ -17,11 +17,11 @@ const MIB: usize = 1024 * KIB;
 const CONTAINS_NUL: &str = "contains a NUL byte";
 const NOT_UTF8: &str = "not valid UTF-8";
 
-/// The replacement character, which stands in `failed.csv` for a NUL and for undecodable bytes.
+/// The replacement character, which `failed.csv` contains in place of a NUL or undecodable bytes.
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 
-/// Why a record fails. If several reasons apply, the first in this order is told: what spoils the
-/// reading of the whole record comes before what is wrong with the record that was read.
+/// Why a record fails. If several reasons apply, the first one in this order is reported: problems that make
+/// the whole record unreadable come before problems of a readable record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RecordFailure<'m> {
     /// It has more than `limit` bytes; its fields are unknown.
@@ -37,7 +37,7 @@ pub(super) enum RecordFailure<'m> {
         found: usize,
         expected: usize,
     },
-    /// A line of an uploaded `failed.csv` that was not corrected: what that file says of it.
+    /// A line of an uploaded `failed.csv` that was not corrected, with what that file says about it.
     NotCorrected {
         reason: &'m [u8],
         /// Counted from 0.
@@ -46,8 +46,7 @@ pub(super) enum RecordFailure<'m> {
 }
 
 impl RecordFailure<'_> {
-    /// The first field that offends, and its column, counted from 0; None where no field that has a
-    /// column can be blamed.
+    /// The first field at fault, and its column, counted from 0. None if no field with a column is at fault.
     pub(super) fn field<'a>(self, fields: &Fields<'a>) -> Option<(usize, &'a [u8])> {
         let mut in_columns = fields.in_columns().enumerate();
         match self {
@@ -59,7 +58,7 @@ impl RecordFailure<'_> {
         }
     }
 
-    /// Where in `text` the fault shows: the first byte, unless one in particular is at fault.
+    /// The position of the fault in `text`: the first byte, unless a specific byte is at fault.
     pub(super) fn place(self, text: &[u8]) -> usize {
         match self {
             Self::TooLong { .. } | Self::FieldCount { .. } | Self::OpenQuotes => 0,
@@ -70,7 +69,7 @@ impl RecordFailure<'_> {
     }
 }
 
-/// The reason in words, as `failed.csv` has it.
+/// The reason in the words of `failed.csv`.
 impl fmt::Display for RecordFailure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -91,8 +90,8 @@ impl fmt::Display for RecordFailure<'_> {
     }
 }
 
-/// For serde: a reason in the words of this version, whichever stored it. A run's groups are merged by their
-/// words, and an upgrade can fall between two of its steps.
+/// For serde: rewrites a stored reason in the words of this version. The groups of a run are merged by their
+/// words, and an upgrade can happen between two of its steps.
 pub(super) fn in_current_words<'de, D: Deserializer<'de>>(stored: D) -> Result<String, D::Error> {
     Ok(current_words(String::deserialize(stored)?))
 }
@@ -105,7 +104,7 @@ fn current_words(reason: String) -> String {
     }
 }
 
-/// The same for a record that may have none.
+/// The same for an optional reason.
 pub(super) fn if_any_in_current_words<'de, D: Deserializer<'de>>(
     stored: D,
 ) -> Result<Option<String>, D::Error> {
@@ -114,21 +113,21 @@ pub(super) fn if_any_in_current_words<'de, D: Deserializer<'de>>(
     Ok(Option::<Words>::deserialize(stored)?.map(|Words(reason)| reason))
 }
 
-/// Judges a record by its bytes and by `fields`, what it says to the columns of `header`. `mark` is what
-/// an uploaded `failed.csv` says of the record. That a record is too long shows already when it is split.
+/// Judges a record by its bytes and by `fields`, its fields in the columns of `header`. `prior` is what an
+/// uploaded `failed.csv` says about the record. A record that is too long is found by the splitter.
 pub(super) fn judge<'m>(
     record: Record<'_>,
     fields: &Fields<'_>,
     header: &[String],
-    mark: Option<PriorFailure<'m>>,
+    prior: Option<PriorFailure<'m>>,
 ) -> Result<(), RecordFailure<'m>> {
-    let not_corrected = |mark: PriorFailure<'m>| {
+    let not_corrected = |prior: PriorFailure<'m>| {
         let labels = || header.iter().map(|name| failed_csv::column_label(name));
-        // An empty `_column` is that of a whole record, or of an unnamed column with a bad byte.
-        let names_a_column = !mark.column.is_empty() || is_bad_byte(mark.reason);
+        // An empty `_column` stands for a whole record, or for an unnamed column with a bad byte.
+        let names_a_column = !prior.column.is_empty() || is_bad_byte(prior.reason);
         RecordFailure::NotCorrected {
-            reason: mark.reason,
-            column: labels().position(|label| names_a_column && *label.as_bytes() == *mark.column),
+            reason: prior.reason,
+            column: labels().position(|label| names_a_column && *label.as_bytes() == *prior.column),
         }
     };
     if record.open_quotes {
@@ -139,17 +138,17 @@ pub(super) fn judge<'m>(
         Err(RecordFailure::NotUtf8)
     } else if fields.count != header.len() {
         let found = RecordFailure::FieldCount { found: fields.count, expected: header.len() };
-        Err(mark.filter(|mark| !mark.reason.is_empty()).map_or(found, not_corrected))
-    } else if let Some(mark) = mark.filter(|mark| is_bad_byte(mark.reason))
+        Err(prior.filter(|prior| !prior.reason.is_empty()).map_or(found, not_corrected))
+    } else if let Some(prior) = prior.filter(|prior| is_bad_byte(prior.reason))
         && fields.in_columns().any(|field| memmem::find(field, REPLACEMENT).is_some())
     {
-        Err(not_corrected(mark))
+        Err(not_corrected(prior))
     } else {
         Ok(())
     }
 }
 
-/// Whether `failed.csv` has this reason for a record with bytes that it cannot hold.
+/// Whether `failed.csv` has this reason for a record with bytes that it cannot contain.
 fn is_bad_byte(reason: &[u8]) -> bool {
     reason == CONTAINS_NUL.as_bytes() || reason == NOT_UTF8.as_bytes()
 }

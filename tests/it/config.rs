@@ -147,7 +147,7 @@ fn a_dev_server_that_is_switched_off_selects_nothing() {
 }
 
 const A_WRONG_API_KEY: &str =
-    "INNGEST_API_KEY has to be an API key of Inngest, which begins with sk-inn-api-.";
+    "INNGEST_API_KEY must be an API key of Inngest, which begins with sk-inn-api-.";
 
 #[test]
 fn what_contradicts_itself_or_is_not_enough_is_refused() {
@@ -157,7 +157,7 @@ fn what_contradicts_itself_or_is_not_enough_is_refused() {
         (&["--inngest-signing-key=12ab", public], "INNGEST_EVENT_KEY is not set: "),
         (&["--inngest-event-key=e", public], "INNGEST_SIGNING_KEY is not set: "),
         (&KEYS, "RUNBOARD_PUBLIC_URL is not set: "),
-        (&[KEYS[0], "--inngest-signing-key=signkey-prod-", public], "INNGEST_SIGNING_KEY has to be a key"),
+        (&[KEYS[0], "--inngest-signing-key=signkey-prod-", public], "INNGEST_SIGNING_KEY must be a key"),
         (&["--inngest-base-url=http://inngest:8288", public], "INNGEST_EVENT_KEY is not set: "),
         (
             &["--inngest-dev=1", "--listen=0.0.0.0:80"],
@@ -171,9 +171,9 @@ fn what_contradicts_itself_or_is_not_enough_is_refused() {
         (&[engine[0], engine[2]], "RUNBOARD_ENGINE_EVENT_KEY is not set: "),
         (
             &[engine[0], engine[1], "--engine-signing-key=secret"],
-            "RUNBOARD_ENGINE_SIGNING_KEY has to be an even",
+            "RUNBOARD_ENGINE_SIGNING_KEY must be an even",
         ),
-        (&["--inngest-event-key=a secret", KEYS[1], public], "INNGEST_EVENT_KEY has to be printable ASCII"),
+        (&["--inngest-event-key=a secret", KEYS[1], public], "INNGEST_EVENT_KEY must be printable ASCII"),
         (&["--inngest-api-key=sk-inn-api-12ab", public], "INNGEST_EVENT_KEY is not set: "),
         (&[KEYS[0], KEYS[1], "--inngest-api-key=signkey-prod-secret", public], A_WRONG_API_KEY),
         (&[KEYS[0], KEYS[1], "--inngest-api-key=sk-inn-api-", public], A_WRONG_API_KEY),

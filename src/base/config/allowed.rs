@@ -1,4 +1,4 @@
-//! The networks that an import may reach although they are private, or on another port than the web's.
+//! The networks and ports that an import may reach although they are private or not the web's ports.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -7,29 +7,29 @@ use std::{
 
 use ipnet::IpNet;
 
-/// `RUNBOARD_ALLOW_ADDRESSES`: networks in CIDR notation or single addresses, separated by commas, each
-/// with a port if it is another than 80 and 443: `10.0.0.0/8`, `192.168.1.5:8080`,
-/// `127.0.0.1/32:9000`, `[fd00::]/8:8443`. An IPv6 network with a port is written in brackets.
+/// `RUNBOARD_ALLOW_ADDRESSES`: networks in CIDR notation or single addresses, separated by commas, each with
+/// a port unless it is 80 or 443: `10.0.0.0/8`, `192.168.1.5:8080`, `127.0.0.1/32:9000`, `[fd00::]/8:8443`.
+/// An IPv6 network with a port is written in brackets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedAddresses(Vec<Allowed>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Allowed {
     network: IpNet,
-    /// None: the web's ports.
+    /// None: ports 80 and 443.
     port: Option<u16>,
 }
 
-/// The text is no list of networks.
+/// The text is not a list of networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a list of networks with optional ports")]
 pub struct NotAddresses;
 
 impl AllowedAddresses {
-    /// The ports of http and https: open without being named.
+    /// The ports of http and https, which are always allowed.
     pub const WEB_PORTS: [u16; 2] = [80, 443];
 
-    /// Whether an operator has named the host at `address`, if only on other ports.
+    /// Whether an operator has named the host at `address`, on any port.
     #[must_use]
     pub fn contain_host(&self, address: IpAddr) -> bool {
         self.0.iter().any(|allowed| allowed.network.contains(&address))
@@ -51,7 +51,7 @@ impl AllowedAddresses {
 impl FromStr for AllowedAddresses {
     type Err = NotAddresses;
 
-    /// The empty text allows nothing.
+    /// An empty text allows nothing.
     fn from_str(text: &str) -> Result<Self, NotAddresses> {
         if text.trim().is_empty() {
             return Ok(Self::default());
@@ -70,7 +70,7 @@ fn allowed(entry: &str) -> Option<Allowed> {
             let (prefix, port) = split_port(rest);
             (network(&format!("{address}{prefix}"))?, port)
         }
-        // More than one colon: IPv6, which has no port outside brackets.
+        // More than one colon means IPv6, which has no port outside brackets.
         None if entry.matches(':').count() > 1 => (network(entry)?, None),
         None => {
             let (address, port) = split_port(entry);
@@ -88,7 +88,7 @@ fn split_port(text: &str) -> (&str, Option<&str>) {
     text.split_once(':').map_or((text, None), |(before, port)| (before, Some(port)))
 }
 
-/// A network, or the one of a single address.
+/// A network; a single address is a network of one.
 fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }

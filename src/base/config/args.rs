@@ -1,9 +1,9 @@
-//! The command line: every setting as a flag and as a variable.
+//! The command line: each setting is a flag and an environment variable.
 
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-/// The command line. Every setting is a flag and a variable; the flag wins. Values are kept as they
-/// were written: [`Config::from_args`](super::Config::from_args) checks them all, in one place and one manner.
+/// The command line. Each setting is a flag and an environment variable; the flag wins. The values are kept
+/// as text: [`Config::from_args`](super::Config::from_args) validates all of them in one place.
 #[derive(Clone, Parser)]
 #[command(version, about, after_help = SIZES)]
 pub struct Args {
@@ -198,14 +198,15 @@ pub struct InngestArgs {
     pub(super) inngest_serve_path: Option<String>,
 }
 
-/// What the commands other than [`Command::Serve`] use.
+/// The settings that commands other than [`Command::Serve`] use.
 const STORE_SETTINGS: [&str; 3] = ["data_dir", "database_url", "database_connections"];
 
 impl Args {
-    /// Reads the command line of this process; `--help`, `--version` and what is no command line end it.
+    /// Reads the command line of this process. `--help`, `--version` and a malformed command line end the
+    /// process.
     ///
-    /// Every command takes every setting, so that one environment serves them all. The help of a command that
-    /// works on the store alone lists only what it uses.
+    /// Every command accepts every setting, so that one environment serves all commands. The help of a
+    /// command that needs only the store lists only the settings that it uses.
     #[must_use]
     pub fn read() -> Self {
         let command = Self::command();
@@ -221,7 +222,7 @@ impl Args {
 
 const SIZES: &str = "A SIZE is a number of bytes, or one with a unit: 64KiB, 16MiB, 10GiB.";
 
-/// What to do; without a word, [`Command::Serve`].
+/// The command. The default is [`Command::Serve`].
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Run everything (the default)

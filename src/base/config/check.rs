@@ -1,4 +1,4 @@
-//! What a value may be: one function for each kind, and the refusal in one manner.
+//! Validates values: one function for each kind of value, and one form of refusal.
 
 use std::{path::Path, time::Duration};
 
@@ -7,16 +7,16 @@ use url::Url;
 
 use super::{ConfigError, SignUp};
 
-/// More workers than any machine has cores: a slipped digit, not a wish.
+/// More workers than any machine has cores: a typing error.
 const MAX_WORKERS: usize = 1024;
 
-/// A pause longer than a day is a slipped digit, too.
+/// A longer pause is a typing error as well.
 const MAX_RETRY_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Questions a second: fewer make no live page, and more no server can want.
+/// Requests per second. A lower rate cannot keep a page live; no server needs a higher one.
 const POLL_BUDGETS: std::ops::RangeInclusive<f64> = 0.1..=1000.0;
 
-/// An optional setting; an empty one, as `.env` files like to have it, is not set.
+/// An optional setting. An empty value, which is common in `.env` files, counts as not set.
 pub(super) fn optional(value: Option<&String>) -> Option<&str> {
     value.map(String::as_str).filter(|text| !text.is_empty())
 }
@@ -30,7 +30,7 @@ pub(super) fn check<T>(
     parse(value).ok_or_else(|| ConfigError::Invalid { variable, value: value.to_owned(), allowed })
 }
 
-/// An optional address that is an origin and no more.
+/// An optional address that must be an origin.
 pub(super) fn origin(variable: &'static str, value: Option<&String>) -> Result<Option<Url>, ConfigError> {
     address(
         variable,
@@ -61,7 +61,7 @@ fn address(
     })
 }
 
-/// An http(s) address in which nothing can be a secret.
+/// An http(s) address that has no part which could be a secret.
 pub(super) fn plain_address(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let bare = url.username().is_empty()
@@ -82,7 +82,7 @@ pub(super) fn database_url(value: &str) -> Result<SecretString, ConfigError> {
     })
 }
 
-/// What can be shown of an address that may hold a password somewhere.
+/// The part of an address that can be shown even if the address holds a password.
 pub(super) fn scheme_only(address: &str) -> String {
     match address.split_once(':') {
         Some((scheme, _)) if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
@@ -92,8 +92,8 @@ pub(super) fn scheme_only(address: &str) -> String {
     }
 }
 
-/// The SQLite file in the data folder, made if missing. The path of a `file:` URL is escaped as
-/// sqlx reads it, whatever the folder is called.
+/// The URL of the SQLite file in the data folder, which is created if missing. The path is escaped as sqlx
+/// expects it in a `file:` URL, so that every folder name works.
 pub(super) fn sqlite_in(data_dir: &Path) -> SecretString {
     let file = Url::from_file_path(data_dir.join("runboard.db")).expect("the data folder's path is absolute");
     format!("sqlite://{}?mode=rwc", file.path()).into()
@@ -110,7 +110,7 @@ pub(super) fn sign_up(text: &str) -> Option<SignUp> {
 
 pub(super) const A_SIZE: &str = "a number of bytes above 0, or one with a unit, such as 16MiB or 10GiB";
 
-/// Bytes, at least one and no more than a BIGINT column holds.
+/// Bytes: at least one, and at most what a BIGINT column can hold.
 pub(super) fn size(text: &str) -> Option<u64> {
     let unit_at = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);

@@ -1,4 +1,5 @@
-//! Which engine runs the functions: the embedded one, or Inngest, which its own variables select.
+//! Selects the engine that runs the functions: Inngest if one of its own variables is set, else the embedded
+//! engine.
 
 use std::net::SocketAddr;
 
@@ -10,31 +11,31 @@ use super::{
     check::{self, check, optional},
 };
 
-/// Where Inngest's cloud has its REST API and takes events.
+/// The addresses of Inngest's cloud: its REST API, and the API that takes events.
 const CLOUD_API: &str = "https://api.inngest.com";
 const CLOUD_EVENT_API: &str = "https://inn.gs";
 
-/// Where a dev server listens by default.
+/// The default address of a dev server.
 const DEV_SERVER: &str = "http://localhost:8288";
 
-/// Where our functions are called.
+/// The default path at which the engine calls our functions.
 const SERVE_PATH: &str = "/api/inngest";
 
-/// What every API key begins with.
+/// The prefix of every API key.
 const API_KEY_PREFIX: &str = "sk-inn-api-";
 
-/// A dev server takes any event key, but there must be one in the path.
+/// A dev server accepts any event key, but the path must contain one.
 const ANY_EVENT_KEY: &str = "dev";
 
-/// Which engine runs the functions.
+/// The engine that runs the functions.
 #[derive(Clone, Debug)]
 pub enum EngineConfig {
-    /// The embedded one; shown to others if it is exposed.
+    /// The embedded engine. `Exposed` is set if others may reach its API.
     Embedded(Option<Exposed>),
     Inngest(Box<Inngest>),
 }
 
-/// The embedded engine's API as others reach it.
+/// How others reach the embedded engine's API.
 #[derive(Clone, Debug)]
 pub struct Exposed {
     /// `RUNBOARD_ENGINE_LISTEN`.
@@ -45,24 +46,24 @@ pub struct Exposed {
     pub signing_key: SecretString,
 }
 
-/// An Inngest server, and how it reaches us.
+/// An Inngest server, and how it reaches Runboard.
 #[derive(Clone, Debug)]
 pub struct Inngest {
-    /// It is a dev server: it has no keys and signs nothing.
+    /// A dev server has no keys and signs nothing.
     pub is_dev: bool,
-    /// Takes everything but events. May have a path.
+    /// The address of all APIs except the event API. May have a path.
     pub api: Url,
-    /// Takes events. May have a path.
+    /// The address that takes events. May have a path.
     pub event_api: Url,
     /// `INNGEST_EVENT_KEY`.
     pub event_key: SecretString,
-    /// `INNGEST_SIGNING_KEY`, then `INNGEST_SIGNING_KEY_FALLBACK`. A dev server may do without.
+    /// `INNGEST_SIGNING_KEY`, then `INNGEST_SIGNING_KEY_FALLBACK`. Empty only for a dev server.
     pub signing_keys: Vec<SecretString>,
     /// `INNGEST_API_KEY`: for the v2 API.
     pub api_key: Option<SecretString>,
     /// `INNGEST_ENV`.
     pub env: Option<String>,
-    /// `INNGEST_SERVE_ORIGIN`, else the public URL; `None`, for a dev server only: where we listen.
+    /// `INNGEST_SERVE_ORIGIN`, else the public URL. None, only for a dev server: our own listen address.
     pub serve_origin: Option<Url>,
     /// `INNGEST_SERVE_PATH`.
     pub serve_path: String,
@@ -86,7 +87,7 @@ impl EngineConfig {
     }
 }
 
-/// The variable that selects Inngest, if one does.
+/// The variable that selects Inngest, if one is set.
 fn selecting(args: &Args) -> Option<&'static str> {
     let inngest = &args.inngest;
     let dev = optional(inngest.inngest_dev.as_ref()).filter(|dev| !is_off(dev));
@@ -108,7 +109,7 @@ fn is_off(dev: &str) -> bool {
 }
 
 impl Inngest {
-    /// None: nothing selects Inngest.
+    /// None: no variable selects Inngest.
     fn from_args(
         args: &Args,
         listen: SocketAddr,
@@ -188,13 +189,16 @@ impl Exposed {
         )?;
         let key = |variable, value: Option<&String>| match optional(value) {
             Some(key) => printable(variable, key),
-            None => Err(missing(variable, "RUNBOARD_ENGINE_LISTEN shows the engine to others, who need it")),
+            None => Err(missing(
+                variable,
+                "RUNBOARD_ENGINE_LISTEN exposes the engine to others, who need this key",
+            )),
         };
         let signing_key = key("RUNBOARD_ENGINE_SIGNING_KEY", args.engine_signing_key.as_ref())?;
         if !is_hexadecimal(args.engine_signing_key.as_deref().unwrap_or_default()) {
             return Err(ConfigError::InvalidSecret {
                 variable: "RUNBOARD_ENGINE_SIGNING_KEY",
-                // SDKs hash the bytes that it stands for, and each makes something else of other text.
+                // SDKs hash the decoded bytes, and disagree about text that is not hexadecimal.
                 allowed: "an even number of hexadecimal digits, with or without signkey-...- in front, \
                           such as openssl rand -hex 32 makes",
             });
@@ -207,7 +211,7 @@ impl Exposed {
     }
 }
 
-/// The dev server that `INNGEST_DEV` names, if it names one.
+/// The dev server that `INNGEST_DEV` names.
 fn dev_server(value: Option<&str>) -> Result<Option<Url>, ConfigError> {
     match value {
         None => Ok(None),
@@ -232,7 +236,7 @@ fn missing(variable: &'static str, why: &'static str) -> ConfigError {
     ConfigError::Missing { variable, why }
 }
 
-/// A key that a header and a path can carry.
+/// A key that is valid in a header and in a path.
 fn printable(variable: &'static str, key: &str) -> Result<SecretString, ConfigError> {
     if key.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(key.into())
@@ -241,7 +245,7 @@ fn printable(variable: &'static str, key: &str) -> Result<SecretString, ConfigEr
     }
 }
 
-/// A signing key that is not only its prefix: with an empty one anybody could sign.
+/// A signing key with text after its prefix. An empty key would let anybody sign.
 fn signing_key(variable: &'static str, key: &str) -> Result<SecretString, ConfigError> {
     if without_prefix(key).is_empty() {
         return Err(ConfigError::InvalidSecret {
@@ -252,7 +256,7 @@ fn signing_key(variable: &'static str, key: &str) -> Result<SecretString, Config
     printable(variable, key)
 }
 
-/// An API key. Its prefix tells it from a signing or event key that was set here by mistake.
+/// An API key. The prefix check finds a signing key or an event key that was set here by mistake.
 fn api_key(key: &str) -> Result<SecretString, ConfigError> {
     let is_one = key.strip_prefix(API_KEY_PREFIX).is_some_and(|rest| !rest.is_empty());
     if !is_one || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -264,7 +268,7 @@ fn api_key(key: &str) -> Result<SecretString, ConfigError> {
     Ok(key.into())
 }
 
-/// `signkey-prod-12ab` is `12ab`.
+/// Returns `12ab` for `signkey-prod-12ab`.
 fn without_prefix(key: &str) -> &str {
     let rest = key.strip_prefix("signkey-").and_then(|rest| rest.split_once('-'));
     rest.map_or(key, |(_, digits)| digits)
@@ -283,7 +287,7 @@ fn environment(name: &str) -> Result<String, ConfigError> {
     })
 }
 
-/// An absolute path without anything that a route would read as a pattern.
+/// An absolute path without characters that a route would read as a pattern.
 fn path(text: &str) -> Option<String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
     let is_one = text.len() > 1 && text.starts_with('/') && !text.ends_with('/');

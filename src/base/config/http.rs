@@ -1,18 +1,18 @@
-//! How long requests may take to arrive, and answers to be taken.
+//! How long requests may take to arrive, and how long clients may take to read answers.
 
 use std::time::Duration;
 
-/// The deadlines of every listener. They are no settings; tests shorten them.
+/// The deadlines of every listener. They are not settings; tests shorten them.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpLimits {
-    /// A head arrives whole within this time.
+    /// The longest time in which a request's head may arrive.
     pub head: Duration,
-    /// The longest wait for the next byte of a body.
+    /// The longest pause between two bytes of a body.
     pub body_pause: Duration,
-    /// In each window of this length a body brings `body_bytes_per_second` on average.
+    /// In each window of this length a body must bring `body_bytes_per_second` on average.
     pub body_window: Duration,
     pub body_bytes_per_second: u64,
-    /// The longest wait for a client to take the next byte of an answer.
+    /// The longest pause while a client reads an answer.
     pub write_pause: Duration,
 }
 
@@ -29,7 +29,7 @@ impl Default for HttpLimits {
 }
 
 impl HttpLimits {
-    /// The least that a body brings in a window.
+    /// The fewest bytes that a body must bring in a window.
     #[must_use]
     pub fn bytes_per_window(&self) -> u64 {
         self.body_bytes_per_second.saturating_mul(self.body_window.as_secs().max(1))

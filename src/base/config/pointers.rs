@@ -1,16 +1,16 @@
-//! Where outputs have their counts.
+//! Where the outputs of functions contain their counts.
 
 use std::str::FromStr;
 
-/// Pairs of JSON pointers (RFC 6901) to the processed and the failed items; the first pair that an
-/// output has both of counts. What our own function answers stands behind all others.
+/// Pairs of JSON pointers (RFC 6901) to the processed and the failed items. The first pair of which an output
+/// has both counts is used. The pointers of our own function's output come last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputPointers(Vec<[String; 2]>);
 
 const OURS: [&str; 2] = ["/processedItems", "/failedItems"];
 
 impl OutputPointers {
-    /// Each pair: processed, failed.
+    /// Each pair is (processed, failed).
     pub fn pairs(&self) -> impl Iterator<Item = &[String; 2]> {
         self.0.iter()
     }
@@ -22,7 +22,7 @@ impl Default for OutputPointers {
     }
 }
 
-/// The text is no list of pairs.
+/// The text is not a list of pairs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoPointers;
 
@@ -32,7 +32,7 @@ impl FromStr for OutputPointers {
     fn from_str(text: &str) -> Result<Self, NoPointers> {
         let pointer = |text: &str| {
             let text = text.trim();
-            // "~" only ever escapes itself and the slash.
+            // "~" is valid only in the escapes "~0" and "~1".
             let escapes = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
             (text.len() > 1 && text.starts_with('/') && escapes).then(|| text.to_owned()).ok_or(NoPointers)
         };

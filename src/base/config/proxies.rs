@@ -1,4 +1,4 @@
-//! The proxies whose word about a visitor's address is believed.
+//! The proxies whose `X-Forwarded-For` is trusted.
 
 use std::{net::IpAddr, str::FromStr};
 
@@ -8,7 +8,7 @@ use ipnet::IpNet;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
-/// The text is no list of networks.
+/// The text is not a list of networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a list of networks")]
 pub struct NotProxies;
@@ -20,9 +20,9 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The address that a request comes from, if `peer` has connected and `forwarded_for` are the values of
-    /// its `X-Forwarded-For`: each proxy adds at the right the address that connected to it, so the
-    /// rightmost that is no trusted proxy is the visitor. What stands left of it anybody can write.
+    /// The address of the visitor, given the connected `peer` and the values of `X-Forwarded-For`. Each proxy
+    /// appends the address that connected to it, so the rightmost address that is not a trusted proxy is the
+    /// visitor's. Everything to the left of it can be forged.
     #[must_use]
     pub fn client<'h>(
         &self,
@@ -32,7 +32,7 @@ impl TrustedProxies {
         let mut client = peer.to_canonical();
         let mut hops = forwarded_for.rev().flat_map(|value| value.rsplit(','));
         while self.contain(client) {
-            // A proxy that forwards no address, or none that can be read, stands for its visitors itself.
+            // A proxy that forwards no readable address counts as the visitor itself.
             let Some(hop) = hops.next().and_then(|hop| hop_address(hop.trim())) else { break };
             client = hop;
         }
@@ -40,7 +40,7 @@ impl TrustedProxies {
     }
 }
 
-/// An address, which some proxies write with its port.
+/// An address; some proxies append the port.
 fn hop_address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or(text, |(inner, _)| inner);
     let address: IpAddr = bare.parse().ok().or_else(|| bare.rsplit_once(':')?.0.parse().ok())?;

@@ -1,16 +1,16 @@
-//! Variables that look like settings and are none: most are misspelt.
+//! Finds environment variables that look like settings but are not; most are misspelt.
 
 use clap::CommandFactory;
 
 use super::Args;
 
-/// Every setting begins with one of these.
+/// The prefixes of all settings.
 const PREFIXES: [&str; 2] = ["RUNBOARD_", "INNGEST_"];
 
-/// One changed letter in so many may be a slip; more make another name.
+/// At most one edit per this many letters counts as a misspelling; with more edits it is another name.
 const LETTERS_PER_EDIT: usize = 4;
 
-/// One line for each of `names` that has the prefix of a setting and is none.
+/// One warning for each of `names` that has the prefix of a setting but is not one.
 pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
     let command = Args::command();
     let known: Vec<&str> =
@@ -21,7 +21,7 @@ pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String>
         .filter(|name| looks_like_ours(name) && !known.contains(&name.as_str()))
         .map(|name| match nearest(&name, &known) {
             Some(nearest) => format!("{name} is not known; did you mean {nearest}?"),
-            None => format!("{name} is not known, and changes nothing."),
+            None => format!("{name} is not known and has no effect."),
         })
         .collect();
     unknown.sort();
@@ -61,11 +61,11 @@ mod tests {
     fn a_variable_that_is_like_no_other_is_named_alone_and_others_are_nobodys_business() {
         assert_eq!(
             told("RUNBOARD_COLOUR_OF_THE_SKY"),
-            ["RUNBOARD_COLOUR_OF_THE_SKY is not known, and changes nothing."]
+            ["RUNBOARD_COLOUR_OF_THE_SKY is not known and has no effect."]
         );
         // Kubernetes sets these for a service of that name.
         for name in ["RUNBOARD_PORT", "RUNBOARD_SERVICE_HOST", "RUNBOARD_PORT_80_TCP"] {
-            assert_eq!(told(name), [format!("{name} is not known, and changes nothing.")]);
+            assert_eq!(told(name), [format!("{name} is not known and has no effect.")]);
         }
         for name in ["RUNBOARD_LISTEN", "INNGEST_DEV", "PATH", "RUST_LOG", "MY_RUNBOARD_LISTN"] {
             assert_eq!(told(name), [] as [&str; 0], "{name}");

@@ -7,7 +7,7 @@ use std::{
 
 use super::Network;
 
-/// So many bytes may be held together, and a part of them by one network.
+/// A limit of the bytes that all visitors may hold together, and of those that one network may hold.
 #[derive(Clone, Debug)]
 pub struct ByteBudget {
     together: usize,
@@ -15,19 +15,19 @@ pub struct ByteBudget {
     held: Arc<Mutex<Held>>,
 }
 
-/// Invariant: `together` is the sum of what each visitor holds, those without a network included.
+/// Invariant: `together` is the sum of the bytes of all visitors, including those without a known network.
 #[derive(Debug, Default)]
 struct Held {
     together: usize,
     by_network: HashMap<Network, usize>,
 }
 
-/// There is no room: the others hold what was left, or the visitor's network holds its part.
+/// The total or the network's share is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many bytes are held together")]
+#[error("the memory limit is reached")]
 pub struct Exhausted;
 
-/// What one visitor holds of a budget; given back when dropped.
+/// The bytes that one visitor holds of a budget; released on drop.
 #[derive(Debug)]
 pub struct HeldBytes {
     budget: ByteBudget,
@@ -36,26 +36,26 @@ pub struct HeldBytes {
 }
 
 impl ByteBudget {
-    /// `together` bytes for all, of which one network may hold `each`.
+    /// A budget of `together` bytes, of which one network may hold `each`.
     #[must_use]
     pub fn new(together: usize, each: usize) -> Self {
         Self { together, each, held: Arc::default() }
     }
 
-    /// Nothing yet, for a visitor from `network` if that is known.
+    /// An empty holding for a visitor from `network`, if that is known.
     #[must_use]
     pub fn hold(&self, network: Option<Network>) -> HeldBytes {
         HeldBytes { budget: self.clone(), network, bytes: 0 }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        // Nothing that holds the lock can panic between its two sums.
+        // No code that holds the lock can panic between the updates of the two sums.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl HeldBytes {
-    /// Takes `bytes` more, or none at all.
+    /// Holds `bytes` more. Holds nothing more if they do not fit.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Exhausted> {
         let mut held = self.budget.held();
         let of_network = self.network.and_then(|network| held.by_network.get(&network)).copied();

@@ -1,4 +1,4 @@
-//! A line in front of scarce work: bounded, and fair between those that wait in it.
+//! A bounded, fair waiting line for scarce work.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{Turn, Turns};
 
-/// So much work is done at once, and so many wait. Clones share it.
+/// Limits how much work runs at once and how many may wait for it. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Line<K: Clone + Eq + Hash> {
     at_once: usize,
@@ -27,13 +27,13 @@ struct Waiting<K: Clone + Eq + Hash> {
 
 /// The line is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many wait")]
+#[error("too many are waiting")]
 pub struct Full;
 
-/// The right to do the work, until it is dropped.
+/// The right to do the work; released on drop.
 #[derive(Debug)]
 pub struct Permit<K: Clone + Eq + Hash> {
-    /// None once it is given back.
+    /// None once it is released.
     turn: Option<Turn<K>>,
     line: Line<K>,
 }
@@ -44,12 +44,12 @@ impl<K: Clone + Eq + Hash> Line<K> {
         Self { at_once, most_waiting, turns: Turns::default(), waiting: Arc::default() }
     }
 
-    /// Waits for a turn. The next one goes to the key with the fewest at work, then to the one that was served
-    /// the longest ago.
+    /// Waits for a turn. The next turn goes to the key with the fewest active turns, then to the key that was
+    /// served longest ago.
     ///
     /// # Errors
-    /// The line is full. Then the key with the most that wait gives way: to a newcomer of another key, if that
-    /// one has fewer by two or more.
+    /// The line is full. A newcomer then displaces one waiter of the key with the most waiters, if its own
+    /// key has at least two fewer.
     pub async fn enter(&self, of: K) -> Result<Permit<K>, Full> {
         let (called, turn) = oneshot::channel();
         {
@@ -64,7 +64,7 @@ impl<K: Clone + Eq + Hash> Line<K> {
         turn.await.map_err(|_| Full)
     }
 
-    /// Calls those whose turn it is.
+    /// Wakes the waiters whose turn has come.
     fn call(&self) {
         loop {
             let mut waiting = self.lock();
@@ -73,20 +73,20 @@ impl<K: Clone + Eq + Hash> Line<K> {
             let Some(first) = waiting.iter().position(|one| one.of == *turn.of()) else { return };
             let called = waiting.remove(first).called;
             drop(waiting);
-            // One that waits no longer gives its turn back here; the loop calls the next.
+            // If the waiter has gone, its permit is dropped here and the loop wakes the next waiter.
             if let Err(mut unwanted) = called.send(Permit { turn: Some(turn), line: self.clone() }) {
                 unwanted.turn = None;
             }
         }
     }
 
-    /// Nothing under this lock can leave the line half changed.
+    /// No code that holds this lock can leave the line in an inconsistent state.
     fn lock(&self) -> MutexGuard<'_, Vec<Waiting<K>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Takes the last one out of the key that has the most.
+/// Removes the last waiter of the key that has the most.
 fn make_room<K: Clone + Eq + Hash>(waiting: &mut Vec<Waiting<K>>, newcomer: &K) -> Result<(), Full> {
     let mut counts: HashMap<&K, usize> = HashMap::new();
     for one in &*waiting {
@@ -120,7 +120,7 @@ mod tests {
 
     type Entering = Pin<Box<dyn Future<Output = Result<Permit<char>, Full>>>>;
 
-    /// Stands in the line from now on.
+    /// Enters the line at once, before the returned future is polled again.
     async fn enter(line: &Line<char>, of: char) -> Entering {
         let line = line.clone();
         let mut entering: Entering = Box::pin(async move { line.enter(of).await });

@@ -1,7 +1,7 @@
-//! What strangers can take: how often something may be asked for, by whom it is counted, how much
-//! memory it may hold, and whose turn it is; and how a limit is told.
+//! Limits on what strangers can use: how often a request may be made, by which key it is counted, how much
+//! memory it may hold, and whose turn it is; and how a limit is written for people.
 //!
-//! A limit is checked before the work that it bounds, and says when to come again.
+//! A limit is checked before the work that it bounds, and says when to retry.
 
 mod bytes;
 mod line;

@@ -1,9 +1,9 @@
-//! Who counts as one visitor.
+//! The unit that counts as one visitor.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Bits of an IPv6 address that name the network: a provider gives each customer at least a /64, whose
-/// other 64 bits the customer chooses freely.
+/// The prefix of an IPv6 address that names the network. A provider gives each customer at least a /64, whose
+/// other 64 bits the customer can choose freely.
 const IPV6_PREFIX: u128 = !0 << 64;
 
 /// The network that limits count by: an IPv4 address, or the /64 of an IPv6 address.
@@ -19,8 +19,8 @@ impl From<IpAddr> for Network {
     }
 }
 
-/// What one party can get routed to it: the /24 of an IPv4 address, or the /48 of an IPv6 address. A party has
-/// all networks in it, so that what is shared between parties is counted by this.
+/// A range that one party can have routed to it: the /24 of an IPv4 address, or the /48 of an IPv6 address.
+/// One party can use every network in it, so resources that parties share are counted by this range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Neighbourhood(IpAddr);
 

@@ -1,4 +1,4 @@
-//! How often something may happen, for each key.
+//! Limits how often something may happen, for each key.
 
 use std::{
     collections::HashMap,
@@ -8,31 +8,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// `burst` times at once, then once `every` so often.
+/// `burst` uses at once, then one use per `every`.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
     pub burst: u32,
     pub every: Duration,
 }
 
-/// Keys that are counted one by one: a few megabytes. Those that come on top share [`SHARED`] counts, so that
-/// inventing keys neither escapes the limit nor clears another key's count.
+/// How many keys are counted separately, which takes a few megabytes. Further keys share [`SHARED`] counts,
+/// so that invented keys neither escape the limit nor clear another key's count.
 const MOST_KEYS: usize = 100_000;
 const SHARED: u64 = 1024;
 
-/// How many keys there are before those that have recovered are looked for.
+/// The table size at which recovered keys are first removed.
 const FIRST_SWEEP: usize = 1024;
 
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Counts in memory how often each key was used (generic cell rate algorithm); a restart forgets it.
+/// Counts in memory how often each key was used (generic cell rate algorithm). A restart clears the counts.
 ///
-/// The `governor` crate does the same but cannot take a use back, and a sign-in that succeeds must not
-/// count as a guess.
+/// The `governor` crate does the same but cannot give a use back, and a successful sign-in must not count as
+/// a guess.
 #[derive(Debug)]
 pub struct RateLimiter<K> {
     rate: Rate,
-    /// What strangers send is kept as its hash, which they cannot choose.
+    /// Keys come from strangers, so they are stored as a hash with a random seed that strangers cannot
+    /// predict.
     hasher: RandomState,
     keys: Mutex<Keys>,
     of: PhantomData<fn(&K)>,
@@ -40,7 +41,7 @@ pub struct RateLimiter<K> {
 
 #[derive(Debug)]
 struct Keys {
-    /// When each key will have recovered; a key that is not here has.
+    /// When each key will have recovered. A key that is not in the map has recovered.
     recovered_at: HashMap<u64, Instant>,
     sweep_at: usize,
     swept_at: Option<Instant>,
@@ -56,7 +57,7 @@ impl<K: Hash> RateLimiter<K> {
     /// Counts one use of `key` at `now`.
     ///
     /// # Errors
-    /// How long to wait, if it has none left; then nothing is counted.
+    /// The time to wait, if no use is left. The refused use is not counted.
     pub fn check(&self, key: &K, now: Instant) -> Result<(), Duration> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         keys.sweep(now);
@@ -71,7 +72,7 @@ impl<K: Hash> RateLimiter<K> {
         Ok(())
     }
 
-    /// Takes one use of `key` back.
+    /// Gives one use of `key` back.
     pub fn give_back(&self, key: &K) {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(recovered_at) = keys.recovered_at.get_mut(&self.hasher.hash_one(key))
@@ -81,7 +82,7 @@ impl<K: Hash> RateLimiter<K> {
         }
     }
 
-    /// Takes all uses of `key` back.
+    /// Gives all uses of `key` back.
     pub fn forget(&self, key: &K) {
         self.keys
             .lock()
@@ -92,14 +93,14 @@ impl<K: Hash> RateLimiter<K> {
 }
 
 impl Keys {
-    /// The key itself; one that is new to a full table shares a count.
+    /// The entry under which a key is counted: its own, or a shared one if the table is full.
     fn counted_as(&self, key: u64) -> u64 {
         let is_full = self.recovered_at.len() >= MOST_KEYS;
         if is_full && !self.recovered_at.contains_key(&key) { key % SHARED } else { key }
     }
 
-    /// Drops the keys that have recovered: once for each doubling of the table, and at most once a second, for
-    /// a full one is looked through whole.
+    /// Removes the keys that have recovered. Runs each time the table has doubled and at most once a second,
+    /// because it scans the whole table.
     fn sweep(&mut self, now: Instant) {
         let is_recent = self.swept_at.is_some_and(|at| now.saturating_duration_since(at) < LEAST_PAUSE);
         if self.recovered_at.len() >= self.sweep_at && !is_recent {

@@ -1,9 +1,9 @@
-//! Sizes that limit something, in words.
+//! Formats the sizes that are limits.
 
-/// Binary units from the largest down.
+/// Binary units, largest first.
 const UNITS: [(&str, u64); 4] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
 
-/// A limit in the units in which an operator sets it, rounded down so that a file of that size is taken:
+/// A limit in the units that an operator sets, rounded down, so that a file of the printed size is accepted:
 /// `10 GiB`, `4.7 MiB`, `1,000 bytes`.
 #[must_use]
 pub fn bytes_at_most(limit: u64) -> String {

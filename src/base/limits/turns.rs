@@ -1,4 +1,4 @@
-//! Turns at work that only so much of may be done at once, shared fairly.
+//! Shares a limited amount of concurrent work fairly.
 
 use std::{
     collections::HashMap,
@@ -6,25 +6,25 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Whose work is done, and who was served when. Clones share it.
+/// Who has active turns, and who was served when. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Turns<T: Clone + Eq + Hash>(Arc<Mutex<State<T>>>);
 
 #[derive(Debug)]
 struct State<T> {
     known: HashMap<T, Served>,
-    /// How many turns have been given.
+    /// The number of turns given so far.
     given: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Served {
     at_work: usize,
-    /// The last turn, as a number in the order of all.
+    /// The number of the last turn, in the order of all turns.
     last: u64,
 }
 
-/// A turn, until it is dropped.
+/// The right to work; released on drop.
 #[derive(Debug)]
 pub struct Turn<T: Clone + Eq + Hash> {
     turns: Turns<T>,
@@ -38,9 +38,9 @@ impl<T: Clone + Eq + Hash> Default for Turns<T> {
 }
 
 impl<T: Clone + Eq + Hash> Turns<T> {
-    /// Gives a turn to one of those that wait and may begin: the one with the fewest turns at work, then the one
-    /// that was served the longest ago, then the first. `may_begin` is told how many turns one has at work, and
-    /// how many all have.
+    /// Gives a turn to one of `waiting` that may begin: the key with the fewest active turns, then the key
+    /// that was served longest ago, then the first. `may_begin` gets the number of active turns of the key
+    /// and of all keys.
     pub fn next<'w>(
         &self,
         waiting: impl IntoIterator<Item = &'w T>,
@@ -66,12 +66,12 @@ impl<T: Clone + Eq + Hash> Turns<T> {
         Some(Turn { turns: self.clone(), of: next.clone() })
     }
 
-    /// Whether none of the work of `one` is done now.
+    /// Whether `one` has no active turn.
     pub fn is_idle(&self, one: &T) -> bool {
         self.lock().known.get(one).is_none_or(|served| served.at_work == 0)
     }
 
-    /// Nothing under this lock can leave the state half changed.
+    /// No code that holds this lock can leave the state inconsistent.
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

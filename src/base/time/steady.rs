@@ -7,28 +7,29 @@ use std::{
 
 use super::UnixMillis;
 
-/// While the system clock is behind, this clock loses one part in so many: an hour in ten hours. Durations are
-/// then too short by as much.
+/// While the system clock is behind, this clock runs slower by one part in this many, so that it loses an
+/// hour in ten hours. Measured durations are too short by the same ratio.
 const LOSES_ONE_IN: u32 = 10;
 
-/// A system clock that jumps ahead by more is followed only once it has stayed ahead for [`DOUBTED_FOR`]: this
-/// clock never runs backwards, so it would keep a wrong year that the system clock showed for a second.
+/// A system clock that jumps ahead by more than this is followed only after it has stayed ahead for
+/// [`DOUBTED_FOR`]. This clock never runs backwards, so it would otherwise keep a wrong year that the system
+/// clock showed for a second.
 const WORTH_A_DOUBT: Duration = Duration::from_secs(60);
 const DOUBTED_FOR: Duration = Duration::from_secs(10);
 
-/// A system clock that is behind by less is corrected without a word.
+/// A system clock that is behind by less than this is corrected without a warning.
 const WORTH_A_WORD: Duration = Duration::from_secs(2);
 
 /// The last moment at which the system clock was right.
 ///
-/// Invariant: a later reading is never less than an earlier one. A system clock that is ahead is followed at
-/// once, one that is far ahead after a while; one that was set back is approached from above.
+/// Invariant: a later reading is never less than an earlier one. The clock follows a system clock that is
+/// ahead at once, one that is far ahead after a while, and approaches one that was set back from above.
 #[derive(Debug)]
 struct Steady {
     instant: Instant,
     wall: UnixMillis,
     is_ahead: bool,
-    /// Since when the system clock has been far ahead.
+    /// When the system clock was first seen far ahead.
     doubted_since: Option<Instant>,
 }
 
@@ -50,7 +51,7 @@ impl Steady {
         let least = match self.doubted_since.take() {
             None => self.wall.plus(elapsed - elapsed / LOSES_ONE_IN),
             Some(_) => {
-                // Readings went up to this meanwhile.
+                // Readings advanced up to this time while the jump was in doubt.
                 (self.wall, self.instant) = (expected, instant);
                 expected
             }
@@ -69,7 +70,7 @@ impl Steady {
 #[derive(Debug, PartialEq, Eq)]
 struct Reading {
     now: UnixMillis,
-    /// Said once for each time that the system clock falls behind.
+    /// Set only in the first reading after the system clock falls behind.
     set_back_by: Option<Duration>,
 }
 
@@ -77,7 +78,7 @@ pub(super) fn now() -> UnixMillis {
     static CLOCK: Mutex<Option<Steady>> = Mutex::new(None);
     let reading = {
         let mut clock = CLOCK.lock().unwrap_or_else(PoisonError::into_inner);
-        // Read under the lock: readings are in the order in which they are given out.
+        // Read under the lock, so that readings are in the order in which they are returned.
         let (wall, instant) = (UnixMillis::wall(), Instant::now());
         clock.get_or_insert_with(|| Steady::new(wall, instant)).at(wall, instant)
     };
@@ -97,7 +98,7 @@ mod tests {
     const WALL: UnixMillis = UnixMillis(1_795_466_651_000);
     const HOUR: Duration = Duration::from_secs(3_600);
 
-    /// A clock that has run for a minute, and the instant and the time of that.
+    /// A clock that has run for a minute, with its current instant and time.
     fn running() -> (Steady, Instant, UnixMillis) {
         let start = Instant::now();
         let mut clock = Steady::new(WALL, start);
@@ -114,11 +115,11 @@ mod tests {
         for seconds in [10, 100, 1_000, 10_000, 36_000, 40_000] {
             let elapsed = Duration::from_secs(seconds);
             let reading = clock.at(back.plus(elapsed), instant + elapsed);
-            // 10 s are 9 s on it, until what the system clock shows is more.
+            // The clock advances 9 s per 10 s until the system clock shows more.
             let expected = wall.plus(elapsed * 9 / 10).max(back.plus(elapsed));
             assert_eq!(reading, Reading { now: expected, set_back_by: None }, "after {seconds} s");
         }
-        // Caught up: what follows is a new correction, and said again.
+        // The clock has caught up, so the next correction is new and reported again.
         let instant = instant + Duration::from_secs(40_000);
         let wall = back.plus(Duration::from_secs(40_000));
         assert_eq!(clock.at(wall.minus(HOUR), instant).set_back_by, Some(HOUR));
@@ -144,7 +145,8 @@ mod tests {
     fn a_clock_set_back_and_forth_any_number_of_times_never_runs_backwards() {
         let (mut clock, mut instant, wall) = running();
         let mut last = wall;
-        // Seconds by which the system clock is off, a third of a millisecond apart: none of them gets lost.
+        // Seconds by which the system clock is off. The steps are a third of a millisecond, and none must get
+        // lost.
         for off in [0, -1, -3_600, -3_599, -7_200, 0, 86_400, -86_400, 5, 4].repeat(1_000) {
             instant += Duration::from_micros(333);
             let shown = UnixMillis(wall.0 + off * 1_000);
