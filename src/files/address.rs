@@ -1,15 +1,15 @@
-//! The address of a CSV that lies elsewhere.
+//! The address of a CSV file on another server.
 
 use std::{fmt, str::FromStr};
 
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// An http or https address. Whether it may be fetched is another question, asked when it is.
+/// An http or https address. The guard decides whether it may be fetched, at the time of the fetch.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address(Url);
 
-/// Why a text is no http or https address: a sentence that says what to do about it.
+/// Why a text is not an http or https address: a sentence that says what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnAddress {
     #[error("This is a file on a computer, not an address. Choose the file instead.")]
@@ -24,7 +24,7 @@ pub enum NotAnAddress {
     BadHost,
 }
 
-/// The longest scheme that is named; those in use are shorter.
+/// The longest scheme that an error names; real schemes are shorter.
 const LONGEST_SCHEME: usize = 20;
 
 impl Address {
@@ -38,7 +38,7 @@ impl Address {
         self.0.host_str().unwrap_or_default()
     }
 
-    /// The host, and the port if it is another than the scheme's.
+    /// The host, and the port if it is not the scheme's default.
     #[must_use]
     pub fn host_and_port(&self) -> String {
         match self.0.port() {
@@ -47,12 +47,12 @@ impl Address {
         }
     }
 
-    /// Without the name and password before the host, the query and the fragment. The path may hold a secret
-    /// still: for the page of its owner only.
+    /// The address without user name, password, query and fragment. The path may still contain a secret, so
+    /// it is shown only to the import's owner.
     #[must_use]
     pub fn without_secrets(&self) -> String {
         let mut url = self.0.clone();
-        // Neither can be refused of an http address.
+        // Neither call can fail for an http address.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         url.set_query(None);
@@ -60,15 +60,15 @@ impl Address {
         url.into()
     }
 
-    /// The last segment of the path, decoded; the host if there is none. As others say it: only to be
-    /// shown, once it is made safe.
+    /// The decoded last segment of the path, or the host if there is none. It comes from a stranger: make it
+    /// safe before showing it.
     #[must_use]
     pub fn file_name(&self) -> String {
         last_segment(&self.0).unwrap_or_else(|| self.host().to_owned())
     }
 
-    /// As a person types it: `files.example/orders.csv` is taken as https. A host without a dot, or without
-    /// a path behind it, is rather a file's name than an address.
+    /// Parses an address as people type it: `files.example/orders.csv` becomes an https address. Text without
+    /// a dot in the host, or without a path, is more likely a file's name than an address.
     pub fn typed(text: &str) -> Result<Self, NotAnAddress> {
         let text = text.trim();
         if text.contains("://") && has_scheme(text) {
@@ -114,14 +114,14 @@ impl NotAnAddress {
     }
 }
 
-/// Whether `text` begins with a scheme and a colon, as RFC 3986 writes one.
+/// Whether `text` begins with a scheme and a colon, by RFC 3986.
 fn has_scheme(text: &str) -> bool {
     let is_scheme_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.split_once(':').is_some_and(|(scheme, _)| scheme.chars().all(is_scheme_char))
 }
 
-/// Whether `text` is how Windows or Unix writes where a file is.
+/// Whether `text` is a Windows or Unix path of a file.
 fn is_file_path(text: &str) -> bool {
     let drive = text.split_once(':').is_some_and(|(drive, path)| {
         drive.len() == 1 && drive.starts_with(|c: char| c.is_ascii_alphabetic()) && path.starts_with('/')
@@ -133,7 +133,7 @@ fn is_file_path(text: &str) -> bool {
         || ["./", "../", "~/"].iter().any(|start| text.starts_with(start))
 }
 
-/// The last segment of a path, decoded; None if it is empty.
+/// The decoded last segment of a path; None if it is empty.
 pub(super) fn last_segment(url: &Url) -> Option<String> {
     let segment = url.path_segments()?.next_back()?;
     let name = percent_decode_str(segment).decode_utf8_lossy();
@@ -143,7 +143,7 @@ pub(super) fn last_segment(url: &Url) -> Option<String> {
 impl FromStr for Address {
     type Err = NotAnAddress;
 
-    /// A fragment is left out: it is never sent.
+    /// Drops the fragment, which is never sent.
     fn from_str(text: &str) -> Result<Self, NotAnAddress> {
         let mut url = Url::parse(text.trim()).map_err(|error| match error {
             url::ParseError::RelativeUrlWithoutBase => NotAnAddress::NoScheme,
@@ -158,7 +158,7 @@ impl FromStr for Address {
     }
 }
 
-/// The host alone: path and query may hold what opens the file.
+/// Only the host: path and query may contain a secret.
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Address({})", self.host())

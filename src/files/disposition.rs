@@ -1,9 +1,9 @@
-//! The file name in a `Content-Disposition` header (RFC 6266), also in its extended form (RFC 8187).
+//! The file name in a `Content-Disposition` header (RFC 6266), including the extended form (RFC 8187).
 
 use percent_encoding::percent_decode;
 
-/// The name that `header` gives the file, as its sender says it: to be made safe before it is shown. The
-/// extended form comes first, for the other is its stand-in.
+/// The file name in `header`. It comes from the sender: make it safe before showing it. The extended form has
+/// precedence; the plain form is its fallback.
 #[must_use]
 pub fn file_name(header: &[u8]) -> Option<String> {
     let mut plain = None;
@@ -21,8 +21,8 @@ pub fn file_name(header: &[u8]) -> Option<String> {
     plain.filter(|name| !name.trim().is_empty())
 }
 
-/// The parameter that `text` begins with (`; name=value` or `; name="value"`): its name, its value
-/// unquoted, and what follows.
+/// The parameter at the front of `text` (`; name=value` or `; name="value"`): its name, its unquoted value,
+/// and the rest.
 fn parameter(text: &[u8]) -> Option<(&[u8], Vec<u8>, &[u8])> {
     let text = text.trim_ascii_start().strip_prefix(b";")?.trim_ascii_start();
     let (name, value) = text.split_at(text.iter().position(|byte| *byte == b'=')?);
@@ -43,7 +43,7 @@ fn parameter(text: &[u8]) -> Option<(&[u8], Vec<u8>, &[u8])> {
     None
 }
 
-/// `UTF-8'de'%C3%BCbersicht.csv`, or the same in ISO-8859-1.
+/// Decodes `UTF-8'de'%C3%BCbersicht.csv`, or the same in ISO-8859-1.
 fn extended(value: &[u8]) -> Option<String> {
     let mut parts = value.splitn(3, |byte| *byte == b'\'');
     let (charset, _language, encoded) = (parts.next()?, parts.next()?, parts.next()?);
@@ -58,7 +58,7 @@ fn extended(value: &[u8]) -> Option<String> {
     Some(name).filter(|name| !name.trim().is_empty())
 }
 
-/// Senders write UTF-8 here, or ISO-8859-1 as the first versions of HTTP had it.
+/// Decodes UTF-8, or else ISO-8859-1, which early versions of HTTP used.
 fn text(value: &[u8]) -> String {
     str::from_utf8(value).map_or_else(|_| latin_1(value), str::to_owned)
 }

@@ -1,4 +1,4 @@
-//! Fetching a file by its address: through the [`guard`], within limits, whole or not at all.
+//! Fetches a file by its address: through the [`guard`], within limits, whole or not at all.
 
 use std::{
     io,
@@ -21,24 +21,24 @@ use super::{
 };
 use crate::base::{config::AllowedAddresses, tls};
 
-/// Redirects that are followed, one after the other.
+/// The longest chain of redirects that is followed.
 const MOST_REDIRECTS: usize = 5;
 
 /// A user waits for the import, so a longer `Retry-After` is cut to this.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// How long is waited, and how much is taken.
+/// Limits on time and size.
 #[derive(Clone, Copy, Debug)]
 pub struct FetchLimits {
     /// `RUNBOARD_MAX_UPLOAD_BYTES`.
     pub max_bytes: u64,
-    /// From looking up a name to the last header of its answer, for each redirect anew.
+    /// From resolving the name to the last header of the answer, for each redirect separately.
     pub answer: Duration,
-    /// This many bytes, or the rest of the file, have to arrive within [`FetchLimits::stretch`]: one byte
-    /// a second is as good as none.
+    /// This many bytes, or the rest of the file, must arrive within [`FetchLimits::stretch`]. Without this
+    /// limit a server could send one byte per second.
     pub stretch_bytes: u64,
     pub stretch: Duration,
-    /// All of it.
+    /// For the whole fetch.
     pub whole: Duration,
 }
 
@@ -50,7 +50,7 @@ impl FetchLimits {
             answer: Duration::from_secs(30),
             stretch_bytes: 1 << 20,
             stretch: Duration::from_secs(30),
-            // A fetch is one call, and the embedded engine gives up on a call after an hour.
+            // A fetch is one call, and the embedded engine aborts a call after an hour.
             whole: Duration::from_secs(55 * 60),
         }
     }
@@ -60,20 +60,20 @@ impl FetchLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetchProgress {
     pub bytes: u64,
-    /// In all; None if it was not announced.
+    /// The size of the file; None if it was not announced.
     pub total: Option<u64>,
 }
 
-/// What is told while a file arrives.
+/// What `fetch` reports while a file arrives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arrival {
-    /// The answer names the file otherwise than the address does.
+    /// The answer gives the file another name than the address does.
     Named(FileName),
     Bytes(FetchProgress),
 }
 
-/// Why a file could not be fetched. The text is part of a sentence for people and says nothing of the
-/// address but what its owner may know.
+/// Why a file could not be fetched. The text is part of a sentence for people, and says only what the owner
+/// of the import may know about the address.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     #[error(transparent)]
@@ -82,7 +82,7 @@ pub enum FetchError {
     NameNotFound(String),
     #[error("the address could not be reached")]
     Unreachable(#[source] reqwest::Error),
-    /// Its owner may not have typed https: an address without a scheme is taken as https.
+    /// The user may not have typed https: an address without a scheme is taken as https.
     #[error(
         "the address could not be reached by https, which is used unless http:// is in front. If the site offers http alone, import the address again with http:// in front"
     )]
@@ -91,7 +91,7 @@ pub enum FetchError {
     NoAnswer,
     #[error("the address answered {}", .0.as_u16())]
     Status(StatusCode),
-    /// It is busy, and says when to come back.
+    /// The server is busy and says when to retry.
     #[error("the address answered {}", .status.as_u16())]
     Busy { status: StatusCode, retry_after: Duration },
     #[error("the address redirects more than {MOST_REDIRECTS} times")]
@@ -110,7 +110,7 @@ pub enum FetchError {
     CutOff(#[source] Option<reqwest::Error>),
     #[error("the file arrived too slowly")]
     TooSlow,
-    /// Another attempt would begin at the first byte again, and hold a worker as long.
+    /// Another attempt would start at the first byte again and hold a worker for as long.
     #[error("the file took too long to arrive")]
     TooLong,
     #[error("the file is not wanted any more")]
@@ -122,7 +122,7 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// Whether another attempt may do better.
+    /// Whether another attempt may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -153,7 +153,7 @@ impl FetchError {
 }
 
 impl FetchError {
-    /// How long the address wants to be left alone.
+    /// How long the server asks us to wait.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -163,7 +163,7 @@ impl FetchError {
     }
 }
 
-/// Fetches files that lie elsewhere.
+/// Fetches files from other servers.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
     allowed: AllowedAddresses,
@@ -176,8 +176,8 @@ impl Fetcher {
         Self { allowed, limits }
     }
 
-    /// Writes what `address` answers into `file` and gives it back, whole and not empty, but not kept
-    /// yet. `told` is called for every piece that arrives, and may stop the fetch.
+    /// Writes the file at `address` into `file` and returns it, complete and not empty, but not kept yet.
+    /// `told` is called for every piece that arrives, and may stop the fetch.
     pub async fn fetch(
         &self,
         address: &Address,
@@ -196,7 +196,7 @@ impl Fetcher {
         timeout(self.limits.whole, fetched).await.map_err(|_| FetchError::TooLong)?
     }
 
-    /// The answer that `address` leads to, and where from: 200, with its headers read.
+    /// Follows redirects from `address`. Returns the final URL and its answer: 200, with the headers read.
     async fn answer(&self, address: &Address) -> Result<(Url, Response), FetchError> {
         let mut url = address.url().clone();
         for _ in 0..=MOST_REDIRECTS {
@@ -211,7 +211,7 @@ impl Fetcher {
         Err(FetchError::TooManyRedirects)
     }
 
-    /// Asks one address, at a place that was checked, and follows nothing.
+    /// Requests one address, at an IP address that was checked, and follows no redirect.
     async fn ask(&self, url: &Url) -> Result<Response, FetchError> {
         let places = self.resolve(url).await?;
         let request = client(url, places)?
@@ -219,7 +219,7 @@ impl Fetcher {
             .header(header::ACCEPT, "text/csv, text/plain;q=0.9, */*;q=0.8")
             .header(header::ACCEPT_ENCODING, "identity");
         request.send().await.map_err(|error| {
-            // The URL is none that HTTP can ask for: it is too long.
+            // The URL is too long for a request.
             if error.is_builder() {
                 FetchError::RedirectToNowhere
             } else if url.scheme() == "https" && error.is_connect() {
@@ -230,8 +230,7 @@ impl Fetcher {
         })
     }
 
-    /// Where `url` leads. One place that is not open is enough to refuse all: no name that is public has
-    /// it beside others.
+    /// Resolves `url`. A single forbidden IP address refuses all: a public name never has one.
     async fn resolve(&self, url: &Url) -> Result<Vec<SocketAddr>, FetchError> {
         guard::check_url(url)?;
         let port = url.port_or_known_default().ok_or(AddressRefusal::Scheme)?;
@@ -287,7 +286,8 @@ impl Fetcher {
         }
     }
 
-    /// Reads [`FetchLimits::stretch_bytes`], or up to the end: then true.
+    /// Reads [`FetchLimits::stretch_bytes`], or up to the end of the file. Returns whether the file has
+    /// ended.
     async fn receive_stretch(
         &self,
         response: &mut Response,
@@ -311,18 +311,18 @@ impl Fetcher {
     }
 }
 
-/// A client for one request: it connects to `places` whatever name it is asked for, so that no second
-/// look-up can answer otherwise than the one that was checked.
+/// A client for one request. It connects to `places` for any name, so that a second DNS lookup cannot return
+/// an address that was not checked.
 fn client(url: &Url, places: Vec<SocketAddr>) -> Result<Client, FetchError> {
     tls::install();
     let mut builder = Client::builder()
         .user_agent(concat!("runboard/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
-        // A proxy would do the look-up, and where it looks is not ours to check.
+        // A proxy would resolve the name itself, and its result could not be checked.
         .no_proxy()
         .dns_resolver(Pinned(places));
     if url.scheme() == "http" {
-        // Reading the machine's certificates fails where there are none; nothing needs them here.
+        // Loading the machine's certificates fails if it has none, and plain http needs none.
         builder = builder.tls_certs_only([]);
     }
     builder.build().map_err(FetchError::NoTls)
@@ -349,7 +349,7 @@ fn leads_on(status: StatusCode) -> bool {
     )
 }
 
-/// What an answer is that is no file. Of one that says when to come back, that is kept.
+/// The error for an answer without a file. Keeps the `Retry-After`, if there is one.
 fn refused(status: StatusCode, response: &Response) -> FetchError {
     let seconds =
         response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -361,8 +361,8 @@ fn refused(status: StatusCode, response: &Response) -> FetchError {
     }
 }
 
-/// The name that the answer has for the file: the one that its headers give it, or that of the place that a
-/// redirect led to, where that has an extension and the address has none.
+/// The file name that the answer gives: from its headers, or from the target of a redirect if that has an
+/// extension and the address has none.
 fn other_name(address: &Address, url: &Url, response: &Response) -> Option<FileName> {
     let header = response.headers().get(header::CONTENT_DISPOSITION);
     let given = header.and_then(|header| disposition::file_name(header.as_bytes()));
@@ -379,7 +379,7 @@ fn next_hop(url: &Url, response: &Response) -> Result<Url, FetchError> {
     location.and_then(|location| url.join(location).ok()).ok_or(FetchError::RedirectToNowhere)
 }
 
-/// Bytes that are not those of the file: a CSV would have to be unpacked to have any rows.
+/// Whether the body is compressed: it would have to be unpacked before it could be read.
 fn is_compressed(response: &Response) -> bool {
     let encodings = response.headers().get_all(header::CONTENT_ENCODING).iter();
     encodings.into_iter().any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))

@@ -1,13 +1,14 @@
-//! The name of an uploaded file: what the client said, made safe to show. Never a path.
+//! The name of an uploaded file: sent by the client, made safe to show, and never used as a path.
 
 use std::fmt;
 
 use super::Address;
 
-/// Longer names are cut; enough for any real one.
+/// Longer names are cut. Real names are shorter.
 const MAX_CHARS: usize = 200;
 
-/// A file's name in one line, without folders, control or direction-changing characters.
+/// A file's name in one line, without folders, control characters or characters that change the text
+/// direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileName(String);
 
@@ -21,8 +22,8 @@ impl FileName {
         Self(if shown.is_empty() { "unnamed.csv".to_owned() } else { shown.to_owned() })
     }
 
-    /// The name of a file of the failed records of `name`, as their download has it: `orders-failed.csv`
-    /// for `orders.csv`, and also for itself.
+    /// The name for a file with the failed records of `name`, the same as that of their download:
+    /// `orders-failed.csv` for `orders.csv` and for `orders-failed.csv`.
     #[must_use]
     pub fn of_failed_records(&self) -> Self {
         const END: &str = "-failed.csv";
@@ -44,8 +45,8 @@ impl fmt::Display for FileName {
     }
 }
 
-/// Characters that reorder or hide others (Unicode's bidirectional controls and zero-width marks): a
-/// name must read as what it is.
+/// Characters that reorder or hide others (Unicode's bidirectional controls and zero-width marks). A name
+/// must be what it looks like.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }

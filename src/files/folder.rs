@@ -32,7 +32,7 @@ impl Folder {
     }
 }
 
-/// A name that is not UTF-8 is not one of ours, and no row names it: it stays where it is.
+/// Lists the files. A name that is not UTF-8 is not one of ours and no row names it, so it is skipped.
 pub(super) fn list(root: &Path, folder: Folder) -> io::Result<impl Iterator<Item = io::Result<Key>> + use<>> {
     let name = folder.name();
     Ok(fs::read_dir(root.join(name))?.filter_map(move |entry| {
@@ -45,12 +45,13 @@ pub(super) fn list(root: &Path, folder: Folder) -> io::Result<impl Iterator<Item
     }))
 }
 
-/// Makes a folder, and missing ones above it, that no other user of this machine can open, whatever the umask.
+/// Creates a folder and its missing parents with access for no other user of this machine, whatever the
+/// umask.
 pub fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Makes the names in the folder of `path` survive a power cut.
+/// Syncs the folder of `path`, so that its names survive a power failure.
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),

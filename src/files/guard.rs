@@ -1,8 +1,8 @@
-//! Which addresses may be fetched: those of the public internet, and those that the operator names.
+//! Decides which addresses may be fetched: public ones, and those that the operator allows.
 //!
-//! A user who gives an address makes Runboard connect to it from inside the operator's network. So each
-//! resolved address is checked, at the first request and at every redirect, and only a checked one is
-//! connected to ([`fetch`](super::fetch)). What is not known to be public is refused.
+//! A user who enters an address makes Runboard connect to it from inside the operator's network. So each
+//! resolved IP address is checked, at the first request and at every redirect, and only a checked one is
+//! connected to ([`fetch`](super::fetch)). An address that is not known to be public is refused.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -11,22 +11,22 @@ use url::Url;
 
 use crate::base::config::AllowedAddresses;
 
-/// Why an address is not fetched. The text is part of a sentence for people; it does not tell what a
-/// name resolves to, for that is the inside of a network.
+/// Why an address is not fetched. The text is part of a sentence for people. It does not reveal what a name
+/// resolves to, because that could be a detail of a private network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressRefusal {
     #[error("the address does not begin with http:// or https://")]
     Scheme,
     #[error("the address contains a user name or password, which Runboard does not send")]
     UserInfo,
-    /// It says the same as without the dot, but not to everybody who compares names.
+    /// A host with a trailing dot is the same host, but software that compares names may not treat it so.
     #[error("the address's host name ends with a dot, which is not allowed")]
     TrailingDot,
     #[error("this address is on a private network. Ask the operator to allow it")]
     NotPublic,
     #[error("the address uses port {0}; only ports 80 and 443 are allowed")]
     Port(u16),
-    /// The host is not public, and the operator allows other ports of it.
+    /// The host is not public, and the operator allows only other ports of it.
     #[error("port {0} of this address is not allowed. Ask the operator to allow it")]
     PrivatePort(u16),
 }
@@ -39,8 +39,8 @@ const fn v6(a: u16, b: u16, c: u16, length: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0), length)
 }
 
-/// IANA's registry of IPv4 special-purpose addresses (RFC 6890), as far as it is not global, multicast,
-/// and one address that a cloud keeps for its machines.
+/// IANA's registry of IPv4 special-purpose addresses (RFC 6890) without its global ones, multicast, and the
+/// address that Azure reserves for its host.
 const NOT_PUBLIC_V4: [Ipv4Net; 17] = [
     v4(0, 0, 0, 0, 8),          // "this network", unspecified
     v4(10, 0, 0, 0, 8),         // private
@@ -61,11 +61,11 @@ const NOT_PUBLIC_V4: [Ipv4Net; 17] = [
     v4(255, 255, 255, 255, 32), // broadcast
 ];
 
-/// All that is global unicast in IPv6: loopback, mapped and translated IPv4, unique local, link-local,
-/// site-local and multicast addresses lie outside.
+/// All global unicast addresses of IPv6. Loopback, mapped and translated IPv4, unique local, link-local,
+/// site-local and multicast addresses are outside.
 const GLOBAL_V6: Ipv6Net = v6(0x2000, 0, 0, 3);
 
-/// What of [`GLOBAL_V6`] is not public after all.
+/// The parts of [`GLOBAL_V6`] that are not public.
 const NOT_PUBLIC_V6: [Ipv6Net; 4] = [
     v6(0x2001, 0, 0, 23),     // protocol assignments: Teredo, benchmarks, ORCHID
     v6(0x2001, 0xdb8, 0, 32), // documentation
@@ -73,10 +73,10 @@ const NOT_PUBLIC_V6: [Ipv6Net; 4] = [
     v6(0x3fff, 0, 0, 20),     // documentation
 ];
 
-/// NAT64's well-known prefix (RFC 6052): what a network without IPv4 reaches public IPv4 addresses by.
+/// NAT64's well-known prefix (RFC 6052), through which an IPv6-only network reaches public IPv4 addresses.
 const NAT64: Ipv6Net = v6(0x64, 0xff9b, 0, 96);
 
-/// Checks what an address says by itself, before it is resolved.
+/// Checks an address before it is resolved.
 pub(super) fn check_url(url: &Url) -> Result<(), AddressRefusal> {
     if !matches!(url.scheme(), "http" | "https") {
         Err(AddressRefusal::Scheme)
@@ -89,7 +89,7 @@ pub(super) fn check_url(url: &Url) -> Result<(), AddressRefusal> {
     }
 }
 
-/// Checks an address that is about to be connected to.
+/// Checks an IP address that will be connected to.
 pub(super) fn check(address: SocketAddr, allowed: &AllowedAddresses) -> Result<(), AddressRefusal> {
     if allowed.contain(address) {
         Ok(())
@@ -130,7 +130,7 @@ mod tests {
 
     use super::*;
 
-    /// What becomes of an address whose host is written as an IP address, in whatever spelling.
+    /// The verdict on an address whose host is an IP address in any notation.
     fn verdict(address: &str) -> Result<(), AddressRefusal> {
         let url = Url::parse(address).unwrap();
         check_url(&url)?;
@@ -164,8 +164,8 @@ mod tests {
     #[test]
     fn what_is_not_public_is_refused_in_every_spelling() {
         for host in [
-            // Loopback and unspecified, also in decimal, octal, hex, with parts left out, with a dot behind,
-            // and in other digits.
+            // Loopback and unspecified, also in decimal, octal, hex, abbreviated, with a trailing dot, and in
+            // other digits.
             "127.0.0.1",
             "127.255.255.254",
             "127.1",
@@ -215,7 +215,7 @@ mod tests {
             "239.255.255.255",
             "240.0.0.1",
             "255.255.255.255",
-            // IPv4 in IPv6: compatible, mapped (a public one too), translated, NAT64, 6to4, Teredo.
+            // IPv4 in IPv6: compatible, mapped (also a public one), translated, NAT64, 6to4, Teredo.
             "[::127.0.0.1]",
             "[::ffff:127.0.0.1]",
             "[::ffff:7f00:1]",
@@ -271,14 +271,14 @@ mod tests {
             ("http://me@93.184.216.34/", AddressRefusal::UserInfo),
             ("http://me:secret@93.184.216.34/", AddressRefusal::UserInfo),
             ("http://:secret@93.184.216.34/", AddressRefusal::UserInfo),
-            // The host of these is what stands behind the @, whatever it looks like.
+            // The host is the part after the @.
             ("http://93.184.216.34@127.0.0.1/", AddressRefusal::UserInfo),
             ("http://93.184.216.34:80@127.0.0.1/", AddressRefusal::UserInfo),
             ("http://93.184.216.34%2f@127.0.0.1/", AddressRefusal::UserInfo),
         ] {
             assert_eq!(verdict(address), Err(refusal), "{address}");
         }
-        // And of these what stands before the backslash or the number sign.
+        // The host is the part before the backslash or the number sign.
         for address in ["http://127.0.0.1\\@93.184.216.34/", "http://127.0.0.1#@93.184.216.34/"] {
             assert_eq!(verdict(address), Err(AddressRefusal::NotPublic), "{address}");
         }

@@ -15,17 +15,17 @@ use super::{
 };
 use crate::base::ids::ImportId;
 
-/// How many bytes are gathered before they are written: a network chunk is much smaller, and each write
-/// of an asynchronous file is a trip to another thread.
+/// The bytes that are gathered before a write. Network chunks are much smaller, and each write to an
+/// asynchronous file uses another thread.
 const BUFFER: usize = 256 * 1024;
 
-/// After how many bytes the disk is asked again whether there is room.
+/// The free space of the disk is checked again after this many bytes.
 const ASK_EVERY: u64 = 16 << 20;
 
-/// Ends the name of a mark in [`INCOMING`].
+/// The suffix of a mark's name in [`INCOMING`].
 const MARK: &str = ".recording";
 
-/// A file that is being received, at a flat cost in memory. Dropped before it is kept, it is gone.
+/// A file that is being received, with constant memory use. It is deleted if it is dropped before it is kept.
 #[derive(Debug)]
 pub struct Incoming {
     storage: Storage,
@@ -36,25 +36,25 @@ pub struct Incoming {
 }
 
 impl Storage {
-    /// Begins to receive an upload of `announced` bytes, 0 if their number is unknown. Fails as a full disk
-    /// does if there is no room for twice as many: the file, and what a run will write of it.
+    /// Starts to receive an upload of `announced` bytes; 0 if the size is unknown. Fails with a full disk
+    /// unless there is room for twice as many: the file, and the outputs of its run.
     pub async fn receive(&self, announced: u64) -> io::Result<Incoming> {
         self.ensure_room_for(announced.saturating_mul(2)).await?;
         Incoming::create(self.clone(), self.root().join(INCOMING).join(Ulid::new().to_string())).await
     }
 
-    /// Says that the upload of `import` is about to be stored, and that no row names it yet: a start that finds it
-    /// so knows that a kill came between. To be taken back by [`recorded`](Self::recorded).
+    /// Marks the upload of `import` as about to be stored before a row names it. A start that finds the mark
+    /// knows that the process was killed in between. [`recorded`](Self::recorded) removes the mark.
     pub async fn record_soon(&self, import: ImportId) -> io::Result<()> {
         tokio::fs::write(self.marker(import), []).await
     }
 
-    /// The import has its row, or its upload is gone.
+    /// Removes the mark: the import has its row, or its upload was deleted.
     pub async fn recorded(&self, import: ImportId) {
         if let Err(error) = tokio::fs::remove_file(self.marker(import)).await
             && error.kind() != io::ErrorKind::NotFound
         {
-            // It explains nothing any more, and the next start moves it away.
+            // The mark has no more meaning, and the next start moves it away.
             tracing::warn!(%import, %error, "cannot remove the mark of an import that was being recorded");
         }
     }
@@ -70,8 +70,8 @@ impl Storage {
         self.root().join(INCOMING).join(format!("{import}{MARK}"))
     }
 
-    /// Stores the file `from` once more as `to`, so that it survives a power cut. Either can be removed
-    /// without the other. Returns its size in bytes.
+    /// Stores the file `from` a second time as `to`, so that it survives a power failure. Either can be
+    /// removed without the other. Returns the size in bytes.
     pub async fn duplicate(&self, from: &Key, to: &Key) -> io::Result<u64> {
         let (source, target) = (self.path(from), self.path(to));
         let linked = tokio::task::spawn_blocking(move || {
@@ -81,7 +81,7 @@ impl Storage {
         });
         match linked.await.map_err(io::Error::other)? {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                // Some file systems have no second names, or not so many.
+                // Some file systems have no hard links, or limit their number.
                 tracing::debug!(%error, "cannot hard-link a stored file; copying it");
                 let mut copy = self.receive(0).await?;
                 copy.append(from, u64::MAX).await?;
@@ -98,8 +98,8 @@ impl Incoming {
         Ok(Self { storage, path, file, size: 0, head: Vec::with_capacity(BinaryKind::HEAD_BYTES) })
     }
 
-    /// Appends `bytes`. An error may be that of an earlier write, or say that there is no more room
-    /// for what a run will write of the file.
+    /// Appends `bytes`. Returns the error of an earlier write, if it failed, and fails if the disk has no
+    /// more room for the outputs of the file's run.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let wanted = BinaryKind::HEAD_BYTES - self.head.len();
         self.head.extend_from_slice(&bytes[..wanted.min(bytes.len())]);
@@ -112,7 +112,7 @@ impl Incoming {
         Ok(())
     }
 
-    /// Appends the stored file `key`, or its first `limit` bytes if it has more.
+    /// Appends the stored file `key`, or its first `limit` bytes.
     pub async fn append(&mut self, key: &Key, limit: u64) -> io::Result<()> {
         let mut part = File::open(self.storage.path(key)).await?.take(limit);
         let mut buffer = vec![0; BUFFER];
@@ -131,13 +131,13 @@ impl Incoming {
         self.size
     }
 
-    /// The first bytes, up to [`BinaryKind::HEAD_BYTES`].
+    /// The first bytes of the file, up to [`BinaryKind::HEAD_BYTES`].
     #[must_use]
     pub fn head(&self) -> &[u8] {
         &self.head
     }
 
-    /// Stores the file as `key` so that it survives a power cut, and returns its size in bytes.
+    /// Stores the file as `key` so that it survives a power failure, and returns its size in bytes.
     pub async fn keep(mut self, key: &Key) -> io::Result<u64> {
         self.file.flush().await?;
         self.file.get_ref().sync_all().await?;
@@ -152,9 +152,9 @@ impl Drop for Incoming {
     fn drop(&mut self) {
         match fs::remove_file(&self.path) {
             Ok(()) => {}
-            // Kept: it has another name now.
+            // The file was kept, so it has another name now.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            // A later start moves it to the quarantine.
+            // The next start moves it to the quarantine.
             Err(error) => tracing::warn!(%error, "cannot remove an unfinished upload"),
         }
     }

@@ -7,10 +7,10 @@ use crate::base::ids::{ImportId, RunId};
 pub(super) const UPLOADS: &str = "uploads";
 pub(super) const RUNS: &str = "runs";
 
-/// How much of a run's id an output's name repeats: all of a ULID.
+/// How many characters of a run's id an output's name contains: a whole ULID.
 const RUN_ID_CHARS: usize = 26;
 
-/// The name of a stored file, relative to the folder: never anything a client said.
+/// The name of a stored file, relative to the folder. Never contains client input.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key(String);
 
@@ -20,8 +20,8 @@ impl Key {
         Self(format!("{UPLOADS}/{import}.csv"))
     }
 
-    /// A new random name for an output of `run`. It repeats the run's id, so that an operator can tell the files
-    /// apart, but only its letters and digits: an engine may put anything into an id.
+    /// A new random name for an output of `run`. It contains the run's id, so that an operator can identify
+    /// the file, but only its letters and digits: an engine's ids may contain anything.
     #[must_use]
     pub fn output(run: &RunId) -> Self {
         let run: String =
@@ -29,20 +29,20 @@ impl Key {
         Self(format!("{RUNS}/{run}-{}", Ulid::new()))
     }
 
-    /// The import whose upload this is, by its name.
+    /// The import whose upload this is, read from the name.
     #[must_use]
     pub fn import(&self) -> Option<ImportId> {
         self.0.strip_prefix(UPLOADS)?.strip_prefix('/')?.strip_suffix(".csv")?.parse().ok()
     }
 
-    /// What an output's name repeats of the id of its run.
+    /// The part of an output's name that comes from its run's id.
     #[must_use]
     pub fn run(&self) -> Option<&str> {
         let (run, _) = self.0.strip_prefix(RUNS)?.strip_prefix('/')?.split_once('-')?;
         Some(run)
     }
 
-    /// A name as the database has it.
+    /// A name read from the database.
     #[must_use]
     pub fn from_stored(name: String) -> Self {
         Self(name)

@@ -10,18 +10,18 @@ use crate::base::{ids::ImportId, time::UnixMillis};
 
 const PATH: &str = "/files/";
 
-/// The installation's key for links, kept in the database.
+/// The installation's key for links, stored in the database.
 #[derive(Clone)]
 pub struct LinkKey([u8; 32]);
 
-/// A link whose signature holds and that has not expired: leave to open the import's stored file.
+/// A link with a valid signature that has not expired. It grants access to the import's stored file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
     pub import: ImportId,
 }
 
 impl LinkKey {
-    /// How long a link holds: longer than any queue should be, shorter than for ever.
+    /// How long a link is valid: longer than any run should be queued.
     pub const LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
     #[must_use]
@@ -29,7 +29,7 @@ impl LinkKey {
         Self(bytes)
     }
 
-    /// `{origin}/files/{import}?exp&sig`; `expires` is cut to the second.
+    /// `{origin}/files/{import}?exp&sig`, with `expires` truncated to the second.
     #[must_use]
     pub fn sign(&self, origin: &Url, import: ImportId, expires: UnixMillis) -> Url {
         let exp = expires.0 / 1000;
@@ -40,8 +40,8 @@ impl LinkKey {
         url
     }
 
-    /// The link that `path` and `query` are, if its signature holds at `now`. The origin is not looked
-    /// at: who has a valid signature may read the file, under whatever address we are reached.
+    /// The link in `path` and `query`, if its signature is valid at `now`. The origin is not checked: the
+    /// signature alone grants access, under whatever address Runboard is reached.
     #[must_use]
     pub fn verify(&self, path: &str, query: &str, now: UnixMillis) -> Option<Link> {
         let import: ImportId = path.strip_prefix(PATH)?.parse().ok()?;
@@ -50,12 +50,12 @@ impl LinkKey {
         };
         let exp: i64 = value("exp")?.parse().ok()?;
         let sig = hex::decode(value("sig")?.as_ref()).ok()?;
-        // Constant time.
+        // Compares in constant time.
         self.mac(import, exp).verify_slice(&sig).ok()?;
         (now.0 / 1000 < exp).then_some(Link { import })
     }
 
-    /// Signs "import id, line feed, expiry": neither part can run over into the other.
+    /// Signs "import id, line feed, expiry". The line feed keeps the two parts apart.
     fn mac(&self, import: ImportId, exp: i64) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
         mac.update(format!("{import}\n{exp}").as_bytes());

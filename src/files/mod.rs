@@ -1,4 +1,4 @@
-//! Bytes in and out: stored files, the signed links that lead to them, and files fetched by their address.
+//! Stored files, the signed links to them, and files fetched by their address.
 
 mod address;
 mod disposition;

@@ -9,7 +9,7 @@ use std::{
 use super::{Key, Storage, folder::sync_folder};
 use crate::base::ids::RunId;
 
-/// An output that is being written. Dropped before it is kept, it is gone.
+/// An output that is being written. It is deleted if it is dropped before it is kept.
 #[derive(Debug)]
 pub struct OutputFile {
     key: Key,
@@ -20,7 +20,7 @@ pub struct OutputFile {
 }
 
 impl Storage {
-    /// A new, empty output of `run`, in blocking code.
+    /// Creates an empty output of `run`. Blocks.
     pub fn create_output(&self, run: &RunId) -> io::Result<OutputFile> {
         let key = Key::output(run);
         OutputFile::create(self.path(&key), key)
@@ -33,32 +33,32 @@ impl OutputFile {
         Ok(Self { key, path, file, length: 0, is_kept: false })
     }
 
-    /// Appends `bytes`, best many at once. After an error some of them may be there:
-    /// [`truncate`](Self::truncate) takes them off.
+    /// Appends `bytes`; best called with large blocks. After an error some of them may have been written;
+    /// [`truncate`](Self::truncate) removes them.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
         self.length += bytes.len() as u64;
         Ok(())
     }
 
-    /// How many bytes were written.
+    /// The number of bytes written.
     #[must_use]
     pub fn written(&self) -> u64 {
         self.length
     }
 
-    /// Takes off what is behind the first `length` bytes; nothing can be written after that.
+    /// Cuts the file to its first `length` bytes. Nothing can be written after that.
     pub fn truncate(&mut self, length: u64) -> io::Result<()> {
         self.file.set_len(length)
     }
 
-    /// Makes what is written survive a power cut.
+    /// Makes the written bytes survive a power failure.
     pub fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data()?;
         sync_folder(&self.path)
     }
 
-    /// Lets the file stay, synced before, until its key is removed.
+    /// Keeps the file, which must be synced, until its key is removed.
     #[must_use]
     pub fn keep(mut self) -> Key {
         self.is_kept = true;
@@ -72,7 +72,7 @@ impl Drop for OutputFile {
             return;
         }
         if let Err(error) = fs::remove_file(&self.path) {
-            // A later start moves it to the quarantine.
+            // The next start moves it to the quarantine.
             tracing::warn!(%error, "cannot remove an unfinished output");
         }
     }

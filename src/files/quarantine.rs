@@ -1,8 +1,8 @@
-//! Stored files that no row names: moved aside, never deleted on the spot.
+//! Stored files that no row names are moved aside, never deleted at once.
 //!
-//! A file without a row is what a kill leaves, or the sign that the database is not the one that the files
-//! belong to. The quarantine gives an operator a day to tell the two apart: a file that a row names again, after
-//! the right database was restored, goes back to its place.
+//! A file without a row is left by a kill, or shows that the database is not the one that the files belong
+//! to. The quarantine gives an operator a day to tell the two apart: a file that a row names again, after the
+//! right database was restored, returns to its place.
 
 use std::{fs, io, path::PathBuf, time::Duration};
 
@@ -26,7 +26,7 @@ pub struct Quarantined {
 }
 
 impl Storage {
-    /// The moves that are in the quarantine. An entry whose name is no time is not one of them. Blocks.
+    /// The moves in the quarantine. Entries whose name is not a time are skipped. Blocks.
     pub fn quarantined(&self) -> io::Result<Vec<Quarantined>> {
         let entries = match fs::read_dir(self.root().join(QUARANTINE)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -42,13 +42,13 @@ impl Storage {
         Ok(moves)
     }
 
-    /// Moves `key` back to where it was before it was quarantined. False if a file is there already; then
-    /// nothing is moved. Blocks.
+    /// Moves `key` back to its place before the quarantine. Returns false and moves nothing if a file is
+    /// there already. Blocks.
     pub fn bring_back(&self, from: &Quarantined, key: &Key) -> io::Result<bool> {
         let place = self.path(key);
         match fs::hard_link(from.folder.join(key.as_str()), &place) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
-            // Some file systems have no second names.
+            // Some file systems have no hard links.
             Err(_) if !place.exists() => fs::rename(from.folder.join(key.as_str()), &place)?,
             Err(error) => return Err(error),
             Ok(()) => fs::remove_file(from.folder.join(key.as_str()))?,
@@ -56,13 +56,13 @@ impl Storage {
         Ok(true)
     }
 
-    /// Moves `keys` into a new folder of the quarantine, which tells the time of the move: a rename keeps the
-    /// time at which a file was written. Returns that folder. Blocks.
+    /// Moves `keys` into a new folder of the quarantine. The folder is named after the time of the move,
+    /// because a rename keeps a file's own time. Returns the folder. Blocks.
     pub fn quarantine(&self, keys: &[Key], now: UnixMillis) -> io::Result<PathBuf> {
         self.move_aside(keys, &format!("{QUARANTINE}/{}", stamp(now)))
     }
 
-    /// Moves `keys` into a new folder beside the others, from which Runboard never deletes them. Returns that
+    /// Moves `keys` into a new folder beside the others, from which Runboard never deletes them. Returns the
     /// folder. Blocks.
     pub fn set_aside(&self, keys: &[Key], now: UnixMillis) -> io::Result<PathBuf> {
         self.move_aside(keys, &format!("set-aside-{}", stamp(now)))
@@ -79,7 +79,7 @@ impl Storage {
         Ok(target)
     }
 
-    /// Deletes what has been in the quarantine for [`QUARANTINED_FOR`]. Returns how many moves that were.
+    /// Deletes the moves that have been in the quarantine for [`QUARANTINED_FOR`]. Returns their number.
     /// Blocks.
     pub fn sweep_quarantine(&self, now: UnixMillis) -> io::Result<usize> {
         let mut swept = 0;
@@ -100,13 +100,13 @@ impl Quarantined {
         now.since(self.at) >= QUARANTINED_FOR
     }
 
-    /// The files of this move in what was `folder`. Blocks.
+    /// The files of this move that were in `folder`. Blocks.
     pub fn list(&self, folder: Folder) -> io::Result<impl Iterator<Item = io::Result<Key>> + use<>> {
         list(&self.folder, folder)
     }
 }
 
-/// RFC 3339 without the signs that other programs read something into.
+/// RFC 3339 without characters that are special in other programs.
 fn stamp(at: UnixMillis) -> String {
     at.to_string().replace(['-', ':'], "")
 }

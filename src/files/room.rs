@@ -1,14 +1,14 @@
-//! Room on the disk that the files are on.
+//! Free space on the disk of the stored files.
 
 use std::{io, path::Path};
 
-/// What files leave free, in bytes. The database is on the same disk unless an operator put it
-/// elsewhere; with this much it can go on recording what became of a step that found no room.
+/// The bytes that stored files leave free. The database is usually on the same disk, and needs this space to
+/// record the result of a step that found no room.
 pub const RESERVE: u64 = 64 << 20;
 
-/// Fails as a full disk does ([`io::ErrorKind::StorageFull`]) if `bytes` more in `folder` would leave
-/// less than [`RESERVE`]. Asks the file system, which takes microseconds on a local one. Nothing is set
-/// aside: two that ask at once may be granted the same room, and one of them is then refused later.
+/// Fails with a full disk ([`io::ErrorKind::StorageFull`]) if `bytes` more in `folder` would leave less than
+/// [`RESERVE`] free. Queries the file system, which takes microseconds on a local one. Nothing is reserved:
+/// two callers may be granted the same space, and one of them fails later.
 pub(super) fn ensure(folder: &Path, bytes: u64) -> io::Result<()> {
     let disk = rustix::fs::statvfs(folder)?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);

@@ -1,8 +1,8 @@
-//! Links that lead to a page about a file, instead of to the file.
+//! Links to a page about a file, instead of to the file.
 
 use super::Address;
 
-/// A service whose share links are known.
+/// A service with known share links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShareLink {
     GoogleSheets,
@@ -35,7 +35,7 @@ impl ShareLink {
         }
     }
 
-    /// How to get the file itself: a sentence.
+    /// A sentence that says how to get the file itself.
     #[must_use]
     pub fn how_to_get_the_file(self) -> &'static str {
         match self {

@@ -1,8 +1,8 @@
-//! What a file is when it is no text: told by the signature in its first bytes.
+//! Recognises binary files by the signature in their first bytes.
 
 use std::fmt;
 
-/// A kind of file that is certainly no CSV.
+/// A kind of file that is certainly not a CSV.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BinaryKind {
     Png,
@@ -28,8 +28,8 @@ pub enum BinaryKind {
     Video,
 }
 
-/// Offset, bytes, kind. Only signatures that no text starts with: "BM" (a bitmap) and "MZ" (a Windows
-/// program) are left out, for a header may begin so.
+/// Offset, bytes, kind. Contains only signatures that text cannot start with. "BM" (a bitmap) and "MZ" (a
+/// Windows program) are missing because a header may begin with them.
 const SIGNATURES: &[(usize, &[u8], BinaryKind)] = &[
     (0, b"\x89PNG\r\n\x1a\n", BinaryKind::Png),
     (0, b"\xff\xd8\xff", BinaryKind::Jpeg),
@@ -59,10 +59,10 @@ const SIGNATURES: &[(usize, &[u8], BinaryKind)] = &[
 ];
 
 impl BinaryKind {
-    /// How many of a file's first bytes [`BinaryKind::sniff`] looks at.
+    /// How many of a file's first bytes [`BinaryKind::sniff`] examines.
     pub const HEAD_BYTES: usize = 512;
 
-    /// The kind that `head`, a file's first bytes, gives away; None for anything that may be text.
+    /// The kind of a file by `head`, its first bytes; None if the file may be text.
     #[must_use]
     pub fn sniff(head: &[u8]) -> Option<Self> {
         let begins = |(at, bytes, _): &&(usize, &[u8], Self)| {
@@ -76,7 +76,7 @@ impl BinaryKind {
     }
 }
 
-/// As it stands in a sentence: "This is a PNG image."
+/// The kind as part of a sentence: "This is a PNG image."
 impl fmt::Display for BinaryKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,4 +1,4 @@
-//! Stored files: a folder, written with plain file writes.
+//! Stored files in a folder, written with plain file writes.
 
 use std::{
     fs::{self, File},
@@ -15,15 +15,15 @@ use super::{
     room,
 };
 
-/// The folder of stored files: uploads in progress (`incoming/`), uploads (`uploads/`), what runs
-/// wrote (`runs/`), and what no row names (`quarantine/`).
+/// The folder of stored files: uploads in progress (`incoming/`), uploads (`uploads/`), outputs of runs
+/// (`runs/`), and files that no row names (`quarantine/`).
 #[derive(Clone, Debug)]
 pub struct Storage {
     root: PathBuf,
 }
 
 impl Storage {
-    /// Opens the folder `root`, and makes it and its sub-folders where they are missing.
+    /// Opens the folder `root` and creates it and its sub-folders if they are missing.
     pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
         for folder in [INCOMING, UPLOADS, RUNS] {
@@ -32,7 +32,7 @@ impl Storage {
         Ok(Self { root })
     }
 
-    /// The files in `folder`, one at a time: there may be millions. Blocks.
+    /// The files in `folder`, one at a time, because there may be millions. Blocks.
     pub fn list(&self, folder: Folder) -> io::Result<impl Iterator<Item = io::Result<Key>> + use<>> {
         list(self.root(), folder)
     }
@@ -43,24 +43,23 @@ impl Storage {
         self.root.join(key.as_str())
     }
 
-    /// A stored file for reading, in blocking code.
+    /// Opens a stored file for reading. Blocks.
     pub fn file(&self, key: &Key) -> io::Result<File> {
         File::open(self.path(key))
     }
 
-    /// As [`ensure_room`](Self::ensure_room), for `bytes` more, in asynchronous code.
+    /// As [`ensure_room`](Self::ensure_room), for `bytes` more, without blocking.
     pub(super) async fn ensure_room_for(&self, bytes: u64) -> io::Result<()> {
         let root = self.root.clone();
         tokio::task::spawn_blocking(move || room::ensure(&root, bytes)).await.map_err(io::Error::other)?
     }
 
-    /// Fails as a full disk does once what is free has shrunk to [`RESERVE`](super::RESERVE); in
-    /// blocking code.
+    /// Fails with a full disk if less than [`RESERVE`](super::RESERVE) is free. Blocks.
     pub fn ensure_room(&self) -> io::Result<()> {
         room::ensure(&self.root, 0)
     }
 
-    /// Removes a stored file; one that is not there is removed already.
+    /// Removes a stored file. Succeeds if the file does not exist.
     pub async fn remove(&self, key: &Key) -> io::Result<()> {
         match tokio::fs::remove_file(self.path(key)).await {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -72,7 +71,7 @@ impl Storage {
         &self.root
     }
 
-    /// Fails unless a file can be written now; leaves none. Blocks.
+    /// Fails unless a file can be written now. Leaves no file. Blocks.
     pub fn check_writable(&self) -> io::Result<()> {
         let path = self.root.join(INCOMING).join(format!("probe-{}", Ulid::new()));
         let written = File::create_new(&path).and_then(|mut file| file.write_all(b"."));

@@ -1,5 +1,5 @@
-//! What a file is when it is text, but no CSV. Told by its form (a tag that encloses the file, a JSON
-//! value), never by one character: `[a],[b]` and `<id>,<name>` are headers.
+//! Recognises text files that are not CSV by their form (a tag that encloses the file, a JSON value), never
+//! by a single character: `[a],[b]` and `<id>,<name>` are headers.
 
 use std::fmt;
 
@@ -8,37 +8,37 @@ use serde::de::IgnoredAny;
 
 use crate::csv::excerpt;
 
-/// A kind of text that is certainly no CSV.
+/// A kind of text that is certainly not a CSV.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TextKind {
     WebPage {
-        /// An excerpt of its title, if it has one.
+        /// An excerpt of the page's title, if it has one.
         title: Option<String>,
     },
     Xml,
     Json,
-    /// One JSON value a line.
+    /// One JSON value per line.
     JsonLines,
     Rtf,
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Elements that a web page, or a piece of one, begins with.
+/// Elements that a web page, or a fragment of one, begins with.
 const WEB_PAGE_ROOTS: [&str; 14] = [
     "html", "head", "body", "title", "script", "style", "main", "header", "section", "article", "div", "p",
     "table", "center",
 ];
 
-/// Elements that are often not closed where a web page was cut off.
+/// Elements that are often left open where a web page was cut off.
 const OPEN_ENDED_ROOTS: [&str; 4] = ["html", "head", "body", "table"];
 
 impl TextKind {
-    /// How much of a file's end [`TextKind::sniff`] looks at, in bytes.
+    /// How many bytes of a file's end [`TextKind::sniff`] examines.
     pub const END_BYTES: u64 = 4 << 10;
 
-    /// The kind that a file shows by its `front`, and its last bytes `end` unless `front` is the whole file;
-    /// None for anything that may be a CSV.
+    /// The kind of a file by its `front` and, unless `front` is the whole file, its last bytes `end`. None if
+    /// the file may be a CSV.
     #[must_use]
     pub fn sniff(front: &[u8], end: Option<&[u8]>) -> Option<Self> {
         let text = front.strip_prefix(BYTE_ORDER_MARK).unwrap_or(front).trim_ascii_start();
@@ -51,7 +51,7 @@ impl TextKind {
     }
 }
 
-/// As it stands in a sentence: `This is a web page ("Sign in"), not a CSV.`
+/// The kind as part of a sentence: `This is a web page ("Sign in"), not a CSV.`
 impl fmt::Display for TextKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -76,9 +76,9 @@ fn json(text: &[u8], is_whole: bool) -> Option<TextKind> {
     }
 }
 
-/// What follows the JSON list or object that `text` begins with, white space left out: nothing, or what
-/// stands on a line of its own. None if `text` begins with no such value. One that goes on behind the
-/// text counts.
+/// The text after the JSON list or object at the front of `text`, without white space: nothing, or text on a
+/// line of its own. None if `text` does not begin with such a value. A value that continues beyond the text
+/// counts.
 fn behind_json(text: &[u8], is_whole: bool) -> Option<&[u8]> {
     if !matches!(text.first(), Some(b'{' | b'[')) {
         return None;
@@ -96,7 +96,8 @@ fn behind_json(text: &[u8], is_whole: bool) -> Option<&[u8]> {
     is_alone.then_some(next)
 }
 
-/// Whether an object with a name opens, perhaps inside lists: `[{"id"`. A lone bracket may be a header.
+/// Whether an object with a named member opens, possibly inside lists: `[{"id"`. A lone bracket may be a
+/// header.
 fn begins_with_member(text: &[u8]) -> bool {
     let brackets = text.iter().position(|byte| *byte != b'[' && !byte.is_ascii_whitespace());
     let inside = brackets.and_then(|at| text[at..].strip_prefix(b"{"));
@@ -108,7 +109,7 @@ fn markup(text: &[u8], end: Option<&[u8]>) -> Option<TextKind> {
     let web_page = || Some(TextKind::WebPage { title: title(text, &lower) });
     let mut rest = lower.as_slice();
     let mut is_declared = false;
-    // What stands before the root: a declaration, a document type, comments.
+    // Before the root there may be a declaration, a document type and comments.
     loop {
         let closing: &[u8] = if let Some(doctype) = rest.strip_prefix(b"<!doctype ") {
             if doctype.trim_ascii_start().starts_with(b"html") {
@@ -137,11 +138,12 @@ fn markup(text: &[u8], end: Option<&[u8]>) -> Option<TextKind> {
     }
 }
 
-/// Whether all that follows the tag is in its element: a header of tags goes on behind it.
+/// Whether the rest of the file is inside the element of the tag. A header of tags continues after its
+/// element.
 fn encloses(root: &Tag<'_>, behind: &[u8], end: Option<&[u8]>, is_web_page: bool) -> bool {
     let is_end = |rest: &[u8]| match rest.trim_ascii_start() {
         [] | [b'<', b'!' | b'?', ..] => true,
-        // Pieces of web pages have no root.
+        // Fragments of web pages have no root.
         rest => is_web_page && rest.starts_with(b"<"),
     };
     if root.is_empty {
@@ -159,7 +161,7 @@ fn encloses(root: &Tag<'_>, behind: &[u8], end: Option<&[u8]>, is_web_page: bool
             return is_end(&rest[tag.length..]);
         }
     }
-    // It goes on behind the sample, or never closes.
+    // The element continues beyond the sample, or never closes.
     let holds_elements = behind.trim_ascii_start().starts_with(b"<");
     match end {
         None => holds_elements && OPEN_ENDED_ROOTS.iter().any(|name| name.as_bytes() == root.name),
@@ -174,17 +176,17 @@ fn encloses(root: &Tag<'_>, behind: &[u8], end: Option<&[u8]>, is_web_page: bool
     }
 }
 
-/// A tag, opening or closing.
+/// An opening or closing tag.
 struct Tag<'t> {
     name: &'t [u8],
-    /// Bytes, with its brackets.
+    /// The length in bytes, including the brackets.
     length: usize,
-    /// It closes itself: `<br/>`.
+    /// Self-closing: `<br/>`.
     is_empty: bool,
 }
 
 impl<'t> Tag<'t> {
-    /// The tag that `text` begins with.
+    /// The tag at the front of `text`.
     fn read(text: &'t [u8]) -> Option<Self> {
         let inside = text.strip_prefix(b"<")?;
         let inside = inside.strip_prefix(b"/").unwrap_or(inside);
@@ -196,7 +198,7 @@ impl<'t> Tag<'t> {
         {
             return None;
         }
-        // A bracket inside quotes does not end it.
+        // A bracket inside quotes does not end the tag.
         loop {
             let at = rest.iter().position(|byte| matches!(byte, b'>' | b'<' | b'"' | b'\''))?;
             match rest[at] {
@@ -214,7 +216,7 @@ impl<'t> Tag<'t> {
     }
 }
 
-/// What a web page calls itself.
+/// The title of a web page.
 fn title(text: &[u8], lower: &[u8]) -> Option<String> {
     let at = memmem::find(lower, b"<title")?;
     let start = at + Tag::read(&lower[at..])?.length;

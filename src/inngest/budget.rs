@@ -1,4 +1,4 @@
-//! How many questions a second a server is asked by the whole process, and whose turn it is.
+//! Limits the requests per second that the whole process makes to a server, and shares them between users.
 
 use std::{
     collections::VecDeque,
@@ -13,43 +13,44 @@ use tokio::{
 
 use crate::base::ids::UserId;
 
-/// What a question is asked for. Those of an earlier variant go first.
+/// Why a request is made. Requests of an earlier variant go first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Priority {
-    /// A user waits for what follows from the answer, such as a cancel.
+    /// A user waits for the result, for example of a cancel.
     #[default]
     Now,
-    /// The net under what the engine tells. Leaves half of a second's questions to [`Priority::Now`].
+    /// The regular polls that back up what the engine pushes. They leave half of a second's requests to
+    /// [`Priority::Now`].
     Paced,
-    /// All that was expected has happened; the answer should show that nothing more has.
+    /// Everything expected has happened; the answer should confirm that nothing more did.
     Late,
 }
 
 const PRIORITIES: usize = 3;
 
-/// A bucket of a second's questions, given out in the order of their priority and, within one priority, to
-/// one user after the other: a user with a thousand questions delays another's only by one.
+/// A token bucket that holds one second's requests. They are given out by priority and, within one priority,
+/// to one user after the other, so that a user with a thousand requests delays another user's by only one.
 #[derive(Debug)]
 pub struct Budget {
-    /// Questions a second.
+    /// Requests per second.
     rate: f64,
     state: Mutex<State>,
-    /// Held by the one waiter that gives out turns, its own among them.
+    /// Held by the one waiter that hands out the turns, including its own.
     dispenser: AsyncMutex<()>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// Questions that may be asked now.
+    /// Requests that may be made now.
     tokens: f64,
     at: Instant,
-    /// The server asked for peace until then.
+    /// The server asked for no requests until then.
     held_until: Option<Instant>,
     /// One line for each priority.
     lines: [Line; PRIORITIES],
 }
 
-/// Those who wait, by user; the user at the front is next.
+/// The waiters by user; the user at the front is next.
 #[derive(Debug, Default)]
 struct Line(VecDeque<(Option<UserId>, VecDeque<oneshot::Sender<()>>)>);
 
@@ -59,7 +60,7 @@ impl Line {
             self.0.push_back((user, VecDeque::from([waiter])));
             return;
         };
-        // A watcher that is told something leaves the line and comes back to its end.
+        // A watcher that receives news leaves the line and later rejoins at its end.
         while waiters.front().is_some_and(oneshot::Sender::is_closed) {
             waiters.pop_front();
         }
@@ -87,7 +88,7 @@ impl Budget {
         Self { rate, state: Mutex::new(state), dispenser: AsyncMutex::new(()) }
     }
 
-    /// Waits for the turn of a question. A dropped wait takes no turn.
+    /// Waits for a turn to make a request. A dropped wait uses no turn.
     pub async fn take(&self, user: Option<UserId>, priority: Priority) {
         let (waiter, turn) = oneshot::channel();
         {
@@ -115,7 +116,7 @@ impl Budget {
         }
     }
 
-    /// Takes a turn if there is one to spare right now, as [`Priority::Paced`] would.
+    /// Takes a turn if [`Priority::Paced`] would get one now.
     #[must_use]
     pub fn try_take(&self) -> bool {
         let mut state = self.filled();
@@ -127,7 +128,7 @@ impl Budget {
         is_spare
     }
 
-    /// The server asked for this much peace.
+    /// Makes no requests for `pause`, because the server asked for that.
     pub fn hold(&self, pause: Duration) {
         let mut state = self.filled();
         let until = state.at + pause;
@@ -138,16 +139,17 @@ impl Budget {
         self.rate.max(1.0)
     }
 
-    /// How many there have to be before one is given to those who only make sure.
+    /// The tokens that must be left over before a request of a low priority gets one.
     fn reserve(&self) -> f64 {
         (self.capacity() / 2.0).max(1.0)
     }
 
     fn filled(&self) -> MutexGuard<'_, State> {
-        // It is whole after each line.
+        // The state is consistent after each statement.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        // No turns are saved up while the server asks for a pause, or all that wait would ask at once.
+        // No turns accumulate during a pause that the server asked for; otherwise all waiters would send at
+        // once.
         let from = state.held_until.map_or(state.at, |until| until.max(state.at));
         let earned = now.saturating_duration_since(from).as_secs_f64() * self.rate;
         state.tokens = (state.tokens + earned).min(self.capacity());
@@ -157,8 +159,8 @@ impl Budget {
     }
 }
 
-/// The wait for a turn. Dropped between the moment when the turn was given and the one in which it would have
-/// been taken, it gives the turn back.
+/// A wait for a turn. If it is dropped after the turn was given and before it was taken, it gives the turn
+/// back.
 struct Turn<'a> {
     budget: &'a Budget,
     turn: oneshot::Receiver<()>,
@@ -185,12 +187,12 @@ impl State {
         }
     }
 
-    /// How long until there may be a turn to give out: no longer than one question takes to be earned, for
-    /// a question of a higher priority may come meanwhile.
+    /// How long until there may be a turn to hand out. At most the time that earns one token, because a
+    /// request of a higher priority may arrive meanwhile.
     fn pause(&self, rate: f64) -> Duration {
         let held = self.held_until.map_or(Duration::ZERO, |until| until.duration_since(self.at));
         let missing = if self.tokens < 1.0 { 1.0 - self.tokens } else { 1.0 };
-        // A pause of nothing would turn the dispenser's loop into a busy one.
+        // A pause of zero would make the dispenser's loop busy-wait.
         held + Duration::from_secs_f64(missing / rate).max(Duration::from_millis(1))
     }
 }
@@ -212,7 +214,7 @@ mod tests {
         for _ in 0..110 {
             take(&budget).await;
         }
-        // The first ten were there, the others came at ten a second.
+        // The first ten turns were available at once, the others came at ten per second.
         let took = start.elapsed().as_secs_f64();
         assert!((9.9..10.2).contains(&took), "{took}");
     }
@@ -229,7 +231,7 @@ mod tests {
         assert!(budget.try_take());
     }
 
-    /// Who waited, in the order in which their turns came.
+    /// The waiters in the order in which they got their turns.
     async fn order(
         budget: &Budget,
         waiters: Vec<(&'static str, Option<UserId>, Priority)>,
@@ -276,7 +278,7 @@ mod tests {
         let budget = Budget::new(1.0);
         take(&budget).await;
         for _ in 0..100 {
-            // The first of them gives out the turns.
+            // The first waiter hands out the turns.
             assert_eq!(budget.take(None, Priority::Late).now_or_never(), None);
         }
         let start = Instant::now();
@@ -294,7 +296,7 @@ mod tests {
         let mut third = Box::pin(budget.take(None, Priority::Now));
         assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
         tokio::time::advance(Duration::from_secs(1)).await;
-        // Gives the turn to the first, which does not come to take it.
+        // Gives the turn to the first waiter, which does not take it.
         assert!(poll!(&mut third).is_pending());
         drop(first);
         let start = Instant::now();

@@ -1,9 +1,8 @@
-//! What an engine asks of a function (a call request) and how the function answers.
+//! How an engine calls a function, and how the function answers.
 //!
-//! `POST {serve url}?fnId=<app-function>&stepId=step`, signed. The function answers
-//! 206 with the ops of the steps it finished (it is then called again, with their outputs in
-//! `steps`), 200 with its output at the end, or an error that is retried unless
-//! `x-inngest-no-retry: true` says otherwise.
+//! `POST {serve url}?fnId=<app-function>&stepId=step`, signed. The function answers 206 with the ops of the
+//! steps that it finished, and is then called again with their outputs in `steps`. At the end it answers 200
+//! with its output. An error is retried unless `x-inngest-no-retry` is `true`.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +12,12 @@ use sha1::{Digest, Sha1};
 
 use crate::base::ids::{EventId, RunId};
 
-/// Any value; an answer of 2xx without it fails the run.
+/// Any value. A 2xx answer without this header fails the run.
 pub const SDK_HEADER: &str = "x-inngest-sdk";
 /// `true`: do not call again.
 pub const NO_RETRY_HEADER: &str = "x-inngest-no-retry";
 pub const REQ_VERSION_HEADER: &str = "x-inngest-req-version";
-/// How we name ourselves: language and version, as the SDK specification has it.
+/// Our language and version, as the SDK specification requires.
 pub const SDK: &str = concat!("rust:v", env!("CARGO_PKG_VERSION"));
 
 /// The body of a call request. Unknown keys are ignored.
@@ -28,10 +27,10 @@ pub struct Call {
     pub event: CallEvent,
     #[serde(default)]
     pub events: Vec<CallEvent>,
-    /// Outputs of finished steps, by [`step_id`]: `{"data": ...}`, `{"error": ...}` or null (a sleep).
+    /// Outputs of finished steps, by [`step_id`]: `{"data": ...}`, `{"error": ...}`, or null for a sleep.
     #[serde(default)]
     pub steps: Steps,
-    /// The call had no room for `events` and `steps`: they are to be asked for.
+    /// The call had no room for `events` and `steps`; they must be fetched from the API.
     #[serde(default)]
     pub use_api: bool,
 }
@@ -44,14 +43,14 @@ pub struct Context {
     pub run_id: RunId,
     /// 0-based.
     pub attempt: u32,
-    /// How many attempts there are in all (`retries.attempts` + 1).
+    /// The number of attempts in all (`retries.attempts` + 1).
     #[serde(default)]
     pub max_attempts: Option<u32>,
     pub fn_id: String,
-    /// The order in which the steps in `steps` ended.
+    /// The ids of the steps in `steps`, in the order in which the steps ended.
     #[serde(default)]
     pub stack: Stack,
-    /// As [`Call::use_api`]; servers set both.
+    /// The same as [`Call::use_api`]; servers set both.
     #[serde(default)]
     pub use_api: bool,
 }
@@ -65,7 +64,7 @@ pub struct Stack {
 /// An event as a function receives it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CallEvent {
-    /// The sender's own id if it gave one, else the internal id.
+    /// The sender's own id if it set one, else the internal id.
     pub id: EventId,
     pub name: String,
     #[serde(default)]
@@ -74,7 +73,7 @@ pub struct CallEvent {
     pub ts: i64,
 }
 
-/// One entry of a 206 answer: the op `StepRun` says that a step was run and what it gave.
+/// One entry of a 206 answer. The op `StepRun` says that a step ran, with its result.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Op {
     /// [`step_id`] of the step's name.
@@ -93,12 +92,12 @@ pub struct Op {
 
 impl Op {
     pub const STEP_RUN: &str = "StepRun";
-    /// The step failed and may be tried again.
+    /// The step failed and may be retried.
     pub const STEP_ERROR: &str = "StepError";
-    /// The step failed for good: the function is called again, with the error in `steps`.
+    /// The step failed permanently: the function is called again, with the error in `steps`.
     pub const STEP_FAILED: &str = "StepFailed";
 
-    /// The step `name` was run and gave `data`.
+    /// The step `name` ran and returned `data`.
     #[must_use]
     pub fn step_run(name: &str, data: Value) -> Self {
         Self {
@@ -112,17 +111,17 @@ impl Op {
     }
 }
 
-/// The body of an error answer; what v1 then shows as the run's output.
+/// The body of an error answer, which v1 then shows as the run's output.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CallError {
     pub name: String,
     pub message: String,
     #[serde(default)]
     pub stack: String,
-    /// Ours, not the protocol's: the first line of the file that was not read for good.
+    /// An extension of ours: the first line of the file that is in no finished step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
-    /// Ours, too: a new run of the same import would fail in the same way.
+    /// An extension of ours: a new run of the same import would fail in the same way.
     #[serde(rename = "sameAgain", default, skip_serializing_if = "std::ops::Not::not")]
     pub same_again: bool,
 }
@@ -181,7 +180,7 @@ pub struct StepSpec {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Runtime {
-    /// Go's SDK leaves it out.
+    /// Go's SDK omits it.
     #[serde(rename = "type", default = "http")]
     pub kind: String,
     pub url: String,
@@ -193,7 +192,7 @@ fn http() -> String {
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Retries {
-    /// Retries, not attempts: 3 is four attempts.
+    /// Retries, not attempts: 3 means four attempts.
     pub attempts: u32,
 }
 
@@ -203,8 +202,8 @@ mod tests {
 
     use super::*;
 
-    // The second and third calls of a function with the steps "first" and "nap" (a sleep), and its
-    // answers, as a real server and SDK exchanged them.
+    // The second and third calls of a function with the steps "first" and "nap" (a sleep), and its answers,
+    // as a real server and SDK exchanged them.
     const SECOND_CALL: &str = r#"{"ctx":{"attempt":0,"disable_immediate_execution":false,"env":"","fn_id":"d69aef52-f63a-59ca-9105-3856cc941d25","generation_id":1,"job_id":"3jwm5fw4td0bi","max_attempts":5,"qi_id":"M2p3bTVmdzR0ZDBiaTo6ZGVmYXVsdA==","request_id":"01M852GDEZC1987R1B97BX6S6B","run_id":"01M852GD9BJWGMQAES62EVDT7V","stack":{"current":1,"stack":["e0996a37c13d44c3b06074939d43fa3759bd32c1"]},"step_id":"step","use_api":false},"defers":{},"event":{"data":{},"id":"01M852GD8VTFA191HD8E9Q3NHA","name":"test/sleep","ts":1795466736923,"user":{}},"events":[{"data":{},"id":"01M852GD8VTFA191HD8E9Q3NHA","name":"test/sleep","ts":1795466736923,"user":{}}],"steps":{"e0996a37c13d44c3b06074939d43fa3759bd32c1":{"data":{"a":1}}},"use_api":false,"version":2}"#;
     const STEPS_OF_THE_THIRD: &str = r#"{"c2640f79b4ed481b838ce4ad75330aa3f825d4d9":null,"e0996a37c13d44c3b06074939d43fa3759bd32c1":{"data":{"a":1}}}"#;
     const FIRST_ANSWER: &str = r#"[{"id":"e0996a37c13d44c3b06074939d43fa3759bd32c1","op":"StepRun","name":"first","opts":{},"displayName":"first","userland":{"id":"first"},"data":{"a":1},"timing":{"a":1795466736977000000,"b":0}}]"#;

@@ -29,43 +29,43 @@ use crate::base::{
     time::UnixMillis,
 };
 
-/// How long a server that has no v2 API is taken to have none.
+/// How long a server that had no v2 API is not asked for it again.
 const WITHOUT_V2_FOR: Duration = Duration::from_secs(10 * 60);
 
-/// What is said not to change for longer than this is asked for again all the same.
+/// An answer that may be cached for longer is requested again after this time.
 const LONGEST_CACHE: Duration = Duration::from_secs(60);
 
-/// Where an engine is and the keys it takes.
+/// The address of an engine, and the keys that it accepts.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// Takes `POST /e/{event_key}`. May have a path, to which that is added.
+    /// Accepts `POST /e/{event_key}`. May have a path, to which that is appended.
     pub event_api: Url,
-    /// Takes everything else. May have a path.
+    /// Accepts everything else. May have a path.
     pub api: Url,
     pub event_key: SecretString,
-    /// None for a dev server.
+    /// Empty for a dev server.
     pub signing_keys: SigningKeys,
     /// Replaces the signing key in requests to the v2 API.
     pub api_key: Option<SecretString>,
-    /// The environment (`x-inngest-env`), where it is not the keys' own.
+    /// The environment (`x-inngest-env`), if it is not implied by the keys.
     pub env: Option<String>,
 }
 
-/// How long the client waits, how much it reads, and how often it asks.
+/// Limits on waiting, on the size of answers, and on the rate of requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Until a connection stands.
+    /// Until a connection is established.
     pub connect_timeout: Duration,
-    /// Of all tries and the pauses between them, from connecting to the answer's last byte.
+    /// For all tries and the pauses between them, from connecting to the last byte of the answer.
     pub request_timeout: Duration,
-    /// Of one try of an event, and of a question that is one of many: their callers try again.
+    /// For one try of sending an event, and for one poll. Their callers try again.
     pub poll_timeout: Duration,
-    /// The longest answer that is read. Bounds what a broken server can make us hold in memory.
+    /// The longest answer that is read. Bounds the memory that a broken server can make us use.
     pub max_answer_bytes: usize,
     pub backoff: Backoff,
-    /// How many questions are asked per second.
+    /// Requests per second.
     pub polls_per_second: f64,
-    /// How long a server may have us ask nothing.
+    /// The longest pause that a server can demand.
     pub longest_hold: Duration,
 }
 
@@ -75,9 +75,9 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(3),
             // A busy server was seen to take 0.2 s.
             request_timeout: Duration::from_secs(10),
-            // A server that hangs must be named within five seconds.
+            // The page must say within five seconds that a server hangs.
             poll_timeout: Duration::from_secs(4),
-            // A run's output is at most 4 MB, and one event seldom has more than a few runs.
+            // A run's output is at most 4 MB, and one event rarely has more than a few runs.
             max_answer_bytes: 16 << 20,
             backoff: Backoff {
                 tries: 3,
@@ -90,49 +90,49 @@ impl Default for Limits {
     }
 }
 
-/// What a server said, and for how long it may say the same: it keeps answers.
+/// An answer, and how long the server will repeat it from its cache.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fresh<T> {
     pub data: T,
-    /// Zero where nothing is kept.
+    /// Zero if nothing is cached.
     pub stays_for: Duration,
 }
 
-/// What came of a registration.
+/// The result of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Registered {
-    /// The server did not know the functions, or not as they are now.
+    /// The server did not know the functions, or knew another version of them.
     pub modified: bool,
 }
 
-/// What a registration on request is sent with.
+/// The headers of a registration that a server requested.
 #[derive(Clone, Debug, Default)]
 pub struct SyncRequest {
-    /// The deploy it belongs to.
+    /// The deploy that it belongs to.
     pub deploy_id: Option<String>,
-    /// The kind of server that asked: no other is to take it.
+    /// The kind of server that asked; a server of another kind must refuse the registration.
     pub server_kind: Option<String>,
 }
 
-/// The only way to an engine. Cheap to clone; clones share their connections.
+/// The only client for an engine. Cheap to clone; clones share their connections.
 ///
-/// Every request may be repeated without harm (sending too, by its seed). Those that change something
-/// are, when the failure [is transient](Error::is_transient) and no timeout; questions about runs are asked
-/// once, inside the budget that all of them share.
+/// Every request may be repeated without harm; a send is idempotent by its seed. Requests that change
+/// something are repeated when the failure [is transient](Error::is_transient) and not a timeout. Polls are
+/// tried once, within the budget that all clones share.
 #[derive(Clone, Debug)]
 pub struct Client {
     transport: Arc<Transport>,
-    /// Until when v2 is not asked for.
+    /// The v2 API is not tried before this time.
     without_v2: Arc<Mutex<Option<Instant>>>,
     turn: Turn,
 }
 
-/// A place among those who question the server.
+/// A turn in the budget's line.
 #[derive(Clone, Debug, Default)]
 struct Turn {
     user: Option<UserId>,
     priority: Priority,
-    /// The turn has come; the next question uses it up.
+    /// The turn has come; the next request uses it.
     has_come: Arc<AtomicBool>,
 }
 
@@ -144,8 +144,8 @@ impl Turn {
 
 impl Client {
     /// # Errors
-    /// [`Error::Setup`] for an address that is not http(s), a signing key that no header can carry,
-    /// or, with https, a machine without certificates of authorities.
+    /// [`Error::Setup`] for an address that is not http(s), for a signing key that is not valid in a header,
+    /// and, with https, on a machine without CA certificates.
     pub fn new(server: Server) -> Result<Self, Error> {
         Self::with_limits(server, Limits::default())
     }
@@ -156,20 +156,20 @@ impl Client {
         Ok(Self { transport, without_v2: Arc::default(), turn: Turn::default() })
     }
 
-    /// The same client, asking on behalf of `user`: its questions of `priority` take turns with those of others.
+    /// The same client on behalf of `user`: its polls with `priority` take turns with those of other users.
     #[must_use]
     pub fn for_user(&self, user: UserId, priority: Priority) -> Self {
         Self { turn: Turn { user: Some(user), priority, has_come: Arc::default() }, ..self.clone() }
     }
 
-    /// Waits for the turn of a question of `priority`, which the client that is given uses for its next one.
-    /// What that one leads to, such as the list's next page, takes turns as [`Priority::Paced`].
+    /// Waits for the turn of a poll with `priority`; the returned client uses it for its next request.
+    /// Further requests, such as the list's next page, take turns as [`Priority::Paced`].
     pub async fn turn(&self, user: UserId, priority: Priority) -> Self {
         self.transport.budget.take(Some(user), priority).await;
         self.at_turn(user)
     }
 
-    /// As [`Client::turn`], if there is a question to spare right now.
+    /// As [`Client::turn`], but only if a turn is available now.
     #[must_use]
     pub fn try_turn(&self, user: UserId) -> Option<Self> {
         self.transport.budget.try_take().then(|| self.at_turn(user))
@@ -187,9 +187,9 @@ impl Client {
         self.transport.server.signing_keys.current().is_none()
     }
 
-    /// Sends one event (`POST /e/{key}`); with the same seed as often as needed.
+    /// Sends one event (`POST /e/{key}`). May be repeated with the same seed.
     ///
-    /// [`Error::Unreadable`] does not say that the event was not taken.
+    /// After [`Error::Unreadable`] the engine may have accepted the event.
     pub async fn send(&self, event: &Event, seed: &EventSeed) -> Result<EventId, Error> {
         #[derive(Deserialize)]
         struct Sent {
@@ -203,20 +203,20 @@ impl Client {
         };
         let sent: Sent = self.transport.parse(&self.transport.ask(request).await?.body)?;
         let id = sent.ids.into_iter().next().filter(|id| !id.as_str().is_empty());
-        id.ok_or_else(|| Error::Unreadable("it names no event".to_owned()))
+        id.ok_or_else(|| Error::Unreadable("it contains no event id".to_owned()))
     }
 
-    /// The runs that an event triggered, in the order of their ids. Empty means "none yet" as well
-    /// as "none ever", also for an event that the engine does not know.
+    /// The runs that an event triggered, in the order of their ids. An empty list can mean "none yet", "none
+    /// ever" or an event that the engine does not know.
     ///
-    /// The v2 list where the server has it; else v1's, which a server may answer from a cache.
+    /// Uses the v2 list if the server has it, else v1's, which a server may answer from a cache.
     pub async fn event_runs(&self, event: &EventId) -> Result<Fresh<Vec<Run>>, Error> {
         let mut is_missing = false;
         if !self.is_without_v2() {
             match self.event_runs_v2(event).await {
                 Ok(runs) => return Ok(Fresh { data: one_row_per_run(runs), stays_for: Duration::ZERO }),
                 Err(error) if self.is_of_no_v2(&error) => is_missing = true,
-                // Perhaps only this way is in trouble.
+                // v1 may work although v2 fails.
                 Err(error @ Error::Server { .. }) => tracing::debug!(%error, "falling back from v2 to v1"),
                 Err(error) => return Err(error),
             }
@@ -230,7 +230,7 @@ impl Client {
         Ok(runs)
     }
 
-    /// Whether the runs of an event are listed by v2, as far as is known.
+    /// Whether v2 is used to list the runs of an event, as far as is known.
     #[must_use]
     pub fn has_v2(&self) -> bool {
         !self.is_without_v2()
@@ -246,24 +246,24 @@ impl Client {
         Ok(Fresh { data: one_row_per_run(data), stays_for })
     }
 
-    /// One run. For one that it does not know, Inngest says 500 ([`Error::Server`]).
+    /// One run. For an unknown run, Inngest answers 500 ([`Error::Server`]).
     pub async fn run(&self, run: &RunId) -> Result<Fresh<Run>, Error> {
         self.get(&["v1", "runs", run.as_str()]).await
     }
 
-    /// What is to be done next for a run: its next attempt, among others. Nothing once it has ended.
+    /// What the engine will do next for a run, such as its next attempt. Empty once the run has ended.
     pub async fn jobs(&self, run: &RunId) -> Result<Vec<Job>, Error> {
         Ok(self.get(&["v1", "runs", run.as_str(), "jobs"]).await?.data)
     }
 
-    /// Cancels a run; one that has ended stays as it is. What a call is doing goes on to its end.
+    /// Cancels a run. A run that has ended stays unchanged, and a call in progress continues to its end.
     ///
-    /// By v2 where the server has it: v1 says yes to a run that a crash of the server has orphaned, and
-    /// does nothing.
+    /// Uses v2 if the server has it: for a run that a crash of the server has orphaned, v1 answers success
+    /// and does nothing.
     pub async fn cancel(&self, run: &RunId) -> Result<(), Error> {
         let Transport { http, .. } = &*self.transport;
         match self.cancel_v2(run).await {
-            // It was cancelled before.
+            // The run was cancelled before.
             Ok(()) | Err(Error::Refused { status: 409, .. }) => return Ok(()),
             Err(error) if self.is_of_no_v2(&error) || matches!(error, Error::Server { .. }) => {}
             Err(error) => return Err(error),
@@ -273,7 +273,7 @@ impl Client {
         self.transport.ask_with_key(request).await.map(drop)
     }
 
-    /// Whether the engine answers and takes the signing key: asks for the runs of an event that was never
+    /// Whether the engine answers and accepts the signing key. Lists the runs of an event that was never
     /// sent, once.
     pub async fn check_api(&self) -> Result<(), Error> {
         let nobodys = EventSeed::generate().event_id(0);
@@ -281,17 +281,17 @@ impl Client {
         self.poll(|| self.transport.http.get(url.clone())).await.map(drop)
     }
 
-    /// Whether the engine takes events under our key: sends none, once.
+    /// Whether the engine accepts our event key. Sends an empty list of events, once.
     pub async fn check_event_api(&self) -> Result<(), Error> {
         let request = self.transport.http.post(self.transport.event_endpoint()).json(&Value::Array(vec![]));
         match self.transport.ask_once(request).await {
-            // A server may think little of a request without events.
+            // A server may refuse a request without events.
             Ok(_) | Err(Error::Refused { .. } | Error::Unreadable(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Registers an app's functions (`POST /fn/register`), in place of those it had.
+    /// Registers an app's functions (`POST /fn/register`), replacing the ones that it had.
     pub async fn register(&self, app: &Registration, sync: &SyncRequest) -> Result<Registered, Error> {
         #[derive(Default, Deserialize)]
         struct Taken {
@@ -314,12 +314,12 @@ impl Client {
         Ok(Registered { modified: taken.modified })
     }
 
-    /// The outputs of a run's finished steps, of which a call had no room.
+    /// The outputs of a run's finished steps, when a call had no room for them.
     pub async fn call_steps(&self, run: &RunId) -> Result<Steps, Error> {
         self.of_call(run, "actions").await
     }
 
-    /// The events of a run, of which a call had no room.
+    /// The events of a run, when a call had no room for them.
     pub async fn call_events(&self, run: &RunId) -> Result<Vec<CallEvent>, Error> {
         self.of_call(run, "batch").await
     }
@@ -330,7 +330,7 @@ impl Client {
         self.transport.parse(&answer.body)
     }
 
-    /// The `data` of an answer of the v1 API.
+    /// The `data` of a v1 answer.
     async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Fresh<T>, Error> {
         #[derive(Deserialize)]
         struct Body<T> {
@@ -344,7 +344,7 @@ impl Client {
         Ok(Fresh { data: body.data, stays_for })
     }
 
-    /// A question that is one of many: inside the budget, and tried once, for the next one comes anyway.
+    /// A poll: limited by the budget, and tried once, because the next poll follows anyway.
     async fn poll(&self, request: impl Fn() -> RequestBuilder) -> Result<ApiResponse, Error> {
         self.transport.poll(&self.turn, request).await
     }
@@ -354,7 +354,7 @@ impl Client {
     }
 }
 
-/// When a server made an answer of the v1 API, and until when it gives the same one.
+/// When a server made a v1 answer, and until when it repeats that answer.
 #[derive(Deserialize)]
 struct Metadata {
     fetched_at: String,
@@ -366,7 +366,7 @@ impl Metadata {
         let times =
             UnixMillis::from_rfc3339(&self.fetched_at).zip(UnixMillis::from_rfc3339(&self.cached_until));
         match times {
-            // By the server's own clock; its Date is cut to the second.
+            // By the server's own clock; its `Date` is truncated to the second.
             Some((fetched, until)) if until > fetched => {
                 until.since(answer.date.unwrap_or_else(UnixMillis::wall)).min(LONGEST_CACHE)
             }
@@ -375,9 +375,9 @@ impl Metadata {
     }
 }
 
-/// A run that was cancelled while it executed is listed a second time once the call returns, with
-/// the call's output and a later end. The row that ended first stays: it is what was listed before
-/// the second one came, and how a run ended must not change.
+/// A run that was cancelled during a call is listed a second time once the call returns, with the call's
+/// output and a later end. The row that ended first is kept: it was listed before the second one appeared,
+/// and the recorded end of a run must not change.
 fn one_row_per_run(mut runs: Vec<Run>) -> Vec<Run> {
     runs.sort_by(|a, b| {
         let of_one_run = || (a.ended_at.is_none(), a.ended_at).cmp(&(b.ended_at.is_none(), b.ended_at));

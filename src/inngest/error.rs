@@ -1,45 +1,45 @@
-//! What can go wrong when asking an engine.
+//! Errors of requests to an engine.
 
 use std::time::Duration;
 
-/// One variant per meaning: what the caller can do about it differs.
+/// One variant per meaning: the variants differ in what the caller can do.
 ///
-/// The texts are for a log: one line, cut short, and never with a key in them.
+/// The texts are for a log: one short line that never contains a key.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The client itself cannot be made; the configuration or the machine must change.
-    #[error("no client for the engine can be made: {0}")]
+    /// The client cannot be created; the configuration or the machine must change.
+    #[error("cannot create a client for the engine: {0}")]
     Setup(String),
-    /// Nothing answered, or the connection broke before the answer's end.
+    /// Nothing answered, or the connection broke before the end of the answer.
     #[error("the engine did not answer: {0}")]
     Unreachable(String),
-    /// The answer, or the connection, took longer than the limit.
+    /// The answer, or the connection, exceeded the time limit.
     #[error("the engine did not answer in time: {0}")]
     TimedOut(String),
-    /// 401 or 403: the event key (when sending) or the signing key (else) is not the engine's.
+    /// 401 or 403: the engine does not accept the event key (when sending) or the signing key (otherwise).
     #[error("the engine does not accept our key (status {status}): {message}")]
     Unauthorized { status: u16, message: String },
-    /// 404: there is no such event, run or path.
-    #[error("the engine knows no such thing: {message}")]
+    /// 404: the engine does not know this event, run or path.
+    #[error("the engine does not know it: {message}")]
     NotFound { message: String },
     /// Any other refusal. The same request will be refused again.
     #[error("the engine refused the request with status {status}: {message}")]
     Refused { status: u16, message: String },
-    /// 429, or a 503 that says when to come back.
+    /// 429, or a 503 with a `Retry-After`.
     #[error("the engine is rate-limiting us")]
     RateLimited { retry_after: Option<Duration> },
-    /// 5xx or 408: the engine, or a proxy before it, is in trouble. Inngest also says 500 for a run
-    /// that it does not know.
+    /// 5xx or 408: the engine, or a proxy in front of it, has a problem. Inngest also answers 500 for an
+    /// unknown run.
     #[error("the engine failed with status {status}: {message}")]
     Server { status: u16, message: String },
-    /// It answered, but not as the API does: another service, a proxy's page, or too much.
-    /// What was asked for may have been done.
+    /// The answer does not match the API: another service, a proxy's page, or too long. The request may have
+    /// been carried out.
     #[error("the engine's answer cannot be read: {0}")]
     Unreadable(String),
 }
 
 impl Error {
-    /// Whether the same request may succeed later with nobody having changed anything.
+    /// Whether the same request may succeed later without any change.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -52,7 +52,7 @@ impl Error {
         }
     }
 
-    /// The status that was answered instead of success; `None`: no answer, or none that can be read.
+    /// The HTTP status of the failure. None: no answer, or an unreadable one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -65,7 +65,7 @@ impl Error {
         }
     }
 
-    /// What a status that is no success means.
+    /// The meaning of a status that is not a success.
     pub(super) fn from_status(status: u16, message: String, retry_after: Option<Duration>) -> Self {
         match status {
             401 | 403 => Self::Unauthorized { status, message },

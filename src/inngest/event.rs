@@ -8,19 +8,19 @@ use ulid::Ulid;
 
 use crate::base::{ids::EventId, time::UnixMillis};
 
-/// An event to send. It carries no `id` of its own on purpose: a repeated send with an own `id`
-/// answers with a new internal id whose runs stay empty for ever. [`EventSeed`] makes a repeat safe.
+/// An event to send. It deliberately has no `id`: repeating a send with an own `id` returns a new internal id
+/// whose runs stay empty forever. [`EventSeed`] makes repeats safe.
 #[derive(Clone, Debug, Serialize)]
 pub struct Event {
     pub name: String,
     pub data: Value,
 }
 
-/// The longest name of a user that is taken as it is, in bytes.
+/// The longest user id that is used unchanged, in bytes.
 const LONGEST_TENANT: usize = 64;
 
-/// Whose work an event is, by the `userId` of its data: what one tenant has to wait for never delays
-/// another. Printable ASCII of bounded length, whatever the sender wrote; empty if the event names no user.
+/// The tenant of an event: the `userId` of its data. Tenants never delay each other. Printable ASCII of
+/// bounded length for any input; empty if the event names no user.
 #[must_use]
 pub fn tenant(user_id: Option<&Value>) -> String {
     match user_id {
@@ -34,8 +34,8 @@ pub fn tenant(user_id: Option<&Value>) -> String {
     }
 }
 
-/// The header `x-inngest-event-id-seed: <ms>,<base64 of 10 bytes>`. The same seed gives the same
-/// internal event id and one run, however often the event is sent.
+/// The header `x-inngest-event-id-seed: <ms>,<base64 of 10 bytes>`. The same seed always gives the same
+/// internal event id and the same run, however often the event is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventSeed {
     millis: u64,
@@ -45,7 +45,7 @@ pub struct EventSeed {
 impl EventSeed {
     pub const HEADER: &str = "x-inngest-event-id-seed";
 
-    /// A new seed for this instant.
+    /// A new seed for the current time.
     #[must_use]
     pub fn generate() -> Self {
         let millis = u64::try_from(UnixMillis::now().0).unwrap_or(0);
@@ -63,7 +63,7 @@ impl EventSeed {
         Some(Self { millis: ulid.timestamp_ms(), entropy: [e, f, g, h, i, j, a, b, c, d] })
     }
 
-    /// Reads the header's value.
+    /// Parses the header's value.
     #[must_use]
     pub fn parse(value: &str) -> Option<Self> {
         let (millis, entropy) = value.split_once(',')?;

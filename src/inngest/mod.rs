@@ -1,8 +1,9 @@
-//! Inngest on the wire, both ways. Knows nothing of this application.
+//! Inngest on the wire, both ways. Independent of this application.
 //!
-//! [`client`] asks an engine (send an event, list its runs, get or cancel one, register functions, ...), inside
-//! a `budget`, and repeats what failed in passing; `registrar` keeps our functions known to it;
-//! [`call`] is what an engine asks of a function and how a function answers; [`signature`] signs both.
+//! [`client`] sends requests to an engine (send an event, list its runs, get or cancel one, register
+//! functions, ...), within a `budget`, and repeats those that failed temporarily. `registrar` keeps our
+//! functions registered. [`call`] is how an engine calls a function and how the function answers.
+//! [`signature`] signs both.
 
 mod budget;
 pub mod call;

@@ -1,5 +1,5 @@
-//! What is kept in memory of a run's output. An output may be many megabytes; a page needs its beginning,
-//! its size, and why the run failed.
+//! The part of a run's output that is kept in memory. An output may be many megabytes; a page needs its
+//! beginning, its size, and why the run failed.
 
 use std::sync::Arc;
 
@@ -8,38 +8,38 @@ use serde_json::Value;
 
 use super::RunStatus;
 
-/// The most of an output that is kept, in bytes.
+/// The most bytes of an output that are kept.
 pub const EXCERPT_BYTES: usize = 4 << 10;
 
-/// The most of a failure's message that is kept, in characters; a page quotes a line of it.
+/// The most characters of a failure's message that are kept; a page quotes a line of it.
 const LONGEST_MESSAGE: usize = 1_000;
 
-/// An output, cut to what is kept of it.
+/// The part of an output that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunOutput {
-    /// Indented JSON if it is whole, else how the compact JSON begins.
+    /// Indented JSON if the output is whole, else the beginning of the compact JSON.
     pub excerpt: Arc<str>,
     pub is_whole: bool,
-    /// The size of all of it as compact JSON.
+    /// The size of the whole output as compact JSON.
     pub bytes: u64,
-    /// Of a run that failed.
+    /// Only for a run that failed.
     pub failure: Option<RunFailure>,
 }
 
-/// Why a run failed, as its output says.
+/// Why a run failed, according to its output.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunFailure {
     /// A sentence for people.
     pub message: Option<String>,
-    /// The line of the file that our own function did not get past.
+    /// The line of the file at which our own function stopped.
     pub line: Option<u64>,
-    /// Our own function has said that a new run of the same import would fail in the same way.
+    /// Our own function said that a new run of the same import would fail in the same way.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub same_again: bool,
 }
 
 impl RunOutput {
-    /// Of an output of `bytes` bytes that begins with `start`, or is that.
+    /// An output of `bytes` bytes that begins with `start`, or consists of it.
     #[must_use]
     pub fn new(start: &str, bytes: u64, failure: Option<RunFailure>) -> Self {
         let is_whole = bytes == start.len() as u64 && start.len() <= EXCERPT_BYTES;
@@ -59,8 +59,8 @@ impl RunOutput {
 }
 
 impl RunFailure {
-    /// The error body that a function answered with, in any of the shapes that engines pass it on. None if the
-    /// run did not fail or its output does not say why.
+    /// The error of a failed run, in any of the shapes in which engines pass it on. None if the run did not
+    /// fail or its output does not say why.
     #[must_use]
     pub fn of(output: &Value, status: &RunStatus) -> Option<Self> {
         if *status != RunStatus::Failed {

@@ -1,4 +1,4 @@
-//! Keeps our functions known to an engine: at start, when it asks, and when it has forgotten them.
+//! Keeps our functions registered with an engine: at start, on request, and after it has forgotten them.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,16 +11,16 @@ use tokio_util::sync::CancellationToken;
 use super::{Client, Error, Registered, SyncRequest, call::Registration};
 use crate::base::time::UnixMillis;
 
-/// The pause after a registration that was not taken doubles from the first to the last of these.
+/// The pause after a failed registration doubles from this to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// However many events nobody takes, the server is not asked more often than this whether it knows us:
-/// less often each time that it does.
+/// However many events find no function, the server is not asked more often than this whether it knows our
+/// functions, and less often each time that it did.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
 const AGAIN_AFTER_AT_MOST: Duration = Duration::from_secs(10 * 60);
 
-/// An app at an engine. Clones share everything.
+/// The registration of an app with an engine. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Registrar {
     client: Client,
@@ -30,11 +30,11 @@ pub struct Registrar {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The last time that it was found out whether the engine knows us.
+    /// When the registration was last checked.
     last: Option<Instant>,
-    /// How often in a row it did, when it was only to make sure.
+    /// How many checks in a row found the functions registered.
     known: u32,
-    /// The last time that it did not.
+    /// When a check last found them missing.
     renewed_at: Option<UnixMillis>,
 }
 
@@ -44,20 +44,20 @@ impl Registrar {
         Self { client, app: Arc::new(app), state: Arc::default() }
     }
 
-    /// What is registered.
+    /// The registered app.
     #[must_use]
     pub fn app(&self) -> &Registration {
         &self.app
     }
 
-    /// When the engine was last told of functions that it did not know: an event from before then may have
-    /// found none.
+    /// When the engine was last told about functions that it did not know. An event from before then may have
+    /// found no function.
     #[must_use]
     pub fn renewed_at(&self) -> Option<UnixMillis> {
         self.state().renewed_at
     }
 
-    /// Registers on request.
+    /// Registers on request of the engine.
     pub async fn register(&self, sync: &SyncRequest) -> Result<Registered, Error> {
         let registered = self.client.register(&self.app, sync).await?;
         let mut state = self.state();
@@ -69,7 +69,8 @@ impl Registrar {
         Ok(registered)
     }
 
-    /// Registers until it is taken, or until `shutdown`. An engine that is not there yet is waited for.
+    /// Registers until the engine accepts, or until `shutdown`. Waits for an engine that is not reachable
+    /// yet.
     pub async fn persist(&self, shutdown: &CancellationToken) {
         let mut pause = FIRST_PAUSE;
         loop {
@@ -90,7 +91,7 @@ impl Registrar {
         }
     }
 
-    /// Registers again unless that was done lately: an event found no function, or the engine came back.
+    /// Registers again unless that was done recently: an event found no function, or the engine came back.
     pub async fn remind(&self) {
         {
             let mut state = self.state();
@@ -114,7 +115,7 @@ impl Registrar {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // It is whole after each line.
+        // The state is consistent after each statement.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

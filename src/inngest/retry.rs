@@ -7,27 +7,27 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use super::Error;
 use crate::base::time::UnixMillis;
 
-/// Capped exponential back-off with full jitter: each pause is drawn evenly between zero and a
-/// ceiling that doubles, so that clients that failed together do not come back together.
+/// Capped exponential back-off with full jitter: each pause is random between zero and a ceiling that
+/// doubles, so that clients that failed together do not retry together.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
-    /// How often a request is sent at most, the first time included.
+    /// How often a request is sent at most, including the first time.
     pub tries: u32,
     /// The ceiling of the pause after the first failure.
     pub first_pause: Duration,
-    /// The highest ceiling. Also the longest `Retry-After` that is waited for; the caller of a
-    /// request that is told to wait longer gets the error, and has something better to do.
+    /// The highest ceiling, and the longest `Retry-After` that is waited for. If the server asks for a longer
+    /// pause, the caller gets the error at once.
     pub longest_pause: Duration,
 }
 
 impl Backoff {
-    /// How long to wait after the failure number `failed` (1-based); `None`: do not try again.
+    /// The pause after failure number `failed` (1-based). None: do not try again.
     pub(super) fn pause(&self, error: &Error, failed: u32) -> Option<Duration> {
         let asked = match error {
             Error::RateLimited { retry_after } => retry_after.unwrap_or_default(),
             _ => Duration::ZERO,
         };
-        // One that ran out of time has used its caller's patience.
+        // A request that timed out has used its caller's time.
         let is_late = matches!(error, Error::TimedOut(_));
         if failed >= self.tries || asked > self.longest_pause || is_late || !error.is_transient() {
             return None;
@@ -38,7 +38,7 @@ impl Backoff {
     }
 }
 
-/// Reads `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date. A date that has passed is zero.
+/// Parses `Retry-After` (RFC 9110, section 10.2.3): seconds or a date. A date in the past is zero.
 pub(super) fn parse_retry_after(value: &str, now: UnixMillis) -> Option<Duration> {
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
@@ -46,7 +46,7 @@ pub(super) fn parse_retry_after(value: &str, now: UnixMillis) -> Option<Duration
     parse_date(value).map(|at| at.since(now))
 }
 
-/// Reads HTTP's date, a fixed form of the mail's.
+/// Parses an HTTP date, a fixed form of the date in mail.
 pub(super) fn parse_date(value: &str) -> Option<UnixMillis> {
     let at = DateTimeParser::new().parse_timestamp(value).ok()?;
     Some(UnixMillis(at.as_millisecond()))

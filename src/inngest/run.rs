@@ -10,33 +10,34 @@ use crate::base::{
     time::UnixMillis,
 };
 
-/// One run of one function. Shape: the REST API's v1 run object.
+/// One run of one function, in the shape of the REST API's v1 run object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     pub run_id: RunId,
     /// The engine's id of the function: a UUID, or `app-function`.
     pub function_id: String,
-    /// The function's name, where the engine tells it.
+    /// The function's name, if the engine sends it.
     #[serde(skip)]
     pub function_name: Option<String>,
     pub event_id: EventId,
     pub status: RunStatus,
-    /// When the run was queued, in spite of its name.
+    /// Despite its name, when the run was queued.
     #[serde(with = "rfc3339")]
     pub run_started_at: UnixMillis,
-    /// The run has ended if and only if this is set: `status` alone says `Completed` while a run
-    /// sleeps and `Failed` between two retries.
+    /// The run has ended if and only if this is set. `status` alone is not enough: it is `Completed` while a
+    /// run sleeps and `Failed` between two retries.
     #[serde(default, with = "rfc3339_option")]
     pub ended_at: Option<UnixMillis>,
-    /// Absent until the run has ended; may then be any JSON, also null.
+    /// Absent until the run has ended; then any JSON, including null.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
 }
 
-/// What an engine is to do next for a run, or is doing. Shape: what is read of the REST API's v1 job object.
+/// A job that an engine is doing or will do for a run: the fields that are used of the REST API's v1 job
+/// object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
-    /// When it is due, or was.
+    /// When the job is or was due.
     #[serde(with = "rfc3339")]
     pub at: UnixMillis,
     /// 0-based.
@@ -48,20 +49,20 @@ pub struct Job {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JobKind {
-    /// It wakes the run.
+    /// Wakes the run.
     Sleep,
-    /// It gives up waiting for an event.
+    /// Stops waiting for an event.
     Pause,
-    /// It calls the function for the first time, or again for what failed.
+    /// Calls the function for the first time, or retries it.
     Start,
-    /// It calls the function for what comes next.
+    /// Calls the function for its next step.
     Edge,
     #[default]
     #[serde(other)]
     Other,
 }
 
-/// The engine's word for a run's status; an unknown one is kept as received.
+/// The engine's word for a run's status; an unknown word is kept as received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunStatus {
     Scheduled,
@@ -87,7 +88,7 @@ impl RunStatus {
         }
     }
 
-    /// Whether the word is one that a run ends with. Says nothing of whether this run has ended.
+    /// Whether runs end with this word. Does not say whether this run has ended.
     #[must_use]
     pub fn is_terminal_word(&self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::Skipped)
@@ -126,7 +127,7 @@ impl<'de> Deserialize<'de> for RunStatus {
     }
 }
 
-/// A field that is there with null is `Some(Value::Null)`, a missing one `None`.
+/// A field that is present with null becomes `Some(Value::Null)`, a missing field `None`.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }

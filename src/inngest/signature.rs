@@ -1,8 +1,8 @@
 //! Signatures of calls and answers: `t=<unix s>&s=<hex HMAC-SHA256>` in `x-inngest-signature`.
 //!
-//! The HMAC's key is the ASCII bytes of the signing key without its `signkey-<env>-` prefix, its
-//! message the raw body followed by the decimal timestamp. Verify the raw bytes: what is parsed and
-//! written again has another signature.
+//! The HMAC's key is the ASCII text of the signing key without its `signkey-<env>-` prefix. Its message is
+//! the raw body followed by the decimal timestamp. Only the raw bytes can be verified: a body that was parsed
+//! and serialised again has another signature.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use crate::base::time::UnixMillis;
 
 pub const HEADER: &str = "x-inngest-signature";
 
-/// How far a signature's time may lie from ours, either way (the SDK specification's five minutes).
+/// The largest difference between a signature's time and ours (the SDK specification's five minutes).
 const WINDOW: Duration = Duration::from_secs(5 * 60);
 
-/// The keys by which a server and we know each other, in the order in which they are tried: the second is
-/// the fallback while keys are being changed. A dev server has none.
+/// The signing keys that we share with a server, in the order in which they are tried. The second is the
+/// fallback during a key rotation. Empty for a dev server.
 #[derive(Clone, Debug, Default)]
 pub struct SigningKeys(Vec<SecretString>);
 
 impl SigningKeys {
-    /// The first one.
+    /// The first key.
     #[must_use]
     pub fn current(&self) -> Option<&SecretString> {
         self.0.first()
@@ -38,7 +38,7 @@ impl SigningKeys {
         self.0.iter()
     }
 
-    /// The key that `header` is a signature of `body` by, as [`verify`] has it.
+    /// The key with which [`verify`] accepts `header` as a signature of `body`.
     #[must_use]
     pub fn verify(&self, header: &str, body: &[u8], now: UnixMillis) -> Option<&SecretString> {
         self.0.iter().find(|key| verify(header, body, key, now))
@@ -64,21 +64,21 @@ pub fn sign(body: &[u8], key: &SecretString, now: UnixMillis) -> String {
     format!("t={seconds}&s={}", hex::encode(mac(body, key, &seconds.to_string()).finalize().into_bytes()))
 }
 
-/// Whether `header` is a signature of `body` by `key`, made within five minutes of `now`.
-/// Compares in constant time.
+/// Whether `header` is a signature of `body` by `key`, made within five minutes of `now`. Compares in
+/// constant time.
 #[must_use]
 pub fn verify(header: &str, body: &[u8], key: &SecretString, now: UnixMillis) -> bool {
     read(header, now).is_some_and(|(time, signature)| mac(body, key, time).verify_slice(&signature).is_ok())
 }
 
-/// Whether `header` could be a signature that was made within five minutes of `now`, of any body: asked
-/// before one is read.
+/// Whether `header` could be a signature of some body, made within five minutes of `now`. Checked before a
+/// body is read.
 #[must_use]
 pub fn may_hold(header: &str, now: UnixMillis) -> bool {
     read(header, now).is_some()
 }
 
-/// The time, as it was written, and the signature's bytes; None if it was made at another time.
+/// The time as text, and the signature's bytes. None if the time is outside the window.
 fn read(header: &str, now: UnixMillis) -> Option<(&str, Vec<u8>)> {
     let mut time = None;
     let mut signature = None;
@@ -93,18 +93,18 @@ fn read(header: &str, now: UnixMillis) -> Option<(&str, Vec<u8>)> {
     (age <= WINDOW.as_secs()).then_some((time?, signature?))
 }
 
-/// A signing key as a REST bearer: the SHA-256 of the hex-decoded key, prefix kept, in hex.
+/// A signing key as a REST bearer token: the SHA-256 of the hex-decoded key, in hex, with the prefix kept.
 #[must_use]
 pub fn bearer(key: &SecretString) -> String {
     let (prefix, key) = split_prefix(key.expose_secret());
     match hex::decode(key) {
         Ok(bytes) => format!("{prefix}{}", hex::encode(Sha256::digest(bytes))),
-        // Not hex (a dev server takes anything): as it is.
+        // A key that is not hex, which a dev server accepts, is used unchanged.
         Err(_) => format!("{prefix}{key}"),
     }
 }
 
-/// `signkey-prod-12ab` is `("signkey-prod-", "12ab")`.
+/// `signkey-prod-12ab` becomes `("signkey-prod-", "12ab")`.
 #[must_use]
 pub fn split_prefix(key: &str) -> (&str, &str) {
     let Some(rest) = key.strip_prefix("signkey-") else { return ("", key) };
@@ -126,7 +126,7 @@ fn mac(body: &[u8], key: &SecretString, seconds: &str) -> Hmac<Sha256> {
 mod tests {
     use super::*;
 
-    // What a self-hosted server with this signing key sent, and what an SDK answered.
+    // Sent by a self-hosted server with this signing key, and answered by an SDK.
     const KEY: &str = "deadbeefcafebabe0123456789abcdef";
     const SYNC: &str = r#"{"url":"http://localhost:3011/api/inngest"}"#;
     const SYNC_SIGNATURE: &str =

@@ -1,4 +1,4 @@
-//! How a question gets to a server and its answer back: keys, tries, limits, and what a status means.
+//! Sends requests and reads answers: keys, tries, limits, and the meaning of a status.
 
 use std::{
     iter,
@@ -30,20 +30,20 @@ use crate::{
     },
 };
 
-/// The longest part of a server's own words that an error quotes, in characters.
+/// The longest part of a server's message that an error quotes, in characters.
 const LONGEST_MESSAGE: usize = 300;
 
 const ENV_HEADER: HeaderName = HeaderName::from_static("x-inngest-env");
 
-/// A good answer.
+/// A successful answer.
 pub struct ApiResponse {
     pub body: Vec<u8>,
     /// The server's clock.
     pub date: Option<UnixMillis>,
 }
 
-/// The budget bounds how many questions begin in a second. This bounds how many connections they hold while
-/// the engine is slow: those of 30,000 unfinished imports would take all of the process's files.
+/// The budget limits how many requests start per second. This limits how many are in flight while the engine
+/// is slow: requests for 30,000 unfinished imports would use all file descriptors of the process.
 const MOST_IN_FLIGHT: usize = 32;
 
 #[derive(Debug)]
@@ -51,14 +51,14 @@ pub struct Transport {
     pub http: reqwest::Client,
     pub server: Server,
     pub budget: Budget,
-    /// Places of the questions that wait for their answer.
+    /// Permits of the requests that wait for their answer.
     in_flight: Semaphore,
     pub limits: Limits,
-    /// One for each signing key; a server without keys gets none.
+    /// One for each signing key; empty for a server without keys.
     authorizations: Vec<HeaderValue>,
-    /// Of the API key.
+    /// For the API key.
     api_authorization: Option<HeaderValue>,
-    /// Which of them was taken last.
+    /// The index of the key that was accepted last.
     taken: AtomicUsize,
 }
 
@@ -77,7 +77,7 @@ impl Transport {
             HeaderMap::from_iter([(HeaderName::from_static(SDK_HEADER), HeaderValue::from_static(SDK))]);
         if let Some(env) = &server.env {
             let env = HeaderValue::from_str(env)
-                .map_err(|_| Error::Setup("the environment's name fits into no header".to_owned()))?;
+                .map_err(|_| Error::Setup("the environment's name is not valid in a header".to_owned()))?;
             headers.insert(ENV_HEADER, env);
         }
         let mut builder = reqwest::Client::builder()
@@ -85,14 +85,14 @@ impl Transport {
             .default_headers(headers)
             .connect_timeout(limits.connect_timeout)
             .timeout(limits.request_timeout)
-            // A redirect would carry the key to wherever it points.
+            // A redirect would send the key to another host.
             .redirect(redirect::Policy::none());
         if addresses.iter().any(|url| is_loopback(url)) {
-            // A proxy would look for the engine on its own machine.
+            // A proxy would look for the engine on the proxy's own machine.
             builder = builder.no_proxy();
         }
         if addresses.iter().all(|url| url.scheme() == "http") {
-            // Reading the machine's certificates fails where there are none; nothing needs them here.
+            // Loading the machine's certificates fails if it has none, and plain http needs none.
             builder = builder.tls_certs_only([]);
         }
         let http = builder.build().map_err(|error| Error::Setup(with_sources(&error)))?;
@@ -102,11 +102,11 @@ impl Transport {
         Ok(Self { http, server, budget, in_flight, limits, authorizations, api_authorization, taken })
     }
 
-    /// A good answer to a request without a key, after as many tries as the limits grant. All of them and
-    /// their pauses take no longer than [`Limits::request_timeout`].
+    /// A successful answer to a request without a key, after as many tries as the limits allow. All tries and
+    /// pauses together take at most [`Limits::request_timeout`].
     pub async fn ask(&self, request: impl Fn() -> RequestBuilder) -> Result<ApiResponse, Error> {
         let deadline = Instant::now() + self.limits.request_timeout;
-        let late = || Error::TimedOut("its answers take too long".to_owned());
+        let late = || Error::TimedOut("it answers too slowly".to_owned());
         let mut failed = 0;
         loop {
             let error = match timeout_at(deadline, self.ask_once(request())).await.map_err(|_| late())? {
@@ -123,12 +123,12 @@ impl Transport {
         }
     }
 
-    /// The same with the signing key, and with the other one if that is not taken.
+    /// The same with the signing key, and with the other key if the first is not accepted.
     pub async fn ask_with_key(&self, request: impl Fn() -> RequestBuilder) -> Result<ApiResponse, Error> {
         self.with_each_key(|authorization| self.ask(signed(&request, authorization))).await
     }
 
-    /// As [`Self::ask_with_key`], with the API key where there is one.
+    /// As [`Self::ask_with_key`], with the API key if one is set.
     pub async fn ask_v2(&self, request: impl Fn() -> RequestBuilder) -> Result<ApiResponse, Error> {
         match &self.api_authorization {
             Some(authorization) => self.ask(signed(&request, Some(authorization.clone()))).await,
@@ -136,7 +136,7 @@ impl Transport {
         }
     }
 
-    /// A question inside the budget, tried once.
+    /// A poll: limited by the budget, and tried once.
     pub async fn poll(
         &self,
         turn: &Turn,
@@ -145,7 +145,7 @@ impl Transport {
         self.with_each_key(|authorization| self.poll_once(turn, signed(&request, authorization)())).await
     }
 
-    /// As [`Self::poll`], with the API key where there is one.
+    /// As [`Self::poll`], with the API key if one is set.
     pub async fn poll_v2(
         &self,
         turn: &Turn,
@@ -173,7 +173,7 @@ impl Transport {
         answer
     }
 
-    /// Asks with the key that was taken last, then with the others.
+    /// Sends the request with the key that was accepted last, then with the others.
     async fn with_each_key<F: Future<Output = Result<ApiResponse, Error>>>(
         &self,
         ask: impl Fn(Option<HeaderValue>) -> F,
@@ -193,7 +193,7 @@ impl Transport {
                 }
             }
         }
-        Err(refused.unwrap_or_else(|| Error::Setup("there is nothing to ask with".to_owned())))
+        Err(refused.unwrap_or_else(|| Error::Setup("there is no key".to_owned())))
     }
 
     pub async fn ask_once(&self, request: RequestBuilder) -> Result<ApiResponse, Error> {
@@ -203,7 +203,7 @@ impl Transport {
         let retry_after = header(RETRY_AFTER).and_then(|value| parse_retry_after(value, UnixMillis::wall()));
         let date = header(DATE).and_then(parse_date);
         let body = match self.body(response).await {
-            // A refusal is one, whatever is wrong with its text.
+            // A refusal is a refusal even if its body cannot be read.
             Err(_) if !status.is_success() => Vec::new(),
             body => body?,
         };
@@ -223,8 +223,8 @@ impl Transport {
         Ok(body)
     }
 
-    /// Whether an answer is a good one. Inngest's v1 API sends most of its errors as HTTP 200 with
-    /// the true status in the body.
+    /// Whether an answer is successful. Inngest's v1 API sends most of its errors as HTTP 200 with the real
+    /// status in the body.
     fn check(&self, status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Result<(), Error> {
         let refusal =
             |status, words: &str| Error::from_status(status, self.fit_for_a_log(words), retry_after);
@@ -233,7 +233,7 @@ impl Transport {
             let words = words.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
             return Err(refusal(status.as_u16(), &words));
         }
-        // A cancel is answered with nothing, and a list of another shape has no verdict.
+        // A cancel has an empty answer, and a list contains no status.
         if body.is_empty() || body.trim_ascii_start().starts_with(b"[") {
             return Ok(());
         }
@@ -253,13 +253,13 @@ impl Transport {
     }
 
     fn unreachable(&self, error: reqwest::Error) -> Error {
-        // The URL of a send holds the event key.
+        // The URL of a send contains the event key.
         let kind = if error.is_timeout() { Error::TimedOut } else { Error::Unreachable };
         kind(self.fit_for_a_log(&with_sources(&error.without_url())))
     }
 
-    /// Others' words, on one line, cut short, and without our keys: a proxy that knows no such path
-    /// likes to repeat the path, and with it the event key.
+    /// A message of the server as one short line without our keys. A proxy that does not know a path often
+    /// repeats the path, and with it the event key.
     fn fit_for_a_log(&self, words: &str) -> String {
         let url = self.event_endpoint();
         let key_in_path = url.path_segments().and_then(Iterator::last).unwrap_or_default();
@@ -277,10 +277,10 @@ impl Transport {
     }
 }
 
-/// A key shorter than this, as a dev server takes, is no secret, and stands in words that are none.
+/// A shorter key, such as a dev server accepts, is not secret, and can be part of an ordinary word.
 const SHORTEST_KEY: usize = 4;
 
-/// What an answer says of itself: v1 has one error, v2 a list of them.
+/// The status that an answer's body states: v1 has one error, v2 a list of errors.
 #[derive(Deserialize)]
 struct Verdict {
     status: Option<u16>,
@@ -301,7 +301,7 @@ impl Verdict {
     }
 }
 
-/// `request` with a bearer; a server without keys gets none.
+/// `request` with a bearer token, if the server has keys.
 fn signed(
     request: &impl Fn() -> RequestBuilder,
     authorization: Option<HeaderValue>,
@@ -314,12 +314,12 @@ fn signed(
 
 fn authorization(bearer: &str) -> Result<HeaderValue, Error> {
     let mut value = HeaderValue::try_from(format!("Bearer {bearer}"))
-        .map_err(|_| Error::Setup("a key has characters that no header can carry".into()))?;
+        .map_err(|_| Error::Setup("a key is not valid in a header".into()))?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// `base` with `path` added, each segment percent-encoded.
+/// `base` with `path` appended, each segment percent-encoded.
 pub fn endpoint(base: &Url, path: &[&str]) -> Url {
     let mut url = base.clone();
     url.path_segments_mut().expect("an http URL has a path").pop_if_empty().extend(path);
@@ -335,7 +335,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// An error with its reasons; reqwest's own text is only "error sending request".
+/// An error with its sources; reqwest's own text is only "error sending request".
 fn with_sources(error: &reqwest::Error) -> String {
     let chain = iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")

@@ -1,5 +1,5 @@
-//! The v2 API's list of an event's runs. Nothing of it is cached, its states are right also while a run
-//! sleeps or waits for a retry, and it names the functions; not every server has it.
+//! The v2 API's list of an event's runs. It is not cached, its states are correct while a run sleeps or waits
+//! for a retry, and it names the functions. Not every server has it.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,10 +13,10 @@ use crate::{
     inngest::{Error, EventSeed, Run, RunStatus},
 };
 
-/// The most runs that a page can have.
+/// The largest page that the API allows.
 const PAGE: &str = "40";
 
-/// More pages of runs than any event has: an end for a list without one.
+/// More pages than any event has runs for. Bounds a list that never ends.
 const MOST_PAGES: usize = 25;
 
 impl Client {
@@ -40,8 +40,8 @@ impl Client {
         Ok(runs)
     }
 
-    /// When a run left the queue. The event's list does not tell: what it calls `startedAt` is the time at which
-    /// the run was queued.
+    /// When the run left the queue. The event's list does not say: its `startedAt` is the time at which the
+    /// run was queued.
     pub async fn started_at(&self, run: &RunId) -> Result<Option<UnixMillis>, Error> {
         if self.is_without_v2() {
             return Ok(None);
@@ -57,8 +57,8 @@ impl Client {
         self.transport.ask_v2(|| self.transport.http.post(url.clone()).json(&body)).await.map(drop)
     }
 
-    /// Whether the engine takes the API key, if there is one: lists the runs of an event that was never
-    /// sent, once.
+    /// Whether the engine accepts the API key, if one is set. Lists the runs of an event that was never sent,
+    /// once.
     pub async fn check_api_key(&self) -> Result<(), Error> {
         if self.transport.server.api_key.is_none() {
             return Ok(());
@@ -70,20 +70,20 @@ impl Client {
         }
     }
 
-    /// Whether a server answers so that has no v2 API, or keeps it for other keys. A refused API key is a
-    /// mistake that the operator must see; the signing key must not stand in for it.
+    /// Whether a server answers like this because it has no v2 API, or offers v2 only to other keys. A
+    /// refused API key is a mistake that the operator must see; the signing key must not replace it.
     pub(super) fn is_of_no_v2(&self, error: &Error) -> bool {
         match error {
             Error::NotFound { .. } | Error::Refused { .. } | Error::Unreadable(_) => true,
             Error::Unauthorized { .. } => self.transport.server.api_key.is_none(),
-            // Not implemented.
+            // 501 is "not implemented".
             Error::Server { status, .. } => *status == 501,
             Error::Setup(_) | Error::Unreachable(_) | Error::TimedOut(_) | Error::RateLimited { .. } => false,
         }
     }
 }
 
-/// One page of the list. `data` is left out when it is empty.
+/// One page of the list. `data` is omitted if it is empty.
 #[derive(Deserialize)]
 struct RunsPage {
     #[serde(default)]
@@ -135,7 +135,7 @@ struct OneRunItem {
 }
 
 impl OneRun {
-    /// Of a run that waits in the queue the server says the first day of the year 1.
+    /// For a queued run the server sends the first day of the year 1.
     fn started_at(&self) -> Option<UnixMillis> {
         UnixMillis::from_rfc3339(self.data.started_at.as_deref()?).filter(|at| at.0 > 0)
     }
@@ -150,7 +150,7 @@ struct Named {
 }
 
 impl RunsPage {
-    /// Where the next page begins, if there is one.
+    /// The cursor of the next page, if there is one.
     fn next(&mut self) -> Option<String> {
         self.page.cursor.take().filter(|_| self.page.has_more)
     }
@@ -167,8 +167,8 @@ impl RunItem {
     fn into_run(self, event: &EventId, fetched_at: UnixMillis) -> Run {
         let status = status(&self.status);
         let ended_at = self.ended_at.as_deref().and_then(UnixMillis::from_rfc3339);
-        // Of a cancelled run a server says an end that lies ten seconds after the true one, and as its output
-        // that of its last finished step.
+        // For a cancelled run a server reports an end ten seconds after the real one, and the output of its
+        // last finished step as the run's output.
         let is_cancelled = status == RunStatus::Cancelled;
         let ended_at = ended_at.map(|at| if is_cancelled { at.min(fetched_at) } else { at });
         let queued_at = self.queued_at.as_deref().and_then(UnixMillis::from_rfc3339);
@@ -179,7 +179,8 @@ impl RunItem {
             function_id: [self.app.id, self.function.id].join("-"),
             event_id: event.clone(),
             ended_at,
-            // Before the end there is none, whatever is said. Some servers list an end by the status alone.
+            // Before its end a run has no output, even if one is sent. Some servers mark the end by the
+            // status alone.
             output: self
                 .output
                 .filter(|_| (ended_at.is_some() || status.is_terminal_word()) && !is_cancelled)
@@ -190,8 +191,9 @@ impl RunItem {
     }
 }
 
-/// The function's own output, as v1 and the push tell it. v2 wraps what is no object in `data`, and every
-/// failure in `error`. An object is never wrapped, so `data` with an object in it is the function's own.
+/// The function's own output in the form that v1 and the push use. v2 wraps a value that is not an object in
+/// `data`, and every failure in `error`. It never wraps an object, so a `data` key that holds an object is
+/// the function's own.
 fn unwrapped(output: Value, status: &RunStatus) -> Value {
     let key = if *status == RunStatus::Failed { "error" } else { "data" };
     match output {
@@ -204,7 +206,7 @@ fn unwrapped(output: Value, status: &RunStatus) -> Value {
     }
 }
 
-/// v1's word; one that is not known is kept as received.
+/// v1's word for the status; an unknown word is kept as received.
 fn status(word: &str) -> RunStatus {
     match word {
         "QUEUED" | "SCHEDULED" => RunStatus::Scheduled,
