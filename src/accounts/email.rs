@@ -1,13 +1,12 @@
-//! The e-mail address that names an account.
+//! The e-mail address of an account.
 
 use std::{fmt, str::FromStr};
 
-/// An e-mail address of sane shape, trimmed and lower case: two spellings that reach one mailbox
-/// make one account.
+/// An e-mail address, trimmed and in lower case, so that two spellings of one mailbox give one account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Email(String);
 
-/// Not the shape of an e-mail address.
+/// The text does not have the shape of an e-mail address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an e-mail address")]
 pub struct InvalidEmail;
@@ -22,8 +21,8 @@ impl Email {
     }
 }
 
-/// Looks at the shape only, and lets through what browsers let through: whether mail arrives is for
-/// its owner to know. No mail is ever sent.
+/// Checks only the shape, and accepts what browsers accept. Runboard never sends mail, so it cannot check
+/// delivery.
 impl FromStr for Email {
     type Err = InvalidEmail;
 

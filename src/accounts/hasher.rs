@@ -1,4 +1,4 @@
-//! Argon2id hashes of passwords, made in memory that is bounded and reused.
+//! Argon2id password hashes, with bounded and reused memory.
 
 use std::{
     net::IpAddr,
@@ -19,28 +19,28 @@ use super::{Error, Password};
 use crate::base::limits::{Line, Neighbourhood};
 
 /// A hash takes 19 MiB and tens of milliseconds of one core (argon2's defaults, OWASP's first choice of
-/// parameters): two at once keep the memory small and leave the other cores to the rows.
+/// parameters). Two at once keep the memory small and leave the other cores for reading rows.
 const HASHES_AT_ONCE: usize = 2;
 
-/// Hashes that are waited for: about two seconds of work. One more is refused at once, or takes the place of
-/// one of a neighbourhood that has more, so that the wait of those that are taken, and what they hold in memory,
-/// stay bounded, and one party with many networks cannot keep others from signing in.
+/// The most waiting hashes: about two seconds of work. Another one is refused at once, or displaces one of a
+/// neighbourhood that has more. This bounds the wait and the memory, and keeps one party with many networks
+/// from blocking the sign-ins of others.
 const MOST_WAITING: usize = 64;
 
-/// Random bytes of a salt, as RFC 9106 recommends.
+/// The random bytes of a salt, as RFC 9106 recommends.
 const SALT_BYTES: usize = 16;
 
 /// Hashes and verifies passwords, a few at a time.
 #[derive(Debug)]
 pub(super) struct Hasher {
-    /// The operator has no address, and a place of its own.
+    /// The operator has no address and waits under a key of its own.
     line: Line<Option<Neighbourhood>>,
-    /// The memory of the slots that are not at work. It is kept: an allocator does not give blocks of this
-    /// size back, so that a new one for each hash would cost 19 MiB each time.
+    /// The memory blocks that are not in use. They are kept, because an allocator does not return blocks of
+    /// this size: a new one for each hash would cost 19 MiB each time.
     idle: Arc<Mutex<Vec<Memory>>>,
 }
 
-/// What one hash is made in.
+/// The memory of one hash.
 type Memory = Vec<Block>;
 
 impl Hasher {
@@ -48,13 +48,13 @@ impl Hasher {
         Self { line: Line::new(HASHES_AT_ONCE, MOST_WAITING), idle: Arc::default() }
     }
 
-    /// The PHC string of `password` with a random salt, for a visitor whose address is `from`.
+    /// The PHC string of `password` with a random salt, for a visitor at address `from`.
     pub async fn hash(&self, password: Password, from: Option<IpAddr>) -> Result<String, Error> {
         self.run(from, move |memory| Ok(new_hash(password.bytes(), memory)?.to_string())).await
     }
 
-    /// Whether `attempt` is the password that `stored` (a PHC string) was made of. Without a stored
-    /// hash the answer is no and takes as long, so that response times do not tell which accounts exist.
+    /// Whether `attempt` is the password of `stored` (a PHC string). Without a stored hash the answer is no
+    /// and takes the same time, so that response times do not reveal which accounts exist.
     pub async fn verify(
         &self,
         attempt: SecretString,
@@ -74,8 +74,8 @@ impl Hasher {
         .await
     }
 
-    /// The turn and the memory go into the work: a visitor who hangs up frees them only when the hash is
-    /// done.
+    /// The permit and the memory move into the blocking task, so that a visitor who hangs up releases them
+    /// only when the hash is done.
     async fn run<T: Send + 'static>(
         &self,
         from: Option<IpAddr>,

@@ -1,12 +1,12 @@
-//! What may be a password.
+//! Which passwords are allowed.
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// A password that an account may have.
+/// An allowed password.
 #[derive(Clone, Debug)]
 pub struct Password(SecretString);
 
-/// A password that no account may have.
+/// Why a password is not allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPassword {
     #[error("shorter than {} characters", Password::MIN_CHARACTERS)]
@@ -17,14 +17,14 @@ pub enum InvalidPassword {
     Common,
 }
 
-/// One a line, in lower case: see `common_passwords/README.md`.
+/// One password per line, in lower case: see `common_passwords/README.md`.
 const COMMON: &str = include_str!("common_passwords/django-5.2.19.txt");
 
 impl Password {
-    /// Eight characters is the least that NIST SP 800-63B allows anywhere. Length and not being common are
-    /// the only rules, as it recommends.
+    /// Eight characters is the minimum that NIST SP 800-63B allows. As it recommends, length and not being
+    /// common are the only rules.
     pub const MIN_CHARACTERS: usize = 8;
-    /// Room for any passphrase or generated password, and an end to what a form can make us hash.
+    /// Long enough for any passphrase or generated password. Bounds what a form can make us hash.
     pub const MAX_BYTES: usize = 1024;
 
     pub(super) fn bytes(&self) -> &[u8] {

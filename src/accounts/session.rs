@@ -1,4 +1,4 @@
-//! Sessions: a random token in the browser, its hash in a table, what it opens in memory.
+//! Sessions: a random token in the browser, its hash in a table, and the signed-in user in memory.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use crate::{
     store::{self, LONGEST_LIST, Store, accounts::SessionRow},
 };
 
-/// Who is signed in.
+/// The signed-in user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     pub user: UserId,
@@ -21,14 +21,14 @@ pub struct Session {
 }
 
 impl Session {
-    /// From sign-in to the end, however busy.
+    /// From sign-in to the end, even if the session is in use.
     pub const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 }
 
-/// A few megabytes when full; then all are read again from the table as they are needed.
+/// A full cache takes a few megabytes. It is then cleared, and sessions are read from the table again.
 const CACHED: usize = 10_000;
 
-/// The sessions there are; those in use are kept in memory, by the hash of their token.
+/// All sessions. Those in use are cached by the hash of their token.
 #[derive(Debug)]
 pub(super) struct Sessions {
     store: Store,
@@ -38,7 +38,7 @@ pub(super) struct Sessions {
 #[derive(Debug, Default)]
 struct Cache {
     sessions: HashMap<String, Session>,
-    /// How many sessions have ended here.
+    /// How many sessions have ended in this process.
     ends: u64,
 }
 
@@ -85,7 +85,7 @@ impl Sessions {
         })?;
         let session = Session { user: row.account, email, expires_at: row.expires_at };
         let mut cache = self.cached();
-        // A session that has ended since the row was read must not come back.
+        // A session that has ended since the row was read must not enter the cache again.
         if cache.ends == ends_before {
             if cache.sessions.len() >= CACHED {
                 cache.sessions.clear();

@@ -1,10 +1,10 @@
-//! Random tokens: their holder is let in.
+//! Random tokens that grant access to their holder.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// 256 random bits; as text, base64 that needs no escaping in a cookie or a link.
+/// 256 random bits. As text, base64 that needs no escaping in a cookie or a link.
 #[derive(Clone)]
 pub struct Token([u8; 32]);
 
@@ -14,7 +14,7 @@ impl Token {
         Self(rand::random())
     }
 
-    /// The token that `text` is, if it has the shape of one.
+    /// Parses a token; None if `text` does not have the shape of one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         BASE64_URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
@@ -26,7 +26,7 @@ impl Token {
         BASE64_URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// What a table may hold of it: SHA-256, hex. The token is random, so no salt is needed.
+    /// The SHA-256 in hex, which a table may contain. The token is random, so no salt is needed.
     #[must_use]
     pub(super) fn hash(&self) -> String {
         hex::encode(Sha256::digest(self.0))

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use super::{Error, Result, Store};
 use crate::base::{ids::UserId, time::UnixMillis};
 
-/// How many sessions one account may have: far more than a person has browsers.
+/// The most sessions of one account: far more than a person has browsers.
 pub const MOST_SESSIONS: i64 = 100;
 
-/// An account to be made.
+/// An account to be created.
 #[derive(Clone, Debug)]
 pub struct NewAccount {
     pub id: UserId,
@@ -19,7 +19,7 @@ pub struct NewAccount {
     pub created_at: UnixMillis,
 }
 
-/// What a sign-in is checked against.
+/// The data that a sign-in is checked against.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     pub account: UserId,
@@ -27,7 +27,7 @@ pub struct Credentials {
     pub password_hash: String,
 }
 
-/// A session, known by the SHA-256 (hex) of its token.
+/// A session, identified by the SHA-256 (hex) of its token.
 #[derive(Clone, Debug)]
 pub struct SessionRow {
     pub account: UserId,
@@ -36,13 +36,13 @@ pub struct SessionRow {
 }
 
 impl Store {
-    /// Whether anybody has an account.
+    /// Whether any account exists.
     pub async fn has_account(&self) -> Result<bool> {
         let first = sqlx::query("SELECT id FROM account LIMIT 1").fetch_optional(&self.pool).await?;
         Ok(first.is_some())
     }
 
-    /// Makes an account; `false` if the e-mail address has one already.
+    /// Creates an account. Returns `false` if the e-mail address has one already.
     pub async fn create_account(&self, new: &NewAccount) -> Result<bool> {
         let done = sqlx::query(
             "INSERT INTO account (id, email, password_hash, created_at) VALUES ($1, $2, $3, $4) \
@@ -57,8 +57,9 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Makes the first account; `false` if there is one. Of several at once exactly one is made: on
-    /// Postgres, where they do not see each other's rows yet, the unique `first_slot` decides.
+    /// Creates the first account. Returns `false` if an account exists. Of several concurrent calls exactly
+    /// one succeeds: on Postgres, where the transactions do not see each other's rows yet, the unique
+    /// `first_slot` decides.
     pub async fn create_first_account(&self, new: &NewAccount) -> Result<bool> {
         let done = sqlx::query(
             "INSERT INTO account (id, email, password_hash, created_at, first_slot) \
@@ -85,7 +86,7 @@ impl Store {
             .transpose()
     }
 
-    /// E-mail and time of making of every account, oldest first.
+    /// E-mail and creation time of every account, oldest first.
     pub async fn accounts(&self) -> Result<Vec<(String, UnixMillis)>> {
         let rows: Vec<(String, i64)> =
             sqlx::query_as("SELECT email, created_at FROM account ORDER BY created_at, id")
@@ -94,8 +95,8 @@ impl Store {
         Ok(rows.into_iter().map(|(email, created_at)| (email, UnixMillis(created_at))).collect())
     }
 
-    /// Gives the account of `email` another password and ends its sessions, or neither; `false` if
-    /// there is no such account.
+    /// Sets another password for the account of `email` and ends its sessions, in one transaction. Returns
+    /// `false` if there is no such account.
     pub async fn reset_password(&self, email: &str, password_hash: &str) -> Result<bool> {
         let mut transaction = self.begin_write().await?;
         let done = sqlx::query("UPDATE account SET password_hash = $1 WHERE email = $2")
@@ -111,8 +112,8 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Records a session; the one it takes the place of ends in the same transaction, and so do the account's
-    /// oldest beyond [`MOST_SESSIONS`].
+    /// Records a session. In the same transaction the session that it replaces ends, and so do the account's
+    /// oldest sessions beyond [`MOST_SESSIONS`].
     pub async fn create_session(
         &self,
         token_hash: &str,
@@ -147,7 +148,7 @@ impl Store {
         Ok(())
     }
 
-    /// The session of `token_hash` with its account's e-mail, expired or not.
+    /// The session of `token_hash` with its account's e-mail, even if it has expired.
     pub async fn session(&self, token_hash: &str) -> Result<Option<(SessionRow, String)>> {
         let row: Option<(String, i64, i64, String)> = sqlx::query_as(
             "SELECT session.account_id, session.created_at, session.expires_at, account.email \
@@ -177,7 +178,7 @@ impl Store {
         Ok(())
     }
 
-    /// Which of `token_hashes`, at most [`LONGEST_LIST`](super::LONGEST_LIST), are hashes of sessions.
+    /// Which of `token_hashes`, at most [`LONGEST_LIST`](super::LONGEST_LIST), belong to a session.
     pub async fn sessions_among(&self, token_hashes: &[String]) -> Result<HashSet<String>> {
         self.known("SELECT token_hash FROM session WHERE token_hash", token_hashes).await
     }

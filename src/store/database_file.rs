@@ -1,4 +1,4 @@
-//! Where a SQLite database is, and whether it still is there.
+//! Checks whether a SQLite database's file is still in place.
 
 use std::{
     fs, io,
@@ -11,11 +11,11 @@ use sqlx::sqlite::SqliteConnectOptions;
 
 use super::{Error, Result, is_postgres};
 
-/// The file of an open SQLite database. Deleted or replaced, it keeps taking writes that no start will ever
-/// read: they must be refused.
+/// The file of an open SQLite database. If it is deleted or replaced, SQLite keeps accepting writes that no
+/// later start will read, so they must be refused.
 #[derive(Clone, Debug)]
 pub(super) struct DatabaseFile {
-    /// None: Postgres, or a database in memory.
+    /// None for Postgres and for a database in memory.
     file: Option<(PathBuf, FileId)>,
 }
 
@@ -23,14 +23,14 @@ pub(super) struct DatabaseFile {
 type FileId = (u64, u64);
 
 impl DatabaseFile {
-    /// The file of the database at `url`, which is open.
+    /// The file of the open database at `url`.
     pub(super) fn of(url: &str) -> io::Result<Self> {
         let Some(path) = sqlite_file(url) else { return Ok(Self { file: None }) };
         let id = file_id(&path)?;
         Ok(Self { file: Some((path, id)) })
     }
 
-    /// Fails once the file is gone, or another one in its place.
+    /// Fails if the file was deleted or replaced.
     pub(super) fn check(&self) -> Result<()> {
         let Some((path, id)) = &self.file else { return Ok(()) };
         match file_id(path) {
@@ -41,7 +41,7 @@ impl DatabaseFile {
     }
 }
 
-/// The file of the SQLite database at `url`; None for one that has no file.
+/// The file of the SQLite database at `url`; None if the database has no file.
 #[must_use]
 pub fn sqlite_file(url: &str) -> Option<PathBuf> {
     if is_postgres(url) || url.contains(":memory:") || url.contains("mode=memory") {

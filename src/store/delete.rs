@@ -1,4 +1,4 @@
-//! Deleting an import with all that is known of it.
+//! Deletes an import with everything that is known about it.
 
 use sqlx::{Row, any::AnyRow};
 
@@ -8,31 +8,31 @@ use super::{
 };
 use crate::base::ids::{ImportId, RunId};
 
-/// What became of an import that was to be deleted.
+/// The result of a deletion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deleted {
     Gone(Remains),
-    /// It is not over: nothing was changed.
+    /// The import is not over. Nothing was changed.
     NotOver,
-    /// It was cancelled before it had a run, and a late run of it must still be cancelled, which needs its row.
-    /// Nothing was changed.
+    /// The import was cancelled before it had a run. A late run must still be cancelled, which needs the
+    /// import's row. Nothing was changed.
     StillCancelling,
     NotThere,
 }
 
-/// What is left to be removed elsewhere.
+/// What must still be removed elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Remains {
-    /// The runs that no other import has.
+    /// The runs that belong to no other import.
     pub runs: Vec<RunId>,
-    /// The storage keys of what they wrote.
+    /// The storage keys of their files.
     pub files: Vec<String>,
 }
 
 impl Store {
-    /// Deletes an import that is over, its runs, and what is known of those that no other import has;
-    /// all of it or nothing. Its retries stay, as imports of their own. Once the files are removed, call
-    /// [`Store::finish_deletion`].
+    /// Deletes an import that is over, its runs, and everything known about the runs that belong to no other
+    /// import, in one transaction. Its retries stay as imports of their own. Call [`Store::finish_deletion`]
+    /// once the files are removed.
     pub async fn delete_import(&self, id: ImportId) -> Result<Deleted> {
         let mut tx = self.begin_write().await?;
         if !lock_import(&mut tx, id).await? {
@@ -83,7 +83,7 @@ impl Store {
             .bind(id.to_string())
             .fetch_one(&mut *tx)
             .await?;
-        // It has the address that was fetched, or a signed link. Nothing, if the engine is Inngest.
+        // The event contains the fetched address or a signed link. Deletes nothing if the engine is Inngest.
         forget_event(&mut tx, &event.into()).await?;
         sqlx::query("INSERT INTO deletion (import_id, files) VALUES ($1, $2)")
             .bind(id.to_string())
@@ -94,7 +94,7 @@ impl Store {
         Ok(Deleted::Gone(remains))
     }
 
-    /// The deleted imports whose files may still be there, each with the storage keys of what its runs wrote.
+    /// The deleted imports whose files may still exist, each with the storage keys of its runs' files.
     pub async fn unfinished_deletions(&self) -> Result<Vec<(ImportId, Vec<String>)>> {
         let rows = sqlx::query("SELECT import_id, files FROM deletion").fetch_all(&self.pool).await?;
         let read = |row: &AnyRow| {
@@ -105,7 +105,7 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// The files of a deleted import are gone.
+    /// Records that the files of a deleted import are removed.
     pub async fn finish_deletion(&self, import: ImportId) -> Result<()> {
         let sql = "DELETE FROM deletion WHERE import_id = $1";
         sqlx::query(sql).bind(import.to_string()).execute(&self.pool).await?;

@@ -1,5 +1,5 @@
-//! The embedded engine's tables: registered functions here; [`events`] and the runs they trigger,
-//! [`runs`] as the API shows them, and [`queue`], which moves them.
+//! The embedded engine's tables: registered functions here, [`events`] and the runs that they trigger,
+//! [`runs`] as the API shows them, and [`queue`], which advances the runs.
 
 pub mod events;
 pub mod queue;
@@ -25,17 +25,17 @@ pub struct Function {
     pub max_attempts: u32,
 }
 
-/// What starts a run of a function.
+/// A condition that starts a run of a function.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Trigger {
     /// The event's name.
     pub event: String,
-    /// What else it has to be, in CEL; `None`: nothing.
+    /// A further condition on the event, in CEL; None if there is none.
     pub expression: Option<String>,
 }
 
 impl Store {
-    /// Makes `functions` the functions of `app`: those it had beside them are archived. Whether that
+    /// Replaces the functions of `app` by `functions`; others that it had are archived. Returns whether that
     /// changed anything.
     pub async fn engine_sync(&self, app: &str, functions: &[Function], now: UnixMillis) -> Result<bool> {
         let mut tx = self.begin_write().await?;
@@ -97,8 +97,8 @@ fn function(row: &AnyRow) -> Result<Function> {
     })
 }
 
-/// Triggers as the columns `events` and `expressions` keep them: two lists of one length, the
-/// second only if there is an expression.
+/// The triggers in the form of the columns `events` and `expressions`: two lists of equal length, the second
+/// only if there is an expression.
 fn columns(triggers: &[Trigger]) -> (String, Option<String>) {
     let events: Vec<&str> = triggers.iter().map(|trigger| trigger.event.as_str()).collect();
     let expressions: Vec<Option<&str>> =
@@ -116,7 +116,7 @@ fn triggers(row: &AnyRow) -> Result<Vec<Trigger>> {
         None => vec![None; events.len()],
     };
     if events.len() != expressions.len() {
-        let why = "it has more events than expressions, or fewer".into();
+        let why = "the numbers of events and expressions differ".into();
         return Err(Error::Corrupt { table: "engine_function", why });
     }
     let pairs = events.into_iter().zip(expressions);

@@ -1,4 +1,5 @@
-//! SQL of executions: what our function knows of a run it was called for. The engine's API does not tell.
+//! SQL of executions: what our function knows about a run that it was called for, and the engine's API does
+//! not tell.
 
 use serde::{Deserialize, Serialize};
 use sqlx::{Row, any::AnyRow};
@@ -9,22 +10,22 @@ use crate::base::{
     time::UnixMillis,
 };
 
-/// What a call to our function tells of its run.
+/// What the calls of our function say about their run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Execution {
     pub function: String,
-    /// The first call of this run.
+    /// When this run was first called.
     pub started_at: UnixMillis,
     /// 1-based.
     pub attempt: u32,
     pub max_attempts: u32,
-    /// Why the latest attempt failed, until the next one begins.
+    /// Why the last attempt failed; None once the next attempt has begun.
     pub error: Option<AttemptError>,
-    /// The attempts before it that failed, the first one first.
+    /// The failed attempts before it, in order.
     pub earlier: Vec<FailedAttempt>,
 }
 
-/// An attempt that failed and was followed by another.
+/// A failed attempt that was followed by another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedAttempt {
     /// 1-based.
@@ -44,12 +45,12 @@ pub struct AttemptError {
     pub is_final: bool,
 }
 
-/// What [`read_execution`] reads.
+/// The columns that [`read_execution`] reads.
 pub(super) const COLUMNS: &str = "execution.function, execution.started_at, execution.attempt, \
      execution.max_attempts, execution.error, execution.error_at, execution.error_final, execution.earlier";
 
 impl Store {
-    /// Names the import of an address that sent `event` after the file that lies there.
+    /// Sets the file name of the import that sent `event` for an address.
     pub async fn name_fetched(&self, event: &EventId, file_name: &str) -> Result<()> {
         sqlx::query(
             "UPDATE import SET file_name = $2, search_name = $3 WHERE event_id = $1 AND source_url IS NOT NULL",
@@ -62,14 +63,14 @@ impl Store {
         Ok(())
     }
 
-    /// What the latest calls told of a run; None before the first.
+    /// The last recorded execution of a run; None before its first call.
     pub async fn execution(&self, run: &RunId) -> Result<Option<Execution>> {
         let sql = format!("SELECT {COLUMNS} FROM execution WHERE run_id = $1");
         let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(run.as_str()).fetch_optional(&self.pool).await?;
         row.as_ref().map_or(Ok(None), read_execution)
     }
 
-    /// Records what a call told of a run. The time of its first call stays what it was.
+    /// Records the execution of a run. The time of its first call stays unchanged.
     pub async fn save_execution(&self, run: &RunId, call: &Execution) -> Result<()> {
         let earlier = (!call.earlier.is_empty()).then(|| serde_json::to_string(&call.earlier)).transpose();
         sqlx::query(
@@ -94,7 +95,7 @@ impl Store {
     }
 }
 
-/// What is known of a run's calls, from a row with [`COLUMNS`]; None if it has had none.
+/// Reads the execution from a row with [`COLUMNS`]; None if the run was never called.
 pub(super) fn read_execution(row: &AnyRow) -> Result<Option<Execution>> {
     let Some(function) = row.try_get::<Option<String>, _>("function")? else { return Ok(None) };
     let number = |column| u32::try_from(row.try_get::<i64, _>(column)?).map_err(corrupt);

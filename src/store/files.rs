@@ -1,4 +1,4 @@
-//! SQL of stored files: which of those in the data folder a row names.
+//! SQL of stored files: which files in the data folder are named by a row.
 
 use std::collections::HashSet;
 
@@ -12,11 +12,11 @@ use sqlx::{
 use super::{Result, Store, corrupt_import, placeholders};
 use crate::base::ids::ImportId;
 
-/// Where a step's row names the files of its run.
+/// The columns of a step's row that name files.
 const KEYS: &str = "source_file, processed_file, failed_file, raw_file";
 
 impl Store {
-    /// The imports whose file is stored as their upload: it is neither fetched nor copied by their function.
+    /// The imports whose stored file is their upload, not fetched or copied by their function.
     pub async fn uploaded_imports(&self) -> Result<Vec<ImportId>> {
         let ids: Vec<String> =
             sqlx::query_scalar("SELECT id FROM import WHERE source_url IS NULL AND failed_rows_of IS NULL")
@@ -25,7 +25,7 @@ impl Store {
         ids.iter().map(|id| id.parse().map_err(corrupt_import)).collect()
     }
 
-    /// How many imports there are.
+    /// The number of imports.
     pub async fn count_imports(&self) -> Result<u64> {
         let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM import").fetch_one(&self.pool).await?;
         Ok(count.unsigned_abs())
@@ -43,7 +43,8 @@ impl Store {
         self.known("SELECT run_id FROM execution WHERE run_id", runs).await
     }
 
-    /// Which of `names`, at most [`LONGEST_LIST`](super::LONGEST_LIST), the column at the end of `select` has.
+    /// Which of `names`, at most [`LONGEST_LIST`](super::LONGEST_LIST), occur in the column at the end of
+    /// `select`.
     pub(super) async fn known(&self, select: &'static str, names: &[String]) -> Result<HashSet<String>> {
         if names.is_empty() {
             return Ok(HashSet::new());
@@ -53,7 +54,7 @@ impl Store {
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
-    /// The storage keys that the steps of `runs`, at most [`LONGEST_LIST`](super::LONGEST_LIST), name.
+    /// The storage keys in the steps of `runs`, at most [`LONGEST_LIST`](super::LONGEST_LIST).
     pub async fn files_of_runs(&self, runs: &[String]) -> Result<HashSet<String>> {
         let mut keys = HashSet::new();
         if runs.is_empty() {
@@ -66,7 +67,7 @@ impl Store {
         Ok(keys)
     }
 
-    /// Strikes from `keys` what any step names. Reads every step once, and keeps none.
+    /// Removes from `keys` the keys that any step names. Reads every step once, one at a time.
     pub async fn strike_step_files(&self, keys: &mut HashSet<String>) -> Result<()> {
         let sql = format!("SELECT {KEYS} FROM step");
         let mut rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch(&self.pool);

@@ -1,4 +1,4 @@
-//! What a database is, found out before anything is written to it.
+//! Inspects a database before anything is written to it.
 
 use sqlx::{AnyConnection, Connection};
 
@@ -7,14 +7,14 @@ use super::Result;
 /// Whether a Runboard has used a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// None has.
+    /// No Runboard has used it.
     Unused,
-    /// One of another version: its tables are not those of this one.
+    /// A Runboard of another version has used it; its tables differ from this version's.
     OfAnotherVersion,
     Usable,
 }
 
-/// Reads what the database at `url` says of itself, and changes nothing.
+/// Inspects the database at `url`, which a Runboard has used if it contains `setting`. Changes nothing.
 pub async fn look(url: &str, setting: &str) -> Result<Found> {
     sqlx::any::install_default_drivers();
     let mut connection = AnyConnection::connect(url).await?;
@@ -42,7 +42,7 @@ async fn read(connection: &mut AnyConnection, setting: &str) -> Result<Found> {
     Ok(if ours == latest { Found::Usable } else { Found::OfAnotherVersion })
 }
 
-/// SQLite has one code for all that is wrong with a statement.
+/// SQLite has one error code for everything that is wrong with a statement.
 fn is_missing_table(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else { return false };
     error.code().is_some_and(|code| code == "42P01") || error.message().starts_with("no such table")

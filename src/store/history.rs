@@ -1,4 +1,4 @@
-//! SQL of the history: a user's imports, narrowed and a page at a time.
+//! SQL of the history: a user's imports, filtered and paged.
 
 use sqlx::{Any, Row, any::AnyArguments, query::Query};
 
@@ -12,42 +12,42 @@ use crate::base::{
     time::UnixMillis,
 };
 
-/// Names are no longer than this, so neither is what one searches them for; in characters.
+/// The longest search text in characters; file names are never longer.
 const LONGEST_SEARCH: usize = 200;
 
-/// So many names are folded in one transaction, for others wait meanwhile.
+/// How many names are folded in one transaction. A larger transaction would keep other writers waiting.
 const FOLDED_AT_ONCE: i64 = 500;
 
-/// What a history is narrowed to; by default to nothing.
+/// A filter of the history. The default accepts everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     state: Option<StateFilter>,
-    /// Not made before.
+    /// Accepts only imports made at or after this time.
     since: Option<UnixMillis>,
     name: Option<SearchName>,
 }
 
-/// How an import stands.
+/// The state of an import, as the history is filtered by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateFilter {
     InProgress,
     Completed,
-    /// However it ended.
+    /// Imports with failed rows, whatever their end.
     WithFailedRows,
     Failed,
     Cancelled,
     Skipped,
-    /// No function has taken the event in a day.
+    /// No function has accepted the event within a day.
     NoFunction,
     /// The engine has lost a run.
     Lost,
 }
 
 impl Filter {
-    /// Narrowed also to files with `name` in theirs, if it is anything.
+    /// A filter that, if `name` is not empty, also accepts only files with `name` in their name.
     #[must_use]
     pub fn new(state: Option<StateFilter>, since: Option<UnixMillis>, name: &str) -> Self {
-        // No name has control characters, and Postgres takes no NUL.
+        // File names have no control characters, and Postgres does not accept NUL.
         let name: String = name.chars().filter(|c| !c.is_control()).take(LONGEST_SEARCH).collect();
         let name = name.trim();
         Self { state, since, name: (!name.is_empty()).then(|| SearchName::of(name)) }
@@ -58,13 +58,13 @@ impl Filter {
         *self != Self::default()
     }
 
-    /// The same for files of any name, if this is for some only.
+    /// The same filter for files of any name; None if it is that already.
     #[must_use]
     pub fn of_any_name(&self) -> Option<Self> {
         self.name.as_ref().map(|_| Self { name: None, ..self.clone() })
     }
 
-    /// Whether an import that is not over yet is among what this is about.
+    /// Whether the filter accepts an import that is not over.
     #[must_use]
     pub fn takes_unfinished(&self, id: ImportId, file_name: &str) -> bool {
         matches!(self.state, None | Some(StateFilter::InProgress))
@@ -76,7 +76,7 @@ impl Filter {
     }
 }
 
-/// Imports between two others; these are not among them.
+/// The imports between two others, exclusively.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Between {
     pub newer_than: Option<ImportId>,
@@ -90,7 +90,7 @@ pub enum Order {
 }
 
 impl Store {
-    /// Folds the names that a version before has recorded, or records still beside this one.
+    /// Folds the names that another version has recorded, before the upgrade or still during it.
     pub(super) async fn fold_names(&self) -> Result<()> {
         let mut last = String::new();
         loop {
@@ -115,7 +115,7 @@ impl Store {
         }
     }
 
-    /// The first `limit` imports of a user that `filter` takes.
+    /// The first `limit` imports of a user that `filter` accepts.
     pub async fn imports_of(
         &self,
         owner: UserId,
@@ -130,7 +130,7 @@ impl Store {
         query.fetch_all(&self.pool).await?.iter().map(read_import).collect()
     }
 
-    /// The import behind the first `count` of a user that `filter` takes; None if there are no more.
+    /// The import after the first `count` imports of a user that `filter` accepts; None if there are no more.
     pub async fn import_behind(
         &self,
         owner: UserId,
@@ -147,7 +147,7 @@ impl Store {
         row.map(|row| row.try_get::<String, _>(0)?.parse().map_err(corrupt_import)).transpose()
     }
 
-    /// How many imports of a user `filter` takes; no more than `at_most` are counted.
+    /// The number of a user's imports that `filter` accepts, at most `at_most`.
     pub async fn count_imports_of(
         &self,
         owner: UserId,
@@ -166,10 +166,11 @@ impl Store {
     }
 }
 
-/// Conditions and order. `$1` is the owner, `$2` and `$3` are the ends, `$4` is the limit, `$5` the name.
+/// The conditions and the order. `$1` is the owner, `$2` and `$3` are the ends, `$4` is the limit, `$5` the
+/// name.
 ///
-/// Both name all columns of the index that is meant, in its order. By `account_id = $1 ... ORDER BY id`
-/// Postgres may go through everybody's imports by the primary key, for it thinks of an average owner.
+/// Both name all columns of the intended index in its order. With `account_id = $1 ... ORDER BY id` Postgres
+/// may scan the primary key through all users' imports, because it plans for an average owner.
 fn narrowed(filter: &Filter, order: Order) -> (String, String) {
     let direction = match order {
         Order::NewestFirst => "DESC",
@@ -190,7 +191,7 @@ fn narrowed(filter: &Filter, order: Order) -> (String, String) {
     };
     let row = columns.join(", ");
     let mut conditions = format!("({row}) > ({is}, $2) AND ({row}) < ({is}, $3)");
-    // As the indexes of such imports have it.
+    // The same expressions as in the partial indexes of these imports.
     match filter.state {
         Some(StateFilter::InProgress) => conditions.push_str(" AND import.state IS NULL"),
         Some(StateFilter::WithFailedRows) => conditions.push_str(" AND import.failed_rows > 0"),

@@ -1,10 +1,10 @@
-//! SQL of the state that the history is narrowed by.
+//! SQL of the state that the history is filtered by.
 
 use super::{Result, Tx};
 use crate::base::ids::ImportId;
 
-/// Writes down how an import stands, after something that this follows from was written: what pages call
-/// its state (`Snapshot::state`), once that is final.
+/// Records the state of an import (`Snapshot::state`) if it is final. Called after each write that can change
+/// it.
 pub(super) async fn settle(tx: &mut Tx, import: ImportId) -> Result<()> {
     sqlx::query(
         "UPDATE import SET \

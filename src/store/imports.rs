@@ -18,9 +18,9 @@ pub struct ImportRow {
     pub owner: UserId,
     pub file_name: String,
     pub size_bytes: u64,
-    /// The address it is fetched from; None for an upload.
+    /// The address that it is fetched from; None for an upload.
     pub source_url: Option<String>,
-    /// The run whose failed records it is made of, if nothing was uploaded for it. Its function copies them.
+    /// The run whose failed records the import reads, if no file was uploaded. Its function copies them.
     pub failed_rows_of: Option<RunId>,
     pub receiving_at: UnixMillis,
     pub received_at: UnixMillis,
@@ -33,7 +33,7 @@ pub struct ImportRow {
     pub parent: Option<Relative>,
 }
 
-/// What a retry takes of its parent.
+/// Which part of its parent a retry imports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryOf {
     All,
@@ -58,7 +58,7 @@ impl RetryOf {
     }
 }
 
-/// An import seen from the other side of a retry: the one that was run again, or the one it became.
+/// The import at the other end of a retry: the one that was run again, or the new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Relative {
     pub id: ImportId,
@@ -79,7 +79,7 @@ impl Store {
         row.as_ref().map(read_import).transpose()
     }
 
-    /// The import that sent `event`; None for others' events.
+    /// The import that sent `event`; None for events of others.
     pub async fn import_of_event(&self, event: &EventId) -> Result<Option<ImportRow>> {
         let sql = format!("SELECT {COLUMNS} FROM import WHERE event_id = $1");
         let row =
@@ -94,13 +94,13 @@ impl Store {
         rows.iter().map(read_import).collect()
     }
 
-    /// Those of some imports that there are, newest first.
+    /// The existing imports among `ids`, newest first.
     pub async fn imports(&self, ids: &[ImportId]) -> Result<Vec<ImportRow>> {
         let select = format!("SELECT {COLUMNS} FROM import WHERE id");
         self.fetch_of(&select, ids, "id DESC", read_import).await
     }
 
-    /// The retries of some imports, each with the id of its parent.
+    /// The retries of `parents`, each with the id of its parent.
     pub async fn retries_of(&self, parents: &[ImportId]) -> Result<Vec<(ImportId, Relative)>> {
         let read = |row: &AnyRow| {
             let parent = row.try_get::<String, _>("parent_id")?.parse().map_err(corrupt_import)?;
@@ -115,8 +115,8 @@ impl Store {
         self.fetch_of(select, parents, "id", read).await
     }
 
-    /// The rows of `select`, which ends with the name of a column, for which that is one of `imports`: as many
-    /// statements as it takes. `order` holds among the rows of an import.
+    /// The rows of `select`, which ends with the name of a column, whose column is one of `imports`. Uses
+    /// several statements if the list is long. `order` applies to the rows of one import.
     pub(super) async fn fetch_of<T>(
         &self,
         select: &str,
@@ -136,7 +136,7 @@ impl Store {
         Ok(found)
     }
 
-    /// Records the wish to cancel; the first one stays. An event that was not sent yet never will be.
+    /// Records the request to cancel. The time of an earlier request stays. An unsent event is never sent.
     pub async fn request_cancel(&self, id: ImportId, now: UnixMillis) -> Result<()> {
         let mut tx = self.begin_write().await?;
         sqlx::query(
@@ -152,7 +152,7 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Whether the import that sent `event` is to be cancelled. Others' events are not.
+    /// Whether the import that sent `event` was asked to cancel; false for events of others.
     pub async fn event_is_cancelled(&self, event: &EventId) -> Result<bool> {
         let wish =
             sqlx::query("SELECT 1 FROM import WHERE event_id = $1 AND cancel_requested_at IS NOT NULL")
@@ -162,8 +162,8 @@ impl Store {
         Ok(wish.is_some())
     }
 
-    /// Nothing is left to watch of an import that was, or was not, to be cancelled when its watcher looked. False
-    /// if the wish to cancel has come since, or the import is gone.
+    /// Ends the watch of an import. `is_cancelled` says whether its watcher knew of a request to cancel.
+    /// Returns false if such a request has arrived since, or if the import is gone.
     pub async fn finish_import(&self, id: ImportId, is_cancelled: bool, now: UnixMillis) -> Result<bool> {
         let mut tx = self.begin_write().await?;
         let finished = sqlx::query(
@@ -180,8 +180,8 @@ impl Store {
         Ok(finished.rows_affected() > 0)
     }
 
-    /// An import that was over is watched again. False if it is watched already, or was deleted: of two that
-    /// reopen it at once one is told true.
+    /// Resumes the watch of an import that was over. Returns false if it is watched already or was deleted.
+    /// Of two concurrent calls only one returns true.
     pub async fn reopen_import(&self, id: ImportId) -> Result<bool> {
         let mut tx = self.begin_write().await?;
         let reopened =
@@ -195,9 +195,9 @@ impl Store {
     }
 }
 
-/// Has all others who write of an import wait until `tx` ends. False if there is no such import.
+/// Makes all other writers of an import wait until `tx` ends. Returns false if there is no such import.
 pub(super) async fn lock_import(tx: &mut Tx, import: ImportId) -> Result<bool> {
-    // On SQLite everybody waits anyway. Postgres has SELECT ... FOR UPDATE, which SQLite cannot read.
+    // SQLite serialises all writers. Postgres has SELECT ... FOR UPDATE, which SQLite does not support.
     let locked = sqlx::query("UPDATE import SET state = state WHERE id = $1")
         .bind(import.to_string())
         .execute(&mut **tx)

@@ -1,8 +1,8 @@
-//! All SQL, over SQLite or Postgres with one text.
+//! All SQL, with one text for SQLite and Postgres.
 //!
-//! One file per concern, each an `impl Store` block. The rules that keep one text honest on both
-//! databases: integers, booleans (0/1) and times are BIGINT; JSON and ids are TEXT; sums are cast
-//! back to BIGINT; placeholders are `$1`, `$2`; no `SELECT *`.
+//! One file per subject, each an `impl Store` block. Rules for a text that works on both databases: integers,
+//! booleans (0/1) and times are BIGINT; JSON and ids are TEXT; sums are cast back to BIGINT; placeholders are
+//! `$1`, `$2`; no `SELECT *`.
 
 pub mod accounts;
 mod database_file;
@@ -53,7 +53,7 @@ pub struct Store {
     file: DatabaseFile,
 }
 
-/// A database error. People never see its text, the log does.
+/// A database error. Its text is for the log, not for people.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("the database failed: {0}")]
@@ -66,19 +66,19 @@ pub enum Error {
         "another program uses its tables, and did for 15 s, so that they could not be brought up to date"
     )]
     TablesInUse,
-    /// The database did not confirm a commit: what it wrote may be there, or may still come.
+    /// The database did not confirm a commit: the changes may have been applied, or may still be.
     #[error("the database did not confirm a commit: {0}")]
     InDoubt(#[source] sqlx::Error),
     /// The database's file was deleted or replaced while it was open.
     #[error("the database {} is gone: {why}", path.display())]
     Gone { path: PathBuf, why: String },
-    /// A row says something this version cannot read.
+    /// A row contains a value that this version cannot read.
     #[error("the table {table} has a row that cannot be read: {why}")]
     Corrupt { table: &'static str, why: String },
 }
 
 impl Error {
-    /// Whether the database has no room left to write.
+    /// Whether the database has no space left.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
         let (Self::Database(sqlx::Error::Database(error)) | Self::InDoubt(sqlx::Error::Database(error))) =
@@ -86,17 +86,17 @@ impl Error {
         else {
             return false;
         };
-        // SQLite's SQLITE_FULL and, where it is its index of the log that cannot grow, SQLITE_IOERR_SHMSIZE;
-        // Postgres's disk_full.
+        // SQLite's SQLITE_FULL, and SQLITE_IOERR_SHMSIZE if the index of its log cannot grow; Postgres's
+        // disk_full.
         matches!(error.code().as_deref(), Some("13" | "4874" | "53100"))
     }
 
-    /// Whether the database refuses what was to be written: the same statement will fail again.
+    /// Whether the database refuses the data: the same statement will always fail.
     #[must_use]
     pub fn is_of_the_data(&self) -> bool {
         let Self::Database(sqlx::Error::Database(error)) = self else { return false };
         let Some(code) = error.code() else { return false };
-        // Postgres's codes have five characters; of those, the classes of data, constraints and limits.
+        // Postgres's codes have five characters. These are its classes for data, constraints and limits.
         if code.len() == 5 {
             return ["22", "23", "54"].iter().any(|class| code.starts_with(class));
         }
@@ -104,11 +104,11 @@ impl Error {
     }
 }
 
-/// SQLite's SQLITE_TOOBIG, SQLITE_CONSTRAINT and SQLITE_MISMATCH, whose extended codes are in the higher bytes.
+/// SQLite's SQLITE_TOOBIG, SQLITE_CONSTRAINT and SQLITE_MISMATCH. Extended codes use the higher bytes.
 const OF_THE_DATA: [u32; 3] = [18, 19, 20];
 
-/// Whether `error` says that the database is not there: it does not answer in time, cannot be reached, or is
-/// just being started or stopped.
+/// Whether `error` says that the database is unavailable: it does not answer in time, cannot be reached, or
+/// is starting or stopping.
 #[must_use]
 pub fn is_away(error: &(dyn std::error::Error + 'static)) -> bool {
     let error = match error.downcast_ref::<Error>() {
@@ -118,8 +118,8 @@ pub fn is_away(error: &(dyn std::error::Error + 'static)) -> bool {
     };
     match error {
         Some(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_)) => true,
-        // Postgres's classes 57P (the server stops or starts) and 08 (connections), and 53300 (too many of
-        // them); SQLite's SQLITE_CANTOPEN.
+        // Postgres's classes 57P (the server stops or starts) and 08 (connections), and 53300 (too many
+        // connections); SQLite's SQLITE_CANTOPEN.
         Some(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
             code.starts_with("57P") || code.starts_with("08") || code == "53300" || code == "14"
         }),
@@ -131,33 +131,34 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// How long a connection may take to prove that it works.
 const PROVES_ITSELF_WITHIN: Duration = Duration::from_secs(2);
-/// One that was used more recently is taken to work.
+/// A connection that was used more recently than this is assumed to work.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 
-/// How long changes of the tables wait for another program that uses them.
+/// How long a migration waits for another program that uses the tables.
 const TABLES_FREE_WITHIN: &str = "SET lock_timeout = '15s'";
 
 impl Store {
-    /// Connects to `url` (`sqlite:...` or `postgres:...`), and migrates.
+    /// Connects to `url` (`sqlite:...` or `postgres:...`) and migrates.
     pub async fn open(url: &str) -> Result<Self> {
         Self::open_with(url, DATABASE_CONNECTIONS).await
     }
 
-    /// The same with `connections` at most.
+    /// The same with at most `connections` connections.
     pub async fn open_with(url: &str, connections: u32) -> Result<Self> {
         sqlx::any::install_default_drivers();
         let is_postgres = is_postgres(url);
         let suspicion = Suspicion::default();
         let suspects = suspicion.clone();
         let pool = AnyPoolOptions::new()
-            // Another way from here to the server and back for each statement; what is in doubt is tested below.
+            // This test costs a round trip for each statement. The test below runs only for doubtful
+            // connections.
             .test_before_acquire(false)
             .max_connections(connections)
             .acquire_timeout(IN_BACKGROUND)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if !is_postgres {
-                        // FULL: an import that was called safe survives a power cut.
+                        // FULL: an import that was confirmed must survive a power failure.
                         let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
                                        PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON;";
                         sqlx::raw_sql(pragmas).execute(connection).await?;
@@ -165,7 +166,7 @@ impl Store {
                     Ok(())
                 })
             })
-            // A full disk makes SQLite end a transaction by itself, and the connection never hears of it.
+            // On a full disk SQLite ends a transaction by itself, and sqlx does not notice.
             .before_acquire(move |connection, meta| {
                 Box::pin(async move {
                     if is_postgres && meta.idle_for > FRESH_FOR {
@@ -174,7 +175,8 @@ impl Store {
                     Ok(!connection.is_in_transaction())
                 })
             })
-            // One whose statement was given up may never answer again. It is closed, and makes room for another.
+            // A connection whose statement was abandoned may never answer again. It is closed to free its
+            // place.
             .after_release(move |connection, _| {
                 let is_suspect = suspects.is_fresh();
                 Box::pin(async move {
@@ -193,18 +195,18 @@ impl Store {
         Ok(store)
     }
 
-    /// A transaction that writes: on SQLite it takes the write lock at once, so that it never fails
-    /// half way because another one wrote in between.
+    /// A write transaction. On SQLite it takes the write lock at once, so that it cannot fail later because
+    /// of a concurrent writer.
     async fn begin_write(&self) -> Result<Tx> {
         Ok(self.pool.begin((!self.is_postgres).then_some("BEGIN IMMEDIATE")).await?)
     }
 
-    /// A transaction that writes of one run, after all others that do: whether a run has ended and
-    /// what its steps come to must not change between two statements, or within one.
+    /// A write transaction of one run, serialised with all others of that run: whether a run has ended, and
+    /// the sums of its steps, must not change between or during its statements.
     async fn begin_write_of(&self, run: &RunId) -> Result<Tx> {
         let mut tx = self.begin_write().await?;
         if self.is_postgres {
-            // SQLite has one writer at a time anyway.
+            // SQLite has only one writer at a time.
             sqlx::query("SELECT 1 FROM (SELECT pg_advisory_xact_lock(hashtextextended($1, 0))) AS locked")
                 .bind(run.as_str())
                 .execute(&mut *tx)
@@ -213,7 +215,7 @@ impl Store {
         Ok(tx)
     }
 
-    /// Whether the database answers, and is where it was.
+    /// Whether the database answers, and its file is in place.
     pub async fn ping(&self) -> Result<()> {
         self.file.check()?;
         sqlx::query("SELECT 1").execute(&self.pool).await?;
@@ -230,8 +232,8 @@ async fn prove(connection: &mut AnyConnection) -> std::result::Result<(), sqlx::
     timeout(PROVES_ITSELF_WITHIN, connection.ping()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
-/// Brings the tables up to date. On Postgres the process's own lock keeps others from it; sqlx's would be waited
-/// for without an end.
+/// Migrates the tables. On Postgres the process's own lock excludes other processes; sqlx's lock would be
+/// waited for without a limit.
 async fn migrate(pool: &AnyPool, is_postgres: bool) -> Result<()> {
     let mut connection = pool.acquire().await?;
     let mut migrator = sqlx::migrate!();
@@ -254,10 +256,10 @@ async fn migrate(pool: &AnyPool, is_postgres: bool) -> Result<()> {
     Ok(())
 }
 
-/// The most ids in one `IN (...)`. SQLite takes 32,766 placeholders in a statement, Postgres 65,535.
+/// The most ids in one `IN (...)`. SQLite allows 32,766 placeholders in a statement, Postgres 65,535.
 pub const LONGEST_LIST: usize = 500;
 
-/// `$1, $2, ...`: a placeholder for each of `count` values.
+/// `$1, $2, ...`: placeholders for `count` values.
 fn placeholders(count: usize) -> String {
     (1..=count).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ")
 }
@@ -266,12 +268,12 @@ fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres")
 }
 
-/// Counts of records and bytes stay far below what a BIGINT holds.
+/// Counts of records and bytes stay far below the maximum of BIGINT.
 fn to_bigint(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A row of `import` that cannot be read, or of a table that names one.
+/// The error for an unreadable row of `import`, or of a table that refers to one.
 fn corrupt_import(why: impl std::fmt::Display) -> Error {
     Error::Corrupt { table: "import", why: why.to_string() }
 }

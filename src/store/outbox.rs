@@ -1,4 +1,4 @@
-//! SQL of the outbox: the events that the engine has still to confirm.
+//! SQL of the outbox: the events that the engine has not confirmed yet.
 
 use sqlx::Row;
 
@@ -8,25 +8,25 @@ use crate::base::{
     time::UnixMillis,
 };
 
-/// An event to be sent, as the outbox keeps it.
+/// An event in the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxRow {
     pub event_id: EventId,
     pub import: ImportId,
-    /// Whose import it is.
+    /// The owner of its import.
     pub owner: UserId,
     pub name: String,
     /// JSON.
     pub data: String,
     pub seed: String,
-    /// How often sending was begun; more than none means that it may have arrived.
+    /// How many sends were started. If it is not zero, the event may have arrived.
     pub attempts: u32,
     pub next_attempt_at: UnixMillis,
 }
 
 impl Store {
-    /// The users who have events to be sent, and when the first of each is due: one seek in the index for each
-    /// user, however many events there are.
+    /// The users with events in the outbox, and when each one's first event is due. Needs one index lookup
+    /// per user, however many events there are.
     pub async fn outbox_senders(&self) -> Result<Vec<(UserId, UnixMillis)>> {
         let rows = sqlx::query(
             "WITH RECURSIVE sender (account_id) AS ( \
@@ -51,7 +51,7 @@ impl Store {
         Ok(senders)
     }
 
-    /// The event of `owner` that is to be sent next, whether its time has come or not.
+    /// The next event of `owner` in the outbox, even if it is not due yet.
     pub async fn next_outbox(&self, owner: UserId) -> Result<Option<OutboxRow>> {
         let row = sqlx::query(
             "SELECT event_id, import_id, name, data, seed, attempts, next_attempt_at FROM outbox \
@@ -73,8 +73,8 @@ impl Store {
         }))
     }
 
-    /// Puts an event into the outbox that had left it. One that is there already, or whose import is to be
-    /// cancelled, stays as it is.
+    /// Puts an event back into the outbox. Changes nothing if the event is in it, or if its import was asked
+    /// to cancel.
     pub async fn send_event_again(&self, event: &OutboxRow) -> Result<()> {
         let mut tx = self.begin_write().await?;
         let is_wanted = sqlx::query(
@@ -89,7 +89,8 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Sending begins: from here on the event may have arrived. False if it was cancelled meanwhile.
+    /// Records that a send starts: from now on the event may have arrived. Returns false if it was cancelled
+    /// in between.
     pub async fn begin_sending(&self, event: &EventId, next_attempt_at: UnixMillis) -> Result<bool> {
         let done = sqlx::query(
             "UPDATE outbox SET attempts = attempts + 1, next_attempt_at = $2 WHERE event_id = $1",
@@ -101,7 +102,7 @@ impl Store {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Moves the next attempt to send an event to another time.
+    /// Sets the time of the next attempt to send an event.
     pub async fn postpone_sending(&self, event: &EventId, next_attempt_at: UnixMillis) -> Result<()> {
         sqlx::query("UPDATE outbox SET next_attempt_at = $2 WHERE event_id = $1")
             .bind(event.as_str())
@@ -111,7 +112,8 @@ impl Store {
         Ok(())
     }
 
-    /// The engine confirmed the event under `confirmed`, which is the expected id on every server seen.
+    /// Records that the engine confirmed the event under `confirmed`, which is the expected id on every
+    /// server seen.
     pub async fn event_sent(&self, import: ImportId, confirmed: &EventId, now: UnixMillis) -> Result<()> {
         let mut tx = self.begin_write().await?;
         sqlx::query("UPDATE import SET sent_at = $2, event_id = $3 WHERE id = $1 AND sent_at IS NULL")
@@ -124,8 +126,8 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// The engine refused the event for good: nothing was run, nothing will be. An import that was
-    /// cancelled meanwhile stays so.
+    /// Records that the engine refused the event permanently, so that nothing runs. An import that was
+    /// cancelled in between stays cancelled.
     pub async fn event_refused(&self, import: ImportId, why: &str, now: UnixMillis) -> Result<()> {
         let mut tx = self.begin_write().await?;
         sqlx::query(
@@ -161,7 +163,7 @@ pub(super) async fn insert_event(tx: &mut Tx, event: &OutboxRow) -> Result<()> {
     Ok(())
 }
 
-/// Its event is sent, refused or withdrawn.
+/// Removes an event that was sent, refused or withdrawn.
 pub(super) async fn remove_from_outbox(tx: &mut Tx, import: ImportId) -> Result<()> {
     sqlx::query("DELETE FROM outbox WHERE import_id = $1")
         .bind(import.to_string())

@@ -1,10 +1,10 @@
-//! How long a statement may take: a Postgres that hangs, or a network that swallows what is sent to it,
-//! answers nothing, and neither does the kernel.
+//! Limits how long a statement may take. A Postgres that hangs, or a network that drops packets, never
+//! answers, and the kernel reports no error.
 //!
-//! [`Pool`] and [`Tx`] stand where sqlx's own stand, and give up a statement after the patience of the task
-//! that makes it: 30 s in the background, less inside [`within`]. There one statement that is given up uses up
-//! the patience for all that follow, so that a request waits for a database that hangs only once. SQLite is a
-//! file and bounds its own waits.
+//! [`Pool`] and [`Tx`] wrap sqlx's own, and abandon a statement after the patience of the calling task: 30 s
+//! in the background, less inside [`within`]. There, one abandoned statement uses up the patience for all
+//! that follow, so that a request waits for a hanging database only once. SQLite is a file and limits its own
+//! waits.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -27,19 +27,19 @@ use sqlx::{
 };
 use tokio::time::{Instant, timeout};
 
-/// For work in the background: it waits for a database that is being restarted.
+/// For background work, which waits for a database that is being restarted.
 pub(super) const IN_BACKGROUND: Duration = Duration::from_secs(30);
 
 tokio::task_local! {
     static PATIENCE: Patience;
 }
 
-/// A statement was given up a short while ago: a connection that is given back may be the one that it hangs on.
-/// Clones share it.
+/// Remembers that a statement was abandoned recently: a connection that is returned to the pool may be the
+/// one that it hangs on. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Suspicion(Arc<Mutex<Option<Instant>>>);
 
-/// Longer than a given-up statement takes to give its connection back.
+/// Longer than an abandoned statement takes to return its connection.
 const SUSPECT_FOR: Duration = Duration::from_secs(60);
 
 impl Suspicion {
@@ -60,7 +60,7 @@ struct Patience {
     is_used_up: Arc<AtomicBool>,
 }
 
-/// How statements on a Postgres are waited for.
+/// How to wait for statements on a Postgres.
 #[derive(Debug)]
 struct Wait {
     patience: Patience,
@@ -72,7 +72,7 @@ impl Patience {
         Self { statement, is_used_up: Arc::default() }
     }
 
-    /// That of the task that asks.
+    /// The patience of the current task.
     fn here() -> Self {
         PATIENCE.try_with(Self::clone).unwrap_or_else(|_| Self::new(IN_BACKGROUND))
     }
@@ -85,16 +85,16 @@ impl Wait {
         let mut statement = pin!(statement);
         timeout(left, &mut statement).await.map_err(|_| {
             is_used_up.store(true, Ordering::Relaxed);
-            // Before the statement is dropped, which gives its connection back.
+            // Must happen before the statement is dropped, which returns its connection.
             self.suspicion.raise();
             Error::PoolTimedOut
         })
     }
 }
 
-/// Does `work`, each statement of which may take as long as `patience` if the database is a Postgres; after
-/// one that took longer, none is waited for. Tasks that it spawns have the patience of the background, unless
-/// they are made [`as_here`].
+/// Runs `work`. On a Postgres each of its statements may take as long as `patience`; after one that took
+/// longer, no statement is waited for. Spawned tasks have the patience of the background, unless they are
+/// wrapped in [`as_here`].
 pub async fn within<F: Future>(patience: Duration, work: F) -> F::Output {
     PATIENCE.scope(Patience::new(patience), work).await
 }
@@ -104,7 +104,7 @@ pub fn as_here<F: Future>(work: F) -> impl Future<Output = F::Output> {
     PATIENCE.scope(Patience::here(), work)
 }
 
-/// The pool of connections.
+/// The connection pool.
 #[derive(Clone, Debug)]
 pub(super) struct Pool {
     pub(super) pool: AnyPool,
@@ -116,7 +116,7 @@ pub(super) struct Pool {
 #[derive(Debug)]
 pub(super) struct Tx(OpenTx);
 
-/// What statements of a [`Tx`] are made on.
+/// The connection that the statements of a [`Tx`] use.
 #[derive(Debug)]
 pub(super) struct OpenTx {
     tx: Transaction<'static, Any>,
@@ -124,7 +124,7 @@ pub(super) struct OpenTx {
     suspicion: Suspicion,
 }
 
-/// None: as long as it takes.
+/// None: no limit.
 fn patience(is_postgres: bool, suspicion: &Suspicion) -> Option<Wait> {
     is_postgres.then(|| Wait { patience: Patience::here(), suspicion: suspicion.clone() })
 }
@@ -139,7 +139,7 @@ async fn limited<T>(
     }
 }
 
-/// Each row in time; a row that is late is the last.
+/// Returns the rows that arrive in time. A late row ends the stream with an error.
 fn limited_rows<'e, T: Send + 'e>(
     patience: Option<Wait>,
     rows: BoxStream<'e, Result<T, Error>>,
@@ -193,7 +193,7 @@ impl DerefMut for Tx {
     }
 }
 
-/// Passes statements of `$executor` on to `$inner`, within the patience of the task.
+/// Forwards the statements of `$executor` to `$inner`, within the patience of the task.
 macro_rules! executor {
     ($executor:ty, $self:ident => $inner:expr) => {
         impl<'c> Executor<'c> for $executor {
@@ -277,7 +277,7 @@ mod tests {
             );
             let spawned = tokio::spawn(as_here(async { hangs().await && hangs().await }));
             assert!(spawned.await.unwrap());
-            // What is there already is taken.
+            // A result that is ready is returned.
             assert!(limited(patience(true, &Suspicion::default()), ready(Ok(()))).await.is_ok());
         })
         .await;

@@ -1,7 +1,7 @@
-//! One process works on a Postgres database: the one that holds its advisory lock.
+//! Ensures that one process works on a Postgres database: the one that holds its advisory lock.
 //!
-//! The lock belongs to a connection of its own, which no pool may close. Postgres gives it up when that
-//! connection ends, so that a process that was killed never blocks the next one.
+//! The lock belongs to a separate connection that no pool may close. Postgres releases it when that
+//! connection ends, so that a killed process never blocks the next one.
 
 use std::{str::FromStr, time::Duration};
 
@@ -14,31 +14,31 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Error, Result, is_postgres};
 
-/// How often a process that waits for the lock asks for it, and how often its holder makes sure of it.
+/// How often a waiting process tries to take the lock, and how often its holder checks it.
 const ASK_EVERY: Duration = Duration::from_millis(250);
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// A database that does not answer within this is taken for lost: it may have given the lock away.
+/// A database that does not answer within this time is considered lost: it may have released the lock.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// A connection that broke without a word would keep the lock for two hours; the server must notice within
-/// 20 s. Schemas of one database are independent.
+/// A connection that broke silently would keep the lock for two hours; with this the server notices within 20
+/// s. Schemas of one database have separate locks.
 const SETUP: &str =
     "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3";
 const TRY_LOCK: &str = "SELECT CASE WHEN \
      pg_try_advisory_lock(hashtextextended('runboard process ' || current_schema(), 0)) \
      THEN CAST(pg_backend_pid() AS BIGINT) END";
-/// Postgres shows the two halves of a lock's number.
+/// Postgres shows a lock's number as two halves.
 const HOLDER: &str = "SELECT CAST(pid AS BIGINT) FROM pg_locks WHERE locktype = 'advisory' AND granted \
      AND objsubid = 1 AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
      AND (CAST(classid AS BIGINT) << 32 | CAST(objid AS BIGINT)) = \
          hashtextextended('runboard process ' || current_schema(), 0)";
 
-/// What a look at the lock has found.
+/// The result of a check of the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockState {
     Held,
-    /// The server still keeps it for a connection of this process that broke.
+    /// The server still holds it for a broken connection of this process.
     KeptForLostConnection,
     /// Another process holds it.
     Taken,
@@ -46,30 +46,30 @@ pub enum LockState {
     Unknown,
 }
 
-/// What came of an attempt to take the lock.
+/// The result of an attempt to take the lock.
 enum Attempt {
-    /// The connection that holds it now, and the server's process of that.
+    /// The connection that now holds it, and the id of its server process.
     Taken(AnyConnection, i64),
-    /// The server's process of the connection that holds it; None if it was given up just now.
+    /// The id of the server process that holds it; None if it was released in between.
     HeldBy(Option<i64>),
 }
 
-/// The lock of a database. Dropped, it is free.
+/// The lock of a database; released on drop.
 #[derive(Debug)]
 pub struct ProcessLock {
     /// None for SQLite, whose file is in the locked data folder.
     postgres: Option<AnyConnectOptions>,
     connection: Option<AnyConnection>,
-    /// The server's process of the connection that holds the lock, or held it last.
+    /// The id of the server process whose connection holds the lock, or held it last.
     backend: i64,
     held: watch::Sender<bool>,
-    /// The loss was logged.
+    /// Whether the loss was logged.
     is_loss_told: bool,
 }
 
 impl ProcessLock {
-    /// Takes the lock of the database at `url`, and waits for it no longer than `within`, as long as an earlier
-    /// process may take to end. None: another process holds it.
+    /// Takes the lock of the database at `url`. Waits at most `within`, so that an earlier process can end.
+    /// None: another process holds it.
     pub async fn take(url: &str, within: Duration) -> Result<Option<Self>> {
         sqlx::any::install_default_drivers();
         let postgres = is_postgres(url).then(|| AnyConnectOptions::from_str(url)).transpose()?;
@@ -96,13 +96,13 @@ impl ProcessLock {
         }
     }
 
-    /// Whether the lock is held: false from when its connection is lost until it is taken again.
+    /// Whether the lock is held: false from the loss of its connection until it is taken again.
     #[must_use]
     pub fn held(&self) -> watch::Receiver<bool> {
         self.held.subscribe()
     }
 
-    /// Makes sure of the lock, and takes it again when it was lost, until `stopping`. Gives it up then.
+    /// Checks the lock, and takes it again after a loss, until `stopping`. Then releases it.
     pub async fn keep(mut self, stopping: CancellationToken) {
         if self.postgres.is_none() {
             return stopping.cancelled().await;
@@ -113,12 +113,12 @@ impl ProcessLock {
             }
         }
         if let Some(connection) = self.connection.take() {
-            // A server that does not answer sees the connection end all the same.
+            // A server that does not answer still sees the connection end.
             let _ = timeout(ANSWER_WITHIN, connection.close()).await;
         }
     }
 
-    /// One look. A lock that was lost is taken again if it is free.
+    /// Checks the lock once. Takes a lost lock again if it is free.
     pub async fn check(&mut self) -> LockState {
         let Some(options) = &self.postgres else { return LockState::Held };
         if let Some(connection) = &mut self.connection {

@@ -1,4 +1,4 @@
-//! How much each user has stored, and the limit of it (`RUNBOARD_QUOTA_BYTES`).
+//! How much each user has stored, and the limit (`RUNBOARD_QUOTA_BYTES`).
 
 use std::{
     collections::HashMap,
@@ -8,12 +8,12 @@ use std::{
 use super::{Result, Store};
 use crate::base::ids::{EventId, UserId};
 
-/// What each user may store at most, in bytes, and what of it is arriving now. A cheap handle to one
-/// shared state.
+/// The limit of the bytes that each user may store, and the bytes that are arriving now. Clones share the
+/// state.
 #[derive(Clone, Debug)]
 pub struct Quota {
     store: Store,
-    /// None: as much as there is room for.
+    /// None: no limit but the disk.
     allowed: Option<u64>,
     users: Arc<Mutex<HashMap<UserId, Arrivals>>>,
 }
@@ -21,33 +21,33 @@ pub struct Quota {
 /// The bytes that are arriving for a user.
 #[derive(Clone, Copy, Debug, Default)]
 struct Arrivals {
-    /// Promised to files that are being received.
+    /// Reserved for files that are being received.
     reserved: u64,
-    /// Of those that were received since the start; the database has them now.
+    /// Of files that were received since the start. They are in the database now.
     ended: u64,
 }
 
-/// A user has no room for more.
+/// The user's quota is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{used} of {allowed} bytes are stored")]
 pub struct OverQuota {
-    /// Without the file that has no room.
+    /// The bytes in use, without the refused file.
     pub used: u64,
     pub allowed: u64,
 }
 
-/// Room for a file that is arriving, until it is recorded or given up: then it is dropped.
+/// Quota for a file that is arriving. It is dropped once the file is recorded or discarded.
 #[derive(Debug)]
 pub struct Reservation {
     quota: Quota,
     owner: UserId,
-    /// Reserved: what is needed, and more while that may be too little.
+    /// The reserved bytes: the needed ones, and more while the need may grow.
     reserved: u64,
-    /// What is known to be needed.
+    /// The bytes that are known to be needed.
     needed: u64,
-    /// Received.
+    /// The received bytes.
     taken: u64,
-    /// What was stored when the file began to arrive, and what of other files had ended by then.
+    /// The stored bytes when the file began to arrive, and the bytes of other files that had ended by then.
     stored: u64,
     ended: u64,
     is_given_up: bool,
@@ -59,8 +59,8 @@ impl Quota {
         Self { store, allowed, users: Arc::default() }
     }
 
-    /// Reserves `bytes` for a file of `owner`. If their number is unknown it is 0, and [`Reservation::take`] is called
-    /// as they come. An owner who has used all of the quota gets none.
+    /// Reserves `bytes` for a file of `owner`. If the size is unknown, `bytes` is 0 and [`Reservation::take`]
+    /// is called as they arrive. Fails if the owner has used the whole quota.
     pub async fn reserve(
         &self,
         owner: UserId,
@@ -69,15 +69,15 @@ impl Quota {
         self.reserve_between(owner, bytes, bytes).await
     }
 
-    /// As [`Quota::reserve`], for a file of at least `least` and at most `most` bytes: of what is more than
-    /// `least` as much as is left.
+    /// As [`Quota::reserve`], for a file of at least `least` and at most `most` bytes: beyond `least` it
+    /// reserves as much as is left.
     pub async fn reserve_between(
         &self,
         owner: UserId,
         least: u64,
         most: u64,
     ) -> Result<std::result::Result<Reservation, OverQuota>> {
-        // Before the database is asked: what ends in between is counted twice rather than never.
+        // Read before the database: a file that ends in between is counted twice, but never omitted.
         let ended = self.users().get(&owner).copied().unwrap_or_default().ended;
         let stored = if self.allowed.is_some() { self.store.stored_bytes(owner).await? } else { 0 };
         let mut reservation = Reservation {
@@ -90,12 +90,12 @@ impl Quota {
             ended,
             is_given_up: false,
         };
-        // At least one byte will come.
+        // At least one byte will arrive.
         Ok(reservation.reserve(least.max(1), most).map(|()| reservation))
     }
 
-    /// As [`Quota::reserve`], for the file of a run of `event`. None if no import has sent the event: its files
-    /// count for no user.
+    /// As [`Quota::reserve`], for a file of a run of `event`. None if no import has sent the event: then the
+    /// file counts for no user.
     pub async fn reserve_for(
         &self,
         event: &EventId,
@@ -108,29 +108,29 @@ impl Quota {
     }
 
     fn users(&self) -> MutexGuard<'_, HashMap<UserId, Arrivals>> {
-        // Each change is one assignment.
+        // Each change is a single assignment.
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Reservation {
-    /// `bytes` more have come.
+    /// Counts `bytes` more that have arrived.
     pub fn take(&mut self, bytes: u64) -> std::result::Result<(), OverQuota> {
         self.taken = self.taken.saturating_add(bytes);
         self.grow(self.taken)
     }
 
-    /// Nothing of the file is stored.
+    /// Releases the reservation: nothing of the file is stored.
     pub fn give_up(mut self) {
         self.is_given_up = true;
     }
 
-    /// Makes it room for `bytes` in all; what was reserved stays so.
+    /// Extends the reservation to `bytes` in all. Never shrinks it.
     pub fn grow(&mut self, bytes: u64) -> std::result::Result<(), OverQuota> {
         self.reserve(bytes, bytes)
     }
 
-    /// Makes it room for `least` bytes in all, and for `most` as far as there is room.
+    /// Extends the reservation to `least` bytes in all, and up to `most` as far as the quota allows.
     fn reserve(&mut self, least: u64, most: u64) -> std::result::Result<(), OverQuota> {
         let Some(allowed) = self.quota.allowed else { return Ok(()) };
         if least > self.reserved || most > self.reserved {
@@ -163,7 +163,7 @@ impl Drop for Reservation {
 }
 
 impl Store {
-    /// Bytes of the files of `owner`'s imports: what was uploaded, what was fetched, what runs wrote.
+    /// The bytes of all files of `owner`'s imports: uploads, fetched files and outputs.
     pub async fn stored_bytes(&self, owner: UserId) -> Result<u64> {
         let bytes: i64 = sqlx::query_scalar(
             "SELECT CAST(COALESCE(SUM(stored.bytes), 0) AS BIGINT) FROM ( \
@@ -178,7 +178,7 @@ impl Store {
         Ok(u64::try_from(bytes).unwrap_or(0))
     }
 
-    /// Whose import sent `event`.
+    /// The owner of the import that sent `event`.
     async fn owner_of_event(&self, event: &EventId) -> Result<Option<UserId>> {
         let owner: Option<String> = sqlx::query_scalar("SELECT account_id FROM import WHERE event_id = $1")
             .bind(event.as_str())

@@ -1,4 +1,4 @@
-//! SQL that records a new import, and that finds out afterwards whether it was recorded.
+//! SQL that records a new import, and that checks afterwards whether it was recorded.
 
 use sqlx::any::AnyQueryResult;
 
@@ -13,12 +13,12 @@ use super::{
 use crate::base::ids::{ImportId, RunId};
 
 impl Store {
-    /// Records an import and its event, or neither. A parent has one retry of each kind: if there is
-    /// one already, nothing is recorded. Returns the id of the import that is recorded now.
+    /// Records an import and its event in one transaction. A parent has at most one retry of each kind: if
+    /// there is one, nothing is recorded. Returns the id of the recorded import.
     ///
-    /// After [`Error::InDoubt`] ask [`Store::is_recorded`]; after any other error nothing is recorded.
+    /// After [`Error::InDoubt`] call [`Store::is_recorded`]. After any other error nothing is recorded.
     pub async fn create_import(&self, import: &ImportRow, event: &OutboxRow) -> Result<ImportId> {
-        // What is said to be safe must be found again at the next start.
+        // A confirmed import must be in the database that the next start opens.
         self.file.check()?;
         let mut tx = self.begin_write().await?;
         let inserted = insert(&mut tx, import, "ON CONFLICT (parent_id, retry_of) DO NOTHING").await?;
@@ -42,7 +42,7 @@ impl Store {
     }
 
     /// Whether [`Store::create_import`] has recorded `import` after all. Its transaction has ended when this
-    /// answers: a second insert of the same row waits for it, and is rolled back.
+    /// returns: a second insert of the same row waits for it, and is rolled back.
     pub async fn is_recorded(&self, import: &ImportRow) -> Result<bool> {
         if self.is_postgres {
             let mut tx = self.begin_write().await?;

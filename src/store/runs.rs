@@ -14,32 +14,32 @@ use crate::{
     store::executions::Execution,
 };
 
-/// A row of `run`, with what our own function knows of it.
+/// A row of `run`, with what our own function knows about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunRow {
     pub run_id: RunId,
     pub import: ImportId,
     pub function_id: String,
-    /// As the engine calls the function; None until it has told.
+    /// The engine's name of the function; None while unknown.
     pub function_name: Option<String>,
     pub status: RunStatus,
     pub queued_at: UnixMillis,
-    /// When it left the engine's queue, if it was seen waiting there.
+    /// When it left the engine's queue, if it was seen in the queue.
     pub started_at: Option<UnixMillis>,
     pub ended_at: Option<UnixMillis>,
-    /// The engine was found to have lost it then.
+    /// When the engine was found to have lost it.
     pub lost_at: Option<UnixMillis>,
-    /// The last change that was seen.
+    /// The time of the last observed change.
     pub news_at: UnixMillis,
-    /// Of the finished steps while the run goes on, final once it has ended; None while unknown.
+    /// The sums of the finished steps while the run continues; final once it has ended. None while unknown.
     pub counts: Option<Counts>,
-    /// Bytes of the file behind the finished steps.
+    /// The bytes of the file that the finished steps have read.
     pub bytes: u64,
     pub output: Option<RunOutput>,
     pub call: Option<Execution>,
 }
 
-/// Up to the columns of the execution. Of an output that is large only the beginning is read.
+/// All columns before those of the execution. Reads only the beginning of a large output.
 const COLUMNS: &str = "run.run_id, run.import_id, run.function_id, run.function_name, run.status, \
      run.queued_at, run.started_at AS run_started_at, run.ended_at, run.lost_at, run.news_at, run.processed, run.failed, run.failure, \
      CASE WHEN OCTET_LENGTH(run.output) <= 16384 THEN run.output ELSE SUBSTR(run.output, 1, 4096) END AS output, \
@@ -50,11 +50,11 @@ const COLUMNS: &str = "run.run_id, run.import_id, run.function_id, run.function_
      (SELECT MAX(step.committed_at) FROM step WHERE step.run_id = run.run_id) AS steps_at";
 
 impl Store {
-    /// Records what the engine says of a run. A run that is recorded as ended never changes again; of an
-    /// import that was deleted meanwhile nothing is recorded.
+    /// Records what the engine says about a run. A run that is recorded as ended never changes again. Records
+    /// nothing and returns false if the import was deleted.
     ///
-    /// `counts` are those of its output, if it says any; else, at the end, those of its finished
-    /// steps. Ending a run here closes it: no step of it is committed any more. False if the import is gone.
+    /// `counts` are those of its output, if it contains any; otherwise the sums of its finished steps, at its
+    /// end. Recording an end closes the run: none of its steps can be committed afterwards.
     pub async fn record_run(
         &self,
         import: ImportId,
@@ -100,7 +100,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Records when a run left the engine's queue, unless its end is recorded already.
+    /// Records when a run left the engine's queue, unless its end is recorded.
     pub async fn start_run(&self, import: ImportId, run: &RunId, at: UnixMillis) -> Result<()> {
         let mut tx = self.begin_write_of(run).await?;
         sqlx::query(
@@ -114,9 +114,9 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Records that the engine has lost a run, unless it has ended.
+    /// Records that the engine has lost a run, unless the run has ended.
     pub async fn lose_run(&self, import: ImportId, run: &RunId, now: UnixMillis) -> Result<()> {
-        // Locked in the order of `record_run`, so that neither waits for the other.
+        // Locks in the same order as `record_run`, so that the two cannot deadlock.
         let mut tx = self.begin_write_of(run).await?;
         if !lock_import(&mut tx, import).await? {
             return Ok(());
@@ -131,7 +131,7 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// The runs of some imports; those of an import in the order of the runs' ids.
+    /// The runs of `imports`; those of one import in the order of their ids.
     pub async fn runs_of(&self, imports: &[ImportId]) -> Result<Vec<RunRow>> {
         let select = format!(
             "SELECT {COLUMNS}, {} FROM run LEFT JOIN execution ON execution.run_id = run.run_id \
@@ -141,7 +141,7 @@ impl Store {
         self.fetch_of(&select, imports, "run.run_id", read_run).await
     }
 
-    /// At most `length` characters of the output of a run that has ended, from the one at `start` (0-based).
+    /// At most `length` characters of the output of an ended run, from the character at `start` (0-based).
     pub async fn output_part(
         &self,
         import: ImportId,
@@ -199,7 +199,7 @@ fn read_output(row: &AnyRow, status: &RunStatus) -> Result<Option<RunOutput>> {
     let bytes = u64::try_from(row.try_get::<i64, _>("output_bytes")?).unwrap_or(0);
     let failure = match row.try_get::<Option<String>, _>("failure")? {
         Some(failure) => Some(serde_json::from_str(&failure).map_err(corrupt)?),
-        // It was recorded by a version that did not write it down. A part of an output is no JSON.
+        // The row was recorded by a version without this column. A part of an output is not valid JSON.
         None if *status == RunStatus::Failed => {
             serde_json::from_str(&start).ok().and_then(|output| RunFailure::of(&output, status))
         }

@@ -1,16 +1,16 @@
-//! Names as they are searched.
+//! File names in the form that is searched.
 
 use unicode_normalization::UnicodeNormalization;
 
-/// A file name, or a part of one, as names are compared: the same letters in another case, or composed
-/// another way (macOS writes an umlaut as two characters), are the same.
+/// A file name, or a part of one, in a comparable form: letter case and Unicode composition do not matter
+/// (macOS writes an umlaut as two characters).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchName(String);
 
 impl SearchName {
     #[must_use]
     pub fn of(name: &str) -> Self {
-        // Each letter by itself: what `str::to_lowercase` makes of a sigma depends on what follows.
+        // Each letter separately, because `str::to_lowercase` converts a sigma depending on what follows.
         let lower = name.nfc().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c });
         Self(lower.nfc().collect())
     }
@@ -20,7 +20,7 @@ impl SearchName {
         &self.0
     }
 
-    /// For LIKE: any text around it, and nothing in it means more than itself.
+    /// A LIKE pattern that matches the text anywhere. Special characters are escaped.
     pub(super) fn pattern(&self) -> String {
         let mut pattern = "%".to_owned();
         for c in self.0.chars() {

@@ -1,9 +1,9 @@
-//! Small values the installation makes once and keeps.
+//! Small values that the installation generates once and keeps.
 
 use super::{Result, Store};
 
 impl Store {
-    /// The value of `name`; the first caller's `new` wins and is kept.
+    /// The value of `name`. If it is not set, `new` is stored first; of concurrent callers the first wins.
     pub async fn setting(&self, name: &str, new: &str) -> Result<String> {
         sqlx::query("INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
             .bind(name)
@@ -26,7 +26,7 @@ impl Store {
         Ok(value)
     }
 
-    /// Sets `name` to `value`, whatever it was.
+    /// Sets `name` to `value`.
     pub async fn change_setting(&self, name: &str, value: &str) -> Result<()> {
         sqlx::query(
             "INSERT INTO setting (name, value) VALUES ($1, $2) \

@@ -1,4 +1,4 @@
-//! SQL of steps, which are the truth about what a run has done.
+//! SQL of steps, which are the authoritative record of what a run has done.
 
 use futures_util::TryStreamExt;
 use serde::Deserialize;
@@ -16,64 +16,65 @@ use crate::{
 /// One finished step of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// `plan`, `rows-1`, `rows-2`, ...; before them `fetch`, for a file that lies elsewhere.
+    /// `plan`, `rows-1`, `rows-2`, ...; before them `fetch`, for a file on another server.
     pub name: String,
     /// 0, 1, 2, ...
     pub position: u32,
-    /// JSON: what the steps after it build on.
+    /// JSON that later steps need.
     pub result: String,
-    /// The step's own records.
+    /// The records of this step.
     pub counts: Counts,
-    /// Bytes of the file up to the end of the step's last record.
+    /// The position in the file after the step's last record, in bytes.
     pub end_byte: u64,
     pub files: StepFiles,
-    /// Where in the file its records are; None if it read none, or was done before this was kept.
+    /// The positions of its records in the file. None if it read none, or was done by a version without this
+    /// column.
     pub stretches: Option<Stretches>,
     pub started_at: UnixMillis,
     pub committed_at: UnixMillis,
 }
 
-/// The storage keys of what a step wrote, None where it had nothing to write, and how many bytes that is.
+/// The storage keys of a step's outputs, None for an empty one, and their size.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepFiles {
-    /// The copy of a file that lay elsewhere, or of failed records of another run.
+    /// The copy of a file from another server, or of another run's failed records.
     pub source: Option<String>,
     pub processed: Option<String>,
     pub failed: Option<String>,
-    /// The failed records' original bytes.
+    /// The original bytes of the failed records.
     pub raw: Option<String>,
-    /// All of them together.
+    /// The total size.
     pub bytes: u64,
 }
 
 impl StepFiles {
-    /// The keys there are.
+    /// The keys that are set.
     pub fn into_keys(self) -> impl Iterator<Item = String> {
         [self.source, self.processed, self.failed, self.raw].into_iter().flatten()
     }
 }
 
-/// What became of a step that was to be committed.
+/// The result of committing a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Commit {
     Committed,
-    /// Another execution of the same step was first: this is its row, and ours is not counted.
+    /// Another execution of the same step was first. This is its row; ours is discarded.
     Lost(Box<Step>),
-    /// The run has ended: it takes no more steps.
+    /// The run has ended and accepts no more steps.
     Closed,
 }
 
-/// What all finished steps of a run come to.
+/// The sums of all finished steps of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StepSums {
     pub counts: Counts,
-    /// Bytes of the file up to the end of the last step's last record.
+    /// The position in the file after the last step's last record, in bytes.
     pub end_byte: u64,
 }
 
 impl Store {
-    /// The file that a run of `import` has copied before it read it: what was fetched, or the failed records of
-    /// another run.
+    /// The file that a run of `import` copied before it read it: the fetched file, or another run's failed
+    /// records.
     pub async fn source_copy(&self, import: ImportId) -> Result<Option<String>> {
         let copy = sqlx::query_scalar(
             "SELECT step.source_file FROM run JOIN step ON step.run_id = run.run_id \
@@ -85,10 +86,10 @@ impl Store {
         Ok(copy)
     }
 
-    /// Commits a step: at most once per run and step, and never once the run has ended. `reasons` are
-    /// those of its failed records.
+    /// Commits a step: at most once per run and step, and never after the run has ended. `reasons` are those
+    /// of its failed records.
     ///
-    /// After an error it may or may not be committed, so the files it names must stay.
+    /// After an error the step may have been committed, so its files must stay.
     pub async fn commit_step(&self, run: &RunId, step: &Step, reasons: &Reasons) -> Result<Commit> {
         let reasons = (!reasons.is_empty()).then(|| serde_json::to_string(reasons)).transpose();
         let reasons = reasons.map_err(|why| corrupt("reasons", why))?;
@@ -144,7 +145,7 @@ impl Store {
         .collect()
     }
 
-    /// What a run's finished steps come to; nothing at all for a run without one.
+    /// The sums of a run's finished steps; zero if it has none.
     pub async fn step_sums(&self, run: &RunId) -> Result<StepSums> {
         let row = sqlx::query(
             "SELECT CAST(COALESCE(SUM(processed), 0) AS BIGINT) AS processed, \
@@ -157,7 +158,7 @@ impl Store {
         Ok(StepSums { counts: read_counts(&row)?, end_byte: read_unsigned(&row, "end_byte")? })
     }
 
-    /// What a run's finished steps have read, place by place; None if it is not known of all of them.
+    /// The stretches that a run's finished steps have read; None unless they are known for all steps.
     pub async fn stretches(&self, run: &RunId) -> Result<Option<Stretches>> {
         let steps = sqlx::query("SELECT processed, failed, stretches FROM step WHERE run_id = $1")
             .bind(run.as_str())
@@ -167,8 +168,8 @@ impl Store {
         Ok(Stretches::sum(steps.iter().map(read).collect::<Result<Vec<_>>>()?))
     }
 
-    /// The first rows of a run's file, which its plan keeps; None before that step is done, or where the
-    /// version before has done it.
+    /// The first rows of a run's file, from its plan. None before that step is done, or if an earlier version
+    /// did it.
     pub async fn first_rows(&self, run: &RunId) -> Result<Option<FirstRows>> {
         #[derive(Deserialize)]
         struct Plan {
@@ -199,7 +200,7 @@ impl Store {
         Ok(reasons)
     }
 
-    /// The storage keys that any step of any run names.
+    /// All storage keys in the steps of all runs.
     pub async fn all_step_files(&self) -> Result<Vec<String>> {
         let rows =
             sqlx::query("SELECT source_file, processed_file, failed_file, raw_file, stored_bytes FROM step")
@@ -212,8 +213,8 @@ impl Store {
         Ok(keys)
     }
 
-    /// The runs that no import has, and that were called first or had a step committed between `after` and
-    /// `before` and none since: of events that Runboard did not send, or of imports that were deleted.
+    /// The runs that belong to no import, and whose first call or last step was between `after` and `before`:
+    /// runs of events that Runboard did not send, or of deleted imports.
     pub async fn orphaned_runs(&self, after: UnixMillis, before: UnixMillis) -> Result<Vec<RunId>> {
         let runs: Vec<String> = sqlx::query_scalar(
             "SELECT known.run_id FROM ( \
@@ -229,7 +230,7 @@ impl Store {
         Ok(runs.into_iter().map(RunId::from).collect())
     }
 
-    /// Forgets what a run has done, unless an import has it. The storage keys of its files.
+    /// Deletes the steps of a run, unless it belongs to an import. Returns the storage keys of its files.
     pub async fn forget_steps(&self, run: &RunId) -> Result<Vec<String>> {
         let mut tx = self.begin_write_of(run).await?;
         let rows = sqlx::query(
@@ -253,7 +254,7 @@ impl Store {
         Ok(keys)
     }
 
-    /// Whether a run is recorded as ended. One that is not recorded has not ended.
+    /// Whether a run is recorded as ended; false if it is not recorded.
     pub async fn run_is_closed(&self, run: &RunId) -> Result<bool> {
         let ended = sqlx::query("SELECT 1 FROM run WHERE run_id = $1 AND ended_at IS NOT NULL")
             .bind(run.as_str())

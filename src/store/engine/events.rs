@@ -14,24 +14,24 @@ use crate::{
     store::{Result, Store, Tx},
 };
 
-/// How long a sender's own event id bars a second run of the same function (as on Inngest).
+/// How long a sender's own event id prevents a second run of the same function (as on Inngest).
 const OWN_ID_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What the names of the engine's own events begin with.
+/// The prefix of the names of the engine's own events.
 pub const SYSTEM_PREFIX: &str = "inngest/";
 
-/// An event that was accepted.
+/// An accepted event.
 #[derive(Clone, Debug)]
 pub struct NewEvent {
     pub id: EventId,
-    /// The sender's own id for it, if it gave one.
+    /// The sender's own id, if it set one.
     pub own_id: Option<String>,
     pub name: String,
-    /// Whose work it is.
+    /// The tenant that the event belongs to.
     pub tenant: String,
-    /// JSON, as a function receives it.
+    /// JSON in the form that functions receive.
     pub body: String,
-    /// Its runs start no earlier.
+    /// Its runs do not start before this time.
     pub starts_at: UnixMillis,
 }
 
@@ -43,38 +43,38 @@ pub struct Triggered {
     pub triggers: Vec<Trigger>,
 }
 
-/// The end of a run, of which the engine tells functions.
+/// The end of a run, which the engine reports to functions.
 #[derive(Clone, Copy, Debug)]
 pub struct RunEnd<'a> {
     pub run_id: &'a RunId,
     /// `app-function`.
     pub slug: &'a str,
-    /// Whose run it was.
+    /// The tenant that the run belonged to.
     pub tenant: &'a str,
     pub status: &'a RunStatus,
     /// JSON.
     pub output: &'a str,
-    /// In a word or a sentence, why it failed; `None`: it did not.
+    /// Why the run failed, in a word or a sentence; None if it did not fail.
     pub reason: Option<&'a str>,
-    /// Of the event that triggered the run.
+    /// The name of the event that triggered the run.
     pub event_name: &'a str,
-    /// JSON: that event as the function received it.
+    /// That event as JSON, in the form that the function received.
     pub event: &'a str,
     pub ended_at: UnixMillis,
 }
 
-/// What the engine decides while a transaction is open that records an event or the end of a run.
+/// The engine's decisions inside the transaction that records an event or the end of a run.
 pub trait Rules: Sync {
-    /// Those of `functions` that `event` triggers.
+    /// The functions that `event` triggers.
     fn triggered<'a>(&self, event: &NewEvent, functions: &'a [Triggered]) -> Vec<&'a Triggered>;
 
-    /// The events that tell of the end of a run.
+    /// The events that report the end of a run.
     fn events_of_end(&self, end: &RunEnd<'_>) -> Vec<NewEvent>;
 }
 
 impl Store {
-    /// Records events and the runs they trigger, all or none. An event whose id is known already triggers
-    /// only functions that it has no run of, as on Inngest: those that were registered since.
+    /// Records events and the runs that they trigger, in one transaction. An event whose id is known triggers
+    /// only functions that have no run of it, as on Inngest: those that were registered since.
     pub async fn engine_accept(&self, events: &[NewEvent], rules: &dyn Rules, now: UnixMillis) -> Result<()> {
         let mut tx = self.begin_write().await?;
         let functions = functions(&mut tx).await?;
@@ -89,8 +89,9 @@ impl Store {
     }
 }
 
-/// Records the events that tell of the end of a run, and the runs they trigger; one that triggers
-/// none is not recorded. Runs of the engine's own events tell nobody of their end: it would go on for ever.
+/// Records the events that report the end of a run, and the runs that they trigger. An event that triggers no
+/// run is not recorded. The end of a run that such an event triggered is not reported, because that would
+/// never stop.
 pub(super) async fn tell_of_end(tx: &mut Tx, end: &RunEnd<'_>, rules: &dyn Rules) -> Result<()> {
     if end.event_name.starts_with(SYSTEM_PREFIX) {
         return Ok(());
@@ -113,8 +114,8 @@ pub(super) async fn tell_of_end(tx: &mut Tx, end: &RunEnd<'_>, rules: &dyn Rules
     Ok(())
 }
 
-/// Forgets an event, its runs, and the events that told of their end, each of which has its own copy of it;
-/// nothing of one with a run that has not ended.
+/// Deletes an event, its runs, and the events that reported their end, each of which contains a copy of the
+/// event. Deletes nothing if a run of the event has not ended.
 pub(in crate::store) async fn forget_event(tx: &mut Tx, event: &EventId) -> Result<()> {
     let going_on = "SELECT 1 FROM engine_run WHERE event_id = $1 AND ended_at IS NULL LIMIT 1";
     if sqlx::query(going_on).bind(event.as_str()).fetch_optional(&mut **tx).await?.is_some() {
@@ -130,7 +131,7 @@ pub(in crate::store) async fn forget_event(tx: &mut Tx, event: &EventId) -> Resu
     .fetch_all(&mut **tx)
     .await?;
     for told in told {
-        // Of the end of its runs nobody is told.
+        // No event reports the end of these runs, so the recursion stops here.
         Box::pin(forget_event(tx, &EventId::from(told))).await?;
     }
     for sql in [
@@ -156,7 +157,7 @@ async fn functions(tx: &mut Tx) -> Result<Vec<Triggered>> {
     read.collect()
 }
 
-/// An event of this id that is there already stays as it is.
+/// An event whose id is in the table stays unchanged.
 async fn insert_event(tx: &mut Tx, event: &NewEvent, now: UnixMillis) -> Result<()> {
     sqlx::query(
         "INSERT INTO engine_event (event_id, name, body, received_at) VALUES ($1, $2, $3, $4) \
@@ -182,7 +183,7 @@ async fn insert_run(tx: &mut Tx, event: &NewEvent, function: &Triggered, now: Un
         .execute(&mut **tx)
         .await?;
     }
-    // The conflict that there can be: the function had a run for this own id already.
+    // The only possible conflict: the function has a run for this own id already.
     sqlx::query(
         "INSERT INTO engine_run (run_id, event_id, own_event_id, slug, function_id, status, queued_at, \
          attempt, req_version, available_at, tenant, waits_since) \
@@ -199,7 +200,7 @@ async fn insert_run(tx: &mut Tx, event: &NewEvent, function: &Triggered, now: Un
     .bind(now.0)
     .bind(event.starts_at.0)
     .bind(&event.tenant)
-    // A later start was chosen by the sender, and is a time on the clock.
+    // A later start was chosen by the sender, and is a time of the system clock.
     .bind((event.starts_at <= now).then_some(now.0))
     .execute(&mut **tx)
     .await?;

@@ -1,7 +1,7 @@
-//! The queue that the embedded engine's runs are.
+//! The queue of the embedded engine's runs.
 //!
-//! A claimed run carries a lease, a random token. Only the call made under that lease can move the
-//! run on, so the answer of a call that was cancelled or taken over changes nothing.
+//! A claimed run has a lease, a random token. Only the call made under that lease can advance the run, so the
+//! answer of a call that was cancelled or taken over has no effect.
 
 use sqlx::{Any, Executor, Row};
 
@@ -18,20 +18,20 @@ use crate::{
     store::{Result, Store, Tx},
 };
 
-/// A tenant with runs that wait.
+/// A tenant with waiting runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitingTenant {
     pub tenant: String,
-    /// When the first of them is due.
+    /// When its first run is due.
     pub due_at: UnixMillis,
 }
 
-/// A run under a lease, with everything that a call of its function needs.
+/// A claimed run, with everything that a call of its function needs.
 #[derive(Clone, Debug)]
 pub struct Claim {
     pub run_id: RunId,
     pub event_id: EventId,
-    /// Whose run it is.
+    /// The tenant that the run belongs to.
     pub tenant: String,
     pub lease: String,
     pub function_id: String,
@@ -40,18 +40,18 @@ pub struct Claim {
     pub function_name: String,
     pub url: String,
     pub event_name: String,
-    /// JSON, as the function receives it.
+    /// JSON in the form that functions receive.
     pub event: String,
     /// 0-based.
     pub attempt: u32,
     pub max_attempts: u32,
-    /// The protocol version the function answered last, -1 before the first answer.
+    /// The protocol version of the function's last answer; -1 before the first.
     pub req_version: i64,
-    /// The step that the function planned and is called for; `None`: whatever comes next.
+    /// The planned step that the function is called for; None: the next step, whichever it is.
     pub planned: Option<String>,
-    /// How many answers in a row have finished no step.
+    /// How many consecutive answers have finished no step.
     pub idle_turns: u32,
-    /// Finished steps in the order in which they ended.
+    /// The finished steps, in the order in which they ended.
     pub steps: Vec<StepOutput>,
 }
 
@@ -64,45 +64,45 @@ pub struct StepOutput {
     pub output: String,
 }
 
-/// What an answer does to its run, all of it or nothing.
+/// The effect of an answer on its run, applied in one transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transition {
-    /// Keeps the steps, then waits to be called again.
+    /// Stores the steps; the run then waits to be called again.
     Continue {
         steps: Vec<StepOutput>,
-        /// The step to call for.
+        /// The step to call next.
         planned: Option<String>,
-        /// How many answers in a row have finished no step, this one included.
+        /// How many consecutive answers have finished no step, including this one.
         idle_turns: u32,
         attempt: u32,
         req_version: i64,
         available_at: UnixMillis,
     },
-    /// The run's terminal record; `output` is JSON, `reason` says in a word or a sentence why it failed.
+    /// Ends the run for good. `output` is JSON; `reason` says in a word or a sentence why it failed.
     End { status: RunStatus, output: String, reason: Option<String> },
 }
 
-/// How much a run may keep.
+/// The limit of a run's state.
 #[derive(Clone, Copy, Debug)]
 pub struct StateLimit {
     pub steps: usize,
-    /// Of all outputs, as JSON.
+    /// The bytes of all outputs as JSON.
     pub bytes: usize,
 }
 
-/// What was kept of steps that were reported during a call.
+/// The result of storing steps that were reported during a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
     All,
     NothingAsTooMuch,
-    /// The call's lease is no longer the run's.
+    /// The lease of the call is stale.
     NothingAsStale,
 }
 
 impl Store {
-    /// Takes the queue over from a process that is gone: its calls are made again, under the same attempt
-    /// number, and a wait that began later than `now`, on a clock that was set back since, begins anew. How
-    /// many calls were lost.
+    /// Takes over the queue of a process that has ended. Its calls are repeated under the same attempt
+    /// number, and a wait that began later than `now`, because the clock was set back since, begins again.
+    /// Returns the number of lost calls.
     pub async fn engine_take_over(&self, now: UnixMillis) -> Result<u64> {
         let mut tx = self.begin_write().await?;
         let voided =
@@ -120,7 +120,7 @@ impl Store {
         Ok(voided.rows_affected())
     }
 
-    /// The tenants that have runs waiting: one seek in the index for each, however many runs there are.
+    /// The tenants with waiting runs. Needs one index lookup per tenant, however many runs there are.
     pub async fn engine_waiting(&self) -> Result<Vec<WaitingTenant>> {
         let rows = sqlx::query(
             "WITH RECURSIVE waiting (tenant) AS ( \
@@ -137,7 +137,7 @@ impl Store {
         .await?;
         let mut tenants = Vec::with_capacity(rows.len());
         for row in rows {
-            // None: its last run was taken in between.
+            // None: its last run was claimed in between.
             if let Some(due_at) = row.try_get::<Option<i64>, _>("due_at")? {
                 tenants.push(WaitingTenant { tenant: row.try_get("tenant")?, due_at: UnixMillis(due_at) });
             }
@@ -145,13 +145,13 @@ impl Store {
         Ok(tenants)
     }
 
-    /// The leases that runs are under.
+    /// The leases of all claimed runs.
     pub async fn engine_leases(&self) -> Result<Vec<String>> {
         let leases = "SELECT lease FROM engine_run WHERE lease IS NOT NULL AND ended_at IS NULL";
         Ok(sqlx::query_scalar(leases).fetch_all(&self.pool).await?)
     }
 
-    /// Has the call made again that was to be made under `lease`, unless it was answered meanwhile.
+    /// Repeats the call that was to be made under `lease`, unless it was answered in between.
     pub async fn engine_void(&self, lease: &str) -> Result<()> {
         sqlx::query("UPDATE engine_run SET lease = NULL WHERE lease = $1 AND ended_at IS NULL")
             .bind(lease)
@@ -160,10 +160,10 @@ impl Store {
         Ok(())
     }
 
-    /// Takes the run of `tenant` that has been due longest, under `lease`, a new one; `None`: none is.
+    /// Claims the run of `tenant` that has been due longest, under the new `lease`. None if no run is due.
     pub async fn engine_claim(&self, tenant: &str, lease: &str, now: UnixMillis) -> Result<Option<Claim>> {
         let mut tx = self.begin_write().await?;
-        // SQLite has no other writer meanwhile.
+        // SQLite has no concurrent writer.
         let skip_locked = if self.is_postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
         let sql = format!(
             "UPDATE engine_run SET lease = $1, status = $2, started_at = COALESCE(started_at, $3) \
@@ -214,8 +214,8 @@ impl Store {
         }))
     }
 
-    /// Applies what the answer to `claim` does, and tells functions of the run's end. `false`: the lease is no
-    /// longer the run's, and nothing changed.
+    /// Applies the effect of the answer to `claim`, and reports the run's end to functions. Returns `false`
+    /// and changes nothing if the lease is stale.
     pub async fn engine_settle(
         &self,
         claim: &Claim,
@@ -285,7 +285,8 @@ impl Store {
         Ok(true)
     }
 
-    /// Keeps the steps that were finished during the call under `lease`, which goes on: all or none.
+    /// Stores the steps that were finished during the call under `lease`, which continues, in one
+    /// transaction.
     pub async fn engine_checkpoint(
         &self,
         run: &RunId,
@@ -294,7 +295,7 @@ impl Store {
         limit: StateLimit,
     ) -> Result<Kept> {
         let mut tx = self.begin_write().await?;
-        // An update, so that nobody ends the run in between on Postgres.
+        // An update locks the row on Postgres, so that the run cannot end in between.
         let held = sqlx::query(
             "UPDATE engine_run SET lease = lease WHERE run_id = $1 AND lease = $2 AND ended_at IS NULL",
         )
@@ -324,7 +325,7 @@ impl Store {
     }
 }
 
-/// A run's finished steps in the order in which they ended.
+/// A run's finished steps, in the order in which they ended.
 pub(super) async fn steps_of<'a>(
     executor: impl Executor<'a, Database = Any>,
     run: &RunId,
@@ -338,7 +339,7 @@ pub(super) async fn steps_of<'a>(
     steps.collect()
 }
 
-/// Keeps a step behind those that are there. One that was kept before stays as it is.
+/// Appends a step. A step that was stored before stays unchanged.
 async fn insert_step(tx: &mut Tx, run: &RunId, step: &StepOutput) -> Result<()> {
     sqlx::query(
         "INSERT INTO engine_step (run_id, step_id, position, output) \

@@ -18,11 +18,11 @@ use crate::{
     store::{Result, Store},
 };
 
-/// What is to be done next for a run.
+/// The next job of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct QueuedJob {
     pub job: Job,
-    /// How many of the run's steps are finished.
+    /// The number of the run's finished steps.
     pub steps: u32,
 }
 
@@ -36,26 +36,26 @@ pub struct ListedRun {
     pub name: String,
     pub status: RunStatus,
     pub queued_at: UnixMillis,
-    /// When its function was called first; `None`: not yet, or in an older version.
+    /// When its function was first called. None: not yet, or by an older version.
     pub started_at: Option<UnixMillis>,
     pub ended_at: Option<UnixMillis>,
-    /// `None`: not asked for, or the run has not ended.
+    /// None: not requested, or the run has not ended.
     pub output: Option<Value>,
 }
 
-/// What a run's function needs to go on.
+/// The state that a run's function needs for its next step.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// JSON, as the function receives it.
+    /// JSON in the form that functions receive.
     pub event: String,
     pub steps: Vec<StepOutput>,
 }
 
-/// What came of a wish to cancel a run.
+/// The result of a request to cancel a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cancelled {
     Now,
-    /// It had ended like this before.
+    /// The run had ended before, with this status.
     EndedBefore(RunStatus),
     NoSuchRun,
 }
@@ -113,7 +113,7 @@ impl Store {
         rows.iter().map(read_run).collect()
     }
 
-    /// At most `limit` of the runs that an event triggered, in the order of their ids, behind `after`.
+    /// At most `limit` of the runs that an event triggered, in the order of their ids, after `after`.
     pub async fn engine_list_runs(
         &self,
         event: &EventId,
@@ -136,7 +136,7 @@ impl Store {
         rows.iter().map(read_listed).collect()
     }
 
-    /// What a run's function needs to go on; without steps once it has ended. `None`: no such run.
+    /// The state that a run's function needs; without steps once the run has ended. None: no such run.
     pub async fn engine_state(&self, run: &RunId) -> Result<Option<State>> {
         let event: Option<String> = sqlx::query_scalar(
             "SELECT e.body FROM engine_run r JOIN engine_event e ON e.event_id = r.event_id WHERE r.run_id = $1",
@@ -161,7 +161,7 @@ impl Store {
         row.as_ref().map(read_run).transpose()
     }
 
-    /// What is to be done next for a run, or is being done; `None` if it has ended or is unknown.
+    /// The current or next job of a run; None if the run has ended or is unknown.
     pub async fn engine_job(&self, run: &RunId) -> Result<Option<QueuedJob>> {
         let row = sqlx::query(
             "SELECT available_at, attempt, \
