@@ -1,4 +1,4 @@
-//! What the reply to a call means for its run.
+//! Decides what the reply to a call means for its run.
 
 use std::time::Duration;
 
@@ -14,16 +14,17 @@ use crate::{
     store::engine::queue::{Claim, StepOutput, Transition},
 };
 
-/// A function that says again and again that it has finished no step is called again at once so often, then
-/// after a pause, and no more than so often in all: a run has no more steps either.
+/// A function that repeatedly finishes no step is called again at once this often, then after a pause, and at
+/// most [`MAX_STEPS`] times in all, the most steps of a run.
 const IDLE_TURNS_AT_ONCE: u32 = 10;
 const IDLE_PAUSE: Duration = Duration::from_secs(1);
 const MAX_IDLE_TURNS: u32 = MAX_STEPS as u32;
-/// A call that lasts this long paces itself: the function waits for something, such as a slot.
+/// A call that lasts at least this long is not delayed further: the function waits for something, such as a
+/// slot.
 const UNHURRIED: Duration = Duration::from_secs(10);
 
-/// Decides what `reply` to the call of `claim` does, which took as long as `took`. `retries` are the pauses
-/// before the second, third, ... attempt.
+/// Decides the effect of `reply` to the call of `claim`, which took `took`. `retries` are the pauses before
+/// the second, third, ... attempt.
 pub fn decide(
     claim: &Claim,
     reply: Reply,
@@ -57,7 +58,7 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// This attempt failed: the next one follows after its pause, if there is one left.
+    /// This attempt failed. The next one follows after its pause, unless it was the last.
     fn failed(&self, answer: Option<&CallResponse>, failure: AttemptFailure) -> Transition {
         if answer.is_some_and(|answer| answer.no_retry) || self.is_last() {
             return fail(failure);
@@ -65,7 +66,7 @@ impl Attempt<'_> {
         self.again(answer, Vec::new())
     }
 
-    /// A 206 answer: the ops of the steps that were run.
+    /// A 206 answer: the ops of the steps that ran.
     fn steps(&self, answer: &CallResponse) -> Transition {
         let ops: Vec<SdkOp> = match serde_json::from_slice(&answer.body) {
             Ok(ops) => ops,
@@ -134,7 +135,7 @@ impl Attempt<'_> {
             steps,
             planned,
             idle_turns,
-            // An answer that reports nothing is no progress.
+            // An answer without ops is no progress.
             attempt: if is_empty { self.claim.attempt } else { 0 },
             req_version: self.req_version(Some(answer)),
             available_at: self.now.plus(pause),
@@ -154,7 +155,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// How many answers in a row have finished no step, before this one.
+    /// How many consecutive answers before this one have finished no step.
     fn idle_turns(&self, steps: &[StepOutput]) -> u32 {
         if steps.is_empty() { self.claim.idle_turns } else { 0 }
     }
@@ -305,7 +306,7 @@ mod tests {
             }
             let output = called(LAST, body, Duration::ZERO).unwrap_err();
             assert!(output.contains("1000 calls in a row and finished no step"), "{output}");
-            // One that waits before it says so does no harm.
+            // A function that waits before such an answer causes no harm.
             assert_eq!(called(LAST, body, UNHURRIED), Ok((LAST, 0)), "{body}");
         }
         assert_eq!(called(LAST, r#"[{"id":"two","op":"StepRun","data":1}]"#, Duration::ZERO), Ok((0, 0)));

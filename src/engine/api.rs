@@ -1,6 +1,6 @@
-//! The engine's HTTP API: Inngest's, with true status codes and nothing cached. Here are the doors
-//! for events and registrations and the REST API's v1; `v2` is its successor, and `v0` what a
-//! function asks for when a call was too large to carry it.
+//! The engine's HTTP API: Inngest's, with correct status codes and without caching. This file has the
+//! endpoints for events and registrations and the REST API's v1; `v2` is v1's successor, and `v0` serves the
+//! parts of a call that was too large.
 
 mod bearer;
 mod checkpoint;
@@ -32,17 +32,17 @@ use crate::{
     },
 };
 
-/// A request's body has at most this many bytes; one event has at most three MiB.
+/// The longest request body. One event has at most 3 MiB.
 const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
 
-/// The kind of server that checks keys and signs, in the words of the SDK protocol. Every answer names it.
+/// The kind of server that checks keys and signs, in the terms of the SDK protocol. Every answer contains it.
 const SERVER_KIND: &str = "cloud";
 const KIND_HEADER: &str = "x-inngest-server-kind";
 const EXPECTED_KIND_HEADER: &str = "x-inngest-expected-server-kind";
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Mounts the API. The [`Engine`] is taken from the application's data.
+/// Mounts the API. Needs the [`Engine`] in the application's data.
 pub fn routes(config: &mut web::ServiceConfig) {
     let kind = || DefaultHeaders::new().add((KIND_HEADER, SERVER_KIND));
     let guard = || from_fn(require_signing_key);
@@ -60,13 +60,13 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .service(web::resource("/runs/{run_id}/jobs").get(jobs))
                 .service(web::resource("/checkpoint/{run_id}/async").post(checkpoint::keep)),
         );
-    // Inngest Cloud has the one, a server of one's own both.
+    // Inngest Cloud has the first prefix, a self-hosted server has both.
     for prefix in ["/v2", "/api/v2"] {
         config.service(web::scope(prefix).wrap(guard()).wrap(kind()).configure(v2::routes));
     }
 }
 
-/// Why a request of the REST API is refused.
+/// Why a request to the REST API is refused.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
     #[error("Invalid event ID: {0}")]
@@ -110,7 +110,7 @@ impl ResponseError for Refusal {
     }
 }
 
-/// A run as Inngest writes it: with two fields that mean nothing here.
+/// A run in Inngest's format, including two fields that have no meaning here.
 #[derive(Serialize)]
 struct RunBody {
     #[serde(flatten)]
@@ -125,7 +125,7 @@ impl From<Run> for RunBody {
     }
 }
 
-/// A job as Inngest writes it, without what its queue thinks of it (`Raw`).
+/// A job in Inngest's format, without the internal data of its queue (`Raw`).
 #[derive(Serialize)]
 struct JobBody {
     #[serde(rename = "JobID")]
@@ -145,8 +145,8 @@ async fn health() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": 200, "message": "OK"}))
 }
 
-/// `POST /e/{event_key}`: takes an event, or an array of events as a whole or not at all. The
-/// answer comes after the commit, so that what was answered for is never lost.
+/// `POST /e/{event_key}`: accepts one event or an array of events, all or none. The answer is sent after the
+/// commit, so that an accepted event is never lost.
 async fn send(
     engine: web::Data<Engine>,
     event_key: web::Path<String>,
@@ -159,7 +159,7 @@ async fn send(
     }
     let seed = match request.headers().get(EventSeed::HEADER) {
         None => None,
-        // A repeat under a seed that is silently ignored would not be safe.
+        // A malformed seed must not be ignored: a repeated send would not be safe.
         Some(value) => match value.to_str().ok().and_then(EventSeed::parse) {
             Some(seed) => Some(seed),
             None => return event_answer(StatusCode::BAD_REQUEST, &[], Some("event id seed is malformed")),
@@ -185,7 +185,7 @@ async fn send(
     event_answer(StatusCode::OK, &ids, None)
 }
 
-/// An answer in the shape of `/e`: ids in the request's order, one empty id when there is none.
+/// An answer in the format of `/e`: ids in the request's order, or one empty id if there are none.
 fn event_answer(status: StatusCode, ids: &[&EventId], error: Option<&str>) -> HttpResponse {
     let ids = if ids.is_empty() { json!([""]) } else { json!(ids) };
     let mut body = json!({"ids": ids, "status": status.as_u16()});
@@ -195,7 +195,7 @@ fn event_answer(status: StatusCode, ids: &[&EventId], error: Option<&str>) -> Ht
     HttpResponse::build(status).content_type(TEXT).body(format!("{body}\n"))
 }
 
-/// `GET /v1/events/{event_id}/runs`. An unknown event has no runs, like one that triggers nothing.
+/// `GET /v1/events/{event_id}/runs`. An unknown event has an empty list, as an event that triggers nothing.
 async fn event_runs(engine: web::Data<Engine>, event_id: web::Path<String>) -> Result<HttpResponse, Refusal> {
     let event = ulid(&event_id).map(EventId::from).ok_or_else(|| Refusal::EventId(event_id.into_inner()))?;
     let runs = engine.store.engine_event_runs(&event).await?;
@@ -209,7 +209,7 @@ async fn run(engine: web::Data<Engine>, run_id: web::Path<String>) -> Result<Htt
     Ok(envelope(RunBody::from(run)))
 }
 
-/// `GET /v1/runs/{run_id}/jobs`: the call that is made next, or is being made; none once the run has ended.
+/// `GET /v1/runs/{run_id}/jobs`: the current or next call; empty once the run has ended.
 async fn jobs(engine: web::Data<Engine>, run_id: web::Path<String>) -> Result<HttpResponse, Refusal> {
     let id = ulid(&run_id).map(RunId::from).ok_or_else(|| Refusal::RunId(run_id.into_inner()))?;
     let queued = engine.store.engine_job(&id).await?;
@@ -219,7 +219,8 @@ async fn jobs(engine: web::Data<Engine>, run_id: web::Path<String>) -> Result<Ht
     Ok(envelope(queued.map(|queued| JobBody::new(&id, queued)).into_iter().collect::<Vec<_>>()))
 }
 
-/// `DELETE /v1/runs/{run_id}`: cancels at once. A call at work is not interrupted, its answer is dropped.
+/// `DELETE /v1/runs/{run_id}`: cancels at once. A call in progress is not interrupted, but its answer is
+/// ignored.
 async fn cancel(engine: web::Data<Engine>, run_id: web::Path<String>) -> Result<HttpResponse, Refusal> {
     let id = ulid(&run_id).map(RunId::from).ok_or_else(|| Refusal::RunId(run_id.into_inner()))?;
     match engine.cancel(&id).await? {
@@ -230,7 +231,7 @@ async fn cancel(engine: web::Data<Engine>, run_id: web::Path<String>) -> Result<
     }
 }
 
-/// `POST /fn/register`: makes the given functions the functions of their app.
+/// `POST /fn/register`: replaces the functions of an app.
 async fn register(engine: web::Data<Engine>, request: HttpRequest, body: web::Payload) -> HttpResponse {
     let expected = request.headers().get(EXPECTED_KIND_HEADER).and_then(|value| value.to_str().ok());
     if let Some(expected) = expected.filter(|kind| *kind != SERVER_KIND) {
@@ -262,7 +263,7 @@ fn text_answer(status: StatusCode, body: &serde_json::Value) -> HttpResponse {
     HttpResponse::build(status).content_type(TEXT).body(body.to_string())
 }
 
-/// What `GET` answers with. Nothing is cached: `cached_until` is now.
+/// The answer to a `GET`. Nothing is cached: `cached_until` is now.
 fn envelope(data: impl Serialize) -> HttpResponse {
     let now = UnixMillis::now().to_string();
     HttpResponse::Ok()
@@ -270,7 +271,7 @@ fn envelope(data: impl Serialize) -> HttpResponse {
         .json(json!({"data": data, "metadata": {"fetched_at": now, "cached_until": now}}))
 }
 
-/// A ULID in its canonical form; lower case is taken, too.
+/// A ULID in its canonical form. Also accepts lower case.
 fn ulid(text: &str) -> Option<String> {
     Ulid::from_string(text).ok().map(|id| id.to_string())
 }

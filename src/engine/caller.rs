@@ -1,4 +1,4 @@
-//! One HTTP call of a function.
+//! Makes one HTTP call of a function.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -24,18 +24,18 @@ use crate::{
     store::engine::queue::Claim,
 };
 
-/// Inngest's limit for a step's output. No answer needs more: it carries one output.
+/// Inngest's limit for a step's output. An answer carries one output, so it needs no more.
 pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
-/// Inngest's limit for a call's body. The function asks for what a larger one would carry.
+/// Inngest's limit for a call's body. The function fetches what does not fit.
 const MAX_CALL_BYTES: usize = 4 * 1024 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A call that takes longer is given up: it would hold a worker for ever. A step is about a second of work.
+/// A longer call is aborted, because it would hold a worker forever. A step is about a second of work.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
-/// Calls for whatever the function does next.
+/// The step id of a call for the next step, whichever it is.
 const ANY_STEP: &str = "step";
 
 /// Calls functions.
@@ -45,19 +45,19 @@ pub struct Caller {
     signing_key: SecretString,
 }
 
-/// What came of a call.
+/// The result of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     Answered(CallResponse),
-    /// The answer's body has more than [`MAX_ANSWER_BYTES`].
+    /// The answer's body is longer than [`MAX_ANSWER_BYTES`].
     TooLong,
-    /// No whole answer came.
+    /// No complete answer arrived.
     Unreachable,
-    /// There was nothing to send: why.
+    /// The request could not be built, for this reason.
     NotCalled(String),
 }
 
-/// What the function, or something in front of it, answered.
+/// The HTTP response of the function, or of a server in front of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallResponse {
     pub status: StatusCode,
@@ -75,11 +75,11 @@ struct CallBody<'a> {
     ctx: CallContext<'a>,
     defers: Map<String, Value>,
     event: &'a RawValue,
-    /// Empty with `use_api`.
+    /// Empty if `use_api` is set.
     events: Vec<&'a RawValue>,
-    /// Empty with `use_api`.
+    /// Empty if `use_api` is set.
     steps: BTreeMap<&'a str, &'a RawValue>,
-    /// The function asks the API for the events and the steps.
+    /// The function must fetch the events and the steps from the API.
     use_api: bool,
     version: i64,
 }
@@ -103,16 +103,16 @@ struct CallContext<'a> {
 
 impl Caller {
     /// # Errors
-    /// When the HTTP client cannot be built.
+    /// If the HTTP client cannot be built.
     pub fn new(signing_key: SecretString) -> Result<Self, inngest::Error> {
         crate::base::tls::install();
         let http = reqwest::Client::builder()
             .user_agent("Inngest")
-            // Functions are called over http on this machine: neither certificates nor a proxy are needed.
+            // Functions are called over http on this machine, so neither certificates nor a proxy are needed.
             .tls_certs_only([])
             .no_proxy()
             .redirect(redirect::Policy::none())
-            // A connection that the function's server is just closing would cost an attempt.
+            // A reused connection that the function's server is closing would cost an attempt.
             .pool_max_idle_per_host(0)
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(CALL_TIMEOUT)
@@ -121,7 +121,7 @@ impl Caller {
         Ok(Self { http, signing_key })
     }
 
-    /// Calls the function of `claim` once, and reads its answer.
+    /// Calls the function of `claim` once and reads its answer.
     pub async fn call(&self, claim: &Claim) -> Reply {
         let job = job_id(&claim.run_id, claim.steps.len());
         let body = match body(claim, &job) {
@@ -183,9 +183,9 @@ fn unreachable(claim: &Claim, error: &reqwest::Error) -> Reply {
     Reply::Unreachable
 }
 
-/// The whole call; or, were that too large, one without what the function can ask for.
+/// The complete body, or, if that is too large, one without the parts that the function can fetch.
 fn body(claim: &Claim, job: &str) -> serde_json::Result<Vec<u8>> {
-    // The event is in it twice.
+    // The body contains the event twice.
     let least = 2 * claim.event.len() + claim.steps.iter().map(|step| step.output.len()).sum::<usize>();
     if least <= MAX_CALL_BYTES {
         let whole = body_with(claim, job, false)?;
@@ -230,12 +230,12 @@ fn body_with(claim: &Claim, job: &str, use_api: bool) -> serde_json::Result<Vec<
     Ok(canonical::to_vec(&body))
 }
 
-/// The step that is called for, as addresses and headers have it.
+/// The id of the step to call, as it is used in URLs and headers.
 fn step_of(claim: &Claim) -> &str {
     claim.planned.as_deref().unwrap_or(ANY_STEP)
 }
 
-/// Where the function is registered, with the step that is called for.
+/// The function's registered URL with the step to call.
 fn url_of(claim: &Claim) -> Result<Url, url::ParseError> {
     let mut url: Url = claim.url.parse()?;
     if claim.planned.is_some() {
@@ -246,7 +246,7 @@ fn url_of(claim: &Claim) -> Result<Url, url::ParseError> {
     Ok(url)
 }
 
-/// A job is what has to be done between two steps; it keeps its id when it is tried again.
+/// The id of the job between two steps. A retry keeps the id.
 pub fn job_id(run: &RunId, finished_steps: usize) -> String {
     format!("{run}-{finished_steps}")
 }
@@ -260,7 +260,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// `Retry-After` as SDKs send it: seconds, or a time in RFC 3339, which is one on `wall`.
+/// `Retry-After` as SDKs send it: seconds, or an RFC 3339 time of the clock `wall`.
 fn retry_at(value: &str, now: UnixMillis, wall: UnixMillis) -> Option<UnixMillis> {
     match value.parse() {
         Ok(seconds) => Some(now.plus(Duration::from_secs(seconds))),
@@ -302,7 +302,7 @@ mod tests {
     fn a_call_has_the_shape_that_functions_read() {
         let claim = claim();
         let body = body(&claim, &job_id(&claim.run_id, claim.steps.len())).unwrap();
-        // Canonical, as an SDK writes it again before it checks the signature.
+        // Canonical JSON, because an SDK serialises it again before it checks the signature.
         let event =
             r#""event":{"data":{"n":12345678901234567000,"z":1},"id":"e","name":"a/b","ts":1,"user":{}}"#;
         assert!(String::from_utf8_lossy(&body).contains(event));

@@ -1,11 +1,11 @@
-//! JSON in its canonical form (RFC 8785): keys sorted, numbers as JavaScript writes them.
+//! Canonical JSON (RFC 8785): sorted keys, and numbers in JavaScript's format.
 //!
-//! An SDK checks the signature of a call over what it has parsed and written again, so a call is
-//! signed and sent in this form. Integers beyond 2^53 lose digits on the way, as on Inngest.
+//! An SDK checks a call's signature over the JSON that it has parsed and serialised again, so calls are
+//! signed and sent in this form. Integers beyond 2^53 lose digits, as on Inngest.
 
 use serde_json::{Number, Value};
 
-/// The largest integer up to which every one is a double of its own.
+/// Up to this integer each one has its own double.
 const MAX_SAFE_INTEGER: u64 = 1 << 53;
 
 #[must_use]
@@ -47,7 +47,7 @@ fn write(value: &Value, text: &mut String) {
     }
 }
 
-/// `serde_json` escapes what JavaScript does, and nothing else.
+/// `serde_json` escapes the same characters as JavaScript.
 fn write_string(string: &str, text: &mut String) {
     text.push_str(&Value::from(string).to_string());
 }
@@ -73,7 +73,7 @@ mod tests {
     fn keys_are_sorted_at_every_depth() {
         let json = r#"{"b":[{"z":1,"a":null}],"a":{"d":true,"C":"x"},"__a":[]}"#;
         assert_eq!(canonical(json), r#"{"__a":[],"a":{"C":"x","d":true},"b":[{"a":null,"z":1}]}"#);
-        // By UTF-16: the surrogates of an emoji come before U+FB33.
+        // Sorted by UTF-16: the surrogates of an emoji come before U+FB33.
         let expected = "{\"é\":3,\"😀\":2,\"\u{fb33}\":1}";
         assert_eq!(canonical(r#"{"\ufb33":1,"😀":2,"é":3}"#), expected);
     }
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(canonical(json), expected);
     }
 
-    // What Node 20 printed for these.
+    // The expected texts were printed by Node 20.
     #[test]
     fn numbers_are_written_as_javascript_does() {
         for (json, expected) in [

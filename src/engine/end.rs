@@ -1,28 +1,28 @@
-//! How a run ends, and what it shows as its output.
+//! How a run ends, and the output that it shows.
 
 use serde_json::{Value, json};
 
 use super::caller::CallResponse;
 use crate::{inngest::RunStatus, store::engine::queue::Transition};
 
-/// How much of the body of something that is no SDK is kept for people to read.
+/// How many characters of a body that does not come from an SDK are kept for people to read.
 const EXCERPT_CHARS: usize = 2_000;
 
-/// The end of a run whose answer cannot be kept, as the database has said `why`.
+/// The end of a run whose answer the database refuses to store, for the reason `why`.
 pub(super) fn unkept(why: &str) -> Transition {
     fail(AttemptFailure::of_engine(&format!("The function's answer could not be recorded: {why}")))
 }
 
-/// Why an attempt failed, and the run with it if no other follows.
+/// Why an attempt failed. Also ends the run if no attempt follows.
 pub(super) struct AttemptFailure {
-    /// What the run shows as its output.
+    /// The output that the run shows.
     pub(super) output: Value,
-    /// As Inngest's own events have it in `error.error`.
+    /// In the form of `error.error` in Inngest's own events.
     pub(super) reason: String,
 }
 
 impl AttemptFailure {
-    /// One of the engine's own, in the shape in which a real server reports its own.
+    /// A failure found by the engine, in the format of a real server.
     pub(super) fn of_engine(message: &str) -> Self {
         let output = json!({"error": {"error": message, "name": "Error", "message": message}});
         Self { output, reason: message.to_owned() }
@@ -52,7 +52,7 @@ pub(super) fn unsupported(what: &str) -> AttemptFailure {
     ))
 }
 
-/// JSON as it is, nothing as null, any other text as a string.
+/// JSON unchanged, an empty body as null, any other text as a string.
 pub(super) fn output(body: &[u8]) -> Value {
     if body.is_empty() {
         return Value::Null;
@@ -60,11 +60,11 @@ pub(super) fn output(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8_lossy(body).into())
 }
 
-/// What a run that failed with this answer shows as its output.
+/// The output of a run that failed with this answer.
 fn error_of(answer: &CallResponse) -> Value {
     let status = answer.status.as_u16();
     if answer.status.is_success() {
-        // Success without the SDK's header: not the function, but what it said is all there is.
+        // A success without the SDK's header: not from the function, but its body is the only information.
         output(&answer.body)
     } else if !answer.from_sdk {
         let message = format!("Your server returned HTTP {status} before the SDK responded.");

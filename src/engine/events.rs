@@ -1,6 +1,7 @@
 //! The body of `POST /e/{key}`: one event or an array of events.
 //!
-//! Unlike a real server, which runs the events before a bad one, an array is taken whole or not at all.
+//! Either all events of an array are accepted or none, unlike on a real server, which runs those before an
+//! invalid one.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
@@ -18,21 +19,21 @@ const MAX_EVENT_BYTES: usize = 3 * 1024 * 1024;
 /// Inngest's limit for one request.
 const MAX_EVENTS: usize = 5_000;
 
-/// Inngest's limit for a name; here the sender's own id has the same.
+/// Inngest's limit for a name; also used for the sender's own id.
 const MAX_TEXT_BYTES: usize = 512;
 
-/// 1980-01-01: an earlier `ts` was given in seconds, not in milliseconds.
+/// 1980-01-01. An earlier `ts` was probably given in seconds instead of milliseconds.
 const EARLIEST_TS: i64 = 315_532_800_000;
 
 /// 2100-01-01.
 const LATEST_TS: i64 = 4_102_444_800_000;
 
-/// When a request is read, on both clocks.
+/// When a request was read, on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct ReceivedAt {
     /// The clock by which runs start.
     pub now: UnixMillis,
-    /// The system clock, by which senders say their `ts`.
+    /// The system clock, which senders use for `ts`.
     pub wall: UnixMillis,
 }
 
@@ -42,7 +43,7 @@ impl ReceivedAt {
         Self { now: UnixMillis::now(), wall: UnixMillis::wall() }
     }
 
-    /// When runs of an event with this `ts` start: as much later than now as the sender says.
+    /// When runs of an event with this `ts` start: as far in the future as the sender requested.
     fn start_of(self, ts: UnixMillis) -> UnixMillis {
         self.now.plus(ts.since(self.wall))
     }
@@ -74,10 +75,10 @@ struct ReceivedEvent<'a> {
     v: Option<String>,
 }
 
-/// Reads a request's body. An empty body and an empty array hold no events.
+/// Parses a request's body. An empty body and an empty array contain no events.
 ///
 /// # Errors
-/// Why the whole request is refused, in words for its sender.
+/// Why the whole request is refused, as a text for its sender.
 pub fn parse(body: &[u8], seed: Option<&EventSeed>, received: ReceivedAt) -> Result<Vec<NewEvent>, String> {
     let events: Vec<&RawValue> = match body.trim_ascii_start().first() {
         None => Vec::new(),
@@ -118,7 +119,7 @@ fn read(json: &str, id: EventId, at: ReceivedAt) -> Result<NewEvent, String> {
     }
     let own_id = event.id.filter(|own| !own.is_empty());
     check_text("id", own_id.as_deref().unwrap_or_default())?;
-    // Zero is how some SDKs leave it out.
+    // Some SDKs send zero instead of omitting it.
     let ts = event.ts.filter(|ts| *ts != 0).unwrap_or(at.wall.0);
     if ts < EARLIEST_TS {
         return Err("timestamp is before Jan 1, 1980".into());
@@ -139,7 +140,7 @@ fn read(json: &str, id: EventId, at: ReceivedAt) -> Result<NewEvent, String> {
     Ok(NewEvent { id, own_id, name: event.name, tenant, body, starts_at: at.start_of(UnixMillis(ts)) })
 }
 
-/// Refuses what is too long to be a name or an id, or has characters that would garble a page or a log line.
+/// Refuses a name or id that is too long or has characters that would garble a page or a log line.
 fn check_text(what: &str, text: &str) -> Result<(), String> {
     if text.len() > MAX_TEXT_BYTES {
         return Err(format!("event {what} cannot exceed {MAX_TEXT_BYTES} bytes"));

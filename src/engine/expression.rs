@@ -1,13 +1,13 @@
-//! Trigger expressions: what else a trigger asks of its event than its name.
+//! Trigger expressions: the conditions of a trigger beyond the event's name.
 //!
-//! Of CEL, in which Inngest writes them, this is the part that compares: `==` and `!=` between a
-//! path (`event.data.event.name`, `event["data"]`) and a string, a number, `true`, `false` or
-//! `null`, joined by `&&` and `||`, with parentheses, and `!` in front of them. A path that leads
-//! nowhere is null; values of two types are never equal.
+//! Inngest uses CEL. This is its comparing subset: `==` and `!=` between a path (`event.data.event.name`,
+//! `event["data"]`) and a string, a number, `true`, `false` or `null`, joined by `&&` and `||`, with
+//! parentheses, which `!` may negate. A path without a value is null; values of different types are never
+//! equal.
 
 use serde_json::Value;
 
-/// Parentheses deeper than this are refused: reading them would take a stack without bounds.
+/// Deeper parentheses are refused, because parsing is recursive and the stack is limited.
 const MAX_DEPTH: usize = 32;
 
 /// An expression that can be evaluated.
@@ -16,7 +16,7 @@ pub enum Expression {
     All(Vec<Expression>),
     Any(Vec<Expression>),
     Not(Box<Expression>),
-    /// The value at `path` below the event equals `literal`, or is to differ from it.
+    /// The value at `path` in the event equals `literal`, or, if negated, differs from it.
     Comparison {
         path: Vec<String>,
         is_equal: bool,
@@ -25,17 +25,17 @@ pub enum Expression {
 }
 
 impl Expression {
-    /// Reads an expression.
+    /// Parses an expression.
     ///
     /// # Errors
-    /// What it has that cannot be evaluated here, in words that follow "it has".
+    /// The unsupported part, as a text that follows "it has".
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut parser = Parser { rest: text, depth: 0 };
         let expression = parser.any()?;
         if parser.next_is_none() { Ok(expression) } else { Err(parser.surprise()) }
     }
 
-    /// Whether it holds for `event`, given as functions receive it.
+    /// Whether the expression is true for `event`, in the form that functions receive.
     #[must_use]
     pub fn holds(&self, event: &Value) -> bool {
         match self {
@@ -50,7 +50,7 @@ impl Expression {
     }
 }
 
-/// Numbers are the same as numbers, however they are written: 1 is 1.0.
+/// Numbers are compared by value: 1 equals 1.0.
 fn is_same(found: &Value, literal: &Value) -> bool {
     match (found, literal) {
         (Value::Number(found), Value::Number(literal)) => found.as_f64() == literal.as_f64(),
@@ -64,7 +64,7 @@ enum Operand {
     Literal(Value),
 }
 
-/// Reads from the left; `rest` is what is still to be read.
+/// Parses from the left; `rest` is the unread text.
 struct Parser<'a> {
     rest: &'a str,
     depth: usize,
@@ -87,7 +87,7 @@ impl Parser<'_> {
         Ok(if parts.len() == 1 { parts.remove(0) } else { Expression::All(parts) })
     }
 
-    /// A comparison, or an expression in parentheses, with or without `!`.
+    /// A comparison or an expression in parentheses, either with an optional `!`.
     fn part(&mut self) -> Result<Expression, String> {
         let is_negated = self.take("!");
         if self.take("(") {
@@ -103,7 +103,7 @@ impl Parser<'_> {
             return Ok(if is_negated { Expression::Not(Box::new(inner)) } else { inner });
         }
         if is_negated {
-            // `!` binds closer than `==`: `!a == b` says something else than it seems to.
+            // `!` binds closer than `==`, so `!a == b` does not mean what it seems to.
             return Err("a ! in front of something but parentheses".into());
         }
         self.comparison()
@@ -139,7 +139,7 @@ impl Parser<'_> {
         }
     }
 
-    /// What follows `event`: `.name` and `["name"]`, in any order and number.
+    /// The rest of a path after `event`: any number of `.name` and `["name"]`.
     fn path(&mut self) -> Result<Vec<String>, String> {
         let mut path = Vec::new();
         loop {
@@ -162,7 +162,7 @@ impl Parser<'_> {
         }
     }
 
-    /// The caller has seen that a name starts here.
+    /// Must be called where a name starts.
     fn name(&mut self) -> &str {
         let end = self.rest.find(|c: char| !is_name_start(c) && !c.is_ascii_digit());
         let (name, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
@@ -179,7 +179,7 @@ impl Parser<'_> {
         Ok(Value::Number(number))
     }
 
-    /// The caller has seen the quote that starts it.
+    /// Must be called at an opening quote.
     fn string(&mut self) -> Result<String, String> {
         let mut text = String::new();
         let mut chars = self.rest.chars();
@@ -216,7 +216,7 @@ impl Parser<'_> {
     fn take(&mut self, token: &str) -> bool {
         self.rest = self.rest.trim_start();
         let Some(rest) = self.rest.strip_prefix(token) else { return false };
-        // Not the beginning of `!=`.
+        // Not if it is the beginning of `!=`.
         if token == "!" && rest.starts_with('=') {
             return false;
         }
@@ -224,7 +224,7 @@ impl Parser<'_> {
         true
     }
 
-    /// Where reading cannot go on.
+    /// Describes the text at which parsing cannot continue.
     fn surprise(&mut self) -> String {
         match self.peek() {
             None => "an end where it has to go on".into(),

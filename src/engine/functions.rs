@@ -9,10 +9,11 @@ use crate::{
     store::engine::{Function, Trigger, events::SYSTEM_PREFIX},
 };
 
-/// Retries of a function that does not say how many it wants (as on Inngest).
+/// The retries of a function that does not set them (as on Inngest).
 const DEFAULT_RETRIES: u32 = 4;
 
-/// What of a function's registration the engine honours; any other key asks for something it cannot do.
+/// The keys of a function's registration that the engine supports. Any other key requests an unsupported
+/// feature.
 const FUNCTION_KEYS: [&str; 4] = ["id", "name", "triggers", "steps"];
 
 /// Why a registration is refused.
@@ -24,10 +25,10 @@ pub enum RegistrationError {
     NoApp,
     #[error("At least one function is invalid")]
     Invalid,
-    /// The function's slug, and what it asks for.
+    /// The function's slug, and the unsupported feature.
     #[error("The embedded engine cannot run {0}: it has no {1}. Inngest has.")]
     Unsupported(String, String),
-    /// The function's slug, its trigger's expression, and what that has.
+    /// The function's slug, its trigger's expression, and the unsupported part of that.
     #[error(
         "The embedded engine cannot run {0}: of trigger expressions it knows == and != between a path \
          of the event and a literal, joined by && and ||, and `{1}` has {2}. Inngest knows all of CEL."
@@ -35,7 +36,7 @@ pub enum RegistrationError {
     Expression(String, String, String),
 }
 
-/// An app with the functions it has from now on.
+/// An app with its complete list of functions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegisteredApp {
     pub name: String,
@@ -43,18 +44,18 @@ pub struct RegisteredApp {
 }
 
 impl RegisteredApp {
-    /// UUID, the same for the same name.
+    /// A UUID that depends only on the name.
     #[must_use]
     pub fn id(&self) -> String {
         uuid(&format!("app {}", self.name))
     }
 }
 
-/// Reads a registration.
+/// Parses a registration.
 pub fn parse(body: &[u8]) -> Result<RegisteredApp, RegistrationError> {
     let body: Value =
         serde_json::from_slice(body).map_err(|error| RegistrationError::NotJson(error.to_string()))?;
-    // Python's SDK writes the key in lower case, which Inngest reads as well.
+    // Python's SDK writes the key in lower case, which Inngest accepts as well.
     let name = ["appName", "appname"].into_iter().find_map(|key| body[key].as_str());
     let name = name.filter(|name| !name.is_empty()).ok_or(RegistrationError::NoApp)?;
     let functions = match &body["functions"] {
@@ -72,7 +73,7 @@ fn read(function: &Value) -> Result<Function, RegistrationError> {
     if let Some((key, _)) =
         keys.iter().find(|(key, value)| !value.is_null() && !FUNCTION_KEYS.contains(&key.as_str()))
     {
-        // As SDKs call it.
+        // The name that SDKs use.
         return Err(unsupported(if key == "cancel" { "cancelOn" } else { key }));
     }
     let spec: FunctionSpec =
@@ -88,7 +89,7 @@ fn read(function: &Value) -> Result<Function, RegistrationError> {
     if step.runtime.kind != "http" {
         return Err(unsupported(&format!("runtime {}", step.runtime.kind)));
     }
-    // Without TLS the engine needs no certificates to start; a function it calls is on this machine.
+    // Without TLS the engine needs no certificates to start. The functions that it calls are on this machine.
     if !step.runtime.url.starts_with("http://") {
         return Err(unsupported("way to a function but http://"));
     }
@@ -105,7 +106,7 @@ fn read(function: &Value) -> Result<Function, RegistrationError> {
     })
 }
 
-/// A trigger of the function `slug`.
+/// Parses a trigger of the function `slug`.
 fn read_trigger(trigger: call::TriggerSpec, slug: &str) -> Result<Trigger, RegistrationError> {
     let unsupported = |what: &str| RegistrationError::Unsupported(slug.to_owned(), what.to_owned());
     if trigger.cron.is_some() {
@@ -118,7 +119,7 @@ fn read_trigger(trigger: call::TriggerSpec, slug: &str) -> Result<Trigger, Regis
     if event.starts_with(SYSTEM_PREFIX) && !system_events::NAMES.contains(&event.as_str()) {
         return Err(unsupported(&format!("event {event}")));
     }
-    // As an SDK leaves it out.
+    // Some SDKs send an empty expression instead of omitting it.
     let expression = trigger.expression.filter(|text| !text.trim().is_empty());
     if let Some(text) = &expression {
         Expression::parse(text)
@@ -127,7 +128,7 @@ fn read_trigger(trigger: call::TriggerSpec, slug: &str) -> Result<Trigger, Regis
     Ok(Trigger { event, expression })
 }
 
-/// A UUID made from a name, in a namespace of our own.
+/// A UUID derived from a name, in our own namespace.
 pub fn uuid(name: &str) -> String {
     const NAMESPACE: Uuid = Uuid::from_bytes(*b"runboard engine\0");
     Uuid::new_v5(&NAMESPACE, name.as_bytes()).to_string()

@@ -1,18 +1,18 @@
-//! The embedded engine: Inngest's stand-in on a loopback port.
+//! The embedded engine: a replacement for Inngest on a loopback port.
 //!
-//! It speaks Inngest's HTTP API ([`api`]), so that the rest of Runboard knows only that API, and it
-//! calls functions over HTTP like Inngest does (`caller`), one tenant's beside another's (`share`). Between the two lies a queue in the
-//! database (`queue`): an event and the runs it triggers are committed before the sender gets its
-//! answer, and whatever an answer of a function does to its run is one transaction (`answer`
-//! decides what that is). A process that dies loses nothing: at the next start old leases are void,
-//! and a call that was lost is made again under the same attempt number.
+//! It serves Inngest's HTTP API ([`api`]), the only interface that the rest of Runboard knows, and calls
+//! functions over HTTP as Inngest does (`caller`), sharing its calls between tenants (`share`). In between is
+//! a queue in the database (`queue`). An event and the runs that it triggers are committed before the sender
+//! gets its answer, and the effect of a function's answer on its run, decided by `answer`, is one
+//! transaction. A process that dies loses nothing: at the next start old leases are void, and a lost call is
+//! repeated under the same attempt number.
 //!
-//! Functions can be triggered by an event that an `expression` holds for, and by the end of other
-//! runs (`system_events`), which is recorded in the transaction that ends the run.
+//! Functions can be triggered by an event for which an `expression` is true, and by the end of other runs
+//! (`system_events`), which is recorded in the transaction that ends the run.
 //!
-//! It runs plain steps, one after the other, with retries and cancellation. A function may report
-//! several during one call, and end a call that has lasted long by planning the next step. Whatever
-//! else Inngest can do (sleeps, parallel steps, crons, concurrency limits, ...) is refused by name.
+//! It supports plain steps, one after the other, with retries and cancellation. A function may report several
+//! steps during one call, and end a long call by planning the next step. Inngest's other features (sleeps,
+//! parallel steps, crons, concurrency limits, ...) are refused by name.
 
 mod answer;
 pub mod api;
@@ -42,7 +42,7 @@ use crate::{
     store::{self, Store, engine::runs::Cancelled},
 };
 
-/// The engine. Clones share everything.
+/// The embedded engine. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Engine {
     store: Store,
@@ -50,34 +50,34 @@ pub struct Engine {
     options: Arc<EngineOptions>,
     caller: Caller,
     calls: Calls,
-    /// Says that a run may have become due.
+    /// Notifies the dispatch loop that a run may be due.
     news: watch::Sender<()>,
-    /// Who in this process is told of the end of a run, before any function is.
+    /// The watchers in this process that learn of the end of a run before any function does.
     watchers: Option<ProgressRegistry>,
 }
 
-/// The keys that clients and functions know the engine by.
+/// The keys that clients and functions authenticate the engine with.
 #[derive(Clone, Debug)]
 pub struct Keys {
-    /// Part of the address that takes events, `POST /e/{event_key}`.
+    /// Part of the URL that accepts events, `POST /e/{event_key}`.
     pub event_key: SecretString,
-    /// Bearer of every other request, and the key that calls of functions are signed with.
+    /// The bearer token of every other request, and the key that calls of functions are signed with.
     pub signing_key: SecretString,
 }
 
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// How many calls are made at once; at least one is.
+    /// How many calls run at once; at least one.
     pub calls: usize,
     /// The pauses before the second, third, ... attempt; the last one repeats. Empty: no pause.
     pub retries: Vec<Duration>,
 }
 
 impl Engine {
-    /// An engine over `store`. Call [`Engine::run`] to have it work, and mount [`api::routes`] to have it reached.
+    /// An engine over `store`. [`Engine::run`] starts its work, and [`api::routes`] mounts its API.
     ///
     /// # Errors
-    /// When the HTTP client cannot be built.
+    /// If the HTTP client cannot be built.
     pub fn new(store: Store, keys: Keys, options: EngineOptions) -> Result<Self, inngest::Error> {
         let caller = Caller::new(keys.signing_key.clone())?;
         let calls = Calls::new(options.calls);
@@ -92,16 +92,16 @@ impl Engine {
         })
     }
 
-    /// The same engine, which tells those who watch `live` of the end of a run once it is recorded.
+    /// The same engine, which also reports the end of each recorded run to the watchers in `live`.
     #[must_use]
     pub fn telling(self, live: ProgressRegistry) -> Self {
         Self { watchers: Some(live), ..self }
     }
 
-    /// Cancels a run at once. A call at work is not interrupted, its answer is dropped.
+    /// Cancels a run at once. A call in progress is not interrupted, but its answer is ignored.
     async fn cancel(&self, run: &RunId) -> store::Result<Cancelled> {
         let cancelled = self.store.engine_cancel(run, self, UnixMillis::now()).await?;
-        // Its end may have triggered a run.
+        // The end may have triggered another run.
         self.news.send_replace(());
         Ok(cancelled)
     }

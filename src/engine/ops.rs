@@ -1,11 +1,11 @@
-//! What a function reports of its steps: in an answer of 206, or in a checkpoint during a call.
+//! The ops that a function reports, in a 206 answer or in a checkpoint during a call.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{base::time::UnixMillis, store::engine::queue::StepOutput};
 
-/// Inngest's limits for a run's state: finished steps, and the bytes of their outputs.
+/// Inngest's limits for a run's state: the number of finished steps, and the bytes of their outputs.
 pub const MAX_STEPS: usize = 1_000;
 pub const MAX_STATE_BYTES: usize = 32 * 1024 * 1024;
 
@@ -31,33 +31,33 @@ pub struct SdkOp {
 #[derive(Debug, PartialEq, Eq)]
 pub struct PlannedStep {
     pub id: String,
-    /// As its author named it.
+    /// The name that the function's author gave it.
     pub name: String,
 }
 
 /// What an op means to the engine.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ParsedOp {
-    /// The step has its result, or has failed for good.
+    /// The step has its result, or has failed permanently.
     Finished(StepOutput),
-    /// The step failed and may be tried again; were it not, this is its result.
+    /// The step failed and may be retried. Without a retry this is its result.
     Failed(StepOutput),
     /// The function ended with this output.
     Complete(Value),
-    /// The id of a step that has not run and must be called: One alone is how an SDK ends a call that
-    /// has lasted as long as it may; steps that run beside each other are planned together.
+    /// A step that must be called next. A single planned step is how an SDK ends a call that has reached its
+    /// time limit; parallel steps are planned together.
     Planned(PlannedStep),
-    /// Nothing new: call the function again to find out what comes next.
+    /// Nothing new: call the function again to find the next step.
     Discover,
-    /// The function has no step of this name, although it planned it.
+    /// The function has no step of this name, although it planned one.
     Lost(String),
-    /// It asks for what the engine cannot do, in the SDK's words.
+    /// A feature that the engine does not support, in the SDK's terms.
     Unsupported(String),
 }
 
 impl SdkOp {
     pub fn read(self) -> ParsedOp {
-        // Steps that run in the function and talk to a part of Inngest's API that is not here.
+        // Steps that run in the function and need a part of Inngest's API that the engine does not have.
         if let Some(kind @ ("step.sendSignal" | "step.realtime.publish")) = self.opts["type"].as_str() {
             return self.unsupported(kind);
         }

@@ -1,8 +1,8 @@
-//! The dispatch loop: takes the next run, calls its function, applies the answer.
+//! The dispatch loop: claims the next run, calls its function, applies the answer.
 //!
-//! One loop looks into the queue, so that an event wakes one reader, and a look that finds nothing due only
-//! reads. The calls themselves are tasks of their own: most wait for their function, and what a function does
-//! at once is for the function to bound.
+//! A single loop reads the queue, so that an event wakes one reader, and a pass that finds nothing due only
+//! reads. The calls are separate tasks. Most of them wait for their function, which limits its own concurrent
+//! work.
 
 use std::time::Duration;
 
@@ -22,47 +22,47 @@ use crate::{
     },
 };
 
-/// How long calls at work may go on after a stop. What is then broken off is called again at the next start.
+/// How long calls in progress may continue after a stop. Interrupted calls are repeated at the next start.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
-/// The pause after the database failed.
+/// The pause after a database failure.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest wait for a time to come: the clock may be set meanwhile.
+/// The longest wait for a due time, because the clock may be set meanwhile.
 const LONGEST_NAP: Duration = Duration::from_secs(60);
 
-/// How often leases without a call are looked for.
+/// How often leases without a call are searched for.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
-/// How often an answer is offered to a database that refuses what is in it.
+/// How often an answer is offered to a database that refuses its data.
 const MOST_REFUSALS: u32 = 3;
 
-/// The next thing in the queue.
+/// The result of reading the queue.
 enum Next {
-    /// This run is now ours to call.
+    /// This run is claimed and must be called.
     Claimed(Box<Claim>, ActiveCall),
-    /// No call can begin before this time, or before the end of one at work.
+    /// No call can begin before this time, or before another call ends.
     Idle { until: Option<UnixMillis> },
 }
 
-/// What one step of the queue did.
+/// The result of one step of the dispatch loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DispatchOutcome {
-    /// Nothing is due before this time; `None`: nothing waits for a time to come.
+    /// Nothing is due before this time. `None`: no run is scheduled.
     Idle { until: Option<UnixMillis> },
     /// The function finished steps, and is called again at once.
     Advanced(RunId),
-    /// The attempt failed; the next one waits for its time.
+    /// The attempt failed, and the next one is scheduled.
     Retrying(RunId),
     /// The run has its terminal record.
     Ended(RunId),
-    /// The run was cancelled or taken over during the call: the answer changed nothing.
+    /// The run was cancelled or taken over during the call, so the answer had no effect.
     Dropped(RunId),
 }
 
 impl Engine {
-    /// Works until `shutdown`: first makes the calls again that an earlier process lost. Only one
-    /// process may run an engine over one database. When the database fails, it is tried again.
+    /// Runs until `shutdown`. First repeats the calls that an earlier process lost. Only one process may run
+    /// an engine over a database. Retries after database failures.
     pub async fn run(self, shutdown: CancellationToken) {
         while let Err(error) = self.take_over().await {
             tracing::error!(%error, "cannot take over the queue yet");
@@ -99,7 +99,7 @@ impl Engine {
             };
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                // The end of a call is news, too.
+                // The end of a call also wakes the loop.
                 _ = news.changed() => {}
                 () = sleep(pause.min(SWEEP_EVERY)) => {}
             }
@@ -120,8 +120,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Has calls made again that were never begun. A claim may be recorded although its confirmation was lost,
-    /// and it may be recorded after the claim was given up.
+    /// Repeats calls that never began. A claim may be recorded although its confirmation was lost, and even
+    /// after the claim was abandoned.
     async fn void_stray_leases(&self) -> store::Result<()> {
         for lease in self.store.engine_leases().await? {
             if !self.calls.holds(&lease) {
@@ -132,11 +132,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes one run, calls its function and applies the answer.
+    /// Claims one run, calls its function and applies the answer.
     ///
     /// # Errors
-    /// When the database fails before the call. Once the function has answered, the answer is
-    /// applied however long the database takes.
+    /// If the database fails before the call. Once the function has answered, the answer is applied however
+    /// long the database takes.
     pub async fn step(&self) -> store::Result<DispatchOutcome> {
         match self.next().await? {
             Next::Claimed(claim, at_work) => Ok(self.perform(claim, at_work).await),
@@ -144,24 +144,24 @@ impl Engine {
         }
     }
 
-    /// Takes the next run.
+    /// Claims the next run.
     async fn next(&self) -> store::Result<Next> {
         let now = UnixMillis::now();
         let waiting = self.store.engine_waiting().await?;
         if let Some(next) = self.calls.next(&waiting, now) {
             let at_work = self.calls.begin(&next.tenant);
             let claim = self.store.engine_claim(&next.tenant, at_work.lease(), now).await?;
-            // None: cancelled, or taken by another engine, since the look.
+            // None: the run was cancelled or claimed by another engine since the queue was read.
             return Ok(
                 claim.map_or(Next::Idle { until: Some(now) }, |claim| Next::Claimed(claim.into(), at_work))
             );
         }
-        // Those that are due wait for the end of a call, which is news.
+        // Runs that are due now wait for the end of a call, which wakes the loop.
         let later = waiting.iter().map(|waiting| waiting.due_at).filter(|due_at| *due_at > now);
         Ok(Next::Idle { until: later.min() })
     }
 
-    /// Calls the function of a run that was taken, and applies its answer.
+    /// Calls the function of a claimed run and applies its answer.
     async fn perform(&self, claim: Box<Claim>, at_work: ActiveCall) -> DispatchOutcome {
         let began = Instant::now();
         let reply = self.caller.call(&claim).await;
@@ -169,7 +169,7 @@ impl Engine {
         let transition = answer::decide(&claim, reply, began.elapsed(), &self.options.retries, now);
         let settled = self.settle(&claim, transition, now).await;
         drop(at_work);
-        // There is room for another call, and perhaps this run is due again.
+        // Another call can begin, and this run may be due again.
         self.news.send_replace(());
         let outcome = match settled {
             None => DispatchOutcome::Dropped(claim.run_id),
@@ -181,8 +181,8 @@ impl Engine {
         outcome
     }
 
-    /// Applies `transition`, and gives what was applied: None if the lease is no longer the run's. An answer
-    /// that the database refuses for what is in it ends the run instead.
+    /// Applies `transition` and returns what was applied: None if the lease is stale. If the database refuses
+    /// the answer's data, the run ends instead.
     async fn settle(&self, claim: &Claim, mut transition: Transition, now: UnixMillis) -> Option<Transition> {
         let mut refusals = 0;
         loop {
@@ -196,7 +196,7 @@ impl Engine {
                     tracing::error!(run = %claim.run_id, %error, "cannot record an answer yet");
                     refusals += u32::from(error.is_of_the_data());
                     if refusals == MOST_REFUSALS {
-                        transition = unkept("the database refuses what is in it");
+                        transition = unkept("the database refuses its data");
                     }
                 }
             }
@@ -204,7 +204,8 @@ impl Engine {
         }
     }
 
-    /// A watcher in this process need not wait until a function of ours is called for the end of the run.
+    /// Tells the watchers in this process, which would otherwise wait until our function is called for the
+    /// end of the run.
     fn tell_of_end(&self, claim: &Claim, transition: &Transition, now: UnixMillis) {
         let (Some(live), Transition::End { status, output, .. }) = (&self.watchers, transition) else {
             return;

@@ -1,7 +1,7 @@
-//! Who is called next: the calls that can be made at once are shared between the tenants.
+//! Chooses which run is called next, and shares the concurrent calls between tenants.
 //!
-//! A tenant may have no more calls at work than it leaves free, so that another one's run is called at once,
-//! whatever the first one's calls wait for.
+//! A tenant may have at most as many active calls as it leaves free, so that another tenant's run is called
+//! at once, whatever the first tenant's calls wait for.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,10 +12,10 @@ use ulid::Ulid;
 
 use crate::{base::time::UnixMillis, store::engine::queue::WaitingTenant};
 
-/// The calls at work. Clones share them.
+/// The active calls. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Calls {
-    /// How many there may be.
+    /// The most concurrent calls.
     most: usize,
     at_work: Arc<Mutex<Held>>,
 }
@@ -26,7 +26,7 @@ struct Held {
     leases: HashSet<String>,
 }
 
-/// A call at work, until it is dropped.
+/// An active call, until it is dropped.
 #[derive(Debug)]
 pub struct ActiveCall {
     calls: Calls,
@@ -35,7 +35,7 @@ pub struct ActiveCall {
 }
 
 impl ActiveCall {
-    /// The token of this call.
+    /// The lease of this call.
     pub fn lease(&self) -> &str {
         &self.lease
     }
@@ -46,8 +46,8 @@ impl Calls {
         Self { most: most.max(1), at_work: Arc::default() }
     }
 
-    /// The tenant whose due run is called next: the tenant with the fewest calls at work, then
-    /// the one that has waited longest.
+    /// The tenant whose due run is called next: the one with the fewest active calls, then the one that has
+    /// waited longest.
     pub fn next<'w>(&self, waiting: &'w [WaitingTenant], now: UnixMillis) -> Option<&'w WaitingTenant> {
         let at_work = self.lock();
         let free = self.most.saturating_sub(at_work.by_tenant.values().sum());
@@ -56,7 +56,7 @@ impl Calls {
         may_begin.min_by_key(|waiting| (of(waiting), waiting.due_at))
     }
 
-    /// Counts a call of `tenant`, under a new lease, until what this gives is dropped.
+    /// Counts a call of `tenant` under a new lease until the returned value is dropped.
     pub fn begin(&self, tenant: &str) -> ActiveCall {
         let lease = Ulid::new().to_string();
         let mut at_work = self.lock();
@@ -65,12 +65,12 @@ impl Calls {
         ActiveCall { calls: self.clone(), tenant: tenant.to_owned(), lease }
     }
 
-    /// Whether a call is at work under `lease`.
+    /// Whether a call under `lease` is active.
     pub fn holds(&self, lease: &str) -> bool {
         self.lock().leases.contains(lease)
     }
 
-    /// Nothing under this lock can leave the counts half changed.
+    /// No code that holds this lock can leave the counts inconsistent.
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -109,7 +109,7 @@ mod tests {
             order.push(next.tenant.clone());
             at_work.push(calls.begin(&next.tenant));
         }
-        // A third call of either would leave no room for anybody new.
+        // A third call of either tenant would leave no place for a new tenant.
         assert_eq!(order, ["a", "b", "a"]);
         assert_eq!(calls.next(&[waiting("c", 3)], NOW), Some(&waiting("c", 3)));
         at_work.remove(0);

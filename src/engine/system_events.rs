@@ -1,9 +1,9 @@
-//! The engine's own events, by which it tells functions of the end of other functions' runs.
+//! The engine's own events, which report the end of runs to other functions.
 //!
-//! `inngest/function.finished` tells of every end; `inngest/function.failed` and
-//! `inngest/function.cancelled` beside it of those ends. Their `data`, as Inngest writes it:
-//! `_inngest.status`, the run's `event` and `events`, `function_id` (the slug), `run_id`, `result`
-//! (what it ended with; absent when it was cancelled), and `error` when it failed.
+//! `inngest/function.finished` reports every end; `inngest/function.failed` and `inngest/function.cancelled`
+//! are sent in addition. Their `data`, in Inngest's format: `_inngest.status`, the run's `event` and
+//! `events`, `function_id` (the slug), `run_id`, `result` (the output; absent if the run was cancelled), and
+//! `error` if the run failed.
 
 use std::collections::BTreeMap;
 
@@ -21,10 +21,10 @@ const FINISHED: &str = "inngest/function.finished";
 const FAILED: &str = "inngest/function.failed";
 const CANCELLED: &str = "inngest/function.cancelled";
 
-/// All there are.
+/// The names of all system events.
 pub const NAMES: [&str; 3] = [FINISHED, FAILED, CANCELLED];
 
-/// As a function receives it.
+/// The event in the form that functions receive.
 #[derive(Serialize)]
 struct Body<'a> {
     data: &'a RawValue,
@@ -47,9 +47,9 @@ struct Data<'a> {
     run_id: &'a str,
 }
 
-/// The events that tell of the end of a run.
+/// The events that report the end of a run.
 pub fn of_end(end: &RunEnd<'_>) -> Vec<NewEvent> {
-    // Also the id: of each run there is one such event at most.
+    // Also part of the id: each run has at most one event of each name.
     let by_status = match end.status {
         RunStatus::Failed => Some(FAILED),
         RunStatus::Cancelled => Some(CANCELLED),
@@ -61,7 +61,7 @@ pub fn of_end(end: &RunEnd<'_>) -> Vec<NewEvent> {
         named.map(|(name, id)| event(name, id, &data, end)).collect()
     });
     events.unwrap_or_else(|error| {
-        // Both the event and the output were JSON when they were taken.
+        // Both the event and the output were valid JSON when they were accepted.
         tracing::error!(run = %end.run_id, %error, "cannot send the event of a run's end");
         Vec::new()
     })
@@ -70,13 +70,13 @@ pub fn of_end(end: &RunEnd<'_>) -> Vec<NewEvent> {
 fn event(name: &'static str, id: EventId, data: &RawValue, end: &RunEnd<'_>) -> serde_json::Result<NewEvent> {
     let body = Body { data, id: &id, name, ts: end.ended_at.0, user: Map::new() };
     let body = serde_json::to_string(&body)?;
-    // Apart from the runs that the tenant waits for: these are short, and tell of those.
+    // A tenant of their own: these runs are short and report on the runs that the tenant waits for.
     let tenant = format!("{SYSTEM_PREFIX}{}", end.tenant);
     Ok(NewEvent { id, own_id: None, name: name.to_owned(), tenant, body, starts_at: end.ended_at })
 }
 
 fn data(end: &RunEnd<'_>) -> serde_json::Result<Box<RawValue>> {
-    // In the list, an event that has no user has no `user` either.
+    // In the list, an event without a user also has no `user` key.
     let mut listed: BTreeMap<String, &RawValue> = serde_json::from_str(end.event)?;
     listed.retain(|key, value| key != "user" || value.get() != "{}");
     let error = match end.reason {
@@ -98,9 +98,9 @@ fn data(end: &RunEnd<'_>) -> serde_json::Result<Box<RawValue>> {
     })
 }
 
-/// What a failed run ended with, as an error: with a name and a message, whatever it was.
+/// The output of a failed run as an error with a name and a message, whatever its form.
 fn error_of(output: &Value, reason: &str) -> Value {
-    // An error of the engine's own is wrapped.
+    // An error of the engine itself is wrapped in `error`.
     let source = if output["error"].is_object() { &output["error"] } else { output };
     let text = |key: &str| source[key].as_str().map(str::to_owned);
     let message = text("message").or_else(|| text("error")).or_else(|| source.as_str().map(str::to_owned));
@@ -125,7 +125,7 @@ mod tests {
     const EVENT: &str =
         r#"{"data":{"file":"a.csv"},"id":"01M852BFZNDZSECF4ZXVXKXYMX","name":"a/b","ts":1,"user":{}}"#;
 
-    /// The names, and the bodies by name.
+    /// The names of the events, and their bodies by name.
     fn told(status: &RunStatus, output: &Value, reason: Option<&str>) -> (Vec<String>, Map<String, Value>) {
         let run_id = RunId::from("01M852BG4EY2PCG3PNFXJN2WBQ".to_owned());
         let events = of_end(&RunEnd {
@@ -150,7 +150,7 @@ mod tests {
         (names, bodies.collect())
     }
 
-    /// What all data has.
+    /// The fields that every event's data has.
     fn with(rest: Value) -> Value {
         let event: Value = serde_json::from_str(EVENT).unwrap();
         let mut listed = event.clone();

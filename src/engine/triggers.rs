@@ -1,4 +1,4 @@
-//! Which functions an event triggers.
+//! Decides which functions an event triggers.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::store::engine::{
 
 impl Rules for Engine {
     fn triggered<'a>(&self, event: &NewEvent, functions: &'a [Triggered]) -> Vec<&'a Triggered> {
-        // Read once, and only if some expression asks for it.
+        // Parsed once, and only if an expression needs it.
         let mut body = None;
         let mut is_triggered =
             |function: &&Triggered| function.triggers.iter().any(|trigger| fires(trigger, event, &mut body));
@@ -22,13 +22,13 @@ impl Rules for Engine {
     }
 }
 
-/// Whether `event` starts a run by `trigger`. `body` keeps the event's body once it has been read.
+/// Whether `event` starts a run by `trigger`. `body` caches the event's parsed body.
 fn fires(trigger: &Trigger, event: &NewEvent, body: &mut Option<Value>) -> bool {
     if trigger.event != event.name {
         return false;
     }
     let Some(text) = &trigger.expression else { return true };
-    // Both were read when they were taken; were one unreadable now, nothing would be started by it.
+    // Both were valid when they were stored. If one is unreadable now, it triggers nothing.
     let body = body.get_or_insert_with(|| serde_json::from_str(&event.body).unwrap_or_default());
     Expression::parse(text).is_ok_and(|expression| expression.holds(body))
 }

@@ -1,4 +1,4 @@
-//! Which step comes next.
+//! Determines the next step of a run.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,13 +11,13 @@ use crate::{
     store::steps::Step,
 };
 
-/// The name of the step before all others, for a file that lies elsewhere.
+/// The name of the first step for a file on another server.
 pub(super) const FETCH: &str = "fetch";
 
-/// The name of the step before all others, for an import of failed records.
+/// The name of the first step for an import of failed records.
 pub(super) const FAILED_ROWS: &str = "failed-rows";
 
-/// The name of a step of rows: 1, 2, ...
+/// The name of a step of rows; `number` is 1, 2, ...
 fn rows(number: u32) -> String {
     format!("rows-{number}")
 }
@@ -33,18 +33,18 @@ pub(super) struct CopyResult {
 pub(super) struct RowsResult {
     #[serde(flatten)]
     pub(super) counts: Counts,
-    /// Behind the step's last record.
+    /// The position after the step's last record.
     pub(super) cursor: Cursor,
 }
 
-/// What a call is for.
+/// What a call must do.
 #[derive(Debug, PartialEq)]
 pub(super) enum Next {
-    /// A step that is done, and that the engine does not know of.
+    /// Report a committed step that the engine does not know about.
     Tell(Step),
-    /// The first step of all: to copy a file or to plan, which is for the event to say.
+    /// Do the very first step: copy a file or plan, depending on the event.
     First,
-    /// To plan, once the file is copied.
+    /// Plan after the file was copied.
     Plan {
         source: Key,
         position: u32,
@@ -55,11 +55,11 @@ pub(super) enum Next {
         position: u32,
         start: Cursor,
     },
-    /// The end of the file is reached, and the engine knows all steps.
+    /// The end of the file is reached, and the engine knows about all steps.
     Done,
 }
 
-/// What `call` is for, after the steps that are done, in order.
+/// What `call` must do after the committed steps `done`, given in order.
 pub(super) fn next(done: &[Step], call: &Call) -> Result<Next, FailureReason> {
     let is_told = |name: &str| call.steps.contains_key(&step_id(name));
     if let Some(step) = done.iter().find(|step| !is_told(&step.name)) {
@@ -90,7 +90,7 @@ pub(super) fn next(done: &[Step], call: &Call) -> Result<Next, FailureReason> {
             Next::Rows { name: rows(position - planned.position), plan, position, start }
         }
     };
-    // The engine knows of a step that we do not: the database is another one, or an older one.
+    // The engine knows about a step that we do not: the database was replaced or restored.
     let names = match &next {
         Next::First => vec![FETCH, FAILED_ROWS, PLAN],
         Next::Plan { .. } => vec![PLAN],
@@ -101,7 +101,7 @@ pub(super) fn next(done: &[Step], call: &Call) -> Result<Next, FailureReason> {
     if is_gone { Err(FailureReason::WorkGone) } else { Ok(next) }
 }
 
-/// What the engine is told of a step that is done.
+/// The op that reports a finished step.
 pub(super) fn op(step: &Step) -> Result<Op, FailureReason> {
     let data = match step.name.as_str() {
         PLAN => Plan::from_result(&step.result)?.answer(),

@@ -1,5 +1,4 @@
-//! A step before all others that copies a file to storage, where every later step and attempt reads the same
-//! bytes.
+//! A first step that copies a file to storage, where every later step and attempt reads the same bytes.
 
 use super::{Processor, chain::CopyResult, failure::FailureReason};
 use crate::{
@@ -13,8 +12,8 @@ use crate::{
 };
 
 impl Processor {
-    /// Does the step `name` of `run`: keeps the file that `copying` receives, and the reservation for it until the
-    /// database knows what takes it. A run that is stopped breaks it off.
+    /// Does the step `name` of `run`: keeps the file that `copying` receives, and holds its reservation until
+    /// the step is committed. Stopping the run interrupts it.
     pub(super) async fn copy(
         &self,
         run: &RunId,

@@ -1,5 +1,5 @@
-//! The step before all others, for an import of the failed records of another run: copies them to storage behind
-//! their header. What follows reads the copy, so the other import may be deleted then.
+//! The first step of an import of another run's failed records: copies them to storage after their header.
+//! Later steps read the copy, so the other import may be deleted afterwards.
 
 use std::io;
 
@@ -22,7 +22,7 @@ impl Processor {
         self.copy(run, chain::FAILED_ROWS, self.failed_rows(event, of)).await
     }
 
-    /// Dropped half way, it leaves nothing.
+    /// Leaves no file if it is dropped before its end.
     async fn failed_rows(
         &self,
         event: &EventId,

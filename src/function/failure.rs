@@ -1,4 +1,4 @@
-//! Why a call came to nothing.
+//! Why a call failed.
 
 use std::{io, time::Duration};
 
@@ -9,8 +9,9 @@ use crate::{
     store::{self, quota::OverQuota},
 };
 
-/// Why a call came to nothing. The text is for people: what is wrong, and in a second sentence what helps. It
-/// has none where the file itself must be corrected; the page says that. The sources are for the log.
+/// Why a call failed. The text is for people: what is wrong, and in a second sentence what helps. The second
+/// sentence is missing if the file itself must be corrected, which the page says. The sources are for the
+/// log.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FailureReason {
     #[error("The event does not name a file.")]
@@ -37,7 +38,7 @@ pub(super) enum FailureReason {
     FailedRowsGone,
     #[error("{}", header_sentence(.0))]
     Header(LayoutError),
-    /// `from`: the address that it was fetched from.
+    /// `from` is the address that it was fetched from.
     #[error("This is {kind}, not a CSV. {}", how_to_get_a_csv(.kind, .from.as_ref()))]
     NotCsv { kind: TextKind, from: Option<Address> },
     #[error("The file has no text: no header and no rows.")]
@@ -46,7 +47,7 @@ pub(super) enum FailureReason {
     LinkExpired,
     #[error("The run has already ended.")]
     Closed,
-    /// Because the run is being cancelled, and nobody waits for the answer.
+    /// The run is being cancelled, and its answer is ignored.
     #[error("The run was stopped.")]
     Stopped,
     #[error("The earlier results of this run are no longer stored here. Run the import again.")]
@@ -65,11 +66,11 @@ pub(super) enum FailureReason {
     BrokeOff(#[from] tokio::task::JoinError),
 }
 
-/// A call that came to nothing, and where.
+/// A failed call, and where it failed.
 #[derive(Debug)]
 pub(super) struct FailedCall {
     pub(super) why: FailureReason,
-    /// The first line of the file that is in no finished step, if the call was to go on from there.
+    /// The first line of the file that is in no finished step; None if the call did not read rows.
     pub(super) line: Option<u64>,
 }
 
@@ -80,7 +81,7 @@ impl<E: Into<FailureReason>> From<E> for FailedCall {
 }
 
 impl FailureReason {
-    /// Whether another attempt may do better.
+    /// Whether another attempt may succeed.
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Stopped | Self::DiskFull(_) | Self::Io(_) | Self::Store(_) | Self::BrokeOff(_) => true,
@@ -104,8 +105,8 @@ impl FailureReason {
 }
 
 impl FailureReason {
-    /// Whether a new run of the same import must fail in the same way: it reads the same bytes, or is not let
-    /// at them.
+    /// Whether a new run of the same import must fail in the same way, because it reads the same bytes or is
+    /// denied access again.
     pub(super) fn is_same_again(&self) -> bool {
         matches!(
             self,
@@ -118,7 +119,7 @@ impl FailureReason {
         )
     }
 
-    /// How long to wait before another attempt, where the address asked for a pause.
+    /// The pause before another attempt, if the address asked for one.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Fetch(error) => error.retry_after(),

@@ -1,5 +1,5 @@
-//! The step before all others, for a file that lies elsewhere: copies it to storage, where every later
-//! step and attempt reads the same bytes, whatever the address answers by then.
+//! The first step for a file on another server: copies it to storage, where every later step and attempt
+//! reads the same bytes, whatever the address returns by then.
 
 use std::ops::ControlFlow;
 
@@ -26,8 +26,8 @@ impl Processor {
         self.copy(run, chain::FETCH, self.receive(event, address, &progress)).await
     }
 
-    /// Receives what lies at `address`, as far as the user has room for it, and tells how much of it is
-    /// there. Dropped half way, it leaves nothing.
+    /// Receives the file at `address`, within the user's quota, and reports progress. Leaves no file if it is
+    /// dropped before its end.
     async fn receive(
         &self,
         event: &EventId,
@@ -60,7 +60,7 @@ impl Processor {
         if let Some(name) = named
             && let Err(error) = self.store.name_fetched(event, &name.to_string()).await
         {
-            // The file is worth more than its name.
+            // A failed rename must not fail the fetch.
             tracing::warn!(%error, "cannot record the name of a fetched file");
         }
         match over_quota {

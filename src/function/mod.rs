@@ -1,18 +1,18 @@
-//! What the engine calls: the function `process-csv-upload`, a plan and a chain of steps.
+//! The function that the engine calls: `process-csv-upload`, a plan and a chain of steps.
 //!
-//! [`serve`] is the door, `/api/inngest` in the SDK protocol. [`Processor::process_csv_upload`] does what
-//! a call asks for next: `plan` looks at the front of the file and fixes how it is read, `rows-1`,
-//! `rows-2`, ... each read a stretch of its records, and a last call answers with the counts. A file that
-//! lies elsewhere is copied first, by the step `fetch`, so that all of them read the same bytes.
+//! [`serve`] is its endpoint, `/api/inngest` in the SDK protocol. [`Processor::process_csv_upload`] does the
+//! next step of a call: `plan` examines the front of the file and determines how it is read, `rows-1`,
+//! `rows-2`, ... each read a part of its records, and a last call answers with the counts. A file on another
+//! server is first copied by the step `fetch`, so that all steps read the same bytes.
 //!
-//! A step waits for its turn inside its call, however many calls the engine makes at once: rows are read
-//! by as many steps as there are workers, addresses have slots of their own, and both are shared fairly
-//! between the users (`slots`).
+//! A step waits for its turn inside its call, however many calls the engine makes at once. Rows are read by
+//! as many steps as there are workers, fetches have their own slots, and both are shared fairly between users
+//! (`slots`).
 //!
-//! Calls are at least once and may overlap, and a process may die at any moment. So the table `step` is
-//! the truth about what a run has done, not what the engine remembers of it: an execution writes its
-//! files under random names and then commits counts, cursor and file names in one row. The
-//! execution that commits second deletes its files and answers with the first one's result, and a step that is in the table is
+//! Calls are made at least once and may overlap, and a process may die at any time. So the table `step`, not
+//! the engine's state, is the authoritative record of what a run has done. An execution writes its files
+//! under random names and then commits counts, cursor and file names in one row. The execution that commits
+//! second deletes its files and answers with the first one's result, and a step that is in the table is
 //! answered from there.
 
 mod chain;
@@ -48,17 +48,17 @@ use crate::{
     store::{Store, quota::Quota},
 };
 
-/// The app that our function belongs to.
+/// The id of the app that our functions belong to.
 pub const APP_ID: &str = "runboard";
-/// The function's id as the engine has it: `app-function`.
+/// The function's id on the engine: `app-function`.
 pub const FUNCTION_ID: &str = "runboard-process-csv-upload";
 /// The function's name.
 pub const FUNCTION_NAME: &str = "process-csv-upload";
 
-/// The function that is told of every run that has ended, ours or another's, of the event that we send.
+/// The function that is called when a run of the event that we send ends, whether the run is ours or not.
 pub const RUN_ENDED_ID: &str = "runboard-run-ended";
 const RUN_ENDED_NAME: &str = "run-ended";
-/// A function that imports in place of ours reports its progress by this event.
+/// The event by which another function that imports instead of ours reports its progress.
 pub const PROGRESS_EVENT: &str = "imports/csv.progress";
 pub const PROGRESS_ID: &str = "runboard-csv-progress";
 const PROGRESS_NAME: &str = "csv-progress";
@@ -66,41 +66,41 @@ const PROGRESS_NAME: &str = "csv-progress";
 /// How often a failed call is repeated: four attempts in all.
 const RETRIES: u32 = 3;
 
-/// How many bytes of a file one step reads, at least and at most. A call costs about 0.2 s on Inngest, so
-/// a step should be worth it; and what a crash undoes, or a retry repeats, should stay small.
+/// The least and the most bytes of a file that one step reads. A call costs about 0.2 s on Inngest, so a step
+/// must be large enough to be worth it, and small enough that a crash or a retry repeats little.
 pub const STEP_BYTES: RangeInclusive<u64> = 16 << 20..=256 << 20;
 
-/// All that the function works with.
+/// Everything that the function needs.
 pub struct Processor {
     pub store: Store,
     pub storage: Storage,
     /// What each user may store.
     pub quota: Quota,
     pub links: LinkKey,
-    /// Gets the files that lie elsewhere.
+    /// Fetches files from other servers.
     pub fetcher: Fetcher,
     pub live: ProgressRegistry,
     pub engine: Client,
     pub door: ServeHandler,
-    /// Where the engine reaches [`serve`].
+    /// The URL at which the engine reaches [`serve`].
     pub serve_url: Url,
-    /// For steps that read rows, or the front of a file: as many as there are cores to do it.
+    /// For steps that read rows or the front of a file: one slot per core.
     pub work: Slots,
-    /// For files that are fetched by their address, which may last.
+    /// For fetches, which may take long.
     pub fetches: Slots,
     /// A record longer than this fails.
     pub max_record_bytes: usize,
-    /// [`STEP_BYTES`], other than in a test that wants many steps of a small file.
+    /// [`STEP_BYTES`], except in a test that needs many steps for a small file.
     pub step_bytes: RangeInclusive<u64>,
-    /// Where steps run: one goes on when the engine hangs up.
+    /// Where steps run, so that a step continues if the engine hangs up.
     pub tasks: Tasks,
-    /// Cancelled when the server begins to stop: no step begins any more.
+    /// Cancelled when the server begins to stop: no further step begins.
     pub stopping: CancellationToken,
 }
 
-/// What the engine has to know of us to call us at `url`. Without `imports` our function leaves the event
-/// to others, and we are only told what becomes of it. Without `push` ends are found by asking alone, and
-/// no run has to be paid for being told.
+/// The registration of our functions at `url`. Without `imports` our function leaves the event to others, and
+/// we only receive reports about it. Without `push` ends are found only by polling, and no run is billed for
+/// a report.
 #[must_use]
 pub fn registration(url: &Url, imports: bool, push: bool) -> Registration {
     let event = |name: &str, expression: Option<String>| TriggerSpec {
@@ -108,7 +108,7 @@ pub fn registration(url: &Url, imports: bool, push: bool) -> Registration {
         expression,
         cron: None,
     };
-    // So that nobody pays for being told of all the other functions there are.
+    // Limits the calls, which are billed, to runs of our event.
     let ours = || Some(format!("event.data.event.name == '{EVENT_NAME}'"));
     let mut functions = Vec::new();
     if imports {
@@ -117,7 +117,7 @@ pub fn registration(url: &Url, imports: bool, push: bool) -> Registration {
     if push {
         let ended = ["inngest/function.finished", "inngest/function.cancelled"];
         let ended = ended.map(|name| event(name, ours())).to_vec();
-        // What is lost is found by asking, so it is not repeated.
+        // Not retried, because polling finds a lost report.
         functions.push(function(url, RUN_ENDED_ID, RUN_ENDED_NAME, ended, 0));
     }
     functions.push(function(url, PROGRESS_ID, PROGRESS_NAME, vec![event(PROGRESS_EVENT, None)], 0));
@@ -150,7 +150,7 @@ fn function(url: &Url, id: &str, name: &str, triggers: Vec<TriggerSpec>, retries
 }
 
 impl Processor {
-    /// Fetches what a call had no room for.
+    /// Fetches the parts of a call that it had no room for.
     async fn complete(&self, call: &mut Call) -> Result<(), Error> {
         let run = &call.ctx.run_id;
         call.steps = self.engine.call_steps(run).await?;

@@ -1,23 +1,23 @@
-//! Runs of events that Runboard did not send: they run like any other, are on nobody's page, and what
-//! they have written goes after a day. So does what a late run of a deleted import leaves.
+//! Runs of events that Runboard did not send. They are executed normally but shown on no page, and their
+//! files are deleted after a day. The same applies to late runs of deleted imports.
 
 use std::time::Duration;
 
 use super::Processor;
 use crate::{base::time::UnixMillis, files::Key, store};
 
-/// How long after its last step a run's files are kept that nobody can see.
+/// How long the files of an orphaned run are kept after its last step.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The setting that says until when such runs were swept, so that a sweep reads only what was done since.
+/// The setting that stores the time of the last sweep, so that a sweep reads only later steps.
 const SWEPT_UNTIL: &str = "orphaned_runs_swept_until";
 
 impl Processor {
-    /// Removes what such runs have left behind; how many there were. First what is known of their steps,
-    /// then the files, which a later start moves to the quarantine if we do not get to it.
+    /// Deletes what orphaned runs have left, and returns their number. First deletes the steps, then the
+    /// files. Files that remain after a crash are quarantined by the next start.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn sweep_orphaned_runs(&self, now: UnixMillis) -> store::Result<usize> {
         let before = now.minus(KEPT_FOR);
         let swept_until = self.store.setting_if_known(SWEPT_UNTIL).await?;

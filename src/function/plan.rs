@@ -1,4 +1,4 @@
-//! The first step: how a file is read, fixed for all steps after it.
+//! The first step: determines how the file is read by all later steps.
 
 use std::{
     fs::File,
@@ -16,20 +16,23 @@ use crate::{
     results::Plan,
 };
 
-/// Which reader a plan was made for. To be raised when the same bytes would give other records.
+/// The version of the reader that a plan was made for. Must be incremented when the same bytes would give
+/// other records.
 const READER_VERSION: u32 = 1;
 
-/// How much of a file is looked at first, in bytes. A longer header makes it more.
+/// How many bytes of a file are examined first. A longer header needs more.
 const SAMPLE: u64 = 512 << 10;
 
-/// The longest header, in bytes: its names go into the plan, which every step reads.
+/// The longest header in bytes: its names are stored in the plan, which every step reads.
 const MOST_HEADER: usize = 1 << 20;
 
-/// A run has fewer than 500 steps, a big file or not: Inngest allows 1,000, and each costs a call.
+/// A run has fewer than 500 steps, whatever the file's size: Inngest allows 1,000, and each step costs a
+/// call.
 const MOST_STEPS: u64 = 400;
 
 impl Plan {
-    /// Looks at the front of the stored file `source`, which was fetched `from` an address or uploaded. Blocks.
+    /// Plans from the front of the stored file `source`, which was fetched `from` an address or uploaded.
+    /// Blocks.
     pub(super) fn make(
         storage: &Storage,
         source: &Key,
@@ -42,7 +45,7 @@ impl Plan {
         let mut wanted = SAMPLE;
         let mut sample = Vec::new();
         read_up_to(wanted, &mut file, &mut sample)?;
-        // Before the header is looked for: what is no CSV may have lines without end.
+        // Before the header is searched for, because a file that is not a CSV may have endless lines.
         if let Some(kind) = text_kind(&sample, &mut file, size)? {
             return Err(FailureReason::NotCsv { kind, from });
         }
@@ -72,35 +75,35 @@ impl Plan {
         })
     }
 
-    /// Reads a plan that was committed.
+    /// Parses a committed plan.
     pub(super) fn from_result(json: &str) -> Result<Self, FailureReason> {
         let plan: Self = serde_json::from_str(json)?;
         if plan.reader_version == READER_VERSION { Ok(plan) } else { Err(FailureReason::OtherReader) }
     }
 
-    /// How many bytes the step at `position` (0, 1, ...) that begins at `byte` reads. Steps that ended early,
-    /// as on a full disk, make those after them larger, so that there are not too many in all.
+    /// How many bytes the step at `position` (0, 1, ...) that begins at `byte` reads. If earlier steps ended
+    /// early, for example on a full disk, later ones become larger, which bounds the number of steps.
     pub(super) fn step_bytes_at(&self, byte: u64, position: u32) -> u64 {
         let steps_left = MOST_STEPS.saturating_sub(u64::from(position)).max(1);
         self.step_bytes.max(self.size.saturating_sub(byte).div_ceil(steps_left))
     }
 
-    /// What the engine is told: without the header, for that may be megabytes, and without rows, which are
-    /// not its business.
+    /// The result for the engine: without the header, which may be megabytes, and without rows, which the
+    /// engine has no need to know.
     pub(super) fn answer(&self) -> Value {
         json!({ "bytes": self.size, "columns": self.layout.header.len(), "stepBytes": self.step_bytes })
     }
 }
 
-/// Reads on behind `sample` until it has `wanted` bytes, or all of the file.
+/// Extends `sample` until it has `wanted` bytes or the whole file.
 fn read_up_to(wanted: u64, file: &mut File, sample: &mut Vec<u8>) -> io::Result<()> {
     let missing = wanted.saturating_sub(sample.len() as u64);
     file.take(missing).read_to_end(sample)?;
     Ok(())
 }
 
-/// What a file of `size` bytes is that is no CSV, told by its `front` and its end. It is read on behind its
-/// front after this.
+/// The kind of a file of `size` bytes that is not a CSV, determined from its `front` and its end. Leaves
+/// `file` positioned after its front.
 fn text_kind(front: &[u8], file: &mut File, size: u64) -> io::Result<Option<TextKind>> {
     if size <= SAMPLE {
         return Ok(TextKind::sniff(front, None));
@@ -132,7 +135,7 @@ fn bytes_per_second(layout: &Layout, sample: &[u8], is_whole: bool, max_record_b
     u64::try_from(read as u128 * 1_000_000_000 / nanos).unwrap_or(u64::MAX)
 }
 
-/// About a second of work within `bounds`, or more where that would be too many steps.
+/// The bytes of about a second of work, within `bounds`; more if there would be too many steps.
 fn step_size(rate: u64, size: u64, bounds: &RangeInclusive<u64>) -> u64 {
     rate.clamp(*bounds.start(), *bounds.end()).max(size.div_ceil(MOST_STEPS))
 }
@@ -159,9 +162,10 @@ mod tests {
     fn a_hundred_gigabytes_stay_far_below_inngests_limits() {
         let size = 100_000_000_000;
         let step = step_size(MIB, size, &STEP_BYTES);
-        // With a fetch and a plan before them.
+        // Together with a fetch and a plan.
         assert!(size.div_ceil(step) + 2 < 500, "{step}");
-        // 1,000 steps, 4 MB for the output of one, 32 MB for all; of more than 4 MB a call has to be fetched.
+        // Inngest's limits: 1,000 steps, 4 MB for the output of one, 32 MB for all. A call's state above 4 MB
+        // must be fetched.
         let counts = Counts { processed: u64::MAX, failed: u64::MAX };
         let cursor = Cursor { byte: u64::MAX, line: u64::MAX, record: u64::MAX };
         let output = serde_json::to_string(&RowsResult { counts, cursor }).unwrap();

@@ -1,4 +1,4 @@
-//! The function: what one call does and is answered.
+//! The function: what one call does and answers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,18 +27,18 @@ use crate::{
     },
 };
 
-/// How long a call waits for its turn before the engine is asked to call again.
+/// How long a call waits for its turn before it asks the engine to call again.
 const LONGEST_TURN: Duration = Duration::from_secs(30);
 
-/// What a call is answered.
+/// The result of a call.
 #[derive(Clone, Debug)]
 pub enum CallResult {
-    /// Steps are done, or none as it was not its turn; call again.
+    /// Finished steps, or none if the call got no turn. The engine calls again.
     Steps(Vec<Op>),
     /// The end.
     Done(Summary),
-    /// The call came to nothing. `retry`: calling again may help, after this pause if one is known to be
-    /// needed; None: it cannot.
+    /// The call failed. `retry` is None if another call cannot succeed; otherwise it contains the required
+    /// pause, if one is known.
     Failed { error: CallError, retry: Option<Option<Duration>> },
 }
 
@@ -61,15 +61,15 @@ impl From<Counts> for Summary {
 enum Source {
     Stored(Key),
     Elsewhere(Address),
-    /// Among the failed records of that run.
+    /// The failed records of that run.
     FailedRowsOf(RunId),
 }
 
 impl Processor {
-    /// Does what `call` asks for next: one step, or the answer to a step that is done, or the end.
+    /// Does the next step of `call`, or reports a step that is committed, or the end.
     ///
-    /// Is to be run to its end. Dropped half way, a step may be left uncommitted and its files without a
-    /// name until the next start.
+    /// Must run to completion. If it is dropped earlier, a step may stay uncommitted, with files that no row
+    /// names until the next start.
     pub async fn process_csv_upload(&self, call: &Call) -> CallResult {
         let run = &call.ctx.run_id;
         match self.advance(call).await {
@@ -82,7 +82,7 @@ impl Processor {
             Err(FailedCall { why, line }) => {
                 let retry = why.is_transient();
                 tracing::warn!(%run, attempt = call.ctx.attempt, retry, line, ?why, "a call failed: {why}");
-                // A run that has ended, or is made to, did not fail.
+                // A run that has ended or is being cancelled did not fail.
                 if !matches!(why, FailureReason::Closed | FailureReason::Stopped) {
                     let is_last = call.ctx.attempt.saturating_add(1) >= max_attempts(call);
                     let error = AttemptError {
@@ -105,7 +105,7 @@ impl Processor {
 
     async fn advance(&self, call: &Call) -> Result<CallResult, FailedCall> {
         let run = &call.ctx.run_id;
-        // Asked first: the progress of a run that has ended is forgotten, and must not come back.
+        // Checked first: the progress of an ended run is forgotten, and must not be created again.
         if self.store.run_is_closed(run).await? {
             return Err(FailureReason::Closed.into());
         }
@@ -176,8 +176,8 @@ impl Processor {
         Ok(CallResult::Steps(vec![chain::op(&step)?]))
     }
 
-    /// The import was cancelled, and this run of it is not: it is new, or was at work when the last
-    /// process died. Cancelled here, before the engine can take our answer for a failure of the run.
+    /// Cancels a run of a cancelled import: the run is new, or was active when the last process died. Done
+    /// before the engine can treat our answer as a failure of the run.
     async fn cancel(&self, run: &RunId) -> FailureReason {
         if let Err(error) = self.engine.cancel(run).await {
             tracing::warn!(%run, %error, "cannot cancel the run yet");
@@ -185,9 +185,9 @@ impl Processor {
         FailureReason::Stopped
     }
 
-    /// Waits for a slot for the next step. None: it did not come soon, and the engine has to call again, so
-    /// that no call lasts longer than a proxy before us lets one. The engine would count an answer without a
-    /// step as the end of an attempt that follows a failed one, so that one waits on.
+    /// Waits for a slot for the next step. Returns None after [`LONGEST_TURN`]: the engine must call again,
+    /// so that no call exceeds the time limit of a proxy. A retry of a failed attempt waits without a limit,
+    /// because the engine would count an answer without a step as the end of the attempt.
     async fn turn(&self, slots: &Slots, call: &Call) -> Result<Option<Slot>, FailureReason> {
         let progress = self.live.progress(&call.ctx.run_id);
         let _waiting = progress.wait();
@@ -213,7 +213,7 @@ impl Processor {
         let (storage, max_record_bytes) = (self.storage.clone(), self.max_record_bytes);
         let step_bytes = self.step_bytes.clone();
         let make = move || Plan::make(&storage, &source, from, max_record_bytes, &step_bytes);
-        // Taken before: the run may end meanwhile, and its progress be forgotten.
+        // Taken before the step: the run may end meanwhile, and its progress be forgotten.
         let progress = self.live.progress(run);
         let plan = tokio::task::spawn_blocking(make).await??;
         progress.set_total_bytes(plan.size);
@@ -232,7 +232,7 @@ impl Processor {
         self.commit(run, step, &Reasons::default()).await
     }
 
-    /// Reads a stretch of records.
+    /// Reads a part of the file's records.
     async fn rows(&self, task: Task, name: String) -> Result<Step, FailureReason> {
         let started_at = UnixMillis::now();
         let (run, position) = (task.run.clone(), task.position);
@@ -256,7 +256,7 @@ impl Processor {
         committed
     }
 
-    /// Commits a step and returns it, or the one of an execution that was faster.
+    /// Commits a step and returns it, or the step of another execution that was faster.
     pub(super) async fn commit(
         &self,
         run: &RunId,
@@ -267,8 +267,8 @@ impl Processor {
             Ok(Commit::Committed) => return Ok(step),
             Ok(Commit::Lost(winner)) => Ok(*winner),
             Ok(Commit::Closed) => Err(FailureReason::Closed),
-            // It may be committed all the same. If that cannot be asked either, the files stay, and a later start
-            // moves them to the quarantine if no row names them.
+            // The step may have been committed. If that cannot be determined, the files stay, and the next
+            // start quarantines those that no row names.
             Err(error) => match self.store.steps(run).await {
                 Err(_) => return Err(error.into()),
                 Ok(steps) => match steps.into_iter().find(|done| done.name == step.name) {
@@ -280,14 +280,14 @@ impl Processor {
         };
         for key in step.files.into_keys() {
             if let Err(error) = self.storage.remove(&Key::from_stored(key)).await {
-                // A later start moves it to the quarantine.
+                // The next start moves it to the quarantine.
                 tracing::warn!(%run, %error, "cannot remove an output that was not committed");
             }
         }
         result
     }
 
-    /// The file that the event names: one of ours if its link holds.
+    /// The file that the event names. A stored file requires a valid link.
     async fn source(&self, call: &Call) -> Result<Source, FailureReason> {
         let file = call.event.data.get("file").and_then(|file| file.as_str()).ok_or(FailureReason::NoFile)?;
         let address: Address = file.parse().map_err(|_| FailureReason::NotAnAddress)?;
@@ -299,14 +299,14 @@ impl Processor {
                 None => Source::Stored(Key::upload(link.import)),
             });
         }
-        // Signed by us, but for another time.
+        // Signed by us, but expired.
         if self.links.verify(path, query, UnixMillis(0)).is_some() {
             return Err(FailureReason::LinkExpired);
         }
         Ok(Source::Elsewhere(address))
     }
 
-    /// Makes known who is called for what, and records it if it is the first call or a new attempt.
+    /// Publishes which run is called, and records the first call and each new attempt.
     async fn set_call(&self, call: &Call) -> Result<(), FailureReason> {
         let run = &call.ctx.run_id;
         let attempt = call.ctx.attempt.saturating_add(1);
@@ -327,7 +327,7 @@ impl Processor {
             started_at: known.as_ref().map_or_else(UnixMillis::now, |known| known.started_at),
             attempt,
             max_attempts: max_attempts(call),
-            // What ended the attempt before is told until this one begins.
+            // The error of the last attempt is shown until the next attempt begins.
             error: None,
             earlier,
         };
@@ -338,7 +338,7 @@ impl Processor {
         Ok(())
     }
 
-    /// Sets why the latest attempt failed. That this cannot be recorded is no reason to fail.
+    /// Records why the last attempt failed. A failure to record it is only logged.
     async fn set_error(&self, run: &RunId, error: AttemptError) {
         let progress = self.live.progress(run);
         let Some(mut call) = progress.now().call else { return };
@@ -350,7 +350,7 @@ impl Processor {
     }
 }
 
-/// How many attempts there are in all.
+/// The number of attempts in all.
 fn max_attempts(call: &Call) -> u32 {
     call.ctx.max_attempts.unwrap_or(RETRIES + 1)
 }

@@ -1,4 +1,4 @@
-//! A step of rows: a stretch of a file's records, read and written out.
+//! A step of rows: reads a part of a file's records and writes the outputs.
 
 use std::{
     io::{self, Read, Seek, SeekFrom},
@@ -16,41 +16,41 @@ use crate::{
     store::{quota::Reservation, steps::StepFiles},
 };
 
-/// How much is read at once, in bytes, and how often progress is told and a wish to stop is heard.
+/// How many bytes are read at once. Progress is reported, and a request to stop noticed, after each block.
 const BLOCK: usize = 1 << 20;
 
-/// A step of rows that is to be done.
+/// A step of rows to do.
 pub(super) struct Task {
     pub(super) storage: Storage,
     pub(super) progress: Arc<RunProgress>,
     pub(super) run: RunId,
     pub(super) plan: Plan,
-    /// Among all steps of the run: 0, 1, ...
+    /// Its position among all steps of the run: 0, 1, ...
     pub(super) position: u32,
     pub(super) start: Cursor,
-    /// The records of the steps before.
+    /// The records of the earlier steps.
     pub(super) before: Counts,
-    /// None if it is not known where all of them are: then nothing is shown of this step's either.
+    /// None if they are not known for all earlier steps; then this step's stretches are not shown either.
     pub(super) stretches_before: Option<Stretches>,
-    /// What the user may still store. None: there is no limit.
+    /// The user's reserved quota. None: there is no limit.
     pub(super) reservation: Option<Reservation>,
 }
 
-/// A step of rows that is done, but not committed. Its files stay until the caller removes them.
+/// A finished step of rows that is not committed. Its files stay until the caller removes them.
 pub(super) struct Rows {
     pub(super) counts: Counts,
     pub(super) reasons: Reasons,
     pub(super) end: Cursor,
     pub(super) files: StepFiles,
     pub(super) stretches: Stretches,
-    /// Kept until the database knows what takes it.
+    /// Held until the step is committed.
     pub(super) reservation: Option<Reservation>,
 }
 
 impl Task {
-    /// Does the step. Blocks. Where it cannot go on, or is not to, it ends with what it has finished:
-    /// then no count that was shown is taken back, and less is done again. After an error it had
-    /// finished nothing, and nothing is left of it.
+    /// Does the step. Blocks. If it cannot continue or is stopped, it ends with the records that it has
+    /// finished, so that no shown count is taken back and less work is repeated. After an error it has
+    /// finished no record, and leaves no file.
     pub(super) fn run(self) -> Result<Rows, FailureReason> {
         let Self { storage, progress, run, plan, position, start, before, stretches_before, mut reservation } =
             self;
@@ -75,8 +75,8 @@ impl Task {
                 return Err(FailureReason::Stopped);
             }
             if needs_more {
-                // A record longer than the buffer is looked at anew each time: the more there is of it,
-                // the more is added, so that a long one is not read all too often.
+                // An incomplete record is scanned again after each block. The blocks grow with the record, so
+                // that a long record is not scanned too often.
                 let block = unread.min(BLOCK.max(buffer.len() / 2) as u64);
                 append(&mut file, block, &mut buffer)?;
                 unread -= block;
@@ -121,13 +121,13 @@ impl Task {
     }
 }
 
-/// Reads records, and keeps where in the file they are and how long they took.
+/// Reads records, and measures where in the file they are and how long they took.
 struct Reader<'l> {
     pass: Pass<'l>,
     stretches: Stretches,
-    /// The last record boundary, and the records up to there.
+    /// The last record boundary, and the records before it.
     boundary: (u64, Counts),
-    /// When the clock was looked at, and the boundary then.
+    /// When the time was last taken, and the boundary at that time.
     clock: (Instant, u64),
 }
 
@@ -142,7 +142,7 @@ impl<'l> Reader<'l> {
         }
     }
 
-    /// As [`Pass::read`], stretch by stretch.
+    /// As [`Pass::read`], one stretch at a time.
     fn read(&mut self, input: &[u8], eof: bool, stop: u64, out: &mut Output) -> usize {
         let mut consumed = 0;
         loop {
@@ -152,7 +152,7 @@ impl<'l> Reader<'l> {
             consumed += taken;
             let byte = self.pass.cursor().byte;
             if self.pass.at_boundary() {
-                // All of them begin in the stretch with `from` in it, also one that ends far behind.
+                // All of them begin in the stretch of `from`, even if the last one ends far behind it.
                 let processed = out.counts.processed - counts.processed;
                 let failed = out.counts.failed - counts.failed;
                 self.stretches.count(from, Counts { processed, failed });
@@ -165,7 +165,7 @@ impl<'l> Reader<'l> {
         }
     }
 
-    /// Adds the time since it was called last to the stretches that were read meanwhile.
+    /// Adds the time since the last call to the stretches that were read in between.
     fn look_at_clock(&mut self) {
         let ((since, from), (to, _)) = (self.clock, self.boundary);
         if to > from {
@@ -177,7 +177,7 @@ impl<'l> Reader<'l> {
     }
 }
 
-/// What a step has finished: all records up to a boundary.
+/// The finished records of a step, up to a boundary.
 struct Done {
     counts: Counts,
     reasons: Reasons,
@@ -196,7 +196,7 @@ fn append(file: &mut impl Read, length: u64, buffer: &mut Vec<u8>) -> Result<(),
     }
 }
 
-/// What a step writes. A file is made with its first byte: most steps have no failed record.
+/// The outputs of a step. Each file is created with its first byte, because most steps have no failed record.
 struct Parts<'s> {
     storage: &'s Storage,
     run: &'s RunId,
@@ -207,7 +207,7 @@ struct Parts<'s> {
 
 struct Part {
     file: OutputFile,
-    /// How much of it belongs to records that are finished, in bytes.
+    /// How many bytes of it belong to finished records.
     finished: u64,
 }
 
@@ -216,7 +216,8 @@ impl<'s> Parts<'s> {
         Self { storage, run, processed: None, failed: None, raw: None }
     }
 
-    /// Writes the bytes in `out` and clears them. Leaves the space that the database needs.
+    /// Writes the bytes in `out` and clears them. Fails if the disk would not keep the reserve that the
+    /// database needs.
     fn write(&mut self, out: &mut Output) -> io::Result<()> {
         self.storage.ensure_room()?;
         let parts = [
@@ -238,14 +239,14 @@ impl<'s> Parts<'s> {
         Ok(())
     }
 
-    /// All that was written belongs to records that are finished.
+    /// Marks everything written as belonging to finished records.
     fn mark(&mut self) {
         for part in [&mut self.processed, &mut self.failed, &mut self.raw].into_iter().flatten() {
             part.finished = part.file.written();
         }
     }
 
-    /// Keeps what belongs to records that are finished, or nothing.
+    /// Keeps the bytes of finished records; removes the file if there are none.
     fn finish(mut self) -> io::Result<StepFiles> {
         for part in [&mut self.processed, &mut self.failed, &mut self.raw] {
             drop(part.take_if(|part| part.finished == 0));

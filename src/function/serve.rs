@@ -1,8 +1,8 @@
-//! The functions' door: `/api/inngest` in the SDK protocol.
+//! The endpoint of the functions: `/api/inngest` in the SDK protocol.
 //!
-//! Every call is signed and is verified over its raw body before anything of it is read. The answer to a
-//! verified request is signed too, any other answer is not: what we have signed is accepted as a request.
-//! A dev server neither signs nor gets signatures; Runboard then listens on loopback only.
+//! Every call's signature is verified over its raw body before the body is parsed. Answers to verified
+//! requests are signed. Other answers are not, because a text that we have signed would be accepted as a
+//! request. A dev server neither signs nor expects signatures; Runboard then listens on loopback only.
 
 mod body;
 pub mod client;
@@ -31,10 +31,10 @@ use crate::{
     },
 };
 
-/// Where the functions are served.
+/// The path of the endpoint.
 pub const PATH: &str = "/api/inngest";
 
-/// What we say that we are served by.
+/// The framework that we report.
 pub(super) const FRAMEWORK: &str = "actix-web";
 const FRAMEWORK_HEADER: &str = "x-inngest-framework";
 const SYNC_KIND_HEADER: &str = "x-inngest-sync-kind";
@@ -42,32 +42,31 @@ const SYNC_KIND_HEADER: &str = "x-inngest-sync-kind";
 /// The version of the call protocol that we speak.
 const REQ_VERSION: &str = "2";
 
-/// What the bodies hold together that are not verified yet: of the largest, four. One address may hold one of
-/// them.
+/// The memory for bodies that are not verified yet: four of the largest. One address may hold one of those.
 const UNVERIFIED_BYTES: usize = 32 << 20;
 const UNVERIFIED_BYTES_EACH: usize = UNVERIFIED_BYTES / 4;
 
-/// A dev server asks for a sync every five seconds.
+/// A dev server requests a sync every five seconds.
 const SYNCS: Rate = Rate { burst: 10, every: Duration::from_secs(2) };
 
-/// Who may call us, and what we say of ourselves.
+/// Who may call us, and what we report about ourselves.
 pub struct ServeHandler {
-    /// Verify what is asked of us; the first one signs the answers.
+    /// The keys that verify requests. The first one signs the answers.
     pub keys: SigningKeys,
     /// The engine is a dev server: nothing is signed.
     pub is_dev: bool,
-    /// Registers when it is asked to.
+    /// Registers on request.
     pub registrar: Registrar,
     pub engine: EngineLocation,
     pub limits: ServeLimits,
 }
 
-/// What all callers share, on whichever listener they come.
+/// Limits that all callers share, on every listener.
 #[derive(Debug)]
 pub struct ServeLimits {
-    /// The memory of bodies that are not verified yet.
+    /// The memory for bodies that are not verified yet.
     pub unverified: ByteBudget,
-    /// Verified requests to register: each asks the engine.
+    /// Limits verified requests to register, because each makes a request to the engine.
     pub syncs: RateLimiter<()>,
 }
 
@@ -78,7 +77,7 @@ impl Default for ServeLimits {
     }
 }
 
-/// Where the engine is, for the introspection request.
+/// The engine's address, for the introspection request.
 #[derive(Clone, Debug)]
 pub struct EngineLocation {
     pub api: String,
@@ -86,8 +85,8 @@ pub struct EngineLocation {
     pub env: Option<String>,
 }
 
-/// Adds [`PATH`], and `also` if the engine calls us under another path; the app holds the [`Processor`]
-/// in its data.
+/// Adds [`PATH`], and `also` if the engine calls us under another path. Needs the [`Processor`] in the app's
+/// data.
 pub fn routes(config: &mut web::ServiceConfig, also: Option<&str>) {
     for path in [Some(PATH), also.filter(|path| *path != PATH)].into_iter().flatten() {
         config.service(
@@ -99,7 +98,7 @@ pub fn routes(config: &mut web::ServiceConfig, also: Option<&str>) {
     }
 }
 
-/// What a call's address says.
+/// The query parameters of a call.
 #[derive(Deserialize)]
 struct CallQuery {
     #[serde(rename = "fnId")]
@@ -116,7 +115,7 @@ async fn call(processor: web::Data<Processor>, request: HttpRequest, body: web::
     let query = web::Query::<CallQuery>::from_query(request.query_string());
     let function_id = query.map(|query| query.into_inner().function_id).unwrap_or_default();
     if ![FUNCTION_ID, RUN_ENDED_ID, PROGRESS_ID].contains(&function_id.as_str()) {
-        // The status that the specification has for it; another version of us may have it.
+        // The status that the specification prescribes. Another version of Runboard may have the function.
         let error = error("There is no such function here.");
         return door.fail(StatusCode::INTERNAL_SERVER_ERROR, Retry::Yes(None), &error);
     }
@@ -144,8 +143,8 @@ async fn call(processor: web::Data<Processor>, request: HttpRequest, body: web::
 
 /// A call of the function that imports.
 async fn import(processor: web::Data<Processor>, call: Call) -> HttpResponse {
-    // A task of its own: should the engine hang up, the step is finished and committed all the same, and
-    // the next call is answered from the table.
+    // A separate task: if the engine hangs up, the step is still finished and committed, and the next call is
+    // answered from the table.
     let at_work = processor.clone();
     let door = &processor.door;
     match processor.tasks.spawn(async move { at_work.process_csv_upload(&call).await }).await {
@@ -179,7 +178,7 @@ fn header<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
     request.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Whether a call is to be made again, and after what time at the earliest.
+/// Whether the engine should retry a call, and the earliest time for that.
 #[derive(Clone, Copy)]
 enum Retry {
     No,
@@ -192,7 +191,7 @@ impl ServeHandler {
         self.keys.verify(header(request, signature::HEADER)?, body, UnixMillis::wall())
     }
 
-    /// The answer of a function that only passes on what it is told.
+    /// The answer of a function that only passes on a report.
     fn noted(&self, understood: bool) -> HttpResponse {
         if understood {
             return self.respond(StatusCode::OK, &serde_json::Value::Null);
@@ -200,7 +199,7 @@ impl ServeHandler {
         self.fail(StatusCode::BAD_REQUEST, Retry::No, &error("The event's data are not those of its name."))
     }
 
-    /// A failure that is told to a verified caller.
+    /// A failure, reported to a verified caller.
     fn fail(&self, status: StatusCode, retry: Retry, error: &CallError) -> HttpResponse {
         failure(status, retry, error, self.signing_key())
     }
@@ -210,8 +209,8 @@ impl ServeHandler {
         answer(status, body, self.signing_key())
     }
 
-    /// What verified requests are answered with. In dev mode every request is taken, so nothing is signed,
-    /// also if there is a key: it may be that of a server in production.
+    /// The key that signs answers to verified requests. In dev mode every request counts as verified, so
+    /// nothing is signed even if a key is set, which could be a production server's.
     fn signing_key(&self) -> Option<&SecretString> {
         self.keys.current().filter(|_| !self.is_dev)
     }
@@ -232,7 +231,7 @@ fn failure(status: StatusCode, retry: Retry, error: &CallError, key: Option<&Sec
     response
 }
 
-/// Signed by `key`, if there is one.
+/// Signed with `key`, if there is one.
 fn answer(status: StatusCode, body: &impl Serialize, key: Option<&SecretString>) -> HttpResponse {
     let body = match serde_json::to_vec(body) {
         Ok(body) => body,

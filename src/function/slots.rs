@@ -1,4 +1,4 @@
-//! Slots that limit how much work runs at once, shared fairly between tenants.
+//! Slots that limit concurrent work and are shared fairly between tenants.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -7,16 +7,16 @@ use std::{
 
 use tokio::sync::oneshot;
 
-/// Clones share the slots.
+/// A set of slots. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Slots(Arc<Shared>);
 
-/// How much of the slots one tenant may have.
+/// How many of the slots one tenant may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Share {
-    /// All of them while no other tenant waits: for work that is soon over.
+    /// All of them while no other tenant waits: for short work.
     All,
-    /// At most as many as it leaves free: for work that may last, so that another tenant finds a slot at once.
+    /// At most as many as it leaves free: for long work, so that another tenant finds a free slot at once.
     AsMuchAsIsLeft,
 }
 
@@ -29,39 +29,39 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     free: usize,
-    /// Those that hold a slot or wait for one.
+    /// The tenants that hold slots or wait for one.
     tenants: HashMap<String, Tenant>,
-    /// How many slots have been given out.
+    /// The number of slots given so far.
     given: u64,
 }
 
 #[derive(Debug, Default)]
 struct Tenant {
     held: usize,
-    /// The slot it was given last, as a number in the order of all.
+    /// The number of its last slot, in the order of all slots given.
     last: u64,
     waiting: VecDeque<oneshot::Sender<Slot>>,
 }
 
-/// A slot, until it is dropped.
+/// A slot; released on drop.
 #[derive(Debug)]
 #[must_use]
 pub struct Slot {
-    /// None: given back already.
+    /// None once it is released.
     of: Option<Arc<Shared>>,
     tenant: String,
 }
 
 impl Slots {
-    /// `count` of them; at least one.
+    /// `count` slots; at least one.
     #[must_use]
     pub fn new(count: usize, share: Share) -> Self {
         let state = State { free: count.max(1), tenants: HashMap::new(), given: 0 };
         Self(Arc::new(Shared { share, state: Mutex::new(state) }))
     }
 
-    /// Waits for a slot. The next one goes to the tenant that holds the fewest, then to the one that was
-    /// served the longest ago, then to the call that came first. Dropped, it no longer waits.
+    /// Waits for a slot. The next slot goes to the tenant that holds the fewest, then to the tenant that was
+    /// served longest ago, then to the earliest call. A dropped call no longer waits.
     pub async fn acquire(&self, tenant: &str) -> Slot {
         let (given, slot) = oneshot::channel();
         {
@@ -76,12 +76,12 @@ impl Slots {
 }
 
 impl Shared {
-    /// Nothing under this lock can leave the state half changed.
+    /// No code that holds this lock can leave the state inconsistent.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives free slots to those that wait and may have one.
+    /// Gives the free slots to waiters that may have one.
     fn give(this: &Arc<Self>, state: &mut State) {
         while let Some(name) = state.next(this.share) {
             let Some(tenant) = state.tenants.get_mut(&name) else { return };
@@ -93,7 +93,7 @@ impl Shared {
                     (tenant.held, tenant.last) = (tenant.held + 1, state.given);
                     state.free -= 1;
                 }
-                // It waits no longer, and the slot was not counted: it must not give itself back.
+                // The waiter has gone and the slot was not counted, so its drop must not release it.
                 Err(mut slot) => slot.of = None,
             }
         }
@@ -102,7 +102,7 @@ impl Shared {
 }
 
 impl State {
-    /// The waiter that gets the next slot; None if no waiter may have a free one.
+    /// The tenant that gets the next slot; None if no waiting tenant may have one.
     fn next(&self, share: Share) -> Option<String> {
         let may_have = |tenant: &Tenant| match share {
             Share::All => self.free > 0,
@@ -136,7 +136,7 @@ mod tests {
 
     type Waiting = Pin<Box<dyn Future<Output = Slot>>>;
 
-    /// Waits for a slot from now on.
+    /// Starts to wait for a slot at once.
     fn wait(slots: &Slots, tenant: &'static str) -> Waiting {
         let slots = slots.clone();
         let mut waiting: Waiting = Box::pin(async move { slots.acquire(tenant).await });
@@ -217,7 +217,7 @@ mod tests {
         drop(gone);
         drop(held);
         drop(now(&mut next).expect("the one that still waits"));
-        // Given, and never looked at.
+        // The slot was given, but its future was never polled.
         let held = now(&mut wait(&slots, "a"));
         let gone = wait(&slots, "b");
         drop(held);

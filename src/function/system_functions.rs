@@ -1,5 +1,5 @@
-//! What the engine and other people's functions tell us, unasked: functions of ours that do nothing but
-//! pass it on.
+//! Functions of ours that only pass on reports: from the engine about ended runs, and from other people's
+//! functions about their progress.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -24,10 +24,10 @@ struct Ended {
     #[serde(rename = "_inngest")]
     inngest: Inngest,
     event: Event,
-    /// Of a batch there are several, and the run is each one's.
+    /// A batch has several events, and the run belongs to each of them.
     #[serde(default)]
     events: Vec<Event>,
-    /// The output or, of a run that failed, the error; absent of one that was cancelled.
+    /// The output, or the error of a failed run; absent if the run was cancelled.
     #[serde(default)]
     result: Option<Value>,
     #[serde(default)]
@@ -41,11 +41,11 @@ struct Inngest {
 
 #[derive(Deserialize)]
 struct Event {
-    /// The internal id, for our events have no own one.
+    /// The internal id, because our events have no own id.
     id: EventId,
 }
 
-/// Inngest's numbers are of floating point: above this not every whole one exists.
+/// Inngest's numbers are floating point: above this not every integer is exact.
 const MOST_ITEMS: u64 = 1 << 53;
 
 /// The data of `imports/csv.progress`.
@@ -60,13 +60,13 @@ struct Progress {
 }
 
 impl Processor {
-    /// A run has ended, ours or another's: tells the watcher of its event. `false`: the call says something
-    /// else.
+    /// A run has ended, ours or another function's: tells the watcher of its event. Returns `false` if the
+    /// call has other data.
     pub(super) fn run_ended(&self, call: &Call) -> bool {
         let Ok(ended) = Ended::deserialize(&call.event.data) else { return false };
         self.live.end_was_told();
         let status = RunStatus::from(ended.inngest.status.as_str());
-        // Of a failed run both are there, and both say why.
+        // A failed run has both, and both contain the reason.
         let output = ended.result.or(ended.error);
         let ended_at = UnixMillis(call.event.ts);
         let mut events: Vec<EventId> = ended.events.into_iter().map(|event| event.id).collect();
@@ -77,7 +77,7 @@ impl Processor {
             run_started_at: ended.run_id.made_at().unwrap_or(ended_at),
             run_id: ended.run_id,
             function_id: ended.function_id,
-            // Only a list says it.
+            // Only the list of runs contains it.
             function_name: None,
             event_id: ended.event.id,
             status,
@@ -88,8 +88,8 @@ impl Processor {
         true
     }
 
-    /// Another's function tells how far it is. `false`: the call says something else. What is told too
-    /// often, or of a run without a watcher, is dropped.
+    /// Another function reports its progress. Returns `false` if the call has other data. Reports that come
+    /// too often, or belong to a run without a watcher, are dropped.
     pub(super) fn progress_told(&self, call: &Call) -> bool {
         let Ok(progress) = Progress::deserialize(&call.event.data) else { return false };
         let numbers = [progress.processed_items, progress.failed_items, progress.total_items.unwrap_or(0)];
@@ -102,7 +102,7 @@ impl Processor {
         true
     }
 
-    /// Our own function is called: the run exists, and is at work.
+    /// Our own function was called, so its run exists and has started.
     pub(super) fn tell_called(&self, call: &Call) {
         let run = Run {
             run_id: call.ctx.run_id.clone(),

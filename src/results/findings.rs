@@ -1,5 +1,5 @@
-//! What a run found in its file: why records failed, what is odd about the header, its first rows, and how
-//! fast it was read where.
+//! What a run found in its file: why records failed, problems of the header, its first rows, and the reading
+//! speed by position.
 
 use super::outputs;
 use crate::{
@@ -8,20 +8,20 @@ use crate::{
     store::{self, Store},
 };
 
-/// What the finished steps of a run found.
+/// The findings of the finished steps of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     /// They add up to the failed records of these steps.
     pub reasons: Reasons,
     /// The names that several columns have, each with the number of its columns.
     pub repeated_names: Vec<(String, usize)>,
-    /// None in what the version before has read.
+    /// None if an earlier version read the file.
     pub first_rows: Option<FirstRows>,
-    /// None also if it has read but a part.
+    /// None if an earlier version read any part of the file.
     pub stretches: Option<Stretches>,
 }
 
-/// The findings of `run`; none at all if it has no plan, because it never got that far or is not ours.
+/// The findings of `run`. Empty if it has no plan, because it did not get that far or is not ours.
 pub async fn of(store: &Store, run: &RunId) -> store::Result<Findings> {
     let steps = store.steps(run).await?;
     let Some(plan) = outputs::plan(run, &steps)? else { return Ok(Findings::default()) };

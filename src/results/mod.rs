@@ -1,4 +1,4 @@
-//! What a run has written: its plan, its outputs, its failed records, and what they say about the file.
+//! The results of a run: its plan, its outputs, its failed records, and its findings about the file.
 
 pub mod findings;
 pub mod outputs;

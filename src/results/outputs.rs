@@ -1,4 +1,4 @@
-//! What a run wrote: the files that its steps committed, in the order of the uploaded file.
+//! The outputs of a run: the files that its steps committed, in the order of the uploaded file.
 
 use std::io;
 
@@ -9,33 +9,33 @@ use crate::{
     store::{self, Store, steps::Step},
 };
 
-/// Which of a run's outputs.
+/// The output to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
     Processed,
     Failed,
 }
 
-/// One output: its header line, then the parts one after the other.
+/// One output: its header line, then its parts in order.
 #[derive(Clone, Debug)]
 pub struct Outputs {
     pub header: Vec<u8>,
     pub parts: Vec<Key>,
 }
 
-/// The failed records of a run as they came: behind the front of their file they are a CSV file.
+/// The original failed records of a run. After the front of their file they form a CSV file.
 #[derive(Clone, Debug)]
 pub struct FailedRecords {
     /// The file that the run read.
     pub source: Key,
-    /// How many bytes of it come before its first record; they end with the header's line end.
+    /// How many bytes of the file come before its first record, including the header's line end.
     pub front: u64,
-    /// The records' original bytes. Each ends with its line end; the last may have none.
+    /// The records' original bytes. Each record ends with its line end; the last may have none.
     pub parts: Vec<Key>,
 }
 
 impl FailedRecords {
-    /// The bytes of the file that they make with their front. An error says that a stored file is missing.
+    /// The size of the CSV file that they form with the front. An error means that a stored file is missing.
     pub async fn size(&self, storage: &Storage) -> io::Result<u64> {
         tokio::fs::metadata(storage.path(&self.source)).await?;
         let mut size = self.front;
@@ -46,7 +46,7 @@ impl FailedRecords {
     }
 }
 
-/// The output of `run`; None if it has no plan, because it never got that far or is not ours.
+/// The output of `run`. None if it has no plan, because it did not get that far or is not ours.
 pub async fn of(store: &Store, run: &RunId, which: Which) -> store::Result<Option<Outputs>> {
     let steps = store.steps(run).await?;
     let Some(plan) = plan(run, &steps)? else { return Ok(None) };
@@ -61,7 +61,7 @@ pub async fn of(store: &Store, run: &RunId, which: Which) -> store::Result<Optio
     Ok(Some(Outputs { header, parts: files.map(Key::from_stored).collect() }))
 }
 
-/// The failed records of the finished steps of `run`; None if there are none, or the run is not ours.
+/// The failed records of the finished steps of `run`. None if there are none, or the run is not ours.
 pub async fn failed_records(store: &Store, run: &RunId) -> store::Result<Option<FailedRecords>> {
     let steps = store.steps(run).await?;
     let Some(plan) = plan(run, &steps)? else { return Ok(None) };
@@ -70,7 +70,7 @@ pub async fn failed_records(store: &Store, run: &RunId) -> store::Result<Option<
     Ok((!parts.is_empty()).then_some(FailedRecords { source, front, parts }))
 }
 
-/// The plan of a run, once that step is done.
+/// The plan of a run, once that step is finished.
 pub(super) fn plan(run: &RunId, steps: &[Step]) -> store::Result<Option<Plan>> {
     let Some(step) = steps.iter().find(|step| step.name == PLAN) else { return Ok(None) };
     let plan = serde_json::from_str(&step.result)

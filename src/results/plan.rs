@@ -4,26 +4,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::csv::{FirstRows, Layout};
 
-/// The name of the step that fixes how the file is read.
+/// The name of the step that determines how the file is read.
 pub const PLAN: &str = "plan";
 
-/// How a file is read. Later steps obey it, also after an upgrade and under another configuration.
+/// How a file is read. Later steps obey it, also after an upgrade and with another configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// The storage key of the file.
     pub source: String,
-    /// Bytes.
+    /// In bytes.
     pub size: u64,
-    /// The WHATWG name, in lower case.
+    /// The WHATWG name in lower case.
     pub encoding: String,
     pub layout: Layout,
     /// A record longer than this fails.
     pub max_record_bytes: usize,
-    /// A step ends at the first record that begins this far behind the step's start, or sooner where it
-    /// could not go on.
+    /// A step ends at the first record that begins this far after the step's start, or earlier if it was
+    /// interrupted.
     pub step_bytes: u64,
     pub reader_version: u32,
-    /// What people are shown of it; None in a plan of the version before.
+    /// Shown to people. None in a plan of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_rows: Option<FirstRows>,
 }

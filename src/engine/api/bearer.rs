@@ -1,4 +1,4 @@
-//! Who may ask: the guard of everything but events and health.
+//! Authorises all requests except events and health checks.
 
 use actix_web::{
     HttpResponse,
@@ -14,7 +14,7 @@ use subtle::ConstantTimeEq;
 use super::TEXT;
 use crate::{engine::Engine, inngest::signature};
 
-/// Lets a request pass whose bearer is the signing key.
+/// Accepts a request whose bearer token is the signing key.
 pub async fn require_signing_key<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -35,7 +35,7 @@ pub async fn require_signing_key<B: MessageBody + 'static>(
     Ok(request.into_response(refusal).map_into_right_body())
 }
 
-/// Whether a bearer is the key, plain or hashed, either with any environment's prefix.
+/// Whether a bearer token is the key, plain or hashed, with the prefix of any environment.
 fn is_signing_key(bearer: &str, key: &SecretString) -> bool {
     let (_, bearer) = signature::split_prefix(bearer);
     let hashed = signature::bearer(key);
@@ -44,7 +44,7 @@ fn is_signing_key(bearer: &str, key: &SecretString) -> bool {
     is_same(bearer, plain) | is_same(bearer, hashed)
 }
 
-/// In constant time.
+/// Compares in constant time.
 pub fn is_same(given: &str, secret: &str) -> bool {
     given.as_bytes().ct_eq(secret.as_bytes()).into()
 }

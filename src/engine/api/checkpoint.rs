@@ -1,6 +1,6 @@
-//! `POST /v1/checkpoint/{run_id}/async`: steps that a function finished during a call that goes on.
+//! `POST /v1/checkpoint/{run_id}/async`: steps that a function finished during a call that continues.
 //!
-//! An SDK that cannot report them here reports them at the end of the call, after it has tried for a while.
+//! An SDK whose checkpoints fail reports the steps at the end of the call, after some retries.
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
@@ -18,7 +18,7 @@ use crate::{
 
 #[derive(Deserialize)]
 struct Checkpoint {
-    /// The call's, as it was sent with it: its lease.
+    /// The id that was sent with the call: its lease.
     request_id: String,
     steps: Vec<SdkOp>,
 }
@@ -38,7 +38,7 @@ pub async fn keep(
     for op in checkpoint.steps {
         match op.read() {
             ParsedOp::Finished(step) => steps.push(step),
-            // What comes of these is decided when the call has ended.
+            // These are handled when the call has ended.
             ParsedOp::Failed(_)
             | ParsedOp::Complete(_)
             | ParsedOp::Planned(_)

@@ -1,4 +1,4 @@
-//! What a call was too large to carry: the function asks for it by the run's id.
+//! The parts of a call that was too large: the function fetches them by the run's id.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/runs/{run_id}/batch").get(batch));
 }
 
-/// `GET /v0/runs/{run_id}/actions`: the outputs of finished steps by step id, as `steps` of a call
-/// has them. None once the run has ended.
+/// `GET /v0/runs/{run_id}/actions`: the outputs of finished steps by step id, in the format of a call's
+/// `steps`. Empty once the run has ended.
 async fn actions(engine: web::Data<Engine>, run_id: web::Path<String>) -> Result<HttpResponse, Refusal> {
     let state = state(&engine, run_id.into_inner()).await?;
     let steps: BTreeMap<&str, &RawValue> = state
@@ -26,7 +26,7 @@ async fn actions(engine: web::Data<Engine>, run_id: web::Path<String>) -> Result
     Ok(HttpResponse::Ok().json(steps))
 }
 
-/// `GET /v0/runs/{run_id}/batch`: the run's events, as `events` of a call has them.
+/// `GET /v0/runs/{run_id}/batch`: the run's events, in the format of a call's `events`.
 async fn batch(engine: web::Data<Engine>, run_id: web::Path<String>) -> Result<HttpResponse, Refusal> {
     let state = state(&engine, run_id.into_inner()).await?;
     let event: &RawValue = serde_json::from_str(&state.event)?;

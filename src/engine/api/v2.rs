@@ -1,4 +1,4 @@
-//! The REST API's v2: camelCase, no `data` where there is none, and errors with a code.
+//! The REST API's v2: camelCase, no `data` if it would be empty, and errors with a code.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Runs on a page, unless the request says otherwise; and how many it may ask for.
+/// The default number of runs on a page, and the largest that a request may ask for.
 const DEFAULT_LIMIT: u32 = 20;
 const MAX_LIMIT: u32 = 40;
 
@@ -75,8 +75,8 @@ impl ResponseError for Refusal {
     }
 }
 
-/// `GET /v2/events/{event_id}/runs?includeOutput&limit&cursor`, in the order of the runs' ids. The
-/// cursor is the id of the last run that was listed.
+/// `GET /v2/events/{event_id}/runs?includeOutput&limit&cursor`, in the order of the runs' ids. The cursor is
+/// the id of the last listed run.
 async fn event_runs(
     engine: web::Data<Engine>,
     event_id: web::Path<String>,
@@ -102,7 +102,7 @@ async fn event_runs(
         None => None,
         Some(cursor) => Some(ulid(cursor).map(RunId::from).ok_or_else(|| field("Cursor is invalid"))?),
     };
-    // One more than is shown says whether there are more.
+    // One run more than the page shows whether there is a next page.
     let mut runs = engine.store.engine_list_runs(&event, after.as_ref(), limit + 1, with_output).await?;
     let has_more = runs.len() > limit as usize;
     runs.truncate(limit as usize);
@@ -118,7 +118,7 @@ async fn event_runs(
     Ok(answer(&body))
 }
 
-/// `POST /v2/runs/{run_id}/cancel`: cancels at once; a run that has ended is left and said to have.
+/// `POST /v2/runs/{run_id}/cancel`: cancels at once. Answers with an error if the run has ended.
 async fn cancel(engine: web::Data<Engine>, run_id: web::Path<String>) -> Result<HttpResponse, Refusal> {
     let id = ulid(&run_id).map(RunId::from);
     let id = id.ok_or_else(|| Refusal::Field("Run ID must be a valid ULID".to_owned()))?;
@@ -138,7 +138,7 @@ fn answer(body: &Value) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
 }
 
-/// A run as v2 writes it: what there is not is left out, and numbers of 64 bits are strings.
+/// A run in v2's format: missing values are omitted, and 64-bit numbers are strings.
 fn run_body(run: ListedRun, event: &EventId) -> Value {
     let function = run.slug.strip_prefix(&run.app).and_then(|rest| rest.strip_prefix('-'));
     let mut body = json!({
@@ -158,7 +158,7 @@ fn run_body(run: ListedRun, event: &EventId) -> Value {
             body["durationMs"] = json!(ended.since(started).as_millis().to_string());
         }
     }
-    // What was cancelled has none here; v1 says that it is {}.
+    // A cancelled run has no output in v2; in v1 its output is {}.
     if let Some(output) = run.output.filter(|_| run.status != RunStatus::Cancelled) {
         body["output"] = output_body(output, &run.status);
     }
@@ -177,7 +177,7 @@ fn status_word(status: &RunStatus) -> &'static str {
     }
 }
 
-/// Always an object: what failed is in `error`, what is none in `data`.
+/// Always an object: an error is in `error`, a value that is not an object is in `data`.
 fn output_body(output: Value, status: &RunStatus) -> Value {
     let is_wrapped = |fields: &Map<String, Value>| fields.len() == 1 && fields.contains_key("error");
     match output {

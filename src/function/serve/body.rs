@@ -1,4 +1,4 @@
-//! The body of a call, which is not read further than it takes to know who sent it.
+//! Reads the body of a call, only as far as needed to verify its sender.
 
 use std::time::Duration;
 
@@ -20,18 +20,17 @@ use crate::{
     inngest::signature,
 };
 
-/// The longest body that is read, in bytes: of a state over 4 MB the engine sends nothing, and one event has
-/// at most 3 MiB.
+/// The longest body that is accepted. The engine does not send a state over 4 MB, and one event has at most 3
+/// MiB.
 const MAX_CALL_BYTES: usize = 8 << 20;
 
-/// A body has arrived whole by then. It holds memory that all callers share, so it gets less time than an
-/// upload.
+/// The time for a whole body. It holds memory that all callers share, so it gets less time than an upload.
 const WHOLE_WITHIN: Duration = Duration::from_secs(30);
 
-/// When to come again if the memory for unverified bodies is taken.
+/// The `Retry-After` while the memory for unverified bodies is used up.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// Why there is no body.
+/// Why a body was not read.
 enum Unread {
     TooLarge,
     BrokenOff,
@@ -45,8 +44,9 @@ impl From<Exhausted> for Unread {
     }
 }
 
-/// The body of a request that the engine signed, which is known to reach us by then; or what the request is
-/// answered instead. Without a signature of these minutes nothing of the body is read.
+/// The body of a request that the engine signed, or the answer to a request that is refused. Without a
+/// signature of the last minutes nothing of the body is read. A verified request also proves that the engine
+/// can reach us.
 pub(super) async fn verified(
     processor: &Processor,
     request: &HttpRequest,
@@ -59,7 +59,7 @@ pub(super) async fn verified(
     }
     let reading = read(request, body, &door.limits.unverified);
     let read = timeout(WHOLE_WITHIN, reading).await.unwrap_or(Err(Unread::Late));
-    // Held until the signature is checked.
+    // The memory is held until the signature is checked.
     let (body, _held) = read.map_err(refusal)?;
     if !is_verified(door, request, &body) {
         return Err(unsigned());
@@ -108,8 +108,8 @@ fn refusal(why: Unread) -> HttpResponse {
     failure(status, retry, &error(sentence), None)
 }
 
-/// May be repeated: the keys may be just being changed. (The specification would have 500 here;
-/// the official SDKs say what is wrong, and so do we.)
+/// May be retried, because a key rotation may be in progress. (The specification prescribes 500; the official
+/// SDKs answer with the actual problem, and so do we.)
 fn unsigned() -> HttpResponse {
     let error = error("The signature does not hold.");
     failure(StatusCode::UNAUTHORIZED, Retry::Yes(None), &error, None)

@@ -1,4 +1,4 @@
-//! Which address a request comes from, here and on the pages.
+//! The client address of a request, here and on the pages.
 
 use std::{borrow::Cow, net::IpAddr};
 
@@ -8,16 +8,15 @@ use crate::base::config::TrustedProxies;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The visitor's address: the one place that decides it, for limits and log lines alike. What a proxy
-/// forwards counts only if `web::Data<TrustedProxies>` has it. None for a request that came by no
-/// connection.
+/// The visitor's address, determined here for limits and log lines alike. A forwarded address counts only if
+/// `web::Data<TrustedProxies>` contains the proxy. None for a request without a connection.
 #[must_use]
 pub fn address(request: &HttpRequest) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip();
     let Some(trusted) = request.app_data::<web::Data<TrustedProxies>>() else {
         return Some(peer.to_canonical());
     };
-    // A line with a byte that is no text keeps its place: without it, another's hop would count instead.
+    // A line with undecodable bytes keeps its position. Dropping it would make another hop count.
     let forwarded: Vec<Cow<'_, str>> = request
         .headers()
         .get_all(FORWARDED_FOR)

@@ -1,4 +1,4 @@
-//! What is asked of the app as a whole: what it is (`GET`), and to register (`PUT`).
+//! Requests about the app as a whole: introspection (`GET`) and registration (`PUT`).
 
 use std::time::{Duration, Instant};
 
@@ -16,24 +16,25 @@ use crate::{
     },
 };
 
-/// The schema of the answer to an introspection, as the SDK specification numbers it.
+/// The schema of the introspection answer, as the SDK specification numbers it.
 const INTROSPECTION_SCHEMA: &str = "2024-05-24";
 
-/// A key's hash tells keys apart by this many digits; all of it is what opens the REST API.
+/// How many digits of a key's hash are shown: enough to distinguish keys. The whole hash would open the REST
+/// API.
 const SHOWN_OF_A_HASH: usize = 12;
 
 const IN_BAND: &str = "in_band";
 const OUT_OF_BAND: &str = "out_of_band";
 
-/// What a sync's address says.
+/// The query parameters of a sync.
 #[derive(Deserialize)]
 pub struct SyncQuery {
     #[serde(rename = "deployId")]
     deploy_id: Option<String>,
 }
 
-/// `GET`: what is served here. Who signs is told more, but no secret; the answer to anybody else is not
-/// signed.
+/// `GET`: describes the app. A request with a valid signature gets more details, but no secret. Any other
+/// answer is not signed.
 pub async fn introspect(processor: web::Data<Processor>, request: HttpRequest) -> HttpResponse {
     let claims = request.headers().contains_key(signature::HEADER);
     let is_known = claims && processor.door.key_of(&request, b"").is_some();
@@ -41,7 +42,7 @@ pub async fn introspect(processor: web::Data<Processor>, request: HttpRequest) -
     answer(StatusCode::OK, &body, processor.door.signing_key().filter(|_| is_known))
 }
 
-/// `succeeded`: whether the request is signed, and validly.
+/// `succeeded`: whether a signature is valid; None without one.
 fn inspection(processor: &Processor, succeeded: Option<bool>) -> Value {
     let door = &processor.door;
     let mut body = json!({
@@ -77,8 +78,8 @@ fn inspection(processor: &Processor, succeeded: Option<bool>) -> Value {
     body
 }
 
-/// `PUT`: registers the functions with the engine, at the address that we were started with, or says in
-/// the answer itself what there is to register (`x-inngest-sync-kind: in_band`).
+/// `PUT`: registers the functions with the engine, at our configured address, or returns the registration in
+/// the answer itself (`x-inngest-sync-kind: in_band`).
 pub async fn sync(
     processor: web::Data<Processor>,
     query: web::Query<SyncQuery>,
