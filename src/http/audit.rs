@@ -1,5 +1,5 @@
-//! Who did what: one log line (target `audit`) for each request that signs in or out or that touches an
-//! import, and an id for every request. Never an e-mail address, a password or a token.
+//! Audit log: one line (target `audit`) for each request that signs in or out or touches an import, and an id
+//! for every request. Never contains an e-mail address, a password or a token.
 
 use actix_web::{
     Error, HttpMessage,
@@ -18,10 +18,10 @@ use crate::{
     function::serve::client,
 };
 
-/// Answered with every request, so that a person can tell an operator which line of the log is theirs.
+/// Sent with every answer, so that a person can tell an operator which log line belongs to a problem.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Methods and route patterns that are written down, and as what.
+/// The logged methods and route patterns, each with its name in the log.
 const ACTIONS: [(Method, &str, &str); 11] = [
     (Method::POST, "/sign-in", "sign-in"),
     (Method::POST, "/sign-up", "sign-up"),
@@ -36,20 +36,20 @@ const ACTIONS: [(Method, &str, &str); 11] = [
     (Method::GET, "/imports/{id}/runs/{run}/output", "download"),
 ];
 
-/// The user that a request has turned out to be of; kept in its extensions.
+/// The user of a request, stored in the request's extensions.
 #[derive(Clone, Copy)]
 struct Actor(UserId);
 
-/// The imports that a request has made; kept in its extensions.
+/// The imports that a request has created, stored in its extensions.
 #[derive(Default)]
 struct Made(Vec<ImportId>);
 
-/// Says whose request this is.
+/// Records the user of a request.
 pub fn is_by(request: &impl HttpMessage, user: UserId) {
     request.extensions_mut().insert(Actor(user));
 }
 
-/// Says that the request has made an import. One request can make several, each with a line of its own.
+/// Records that the request has created an import. A request can create several, each with its own log line.
 pub fn has_made(request: &impl HttpMessage, import: ImportId) {
     request.extensions_mut().get_or_insert_with(Made::default).0.push(import);
 }
@@ -97,7 +97,8 @@ fn write<B>(action: &str, id: &str, response: &ServiceResponse<B>) {
     for import in made {
         line("done", &import.to_string());
     }
-    // A request without a session is led to sign-in, which is no error, and has done nothing.
+    // A request without a session is redirected to sign-in. That is not an error status, but nothing was
+    // done.
     let is_refused = actor.is_none() || status.is_client_error() || status.is_server_error();
     if is_refused {
         line("refused", request.match_info().get("id").unwrap_or_default());

@@ -1,7 +1,7 @@
-//! Compression of answers.
+//! Compresses answers.
 //!
-//! A body that is there in one piece is compressed in one piece and sent with its length. A stream (a
-//! download) goes out as it is: its length is announced, and a large file costs no processor time.
+//! A body in memory is compressed as a whole and sent with its length. A stream (a download) is not
+//! compressed: its length is announced, and a large file costs no CPU time.
 
 use std::cell::RefCell;
 
@@ -21,29 +21,28 @@ use actix_web::{
 use bytes::Bytes;
 use flate2::{Compress, Compression, FlushCompress, Status};
 
-/// A smaller body fits into the packet of its head: nothing is won by compressing it.
+/// A smaller body fits into the same packet as its head, so compression gains nothing.
 const SMALLEST: usize = 860;
 
-/// A larger body would keep the other requests of its thread waiting for tens of milliseconds.
+/// A larger body would block the other requests of its thread for tens of milliseconds.
 const LARGEST: usize = 1 << 20;
 
-/// The fastest level that compresses: a body is compressed anew for every answer, so time counts for more
-/// than size.
+/// The fastest level. Every answer is compressed anew, so time matters more than size.
 const LEVEL: Compression = Compression::new(1);
 
-/// On every answer whose form follows what the request accepts, so that caches tell them apart.
+/// Set on every answer that depends on the accepted encodings, so that caches keep them apart.
 pub const VARY_BY_ENCODING: (HeaderName, &str) = (VARY, "accept-encoding");
 
-/// zlib's largest window, and its default.
+/// zlib's largest and default window.
 const WINDOW_BITS: u8 = 15;
 
 thread_local! {
-    /// Setting up a compressor costs more than compressing a fragment, so each thread keeps one.
+    /// Creating a compressor costs more than compressing a fragment, so each thread keeps one.
     static GZIP: RefCell<Compress> = RefCell::new(Compress::new_gzip(LEVEL, WINDOW_BITS));
 }
 
-/// The one of `offered` that the request prefers; the first of several that it likes the same (RFC 9110,
-/// section 12.5.3). `Identity` if it takes none of them.
+/// The encoding of `offered` that the request prefers; the first one of equals (RFC 9110, section 12.5.3).
+/// `Identity` if it accepts none of them.
 #[must_use]
 pub fn negotiate(request: &impl HttpMessage, offered: &[ContentEncoding]) -> ContentEncoding {
     let identity = ContentEncoding::Identity;
@@ -66,7 +65,7 @@ pub fn negotiate(request: &impl HttpMessage, offered: &[ContentEncoding]) -> Con
     best.0
 }
 
-/// Compresses what is text, there in one piece, and of a size that is worth it.
+/// Compresses text bodies in memory, if their size makes it worthwhile.
 pub async fn in_one_piece(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -96,7 +95,7 @@ pub async fn in_one_piece(
     }))
 }
 
-/// Whether an answer with this head is one that compression makes smaller and leaves true.
+/// Whether an answer with this head becomes smaller by compression and stays correct.
 fn may_be_compressed(status: StatusCode, headers: &HeaderMap) -> bool {
     let has_whole_body = !status.is_informational()
         && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT);
@@ -110,7 +109,7 @@ fn may_be_compressed(status: StatusCode, headers: &HeaderMap) -> bool {
         && !headers.contains_key(CONTENT_RANGE)
 }
 
-/// The compressed bytes are others than those the tag was made for; they still mean the same.
+/// The tag was made for the uncompressed bytes. The compressed ones are equivalent, but not identical.
 fn weaken_etag(headers: &mut HeaderMap) {
     let Some(tag) = headers.get(ETAG).map(HeaderValue::as_bytes).filter(|tag| !tag.starts_with(b"W/")) else {
         return;
@@ -120,7 +119,7 @@ fn weaken_etag(headers: &mut HeaderMap) {
     }
 }
 
-/// None if it would not get smaller.
+/// None if the result is not smaller.
 fn gzip(body: &[u8]) -> Option<Bytes> {
     GZIP.with_borrow_mut(|gzip| {
         gzip.reset();
@@ -167,7 +166,8 @@ mod tests {
         assert_eq!(negotiate(&TestRequest::default().to_http_request(), &[Brotli, Gzip]), Identity);
     }
 
-    /// What a handler that answers `status` with these headers and bytes is made to say to `accepted`.
+    /// The answer to a client that accepts `accepted`, from a handler that answers `status` with these
+    /// headers and bytes.
     async fn answer(
         status: u16,
         headers: &'static [(&'static str, &'static str)],
@@ -207,7 +207,7 @@ mod tests {
             assert_eq!(headers.get(VARY).unwrap(), "accept-encoding");
             assert_eq!(headers.get(ETAG).unwrap(), "W/\"1\"");
         }
-        // A second body by the same compressor has nothing of the first.
+        // A second body must contain nothing of the first one that the compressor handled.
         assert_eq!(unpacked(&answer(404, &[TEXT], text, GET).await.1), text);
         let (headers, body) = answer(200, &[TEXT, ("etag", "\"1\"")], text, (Method::GET, "br")).await;
         assert_eq!(body, text);

@@ -1,8 +1,7 @@
-//! Requests that change something come from our own pages.
+//! Ensures that requests that change something come from our own pages.
 //!
-//! A browser says where a request comes from (`Sec-Fetch-Site`; on plain http only `Origin`), and a
-//! page cannot make it lie. What says neither is no browser; it has nobody's cookie to abuse, unless
-//! it sends one.
+//! A browser states where a request comes from (`Sec-Fetch-Site`; over plain http only `Origin`), and a page
+//! cannot forge it. A client that states neither is not a browser, so it can send only its own cookie.
 
 use actix_web::{
     Error, HttpRequest, HttpResponse,
@@ -18,8 +17,8 @@ use actix_web::{
 
 use super::{error::ErrorInfo, htmx::wants_fragment, origin::PublicOrigin, session};
 
-/// Middleware (for `middleware::from_fn`): answers 403 to a request that another site's page made,
-/// unless it only reads. Needs `web::Data<PublicOrigin>`.
+/// Middleware (for `middleware::from_fn`): answers 403 to a request from another site's page, unless it only
+/// reads. Needs `web::Data<PublicOrigin>`.
 pub async fn refuse_cross_site(
     origin: web::Data<PublicOrigin>,
     request: ServiceRequest,
@@ -29,7 +28,7 @@ pub async fn refuse_cross_site(
     if only_reads || comes_from_us(request.request(), &origin) {
         return Ok(next.call(request).await?.map_into_left_body());
     }
-    // A response, not an error: those would miss the headers that the outer middleware adds.
+    // A response instead of an error: the outer middleware would not add its headers to an error.
     let names_a_site = ["sec-fetch-site", "origin"].iter().any(|name| request.headers().contains_key(*name));
     let why = if names_a_site {
         "This request came from another site and was refused. Open the page here and try again."
@@ -48,7 +47,7 @@ pub async fn refuse_cross_site(
 
 fn comes_from_us(request: &HttpRequest, public: &PublicOrigin) -> bool {
     if let Some(site) = request.headers().get("sec-fetch-site") {
-        // "same-site" is another host, and not us. What a person types or bookmarks changes nothing.
+        // "same-site" is another host. "none", a typed or bookmarked address, changes nothing.
         return site == "same-origin";
     }
     if let Some(origin) = request.headers().get(header::ORIGIN) {

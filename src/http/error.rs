@@ -1,6 +1,6 @@
-//! What can go wrong on the way to an answer: the one place where errors become status codes and sentences.
+//! Maps errors to status codes and sentences, in one place.
 //!
-//! Each type of error that a handler can meet has a `From` of its own here, so that a new one cannot reach a
+//! Each type of error that a handler can return has its own `From` here, so that a new error cannot reach a
 //! visitor before its answer is decided.
 
 use std::{borrow::Cow, fmt, io, time::Duration};
@@ -24,52 +24,52 @@ use crate::{
     store,
 };
 
-/// What no route is for.
+/// The answer where no route matches.
 pub async fn not_found() -> Result<HttpResponse, Error> {
     Err(Error::NotFound)
 }
 
-/// A person sees the sentence, the log gets the cause.
+/// People see the sentence; the log gets the cause.
 #[derive(Debug)]
 pub enum Error {
-    /// Nothing there, or nothing of theirs.
+    /// It does not exist, or belongs to another user.
     NotFound,
     /// A download before the end.
     NotYet,
-    /// A download of an import whose run never wrote anything here.
+    /// A download of an import whose run wrote nothing here.
     NothingWritten,
-    /// A re-run is asked for before the import has ended.
+    /// A retry before the import has ended.
     StillGoing,
-    /// A deletion is asked for before the import has ended.
+    /// A deletion before the import has ended.
     NotOver,
-    /// The same, of one that was cancelled and may still get a run.
+    /// A deletion of a cancelled import that may still get a run.
     StillCancelling,
-    /// A re-run of the failed records is asked for, and there are none.
+    /// A retry of the failed records, but there are none.
     NothingFailed,
-    /// A re-run of an unknown part is asked for.
+    /// A retry of an unknown part.
     NoSuchPart,
-    /// The user may store no more.
+    /// The user's quota is used up.
     OverQuota,
-    /// More passwords are being checked than can be at once.
+    /// Too many passwords are being checked at once.
     Busy,
     /// The disk is full.
     NoSpace,
-    /// The file that an import was made of is not stored any more.
+    /// The file of an import is no longer stored.
     FileMissing,
-    /// Any other file that should be stored is not there.
+    /// Another stored file is missing.
     Missing(anyhow::Error),
-    /// A query or form that says what none of ours does.
+    /// A malformed query or form.
     Unreadable,
     /// The request's body did not arrive in time.
     TooSlow,
     /// The database does not answer.
     DatabaseAway(anyhow::Error),
-    /// Our fault.
+    /// An internal error.
     Internal(anyhow::Error),
 }
 
 impl Error {
-    /// What is wrong with a form that cannot be read.
+    /// The error for a form that cannot be read.
     #[must_use]
     pub fn from_form(why: &UrlencodedError) -> Self {
         match why {
@@ -78,7 +78,7 @@ impl Error {
         }
     }
 
-    /// What is answered, and what is logged.
+    /// The answer, and the text for the log.
     #[must_use]
     pub fn info(&self) -> ErrorInfo {
         let (title, sentence) = self.words();
@@ -186,7 +186,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// The variant that an error becomes; it gets the error, for the log.
+/// Creates the variant for an error, which is kept for the log.
 type Decision = fn(anyhow::Error) -> Error;
 
 fn of_store(error: &store::Error) -> Decision {
@@ -256,7 +256,7 @@ impl From<askama::Error> for Error {
     }
 }
 
-/// What is told of an error, whatever the form of the answer.
+/// The content of an error's answer, independent of its form.
 #[derive(Clone, Debug)]
 pub struct ErrorInfo {
     pub status: StatusCode,
@@ -265,7 +265,7 @@ pub struct ErrorInfo {
     /// What happened and what to do, without codes.
     pub sentence: Cow<'static, str>,
     pub retry_after: Option<Duration>,
-    /// For the log alone: the error and its causes.
+    /// The error and its causes, only for the log.
     pub log_chain: Option<String>,
 }
 
@@ -276,7 +276,7 @@ struct Failure<'i> {
 }
 
 impl ErrorInfo {
-    /// The whole page. The response also holds this, so that [`as_asked`] can replace the page.
+    /// The whole page. The response also contains this value, so that [`as_asked`] can replace the page.
     #[must_use]
     pub fn page(self) -> HttpResponse {
         let mut response = ErrorPage::new(self.title, &self.sentence).response(self.head());
@@ -284,8 +284,8 @@ impl ErrorInfo {
         response
     }
 
-    /// The answer to a failed request for a fragment: the script shows its text (`static/js/failures.js`),
-    /// wherever the fragment was to go.
+    /// The answer to a failed request for a fragment. The script shows its text (`static/js/failures.js`),
+    /// whatever the target of the request was.
     #[must_use]
     pub fn notice(&self) -> HttpResponse {
         let notice = Failure { sentence: &self.sentence }.render().unwrap_or_else(|error| {
@@ -304,9 +304,9 @@ impl ErrorInfo {
     }
 }
 
-/// Turns the page of an error into a notice where htmx asked.
+/// Replaces the page of an error by a notice if htmx made the request.
 pub fn as_asked<B: MessageBody>(mut response: ServiceResponse<B>) -> ServiceResponse<EitherBody<B>> {
-    // An open page polls many times a second and nearly never fails.
+    // Open pages poll many times a second and almost never fail.
     let is_error = response.status().is_client_error() || response.status().is_server_error();
     if !is_error || !wants_fragment(response.request()) {
         return response.map_into_left_body();

@@ -1,4 +1,4 @@
-//! The page that says what went wrong.
+//! The page that shows an error.
 
 use actix_web::{HttpResponse, HttpResponseBuilder, http::header::ContentType};
 use askama::Template;

@@ -1,4 +1,4 @@
-//! The headers that every answer carries.
+//! The headers of every answer.
 
 use actix_web::{
     Error,
@@ -14,15 +14,15 @@ use actix_web::{
 
 use super::origin::PublicOrigin;
 
-/// Only our own files, no inline script or style, no other host, in nobody's frame.
+/// Only our own files, no inline script or style, no other host, no framing.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// None of our pages uses any of these.
+/// Our pages use none of these.
 const PERMISSIONS_POLICY: &str =
     "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
 
-/// A year; set where the public URL is https, so that a browser never asks over http again.
+/// One year. Set if the public URL is https, so that browsers never use http again.
 const STRICT_TRANSPORT_SECURITY: (HeaderName, &str) = (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
 
 const HEADERS: [(HeaderName, &str); 7] = [
@@ -32,19 +32,18 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (header::PERMISSIONS_POLICY, PERMISSIONS_POLICY),
     (header::CROSS_ORIGIN_OPENER_POLICY, "same-origin"),
     (header::CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
-    // Pages are personal; a handler that knows better has set its own.
+    // Pages are personal. Handlers of other content set their own value.
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// When to come again where a 503 does not say it: what is missing then, a database or the next process, is
-/// mostly back within seconds.
+/// The `Retry-After` of a 503 without one: the database or the next process is usually back within seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 fn all(is_https: bool) -> impl Iterator<Item = (HeaderName, &'static str)> {
     HEADERS.into_iter().chain(is_https.then_some(STRICT_TRANSPORT_SECURITY))
 }
 
-/// Adds them where the handler has not set its own.
+/// Adds the headers that the handler has not set.
 pub async fn secure(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -64,7 +63,7 @@ pub async fn secure(
     Ok(response)
 }
 
-/// The same as lines, for answers that no middleware sees.
+/// The same headers as lines, for answers that no middleware sees.
 #[must_use]
 pub fn lines(origin: &PublicOrigin) -> String {
     all(origin.is_https()).fold(String::new(), |lines, (name, value)| format!("{lines}{name}: {value}\r\n"))

@@ -1,4 +1,4 @@
-//! `GET /healthz`: alive. `GET /readyz`: able to work.
+//! `GET /healthz`: the process is alive. `GET /readyz`: it is able to work.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -15,13 +15,13 @@ use crate::{
     store::{self, Store},
 };
 
-/// A load balancer gives up soon, so the answer must come before that.
+/// Load balancers have short timeouts, so the answer must come within this time.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
 
-/// The engine is asked at most once in this time, however often `/readyz` is requested.
+/// The engine is asked at most this often, however often `/readyz` is requested.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
-/// What is known of the engine.
+/// The last known state of the engine.
 pub struct EngineCheck {
     client: Client,
     last: Mutex<Option<(Instant, Result<(), &'static str>)>>,
@@ -33,7 +33,7 @@ impl EngineCheck {
         Self { client, last: Mutex::default() }
     }
 
-    /// Whether it answers and takes all keys; else what is wrong, for people.
+    /// Whether the engine answers and accepts all keys. If not, what is wrong, for people.
     async fn look(&self) -> Result<(), &'static str> {
         let mut last = self.last.lock().await;
         if let Some((at, verdict)) = *last
@@ -73,21 +73,21 @@ pub async fn healthz() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("alive\n")
 }
 
-/// What the server needs to work.
+/// What the server needs in order to work.
 pub struct Health {
     pub store: Store,
     pub storage: Storage,
     /// Whether this process holds the lock of the database.
     pub lock: watch::Receiver<bool>,
     pub engine: Arc<EngineCheck>,
-    /// Held by the one look at the disk that is at work.
+    /// Held by the one running check of the disk.
     pub probe: Arc<Mutex<()>>,
 }
 
 impl Health {
     async fn database(&self) -> Result<(), &'static str> {
         let ping = store::within(ANSWER_WITHIN, self.store.ping());
-        // SQLite waits for a free connection as long as for any other work.
+        // With SQLite, a ping waits for a free connection like any other work.
         let Ok(answer) = timeout(ANSWER_WITHIN, ping).await else { return Err("not answering") };
         match answer {
             Ok(()) if !*self.lock.borrow() => Err("in use by another Runboard, or was away just now"),
@@ -99,8 +99,8 @@ impl Health {
         }
     }
 
-    /// Asked anew each time, for the answer must be true now, but by one thread at a time: a disk that hangs
-    /// must not take all threads.
+    /// Checked anew each time, because the answer must be current, but by one thread at a time: a hanging
+    /// disk must not block all threads.
     async fn files(&self) -> Result<(), &'static str> {
         let probe = async {
             let turn = Arc::clone(&self.probe).lock_owned().await;
@@ -128,10 +128,10 @@ impl Health {
     }
 }
 
-/// 200 if the database and the engine answer, the engine takes our keys, and files can be stored; else 503
+/// 200 if the database and the engine answer, the engine accepts our keys, and files can be stored; else 503
 /// with what is wrong.
 pub async fn readyz(health: web::Data<Health>) -> HttpResponse {
-    // A visitor who hangs up must not break off the question, or the next one asks the engine again.
+    // A separate task: a visitor who hangs up must not abort the request, or the next visitor repeats it.
     let engine = Arc::clone(&health.engine);
     let engine = tokio::spawn(async move { engine.look().await });
     let (database, files, engine) = tokio::join!(health.database(), health.files(), engine);

@@ -1,8 +1,9 @@
-//! What htmx says of its requests.
+//! Recognises requests of htmx.
 
 use actix_web::HttpRequest;
 
-/// Whether htmx or the script asks, so that a fragment is wanted; every other client wants the page around it.
+/// Whether htmx or our script made the request and expects a fragment. Every other client expects a whole
+/// page.
 #[must_use]
 pub fn wants_fragment(request: &HttpRequest) -> bool {
     request.headers().get("hx-request").is_some_and(|value| value == "true")

@@ -1,5 +1,5 @@
-//! What both doors share: whose request it is, from where it may come, what is answered when it fails, and
-//! how answers are sent.
+//! Everything that handlers share: the user of a request, its origin, error answers, and how answers are
+//! sent.
 
 pub mod audit;
 pub mod compression;

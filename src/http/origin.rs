@@ -1,19 +1,19 @@
-//! Where people reach us.
+//! The origin under which people reach us.
 
 use std::net::{IpAddr, SocketAddr};
 
 use url::Url;
 
-/// The origin of our pages: the public URL, or the address that is listened on. Never what a
-/// `Host` header says.
+/// The origin of our pages: the public URL, or the listen address. Never taken from a `Host` header.
 #[derive(Clone, Debug)]
 pub struct PublicOrigin {
     authority: String,
-    /// That of the public URL; None if none is configured.
+    /// The scheme of the public URL; None if none is configured.
     scheme: Option<String>,
-    /// Only this machine reaches us.
+    /// Only this machine can reach us.
     is_loopback: bool,
-    /// Whether `authority` leads here: `0.0.0.0` names every address of this machine, and none to type.
+    /// Whether people can use `authority`: `0.0.0.0` stands for every address of this machine, but cannot be
+    /// typed.
     is_reachable: bool,
 }
 
@@ -37,19 +37,19 @@ impl PublicOrigin {
         }
     }
 
-    /// The address that people type, without its scheme: `runboard.example.org`, `127.0.0.1:8080`. None where
-    /// the configuration does not tell it.
+    /// The address that people type, without its scheme: `runboard.example.org`, `127.0.0.1:8080`. None if
+    /// the configuration does not say it.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
         self.is_reachable.then_some(&*self.authority)
     }
 
-    /// Whether a page of `scheme://authority`, which asks a server that it calls `host`, is one of ours.
+    /// Whether a page of `scheme://authority`, whose request names `host`, is one of ours.
     ///
-    /// People may reach us under other names than the public one: those that they ask us by. An address that
-    /// only this machine reaches has no names but its own; under another one a page elsewhere has made its
-    /// name lead here. A page of our host that came by http, where people come by https, may have been
-    /// written by anybody on the way.
+    /// People may reach us under other names than the public one: the host of their requests. A loopback
+    /// address has no other names: under another name, a page elsewhere has pointed its own name at us. If
+    /// people use https, a page of our host over http is not ours, because it may have been forged on the
+    /// way.
     #[must_use]
     pub fn is_ours(&self, scheme: &str, authority: &str, host: Option<&str>) -> bool {
         let is_public = authority.eq_ignore_ascii_case(&self.authority);
@@ -62,14 +62,14 @@ impl PublicOrigin {
         is_asked_by && (is_local || (!self.is_loopback && has_scheme))
     }
 
-    /// Whether cookies can be kept to encrypted connections.
+    /// Whether cookies can be restricted to encrypted connections.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.scheme.as_deref() == Some("https")
     }
 }
 
-/// Whether `authority` names the machine of who uses it.
+/// Whether `authority` names the local machine.
 fn is_local(authority: &str) -> bool {
     let name = match authority.strip_prefix('[') {
         Some(rest) => rest.split_once(']').map_or(rest, |(address, _)| address),

@@ -11,10 +11,10 @@ use actix_web::{
 
 use crate::store;
 
-/// How long a request waits for a database that does not answer: with all else, it is answered within 5 s.
+/// How long a request waits for a hanging database, so that it is answered within 5 s in all.
 const STATEMENT_WITHIN: Duration = Duration::from_secs(3);
 
-/// Gives up a statement that takes longer, and waits for none after it; the answer then says so.
+/// Abandons a statement that takes longer, and waits for no further one; the answer then says so.
 pub async fn with_the_database(
     request: ServiceRequest,
     next: Next<impl MessageBody>,

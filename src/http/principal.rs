@@ -1,4 +1,4 @@
-//! Whose request it is, and whose import: the extractors that handlers take.
+//! The extractors of handlers: the user of a request, and the import in its path.
 
 use std::{fmt, future::Future, pin::Pin};
 
@@ -17,19 +17,19 @@ use crate::{
     imports::{Imports, Owned},
 };
 
-/// Whose request it is. As an extractor it requires a signed-in user. Needs `web::Data<Accounts>`.
+/// The user of a request. As an extractor it requires a signed-in user. Needs `web::Data<Accounts>`.
 #[derive(Clone, Debug)]
 pub struct Principal {
     pub user: UserId,
     pub email: Email,
 }
 
-/// Why a request does not get what it asks for: nobody is signed in, or the import is not theirs.
+/// Why a request is denied: nobody is signed in, or the import belongs to another user.
 #[derive(Debug)]
 pub enum Denied {
-    /// A fragment: 401, so that htmx leaves the page as it is.
+    /// A fragment: 401, so that htmx leaves the page unchanged.
     Fragment,
-    /// A page, or a form: 303 to this path, where one can sign in (or, at first, up).
+    /// A page or a form: 303 to this path, where people sign in, or sign up if there is no account yet.
     Page {
         location: String,
     },
@@ -37,7 +37,7 @@ pub enum Denied {
 }
 
 impl Principal {
-    /// Whose request this is.
+    /// The user of `request`.
     async fn of(request: &HttpRequest) -> Result<Self, Denied> {
         let accounts =
             request.app_data::<web::Data<Accounts>>().expect("the application is built with its accounts");
@@ -64,8 +64,9 @@ impl FromRequest for Principal {
     }
 }
 
-/// Extractor for the routes of one import: that of the path's `{id}`, if it is the principal's. A stranger's
-/// answer is that of an unknown id. Needs `web::Data<Accounts>` and `web::Data<Imports>`.
+/// Extractor for the routes of one import: the import of the path's `{id}`, if it belongs to the principal.
+/// Otherwise the answer is the same as for an unknown id. Needs `web::Data<Accounts>` and
+/// `web::Data<Imports>`.
 #[derive(Clone, Debug)]
 pub struct OwnedImport {
     pub principal: Principal,
@@ -92,7 +93,7 @@ impl FromRequest for OwnedImport {
     }
 }
 
-/// The sign-in page that leads back to what was asked for, where that can be asked for again.
+/// The sign-in page, with a link back to the requested path if that can be requested again.
 fn sign_in_path(request: &HttpRequest) -> String {
     let is_dashboard = request.uri() == "/";
     if is_dashboard || !matches!(*request.method(), Method::GET | Method::HEAD) {

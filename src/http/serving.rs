@@ -1,8 +1,8 @@
-//! An HTTP server whose connections and requests have limits.
+//! An HTTP server with limits for connections and requests.
 //!
-//! actix's own `HttpServer` has no limit of connections per address, no deadline for bodies, none for the
-//! heads of later requests on a connection, and answers malformed heads without our headers. All four are
-//! decided where bytes arrive, so this builds the server from the same parts with a connection of our own.
+//! actix's own `HttpServer` has no limit of connections per address, no deadline for bodies, no deadline for
+//! the heads of later requests on a connection, and answers malformed heads without our headers. All four are
+//! decided where bytes arrive, so this builds the server from the same parts with its own connection type.
 
 mod body;
 mod connection;
@@ -19,10 +19,10 @@ use self::connection::Connection;
 pub use self::{body::within, connections::Connections};
 use crate::base::config::HttpLimits;
 
-/// How long a connection without a request is kept.
+/// How long an idle connection is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
-/// How long what still arrives of a refused body is read, so that its sender sees the answer.
+/// How long the rest of a refused body is read, so that its sender sees the answer.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// How a listener is served.
@@ -30,15 +30,15 @@ const LINGER: Duration = Duration::from_secs(1);
 pub struct ServeOptions {
     pub limits: HttpLimits,
     pub connections: Arc<Connections>,
-    /// The lines that answers to malformed heads get, each with its line end.
+    /// The header lines of answers to malformed heads, each with its line end.
     pub header_lines: Arc<str>,
-    /// Threads; as many as there are cores without.
+    /// The number of threads; None: one per core.
     pub workers: Option<usize>,
     /// How long requests may take to end when the server stops.
     pub grace: Duration,
 }
 
-/// Serves the applications of `factory` in the background, until the handle stops it. Each has to be
+/// Serves the applications of `factory` in the background until the handle stops it. Each application must be
 /// wrapped in [`within`].
 pub fn serve<F, I, S, B>(listener: TcpListener, options: ServeOptions, factory: F) -> io::Result<ServerHandle>
 where

@@ -1,4 +1,4 @@
-//! The session cookie: how it is read, set and taken away.
+//! The session cookie: reading, setting and deleting it.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -13,15 +13,15 @@ use crate::{
     base::ids::UserId,
 };
 
-/// Holds the session's token and nothing else.
+/// Contains only the session's token.
 pub const COOKIE: &str = "runboard_session";
 
-/// Its name where people come by https: a browser takes a cookie of this prefix only from the host itself
-/// over https, so no other host of the domain can set it. [`COOKIE`] is not read there: another host could have
-/// set it, and a visitor would work in that host's account.
+/// The cookie's name over https. A browser accepts this prefix only from the host itself over https, so no
+/// other host of the domain can set it. [`COOKIE`] is ignored there: another host could have set it, and a
+/// visitor would work in that host's account.
 pub const HOST_COOKIE: &str = "__Host-runboard_session";
 
-/// The session token that the request carries, whatever it opens.
+/// The session token in the request, valid or not.
 #[must_use]
 pub fn token(request: &HttpRequest) -> Option<Token> {
     let origin = request.app_data::<web::Data<PublicOrigin>>();
@@ -29,14 +29,15 @@ pub fn token(request: &HttpRequest) -> Option<Token> {
     cookie_values(request, name).find_map(Token::parse)
 }
 
-/// Whether the request carries a session's cookie, whatever is in it.
+/// Whether the request has a session cookie, whatever its value.
 #[must_use]
 pub fn has_cookie(request: &HttpRequest) -> bool {
     [HOST_COOKIE, COOKIE].into_iter().any(|name| cookie_values(request, name).next().is_some())
 }
 
-/// The values of the cookies named `name`, where they stand in the header: taking all cookies apart costs a poll
-/// more than finding its import. Other cookies may hold any bytes; another host can add one of the same name.
+/// The values of the cookies named `name`, searched in the header itself: parsing all cookies costs a poll
+/// more than finding its import. Other cookies may contain any bytes, and another host can add one of the
+/// same name.
 fn cookie_values<'r>(request: &'r HttpRequest, name: &'static str) -> impl Iterator<Item = &'r str> {
     let headers = request.headers().get_all(header::COOKIE).map(HeaderValue::as_bytes);
     let pairs = headers.flat_map(|header| header.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
@@ -52,7 +53,7 @@ pub async fn current(request: &HttpRequest, accounts: &Accounts) -> Result<Optio
     }
 }
 
-/// Begins a session of `user`, ends the one this browser had, and leads to `location`.
+/// Begins a session of `user`, ends the browser's previous one, and redirects to `location`.
 pub async fn begin(
     request: &HttpRequest,
     accounts: &Accounts,
@@ -69,7 +70,7 @@ pub async fn begin(
     Ok(response)
 }
 
-/// Ends the session of the request, takes its cookie away, and leads to sign-in.
+/// Ends the session of the request, deletes its cookie, and redirects to sign-in.
 pub async fn end(
     request: &HttpRequest,
     accounts: &Accounts,
@@ -90,7 +91,7 @@ fn name(origin: &PublicOrigin) -> &'static str {
     if origin.is_https() { HOST_COOKIE } else { COOKIE }
 }
 
-/// `Lax`, so that a link from elsewhere finds the person signed in; what changes something is
+/// `Lax`, so that a link from another site finds the person signed in. Requests that change something are
 /// guarded by [`super::csrf`].
 pub(crate) fn cookie(name: &'static str, origin: &PublicOrigin, value: String) -> Cookie<'static> {
     Cookie::build(name, value)
@@ -113,7 +114,7 @@ pub(crate) fn set(response: &mut HttpResponse, cookie: &Cookie<'_>) {
     }
 }
 
-/// 303: look there, with GET.
+/// 303: the client must continue there with GET.
 #[must_use]
 pub fn see_other(location: &str) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((header::LOCATION, location)).finish()

@@ -1,4 +1,4 @@
-//! The deadline of bodies.
+//! The deadline of request bodies.
 
 use std::{
     cell::{Cell, RefCell},
@@ -24,8 +24,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::connection::{Activity, InFlight, ToCome};
 use crate::base::config::HttpLimits;
 
-/// Middleware (for `middleware::from_fn`), the outermost one: a body that stalls or trickles ends with an
-/// error of kind `TimedOut`, the answer is 408, and the connection closes. Needs `web::Data<HttpLimits>`.
+/// Middleware (for `middleware::from_fn`), which must be the outermost: a body that stalls or trickles ends
+/// with an error of kind `TimedOut`, the answer is 408, and the connection closes. Needs
+/// `web::Data<HttpLimits>`.
 pub async fn within(
     limits: web::Data<HttpLimits>,
     mut request: ServiceRequest,
@@ -51,8 +52,8 @@ pub async fn within(
         }
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
-    // A body that has not arrived is held until the answer is sent: actix then closes the connection behind
-    // it. Had it been dropped, actix would read a chunked one to its end, for however long that takes.
+    // A body that has not arrived is held until the answer is sent: actix then closes the connection. If it
+    // were dropped earlier, actix would read a chunked body to its end, without a time limit.
     let body = body.filter(|body| body.arrival.get() != Arrival::Whole);
     Ok(response.map_body(|_, answer| Held {
         answer: BoxBody::new(answer),
@@ -73,7 +74,7 @@ enum Arrival {
     Stalled,
 }
 
-/// A body that has to keep coming. Only the time counts in which its reader waits for it.
+/// A body with a minimum speed. Only the time in which its reader waits counts.
 struct Timed {
     arrival: Cell<Arrival>,
     activity: Option<Rc<Activity>>,
@@ -83,10 +84,10 @@ struct Timed {
 struct Inner {
     payload: Payload,
     limits: HttpLimits,
-    /// Bytes of the window so far, and what is left of it.
+    /// The bytes of the current window, and the rest of its time.
     bytes: u64,
     left: Duration,
-    /// While the reader waits.
+    /// Set while the reader waits.
     wait: Option<Wait>,
 }
 
@@ -102,7 +103,7 @@ impl Timed {
         Self { arrival: Cell::new(Arrival::Arriving), activity, inner: RefCell::new(inner) }
     }
 
-    /// Nothing more of it is read.
+    /// Ends the body: nothing more of it is read.
     fn ends_as(&self, arrival: Arrival) {
         self.arrival.set(arrival);
         if let Some(activity) = &self.activity {
@@ -145,7 +146,7 @@ impl Inner {
         }
     }
 
-    /// Ready once nothing has come for too long, or too little in a window.
+    /// Ready when nothing has arrived for too long, or too little in a window.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let limits = self.limits;
         let left = self.left;
@@ -168,7 +169,7 @@ impl Inner {
     }
 }
 
-/// What the handler reads.
+/// The body that the handler reads.
 struct Shared(Rc<Timed>);
 
 impl Stream for Shared {
@@ -179,7 +180,7 @@ impl Stream for Shared {
     }
 }
 
-/// An answer, and what lasts until it is sent.
+/// An answer, and the values that live until it is sent.
 struct Held {
     answer: BoxBody,
     _in_flight: Option<InFlight>,

@@ -1,4 +1,4 @@
-//! One connection: what is refused before there is a request, and what no handler sees.
+//! One connection: refusals before there is a request, and answers that no handler sees.
 
 use std::{
     cell::{Cell, RefCell},
@@ -20,29 +20,28 @@ use tokio::{
 
 use super::{ServeOptions, connections::ConnectionSlot};
 
-/// How the answers begin that actix gives to heads that it cannot read: nothing of ours sees those.
+/// The beginning of actix's own answers to malformed heads, which bypass our handlers.
 const CLIENT_ERROR: &[u8] = b"HTTP/1.1 4";
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
-/// The name of a header that every answer of ours has.
+/// A header that every answer of ours has.
 const OURS: &[u8] = b"x-content-type-options";
 
-/// How many bytes are read in one turn where the head of a request may be among them. actix decodes all heads
-/// that it has, and keeps some KB of memory for each: 128 KiB of short ones would take 34 MB a connection.
+/// The most bytes that are read in one turn while they may contain the head of a request. actix decodes all
+/// heads in its buffer and keeps some KB for each: 128 KiB of short heads would take 34 MB per connection.
 const HEAD_BYTES: usize = 1024;
 
-/// The most bytes of a body that actix may have read and no handler has yet: 128 KiB that are not decoded, and
-/// as many that are.
+/// The most body bytes that actix may have read but no handler has taken: 128 KiB raw, and as many decoded.
 const READ_AHEAD: u64 = 256 << 10;
 
 pub struct Connection {
     stream: TcpStream,
     activity: Rc<Activity>,
-    /// Ends the wait for the head of a later request; actix's own deadline is for the first one only.
+    /// Ends the wait for the head of a later request; actix's own deadline covers only the first.
     head_deadline: Option<Pin<Box<Sleep>>>,
     head_within: Duration,
-    /// Bytes read in this turn, which may be those of heads.
+    /// The bytes read in this turn, which may belong to heads.
     read_in_turn: usize,
-    /// Ends an answer of which the client takes no byte; None while bytes go out.
+    /// Aborts an answer of which the client takes no byte. None while bytes are sent.
     write_deadline: Option<Pin<Box<Sleep>>>,
     write_within: Duration,
     header_lines: Arc<str>,
@@ -50,18 +49,18 @@ pub struct Connection {
     _slot: ConnectionSlot,
 }
 
-/// Whether a connection has requests at work.
+/// Whether a connection has active requests.
 #[derive(Debug, Default)]
 pub struct Activity {
     in_flight: Cell<usize>,
-    /// When the last one ended; None while one is at work, and before the first.
+    /// When the last request ended. None during a request, and before the first.
     idle_since: Cell<Option<Instant>>,
     to_come: Cell<ToCome>,
-    /// Whom to wake when no request is at work.
+    /// Woken when no request is active.
     reader: RefCell<Option<Waker>>,
 }
 
-/// What a handler has not got yet of the body of the request at work.
+/// The rest of the active request's body that no handler has taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ToCome {
     #[default]
@@ -71,7 +70,7 @@ pub enum ToCome {
     Unknown,
 }
 
-/// One request at work, until dropped.
+/// An active request, until it is dropped.
 #[derive(Debug)]
 pub struct InFlight(Rc<Activity>);
 
@@ -86,19 +85,19 @@ impl Activity {
         self.to_come.set(to_come);
     }
 
-    /// A handler has got so many bytes of the body.
+    /// A handler has taken `bytes` bytes of the body.
     pub fn body_was_read(&self, bytes: u64) {
         if let ToCome::Bytes(left) = self.to_come.get() {
             self.to_come.set(ToCome::Bytes(left.saturating_sub(bytes)));
         }
     }
 
-    /// Whether what arrives now can only be requests behind the one at work.
+    /// Whether bytes that arrive now can only belong to later requests.
     fn is_busy(&self) -> bool {
         self.in_flight.get() > 0 && matches!(self.to_come.get(), ToCome::Nothing | ToCome::Bytes(0))
     }
 
-    /// Whether the next `bytes` are sure to be of the body at work, whatever of it actix has read already.
+    /// Whether the next `bytes` certainly belong to the active body, whatever actix has read of it already.
     fn is_body(&self, bytes: usize) -> bool {
         let certain = READ_AHEAD.saturating_add(bytes as u64);
         matches!(self.to_come.get(), ToCome::Bytes(left) if left >= certain)
@@ -119,16 +118,16 @@ impl Drop for InFlight {
     }
 }
 
-/// An answer on its way that is longer than the one it stands for.
+/// An answer that is being sent in place of a shorter one.
 struct Rewriting {
     bytes: Vec<u8>,
     written: usize,
-    /// Bytes of the answer that it stands for.
+    /// The length of the answer that it replaces.
     replaced: usize,
 }
 
 impl Connection {
-    /// A connection over the limit of its address is closed at once.
+    /// Accepts a connection. One above the limit of its address is closed at once.
     pub fn accept(
         stream: TcpStream,
         options: &ServeOptions,
@@ -136,7 +135,7 @@ impl Connection {
         let peer = stream.peer_addr().map_err(DispatchError::Io)?;
         let refused = || DispatchError::Io(io::ErrorKind::ConnectionRefused.into());
         let slot = options.connections.slot(peer.ip()).ok_or_else(refused)?;
-        // Answers are written whole; to wait for more of them would only make them late.
+        // Answers are written whole, so waiting for more bytes would only delay them.
         stream.set_nodelay(true).map_err(DispatchError::Io)?;
         let connection = Self {
             stream,
@@ -168,7 +167,7 @@ impl Connection {
         sleep.as_mut().poll(cx).is_ready()
     }
 
-    /// Reads a few heads at most, then lets actix handle them before more are read.
+    /// Reads a few heads at most, then lets actix handle them before it reads more.
     fn poll_heads(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.read_in_turn >= HEAD_BYTES {
             self.read_in_turn = 0;
@@ -187,8 +186,8 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes to the client. Fails once it has taken no byte for `write_within`: a client that never reads
-    /// would keep its connection, and the answers to it, for ever.
+    /// Writes to the client. Fails once the client has taken no byte for `write_within`. A client that never
+    /// reads would otherwise keep its connection, and the answers to it, forever.
     fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write(cx, bytes) {
             self.write_deadline = None;
@@ -207,12 +206,12 @@ impl AsyncRead for Connection {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.is_late(cx) {
-            // As if it had hung up.
+            // As if the client had hung up.
             return Poll::Ready(Ok(()));
         }
         let activity = &self.activity;
         if activity.is_busy() {
-            // Later requests stay with the client: read, they would wait in memory.
+            // Later requests are not read now: they would wait in memory.
             activity.reader.replace(Some(cx.waker().clone()));
             return Poll::Pending;
         }
@@ -257,7 +256,7 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// Whether `answer` is a whole one that actix gave itself: a client error without a body and without our
+/// Whether `answer` is a complete answer of actix itself: a client error without a body and without our
 /// headers.
 fn is_bare(answer: &[u8]) -> bool {
     answer.starts_with(CLIENT_ERROR)

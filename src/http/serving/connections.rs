@@ -1,4 +1,4 @@
-//! How many connections one address may have.
+//! Limits the connections of one address.
 
 use std::{
     collections::HashMap,
@@ -9,22 +9,22 @@ use std::{
 
 use crate::base::{config::TrustedProxies, limits::Network};
 
-/// How often a refusal is logged at most.
+/// The shortest time between two log lines about refusals.
 const TELL_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
-/// The connections of all listeners that strangers reach, counted by network.
+/// The connections of all public listeners, counted by network.
 #[derive(Debug)]
 pub struct Connections {
-    /// None: as many as come.
+    /// None: no limit.
     most: Option<usize>,
-    /// Exempt: they connect for all their visitors.
+    /// Exempt, because they connect on behalf of all their visitors.
     proxies: TrustedProxies,
     counts: Mutex<HashMap<Network, usize>>,
-    /// When a refusal was logged last.
+    /// When a refusal was last logged.
     told_at: Mutex<Option<Instant>>,
 }
 
-/// One connection's slot; given back when dropped.
+/// The slot of one connection; released on drop.
 #[derive(Debug)]
 pub struct ConnectionSlot {
     counted: Option<(Network, Arc<Connections>)>,
@@ -36,13 +36,13 @@ impl Connections {
         Arc::new(Self { most, proxies, counts: Mutex::default(), told_at: Mutex::default() })
     }
 
-    /// Without a limit, for a listener that only this process reaches.
+    /// No limit, for a listener that only this process reaches.
     #[must_use]
     pub fn unlimited() -> Arc<Self> {
         Self::new(None, TrustedProxies::default())
     }
 
-    /// None if `peer` has as many as it may.
+    /// A slot for a connection of `peer`; None if it has the most that it may.
     #[must_use]
     pub fn slot(self: &Arc<Self>, peer: IpAddr) -> Option<ConnectionSlot> {
         let Some(most) = self.most.filter(|_| !self.proxies.contain(peer)) else {
@@ -60,8 +60,8 @@ impl Connections {
         Some(ConnectionSlot { counted: Some((network, Arc::clone(self))) })
     }
 
-    /// Logs a refusal, at most one a minute over all addresses. Visitors behind a proxy that is not named as one
-    /// share its address.
+    /// Logs a refusal, at most once a minute over all addresses. Visitors behind a proxy that is not
+    /// configured as trusted share its address.
     fn tell(&self, peer: IpAddr, most: usize) {
         let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
         if told_at.is_some_and(|at| at.elapsed() < TELL_AGAIN_AFTER) {
