@@ -1,4 +1,4 @@
-//! Putting it together: what is started and stopped, in which order.
+//! Assembles the server: what is started and stopped, in which order.
 
 mod adopt;
 mod background;
@@ -46,43 +46,43 @@ use crate::{
     web::{site::Site, versions::Versions},
 };
 
-/// How long the first event waits for our functions to be registered: an engine that does not know them would
-/// start nothing for it. Requests are answered meanwhile.
+/// How long the first event waits until our functions are registered, because an engine that does not know
+/// them would start no run for it. Requests are answered meanwhile.
 const REGISTERED_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long the engine and the sweeps may take to end; the engine itself waits 10 s for calls at work.
+/// How long the engine and the sweeps may take to end. The engine itself waits 10 s for calls in progress.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(12);
 
-/// How long steps may go on whose callers have gone. The next start makes their calls again.
+/// How long steps may continue whose callers have gone. The next start repeats their calls.
 const STEPS_GRACE: Duration = Duration::from_secs(2);
 
-/// How long the database may take to close; one that does not answer is left to the end of the process.
+/// How long the database may take to close. If it does not answer, it is closed by the end of the process.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
 /// A running server.
 pub struct App {
-    /// Where people reach it.
+    /// The origin under which people reach it.
     pub origin: Url,
-    /// While the first account is made through a link: that link, at each address that people may reach.
+    /// If the first account is created through a link: that link, for each address that people may reach.
     pub first_account: Vec<Url>,
-    /// Which engine runs the functions, and where it is: for people.
+    /// Which engine runs the functions, and its address, for people.
     pub engine: String,
     public: ServerHandle,
     internal: Vec<ServerHandle>,
-    /// The embedded engine at work, and what is done at intervals.
+    /// The embedded engine, and the periodic tasks.
     background: Tasks,
-    /// Steps of our function at work.
+    /// The running steps of our function.
     steps: Tasks,
     imports: Imports,
     store: Store,
-    /// For steps that read files: one that is held keeps a worker busy.
+    /// The slots for steps that read files: a test that holds one keeps a worker busy.
     pub work: Slots,
     database: DatabaseLock,
-    /// Held until the end: one process works on a data folder.
+    /// Held until the end, so that only one process works on a data folder.
     _lock: File,
 }
 
-/// Starts everything; returns once requests are answered.
+/// Starts everything. Returns once requests are answered.
 pub async fn start(config: Config) -> Result<App, StartError> {
     open_files::raise();
     let lock = data_dir::lock(&config.data_dir)?;
@@ -209,7 +209,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
     })
 }
 
-/// The key that signs file links: made once, so that links outlive a restart.
+/// The key that signs file links. Generated once, so that links stay valid after a restart.
 async fn link_key(store: &Store) -> Result<LinkKey, StartError> {
     let kept = store.setting("link_key", &hex::encode(rand::random::<[u8; 32]>())).await?;
     let bytes = hex::decode(&kept).ok().and_then(|bytes| bytes.try_into().ok());
@@ -217,10 +217,10 @@ async fn link_key(store: &Store) -> Result<LinkKey, StartError> {
 }
 
 impl App {
-    /// Takes no more uploads, lets steps at work end or breaks them off, closes everything: first what
-    /// makes work, then what the work needs.
+    /// Accepts no more uploads, lets running steps end or interrupts them, and closes everything: first the
+    /// parts that start work, then the parts that the work needs.
     pub async fn stop(self) {
-        // Meanwhile the pages still answer, and refuse uploads with a sentence.
+        // Pages are still answered at this time, and refuse uploads with a sentence.
         broken_off("tasks", self.background.stop(BACKGROUND_GRACE).await);
         self.public.stop(true).await;
         broken_off("steps", self.steps.stop(STEPS_GRACE).await);
@@ -237,6 +237,6 @@ impl App {
 
 fn broken_off(what: &str, count: usize) {
     if count > 0 {
-        tracing::warn!(count, "{what} were broken off; the next start takes them up again");
+        tracing::warn!(count, "{what} were interrupted; the next start resumes them");
     }
 }

@@ -1,4 +1,4 @@
-//! The command line: read the configuration, start logging, run until stopped.
+//! The command line: reads the configuration, starts logging, runs until stopped.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -22,7 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    // No other user of this machine may read uploads, password hashes or keys, whatever file they are in.
+    // No other user of this machine may read uploads, password hashes or keys, in any file.
     umask(Mode::RWXG | Mode::RWXO);
     let args = Args::read();
     let config = match Config::from_args(&args) {
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
             "RUST_LOG is {set:?}: it can be a level such as debug, or a list such as info,sqlx=warn."
         ));
     };
-    // It logs each malformed request as an error, and any client can send those. Its answers are enough.
+    // It logs each malformed request as an error, and any client can send those. The answers are enough.
     let quiet = "actix_http::h1::dispatcher=off".parse().ok().filter(|_| !set.contains("actix_http"));
     let filter = quiet.into_iter().fold(filter, EnvFilter::add_directive);
     tracing_subscriber::fmt()
@@ -59,16 +59,16 @@ fn main() -> ExitCode {
             Command::Adopt => adopt(&config).await,
         }
     });
-    // A step that is still at work is called again at the next start.
+    // A step that is still running is called again at the next start.
     runtime.shutdown_background();
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        // Each error's own text tells its cause already.
+        // The text of each error already includes its cause.
         Err(error) => refuse(&error),
     }
 }
 
-/// One line on the standard error; the operator reads it, so no "Error: " and no trace.
+/// Prints one line to standard error, for an operator: without "Error: " and without a backtrace.
 fn refuse(why: &dyn std::fmt::Display) -> ExitCode {
     eprintln!("{why}");
     ExitCode::FAILURE
@@ -78,7 +78,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let data_dir = config.data_dir.clone();
     let app = app::start(config).await?;
     if let Err(error) = announce(&app, &data_dir.display().to_string()) {
-        // A closed standard output is no reason not to serve.
+        // The server runs even if standard output is closed.
         tracing::warn!(%error, "cannot write to the standard output");
     }
     stopped().await?;
@@ -87,7 +87,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says what an operator wants to know first.
+/// Prints what an operator needs first.
 fn announce(app: &App, data_dir: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "Runboard {}", env!("CARGO_PKG_VERSION"))?;
@@ -105,7 +105,7 @@ fn announce(app: &App, data_dir: &str) -> io::Result<()> {
 /// Waits for Ctrl-C, SIGTERM or, when the terminal is closed, SIGHUP.
 async fn stopped() -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
-    // Listening would undo `nohup`.
+    // A handler for SIGHUP would undo `nohup`.
     let mut hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
     let hung_up = async {
         match &mut hangup {
@@ -120,11 +120,11 @@ async fn stopped() -> io::Result<()> {
     }
 }
 
-/// Whether this process was started with SIGHUP ignored. Where the kernel does not tell, it was not.
+/// Whether this process was started with SIGHUP ignored; false if the kernel does not say.
 fn ignores_hangup() -> bool {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    // One bit per signal from 1 on; SIGHUP is 1.
+    // One bit per signal, starting at 1; SIGHUP is 1.
     ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
@@ -152,7 +152,7 @@ async fn adopt(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A terminal on the standard input that does not show what is typed, until this is dropped.
+/// Hides what is typed into a terminal on standard input, until it is dropped.
 struct HiddenInput {
     before: Termios,
 }
@@ -162,7 +162,7 @@ impl HiddenInput {
         let before = tcgetattr(io::stdin())?;
         let mut hidden = before.clone();
         hidden.local_modes.remove(LocalModes::ECHO);
-        // The line end moves the cursor to the next line still.
+        // The line end still moves the cursor to the next line.
         hidden.local_modes.insert(LocalModes::ECHONL);
         tcsetattr(io::stdin(), OptionalActions::Flush, &hidden)?;
         Ok(Self { before })
@@ -171,12 +171,12 @@ impl HiddenInput {
 
 impl Drop for HiddenInput {
     fn drop(&mut self) {
-        // A terminal that is closed has nothing to restore.
+        // If the terminal was closed, there is nothing to restore.
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
     }
 }
 
-/// Looks after accounts, beside a running server or without one.
+/// Manages accounts, with or without a running server.
 async fn account(config: Config, command: AccountCommand) -> anyhow::Result<()> {
     let store = app::open_existing(&config).await?;
     let accounts = Accounts::new(store, config.sign_up, config.listen);
@@ -208,12 +208,13 @@ fn parse_email(text: &str) -> anyhow::Result<Email> {
     text.parse().map_err(|error| anyhow!("{text:?} is {error}."))
 }
 
-/// Why a password that was asked for is not set.
+/// The answer to an interrupted password prompt.
 const STOPPED: &str = "Stopped. Nothing was changed.";
 
-/// The first line of the standard input. A terminal does not show it.
+/// The first line of standard input. A terminal does not show it.
 async fn read_password() -> anyhow::Result<Password> {
-    // Listening begins before the echo is off: a signal that ends the process at once would leave it off.
+    // The handler is installed before the echo is switched off: a signal that kills the process would leave
+    // it off.
     let stopped = stopped();
     tokio::pin!(stopped);
     if let Poll::Ready(signal) = futures_util::poll!(&mut stopped) {
@@ -232,7 +233,7 @@ async fn read_password() -> anyhow::Result<Password> {
         line = reading => line??,
         _ = stopped => {
             drop(hidden);
-            // The line of the prompt ends.
+            // Ends the prompt's line.
             eprintln!();
             bail!(STOPPED);
         }

@@ -9,22 +9,22 @@ use crate::{
     store::Store,
 };
 
-/// What was joined.
+/// The result of the join.
 #[derive(Debug)]
 pub struct Adopted {
     pub imports: u64,
     pub stored_files: u64,
     /// How many files no import names, and where they are now.
     pub set_aside: Option<(usize, PathBuf)>,
-    /// Imports whose upload is not in the folder.
+    /// The number of imports whose upload is not in the folder.
     pub without_upload: usize,
 }
 
-/// Joins the database and the data folder of `config`: after a restored backup, or a move to another
-/// database. Neither's former partner is accepted afterwards. Deletes nothing.
+/// Joins the database and the data folder of `config`, after a restore from a backup or a move to another
+/// database. Afterwards neither works with its former partner. Deletes nothing.
 ///
 /// # Errors
-/// When a server uses one of the two, when there is no such folder, or when one of them fails.
+/// If a server uses one of the two, if the folder does not exist, or if one of them fails.
 pub async fn adopt(config: &Config) -> Result<Adopted, StartError> {
     if !config.data_dir.is_dir() {
         return Err(StartError::NoDataDir(config.data_dir.clone()));

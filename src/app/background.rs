@@ -1,4 +1,4 @@
-//! What the server does at intervals, besides answering requests.
+//! The periodic tasks of the server.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -15,16 +15,16 @@ use crate::{
     store::Store,
 };
 
-/// How often files that runs of foreign events have left are looked for.
+/// How often the files of orphaned runs are searched for.
 const SWEEP_ORPHANED_RUNS_EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// How often files that were in quarantine for a day are looked for.
+/// How often files that have been in quarantine for a day are searched for.
 const SWEEP_QUARANTINE_EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// How soon a session that was ended from the command line ends here.
+/// How soon a session that was ended from the command line ends in this process.
 const SWEEP_SESSIONS_EVERY: Duration = Duration::from_secs(30);
 
-/// Starts all of it, until `tasks` is stopped.
+/// Starts all of them; they run until `tasks` is stopped.
 pub(super) fn start(
     tasks: &Tasks,
     client: Client,
@@ -39,10 +39,10 @@ pub(super) fn start(
     tasks.spawn(sweep_quarantine(storage, store, tasks.clone()));
 }
 
-/// Tells the operator at start of a wrong event key; registering uses the signing key alone.
+/// Reports a wrong event key to the operator at start, because registering uses only the signing key.
 async fn check_event_key(client: Client) {
     if let Err(inngest::Error::Unauthorized { message, .. }) = client.check_event_api().await {
-        tracing::error!(%message, "the engine does not take the event key: no import can be sent");
+        tracing::error!(%message, "the engine does not accept the event key: no import can be sent");
     }
 }
 
@@ -50,8 +50,8 @@ async fn sweep_orphaned_runs(processor: Arc<Processor>, tasks: Tasks) {
     loop {
         match processor.sweep_orphaned_runs(UnixMillis::now()).await {
             Ok(0) => {}
-            Ok(runs) => tracing::info!(runs, "removed what runs of others' events had written a day ago"),
-            Err(error) => tracing::error!(%error, "runs of others' events could not be swept"),
+            Ok(runs) => tracing::info!(runs, "removed the files of orphaned runs"),
+            Err(error) => tracing::error!(%error, "cannot sweep orphaned runs"),
         }
         if tasks.stopping().run_until_cancelled(sleep(SWEEP_ORPHANED_RUNS_EVERY)).await.is_none() {
             return;
@@ -64,7 +64,7 @@ async fn sweep_quarantine(storage: Storage, store: Store, tasks: Tasks) {
         match sweep_quarantine_once(&storage, &store).await {
             Ok(0) => {}
             Ok(moves) => tracing::info!(moves, "deleted files that had been in quarantine for a day"),
-            Err(error) => tracing::error!(%error, "the quarantine could not be swept"),
+            Err(error) => tracing::error!(%error, "cannot sweep the quarantine"),
         }
         if tasks.stopping().run_until_cancelled(sleep(SWEEP_QUARANTINE_EVERY)).await.is_none() {
             return;
@@ -72,7 +72,7 @@ async fn sweep_quarantine(storage: Storage, store: Store, tasks: Tasks) {
     }
 }
 
-/// Deletes nothing that a row names, and nothing at all unless the database says which files those are.
+/// Deletes no file that a row names, and nothing at all unless the database can say which files those are.
 async fn sweep_quarantine_once(storage: &Storage, store: &Store) -> Result<usize, StartError> {
     stored_files::bring_back_named(storage, store).await?;
     let files = storage.clone();
@@ -83,7 +83,7 @@ async fn sweep_quarantine_once(storage: &Storage, store: &Store) -> Result<usize
 async fn sweep_sessions(accounts: web::Data<Accounts>, tasks: Tasks) {
     while tasks.stopping().run_until_cancelled(sleep(SWEEP_SESSIONS_EVERY)).await.is_some() {
         if let Err(error) = accounts.sweep_sessions().await {
-            tracing::error!(%error, "sessions could not be swept");
+            tracing::error!(%error, "cannot sweep sessions");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The data folder: made, locked, and the database's own.
+//! The data folder: creates it, locks it, and checks that the database belongs to it.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -12,13 +12,13 @@ use ulid::Ulid;
 use super::StartError;
 use crate::{files::make_folder, store::Store};
 
-/// The name of the id that a folder and its database share: a file in one, a setting in the other.
+/// The name of the id that a folder and its database share: a file in the folder, a setting in the database.
 pub(super) const INSTALLATION: &str = "installation";
 
-/// What the owner's group and others may do.
+/// The permissions of the group and of others.
 const OTHERS: u32 = 0o077;
 
-/// Locks the data folder, and makes it first if it is missing.
+/// Locks the data folder. Creates it if it is missing.
 pub(super) fn lock(path: &Path) -> Result<File, StartError> {
     let unusable = |source| StartError::DataDir { path: path.to_owned(), source };
     make_folder(path).map_err(unusable)?;
@@ -39,8 +39,8 @@ pub(super) fn lock(path: &Path) -> Result<File, StartError> {
     Ok(file)
 }
 
-/// Refuses a database that is not the data folder's: its imports would lack their files, and the files their
-/// imports. Both keep the same random id, which the first start makes.
+/// Refuses a database that does not belong to the data folder: its imports would lack their files, and the
+/// files their imports. Both store the same random id, which the first start generates.
 pub(super) async fn check_installation(data_dir: &Path, store: &Store) -> Result<(), StartError> {
     let in_folder = id_in(data_dir)?;
     let in_database = store.setting_if_known(INSTALLATION).await?;
@@ -48,16 +48,16 @@ pub(super) async fn check_installation(data_dir: &Path, store: &Store) -> Result
         (Some(folder), Some(database)) if folder == database => Ok(()),
         (Some(_), None) => Err(StartError::EmptyDatabase(data_dir.to_owned())),
         (None, None) => join(data_dir, store).await,
-        // A first start that was cut off between the two.
+        // A first start was interrupted between writing the two ids.
         (None, Some(database)) if store.count_imports().await? == 0 => write_id(data_dir, &database),
         (None | Some(_), Some(_)) => Err(StartError::OtherInstallation(data_dir.to_owned())),
     }
 }
 
-/// Gives the folder and the database a new id in common. Neither's former partner has it.
+/// Gives the folder and the database a new common id. Their former partners do not have it.
 pub(super) async fn join(data_dir: &Path, store: &Store) -> Result<(), StartError> {
     let id = Ulid::new().to_string();
-    // The database first: a folder that has an id refuses one that has none.
+    // The database first, because a folder with an id refuses a database without one.
     store.change_setting(INSTALLATION, &id).await?;
     write_id(data_dir, &id)
 }
@@ -70,7 +70,7 @@ fn id_in(data_dir: &Path) -> Result<Option<String>, StartError> {
     }
 }
 
-/// Whole or not at all, also after a power cut.
+/// Writes the id atomically, also across a power failure.
 fn write_id(data_dir: &Path, id: &str) -> Result<(), StartError> {
     let write = || {
         let new = data_dir.join("installation.new");

@@ -1,4 +1,4 @@
-//! The database at start: whose it is, and whether it has anything in it.
+//! Opens the database at start: takes its lock, and checks whether a server has used it.
 
 use std::time::Duration;
 
@@ -11,21 +11,21 @@ use crate::{
     store::{self, Found, ProcessLock, Store, sqlite_file},
 };
 
-/// How long a start waits for an earlier process to end: it has 10 s to end its steps.
+/// How long a start waits for an earlier process, which has 10 s to end its steps.
 const LOCK_WITHIN: Duration = Duration::from_secs(15);
 
-/// How long the lock may take to be given up at the end.
+/// How long releasing the lock at the end may take.
 const RELEASE_GRACE: Duration = Duration::from_secs(6);
 
-/// The lock of the database, kept by a task of its own: it is given up last.
+/// The lock of the database, held by its own task and released last.
 pub(super) struct DatabaseLock {
     keeper: Tasks,
     held: watch::Receiver<bool>,
 }
 
 impl DatabaseLock {
-    /// Takes the lock of the database at `url` and opens it, in this order: an older process may not see its
-    /// tables change.
+    /// Takes the lock of the database at `url`, then opens it. The order matters: the migration must not
+    /// change tables that an earlier process still uses.
     pub async fn open(url: &SecretString, connections: u32) -> Result<(Self, Store), StartError> {
         let url = url.expose_secret();
         let lock = ProcessLock::take(url, LOCK_WITHIN).await?.ok_or(StartError::DatabaseInUse)?;
@@ -34,7 +34,7 @@ impl DatabaseLock {
         Ok((Self { keeper, held }, Store::open_with(url, connections).await?))
     }
 
-    /// Whether the lock is held, and when that changes.
+    /// Whether the lock is held, and notice of changes.
     pub fn held(&self) -> watch::Receiver<bool> {
         self.held.clone()
     }
@@ -44,10 +44,10 @@ impl DatabaseLock {
     }
 }
 
-/// Opens the database of `config` beside a server or without one, if a server has ever used it.
+/// Opens the database of `config`, with or without a running server, if a server has ever used it.
 ///
 /// # Errors
-/// When there is no such database, or it fails.
+/// If there is no such database, or it fails.
 pub async fn open_existing(config: &Config) -> Result<Store, StartError> {
     let url = config.database_url.expose_secret();
     if let Some(file) = sqlite_file(url).filter(|file| !file.exists()) {
@@ -56,7 +56,7 @@ pub async fn open_existing(config: &Config) -> Result<Store, StartError> {
     let what = || {
         sqlite_file(url).map_or_else(|| "the Postgres database".to_owned(), |file| file.display().to_string())
     };
-    // Opening it brings its tables up to date, which is the server's to do.
+    // Opening it migrates its tables, which only the server may do.
     match store::look(url, INSTALLATION).await? {
         Found::Unused => Err(StartError::NoDatabase(what())),
         Found::OfAnotherVersion => Err(StartError::OtherVersion(what())),

@@ -1,9 +1,9 @@
-//! How many files and connections the process may have open.
+//! The limit of open files and connections.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the soft limit to the hard one: every connection is an open file, and the soft limit is often 1,024
-/// for the sake of programs that cannot count further.
+/// Raises the soft limit to the hard limit. Every connection is an open file, and the soft limit is often
+/// 1,024 for the sake of old programs.
 pub fn raise() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {

@@ -1,4 +1,4 @@
-//! Where people reach the pages when the configuration does not say.
+//! The addresses under which people reach the pages if none is configured.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -6,8 +6,8 @@ use url::Url;
 
 use super::StartError;
 
-/// The origins at which a listener on `address` is reached: for one on all addresses, those that this machine
-/// has on its way to other networks, before its loopback address.
+/// The origins of a listener on `address`. For a listener on all addresses, the addresses from which this
+/// machine reaches other networks come before its loopback address.
 pub(super) fn origins(address: SocketAddr) -> Result<Vec<Url>, StartError> {
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
     let addresses: Vec<IpAddr> = match address.ip() {
@@ -27,12 +27,12 @@ pub(super) fn origins(address: SocketAddr) -> Result<Vec<Url>, StartError> {
 const ANY_V4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const ANY_V6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
-/// Addresses for documentation (RFC 5737, RFC 3849): on no network of anybody's.
+/// Addresses for documentation (RFC 5737, RFC 3849), which are on no real network.
 const FAR_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const FAR_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 
-/// The address that this machine would send from to `far`. Connecting a datagram socket looks up the route,
-/// and sends nothing. None without a route.
+/// The local address from which this machine would send to `far`. Connecting a datagram socket looks up the
+/// route and sends nothing. None without a route.
 fn source_address(any: IpAddr, far: IpAddr) -> Option<IpAddr> {
     let socket = UdpSocket::bind((any, 0)).ok()?;
     socket.connect((far, 9)).ok()?;

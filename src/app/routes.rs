@@ -11,11 +11,11 @@ use crate::{
     },
 };
 
-/// Every route that people reach. Which of them need a session stands beside each handler, as its `Principal` or
-/// `OwnedImport` argument; a test walks this table as a stranger and as nobody.
+/// All routes of the public listener. Each handler requires a session by its argument `Principal` or
+/// `OwnedImport`. A test requests every route of this table as a stranger and without a session.
 pub(super) fn public(routes: &mut web::ServiceConfig) {
     routes
-        // What open pages ask all the time comes first: patterns are tried in this order.
+        // The most frequent requests of open pages come first, because patterns are tried in this order.
         .route("/imports/{id}/panel", read().to(import::panel))
         .route("/live", read().to(dashboard::live))
         .route("/healthz", read().to(health::healthz))
@@ -44,7 +44,7 @@ pub(super) fn public(routes: &mut web::ServiceConfig) {
         .default_service(web::to(error::not_found));
 }
 
-/// GET, and HEAD for a client that asks for the headers alone.
+/// GET, and HEAD for a client that needs only the headers.
 fn read() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }

@@ -1,4 +1,4 @@
-//! The HTTP servers: what their handlers share, middleware, listeners.
+//! The HTTP servers: shared data, middleware, listeners.
 
 use std::{
     io,
@@ -34,11 +34,11 @@ use crate::{
     web::{assets, site::Site},
 };
 
-/// How long requests may take to end when the server stops: calls of Inngest among them, which are
-/// steps at work. Those of the embedded engine have ended by then.
+/// How long requests may take to end when the server stops. They include Inngest's calls, which are running
+/// steps. Calls of the embedded engine have ended by then.
 const REQUEST_GRACE: Duration = Duration::from_secs(10);
 
-/// What the handlers of the public listener share.
+/// The data that the handlers of the public listener share.
 #[derive(Clone)]
 pub(super) struct Shared {
     pub origin: web::Data<PublicOrigin>,
@@ -51,7 +51,8 @@ pub(super) struct Shared {
     pub storage: web::Data<Storage>,
     pub health: web::Data<Health>,
     pub links: web::Data<LinkKey>,
-    /// Where Inngest calls us, the functions and their path. The embedded engine does so elsewhere.
+    /// The functions, and the path at which Inngest calls them. None with the embedded engine, which calls
+    /// them on another listener.
     pub functions: Option<(web::Data<Processor>, String)>,
 }
 
@@ -84,7 +85,7 @@ pub(super) fn serve_public(
             .app_data(web::QueryConfig::default().error_handler(|_, _| error::Error::Unreadable.into()))
             .app_data(web::FormConfig::default().error_handler(|why, _| error::Error::from_form(&why).into()))
             .configure(routes::public)
-            // Behind the pages, whose paths no setting can take.
+            // After the pages, so that a configured path cannot replace one.
             .configure(|routes| {
                 if let Some((processor, path)) = shared.functions {
                     routes.app_data(processor);
@@ -95,7 +96,7 @@ pub(super) fn serve_public(
     })
 }
 
-/// What every request to the pages passes. The last one sees it first.
+/// The middleware of all requests to the pages. The last one sees a request first.
 pub fn behind_middleware<T, B>(
     app: actix_web::App<T>,
 ) -> actix_web::App<
@@ -117,7 +118,7 @@ where
         > + 'static,
     B: MessageBody + 'static,
 {
-    // No `from_fn`: that takes an allocation for each request, of which polls are many.
+    // Not `from_fn`, which allocates for each request; polls are frequent.
     app.wrap_fn(|request, service| service.call(request).map_ok(error::as_asked))
         .wrap(from_fn(patience::with_the_database))
         .wrap(from_fn(csrf::refuse_cross_site))
@@ -131,7 +132,7 @@ pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })
 }
 
-/// The origin at which a listener is reached from this machine.
+/// The origin of a listener, as seen from this machine.
 pub(super) fn origin_of(mut address: SocketAddr) -> Result<Url, StartError> {
     if address.ip().is_unspecified() {
         address.set_ip(Ipv4Addr::LOCALHOST.into());

@@ -9,34 +9,34 @@ use crate::{
     store::{LONGEST_LIST, Store},
 };
 
-/// Up to so many files without a row, and without a trace of what was interrupted, say nothing of the database.
+/// Up to this many unnamed files that no interruption explains do not cast doubt on the database.
 const UNSUSPICIOUS: u64 = 2;
 
-/// One file in so many without a row: the database is older than the files, or another one.
+/// If one in this many files is unnamed, the database is older than the files, or another one.
 const SUSPICIOUS_SHARE: u64 = 10;
 
-/// What [`find`] found.
+/// The result of [`find`].
 pub(super) struct Unnamed {
     /// The files that no row names.
     pub keys: Vec<Key>,
-    /// How many of these no kill explains: uploads that were not being recorded, and outputs of runs that the
-    /// database has never heard of. A deletion that was interrupted explains its own.
+    /// How many of them no kill explains: uploads that were not being recorded, and outputs of runs that the
+    /// database does not know. Files of an interrupted deletion are explained.
     unexplained: u64,
-    /// All stored files, but those that were still arriving.
+    /// The number of stored files, without those that were still arriving.
     pub stored: u64,
-    /// The deleted imports whose files may be among these.
+    /// The deleted imports whose files may be among them.
     deletions: Vec<ImportId>,
 }
 
 /// Moves the files that no row names into the quarantine, or refuses the start if they are too many. Before
-/// that, those in the quarantine that a row names go back to their places.
+/// that, files in the quarantine that a row names return to their places.
 pub(super) async fn quarantine_unnamed(storage: &Storage, store: &Store) -> Result<(), StartError> {
     bring_back_named(storage, store).await?;
     let Unnamed { mut keys, unexplained, stored, deletions } = find(storage, store).await?;
     if unexplained > UNSUSPICIOUS.max(stored / SUSPICIOUS_SHARE) {
         return Err(StartError::FilesWithoutRows { unnamed: unexplained, stored });
     }
-    // Their senders had no answer, so that no row is missing.
+    // Their senders got no answer, so no row is missing.
     keys.extend(storage.list(Folder::Incoming)?.collect::<Result<Vec<Key>, _>>()?);
     if !keys.is_empty() {
         let folder = storage.quarantine(&keys, UnixMillis::now())?;
@@ -52,7 +52,8 @@ pub(super) async fn quarantine_unnamed(storage: &Storage, store: &Store) -> Resu
     Ok(())
 }
 
-/// Brings back from the quarantine what a row names: the database that moved it there was not the right one.
+/// Returns files from the quarantine that a row names. They were moved there by a start with another
+/// database.
 pub(super) async fn bring_back_named(storage: &Storage, store: &Store) -> Result<(), StartError> {
     let mut back = 0;
     for moved in storage.quarantined()? {
@@ -75,8 +76,8 @@ pub(super) async fn bring_back_named(storage: &Storage, store: &Store) -> Result
     Ok(())
 }
 
-/// Which of `files`, all of one folder, no row names, and how many files there are. Only the names that no row has
-/// are kept in memory.
+/// Which of `files`, all of one folder, no row names, and how many files there are. Only the unnamed ones are
+/// kept in memory.
 async fn unnamed(
     store: &Store,
     folder: Folder,
@@ -96,13 +97,14 @@ async fn unnamed(
         unnamed.extend(some.iter().map(|key| key.as_str().to_owned()).filter(|key| !named.contains(key)));
     }
     if folder == Folder::Runs {
-        // A run's id that is no ULID is not repeated whole in the names of its files.
+        // The names of files contain a run's id only in part if the id is not a ULID, so all steps are
+        // checked.
         store.strike_step_files(&mut unnamed).await?;
     }
     Ok((unnamed, count))
 }
 
-/// Looks at every stored file.
+/// Checks every stored file.
 pub(super) async fn find(storage: &Storage, store: &Store) -> Result<Unnamed, StartError> {
     let (uploads, stored_uploads) = unnamed(store, Folder::Uploads, storage.list(Folder::Uploads)?).await?;
     let (outputs, stored_outputs) = unnamed(store, Folder::Runs, storage.list(Folder::Runs)?).await?;
@@ -126,13 +128,13 @@ pub(super) async fn find(storage: &Storage, store: &Store) -> Result<Unnamed, St
     Ok(Unnamed { keys, unexplained: unexplained as u64, stored, deletions })
 }
 
-/// The next [`LONGEST_LIST`] of `files`, or fewer at the end; None behind it.
+/// The next [`LONGEST_LIST`] of `files`, or fewer at the end; None after it.
 fn next_of(files: &mut impl Iterator<Item = io::Result<Key>>) -> io::Result<Option<Vec<Key>>> {
     let some: Vec<Key> = files.take(LONGEST_LIST).collect::<Result<_, _>>()?;
     Ok((!some.is_empty()).then_some(some))
 }
 
-/// The runs whose ids the names of `outputs` repeat.
+/// The runs whose ids are in the names of `outputs`.
 fn runs_of(outputs: &[Key]) -> Vec<String> {
     let runs: HashSet<&str> = outputs.iter().filter_map(Key::run).collect();
     runs.into_iter().map(str::to_owned).collect()

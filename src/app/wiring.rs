@@ -1,4 +1,4 @@
-//! The one place that knows which engine there is: where it is, who calls whom, and by which keys.
+//! The only place that knows which engine is used: its address, who calls whom, and with which keys.
 
 use std::{
     io,
@@ -31,24 +31,24 @@ use crate::{
     store::Store,
 };
 
-/// The functions do their work on other threads; these only speak HTTP.
+/// One thread is enough: the functions do their work on other threads, and these only handle HTTP.
 const INTERNAL_THREADS: usize = 1;
 
-/// The embedded engine has no limit that others share. This one spreads the questions of many watchers that
-/// begin at once, as after a start.
+/// The embedded engine has no limit that others share. This rate spreads the polls of many watchers that
+/// begin at once, for example after a start.
 const EMBEDDED_POLLS_PER_SECOND: f64 = 1_000.0;
 
 /// How many calls the embedded engine makes at once. Most of them wait for their turn in our function, which
-/// bounds what is worked on; each costs a connection and the outputs of its run's steps.
+/// limits its concurrent work. Each takes a connection and the memory of its run's step outputs.
 const CALLS: usize = 128;
 
-/// They are stopped at once: what calls them has ended by then.
+/// Stopped at once, because their callers have ended by then.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
 pub struct Wiring {
-    /// What the client asks.
+    /// The server that the client sends requests to.
     pub server: Server,
-    /// Where the engine calls our functions.
+    /// The URL at which the engine calls our functions.
     pub serve_url: Url,
     is_dev: bool,
     engine: Which,
@@ -61,14 +61,14 @@ enum Which {
 
 struct Embedded {
     engine: Engine,
-    /// On loopback, for this process alone: the engine's API and the functions that it calls.
+    /// A loopback listener for this process only: the engine's API, and the functions that the engine calls.
     internal: TcpListener,
-    /// The engine's API for others.
+    /// The listener of the engine's API for others.
     exposed: Option<(TcpListener, SocketAddr)>,
 }
 
 impl Wiring {
-    /// `here` is where the pages are.
+    /// `here` is the address of the pages.
     pub fn of(
         config: &Config,
         store: &Store,
@@ -125,7 +125,7 @@ impl Wiring {
     fn inngest(inngest: &Inngest, here: &Url) -> Result<Self, StartError> {
         if inngest.is_dev && !inngest.signing_keys.is_empty() {
             tracing::warn!(
-                "INNGEST_DEV is set: calls are taken without a signature, although there is a signing key"
+                "INNGEST_DEV is set: calls are accepted without a signature, although a signing key is set"
             );
         }
         Ok(Self {
@@ -157,7 +157,7 @@ impl Wiring {
         }
     }
 
-    /// How many questions a second the engine is asked.
+    /// How many requests per second are made to the engine.
     pub fn poll_budget(&self, config: &Config) -> f64 {
         match self.engine {
             Which::Embedded(_) => EMBEDDED_POLLS_PER_SECOND,
@@ -172,7 +172,7 @@ impl Wiring {
         }
     }
 
-    /// What an operator wants to know at start.
+    /// A description of the engine for the operator.
     pub fn in_words(&self) -> String {
         let Server { api, event_api, .. } = &self.server;
         match &self.engine {
@@ -189,7 +189,7 @@ impl Wiring {
         }
     }
 
-    /// The path at which an engine elsewhere calls our functions, on the listener of the pages.
+    /// The path at which an external engine calls our functions, on the listener of the pages.
     pub fn called_at(&self) -> Option<String> {
         match self.engine {
             Which::Embedded(_) => None,
@@ -197,7 +197,7 @@ impl Wiring {
         }
     }
 
-    /// Serves what is not for people.
+    /// Serves the internal and the exposed listener.
     pub fn serve(
         &self,
         processor: &web::Data<Processor>,
@@ -240,8 +240,8 @@ impl Wiring {
         Ok(servers)
     }
 
-    /// Sets the embedded engine to work, until `tasks` is stopped: while this process holds the lock of the
-    /// database. Without it another one may be at work on the same runs.
+    /// Starts the embedded engine's work until `tasks` is stopped. It works only while this process holds the
+    /// lock of the database, because without the lock another process may work on the same runs.
     pub fn dispatch(self, tasks: &Tasks, mut held: watch::Receiver<bool>) {
         let Which::Embedded(embedded) = self.engine else { return };
         let stopping = tasks.stopping().clone();
@@ -253,7 +253,8 @@ impl Wiring {
                     () = &mut work => return,
                     () = becomes(&mut held, false) => {}
                 }
-                // Calls at work may end; their answers are dropped if another process has taken their runs.
+                // Calls in progress may end. Their answers are ignored if another process has taken over
+                // their runs.
                 round.cancel();
                 work.await;
             }
@@ -261,19 +262,19 @@ impl Wiring {
     }
 }
 
-/// Waits until `flag` is as `wanted`; for ever once its sender is gone.
+/// Waits until `flag` has the value `wanted`; never returns once its sender is gone.
 async fn becomes(flag: &mut watch::Receiver<bool>, wanted: bool) {
     if flag.wait_for(|now| *now == wanted).await.is_err() {
         std::future::pending().await
     }
 }
 
-/// An address as people write it.
+/// An address in the form that people write.
 fn bare(url: &Url) -> &str {
     url.as_str().trim_end_matches('/')
 }
 
-/// A key for an embedded engine that nobody else is to use: new at every start.
+/// A key for an embedded engine that is not exposed: new at every start.
 fn random_key() -> SecretString {
     SecretString::from(hex::encode(rand::random::<[u8; 32]>()))
 }

@@ -1,7 +1,7 @@
 //! The files that browsers load, embedded in the binary.
 //!
-//! A file's address has its hash in it, so a browser may keep it for ever and still sees a new version
-//! at once.
+//! A file's address contains its hash, so a browser may cache it forever and still gets a new version at
+//! once.
 
 use std::{borrow::Cow, collections::HashMap, io::Write, sync::LazyLock};
 
@@ -18,13 +18,13 @@ use sha2::{Digest, Sha256};
 
 use crate::http::compression;
 
-/// Where [`serve`] is to be routed.
+/// The route of [`serve`].
 pub const PATH: &str = "/assets/{hash}/{name}";
 
-/// How many bytes of a file's SHA-256 stand in its address: plenty to tell versions apart.
+/// How many bytes of a file's SHA-256 its address contains: enough to distinguish versions.
 const HASH_BYTES: usize = 8;
 
-/// The parts of the one style sheet that pages load, in the order of the cascade.
+/// The parts of the style sheet, in the order of the cascade.
 const STYLE: [&str; 15] = [
     "css/tokens.css",
     "css/ground.css",
@@ -43,7 +43,7 @@ const STYLE: [&str; 15] = [
     "css/narrow.css",
 ];
 
-/// The parts of the one script.
+/// The parts of the script.
 const SCRIPT: [&str; 11] = [
     "js/page.js",
     "js/numbers.js",
@@ -58,10 +58,10 @@ const SCRIPT: [&str; 11] = [
     "js/start.js",
 ];
 
-/// What is served under its own name.
+/// Files that are served unchanged under their own names.
 const WHOLE: [&str; 2] = ["htmx-4.0.1.min.js", "favicon.svg"];
 
-/// The icon of a page that shows a state: `favicon.svg` with a dot in the state's colour, and its name.
+/// The icons for states: `favicon.svg` with a dot in the state's colour, and its name.
 const STATE_ICONS: [(&str, &str, &str); 5] = [
     ("live", "favicon-live.svg", "#3a5bef"),
     ("good", "favicon-good.svg", "#218a50"),
@@ -78,13 +78,13 @@ struct Files;
 struct Asset {
     name: &'static str,
     body: Bytes,
-    /// The same, compressed once for all requests.
+    /// The same bytes, compressed once for all requests.
     brotli: Bytes,
     gzip: Bytes,
     hash: String,
 }
 
-/// By name; put together and compressed at first use.
+/// All assets by name; built and compressed at first use.
 static ASSETS: LazyLock<HashMap<&'static str, Asset>> = LazyLock::new(|| {
     let joined = [Asset::new("style.css", &STYLE), Asset::script("runboard.js", &SCRIPT)];
     let whole = WHOLE.iter().map(|name| Asset::new(name, std::slice::from_ref(name)));
@@ -100,7 +100,7 @@ impl Asset {
         Self::of(name, parts.join(&b'\n'))
     }
 
-    /// Its parts share their names with each other and with nobody else.
+    /// Joins the parts in one scope, which no other script can access.
     fn script(name: &'static str, parts: &[&str]) -> Self {
         let parts = Self::new(name, parts).body;
         Self::of(name, [b"(() => {\n\"use strict\";\n", &*parts, b"})();\n"].concat())
@@ -130,7 +130,7 @@ impl Asset {
     }
 }
 
-/// `GET /favicon.ico`: browsers ask for it beside a download or the sample. Pages name their icon themselves.
+/// `GET /favicon.ico`: browsers request it for a download or the sample. Pages name their own icon.
 pub async fn favicon() -> HttpResponse {
     let icon = &ASSETS["favicon.svg"];
     HttpResponse::Ok()
@@ -139,7 +139,7 @@ pub async fn favicon() -> HttpResponse {
         .body(icon.body.clone())
 }
 
-/// Compresses all assets, so that no request waits for it.
+/// Compresses all assets, so that no request has to wait for it.
 pub fn prepare() {
     LazyLock::force(&ASSETS);
 }
@@ -170,7 +170,7 @@ pub struct Urls {
 }
 
 impl Urls {
-    /// The icon of a page that shows a state of this tone.
+    /// The icon for a page that shows a state of this tone.
     #[must_use]
     pub fn favicon_of(&self, tone: &str) -> &str {
         let icon = self.state_icons.iter().find(|(of, _)| *of == tone);
@@ -191,7 +191,7 @@ fn url(name: &str) -> String {
     format!("/assets/{}/{name}", ASSETS[name].hash)
 }
 
-/// `GET /assets/{hash}/{name}`; 404 unless the hash is that of the file we have.
+/// `GET /assets/{hash}/{name}`; 404 unless the hash matches the embedded file.
 pub async fn serve(request: HttpRequest, path: web::Path<(String, String)>) -> HttpResponse {
     let (wanted, name) = path.into_inner();
     let Some(asset) = ASSETS.get(name.as_str()).filter(|asset| asset.hash == wanted) else {

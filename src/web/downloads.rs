@@ -1,5 +1,5 @@
-//! `GET /imports/{id}/processed.csv` and `failed.csv`: the files that the steps wrote, one after the
-//! other behind the header. Nothing is put together on disk.
+//! `GET /imports/{id}/processed.csv` and `failed.csv`: the header and then the files that the steps wrote,
+//! streamed in order without a temporary file.
 
 use std::{io, pin::Pin};
 
@@ -51,7 +51,7 @@ async fn download(
     let run = import.runs.iter().find(|run| run.call.is_some()).ok_or(Error::NothingWritten)?;
     let outputs = outputs::of(store, &run.run_id, which).await?.ok_or(Error::NothingWritten)?;
     let (size, parts) = match open(storage, outputs.parts).await {
-        // It was deleted since it was found.
+        // The import was deleted in the meantime.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::NotFound),
         opened => opened?,
     };
@@ -65,12 +65,12 @@ async fn download(
         .streaming(body))
 }
 
-/// Bytes that are read at once: each time costs a trip to another thread.
+/// How many bytes are read at once: each read uses another thread.
 pub(super) const BLOCK: usize = 256 << 10;
 
 pub(super) type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
 
-/// The parts' size in all and their bytes; each is opened when its turn comes.
+/// The total size of the parts, and their bytes. Each part is opened when it is needed.
 pub(super) async fn open(storage: &Storage, keys: Vec<Key>) -> io::Result<(u64, ByteStream)> {
     let paths: Vec<_> = keys.iter().map(|key| storage.path(key)).collect();
     let mut size = 0;
@@ -84,7 +84,7 @@ pub(super) async fn open(storage: &Storage, keys: Vec<Key>) -> io::Result<(u64, 
     Ok((size, Box::pin(parts)))
 }
 
-/// `orders-processed.csv`; of a run that stopped on the way `orders-processed-partial.csv`.
+/// `orders-processed.csv`; for a run that stopped early `orders-processed-partial.csv`.
 fn attachment_of(file_name: &str, which: Which, status: &RunStatus) -> ContentDisposition {
     let kind = match which {
         Which::Processed => "processed",
@@ -94,13 +94,13 @@ fn attachment_of(file_name: &str, which: Which, status: &RunStatus) -> ContentDi
     attachment(file_name, &format!("{kind}{partial}.csv"))
 }
 
-/// A download that is named after the imported file: `orders-` and `suffix`.
+/// A download named after the imported file: `orders-` and `suffix`.
 pub(super) fn attachment(file_name: &str, suffix: &str) -> ContentDisposition {
     let stem = file_name.rsplit_once('.').map_or(file_name, |(stem, _)| stem);
     ContentDisposition {
         disposition: DispositionType::Attachment,
         parameters: vec![
-            // For clients that read no other; the real name follows.
+            // For clients that support only the plain form; the real name follows.
             DispositionParam::Filename(suffix.to_owned()),
             DispositionParam::FilenameExt(header::ExtendedValue {
                 charset: header::Charset::Ext("UTF-8".to_owned()),

@@ -1,4 +1,4 @@
-//! `GET /files/{import}?exp&sig`: the signed link that `data.file` of an event is.
+//! `GET /files/{import}?exp&sig`: the signed link in `data.file` of an event.
 
 use std::io;
 
@@ -16,8 +16,8 @@ use crate::{
     store::Store,
 };
 
-/// The uploaded file as it came, or the failed rows that an import is made of. The signature is the leave to read
-/// it; no session is asked for.
+/// The uploaded file unchanged, or the failed rows that an import reads. The signature grants access; no
+/// session is needed.
 pub async fn file(
     request: HttpRequest,
     links: web::Data<LinkKey>,
@@ -39,8 +39,8 @@ pub async fn file(
         .streaming(body))
 }
 
-/// The failed rows that `import` is made of: where they were first, for the copy may not be made yet; else the
-/// copy.
+/// The failed rows that `import` reads, from the original run, because the copy may not exist yet; if they
+/// are gone, from the copy.
 async fn failed_rows(import: ImportId, store: &Store, storage: &Storage) -> Result<(u64, ByteStream), Error> {
     let of = store.import(import).await?.and_then(|import| import.failed_rows_of).ok_or(Error::NotFound)?;
     if let Some(records) = outputs::failed_records(store, &of).await?

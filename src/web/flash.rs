@@ -1,8 +1,8 @@
-//! What a page says once about the form that led to it. It is kept in a cookie of the browser until that
-//! page is asked for, so the server holds no state for it.
+//! A message that the next page shows once about the form that led to it. It is stored in a cookie until that
+//! page is requested, so the server needs no state for it.
 //!
-//! The cookie is signed with the session's token: no other host, user or session can make a page say
-//! something.
+//! The cookie is signed with the session's token, so that no other host, user or session can make a page show
+//! a message.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -21,21 +21,21 @@ use crate::{
 
 const COOKIE: &str = "runboard_flash";
 
-/// A browser that has not followed the redirect by then is not going to.
+/// A browser that has not followed the redirect by then will not follow it.
 const LIFETIME: time::Duration = time::Duration::minutes(1);
 
-/// Browsers drop a cookie of more than 4,096 bytes, its name and attributes included.
+/// Browsers drop a cookie of more than 4,096 bytes, including its name and attributes.
 const LONGEST_VALUE: usize = 3_800;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Flash {
     /// The name of the file whose import was deleted.
     Deleted(String),
-    /// Some files of a form were imported, these were not.
+    /// The files of a form that were not imported, while others were.
     Refused(RefusedForm),
 }
 
-/// Sends `flash` along with a redirect. False if it is too long for a cookie; then nothing is sent.
+/// Sends `flash` with a redirect. Returns false and sends nothing if it is too long for a cookie.
 pub fn send(
     request: &HttpRequest,
     response: &mut HttpResponse,
@@ -57,19 +57,19 @@ pub fn send(
     fits
 }
 
-/// What the request brings, if this session was sent it.
+/// The message in the request, if it was sent to this session.
 #[must_use]
 pub fn read(request: &HttpRequest) -> Option<Flash> {
     let (cookie, token) = (request.cookie(COOKIE)?, session::token(request)?);
     let (json, signature) = cookie.value().split_once('.')?;
     let decode = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).ok();
     let (json, signature) = (decode(json)?, decode(signature)?);
-    // Constant time.
+    // Compares in constant time.
     mac(&token, &json).verify_slice(&signature).ok()?;
     serde_json::from_slice(&json).ok()
 }
 
-/// Takes the cookie back with the page that says it, so that a reload does not say it again.
+/// Deletes the cookie with the page that shows the message, so that a reload does not show it again.
 pub fn take_back(request: &HttpRequest, response: &mut HttpResponse, origin: &PublicOrigin) {
     if request.cookie(COOKIE).is_some() {
         let removal: Cookie<'_> = session::removal(COOKIE, origin);

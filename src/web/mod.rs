@@ -1,8 +1,8 @@
-//! What a person sees: pages and fragments.
+//! The web interface: pages and fragments.
 //!
-//! [`pages`] holds one struct per page and [`views`] the parts that pages are made of; every struct
-//! has its template under `templates/` by the same name. A fragment that htmx polls is a part of its
-//! page, so that the first load and every poll are made by one template.
+//! [`pages`] has one struct per page, and [`views`] the parts that pages are made of. Each struct has a
+//! template of the same name under `templates/`. A fragment that htmx polls is a part of its page, so that
+//! the first load and every poll use one template.
 
 pub mod assets;
 pub mod downloads;

@@ -1,5 +1,5 @@
-//! `GET /imports/{id}/runs/{run}/output`: all of a run's output. It may be many megabytes, so it goes from the
-//! database to the browser in parts.
+//! `GET /imports/{id}/runs/{run}/output`: the whole output of a run. It may be many megabytes, so it is
+//! streamed in parts from the database.
 
 use actix_web::{HttpResponse, http::header::ContentType, web};
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use crate::{
     store::Store,
 };
 
-/// Characters that are read at once.
+/// How many characters are read at once.
 const PART: u32 = 1 << 20;
 
 pub async fn show(
@@ -25,7 +25,7 @@ pub async fn show(
     let Some((run, output)) = run.and_then(|run| run.output.as_ref().map(|output| (run, output))) else {
         return Err(Error::NotFound);
     };
-    // The output of a run that has ended never changes.
+    // The output of an ended run never changes.
     let (id, run_id) = (import.id, run.run_id.clone());
     let parts = stream::try_unfold(0, move |start: u64| {
         let (store, run_id) = (store.clone(), run_id.clone());

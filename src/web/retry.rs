@@ -1,4 +1,4 @@
-//! `POST /imports/{id}/retry`: run an import again, or with `only=failed` its failed records.
+//! `POST /imports/{id}/retry`: runs an import again, or with `only=failed` its failed records.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use url::form_urlencoded;
@@ -13,7 +13,7 @@ use crate::{
     store::{Store, imports::RetryOf},
 };
 
-/// Leads to the retry, be it new or not: a second click changes nothing.
+/// Redirects to the retry, whether it is new or not, so that a second click changes nothing.
 pub async fn submit(
     OwnedImport { import: owned, .. }: OwnedImport,
     request: HttpRequest,
@@ -27,12 +27,13 @@ pub async fn submit(
     let now = UnixMillis::now();
     let retry = match import.retry(kind) {
         Some(retry) => retry.id,
-        // Which records fail is known at the end.
+        // Which records have failed is known only at the end.
         None if !import.state().is_final() && (kind == RetryOf::Failed || !import.may_run_again(now)) => {
             return Err(Error::StillGoing);
         }
         None => match make(kind, (&owned, &import), &imports, &store, &storage, &site).await {
-            // It may be deleted meanwhile, its record before its files: what fails then is no fault.
+            // The import may be deleted in the meantime, its record before its files. An error is then
+            // expected.
             Err(error) if imports.is_deleted(&owned).await? => {
                 tracing::warn!(import = %import.id, ?error, "the import was deleted while its re-run was being made");
                 return Err(Error::NotFound);
@@ -44,8 +45,8 @@ pub async fn submit(
             made => made?,
         },
     };
-    // Of two runs of the same rows one is too many, should the first one come to life. (The second of two
-    // clicks makes sure of it; of one that is over nothing changes.)
+    // Cancels the original import, so that it does not run beside its retry if it comes to life. (The second
+    // of two clicks repeats this. It does not change an import that is over.)
     imports.cancel(&owned).await?;
     Ok(session::see_other(&format!("/imports/{retry}")))
 }
@@ -58,7 +59,7 @@ async fn make(
     storage: &Storage,
     site: &Site,
 ) -> Result<ImportId, Error> {
-    // Kept until the retry is recorded: a step asks for what it writes itself.
+    // Held until the retry is recorded. Later each step reserves what it writes.
     let reserve = async |bytes| site.quota.reserve(import.owner, bytes).await?.map_err(|_| Error::OverQuota);
     match kind {
         RetryOf::All => {
@@ -76,7 +77,7 @@ async fn make(
     }
 }
 
-/// What the field `only` says, in the form or the query; all without it.
+/// The value of the field `only`, in the form or the query. Without it, all records.
 fn asked_for(form: &[u8], query: &str) -> Result<RetryOf, Error> {
     let mut fields = form_urlencoded::parse(form).chain(form_urlencoded::parse(query.as_bytes()));
     match fields.find(|(name, _)| name == "only") {

@@ -1,5 +1,5 @@
-//! A sample file for a first import: the airports of `sample/airports.csv`, some of whose rows are
-//! broken on purpose.
+//! A sample file for a first import: the airports of `sample/airports.csv`, some of whose rows are broken on
+//! purpose.
 
 use actix_web::{HttpResponse, http::header::ContentType, mime, web};
 
@@ -11,30 +11,30 @@ use crate::{
     imports::{FileName, Imports},
 };
 
-/// U.S. airports (a work of the U.S. Government, Data.gov), with seven rows broken.
+/// U.S. airports (a work of the U.S. Government, Data.gov), with seven broken rows.
 const BYTES: &[u8] = include_bytes!("../../sample/airports.csv");
 
 pub const NAME: &str = "airports.csv";
 
-/// What the empty dashboard says of it.
+/// Its description on the empty dashboard.
 pub const IN_WORDS: &str = "3,376 airports, 210 KB";
 
-/// How many lines the empty dashboard shows of it.
+/// How many lines the empty dashboard shows.
 const LINES_SHOWN: usize = 8;
 
-/// Its first lines, without the last line end.
+/// The first lines, without the last line end.
 pub fn first_lines() -> &'static str {
     let end = BYTES.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(LINES_SHOWN - 1);
     let front = &BYTES[..end.map_or(BYTES.len(), |(at, _)| at)];
     std::str::from_utf8(front).unwrap_or_default().trim_end()
 }
 
-/// `GET /sample.csv`, all of it, as text that a browser shows.
+/// `GET /sample.csv`: the whole file as text that a browser shows.
 pub async fn show(_user: Principal) -> HttpResponse {
     HttpResponse::Ok().content_type(ContentType(mime::TEXT_PLAIN_UTF_8)).body(BYTES)
 }
 
-/// `POST /imports/sample`: imports it, as if the user had uploaded it.
+/// `POST /imports/sample`: imports the file as if the user had uploaded it.
 pub async fn import(
     user: Principal,
     imports: web::Data<Imports>,

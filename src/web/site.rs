@@ -1,4 +1,4 @@
-//! What every page knows of the server it is on.
+//! The settings that pages share.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::{
     store::quota::Quota,
 };
 
-/// While rows are read, so that numbers move.
+/// While rows are read, so that the numbers move.
 const RUNNING_PACE: Duration = Duration::from_millis(250);
 /// While something is about to happen.
 const WAITING_PACE: Duration = Duration::from_millis(500);
-/// While nobody takes the event.
+/// While no function accepts the event.
 pub const IDLE_PACE: Duration = Duration::from_secs(5);
 
 /// The same for all requests.
@@ -28,9 +28,9 @@ pub struct Site {
     pub max_upload_bytes: u64,
     /// What each user may store.
     pub quota: Quota,
-    /// Cancelled when the server is told to stop: from then on no upload is taken.
+    /// Cancelled when the server begins to stop: no upload is accepted any more.
     pub stopping: CancellationToken,
-    /// What open pages show.
+    /// The versions of the panels that open pages show.
     pub panels: Versions<Current>,
     pub sections: Versions<InProgress>,
 }
@@ -47,7 +47,7 @@ impl Site {
     }
 }
 
-/// How long a browser that shows imports in these states waits before it asks again.
+/// How long a browser that shows imports in these states waits before it polls again.
 #[must_use]
 pub fn pace(states: impl IntoIterator<Item = ImportState>) -> Duration {
     let paces = states.into_iter().map(|state| match state {

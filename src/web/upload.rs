@@ -1,4 +1,4 @@
-//! `POST /imports`: files stream in, or an address, and imports come out.
+//! `POST /imports`: receives files, or an address, and creates imports.
 
 mod refused;
 
@@ -28,21 +28,22 @@ use crate::{
 const FILE_FIELD: &str = "file";
 const ADDRESS_FIELD: &str = "url";
 
-/// The longest address that is taken, in bytes: longer than any server reads.
+/// The longest accepted address, in bytes: longer than any server supports.
 const MAX_ADDRESS_BYTES: usize = 8_000;
 
-/// The most files that one form may have.
+/// The most files in one form.
 const MAX_FILES: usize = 100;
 
-/// The most parts that one form may have: its files, and what browsers and programs add. Parts without a file
-/// or a known name count, too.
+/// The most parts in one form: its files, and the fields that browsers and programs add. Counts parts without
+/// a file or a known name, too.
 const MAX_PARTS: usize = 2 * MAX_FILES;
 
-/// What the form gave: files or an address, never both.
+/// The content of the form: files or an address, never both.
 #[derive(Debug)]
 pub enum Given {
     Files(Files),
-    /// `typed` is what the address was made of, to be shown again if it is refused later.
+    /// `typed` is the text that the address was parsed from, to be shown again if the address is refused
+    /// later.
     Address {
         address: Address,
         typed: String,
@@ -53,7 +54,7 @@ pub enum Given {
 #[derive(Debug, Default)]
 pub struct Files {
     pub received: Vec<Upload>,
-    /// What is wrong with the others, all of which arrived whole.
+    /// The errors of the other files, all of which arrived whole.
     pub refused: Vec<UploadError>,
 }
 
@@ -72,20 +73,21 @@ impl Files {
 pub struct Refused {
     /// At least one.
     pub errors: Vec<UploadError>,
-    /// The files that were imported all the same.
+    /// The files that were imported.
     pub taken: Vec<FileName>,
     /// The address as it was typed, to be shown again.
     pub typed: String,
 }
 
-/// More than a form has around its file: boundaries, headers, and a name of the longest kind. A body
-/// that is announced with more than the limit and this holds a file over the limit.
+/// More than a form has around its file: boundaries, headers, and the longest file name. A form whose
+/// announced length exceeds the limit by more than this contains a file over the limit.
 pub const FORM_BYTES: u64 = 64 << 10;
 
-/// How long the rest of a form that is refused unread may take to arrive. Shorter than what a stop allows.
+/// How long the rest of a form that is refused unread may take to arrive. Shorter than the time that a stop
+/// allows.
 const UNREAD_PATIENCE: Duration = Duration::from_secs(2);
 
-/// A file that was received whole, not kept yet.
+/// A file that was received whole and is not kept yet.
 #[derive(Debug)]
 pub struct Upload {
     pub file_name: FileName,
@@ -93,7 +95,7 @@ pub struct Upload {
     pub file: Incoming,
 }
 
-/// Why an upload was not taken. The text is for the person who sent it.
+/// Why an upload was refused. The text is for the person who sent it.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
     #[error("Choose a CSV file or paste an address first.")]
@@ -148,7 +150,7 @@ pub enum UploadError {
 }
 
 impl UploadError {
-    /// Whether it is no fault of the person who sent the form.
+    /// Whether the error is ours, not the sender's.
     fn is_failure(&self) -> bool {
         matches!(
             self,
@@ -156,7 +158,7 @@ impl UploadError {
         )
     }
 
-    /// Whether the database gave no answer, so that it is asked nothing more.
+    /// Whether the database gave no answer, so that no further query should be made.
     #[must_use]
     pub fn is_database_away(&self) -> bool {
         matches!(self, Self::DatabaseAway(_) | Self::InDoubt(_) | Self::NotTried(_))
@@ -229,18 +231,17 @@ impl From<UploadError> for Refused {
     }
 }
 
-/// How many bytes the body of a request has, if it says so.
+/// The length of the request's body, if it is announced.
 #[must_use]
 pub fn announced(request: &HttpRequest) -> Option<u64> {
     request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Reads the form. Its files stream to storage, some KB in memory at a time; of those that are refused
-/// nothing is left. `limit` holds for all files of a form together. `reservation` is the room that the
-/// user has for them.
+/// Reads the form. Its files stream to storage with some KB in memory at a time, and refused files are
+/// deleted. `limit` applies to all files of a form together. `reservation` is the user's quota for them.
 ///
-/// A form that is too large, or finds no room, is refused before its first byte if it is `announced` with
-/// its length.
+/// If the form's length is `announced`, a form that is too large or exceeds the quota is refused before its
+/// first byte.
 pub async fn receive(
     form: &mut Multipart,
     announced: Option<u64>,
@@ -259,22 +260,22 @@ pub async fn receive(
     }
 }
 
-/// The refusal of a form that was not read. The address in it is read all the same, so that the page that
-/// comes back still has it. A form that may hold a file is left unread.
+/// Refuses a form that was not read. An address in it is still read, so that the returned page can show it
+/// again. A form that may contain a file is left unread.
 pub async fn refuse_unread(error: UploadError, form: &mut Multipart, announced: Option<u64>) -> Refused {
     let mut typed = String::new();
     if announced.is_some_and(|bytes| bytes <= FORM_BYTES) {
         let reading = async {
             while let Ok(Some(mut field)) = form.try_next().await {
                 if field.name() == Some(ADDRESS_FIELD) {
-                    // One that is too long is shown as far as it is taken.
+                    // Of an address that is too long, the page shows the accepted part.
                     let _ = read_address(&mut field, &mut typed).await;
                 } else {
                     while let Ok(Some(_)) = field.try_next().await {}
                 }
             }
         };
-        // Without the address it is a refusal still.
+        // If the address does not arrive, the form is still refused.
         let _ = timeout(UNREAD_PATIENCE, reading).await;
     }
     Refused { typed, ..Refused::from(error) }
@@ -325,8 +326,8 @@ async fn read(
     }
 }
 
-/// None if no file was chosen. What is wrong with one that arrived whole comes as a value: the fields
-/// behind it are still to be read.
+/// Receives one file. Returns None if no file was chosen. An error of a file that arrived whole is returned
+/// as a value, because the fields after it must still be read.
 async fn receive_file(
     field: &mut Field,
     announced: u64,
@@ -355,7 +356,7 @@ async fn receive_file(
     })
 }
 
-/// Of one that is too long only the beginning is kept.
+/// Keeps only the beginning of an address that is too long.
 async fn read_address(field: &mut Field, typed: &mut String) -> Result<(), UploadError> {
     let mut bytes = Vec::new();
     while let Some(piece) = field.try_next().await.map_err(UploadError::from)? {
@@ -370,7 +371,7 @@ async fn read_address(field: &mut Field, typed: &mut String) -> Result<(), Uploa
     Ok(())
 }
 
-/// The next piece of an unknown field; all of those together fit into `room`.
+/// The next piece of an unknown field. All pieces together must fit into `room`.
 async fn next_of(field: &mut Field, room: &mut u64) -> Result<Option<Bytes>, UploadError> {
     let piece = field.try_next().await.map_err(UploadError::from)?;
     let bytes = piece.as_ref().map_or(0, |piece| piece.len() as u64);

@@ -1,7 +1,7 @@
-//! Polls that bring nothing new, answered without rendering.
+//! Answers polls that bring nothing new, without rendering.
 //!
-//! A fragment's version is a hash of its text. Once a rendering has had the version that the page shows, the
-//! next polls compare what it was made of instead.
+//! A fragment's version is a hash of its text. Once a rendering had the version that the page shows, the next
+//! polls compare the data that it was rendered from instead.
 
 use std::{
     collections::HashMap,
@@ -15,16 +15,18 @@ use askama::Template;
 use super::views::{Rendered, render};
 use crate::base::time::UnixMillis;
 
-/// As of when a page is still true that a poll finds unchanged.
+/// The time of the state that an unchanged page shows.
 const AS_OF: &str = "x-runboard-as-of";
 
-/// What only time changes in a text ("No news for 10 min") comes so much later at most.
+/// The longest delay of texts that only time changes ("No news for 10 min").
 const RENDERED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// So many pages can be polled within [`RENDERED_AGAIN_AFTER`] before the oldest are rendered each time.
+/// The most pages that are remembered. If more are polled within [`RENDERED_AGAIN_AFTER`], the oldest are
+/// rendered for each poll.
 const MOST: usize = 20_000;
 
-/// Versions of one kind of fragment, each with the basis that it was made of: equal ones give equal texts.
+/// The versions of one kind of fragment, each with the basis that it was rendered from. Equal bases give
+/// equal texts.
 #[derive(Debug)]
 pub struct Versions<B> {
     known: Mutex<HashMap<String, Known<B>>>,
@@ -43,7 +45,7 @@ impl<B> Default for Versions<B> {
 }
 
 impl<B: PartialEq> Versions<B> {
-    /// The answer to a poll of a page that shows `version`, if it is known that this is what would be rendered.
+    /// The answer to a poll of a page that shows `version`, if a rendering is known to give the same.
     #[must_use]
     pub fn unchanged(&self, version: &str, basis: &B, as_of: UnixMillis) -> Option<HttpResponse> {
         let is_known =
@@ -51,7 +53,7 @@ impl<B: PartialEq> Versions<B> {
         is_known.then(|| no_news(as_of))
     }
 
-    /// The answer to a poll of a page that shows `version`: the fragment, or 204 if it has that version.
+    /// The answer to a poll of a page that shows `version`: the fragment, or 204 if its version is the same.
     pub fn answer(
         &self,
         fragment: &impl Template,
@@ -74,7 +76,7 @@ impl<B: PartialEq> Versions<B> {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Known<B>>> {
-        // Entries are only ever put in whole.
+        // Each entry is inserted as a whole.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

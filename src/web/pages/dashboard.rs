@@ -1,4 +1,4 @@
-//! `GET /`, `GET /live`, `GET, POST /imports`: give a file, what is going on now, what is done.
+//! `GET /`, `GET /live`, `GET, POST /imports`: the upload form, the imports in progress, and the history.
 
 use actix_multipart::Multipart;
 use actix_web::{
@@ -31,26 +31,26 @@ pub struct DashboardPage {
     pub deleted: Option<String>,
     pub drop_zone: DropZone,
     pub live: LiveSection,
-    /// None while the database is not answering.
+    /// None if the database does not answer.
     pub history: Option<HistorySection>,
 }
 
 impl DashboardPage {
-    /// The user has never imported anything.
+    /// Whether the user has never imported anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.live.cards.is_empty() && self.history.as_ref().is_some_and(HistorySection::is_empty)
     }
 }
 
-/// `/live?keep=&since=&first=&version=`: what the page shows already.
+/// `/live?keep=&since=&first=&version=`: what the page already shows.
 #[derive(Deserialize)]
 pub struct LiveQuery {
-    /// The imports, separated by commas.
+    /// The ids of the shown imports, separated by commas.
     #[serde(default)]
     keep: String,
-    /// An id of the moment at which the page was made: newer imports came after it. Without it nothing waits to be
-    /// let in: what is going on is shown.
+    /// An id of the time at which the page was made: newer imports were added after it. Without it all
+    /// imports in progress are shown, and none is held back as news.
     since: Option<String>,
     #[serde(default)]
     first: bool,
@@ -75,12 +75,12 @@ pub async fn show(
     Ok(response)
 }
 
-/// What the address bar has after a form was refused.
+/// The address bar has this path after a form was refused.
 pub async fn list(_user: Principal) -> HttpResponse {
     session::see_other("/")
 }
 
-/// The section of the dashboard that goes on, alone.
+/// Only the section with the imports in progress.
 pub async fn live(
     request: HttpRequest,
     user: Principal,
@@ -105,8 +105,9 @@ pub async fn live(
     Ok(site.sections.answer(&section, &query.version, in_progress, as_of)?)
 }
 
-/// Takes files, or the address of one. What is wrong is said on the form: on that of this answer if nothing
-/// was imported, else on that of the page that follows, for a reload would import the good files again.
+/// Accepts files, or the address of one. Errors are shown on the form: in this answer if nothing was
+/// imported. Otherwise they are shown on the next page, because a reload of this one would import the good
+/// files again.
 pub async fn upload(
     request: HttpRequest,
     user: Principal,
@@ -131,7 +132,7 @@ pub async fn upload(
         return page(&user, &imports, &site, &history::HistoryQuery::default(), refused.status(), told).await;
     }
     let mut response = session::see_other("/");
-    // Long names leave less room for others.
+    // Fewer files are named if their names are long.
     for most_named in (0..=Refused::MOST_NAMED).rev() {
         if flash::send(&request, &mut response, &origin, &Flash::Refused(refused.told(most_named))) {
             break;
@@ -140,7 +141,7 @@ pub async fn upload(
     Ok(response)
 }
 
-/// Imports what the form gives, and answers where to look.
+/// Imports the form's files or address, and returns the path of the next page.
 async fn receive(
     request: &HttpRequest,
     user: &Principal,
@@ -152,7 +153,7 @@ async fn receive(
     let announced = upload::announced(request);
     let of_form = announced.unwrap_or(0);
     let of_files = of_form.saturating_sub(upload::FORM_BYTES);
-    // Kept until the import is recorded.
+    // Held until the import is recorded.
     let reserved = site.quota.reserve_between(user.user, of_files, of_form).await;
     let reserved =
         reserved.map_err(UploadError::from).and_then(|reservation| reservation.map_err(UploadError::from));
@@ -161,7 +162,7 @@ async fn receive(
         Err(error) => return Err(upload::refuse_unread(error, &mut form, announced).await),
     };
     let receiving = upload::receive(&mut form, announced, storage, site.max_upload_bytes, &mut reservation);
-    // Bytes may be hours in coming, and the process is about to end.
+    // The upload may take hours, and the process may stop before its end.
     let received = site.stopping.run_until_cancelled(receiving).await;
     let received = match received {
         Some(received) => received,
@@ -184,8 +185,8 @@ async fn receive(
     taken
 }
 
-/// Makes an import of each file that can be one, and answers where to look: at the only import, or at all.
-/// A file that is refused takes nothing from the others.
+/// Creates an import for each valid file, and returns the next page: the only import's, or the dashboard. A
+/// refused file does not affect the others.
 async fn accept(
     request: &HttpRequest,
     user: &Principal,
@@ -219,12 +220,12 @@ async fn accept(
     })
 }
 
-/// What the page says of the form that led to it.
+/// What the page says about the form that led to it.
 #[derive(Default)]
 struct Told {
     refused: Option<RefusedForm>,
     deleted: Option<String>,
-    /// Then the page is made without asking it.
+    /// The page is then made without a query.
     is_database_away: bool,
 }
 
@@ -246,9 +247,9 @@ async fn page(
     told: Told,
 ) -> Result<HttpResponse, Error> {
     let reading = site.reading();
-    // Before the imports in progress are asked for: one that comes in between is news.
+    // Generated before the imports in progress are read: an import that is added in between counts as news.
     let since = ImportId::generate();
-    // Asked once: an import that ends in between must be in one of the two lists.
+    // Read once: an import that ends in between must be in one of the two lists.
     let in_progress = imports.in_progress(user.user, &Seen::default()).await?;
     let shown: Vec<Snapshot> = in_progress.shown.iter().map(Current::merged).collect();
     let history = if told.is_database_away {

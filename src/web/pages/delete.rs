@@ -1,4 +1,4 @@
-//! `GET, POST /imports/{id}/delete`: delete an import with its files, after a question.
+//! `GET, POST /imports/{id}/delete`: deletes an import with its files, after a confirmation.
 
 use actix_web::{HttpRequest, HttpResponse, http::header::ContentType, web};
 use askama::Template;
@@ -17,12 +17,12 @@ use crate::{
 #[template(path = "pages/delete.html")]
 pub struct DeletePage {
     pub import_id: String,
-    /// `?from=` and the part of the history that led here, or nothing.
+    /// `?from=` with the part of the history that led here, or empty.
     pub way_back: String,
     pub file_name: String,
-    /// What goes, one thing each.
+    /// The things that will be deleted.
     pub goes: Vec<String>,
-    /// It was run again, and that import stays.
+    /// The import was run again, and that new import stays.
     pub is_run_again: bool,
 }
 
@@ -33,7 +33,7 @@ impl DeletePage {
             Some(from) => format!("The file fetched from {}", from.host),
             None => format!("The file, {}", bytes(import.size_bytes)),
         }];
-        // Of runs of other people's functions nothing is stored here.
+        // Runs of other people's functions store nothing here.
         for counts in import.runs.iter().filter(|run| run.call.is_some()).filter_map(|run| run.counts) {
             let some = |count: u64, kind: &str| (count > 0).then(|| counted(count, kind));
             goes.extend(some(counts.processed, "processed row"));

@@ -1,10 +1,10 @@
-//! What is wrong with a form, and with which of its fields.
+//! Errors of a form, and the fields that they belong to.
 
 use std::time::Duration;
 
 use crate::{http::error::seconds, report::format::counted};
 
-/// Why a form came back.
+/// Why a form was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormError {
     pub sentence: String,
@@ -12,7 +12,7 @@ pub struct FormError {
 }
 
 impl FormError {
-    /// Something that no field is to blame for.
+    /// An error that belongs to no single field.
     #[must_use]
     pub fn of_form(sentence: impl Into<String>) -> Self {
         Self::of(&[], sentence)
@@ -23,7 +23,7 @@ impl FormError {
         Self { sentence: sentence.into(), fields }
     }
 
-    /// Whether the field of this name is to blame.
+    /// Whether the error belongs to the field of this name.
     #[must_use]
     pub fn blames(&self, field: &str) -> bool {
         self.fields.contains(&field)

@@ -1,4 +1,4 @@
-//! `/?state=&time=&name=&before=&after=`: which part of the history the dashboard shows.
+//! `/?state=&time=&name=&before=&after=`: the part of the history that the dashboard shows.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const ROWS: u32 = 50;
 /// In seconds.
 const DAY: u64 = 24 * 60 * 60;
 
-/// What the field `state` offers.
+/// The values of the field `state`.
 const STATES: [(&str, &str, Option<StateFilter>); 9] = [
     ("", "Any status", None),
     ("in-progress", "In progress", Some(StateFilter::InProgress)),
@@ -33,7 +33,7 @@ const STATES: [(&str, &str, Option<StateFilter>); 9] = [
     ("lost", "Lost", Some(StateFilter::Lost)),
 ];
 
-/// What the field `time` offers.
+/// The values of the field `time`.
 const TIMES: [(&str, &str, Option<Duration>); 5] = [
     ("", "Any time", None),
     ("day", "Last 24 hours", Some(Duration::from_secs(DAY))),
@@ -42,7 +42,7 @@ const TIMES: [(&str, &str, Option<Duration>); 5] = [
     ("year", "Last year", Some(Duration::from_secs(365 * DAY))),
 ];
 
-/// As it came. A state or a time that is not offered narrows nothing, as a field that is left empty.
+/// The query as it was sent. An unknown state or time is ignored, like an empty field.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct HistoryQuery {
     #[serde(default)]
@@ -51,10 +51,10 @@ pub struct HistoryQuery {
     time: String,
     #[serde(default)]
     name: String,
-    /// The page of what is older than this import,
+    /// For the page of imports older than this one.
     #[serde(default)]
     before: String,
-    /// or of what is newer.
+    /// For the page of imports newer than this one.
     #[serde(default)]
     after: String,
 }
@@ -63,8 +63,8 @@ pub struct HistoryQuery {
 const FIELDS: [&str; 5] = ["state", "time", "name", "before", "after"];
 
 impl HistoryQuery {
-    /// Whether a query has fields of ours that say nothing, as a browser sends the form: such an address is
-    /// not one to keep or pass on.
+    /// Whether a query has empty fields of ours, as a browser sends the form. Such an address should not be
+    /// bookmarked or shared.
     #[must_use]
     pub fn has_empty_fields(query: &str) -> bool {
         form_urlencoded::parse(query.as_bytes())
@@ -78,7 +78,7 @@ impl HistoryQuery {
         Filter::new(state, since, &self.name)
     }
 
-    /// An import that cannot be read is one that is not there.
+    /// A malformed import id gets the same answer as an unknown one.
     fn cursor(&self) -> Result<HistoryCursor, Error> {
         let id = |text: &str| text.parse::<ImportId>().map_err(|_| Error::NotFound);
         match (self.before.as_str(), self.after.as_str()) {
@@ -97,7 +97,7 @@ impl HistoryQuery {
         }
     }
 
-    /// Another page of the same: of what is `before` or `after` an import.
+    /// The path of the page of imports `before` or `after` an import, with the same filter.
     fn page(&self, end: &str, import: ImportId) -> String {
         let mut other = Self { before: String::new(), after: String::new(), ..self.clone() };
         match end {
@@ -107,13 +107,13 @@ impl HistoryQuery {
         other.path()
     }
 
-    /// Where the dashboard shows this part of the history.
+    /// The path of the dashboard with this part of the history.
     #[must_use]
     pub fn path(&self) -> String {
         if self.written().is_empty() { "/".to_owned() } else { self.section_path() }
     }
 
-    /// The same, with the history in view whichever part it is.
+    /// The same path, scrolled to the history.
     #[must_use]
     pub fn section_path(&self) -> String {
         match self.written() {
@@ -122,7 +122,7 @@ impl HistoryQuery {
         }
     }
 
-    /// What an import's pages are asked for with, so that they lead back here: `?from=`, or nothing.
+    /// The query that makes an import's pages lead back here: `?from=`, or empty.
     #[must_use]
     pub fn way_back(&self) -> String {
         match self.written() {
@@ -133,7 +133,7 @@ impl HistoryQuery {
         }
     }
 
-    /// The fields that are not empty, as a query.
+    /// The non-empty fields as a query.
     fn written(&self) -> String {
         let values = [&self.state, &self.time, &self.name, &self.before, &self.after];
         let mut query = form_urlencoded::Serializer::new(String::new());
@@ -141,7 +141,7 @@ impl HistoryQuery {
         query.finish()
     }
 
-    /// Of the fields that a query has, those of the history.
+    /// The history's fields of a query.
     #[must_use]
     pub fn read(query: &str) -> Self {
         let mut read = Self::default();
@@ -163,7 +163,7 @@ fn choice(value: &'static str, label: &'static str, chosen: &str) -> Choice {
     Choice { value, label, is_chosen: value == chosen }
 }
 
-/// The page that `query` asks for, of the imports of `owner` that are not `shown` already.
+/// The page that `query` selects from the imports of `owner` that are not `shown` elsewhere on the dashboard.
 pub async fn page(
     owner: UserId,
     imports: &Imports,

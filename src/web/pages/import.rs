@@ -1,4 +1,4 @@
-//! `GET /imports/{id}`, its panel, and cancelling it.
+//! `GET /imports/{id}`, its panel, and its cancellation.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,7 +30,7 @@ pub struct ImportPage {
 }
 
 impl ImportPage {
-    /// `pace` is how long a browser waits before it asks for the panel again.
+    /// `pace` is how long a browser waits before it requests the panel again.
     #[must_use]
     pub fn new(frame: Frame, snapshot: &Snapshot, reading: &Reading, pace: Duration) -> Self {
         Self {
@@ -73,14 +73,14 @@ pub async fn show(
     Ok(HttpResponse::Ok().content_type(ContentType::html()).body(render(&page)?.html))
 }
 
-/// `/imports/{id}/panel?version=&from=`: what the page shows already.
+/// `/imports/{id}/panel?version=&from=`: what the page already shows.
 #[derive(Deserialize)]
 pub struct PanelQuery {
     #[serde(default)]
     version: String,
 }
 
-/// The panel alone, as often as a tab asks: read from memory until nothing more is to come.
+/// Only the panel. Read from memory until nothing more is expected.
 pub async fn panel(
     request: HttpRequest,
     OwnedImport { import, .. }: OwnedImport,
@@ -108,7 +108,7 @@ pub async fn panel(
 /// The form of [`cancel`].
 #[derive(Deserialize)]
 pub struct CancelForm {
-    /// Where to go from here, if not to the import.
+    /// The next page, if it is not the import's.
     next: Option<String>,
 }
 
@@ -120,16 +120,15 @@ pub async fn cancel(
 ) -> Result<HttpResponse, Error> {
     imports.cancel(&import).await?;
     if htmx::wants_fragment(&request) {
-        // The page stays, and its next poll shows what has come of it.
+        // The page stays, and its next poll shows the result.
         return Ok(HttpResponse::NoContent().finish());
     }
     let next = form.and_then(|form| form.into_inner().next).filter(|path| is_own_path(path));
     Ok(session::see_other(&next.unwrap_or_else(|| format!("/imports/{}", import.id()))))
 }
 
-/// What our own function found in the file of an import that is over; what its runs have read goes into
-/// `import`.
-/// The last poll of a page brings it; those before it, of which there are many, leave the database alone.
+/// What our own function found in the file of an import that is over. Also adds what its runs have read to
+/// `import`. Only the last poll of a page needs this; the many polls before it do not use the database.
 async fn findings(import: &mut Snapshot, store: &Store) -> Result<Option<FindingsSection>, Error> {
     if !import.state().is_final() {
         return Ok(None);

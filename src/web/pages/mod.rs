@@ -1,5 +1,5 @@
-//! Whole pages, one file each: the template's struct and the handlers, named like the template; and
-//! `history`, the part of the dashboard that has a query.
+//! Whole pages, one file each with the template's struct and the handlers, named like the template; and
+//! `history`, the part of the dashboard that depends on the query.
 
 pub mod dashboard;
 pub mod delete;

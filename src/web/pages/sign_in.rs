@@ -27,15 +27,15 @@ use crate::{
 #[derive(Clone, Debug, Template)]
 #[template(path = "pages/sign_in.html")]
 pub struct SignInPage {
-    /// As it was typed.
+    /// The address as it was typed.
     pub email: String,
-    /// Why the form came back.
+    /// Why the form was refused.
     pub error: Option<FormError>,
-    /// One of our own paths, to go on to.
+    /// The path to continue to, one of our own.
     pub next: Option<String>,
-    /// Whether to show the way to sign-up.
+    /// Whether to link to sign-up.
     pub sign_up_offered: bool,
-    /// Where one signs in, if known: `runboard.example.org`.
+    /// The host, if it is known: `runboard.example.org`.
     pub host: Option<String>,
 }
 
@@ -51,7 +51,7 @@ pub struct SignInQuery {
     next: Option<String>,
 }
 
-/// What the form sends. A field that is missing counts as left empty.
+/// The form's fields. A missing field counts as empty.
 #[derive(Deserialize)]
 pub struct SignInForm {
     #[serde(default)]
@@ -61,11 +61,11 @@ pub struct SignInForm {
     next: Option<String>,
 }
 
-/// The fields, as the form names them.
+/// The names of the form's fields.
 const EMAIL: &str = "email";
 const PASSWORD: &str = "password";
 
-/// Why sign-in was refused, with its status.
+/// Why sign-in was refused, and the status of the answer.
 struct Refusal {
     status: StatusCode,
     error: FormError,
@@ -169,8 +169,8 @@ fn page(
     Ok(response.content_type(ContentType::html()).body(page.render()?))
 }
 
-/// Whether a browser that is sent to `path` stays with us. It reads `//host` as another host, takes
-/// `\` for `/`, and skips tabs and line ends; an honest path has its other characters escaped.
+/// Whether a browser that is redirected to `path` stays on our host. Browsers read `//host` as another host,
+/// treat `\` like `/`, and skip tabs and line ends. Our own paths have all other characters escaped.
 pub(super) fn is_own_path(path: &str) -> bool {
     path.starts_with('/')
         && !path.starts_with("//")

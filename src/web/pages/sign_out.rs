@@ -7,7 +7,7 @@ use crate::{
     http::{error::Error, origin::PublicOrigin, session},
 };
 
-/// Ends the session; without one there is nothing to end, and the answer is the same.
+/// Ends the session. The answer is the same without one.
 pub async fn submit(
     request: HttpRequest,
     accounts: web::Data<Accounts>,

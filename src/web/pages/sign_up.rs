@@ -28,19 +28,19 @@ use crate::{
 #[derive(Clone, Template)]
 #[template(path = "pages/sign_up.html")]
 pub struct SignUpPage {
-    /// As it was typed.
+    /// The address as it was typed.
     pub email: String,
-    /// Why the form came back, or why there is none.
+    /// Why the form was refused, or why there is no form.
     pub error: Option<FormError>,
-    /// The one-time link's, to be sent along with the form.
+    /// The token of the one-time link, which the form sends along.
     pub token: Option<String>,
-    /// Whether there is a form at all.
+    /// Whether there is a form.
     pub allowed: bool,
-    /// Whether this makes the only account there will be.
+    /// Whether this creates the only account that there will be.
     pub is_only_account: bool,
-    /// Whether there is an account already, so that signing in may help.
+    /// Whether an account exists, so that signing in may help.
     pub offers_sign_in: bool,
-    /// Where one signs up: `runboard.example.org`.
+    /// The host, if it is known: `runboard.example.org`.
     pub host: Option<String>,
 }
 
@@ -50,7 +50,7 @@ pub struct SignUpQuery {
     token: Option<String>,
 }
 
-/// What the form sends. A field that is missing counts as left empty.
+/// The form's fields. A missing field counts as empty.
 #[derive(Deserialize)]
 pub struct SignUpForm {
     #[serde(default)]
@@ -60,7 +60,7 @@ pub struct SignUpForm {
     token: Option<String>,
 }
 
-/// The fields, as the form names them.
+/// The names of the form's fields.
 const EMAIL: &str = "email";
 const PASSWORD: &str = "password";
 
@@ -74,7 +74,7 @@ impl SignUpPage {
         self.error.as_ref().is_some_and(|error| error.blames(field))
     }
 
-    /// What a password has to be, said before one is chosen.
+    /// The rules for passwords, shown before one is chosen.
     #[must_use]
     pub fn password_rules(&self) -> String {
         format!(
@@ -111,7 +111,7 @@ pub async fn submit(
 ) -> Result<HttpResponse, Error> {
     let SignUpForm { email: typed, password, token } = form.into_inner();
     let link = token.or(query.into_inner().token).as_deref().and_then(Token::parse);
-    // A closed door is said before anything about the form.
+    // A closed sign-up is reported before any error of the form.
     let may = accounts.may_sign_up(link.as_ref()).await;
     let checked = check(&typed, password.into());
     let answer = Answer { accounts: &accounts, origin: &origin, email: typed, link };
@@ -148,11 +148,11 @@ fn check(email: &str, password: SecretString) -> Result<(Email, Password), FormE
     Ok((email, password))
 }
 
-/// What an answer is made of, whatever it says.
+/// The common parts of all answers.
 struct Answer<'a> {
     accounts: &'a Accounts,
     origin: &'a PublicOrigin,
-    /// As it was typed.
+    /// The address as it was typed.
     email: String,
     link: Option<Token>,
 }
@@ -161,7 +161,7 @@ impl Answer<'_> {
     fn refused(self, refusal: SignUpError) -> Result<HttpResponse, Error> {
         match refusal {
             SignUpError::Closed => self.closed(CLOSED, true),
-            // There is no account yet.
+            // No account exists yet.
             SignUpError::LinkNeeded => self.closed(LINK_NEEDED, false),
             SignUpError::EmailTaken => {
                 self.form(StatusCode::UNPROCESSABLE_ENTITY, Some(FormError::of(&[EMAIL], TAKEN)))
@@ -187,7 +187,7 @@ impl Answer<'_> {
     }
 
     fn form(self, status: StatusCode, error: Option<FormError>) -> Result<HttpResponse, Error> {
-        // Where only one account can be made, there is none yet.
+        // If only one account is allowed, none exists yet.
         let offers_sign_in = self.accounts.is_open();
         self.page(status, error, true, offers_sign_in)
     }

@@ -1,4 +1,4 @@
-//! What a form says of files that were not imported.
+//! The text of a form about files that were not imported.
 
 use actix_web::http::StatusCode;
 
@@ -10,24 +10,24 @@ use crate::{
 };
 
 impl Refused {
-    /// What of it is no fault of the person who sent the form.
+    /// The errors that are ours, not the sender's.
     pub fn failures(&self) -> impl Iterator<Item = &UploadError> {
         self.errors.iter().filter(|error| error.is_failure())
     }
 
-    /// Whether the database gave no answer, so that it is asked nothing more.
+    /// Whether the database gave no answer, so that no further query should be made.
     #[must_use]
     pub fn is_database_away(&self) -> bool {
         self.errors.iter().any(UploadError::is_database_away)
     }
 
-    /// Whether some of it is stored, or may be.
+    /// Whether a part of it is stored, or may be.
     #[must_use]
     pub fn may_have_stored(&self) -> bool {
         !self.taken.is_empty() || self.errors.iter().any(|error| matches!(error, UploadError::InDoubt(_)))
     }
 
-    /// How many files are named one by one at most.
+    /// The most files that are named individually.
     pub const MOST_NAMED: usize = 5;
 
     #[must_use]
@@ -35,7 +35,7 @@ impl Refused {
         self.errors.first().map_or(StatusCode::UNPROCESSABLE_ENTITY, UploadError::status)
     }
 
-    /// What the form says of it, with at most `most_named` files named.
+    /// The text of the form, which names at most `most_named` files.
     #[must_use]
     pub fn told(&self, most_named: usize) -> RefusedForm {
         let (refused, all) = (self.errors.len(), self.errors.len() + self.taken.len());
@@ -57,7 +57,7 @@ impl Refused {
         match self.errors.as_slice() {
             [UploadError::Both] => ImportForm::File,
             [UploadError::NoAddress] => ImportForm::Address,
-            // Whatever became of an address, the form that it was typed in tells.
+            // The form in which an address was typed shows it again.
             _ if !self.typed.is_empty() => ImportForm::Address,
             _ => ImportForm::File,
         }

@@ -5,15 +5,15 @@ use askama::{Template, filters::HtmlSafe};
 use super::Html;
 use crate::report::bar::Bar;
 
-/// Lengths are per cent of its width.
+/// Lengths are per cent of the bar's width.
 #[derive(Template)]
 #[template(path = "fragments/bar.html")]
 struct BarHtml<'a> {
     bar: &'a Bar,
     processed: String,
-    /// None when no row failed: a failed part has a least width, so none must not be drawn.
+    /// None if no row failed. A failed part has a minimum width, so it must not be drawn then.
     failed: Option<String>,
-    /// Where the failed part ends.
+    /// The end of the failed part.
     end: String,
 }
 

@@ -1,4 +1,4 @@
-//! Where a file or the address of one is given.
+//! The forms in which a file or an address is given.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,25 +9,25 @@ use crate::base::limits::bytes_at_most;
 pub struct DropZone {
     /// `RUNBOARD_MAX_UPLOAD_BYTES`.
     pub max_bytes: u64,
-    /// One of the forms was sent and refused, at least in part.
+    /// Set if one of the forms was sent and refused, at least in part.
     pub refused: Option<RefusedForm>,
 }
 
-/// What comes back of a form that was refused.
+/// The content of a refused form.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RefusedForm {
     pub form: ImportForm,
-    /// What is wrong; of several files, how many were refused.
+    /// The error; for several files, how many were refused.
     pub error: String,
-    /// Of several files, what is wrong with each.
+    /// For several files, the error of each.
     pub each: Vec<String>,
-    /// Which files were imported all the same, in a sentence.
+    /// The files that were imported, in a sentence.
     pub imported: Option<String>,
     /// The address as it was typed.
     pub address: String,
 }
 
-/// The form that says what is wrong, beside the field to correct.
+/// The form that shows the error, beside the field to correct.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ImportForm {
     File,
@@ -45,7 +45,7 @@ impl DropZone {
         self.refused.as_ref().filter(|refused| refused.form == ImportForm::Address)
     }
 
-    /// What stands in the address field.
+    /// The text of the address field.
     #[must_use]
     pub fn address(&self) -> &str {
         self.refused.as_ref().map_or("", |refused| &refused.address)

@@ -1,4 +1,4 @@
-//! What is done: a dense table.
+//! The history: a dense table.
 
 use crate::{
     imports::Count,
@@ -10,34 +10,34 @@ use crate::{
 pub struct HistorySection {
     pub rows: Vec<HistoryRow>,
     pub filter: HistoryFilter,
-    /// Behind the address of each import: the query that its page leads back with. Empty for the newest page of
-    /// all imports.
+    /// The query that an import's page leads back with, appended to the address of each import. Empty for the
+    /// newest page of all imports.
     pub way_back: String,
-    /// How many there are on all pages; of no more than so many it is known how many.
+    /// The number of imports on all pages. Above a limit only the limit is known.
     pub total: Count,
-    /// How many are on pages before this one.
+    /// The number of imports on pages before this one.
     pub newer: u64,
-    /// Where the pages beside this one are.
+    /// The addresses of the neighbouring pages.
     pub newer_page: Option<String>,
     pub older_page: Option<String>,
-    /// Up to when a search got that may go on.
+    /// How far back a search got that can be continued.
     pub searched_to: Option<Moment>,
-    /// It goes on with newer ones, not with older ones.
+    /// Whether the search continues with newer imports instead of older ones.
     pub searches_newer: bool,
 }
 
-/// What the history is narrowed to, as its form has it.
+/// The filter of the history, as its form shows it.
 #[derive(Clone, Debug, Default)]
 pub struct HistoryFilter {
     pub states: Vec<Choice>,
     pub times: Vec<Choice>,
     /// As it was typed.
     pub name: String,
-    /// Something is left out.
+    /// Whether the filter excludes anything.
     pub is_narrow: bool,
 }
 
-/// One of what a field of the form offers.
+/// One option of a field.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice {
     pub value: &'static str,
@@ -46,7 +46,7 @@ pub struct Choice {
 }
 
 impl HistorySection {
-    /// Beside the heading.
+    /// The count beside the heading.
     #[must_use]
     pub fn count(&self) -> Option<String> {
         match self.total {
@@ -67,7 +67,7 @@ impl HistorySection {
         Some(format!("{} to {} of {}", grouped(self.newer + 1), grouped(last), grouped(total)))
     }
 
-    /// There is none yet.
+    /// Whether the user has no finished import yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.total == Count::Exactly(0) && !self.filter.is_narrow

@@ -1,4 +1,4 @@
-//! The HTML of what `report` says.
+//! Renders the values of `report` as HTML.
 
 use std::ops::Deref;
 
@@ -21,12 +21,12 @@ use crate::{
     store::imports::RetryOf,
 };
 
-/// What a template shows of a value: `{{ block.badge.html() }}`.
+/// How a template shows a value: `{{ block.badge.html() }}`.
 pub trait Html {
     fn html(&self) -> impl Template + HtmlSafe;
 }
 
-/// Gives a type of `report` its template, which names the value's fields and methods as its own.
+/// Gives a type of `report` its template, which uses the value's fields and methods directly.
 macro_rules! html {
     ($subject:ty, $wrapper:ident, $($template:tt)*) => {
         #[derive(Template)]
@@ -71,7 +71,7 @@ html!(
         {% when Piece::Control(name) %}<span class=\"control\">{{ name }}</span>\
         {% when Piece::Fault(sign) %}<mark>{{ sign }}</mark>{% endmatch %}{% endfor %}"
 );
-// `runboard.js` writes it in the viewer's zone.
+// `runboard.js` shows it in the viewer's time zone.
 html!(
     Moment,
     MomentHtml,
@@ -85,7 +85,7 @@ html!(
     ext = "html",
     source = r#"{{ Mark::VolatileStart }}<span class="kept" data-ticks="{{ so_far.as_millis() }}">{{ self.plain() }}</span>{{ Mark::VolatileEnd }}"#
 );
-// `runboard.js` brings it up to date as long as more answers are expected.
+// `runboard.js` updates it as long as more answers are expected.
 html!(
     AsOf,
     AsOfHtml,

@@ -1,4 +1,4 @@
-//! What is going on now: all of a user's unfinished imports.
+//! All unfinished imports of a user.
 
 use std::time::Duration;
 
@@ -10,25 +10,25 @@ use crate::{
     report::{Reading, card::ImportCard, format::grouped},
 };
 
-/// More news than these are not let in as cards: the page is made anew.
+/// With more news than this, the page is reloaded instead of adding cards.
 const MOST_LET_IN: usize = 6;
 
-/// The dashboard's live part; `GET /live` answers it alone.
+/// The dashboard's live section, which `GET /live` returns alone.
 #[derive(Clone, Debug, Template)]
 #[template(path = "fragments/live_section.html")]
 pub struct LiveSection {
     pub cards: Vec<ImportCard>,
-    /// How many imports are not over and have no card.
+    /// The number of unfinished imports without a card.
     pub more: usize,
-    /// Nobody has imported anything yet: then the section says what will be here.
+    /// Whether the user has no import yet: then the section says what will be here.
     pub is_first_visit: bool,
-    /// Imports that came from elsewhere since the page was opened, newest first. They wait to be let in, so
-    /// that nothing moves under anybody's hand.
+    /// Imports that were added elsewhere since the page was opened, newest first. They are shown on request,
+    /// so that nothing moves while somebody uses the page.
     pub news: Vec<String>,
-    /// An id of the moment at which the page was made, between those that it knew and the news. Empty: there
-    /// is no news to tell.
+    /// An id of the time at which the page was made, between its imports and the news. Empty if news are not
+    /// reported.
     pub since: String,
-    /// Milliseconds until the browser asks again; None once nothing more is expected.
+    /// Milliseconds until the browser polls again; None once nothing more is expected.
     pub poll_ms: Option<u128>,
     pub tab: Tab,
 }
@@ -36,8 +36,8 @@ pub struct LiveSection {
 impl HtmlSafe for LiveSection {}
 
 impl LiveSection {
-    /// `snapshots`: what the page shows, in its order, newest first. `pace` is how long a browser is to wait
-    /// before it asks again.
+    /// `snapshots` are the imports that the page shows, newest first. `pace` is how long a browser waits
+    /// before it polls again.
     #[must_use]
     pub fn new<'s>(
         snapshots: impl IntoIterator<Item = &'s Snapshot>,
@@ -59,8 +59,8 @@ impl LiveSection {
         }
     }
 
-    /// With so many imports that are not over and have no card. Where no card is live, their number is asked for
-    /// at this pace.
+    /// Sets the number of unfinished imports without a card. If no card is live, the browser polls for that
+    /// number at this pace.
     #[must_use]
     pub fn with_more(mut self, more: usize, pace: Duration) -> Self {
         self.more = more;
@@ -69,7 +69,7 @@ impl LiveSection {
         self
     }
 
-    /// How many imports are not over, with a card or without.
+    /// The number of unfinished imports, with or without a card.
     #[must_use]
     pub fn going_on(&self) -> usize {
         self.cards.iter().filter(|card| !card.state.is_final()).count() + self.more
@@ -82,28 +82,29 @@ impl LiveSection {
         format!("{} more {verb} in progress.", grouped(self.more as u64))
     }
 
-    /// The cards on the page, so that one whose import ends stays in its place.
+    /// The imports with cards on the page, so that a card stays in its place when its import ends.
     #[must_use]
     pub fn keep(&self) -> String {
         self.cards.iter().map(|card| card.import_id.as_str()).collect::<Vec<_>>().join(",")
     }
 
-    /// Whether the news can be let in where they are: a first visit becomes another page by them, and many are
+    /// Whether the news can be added as cards. On a first visit they change the whole page, and many are
     /// better read in the history.
     #[must_use]
     pub fn can_let_in(&self) -> bool {
         !self.is_first_visit && self.news.len() <= MOST_LET_IN
     }
 
-    /// The cards on the page with those that came since before them.
+    /// The imports with cards, after the news.
     #[must_use]
     pub fn keep_with_news(&self) -> String {
         let news = self.news.iter().map(String::as_str);
         news.chain(self.cards.iter().map(|card| card.import_id.as_str())).collect::<Vec<_>>().join(",")
     }
 
-    /// Where the browser asks again. Once nothing more is expected it does so only when something else tells
-    /// it to: its tab is shown again, or another tab has started an import. The fragment's version follows.
+    /// The address of the next poll, to which the fragment's version is appended. Once nothing more is
+    /// expected, the browser polls only on another occasion: its tab is shown again, or another tab has
+    /// started an import.
     #[must_use]
     pub fn path(&self) -> String {
         let first = if self.is_first_visit { "&first=true" } else { "" };

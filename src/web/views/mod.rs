@@ -1,5 +1,5 @@
-//! The parts that pages are made of. What they say comes from [`report`](crate::report); here is what renders it,
-//! by the templates under `templates/fragments`.
+//! The parts of pages. Their content comes from [`report`](crate::report) and is rendered here by the
+//! templates under `templates/fragments`.
 
 mod bar;
 mod drop_zone;
@@ -28,16 +28,16 @@ use crate::report::{
 /// Shown in every footer.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The figures of an import of which nothing is known yet.
+/// The figures of an import about which nothing is known yet.
 #[must_use]
 pub fn no_figures() -> Figures {
     Progress::unknown().figures(false)
 }
 
-/// Around every page of a signed-in user.
+/// The frame of every page of a signed-in user.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// The user's.
+    /// The user's e-mail address.
     pub email: String,
     pub engine: EngineName,
     /// `RUNBOARD_MAX_UPLOAD_BYTES`.
@@ -45,7 +45,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Of a page on which files can be dropped anywhere.
+    /// The drop zone of a page that accepts dropped files anywhere.
     #[must_use]
     pub fn drop_zone(&self) -> DropZone {
         DropZone { max_bytes: self.max_upload_bytes, refused: None }

@@ -1,4 +1,4 @@
-//! The panel: an import, large and live.
+//! The panel: one import, large and live.
 
 use std::time::Duration;
 
@@ -22,33 +22,34 @@ use crate::{
     },
 };
 
-/// An import's page below its title; `GET /imports/{id}/panel` answers it alone.
+/// An import's page below its title, which `GET /imports/{id}/panel` returns alone.
 #[derive(Clone, Debug, Template)]
 #[template(path = "fragments/import_panel.html")]
 pub struct ImportPanel {
     pub import_id: String,
-    /// `?from=` and the part of the history that led here, or nothing.
+    /// `?from=` with the part of the history that led here, or empty.
     pub way_back: String,
     pub state: ImportState,
     pub about: About,
     pub blocks: Vec<Block>,
     pub as_of: AsOf,
     pub actions: Actions,
-    /// Once nothing more is expected: they are in the database, which a poll leaves alone.
+    /// Set once nothing more is expected. They are in the database, which a poll does not use.
     pub findings: Option<FindingsSection>,
-    /// None if other people's functions alone read the file, or nothing was read before a failure.
+    /// None if only other people's functions read the file, or if nothing was read before a failure.
     pub first_rows: Option<FirstRowsSection>,
-    /// It failed before anything was read: what would be empty has no place.
+    /// The import failed before anything was read, so empty sections are omitted.
     pub is_unread: bool,
-    /// Failed rows of our own function so far.
+    /// The failed rows of our own function so far.
     pub failed_rows: u64,
-    /// After a failure before the first row.
+    /// Set after a failure before the first row.
     pub next_step: Option<NextStep>,
     pub timeline: Timeline,
     pub detail: TechnicalDetail,
-    /// Milliseconds until the browser asks again; None once nothing more is expected.
+    /// Milliseconds until the browser polls again; None once nothing more is expected.
     pub poll_ms: Option<u128>,
-    /// Nobody takes it, some run may be lost, or the engine does not answer: then nothing is promised.
+    /// No function accepts the event, a run may be lost, or the engine does not answer: then the page
+    /// promises nothing.
     pub is_doubtful: bool,
     pub tab: Tab,
 }
@@ -56,7 +57,7 @@ pub struct ImportPanel {
 impl HtmlSafe for ImportPanel {}
 
 impl ImportPanel {
-    /// `pace` is how long a browser is to wait before it asks again.
+    /// `pace` is how long a browser waits before it polls again.
     #[must_use]
     pub fn new(snapshot: &Snapshot, reading: &Reading, pace: Duration) -> Self {
         let outcome = Outcome::of(snapshot);
@@ -85,15 +86,15 @@ impl ImportPanel {
         }
     }
 
-    /// Where the browser asks again. The fragment's version follows.
+    /// The address of the next poll, to which the fragment's version is appended.
     #[must_use]
     pub fn path(&self) -> String {
         let more = if self.way_back.is_empty() { '?' } else { '&' };
         format!("/imports/{}/panel{}{more}version=", self.import_id, self.way_back)
     }
 
-    /// What stands where the reasons will, so that nothing moves when they come. None where they are, and where
-    /// none can come.
+    /// The placeholder for the reasons, so that nothing moves when they appear. None if they are shown, or
+    /// cannot appear.
     #[must_use]
     pub fn instead_of_reasons(&self) -> Option<String> {
         let has_reasons = self.findings.as_ref().is_some_and(|findings| findings.why_failed.is_some());

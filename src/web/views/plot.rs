@@ -10,18 +10,18 @@ use crate::report::{
     plot::{Ahead, Plot},
 };
 
-/// The file from its first byte to its last, in the units of the drawing.
+/// The width of the whole file, in the units of the drawing.
 const WIDTH: f64 = 1_000.0;
-/// The height above the bar, and of the fastest column, in pixels.
+/// The height above the bar, which the fastest column fills, in pixels.
 const ABOVE: f64 = 92.0;
 const FASTEST: f64 = 84.0;
-/// The longest and the shortest tick of failed rows below it.
+/// The longest and the shortest tick for failed rows below the bar.
 const LONGEST_TICK: f64 = 22.0;
 const SHORTEST_TICK: f64 = 5.0;
-/// So many failed rows in one place make the longest tick, or more where there are more.
+/// This many failed rows at one position, or the maximum if it is greater, make the longest tick.
 const MANY_FAILED: u64 = 20;
 
-/// The two halves of a plot. The room of each is there from the beginning, so that nothing moves when there is
+/// The two halves of a plot. Their space is reserved from the beginning, so that nothing moves when there is
 /// something to draw.
 pub trait AroundBar {
     fn above(&self) -> impl Template + HtmlSafe;
@@ -55,24 +55,24 @@ impl AroundBar for Plot {
     }
 }
 
-/// The lines of a plot: paths of SVG.
+/// The lines of a plot, as SVG paths.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Drawing {
-    /// A column for each speed, and their upper ends.
+    /// A column for each speed, and the columns' upper ends.
     pub columns: String,
     pub caps: String,
-    /// Between the columns.
+    /// The lines between the columns.
     pub gaps: String,
-    /// Where rows failed.
+    /// The positions of failed rows.
     pub ticks: String,
     pub ahead: Option<AheadLine>,
 }
 
-/// The line over what is still to be read.
+/// The line over the unread part.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AheadLine {
     pub path: String,
-    /// `61,000 rows/s`; None where there is no room for it.
+    /// `61,000 rows/s`; None if there is not enough room.
     pub label: Option<String>,
     /// Pixels from the top.
     pub label_at: u32,
@@ -107,7 +107,7 @@ impl AheadLine {
     fn of(ahead: Ahead, fastest: f64) -> Self {
         let x = ahead.from * WIDTH;
         let y = ABOVE - FASTEST * ahead.rows_per_second as f64 / fastest;
-        // Below the line, unless it is so low that the bar is there.
+        // Below the line, unless the bar is there.
         let label_at = if y > ABOVE - 24.0 { y - 6.0 } else { y + 16.0 };
         Self {
             path: format!("M{x:.1} {y:.1}H{WIDTH}"),
@@ -117,7 +117,8 @@ impl AheadLine {
     }
 }
 
-/// One tick for each place with failed rows, as long as the root of their count.
+/// One tick for each position with failed rows. Its length is proportional to the square root of their
+/// number.
 fn ticks(plot: &Plot) -> String {
     let most = plot.failed.iter().map(|failed| failed.rows).max().unwrap_or(0).max(MANY_FAILED);
     let mut path = String::new();

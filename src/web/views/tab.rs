@@ -1,4 +1,4 @@
-//! What the browser's tab shows of a page: its title, and the state as the colour of its icon.
+//! What the browser's tab shows for a page: the title, and the state as the colour of the icon.
 
 use crate::{
     imports::{ImportState, Snapshot},
@@ -9,7 +9,7 @@ use crate::{
     web::assets,
 };
 
-/// The tab of a live page; polls bring it up to date.
+/// The tab of a live page; polls update it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tab {
     pub title: String,
@@ -18,10 +18,10 @@ pub struct Tab {
 }
 
 impl Tab {
-    /// Of an import's page: how much is read, or else the state, before the file's name.
+    /// The tab of an import's page: the progress or the state, before the file's name.
     #[must_use]
     pub fn of_import(snapshot: &Snapshot, state: ImportState, blocks: &[Block]) -> Self {
-        // With several runs, what is true of all of them: the least that is read, and the first word.
+        // With several runs, the least progress and the first state.
         let is_reading = state == ImportState::Running
             && blocks.iter().all(|block| block.percent.is_some() && block.badge.shown != Shown::Queued);
         let percent = blocks.iter().filter_map(|block| block.percent).min().filter(|_| is_reading);
@@ -43,7 +43,7 @@ impl Tab {
         Self { title: format!("{word} · {} · Runboard", snapshot.file_name), icon: icon(tone) }
     }
 
-    /// Of the dashboard: how many imports are going on.
+    /// The tab of the dashboard: how many imports are in progress.
     #[must_use]
     pub fn of_dashboard(going_on: usize) -> Self {
         match going_on {

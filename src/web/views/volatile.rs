@@ -1,8 +1,9 @@
-//! What passes by itself while a page stays open: durations that tick, and the time of the last answer.
+//! The volatile parts of a page, which change while it stays open: durations that tick, and the time of the
+//! last answer.
 //!
-//! The browser brings both forward by itself, so they are no reason to send a fragment again: its version
-//! is a hash of everything else. Templates mark these parts with [`Mark`], and one rendering
-//! ([`render`]) gives the text and the version that is written into it.
+//! The browser updates both by itself, so they are no reason to send a fragment again: its version is a hash
+//! of everything else. Templates mark these parts with [`Mark`], and one rendering ([`render`]) gives the
+//! text and the version that is inserted into it.
 
 use std::{
     any::Any,
@@ -14,17 +15,17 @@ use std::{
 use askama::{FastWritable, Template, Values, filters::HtmlSafe};
 use sha2::{Digest, Sha256};
 
-/// A place in a template that [`render`] takes note of. It writes nothing that is seen, and nothing at all
-/// but where [`render`] renders it.
+/// A position in a template that [`render`] records. Outside [`render`] it writes nothing; inside, nothing
+/// that is visible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// Around the fragment; outside of it a page changes without a new version.
+    /// Around the fragment; a page changes outside of it without a new version.
     FragmentStart,
     FragmentEnd,
-    /// Around what passes by itself.
+    /// Around a volatile part.
     VolatileStart,
     VolatileEnd,
-    /// Here stands the fragment's version.
+    /// The position of the fragment's version.
     Version,
 }
 
@@ -51,20 +52,20 @@ impl FastWritable for Mark {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
     pub html: String,
-    /// What the fragment says apart from what passes by itself: the next poll gives it back.
+    /// The hash of the fragment without its volatile parts. The next poll sends it back.
     pub version: String,
 }
 
-/// How many bytes of a fragment's SHA-256 are its version.
+/// How many bytes of a fragment's SHA-256 form its version.
 const VERSION_BYTES: usize = 8;
 
-/// Enough for most fragments, so that the text does not move while it grows.
+/// Enough for most fragments, so that the buffer rarely grows.
 const USUAL_BYTES: usize = 8 << 10;
 
-/// Keeps the place of a version until it is known, in as many characters.
+/// A placeholder of equal length for a version, until that is known.
 const NO_VERSION: &str = "0000000000000000";
 
-/// Renders a fragment, or a page that holds one, with the fragment's version in it.
+/// Renders a fragment, or a page that contains one, with the fragment's version in it.
 pub fn render(template: &impl Template) -> askama::Result<Rendered> {
     let marks = Marks::default();
     let mut recorder = Recorder { html: String::with_capacity(USUAL_BYTES), written: &marks.written };
@@ -95,10 +96,10 @@ pub fn render(template: &impl Template) -> askama::Result<Rendered> {
     Ok(Rendered { html, version })
 }
 
-/// Where the marks of a rendering are, in bytes from its start.
+/// The positions of the marks in a rendering, in bytes.
 #[derive(Default)]
 struct Marks {
-    /// How much is written so far.
+    /// The number of bytes written so far.
     written: Cell<usize>,
     places: RefCell<Vec<(Mark, usize)>>,
 }
