@@ -1,7 +1,7 @@
 //! `make bench`: speed and memory of the real release binary, as ratios within one run.
 //!
-//! Machines differ and are noisy, so nothing here is a test: each line says what was measured beside
-//! what, and the reader compares.
+//! Machines differ and are noisy, so this contains no test: each line shows two measurements, and the reader
+//! compares them.
 
 #[path = "import/burst.rs"]
 mod burst;
@@ -38,7 +38,7 @@ const ROUNDS: usize = 5;
 
 fn main() {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
-        // `cargo bench --bench import history` measures that alone.
+        // `cargo bench --bench import history` runs only that benchmark.
         let wanted = std::env::args().nth(1).filter(|argument| !argument.starts_with('-'));
         let is_wanted = |part: &str| wanted.as_deref().is_none_or(|wanted| wanted == part);
         if is_wanted("speed") {
@@ -60,7 +60,7 @@ fn main() {
     });
 }
 
-/// A million-row import against Python's csv module merely reading the same file.
+/// A million-row import, compared with Python's csv module reading the same file.
 async fn speed() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path());
@@ -98,13 +98,13 @@ async fn speed() {
     );
 }
 
-/// Resident memory above idle while 1 GiB arrives and while it is processed.
+/// Resident memory above idle while 1 GiB is received and while it is processed.
 async fn memory() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path());
     let mut visitor = Visitor::new(&server.origin);
     visitor.sign_up("mira@example.org").await;
-    // A first small import, so that every part has done its work once.
+    // A first small import initialises every part.
     let warm = visitor.upload("warm.csv", "a,b\n1,2\n").await;
     visitor.wait_for_state(&warm, "Completed").await;
     let idle = server.resident();
@@ -116,7 +116,7 @@ async fn memory() {
     println!("  most above idle while it is read     {:>8.1} MiB", above(processing, idle));
 }
 
-/// Uploads the same block of rows until it is 1 GiB; never holds more than one of it.
+/// Uploads the same block of rows until it is 1 GiB. Never holds more than one block.
 async fn upload_a_gibibyte(visitor: &Visitor) -> String {
     let boundary = "----a-boundary-that-no-row-has";
     let head = format!(
@@ -180,7 +180,7 @@ fn above(most: u64, idle: u64) -> f64 {
     most.saturating_sub(idle) as f64 / MIB as f64
 }
 
-/// The release binary on a data folder of its own.
+/// The release binary with its own data folder.
 struct Server {
     process: Child,
     origin: String,
@@ -217,7 +217,7 @@ impl Server {
         resident(self.process.id())
     }
 
-    /// Runs `work`, and tells the most memory the server had meanwhile.
+    /// Runs `work`, and returns the server's highest memory use meanwhile.
     async fn watched<T>(&self, work: impl Future<Output = T>) -> (T, u64) {
         let most = Arc::new(AtomicU64::new(0));
         let over = Arc::new(AtomicBool::new(false));

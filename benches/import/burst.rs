@@ -1,7 +1,7 @@
-//! A thousand imports that end in a burst: how long after the end of its run each panel says so.
+//! A thousand imports that end in a burst: how long after the end of its run each panel shows the end.
 //!
-//! The panels are asked in turns, as often as the machine bears, and not at the interval of a page: what is
-//! measured is when the server knows. A delay counts up to the answer, so it includes the wait for its turn.
+//! The panels are requested in turn, as fast as the machine allows, not at a page's pace: this measures when
+//! the server knows. A delay includes the wait for the panel's turn.
 
 use std::{
     collections::VecDeque,
@@ -26,7 +26,7 @@ use super::{
 
 const IMPORTS: usize = 1_000;
 const ROWS: &str = "id,name\n1,a\n2,b\n";
-/// States of which an import with a run leaves none.
+/// The final states of an import with a run.
 const FINAL: [&str; 3] = ["Completed", "Failed", "Cancelled"];
 const UPLOADERS: usize = 32;
 const WATCHERS: usize = 8;
@@ -34,13 +34,13 @@ const WITHIN: Duration = Duration::from_secs(300);
 const EVENT_KEY: &str = "an-event-key-of-the-bench";
 const SIGNING_KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// What runs the imports.
+/// The engine that runs the imports.
 #[derive(Clone, Copy)]
 pub enum Engine {
-    /// The server's own.
+    /// The server's own engine.
     Embedded,
-    /// One that the server knows as an Inngest: another Runboard with its engine opened to others. It speaks
-    /// Inngest's protocol, so that the server is told and asks as beside Inngest.
+    /// An engine that the server treats as Inngest: another Runboard that exposes its engine. It speaks
+    /// Inngest's protocol, so the server polls and receives reports as with Inngest.
     Inngest,
 }
 
@@ -52,7 +52,7 @@ impl Engine {
         }
     }
 
-    /// The servers, the last of which has the pages, and the address of the engine's API.
+    /// The servers, of which the last one has the pages, and the address of the engine's API.
     fn start(self, data: &Path) -> (Vec<Server>, String) {
         let engine = free_address();
         let own = [
@@ -95,7 +95,7 @@ pub async fn burst(on: Engine) {
     visitor.sign_up("mira@example.org").await;
     let at: SocketAddr = origin.trim_start_matches("http://").parse().unwrap();
     let cookie = visitor.cookie.clone().unwrap();
-    // A first one, so that the function is registered.
+    // A first import, so that the function is registered.
     let first = visitor.upload("rows.csv", ROWS).await;
     visitor.wait_for_state(&first, "Completed").await;
 
@@ -162,14 +162,14 @@ pub async fn burst(on: Engine) {
     );
 }
 
-/// An import whose panel said that it is over.
+/// An import whose panel showed its end.
 struct Seen {
     state: String,
     run: String,
     at: UnixMillis,
 }
 
-/// Asks for one waiting panel after the other until all are over.
+/// Requests the waiting panels in turn until all imports have ended.
 async fn watch(
     at: SocketAddr,
     waiting: &Mutex<VecDeque<String>>,
@@ -185,7 +185,7 @@ async fn watch(
         }
         let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let Some(import) = next else {
-            // The others are being asked for.
+            // Other tasks are requesting the remaining panels.
             tokio::time::sleep(Duration::from_millis(5)).await;
             continue;
         };
@@ -204,7 +204,7 @@ async fn watch(
     seen
 }
 
-/// When the run ended, as the engine's API says.
+/// The end of the run according to the engine's API.
 async fn end_of(http: &reqwest::Client, engine: &str, run: &str) -> UnixMillis {
     let url = format!("http://{engine}/v1/runs/{run}");
     let answer = http.get(url).bearer_auth(SIGNING_KEY).send().await.unwrap();

@@ -1,4 +1,4 @@
-//! Pages of a history of a million imports, beside the first page of a thousand.
+//! Pages of a history of a million imports, compared with the first page of a thousand.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use super::{Server, Visitor, median};
 
 const FEW: u64 = 1_000;
 const MANY: u64 = 1_000_000;
-/// So that they lie within a year.
+/// Keeps all imports within a year.
 const APART: Duration = Duration::from_secs(30);
 const BATCH: u64 = 50_000;
-/// A page takes milliseconds, so that one is soon disturbed.
+/// A page takes milliseconds, so a single measurement is easily disturbed.
 const ROUNDS: usize = 21;
 
 pub async fn history() {
@@ -69,8 +69,8 @@ fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
 }
 
-/// Imports of `email`, each with a run: one in ten has failed, one in twenty was cancelled. The id of the
-/// one in the middle.
+/// Inserts imports of `email`, each with a run: one in ten has failed, one in twenty was cancelled. Returns
+/// the id of the middle one.
 async fn fill(database: &AnyPool, email: &str, count: u64) -> String {
     let now = u64::try_from(UnixMillis::now().0).unwrap();
     let apart = u64::try_from(APART.as_millis()).unwrap();

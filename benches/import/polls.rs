@@ -1,7 +1,7 @@
-//! Polls of open pages: how many a second, beside a bare handler behind the same middleware that answers the
-//! same bytes, and how late the slowest come while thousands of dashboards are open.
+//! Polls of open pages: their rate, compared with a bare handler behind the same middleware that sends the
+//! same bytes, and the slowest answers while thousands of dashboards are open.
 //!
-//! Client and server share the machine, so the ratios are of what both cost together.
+//! Client and server share the machine, so the ratios include the cost of both.
 
 use std::{
     io::{self, ErrorKind},
@@ -38,24 +38,24 @@ const CONNECTIONS: usize = 32;
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(2);
 
-/// Open dashboards, and how long they are watched.
+/// The open dashboards, and how long they are measured.
 const DASHBOARDS: usize = 5_000;
 const WATCHED_FOR: Duration = Duration::from_secs(10);
-/// Connections and files of the client and of the server, each.
+/// The open files of the client and of the server, each.
 const FILES: usize = DASHBOARDS + 1_000;
 
 /// The handler to compare with.
 const BARE: &str = "/bare";
 
 pub async fn polls() {
-    // This process and, since it inherits the limit, the server.
+    // For this process and, by inheritance, the server.
     let limit = format!("--nofile={FILES}:{}", FILES.max(4_096));
     let raised = Command::new("prlimit").args(["--pid", &std::process::id().to_string(), &limit]).status();
     if !raised.is_ok_and(|status| status.success()) {
         println!("the limit of open files could not be raised to {FILES}");
     }
     let data = tempfile::tempdir().unwrap();
-    // Nobody takes the imports, so that nothing about them changes.
+    // No function accepts the imports, so that nothing about them changes.
     let settings = [("RUNBOARD_PROCESSOR", "off"), ("RUNBOARD_CONNECTIONS_PER_ADDRESS", "0")];
     let server = Server::start_with(data.path(), &settings);
     let mut visitor = Visitor::new(&server.origin);
@@ -68,7 +68,7 @@ pub async fn polls() {
         visitor.wait_for_state(&import, "Sent").await;
     }
 
-    // Each its own page, as people open them: its polls have an address of their own.
+    // Each dashboard has its own page, whose polls have their own address.
     let mut dashboards = Vec::new();
     for _ in 0..DASHBOARDS {
         let page = visitor.get("/").await.text().await.unwrap();
@@ -79,7 +79,7 @@ pub async fn polls() {
     println!("{DASHBOARDS} dashboards of 3 imports, each polling every {} ms:", every.as_millis());
     println!("  {late}");
 
-    // What people wait for longest; from here on it changes no more.
+    // The longest wait of the states; after it nothing changes.
     visitor.wait_for_state(&import, "NoFunction").await;
     println!("polls on {CONNECTIONS} connections with gzip, median of {ROUNDS} rounds:");
     for (what, path) in [("panel", import.as_str()), ("dashboard", "/")] {
@@ -90,7 +90,7 @@ pub async fn polls() {
     }
 }
 
-/// Polls and the bare handler by turns, so that what else the machine does meets both.
+/// Alternates polls and the bare handler, so that other load on the machine affects both.
 async fn compare(what: &str, at: SocketAddr, poll: &Poll, status: u16) {
     let mut connection = Connection::open(at).await;
     let answer = connection.ask(&poll.request).await;
@@ -116,7 +116,7 @@ async fn compare(what: &str, at: SocketAddr, poll: &Poll, status: u16) {
     );
 }
 
-/// The middleware of the pages around a handler that only answers.
+/// The middleware of the pages around a trivial handler.
 fn serve_bare(body: Bytes, status: u16) -> (ServerHandle, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
@@ -149,7 +149,8 @@ fn serve_bare(body: Bytes, status: u16) -> (ServerHandle, SocketAddr) {
     (handle, at)
 }
 
-/// Answers a second that [`CONNECTIONS`] get which ask again as soon as they are answered.
+/// The answers per second on [`CONNECTIONS`] connections that send the next request as soon as they have an
+/// answer.
 async fn rate(at: SocketAddr, request: &[u8], status: u16) -> f64 {
     let answers = Arc::new(AtomicU64::new(0));
     let mut tasks = JoinSet::new();
@@ -165,15 +166,15 @@ async fn rate(at: SocketAddr, request: &[u8], status: u16) -> f64 {
     }
     let start = Instant::now();
     let before = answers.load(Ordering::Relaxed);
-    // A task ends only by failing.
+    // A task ends only if it fails.
     if let Ok(Some(failed)) = timeout(ROUND, tasks.join_next()).await {
         failed.unwrap();
     }
     (answers.load(Ordering::Relaxed) - before) as f64 / start.elapsed().as_secs_f64()
 }
 
-/// How late answers come while [`DASHBOARDS`] are open, each on a connection of its own. An answer's time is
-/// counted from when its poll was due, also if the client itself was late.
+/// The latency of answers while [`DASHBOARDS`] are open, each on its own connection. Measured from the time
+/// at which the poll was due, even if the client was late.
 async fn watch(at: SocketAddr, polls: Vec<Poll>) -> String {
     let mut tasks = JoinSet::new();
     let mut dashboards = Vec::new();
@@ -218,7 +219,7 @@ struct Poll {
 }
 
 impl Poll {
-    /// What the page asks for.
+    /// The poll in the page's HTML.
     fn of(page: &str, cookie: &str) -> Self {
         let between = |start: &str, end: &str| {
             let (_, rest) = page.split_once(start).unwrap();
@@ -254,7 +255,7 @@ pub fn request(path: &str, cookie: &str, accepted: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A connection that is kept alive. A general client would cost more than the server that is measured.
+/// A kept-alive connection. A general client would cost more than the measured server.
 pub struct Connection {
     at: SocketAddr,
     stream: TcpStream,
@@ -273,8 +274,8 @@ impl Connection {
         Self { at, stream, received: Vec::new() }
     }
 
-    /// The server closes a connection that rests for longer than it keeps one alive. As a browser does, this
-    /// then asks once more on a new one.
+    /// Sends a request. If the server has closed an idle connection, repeats the request on a new one, as a
+    /// browser does.
     pub async fn ask(&mut self, request: &[u8]) -> Answer {
         if let Ok(answer) = self.try_ask(request).await {
             return answer;
@@ -298,7 +299,7 @@ impl Connection {
             let (name, value) = line.split_once(": ")?;
             name.eq_ignore_ascii_case("content-length").then(|| value.parse::<usize>().unwrap())
         });
-        // An answer in pieces would have none.
+        // A chunked answer has no length.
         let length = length.unwrap_or_else(|| {
             assert_eq!(status, 204, "{head}");
             0

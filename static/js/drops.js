@@ -1,7 +1,7 @@
-// What is dropped or pasted anywhere on the page: files, folders, links.
+// Accepts files, folders and links that are dropped or pasted anywhere on the page.
 
 function dropFiles(transfer) {
-  // What is dropped is gone after the event: entries have to be taken before anything is awaited.
+  // The dropped items are invalid after the event, so the entries are taken before anything is awaited.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (entries.some((entry) => entry.isDirectory)) addEntries(entries);
   else addFiles([...transfer.files]);
@@ -19,14 +19,14 @@ function giveAddress(text) {
 
 function startDrops() {
   const zone = byId("drop-zone");
-  /** Something of this page itself is being dragged. */
+  /** Whether a part of this page itself is being dragged. */
   let isOwn = false;
   const holds = (event, type) => !isOwn && event.dataTransfer.types.includes(type);
   document.addEventListener("dragstart", () => { isOwn = true; });
   document.addEventListener("dragend", () => { isOwn = false; });
   window.addEventListener("dragover", (event) => {
     const holdsFiles = holds(event, "Files");
-    // A field takes a link by itself.
+    // A text field accepts a dropped link by itself.
     const holdsLink = byId("address") && holds(event, "text/uri-list") && !event.target.matches?.("input");
     if (!holdsFiles && !holdsLink) return;
     event.preventDefault();

@@ -1,7 +1,7 @@
-// What the person at the page asked for has failed: a notice says why, and the page stays as it is. A poll that
-// fails is no such request: polls.js tells of silence.
+// Shows a notice when a request of the user failed. The page stays unchanged. Failed polls are handled in
+// polls.js.
 
-/** Shows the sentence of a failed answer to what `button` sent. What did not come from Runboard, as a proxy's page, has none. */
+/** Shows the sentence of a failed answer to the request that `button` sent. An answer that is not Runboard's, such as a proxy's page, has no sentence. */
 function showFailure(answer, button = "") {
   const sentence = new DOMParser().parseFromString(answer, "text/html").getElementById("failure-sentence")?.textContent.trim();
   if (!sentence) {

@@ -1,10 +1,10 @@
-// The CSV files in a folder, dropped or chosen.
+// Finds the CSV files in a dropped or chosen folder.
 
-/** What a folder gives; a file that is dropped by itself is taken whatever its name. */
+/** The names of CSV files in a folder. A file that is dropped by itself is accepted with any name. */
 const csvName = /^[^.].*\.(csv|tsv)$/i;
-/** In a folder more often a readme than a table: left out, and said. */
+/** In a folder usually a readme, not a table: left out, and mentioned. */
 const textName = /^[^.].*\.txt$/i;
-/** The most files and folders that are looked at. */
+/** The most files and folders that are examined. */
 const mostEntries = 10_000;
 
 const byName = (a, b) => a.localeCompare(b, undefined, { numeric: true });
@@ -14,7 +14,7 @@ const readSome = (reader) => new Promise((resolve, reject) => { reader.readEntri
 async function readFolder(folder) {
   const reader = folder.createReader();
   const entries = [];
-  // A browser gives a folder in pieces, and an empty one at the end.
+  // A browser returns a folder's entries in parts, and an empty part at the end.
   for (let some = await readSome(reader); some.length; some = await readSome(reader)) {
     entries.push(...some);
     if (entries.length > mostEntries) break;
@@ -22,7 +22,7 @@ async function readFolder(folder) {
   return entries.sort((a, b) => byName(a.name, b.name));
 }
 
-/** Adds the files that were found among so many entries of `name`, or says why none is; `texts` is how many .txt files were left out. */
+/** Adds the files that were found among `looked` entries of `name`, or says why there are none. `texts` is the number of .txt files that were left out. */
 function addFound(files, texts, looked, name) {
   const [words, them] = texts === 1 ? ["1 .txt file", "it"] : [`${count(texts)} .txt files`, "them"];
   const leftOut = `${words} in ${name} left out. To import ${them}, choose ${them} directly.`;
@@ -36,13 +36,13 @@ function addFound(files, texts, looked, name) {
   }
 }
 
-/** Says that nothing was added; while others are on their way there is no place to show it. */
+/** Says that nothing was added. During an upload there is no place to show it. */
 function refuse(error, advice) {
   if (isUploading()) say(`${error}. ${advice}`);
   else showRefusal(error, advice);
 }
 
-/** The files among dropped `entries` and the CSV files in their folders. */
+/** Adds the files among the dropped `entries`, and the CSV files in their folders. */
 async function addEntries(entries) {
   const files = [];
   let texts = 0;
@@ -64,7 +64,7 @@ async function addEntries(entries) {
   addFound(files, texts, looked, folders.length === 1 ? folders[0].name : "what was dropped");
 }
 
-/** A browser gives all files of a chosen folder at once, each with its path from the folder on. */
+/** Adds a chosen folder. The browser passes all its files at once, each with its path in the folder. */
 function addChosenFolder(all) {
   const path = (file) => file.webkitRelativePath;
   const files = all.filter((file) => csvName.test(file.name)).sort((a, b) => byName(path(a), path(b)));

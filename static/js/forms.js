@@ -1,13 +1,13 @@
-// A click answers at once, and only once: the button says what it is doing.
+// A click takes effect at once and only once: the button says what it is doing.
 
 function disableButton(button, label) {
   const shown = button.querySelector(".label");
   button.setAttribute("aria-disabled", "true");
-  // In its own width, so that nothing beside it moves.
+  // Keeps its width, so that nothing beside it moves.
   button.style.minWidth = `${button.offsetWidth}px`;
   button.dataset.label = shown.textContent;
   shown.textContent = label;
-  // No poll may turn it back before the next page is there.
+  // A poll must not reset the button before the next page is there.
   button.form.setAttribute("hx-morph-skip", "");
 }
 
@@ -20,12 +20,12 @@ function enableButton(button) {
 
 const nameOf = (button) => `“${button.querySelector(".label").textContent.trim()}”`;
 
-/** Buttons that were pressed can be pressed again, on a page that the browser has kept. */
+/** Enables the pressed buttons again on a page that was restored from the browser's cache. */
 function enableButtons() {
   document.querySelectorAll("button[data-label]").forEach(enableButton);
 }
 
-/** Sends a form and keeps the page, which shows the outcome. */
+/** Sends a form and keeps the page, which shows the result. */
 async function sendAndStay(form, button) {
   const request = {
     method: "POST",
@@ -37,7 +37,7 @@ async function sendAndStay(form, button) {
   const answer = await fetch(form.action, request).catch(() => null);
   if (answer?.ok) {
     form.removeAttribute("hx-morph-skip");
-    // A page at rest, as that of a lost import, has no address to ask.
+    // A page that does not poll, such as that of a lost import, has no address for a poll.
     if (livePart()?.dataset.live) catchUp();
     else location.reload();
   } else if (answer?.status === 401 || answer?.status === 404) {
@@ -55,7 +55,7 @@ document.addEventListener("submit", (event) => {
   if (button.getAttribute("aria-disabled")) {
     event.preventDefault();
   } else if (!navigator.onLine) {
-    // The browser would put its own page in place of this one.
+    // Otherwise the browser would replace this page by its own error page.
     event.preventDefault();
     showUnreachable(nameOf(button));
   } else {

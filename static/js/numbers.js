@@ -1,13 +1,13 @@
-// Numbers come as the server writes them, 1,234,567 and 84.6 MB, and are shown as the viewer writes them.
-// Scripts read the `data-*` attributes, which stay as they are.
+// Shows the server's numbers (1,234,567 and 84.6 MB) in the viewer's format. Scripts read the `data-*`
+// attributes, which stay unchanged.
 
 const wholes = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
 const tenths = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const writesAsServer = wholes.format(1234567) === "1,234,567" && tenths.format(1.5) === "1.5";
 
-/** Where the numbers are the server's own, and no part of a file or of a name. */
+/** The elements whose numbers come from the server and are not part of a file or a name. */
 const numbers = ".figures dd, .count, .sentence, .history .number, .amount, .taken-for, .card-name .hint, .place, .plot text, .timeline .detail, #drop-hint";
-/** A grouped number, or one with a decimal; not a piece of an address or a version. */
+/** A grouped number, or one with a decimal, that is not part of an address or a version. */
 const written = /(?<![\d.,])(?:\d{1,3}(?:,\d{3})+|\d+\.\d)(?![.,]?\d)/g;
 
 const inViewersForm = (text) => text.includes(",") ? wholes.format(BigInt(text.replaceAll(",", ""))) : tenths.format(Number(text));

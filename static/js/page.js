@@ -1,17 +1,17 @@
-// What pages cannot do by themselves: times in the viewer's zone, uploads with progress, a pace for the
-// polls, a word to screen readers when a state changes. Without any of it every page still works.
+// Adds what HTML alone cannot do: times in the viewer's zone, uploads with progress, the pace of polls, and
+// announcements to screen readers when a state changes. Every page works without it.
 
 const byId = (id) => document.getElementById(id);
 
-/** Speaks to screen readers, politely. */
+/** Announces `text` to screen readers, politely. */
 function say(text) {
   byId("announcer").textContent = text;
 }
 
-/** The part of the page that is live, if it has one: it polls until nothing more is to come. */
+/** The part of the page that polls until nothing more is expected, if there is one. */
 const livePart = () => byId("import-panel") ?? byId("live");
 
-/** What the tab shows instead of the live part's state: an upload under way. */
+/** The text of the tab in place of the live part's state: an upload in progress. */
 let tabOverride = null;
 
 /** Shows the state in the tab: its title and its icon. */

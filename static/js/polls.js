@@ -1,14 +1,14 @@
-// htmx polls as often as the server says; here it is slowed down while nothing changes and held while
-// nobody looks.
+// htmx polls at the pace that the server sets. This slows the polls while nothing changes, and pauses them
+// while the page is hidden.
 
-/** While nothing changes: how much longer each pause is than the one before, and than the first at most. */
+/** The factor by which each pause grows while nothing changes, and the largest multiple of the first pause. */
 const slower = 1.25;
 const slowest = 2;
-/** One lost answer is no news; silence for longer than this is. */
+/** A single lost answer is not reported; silence for longer than this is. */
 const silenceMillis = 3000;
 
 let slowness = 1;
-/** What the pause before the next poll is counted from. */
+/** The time from which the pause before the next poll is measured. */
 let lastPollAt = -Infinity;
 let answeredAt = performance.now();
 
@@ -19,14 +19,14 @@ function startPause(isNews) {
   lastPollAt = performance.now();
 }
 
-/** By the pace that the page has now: the last answer may have brought another. */
+/** Uses the page's current pace, because the last answer may have changed it. */
 function isTooSoon() {
   const [, millis] = /every (\d+)ms/.exec(livePart().getAttribute("hx-trigger") ?? "") ?? [];
-  // A little less, for the timer's next tick counts.
+  // A little less, so that the timer's next tick counts.
   return performance.now() < lastPollAt + Number(millis ?? 0) * slowness - 20;
 }
 
-/** Asks now, whatever the pace, and even if nothing more was expected. */
+/** Polls now, regardless of the pace, and even if nothing more is expected. */
 function catchUp() {
   const part = livePart();
   if (!part?.dataset.live || document.hidden) return;
@@ -34,10 +34,10 @@ function catchUp() {
   htmx.ajax("GET", part.dataset.live, { source: part, target: part, swap: "outerMorph" });
 }
 
-/** Imports of files that this page has sent, to be shown by its next poll. */
+/** Imports that this page has sent, to be shown by its next poll. */
 const toShow = new Set();
 
-/** Has the dashboard show an import as its first card, without touching anything else. */
+/** Makes the dashboard show an import as its first card, without changing anything else. */
 function showImport(id) {
   tabs?.postMessage("import");
   if (!byId("live")) return;
@@ -45,7 +45,7 @@ function showImport(id) {
   catchUp();
 }
 
-/** The address of a poll that asks for these imports, too. */
+/** The address of a poll that also requests these imports. */
 function withImports(address, ids) {
   const url = new URL(address, location.origin);
   const kept = (url.searchParams.get("keep") ?? "").split(",").filter(Boolean);
@@ -61,12 +61,12 @@ document.addEventListener("htmx:before:request", (event) => {
     return;
   }
   const { live } = livePart().dataset;
-  // Without an address the page has ended since the request was made.
+  // Without an address, the page has stopped polling since the request was made.
   if (!live || document.hidden || isTooSoon()) {
     event.preventDefault();
     return;
   }
-  // A request that has waited for the one before it would ask by what the page showed then.
+  // A request that was queued behind another must use the state that the page shows now.
   ctx.asksFor = [...toShow].reverse();
   ctx.request.action = toShow.size ? withImports(live, ctx.asksFor) : live;
 });
@@ -79,8 +79,8 @@ document.addEventListener("htmx:after:request", (event) => {
   showAsOf(livePart(), ctx.response.headers.get("x-runboard-as-of") ?? "");
 });
 
-// An answer that is not the fragment asked for (a proxy's page, say) must not replace the element that
-// polls, for that would end the polling.
+// An answer that is not the requested fragment, such as a proxy's page, must not replace the polling element,
+// because that would end the polling.
 
 let focused = null;
 let states = new Map();
@@ -120,14 +120,14 @@ document.addEventListener("htmx:after:swap", (event) => {
   if (toShow.size) catchUp();
   if (byId("live")?.querySelector(".card")) endFirstVisit();
   showTab();
-  // What had the focus may be gone, as a Cancel is when its import ends.
+  // The focused element may be gone, for example the Cancel button of an import that has ended.
   if (focused && !focused.isConnected) livePart().focus({ preventScroll: true });
   for (const [run, { badge, words }] of readStates()) {
     if (states.get(run)?.badge !== badge) say(words);
   }
 });
 
-/** The dashboard of a person who has imported something has no place for what will be there. */
+/** Reloads the dashboard of a first visit, which has no place for imports. */
 function endFirstVisit() {
   byId("first-import")?.remove();
   document.querySelector(".welcome")?.remove();
@@ -140,10 +140,10 @@ function answered() {
   document.body.classList.remove("is-unreachable");
 }
 
-/** The button that was pressed in vain since the last answer. */
+/** The button that was pressed without success since the last answer. */
 let unsent = "";
 
-/** Says that what is shown is old, dims it, and stops what is counted here; of a `button` that was pressed, that nothing came of it. */
+/** Says that the page is out of date, dims it and stops its counters. If a `button` was pressed, also says that it had no effect. */
 function showUnreachable(button = "") {
   const offline = byId("offline");
   unsent = button || unsent;
@@ -156,7 +156,7 @@ function showUnreachable(button = "") {
   say(words);
 }
 
-/** The connection is back: a page that polls waits for an answer, any other has nothing to wait for. */
+/** The connection is back: a page that polls waits for an answer, another page has nothing to wait for. */
 function reconnect() {
   if (livePart()?.dataset.live) catchUp();
   else answered();
@@ -177,7 +177,7 @@ document.addEventListener("htmx:error", (event) => {
 document.addEventListener("htmx:response:error", (event) => {
   const { ctx } = event.detail;
   const { status } = ctx.response;
-  // Signed out elsewhere, or the import was deleted: the page itself says so, once an upload is over.
+  // Signed out elsewhere, or the import was deleted. A reload shows which, after an upload in progress.
   const isGone = status === 401 || status === 404 && byId("import-panel");
   if (!isGone && isPoll(ctx)) unanswered();
   else if (!isGone) showFailure(ctx.text);
@@ -185,14 +185,14 @@ document.addEventListener("htmx:response:error", (event) => {
   else location.reload();
 });
 
-/** Tabs tell each other of imports that they have started. */
+/** Tabs notify each other of imports that they have started. */
 const tabs = "BroadcastChannel" in window ? new BroadcastChannel("runboard") : null;
 
 function startPolls() {
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) return;
     tick();
-    // Silence while nobody asked is none.
+    // Time in which no poll was due does not count as silence.
     answeredAt = performance.now();
     catchUp();
   });

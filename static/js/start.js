@@ -9,8 +9,8 @@ if (livePart()) {
 window.addEventListener("online", reconnect);
 if (byId("drop-zone")) startUploads();
 
-// A page that is come back to offers nothing that was given before: no file, and no address but the one
-// that the server has sent along to be corrected.
+// A page that is restored from history keeps no earlier input: no file, and no address except one that the
+// server returned for correction.
 window.addEventListener("pageshow", (event) => {
   for (const form of document.querySelectorAll(".drop-form form")) form.reset();
   if (!event.persisted) return;

@@ -1,4 +1,4 @@
-// Times come in UTC and are shown in the viewer's zone; durations that go on are counted here.
+// Shows times, which are sent in UTC, in the viewer's zone, and counts running durations.
 
 const startOfDay = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
@@ -25,7 +25,7 @@ function localiseTimes(root) {
   root.querySelectorAll("time").forEach(localise);
 }
 
-/** The server has nothing new, and that is so as of `at`. */
+/** The server has nothing new, as of `at`. */
 function showAsOf(root, at) {
   for (const element of root.querySelectorAll("[data-as-of]")) {
     if (at <= element.dataset.asOf) continue;
@@ -42,7 +42,7 @@ function duration(seconds) {
   return `${Math.floor(seconds / 3600)} h ${Math.floor(seconds % 3600 / 60)} min`;
 }
 
-/** When each duration was as long as the server said. */
+/** When the server last sent each duration. */
 let toldAt = new WeakMap();
 
 function startTicking(root) {
@@ -50,7 +50,7 @@ function startTicking(root) {
 }
 
 function tick() {
-  // Nobody knows how long what is shown has lasted.
+  // While the server is unreachable, the real duration is unknown.
   if (document.body.classList.contains("is-unreachable")) return;
   for (const element of document.querySelectorAll("[data-ticks]")) {
     const since = performance.now() - (toldAt.get(element) ?? performance.now());

@@ -1,17 +1,17 @@
-// One file on its way to the server.
+// Sends one file to the server.
 
-/** For how long no byte has to move before an upload is called stalled. */
+/** An upload without progress for this long is called stalled. */
 const stalledAfterMillis = 2000;
-/** The time over which speed is measured: short, so that it is that of now. */
+/** The time over which speed is measured. Short, so that it is the current speed. */
 const speedOverMillis = 3000;
 
-/** Measures how fast bytes move. */
+/** Measures how fast bytes are sent. */
 class Meter {
   #samples = [{ at: performance.now(), loaded: 0 }];
 
   add(loaded) {
     this.#samples.push({ at: performance.now(), loaded });
-    // One sample from before the window stays: the window begins in the middle of its step.
+    // Keeps one sample from before the window, which begins inside that sample's interval.
     while (this.#samples.length > 2 && performance.now() - this.#samples[1].at > speedOverMillis) this.#samples.shift();
   }
 
@@ -22,7 +22,7 @@ class Meter {
     return still >= stalledAfterMillis ? still : 0;
   }
 
-  /** Bytes a second; 0 while too little is known. */
+  /** Bytes per second; 0 while too little is known. */
   get speed() {
     const [{ at, loaded }] = this.#samples;
     const millis = performance.now() - at;
@@ -30,7 +30,7 @@ class Meter {
   }
 }
 
-/** What is happening with an upload of `total` bytes. */
+/** The sentence about an upload of `total` bytes in progress. */
 function receivingSentence(meter, total) {
   const { loaded, speed, stalledMillis } = meter;
   if (loaded >= total) return `${bytes(total)} received. Saving it ...`;
@@ -40,10 +40,10 @@ function receivingSentence(meter, total) {
   return `${received}, ${bytes(speed)}/s, ${duration(Math.ceil((total - loaded) / speed))} left.`;
 }
 
-/** Every answer of Runboard has its content policy; that of a proxy in front of it does not. */
+/** Whether an answer is Runboard's: all of its answers have its content security policy; a proxy's answers do not. */
 const isOurs = (request) => request.getResponseHeader("content-security-policy")?.startsWith("default-src 'none'") ?? false;
 
-/** What an answer means that Runboard did not give. */
+/** The meaning of an answer from a proxy in front of Runboard. */
 function refusalInFront(status) {
   if (status === 413) return "Something in front of Runboard refuses files of this size (413). Ask the operator to raise its limit.";
   if (status === 504) return "Something in front of Runboard stopped waiting for it (504). Look for the file in your imports before you upload it again.";
@@ -52,12 +52,12 @@ function refusalInFront(status) {
   return "Something in front of Runboard answered instead of it. Reload this page, then choose the file again.";
 }
 
-/** What our page that came back says is wrong with the file. */
+/** The error in the returned page. */
 function refusalIn(page) {
   return new DOMParser().parseFromString(page, "text/html").getElementById("upload-error")?.textContent.trim();
 }
 
-/** What the answer to an upload says: the import that it became, or why it was refused. */
+/** The result in the answer to an upload: the new import, or why it was refused. */
 function readAnswer(request) {
   if (!isOurs(request)) return { error: refusalInFront(request.status) };
   if (request.status >= 400) return { error: refusalIn(request.responseText) || "The upload was refused. Nothing was imported." };
@@ -66,7 +66,7 @@ function readAnswer(request) {
   return { error: "You are no longer signed in. Sign in and choose the file again.", isSignedOut: true };
 }
 
-/** Sends a file; `onEnd` gets what `readAnswer` gives, or `{ isStopped }`. */
+/** Sends a file. `onEnd` gets the result of `readAnswer`, or `{ isStopped }`. */
 function transfer(file, meter, onProgress, onEnd) {
   const body = new FormData();
   body.append("file", file);

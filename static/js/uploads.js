@@ -1,15 +1,15 @@
-// The uploads of this page: a row for each file, sent in order, a few at once.
+// The uploads of this page: a row for each file. They are sent in order, a few at once.
 
-/** More at once share the same line and finish no earlier. */
+/** More at once share the same connection and finish no earlier. */
 const atOnce = 2;
-/** The most files that are taken together. */
+/** The most files that are accepted together. */
 const mostFiles = 100;
-/** How many refusals are told one by one. */
+/** The most refusals that are shown individually. */
 const mostTold = 5;
 
-/** In order: those that wait, those on their way, and those that were refused since the page was idle. */
+/** In order: waiting uploads, uploads in progress, and those refused since the page was idle. */
 let uploads = [];
-/** More than one file since the page was idle: then the page stays, and shows what becomes of each. */
+/** Whether more than one file was added since the page was idle. Then the page stays and shows the result of each. */
 let areSeveral = false;
 
 const isUploading = () => uploads.some((upload) => !upload.error);
@@ -23,7 +23,7 @@ function showReady() {
   byId("drop-zone").classList.remove("is-receiving", "held");
 }
 
-/** Says that nothing, or not all, was imported, in the place of the drop zone's title; of several files why, one by one. */
+/** Says in the place of the drop zone's title that nothing, or not everything, was imported. For several files it also shows the reason of each. */
 function showRefusal(error, advice = "", each = []) {
   byId("drop-zone").classList.add("refused");
   tellRefusal(error, advice, each);
@@ -31,13 +31,13 @@ function showRefusal(error, advice = "", each = []) {
   (byId("file") ?? byId("close-refusal")).focus({ preventScroll: true });
 }
 
-/** Shows what became of a file that is no mistake, in the place of the hint. */
+/** Shows a result that is not an error, in the place of the hint. */
 function showNote(text) {
   byId("upload-note").textContent = text;
   byId("drop-zone").classList.toggle("noted", Boolean(text));
 }
 
-/** Goes to a page that shows the note still. */
+/** Goes to a page that shows the note again. */
 function leaveFor(page) {
   sessionStorage.setItem("note", byId("upload-note").textContent);
   location.assign(page);
@@ -93,7 +93,7 @@ function showUploads() {
   showTab();
 }
 
-/** Adds files behind those that are on their way. */
+/** Adds files after those in progress. */
 function addFiles(files) {
   const zone = byId("drop-zone");
   if (!files.length) return;
@@ -121,12 +121,12 @@ function addFiles(files) {
   sendNext();
 }
 
-/** Puts the focus on Stop of the first upload that has one: a refused file has none. */
+/** Moves the focus to the first Stop button. A refused file has none. */
 function focusFirst() {
   uploads.find(({ error }) => !error)?.row.querySelector("button").focus({ preventScroll: true });
 }
 
-/** Sends what may be sent now. Once nothing is left to send, the page is ready again. */
+/** Sends as many files as may be sent now. Once none is left, the page is ready again. */
 function sendNext() {
   const free = () => atOnce - uploads.filter((upload) => upload.request && !upload.error).length;
   for (const upload of uploads) {
@@ -144,7 +144,7 @@ function end(upload, { page, error, advice, isSignedOut, isStopped }) {
   if (error) {
     Object.assign(upload, { error, advice });
     showUpload(upload);
-    // The others would be sent for nothing.
+    // The other files would be refused as well.
     if (isSignedOut) for (const waiting of uploads) if (!waiting.request) Object.assign(waiting, { error });
   } else {
     uploads = uploads.filter((other) => other !== upload);
@@ -162,7 +162,7 @@ function end(upload, { page, error, advice, isSignedOut, isStopped }) {
   sendNext();
 }
 
-/** Nothing is on its way any more: tells what was refused. */
+/** All uploads have ended: shows the refusals. */
 function finish() {
   const refused = uploads.filter(({ error }) => error);
   const isElsewhere = areSeveral && !byId("live");
@@ -172,18 +172,18 @@ function finish() {
     const told = new Set(refused.slice(0, mostTold).map(({ error }) => error));
     const unnamed = refused.length - mostTold;
     const more = unnamed > 0 ? [`${count(unnamed)} more ${unnamed === 1 ? "file was" : "files were"} not imported.`] : [];
-    // One reason for all of them, as being offline, is said once.
+    // A common reason, such as being offline, is shown once.
     if (told.size + more.length === 1) showRefusal(refused[0].error, refused[0].advice);
     else showRefusal(`${count(refused.length)} files were not imported.`, "", [...told, ...more]);
   } else if (isElsewhere) {
-    // The imports of this page's files are there.
+    // The dashboard shows the imports of these files.
     leaveFor("/");
   } else if (hadFocus) {
     byId("file")?.focus({ preventScroll: true });
   }
 }
 
-/** What was chosen; the input is empty then, so that the same can be chosen again. */
+/** Takes the chosen files and clears the input, so that the same files can be chosen again. */
 function takeFiles(input) {
   const files = [...input.files];
   input.value = "";
@@ -200,7 +200,7 @@ function startUploads() {
     livePart()?.focus({ preventScroll: true });
   });
   window.addEventListener("beforeunload", (event) => { if (isUploading()) event.preventDefault(); });
-  // While no byte moves, the browser tells nothing: the sentence has to follow by itself.
+  // While no byte moves, the browser sends no event, so the sentence is updated by a timer.
   setInterval(showUploads, 500);
   startFolders();
   startDrops();
