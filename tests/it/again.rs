@@ -1,4 +1,4 @@
-//! Running an import again at the door: all of it, or only its failed rows.
+//! Running an import again over HTTP: all of it, or only its failed rows.
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
@@ -22,7 +22,7 @@ use crate::{
 const ALL: &[(&str, &str)] = &[];
 const ONLY_FAILED: &[(&str, &str)] = &[("only", "failed")];
 
-/// Three records that fail among five, one of them over two lines.
+/// Eight records, of which three fail; one of those spans two lines.
 const MIXED: &str = "id,name\r\n1,Ann\r\n2\r\n3,Bob,x,\"y\nz\"\r\n4,\"C\nD\"\r\n5,a\0b\r\n";
 const MIXED_FAILED: &str = "id,name\r\n2\r\n3,Bob,x,\"y\nz\"\r\n5,a\0b\r\n";
 
@@ -38,7 +38,7 @@ fn location(response: &Response) -> String {
     response.headers()[header::LOCATION].to_str().unwrap().to_owned()
 }
 
-/// Clicks the button and gives the path of the import it leads to.
+/// Submits the form and returns the path of the resulting import.
 async fn run_again(visitor: &Visitor, import: &str, what: &[(&str, &str)]) -> String {
     location(&visitor.post_form(&format!("{import}/retry"), what).await)
 }
@@ -48,7 +48,7 @@ fn stored(app: &TestApp, import: &str) -> PathBuf {
     app.data.path().join("files/uploads").join(format!("{id}.csv"))
 }
 
-/// The file that the event of an import names, as any function gets it.
+/// The file in the event of an import, as any function gets it.
 async fn named_file(app: &TestApp, import: &str) -> Response {
     sqlx::any::install_default_drivers();
     let database = sqlx::AnyPool::connect(&database(app)).await.unwrap();
@@ -93,7 +93,7 @@ async fn all_of_an_import_is_run_again_on_the_same_bytes() {
         assert_eq!(visitor.download(&again).await, visitor.download(&first).await, "{name}");
     }
     assert!(text(&visitor, &child).await.contains("<h1 id=\"file-name\"><bdi>mixed.csv</bdi></h1>"));
-    // Each file stands for itself.
+    // Each import has its own file.
     fs::remove_file(stored(&app, &parent)).unwrap();
     assert_eq!(fs::read_to_string(stored(&app, &child)).unwrap(), MIXED);
     app.stop().await;
@@ -122,7 +122,7 @@ async fn only_the_failed_records_are_run_again_byte_for_byte() {
         let panel = both_completed(&visitor, &child).await;
         assert_eq!(named_file(&app, &child).await.text().await.unwrap(), failed, "{what}");
         assert_eq!(own_counts(&panel), (0, failures), "{what}");
-        // The same rows and reasons; only their lines are others.
+        // The rows and reasons are the same; only their lines differ.
         let [first, again] = [&parent, &child].map(|import| format!("{import}/failed.csv"));
         let [first, again] = [visitor.download(&first).await, visitor.download(&again).await]
             .map(|file| without_lines(&String::from_utf8(file).unwrap()));
@@ -134,7 +134,7 @@ async fn only_the_failed_records_are_run_again_byte_for_byte() {
     app.stop().await;
 }
 
-/// The records of a `failed.csv` without the numbers of their lines.
+/// The records of a `failed.csv` without their line numbers.
 fn without_lines(failed: &str) -> Vec<String> {
     failed
         .split("\r\n")
@@ -146,7 +146,7 @@ fn without_lines(failed: &str) -> Vec<String> {
 async fn bytes_that_are_no_text_are_run_again_as_they_were() {
     let (app, _others) = spawn_app_with_another_function(|config| config.max_record_bytes = 1_000).await;
     let visitor = app.signed_in().await;
-    // A record over the limit goes up to a line end, be that in its quotes or not.
+    // A record over the limit extends to a line end, even inside its quotes.
     let long = [b"3,\"".as_slice(), &[b'x'; 2_000], b"\n"].concat();
     let given = [b"a,b\n1,\xff\n2,2\n".as_slice(), &long, b"4,4\n5\n"].concat();
     let parent = completed_by_both(&visitor, "bytes.csv", &given).await;
@@ -182,7 +182,7 @@ async fn the_function_copies_the_failed_records_in_its_first_step() {
     assert!(panel.contains("was deleted before they were copied"), "{panel}");
     assert!(!panel.contains("id=\"retry-all-"), "it would fail in the same way: {panel}");
 
-    // From then on the copy is all that is needed.
+    // From then on only the copy is needed.
     assert_eq!(visitor.post_form(&format!("{parent}/delete"), &[]).await.status(), StatusCode::SEE_OTHER);
     assert_eq!(named_file(&app, &child).await.text().await.unwrap(), MIXED_FAILED);
     let again = run_again(&visitor, &child, ALL).await;
@@ -209,7 +209,7 @@ async fn twenty_clicks_at_once_make_one_import_of_each_kind() {
     let dashboard = text(&visitor, "/").await;
     assert_eq!(attributes(&dashboard, "data-import-id").len(), 3);
     assert_eq!(uploads(&app), 2, "the failed rows were copied by the function");
-    // To run it once more, one runs the retry again.
+    // To run it once more, people run the retry again.
     let child = children.first().unwrap();
     assert!(!children.contains(&run_again(&visitor, child, ALL).await));
     app.stop().await;
@@ -242,7 +242,7 @@ async fn a_retry_and_its_parent_lead_to_each_other() {
         let link = format!("Failed rows re-run as <a href=\"{failed}\"><bdi>orders-failed.csv</bdi></a>");
         assert!(page.contains(&link), "{page}");
         assert!(page.contains(&format!("Re-run as <a href=\"{all}\"><bdi>orders.csv</bdi></a>")), "{page}");
-        // What is done is no button any more, but a way there.
+        // A finished action is a link instead of a button.
         let panel = visitor.panel(&parent).await.html;
         assert!(!panel.contains("/retry\""), "{panel}");
         for child in [&failed, &all] {
@@ -322,7 +322,7 @@ async fn what_would_fail_in_the_same_way_is_not_offered_to_be_run_again() {
     let app = spawn_app_on(app.stop().await, |_| {}).await;
     let visitor = visitor.at(&app.origin);
     assert!(!visitor.panel(&page).await.html.contains(again), "it is remembered");
-    // What lies at an address may be there the next time.
+    // The address may have the file the next time.
     let missing = visitor.import_address("http://nowhere.invalid/a.csv").await;
     let panel = visitor.wait_for_state(&missing, "Failed").await.html;
     assert!(panel.contains(again) && !panel.contains("Import another file"), "{panel}");
@@ -345,7 +345,7 @@ async fn what_is_deleted_while_it_is_to_be_run_again_is_not_found() {
         }
     };
     let import = completed_by_both(&visitor, "mixed.csv", MIXED).await;
-    // As far as a deletion has got when the memory knows nothing of it yet: without the rows, then the files.
+    // The state in which a deletion has removed the rows and then the files, and the cache does not know yet.
     let deleted = store.delete_import(import.rsplit('/').next().unwrap().parse().unwrap()).await.unwrap();
     assert!(matches!(deleted, Deleted::Gone(_)), "{deleted:?}");
     refused(&import).await;
@@ -353,7 +353,7 @@ async fn what_is_deleted_while_it_is_to_be_run_again_is_not_found() {
     fs::remove_file(stored(&app, &import)).unwrap();
     refused(&import).await;
 
-    // A file that is lost although its import is there is no deletion.
+    // A missing file whose import still exists does not count as a deletion.
     let import = completed_by_both(&visitor, "mixed.csv", MIXED).await;
     fs::remove_file(stored(&app, &import)).unwrap();
     let answer = visitor.post_form(&format!("{import}/retry"), ALL).await;
@@ -370,7 +370,7 @@ async fn a_stranger_runs_nothing_again() {
     let import = completed(&owner, "mixed.csv", MIXED).await;
     let mut stranger = app.visitor();
     stranger.sign_up("eve@example.org").await;
-    // Whose it is comes before what is asked.
+    // Ownership is checked before the request's content.
     for what in [ALL, ONLY_FAILED, &[("only", "nonsense")]] {
         let answer = stranger.post_form(&format!("{import}/retry"), what).await;
         assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{what:?}");
@@ -409,7 +409,7 @@ async fn a_failed_csv_that_nobody_corrected_fails_again_with_its_reasons() {
     let visitor = app.signed_in().await;
     let given = "id,name,formula\n1\n2,Bob,=2+2,surplus\n3,Cl\u{fffd}o,c\n4,\"D\0\",+x\n";
     let given = given.replace('\u{fffd}', "\u{e9}").into_bytes();
-    // One byte of the two that make é.
+    // One of the two bytes of é.
     let given: Vec<u8> = given.into_iter().filter(|byte| *byte != 0xa9).collect();
     let parent = completed(&visitor, "orders.csv", given).await;
     assert_eq!(visitor.panel(&parent).await.counts(), (0, 4));

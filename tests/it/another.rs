@@ -1,4 +1,4 @@
-//! An app whose imports start another function besides ours.
+//! An app whose imports trigger another function besides ours.
 
 use runboard::base::config::{Config, EngineConfig, Exposed};
 
@@ -14,7 +14,7 @@ use crate::{
 const EVENT_KEY: &str = "the-event-key";
 const SIGNING_KEY: &str = "signkey-test-12345678";
 
-/// The other function tells no counts. It runs until what is given beside the app is dropped.
+/// The other function reports no counts. It runs until the value returned with the app is dropped.
 pub async fn spawn_app_with_another_function(
     configure: impl FnOnce(&mut Config),
 ) -> (TestApp, FunctionServer) {
@@ -34,20 +34,20 @@ pub async fn spawn_app_with_another_function(
     (app, others)
 }
 
-/// Uploads a file and waits until both functions are done with it.
+/// Uploads a file and waits until both functions have finished.
 pub async fn completed_by_both(visitor: &Visitor, name: &str, bytes: impl AsRef<[u8]>) -> String {
     let import = visitor.upload(name, bytes).await;
     both_completed(visitor, &import).await;
     import
 }
 
-/// Waits until both functions are done with an import: either run may be listed before the other.
+/// Waits until both functions have finished an import; either run may be listed first.
 pub async fn both_completed(visitor: &Visitor, import: &str) -> Panel {
     let are_done = |panel: &Panel| panel.state == "Completed" && panel.runs.len() == 2;
     visitor.wait_for(import, "both runs to complete", are_done).await
 }
 
-/// The numbers of the run of our own function.
+/// The counts of our own function's run.
 pub fn own_counts(panel: &Panel) -> (u64, u64) {
     let mut counted = panel.runs.iter().filter(|run| !run.processed.is_empty());
     let (Some(own), None) = (counted.next(), counted.next()) else {

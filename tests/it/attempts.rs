@@ -1,4 +1,4 @@
-//! Attempts at the door: a step that fails is tried again, and what the page says meanwhile and after.
+//! Attempts over HTTP: a failed step is retried, and the page shows the attempts.
 
 use std::{
     fs,
@@ -13,11 +13,11 @@ use crate::support::{
     visitor::{Panel, Visitor},
 };
 
-/// Good rows before the first that fails: many blocks of reading.
+/// The good rows before the first failed one: many blocks of reading.
 const GOOD_ROWS: usize = 3_000_000;
 const REASON: &str = "A stored file could not be read or written. Ask the operator to check the disk";
 
-/// A server whose attempts follow each other after `pauses`, and somebody signed in.
+/// A server whose attempts follow each other after `pauses`, and a signed-in user.
 async fn app_with(pauses: &[Duration]) -> (TestApp, Visitor) {
     let pauses = pauses.to_vec();
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.engine_retries = pauses).await;
@@ -26,13 +26,13 @@ async fn app_with(pauses: &[Duration]) -> (TestApp, Visitor) {
     (app, visitor)
 }
 
-/// A file of good rows with one bad row behind them, and the good rows as they come back.
+/// A file of good rows followed by one bad row, and the expected processed rows.
 fn records() -> (String, String) {
     let good: String = (1..=GOOD_ROWS).map(|id| format!("{id},name {id}\n")).collect();
     (format!("id,name\n{good}bad\n"), format!("id,name\n{good}").replace('\n', "\r\n"))
 }
 
-/// The folder of outputs with a plain file in its place: none can be made.
+/// Replaces the folder of outputs by a plain file, so that no output can be created.
 struct Broken {
     folder: PathBuf,
     away: PathBuf,
@@ -57,7 +57,7 @@ fn has_rows(panel: &Panel) -> bool {
     panel.runs.iter().any(|run| run.processed.parse::<u64>().is_ok_and(|rows| rows > 0))
 }
 
-/// Waits for `badge`, and sees that no count falls on the way from `last`.
+/// Waits for `badge`, and checks that no count decreases on the way from `last`.
 async fn wait_for_badge(visitor: &Visitor, import: &str, badge: &str, last: &mut (u64, u64)) -> Panel {
     let last = std::cell::Cell::from_mut(last);
     visitor
@@ -73,7 +73,7 @@ async fn wait_for_badge(visitor: &Visitor, import: &str, badge: &str, last: &mut
         .await
 }
 
-/// The failed attempts on the timeline, each with the reason.
+/// The failed attempts on the timeline, each with its reason.
 fn failed_attempts(panel: &Panel) -> Vec<String> {
     let (_, timeline) = panel.html.split_once("id=\"timeline-heading\"").unwrap();
     let (timeline, _) = timeline.split_once("</ol>").unwrap();
@@ -149,7 +149,7 @@ async fn after_four_attempts_the_run_has_failed_and_says_where() {
     assert_eq!(partial.lines().count(), line - 1);
     assert!(good.starts_with(&partial), "the rows before that line, each once and in order");
 
-    // It is so for good.
+    // The reason stays after a restart.
     let data = app.stop().await;
     let app = spawn_app_on(data, |_| {}).await;
     let mut visitor = visitor;
@@ -224,7 +224,7 @@ async fn a_failure_that_no_attempt_mends_is_never_called_retrying() {
     app.stop().await;
 }
 
-/// As the page writes numbers.
+/// A number in the page's format.
 fn grouped(number: usize) -> String {
     runboard::report::format::grouped(number as u64)
 }

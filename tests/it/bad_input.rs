@@ -1,4 +1,4 @@
-//! What is wrong with an upload, and what people are told.
+//! Faulty uploads, and their error messages.
 
 use std::{iter, path::PathBuf};
 
@@ -118,7 +118,7 @@ async fn every_record_that_cannot_be_read_fails_with_its_line_and_the_rest_goes_
         (b"a,b\n1,2\n3\n5,6\n", (2, 1), "3,,\"1 field, expected 2\",3"),
         (b"a,b\n1,2\n3,\"4\n5,6\n", (1, 1), "3,b,closing quote missing,"),
         (format!("a,b\n1,{long}\n3,4\n").as_bytes(), (1, 1), "2,,longer than 1000 bytes"),
-        // A quote that never closes takes no more with it than a record may have.
+        // A quote that never closes affects at most one maximal record.
         (format!("a,b\n1,\"2\n{}", "3,4\n".repeat(1_000)).as_bytes(), (751, 1), "2,,longer than 1000 bytes"),
     ] {
         let import = visitor.upload("bad.csv", file).await;
@@ -217,7 +217,7 @@ async fn a_header_alone_is_completed_and_the_page_says_so() {
     app.stop().await;
 }
 
-/// The real program, for its memory is its own.
+/// Uses the real program, whose memory can be measured.
 #[tokio::test]
 async fn a_line_of_200_megabytes_fails_as_one_record_and_memory_stays_flat() {
     let data = tempfile::tempdir().unwrap();
@@ -236,7 +236,7 @@ async fn a_line_of_200_megabytes_fails_as_one_record_and_memory_stays_flat() {
     let failed = String::from_utf8(visitor.download(&format!("{import}/failed.csv")).await).unwrap();
     assert_eq!(failed.split("\r\n").nth(1), Some("3,,longer than 16 MiB"));
     let more = server.most_resident() - before;
-    // A record of 16 MiB is held in its bytes, in its fields and in what is written of it.
+    // A record of 16 MiB is in memory as bytes, as fields and as output.
     assert!(more < 100 * MIB, "{} MiB more than before", more / MIB);
 }
 
@@ -270,13 +270,13 @@ async fn whatever_a_file_is_called_its_name_is_shown_safely_and_is_never_a_path(
         assert_eq!(answer.headers().get("x-evil"), None);
         assert!(answer.headers()["content-disposition"].as_bytes().is_ascii());
     }
-    // Names that no form can carry.
+    // Names that a form cannot contain.
     for name in ["a\nb.csv", "a\r\nX-Evil: 1.csv", "a\0b.csv"] {
         let answer = visitor.post_file(name, "a\n1\n").await;
         assert!(answer.status().is_client_error(), "{name:?}: {}", answer.status());
         assert!(answer.text().await.unwrap().contains("Choose"), "{name:?}");
     }
-    // Stored files have names of our own, in folders of our own.
+    // Stored files have generated names in fixed folders.
     let files: Vec<PathBuf> = ["incoming", "uploads", "runs"]
         .iter()
         .flat_map(|folder| std::fs::read_dir(app.data.path().join("files").join(folder)).unwrap())

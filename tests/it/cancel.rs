@@ -1,4 +1,4 @@
-//! Cancelling at the door: while queued, inside a step, between two attempts, and too late.
+//! Cancelling over HTTP: while queued, inside a step, between two attempts, and too late.
 
 pub(crate) mod fake_engine;
 
@@ -12,7 +12,7 @@ use crate::support::{
     visitor::{Panel, Visitor},
 };
 
-/// More than one step of rows, in bytes and in rows of four.
+/// More than one step of rows, in bytes, with rows of four bytes.
 const TWO_STEPS: usize = 20 << 20;
 
 async fn cancel(visitor: &Visitor, import: &str) {
@@ -39,7 +39,7 @@ async fn a_run_that_waits_for_its_turn_is_cancelled_and_never_begins() {
     let panel = visitor.wait_for_state(&import, "Cancelled").await;
     assert_eq!((panel.runs[0].status.as_str(), panel.runs[0].processed.as_str()), ("Cancelled", ""));
     assert!(panel.html.contains("Stopped by you at"), "{}", panel.html);
-    // The workers are free again, and pass it by.
+    // The workers are free again, and must not start the cancelled run.
     drop(busy);
     let next = visitor.upload("next.csv", "a\n1\n").await;
     visitor.wait_for_state(&next, "Completed").await;
@@ -111,7 +111,7 @@ async fn a_run_that_waits_for_its_next_attempt_is_cancelled() {
     let visitor = app.signed_in().await;
     let busy = app.busy().await;
     let second = visitor.upload("second.csv", "a\n1\n").await;
-    // A folder can be opened like a file, but not read: as a disk in trouble.
+    // A folder can be opened like a file, but not read: this simulates a disk failure.
     let stored = app.data.path().join(format!("files/uploads/{}.csv", second.rsplit('/').next().unwrap()));
     fs::remove_file(&stored).unwrap();
     fs::create_dir(&stored).unwrap();

@@ -1,4 +1,4 @@
-//! The client against the answers of a real server: what it asks and what it understands.
+//! The client against recorded answers of a real server: its requests, and how it reads the answers.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ const RETRYING: &str = r#"{"data":[{"JobID":"3u1krpwtxl4ug","at":"2026-11-23T20:
 const NO_RUNS: &str = r#"{"data":[],"metadata":{"fetched_at":"2026-11-23T20:43:26.589648531Z","cached_until":"2026-11-23T20:43:41.589649152Z"}}"#;
 const REGISTERED: &str = r#"{"ok":true,"modified":true,"sync_id":"b6cab47b-f1df-419c-b033-a1b1e89b22e6","app_id":"0b36c49b-108c-5521-ac41-cd666510286f"}"#;
 
-/// A client of the engine at `origin` that loses no time.
+/// A client of the engine at `origin` with short pauses.
 pub fn client(origin: &str) -> Client {
     client_with(origin, limits())
 }
@@ -82,12 +82,12 @@ pub fn run_id() -> RunId {
     RunId::from(RUN.to_owned())
 }
 
-/// An answer as the server sends most of its JSON: called plain text.
+/// An answer with the content type of most of the server's JSON: plain text.
 pub fn text(status: u16, body: &str) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_raw(body, "text/plain; charset=utf-8")
 }
 
-/// An engine that answers everything in one way.
+/// An engine that gives every request the same answer.
 pub async fn always(answer: ResponseTemplate) -> MockServer {
     let engine = MockServer::start().await;
     Mock::given(wiremock::matchers::any()).respond_with(answer).mount(&engine).await;
@@ -192,7 +192,7 @@ async fn a_server_without_v2_is_asked_for_it_once() {
 
 #[tokio::test]
 async fn how_long_v1_repeats_its_answer_is_told_by_its_own_clock() {
-    // As a real server answers within the 15 seconds for which it keeps an empty list.
+    // As a real server answers within the 15 seconds for which it caches an empty list.
     for (date, seconds) in [("43:26", 15), ("43:40", 1), ("43:50", 0)] {
         let date = format!("Mon, 23 Nov 2026 20:{date} GMT");
         let answer = text(200, NO_RUNS).insert_header("date", date.as_str());
@@ -206,7 +206,7 @@ async fn how_long_v1_repeats_its_answer_is_told_by_its_own_clock() {
 #[tokio::test]
 async fn the_rest_of_a_call_is_asked_for_by_its_run() {
     let engine = MockServer::start().await;
-    // As a real server tells them.
+    // In the format of a real server.
     let steps = r#"{"e0996a37c13d44c3b06074939d43fa3759bd32c1":{"data":{"a":1}}}"#;
     let events = r#"[{"data":{},"id":"01M853K90C7QHM805ATKYM2HJP","name":"raw2/steps","ts":1795467879436}]"#;
     for (what, body) in [("actions", steps), ("batch", events)] {
@@ -295,7 +295,7 @@ async fn a_run_that_has_ended_has_no_jobs() {
 
 #[tokio::test]
 async fn a_cancel_goes_to_v2_which_ends_also_what_a_crash_has_orphaned() {
-    // As a real server answers, and as it answers the second time.
+    // The answers of a real server to the first and the second cancel.
     let cancelled = r#"{"data":{"runId":"01M8532JEX1SP78PSANCV2SARF"},"metadata":{"fetchedAt":"2026-11-23T21:02:11.647953909Z"}}"#;
     let again = r#"{"errors":[{"code":"run_already_cancelled","message":"Run is already cancelled"}]}"#;
     for answer in [text(200, cancelled), text(409, again)] {

@@ -1,5 +1,4 @@
-//! The client when things go wrong: what each failure means, what is tried again, and what no error
-//! may ever say.
+//! The client's errors: what each failure means, what is retried, and what no error may contain.
 
 use std::{
     io::{Read, Write},
@@ -302,7 +301,7 @@ fn a_server_that_cannot_be_asked_is_refused_at_once() {
 
 #[test]
 fn a_local_engine_is_reached_past_a_proxy_and_on_a_machine_without_certificates() {
-    // The environment belongs to the whole process, so this one is another.
+    // The environment belongs to the whole process, so this uses another process.
     let test = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "client::one_run_is_asked_for_with_the_bearer"])
         .envs([("HTTP_PROXY", nowhere()), ("http_proxy", nowhere())])

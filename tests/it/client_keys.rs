@@ -1,4 +1,4 @@
-//! The client's keys, and what every request says of itself.
+//! The client's keys, and the headers of every request.
 
 use runboard::inngest::{Client, SigningKeys, signature};
 use wiremock::{

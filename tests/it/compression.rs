@@ -1,4 +1,4 @@
-//! How answers are compressed, seen at the door.
+//! Compression of answers, over HTTP.
 
 use reqwest::{
     Method, Response, StatusCode,
@@ -10,12 +10,12 @@ use crate::support::{
     visitor::{Visitor, attributes},
 };
 
-/// What a browser sends.
+/// The header that a browser sends.
 const BROWSER: &str = "gzip, deflate, br, zstd";
 
 async fn ask(visitor: &Visitor, method: Method, path: &str, accepted: &str) -> Response {
     let mut request = visitor.request(method, path).header(ACCEPT_ENCODING, accepted);
-    // A fragment that is not found is a sentence, too small to be compressed; the page is not.
+    // The fragment of a missing page is a sentence, too small to be compressed; the page is larger.
     if path != "/nothing/here" {
         request = request.header("HX-Request", "true");
     }
@@ -51,7 +51,7 @@ async fn compressed_answers_are_sent_whole_with_their_length() {
         assert_eq!(lengths[1], body.len().to_string(), "{path}");
         assert!(head.bytes().await.unwrap().is_empty());
         let text = std::io::read_to_string(flate2::read::GzDecoder::new(&*body)).unwrap();
-        // Times go on between two answers.
+        // Durations change between two answers.
         assert!(text.len().abs_diff(plain.bytes().await.unwrap().len()) < 200, "{path}");
     }
     app.stop().await;

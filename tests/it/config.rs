@@ -1,4 +1,4 @@
-//! What an operator may write, and what stops the start.
+//! The configuration: valid values, and the errors that stop the start.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -82,7 +82,7 @@ fn every_setting_can_be_set() {
     assert_eq!(exposed.signing_key.expose_secret(), "signkey-test-0123abcd");
 }
 
-/// What a server's addresses, keys and our own address come to.
+/// The server's addresses, the keys, and our own address.
 fn inngest(arguments: &[&str]) -> (bool, String, String, String, Vec<String>, Option<String>) {
     let config = read(arguments).unwrap();
     let EngineConfig::Inngest(inngest) = config.engine else { panic!("{arguments:?}: {:?}", config.engine) };
@@ -146,8 +146,7 @@ fn a_dev_server_that_is_switched_off_selects_nothing() {
     }
 }
 
-const A_WRONG_API_KEY: &str =
-    "INNGEST_API_KEY must be an API key of Inngest, which begins with sk-inn-api-.";
+const A_WRONG_API_KEY: &str = "INNGEST_API_KEY must be an API key of Inngest, which begins with sk-inn-api-.";
 
 #[test]
 fn what_contradicts_itself_or_is_not_enough_is_refused() {
@@ -193,7 +192,7 @@ fn an_empty_optional_setting_is_not_set() {
     assert!(config.database_url.expose_secret().starts_with("sqlite:"));
 }
 
-/// Flag, wrong value, and how the line begins.
+/// Flag, wrong value, and the beginning of the error.
 const WRONG: [(&str, &str, &str); 47] = [
     ("--listen", "8080", r#"RUNBOARD_LISTEN is "8080": it can be an IP address and a port"#),
     ("--listen", "localhost:8080", r#"RUNBOARD_LISTEN is "localhost:8080": it can be"#),

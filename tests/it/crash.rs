@@ -1,7 +1,8 @@
-//! The real program, killed again and again while it is given imports: nothing is lost, nothing is
-//! counted twice, and nothing is left over.
+//! The real program, killed repeatedly while it receives imports: nothing is lost, nothing is counted twice,
+//! and no file is left over.
 //!
-//! `RUNBOARD_CRASH_KILLS` is how often, `RUNBOARD_CRASH_SEED` repeats the choices of another time.
+//! `RUNBOARD_CRASH_KILLS` is the number of kills. `RUNBOARD_CRASH_SEED` repeats the choices of an earlier
+//! test.
 
 mod actor;
 mod audit;
@@ -17,12 +18,12 @@ use rand::{SeedableRng, rngs::StdRng};
 use self::{phase::Phase, sample::Sample, world::World};
 
 const KILLS: u64 = 10;
-/// How many kills one data folder lives through; its files are gone before the next one.
+/// How many kills one data folder survives before the next folder is used.
 const KILLS_PER_WORLD: u64 = 10;
-/// From so many on each phase must have been hit.
+/// With at least this many kills, each phase must have been hit.
 const MANY_KILLS: u64 = 200;
 
-/// Of one step, of two, and of three: a step has at least 16 MiB.
+/// One step, one step, two and three steps: a step has at least 16 MiB.
 const SAMPLE_BYTES: [usize; 4] = [100 << 10, 4 << 20, 24 << 20, 44 << 20];
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! The database and the data folder: which belong together, what happens to files that no row names, and who
-//! may read them. All of it with the real program.
+//! may read them. Uses the real program.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ use crate::{
 
 const IMPORTS: usize = 5;
 
-/// A data folder with some imports that have ended, and their paths.
+/// A data folder with some ended imports, and their paths.
 async fn used(data: &Path, imports: usize) -> Vec<String> {
     let mut server = Binary::start(&mut runboard(data));
     let mut visitor = Visitor::new(&server.origin);
@@ -70,7 +70,7 @@ fn copy_database(from: &Path, to: &Path) {
     let _ = fs::remove_file(to.join("runboard.db-shm"));
 }
 
-/// The files of the quarantine, or of what was set aside.
+/// The files in the quarantine, or among those set aside.
 fn moved(data: &Path, prefix: &str) -> usize {
     let entries = fs::read_dir(data.join("files")).unwrap().map(|entry| entry.unwrap().path());
     let folders = entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(prefix));
@@ -91,7 +91,7 @@ async fn a_folder_that_was_used_refuses_an_empty_database_and_keeps_its_files() 
         assert_eq!(files_under(&data.path().join("files")), before);
     }
 
-    // The explicit way: nothing is deleted, and the old database is not taken for this folder's any more.
+    // Adopting deletes nothing, and the old database is no longer accepted with this folder.
     let told = adopt(runboard(data.path()).env("RUNBOARD_DATABASE_URL", &other));
     assert!(told.contains(&format!("set aside     {before} that no import names")), "{told}");
     assert_eq!((moved(data.path(), "set-aside-"), files_under(&data.path().join("files"))), (before, before));
@@ -147,7 +147,7 @@ async fn what_a_kill_leaves_goes_to_the_quarantine_and_after_a_day_there_away() 
     assert!(files.join(format!("uploads/{id}.csv")).exists(), "the import's own file stays");
     server.kill();
 
-    // A day later: the folder of the move tells its time.
+    // A day later; the name of the folder is the time of the move.
     let quarantine = files.join("quarantine");
     let moves: Vec<PathBuf> = fs::read_dir(&quarantine).unwrap().map(|entry| entry.unwrap().path()).collect();
     let [only] = moves.as_slice() else { panic!("one move: {moves:?}") };
@@ -170,7 +170,7 @@ async fn a_small_folder_of_which_most_files_have_no_row_is_refused_as_a_large_on
     let data = tempfile::tempdir().unwrap();
     let _imports = used(data.path(), 1).await;
     let files = data.path().join("files");
-    // One upload and what its run wrote.
+    // One upload and the output of its run.
     let named = files_under(&files);
     leave_uploads(&files, 5);
     let line = refusal(&run(runboard(data.path()).env("RUST_LOG", "off")));
@@ -310,7 +310,7 @@ fn accounts_of_a_folder_without_data_are_refused_and_nothing_is_made() {
         assert!(line.contains(&data.join("runboard.db").display().to_string()), "{line}");
         assert!(!data.exists(), "{arguments:?} made a data folder");
     }
-    // A file that no Runboard has used is none either.
+    // A file that no Runboard has used is not a database either.
     fs::create_dir(&data).unwrap();
     fs::write(data.join("runboard.db"), "").unwrap();
     let line = refusal(&account(&data, &["list"], ""));
@@ -341,7 +341,7 @@ async fn a_folder_that_takes_no_files_is_not_ready() {
         (answer.status(), answer.text().await.unwrap())
     };
     assert_eq!(readyz().await, (StatusCode::OK, "database: ready\nfiles: ready\nengine: ready\n".to_owned()));
-    // Root may write anywhere, but not in a folder that is none.
+    // Root may write anywhere, but not into a path that is not a folder.
     let incoming = app.data.path().join("files/incoming");
     fs::remove_dir(&incoming).unwrap();
     fs::write(&incoming, "").unwrap();
@@ -355,7 +355,7 @@ async fn a_folder_that_takes_no_files_is_not_ready() {
     app.stop().await;
 }
 
-/// SQLite goes on writing to a file that has no name any more: what is stored there is lost.
+/// SQLite continues to write to a deleted file, whose contents are lost.
 #[tokio::test]
 async fn while_the_database_is_gone_nothing_is_called_safe() {
     let app = spawn_app().await;

@@ -52,11 +52,11 @@ fn id(import: &str) -> &str {
     import.rsplit('/').next().unwrap()
 }
 
-/// Rows of what an import and its runs have.
+/// The number of rows about an import and its runs, by table.
 async fn rows(database: &str) -> Vec<(&'static str, i64)> {
     let pool = AnyPool::connect(database).await.unwrap();
     let mut rows = Vec::new();
-    // The end of a run is told by runs of the engine's own.
+    // The end of a run is reported by runs of the engine's own events.
     let going_on = "SELECT COUNT(*) FROM engine_run WHERE ended_at IS NULL";
     let begun = Instant::now();
     while sqlx::query(going_on).fetch_one(&pool).await.unwrap().get::<i64, _>(0) > 0 {
@@ -132,7 +132,7 @@ async fn goes(app: &TestApp, database: &str) {
     assert!(!visitor.download(&format!("{kept}/processed.csv")).await.is_empty());
 }
 
-/// The link that the event of an import had.
+/// The link in the event of an import.
 async fn signed_link(database: &str, id: &str) -> String {
     let pool = AnyPool::connect(database).await.unwrap();
     let body: String = sqlx::query_scalar(
@@ -174,7 +174,7 @@ async fn only_ones_own_import_that_is_over_is_deleted() {
     app.stop().await;
 }
 
-/// A run that is on its way to an import that was cancelled is to find the wish.
+/// A late run of a cancelled import must find the request to cancel.
 #[tokio::test]
 async fn what_was_cancelled_before_its_run_came_stays_until_none_can_come() {
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.processor = false).await;
@@ -216,7 +216,7 @@ async fn retries_stay_and_a_deleted_retry_can_be_made_anew() {
     let third = retry(&second).await;
     assert_eq!(visitor.panel(&third).await.counts(), (1, 1), "the file is its own");
 
-    // The same from the database.
+    // The same, read from the database.
     let data = app.stop().await;
     let app = spawn_app_on(data, |_| {}).await;
     let mut again = visitor.clone();
@@ -282,7 +282,7 @@ async fn a_run_that_two_imports_have_is_known_until_both_are_gone() {
     let Deleted::Gone(remains) = store.delete_import(other).await.unwrap() else { panic!() };
     assert!(remains.runs.contains(&run) && remains.runs.len() == 2, "{remains:?}");
     assert!(store.steps(&run).await.unwrap().is_empty());
-    // A word that comes late finds nobody.
+    // A late report finds no import.
     store.record_run(other, &shared, None, UnixMillis(7)).await.unwrap();
     assert_eq!(store.runs_of(&[other]).await.unwrap(), []);
     assert_eq!(store.delete_import(other).await.unwrap(), Deleted::NotThere);
@@ -290,7 +290,7 @@ async fn a_run_that_two_imports_have_is_known_until_both_are_gone() {
     drop(data);
 }
 
-/// A download whose reader takes little at a time.
+/// A download whose reader reads slowly.
 async fn slow_download(visitor: &Visitor, path: &str) -> TcpStream {
     let host = visitor.origin.strip_prefix("http://").unwrap();
     let socket = TcpSocket::new_v4().unwrap();
@@ -309,19 +309,19 @@ async fn a_download_that_is_under_way_harms_nobody() {
     let visitor = app.signed_in().await;
     let import = visitor.upload("long.csv", format!("a,b\n{}", "1,2\n".repeat(1_500_000))).await;
     visitor.wait_for_state(&import, "Completed").await;
-    // More than the kernel keeps for a reader that has read little.
+    // More than the kernel buffers for a slow reader.
     let mut download = slow_download(&visitor, &format!("{import}/processed.csv")).await;
     let mut body = vec![0; 1 << 10];
     download.read_exact(&mut body).await.unwrap();
     assert!(body.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", String::from_utf8_lossy(&body));
     assert_eq!(delete(&visitor, &import).await, StatusCode::SEE_OTHER);
     assert_eq!(files(&app), 0);
-    // What is open can be read to its end; what is not breaks the answer off, short of what it announced.
+    // An open part is read to its end. A part that is not open aborts the answer before its announced length.
     let read = download.read_to_end(&mut body).await;
     assert!(body.len() < 7_600_000, "{read:?}");
     assert_eq!(visitor.get("/").await.status(), StatusCode::OK);
 
-    // The rows are there still, the files are not: that is no fault of ours.
+    // The rows exist but the files do not, which is not an internal error.
     let import = completed(&visitor, "short.csv").await;
     for file in fs::read_dir(app.data.path().join("files/runs")).unwrap() {
         fs::remove_file(file.unwrap().path()).unwrap();

@@ -1,5 +1,5 @@
-//! A full disk: a small file system in memory, mounted for the test, with the files and the database
-//! on it. Mounting needs root: where that is not given, the tests say so and prove nothing.
+//! A full disk: a small file system in memory, mounted for the test, with the files and the database on it.
+//! Mounting needs root. Without root the tests print that and check nothing.
 
 use std::{
     fs::{self, File},
@@ -31,13 +31,13 @@ use crate::{
 
 const MIB: u64 = 1 << 20;
 
-/// A disk of its own, unmounted when dropped.
+/// A separate disk, unmounted on drop.
 struct Disk {
     folder: TempDir,
 }
 
 impl Disk {
-    /// None where mounting is not allowed.
+    /// None if mounting is not allowed.
     fn mount(bytes: u64) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mounted = Command::new("mount")
@@ -68,7 +68,7 @@ impl Disk {
         disk.f_bavail * disk.f_frsize
     }
 
-    /// Takes room until `left` bytes are free.
+    /// Fills the disk until `left` bytes are free.
     fn fill(&self, left: u64) -> Filler {
         let path = self.folder.path().join("filler");
         let mut file = File::create_new(&path).unwrap();
@@ -77,7 +77,7 @@ impl Disk {
             let size = block.len().min((self.free() - left) as usize);
             match file.write_all(&block[..size]) {
                 Ok(()) => {}
-                // Somebody else took the last of it.
+                // Another process took the last bytes.
                 Err(error) if error.kind() == ErrorKind::StorageFull => break,
                 Err(error) => panic!("{error}"),
             }
@@ -88,12 +88,12 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Lazily, for a server that a failed test left behind may still have files open.
+        // Lazily, because a server left by a failed test may still have files open.
         let _ = Command::new("umount").arg("-l").arg(self.folder.path()).status();
     }
 }
 
-/// What takes the room, until it is dropped.
+/// Occupies the space until it is dropped.
 struct Filler {
     path: PathBuf,
 }
@@ -119,7 +119,7 @@ async fn assert_whole(visitor: &Visitor, import: &str, file: &str) {
     assert!(processed == file.replace('\n', "\r\n").as_bytes(), "the rows, once and in order");
 }
 
-/// Every stored output is one that a step names, and the other way round.
+/// Checks that the stored outputs are exactly those that steps name.
 async fn assert_no_orphans(data: &Path) {
     let url = format!("sqlite:{}", data.join("runboard.db").display());
     let store = runboard::store::Store::open(&url).await.unwrap();
@@ -144,7 +144,8 @@ async fn an_upload_that_finds_no_room_is_refused_and_leaves_nothing() {
     let (app, visitor) = disk.spawn_app(Duration::ZERO).await;
     let files = app.data.path().join("files");
 
-    // Announced: 50 MB would fit, but not with what a run writes of them. It is refused before its bytes.
+    // With an announced length: 50 MB would fit, but not together with the outputs of the run. Refused before
+    // the first byte.
     let mut connection = bad_input::connect(&app).await;
     let begun = bad_input::head(&visitor, 50_000_000) + &form_start("announced.csv");
     connection.write_all(begun.as_bytes()).await.unwrap();
@@ -153,13 +154,13 @@ async fn an_upload_that_finds_no_room_is_refused_and_leaves_nothing() {
     assert!(answer.starts_with("HTTP/1.1 507 ") && answer.contains("not enough free disk space"), "{answer}");
     let block = Bytes::from("1,2\n".repeat(250_000));
     assert_refused_for_room(visitor.post_file("announced.csv", block.repeat(50)).await).await;
-    // Not announced: it shows on the way.
+    // Without an announced length: refused while it arrives.
     let before = disk.free();
     assert_refused_for_room(visitor.post_stream("streamed.csv", stream::repeat(block).take(70)).await).await;
     assert_eq!(files_under(&files), 0);
     assert!(disk.free() + MIB > before, "the room is free again");
 
-    // Nearly nothing is left: not even a small file is taken, and the pages still answer.
+    // Almost no space is left: even a small file is refused, and the pages still answer.
     let filler = disk.fill(10 * MIB);
     assert_refused_for_room(visitor.post_file("small.csv", "a\n1\n").await).await;
     assert_eq!(files_under(&files), 0);
@@ -179,7 +180,7 @@ async fn a_step_that_finds_no_room_is_tried_again_and_counts_once() {
     let file = rows(1_000_000);
     let import = visitor.upload("rows.csv", &file).await;
     visitor.wait_for(&import, "rows", at_work).await;
-    // The rest of the results would fit into what is left, which is not theirs.
+    // The rest of the results would fit into the free space, but that is reserved for the database.
     let filler = disk.fill(RESERVE - MIB);
     let panel = visitor.wait_for(&import, "the next attempt", |panel| panel.html.contains("Retrying")).await;
     assert!(panel.html.contains("There is no disk space left for the results"), "{}", panel.html);
@@ -192,7 +193,7 @@ async fn a_step_that_finds_no_room_is_tried_again_and_counts_once() {
     assert_no_orphans(data.path()).await;
 }
 
-/// The disk is full to its last byte, and nothing can be recorded any more.
+/// The disk is full to the last byte, and nothing can be recorded.
 #[tokio::test]
 async fn while_nothing_can_be_recorded_nothing_is_lost() {
     let Some(disk) = Disk::mount(RESERVE + 160 * MIB) else { return };
@@ -201,7 +202,7 @@ async fn while_nothing_can_be_recorded_nothing_is_lost() {
     let import = visitor.upload("rows.csv", &file).await;
     visitor.wait_for(&import, "rows", at_work).await;
     let filler = disk.fill(0);
-    // The step ends, or fails, or its answer cannot be recorded: whichever comes first.
+    // The step ends or fails, or its answer cannot be recorded, whichever comes first.
     assert_refused_for_room(visitor.post_file("small.csv", "a\n1\n").await).await;
     drop(filler);
     assert_whole(&visitor, &import, &file).await;
@@ -211,7 +212,7 @@ async fn while_nothing_can_be_recorded_nothing_is_lost() {
     assert_no_orphans(data.path()).await;
 }
 
-/// Whatever writes says that there is no room, and `/readyz` says it before that.
+/// All writing requests report that there is no space, and `/readyz` reports it before them.
 #[tokio::test]
 async fn with_no_byte_left_every_page_that_writes_says_so() {
     let Some(disk) = Disk::mount(RESERVE + 160 * MIB) else { return };
@@ -222,7 +223,7 @@ async fn with_no_byte_left_every_page_that_writes_says_so() {
     let readyz = visitor.get("/readyz").await;
     assert_eq!(readyz.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(readyz.text().await.unwrap().contains("files: no room left"));
-    // Until what the database has set aside is used up, too.
+    // Until the database has used its reserve as well.
     let mut taken = 0;
     let full = loop {
         let status = visitor.post_import("", "", "http://192.0.2.1/a.csv").await.status();
@@ -259,7 +260,7 @@ async fn a_step_that_cannot_be_committed_is_not_and_can_be_later() {
     let data = tempfile::tempdir_in(disk.folder.path()).unwrap();
     let (store, _) = steps::open(&data).await;
     let run = RunId::from("r".to_owned());
-    // Longer than what the database has set aside already.
+    // Longer than the space that the database has allocated already.
     let step = Step {
         name: "plan".to_owned(),
         position: 0,

@@ -1,4 +1,4 @@
-//! What only the embedded engine promises.
+//! Guarantees that only the embedded engine makes.
 
 mod checkpoint;
 mod clock;
@@ -35,7 +35,8 @@ async fn trigger(embedded: &Embedded, functions: &FunctionServer, function: &str
     embedded.api.send(&json!({"name": functions.event(function), "data": {}})).await
 }
 
-/// A function whose first call never answers before the gate opens; it says which call is answering.
+/// A function whose first call does not answer before the gate opens. Its answer contains the number of the
+/// call.
 fn first_held(gate: &Arc<Semaphore>) -> Function {
     let gate = Arc::clone(gate);
     let calls = std::sync::atomic::AtomicUsize::new(0);
@@ -328,7 +329,7 @@ async fn a_run_that_has_ended_is_not_cancelled_by_v2_and_said_to_have() {
     assert_eq!((refused.status, &refused.body["errors"]), (409, &errors), "{refused:?}");
     assert_eq!(embedded.api.runs(&event).await, [run]);
 
-    // Nor is one cancelled twice, and this one knows at once.
+    // A run is not cancelled twice, and this engine knows that at once.
     let next = trigger(&embedded, &functions, "go").await;
     let run = embedded.api.runs(&next).await.remove(0);
     let first = embedded.api.cancel_v2(run.run_id.as_str()).await;
@@ -379,7 +380,7 @@ async fn one_tenants_runs_leave_room_for_another_tenants() {
     for id in &ids {
         scheduled += usize::from(embedded.api.runs(id).await[0].status == RunStatus::Scheduled);
     }
-    // Of the four calls that there can be, one is left for anybody else.
+    // Of the four possible calls, one stays free for other tenants.
     assert_eq!((scheduled, functions.calls("held").len()), (4, 3));
     gate.add_permits(7);
     let all = || async {

@@ -1,4 +1,4 @@
-//! What a request is answered that fails, as a page and as a fragment.
+//! The answers to failed requests, as pages and as fragments.
 
 use reqwest::{Method, StatusCode, header};
 

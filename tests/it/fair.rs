@@ -1,4 +1,4 @@
-//! Nobody waits for what another user has given to do.
+//! One user's work does not delay another's.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// A server with these workers and fetches that may reach `hosts`, and two people on it.
+/// A server with these workers and fetches that may reach `hosts`, and two users.
 async fn two_people(workers: usize, fetches: usize, hosts: &[&Host]) -> (TestApp, Visitor, Visitor) {
     let allowed = hosts.iter().map(|host| host.allowed()).collect::<Vec<_>>().join(",");
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
@@ -33,7 +33,7 @@ fn is_fetched(panel: &Panel) -> bool {
     panel.html.contains("received")
 }
 
-/// Called, and told so by the engine, but waiting for its turn.
+/// The engine has called the function, which waits for its turn.
 fn is_queued(panel: &Panel) -> bool {
     let is_called = panel.runs.iter().any(|run| run.status == "Running");
     is_called && panel.html.contains("Queued") && panel.html.contains("Waiting for a free worker since")
@@ -74,7 +74,7 @@ async fn one_users_addresses_leave_a_fetch_for_another_and_wait_their_turn() {
 
     mira.post_form(&format!("{first}/cancel"), &[]).await;
     mira.wait_for_state(&first, "Cancelled").await;
-    // Whichever of them waited longest; those that have waited for half a minute begin to wait anew.
+    // The call that waited longest; calls that have waited for half a minute start to wait again.
     let fetched = || async {
         let mut fetched = 0;
         for import in &others {
@@ -107,7 +107,7 @@ async fn a_users_many_files_delay_anothers_by_one_step() {
     let data = app.stop().await;
     let url = format!("sqlite:{}", data.path().join("runboard.db").display());
     let database = AnyPool::connect(&url).await.unwrap();
-    // In the order in which they were committed.
+    // In the order of their commits.
     let steps: Vec<(String, i64)> = sqlx::query_as("SELECT run_id, position FROM step ORDER BY rowid")
         .fetch_all(&database)
         .await

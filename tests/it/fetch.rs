@@ -1,4 +1,4 @@
-//! An import by its address, at the door.
+//! Importing by address, over HTTP.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::support::{
 const AIRPORTS: &str = include_str!("../fixtures/airports.csv");
 const LIMIT: u64 = 1 << 20;
 
-/// A server that may reach `hosts`, and somebody who is signed in.
+/// A server that may reach `hosts`, and a signed-in user.
 async fn app_reaching(hosts: &[&Host]) -> (TestApp, Visitor) {
     let allowed: Vec<String> = hosts.iter().map(|host| host.allowed()).collect();
     let app = spawn_app_on(tempdir().unwrap(), |config| {
@@ -66,7 +66,7 @@ async fn an_import_is_named_as_its_file_is() {
         assert!(page.contains(&format!("<title>Completed · {name} · Runboard</title>")), "{path}: {page}");
         assert!(page.contains(&format!("From {}", host.url("").trim_start_matches("http://"))), "{page}");
         let found = visitor.get(&format!("/?name={}", name.replace(' ', "+"))).await.text().await.unwrap();
-        // The link leads back to what was searched for.
+        // The link leads back to the search.
         assert!(found.contains(&format!("href=\"{import}?from=")), "{path}: {found}");
     }
     app.stop().await;
@@ -111,7 +111,7 @@ async fn a_file_at_an_address_is_counted_to_its_end_and_comes_back_whole() {
 
 #[tokio::test]
 async fn run_again_it_reads_what_was_fetched_and_only_what_never_arrived_is_fetched_anew() {
-    // The file changes after the first time, and the other comes only the second time.
+    // One file changes after the first request, the other exists only from the second request on.
     let host = Host::start(|request, asked| match (request.contains("/once.csv"), asked) {
         (true, 0) => Reply::file("a,b\n1,2\n"),
         (true, _) => Reply::file("a,b\n3,4\n5,6\n"),
@@ -190,7 +190,7 @@ async fn what_will_not_get_better_fails_at_once_with_its_reason() {
         "/png" => Reply::file(png),
         "/zip" => Reply::file(b"PK\x03\x04...."),
         "/gzip" => Reply::Bytes(with_body("200 OK", "Content-Encoding: gzip\r\n", b"a,b\n")),
-        // Announced, and not one byte of it sent.
+        // Announces a size and sends no byte.
         "/announced" => {
             Reply::Hold(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", LIMIT + 1).into())
         }
@@ -335,7 +335,7 @@ async fn a_redirect_is_followed_to_what_is_open_and_nowhere_else() {
                 &panel,
                 &format!("port {port} of this address is not allowed. Ask the operator to allow it"),
             ),
-            // What `localhost` is, IPv4 or IPv6, differs between machines; only IPv4 is allowed.
+            // Machines resolve `localhost` to IPv4 or IPv6; only IPv4 is allowed.
             "/inside-by-name" => {
                 assert!(
                     panel.html.contains(" allowed. Ask the operator to allow it")

@@ -1,4 +1,4 @@
-//! What a browser that was never here has to load, and that all of it is ours.
+//! The files that a browser loads on a first visit: few bytes, and only from our own host.
 
 use std::{fs, path::Path};
 
@@ -9,13 +9,13 @@ use crate::support::{
     visitor::{Visitor, attributes},
 };
 
-/// The most that a page and all it links to may weigh on the wire.
+/// The most that a page and everything it links to may weigh on the wire.
 const MOST_BYTES: usize = 60_000;
 
-/// Rows on a full page of the history.
+/// The rows of a full page of the history.
 const IMPORTS: usize = 50;
 
-/// Nothing but our own files, and nothing inline.
+/// Only our own files, and nothing inline.
 const POLICY: [&str; 8] = [
     "default-src 'none'",
     "script-src 'self'",
@@ -27,7 +27,7 @@ const POLICY: [&str; 8] = [
     "frame-ancestors 'none'",
 ];
 
-/// An answer as it comes: the number of its bytes, and whether they are compressed.
+/// The size of an answer on the wire, and whether it is compressed.
 async fn weigh(visitor: &Visitor, path: &str) -> (usize, bool) {
     let request = visitor.request(Method::GET, path).header(header::ACCEPT_ENCODING, "gzip");
     let answer = request.send().await.unwrap();
@@ -36,7 +36,7 @@ async fn weigh(visitor: &Visitor, path: &str) -> (usize, bool) {
     (answer.bytes().await.unwrap().len(), is_gzip)
 }
 
-/// The files that a page has a browser load.
+/// The files that a page makes a browser load.
 fn files(html: &str) -> Vec<String> {
     let links = html.split("<link ").skip(1).map(|tag| tag.split('>').next().unwrap());
     let links = links.flat_map(|tag| attributes(&format!(" {tag}"), "href"));
@@ -121,7 +121,7 @@ async fn pages_hold_no_script_no_style_and_no_other_host() {
     app.stop().await;
 }
 
-/// Without a style sheet an icon without a size fills the window.
+/// Without a style sheet, an icon without a size fills the window.
 #[test]
 fn every_picture_has_a_size_of_its_own() {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("templates")];

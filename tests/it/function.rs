@@ -1,4 +1,4 @@
-//! The function at its door: signed calls in, signed answers out, each record counted once.
+//! The function over HTTP: signed calls, signed answers, each record counted once.
 
 mod door;
 mod fetch;
@@ -180,7 +180,7 @@ async fn a_step_that_is_done_is_answered_without_doing_it_again() {
     let (steps, outputs) = (world.processor.store.steps(&run_id("r")).await.unwrap(), world.outputs());
     let plan: Plan = serde_json::from_str(&steps[0].result).unwrap();
     fs::remove_file(world.processor.storage.path(&Key::from_stored(plan.source))).unwrap();
-    // The engine forgot all of it.
+    // The engine has forgotten all of it.
     let (names_again, end_again) = world.call_to_the_end("r", &file).await;
     assert_eq!((names_again, &end_again.text), (names, &end.text));
     assert_eq!(world.processor.store.steps(&run_id("r")).await.unwrap(), steps);

@@ -1,4 +1,4 @@
-//! An app of functions that an engine calls: what each one answers is up to the test.
+//! An app of functions that an engine calls. The test decides what each one answers.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,7 @@ use ulid::Ulid;
 
 use crate::inngest_api::until;
 
-/// The app: every function `name` is triggered by the event `{app}/{name}`.
+/// The app. Each function `name` is triggered by the event `{app}/{name}`.
 pub struct FunctionServer {
     /// Unique, so that tests never see each other's runs.
     pub app: String,
@@ -37,18 +37,18 @@ pub struct Function {
     behaviour: Behaviour,
 }
 
-/// Stands for the app in triggers, which are written before it has its name.
+/// Stands for the app in triggers, which are written before its name is known.
 const APP: &str = "{app}";
 
 type Behaviour = Arc<dyn Fn(Received) -> BoxFuture<'static, Answer> + Send + Sync>;
 
-/// A call as it came.
+/// A received call.
 #[derive(Clone)]
 pub struct Received {
     pub function: String,
     pub call: Call,
     pub raw: web::Bytes,
-    /// Lower-case names.
+    /// With lower-case names.
     pub headers: BTreeMap<String, String>,
 }
 
@@ -67,7 +67,7 @@ impl Function {
         Self { name, triggers: vec![(format!("{APP}/{name}"), None)], retries: None, behaviour }
     }
 
-    /// A function that always answers the same.
+    /// A function that always gives the same answer.
     pub fn answering(name: &'static str, answer: impl Fn() -> Answer + Send + Sync + 'static) -> Self {
         Self::new(name, move |_| std::future::ready(answer()))
     }
@@ -76,12 +76,12 @@ impl Function {
         Self { retries: Some(retries), ..self }
     }
 
-    /// Is triggered by the event of another function.
+    /// Triggered by the event of another function.
     pub fn on(self, function: &str) -> Self {
         Self { triggers: vec![(format!("{APP}/{function}"), None)], ..self }
     }
 
-    /// Is triggered by any event that `expression` holds for; `{app}` in it stands for the app.
+    /// Triggered by each event `name` for which `expression` is true; `{app}` in it stands for the app.
     pub fn on_event(self, name: &str, expression: &str) -> Self {
         Self { triggers: vec![(name.to_owned(), Some(expression.to_owned()))], ..self }
     }
@@ -93,7 +93,7 @@ impl Answer {
         Self::new(200, body)
     }
 
-    /// A step was run.
+    /// A step ran.
     pub fn step(name: &str, data: Value) -> Self {
         Self::ops(&serde_json::json!([Op::step_run(name, data)]))
     }
@@ -214,13 +214,13 @@ impl FunctionServer {
 
 impl Drop for FunctionServer {
     fn drop(&mut self) {
-        // Sends the stop; nobody waits for it.
+        // Sends the stop without waiting for it.
         drop(self.server.stop(false));
     }
 }
 
 impl Received {
-    /// Whether the call's signature is one by `key`.
+    /// Whether the call's signature was made with `key`.
     pub fn is_signed_by(&self, key: &secrecy::SecretString) -> bool {
         let signature = self.headers.get(signature::HEADER).map_or("", String::as_str);
         signature::verify(signature, &self.raw, key, runboard::base::time::UnixMillis::now())

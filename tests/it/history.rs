@@ -1,4 +1,4 @@
-//! The history at the door: narrowed, searched, a page at a time.
+//! The history over HTTP: filtered, searched, paged.
 
 mod migration;
 mod paging;
@@ -74,7 +74,7 @@ async fn narrows(app: &TestApp, database: &str) {
         ("time=month", all[..6].to_vec()),
         ("time=year", all[..7].to_vec()),
         ("name=%C3%BCbersicht", vec![&plain, &old]),
-        // Composed of two characters, and shouted.
+        // Written with combining characters and in upper case.
         ("name=U%CC%88BERSICHT", vec![&plain, &old]),
         ("name=++DONE+", vec![&failed, &ragged]),
         ("name=0%25_d", vec![&ragged]),
@@ -87,7 +87,7 @@ async fn narrows(app: &TestApp, database: &str) {
         ("state=failed&time=month&name=%C3%9C", vec![&old]),
         ("state=completed&time=week&name=kunden", vec![&plain]),
         ("state=skipped&time=day", vec![]),
-        // What is not offered narrows nothing.
+        // Unknown values are ignored.
         ("state=Completed&time=century", all.to_vec()),
         ("name=%00%0A", all.to_vec()),
         ("name=%FF", vec![]),

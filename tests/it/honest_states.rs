@@ -1,7 +1,7 @@
-//! What the page says while a server says what real servers were recorded saying, or stops talking sense.
+//! The page while a server gives recorded real answers, or faulty ones.
 //!
-//! The server's API is played from `tests/fixtures/inngest`; it never calls us, so all that is known comes
-//! from asking.
+//! The server's API is played from `tests/fixtures/inngest`. It never calls us, so everything comes from
+//! polling.
 
 mod missing_end;
 mod queue;
@@ -64,7 +64,7 @@ async fn an_event_api_that_hangs_is_named_after_one_attempt() {
     let sent = world.server.events.received_requests().await.unwrap();
     let attempts = sent.iter().filter(|request| request.headers.contains_key("x-inngest-event-id-seed"));
     let attempts = attempts.count();
-    // A second one may have begun before the page was read; the client's own tries would be three.
+    // A second send may have begun before the page was read. The client's own tries would be three.
     assert!(attempts <= 2, "{attempts}");
     world.server.take_events().await;
     world.until("the event sent", |panel| panel.state == "Sent").await;
@@ -172,7 +172,7 @@ async fn a_server_that_hangs_or_wants_peace_is_named_after_one_question() {
         let lists = || world.server.api.asked().iter().filter(|line| line.contains("/v2/events/")).count();
         let before = lists();
         world.reads(sentence, "Running").await;
-        // The second one may be on its way when the page is looked at.
+        // The second poll may be in flight when the page is read.
         assert!(lists() - before <= 2, "{:?}", world.server.api.asked());
     }))
     .await;
@@ -336,7 +336,7 @@ async fn whatever_a_server_says_instead_of_an_answer_the_last_state_stays_and_co
     .await;
 }
 
-/// A list that the server keeps for longer than a test takes.
+/// A list that the server caches for longer than a test takes.
 fn kept(name: &str) -> Said {
     let mut list: Value = serde_json::from_str(&recorded(name)).unwrap();
     let now = UnixMillis::now();
@@ -350,7 +350,7 @@ async fn a_run_is_cancelled_while_v1_would_only_repeat_itself_and_one_that_is_no
     let world = World::saying(vec![kept("v1-running")]).await;
     world.until("the run", |panel| panel.runs.len() == 1).await;
     world.visitor.post_form(&format!("{}/cancel", world.import), &[]).await;
-    // The server knows no such run when it is asked to cancel it.
+    // The server does not know the run when it receives the cancel.
     let panel = world.until("the end", |panel| panel.state == "Cancelled").await;
     assert_eq!(panel.runs[0].status, "Cancelled");
     let cancel = format!("DELETE /v1/runs/{RUN} ");
@@ -408,7 +408,7 @@ async fn whether_it_is_ready_says_which_key_is_not_taken() {
     assert_eq!(ready(page, 200).await, (503, body("answers, but not like an engine")));
 }
 
-/// The budget is ten a second, of which a second's worth may be asked at once.
+/// The budget is ten a second, of which a second's worth may be used at once.
 #[tokio::test]
 async fn however_many_imports_and_tabs_there_are_the_server_is_asked_no_more_than_its_budget() {
     const IMPORTS: usize = 40;

@@ -1,5 +1,5 @@
-//! How long a request may take to arrive, how many connections one address may have, and what is answered
-//! to what is no request.
+//! How long a request may take to arrive, how many connections one address may have, and the answers to
+//! malformed requests.
 
 use std::{process::Stdio, time::Duration};
 
@@ -21,10 +21,10 @@ use crate::{
     },
 };
 
-/// How long an answer may take; the limits of these tests are shorter by far.
+/// How long an answer may take. The limits under test are much shorter.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A server with little patience.
+/// A server with short time limits.
 async fn spawn() -> TestApp {
     spawn_app_on(tempfile::tempdir().unwrap(), |config| {
         config.http.head = Duration::from_millis(500);
@@ -38,7 +38,7 @@ async fn connect(origin: &str) -> TcpStream {
     TcpStream::connect(origin.strip_prefix("http://").unwrap()).await.unwrap()
 }
 
-/// Everything that comes until the server closes the connection.
+/// Everything that is received until the server closes the connection.
 async fn to_the_end(connection: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let read = timeout(DEADLINE, connection.read_to_end(&mut answer)).await;
@@ -78,14 +78,14 @@ async fn a_client_that_never_reads_loses_its_connection() {
     .await;
     let page = ask(&app.origin, "GET /sign-up HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
     let styles = page.split('"').find(|part| part.ends_with(".css")).expect("the page names its styles");
-    // More than the kernel keeps for both sides.
+    // More than the kernel buffers on both sides.
     let requests = format!("GET {styles} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(600);
     let start = Instant::now();
     let deaf = loop {
         let mut deaf = connect(&app.origin).await;
         let mut begin = [0; 12];
         let written = deaf.write_all(requests.as_bytes()).await;
-        // Refused while the connection before it is still being closed.
+        // Refused while the previous connection is still being closed.
         if written.is_ok() && deaf.peek(&mut begin).await.is_ok() && begin == *b"HTTP/1.1 200" {
             break deaf;
         }
@@ -105,7 +105,7 @@ async fn a_client_that_never_reads_loses_its_connection() {
     app.stop().await;
 }
 
-/// Each waits in memory for its turn, and takes some KB there.
+/// Each pending request waits in memory and takes some KB.
 #[tokio::test]
 async fn requests_behind_the_one_at_work_are_not_read() {
     let data = tempfile::tempdir().unwrap();
@@ -117,7 +117,7 @@ async fn requests_behind_the_one_at_work_are_not_read() {
     let mut deaf = Vec::new();
     for _ in 0..50 {
         let mut connection = connect(&server.origin).await;
-        // Where it does not read all of them, the rest does not go out.
+        // If the server does not read all of them, the rest cannot be sent.
         let written = timeout(Duration::from_millis(200), connection.write_all(requests.as_bytes())).await;
         assert!(!matches!(written, Ok(Err(_))), "{written:?}");
         connection.peek(&mut [0; 1]).await.unwrap();
@@ -125,7 +125,7 @@ async fn requests_behind_the_one_at_work_are_not_read() {
     }
     let more = server.most_resident().saturating_sub(before);
     assert!(more < 64 << 20, "50 connections take {} MiB", more >> 20);
-    // All are answered once they are read.
+    // All are answered once the client reads.
     let mut connection = deaf.pop().unwrap();
     connection.shutdown().await.unwrap();
     let answers = to_the_end(&mut connection).await.matches("HTTP/1.1 200 ").count();
@@ -180,7 +180,7 @@ async fn a_slow_upload_that_keeps_coming_is_taken() {
     let app = spawn().await;
     let visitor = app.signed_in().await;
     let pieces = futures_util::stream::unfold(0, |sent| async move {
-        // Longer than a pause and a window together may be.
+        // Longer than a pause and a window together.
         (sent < 30).then_some(())?;
         sleep(Duration::from_millis(100)).await;
         Some((bytes::Bytes::from("1,2\n".repeat(100)), sent + 1))
@@ -220,7 +220,7 @@ async fn what_is_no_request_is_answered_with_the_headers_of_every_answer() {
         [("nonsense\r\n\r\n", "400"), ("GET / HTTP/9.9\r\n\r\n", "400"), (large.as_str(), "431")]
     {
         let mut connection = TcpStream::connect(here).await.unwrap();
-        // Of the large one the last bytes may find the connection closed.
+        // The last bytes of the large one may find the connection closed.
         let _ = connection.write_all(bytes.as_bytes()).await;
         let mut answer = vec![0; 4096];
         let read = timeout(DEADLINE, connection.read(&mut answer)).await.unwrap().unwrap();
@@ -252,7 +252,7 @@ async fn an_address_has_so_many_connections_and_gets_them_back() {
     let mut open = Vec::new();
     for _ in 0..3 {
         let mut connection = connect(&app.origin).await;
-        // Answered, so it has been accepted.
+        // An answer shows that the connection was accepted.
         connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         connection.read_exact(&mut [0; 15]).await.unwrap();
         open.push(connection);
@@ -261,7 +261,7 @@ async fn an_address_has_so_many_connections_and_gets_them_back() {
     let closed = timeout(DEADLINE, refused.read(&mut [0; 1])).await.unwrap();
     assert!(!matches!(closed, Ok(1..)), "{closed:?}");
     drop(open);
-    // The server sees them go when it sees them go.
+    // The server notices closed connections only after a while.
     let again = async {
         loop {
             let mut connection = connect(&app.origin).await;
@@ -293,7 +293,7 @@ async fn the_engines_own_listener_has_the_same_deadlines() {
     app.stop().await;
 }
 
-/// The real program, for its log is its own.
+/// Uses the real program, whose log can be read.
 #[tokio::test]
 async fn the_log_tells_who_did_what_and_no_secret_and_malformed_requests_are_no_errors() {
     let data = tempfile::tempdir().unwrap();
@@ -316,7 +316,7 @@ async fn the_log_tells_who_did_what_and_no_secret_and_malformed_requests_are_no_
         visitor.post_form(&format!("{import}/{what}"), &[]).await;
     }
     visitor.post_form("/sign-out", &[]).await;
-    // Without a session it leads to sign-in, and nothing is done.
+    // Without a session it redirects to sign-in, and nothing is done.
     visitor.post_form(&format!("{import}/delete"), &[]).await;
 
     let text = || std::fs::read_to_string(&log).unwrap();
@@ -341,7 +341,7 @@ async fn the_log_tells_who_did_what_and_no_secret_and_malformed_requests_are_no_
     assert!(!text.contains("ERROR"), "{text}");
 }
 
-/// The real program, for its limits are its own.
+/// Uses the real program, whose limits can be set.
 #[test]
 fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
     let data = tempfile::tempdir().unwrap();

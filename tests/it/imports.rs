@@ -1,4 +1,4 @@
-//! An import at the door: upload, watch, download.
+//! An import over HTTP: upload, watch, download.
 
 use reqwest::{Method, StatusCode, header};
 

@@ -1,4 +1,4 @@
-//! The HTTP API of an Inngest server as the tests ask it, and the embedded engine as such a server.
+//! The HTTP API of an Inngest server for tests, and the embedded engine as such a server.
 
 use std::{
     fmt::Debug,
@@ -20,13 +20,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-/// A real server may take its time; nothing here is about speed.
+/// Generous, because a real server may be slow and nothing here tests speed.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The pauses between attempts in tests.
 const RETRIES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(40)];
 
-/// Asks `probe` until it answers, and fails with what it said last when that takes too long.
+/// Calls `probe` until it succeeds. After the deadline, fails with its last error.
 pub async fn until<T, E: Debug, F: Future<Output = Result<T, E>>>(what: &str, probe: impl Fn() -> F) -> T {
     let start = Instant::now();
     loop {
@@ -46,7 +46,7 @@ pub struct Api {
     http: reqwest::Client,
 }
 
-/// An answer with its real status: `GET /v1/...` of a real server says 200 and has the status in its body.
+/// An answer with its real status: a real server answers `GET /v1/...` with 200 and the status in the body.
 #[derive(Debug)]
 pub struct Answered {
     pub status: u16,
@@ -56,7 +56,7 @@ pub struct Answered {
 
 impl Api {
     pub fn new(base: &str, event_key: &str, signing_key: &str) -> Self {
-        // There is one provider in the process; whoever comes second finds it there.
+        // The process has one provider. A second installation fails, which is harmless.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let base = base.trim_end_matches('/').to_owned();
@@ -68,7 +68,7 @@ impl Api {
         self.http.request(method, url).timeout(DEADLINE)
     }
 
-    /// With the signing key as it is, and past any cache.
+    /// Sends a request with the plain signing key, bypassing any cache.
     pub async fn ask(&self, method: Method, path: &str) -> Answered {
         let mark = if path.contains('?') { '&' } else { '?' };
         let request = self.request(method, &format!("{path}{mark}fresh={}", Ulid::new()));
@@ -85,7 +85,7 @@ impl Api {
         answered(request.body(body.to_string()).send().await.unwrap()).await
     }
 
-    /// Sends one event; its id.
+    /// Sends one event. Returns its id.
     pub async fn send(&self, event: &Value) -> String {
         let sent = self.post_event(event, None).await;
         assert_eq!(sent.status, 200, "{sent:?}");
@@ -126,7 +126,8 @@ impl Api {
         self.ask(Method::POST, &format!("/v2/runs/{run}/cancel")).await
     }
 
-    /// Cancels a run that has ended: a self-hosted server may take a moment to know, and say 200 meanwhile.
+    /// Cancels an ended run. A self-hosted server may need a moment to know the end, and answer 200
+    /// meanwhile.
     pub async fn cancel_v2_again(&self, run: &str) -> Answered {
         let refused = || async {
             let again = self.cancel_v2(run).await;
@@ -135,7 +136,7 @@ impl Api {
         until("a second cancel to be refused", refused).await
     }
 
-    /// The event's runs, each once: a real server may list a cancelled run twice.
+    /// The event's runs without duplicates: a real server may list a cancelled run twice.
     pub async fn runs(&self, event: &str) -> Vec<Run> {
         let listed = self.get_event_runs(event).await;
         let mut runs: Vec<Run> = serde_json::from_value(listed.body["data"].clone())
@@ -164,7 +165,7 @@ impl Api {
         until(&format!("the end of {count} runs of {event}"), all).await
     }
 
-    /// Waits until the event's one run has ended.
+    /// Waits until the event's only run has ended.
     pub async fn ended(&self, event: &str) -> Run {
         self.all_ended(event, 1).await.remove(0)
     }
@@ -180,7 +181,7 @@ pub async fn answered(response: Response) -> Answered {
     Answered { status, content_type: content_type.unwrap_or_default(), body }
 }
 
-/// The embedded engine with its API on a port of its own, over a database in a folder of its own.
+/// The embedded engine with its own API port and its own database folder.
 pub struct Embedded {
     pub api: Api,
     pub engine: Engine,
@@ -190,7 +191,7 @@ pub struct Embedded {
     dir: Option<TempDir>,
 }
 
-/// An engine at work.
+/// A running engine.
 pub struct Working {
     pub stop: CancellationToken,
     pub task: JoinHandle<()>,
@@ -200,7 +201,7 @@ impl Embedded {
     pub const EVENT_KEY: &str = "test-event-key-123";
     pub const SIGNING_KEY: &str = "signkey-test-deadbeefcafebabe0123456789abcdef";
 
-    /// Serves the API; the engine does not work yet.
+    /// Serves the API; the engine does not run yet.
     pub async fn start() -> Self {
         Self::with_retries(&RETRIES).await
     }
@@ -209,12 +210,12 @@ impl Embedded {
         Self::over(tempfile::tempdir().unwrap(), retries).await
     }
 
-    /// The database that an engine has in a folder.
+    /// The URL of an engine's database in a folder.
     pub fn database(folder: &Path) -> String {
         format!("sqlite:{}?mode=rwc", folder.join("engine.db").display())
     }
 
-    /// Over the database in `dir`.
+    /// An engine over the database in `dir`.
     pub async fn over(dir: TempDir, retries: &[Duration]) -> Self {
         let database = Self::database(dir.path());
         let mut embedded = Self::on(&database, retries).await;
@@ -222,7 +223,7 @@ impl Embedded {
         embedded
     }
 
-    /// Over any database.
+    /// An engine over any database.
     pub async fn on(database: &str, retries: &[Duration]) -> Self {
         let engine = engine(database, retries).await;
         let data = web::Data::new(engine.clone());
@@ -240,7 +241,7 @@ impl Embedded {
         Self { api, engine, server, database: database.to_owned(), dir: None }
     }
 
-    /// Another engine over the same database, as the next process would have it.
+    /// Another engine over the same database, like the next process's.
     pub async fn next_engine(&self) -> Engine {
         engine(&self.database, &RETRIES).await
     }
@@ -259,7 +260,7 @@ async fn engine(database: &str, retries: &[Duration]) -> Engine {
     Engine::new(store, keys, EngineOptions { calls: 4, retries: retries.to_vec() }).unwrap()
 }
 
-/// Sets an engine to work.
+/// Starts an engine.
 pub fn work(engine: &Engine) -> Working {
     let stop = CancellationToken::new();
     let task = tokio::spawn(engine.clone().run(stop.clone()));

@@ -1,4 +1,5 @@
-//! Ends that are told of, however busy or silent the engine is, and runs that come after them.
+//! Reported ends are recorded however busy or silent the engine is, and runs that start after the end of an
+//! import are taken up.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use crate::{
     support::until,
 };
 
-/// An import is looked after for ten seconds once its runs have ended.
+/// An import is watched for ten seconds after its runs have ended.
 const DEADLINE: Duration = Duration::from_secs(40);
 
 async fn room(engine: Engine) -> (Room, ProgressRegistry) {
@@ -31,7 +32,7 @@ fn new_run() -> RunId {
     RunId::from(Ulid::new().to_string())
 }
 
-/// Tells what a signed call of our functions would.
+/// Reports what a signed call of our functions would.
 fn tell(live: &ProgressRegistry, event: &EventId, run: &RunId, status: RunStatus) {
     let now = UnixMillis::now();
     let ended = status.is_terminal_word();
@@ -90,7 +91,7 @@ async fn an_end_that_is_told_of_needs_no_answer_to_be_shown() {
     for _ in 0..IMPORTS {
         imports.push(room.sent().await);
     }
-    // From here on no question is answered.
+    // From here on no poll is answered.
     room.engine().holds_lists = Duration::from_secs(600);
     let asked = room.engine().lists;
     for (_, event) in &imports {
@@ -112,13 +113,13 @@ async fn a_run_that_comes_after_the_last_look_reopens_its_import_without_a_quest
     room.wait_until_over(import).await;
     let asked = room.engine().lists;
 
-    // A debounced function: nothing was heard of it before its end.
+    // A debounced function: its first report is its end.
     tell(&live, &event, &new_run(), RunStatus::Failed);
     room.wait_for_state(import, ImportState::Failed).await;
     room.wait_until_over(import).await;
     assert_eq!(room.engine().lists, asked);
 
-    // Started again at the engine: it is called, then it ends.
+    // Restarted in the engine: it is called, then it ends.
     let again = new_run();
     tell(&live, &event, &again, RunStatus::Running);
     room.wait_for_state(import, ImportState::Running).await;
@@ -129,7 +130,7 @@ async fn a_run_that_comes_after_the_last_look_reopens_its_import_without_a_quest
     assert_eq!(snapshot.runs.len(), 3, "{snapshot:?}");
     assert!(snapshot.runs.iter().all(|run| run.counts.is_some_and(|counts| counts.processed == 3)));
 
-    // What is told twice changes nothing.
+    // A repeated report changes nothing.
     tell(&live, &event, &again, RunStatus::Completed);
     tell(&live, &"01M852CDYVJYDMFCJQQV9MRZ6R".to_owned().into(), &new_run(), RunStatus::Completed);
     let (_, next) = room.sent().await;
@@ -140,7 +141,7 @@ async fn a_run_that_comes_after_the_last_look_reopens_its_import_without_a_quest
 
 const STEP: Duration = Duration::from_millis(500);
 
-/// Moves tokio's clock on by a step. Then it stands for a moment, in which questions may be asked and answered.
+/// Advances tokio's clock by a step, then pauses it, so that requests can be made and answered.
 async fn step() {
     tokio::time::advance(STEP).await;
     tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(10))).await.unwrap();
@@ -152,7 +153,7 @@ async fn pass(time: Duration) {
     }
 }
 
-/// Moves the clock on until `look` is content: on a busy machine an answer may take many steps.
+/// Advances the clock until `look` succeeds. On a busy machine an answer may take many steps.
 async fn pass_until<T: std::fmt::Debug>(what: &str, look: impl AsyncFn() -> Result<(), T>) {
     let start = Instant::now();
     while let Err(seen) = look().await {
@@ -161,8 +162,8 @@ async fn pass_until<T: std::fmt::Debug>(what: &str, look: impl AsyncFn() -> Resu
     }
 }
 
-/// An event that is sent to an engine which tells of ends. From here on [`pass`] moves the clock, and questions have
-/// an hour of it to be answered.
+/// An event that is sent to an engine which reports ends. From here on [`pass`] advances the clock, and
+/// requests have an hour of it to be answered.
 async fn sent_by_a_steered_clock(engine: Engine) -> (Room, ProgressRegistry, ImportId, EventId) {
     let (room, live) = room(Engine { answers_within: Some(Duration::from_secs(3_600)), ..engine }).await;
     live.set_reached();
@@ -203,7 +204,7 @@ async fn a_run_of_a_minute_of_anothers_function_costs_six_requests_where_the_eng
         (engine.sends, engine.lists, engine.jobs_asked)
     };
     println!("{asked:?}: events sent, lists, jobs");
-    // Answers that take long make it fewer.
+    // Slow answers reduce the number.
     assert!(asked.0 == 1 && asked.1 <= 3 && asked.2 <= 2, "{asked:?}");
     tokio::time::resume();
     room.imports.stop().await;
@@ -262,7 +263,7 @@ async fn a_late_run_is_shown_however_much_is_told_of_strangers() {
     room.wait_until_over(import).await;
     let (late, other) = (new_run(), new_run());
     room.engine().runs = vec![(late.to_string(), "Completed"), (other.to_string(), "Completed")];
-    // More than is kept, before any of it is read.
+    // More reports than are kept, before any is read.
     for number in 0..1_500 {
         tell(&live, &EventId::from(format!("stranger-{number}")), &new_run(), RunStatus::Completed);
     }
@@ -280,7 +281,7 @@ async fn a_late_run_is_shown_however_much_is_told_of_strangers() {
     room.imports.stop().await;
 }
 
-/// Waits while tokio's clock stands.
+/// Waits while tokio's clock is paused.
 async fn until_with_the_clock_standing<T: std::fmt::Debug>(
     what: &str,
     look: impl AsyncFn() -> Result<(), T>,
@@ -298,7 +299,7 @@ async fn what_else_an_event_has_triggered_is_listed_soon_after_the_first_end() {
         room(Engine { answers_within: Some(Duration::from_secs(3_600)), ..Engine::default() }).await;
     live.set_reached();
     let (import, event) = room.sent().await;
-    // The question that the end waits a moment for is not answered.
+    // The poll that a reported end waits for briefly is not answered.
     room.engine().holds_lists = Duration::from_secs(600);
     let run = new_run();
     tell(&live, &event, &run, RunStatus::Completed);
@@ -383,7 +384,7 @@ async fn a_run_for_which_the_engine_has_nothing_in_its_queue_is_lost_and_can_be_
     let (_, snapshot) = room.state(import).await;
     assert_eq!(snapshot.runs[0].status, RunStatus::Running, "its last known word stays");
 
-    // The engine calls it after all, then loses it again.
+    // The engine calls the run after all, then loses it again.
     tell(&live, &snapshot.event_id, &run, RunStatus::Running);
     room.wait_for_state(import, ImportState::Running).await;
     room.wait_for_state(import, ImportState::Lost).await;

@@ -1,4 +1,4 @@
-//! What an open page is sent: only what is new, and nothing that would move under anybody's hand.
+//! The fragments that an open page receives: only news, and nothing that moves while somebody uses the page.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,10 @@ use crate::support::{
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Older than any import: all of them are news.
+/// Older than any import, so that all imports count as news.
 const EARLIEST: &str = "00000000000000000000000000";
 
-/// An import that waits for its turn: nothing about it changes.
+/// An import that waits for its turn and does not change.
 async fn waiting() -> (TestApp, Visitor, String, Busy) {
     let app = spawn_app().await;
     let visitor = app.signed_in().await;
@@ -30,7 +30,7 @@ fn live_path(html: &str) -> String {
     attributes(html, "hx-get")[0].replace("&#38;", "&")
 }
 
-/// Asks until nothing has changed as of a time after `before`, as it is once the engine has answered again.
+/// Polls until the page is unchanged as of a time after `before`, which needs a new answer of the engine.
 async fn as_of_after(visitor: &Visitor, path: &str, before: UnixMillis) -> UnixMillis {
     let start = Instant::now();
     loop {
@@ -55,7 +55,7 @@ async fn what_has_not_changed_is_not_sent_again_but_as_of_when() {
     let (app, visitor, import, _busy) = waiting().await;
     let page = visitor.get(&import).await.text().await.unwrap();
     let id = id_of(&import).to_owned();
-    // The page itself says where to ask and what it has.
+    // The page contains the address of its polls and its version.
     for path in [
         live_path(&page),
         live_path(
@@ -68,7 +68,7 @@ async fn what_has_not_changed_is_not_sent_again_but_as_of_when() {
         let other = path.replace("version=", "version=0");
         assert_eq!(visitor.fragment(&other).await.status(), StatusCode::OK, "another version: {other}");
     }
-    // What changes is sent.
+    // Changes are sent.
     let path = live_path(&visitor.get(&import).await.text().await.unwrap());
     visitor.post_form(&format!("{import}/cancel"), &[]).await;
     let answer = visitor.fragment(&path).await;
@@ -85,7 +85,7 @@ async fn imports_from_elsewhere_wait_to_be_let_in() {
     let oldest = visitor.upload("first.csv", "a\n1\n").await;
     let import = visitor.upload("second.csv", "a\n1\n").await;
     for import in [&oldest, &import] {
-        // Nobody takes it: nothing about it changes.
+        // No function accepts the event, so nothing changes.
         visitor.wait_for_state(import, "Sent").await;
     }
     let dashboard = visitor.get("/").await.text().await.unwrap();
@@ -99,7 +99,7 @@ async fn imports_from_elsewhere_wait_to_be_let_in() {
     let live = visitor.fragment(&path).await.text().await.unwrap();
     assert_eq!(attributes(&live, "data-import-id"), shown, "nothing has moved");
     assert!(live.contains(">Show 2 new imports<"), "{live}");
-    // The next poll has them still in front of the door, and is told nothing new.
+    // The next poll still holds the news back, and reports nothing new.
     assert_eq!(visitor.fragment(&live_path(&live)).await.status(), StatusCode::NO_CONTENT);
 
     let let_in = attributes(&live, "hx-get")[1].replace("&#38;", "&");
@@ -108,7 +108,7 @@ async fn imports_from_elsewhere_wait_to_be_let_in() {
     assert_eq!(attributes(&live, "data-import-id"), expected);
     assert!(!live.contains("id=\"news\""), "{live}");
 
-    // Somebody else's are nobody's news.
+    // Imports of others are not news.
     let mut stranger = app.visitor();
     stranger.sign_up("eve@example.org").await;
     let since = &shown[1];
@@ -117,7 +117,7 @@ async fn imports_from_elsewhere_wait_to_be_let_in() {
     app.stop().await;
 }
 
-/// The imports that have a card, and those that the history below lists.
+/// The imports with a card, and those in the history below.
 fn cards_and_rows(html: &str) -> [Vec<String>; 2] {
     let (cards, rows) = html.split_once("id=\"history\"").unwrap_or((html, ""));
     [cards, rows].map(|part| attributes(part, "data-import-id"))
@@ -137,7 +137,7 @@ async fn of_many_imports_some_have_cards_and_the_rest_is_counted() {
     }
     imports.reverse();
     let (newest, older) = imports.split_at(24);
-    // Those without a card are in the history, also where it is narrowed to them.
+    // Imports without a card are in the history, also if it is filtered.
     for path in ["/", "/?state=in-progress"] {
         let page = visitor.get(path).await.text().await.unwrap();
         assert_eq!(cards_and_rows(&page), [newest, older], "{path}");
@@ -149,18 +149,18 @@ async fn of_many_imports_some_have_cards_and_the_rest_is_counted() {
     let path = live_path(&dashboard);
     assert_eq!(visitor.fragment(&path).await.status(), StatusCode::NO_CONTENT);
 
-    // A card stays where it is when its import ends, and none takes its place.
+    // A card keeps its place when its import ends, and no other replaces it.
     visitor.post_form(&format!("/imports/{}/cancel", newest[20]), &[]).await;
     let live = visitor.fragment(&path).await.text().await.unwrap();
     assert_eq!(attributes(&live, "data-import-id"), newest);
     assert!(live.contains("6 more are in progress."), "{live}");
-    // A page with fewer cards gets more, below those that it has.
+    // A page with fewer cards gets more, below its own.
     let few = format!("/live?keep={}&since={}", newest[..2].join(","), newest[0]);
     let live = visitor.fragment(&few).await.text().await.unwrap();
     let expected: Vec<&String> = imports.iter().filter(|import| **import != newest[20]).take(24).collect();
     assert_eq!(attributes(&live, "data-import-id").iter().collect::<Vec<_>>(), expected);
     assert!(live.contains("5 more are in progress."), "{live}");
-    // However many a page asks to keep.
+    // Even if a page asks to keep many.
     let all = format!("/live?keep={}", imports.join(","));
     let live = visitor.fragment(&all).await.text().await.unwrap();
     assert_eq!(attributes(&live, "data-import-id"), newest);

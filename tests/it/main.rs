@@ -1,4 +1,4 @@
-//! Tests that need an app, a database or a fake of another server.
+//! Tests that need an app, a database or a fake server.
 
 mod accounts;
 mod again;

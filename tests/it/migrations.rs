@@ -1,8 +1,8 @@
-//! The folder of migrations. Two branches may each add the next number.
+//! The migrations folder. Two branches may each add the next number.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-/// The numbers of files, with the files that have each.
+/// The numbers of the files, with the file of each number.
 fn numbered(files: impl IntoIterator<Item = String>) -> Result<BTreeMap<u32, String>, String> {
     let mut numbers = BTreeMap::new();
     for file in files {

@@ -1,4 +1,4 @@
-//! How the watcher learns when the next attempt begins, and how often it asks.
+//! How the watcher learns when the next attempt begins, and how often it polls.
 
 use std::time::Duration;
 
@@ -23,20 +23,20 @@ use crate::{
     support::parts,
 };
 
-/// An import whose one run goes on at a fake engine.
+/// An import with one unfinished run on a fake engine.
 struct World {
     engine: MockServer,
     imports: Imports,
     live: ProgressRegistry,
     owner: UserId,
     import: ImportId,
-    /// A step is at work, so that nothing else is asked of the queue.
+    /// A step is active, so that the queue is not polled for other reasons.
     _at_work: ActiveExecution,
     _folder: TempDir,
 }
 
 impl World {
-    /// `jobs` is what the engine answers when it is asked for the run's jobs.
+    /// `jobs` is the engine's answer to a request for the run's jobs.
     async fn with(jobs: ResponseTemplate) -> Self {
         let engine = MockServer::start().await;
         let runs = json!({"data": [{
@@ -76,7 +76,7 @@ impl World {
         Self { engine, imports, live, owner, import, _at_work: at_work, _folder: folder }
     }
 
-    /// Our function tells that its attempt failed.
+    /// Our function reports that its attempt failed.
     fn fail(&self, attempt: u32, at: UnixMillis, is_final: bool) {
         let error = Some(AttemptError { message: "connection reset".to_owned(), at, is_final });
         let function = "process-csv-upload".to_owned();
@@ -91,14 +91,14 @@ impl World {
         import.runs.into_iter().next().ok_or("no run")
     }
 
-    /// How often the engine was asked for the runs, and for the jobs.
+    /// The numbers of requests for the runs, and for the jobs.
     async fn asked(&self) -> (usize, usize) {
         let asked = requests(&self.engine).await;
         let jobs = asked.iter().filter(|request| request.url.path().ends_with("/jobs")).count();
         (asked.len() - jobs, jobs)
     }
 
-    /// Waits until the engine was asked for the jobs so often.
+    /// Waits until the jobs were requested `times` times.
     async fn asked_for_jobs(&self, times: usize) {
         let often = || async {
             match self.asked().await {
@@ -109,7 +109,7 @@ impl World {
         until("questions for the jobs", often).await;
     }
 
-    /// Waits until the engine was asked for the runs so many times more.
+    /// Waits until the runs were requested `times` more times.
     async fn looked(&self, times: usize) -> usize {
         let (before, _) = self.asked().await;
         let enough = || async {
@@ -141,7 +141,7 @@ async fn it_is_asked_once_for_each_attempt_that_failed() {
     assert_eq!(until("the time", known).await, at);
     assert_eq!(world.looked(10).await, 1, "it is known");
 
-    // Of another step: the time is that of an attempt that has begun since.
+    // A job of another step: its time belongs to an attempt that has begun since.
     world.fail(1, now.plus(Duration::from_secs(1)), false);
     assert_eq!(until("the time", known).await, at);
     assert_eq!(world.looked(10).await, 2);

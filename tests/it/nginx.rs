@@ -25,7 +25,7 @@ async fn an_upload_goes_through_nginx_as_it_arrives_and_runboards_own_limit_hold
     assert!(answer.headers().contains_key(header::CONTENT_SECURITY_POLICY), "the answer is Runboard's");
     assert!(answer.text().await.unwrap().contains("The upload is larger than 8 M"));
 
-    // Nothing is gathered on the way: what has been sent is here before the rest is.
+    // The proxy does not buffer: the sent part arrives before the rest is sent.
     let incoming = app.data.path().join("files/incoming");
     let held = stream::once(async { Bytes::from(rows(MIB)) }).chain(stream::pending());
     let sender = visitor.clone();
@@ -36,7 +36,7 @@ async fn an_upload_goes_through_nginx_as_it_arrives_and_runboards_own_limit_hold
     app.stop().await;
 }
 
-/// What the page tells from it is tested in a browser.
+/// The page's message about this is tested in a browser.
 #[tokio::test]
 async fn nginx_with_its_own_limit_answers_in_place_of_runboard() {
     let (app, _nginx) = spawn_behind_nginx(|line| !line.starts_with("client_max_body_size")).await;

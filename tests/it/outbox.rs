@@ -1,4 +1,4 @@
-//! The outbox as the version before left it.
+//! The outbox of an earlier version.
 
 use runboard::{
     base::{

@@ -1,5 +1,5 @@
-//! Outputs of other people's functions, which may be many megabytes: the page has the beginning, the rest is
-//! there on demand. And imports without number.
+//! Outputs of other people's functions, which may be many megabytes: the page shows the beginning and links
+//! to the rest. Also very many imports.
 
 use reqwest::{StatusCode, header};
 use runboard::{
@@ -19,7 +19,8 @@ fn database(app: &TestApp) -> String {
     format!("sqlite://{}", app.data.path().join("runboard.db").display())
 }
 
-/// An import whose one run, of another's function, has ended with `output`; on a server that has started since.
+/// An import whose only run, of another function, has ended with `output`, on a server that was restarted
+/// since.
 async fn ended(status: RunStatus, output: Value) -> (TestApp, Visitor, String) {
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.processor = false).await;
     let mut visitor = app.visitor();
@@ -53,7 +54,7 @@ fn link(import: &str) -> String {
 
 #[tokio::test]
 async fn a_large_output_is_cut_on_the_page_and_whole_on_demand() {
-    // More than one part of a download, and characters of two bytes where parts meet.
+    // More than one part of a download, with two-byte characters at the boundaries of parts.
     let output = json!({ "rows": "ü".repeat(1 << 20), "last": "x" });
     let (app, visitor, import) = ended(RunStatus::Completed, output.clone()).await;
     let page = visitor.get(&import).await.text().await.unwrap();
@@ -108,7 +109,7 @@ async fn why_a_run_failed_is_read_of_outputs_of_the_version_before() {
     app.stop().await;
 }
 
-/// More than SQLite takes placeholders in a statement.
+/// More than the placeholders that SQLite allows in a statement.
 const MANY: i64 = 33_000;
 
 #[tokio::test]
@@ -144,7 +145,7 @@ async fn imports_without_number_can_be_read_at_once() {
 
 async fn reads_many(url: &str) {
     let store = Store::open(url).await.unwrap();
-    // Postgres takes more placeholders than SQLite.
+    // Postgres allows more placeholders than SQLite.
     let ids: Vec<ImportId> = std::iter::repeat_with(ImportId::generate).take(70_000).collect();
     assert!(store.runs_of(&ids).await.unwrap().is_empty());
     assert!(store.retries_of(&ids).await.unwrap().is_empty());

@@ -1,4 +1,4 @@
-//! The same on Postgres: one SQL text serves both.
+//! The same behaviour on Postgres, with the same SQL.
 
 use std::{
     path::Path,
@@ -24,8 +24,8 @@ use crate::{
     },
 };
 
-/// Far above what a page takes whose database hangs (5 s), on a machine that runs other tests as well, and far
-/// below what it takes without a limit of ours.
+/// Much longer than a page with a hanging database takes (5 s), even on a busy machine, and much shorter than
+/// without our limits.
 const LONG: Duration = Duration::from_secs(25);
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn while_the_database_hangs_pages_say_so_soon_and_go_on_after_it() {
 
     let hung = postgres.hang();
     let said = "The database is not answering. Nothing is lost; try again in a moment.";
-    // The second time, the connections that hung are gone, and new ones hang.
+    // The second time, the hanging connections are gone, and new ones hang.
     for _ in 0..2 {
         let start = Instant::now();
         let ready = visitor.get("/readyz").await;
@@ -101,7 +101,7 @@ async fn while_the_database_hangs_pages_say_so_soon_and_go_on_after_it() {
     app.stop().await;
 }
 
-/// Has each commit of an import wait for the lock 1, and fail if the table `doomed` is there.
+/// Makes each commit of an import wait for the lock 1, and fail if the table `doomed` exists.
 const SLOW_COMMITS: &str = "\
     CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
         PERFORM pg_advisory_xact_lock(1); \
@@ -149,7 +149,7 @@ async fn a_form_of_many_files_asks_a_database_that_is_away_once_and_leaves_nothi
     let page = answer.text().await.unwrap();
     assert!(page.contains("id=\"upload-error\""), "the form says it: {page}");
     assert!(page.contains("1.csv was not tried, because the database is not answering."), "{page}");
-    // Each file that waits for the database costs its patience again: 20 of them a minute.
+    // Each file that waits for the database would take its whole patience: a minute for 20 files.
     assert!(start.elapsed() < LONG, "{:?}", start.elapsed());
     assert_eq!(files_under(&app.data.path().join("files")), 0);
     drop(hung);
@@ -158,7 +158,7 @@ async fn a_form_of_many_files_asks_a_database_that_is_away_once_and_leaves_nothi
 
 #[tokio::test]
 async fn an_address_that_comes_while_the_database_is_away_stays_in_its_field() {
-    // With a quota the database is asked before the form is read, without one after it.
+    // With a quota the database is used before the form is read, without one after it.
     for quota in [None, Some(1 << 30)] {
         let postgres = Postgres::start();
         let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
@@ -216,7 +216,7 @@ async fn a_statement_costs_one_way_to_the_database_and_one_after_it_to_give_the_
     let postgres = Postgres::start();
     let (wire, url) = wired(&postgres.url).await;
     let store = Store::open_with(&url, 1).await.unwrap();
-    // The first time, the statement is prepared.
+    // The first use prepares the statement.
     store.ping().await.unwrap();
     let before = wire.sent();
     for _ in 0..STATEMENTS {
@@ -224,7 +224,7 @@ async fn a_statement_costs_one_way_to_the_database_and_one_after_it_to_give_the_
     }
     let sent = wire.sent() - before;
     println!("{sent} messages for {STATEMENTS} statements");
-    // On a machine that is very busy a connection may be idle for longer, and is tested.
+    // On a very busy machine a connection may be idle for longer, and is tested.
     assert!(sent <= 2 * STATEMENTS + STATEMENTS / 5, "{sent}");
     store.close().await;
 }
@@ -250,7 +250,7 @@ async fn a_lock_that_the_database_keeps_for_our_own_broken_connection_is_not_cal
 async fn a_start_is_refused_while_another_program_holds_tables_that_are_to_be_changed() {
     let postgres = Postgres::start();
     Store::open(&postgres.url).await.unwrap().close().await;
-    // The last migration is to be made again.
+    // The last migration must run again.
     postgres.sql("DELETE FROM _sqlx_migrations WHERE version = 15");
     postgres.sql("DROP INDEX engine_run_leased");
     postgres.sql("ALTER TABLE engine_run DROP COLUMN idle_turns");
@@ -285,7 +285,7 @@ async fn a_second_process_on_the_same_database_is_refused_and_a_restart_waits_fo
 
     let line = refusal(&run(program(&copy).env("RUST_LOG", "off")));
     assert!(line.starts_with("The database is in use by another Runboard"), "{line}");
-    // The first one goes on.
+    // The first process continues.
     let import = visitor.upload("a.csv", "a,b\n1,2\n").await;
     visitor.wait_for_state(&import, "Completed").await;
 
@@ -312,11 +312,11 @@ async fn a_lock_whose_connection_breaks_is_taken_again_and_meanwhile_nothing_is_
     assert!(lock.check().await == LockState::Held && *held.borrow());
     assert!(ProcessLock::take(&url, Duration::from_millis(300)).await.unwrap().is_none(), "one at a time");
 
-    // The connection breaks, and nobody else is there.
+    // The connection breaks, and no other process exists.
     postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'");
     assert!(lock.check().await == LockState::Held && *held.borrow(), "it is taken again at once");
 
-    // It breaks, and another process is faster.
+    // The connection breaks, and another process is faster.
     postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'");
     let other = ProcessLock::take(&url, Duration::from_secs(10)).await.unwrap().expect("it was given up");
     assert!(lock.check().await == LockState::Taken && !*held.borrow());

@@ -1,5 +1,5 @@
-//! A proxy that misbehaves, between dashboard and engine and between engine and function: every import
-//! ends right, and no wrong state is shown meanwhile.
+//! A misbehaving proxy between dashboard and engine and between engine and function: every import ends
+//! correctly, and no wrong state is shown meanwhile.
 
 mod witness;
 mod world;
@@ -28,7 +28,7 @@ use crate::{
 
 const IMPORTS: usize = 3;
 
-/// After this nothing is on its way any more.
+/// After this time nothing is in flight any more.
 const LONG_AFTER: Duration = Duration::from_secs(5);
 
 const BEHAVIOURS: [Behaviour; 9] = [
@@ -49,7 +49,7 @@ async fn between_dashboard_and_engine_nothing_that_a_proxy_does_makes_an_import_
         let world = World::start().await;
         let hits = misbehave(&world.to_engine, behaviour, two_of_three());
         all_end_right(&world).await;
-        // An import that nothing goes wrong with asks the engine twice: to take its event, and for its runs.
+        // An undisturbed import makes two requests to the engine: to send its event, and for its runs.
         assert!(hits.load(Ordering::Relaxed) >= IMPORTS, "{behaviour:?}");
         world.stop().await;
     }))
@@ -71,7 +71,7 @@ async fn between_engine_and_function_nothing_that_a_proxy_does_makes_an_import_w
 #[tokio::test]
 async fn an_engine_that_is_silent_is_said_to_be_and_the_last_state_stays() {
     let world = World::start().await;
-    // Nor does it tell anything: no function is called.
+    // The function is never called, so it reports nothing.
     misbehave(&world.to_function, Behaviour::Delay(LONG_AFTER * 2), |_| true);
     let mut witness = Witness::of(&world, world.upload().await).await;
     witness.watch_until("a run", |import| state(import) == ImportState::Running).await;
@@ -99,7 +99,7 @@ async fn a_cancel_wins_whatever_the_proxy_does_to_the_send_and_to_the_cancel() {
         })
         .await;
         assert!(world.cancel(id).await);
-        // A run that was shown before the wish is shown until it has ended; no other ever is.
+        // A run that was shown before the cancel is shown until it has ended; no other run ever is.
         let mut is_over = world.snapshot(id).await.runs.is_empty();
         let start = Instant::now();
         while start.elapsed() < LONG_AFTER {
@@ -109,7 +109,7 @@ async fn a_cancel_wins_whatever_the_proxy_does_to_the_send_and_to_the_cancel() {
             sleep(Duration::from_millis(5)).await;
         }
         assert!(is_over, "{behaviour:?}");
-        // Whether the event was taken or not: what came of it was cancelled.
+        // Whether the event was accepted or not, its runs were cancelled.
         let runs = world.runs(id).await;
         assert!(runs.iter().all(|run| run.status == RunStatus::Cancelled), "{behaviour:?}: {runs:?}");
         world.stop().await;
@@ -147,7 +147,7 @@ async fn a_run_that_begins_after_the_cancel_does_nothing_even_if_the_dashboard_c
 #[tokio::test]
 async fn that_nobody_may_ask_for_the_runs_is_no_refusal_of_the_event() {
     let world = World::start().await;
-    // Every answer to a send is lost, and the questions whether it arrived are refused at first.
+    // Every answer to a send is lost, and the checks whether it arrived are refused at first.
     let mut questions = 0;
     world.to_engine.behave(move |request| {
         if request.target().starts_with("POST /e/") {
@@ -162,7 +162,7 @@ async fn that_nobody_may_ask_for_the_runs_is_no_refusal_of_the_event() {
     world.stop().await;
 }
 
-/// Has a proxy misbehave for the requests that are `meant`. How many there were.
+/// Makes a proxy misbehave for the requests that `meant` selects. Returns how many there were.
 fn misbehave(
     proxy: &Proxy,
     behaviour: Behaviour,
@@ -180,8 +180,8 @@ fn misbehave(
     hits
 }
 
-/// Two of three requests to each address: with two tries the client has no answer to its first question,
-/// and one to its second.
+/// Selects two of three requests to each address: with two tries the client gets no answer to its first
+/// request, and one to its second.
 fn two_of_three() -> impl FnMut(&Request) -> bool {
     let mut seen: HashMap<String, usize> = HashMap::new();
     move |request| {
@@ -191,12 +191,12 @@ fn two_of_three() -> impl FnMut(&Request) -> bool {
     }
 }
 
-/// Whether the run is over if this call fails.
+/// Whether the run ends if this call fails.
 fn is_last_attempt(request: &Request) -> bool {
     request.header("x-inngest-generation-id") == Some("4")
 }
 
-/// Several imports at once, each watched all the time.
+/// Several concurrent imports, each watched all the time.
 async fn all_end_right(world: &World) {
     let one = async || {
         let id = world.upload().await;

@@ -36,7 +36,7 @@ fn uploads(app: &TestApp) -> usize {
     app.data.path().join("files/uploads").read_dir().unwrap().count()
 }
 
-/// Files that are being received.
+/// The number of files that are being received.
 fn incoming(app: &TestApp) -> usize {
     app.data.path().join("files/incoming").read_dir().unwrap().count()
 }
@@ -76,7 +76,8 @@ async fn an_upload_of_unknown_length_ends_where_the_room_does() {
 
 #[tokio::test]
 async fn uploads_at_once_share_the_room() {
-    // Of an announced upload its form's size at most is not reserved: little beside files of this size.
+    // At most the overhead of the form is not reserved of an announced upload, which is little beside files
+    // of this size.
     let (app, visitor) = app_with_quota(10 * ALLOWED, &[]).await;
     let posts = (0..8).map(|_| visitor.post_file("orders.csv", csv(1_400_000)));
     let answers = future::join_all(posts).await;
@@ -111,7 +112,7 @@ async fn an_upload_that_is_under_way_keeps_its_room_whatever_comes_meanwhile() {
     let (app, visitor) = app_with_quota(ALLOWED, &[]).await;
     let first = visitor.upload("first.csv", csv(100_000)).await;
     visitor.wait_for_state(&first, "Completed").await;
-    // Some 75 kB are left. Of neither upload is it known how much of its body is the file.
+    // About 75 kB are left. It is unknown how much of each upload's body is the file.
     let form = |file: &str| {
         format!(
             "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\r\n{file}\r\n--b--\r\n"
@@ -153,13 +154,13 @@ async fn a_run_whose_results_do_not_fit_fails_with_the_sentence_and_leaves_nothi
         panel.html
     );
     assert_eq!(app.data.path().join("files/runs").read_dir().unwrap().count(), 0);
-    // What it had reserved is given back.
+    // Its reservation was released.
     let small = visitor.upload("small.csv", csv(40_000)).await;
     assert_eq!(visitor.wait_for_state(&small, "Completed").await.counts(), (9_999, 0));
     app.stop().await;
 }
 
-/// The first version that keeps how many bytes a step wrote.
+/// The first version that stores how many bytes a step wrote.
 const VERSION: i64 = 12;
 
 #[tokio::test]

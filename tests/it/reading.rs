@@ -1,4 +1,4 @@
-//! At the door: where rows failed, and the first rows, on the page of an import.
+//! The page of an import over HTTP: where rows failed, and the first rows.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::support::{
     visitor::{Panel, Visitor},
 };
 
-/// So many good rows, with a bad one in front of each of these.
+/// A file of `rows` good rows, with a bad row before each index in `bad`.
 fn file(rows: usize, bad: &[usize]) -> String {
     let mut text = "id,name\n".to_owned();
     for row in 0..rows {
@@ -22,20 +22,20 @@ fn file(rows: usize, bad: &[usize]) -> String {
     text
 }
 
-/// The stretch of a file in hundredths, if it has so many, in which a row begins.
+/// The stretch, of `stretches`, in which a row begins.
 fn place(text: &str, stretches: usize, bad: usize) -> usize {
     let byte = text.match_indices("bad\n").nth(bad).unwrap().0;
     byte * stretches / text.len()
 }
 
-/// Where on the thousand units of the bar the ticks are.
+/// The positions of the ticks on the bar's thousand units.
 fn ticks(html: &str) -> Vec<f64> {
     let Some((_, rest)) = html.split_once(r#"<path class="ticks" d=""#) else { return Vec::new() };
     let path = rest.split('"').next().unwrap();
     path.split('M').skip(1).map(|tick| tick.split(' ').next().unwrap().parse().unwrap()).collect()
 }
 
-/// Rows and failed rows that the table adds up to.
+/// The sums of rows and failed rows in the table.
 fn table(panel: &Panel) -> (u64, u64) {
     let (_, table) = panel.html.split_once("<caption>How fast").expect("a table");
     let table = table.split("</table>").next().unwrap();
@@ -86,7 +86,7 @@ async fn rows_that_failed_are_shown_where_they_are_in_the_file_also_after_a_rest
     app.stop().await;
 }
 
-/// An event that is run once more on Inngest has two runs of our function.
+/// An event that is rerun on Inngest has two runs of our function.
 #[tokio::test]
 async fn each_of_our_runs_of_an_import_that_is_over_has_its_plot() {
     let app = spawn_app().await;

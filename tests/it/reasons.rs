@@ -1,10 +1,10 @@
-//! Why rows failed, at the door: on the page of an import that is over, and in what links to it.
+//! Why rows failed, over HTTP: on the page of an import that is over, and in the links to it.
 
 use std::fmt::Write;
 
 use crate::support::{spawn_app, spawn_app_on, visitor::attributes};
 
-/// What stands in the rows of the table of reasons, without markup.
+/// The text in the rows of the table of reasons.
 fn reasons(html: &str) -> Vec<String> {
     let section = html.split(r#"id="reasons""#).nth(1).and_then(|rest| rest.split("</section>").next());
     let rows = section.unwrap_or_default().split("<tr").skip(2);
@@ -29,11 +29,11 @@ async fn who_watches_an_import_to_its_end_sees_why_rows_failed() {
     csv.extend_from_slice(b"x,a\0b,1,2\ny,<b>\xe2\x80\xae\xff,1,2\n");
     let import = visitor.upload("orders.csv", csv).await;
 
-    // The polls of an unfinished panel know nothing of it; the one that ends the polling brings it.
+    // Polls of an unfinished panel do not contain it; the poll that ends the polling does.
     let panel = visitor
         .wait_for(&import, "the end", |panel| {
             let over = panel.state == "Completed";
-            // Before that their place says how many rows have failed.
+            // Before that, its place shows how many rows have failed.
             assert!(panel.html.contains(r#"id="reasons""#), "{}", panel.html);
             assert_eq!(reasons(&panel.html).is_empty(), !over, "{}", panel.html);
             assert_eq!(panel.html.contains("hx-trigger"), !over, "{}", panel.html);
@@ -54,7 +54,7 @@ async fn who_watches_an_import_to_its_end_sees_why_rows_failed() {
     assert_eq!(reasons(&page), expected);
     assert_eq!(attributes(&page, "data-failed"), ["6"]);
 
-    // The failed count of the history leads there.
+    // The failed count in the history links to it.
     let dashboard = visitor.get("/").await.text().await.unwrap();
     assert!(dashboard.contains(&format!(r#"class="failed-link" href="{import}#reasons""#)), "{dashboard}");
     app.stop().await;
@@ -64,7 +64,7 @@ async fn who_watches_an_import_to_its_end_sees_why_rows_failed() {
 async fn the_reasons_of_an_uploaded_failed_csv_show_the_records_without_the_columns_that_were_added() {
     let app = spawn_app().await;
     let visitor = app.signed_in().await;
-    // An unnamed column, which is at fault in the last record alone.
+    // An unnamed column, which is at fault only in the last record.
     let import = visitor.upload("orders.csv", b"id,,note\n1,a\n2,b,c,d\n3,\xff,x\n").await;
     visitor.wait_for_state(&import, "Completed").await;
     let failed = visitor.download(&format!("{import}/failed.csv")).await;
@@ -105,7 +105,7 @@ async fn the_reasons_add_up_to_the_lines_of_failed_csv_and_outlive_a_restart() {
     let app = spawn_app().await;
     let mut visitor = app.visitor();
     visitor.sign_up("mira@example.org").await;
-    // One line of each number of fields: more reasons than are kept apart.
+    // One line of each number of fields: more reasons than are kept.
     let mut csv = "a,b\n".to_owned();
     for commas in 2..202 {
         writeln!(csv, "{}", ",".repeat(commas)).unwrap();

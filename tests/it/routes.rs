@@ -1,4 +1,4 @@
-//! The route table, walked as nobody and as a stranger.
+//! The route table, requested without a session and as a stranger.
 
 use clap::Parser;
 use reqwest::{Method, StatusCode, header};
@@ -6,17 +6,18 @@ use runboard::base::config::{Args, Config};
 
 use crate::support::{spawn_app, spawn_app_on};
 
-/// Who a route is for.
+/// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum For {
     Anybody,
-    /// A page: without a session it goes to sign-in.
+    /// A page: without a session it redirects to sign-in.
     SignedIn,
-    /// The same, of one owner's import.
+    /// The same, for the owner of the import only.
     Owner,
 }
 
-/// Every route; `{id}` is an import. One that `src/app/routes.rs` mounts and this table lacks fails a test.
+/// Every route; `{id}` is an import. A route that `src/app/routes.rs` mounts and this table lacks fails a
+/// test.
 const ROUTES: [(Method, &str, For); 25] = [
     (Method::GET, "/healthz", For::Anybody),
     (Method::GET, "/readyz", For::Anybody),
@@ -95,11 +96,11 @@ async fn a_stranger_finds_nothing_of_anothers_import_and_nobody_is_sent_to_sign_
             }
         }
     }
-    // What the stranger may ask for says nothing of it either.
+    // The stranger's own pages do not mention it either.
     let id = import.rsplit('/').next().unwrap();
     let page = stranger.get("/").await.text().await.unwrap();
     assert!(!page.contains(id) && !page.contains("mine.csv"), "/");
-    // The fragment of the dashboard, which is empty without the header of htmx.
+    // The fragment of the dashboard, which needs the header of htmx.
     for path in ["/live".to_owned(), format!("/live?keep={id}")] {
         let answer = stranger.fragment(&path).await;
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
@@ -150,8 +151,8 @@ async fn a_request_from_another_site_changes_nothing() {
     app.stop().await;
 }
 
-/// The path at which Inngest calls us is mounted beside the table, for it is a setting. It answers neither a
-/// visitor nor a session: only who signs.
+/// The path at which Inngest calls us is configurable and mounted outside the table. It answers neither
+/// visitors nor sessions, only signed requests.
 #[tokio::test]
 async fn the_functions_answer_nobody_without_a_signature_and_only_where_inngest_runs_them() {
     let args = [

@@ -1,4 +1,4 @@
-//! Runs that were recorded by the version before are still there, and theirs.
+//! Runs that an earlier version recorded still belong to their imports.
 
 use runboard::{
     base::{ids::ImportId, time::UnixMillis},

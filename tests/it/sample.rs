@@ -1,4 +1,4 @@
-//! The sample for whoever has no file at hand.
+//! The sample file for users who have none at hand.
 
 use reqwest::StatusCode;
 

@@ -1,5 +1,5 @@
-//! Inngest's official SDK for Node, on the embedded engine as it is opened to others: what an app sends,
-//! asks and serves. The scripts stand in `tests/sdk`.
+//! Inngest's official SDK for Node on the exposed embedded engine: sending, reading and serving. The scripts
+//! are in `tests/sdk`.
 
 mod script;
 
@@ -20,7 +20,7 @@ use crate::{
 const EVENT_KEY: &str = "an-event-key";
 const SIGNING_KEY: &str = "5f2b7c1d9e804a3688aa10c7d4e96f3b25170c8e4b9d6f0a1c3e5d7f90b2a486";
 
-/// The program with its engine opened to others.
+/// The program with its engine exposed.
 struct World {
     api: Api,
     _server: Binary,
@@ -28,7 +28,7 @@ struct World {
 }
 
 impl World {
-    /// `allowed` is what `RUNBOARD_ALLOW_ADDRESSES` says.
+    /// `allowed` is the value of `RUNBOARD_ALLOW_ADDRESSES`.
     fn start(allowed: &str) -> Self {
         let data = tempfile::tempdir().unwrap();
         let server = Binary::start(
@@ -55,7 +55,7 @@ impl World {
         Script::start(script, variables)
     }
 
-    /// Serves the app of `functions.mjs` and registers it as one does by hand: with a PUT.
+    /// Serves the app of `functions.mjs` and registers it as people do by hand: with a PUT.
     async fn serve_app(&self) -> Script {
         let script = self.run("functions.mjs", None);
         let url = script.first_line().await;
@@ -66,7 +66,7 @@ impl World {
         script
     }
 
-    /// Sends the event of a function and waits for its run's end.
+    /// Sends the event of a function and waits for the end of its run.
     async fn trigger(&self, function: &str, data: Value) -> Run {
         let event = self.api.send(&json!({"name": format!("acme/{function}"), "data": data})).await;
         self.api.ended(&event).await

@@ -29,7 +29,7 @@ async fn expired_sessions_are_found_by_their_time_and_the_others_stay() {
     let left: Vec<String> =
         sqlx::query_scalar("SELECT token_hash FROM session").fetch_all(&before).await.unwrap();
     assert_eq!(left, ["new"]);
-    // A connection from before the change explains the tables as it knows them.
+    // A connection from before the migration describes the old tables.
     let after = AnyPool::connect(&url).await.unwrap();
     let plan = sqlx::query("EXPLAIN QUERY PLAN DELETE FROM session WHERE expires_at <= 20")
         .fetch_one(&after)

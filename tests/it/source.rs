@@ -1,4 +1,4 @@
-//! Stored files, signed links, and what a binary file is taken for.
+//! Stored files, signed links, and the detection of binary files.
 
 use std::{fs, io::ErrorKind, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
@@ -153,7 +153,7 @@ async fn a_stored_file_is_kept_twice_in_one_place_and_removed_alone() {
 
 #[tokio::test]
 async fn where_a_file_cannot_have_two_names_it_is_copied() {
-    // No link leads from one file system to another.
+    // Hard links do not work across file systems.
     let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm").unwrap());
     std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("runs")).unwrap();
     let storage = Storage::open(folder.path()).unwrap();

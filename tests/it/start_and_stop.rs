@@ -1,4 +1,4 @@
-//! Starting and stopping the real program, and looking after accounts beside it.
+//! Starting and stopping the real program, and managing accounts while it runs.
 
 use std::{
     fs,
@@ -24,7 +24,7 @@ use crate::support::{
     visitor::Visitor,
 };
 
-/// The one line that a refused start leaves on the standard error.
+/// The single line on standard error of a refused start.
 pub fn refusal(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(output.stdout.is_empty(), "{output:?}");
@@ -93,7 +93,7 @@ async fn a_stop_under_load_loses_nothing() {
         })
         .await;
 
-    // An upload that has begun and goes on for as long as the server lets it.
+    // An upload that has begun and continues for as long as the server allows.
     let endless = stream::repeat(Bytes::from("1,2\n")).then(|row| async {
         tokio::time::sleep(Duration::from_millis(1)).await;
         row
@@ -107,7 +107,7 @@ async fn a_stop_under_load_loses_nothing() {
     let answer = refused.await.unwrap();
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.headers()["retry-after"], "5");
-    // It is said of files and of addresses alike.
+    // The sentence covers both files and addresses.
     let said = answer.text().await.unwrap();
     assert!(said.contains("Runboard is stopping. Nothing was stored; try again in a moment."), "{said}");
     let (status, took) = server.wait();
@@ -143,7 +143,7 @@ async fn no_step_begins_once_the_server_stops() {
         loop {
             let upload = visitor.request(Method::POST, "/imports").body(file);
             let upload = upload.header(header::CONTENT_TYPE, "multipart/form-data; boundary=x").send().await;
-            // It says that it stops, or has stopped.
+            // The server is stopping, or has stopped.
             if upload.map_or(true, |answer| answer.status() == StatusCode::SERVICE_UNAVAILABLE) {
                 break;
             }
@@ -214,7 +214,7 @@ fn a_variable_that_is_no_setting_is_named_at_start_with_the_one_that_was_meant()
     assert!(!log.contains("secret"), "its value may be one: {log}");
 }
 
-/// The links for the first account that a start prints, up to one that holds `last`.
+/// The links for the first account that a start prints, up to the one that contains `last`.
 fn links_for_the_first_account(command: &mut Command, last: &str) -> (Child, Vec<String>) {
     let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut links = Vec::new();
@@ -239,7 +239,7 @@ async fn the_link_for_the_first_account_is_at_the_public_url_or_at_each_address_
         let (origin, token) = link.split_once("/sign-up").unwrap();
         let answer = Visitor::new(origin).get(&format!("/sign-up{token}")).await;
         assert_eq!(answer.status(), StatusCode::OK, "{link}");
-        // It names every address of this machine: nobody reaches a page by typing it.
+        // This stands for every address of the machine, and nobody can type it.
         let page = answer.text().await.unwrap();
         assert!(!page.contains("0.0.0.0"), "{page}");
     }
@@ -274,7 +274,7 @@ fn the_help_of_a_command_lists_the_settings_that_it_uses_and_it_takes_them_all()
     assert!(said.starts_with("RUNBOARD_WORKERS is \"0\""), "{said}");
 }
 
-/// Runs `runboard account ...`, a password on its standard input.
+/// Runs `runboard account ...` with a password on standard input.
 pub fn account(data: &Path, arguments: &[&str], password: &str) -> Output {
     let mut command = runboard(data);
     command.env("RUST_LOG", "off").arg("account").args(arguments);

@@ -1,4 +1,4 @@
-//! The table of steps: at most one row per run and step, and none once the run has ended.
+//! The table of steps: at most one row per run and step, and none after the run has ended.
 
 use runboard::{
     base::{ids::RunId, time::UnixMillis},
@@ -12,10 +12,10 @@ use runboard::{
 use sqlx::{AnyPool, Executor};
 use tempfile::TempDir;
 
-/// Those of a step without failed records.
+/// For a step without failed records.
 const NO_REASONS: Reasons = Reasons { groups: Vec::new(), other: 0 };
 
-/// A store, and a connection of the test's own beside it.
+/// A store, and a separate connection for the test.
 pub(crate) async fn open(folder: &TempDir) -> (Store, AnyPool) {
     let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
     let store = Store::open(&url).await.unwrap();

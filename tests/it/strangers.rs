@@ -1,4 +1,4 @@
-//! What strangers can take of the real program, whose memory is its own.
+//! What strangers can use up. Uses the real program, whose memory can be measured.
 
 use std::{
     io::Write,
@@ -18,10 +18,10 @@ use crate::support::{
 
 const MIB: u64 = 1 << 20;
 
-/// What all of it together may take above idle.
+/// The most memory above idle that all of it together may take.
 const MOST: u64 = 64 * MIB;
 
-/// One attempt of somebody who has no account, from an address of their own.
+/// One attempt without an account, from a separate address.
 async fn guess(visitor: &Visitor, number: usize) -> StatusCode {
     let answer = visitor
         .request(Method::POST, "/sign-in")
@@ -52,12 +52,12 @@ async fn five_hundred_anonymous_sign_ins_take_the_memory_of_two() {
     assert_eq!(owner.get("/").await.status(), StatusCode::OK);
 }
 
-/// Each announces 8 MiB and sends nearly all of it, under a signature that could hold.
+/// Each announces 8 MiB and sends almost all of it, under a signature that could be valid.
 #[tokio::test]
 async fn a_hundred_half_sent_calls_hold_no_more_than_their_share() {
     let data = tempfile::tempdir().unwrap();
     let key = "signkey-prod-0123456789abcdef";
-    // With keys, people and the engine reach the same listener, at an address that is set.
+    // With keys, people and the engine use the same listener, at a configured address.
     let free = free_address();
     let server = Binary::start(
         runboard(data.path())
@@ -84,7 +84,7 @@ async fn a_hundred_half_sent_calls_hold_no_more_than_their_share() {
             std::thread::spawn(move || {
                 let mut connection = TcpStream::connect(host).unwrap();
                 connection.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
-                // One that is refused is closed before it has sent all.
+                // A refused call's connection is closed before everything is sent.
                 let _ = connection.write_all(head.as_bytes()).and_then(|()| connection.write_all(&half));
                 connection
             })
@@ -92,12 +92,13 @@ async fn a_hundred_half_sent_calls_hold_no_more_than_their_share() {
         .collect();
     let connections: Vec<TcpStream> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
     let more = server.most_resident() - idle;
-    // The bodies hold 32 MiB; a buffer is copied when it grows, and each of the connections has its own.
+    // The bodies hold 32 MiB. A growing buffer is copied, and each connection has its own.
     assert!(more < 96 * MIB, "{} MiB above idle", more / MIB);
     assert_eq!(visitor.get("/healthz").await.status(), StatusCode::OK, "pages answer meanwhile");
     drop(connections);
 
-    // Once they have gone, a call is heard again: this one is not ours, but it is read to its end.
+    // Once they have gone, a call is read again: this one is not signed by the engine, but is read to its
+    // end.
     let start = Instant::now();
     loop {
         let answer = visitor

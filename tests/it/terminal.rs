@@ -17,7 +17,7 @@ use crate::support::{
     until_equal,
 };
 
-/// A pseudo-terminal: what a person types and sees, and the program's end of it.
+/// A pseudo-terminal: the person's end, and the program's end.
 struct Terminal {
     person: File,
     program: File,
@@ -37,12 +37,12 @@ impl Terminal {
         tcgetattr(&self.program).unwrap().local_modes.contains(LocalModes::ECHO)
     }
 
-    /// All that it has shown, once the program has ended.
+    /// Everything that it has shown, once the program has ended.
     fn shown(self) -> String {
         let Self { mut person, program } = self;
         drop(program);
         let mut shown = Vec::new();
-        // Linux ends it with an error: the other end is closed.
+        // Linux ends the read with an error, because the other end is closed.
         let _ = person.read_to_end(&mut shown);
         String::from_utf8(shown).unwrap()
     }

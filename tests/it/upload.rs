@@ -1,4 +1,4 @@
-//! What one post of the upload form may hold: a file, several files, or an address.
+//! The possible contents of the upload form: a file, several files, or an address.
 
 use std::convert::Infallible;
 
@@ -19,7 +19,7 @@ async fn assert_nothing_came_of_it(app: &TestApp, visitor: &Visitor) {
     assert_eq!(files_under(&app.data.path().join("files")), 0);
 }
 
-/// The refusal on the form that came back.
+/// The refusal on the returned form.
 async fn refusal(answer: Response) -> (StatusCode, String, String) {
     let status = answer.status();
     let page = answer.text().await.unwrap();
@@ -41,7 +41,7 @@ async fn a_file_and_an_address_in_one_form_are_refused_and_the_address_stays_in_
     }
     assert_nothing_came_of_it(&app, &visitor).await;
 
-    // As a browser sends a form whose address is left empty.
+    // As a browser sends a form with an empty address.
     let answer = visitor.post_import("mine.csv", "a,b\n1,2\n", " ").await;
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);
     app.stop().await;
@@ -75,10 +75,10 @@ async fn several_files_of_one_form_are_one_import_each() {
 /// Names and contents.
 type Files = &'static [(&'static str, &'static str)];
 
-/// What is no CSV.
+/// A file that is not a CSV.
 const BOOK: (&str, &str) = ("book.xlsx", "PK\u{3}\u{4}....");
 
-/// What the form says of several files: the heading, one refusal each, and what was imported.
+/// The form's text about several files: the heading, one refusal each, and what was imported.
 fn refusals(page: &str) -> (String, Vec<String>, String) {
     let part = |start: &str, end: &str| {
         let rest = page.split(start).nth(1).unwrap_or_else(|| panic!("{start} is on the page: {page}"));
@@ -136,13 +136,13 @@ async fn bad_files_among_good_ones_are_told_once_on_the_page_that_follows() {
         let (told, each, advice) = refusals(&answer.text().await.unwrap());
         assert_eq!((told.as_str(), each.len(), advice.as_str()), (heading, lines, imported), "{each:?}");
 
-        // As the browser asks once it has thrown the cookie away.
+        // As the browser asks after it has dropped the cookie.
         visitor.cookie = Some(session.clone());
         let page = visitor.get("/").await.text().await.unwrap();
         assert_eq!(refusals(&page), (String::new(), Vec::new(), String::new()));
         assert_eq!(attributes(&page, "data-import-id").len(), expected, "the good ones, once each");
 
-        // Nobody else is told, and nothing that was not signed.
+        // Other users do not see it, and an unsigned message is not shown.
         let mut stranger = app.visitor();
         stranger.sign_up(&format!("eve{lines}@example.org")).await;
         let forged = flash.replacen("runboard_flash=e", "runboard_flash=f", 1);
@@ -237,7 +237,7 @@ async fn the_files_of_one_form_have_a_limit_in_number_and_together_in_bytes() {
     app.stop().await;
 }
 
-/// What the form says of a post whose parts these are, each a name and its bytes. Its length is not announced.
+/// The form's text about a post with these parts, each a name and its bytes. The length is not announced.
 async fn told_of(visitor: &Visitor, parts: impl Iterator<Item = (&str, String)>) -> (StatusCode, String) {
     let boundary = FORM_TYPE.split_once('=').unwrap().1;
     let parts = parts.map(|(name, bytes)| {

@@ -1,4 +1,4 @@
-//! What people read and scripts see, state by state.
+//! The text for people and the attributes for scripts, state by state.
 
 mod about;
 mod causes;
@@ -34,14 +34,14 @@ fn panel(snapshot: &Snapshot) -> String {
     ImportPanel::new(snapshot, &reading(), PACE).render().unwrap()
 }
 
-/// What the badge and the sentence of each block of a panel say.
+/// The badge and the sentence of each block of a panel.
 fn read(snapshot: &Snapshot) -> Vec<(String, String)> {
     let panel = ImportPanel::new(snapshot, &reading(), PACE);
     let said = panel.blocks.iter();
     said.map(|block| (block.badge.shown.word().to_owned(), block.sentence.plain())).collect()
 }
 
-/// How often `needle` stands in `html`.
+/// How often `needle` occurs in `html`.
 fn count(html: &str, needle: &str) -> usize {
     html.matches(needle).count()
 }
@@ -163,7 +163,7 @@ fn every_state_of_a_run_has_its_word_and_sentence() {
             "Retrying soon (attempt 2 of 4). Last error: connection reset.",
         ),
         (
-            // Of a failure before this one.
+            // The time belongs to an earlier failure.
             retrying_at("14:05:10", "14:03:11"),
             "Retrying",
             "Retrying soon (attempt 2 of 4). Last error: connection reset.",
@@ -279,7 +279,7 @@ fn each_run_and_each_import_is_marked_once_on_a_page() {
     ] {
         assert_eq!(count(&html, name), times, "{name}");
     }
-    // A function of somebody else goes by the engine's id of it.
+    // A function of somebody else is shown by the engine's id.
     assert!(html.contains("process-csv-upload") && html.contains(&second.function_id));
 
     let html = ImportPage::new(frame(), &fan_out, &reading(), PACE).render().unwrap();
@@ -308,7 +308,7 @@ fn only_what_is_unfinished_asks_again() {
 
 #[test]
 fn a_fragment_is_one_element_with_nothing_around_it() {
-    // Text around it would stay behind at every poll.
+    // Text around it would be left behind at every poll.
     let live = LiveSection::new([&with(running())], &reading(), PACE).render().unwrap();
     for html in [panel(&with(running())), panel(&sent()), live] {
         assert!(html.starts_with('<') && html.ends_with('>'), "{html:?}");
@@ -400,7 +400,7 @@ fn what_can_be_run_again_follows_the_state() {
     for (snapshot, offered) in table {
         assert_eq!((on_panel(&snapshot), on_card(&snapshot)), (offered, offered), "{:?}", snapshot.runs);
     }
-    // A card has room for what comes next. Our own function alone would fail the same rows again.
+    // A card shows only the next action. Our own function alone would fail the same rows again.
     let others = |status| RunSnapshot { run_id: "other".to_owned().into(), ..foreign(status) };
     for status in [RunStatus::Completed, RunStatus::Failed, RunStatus::Cancelled] {
         let alone = with(ended(status.clone()));
@@ -452,7 +452,7 @@ fn what_was_run_again_is_a_way_there_and_no_button() {
     assert!(!html.contains("id=\"retry-failed-"), "{html}");
     assert!(html.contains("id=\"retry-all-"), "the whole has not been run again: {html}");
 
-    // A retry says so where an upload tells how it was received.
+    // A retry shows that it is one where an upload shows how it was received.
     let child = Snapshot { parent: Some(retry(RetryOf::All)), ..with(running()) };
     assert!(panel(&child).contains("<strong>Re-run</strong>") && !panel(&child).contains("Received"));
 }

@@ -1,4 +1,4 @@
-//! How guessing passwords and inventing accounts are slowed down, and for whom.
+//! The limits of guessed passwords and of invented accounts, and whom they affect.
 
 use actix_web::{
     body::MessageBody,
@@ -83,7 +83,7 @@ async fn an_address_has_thirty_attempts_however_many_accounts_it_invents() {
     let accounts = database.accounts(SignUp::First, LOOPBACK).await;
     let door = door(&accounts, None).await;
     accounts.add(OWNER.parse().unwrap(), password(PASSWORD)).await.unwrap();
-    // All at once, each from another address of the same /64: they are counted before a password is checked.
+    // Concurrent attempts from different addresses of one /64: they are counted before a password is checked.
     let attempts = (0..60).map(|invented| {
         let from = format!("[2001:db8:1:2::{invented:x}]");
         send(&door, sign_in(&from, &format!("eve{invented}@example.org"), "guess"))
@@ -91,14 +91,14 @@ async fn an_address_has_thirty_attempts_however_many_accounts_it_invents() {
     let answers = join_all(attempts).await;
     let refused: Vec<_> =
         answers.iter().filter(|answer| answer.status == StatusCode::TOO_MANY_REQUESTS).collect();
-    // One comes back every two seconds.
+    // One attempt becomes available every two seconds.
     assert!((20..=30).contains(&refused.len()), "{}", refused.len());
     assert!(refused.iter().all(|answer| answer.retry_after.is_some()), "{refused:?}");
     let next_network = send(&door, sign_in("[2001:db8:1:3::1]", OWNER, PASSWORD)).await;
     assert!(next_network.leads_to("/"), "{next_network:?}");
 }
 
-/// Each network has thirty attempts, and a party has many networks.
+/// Each network has thirty attempts, and one party can have many networks.
 #[actix_web::test]
 async fn one_party_with_many_networks_keeps_nobody_from_signing_in() {
     let database = Database::new();
@@ -109,7 +109,7 @@ async fn one_party_with_many_networks_keeps_nobody_from_signing_in() {
         let from = format!("[2001:db8:1:{network:x}::1]");
         send(&door, sign_in(&from, "eve@example.org", "guess"))
     });
-    // Behind all of them.
+    // Queued behind all of the attempts.
     let owner = send(&door, sign_in("[2001:db8:2::1]", OWNER, PASSWORD));
     let (answers, owner) = tokio::join!(join_all(attempts), owner);
     let busy = answers.iter().filter(|answer| answer.status == StatusCode::SERVICE_UNAVAILABLE).count();
@@ -147,7 +147,7 @@ async fn behind_a_trusted_proxy_visitors_are_told_apart_and_elsewhere_nobody_can
         sign_in(proxy, OWNER, password).insert_header(("x-forwarded-for", visitor.to_owned()))
     };
     for guess in 0..10 {
-        // What the guesser writes itself stands left of what the proxy adds.
+        // The guesser's own entry stands left of the proxy's.
         let forged = format!("192.0.2.{guess}, 203.0.113.9");
         assert_eq!(send(&door, through("10.0.0.1", &forged, "guess")).await.status, StatusCode::UNAUTHORIZED);
     }

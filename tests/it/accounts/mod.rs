@@ -1,4 +1,4 @@
-//! Accounts at the door: sign-up, sign-in, sign-out, and who is let in.
+//! The HTTP interface of accounts: sign-up, sign-in, sign-out, and access.
 
 mod brakes;
 mod same_origin;
@@ -52,13 +52,13 @@ impl Database {
         Store::open(&format!("sqlite://{}?mode=rwc", file.display())).await.unwrap()
     }
 
-    /// As after a start of the server.
+    /// New accounts over the same database, as after a restart.
     async fn accounts(&self, sign_up: SignUp, listen: &str) -> web::Data<Accounts> {
         web::Data::new(Accounts::new(self.open().await, sign_up, listen.parse().unwrap()))
     }
 }
 
-/// The routes of accounts, and stand-ins for a page, a fragment and a form of somebody's own.
+/// The routes of accounts, and simple handlers for a page, a fragment and a form that need a session.
 async fn door(
     accounts: &web::Data<Accounts>,
     public_url: Option<&str>,
@@ -94,7 +94,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// The session it began.
+    /// The session that it began.
     fn session(&self) -> Cookie<'static> {
         let cookie = self.cookie.as_ref().unwrap_or_else(|| panic!("no session in {self:?}"));
         Cookie::new(cookie.name().to_owned(), cookie.value().to_owned())
@@ -118,7 +118,7 @@ async fn send(
     Answer { status, location, cookie, retry_after, body: String::from_utf8(body.to_vec()).unwrap() }
 }
 
-/// The session's cookie, or its removal where that is all there is.
+/// The session's cookie, or its removal if the answer only removes it.
 fn session_cookie<B>(response: &HttpResponse<B>) -> Option<Cookie<'static>> {
     let of_sessions = response.cookies().filter(|it| [COOKIE, HOST_COOKIE].contains(&it.name()));
     of_sessions.min_by_key(|it| it.value().is_empty()).map(Cookie::into_owned)
@@ -132,7 +132,7 @@ fn form(path: &str, email: &str, password: &str) -> TestRequest {
     TestRequest::post().uri(path).set_form([("email", email), ("password", password)])
 }
 
-/// As a browser sends it from our own page.
+/// A post as a browser sends it from our own page.
 fn own_post(path: &str, session: &Cookie<'static>) -> TestRequest {
     TestRequest::post().uri(path).insert_header(("sec-fetch-site", "same-origin")).cookie(session.clone())
 }

@@ -1,4 +1,4 @@
-//! Requests that change something come from our own pages.
+//! Requests that change something must come from our own pages.
 
 use actix_web::{http::StatusCode, test::TestRequest};
 use runboard::base::config::SignUp;
@@ -7,7 +7,7 @@ use super::{Database, LOOPBACK, PASSWORD, door, form, get, send};
 
 type Headers = &'static [(&'static str, &'static str)];
 
-/// Headers, whether a session cookie is sent, whether the request is let through.
+/// Headers, whether a session cookie is sent, whether the request is accepted.
 const CROSS_SITE: [(Headers, bool, bool); 19] = [
     (&[("sec-fetch-site", "same-origin")], true, true),
     (&[("sec-fetch-site", "none")], true, false),

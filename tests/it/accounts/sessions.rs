@@ -1,4 +1,4 @@
-//! How long a session lives, and what its cookie tells a browser.
+//! The lifetime of sessions, and the attributes of their cookie.
 
 use actix_web::{
     cookie::{Cookie, SameSite, time::Duration},
@@ -112,7 +112,7 @@ async fn an_expired_session_opens_nothing_and_is_swept() {
     assert!(store.session(&token_hash).await.unwrap().is_none());
 }
 
-/// As after the system clock was set back an hour.
+/// The case of a system clock that was set back an hour.
 #[actix_web::test]
 async fn an_account_has_a_hundred_sessions_and_the_oldest_make_room() {
     let database = Database::new();
@@ -143,7 +143,7 @@ async fn a_session_that_begins_in_the_future_opens_and_is_not_swept() {
     accounts.sweep_sessions().await.unwrap();
     let door = door(&accounts, None).await;
     assert_eq!(send(&door, get("/").cookie(cookie)).await.status, StatusCode::OK);
-    // Nor is the owner kept from a new one.
+    // The owner can still begin a new session.
     assert!(send(&door, form("/sign-in", "ada@example.org", PASSWORD)).await.leads_to("/"));
 }
 
@@ -176,7 +176,7 @@ async fn over_https_a_cookie_that_another_host_can_set_opens_nothing() {
     assert_eq!(own.name(), "__Host-runboard_session");
     let planted = Cookie::new(COOKIE, own.value().to_owned());
     assert!(send(&over_https, get("/").cookie(planted.clone())).await.leads_to("/sign-in"));
-    // Nor does signing in end the session that it names.
+    // Signing in also leaves the session of that cookie alone.
     let sign_up = form("/sign-up", "mira@example.org", PASSWORD).cookie(planted);
     let mira = send(&over_https, sign_up.insert_header(("sec-fetch-site", "same-origin"))).await.session();
     assert_eq!(send(&over_https, get("/").cookie(mira)).await.body, "mira@example.org");

@@ -1,4 +1,4 @@
-//! The way in, and what is said to those who may not.
+//! Sign-in, and its refusals.
 
 use actix_web::{cookie::Cookie, http::StatusCode, test::TestRequest};
 use runboard::{base::config::SignUp, http::session::COOKIE};
@@ -69,7 +69,7 @@ async fn an_error_is_tied_to_the_fields_it_is_about_and_rules_are_said_before_th
     assert!(page.contains("Wrong e-mail or password."), "{page}");
 }
 
-/// The field's element.
+/// The input element of the field.
 fn input<'p>(page: &'p str, name: &str) -> &'p str {
     let is_named = |input: &&str| input.contains(&format!(r#" id="{name}""#));
     page.split("<input").skip(1).filter_map(|rest| rest.split('>').next()).find(is_named).expect(name)

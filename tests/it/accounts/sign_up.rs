@@ -1,4 +1,4 @@
-//! Who may make an account, and when.
+//! Who may create an account, and when.
 
 use actix_web::{http::StatusCode, test::TestRequest};
 use futures_util::future::join_all;
@@ -25,7 +25,7 @@ async fn the_first_minute_leads_to_sign_up_and_the_account_is_in() {
         page.body
     );
 
-    // There is no account to sign in with.
+    // No account exists to sign in with.
     let refused = send(&door, form("/sign-up", "ada@example.org", "short")).await;
     for body in [&page.body, &refused.body] {
         assert!(body.contains("<form") && !body.contains("/sign-in"), "{body}");

@@ -1,4 +1,4 @@
-//! Cancelling while the event is on its way, against an engine that answers as the test wants it.
+//! Cancelling while the event is being sent, with an engine that answers as the test requires.
 
 use std::{
     sync::{Arc, Mutex},
@@ -28,38 +28,38 @@ use crate::{client, steps, support::parts};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// What the engine does and what it was asked.
+/// The engine's behaviour, and the requests that it received.
 #[derive(Default)]
 pub(crate) struct Engine {
-    /// Sends are held for this long before they are answered.
+    /// Sends are delayed by this time before they are answered.
     pub(crate) holds_sends: Duration,
-    /// Sends are answered with this status.
+    /// The status of answers to sends.
     pub(crate) status: u16,
-    /// Runs of any event: id, status.
+    /// The runs of every event: id, status.
     pub(crate) runs: Vec<(String, &'static str)>,
-    /// A cancel changes nothing, for the run has ended.
+    /// A cancel has no effect, because the run has ended.
     pub(crate) too_late: bool,
     pub(crate) sends: usize,
     pub(crate) cancels: usize,
-    /// What the function shares with the imports.
+    /// Shared by the function and the imports.
     pub(crate) live: ProgressRegistry,
-    /// Lists of runs are held for this long before they are answered.
+    /// Lists of runs are delayed by this time before they are answered.
     pub(crate) holds_lists: Duration,
     pub(crate) lists: usize,
     /// Lists of runs are answered with 401.
     pub(crate) refuses_lists: bool,
-    /// What is in its queue for any run; None: it does not know the question.
+    /// The jobs in its queue for every run. None: it does not support the request.
     pub(crate) jobs: Option<Value>,
     pub(crate) jobs_asked: usize,
-    /// How long it is waited for instead of the usual time.
+    /// The timeout of requests, instead of the usual one.
     pub(crate) answers_within: Option<Duration>,
-    /// The engine's clock is ahead of ours: what it says of an end.
+    /// The end of a run by the engine's clock, which is ahead of ours.
     pub(crate) ends_at: Option<String>,
-    /// A step had been told to stop when its run's cancel came.
+    /// Whether a step had been told to stop when the cancel of its run arrived.
     pub(crate) stopped_before: bool,
 }
 
-/// Imports over a folder of their own, and their engine.
+/// Imports with their own folder and engine.
 pub(crate) struct Room {
     pub(crate) imports: Imports,
     storage: Storage,
@@ -75,7 +75,7 @@ impl Room {
         Self::ready_after(engine, std::future::ready(())).await
     }
 
-    /// Sends events once `ready` has come.
+    /// Sends events only after `ready` has completed.
     pub(crate) async fn ready_after(
         engine: Engine,
         ready: impl Future<Output = ()> + Send + 'static,
@@ -225,7 +225,7 @@ async fn an_event_that_waits_for_its_turn_is_never_sent() {
     let second = room.import().await;
     room.cancel(second).await;
     assert_eq!(room.state(second).await.0, ImportState::Cancelled);
-    // The way is free again: a third event goes, the second does not.
+    // The sender is free again: it sends a third event, but not the second.
     room.engine().holds_sends = Duration::ZERO;
     room.cancel(first).await;
     let third = room.import().await;
@@ -304,7 +304,7 @@ async fn before_a_run_exists_it_is_cancelled_and_so_is_every_run_that_comes() {
 async fn an_event_that_could_not_be_sent_is_not_tried_again() {
     let room = Room::new(Engine { status: 503, ..Engine::default() }).await;
     let import = room.import().await;
-    // The client's own tries are over; the next is the outbox's.
+    // The client's own tries are used up; the next try is the outbox's.
     room.until("the tries", |engine| engine.sends == 3).await;
     room.cancel(import).await;
     assert_eq!(room.in_outbox().await, 0);
@@ -323,7 +323,7 @@ async fn a_refusal_that_comes_after_the_cancel_changes_nothing() {
     let import = room.import().await;
     room.until("the event", |engine| engine.sends == 1).await;
     room.cancel(import).await;
-    // The next import is refused: by then the answer to the first would have come.
+    // The next import is refused. By then the answer to the first would have arrived.
     let next = room.import().await;
     room.wait_for_state(next, ImportState::Failed).await;
     let (state, snapshot) = room.state(import).await;
@@ -350,7 +350,7 @@ async fn a_run_that_ended_just_before_stays_completed() {
     room.imports.stop().await;
 }
 
-/// A step that stops has failed, to the engine: told before the cancel, that could be the run's end.
+/// To the engine, a step that stops has failed: before the cancel, that could be the run's end.
 #[tokio::test]
 async fn a_step_is_told_to_stop_once_the_engine_knows_of_the_cancel() {
     let id = "01M8532JEX1SP78PSANCV2SARF";

@@ -1,5 +1,5 @@
-//! The dashboard on any Inngest server: a whole Runboard that is told where the server is, uploads, and
-//! what its pages say.
+//! The dashboard on any Inngest server: a whole Runboard that is configured for the server, uploads, and the
+//! content of its pages.
 
 use std::{
     sync::{
@@ -30,34 +30,34 @@ use crate::{
     },
 };
 
-/// On one server all of these are one Runboard, and their other app is one, too: what a test that failed
-/// has left there is gone with the next one's registration. So they take turns.
+/// On a shared server all of these are one Runboard, and their other app is one app, so the tests take turns.
+/// The next registration removes what a failed test has left there.
 static TURN: Mutex<()> = Mutex::const_new(());
 const OTHER_APP: &str = "test-dashboard";
 
-/// What an ordinary import may cost the server, its event included.
+/// The most requests to the server for an ordinary import, including its event.
 const MOST_REQUESTS: usize = 6;
 
-/// How long a report of progress may take to the page: the server calls a function of ours with it.
+/// How long a report of progress may take to the page: the server calls one of our functions with it.
 const REPORTED_WITHIN: Duration = Duration::from_secs(2);
 
 /// A Runboard on the server of `world`.
 struct Dashboard {
     app: TestApp,
     visitor: Visitor,
-    /// Requests to the server, registrations aside.
+    /// The number of requests to the server, without registrations.
     asked: Arc<AtomicUsize>,
     world: World,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Dashboard {
-    /// `others`: functions of another app.
+    /// `others` are functions of another app.
     async fn beside(others: Vec<Function>, processor: bool) -> Self {
         Self::called_at(None, others, processor).await
     }
 
-    /// `elsewhere`: where the server believes us to be.
+    /// `elsewhere` is the address at which the server is told to call us.
     async fn called_at(elsewhere: Option<&str>, others: Vec<Function>, processor: bool) -> Self {
         let turn = TURN.lock().await;
         let world = World::of(FunctionServer::start_as(OTHER_APP.to_owned(), others).await).await;
@@ -91,7 +91,7 @@ impl Dashboard {
         Self { app, visitor, asked, world, _turn: turn }
     }
 
-    /// Reports progress until the page says `told`; the first report may come before the run is followed.
+    /// Reports progress until the page shows `told`; the first report may come before the run is watched.
     async fn report(
         &self,
         import: &str,
@@ -118,7 +118,7 @@ impl Dashboard {
         until("the progress on the page", reported).await
     }
 
-    /// Waits until nothing more is asked about any import.
+    /// Waits until no import is polled any more.
     async fn wait_until_over(&self) {
         let url = format!("sqlite:{}", self.app.data.path().join("runboard.db").display());
         let database = AnyPool::connect(&url).await.unwrap();
@@ -133,7 +133,7 @@ impl Dashboard {
         database.close().await;
     }
 
-    /// The server forgets ours, as a dev server does that is started anew.
+    /// Makes the server forget our functions, as a restarted dev server does.
     async fn make_forgotten(&self) {
         let mut other = self.world.functions.registration();
         other.app_name = "runboard".to_owned();
@@ -141,7 +141,7 @@ impl Dashboard {
         assert_eq!((forgotten.status, &forgotten.body["modified"]), (200, &json!(true)), "{forgotten:?}");
     }
 
-    /// The server forgets the functions of the test, so that the next test's events do not find them.
+    /// Makes the server forget the functions of the test, so that the next test's events do not reach them.
     async fn leave(self) {
         self.app.stop().await;
         let mut nothing = self.world.functions.registration();
@@ -153,7 +153,7 @@ impl Dashboard {
 /// Ten rows, two of which lack a field.
 const ROWS: &str = "id,name\n1,a\n2,b\n3\n4,d\n5,e\n6\n7,g\n8,h\n9,i\n10,j\n";
 
-/// A function of somebody else's that takes our event and answers once it is let.
+/// Another app's function that accepts our event and answers once `gate` has a permit.
 fn held(gate: &Arc<Semaphore>) -> Function {
     let gate = Arc::clone(gate);
     let function = Function::new("import-it", move |_| {
@@ -201,7 +201,7 @@ async fn a_function_of_somebody_elses_is_followed_with_its_progress_and_its_coun
     gate.add_permits(1);
     let panel = dashboard.visitor.wait_for_state(&import, "Completed").await;
     assert_eq!(panel.counts(), (70, 3));
-    // Its end is told under its id; it keeps the name that it had all the time.
+    // Its end is reported under its id; its name stays.
     assert!(!panel.html.contains(&format!("{OTHER_APP}-import-it")), "{}", panel.html);
     dashboard.leave().await;
 }
@@ -232,9 +232,9 @@ async fn a_run_of_somebody_elses_function_is_cancelled() {
     dashboard.visitor.post_form(&format!("{import}/cancel"), &[]).await;
     let panel = dashboard.visitor.wait_for_state(&import, "Cancelled").await;
     assert_eq!(panel.runs[0].status, "Cancelled");
-    // What the call answers afterwards changes nothing, though the server may list the run twice.
+    // The later answer of the call has no effect, although the server may list the run twice.
     gate.add_permits(1);
-    // The call answered before this one did.
+    // The call answered before this one.
     let next = dashboard.visitor.upload("next.csv", ROWS).await;
     dashboard.visitor.wait_for_state(&next, "Completed").await;
     let panel = dashboard.visitor.panel(&import).await;
@@ -267,7 +267,7 @@ async fn a_server_that_has_forgotten_our_functions_is_told_again_and_so_is_the_e
     dashboard.leave().await;
 }
 
-/// Not asserted, for machines differ: what it prints is quoted in docs/inngest.md.
+/// Not asserted, because machines differ: docs/inngest.md quotes the printed result.
 #[tokio::test]
 async fn how_soon_the_page_shows_an_end_is_measured() {
     let dashboard = Dashboard::beside(Vec::new(), true).await;

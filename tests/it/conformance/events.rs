@@ -54,7 +54,7 @@ async fn the_same_seed_gives_the_same_id_and_one_run() {
     assert_eq!(first.body["ids"], json!([seed.event_id(0)]), "{first:?}");
     assert_eq!(again.body["ids"], first.body["ids"], "{again:?}");
     world.api.ended(seed.event_id(0).as_str()).await;
-    // Whatever the second send had started would have been started before this.
+    // A run that the second send had started would have started before this one.
     world.run("go").await;
     assert_eq!(world.api.runs(seed.event_id(0).as_str()).await.len(), 1);
     assert_eq!(world.functions.calls("go").len(), 2);

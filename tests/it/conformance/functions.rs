@@ -1,4 +1,4 @@
-//! Registering functions, calling them, and what their answers mean.
+//! Registering functions, calling them, and the meaning of their answers.
 
 use std::sync::{
     Arc,
@@ -184,7 +184,7 @@ async fn a_function_asks_for_a_state_that_no_call_can_carry() {
     let calls = world.functions.called("large", 3).await;
     let [_, second, third] = calls.as_slice() else { panic!("{} calls", calls.len()) };
     assert!(!second.call.use_api && second.call.steps.len() == 1);
-    // A real server goes on sending the events here, and leaves them out only where they are too large.
+    // A real server still sends the events here, and omits them only if they are too large.
     assert!(third.call.use_api && third.call.steps.is_empty(), "{} steps", third.call.steps.len());
     assert_eq!(third.call.event.id.as_str(), event);
     assert_eq!(third.call.ctx.stack.stack, [step_id("one"), step_id("two")]);

@@ -1,4 +1,4 @@
-//! Sending over a line that loses answers: one event and one run, however often it is sent.
+//! Sending over a connection that loses answers: one event and one run, however often it is sent.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ async fn a_send_whose_answers_are_lost_is_one_event_with_one_run() {
     };
     let client = Client::with_limits(server, Limits { backoff, ..Limits::default() }).unwrap();
 
-    // The first never arrives; the others do, and nobody hears of it.
+    // The first request never arrives; the others arrive, but their answers are lost.
     let mut mishaps = vec![
         Behaviour::Twice,
         Behaviour::CutInAnswer,
@@ -63,7 +63,7 @@ async fn a_send_whose_answers_are_lost_is_one_event_with_one_run() {
     assert_eq!(seeds.count(), 6, "{happened:?}");
 
     let run = world.api.ended(sent.as_str()).await;
-    // Whatever the other sends had started would have been started before this.
+    // A run that another send had started would have started before this one.
     world.run("go").await;
     assert_eq!(world.api.runs(sent.as_str()).await, [run]);
     assert_eq!(world.functions.calls("go").len(), 2);

@@ -1,10 +1,9 @@
-//! What holds on every Inngest server: the embedded engine, a self-hosted one, a dev server.
+//! What must hold on every Inngest server: the embedded engine, a self-hosted one, a dev server.
 //!
-//! `RUNBOARD_TEST_INNGEST_URL` with `RUNBOARD_TEST_INNGEST_EVENT_KEY` and
-//! `RUNBOARD_TEST_INNGEST_SIGNING_KEY` names the server; without it each test starts an embedded
-//! engine. A server elsewhere must reach this machine at 127.0.0.1, where the functions are.
-//! Where a real server has defects (errors of GET as 200, lists that are cached, a cancelled run
-//! listed twice), [`crate::inngest_api`] looks past them.
+//! `RUNBOARD_TEST_INNGEST_URL` with `RUNBOARD_TEST_INNGEST_EVENT_KEY` and `RUNBOARD_TEST_INNGEST_SIGNING_KEY`
+//! selects the server. Without them each test starts an embedded engine. An external server must reach this
+//! machine, which has the functions, at 127.0.0.1. [`crate::inngest_api`] compensates the defects of real
+//! servers (errors of GET as 200, cached lists, a cancelled run that is listed twice).
 
 mod dashboard;
 mod events;
@@ -28,17 +27,17 @@ use crate::{
     inngest_api::{Api, Embedded, work},
 };
 
-/// A server with an app of functions registered.
+/// A server with a registered app of functions.
 struct World {
     api: Api,
     functions: FunctionServer,
-    /// A dev server knows no keys.
+    /// False for a dev server, which accepts any key.
     checks_keys: bool,
     _embedded: Option<Embedded>,
 }
 
 impl World {
-    /// An app of a name of its own, so that no test sees another's.
+    /// An app with a unique name, so that no test sees the runs of another.
     async fn with(functions: Vec<Function>) -> Self {
         Self::of(FunctionServer::start(functions).await).await
     }
@@ -72,24 +71,25 @@ impl World {
         Self { api, functions, checks_keys, _embedded: embedded }
     }
 
-    /// A function's name among all apps.
+    /// A function's slug, unique among all apps.
     fn slug(&self, function: &str) -> String {
         format!("{}-{function}", self.functions.app)
     }
 
-    /// Triggers a function; the event's id.
+    /// Triggers a function. Returns the event's id.
     async fn trigger(&self, function: &str) -> String {
         self.api.send(&json!({"name": self.functions.event(function), "data": {"n": 1}})).await
     }
 
-    /// Triggers a function and waits for its run's end.
+    /// Triggers a function and waits for the end of its run.
     async fn run(&self, function: &str) -> Run {
         let event = self.trigger(function).await;
         self.api.ended(&event).await
     }
 }
 
-/// Once in the process, and past the capturing of output: a green run says what it was green on.
+/// Prints the server once per process, bypassing the capture of output, so that the log shows what was
+/// tested.
 fn say_once(server: String) {
     static SAID: Once = Once::new();
     SAID.call_once(|| {

@@ -81,7 +81,7 @@ async fn a_run_that_waits_for_a_retry_has_a_job_with_the_attempt_and_its_time() 
     assert_eq!((&job["position"], &job["kind"]), (&json!(0), &json!("start")), "{jobs:?}");
     assert!(job["JobID"].is_string(), "{jobs:?}");
     let at = UnixMillis::from_rfc3339(job["at"].as_str().unwrap()).unwrap();
-    // A real server cuts the second.
+    // A real server truncates to the second.
     let about_an_hour = Duration::from_secs(3_598)..Duration::from_secs(3_720);
     assert!(about_an_hour.contains(&at.since(before)), "{jobs:?}");
 
@@ -129,7 +129,7 @@ async fn an_unknown_run_is_said_to_be_unknown() {
     let id = Ulid::new().to_string();
     let error = format!("Unable to load function run: {id}");
     let asked = world.api.get_run(&id).await;
-    // A real server says 500 here.
+    // A real server answers 500 here.
     assert!(matches!(asked.status, 404 | 500), "{asked:?}");
     assert_eq!(asked.body["error"], error, "{asked:?}");
     let jobs = world.api.get_jobs(&id).await;
@@ -151,7 +151,7 @@ async fn a_cancelled_run_ends_at_once_and_stays_cancelled() {
     let record = world.api.ended(&event).await;
     assert_ended(&record, RunStatus::Cancelled, json!({}));
 
-    // The call was not interrupted; what it answers changes nothing. A second run comes after it.
+    // The call was not interrupted, but its answer has no effect. A second run follows it.
     gate.add_permits(2);
     world.run("held").await;
     assert_eq!(world.api.cancel(run.run_id.as_str()).await.status, 200);
@@ -184,7 +184,7 @@ async fn the_bearer_is_the_signing_key_plain_or_hashed_where_keys_are_known() {
     for bearer in [key.expose_secret(), plain, &hashed, bare_hash] {
         assert_eq!(status(Some(bearer)).await, 200);
     }
-    // A dev server takes any, and none.
+    // A dev server accepts any key, and none.
     let stranger = if world.checks_keys { 401 } else { 200 };
     assert_eq!(status(Some("abc")).await, stranger);
     assert_eq!(status(None).await, stranger);

@@ -1,4 +1,4 @@
-//! Events by which a server tells functions of the end of other functions' runs, and trigger expressions.
+//! Events by which a server reports the end of a run to other functions, and trigger expressions.
 
 use std::sync::Arc;
 
@@ -14,22 +14,22 @@ const FINISHED: &str = "inngest/function.finished";
 const FAILED: &str = "inngest/function.failed";
 const CANCELLED: &str = "inngest/function.cancelled";
 
-/// Holds for the end of a run of `go`. The server may be shared: every listener asks for its own app.
+/// True for the end of a run of `go`. The server may be shared, so every listener filters by its own app.
 const OF_GO: &str = "event.data.function_id == '{app}-go'";
 
-/// A function that is told of the ends that `expression` holds for.
+/// A function that is called for the ends for which `expression` is true.
 fn listener(name: &'static str, event: &str, expression: &str) -> Function {
     Function::answering(name, || Answer::output(r#""heard""#)).retries(0).on_event(event, expression)
 }
 
-/// The event that a listener was called with first.
+/// The event of a listener's first call.
 async fn heard(world: &World, listener: &str) -> Value {
     let call = world.functions.called(listener, 1).await.remove(0);
     let body: Value = serde_json::from_slice(&call.raw).unwrap();
     body["event"].clone()
 }
 
-/// Whether `event` tells of the end of `run`, which the event `trigger` triggered.
+/// Whether `event` reports the end of `run`, which the event `trigger` triggered.
 fn assert_tells_of(event: &Value, run: &Run, trigger: &str, world: &World) {
     let data = &event["data"];
     assert_eq!(data["_inngest"]["status"], run.status.as_str(), "{event}");
@@ -170,7 +170,7 @@ async fn a_function_is_triggered_only_by_what_its_expression_holds_for() {
     let event = world.trigger("go").await;
     let runs = world.api.all_ended(&event, 2).await;
     world.functions.called("named", 1).await;
-    // What a second event starts was started after whatever the first one had.
+    // A run of the second event starts after all runs of the first.
     world.trigger("go").await;
     world.functions.called("named", 2).await;
     world.functions.called("one", 2).await;

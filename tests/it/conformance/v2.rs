@@ -1,4 +1,4 @@
-//! `/v2/events/{id}/runs` and `/v2/runs/{id}/cancel`, under both of their prefixes.
+//! `/v2/events/{id}/runs` and `/v2/runs/{id}/cancel`, under both prefixes.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
     inngest_api::{Answered, until},
 };
 
-/// Waits until an event's list on v2 is as `is_there` wants it.
+/// Waits until `is_there` accepts an event's list on v2.
 async fn listed(world: &World, event: &str, query: &str, is_there: impl Fn(&Value) -> bool) -> Answered {
     let probe = || async {
         let listed = world.api.get_v2_event_runs(event, query).await;
@@ -193,7 +193,7 @@ async fn both_prefixes_lead_to_the_same() {
     for prefix in ["/v2", "/api/v2"] {
         let request = world.api.request(reqwest::Method::GET, &format!("{prefix}{path}"));
         let stranger = request.bearer_auth("abc").send().await.unwrap();
-        // A dev server knows no keys.
+        // A dev server has no keys.
         let status = if world.checks_keys { 401 } else { 200 };
         assert_eq!(stranger.status(), status, "{prefix}");
         let known = world.api.ask(reqwest::Method::GET, &format!("{prefix}{path}")).await;

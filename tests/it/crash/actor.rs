@@ -1,4 +1,4 @@
-//! Somebody who asks for an import and then does something with it, until the server dies.
+//! A user who requests an import and then acts on it, until the server dies.
 
 use std::{
     path::PathBuf,
@@ -17,10 +17,10 @@ use super::{
 };
 use crate::support::visitor::{Panel, Visitor};
 
-/// The pause before an actor begins, and between what it does.
+/// The longest pause before an actor begins, and between its actions.
 const LONGEST_PAUSE: Duration = Duration::from_millis(300);
 
-/// How long a file stays unreadable at most: not so long that all attempts of a step fall into it.
+/// How long a file stays unreadable at most. Shorter than all attempts of a step together.
 const LONGEST_SPOILT: Duration = Duration::from_millis(1_200);
 
 pub struct Actor {
@@ -29,17 +29,17 @@ pub struct Actor {
     pub asked: Arc<Mutex<Vec<Asked>>>,
     /// The server's folder of uploads.
     pub uploads: PathBuf,
-    /// Where a file is while it cannot be read.
+    /// The place of a file while it cannot be read.
     pub away: PathBuf,
     pub rng: StdRng,
 }
 
-/// What is done with an import.
+/// An action on an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deed {
     Watch,
     Cancel,
-    /// Its stored file cannot be read for a while, so that a step fails and is tried again.
+    /// Makes its stored file unreadable for a while, so that a step fails and is retried.
     Spoil,
 }
 
@@ -54,7 +54,7 @@ impl Deed {
 }
 
 impl Actor {
-    /// A request without an answer ends it: the server is gone.
+    /// A request without an answer ends the actor: the server was killed.
     pub async fn act(mut self, deed: Deed) {
         self.pause().await;
         let sample = self.rng.random_range(0..self.samples.len());
@@ -75,7 +75,8 @@ impl Actor {
         sleep(self.rng.random_range(Duration::ZERO..LONGEST_PAUSE)).await;
     }
 
-    /// Sends what is answered with 303 to a new import. Its place in the list, if it was answered.
+    /// Sends a request that is answered with 303 to a new import. Returns its index in the list, if it was
+    /// answered.
     async fn ask_for_import(
         &self,
         file_name: String,
@@ -118,14 +119,14 @@ impl Actor {
         }
     }
 
-    /// Once cancelled, always cancelled.
+    /// Checks that a cancelled import stays cancelled.
     fn saw(&self, asked: usize, cancelled: bool) {
         let asked = &mut self.asked.lock().unwrap()[asked];
         assert!(cancelled || !asked.seen_cancelled, "no longer cancelled: {asked:?}");
         asked.seen_cancelled = cancelled;
     }
 
-    /// Puts a folder where the file is: opening it works, reading it fails.
+    /// Replaces the file by a folder: opening works, reading fails.
     async fn spoil(&mut self, asked: usize) {
         let name = format!("{}.csv", self.import(asked).rsplit('/').next().unwrap());
         let (upload, away) = (self.uploads.join(&name), self.away.join(&name));

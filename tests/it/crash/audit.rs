@@ -1,4 +1,4 @@
-//! What must hold after all kills.
+//! Checks the invariants after all kills.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -11,18 +11,18 @@ use super::{
 };
 use crate::support::visitor::{Panel, attributes};
 
-/// A wish to cancel that comes when the last answer of the run is on its way comes too late.
+/// A cancel is too late if it arrives while the last answer of the run is being sent.
 const TOO_LATE_MILLIS: i64 = 1_000;
 
-/// An import at its end, as the pages have it.
+/// An import at its end, as the pages show it.
 struct Ended {
     asked: Asked,
     panel: Panel,
-    /// Records of the file that are in its two files, if it has any.
+    /// The number of records in its two output files, if it has any.
     records: u64,
 }
 
-/// Lets a last server end all imports, and checks everything.
+/// Lets a last server finish all imports, then checks everything.
 pub async fn audit(mut world: World) {
     let server = world.start();
     let asked = world.asked.lock().unwrap().clone();
@@ -54,7 +54,7 @@ pub async fn audit(mut world: World) {
         ended.insert(import, Ended { asked, panel, records });
     }
 
-    // The last start: nobody is at work any more, and everything is as it was.
+    // The last start: no run is active, and nothing may change.
     server.kill();
     let server = world.start();
     for (import, before) in &ended {
@@ -75,7 +75,7 @@ pub async fn audit(mut world: World) {
     left.database.close().await;
 }
 
-/// The paths of all imports that the pages have.
+/// The paths of all imports on the pages.
 async fn list(world: &World) -> HashSet<String> {
     let mut imports = HashSet::new();
     let mut page = "/".to_owned();
@@ -89,7 +89,7 @@ async fn list(world: &World) -> HashSet<String> {
     }
 }
 
-/// Counts and files are those of the records, each once and in order. How many there are.
+/// Checks that counts and files match the records, each once and in order. Returns the number of records.
 async fn check_files(world: &World, import: &str, asked: &Asked, panel: &Panel) -> u64 {
     let sample = &world.samples[asked.sample];
     let what = format!("{import} ({asked:?}, {}, {:?})", panel.state, panel.runs);
@@ -101,7 +101,7 @@ async fn check_files(world: &World, import: &str, asked: &Asked, panel: &Panel) 
         }
         "Cancelled" => match &*panel.runs {
             [] => return 0,
-            // Nothing is known of a run that did not begin.
+            // A run that did not begin has no counts.
             [run] if run.processed.is_empty() => return 0,
             [_] => panel.counts(),
             runs => panic!("{} runs of {what}", runs.len()),
@@ -117,7 +117,7 @@ async fn check_files(world: &World, import: &str, asked: &Asked, panel: &Panel) 
     records
 }
 
-/// Nothing is stored but what the database names.
+/// Checks that only files named by the database are stored.
 async fn check_storage(left: &OnDisk<'_>, ended: &BTreeMap<String, Ended>) {
     assert_eq!(left.files("incoming"), HashSet::new());
     let uploads: HashSet<String> =
@@ -126,7 +126,7 @@ async fn check_storage(left: &OnDisk<'_>, ended: &BTreeMap<String, Ended>) {
     assert_eq!(left.files("runs"), left.step_files().await);
 }
 
-/// One event, one run; and of a cancelled one the steps are whole.
+/// Checks that one event has one run, and that the steps of a cancelled run are complete.
 async fn check_runs(world: &World, left: &OnDisk<'_>, import: &str, ended: &Ended) {
     let id = import.rsplit('/').next().unwrap();
     let row = sqlx::query(
@@ -156,7 +156,7 @@ async fn check_runs(world: &World, left: &OnDisk<'_>, import: &str, ended: &Ende
         return;
     }
     assert!(cancel.is_some(), "{what}: nobody cancelled it");
-    // A run that appeared after the cancel is shown once its end is recorded, perhaps after we looked.
+    // A run that appeared after the cancel is shown once its end is recorded, which may be after this check.
     let shown = ended.panel.runs.len() as i64;
     assert!(events <= 1 && runs == events && (runs == shown || shown == 0 && ended.records == 0), "{what}");
     if ended.records > 0 {

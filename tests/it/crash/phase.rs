@@ -1,22 +1,22 @@
-//! What a server is at, read from what it has on disk.
+//! The phase of a server, determined from its data on disk.
 
 use std::{collections::HashSet, fs, path::Path};
 
 use sqlx::{AnyPool, Row, any::AnyPoolOptions};
 
-/// What a kill can hit. Several at once, with several imports.
+/// A phase that a kill can hit. Several imports can be in different phases at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     UploadInFlight,
     /// Recorded, and not confirmed by the engine.
     EventUnsent,
     RunQueued,
-    /// A step has written something that no commit names.
+    /// A step has written files that no commit names.
     StepAtWork,
-    /// A step is committed, and the next one not begun.
+    /// A step is committed, and the next one has not begun.
     BetweenSteps,
     WaitingForRetry,
-    /// The wish is recorded, the end of the run is not.
+    /// The request to cancel is recorded, the end of the run is not.
     CancelUnderWay,
     Idle,
 }
@@ -54,13 +54,13 @@ pub struct OnDisk<'d> {
 }
 
 impl<'d> OnDisk<'d> {
-    /// Beside a server at work.
+    /// Reads the data of a running server.
     pub async fn beside(data: &'d Path) -> Self {
         Self::open(data, data).await
     }
 
-    /// What a dead server left. Its database is copied first, to `copy`: the next server is to find the
-    /// original as the last one left it.
+    /// Reads the data of a killed server. The database is first copied to `copy`, so that the next server
+    /// finds the original unchanged.
     pub async fn after(data: &'d Path, copy: &Path) -> Self {
         for name in ["runboard.db", "runboard.db-wal"] {
             let _ = fs::remove_file(copy.join(name));
@@ -79,7 +79,7 @@ impl<'d> OnDisk<'d> {
         Self { data, database }
     }
 
-    /// All that is going on.
+    /// All current phases.
     pub async fn phases(&self) -> Vec<Phase> {
         let counts = sqlx::query(COUNTS).fetch_one(&self.database).await.unwrap();
         let any = |column: &str| counts.get::<i64, _>(column) > 0;

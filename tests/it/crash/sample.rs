@@ -1,4 +1,4 @@
-//! Files to import, and what must come out of them, known without reading them.
+//! Generated files to import, with their expected outputs.
 
 use rand::{RngExt, rngs::StdRng};
 
@@ -7,33 +7,34 @@ use crate::support::cells;
 const HEADER: &str = "id,name,note";
 const FAILED_HEADER: &str = "_line,_column,_reason,id,name,note,_extra";
 
-/// The front of a file is slow to read, so that steps are planned to be as short as they can be.
+/// The front of a file is slow to read, so that the planned steps are as short as possible.
 const SLOW_BYTES: usize = 1 << 20;
 
 /// A file and its records.
 pub struct Sample {
     pub bytes: Vec<u8>,
-    /// All of processed.csv.
+    /// The expected processed.csv.
     processed: Vec<u8>,
     records: Vec<Record>,
 }
 
-/// One record, and what of the files it is the end of.
+/// One record, and the positions of its end in the file and the output.
 struct Record {
     id: usize,
     /// Physical, counted from 1.
     line: usize,
     fails: bool,
-    /// Bytes of the file up to its end.
+    /// The end of the record in the file, in bytes.
     end: usize,
-    /// Bytes of processed.csv up to its end; that of the record before it if it fails.
+    /// The end of the record in processed.csv, in bytes. For a failed record, the end of the record before
+    /// it.
     processed_end: usize,
 }
 
 impl Sample {
     /// A file of at least `size` bytes.
     pub fn generate(size: usize, rng: &mut StdRng) -> Self {
-        // What is mixed up between files shows.
+        // Distinguishes the records of different files.
         let salt: u64 = rng.random();
         let filler = "x".repeat(120);
         let mut file = format!("{HEADER}\n");
@@ -71,14 +72,14 @@ impl Sample {
         Self { bytes: file.into_bytes(), processed: processed.into_bytes(), records }
     }
 
-    /// The whole file's (processed, failed).
+    /// The counts (processed, failed) of the whole file.
     pub fn counts(&self) -> (u64, u64) {
         let failed = self.records.iter().filter(|record| record.fails).count();
         ((self.records.len() - failed) as u64, failed as u64)
     }
 
-    /// How many bytes of the file the first records are of which `processed` and `failed` are the counts.
-    /// They must be the first ones.
+    /// The length in bytes of the file's first records, given their counts `processed` and `failed`. Fails if
+    /// no prefix has these counts.
     pub fn prefix(&self, (processed, failed): (u64, u64)) -> Result<usize, String> {
         let count = usize::try_from(processed + failed).unwrap();
         let first = self.records.get(..count).ok_or("more records than the file has")?;
@@ -89,7 +90,7 @@ impl Sample {
         Ok(first.last().map_or(HEADER.len() + 1, |record| record.end))
     }
 
-    /// Whether the two files have the first `count` records, each once, in order, and nothing else.
+    /// Checks that the two files contain exactly the first `count` records, each once and in order.
     pub fn check(&self, count: u64, processed: &[u8], failed: &[u8]) -> Result<(), String> {
         let first = &self.records[..usize::try_from(count).unwrap()];
         let end = first.last().map_or(HEADER.len() + 2, |record| record.processed_end);

@@ -1,4 +1,4 @@
-//! A data folder that lives through many servers, and what was asked of them.
+//! A data folder that is used by many servers in turn, and the imports that were requested from them.
 
 use std::{
     fs,
@@ -22,12 +22,12 @@ use super::{
 };
 use crate::support::{binary::Binary, visitor::Visitor};
 
-/// How long a phase that a kill is meant for may take to come.
+/// How long to wait for the phase that a kill should hit.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How often the phase is looked at, and how long after it was seen the kill comes at most.
+/// How often the phase is checked, which is also the longest delay of the kill.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 const LATEST: Duration = Duration::from_millis(5);
-/// A kill that is meant for nothing comes at any moment of this.
+/// A kill without a target phase happens at a random time within this.
 const LIFE: Duration = Duration::from_millis(1_500);
 
 pub struct World {
@@ -37,17 +37,17 @@ pub struct World {
     pub asked: Arc<Mutex<Vec<Asked>>>,
 }
 
-/// An import that was asked for.
+/// A requested import.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// No two uploads have the same.
+    /// Unique among all uploads.
     pub file_name: String,
     pub sample: usize,
-    /// Its path, once the server has said 303; else it may be there or not.
+    /// Its path, once the server has answered 303; otherwise it may or may not exist.
     pub import: Option<String>,
-    /// When a wish to cancel it was answered.
+    /// When a request to cancel it was answered.
     pub cancel_answered_at: Option<UnixMillis>,
-    /// A page has said that it is cancelled.
+    /// Whether a page has shown it as cancelled.
     pub seen_cancelled: bool,
 }
 
@@ -68,19 +68,19 @@ impl World {
         self.folder.path().join("data")
     }
 
-    /// Starts a server, and is its visitor.
+    /// Starts a server, and sets the visitor's address to it.
     pub fn start(&mut self) -> Binary {
         let server = server::start(&self.data(), &self.folder.path().join("log"));
         self.visitor.origin.clone_from(&server.origin);
         server
     }
 
-    /// What the last server left.
+    /// The data that the last server left.
     pub async fn left<'d>(&self, data: &'d Path) -> OnDisk<'d> {
         OnDisk::after(data, &self.folder.path().join("copy")).await
     }
 
-    /// Starts a server, asks things of it, kills it. Returns what the kill hit.
+    /// Starts a server, sends it requests, and kills it. Returns the phases that the kill hit.
     pub async fn live_and_die(&mut self, rng: &mut StdRng) -> Vec<Phase> {
         let data = self.data();
         let meant_for = rng.random_bool(0.7).then(|| Phase::ALL[rng.random_range(0..Phase::ALL.len())]);
@@ -126,7 +126,7 @@ impl World {
         hit
     }
 
-    /// Puts the files back that actors made unreadable.
+    /// Restores the files that actors made unreadable.
     fn restore_files(&self) {
         for entry in fs::read_dir(self.folder.path().join("away")).unwrap() {
             let away = entry.unwrap().path();
@@ -136,8 +136,7 @@ impl World {
     }
 }
 
-/// Puts a folder where the file is, in one step: a moment without either would be another trouble than the
-/// one that is meant, and a final one.
+/// Replaces the file by a folder atomically. A moment without either would be another, permanent failure.
 pub fn take_file_away(upload: &Path, away: &Path) {
     fs::create_dir(away).unwrap();
     exchange(upload, away);
@@ -154,7 +153,7 @@ fn exchange(one: &Path, other: &Path) {
     rustix::fs::renameat_with(rustix::fs::CWD, one, rustix::fs::CWD, other, RenameFlags::EXCHANGE).unwrap();
 }
 
-/// Looks until the server is at `phase`; a kill that would come too late for it hits something else.
+/// Waits until the server is in `phase`. A kill that comes too late hits another phase.
 async fn wait_for(phase: Phase, data: &Path) {
     let on_disk = OnDisk::beside(data).await;
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! Real files and hand-made ones, with what `tests/fixtures/README.md` says of them.
+//! Real and hand-made files, with the results that `tests/fixtures/README.md` documents.
 
 use std::{fs, path::Path};
 

@@ -10,7 +10,7 @@ use runboard::csv::{Cursor, Layout, Output, Pass};
 /// A record limit that no example reaches by accident.
 const LIMIT: usize = 1000;
 
-/// Reads a whole file in one go.
+/// Reads a whole file in one pass.
 fn read(file: &[u8]) -> (Layout, Output, Cursor) {
     read_with_limit(file, LIMIT)
 }
@@ -26,7 +26,7 @@ fn read_with_limit(file: &[u8], limit: usize) -> (Layout, Output, Cursor) {
     (layout, output, cursor)
 }
 
-/// The lines that `failed.csv` has for a file, without its header.
+/// The lines of `failed.csv` for a file, without the header.
 fn failed_lines(file: &[u8]) -> String {
     String::from_utf8(read(file).1.failed).expect("failed.csv is UTF-8")
 }

@@ -1,4 +1,4 @@
-//! What holds for all files.
+//! Properties of all files.
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use runboard::csv::{Cursor, Layout, Output, Pass};
@@ -10,7 +10,7 @@ use super::{
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A file of the pieces that matter, and a limit that it often reaches.
+/// A file made of significant pieces, and a limit that it often reaches.
 fn files() -> impl Strategy<Value = (Vec<u8>, usize)> {
     let fronts: &[&[u8]] = &[b"", BYTE_ORDER_MARK, b"\r\n\n", b"\xef\xbb\xbf\r"];
     let headers: &[&[u8]] = &[b"a,b\n", b"a\r\n", b"\"a\r\nb\",c\r", b"a,b,c\n\n"];
@@ -47,9 +47,9 @@ fn files() -> impl Strategy<Value = (Vec<u8>, usize)> {
         .prop_map(|(front, header, body, limit)| ([front, header, &body].concat(), limit))
 }
 
-/// Reads a file as steps do: from blocks of the given sizes, each step a new pass from the cursor
-/// where the last one ended, with outputs taken away after each read. That the file has ended shows
-/// only when there is no further block.
+/// Reads a file as steps do: from blocks of the given sizes. Each step is a new pass from the cursor of the
+/// previous one, and outputs are taken after each read. The end of the file is known only when there is no
+/// further block.
 fn read_in_steps(file: &[u8], limit: usize, blocks: &[usize], steps: &[u64]) -> (Output, Cursor) {
     let layout = Layout::read(file, true, limit).expect("a readable header");
     let mut blocks = blocks.iter().copied().cycle();
@@ -158,7 +158,8 @@ proptest! {
         prop_assert!(again.is_failed_csv);
         prop_assert_eq!(again.header, layout.header);
         prop_assert_eq!(second.counts.processed + second.counts.failed, first.counts.failed);
-        // What failed for bytes that failed.csv cannot show, or for its last quote, may pass.
+        // Records that failed for bytes that failed.csv cannot contain, or for the file's last quote, may
+        // pass.
         let may_pass = ["closing quote missing", "not valid UTF-8"];
         let passed_for = first.reasons.groups.iter().filter(|group| may_pass.contains(&group.reason.as_str()));
         prop_assert!(second.counts.processed <= passed_for.map(|group| group.count).sum());

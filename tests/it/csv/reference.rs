@@ -1,10 +1,10 @@
-//! The rules once more, as plainly as they can be written: byte by byte, over a whole file.
+//! A second implementation of the rules, as simple as possible: byte by byte, over a whole file.
 
-/// A record as the rules have it.
+/// A record according to the rules.
 pub struct Record {
     /// The line on which it starts.
     pub line: u64,
-    /// Its bytes with the line end.
+    /// Its bytes, including the line end.
     pub bytes: Vec<u8>,
     /// Unquoted; empty if the record is too long.
     pub fields: Vec<Vec<u8>>,
@@ -22,7 +22,7 @@ impl Record {
     }
 }
 
-/// All records behind byte `at` of the file, the header too if `at` is 0, and the line at its end.
+/// All records from byte `at` of the file on, including the header if `at` is 0, and the line at its end.
 pub fn records(file: &[u8], mut at: usize, mut line: u64, limit: usize) -> (Vec<Record>, u64) {
     let mut records = Vec::new();
     loop {
@@ -63,7 +63,7 @@ pub fn records(file: &[u8], mut at: usize, mut line: u64, limit: usize) -> (Vec<
     }
 }
 
-/// The field at `at`, where it ends, and whether the file ends inside its quotes.
+/// The field at `at`, its end, and whether the file ends inside its quotes.
 fn field(file: &[u8], mut at: usize) -> (Vec<u8>, usize, bool) {
     let mut text = Vec::new();
     if file.get(at) == Some(&b'"') {
@@ -111,7 +111,7 @@ fn lines_in(bytes: &[u8]) -> u64 {
     lines
 }
 
-/// A record as `processed.csv` has it.
+/// A record in the format of `processed.csv`.
 pub fn encoded(fields: &[Vec<u8>]) -> Vec<u8> {
     let quoted = |field: &Vec<u8>| {
         let text = String::from_utf8(field.clone()).expect("a processed field is text");

@@ -27,7 +27,7 @@ fn ran(name: &str, data: &Value) -> Value {
     json!({"id": step_id(name), "op": "StepRun", "name": name, "displayName": name, "opts": {}, "data": data})
 }
 
-/// Each call is held until the gate has a permit; the first fails then, the second ends the run.
+/// Each call waits for a permit of the gate. The first then fails, the second ends the run.
 fn held(gate: &Arc<Semaphore>) -> Function {
     let (gate, calls) = (Arc::clone(gate), AtomicUsize::new(0));
     Function::new("held", move |_| {
@@ -72,7 +72,7 @@ async fn steps_reported_during_a_call_are_kept_whatever_becomes_of_the_call() {
     assert_eq!(second.call.ctx.stack.stack, [step_id("two"), step_id("one")]);
     assert_eq!(second.call.steps[&step_id("two")], json!({"data": {"a": 2, "b": 1}}));
 
-    // The first call is over, and so is what it had to say.
+    // The first call is over, so its reports are stale.
     let stale = checkpoint(&embedded, &run, &request, &json!([ran("late", &json!(1))])).await;
     assert_eq!(stale.status, 409, "{stale:?}");
     gate.add_permits(1);

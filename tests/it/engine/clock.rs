@@ -1,4 +1,4 @@
-//! A database whose times lie ahead, as after the system clock was set back between two processes.
+//! A database with times in the future, as after the system clock was set back between two processes.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},

@@ -1,4 +1,4 @@
-//! A database of an earlier version has rows in it.
+//! A database of an earlier version that contains rows.
 
 use runboard::{base::time::UnixMillis, inngest::RunStatus};
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::{
 
 const EVENT: &str = "01M852BFZNDZSECF4ZXVXKXYMX";
 
-/// A database of the version before `version`, with a function "go" that was registered and an event for it.
+/// A database of the version before `version`, with a registered function "go" and an event for it.
 async fn with_function_and_event(
     version: i64,
     url: &str,
@@ -44,7 +44,7 @@ async fn with_function_and_event(
     before
 }
 
-/// A run of the event, or of one like it.
+/// Inserts a run of the event, or of a similar one.
 async fn insert_run(before: &AnyPool, run: (&str, &str), slug: &str, lease: Option<&str>, available_at: i64) {
     let (run, event) = run;
     sqlx::query(
@@ -116,7 +116,7 @@ async fn goes_on_in_the_queue(url: &str) {
     let next = json!({"name": functions.event("go"), "data": {"userId": "ada"}});
     let next = embedded.api.send(&next).await;
     assert_eq!(embedded.api.ended(&next).await.output, Some(json!(1)));
-    // Why it waits is not known, so it does.
+    // The reason for the wait is unknown, so the run keeps waiting.
     let waits: (i64, Option<i64>) =
         sqlx::query_as("SELECT available_at, ended_at FROM engine_run WHERE run_id = $1")
             .bind(LATER.0)

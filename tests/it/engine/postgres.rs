@@ -52,7 +52,7 @@ async fn the_engine_runs_lists_cancels_and_tells_on_postgres() {
     let without = embedded.api.get_v2_event_runs(&event, "").await;
     assert_eq!(without.body["data"][0].get("output"), None, "{without:?}");
 
-    // A report during a call that is over is read and dropped.
+    // A report during a call that is over is read and ignored.
     let call = functions.calls("go").remove(0);
     let path = format!("/v1/checkpoint/{}/async", call.call.ctx.run_id);
     let body = json!({"request_id": call.headers["x-request-id"], "steps": []});

@@ -1,4 +1,4 @@
-//! What would keep a run, or a call's place, for ever.
+//! Cases that could block a run, or a call's place, forever.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn a_function_that_never_finishes_a_step_is_called_with_pauses_and_fails_i
     let event = trigger(&embedded, &functions, "idle").await;
     let pool = AnyPool::connect(&embedded.database).await.unwrap();
     let run = embedded.api.started(&event, 1).await.remove(0).run_id;
-    // It waits for its next call, which before came at once.
+    // The run waits for its next call; the earlier calls came at once.
     until("a pause", || async {
         let row: (i64, i64, Option<String>) = sqlx::query_as(
             "SELECT idle_turns, available_at - waits_since, lease FROM engine_run WHERE run_id = $1",
@@ -46,7 +46,7 @@ async fn a_function_that_never_finishes_a_step_is_called_with_pauses_and_fails_i
     pool.close().await;
 }
 
-/// Postgres keeps no NUL in a text.
+/// Postgres does not allow NUL in a text.
 #[tokio::test]
 async fn an_answer_that_the_database_refuses_ends_its_run() {
     let postgres = Postgres::start();
@@ -62,7 +62,7 @@ async fn an_answer_that_the_database_refuses_ends_its_run() {
     assert_eq!(functions.calls("refused").len(), 1);
 }
 
-/// As after a claim whose confirmation was lost.
+/// The state after a claim whose confirmation was lost.
 #[tokio::test]
 async fn a_run_that_was_claimed_without_a_call_is_called_by_the_engine_at_work() {
     on_each_database(is_called).await;

@@ -1,4 +1,4 @@
-//! Events of the engine's own: what the conformance suite cannot see from outside.
+//! The engine's own events: the parts that the conformance suite cannot observe.
 
 use runboard::{engine::DispatchOutcome, inngest::RunStatus};
 use serde_json::json;
@@ -49,14 +49,14 @@ async fn nothing_is_recorded_that_triggers_nothing() {
     embedded.engine.step().await.unwrap();
     assert_eq!(recorded(&embedded).await, [functions.event("go")]);
 
-    // Somebody listens, but not for this.
+    // A function listens, but not for this event.
     let other = vec![listener().on_event(FINISHED, "event.data.function_id == 'other'")];
     registered(&embedded, other).await;
     trigger(&embedded, &functions, "go").await;
     embedded.engine.step().await.unwrap();
     assert_eq!(recorded(&embedded).await.len(), 2);
 
-    // Nor does a function that is gone from its app.
+    // The same holds for a function that was removed from its app.
     let heard = registered(&embedded, vec![listener().on_event(FINISHED, "event.data.x == null")]).await;
     let mut app = heard.registration();
     app.functions.clear();
@@ -92,13 +92,13 @@ async fn a_cancel_wakes_the_dispatch_for_those_who_are_told() {
     let told = listener().on_event("inngest/function.cancelled", OF_GO);
     let functions = registered(&embedded, vec![go(), told]).await;
     let _working = work(&embedded.engine);
-    // An hour ahead, so that nothing but the cancel can wake anybody.
+    // An hour ahead, so that only the cancel can wake the loop.
     let later = runboard::base::time::UnixMillis::now().plus(std::time::Duration::from_secs(3_600));
     let event = embedded.api.send(&json!({"name": functions.event("go"), "ts": later.0})).await;
     let run = embedded.api.runs(&event).await.remove(0);
     assert_eq!(embedded.api.cancel(run.run_id.as_str()).await.status, 200);
     functions.called("listener", 1).await;
-    // Cancelled again, it tells nobody again.
+    // A second cancel reports nothing.
     assert_eq!(embedded.api.cancel(run.run_id.as_str()).await.status, 200);
     assert_eq!(functions.calls("listener")[0].call.event.id.as_str(), run.run_id.as_str());
     assert_eq!(functions.calls("go").len(), 0);

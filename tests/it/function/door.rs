@@ -1,4 +1,4 @@
-//! Who may ask, and how we answer.
+//! Who may call the functions, and how we answer.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! The step that copies a file from elsewhere.
+//! The step that copies a file from another server.
 
 use std::{fs, time::Duration};
 
@@ -13,7 +13,7 @@ use runboard::{
 use super::world::{Memo, SMALL_STEPS, World, call, csv, run_id};
 use crate::support::host::{Host, Reply};
 
-/// A function that may reach `host`, and has little patience.
+/// A function that may reach `host`, with short timeouts.
 async fn world_reaching(host: &Host) -> World {
     let limits = FetchLimits {
         answer: Duration::from_millis(200),
@@ -38,7 +38,7 @@ async fn every_step_and_attempt_reads_the_copy_whatever_the_address_says_by_then
     let copy = world.processor.storage.path(&Key::from_stored(copy));
     assert_eq!(fs::read_to_string(copy).unwrap(), csv(200));
 
-    // After a restart, in another attempt, and with the address gone elsewhere.
+    // After a restart, in another attempt, and with another file at the address.
     let world = world.restarted(|now| now.step_bytes = STEP_BYTES);
     assert_eq!(world.call(&call("r", &file, &memo, 1)).await.remember(&mut memo), "plan");
     assert_eq!(world.call(&call("r", &file, &memo, 2)).await.remember(&mut memo), "rows-1");

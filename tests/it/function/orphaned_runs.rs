@@ -1,4 +1,4 @@
-//! Runs of events that somebody else sent.
+//! Runs of events that Runboard did not send.
 
 use std::time::Duration;
 

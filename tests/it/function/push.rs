@@ -1,4 +1,4 @@
-//! What the engine and other people's functions tell us.
+//! Reports of the engine and of other people's functions.
 
 use actix_web::{http::StatusCode, test::TestRequest};
 use runboard::{
@@ -15,7 +15,7 @@ use super::world::{Answer, KEY, World, sign};
 const EVENT: &str = "01M852BFZNDZSECF4ZXVXKXYMX";
 const RUN: &str = "01M852BG4EY2PCG3PNFXJN2WBQ";
 
-/// The call of a real server's that told of a run's end, and its event's data.
+/// The call with which a real server reported a run's end, and its event's data.
 fn finished() -> Value {
     json!({
         "ctx": {

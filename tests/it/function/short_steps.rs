@@ -1,4 +1,4 @@
-//! A step that cannot go on, or is not to, ends with what it has finished.
+//! A step that cannot continue or is stopped ends with the records that it has finished.
 
 use std::{fs, path::PathBuf};
 
@@ -7,7 +7,7 @@ use runboard::{csv::Counts, function::STEP_BYTES};
 use super::world::{Memo, World, call, csv, run_id};
 use crate::steps;
 
-/// Cuts the stored upload of `world` off behind `bytes`; gives its path.
+/// Truncates the stored upload of `world` after `bytes`. Returns its path.
 async fn cut_off(world: &World, run: &str, bytes: u64) -> PathBuf {
     let path = world.stored(run).await;
     fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(bytes).unwrap();
@@ -23,7 +23,7 @@ async fn a_step_that_cannot_read_on_ends_with_what_it_has_finished_and_the_next_
     world.call(&call("r", &file, &memo, 0)).await.remember(&mut memo);
     let path = cut_off(&world, "r", (3 << 20) / 2).await;
 
-    // The first block is there whole.
+    // The first block is complete.
     assert_eq!(world.call(&call("r", &file, &memo, 0)).await.remember(&mut memo), "rows-1");
     let first = world.processor.store.steps(&run_id("r")).await.unwrap().pop().unwrap();
     assert!(((1 << 20) - 100..(1 << 20) + 100).contains(&first.end_byte), "{first:?}");
@@ -51,7 +51,7 @@ async fn a_step_that_cannot_read_on_ends_with_what_it_has_finished_and_the_next_
 #[actix_web::test]
 async fn a_step_that_cannot_write_on_ends_with_what_it_has_finished() {
     let world = World::new(STEP_BYTES).await;
-    // Its first failed record is far behind, and with it the first byte of failed.csv.
+    // Its first failed record, and so the first byte of failed.csv, comes late in the file.
     let good: String = (1..=200_000).map(|id| format!("{id},name {id}\n")).collect();
     let file = world.upload(&format!("id,name\n{good}bad\n1,2\n"));
     let mut memo = Memo::new();
@@ -86,7 +86,7 @@ async fn a_step_that_cannot_write_on_ends_with_what_it_has_finished() {
 #[actix_web::test]
 async fn a_step_ends_early_at_a_record_boundary_only() {
     let world = World::new(STEP_BYTES).await;
-    // The rest of a record of 3 MiB is being passed over when the file ends too soon.
+    // The rest of a record of 3 MiB is being skipped when the file ends too early.
     let good = "1,name\n".repeat(70_000);
     let file = world.upload(&format!("id,name\n{good}0,{}\n1,2\n", "x".repeat(3 << 20)));
     let mut memo = Memo::new();

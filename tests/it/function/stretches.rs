@@ -1,4 +1,4 @@
-//! Where in the file a run's rows are, as its steps record it.
+//! The positions of a run's rows in the file, as its steps record them.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ fn rows(stretches: &Stretches) -> Vec<(u64, u64)> {
     stretches.all().iter().map(|stretch| (stretch.rows, stretch.failed)).collect()
 }
 
-/// The same counted by hand: a row belongs where it begins.
+/// The same by a simple count: a row belongs to the stretch in which it begins.
 fn by_hand(text: &str) -> Vec<(u64, u64)> {
     let mut stretches = Stretches::new(text.len() as u64);
     let mut byte = text.find('\n').unwrap() as u64 + 1;
@@ -61,7 +61,7 @@ async fn a_step_that_ended_early_or_is_done_again_counts_no_row_twice() {
     world.call(&call("r", &file, &memo, 0)).await.remember(&mut memo);
     assert!(!world.call(&call("r", &file, &memo, 0)).await.status.is_success());
     fs::write(path, &text).unwrap();
-    // Two executions of one step, and another process that knows nothing.
+    // Two executions of one step, and another process without any state.
     let step = call("r", &file, &memo, 1);
     futures_util::future::join(world.call(&step), world.call(&step)).await;
     let world = world.restarted(|_| {});

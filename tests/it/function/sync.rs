@@ -1,4 +1,4 @@
-//! What is asked of the app as a whole, and calls that had no room for all they were to say.
+//! Requests about the app as a whole, and calls that had no room for their state.
 
 use actix_web::{
     http::{Method, StatusCode},

@@ -1,4 +1,4 @@
-//! The function over a folder of its own, and the engine that calls it.
+//! The function with its own folder, and the engine that calls it.
 
 use std::{collections::BTreeMap, fs, ops::RangeInclusive, path::PathBuf, time::Duration};
 
@@ -36,17 +36,17 @@ use crate::{steps, support::door};
 pub(super) const KEY: &str = "signkey-prod-0123456789abcdef";
 pub(super) const SERVE_URL: &str = "http://127.0.0.1:7000/api/inngest";
 
-/// More steps than a call could make by accident read a file of a few kilobytes.
+/// Makes a file of a few kilobytes need more steps than a call could do by accident.
 pub(super) const SMALL_STEPS: RangeInclusive<u64> = 1_000..=1_000;
 
-/// The function over a folder of its own.
+/// The function with its own folder.
 pub(super) struct World {
     pub(super) folder: TempDir,
     pub(super) database: AnyPool,
     pub(super) processor: Data<Processor>,
 }
 
-/// What the engine remembers of a run: results by step id.
+/// The engine's state of a run: results by step id.
 pub(super) type Memo = BTreeMap<String, Value>;
 
 pub(super) struct Answer {
@@ -81,7 +81,7 @@ impl World {
         Self { folder, database, processor }
     }
 
-    /// The same after `change`, as after a restart under another configuration.
+    /// The same world after `change`, as after a restart with another configuration.
     pub(super) fn restarted(self, change: impl FnOnce(&mut Processor)) -> Self {
         let Self { folder, database, processor: old } = self;
         let mut processor = Processor {
@@ -105,7 +105,7 @@ impl World {
         Self { folder, database, processor: Data::new(processor) }
     }
 
-    /// Stores an upload and gives its link.
+    /// Stores an upload and returns its link.
     pub(super) fn upload(&self, csv: &str) -> String {
         let import = ImportId::generate();
         fs::write(self.processor.storage.path(&Key::upload(import)), csv).unwrap();
@@ -155,7 +155,7 @@ impl World {
         }
     }
 
-    /// Where the file that a planned run reads is stored.
+    /// The stored file that a planned run reads.
     pub(super) async fn stored(&self, run: &str) -> PathBuf {
         let steps = self.processor.store.steps(&run_id(run)).await.unwrap();
         let plan: Plan = serde_json::from_str(&steps[0].result).unwrap();
@@ -178,7 +178,7 @@ impl World {
         names
     }
 
-    /// A run's parts, one behind the other.
+    /// The concatenated parts of a run's output.
     pub(super) async fn concatenated(&self, run: &str, part: fn(StepFiles) -> Option<String>) -> String {
         let steps = self.processor.store.steps(&run_id(run)).await.unwrap();
         let files = steps.into_iter().map(|step| step.files);
@@ -199,7 +199,7 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
     }
 
-    /// Puts the one step that this answers with into the engine's memo, and gives its name.
+    /// Puts the only step of this answer into the engine's memo, and returns its name.
     pub(super) fn remember(&self, memo: &mut Memo) -> String {
         assert_eq!(self.status, StatusCode::PARTIAL_CONTENT, "{}", self.text);
         let ops = self.json();
@@ -215,7 +215,7 @@ impl Answer {
         self.headers.get(name).unwrap_or_else(|| panic!("no {name}")).to_str().unwrap()
     }
 
-    /// The sentence of a failure, and whether it may be repeated.
+    /// The sentence of a failure, and whether it may be retried.
     pub(super) fn failure(&self) -> (String, bool) {
         assert!(!self.status.is_success(), "{}", self.text);
         let retry = match self.header("x-inngest-no-retry") {
@@ -266,7 +266,7 @@ pub(super) fn sign(body: &str, key: &str) -> String {
     signature::sign(body.as_bytes(), &SecretString::from(key), UnixMillis::now())
 }
 
-/// A file whose every seventh record lacks a field.
+/// A file of which every seventh record lacks a field.
 pub(super) fn csv(records: usize) -> String {
     let mut text = "id,name\n".to_owned();
     for record in 1..=records {

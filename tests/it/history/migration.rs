@@ -1,4 +1,4 @@
-//! Imports that were recorded by the version before are in the history as they ended.
+//! Imports that an earlier version recorded are in the history with their ends.
 
 use runboard::{
     base::ids::{ImportId, UserId},
@@ -26,7 +26,7 @@ async fn migrates(url: &str) {
         .execute(&before)
         .await
         .unwrap();
-    // What is set of the import, and its runs: status, end, failed rows.
+    // The set columns of the import, and its runs: status, end, failed rows.
     type Was = (&'static str, &'static [(&'static str, Option<i64>, Option<i64>)]);
     let table: [(Was, &[StateFilter]); 10] = [
         (("sent_at", &[]), &[]),
@@ -47,7 +47,7 @@ async fn migrates(url: &str) {
         (("sent_at", &[("Overflowed", Some(3), None)]), &[StateFilter::Skipped]),
     ];
     let mut expected = Vec::new();
-    // Nobody took it in a day; a version before left it without a state.
+    // No function accepted the event within a day. The earlier version stored no state for it.
     let given_up = ImportId::generate();
     let sql = format!(
         "INSERT INTO import (id, account_id, file_name, size_bytes, receiving_at, received_at, event_id, sent_at, \
@@ -79,7 +79,7 @@ async fn migrates(url: &str) {
         }
         expected.push((id, filters));
     }
-    // More than are folded at once.
+    // More names than are folded at once.
     let named: Vec<(ImportId, &str)> = ["KUNDEN-ÜBERSICHT.csv"]
         .into_iter()
         .chain(std::iter::repeat_n("other.csv", 1_000))

@@ -1,4 +1,4 @@
-//! Pages, there and back.
+//! Paging forwards and backwards.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use sqlx::AnyPool;
 use super::seed::{self, DAY, Seed, ids, link, page, seed};
 use crate::support::{TestApp, spawn_app};
 
-/// Two pages and some.
+/// More than two pages.
 const IMPORTS: usize = 123;
 
 #[tokio::test]
@@ -37,7 +37,7 @@ pub async fn pages(app: &TestApp, database: &str) {
     assert!(html.contains("History <span class=\"count\">123</span>"), "{html}");
     assert!(html.contains("1 to 50 of 123"), "{html}");
     assert_eq!(link(&html, "Newer"), None);
-    // Others come while one reads on: nothing moves.
+    // Imports that are added meanwhile move nothing.
     let newest =
         |n: u64| Seed { name: "new.csv", state: "Completed", failed: None, age: Duration::from_secs(n) };
     let new = seed(database, email, &[newest(1), newest(2)]).await;
@@ -59,7 +59,7 @@ pub async fn pages(app: &TestApp, database: &str) {
     let older = page(&visitor, &link(&html, "Older").unwrap()).await;
     assert_eq!(ids(&older), all[..50]);
 
-    // What was chosen goes along.
+    // The filter is kept while paging.
     html = page(&visitor, "/?state=cancelled&time=week&name=PAGE").await;
     assert!(html.contains("1 to 50 of 62"), "{html}");
     let first = ids(&html);
@@ -71,7 +71,7 @@ pub async fn pages(app: &TestApp, database: &str) {
     assert_eq!([first.clone(), ids(&html)].concat(), cancelled);
     assert_eq!(ids(&page(&visitor, &link(&html, "Newer").unwrap()).await), first);
 
-    // Behind either end.
+    // Beyond either end.
     let last = all.last().unwrap();
     html = page(&visitor, &format!("/?before={last}")).await;
     assert!(html.contains("No older imports.") && html.contains("\"count\">125<"), "{html}");
@@ -92,7 +92,7 @@ async fn no_more_than_ten_thousand_are_counted() {
     let html = page(&visitor, "/").await;
     assert!(html.contains("\"count\">more than 10,000<") && !html.contains("1 to 50"), "{html}");
     assert_eq!(ids(&html), all[..50]);
-    // From the other end it is just as far.
+    // The same from the other end.
     let html = page(&visitor, &format!("/?before={}", all[5_000])).await;
     assert!(html.contains("\"count\">more than 10,000<"), "{html}");
     assert_eq!(ids(&html), all[5_001..5_051]);
@@ -142,7 +142,7 @@ async fn a_search_among_very_many_stops_on_the_way_and_goes_on_when_asked_to() {
     assert_eq!(ids(&html), [&*newest]);
     assert_eq!(link(&html, "Keep searching"), None);
 
-    // What is not searched for by its name is looked up, however many there are.
+    // A query without a name uses an index, however many imports there are.
     assert_eq!(ids(&page(&visitor, "/?state=completed").await), [&*newest, &*oldest]);
     let html = page(&visitor, "/?state=completed&name=needle").await;
     assert_eq!(ids(&html), [newest, oldest]);

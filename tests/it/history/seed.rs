@@ -1,4 +1,4 @@
-//! Imports of long ago, written straight into the database.
+//! Old imports, inserted directly into the database.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub fn database(app: &TestApp) -> String {
     format!("sqlite://{}", app.data.path().join("runboard.db").display())
 }
 
-/// Their ids.
+/// Inserts imports and returns their ids.
 pub async fn seed(database: &str, email: &str, seeds: &[Seed<'_>]) -> Vec<String> {
     let pool = AnyPool::connect(database).await.unwrap();
     let account: String = sqlx::query_scalar("SELECT id FROM account WHERE email = $1")
@@ -33,7 +33,7 @@ pub async fn seed(database: &str, email: &str, seeds: &[Seed<'_>]) -> Vec<String
         .fetch_one(&pool)
         .await
         .unwrap();
-    // It begins to write at once: SQLite refuses one that has read what another has changed since.
+    // The transaction writes first: SQLite refuses to write after a read if another has written in between.
     let mut tx = pool.begin().await.unwrap();
     let mut ids = Vec::new();
     for seed in seeds {
@@ -82,14 +82,14 @@ pub fn ids(html: &str) -> Vec<String> {
     attributes(html.split_once("id=\"history\"").unwrap().1, "data-import-id")
 }
 
-/// Where the link `label` leads.
+/// The target of the link `label`.
 pub fn link(html: &str, label: &str) -> Option<String> {
     let before = html.split(&format!("\">{label}</a>")).next().filter(|before| before.len() < html.len())?;
     let to = before.rsplit("href=\"").next()?;
     Some(to.replace("&#38;", "&").replace("&amp;", "&"))
 }
 
-/// What stands between the tags.
+/// The text between the tags.
 pub fn text(html: &str) -> String {
     html.split('<').filter_map(|part| part.split_once('>')).map(|(_, text)| text).collect()
 }

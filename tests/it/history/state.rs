@@ -1,4 +1,4 @@
-//! The state that the history is narrowed by is the one that pages show.
+//! The history is filtered by the same state that pages show.
 
 use runboard::{
     base::{
@@ -41,7 +41,7 @@ async fn follows(url: &str) {
     assert_eq!(stands(&store, import).await, []);
     record(&store, import, "one", RunStatus::Completed, true, Some((1, 0))).await;
     assert_eq!(stands(&store, import).await, [StateFilter::Completed]);
-    // A second function comes late.
+    // A run of a second function comes late.
     record(&store, import, "two", RunStatus::Running, false, None).await;
     assert_eq!(stands(&store, import).await, [], "back to life");
     record(&store, import, "two", RunStatus::Cancelled, true, Some((1, 2))).await;
@@ -60,7 +60,7 @@ async fn follows(url: &str) {
     assert!(!wish, "the wish to cancel is not as its watcher saw it");
     assert!(store.finish_import(untaken, false, UnixMillis(9)).await.unwrap());
     assert_eq!(stands(&store, untaken).await, [StateFilter::NoFunction]);
-    // Of two that reopen it at once one watches it.
+    // Of two concurrent calls that reopen it, one succeeds.
     let both = [store.reopen_import(untaken).await.unwrap(), store.reopen_import(untaken).await.unwrap()];
     assert_eq!(both, [true, false]);
     assert!(!store.reopen_import(ImportId::generate()).await.unwrap(), "it was deleted meanwhile");
@@ -95,7 +95,7 @@ async fn follows(url: &str) {
     store.close().await;
 }
 
-/// The filters that take an import; and that pages say the same of it.
+/// The filters that accept an import. Also checks that pages show the same state.
 async fn stands(store: &Store, import: ImportId) -> Vec<StateFilter> {
     let row = store.import(import).await.unwrap().unwrap();
     let owner = row.owner;

@@ -1,4 +1,4 @@
-//! A server whose v2 list names a terminal status and never an end, as one built in November 2026 did.
+//! A server whose v2 list shows a terminal status and never an end, as a version of November 2026 did.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::inngest_api::until;
 
 const OF_RUN_V1: &str = "/v1/runs/01M852HFJBN5J36VWDC6WQQXA1";
 
-/// As the run is listed once it is over.
+/// The run in the list once it is over.
 fn listed(status: &str) -> Said {
     let mut list: Value = serde_json::from_str(&recorded("v2-running")).unwrap();
     list["data"][0]["status"] = json!(status);
@@ -16,7 +16,7 @@ fn listed(status: &str) -> Said {
     Said::Body(list.to_string())
 }
 
-/// What v1 says of it.
+/// The run according to v1.
 fn alone(status: &str, ended_at: Option<&str>) -> Said {
     let run = json!({"data": {
         "run_id": RUN, "run_started_at": "2026-11-23T20:46:12.043Z", "function_id": "f",
@@ -32,7 +32,7 @@ async fn running(run_v1: Said) -> World {
     world
 }
 
-/// How often v1 was asked for the run, and v2 for the list.
+/// The number of requests to v1 for the run, and to v2 for the list.
 fn asked(world: &World) -> (usize, usize) {
     let asked = world.server.api.asked();
     let count = |is: &dyn Fn(&str) -> bool| asked.iter().filter(|line| is(line.as_str())).count();
@@ -45,7 +45,7 @@ async fn an_end_that_v2_leaves_out_is_asked_of_v1_once() {
     let table = [
         ("COMPLETED", "Completed", "Completed"),
         ("FAILED", "Failed", "Failed"),
-        // v1 may name the status of a step.
+        // v1 may show the status of a step.
         ("COMPLETED", "Failed", "Completed"),
     ];
     join_all(table.map(|(v2, v1, status)| async move {

@@ -1,4 +1,4 @@
-//! Others' runs that wait in the engine's queue: the time there is none of their work.
+//! Other functions' runs that wait in the engine's queue: the time in the queue does not count as work.
 
 use runboard::{
     base::{ids::ImportId, time::UnixMillis},
@@ -9,7 +9,7 @@ use runboard::{
 use super::world::{RUN, Said, Server, World, completed_v2, plain, queued_v2, recorded, said};
 use crate::support::migration::filled_before;
 
-/// The first version that tells when runs left the queue.
+/// The first version that records when runs left the queue.
 const VERSION: i64 = 16;
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A server that says what it is told to say, and somebody whose import it runs.
+//! A server with scripted answers, and a user whose import it runs.
 
 use std::{
     sync::{
@@ -25,7 +25,7 @@ use crate::support::{
     visitor::{Panel, Visitor},
 };
 
-/// What the server calls the first event, whatever was expected.
+/// The server's id of the first event, whatever id was expected.
 pub(super) const EVENT: &str = "01M852CDYVJYDMFCJQQV9MRZ6R";
 pub(super) const RUN: &str = "01M852HFJBN5J36VWDC6WQQXA1";
 
@@ -34,18 +34,18 @@ pub(super) fn recorded(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// How the server answers one list of runs.
+/// The answer to one request for the list of runs.
 #[derive(Clone)]
 pub(super) enum Said {
     Body(String),
     Status(&'static str, &'static str),
-    /// A body without end.
+    /// A body without an end.
     Endless,
-    /// Half of a body, then the connection is gone.
+    /// Half of a body, then the connection closes.
     CutOff,
-    /// Nothing at all.
+    /// A reset.
     Reset,
-    /// Nothing, and the connection stays.
+    /// No answer on an open connection.
     Hang,
 }
 
@@ -78,19 +78,19 @@ pub(super) struct World {
     pub(super) server: Server,
 }
 
-/// The server: what it says from now on, and what it was asked.
+/// The server: its scripted answers, and the requests that it received.
 #[derive(Clone)]
 pub(super) struct Server {
     pub(super) api: Arc<Host>,
     pub(super) events: Arc<MockServer>,
     pub(super) now: Arc<Mutex<Vec<Said>>>,
     pub(super) is_v2: bool,
-    /// What v1 says of the run alone, beside a v2 list.
+    /// v1's answer about the run alone, in addition to a v2 list.
     pub(super) run_v1: Arc<Mutex<Said>>,
 }
 
 impl Server {
-    /// Says the first of `list`, then the next at each question, and the last one for ever.
+    /// Gives the answers of `list` in order, and repeats the last one.
     pub(super) async fn saying(is_v2: bool, list: Vec<Said>) -> Self {
         let now = Arc::new(Mutex::new(list));
         let script = Arc::clone(&now);
@@ -124,12 +124,12 @@ impl Server {
         server
     }
 
-    /// Takes every event from now on.
+    /// Accepts every event from now on.
     pub(super) async fn take_events(&self) {
         self.events.reset().await;
         let sent = AtomicUsize::new(0);
         let taken = move |request: &Request| {
-            // At start it is asked with no event whether it takes the key.
+            // At start it receives an empty list of events, which checks the key.
             let Some(seed) = request.headers.get("x-inngest-event-id-seed") else {
                 return ResponseTemplate::new(200).set_body_json(json!({"ids": [""], "status": 200}));
             };
@@ -147,7 +147,7 @@ impl Server {
         Mock::given(path_regex("^/e/")).respond_with(refused).mount(&self.events).await;
     }
 
-    /// Takes every event from now on, and answers none.
+    /// Receives every event from now on, and answers none.
     pub(super) async fn hold_events(&self) {
         self.events.reset().await;
         let never = ResponseTemplate::new(200).set_delay(Duration::from_secs(600));
@@ -174,7 +174,7 @@ impl Server {
     }
 }
 
-/// How long the run waited in the queue, and then worked.
+/// How long the run waited in the queue before it started.
 pub(super) const QUEUED_FOR: Duration = Duration::from_secs(45);
 pub(super) const WORKED_FOR: Duration = Duration::from_secs(15);
 
@@ -187,7 +187,7 @@ fn started_v2() -> String {
     run.to_string()
 }
 
-/// As the run is listed while it waits in the queue, and once it has ended.
+/// The run in the list: while it waits in the queue, and once it has ended.
 pub(super) fn queued_v2() -> String {
     recorded("v2-running").replace("RUNNING", "QUEUED")
 }
@@ -200,7 +200,7 @@ pub(super) fn completed_v2() -> String {
     list.to_string()
 }
 
-/// As the run was seen cancelled, in the shape of the list.
+/// A cancelled run in the format of the list, as recorded.
 pub(super) fn cancelled_v2() -> String {
     let mut list: Value = serde_json::from_str(&recorded("v2-running")).unwrap();
     list["data"][0]["status"] = json!("CANCELLED");
@@ -225,7 +225,7 @@ impl World {
         self.visitor.wait_for(&self.import, what, condition).await
     }
 
-    /// Waits for the sentence, and for one run with `status` if there is one.
+    /// Waits for the sentence, and for one run with `status` unless that is empty.
     pub(super) async fn reads(&self, sentence: &str, status: &str) -> Panel {
         self.until(sentence, |panel| {
             plain(&panel.html).contains(sentence) && panel.runs.first().is_none_or(|run| run.status == status)
@@ -233,7 +233,7 @@ impl World {
         .await
     }
 
-    /// A restart, after which the import was accepted and its event sent so many milliseconds earlier.
+    /// Restarts, with the import and its sent event moved to so many milliseconds earlier.
     pub(super) async fn sent_earlier(self, millis: i64) -> Self {
         self.after(async |database| {
             let earlier = "UPDATE import SET sent_at = sent_at - $1, received_at = received_at - $1";
@@ -242,7 +242,7 @@ impl World {
         .await
     }
 
-    /// A restart over a database in which `change` was made meanwhile.
+    /// Restarts after `change` was made to the database.
     pub(super) async fn after(self, change: impl AsyncFnOnce(&AnyPool)) -> Self {
         let data = self.app.stop().await;
         let url = format!("sqlite:{}", data.path().join("runboard.db").display());

@@ -1,5 +1,6 @@
-//! The house: imports point down only, rooms on one line never import each other, the files of a room import
-//! each other in no circle, and each outside library stays in its rooms.
+//! The rules of the sources: imports point down only, rooms on one line never import each other, the files of
+//! a room import each other without cycles, each outside library stays in its rooms, and no two types share a
+//! name.
 
 mod source;
 
@@ -11,7 +12,7 @@ use std::{
 
 use self::source::{Module, Source, Sources};
 
-/// Rooms that may be imported by the ones above; `main` and the binary stand over all.
+/// The rooms from top to bottom. A room may import those below it; `main` and the binary may import all.
 const LINES: [&[&str]; 10] = [
     &["app"],
     &["web"],
@@ -25,7 +26,7 @@ const LINES: [&[&str]; 10] = [
     &["base"],
 ];
 
-/// What may be named only under these paths of `src`.
+/// Libraries that may be used only under these paths of `src`.
 const LIBRARIES: [(&str, &[&str]); 6] = [
     ("sqlx::", &["store/"]),
     ("askama::", &["web/", "http/error"]),
@@ -56,7 +57,7 @@ fn imports_point_down_only() {
     }
 }
 
-/// A file may name what the module around it has: the two are one subject.
+/// A file may use the module that contains it: the two are one subject.
 #[test]
 fn the_files_of_a_room_import_each_other_in_no_circle() {
     let sources = Sources::read();
@@ -69,7 +70,7 @@ fn the_files_of_a_room_import_each_other_in_no_circle() {
         })
         .collect();
     assert!(imports.values().map(BTreeSet::len).sum::<usize>() > 100, "imports are seen: {imports:?}");
-    // A file that imports none of those left is in no circle.
+    // A file that imports none of the remaining ones is in no cycle.
     let mut left: BTreeSet<&Module> = imports.keys().copied().collect();
     while let Some(free) = left.iter().find(|module| imports[*module].is_disjoint(&left)).copied() {
         left.remove(free);
@@ -97,7 +98,7 @@ fn each_library_stays_in_its_rooms() {
     }
 }
 
-/// What a template shows is handed to it, or comes from the door that it belongs to.
+/// Templates get their data from `web` and name no other room.
 #[test]
 fn templates_name_no_room_but_web() {
     let mut templates = Vec::new();
@@ -113,10 +114,11 @@ fn templates_name_no_room_but_web() {
     }
 }
 
-/// A handler gets an import by the extractor `OwnedImport`, which checks its owner; an id alone is not enough.
+/// Handlers get an import through the extractor `OwnedImport`, which checks its owner. An id alone is not
+/// enough.
 #[test]
 fn no_handler_finds_an_import_by_itself() {
-    // A signed link is the leave to read the one file that it names.
+    // A signed link grants access to the file that it names.
     let asks_nobody = |source: &&Source| source.path.ends_with("web/files.rs");
     let sources = Sources::read();
     let handlers = sources.iter().filter(|source| source.path.starts_with("web"));
@@ -135,7 +137,7 @@ fn no_source_file_grows_past_400_lines() {
     }
 }
 
-/// A reader who meets the name of a type knows which one it is.
+/// A reader who sees a type's name knows which type it is.
 #[test]
 fn no_two_types_share_a_name() {
     let sources = Sources::read();

@@ -1,4 +1,4 @@
-//! The sources as the rules of the house see them: which file names what of which other one.
+//! The sources as the rules see them: which file uses names of which other file.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,20 +11,21 @@ use syn::{
     visit::{self, Visit},
 };
 
-/// The names that lead to a module from the root.
+/// The path of a module from the root.
 pub type Module = Vec<String>;
 
 /// A source file.
 pub struct Source {
-    /// Below `src`.
+    /// The path below `src`.
     pub path: PathBuf,
     pub module: Module,
     pub text: String,
-    /// The types that other files can name: structs, enums, traits and aliases with any `pub`, tests apart.
+    /// The types that other files can name: structs, enums, traits and aliases with any `pub`, except in
+    /// tests.
     pub types: Vec<String>,
-    /// What its code names, tests apart: whole paths from the root.
+    /// The names that its code uses, except in tests, as whole paths from the root.
     names: BTreeSet<Module>,
-    /// What it has under another name: that name, and what it stands for.
+    /// Its re-exports: the new path, and the original item.
     re_exports: Vec<(Module, Module)>,
 }
 
@@ -49,7 +50,7 @@ impl Sources {
         self.0.iter()
     }
 
-    /// Which modules each module names, re-exports followed to where they lead.
+    /// The modules that each module uses. Re-exports are followed to their origin.
     pub fn imports(&self) -> BTreeMap<&Module, BTreeSet<&Module>> {
         let modules: BTreeSet<&Module> = self.iter().map(|source| &source.module).collect();
         let re_exports: BTreeMap<&[String], &Module> = self
@@ -59,7 +60,7 @@ impl Sources {
             .collect();
         let module_with = |name: &Module| {
             let mut item = name.clone();
-            // A re-export of a re-export is the deepest there is.
+            // Re-exports are nested at most once.
             for _ in 0..3 {
                 let prefix = (1..=item.len()).rev().find(|end| re_exports.contains_key(&item[..*end]));
                 let Some(end) = prefix else { break };
@@ -86,13 +87,13 @@ impl Source {
         Self { path: path.to_owned(), module, text, types, names, re_exports }
     }
 
-    /// The rooms that it names.
+    /// The rooms that it uses.
     pub fn rooms(&self) -> BTreeSet<&str> {
         self.names.iter().filter_map(|name| name.first()).map(String::as_str).collect()
     }
 }
 
-/// Takes note of what a file names.
+/// Collects the names in a file.
 struct Reader<'m> {
     module: &'m Module,
     types: Vec<String>,
@@ -107,8 +108,8 @@ impl Reader<'_> {
         }
     }
 
-    /// What a path leads to, from the root; None for one into a library. A path that begins with none of
-    /// `crate`, `self` and `super` may begin with a child.
+    /// The absolute path of `path`. A path that begins with none of `crate`, `self` and `super` may begin
+    /// with a child; a path into a library has no match among the modules.
     fn absolute(&self, path: &[String]) -> Option<Module> {
         let above = path.iter().take_while(|name| *name == "super").count();
         let (first, rest) = path.split_first()?;
@@ -187,7 +188,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     }
 
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
-        // What is between its brackets is no syntax yet, but its paths look like any other.
+        // A macro's tokens are not parsed, but the paths in them look like any other.
         let tokens = call.tokens.to_string().replace(" :: ", "::");
         let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
         for path in tokens.split(|c| !is_part(c)).filter(|word| word.contains("::")) {
@@ -203,7 +204,7 @@ fn is_test(attribute: &Attribute) -> bool {
         && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
 }
 
-/// The files below `folder` whose names end with `extension`.
+/// The files below `folder` with the extension `extension`.
 pub fn walk(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

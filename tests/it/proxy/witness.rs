@@ -1,4 +1,4 @@
-//! Somebody who looks at an import all the time, and remembers what was shown.
+//! An observer that reads an import continuously and remembers what was shown.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ impl<'w> Witness<'w> {
         Self { world, id, last: world.snapshot(id).await }
     }
 
-    /// Looks until `condition` holds; what is shown on the way there is right.
+    /// Observes until `condition` holds, and checks everything that is shown on the way.
     pub async fn watch_until(&mut self, what: &str, condition: impl Fn(&Snapshot) -> bool) {
         let start = Instant::now();
         while !condition(&self.last) {
@@ -39,7 +39,7 @@ impl<'w> Witness<'w> {
         self.watch_until("its end", |import| state(import) == ImportState::Completed).await;
     }
 
-    /// Whether the one may be shown after the other.
+    /// Whether one state may follow the other.
     async fn compare(&self, now: &Snapshot) {
         let (from, to) = (state(&self.last), state(now));
         let what = || format!("from {:?}\nto {now:?}", self.last);
@@ -75,7 +75,7 @@ pub fn state(import: &Snapshot) -> ImportState {
     import.state()
 }
 
-/// The order in which states follow each other while nobody but a proxy misbehaves.
+/// The order of states while only a proxy misbehaves.
 fn rank(state: ImportState) -> u32 {
     match state {
         ImportState::Accepted => 0,

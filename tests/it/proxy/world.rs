@@ -1,4 +1,4 @@
-//! Imports, engine and function as the program puts them together, with a proxy on each of the two ways.
+//! Imports, engine and function wired as in the program, with a proxy on each of the two connections.
 
 use std::{collections::HashSet, fs, net::TcpListener, time::Duration};
 
@@ -31,15 +31,15 @@ use crate::{
 };
 
 const RECORDS: u64 = 300;
-/// Every so many records one lacks a field.
+/// One of this many records lacks a field.
 const BAD_EVERY: u64 = 7;
-/// A file of a few kilobytes is read in several steps.
+/// Makes a file of a few kilobytes need several steps.
 const STEP_BYTES: u64 = 1_000;
 
 /// The pause between two attempts of a call.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// An engine that is near, and in trouble.
+/// For an engine that is near, behind a faulty connection.
 const LIMITS: Limits = Limits {
     connect_timeout: Duration::from_secs(1),
     request_timeout: Duration::from_secs(5),
@@ -152,7 +152,7 @@ impl World {
         (RECORDS - RECORDS / BAD_EVERY, RECORDS / BAD_EVERY)
     }
 
-    /// False if there is nothing to cancel.
+    /// Returns false if there is nothing to cancel.
     pub async fn cancel(&self, id: ImportId) -> bool {
         let import = self.imports.get(self.owner, id).await.unwrap().unwrap();
         self.imports.cancel(&import).await.unwrap()
@@ -162,13 +162,13 @@ impl World {
         self.imports.get(self.owner, id).await.unwrap().unwrap().merged()
     }
 
-    /// The runs as the engine has them.
+    /// The runs according to the engine.
     pub async fn runs(&self, id: ImportId) -> Vec<Run> {
         let event = self.snapshot(id).await.event_id;
         self.store.engine_event_runs(&event).await.unwrap()
     }
 
-    /// One run, and its files hold each record once and in order.
+    /// Checks that there is one run, and that its files contain each record once and in order.
     pub async fn check_files(&self, id: ImportId) {
         let snapshot = self.snapshot(id).await;
         let runs = self.runs(id).await;
@@ -180,7 +180,7 @@ impl World {
         assert!(ids.into_iter().eq((1..=RECORDS).filter(|id| id % BAD_EVERY == 0)), "{failed}");
     }
 
-    /// Nothing is stored that nobody names, once the last execution has cleaned up behind itself.
+    /// Checks that only named files are stored, once the last execution has cleaned up.
     pub async fn check_storage(&self) {
         let named: HashSet<String> = self.store.all_step_files().await.unwrap().into_iter().collect();
         let stored = || async {
@@ -199,7 +199,7 @@ impl World {
     }
 }
 
-/// A header and the records that are `wanted`.
+/// A header and the records that `wanted` selects.
 fn records(wanted: impl Fn(u64) -> bool, line_end: &str) -> String {
     let mut text = format!("id,name{line_end}");
     for id in (1..=RECORDS).filter(|id| wanted(*id)) {

@@ -13,16 +13,16 @@ use crate::inngest_api::until;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk");
 
-/// Killed when dropped.
+/// A running script; killed on drop.
 pub struct Script {
     process: Child,
     name: String,
-    /// What it prints, on either of its outputs.
+    /// Contains its standard output and standard error.
     folder: TempDir,
 }
 
 impl Script {
-    /// Starts `name` with these variables and no others.
+    /// Starts `name` with only these variables.
     pub fn start(name: &str, variables: Vec<(&str, String)>) -> Self {
         assert!(
             Path::new(FOLDER).join("node_modules/inngest").is_dir(),
@@ -51,7 +51,7 @@ impl Script {
         String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned()
     }
 
-    /// All that it has said so far.
+    /// Everything that it has printed so far.
     pub fn said(&self) -> String {
         format!("{} says:\n{}{}", self.name, self.output("out"), self.output("err"))
     }
@@ -65,7 +65,7 @@ impl Script {
         until(&format!("the first line of {}", self.name), line).await
     }
 
-    /// Waits for its end, which must be a good one; what it printed.
+    /// Waits for its successful end. Returns what it printed.
     pub async fn printed(mut self) -> String {
         let ended = std::cell::RefCell::new(&mut self.process);
         let end = || async { ended.borrow_mut().try_wait().unwrap().ok_or("at work") };

@@ -1,4 +1,4 @@
-//! The real program on a data folder of the test's choice.
+//! The real program with a data folder that the test chooses.
 
 use std::{
     fs,
@@ -9,18 +9,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the program may take to end once it is told to.
+/// How long the program may take to end after it is told to.
 const END: Duration = Duration::from_secs(30);
 
-/// A server, killed when dropped.
+/// A server; killed on drop.
 pub struct Binary {
     process: Child,
     pub origin: String,
-    /// Where the engine is, unless nobody else reaches it.
+    /// The address of the engine, if it is exposed.
     pub engine: Option<String>,
 }
 
-/// The program with `data` as its folder and no setting but those of the test.
+/// The program with `data` as its folder, and only the settings of the test.
 pub fn runboard(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runboard"));
     command.env_clear().env("RUNBOARD_LISTEN", "127.0.0.1:0").env("RUNBOARD_DATA_DIR", data);
@@ -49,7 +49,7 @@ impl Binary {
         Self { process, origin, engine }
     }
 
-    /// SIGKILL: no destructor, no flush, no goodbye.
+    /// SIGKILL: no destructor, no flush.
     pub fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
@@ -70,7 +70,7 @@ impl Binary {
         assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
     }
 
-    /// Waits for its end, and tells how long that took.
+    /// Waits for its end. Returns how long that took.
     pub fn wait(&mut self) -> (ExitStatus, Duration) {
         let start = Instant::now();
         loop {
@@ -82,7 +82,7 @@ impl Binary {
         }
     }
 
-    /// The most resident memory it has ever had, in bytes.
+    /// The highest resident memory so far, in bytes.
     pub fn most_resident(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

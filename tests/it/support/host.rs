@@ -1,4 +1,4 @@
-//! A host somewhere that has files, with all that can go wrong there.
+//! A host that serves files, with all possible failures.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,19 +7,19 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// A server on a port of its own that answers with raw bytes, so that it can answer wrong.
+/// A server with its own port that answers with raw bytes, so that it can answer wrongly.
 pub struct Host {
     pub port: u16,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
-/// What one request is answered.
+/// The answer to one request.
 pub enum Reply {
     /// These bytes, then the connection is closed.
     Bytes(Vec<u8>),
-    /// These bytes, then nothing more, for ever.
+    /// These bytes, then nothing more, on an open connection.
     Hold(Vec<u8>),
-    /// These bytes, then one byte now and then, for ever.
+    /// These bytes, then one byte now and then, without an end.
     Drip(Vec<u8>),
 }
 
@@ -46,7 +46,7 @@ pub fn with_body(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 }
 
 impl Host {
-    /// `answer` gets the path that is asked for, and how many requests came before.
+    /// `answer` gets the requested path, and the number of earlier requests.
     pub async fn start(answer: impl Fn(&str, usize) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -64,13 +64,13 @@ impl Host {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// A host with a file that it never sends whole.
+    /// A host with a file that never ends.
     pub async fn that_never_ends() -> Self {
         let head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\na\n1\n";
         Self::start(|_, _| Reply::Hold(head.to_vec())).await
     }
 
-    /// What `RUNBOARD_ALLOW_ADDRESSES` has to say for this host.
+    /// The value of `RUNBOARD_ALLOW_ADDRESSES` for this host.
     pub fn allowed(&self) -> String {
         format!("127.0.0.1/32:{}", self.port)
     }
@@ -98,7 +98,7 @@ async fn serve(
         asked.push(request.clone());
         asked.len() - 1
     };
-    // A client that hangs up early is part of the tests.
+    // Clients that hang up early are part of the tests.
     match answer(request.split(' ').nth(1).unwrap(), before) {
         Reply::Bytes(bytes) => {
             let _ = stream.write_all(&bytes).await;

@@ -1,4 +1,4 @@
-//! Databases as earlier versions left them.
+//! Databases of earlier versions.
 
 use sqlx::{AnyPool, migrate::Migrator};
 
@@ -12,7 +12,7 @@ pub async fn database_before(version: i64, url: &str) -> AnyPool {
     before
 }
 
-/// Fills the database at `url` with the migrations before `version` by `statements`.
+/// Fills the database at `url`, with the migrations before `version`, by `statements`.
 pub async fn filled_before(version: i64, url: &str, statements: impl IntoIterator<Item = String>) {
     let before = database_before(version, url).await;
     for statement in statements {

@@ -1,4 +1,4 @@
-//! What tests that need a whole server share.
+//! Shared by tests that need a whole server.
 
 pub mod binary;
 pub mod host;
@@ -32,10 +32,10 @@ use tempfile::TempDir;
 
 use self::visitor::Visitor;
 
-/// How long a condition may take to come true.
+/// How long a condition may take to become true.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A whole server on a free port, with a data folder of its own.
+/// A whole server on a free port, with its own data folder.
 pub struct TestApp {
     pub origin: String,
     pub data: TempDir,
@@ -43,14 +43,14 @@ pub struct TestApp {
     app: App,
 }
 
-/// All workers of a server, kept from its files.
+/// Holds all workers of a server, so that it cannot read files.
 pub struct Busy {
     slots: Slots,
     held: Vec<Slot>,
 }
 
 impl Busy {
-    /// Lends a worker for one step, if a run waits for it, and keeps it again.
+    /// Releases one worker for one step, if a run waits for it, and takes it again.
     pub async fn lend(&mut self) {
         drop(self.held.pop());
         self.held.push(self.slots.acquire("a test").await);
@@ -61,7 +61,7 @@ pub async fn spawn_app() -> TestApp {
     spawn_app_on(tempfile::tempdir().unwrap(), |_| {}).await
 }
 
-/// The same, with a configuration and a data folder of the test's choice.
+/// The same, with a configuration and a data folder that the test chooses.
 pub async fn spawn_app_on(data: TempDir, configure: impl FnOnce(&mut Config)) -> TestApp {
     let mut config = Config {
         listen: ([127, 0, 0, 1], 0).into(),
@@ -93,19 +93,19 @@ pub async fn spawn_app_on(data: TempDir, configure: impl FnOnce(&mut Config)) ->
 }
 
 impl TestApp {
-    /// Somebody new.
+    /// A new visitor.
     pub fn visitor(&self) -> Visitor {
         Visitor::new(&self.origin)
     }
 
-    /// Somebody with an account.
+    /// A visitor with an account.
     pub async fn signed_in(&self) -> Visitor {
         let mut visitor = self.visitor();
         visitor.sign_up("mira@example.org").await;
         visitor
     }
 
-    /// Keeps all workers busy until what this gives is dropped: no file is read meanwhile.
+    /// Holds all workers until the returned value is dropped: no file is read meanwhile.
     pub async fn busy(&self) -> Busy {
         let mut busy = Busy { slots: self.app.work.clone(), held: Vec::new() };
         for _ in 0..self.workers {
@@ -131,14 +131,14 @@ impl TestApp {
         .await;
     }
 
-    /// Stops the server and gives its data folder back.
+    /// Stops the server and returns its data folder.
     pub async fn stop(self) -> TempDir {
         self.app.stop().await;
         self.data
     }
 }
 
-/// Imports that ask `client`, with nobody to call them.
+/// Imports that use `client`, with no engine that calls them.
 pub fn parts(store: Store, storage: Storage, client: Client, live: ProgressRegistry) -> Parts {
     let here: url::Url = "http://127.0.0.1:8080".parse().unwrap();
     let registration = function::registration(&here.join(function::serve::PATH).unwrap(), true, true);
@@ -154,7 +154,7 @@ pub fn parts(store: Store, storage: Storage, client: Client, live: ProgressRegis
     }
 }
 
-/// A door that is opened by `keys`, of an app that registers by `client` and is called at `url`.
+/// The serve handler with `keys`, of an app that registers with `client` and is called at `url`.
 pub fn door(client: &Client, keys: &[&str], url: &url::Url) -> ServeHandler {
     let keys: Vec<SecretString> = keys.iter().map(|key| SecretString::from(*key)).collect();
     let registrar = Registrar::new(client.clone(), function::registration(url, true, true));
@@ -172,24 +172,24 @@ pub fn door(client: &Client, keys: &[&str], url: &url::Url) -> ServeHandler {
     }
 }
 
-/// An address that nobody listens on, for what has to be known before the start.
+/// An unused address, for settings that must be known before the start.
 pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// Files below a folder, however deep.
+/// The number of files below a folder, at any depth.
 pub fn files_under(folder: &Path) -> usize {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.map(|path| if path.is_dir() { files_under(&path) } else { 1 }).sum()
 }
 
-/// Waits until `condition` holds; `what` says for whom. Where there is more to see than yes or no, use
+/// Waits until `condition` holds; `what` describes it. If there is more than a yes or no to show, use
 /// [`until_equal`].
 pub async fn until(what: &str, condition: impl Fn() -> bool) {
     until_equal(what, condition, true).await;
 }
 
-/// Waits until `look` gives `expected`; else says what it gave last.
+/// Waits until `look` returns `expected`. On failure, prints its last value.
 pub async fn until_equal<T: Debug + PartialEq>(what: &str, look: impl Fn() -> T, expected: T) {
     let start = Instant::now();
     loop {
@@ -205,7 +205,7 @@ pub async fn until_equal<T: Debug + PartialEq>(what: &str, look: impl Fn() -> T,
     }
 }
 
-/// The cells of a line of a CSV, without their quotes. No cell has a line end in it.
+/// The cells of a CSV line, without quotes. No cell contains a line end.
 pub fn cells(line: &str) -> Vec<String> {
     let mut cells = vec![String::new()];
     let mut is_quoted = false;

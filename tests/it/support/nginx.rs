@@ -1,4 +1,4 @@
-//! A real nginx in front of a server, set up as docs/deploy.md says.
+//! A real nginx in front of a server, configured as docs/deploy.md says.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use super::{TestApp, spawn_app_on};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// The `server` of docs/deploy.md.
+/// The `server` block of docs/deploy.md.
 fn documented() -> &'static str {
     let guide = include_str!("../../../docs/deploy.md");
     let block = guide.split("```nginx\n").nth(1).expect("docs/deploy.md has a block for nginx");
@@ -25,8 +25,8 @@ pub struct Nginx {
     _folder: TempDir,
 }
 
-/// A server that people reach at the address of an nginx. `keep` says which lines of the documented block
-/// that one has.
+/// A server that people reach at the address of an nginx. `keep` selects the lines of the documented block
+/// that its configuration has.
 pub async fn spawn_behind_nginx(keep: impl Fn(&str) -> bool) -> (TestApp, Nginx) {
     let (port, upstream) = (free_port(), free_port());
     let public = format!("http://127.0.0.1:{port}").parse().unwrap();
@@ -40,14 +40,14 @@ pub async fn spawn_behind_nginx(keep: impl Fn(&str) -> bool) -> (TestApp, Nginx)
     (app, nginx)
 }
 
-/// A port that nobody listens on right now.
+/// A port that is not in use at the moment.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Nginx {
-    /// Listens on `port` and passes everything on to the server at `upstream`. Of the documented block it has
-    /// the lines that `keep` says, without TLS.
+    /// Listens on `port` and forwards everything to the server at `upstream`. Uses the lines of the
+    /// documented block that `keep` selects, without TLS.
     fn start(port: u16, upstream: &str, keep: impl Fn(&str) -> bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let server: Vec<String> = documented()
@@ -89,7 +89,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // SIGTERM: the master ends its workers with itself.
+        // SIGTERM: the master ends its workers.
         let _ = Command::new("kill").arg(self.process.id().to_string()).status();
         let _ = self.process.wait();
     }

@@ -1,4 +1,4 @@
-//! A Postgres of the test's own: a throw-away cluster on a free port.
+//! A Postgres for the test: a temporary cluster on a free port.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ pub struct Postgres {
     _folder: TempDir,
 }
 
-/// Does the same with an empty database of each kind.
+/// Runs the same check with an empty database of each kind.
 pub async fn on_each_database(check: impl AsyncFn(&str)) {
     let folder = tempfile::tempdir().unwrap();
     check(&format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display())).await;
@@ -44,7 +44,7 @@ impl Postgres {
         Self::start_with(|_, _| {})
     }
 
-    /// One that takes connections with TLS alone, under a certificate that it made itself.
+    /// A Postgres that accepts only TLS connections, with a self-signed certificate.
     pub fn start_with_tls() -> Self {
         Self::start_with(|data, postgres| {
             let (certificate, key) = (data.join("server.crt"), data.join("server.key"));
@@ -62,11 +62,11 @@ impl Postgres {
         })
     }
 
-    /// `prepare` gets the folder of its data, and the command that starts it.
+    /// `prepare` gets its data folder, and the command that starts it.
     fn start_with(prepare: impl FnOnce(&Path, &mut Command)) -> Self {
         let programs = programs();
         let folder = tempfile::Builder::new().prefix("runboard-postgres-").tempdir().unwrap();
-        // Postgres refuses to run as root; Debian's package brings a user for it.
+        // Postgres refuses to run as root; Debian's package creates a user for it.
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(folder.path()));
         }
@@ -108,7 +108,7 @@ pub struct HeldLock(Child);
 
 impl Drop for HeldLock {
     fn drop(&mut self) {
-        // Its input ends, and with it the session.
+        // Ending its input ends the session.
         drop(self.0.stdin.take());
         let _ = self.0.wait();
     }
@@ -126,7 +126,7 @@ fn signal(signal: &str, processes: &[u32]) {
     assert!(sent.unwrap().success(), "{signal} {processes:?}");
 }
 
-/// `process` and all that it has started.
+/// `process` and all processes that it has started.
 fn family(process: u32) -> Vec<u32> {
     let children = Command::new("pgrep").args(["-P", &process.to_string()]).output().unwrap();
     let children = String::from_utf8(children.stdout).unwrap();
@@ -135,17 +135,17 @@ fn family(process: u32) -> Vec<u32> {
 }
 
 impl Postgres {
-    /// Stops all of its processes, as a machine in trouble does.
+    /// Stops all of its processes, as on a machine in trouble.
     pub fn hang(&self) -> Hung {
         let processes = family(self.process.id());
-        // As root, the first one is `runuser`, which stops itself with the process that it runs. Stopped by us
-        // before, it would do so once it goes on, and never end.
+        // As root, the first process is `runuser`, which stops itself together with the process that it runs.
+        // If we stopped it before, it would do so after it continues, and never end.
         let first = usize::from(is_root());
         signal("-STOP", &processes[first..]);
         Hung(processes)
     }
 
-    /// Takes the advisory lock `key` in a session of its own, until this is dropped.
+    /// Takes the advisory lock `key` in its own session, until the returned value is dropped.
     pub fn hold_lock(&self, key: u32) -> HeldLock {
         let mut session = Command::new(programs().join("psql"))
             .args(["-XAtq", &self.url])
@@ -160,7 +160,7 @@ impl Postgres {
         HeldLock(session)
     }
 
-    /// What one statement gives, as `psql` prints it without a frame.
+    /// The result of one statement, as `psql` prints it without a frame.
     pub fn sql(&self, statement: &str) -> String {
         let output = Command::new(programs().join("psql"))
             .args(["-XAtq", "-c", statement, &self.url])
@@ -175,14 +175,14 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         // A stopped process does not end.
         let _ = Command::new("kill").args(["-CONT", &self.process.id().to_string()]).status();
-        // SIGQUIT: it ends at once and takes its workers along.
+        // SIGQUIT: it ends at once, with its workers.
         let _ = Command::new("pkill").args(["-QUIT", "-P", &self.process.id().to_string()]).status();
         let _ = Command::new("kill").args(["-QUIT", &self.process.id().to_string()]).status();
         let _ = self.process.wait();
     }
 }
 
-/// Debian keeps the server's programs out of the path, one folder per version.
+/// Debian keeps the server's programs out of the path, in one folder per version.
 fn programs() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").expect("Postgres is installed (make setup)");
     let mut folders: Vec<PathBuf> = versions.map(|entry| entry.unwrap().path().join("bin")).collect();

@@ -1,4 +1,4 @@
-//! An HTTP proxy that misbehaves as it is told, request by request.
+//! An HTTP proxy that misbehaves as scripted, request by request.
 
 use std::{
     io,
@@ -13,29 +13,29 @@ use tokio::{
 };
 use url::Url;
 
-/// What is done with one request.
+/// What happens to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behaviour {
     Pass,
-    /// Passes it on after this.
+    /// Forwards it after this time.
     Delay(Duration),
-    /// Resets the connection; the request goes nowhere.
+    /// Resets the connection; the request is not forwarded.
     Reset,
-    /// Passes it on, and closes without the answer.
+    /// Forwards it, and closes without the answer.
     CutBeforeAnswer,
-    /// Passes it on, and closes in the middle of the answer's body.
+    /// Forwards it, and closes in the middle of the answer's body.
     CutInAnswer,
-    /// Passes on half of its body, then closes on both sides.
+    /// Forwards half of its body, then closes both sides.
     HalfARequest,
-    /// Passes it on, and answers with half of the body as if that were all.
+    /// Forwards it, and answers with half of the body as if that were all.
     HalfAnAnswer,
-    /// Passes it on twice at once, and gives the later answer.
+    /// Forwards it twice at once, and returns the later answer.
     Twice,
     /// Answers with this status itself.
     Status(u16),
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug)]
 pub struct Request {
     head: String,
@@ -50,7 +50,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Stands before `upstream`, and passes everything on until told otherwise.
+    /// Starts in front of `upstream`, and forwards everything until it gets a script.
     pub async fn start(upstream: &Url) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
@@ -61,14 +61,14 @@ impl Proxy {
             loop {
                 let (connection, _) = listener.accept().await.unwrap();
                 let (shared, upstream) = (Arc::clone(&shared), upstream.clone());
-                // Whoever hangs up has what it wants.
+                // A client may hang up at any time.
                 tokio::spawn(async move { serve(connection, &shared, &upstream).await.ok() });
             }
         });
         Self { origin, script }
     }
 
-    /// What it does from now on, request by request.
+    /// Sets the behaviour from now on, request by request.
     pub fn behave(&self, script: impl FnMut(&Request) -> Behaviour + Send + 'static) {
         *self.script.lock().unwrap() = Box::new(script);
     }
@@ -80,7 +80,7 @@ impl Request {
         self.head.split(" HTTP/").next().and_then(|line| line.split('?').next()).unwrap_or_default()
     }
 
-    /// A header's value; names in lower case.
+    /// A header's value; names are in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (found, value) = line.split_once(':')?;
@@ -88,7 +88,7 @@ impl Request {
         })
     }
 
-    /// Reads one, and has its connection closed after it.
+    /// Reads a request, and makes its connection close after it.
     async fn read(connection: &mut TcpStream) -> io::Result<Self> {
         let (head, mut body) = read_head(connection).await?;
         let mut request = Self { head, bytes: Vec::new() };
@@ -104,7 +104,7 @@ impl Request {
     }
 }
 
-/// A message's head, with the end of its last line, and what came of the body with it.
+/// A message's head including its last line end, and the bytes of the body that arrived with it.
 async fn read_head(connection: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     loop {

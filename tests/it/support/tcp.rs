@@ -1,4 +1,5 @@
-//! A wire between a client and a server, which counts what the client sends and can be cut on its side alone.
+//! A wire between a client and a server, which counts the client's messages and can be cut only on the
+//! client's side.
 
 use std::sync::{
     Arc,
@@ -36,12 +37,12 @@ impl Wire {
         wire
     }
 
-    /// How many messages the clients have sent.
+    /// The number of messages that clients have sent.
     pub fn sent(&self) -> usize {
         self.sent.load(Ordering::SeqCst)
     }
 
-    /// Ends all connections for the clients; the server is told nothing.
+    /// Closes all connections on the clients' side; the server does not notice.
     pub fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
@@ -67,7 +68,7 @@ async fn carry(client: TcpStream, port: u16, sent: Arc<AtomicUsize>, mut cuts: w
         _ = copy(&mut from_server, &mut to_client) => {}
         cut = cuts.changed() => if cut.is_ok() {
             drop((from_client, to_client));
-            // Until the test ends, the server sees a connection that is silent.
+            // Until the test ends, the server sees silent connections.
             while cuts.changed().await.is_ok() {}
         },
     }

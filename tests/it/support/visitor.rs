@@ -1,4 +1,4 @@
-//! A person at the door: what a browser does over HTTP, without the browser.
+//! A person's browser over HTTP, without a browser.
 
 use std::{
     convert::Infallible,
@@ -9,10 +9,10 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, future::ready, stream};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, header, redirect};
 
-/// How long a condition may take to come true.
+/// How long a condition may take to become true.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The upload form as a browser sends it: its type, what stands before the file, and behind it.
+/// The upload form as a browser sends it: its content type, and the parts before and after the file.
 pub const FORM_TYPE: &str = "multipart/form-data; boundary=----a-boundary-that-no-test-file-has";
 pub const FORM_END: &str = "\r\n------a-boundary-that-no-test-file-has--\r\n";
 
@@ -38,7 +38,7 @@ pub struct Visitor {
     pub cookie: Option<String>,
 }
 
-/// What a panel says of an import, read as a script would.
+/// A panel's content, read as a script would.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Panel {
     pub state: String,
@@ -57,26 +57,26 @@ pub struct RunOnPage {
 
 impl Visitor {
     pub fn new(origin: &str) -> Self {
-        // A second install is refused, which is fine.
+        // A second installation is refused, which is harmless.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .redirect(redirect::Policy::none())
             .no_proxy()
             .timeout(DEADLINE)
-            // A test that makes a large file for seconds would send it on a connection that has been closed
-            // for its idleness meanwhile.
+            // A test that generates a large file for seconds would otherwise send it on a connection that was
+            // closed as idle.
             .pool_max_idle_per_host(0)
             .build()
             .unwrap();
         Self { http, origin: origin.to_owned(), cookie: None }
     }
 
-    /// The same person, with the session, on a server that was started anew.
+    /// The same person with the same session, on a restarted server.
     pub fn at(&self, origin: &str) -> Self {
         Self { cookie: self.cookie.clone(), ..Self::new(origin) }
     }
 
-    /// A request as a page of ours would make it, the session's cookie with it.
+    /// A request as one of our pages makes it, with the session's cookie.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request =
             self.http.request(method, format!("{}{path}", self.origin)).header(header::ORIGIN, &self.origin);
@@ -90,7 +90,7 @@ impl Visitor {
         self.request(Method::GET, path).send().await.unwrap()
     }
 
-    /// What htmx does.
+    /// A request as htmx makes it.
     pub async fn fragment(&self, path: &str) -> Response {
         self.request(Method::GET, path).header("HX-Request", "true").send().await.unwrap()
     }
@@ -105,7 +105,7 @@ impl Visitor {
             .unwrap()
     }
 
-    /// Makes an account and stays signed in.
+    /// Creates an account and stays signed in.
     pub async fn sign_up(&mut self, email: &str) {
         let response = self.post_form("/sign-up", &[("email", email), ("password", "correct horse")]).await;
         assert_eq!(response.status(), StatusCode::SEE_OTHER, "sign-up");
@@ -123,7 +123,7 @@ impl Visitor {
         self.post_import(name, bytes, "").await
     }
 
-    /// Posts the upload form as a browser does: both fields, filled or not.
+    /// Posts the upload form as a browser does, with both fields even if they are empty.
     pub async fn post_import(&self, name: &str, bytes: impl AsRef<[u8]>, address: &str) -> Response {
         let address = address_field(address);
         let body =
@@ -136,7 +136,7 @@ impl Visitor {
         self.post_form_data([&address_field(address)[2..], FORM_END].concat().into()).await
     }
 
-    /// The same as [`Visitor::post_file`], but the file comes as it is made, and its size is not announced.
+    /// The same as [`Visitor::post_file`], but the file is streamed, and its size is not announced.
     pub async fn post_stream(
         &self,
         name: &str,
@@ -147,7 +147,7 @@ impl Visitor {
         self.post_form_data(Body::wrap_stream(start.chain(chunks).chain(end).map(Ok::<_, Infallible>))).await
     }
 
-    /// Posts the upload form with several files, as a browser does whose user chose them together.
+    /// Posts the upload form with several files, as a browser does if they were chosen together.
     pub async fn post_files(&self, files: &[(&str, &str)], address: &str) -> Response {
         let parts: Vec<String> =
             files.iter().map(|(name, bytes)| format!("{}{bytes}", form_start(name))).collect();
@@ -169,12 +169,12 @@ impl Visitor {
         self.request(Method::POST, "/imports").header(header::CONTENT_TYPE, FORM_TYPE).body(body)
     }
 
-    /// Uploads a file and gives the path of its import.
+    /// Uploads a file and returns the path of its import.
     pub async fn upload(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
         Self::import_in(self.post_file(name, bytes).await).await
     }
 
-    /// Gives an address and gives the path of its import.
+    /// Imports an address and returns the path of its import.
     pub async fn import_address(&self, address: &str) -> String {
         Self::import_in(self.post_import("", "", address).await).await
     }
@@ -238,7 +238,7 @@ impl Panel {
         Self { state: state.clone(), runs, html }
     }
 
-    /// The numbers of the only run.
+    /// The counts of the only run.
     pub fn counts(&self) -> (u64, u64) {
         let [run] = self.runs.as_slice() else { panic!("one run: {:?}", self.runs) };
         (run.processed.parse().unwrap(), run.failed.parse().unwrap())

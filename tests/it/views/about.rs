@@ -1,4 +1,4 @@
-//! What stands below an import's name.
+//! The lines below an import's name.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ fn a_file_is_said_to_be_read_once_it_is_and_by_whom() {
         (sent(), "Not read yet"),
         (with(scheduled), "Not read yet"),
         (with(unread), "Not read yet"),
-        // Also where its first rows were not kept.
+        // Also if its first rows were not kept.
         (with(running()), "Read as comma-separated UTF-8"),
         (with(foreign), "Read by other functions"),
         (with(over), "Not read"),

@@ -1,4 +1,4 @@
-//! Why something failed, wherever it stands by itself: as a sentence.
+//! Causes of failures that are shown by themselves are whole sentences.
 
 use runboard::{
     imports::{RunSnapshot, Snapshot},

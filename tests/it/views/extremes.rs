@@ -1,4 +1,4 @@
-//! Numbers as large as anybody can tell them: a page is written whatever they are.
+//! Extreme numbers from outside: a page is rendered for any number.
 
 use askama::Template;
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ use runboard::{
 use super::{PACE, panel, reading};
 use crate::views::snapshots::{running, with};
 
-/// The last millisecond that RFC 3339 can say.
+/// The last millisecond that RFC 3339 can express.
 const END_OF_TIME: i64 = 253_402_300_799_999;
 
 fn number() -> impl Strategy<Value = u64> {
@@ -72,7 +72,7 @@ proptest! {
     }
 }
 
-/// As another's function told it by `imports/csv.progress`.
+/// As another function reports it by `imports/csv.progress`.
 #[test]
 fn a_total_of_two_to_the_53_leaves_no_time_that_could_be_said() {
     let mut run = running();

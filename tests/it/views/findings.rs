@@ -1,4 +1,4 @@
-//! What a run found in its file, as people read it.
+//! The findings about a file, as people read them.
 
 use askama::Template;
 use runboard::{
@@ -28,7 +28,7 @@ fn html(reasons: Reasons, repeated: &[(&str, usize)]) -> String {
         .unwrap()
 }
 
-/// What a person reads: text without markup, in one line.
+/// The readable text: without markup, in one line.
 fn text(html: &str) -> String {
     let mut text = String::new();
     for part in html.split('<') {
@@ -59,7 +59,7 @@ fn failures_are_grouped_the_largest_first_with_the_first_example_of_each() {
     for width in ["100%", "9%", "3%"] {
         assert!(html.contains(&format!(r#"<rect width="{width}""#)), "{width} {html}");
     }
-    // What must not be there is marked; a tab is only named.
+    // Forbidden characters are marked; a tab is only named.
     assert!(html.contains("a<mark>NUL</mark><span class=\"control\">TAB</span>b"), "{html}");
 }
 

@@ -1,4 +1,4 @@
-//! What has its place on a page, and what has none because there is nothing to show.
+//! Sections that reserve their place on a page, and sections that are omitted if they would stay empty.
 
 use askama::Template;
 use runboard::{
@@ -15,7 +15,7 @@ use super::{
     snapshots::{at, ended, reading, retrying, running, sent, with},
 };
 
-/// Another's function, queued when and as far as told.
+/// Another function's run, queued at `queued_at`, in the state of `run`.
 fn foreign(number: u32, queued_at: &str, run: RunSnapshot) -> RunSnapshot {
     RunSnapshot {
         run_id: format!("01M852CE0700000000000000{number:02}").into(),
@@ -69,7 +69,7 @@ fn only_a_function_that_tells_counts_has_a_row_of_figures() {
     };
     assert_eq!(figures(vec![running(), foreign(1, "14:03:07", unknown.clone())]), (1, 1));
     assert_eq!(figures(vec![running(), foreign(1, "14:03:07", running())]), (2, 2), "one that tells them");
-    // Our own function's have their place before the first count.
+    // The figures of our own function have their place before the first count.
     assert_eq!(figures(vec![unknown]), (1, 1));
     assert_eq!(figures(Vec::new()), (1, 1));
 }
@@ -126,18 +126,18 @@ fn a_run_that_failed_at_its_start_shows_the_address_and_the_next_step_and_nothin
     let output = json!({"message": "This is a web page, not a CSV. Use its export link."});
     let output = Some(RunOutput::of(&output, &RunStatus::Failed));
     assert!(!panel(&with(RunSnapshot { output, ..run.clone() })).contains("Correct the file"));
-    // It is for another's function to say what it wants, and for the engine what it did not do.
+    // Advice on another function's failure is up to that function or the engine.
     let others = RunSnapshot { call: None, run_id: "other".to_owned().into(), ..run.clone() };
     let both = Snapshot { runs: vec![run.clone(), others.clone()], ..with(run.clone()) };
     for snapshot in [with(others.clone()), both] {
         let html = panel(&snapshot);
         assert!(html.contains("next-step") && !html.contains("Correct the file"), "{html}");
     }
-    // Another function that has completed has done something, whether it tells counts or not.
+    // Another function that has completed has done something, even if it reports no counts.
     let completed = RunSnapshot { status: RunStatus::Completed, output: None, ..others };
     let html = panel(&Snapshot { runs: vec![run.clone(), completed], ..with(run.clone()) });
     assert!(!html.contains("next-step") && html.contains("class=\"figures\""), "{html}");
-    // What was read before a later failure is shown.
+    // Rows that were read before a later failure are shown.
     let later = panel(&with(super::counted(5_209, 0, ended(RunStatus::Failed))));
     assert!(later.contains("class=\"figures\"") && !later.contains("next-step"), "{later}");
 }

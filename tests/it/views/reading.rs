@@ -20,8 +20,8 @@ use super::{
 
 const MIB: u64 = 1 << 20;
 
-/// A quarter of the file is read, 10,000 rows and 40 ms in each of its hundred stretches; 412 rows failed in
-/// the eleventh.
+/// A quarter of the file is read, with 10,000 rows and 40 ms in each of its hundred stretches; 412 rows
+/// failed in the eleventh.
 fn stretches() -> Stretches {
     let mut stretches = Stretches::new(84_600_000);
     for stretch in 0..25 {
@@ -52,7 +52,7 @@ fn columns_stand_where_they_are_in_the_file_and_ticks_where_rows_failed() {
     assert_eq!(drawing.ticks, "M105.0 3v22.0");
     let ahead = drawing.ahead.unwrap();
     assert_eq!(ahead.label.as_deref(), Some("25,000 rows/s"));
-    // A tenth as fast as the columns: the time between steps counts, too.
+    // A tenth of the columns' speed, because the time between steps counts.
     assert_eq!(ahead.path, "M250.0 83.6H1000");
     let axis = plot.axis.unwrap();
     assert_eq!(axis.quarters, ["250,000", "500,000", "750,000"]);
@@ -95,13 +95,13 @@ fn figure(html: &str, kind: &str) -> String {
 
 #[test]
 fn the_average_speed_counts_the_time_that_reading_took_and_nothing_else() {
-    // Of the nine seconds that it took in all, one went into reading.
+    // Of the nine seconds in all, one was spent on reading.
     for status in [RunStatus::Completed, RunStatus::Failed, RunStatus::Cancelled] {
         let html = panel(&with(read(ended(status))));
         assert!(html.contains("rows/s on average"), "{html}");
         assert_eq!(figure(&html, "speed"), "250,000");
     }
-    // It is not known, as of a run of an older version.
+    // Unknown for a run of an older version.
     assert_eq!(figure(&panel(&with(ended(RunStatus::Completed))), "speed"), "–");
 }
 
@@ -111,10 +111,10 @@ fn speed_and_time_left_are_measured_from_where_the_reading_began() {
         let (_, sentence) = super::read(&with(RunSnapshot { read_since, ..running() })).remove(0);
         sentence.split_once("412 failed").unwrap().1.to_owned()
     };
-    // Eight of the ten seconds went into the fetch.
+    // Eight of the ten seconds were spent on the fetch.
     let fetched = ReadSince { at: at("14:03:18"), rows: 0, bytes: 0 };
     assert_eq!(said(Some(fetched)), "; 125,000 rows/s, 6 s left.");
-    // A restart: all but a fifth of what is read was read before it.
+    // After a restart: all but a fifth of the rows were read before it.
     let resumed = ReadSince { at: at("14:03:18"), rows: 200_000, bytes: 16_920_000 };
     assert_eq!(said(Some(resumed)), "; 25,000 rows/s, 30 s left.");
     assert_eq!(said(None), ".");
@@ -150,14 +150,14 @@ fn room_for_a_plot_is_there_from_the_first_paint_and_never_taken_back() {
     ];
     for snapshot in ours {
         assert_eq!(room(&snapshot), 2, "{:?}", snapshot.runs);
-        // A file of one stretch is known for that from the beginning.
+        // A file of one stretch is recognised from the beginning.
         assert_eq!(room(&Snapshot { size_bytes: 100_000, ..snapshot }), 0);
     }
     let foreign = |status| RunSnapshot { status, ..scheduled(Some("import-orders")) };
     for run in [foreign(RunStatus::Scheduled), foreign(RunStatus::Running), never_called("import-orders")] {
         assert_eq!(room(&with(run)), 0);
     }
-    // A card has none.
+    // A card has no plot.
     let card = LiveSection::new([&with(read(running()))], &reading(), PACE).render().unwrap();
     assert_eq!(count(&card, "class=\"plot"), 0);
 }

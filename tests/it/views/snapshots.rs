@@ -1,4 +1,4 @@
-//! Imports and runs in the states that the views are tested with.
+//! Imports and runs in the states for the tests of views.
 
 use runboard::{
     base::{
@@ -125,7 +125,7 @@ pub fn retrying(attempt: u32) -> RunSnapshot {
     run
 }
 
-/// The same, and the engine said when the next attempt begins that follows one that failed at `after`.
+/// The same, and the engine has said when the attempt begins that follows a failure at `after`.
 pub fn retrying_at(next: &str, after: &str) -> RunSnapshot {
     RunSnapshot { next_attempt: Some(NextAttempt { after: at(after), at: at(next) }), ..retrying(1) }
 }
