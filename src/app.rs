@@ -94,12 +94,12 @@ pub async fn start(config: Config) -> Result<App, StartError> {
     let public = listen(config.listen)?;
     let here = origin_of(public.local_addr()?)?;
     let links = link_key(&store).await?;
-    let live = ProgressRegistry::default();
+    let progress = ProgressRegistry::default();
     if !config.push {
-        live.expect_no_ends();
+        progress.expect_no_ends();
     }
     let (background, steps) = (Tasks::on_this_runtime(), Tasks::on_this_runtime());
-    let wiring = Wiring::of(&config, &store, &live, &here)?;
+    let wiring = Wiring::of(&config, &store, &progress, &here)?;
     let limits =
         inngest::Limits { polls_per_second: wiring.poll_budget(&config), ..inngest::Limits::default() };
     let client = Client::with_limits(wiring.server.clone(), limits)?;
@@ -113,7 +113,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         storage: storage.clone(),
         links: links.clone(),
         fetcher: Fetcher::new(config.allow_addresses, FetchLimits::up_to(config.max_upload_bytes)),
-        live: live.clone(),
+        progress: progress.clone(),
         engine: client.clone(),
         door: wiring.door(registrar.clone()),
         serve_url: wiring.serve_url.clone(),
@@ -143,7 +143,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         storage: storage.clone(),
         client: client.clone(),
         registrar: registrar.clone(),
-        live,
+        progress,
         links: links.clone(),
         origin: origin.clone(),
         pointers: config.output_pointers,

@@ -68,7 +68,7 @@ pub struct ReadSince {
 }
 
 /// The numbers at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProgressSnapshot {
     /// None: nobody counts, or nobody has told.
     pub counts: Option<Counts>,
@@ -83,7 +83,8 @@ pub struct ProgressSnapshot {
     pub read_since: Option<ReadSince>,
     /// Of a file that was fetched, if it has another name than its address.
     pub file_name: Option<Arc<str>>,
-    pub call: Option<Execution>,
+    /// What a call of our own function has told.
+    pub execution: Option<Arc<Execution>>,
     /// A call has come and waits for its turn.
     pub is_waiting: bool,
     /// Where in the file its rows are, and how fast they were read.
@@ -105,25 +106,25 @@ pub struct ProgressReport {
 impl ProgressRegistry {
     /// The progress of `run`, made on first use.
     #[must_use]
-    pub fn progress(&self, run: &RunId) -> Arc<RunProgress> {
+    pub fn of(&self, run: &RunId) -> Arc<RunProgress> {
         Arc::clone(lock(&self.runs).entry(run.clone()).or_default())
     }
 
     /// Whether a step of `run` is at work in this process.
     #[must_use]
     pub fn is_at_work(&self, run: &RunId) -> bool {
-        self.progress_if_known(run).is_some_and(|progress| *progress.at_work.borrow() > 0)
+        self.known(run).is_some_and(|progress| *progress.at_work.borrow() > 0)
     }
 
     /// Whether a step of `run` is at work here or waits for its slot, or something was heard of it just now:
     /// between two steps lies a call of the engine. Of such a run we know more than the engine.
     #[must_use]
     pub fn is_active(&self, run: &RunId) -> bool {
-        self.progress_if_known(run).is_some_and(|progress| progress.is_active() || progress.is_waiting())
+        self.known(run).is_some_and(|progress| progress.is_active() || progress.is_waiting())
     }
 
     /// The progress of a run that is known already.
-    fn progress_if_known(&self, run: &RunId) -> Option<Arc<RunProgress>> {
+    fn known(&self, run: &RunId) -> Option<Arc<RunProgress>> {
         lock(&self.runs).get(run).cloned()
     }
 
@@ -143,7 +144,7 @@ impl ProgressRegistry {
     /// As [`stop`](Self::stop), and waits until the step has kept what it had finished, but not for
     /// longer than `at_most`.
     pub async fn settle(&self, run: &RunId, at_most: Duration) {
-        let Some(progress) = self.progress_if_known(run) else { return };
+        let Some(progress) = self.known(run) else { return };
         progress.stop();
         let mut at_work = progress.at_work.subscribe();
         if timeout(at_most, at_work.wait_for(|executions| *executions == 0)).await.is_err() {
@@ -205,13 +206,13 @@ impl ProgressRegistry {
 
     /// From here on others may report of `run`, until it is forgotten.
     pub fn follow(&self, run: &RunId) {
-        self.progress(run).is_followed.store(true, Ordering::Relaxed);
+        self.of(run).is_followed.store(true, Ordering::Relaxed);
     }
 
     /// Takes over what another's function tells of `run`. `false`: nobody follows it, it is our own, or it
     /// told something less than a second ago.
     pub fn report(&self, run: &RunId, report: ProgressReport, now: UnixMillis) -> bool {
-        let Some(progress) = self.progress_if_known(run) else { return false };
+        let Some(progress) = self.known(run) else { return false };
         progress.report(report, now)
     }
 
@@ -264,11 +265,11 @@ mod tests {
 
     #[tokio::test]
     async fn settling_a_run_stops_its_step_and_waits_for_it() {
-        let live = ProgressRegistry::default();
+        let registry = ProgressRegistry::default();
         let run = RunId::from("r".to_owned());
-        let progress = live.progress(&run);
+        let progress = registry.of(&run);
         let executions = [progress.begin(), progress.begin()];
-        let mut settled = pin!(live.settle(&run, Duration::from_secs(3_600)));
+        let mut settled = pin!(registry.settle(&run, Duration::from_secs(3_600)));
         for execution in executions {
             assert!(poll!(&mut settled).is_pending());
             assert!(progress.is_stopped());
@@ -279,10 +280,10 @@ mod tests {
 
     #[test]
     fn reading_begins_once_and_anew_after_a_failed_attempt() {
-        let live = ProgressRegistry::default();
-        let progress = live.progress(&RunId::from("r".to_owned()));
+        let registry = ProgressRegistry::default();
+        let progress = registry.of(&RunId::from("r".to_owned()));
         let since = || progress.now().read_since.map(|since| (since.rows, since.bytes));
-        let call = |error| Execution {
+        let execution = |error| Execution {
             function: "f".to_owned(),
             started_at: UnixMillis(1),
             attempt: 1,
@@ -290,12 +291,12 @@ mod tests {
             error,
             earlier: Vec::new(),
         };
-        progress.set_call(call(None));
+        progress.set_execution(execution(None));
         assert_eq!(since(), None);
         progress.begin_reading(Counts { processed: 4, failed: 1 }, 10);
         progress.begin_reading(Counts { processed: 9, failed: 1 }, 20);
         assert_eq!(since(), Some((5, 10)));
-        progress.set_call(call(Some(AttemptError {
+        progress.set_execution(execution(Some(AttemptError {
             message: "m".to_owned(),
             at: UnixMillis(2),
             is_final: false,
@@ -308,21 +309,21 @@ mod tests {
     /// However long that takes: nothing else is heard of it meanwhile.
     #[test]
     fn a_run_whose_call_waits_for_its_slot_is_active_and_counts_nothing() {
-        let live = ProgressRegistry::default();
+        let registry = ProgressRegistry::default();
         let run = RunId::from("r".to_owned());
-        let waiting = live.progress(&run).wait();
-        assert!(live.is_active(&run));
-        let now = live.now(&run).unwrap();
+        let waiting = registry.of(&run).wait();
+        assert!(registry.is_active(&run));
+        let now = registry.now(&run).unwrap();
         assert!(now.is_waiting && !now.is_active, "{now:?}");
         drop(waiting);
-        assert!(!live.is_active(&run));
+        assert!(!registry.is_active(&run));
     }
 
     #[tokio::test]
     async fn a_step_that_does_not_stop_is_not_waited_for_too_long() {
-        let live = ProgressRegistry::default();
+        let registry = ProgressRegistry::default();
         let run = RunId::from("r".to_owned());
-        let _at_work = live.progress(&run).begin();
-        live.settle(&run, Duration::from_millis(1)).await;
+        let _at_work = registry.of(&run).begin();
+        registry.settle(&run, Duration::from_millis(1)).await;
     }
 }

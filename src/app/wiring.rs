@@ -72,11 +72,13 @@ impl Wiring {
     pub fn of(
         config: &Config,
         store: &Store,
-        live: &ProgressRegistry,
+        progress: &ProgressRegistry,
         here: &Url,
     ) -> Result<Self, StartError> {
         match &config.engine {
-            config::EngineConfig::Embedded(exposed) => Self::embedded(config, exposed.as_ref(), store, live),
+            config::EngineConfig::Embedded(exposed) => {
+                Self::embedded(config, exposed.as_ref(), store, progress)
+            }
             config::EngineConfig::Inngest(inngest) => Self::inngest(inngest, here),
         }
     }
@@ -85,7 +87,7 @@ impl Wiring {
         config: &Config,
         exposed: Option<&Exposed>,
         store: &Store,
-        live: &ProgressRegistry,
+        progress: &ProgressRegistry,
     ) -> Result<Self, StartError> {
         let internal = listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let origin = origin_of(internal.local_addr()?)?;
@@ -113,7 +115,7 @@ impl Wiring {
             env: None,
         };
         let options = engine::EngineOptions { calls: CALLS, retries: config.engine_retries.clone() };
-        let engine = Engine::new(store.clone(), keys, options)?.telling(live.clone());
+        let engine = Engine::new(store.clone(), keys, options)?.telling(progress.clone());
         Ok(Self {
             server,
             serve_url: origin.join(function::serve::PATH)?,

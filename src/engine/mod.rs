@@ -92,10 +92,10 @@ impl Engine {
         })
     }
 
-    /// The same engine, which also reports the end of each recorded run to the watchers in `live`.
+    /// The same engine, which also reports the end of each recorded run to the watchers in `progress`.
     #[must_use]
-    pub fn telling(self, live: ProgressRegistry) -> Self {
-        Self { watchers: Some(live), ..self }
+    pub fn telling(self, progress: ProgressRegistry) -> Self {
+        Self { watchers: Some(progress), ..self }
     }
 
     /// Cancels a run at once. A call in progress is not interrupted, but its answer is ignored.

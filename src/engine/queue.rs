@@ -207,7 +207,7 @@ impl Engine {
     /// Tells the watchers in this process, which would otherwise wait until our function is called for the
     /// end of the run.
     fn tell_of_end(&self, claim: &Claim, transition: &Transition, now: UnixMillis) {
-        let (Some(live), Transition::End { status, output, .. }) = (&self.watchers, transition) else {
+        let (Some(progress), Transition::End { status, output, .. }) = (&self.watchers, transition) else {
             return;
         };
         let run = Run {
@@ -220,6 +220,6 @@ impl Engine {
             ended_at: Some(now),
             output: serde_json::from_str(output).ok(),
         };
-        live.tell_run(std::slice::from_ref(&claim.event_id), run);
+        progress.tell_run(std::slice::from_ref(&claim.event_id), run);
     }
 }

@@ -21,7 +21,7 @@ impl Processor {
         copying: impl Future<Output = Result<(Incoming, Option<Reservation>), FailureReason>>,
     ) -> Result<Step, FailureReason> {
         let started_at = UnixMillis::now();
-        let progress = self.live.progress(run);
+        let progress = self.progress.of(run);
         let _at_work = progress.begin();
         let copied = tokio::select! {
             copied = copying => copied,

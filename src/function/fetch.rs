@@ -22,7 +22,7 @@ impl Processor {
         event: &EventId,
         address: &Address,
     ) -> Result<Step, FailureReason> {
-        let progress = self.live.progress(run);
+        let progress = self.progress.of(run);
         self.copy(run, chain::FETCH, self.receive(event, address, &progress)).await
     }
 

@@ -79,7 +79,7 @@ pub struct Processor {
     pub links: LinkKey,
     /// Fetches files from other servers.
     pub fetcher: Fetcher,
-    pub live: ProgressRegistry,
+    pub progress: ProgressRegistry,
     pub engine: Client,
     pub door: ServeHandler,
     /// The URL at which the engine reaches [`serve`].

@@ -24,7 +24,7 @@ impl Processor {
         let after = swept_until.and_then(|at| at.parse().ok()).map_or(UnixMillis(0), UnixMillis);
         let (mut swept, mut is_all) = (0, true);
         for run in self.store.orphaned_runs(after, before).await? {
-            if self.live.is_at_work(&run) {
+            if self.progress.is_at_work(&run) {
                 is_all = false;
                 continue;
             }
@@ -34,7 +34,7 @@ impl Processor {
                     tracing::warn!(%run, %error, "cannot remove an output of a deleted run");
                 }
             }
-            self.live.forget(&run);
+            self.progress.forget(&run);
             swept += 1;
         }
         if is_all && before > after {

@@ -75,7 +75,7 @@ impl Processor {
         match self.advance(call).await {
             Ok(answer) => {
                 if matches!(answer, CallResult::Done(_)) {
-                    self.live.tell(&call.event.id, News::Soon);
+                    self.progress.tell(&call.event.id, News::Soon);
                 }
                 answer
             }
@@ -92,7 +92,7 @@ impl Processor {
                     };
                     self.set_error(run, error).await;
                 }
-                self.live.tell(&call.event.id, News::Soon);
+                self.progress.tell(&call.event.id, News::Soon);
                 let after = why.retry_after();
                 let name = if retry { "Error" } else { "NonRetriableError" };
                 let (name, message) = (name.to_owned(), why.to_string());
@@ -112,16 +112,16 @@ impl Processor {
         if self.store.event_is_cancelled(&call.event.id).await? {
             return Err(self.cancel(run).await.into());
         }
-        self.set_call(call).await?;
+        self.set_execution(call).await?;
         self.tell_called(call);
         let done = self.store.steps(run).await?;
         let counts = done.iter().fold(Counts::default(), |counts, step| counts.plus(step.counts));
         if let Some(last) = done.last() {
-            self.live.progress(run).advance(counts, last.end_byte);
+            self.progress.of(run).advance(counts, last.end_byte);
         }
         let stretches = Stretches::sum(done.iter().map(|step| (step.counts, step.stretches.clone())));
         if let Some(stretches) = &stretches {
-            self.live.progress(run).set_stretches(stretches.clone());
+            self.progress.of(run).set_stretches(stretches.clone());
         }
         let has_rows = counts != Counts::default();
         let next = chain::next(&done, call)?;
@@ -156,10 +156,10 @@ impl Processor {
                 self.plan(run, copy, position, from).await?
             }
             Next::Rows { name, plan, position, start } => {
-                self.live.progress(run).set_first_rows(plan.first_rows.as_ref());
+                self.progress.of(run).set_first_rows(plan.first_rows.as_ref());
                 let task = Task {
                     storage: self.storage.clone(),
-                    progress: self.live.progress(run),
+                    progress: self.progress.of(run),
                     run: run.clone(),
                     position,
                     start,
@@ -189,7 +189,7 @@ impl Processor {
     /// so that no call exceeds the time limit of a proxy. A retry of a failed attempt waits without a limit,
     /// because the engine would count an answer without a step as the end of the attempt.
     async fn turn(&self, slots: &Slots, call: &Call) -> Result<Option<Slot>, FailureReason> {
-        let progress = self.live.progress(&call.ctx.run_id);
+        let progress = self.progress.of(&call.ctx.run_id);
         let _waiting = progress.wait();
         let tenant = inngest::tenant(call.event.data.get("userId"));
         tokio::select! {
@@ -214,7 +214,7 @@ impl Processor {
         let step_bytes = self.step_bytes.clone();
         let make = move || Plan::make(&storage, &source, from, max_record_bytes, &step_bytes);
         // Taken before the step: the run may end meanwhile, and its progress be forgotten.
-        let progress = self.live.progress(run);
+        let progress = self.progress.of(run);
         let plan = tokio::task::spawn_blocking(make).await??;
         progress.set_total_bytes(plan.size);
         progress.set_first_rows(plan.first_rows.as_ref());
@@ -307,7 +307,7 @@ impl Processor {
     }
 
     /// Publishes which run is called, and records the first call and each new attempt.
-    async fn set_call(&self, call: &Call) -> Result<(), FailureReason> {
+    async fn set_execution(&self, call: &Call) -> Result<(), FailureReason> {
         let run = &call.ctx.run_id;
         let attempt = call.ctx.attempt.saturating_add(1);
         let known = self.store.execution(run).await?;
@@ -322,7 +322,7 @@ impl Processor {
                 at: error.at,
             });
         }
-        let info = Execution {
+        let execution = Execution {
             function: FUNCTION_NAME.to_owned(),
             started_at: known.as_ref().map_or_else(UnixMillis::now, |known| known.started_at),
             attempt,
@@ -331,20 +331,20 @@ impl Processor {
             error: None,
             earlier,
         };
-        self.live.progress(run).set_call(info.clone());
+        self.progress.of(run).set_execution(execution.clone());
         if is_news {
-            self.store.save_execution(run, &info).await?;
+            self.store.save_execution(run, &execution).await?;
         }
         Ok(())
     }
 
     /// Records why the last attempt failed. A failure to record it is only logged.
     async fn set_error(&self, run: &RunId, error: AttemptError) {
-        let progress = self.live.progress(run);
-        let Some(mut call) = progress.now().call else { return };
-        call.error = Some(error);
-        progress.set_call(call.clone());
-        if let Err(error) = self.store.save_execution(run, &call).await {
+        let progress = self.progress.of(run);
+        let Some(execution) = progress.now().execution else { return };
+        let execution = Execution { error: Some(error), ..Execution::clone(&execution) };
+        progress.set_execution(execution.clone());
+        if let Err(error) = self.store.save_execution(run, &execution).await {
             tracing::warn!(%run, %error, "cannot record a run's error");
         }
     }

@@ -64,7 +64,7 @@ impl Processor {
     /// call has other data.
     pub(super) fn run_ended(&self, call: &Call) -> bool {
         let Ok(ended) = Ended::deserialize(&call.event.data) else { return false };
-        self.live.end_was_told();
+        self.progress.end_was_told();
         let status = RunStatus::from(ended.inngest.status.as_str());
         // A failed run has both, and both contain the reason.
         let output = ended.result.or(ended.error);
@@ -84,7 +84,7 @@ impl Processor {
             ended_at: Some(ended_at),
             output,
         };
-        self.live.tell_run(&events, run);
+        self.progress.tell_run(&events, run);
         true
     }
 
@@ -98,7 +98,7 @@ impl Processor {
         }
         let counts = Counts { processed: progress.processed_items, failed: progress.failed_items };
         let report = ProgressReport { counts, total_rows: progress.total_items };
-        self.live.report(&progress.run_id, report, UnixMillis::now());
+        self.progress.report(&progress.run_id, report, UnixMillis::now());
         true
     }
 
@@ -114,6 +114,6 @@ impl Processor {
             ended_at: None,
             output: None,
         };
-        self.live.tell_run(std::slice::from_ref(&call.event.id), run);
+        self.progress.tell_run(std::slice::from_ref(&call.event.id), run);
     }
 }

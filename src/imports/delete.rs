@@ -34,7 +34,7 @@ impl Imports {
     /// Deletes an import that is over, with all that is stored of it. First what is known of it, then the
     /// files: a later start moves to the quarantine what is left of them after a crash.
     pub async fn delete(&self, found: &Owned) -> Result<Deletion, DeleteError> {
-        let (owner, id) = (found.owner(), found.id());
+        let (owner, id) = (found.row.owner, found.row.id);
         // It may have been reopened since.
         let Some(import) = self.get(owner, id).await? else { return Ok(Deletion::NotThere) };
         if !import.state().is_final() {
@@ -53,9 +53,9 @@ impl Imports {
             };
             shared.snapshots.delete(owner, id);
             // Its watch, if it has one still, ends as it finds nothing to watch.
-            shared.live.tell(&import.recorded().event_id, News::Look);
+            shared.progress.tell(&import.row.event_id, News::Look);
             for run in &remains.runs {
-                shared.live.forget(run);
+                shared.progress.forget(run);
             }
             let outputs = remains.files.into_iter().map(Key::from_stored);
             let mut is_finished = true;

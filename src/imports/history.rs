@@ -67,7 +67,7 @@ impl Imports {
         cursor: HistoryCursor,
         limit: u32,
     ) -> Result<HistoryPage, store::Error> {
-        let hidden: HashSet<ImportId> = shown.iter().map(|import| import.id).collect();
+        let hidden: HashSet<ImportId> = shown.iter().map(|import| import.row.id).collect();
         let wanted = limit as usize;
         let more = u32::try_from(hidden.len()).unwrap_or(u32::MAX);
         // One more than shown tells whether there is a next page.
@@ -119,9 +119,9 @@ impl Imports {
             let at_most = u32::try_from(MOST_COUNTED + 1).unwrap_or(u32::MAX).saturating_add(more);
             let all = store.count_imports_of(owner, filter, between, at_most).await?;
             let is_counted = |import: &&Snapshot| {
-                between.newer_than.is_none_or(|end| import.id > end)
-                    && between.older_than.is_none_or(|end| import.id < end)
-                    && filter.takes_unfinished(import.id, &import.file_name)
+                between.newer_than.is_none_or(|end| import.row.id > end)
+                    && between.older_than.is_none_or(|end| import.row.id < end)
+                    && filter.takes_unfinished(import.row.id, import.file_name())
             };
             let hidden = shown.iter().filter(is_counted).count() as u64;
             Ok::<_, store::Error>(all.saturating_sub(hidden))
@@ -155,8 +155,8 @@ impl Imports {
     async fn load(&self, owner: UserId, rows: Vec<ImportRow>) -> Result<Vec<Snapshot>, store::Error> {
         let mut imports = Snapshot::load(&self.shared.store, rows).await?;
         for import in imports.iter_mut().filter(|import| !import.state().is_final()) {
-            if let Some(watched) = self.shared.snapshots.get(owner, import.id) {
-                *import = watched.with_progress(&self.shared.live);
+            if let Some(watched) = self.shared.snapshots.get(owner, import.row.id) {
+                *import = watched.with_progress(&self.shared.progress);
             }
         }
         Ok(imports)

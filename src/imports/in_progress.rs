@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Current, Imports, Snapshot};
+use super::{Imports, Snapshot};
 use crate::{
     base::{
         ids::{ImportId, UserId},
@@ -21,10 +21,10 @@ pub struct Seen {
 }
 
 /// A user's imports that are not over, and those that have ended on the page.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InProgress {
     /// Newest first, and no more than [`MOST_SHOWN`](Self::MOST_SHOWN).
-    pub shown: Vec<Current>,
+    pub shown: Vec<Snapshot>,
     /// How many others are not over, besides the news.
     pub more: usize,
     /// Newest first.
@@ -39,7 +39,7 @@ impl InProgress {
     #[must_use]
     pub fn as_of(&self) -> UnixMillis {
         let unfinished = self.shown.iter().filter(|import| !import.state().is_final());
-        unfinished.map(Current::as_of).min().unwrap_or_else(UnixMillis::now)
+        unfinished.map(Snapshot::as_of).min().unwrap_or_else(UnixMillis::now)
     }
 }
 
@@ -53,11 +53,11 @@ impl Imports {
         let (mut more, mut news) = (0, Vec::new());
         let (mut shown, mut at_work, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
         self.shared.snapshots.each_of(owner, |import| {
-            if let Some(at) = unseen.iter().position(|id| *id == import.id) {
+            if let Some(at) = unseen.iter().position(|id| *id == import.row.id) {
                 unseen.swap_remove(at);
                 shown.push(Arc::clone(import));
-            } else if seen.since.is_some_and(|since| import.id > since) {
-                news.push(import.id);
+            } else if seen.since.is_some_and(|since| import.row.id > since) {
+                news.push(import.row.id);
             } else if !import.state().is_final() {
                 more += 1;
                 let candidates = if is_at_work(import) { &mut at_work } else { &mut waiting };
@@ -71,9 +71,10 @@ impl Imports {
         let before = shown.len();
         shown.extend(at_work.into_iter().chain(waiting).take(room));
         more -= shown.len() - before;
-        let shown = shown.into_iter().map(|import| Current::of(import, &self.shared.live));
-        let mut shown: Vec<Current> = shown.chain(recalled.into_iter().map(Current::recalled)).collect();
-        shown.sort_by_key(|import| std::cmp::Reverse(import.recorded().id));
+        let shown = shown.into_iter().map(|import| import.with_progress(&self.shared.progress));
+        // No function works here on an import that is not in memory.
+        let mut shown: Vec<Snapshot> = shown.chain(recalled).collect();
+        shown.sort_by_key(|import| std::cmp::Reverse(import.row.id));
         Ok(InProgress { shown, more, news })
     }
 
@@ -96,5 +97,5 @@ impl Imports {
 
 /// Whether rows of it may be counted now: such cards tell more than those that wait in a queue.
 fn is_at_work(import: &Snapshot) -> bool {
-    import.runs.iter().any(|run| run.ended_at.is_none() && run.status != RunStatus::Scheduled)
+    import.runs.iter().any(|run| run.row.ended_at.is_none() && run.row.status != RunStatus::Scheduled)
 }

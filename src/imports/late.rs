@@ -35,7 +35,7 @@ impl Imports {
     /// Reopens imports until the server stops.
     pub(super) async fn take_late_runs(self) {
         let stopping = self.shared.tasks.stopping();
-        let late = self.shared.live.late_runs();
+        let late = self.shared.progress.late_runs();
         while stopping.run_until_cancelled(late.arrived()).await.is_some() {
             for told in late.take() {
                 let (event, news) = match told {
@@ -69,20 +69,20 @@ impl Imports {
             };
             let begin = match news {
                 News::Run(run) => {
-                    let known = import.runs.iter().find(|known| known.run_id == run.run_id);
-                    if known.is_some_and(|known| known.ended_at.is_some()) {
+                    let known = import.runs.iter().find(|known| known.row.run_id == run.run_id);
+                    if known.is_some_and(|known| known.row.ended_at.is_some()) {
                         return Ok(Outcome::Passed);
                     }
                     Begin::Reopened
                 }
                 News::Missed | News::Soon | News::Look => Begin::Recalled,
             };
-            let (owner, id, recorded) = (import.owner, import.id, import.event_id.clone());
-            let is_reopened = import.finished_at.is_some() && self.reopen(import, begin).await?;
+            let (owner, id, recorded) = (import.row.owner, import.row.id, import.row.event_id.clone());
+            let is_reopened = import.row.finished_at.is_some() && self.reopen(import, begin).await?;
             // The watcher may not know yet under which id the engine has confirmed the event.
             let watched =
-                self.shared.snapshots.get(owner, id).map_or(recorded, |known| known.event_id.clone());
-            if self.shared.live.tell_watcher(&watched, news.clone()).is_none() {
+                self.shared.snapshots.get(owner, id).map_or(recorded, |known| known.row.event_id.clone());
+            if self.shared.progress.tell_watcher(&watched, news.clone()).is_none() {
                 return Ok(if is_reopened { Outcome::Reopened(id) } else { Outcome::HandedOver });
             }
         }
@@ -91,11 +91,12 @@ impl Imports {
     }
 
     /// Watches an import again that was over. False if another was faster, or it was deleted.
-    async fn reopen(&self, import: Snapshot, begin: Begin) -> store::Result<bool> {
-        let is_reopened = self.shared.store.reopen_import(import.id).await?;
+    async fn reopen(&self, mut import: Snapshot, begin: Begin) -> store::Result<bool> {
+        let is_reopened = self.shared.store.reopen_import(import.row.id).await?;
         if is_reopened {
-            let news = self.shared.live.watch(&import.event_id);
-            self.watch(Snapshot { finished_at: None, ..import }, news, begin);
+            let news = self.shared.progress.watch(&import.row.event_id);
+            import.row_mut().finished_at = None;
+            self.watch(import, news, begin);
         }
         Ok(is_reopened)
     }

@@ -4,7 +4,6 @@
 //! What a page shows is a [`Snapshot`]: for an import that is watched it is read from memory.
 
 mod counts;
-mod current;
 mod delete;
 mod history;
 mod in_progress;
@@ -32,13 +31,14 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub use self::{
-    current::Current,
     delete::{DeleteError, Deletion},
     history::{Count, HistoryCursor, HistoryPage},
     in_progress::{InProgress, Seen},
     outage::{EngineOutage, OutageCause},
     owned::Owned,
-    snapshot::{EnginePlan, FetchedFrom, ImportState, NextAttempt, Planned, RunSnapshot, Snapshot},
+    snapshot::{
+        EnginePlan, FetchedFrom, ImportState, NextAttempt, Planned, RunReading, RunSnapshot, Snapshot,
+    },
 };
 use self::{names::Names, snapshot_cache::SnapshotCache, watch::Begin};
 pub use crate::files::FileName;
@@ -54,7 +54,7 @@ use crate::{
     progress::{News, ProgressRegistry, Subscription},
     store::{
         self, Store,
-        imports::{ImportRow, Relative},
+        imports::{ImportRow, Relative, SourceUrl},
         outbox::OutboxRow,
     },
 };
@@ -76,7 +76,7 @@ pub struct Parts {
     pub client: Client,
     /// Makes our functions known again to an engine that has forgotten them.
     pub registrar: Registrar,
-    pub live: ProgressRegistry,
+    pub progress: ProgressRegistry,
     pub links: LinkKey,
     /// Where functions find stored files: our own address, never from a request.
     pub origin: Url,
@@ -89,7 +89,7 @@ struct Shared {
     storage: Storage,
     client: Client,
     registrar: Registrar,
-    live: ProgressRegistry,
+    progress: ProgressRegistry,
     links: LinkKey,
     origin: Url,
     pointers: OutputPointers,
@@ -125,7 +125,7 @@ enum Bytes {
     /// Stored as the import's upload: so many.
     Here(u64),
     /// At an address that the function is to fetch them from.
-    At(String),
+    At(SourceUrl),
     /// Among the failed records of a run, which the function copies: so many.
     FailedRowsOf(RunId, u64),
 }
@@ -133,13 +133,13 @@ enum Bytes {
 impl Imports {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, storage, client, registrar, live, links, origin, pointers } = parts;
+        let Parts { store, storage, client, registrar, progress, links, origin, pointers } = parts;
         let shared = Shared {
             store,
             storage,
             client,
             registrar,
-            live,
+            progress,
             links,
             origin,
             pointers,
@@ -156,7 +156,7 @@ impl Imports {
     pub async fn start(&self, ready: impl Future<Output = ()> + Send + 'static) -> Result<(), store::Error> {
         let unfinished = self.shared.store.unfinished_imports().await?;
         for import in Snapshot::load(&self.shared.store, unfinished).await? {
-            let news = self.shared.live.watch(&import.event_id);
+            let news = self.shared.progress.watch(&import.row.event_id);
             self.watch(import, news, Begin::Recalled);
         }
         self.shared.tasks.spawn(outbox::run(Arc::clone(&self.shared), ready));
@@ -186,7 +186,7 @@ impl Imports {
     /// Takes an address: the function fetches what lies there.
     pub async fn accept_address(&self, owner: UserId, address: &Address) -> Result<ImportId, AcceptError> {
         let (id, file_name) = (ImportId::generate(), FileName::from(address));
-        let bytes = Bytes::At(address.url().to_string());
+        let bytes = Bytes::At(SourceUrl::from(address.url().to_string()));
         let receiving_at = UnixMillis::now();
         self.record(New { id, owner, file_name, receiving_at, bytes, parent: None }).await
     }
@@ -244,7 +244,7 @@ impl Imports {
         // sent.
         let imports = self.clone();
         // The event may be sent, and its run begin, before this task goes on behind the write.
-        let news = self.shared.live.watch(&import.event_id);
+        let news = self.shared.progress.watch(&import.event_id);
         let recorded = self.shared.tasks.spawn(store::as_here(async move {
             let recorded = match imports.shared.store.create_import(&import, &event).await {
                 Ok(recorded) => recorded,
@@ -279,7 +279,7 @@ impl Imports {
     /// Cancels an import: its event is not sent any more, the runs there are and any that come later are
     /// cancelled. False if the import was deleted since it was found.
     pub async fn cancel(&self, found: &Owned) -> Result<bool, store::Error> {
-        let (owner, id) = (found.owner(), found.id());
+        let (owner, id) = (found.row.owner, found.row.id);
         // It may have ended since.
         let Some(import) = self.get(owner, id).await? else { return Ok(false) };
         let now = UnixMillis::now();
@@ -287,7 +287,7 @@ impl Imports {
         if !import.state().is_final() || import.state() == ImportState::Lost {
             self.shared.store.request_cancel(id, now).await?;
             self.shared.snapshots.change(owner, id, |import| {
-                import.cancel_requested_at.get_or_insert(now);
+                import.row_mut().cancel_requested_at.get_or_insert(now);
             });
             if let Some(break_off) = self.shared.sending().get(&id) {
                 break_off.cancel();
@@ -296,14 +296,14 @@ impl Imports {
                 self.reopen_to_cancel(row).await?;
             }
             // The watch cancels what runs there are, and those that come.
-            self.shared.live.tell(&import.recorded().event_id, News::Look);
+            self.shared.progress.tell(&import.row.event_id, News::Look);
         }
         Ok(true)
     }
 
     /// Puts an import on the board and follows it, unless it was deleted meanwhile.
     fn watch(&self, import: Snapshot, news: Subscription, begin: Begin) {
-        let (owner, id) = (import.owner, import.id);
+        let (owner, id) = (import.row.owner, import.row.id);
         if self.shared.snapshots.put(import) {
             self.shared.tasks.spawn(watch::run(Arc::clone(&self.shared), owner, id, begin, news));
         }
@@ -314,7 +314,7 @@ impl Shared {
     /// The event of an import, to be sent now.
     fn event_of(&self, import: &ImportRow, seed: &EventSeed, now: UnixMillis) -> OutboxRow {
         let file = match &import.source_url {
-            Some(address) => address.clone(),
+            Some(address) => address.to_string(),
             None => {
                 let expires = UnixMillis::wall().plus(LinkKey::LIFETIME);
                 self.links.sign(&self.origin, import.id, expires).to_string()

@@ -151,7 +151,7 @@ async fn send_next(shared: &Shared, owner: UserId) -> store::Result<Outcome> {
     match sent {
         Ok(confirmed) => {
             shared.store.event_sent(row.import, &confirmed, UnixMillis::now()).await?;
-            shared.live.tell(&row.event_id, News::Look);
+            shared.progress.tell(&row.event_id, News::Look);
             Ok(Outcome::Sent(row.import))
         }
         Err(Unsent::Postponed { error, was_sent }) => {
@@ -178,7 +178,7 @@ async fn send_next(shared: &Shared, owner: UserId) -> store::Result<Outcome> {
         Err(Unsent::Refused(error)) => {
             tracing::error!(import = %row.import, %error, "the engine refused the event");
             shared.store.event_refused(row.import, &reason(&error), UnixMillis::now()).await?;
-            shared.live.tell(&row.event_id, News::Look);
+            shared.progress.tell(&row.event_id, News::Look);
             Ok(Outcome::Refused(row.import))
         }
     }

@@ -3,6 +3,8 @@
 //! However often and at once it is asked for, a parent has one retry of each kind; to run that once
 //! more, one runs the retry again.
 
+use std::sync::Arc;
+
 use super::{AcceptError, Bytes, FileName, Imports, New, Owned, Snapshot};
 use crate::{
     base::{
@@ -19,32 +21,28 @@ use crate::{
 impl Imports {
     /// Whether an import was deleted since it was found.
     pub async fn is_deleted(&self, import: &Owned) -> Result<bool, store::Error> {
-        Ok(self.shared.store.import(import.id()).await?.is_none())
+        Ok(self.shared.store.import(import.row.id).await?.is_none())
     }
 
     /// Runs all of `parent` again. Returns the retry, be it new or not.
     pub async fn retry_all(&self, parent: &Owned) -> Result<ImportId, AcceptError> {
-        let parent = parent.merged();
         let (id, began) = (ImportId::generate(), UnixMillis::now());
-        let store = &self.shared.store;
-        let (address, failed_rows_of) = match store.import(parent.id).await? {
-            Some(row) => (row.source_url, row.failed_rows_of),
-            None => (None, None),
-        };
+        let original = &parent.row;
+        let (address, failed_rows_of) = (original.source_url.clone(), original.failed_rows_of.clone());
         let stored = match (&address, &failed_rows_of) {
-            (None, None) => Some(Key::upload(parent.id)),
+            (None, None) => Some(Key::upload(original.id)),
             // The bytes that were read, not what lies there now; if they ever arrived whole.
-            _ => store.source_copy(parent.id).await?.map(Key::from_stored),
+            _ => self.shared.store.source_copy(original.id).await?.map(Key::from_stored),
         };
         let bytes = match (stored, address, failed_rows_of) {
             (None, Some(address), _) => Bytes::At(address),
-            (None, None, Some(run)) => Bytes::FailedRowsOf(run, parent.size_bytes),
+            (None, None, Some(run)) => Bytes::FailedRowsOf(run, original.size_bytes),
             (stored, ..) => {
-                let original = stored.unwrap_or_else(|| Key::upload(parent.id));
-                self.stored(id, self.shared.storage.duplicate(&original, &Key::upload(id))).await?
+                let stored = stored.unwrap_or_else(|| Key::upload(original.id));
+                self.stored(id, self.shared.storage.duplicate(&stored, &Key::upload(id))).await?
             }
         };
-        self.record_retry(&parent, RetryOf::All, id, bytes, began).await
+        self.record_retry(parent, RetryOf::All, id, bytes, began).await
     }
 
     /// Runs the failed records of `run`, a run of `parent`, again: `size` bytes with their header, which the
@@ -57,7 +55,7 @@ impl Imports {
     ) -> Result<ImportId, AcceptError> {
         let (id, began) = (ImportId::generate(), UnixMillis::now());
         let bytes = Bytes::FailedRowsOf(run.clone(), size);
-        self.record_retry(&parent.merged(), RetryOf::Failed, id, bytes, began).await
+        self.record_retry(parent, RetryOf::Failed, id, bytes, began).await
     }
 
     async fn record_retry(
@@ -68,12 +66,12 @@ impl Imports {
         bytes: Bytes,
         receiving_at: UnixMillis,
     ) -> Result<ImportId, AcceptError> {
-        let mut file_name = FileName::from_client(&parent.file_name);
+        let mut file_name = FileName::from_client(parent.file_name());
         if retry_of == RetryOf::Failed {
             file_name = file_name.of_failed_records();
         }
-        let relative = Relative { id: parent.id, file_name: parent.file_name.clone(), retry_of };
-        let owner = parent.owner;
+        let relative = Relative { id: parent.row.id, file_name: parent.file_name().to_owned(), retry_of };
+        let owner = parent.row.owner;
         self.record(New { id, owner, file_name, receiving_at, bytes, parent: Some(relative) }).await
     }
 
@@ -81,6 +79,8 @@ impl Imports {
     pub(super) fn show_retry(&self, retry: &ImportRow) {
         let Some(Relative { id: parent, retry_of, .. }) = retry.parent else { return };
         let relative = Relative { id: retry.id, file_name: retry.file_name.clone(), retry_of };
-        self.shared.snapshots.change(retry.owner, parent, |parent| parent.retries.push(relative));
+        self.shared.snapshots.change(retry.owner, parent, |parent| {
+            Arc::make_mut(&mut parent.retries).push(relative);
+        });
     }
 }

@@ -2,18 +2,15 @@
 
 mod run;
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, sync::Arc};
 
-pub use self::run::{EnginePlan, NextAttempt, Planned, RunSnapshot};
+pub use self::run::{EnginePlan, NextAttempt, Planned, RunReading, RunSnapshot};
 use super::EngineOutage;
 use crate::{
-    base::{
-        ids::{EventId, ImportId, UserId},
-        time::UnixMillis,
-    },
+    base::{ids::ImportId, time::UnixMillis},
     files::Address,
     inngest::RunStatus,
-    progress::{ProgressRegistry, ProgressSnapshot},
+    progress::ProgressRegistry,
     store::{
         self, Store,
         imports::{ImportRow, Relative, RetryOf},
@@ -21,38 +18,22 @@ use crate::{
     },
 };
 
-/// An import and its runs.
-#[derive(Clone, Debug)]
+/// An import and its runs. Copying one copies no text: what is large is shared. Equal ones say the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    pub id: ImportId,
-    pub owner: UserId,
-    /// As the client said; only ever shown.
-    pub file_name: String,
-    pub size_bytes: u64,
+    /// What the database has of it.
+    pub row: Arc<ImportRow>,
     /// Where it is fetched from; None for an upload, whose size is known.
-    pub fetched_from: Option<FetchedFrom>,
-    /// First and last byte of the upload.
-    pub receiving_at: UnixMillis,
-    pub received_at: UnixMillis,
-    pub event_id: EventId,
-    /// The engine confirmed the event.
-    pub sent_at: Option<UnixMillis>,
-    /// The engine refused the event for good: why.
-    pub refused: Option<String>,
-    pub cancel_requested_at: Option<UnixMillis>,
-    /// Nothing is left to watch.
-    pub finished_at: Option<UnixMillis>,
+    pub fetched_from: Option<Arc<FetchedFrom>>,
     /// The engine has listed no run of the event for so long that no function seems to take it.
     pub is_untaken: bool,
     pub runs: Vec<RunSnapshot>,
     /// The engine's last answer.
-    pub as_of: Option<UnixMillis>,
+    pub answered_at: Option<UnixMillis>,
     /// Set while the engine does not answer.
     pub outage: Option<EngineOutage>,
-    /// The import that this one is a retry of.
-    pub parent: Option<Relative>,
     /// The retries of this one: at most one of each kind.
-    pub retries: Vec<Relative>,
+    pub retries: Arc<Vec<Relative>>,
 }
 
 /// Where a file is fetched from, as it may be shown.
@@ -125,24 +106,13 @@ impl Snapshot {
     #[must_use]
     pub fn new(import: ImportRow, runs: Vec<RunRow>) -> Self {
         let mut snapshot = Self {
-            id: import.id,
-            owner: import.owner,
-            file_name: import.file_name,
-            size_bytes: import.size_bytes,
-            fetched_from: import.source_url.as_deref().map(FetchedFrom::of),
-            receiving_at: import.receiving_at,
-            received_at: import.received_at,
-            event_id: import.event_id,
-            sent_at: import.sent_at,
-            refused: import.refused,
-            cancel_requested_at: import.cancel_requested_at,
-            finished_at: import.finished_at,
+            fetched_from: import.source_url.as_deref().map(FetchedFrom::of).map(Arc::new),
             is_untaken: false,
-            as_of: runs.iter().filter_map(|run| run.ended_at).max(),
+            answered_at: runs.iter().filter_map(|run| run.ended_at).max(),
             outage: None,
-            parent: import.parent,
-            retries: Vec::new(),
+            retries: Arc::default(),
             runs: Vec::new(),
+            row: Arc::new(import),
         };
         snapshot.set_runs(runs);
         snapshot
@@ -151,25 +121,27 @@ impl Snapshot {
     /// Takes over what is recorded of the runs; what only the memory knows of them stays.
     pub fn set_runs(&mut self, recorded: Vec<RunRow>) {
         let known = std::mem::take(&mut self.runs);
-        self.runs = recorded.into_iter().map(RunSnapshot::from).collect();
+        self.runs = recorded.into_iter().map(|run| RunSnapshot::new(run, self.row.size_bytes)).collect();
         for run in &mut self.runs {
-            // Our function reads the file that was received; others' runs have no progress.
-            run.total_bytes = if run.call.is_some() { self.size_bytes } else { 0 };
-            if let Some(known) = known.iter().find(|known| known.run_id == run.run_id) {
+            if let Some(known) = known.iter().find(|known| known.row.run_id == run.row.run_id) {
                 run.next_attempt = known.next_attempt;
                 run.seen_queued_at = known.seen_queued_at;
-                run.plan = known.plan.filter(|_| run.ended_at.is_none());
+                run.plan = known.plan.filter(|_| run.row.ended_at.is_none());
                 run.is_gone = known.is_gone;
-                run.stretches.clone_from(&known.stretches);
-                run.first_rows.clone_from(&known.first_rows);
+                run.committed.clone_from(&known.committed);
             }
         }
+    }
+
+    /// Its row, to be changed: the readers of earlier snapshots keep theirs.
+    pub(super) fn row_mut(&mut self) -> &mut ImportRow {
+        Arc::make_mut(&mut self.row)
     }
 
     /// Lets go of what is large and, of an import that is over, read from the database when it is shown.
     pub fn forget_readings(&mut self) {
         for run in &mut self.runs {
-            (run.stretches, run.first_rows) = (None, None);
+            run.committed = RunReading::default();
         }
     }
 
@@ -189,34 +161,34 @@ impl Snapshot {
             .map(|import| {
                 let runs = runs.remove(&import.id).unwrap_or_default();
                 let retries = retries.remove(&import.id).unwrap_or_default();
-                Self { retries, ..Self::new(import, runs) }
+                Self { retries: Arc::new(retries), ..Self::new(import, runs) }
             })
             .collect())
     }
 
     /// The same with the progress inside the steps at work.
     #[must_use]
-    pub fn with_progress(&self, live: &ProgressRegistry) -> Self {
-        self.advanced(self.progress(live))
-    }
-
-    /// The progress of the runs that go on, by their place in `runs`.
-    pub(super) fn progress(&self, live: &ProgressRegistry) -> Vec<(usize, ProgressSnapshot)> {
-        let runs = self.runs.iter().enumerate().filter(|(_, run)| run.ended_at.is_none());
-        runs.filter_map(|(place, run)| Some((place, live.now(&run.run_id)?))).collect()
-    }
-
-    pub(super) fn advanced(&self, progress: Vec<(usize, ProgressSnapshot)>) -> Self {
+    pub fn with_progress(&self, progress: &ProgressRegistry) -> Self {
         let mut snapshot = self.clone();
-        for (place, progress) in progress {
-            // What the function tells us is news, too, and newer than the engine's.
-            snapshot.as_of = snapshot.as_of.max(progress.heard_at);
-            if let Some(name) = &progress.file_name {
-                snapshot.file_name = name.to_string();
-            }
-            snapshot.runs[place].advance(progress);
+        for run in snapshot.runs.iter_mut().filter(|run| run.row.ended_at.is_none()) {
+            run.live = progress.now(&run.row.run_id);
         }
         snapshot
+    }
+
+    /// Its name: as the client said, or as the function has learned that fetches it. Only ever shown.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        let told = self.runs.iter().rev().find_map(|run| run.live.as_ref()?.file_name.as_deref());
+        told.unwrap_or(&self.row.file_name)
+    }
+
+    /// When something was last heard of it, of the engine or of a function; before that, the time of the upload's
+    /// last byte.
+    #[must_use]
+    pub fn as_of(&self) -> UnixMillis {
+        let told = self.runs.iter().filter_map(|run| run.live.as_ref()?.heard_at).max();
+        self.answered_at.max(told).unwrap_or(self.row.received_at)
     }
 
     /// The retry of this import that takes `kind` of it, if there is one.
@@ -230,7 +202,7 @@ impl Snapshot {
     #[must_use]
     pub fn may_run_again(&self, now: UnixMillis) -> bool {
         let state = self.state();
-        let mut unended = self.runs.iter().filter(|run| run.ended_at.is_none());
+        let mut unended = self.runs.iter().filter(|run| run.row.ended_at.is_none());
         state.is_final()
             || state == ImportState::NoFunction
             || state == ImportState::Running && unended.all(|run| run.is_gone || run.is_lost(now))
@@ -241,13 +213,13 @@ impl Snapshot {
     #[must_use]
     pub fn expects_news(&self) -> bool {
         let state = self.state();
-        !state.is_final() || state == ImportState::Lost && self.cancel_requested_at.is_some()
+        !state.is_final() || state == ImportState::Lost && self.row.cancel_requested_at.is_some()
     }
 
     /// Whether running the failed rows again can end otherwise: our own function alone fails them again.
     #[must_use]
     pub fn may_failed_rows_pass(&self) -> bool {
-        self.runs.iter().any(|run| run.call.is_none())
+        self.runs.iter().any(|run| !run.is_ours())
     }
 
     /// Whether running all of it again must end as it did: our own function has failed, no other takes part,
@@ -255,8 +227,9 @@ impl Snapshot {
     #[must_use]
     pub fn is_same_again(&self) -> bool {
         let is_same = |run: &RunSnapshot| {
-            run.call.is_some()
+            run.is_ours()
                 && run
+                    .row
                     .output
                     .as_ref()
                     .and_then(|output| output.failure.as_ref())
@@ -268,20 +241,20 @@ impl Snapshot {
     /// The import's state at this moment, from what is known of its runs.
     #[must_use]
     pub fn state(&self) -> ImportState {
-        let ended = |status: &RunStatus| self.runs.iter().any(|run| run.status == *status);
-        if self.refused.is_some() {
+        let ended = |status: &RunStatus| self.runs.iter().any(|run| run.row.status == *status);
+        if self.row.refused.is_some() {
             ImportState::Failed
         } else if self.runs.is_empty() {
-            match self.sent_at {
-                _ if self.cancel_requested_at.is_some() => ImportState::Cancelled,
+            match self.row.sent_at {
+                _ if self.row.cancel_requested_at.is_some() => ImportState::Cancelled,
                 None => ImportState::Accepted,
-                Some(_) if self.finished_at.is_some() => ImportState::GivenUp,
+                Some(_) if self.row.finished_at.is_some() => ImportState::GivenUp,
                 Some(_) if self.is_untaken => ImportState::NoFunction,
                 Some(_) => ImportState::Sent,
             }
-        } else if self.runs.iter().any(|run| run.ended_at.or(run.lost_at).is_none()) {
+        } else if self.runs.iter().any(|run| run.row.ended_at.or(run.row.lost_at).is_none()) {
             ImportState::Running
-        } else if self.runs.iter().any(|run| run.ended_at.is_none()) {
+        } else if self.runs.iter().any(|run| run.row.ended_at.is_none()) {
             ImportState::Lost
         } else if ended(&RunStatus::Failed) {
             ImportState::Failed

@@ -40,9 +40,9 @@ impl SnapshotCache {
 
     /// False if the import was deleted meanwhile: it stays away.
     pub fn put(&self, snapshot: Snapshot) -> bool {
-        let key = (snapshot.owner, snapshot.id);
+        let key = (snapshot.row.owner, snapshot.row.id);
         let mut inner = self.lock();
-        if inner.deleted.contains(&snapshot.id) {
+        if inner.deleted.contains(&snapshot.row.id) {
             return false;
         }
         // One that is watched again leaves with those that are over then, not with those from before.
@@ -53,9 +53,9 @@ impl SnapshotCache {
 
     /// Keeps an import that is over and was not in memory: a page that shows it may go on asking.
     pub fn keep(&self, snapshot: Snapshot) {
-        let key = (snapshot.owner, snapshot.id);
+        let key = (snapshot.row.owner, snapshot.row.id);
         let mut inner = self.lock();
-        if inner.deleted.contains(&snapshot.id) {
+        if inner.deleted.contains(&snapshot.row.id) {
             return;
         }
         if let Entry::Vacant(vacant) = inner.imports.entry(key) {
@@ -92,11 +92,11 @@ impl SnapshotCache {
             inner.deleted.pop_front();
         }
         for (_, other) in inner.imports.range_mut((owner, ImportId::MIN)..=(owner, ImportId::MAX)) {
-            let is_parent = other.parent.as_ref().is_some_and(|parent| parent.id == id);
-            if is_parent || other.retries.iter().any(|retry| retry.id == id) {
-                let other = Arc::make_mut(other);
-                other.parent.take_if(|parent| parent.id == id);
-                other.retries.retain(|retry| retry.id != id);
+            if other.row.parent.as_ref().is_some_and(|parent| parent.id == id) {
+                Arc::make_mut(other).row_mut().parent = None;
+            }
+            if other.retries.iter().any(|retry| retry.id == id) {
+                Arc::make_mut(&mut Arc::make_mut(other).retries).retain(|retry| retry.id != id);
             }
         }
     }
@@ -127,6 +127,7 @@ mod tests {
     use crate::{
         base::time::UnixMillis,
         csv::{FirstRows, Stretches},
+        imports::RunReading,
         inngest::RunStatus,
         store::{imports::ImportRow, runs::RunRow},
     };
@@ -164,7 +165,7 @@ mod tests {
             counts: None,
             bytes: 1,
             output: None,
-            call: None,
+            execution: None,
         };
         let mut snapshot = Snapshot::new(import, vec![run]);
         let first_rows = FirstRows {
@@ -174,8 +175,10 @@ mod tests {
             rows: Vec::new(),
             is_failed_csv: false,
         };
-        snapshot.runs[0].stretches = Some(Arc::new(Stretches::new(1)));
-        snapshot.runs[0].first_rows = Some(Arc::new(first_rows));
+        snapshot.runs[0].committed = RunReading {
+            stretches: Some(Arc::new(Stretches::new(1))),
+            first_rows: Some(Arc::new(first_rows)),
+        };
         snapshot
     }
 
@@ -183,13 +186,13 @@ mod tests {
     fn what_runs_have_read_is_kept_until_nothing_more_is_to_come() {
         let board = SnapshotCache::default();
         let has_reading = |snapshot: &Snapshot| {
-            let run = &board.get(snapshot.owner, snapshot.id).unwrap().runs[0];
-            (run.stretches.is_some(), run.first_rows.is_some())
+            let run = &board.get(snapshot.row.owner, snapshot.row.id).unwrap().runs[0];
+            (run.stretches().is_some(), run.first_rows().is_some())
         };
         let (watched, read) = (snapshot(), snapshot());
         assert!(board.put(watched.clone()));
         assert_eq!(has_reading(&watched), (true, true));
-        board.retire(watched.owner, watched.id);
+        board.retire(watched.row.owner, watched.row.id);
         assert_eq!(has_reading(&watched), (false, false));
         board.keep(read.clone());
         assert_eq!(has_reading(&read), (false, false));
@@ -199,9 +202,9 @@ mod tests {
     fn what_was_loaded_before_a_delete_does_not_come_back() {
         let board = SnapshotCache::default();
         let loaded = snapshot();
-        board.delete(loaded.owner, loaded.id);
+        board.delete(loaded.row.owner, loaded.row.id);
         assert!(!board.put(loaded.clone()));
         board.keep(loaded.clone());
-        assert!(board.get(loaded.owner, loaded.id).is_none());
+        assert!(board.get(loaded.row.owner, loaded.row.id).is_none());
     }
 }

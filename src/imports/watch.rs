@@ -230,7 +230,7 @@ impl Watch {
             let is_time = must_look || self.pace.is_due();
             return if is_time { self.look_at_outbox().await } else { Ok(Outcome::Again) };
         }
-        self.sent = self.sent.or_else(|| Some(Lasting::since(import.sent_at?)));
+        self.sent = self.sent.or_else(|| Some(Lasting::since(import.row.sent_at?)));
         if matches!(wake, Wake::Look) && !must_look && self.is_first_end() {
             // Other runs of the event are shown with the first end, where the engine lists them at once. Nothing
             // waits for that.
@@ -278,9 +278,10 @@ impl Watch {
         // The engine may have confirmed the event under another id than expected.
         self.news.rename(&row.event_id);
         let import = self.change(|import| {
-            import.sent_at = row.sent_at;
-            import.event_id = row.event_id;
-            import.refused = row.refused;
+            let known = import.row_mut();
+            known.sent_at = row.sent_at;
+            known.event_id = row.event_id;
+            known.refused = row.refused;
             if sent {
                 import.outage = None;
             }
@@ -302,21 +303,21 @@ impl Watch {
     /// How the pauses grow while `import` is as it is.
     fn rule(&self, import: &Snapshot) -> pace::Rule {
         let now = UnixMillis::now();
-        let import = import.with_progress(&self.shared.live);
-        let is_queued = |run: &RunSnapshot| run.call.is_none() && run.is_queued();
-        let mut unended = import.runs.iter().filter(|run| run.ended_at.is_none()).peekable();
+        let import = import.with_progress(&self.shared.progress);
+        let is_queued = |run: &RunSnapshot| !run.is_ours() && run.is_queued();
+        let mut unended = import.runs.iter().filter(|run| run.row.ended_at.is_none()).peekable();
         if import.state() == ImportState::NoFunction {
             pace::IDLE
         } else if unended.peek().is_some() && unended.clone().all(|run| run.is_lost(now)) {
             pace::LOST
         } else if self.listed.is_none() || import.runs.is_empty() || import.runs.iter().any(is_queued) {
             // What else the event has triggered must show soon. Only the list says that another's run has begun.
-            if self.shared.live.is_told() { pace::AWAITED } else { pace::UNTOLD }
+            if self.shared.progress.is_told() { pace::AWAITED } else { pace::UNTOLD }
         } else if unended.peek().is_some()
-            && unended.all(|run| run.call.is_some() && self.shared.live.is_active(&run.run_id))
+            && unended.all(|run| run.is_ours() && self.shared.progress.is_active(&run.row.run_id))
         {
             pace::AT_WORK
-        } else if self.shared.live.is_told() {
+        } else if self.shared.progress.is_told() {
             pace::TOLD
         } else {
             pace::UNTOLD
@@ -326,5 +327,5 @@ impl Watch {
 
 /// Whether the outbox has still to send the event.
 fn is_unsent(import: &Snapshot) -> bool {
-    import.sent_at.is_none() && import.cancel_requested_at.is_none()
+    import.row.sent_at.is_none() && import.row.cancel_requested_at.is_none()
 }

@@ -61,14 +61,14 @@ impl Inbox {
 /// The inbox of a watcher. What is left in it when it is dropped is told anew.
 #[derive(Debug)]
 pub struct Subscription {
-    live: ProgressRegistry,
+    registry: ProgressRegistry,
     event: EventId,
     inbox: Arc<Inbox>,
 }
 
 impl Subscription {
-    pub(super) fn new(live: ProgressRegistry, event: EventId, inbox: Arc<Inbox>) -> Self {
-        Self { live, event, inbox }
+    pub(super) fn new(registry: ProgressRegistry, event: EventId, inbox: Arc<Inbox>) -> Self {
+        Self { registry, event, inbox }
     }
 
     /// The event that is told of.
@@ -80,7 +80,7 @@ impl Subscription {
     /// Whether the event has no newer watcher.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.is_in(&lock(&self.live.waiting))
+        self.is_in(&lock(&self.registry.waiting))
     }
 
     fn is_in(&self, waiting: &HashMap<EventId, Arc<Inbox>>) -> bool {
@@ -98,7 +98,7 @@ impl Subscription {
         if self.event == *event {
             return;
         }
-        let mut waiting = lock(&self.live.waiting);
+        let mut waiting = lock(&self.registry.waiting);
         self.leave(&mut waiting);
         waiting.insert(event.clone(), Arc::clone(&self.inbox));
         self.event = event.clone();
@@ -115,11 +115,11 @@ impl Deref for Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut waiting = lock(&self.live.waiting);
+        let mut waiting = lock(&self.registry.waiting);
         self.leave(&mut waiting);
         drop(waiting);
         for news in self.inbox.take() {
-            self.live.tell(&self.event, news);
+            self.registry.tell(&self.event, news);
         }
     }
 }
@@ -130,20 +130,20 @@ mod tests {
 
     #[test]
     fn what_a_watcher_leaves_goes_to_the_next_one_or_to_runs_without_a_watcher() {
-        let live = ProgressRegistry::default();
+        let registry = ProgressRegistry::default();
         let ids = ["expected", "confirmed"].map(|id| EventId::from(id.to_owned()));
-        let mut first = live.watch(&ids[0]);
-        live.tell(&ids[0], News::Soon);
+        let mut first = registry.watch(&ids[0]);
+        registry.tell(&ids[0], News::Soon);
         first.rename(&ids[1]);
-        live.tell(&ids[1], News::Look);
+        registry.tell(&ids[1], News::Look);
         // The next one begins before the first is dropped.
-        let next = live.watch(&ids[1]);
+        let next = registry.watch(&ids[1]);
         assert!(next.is_current() && !first.is_current());
         drop(first);
-        live.tell(&ids[1], News::Soon);
+        registry.tell(&ids[1], News::Soon);
         assert_eq!(next.take(), [News::Soon, News::Look, News::Soon]);
         drop(next);
-        assert!(lock(&live.waiting).is_empty());
+        assert!(lock(&registry.waiting).is_empty());
     }
 
     #[test]

@@ -118,24 +118,24 @@ mod tests {
 
     #[test]
     fn of_more_late_runs_than_are_kept_the_events_are_and_of_those_a_bounded_number() {
-        let live = ProgressRegistry::default();
+        let registry = ProgressRegistry::default();
         for number in 0..MOST + MOST_EVENTS + 10 {
-            live.tell_run(&[event(number)], run(json!({"rows": 1})));
+            registry.tell_run(&[event(number)], run(json!({"rows": 1})));
         }
-        live.tell_run(&[EventId::from("x".repeat(LONGEST_EVENT_ID + 1))], run(json!(1)));
-        let late = live.late_runs().take();
+        registry.tell_run(&[EventId::from("x".repeat(LONGEST_EVENT_ID + 1))], run(json!(1)));
+        let late = registry.late_runs().take();
         assert_eq!(late.len(), MOST + MOST_EVENTS);
         assert!(matches!(&late[MOST - 1], Late::Run(of, _) if *of == event(MOST - 1)));
         assert!(late[MOST..].iter().all(|late| matches!(late, Late::Missed(_))));
         assert!(late.contains(&Late::Missed(event(MOST))), "the oldest of them");
-        assert!(live.late_runs().take().is_empty());
+        assert!(registry.late_runs().take().is_empty());
     }
 
     #[test]
     fn a_large_late_run_is_asked_for() {
-        let live = ProgressRegistry::default();
-        live.tell_run(&[event(1)], run(json!("x".repeat(MOST_BYTES_OF_ONE))));
-        assert_eq!(live.late_runs().take(), [Late::Missed(event(1))]);
+        let registry = ProgressRegistry::default();
+        registry.tell_run(&[event(1)], run(json!("x".repeat(MOST_BYTES_OF_ONE))));
+        assert_eq!(registry.late_runs().take(), [Late::Missed(event(1))]);
     }
 
     /// A batch's output is in memory once; what does not fit is asked for, and there is room again when what
@@ -143,11 +143,11 @@ mod tests {
     #[test]
     fn all_that_is_told_shares_one_amount_of_memory() {
         const LARGE: usize = 4 << 20;
-        let live = ProgressRegistry::default();
-        let watched: Vec<_> = (0..20).map(|number| live.watch(&event(number))).collect();
+        let registry = ProgressRegistry::default();
+        let watched: Vec<_> = (0..20).map(|number| registry.watch(&event(number))).collect();
         let events: Vec<_> = (0..20).map(event).collect();
         for _ in 0..10 {
-            live.tell_run(&events, run(json!("x".repeat(LARGE))));
+            registry.tell_run(&events, run(json!("x".repeat(LARGE))));
         }
         for inbox in &watched {
             let news = inbox.take();
@@ -155,18 +155,18 @@ mod tests {
             assert_eq!((kept, news.len()), (7, 10), "of 32 MiB");
             assert_eq!(news.last(), Some(&News::Missed));
         }
-        live.tell_run(&events, run(json!("x".repeat(LARGE))));
+        registry.tell_run(&events, run(json!("x".repeat(LARGE))));
         assert!(matches!(watched[0].take().as_slice(), [News::Run(_)]), "what was read has made room");
     }
 
     #[test]
     fn what_a_watcher_has_missed_is_not_lost_with_it() {
-        let live = ProgressRegistry::default();
-        let watched = live.watch(&event(1));
+        let registry = ProgressRegistry::default();
+        let watched = registry.watch(&event(1));
         for _ in 0..=MOST {
-            live.tell_run(&[event(1)], run(json!(1)));
+            registry.tell_run(&[event(1)], run(json!(1)));
         }
         drop(watched);
-        assert!(live.late_runs().take().contains(&Late::Missed(event(1))));
+        assert!(registry.late_runs().take().contains(&Late::Missed(event(1))));
     }
 }

@@ -50,7 +50,7 @@ pub struct RunProgress {
     stop: watch::Sender<bool>,
     /// How many calls wait for their turn.
     waiting: AtomicUsize,
-    call: Mutex<Option<Execution>>,
+    execution: Mutex<Option<Arc<Execution>>>,
     stretches: Mutex<Option<Arc<Stretches>>>,
     first_rows: Mutex<Option<Arc<FirstRows>>>,
     /// How many executions of the run's steps there are.
@@ -90,7 +90,7 @@ impl RunProgress {
         let last = self.reported_at.load(Ordering::Relaxed);
         let too_soon = last > 0 && now.since(UnixMillis(last)) < REPORTS_APART;
         // Of our own function's runs we know better than anybody who has an event key.
-        let is_ours = lock(&self.call).is_some();
+        let is_ours = lock(&self.execution).is_some();
         if too_soon || is_ours || !self.is_followed.load(Ordering::Relaxed) {
             return false;
         }
@@ -126,11 +126,11 @@ impl RunProgress {
         *lock(&self.file_name) = Some(name.into());
     }
 
-    pub fn set_call(&self, call: Execution) {
-        if call.error.is_some() {
+    pub fn set_execution(&self, execution: Execution) {
+        if execution.error.is_some() {
             *lock(&self.read_since) = None;
         }
-        *lock(&self.call) = Some(call);
+        *lock(&self.execution) = Some(Arc::new(execution));
         self.hear(UnixMillis::now());
     }
 
@@ -192,7 +192,7 @@ impl RunProgress {
     }
 
     pub(super) fn is_active(&self) -> bool {
-        let outage = if lock(&self.call).is_some() { BETWEEN_STEPS } else { BETWEEN_REPORTS };
+        let outage = if lock(&self.execution).is_some() { BETWEEN_STEPS } else { BETWEEN_REPORTS };
         *self.at_work.borrow() > 0 || lock(&self.heard).is_some_and(|heard| heard.elapsed() < outage)
     }
 
@@ -200,8 +200,8 @@ impl RunProgress {
     pub fn now(&self) -> ProgressSnapshot {
         let number = |number: &AtomicU64| number.load(Ordering::Relaxed);
         let time = |time: &AtomicI64| Some(time.load(Ordering::Relaxed)).filter(|at| *at > 0);
-        let call = lock(&self.call).clone();
-        let is_counted = call.is_some() || time(&self.reported_at).is_some();
+        let execution = lock(&self.execution).clone();
+        let is_counted = execution.is_some() || time(&self.reported_at).is_some();
         ProgressSnapshot {
             counts: is_counted
                 .then(|| Counts { processed: number(&self.processed), failed: number(&self.failed) }),
@@ -211,7 +211,7 @@ impl RunProgress {
             receiving: *lock(&self.receiving),
             read_since: *lock(&self.read_since),
             file_name: lock(&self.file_name).clone(),
-            call,
+            execution,
             is_waiting: self.is_waiting(),
             stretches: lock(&self.stretches).clone(),
             first_rows: lock(&self.first_rows).clone(),

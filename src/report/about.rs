@@ -5,7 +5,10 @@ use super::{
     first_rows::was_read,
     format::{bytes, counted},
 };
-use crate::{imports::Snapshot, store::imports::Relative};
+use crate::{
+    imports::{RunSnapshot, Snapshot},
+    store::imports::Relative,
+};
 
 /// What the file was taken for, how large it is, and which imports it is related to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,11 +24,11 @@ pub struct About {
 impl About {
     #[must_use]
     pub fn of(snapshot: &Snapshot, is_over: bool) -> Self {
-        let first = snapshot.runs.iter().find_map(|run| run.first_rows.as_deref());
+        let first = snapshot.runs.iter().find_map(RunSnapshot::first_rows);
         let may_be_ours = snapshot.runs.is_empty() || snapshot.runs.iter().any(may_be_ours);
         let mut size = match &snapshot.fetched_from {
             Some(address) => format!("From {}", address.host),
-            None => bytes(snapshot.size_bytes),
+            None => bytes(snapshot.row.size_bytes),
         };
         if let Some(first) = first {
             size.push_str(&format!(", {}", counted(first.columns as u64, "column")));
@@ -43,8 +46,8 @@ impl About {
                 None => "Not read yet",
             },
             size,
-            parent: snapshot.parent.clone(),
-            retries: snapshot.retries.clone(),
+            parent: snapshot.row.parent.clone(),
+            retries: snapshot.retries.to_vec(),
         }
     }
 }

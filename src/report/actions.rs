@@ -2,7 +2,7 @@
 
 use crate::{
     base::time::UnixMillis,
-    imports::{ImportState, Snapshot},
+    imports::{ImportState, RunSnapshot, Snapshot},
     store::imports::RetryOf,
 };
 
@@ -56,7 +56,7 @@ impl Actions {
         // An event that is being sent is a matter of moments, unless nobody answers.
         let settles_by_itself = state == ImportState::Accepted && snapshot.outage.is_none();
         // Outputs are those of our own function; a run that broke off may have left none.
-        let counts = || snapshot.runs.iter().filter(|run| run.call.is_some()).filter_map(|run| run.counts);
+        let counts = || snapshot.runs.iter().filter(|run| run.is_ours()).filter_map(RunSnapshot::counts);
         let processed_rows = ended && counts().any(|counts| counts.processed > 0);
         let failed_rows = ended && counts().any(|counts| counts.failed > 0);
         let again = |kind, is_offered: bool| match snapshot.retry(kind) {
@@ -68,13 +68,13 @@ impl Actions {
         let is_same_again = ended && snapshot.is_same_again();
         let has_room = placement == Placement::Panel || !failed_rows;
         Self {
-            import_id: snapshot.id.to_string(),
-            file_name: snapshot.file_name.clone(),
+            import_id: snapshot.row.id.to_string(),
+            file_name: snapshot.file_name().to_owned(),
             placement,
             is_complete: state == ImportState::Completed,
             cancel: if ended && state != ImportState::Lost || settles_by_itself {
                 Cancel::No
-            } else if snapshot.cancel_requested_at.is_some() {
+            } else if snapshot.row.cancel_requested_at.is_some() {
                 Cancel::Asked
             } else {
                 Cancel::Possible

@@ -36,7 +36,7 @@ pub enum FailedRows {
 impl FailedRows {
     /// Of all that is known of some runs.
     fn of<'r>(runs: impl IntoIterator<Item = &'r RunSnapshot>) -> Self {
-        let counts = runs.into_iter().filter_map(|run| run.counts);
+        let counts = runs.into_iter().filter_map(RunSnapshot::counts);
         let (processed, failed) = counts.fold((false, false), |(processed, failed), counts| {
             (processed || counts.processed > 0, failed || counts.failed > 0)
         });
@@ -92,10 +92,10 @@ impl Shown {
     /// The state of a run. Until it has ended, a word for an end is not believed.
     #[must_use]
     pub fn of_run(run: &RunSnapshot) -> Self {
-        match (&run.status, run.ended_at.is_some()) {
+        match (&run.row.status, run.row.ended_at.is_some()) {
             (RunStatus::Other(word), _) => Self::Unknown(word.clone()),
             (_, false) if run.waits_after().is_some() => Self::Retrying,
-            (_, false) if run.lost_at.is_some() => Self::Lost,
+            (_, false) if run.row.lost_at.is_some() => Self::Lost,
             // A function that was called is at work, whatever the engine has got round to say, unless it
             // waits for its turn.
             (_, false) if run.is_queued() => Self::Queued,

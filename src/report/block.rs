@@ -52,16 +52,16 @@ pub struct RunData {
 impl RunData {
     #[must_use]
     pub fn of(run: &RunSnapshot) -> Self {
-        let status = match (&run.status, run.ended_at) {
+        let status = match (&run.row.status, run.row.ended_at) {
             (status, None) if status.is_terminal_word() => "Running",
             (status, _) => status.as_str(),
         };
         let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
         Self {
-            run_id: run.run_id.to_string(),
+            run_id: run.row.run_id.to_string(),
             status: status.to_owned(),
-            processed: number(run.counts.map(|counts| counts.processed)),
-            failed: number(run.counts.map(|counts| counts.failed)),
+            processed: number(run.counts().map(|counts| counts.processed)),
+            failed: number(run.counts().map(|counts| counts.failed)),
             function: function_name(run),
         }
     }
@@ -70,17 +70,17 @@ impl RunData {
 /// The name that our function gave itself, else the engine's, else the id that the engine knows it by.
 #[must_use]
 pub fn function_name(run: &RunSnapshot) -> String {
-    let own = run.call.as_ref().map(|call| &call.function);
-    own.or(run.function_name.as_ref()).unwrap_or(&run.function_id).clone()
+    let own = run.execution().map(|execution| &execution.function);
+    own.or(run.row.function_name.as_ref()).unwrap_or(&run.row.function_id).clone()
 }
 
 /// Whether a run is our own function's, or is not known yet to be another's. It is known once the function
 /// has a name or was called.
 pub fn may_be_ours(run: &RunSnapshot) -> bool {
-    match &run.function_name {
-        _ if run.call.is_some() => true,
+    match &run.row.function_name {
+        _ if run.is_ours() => true,
         Some(name) => [FUNCTION_NAME, FUNCTION_ID].contains(&name.as_str()),
-        None => run.status == RunStatus::Scheduled,
+        None => run.row.status == RunStatus::Scheduled,
     }
 }
 
@@ -96,9 +96,9 @@ impl Outcome {
     pub fn of(snapshot: &Snapshot) -> Self {
         // A function that completed has done something, whether it tells counts or not.
         let has_read_nothing = |run: &RunSnapshot| {
-            run.status != RunStatus::Completed
-                && run.bytes == 0
-                && run.counts.is_none_or(|counts| counts.total() == 0)
+            run.row.status != RunStatus::Completed
+                && run.bytes() == 0
+                && run.counts().is_none_or(|counts| counts.total() == 0)
         };
         let state = snapshot.state();
         Self { state, is_unread: state == ImportState::Failed && snapshot.runs.iter().all(has_read_nothing) }
@@ -108,7 +108,7 @@ impl Outcome {
 /// Whether the file is large enough to be read in several stretches, as far as is known from the beginning:
 /// what is reserved for a plot is never taken back.
 fn may_have_plot(snapshot: &Snapshot) -> bool {
-    snapshot.fetched_from.is_some() || Stretches::count_in(snapshot.size_bytes) > 1
+    snapshot.fetched_from.is_some() || Stretches::count_in(snapshot.row.size_bytes) > 1
 }
 
 impl Block {
@@ -154,8 +154,8 @@ impl Block {
     }
 
     fn of_run(snapshot: &Snapshot, outcome: Outcome, run: &RunSnapshot, reading: &Reading) -> Self {
-        let ended = run.ended_at.is_some();
-        let dimmed = run.ended_at.or(run.lost_at).is_none()
+        let ended = run.row.ended_at.is_some();
+        let dimmed = run.row.ended_at.or(run.row.lost_at).is_none()
             && (snapshot.outage.is_some() || run.is_gone || run.is_lost(reading.now));
         let progress = Progress::of(run, known_at(snapshot, reading));
         let shown = Shown::of_run(run);
@@ -169,8 +169,8 @@ impl Block {
         let has_figures = tells_counts && !outcome.is_unread;
         let figures = progress.figures(ended);
         // The page tells the reasons of our own function once nothing more is to come.
-        let figures = if outcome.state.is_final() && run.call.is_some() {
-            figures.with_reasons(snapshot.id)
+        let figures = if outcome.state.is_final() && run.is_ours() {
+            figures.with_reasons(snapshot.row.id)
         } else {
             figures
         };

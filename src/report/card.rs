@@ -31,14 +31,14 @@ impl ImportCard {
         let outcome = Outcome::of(snapshot);
         let state = outcome.state;
         Self {
-            import_id: snapshot.id.to_string(),
+            import_id: snapshot.row.id.to_string(),
             state,
             expects_news: snapshot.expects_news(),
-            file_name: snapshot.file_name.clone(),
+            file_name: snapshot.file_name().to_owned(),
             taken_for: match &snapshot.fetched_from {
                 Some(from) => format!("From {}", from.host),
-                None if was_read(snapshot) => format!("{}, comma-separated", bytes(snapshot.size_bytes)),
-                None => bytes(snapshot.size_bytes),
+                None if was_read(snapshot) => format!("{}, comma-separated", bytes(snapshot.row.size_bytes)),
+                None => bytes(snapshot.row.size_bytes),
             },
             blocks: Block::all(snapshot, outcome, reading),
             as_of: AsOf::of(snapshot, state, reading),

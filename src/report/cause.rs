@@ -6,7 +6,7 @@ use crate::{imports::RunSnapshot, inngest::RunFailure};
 const LONGEST_REASON: usize = 300;
 
 pub fn failure(run: &RunSnapshot) -> Option<&RunFailure> {
-    run.output.as_ref()?.failure.as_ref()
+    run.row.output.as_ref()?.failure.as_ref()
 }
 
 /// Why a run failed, to be quoted within a sentence.

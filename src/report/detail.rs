@@ -38,9 +38,9 @@ impl TechnicalDetail {
     #[must_use]
     pub fn of(snapshot: &Snapshot) -> Self {
         Self {
-            event_id: snapshot.event_id.to_string(),
+            event_id: snapshot.row.event_id.to_string(),
             address: snapshot.fetched_from.as_ref().map(|from| from.address.clone()),
-            refused: snapshot.refused.clone(),
+            refused: snapshot.row.refused.clone(),
             runs: snapshot.runs.iter().map(RunDetail::of).collect(),
         }
     }
@@ -48,13 +48,16 @@ impl TechnicalDetail {
 
 impl RunDetail {
     fn of(run: &RunSnapshot) -> Self {
-        let call = run.call.as_ref();
+        let execution = run.execution();
         Self {
-            run_id: run.run_id.to_string(),
+            run_id: run.row.run_id.to_string(),
             function: function_name(run),
-            attempts: call.map(|call| format!("{} of {}", call.attempt, call.max_attempts)),
-            error: call.and_then(|call| call.error.as_ref()).map(|error| error.message.clone()),
-            output: run.output.as_ref().map(|output| ShownOutput {
+            attempts: execution
+                .map(|execution| format!("{} of {}", execution.attempt, execution.max_attempts)),
+            error: execution
+                .and_then(|execution| execution.error.as_ref())
+                .map(|error| error.message.clone()),
+            output: run.row.output.as_ref().map(|output| ShownOutput {
                 text: Arc::clone(&output.excerpt),
                 whole_size: (!output.is_whole).then(|| bytes(output.bytes)),
             }),

@@ -3,7 +3,7 @@
 use super::{block::may_be_ours, excerpt::Excerpt, format::grouped};
 use crate::{
     csv,
-    imports::{ImportState, Snapshot},
+    imports::{ImportState, RunSnapshot, Snapshot},
 };
 
 /// The section, from the first paint on.
@@ -54,7 +54,7 @@ pub struct ShownCell {
 
 /// Whether our function has read of the file, also where its first rows were not kept.
 pub fn was_read(snapshot: &Snapshot) -> bool {
-    snapshot.runs.iter().any(|run| run.call.is_some() && run.bytes > 0)
+    snapshot.runs.iter().any(|run| run.is_ours() && run.bytes() > 0)
 }
 
 impl FirstRowsSection {
@@ -64,7 +64,7 @@ impl FirstRowsSection {
         if !snapshot.runs.is_empty() && !snapshot.runs.iter().any(may_be_ours) {
             return None;
         }
-        let known = snapshot.runs.iter().find_map(|run| run.first_rows.as_deref());
+        let known = snapshot.runs.iter().find_map(RunSnapshot::first_rows);
         Some(Self {
             table: known.map(FirstRowsTable::new),
             instead: if !state.is_final() {

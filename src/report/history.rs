@@ -52,18 +52,18 @@ impl HistoryRow {
             snapshot.runs.iter().map(|run| HistoryRun::of(snapshot, run, reading)).collect()
         };
         Self {
-            import_id: snapshot.id.to_string(),
+            import_id: snapshot.row.id.to_string(),
             state,
-            file_name: snapshot.file_name.clone(),
+            file_name: snapshot.file_name().to_owned(),
             side_note: snapshot
                 .fetched_from
                 .as_ref()
-                .map_or_else(|| bytes(snapshot.size_bytes), |from| from.host.clone()),
-            again: snapshot.parent.as_ref().map(|parent| match parent.retry_of {
+                .map_or_else(|| bytes(snapshot.row.size_bytes), |from| from.host.clone()),
+            again: snapshot.row.parent.as_ref().map(|parent| match parent.retry_of {
                 RetryOf::All => "Re-run",
                 RetryOf::Failed => "Re-run of failed rows",
             }),
-            started: Moment::new(snapshot.received_at, reading.now),
+            started: Moment::new(snapshot.row.received_at, reading.now),
             runs,
         }
     }
@@ -75,7 +75,7 @@ impl HistoryRun {
         let cause = match &shown {
             Shown::NobodyTookIt => Some("no function".to_owned()),
             Shown::Cancelled => Some("by you".to_owned()),
-            _ => snapshot.refused.as_deref().map(as_sentence),
+            _ => snapshot.row.refused.as_deref().map(as_sentence),
         };
         Self {
             data: None,
@@ -90,15 +90,15 @@ impl HistoryRun {
 
     fn of(snapshot: &Snapshot, run: &RunSnapshot, reading: &Reading) -> Self {
         let shown = Shown::of_run(run);
-        let by_user = shown == Shown::Cancelled && snapshot.cancel_requested_at.is_some();
+        let by_user = shown == Shown::Cancelled && snapshot.row.cancel_requested_at.is_some();
         Self {
             data: Some(RunData::of(run)),
             cause: if by_user { Some("by you".to_owned()) } else { cause_sentence(run) },
             badge: Badge { shown, dimmed: false },
-            processed: run.counts.map(|counts| grouped(counts.processed)),
-            failed: run.counts.map(|counts| grouped(counts.failed)),
-            has_failed_rows: run.call.is_some() && run.counts.is_some_and(|counts| counts.failed > 0),
-            took: run.ended_at.map(|_| duration(Progress::of(run, reading.now).elapsed)),
+            processed: run.counts().map(|counts| grouped(counts.processed)),
+            failed: run.counts().map(|counts| grouped(counts.failed)),
+            has_failed_rows: run.is_ours() && run.counts().is_some_and(|counts| counts.failed > 0),
+            took: run.row.ended_at.map(|_| duration(Progress::of(run, reading.now).elapsed)),
         }
     }
 }

@@ -70,7 +70,7 @@ impl AsOf {
     /// Of an import; before the first answer, the time of the upload's last byte.
     #[must_use]
     pub fn of(snapshot: &Snapshot, state: ImportState, reading: &Reading) -> Self {
-        Self::new(snapshot.as_of.unwrap_or(snapshot.received_at), state.is_final(), reading.now)
+        Self::new(snapshot.as_of(), state.is_final(), reading.now)
     }
 }
 

@@ -18,9 +18,9 @@ impl NextStep {
     #[must_use]
     pub fn of(snapshot: &Snapshot) -> Self {
         let address = snapshot.fetched_from.as_ref().map(|from| from.address.clone());
-        let is_file_to_blame = snapshot.runs.iter().all(|run| run.call.is_some());
+        let is_file_to_blame = snapshot.runs.iter().all(|run| run.is_ours());
         let cause_advises = snapshot.runs.iter().filter_map(cause).any(|cause| cause.contains(". "));
-        let advice = match (&snapshot.refused, &address) {
+        let advice = match (&snapshot.row.refused, &address) {
             (Some(_), _) => {
                 Some("Ask the operator to check the engine's settings, then run the import again.")
             }

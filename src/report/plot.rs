@@ -99,11 +99,11 @@ impl Plot {
     #[must_use]
     pub fn of(run: &RunSnapshot, progress: &Progress, bar: &Bar) -> Self {
         let tone = Some(bar.tone);
-        let Some(stretches) = run.stretches.as_deref().filter(|stretches| stretches.all().len() > 1) else {
+        let Some(stretches) = run.stretches().filter(|stretches| stretches.all().len() > 1) else {
             return Self { tone, note: note(run), ..Self::default() };
         };
-        let read = read_stretches(stretches, run.bytes);
-        let columns = columns(&read, run.ended_at.is_some());
+        let read = read_stretches(stretches, run.bytes());
+        let columns = columns(&read, run.row.ended_at.is_some());
         let place = |byte: u64| (byte as f64 / (stretches.file_bytes() as f64).max(1.0)).min(1.0);
         // Left is only reckoned while something is at work.
         let speed = progress.rows_per_second.filter(|_| progress.left.is_some() && !columns.is_empty());
@@ -118,8 +118,8 @@ impl Plot {
                 })
                 .collect(),
             failed: failed(stretches, place),
-            ahead: speed.map(|rows_per_second| Ahead { from: place(run.bytes), rows_per_second }),
-            axis: Axis::of(stretches, run.bytes, progress),
+            ahead: speed.map(|rows_per_second| Ahead { from: place(run.bytes()), rows_per_second }),
+            axis: Axis::of(stretches, run.bytes(), progress),
             table: table(&read),
             note: note(run).filter(|_| columns.is_empty()),
         }
@@ -128,9 +128,9 @@ impl Plot {
 
 /// Instead of speeds, in a run that has ended.
 fn note(run: &RunSnapshot) -> Option<&'static str> {
-    let has_rows = run.counts.is_some_and(|counts| counts.total() > 0);
-    run.ended_at?;
-    Some(match run.stretches {
+    let has_rows = run.counts().is_some_and(|counts| counts.total() > 0);
+    run.row.ended_at?;
+    Some(match run.stretches() {
         _ if !has_rows => "No rows were read",
         None => "The reading speed was not kept",
         Some(_) => "Too fast to chart",

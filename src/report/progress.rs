@@ -95,7 +95,7 @@ impl Receipt {
 /// Rows a second of a run that has ended: only the time that reading took counts, not the fetch, the waits
 /// or a downtime. None if that is not known, or too short to be a measure.
 fn average(run: &RunSnapshot) -> Option<f64> {
-    let read = run.stretches.as_ref()?.total();
+    let read = run.stretches()?.total();
     let is_measured = read.rows > 0 && read.micros >= SHORTEST_READING;
     is_measured.then(|| read.rows as f64 * 1e6 / read.micros as f64)
 }
@@ -118,12 +118,12 @@ impl Growth {
         rows: Option<u64>,
         share: Option<f64>,
     ) -> Option<Self> {
-        let (time, rows_before, share_before) = match run.read_since {
+        let (time, rows_before, share_before) = match run.read_since() {
             Some(since) => {
-                let share_before = since.bytes as f64 / run.total_bytes.max(1) as f64;
+                let share_before = since.bytes as f64 / run.total_bytes().max(1) as f64;
                 (at.since(since.at), since.rows, share_before)
             }
-            None if run.call.is_some() => return None,
+            None if run.is_ours() => return None,
             None => (elapsed, 0, 0.0),
         };
         (time >= SHORTEST_MEASURE).then(|| Self {
@@ -155,27 +155,27 @@ impl Progress {
     /// The numbers of `run` at `at`: now, or when it was last heard of.
     #[must_use]
     pub fn of(run: &RunSnapshot, at: UnixMillis) -> Self {
-        let completed = run.ended_at.is_some() && run.status == RunStatus::Completed;
+        let completed = run.row.ended_at.is_some() && run.row.status == RunStatus::Completed;
         let waits = Shown::of_run(run) == Shown::Retrying;
-        let rows = run.counts.map(|counts| counts.total());
+        let rows = run.counts().map(|counts| counts.total());
         let share_of = |done: u64, all: u64| (all > 0).then(|| (done as f64 / all as f64).min(1.0));
         let share = if completed {
             Some(1.0)
         } else {
-            share_of(run.bytes, run.total_bytes).or_else(|| share_of(rows?, run.total_rows?))
+            share_of(run.bytes(), run.total_bytes()).or_else(|| share_of(rows?, run.total_rows()?))
         };
-        let elapsed = run.ended_at.unwrap_or(at).since(run.began_at().unwrap_or(run.queued_at));
+        let elapsed = run.row.ended_at.unwrap_or(at).since(run.began_at().unwrap_or(run.row.queued_at));
         // While no step is at work, nothing is known of when the rest is done.
-        let is_growing = run.is_active && !waits && run.ended_at.is_none();
+        let is_growing = run.is_active() && !waits && run.row.ended_at.is_none();
         let growth = if is_growing { Growth::of(run, at, elapsed, rows, share) } else { None };
         let speed =
-            if run.ended_at.is_some() { average(run) } else { growth.and_then(Growth::rows_per_second) };
+            if run.row.ended_at.is_some() { average(run) } else { growth.and_then(Growth::rows_per_second) };
         Self {
             // No row can be read before the whole file is there: zeros would say that none was.
-            counts: run.counts.filter(|counts| run.receiving.is_none() || *counts != Counts::default()),
+            counts: run.counts().filter(|counts| run.receiving().is_none() || *counts != Counts::default()),
             share,
-            receipt: run.receiving.map(|receiving| Receipt::of(receiving, at)),
-            total: match run.total_rows.filter(|_| run.ended_at.is_none()) {
+            receipt: run.receiving().map(|receiving| Receipt::of(receiving, at)),
+            total: match run.total_rows().filter(|_| run.row.ended_at.is_none()) {
                 Some(told) => Some(Total { rows: told.max(rows.unwrap_or(0)), exact: true }),
                 None => rows.zip(share).and_then(|(rows, share)| Total::reckon(rows, share)),
             },

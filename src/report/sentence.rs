@@ -50,8 +50,8 @@ impl Sentence {
     #[must_use]
     pub fn of_import(snapshot: &Snapshot, state: ImportState, reading: &Reading) -> Self {
         let engine = reading.engine.subject();
-        let waiting = || reading.now.since(snapshot.sent_at.unwrap_or(snapshot.received_at));
-        if let Some(reason) = &snapshot.refused {
+        let waiting = || reading.now.since(snapshot.row.sent_at.unwrap_or(snapshot.row.received_at));
+        if let Some(reason) = &snapshot.row.refused {
             return Self::text(format!(
                 "{engine} refused the event: {}. Nothing was run.",
                 reason.trim_end_matches('.')
@@ -59,7 +59,7 @@ impl Sentence {
         }
         match (state, snapshot.outage) {
             (ImportState::Cancelled, _) => {
-                let at = snapshot.cancel_requested_at.unwrap_or(snapshot.received_at);
+                let at = snapshot.row.cancel_requested_at.unwrap_or(snapshot.row.received_at);
                 Self::text("Stopped by you at ").time(at, reading).then(". Nothing was run.")
             }
             (ImportState::GivenUp, _) => Self::text(format!(
@@ -98,25 +98,25 @@ impl Sentence {
     /// Of a run.
     #[must_use]
     pub fn of_run(snapshot: &Snapshot, run: &RunSnapshot, progress: &Progress, reading: &Reading) -> Self {
-        if let (Some(outage), None, None) = (snapshot.outage, run.ended_at, run.lost_at) {
+        if let (Some(outage), None, None) = (snapshot.outage, run.row.ended_at, run.row.lost_at) {
             return Self::silent(outage, reading);
         }
-        if run.ended_at.or(run.lost_at).is_none() && run.is_gone {
+        if run.row.ended_at.or(run.row.lost_at).is_none() && run.is_gone {
             let engine = reading.engine.subject();
             return Self::text(format!("{engine} no longer keeps this run. Its last known state is shown."))
                 .noticing(Notice::NoLongerKept);
         }
-        if run.lost_at.is_none() && run.is_lost(reading.now) {
+        if run.row.lost_at.is_none() && run.is_lost(reading.now) {
             return Self::text("No news of this run since ")
-                .time(run.news_at, reading)
+                .time(run.news_at(), reading)
                 .then(" (")
-                .measure(roughly(reading.now.since(run.news_at)))
+                .measure(roughly(reading.now.since(run.news_at())))
                 .then("). The engine may have lost it.")
                 .noticing(Notice::NoNews);
         }
         match Shown::of_run(run) {
             Shown::Queued => {
-                Self::text("Waiting for a free worker since ").time(run.queued_at, reading).then(".")
+                Self::text("Waiting for a free worker since ").time(run.row.queued_at, reading).then(".")
             }
             Shown::Retrying => retrying(run, reading),
             Shown::Asleep => planned("Asleep until ", run, reading),
@@ -124,23 +124,23 @@ impl Sentence {
             Shown::Lost => {
                 let engine = reading.engine.subject();
                 Self::text(format!("{engine} lost this run when it restarted at about "))
-                    .time(run.news_at, reading)
+                    .time(run.news_at(), reading)
                     .then(".")
             }
             Shown::Completed(_) => completed(run, progress),
             Shown::Failed => Self::text(failed(run, progress)),
             Shown::Cancelled => {
-                let by = if snapshot.cancel_requested_at.is_some() { " by you" } else { "" };
+                let by = if snapshot.row.cancel_requested_at.is_some() { " by you" } else { "" };
                 let after = progress.rows().map(|count| format!(" after {}", rows(count)));
                 Self::text(format!("Stopped{by} at "))
-                    .time(run.ended_at.unwrap_or(reading.now), reading)
+                    .time(run.row.ended_at.unwrap_or(reading.now), reading)
                     .then(format!("{}.", after.unwrap_or_default()))
             }
             Shown::Skipped => Self::text("The engine skipped this run."),
             Shown::Unknown(word) => Self::text(unknown(&word, run, progress)),
             // The states without a run are not a run's.
             Shown::Running | Shown::Saved | Shown::Sent | Shown::NobodyTookIt => {
-                match run.call.as_ref().and_then(|call| call.error.as_ref()) {
+                match run.execution().and_then(|execution| execution.error.as_ref()) {
                     // The engine has not said yet that this was the end.
                     Some(error) => {
                         Self::text(format!("The last attempt failed: {}.", quoted(&error.message)))
@@ -237,12 +237,12 @@ fn safe(snapshot: &Snapshot) -> &'static str {
 
 fn running(snapshot: &Snapshot, run: &RunSnapshot, progress: &Progress) -> Sentence {
     if let Some(receipt) = &progress.receipt {
-        return receiving(receipt, snapshot.fetched_from.as_ref());
+        return receiving(receipt, snapshot.fetched_from.as_deref());
     }
     let Some(counts) = progress.counts.filter(|counts| counts.total() > 0) else {
         return if progress.share.is_some() {
             Sentence::text("Reading the first rows.")
-        } else if let (Some(from), true) = (&snapshot.fetched_from, run.call.is_some()) {
+        } else if let (Some(from), true) = (&snapshot.fetched_from, run.is_ours()) {
             Sentence::text(format!("Fetching the file from {} (", from.host))
                 .ticking(progress.elapsed)
                 .then(").")
@@ -284,7 +284,7 @@ fn receiving(receipt: &Receipt, from: Option<&FetchedFrom>) -> Sentence {
 }
 
 fn retrying(run: &RunSnapshot, reading: &Reading) -> Sentence {
-    let (Some(call), Some(error)) = (&run.call, run.waits_after()) else {
+    let (Some(execution), Some(error)) = (run.execution(), run.waits_after()) else {
         // Another's function: the engine has told no more than when.
         let attempt = match run.plan.map(|plan| plan.what) {
             Some(Planned::Attempt(attempt)) => format!(" (attempt {attempt})"),
@@ -298,10 +298,10 @@ fn retrying(run: &RunSnapshot, reading: &Reading) -> Sentence {
         // The time has passed: the attempt waits for a free worker.
         Some(_) | None => Sentence::text("Retrying soon"),
     };
-    let next = call.attempt.saturating_add(1);
+    let next = execution.attempt.saturating_add(1);
     retrying.then(format!(
         " (attempt {next} of {}). Last error: {}.",
-        call.max_attempts,
+        execution.max_attempts,
         quoted(&error.message)
     ))
 }
@@ -315,7 +315,7 @@ fn completed(run: &RunSnapshot, progress: &Progress) -> Sentence {
     let what = match progress.counts {
         None => "Completed in ".to_owned(),
         // Our own function fails where there is no header.
-        Some(counts) if counts == Counts::default() && run.call.is_some() => {
+        Some(counts) if counts == Counts::default() && run.is_ours() => {
             return Sentence::text("The file has a header and no rows.");
         }
         Some(Counts { processed: 0, failed: 1 }) => return Sentence::text("The only row failed."),
@@ -333,7 +333,7 @@ fn completed(run: &RunSnapshot, progress: &Progress) -> Sentence {
 fn failed(run: &RunSnapshot, progress: &Progress) -> String {
     let reason = cause(run).unwrap_or_else(|| "the function gave no reason".to_owned());
     let line = line(run);
-    if run.call.is_some() && line.is_none() && progress.rows().is_none_or(|rows| rows == 0) {
+    if run.is_ours() && line.is_none() && progress.rows().is_none_or(|rows| rows == 0) {
         // Nothing was read: the reason is all there is to say.
         return as_sentence(&reason);
     }
@@ -348,11 +348,12 @@ fn failed(run: &RunSnapshot, progress: &Progress) -> String {
 
 /// The line that a run of our function did not get past.
 fn line(run: &RunSnapshot) -> Option<u64> {
-    failure(run).filter(|_| run.call.is_some())?.line
+    failure(run).filter(|_| run.is_ours())?.line
 }
 
 fn unknown(word: &str, run: &RunSnapshot, progress: &Progress) -> String {
     let counted = progress.rows().map(|count| format!(" {} so far.", rows(count)));
-    let state = if run.ended_at.is_some() { "This run ended as" } else { "The engine reports this run as" };
+    let state =
+        if run.row.ended_at.is_some() { "This run ended as" } else { "The engine reports this run as" };
     format!("{state} {word}.{}", counted.unwrap_or_default())
 }

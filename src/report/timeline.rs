@@ -48,47 +48,49 @@ impl Timeline {
             detail,
             state: None,
         };
-        let retry_of = snapshot.parent.as_ref().map(|parent| parent.retry_of);
+        let retry_of = snapshot.row.parent.as_ref().map(|parent| parent.retry_of);
         let first = match (retry_of, &snapshot.fetched_from) {
-            (Some(RetryOf::All), _) => past(snapshot.receiving_at, "Re-run", "by you".to_owned()),
+            (Some(RetryOf::All), _) => past(snapshot.row.receiving_at, "Re-run", "by you".to_owned()),
             (Some(RetryOf::Failed), _) => {
-                past(snapshot.receiving_at, "Re-run", "by you, only the failed rows".to_owned())
+                past(snapshot.row.receiving_at, "Re-run", "by you, only the failed rows".to_owned())
             }
-            (None, Some(from)) => past(snapshot.receiving_at, "Address given", from.host.clone()),
+            (None, Some(from)) => past(snapshot.row.receiving_at, "Address given", from.host.clone()),
             (None, None) => {
-                let took = duration(snapshot.received_at.since(snapshot.receiving_at));
-                let received = format!("{} in {took}", bytes(snapshot.size_bytes));
-                past(snapshot.receiving_at, "Received", received)
+                let took = duration(snapshot.row.received_at.since(snapshot.row.receiving_at));
+                let received = format!("{} in {took}", bytes(snapshot.row.size_bytes));
+                past(snapshot.row.receiving_at, "Received", received)
             }
         };
-        let second = match snapshot.sent_at {
+        let second = match snapshot.row.sent_at {
             Some(sent) => past(sent, "Saved and sent", EVENT_NAME.to_owned()),
-            None => past(snapshot.received_at, "Saved", String::new()),
+            None => past(snapshot.row.received_at, "Saved", String::new()),
         };
         let mut of_runs: Vec<(UnixMillis, Entry)> = Vec::new();
         for run in &snapshot.runs {
             let of = if snapshot.runs.len() > 1 { function_name(run) } else { String::new() };
             // A run's own entries keep their order, whatever the engine's clock says.
-            let mut latest = run.queued_at;
+            let mut latest = run.row.queued_at;
             let mut add = |when: UnixMillis, entry: Entry| {
                 latest = latest.max(when);
                 of_runs.push((latest, entry));
             };
             let mut add_past = |when, title: &str, detail: String| add(when, past(when, title, detail));
             let queued = match run.began_at() {
-                Some(began) => format!("for {}", duration(began.since(run.queued_at))),
+                Some(began) => format!("for {}", duration(began.since(run.row.queued_at))),
                 None => String::new(),
             };
-            add_past(run.queued_at, "Queued", joined(&of, &queued));
-            if let (None, Some(started)) = (&run.call, run.started_at) {
+            add_past(run.row.queued_at, "Queued", joined(&of, &queued));
+            if let (None, Some(started)) = (run.execution(), run.row.started_at) {
                 add_past(started, "Started", of.clone());
             }
-            if let Some(call) = &run.call {
-                let attempt = format!("attempt 1 of {}", call.max_attempts);
-                let by = format!("by {}, {attempt}", call.function);
-                add_past(call.started_at, "Started", by);
-                let error = call.error.iter().map(|error| (call.attempt, error.at, &error.message));
-                let earlier = call.earlier.iter().map(|failed| (failed.attempt, failed.at, &failed.message));
+            if let Some(execution) = run.execution() {
+                let attempt = format!("attempt 1 of {}", execution.max_attempts);
+                let by = format!("by {}, {attempt}", execution.function);
+                add_past(execution.started_at, "Started", by);
+                let error = execution.error.iter();
+                let error = error.map(|error| (execution.attempt, error.at, &error.message));
+                let earlier =
+                    execution.earlier.iter().map(|failed| (failed.attempt, failed.at, &failed.message));
                 for (attempt, when, message) in earlier.chain(error) {
                     let title = format!("Attempt {attempt} failed");
                     let why = as_sentence(message);
@@ -97,7 +99,7 @@ impl Timeline {
             }
             if let Some(entry) = present(snapshot, run, &of, reading) {
                 // What is so now comes last.
-                add(run.ended_at.unwrap_or(UnixMillis(i64::MAX)), entry);
+                add(run.row.ended_at.unwrap_or(UnixMillis(i64::MAX)), entry);
             }
         }
         of_runs.sort_by_key(|(when, _)| *when);
@@ -106,7 +108,7 @@ impl Timeline {
         if snapshot.runs.is_empty() && state.is_final() {
             let shown = Shown::of_import(snapshot, state);
             entries.push(Entry {
-                at: at(snapshot.cancel_requested_at.or(snapshot.as_of).unwrap_or(snapshot.received_at)),
+                at: at(snapshot.row.cancel_requested_at.unwrap_or_else(|| snapshot.as_of())),
                 title: shown.word().to_owned(),
                 detail: "Nothing was run".to_owned(),
                 state: Some(shown),
@@ -123,7 +125,7 @@ fn present(snapshot: &Snapshot, run: &RunSnapshot, of: &str, reading: &Reading) 
         return None;
     }
     let progress = Progress::of(run, reading.now);
-    let counted = match (progress.counts, run.ended_at) {
+    let counted = match (progress.counts, run.row.ended_at) {
         (Some(counts), Some(_)) if counts.failed > 0 => {
             format!("{} processed, {} failed", grouped(counts.processed), grouped(counts.failed))
         }
@@ -133,9 +135,9 @@ fn present(snapshot: &Snapshot, run: &RunSnapshot, of: &str, reading: &Reading) 
         (None, _) => String::new(),
     };
     Some(Entry {
-        at: match run.ended_at {
+        at: match run.row.ended_at {
             Some(ended) => When::At(Moment::new(ended, reading.now)),
-            None => When::AsOf(AsOf::new(snapshot.as_of.unwrap_or(reading.now), false, reading.now)),
+            None => When::AsOf(AsOf::new(snapshot.as_of(), false, reading.now)),
         },
         title: shown.word().to_owned(),
         detail: joined(of, &counted),

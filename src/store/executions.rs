@@ -71,8 +71,9 @@ impl Store {
     }
 
     /// Records the execution of a run. The time of its first call stays unchanged.
-    pub async fn save_execution(&self, run: &RunId, call: &Execution) -> Result<()> {
-        let earlier = (!call.earlier.is_empty()).then(|| serde_json::to_string(&call.earlier)).transpose();
+    pub async fn save_execution(&self, run: &RunId, execution: &Execution) -> Result<()> {
+        let earlier =
+            (!execution.earlier.is_empty()).then(|| serde_json::to_string(&execution.earlier)).transpose();
         sqlx::query(
             "INSERT INTO execution (run_id, function, started_at, attempt, max_attempts, error, error_at, \
              error_final, earlier) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
@@ -81,13 +82,13 @@ impl Store {
              error_at = excluded.error_at, error_final = excluded.error_final, earlier = excluded.earlier",
         )
         .bind(run.as_str())
-        .bind(&call.function)
-        .bind(call.started_at.0)
-        .bind(i64::from(call.attempt))
-        .bind(i64::from(call.max_attempts))
-        .bind(call.error.as_ref().map(|error| error.message.as_str()))
-        .bind(call.error.as_ref().map(|error| error.at.0))
-        .bind(call.error.as_ref().map(|error| i64::from(error.is_final)))
+        .bind(&execution.function)
+        .bind(execution.started_at.0)
+        .bind(i64::from(execution.attempt))
+        .bind(i64::from(execution.max_attempts))
+        .bind(execution.error.as_ref().map(|error| error.message.as_str()))
+        .bind(execution.error.as_ref().map(|error| error.at.0))
+        .bind(execution.error.as_ref().map(|error| i64::from(error.is_final)))
         .bind(earlier.map_err(corrupt)?)
         .execute(&self.pool)
         .await?;

@@ -1,5 +1,7 @@
 //! SQL of imports.
 
+use std::{fmt, ops::Deref};
+
 use sqlx::{Row, any::AnyRow};
 
 use super::{
@@ -19,7 +21,7 @@ pub struct ImportRow {
     pub file_name: String,
     pub size_bytes: u64,
     /// The address that it is fetched from; None for an upload.
-    pub source_url: Option<String>,
+    pub source_url: Option<SourceUrl>,
     /// The run whose failed records the import reads, if no file was uploaded. Its function copies them.
     pub failed_rows_of: Option<RunId>,
     pub receiving_at: UnixMillis,
@@ -31,6 +33,30 @@ pub struct ImportRow {
     pub finished_at: Option<UnixMillis>,
     /// The import that this one is a retry of.
     pub parent: Option<Relative>,
+}
+
+/// The address that a file is fetched from. It may open the file for anybody, so `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SourceUrl(String);
+
+impl From<String> for SourceUrl {
+    fn from(url: String) -> Self {
+        Self(url)
+    }
+}
+
+impl Deref for SourceUrl {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SourceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SourceUrl(..)")
+    }
 }
 
 /// Which part of its parent a retry imports.
@@ -220,7 +246,7 @@ pub(super) fn read_import(row: &AnyRow) -> Result<ImportRow> {
         owner: row.try_get::<String, _>("account_id")?.parse().map_err(corrupt_import)?,
         file_name: row.try_get("file_name")?,
         size_bytes: u64::try_from(row.try_get::<i64, _>("size_bytes")?).unwrap_or(0),
-        source_url: row.try_get("source_url")?,
+        source_url: row.try_get::<Option<String>, _>("source_url")?.map(SourceUrl),
         failed_rows_of: row.try_get::<Option<String>, _>("failed_rows_of")?.map(RunId::from),
         receiving_at: UnixMillis(row.try_get("receiving_at")?),
         received_at: UnixMillis(row.try_get("received_at")?),

@@ -68,7 +68,7 @@ async fn insert(tx: &mut Tx, import: &ImportRow, on_conflict: &'static str) -> R
         .bind(import.owner.to_string())
         .bind(&import.file_name)
         .bind(to_bigint(import.size_bytes))
-        .bind(&import.source_url)
+        .bind(import.source_url.as_deref())
         .bind(import.receiving_at.0)
         .bind(import.received_at.0)
         .bind(import.event_id.as_str())

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A row of `run`, with what our own function knows about it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunRow {
     pub run_id: RunId,
     pub import: ImportId,
@@ -36,7 +36,8 @@ pub struct RunRow {
     /// The bytes of the file that the finished steps have read.
     pub bytes: u64,
     pub output: Option<RunOutput>,
-    pub call: Option<Execution>,
+    /// What our own function told of the run; None for another's.
+    pub execution: Option<Execution>,
 }
 
 /// All columns before those of the execution. Reads only the beginning of a large output.
@@ -190,7 +191,7 @@ fn read_run(row: &AnyRow) -> Result<RunRow> {
         news_at: [time("news_at")?, time("steps_at")?].into_iter().flatten().fold(queued_at, UnixMillis::max),
         counts: if ended_at.is_some() { recorded } else { of_steps },
         bytes: count("steps_bytes")?.unwrap_or(0),
-        call: executions::read_execution(row)?,
+        execution: executions::read_execution(row)?,
     })
 }
 

@@ -64,14 +64,6 @@ pub enum Commit {
     Closed,
 }
 
-/// The sums of all finished steps of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StepSums {
-    pub counts: Counts,
-    /// The position in the file after the last step's last record, in bytes.
-    pub end_byte: u64,
-}
-
 impl Store {
     /// The file that a run of `import` copied before it read it: the fetched file, or another run's failed
     /// records.
@@ -145,19 +137,6 @@ impl Store {
         .collect()
     }
 
-    /// The sums of a run's finished steps; zero if it has none.
-    pub async fn step_sums(&self, run: &RunId) -> Result<StepSums> {
-        let row = sqlx::query(
-            "SELECT CAST(COALESCE(SUM(processed), 0) AS BIGINT) AS processed, \
-             CAST(COALESCE(SUM(failed), 0) AS BIGINT) AS failed, \
-             COALESCE(MAX(end_byte), 0) AS end_byte FROM step WHERE run_id = $1",
-        )
-        .bind(run.as_str())
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(StepSums { counts: read_counts(&row)?, end_byte: read_unsigned(&row, "end_byte")? })
-    }
-
     /// The stretches that a run's finished steps have read; None unless they are known for all steps.
     pub async fn stretches(&self, run: &RunId) -> Result<Option<Stretches>> {
         let steps = sqlx::query("SELECT processed, failed, stretches FROM step WHERE run_id = $1")
@@ -198,19 +177,6 @@ impl Store {
             reasons.append(serde_json::from_str(&step).map_err(|why| corrupt("reasons", why))?);
         }
         Ok(reasons)
-    }
-
-    /// All storage keys in the steps of all runs.
-    pub async fn all_step_files(&self) -> Result<Vec<String>> {
-        let rows =
-            sqlx::query("SELECT source_file, processed_file, failed_file, raw_file, stored_bytes FROM step")
-                .fetch_all(&self.pool)
-                .await?;
-        let mut keys = Vec::new();
-        for row in &rows {
-            keys.extend(read_files(row)?.into_keys());
-        }
-        Ok(keys)
     }
 
     /// The runs that belong to no import, and whose first call or last step was between `after` and `before`:

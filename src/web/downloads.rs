@@ -27,7 +27,7 @@ pub async fn processed(
     store: web::Data<Store>,
     storage: web::Data<Storage>,
 ) -> Result<HttpResponse, Error> {
-    download(&import.merged(), Which::Processed, &store, &storage).await
+    download(&import, Which::Processed, &store, &storage).await
 }
 
 pub async fn failed(
@@ -35,7 +35,7 @@ pub async fn failed(
     store: web::Data<Store>,
     storage: web::Data<Storage>,
 ) -> Result<HttpResponse, Error> {
-    download(&import.merged(), Which::Failed, &store, &storage).await
+    download(&import, Which::Failed, &store, &storage).await
 }
 
 async fn download(
@@ -48,8 +48,8 @@ async fn download(
         return Err(Error::NotYet);
     }
     // Runs of other people's functions leave no files here.
-    let run = import.runs.iter().find(|run| run.call.is_some()).ok_or(Error::NothingWritten)?;
-    let outputs = outputs::of(store, &run.run_id, which).await?.ok_or(Error::NothingWritten)?;
+    let run = import.runs.iter().find(|run| run.is_ours()).ok_or(Error::NothingWritten)?;
+    let outputs = outputs::of(store, &run.row.run_id, which).await?.ok_or(Error::NothingWritten)?;
     let (size, parts) = match open(storage, outputs.parts).await {
         // The import was deleted in the meantime.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::NotFound),
@@ -60,7 +60,7 @@ async fn download(
     let body = stream::iter([Ok(header)]).chain(parts);
     Ok(HttpResponse::Ok()
         .content_type("text/csv; charset=utf-8")
-        .insert_header(attachment_of(&import.file_name, which, &run.status))
+        .insert_header(attachment_of(import.file_name(), which, &run.row.status))
         .no_chunking(size)
         .streaming(body))
 }

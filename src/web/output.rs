@@ -20,13 +20,16 @@ pub async fn show(
     store: web::Data<Store>,
 ) -> Result<HttpResponse, Error> {
     let (_, run) = path.into_inner();
-    let import = import.merged();
-    let run = import.runs.iter().find(|known| known.run_id.as_str() == run && known.ended_at.is_some());
+    let run = import
+        .runs
+        .iter()
+        .map(|run| &run.row)
+        .find(|known| known.run_id.as_str() == run && known.ended_at.is_some());
     let Some((run, output)) = run.and_then(|run| run.output.as_ref().map(|output| (run, output))) else {
         return Err(Error::NotFound);
     };
     // The output of an ended run never changes.
-    let (id, run_id) = (import.id, run.run_id.clone());
+    let (id, run_id) = (import.row.id, run.run_id.clone());
     let parts = stream::try_unfold(0, move |start: u64| {
         let (store, run_id) = (store.clone(), run_id.clone());
         async move {
@@ -39,7 +42,7 @@ pub async fn show(
     });
     Ok(HttpResponse::Ok()
         .content_type(ContentType::json())
-        .insert_header(attachment(&import.file_name, "output.json"))
+        .insert_header(attachment(import.file_name(), "output.json"))
         .no_chunking(output.bytes)
         .streaming(parts))
 }

@@ -8,21 +8,20 @@ use crate::{
     base::{ids::ImportId, time::UnixMillis},
     files::Storage,
     http::{error::Error, principal::OwnedImport, session},
-    imports::{Imports, Owned, Snapshot},
+    imports::{Imports, Owned},
     results::outputs,
     store::{Store, imports::RetryOf},
 };
 
 /// Redirects to the retry, whether it is new or not, so that a second click changes nothing.
 pub async fn submit(
-    OwnedImport { import: owned, .. }: OwnedImport,
+    OwnedImport { import, .. }: OwnedImport,
     request: HttpRequest,
     form: web::Bytes,
     imports: web::Data<Imports>,
     (store, storage): (web::Data<Store>, web::Data<Storage>),
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
-    let import = owned.merged();
     let kind = asked_for(&form, request.query_string())?;
     let now = UnixMillis::now();
     let retry = match import.retry(kind) {
@@ -31,15 +30,15 @@ pub async fn submit(
         None if !import.state().is_final() && (kind == RetryOf::Failed || !import.may_run_again(now)) => {
             return Err(Error::StillGoing);
         }
-        None => match make(kind, (&owned, &import), &imports, &store, &storage, &site).await {
+        None => match make(kind, &import, &imports, &store, &storage, &site).await {
             // The import may be deleted in the meantime, its record before its files. An error is then
             // expected.
-            Err(error) if imports.is_deleted(&owned).await? => {
-                tracing::warn!(import = %import.id, ?error, "the import was deleted while its re-run was being made");
+            Err(error) if imports.is_deleted(&import).await? => {
+                tracing::warn!(import = %import.row.id, ?error, "the import was deleted while its re-run was being made");
                 return Err(Error::NotFound);
             }
             Err(Error::Missing(error)) => {
-                tracing::error!(import = %import.id, ?error, "the file to be run again is missing");
+                tracing::error!(import = %import.row.id, ?error, "the file to be run again is missing");
                 return Err(Error::FileMissing);
             }
             made => made?,
@@ -47,32 +46,34 @@ pub async fn submit(
     };
     // Cancels the original import, so that it does not run beside its retry if it comes to life. (The second
     // of two clicks repeats this. It does not change an import that is over.)
-    imports.cancel(&owned).await?;
+    imports.cancel(&import).await?;
     Ok(session::see_other(&format!("/imports/{retry}")))
 }
 
 async fn make(
     kind: RetryOf,
-    (owned, import): (&Owned, &Snapshot),
+    import: &Owned,
     imports: &Imports,
     store: &Store,
     storage: &Storage,
     site: &Site,
 ) -> Result<ImportId, Error> {
     // Held until the retry is recorded. Later each step reserves what it writes.
-    let reserve = async |bytes| site.quota.reserve(import.owner, bytes).await?.map_err(|_| Error::OverQuota);
+    let reserve =
+        async |bytes| site.quota.reserve(import.row.owner, bytes).await?.map_err(|_| Error::OverQuota);
     match kind {
         RetryOf::All => {
-            let _reservation = reserve(import.size_bytes).await?;
-            Ok(imports.retry_all(owned).await?)
+            let _reservation = reserve(import.row.size_bytes).await?;
+            Ok(imports.retry_all(import).await?)
         }
         RetryOf::Failed => {
             // Runs of other people's functions leave no records here.
-            let run = import.runs.iter().find(|run| run.call.is_some()).ok_or(Error::NothingFailed)?;
-            let records = outputs::failed_records(store, &run.run_id).await?.ok_or(Error::NothingFailed)?;
+            let run = import.runs.iter().find(|run| run.is_ours()).ok_or(Error::NothingFailed)?;
+            let records =
+                outputs::failed_records(store, &run.row.run_id).await?.ok_or(Error::NothingFailed)?;
             let size = records.size(storage).await?;
             let _reservation = reserve(size).await?;
-            Ok(imports.retry_failed(owned, &run.run_id, size).await?)
+            Ok(imports.retry_failed(import, &run.row.run_id, size).await?)
         }
     }
 }

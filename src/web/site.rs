@@ -8,7 +8,7 @@ use super::{versions::Versions, views::Frame};
 use crate::{
     base::time::UnixMillis,
     http::principal::Principal,
-    imports::{Current, ImportState, InProgress},
+    imports::{ImportState, InProgress, Snapshot},
     report::{EngineName, Reading},
     store::quota::Quota,
 };
@@ -31,7 +31,7 @@ pub struct Site {
     /// Cancelled when the server begins to stop: no upload is accepted any more.
     pub stopping: CancellationToken,
     /// The versions of the panels that open pages show.
-    pub panels: Versions<Current>,
+    pub panels: Versions<Snapshot>,
     pub sections: Versions<InProgress>,
 }
 

@@ -18,6 +18,7 @@ use runboard::{
     files::RESERVE,
     store::steps::{Commit, Step, StepFiles},
 };
+use sqlx::AnyPool;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -122,13 +123,13 @@ async fn assert_whole(visitor: &Visitor, import: &str, file: &str) {
 /// Checks that the stored outputs are exactly those that steps name.
 async fn assert_no_orphans(data: &Path) {
     let url = format!("sqlite:{}", data.join("runboard.db").display());
-    let store = runboard::store::Store::open(&url).await.unwrap();
-    let named = store.all_step_files().await.unwrap();
+    let database = AnyPool::connect(&url).await.unwrap();
+    let named = steps::named_files(&database).await;
     assert_eq!(files_under(&data.join("files/runs")), named.len());
     for key in named {
         assert!(data.join("files").join(&key).exists(), "{key}");
     }
-    store.close().await;
+    database.close().await;
 }
 
 async fn assert_refused_for_room(answer: reqwest::Response) {

@@ -35,9 +35,8 @@ async fn a_small_file_is_planned_read_and_summed_up() {
     assert_eq!(names, ["plan", "rows-1"]);
     assert_eq!(end.status, StatusCode::OK);
     assert_eq!(end.text, r#"{"status":"success","processedItems":86,"failedItems":14}"#);
-    let sums = world.processor.store.step_sums(&run_id("r")).await.unwrap();
-    assert_eq!(sums.counts, Counts { processed: 86, failed: 14 });
-    assert_eq!(sums.end_byte, csv(100).len() as u64);
+    let read = steps::sums(&world.processor.store, &run_id("r")).await;
+    assert_eq!(read, (Counts { processed: 86, failed: 14 }, csv(100).len() as u64));
 }
 
 #[actix_web::test]
@@ -86,7 +85,7 @@ async fn the_failed_records_of_the_finished_steps_are_a_file_behind_its_front() 
     assert_eq!(records.parts.len(), 3);
     let text: String =
         records.parts.iter().map(|part| fs::read_to_string(storage.path(part)).unwrap()).collect();
-    let read = store.step_sums(&run_id("r")).await.unwrap().end_byte as usize;
+    let read = steps::sums(store, &run_id("r")).await.1 as usize;
     let failed = csv[..read].split_inclusive('\n').filter(|line| !line.contains(','));
     assert_eq!(text, failed.collect::<String>());
 }
@@ -221,7 +220,7 @@ async fn a_step_that_is_told_to_stop_leaves_nothing() {
     let file = world.upload(&csv(10));
     let mut memo = Memo::new();
     world.call(&call("r", &file, &memo, 0)).await.remember(&mut memo);
-    world.processor.live.progress(&run_id("r")).stop();
+    world.processor.progress.of(&run_id("r")).stop();
     let answer = world.call(&call("r", &file, &memo, 0)).await;
     assert_eq!(answer.failure(), ("The run was stopped.".to_owned(), true));
     assert!(world.outputs().is_empty());
@@ -281,10 +280,10 @@ async fn a_failed_attempt_is_told_until_the_next_one_begins() {
     assert_eq!(world.error("r").await.as_deref(), Some(sentence));
 
     fs::create_dir(&runs).unwrap();
-    let progress = world.processor.live.progress(&run_id("r"));
-    assert_eq!(progress.now().call.unwrap().attempt, 1);
+    let progress = world.processor.progress.of(&run_id("r"));
+    assert_eq!(progress.now().execution.unwrap().attempt, 1);
     world.call(&call("r", &file, &memo, 1)).await.remember(&mut memo);
-    assert_eq!(progress.now().call.unwrap().attempt, 2);
+    assert_eq!(progress.now().execution.unwrap().attempt, 2);
     assert_eq!(world.error("r").await, None);
 }
 
@@ -297,24 +296,21 @@ async fn after_a_restart_progress_is_what_finished_steps_say() {
     for _ in 0..3 {
         world.call(&call("r", &file, &memo, 0)).await.remember(&mut memo);
     }
-    let sums = world.processor.store.step_sums(&run_id("r")).await.unwrap();
-    assert!(sums.counts.processed > 0 && sums.end_byte < text.len() as u64);
+    let (counts, end_byte) = steps::sums(&world.processor.store, &run_id("r")).await;
+    assert!(counts.processed > 0 && end_byte < text.len() as u64);
     let world = world.restarted(|_| {});
-    let progress = world.processor.live.progress(&run_id("r"));
+    let progress = world.processor.progress.of(&run_id("r"));
     progress.stop();
     world.call(&call("r", &file, &memo, 0)).await.failure();
     let now = progress.now();
-    assert_eq!(
-        (now.counts, now.bytes, now.total_bytes),
-        (Some(sums.counts), sums.end_byte, text.len() as u64)
-    );
+    assert_eq!((now.counts, now.bytes, now.total_bytes), (Some(counts), end_byte, text.len() as u64));
 }
 
 #[actix_web::test]
 async fn whoever_watches_hears_of_a_call_and_of_the_end() {
     let world = World::new(STEP_BYTES).await;
     let event = EventId::from("01M852BFZNDZSECF4ZXVXKXYMX".to_owned());
-    let inbox = world.processor.live.watch(&event);
+    let inbox = world.processor.progress.watch(&event);
     let file = world.upload(&csv(10));
     let called =
         |news: &News| matches!(news, News::Run(run) if run.run_id == run_id("r") && run.ended_at.is_none());

@@ -24,8 +24,8 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(40);
 
 async fn room(engine: Engine) -> (Room, ProgressRegistry) {
-    let live = engine.live.clone();
-    (Room::new(Engine { status: 200, ..engine }).await, live)
+    let progress = engine.progress.clone();
+    (Room::new(Engine { status: 200, ..engine }).await, progress)
 }
 
 fn new_run() -> RunId {
@@ -33,7 +33,7 @@ fn new_run() -> RunId {
 }
 
 /// Reports what a signed call of our functions would.
-fn tell(live: &ProgressRegistry, event: &EventId, run: &RunId, status: RunStatus) {
+fn tell(progress: &ProgressRegistry, event: &EventId, run: &RunId, status: RunStatus) {
     let now = UnixMillis::now();
     let ended = status.is_terminal_word();
     let run = Run {
@@ -46,7 +46,7 @@ fn tell(live: &ProgressRegistry, event: &EventId, run: &RunId, status: RunStatus
         ended_at: ended.then_some(now),
         output: ended.then(|| json!({"processedItems": 3, "failedItems": 0})),
     };
-    live.tell_run(std::slice::from_ref(event), run);
+    progress.tell_run(std::slice::from_ref(event), run);
 }
 
 impl Room {
@@ -54,14 +54,14 @@ impl Room {
     async fn sent(&self) -> (ImportId, EventId) {
         let import = self.import().await;
         self.wait_for_state(import, ImportState::Sent).await;
-        (import, self.state(import).await.1.event_id)
+        (import, self.state(import).await.1.row.event_id.clone())
     }
 
     async fn wait_until_over(&self, import: ImportId) {
         let start = Instant::now();
         loop {
             let snapshot = self.state(import).await.1;
-            if snapshot.finished_at.is_some() {
+            if snapshot.row.finished_at.is_some() {
                 return;
             }
             assert!(start.elapsed() < DEADLINE, "still watched: {snapshot:?}");
@@ -86,7 +86,7 @@ async fn an_event_waits_for_the_registration_and_the_start_does_not() {
 #[tokio::test]
 async fn an_end_that_is_told_of_needs_no_answer_to_be_shown() {
     const IMPORTS: usize = 40;
-    let (room, live) = room(Engine::default()).await;
+    let (room, progress) = room(Engine::default()).await;
     let mut imports = Vec::new();
     for _ in 0..IMPORTS {
         imports.push(room.sent().await);
@@ -95,7 +95,7 @@ async fn an_end_that_is_told_of_needs_no_answer_to_be_shown() {
     room.engine().holds_lists = Duration::from_secs(600);
     let asked = room.engine().lists;
     for (_, event) in &imports {
-        tell(&live, event, &new_run(), RunStatus::Completed);
+        tell(&progress, event, &new_run(), RunStatus::Completed);
     }
     for (import, _) in &imports {
         room.wait_for_state(*import, ImportState::Completed).await;
@@ -107,35 +107,35 @@ async fn an_end_that_is_told_of_needs_no_answer_to_be_shown() {
 
 #[tokio::test]
 async fn a_run_that_comes_after_the_last_look_reopens_its_import_without_a_question() {
-    let (room, live) = room(Engine::default()).await;
+    let (room, progress) = room(Engine::default()).await;
     let (import, event) = room.sent().await;
-    tell(&live, &event, &new_run(), RunStatus::Completed);
+    tell(&progress, &event, &new_run(), RunStatus::Completed);
     room.wait_until_over(import).await;
     let asked = room.engine().lists;
 
     // A debounced function: its first report is its end.
-    tell(&live, &event, &new_run(), RunStatus::Failed);
+    tell(&progress, &event, &new_run(), RunStatus::Failed);
     room.wait_for_state(import, ImportState::Failed).await;
     room.wait_until_over(import).await;
     assert_eq!(room.engine().lists, asked);
 
     // Restarted in the engine: it is called, then it ends.
     let again = new_run();
-    tell(&live, &event, &again, RunStatus::Running);
+    tell(&progress, &event, &again, RunStatus::Running);
     room.wait_for_state(import, ImportState::Running).await;
-    tell(&live, &event, &again, RunStatus::Completed);
+    tell(&progress, &event, &again, RunStatus::Completed);
     room.wait_for_state(import, ImportState::Failed).await;
     room.wait_until_over(import).await;
     let snapshot = room.state(import).await.1;
     assert_eq!(snapshot.runs.len(), 3, "{snapshot:?}");
-    assert!(snapshot.runs.iter().all(|run| run.counts.is_some_and(|counts| counts.processed == 3)));
+    assert!(snapshot.runs.iter().all(|run| run.counts().is_some_and(|counts| counts.processed == 3)));
 
     // A repeated report changes nothing.
-    tell(&live, &event, &again, RunStatus::Completed);
-    tell(&live, &"01M852CDYVJYDMFCJQQV9MRZ6R".to_owned().into(), &new_run(), RunStatus::Completed);
+    tell(&progress, &event, &again, RunStatus::Completed);
+    tell(&progress, &"01M852CDYVJYDMFCJQQV9MRZ6R".to_owned().into(), &new_run(), RunStatus::Completed);
     let (_, next) = room.sent().await;
-    tell(&live, &next, &new_run(), RunStatus::Completed);
-    assert!(room.state(import).await.1.finished_at.is_some());
+    tell(&progress, &next, &new_run(), RunStatus::Completed);
+    assert!(room.state(import).await.1.row.finished_at.is_some());
     room.imports.stop().await;
 }
 
@@ -165,11 +165,11 @@ async fn pass_until<T: std::fmt::Debug>(what: &str, look: impl AsyncFn() -> Resu
 /// An event that is sent to an engine which reports ends. From here on [`pass`] advances the clock, and
 /// requests have an hour of it to be answered.
 async fn sent_by_a_steered_clock(engine: Engine) -> (Room, ProgressRegistry, ImportId, EventId) {
-    let (room, live) = room(Engine { answers_within: Some(Duration::from_secs(3_600)), ..engine }).await;
-    live.set_reached();
+    let (room, progress) = room(Engine { answers_within: Some(Duration::from_secs(3_600)), ..engine }).await;
+    progress.set_reached();
     let (import, event) = room.sent().await;
     tokio::time::pause();
-    (room, live, import, event)
+    (room, progress, import, event)
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn a_run_of_a_minute_of_anothers_function_costs_six_requests_where_the_eng
     let run = new_run();
     let jobs = json!([{"at": UnixMillis::now().to_string(), "kind": "edge", "attempt": 0}]);
     let runs = vec![(run.to_string(), "Running")];
-    let (room, live, import, event) =
+    let (room, progress, import, event) =
         sent_by_a_steered_clock(Engine { runs, jobs: Some(jobs), ..Engine::default() }).await;
     let snapshot_if = async |is_it: fn(ImportState, &Snapshot) -> bool| {
         let (state, snapshot) = room.state(import).await;
@@ -193,11 +193,11 @@ async fn a_run_of_a_minute_of_anothers_function_costs_six_requests_where_the_eng
     pass_until("the plan", || snapshot_if(falls_asleep)).await;
     assert_eq!(room.state(import).await.1.runs[0].plan.map(|plan| plan.at), Some(wakes_at));
     pass(Duration::from_secs(20)).await;
-    tell(&live, &event, &run, RunStatus::Completed);
+    tell(&progress, &event, &run, RunStatus::Completed);
     room.engine().runs = vec![(run.to_string(), "Completed")];
     pass(Duration::from_secs(15)).await;
     let is_over =
-        |state, snapshot: &Snapshot| state == ImportState::Completed && snapshot.finished_at.is_some();
+        |state, snapshot: &Snapshot| state == ImportState::Completed && snapshot.row.finished_at.is_some();
     pass_until("the end", || snapshot_if(is_over)).await;
     let asked = {
         let engine = room.engine();
@@ -214,16 +214,17 @@ async fn a_run_of_a_minute_of_anothers_function_costs_six_requests_where_the_eng
 async fn news_of_other_runs_put_no_question_off_about_one_that_is_queued() {
     let queued = new_run();
     let runs = vec![(queued.to_string(), "Scheduled")];
-    let (room, live, import, event) = sent_by_a_steered_clock(Engine { runs, ..Engine::default() }).await;
+    let (room, progress, import, event) = sent_by_a_steered_clock(Engine { runs, ..Engine::default() }).await;
     let is = async |wanted: RunStatus| {
         let snapshot = room.state(import).await.1;
-        let found = snapshot.runs.into_iter().find(|run| run.run_id == queued).map(|run| run.status);
+        let found = snapshot.runs.iter().map(|run| &run.row).find(|run| run.run_id == queued);
+        let found = found.map(|run| run.status.clone());
         if found == Some(wanted) { Ok(()) } else { Err(found) }
     };
     pass_until("the queued run", || is(RunStatus::Scheduled)).await;
     room.engine().runs[0].1 = "Running";
     pass_until("its beginning", async || {
-        tell(&live, &event, &new_run(), RunStatus::Completed);
+        tell(&progress, &event, &new_run(), RunStatus::Completed);
         is(RunStatus::Running).await
     })
     .await;
@@ -234,18 +235,18 @@ async fn news_of_other_runs_put_no_question_off_about_one_that_is_queued() {
 #[tokio::test]
 async fn late_runs_that_end_together_are_all_shown() {
     const LATE: usize = 5;
-    let (room, live) = room(Engine::default()).await;
+    let (room, progress) = room(Engine::default()).await;
     let (import, event) = room.sent().await;
-    tell(&live, &event, &new_run(), RunStatus::Completed);
+    tell(&progress, &event, &new_run(), RunStatus::Completed);
     room.wait_until_over(import).await;
     let asked = room.engine().lists;
     for _ in 0..LATE {
-        tell(&live, &event, &new_run(), RunStatus::Completed);
+        tell(&progress, &event, &new_run(), RunStatus::Completed);
     }
     let start = Instant::now();
     loop {
         let snapshot = room.state(import).await.1;
-        if snapshot.runs.len() == 1 + LATE && snapshot.finished_at.is_some() {
+        if snapshot.runs.len() == 1 + LATE && snapshot.row.finished_at.is_some() {
             break;
         }
         assert!(start.elapsed() < DEADLINE, "{} runs are shown: {snapshot:?}", snapshot.runs.len());
@@ -257,22 +258,23 @@ async fn late_runs_that_end_together_are_all_shown() {
 
 #[tokio::test]
 async fn a_late_run_is_shown_however_much_is_told_of_strangers() {
-    let (room, live) = room(Engine::default()).await;
+    let (room, progress) = room(Engine::default()).await;
     let (import, event) = room.sent().await;
-    tell(&live, &event, &new_run(), RunStatus::Completed);
+    tell(&progress, &event, &new_run(), RunStatus::Completed);
     room.wait_until_over(import).await;
     let (late, other) = (new_run(), new_run());
     room.engine().runs = vec![(late.to_string(), "Completed"), (other.to_string(), "Completed")];
     // More reports than are kept, before any is read.
     for number in 0..1_500 {
-        tell(&live, &EventId::from(format!("stranger-{number}")), &new_run(), RunStatus::Completed);
+        tell(&progress, &EventId::from(format!("stranger-{number}")), &new_run(), RunStatus::Completed);
     }
-    tell(&live, &event, &late, RunStatus::Completed);
+    tell(&progress, &event, &late, RunStatus::Completed);
     let start = Instant::now();
     loop {
         let snapshot = room.state(import).await.1;
-        let shown = |id: &RunId| snapshot.runs.iter().any(|run| run.run_id == *id && run.ended_at.is_some());
-        if shown(&late) && shown(&other) && snapshot.finished_at.is_some() {
+        let shown =
+            |id: &RunId| snapshot.runs.iter().any(|run| run.row.run_id == *id && run.row.ended_at.is_some());
+        if shown(&late) && shown(&other) && snapshot.row.finished_at.is_some() {
             break;
         }
         assert!(start.elapsed() < DEADLINE, "{snapshot:?}");
@@ -295,14 +297,14 @@ async fn until_with_the_clock_standing<T: std::fmt::Debug>(
 
 #[tokio::test]
 async fn what_else_an_event_has_triggered_is_listed_soon_after_the_first_end() {
-    let (room, live) =
+    let (room, progress) =
         room(Engine { answers_within: Some(Duration::from_secs(3_600)), ..Engine::default() }).await;
-    live.set_reached();
+    progress.set_reached();
     let (import, event) = room.sent().await;
     // The poll that a reported end waits for briefly is not answered.
     room.engine().holds_lists = Duration::from_secs(600);
     let run = new_run();
-    tell(&live, &event, &run, RunStatus::Completed);
+    tell(&progress, &event, &run, RunStatus::Completed);
     room.wait_for_state(import, ImportState::Completed).await;
     tokio::time::pause();
     room.engine().holds_lists = Duration::ZERO;
@@ -319,9 +321,9 @@ async fn what_else_an_event_has_triggered_is_listed_soon_after_the_first_end() {
 
 #[tokio::test]
 async fn an_import_whose_end_was_told_is_over_although_no_list_can_be_had() {
-    let (room, live) = room(Engine { refuses_lists: true, ..Engine::default() }).await;
+    let (room, progress) = room(Engine { refuses_lists: true, ..Engine::default() }).await;
     let (import, event) = room.sent().await;
-    tell(&live, &event, &new_run(), RunStatus::Completed);
+    tell(&progress, &event, &new_run(), RunStatus::Completed);
     room.wait_for_state(import, ImportState::Completed).await;
     room.until("a question that is refused", |engine| engine.lists > 0).await;
     tokio::time::pause();
@@ -333,17 +335,17 @@ async fn an_import_whose_end_was_told_is_over_although_no_list_can_be_had() {
 
 #[tokio::test]
 async fn an_end_is_shown_while_a_question_waits_for_its_answer() {
-    let (room, live) =
+    let (room, progress) =
         room(Engine { answers_within: Some(Duration::from_secs(3_600)), ..Engine::default() }).await;
     let (import, event) = room.sent().await;
     let run = new_run();
-    tell(&live, &event, &run, RunStatus::Running);
+    tell(&progress, &event, &run, RunStatus::Running);
     room.wait_for_state(import, ImportState::Running).await;
     room.engine().holds_lists = Duration::from_secs(600);
     let asked = room.engine().lists;
-    live.tell(&event, News::Look);
+    progress.tell(&event, News::Look);
     room.until("the question", |engine| engine.lists > asked).await;
-    tell(&live, &event, &run, RunStatus::Completed);
+    tell(&progress, &event, &run, RunStatus::Completed);
     room.wait_for_state(import, ImportState::Completed).await;
     room.imports.stop().await;
 }
@@ -362,14 +364,14 @@ async fn an_engine_whose_clock_is_an_hour_ahead_keeps_no_import_open() {
 #[tokio::test]
 async fn an_end_that_was_only_found_by_asking_says_that_ends_are_not_told() {
     let runs = vec![(new_run().to_string(), "Completed")];
-    let (room, live) = room(Engine { runs, ..Engine::default() }).await;
-    live.set_reached();
-    assert!(live.is_told());
+    let (room, progress) = room(Engine { runs, ..Engine::default() }).await;
+    progress.set_reached();
+    assert!(progress.is_told());
     let import = room.import().await;
     room.wait_for_state(import, ImportState::Completed).await;
-    until("the end that nobody told", || !live.is_told()).await;
-    live.end_was_told();
-    assert!(live.is_told());
+    until("the end that nobody told", || !progress.is_told()).await;
+    progress.end_was_told();
+    assert!(progress.is_told());
     room.imports.stop().await;
 }
 
@@ -377,15 +379,15 @@ async fn an_end_that_was_only_found_by_asking_says_that_ends_are_not_told() {
 async fn a_run_for_which_the_engine_has_nothing_in_its_queue_is_lost_and_can_be_cancelled() {
     let run = new_run();
     let runs = vec![(run.to_string(), "Running")];
-    let (room, live) = room(Engine { runs, jobs: Some(json!([])), ..Engine::default() }).await;
+    let (room, progress) = room(Engine { runs, jobs: Some(json!([])), ..Engine::default() }).await;
     let import = room.import().await;
     room.wait_for_state(import, ImportState::Lost).await;
     room.wait_until_over(import).await;
     let (_, snapshot) = room.state(import).await;
-    assert_eq!(snapshot.runs[0].status, RunStatus::Running, "its last known word stays");
+    assert_eq!(snapshot.runs[0].row.status, RunStatus::Running, "its last known word stays");
 
     // The engine calls the run after all, then loses it again.
-    tell(&live, &snapshot.event_id, &run, RunStatus::Running);
+    tell(&progress, &snapshot.row.event_id, &run, RunStatus::Running);
     room.wait_for_state(import, ImportState::Running).await;
     room.wait_for_state(import, ImportState::Lost).await;
     room.cancel(import).await;

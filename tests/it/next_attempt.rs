@@ -27,7 +27,7 @@ use crate::{
 struct World {
     engine: MockServer,
     imports: Imports,
-    live: ProgressRegistry,
+    progress: ProgressRegistry,
     owner: UserId,
     import: ImportId,
     /// A step is active, so that the queue is not polled for other reasons.
@@ -68,26 +68,26 @@ impl World {
         .execute(&database)
         .await
         .unwrap();
-        let live = ProgressRegistry::default();
-        let at_work = live.progress(&run_id()).begin();
+        let progress = ProgressRegistry::default();
+        let at_work = progress.of(&run_id()).begin();
         let storage = Storage::open(folder.path().join("files")).unwrap();
-        let imports = Imports::new(parts(store, storage, client::client(&engine.uri()), live.clone()));
+        let imports = Imports::new(parts(store, storage, client::client(&engine.uri()), progress.clone()));
         imports.start(std::future::ready(())).await.unwrap();
-        Self { engine, imports, live, owner, import, _at_work: at_work, _folder: folder }
+        Self { engine, imports, progress, owner, import, _at_work: at_work, _folder: folder }
     }
 
     /// Our function reports that its attempt failed.
     fn fail(&self, attempt: u32, at: UnixMillis, is_final: bool) {
         let error = Some(AttemptError { message: "connection reset".to_owned(), at, is_final });
         let function = "process-csv-upload".to_owned();
-        let call =
+        let execution =
             Execution { function, started_at: at, attempt, max_attempts: 4, error, earlier: Vec::new() };
-        self.live.progress(&run_id()).set_call(call);
-        self.live.tell(&EventId::from(EVENT.to_owned()), News::Look);
+        self.progress.of(&run_id()).set_execution(execution);
+        self.progress.tell(&EventId::from(EVENT.to_owned()), News::Look);
     }
 
     async fn run(&self) -> Result<RunSnapshot, &'static str> {
-        let import = self.imports.get(self.owner, self.import).await.unwrap().unwrap().merged();
+        let import = self.imports.get(self.owner, self.import).await.unwrap().unwrap().into_snapshot();
         import.runs.into_iter().next().ok_or("no run")
     }
 
@@ -113,7 +113,7 @@ impl World {
     async fn looked(&self, times: usize) -> usize {
         let (before, _) = self.asked().await;
         let enough = || async {
-            self.live.tell(&EventId::from(EVENT.to_owned()), News::Look);
+            self.progress.tell(&EventId::from(EVENT.to_owned()), News::Look);
             let (runs, jobs) = self.asked().await;
             if runs >= before + times { Ok(jobs) } else { Err((runs, jobs)) }
         };

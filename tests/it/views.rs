@@ -8,7 +8,7 @@ mod layout;
 mod reading;
 mod snapshots;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use askama::Template;
 use runboard::{
@@ -24,8 +24,8 @@ use runboard::{
 };
 use serde_json::{Value, json};
 use snapshots::{
-    RUN, at, counted, empty_history, ended, frame, reading, retrying, retrying_at, running, sent, silent,
-    with,
+    RUN, at, counted, empty_history, ended, frame, import_row, reading, retrying, retrying_at, run_row,
+    running, sent, silent, told, with,
 };
 
 const PACE: Duration = Duration::from_millis(500);
@@ -57,21 +57,23 @@ fn every_state_of_an_import_without_a_run_has_its_word_and_sentence() {
     let now = reading().now;
     let table = [
         (
-            Snapshot { sent_at: None, ..sent() },
+            import_row(sent(), |row| row.sent_at = None),
             ("Accepted", "Saved", "Your file is safe. Telling the engine about it ..."),
         ),
         (
-            Snapshot { sent_at: None, outage: silent("14:03:09", OutageCause::NoAnswer), ..sent() },
+            Snapshot {
+                outage: silent("14:03:09", OutageCause::NoAnswer),
+                ..import_row(sent(), |row| row.sent_at = None)
+            },
             ("Accepted", "Saved", "Your file is safe. Inngest has not answered since 14:03:09 UTC."),
         ),
         (
             Snapshot {
-                sent_at: None,
                 outage: silent(
                     "14:03:09",
                     OutageCause::EventNotTaken { status: 401, retry_at: at("14:05:00") },
                 ),
-                ..sent()
+                ..import_row(sent(), |row| row.sent_at = None)
             },
             (
                 "Accepted",
@@ -81,7 +83,10 @@ fn every_state_of_an_import_without_a_run_has_its_word_and_sentence() {
         ),
         (sent(), ("Sent", "Sent", "Waiting for a run to start (15 s).")),
         (
-            Snapshot { sent_at: Some(UnixMillis(now.0 - 30_000)), is_untaken: true, ..sent() },
+            Snapshot {
+                is_untaken: true,
+                ..import_row(sent(), |row| row.sent_at = Some(UnixMillis(now.0 - 30_000)))
+            },
             (
                 "NoFunction",
                 "Nobody took it",
@@ -89,7 +94,7 @@ fn every_state_of_an_import_without_a_run_has_its_word_and_sentence() {
             ),
         ),
         (
-            Snapshot { finished_at: since, is_untaken: true, ..sent() },
+            Snapshot { is_untaken: true, ..import_row(sent(), |row| row.finished_at = since) },
             (
                 "NoFunction",
                 "Nobody took it",
@@ -97,11 +102,14 @@ fn every_state_of_an_import_without_a_run_has_its_word_and_sentence() {
             ),
         ),
         (
-            Snapshot { refused: Some("it is too large.".to_owned()), ..sent() },
+            import_row(sent(), |row| row.refused = Some("it is too large.".to_owned())),
             ("Failed", "Failed", "Inngest refused the event: it is too large. Nothing was run."),
         ),
         (
-            Snapshot { sent_at: None, cancel_requested_at: since, ..sent() },
+            import_row(sent(), |row| {
+                row.sent_at = None;
+                row.cancel_requested_at = since;
+            }),
             ("Cancelled", "Cancelled", "Stopped by you at 14:03:09 UTC. Nothing was run."),
         ),
     ];
@@ -113,15 +121,25 @@ fn every_state_of_an_import_without_a_run_has_its_word_and_sentence() {
 
 #[test]
 fn every_state_of_a_run_has_its_word_and_sentence() {
-    let scheduled = RunSnapshot { status: RunStatus::Scheduled, call: None, counts: None, ..running() };
-    let foreign = RunSnapshot { call: None, counts: None, bytes: 0, total_bytes: 0, ..running() };
+    let scheduled = run_row(running(), |row| {
+        row.status = RunStatus::Scheduled;
+        row.execution = None;
+        row.counts = None;
+    });
+    let foreign = RunSnapshot {
+        upload_bytes: 0,
+        ..run_row(running(), |row| {
+            row.execution = None;
+            row.counts = None;
+            row.bytes = 0;
+        })
+    };
     let failed = |more: Value| {
         let mut output = json!({"name": "Error", "message": "the address answered 403.", "stack": ""});
         output.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        RunSnapshot {
-            output: Some(RunOutput::of(&output, &RunStatus::Failed)),
-            ..counted(5_209, 0, ended(RunStatus::Failed))
-        }
+        run_row(counted(5_209, 0, ended(RunStatus::Failed)), |row| {
+            row.output = Some(RunOutput::of(&output, &RunStatus::Failed))
+        })
     };
     let planned = |run: &RunSnapshot, what| RunSnapshot {
         plan: Some(EnginePlan { what, at: at("14:05:00") }),
@@ -136,18 +154,18 @@ fn every_state_of_a_run_has_its_word_and_sentence() {
             "Running",
             "250,000 of about 1,000,000 rows; 25,000 rows/s, 30 s left.",
         ),
-        (counted(0, 0, RunSnapshot { bytes: 0, ..running() }), "Running", "Reading the first rows."),
+        (counted(0, 0, run_row(running(), |row| row.bytes = 0)), "Running", "Reading the first rows."),
         (foreign.clone(), "Running", "Running for 13 s."),
         (planned(&foreign, Planned::Wake), "Asleep", "Asleep until 14:05:00 UTC."),
         (planned(&foreign, Planned::Event), "Waiting", "Waiting for an event, at most until 14:05:00 UTC."),
         (planned(&foreign, Planned::Attempt(2)), "Retrying", "Retrying at 14:05:00 UTC (attempt 2)."),
         (
-            RunSnapshot { lost_at: Some(at("14:03:20")), ..running() },
+            run_row(running(), |row| row.lost_at = Some(at("14:03:20"))),
             "Lost",
             "Inngest lost this run when it restarted at about 14:03:19 UTC.",
         ),
         (
-            RunSnapshot { is_active: false, ..running() },
+            told(running(), |live| live.is_active = false),
             "Running",
             "250,000 of about 1,000,000 rows, 412 failed.",
         ),
@@ -179,13 +197,16 @@ fn every_state_of_a_run_has_its_word_and_sentence() {
         (counted(0, 300, ended(RunStatus::Completed)), "Completed", "All 300 rows failed."),
         (counted(0, 1, ended(RunStatus::Completed)), "Completed", "The only row failed."),
         (
-            counted(0, 0, RunSnapshot { call: None, ..ended(RunStatus::Completed) }),
+            counted(0, 0, run_row(ended(RunStatus::Completed), |row| row.execution = None)),
             "Completed",
             "0 rows processed in 12 s.",
         ),
-        (RunSnapshot { counts: None, ..failed(json!({})) }, "Failed", "The address answered 403."),
+        (run_row(failed(json!({})), |row| row.counts = None), "Failed", "The address answered 403."),
         (
-            RunSnapshot { ended_at: Some(at("14:03:19")), status: RunStatus::Completed, ..foreign },
+            run_row(foreign, |row| {
+                row.ended_at = Some(at("14:03:19"));
+                row.status = RunStatus::Completed;
+            }),
             "Completed",
             "Completed in 12 s.",
         ),
@@ -202,7 +223,7 @@ fn every_state_of_a_run_has_its_word_and_sentence() {
         ),
         (ended(RunStatus::Skipped), "Skipped", "The engine skipped this run."),
         (
-            RunSnapshot { status: other(), ..running() },
+            run_row(running(), |row| row.status = other()),
             "Overflowed",
             "The engine reports this run as Overflowed. 250,000 rows so far.",
         ),
@@ -210,7 +231,8 @@ fn every_state_of_a_run_has_its_word_and_sentence() {
     for (run, badge, sentence) in table {
         assert_eq!(read(&with(run)), [(badge.to_owned(), sentence.to_owned())]);
     }
-    let by_user = Snapshot { cancel_requested_at: Some(at("14:03:18")), ..with(ended(RunStatus::Cancelled)) };
+    let by_user =
+        import_row(with(ended(RunStatus::Cancelled)), |row| row.cancel_requested_at = Some(at("14:03:18")));
     assert_eq!(read(&by_user)[0].1, "Stopped by you at 14:03:19 UTC after 250,000 rows.");
 }
 
@@ -225,13 +247,16 @@ fn the_time_of_the_next_attempt_is_an_element_that_follows_the_viewers_clock() {
 #[test]
 fn a_word_for_an_end_is_not_believed_before_the_run_has_ended() {
     for word in [RunStatus::Completed, RunStatus::Failed, RunStatus::Cancelled, RunStatus::Skipped] {
-        let snapshot = with(RunSnapshot { status: word, ..running() });
+        let snapshot = with(run_row(running(), |row| row.status = word));
         let html = panel(&snapshot);
         assert_eq!(attribute(&html, "data-status"), Some("Running"));
         assert_eq!(attribute(&html, "data-state"), Some("Running"));
         assert_eq!(read(&snapshot)[0].0, "Running");
     }
-    let scheduled = with(RunSnapshot { status: RunStatus::Scheduled, call: None, ..running() });
+    let scheduled = with(run_row(running(), |row| {
+        row.status = RunStatus::Scheduled;
+        row.execution = None;
+    }));
     assert_eq!(attribute(&panel(&scheduled), "data-status"), Some("Scheduled"));
 }
 
@@ -246,17 +271,19 @@ fn scripts_read_plain_numbers_and_nothing_while_they_are_unknown() {
     ] {
         assert_eq!((attribute(&html, name), count(&html, name)), (Some(value), 1), "{name}");
     }
-    let unknown = panel(&with(RunSnapshot { counts: None, ..running() }));
+    let unknown = panel(&with(run_row(running(), |row| row.counts = None)));
     assert_eq!(attribute(&unknown, "data-processed"), Some(""));
     assert_eq!(attribute(&unknown, "data-failed"), Some(""));
 }
 
 #[test]
 fn each_run_and_each_import_is_marked_once_on_a_page() {
-    let second =
-        RunSnapshot { run_id: "01M852CE07000000000000000".to_owned().into(), call: None, ..running() };
+    let second = run_row(running(), |row| {
+        row.run_id = "01M852CE07000000000000000".to_owned().into();
+        row.execution = None;
+    });
     let fan_out = Snapshot { runs: vec![running(), second.clone()], ..sent() };
-    let done = with(RunSnapshot { run_id: "01M9".to_owned().into(), ..ended(RunStatus::Completed) });
+    let done = with(run_row(ended(RunStatus::Completed), |row| row.run_id = "01M9".to_owned().into()));
     let page = DashboardPage {
         frame: frame(),
         deleted: None,
@@ -280,7 +307,7 @@ fn each_run_and_each_import_is_marked_once_on_a_page() {
         assert_eq!(count(&html, name), times, "{name}");
     }
     // A function of somebody else is shown by the engine's id.
-    assert!(html.contains("process-csv-upload") && html.contains(&second.function_id));
+    assert!(html.contains("process-csv-upload") && html.contains(&second.row.function_id));
 
     let html = ImportPage::new(frame(), &fan_out, &reading(), PACE).render().unwrap();
     assert_eq!((count(&html, "data-import-id=\""), count(&html, "data-run-id=\"")), (1, 2));
@@ -291,7 +318,7 @@ fn only_what_is_unfinished_asks_again() {
     let finished = with(ended(RunStatus::Completed));
     let unfinished = with(running());
     assert_eq!(attribute(&panel(&unfinished), "hx-trigger"), Some("every 500ms"));
-    let path = format!("/imports/{}/panel?version=", unfinished.id);
+    let path = format!("/imports/{}/panel?version=", unfinished.row.id);
     assert_eq!(attribute(&panel(&unfinished), "hx-get"), Some(path.as_str()));
     assert!(!panel(&finished).contains("hx-"), "{}", panel(&finished));
 
@@ -299,7 +326,7 @@ fn only_what_is_unfinished_asks_again() {
         LiveSection::new(snapshots.iter().copied(), &reading(), PACE).render().unwrap()
     };
     let both = live(&[&unfinished, &finished]);
-    let path = format!("/live?keep={},{}&#38;since=&#38;version=", unfinished.id, finished.id);
+    let path = format!("/live?keep={},{}&#38;since=&#38;version=", unfinished.row.id, finished.row.id);
     assert_eq!(attribute(&both, "hx-get"), Some(path.as_str()));
     assert!(both.contains(">1</span></h2>"), "{both}");
     assert!(!live(&[&finished]).contains("hx-"));
@@ -318,7 +345,7 @@ fn a_fragment_is_one_element_with_nothing_around_it() {
 #[test]
 fn a_file_name_is_never_markup() {
     let name = r#""><script>alert(1)</script>.csv"#;
-    let snapshot = Snapshot { file_name: name.to_owned(), ..with(running()) };
+    let snapshot = import_row(with(running()), |row| row.file_name = name.to_owned());
     let page = ImportPage::new(frame(), &snapshot, &reading(), PACE).render().unwrap();
     let live = LiveSection::new([&snapshot], &reading(), PACE).render().unwrap();
     for html in [page, live] {
@@ -330,10 +357,11 @@ fn a_file_name_is_never_markup() {
 #[test]
 fn what_the_engine_says_is_never_markup() {
     let output = json!({"message": "<img src=x onerror=alert(1)>"});
-    let run =
-        RunSnapshot { output: Some(RunOutput::of(&output, &RunStatus::Failed)), ..ended(RunStatus::Failed) };
+    let run = run_row(ended(RunStatus::Failed), |row| {
+        row.output = Some(RunOutput::of(&output, &RunStatus::Failed))
+    });
     assert!(!panel(&with(run)).contains("<img"));
-    let run = RunSnapshot { status: RunStatus::Other("\"><b>".to_owned()), ..running() };
+    let run = run_row(running(), |row| row.status = RunStatus::Other("\"><b>".to_owned()));
     assert!(!panel(&with(run)).contains("<b>"));
 }
 
@@ -358,11 +386,11 @@ fn the_last_numbers_stay_while_the_source_is_silent() {
 fn what_can_be_done_follows_the_state() {
     let offers = |snapshot: &Snapshot| {
         let html = panel(snapshot);
-        let path = |end: &str| html.contains(&format!("\"/imports/{}/{end}\"", snapshot.id));
+        let path = |end: &str| html.contains(&format!("\"/imports/{}/{end}\"", snapshot.row.id));
         (path("cancel"), path("processed.csv"), path("failed.csv"))
     };
     let nothing = (false, false, false);
-    assert_eq!(offers(&Snapshot { sent_at: None, ..sent() }), nothing);
+    assert_eq!(offers(&import_row(sent(), |row| row.sent_at = None)), nothing);
     assert_eq!(offers(&sent()), (true, false, false));
     assert_eq!(offers(&with(running())), (true, false, false));
     assert_eq!(offers(&with(ended(RunStatus::Completed))), (false, true, true));
@@ -371,7 +399,7 @@ fn what_can_be_done_follows_the_state() {
     assert_eq!(offers(&with(counted(0, 0, ended(RunStatus::Completed)))), nothing);
     assert_eq!(offers(&with(counted(0, 3, ended(RunStatus::Completed)))), (false, false, true));
 
-    let asked = Snapshot { cancel_requested_at: Some(at("14:03:18")), ..with(running()) };
+    let asked = import_row(with(running()), |row| row.cancel_requested_at = Some(at("14:03:18")));
     assert_eq!(offers(&asked), nothing);
     assert!(panel(&asked).contains("Cancelling"));
 }
@@ -379,14 +407,14 @@ fn what_can_be_done_follows_the_state() {
 #[test]
 fn what_can_be_run_again_follows_the_state() {
     let offers = |html: &str, snapshot: &Snapshot| {
-        let form = |kind: &str| html.contains(&format!("id=\"retry-{kind}-{}\"", snapshot.id));
+        let form = |kind: &str| html.contains(&format!("id=\"retry-{kind}-{}\"", snapshot.row.id));
         (form("failed"), form("all"))
     };
     let on_panel = |snapshot: &Snapshot| offers(&panel(snapshot), snapshot);
     let on_card = |snapshot: &Snapshot| {
         offers(&LiveSection::new([snapshot], &reading(), PACE).render().unwrap(), snapshot)
     };
-    let foreign = |status| RunSnapshot { call: None, ..ended(status) };
+    let foreign = |status| run_row(ended(status), |row| row.execution = None);
     let table = [
         (sent(), (false, false)),
         (with(running()), (false, false)),
@@ -395,13 +423,13 @@ fn what_can_be_run_again_follows_the_state() {
         (with(counted(0, 0, ended(RunStatus::Failed))), (false, true)),
         (with(counted(3, 0, ended(RunStatus::Cancelled))), (false, true)),
         (with(foreign(RunStatus::Completed)), (false, true)),
-        (Snapshot { refused: Some("it is too large".to_owned()), ..sent() }, (false, true)),
+        (import_row(sent(), |row| row.refused = Some("it is too large".to_owned())), (false, true)),
     ];
     for (snapshot, offered) in table {
         assert_eq!((on_panel(&snapshot), on_card(&snapshot)), (offered, offered), "{:?}", snapshot.runs);
     }
     // A card shows only the next action. Our own function alone would fail the same rows again.
-    let others = |status| RunSnapshot { run_id: "other".to_owned().into(), ..foreign(status) };
+    let others = |status| run_row(foreign(status), |row| row.run_id = "other".to_owned().into());
     for status in [RunStatus::Completed, RunStatus::Failed, RunStatus::Cancelled] {
         let alone = with(ended(status.clone()));
         assert_eq!((on_panel(&alone), on_card(&alone)), ((false, true), (false, false)));
@@ -446,14 +474,14 @@ fn what_was_run_again_is_a_way_there_and_no_button() {
         retry_of,
     };
     let failed = retry(RetryOf::Failed);
-    let snapshot = Snapshot { retries: vec![failed.clone()], ..with(ended(RunStatus::Completed)) };
+    let snapshot = Snapshot { retries: Arc::new(vec![failed.clone()]), ..with(ended(RunStatus::Completed)) };
     let html = panel(&snapshot);
     assert!(html.contains(&format!("href=\"/imports/{}\"", failed.id)), "{html}");
     assert!(!html.contains("id=\"retry-failed-"), "{html}");
     assert!(html.contains("id=\"retry-all-"), "the whole has not been run again: {html}");
 
     // A retry shows that it is one where an upload shows how it was received.
-    let child = Snapshot { parent: Some(retry(RetryOf::All)), ..with(running()) };
+    let child = import_row(with(running()), |row| row.parent = Some(retry(RetryOf::All)));
     assert!(panel(&child).contains("<strong>Re-run</strong>") && !panel(&child).contains("Received"));
 }
 
@@ -468,7 +496,7 @@ fn a_failed_row_is_seen_in_the_bar_however_few_there_are() {
 
 #[test]
 fn a_run_that_completed_without_counts_is_not_said_to_have_read_the_file() {
-    let completed = |counts| panel(&with(RunSnapshot { counts, ..ended(RunStatus::Completed) }));
+    let completed = |counts| panel(&with(run_row(ended(RunStatus::Completed), |row| row.counts = counts)));
     let (known, unknown) = (completed(Some(runboard::csv::Counts::default())), completed(None));
     assert!(known.contains("<dd>100%") && known.contains("100% read"), "{known}");
     assert!(!unknown.contains("<dd>100%") && !unknown.contains("100% read"), "{unknown}");
@@ -503,8 +531,10 @@ fn a_refused_upload_says_why_in_the_drop_zone() {
 #[test]
 fn where_nobody_took_an_event_the_panel_says_that_a_function_may_have_skipped_it() {
     let words = "A function may also have skipped the event, as a singleton does.";
-    let untaken =
-        Snapshot { sent_at: Some(UnixMillis(reading().now.0 - 30_000)), is_untaken: true, ..sent() };
+    let untaken = Snapshot {
+        is_untaken: true,
+        ..import_row(sent(), |row| row.sent_at = Some(UnixMillis(reading().now.0 - 30_000)))
+    };
     assert!(panel(&untaken).contains(words));
     assert!(!panel(&sent()).contains(words));
 }

@@ -64,7 +64,7 @@ pub(super) async fn verified(
     if !is_verified(door, request, &body) {
         return Err(unsigned());
     }
-    processor.live.set_reached();
+    processor.progress.set_reached();
     Ok(body)
 }
 

@@ -106,10 +106,15 @@ impl Watch {
             self.unanswered_since = None;
         }
         let mut any_changed = false;
-        if import.cancel_requested_at.is_some() {
+        if import.row.cancel_requested_at.is_some() {
             let listed: Vec<RunId> =
                 runs.extract_if(.., |run| run.ended_at.is_none()).map(|run| run.run_id).collect();
-            let unlisted = import.runs.iter().filter(|run| run.ended_at.is_none()).map(|run| &run.run_id);
+            let unlisted = import
+                .runs
+                .iter()
+                .map(|run| &run.row)
+                .filter(|run| run.ended_at.is_none())
+                .map(|run| &run.run_id);
             let unlisted: Vec<RunId> = unlisted
                 .filter(|id| !listed.contains(*id) && runs.iter().all(|run| run.run_id != **id))
                 .cloned()
@@ -127,7 +132,7 @@ impl Watch {
             // It may be another process than the one that we registered with.
             self.shared.registrar.remind().await;
         }
-        let is_cancelled = import.cancel_requested_at.is_some();
+        let is_cancelled = import.row.cancel_requested_at.is_some();
         if !is_cancelled {
             self.ask_for_next_attempt().await?;
         }
@@ -163,8 +168,8 @@ impl Watch {
         }
         let told = &self.told;
         let is_known = |run: &Run| {
-            let known = import.runs.iter().find(|known| known.run_id == run.run_id);
-            known.is_some_and(|known| known.ended_at.is_some())
+            let known = import.runs.iter().find(|known| known.row.run_id == run.run_id);
+            known.is_some_and(|known| known.row.ended_at.is_some())
         };
         let is_told =
             |run: &Run| told.iter().any(|told| told.run_id == run.run_id && told.ended_at.is_some());
@@ -187,10 +192,11 @@ impl Watch {
             // The engine first: to it a step that stops has failed, and before it knows of the wish it might
             // call that the run's last failure.
             match self.shared.client.cancel(id).await {
-                Ok(()) => self.shared.live.stop(id),
+                Ok(()) => self.shared.progress.stop(id),
                 Err(inngest::Error::NotFound { .. }) if unlisted.contains(id) => {
-                    let known = import.runs.iter().find(|run| run.run_id == *id);
-                    if let Some(run) = known.map(|run| run.cancelled(&import.event_id, UnixMillis::now())) {
+                    let known = import.runs.iter().find(|run| run.row.run_id == *id);
+                    if let Some(run) = known.map(|run| run.cancelled(&import.row.event_id, UnixMillis::now()))
+                    {
                         self.answered(import, &[&run], Provenance::Asked).await?;
                     }
                 }
@@ -222,16 +228,16 @@ async fn question_engine(
     same_list_until: Instant,
 ) -> Result<Answered, inngest::Error> {
     if Instant::now() >= same_list_until {
-        return Ok(Answered::List(client.event_runs(&import.event_id).await?));
+        return Ok(Answered::List(client.event_runs(&import.row.event_id).await?));
     }
-    let is_unended = |run: &&RunSnapshot| run.ended_at.is_none() && !run.is_gone;
+    let is_unended = |run: &&RunSnapshot| run.row.ended_at.is_none() && !run.is_gone;
     let mut unended = import.runs.iter().filter(is_unended).peekable();
     if unended.peek().is_none() {
         return Ok(Answered::Nothing);
     }
     let mut runs = Vec::new();
     for run in unended {
-        match client.run(&run.run_id).await {
+        match client.run(&run.row.run_id).await {
             // Of a run that waits in a queue this says that it runs: only an end is news.
             Ok(run) => runs.extend(Some(run.data).filter(|run| run.ended_at.is_some())),
             // Of a run that it does not know Inngest says the one or the other; its list will tell.

@@ -33,10 +33,10 @@ impl Watch {
     /// Asks when the attempt begins that is waited for, once its time has come and unless it is known.
     pub async fn ask_for_next_attempt(&mut self) -> store::Result<()> {
         let Some(import) = self.snapshot() else { return Ok(()) };
-        let import = import.with_progress(&self.shared.live);
+        let import = import.with_progress(&self.shared.progress);
         let mut unknown = import.runs.iter().filter(|run| run.next_attempt_at().is_none());
-        let Some((run, call, failed_at)) =
-            unknown.find_map(|run| Some((run, run.call.as_ref()?, run.waits_after()?.at)))
+        let Some((run, failed, failed_at)) =
+            unknown.find_map(|run| Some((&run.row.run_id, run.execution()?.attempt, run.waits_after()?.at)))
         else {
             self.question = None;
             return Ok(());
@@ -53,13 +53,13 @@ impl Watch {
         let pause = FIRST_PAUSE * 4u32.pow(asked);
         self.question = Some(Question { asked, due: Instant::now() + pause, ..question });
         let client = self.shared.client.for_user(self.owner, Priority::Paced);
-        match self.meanwhile(client.jobs(&run.run_id)).await? {
+        match self.meanwhile(client.jobs(run)).await? {
             Ok(jobs) => {
                 // 0-based there, 1-based here: the number of the attempt that failed is that of the next.
-                let Some(job) = jobs.iter().find(|job| job.attempt == call.attempt) else { return Ok(()) };
+                let Some(job) = jobs.iter().find(|job| job.attempt == failed) else { return Ok(()) };
                 let next = NextAttempt { after: failed_at, at: job.at };
                 let known: Option<Arc<_>> = self.change(|import| {
-                    if let Some(known) = import.runs.iter_mut().find(|known| known.run_id == run.run_id) {
+                    if let Some(known) = import.runs.iter_mut().find(|known| known.row.run_id == *run) {
                         known.next_attempt = Some(next);
                     }
                 });
@@ -67,7 +67,7 @@ impl Watch {
             }
             Err(error) => {
                 // Not every server knows this question, and the run's state is worth more.
-                tracing::debug!(run = %run.run_id, %error, "the engine did not say when it will retry");
+                tracing::debug!(%run, %error, "the engine did not say when it will retry");
                 self.question = Some(Question { asked: QUESTIONS, ..question });
             }
         }

@@ -33,20 +33,20 @@ impl Watch {
         import: &Snapshot,
     ) -> store::Result<bool> {
         let is_first = self.rule == pace::TOLD && self.unchanged == 0 && self.listed.is_some();
-        if !is_first || import.outage.is_some() || import.cancel_requested_at.is_some() {
+        if !is_first || import.outage.is_some() || import.row.cancel_requested_at.is_some() {
             return Ok(false);
         }
         let runs = self.idle_runs(import);
         // A run that waits in the engine's queue has a job, too: only the list says when it has begun.
-        let is_enough = runs.iter().all(|run| run.status == RunStatus::Running)
-            && runs.len() == import.runs.iter().filter(|run| run.ended_at.is_none()).count();
+        let is_enough = runs.iter().all(|run| run.row.status == RunStatus::Running)
+            && runs.len() == import.runs.iter().filter(|run| run.row.ended_at.is_none()).count();
         if runs.is_empty() || runs.len() > MOST_RUNS || !is_enough {
             return Ok(false);
         }
         self.pace.no_news(self.rule);
         let mut is_said = true;
         for run in runs {
-            is_said &= self.ask_for_plan(client, &run.run_id).await?;
+            is_said &= self.ask_for_plan(client, &run.row.run_id).await?;
         }
         self.unchanged = u32::from(is_said);
         Ok(is_said)
@@ -64,8 +64,9 @@ impl Watch {
         self.unchanged = self.unchanged.saturating_add(1);
         let is_turn = self.rule == pace::TOLD || self.unchanged % EVERY == 1 || returned.is_some();
         let is_due = |run: &RunSnapshot| run.plan.is_some_and(|plan| plan.at <= now);
-        let is_asked =
-            |run: &RunSnapshot| is_turn || is_due(run) || self.doubts.iter().any(|(id, _)| *id == run.run_id);
+        let is_asked = |run: &RunSnapshot| {
+            is_turn || is_due(run) || self.doubts.iter().any(|(id, _)| *id == run.row.run_id)
+        };
         let runs: Vec<RunSnapshot> =
             self.idle_runs(import).into_iter().filter(is_asked).take(MOST_RUNS).collect();
         // A dev server has everything in memory: one that has forgotten our functions has forgotten its runs.
@@ -73,9 +74,9 @@ impl Watch {
         let is_new_server = returned.zip(renewed).is_some_and(|(silent, renewed)| renewed > silent);
         for run in runs {
             if is_new_server {
-                self.lose(&run.run_id).await?;
+                self.lose(&run.row.run_id).await?;
             } else {
-                self.ask_for_plan(client, &run.run_id).await?;
+                self.ask_for_plan(client, &run.row.run_id).await?;
             }
         }
         Ok(())
@@ -83,14 +84,14 @@ impl Watch {
 
     /// The runs that go on and on which no step works here. Our own function tells itself why it waits.
     fn idle_runs(&self, import: &Snapshot) -> Vec<RunSnapshot> {
-        let import = import.with_progress(&self.shared.live);
-        let is_idle = |run: &&RunSnapshot| {
-            run.ended_at.or(run.lost_at).is_none()
+        let mut runs = import.with_progress(&self.shared.progress).runs;
+        runs.retain(|run| {
+            run.row.ended_at.or(run.row.lost_at).is_none()
                 && !run.is_gone
                 && run.waits_after().is_none()
-                && !self.shared.live.is_active(&run.run_id)
-        };
-        import.runs.iter().filter(is_idle).cloned().collect()
+                && !self.shared.progress.is_active(&run.row.run_id)
+        });
+        runs
     }
 
     /// Asks what is planned for one run. Whether the engine said it.
@@ -129,8 +130,8 @@ impl Watch {
         self.shared.store.lose_run(self.id, run, now).await?;
         tracing::warn!(%run, "the engine has lost the run");
         self.change(|import| {
-            for known in import.runs.iter_mut().filter(|known| known.run_id == *run) {
-                known.lost_at = Some(now);
+            for known in import.runs.iter_mut().filter(|known| known.row.run_id == *run) {
+                known.row_mut().lost_at = Some(now);
             }
         });
         Ok(())
@@ -138,7 +139,7 @@ impl Watch {
 
     fn show_plan(&mut self, run: &RunId, plan: Option<EnginePlan>) {
         self.change(|import| {
-            for known in import.runs.iter_mut().filter(|known| known.run_id == *run) {
+            for known in import.runs.iter_mut().filter(|known| known.row.run_id == *run) {
                 known.plan = plan;
             }
         });

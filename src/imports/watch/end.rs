@@ -57,7 +57,7 @@ impl Watch {
     /// No function has taken the event. An engine that was started anew may have forgotten ours: it is told
     /// again, and so is the event, whose seed makes one run of it however often it is sent.
     async fn look_for_function(&mut self, import: &Snapshot) -> store::Result<Outcome> {
-        let (Some(sent), Some(sent_at)) = (self.sent, import.sent_at) else { return Ok(Outcome::Again) };
+        let (Some(sent), Some(sent_at)) = (self.sent, import.row.sent_at) else { return Ok(Outcome::Again) };
         let (Some(listed), waited) = (self.listed, sent.so_far()) else { return Ok(Outcome::Again) };
         if sent.at(listed) >= NO_FUNCTION_AFTER {
             if waited >= NO_RUN_FOR {
@@ -82,7 +82,7 @@ impl Watch {
 
     pub(super) async fn finish(&mut self, import: &Snapshot) -> store::Result<Outcome> {
         let now = UnixMillis::now();
-        let is_cancelled = import.cancel_requested_at.is_some();
+        let is_cancelled = import.row.cancel_requested_at.is_some();
         if !self.shared.store.finish_import(self.id, is_cancelled, now).await? {
             // The wish to cancel it has just come, and word of it follows.
             self.pace.at(Instant::now() + FIRST_LIST);
@@ -92,11 +92,11 @@ impl Watch {
             // It was reopened meanwhile, and has another watcher.
             return Ok(Outcome::Over);
         }
-        self.change(|import| import.finished_at = Some(now));
+        self.change(|import| import.row_mut().finished_at = Some(now));
         // Not before: a reader of a snapshot from before the end still adds the progress to it, and counts
         // must not fall.
         for run in &import.runs {
-            self.shared.live.forget(&run.run_id);
+            self.shared.progress.forget(&run.row.run_id);
         }
         self.shared.snapshots.retire(self.owner, self.id);
         Ok(Outcome::Over)

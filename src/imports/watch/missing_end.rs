@@ -38,12 +38,12 @@ impl Watch {
         if !client.has_v2() {
             return Ok(());
         }
-        let known = |id: &RunId| import.runs.iter().find(|known| known.run_id == *id);
+        let known = |id: &RunId| import.runs.iter().find(|known| known.row.run_id == *id);
         let is_told = |id: &RunId| self.told.iter().any(|told| told.run_id == *id && told.ended_at.is_some());
         let lacks_end = |run: &&mut Run| {
             run.ended_at.is_none()
                 && run.status.is_terminal_word()
-                && known(&run.run_id).is_none_or(|known| known.ended_at.is_none())
+                && known(&run.run_id).is_none_or(|known| known.row.ended_at.is_none())
                 && !is_told(&run.run_id)
         };
         let lacking: Vec<&mut Run> = listed.iter_mut().filter(lacks_end).collect();

@@ -7,8 +7,7 @@ use tokio::time::{Instant, timeout};
 use super::Watch;
 use crate::{
     base::{ids::RunId, time::UnixMillis},
-    csv::{FirstRows, Stretches},
-    imports::{EngineOutage, OutageCause, RunSnapshot, Snapshot, counts},
+    imports::{EngineOutage, OutageCause, RunReading, RunSnapshot, Snapshot, counts},
     inngest::{self, Run, RunStatus},
     progress::Told,
     store::{self, runs::RunRow},
@@ -35,19 +34,10 @@ pub(super) enum Provenance {
     Listed,
 }
 
-/// What the finished steps of a run have read.
-struct RunReading {
-    run: RunId,
-    stretches: Option<Arc<Stretches>>,
-    first_rows: Option<Arc<FirstRows>>,
-}
-
-impl RunReading {
-    fn show(&self, import: &mut Snapshot) {
-        for run in import.runs.iter_mut().filter(|run| run.run_id == self.run) {
-            run.stretches.clone_from(&self.stretches);
-            run.first_rows.clone_from(&self.first_rows);
-        }
+/// Shows what the finished steps of `run` have read.
+fn show_reading(import: &mut Snapshot, run: &RunId, reading: &RunReading) {
+    for known in import.runs.iter_mut().filter(|known| known.row.run_id == *run) {
+        known.committed.clone_from(reading);
     }
 }
 
@@ -71,14 +61,14 @@ impl Watch {
                 run.status = RunStatus::Running;
                 run.output = None;
             }
-            let known = import.runs.iter().find(|known| known.run_id == run.run_id);
+            let known = import.runs.iter().find(|known| known.row.run_id == run.run_id);
             // What runs has left the queue, though a list may be older than what we were told.
             let is_older = run.ended_at.is_none() && run.status == RunStatus::Scheduled;
             if known.is_some_and(|known| {
-                known.ended_at.is_some()
+                known.row.ended_at.is_some()
                     // What the engine tells of a run that it had lost is news.
-                    || known.is_as(&run) && (known.lost_at.is_none() || word != Provenance::Told)
-                    || is_older && known.status == RunStatus::Running
+                    || known.is_as(&run) && (known.row.lost_at.is_none() || word != Provenance::Told)
+                    || is_older && known.row.status == RunStatus::Running
             }) {
                 continue;
             }
@@ -87,9 +77,9 @@ impl Watch {
                 self.shared.store.start_run(self.id, &run.run_id, started_at).await?;
             }
             if run.ended_at.is_some() {
-                self.shared.live.settle(&run.run_id, SETTLE_FOR).await;
+                self.shared.progress.settle(&run.run_id, SETTLE_FOR).await;
             }
-            let reported = self.shared.live.now(&run.run_id).filter(|now| now.call.is_none());
+            let reported = self.shared.progress.now(&run.run_id).filter(|now| now.execution.is_none());
             // What a cancelled run is listed with may be the output of one of its steps.
             let output = run.output.as_ref().filter(|_| run.status != RunStatus::Cancelled);
             let counts = counts::in_output(&self.shared.pointers, output)
@@ -99,7 +89,7 @@ impl Watch {
         // What is recorded of an end is what its steps have committed.
         let mut readings = Vec::new();
         for run in runs.iter().filter(|run| any_changed && run.ended_at.is_some()) {
-            readings.push(self.reading(&run.run_id).await?);
+            readings.push((&run.run_id, self.reading(&run.run_id).await?));
         }
         let recorded = if any_changed { Some(self.shared.store.runs_of(&[self.id]).await?) } else { None };
         // What was fetched may have another name than its address.
@@ -109,39 +99,41 @@ impl Watch {
             None
         };
         self.change(|import| {
-            import.as_of = Some(UnixMillis::now());
+            import.answered_at = Some(UnixMillis::now());
             if word != Provenance::Told {
                 import.outage = None;
             }
             if let Some(row) = row {
-                import.file_name = row.file_name;
+                import.row_mut().file_name = row.file_name;
             }
             if let Some(recorded) = recorded {
                 // The wish to cancel may have come during this look: what says Cancelled since then does
                 // not come to life again. A run that nobody knew of is shown once it has ended.
-                let was_shown = |run: &RunRow| import.runs.iter().any(|known| known.run_id == run.run_id);
-                let is_cancelled = import.cancel_requested_at.is_some();
+                let was_shown = |run: &RunRow| import.runs.iter().any(|known| known.row.run_id == run.run_id);
+                let is_cancelled = import.row.cancel_requested_at.is_some();
                 let shown = |run: &RunRow| !is_cancelled || run.ended_at.is_some() || was_shown(run);
                 import.set_runs(recorded.into_iter().filter(shown).collect());
-                readings.iter().for_each(|reading| reading.show(import));
+                for (run, reading) in &readings {
+                    show_reading(import, run, reading);
+                }
             }
             if word == Provenance::Listed {
                 let now = UnixMillis::now();
                 for known in &mut import.runs {
-                    let listed = runs.iter().find(|run| run.run_id == known.run_id);
+                    let listed = runs.iter().find(|run| run.run_id == known.row.run_id);
                     if listed.is_some_and(|run| run.status == RunStatus::Scheduled) {
                         known.seen_queued_at = Some(now);
                     }
-                    known.is_gone = listed.is_none() && now.since(known.queued_at) > LISTED_WITHIN;
+                    known.is_gone = listed.is_none() && now.since(known.row.queued_at) > LISTED_WITHIN;
                 }
             }
         });
         for run in runs {
             if run.ended_at.is_some() {
                 // A call of it that is still at work can commit nothing any more.
-                self.shared.live.stop(&run.run_id);
+                self.shared.progress.stop(&run.run_id);
             } else {
-                self.shared.live.follow(&run.run_id);
+                self.shared.progress.follow(&run.run_id);
             }
         }
         Ok(any_changed)
@@ -162,7 +154,7 @@ impl Watch {
             }
             Err(_) => None,
         };
-        let at = said.or(known.seen_queued_at).unwrap_or(known.news_at);
+        let at = said.or(known.seen_queued_at).unwrap_or(known.row.news_at);
         at.max(run.run_started_at).min(run.ended_at.unwrap_or_else(UnixMillis::now))
     }
 
@@ -170,9 +162,9 @@ impl Watch {
     /// known, and that may be a while when a retry is waited for.
     pub(super) async fn recall(&self) -> store::Result<()> {
         let Some(import) = self.snapshot() else { return Ok(()) };
-        for run in import.runs.iter().filter(|run| run.call.is_some()) {
+        for run in import.runs.iter().map(|run| &run.row).filter(|run| run.execution.is_some()) {
             let reading = self.reading(&run.run_id).await?;
-            self.change(|import| reading.show(import));
+            self.change(|import| show_reading(import, &run.run_id, &reading));
         }
         Ok(())
     }
@@ -181,7 +173,7 @@ impl Watch {
         let store = &self.shared.store;
         let (stretches, first_rows) = (store.stretches(run).await?, store.first_rows(run).await?);
         let (stretches, first_rows) = (stretches.map(Arc::new), first_rows.map(Arc::new));
-        Ok(RunReading { run: run.clone(), stretches, first_rows })
+        Ok(RunReading { stretches, first_rows })
     }
 
     /// An engine that tells us something is not silent, unless a question fails after that.
@@ -208,7 +200,7 @@ impl Watch {
                 Some(outage) => outage.since,
                 None => {
                     tracing::warn!(import = %self.id, %error, "the engine gives no usable answer");
-                    import.as_of.unwrap_or(since)
+                    import.answered_at.unwrap_or(since)
                 }
             };
             import.outage = Some(EngineOutage { since, cause });

@@ -38,7 +38,7 @@ impl Watch {
         let found = self.found.len();
         self.found.retain(|(_, until)| *until > now);
         if self.found.len() < found {
-            self.shared.live.end_was_missed();
+            self.shared.progress.end_was_missed();
         }
     }
 
@@ -52,7 +52,7 @@ impl Watch {
     /// in `told` until it is cancelled.
     pub(super) async fn show_told(&mut self) -> store::Result<ToldOutcome> {
         let Some(import) = self.snapshot() else { return Ok(ToldOutcome::default()) };
-        let is_cancelled = import.cancel_requested_at.is_some();
+        let is_cancelled = import.row.cancel_requested_at.is_some();
         let is_to_cancel = |run: &Arc<Told>| is_cancelled && run.ended_at.is_none();
         let (to_cancel, shown): (Vec<Arc<Told>>, Vec<Arc<Told>>) =
             std::mem::take(&mut self.told).into_iter().partition(is_to_cancel);
@@ -74,7 +74,7 @@ impl Watch {
     /// What could not be recorded is told anew.
     pub(super) fn tell_again(&mut self) {
         for run in std::mem::take(&mut self.told) {
-            self.shared.live.tell(self.news.event(), News::Run(run));
+            self.shared.progress.tell(self.news.event(), News::Run(run));
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
     base::ids::ImportId,
     files::Storage,
     http::{audit, error::Error, htmx, origin::PublicOrigin, principal::Principal, session},
-    imports::{Current, Imports, InProgress, Seen, Snapshot},
+    imports::{Imports, InProgress, Seen, Snapshot},
     web::{
         flash::{self, Flash},
         pages::history,
@@ -98,8 +98,7 @@ pub async fn live(
     if let Some(unchanged) = site.sections.unchanged(&query.version, &in_progress, as_of) {
         return Ok(unchanged);
     }
-    let shown: Vec<Snapshot> = in_progress.shown.iter().map(Current::merged).collect();
-    let mut section = section(&site, &in_progress, &shown);
+    let mut section = section(&site, &in_progress);
     section.is_first_visit = query.first;
     section.since = since.map(|id| id.to_string()).unwrap_or_default();
     Ok(site.sections.answer(&section, &query.version, in_progress, as_of)?)
@@ -251,13 +250,12 @@ async fn page(
     let since = ImportId::generate();
     // Read once: an import that ends in between must be in one of the two lists.
     let in_progress = imports.in_progress(user.user, &Seen::default()).await?;
-    let shown: Vec<Snapshot> = in_progress.shown.iter().map(Current::merged).collect();
     let history = if told.is_database_away {
         None
     } else {
-        Some(history::page(user.user, imports, &shown, query, &reading).await?)
+        Some(history::page(user.user, imports, &in_progress.shown, query, &reading).await?)
     };
-    let mut live = section(site, &in_progress, &shown);
+    let mut live = section(site, &in_progress);
     live.since = since.to_string();
     let frame = site.frame(user);
     let mut page = DashboardPage {
@@ -271,10 +269,11 @@ async fn page(
     Ok(HttpResponse::build(status).content_type(ContentType::html()).body(render(&page)?.html))
 }
 
-fn section(site: &Site, in_progress: &InProgress, shown: &[Snapshot]) -> LiveSection {
+fn section(site: &Site, in_progress: &InProgress) -> LiveSection {
     let reading = site.reading();
-    let pace = site::pace(shown.iter().map(Snapshot::state));
-    let mut section = LiveSection::new(shown, &reading, pace).with_more(in_progress.more, site::IDLE_PACE);
+    let pace = site::pace(in_progress.shown.iter().map(Snapshot::state));
+    let mut section =
+        LiveSection::new(&in_progress.shown, &reading, pace).with_more(in_progress.more, site::IDLE_PACE);
     section.news = in_progress.news.iter().map(ToString::to_string).collect();
     section
 }

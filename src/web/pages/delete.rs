@@ -5,7 +5,7 @@ use askama::Template;
 
 use crate::{
     http::{error::Error, origin::PublicOrigin, principal::OwnedImport, session},
-    imports::{Deletion, Imports, Snapshot},
+    imports::{Deletion, Imports, RunSnapshot, Snapshot},
     report::format::{bytes, counted},
     web::{
         flash::{self, Flash},
@@ -31,10 +31,10 @@ impl DeletePage {
     pub fn new(import: &Snapshot) -> Self {
         let mut goes = vec![match &import.fetched_from {
             Some(from) => format!("The file fetched from {}", from.host),
-            None => format!("The file, {}", bytes(import.size_bytes)),
+            None => format!("The file, {}", bytes(import.row.size_bytes)),
         }];
         // Runs of other people's functions store nothing here.
-        for counts in import.runs.iter().filter(|run| run.call.is_some()).filter_map(|run| run.counts) {
+        for counts in import.runs.iter().filter(|run| run.is_ours()).filter_map(RunSnapshot::counts) {
             let some = |count: u64, kind: &str| (count > 0).then(|| counted(count, kind));
             goes.extend(some(counts.processed, "processed row"));
             let reasons = if counts.failed == 1 { "its reason" } else { "their reasons" };
@@ -42,9 +42,9 @@ impl DeletePage {
         }
         goes.push("Its entry in the history".to_owned());
         Self {
-            import_id: import.id.to_string(),
+            import_id: import.row.id.to_string(),
             way_back: String::new(),
-            file_name: import.file_name.clone(),
+            file_name: import.file_name().to_owned(),
             goes,
             is_run_again: !import.retries.is_empty(),
         }
@@ -55,7 +55,6 @@ pub async fn show(
     OwnedImport { import, .. }: OwnedImport,
     from: web::Query<From>,
 ) -> Result<HttpResponse, Error> {
-    let import = import.merged();
     if !import.state().is_final() {
         return Err(Error::NotOver);
     }
@@ -70,7 +69,7 @@ pub async fn submit(
     imports: web::Data<Imports>,
     origin: web::Data<PublicOrigin>,
 ) -> Result<HttpResponse, Error> {
-    let file_name = import.merged().file_name;
+    let file_name = import.file_name().to_owned();
     match imports.delete(&import).await? {
         Deletion::Done => {
             let mut response = session::see_other(&from.history().section_path());

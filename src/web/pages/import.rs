@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::{
     http::{error::Error, htmx, principal::OwnedImport, session},
-    imports::{Imports, Snapshot},
+    imports::{Imports, RunReading, Snapshot},
     report::{Reading, findings::FindingsSection},
     results::findings,
     store::Store,
@@ -35,7 +35,7 @@ impl ImportPage {
     pub fn new(frame: Frame, snapshot: &Snapshot, reading: &Reading, pace: Duration) -> Self {
         Self {
             frame,
-            file_name: snapshot.file_name.clone(),
+            file_name: snapshot.file_name().to_owned(),
             way_back: "/".to_owned(),
             panel: ImportPanel::new(snapshot, reading, pace),
         }
@@ -62,7 +62,7 @@ pub async fn show(
     store: web::Data<Store>,
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
-    let mut import = import.merged();
+    let mut import = import.into_snapshot();
     let reading = site.reading();
     let findings = findings(&mut import, &store).await?;
     let mut page = ImportPage::new(site.frame(&principal), &import, &reading, site::pace([import.state()]));
@@ -88,15 +88,15 @@ pub async fn panel(
     store: web::Data<Store>,
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
-    let current = import.into_current();
+    let current = import.into_snapshot();
     if !htmx::wants_fragment(&request) {
-        return Ok(session::see_other(&format!("/imports/{}", current.id())));
+        return Ok(session::see_other(&format!("/imports/{}", current.row.id)));
     }
     let as_of = current.as_of();
     if let Some(unchanged) = site.panels.unchanged(&query.version, &current, as_of) {
         return Ok(unchanged);
     }
-    let mut import = current.merged();
+    let mut import = current.clone();
     let reading = site.reading();
     let findings = findings(&mut import, &store).await?;
     let mut panel = ImportPanel::new(&import, &reading, site::pace([import.state()]));
@@ -124,7 +124,7 @@ pub async fn cancel(
         return Ok(HttpResponse::NoContent().finish());
     }
     let next = form.and_then(|form| form.into_inner().next).filter(|path| is_own_path(path));
-    Ok(session::see_other(&next.unwrap_or_else(|| format!("/imports/{}", import.id()))))
+    Ok(session::see_other(&next.unwrap_or_else(|| format!("/imports/{}", import.row.id))))
 }
 
 /// What our own function found in the file of an import that is over. Also adds what its runs have read to
@@ -134,10 +134,12 @@ async fn findings(import: &mut Snapshot, store: &Store) -> Result<Option<Finding
         return Ok(None);
     }
     let mut first = None;
-    for run in import.runs.iter_mut().filter(|run| run.call.is_some()) {
-        let mut found = findings::of(store, &run.run_id).await?;
-        run.stretches = found.stretches.take().map(Arc::new);
-        run.first_rows = found.first_rows.take().map(Arc::new);
+    for run in import.runs.iter_mut().filter(|run| run.is_ours()) {
+        let mut found = findings::of(store, &run.row.run_id).await?;
+        run.committed = RunReading {
+            stretches: found.stretches.take().map(Arc::new),
+            first_rows: found.first_rows.take().map(Arc::new),
+        };
         first.get_or_insert(found);
     }
     Ok(first.as_ref().map(FindingsSection::new))

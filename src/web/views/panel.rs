@@ -6,7 +6,7 @@ use askama::{Template, filters::HtmlSafe};
 
 use super::{Html, Mark, plot::AroundBar, tab::Tab};
 use crate::{
-    imports::{ImportState, Snapshot},
+    imports::{ImportState, RunSnapshot, Snapshot},
     report::{
         Reading,
         about::About,
@@ -63,9 +63,9 @@ impl ImportPanel {
         let outcome = Outcome::of(snapshot);
         let Outcome { state, is_unread } = outcome;
         let blocks = Block::all_with_plots(snapshot, outcome, reading);
-        let own_counts = snapshot.runs.iter().filter(|run| run.call.is_some()).filter_map(|run| run.counts);
+        let own_counts = snapshot.runs.iter().filter(|run| run.is_ours()).filter_map(RunSnapshot::counts);
         Self {
-            import_id: snapshot.id.to_string(),
+            import_id: snapshot.row.id.to_string(),
             way_back: String::new(),
             state,
             about: About::of(snapshot, state.is_final()),

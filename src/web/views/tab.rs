@@ -40,7 +40,7 @@ impl Tab {
             Some(badge) => badge.shown.tone(),
             None => Tone::Live,
         };
-        Self { title: format!("{word} · {} · Runboard", snapshot.file_name), icon: icon(tone) }
+        Self { title: format!("{word} · {} · Runboard", snapshot.file_name()), icon: icon(tone) }
     }
 
     /// The tab of the dashboard: how many imports are in progress.

@@ -3,7 +3,7 @@
 use askama::Template;
 use runboard::{
     base::time::UnixMillis,
-    imports::{Count, OutageCause, RunSnapshot, Snapshot},
+    imports::{Count, OutageCause, Snapshot},
     inngest::RunStatus,
     report::{history::HistoryRow, moment::Moment},
     store::imports::{Relative, RetryOf},
@@ -16,7 +16,7 @@ use runboard::{
 use super::{
     PACE, Page, Prepare,
     imports::{completed, failed, fan_out, from_an_address, id, millions, sent, with},
-    snapshots::{at, counted, ended, frame, reading, retrying_at, running, silent},
+    snapshots::{at, counted, ended, frame, import_row, reading, retrying_at, run_row, running, silent},
 };
 
 /// The most that may be sent.
@@ -98,7 +98,7 @@ fn offer(labels: &[&'static str]) -> Vec<Choice> {
 
 /// Imports that go on, each in another state.
 fn going_on() -> Vec<Snapshot> {
-    let number = |number, snapshot: Snapshot| Snapshot { id: id(number), ..snapshot };
+    let number = |number, snapshot: Snapshot| import_row(snapshot, |row| row.id = id(number));
     vec![
         number(10, with(running())),
         number(11, from_an_address(with(retrying_at("14:05:10", "14:03:18")))),
@@ -106,7 +106,10 @@ fn going_on() -> Vec<Snapshot> {
         number(13, fan_out()),
         number(14, with(completed())),
         number(15, Snapshot { outage: silent("14:03:15", OutageCause::NoAnswer), ..with(running()) }),
-        number(16, Snapshot { sent_at: Some(at("14:02:50")), is_untaken: true, ..sent() }),
+        number(
+            16,
+            Snapshot { is_untaken: true, ..import_row(sent(), |row| row.sent_at = Some(at("14:02:50"))) },
+        ),
         number(17, with(millions(running()))),
         number(18, with(millions(ended(RunStatus::Completed)))),
     ]
@@ -114,7 +117,7 @@ fn going_on() -> Vec<Snapshot> {
 
 /// Imports that are over, in mixed states, today and before.
 fn over() -> Vec<Snapshot> {
-    let by_you = |snapshot| Snapshot { cancel_requested_at: Some(at("14:03:18")), ..snapshot };
+    let by_you = |snapshot| import_row(snapshot, |row| row.cancel_requested_at = Some(at("14:03:18")));
     let kinds: [(&str, Snapshot); 7] = [
         ("orders-2026-10.csv", with(completed())),
         ("airports.csv", with(counted(3_376, 0, ended(RunStatus::Completed)))),
@@ -122,24 +125,23 @@ fn over() -> Vec<Snapshot> {
         ("price-list.csv", {
             let parent =
                 Relative { id: id(2), file_name: "price-list.csv".to_owned(), retry_of: RetryOf::All };
-            Snapshot { parent: Some(parent), ..with(failed()) }
+            import_row(with(failed()), |row| row.parent = Some(parent))
         }),
         ("newsletter-contacts.csv", by_you(with(counted(250_000, 37, ended(RunStatus::Cancelled))))),
-        ("stock-levels.csv", Snapshot { refused: Some("wrong event key".to_owned()), ..sent() }),
+        ("stock-levels.csv", import_row(sent(), |row| row.refused = Some("wrong event key".to_owned()))),
         ("a-name-that-somebody-thought-would-never-be-shown-anywhere-2026-11-23-final-2.csv", {
-            let other = RunSnapshot { run_id: "01M852CE07000000000000001".to_owned().into(), ..failed() };
+            let other = run_row(failed(), |row| row.run_id = "01M852CE07000000000000001".to_owned().into());
             Snapshot { runs: vec![ended(RunStatus::Completed), other], ..sent() }
         }),
     ];
     (0..ROWS)
-        .map(|row| {
-            let (name, snapshot) = &kinds[row as usize % kinds.len()];
-            Snapshot {
-                id: id(101 + row),
-                file_name: (*name).to_owned(),
-                received_at: UnixMillis(snapshot.received_at.0 - row as i64 * 45 * 60_000),
-                ..snapshot.clone()
-            }
+        .map(|place| {
+            let (name, snapshot) = &kinds[place as usize % kinds.len()];
+            import_row(snapshot.clone(), |row| {
+                row.id = id(101 + place);
+                row.file_name = (*name).to_owned();
+                row.received_at = UnixMillis(row.received_at.0 - place as i64 * 45 * 60_000);
+            })
         })
         .collect()
 }

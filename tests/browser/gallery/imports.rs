@@ -6,7 +6,7 @@ use askama::Template;
 use runboard::{
     base::{ids::ImportId, time::UnixMillis},
     csv::{Counts, FirstRow, FirstRows, Reason, Reasons, Stretches},
-    imports::{EnginePlan, FetchedFrom, OutageCause, Planned, RunSnapshot, Snapshot},
+    imports::{EnginePlan, FetchedFrom, OutageCause, Planned, RunReading, RunSnapshot, Snapshot},
     inngest::{RunOutput, RunStatus},
     progress::Receiving,
     report::findings::FindingsSection,
@@ -18,7 +18,9 @@ use serde_json::json;
 
 use super::{
     PACE, Page,
-    snapshots::{self, at, counted, ended, frame, reading, retrying_at, running, silent},
+    snapshots::{
+        self, at, counted, ended, frame, import_row, reading, retrying_at, run_row, running, silent, told,
+    },
 };
 
 /// The same at every start: what is shown of an import has its id in it.
@@ -28,32 +30,54 @@ pub fn id(number: u64) -> ImportId {
 
 /// What the engine has confirmed and nobody has taken yet.
 pub fn sent() -> Snapshot {
-    Snapshot { id: id(1), ..snapshots::sent() }
+    import_row(snapshots::sent(), |row| row.id = id(1))
 }
 
 pub fn with(run: RunSnapshot) -> Snapshot {
-    Snapshot { id: id(1), ..snapshots::with(run) }
+    import_row(snapshots::with(run), |row| row.id = id(1))
 }
 
 /// Somebody else's function, of which no more is known than the engine says.
 fn foreign(name: &str, run_id: &str, run: RunSnapshot) -> RunSnapshot {
-    RunSnapshot { run_id: run_id.to_owned().into(), function_name: Some(name.to_owned()), call: None, ..run }
+    run_row(run, |row| {
+        row.run_id = run_id.to_owned().into();
+        row.function_name = Some(name.to_owned());
+        row.execution = None;
+    })
 }
 
 pub fn queued() -> RunSnapshot {
-    RunSnapshot { status: RunStatus::Scheduled, call: None, counts: None, bytes: 0, ..running() }
+    run_row(running(), |row| {
+        row.status = RunStatus::Scheduled;
+        row.execution = None;
+        row.counts = None;
+        row.bytes = 0;
+    })
 }
 
 /// Another's function that sleeps.
 fn asleep() -> RunSnapshot {
     let plan = EnginePlan { what: Planned::Wake, at: at("14:05:00") };
-    let run = RunSnapshot { counts: None, bytes: 0, total_bytes: 0, plan: Some(plan), ..running() };
+    let run = RunSnapshot {
+        upload_bytes: 0,
+        plan: Some(plan),
+        ..run_row(running(), |row| {
+            row.counts = None;
+            row.bytes = 0;
+        })
+    };
     foreign("warehouse-sync", "01M852CE07000000000000001", run)
 }
 
 /// A run and two of other people's functions, each somewhere else.
 pub fn fan_out() -> Snapshot {
-    let unknown = RunSnapshot { counts: None, bytes: 0, total_bytes: 0, ..running() };
+    let unknown = RunSnapshot {
+        upload_bytes: 0,
+        ..run_row(running(), |row| {
+            row.counts = None;
+            row.bytes = 0;
+        })
+    };
     let runs = vec![
         running(),
         foreign("warehouse-sync", "01M852CE07000000000000001", unknown.clone()),
@@ -64,57 +88,55 @@ pub fn fan_out() -> Snapshot {
 
 pub fn failed() -> RunSnapshot {
     let output = json!({"name": "Error", "message": "the address answered 403.", "line": 5_210});
-    RunSnapshot {
-        output: Some(RunOutput::of(&output, &RunStatus::Failed)),
-        ..counted(5_209, 0, ended(RunStatus::Failed))
-    }
+    run_row(counted(5_209, 0, ended(RunStatus::Failed)), |row| {
+        row.output = Some(RunOutput::of(&output, &RunStatus::Failed))
+    })
 }
 
 fn not_a_csv() -> RunSnapshot {
     let message = "This is a web page (\"Sign in, please\"), not a CSV. Use the address of the file itself, \
                    such as its download or export link.";
     let output = json!({"name": "NonRetriableError", "message": message, "sameAgain": true});
-    RunSnapshot {
-        output: Some(RunOutput::of(&output, &RunStatus::Failed)),
-        bytes: 0,
-        ..counted(0, 0, ended(RunStatus::Failed))
-    }
+    run_row(counted(0, 0, ended(RunStatus::Failed)), |row| {
+        row.output = Some(RunOutput::of(&output, &RunStatus::Failed));
+        row.bytes = 0;
+    })
 }
 
 /// An address that answered with no file.
 pub fn failed_at_start() -> RunSnapshot {
     let output = json!({"name": "Error", "message": "the address answered 404."});
     RunSnapshot {
-        output: Some(RunOutput::of(&output, &RunStatus::Failed)),
-        counts: None,
-        bytes: 0,
-        total_bytes: 0,
-        ..ended(RunStatus::Failed)
+        upload_bytes: 0,
+        ..run_row(ended(RunStatus::Failed), |row| {
+            row.output = Some(RunOutput::of(&output, &RunStatus::Failed));
+            row.counts = None;
+            row.bytes = 0;
+        })
     }
 }
 
 pub fn from_an_address(snapshot: Snapshot) -> Snapshot {
     Snapshot {
-        file_name: "supplier-prices.csv".to_owned(),
-        fetched_from: Some(FetchedFrom {
+        fetched_from: Some(Arc::new(FetchedFrom {
             host: "files.northwind.example".to_owned(),
             address: "https://files.northwind.example/2026/supplier-prices.csv".to_owned(),
-        }),
-        ..snapshot
+        })),
+        ..import_row(snapshot, |row| row.file_name = "supplier-prices.csv".to_owned())
     }
 }
 
 pub fn completed() -> RunSnapshot {
     let output = json!({"status": "success", "processedItems": 999_588, "failedItems": 412});
-    RunSnapshot {
-        output: Some(RunOutput::of(&output, &RunStatus::Completed)),
-        ..whole(counted(999_588, 412, ended(RunStatus::Completed)))
-    }
+    run_row(whole(counted(999_588, 412, ended(RunStatus::Completed))), |row| {
+        row.output = Some(RunOutput::of(&output, &RunStatus::Completed))
+    })
 }
 
 /// Read to its last byte.
 fn whole(run: RunSnapshot) -> RunSnapshot {
-    RunSnapshot { bytes: run.total_bytes, ..run }
+    let bytes = run.total_bytes();
+    run_row(run, |row| row.bytes = bytes)
 }
 
 /// Figures of the widest kind, of which many are failed rows.
@@ -166,18 +188,20 @@ fn reasons_of(times: u64) -> FindingsSection {
 /// and there, and know how the file begins.
 fn as_read(snapshot: &Snapshot) -> Snapshot {
     let mut snapshot = snapshot.clone();
-    for run in snapshot.runs.iter_mut().filter(|run| run.call.is_some() && run.bytes > 0) {
-        run.stretches = Some(Arc::new(stretches(run)));
-        run.first_rows = Some(Arc::new(first_rows()));
+    for run in snapshot.runs.iter_mut().filter(|run| run.is_ours() && run.bytes() > 0) {
+        run.committed = RunReading {
+            stretches: Some(Arc::new(stretches(run))),
+            first_rows: Some(Arc::new(first_rows())),
+        };
     }
     snapshot
 }
 
 fn stretches(run: &RunSnapshot) -> Stretches {
-    let counts = run.counts.unwrap_or_default();
-    let mut stretches = Stretches::new(run.total_bytes);
-    let read = run.bytes * 100 / run.total_bytes.max(1);
-    let size = run.total_bytes / 100;
+    let counts = run.counts().unwrap_or_default();
+    let mut stretches = Stretches::new(run.total_bytes());
+    let read = run.bytes() * 100 / run.total_bytes().max(1);
+    let size = run.total_bytes() / 100;
     let mut failed_left = counts.failed;
     for stretch in 0..read {
         let failed = if stretch % 7 == 3 { failed_left.min(1 + stretch) } else { 0 };
@@ -233,23 +257,35 @@ pub fn pages() -> Vec<Page> {
         retry_of,
     };
     let arriving = RunSnapshot {
-        counts: None,
-        bytes: 0,
-        total_bytes: 0,
-        receiving: Some(Receiving { bytes: 35_500_000, total: Some(84_600_000), since: at("14:03:12") }),
-        ..running()
+        upload_bytes: 0,
+        ..told(
+            run_row(running(), |row| {
+                row.counts = None;
+                row.bytes = 0;
+            }),
+            |live| {
+                live.receiving =
+                    Some(Receiving { bytes: 35_500_000, total: Some(84_600_000), since: at("14:03:12") })
+            },
+        )
     };
     vec![
-        page("import-saved", &Snapshot { sent_at: None, ..sent() }),
-        page("import-saved-silent", &Snapshot { sent_at: None, outage: no_answer, ..sent() }),
+        page("import-saved", &import_row(sent(), |row| row.sent_at = None)),
+        page(
+            "import-saved-silent",
+            &Snapshot { outage: no_answer, ..import_row(sent(), |row| row.sent_at = None) },
+        ),
         page("import-sent", &sent()),
         page("import-queued", &with(queued())),
-        page("import-lost", &with(RunSnapshot { lost_at: Some(at("14:03:20")), ..running() })),
+        page("import-lost", &with(run_row(running(), |row| row.lost_at = Some(at("14:03:20"))))),
         page("import-asleep", &with(asleep())),
         page("import-arriving", &with(arriving)),
         page("import-running", &with(running())),
         page("import-retrying", &with(retrying_at("14:05:10", "14:03:18"))),
-        page("import-cancelling", &Snapshot { cancel_requested_at: Some(at("14:03:18")), ..with(running()) }),
+        page(
+            "import-cancelling",
+            &import_row(with(running()), |row| row.cancel_requested_at = Some(at("14:03:18"))),
+        ),
         page("import-completed", &with(whole(counted(1_000_000, 0, ended(RunStatus::Completed))))),
         with_reasons("import-completed-with-failures", &with(completed()), reasons()),
         with_reasons(
@@ -269,34 +305,37 @@ pub fn pages() -> Vec<Page> {
         page("import-failed-at-start", &from_an_address(with(failed_at_start()))),
         page(
             "import-cancelled",
-            &Snapshot {
-                cancel_requested_at: Some(at("14:03:18")),
-                ..with(counted(250_000, 0, ended(RunStatus::Cancelled)))
-            },
+            &import_row(with(counted(250_000, 0, ended(RunStatus::Cancelled))), |row| {
+                row.cancel_requested_at = Some(at("14:03:18"))
+            }),
         ),
         page(
             "import-nobody-took-it",
-            &Snapshot { sent_at: Some(at("14:02:50")), is_untaken: true, ..sent() },
+            &Snapshot { is_untaken: true, ..import_row(sent(), |row| row.sent_at = Some(at("14:02:50"))) },
         ),
-        page("import-event-refused", &Snapshot { refused: Some("wrong event key".to_owned()), ..sent() }),
+        page(
+            "import-event-refused",
+            &import_row(sent(), |row| row.refused = Some("wrong event key".to_owned())),
+        ),
         page("import-skipped", &with(counted(0, 0, ended(RunStatus::Skipped)))),
         page(
             "import-unknown-word",
-            &with(RunSnapshot { status: RunStatus::Other("Overflowed".to_owned()), ..running() }),
+            &with(run_row(running(), |row| row.status = RunStatus::Other("Overflowed".to_owned()))),
         ),
         page("import-source-silent", &Snapshot { outage: no_answer, ..with(running()) }),
-        page("import-no-news", &with(RunSnapshot { news_at: twelve_minutes_ago, ..running() })),
+        page("import-no-news", &with(run_row(running(), |row| row.news_at = twelve_minutes_ago))),
         page("import-run-gone", &with(RunSnapshot { is_gone: true, ..running() })),
         page("import-fan-out", &fan_out()),
         page(
             "import-run-again",
             &Snapshot {
-                parent: Some(relative(2, "orders-2026-10.csv", RetryOf::All)),
-                retries: vec![
+                retries: Arc::new(vec![
                     relative(3, "orders-2026-11-failed.csv", RetryOf::Failed),
                     relative(4, "orders-2026-11.csv", RetryOf::All),
-                ],
-                ..with(completed())
+                ]),
+                ..import_row(with(completed()), |row| {
+                    row.parent = Some(relative(2, "orders-2026-10.csv", RetryOf::All))
+                })
             },
         ),
     ]

@@ -42,7 +42,7 @@ pub(crate) struct Engine {
     pub(crate) sends: usize,
     pub(crate) cancels: usize,
     /// Shared by the function and the imports.
-    pub(crate) live: ProgressRegistry,
+    pub(crate) progress: ProgressRegistry,
     /// Lists of runs are delayed by this time before they are answered.
     pub(crate) holds_lists: Duration,
     pub(crate) lists: usize,
@@ -84,7 +84,7 @@ impl Room {
         let (store, database) = steps::open(&folder).await;
         let owner = UserId::generate();
         add_account(&database, owner, "a@example.org").await;
-        let live = engine.live.clone();
+        let progress = engine.progress.clone();
         let limits = match engine.answers_within {
             Some(time) => Limits { request_timeout: time, poll_timeout: time, ..client::limits() },
             None => client::limits(),
@@ -93,7 +93,7 @@ impl Room {
         let server = serve(&engine).await;
         let storage = Storage::open(folder.path().join("files")).unwrap();
         let imports =
-            Imports::new(parts(store, storage.clone(), client::client_with(&server.uri(), limits), live));
+            Imports::new(parts(store, storage.clone(), client::client_with(&server.uri(), limits), progress));
         imports.start(ready).await.unwrap();
         Self { imports, storage, database, engine, owner, _folder: folder, _server: server }
     }
@@ -119,7 +119,7 @@ impl Room {
     }
 
     pub(crate) async fn state(&self, id: ImportId) -> (ImportState, Snapshot) {
-        let snapshot = self.imports.get(self.owner, id).await.unwrap().unwrap().merged();
+        let snapshot = self.imports.get(self.owner, id).await.unwrap().unwrap().into_snapshot();
         (snapshot.state(), snapshot)
     }
 
@@ -195,7 +195,7 @@ async fn serve(engine: &Arc<Mutex<Engine>>) -> MockServer {
     let cancelled = respond(|engine, request| {
         engine.cancels += 1;
         let id = request.url.path().rsplit('/').next().unwrap();
-        engine.stopped_before = engine.live.progress(&RunId::from(id.to_owned())).is_stopped();
+        engine.stopped_before = engine.progress.of(&RunId::from(id.to_owned())).is_stopped();
         let end = if engine.too_late { "Completed" } else { "Cancelled" };
         engine.runs.iter_mut().filter(|(run, _)| run == id).for_each(|(_, status)| *status = end);
         ResponseTemplate::new(200)
@@ -273,7 +273,7 @@ async fn a_run_of_an_event_that_was_on_its_way_is_cancelled_when_it_comes() {
     room.wait_for_state(import, ImportState::Cancelled).await;
     room.engine().runs = vec![("01M8532JEX1SP78PSANCV2SARF".to_owned(), "Running")];
     room.until("the run's cancel", |engine| engine.cancels == 1).await;
-    let cancelled = |snapshot: &Snapshot| snapshot.runs.iter().any(|run| run.ended_at.is_some());
+    let cancelled = |snapshot: &Snapshot| snapshot.runs.iter().any(|run| run.row.ended_at.is_some());
     let start = Instant::now();
     while !cancelled(&room.state(import).await.1) {
         assert!(start.elapsed() < DEADLINE);
@@ -327,7 +327,7 @@ async fn a_refusal_that_comes_after_the_cancel_changes_nothing() {
     let next = room.import().await;
     room.wait_for_state(next, ImportState::Failed).await;
     let (state, snapshot) = room.state(import).await;
-    assert_eq!((state, snapshot.refused), (ImportState::Cancelled, None));
+    assert_eq!((state, &snapshot.row.refused), (ImportState::Cancelled, &None));
     let refused: Option<String> = sqlx::query("SELECT refused FROM import WHERE id = $1")
         .bind(import.to_string())
         .fetch_one(&room.database)
@@ -358,7 +358,7 @@ async fn a_step_is_told_to_stop_once_the_engine_knows_of_the_cancel() {
     let room = Room::new(Engine { status: 200, runs, ..Engine::default() }).await;
     let import = room.import().await;
     room.wait_for_state(import, ImportState::Running).await;
-    let step = room.engine().live.progress(&RunId::from(id.to_owned()));
+    let step = room.engine().progress.of(&RunId::from(id.to_owned()));
     assert!(!step.is_stopped());
     room.cancel(import).await;
     room.wait_for_state(import, ImportState::Cancelled).await;

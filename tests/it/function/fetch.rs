@@ -84,7 +84,7 @@ async fn an_address_that_hangs_or_dawdles_is_given_up() {
         let answer = world.call(&call("r", &host.url(path), &Memo::new(), 0)).await;
         assert_eq!(answer.failure(), (sentence.to_owned(), true), "{path}");
         assert_eq!(world.error("r").await.as_deref(), Some(sentence), "{path}");
-        assert_eq!(world.processor.live.progress(&run_id("r")).now().receiving, None, "{path}");
+        assert_eq!(world.processor.progress.of(&run_id("r")).now().receiving, None, "{path}");
     }
     assert!(world.outputs().is_empty());
     assert_eq!(fs::read_dir(world.folder.path().join("files/incoming")).unwrap().count(), 0);

@@ -46,7 +46,7 @@ async fn a_run_that_never_got_to_a_step_goes_after_a_day_too() {
     assert_eq!(sweep(Duration::from_secs(23 * 60 * 60)).await, 0);
     assert_eq!(sweep(Duration::from_secs(25 * 60 * 60)).await, 1);
     assert!(store.execution(&run_id("stranger")).await.unwrap().is_none());
-    assert!(world.processor.live.now(&run_id("stranger")).is_none(), "nor in memory");
+    assert!(world.processor.progress.now(&run_id("stranger")).is_none(), "nor in memory");
     assert!(store.execution(&run_id("ours")).await.unwrap().is_some());
 }
 

@@ -68,11 +68,11 @@ fn run() -> RunId {
 #[actix_web::test]
 async fn the_end_of_a_run_is_told_to_whoever_watches_its_event() {
     let world = World::new(STEP_BYTES).await;
-    let inbox = world.processor.live.watch(&event());
-    assert!(!world.processor.live.is_reached());
+    let inbox = world.processor.progress.watch(&event());
+    assert!(!world.processor.progress.is_reached());
     let answer = tell(&world, RUN_ENDED_ID, &finished()).await;
     assert_eq!((answer.status, answer.text.as_str()), (StatusCode::OK, "null"));
-    assert!(world.processor.live.is_reached());
+    assert!(world.processor.progress.is_reached());
     let news = inbox.take();
     let [News::Run(told)] = news.as_slice() else { panic!("no run: {news:?}") };
     assert_eq!((&told.run_id, &told.status), (&run(), &RunStatus::Completed));
@@ -85,7 +85,7 @@ async fn the_end_of_a_run_is_told_to_whoever_watches_its_event() {
 #[actix_web::test]
 async fn a_failed_run_tells_why_and_a_cancelled_one_nothing() {
     let world = World::new(STEP_BYTES).await;
-    let inbox = world.processor.live.watch(&event());
+    let inbox = world.processor.progress.watch(&event());
     let error = json!({ "message": "boom: row 7 is malformed", "name": "Error" });
     let mut failed = finished();
     failed["event"]["data"]["_inngest"]["status"] = json!("Failed");
@@ -108,7 +108,7 @@ async fn a_failed_run_tells_why_and_a_cancelled_one_nothing() {
 async fn every_event_of_a_batch_is_told() {
     let world = World::new(STEP_BYTES).await;
     let other = EventId::from("01M852BFZNDZSECF4ZXVXKXYMZ".to_owned());
-    let inboxes = [world.processor.live.watch(&event()), world.processor.live.watch(&other)];
+    let inboxes = [world.processor.progress.watch(&event()), world.processor.progress.watch(&other)];
     let mut batch = finished();
     let second = json!({ "data": {}, "id": other, "name": "imports/csv.uploaded", "ts": 1 });
     batch["event"]["data"]["events"].as_array_mut().unwrap().push(second);
@@ -121,18 +121,18 @@ async fn every_event_of_a_batch_is_told() {
 #[actix_web::test]
 async fn progress_is_taken_once_a_second_and_only_of_runs_that_are_followed() {
     let world = World::new(STEP_BYTES).await;
-    let live = &world.processor.live;
+    let registry = &world.processor.progress;
     let told = |processed: u64| {
         progress(json!({ "runId": RUN, "processedItems": processed, "failedItems": 1, "totalItems": 1000 }))
     };
     assert_eq!(tell(&world, PROGRESS_ID, &told(5)).await.status, StatusCode::OK);
-    assert_eq!(live.now(&run()), None, "nobody follows it");
+    assert_eq!(registry.now(&run()), None, "nobody follows it");
 
-    live.follow(&run());
-    assert_eq!(live.now(&run()).unwrap().counts, None);
+    registry.follow(&run());
+    assert_eq!(registry.now(&run()).unwrap().counts, None);
     tell(&world, PROGRESS_ID, &told(10)).await;
     tell(&world, PROGRESS_ID, &told(20)).await;
-    let now = live.now(&run()).unwrap();
+    let now = registry.now(&run()).unwrap();
     assert_eq!((now.counts, now.total_rows), (Some(Counts { processed: 10, failed: 1 }), Some(1000)));
     assert!(now.heard_at.is_some());
 }
@@ -142,10 +142,10 @@ async fn nobody_tells_us_of_our_own_functions_progress() {
     let world = World::new(STEP_BYTES).await;
     let call = super::world::call(RUN, &world.upload(&super::world::csv(3)), &super::world::Memo::new(), 0);
     world.call(&call).await;
-    world.processor.live.follow(&run());
+    world.processor.progress.follow(&run());
     let told = json!({ "runId": RUN, "processedItems": 1_000_000, "failedItems": 0 });
     assert_eq!(tell(&world, PROGRESS_ID, &progress(told)).await.status, StatusCode::OK);
-    let now = world.processor.live.now(&run()).unwrap();
+    let now = world.processor.progress.now(&run()).unwrap();
     assert_eq!(now.counts, Some(Counts { processed: 0, failed: 0 }));
 }
 

@@ -27,7 +27,7 @@ async fn a_step_that_cannot_read_on_ends_with_what_it_has_finished_and_the_next_
     assert_eq!(world.call(&call("r", &file, &memo, 0)).await.remember(&mut memo), "rows-1");
     let first = world.processor.store.steps(&run_id("r")).await.unwrap().pop().unwrap();
     assert!(((1 << 20) - 100..(1 << 20) + 100).contains(&first.end_byte), "{first:?}");
-    let shown = world.processor.live.progress(&run_id("r")).now();
+    let shown = world.processor.progress.of(&run_id("r")).now();
     assert_eq!((shown.counts, shown.bytes), (Some(first.counts), first.end_byte));
     assert_eq!(world.error("r").await, None, "it was finished as far as it went");
 
@@ -57,7 +57,7 @@ async fn a_step_that_cannot_write_on_ends_with_what_it_has_finished() {
     let mut memo = Memo::new();
     world.call(&call("r", &file, &memo, 0)).await.remember(&mut memo);
     let runs = world.folder.path().join("files/runs");
-    let progress = world.processor.live.progress(&run_id("r"));
+    let progress = world.processor.progress.of(&run_id("r"));
     let away = runs.with_file_name("away");
     let mover = std::thread::spawn({
         let (runs, away) = (runs.clone(), away.clone());
@@ -109,7 +109,7 @@ async fn a_step_that_is_stopped_on_its_way_keeps_what_it_has_finished() {
     let file = world.upload(&text);
     let mut memo = Memo::new();
     world.call(&call("r", &file, &memo, 0)).await.remember(&mut memo);
-    let progress = world.processor.live.progress(&run_id("r"));
+    let progress = world.processor.progress.of(&run_id("r"));
     let stopper = std::thread::spawn(move || {
         while progress.now().bytes < 1 << 20 {
             std::thread::yield_now();
@@ -120,7 +120,7 @@ async fn a_step_that_is_stopped_on_its_way_keeps_what_it_has_finished() {
     stopper.join().unwrap();
     let first = world.processor.store.steps(&run_id("r")).await.unwrap().pop().unwrap();
     assert!(first.end_byte < text.len() as u64, "{first:?}");
-    let shown = world.processor.live.progress(&run_id("r")).now();
+    let shown = world.processor.progress.of(&run_id("r")).now();
     assert_eq!((shown.counts, shown.bytes), (Some(first.counts), first.end_byte));
 
     let answer = world.call(&call("r", &file, &memo, 0)).await;
@@ -135,7 +135,7 @@ async fn what_a_stopped_step_has_finished_is_refused_once_the_run_has_ended() {
     let file = world.upload(&csv(1_000_000));
     let mut memo = Memo::new();
     world.call(&call("r", &file, &memo, 0)).await.remember(&mut memo);
-    let progress = world.processor.live.progress(&run_id("r"));
+    let progress = world.processor.progress.of(&run_id("r"));
     let body = call("r", &file, &memo, 0);
     let ending = async {
         while progress.now().bytes == 0 {

@@ -38,7 +38,7 @@ async fn each_row_is_counted_in_its_stretch_however_many_steps_there_are() {
         assert!(recorded.all().len() > 30, "{recorded:?}");
         assert_eq!(rows(&recorded), by_hand(&text));
         assert!(recorded.all().iter().all(|stretch| stretch.micros > 0), "{recorded:?}");
-        let shown = world.processor.live.progress(&run_id("r")).now();
+        let shown = world.processor.progress.of(&run_id("r")).now();
         assert_eq!(shown.stretches.as_deref(), Some(&recorded));
         let found = findings::of(&world.processor.store, &run_id("r")).await.unwrap();
         assert_eq!(
@@ -68,7 +68,7 @@ async fn a_step_that_ended_early_or_is_done_again_counts_no_row_twice() {
     world.call_to_the_end("r", &file).await;
     let recorded = world.processor.store.stretches(&run_id("r")).await.unwrap().unwrap();
     assert_eq!(rows(&recorded), by_hand(&text));
-    let shown = world.processor.live.progress(&run_id("r")).now();
+    let shown = world.processor.progress.of(&run_id("r")).now();
     assert_eq!(shown.stretches.as_deref(), Some(&recorded));
 }
 
@@ -85,7 +85,7 @@ async fn of_a_run_that_the_version_before_has_begun_no_part_is_taken_for_all() {
     let world = world.restarted(|_| {});
     let (names, _) = world.call_to_the_end("r", &file).await;
     assert_eq!(names, ["plan", "rows-1", "rows-2"]);
-    let shown = world.processor.live.progress(&run_id("r")).now();
+    let shown = world.processor.progress.of(&run_id("r")).now();
     assert_eq!(shown.counts, Some(Counts { processed: 128_572, failed: 21_428 }));
     assert_eq!(shown.stretches, None);
     assert_eq!(world.processor.store.stretches(&run_id("r")).await.unwrap(), None);
@@ -127,5 +127,5 @@ async fn a_plan_without_first_rows_is_obeyed_and_shows_none() {
     assert_eq!(end.text, r#"{"status":"success","processedItems":1,"failedItems":1}"#);
     let found = findings::of(&world.processor.store, &run_id("r")).await.unwrap();
     assert_eq!((found.first_rows, found.reasons.total()), (None, 1));
-    assert_eq!(world.processor.live.progress(&run_id("r")).now().first_rows, None);
+    assert_eq!(world.processor.progress.of(&run_id("r")).now().first_rows, None);
 }

@@ -67,7 +67,7 @@ impl World {
             storage: Storage::open(folder.path().join("files")).unwrap(),
             links: LinkKey::new([1; 32]),
             fetcher: Fetcher::new(AllowedAddresses::default(), FetchLimits::up_to(1 << 20)),
-            live: ProgressRegistry::default(),
+            progress: ProgressRegistry::default(),
             door: door(&engine(nowhere.clone()), &[KEY], &serve_url),
             engine: engine(nowhere),
             serve_url,
@@ -90,7 +90,7 @@ impl World {
             storage: old.storage.clone(),
             links: old.links.clone(),
             fetcher: old.fetcher.clone(),
-            live: ProgressRegistry::default(),
+            progress: ProgressRegistry::default(),
             door: door(&old.engine, &[KEY], &old.serve_url),
             engine: old.engine.clone(),
             serve_url: old.serve_url.clone(),
@@ -173,7 +173,7 @@ impl World {
 
     /// The outputs that steps name.
     pub(super) async fn named_outputs(&self) -> Vec<String> {
-        let mut names = self.processor.store.all_step_files().await.unwrap();
+        let mut names = steps::named_files(&self.database).await;
         names.sort();
         names
     }
@@ -188,9 +188,9 @@ impl World {
 
     pub(super) async fn error(&self, run: &str) -> Option<String> {
         let saved = self.processor.store.execution(&run_id(run)).await.unwrap();
-        let live = self.processor.live.progress(&run_id(run)).now().call;
-        assert_eq!(saved, live, "what is saved and what is shown");
-        saved.and_then(|call| call.error).map(|error| error.message)
+        let shown = self.processor.progress.of(&run_id(run)).now().execution;
+        assert_eq!(saved.as_ref(), shown.as_deref(), "what is saved and what is shown");
+        saved.and_then(|execution| execution.error).map(|error| error.message)
     }
 }
 

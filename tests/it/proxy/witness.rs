@@ -47,13 +47,13 @@ impl<'w> Witness<'w> {
         assert!(now.runs.len() <= 1 && now.runs.len() >= self.last.runs.len(), "{}", what());
         let Some(run) = now.runs.first() else { return };
         let all = World::counts();
-        if let Some(counts) = run.counts {
+        if let Some(counts) = run.counts() {
             assert!(counts.processed <= all.0 && counts.failed <= all.1, "{}", what());
         }
         if let Some(before) = self.last.runs.first() {
-            assert_eq!(before.run_id, run.run_id);
+            assert_eq!(before.row.run_id, run.row.run_id);
             let counts = |run: &runboard::imports::RunSnapshot| {
-                run.counts.map(|counts| (counts.processed, counts.failed))
+                run.counts().map(|counts| (counts.processed, counts.failed))
             };
             let (before, after) = (counts(before), counts(run));
             let fell = match (before, after) {
@@ -63,7 +63,7 @@ impl<'w> Witness<'w> {
             assert!(!fell, "counts fell: {}", what());
         }
         if to == ImportState::Completed {
-            let counts = run.counts.map(|counts| (counts.processed, counts.failed));
+            let counts = run.counts().map(|counts| (counts.processed, counts.failed));
             assert_eq!(counts, Some(all), "shown as the end: {}", what());
             let runs = self.world.runs(self.id).await;
             assert!(runs.iter().all(|run| run.ended_at.is_some()), "shown before the end: {runs:?}");

@@ -20,6 +20,7 @@ use runboard::{
     store::{Store, quota::Quota},
 };
 use secrecy::ExposeSecret;
+use sqlx::AnyPool;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -58,6 +59,7 @@ pub struct World {
     pub imports: Imports,
     pub owner: UserId,
     pub store: Store,
+    database: AnyPool,
     pub to_engine: Proxy,
     pub to_function: Proxy,
     storage: Storage,
@@ -79,7 +81,7 @@ impl World {
         .await
         .unwrap();
         let storage = Storage::open(folder.path().join("files")).unwrap();
-        let (live, links) = (ProgressRegistry::default(), LinkKey::new([1; 32]));
+        let (progress, links) = (ProgressRegistry::default(), LinkKey::new([1; 32]));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let here = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let (to_engine, to_function) = (Proxy::start(&here).await, Proxy::start(&here).await);
@@ -107,7 +109,7 @@ impl World {
             store: store.clone(),
             storage: storage.clone(),
             links: links.clone(),
-            live: live.clone(),
+            progress: progress.clone(),
             fetcher: Fetcher::new(AllowedAddresses::default(), FetchLimits::up_to(1 << 20)),
             door: door(&direct, &[keys.signing_key.expose_secret()], &serve_url),
             engine: direct.clone(),
@@ -126,12 +128,12 @@ impl World {
             origin: here,
             links,
             registrar: Registrar::new(direct, registration),
-            ..parts(store.clone(), storage.clone(), proxied, live)
+            ..parts(store.clone(), storage.clone(), proxied, progress)
         });
         imports.start(std::future::ready(())).await.unwrap();
         let shutdown = CancellationToken::new();
         tokio::spawn(engine.run(shutdown.clone()));
-        Self { imports, owner, store, to_engine, to_function, storage, folder, server, shutdown }
+        Self { imports, owner, store, database, to_engine, to_function, storage, folder, server, shutdown }
     }
 
     pub async fn stop(self) {
@@ -159,12 +161,12 @@ impl World {
     }
 
     pub async fn snapshot(&self, id: ImportId) -> Snapshot {
-        self.imports.get(self.owner, id).await.unwrap().unwrap().merged()
+        self.imports.get(self.owner, id).await.unwrap().unwrap().into_snapshot()
     }
 
     /// The runs according to the engine.
     pub async fn runs(&self, id: ImportId) -> Vec<Run> {
-        let event = self.snapshot(id).await.event_id;
+        let event = self.snapshot(id).await.row.event_id.clone();
         self.store.engine_event_runs(&event).await.unwrap()
     }
 
@@ -182,7 +184,7 @@ impl World {
 
     /// Checks that only named files are stored, once the last execution has cleaned up.
     pub async fn check_storage(&self) {
-        let named: HashSet<String> = self.store.all_step_files().await.unwrap().into_iter().collect();
+        let named: HashSet<String> = steps::named_files(&self.database).await.into_iter().collect();
         let stored = || async {
             let entries = fs::read_dir(self.folder.path().join("files/runs")).unwrap();
             let stored: HashSet<String> =

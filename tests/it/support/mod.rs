@@ -139,7 +139,7 @@ impl TestApp {
 }
 
 /// Imports that use `client`, with no engine that calls them.
-pub fn parts(store: Store, storage: Storage, client: Client, live: ProgressRegistry) -> Parts {
+pub fn parts(store: Store, storage: Storage, client: Client, progress: ProgressRegistry) -> Parts {
     let here: url::Url = "http://127.0.0.1:8080".parse().unwrap();
     let registration = function::registration(&here.join(function::serve::PATH).unwrap(), true, true);
     Parts {
@@ -147,7 +147,7 @@ pub fn parts(store: Store, storage: Storage, client: Client, live: ProgressRegis
         storage,
         registrar: Registrar::new(client.clone(), registration),
         client,
-        live,
+        progress,
         links: LinkKey::new([1; 32]),
         origin: here,
         pointers: OutputPointers::default(),

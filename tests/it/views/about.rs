@@ -3,28 +3,41 @@
 use std::sync::Arc;
 
 use askama::Template;
-use runboard::{csv::FirstRows, imports::RunSnapshot, inngest::RunStatus, web::views::LiveSection};
+use runboard::{
+    csv::FirstRows,
+    imports::{RunReading, RunSnapshot},
+    inngest::RunStatus,
+    web::views::LiveSection,
+};
 
 use super::{
     PACE, panel,
-    snapshots::{at, reading, running, sent, with},
+    snapshots::{at, reading, run_row, running, sent, with},
 };
 
 #[test]
 fn a_file_is_said_to_be_read_once_it_is_and_by_whom() {
-    let scheduled = RunSnapshot {
-        status: RunStatus::Scheduled,
-        call: None,
-        counts: None,
-        bytes: 0,
-        function_name: None,
+    let scheduled = run_row(running(), |row| {
+        row.status = RunStatus::Scheduled;
+        row.execution = None;
+        row.counts = None;
+        row.bytes = 0;
+        row.function_name = None;
+    });
+    let foreign = run_row(scheduled.clone(), |row| row.function_name = Some("mail-the-buyer".to_owned()));
+    let unread = run_row(running(), |row| {
+        row.bytes = 0;
+        row.counts = None;
+    });
+    let over = run_row(unread.clone(), |row| {
+        row.ended_at = Some(at("14:03:19"));
+        row.status = RunStatus::Failed;
+    });
+    let first = FirstRows { is_failed_csv: true, ..FirstRows::default() };
+    let corrected = RunSnapshot {
+        committed: RunReading { first_rows: Some(Arc::new(first)), ..RunReading::default() },
         ..running()
     };
-    let foreign = RunSnapshot { function_name: Some("mail-the-buyer".to_owned()), ..scheduled.clone() };
-    let unread = RunSnapshot { bytes: 0, counts: None, ..running() };
-    let over = RunSnapshot { ended_at: Some(at("14:03:19")), status: RunStatus::Failed, ..unread.clone() };
-    let first = FirstRows { is_failed_csv: true, ..FirstRows::default() };
-    let corrected = RunSnapshot { first_rows: Some(Arc::new(first)), ..running() };
     for (snapshot, words) in [
         (sent(), "Not read yet"),
         (with(scheduled), "Not read yet"),

@@ -8,11 +8,11 @@ use runboard::{
 };
 use serde_json::json;
 
-use super::snapshots::{at, ended, reading, sent, with};
+use super::snapshots::{at, ended, import_row, reading, run_row, sent, with};
 
 fn failed(message: &str) -> RunSnapshot {
     let output = RunOutput::of(&json!({ "message": message }), &RunStatus::Failed);
-    RunSnapshot { output: Some(output), ..ended(RunStatus::Failed) }
+    run_row(ended(RunStatus::Failed), |row| row.output = Some(output))
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn a_cause_in_the_history_begins_with_a_capital_and_ends_with_a_full_stop() {
         ("\u{fc}berlauf\nat line 5", "\u{dc}berlauf."),
     ] {
         assert_eq!(cause(&with(failed(message))).as_deref(), Some(shown));
-        let refused = Snapshot { refused: Some(message.to_owned()), ..sent() };
+        let refused = import_row(sent(), |row| row.refused = Some(message.to_owned()));
         assert_eq!(cause(&refused).as_deref(), Some(shown));
     }
     assert_eq!(cause(&with(failed(""))), None);
@@ -35,17 +35,21 @@ fn a_cause_in_the_history_begins_with_a_capital_and_ends_with_a_full_stop() {
 
 #[test]
 fn a_failed_attempt_in_the_timeline_is_told_in_a_sentence() {
-    let mut run = ended(RunStatus::Completed);
-    let call = run.call.as_mut().expect("a run of our own function");
     let message = "a stored file could not be read".to_owned();
-    call.earlier = vec![FailedAttempt { attempt: 1, message, at: at("14:03:09") }];
+    let earlier = vec![FailedAttempt { attempt: 1, message, at: at("14:03:09") }];
+    let run = run_row(ended(RunStatus::Completed), |row| {
+        row.execution.as_mut().expect("a run of our own function").earlier = earlier;
+    });
     let detail = |snapshot: &Snapshot| {
         let entries = Timeline::of(snapshot, snapshot.state(), &reading()).entries;
         let failed = entries.into_iter().find(|entry| entry.title == "Attempt 1 failed");
         failed.expect("the attempt has an entry").detail
     };
     assert_eq!(detail(&with(run.clone())), "A stored file could not be read.");
-    let other = RunSnapshot { run_id: "other".to_owned().into(), call: None, ..run.clone() };
+    let other = run_row(run.clone(), |row| {
+        row.run_id = "other".to_owned().into();
+        row.execution = None;
+    });
     let fan_out = Snapshot { runs: vec![run.clone(), other], ..with(run) };
     let detail = detail(&fan_out);
     assert!(detail.ends_with(": A stored file could not be read."), "{detail}");

@@ -12,7 +12,7 @@ use runboard::{
 };
 
 use super::{PACE, panel, reading};
-use crate::views::snapshots::{running, with};
+use crate::views::snapshots::{run_row, running, told, with};
 
 /// The last millisecond that RFC 3339 can express.
 const END_OF_TIME: i64 = 253_402_300_799_999;
@@ -46,20 +46,24 @@ prop_compose! {
         read_since in prop::option::of((time(), number(), number())),
         is_called in any::<bool>(),
     ) -> RunSnapshot {
-        let mut run = running();
-        run.counts = counts.map(|(processed, failed)| Counts { processed, failed });
-        (run.bytes, run.total_bytes, run.total_rows) = (bytes, total_bytes, total_rows);
-        run.receiving = receiving.map(|(bytes, total, since)| Receiving { bytes, total, since });
-        run.read_since = read_since.map(|(at, rows, bytes)| ReadSince { at, rows, bytes });
-        (run.queued_at, run.news_at, run.ended_at) = (queued_at, news_at, ended_at);
-        if ended_at.is_some() {
-            run.status = RunStatus::Completed;
-        }
-        run.call = run.call.filter(|_| is_called);
-        if let Some(call) = &mut run.call {
-            call.started_at = started_at;
-        }
-        run
+        let run = run_row(running(), |row| {
+            row.counts = counts.map(|(processed, failed)| Counts { processed, failed });
+            row.bytes = bytes;
+            (row.queued_at, row.news_at, row.ended_at) = (queued_at, news_at, ended_at);
+            if ended_at.is_some() {
+                row.status = RunStatus::Completed;
+            }
+            row.execution.take_if(|_| !is_called);
+            if let Some(execution) = &mut row.execution {
+                execution.started_at = started_at;
+            }
+        });
+        let run = told(run, |live| {
+            live.total_rows = total_rows;
+            live.receiving = receiving.map(|(bytes, total, since)| Receiving { bytes, total, since });
+            live.read_since = read_since.map(|(at, rows, bytes)| ReadSince { at, rows, bytes });
+        });
+        RunSnapshot { upload_bytes: total_bytes, ..run }
     }
 }
 
@@ -75,11 +79,12 @@ proptest! {
 /// As another function reports it by `imports/csv.progress`.
 #[test]
 fn a_total_of_two_to_the_53_leaves_no_time_that_could_be_said() {
-    let mut run = running();
-    run.call = None;
-    run.counts = Some(Counts { processed: 1, failed: 0 });
-    (run.bytes, run.total_bytes, run.total_rows) = (0, 0, Some(1 << 53));
-    let html = panel(&with(run));
+    let run = run_row(running(), |row| {
+        (row.execution, row.bytes) = (None, 0);
+        row.counts = Some(Counts { processed: 1, failed: 0 });
+    });
+    let run = told(run, |live| live.total_rows = Some(1 << 53));
+    let html = panel(&with(RunSnapshot { upload_bytes: 0, ..run }));
     assert!(html.contains("9,007,199,254,740,992"), "{html}");
     assert!(!html.contains(" left"), "{html}");
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 use runboard::{
     csv::{Reason, Reasons},
-    imports::{RunSnapshot, Snapshot},
+    imports::Snapshot,
     inngest::RunStatus,
     report::{findings::FindingsSection, history::HistoryRow},
     results::findings,
@@ -12,7 +12,7 @@ use runboard::{
 
 use super::{
     PACE, attribute, count, panel,
-    snapshots::{counted, ended, reading, running, with},
+    snapshots::{counted, ended, reading, run_row, running, with},
 };
 
 fn reason(column: Option<&str>, reason: &str, count: u64, line: u64, example: &str) -> Reason {
@@ -106,14 +106,14 @@ fn failed_counts_lead_to_the_reasons_once_nothing_more_is_to_come() {
     let leads = |html: &str, id: &str| html.contains(&format!(r#"href="/imports/{id}#reasons""#));
     let live = |snapshot: &Snapshot| LiveSection::new([snapshot], &reading(), PACE).render().unwrap();
     let done = with(ended(RunStatus::Completed));
-    let id = done.id.to_string();
+    let id = done.row.id.to_string();
     assert!(leads(&panel(&done), &id));
     assert!(leads(&live(&done), &id) && live(&done).contains("See why"));
     assert!(HistoryRow::new(&done, &reading()).runs[0].has_failed_rows);
 
-    let foreign = RunSnapshot { call: None, ..ended(RunStatus::Completed) };
+    let foreign = run_row(ended(RunStatus::Completed), |row| row.execution = None);
     for without in [running(), counted(3, 0, ended(RunStatus::Completed)), foreign].map(with) {
-        let id = without.id.to_string();
+        let id = without.row.id.to_string();
         assert!(!leads(&panel(&without), &id) && !leads(&live(&without), &id));
     }
 }

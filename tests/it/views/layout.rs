@@ -1,5 +1,7 @@
 //! Sections that reserve their place on a page, and sections that are omitted if they would stay empty.
 
+use std::sync::Arc;
+
 use askama::Template;
 use runboard::{
     imports::{FetchedFrom, RunSnapshot, Snapshot},
@@ -12,18 +14,17 @@ use serde_json::json;
 
 use super::{
     PACE, count, panel,
-    snapshots::{at, ended, reading, retrying, running, sent, with},
+    snapshots::{at, ended, import_row, reading, retrying, run_row, running, sent, with},
 };
 
 /// Another function's run, queued at `queued_at`, in the state of `run`.
 fn foreign(number: u32, queued_at: &str, run: RunSnapshot) -> RunSnapshot {
-    RunSnapshot {
-        run_id: format!("01M852CE0700000000000000{number:02}").into(),
-        function_name: Some(format!("function-{number}")),
-        queued_at: at(queued_at),
-        call: None,
-        ..run
-    }
+    run_row(run, |row| {
+        row.run_id = format!("01M852CE0700000000000000{number:02}").into();
+        row.function_name = Some(format!("function-{number}"));
+        row.queued_at = at(queued_at);
+        row.execution = None;
+    })
 }
 
 /// The titles of the timeline with their details, in order.
@@ -34,13 +35,15 @@ fn timeline(snapshot: &Snapshot) -> Vec<String> {
 
 #[test]
 fn the_timeline_of_a_fan_out_is_in_order_of_time() {
-    let unknown = RunSnapshot { counts: None, bytes: 0, ..running() };
+    let unknown = run_row(running(), |row| {
+        row.counts = None;
+        row.bytes = 0;
+    });
     let late = foreign(1, "14:03:16", unknown.clone());
-    let over = RunSnapshot {
-        ended_at: Some(at("14:03:12")),
-        status: RunStatus::Completed,
-        ..foreign(2, "14:03:11", unknown)
-    };
+    let over = run_row(foreign(2, "14:03:11", unknown), |row| {
+        row.ended_at = Some(at("14:03:12"));
+        row.status = RunStatus::Completed;
+    });
     let told = timeline(&Snapshot { runs: vec![late, retrying(1), over], ..sent() });
     let place = |beginning: &str| {
         let found = told.iter().position(|entry| entry.starts_with(beginning));
@@ -61,7 +64,10 @@ fn the_timeline_of_a_fan_out_is_in_order_of_time() {
 
 #[test]
 fn only_a_function_that_tells_counts_has_a_row_of_figures() {
-    let unknown = RunSnapshot { counts: None, bytes: 0, ..running() };
+    let unknown = run_row(running(), |row| {
+        row.counts = None;
+        row.bytes = 0;
+    });
     let figures = |runs: Vec<RunSnapshot>| {
         let snapshot = Snapshot { runs, ..sent() };
         let card = LiveSection::new([&snapshot], &reading(), PACE).render().unwrap();
@@ -82,7 +88,10 @@ fn the_reasons_have_their_place_before_there_are_any() {
             html.split_once("id=\"reasons\"").map(|(_, rest)| rest.split_once("</section>").unwrap().0);
         section.map(|section| section.rsplit_once("nothing-yet\">").unwrap().1.trim().to_owned())
     };
-    let unread = RunSnapshot { counts: None, bytes: 0, ..running() };
+    let unread = run_row(running(), |row| {
+        row.counts = None;
+        row.bytes = 0;
+    });
     for (snapshot, words) in [
         (sent(), "No rows have failed so far.</p>"),
         (with(unread), "No rows have failed so far.</p>"),
@@ -102,15 +111,16 @@ fn the_reasons_have_their_place_before_there_are_any() {
 fn a_run_that_failed_at_its_start_shows_the_address_and_the_next_step_and_nothing_empty() {
     let output = json!({"message": "the address answered 404."});
     let run = RunSnapshot {
-        output: Some(RunOutput::of(&output, &RunStatus::Failed)),
-        counts: None,
-        bytes: 0,
-        total_bytes: 0,
-        ..ended(RunStatus::Failed)
+        upload_bytes: 0,
+        ..run_row(ended(RunStatus::Failed), |row| {
+            row.output = Some(RunOutput::of(&output, &RunStatus::Failed));
+            row.counts = None;
+            row.bytes = 0;
+        })
     };
     let address = "https://files.example/prices.csv";
     let from = FetchedFrom { host: "files.example".to_owned(), address: address.to_owned() };
-    let html = panel(&Snapshot { fetched_from: Some(from), ..with(run.clone()) });
+    let html = panel(&Snapshot { fetched_from: Some(Arc::new(from)), ..with(run.clone()) });
     for said in [
         "he address answered 404.",
         &format!("Address: <span class=\"mono\" dir=\"ltr\">{address}</span>"),
@@ -125,16 +135,22 @@ fn a_run_that_failed_at_its_start_shows_the_address_and_the_next_step_and_nothin
     // A cause that says what to do is not followed by other advice.
     let output = json!({"message": "This is a web page, not a CSV. Use its export link."});
     let output = Some(RunOutput::of(&output, &RunStatus::Failed));
-    assert!(!panel(&with(RunSnapshot { output, ..run.clone() })).contains("Correct the file"));
+    assert!(!panel(&with(run_row(run.clone(), |row| row.output = output))).contains("Correct the file"));
     // Advice on another function's failure is up to that function or the engine.
-    let others = RunSnapshot { call: None, run_id: "other".to_owned().into(), ..run.clone() };
+    let others = run_row(run.clone(), |row| {
+        row.execution = None;
+        row.run_id = "other".to_owned().into();
+    });
     let both = Snapshot { runs: vec![run.clone(), others.clone()], ..with(run.clone()) };
     for snapshot in [with(others.clone()), both] {
         let html = panel(&snapshot);
         assert!(html.contains("next-step") && !html.contains("Correct the file"), "{html}");
     }
     // Another function that has completed has done something, even if it reports no counts.
-    let completed = RunSnapshot { status: RunStatus::Completed, output: None, ..others };
+    let completed = run_row(others, |row| {
+        row.status = RunStatus::Completed;
+        row.output = None;
+    });
     let html = panel(&Snapshot { runs: vec![run.clone(), completed], ..with(run.clone()) });
     assert!(!html.contains("next-step") && html.contains("class=\"figures\""), "{html}");
     // Rows that were read before a later failure are shown.
@@ -146,8 +162,8 @@ fn a_run_that_failed_at_its_start_shows_the_address_and_the_next_step_and_nothin
 fn a_re_run_is_marked_in_the_history() {
     let done = with(ended(RunStatus::Completed));
     let of = |retry_of| {
-        let parent = Relative { id: done.id, file_name: "orders.csv".to_owned(), retry_of };
-        HistoryRow::new(&Snapshot { parent: Some(parent), ..done.clone() }, &reading()).again
+        let parent = Relative { id: done.row.id, file_name: "orders.csv".to_owned(), retry_of };
+        HistoryRow::new(&import_row(done.clone(), |row| row.parent = Some(parent)), &reading()).again
     };
     assert_eq!(of(RetryOf::All), Some("Re-run"));
     assert_eq!(of(RetryOf::Failed), Some("Re-run of failed rows"));

@@ -6,7 +6,7 @@ use askama::Template;
 
 use runboard::{
     csv::{Counts, FirstRow, FirstRows, Stretches},
-    imports::{RunSnapshot, Snapshot},
+    imports::{RunReading, RunSnapshot, Snapshot},
     inngest::RunStatus,
     progress::ReadSince,
     report::{badge::Tone, plot::Plot},
@@ -15,7 +15,7 @@ use runboard::{
 
 use super::{
     PACE, count, panel,
-    snapshots::{at, counted, ended, reading, retrying, running, sent, with},
+    snapshots::{at, counted, ended, import_row, reading, retrying, run_row, running, sent, told, with},
 };
 
 const MIB: u64 = 1 << 20;
@@ -33,7 +33,10 @@ fn stretches() -> Stretches {
 }
 
 fn read(run: RunSnapshot) -> RunSnapshot {
-    RunSnapshot { stretches: Some(Arc::new(stretches())), ..run }
+    RunSnapshot {
+        committed: RunReading { stretches: Some(Arc::new(stretches())), ..RunReading::default() },
+        ..run
+    }
 }
 
 fn plot(run: RunSnapshot) -> Plot {
@@ -108,7 +111,8 @@ fn the_average_speed_counts_the_time_that_reading_took_and_nothing_else() {
 #[test]
 fn speed_and_time_left_are_measured_from_where_the_reading_began() {
     let said = |read_since| {
-        let (_, sentence) = super::read(&with(RunSnapshot { read_since, ..running() })).remove(0);
+        let (_, sentence) =
+            super::read(&with(told(running(), |live| live.read_since = read_since))).remove(0);
         sentence.split_once("412 failed").unwrap().1.to_owned()
     };
     // Eight of the ten seconds were spent on the fetch.
@@ -124,21 +128,23 @@ fn speed_and_time_left_are_measured_from_where_the_reading_began() {
 fn room_for_a_plot_is_there_from_the_first_paint_and_never_taken_back() {
     let room = |snapshot: &Snapshot| count(&panel(snapshot), "<svg class=\"plot ");
     let scheduled = |function_name: Option<&str>| RunSnapshot {
-        status: RunStatus::Scheduled,
-        function_name: function_name.map(str::to_owned),
-        call: None,
-        counts: None,
-        bytes: 0,
-        total_bytes: 0,
-        ..running()
+        upload_bytes: 0,
+        ..run_row(running(), |row| {
+            row.status = RunStatus::Scheduled;
+            row.function_name = function_name.map(str::to_owned);
+            row.execution = None;
+            row.counts = None;
+            row.bytes = 0;
+        })
     };
-    let never_called = |name| RunSnapshot {
-        status: RunStatus::Cancelled,
-        ended_at: ended(RunStatus::Cancelled).ended_at,
-        ..scheduled(Some(name))
+    let never_called = |name| {
+        run_row(scheduled(Some(name)), |row| {
+            row.status = RunStatus::Cancelled;
+            row.ended_at = ended(RunStatus::Cancelled).row.ended_at;
+        })
     };
     let ours = [
-        Snapshot { sent_at: None, ..sent() },
+        import_row(sent(), |row| row.sent_at = None),
         sent(),
         with(scheduled(None)),
         with(scheduled(Some("process-csv-upload"))),
@@ -151,9 +157,9 @@ fn room_for_a_plot_is_there_from_the_first_paint_and_never_taken_back() {
     for snapshot in ours {
         assert_eq!(room(&snapshot), 2, "{:?}", snapshot.runs);
         // A file of one stretch is recognised from the beginning.
-        assert_eq!(room(&Snapshot { size_bytes: 100_000, ..snapshot }), 0);
+        assert_eq!(room(&import_row(snapshot, |row| row.size_bytes = 100_000)), 0);
     }
-    let foreign = |status| RunSnapshot { status, ..scheduled(Some("import-orders")) };
+    let foreign = |status| run_row(scheduled(Some("import-orders")), |row| row.status = status);
     for run in [foreign(RunStatus::Scheduled), foreign(RunStatus::Running), never_called("import-orders")] {
         assert_eq!(room(&with(run)), 0);
     }
@@ -169,9 +175,8 @@ fn a_file_read_in_no_time_has_no_speed_and_its_failed_rows_all_the_same() {
     quick.count(MIB - 1, Counts { processed: 99, failed: 1 });
     quick.spend(0, MIB, 900);
     let run = RunSnapshot {
-        stretches: Some(Arc::new(quick)),
-        bytes: MIB,
-        ..counted(199, 1, ended(RunStatus::Completed))
+        committed: RunReading { stretches: Some(Arc::new(quick)), ..RunReading::default() },
+        ..run_row(counted(199, 1, ended(RunStatus::Completed)), |row| row.bytes = MIB)
     };
     let plot = plot(run);
     let drawing = Drawing::of(&plot);
@@ -191,7 +196,10 @@ fn first(rows: Vec<FirstRow>) -> FirstRows {
 }
 
 fn first_rows(first: FirstRows) -> String {
-    panel(&with(RunSnapshot { first_rows: Some(Arc::new(first)), ..running() }))
+    panel(&with(RunSnapshot {
+        committed: RunReading { first_rows: Some(Arc::new(first)), ..RunReading::default() },
+        ..running()
+    }))
 }
 
 #[test]
@@ -245,9 +253,9 @@ fn the_place_of_the_first_rows_says_why_they_are_not_there() {
     assert!(
         panel(&with(ended(RunStatus::Completed))).contains("The first rows of this import were not kept.")
     );
-    let unread = RunSnapshot { bytes: 0, ..ended(RunStatus::Failed) };
+    let unread = run_row(ended(RunStatus::Failed), |row| row.bytes = 0);
     assert!(panel(&with(unread)).contains("Nothing was read."));
-    let foreign = RunSnapshot { call: None, ..running() };
+    let foreign = run_row(running(), |row| row.execution = None);
     assert!(!panel(&with(foreign.clone())).contains("First rows"), "another's function reads the file");
     let fan_out = Snapshot { runs: vec![foreign, running()], ..sent() };
     assert!(panel(&fan_out).contains(soon));

@@ -1,16 +1,22 @@
 //! Imports and runs in the states for the tests of views.
 
+use std::sync::Arc;
+
 use runboard::{
     base::{
         ids::{ImportId, UserId},
         time::UnixMillis,
     },
     csv::Counts,
-    imports::{Count, EngineOutage, NextAttempt, OutageCause, RunSnapshot, Snapshot},
+    imports::{Count, EngineOutage, NextAttempt, OutageCause, RunReading, RunSnapshot, Snapshot},
     inngest::RunStatus,
-    progress::ReadSince,
+    progress::{ProgressSnapshot, ReadSince},
     report::{EngineName, Reading},
-    store::executions::{AttemptError, Execution},
+    store::{
+        executions::{AttemptError, Execution},
+        imports::ImportRow,
+        runs::RunRow,
+    },
     web::views::{Frame, HistoryFilter, HistorySection},
 };
 
@@ -44,12 +50,13 @@ pub fn empty_history() -> HistorySection {
 
 /// Received at 14:03:04, event sent at 14:03:05.
 pub fn sent() -> Snapshot {
-    Snapshot {
+    let row = ImportRow {
         id: ImportId::generate(),
         owner: UserId::generate(),
         file_name: "orders-2026-11.csv".to_owned(),
         size_bytes: 84_600_000,
-        fetched_from: None,
+        source_url: None,
+        failed_rows_of: None,
         receiving_at: at("14:03:02"),
         received_at: at("14:03:04"),
         event_id: "01M852CDYVJYDMFCJQQV9MRZ6R".to_owned().into(),
@@ -57,37 +64,34 @@ pub fn sent() -> Snapshot {
         refused: None,
         cancel_requested_at: None,
         finished_at: None,
-        is_untaken: false,
-        runs: Vec::new(),
-        as_of: Some(at("14:03:20")),
-        outage: None,
         parent: None,
-        retries: Vec::new(),
-    }
+    };
+    Snapshot { answered_at: Some(at("14:03:20")), ..Snapshot::new(row, Vec::new()) }
+}
+
+/// `import` with its row changed.
+pub fn import_row(mut import: Snapshot, change: impl FnOnce(&mut ImportRow)) -> Snapshot {
+    change(Arc::make_mut(&mut import.row));
+    import
 }
 
 /// Started at 14:03:10, so 10 s ago: a quarter read.
 pub fn running() -> RunSnapshot {
-    RunSnapshot {
+    let row = RunRow {
         run_id: RUN.to_owned().into(),
+        import: ImportId::generate(),
         function_id: "5d106f6c-31b1-5988-838b-963ea7845fd8".to_owned(),
         function_name: None,
         status: RunStatus::Running,
         queued_at: at("14:03:07"),
         started_at: None,
-        seen_queued_at: None,
         ended_at: None,
         lost_at: None,
         news_at: at("14:03:19"),
-        is_gone: false,
         counts: Some(Counts { processed: 249_588, failed: 412 }),
         bytes: 21_150_000,
-        total_bytes: 84_600_000,
-        total_rows: None,
-        receiving: None,
-        read_since: Some(ReadSince { at: at("14:03:10"), rows: 0, bytes: 0 }),
-        is_waiting: false,
-        call: Some(Execution {
+        output: None,
+        execution: Some(Execution {
             function: "process-csv-upload".to_owned(),
             started_at: at("14:03:10"),
             attempt: 1,
@@ -95,13 +99,33 @@ pub fn running() -> RunSnapshot {
             error: None,
             earlier: Vec::new(),
         }),
-        stretches: None,
-        first_rows: None,
+    };
+    RunSnapshot {
+        row: Arc::new(row),
+        seen_queued_at: None,
+        is_gone: false,
+        upload_bytes: 84_600_000,
+        committed: RunReading::default(),
         next_attempt: None,
         plan: None,
-        is_active: true,
-        output: None,
+        live: Some(ProgressSnapshot {
+            read_since: Some(ReadSince { at: at("14:03:10"), rows: 0, bytes: 0 }),
+            is_active: true,
+            ..ProgressSnapshot::default()
+        }),
     }
+}
+
+/// `run` with its row changed.
+pub fn run_row(mut run: RunSnapshot, change: impl FnOnce(&mut RunRow)) -> RunSnapshot {
+    change(Arc::make_mut(&mut run.row));
+    run
+}
+
+/// `run` with what functions have told of it changed.
+pub fn told(mut run: RunSnapshot, change: impl FnOnce(&mut ProgressSnapshot)) -> RunSnapshot {
+    change(run.live.get_or_insert_default());
+    run
 }
 
 pub fn silent(since: &str, cause: OutageCause) -> Option<EngineOutage> {
@@ -109,20 +133,21 @@ pub fn silent(since: &str, cause: OutageCause) -> Option<EngineOutage> {
 }
 
 pub fn ended(status: RunStatus) -> RunSnapshot {
-    RunSnapshot { status, ended_at: Some(at("14:03:19")), ..running() }
+    run_row(running(), |row| (row.status, row.ended_at) = (status, Some(at("14:03:19"))))
 }
 
 pub fn counted(processed: u64, failed: u64, run: RunSnapshot) -> RunSnapshot {
-    RunSnapshot { counts: Some(Counts { processed, failed }), ..run }
+    run_row(run, |row| row.counts = Some(Counts { processed, failed }))
 }
 
 pub fn retrying(attempt: u32) -> RunSnapshot {
-    let mut run = running();
-    let call = run.call.as_mut().unwrap();
-    let message = "connection reset.\nat line 3".to_owned();
-    let is_final = attempt == call.max_attempts;
-    (call.attempt, call.error) = (attempt, Some(AttemptError { message, at: at("14:03:18"), is_final }));
-    run
+    run_row(running(), |row| {
+        let execution = row.execution.as_mut().unwrap();
+        let message = "connection reset.\nat line 3".to_owned();
+        let is_final = attempt == execution.max_attempts;
+        execution.attempt = attempt;
+        execution.error = Some(AttemptError { message, at: at("14:03:18"), is_final });
+    })
 }
 
 /// The same, and the engine has said when the attempt begins that follows a failure at `after`.
