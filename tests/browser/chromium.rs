@@ -1,4 +1,4 @@
-//! A headless Chromium of the test's own, with its driver on a free port.
+//! A headless Chromium for a test, with its driver on a free port.
 
 use std::{
     io::{BufRead, BufReader},
@@ -21,7 +21,7 @@ pub struct Chromium {
     profile: TempDir,
 }
 
-/// Headless, as root, and silent towards every host but ours.
+/// Headless, able to run as root, and without connections to any host but ours.
 const ARGUMENTS: [&str; 9] = [
     "--headless",
     "--no-sandbox",
@@ -39,7 +39,7 @@ impl Chromium {
         Self::start_with(json!({})).await
     }
 
-    /// One in which somebody has filled in the form at `path`: sign-up or sign-in.
+    /// A browser in which a person has filled in the form at `path`: sign-up or sign-in.
     pub async fn start_signed_in(origin: &str, path: &str) -> Self {
         let chromium = Self::start().await;
         chromium.driver.goto(format!("{origin}{path}")).await.unwrap();
@@ -47,13 +47,13 @@ impl Chromium {
         chromium
     }
 
-    /// One that runs no script of a page. The driver's own still run.
+    /// A browser that runs no script of a page. The driver's own scripts still run.
     pub async fn start_without_scripts() -> Self {
         Self::start_with(json!({ "profile.managed_default_content_settings.javascript": 2 })).await
     }
 
     async fn start_with(mut preferences: Value) -> Self {
-        // The driver's client wants one; a second install is refused, which is fine.
+        // The driver's client needs a provider. A second installation is refused, which is harmless.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut process = Command::new("chromedriver")
             .arg("--port=0")
@@ -80,12 +80,12 @@ impl Chromium {
         capabilities.set_browser_log_level(LoggingPrefsLogLevel::All).unwrap();
         let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities).await.unwrap();
         let chromium = Self { driver, process, downloads, files, profile };
-        // Times and numbers are written as in Britain, whatever the machine's language.
+        // Times and numbers have British formats, whatever the machine's language.
         chromium.command("Emulation.setLocaleOverride", json!({ "locale": "en-GB" })).await;
         chromium
     }
 
-    /// Where files lie that are to be chosen.
+    /// The folder of files to choose.
     pub fn folder(&self) -> &Path {
         self.files.path()
     }
@@ -95,18 +95,18 @@ impl Chromium {
         self.driver.cdp().send_raw(name, parameters).await.unwrap()
     }
 
-    /// Lays pages out at this size, whatever the window's.
+    /// Sets the size of the viewport, whatever the window's size.
     pub async fn resize(&self, width: u32, height: u32) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.command("Emulation.setDeviceMetricsOverride", size).await;
     }
 
-    /// The size of the browser's own font, in pixels: what `rem` counts in, in media queries too.
+    /// The browser's default font size in pixels, which is the unit of `rem`, in media queries too.
     pub async fn set_font(&self, pixels: u32) {
         self.command("Page.setFontSizes", json!({ "fontSizes": { "standard": pixels } })).await;
     }
 
-    /// Takes the connection away from the browser, or gives it back.
+    /// Cuts the browser's connection, or restores it.
     pub async fn set_offline(&self, is_offline: bool) {
         self.command("Network.enable", json!({})).await;
         let conditions =
@@ -114,7 +114,7 @@ impl Chromium {
         self.command("Network.emulateNetworkConditions", conditions).await;
     }
 
-    /// What the person has asked their system for: `light` or `dark`, and perhaps less motion.
+    /// The preferences of the person's system: `light` or `dark`, and possibly reduced motion.
     pub async fn prefer(&self, scheme: &str, motion: &str) {
         let features = json!({ "features": [
             { "name": "prefers-color-scheme", "value": scheme },
@@ -123,17 +123,17 @@ impl Chromium {
         self.command("Emulation.setEmulatedMedia", features).await;
     }
 
-    /// Runs in every page from now on, before anything of its own.
+    /// Runs `script` in every page from now on, before the page's own scripts.
     pub async fn run_first(&self, script: &str) {
         self.command("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
     }
 
-    /// What a script that is the body of a function returns.
+    /// The return value of a script that is the body of a function.
     pub async fn evaluate(&self, script: &str) -> Value {
         self.driver.execute(script, Vec::new()).await.unwrap().json().clone()
     }
 
-    /// The only form of a page for nobody: sign-in, or sign-up. Ends on the dashboard.
+    /// Fills in the only form of a page without a session: sign-in, or sign-up. Ends on the dashboard.
     pub async fn fill_in_account(&self, email: &str) {
         let page = &self.driver;
         page.find(By::Name("email")).await.unwrap().send_keys(email).await.unwrap();
@@ -142,14 +142,14 @@ impl Chromium {
         self.wait_for("the dashboard", async || page.current_url().await.unwrap().path() == "/").await;
     }
 
-    /// Presses a key wherever the focus is.
+    /// Presses a key in the focused element.
     pub async fn press(&self, key: Key) {
         self.driver.action_chain().send_keys(key).perform().await.unwrap();
     }
 
-    /// An attribute of the first element that matches, as the page has it right now.
+    /// An attribute of the first matching element at this moment.
     pub async fn attribute(&self, selector: &str, name: &str) -> Option<String> {
-        // One script, so that a swap cannot come between finding and reading.
+        // A single script, so that no swap can happen between finding and reading.
         let script = "return document.querySelector(arguments[0])?.getAttribute(arguments[1]) ?? null";
         let value = self.driver.execute(script, vec![selector.into(), name.into()]).await.unwrap();
         value.json().as_str().map(str::to_owned)
@@ -172,7 +172,7 @@ impl Chromium {
         }
     }
 
-    /// The first finished download whose name ends so.
+    /// The first finished download whose name ends with `ending`.
     pub async fn wait_for_download(&self, ending: &str) -> Vec<u8> {
         let start = Instant::now();
         loop {
@@ -186,12 +186,13 @@ impl Chromium {
         }
     }
 
-    /// The end. The console is empty: no error, no warning, nothing that the content policy refused.
+    /// Ends the browser. The console must be empty: no error, no warning, and nothing refused by the content
+    /// policy.
     pub async fn stop(self) {
         self.stop_after(&[]).await;
     }
 
-    /// The end of a test that was refused what it asked for: the console says so, and nothing else.
+    /// Ends a browser whose requests were refused: the console must contain these refusals, and nothing else.
     pub async fn stop_after(self, refusals: &[&str]) {
         let log = self.driver.browser_log().await.unwrap();
         let unexpected: Vec<_> = log
@@ -207,7 +208,7 @@ impl Drop for Chromium {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-        // After a test that failed the browser is still there, and would go on using the machine.
+        // After a failed test the browser would otherwise continue to use the machine.
         let profile = self.profile.path().display().to_string();
         let _ = Command::new("pkill").args(["-KILL", "-f", "--", &profile]).status();
     }

@@ -1,4 +1,4 @@
-//! What a page says while there is no connection, and what becomes of it when it is back.
+//! The page without a connection, and after the connection is back.
 
 use thirtyfour::prelude::*;
 
@@ -10,7 +10,7 @@ use crate::{
 
 const OFFLINE: [&str; 2] = ["net::ERR_INTERNET_DISCONNECTED", "Failed to fetch"];
 
-/// Sends the page's form, whatever of it is empty.
+/// Sends the page's form, even if it is empty.
 async fn submit(chromium: &Chromium) {
     chromium
         .evaluate("document.querySelectorAll('main input').forEach((one) => { one.required = false })")

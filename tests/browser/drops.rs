@@ -1,4 +1,4 @@
-//! What is dropped or pasted anywhere on a page: files, folders, links.
+//! Files, folders and links that are dropped or pasted anywhere on a page.
 
 use serde_json::{Value, json};
 use thirtyfour::prelude::*;
@@ -9,7 +9,7 @@ use crate::{
     upload::{at_import, cards, file, on_the_dashboard, text},
 };
 
-/// A drag from the desktop or another window, as the browser itself gets it.
+/// A drag from the desktop or another window, as the browser receives it.
 async fn drag(chromium: &Chromium, kind: &str, data: &Value) {
     let event = json!({ "type": kind, "x": 640, "y": 700, "data": data });
     chromium.command("Input.dispatchDragEvent", event).await;
@@ -23,7 +23,7 @@ async fn drop(chromium: &Chromium, data: &Value) {
     for kind in ["dragEnter", "dragOver"] {
         drag(chromium, kind, data).await;
     }
-    // The page may have moved under the pointer, which a hand follows.
+    // The page may have moved under the pointer, which a person would follow.
     chromium.evaluate("return document.body.offsetHeight").await;
     for kind in ["dragOver", "drop"] {
         drag(chromium, kind, data).await;
@@ -53,14 +53,14 @@ async fn a_file_can_be_dropped_anywhere_on_the_dashboard_and_on_an_imports_page(
         chromium.wait_for(dropped, async || name().await == dropped).await;
         at_import(&chromium).await;
     }
-    // What is refused is said over the page, which stays.
+    // A refusal is shown over the page, which stays.
     drop(&chromium, &files(&[file(&chromium, "empty.csv", "")])).await;
     let refusal = async || text(&chromium, "#upload-error").await;
     chromium.wait_for("the refusal", async || refusal().await.starts_with("empty.csv is empty")).await;
     assert_eq!(name().await, "on-an-import.csv");
     chromium.driver.find(By::Id("close-refusal")).await.unwrap().click().await.unwrap();
     assert_eq!(refusal().await, "");
-    // Several are seen together on the dashboard.
+    // Several files are shown together on the dashboard.
     let two = ["one.csv", "two.csv"].map(|name| file(&chromium, name, "a\n1\n"));
     drop(&chromium, &files(&two)).await;
     let is_there = async || chromium.driver.current_url().await.unwrap().path() == "/";
@@ -95,7 +95,7 @@ async fn a_dropped_folder_gives_its_csv_files_or_a_sentence() {
         text(&chromium, "#upload-advice").await,
         "Nothing was sent. A CSV is a file that ends in .csv or .tsv."
     );
-    // A text in a folder is more often a readme than a table.
+    // A text file in a folder is usually a readme, not a table.
     file(&chromium, "texts/readme.txt", "a\n1\n");
     drop(&chromium, &files(&[folder("texts")])).await;
     let advice = "Nothing was sent. 1 .txt file in texts left out. To import it, choose it directly.";
@@ -130,7 +130,8 @@ async fn a_folder_is_chosen_by_the_keyboard_and_gives_its_csv_files() {
         file(&chromium, name, "a\n1\n");
     }
     file(&chromium, "year/july/notes.md", "no rows");
-    // The key opens the browser's dialog, which a test cannot use: it is told here and does not open.
+    // The key opens the browser's dialog, which a test cannot use: here the click is recorded, and no dialog
+    // opens.
     let listen = "document.activeElement.blur(); document.getElementById('file').focus(); \
          document.getElementById('folder').addEventListener('click', (event) => { \
              window.isOpened = true; event.preventDefault(); \
@@ -207,7 +208,7 @@ async fn a_dropped_or_pasted_link_goes_to_the_address_field() {
     app.stop().await;
 }
 
-/// A poll may show the end while the form that asked for it is still being sent.
+/// A poll may show the end while the cancel form is still being sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_card_whose_end_is_shown_before_its_cancel_is_answered_keeps_no_button() {
     let host = Host::that_never_ends().await;
@@ -232,7 +233,7 @@ async fn a_card_whose_end_is_shown_before_its_cancel_is_answered_keeps_no_button
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancel_on_a_card_stays_on_the_dashboard_and_offline_it_says_so() {
-    // An import that goes on for as long as the test looks.
+    // An import that does not end during the test.
     let host = Host::that_never_ends().await;
     let allowed = host.allowed().parse().unwrap();
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.allow_addresses = allowed).await;

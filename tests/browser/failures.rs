@@ -1,4 +1,4 @@
-//! What a page says when something that was asked for on it fails.
+//! The page after a failed request of the user.
 
 use thirtyfour::prelude::*;
 

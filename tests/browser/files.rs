@@ -1,12 +1,12 @@
-//! Files that are imported.
+//! Files to import.
 
 use std::fmt::Write;
 
-/// Times that the real file's rows are repeated: enough that a person sees the counts move.
+/// How often the real file's rows are repeated: enough that a person sees the counts change.
 pub const MANY: usize = 600;
 
-/// Rows of a real CSV many times over, with a row now and then that is cut short; how many rows are whole,
-/// and how many are not.
+/// The rows of a real CSV repeated many times, with some truncated rows. Also returns the numbers of whole
+/// and of truncated rows.
 pub fn big_csv(copies: usize) -> (String, usize, usize) {
     let airports = include_str!("../fixtures/airports.csv");
     let (header, rows) = airports.split_once('\n').unwrap();

@@ -1,4 +1,4 @@
-//! Numbers move, the layout does not: what is as high in every state as in the first.
+//! Numbers change, the layout does not: elements that must have the same height in every state.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,9 +7,9 @@ use crate::{
     gallery::{Gallery, stop_the_clock},
 };
 
-/// The height of each panel and of each card of one file, with its number of runs and its state. (A name that
-/// is longer makes a card higher. A panel after which nothing was read has nothing to hold room for, and that of
-/// a function that tells no counts has no row of figures.)
+/// The height of each panel and card of one file, with its number of runs and its state. (A longer name makes
+/// a card higher. A panel of an unread import reserves no space, and the panel of a function without counts
+/// has no row of figures.)
 const HEIGHTS: &str = "
     const isMeant = (one) => one.matches('.import:not(.unread) .panel:has(.figures)') || one.querySelector('h3')?.textContent === 'orders-2026-11.csv';
     return [...document.querySelectorAll('.panel, .card')].filter(isMeant).map((one) => {
@@ -27,7 +27,7 @@ async fn a_panel_and_a_card_keep_their_height_in_every_state() {
         pages.filter(|page| page.name.starts_with("import-") || page.name == "dashboard-busy").collect();
     for width in [1280, 700, 360, 320] {
         chromium.resize(width, 800).await;
-        // By what it is: of a card or a panel with one run, which states have which height.
+        // For each card or panel with one run: which states have which height.
         let mut heights = BTreeMap::<_, BTreeMap<i64, BTreeSet<String>>>::new();
         for page in &pages {
             gallery.open(&chromium, page).await;
@@ -49,7 +49,7 @@ async fn a_panel_and_a_card_keep_their_height_in_every_state() {
     gallery.stop().await;
 }
 
-/// Where the first rows begin, which is below the panel and the reasons.
+/// The top of the first rows, which are below the panel and the reasons.
 const FIRST_ROWS: &str = "
     const rows = document.querySelector('.first-rows');
     return rows && Math.round(rows.getBoundingClientRect().top + scrollY - document.querySelector('.panel').offsetTop);";
@@ -66,7 +66,7 @@ async fn what_stands_below_the_reasons_stays_where_it_is_when_they_come() {
             gallery.open(&chromium, gallery.page(name)).await;
             places.insert(name, chromium.evaluate(FIRST_ROWS).await.as_i64().expect("there are first rows"));
         }
-        // Less than two pixels is rounding.
+        // A difference of less than two pixels is rounding.
         let spread = places.values().max().unwrap() - places.values().min().unwrap();
         assert!(spread < 2, "{width} wide: {places:?}");
     }

@@ -1,4 +1,4 @@
-//! From the sign-up to the failed rows on one's own disk.
+//! From sign-up to the failed rows on one's own disk.
 
 use std::fs;
 
@@ -20,14 +20,14 @@ async fn a_person_signs_up_drops_a_csv_watches_it_and_downloads_the_failed_rows(
     let path = folder.path().join("airports-many-times.csv");
     fs::write(&path, csv).unwrap();
 
-    // Nobody is signed in, nobody has an account yet: the first page is the one to make it on.
+    // No account exists yet: the first page is sign-up.
     page.goto(&app.origin).await.unwrap();
     chromium
         .wait_for("the sign-up form", async || page.current_url().await.unwrap().path() == "/sign-up")
         .await;
     chromium.fill_in_account("mira@example.org").await;
 
-    // Choosing the file is all there is to do.
+    // Choosing the file starts the upload.
     page.find(By::Name("file")).await.unwrap().send_keys(path.to_str().unwrap()).await.unwrap();
     chromium
         .wait_for("the import's page", async || {
@@ -35,7 +35,7 @@ async fn a_person_signs_up_drops_a_csv_watches_it_and_downloads_the_failed_rows(
         })
         .await;
 
-    // The counts move, and only ever up, without a click.
+    // The counts change without a click, and never decrease.
     let mut seen = vec![0];
     chromium
         .wait_for("Completed", async || {
@@ -55,7 +55,7 @@ async fn a_person_signs_up_drops_a_csv_watches_it_and_downloads_the_failed_rows(
     assert_eq!(chromium.attribute("[data-run-id]", "data-processed").await.unwrap(), good.to_string());
     assert_eq!(chromium.attribute("[data-run-id]", "data-failed").await.unwrap(), bad.to_string());
 
-    // It has ended: the fragment asks no more.
+    // The import has ended, so the fragment no longer polls.
     assert!(page.find(By::Css("[data-import-id][hx-trigger], [data-import-id] [hx-trigger]")).await.is_err());
 
     page.find(By::Css("a[href$='/failed.csv']")).await.unwrap().click().await.unwrap();
@@ -66,7 +66,7 @@ async fn a_person_signs_up_drops_a_csv_watches_it_and_downloads_the_failed_rows(
     assert!(lines[1].starts_with("3378,"), "{}", lines[1]);
     assert!(lines[1].contains("CUT1,only two fields"), "{}", lines[1]);
 
-    // Back on the dashboard it stands in the history.
+    // Back on the dashboard, the history contains it.
     page.goto(&app.origin).await.unwrap();
     assert_eq!(chromium.attribute("[data-import-id]", "data-state").await.unwrap(), "Completed");
 
@@ -74,7 +74,7 @@ async fn a_person_signs_up_drops_a_csv_watches_it_and_downloads_the_failed_rows(
     app.stop().await;
 }
 
-/// The script refuses by the size alone; without it the server answers while the browser still sends.
+/// The script refuses by size alone. Without it the server answers while the browser still sends.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_too_large_is_refused_with_a_sentence_with_and_without_the_script() {
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.max_upload_bytes = 5 << 20).await;
@@ -82,7 +82,7 @@ async fn a_file_that_is_too_large_is_refused_with_a_sentence_with_and_without_th
     let page = &chromium.driver;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("large.csv");
-    // More than could be sent while the server says no, and nothing on the disk.
+    // More than can be sent before the server refuses, and sparse on the disk.
     fs::File::create_new(&path).unwrap().set_len(8_000_000_000).unwrap();
     page.goto(format!("{}/sign-up", app.origin)).await.unwrap();
     chromium.fill_in_account("mira@example.org").await;
@@ -93,7 +93,7 @@ async fn a_file_that_is_too_large_is_refused_with_a_sentence_with_and_without_th
     let by_script = "large.csv is 8.0 GB, and the limit here is 5 MiB";
     chromium.wait_for("the script's refusal", async || refusal().await == by_script).await;
 
-    // As a form that no script watches.
+    // Sends the form without the script.
     page.execute(
         "document.getElementById('file').addEventListener('change', (event) => { \
                   event.stopImmediatePropagation(); event.target.form.submit(); }, true)",

@@ -1,4 +1,4 @@
-//! Everything by the keyboard alone.
+//! Everything can be done with the keyboard alone.
 
 use serde_json::Value;
 use thirtyfour::prelude::*;
@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// Numbers what can be used, in reading order, and tells how many there are.
+/// Numbers the usable elements in reading order. Returns how many there are.
 const NUMBER: &str = "
     const usable = [...document.querySelectorAll(
         'a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex=\"0\"]')]
@@ -20,13 +20,13 @@ const NUMBER: &str = "
     usable.forEach((one, number) => { one.dataset.number = number; });
     return usable.length;";
 
-/// What has the focus now: its number, what it is, and what shows it.
+/// The focused element: its number, its description, and whether its focus is visible.
 const FOCUSED: &str = "
     const one = document.activeElement;
     // The file's input is hidden behind the label that looks like a button.
     const seen = one.type === 'file' ? one.labels[0] : one;
-    // The name in a row has the whole row for its target, and its outline.
-    // What scrolls in a card has the card's.
+    // The link in a row uses the whole row as its target and for its outline, and a scrolling element in a
+    // card uses the card's outline.
     const isOutlined = (part, one = seen) => {
         const { outlineStyle, outlineWidth } = getComputedStyle(one, part);
         return outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2;
@@ -57,7 +57,7 @@ async fn tab_reaches_everything_in_reading_order_and_shows_where_it_is() {
         chromium.evaluate("document.querySelector('details')?.setAttribute('open', '')").await;
         let count = chromium.evaluate(NUMBER).await.as_i64().unwrap();
         assert!(count >= 3, "{name} has {count} things to use");
-        // Where a page has put the focus itself, the way begins behind that.
+        // Where a page sets the focus itself, tabbing starts after that element.
         let first = chromium.evaluate(FOCUSED).await["number"].as_i64().unwrap() + 1;
         let mut reached = Vec::new();
         for _ in first..count {
@@ -123,7 +123,7 @@ async fn an_import_is_given_found_and_cancelled_without_a_mouse() {
         panic!("{selector} was not reached: {}", page.source().await.unwrap());
     };
 
-    // The first field has the focus already.
+    // The first field already has the focus.
     page.goto(format!("{}/sign-up", app.origin)).await.unwrap();
     type_in("mira@example.org").await;
     chromium.press(Key::Tab).await;

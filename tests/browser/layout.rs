@@ -1,5 +1,4 @@
-//! Text keeps its room: whatever the width and the size of the browser's font, no two texts overlap and
-//! nothing scrolls sideways.
+//! Text keeps its space: at every width and font size no two texts overlap, and nothing scrolls sideways.
 
 use serde_json::Value;
 
@@ -9,11 +8,11 @@ use crate::{
 };
 
 const WIDTHS: [u32; 6] = [320, 360, 720, 820, 1024, 1280];
-/// Root font sizes in pixels: the browser's default, and one that a person has set.
+/// Root font sizes in pixels: the browser's default, and a larger one.
 const FONTS: [u32; 2] = [16, 24];
 
-/// The texts that overlap or are cut off, and what is wider than its room. Texts are measured by their glyph boxes,
-/// and those that are hidden, shortened or scrolled out of sight count only as far as they are seen.
+/// Overlapping or cut texts, and elements wider than their container. Texts are measured by their glyph
+/// boxes; hidden, shortened or scrolled texts count only as far as they are visible.
 const FAULTS: &str = "
     const isHidden = (element) =>
         element.closest('.visually-hidden, noscript, [hidden]') !== null
@@ -77,7 +76,7 @@ const FAULTS: &str = "
             if (isBeside && gap < 6) faults.push(`${one.text} touches ${other.text}: ${gap.toFixed(1)} px`);
         }
     }
-    // Columns: a heading stands over cells, and cells under a heading.
+    // Columns: each heading is above cells, and each cell below a heading.
     for (const table of document.querySelectorAll('.history table')) {
         const seenCells = (row) => [...row.cells].filter((cell) => cell.checkVisibility()).map((cell) => cell.cellIndex).join();
         const [head, first] = [table.tHead.rows[0], table.tBodies[0].querySelector('[data-import-id]')];
@@ -111,7 +110,7 @@ async fn no_text_is_over_another_and_nothing_scrolls_sideways() {
     .await;
 }
 
-/// Looks for faults on every page of the gallery.
+/// Checks every page of the gallery.
 async fn expect_no_fault(find: impl AsyncFn(&Chromium) -> Vec<String>) {
     let gallery = Gallery::start();
     let chromium = Chromium::start().await;
@@ -130,9 +129,9 @@ fn texts(found: &Value) -> impl Iterator<Item = &str> {
     found.as_array().unwrap().iter().filter_map(Value::as_str)
 }
 
-/// What can be pressed and is smaller than a finger or an unsteady hand needs: 24 px either way, and 44 px high for
-/// what a phone's page is there for. A link in a sentence is as high as its line. The target is what reacts, as the
-/// whole row does for the name in it, and not what is drawn.
+/// Controls smaller than 24 px in either direction, or, on a phone's page, less high than 44 px if they are
+/// the page's main actions. A link in a sentence may be as high as its line. The size is that of the reacting
+/// area, such as the whole row of a link, not of the drawn element.
 const SMALL_TARGETS: &str = "
     const least = 24, main = arguments[0] ? 44 : least;
     const isMain = (one) => one.matches('.button, .field, .site-header a, .site-header button');
@@ -152,7 +151,7 @@ const SMALL_TARGETS: &str = "
         const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];
         const high = isMain(one) ? main : least;
         const isEnough = box.height >= high && box.width >= least
-            // Just inside of the edges of a target of this size around its middle.
+            // Just inside the edges of a target of this size around its middle.
             || [[0, high / 2 - 1], [0, 1 - high / 2], [least / 2 - 1, 0], [1 - least / 2, 0]].every(([right, down]) => reaches(one, x + right, y + down));
         if (!isEnough) faults.push(`${box.width.toFixed(1)} x ${box.height.toFixed(1)}: ${one.outerHTML.slice(0, 90)}`);
     }

@@ -1,4 +1,4 @@
-//! What Lighthouse gives the dashboard: `make lighthouse`.
+//! Lighthouse's scores for the dashboard: `make lighthouse`.
 
 use std::{path::Path, process::Command};
 
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::support::spawn_app;
 
-/// Imports that the dashboard shows.
+/// The imports on the dashboard.
 const IMPORTS: usize = 50;
 
-/// The least of each, in per cent.
+/// The lowest accepted scores, in per cent.
 const MARKS: [(&str, u64); 3] = [("accessibility", 100), ("best-practices", 100), ("performance", 95)];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! What a page does by itself while an import goes on.
+//! A page's own behaviour during an import.
 
 use serde_json::json;
 use thirtyfour::prelude::*;
@@ -21,7 +21,7 @@ async fn a_refresh_of_what_goes_on_leaves_focus_scroll_and_the_chosen_file_alone
     let page = &chromium.driver;
     let (csv, ..) = big_csv(MANY);
 
-    // An import goes on while the person has the form under their fingers.
+    // An import is in progress while the person uses the form.
     visitor.upload("going-on.csv", csv).await;
     page.refresh().await.unwrap();
     page.execute(
@@ -62,7 +62,7 @@ async fn a_person_corrects_an_address_and_sees_its_bytes_arrive() {
     let chromium = Chromium::start_signed_in(&app.origin, "/sign-up").await;
     let page = &chromium.driver;
 
-    // What is wrong is said, and what was typed is still there to be corrected.
+    // The error is shown, and the typed text stays for correction.
     let wrong = host.url("/prices.csv").replace("http:", "ftp:");
     page.find(By::Name("url")).await.unwrap().send_keys(&wrong).await.unwrap();
     page.find(By::Css(".drop-address button")).await.unwrap().click().await.unwrap();
@@ -88,8 +88,8 @@ async fn a_person_corrects_an_address_and_sees_its_bytes_arrive() {
     app.stop().await;
 }
 
-/// Whatever happens to an import, its panel is as high as at first, and what somebody has opened, focused
-/// or scrolled to stays so.
+/// Throughout an import its panel keeps its first height, and an opened fold, the focus and the scroll
+/// position stay.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panel_keeps_its_height_and_the_open_fold_from_the_first_paint_to_the_end() {
     let app = spawn_app().await;
@@ -97,7 +97,7 @@ async fn a_panel_keeps_its_height_and_the_open_fold_from_the_first_paint_to_the_
     visitor.sign_up("mira@example.org").await;
     let chromium = Chromium::start_signed_in(&app.origin, "/sign-in").await;
     let page = &chromium.driver;
-    // Watched from before its first paint.
+    // Observed from before the first paint.
     let watch = "addEventListener('DOMContentLoaded', () => { \
            window.heights = new Set(); \
            const panel = document.querySelector('.panel'); \

@@ -14,7 +14,7 @@ use crate::{
     world::{Server, World, cancelled_v2, recorded, said},
 };
 
-/// A server that has nothing in its queue for the run that it lists, and confirms a cancel when it is let.
+/// A server without jobs for the run that it lists. It confirms a cancel once `confirms` is set.
 async fn server(confirms: Arc<AtomicBool>) -> Server {
     let asked = AtomicBool::new(false);
     let api = Host::start(move |path, _| {
@@ -46,7 +46,7 @@ async fn cancel_on_the_page_of_a_lost_import_shows_its_end() {
     page.goto(format!("{}{}", world.app.origin, world.import)).await.unwrap();
     chromium.wait_for_state("Lost").await;
     page.find(By::Css(".button.cancel")).await.unwrap().click().await.unwrap();
-    // The server's own word, not the one that the click put there.
+    // The server's text, not the one that the click set.
     let is_asked = "[aria-disabled][type=button].cancel";
     chromium.wait_for("the wish", async || chromium.attribute(is_asked, "class").await.is_some()).await;
     assert_eq!(text(&chromium, ".cancel .label").await, "Cancelling");

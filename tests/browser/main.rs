@@ -1,4 +1,4 @@
-//! What a person does, in a real browser: Chromium, driven by its own driver.
+//! What people do, in a real browser: Chromium, controlled by its own driver.
 
 mod axe;
 mod chromium;
@@ -32,5 +32,5 @@ mod world;
 
 use std::time::Duration;
 
-/// How long a condition may take to come true.
+/// How long a condition may take to become true.
 const DEADLINE: Duration = Duration::from_secs(90);

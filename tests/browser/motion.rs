@@ -1,8 +1,8 @@
-//! Whoever asks for less motion sees none.
+//! Reduced motion: no animation runs.
 
 use crate::{chromium::Chromium, gallery::Gallery};
 
-/// The names of what moves on the page, once a bar has grown and a fold was opened.
+/// The names of running animations, after a bar has grown and a fold was opened.
 const MOVING: &str = "
     document.querySelector('.bar .done').setAttribute('width', '80%');
     document.querySelector('#technical-detail').open = true;

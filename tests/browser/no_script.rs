@@ -1,4 +1,4 @@
-//! Everything without a script: what the server sends is enough.
+//! Everything works without scripts.
 
 use std::fs;
 
@@ -34,7 +34,7 @@ async fn a_person_without_scripts_imports_watches_cancels_and_signs_out() {
     chromium.fill_in_account("mira@example.org").await;
     assert_eq!(chromium.evaluate("return matchMedia('(scripting: none)').matches").await, true);
 
-    // The browser's own input, and a button, for choosing alone does nothing here.
+    // The browser's own input and a button, because choosing a file does not submit the form.
     let (csv, good, bad) = big_csv(100);
     let file = chromium.folder().join("airports-many-times.csv");
     fs::write(&file, csv).unwrap();
@@ -48,14 +48,14 @@ async fn a_person_without_scripts_imports_watches_cancels_and_signs_out() {
     chromium.wait_for("the import's page", at_import).await;
 
     assert_ne!(state().await, "Completed", "over before it could be watched");
-    // It asks again by itself until there is nothing more to ask.
+    // The page refreshes itself until nothing more is expected.
     chromium.wait_for("Completed", async || state().await == "Completed").await;
     let counted = |name| chromium.attribute("[data-run-id]", name);
     assert_eq!(counted("data-processed").await.unwrap(), good.to_string());
     assert_eq!(counted("data-failed").await.unwrap(), bad.to_string());
     assert!(!page.source().await.unwrap().contains("http-equiv"), "what has ended asks no more");
 
-    // The dashboard does not: what is typed there is not lost to a refresh.
+    // The dashboard does not refresh itself, so that a typed text is not lost.
     page.goto(&app.origin).await.unwrap();
     let field = page.find(By::Id("address")).await.unwrap();
     field.send_keys(host.url("/held.csv") + Key::Enter).await.unwrap();
@@ -73,13 +73,13 @@ async fn a_person_without_scripts_imports_watches_cancels_and_signs_out() {
     assert_eq!(typed, "https://half-an-addr");
     assert_eq!(chromium.attribute(".card", "data-state").await.as_deref(), Some("Running"));
     assert!(!page.source().await.unwrap().contains("http-equiv"), "the dashboard refreshes itself");
-    // It does when it is asked to, until nothing is in progress any more.
+    // Its refresh link remains until no import is in progress.
     click(".refresh a").await;
     let row = async || chromium.attribute("tr[data-import-id]", "data-state").await;
     chromium.wait_for("the end of it", async || row().await.as_deref() == Some("Cancelled")).await;
     assert!(page.find(By::Css(".refresh")).await.is_err(), "there is nothing to refresh");
 
-    // A whole address is fetched.
+    // A complete address is fetched.
     let field = page.find(By::Id("address")).await.unwrap();
     field.clear().await.unwrap();
     field.send_keys(&host.url("/prices.csv")).await.unwrap();
@@ -87,7 +87,7 @@ async fn a_person_without_scripts_imports_watches_cancels_and_signs_out() {
     chromium.wait_for("the import's page", at_import).await;
     chromium.wait_for("Completed", async || state().await == "Completed").await;
 
-    // One that does not end is cancelled on its page.
+    // An import that does not end is cancelled on its page.
     page.goto(&app.origin).await.unwrap();
     let field = page.find(By::Id("address")).await.unwrap();
     field.send_keys(host.url("/held-too.csv") + Key::Enter).await.unwrap();
@@ -104,7 +104,7 @@ async fn a_person_without_scripts_imports_watches_cancels_and_signs_out() {
     app.stop().await;
 }
 
-/// The session's cookie, as a request says it.
+/// The session's cookie as a request header.
 async fn session(page: &WebDriver) -> String {
     let cookie = page.get_named_cookie("runboard_session").await.unwrap();
     format!("{}={}", cookie.name, cookie.value)

@@ -1,4 +1,4 @@
-//! How often an open page asks, and what it does with what comes.
+//! How often an open page polls, and how it applies the answers.
 
 use serde_json::json;
 use thirtyfour::prelude::*;
@@ -10,7 +10,7 @@ use crate::{
     support::{Busy, TestApp, spawn_app, visitor::Visitor},
 };
 
-/// A person signed in, in a browser and without one, whose workers are kept busy.
+/// The same person signed in with a browser and with a visitor, on a server whose workers are held.
 async fn with_busy_workers() -> (TestApp, Chromium, Visitor, Busy) {
     let app = spawn_app().await;
     let visitor = app.signed_in().await;
@@ -19,7 +19,7 @@ async fn with_busy_workers() -> (TestApp, Chromium, Visitor, Busy) {
     (app, chromium, visitor, busy)
 }
 
-/// When the page asked for its panel, in milliseconds.
+/// The times of the page's polls, in milliseconds.
 async fn asked(chromium: &Chromium) -> Vec<f64> {
     let script = "return performance.getEntriesByType('resource') \
          .filter((entry) => entry.name.includes('/panel')).map((entry) => entry.startTime)";
@@ -43,9 +43,9 @@ async fn a_page_asks_less_while_nothing_changes_not_at_all_while_hidden_and_neve
     let title = async || page.title().await.unwrap();
     chromium.wait_for("the queue", async || title().await == "Queued · waits.csv · Runboard").await;
     let gap = |asked: &[f64]| asked.last_chunk().map_or(0.0, |[before, last]: &[f64; 2]| last - before);
-    // At first every 250 ms.
+    // Every 250 ms at first.
     chromium.wait_for("slower polls", async || gap(&asked(&chromium).await) > 450.0).await;
-    // What is sent is nothing, but as of when that is so is seen to move.
+    // No fragment is sent, but the shown time of the last answer advances.
     let as_of = async || chromium.attribute(".panel-head [data-as-of]", "data-as-of").await.unwrap();
     let before = as_of().await;
     chromium.wait_for("a later answer of the engine", async || as_of().await > before).await;
@@ -99,7 +99,7 @@ async fn imports_from_elsewhere_wait_while_somebody_types() {
     app.stop().await;
 }
 
-/// Another tab of the same browser tells of the import that it starts, though this one polls no more.
+/// Another tab of the browser reports a new import, although this one no longer polls.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dashboard_at_rest_hears_of_another_tabs_import() {
     let app = spawn_app().await;
@@ -141,7 +141,7 @@ async fn screen_readers_are_told_of_states_and_not_of_numbers() {
              .observe(document.querySelector('main'), { subtree: true, attributes: true, childList: true }); \
          return document.querySelectorAll('[aria-live], [role=status], [role=log]').length";
     assert_eq!(chromium.evaluate(listen).await, json!(1), "one region, and a polite one");
-    // What is told comes a moment after what is shown.
+    // The announcement comes a moment after the visible change.
     let last = "return told.at(-1)?.startsWith('counted.csv: Completed. ') ?? false";
     chromium.wait_for("the end to be told", async || chromium.evaluate(last).await == json!(true)).await;
     let told = chromium.evaluate("return told").await;
@@ -166,12 +166,12 @@ async fn waiting_is_counted_though_the_server_says_nothing_new() {
         let element = chromium.driver.find(By::Css(".sentence")).await.unwrap();
         element.text().await.unwrap()
     };
-    // It came with 15 s.
+    // The page was loaded with 15 s.
     chromium
         .wait_for("two seconds more", async || sentence().await == "Waiting for a run to start (17 s).")
         .await;
 
-    // While nobody answers, nobody knows how long it has lasted.
+    // While no answer arrives, the real duration is unknown.
     chromium.set_offline(true).await;
     let says = async || chromium.driver.find(By::Id("offline")).await.unwrap().text().await.unwrap();
     chromium

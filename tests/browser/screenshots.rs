@@ -1,4 +1,4 @@
-//! Pictures of every page of the gallery, to be looked at: `make screenshots`.
+//! Screenshots of every page of the gallery: `make screenshots`.
 
 use std::{fs, path::Path};
 
@@ -25,7 +25,7 @@ async fn screenshots() {
             chromium.resize(width, 800).await;
             gallery.open(&chromium, page).await;
             for scheme in ["light", "dark"] {
-                // What turns is caught in the same place each time.
+                // Rotating elements are captured in the same position each time.
                 chromium.prefer(scheme, "reduce").await;
                 let height = chromium.evaluate("return document.documentElement.scrollHeight").await;
                 let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });

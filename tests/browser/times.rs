@@ -1,4 +1,4 @@
-//! Times are the viewer's.
+//! Times are shown in the viewer's zone and format.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ async fn times_are_in_the_viewers_zone_and_exact_in_their_titles() {
     let gallery = Gallery::start();
     let chromium = Chromium::start().await;
     stop_the_clock(&chromium).await;
-    // It is 14:03:20 in UTC, and in New York not tomorrow yet.
+    // It is 14:03:20 in UTC, and still the same day in New York.
     for (zone, as_of, title, oldest) in [
         ("Asia/Tokyo", "23:03:20", "23 Nov 2026, 23:03:20 GMT+9", "Yesterday 10:18"),
         ("America/New_York", "09:03:20", "23 Nov 2026, 09:03:20 GMT-5", "21 Nov 20:18"),
@@ -46,7 +46,7 @@ async fn numbers_and_dates_are_written_as_the_viewer_writes_them_and_attributes_
         ("de-DE", "249.588", "250.000 of about 1.000.000 rows", "14:03:20"),
         ("en-US", "249,588", "250,000 of about 1,000,000 rows", "2:03:20"),
     ] {
-        // One override at a time.
+        // The browser allows one override at a time.
         for locale in ["", locale] {
             chromium.command("Emulation.setLocaleOverride", json!({ "locale": locale })).await;
         }

@@ -1,5 +1,5 @@
-//! What a screen reader is told: the accessibility tree of a page, as text, held beside the one that
-//! was looked at. `UPDATE_SNAPSHOTS=1` writes them anew.
+//! What a screen reader gets: the accessibility tree of a page as text, compared with a reviewed one.
+//! `UPDATE_SNAPSHOTS=1` writes the files.
 
 use std::{collections::HashMap, env, fmt::Write, fs, path::Path};
 
@@ -30,7 +30,7 @@ const PAGES: [&str; 16] = [
     "sign-up-closed",
 ];
 
-/// What is told of a node besides its role and name.
+/// The properties that are included besides role and name.
 const STATES: [&str; 11] = [
     "checked",
     "disabled",
@@ -83,7 +83,7 @@ async fn tree(chromium: &Chromium) -> String {
 fn tell(node: &Value, nodes: &HashMap<&str, &Value>, depth: usize, above: &str, told: &mut String) {
     let text = |name: &str| node[name]["value"].as_str().unwrap_or_default();
     let (role, name) = (text("role"), text("name"));
-    // A line of text within a text, and a text that is the name of what it stands in, tell nothing new.
+    // A line inside a text, and a text that equals the name of its container, add nothing.
     if role == "InlineTextBox" || (role == "StaticText" && name.trim() == above.trim()) {
         return;
     }

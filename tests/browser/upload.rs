@@ -1,4 +1,4 @@
-//! Files on their way: chosen, seen to arrive, stalled, stopped, refused, and chosen again.
+//! Uploads: chosen, in progress, stalled, stopped, refused, and chosen again.
 
 use std::{
     fs,
@@ -32,7 +32,7 @@ pub async fn on_the_dashboard() -> (TestApp, Chromium) {
     (app, chromium)
 }
 
-/// A file to be chosen or dropped.
+/// A file to choose or drop.
 pub fn file(chromium: &Chromium, name: &str, bytes: impl AsRef<[u8]>) -> String {
     let path = chromium.folder().join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -40,13 +40,13 @@ pub fn file(chromium: &Chromium, name: &str, bytes: impl AsRef<[u8]>) -> String 
     path.into_os_string().into_string().unwrap()
 }
 
-/// Chooses files in the browser's dialog, so to say.
+/// Chooses files, as in the browser's dialog.
 pub async fn choose(chromium: &Chromium, paths: &[String]) {
     let input = chromium.driver.find(By::Id("file")).await.unwrap();
     input.send_keys(paths.join("\n").as_str()).await.unwrap();
 }
 
-/// Lets this many bytes a second leave the browser.
+/// Limits the browser's upload to this many bytes per second.
 async fn let_out(chromium: &Chromium, bytes_per_second: i64) {
     chromium.command("Network.enable", json!({})).await;
     let conditions = json!({
@@ -73,7 +73,7 @@ pub async fn cards(chromium: &Chromium) -> Vec<String> {
     names.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
 }
 
-/// Passes everything on from browsers to a server, until it stands still.
+/// Forwards connections from browsers to a server, until it is told to stall.
 struct Front {
     stands_still: Arc<AtomicBool>,
 }
@@ -124,7 +124,7 @@ async fn an_upload_is_seen_to_arrive_to_stall_and_can_be_stopped() {
     let chromium = Chromium::start_signed_in(&app.origin, "/sign-up").await;
     let page = &chromium.driver;
     let path = chromium.folder().join("slow.csv");
-    // More than what lies between the browser and the server can hold.
+    // More than the buffers between the browser and the server can hold.
     fs::File::create(&path).unwrap().set_len(100_000_000).unwrap();
     let_out(&chromium, 400_000).await;
     page.find(By::Id("address")).await.unwrap().send_keys("https://files.example/typed.csv").await.unwrap();
@@ -143,7 +143,7 @@ async fn an_upload_is_seen_to_arrive_to_stall_and_can_be_stopped() {
         "return document.activeElement.closest('.upload')?.querySelector('.upload-name').textContent";
     assert_eq!(chromium.evaluate(focused).await, json!("slow.csv"), "Stop has the focus");
 
-    // Nothing moves any more: then no speed and no time left is claimed.
+    // The upload stalls: no speed and no remaining time are shown.
     front.stand_still(true);
     let_out(&chromium, -1).await;
     let stalled = async || {
@@ -242,7 +242,7 @@ async fn files_chosen_together_are_sent_in_order_each_with_its_own_stop_and_show
     app.stop().await;
 }
 
-/// A file over the limit has no Stop: the focus goes to the first file that has one.
+/// A file over the limit has no Stop button: the focus goes to the first file that has one.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_focus_goes_to_the_first_file_that_is_sent() {
     let limit = 1_000_000;
@@ -272,7 +272,7 @@ async fn the_focus_goes_to_the_first_file_that_is_sent() {
 async fn what_is_refused_is_said_beside_its_field_which_has_the_focus() {
     let (app, chromium) = on_the_dashboard().await;
     let page = &chromium.driver;
-    // What a screen reader says of the element with the focus, besides its name.
+    // What a screen reader says about the focused element, besides its name.
     let focused = async || {
         let script = "const { id, ariaInvalid, attributes } = document.activeElement; \
              const texts = (attributes['aria-describedby']?.value ?? '').split(' ') \
@@ -320,14 +320,14 @@ async fn a_limit_of_nginx_is_named_as_one_in_front_of_runboard() {
     choose(&chromium, &[file(&chromium, "large.csv", "1,2\n".repeat(500_000))]).await;
     let in_front = "Something in front of Runboard refuses files of this size (413). Ask the operator to raise its limit.";
     chromium.wait_for("nginx to be named", async || refusal().await == in_front).await;
-    // What Runboard itself refuses is not blamed on anything else.
+    // A refusal by Runboard itself is not attributed to a proxy.
     choose(&chromium, &[file(&chromium, "empty.csv", "")]).await;
     chromium.wait_for("our refusal", async || refusal().await.starts_with("empty.csv is empty")).await;
     chromium.stop_after(&["status of 413", "status of 422"]).await;
     app.stop().await;
 }
 
-/// The dashboard that a file is chosen on must not be left while it is on its way.
+/// The dashboard must not be left while a file is being uploaded.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_without_a_connection_keeps_the_page_and_says_so() {
     let (app, chromium) = on_the_dashboard().await;

@@ -1,4 +1,4 @@
-// An app as somebody writes one with the SDK. It prints its address once it is served.
+// A typical app that uses the SDK. It prints its address once it is served.
 
 import { createServer } from "node:http";
 import { Inngest, NonRetriableError } from "inngest";
@@ -65,7 +65,7 @@ const inParallel = inngest.createFunction(
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-// Its steps take longer together than one call may, and one of them does alone.
+// Its steps together exceed the time limit of a call, and one of them does alone.
 const isLong = inngest.createFunction(
   { id: "is-long", triggers: [{ event: "acme/is-long" }], checkpointing: { maxRuntime: 300 }, retries: 1 },
   async ({ step }) => {
@@ -77,7 +77,7 @@ const isLong = inngest.createFunction(
   },
 );
 
-// What it does between two steps takes longer than one call may.
+// Its work between two steps exceeds the time limit of a call.
 const isSlowBetweenSteps = inngest.createFunction(
   { id: "is-slow", triggers: [{ event: "acme/is-slow" }], checkpointing: { maxRuntime: 100 }, retries: 1 },
   async ({ step }) => {

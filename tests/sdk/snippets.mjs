@@ -1,5 +1,5 @@
-// The snippets of Inngest's page "Fetch run status and output", put together as it puts them together. Two
-// things are not as on the page: where the API is, and where the file is.
+// The snippets of Inngest's page "Fetch run status and output", combined as the page describes. Two things differ
+// from the page: the address of the API, and the address of the file.
 
 import { Inngest } from "inngest";
 

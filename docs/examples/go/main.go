@@ -1,4 +1,4 @@
-// Takes Runboard's event, counts the rows of its file, and tells how far it is.
+// Handles Runboard's event, counts the rows of its file, and reports its progress.
 package main
 
 import (
@@ -52,7 +52,7 @@ func main() {
 	log.Fatal(http.ListenAndServe("127.0.0.1:"+port, nil))
 }
 
-// read counts the rows after the header; one is good if it has as many fields as that.
+// read counts the rows after the header. A row is good if it has as many fields as the header.
 func read(ctx context.Context, client inngestgo.Client, run, address string) (Counts, error) {
 	var counts Counts
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -71,7 +71,7 @@ func read(ctx context.Context, client inngestgo.Client, run, address string) (Co
 	rows.LazyQuotes = true
 	rows.ReuseRecord = true
 	told := time.Now()
-	// The reader takes the width of the first row, the header, for that of all.
+	// The reader expects the width of the first row, the header, in all rows.
 	if _, err := rows.Read(); err != nil && err != io.EOF {
 		return counts, err
 	}
@@ -95,7 +95,7 @@ func read(ctx context.Context, client inngestgo.Client, run, address string) (Co
 				"processedItems": counts.ProcessedItems,
 				"failedItems":    counts.FailedItems,
 			}
-			// A report that is lost is made up for by the next one.
+			// The next report replaces a lost one.
 			_, _ = client.Send(ctx, inngestgo.Event{Name: "imports/csv.progress", Data: progress})
 		}
 	}

@@ -1,4 +1,4 @@
-// Takes Runboard's event, counts the rows of its file, and tells how far it is.
+// Handles Runboard's event, counts the rows of its file, and reports its progress.
 
 import { createServer } from "node:http";
 import { Readable, pipeline } from "node:stream";
@@ -31,14 +31,14 @@ const importCsv = inngest.createFunction(
   },
 );
 
-/** The rows after the header; one is good if it has as many fields as that. */
+/** The rows after the header. A row is good if it has as many fields as the header. */
 async function* rowsOf(address: string) {
   const response = await fetch(address);
   if (!response.ok || !response.body) {
     throw new Error(`the address of the file answered ${response.status}`);
   }
   const options = { bom: true, relax_column_count: true, relax_quotes: true, skip_empty_lines: true };
-  // An error of either ends the loop below; there is nothing left to do here.
+  // An error of either ends the loop below, so nothing needs to be done here.
   const records = pipeline(Readable.fromWeb(response.body as any), parse(options), () => {});
   let width: number | undefined;
   for await (const fields of records) {

@@ -19,10 +19,10 @@ use super::{
     snapshots::{at, counted, ended, frame, import_row, reading, retrying_at, run_row, running, silent},
 };
 
-/// The most that may be sent.
+/// The upload limit.
 pub const LIMIT: u64 = 10 << 30;
 
-/// Rows on one page of the history.
+/// The rows of one page of the history.
 const ROWS: u64 = 50;
 
 fn dashboard(refused: Option<RefusedForm>, live: &[Snapshot], history: &[Snapshot]) -> DashboardPage {
@@ -62,26 +62,26 @@ fn page(name: &'static str, refused: Option<RefusedForm>, live: &[Snapshot], his
     Page::new(name, dashboard(refused, live, history).render().unwrap())
 }
 
-/// Imports have come from elsewhere and wait to be let in.
+/// Imports were added elsewhere and are held back as news.
 fn with_news(name: &'static str, mut page: DashboardPage) -> Page {
     page.live.news = vec![id(31).to_string(), id(30).to_string()];
     page.live.is_first_visit = page.is_empty();
     Page::new(name, page.render().unwrap())
 }
 
-/// More are in progress than have a card.
+/// More imports are in progress than have a card.
 fn with_more(name: &'static str, mut page: DashboardPage) -> Page {
     page.live = page.live.with_more(976, PACE);
     Page::new(name, page.render().unwrap())
 }
 
-/// The visitor has deleted an import.
+/// The visitor has just deleted an import.
 fn after_a_deletion(name: &'static str, history: &[Snapshot]) -> Page {
     let page = DashboardPage { deleted: Some("orders.csv".to_owned()), ..dashboard(None, &[], history) };
     Page::new(name, page.render().unwrap())
 }
 
-/// A search that found nothing, as far as it went.
+/// A search without a match, up to the time that it reached.
 fn without_a_match(name: &'static str, searched_to: Option<Moment>) -> Page {
     let mut page = dashboard(None, &[], &[]);
     let history = page.history.as_mut().expect("it has a history");
@@ -96,7 +96,7 @@ fn offer(labels: &[&'static str]) -> Vec<Choice> {
     labels.iter().map(|label| Choice { value: "", label, is_chosen: false }).collect()
 }
 
-/// Imports that go on, each in another state.
+/// Unfinished imports, each in another state.
 fn going_on() -> Vec<Snapshot> {
     let number = |number, snapshot: Snapshot| import_row(snapshot, |row| row.id = id(number));
     vec![
@@ -115,7 +115,7 @@ fn going_on() -> Vec<Snapshot> {
     ]
 }
 
-/// Imports that are over, in mixed states, today and before.
+/// Imports that are over, in mixed states, of today and earlier.
 fn over() -> Vec<Snapshot> {
     let by_you = |snapshot| import_row(snapshot, |row| row.cancel_requested_at = Some(at("14:03:18")));
     let kinds: [(&str, Snapshot); 7] = [

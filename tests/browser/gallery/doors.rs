@@ -1,5 +1,4 @@
-//! Pages with one thing to do: the doors, the question before a deletion, and what says that there is
-//! nothing here.
+//! Pages with a single action: sign-in and sign-up, the confirmation of a deletion, and error pages.
 
 use askama::Template;
 use runboard::{

@@ -1,4 +1,4 @@
-//! The page of an import, in every state there is.
+//! The page of an import, in every state.
 
 use std::sync::Arc;
 
@@ -23,12 +23,12 @@ use super::{
     },
 };
 
-/// The same at every start: what is shown of an import has its id in it.
+/// Constant, because the page of an import contains its id.
 pub fn id(number: u64) -> ImportId {
     format!("01M852CDY0{number:016}").parse().unwrap()
 }
 
-/// What the engine has confirmed and nobody has taken yet.
+/// The engine has confirmed the event, and no function has accepted it yet.
 pub fn sent() -> Snapshot {
     import_row(snapshots::sent(), |row| row.id = id(1))
 }
@@ -37,7 +37,7 @@ pub fn with(run: RunSnapshot) -> Snapshot {
     import_row(snapshots::with(run), |row| row.id = id(1))
 }
 
-/// Somebody else's function, of which no more is known than the engine says.
+/// Another function's run, about which only the engine's data are known.
 fn foreign(name: &str, run_id: &str, run: RunSnapshot) -> RunSnapshot {
     run_row(run, |row| {
         row.run_id = run_id.to_owned().into();
@@ -55,7 +55,7 @@ pub fn queued() -> RunSnapshot {
     })
 }
 
-/// Another's function that sleeps.
+/// Another function's run that sleeps.
 fn asleep() -> RunSnapshot {
     let plan = EnginePlan { what: Planned::Wake, at: at("14:05:00") };
     let run = RunSnapshot {
@@ -69,7 +69,7 @@ fn asleep() -> RunSnapshot {
     foreign("warehouse-sync", "01M852CE07000000000000001", run)
 }
 
-/// A run and two of other people's functions, each somewhere else.
+/// A run of ours and two of other people's functions, each in another state.
 pub fn fan_out() -> Snapshot {
     let unknown = RunSnapshot {
         upload_bytes: 0,
@@ -103,7 +103,7 @@ fn not_a_csv() -> RunSnapshot {
     })
 }
 
-/// An address that answered with no file.
+/// An address that answered without a file.
 pub fn failed_at_start() -> RunSnapshot {
     let output = json!({"name": "Error", "message": "the address answered 404."});
     RunSnapshot {
@@ -133,13 +133,13 @@ pub fn completed() -> RunSnapshot {
     })
 }
 
-/// Read to its last byte.
+/// The run has read the whole file.
 fn whole(run: RunSnapshot) -> RunSnapshot {
     let bytes = run.total_bytes();
     run_row(run, |row| row.bytes = bytes)
 }
 
-/// Figures of the widest kind, of which many are failed rows.
+/// Figures of the greatest width, with many failed rows.
 pub fn millions(run: RunSnapshot) -> RunSnapshot {
     counted(11_300_000, 1_170_000, run)
 }
@@ -148,7 +148,7 @@ fn reasons() -> FindingsSection {
     reasons_of(1)
 }
 
-/// What most files with failed rows have.
+/// The findings of a typical file with failed rows.
 fn one_reason() -> FindingsSection {
     let reason = Reason {
         column: None,
@@ -161,7 +161,7 @@ fn one_reason() -> FindingsSection {
     FindingsSection::new(&findings::Findings { reasons, ..findings::Findings::default() })
 }
 
-/// Each reason so many times as often, and further on in the file.
+/// Each reason multiplied by `times`, and further on in the file.
 fn reasons_of(times: u64) -> FindingsSection {
     let reason = |column: Option<&str>, reason: &str, count, line, example: &str| Reason {
         column: column.map(str::to_owned),
@@ -184,8 +184,8 @@ fn reasons_of(times: u64) -> FindingsSection {
     })
 }
 
-/// Our function's runs have read their bytes at a speed that is not always the same, with failed rows here
-/// and there, and know how the file begins.
+/// Adds data to the runs of our function: bytes read at varying speed, failed rows in several places, and the
+/// first rows.
 fn as_read(snapshot: &Snapshot) -> Snapshot {
     let mut snapshot = snapshot.clone();
     for run in snapshot.runs.iter_mut().filter(|run| run.is_ours() && run.bytes() > 0) {

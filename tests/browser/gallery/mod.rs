@@ -1,5 +1,5 @@
-//! Every state of every page, made from made-up imports and served like the real thing: the same
-//! assets, the same headers, and polls that are answered.
+//! Every state of every page, rendered from made-up imports and served as in the program: the same assets,
+//! the same headers, and answered polls.
 
 mod dashboards;
 mod doors;
@@ -21,14 +21,14 @@ use serde_json::json;
 
 use crate::chromium::Chromium;
 
-/// How often the pages ask.
+/// The pace of the pages' polls.
 const PACE: Duration = Duration::from_millis(500);
 
 /// A page in a state.
 pub struct Page {
     pub name: &'static str,
     pub html: String,
-    /// What the browser has to do before the page is in that state.
+    /// What the browser must do to bring the page into that state.
     pub prepare: Option<Prepare>,
 }
 
@@ -38,7 +38,7 @@ pub enum Prepare {
     HeldOver,
     /// Choose a file larger than the limit.
     TooLarge,
-    /// Choose a file that is never received whole.
+    /// Choose a file whose upload never ends.
     Sending,
 }
 
@@ -100,7 +100,7 @@ impl Gallery {
     }
 }
 
-/// In the gallery it is always the moment at which its pages were made, in UTC, and nothing ticks.
+/// Stops the page's clock at the time of its data, in UTC.
 pub async fn stop_the_clock(chromium: &Chromium) {
     chromium.command("Emulation.setTimezoneOverride", json!({ "timezoneId": "UTC" })).await;
     let now = snapshots::reading().now;
@@ -136,7 +136,7 @@ impl Prepare {
     }
 }
 
-/// Chooses a file of zeros that takes no room.
+/// Chooses a sparse file of zeros.
 async fn choose(chromium: &Chromium, name: &str, bytes: u64) {
     let path = chromium.folder().join(name);
     std::fs::File::create(&path).unwrap().set_len(bytes).unwrap();
@@ -156,12 +156,12 @@ async fn show(pages: web::Data<HashMap<String, String>>, name: web::Path<String>
     }
 }
 
-/// A poll's answer that leaves the page as it is.
+/// A poll's answer that leaves the page unchanged.
 async fn nothing_new() -> HttpResponse {
     HttpResponse::NoContent().finish()
 }
 
-/// An upload that goes on until the browser gives up.
+/// An upload that continues until the browser aborts it.
 async fn take_for_ever(_held: web::Payload) -> HttpResponse {
     pending().await
 }
