@@ -4,13 +4,10 @@
 //! cannot forge it. A client that states neither is not a browser, so it can send only its own cookie.
 
 use actix_web::{
-    Error, HttpRequest, HttpResponse,
+    Error, HttpRequest,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
-    http::{
-        Method, StatusCode,
-        header::{self, ContentType},
-    },
+    http::{Method, StatusCode, header},
     middleware::Next,
     web,
 };
@@ -36,12 +33,9 @@ pub async fn refuse_cross_site(
         "This request has a session's cookie but no Origin header, and was refused. A program has to send the \
          address of this Runboard as Origin."
     };
-    let refused = if wants_fragment(request.request()) {
-        let (status, title) = (StatusCode::FORBIDDEN, "Refused");
-        ErrorInfo { status, title, sentence: why.into(), retry_after: None, log_chain: None }.notice()
-    } else {
-        HttpResponse::Forbidden().content_type(ContentType::plaintext()).body(why)
-    };
+    let (status, title) = (StatusCode::FORBIDDEN, "Request refused");
+    let info = ErrorInfo { status, title, sentence: why.into(), retry_after: None, log_chain: None };
+    let refused = if wants_fragment(request.request()) { info.notice() } else { info.page() };
     Ok(request.into_response(refused).map_into_right_body())
 }
 

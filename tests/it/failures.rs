@@ -59,3 +59,21 @@ async fn a_refused_fragment_says_why_in_a_notice() {
     }
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_form_of_another_site_is_refused_with_a_page() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let answer = visitor
+        .request(Method::POST, "/imports/sample")
+        .header("Sec-Fetch-Site", "cross-site")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/html; charset=utf-8");
+    let page = answer.text().await.unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.contains("<h1>Request refused</h1>"), "{page}");
+    assert!(page.contains("This request came from another site and was refused."), "{page}");
+    app.stop().await;
+}
