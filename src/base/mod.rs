@@ -1,5 +1,7 @@
-//! What every room uses: ids, time, configuration, TLS, tasks, and limits on what strangers can use.
+//! What every room uses: ids, time, configuration, TLS, tasks, the client address of a request, and limits on what
+//! strangers can use.
 
+pub mod client_address;
 pub mod config;
 pub mod ids;
 pub mod limits;

@@ -5,7 +5,6 @@
 //! request. A dev server neither signs nor expects signatures; Runboard then listens on loopback only.
 
 mod body;
-pub mod client;
 mod sync;
 
 use std::time::Duration;

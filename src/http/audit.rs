@@ -13,9 +13,9 @@ use actix_web::{
 };
 use ulid::Ulid;
 
-use crate::{
-    base::ids::{ImportId, UserId},
-    function::serve::client,
+use crate::base::{
+    client_address::client_address,
+    ids::{ImportId, UserId},
 };
 
 /// Sent with every answer, so that a person can tell an operator which log line belongs to a problem.
@@ -83,7 +83,7 @@ fn action<B>(response: &ServiceResponse<B>) -> Option<&'static str> {
 fn write<B>(action: &str, id: &str, response: &ServiceResponse<B>) {
     let request = response.request();
     let status = response.status();
-    let address = client::address(request).map(|address| address.to_string()).unwrap_or_default();
+    let address = client_address(request).map(|address| address.to_string()).unwrap_or_default();
     let extensions = request.extensions();
     let actor = extensions.get::<Actor>();
     let user = actor.map(|Actor(user)| user.to_string()).unwrap_or_default();

@@ -10,9 +10,10 @@ use actix_web::{
 use futures_util::TryStreamExt;
 use tokio::time::timeout;
 
-use super::{Retry, ServeHandler, client, error, failure, header};
+use super::{Retry, ServeHandler, error, failure, header};
 use crate::{
     base::{
+        client_address::client_address,
         limits::{ByteBudget, Exhausted, HeldBytes, Network},
         time::UnixMillis,
     },
@@ -82,7 +83,7 @@ async fn read(
     if announced.is_some_and(|length| length > MAX_CALL_BYTES as u64) {
         return Err(Unread::TooLarge);
     }
-    let mut held = budget.hold(client::address(request).map(Network::from));
+    let mut held = budget.hold(client_address(request).map(Network::from));
     let mut body = BytesMut::new();
     while let Some(piece) = payload.try_next().await.map_err(|_| Unread::BrokenOff)? {
         if piece.len() > MAX_CALL_BYTES - body.len() {

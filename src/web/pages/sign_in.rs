@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::form_error::{FormError, waiting_time};
 use crate::{
     accounts::{self, Accounts, BUSY_RETRY_AFTER, SignInError},
-    function::serve::client,
+    base::client_address::client_address,
     http::{
         error::{Error, seconds},
         origin::PublicOrigin,
@@ -135,7 +135,7 @@ pub async fn submit(
     let SignInForm { email: typed, password, next } = form.into_inner();
     let next = next.or(query.into_inner().next).filter(|path| is_own_path(path));
     let refusal = match typed.parse() {
-        Ok(email) => match accounts.sign_in(&email, password.into(), client::address(&request)).await {
+        Ok(email) => match accounts.sign_in(&email, password.into(), client_address(&request)).await {
             Ok(user) => {
                 let location = next.as_deref().unwrap_or("/");
                 return Ok(session::begin(&request, &accounts, &origin, user, location).await?);

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::form_error::{FormError, waiting_time};
 use crate::{
     accounts::{self, Accounts, BUSY_RETRY_AFTER, Email, InvalidPassword, Password, SignUpError, Token},
-    function::serve::client,
+    base::client_address::client_address,
     http::{
         error::{Error, seconds},
         origin::PublicOrigin,
@@ -122,7 +122,7 @@ pub async fn submit(
         Ok(checked) => checked,
         Err(error) => return answer.form(StatusCode::UNPROCESSABLE_ENTITY, Some(error)),
     };
-    match accounts.sign_up(email, password, answer.link.as_ref(), client::address(&request)).await {
+    match accounts.sign_up(email, password, answer.link.as_ref(), client_address(&request)).await {
         Ok(user) => Ok(session::begin(&request, &accounts, &origin, user, "/").await?),
         Err(refusal) => answer.refused(refusal),
     }

@@ -32,7 +32,10 @@ const LIBRARIES: [(&str, &[&str]); 6] = [
     ("askama::", &["web/", "http/error"]),
     ("actix_multipart::", &["web/"]),
     ("reqwest::", &["inngest/", "engine/", "files/"]),
-    ("actix_web::", &["app.rs", "app/", "web/", "http/", "function/serve", "engine/api"]),
+    (
+        "actix_web::",
+        &["app.rs", "app/", "web/", "http/", "function/serve", "engine/api", "base/client_address.rs"],
+    ),
     ("csv_core::", &["csv/"]),
 ];
 

@@ -1,17 +1,17 @@
-//! The client address of a request, here and on the pages.
+//! The client address of a request.
 
 use std::{borrow::Cow, net::IpAddr};
 
 use actix_web::{HttpRequest, web};
 
-use crate::base::config::TrustedProxies;
+use super::config::TrustedProxies;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The visitor's address, determined here for limits and log lines alike. A forwarded address counts only if
 /// `web::Data<TrustedProxies>` contains the proxy. None for a request without a connection.
 #[must_use]
-pub fn address(request: &HttpRequest) -> Option<IpAddr> {
+pub fn client_address(request: &HttpRequest) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip();
     let Some(trusted) = request.app_data::<web::Data<TrustedProxies>>() else {
         return Some(peer.to_canonical());
@@ -41,7 +41,7 @@ mod tests {
             for line in lines {
                 request = request.append_header((FORWARDED_FOR, HeaderValue::from_bytes(line).unwrap()));
             }
-            let address = address(&request.to_http_request()).unwrap();
+            let address = client_address(&request.to_http_request()).unwrap();
             assert_eq!(address.to_string(), "198.51.100.7", "{lines:?}");
         }
     }
