@@ -3,9 +3,9 @@
 use actix_web::{Route, guard, web};
 
 use crate::{
-    http::{error, health},
+    http::{assets, error, health},
     web::{
-        assets, downloads, files, output,
+        downloads, files, output,
         pages::{dashboard, delete, import, sign_in, sign_out, sign_up},
         retry, sample,
     },

@@ -23,7 +23,7 @@ use crate::{
     files::{LinkKey, Storage},
     function::{self, Processor},
     http::{
-        audit, compression, csrf, error, headers,
+        assets, audit, compression, csrf, error, headers,
         health::Health,
         origin::PublicOrigin,
         patience,
@@ -31,7 +31,7 @@ use crate::{
     },
     imports::Imports,
     store::Store,
-    web::{assets, site::Site},
+    web::site::Site,
 };
 
 /// How long requests may take to end when the server stops. They include Inngest's calls, which are running

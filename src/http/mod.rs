@@ -1,6 +1,7 @@
-//! Everything that handlers share: the user of a request, its origin, error answers, and how answers are
-//! sent.
+//! Everything that handlers share: the user of a request, its origin, error answers, how answers are sent, and
+//! the files that every page loads.
 
+pub mod assets;
 pub mod audit;
 pub mod compression;
 pub mod csrf;
@@ -16,3 +17,6 @@ pub mod serving;
 pub mod session;
 
 pub use error_page::ErrorPage;
+
+/// Shown in every footer.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

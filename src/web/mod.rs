@@ -4,7 +4,6 @@
 //! template of the same name under `templates/`. A fragment that htmx polls is a part of its page, so that
 //! the first load and every poll use one template.
 
-pub mod assets;
 pub mod downloads;
 pub mod files;
 pub mod flash;

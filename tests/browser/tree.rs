@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, env, fmt::Write, fs, path::Path};
 
-use runboard::web::views::VERSION;
+use runboard::http::VERSION;
 use serde_json::{Value, json};
 
 use crate::{

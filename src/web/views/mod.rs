@@ -25,9 +25,6 @@ use crate::report::{
     progress::{Figures, Progress},
 };
 
-/// Shown in every footer.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
 /// The figures of an import about which nothing is known yet.
 #[must_use]
 pub fn no_figures() -> Figures {

@@ -1,12 +1,12 @@
 //! What the browser's tab shows for a page: the title, and the state as the colour of the icon.
 
 use crate::{
+    http::assets,
     imports::{ImportState, Snapshot},
     report::{
         badge::{FailedRows, Shown, Tone},
         block::Block,
     },
-    web::assets,
 };
 
 /// The tab of a live page; polls update it.

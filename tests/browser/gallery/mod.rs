@@ -13,10 +13,7 @@ use std::{collections::HashMap, future::pending, net::TcpListener, time::Duratio
 use actix_web::{
     HttpResponse, HttpServer, dev::ServerHandle, http::header::ContentType, middleware::from_fn, web,
 };
-use runboard::{
-    http::{compression, headers},
-    web::assets,
-};
+use runboard::http::{assets, compression, headers};
 use serde_json::json;
 
 use crate::chromium::Chromium;

@@ -101,20 +101,63 @@ fn each_library_stays_in_its_rooms() {
     }
 }
 
-/// Templates get their data from `web` and name no other room.
+/// A template belongs to the room of the struct that it renders, and to the rooms of the templates that extend or
+/// include it. It shows values of the struct, and names no room but `web` and `http`, and none above its own.
 #[test]
-fn templates_name_no_room_but_web() {
-    let mut templates = Vec::new();
-    source::walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("templates"), "html", &mut templates);
-    assert!(templates.len() > 20, "the templates are where this test looks");
-    for path in templates {
-        let text = fs::read_to_string(&path).unwrap();
-        for (at, _) in text.match_indices("crate::") {
-            let named: String =
-                text[at..].chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':').collect();
-            assert!(named.starts_with("crate::web::"), "{} names {named}", path.display());
+fn templates_name_no_room_above_those_that_render_them() {
+    let sources = Sources::read();
+    let mut rendered = BTreeSet::new();
+    for source in sources.iter() {
+        let Some(room) = source.module.first() else { continue };
+        // Macros write the attribute differently, but all name the template's file.
+        for path in source.text.split('"').filter(|text| text.ends_with(".html")) {
+            for template in with_parts(path) {
+                rendered.insert((room.as_str(), template));
+            }
         }
     }
+    assert!(rendered.len() > 20, "the templates are where this test looks: {rendered:?}");
+    for room in ["web", "http"] {
+        assert!(rendered.iter().any(|(of, _)| *of == room), "{room} renders templates: {rendered:?}");
+    }
+    for (room, template) in &rendered {
+        let text = template_text(template);
+        for (at, _) in text.match_indices("crate::") {
+            let named: String = text[at + "crate::".len()..]
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
+            let is_allowed = named == *room || line_of(&named) > line_of(room);
+            assert!(
+                is_allowed && ["web", "http"].contains(&&*named),
+                "{template} is rendered by the room {room} and names {named}"
+            );
+        }
+    }
+}
+
+/// `template` and all templates that it extends or includes.
+fn with_parts(template: &str) -> BTreeSet<String> {
+    let (mut found, mut left) = (BTreeSet::new(), vec![template.to_owned()]);
+    while let Some(template) = left.pop() {
+        let text = template_text(&template);
+        if found.insert(template) {
+            left.extend(quoted_after(&text, "{% extends "));
+            left.extend(quoted_after(&text, "{% include "));
+        }
+    }
+    found
+}
+
+fn template_text(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What stands in quotes directly behind each `mark`.
+fn quoted_after(text: &str, mark: &str) -> Vec<String> {
+    let behind = text.split(mark).skip(1);
+    behind.filter_map(|rest| Some(rest.strip_prefix('"')?.split('"').next()?.to_owned())).collect()
 }
 
 /// Handlers get an import through the extractor `OwnedImport`, which checks its owner. An id alone is not

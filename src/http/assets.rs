@@ -16,7 +16,7 @@ use flate2::{Compression, write::GzEncoder};
 use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
 
-use crate::http::compression;
+use super::compression;
 
 /// The route of [`serve`].
 pub const PATH: &str = "/assets/{hash}/{name}";
