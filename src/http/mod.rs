@@ -4,6 +4,7 @@
 pub mod assets;
 pub mod audit;
 pub mod compression;
+pub mod conditional;
 pub mod csrf;
 pub mod error;
 mod error_page;

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::{
-    base::ids::RunId,
+    base::{ids::RunId, time::UnixMillis},
     files::{Key, Storage},
     results::{PLAN, Plan},
     store::{self, Store, steps::Step},
@@ -16,11 +16,13 @@ pub enum Which {
     Failed,
 }
 
-/// One output: its header line, then its parts in order.
+/// One output: its header line, then its parts in order. A part never changes.
 #[derive(Clone, Debug)]
 pub struct Outputs {
     pub header: Vec<u8>,
     pub parts: Vec<Key>,
+    /// When the last step was committed.
+    pub committed_at: UnixMillis,
 }
 
 /// The original failed records of a run. After the front of their file they form a CSV file.
@@ -54,11 +56,12 @@ pub async fn of(store: &Store, run: &RunId, which: Which) -> store::Result<Optio
         Which::Processed => plan.layout.processed_header(),
         Which::Failed => plan.layout.failed_header(),
     };
+    let committed_at = steps.iter().map(|step| step.committed_at).max().unwrap_or(UnixMillis(0));
     let files = steps.into_iter().filter_map(|step| match which {
         Which::Processed => step.files.processed,
         Which::Failed => step.files.failed,
     });
-    Ok(Some(Outputs { header, parts: files.map(Key::from_stored).collect() }))
+    Ok(Some(Outputs { header, parts: files.map(Key::from_stored).collect(), committed_at }))
 }
 
 /// The failed records of the finished steps of `run`. None if there are none, or the run is not ours.

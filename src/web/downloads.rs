@@ -1,21 +1,21 @@
 //! `GET /imports/{id}/processed.csv` and `failed.csv`: the header and then the files that the steps wrote,
-//! streamed in order without a temporary file.
+//! streamed in order without a temporary file. A download can be resumed.
 
-use std::{io, pin::Pin};
+use std::io;
 
 use actix_web::{
-    HttpResponse,
-    http::header::{self, ContentDisposition, DispositionParam, DispositionType},
+    HttpRequest, HttpResponse,
+    http::header::{self, ContentDisposition, DispositionParam, DispositionType, EntityTag},
     web,
 };
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use tokio::fs::File;
-use tokio_util::io::ReaderStream;
 
 use crate::{
-    files::{Key, Storage},
-    http::{error::Error, principal::OwnedImport},
+    files::{Segments, Storage},
+    http::{
+        conditional::{Representation, http_date},
+        error::Error,
+        principal::OwnedImport,
+    },
     imports::Snapshot,
     inngest::RunStatus,
     results::outputs::{self, Which},
@@ -23,22 +23,25 @@ use crate::{
 };
 
 pub async fn processed(
+    request: HttpRequest,
     OwnedImport { import, .. }: OwnedImport,
     store: web::Data<Store>,
     storage: web::Data<Storage>,
 ) -> Result<HttpResponse, Error> {
-    download(&import, Which::Processed, &store, &storage).await
+    download(&request, &import, Which::Processed, &store, &storage).await
 }
 
 pub async fn failed(
+    request: HttpRequest,
     OwnedImport { import, .. }: OwnedImport,
     store: web::Data<Store>,
     storage: web::Data<Storage>,
 ) -> Result<HttpResponse, Error> {
-    download(&import, Which::Failed, &store, &storage).await
+    download(&request, &import, Which::Failed, &store, &storage).await
 }
 
 async fn download(
+    request: &HttpRequest,
     import: &Snapshot,
     which: Which,
     store: &Store,
@@ -50,38 +53,21 @@ async fn download(
     // Runs of other people's functions leave no files here.
     let run = import.runs.iter().find(|run| run.is_ours()).ok_or(Error::NothingWritten)?;
     let outputs = outputs::of(store, &run.row.run_id, which).await?.ok_or(Error::NothingWritten)?;
-    let (size, parts) = match open(storage, outputs.parts).await {
+    let parts = match storage.segments(&outputs.parts).await {
         // The import was deleted in the meantime.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::NotFound),
-        opened => opened?,
+        parts => parts?,
     };
-    let header = Bytes::from(outputs.header);
-    let size = size + header.len() as u64;
-    let body = stream::iter([Ok(header)]).chain(parts);
-    Ok(HttpResponse::Ok()
-        .content_type("text/csv; charset=utf-8")
-        .insert_header(attachment_of(import.file_name(), which, &run.row.status))
-        .no_chunking(size)
-        .streaming(body))
-}
-
-/// How many bytes are read at once: each read uses another thread.
-pub(super) const BLOCK: usize = 256 << 10;
-
-pub(super) type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
-
-/// The total size of the parts, and their bytes. Each part is opened when it is needed.
-pub(super) async fn open(storage: &Storage, keys: Vec<Key>) -> io::Result<(u64, ByteStream)> {
-    let paths: Vec<_> = keys.iter().map(|key| storage.path(key)).collect();
-    let mut size = 0;
-    for path in &paths {
-        size += tokio::fs::metadata(path).await?.len();
-    }
-    let parts = stream::iter(paths)
-        .then(File::open)
-        .map_ok(|file| ReaderStream::with_capacity(file, BLOCK))
-        .try_flatten();
-    Ok((size, Box::pin(parts)))
+    let file = Segments::of_bytes(outputs.header).then(parts);
+    let representation = Representation {
+        // A lost run can continue and add parts. The tag then changes.
+        etag: EntityTag::new_strong(file.fingerprint()),
+        last_modified: Some(http_date(outputs.committed_at)),
+        length: file.length(),
+    };
+    let disposition = attachment_of(import.file_name(), which, &run.row.status);
+    let read = |range| file.slice(&range).read();
+    Ok(representation.answer(request, "text/csv; charset=utf-8", disposition, read))
 }
 
 /// `orders-processed.csv`; for a run that stopped early `orders-processed-partial.csv`.

@@ -4,7 +4,7 @@ pub(crate) mod fake_engine;
 
 use std::{fs, time::Duration};
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 
 use crate::support::{
     host::Host,
@@ -88,8 +88,14 @@ async fn between_two_steps_what_counts_are_the_finished_ones() {
     let answer = visitor.get(&format!("{import}/processed.csv")).await;
     let name = answer.headers()["content-disposition"].to_str().unwrap().to_owned();
     assert!(name.contains("processed-partial.csv"), "{name}");
-    let rows = answer.bytes().await.unwrap().iter().filter(|byte| **byte == b'\n').count() as u64 - 1;
+    let partial = answer.bytes().await.unwrap();
+    let rows = partial.iter().filter(|byte| **byte == b'\n').count() as u64 - 1;
     assert_eq!((rows, 0), (processed, failed), "what is counted is what can be downloaded");
+    let request = visitor.request(Method::GET, &format!("{import}/processed.csv"));
+    let answer = request.header("Range", format!("bytes={}-", partial.len() - 9)).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::PARTIAL_CONTENT);
+    assert_eq!(answer.headers()["content-disposition"], name);
+    assert_eq!(answer.bytes().await.unwrap(), partial[partial.len() - 9..]);
     // The only worker is free.
     drop(busy);
     let next = visitor.upload("next.csv", "a\n1\n").await;

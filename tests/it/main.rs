@@ -17,6 +17,7 @@ mod csv;
 mod data;
 mod delete;
 mod disk_full;
+mod downloads;
 mod engine;
 mod failures;
 mod fair;
