@@ -1,6 +1,6 @@
-//! What moves too fast for the database: the progress inside a step, kept in memory.
+//! State that changes too fast for the database: the progress inside steps, kept in memory.
 //!
-//! The function writes it, the run's watcher reads it, and neither knows the other.
+//! The function writes it and the run's watcher reads it; neither depends on the other.
 
 mod inbox;
 mod late;
@@ -35,7 +35,7 @@ use crate::{
     store::executions::Execution,
 };
 
-/// The runs that our own function works on or that are watched, and who waits for news of which event.
+/// The runs that our own function works on or that are watched, and the watchers of events.
 #[derive(Clone, Debug, Default)]
 pub struct ProgressRegistry {
     runs: Arc<Mutex<HashMap<RunId, Arc<RunProgress>>>>,
@@ -43,60 +43,60 @@ pub struct ProgressRegistry {
     late: Arc<LateRuns>,
     told_budget: told::ToldBudget,
     is_reached: Arc<AtomicBool>,
-    /// An end was found by asking, and the engine did not tell of it.
+    /// Whether an end was found by polling and the engine did not report it.
     misses_ends: Arc<AtomicBool>,
 }
 
-/// A file that is being fetched: bytes that have arrived, none of which is read yet.
+/// A file that is being fetched: the bytes that have arrived, none of which is read yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receiving {
     pub bytes: u64,
-    /// None if it was not announced.
+    /// None if the size was not announced.
     pub total: Option<u64>,
-    /// The first byte.
+    /// When the first byte arrived.
     pub since: UnixMillis,
 }
 
-/// Where and when the reading began that goes on now. What was done before (the fetch, the attempts that
-/// failed, the steps before a restart) took time of which nothing follows for the rest of the file.
+/// Where and when the current reading began. Earlier work (the fetch, failed attempts, steps before a
+/// restart) says nothing about the time for the rest of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadSince {
     pub at: UnixMillis,
-    /// Read until then.
+    /// The rows that were read before.
     pub rows: u64,
     pub bytes: u64,
 }
 
-/// The numbers at one moment.
+/// The progress of a run at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProgressSnapshot {
-    /// None: nobody counts, or nobody has told.
+    /// None if nothing counts or reports rows.
     pub counts: Option<Counts>,
-    /// Bytes of the file read, and in all (0 while unknown).
+    /// The bytes of the file that are read, and its size (0 while unknown).
     pub bytes: u64,
     pub total_bytes: u64,
-    /// Rows in all, as another's function told.
+    /// The total number of rows, as another function reported.
     pub total_rows: Option<u64>,
-    /// While the file is being fetched.
+    /// Set while the file is being fetched.
     pub receiving: Option<Receiving>,
     /// None before the first step of rows, and after a failed attempt until the next one reads.
     pub read_since: Option<ReadSince>,
-    /// Of a file that was fetched, if it has another name than its address.
+    /// The name of a fetched file, if it differs from its address.
     pub file_name: Option<Arc<str>>,
-    /// What a call of our own function has told.
+    /// The execution as the last call of our own function set it.
     pub execution: Option<Arc<Execution>>,
-    /// A call has come and waits for its turn.
+    /// Whether a call waits for its turn.
     pub is_waiting: bool,
-    /// Where in the file its rows are, and how fast they were read.
+    /// The positions of the rows in the file, and the speed of reading them.
     pub stretches: Option<Arc<Stretches>>,
     pub first_rows: Option<Arc<FirstRows>>,
-    /// When something was last heard of the run here.
+    /// When something was last heard about the run in this process.
     pub heard_at: Option<UnixMillis>,
-    /// A step is at work, or something was heard of one just now.
+    /// Whether a step is active, or something was heard about one just now.
     pub is_active: bool,
 }
 
-/// What another's function tells of its progress.
+/// A report of another function about its progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProgressReport {
     pub counts: Counts,
@@ -104,45 +104,46 @@ pub struct ProgressReport {
 }
 
 impl ProgressRegistry {
-    /// The progress of `run`, made on first use.
+    /// The progress of `run`, created on first use.
     #[must_use]
     pub fn of(&self, run: &RunId) -> Arc<RunProgress> {
         Arc::clone(lock(&self.runs).entry(run.clone()).or_default())
     }
 
-    /// Whether a step of `run` is at work in this process.
+    /// Whether a step of `run` is active in this process.
     #[must_use]
     pub fn is_at_work(&self, run: &RunId) -> bool {
         self.known(run).is_some_and(|progress| *progress.at_work.borrow() > 0)
     }
 
-    /// Whether a step of `run` is at work here or waits for its slot, or something was heard of it just now:
-    /// between two steps lies a call of the engine. Of such a run we know more than the engine.
+    /// Whether a step of `run` is active here or waits for its slot, or something was heard about it just
+    /// now, because between two steps the engine makes a call. We then know more about the run than the
+    /// engine.
     #[must_use]
     pub fn is_active(&self, run: &RunId) -> bool {
         self.known(run).is_some_and(|progress| progress.is_active() || progress.is_waiting())
     }
 
-    /// The progress of a run that is known already.
+    /// The progress of a run, if there is one.
     fn known(&self, run: &RunId) -> Option<Arc<RunProgress>> {
         lock(&self.runs).get(run).cloned()
     }
 
-    /// The numbers of `run`, if our function was called for it since the start.
+    /// The current progress of `run`, if our function was called for it since the start.
     #[must_use]
     pub fn now(&self, run: &RunId) -> Option<ProgressSnapshot> {
         lock(&self.runs).get(run).map(|progress| progress.now())
     }
 
-    /// Asks the step at work on `run`, if there is one, to stop.
+    /// Asks the active step of `run`, if there is one, to stop.
     pub fn stop(&self, run: &RunId) {
         if let Some(progress) = lock(&self.runs).get(run) {
             progress.stop();
         }
     }
 
-    /// As [`stop`](Self::stop), and waits until the step has kept what it had finished, but not for
-    /// longer than `at_most`.
+    /// As [`stop`](Self::stop), and waits at most `at_most` until the step has committed what it had
+    /// finished.
     pub async fn settle(&self, run: &RunId, at_most: Duration) {
         let Some(progress) = self.known(run) else { return };
         progress.stop();
@@ -152,12 +153,12 @@ impl ProgressRegistry {
         }
     }
 
-    /// Forgets a run that has ended and is recorded.
+    /// Removes a run that has ended and is recorded.
     pub fn forget(&self, run: &RunId) {
         lock(&self.runs).remove(run);
     }
 
-    /// Tells the watchers of all `events` of one run, which a batch of them may share.
+    /// Reports a run to the watchers of all `events`, which a batch of them may share.
     pub fn tell_run(&self, events: &[EventId], run: Run) {
         let run = self.told_budget.keep(run);
         for event in events {
@@ -165,7 +166,8 @@ impl ProgressRegistry {
         }
     }
 
-    /// Tells the watcher of `event`. Of an event without one only runs are kept, for [`ProgressRegistry::late_runs`].
+    /// Sends news to the watcher of `event`. Without a watcher only runs are kept, for
+    /// [`ProgressRegistry::late_runs`].
     pub fn tell(&self, event: &EventId, news: News) {
         match self.tell_watcher(event, news) {
             Some(News::Run(run)) => self.late.put(event, run),
@@ -174,7 +176,7 @@ impl ProgressRegistry {
         }
     }
 
-    /// The same, if `event` has a watcher; else gives `news` back.
+    /// The same, if `event` has a watcher; otherwise returns `news`.
     pub fn tell_watcher(&self, event: &EventId, news: News) -> Option<News> {
         match lock(&self.waiting).get(event) {
             Some(inbox) => {
@@ -185,14 +187,14 @@ impl ProgressRegistry {
         }
     }
 
-    /// The runs without a watcher that were told of.
+    /// The reported runs without a watcher.
     #[must_use]
     pub fn late_runs(&self) -> Arc<LateRuns> {
         Arc::clone(&self.late)
     }
 
-    /// What [`ProgressRegistry::tell`] fills until it is dropped. A watcher whose predecessor has yet to drop its own takes
-    /// over what that has not read.
+    /// The inbox that [`ProgressRegistry::tell`] fills until it is dropped. A new watcher takes over the
+    /// unread news of a predecessor whose inbox is not dropped yet.
     #[must_use]
     pub fn watch(&self, event: &EventId) -> Subscription {
         let inbox = Arc::new(Inbox::default());
@@ -204,19 +206,19 @@ impl ProgressRegistry {
         subscription
     }
 
-    /// From here on others may report of `run`, until it is forgotten.
+    /// From now on other functions may report about `run`, until it is forgotten.
     pub fn follow(&self, run: &RunId) {
         self.of(run).is_followed.store(true, Ordering::Relaxed);
     }
 
-    /// Takes over what another's function tells of `run`. `false`: nobody follows it, it is our own, or it
-    /// told something less than a second ago.
+    /// Applies a report of another function about `run`. Returns `false` if the run is not watched, is our
+    /// own, or had a report less than a second ago.
     pub fn report(&self, run: &RunId, report: ProgressReport, now: UnixMillis) -> bool {
         let Some(progress) = self.known(run) else { return false };
         progress.report(report, now)
     }
 
-    /// The engine has reached us: it is to be expected that it tells what happens.
+    /// The engine has called us, so it can be expected to report events.
     pub fn set_reached(&self) {
         self.is_reached.store(true, Ordering::Relaxed);
     }
@@ -226,12 +228,12 @@ impl ProgressRegistry {
         self.is_reached.load(Ordering::Relaxed)
     }
 
-    /// The engine tells, or does not tell, of the ends of runs.
+    /// Records that the engine reports the ends of runs.
     pub fn end_was_told(&self) {
         self.misses_ends.store(false, Ordering::Relaxed);
     }
 
-    /// The engine was not asked to tell of ends.
+    /// Records that the engine was not asked to report ends.
     pub fn expect_no_ends(&self) {
         self.misses_ends.store(true, Ordering::Relaxed);
     }
@@ -242,14 +244,14 @@ impl ProgressRegistry {
         }
     }
 
-    /// Whether the engine is expected to tell what happens.
+    /// Whether the engine is expected to report events.
     #[must_use]
     pub fn is_told(&self) -> bool {
         self.is_reached() && !self.misses_ends.load(Ordering::Relaxed)
     }
 }
 
-/// Nothing that runs under these locks can leave the data half changed: a panic elsewhere is no reason to stop.
+/// No code under these locks can leave the data inconsistent, so a panic elsewhere does not matter.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -306,7 +308,7 @@ mod tests {
         assert_eq!(since(), Some((10, 20)));
     }
 
-    /// However long that takes: nothing else is heard of it meanwhile.
+    /// However long it waits: nothing else is heard about it meanwhile.
     #[test]
     fn a_run_whose_call_waits_for_its_slot_is_active_and_counts_nothing() {
         let registry = ProgressRegistry::default();

@@ -1,10 +1,10 @@
-//! The counts that a function's output tells.
+//! The counts in a function's output.
 
 use serde_json::Value;
 
 use crate::{base::config::OutputPointers, csv::Counts};
 
-/// Of the first pair of `pointers` that the output has both of.
+/// The counts of the first pair of `pointers` of which the output has both.
 pub fn in_output(pointers: &OutputPointers, output: Option<&Value>) -> Option<Counts> {
     let output = output?;
     pointers.pairs().find_map(|[processed, failed]| {
@@ -15,9 +15,9 @@ pub fn in_output(pointers: &OutputPointers, output: Option<&Value>) -> Option<Co
     })
 }
 
-/// A count; numbers pass through floating point on Inngest, so 98 may be written as 98.0.
+/// A count. Numbers are floating point on Inngest, so 98 may be written as 98.0.
 fn number(value: &Value) -> Option<u64> {
-    /// 2^53: beyond it not every whole number is one of floating point, and no count is meant.
+    /// 2^53: above it not every integer is exact, so the number is not a count.
     const EXACT: u64 = 1 << 53;
     let whole = |float: f64| (float.fract() == 0.0 && float >= 0.0).then_some(float as u64);
     value.as_u64().or_else(|| value.as_f64().and_then(whole)).filter(|number| *number <= EXACT)

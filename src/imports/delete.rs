@@ -1,4 +1,4 @@
-//! Deleting an import with its files.
+//! Deletes an import with its files.
 
 use tokio::task::JoinError;
 
@@ -9,19 +9,19 @@ use crate::{
     store::{self, delete::Deleted},
 };
 
-/// The outcome of a request to delete an import.
+/// The result of a request to delete an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deletion {
     Done,
-    /// It is still going on, and is as it was.
+    /// It is not over. Nothing was changed.
     NotOver,
-    /// It was cancelled, and a run of it may still come and has to be: the engine has not said otherwise.
+    /// It was cancelled, and a late run of it must still be cancelled: the engine has not ruled one out.
     StillCancelling,
-    /// It was deleted since it was found.
+    /// It was deleted in the meantime.
     NotThere,
 }
 
-/// Why an import could not be deleted; perhaps it was.
+/// Why an import could not be deleted. It may have been deleted nevertheless.
 #[derive(Debug, thiserror::Error)]
 pub enum DeleteError {
     #[error("{0}")]
@@ -31,28 +31,28 @@ pub enum DeleteError {
 }
 
 impl Imports {
-    /// Deletes an import that is over, with all that is stored of it. First what is known of it, then the
-    /// files: a later start moves to the quarantine what is left of them after a crash.
+    /// Deletes an import that is over, with everything stored about it: first its rows, then its files. After
+    /// a crash, the next start quarantines the remaining files.
     pub async fn delete(&self, found: &Owned) -> Result<Deletion, DeleteError> {
         let (owner, id) = (found.row.owner, found.row.id);
-        // It may have been reopened since.
+        // It may have been reopened in the meantime.
         let Some(import) = self.get(owner, id).await? else { return Ok(Deletion::NotThere) };
         if !import.state().is_final() {
             return Ok(Deletion::NotOver);
         }
-        // A task of its own, so that it ends although the client hangs up: an import that is gone from the
-        // database must leave the memory.
+        // A separate task, which completes even if the client hangs up: an import that is gone from the
+        // database must also leave the cache.
         let shared = self.shared.clone();
         let deleting = self.shared.tasks.spawn(store::as_here(async move {
             let remains = match shared.store.delete_import(id).await? {
                 Deleted::Gone(remains) => remains,
-                // A run came late, and the memory has yet to hear of it.
+                // A late run has arrived that the cache does not contain yet.
                 Deleted::NotOver => return Ok(Deletion::NotOver),
                 Deleted::StillCancelling => return Ok(Deletion::StillCancelling),
                 Deleted::NotThere => return Ok(Deletion::NotThere),
             };
             shared.snapshots.delete(owner, id);
-            // Its watch, if it has one still, ends as it finds nothing to watch.
+            // A watcher that still exists ends, because it finds no import.
             shared.progress.tell(&import.row.event_id, News::Look);
             for run in &remains.runs {
                 shared.progress.forget(run);
@@ -66,7 +66,7 @@ impl Imports {
                 }
             }
             if is_finished && let Err(error) = shared.store.finish_deletion(id).await {
-                // The next start finds no file of it.
+                // The next start finds no files of it.
                 tracing::warn!(import = %id, %error, "a deletion could not be marked as finished");
             }
             Ok(Deletion::Done)

@@ -1,4 +1,4 @@
-//! The imports that are over, narrowed and a page at a time.
+//! The history: imports that are over, filtered and paged.
 
 use std::collections::HashSet;
 
@@ -15,10 +15,10 @@ use crate::{
     },
 };
 
-/// More are not counted: on a page nobody needs to know, and counting millions takes its time.
+/// Larger totals are not counted: nobody needs them on a page, and counting millions is slow.
 const MOST_COUNTED: u64 = 10_000;
 
-/// A search reads one name after the other. After this many it stops, and the user may continue it.
+/// A search reads names one by one. It stops after this many, and the user can continue it.
 const MOST_SEARCHED: u32 = 100_000;
 
 /// Where a page begins.
@@ -26,39 +26,39 @@ const MOST_SEARCHED: u32 = 100_000;
 pub enum HistoryCursor {
     #[default]
     Newest,
-    /// With the newest that is older than this one.
+    /// The page of the imports that are directly older than this one.
     Before(ImportId),
-    /// So that it ends with the oldest that is newer than this one.
+    /// The page of the imports that are directly newer than this one.
     After(ImportId),
 }
 
-/// How many there are.
+/// The number of imports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
     Exactly(u64),
     MoreThan(u64),
-    /// A search did not get to the end.
+    /// A search did not reach the end.
     Unknown,
 }
 
 /// A page of a user's imports.
 #[derive(Debug)]
 pub struct HistoryPage {
-    /// Newest first; those that the page shows live are left out.
+    /// Newest first, without the imports that the page shows live.
     pub imports: Vec<Snapshot>,
-    /// On all pages.
+    /// The number on all pages.
     pub total: Count,
     /// How many are newer than those of this page, if the total is known.
     pub newer: u64,
-    /// What the page of newer ones is after, and that of older ones before.
+    /// The cursors of the pages with newer and with older imports.
     pub newer_after: Option<ImportId>,
     pub older_before: Option<ImportId>,
-    /// Up to where a search got that may go on.
+    /// How far back a search got that can be continued.
     pub searched_to: Option<UnixMillis>,
 }
 
 impl Imports {
-    /// A page of the imports of `owner` that are not `shown` already and that `filter` takes.
+    /// A page of the imports of `owner` that `filter` accepts, without those in `shown`.
     pub async fn history(
         &self,
         owner: UserId,
@@ -70,7 +70,7 @@ impl Imports {
         let hidden: HashSet<ImportId> = shown.iter().map(|import| import.row.id).collect();
         let wanted = limit as usize;
         let more = u32::try_from(hidden.len()).unwrap_or(u32::MAX);
-        // One more than shown tells whether there is a next page.
+        // One more than shown, which tells whether there is a next page.
         let asked = limit.saturating_add(1).saturating_add(more);
         let (mut between, order) = match cursor {
             HistoryCursor::Newest => (Between::default(), Order::NewestFirst),
@@ -103,7 +103,7 @@ impl Imports {
         let mut rows = store.imports_of(owner, filter, between, order, asked).await?;
         rows.retain(|import| !hidden.contains(&import.id));
         if rows.is_empty() && unsearched.is_none() && matches!(cursor, HistoryCursor::After(_)) {
-            // Nothing has become newer, so the newest page is the one that is asked for.
+            // Nothing is newer, so the newest page is returned.
             return Box::pin(self.history(owner, shown, filter, HistoryCursor::Newest, limit)).await;
         }
         let goes_further = rows.len() > wanted;
@@ -129,7 +129,7 @@ impl Imports {
         let newer = match cursor {
             HistoryCursor::Newest => 0,
             HistoryCursor::After(_) if !goes_further => 0,
-            // Of a page with nothing on it all are newer.
+            // If the page is empty, all imports are newer.
             HistoryCursor::Before(_) | HistoryCursor::After(_) => {
                 count(Between { newer_than: rows.first().map(|import| import.id), older_than: None }).await?
             }
@@ -151,7 +151,7 @@ impl Imports {
         })
     }
 
-    /// The imports as they are now: of one that is not over, memory knows more than its rows.
+    /// The current state of the imports. For unfinished ones the cache knows more than their rows.
     async fn load(&self, owner: UserId, rows: Vec<ImportRow>) -> Result<Vec<Snapshot>, store::Error> {
         let mut imports = Snapshot::load(&self.shared.store, rows).await?;
         for import in imports.iter_mut().filter(|import| !import.state().is_final()) {
@@ -162,8 +162,7 @@ impl Imports {
         Ok(imports)
     }
 
-    /// A page of a search among so many that it stops on the way: at `unsearched`, if that is why the page
-    /// is not full.
+    /// A page of a search that stopped early, at `unsearched`, if that is why the page is not full.
     async fn long_search(
         &self,
         owner: UserId,
@@ -189,10 +188,10 @@ impl Imports {
     }
 }
 
-/// What the pages beside one with `rows` are after and before.
+/// The cursors of the pages beside one with `rows`.
 fn beside(rows: &[ImportRow], cursor: HistoryCursor) -> (Option<ImportId>, Option<ImportId>) {
     let id = |row: &ImportRow| row.id;
-    // Beside a page with nothing on it lies what it was asked to begin behind.
+    // Beside an empty page is the import that its cursor names.
     match cursor {
         HistoryCursor::Before(end) if rows.is_empty() => (Some(end.previous()), None),
         HistoryCursor::After(end) if rows.is_empty() => (None, Some(end.next())),

@@ -1,9 +1,8 @@
-//! Late runs: of an event whose import has no watcher any more.
+//! Late runs: runs of events whose import has no watcher any more.
 //!
-//! A debounced function, the second run of a batch, or a run that is started again at the engine may
-//! begin long after the last one ended. What the engine tells of it reopens its import, at the cost of no
-//! question. If more is told than memory is given to, the events are kept, and the engine is asked for their
-//! runs.
+//! A debounced function, the second run of a batch, or a run that is restarted in the engine may begin long
+//! after the last one ended. The engine's report about it reopens the import without a poll. If there are
+//! more reports than the memory allows, the events are kept, and the engine is polled for their runs.
 
 use std::time::Duration;
 
@@ -19,16 +18,16 @@ use crate::{
 /// What was done about a late run.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
-    /// No import sent its event, or it says nothing new.
+    /// No import sent its event, or it brings nothing new.
     Passed,
-    /// Its import is watched.
+    /// Its import has a watcher, which got the news.
     HandedOver,
     Reopened(ImportId),
 }
 
-/// How often the watcher of an import is looked for.
+/// How often the watcher of an import is searched for.
 const TRIES: usize = 5;
-/// How long to rest when the database does not answer.
+/// The pause after a database failure.
 const DATABASE_PAUSE: Duration = Duration::from_secs(5);
 
 impl Imports {
@@ -59,7 +58,7 @@ impl Imports {
     }
 
     async fn take_late_run(&self, event: &EventId, news: &News) -> store::Result<Outcome> {
-        // A watcher may begin or end between the look into the database and the word to it.
+        // A watcher may begin or end between the query of the database and the news to it.
         for _ in 0..TRIES {
             let Some(import) = self.shared.store.import_of_event(event).await? else {
                 return Ok(Outcome::Passed);
@@ -90,7 +89,8 @@ impl Imports {
         Ok(Outcome::Passed)
     }
 
-    /// Watches an import again that was over. False if another was faster, or it was deleted.
+    /// Watches an import again that was over. Returns false if another task was faster, or if the import was
+    /// deleted.
     async fn reopen(&self, mut import: Snapshot, begin: Begin) -> store::Result<bool> {
         let is_reopened = self.shared.store.reopen_import(import.row.id).await?;
         if is_reopened {
@@ -101,7 +101,7 @@ impl Imports {
         Ok(is_reopened)
     }
 
-    /// Watches an import that was over again, because its late run must be cancelled.
+    /// Watches an import again that was over, because its late run must be cancelled.
     pub(super) async fn reopen_to_cancel(&self, import: ImportRow) -> store::Result<()> {
         if import.finished_at.is_some()
             && let Some(import) = Snapshot::load(&self.shared.store, vec![import]).await?.pop()

@@ -1,7 +1,7 @@
-//! An import's life: [`Imports::accept`] records an upload and its event, the `outbox` sends the
-//! event, and a `watch` follows the runs it triggers until nothing more is to come.
+//! The life of an import: [`Imports::accept`] records an upload and its event, the `outbox` sends the event,
+//! and a `watch` follows the runs that it triggers until nothing more is expected.
 //!
-//! What a page shows is a [`Snapshot`]: for an import that is watched it is read from memory.
+//! Pages show a [`Snapshot`]. While an import is watched, its snapshot comes from memory.
 
 mod counts;
 mod delete;
@@ -62,25 +62,25 @@ use crate::{
 /// How long the outbox and the watches may take to end. Each ends at its next `await`.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
-/// All imports. A cheap handle to one shared state.
+/// All imports. Clones share the state.
 #[derive(Clone)]
 pub struct Imports {
     shared: Arc<Shared>,
 }
 
-/// All that imports work with.
+/// The dependencies of [`Imports`].
 #[derive(Clone)]
 pub struct Parts {
     pub store: Store,
     pub storage: Storage,
     pub client: Client,
-    /// Makes our functions known again to an engine that has forgotten them.
+    /// Registers our functions again with an engine that has forgotten them.
     pub registrar: Registrar,
     pub progress: ProgressRegistry,
     pub links: LinkKey,
-    /// Where functions find stored files: our own address, never from a request.
+    /// The address at which functions find stored files: our own, never from a request.
     pub origin: Url,
-    /// Where outputs have their counts.
+    /// Where outputs contain their counts.
     pub pointers: OutputPointers,
 }
 
@@ -96,12 +96,12 @@ struct Shared {
     snapshots: SnapshotCache,
     names: Names,
     outbox: Notify,
-    /// The imports whose events are on their way to the engine, and how to break that off.
+    /// The imports whose events are being sent, and how to abort that.
     sending: Mutex<HashMap<ImportId, CancellationToken>>,
     tasks: Tasks,
 }
 
-/// Why an upload could not be recorded; nothing is left of it.
+/// Why an upload could not be recorded. Nothing of it is left.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
     #[error("the file could not be stored: {0}")]
@@ -110,7 +110,7 @@ pub enum AcceptError {
     Store(#[from] store::Error),
 }
 
-/// An import to be recorded.
+/// An import to record.
 struct New {
     id: ImportId,
     owner: UserId,
@@ -120,13 +120,13 @@ struct New {
     parent: Option<Relative>,
 }
 
-/// Where a new import's bytes are.
+/// Where the bytes of a new import are.
 enum Bytes {
-    /// Stored as the import's upload: so many.
+    /// Stored as the import's upload, with this size.
     Here(u64),
-    /// At an address that the function is to fetch them from.
+    /// At an address, from which the function fetches them.
     At(SourceUrl),
-    /// Among the failed records of a run, which the function copies: so many.
+    /// The failed records of a run, with this size, which the function copies.
     FailedRowsOf(RunId, u64),
 }
 
@@ -152,7 +152,7 @@ impl Imports {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Takes up what the last process left: watches the unfinished imports and sends what is unsent.
+    /// Resumes the work of the last process: watches the unfinished imports and sends the unsent events.
     pub async fn start(&self, ready: impl Future<Output = ()> + Send + 'static) -> Result<(), store::Error> {
         let unfinished = self.shared.store.unfinished_imports().await?;
         for import in Snapshot::load(&self.shared.store, unfinished).await? {
@@ -164,13 +164,12 @@ impl Imports {
         Ok(())
     }
 
-    /// Ends the outbox and the watches; what they know is in the database. Returns how many did not end in
-    /// time.
+    /// Ends the outbox and the watches, whose state is in the database. Returns how many did not end in time.
     pub async fn stop(&self) -> usize {
         self.shared.tasks.stop(STOP_GRACE).await
     }
 
-    /// Keeps an upload: stores the file, records the import with its event, and has the event sent.
+    /// Accepts an upload: stores the file, records the import with its event, and has the event sent.
     pub async fn accept(
         &self,
         owner: UserId,
@@ -183,7 +182,7 @@ impl Imports {
         self.record(New { id, owner, file_name, receiving_at, bytes, parent: None }).await
     }
 
-    /// Takes an address: the function fetches what lies there.
+    /// Accepts an address, from which the function fetches the file.
     pub async fn accept_address(&self, owner: UserId, address: &Address) -> Result<ImportId, AcceptError> {
         let (id, file_name) = (ImportId::generate(), FileName::from(address));
         let bytes = Bytes::At(SourceUrl::from(address.url().to_string()));
@@ -191,7 +190,7 @@ impl Imports {
         self.record(New { id, owner, file_name, receiving_at, bytes, parent: None }).await
     }
 
-    /// Stores the upload of `id`, which is recorded next.
+    /// Stores the upload of `id`, before it is recorded.
     async fn stored(
         &self,
         id: ImportId,
@@ -212,8 +211,9 @@ impl Imports {
         Ok(())
     }
 
-    /// Records an import with its event, and has the event sent. If it is a retry that another request
-    /// was faster to record, its file goes. Returns the id of the import that is recorded now.
+    /// Records an import with its event, and has the event sent. Returns the id of the recorded import. If
+    /// another request has recorded the same retry, that is the other one's id, and the file of this one is
+    /// removed.
     async fn record(&self, new: New) -> Result<ImportId, AcceptError> {
         let New { id, owner, file_name, receiving_at, bytes, parent } = new;
         let now = UnixMillis::now();
@@ -240,10 +240,10 @@ impl Imports {
             parent,
         };
         let event = self.shared.event_of(&import, &seed, now);
-        // A task of its own, so that it ends although the client hangs up: what is recorded must be watched and
-        // sent.
+        // A separate task, which completes even if the client hangs up: a recorded import must be watched and
+        // its event sent.
         let imports = self.clone();
-        // The event may be sent, and its run begin, before this task goes on behind the write.
+        // Subscribed before the write: the event may be sent, and its run begin, before this task continues.
         let news = self.shared.progress.watch(&import.event_id);
         let recorded = self.shared.tasks.spawn(store::as_here(async move {
             let recorded = match imports.shared.store.create_import(&import, &event).await {
@@ -260,7 +260,7 @@ impl Imports {
             if recorded == id {
                 imports.begin(import, news).await;
             } else if let Err(error) = imports.discard(id).await {
-                // The next start moves it into the quarantine.
+                // The next start moves it to the quarantine.
                 tracing::warn!(import = %id, %error, "cannot remove the file of a duplicate retry");
             }
             Ok(recorded)
@@ -268,7 +268,7 @@ impl Imports {
         recorded.await.map_err(|error| AcceptError::Storage(io::Error::other(error)))?
     }
 
-    /// Follows an import that has just been recorded, and has its event sent.
+    /// Watches an import that was just recorded, and has its event sent.
     async fn begin(&self, import: ImportRow, news: Subscription) {
         self.shared.storage.recorded(import.id).await;
         self.show_retry(&import);
@@ -276,14 +276,14 @@ impl Imports {
         self.shared.outbox.notify_one();
     }
 
-    /// Cancels an import: its event is not sent any more, the runs there are and any that come later are
-    /// cancelled. False if the import was deleted since it was found.
+    /// Cancels an import: its event is not sent any more, and its runs, including later ones, are cancelled.
+    /// Returns false if the import was deleted in the meantime.
     pub async fn cancel(&self, found: &Owned) -> Result<bool, store::Error> {
         let (owner, id) = (found.row.owner, found.row.id);
-        // It may have ended since.
+        // It may have ended in the meantime.
         let Some(import) = self.get(owner, id).await? else { return Ok(false) };
         let now = UnixMillis::now();
-        // A run that the engine has lost goes on for ever there, unless it is cancelled.
+        // A run that the engine has lost stays unfinished there, unless it is cancelled.
         if !import.state().is_final() || import.state() == ImportState::Lost {
             self.shared.store.request_cancel(id, now).await?;
             self.shared.snapshots.change(owner, id, |import| {
@@ -295,13 +295,13 @@ impl Imports {
             if let Some(row) = self.shared.store.import(id).await? {
                 self.reopen_to_cancel(row).await?;
             }
-            // The watch cancels what runs there are, and those that come.
+            // The watcher cancels the existing runs, and those that come later.
             self.shared.progress.tell(&import.row.event_id, News::Look);
         }
         Ok(true)
     }
 
-    /// Puts an import on the board and follows it, unless it was deleted meanwhile.
+    /// Adds an import to the cache and watches it, unless it was deleted in the meantime.
     fn watch(&self, import: Snapshot, news: Subscription, begin: Begin) {
         let (owner, id) = (import.row.owner, import.row.id);
         if self.shared.snapshots.put(import) {
@@ -333,7 +333,7 @@ impl Shared {
     }
 
     fn sending(&self) -> MutexGuard<'_, HashMap<ImportId, CancellationToken>> {
-        // It is whole after each line.
+        // The map is consistent after each statement.
         self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

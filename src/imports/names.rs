@@ -1,4 +1,4 @@
-//! What the engine's lists call functions. News of a run has only the function's id.
+//! The names of functions from the engine's lists. Reports about a run contain only the function's id.
 
 use std::{
     collections::HashMap,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::inngest::Run;
 
-/// The most functions whose names are kept, and the longest name, in bytes.
+/// The most names that are kept, and the longest name in bytes.
 const MOST: usize = 1_000;
 const LONGEST: usize = 200;
 
@@ -16,7 +16,7 @@ const LONGEST: usize = 200;
 pub(super) struct Names(Mutex<HashMap<String, String>>);
 
 impl Names {
-    /// Remembers the name of the function of `run`, or gives it the name that is remembered.
+    /// Stores the name of the function of `run`, or sets it from the stored names.
     pub(super) fn complete(&self, run: &mut Run) {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(name) = &run.function_name else {

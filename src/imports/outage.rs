@@ -1,27 +1,27 @@
-//! What is said of an engine that does not answer, or not with what was asked for.
+//! The state of an engine that does not give usable answers.
 
 use crate::{base::time::UnixMillis, inngest::Error};
 
-/// The engine has given no usable answer since then.
+/// The engine has given no usable answer for some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EngineOutage {
-    /// The last answer, or the first question without one.
+    /// The time of the last answer, or of the first request without one.
     pub since: UnixMillis,
-    /// Of the latest question.
+    /// The cause of the last failed request.
     pub cause: OutageCause,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutageCause {
-    /// Nothing comes, or trouble.
+    /// No answer, or an error.
     NoAnswer,
-    /// It does not take our key.
+    /// It does not accept our key.
     KeyRefused,
-    /// It is rate-limiting us.
+    /// It limits our rate.
     Busy,
-    /// It answers something that is none of its answers.
+    /// Its answers are not those of the API.
     Unreadable,
-    /// It does not take the event, and answers this status instead; when the next attempt begins.
+    /// It answers the event with this status. Also, when the next attempt begins.
     EventNotTaken { status: u16, retry_at: UnixMillis },
 }
 

@@ -1,8 +1,7 @@
-//! The outbox: sends each recorded event until the engine has confirmed it or refused it for good.
+//! The outbox: sends each recorded event until the engine confirms it or refuses it permanently.
 //!
-//! Only an event that the engine can never take is refused for good: one that it calls malformed (400)
-//! or too large (413). A key, a path, a rate or a server can be put right, so every other answer is
-//! waited out, however long that takes.
+//! Only two answers are a permanent refusal: malformed (400) and too large (413). A key, a path, a rate limit
+//! or a server can be corrected, so after every other answer the event is sent again, without a limit.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,51 +24,51 @@ use crate::{
 };
 
 /// How many events are sent at once, at most one of each user. A thousand events of one user, or one that the
-/// engine is slow to take, do not delay the events of other users.
+/// engine is slow to accept, do not delay the events of other users.
 const SENDS_AT_ONCE: usize = 8;
 
-/// The pause after a failed attempt doubles from the first to the last of these.
+/// The pause after a failed attempt doubles from this to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The longest that an engine's Retry-After postpones the next attempt. A row that says more was written
-/// before the clock was set back, and is due.
+/// The longest pause that an engine's `Retry-After` can cause. A row with a later time was written before the
+/// clock was set back, and counts as due.
 const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 
-/// How long to rest when the database itself fails.
+/// The pause after a database failure.
 const DATABASE_PAUSE: Duration = Duration::from_secs(5);
 
-/// After so many failed attempts it is said that the engine does not answer.
+/// After this many failed attempts the page says that the engine does not answer.
 const WORTH_A_WORD: u32 = 1;
 
-/// What one look into the outbox came to.
+/// The result of reading the outbox.
 enum Next {
     /// It is this user's turn.
     Send(Turn<UserId>),
-    /// Nothing to send before this time, or at all.
+    /// No event is due before this time, or at all.
     Idle(Option<UnixMillis>),
 }
 
-/// What came of one attempt to send an event.
+/// The result of one attempt to send an event.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Sent(ImportId),
-    /// The engine will never take it.
+    /// The engine will never accept it.
     Refused(ImportId),
-    /// No answer; it is tried again.
+    /// No answer; it is sent again later.
     Postponed(ImportId),
-    /// Cancelled before it was sent, or while it was.
+    /// Cancelled before or while it was sent.
     Withdrawn,
 }
 
-/// Sends from when `ready` has come until the server stops.
+/// Sends events after `ready` has completed, until the server stops.
 pub async fn run(shared: Arc<Shared>, ready: impl Future<Output = ()>) {
     let stopping = shared.tasks.stopping();
     if stopping.run_until_cancelled(ready).await.is_none() {
         return;
     }
     let turns = Turns::default();
-    // Broken off at a stop, it is asked at the next start whether the event arrived.
+    // Aborted at a stop. The next start checks whether the events arrived.
     let mut sends = JoinSet::new();
     while !stopping.is_cancelled() {
         while sends.try_join_next().is_some() {}
@@ -87,7 +86,7 @@ pub async fn run(shared: Arc<Shared>, ready: impl Future<Output = ()>) {
         };
         tokio::select! {
             () = stopping.cancelled() => {}
-            // In each case there may be something to send now.
+            // In each of these cases an event may be due.
             Some(_) = sends.join_next() => {}
             _ = timeout(pause, shared.outbox.notified()) => {}
         }
@@ -95,7 +94,7 @@ pub async fn run(shared: Arc<Shared>, ready: impl Future<Output = ()>) {
     sends.shutdown().await;
 }
 
-/// Whose event is sent next.
+/// The user whose event is sent next.
 async fn next(shared: &Shared, turns: &Turns<UserId>) -> store::Result<Next> {
     let now = UnixMillis::now();
     let senders = shared.store.outbox_senders().await?;
@@ -104,7 +103,7 @@ async fn next(shared: &Shared, turns: &Turns<UserId>) -> store::Result<Next> {
     if let Some(turn) = turns.next(due, |mine, all| mine == 0 && all < SENDS_AT_ONCE) {
         return Ok(Next::Send(turn));
     }
-    // Those that are due wait for the end of a send, which is looked for anyway.
+    // Users with due events wait for the end of a send, which wakes the loop.
     let later = senders.iter().filter(|(owner, due_at)| !is_due(*due_at) && turns.is_idle(owner));
     Ok(Next::Idle(later.map(|(_, due_at)| *due_at).min()))
 }
@@ -120,7 +119,7 @@ async fn take_turn(shared: Arc<Shared>, turn: Turn<UserId>) {
     }
 }
 
-/// The import whose event is on its way, until this is dropped.
+/// An import whose event is being sent, until this is dropped.
 struct Sending<'a> {
     shared: &'a Shared,
     import: ImportId,
@@ -134,17 +133,17 @@ impl Drop for Sending<'_> {
 
 async fn send_next(shared: &Shared, owner: UserId) -> store::Result<Outcome> {
     let Some(row) = shared.store.next_outbox(owner).await? else { return Ok(Outcome::Withdrawn) };
-    // Known before it is recorded: a wish to cancel finds either the one or the other.
+    // Registered before the send is recorded, so that a cancel finds one or the other.
     let cancelled = CancellationToken::new();
     shared.sending().insert(row.import, cancelled.clone());
     let _sending = Sending { shared, import: row.import };
-    // Recorded before the first byte leaves: from here on the event may have arrived.
+    // Recorded before the first byte is sent: from here on the event may have arrived.
     let pause = pause_after(row.attempts);
     if !shared.store.begin_sending(&row.event_id, UnixMillis::now().plus(pause)).await? {
         return Ok(Outcome::Withdrawn);
     }
-    // Once broken off it has arrived or never will, and is not tried again: a run that it triggers
-    // comes at once, and is cancelled by the watch.
+    // An aborted event has arrived or never will, and is not sent again. A run that it has triggered appears
+    // soon, and the watcher cancels it.
     let Some(sent) = cancelled.run_until_cancelled(send(shared, &row)).await else {
         return Ok(Outcome::Withdrawn);
     };
@@ -163,8 +162,9 @@ async fn send_next(shared: &Shared, owner: UserId) -> store::Result<Outcome> {
             };
             let next_attempt = UnixMillis::now().plus(pause.max(asked));
             shared.store.postpone_sending(&row.event_id, next_attempt).await?;
-            // A refused connection may pass within the second to the next attempt. A status is an answer, and
-            // an engine that lets an event run out of time has been silent for that time.
+            // A refused connection may be temporary, so it is reported only after the next attempt. A status
+            // is an answer, and after a timeout the engine has been silent for that time, so these are
+            // reported at once.
             let is_lasting = error.status().is_some() || matches!(error, Error::TimedOut(_));
             if is_lasting || row.attempts >= WORTH_A_WORD {
                 let cause = match error.status() {
@@ -192,12 +192,12 @@ fn say_why(shared: &Shared, row: &OutboxRow, cause: OutageCause) {
     });
 }
 
-/// Sends the event of an import again, under the seed that it had. A function that took it before does
-/// not take it twice.
+/// Sends the event of an import again, with its original seed. A function that has accepted it before does
+/// not run twice.
 pub async fn send_again(shared: &Shared, id: ImportId) -> store::Result<()> {
     let Some(import) = shared.store.import(id).await? else { return Ok(()) };
     let Some(seed) = EventSeed::of(&import.event_id) else { return Ok(()) };
-    // It is known to have been sent, so its runs are asked for first.
+    // It was sent before, so its runs are requested first.
     let event = OutboxRow { attempts: 1, ..shared.event_of(&import, &seed, UnixMillis::now()) };
     shared.store.send_event_again(&event).await?;
     shared.outbox.notify_one();
@@ -206,24 +206,24 @@ pub async fn send_again(shared: &Shared, id: ImportId) -> store::Result<()> {
 
 /// Why an event was not sent.
 enum Unsent {
-    /// Perhaps it was, or will be at another time. `was_sent`: the error is of the event, and not of the
-    /// question whether it arrived.
+    /// It may have been sent, or may be later. `was_sent` is true if the event itself failed, and false if
+    /// the check for its arrival failed.
     Postponed { error: Error, was_sent: bool },
-    /// It was not taken, and never will be.
+    /// It was not accepted, and never will be.
     Refused(Error),
 }
 
-/// Sends one event. One that may have arrived is asked for first: a run that exists is proof.
+/// Sends one event. If it may have arrived, its runs are requested first: an existing run proves the arrival.
 async fn send(shared: &Shared, row: &OutboxRow) -> Result<EventId, Unsent> {
     if row.attempts > 0 {
-        // An error of the question says nothing of the event.
+        // An error of this request says nothing about the event.
         let client = shared.client.for_user(row.owner, Priority::Now);
         let runs = client.event_runs(&row.event_id).await;
         let runs = runs.map_err(|error| Unsent::Postponed { error, was_sent: false })?;
         if !runs.data.is_empty() {
             return Ok(row.event_id.clone());
         }
-        // An engine that was away may have been started anew, and an event finds only functions that are
+        // An engine that was unavailable may have restarted, and an event triggers only functions that are
         // registered.
         shared.registrar.remind().await;
     }
@@ -237,7 +237,7 @@ impl From<Error> for Unsent {
     fn from(error: Error) -> Self {
         match error {
             Error::Setup(_) | Error::Refused { status: 400 | 413, .. } => Self::Refused(error),
-            // An answer that cannot be read, as of a proxy that cut it short, may have been a yes.
+            // An unreadable answer, such as one that a proxy cut off, may have been a success.
             Error::Unreachable(_)
             | Error::TimedOut(_)
             | Error::RateLimited { .. }
@@ -254,7 +254,7 @@ fn pause_after(attempts: u32) -> Duration {
     FIRST_PAUSE.saturating_mul(2u32.saturating_pow(attempts)).min(LONGEST_PAUSE)
 }
 
-/// What a person reads behind "Inngest refused the event:".
+/// The text after "Inngest refused the event:".
 fn reason(error: &Error) -> String {
     match error {
         Error::Refused { message, .. } => message.clone(),

@@ -1,4 +1,4 @@
-//! An import that its owner has asked for.
+//! An import that its owner has requested.
 
 use std::ops::Deref;
 
@@ -8,8 +8,8 @@ use crate::{
     store,
 };
 
-/// An import as its owner has found it. Only [`Imports::get`] makes one, and what acts on an import takes one: no
-/// caller can act on an import without the check of its owner.
+/// An import together with the proof of its owner. Only [`Imports::get`] creates one, and all actions on an
+/// import require one, so that no caller can act on an import without the check of its owner.
 #[derive(Clone, Debug)]
 pub struct Owned(Snapshot);
 
@@ -29,7 +29,7 @@ impl Deref for Owned {
 }
 
 impl Imports {
-    /// An import of `owner` as it is now; nobody else's.
+    /// The current state of an import of `owner`; None for imports of other users.
     pub async fn get(&self, owner: UserId, id: ImportId) -> Result<Option<Owned>, store::Error> {
         if let Some(recorded) = self.shared.snapshots.get(owner, id) {
             return Ok(Some(Owned(recorded.with_progress(&self.shared.progress))));

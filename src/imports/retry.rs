@@ -1,7 +1,7 @@
-//! Running an import again: a new import of the same bytes, or of its failed records.
+//! Runs an import again: a new import of the same bytes, or of its failed records.
 //!
-//! However often and at once it is asked for, a parent has one retry of each kind; to run that once
-//! more, one runs the retry again.
+//! However often and concurrently it is requested, a parent has at most one retry of each kind. To run that
+//! once more, people run the retry again.
 
 use std::sync::Arc;
 
@@ -19,19 +19,20 @@ use crate::{
 };
 
 impl Imports {
-    /// Whether an import was deleted since it was found.
+    /// Whether an import was deleted in the meantime.
     pub async fn is_deleted(&self, import: &Owned) -> Result<bool, store::Error> {
         Ok(self.shared.store.import(import.row.id).await?.is_none())
     }
 
-    /// Runs all of `parent` again. Returns the retry, be it new or not.
+    /// Runs all of `parent` again. Returns the retry, whether it is new or not.
     pub async fn retry_all(&self, parent: &Owned) -> Result<ImportId, AcceptError> {
         let (id, began) = (ImportId::generate(), UnixMillis::now());
         let original = &parent.row;
         let (address, failed_rows_of) = (original.source_url.clone(), original.failed_rows_of.clone());
         let stored = match (&address, &failed_rows_of) {
             (None, None) => Some(Key::upload(original.id)),
-            // The bytes that were read, not what lies there now; if they ever arrived whole.
+            // The bytes that were read, not the current file at the address; None if they never arrived
+            // whole.
             _ => self.shared.store.source_copy(original.id).await?.map(Key::from_stored),
         };
         let bytes = match (stored, address, failed_rows_of) {
@@ -46,7 +47,7 @@ impl Imports {
     }
 
     /// Runs the failed records of `run`, a run of `parent`, again: `size` bytes with their header, which the
-    /// function copies. Returns the retry, be it new or not.
+    /// function copies. Returns the retry, whether it is new or not.
     pub async fn retry_failed(
         &self,
         parent: &Owned,
@@ -75,7 +76,7 @@ impl Imports {
         self.record(New { id, owner, file_name, receiving_at, bytes, parent: Some(relative) }).await
     }
 
-    /// Makes a retry known to its parent, where that is in memory.
+    /// Adds a retry to its parent, if that is in the cache.
     pub(super) fn show_retry(&self, retry: &ImportRow) {
         let Some(Relative { id: parent, retry_of, .. }) = retry.parent else { return };
         let relative = Relative { id: retry.id, file_name: retry.file_name.clone(), retry_of };

@@ -1,4 +1,4 @@
-//! Imports whose recording the database did not confirm: they are followed, or their file goes.
+//! Resolves imports whose recording the database did not confirm: they are watched, or their file is removed.
 
 use std::time::Duration;
 
@@ -7,15 +7,14 @@ use tokio::time::sleep;
 use super::Imports;
 use crate::{progress::Subscription, store::imports::ImportRow};
 
-/// How long a database that does not answer is left alone.
+/// The pause before a database that does not answer is asked again.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 impl Imports {
-    /// Asks until the database says whether `import` is recorded, or the server stops. An import that is recorded
-    /// then begins like any other; the file of one that is not is removed.
+    /// Asks until the database says whether `import` is recorded, or until the server stops. A recorded
+    /// import then starts normally; the file of an unrecorded one is removed.
     ///
-    /// If the server stops before that, the next start takes up the import, or moves its file into the
-    /// quarantine.
+    /// If the server stops earlier, the next start resumes the import, or moves its file to the quarantine.
     pub(super) async fn settle(self, import: ImportRow, news: Subscription) {
         let id = import.id;
         let answer = async {

@@ -1,10 +1,10 @@
-//! One watcher per event: learns of its runs, records what changes, and stops when nothing more is to
-//! come. However many tabs are open, the engine is asked by this watcher only.
+//! One watcher per event: learns about its runs, records changes, and stops when nothing more is expected.
+//! Only this watcher polls the engine, however many tabs are open.
 //!
-//! News arrives by itself: an engine that reaches us calls our functions when a run begins and when any
-//! run has ended, and `store::ProgressRegistry` passes that on. What is told is recorded and shown at once. Paced
-//! questions (`pace`) are the net under it, so that lost news cost latency only; they take turns with those
-//! of other users (`inngest::Priority`).
+//! Most news arrives by itself: the engine calls our functions when a run begins and when any run has ended,
+//! and `progress::ProgressRegistry` passes that on. Reports are recorded and shown at once. Paced polls
+//! (`pace`) are the backup, so that a lost report only costs time; they take turns with those of other users
+//! (`inngest::Priority`).
 
 mod asked;
 mod attempts;
@@ -31,25 +31,26 @@ use crate::{
     progress, store,
 };
 
-/// While the event is unsent the outbox tells; this is the net.
+/// While the event is unsent, the outbox sends news; this is the backup.
 const UNSENT_PAUSE: Duration = Duration::from_secs(5);
-/// The engine is about to tell that a run has ended.
+/// The backup poll when the engine is about to report the end of a run.
 const NET_OF_AN_END: Duration = Duration::from_millis(1_500);
-/// How long an import that is over waits for the last list: for its turn to ask, and for an answer. It ends
-/// without one then: a late run that is told of reopens it, and watchers must not pile up.
+/// How long an import that is over waits for its last list: for the turn to poll, and for an answer. Then it
+/// ends without one, because watchers must not accumulate, and a reported late run reopens it.
 const LAST_LIST_WITHIN: Duration = Duration::from_secs(10 * 60);
-/// An end that was found by asking is told of within this (4.2 s was the longest seen), or ends are not told.
+/// If an end that was found by polling is not reported within this (the longest delay seen was 4.2 s), the
+/// engine does not report ends.
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
-/// How often it is looked, without asking, whether a step is still at work.
+/// How often the watcher checks, without polling, whether a step is still active.
 const TICK: Duration = Duration::from_secs(5);
-/// How long to rest when the database fails.
+/// The pause after a database failure.
 const DATABASE_PAUSE: Duration = Duration::from_secs(5);
 
-/// What one look came to.
+/// The result of one check.
 enum Outcome {
-    /// Look again when something is due, or told.
+    /// Check again when a poll is due, or when there is news.
     Again,
-    /// Nothing more is to come; recorded.
+    /// Nothing more is expected, and this is recorded.
     Over,
 }
 
@@ -58,19 +59,19 @@ enum Outcome {
 pub enum Begin {
     /// It is new.
     New,
-    /// What happened before was told to nobody: a process ended, or a late run was missed.
+    /// Earlier changes were not observed: the process was not running, or a late run was missed.
     Recalled,
-    /// It was over, and one run came late, or is to be cancelled: what else there is was asked for before.
+    /// It was over, and a late run came or must be cancelled. Its other runs were listed before.
     Reopened,
 }
 
-/// Why a watcher looks.
+/// Why the watcher wakes.
 enum Wake {
-    /// It was told something, or a time has come.
+    /// There is news, or a time has come.
     Look,
-    /// It is time to ask the engine, and the turn for it has come.
+    /// A poll is due, and its turn has come.
     Ask(Client),
-    /// The turn for the last list does not come.
+    /// The turn for the last list does not come in time.
     GiveUp,
 }
 
@@ -83,37 +84,37 @@ struct Watch {
     rule: pace::Rule,
     begin: Begin,
     news: progress::Subscription,
-    /// Runs that were told of and are not recorded yet.
+    /// Reported runs that are not recorded yet.
     told: Vec<Arc<progress::Told>>,
-    /// Something changed on our side: look at once.
+    /// Something changed on our side: check at once.
     must_look: bool,
-    /// The engine is about to say something new of a run.
+    /// The engine is about to have news of a run.
     is_soon: bool,
     /// How long ago the event was sent.
     sent: Option<Lasting>,
-    /// Since when nothing more is expected. By our own clock: that of the engine may be wrong.
+    /// Since when nothing more is expected, by our own clock, because the engine's may be wrong.
     over_since: Option<Instant>,
     /// When the runs of the event were last listed.
     listed: Option<Instant>,
-    /// Until when the engine may give the same list again.
+    /// Until when the engine may repeat the same list.
     same_list_until: Instant,
-    /// The first of the failed questions since the last answer.
+    /// The first failed poll since the last answer.
     unanswered_since: Option<(Instant, UnixMillis)>,
     question: Option<Question>,
-    /// Ends that were found by asking, and until when the engine has time to tell of them.
+    /// Ends that were found by polling, and until when the engine may still report them.
     found: Vec<(RunId, Instant)>,
-    /// Runs for which the engine had nothing in its queue, and when it said so first.
+    /// Runs that had no job in the engine's queue, and when that was first seen.
     doubts: Vec<(RunId, Instant)>,
     missing_ends: Vec<MissingEnd>,
-    /// How many lists in a row have brought nothing new.
+    /// How many consecutive lists have brought nothing new.
     unchanged: u32,
-    /// How often runs of this import, which is to be cancelled, were.
+    /// Cancel requests sent so far.
     cancels: u32,
-    /// The event was sent again, to an engine that had forgotten our functions.
+    /// Whether the event was sent again, to an engine that had forgotten our functions.
     sent_again: bool,
 }
 
-/// Watches one import until it is over or the server stops. `news` are those of its event.
+/// Watches one import until it is over or the server stops. `news` is the inbox of its event.
 pub async fn run(
     shared: Arc<Shared>,
     owner: UserId,
@@ -193,10 +194,10 @@ impl Watch {
         self.shared.snapshots.change(self.owner, self.id, change)
     }
 
-    /// Waits for the next thing to do that no message announces.
+    /// Waits for the next thing to do that is not announced by news.
     async fn due(&self, import: &Snapshot) -> Wake {
         if self.must_look || self.is_soon {
-            // It came while a question was asked.
+            // The news came during a poll.
             return Wake::Look;
         }
         let attempt = self.question.and_then(|question| question.due());
@@ -208,7 +209,7 @@ impl Watch {
             return Wake::Look;
         }
         match self.over_since {
-            // Only this list is not worth more than others' questions: all runs that were expected have ended.
+            // Only this list has the lowest priority: all expected runs have ended.
             Some(since) if self.listed.is_some() && !import.runs.is_empty() => {
                 let turn = self.shared.client.turn(self.owner, Priority::Late);
                 timeout_at(since + LAST_LIST_WITHIN, turn).await.map_or(Wake::GiveUp, Wake::Ask)
@@ -217,7 +218,7 @@ impl Watch {
         }
     }
 
-    /// One look at what was told, and at the engine if it is time.
+    /// Handles the news, and polls the engine if that is due.
     async fn look(&mut self, wake: Wake) -> store::Result<Outcome> {
         self.take_news();
         let must_look = std::mem::take(&mut self.must_look);
@@ -232,8 +233,8 @@ impl Watch {
         }
         self.sent = self.sent.or_else(|| Some(Lasting::since(import.row.sent_at?)));
         if matches!(wake, Wake::Look) && !must_look && self.is_first_end() {
-            // Other runs of the event are shown with the first end, where the engine lists them at once. Nothing
-            // waits for that.
+            // Other runs of the event are shown together with the first end, if the engine lists them at
+            // once. The end does not wait for more.
             if let Some((client, listed, word)) = self.list_at_once(&import).await {
                 return self.take_answer(&client, &import, listed, word).await;
             }
@@ -246,7 +247,7 @@ impl Watch {
                 tracing::debug!(import = %self.id, "late runs were not asked for: others took every turn");
                 return self.finish(&import).await;
             }
-            // A user waits for it; and a run of a cancelled import must be cancelled.
+            // A user waits for the result, or a run of a cancelled import must be cancelled.
             Wake::Look if must_look || !self.told.is_empty() => {
                 let client = self.shared.client.for_user(self.owner, Priority::Now);
                 return self.ask(&client, &import).await;
@@ -259,7 +260,7 @@ impl Watch {
         self.ask_for_next_attempt().await?;
         let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
         let rule = self.rule(&import);
-        // A call for another step of a run that is known is no reason to ask.
+        // A call for another step of a known run is no reason to poll.
         if shown.any_changed || shown.any_ended || self.rule == pace::AT_WORK && rule != pace::AT_WORK {
             self.pace.told(rule);
         }
@@ -270,7 +271,7 @@ impl Watch {
         self.what_next(&import).await
     }
 
-    /// Whether the outbox has sent the event meanwhile.
+    /// Whether the outbox has sent the event in the meantime.
     async fn look_at_outbox(&mut self) -> store::Result<Outcome> {
         let Some(row) = self.shared.store.import(self.id).await? else { return Ok(Outcome::Over) };
         let over = row.refused.is_some();
@@ -300,7 +301,7 @@ impl Watch {
         Ok(Outcome::Again)
     }
 
-    /// How the pauses grow while `import` is as it is.
+    /// How the pauses grow in the current state of `import`.
     fn rule(&self, import: &Snapshot) -> pace::Rule {
         let now = UnixMillis::now();
         let import = import.with_progress(&self.shared.progress);
@@ -311,7 +312,8 @@ impl Watch {
         } else if unended.peek().is_some() && unended.clone().all(|run| run.is_lost(now)) {
             pace::LOST
         } else if self.listed.is_none() || import.runs.is_empty() || import.runs.iter().any(is_queued) {
-            // What else the event has triggered must show soon. Only the list says that another's run has begun.
+            // Other runs of the event must be shown soon, and only the list shows that another function's run
+            // has begun.
             if self.shared.progress.is_told() { pace::AWAITED } else { pace::UNTOLD }
         } else if unended.peek().is_some()
             && unended.all(|run| run.is_ours() && self.shared.progress.is_active(&run.row.run_id))
@@ -325,7 +327,7 @@ impl Watch {
     }
 }
 
-/// Whether the outbox has still to send the event.
+/// Whether the outbox has not sent the event yet.
 fn is_unsent(import: &Snapshot) -> bool {
     import.row.sent_at.is_none() && import.row.cancel_requested_at.is_none()
 }

@@ -1,4 +1,4 @@
-//! What an event's watcher is told by others, so that it need not ask.
+//! News for an event's watcher, which saves polls.
 
 use std::{
     collections::HashMap,
@@ -11,20 +11,20 @@ use tokio::sync::Notify;
 use super::{ProgressRegistry, lock, told::Told};
 use crate::base::ids::EventId;
 
-/// More than this is not kept for a watcher that is busy: it asks the engine instead.
+/// More news than this is not kept for a busy watcher, which polls the engine instead.
 pub(super) const MOST: usize = 1_000;
 
-/// One thing that a watcher is told.
+/// One item of news for a watcher.
 #[derive(Clone, Debug, PartialEq)]
 pub enum News {
-    /// A signed request said so: the run was called, or has ended.
+    /// A signed request reported it: the run was called, or has ended.
     Run(Arc<Told>),
-    /// There was no room for a run: the engine must be asked.
+    /// A run did not fit into memory, so the engine must be polled.
     Missed,
-    /// The engine is about to say something new of a run: our function has answered for the last time, or
-    /// an attempt failed.
+    /// The engine is about to have news of a run: our function has given its last answer, or an attempt
+    /// failed.
     Soon,
-    /// Something changed on our side: look at once.
+    /// Something changed on our side, so the watcher must check at once.
     Look,
 }
 
@@ -46,19 +46,19 @@ impl Inbox {
         self.arrived.notify_one();
     }
 
-    /// Waits until there is something.
+    /// Waits until there is news.
     pub async fn arrived(&self) {
         self.arrived.notified().await;
     }
 
-    /// All that has come, oldest first.
+    /// All news, oldest first.
     #[must_use]
     pub fn take(&self) -> Vec<News> {
         std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// The inbox of a watcher. What is left in it when it is dropped is told anew.
+/// The inbox of a watcher. Unread news is sent again when it is dropped.
 #[derive(Debug)]
 pub struct Subscription {
     registry: ProgressRegistry,
@@ -71,7 +71,7 @@ impl Subscription {
         Self { registry, event, inbox }
     }
 
-    /// The event that is told of.
+    /// The event that the news is about.
     #[must_use]
     pub fn event(&self) -> &EventId {
         &self.event
@@ -93,7 +93,7 @@ impl Subscription {
         }
     }
 
-    /// The event turns out to have another id. What was told under the first one stays.
+    /// The event has another id than expected. News under the first id is kept.
     pub fn rename(&mut self, event: &EventId) {
         if self.event == *event {
             return;
@@ -136,7 +136,7 @@ mod tests {
         registry.tell(&ids[0], News::Soon);
         first.rename(&ids[1]);
         registry.tell(&ids[1], News::Look);
-        // The next one begins before the first is dropped.
+        // The next watcher begins before the first is dropped.
         let next = registry.watch(&ids[1]);
         assert!(next.is_current() && !first.is_current());
         drop(first);

@@ -1,4 +1,4 @@
-//! What is told of the runs of events without a watcher.
+//! Reports about runs of events without a watcher.
 
 use std::{
     collections::HashSet,
@@ -10,22 +10,23 @@ use tokio::sync::Notify;
 use super::{inbox::MOST, told::Told};
 use crate::base::ids::EventId;
 
-/// A larger run is not kept for an event that may be a stranger's: those would leave no room to the watchers.
+/// A larger run is not kept, because the event may be a stranger's, and such runs would use up the watchers'
+/// memory.
 const MOST_BYTES_OF_ONE: usize = 16 << 10;
-/// The most events that are kept to be asked for, and the longest id of one; ours have 26 characters.
+/// The most events that are kept for polling, and the longest id of one. Our ids have 26 characters.
 const MOST_EVENTS: usize = 50_000;
 const LONGEST_EVENT_ID: usize = 64;
 
-/// What was told of one event.
+/// A report about an event without a watcher.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Late {
     /// This run of it was called, or has ended.
     Run(EventId, Arc<Told>),
-    /// There was no room for a run of it: the engine knows which.
+    /// A run of it did not fit into memory, so the engine must be polled.
     Missed(EventId),
 }
 
-/// The runs that are told of and have no watcher. On overflow their events are kept.
+/// The reported runs without a watcher. If there are too many, only their events are kept.
 #[derive(Debug, Default)]
 pub struct LateRuns {
     waiting: Mutex<Waiting>,
@@ -50,7 +51,7 @@ impl LateRuns {
         self.arrived.notify_one();
     }
 
-    /// The engine must be asked for the runs of `event`.
+    /// Records that the engine must be polled for the runs of `event`.
     pub fn miss(&self, event: &EventId) {
         self.waiting().miss(event);
         self.arrived.notify_one();
@@ -61,7 +62,7 @@ impl LateRuns {
         self.arrived.notified().await;
     }
 
-    /// All that has come: the runs, oldest first, then the events to ask for.
+    /// Everything so far: the runs, oldest first, then the events to poll for.
     #[must_use]
     pub fn take(&self) -> Vec<Late> {
         let Waiting { runs, missed, .. } = std::mem::take(&mut *self.waiting());
@@ -76,7 +77,7 @@ impl LateRuns {
 
 impl Waiting {
     fn miss(&mut self, event: &EventId) {
-        // A longer id is none of ours.
+        // A longer id is not one of ours.
         if event.as_str().len() > LONGEST_EVENT_ID {
             return;
         }
@@ -138,7 +139,8 @@ mod tests {
         assert_eq!(registry.late_runs().take(), [Late::Missed(event(1))]);
     }
 
-    /// A batch's output is in memory once; what does not fit is asked for, and there is room again when what
+    /// A batch's output is in memory once. A run that does not fit is polled for, and reading the others
+    /// frees memory.
     /// does was read.
     #[test]
     fn all_that_is_told_shares_one_amount_of_memory() {

@@ -1,4 +1,4 @@
-//! The numbers of one run while it goes on.
+//! The progress of one run while it is unfinished.
 
 use std::{
     sync::{
@@ -17,47 +17,47 @@ use crate::{
     store::executions::Execution,
 };
 
-/// Other people's functions may tell of their progress once a second; what comes sooner is dropped, but
-/// two reports may get a little closer to each other on their way.
+/// Other people's functions may report their progress once a second, and earlier reports are dropped. The
+/// limit is a little lower because two reports may get closer together in transit.
 const REPORTS_APART: Duration = Duration::from_millis(900);
 
-/// How long a call for the next step may take to come.
+/// How long the call for the next step may take to arrive.
 const BETWEEN_STEPS: Duration = Duration::from_secs(5);
 
-/// How long another's function that reports may take until its next report.
+/// How long another function may take until its next report.
 const BETWEEN_REPORTS: Duration = Duration::from_secs(30);
 
-/// One run's numbers. Counts only grow while the server runs.
+/// The progress of one run. Counts never decrease while the server runs.
 #[derive(Debug, Default)]
 pub struct RunProgress {
     processed: AtomicU64,
     failed: AtomicU64,
     bytes: AtomicU64,
     total_bytes: AtomicU64,
-    /// Rows in all, as another's function told; 0 while unknown.
+    /// The total number of rows, as another function reported; 0 while unknown.
     total_rows: AtomicU64,
-    /// When another's function reported last, and when anything was heard at all: unix milliseconds, 0 for
+    /// When another function last reported, and when anything was last heard, in unix milliseconds; 0 means
     /// never.
     reported_at: AtomicI64,
     heard_at: AtomicI64,
-    /// The same by a clock that is never set.
+    /// The same by a monotonic clock.
     heard: Mutex<Option<Instant>>,
-    /// A watcher follows the run: others may report of it.
+    /// Whether a watcher follows the run, so that other functions may report about it.
     pub(super) is_followed: AtomicBool,
     receiving: Mutex<Option<Receiving>>,
     read_since: Mutex<Option<ReadSince>>,
     file_name: Mutex<Option<Arc<str>>>,
     stop: watch::Sender<bool>,
-    /// How many calls wait for their turn.
+    /// The number of calls that wait for their turn.
     waiting: AtomicUsize,
     execution: Mutex<Option<Arc<Execution>>>,
     stretches: Mutex<Option<Arc<Stretches>>>,
     first_rows: Mutex<Option<Arc<FirstRows>>>,
-    /// How many executions of the run's steps there are.
+    /// The number of active executions of the run's steps.
     pub(super) at_work: watch::Sender<usize>,
 }
 
-/// An execution of a step, until it is dropped.
+/// An active execution of a step, until it is dropped.
 #[derive(Debug)]
 pub struct ActiveExecution(Arc<RunProgress>);
 
@@ -78,7 +78,7 @@ impl Drop for WaitingCall {
 }
 
 impl RunProgress {
-    /// Moves the numbers forward; a smaller one (a step that is done again) changes nothing.
+    /// Advances the numbers. Smaller ones, from a repeated step, change nothing.
     pub fn advance(&self, counts: Counts, bytes: u64) {
         self.processed.fetch_max(counts.processed, Ordering::Relaxed);
         self.failed.fetch_max(counts.failed, Ordering::Relaxed);
@@ -89,7 +89,7 @@ impl RunProgress {
     pub(super) fn report(&self, report: ProgressReport, now: UnixMillis) -> bool {
         let last = self.reported_at.load(Ordering::Relaxed);
         let too_soon = last > 0 && now.since(UnixMillis(last)) < REPORTS_APART;
-        // Of our own function's runs we know better than anybody who has an event key.
+        // For runs of our own function, reports from holders of an event key are ignored.
         let is_ours = lock(&self.execution).is_some();
         if too_soon || is_ours || !self.is_followed.load(Ordering::Relaxed) {
             return false;
@@ -116,7 +116,7 @@ impl RunProgress {
         self.hear(UnixMillis::now());
     }
 
-    /// Says that a step begins to read behind what was read `before`.
+    /// Records that a step begins to read after `before`.
     pub fn begin_reading(&self, before: Counts, bytes: u64) {
         let now = ReadSince { at: UnixMillis::now(), rows: before.total(), bytes };
         lock(&self.read_since).get_or_insert(now);
@@ -134,8 +134,8 @@ impl RunProgress {
         self.hear(UnixMillis::now());
     }
 
-    /// Sets what the finished steps and the one at work have read so far. Rows that are read again do not
-    /// take back what was shown.
+    /// Sets what the finished steps and the active one have read so far. Rows that are read again do not
+    /// reduce what was shown.
     pub fn set_stretches(&self, stretches: Stretches) {
         let mut shown = lock(&self.stretches);
         if shown.as_ref().is_none_or(|shown| shown.total().rows <= stretches.total().rows) {
@@ -150,14 +150,14 @@ impl RunProgress {
         }
     }
 
-    /// Says that a step is at work, until what this gives is dropped.
+    /// Counts an active step until the returned value is dropped.
     #[must_use]
     pub fn begin(self: &Arc<Self>) -> ActiveExecution {
         self.at_work.send_modify(|executions| *executions += 1);
         ActiveExecution(Arc::clone(self))
     }
 
-    /// Asks the step at work to stop; it looks at every block.
+    /// Asks the active step to stop. It checks after each block.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
@@ -167,25 +167,25 @@ impl RunProgress {
         *self.stop.borrow()
     }
 
-    /// Waits for a wish to stop.
+    /// Waits for a request to stop.
     pub async fn stopped(&self) {
-        // The sender lives in `self`, so that waiting cannot fail.
+        // The sender is in `self`, so the wait cannot fail.
         let _ = self.stop.subscribe().wait_for(|is_stopped| *is_stopped).await;
     }
 
-    /// Says that a call waits for its turn, until what this gives is dropped.
+    /// Counts a waiting call until the returned value is dropped.
     #[must_use]
     pub fn wait(self: &Arc<Self>) -> WaitingCall {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         WaitingCall(Arc::clone(self))
     }
 
-    /// Whether a call waits for its slot, and no step is at work.
+    /// Whether a call waits for its slot and no step is active.
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0 && *self.at_work.borrow() == 0
     }
 
-    /// That a call waits is known here, as of the second in which it is looked.
+    /// The current time while a call waits, because the wait is known in this process.
     fn waits_as_of(&self) -> Option<UnixMillis> {
         let now = UnixMillis::now();
         self.is_waiting().then_some(UnixMillis(now.0 - now.0.rem_euclid(1_000)))

@@ -1,4 +1,4 @@
-//! Runs that were told of, in the memory that all of them share.
+//! Reported runs, within a common memory limit.
 
 use std::{ops::Deref, sync::Arc};
 
@@ -9,12 +9,12 @@ use crate::{
     inngest::Run,
 };
 
-/// The bytes of all runs that were told of and are not recorded yet.
+/// The most bytes of all reported runs that are not recorded yet.
 const MOST_BYTES: usize = 32 << 20;
-/// What an entry of a JSON object takes beside its key and its value.
+/// The memory of an entry of a JSON object besides its key and value.
 const ENTRY_BYTES: usize = 48;
 
-/// A run that was told of. Its bytes are given back when the last reader drops it.
+/// A reported run. Its memory is released when the last reader drops it.
 #[derive(Debug)]
 pub struct Told {
     run: Run,
@@ -23,7 +23,7 @@ pub struct Told {
 }
 
 impl Told {
-    /// What it takes in memory.
+    /// Its size in memory.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -43,7 +43,7 @@ impl PartialEq for Told {
     }
 }
 
-/// The memory for runs that were told of.
+/// The memory for reported runs.
 #[derive(Clone, Debug)]
 pub(super) struct ToldBudget(ByteBudget);
 
@@ -54,7 +54,7 @@ impl Default for ToldBudget {
 }
 
 impl ToldBudget {
-    /// Keeps `run`. None if it does not fit beside the others.
+    /// Keeps `run`. None if it does not fit.
     pub(super) fn keep(&self, run: Run) -> Option<Arc<Told>> {
         let words = [run.run_id.as_str(), &run.function_id, run.event_id.as_str(), run.status.as_str()];
         let words = words.into_iter().chain(run.function_name.as_deref()).map(str::len).sum::<usize>();
@@ -65,7 +65,7 @@ impl ToldBudget {
     }
 }
 
-/// What a value takes in memory beside itself.
+/// The memory of a value beyond its own size.
 fn heap_bytes(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,

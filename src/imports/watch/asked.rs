@@ -1,4 +1,4 @@
-//! Questions to the engine about an event's runs, and what follows from the answers.
+//! Polls the engine for an event's runs, and handles the answers.
 
 use std::time::Duration;
 
@@ -15,17 +15,18 @@ use crate::{
     store,
 };
 
-/// How long an end that was told waits for the list of the other runs of its event.
+/// How long a reported end waits for the list of the event's other runs.
 const LIST_WITHIN: Duration = Duration::from_millis(200);
-/// The engine has just been asked to cancel a run: the end follows.
+/// The backup poll after a cancel was sent: the end follows.
 const NET_OF_A_CANCEL: Duration = Duration::from_millis(500);
-/// A cancel is seen at once, or the engine has lost the run and says no more for being asked often.
+/// After this many cancels the polls are no longer swift: the engine has lost the run, and frequent polls do
+/// not help.
 const SWIFT_CANCELS: u32 = 5;
 /// A longer pause that the server asks for is cut to this, because a user waits for the answer.
 const LONGEST_PEACE: Duration = Duration::from_secs(60);
 
 impl Watch {
-    /// Asks the engine, and goes on from its answer.
+    /// Polls the engine and handles its answer.
     pub(super) async fn ask(&mut self, client: &Client, import: &Snapshot) -> store::Result<Outcome> {
         if self.told.is_empty() && self.ask_for_plans_alone(client, import).await? {
             self.unanswered_since = None;
@@ -42,7 +43,7 @@ impl Watch {
             }
             Err(error) => {
                 self.unanswered(&error);
-                // It is not over before the engine has said so.
+                // The import is not over before the engine has answered.
                 self.pace.no_news(pace::SILENT);
                 if let Some((since, _)) = self.unanswered_since {
                     self.pace.no_later_than(since + super::record::SILENT_AFTER);
@@ -63,7 +64,7 @@ impl Watch {
         }
     }
 
-    /// The event's runs, if there is a question to spare and the answer comes at once.
+    /// The event's runs, if the budget allows a request now and the answer comes at once.
     pub(super) async fn list_at_once(&mut self, import: &Snapshot) -> Option<(Client, Vec<Run>, Provenance)> {
         let client = self.shared.client.try_turn(self.owner)?;
         let question = question_engine(&client, import, self.same_list_until);
@@ -72,7 +73,7 @@ impl Watch {
         Some((client, runs, word))
     }
 
-    /// Remembers when the list was given, and for how long it may be repeated.
+    /// Stores when the list was made, and how long it may be repeated.
     fn note_list(
         &mut self,
         answer: Result<Answered, inngest::Error>,
@@ -89,7 +90,7 @@ impl Watch {
         })
     }
 
-    /// Records and shows what the engine has answered, with what was told meanwhile.
+    /// Records and shows the engine's answer, together with the reports that came meanwhile.
     pub(super) async fn take_answer(
         &mut self,
         client: &Client,
@@ -121,7 +122,7 @@ impl Watch {
                 .collect();
             any_changed = self.answered(import, &runs.iter().collect::<Vec<_>>(), Provenance::Asked).await?;
             if !(listed.is_empty() && unlisted.is_empty()) {
-                // What is cancelled is recorded once it has ended.
+                // A cancelled run is recorded once it has ended.
                 return self.cancel(import, &listed, &unlisted).await;
             }
         }
@@ -159,10 +160,10 @@ impl Watch {
         self.what_next(&import).await
     }
 
-    /// Remembers the ends that only asking has brought, for the engine to tell of them.
+    /// Stores the ends that only polling has found, to check whether the engine reports them.
     fn note_found(&mut self, import: &Snapshot, listed: &[Run]) {
         if self.begin == Begin::Recalled {
-            // What ended while no process was there could not be told.
+            // Ends from before the start of this process could not be reported to it.
             self.begin = Begin::New;
             return;
         }
@@ -179,9 +180,9 @@ impl Watch {
         }
     }
 
-    /// Cancels the runs of an import that is to be cancelled: those that the engine has just `listed`, and
-    /// those that are known of but are `unlisted`, because it would only repeat itself, or keeps them no
-    /// longer. Of one that the engine does not know nothing more is to come, so that this is its end.
+    /// Cancels the runs of a cancelled import: those that the engine has just `listed`, and known ones that
+    /// are `unlisted`, because the engine would only repeat its list, or no longer keeps them. If the engine
+    /// does not know a run, nothing more can happen to it, so this is its end.
     async fn cancel(
         &mut self,
         import: &Snapshot,
@@ -189,8 +190,8 @@ impl Watch {
         unlisted: &[RunId],
     ) -> store::Result<Outcome> {
         for id in listed.iter().chain(unlisted) {
-            // The engine first: to it a step that stops has failed, and before it knows of the wish it might
-            // call that the run's last failure.
+            // The engine first: to the engine a step that stops has failed, and before the cancel it might
+            // treat that as the run's last failure.
             match self.shared.client.cancel(id).await {
                 Ok(()) => self.shared.progress.stop(id),
                 Err(inngest::Error::NotFound { .. }) if unlisted.contains(id) => {
@@ -214,14 +215,14 @@ impl Watch {
 
 enum Answered {
     List(Fresh<Vec<Run>>),
-    /// The runs that go on, asked for one by one.
+    /// The unfinished runs, requested one by one.
     Runs(Vec<Run>),
-    /// There is nothing to ask for.
+    /// There is nothing to request.
     Nothing,
 }
 
-/// The event's runs. While the engine would only repeat its list, those that go on are asked for one by one;
-/// where there is none, nothing is asked.
+/// The event's runs. While the engine would only repeat its list, the unfinished runs are requested one by
+/// one; if there are none, nothing is requested.
 async fn question_engine(
     client: &Client,
     import: &Snapshot,
@@ -238,9 +239,9 @@ async fn question_engine(
     let mut runs = Vec::new();
     for run in unended {
         match client.run(&run.row.run_id).await {
-            // Of a run that waits in a queue this says that it runs: only an end is news.
+            // For a queued run this answer says Running, so only an end counts as news.
             Ok(run) => runs.extend(Some(run.data).filter(|run| run.ended_at.is_some())),
-            // Of a run that it does not know Inngest says the one or the other; its list will tell.
+            // Inngest answers one or the other for an unknown run; the list will show it.
             Err(inngest::Error::NotFound { .. } | inngest::Error::Server { .. }) => {}
             Err(error) => return Err(error),
         }

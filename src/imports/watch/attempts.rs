@@ -1,4 +1,4 @@
-//! When the next attempt of a run begins: asked of the engine, for it alone knows.
+//! When the next attempt of a run begins, which only the engine knows.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,30 +7,30 @@ use tokio::time::Instant;
 use super::Watch;
 use crate::{base::time::UnixMillis, imports::NextAttempt, inngest::Priority, store};
 
-/// The engine hears of a failed attempt a moment later than we do, so the first question waits, and one
-/// that comes too soon is repeated, each time after a longer pause.
+/// The engine learns of a failed attempt a moment later than we do, so the first request waits, and a
+/// premature one is repeated after growing pauses.
 const FIRST_PAUSE: Duration = Duration::from_millis(150);
 const QUESTIONS: u32 = 4;
 
-/// What is asked about the attempt that is waited for.
+/// The requests about one pending attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
-    /// When the attempt before failed: names the attempt.
+    /// When the previous attempt failed, which identifies the attempt.
     failed_at: UnixMillis,
-    /// How often it was asked.
+    /// The number of requests so far.
     asked: u32,
     due: Instant,
 }
 
 impl Question {
-    /// None once it was asked often enough.
+    /// None after enough requests.
     pub fn due(&self) -> Option<Instant> {
         (self.asked < QUESTIONS).then_some(self.due)
     }
 }
 
 impl Watch {
-    /// Asks when the attempt begins that is waited for, once its time has come and unless it is known.
+    /// Asks when the pending attempt begins, if that is due and not known yet.
     pub async fn ask_for_next_attempt(&mut self) -> store::Result<()> {
         let Some(import) = self.snapshot() else { return Ok(()) };
         let import = import.with_progress(&self.shared.progress);
@@ -55,7 +55,8 @@ impl Watch {
         let client = self.shared.client.for_user(self.owner, Priority::Paced);
         match self.meanwhile(client.jobs(run)).await? {
             Ok(jobs) => {
-                // 0-based there, 1-based here: the number of the attempt that failed is that of the next.
+                // 0-based there and 1-based here, so the number of the failed attempt is the number of the
+                // next one.
                 let Some(job) = jobs.iter().find(|job| job.attempt == failed) else { return Ok(()) };
                 let next = NextAttempt { after: failed_at, at: job.at };
                 let known: Option<Arc<_>> = self.change(|import| {
@@ -66,7 +67,7 @@ impl Watch {
                 self.question = self.question.filter(|_| known.is_none());
             }
             Err(error) => {
-                // Not every server knows this question, and the run's state is worth more.
+                // Not every server supports this request, and the run's state is more important.
                 tracing::debug!(%run, %error, "the engine did not say when it will retry");
                 self.question = Some(Question { asked: QUESTIONS, ..question });
             }

@@ -1,5 +1,5 @@
-//! What the engine has in its queue for a run on which no step works here: when it goes on, or nothing, which
-//! is how a run looks that has just ended or that the engine has lost.
+//! The engine's jobs for a run without an active step here: when it continues, or no job at all, as for a run
+//! that has just ended or that the engine has lost.
 
 use std::time::Duration;
 
@@ -13,20 +13,21 @@ use crate::{
     store,
 };
 
-/// A queue that holds nothing for a run says so twice, so far apart, and the list between says that the run has
-/// not ended: servers keep this answer for five seconds, and a run may just be ending.
+/// A queue without a job for the run must say so twice, this far apart, and the list in between must show no
+/// end: servers cache this answer for five seconds, and a run may just be ending.
 const TWICE_WITHIN: Duration = Duration::from_secs(6);
-/// After news the first look that brings nothing new asks, then one of so many; where looks are rare, each.
+/// After news, the first poll without anything new asks for jobs, then one in this many; if polls are rare,
+/// each.
 const EVERY: u32 = 3;
-/// Of no more runs than this is asked at one look.
+/// The most runs whose jobs are requested in one poll.
 const MOST_RUNS: usize = 3;
-/// The engine takes up a run a moment after its time.
+/// The engine continues a run a moment after its time.
 const AFTER_PLAN: Duration = Duration::from_secs(1);
 
 impl Watch {
-    /// Instead of the list: the first look after news asks what is planned for the runs that go on, which also
-    /// says that they do. The list is asked for by the next one. False if that does not say enough, or is not
-    /// said.
+    /// Instead of the list, the first poll after news requests the jobs of the unfinished runs, which also
+    /// shows that they are unfinished. The next poll requests the list. Returns false if the answers are
+    /// missing or not sufficient.
     pub(super) async fn ask_for_plans_alone(
         &mut self,
         client: &Client,
@@ -37,7 +38,7 @@ impl Watch {
             return Ok(false);
         }
         let runs = self.idle_runs(import);
-        // A run that waits in the engine's queue has a job, too: only the list says when it has begun.
+        // A queued run also has a job, and only the list shows when it has begun.
         let is_enough = runs.iter().all(|run| run.row.status == RunStatus::Running)
             && runs.len() == import.runs.iter().filter(|run| run.row.ended_at.is_none()).count();
         if runs.is_empty() || runs.len() > MOST_RUNS || !is_enough {
@@ -52,8 +53,8 @@ impl Watch {
         Ok(is_said)
     }
 
-    /// Asks what is planned for the runs of `import`, which the engine has just listed without anything new.
-    /// `returned`: when it fell silent, if this was its first answer since.
+    /// Requests the jobs of the runs of `import`, which the engine has just listed without anything new.
+    /// `returned` is when its silence began, if this was its first answer since.
     pub(super) async fn ask_for_plans(
         &mut self,
         client: &Client,
@@ -69,7 +70,8 @@ impl Watch {
         };
         let runs: Vec<RunSnapshot> =
             self.idle_runs(import).into_iter().filter(is_asked).take(MOST_RUNS).collect();
-        // A dev server has everything in memory: one that has forgotten our functions has forgotten its runs.
+        // A dev server has everything in memory, so one that has forgotten our functions has forgotten its
+        // runs.
         let renewed = self.shared.registrar.renewed_at().filter(|_| client.is_of_dev_server());
         let is_new_server = returned.zip(renewed).is_some_and(|(silent, renewed)| renewed > silent);
         for run in runs {
@@ -82,7 +84,7 @@ impl Watch {
         Ok(())
     }
 
-    /// The runs that go on and on which no step works here. Our own function tells itself why it waits.
+    /// The unfinished runs without an active step here. Our own function reports why it waits.
     fn idle_runs(&self, import: &Snapshot) -> Vec<RunSnapshot> {
         let mut runs = import.with_progress(&self.shared.progress).runs;
         runs.retain(|run| {
@@ -94,7 +96,7 @@ impl Watch {
         runs
     }
 
-    /// Asks what is planned for one run. Whether the engine said it.
+    /// Requests the jobs of one run. Returns whether the engine answered.
     async fn ask_for_plan(&mut self, client: &Client, run: &RunId) -> store::Result<bool> {
         match self.meanwhile(client.jobs(run)).await? {
             Ok(jobs) if jobs.is_empty() => self.doubt(run).await?,
@@ -102,7 +104,7 @@ impl Watch {
                 self.doubts.retain(|(id, _)| id != run);
                 self.show_plan(run, plan(&jobs, UnixMillis::now()));
             }
-            // Not every server knows this question, and the run's state is worth more.
+            // Not every server supports this request, and the run's state is more important.
             Err(error) => {
                 self.doubts.retain(|(id, _)| id != run);
                 tracing::debug!(%run, %error, "the engine does not say what it plans");
@@ -149,7 +151,7 @@ impl Watch {
     }
 }
 
-/// What happens next, unless that is at once.
+/// The next action, unless it is due at once.
 fn plan(jobs: &[Job], now: UnixMillis) -> Option<EnginePlan> {
     if jobs.iter().any(|job| job.kind != JobKind::Pause && job.at <= now) {
         return None;

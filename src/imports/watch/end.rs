@@ -1,5 +1,5 @@
-//! What remains to be asked after a look: whether more runs may come, whether any function takes the event,
-//! and when the watch ends.
+//! Decides after a poll whether more runs may come, whether any function accepts the event, and when the
+//! watch ends.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use crate::{
     store,
 };
 
-/// The list of the other runs of an event follows the first end that was told within this.
+/// After the first reported end, the list of the event's other runs is requested within this.
 const FIRST_LIST: Duration = Duration::from_secs(1);
 /// A run of a second function may appear after the first has ended.
 const LATE_RUNS: Duration = Duration::from_secs(10);
-/// A cancelled event that was perhaps sent: how long a run of it may still appear.
+/// How long a run may still appear of a cancelled event that may have been sent.
 const LATE_RUNS_OF_CANCELLED: Duration = Duration::from_secs(30);
-/// An event that no function takes is called so after this, and given up after that.
+/// When an event is shown as accepted by no function, and when it is given up.
 const NO_FUNCTION_AFTER: Duration = Duration::from_secs(30);
 const NO_RUN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-/// An event without a run after so long makes us ask whether the engine still knows our functions.
+/// When an event without a run makes us check whether the engine still knows our functions.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(4);
 
 impl Watch {
@@ -38,11 +38,11 @@ impl Watch {
             return self.finish(import).await;
         }
         let Some(listed) = self.listed else {
-            // What else the event has triggered is not known: it is not over before the engine has said so.
+            // The event's other runs are unknown, so the import is not over before the engine has answered.
             self.pace.no_later_than(Instant::now() + FIRST_LIST);
             return Ok(Outcome::Again);
         };
-        // One last list, once no further run is to be expected.
+        // One last list, at a time when no further run is expected.
         let late = if import.runs.is_empty() { LATE_RUNS_OF_CANCELLED } else { LATE_RUNS };
         let last = over_since + late;
         if listed >= last {
@@ -54,8 +54,8 @@ impl Watch {
         Ok(Outcome::Again)
     }
 
-    /// No function has taken the event. An engine that was started anew may have forgotten ours: it is told
-    /// again, and so is the event, whose seed makes one run of it however often it is sent.
+    /// No function has accepted the event. A restarted engine may have forgotten our functions: they are
+    /// registered again, and the event is sent again, whose seed prevents a second run.
     async fn look_for_function(&mut self, import: &Snapshot) -> store::Result<Outcome> {
         let (Some(sent), Some(sent_at)) = (self.sent, import.row.sent_at) else { return Ok(Outcome::Again) };
         let (Some(listed), waited) = (self.listed, sent.so_far()) else { return Ok(Outcome::Again) };
@@ -84,17 +84,17 @@ impl Watch {
         let now = UnixMillis::now();
         let is_cancelled = import.row.cancel_requested_at.is_some();
         if !self.shared.store.finish_import(self.id, is_cancelled, now).await? {
-            // The wish to cancel it has just come, and word of it follows.
+            // A request to cancel has just been recorded, and its news follows.
             self.pace.at(Instant::now() + FIRST_LIST);
             return Ok(Outcome::Again);
         }
         if !self.news.is_current() {
-            // It was reopened meanwhile, and has another watcher.
+            // The import was reopened in the meantime, and has another watcher.
             return Ok(Outcome::Over);
         }
         self.change(|import| import.row_mut().finished_at = Some(now));
-        // Not before: a reader of a snapshot from before the end still adds the progress to it, and counts
-        // must not fall.
+        // Not earlier: a reader of a snapshot from before the end still adds the progress to it, and counts
+        // must not decrease.
         for run in &import.runs {
             self.shared.progress.forget(&run.row.run_id);
         }

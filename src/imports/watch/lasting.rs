@@ -1,4 +1,4 @@
-//! Durations by a clock that is never set.
+//! Durations by a monotonic clock.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use tokio::time::Instant;
 
 use crate::base::time::UnixMillis;
 
-/// Something that has begun, perhaps before this process.
+/// Something that has begun, possibly before this process.
 #[derive(Clone, Copy, Debug)]
 pub struct Lasting {
-    /// How long it had lasted when that was learned: the only part that depends on the machine's clock.
+    /// Its duration when it was first seen: the only part that depends on the system clock.
     before: Duration,
     learned: Instant,
 }
@@ -23,7 +23,7 @@ impl Lasting {
         self.at(Instant::now())
     }
 
-    /// How long it had lasted at `time`.
+    /// Its duration at `time`.
     pub fn at(self, time: Instant) -> Duration {
         self.before.saturating_add(time.saturating_duration_since(self.learned))
     }

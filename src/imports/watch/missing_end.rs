@@ -1,5 +1,5 @@
-//! Ends that the v2 list leaves out. A server was seen to list a run as completed, at every look, without
-//! saying when; v1 says it.
+//! Ends that the v2 list omits. A server was seen to list a run as completed permanently without its end,
+//! which v1 returns.
 
 use std::time::Duration;
 
@@ -13,28 +13,28 @@ use crate::{
     store,
 };
 
-/// Every server lists a run without its end for a moment while it ends.
+/// Every server lists an ending run without its end for a moment.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
-/// What v1 does not confirm is asked for again after this.
+/// The pause before v1 is asked again after it did not confirm an end.
 const UNCONFIRMED_PAUSE: Duration = Duration::from_secs(60);
 
 /// A run that was listed as over, without an end.
 #[derive(Debug)]
 pub(super) struct MissingEnd {
     run: RunId,
-    /// When v1 is asked for it, if it is still listed so.
+    /// When v1 is asked, if the run is still listed so.
     ask_at: Instant,
 }
 
 impl Watch {
-    /// Adds to `listed` the ends that it lacks for the second time, if v1 confirms them.
+    /// Adds to `listed` the ends that are missing for the second time, if v1 confirms them.
     pub(super) async fn find_missing_ends(
         &mut self,
         client: &Client,
         import: &Snapshot,
         listed: &mut [Run],
     ) -> store::Result<()> {
-        // v1's list says it of runs that sleep or wait for a retry, and leaves out no end.
+        // v1's list has terminal statuses for runs that sleep or wait for a retry, but never omits an end.
         if !client.has_v2() {
             return Ok(());
         }
@@ -59,9 +59,9 @@ impl Watch {
             }
             missing.ask_at = now + UNCONFIRMED_PAUSE;
             match self.meanwhile(client.run(&run.run_id)).await? {
-                // A word without an end, or an end without such a word, is no proof.
+                // A terminal status without an end, or an end without a terminal status, is no proof.
                 Ok(said) if said.data.ended_at.is_some() && said.data.status.is_terminal_word() => {
-                    // v1's word may be that of another attempt or step: v2's stays.
+                    // v1's status may belong to another attempt or step, so v2's is kept.
                     run.ended_at = said.data.ended_at;
                     run.output = run.output.take().or(said.data.output);
                 }
@@ -77,7 +77,7 @@ impl Watch {
         Ok(())
     }
 
-    /// The list that is worth asking v1 after comes in time.
+    /// Makes sure that the next list comes in time to ask v1.
     pub(super) fn look_for_missing_ends(&mut self) {
         if let Some(at) = self.missing_ends.iter().map(|missing| missing.ask_at).min() {
             self.pace.no_later_than(at);

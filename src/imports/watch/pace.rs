@@ -1,14 +1,14 @@
-//! When the engine is asked next.
+//! Decides when the engine is polled next.
 //!
-//! An engine that reaches us tells of most things by itself; then asking is the net under it, and each
-//! question that brings nothing new makes the next one wait longer. An engine that does not (or not yet)
-//! is asked about once a second at first.
+//! An engine that reaches us reports most changes by itself. Polls are then the backup, and each poll without
+//! news makes the next pause longer. An engine that does not report (or not yet) is polled about once a
+//! second at first.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How the pauses between questions grow.
+/// How the pauses between polls grow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rule {
     first: Duration,
@@ -20,21 +20,21 @@ const fn rule(first: u64, factor: f64, longest: u64) -> Rule {
     Rule { first: Duration::from_secs(first), factor, longest: Duration::from_secs(longest) }
 }
 
-/// The engine tells us, but not of what is waited for: that a run appears, or leaves the queue. 1, 4, 13, 40,
-/// 70, ... seconds after the last news.
+/// The engine reports changes, but not the expected one: that a run appears, or leaves the queue. 1, 4, 13,
+/// 40, 70, ... seconds after the last news.
 pub const AWAITED: Rule = rule(1, 3.0, 30);
-/// The engine tells us: 5, 30, 60, ... seconds after the last news.
+/// The engine reports changes: 5, 30, 60, ... seconds after the last news.
 pub const TOLD: Rule = rule(5, 5.0, 30);
-/// It does not: 1, 2.3, 3.8, ... seconds, then every five.
+/// It does not: after 1, 2.3, 3.8, ... seconds, then every five.
 pub const UNTOLD: Rule = rule(1, 1.25, 5);
-/// Nobody takes the event.
+/// No function accepts the event.
 pub const IDLE: Rule = rule(5, 1.5, 30);
-/// A step is at work in this very process: we know more of the run than the engine. Once a minute has shown
-/// what other runs there are, there is little to ask.
+/// A step is active in this process, so we know more about the run than the engine. After a minute has shown
+/// the event's other runs, there is little to poll for.
 pub const AT_WORK: Rule = rule(60, 60.0, 3_600);
 /// The engine may have lost the run.
 pub const LOST: Rule = rule(60, 1.0, 60);
-/// It does not answer.
+/// The engine does not answer.
 pub const SILENT: Rule = rule(1, 1.5, 10);
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// The first question is due at once.
+    /// The first poll is due at once.
     pub fn new() -> Self {
         Self { gap: None, due: Instant::now() }
     }
@@ -57,42 +57,42 @@ impl Pace {
         Instant::now() >= self.due
     }
 
-    /// The answer brought something new: the pauses start anew.
+    /// The answer brought something new: the pauses start again.
     pub fn news(&mut self, rule: Rule) {
         self.wait(rule.first);
     }
 
-    /// Something new was told: the pauses start anew, and a question that is planned already is not put off.
-    /// It may be about another run, and more may be told before it is due.
+    /// A report brought something new: the pauses start again, but a planned poll is not delayed. It may be
+    /// about another run, and more reports may come before it is due.
     pub fn told(&mut self, rule: Rule) {
         let due = self.due;
         self.wait(rule.first);
         self.no_later_than(due);
     }
 
-    /// The question brought nothing new.
+    /// The poll brought nothing new.
     pub fn no_news(&mut self, rule: Rule) {
         let grown = self.gap.map_or(rule.first, |gap| gap.mul_f64(rule.factor));
         self.wait(grown.clamp(rule.first, rule.longest));
     }
 
-    /// Asks no later than after this, whatever was planned; the pauses start anew from there.
+    /// Polls within `pause` at the latest; the pauses start again from there.
     pub fn soon(&mut self, pause: Duration) {
         self.due = self.due.min(Instant::now() + pause);
         self.gap = None;
     }
 
-    /// Asks no later than at `due`; the pauses after that grow on.
+    /// Polls at `due` at the latest; the pauses after that keep growing.
     pub fn no_later_than(&mut self, due: Instant) {
         self.due = self.due.min(due);
     }
 
-    /// Puts the question off, and changes nothing else.
+    /// Delays the next poll, and changes nothing else.
     pub fn postpone(&mut self, pause: Duration) {
         self.due = self.due.max(Instant::now() + pause);
     }
 
-    /// The next question, and no other before.
+    /// Polls next at `due`, and not earlier.
     pub fn at(&mut self, due: Instant) {
         self.due = due;
     }
@@ -107,7 +107,7 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// After how many whole seconds the questions of an hour are asked that bring nothing new.
+    /// After how many whole seconds of an hour polls are made that bring nothing new.
     async fn asked(rule: Rule) -> Vec<u64> {
         let start = Instant::now();
         let mut pace = Pace::new();

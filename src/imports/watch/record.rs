@@ -1,4 +1,4 @@
-//! What was said of the runs, or was not, and what is recorded and shown of it.
+//! Records and shows what was reported or answered about the runs, or that nothing was.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,24 +13,24 @@ use crate::{
     store::{self, runs::RunRow},
 };
 
-/// Shorter silence is not worth a word.
+/// A shorter silence is not shown.
 pub(super) const SILENT_AFTER: Duration = Duration::from_secs(3);
-/// A list that lacks a run which is known for less long may be older than the run.
+/// A list that lacks a run which is known for less than this may be older than the run.
 const LISTED_WITHIN: Duration = Duration::from_secs(30);
-/// A step at work on a run that has ended, as by a cancel, keeps what it had finished; what takes
-/// longer than this is not waited for.
+/// An active step of a run that has ended, for example by a cancel, commits what it had finished. It is
+/// waited for at most this long.
 const SETTLE_FOR: Duration = Duration::from_secs(1);
-/// What is known of a run does not wait longer for the time at which it left the queue.
+/// How long known changes of a run wait for the time at which it left the queue.
 const START_WITHIN: Duration = Duration::from_millis(200);
 
-/// Where word of runs comes from.
+/// Where information about runs comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Provenance {
-    /// The engine or a function told it.
+    /// The engine or a function reported it.
     Told,
     /// The engine was asked for some of them.
     Asked,
-    /// The engine has listed all that the event has.
+    /// The engine has listed all runs of the event.
     Listed,
 }
 
@@ -42,7 +42,7 @@ fn show_reading(import: &mut Snapshot, run: &RunId, reading: &RunReading) {
 }
 
 impl Watch {
-    /// Records what changed, and shows what is recorded. Whether anything changed.
+    /// Records the changes and shows them. Returns whether anything changed.
     pub(super) async fn answered(
         &self,
         import: &Snapshot,
@@ -57,16 +57,16 @@ impl Watch {
             let mut run = Run::clone(run);
             self.shared.names.complete(&mut run);
             if run.ended_at.is_none() && run.status.is_terminal_word() {
-                // It sleeps, waits for a retry, or is just about to end.
+                // It sleeps, waits for a retry, or is about to end.
                 run.status = RunStatus::Running;
                 run.output = None;
             }
             let known = import.runs.iter().find(|known| known.row.run_id == run.run_id);
-            // What runs has left the queue, though a list may be older than what we were told.
+            // A running run has left the queue, although a list may be older than a report.
             let is_older = run.ended_at.is_none() && run.status == RunStatus::Scheduled;
             if known.is_some_and(|known| {
                 known.row.ended_at.is_some()
-                    // What the engine tells of a run that it had lost is news.
+                    // A report about a run that the engine had lost is news.
                     || known.is_as(&run) && (known.row.lost_at.is_none() || word != Provenance::Told)
                     || is_older && known.row.status == RunStatus::Running
             }) {
@@ -80,19 +80,19 @@ impl Watch {
                 self.shared.progress.settle(&run.run_id, SETTLE_FOR).await;
             }
             let reported = self.shared.progress.now(&run.run_id).filter(|now| now.execution.is_none());
-            // What a cancelled run is listed with may be the output of one of its steps.
+            // The listed output of a cancelled run may be that of one of its steps.
             let output = run.output.as_ref().filter(|_| run.status != RunStatus::Cancelled);
             let counts = counts::in_output(&self.shared.pointers, output)
                 .or_else(|| reported?.counts.filter(|_| run.ended_at.is_some()));
             any_changed |= self.shared.store.record_run(self.id, &run, counts, UnixMillis::now()).await?;
         }
-        // What is recorded of an end is what its steps have committed.
+        // At an end, what the steps have committed is recorded.
         let mut readings = Vec::new();
         for run in runs.iter().filter(|run| any_changed && run.ended_at.is_some()) {
             readings.push((&run.run_id, self.reading(&run.run_id).await?));
         }
         let recorded = if any_changed { Some(self.shared.store.runs_of(&[self.id]).await?) } else { None };
-        // What was fetched may have another name than its address.
+        // A fetched file may have another name than its address.
         let row = if any_changed && import.fetched_from.is_some() {
             self.shared.store.import(self.id).await?
         } else {
@@ -107,8 +107,8 @@ impl Watch {
                 import.row_mut().file_name = row.file_name;
             }
             if let Some(recorded) = recorded {
-                // The wish to cancel may have come during this look: what says Cancelled since then does
-                // not come to life again. A run that nobody knew of is shown once it has ended.
+                // A request to cancel may have come during this check. A run that is shown as cancelled since
+                // then stays so, and a run that was not shown yet is shown once it has ended.
                 let was_shown = |run: &RunRow| import.runs.iter().any(|known| known.row.run_id == run.run_id);
                 let is_cancelled = import.row.cancel_requested_at.is_some();
                 let shown = |run: &RunRow| !is_cancelled || run.ended_at.is_some() || was_shown(run);
@@ -130,7 +130,7 @@ impl Watch {
         });
         for run in runs {
             if run.ended_at.is_some() {
-                // A call of it that is still at work can commit nothing any more.
+                // An active call of the run can commit nothing any more.
                 self.shared.progress.stop(&run.run_id);
             } else {
                 self.shared.progress.follow(&run.run_id);
@@ -139,8 +139,8 @@ impl Watch {
         Ok(any_changed)
     }
 
-    /// When a run that was queued left the queue: as the engine says, if there is a question to spare and the
-    /// answer comes at once, else when it was last seen waiting.
+    /// When a queued run left the queue: the engine's time, if the budget allows a request now and the answer
+    /// comes at once, otherwise the time at which it was last seen queued.
     async fn started_at(&self, known: &RunSnapshot, run: &Run) -> UnixMillis {
         let said = match self.shared.client.try_turn(self.owner) {
             Some(client) => timeout(START_WITHIN, client.started_at(&run.run_id)).await,
@@ -158,8 +158,8 @@ impl Watch {
         at.max(run.run_started_at).min(run.ended_at.unwrap_or_else(UnixMillis::now))
     }
 
-    /// What the steps of the process before have read: until the next call of our function it is all that is
-    /// known, and that may be a while when a retry is waited for.
+    /// Loads what the steps of earlier processes have read. Until the next call of our function nothing else
+    /// is known, which may take a while if a retry is pending.
     pub(super) async fn recall(&self) -> store::Result<()> {
         let Some(import) = self.snapshot() else { return Ok(()) };
         for run in import.runs.iter().map(|run| &run.row).filter(|run| run.execution.is_some()) {
@@ -176,20 +176,20 @@ impl Watch {
         Ok(RunReading { stretches, first_rows })
     }
 
-    /// An engine that tells us something is not silent, unless a question fails after that.
+    /// An engine that reports something is not silent, unless a poll fails after that.
     pub(super) fn is_heard(&mut self) {
         self.unanswered_since = None;
         self.change(|import| import.outage = None);
     }
 
-    /// The last known state stays, and says so once the silence lasts.
+    /// The last known state stays, and a lasting silence is shown.
     pub(super) fn unanswered(&mut self, error: &inngest::Error) {
         let now = || (Instant::now(), UnixMillis::now());
         let (began, since) = *self.unanswered_since.get_or_insert_with(now);
         let cause = OutageCause::of(error);
         tracing::debug!(import = %self.id, %error, "a question to the engine failed");
-        // One that refuses our key, or wants no questions, goes on to do so, and one that lets a question run
-        // out of time has been silent for that time. All else may pass.
+        // A refused key and a rate limit persist, and after a timeout the engine has been silent for that
+        // time. Everything else may be temporary.
         let is_lasting = matches!(cause, OutageCause::KeyRefused | OutageCause::Busy)
             || matches!(error, inngest::Error::TimedOut(_));
         if !is_lasting && began.elapsed() < SILENT_AFTER {
@@ -208,7 +208,7 @@ impl Watch {
     }
 }
 
-/// Adds to `listed` what was told since: an end that the list does not have yet, and runs that it lacks.
+/// Adds to `listed` what was reported since: an end that the list does not contain yet, and missing runs.
 pub(super) fn add_told(listed: &mut Vec<Run>, told: Vec<Arc<Told>>) {
     for run in told {
         let run = Run::clone(&run);

@@ -1,5 +1,5 @@
-//! What the engine and our own function tell unasked: recorded and shown at once, also while a question to the
-//! engine waits for its answer.
+//! Reports of the engine and of our own function: recorded and shown at once, also while a poll waits for its
+//! answer.
 
 use std::{pin::pin, sync::Arc};
 
@@ -12,7 +12,7 @@ use crate::{
     store,
 };
 
-/// What came of the runs that were told of.
+/// The result of handling the reported runs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ToldOutcome {
     pub(super) any: bool,
@@ -21,7 +21,7 @@ pub(super) struct ToldOutcome {
 }
 
 impl Watch {
-    /// Takes what has been told, to be shown and looked after.
+    /// Takes the news, to be shown and handled.
     pub(super) fn take_news(&mut self) {
         for news in self.news.take() {
             match news {
@@ -32,7 +32,7 @@ impl Watch {
         }
         let told = &self.told;
         self.doubts.retain(|(id, _)| told.iter().all(|run| run.run_id != *id));
-        // Whether the engine tells of ends: one that was found by asking should be told of, too.
+        // Checks whether the engine reports ends: an end that was found by polling should also be reported.
         self.found.retain(|(id, _)| told.iter().all(|run| run.ended_at.is_none() || run.run_id != *id));
         let now = Instant::now();
         let found = self.found.len();
@@ -42,13 +42,13 @@ impl Watch {
         }
     }
 
-    /// Whether an end was told before any list of the event's runs.
+    /// Whether an end was reported before any list of the event's runs.
     pub(super) fn is_first_end(&self) -> bool {
         let is_end = self.told.iter().any(|run| run.ended_at.is_some());
         is_end && self.listed.is_none() && self.begin != Begin::Reopened
     }
 
-    /// Records and shows what was told. Of an import that is to be cancelled only ends: a run that goes on stays
+    /// Records and shows the reports. For a cancelled import only ends are recorded: an unfinished run stays
     /// in `told` until it is cancelled.
     pub(super) async fn show_told(&mut self) -> store::Result<ToldOutcome> {
         let Some(import) = self.snapshot() else { return Ok(ToldOutcome::default()) };
@@ -71,14 +71,14 @@ impl Watch {
         }
     }
 
-    /// What could not be recorded is told anew.
+    /// Sends reports again that could not be recorded.
     pub(super) fn tell_again(&mut self) {
         for run in std::mem::take(&mut self.told) {
             self.shared.progress.tell(self.news.event(), News::Run(run));
         }
     }
 
-    /// The answer to `question`. What is told before it comes is recorded and shown at once.
+    /// The answer to `question`. Reports that come before it are recorded and shown at once.
     pub(super) async fn meanwhile<T>(&mut self, question: impl Future<Output = T>) -> store::Result<T> {
         let mut question = pin!(question);
         loop {
