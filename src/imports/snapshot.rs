@@ -138,7 +138,7 @@ impl Snapshot {
         Arc::make_mut(&mut self.row)
     }
 
-    /// Lets go of what is large and, of an import that is over, read from the database when it is shown.
+    /// Drops what the runs have read: once an import is over, its pages read that from the database.
     pub fn forget_readings(&mut self) {
         for run in &mut self.runs {
             run.committed = RunReading::default();

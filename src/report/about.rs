@@ -12,18 +12,18 @@ use crate::{
 
 /// What the file was taken for, how large it is, and which imports it is related to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct About {
+pub struct About<'a> {
     pub taken_for: &'static str,
     /// The file's size, or the host that it is fetched from, and how many columns it has.
     pub size: String,
     /// The import that this one is a retry of.
-    pub parent: Option<Relative>,
-    pub retries: Vec<Relative>,
+    pub parent: Option<&'a Relative>,
+    pub retries: &'a [Relative],
 }
 
-impl About {
+impl<'a> About<'a> {
     #[must_use]
-    pub fn of(snapshot: &Snapshot, is_over: bool) -> Self {
+    pub fn of(snapshot: &'a Snapshot, is_over: bool) -> Self {
         let first = snapshot.runs.iter().find_map(RunSnapshot::first_rows);
         let may_be_ours = snapshot.runs.is_empty() || snapshot.runs.iter().any(may_be_ours);
         let mut size = match &snapshot.fetched_from {
@@ -46,8 +46,8 @@ impl About {
                 None => "Not read yet",
             },
             size,
-            parent: snapshot.row.parent.clone(),
-            retries: snapshot.retries.to_vec(),
+            parent: snapshot.row.parent.as_ref(),
+            retries: &snapshot.retries,
         }
     }
 }

@@ -1,16 +1,16 @@
 //! What a user can do with an import now.
 
 use crate::{
-    base::time::UnixMillis,
+    base::{ids::ImportId, time::UnixMillis},
     imports::{ImportState, RunSnapshot, Snapshot},
     store::imports::RetryOf,
 };
 
 /// What can be done with an import now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Actions {
-    pub import_id: String,
-    pub file_name: String,
+pub struct Actions<'a> {
+    pub import_id: ImportId,
+    pub file_name: &'a str,
     pub placement: Placement,
     /// It was read to its end.
     pub is_complete: bool,
@@ -41,17 +41,17 @@ pub enum Cancel {
     Asked,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunAgain {
     No,
     Possible,
     /// It was: the id of the import that it became.
-    Done(String),
+    Done(ImportId),
 }
 
-impl Actions {
+impl<'a> Actions<'a> {
     #[must_use]
-    pub fn of(snapshot: &Snapshot, state: ImportState, now: UnixMillis, placement: Placement) -> Self {
+    pub fn of(snapshot: &'a Snapshot, state: ImportState, now: UnixMillis, placement: Placement) -> Self {
         let ended = state.is_final();
         // An event that is being sent is a matter of moments, unless nobody answers.
         let settles_by_itself = state == ImportState::Accepted && snapshot.outage.is_none();
@@ -60,7 +60,7 @@ impl Actions {
         let processed_rows = ended && counts().any(|counts| counts.processed > 0);
         let failed_rows = ended && counts().any(|counts| counts.failed > 0);
         let again = |kind, is_offered: bool| match snapshot.retry(kind) {
-            Some(retry) => RunAgain::Done(retry.id.to_string()),
+            Some(retry) => RunAgain::Done(retry.id),
             _ if !is_offered => RunAgain::No,
             None => RunAgain::Possible,
         };
@@ -68,8 +68,8 @@ impl Actions {
         let is_same_again = ended && snapshot.is_same_again();
         let has_room = placement == Placement::Panel || !failed_rows;
         Self {
-            import_id: snapshot.row.id.to_string(),
-            file_name: snapshot.file_name().to_owned(),
+            import_id: snapshot.row.id,
+            file_name: snapshot.file_name(),
             placement,
             is_complete: state == ImportState::Completed,
             cancel: if ended && state != ImportState::Lost || settles_by_itself {

@@ -6,8 +6,8 @@ use crate::{
 };
 
 /// A state in people's words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shown {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown<'a> {
     Saved,
     Sent,
     NobodyTookIt,
@@ -22,7 +22,7 @@ pub enum Shown {
     Cancelled,
     Skipped,
     /// A word of the engine that we do not know.
-    Unknown(String),
+    Unknown(&'a str),
 }
 
 /// How many of the rows of a completed import failed.
@@ -72,7 +72,7 @@ impl Tone {
     }
 }
 
-impl Shown {
+impl<'a> Shown<'a> {
     /// The state of an import that has no run.
     #[must_use]
     pub fn of_import(snapshot: &Snapshot, state: ImportState) -> Self {
@@ -91,9 +91,9 @@ impl Shown {
 
     /// The state of a run. Until it has ended, a word for an end is not believed.
     #[must_use]
-    pub fn of_run(run: &RunSnapshot) -> Self {
+    pub fn of_run(run: &'a RunSnapshot) -> Self {
         match (&run.row.status, run.row.ended_at.is_some()) {
-            (RunStatus::Other(word), _) => Self::Unknown(word.clone()),
+            (RunStatus::Other(word), _) => Self::Unknown(word),
             (_, false) if run.waits_after().is_some() => Self::Retrying,
             (_, false) if run.row.lost_at.is_some() => Self::Lost,
             // A function that was called is at work, whatever the engine has got round to say, unless it
@@ -113,7 +113,7 @@ impl Shown {
     }
 
     #[must_use]
-    pub fn word(&self) -> &str {
+    pub fn word(self) -> &'a str {
         match self {
             Self::Saved => "Saved",
             Self::Sent => "Sent",
@@ -133,7 +133,7 @@ impl Shown {
     }
 
     #[must_use]
-    pub fn tone(&self) -> Tone {
+    pub fn tone(self) -> Tone {
         match self {
             Self::Saved | Self::Sent | Self::Queued | Self::Running | Self::Asleep | Self::Waiting => {
                 Tone::Live
@@ -147,9 +147,9 @@ impl Shown {
 }
 
 /// A state with how sure it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Badge {
-    pub shown: Shown,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Badge<'a> {
+    pub shown: Shown<'a>,
     /// Nothing newer is known.
     pub dimmed: bool,
 }

@@ -19,11 +19,11 @@ use crate::{
 
 /// One run with its state, numbers, bar and sentence.
 #[derive(Clone, Debug)]
-pub struct Block {
+pub struct Block<'a> {
     /// None while the import has no run.
-    pub run: Option<RunData>,
-    pub badge: Badge,
-    pub sentence: Sentence,
+    pub run: Option<RunData<'a>>,
+    pub badge: Badge<'a>,
+    pub sentence: Sentence<'a>,
     /// None for another's function that tells no counts, and after a failure before the first row.
     pub figures: Option<Figures>,
     pub bar: Bar,
@@ -38,28 +38,28 @@ pub struct Block {
 
 /// What programs read of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunData {
-    pub run_id: String,
+pub struct RunData<'a> {
+    pub run_id: &'a str,
     /// The engine's word, but none that ends a run before it has ended.
-    pub status: String,
+    pub status: &'a str,
     /// Without separators; empty while unknown.
     pub processed: String,
     pub failed: String,
     /// The function's name, else the engine's id of it.
-    pub function: String,
+    pub function: &'a str,
 }
 
-impl RunData {
+impl<'a> RunData<'a> {
     #[must_use]
-    pub fn of(run: &RunSnapshot) -> Self {
+    pub fn of(run: &'a RunSnapshot) -> Self {
         let status = match (&run.row.status, run.row.ended_at) {
             (status, None) if status.is_terminal_word() => "Running",
             (status, _) => status.as_str(),
         };
         let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
         Self {
-            run_id: run.row.run_id.to_string(),
-            status: status.to_owned(),
+            run_id: run.row.run_id.as_str(),
+            status,
             processed: number(run.counts().map(|counts| counts.processed)),
             failed: number(run.counts().map(|counts| counts.failed)),
             function: function_name(run),
@@ -69,9 +69,9 @@ impl RunData {
 
 /// The name that our function gave itself, else the engine's, else the id that the engine knows it by.
 #[must_use]
-pub fn function_name(run: &RunSnapshot) -> String {
+pub fn function_name(run: &RunSnapshot) -> &str {
     let own = run.execution().map(|execution| &execution.function);
-    own.or(run.row.function_name.as_ref()).unwrap_or(&run.row.function_id).clone()
+    own.or(run.row.function_name.as_ref()).unwrap_or(&run.row.function_id)
 }
 
 /// Whether a run is our own function's, or is not known yet to be another's. It is known once the function
@@ -111,9 +111,9 @@ fn may_have_plot(snapshot: &Snapshot) -> bool {
     snapshot.fetched_from.is_some() || Stretches::count_in(snapshot.row.size_bytes) > 1
 }
 
-impl Block {
+impl<'a> Block<'a> {
     /// As [`all`](Self::all), with the plots that a panel has.
-    pub fn all_with_plots(snapshot: &Snapshot, outcome: Outcome, reading: &Reading) -> Vec<Self> {
+    pub fn all_with_plots(snapshot: &'a Snapshot, outcome: Outcome, reading: &Reading) -> Vec<Self> {
         let mut blocks = Self::all(snapshot, outcome, reading);
         if !may_have_plot(snapshot) || outcome.is_unread {
             return blocks;
@@ -129,7 +129,7 @@ impl Block {
     }
 
     /// One block per run; a single one while there is none.
-    pub fn all(snapshot: &Snapshot, outcome: Outcome, reading: &Reading) -> Vec<Self> {
+    pub fn all(snapshot: &'a Snapshot, outcome: Outcome, reading: &Reading) -> Vec<Self> {
         if snapshot.runs.is_empty() {
             vec![Self::of_import(snapshot, outcome, reading)]
         } else {
@@ -137,7 +137,7 @@ impl Block {
         }
     }
 
-    fn of_import(snapshot: &Snapshot, outcome: Outcome, reading: &Reading) -> Self {
+    fn of_import(snapshot: &'a Snapshot, outcome: Outcome, reading: &Reading) -> Self {
         let state = outcome.state;
         let dimmed = snapshot.outage.is_some() && !state.is_final();
         Self {
@@ -153,7 +153,7 @@ impl Block {
         }
     }
 
-    fn of_run(snapshot: &Snapshot, outcome: Outcome, run: &RunSnapshot, reading: &Reading) -> Self {
+    fn of_run(snapshot: &'a Snapshot, outcome: Outcome, run: &'a RunSnapshot, reading: &Reading) -> Self {
         let ended = run.row.ended_at.is_some();
         let dimmed = run.row.ended_at.or(run.row.lost_at).is_none()
             && (snapshot.outage.is_some() || run.is_gone || run.is_lost(reading.now));

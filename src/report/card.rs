@@ -8,33 +8,36 @@ use super::{
     format::bytes,
     moment::AsOf,
 };
-use crate::imports::{ImportState, Snapshot};
+use crate::{
+    base::ids::ImportId,
+    imports::{ImportState, Snapshot},
+};
 
 /// An import as a card.
 #[derive(Clone, Debug)]
-pub struct ImportCard {
-    pub import_id: String,
+pub struct ImportCard<'a> {
+    pub import_id: ImportId,
     pub state: ImportState,
     /// Whether the page has to ask for it again.
     pub expects_news: bool,
-    pub file_name: String,
+    pub file_name: &'a str,
     /// The file's size and, once it is read, how; or the host that it is fetched from.
     pub taken_for: String,
-    pub blocks: Vec<Block>,
+    pub blocks: Vec<Block<'a>>,
     pub as_of: AsOf,
-    pub actions: Actions,
+    pub actions: Actions<'a>,
 }
 
-impl ImportCard {
+impl<'a> ImportCard<'a> {
     #[must_use]
-    pub fn new(snapshot: &Snapshot, reading: &Reading) -> Self {
+    pub fn new(snapshot: &'a Snapshot, reading: &Reading) -> Self {
         let outcome = Outcome::of(snapshot);
         let state = outcome.state;
         Self {
-            import_id: snapshot.row.id.to_string(),
+            import_id: snapshot.row.id,
             state,
             expects_news: snapshot.expects_news(),
-            file_name: snapshot.file_name().to_owned(),
+            file_name: snapshot.file_name(),
             taken_for: match &snapshot.fetched_from {
                 Some(from) => format!("From {}", from.host),
                 None if was_read(snapshot) => format!("{}, comma-separated", bytes(snapshot.row.size_bytes)),

@@ -1,5 +1,7 @@
 //! Why a run failed, as its function said: within a sentence, and as one of its own.
 
+use std::borrow::Cow;
+
 use crate::{imports::RunSnapshot, inngest::RunFailure};
 
 /// The longest reason that is quoted, in characters; all of it is in the technical detail.
@@ -10,33 +12,38 @@ pub fn failure(run: &RunSnapshot) -> Option<&RunFailure> {
 }
 
 /// Why a run failed, to be quoted within a sentence.
-pub fn cause(run: &RunSnapshot) -> Option<String> {
+pub fn cause(run: &RunSnapshot) -> Option<Cow<'_, str>> {
     let message = failure(run)?.message.as_deref()?;
     Some(quoted(message)).filter(|text| !text.is_empty())
 }
 
 /// The same as a sentence of its own.
-pub fn cause_sentence(run: &RunSnapshot) -> Option<String> {
-    cause(run).map(|cause| as_sentence(&cause))
+pub fn cause_sentence(run: &RunSnapshot) -> Option<Cow<'_, str>> {
+    cause(run).map(sentence)
 }
 
 /// A reason as a sentence of its own: it begins with a capital and ends with a full stop.
-pub fn as_sentence(reason: &str) -> String {
-    let sentence = capitalized(&quoted(reason));
-    let has_end = sentence.is_empty() || sentence.ends_with(['.', '!', '?', '…']);
-    if has_end { sentence } else { sentence + "." }
+pub fn as_sentence(reason: &str) -> Cow<'_, str> {
+    sentence(quoted(reason))
 }
 
 /// The first line, without a full stop of its own, cut to a length that fits.
-pub fn quoted(reason: &str) -> String {
-    let line = reason.lines().next().unwrap_or_default().trim().trim_end_matches('.');
+pub fn quoted(reason: &str) -> Cow<'_, str> {
+    let line = reason.lines().next().unwrap_or_default().trim().trim_end_matches('.').trim_end();
     match line.char_indices().nth(LONGEST_REASON) {
-        Some((end, _)) => format!("{} …", line[..end].trim_end()),
-        None => line.to_owned(),
+        Some((end, _)) => Cow::Owned(format!("{} …", line[..end].trim_end())),
+        None => Cow::Borrowed(line),
     }
 }
 
-fn capitalized(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+/// What [`quoted`] or [`cause`] gives, as a sentence of its own.
+pub fn sentence(quoted: Cow<'_, str>) -> Cow<'_, str> {
+    let mut chars = quoted.chars();
+    let Some(first) = chars.next() else { return quoted };
+    let end = if quoted.ends_with(['.', '!', '?', '…']) { "" } else { "." };
+    let capital = first.to_uppercase();
+    if capital.clone().eq([first]) && end.is_empty() {
+        return quoted;
+    }
+    Cow::Owned(format!("{capital}{}{end}", chars.as_str()))
 }

@@ -1,44 +1,77 @@
 //! A piece of a user's file in which invisible characters can be seen.
 
-/// An excerpt as `csv` makes it, in pieces.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Excerpt {
-    pub pieces: Vec<Piece>,
-}
+use std::borrow::Cow;
+
+/// An excerpt as `csv` makes it: some characters in it only stand for others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excerpt<'a>(Cow<'a, str>);
 
 /// A piece of an excerpt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
-    Text(String),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    Text(&'a str),
     /// The name of a control character.
     Control(&'static str),
     /// What stands for a character that must not be there, or cannot be seen.
     Fault(&'static str),
 }
 
-impl Excerpt {
-    /// The text of an excerpt and what in it only stands for something. Few fonts have the pictures of
-    /// control characters, so those that files really have are named.
+impl<'a> Excerpt<'a> {
     #[must_use]
-    pub fn of(excerpt: &str) -> Self {
-        let mut pieces: Vec<Piece> = Vec::new();
-        for c in excerpt.chars() {
-            match (c, pieces.last_mut()) {
-                ('␀', _) => pieces.push(Piece::Fault("NUL")),
-                ('\u{fffd}', _) => pieces.push(Piece::Fault("\u{fffd}")),
-                ('␉', _) => pieces.push(Piece::Control("TAB")),
-                ('␊', _) => pieces.push(Piece::Control("LF")),
-                ('␍', _) => pieces.push(Piece::Control("CR")),
-                (_, Some(Piece::Text(text))) => text.push(c),
-                _ => pieces.push(Piece::Text(c.to_string())),
-            }
-        }
-        Self { pieces }
+    pub fn of(excerpt: impl Into<Cow<'a, str>>) -> Self {
+        Self(excerpt.into())
+    }
+
+    /// The text and what in it only stands for something, in order. Few fonts have the pictures of control
+    /// characters, so those that files really have are named.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        self.0.split_inclusive(is_sign).flat_map(|part| {
+            let (text, sign) = match part.char_indices().next_back() {
+                Some((at, last)) => match sign(last) {
+                    Some(sign) => (&part[..at], Some(sign)),
+                    None => (part, None),
+                },
+                None => (part, None),
+            };
+            Some(text).filter(|text| !text.is_empty()).map(Piece::Text).into_iter().chain(sign)
+        })
     }
 
     /// There is nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.0.is_empty()
+    }
+}
+
+fn is_sign(c: char) -> bool {
+    sign(c).is_some()
+}
+
+/// What is shown of a character that stands for another.
+fn sign(c: char) -> Option<Piece<'static>> {
+    Some(match c {
+        '␀' => Piece::Fault("NUL"),
+        '\u{fffd}' => Piece::Fault("\u{fffd}"),
+        '␉' => Piece::Control("TAB"),
+        '␊' => Piece::Control("LF"),
+        '␍' => Piece::Control("CR"),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_for_another_character_is_a_piece_of_its_own() {
+        let pieces = |text: &'static str| {
+            Excerpt::of(text).pieces().map(|piece| format!("{piece:?}")).collect::<Vec<_>>()
+        };
+        assert_eq!(pieces("a␉␀b"), [r#"Text("a")"#, r#"Control("TAB")"#, r#"Fault("NUL")"#, r#"Text("b")"#]);
+        assert_eq!(pieces("␊ü"), [r#"Control("LF")"#, r#"Text("ü")"#]);
+        assert_eq!(pieces("plain"), [r#"Text("plain")"#]);
+        assert!(pieces("").is_empty() && Excerpt::of("").is_empty());
     }
 }

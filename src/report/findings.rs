@@ -74,7 +74,7 @@ pub enum Column {
 pub struct Example {
     pub line: String,
     /// Empty if there is nothing in the field.
-    pub value: Excerpt,
+    pub value: Excerpt<'static>,
 }
 
 impl FindingsSection {
@@ -129,7 +129,7 @@ impl Group {
             reason: reason.reason.clone(),
             count: grouped(reason.count),
             share,
-            first: Some(Example { line: grouped(reason.line), value: Excerpt::of(&reason.example) }),
+            first: Some(Example { line: grouped(reason.line), value: Excerpt::of(reason.example.clone()) }),
         }
     }
 }

@@ -8,46 +8,46 @@ use crate::{
 
 /// The section, from the first paint on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FirstRowsSection {
+pub struct FirstRowsSection<'a> {
     /// None while they are not known.
-    pub table: Option<FirstRowsTable>,
+    pub table: Option<FirstRowsTable<'a>>,
     /// What is said in its place.
     pub instead: &'static str,
 }
 
 /// The rows themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FirstRowsTable {
+pub struct FirstRowsTable<'a> {
     /// The empty lines before the header: which, and in words.
     pub before: Option<(String, &'static str)>,
     pub header_line: String,
-    pub columns: Vec<ShownColumn>,
+    pub columns: Vec<ShownColumn<'a>>,
     /// `and 12 more columns`.
     pub more: Option<String>,
-    pub rows: Vec<ShownRow>,
+    pub rows: Vec<ShownRow<'a>>,
     /// There is a column for why rows fail. Else it stands where their missing fields would be.
     pub has_reasons: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShownColumn {
-    pub name: Excerpt,
+pub struct ShownColumn<'a> {
+    pub name: Excerpt<'a>,
     /// All that is in it are numbers, which stand below each other.
     pub is_numeric: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShownRow {
+pub struct ShownRow<'a> {
     pub line: String,
-    pub cells: Vec<ShownCell>,
+    pub cells: Vec<ShownCell<'a>>,
     /// How many columns are left empty behind the cells.
     pub empty: usize,
-    pub failure: Option<String>,
+    pub failure: Option<&'a str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShownCell {
-    pub value: Excerpt,
+pub struct ShownCell<'a> {
+    pub value: Excerpt<'a>,
     pub is_numeric: bool,
     pub is_at_fault: bool,
 }
@@ -57,10 +57,10 @@ pub fn was_read(snapshot: &Snapshot) -> bool {
     snapshot.runs.iter().any(|run| run.is_ours() && run.bytes() > 0)
 }
 
-impl FirstRowsSection {
+impl<'a> FirstRowsSection<'a> {
     /// None if other people's functions alone read the file.
     #[must_use]
-    pub fn of(snapshot: &Snapshot, state: ImportState) -> Option<Self> {
+    pub fn of(snapshot: &'a Snapshot, state: ImportState) -> Option<Self> {
         if !snapshot.runs.is_empty() && !snapshot.runs.iter().any(may_be_ours) {
             return None;
         }
@@ -78,14 +78,14 @@ impl FirstRowsSection {
     }
 }
 
-impl FirstRowsTable {
+impl<'a> FirstRowsTable<'a> {
     /// How many columns there are behind the line numbers.
     #[must_use]
     pub fn width(&self) -> usize {
         (self.columns.len() + usize::from(self.more.is_some()) + usize::from(self.has_reasons)).max(1)
     }
 
-    fn new(first: &csv::FirstRows) -> Self {
+    fn new(first: &'a csv::FirstRows) -> Self {
         let is_numeric: Vec<bool> =
             (0..first.header.len()).map(|column| is_numeric(&first.rows, column)).collect();
         let is_numeric = |column: usize| is_numeric.get(column).copied().unwrap_or(false);
@@ -111,7 +111,7 @@ impl FirstRowsTable {
                 })
                 .collect(),
             empty: empty(row),
-            failure: row.failure.clone(),
+            failure: row.failure.as_deref(),
         });
         Self {
             before,

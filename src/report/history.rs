@@ -1,5 +1,7 @@
 //! What a row of the history says.
 
+use std::borrow::Cow;
+
 use super::{
     Reading,
     badge::{Badge, Shown},
@@ -10,41 +12,42 @@ use super::{
     progress::Progress,
 };
 use crate::{
+    base::ids::ImportId,
     imports::{ImportState, RunSnapshot, Snapshot},
     store::imports::RetryOf,
 };
 
 /// An import as a row.
 #[derive(Clone, Debug)]
-pub struct HistoryRow {
-    pub import_id: String,
+pub struct HistoryRow<'a> {
+    pub import_id: ImportId,
     pub state: ImportState,
-    pub file_name: String,
+    pub file_name: &'a str,
     /// Its size, or the host that it was fetched from.
-    pub side_note: String,
+    pub side_note: Cow<'a, str>,
     /// That it is a re-run, and of what.
     pub again: Option<&'static str>,
     pub started: Moment,
     /// One line per run; a single one when nothing was run.
-    pub runs: Vec<HistoryRun>,
+    pub runs: Vec<HistoryRun<'a>>,
 }
 
 /// A run as a line of its import's row.
 #[derive(Clone, Debug)]
-pub struct HistoryRun {
-    pub data: Option<RunData>,
-    pub badge: Badge,
+pub struct HistoryRun<'a> {
+    pub data: Option<RunData<'a>>,
+    pub badge: Badge<'a>,
     /// Why, in a sentence, or by whom.
-    pub cause: Option<String>,
+    pub cause: Option<Cow<'a, str>>,
     pub processed: Option<String>,
     pub failed: Option<String>,
     pub has_failed_rows: bool,
     pub took: Option<String>,
 }
 
-impl HistoryRow {
+impl<'a> HistoryRow<'a> {
     #[must_use]
-    pub fn new(snapshot: &Snapshot, reading: &Reading) -> Self {
+    pub fn new(snapshot: &'a Snapshot, reading: &Reading) -> Self {
         let state = snapshot.state();
         let runs = if snapshot.runs.is_empty() {
             vec![HistoryRun::none(snapshot, state)]
@@ -52,13 +55,13 @@ impl HistoryRow {
             snapshot.runs.iter().map(|run| HistoryRun::of(snapshot, run, reading)).collect()
         };
         Self {
-            import_id: snapshot.row.id.to_string(),
+            import_id: snapshot.row.id,
             state,
-            file_name: snapshot.file_name().to_owned(),
+            file_name: snapshot.file_name(),
             side_note: snapshot
                 .fetched_from
                 .as_ref()
-                .map_or_else(|| bytes(snapshot.row.size_bytes), |from| from.host.clone()),
+                .map_or_else(|| bytes(snapshot.row.size_bytes).into(), |from| from.host.as_str().into()),
             again: snapshot.row.parent.as_ref().map(|parent| match parent.retry_of {
                 RetryOf::All => "Re-run",
                 RetryOf::Failed => "Re-run of failed rows",
@@ -69,12 +72,12 @@ impl HistoryRow {
     }
 }
 
-impl HistoryRun {
-    fn none(snapshot: &Snapshot, state: ImportState) -> Self {
+impl<'a> HistoryRun<'a> {
+    fn none(snapshot: &'a Snapshot, state: ImportState) -> Self {
         let shown = Shown::of_import(snapshot, state);
         let cause = match &shown {
-            Shown::NobodyTookIt => Some("no function".to_owned()),
-            Shown::Cancelled => Some("by you".to_owned()),
+            Shown::NobodyTookIt => Some(Cow::Borrowed("no function")),
+            Shown::Cancelled => Some(Cow::Borrowed("by you")),
             _ => snapshot.row.refused.as_deref().map(as_sentence),
         };
         Self {
@@ -88,12 +91,12 @@ impl HistoryRun {
         }
     }
 
-    fn of(snapshot: &Snapshot, run: &RunSnapshot, reading: &Reading) -> Self {
+    fn of(snapshot: &Snapshot, run: &'a RunSnapshot, reading: &Reading) -> Self {
         let shown = Shown::of_run(run);
         let by_user = shown == Shown::Cancelled && snapshot.row.cancel_requested_at.is_some();
         Self {
             data: Some(RunData::of(run)),
-            cause: if by_user { Some("by you".to_owned()) } else { cause_sentence(run) },
+            cause: if by_user { Some(Cow::Borrowed("by you")) } else { cause_sentence(run) },
             badge: Badge { shown, dimmed: false },
             processed: run.counts().map(|counts| grouped(counts.processed)),
             failed: run.counts().map(|counts| grouped(counts.failed)),

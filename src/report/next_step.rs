@@ -5,19 +5,19 @@ use crate::imports::Snapshot;
 
 /// What a person can do about an import that failed before its first row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NextStep {
+pub struct NextStep<'a> {
     /// Where the file was to be fetched from.
-    pub address: Option<String>,
+    pub address: Option<&'a str>,
     /// None where the cause says itself what to do, after its first sentence, and where another's function
     /// failed: what helps is not known then.
     pub advice: Option<&'static str>,
 }
 
-impl NextStep {
+impl<'a> NextStep<'a> {
     /// For an import that failed before its first row.
     #[must_use]
-    pub fn of(snapshot: &Snapshot) -> Self {
-        let address = snapshot.fetched_from.as_ref().map(|from| from.address.clone());
+    pub fn of(snapshot: &'a Snapshot) -> Self {
+        let address = snapshot.fetched_from.as_ref().map(|from| from.address.as_str());
         let is_file_to_blame = snapshot.runs.iter().all(|run| run.is_ours());
         let cause_advises = snapshot.runs.iter().filter_map(cause).any(|cause| cause.contains(". "));
         let advice = match (&snapshot.row.refused, &address) {

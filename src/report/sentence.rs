@@ -1,11 +1,11 @@
 //! The sentence: what is happening now.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use super::{
     Reading,
     badge::Shown,
-    cause::{as_sentence, cause, failure, quoted},
+    cause::{cause, failure, quoted, sentence},
     format::{bytes, duration, grouped, rows},
     moment::{Moment, Ticking},
     progress::{Progress, Receipt},
@@ -18,15 +18,15 @@ use crate::{
 
 /// A sentence, or two. Times in it are in the viewer's zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sentence {
-    pub parts: Vec<Part>,
+pub struct Sentence<'a> {
+    pub parts: Vec<Part<'a>>,
     /// Why what is shown may be old.
     pub notice: Option<Notice>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
-    Text(String),
+pub enum Part<'a> {
+    Text(Cow<'a, str>),
     /// A number with its unit, never broken over two lines.
     Measure(String),
     Time(Moment),
@@ -45,17 +45,17 @@ pub enum Notice {
     NoLongerKept,
 }
 
-impl Sentence {
+impl<'a> Sentence<'a> {
     /// Of an import that has no run.
     #[must_use]
-    pub fn of_import(snapshot: &Snapshot, state: ImportState, reading: &Reading) -> Self {
+    pub fn of_import(snapshot: &'a Snapshot, state: ImportState, reading: &Reading) -> Self {
         let engine = reading.engine.subject();
         let waiting = || reading.now.since(snapshot.row.sent_at.unwrap_or(snapshot.row.received_at));
         if let Some(reason) = &snapshot.row.refused {
-            return Self::text(format!(
-                "{engine} refused the event: {}. Nothing was run.",
-                reason.trim_end_matches('.')
-            ));
+            return Self::text(engine)
+                .then(" refused the event: ")
+                .then(reason.trim_end_matches('.'))
+                .then(". Nothing was run.");
         }
         match (state, snapshot.outage) {
             (ImportState::Cancelled, _) => {
@@ -97,7 +97,12 @@ impl Sentence {
 
     /// Of a run.
     #[must_use]
-    pub fn of_run(snapshot: &Snapshot, run: &RunSnapshot, progress: &Progress, reading: &Reading) -> Self {
+    pub fn of_run(
+        snapshot: &'a Snapshot,
+        run: &'a RunSnapshot,
+        progress: &Progress,
+        reading: &Reading,
+    ) -> Self {
         if let (Some(outage), None, None) = (snapshot.outage, run.row.ended_at, run.row.lost_at) {
             return Self::silent(outage, reading);
         }
@@ -128,7 +133,7 @@ impl Sentence {
                     .then(".")
             }
             Shown::Completed(_) => completed(run, progress),
-            Shown::Failed => Self::text(failed(run, progress)),
+            Shown::Failed => failed(run, progress),
             Shown::Cancelled => {
                 let by = if snapshot.row.cancel_requested_at.is_some() { " by you" } else { "" };
                 let after = progress.rows().map(|count| format!(" after {}", rows(count)));
@@ -137,13 +142,13 @@ impl Sentence {
                     .then(format!("{}.", after.unwrap_or_default()))
             }
             Shown::Skipped => Self::text("The engine skipped this run."),
-            Shown::Unknown(word) => Self::text(unknown(&word, run, progress)),
+            Shown::Unknown(word) => unknown(word, run, progress),
             // The states without a run are not a run's.
             Shown::Running | Shown::Saved | Shown::Sent | Shown::NobodyTookIt => {
                 match run.execution().and_then(|execution| execution.error.as_ref()) {
                     // The engine has not said yet that this was the end.
                     Some(error) => {
-                        Self::text(format!("The last attempt failed: {}.", quoted(&error.message)))
+                        Self::text("The last attempt failed: ").then(quoted(&error.message)).then(".")
                     }
                     None => running(snapshot, run, progress),
                 }
@@ -157,7 +162,8 @@ impl Sentence {
         self.parts
             .iter()
             .map(|part| match part {
-                Part::Text(text) | Part::Measure(text) => text.clone(),
+                Part::Text(text) => text.to_string(),
+                Part::Measure(text) => text.clone(),
                 Part::Time(moment) => moment.plain(),
                 Part::Ticking(ticking) => ticking.plain(),
             })
@@ -171,11 +177,11 @@ impl Sentence {
             .noticing(Notice::Outage)
     }
 
-    fn text(text: impl Into<String>) -> Self {
+    fn text(text: impl Into<Cow<'a, str>>) -> Self {
         Self { parts: vec![Part::Text(text.into())], notice: None }
     }
 
-    fn then(mut self, text: impl Into<String>) -> Self {
+    fn then(mut self, text: impl Into<Cow<'a, str>>) -> Self {
         self.parts.push(Part::Text(text.into()));
         self
     }
@@ -235,7 +241,7 @@ fn safe(snapshot: &Snapshot) -> &'static str {
     if snapshot.fetched_from.is_some() { "The address is saved." } else { "Your file is safe." }
 }
 
-fn running(snapshot: &Snapshot, run: &RunSnapshot, progress: &Progress) -> Sentence {
+fn running<'a>(snapshot: &'a Snapshot, run: &RunSnapshot, progress: &Progress) -> Sentence<'a> {
     if let Some(receipt) = &progress.receipt {
         return receiving(receipt, snapshot.fetched_from.as_deref());
     }
@@ -243,7 +249,9 @@ fn running(snapshot: &Snapshot, run: &RunSnapshot, progress: &Progress) -> Sente
         return if progress.share.is_some() {
             Sentence::text("Reading the first rows.")
         } else if let (Some(from), true) = (&snapshot.fetched_from, run.is_ours()) {
-            Sentence::text(format!("Fetching the file from {} (", from.host))
+            Sentence::text("Fetching the file from ")
+                .then(&from.host)
+                .then(" (")
                 .ticking(progress.elapsed)
                 .then(").")
         } else {
@@ -268,12 +276,12 @@ fn running(snapshot: &Snapshot, run: &RunSnapshot, progress: &Progress) -> Sente
     sentence.then(".")
 }
 
-fn receiving(receipt: &Receipt, from: Option<&FetchedFrom>) -> Sentence {
+fn receiving<'a>(receipt: &Receipt, from: Option<&'a FetchedFrom>) -> Sentence<'a> {
     let host = from.map_or("the address", |from| from.host.as_str());
     if receipt.bytes == 0 {
-        return Sentence::text(format!("Waiting for the first bytes from {host}."));
+        return Sentence::text("Waiting for the first bytes from ").then(host).then(".");
     }
-    let mut sentence = Sentence::text(format!("{} from {host}", receipt.in_words()));
+    let mut sentence = Sentence::text(receipt.in_words()).then(" from ").then(host);
     if let Some(speed) = receipt.bytes_per_second {
         sentence = sentence.then(", ").measure(format!("{}/s", bytes(speed)));
     }
@@ -283,7 +291,7 @@ fn receiving(receipt: &Receipt, from: Option<&FetchedFrom>) -> Sentence {
     sentence.then(".")
 }
 
-fn retrying(run: &RunSnapshot, reading: &Reading) -> Sentence {
+fn retrying<'a>(run: &'a RunSnapshot, reading: &Reading) -> Sentence<'a> {
     let (Some(execution), Some(error)) = (run.execution(), run.waits_after()) else {
         // Another's function: the engine has told no more than when.
         let attempt = match run.plan.map(|plan| plan.what) {
@@ -299,19 +307,18 @@ fn retrying(run: &RunSnapshot, reading: &Reading) -> Sentence {
         Some(_) | None => Sentence::text("Retrying soon"),
     };
     let next = execution.attempt.saturating_add(1);
-    retrying.then(format!(
-        " (attempt {next} of {}). Last error: {}.",
-        execution.max_attempts,
-        quoted(&error.message)
-    ))
+    retrying
+        .then(format!(" (attempt {next} of {}). Last error: ", execution.max_attempts))
+        .then(quoted(&error.message))
+        .then(".")
 }
 
 /// Until when nothing happens to a run.
-fn planned(what: &str, run: &RunSnapshot, reading: &Reading) -> Sentence {
+fn planned(what: &'static str, run: &RunSnapshot, reading: &Reading) -> Sentence<'static> {
     Sentence::text(what).time(run.plan.map_or(reading.now, |plan| plan.at), reading).then(".")
 }
 
-fn completed(run: &RunSnapshot, progress: &Progress) -> Sentence {
+fn completed(run: &RunSnapshot, progress: &Progress) -> Sentence<'static> {
     let what = match progress.counts {
         None => "Completed in ".to_owned(),
         // Our own function fails where there is no header.
@@ -330,19 +337,22 @@ fn completed(run: &RunSnapshot, progress: &Progress) -> Sentence {
     Sentence::text(what).measure(duration(progress.elapsed)).then(".")
 }
 
-fn failed(run: &RunSnapshot, progress: &Progress) -> String {
-    let reason = cause(run).unwrap_or_else(|| "the function gave no reason".to_owned());
+fn failed<'a>(run: &'a RunSnapshot, progress: &Progress) -> Sentence<'a> {
+    let reason = cause(run).unwrap_or(Cow::Borrowed("the function gave no reason"));
     let line = line(run);
     if run.is_ours() && line.is_none() && progress.rows().is_none_or(|rows| rows == 0) {
         // Nothing was read: the reason is all there is to say.
-        return as_sentence(&reason);
+        return Sentence::text(sentence(reason));
     }
-    let line = line.map(|line| format!(" at line {}", grouped(line))).unwrap_or_default();
-    let stopped = format!("Stopped{line}: {reason}.");
+    let stopped = match line {
+        Some(line) => Sentence::text(format!("Stopped at line {}: ", grouped(line))),
+        None => Sentence::text("Stopped: "),
+    };
+    let stopped = stopped.then(reason).then(".");
     match progress.counts {
         None => stopped,
-        Some(counts) if counts.processed == 1 => format!("{stopped} 1 row was processed."),
-        Some(counts) => format!("{stopped} {} were processed.", rows(counts.processed)),
+        Some(counts) if counts.processed == 1 => stopped.then(" 1 row was processed."),
+        Some(counts) => stopped.then(format!(" {} were processed.", rows(counts.processed))),
     }
 }
 
@@ -351,9 +361,9 @@ fn line(run: &RunSnapshot) -> Option<u64> {
     failure(run).filter(|_| run.is_ours())?.line
 }
 
-fn unknown(word: &str, run: &RunSnapshot, progress: &Progress) -> String {
-    let counted = progress.rows().map(|count| format!(" {} so far.", rows(count)));
-    let state =
-        if run.row.ended_at.is_some() { "This run ended as" } else { "The engine reports this run as" };
-    format!("{state} {word}.{}", counted.unwrap_or_default())
+fn unknown<'a>(word: &'a str, run: &RunSnapshot, progress: &Progress) -> Sentence<'a> {
+    let ended = run.row.ended_at.is_some();
+    let state = if ended { "This run ended as " } else { "The engine reports this run as " };
+    let counted = progress.rows().map(|count| format!(". {} so far.", rows(count)));
+    Sentence::text(state).then(word).then(counted.map_or(Cow::Borrowed("."), Cow::Owned))
 }

@@ -1,5 +1,7 @@
 //! What happened to an import, and when.
 
+use std::borrow::Cow;
+
 use super::{
     Reading,
     badge::Shown,
@@ -17,17 +19,17 @@ use crate::{
 
 /// Oldest first; the last entry is the present.
 #[derive(Clone, Debug)]
-pub struct Timeline {
-    pub entries: Vec<Entry>,
+pub struct Timeline<'a> {
+    pub entries: Vec<Entry<'a>>,
 }
 
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct Entry<'a> {
     pub at: When,
-    pub title: String,
-    pub detail: String,
+    pub title: Cow<'a, str>,
+    pub detail: Cow<'a, str>,
     /// The state that something is in now; None for what is past.
-    pub state: Option<Shown>,
+    pub state: Option<Shown<'a>>,
 }
 
 /// The time of an entry.
@@ -38,55 +40,59 @@ pub enum When {
     AsOf(AsOf),
 }
 
-impl Timeline {
+impl<'a> Timeline<'a> {
     #[must_use]
-    pub fn of(snapshot: &Snapshot, state: ImportState, reading: &Reading) -> Self {
+    pub fn of(snapshot: &'a Snapshot, state: ImportState, reading: &Reading) -> Self {
         let at = |at| When::At(Moment::new(at, reading.now));
-        let past = |when, title: &str, detail: String| Entry {
+        let past = |when, title: Cow<'a, str>, detail: Cow<'a, str>| Entry {
             at: at(when),
-            title: title.to_owned(),
+            title,
             detail,
             state: None,
         };
         let retry_of = snapshot.row.parent.as_ref().map(|parent| parent.retry_of);
         let first = match (retry_of, &snapshot.fetched_from) {
-            (Some(RetryOf::All), _) => past(snapshot.row.receiving_at, "Re-run", "by you".to_owned()),
+            (Some(RetryOf::All), _) => past(snapshot.row.receiving_at, "Re-run".into(), "by you".into()),
             (Some(RetryOf::Failed), _) => {
-                past(snapshot.row.receiving_at, "Re-run", "by you, only the failed rows".to_owned())
+                past(snapshot.row.receiving_at, "Re-run".into(), "by you, only the failed rows".into())
             }
-            (None, Some(from)) => past(snapshot.row.receiving_at, "Address given", from.host.clone()),
+            (None, Some(from)) => {
+                past(snapshot.row.receiving_at, "Address given".into(), from.host.as_str().into())
+            }
             (None, None) => {
                 let took = duration(snapshot.row.received_at.since(snapshot.row.receiving_at));
                 let received = format!("{} in {took}", bytes(snapshot.row.size_bytes));
-                past(snapshot.row.receiving_at, "Received", received)
+                past(snapshot.row.receiving_at, "Received".into(), received.into())
             }
         };
         let second = match snapshot.row.sent_at {
-            Some(sent) => past(sent, "Saved and sent", EVENT_NAME.to_owned()),
-            None => past(snapshot.row.received_at, "Saved", String::new()),
+            Some(sent) => past(sent, "Saved and sent".into(), EVENT_NAME.into()),
+            None => past(snapshot.row.received_at, "Saved".into(), "".into()),
         };
-        let mut of_runs: Vec<(UnixMillis, Entry)> = Vec::new();
+        let mut of_runs: Vec<(UnixMillis, Entry<'a>)> = Vec::new();
         for run in &snapshot.runs {
-            let of = if snapshot.runs.len() > 1 { function_name(run) } else { String::new() };
+            let of = if snapshot.runs.len() > 1 { function_name(run) } else { "" };
             // A run's own entries keep their order, whatever the engine's clock says.
             let mut latest = run.row.queued_at;
-            let mut add = |when: UnixMillis, entry: Entry| {
+            let mut add = |when: UnixMillis, entry: Entry<'a>| {
                 latest = latest.max(when);
                 of_runs.push((latest, entry));
             };
-            let mut add_past = |when, title: &str, detail: String| add(when, past(when, title, detail));
+            let mut add_past = |when, title: Cow<'a, str>, detail: Cow<'a, str>| {
+                add(when, past(when, title, detail));
+            };
             let queued = match run.began_at() {
                 Some(began) => format!("for {}", duration(began.since(run.row.queued_at))),
                 None => String::new(),
             };
-            add_past(run.row.queued_at, "Queued", joined(&of, &queued));
+            add_past(run.row.queued_at, "Queued".into(), joined(of, queued));
             if let (None, Some(started)) = (run.execution(), run.row.started_at) {
-                add_past(started, "Started", of.clone());
+                add_past(started, "Started".into(), of.into());
             }
             if let Some(execution) = run.execution() {
                 let attempt = format!("attempt 1 of {}", execution.max_attempts);
                 let by = format!("by {}, {attempt}", execution.function);
-                add_past(execution.started_at, "Started", by);
+                add_past(execution.started_at, "Started".into(), by.into());
                 let error = execution.error.iter();
                 let error = error.map(|error| (execution.attempt, error.at, &error.message));
                 let earlier =
@@ -94,10 +100,11 @@ impl Timeline {
                 for (attempt, when, message) in earlier.chain(error) {
                     let title = format!("Attempt {attempt} failed");
                     let why = as_sentence(message);
-                    add_past(when, &title, if of.is_empty() { why } else { format!("{of}: {why}") });
+                    let why = if of.is_empty() { why } else { format!("{of}: {why}").into() };
+                    add_past(when, title.into(), why);
                 }
             }
-            if let Some(entry) = present(snapshot, run, &of, reading) {
+            if let Some(entry) = present(snapshot, run, of, reading) {
                 // What is so now comes last.
                 add(run.row.ended_at.unwrap_or(UnixMillis(i64::MAX)), entry);
             }
@@ -109,8 +116,8 @@ impl Timeline {
             let shown = Shown::of_import(snapshot, state);
             entries.push(Entry {
                 at: at(snapshot.row.cancel_requested_at.unwrap_or_else(|| snapshot.as_of())),
-                title: shown.word().to_owned(),
-                detail: "Nothing was run".to_owned(),
+                title: shown.word().into(),
+                detail: "Nothing was run".into(),
                 state: Some(shown),
             });
         }
@@ -119,7 +126,12 @@ impl Timeline {
 }
 
 /// What a run is doing now, or how it ended. Waiting in the queue has its entry already.
-fn present(snapshot: &Snapshot, run: &RunSnapshot, of: &str, reading: &Reading) -> Option<Entry> {
+fn present<'a>(
+    snapshot: &Snapshot,
+    run: &'a RunSnapshot,
+    of: &'a str,
+    reading: &Reading,
+) -> Option<Entry<'a>> {
     let shown = Shown::of_run(run);
     if shown == Shown::Queued {
         return None;
@@ -139,12 +151,16 @@ fn present(snapshot: &Snapshot, run: &RunSnapshot, of: &str, reading: &Reading) 
             Some(ended) => When::At(Moment::new(ended, reading.now)),
             None => When::AsOf(AsOf::new(snapshot.as_of(), false, reading.now)),
         },
-        title: shown.word().to_owned(),
-        detail: joined(of, &counted),
+        title: shown.word().into(),
+        detail: joined(of, counted),
         state: Some(shown),
     })
 }
 
-fn joined(first: &str, second: &str) -> String {
-    [first, second].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ")
+fn joined(of: &str, what: String) -> Cow<'_, str> {
+    match (of, what.as_str()) {
+        (of, "") => of.into(),
+        ("", _) => what.into(),
+        (of, what) => format!("{of}, {what}").into(),
+    }
 }

@@ -44,7 +44,7 @@ impl<B> Default for Versions<B> {
     }
 }
 
-impl<B: PartialEq> Versions<B> {
+impl<B: Clone + PartialEq> Versions<B> {
     /// The answer to a poll of a page that shows `version`, if a rendering is known to give the same.
     #[must_use]
     pub fn unchanged(&self, version: &str, basis: &B, as_of: UnixMillis) -> Option<HttpResponse> {
@@ -58,7 +58,7 @@ impl<B: PartialEq> Versions<B> {
         &self,
         fragment: &impl Template,
         version: &str,
-        basis: B,
+        basis: &B,
         as_of: UnixMillis,
     ) -> askama::Result<HttpResponse> {
         let Rendered { html, version: rendered } = render(fragment)?;
@@ -70,7 +70,7 @@ impl<B: PartialEq> Versions<B> {
             known.retain(|_, known| known.is_fresh());
         }
         if known.len() < MOST {
-            known.insert(rendered, Known { basis, rendered_at: Instant::now() });
+            known.insert(rendered, Known { basis: basis.clone(), rendered_at: Instant::now() });
         }
         Ok(no_news(as_of))
     }
@@ -120,13 +120,13 @@ mod tests {
         let version = fragment.version();
         assert!(versions.unchanged(&version, &1, at).is_none(), "not rendered yet");
 
-        let changed = versions.answer(&fragment, "another", 1, at).unwrap();
+        let changed = versions.answer(&fragment, "another", &1, at).unwrap();
         assert_eq!(changed.status(), StatusCode::OK);
         let body = to_bytes(changed.into_body()).await.unwrap();
         assert_eq!(body, format!("{version} Queued").as_bytes());
         assert!(versions.unchanged(&version, &1, at).is_none(), "no page is known to show it");
 
-        assert_eq!(versions.answer(&fragment, &version, 1, at).unwrap().status(), StatusCode::NO_CONTENT);
+        assert_eq!(versions.answer(&fragment, &version, &1, at).unwrap().status(), StatusCode::NO_CONTENT);
         let known = versions.unchanged(&version, &1, at).unwrap();
         assert_eq!(known.status(), StatusCode::NO_CONTENT);
         assert_eq!(known.headers().get(AS_OF).unwrap(), "1970-01-01T00:00:05.000Z");

@@ -284,11 +284,12 @@ fn each_run_and_each_import_is_marked_once_on_a_page() {
     });
     let fan_out = Snapshot { runs: vec![running(), second.clone()], ..sent() };
     let done = with(run_row(ended(RunStatus::Completed), |row| row.run_id = "01M9".to_owned().into()));
+    let without_run = sent();
     let page = DashboardPage {
         frame: frame(),
         deleted: None,
         drop_zone: DropZone { max_bytes: 10 << 30, refused: None },
-        live: LiveSection::new([&fan_out, &sent()], &reading(), PACE),
+        live: LiveSection::new([&fan_out, &without_run], &reading(), PACE),
         history: Some(HistorySection {
             rows: vec![HistoryRow::new(&done, &reading())],
             total: Count::Exactly(1),

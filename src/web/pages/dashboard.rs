@@ -25,17 +25,17 @@ use crate::{
 
 #[derive(Clone, Debug, Template)]
 #[template(path = "pages/dashboard.html")]
-pub struct DashboardPage {
+pub struct DashboardPage<'a> {
     pub frame: Frame,
     /// The name of the file whose import the visitor has just deleted.
     pub deleted: Option<String>,
     pub drop_zone: DropZone,
-    pub live: LiveSection,
+    pub live: LiveSection<'a>,
     /// None if the database does not answer.
-    pub history: Option<HistorySection>,
+    pub history: Option<HistorySection<'a>>,
 }
 
-impl DashboardPage {
+impl DashboardPage<'_> {
     /// Whether the user has never imported anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -101,7 +101,7 @@ pub async fn live(
     let mut section = section(&site, &in_progress);
     section.is_first_visit = query.first;
     section.since = since.map(|id| id.to_string()).unwrap_or_default();
-    Ok(site.sections.answer(&section, &query.version, in_progress, as_of)?)
+    Ok(site.sections.answer(&section, &query.version, &in_progress, as_of)?)
 }
 
 /// Accepts files, or the address of one. Errors are shown on the form: in this answer if nothing was
@@ -253,8 +253,9 @@ async fn page(
     let history = if told.is_database_away {
         None
     } else {
-        Some(history::page(user.user, imports, &in_progress.shown, query, &reading).await?)
+        Some(history::find(user.user, imports, &in_progress.shown, query, &reading).await?)
     };
+    let history = history.as_ref().map(|history| history::section(history, query, &reading));
     let mut live = section(site, &in_progress);
     live.since = since.to_string();
     let frame = site.frame(user);
@@ -269,11 +270,11 @@ async fn page(
     Ok(HttpResponse::build(status).content_type(ContentType::html()).body(render(&page)?.html))
 }
 
-fn section(site: &Site, in_progress: &InProgress) -> LiveSection {
+fn section<'a>(site: &Site, in_progress: &'a InProgress) -> LiveSection<'a> {
     let reading = site.reading();
     let pace = site::pace(in_progress.shown.iter().map(Snapshot::state));
     let mut section =
         LiveSection::new(&in_progress.shown, &reading, pace).with_more(in_progress.more, site::IDLE_PACE);
-    section.news = in_progress.news.iter().map(ToString::to_string).collect();
+    section.news.clone_from(&in_progress.news);
     section
 }

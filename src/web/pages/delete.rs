@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, http::header::ContentType, web};
 use askama::Template;
 
 use crate::{
+    base::ids::ImportId,
     http::{error::Error, origin::PublicOrigin, principal::OwnedImport, session},
     imports::{Deletion, Imports, RunSnapshot, Snapshot},
     report::format::{bytes, counted},
@@ -15,20 +16,20 @@ use crate::{
 
 #[derive(Clone, Debug, Template)]
 #[template(path = "pages/delete.html")]
-pub struct DeletePage {
-    pub import_id: String,
+pub struct DeletePage<'a> {
+    pub import_id: ImportId,
     /// `?from=` with the part of the history that led here, or empty.
     pub way_back: String,
-    pub file_name: String,
+    pub file_name: &'a str,
     /// The things that will be deleted.
     pub goes: Vec<String>,
     /// The import was run again, and that new import stays.
     pub is_run_again: bool,
 }
 
-impl DeletePage {
+impl<'a> DeletePage<'a> {
     #[must_use]
-    pub fn new(import: &Snapshot) -> Self {
+    pub fn new(import: &'a Snapshot) -> Self {
         let mut goes = vec![match &import.fetched_from {
             Some(from) => format!("The file fetched from {}", from.host),
             None => format!("The file, {}", bytes(import.row.size_bytes)),
@@ -42,9 +43,9 @@ impl DeletePage {
         }
         goes.push("Its entry in the history".to_owned());
         Self {
-            import_id: import.row.id.to_string(),
+            import_id: import.row.id,
             way_back: String::new(),
-            file_name: import.file_name().to_owned(),
+            file_name: import.file_name(),
             goes,
             is_run_again: !import.retries.is_empty(),
         }

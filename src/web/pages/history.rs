@@ -8,7 +8,7 @@ use url::form_urlencoded;
 use crate::{
     base::ids::{ImportId, UserId},
     http::error::Error,
-    imports::{HistoryCursor, Imports, Snapshot},
+    imports::{HistoryCursor, HistoryPage, Imports, Snapshot},
     report::{Reading, history::HistoryRow, moment::Moment},
     store::history::{Filter, StateFilter},
     web::views::{Choice, HistoryFilter, HistorySection},
@@ -164,24 +164,28 @@ fn choice(value: &'static str, label: &'static str, chosen: &str) -> Choice {
 }
 
 /// The page that `query` selects from the imports of `owner` that are not `shown` elsewhere on the dashboard.
-pub async fn page(
+pub async fn find(
     owner: UserId,
     imports: &Imports,
     shown: &[Snapshot],
     query: &HistoryQuery,
     reading: &Reading,
-) -> Result<HistorySection, Error> {
-    let (filter, cursor) = (query.filter(reading), query.cursor()?);
-    let page = imports.history(owner, shown, &filter, cursor, ROWS).await?;
-    Ok(HistorySection {
+) -> Result<HistoryPage, Error> {
+    Ok(imports.history(owner, shown, &query.filter(reading), query.cursor()?, ROWS).await?)
+}
+
+/// The section of the page that was found for `query`.
+#[must_use]
+pub fn section<'a>(page: &'a HistoryPage, query: &HistoryQuery, reading: &Reading) -> HistorySection<'a> {
+    HistorySection {
         rows: page.imports.iter().map(|import| HistoryRow::new(import, reading)).collect(),
-        filter: query.form(filter.is_narrow()),
+        filter: query.form(query.filter(reading).is_narrow()),
         way_back: query.way_back(),
         total: page.total,
         newer: page.newer,
         newer_page: page.newer_after.map(|import| query.page("after", import)),
         older_page: page.older_before.map(|import| query.page("before", import)),
         searched_to: page.searched_to.map(|at| Moment::new(at, reading.now)),
-        searches_newer: matches!(cursor, HistoryCursor::After(_)),
-    })
+        searches_newer: matches!(query.cursor(), Ok(HistoryCursor::After(_))),
+    }
 }

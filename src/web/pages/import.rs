@@ -21,21 +21,21 @@ use crate::{
 
 #[derive(Clone, Debug, Template)]
 #[template(path = "pages/import.html")]
-pub struct ImportPage {
+pub struct ImportPage<'a> {
     pub frame: Frame,
-    pub file_name: String,
+    pub file_name: &'a str,
     /// The part of the history that led here.
     pub way_back: String,
-    pub panel: ImportPanel,
+    pub panel: ImportPanel<'a>,
 }
 
-impl ImportPage {
+impl<'a> ImportPage<'a> {
     /// `pace` is how long a browser waits before it requests the panel again.
     #[must_use]
-    pub fn new(frame: Frame, snapshot: &Snapshot, reading: &Reading, pace: Duration) -> Self {
+    pub fn new(frame: Frame, snapshot: &'a Snapshot, reading: &Reading, pace: Duration) -> Self {
         Self {
             frame,
-            file_name: snapshot.file_name().to_owned(),
+            file_name: snapshot.file_name(),
             way_back: "/".to_owned(),
             panel: ImportPanel::new(snapshot, reading, pace),
         }
@@ -102,7 +102,7 @@ pub async fn panel(
     let mut panel = ImportPanel::new(&import, &reading, site::pace([import.state()]));
     panel.findings = findings;
     panel.way_back = from.history().way_back();
-    Ok(site.panels.answer(&panel, &query.version, current, as_of)?)
+    Ok(site.panels.answer(&panel, &query.version, &current, as_of)?)
 }
 
 /// The form of [`cancel`].

@@ -7,8 +7,8 @@ use crate::{
 
 /// One page of a user's finished imports, newest first.
 #[derive(Clone, Debug)]
-pub struct HistorySection {
-    pub rows: Vec<HistoryRow>,
+pub struct HistorySection<'a> {
+    pub rows: Vec<HistoryRow<'a>>,
     pub filter: HistoryFilter,
     /// The query that an import's page leads back with, appended to the address of each import. Empty for the
     /// newest page of all imports.
@@ -45,7 +45,7 @@ pub struct Choice {
     pub is_chosen: bool,
 }
 
-impl HistorySection {
+impl HistorySection<'_> {
     /// The count beside the heading.
     #[must_use]
     pub fn count(&self) -> Option<String> {

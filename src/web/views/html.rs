@@ -28,12 +28,12 @@ pub trait Html {
 
 /// Gives a type of `report` its template, which uses the value's fields and methods directly.
 macro_rules! html {
-    ($subject:ty, $wrapper:ident, $($template:tt)*) => {
+    (@wrapper $a:lifetime, $subject:ty, $wrapper:ident, $($template:tt)*) => {
         #[derive(Template)]
         #[template($($template)*)]
-        struct $wrapper<'a>(&'a $subject);
+        struct $wrapper<$a>(&$a $subject);
 
-        impl Deref for $wrapper<'_> {
+        impl<$a> Deref for $wrapper<$a> {
             type Target = $subject;
 
             fn deref(&self) -> &$subject {
@@ -42,6 +42,19 @@ macro_rules! html {
         }
 
         impl HtmlSafe for $wrapper<'_> {}
+    };
+    // What borrows from a snapshot.
+    ($subject:ident<$a:lifetime>, $wrapper:ident, $($template:tt)*) => {
+        html!(@wrapper $a, $subject<$a>, $wrapper, $($template)*);
+
+        impl Html for $subject<'_> {
+            fn html(&self) -> impl Template + HtmlSafe {
+                $wrapper(self)
+            }
+        }
+    };
+    ($subject:ident, $wrapper:ident, $($template:tt)*) => {
+        html!(@wrapper 'a, $subject, $wrapper, $($template)*);
 
         impl Html for $subject {
             fn html(&self) -> impl Template + HtmlSafe {
@@ -51,23 +64,23 @@ macro_rules! html {
     };
 }
 
-html!(About, AboutHtml, path = "fragments/about.html");
-html!(Actions, ActionsHtml, path = "fragments/actions.html");
-html!(Badge, BadgeHtml, path = "fragments/badge.html");
+html!(About<'a>, AboutHtml, path = "fragments/about.html");
+html!(Actions<'a>, ActionsHtml, path = "fragments/actions.html");
+html!(Badge<'a>, BadgeHtml, path = "fragments/badge.html");
 html!(Figures, FiguresHtml, path = "fragments/figures.html");
 html!(FindingsSection, FindingsHtml, path = "fragments/findings.html");
-html!(FirstRowsSection, FirstRowsHtml, path = "fragments/first_rows.html");
+html!(FirstRowsSection<'a>, FirstRowsHtml, path = "fragments/first_rows.html");
 // The `data-` attributes of a run's element.
-html!(RunData, RunDataHtml, path = "fragments/run_data.html");
-html!(Sentence, SentenceHtml, path = "fragments/sentence.html");
+html!(RunData<'a>, RunDataHtml, path = "fragments/run_data.html");
+html!(Sentence<'a>, SentenceHtml, path = "fragments/sentence.html");
 // A state without its word is an icon.
-html!(Shown, StateIconHtml, path = "fragments/state_icon.html");
+html!(Shown<'a>, StateIconHtml, path = "fragments/state_icon.html");
 
 html!(
-    Excerpt,
+    Excerpt<'a>,
     ExcerptHtml,
     ext = "html",
-    source = "{% for piece in pieces %}{% match piece %}{% when Piece::Text(text) %}{{ text }}\
+    source = "{% for piece in self.pieces() %}{% match piece %}{% when Piece::Text(text) %}{{ text }}\
         {% when Piece::Control(name) %}<span class=\"control\">{{ name }}</span>\
         {% when Piece::Fault(sign) %}<mark>{{ sign }}</mark>{% endmatch %}{% endfor %}"
 );

@@ -6,6 +6,7 @@ use askama::{Template, filters::HtmlSafe};
 
 use super::{Html, Mark, tab::Tab};
 use crate::{
+    base::ids::ImportId,
     imports::Snapshot,
     report::{Reading, card::ImportCard, format::grouped},
 };
@@ -16,15 +17,15 @@ const MOST_LET_IN: usize = 6;
 /// The dashboard's live section, which `GET /live` returns alone.
 #[derive(Clone, Debug, Template)]
 #[template(path = "fragments/live_section.html")]
-pub struct LiveSection {
-    pub cards: Vec<ImportCard>,
+pub struct LiveSection<'a> {
+    pub cards: Vec<ImportCard<'a>>,
     /// The number of unfinished imports without a card.
     pub more: usize,
     /// Whether the user has no import yet: then the section says what will be here.
     pub is_first_visit: bool,
     /// Imports that were added elsewhere since the page was opened, newest first. They are shown on request,
     /// so that nothing moves while somebody uses the page.
-    pub news: Vec<String>,
+    pub news: Vec<ImportId>,
     /// An id of the time at which the page was made, between its imports and the news. Empty if news are not
     /// reported.
     pub since: String,
@@ -33,17 +34,13 @@ pub struct LiveSection {
     pub tab: Tab,
 }
 
-impl HtmlSafe for LiveSection {}
+impl HtmlSafe for LiveSection<'_> {}
 
-impl LiveSection {
+impl<'a> LiveSection<'a> {
     /// `snapshots` are the imports that the page shows, newest first. `pace` is how long a browser waits
     /// before it polls again.
     #[must_use]
-    pub fn new<'s>(
-        snapshots: impl IntoIterator<Item = &'s Snapshot>,
-        reading: &Reading,
-        pace: Duration,
-    ) -> Self {
+    pub fn new(snapshots: impl IntoIterator<Item = &'a Snapshot>, reading: &Reading, pace: Duration) -> Self {
         let cards: Vec<_> =
             snapshots.into_iter().map(|snapshot| ImportCard::new(snapshot, reading)).collect();
         let is_live = cards.iter().any(|card| card.expects_news);
@@ -85,7 +82,7 @@ impl LiveSection {
     /// The imports with cards on the page, so that a card stays in its place when its import ends.
     #[must_use]
     pub fn keep(&self) -> String {
-        self.cards.iter().map(|card| card.import_id.as_str()).collect::<Vec<_>>().join(",")
+        joined(self.cards.iter().map(|card| card.import_id))
     }
 
     /// Whether the news can be added as cards. On a first visit they change the whole page, and many are
@@ -98,8 +95,7 @@ impl LiveSection {
     /// The imports with cards, after the news.
     #[must_use]
     pub fn keep_with_news(&self) -> String {
-        let news = self.news.iter().map(String::as_str);
-        news.chain(self.cards.iter().map(|card| card.import_id.as_str())).collect::<Vec<_>>().join(",")
+        joined(self.news.iter().copied().chain(self.cards.iter().map(|card| card.import_id)))
     }
 
     /// The address of the next poll, to which the fragment's version is appended. Once nothing more is
@@ -110,4 +106,8 @@ impl LiveSection {
         let first = if self.is_first_visit { "&first=true" } else { "" };
         format!("/live?keep={}&since={}{first}&version=", self.keep(), self.since)
     }
+}
+
+fn joined(ids: impl Iterator<Item = ImportId>) -> String {
+    ids.map(|id| id.to_string()).collect::<Vec<_>>().join(",")
 }

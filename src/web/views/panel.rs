@@ -6,6 +6,7 @@ use askama::{Template, filters::HtmlSafe};
 
 use super::{Html, Mark, plot::AroundBar, tab::Tab};
 use crate::{
+    base::ids::ImportId,
     imports::{ImportState, RunSnapshot, Snapshot},
     report::{
         Reading,
@@ -25,27 +26,27 @@ use crate::{
 /// An import's page below its title, which `GET /imports/{id}/panel` returns alone.
 #[derive(Clone, Debug, Template)]
 #[template(path = "fragments/import_panel.html")]
-pub struct ImportPanel {
-    pub import_id: String,
+pub struct ImportPanel<'a> {
+    pub import_id: ImportId,
     /// `?from=` with the part of the history that led here, or empty.
     pub way_back: String,
     pub state: ImportState,
-    pub about: About,
-    pub blocks: Vec<Block>,
+    pub about: About<'a>,
+    pub blocks: Vec<Block<'a>>,
     pub as_of: AsOf,
-    pub actions: Actions,
+    pub actions: Actions<'a>,
     /// Set once nothing more is expected. They are in the database, which a poll does not use.
     pub findings: Option<FindingsSection>,
     /// None if only other people's functions read the file, or if nothing was read before a failure.
-    pub first_rows: Option<FirstRowsSection>,
+    pub first_rows: Option<FirstRowsSection<'a>>,
     /// The import failed before anything was read, so empty sections are omitted.
     pub is_unread: bool,
     /// The failed rows of our own function so far.
     pub failed_rows: u64,
     /// Set after a failure before the first row.
-    pub next_step: Option<NextStep>,
-    pub timeline: Timeline,
-    pub detail: TechnicalDetail,
+    pub next_step: Option<NextStep<'a>>,
+    pub timeline: Timeline<'a>,
+    pub detail: TechnicalDetail<'a>,
     /// Milliseconds until the browser polls again; None once nothing more is expected.
     pub poll_ms: Option<u128>,
     /// No function accepts the event, a run may be lost, or the engine does not answer: then the page
@@ -54,18 +55,18 @@ pub struct ImportPanel {
     pub tab: Tab,
 }
 
-impl HtmlSafe for ImportPanel {}
+impl HtmlSafe for ImportPanel<'_> {}
 
-impl ImportPanel {
+impl<'a> ImportPanel<'a> {
     /// `pace` is how long a browser waits before it polls again.
     #[must_use]
-    pub fn new(snapshot: &Snapshot, reading: &Reading, pace: Duration) -> Self {
+    pub fn new(snapshot: &'a Snapshot, reading: &Reading, pace: Duration) -> Self {
         let outcome = Outcome::of(snapshot);
         let Outcome { state, is_unread } = outcome;
         let blocks = Block::all_with_plots(snapshot, outcome, reading);
         let own_counts = snapshot.runs.iter().filter(|run| run.is_ours()).filter_map(RunSnapshot::counts);
         Self {
-            import_id: snapshot.row.id.to_string(),
+            import_id: snapshot.row.id,
             way_back: String::new(),
             state,
             about: About::of(snapshot, state.is_final()),

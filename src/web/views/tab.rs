@@ -20,7 +20,7 @@ pub struct Tab {
 impl Tab {
     /// The tab of an import's page: the progress or the state, before the file's name.
     #[must_use]
-    pub fn of_import(snapshot: &Snapshot, state: ImportState, blocks: &[Block]) -> Self {
+    pub fn of_import(snapshot: &Snapshot, state: ImportState, blocks: &[Block<'_>]) -> Self {
         // With several runs, the least progress and the first state.
         let is_reading = state == ImportState::Running
             && blocks.iter().all(|block| block.percent.is_some() && block.badge.shown != Shown::Queued);

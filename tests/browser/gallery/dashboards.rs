@@ -25,7 +25,11 @@ pub const LIMIT: u64 = 10 << 30;
 /// The rows of one page of the history.
 const ROWS: u64 = 50;
 
-fn dashboard(refused: Option<RefusedForm>, live: &[Snapshot], history: &[Snapshot]) -> DashboardPage {
+fn dashboard<'a>(
+    refused: Option<RefusedForm>,
+    live: &'a [Snapshot],
+    history: &'a [Snapshot],
+) -> DashboardPage<'a> {
     let rows = history.iter().map(|import| HistoryRow::new(import, &reading())).collect();
     let is_full = history.len() as u64 == ROWS;
     DashboardPage {
@@ -63,14 +67,14 @@ fn page(name: &'static str, refused: Option<RefusedForm>, live: &[Snapshot], his
 }
 
 /// Imports were added elsewhere and are held back as news.
-fn with_news(name: &'static str, mut page: DashboardPage) -> Page {
-    page.live.news = vec![id(31).to_string(), id(30).to_string()];
+fn with_news(name: &'static str, mut page: DashboardPage<'_>) -> Page {
+    page.live.news = vec![id(31), id(30)];
     page.live.is_first_visit = page.is_empty();
     Page::new(name, page.render().unwrap())
 }
 
 /// More imports are in progress than have a card.
-fn with_more(name: &'static str, mut page: DashboardPage) -> Page {
+fn with_more(name: &'static str, mut page: DashboardPage<'_>) -> Page {
     page.live = page.live.with_more(976, PACE);
     Page::new(name, page.render().unwrap())
 }

@@ -243,7 +243,8 @@ fn page(name: &'static str, snapshot: &Snapshot) -> Page {
 }
 
 fn with_reasons(name: &'static str, snapshot: &Snapshot, reasons: FindingsSection) -> Page {
-    let mut page = ImportPage::new(frame(), &as_read(snapshot), &reading(), PACE);
+    let snapshot = as_read(snapshot);
+    let mut page = ImportPage::new(frame(), &snapshot, &reading(), PACE);
     page.panel.findings = Some(reasons);
     Page::new(name, page.render().unwrap())
 }

@@ -1,5 +1,7 @@
 //! Causes of failures that are shown by themselves are whole sentences.
 
+use std::borrow::Cow;
+
 use runboard::{
     imports::{RunSnapshot, Snapshot},
     inngest::{RunOutput, RunStatus},
@@ -17,7 +19,8 @@ fn failed(message: &str) -> RunSnapshot {
 
 #[test]
 fn a_cause_in_the_history_begins_with_a_capital_and_ends_with_a_full_stop() {
-    let cause = |snapshot: &Snapshot| HistoryRow::new(snapshot, &reading()).runs.remove(0).cause;
+    let cause =
+        |snapshot: &Snapshot| HistoryRow::new(snapshot, &reading()).runs.remove(0).cause.map(Cow::into_owned);
     for (message, shown) in [
         ("the address answered 404", "The address answered 404."),
         ("The file has no text: no header and no rows.", "The file has no text: no header and no rows."),
@@ -43,7 +46,7 @@ fn a_failed_attempt_in_the_timeline_is_told_in_a_sentence() {
     let detail = |snapshot: &Snapshot| {
         let entries = Timeline::of(snapshot, snapshot.state(), &reading()).entries;
         let failed = entries.into_iter().find(|entry| entry.title == "Attempt 1 failed");
-        failed.expect("the attempt has an entry").detail
+        failed.expect("the attempt has an entry").detail.into_owned()
     };
     assert_eq!(detail(&with(run.clone())), "A stored file could not be read.");
     let other = run_row(run.clone(), |row| {

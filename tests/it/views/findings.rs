@@ -120,7 +120,8 @@ fn failed_counts_lead_to_the_reasons_once_nothing_more_is_to_come() {
 
 #[test]
 fn a_panel_holds_its_findings_between_the_run_and_the_timeline() {
-    let mut panel = ImportPanel::new(&with(ended(RunStatus::Completed)), &reading(), PACE);
+    let snapshot = with(ended(RunStatus::Completed));
+    let mut panel = ImportPanel::new(&snapshot, &reading(), PACE);
     let groups = vec![reason(None, "1 field, expected 3", 412, 5, "x")];
     let found = findings::Findings { reasons: Reasons { groups, other: 0 }, ..findings::Findings::default() };
     panel.findings = Some(FindingsSection::new(&found));

@@ -40,7 +40,8 @@ fn read(run: RunSnapshot) -> RunSnapshot {
 }
 
 fn plot(run: RunSnapshot) -> Plot {
-    let panel = ImportPanel::new(&with(run), &reading(), PACE);
+    let snapshot = with(run);
+    let panel = ImportPanel::new(&snapshot, &reading(), PACE);
     panel.blocks[0].plot.clone().expect("a run of ours has a plot")
 }
 

@@ -34,7 +34,7 @@ pub fn frame() -> Frame {
     Frame { email: "mira@example.org".to_owned(), engine: EngineName::Embedded, max_upload_bytes: 10 << 30 }
 }
 
-pub fn empty_history() -> HistorySection {
+pub fn empty_history() -> HistorySection<'static> {
     HistorySection {
         way_back: String::new(),
         rows: Vec::new(),
