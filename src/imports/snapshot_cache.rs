@@ -126,9 +126,10 @@ mod tests {
     use super::*;
     use crate::{
         base::time::UnixMillis,
-        csv::{FirstRows, Stretches},
+        csv::{Counts, FirstRows, Stretches},
         imports::RunReading,
         inngest::RunStatus,
+        progress::ProgressRegistry,
         store::{imports::ImportRow, runs::RunRow},
     };
 
@@ -206,5 +207,26 @@ mod tests {
         assert!(!board.put(loaded.clone()));
         board.keep(loaded.clone());
         assert!(board.get(loaded.row.owner, loaded.row.id).is_none());
+    }
+
+    #[test]
+    fn polls_share_what_is_recorded_and_are_equal_until_something_changes() {
+        let (cache, progress) = (SnapshotCache::default(), ProgressRegistry::default());
+        let mut watched = snapshot();
+        watched.runs[0].row_mut().ended_at = None;
+        let (owner, id) = (watched.row.owner, watched.row.id);
+        let run = progress.of(&watched.runs[0].row.run_id);
+        assert!(cache.put(watched));
+        let poll = || cache.get(owner, id).unwrap().with_progress(&progress);
+        let (first, second) = (poll(), poll());
+        assert_eq!(first, second);
+        assert!(Arc::ptr_eq(&first.row, &second.row));
+        assert!(Arc::ptr_eq(&first.runs[0].row, &second.runs[0].row));
+        run.advance(Counts { processed: 1, failed: 0 }, 1);
+        assert_ne!(first, poll(), "a function has told something");
+        let before = poll();
+        cache.change(owner, id, |import| import.row_mut().refused = Some("too large".to_owned()));
+        assert_ne!(before, poll(), "the row has changed");
+        assert_eq!(before.row.refused, None, "an earlier reader keeps its row");
     }
 }

@@ -258,3 +258,15 @@ pub(super) fn read_import(row: &AnyRow) -> Result<ImportRow> {
         parent,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_does_not_write_the_address_of_a_file() {
+        let url = SourceUrl::from("https://files.example/a.csv?token=secret".to_owned());
+        assert_eq!(format!("{url:?}"), "SourceUrl(..)");
+        assert!(url.ends_with("?token=secret"));
+    }
+}

@@ -287,4 +287,26 @@ mod tests {
         assert!(!run.is_lost(now) && run.is_lost(now.plus(LOST_AFTER)));
         assert!(!run.is_lost(UnixMillis(i64::MIN)), "a negative span is none");
     }
+
+    #[test]
+    fn what_a_function_has_told_adds_to_what_is_recorded_and_takes_nothing_back() {
+        let mut run = running(UnixMillis(1));
+        let row = Arc::make_mut(&mut run.row);
+        (row.counts, row.bytes) = (Some(Counts { processed: 5, failed: 1 }), 60);
+        let told = |processed, failed, bytes| ProgressSnapshot {
+            counts: Some(Counts { processed, failed }),
+            bytes,
+            heard_at: Some(UnixMillis(2)),
+            ..ProgressSnapshot::default()
+        };
+        // A step that is done again counts from its beginning.
+        run.live = Some(told(3, 0, 40));
+        assert_eq!((run.counts(), run.bytes()), (Some(Counts { processed: 5, failed: 1 }), 60));
+        run.live = Some(told(9, 1, 90));
+        assert_eq!((run.counts(), run.bytes()), (Some(Counts { processed: 9, failed: 1 }), 90));
+        assert_eq!(run.news_at(), UnixMillis(2));
+        assert!(!run.is_ours(), "another's function told it");
+        run.live = None;
+        assert_eq!((run.counts(), run.bytes()), (Some(Counts { processed: 5, failed: 1 }), 60));
+    }
 }
