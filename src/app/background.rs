@@ -4,19 +4,21 @@ use std::{io, sync::Arc, time::Duration};
 
 use actix_web::web;
 use tokio::{task::spawn_blocking, time::sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::{StartError, stored_files};
 use crate::{
     accounts::Accounts,
     base::{tasks::Tasks, time::UnixMillis},
+    engine,
     files::Storage,
     function::Processor,
     inngest::{self, Client},
     store::Store,
 };
 
-/// How often the files of orphaned runs are searched for.
-const SWEEP_ORPHANED_RUNS_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How often old data of runs that belong to no import is deleted.
+const SWEEP_RUNS_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// How often files that have been in quarantine for a day are searched for.
 const SWEEP_QUARANTINE_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -34,9 +36,30 @@ pub(super) fn start(
     store: Store,
 ) {
     tasks.spawn(check_event_key(client));
-    tasks.spawn(sweep_sessions(accounts, tasks.clone()));
-    tasks.spawn(sweep_orphaned_runs(processor.into_inner(), tasks.clone()));
-    tasks.spawn(sweep_quarantine(storage, store, tasks.clone()));
+    let accounts = accounts.into_inner();
+    repeat(tasks, SWEEP_SESSIONS_EVERY, move || sweep_sessions(Arc::clone(&accounts)));
+    let (processor, its_store, stopping) = (processor.into_inner(), store.clone(), tasks.stopping().clone());
+    repeat(tasks, SWEEP_RUNS_EVERY, move || {
+        sweep_runs(Arc::clone(&processor), its_store.clone(), stopping.clone())
+    });
+    repeat(tasks, SWEEP_QUARANTINE_EVERY, move || sweep_quarantine(storage.clone(), store.clone()));
+}
+
+/// Runs `sweep` now and after every `pause`, until `tasks` is stopped.
+fn repeat<F: Future<Output = ()> + Send + 'static>(
+    tasks: &Tasks,
+    pause: Duration,
+    sweep: impl Fn() -> F + Send + 'static,
+) {
+    let stopping = tasks.stopping().clone();
+    tasks.spawn(async move {
+        loop {
+            sweep().await;
+            if stopping.run_until_cancelled(sleep(pause)).await.is_none() {
+                return;
+            }
+        }
+    });
 }
 
 /// Reports a wrong event key to the operator at start, because registering uses only the signing key.
@@ -46,29 +69,28 @@ async fn check_event_key(client: Client) {
     }
 }
 
-async fn sweep_orphaned_runs(processor: Arc<Processor>, tasks: Tasks) {
-    loop {
-        match processor.sweep_orphaned_runs(UnixMillis::now()).await {
-            Ok(0) => {}
-            Ok(runs) => tracing::info!(runs, "removed the files of orphaned runs"),
-            Err(error) => tracing::error!(%error, "cannot sweep orphaned runs"),
+/// Deletes what our function and the embedded engine keep of runs that belong to no import. While Inngest is
+/// connected, the tables of the embedded engine may still contain rows from before.
+async fn sweep_runs(processor: Arc<Processor>, store: Store, stopping: CancellationToken) {
+    match processor.sweep_orphaned_runs(UnixMillis::now()).await {
+        Ok(0) => {}
+        Ok(runs) => tracing::info!(runs, "removed the files of orphaned runs"),
+        Err(error) => tracing::error!(%error, "cannot sweep orphaned runs"),
+    }
+    match engine::prune(&store, &stopping, UnixMillis::now()).await {
+        Ok(0) => {}
+        Ok(events) => {
+            tracing::info!(events, "deleted events of the embedded engine a day after their runs ended");
         }
-        if tasks.stopping().run_until_cancelled(sleep(SWEEP_ORPHANED_RUNS_EVERY)).await.is_none() {
-            return;
-        }
+        Err(error) => tracing::error!(%error, "cannot prune the events of the embedded engine"),
     }
 }
 
-async fn sweep_quarantine(storage: Storage, store: Store, tasks: Tasks) {
-    loop {
-        match sweep_quarantine_once(&storage, &store).await {
-            Ok(0) => {}
-            Ok(moves) => tracing::info!(moves, "deleted files that had been in quarantine for a day"),
-            Err(error) => tracing::error!(%error, "cannot sweep the quarantine"),
-        }
-        if tasks.stopping().run_until_cancelled(sleep(SWEEP_QUARANTINE_EVERY)).await.is_none() {
-            return;
-        }
+async fn sweep_quarantine(storage: Storage, store: Store) {
+    match sweep_quarantine_once(&storage, &store).await {
+        Ok(0) => {}
+        Ok(moves) => tracing::info!(moves, "deleted files that had been in quarantine for a day"),
+        Err(error) => tracing::error!(%error, "cannot sweep the quarantine"),
     }
 }
 
@@ -80,10 +102,8 @@ async fn sweep_quarantine_once(storage: &Storage, store: &Store) -> Result<usize
     Ok(swept.await.map_err(io::Error::other)??)
 }
 
-async fn sweep_sessions(accounts: web::Data<Accounts>, tasks: Tasks) {
-    while tasks.stopping().run_until_cancelled(sleep(SWEEP_SESSIONS_EVERY)).await.is_some() {
-        if let Err(error) = accounts.sweep_sessions().await {
-            tracing::error!(%error, "cannot sweep sessions");
-        }
+async fn sweep_sessions(accounts: Arc<Accounts>) {
+    if let Err(error) = accounts.sweep_sessions().await {
+        tracing::error!(%error, "cannot sweep sessions");
     }
 }

@@ -23,6 +23,7 @@ mod events;
 mod expression;
 mod functions;
 mod ops;
+mod prune;
 mod queue;
 mod share;
 mod system_events;
@@ -33,8 +34,8 @@ use std::{sync::Arc, time::Duration};
 use secrecy::SecretString;
 use tokio::sync::watch;
 
-pub use self::queue::DispatchOutcome;
 use self::{caller::Caller, share::Calls};
+pub use self::{prune::prune, queue::DispatchOutcome};
 use crate::{
     base::{ids::RunId, time::UnixMillis},
     inngest,

@@ -1,7 +1,8 @@
 //! The embedded engine's tables: registered functions here, [`events`] and the runs that they trigger,
-//! [`runs`] as the API shows them, and [`queue`], which advances the runs.
+//! [`runs`] as the API shows them, [`queue`], which advances the runs, and [`prune`], which deletes them.
 
 pub mod events;
+pub mod prune;
 pub mod queue;
 pub mod runs;
 

@@ -82,7 +82,10 @@ impl Store {
     }
 }
 
-fn bind_all<'q>(query: Query<'q, Any, AnyArguments>, names: &'q [String]) -> Query<'q, Any, AnyArguments> {
+pub(super) fn bind_all<'q>(
+    query: Query<'q, Any, AnyArguments>,
+    names: &'q [String],
+) -> Query<'q, Any, AnyArguments> {
     names.iter().fold(query, |query, name| query.bind(name.as_str()))
 }
 

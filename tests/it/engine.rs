@@ -4,6 +4,7 @@ mod checkpoint;
 mod clock;
 mod migration;
 mod postgres;
+mod prune;
 mod stuck;
 mod system_events;
 
