@@ -44,24 +44,22 @@ impl Store {
 
     /// Creates an account. Returns `false` if the e-mail address has one already.
     pub async fn create_account(&self, new: &NewAccount) -> Result<bool> {
-        let done = sqlx::query(
+        let create = sqlx::query(
             "INSERT INTO account (id, email, password_hash, created_at) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (email) DO NOTHING",
         )
         .bind(new.id.to_string())
         .bind(&new.email)
         .bind(&new.password_hash)
-        .bind(new.created_at.0)
-        .execute(&self.pool)
-        .await?;
-        Ok(done.rows_affected() == 1)
+        .bind(new.created_at.0);
+        Ok(self.pool.write(create).await?.rows_affected() == 1)
     }
 
     /// Creates the first account. Returns `false` if an account exists. Of several concurrent calls exactly
     /// one succeeds: on Postgres, where the transactions do not see each other's rows yet, the unique
     /// `first_slot` decides.
     pub async fn create_first_account(&self, new: &NewAccount) -> Result<bool> {
-        let done = sqlx::query(
+        let create = sqlx::query(
             "INSERT INTO account (id, email, password_hash, created_at, first_slot) \
              SELECT $1, $2, $3, $4, 1 WHERE NOT EXISTS (SELECT id FROM account) \
              ON CONFLICT DO NOTHING",
@@ -69,10 +67,8 @@ impl Store {
         .bind(new.id.to_string())
         .bind(&new.email)
         .bind(&new.password_hash)
-        .bind(new.created_at.0)
-        .execute(&self.pool)
-        .await?;
-        Ok(done.rows_affected() == 1)
+        .bind(new.created_at.0);
+        Ok(self.pool.write(create).await?.rows_affected() == 1)
     }
 
     /// The credentials of the account of `email` (lower case).
@@ -169,12 +165,14 @@ impl Store {
     }
 
     pub async fn delete_session(&self, token_hash: &str) -> Result<()> {
-        sqlx::query("DELETE FROM session WHERE token_hash = $1").bind(token_hash).execute(&self.pool).await?;
+        let delete = sqlx::query("DELETE FROM session WHERE token_hash = $1").bind(token_hash);
+        self.pool.write(delete).await?;
         Ok(())
     }
 
     pub async fn delete_expired_sessions(&self, now: UnixMillis) -> Result<()> {
-        sqlx::query("DELETE FROM session WHERE expires_at <= $1").bind(now.0).execute(&self.pool).await?;
+        let delete = sqlx::query("DELETE FROM session WHERE expires_at <= $1").bind(now.0);
+        self.pool.write(delete).await?;
         Ok(())
     }
 

@@ -107,8 +107,8 @@ impl Store {
 
     /// Records that the files of a deleted import are removed.
     pub async fn finish_deletion(&self, import: ImportId) -> Result<()> {
-        let sql = "DELETE FROM deletion WHERE import_id = $1";
-        sqlx::query(sql).bind(import.to_string()).execute(&self.pool).await?;
+        let finish = sqlx::query("DELETE FROM deletion WHERE import_id = $1").bind(import.to_string());
+        self.pool.write(finish).await?;
         Ok(())
     }
 }

@@ -52,14 +52,14 @@ pub(super) const COLUMNS: &str = "execution.function, execution.started_at, exec
 impl Store {
     /// Sets the file name of the import that sent `event` for an address.
     pub async fn name_fetched(&self, event: &EventId, file_name: &str) -> Result<()> {
-        sqlx::query(
+        let search_name = SearchName::of(file_name);
+        let name = sqlx::query(
             "UPDATE import SET file_name = $2, search_name = $3 WHERE event_id = $1 AND source_url IS NOT NULL",
         )
         .bind(event.as_str())
         .bind(file_name)
-        .bind(SearchName::of(file_name).as_str())
-        .execute(&self.pool)
-        .await?;
+        .bind(search_name.as_str());
+        self.pool.write(name).await?;
         Ok(())
     }
 
@@ -74,7 +74,7 @@ impl Store {
     pub async fn save_execution(&self, run: &RunId, execution: &Execution) -> Result<()> {
         let earlier =
             (!execution.earlier.is_empty()).then(|| serde_json::to_string(&execution.earlier)).transpose();
-        sqlx::query(
+        let save = sqlx::query(
             "INSERT INTO execution (run_id, function, started_at, attempt, max_attempts, error, error_at, \
              error_final, earlier) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
              ON CONFLICT (run_id) DO UPDATE SET attempt = excluded.attempt, \
@@ -89,9 +89,8 @@ impl Store {
         .bind(execution.error.as_ref().map(|error| error.message.as_str()))
         .bind(execution.error.as_ref().map(|error| error.at.0))
         .bind(execution.error.as_ref().map(|error| i64::from(error.is_final)))
-        .bind(earlier.map_err(corrupt)?)
-        .execute(&self.pool)
-        .await?;
+        .bind(earlier.map_err(corrupt)?);
+        self.pool.write(save).await?;
         Ok(())
     }
 }

@@ -23,6 +23,7 @@ pub mod runs;
 mod search_name;
 mod settings;
 pub mod steps;
+mod writers;
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
@@ -36,6 +37,7 @@ use tokio::time::timeout;
 use self::{
     database_file::DatabaseFile,
     patience::{IN_BACKGROUND, Pool, Suspicion, Tx},
+    writers::Writers,
 };
 pub use self::{
     database_file::sqlite_file,
@@ -190,15 +192,14 @@ impl Store {
             .await?;
         migrate(&pool, is_postgres).await?;
         let file = DatabaseFile::of(url).map_err(sqlx::Error::Io)?;
-        let store = Self { pool: Pool { pool, is_postgres, suspicion }, is_postgres, file };
+        let pool = Pool { pool, is_postgres, suspicion, writers: Writers::new(is_postgres) };
+        let store = Self { pool, is_postgres, file };
         store.fold_names().await?;
         Ok(store)
     }
 
-    /// A write transaction. On SQLite it takes the write lock at once, so that it cannot fail later because
-    /// of a concurrent writer.
     async fn begin_write(&self) -> Result<Tx> {
-        Ok(self.pool.begin((!self.is_postgres).then_some("BEGIN IMMEDIATE")).await?)
+        Ok(self.pool.begin_write().await?)
     }
 
     /// A write transaction of one run, serialised with all others of that run: whether a run has ended, and

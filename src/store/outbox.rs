@@ -92,23 +92,20 @@ impl Store {
     /// Records that a send starts: from now on the event may have arrived. Returns false if it was cancelled
     /// in between.
     pub async fn begin_sending(&self, event: &EventId, next_attempt_at: UnixMillis) -> Result<bool> {
-        let done = sqlx::query(
+        let begin = sqlx::query(
             "UPDATE outbox SET attempts = attempts + 1, next_attempt_at = $2 WHERE event_id = $1",
         )
         .bind(event.as_str())
-        .bind(next_attempt_at.0)
-        .execute(&self.pool)
-        .await?;
-        Ok(done.rows_affected() > 0)
+        .bind(next_attempt_at.0);
+        Ok(self.pool.write(begin).await?.rows_affected() > 0)
     }
 
     /// Sets the time of the next attempt to send an event.
     pub async fn postpone_sending(&self, event: &EventId, next_attempt_at: UnixMillis) -> Result<()> {
-        sqlx::query("UPDATE outbox SET next_attempt_at = $2 WHERE event_id = $1")
+        let postpone = sqlx::query("UPDATE outbox SET next_attempt_at = $2 WHERE event_id = $1")
             .bind(event.as_str())
-            .bind(next_attempt_at.0)
-            .execute(&self.pool)
-            .await?;
+            .bind(next_attempt_at.0);
+        self.pool.write(postpone).await?;
         Ok(())
     }
 

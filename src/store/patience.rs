@@ -27,6 +27,8 @@ use sqlx::{
 };
 use tokio::time::{Instant, timeout};
 
+use super::writers::{WriteTurn, Writers};
+
 /// For background work, which waits for a database that is being restarted.
 pub(super) const IN_BACKGROUND: Duration = Duration::from_secs(30);
 
@@ -110,11 +112,12 @@ pub(super) struct Pool {
     pub(super) pool: AnyPool,
     pub(super) is_postgres: bool,
     pub(super) suspicion: Suspicion,
+    pub(super) writers: Writers,
 }
 
-/// A transaction.
+/// A write transaction. Its turn ends after it.
 #[derive(Debug)]
-pub(super) struct Tx(OpenTx);
+pub(super) struct Tx(OpenTx, WriteTurn);
 
 /// The connection that the statements of a [`Tx`] use.
 #[derive(Debug)]
@@ -160,21 +163,34 @@ fn limited_rows<'e, T: Send + 'e>(
 }
 
 impl Pool {
-    pub(super) async fn begin(&self, statement: Option<&'static str>) -> Result<Tx, Error> {
+    /// Begins a write transaction. On SQLite it takes the write lock at once, so that it cannot fail later because
+    /// another program wrote in between.
+    pub(super) async fn begin_write(&self) -> Result<Tx, Error> {
+        let turn = self.writers.turn(IN_BACKGROUND).await?;
         let begin = async {
-            match statement {
-                None => self.pool.begin().await,
-                Some(statement) => self.pool.begin_with(statement).await,
+            if self.is_postgres {
+                self.pool.begin().await
+            } else {
+                self.pool.begin_with("BEGIN IMMEDIATE").await
             }
         };
         let tx = limited(patience(self.is_postgres, &self.suspicion), begin).await?;
-        Ok(Tx(OpenTx { tx, is_postgres: self.is_postgres, suspicion: self.suspicion.clone() }))
+        Ok(Tx(OpenTx { tx, is_postgres: self.is_postgres, suspicion: self.suspicion.clone() }, turn))
+    }
+
+    /// Executes one statement that writes.
+    pub(super) async fn write<'q>(
+        &self,
+        statement: impl Execute<'q, Any> + 'q,
+    ) -> Result<AnyQueryResult, Error> {
+        let _turn = self.writers.turn(IN_BACKGROUND).await?;
+        self.execute(statement).await
     }
 }
 
 impl Tx {
     pub(super) async fn commit(self) -> Result<(), Error> {
-        let OpenTx { tx, is_postgres, suspicion } = self.0;
+        let Self(OpenTx { tx, is_postgres, suspicion }, _turn) = self;
         limited(patience(is_postgres, &suspicion), tx.commit()).await
     }
 }

@@ -5,11 +5,11 @@ use super::{Result, Store};
 impl Store {
     /// The value of `name`. If it is not set, `new` is stored first; of concurrent callers the first wins.
     pub async fn setting(&self, name: &str, new: &str) -> Result<String> {
-        sqlx::query("INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
-            .bind(name)
-            .bind(new)
-            .execute(&self.pool)
-            .await?;
+        let keep =
+            sqlx::query("INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
+                .bind(name)
+                .bind(new);
+        self.pool.write(keep).await?;
         let value = sqlx::query_scalar("SELECT value FROM setting WHERE name = $1")
             .bind(name)
             .fetch_one(&self.pool)
@@ -28,14 +28,13 @@ impl Store {
 
     /// Sets `name` to `value`.
     pub async fn change_setting(&self, name: &str, value: &str) -> Result<()> {
-        sqlx::query(
+        let change = sqlx::query(
             "INSERT INTO setting (name, value) VALUES ($1, $2) \
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         )
         .bind(name)
-        .bind(value)
-        .execute(&self.pool)
-        .await?;
+        .bind(value);
+        self.pool.write(change).await?;
         Ok(())
     }
 }

@@ -1,8 +1,16 @@
 //! One user's work does not delay another's.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
+use runboard::store::Store;
 use sqlx::AnyPool;
+use tokio::task::JoinSet;
 
 use crate::{
     inngest_api::until,
@@ -120,4 +128,31 @@ async fn a_users_many_files_delay_anothers_by_one_step() {
         per_run
     });
     assert!(per_run.len() == 21 && per_run.values().all(|steps| *steps == 2), "{per_run:?}");
+}
+
+/// SQLite alone lets its writers try again in no order: one of many can lose for seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_is_overtaken_by_none_that_comes_after_it() {
+    const WRITERS: usize = 64;
+    const WRITES: usize = 10;
+    let data = tempfile::tempdir().unwrap();
+    let store = Store::open(&format!("sqlite:{}/runboard.db?mode=rwc", data.path().display())).await.unwrap();
+    let written = Arc::new(AtomicUsize::new(0));
+    let mut writers = JoinSet::new();
+    for writer in 0..WRITERS {
+        let (store, written) = (store.clone(), Arc::clone(&written));
+        writers.spawn(async move {
+            let mut most = 0;
+            for write in 0..WRITES {
+                let before = written.load(Ordering::SeqCst);
+                store.change_setting(&format!("writer {writer}"), &write.to_string()).await.unwrap();
+                most = most.max(written.fetch_add(1, Ordering::SeqCst) - before);
+            }
+            most
+        });
+    }
+    let most = writers.join_all().await.into_iter().max().unwrap();
+    // Each of the others is before it at most once, and once more while its count is being added.
+    assert!(most <= 2 * WRITERS, "{most} writes were done while one waited");
+    store.close().await;
 }

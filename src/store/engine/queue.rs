@@ -153,10 +153,9 @@ impl Store {
 
     /// Repeats the call that was to be made under `lease`, unless it was answered in between.
     pub async fn engine_void(&self, lease: &str) -> Result<()> {
-        sqlx::query("UPDATE engine_run SET lease = NULL WHERE lease = $1 AND ended_at IS NULL")
-            .bind(lease)
-            .execute(&self.pool)
-            .await?;
+        let void = sqlx::query("UPDATE engine_run SET lease = NULL WHERE lease = $1 AND ended_at IS NULL")
+            .bind(lease);
+        self.pool.write(void).await?;
         Ok(())
     }
 
