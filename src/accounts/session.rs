@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Email, Error, Token};
+use super::{Email, Error, Token, token::TokenHash};
 use crate::{
     base::{ids::UserId, time::UnixMillis},
     store::{self, LONGEST_LIST, Store, accounts::SessionRow},
@@ -37,15 +37,15 @@ pub(super) struct Sessions {
 
 #[derive(Debug, Default)]
 struct Cache {
-    sessions: HashMap<String, Session>,
+    sessions: HashMap<TokenHash, Session>,
     /// How many sessions have ended in this process.
     ends: u64,
 }
 
 impl Cache {
-    fn end(&mut self, hash: &str) {
+    fn end(&mut self, hash: TokenHash) {
         self.ends += 1;
-        self.sessions.remove(hash);
+        self.sessions.remove(&hash);
     }
 }
 
@@ -59,9 +59,10 @@ impl Sessions {
         let now = UnixMillis::wall();
         let session = SessionRow { account: user, created_at: now, expires_at: now.plus(Session::LIFETIME) };
         let replaced = replaced.map(Token::hash);
-        self.store.create_session(&token.hash(), &session, replaced.as_deref()).await?;
+        let replaced_row = replaced.map(|hash| hash.to_string());
+        self.store.create_session(&token.hash().to_string(), &session, replaced_row.as_deref()).await?;
         if let Some(replaced) = replaced {
-            self.cached().end(&replaced);
+            self.cached().end(replaced);
         }
         Ok(token)
     }
@@ -76,9 +77,9 @@ impl Sessions {
         Ok(session.filter(|session| session.expires_at > now))
     }
 
-    async fn read(&self, hash: String) -> Result<Option<Session>, Error> {
+    async fn read(&self, hash: TokenHash) -> Result<Option<Session>, Error> {
         let ends_before = self.cached().ends;
-        let Some((row, email)) = self.store.session(&hash).await? else { return Ok(None) };
+        let Some((row, email)) = self.store.session(&hash.to_string()).await? else { return Ok(None) };
         let email = email.parse().map_err(|error| store::Error::Corrupt {
             table: "account",
             why: format!("{email:?}: {error}"),
@@ -97,18 +98,19 @@ impl Sessions {
 
     pub async fn end(&self, token: &Token) -> Result<(), Error> {
         let hash = token.hash();
-        self.store.delete_session(&hash).await?;
-        self.cached().end(&hash);
+        self.store.delete_session(&hash.to_string()).await?;
+        self.cached().end(hash);
         Ok(())
     }
 
     pub async fn sweep(&self, now: UnixMillis) -> Result<(), Error> {
         self.store.delete_expired_sessions(now).await?;
-        let cached: Vec<String> = self.cached().sessions.keys().cloned().collect();
+        let cached: Vec<TokenHash> = self.cached().sessions.keys().copied().collect();
         for some in cached.chunks(LONGEST_LIST) {
-            let live = self.store.sessions_among(some).await?;
+            let rows: Vec<String> = some.iter().map(TokenHash::to_string).collect();
+            let live = self.store.sessions_among(&rows).await?;
             let mut cache = self.cached();
-            for ended in some.iter().filter(|hash| !live.contains(*hash)) {
+            for (ended, _) in some.iter().zip(&rows).filter(|(_, row)| !live.contains(*row)) {
                 cache.sessions.remove(ended);
             }
         }

@@ -1,5 +1,7 @@
 //! Random tokens that grant access to their holder.
 
+use std::fmt;
+
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -7,6 +9,10 @@ use subtle::ConstantTimeEq;
 /// 256 random bits. As text, base64 that needs no escaping in a cookie or a link.
 #[derive(Clone)]
 pub struct Token([u8; 32]);
+
+/// The SHA-256 of a token, which may be stored. The token is random, so no salt is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct TokenHash([u8; 32]);
 
 impl Token {
     #[must_use]
@@ -26,16 +32,22 @@ impl Token {
         BASE64_URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// The SHA-256 in hex, which a table may contain. The token is random, so no salt is needed.
     #[must_use]
-    pub(super) fn hash(&self) -> String {
-        hex::encode(Sha256::digest(self.0))
+    pub(super) fn hash(&self) -> TokenHash {
+        TokenHash(Sha256::digest(self.0).into())
     }
 
     /// Compares in constant time.
     #[must_use]
     pub(super) fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
+    }
+}
+
+/// Hex, as in the table.
+impl fmt::Display for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
     }
 }
 

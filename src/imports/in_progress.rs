@@ -84,6 +84,9 @@ impl Imports {
         owner: UserId,
         ids: &[ImportId],
     ) -> Result<Vec<Snapshot>, store::Error> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
         let store = &self.shared.store;
         let mut rows = store.imports(ids).await?;
         rows.retain(|import| import.owner == owner);

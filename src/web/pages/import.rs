@@ -78,13 +78,15 @@ pub async fn show(
 pub struct PanelQuery {
     #[serde(default)]
     version: String,
+    #[serde(default)]
+    from: String,
 }
 
 /// Only the panel. Read from memory until nothing more is expected.
 pub async fn panel(
     request: HttpRequest,
     OwnedImport { import, .. }: OwnedImport,
-    (query, from): (web::Query<PanelQuery>, web::Query<From>),
+    query: web::Query<PanelQuery>,
     store: web::Data<Store>,
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
@@ -101,7 +103,7 @@ pub async fn panel(
     let findings = findings(&mut import, &store).await?;
     let mut panel = ImportPanel::new(&import, &reading, site::pace([import.state()]));
     panel.findings = findings;
-    panel.way_back = from.history().way_back();
+    panel.way_back = history::HistoryQuery::read(&query.from).way_back();
     Ok(site.panels.answer(&panel, &query.version, &current, as_of)?)
 }
 
