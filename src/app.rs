@@ -115,7 +115,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         fetcher: Fetcher::new(config.allow_addresses, FetchLimits::up_to(config.max_upload_bytes)),
         progress: progress.clone(),
         engine: client.clone(),
-        door: wiring.door(registrar.clone()),
+        handler: wiring.handler(registrar.clone()),
         serve_url: wiring.serve_url.clone(),
         max_record_bytes: config.max_record_bytes,
         step_bytes: function::STEP_BYTES,

@@ -51,9 +51,7 @@ pub enum StartError {
     Io(#[from] io::Error),
     #[error("Accounts cannot be used: {0}")]
     Accounts(#[from] accounts::Error),
-    #[error(
-        "The database has a link_key that is not one. Remove it; links to files made before then no longer hold."
-    )]
+    #[error("The database has an invalid link_key. Remove it; earlier links to files then become invalid.")]
     LinkKey,
     #[error("An address cannot be written as a URL: {0}")]
     Url(#[from] url::ParseError),

@@ -145,7 +145,7 @@ impl Wiring {
         })
     }
 
-    pub fn door(&self, registrar: Registrar) -> ServeHandler {
+    pub fn handler(&self, registrar: Registrar) -> ServeHandler {
         ServeHandler {
             keys: self.server.signing_keys.clone(),
             is_dev: self.is_dev,

@@ -81,7 +81,7 @@ pub struct Processor {
     pub fetcher: Fetcher,
     pub progress: ProgressRegistry,
     pub engine: Client,
-    pub door: ServeHandler,
+    pub handler: ServeHandler,
     /// The URL at which the engine reaches [`serve`].
     pub serve_url: Url,
     /// For steps that read rows or the front of a file: one slot per core.

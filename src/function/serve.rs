@@ -106,7 +106,7 @@ struct CallQuery {
 
 /// `POST`: a call.
 async fn call(processor: web::Data<Processor>, request: HttpRequest, body: web::Payload) -> HttpResponse {
-    let door = &processor.door;
+    let handler = &processor.handler;
     let body = match body::verified(&processor, &request, body).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
@@ -116,13 +116,13 @@ async fn call(processor: web::Data<Processor>, request: HttpRequest, body: web::
     if ![FUNCTION_ID, RUN_ENDED_ID, PROGRESS_ID].contains(&function_id.as_str()) {
         // The status that the specification prescribes. Another version of Runboard may have the function.
         let error = error("There is no such function here.");
-        return door.fail(StatusCode::INTERNAL_SERVER_ERROR, Retry::Yes(None), &error);
+        return handler.fail(StatusCode::INTERNAL_SERVER_ERROR, Retry::Yes(None), &error);
     }
     let mut call: Call = match serde_json::from_slice(&body) {
         Ok(call) => call,
         Err(why) => {
             tracing::warn!(%why, "cannot read a call");
-            return door.fail(StatusCode::BAD_REQUEST, Retry::No, &error("The call could not be read."));
+            return handler.fail(StatusCode::BAD_REQUEST, Retry::No, &error("The call could not be read."));
         }
     };
     drop(body);
@@ -130,12 +130,12 @@ async fn call(processor: web::Data<Processor>, request: HttpRequest, body: web::
         && let Err(why) = processor.complete(&mut call).await
     {
         tracing::warn!(%why, run = %call.ctx.run_id, "cannot fetch the events and steps that the call left out");
-        let error = error("The engine did not tell the rest of the call.");
-        return door.fail(StatusCode::INTERNAL_SERVER_ERROR, Retry::Yes(None), &error);
+        let error = error("The rest of the call could not be fetched from the engine.");
+        return handler.fail(StatusCode::INTERNAL_SERVER_ERROR, Retry::Yes(None), &error);
     }
     match function_id.as_str() {
-        RUN_ENDED_ID => door.noted(processor.run_ended(&call)),
-        PROGRESS_ID => door.noted(processor.progress_told(&call)),
+        RUN_ENDED_ID => handler.noted(processor.run_ended(&call)),
+        PROGRESS_ID => handler.noted(processor.progress_told(&call)),
         _ => import(processor, call).await,
     }
 }
@@ -145,20 +145,20 @@ async fn import(processor: web::Data<Processor>, call: Call) -> HttpResponse {
     // A separate task: if the engine hangs up, the step is still finished and committed, and the next call is
     // answered from the table.
     let at_work = processor.clone();
-    let door = &processor.door;
+    let handler = &processor.handler;
     match processor.tasks.spawn(async move { at_work.process_csv_upload(&call).await }).await {
-        Ok(CallResult::Steps(ops)) => door.respond(StatusCode::PARTIAL_CONTENT, &ops),
-        Ok(CallResult::Done(summary)) => door.respond(StatusCode::OK, &summary),
+        Ok(CallResult::Steps(ops)) => handler.respond(StatusCode::PARTIAL_CONTENT, &ops),
+        Ok(CallResult::Done(summary)) => handler.respond(StatusCode::OK, &summary),
         Ok(CallResult::Failed { error, retry: Some(after) }) => {
-            door.fail(StatusCode::INTERNAL_SERVER_ERROR, Retry::Yes(after), &error)
+            handler.fail(StatusCode::INTERNAL_SERVER_ERROR, Retry::Yes(after), &error)
         }
         Ok(CallResult::Failed { error, retry: None }) => {
-            door.fail(StatusCode::BAD_REQUEST, Retry::No, &error)
+            handler.fail(StatusCode::BAD_REQUEST, Retry::No, &error)
         }
         Err(why) => {
             tracing::error!(%why, "a call panicked");
             let error = error("The call was interrupted.");
-            door.fail(StatusCode::INTERNAL_SERVER_ERROR, Retry::Yes(None), &error)
+            handler.fail(StatusCode::INTERNAL_SERVER_ERROR, Retry::Yes(None), &error)
         }
     }
 }

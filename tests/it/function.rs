@@ -1,7 +1,7 @@
 //! The function over HTTP: signed calls, signed answers, each record counted once.
 
-mod door;
 mod fetch;
+mod handler;
 mod orphaned_runs;
 mod push;
 mod short_steps;

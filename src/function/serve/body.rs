@@ -53,24 +53,24 @@ pub(super) async fn verified(
     request: &HttpRequest,
     body: Payload,
 ) -> Result<Bytes, HttpResponse> {
-    let door = &processor.door;
+    let handler = &processor.handler;
     let may_hold = |header| signature::may_hold(header, UnixMillis::wall());
-    if !door.is_dev && !header(request, signature::HEADER).is_some_and(may_hold) {
+    if !handler.is_dev && !header(request, signature::HEADER).is_some_and(may_hold) {
         return Err(unsigned());
     }
-    let reading = read(request, body, &door.limits.unverified);
+    let reading = read(request, body, &handler.limits.unverified);
     let read = timeout(WHOLE_WITHIN, reading).await.unwrap_or(Err(Unread::Late));
     // The memory is held until the signature is checked.
     let (body, _held) = read.map_err(refusal)?;
-    if !is_verified(door, request, &body) {
+    if !is_verified(handler, request, &body) {
         return Err(unsigned());
     }
     processor.progress.set_reached();
     Ok(body)
 }
 
-fn is_verified(door: &ServeHandler, request: &HttpRequest, body: &[u8]) -> bool {
-    door.is_dev || door.key_of(request, body).is_some()
+fn is_verified(handler: &ServeHandler, request: &HttpRequest, body: &[u8]) -> bool {
+    handler.is_dev || handler.key_of(request, body).is_some()
 }
 
 async fn read(

@@ -9,7 +9,7 @@ use actix_web::{
 use futures_util::future::join_all;
 use runboard::base::config::SignUp;
 
-use super::{Answer, Database, LOOPBACK, PASSWORD, door, form, get, password, send};
+use super::{Answer, Database, LOOPBACK, PASSWORD, app, form, get, password, send};
 
 const OWNER: &str = "ada@example.org";
 
@@ -19,7 +19,7 @@ fn sign_in(from: &str, email: &str, password: &str) -> TestRequest {
 
 /// The answers to `count` wrong passwords.
 async fn guesses(
-    door: &impl Service<
+    app: &impl Service<
         actix_http::Request,
         Response = ServiceResponse<impl MessageBody>,
         Error = actix_web::Error,
@@ -30,7 +30,7 @@ async fn guesses(
 ) -> Vec<Answer> {
     let mut answers = Vec::new();
     for guess in 0..count {
-        answers.push(send(door, sign_in(from, email, &format!("guess {guess}"))).await);
+        answers.push(send(app, sign_in(from, email, &format!("guess {guess}"))).await);
     }
     answers
 }
@@ -39,41 +39,41 @@ async fn guesses(
 async fn after_ten_wrong_passwords_an_address_waits_a_minute_and_the_owner_elsewhere_does_not() {
     let database = Database::new();
     let accounts = database.accounts(SignUp::First, LOOPBACK).await;
-    let door = door(&accounts, None).await;
+    let app = app(&accounts, None).await;
     accounts.add(OWNER.parse().unwrap(), password(PASSWORD)).await.unwrap();
-    for answer in guesses(&door, "203.0.113.9", OWNER, 10).await {
+    for answer in guesses(&app, "203.0.113.9", OWNER, 10).await {
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{answer:?}");
     }
-    let right = send(&door, sign_in("203.0.113.9", OWNER, PASSWORD)).await;
+    let right = send(&app, sign_in("203.0.113.9", OWNER, PASSWORD)).await;
     assert_eq!(right.status, StatusCode::TOO_MANY_REQUESTS, "the right one waits too");
     let wait: u64 = right.retry_after.as_deref().unwrap().parse().unwrap();
     assert!((1..=60).contains(&wait), "{wait}");
     assert!(right.body.contains("Too many attempts. Try again in"), "{}", right.body);
 
-    assert!(send(&door, sign_in("192.0.2.1", OWNER, PASSWORD)).await.leads_to("/"), "the owner, elsewhere");
+    assert!(send(&app, sign_in("192.0.2.1", OWNER, PASSWORD)).await.leads_to("/"), "the owner, elsewhere");
 }
 
 #[actix_web::test]
 async fn a_session_goes_on_while_its_account_is_guessed_at() {
     let database = Database::new();
     let accounts = database.accounts(SignUp::First, LOOPBACK).await;
-    let door = door(&accounts, None).await;
+    let app = app(&accounts, None).await;
     accounts.add(OWNER.parse().unwrap(), password(PASSWORD)).await.unwrap();
-    let session = send(&door, sign_in("203.0.113.9", OWNER, PASSWORD)).await.session();
-    let last = guesses(&door, "203.0.113.9", OWNER, 11).await.pop().unwrap();
+    let session = send(&app, sign_in("203.0.113.9", OWNER, PASSWORD)).await.session();
+    let last = guesses(&app, "203.0.113.9", OWNER, 11).await.pop().unwrap();
     assert_eq!(last.status, StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(send(&door, get("/").cookie(session)).await.status, StatusCode::OK);
+    assert_eq!(send(&app, get("/").cookie(session)).await.status, StatusCode::OK);
 }
 
 #[actix_web::test]
 async fn the_right_password_takes_wrong_ones_back() {
     let database = Database::new();
     let accounts = database.accounts(SignUp::First, LOOPBACK).await;
-    let door = door(&accounts, None).await;
+    let app = app(&accounts, None).await;
     accounts.add(OWNER.parse().unwrap(), password(PASSWORD)).await.unwrap();
     for _ in 0..2 {
-        guesses(&door, "203.0.113.9", OWNER, 9).await;
-        assert!(send(&door, sign_in("203.0.113.9", OWNER, PASSWORD)).await.leads_to("/"));
+        guesses(&app, "203.0.113.9", OWNER, 9).await;
+        assert!(send(&app, sign_in("203.0.113.9", OWNER, PASSWORD)).await.leads_to("/"));
     }
 }
 
@@ -81,12 +81,12 @@ async fn the_right_password_takes_wrong_ones_back() {
 async fn an_address_has_thirty_attempts_however_many_accounts_it_invents() {
     let database = Database::new();
     let accounts = database.accounts(SignUp::First, LOOPBACK).await;
-    let door = door(&accounts, None).await;
+    let app = app(&accounts, None).await;
     accounts.add(OWNER.parse().unwrap(), password(PASSWORD)).await.unwrap();
     // Concurrent attempts from different addresses of one /64: they are counted before a password is checked.
     let attempts = (0..60).map(|invented| {
         let from = format!("[2001:db8:1:2::{invented:x}]");
-        send(&door, sign_in(&from, &format!("eve{invented}@example.org"), "guess"))
+        send(&app, sign_in(&from, &format!("eve{invented}@example.org"), "guess"))
     });
     let answers = join_all(attempts).await;
     let refused: Vec<_> =
@@ -94,7 +94,7 @@ async fn an_address_has_thirty_attempts_however_many_accounts_it_invents() {
     // One attempt becomes available every two seconds.
     assert!((20..=30).contains(&refused.len()), "{}", refused.len());
     assert!(refused.iter().all(|answer| answer.retry_after.is_some()), "{refused:?}");
-    let next_network = send(&door, sign_in("[2001:db8:1:3::1]", OWNER, PASSWORD)).await;
+    let next_network = send(&app, sign_in("[2001:db8:1:3::1]", OWNER, PASSWORD)).await;
     assert!(next_network.leads_to("/"), "{next_network:?}");
 }
 
@@ -103,14 +103,14 @@ async fn an_address_has_thirty_attempts_however_many_accounts_it_invents() {
 async fn one_party_with_many_networks_keeps_nobody_from_signing_in() {
     let database = Database::new();
     let accounts = database.accounts(SignUp::First, LOOPBACK).await;
-    let door = door(&accounts, None).await;
+    let app = app(&accounts, None).await;
     accounts.add(OWNER.parse().unwrap(), password(PASSWORD)).await.unwrap();
     let attempts = (0..200).map(|network| {
         let from = format!("[2001:db8:1:{network:x}::1]");
-        send(&door, sign_in(&from, "eve@example.org", "guess"))
+        send(&app, sign_in(&from, "eve@example.org", "guess"))
     });
     // Queued behind all of the attempts.
-    let owner = send(&door, sign_in("[2001:db8:2::1]", OWNER, PASSWORD));
+    let owner = send(&app, sign_in("[2001:db8:2::1]", OWNER, PASSWORD));
     let (answers, owner) = tokio::join!(join_all(attempts), owner);
     let busy = answers.iter().filter(|answer| answer.status == StatusCode::SERVICE_UNAVAILABLE).count();
     assert!(busy >= 100, "{busy} are refused");
@@ -121,19 +121,19 @@ async fn one_party_with_many_networks_keeps_nobody_from_signing_in() {
 async fn a_network_makes_ten_accounts_an_hour() {
     let database = Database::new();
     let accounts = database.accounts(SignUp::Open, LOOPBACK).await;
-    let door = door(&accounts, None).await;
+    let app = app(&accounts, None).await;
     let sign_up = |from: &str, name: usize| {
         form("/sign-up", &format!("person{name}@example.org"), PASSWORD)
             .peer_addr(format!("{from}:4711").parse().unwrap())
     };
     for name in 0..10 {
-        assert!(send(&door, sign_up("203.0.113.9", name)).await.leads_to("/"), "{name}");
+        assert!(send(&app, sign_up("203.0.113.9", name)).await.leads_to("/"), "{name}");
     }
-    let refused = send(&door, sign_up("203.0.113.9", 10)).await;
+    let refused = send(&app, sign_up("203.0.113.9", 10)).await;
     assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
     assert!(refused.retry_after.is_some());
     assert!(refused.body.contains("Try again in 6 minutes."), "{}", refused.body);
-    assert!(send(&door, sign_up("203.0.113.10", 10)).await.leads_to("/"), "others are not held up");
+    assert!(send(&app, sign_up("203.0.113.10", 10)).await.leads_to("/"), "others are not held up");
     assert_eq!(accounts.list().await.unwrap().len(), 11);
 }
 
@@ -141,7 +141,7 @@ async fn a_network_makes_ten_accounts_an_hour() {
 async fn behind_a_trusted_proxy_visitors_are_told_apart_and_elsewhere_nobody_can_pretend() {
     let database = Database::new();
     let accounts = database.accounts(SignUp::First, LOOPBACK).await;
-    let door = door(&accounts, None).await;
+    let app = app(&accounts, None).await;
     accounts.add(OWNER.parse().unwrap(), password(PASSWORD)).await.unwrap();
     let through = |proxy: &str, visitor: &str, password: &str| {
         sign_in(proxy, OWNER, password).insert_header(("x-forwarded-for", visitor.to_owned()))
@@ -149,15 +149,15 @@ async fn behind_a_trusted_proxy_visitors_are_told_apart_and_elsewhere_nobody_can
     for guess in 0..10 {
         // The guesser's own entry stands left of the proxy's.
         let forged = format!("192.0.2.{guess}, 203.0.113.9");
-        assert_eq!(send(&door, through("10.0.0.1", &forged, "guess")).await.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(send(&app, through("10.0.0.1", &forged, "guess")).await.status, StatusCode::UNAUTHORIZED);
     }
-    let status = send(&door, through("10.0.0.1", "192.0.2.77, 203.0.113.9", PASSWORD)).await.status;
+    let status = send(&app, through("10.0.0.1", "192.0.2.77, 203.0.113.9", PASSWORD)).await.status;
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
-    assert!(send(&door, through("10.0.0.1", "198.51.100.7", PASSWORD)).await.leads_to("/"));
+    assert!(send(&app, through("10.0.0.1", "198.51.100.7", PASSWORD)).await.leads_to("/"));
 
     for guess in 0..10 {
-        send(&door, through("203.0.113.200", &format!("192.0.2.{guess}"), "guess")).await;
+        send(&app, through("203.0.113.200", &format!("192.0.2.{guess}"), "guess")).await;
     }
-    let status = send(&door, through("203.0.113.200", "192.0.2.99", PASSWORD)).await.status;
+    let status = send(&app, through("203.0.113.200", "192.0.2.99", PASSWORD)).await.status;
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS, "no trusted proxy: its own address counts");
 }

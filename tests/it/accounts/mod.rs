@@ -59,7 +59,7 @@ impl Database {
 }
 
 /// The routes of accounts, and simple handlers for a page, a fragment and a form that need a session.
-async fn door(
+async fn app(
     accounts: &web::Data<Accounts>,
     public_url: Option<&str>,
 ) -> impl Service<Request, Response = ServiceResponse<impl MessageBody>, Error = actix_web::Error> {
@@ -106,10 +106,10 @@ impl Answer {
 }
 
 async fn send(
-    door: &impl Service<Request, Response = ServiceResponse<impl MessageBody>, Error = actix_web::Error>,
+    app: &impl Service<Request, Response = ServiceResponse<impl MessageBody>, Error = actix_web::Error>,
     request: TestRequest,
 ) -> Answer {
-    let response = door.call(request.to_request()).await.unwrap_or_else(|error| panic!("{error}"));
+    let response = app.call(request.to_request()).await.unwrap_or_else(|error| panic!("{error}"));
     let header = |name| response.headers().get(name).map(|it| it.to_str().unwrap().to_owned());
     let (location, retry_after) = (header(header::LOCATION), header(header::RETRY_AFTER));
     let cookie = session_cookie(response.response());

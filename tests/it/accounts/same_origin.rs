@@ -3,7 +3,7 @@
 use actix_web::{http::StatusCode, test::TestRequest};
 use runboard::base::config::SignUp;
 
-use super::{Database, LOOPBACK, PASSWORD, door, form, get, send};
+use super::{Database, LOOPBACK, PASSWORD, app, form, get, send};
 
 type Headers = &'static [(&'static str, &'static str)];
 
@@ -34,8 +34,8 @@ const CROSS_SITE: [(Headers, bool, bool); 19] = [
 async fn a_request_that_changes_something_comes_from_our_own_pages() {
     let database = Database::new();
     let accounts = database.accounts(SignUp::First, LOOPBACK).await;
-    let door = door(&accounts, Some("https://runboard.example.org")).await;
-    let session = send(&door, form("/sign-up", "ada@example.org", PASSWORD)).await.session();
+    let app = app(&accounts, Some("https://runboard.example.org")).await;
+    let session = send(&app, form("/sign-up", "ada@example.org", PASSWORD)).await.session();
     for (headers, with_session, passes) in CROSS_SITE {
         let mut request = TestRequest::post().uri("/imports");
         for header in headers {
@@ -44,7 +44,7 @@ async fn a_request_that_changes_something_comes_from_our_own_pages() {
         if with_session {
             request = request.cookie(session.clone());
         }
-        let answer = send(&door, request).await;
+        let answer = send(&app, request).await;
         let expected = match (passes, with_session) {
             (true, true) => StatusCode::OK,
             (true, false) => StatusCode::SEE_OTHER,
@@ -58,5 +58,5 @@ async fn a_request_that_changes_something_comes_from_our_own_pages() {
         }
     }
     let reads = get("/imports/7").insert_header(("sec-fetch-site", "cross-site")).cookie(session);
-    assert_eq!(send(&door, reads).await.status, StatusCode::OK, "a link from elsewhere works");
+    assert_eq!(send(&app, reads).await.status, StatusCode::OK, "a link from elsewhere works");
 }

@@ -13,25 +13,25 @@ use runboard::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{Database, LOOPBACK, PASSWORD, door, form, get, own_post, password, send};
+use super::{Database, LOOPBACK, PASSWORD, app, form, get, own_post, password, send};
 
 #[actix_web::test]
 async fn a_session_outlives_a_restart_and_ends_with_sign_out() {
     let database = Database::new();
     let before = database.accounts(SignUp::First, LOOPBACK).await;
     let session =
-        send(&door(&before, None).await, form("/sign-up", "ada@example.org", PASSWORD)).await.session();
+        send(&app(&before, None).await, form("/sign-up", "ada@example.org", PASSWORD)).await.session();
 
     let after = database.accounts(SignUp::First, LOOPBACK).await;
-    let door = door(&after, None).await;
-    assert_eq!(send(&door, get("/").cookie(session.clone())).await.status, StatusCode::OK);
+    let app = app(&after, None).await;
+    assert_eq!(send(&app, get("/").cookie(session.clone())).await.status, StatusCode::OK);
 
-    let out = send(&door, own_post("/sign-out", &session)).await;
+    let out = send(&app, own_post("/sign-out", &session)).await;
     assert!(out.leads_to("/sign-in"), "{out:?}");
     let removal = out.cookie.unwrap();
     assert_eq!((removal.value(), removal.max_age()), ("", Some(Duration::ZERO)));
-    assert!(send(&door, get("/").cookie(session.clone())).await.leads_to("/sign-in"));
-    assert!(send(&door, own_post("/sign-out", &session)).await.leads_to("/sign-in"), "twice is fine");
+    assert!(send(&app, get("/").cookie(session.clone())).await.leads_to("/sign-in"));
+    assert!(send(&app, own_post("/sign-out", &session)).await.leads_to("/sign-in"), "twice is fine");
 }
 
 #[actix_web::test]
@@ -39,13 +39,13 @@ async fn a_live_session_touches_no_database() {
     let database = Database::new();
     let store = database.open().await;
     let accounts = web::Data::new(Accounts::new(store.clone(), SignUp::First, LOOPBACK.parse().unwrap()));
-    let door = door(&accounts, None).await;
-    let session = send(&door, form("/sign-up", "ada@example.org", PASSWORD)).await.session();
-    assert_eq!(send(&door, get("/").cookie(session.clone())).await.status, StatusCode::OK);
+    let app = app(&accounts, None).await;
+    let session = send(&app, form("/sign-up", "ada@example.org", PASSWORD)).await.session();
+    assert_eq!(send(&app, get("/").cookie(session.clone())).await.status, StatusCode::OK);
 
     store.close().await;
-    assert_eq!(send(&door, get("/").cookie(session)).await.status, StatusCode::OK);
-    let other = send(&door, get("/").cookie(Cookie::new(COOKIE, "A".repeat(43)))).await;
+    assert_eq!(send(&app, get("/").cookie(session)).await.status, StatusCode::OK);
+    let other = send(&app, get("/").cookie(Cookie::new(COOKIE, "A".repeat(43)))).await;
     assert_eq!(other.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(other.body.contains("The database is not answering"), "{}", other.body);
 }
@@ -54,42 +54,38 @@ async fn a_live_session_touches_no_database() {
 async fn signing_in_again_ends_the_browsers_old_session_and_no_other() {
     let database = Database::new();
     let accounts = database.accounts(SignUp::First, LOOPBACK).await;
-    let door = door(&accounts, None).await;
-    let elsewhere = send(&door, form("/sign-up", "ada@example.org", PASSWORD)).await.session();
-    let old = send(&door, form("/sign-in", "ada@example.org", PASSWORD)).await.session();
-    assert_eq!(send(&door, get("/").cookie(old.clone())).await.status, StatusCode::OK);
+    let app = app(&accounts, None).await;
+    let elsewhere = send(&app, form("/sign-up", "ada@example.org", PASSWORD)).await.session();
+    let old = send(&app, form("/sign-in", "ada@example.org", PASSWORD)).await.session();
+    assert_eq!(send(&app, get("/").cookie(old.clone())).await.status, StatusCode::OK);
 
     let again =
         form("/sign-in", "ada@example.org", PASSWORD).insert_header(("sec-fetch-site", "same-origin"));
-    let new = send(&door, again.cookie(old.clone())).await.session();
+    let new = send(&app, again.cookie(old.clone())).await.session();
     assert_ne!(new.value(), old.value());
-    assert!(send(&door, get("/").cookie(old)).await.leads_to("/sign-in"));
-    assert_eq!(send(&door, get("/").cookie(new)).await.status, StatusCode::OK);
-    assert_eq!(send(&door, get("/").cookie(elsewhere)).await.status, StatusCode::OK);
+    assert!(send(&app, get("/").cookie(old)).await.leads_to("/sign-in"));
+    assert_eq!(send(&app, get("/").cookie(new)).await.status, StatusCode::OK);
+    assert_eq!(send(&app, get("/").cookie(elsewhere)).await.status, StatusCode::OK);
 }
 
 #[actix_web::test]
 async fn an_operators_reset_ends_all_sessions_and_sets_the_password() {
     let database = Database::new();
     let server = database.accounts(SignUp::First, LOOPBACK).await;
-    let door = door(&server, None).await;
-    let session = send(&door, form("/sign-up", "ada@example.org", PASSWORD)).await.session();
-    assert_eq!(send(&door, get("/").cookie(session.clone())).await.status, StatusCode::OK);
+    let app = app(&server, None).await;
+    let session = send(&app, form("/sign-up", "ada@example.org", PASSWORD)).await.session();
+    assert_eq!(send(&app, get("/").cookie(session.clone())).await.status, StatusCode::OK);
     server.sweep_sessions().await.unwrap();
-    assert_eq!(
-        send(&door, get("/").cookie(session.clone())).await.status,
-        StatusCode::OK,
-        "a live one stays"
-    );
+    assert_eq!(send(&app, get("/").cookie(session.clone())).await.status, StatusCode::OK, "a live one stays");
 
     let operator = database.accounts(SignUp::First, LOOPBACK).await;
     assert!(operator.reset(&"ada@example.org".parse().unwrap(), password("battery staple")).await.unwrap());
     assert!(!operator.reset(&"eve@example.org".parse().unwrap(), password("battery staple")).await.unwrap());
     server.sweep_sessions().await.unwrap();
-    assert!(send(&door, get("/").cookie(session)).await.leads_to("/sign-in"));
-    let old = send(&door, form("/sign-in", "ada@example.org", PASSWORD)).await;
+    assert!(send(&app, get("/").cookie(session)).await.leads_to("/sign-in"));
+    let old = send(&app, form("/sign-in", "ada@example.org", PASSWORD)).await;
     assert_eq!(old.status, StatusCode::UNAUTHORIZED);
-    assert!(send(&door, form("/sign-in", "ada@example.org", "battery staple")).await.leads_to("/"));
+    assert!(send(&app, form("/sign-in", "ada@example.org", "battery staple")).await.leads_to("/"));
 }
 
 #[actix_web::test]
@@ -105,8 +101,8 @@ async fn an_expired_session_opens_nothing_and_is_swept() {
 
     let text = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc";
     assert!(Token::parse(text).is_some());
-    let door = door(&accounts, None).await;
-    assert!(send(&door, get("/").cookie(Cookie::new(COOKIE, text))).await.leads_to("/sign-in"));
+    let app = app(&accounts, None).await;
+    assert!(send(&app, get("/").cookie(Cookie::new(COOKIE, text))).await.leads_to("/sign-in"));
     assert!(store.session(&token_hash).await.unwrap().is_some());
     accounts.sweep_sessions().await.unwrap();
     assert!(store.session(&token_hash).await.unwrap().is_none());
@@ -141,10 +137,10 @@ async fn a_session_that_begins_in_the_future_opens_and_is_not_swept() {
     store.create_session(&hex::encode(Sha256::digest([7; 32])), &ahead, None).await.unwrap();
     let cookie = Cookie::new(COOKIE, "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc");
     accounts.sweep_sessions().await.unwrap();
-    let door = door(&accounts, None).await;
-    assert_eq!(send(&door, get("/").cookie(cookie)).await.status, StatusCode::OK);
+    let app = app(&accounts, None).await;
+    assert_eq!(send(&app, get("/").cookie(cookie)).await.status, StatusCode::OK);
     // The owner can still begin a new session.
-    assert!(send(&door, form("/sign-in", "ada@example.org", PASSWORD)).await.leads_to("/"));
+    assert!(send(&app, form("/sign-in", "ada@example.org", PASSWORD)).await.leads_to("/"));
 }
 
 #[actix_web::test]
@@ -152,8 +148,8 @@ async fn the_cookie_is_kept_from_scripts_other_sites_and_plain_connections() {
     for (public_url, secure) in [(None, None), (Some("https://runboard.example.org"), Some(true))] {
         let database = Database::new();
         let accounts = database.accounts(SignUp::First, LOOPBACK).await;
-        let door = door(&accounts, public_url).await;
-        let cookie = send(&door, form("/sign-up", "ada@example.org", PASSWORD)).await.cookie.unwrap();
+        let app = app(&accounts, public_url).await;
+        let cookie = send(&app, form("/sign-up", "ada@example.org", PASSWORD)).await.cookie.unwrap();
         let name = if secure.is_some() { "__Host-runboard_session" } else { "runboard_session" };
         assert_eq!(cookie.name(), name);
         assert_eq!(cookie.http_only(), Some(true));
@@ -171,7 +167,7 @@ async fn the_cookie_is_kept_from_scripts_other_sites_and_plain_connections() {
 async fn over_https_a_cookie_that_another_host_can_set_opens_nothing() {
     let database = Database::new();
     let accounts = database.accounts(SignUp::Open, LOOPBACK).await;
-    let over_https = door(&accounts, Some("https://runboard.example.org")).await;
+    let over_https = app(&accounts, Some("https://runboard.example.org")).await;
     let own = send(&over_https, form("/sign-up", "eve@example.org", PASSWORD)).await.session();
     assert_eq!(own.name(), "__Host-runboard_session");
     let planted = Cookie::new(COOKIE, own.value().to_owned());

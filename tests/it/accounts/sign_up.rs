@@ -7,17 +7,17 @@ use runboard::{
     store::accounts::NewAccount,
 };
 
-use super::{Database, EVERYWHERE, LOOPBACK, PASSWORD, door, form, get, send};
+use super::{Database, EVERYWHERE, LOOPBACK, PASSWORD, app, form, get, send};
 
 #[actix_web::test]
 async fn the_first_minute_leads_to_sign_up_and_the_account_is_in() {
     let database = Database::new();
     let accounts = database.accounts(SignUp::First, LOOPBACK).await;
-    let door = door(&accounts, None).await;
+    let app = app(&accounts, None).await;
 
-    assert!(send(&door, get("/")).await.leads_to("/sign-up"));
-    assert!(send(&door, get("/sign-in")).await.leads_to("/sign-up"));
-    let page = send(&door, get("/sign-up")).await;
+    assert!(send(&app, get("/")).await.leads_to("/sign-up"));
+    assert!(send(&app, get("/sign-in")).await.leads_to("/sign-up"));
+    let page = send(&app, get("/sign-up")).await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(
         page.body.contains(r#"name="email""#) && page.body.contains(r#"name="password""#),
@@ -26,33 +26,33 @@ async fn the_first_minute_leads_to_sign_up_and_the_account_is_in() {
     );
 
     // No account exists to sign in with.
-    let refused = send(&door, form("/sign-up", "ada@example.org", "short")).await;
+    let refused = send(&app, form("/sign-up", "ada@example.org", "short")).await;
     for body in [&page.body, &refused.body] {
         assert!(body.contains("<form") && !body.contains("/sign-in"), "{body}");
     }
 
-    let answer = send(&door, form("/sign-up", " Ada@Example.org", PASSWORD)).await;
+    let answer = send(&app, form("/sign-up", " Ada@Example.org", PASSWORD)).await;
     assert!(answer.leads_to("/"), "{answer:?}");
-    let dashboard = send(&door, get("/").cookie(answer.session())).await;
+    let dashboard = send(&app, get("/").cookie(answer.session())).await;
     assert_eq!((dashboard.status, dashboard.body.as_str()), (StatusCode::OK, "ada@example.org"));
-    assert!(send(&door, get("/sign-up").cookie(answer.session())).await.leads_to("/"));
-    assert!(send(&door, get("/sign-in").cookie(answer.session())).await.leads_to("/"));
+    assert!(send(&app, get("/sign-up").cookie(answer.session())).await.leads_to("/"));
+    assert!(send(&app, get("/sign-in").cookie(answer.session())).await.leads_to("/"));
 }
 
 #[actix_web::test]
 async fn only_the_first_account_can_be_made_first() {
     let database = Database::new();
     let accounts = database.accounts(SignUp::First, LOOPBACK).await;
-    let door = door(&accounts, None).await;
-    assert!(send(&door, form("/sign-up", "ada@example.org", PASSWORD)).await.leads_to("/"));
+    let app = app(&accounts, None).await;
+    assert!(send(&app, form("/sign-up", "ada@example.org", PASSWORD)).await.leads_to("/"));
 
-    let second = send(&door, form("/sign-up", "eve@example.org", PASSWORD)).await;
+    let second = send(&app, form("/sign-up", "eve@example.org", PASSWORD)).await;
     assert_eq!(second.status, StatusCode::FORBIDDEN);
     assert!(second.cookie.is_none());
     assert!(!second.body.contains("<form"), "there is nothing to fill in: {}", second.body);
     assert!(second.body.contains("Have an account? <a href=\"/sign-in\">"), "{}", second.body);
-    assert_eq!(send(&door, get("/sign-up")).await.status, StatusCode::FORBIDDEN);
-    assert!(!send(&door, get("/sign-in")).await.body.contains("/sign-up"));
+    assert_eq!(send(&app, get("/sign-up")).await.status, StatusCode::FORBIDDEN);
+    assert!(!send(&app, get("/sign-in")).await.body.contains("/sign-up"));
     assert_eq!(accounts.list().await.unwrap().len(), 1);
 }
 
@@ -60,9 +60,9 @@ async fn only_the_first_account_can_be_made_first() {
 async fn of_twenty_first_sign_ups_at_once_one_makes_an_account() {
     let database = Database::new();
     let accounts = database.accounts(SignUp::First, LOOPBACK).await;
-    let door = door(&accounts, None).await;
+    let app = app(&accounts, None).await;
     let sign_ups =
-        (0..20).map(|number| send(&door, form("/sign-up", &format!("person{number}@example.org"), PASSWORD)));
+        (0..20).map(|number| send(&app, form("/sign-up", &format!("person{number}@example.org"), PASSWORD)));
     let answers = join_all(sign_ups).await;
     assert_eq!(answers.iter().filter(|answer| answer.leads_to("/")).count(), 1);
     assert_eq!(answers.iter().filter(|answer| answer.status == StatusCode::FORBIDDEN).count(), 19);
@@ -91,30 +91,30 @@ async fn of_twenty_inserts_that_all_saw_an_empty_table_one_is_made() {
 async fn beyond_loopback_the_first_account_needs_the_printed_link() {
     let database = Database::new();
     let accounts = database.accounts(SignUp::First, EVERYWHERE).await;
-    let door = door(&accounts, None).await;
+    let app = app(&accounts, None).await;
 
-    assert!(send(&door, get("/")).await.leads_to("/sign-up"));
-    let without = send(&door, get("/sign-up")).await;
+    assert!(send(&app, get("/")).await.leads_to("/sign-up"));
+    let without = send(&app, get("/sign-up")).await;
     assert_eq!(without.status, StatusCode::FORBIDDEN);
     assert!(without.body.contains("printed"), "{}", without.body);
     for path in ["/sign-up", "/sign-up?token=", "/sign-up?token=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]
     {
-        let stranger = send(&door, form(path, "eve@example.org", PASSWORD)).await;
+        let stranger = send(&app, form(path, "eve@example.org", PASSWORD)).await;
         assert_eq!(stranger.status, StatusCode::FORBIDDEN, "{path}");
     }
 
     let token = accounts.link_token().await.unwrap().unwrap().expose();
-    let page = send(&door, get(&format!("/sign-up?token={token}"))).await;
+    let page = send(&app, get(&format!("/sign-up?token={token}"))).await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.body.contains(&token), "the form sends it along: {}", page.body);
     let fields = [("email", "ada@example.org"), ("password", "short"), ("token", &token)];
-    let refused = send(&door, TestRequest::post().uri("/sign-up").set_form(fields)).await;
+    let refused = send(&app, TestRequest::post().uri("/sign-up").set_form(fields)).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(refused.body.contains(&token), "the form that came back still has it: {}", refused.body);
 
     let fields = [("email", "ada@example.org"), ("password", PASSWORD), ("token", &token)];
-    assert!(send(&door, TestRequest::post().uri("/sign-up").set_form(fields)).await.leads_to("/"));
-    let again = send(&door, form(&format!("/sign-up?token={token}"), "eve@example.org", PASSWORD)).await;
+    assert!(send(&app, TestRequest::post().uri("/sign-up").set_form(fields)).await.leads_to("/"));
+    let again = send(&app, form(&format!("/sign-up?token={token}"), "eve@example.org", PASSWORD)).await;
     assert_eq!(again.status, StatusCode::FORBIDDEN, "a one-time link works once");
     assert!(accounts.link_token().await.unwrap().is_none());
 }
@@ -123,9 +123,9 @@ async fn beyond_loopback_the_first_account_needs_the_printed_link() {
 async fn the_link_in_the_address_is_enough() {
     let database = Database::new();
     let accounts = database.accounts(SignUp::First, EVERYWHERE).await;
-    let door = door(&accounts, None).await;
+    let app = app(&accounts, None).await;
     let token = accounts.link_token().await.unwrap().unwrap().expose();
-    let answer = send(&door, form(&format!("/sign-up?token={token}"), "ada@example.org", PASSWORD)).await;
+    let answer = send(&app, form(&format!("/sign-up?token={token}"), "ada@example.org", PASSWORD)).await;
     assert!(answer.leads_to("/"), "{answer:?}");
 }
 
@@ -133,7 +133,7 @@ async fn the_link_in_the_address_is_enough() {
 async fn open_lets_anyone_in_once_and_closed_nobody() {
     let database = Database::new();
     let open = database.accounts(SignUp::Open, EVERYWHERE).await;
-    let open_door = door(&open, None).await;
+    let open_door = app(&open, None).await;
     assert!(open.link_token().await.unwrap().is_none());
     for email in ["ada@example.org", "grace@example.org"] {
         assert!(send(&open_door, form("/sign-up", email, PASSWORD)).await.leads_to("/"), "{email}");
@@ -144,7 +144,7 @@ async fn open_lets_anyone_in_once_and_closed_nobody() {
 
     let empty = Database::new();
     let closed = empty.accounts(SignUp::Closed, LOOPBACK).await;
-    let closed_door = door(&closed, None).await;
+    let closed_door = app(&closed, None).await;
     assert!(send(&closed_door, get("/")).await.leads_to("/sign-in"));
     let refused = send(&closed_door, form("/sign-up", "ada@example.org", PASSWORD)).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);

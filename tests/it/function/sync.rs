@@ -15,14 +15,14 @@ use wiremock::{
 };
 
 use super::world::{KEY, Memo, SERVE_URL, SMALL_STEPS, World, call, csv, engine, post, sign};
-use crate::support::door;
+use crate::support::handler;
 
 /// A world whose engine is `server`.
 async fn at(server: &MockServer) -> World {
     let world = World::new(STEP_BYTES).await;
     world.restarted(|now| {
         now.engine = engine(server.uri().parse().unwrap());
-        now.door = door(&now.engine, &[KEY], &now.serve_url);
+        now.handler = handler(&now.engine, &[KEY], &now.serve_url);
     })
 }
 
@@ -174,7 +174,7 @@ async fn what_a_call_had_no_room_for_is_fetched() {
     let server = MockServer::start().await;
     let world = World::new(SMALL_STEPS).await.restarted(|now| {
         now.engine = engine(server.uri().parse().unwrap());
-        now.door = door(&now.engine, &[KEY], &now.serve_url);
+        now.handler = handler(&now.engine, &[KEY], &now.serve_url);
     });
     let file = world.upload(&csv(200));
     let mut memo = Memo::new();
@@ -209,22 +209,22 @@ async fn a_call_whose_rest_is_not_told_is_made_again() {
 async fn a_dev_server_signs_nothing_and_gets_nothing_signed() {
     let world = World::new(STEP_BYTES).await;
     let world = world.restarted(|now| {
-        now.door = door(&now.engine, &[], &now.serve_url);
-        now.door.is_dev = true;
+        now.handler = handler(&now.engine, &[], &now.serve_url);
+        now.handler.is_dev = true;
     });
     let body = call("r", &world.upload(&csv(3)), &Memo::new(), 0).to_string();
     let answer = world.request(post(&body)).await;
     assert_eq!(answer.status, StatusCode::PARTIAL_CONTENT, "{}", answer.text);
     assert!(answer.headers.get(signature::HEADER).is_none());
     let world = world.restarted(|now| {
-        now.door = door(&now.engine, &[KEY], &now.serve_url);
-        now.door.is_dev = true;
+        now.handler = handler(&now.engine, &[KEY], &now.serve_url);
+        now.handler.is_dev = true;
     });
     let answer = world.request(post(&body)).await;
     assert!(answer.headers.get(signature::HEADER).is_none(), "the key may be that of a server in production");
     let world = world.restarted(|now| {
-        now.door = door(&now.engine, &[], &now.serve_url);
-        now.door.is_dev = true;
+        now.handler = handler(&now.engine, &[], &now.serve_url);
+        now.handler.is_dev = true;
     });
     let told = world.request(TestRequest::default().method(Method::GET).uri(serve::PATH)).await.json();
     assert_eq!((&told["mode"], &told["has_signing_key"]), (&json!("dev"), &json!(false)));

@@ -31,7 +31,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::{steps, support::door};
+use crate::{steps, support::handler};
 
 pub(super) const KEY: &str = "signkey-prod-0123456789abcdef";
 pub(super) const SERVE_URL: &str = "http://127.0.0.1:7000/api/inngest";
@@ -68,7 +68,7 @@ impl World {
             links: LinkKey::new([1; 32]),
             fetcher: Fetcher::new(AllowedAddresses::default(), FetchLimits::up_to(1 << 20)),
             progress: ProgressRegistry::default(),
-            door: door(&engine(nowhere.clone()), &[KEY], &serve_url),
+            handler: handler(&engine(nowhere.clone()), &[KEY], &serve_url),
             engine: engine(nowhere),
             serve_url,
             max_record_bytes: 1 << 20,
@@ -91,7 +91,7 @@ impl World {
             links: old.links.clone(),
             fetcher: old.fetcher.clone(),
             progress: ProgressRegistry::default(),
-            door: door(&old.engine, &[KEY], &old.serve_url),
+            handler: handler(&old.engine, &[KEY], &old.serve_url),
             engine: old.engine.clone(),
             serve_url: old.serve_url.clone(),
             max_record_bytes: old.max_record_bytes,

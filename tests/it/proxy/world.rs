@@ -28,7 +28,7 @@ use url::Url;
 use crate::{
     inngest_api::until,
     steps,
-    support::{cells, door, parts, proxy::Proxy},
+    support::{cells, handler, parts, proxy::Proxy},
 };
 
 const RECORDS: u64 = 300;
@@ -111,7 +111,7 @@ impl World {
             links: links.clone(),
             progress: progress.clone(),
             fetcher: Fetcher::new(AllowedAddresses::default(), FetchLimits::up_to(1 << 20)),
-            door: door(&direct, &[keys.signing_key.expose_secret()], &serve_url),
+            handler: handler(&direct, &[keys.signing_key.expose_secret()], &serve_url),
             engine: direct.clone(),
             serve_url: serve_url.clone(),
             max_record_bytes: 1 << 20,

@@ -155,7 +155,7 @@ pub fn parts(store: Store, storage: Storage, client: Client, progress: ProgressR
 }
 
 /// The serve handler with `keys`, of an app that registers with `client` and is called at `url`.
-pub fn door(client: &Client, keys: &[&str], url: &url::Url) -> ServeHandler {
+pub fn handler(client: &Client, keys: &[&str], url: &url::Url) -> ServeHandler {
     let keys: Vec<SecretString> = keys.iter().map(|key| SecretString::from(*key)).collect();
     let registrar = Registrar::new(client.clone(), function::registration(url, true, true));
     let engine = EngineLocation {

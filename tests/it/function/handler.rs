@@ -11,7 +11,7 @@ use runboard::{
 use secrecy::SecretString;
 use serde_json::json;
 
-use crate::support::door;
+use crate::support::handler;
 
 use super::world::{KEY, Memo, World, call, csv, post, run_id, sign};
 
@@ -52,7 +52,7 @@ async fn a_call_that_is_too_large_is_refused() {
 #[actix_web::test]
 async fn bodies_that_are_not_verified_yet_share_their_memory() {
     let world = World::new(STEP_BYTES).await;
-    let world = world.restarted(|now| now.door.limits.unverified = ByteBudget::new(10_000, 10_000));
+    let world = world.restarted(|now| now.handler.limits.unverified = ByteBudget::new(10_000, 10_000));
     let small = call("r", &world.upload(&csv(3)), &Memo::new(), 0);
     let large = " ".repeat(20_000);
     let answer = world.request(post(&large).insert_header((signature::HEADER, sign(&large, KEY)))).await;
@@ -69,7 +69,7 @@ async fn bodies_that_are_not_verified_yet_share_their_memory() {
 async fn one_address_leaves_memory_to_others_and_a_trusted_proxy_stands_for_its_visitors() {
     let budget = ByteBudget::new(40_000, 10_000);
     let world = World::new(STEP_BYTES).await;
-    let world = world.restarted(|now| now.door.limits.unverified = budget.clone());
+    let world = world.restarted(|now| now.handler.limits.unverified = budget.clone());
     let network = |address: &str| Some(address.parse::<IpAddr>().unwrap().into());
     let mut held = budget.hold(network("192.0.2.1"));
     held.grow(10_000).unwrap();
@@ -98,7 +98,7 @@ async fn one_address_leaves_memory_to_others_and_a_trusted_proxy_stands_for_its_
 async fn a_call_signed_with_the_fallback_key_is_done() {
     let fallback = "signkey-prod-0fa11bac";
     let world = World::new(STEP_BYTES).await;
-    let world = world.restarted(|now| now.door = door(&now.engine, &[KEY, fallback], &now.serve_url));
+    let world = world.restarted(|now| now.handler = handler(&now.engine, &[KEY, fallback], &now.serve_url));
     let body = call("r", &world.upload(&csv(3)), &Memo::new(), 0).to_string();
     let answer = world.request(post(&body).insert_header((signature::HEADER, sign(&body, fallback)))).await;
     assert_eq!(answer.status, StatusCode::PARTIAL_CONTENT, "{}", answer.text);
