@@ -79,7 +79,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let app = app::start(config).await?;
     if let Err(error) = announce(&app, &data_dir.display().to_string()) {
         // The server runs even if standard output is closed.
-        tracing::warn!(%error, "cannot write to the standard output");
+        tracing::warn!(%error, "cannot write to standard output");
     }
     stopped().await?;
     tracing::info!("stopping; running steps may finish");

@@ -240,7 +240,7 @@ impl ProgressRegistry {
 
     pub fn end_was_missed(&self) {
         if !self.misses_ends.swap(true, Ordering::Relaxed) {
-            tracing::warn!("the engine does not tell of the ends of runs; it is asked more often");
+            tracing::warn!("the engine does not report the ends of runs; it is polled more often");
         }
     }
 

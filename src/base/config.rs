@@ -189,7 +189,7 @@ impl Config {
             poll_budget: check(
                 "RUNBOARD_POLL_BUDGET",
                 &args.poll_budget,
-                "questions a second from 0.1 to 1000, such as 10",
+                "requests a second from 0.1 to 1000, such as 10",
                 check::poll_budget,
             )?,
             processor: check("RUNBOARD_PROCESSOR", &args.processor, "on or off", check::on_or_off)?,

@@ -239,7 +239,7 @@ async fn register(engine: web::Data<Engine>, request: HttpRequest, body: web::Pa
         return text_answer(StatusCode::BAD_REQUEST, &json!({"error": error}));
     }
     let Ok(Ok(body)) = body.to_bytes_limited(MAX_BODY_BYTES).await else {
-        let error = json!({"error": "Invalid request: no whole body, or one that is too large"});
+        let error = json!({"error": "Invalid request: the body is incomplete or too large"});
         return text_answer(StatusCode::BAD_REQUEST, &error);
     };
     let app = match functions::parse(&body) {

@@ -227,7 +227,7 @@ impl Parser<'_> {
     /// Describes the text at which parsing cannot continue.
     fn surprise(&mut self) -> String {
         match self.peek() {
-            None => "an end where it has to go on".into(),
+            None => "an unexpected end".into(),
             Some(_) => format!("`{}`", self.rest.chars().take(20).collect::<String>().trim_end()),
         }
     }
@@ -300,13 +300,13 @@ mod tests {
     #[test]
     fn everything_else_is_refused_by_what_it_is() {
         for (expression, found) in [
-            ("", "an end where it has to go on"),
-            ("event.data.a ==", "an end where it has to go on"),
+            ("", "an unexpected end"),
+            ("event.data.a ==", "an unexpected end"),
             ("event.data.a == 1 &&& x", "`& x`"),
             ("event.data.a > 1", "`> 1`"),
-            ("event.data.a", "an end where it has to go on"),
+            ("event.data.a", "an unexpected end"),
             ("event.data.a == 1 event.data.b == 2", "`event.data.b == 2`"),
-            ("(event.data.a == 1", "an end where it has to go on"),
+            ("(event.data.a == 1", "an unexpected end"),
             ("size(event.data.a) == 1", "`size`, where only event is known"),
             ("event.data.a.startsWith('x') == true", "`('x') == true`"),
             ("event.data.a == event.data.b", "a comparison that is not between a path and a literal"),

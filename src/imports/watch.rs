@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use self::{attempts::Question, lasting::Lasting, missing_end::MissingEnd, pace::Pace};
+use self::{attempts::AttemptPoll, lasting::Lasting, missing_end::MissingEnd, pace::Pace};
 use super::{ImportState, RunSnapshot, Shared, Snapshot};
 use crate::{
     base::{
@@ -100,7 +100,7 @@ struct Watch {
     same_list_until: Instant,
     /// The first failed poll since the last answer.
     unanswered_since: Option<(Instant, UnixMillis)>,
-    question: Option<Question>,
+    attempt_poll: Option<AttemptPoll>,
     /// Ends that were found by polling, and until when the engine may still report them.
     found: Vec<(RunId, Instant)>,
     /// Runs that had no job in the engine's queue, and when that was first seen.
@@ -176,7 +176,7 @@ impl Watch {
             listed: None,
             same_list_until: Instant::now(),
             unanswered_since: None,
-            question: None,
+            attempt_poll: None,
             found: Vec::new(),
             doubts: Vec::new(),
             missing_ends: Vec::new(),
@@ -200,7 +200,7 @@ impl Watch {
             // The news came during a poll.
             return Wake::Look;
         }
-        let attempt = self.question.and_then(|question| question.due());
+        let attempt = self.attempt_poll.and_then(|poll| poll.due());
         let found = self.found.iter().map(|(_, until)| *until).min();
         let tick = (self.rule == pace::AT_WORK).then(|| Instant::now() + TICK);
         let others = [attempt, found, tick].into_iter().flatten();
@@ -244,7 +244,7 @@ impl Watch {
         match wake {
             Wake::Ask(client) => return self.ask(&client, &import).await,
             Wake::GiveUp => {
-                tracing::debug!(import = %self.id, "late runs were not asked for: others took every turn");
+                tracing::debug!(import = %self.id, "late runs were not polled for: other users took every turn");
                 return self.finish(&import).await;
             }
             // A user waits for the result, or a run of a cancelled import must be cancelled.

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_second_has_its_questions_and_no_more() {
+    async fn a_second_has_its_requests_and_no_more() {
         let budget = Budget::new(10.0);
         let start = Instant::now();
         for _ in 0..110 {
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_user_with_many_questions_delays_anothers_by_one() {
+    async fn a_user_with_many_requests_delays_anothers_by_one() {
         let budget = Budget::new(1.0);
         take(&budget).await;
         let (many, one) = (Some(UserId::generate()), Some(UserId::generate()));

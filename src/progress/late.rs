@@ -84,7 +84,7 @@ impl Waiting {
         if self.missed.len() < MOST_EVENTS {
             self.missed.insert(event.clone());
         } else if !std::mem::replace(&mut self.is_full, true) {
-            tracing::warn!("more runs are told of than can be looked up; some that came late are not shown");
+            tracing::warn!("more late runs were reported than can be looked up; some are not shown");
         }
     }
 }

@@ -183,5 +183,6 @@ impl Store {
 }
 
 fn user_id(table: &'static str, text: &str) -> Result<UserId> {
-    text.parse().map_err(|error| Error::Corrupt { table, why: format!("{text:?} is no account id: {error}") })
+    text.parse()
+        .map_err(|error| Error::Corrupt { table, why: format!("{text:?} is not an account id: {error}") })
 }

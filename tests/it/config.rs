@@ -257,7 +257,7 @@ const WRONG: [(&str, &str, &str); 47] = [
     ("--engine-retry-seconds", "15,,60", r#"RUNBOARD_ENGINE_RETRY_SECONDS is "15,,60": it can be"#),
     ("--engine-retry-seconds", "-1", r#"RUNBOARD_ENGINE_RETRY_SECONDS is "-1": it can be"#),
     ("--engine-retry-seconds", "NaN", r#"RUNBOARD_ENGINE_RETRY_SECONDS is "NaN": it can be"#),
-    ("--poll-budget", "0", r#"RUNBOARD_POLL_BUDGET is "0": it can be questions a second from 0.1 to 1000"#),
+    ("--poll-budget", "0", r#"RUNBOARD_POLL_BUDGET is "0": it can be requests a second from 0.1 to 1000"#),
     ("--poll-budget", "NaN", r#"RUNBOARD_POLL_BUDGET is "NaN": it can be"#),
     ("--processor", "no", r#"RUNBOARD_PROCESSOR is "no": it can be on or off."#),
     ("--push", "1", r#"RUNBOARD_PUSH is "1": it can be on or off."#),

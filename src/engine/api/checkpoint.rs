@@ -30,7 +30,7 @@ pub async fn keep(
 ) -> Result<HttpResponse, Refusal> {
     let id = ulid(&run_id).map(RunId::from).ok_or_else(|| Refusal::RunId(run_id.into_inner()))?;
     let Ok(Ok(body)) = body.to_bytes_limited(MAX_BODY_BYTES).await else {
-        return Err(Refusal::Checkpoint("no whole body, or one that is too large".to_owned()));
+        return Err(Refusal::Checkpoint("the body is incomplete or too large".to_owned()));
     };
     let checkpoint: Checkpoint =
         serde_json::from_slice(&body).map_err(|error| Refusal::Checkpoint(error.to_string()))?;
@@ -44,10 +44,10 @@ pub async fn keep(
             | ParsedOp::Planned(_)
             | ParsedOp::Discover
             | ParsedOp::Lost(_) => {
-                return Err(Refusal::Checkpoint("a report that no checkpoint carries".to_owned()));
+                return Err(Refusal::Checkpoint("an op that a checkpoint cannot contain".to_owned()));
             }
             ParsedOp::Unsupported(what) => {
-                return Err(Refusal::Checkpoint(format!("there is no {what} here")));
+                return Err(Refusal::Checkpoint(format!("{what} is not supported")));
             }
         }
     }
@@ -55,7 +55,7 @@ pub async fn keep(
     match engine.store.engine_checkpoint(&id, &checkpoint.request_id, &steps, limit).await? {
         Kept::All => Ok(HttpResponse::Ok().json(json!({"data": {"run_id": id}}))),
         Kept::NothingAsTooMuch => {
-            Err(Refusal::Checkpoint("the run's state would be larger than it may".to_owned()))
+            Err(Refusal::Checkpoint("the run's state would exceed its limit".to_owned()))
         }
         Kept::NothingAsStale => Err(Refusal::Stale),
     }

@@ -34,8 +34,8 @@ impl Watch {
             let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
             return self.what_next(&import).await;
         }
-        let question = question_engine(client, import, self.same_list_until);
-        let answer = self.meanwhile(question).await?;
+        let request = poll_engine(client, import, self.same_list_until);
+        let answer = self.meanwhile(request).await?;
         match self.note_list(answer) {
             Ok((runs, word)) => {
                 let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
@@ -55,7 +55,7 @@ impl Watch {
                 if import.state().is_final() && !import.runs.is_empty() {
                     let over_since = *self.over_since.get_or_insert_with(Instant::now);
                     if over_since.elapsed() >= LAST_LIST_WITHIN {
-                        tracing::warn!(import = %self.id, %error, "late runs are not known: the engine lists none");
+                        tracing::warn!(import = %self.id, %error, "late runs are unknown: the engine gives no list");
                         return self.finish(&import).await;
                     }
                 }
@@ -67,8 +67,8 @@ impl Watch {
     /// The event's runs, if the budget allows a request now and the answer comes at once.
     pub(super) async fn list_at_once(&mut self, import: &Snapshot) -> Option<(Client, Vec<Run>, Provenance)> {
         let client = self.shared.client.try_turn(self.owner)?;
-        let question = question_engine(&client, import, self.same_list_until);
-        let answer = timeout(LIST_WITHIN, question).await.ok()?;
+        let request = poll_engine(&client, import, self.same_list_until);
+        let answer = timeout(LIST_WITHIN, request).await.ok()?;
         let (runs, word) = self.note_list(answer).ok()?;
         Some((client, runs, word))
     }
@@ -223,7 +223,7 @@ enum Answered {
 
 /// The event's runs. While the engine would only repeat its list, the unfinished runs are requested one by
 /// one; if there are none, nothing is requested.
-async fn question_engine(
+async fn poll_engine(
     client: &Client,
     import: &Snapshot,
     same_list_until: Instant,

@@ -10,11 +10,11 @@ use crate::{base::time::UnixMillis, imports::NextAttempt, inngest::Priority, sto
 /// The engine learns of a failed attempt a moment later than we do, so the first request waits, and a
 /// premature one is repeated after growing pauses.
 const FIRST_PAUSE: Duration = Duration::from_millis(150);
-const QUESTIONS: u32 = 4;
+const MOST_POLLS: u32 = 4;
 
 /// The requests about one pending attempt.
 #[derive(Clone, Copy, Debug)]
-pub struct Question {
+pub struct AttemptPoll {
     /// When the previous attempt failed, which identifies the attempt.
     failed_at: UnixMillis,
     /// The number of requests so far.
@@ -22,10 +22,10 @@ pub struct Question {
     due: Instant,
 }
 
-impl Question {
+impl AttemptPoll {
     /// None after enough requests.
     pub fn due(&self) -> Option<Instant> {
-        (self.asked < QUESTIONS).then_some(self.due)
+        (self.asked < MOST_POLLS).then_some(self.due)
     }
 }
 
@@ -38,20 +38,20 @@ impl Watch {
         let Some((run, failed, failed_at)) =
             unknown.find_map(|run| Some((&run.row.run_id, run.execution()?.attempt, run.waits_after()?.at)))
         else {
-            self.question = None;
+            self.attempt_poll = None;
             return Ok(());
         };
-        let question = match self.question.filter(|question| question.failed_at == failed_at) {
-            Some(question) => question,
-            None => Question { failed_at, asked: 0, due: Instant::now() + FIRST_PAUSE },
+        let poll = match self.attempt_poll.filter(|poll| poll.failed_at == failed_at) {
+            Some(poll) => poll,
+            None => AttemptPoll { failed_at, asked: 0, due: Instant::now() + FIRST_PAUSE },
         };
-        self.question = Some(question);
-        if question.due().is_none_or(|due| due > Instant::now()) {
+        self.attempt_poll = Some(poll);
+        if poll.due().is_none_or(|due| due > Instant::now()) {
             return Ok(());
         }
-        let asked = question.asked + 1;
+        let asked = poll.asked + 1;
         let pause = FIRST_PAUSE * 4u32.pow(asked);
-        self.question = Some(Question { asked, due: Instant::now() + pause, ..question });
+        self.attempt_poll = Some(AttemptPoll { asked, due: Instant::now() + pause, ..poll });
         let client = self.shared.client.for_user(self.owner, Priority::Paced);
         match self.meanwhile(client.jobs(run)).await? {
             Ok(jobs) => {
@@ -64,12 +64,12 @@ impl Watch {
                         known.next_attempt = Some(next);
                     }
                 });
-                self.question = self.question.filter(|_| known.is_none());
+                self.attempt_poll = self.attempt_poll.filter(|_| known.is_none());
             }
             Err(error) => {
                 // Not every server supports this request, and the run's state is more important.
                 tracing::debug!(%run, %error, "the engine did not say when it will retry");
-                self.question = Some(Question { asked: QUESTIONS, ..question });
+                self.attempt_poll = Some(AttemptPoll { asked: MOST_POLLS, ..poll });
             }
         }
         Ok(())

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_run_whose_steps_are_at_work_here_costs_one_question_an_hour() {
+    async fn a_run_whose_steps_are_at_work_here_costs_one_poll_an_hour() {
         assert_eq!(asked(AT_WORK).await, [60]);
     }
 

@@ -187,7 +187,7 @@ impl Watch {
         let now = || (Instant::now(), UnixMillis::now());
         let (began, since) = *self.unanswered_since.get_or_insert_with(now);
         let cause = OutageCause::of(error);
-        tracing::debug!(import = %self.id, %error, "a question to the engine failed");
+        tracing::debug!(import = %self.id, %error, "a request to the engine failed");
         // A refused key and a rate limit persist, and after a timeout the engine has been silent for that
         // time. Everything else may be temporary.
         let is_lasting = matches!(cause, OutageCause::KeyRefused | OutageCause::Busy)

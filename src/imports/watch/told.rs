@@ -78,13 +78,13 @@ impl Watch {
         }
     }
 
-    /// The answer to `question`. Reports that come before it are recorded and shown at once.
-    pub(super) async fn meanwhile<T>(&mut self, question: impl Future<Output = T>) -> store::Result<T> {
-        let mut question = pin!(question);
+    /// The answer to `request`. Reports that come before it are recorded and shown at once.
+    pub(super) async fn meanwhile<T>(&mut self, request: impl Future<Output = T>) -> store::Result<T> {
+        let mut request = pin!(request);
         loop {
             tokio::select! {
                 biased;
-                answer = &mut question => return Ok(answer),
+                answer = &mut request => return Ok(answer),
                 () = self.news.arrived() => {}
             }
             self.take_news();

@@ -101,9 +101,9 @@ async fn a_checkpoint_is_kept_whole_or_not_at_all() {
             "step.sleep (`nap`)",
         ),
         (json!([good, signal]), "step.sendSignal"),
-        (json!([good, {"id": "c", "op": "RunComplete"}]), "no checkpoint carries"),
+        (json!([good, {"id": "c", "op": "RunComplete"}]), "a checkpoint cannot contain"),
         (json!([good, {"op": "StepRun"}]), "missing field"),
-        (json!(many), "larger than it may"),
+        (json!(many), "exceed its limit"),
     ] {
         let refused = checkpoint(&embedded, &run, &request, &steps).await;
         assert_eq!(refused.status, 400, "{refused:?}");
