@@ -1,4 +1,4 @@
-//! What the dashboard shows live: a bounded number of imports, and how many more there are.
+//! The dashboard's live section: a bounded number of imports, and the number of the others.
 
 use std::sync::Arc;
 
@@ -12,30 +12,30 @@ use crate::{
     store,
 };
 
-/// What a page has already.
+/// What a page already shows.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     pub shown: Vec<ImportId>,
-    /// Newer imports came after the page and wait to be let in. None: none wait.
+    /// An id of the time at which the page was made: newer imports are news. None: no import is news.
     pub since: Option<ImportId>,
 }
 
-/// A user's imports that are not over, and those that have ended on the page.
+/// A user's unfinished imports, and those that finished while the page showed them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InProgress {
     /// Newest first, and no more than [`MOST_SHOWN`](Self::MOST_SHOWN).
     pub shown: Vec<Snapshot>,
-    /// How many others are not over, besides the news.
+    /// The number of unfinished imports that are neither shown nor news.
     pub more: usize,
     /// Newest first.
     pub news: Vec<ImportId>,
 }
 
 impl InProgress {
-    /// A page of cards that a person can take in, and that is small enough to be polled.
+    /// Few enough cards for a person to read, and for a page to poll.
     pub const MOST_SHOWN: usize = 24;
 
-    /// When the one was heard of that was not heard of for longest: all of them are known as of then.
+    /// The time up to which every unfinished import is known: the earliest of their times.
     #[must_use]
     pub fn as_of(&self) -> UnixMillis {
         let unfinished = self.shown.iter().filter(|import| !import.state().is_final());
@@ -44,9 +44,9 @@ impl InProgress {
 }
 
 impl Imports {
-    /// What the dashboard shows of the imports of `owner`. What the page has stays, also once it has ended, so
-    /// that no card moves; free places go to imports at work, then to the newest. Read from memory, but for
-    /// imports on the page that have left it since they ended.
+    /// What the dashboard shows of the imports of `owner`. Imports that the page shows stay, also after their end,
+    /// so that no card moves. Free places go to active imports first, then to the newest. Only imports on the page
+    /// that have left the memory are read from the database.
     pub async fn in_progress(&self, owner: UserId, seen: &Seen) -> Result<InProgress, store::Error> {
         const MOST_SHOWN: usize = InProgress::MOST_SHOWN;
         let mut unseen: Vec<ImportId> = seen.shown.iter().copied().take(MOST_SHOWN).collect();
@@ -72,13 +72,13 @@ impl Imports {
         shown.extend(at_work.into_iter().chain(waiting).take(room));
         more -= shown.len() - before;
         let shown = shown.into_iter().map(|import| import.with_progress(&self.shared.progress));
-        // No function works here on an import that is not in memory.
+        // No function in this process works on an import that is not in memory.
         let mut shown: Vec<Snapshot> = shown.chain(recalled).collect();
         shown.sort_by_key(|import| std::cmp::Reverse(import.row.id));
         Ok(InProgress { shown, more, news })
     }
 
-    /// The imports of `owner` among `ids`, from the database.
+    /// Those imports among `ids` that belong to `owner`, from the database.
     pub(super) async fn recall(
         &self,
         owner: UserId,
@@ -98,7 +98,7 @@ impl Imports {
     }
 }
 
-/// Whether rows of it may be counted now: such cards tell more than those that wait in a queue.
+/// Whether its rows may be counted now. Such a card says more than that of a queued import.
 fn is_at_work(import: &Snapshot) -> bool {
     import.runs.iter().any(|run| run.row.ended_at.is_none() && run.row.status != RunStatus::Scheduled)
 }

@@ -1,4 +1,4 @@
-//! What is known of an import at one moment; what every panel is made from.
+//! The known state of an import at one moment. Every page about an import is made from one.
 
 mod run;
 
@@ -18,53 +18,54 @@ use crate::{
     },
 };
 
-/// An import and its runs. Copying one copies no text: what is large is shared. Equal ones say the same.
+/// An import and its runs. A copy shares the rows and everything large. Equal snapshots give equal pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// What the database has of it.
+    /// The row in the database.
     pub row: Arc<ImportRow>,
-    /// Where it is fetched from; None for an upload, whose size is known.
+    /// Where the file is fetched from; None for an upload.
     pub fetched_from: Option<Arc<FetchedFrom>>,
-    /// The engine has listed no run of the event for so long that no function seems to take it.
+    /// The engine has listed no run of the event for so long that probably no function takes it.
     pub is_untaken: bool,
     pub runs: Vec<RunSnapshot>,
-    /// The engine's last answer.
+    /// When the engine last answered.
     pub answered_at: Option<UnixMillis>,
-    /// Set while the engine does not answer.
+    /// Set while the engine gives no usable answer.
     pub outage: Option<EngineOutage>,
-    /// The retries of this one: at most one of each kind.
+    /// The retries of this import, at most one of each kind.
     pub retries: Arc<Vec<Relative>>,
 }
 
-/// Where a file is fetched from, as it may be shown.
+/// Where a file is fetched from, without its secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FetchedFrom {
-    /// With the port, if it is another than the scheme's.
+    /// With the port, unless it is the default of the scheme.
     pub host: String,
-    /// Without query, name and password. Its path may open the file: for its owner only.
+    /// Without query, user name and password. The path alone may give access to the file, so only the owner
+    /// may see it.
     pub address: String,
 }
 
-/// The host alone, as an [`Address`] is written to a log.
+/// Writes only the host, as the `Debug` of [`Address`] does.
 impl fmt::Debug for FetchedFrom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FetchedFrom({})", self.host)
     }
 }
 
-/// `data-state` of an import.
+/// The `data-state` of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportState {
-    /// Saved; the event is not confirmed yet.
+    /// Saved, but the event is not confirmed yet.
     Accepted,
-    /// The event is confirmed; no run yet.
+    /// The event is confirmed, but there is no run yet.
     Sent,
-    /// The engine lists no run 30 s after the event. Not terminal.
+    /// The engine still lists no run 30 s after the event. Not final.
     NoFunction,
-    /// The same after a day, and terminal. Called `NoFunction`, too.
+    /// The same after a day. Final, and also shown as `NoFunction`.
     GivenUp,
-    /// The engine has lost a run, and all others have ended. Terminal unless the engine reports it again; may be
-    /// cancelled.
+    /// The engine has lost a run, and all other runs have ended. Final unless the engine reports the run again;
+    /// can be cancelled.
     Lost,
     Running,
     Completed,
@@ -89,7 +90,7 @@ impl ImportState {
         }
     }
 
-    /// Nothing more is expected; a late run may still take it back to `Running`.
+    /// Whether no change is expected. A late run may still return the import to `Running`.
     #[must_use]
     pub fn is_final(self) -> bool {
         match self {
@@ -102,7 +103,7 @@ impl ImportState {
 }
 
 impl Snapshot {
-    /// What the database knows of an import and its runs, of one that has no retries.
+    /// An import without retries, from its row and the rows of its runs.
     #[must_use]
     pub fn new(import: ImportRow, runs: Vec<RunRow>) -> Self {
         let mut snapshot = Self {
@@ -118,7 +119,7 @@ impl Snapshot {
         snapshot
     }
 
-    /// Takes over what is recorded of the runs; what only the memory knows of them stays.
+    /// Replaces the rows of the runs. State that is only in memory is kept.
     pub fn set_runs(&mut self, recorded: Vec<RunRow>) {
         let known = std::mem::take(&mut self.runs);
         self.runs = recorded.into_iter().map(|run| RunSnapshot::new(run, self.row.size_bytes)).collect();
@@ -133,19 +134,19 @@ impl Snapshot {
         }
     }
 
-    /// Its row, to be changed: the readers of earlier snapshots keep theirs.
+    /// The row, for a change. Copies of this snapshot keep the row that they have.
     pub(super) fn row_mut(&mut self) -> &mut ImportRow {
         Arc::make_mut(&mut self.row)
     }
 
-    /// Drops what the runs have read: once an import is over, its pages read that from the database.
+    /// Drops what the runs have read. The pages of an import that is over read it from the database.
     pub fn forget_readings(&mut self) {
         for run in &mut self.runs {
             run.committed = RunReading::default();
         }
     }
 
-    /// Reads the runs and retries of `imports`; the order stays.
+    /// Adds the runs and retries of `imports` from the database, in the same order.
     pub async fn load(store: &Store, imports: Vec<ImportRow>) -> store::Result<Vec<Self>> {
         let ids: Vec<ImportId> = imports.iter().map(|import| import.id).collect();
         let mut runs: HashMap<ImportId, Vec<RunRow>> = HashMap::new();
@@ -166,7 +167,7 @@ impl Snapshot {
             .collect())
     }
 
-    /// The same with the progress inside the steps at work.
+    /// The same with the progress that functions have reported until now.
     #[must_use]
     pub fn with_progress(&self, progress: &ProgressRegistry) -> Self {
         let mut snapshot = self.clone();
@@ -176,29 +177,30 @@ impl Snapshot {
         snapshot
     }
 
-    /// Its name: as the client said, or as the function has learned that fetches it. Only ever shown.
+    /// The file's name, for display only: as the client sent it, or as the function learned while it fetched the
+    /// file.
     #[must_use]
     pub fn file_name(&self) -> &str {
         let told = self.runs.iter().rev().find_map(|run| run.live.as_ref()?.file_name.as_deref());
         told.unwrap_or(&self.row.file_name)
     }
 
-    /// When something was last heard of it, of the engine or of a function; before that, the time of the upload's
-    /// last byte.
+    /// The time of the last news from the engine or a function. Before any news, the time of the upload's last
+    /// byte.
     #[must_use]
     pub fn as_of(&self) -> UnixMillis {
         let told = self.runs.iter().filter_map(|run| run.live.as_ref()?.heard_at).max();
         self.answered_at.max(told).unwrap_or(self.row.received_at)
     }
 
-    /// The retry of this import that takes `kind` of it, if there is one.
+    /// The retry of this kind, if there is one.
     #[must_use]
     pub fn retry(&self, kind: RetryOf) -> Option<&Relative> {
         self.retries.iter().find(|retry| retry.retry_of == kind)
     }
 
-    /// Whether nothing is to be expected of this import that running it again would double: it is over, or
-    /// nobody has taken it, or the engine has lost its runs. (What comes all the same is cancelled.)
+    /// Whether a retry cannot run beside this import: it is over, no function takes its event, or the engine has
+    /// lost its runs. (A retry also cancels the import, in case a run appears after all.)
     #[must_use]
     pub fn may_run_again(&self, now: UnixMillis) -> bool {
         let state = self.state();
@@ -208,22 +210,22 @@ impl Snapshot {
             || state == ImportState::Running && unended.all(|run| run.is_gone || run.is_lost(now))
     }
 
-    /// Whether a page that shows it has something to wait for: it is not over, or the engine has yet to confirm
-    /// the end of a lost run that the user cancels.
+    /// Whether a page that shows the import must poll: the import is not over, or the user cancelled a lost run
+    /// and the engine has not confirmed its end.
     #[must_use]
     pub fn expects_news(&self) -> bool {
         let state = self.state();
         !state.is_final() || state == ImportState::Lost && self.row.cancel_requested_at.is_some()
     }
 
-    /// Whether running the failed rows again can end otherwise: our own function alone fails them again.
+    /// Whether the failed rows may pass in a retry. Our own function alone would reject them again.
     #[must_use]
     pub fn may_failed_rows_pass(&self) -> bool {
         self.runs.iter().any(|run| !run.is_ours())
     }
 
-    /// Whether running all of it again must end as it did: our own function has failed, no other takes part,
-    /// and it said that the same would come of it.
+    /// Whether a retry of the whole import would fail in the same way: every run is of our own function, and its
+    /// failure says so.
     #[must_use]
     pub fn is_same_again(&self) -> bool {
         let is_same = |run: &RunSnapshot| {
@@ -238,7 +240,7 @@ impl Snapshot {
         !self.runs.is_empty() && self.runs.iter().all(is_same)
     }
 
-    /// The import's state at this moment, from what is known of its runs.
+    /// The import's state, from its row and its runs.
     #[must_use]
     pub fn state(&self) -> ImportState {
         let ended = |status: &RunStatus| self.runs.iter().any(|run| run.row.status == *status);
@@ -269,7 +271,7 @@ impl Snapshot {
 }
 
 impl FetchedFrom {
-    /// Of an address that was checked when it was given.
+    /// Of an address that was checked when the import was accepted.
     fn of(url: &str) -> Self {
         let address = url.parse::<Address>();
         let host = address.as_ref().map(Address::host_and_port).unwrap_or_default();

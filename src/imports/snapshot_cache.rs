@@ -1,4 +1,4 @@
-//! The snapshots that pages are made from, in memory.
+//! The snapshots in memory that pages are made from.
 
 use std::{
     collections::{BTreeMap, VecDeque, btree_map::Entry},
@@ -8,11 +8,11 @@ use std::{
 use super::Snapshot;
 use crate::base::ids::{ImportId, UserId};
 
-/// How many imports that are over stay in memory for the pages that still show them (a few KB each, for what
-/// their runs have read is left to the database).
+/// The number of finished imports that stay in memory for pages that still show them. Each takes a few KB, because
+/// what their runs have read is dropped.
 const RETIRED: usize = 1_000;
 
-/// Keyed by owner first, so that a request for another user's import finds nothing.
+/// The owner is the first part of the key, so a request for another user's import finds nothing.
 #[derive(Default)]
 pub struct SnapshotCache {
     inner: Mutex<Inner>,
@@ -22,7 +22,7 @@ pub struct SnapshotCache {
 struct Inner {
     imports: BTreeMap<(UserId, ImportId), Arc<Snapshot>>,
     retired: VecDeque<(UserId, ImportId)>,
-    /// The imports that were deleted last. A reader that loaded a row before the delete must not re-insert it.
+    /// The most recently deleted imports. A reader that loaded a row before the delete must not re-insert it.
     deleted: VecDeque<ImportId>,
 }
 
@@ -31,27 +31,27 @@ impl SnapshotCache {
         self.lock().imports.get(&(owner, id)).cloned()
     }
 
-    /// Reads all that is in memory of `owner`, newest first.
+    /// Calls `read` for each import of `owner` in memory, newest first.
     pub fn each_of(&self, owner: UserId, read: impl FnMut(&Arc<Snapshot>)) {
         let inner = self.lock();
         let imports = inner.imports.range((owner, ImportId::MIN)..=(owner, ImportId::MAX));
         imports.rev().map(|(_, import)| import).for_each(read);
     }
 
-    /// False if the import was deleted meanwhile: it stays away.
+    /// Inserts or replaces an import. Returns false, without a change, if the import was deleted.
     pub fn put(&self, snapshot: Snapshot) -> bool {
         let key = (snapshot.row.owner, snapshot.row.id);
         let mut inner = self.lock();
         if inner.deleted.contains(&snapshot.row.id) {
             return false;
         }
-        // One that is watched again leaves with those that are over then, not with those from before.
+        // A reopened import counts as finished only once it ends again.
         inner.retired.retain(|retired| *retired != key);
         inner.imports.insert(key, Arc::new(snapshot));
         true
     }
 
-    /// Keeps an import that is over and was not in memory: a page that shows it may go on asking.
+    /// Inserts a finished import that is not in memory, for further polls of the page that shows it.
     pub fn keep(&self, snapshot: Snapshot) {
         let key = (snapshot.row.owner, snapshot.row.id);
         let mut inner = self.lock();
@@ -64,7 +64,7 @@ impl SnapshotCache {
         }
     }
 
-    /// Changes one snapshot; readers see it before or after, never between. Gives the new one.
+    /// Changes one snapshot and returns the new one. Readers see it before or after the change, never between.
     pub fn change(
         &self,
         owner: UserId,
@@ -77,12 +77,12 @@ impl SnapshotCache {
         Some(Arc::clone(snapshot))
     }
 
-    /// The import is over: it may leave the memory once enough others are.
+    /// Marks an import as finished. It leaves the memory once enough others have finished after it.
     pub fn retire(&self, owner: UserId, id: ImportId) {
         self.lock().retire((owner, id));
     }
 
-    /// The import was deleted: nobody sees it any more, and no other is its retry or what it retried.
+    /// Removes a deleted import, also as the parent and the retry of others.
     pub fn delete(&self, owner: UserId, id: ImportId) {
         let mut inner = self.lock();
         inner.imports.remove(&(owner, id));
@@ -102,7 +102,7 @@ impl SnapshotCache {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A panic of another holder leaves whole snapshots behind.
+        // A panic while the lock was held leaves complete snapshots.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -133,7 +133,7 @@ mod tests {
         store::{imports::ImportRow, runs::RunRow},
     };
 
-    /// An import of one run, with what that has read.
+    /// An import with one run, and what that has read.
     fn snapshot() -> Snapshot {
         let (id, at) = (ImportId::generate(), UnixMillis(1));
         let import = ImportRow {

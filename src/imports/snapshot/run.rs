@@ -1,4 +1,4 @@
-//! What is known of one run at one moment.
+//! The known state of one run at one moment.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,74 +13,74 @@ use crate::{
     },
 };
 
-/// How long nothing may be heard of a run before that is said.
+/// After this time without news the page says that there is none.
 const LOST_AFTER: Duration = Duration::from_secs(10 * 60);
 
-/// One run: what is recorded of it, and what only the memory knows. Its methods say what follows from both.
+/// One run. The methods combine its row with the state that is only in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunSnapshot {
-    /// What the database has of it.
+    /// The row in the database.
     pub row: Arc<RunRow>,
-    /// When the engine last listed it as waiting in its queue.
+    /// When the engine last listed the run as queued.
     pub seen_queued_at: Option<UnixMillis>,
-    /// The engine has a list of the event's runs, and this one is not on it any more.
+    /// The engine's list of the event's runs no longer contains this run.
     pub is_gone: bool,
-    /// The size of the upload that our own function reads; 0 for a file that is fetched, and for others' functions.
+    /// The size of the upload that our own function reads. 0 for a fetched file, and for another function's run.
     pub upload_bytes: u64,
-    /// What its finished steps have read. Of a run that has ended the database knows it, too.
+    /// What the finished steps have read. For a run that has ended it is also in the database.
     pub committed: RunReading,
-    /// As the engine said, if it was asked; perhaps of an attempt that has begun since.
+    /// The engine's answer about the next attempt. That attempt may have begun in the meantime.
     pub next_attempt: Option<NextAttempt>,
-    /// What the engine does next for a run of another's function, if it was asked and that is not at once.
+    /// What the engine plans for the run of another function, unless that is immediate or unknown.
     pub plan: Option<EnginePlan>,
-    /// What functions have told of it, at the moment of the snapshot. None in the cache, once it has ended, and
-    /// where nothing was told.
+    /// What functions have reported until the moment of the snapshot. None in the cache, after the end of the run,
+    /// and if nothing was reported.
     pub live: Option<ProgressSnapshot>,
 }
 
 /// What our own function has read of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunReading {
-    /// Place by place.
+    /// The rows of each stretch of the file.
     pub stretches: Option<Arc<Stretches>>,
     pub first_rows: Option<Arc<FirstRows>>,
 }
 
-/// When an attempt begins that follows a failed one.
+/// When the attempt after a failed one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextAttempt {
-    /// When the one before failed.
+    /// When the previous attempt failed.
     pub after: UnixMillis,
     pub at: UnixMillis,
 }
 
-/// What the engine does next for a run on which no step works.
+/// What the engine does next for a run without an active step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EnginePlan {
     pub what: Planned,
-    /// When, or until when at most.
+    /// The time of it; for [`Planned::Event`] the latest time.
     pub at: UnixMillis,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Planned {
-    /// It wakes the run.
+    /// The run wakes up.
     Wake,
-    /// It waits for an event.
+    /// The run waits for an event.
     Event,
-    /// It begins this attempt (1-based).
+    /// This attempt (1-based) begins.
     Attempt(u32),
 }
 
 impl RunSnapshot {
-    /// What the database knows of a run of an import whose upload has `upload_bytes`.
+    /// A run from its row; `upload_bytes` is the size of the import's upload.
     pub(super) fn new(mut row: RunRow, upload_bytes: u64) -> Self {
-        // One that lies ahead was written before the clock was set back. The news is from now at the latest.
+        // A time in the future was recorded before the clock was set back.
         row.news_at = row.news_at.min(UnixMillis::now());
         Self {
             seen_queued_at: None,
             is_gone: false,
-            // Our function reads the file that was received; others' runs have no progress.
+            // Only our own function is known to read the upload.
             upload_bytes: if row.execution.is_some() { upload_bytes } else { 0 },
             committed: RunReading::default(),
             next_attempt: None,
@@ -90,20 +90,20 @@ impl RunSnapshot {
         }
     }
 
-    /// Its row, to be changed: the readers of earlier snapshots keep theirs.
+    /// The row, for a change. Copies of this snapshot keep the row that they have.
     pub(in crate::imports) fn row_mut(&mut self) -> &mut RunRow {
         Arc::make_mut(&mut self.row)
     }
 
-    /// Whether the engine says of the run what is known already.
+    /// Whether `run`, as the engine reports it, says nothing new.
     #[must_use]
     pub fn is_as(&self, run: &Run) -> bool {
         let is_named = self.row.function_name.is_some() || run.function_name.is_none();
         self.row.status == run.status && self.row.ended_at == run.ended_at && is_named
     }
 
-    /// Whether so long nothing was heard of the run that the engine may have lost it. One that waits in a
-    /// queue, or for its next attempt, is quiet for a reason.
+    /// Whether there was no news for so long that the engine may have lost the run. A run that is queued, or waits
+    /// for its next attempt, has no news to give.
     #[must_use]
     pub fn is_lost(&self, now: UnixMillis) -> bool {
         let waits = self.is_queued() || self.next_attempt_at().is_some_and(|at| at > now);
@@ -113,8 +113,8 @@ impl RunSnapshot {
             && now.since(self.news_at()) >= LOST_AFTER
     }
 
-    /// Whether it waits to begin: in the engine's queue, or called and not yet at its turn. One that has read
-    /// something waits between two steps, which is part of its work.
+    /// Whether the run waits to begin: in the engine's queue, or in a call that waits for a slot. A run that has
+    /// read something only waits between two steps, and is not queued.
     #[must_use]
     pub fn is_queued(&self) -> bool {
         self.row.ended_at.is_none()
@@ -122,8 +122,7 @@ impl RunSnapshot {
                 || self.is_waiting() && self.bytes() == 0)
     }
 
-    /// Whether a run of another's function that waited in the engine's queue does so no longer, by what is said
-    /// of it.
+    /// Whether `said` shows that this run of another function has left the engine's queue.
     #[must_use]
     pub fn has_left_queue(&self, said: &Run) -> bool {
         let is_over_unstarted = matches!(said.status, RunStatus::Cancelled | RunStatus::Skipped);
@@ -131,13 +130,13 @@ impl RunSnapshot {
         is_waiting && said.status != RunStatus::Scheduled && !is_over_unstarted
     }
 
-    /// When work on it began, as far as is known: the time in a queue is none of it.
+    /// When the run began, without its time in a queue; None if that is unknown.
     #[must_use]
     pub fn began_at(&self) -> Option<UnixMillis> {
         self.execution().map(|execution| execution.started_at).or(self.row.started_at)
     }
 
-    /// The end of a run that must be cancelled and that the engine does not know any more.
+    /// The end of a cancelled run that the engine no longer knows.
     #[must_use]
     pub fn cancelled(&self, event: &EventId, now: UnixMillis) -> Run {
         Run {
@@ -152,21 +151,21 @@ impl RunSnapshot {
         }
     }
 
-    /// Why another attempt is waited for, if one is.
+    /// The error of the last attempt, if another attempt follows.
     #[must_use]
     pub fn waits_after(&self) -> Option<&AttemptError> {
         let error = self.execution()?.error.as_ref()?;
         (self.row.ended_at.is_none() && !error.is_final).then_some(error)
     }
 
-    /// When the attempt begins that is waited for, if the engine said.
+    /// When the next attempt begins, if one follows and the engine said when.
     #[must_use]
     pub fn next_attempt_at(&self) -> Option<UnixMillis> {
         let failed_at = self.waits_after()?.at;
         self.next_attempt.filter(|next| next.after == failed_at).map(|next| next.at)
     }
 
-    /// None while unknown.
+    /// The processed and failed rows; None while unknown.
     #[must_use]
     pub fn counts(&self) -> Option<Counts> {
         let Some(told) = self.live.as_ref().and_then(|live| live.counts) else { return self.row.counts };
@@ -174,70 +173,70 @@ impl RunSnapshot {
         Some(Counts { processed: known.processed.max(told.processed), failed: known.failed.max(told.failed) })
     }
 
-    /// Bytes of the file that are read.
+    /// The bytes of the file that are read.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.live.as_ref().map_or(0, |live| live.bytes).max(self.row.bytes)
     }
 
-    /// Bytes of the file in all; 0 while unknown.
+    /// The size of the file; 0 while unknown.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
         let told = self.live.as_ref().map(|live| live.total_bytes).filter(|bytes| *bytes > 0);
         told.unwrap_or(self.upload_bytes)
     }
 
-    /// Rows in all, as another's function told.
+    /// The number of rows of the file, as another function reported it.
     #[must_use]
     pub fn total_rows(&self) -> Option<u64> {
         self.live.as_ref()?.total_rows
     }
 
-    /// While the file is being fetched.
+    /// Set while the file is being fetched.
     #[must_use]
     pub fn receiving(&self) -> Option<Receiving> {
         self.live.as_ref()?.receiving
     }
 
-    /// While our own function reads it.
+    /// Set while our own function reads the file.
     #[must_use]
     pub fn read_since(&self) -> Option<ReadSince> {
         self.live.as_ref()?.read_since
     }
 
-    /// When something was last heard of the run.
+    /// The time of the last news of the run.
     #[must_use]
     pub fn news_at(&self) -> UnixMillis {
         let told = self.live.as_ref().and_then(|live| live.heard_at);
         told.map_or(self.row.news_at, |told| told.max(self.row.news_at))
     }
 
-    /// What our own function told of the run; None for anybody else's.
+    /// What our own function reported of the run; None for another function's run.
     #[must_use]
     pub fn execution(&self) -> Option<&Execution> {
         let told = self.live.as_ref().and_then(|live| live.execution.as_deref());
         told.or(self.row.execution.as_ref())
     }
 
-    /// Whether it is our own function's, as far as is known: one of its calls has come.
+    /// Whether our own function was called for the run.
     #[must_use]
     pub fn is_ours(&self) -> bool {
         self.execution().is_some()
     }
 
-    /// A call of our own function waits for its turn.
+    /// Whether a call of our own function waits for a slot.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.live.as_ref().is_some_and(|live| live.is_waiting)
     }
 
-    /// A step is at work here, or something was heard of one just now: what is counted grows.
+    /// Whether a step is active in this process, or reported a moment ago: the counts are growing.
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.live.as_ref().is_some_and(|live| live.is_active)
     }
 
-    /// What our own function has read, place by place.
+    /// The stretches of the file that our own function has read.
     #[must_use]
     pub fn stretches(&self) -> Option<&Stretches> {
         let told = self.live.as_ref().and_then(|live| live.stretches.as_deref());
@@ -246,7 +245,7 @@ impl RunSnapshot {
         if committed.map(rows) <= told.map(rows) { told } else { committed }
     }
 
-    /// The first rows that our own function has read.
+    /// The first rows of the file, once our own function has read them.
     #[must_use]
     pub fn first_rows(&self) -> Option<&FirstRows> {
         let told = self.live.as_ref().and_then(|live| live.first_rows.as_deref());
@@ -299,7 +298,7 @@ mod tests {
             heard_at: Some(UnixMillis(2)),
             ..ProgressSnapshot::default()
         };
-        // A step that is done again counts from its beginning.
+        // A repeated step counts from its beginning.
         run.live = Some(told(3, 0, 40));
         assert_eq!((run.counts(), run.bytes()), (Some(Counts { processed: 5, failed: 1 }), 60));
         run.live = Some(told(9, 1, 90));
