@@ -11,6 +11,7 @@ use runboard::{
     accounts::{Accounts, Email, Password},
     app::{self, Adopted, App},
     base::config::{AccountCommand, Args, Command, Config, unknown_variables},
+    files::Moved,
 };
 use rustix::{
     fs::Mode,
@@ -136,8 +137,8 @@ async fn adopt(config: &Config) -> anyhow::Result<()> {
     writeln!(out, "The database and the data folder {folder} now belong together.")?;
     writeln!(out, "  imports       {imports}")?;
     writeln!(out, "  stored files  {stored_files}")?;
-    if let Some((files, to)) = set_aside {
-        writeln!(out, "  set aside     {files} that no import names, now in {}", to.display())?;
+    if let Some(Moved { files, folder }) = set_aside {
+        writeln!(out, "  set aside     {files} that no import names, now in {}", folder.display())?;
         writeln!(
             out,
             "                Runboard does not delete them. Delete them when they are not needed."

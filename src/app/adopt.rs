@@ -1,11 +1,11 @@
 //! `runboard adopt`: joins a database and a data folder that were not used together before.
 
-use std::path::PathBuf;
+use std::time::Duration;
 
 use super::{StartError, data_dir, database::DatabaseLock, stored_files};
 use crate::{
     base::{config::Config, time::UnixMillis},
-    files::{Key, Storage},
+    files::{Key, Moved, Storage},
     store::Store,
 };
 
@@ -13,9 +13,9 @@ use crate::{
 #[derive(Debug)]
 pub struct Adopted {
     pub imports: u64,
-    pub stored_files: u64,
-    /// How many files no import names, and where they are now.
-    pub set_aside: Option<(usize, PathBuf)>,
+    pub stored_files: usize,
+    /// The files that no import names.
+    pub set_aside: Option<Moved>,
     /// The number of imports whose upload is not in the folder.
     pub without_upload: usize,
 }
@@ -32,18 +32,16 @@ pub async fn adopt(config: &Config) -> Result<Adopted, StartError> {
     let _folder = data_dir::lock(&config.data_dir)?;
     let (database, store) = DatabaseLock::open(&config.database_url, config.database_connections).await?;
     let storage = Storage::open(config.data_dir.join("files"))?;
-    let unnamed = stored_files::find(&storage, &store).await?;
-    let set_aside = if unnamed.keys.is_empty() {
-        None
-    } else {
-        Some((unnamed.keys.len(), storage.set_aside(&unnamed.keys, UnixMillis::now())?))
-    };
+    let unnamed = stored_files::find(&storage, &store, Duration::ZERO).await?;
+    let stored_files = unnamed.stored;
+    let set_aside = storage.set_aside(&unnamed.into_all(), UnixMillis::now())?;
     let without_upload = without_upload(&storage, &store).await?;
     let imports = store.count_imports().await?;
     data_dir::join(&config.data_dir, &store).await?;
+    data_dir::renew_generation(&config.data_dir, &store).await?;
     store.close().await;
     database.release().await;
-    Ok(Adopted { imports, stored_files: unnamed.stored, set_aside, without_upload })
+    Ok(Adopted { imports, stored_files, set_aside, without_upload })
 }
 
 async fn without_upload(storage: &Storage, store: &Store) -> Result<usize, StartError> {

@@ -28,7 +28,7 @@ pub enum StartError {
     #[error(
         "No import in the database names {unnamed} of {stored} stored files: the database may be older than the files. Nothing was moved. Restore the newer database; or keep this one with `runboard adopt`, which sets these files aside and deletes nothing."
     )]
-    FilesWithoutRows { unnamed: u64, stored: u64 },
+    FilesWithoutRows { unnamed: usize, stored: usize },
     #[error(
         "The database is in use by another Runboard, and was for 15 s. (One whose connection was cut keeps it for up to 20 s.) Stop it, or set RUNBOARD_DATABASE_URL to another database."
     )]

@@ -1,64 +1,118 @@
-//! Stored files that no row of the database names.
+//! Stored files that no row of the database names: left by an interruption, or a sign that the database does not
+//! belong to the files.
+//!
+//! A start moves only the files of known interruptions. It checks all files only if the database and the data folder
+//! have different [generations](super::data_dir). A running server checks all files in chunks ([`sweep`]) and skips
+//! those that are being written.
 
-use std::{collections::HashSet, io};
+use std::{collections::HashSet, io, path::Path, time::Duration};
 
-use super::StartError;
+use tokio::{task::spawn_blocking, time::sleep};
+
+use super::{StartError, data_dir};
 use crate::{
     base::{ids::ImportId, time::UnixMillis},
-    files::{Folder, Key, Storage},
+    files::{Folder, Key, Moved, Storage},
     store::{LONGEST_LIST, Store},
 };
 
 /// Up to this many unnamed files that no interruption explains do not cast doubt on the database.
-const UNSUSPICIOUS: u64 = 2;
+const UNSUSPICIOUS: usize = 2;
 
 /// If one in this many files is unnamed, the database is older than the files, or another one.
-const SUSPICIOUS_SHARE: u64 = 10;
+const SUSPICIOUS_SHARE: usize = 10;
 
-/// The result of [`find`].
+/// The pause of a running server between two chunks, so that a check hardly delays requests.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The files that no row names.
+#[derive(Debug, Default)]
 pub(super) struct Unnamed {
-    /// The files that no row names.
-    pub keys: Vec<Key>,
-    /// How many of them no kill explains: uploads that were not being recorded, and outputs of runs that the
-    /// database does not know. Files of an interrupted deletion are explained.
-    unexplained: u64,
-    /// The number of stored files, without those that were still arriving.
-    pub stored: u64,
-    /// The deleted imports whose files may be among them.
-    deletions: Vec<ImportId>,
+    /// No interruption explains these: uploads that were not being recorded, and outputs of runs that the database
+    /// does not know.
+    unexplained: Vec<Key>,
+    /// Outputs of interrupted steps: our function was called for their runs.
+    of_steps: Vec<Key>,
+    /// Files of uploads that are being recorded and of unfinished deletions.
+    unfinished: Vec<Key>,
+    /// The number of stored files, named and unnamed.
+    pub stored: usize,
 }
 
-/// Moves the files that no row names into the quarantine, or refuses the start if they are too many. Before
-/// that, files in the quarantine that a row names return to their places.
-pub(super) async fn quarantine_unnamed(storage: &Storage, store: &Store) -> Result<(), StartError> {
-    bring_back_named(storage, store).await?;
-    let Unnamed { mut keys, unexplained, stored, deletions } = find(storage, store).await?;
-    if unexplained > UNSUSPICIOUS.max(stored / SUSPICIOUS_SHARE) {
-        return Err(StartError::FilesWithoutRows { unnamed: unexplained, stored });
+impl Unnamed {
+    pub fn into_all(self) -> Vec<Key> {
+        [self.unexplained, self.of_steps, self.unfinished].concat()
     }
+
+    /// The files to move to the quarantine. The unfinished ones are left to the upload or deletion.
+    ///
+    /// # Errors
+    /// When so many are unexplained that the database probably does not belong to the files.
+    fn into_left_behind(self) -> Result<Vec<Key>, StartError> {
+        let (unnamed, stored) = (self.unexplained.len(), self.stored);
+        if unnamed > UNSUSPICIOUS.max(stored / SUSPICIOUS_SHARE) {
+            return Err(StartError::FilesWithoutRows { unnamed, stored });
+        }
+        Ok([self.unexplained, self.of_steps].concat())
+    }
+}
+
+/// Makes sure that the database belongs to the files, and quarantines the files of known interruptions. To be called
+/// before anything writes files.
+///
+/// # Errors
+/// When the database is older than the files, so that many of them are unnamed.
+pub(super) async fn check_at_start(
+    data_dir: &Path,
+    storage: &Storage,
+    store: &Store,
+) -> Result<(), StartError> {
+    if !data_dir::is_of_this_generation(data_dir, store).await? {
+        bring_back_named(storage, store).await?;
+        let unnamed = find(storage, store, Duration::ZERO).await?;
+        quarantine(storage, unnamed.into_left_behind()?).await?;
+    }
+    let deletions = store.unfinished_deletions().await?;
+    let mut keys = of_deletions(&deletions);
+    keys.extend(unrecorded(storage, store).await?);
     // Their senders got no answer, so no row is missing.
     keys.extend(storage.list(Folder::Incoming)?.collect::<Result<Vec<Key>, _>>()?);
-    if !keys.is_empty() {
-        let folder = storage.quarantine(&keys, UnixMillis::now())?;
+    quarantine(storage, keys).await?;
+    for (import, _) in deletions {
+        store.finish_deletion(import).await?;
+    }
+    data_dir::renew_generation(data_dir, store).await
+}
+
+/// Checks every stored file, and quarantines those that no row names and that are not being written. Can be dropped
+/// at any point.
+///
+/// # Errors
+/// When so many are unnamed that the database probably does not belong to the files. Then nothing is moved.
+pub async fn sweep(storage: &Storage, store: &Store) -> Result<(), StartError> {
+    let unnamed = find(storage, store, PAUSE).await?;
+    quarantine(storage, unnamed.into_left_behind()?).await
+}
+
+async fn quarantine(storage: &Storage, keys: Vec<Key>) -> Result<(), StartError> {
+    let files = storage.clone();
+    let moving = spawn_blocking(move || files.quarantine(&keys, UnixMillis::now()));
+    if let Some(Moved { folder, files }) = moving.await.map_err(io::Error::other)?? {
         tracing::warn!(
-            files = keys.len(),
+            files,
             folder = %folder.display(),
             "files that an interrupted upload, step or delete left are in quarantine, and are deleted after a day"
         );
     }
-    for import in deletions {
-        store.finish_deletion(import).await?;
-    }
     Ok(())
 }
 
-/// Returns files from the quarantine that a row names. They were moved there by a start with another
-/// database.
+/// Returns files from the quarantine that a row names. They were moved there while another database was in use.
 pub(super) async fn bring_back_named(storage: &Storage, store: &Store) -> Result<(), StartError> {
     let mut back = 0;
     for moved in storage.quarantined()? {
         for folder in [Folder::Uploads, Folder::Runs] {
-            let (unnamed, _) = unnamed(store, folder, moved.list(folder)?).await?;
+            let (unnamed, _) = unnamed(store, folder, moved.list(folder)?, Duration::ZERO).await?;
             for key in moved.list(folder)? {
                 let key = key?;
                 if !unnamed.contains(key.as_str()) {
@@ -76,16 +130,77 @@ pub(super) async fn bring_back_named(storage: &Storage, store: &Store) -> Result
     Ok(())
 }
 
+/// Checks every stored file, with a `pause` between chunks. Skips files that this process is writing.
+pub(super) async fn find(storage: &Storage, store: &Store, pause: Duration) -> Result<Unnamed, StartError> {
+    let files = |folder| {
+        let writers = storage.clone();
+        // Checked before the rows are read: a file that is no longer pending has its row by then.
+        let is_settled = move |key: &io::Result<Key>| !key.as_ref().is_ok_and(|key| writers.is_pending(key));
+        Ok::<_, io::Error>(storage.list(folder)?.filter(is_settled))
+    };
+    let (uploads, stored_uploads) = unnamed(store, Folder::Uploads, files(Folder::Uploads)?, pause).await?;
+    let (outputs, stored_outputs) = unnamed(store, Folder::Runs, files(Folder::Runs)?, pause).await?;
+    // Read after the rows, which a deletion removes in the transaction that records it.
+    let unfinished: HashSet<Key> = of_deletions(&store.unfinished_deletions().await?)
+        .into_iter()
+        .chain(storage.being_recorded()?.into_iter().map(Key::upload))
+        .collect();
+    let mut found = Unnamed { stored: stored_uploads + stored_outputs, ..Unnamed::default() };
+    let keys = |names: HashSet<String>| names.into_iter().map(Key::from_stored);
+    for key in keys(uploads) {
+        let of = if unfinished.contains(&key) { &mut found.unfinished } else { &mut found.unexplained };
+        of.push(key);
+    }
+    for some in keys(outputs).collect::<Vec<_>>().chunks(LONGEST_LIST) {
+        let known = store.runs_among(&runs_of(some)).await?;
+        for key in some {
+            let of = if unfinished.contains(key) {
+                &mut found.unfinished
+            } else if key.run().is_some_and(|run| known.contains(run)) {
+                &mut found.of_steps
+            } else {
+                &mut found.unexplained
+            };
+            of.push(key.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// The uploads whose recording was interrupted.
+async fn unrecorded(storage: &Storage, store: &Store) -> Result<Vec<Key>, StartError> {
+    let mut keys = Vec::new();
+    for some in storage.being_recorded()?.chunks(LONGEST_LIST) {
+        let known = store.imports_among(some).await?;
+        keys.extend(some.iter().filter(|import| !known.contains(import)).copied().map(Key::upload));
+    }
+    Ok(keys)
+}
+
+/// The files of deleted imports.
+fn of_deletions(deletions: &[(ImportId, Vec<String>)]) -> Vec<Key> {
+    let of = |(import, files): &(ImportId, Vec<String>)| {
+        files.iter().cloned().map(Key::from_stored).chain([Key::upload(*import)]).collect::<Vec<_>>()
+    };
+    deletions.iter().flat_map(of).collect()
+}
+
 /// Which of `files`, all of one folder, no row names, and how many files there are. Only the unnamed ones are
 /// kept in memory.
 async fn unnamed(
     store: &Store,
     folder: Folder,
-    mut files: impl Iterator<Item = io::Result<Key>>,
-) -> Result<(HashSet<String>, u64), StartError> {
+    mut files: impl Iterator<Item = io::Result<Key>> + Send + 'static,
+    pause: Duration,
+) -> Result<(HashSet<String>, usize), StartError> {
     let (mut unnamed, mut count) = (HashSet::new(), 0);
-    while let Some(some) = next_of(&mut files)? {
-        count += some.len() as u64;
+    loop {
+        let some;
+        (some, files) = next_of(files).await?;
+        if some.is_empty() {
+            break;
+        }
+        count += some.len();
         let named = match folder {
             Folder::Uploads => {
                 let ids: Vec<_> = some.iter().filter_map(Key::import).collect();
@@ -95,6 +210,7 @@ async fn unnamed(
             Folder::Incoming | Folder::Runs => store.files_of_runs(&runs_of(&some)).await?,
         };
         unnamed.extend(some.iter().map(|key| key.as_str().to_owned()).filter(|key| !named.contains(key)));
+        sleep(pause).await;
     }
     if folder == Folder::Runs {
         // The names of files contain a run's id only in part if the id is not a ULID, so all steps are
@@ -104,34 +220,16 @@ async fn unnamed(
     Ok((unnamed, count))
 }
 
-/// Checks every stored file.
-pub(super) async fn find(storage: &Storage, store: &Store) -> Result<Unnamed, StartError> {
-    let (uploads, stored_uploads) = unnamed(store, Folder::Uploads, storage.list(Folder::Uploads)?).await?;
-    let (outputs, stored_outputs) = unnamed(store, Folder::Runs, storage.list(Folder::Runs)?).await?;
-    let deletions = store.unfinished_deletions().await?;
-    let of_deletions = deletions.iter().flat_map(|(import, files)| {
-        files.iter().cloned().map(Key::from_stored).chain([Key::upload(*import)])
+/// The next [`LONGEST_LIST`] of `files`, or fewer at the end.
+async fn next_of<I>(mut files: I) -> io::Result<(Vec<Key>, I)>
+where
+    I: Iterator<Item = io::Result<Key>> + Send + 'static,
+{
+    let reading = spawn_blocking(move || {
+        let some = files.by_ref().take(LONGEST_LIST).collect::<Result<_, _>>()?;
+        Ok((some, files))
     });
-    let being_recorded = storage.being_recorded()?.into_iter().map(Key::upload);
-    let explained: HashSet<Key> = being_recorded.chain(of_deletions).collect();
-    let mut keys: Vec<Key> = uploads.into_iter().map(Key::from_stored).collect();
-    let outputs: Vec<Key> = outputs.into_iter().map(Key::from_stored).collect();
-    let mut unexplained = keys.iter().filter(|key| !explained.contains(key)).count();
-    for some in outputs.chunks(LONGEST_LIST) {
-        let known = store.runs_among(&runs_of(some)).await?;
-        let is_known = |key: &Key| key.run().is_some_and(|run| known.contains(run));
-        unexplained += some.iter().filter(|key| !explained.contains(key) && !is_known(key)).count();
-    }
-    keys.extend(outputs);
-    let deletions = deletions.into_iter().map(|(import, _)| import).collect();
-    let stored = stored_uploads + stored_outputs;
-    Ok(Unnamed { keys, unexplained: unexplained as u64, stored, deletions })
-}
-
-/// The next [`LONGEST_LIST`] of `files`, or fewer at the end; None after it.
-fn next_of(files: &mut impl Iterator<Item = io::Result<Key>>) -> io::Result<Option<Vec<Key>>> {
-    let some: Vec<Key> = files.take(LONGEST_LIST).collect::<Result<_, _>>()?;
-    Ok((!some.is_empty()).then_some(some))
+    reading.await.map_err(io::Error::other)?
 }
 
 /// The runs whose ids are in the names of `outputs`.

@@ -33,7 +33,10 @@ impl Folder {
 }
 
 /// Lists the files. A name that is not UTF-8 is not one of ours and no row names it, so it is skipped.
-pub(super) fn list(root: &Path, folder: Folder) -> io::Result<impl Iterator<Item = io::Result<Key>> + use<>> {
+pub(super) fn list(
+    root: &Path,
+    folder: Folder,
+) -> io::Result<impl Iterator<Item = io::Result<Key>> + Send + use<>> {
     let name = folder.name();
     Ok(fs::read_dir(root.join(name))?.filter_map(move |entry| {
         let key = |entry: fs::DirEntry| {

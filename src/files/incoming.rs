@@ -51,6 +51,7 @@ impl Storage {
 
     /// Removes the mark: the import has its row, or its upload was deleted.
     pub async fn recorded(&self, import: ImportId) {
+        self.settled(&Key::upload(import));
         if let Err(error) = tokio::fs::remove_file(self.marker(import)).await
             && error.kind() != io::ErrorKind::NotFound
         {
@@ -71,8 +72,17 @@ impl Storage {
     }
 
     /// Stores the file `from` a second time as `to`, so that it survives a power failure. Either can be
-    /// removed without the other. Returns the size in bytes.
+    /// removed without the other. Returns the size in bytes. Call [`settled`](Self::settled) once a row names `to`.
     pub async fn duplicate(&self, from: &Key, to: &Key) -> io::Result<u64> {
+        self.pending.begin(to);
+        let duplicated = self.link_or_copy(from, to).await;
+        if duplicated.is_err() {
+            self.settled(to);
+        }
+        duplicated
+    }
+
+    async fn link_or_copy(&self, from: &Key, to: &Key) -> io::Result<u64> {
         let (source, target) = (self.path(from), self.path(to));
         let linked = tokio::task::spawn_blocking(move || {
             fs::hard_link(source, &target)?;
@@ -137,12 +147,17 @@ impl Incoming {
         &self.head
     }
 
-    /// Stores the file as `key` so that it survives a power failure, and returns its size in bytes.
+    /// Stores the file as `key` so that it survives a power failure, and returns its size in bytes. Call
+    /// [`Storage::settled`] once a row names it.
     pub async fn keep(mut self, key: &Key) -> io::Result<u64> {
         self.file.flush().await?;
         self.file.get_ref().sync_all().await?;
         let stored = self.storage.path(key);
-        tokio::fs::rename(&self.path, &stored).await?;
+        self.storage.pending.begin(key);
+        if let Err(error) = tokio::fs::rename(&self.path, &stored).await {
+            self.storage.settled(key);
+            return Err(error);
+        }
         tokio::task::spawn_blocking(move || sync_folder(&stored)).await.map_err(io::Error::other)??;
         Ok(self.size)
     }

@@ -12,6 +12,7 @@ use crate::base::ids::RunId;
 /// An output that is being written. It is deleted if it is dropped before it is kept.
 #[derive(Debug)]
 pub struct OutputFile {
+    storage: Storage,
     key: Key,
     path: PathBuf,
     file: File,
@@ -22,15 +23,21 @@ pub struct OutputFile {
 impl Storage {
     /// Creates an empty output of `run`. Blocks.
     pub fn create_output(&self, run: &RunId) -> io::Result<OutputFile> {
-        let key = Key::output(run);
-        OutputFile::create(self.path(&key), key)
+        OutputFile::create(self.clone(), Key::output(run))
     }
 }
 
 impl OutputFile {
-    fn create(path: PathBuf, key: Key) -> io::Result<Self> {
-        let file = File::create_new(&path)?;
-        Ok(Self { key, path, file, length: 0, is_kept: false })
+    fn create(storage: Storage, key: Key) -> io::Result<Self> {
+        let path = storage.path(&key);
+        storage.pending.begin(&key);
+        match File::create_new(&path) {
+            Ok(file) => Ok(Self { storage, key, path, file, length: 0, is_kept: false }),
+            Err(error) => {
+                storage.settled(&key);
+                Err(error)
+            }
+        }
     }
 
     /// Appends `bytes`; best called with large blocks. After an error some of them may have been written;
@@ -58,7 +65,8 @@ impl OutputFile {
         sync_folder(&self.path)
     }
 
-    /// Keeps the file, which must be synced, until its key is removed.
+    /// Keeps the file, which must be synced, until its key is removed. Call [`Storage::settled`] once a row names
+    /// it.
     #[must_use]
     pub fn keep(mut self) -> Key {
         self.is_kept = true;
@@ -72,8 +80,9 @@ impl Drop for OutputFile {
             return;
         }
         if let Err(error) = fs::remove_file(&self.path) {
-            // The next start moves it to the quarantine.
+            // It is quarantined after the next start.
             tracing::warn!(%error, "cannot remove an unfinished output");
         }
+        self.storage.settled(&self.key);
     }
 }

@@ -25,6 +25,13 @@ pub struct Quarantined {
     at: UnixMillis,
 }
 
+/// The files of one move, and their new folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    pub folder: PathBuf,
+    pub files: usize,
+}
+
 impl Storage {
     /// The moves in the quarantine. Entries whose name is not a time are skipped. Blocks.
     pub fn quarantined(&self) -> io::Result<Vec<Quarantined>> {
@@ -56,27 +63,39 @@ impl Storage {
         Ok(true)
     }
 
-    /// Moves `keys` into a new folder of the quarantine. The folder is named after the time of the move,
-    /// because a rename keeps a file's own time. Returns the folder. Blocks.
-    pub fn quarantine(&self, keys: &[Key], now: UnixMillis) -> io::Result<PathBuf> {
+    /// Moves those of `keys` that exist into a new folder of the quarantine. The folder is named after the time of
+    /// the move, because a rename keeps a file's own time. None if no file exists. Blocks.
+    pub fn quarantine(&self, keys: &[Key], now: UnixMillis) -> io::Result<Option<Moved>> {
         self.move_aside(keys, &format!("{QUARANTINE}/{}", stamp(now)))
     }
 
-    /// Moves `keys` into a new folder beside the others, from which Runboard never deletes them. Returns the
-    /// folder. Blocks.
-    pub fn set_aside(&self, keys: &[Key], now: UnixMillis) -> io::Result<PathBuf> {
+    /// Does the same with a new folder beside the others, from which Runboard never deletes them. Blocks.
+    pub fn set_aside(&self, keys: &[Key], now: UnixMillis) -> io::Result<Option<Moved>> {
         self.move_aside(keys, &format!("set-aside-{}", stamp(now)))
     }
 
-    fn move_aside(&self, keys: &[Key], folder: &str) -> io::Result<PathBuf> {
-        let target = self.root().join(folder);
-        for sub_folder in [INCOMING, UPLOADS, RUNS] {
-            make_folder(&target.join(sub_folder))?;
-        }
+    fn move_aside(&self, keys: &[Key], folder: &str) -> io::Result<Option<Moved>> {
+        let mut moved = Moved { folder: self.root().join(folder), files: 0 };
         for key in keys {
-            fs::rename(self.path(key), target.join(key.as_str()))?;
+            let place = self.path(key);
+            // The file may have been deleted since it was listed.
+            if !place.try_exists()? {
+                continue;
+            }
+            if moved.files == 0 {
+                for sub_folder in [INCOMING, UPLOADS, RUNS] {
+                    make_folder(&moved.folder.join(sub_folder))?;
+                }
+            }
+            match fs::rename(place, moved.folder.join(key.as_str())) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                renamed => {
+                    renamed?;
+                    moved.files += 1;
+                }
+            }
         }
-        Ok(target)
+        Ok((moved.files > 0).then_some(moved))
     }
 
     /// Deletes the moves that have been in the quarantine for [`QUARANTINED_FOR`]. Returns their number.
@@ -101,7 +120,7 @@ impl Quarantined {
     }
 
     /// The files of this move that were in `folder`. Blocks.
-    pub fn list(&self, folder: Folder) -> io::Result<impl Iterator<Item = io::Result<Key>> + use<>> {
+    pub fn list(&self, folder: Folder) -> io::Result<impl Iterator<Item = io::Result<Key>> + Send + use<>> {
         list(&self.folder, folder)
     }
 }
@@ -127,7 +146,10 @@ mod tests {
         let file = fs::File::create(&path).expect("an upload");
         file.set_modified(std::time::UNIX_EPOCH).expect("a time long ago");
         let moved_at = UnixMillis(1_795_466_651_123);
-        let to = storage.quarantine(std::slice::from_ref(&upload), moved_at).expect("the move");
+        let gone = Key::upload(ImportId::generate());
+        let moved = storage.quarantine(&[gone.clone(), upload.clone()], moved_at).expect("the move");
+        let Some(Moved { folder: to, files: 1 }) = moved else { panic!("{moved:?}") };
+        assert_eq!(storage.quarantine(&[gone], moved_at).expect("nothing to move"), None);
         assert!(!path.exists() && to.join(upload.as_str()).exists(), "{}", to.display());
         for made in [to.join(UPLOADS), to.clone(), folder.path().join(QUARANTINE)] {
             let mode = fs::metadata(&made).expect("a folder that was made").permissions().mode();

@@ -12,6 +12,7 @@ use super::{
     Folder, Key,
     folder::{INCOMING, list, make_folder},
     key::{RUNS, UPLOADS},
+    pending::Pending,
     room,
 };
 
@@ -20,6 +21,7 @@ use super::{
 #[derive(Clone, Debug)]
 pub struct Storage {
     root: PathBuf,
+    pub(super) pending: Pending,
 }
 
 impl Storage {
@@ -29,11 +31,11 @@ impl Storage {
         for folder in [INCOMING, UPLOADS, RUNS] {
             make_folder(&root.join(folder))?;
         }
-        Ok(Self { root })
+        Ok(Self { root, pending: Pending::default() })
     }
 
     /// The files in `folder`, one at a time, because there may be millions. Blocks.
-    pub fn list(&self, folder: Folder) -> io::Result<impl Iterator<Item = io::Result<Key>> + use<>> {
+    pub fn list(&self, folder: Folder) -> io::Result<impl Iterator<Item = io::Result<Key>> + Send + use<>> {
         list(self.root(), folder)
     }
 
@@ -62,9 +64,22 @@ impl Storage {
     /// Removes a stored file. Succeeds if the file does not exist.
     pub async fn remove(&self, key: &Key) -> io::Result<()> {
         match tokio::fs::remove_file(self.path(key)).await {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
         }
+        self.settled(key);
+        Ok(())
+    }
+
+    /// To be called by the writer of `key` once a row names the file, or the file is deleted.
+    pub fn settled(&self, key: &Key) {
+        self.pending.end(key);
+    }
+
+    /// Whether `key` is being written and not [`settled`](Self::settled) yet.
+    #[must_use]
+    pub fn is_pending(&self, key: &Key) -> bool {
+        self.pending.contains(key)
     }
 
     pub(super) fn root(&self) -> &Path {

@@ -263,24 +263,27 @@ impl Processor {
         step: Step,
         reasons: &Reasons,
     ) -> Result<Step, FailureReason> {
-        let result = match self.store.commit_step(run, &step, reasons).await {
-            Ok(Commit::Committed) => return Ok(step),
-            Ok(Commit::Lost(winner)) => Ok(*winner),
-            Ok(Commit::Closed) => Err(FailureReason::Closed),
-            // The step may have been committed. If that cannot be determined, the files stay, and the next
-            // start quarantines those that no row names.
+        let keys: Vec<Key> = step.files.clone().into_keys().map(Key::from_stored).collect();
+        let (is_ours, result) = match self.store.commit_step(run, &step, reasons).await {
+            Ok(Commit::Committed) => (true, Ok(step)),
+            Ok(Commit::Lost(winner)) => (false, Ok(*winner)),
+            Ok(Commit::Closed) => (false, Err(FailureReason::Closed)),
+            // The step may have been committed. If that cannot be determined, the files stay pending, and after the
+            // next start those that no row names are quarantined.
             Err(error) => match self.store.steps(run).await {
                 Err(_) => return Err(error.into()),
                 Ok(steps) => match steps.into_iter().find(|done| done.name == step.name) {
-                    Some(done) if done.files == step.files => return Ok(done),
-                    Some(winner) => Ok(winner),
-                    None => Err(error.into()),
+                    Some(done) if done.files == step.files => (true, Ok(done)),
+                    Some(winner) => (false, Ok(winner)),
+                    None => (false, Err(error.into())),
                 },
             },
         };
-        for key in step.files.into_keys() {
-            if let Err(error) = self.storage.remove(&Key::from_stored(key)).await {
-                // The next start moves it to the quarantine.
+        for key in &keys {
+            if is_ours {
+                self.storage.settled(key);
+            } else if let Err(error) = self.storage.remove(key).await {
+                // It is quarantined after the next start.
                 tracing::warn!(%run, %error, "cannot remove an output that was not committed");
             }
         }

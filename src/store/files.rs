@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use futures_util::TryStreamExt;
 use sqlx::{
     Any, Row,
     any::{AnyArguments, AnyRow},
@@ -11,6 +10,9 @@ use sqlx::{
 
 use super::{Result, Store, corrupt_import, placeholders};
 use crate::base::ids::ImportId;
+
+/// How many steps one statement reads.
+const STEPS_AT_ONCE: i64 = 1_000;
 
 /// The columns of a step's row that name files.
 const KEYS: &str = "source_file, processed_file, failed_file, raw_file";
@@ -67,16 +69,25 @@ impl Store {
         Ok(keys)
     }
 
-    /// Removes from `keys` the keys that any step names. Reads every step once, one at a time.
+    /// Removes from `keys` the keys that any step names. Reads every step once, in chunks.
     pub async fn strike_step_files(&self, keys: &mut HashSet<String>) -> Result<()> {
-        let sql = format!("SELECT {KEYS} FROM step");
-        let mut rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch(&self.pool);
-        while !keys.is_empty()
-            && let Some(row) = rows.try_next().await?
-        {
-            for key in keys_in(&row)? {
+        let sql = format!(
+            "SELECT {KEYS}, run_id, step_id FROM step WHERE (run_id, step_id) > ($1, $2) \
+             ORDER BY run_id, step_id LIMIT $3"
+        );
+        let mut last = (String::new(), String::new());
+        while !keys.is_empty() {
+            let rows = sqlx::query(sqlx::AssertSqlSafe(sql.clone()))
+                .bind(&last.0)
+                .bind(&last.1)
+                .bind(STEPS_AT_ONCE)
+                .fetch_all(&self.pool)
+                .await?;
+            for key in rows.iter().map(keys_in).collect::<Result<Vec<_>>>()?.concat() {
                 keys.remove(&key);
             }
+            let Some(row) = rows.last() else { break };
+            last = (row.try_get("run_id")?, row.try_get("step_id")?);
         }
         Ok(())
     }

@@ -51,6 +51,7 @@ mod session_migration;
 mod source;
 mod start_and_stop;
 mod steps;
+mod stored_files;
 mod strangers;
 mod support;
 mod terminal;

@@ -1,6 +1,9 @@
 //! Checks the invariants after all kills.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    path::Path,
+};
 
 use runboard::base::time::UnixMillis;
 use sqlx::Row;
@@ -9,7 +12,10 @@ use super::{
     phase::OnDisk,
     world::{Asked, World},
 };
-use crate::support::visitor::{Panel, attributes};
+use crate::{
+    inngest_api::until,
+    support::visitor::{Panel, attributes},
+};
 
 /// A cancel is too late if it arrives while the last answer of the run is being sent.
 const TOO_LATE_MILLIS: i64 = 1_000;
@@ -65,14 +71,26 @@ pub async fn audit(mut world: World) {
             assert_eq!(panel.runs, before.panel.runs, "{import}");
         }
     }
-    server.kill();
     let data = world.data();
+    unnamed_files_are_moved(&data).await;
+    server.kill();
     let left = world.left(&data).await;
     check_storage(&left, &ended).await;
     for (import, ended) in &ended {
         check_runs(&world, &left, import, ended).await;
     }
     left.database.close().await;
+}
+
+/// Waits until the server has checked all files, which it does once after its start.
+async fn unnamed_files_are_moved(data: &Path) {
+    let on_disk = OnDisk::beside(data).await;
+    let look = || async {
+        let (stored, named) = (on_disk.files("runs"), on_disk.step_files().await);
+        if stored == named { Ok(()) } else { Err((stored, named)) }
+    };
+    until("the files that steps name, and no others", look).await;
+    on_disk.database.close().await;
 }
 
 /// The paths of all imports on the pages.
