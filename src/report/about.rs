@@ -1,4 +1,4 @@
-//! What an import is of: below its name, and live, for some of it is known only later.
+//! The lines below an import's name. They are live, because some of their content is known only later.
 
 use super::{
     block::may_be_ours,
@@ -10,11 +10,11 @@ use crate::{
     store::imports::Relative,
 };
 
-/// What the file was taken for, how large it is, and which imports it is related to.
+/// The file's format and size, and the related imports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct About<'a> {
     pub taken_for: &'static str,
-    /// The file's size, or the host that it is fetched from, and how many columns it has.
+    /// The file's size, or the host that it is fetched from, and the number of its columns.
     pub size: String,
     /// The import that this one is a retry of.
     pub parent: Option<&'a Relative>,

@@ -1,4 +1,4 @@
-//! What a user can do with an import now.
+//! What a user can do with an import at the moment.
 
 use crate::{
     base::{ids::ImportId, time::UnixMillis},
@@ -6,27 +6,27 @@ use crate::{
     store::imports::RetryOf,
 };
 
-/// What can be done with an import now.
+/// The available actions of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actions<'a> {
     pub import_id: ImportId,
     pub file_name: &'a str,
     pub placement: Placement,
-    /// It was read to its end.
+    /// The file was read to its end.
     pub is_complete: bool,
     pub cancel: Cancel,
     pub processed_rows: bool,
     pub failed_rows: bool,
-    /// Only the failed rows, where they may pass.
+    /// Only the failed rows, if they may pass in a retry.
     pub failed_again: RunAgain,
     pub all_again: RunAgain,
     /// Only another file or address helps.
     pub other_file: bool,
-    /// What running all of it again is called.
+    /// The label for running all of it again.
     pub again: &'static str,
 }
 
-/// Where actions stand. A card has room for what comes next; the panel has all.
+/// Where actions are shown. A card has space only for the next one; the panel shows all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
     Card,
@@ -37,7 +37,7 @@ pub enum Placement {
 pub enum Cancel {
     No,
     Possible,
-    /// Asked for; the engine has not said yet that it is done.
+    /// Requested; the engine has not confirmed it yet.
     Asked,
 }
 
@@ -45,7 +45,7 @@ pub enum Cancel {
 pub enum RunAgain {
     No,
     Possible,
-    /// It was: the id of the import that it became.
+    /// It was run again: the id of the new import.
     Done(ImportId),
 }
 
@@ -53,9 +53,9 @@ impl<'a> Actions<'a> {
     #[must_use]
     pub fn of(snapshot: &'a Snapshot, state: ImportState, now: UnixMillis, placement: Placement) -> Self {
         let ended = state.is_final();
-        // An event that is being sent is a matter of moments, unless nobody answers.
+        // Sending an event takes only moments, unless the engine does not answer.
         let settles_by_itself = state == ImportState::Accepted && snapshot.outage.is_none();
-        // Outputs are those of our own function; a run that broke off may have left none.
+        // Only our own function has outputs here. An interrupted run may have none.
         let counts = || snapshot.runs.iter().filter(|run| run.is_ours()).filter_map(RunSnapshot::counts);
         let processed_rows = ended && counts().any(|counts| counts.processed > 0);
         let failed_rows = ended && counts().any(|counts| counts.failed > 0);

@@ -1,11 +1,11 @@
-//! The badge: word and tone of a state.
+//! The badge: a state's word and tone.
 
 use crate::{
     imports::{ImportState, Planned, RunSnapshot, Snapshot},
     inngest::RunStatus,
 };
 
-/// A state in people's words.
+/// A state as people see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown<'a> {
     Saved,
@@ -21,11 +21,11 @@ pub enum Shown<'a> {
     Failed,
     Cancelled,
     Skipped,
-    /// A word of the engine that we do not know.
+    /// An unknown word of the engine.
     Unknown(&'a str),
 }
 
-/// How many of the rows of a completed import failed.
+/// How many rows of a completed import failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailedRows {
     None,
@@ -34,7 +34,7 @@ pub enum FailedRows {
 }
 
 impl FailedRows {
-    /// Of all that is known of some runs.
+    /// The share in all known counts of `runs`.
     fn of<'r>(runs: impl IntoIterator<Item = &'r RunSnapshot>) -> Self {
         let counts = runs.into_iter().filter_map(RunSnapshot::counts);
         let (processed, failed) = counts.fold((false, false), |(processed, failed), counts| {
@@ -48,7 +48,7 @@ impl FailedRows {
     }
 }
 
-/// What a colour means.
+/// The meaning of a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
     Live,
@@ -73,7 +73,7 @@ impl Tone {
 }
 
 impl<'a> Shown<'a> {
-    /// The state of an import that has no run.
+    /// The state of an import without runs.
     #[must_use]
     pub fn of_import(snapshot: &Snapshot, state: ImportState) -> Self {
         match state {
@@ -89,15 +89,15 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// The state of a run. Until it has ended, a word for an end is not believed.
+    /// The state of a run. A terminal status is ignored until the run has ended.
     #[must_use]
     pub fn of_run(run: &'a RunSnapshot) -> Self {
         match (&run.row.status, run.row.ended_at.is_some()) {
             (RunStatus::Other(word), _) => Self::Unknown(word),
             (_, false) if run.waits_after().is_some() => Self::Retrying,
             (_, false) if run.row.lost_at.is_some() => Self::Lost,
-            // A function that was called is at work, whatever the engine has got round to say, unless it
-            // waits for its turn.
+            // A function that was called is running, even if the engine does not say so yet, unless it waits
+            // for its turn.
             (_, false) if run.is_queued() => Self::Queued,
             (RunStatus::Completed, true) => Self::Completed(FailedRows::of([run])),
             (RunStatus::Failed, true) => Self::Failed,
@@ -146,7 +146,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// A state with how sure it is.
+/// A state, and whether it may be out of date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Badge<'a> {
     pub shown: Shown<'a>,

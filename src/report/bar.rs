@@ -1,15 +1,15 @@
-//! The rule: the line that divides a panel is its progress bar.
+//! The line that divides a panel is its progress bar.
 
 use super::{badge::Tone, progress::Progress};
 
-/// How much of the file is done. Shares are from 0 to 1.
+/// How much of the file is done, as shares from 0 to 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bar {
     pub tone: Tone,
     pub share: f64,
-    /// The part of `share` that are failed rows.
+    /// The part of `share` with failed rows.
     pub failed: f64,
-    /// Bytes that arrive, not rows that are read.
+    /// Whether it shows received bytes instead of read rows.
     pub is_receiving: bool,
     /// The same in words.
     pub label: String,

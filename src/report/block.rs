@@ -1,4 +1,4 @@
-//! What is shown of one run, or of an import that has none yet.
+//! The block of one run, or of an import without runs.
 
 use super::{
     Reading,
@@ -17,35 +17,35 @@ use crate::{
     inngest::RunStatus,
 };
 
-/// One run with its state, numbers, bar and sentence.
+/// One run with its state, figures, bar and sentence.
 #[derive(Clone, Debug)]
 pub struct Block<'a> {
-    /// None while the import has no run.
+    /// None if the import has no run yet.
     pub run: Option<RunData<'a>>,
     pub badge: Badge<'a>,
     pub sentence: Sentence<'a>,
-    /// None for another's function that tells no counts, and after a failure before the first row.
+    /// None for another function without counts, and after a failure before the first row.
     pub figures: Option<Figures>,
     pub bar: Bar,
-    /// How long a run that reads rows has taken so far.
+    /// The duration so far of a run that reads rows.
     pub elapsed: Option<Ticking>,
-    /// Of the file, as far as it is read; None while unknown.
+    /// How much of the file is read; None while unknown.
     pub percent: Option<u64>,
     pub has_ended: bool,
-    /// Around the bar, in a panel; None where there never is one.
+    /// The plot around the bar of a panel; None if there never is one.
     pub plot: Option<Plot>,
 }
 
-/// What programs read of a run.
+/// The attributes of a run for programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunData<'a> {
     pub run_id: &'a str,
-    /// The engine's word, but none that ends a run before it has ended.
+    /// The engine's status, but no terminal one before the run has ended.
     pub status: &'a str,
     /// Without separators; empty while unknown.
     pub processed: String,
     pub failed: String,
-    /// The function's name, else the engine's id of it.
+    /// The function's name, or the engine's id of it.
     pub function: &'a str,
 }
 
@@ -67,15 +67,14 @@ impl<'a> RunData<'a> {
     }
 }
 
-/// The name that our function gave itself, else the engine's, else the id that the engine knows it by.
+/// The name that our function reported, or the engine's name, or the engine's id of the function.
 #[must_use]
 pub fn function_name(run: &RunSnapshot) -> &str {
     let own = run.execution().map(|execution| &execution.function);
     own.or(run.row.function_name.as_ref()).unwrap_or(&run.row.function_id)
 }
 
-/// Whether a run is our own function's, or is not known yet to be another's. It is known once the function
-/// has a name or was called.
+/// Whether a run is our own function's, or may be. That is known once the function has a name or was called.
 pub fn may_be_ours(run: &RunSnapshot) -> bool {
     match &run.row.function_name {
         _ if run.is_ours() => true,
@@ -84,17 +83,17 @@ pub fn may_be_ours(run: &RunSnapshot) -> bool {
     }
 }
 
-/// How it stands with an import: what its views have in common.
+/// The state of an import that all parts of its page share.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome {
     pub state: ImportState,
-    /// It failed before anything was read: then what would be empty for good has no place.
+    /// The import failed before anything was read, so sections that would stay empty are omitted.
     pub is_unread: bool,
 }
 
 impl Outcome {
     pub fn of(snapshot: &Snapshot) -> Self {
-        // A function that completed has done something, whether it tells counts or not.
+        // A completed function has done something, even if it reports no counts.
         let has_read_nothing = |run: &RunSnapshot| {
             run.row.status != RunStatus::Completed
                 && run.bytes() == 0
@@ -105,14 +104,14 @@ impl Outcome {
     }
 }
 
-/// Whether the file is large enough to be read in several stretches, as far as is known from the beginning:
-/// what is reserved for a plot is never taken back.
+/// Whether the file is, or may be, large enough for several stretches. The space that is reserved for a plot
+/// is never removed again.
 fn may_have_plot(snapshot: &Snapshot) -> bool {
     snapshot.fetched_from.is_some() || Stretches::count_in(snapshot.row.size_bytes) > 1
 }
 
 impl<'a> Block<'a> {
-    /// As [`all`](Self::all), with the plots that a panel has.
+    /// As [`all`](Self::all), with the plots of a panel.
     pub fn all_with_plots(snapshot: &'a Snapshot, outcome: Outcome, reading: &Reading) -> Vec<Self> {
         let mut blocks = Self::all(snapshot, outcome, reading);
         if !may_have_plot(snapshot) || outcome.is_unread {
@@ -128,7 +127,7 @@ impl<'a> Block<'a> {
         blocks
     }
 
-    /// One block per run; a single one while there is none.
+    /// One block per run, or a single one if there is none.
     pub fn all(snapshot: &'a Snapshot, outcome: Outcome, reading: &Reading) -> Vec<Self> {
         if snapshot.runs.is_empty() {
             vec![Self::of_import(snapshot, outcome, reading)]
@@ -159,7 +158,7 @@ impl<'a> Block<'a> {
             && (snapshot.outage.is_some() || run.is_gone || run.is_lost(reading.now));
         let progress = Progress::of(run, known_at(snapshot, reading));
         let shown = Shown::of_run(run);
-        // Red in a bar is failed rows and nothing else: a run that failed leaves a grey bar.
+        // Red in a bar stands only for failed rows: a failed run has a grey bar.
         let tone = match shown.tone() {
             Tone::Bad => Tone::Still,
             _ if dimmed => Tone::Still,
@@ -168,7 +167,7 @@ impl<'a> Block<'a> {
         let tells_counts = may_be_ours(run) || progress.counts.is_some();
         let has_figures = tells_counts && !outcome.is_unread;
         let figures = progress.figures(ended);
-        // The page tells the reasons of our own function once nothing more is to come.
+        // The page shows the reasons of our own function once nothing more is expected.
         let figures = if outcome.state.is_final() && run.is_ours() {
             figures.with_reasons(snapshot.row.id)
         } else {
@@ -189,7 +188,7 @@ impl<'a> Block<'a> {
     }
 }
 
-/// The time of the numbers that are shown.
+/// The time of the shown numbers.
 fn known_at(snapshot: &Snapshot, reading: &Reading) -> UnixMillis {
     snapshot.outage.map_or(reading.now, |outage| outage.since)
 }

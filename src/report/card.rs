@@ -1,4 +1,4 @@
-//! What a card on the dashboard says.
+//! The content of a card on the dashboard.
 
 use super::{
     Reading,
@@ -18,10 +18,10 @@ use crate::{
 pub struct ImportCard<'a> {
     pub import_id: ImportId,
     pub state: ImportState,
-    /// Whether the page has to ask for it again.
+    /// Whether the page must poll for it.
     pub expects_news: bool,
     pub file_name: &'a str,
-    /// The file's size and, once it is read, how; or the host that it is fetched from.
+    /// The file's size and, once it is read, its format; or the host that it is fetched from.
     pub taken_for: String,
     pub blocks: Vec<Block<'a>>,
     pub as_of: AsOf,

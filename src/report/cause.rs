@@ -1,33 +1,33 @@
-//! Why a run failed, as its function said: within a sentence, and as one of its own.
+//! Why a run failed, according to its function: as a part of a sentence, and as a sentence.
 
 use std::borrow::Cow;
 
 use crate::{imports::RunSnapshot, inngest::RunFailure};
 
-/// The longest reason that is quoted, in characters; all of it is in the technical detail.
+/// The longest quoted reason in characters. The technical details contain all of it.
 const LONGEST_REASON: usize = 300;
 
 pub fn failure(run: &RunSnapshot) -> Option<&RunFailure> {
     run.row.output.as_ref()?.failure.as_ref()
 }
 
-/// Why a run failed, to be quoted within a sentence.
+/// Why a run failed, as a part of a sentence.
 pub fn cause(run: &RunSnapshot) -> Option<Cow<'_, str>> {
     let message = failure(run)?.message.as_deref()?;
     Some(quoted(message)).filter(|text| !text.is_empty())
 }
 
-/// The same as a sentence of its own.
+/// The same as a sentence.
 pub fn cause_sentence(run: &RunSnapshot) -> Option<Cow<'_, str>> {
     cause(run).map(sentence)
 }
 
-/// A reason as a sentence of its own: it begins with a capital and ends with a full stop.
+/// A reason as a sentence: with a capital letter and a full stop.
 pub fn as_sentence(reason: &str) -> Cow<'_, str> {
     sentence(quoted(reason))
 }
 
-/// The first line, without a full stop of its own, cut to a length that fits.
+/// The first line without its full stop, cut to a suitable length.
 pub fn quoted(reason: &str) -> Cow<'_, str> {
     let line = reason.lines().next().unwrap_or_default().trim().trim_end_matches('.').trim_end();
     match line.char_indices().nth(LONGEST_REASON) {
@@ -36,7 +36,7 @@ pub fn quoted(reason: &str) -> Cow<'_, str> {
     }
 }
 
-/// What [`quoted`] or [`cause`] gives, as a sentence of its own.
+/// The result of [`quoted`] or [`cause`] as a sentence.
 pub fn sentence(quoted: Cow<'_, str>) -> Cow<'_, str> {
     let mut chars = quoted.chars();
     let Some(first) = chars.next() else { return quoted };

@@ -1,4 +1,4 @@
-//! The technical detail, one fold away.
+//! The technical details, in a fold.
 
 use super::{block::function_name, format::bytes};
 use crate::imports::{RunSnapshot, Snapshot};
@@ -6,9 +6,9 @@ use crate::imports::{RunSnapshot, Snapshot};
 #[derive(Clone, Debug)]
 pub struct TechnicalDetail<'a> {
     pub event_id: &'a str,
-    /// Where the file is fetched from.
+    /// The address that the file is fetched from.
     pub address: Option<&'a str>,
-    /// The engine's own words, when it refused the event.
+    /// The engine's message, if it refused the event.
     pub refused: Option<&'a str>,
     pub runs: Vec<RunDetail<'a>>,
 }
@@ -19,16 +19,16 @@ pub struct RunDetail<'a> {
     pub function: &'a str,
     /// `1 of 4`.
     pub attempts: Option<String>,
-    /// Why the latest attempt failed.
+    /// Why the last attempt failed.
     pub error: Option<&'a str>,
     pub output: Option<ShownOutput<'a>>,
 }
 
-/// A run's output, or its beginning: the page is no place for megabytes.
+/// A run's output, or its beginning if it is too large for a page.
 #[derive(Clone, Debug)]
 pub struct ShownOutput<'a> {
     pub text: &'a str,
-    /// Of one that is cut: the size of all of it.
+    /// The size of the whole output, if it is cut.
     pub whole_size: Option<String>,
 }
 

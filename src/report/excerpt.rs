@@ -1,8 +1,8 @@
-//! A piece of a user's file in which invisible characters can be seen.
+//! A part of a user's file with visible placeholders for invisible characters.
 
 use std::borrow::Cow;
 
-/// An excerpt as `csv` makes it: some characters in it only stand for others.
+/// An excerpt from `csv`, in which some characters are placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Excerpt<'a>(Cow<'a, str>);
 
@@ -12,7 +12,7 @@ pub enum Piece<'a> {
     Text(&'a str),
     /// The name of a control character.
     Control(&'static str),
-    /// What stands for a character that must not be there, or cannot be seen.
+    /// The placeholder of a forbidden or invisible character.
     Fault(&'static str),
 }
 
@@ -22,8 +22,8 @@ impl<'a> Excerpt<'a> {
         Self(excerpt.into())
     }
 
-    /// The text and what in it only stands for something, in order. Few fonts have the pictures of control
-    /// characters, so those that files really have are named.
+    /// The text and the placeholders in it, in order. Few fonts have the pictures of control characters, so
+    /// the common ones are shown by name.
     pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
         self.0.split_inclusive(is_sign).flat_map(|part| {
             let (text, sign) = match part.char_indices().next_back() {
@@ -37,7 +37,7 @@ impl<'a> Excerpt<'a> {
         })
     }
 
-    /// There is nothing.
+    /// Whether there is no text.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -48,7 +48,7 @@ fn is_sign(c: char) -> bool {
     sign(c).is_some()
 }
 
-/// What is shown of a character that stands for another.
+/// How a placeholder is shown.
 fn sign(c: char) -> Option<Piece<'static>> {
     Some(match c {
         '␀' => Piece::Fault("NUL"),

@@ -1,4 +1,4 @@
-//! What a run found in its file: why rows failed, and what is odd about the header.
+//! The findings about a file: why rows failed, and problems of the header.
 
 use super::{
     excerpt::Excerpt,
@@ -9,18 +9,18 @@ use crate::{
     results::findings,
 };
 
-/// How many repeated names are told by name.
+/// The most repeated names that are shown.
 const MOST_NAMES: usize = 3;
 
-/// The shortest bar, in per cent: one that can be seen.
+/// The width of the shortest bar that is still visible, in per cent.
 const SMALLEST_SHARE: u64 = 3;
 
-/// What stands below the panel of an import that is over.
+/// The section below the panel of an import that is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FindingsSection {
     /// The first names that several columns have.
     pub repeated: Vec<RepeatedName>,
-    /// How many such names there are besides.
+    /// The number of further such names.
     pub more_repeated: usize,
     /// None if no row failed.
     pub why_failed: Option<WhyFailed>,
@@ -35,14 +35,14 @@ pub struct RepeatedName {
     pub name: String,
 }
 
-/// The failed rows, grouped.
+/// The failed rows in groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WhyFailed {
     /// `412 rows`.
     pub rows: String,
     /// `5 reasons`.
     pub reasons: String,
-    /// The largest first; what was not kept apart last.
+    /// The largest first; the rows without a group of their own last.
     pub groups: Vec<Group>,
 }
 
@@ -54,18 +54,18 @@ pub struct Group {
     pub count: String,
     /// Its rows in per cent of those of the largest group; at least 3.
     pub share: u64,
-    /// None for what was not kept apart.
+    /// None for the rows without a group of their own.
     pub first: Option<Example>,
 }
 
-/// Where the fault is.
+/// The column at fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Column {
     Named(String),
-    /// One whose name is empty.
+    /// A column with an empty name.
     Unnamed,
     WholeRow,
-    /// Here and there.
+    /// Rows of different columns.
     Several,
 }
 
@@ -73,7 +73,7 @@ pub enum Column {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
     pub line: String,
-    /// Empty if there is nothing in the field.
+    /// Empty if the field is empty.
     pub value: Excerpt<'static>,
 }
 
@@ -95,7 +95,7 @@ impl FindingsSection {
 impl WhyFailed {
     fn new(reasons: &Reasons) -> Option<Self> {
         let mut kept: Vec<&Reason> = reasons.groups.iter().collect();
-        // In each count they stay in the order of the file.
+        // Groups of the same size stay in the order of the file.
         kept.sort_by_key(|reason| std::cmp::Reverse(reason.count));
         let largest = kept.iter().map(|reason| reason.count).max()?.max(reasons.other);
         let share = |count: u64| (count.saturating_mul(100) / largest).max(SMALLEST_SHARE);

@@ -6,33 +6,33 @@ use crate::{
     imports::{ImportState, RunSnapshot, Snapshot},
 };
 
-/// The section, from the first paint on.
+/// The section, which is on the page from the beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstRowsSection<'a> {
-    /// None while they are not known.
+    /// None while the rows are unknown.
     pub table: Option<FirstRowsTable<'a>>,
-    /// What is said in its place.
+    /// The text in place of the table.
     pub instead: &'static str,
 }
 
-/// The rows themselves.
+/// The table of the rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstRowsTable<'a> {
-    /// The empty lines before the header: which, and in words.
+    /// The line numbers of the empty lines before the header, and their description.
     pub before: Option<(String, &'static str)>,
     pub header_line: String,
     pub columns: Vec<ShownColumn<'a>>,
     /// `and 12 more columns`.
     pub more: Option<String>,
     pub rows: Vec<ShownRow<'a>>,
-    /// There is a column for why rows fail. Else it stands where their missing fields would be.
+    /// Whether a column shows why rows fail. Otherwise the reason is shown in place of the missing fields.
     pub has_reasons: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShownColumn<'a> {
     pub name: Excerpt<'a>,
-    /// All that is in it are numbers, which stand below each other.
+    /// Whether all values are numbers, which are right-aligned.
     pub is_numeric: bool,
 }
 
@@ -40,7 +40,7 @@ pub struct ShownColumn<'a> {
 pub struct ShownRow<'a> {
     pub line: String,
     pub cells: Vec<ShownCell<'a>>,
-    /// How many columns are left empty behind the cells.
+    /// The number of empty cells at the end.
     pub empty: usize,
     pub failure: Option<&'a str>,
 }
@@ -52,13 +52,13 @@ pub struct ShownCell<'a> {
     pub is_at_fault: bool,
 }
 
-/// Whether our function has read of the file, also where its first rows were not kept.
+/// Whether our function has read rows of the file, even if its first rows were not kept.
 pub fn was_read(snapshot: &Snapshot) -> bool {
     snapshot.runs.iter().any(|run| run.is_ours() && run.bytes() > 0)
 }
 
 impl<'a> FirstRowsSection<'a> {
-    /// None if other people's functions alone read the file.
+    /// None if only other people's functions read the file.
     #[must_use]
     pub fn of(snapshot: &'a Snapshot, state: ImportState) -> Option<Self> {
         if !snapshot.runs.is_empty() && !snapshot.runs.iter().any(may_be_ours) {
@@ -79,7 +79,7 @@ impl<'a> FirstRowsSection<'a> {
 }
 
 impl<'a> FirstRowsTable<'a> {
-    /// How many columns there are behind the line numbers.
+    /// The number of columns after the line numbers.
     #[must_use]
     pub fn width(&self) -> usize {
         (self.columns.len() + usize::from(self.more.is_some()) + usize::from(self.has_reasons)).max(1)
@@ -130,15 +130,14 @@ impl<'a> FirstRowsTable<'a> {
     }
 }
 
-/// Whether all that rows have in a column are numbers. What failed is no witness.
+/// Whether all values in a column are numbers. Failed rows are ignored.
 fn is_numeric(rows: &[csv::FirstRow], column: usize) -> bool {
     let good = rows.iter().filter(|row| row.failure.is_none());
     let mut cells = good.filter_map(|row| row.cells.get(column)).filter(|cell| !cell.is_empty()).peekable();
     cells.peek().is_some() && cells.all(|cell| is_number(cell))
 }
 
-/// Digits, with a sign, separators, a per cent sign or a currency's: as files have amounts, not as dates are
-/// written.
+/// Digits with a sign, separators, a per cent sign or a currency sign: amounts, but not dates.
 fn is_number(cell: &str) -> bool {
     let bare = cell.trim().trim_start_matches(['+', '-', '−', '$', '€', '£']);
     let bare = bare.trim_end_matches(['%', '€', '$', '£']).trim();

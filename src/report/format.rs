@@ -28,7 +28,7 @@ pub fn rows(count: u64) -> String {
     counted(count, "row")
 }
 
-/// `number` to its first `digits` digits: more would pretend to know an estimate exactly.
+/// `number` with its first `digits` digits. More digits would make an estimate look exact.
 #[must_use]
 pub fn rounded(number: u64, digits: u32) -> u64 {
     let length = number.checked_ilog10().map_or(1, |log| log + 1);
@@ -36,7 +36,7 @@ pub fn rounded(number: u64, digits: u32) -> u64 {
     number.saturating_add(unit / 2) / unit * unit
 }
 
-/// Decimal units from the largest down: name, bytes, decimals shown.
+/// Decimal units, largest first: name, bytes, shown decimals.
 const UNITS: [(&str, u64, usize); 4] =
     [("TB", 1_000_000_000_000, 1), ("GB", 1_000_000_000, 1), ("MB", 1_000_000, 1), ("KB", 1_000, 0)];
 

@@ -1,4 +1,4 @@
-//! What a row of the history says.
+//! The content of a row of the history.
 
 use std::borrow::Cow;
 
@@ -25,10 +25,10 @@ pub struct HistoryRow<'a> {
     pub file_name: &'a str,
     /// Its size, or the host that it was fetched from.
     pub side_note: Cow<'a, str>,
-    /// That it is a re-run, and of what.
+    /// Says that it is a retry, and of what.
     pub again: Option<&'static str>,
     pub started: Moment,
-    /// One line per run; a single one when nothing was run.
+    /// One line per run, or a single one if there was none.
     pub runs: Vec<HistoryRun<'a>>,
 }
 
@@ -37,7 +37,7 @@ pub struct HistoryRow<'a> {
 pub struct HistoryRun<'a> {
     pub data: Option<RunData<'a>>,
     pub badge: Badge<'a>,
-    /// Why, in a sentence, or by whom.
+    /// Why, as a sentence, or by whom.
     pub cause: Option<Cow<'a, str>>,
     pub processed: Option<String>,
     pub failed: Option<String>,

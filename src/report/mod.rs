@@ -1,5 +1,5 @@
-//! What a program and a person are told about an import, made from its [`Snapshot`](crate::imports::Snapshot):
-//! plain text and typed values, no markup. `web/views` renders them.
+//! The description of an import for people and programs, made from its
+//! [`Snapshot`](crate::imports::Snapshot): plain text and typed values, no markup. `web/views` renders them.
 
 pub mod about;
 pub mod actions;
@@ -23,7 +23,7 @@ pub mod timeline;
 
 use crate::base::time::UnixMillis;
 
-/// The engine that runs the functions, as people are told.
+/// The engine that runs the functions, as people see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngineName {
     Embedded,
@@ -50,7 +50,7 @@ impl EngineName {
     }
 }
 
-/// What every report is made with, besides a snapshot.
+/// The inputs of every report besides a snapshot.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
     pub now: UnixMillis,

@@ -1,4 +1,4 @@
-//! Times: a moment, the time of the last answer, and how long something has lasted so far.
+//! Times: a point in time, the time of the last answer, and a running duration.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// The time of day on the day of `now`, else the date and the minute.
+    /// The time of day if it is on the day of `now`, otherwise the date and the minute.
     #[must_use]
     pub fn new(at: UnixMillis, now: UnixMillis) -> Self {
         let (then, now) = (utc(at), utc(now));
@@ -39,7 +39,7 @@ impl Moment {
     }
 }
 
-/// A duration that goes on while it is read.
+/// A running duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticking {
     pub so_far: Duration,
@@ -67,7 +67,7 @@ impl AsOf {
         Self { moment: Moment::new(at, now), is_last }
     }
 
-    /// Of an import; before the first answer, the time of the upload's last byte.
+    /// The time for an import; before the first answer, the time of the upload's last byte.
     #[must_use]
     pub fn of(snapshot: &Snapshot, state: ImportState, reading: &Reading) -> Self {
         Self::new(snapshot.as_of(), state.is_final(), reading.now)

@@ -1,4 +1,4 @@
-//! What helps after a failure before the first row.
+//! Advice after a failure before the first row.
 
 use super::cause::cause;
 use crate::imports::Snapshot;
@@ -6,10 +6,10 @@ use crate::imports::Snapshot;
 /// What a person can do about an import that failed before its first row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextStep<'a> {
-    /// Where the file was to be fetched from.
+    /// The address that the file was to be fetched from.
     pub address: Option<&'a str>,
-    /// None where the cause says itself what to do, after its first sentence, and where another's function
-    /// failed: what helps is not known then.
+    /// None if the cause itself says what to do, after its first sentence, and if another function failed,
+    /// because it is then unknown what helps.
     pub advice: Option<&'static str>,
 }
 

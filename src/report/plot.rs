@@ -1,4 +1,4 @@
-//! The plot that stands on the bar: how fast each part of the file was read, and where rows failed.
+//! The plot on the bar: how fast each part of the file was read, and where rows failed.
 
 use super::{
     badge::Tone,
@@ -11,29 +11,29 @@ use crate::{
     imports::RunSnapshot,
 };
 
-/// Digits that a speed and the place of a row are good for.
+/// The significant digits of a speed and of a row's position.
 const DIGITS: u32 = 3;
 
-/// How many rows the table has at most.
+/// The most rows of the table.
 const MOST_TABLE_ROWS: usize = 20;
 
-/// What is drawn around a run's bar, and the same as a table. All of it is empty while nothing is read.
-/// Places are shares of the file, from 0 to 1.
+/// The drawing around a run's bar, and the same as a table. Everything is empty while nothing is read.
+/// Positions are shares of the file, from 0 to 1.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plot {
-    /// The bar's; None for an import that has no run.
+    /// The bar's tone; None for an import without runs.
     pub tone: Option<Tone>,
     pub speeds: Vec<Speed>,
-    /// Where rows failed.
+    /// The positions of failed rows.
     pub failed: Vec<FailedPlace>,
     pub ahead: Option<Ahead>,
     pub axis: Option<Axis>,
     pub table: Vec<TableRow>,
-    /// Why there is no speed, once there will be none.
+    /// Why there is no speed, if there will be none.
     pub note: Option<&'static str>,
 }
 
-/// How fast a part of the file was read.
+/// The reading speed of a part of the file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Speed {
     pub from: f64,
@@ -41,41 +41,41 @@ pub struct Speed {
     pub rows_per_second: f64,
 }
 
-/// A stretch of the file in which rows failed.
+/// A stretch of the file with failed rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FailedPlace {
-    /// Its middle.
+    /// The middle of the stretch.
     pub at: f64,
     pub rows: u64,
 }
 
-/// The speed from which the time left follows, over what is still to be read.
+/// The speed that the remaining time is calculated from, drawn over the unread part.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ahead {
     pub from: f64,
     pub rows_per_second: u64,
 }
 
-/// Which rows are where in the file.
+/// The row numbers along the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Axis {
-    /// The row at a quarter, half and three quarters of the file.
+    /// The rows at a quarter, half and three quarters of the file.
     pub quarters: [String; 3],
     /// `1,000,000`, `about 1,000,000`.
     pub end: String,
 }
 
-/// Some rows that follow each other.
+/// Several consecutive rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableRow {
     pub from: String,
     pub to: String,
-    /// None if it took too little time to be measured.
+    /// None if reading took too little time to be measured.
     pub rows_per_second: Option<String>,
     pub failed: String,
 }
 
-/// Some stretches that follow each other, from and to a byte.
+/// Several consecutive stretches, from and to a byte.
 #[derive(Clone, Copy, Debug)]
 struct Column {
     from: u64,
@@ -95,7 +95,7 @@ impl Column {
 }
 
 impl Plot {
-    /// Of a run whose bar is `bar`.
+    /// The plot of a run whose bar is `bar`.
     #[must_use]
     pub fn of(run: &RunSnapshot, progress: &Progress, bar: &Bar) -> Self {
         let tone = Some(bar.tone);
@@ -105,7 +105,7 @@ impl Plot {
         let read = read_stretches(stretches, run.bytes());
         let columns = columns(&read, run.row.ended_at.is_some());
         let place = |byte: u64| (byte as f64 / (stretches.file_bytes() as f64).max(1.0)).min(1.0);
-        // Left is only reckoned while something is at work.
+        // The remaining time is calculated only while a step is active.
         let speed = progress.rows_per_second.filter(|_| progress.left.is_some() && !columns.is_empty());
         Self {
             tone,
@@ -126,7 +126,7 @@ impl Plot {
     }
 }
 
-/// Instead of speeds, in a run that has ended.
+/// The text in place of speeds for a run that has ended.
 fn note(run: &RunSnapshot) -> Option<&'static str> {
     let has_rows = run.counts().is_some_and(|counts| counts.total() > 0);
     run.row.ended_at?;
@@ -137,7 +137,7 @@ fn note(run: &RunSnapshot) -> Option<&'static str> {
     })
 }
 
-/// Those of which something is read, each as far as it is.
+/// The stretches that are read at least partly, each up to where it is read.
 fn read_stretches(stretches: &Stretches, bytes: u64) -> Vec<Column> {
     let mut from = 0;
     let columns = stretches.all().iter().map(|read| {
@@ -152,8 +152,8 @@ fn read_stretches(stretches: &Stretches, bytes: u64) -> Vec<Column> {
     read
 }
 
-/// Put together until each of them is a measurement. What is left over at the end waits for more to come,
-/// and once there is no more it goes with the one before.
+/// Merges stretches until each column took long enough for a measurement. A short rest at the end waits for
+/// more; if the run has ended, it is merged with the column before.
 fn columns(read: &[Column], has_ended: bool) -> Vec<Column> {
     let mut columns: Vec<Column> = Vec::new();
     let mut open: Option<Column> = None;
@@ -205,7 +205,7 @@ impl Axis {
     }
 }
 
-/// How many rows begin before `byte`; of those in its own stretch as many as it has of what is read of it.
+/// How many rows begin before `byte`. In the stretch of `byte` they are estimated from its part that is read.
 fn rows_before(stretches: &Stretches, byte: u64, bytes: u64) -> f64 {
     let (mut rows, mut from) = (0, 0);
     for stretch in stretches.all() {
@@ -220,7 +220,7 @@ fn rows_before(stretches: &Stretches, byte: u64, bytes: u64) -> f64 {
     rows as f64
 }
 
-/// All that is read, in so many parts of about one length that a person can hear them all.
+/// Everything that is read, in parts of about equal length, few enough for a person to listen to.
 fn table(read: &[Column]) -> Vec<TableRow> {
     let mut from = 1;
     let parts = read.chunks(read.len().div_ceil(MOST_TABLE_ROWS).max(1));
@@ -261,7 +261,7 @@ mod tests {
     fn no_column_is_a_measurement_of_less_than_five_milliseconds() {
         assert_eq!(merged(&[5_000, 9_000], false), [(0, 10, 100), (10, 20, 100)]);
         assert_eq!(merged(&[2_000, 2_000, 2_000, 7_000], false), [(0, 30, 300), (30, 40, 100)]);
-        // What is left over waits for more, and is not lost at the end.
+        // The rest waits for more, and is not lost at the end.
         assert_eq!(merged(&[5_000, 2_000], false), [(0, 10, 100)]);
         assert_eq!(merged(&[5_000, 2_000], true), [(0, 20, 200)]);
         assert_eq!(merged(&[100, 100], true), [], "a file read in no time has no speed");

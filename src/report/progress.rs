@@ -1,4 +1,4 @@
-//! A run's numbers: what is known, and what can be reckoned from it.
+//! The figures of a run: known numbers, and estimates from them.
 
 use std::time::Duration;
 
@@ -14,35 +14,35 @@ use crate::{
     progress::Receiving,
 };
 
-/// Digits that an estimate is good for.
+/// The significant digits of an estimate.
 const ESTIMATE_DIGITS: u32 = 3;
 
-/// Below this a speed, and the time left that follows from it, says nothing yet.
+/// Before this time a speed, and the remaining time from it, is not meaningful.
 const SHORTEST_MEASURE: Duration = Duration::from_secs(1);
 
-/// Microseconds. Rows that were read in less time are no measure of a speed.
+/// In microseconds. Rows that were read in less time give no meaningful speed.
 pub const SHORTEST_READING: u64 = 5_000;
 
-/// A forecast beyond this says nothing.
+/// A longer forecast is not meaningful.
 const LONGEST_LEFT: Duration = Duration::from_secs(100 * 24 * 60 * 60);
 
-/// None if `seconds` are more than can be foreseen: totals that others tell may be any number.
+/// None if `seconds` is too large for a forecast: totals that other functions report can be any number.
 fn time_left(seconds: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok().filter(|left| *left <= LONGEST_LEFT)
 }
 
-/// The numbers of one run at one moment.
+/// The figures of one run at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Progress {
     /// None while unknown.
     pub counts: Option<Counts>,
-    /// Share of the file that is read, 0 to 1.
+    /// The share of the file that is read, 0 to 1.
     pub share: Option<f64>,
-    /// While the file is being fetched and no row can be read yet.
+    /// Set while the file is being fetched and no row can be read yet.
     pub receipt: Option<Receipt>,
-    /// Rows in all.
+    /// The total number of rows.
     pub total: Option<Total>,
-    /// Since the first call; since it was queued for a run whose calls we do not see.
+    /// Since the first call; for a run whose calls we do not see, since it was queued.
     pub elapsed: Duration,
     pub rows_per_second: Option<u64>,
     pub left: Option<Duration>,
@@ -92,25 +92,25 @@ impl Receipt {
     }
 }
 
-/// Rows a second of a run that has ended: only the time that reading took counts, not the fetch, the waits
-/// or a downtime. None if that is not known, or too short to be a measure.
+/// The rows per second of a run that has ended. Only the reading time counts, not the fetch, waits or
+/// downtime. None if it is unknown or too short.
 fn average(run: &RunSnapshot) -> Option<f64> {
     let read = run.stretches()?.total();
     let is_measured = read.rows > 0 && read.micros >= SHORTEST_READING;
     is_measured.then(|| read.rows as f64 * 1e6 / read.micros as f64)
 }
 
-/// What has grown within some time, from which the speed and the time left follow.
+/// The growth within some time, from which the speed and the remaining time are calculated.
 #[derive(Clone, Copy, Debug)]
 struct Growth {
     seconds: f64,
     rows: u64,
-    /// Of the file, 0 to 1; 0 while unknown.
+    /// The share of the file, 0 to 1; 0 while unknown.
     share: f64,
 }
 
 impl Growth {
-    /// Our own function tells when it began to read; another's is measured from its start on.
+    /// Our own function reports when it began to read; another function is measured from its start.
     fn of(
         run: &RunSnapshot,
         at: UnixMillis,
@@ -137,22 +137,22 @@ impl Growth {
         (self.rows > 0).then(|| self.rows as f64 / self.seconds)
     }
 
-    /// With `share` of the file read.
+    /// The remaining time when `share` of the file is read.
     fn time_left(self, share: f64) -> Option<Duration> {
         (self.share > 0.0).then(|| time_left(self.seconds * (1.0 - share) / self.share)).flatten()
     }
 }
 
-/// How many rows there are in all.
+/// The total number of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Total {
     pub rows: u64,
-    /// Counted to the end, not reckoned from bytes.
+    /// Counted to the end, not estimated from bytes.
     pub exact: bool,
 }
 
 impl Progress {
-    /// The numbers of `run` at `at`: now, or when it was last heard of.
+    /// The figures of `run` at `at`: now, or when it was last heard of.
     #[must_use]
     pub fn of(run: &RunSnapshot, at: UnixMillis) -> Self {
         let completed = run.row.ended_at.is_some() && run.row.status == RunStatus::Completed;
@@ -165,13 +165,13 @@ impl Progress {
             share_of(run.bytes(), run.total_bytes()).or_else(|| share_of(rows?, run.total_rows()?))
         };
         let elapsed = run.row.ended_at.unwrap_or(at).since(run.began_at().unwrap_or(run.row.queued_at));
-        // While no step is at work, nothing is known of when the rest is done.
+        // While no step is active, the remaining time is unknown.
         let is_growing = run.is_active() && !waits && run.row.ended_at.is_none();
         let growth = if is_growing { Growth::of(run, at, elapsed, rows, share) } else { None };
         let speed =
             if run.row.ended_at.is_some() { average(run) } else { growth.and_then(Growth::rows_per_second) };
         Self {
-            // No row can be read before the whole file is there: zeros would say that none was.
+            // No row can be read before the file is complete, and zeros would say that none was read.
             counts: run.counts().filter(|counts| run.receiving().is_none() || *counts != Counts::default()),
             share,
             receipt: run.receiving().map(|receiving| Receipt::of(receiving, at)),
@@ -185,7 +185,7 @@ impl Progress {
         }
     }
 
-    /// Of an import that has no run.
+    /// The figures of an import without runs.
     #[must_use]
     pub fn unknown() -> Self {
         Self {
@@ -211,7 +211,7 @@ impl Progress {
         Some(if total.exact { to_go } else { rounded(to_go, ESTIMATE_DIGITS) })
     }
 
-    /// How much of the file was read. A run that has completed without counts does not say that it read it.
+    /// The share of the file that is read. A run that has completed without counts may not have read it.
     fn share_read(&self) -> Option<f64> {
         self.share.filter(|share| *share < 1.0 || self.counts.is_some())
     }
@@ -222,7 +222,7 @@ impl Progress {
         self.share_read().map(whole_percent)
     }
 
-    /// The row of figures. `ended` changes what they are called.
+    /// The row of figures. `ended` changes their names.
     #[must_use]
     pub fn figures(&self, ended: bool) -> Figures {
         let count = |number: Option<u64>| number.map(grouped);
@@ -243,7 +243,7 @@ impl Progress {
         Figures { all }
     }
 
-    /// What the bar shows, in words.
+    /// The text of the bar.
     #[must_use]
     pub fn in_words(&self) -> String {
         if let Some(receipt) = &self.receipt {
@@ -261,7 +261,7 @@ impl Progress {
     }
 }
 
-/// Whole per cent, rounded down: 100 only at the end.
+/// Whole per cent, rounded down, so that 100 appears only at the end.
 fn whole_percent(share: f64) -> u64 {
     (share * 100.0) as u64
 }
@@ -286,7 +286,7 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// The same with the failed rows, if there are any, leading to the reasons on the page of `import`.
+    /// The same with a link from the failed rows, if there are any, to the reasons on the page of `import`.
     #[must_use]
     pub fn with_reasons(mut self, import: ImportId) -> Self {
         for failed in self.all.iter_mut().filter(|figure| figure.kind == "failed" && !figure.is_quiet()) {
@@ -304,12 +304,12 @@ pub struct Figure {
     pub label: &'static str,
     /// None while unknown.
     pub number: Option<String>,
-    /// The import on whose page it is told why these rows failed.
+    /// The import whose page shows why these rows failed.
     pub reasons_of: Option<ImportId>,
 }
 
 impl Figure {
-    /// Characters that a column holds in full size (`99,999,999`).
+    /// The most characters that fit into a column at full size (`99,999,999`).
     const WIDEST: usize = 10;
     /// The same for the failed rows of a card, whose column is narrower (`99,999`).
     const WIDEST_FAILED: usize = 6;
@@ -318,13 +318,13 @@ impl Figure {
         Self { kind, label, number, reasons_of: None }
     }
 
-    /// Nothing there: drawn in a quieter ink.
+    /// Whether there is no number, so that it is drawn in a lighter colour.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.number.as_deref().is_none_or(|number| number == "0")
     }
 
-    /// Too long for its column, so it steps down a size.
+    /// Whether it is too long for its column and needs a smaller size.
     #[must_use]
     pub fn is_long(&self) -> bool {
         let widest = if self.kind == "failed" { Self::WIDEST_FAILED } else { Self::WIDEST };

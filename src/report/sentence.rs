@@ -16,37 +16,37 @@ use crate::{
     imports::{EngineOutage, FetchedFrom, ImportState, OutageCause, Planned, RunSnapshot, Snapshot},
 };
 
-/// A sentence, or two. Times in it are in the viewer's zone.
+/// One or two sentences. Times are shown in the viewer's zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sentence<'a> {
     pub parts: Vec<Part<'a>>,
-    /// Why what is shown may be old.
+    /// Why the shown state may be out of date.
     pub notice: Option<Notice>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part<'a> {
     Text(Cow<'a, str>),
-    /// A number with its unit, never broken over two lines.
+    /// A number with its unit, never broken across lines.
     Measure(String),
     Time(Moment),
-    /// How long it has lasted so far.
+    /// The duration so far.
     Ticking(Ticking),
 }
 
-/// Why what is shown may be old.
+/// Why the shown state may be out of date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// The engine does not answer.
     Outage,
-    /// Nothing was heard of the run for long.
+    /// There was no news of the run for a long time.
     NoNews,
-    /// The engine has forgotten the run.
+    /// The engine no longer keeps the run.
     NoLongerKept,
 }
 
 impl<'a> Sentence<'a> {
-    /// Of an import that has no run.
+    /// The sentence of an import without runs.
     #[must_use]
     pub fn of_import(snapshot: &'a Snapshot, state: ImportState, reading: &Reading) -> Self {
         let engine = reading.engine.subject();
@@ -95,7 +95,7 @@ impl<'a> Sentence<'a> {
         }
     }
 
-    /// Of a run.
+    /// The sentence of a run.
     #[must_use]
     pub fn of_run(
         snapshot: &'a Snapshot,
@@ -143,10 +143,10 @@ impl<'a> Sentence<'a> {
             }
             Shown::Skipped => Self::text("The engine skipped this run."),
             Shown::Unknown(word) => unknown(word, run, progress),
-            // The states without a run are not a run's.
+            // These states belong to imports without runs.
             Shown::Running | Shown::Saved | Shown::Sent | Shown::NobodyTookIt => {
                 match run.execution().and_then(|execution| execution.error.as_ref()) {
-                    // The engine has not said yet that this was the end.
+                    // The engine has not confirmed that this was the end.
                     Some(error) => {
                         Self::text("The last attempt failed: ").then(quoted(&error.message)).then(".")
                     }
@@ -156,7 +156,7 @@ impl<'a> Sentence<'a> {
         }
     }
 
-    /// All of it as text, times in UTC.
+    /// The whole text, with times in UTC.
     #[must_use]
     pub fn plain(&self) -> String {
         self.parts
@@ -207,7 +207,7 @@ impl<'a> Sentence<'a> {
     }
 }
 
-/// Minutes or hours, and nothing that ticks.
+/// Minutes or hours, without a running duration.
 fn roughly(time: Duration) -> String {
     match time.as_secs() / 60 {
         minutes @ 0..120 => format!("{minutes} min"),
@@ -226,7 +226,7 @@ fn silent(cause: OutageCause) -> &'static str {
     }
 }
 
-/// What a status that the event was answered with most often comes from.
+/// The most frequent cause of a status that answered the event.
 fn likely_cause(status: u16) -> &'static str {
     match status {
         401 | 403 => " (wrong event key?)",
@@ -236,7 +236,7 @@ fn likely_cause(status: u16) -> &'static str {
     }
 }
 
-/// What is kept here of an import whose event is not sent yet.
+/// What is stored of an import whose event is not sent yet.
 fn safe(snapshot: &Snapshot) -> &'static str {
     if snapshot.fetched_from.is_some() { "The address is saved." } else { "Your file is safe." }
 }
@@ -293,7 +293,7 @@ fn receiving<'a>(receipt: &Receipt, from: Option<&'a FetchedFrom>) -> Sentence<'
 
 fn retrying<'a>(run: &'a RunSnapshot, reading: &Reading) -> Sentence<'a> {
     let (Some(execution), Some(error)) = (run.execution(), run.waits_after()) else {
-        // Another's function: the engine has told no more than when.
+        // Another function: the engine says only when.
         let attempt = match run.plan.map(|plan| plan.what) {
             Some(Planned::Attempt(attempt)) => format!(" (attempt {attempt})"),
             _ => String::new(),
@@ -303,7 +303,7 @@ fn retrying<'a>(run: &'a RunSnapshot, reading: &Reading) -> Sentence<'a> {
     };
     let retrying = match run.next_attempt_at() {
         Some(at) if at > reading.now => Sentence::text("Retrying at ").time(at, reading),
-        // The time has passed: the attempt waits for a free worker.
+        // The time has passed, so the attempt waits for a free worker.
         Some(_) | None => Sentence::text("Retrying soon"),
     };
     let next = execution.attempt.saturating_add(1);
@@ -313,7 +313,7 @@ fn retrying<'a>(run: &'a RunSnapshot, reading: &Reading) -> Sentence<'a> {
         .then(".")
 }
 
-/// Until when nothing happens to a run.
+/// A run that does nothing until a planned time.
 fn planned(what: &'static str, run: &RunSnapshot, reading: &Reading) -> Sentence<'static> {
     Sentence::text(what).time(run.plan.map_or(reading.now, |plan| plan.at), reading).then(".")
 }
@@ -321,7 +321,7 @@ fn planned(what: &'static str, run: &RunSnapshot, reading: &Reading) -> Sentence
 fn completed(run: &RunSnapshot, progress: &Progress) -> Sentence<'static> {
     let what = match progress.counts {
         None => "Completed in ".to_owned(),
-        // Our own function fails where there is no header.
+        // Our own function fails if there is no header.
         Some(counts) if counts == Counts::default() && run.is_ours() => {
             return Sentence::text("The file has a header and no rows.");
         }
@@ -341,7 +341,7 @@ fn failed<'a>(run: &'a RunSnapshot, progress: &Progress) -> Sentence<'a> {
     let reason = cause(run).unwrap_or(Cow::Borrowed("the function gave no reason"));
     let line = line(run);
     if run.is_ours() && line.is_none() && progress.rows().is_none_or(|rows| rows == 0) {
-        // Nothing was read: the reason is all there is to say.
+        // Nothing was read, so the reason is the whole sentence.
         return Sentence::text(sentence(reason));
     }
     let stopped = match line {
@@ -356,7 +356,7 @@ fn failed<'a>(run: &'a RunSnapshot, progress: &Progress) -> Sentence<'a> {
     }
 }
 
-/// The line that a run of our function did not get past.
+/// The line at which a run of our function stopped.
 fn line(run: &RunSnapshot) -> Option<u64> {
     failure(run).filter(|_| run.is_ours())?.line
 }

@@ -28,7 +28,7 @@ pub struct Entry<'a> {
     pub at: When,
     pub title: Cow<'a, str>,
     pub detail: Cow<'a, str>,
-    /// The state that something is in now; None for what is past.
+    /// The current state; None for a past entry.
     pub state: Option<Shown<'a>>,
 }
 
@@ -36,7 +36,7 @@ pub struct Entry<'a> {
 #[derive(Clone, Debug)]
 pub enum When {
     At(Moment),
-    /// It is so now, as far as is known.
+    /// The current state, as of the last answer.
     AsOf(AsOf),
 }
 
@@ -72,7 +72,7 @@ impl<'a> Timeline<'a> {
         let mut of_runs: Vec<(UnixMillis, Entry<'a>)> = Vec::new();
         for run in &snapshot.runs {
             let of = if snapshot.runs.len() > 1 { function_name(run) } else { "" };
-            // A run's own entries keep their order, whatever the engine's clock says.
+            // The entries of one run keep their order, whatever the engine's clock says.
             let mut latest = run.row.queued_at;
             let mut add = |when: UnixMillis, entry: Entry<'a>| {
                 latest = latest.max(when);
@@ -105,7 +105,7 @@ impl<'a> Timeline<'a> {
                 }
             }
             if let Some(entry) = present(snapshot, run, of, reading) {
-                // What is so now comes last.
+                // The current state comes last.
                 add(run.row.ended_at.unwrap_or(UnixMillis(i64::MAX)), entry);
             }
         }
@@ -125,7 +125,7 @@ impl<'a> Timeline<'a> {
     }
 }
 
-/// What a run is doing now, or how it ended. Waiting in the queue has its entry already.
+/// What a run is doing now, or how it ended. A queued run has an entry for that already.
 fn present<'a>(
     snapshot: &Snapshot,
     run: &'a RunSnapshot,
