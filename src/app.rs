@@ -40,7 +40,7 @@ use crate::{
         origin::PublicOrigin,
         serving::Connections,
     },
-    imports::{Imports, Parts},
+    imports::{Dependencies, Imports},
     inngest::{self, Client, Registrar},
     progress::ProgressRegistry,
     store::{Store, quota::Quota},
@@ -139,7 +139,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         }
         None => Vec::new(),
     };
-    let imports = Imports::new(Parts {
+    let imports = Imports::new(Dependencies {
         store: store.clone(),
         storage: storage.clone(),
         client: client.clone(),

@@ -70,7 +70,7 @@ pub struct Imports {
 
 /// The dependencies of [`Imports`].
 #[derive(Clone)]
-pub struct Parts {
+pub struct Dependencies {
     pub store: Store,
     pub storage: Storage,
     pub client: Client,
@@ -132,8 +132,9 @@ enum Bytes {
 
 impl Imports {
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
-        let Parts { store, storage, client, registrar, progress, links, origin, pointers } = parts;
+    pub fn new(dependencies: Dependencies) -> Self {
+        let Dependencies { store, storage, client, registrar, progress, links, origin, pointers } =
+            dependencies;
         let shared = Shared {
             store,
             storage,

@@ -7,7 +7,7 @@ use crate::{
 
 /// A state as people see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shown<'a> {
+pub enum BadgeState<'a> {
     Saved,
     Sent,
     NobodyTookIt,
@@ -72,7 +72,7 @@ impl Tone {
     }
 }
 
-impl<'a> Shown<'a> {
+impl<'a> BadgeState<'a> {
     /// The state of an import without runs.
     #[must_use]
     pub fn of_import(snapshot: &Snapshot, state: ImportState) -> Self {
@@ -149,7 +149,7 @@ impl<'a> Shown<'a> {
 /// A state, and whether it may be out of date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Badge<'a> {
-    pub shown: Shown<'a>,
+    pub shown: BadgeState<'a>,
     /// Nothing newer is known.
     pub dimmed: bool,
 }

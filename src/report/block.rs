@@ -2,7 +2,7 @@
 
 use super::{
     Reading,
-    badge::{Badge, Shown, Tone},
+    badge::{Badge, BadgeState, Tone},
     bar::Bar,
     moment::Ticking,
     plot::Plot,
@@ -85,13 +85,13 @@ pub fn may_be_ours(run: &RunSnapshot) -> bool {
 
 /// The state of an import that all parts of its page share.
 #[derive(Clone, Copy, Debug)]
-pub struct Outcome {
+pub struct ViewState {
     pub state: ImportState,
     /// The import failed before anything was read, so sections that would stay empty are omitted.
     pub is_unread: bool,
 }
 
-impl Outcome {
+impl ViewState {
     pub fn of(snapshot: &Snapshot) -> Self {
         // A completed function has done something, even if it reports no counts.
         let has_read_nothing = |run: &RunSnapshot| {
@@ -112,9 +112,9 @@ fn may_have_plot(snapshot: &Snapshot) -> bool {
 
 impl<'a> Block<'a> {
     /// As [`all`](Self::all), with the plots of a panel.
-    pub fn all_with_plots(snapshot: &'a Snapshot, outcome: Outcome, reading: &Reading) -> Vec<Self> {
-        let mut blocks = Self::all(snapshot, outcome, reading);
-        if !may_have_plot(snapshot) || outcome.is_unread {
+    pub fn all_with_plots(snapshot: &'a Snapshot, view_state: ViewState, reading: &Reading) -> Vec<Self> {
+        let mut blocks = Self::all(snapshot, view_state, reading);
+        if !may_have_plot(snapshot) || view_state.is_unread {
             return blocks;
         }
         if let ([block], []) = (blocks.as_mut_slice(), snapshot.runs.as_slice()) {
@@ -128,22 +128,22 @@ impl<'a> Block<'a> {
     }
 
     /// One block per run, or a single one if there is none.
-    pub fn all(snapshot: &'a Snapshot, outcome: Outcome, reading: &Reading) -> Vec<Self> {
+    pub fn all(snapshot: &'a Snapshot, view_state: ViewState, reading: &Reading) -> Vec<Self> {
         if snapshot.runs.is_empty() {
-            vec![Self::of_import(snapshot, outcome, reading)]
+            vec![Self::of_import(snapshot, view_state, reading)]
         } else {
-            snapshot.runs.iter().map(|run| Self::of_run(snapshot, outcome, run, reading)).collect()
+            snapshot.runs.iter().map(|run| Self::of_run(snapshot, view_state, run, reading)).collect()
         }
     }
 
-    fn of_import(snapshot: &'a Snapshot, outcome: Outcome, reading: &Reading) -> Self {
-        let state = outcome.state;
+    fn of_import(snapshot: &'a Snapshot, view_state: ViewState, reading: &Reading) -> Self {
+        let state = view_state.state;
         let dimmed = snapshot.outage.is_some() && !state.is_final();
         Self {
             run: None,
-            badge: Badge { shown: Shown::of_import(snapshot, state), dimmed },
+            badge: Badge { shown: BadgeState::of_import(snapshot, state), dimmed },
             sentence: Sentence::of_import(snapshot, state, reading),
-            figures: (!outcome.is_unread).then(|| Progress::unknown().figures(state.is_final())),
+            figures: (!view_state.is_unread).then(|| Progress::unknown().figures(state.is_final())),
             bar: Bar::new(&Progress::unknown(), Tone::Still),
             elapsed: None,
             percent: None,
@@ -152,12 +152,17 @@ impl<'a> Block<'a> {
         }
     }
 
-    fn of_run(snapshot: &'a Snapshot, outcome: Outcome, run: &'a RunSnapshot, reading: &Reading) -> Self {
+    fn of_run(
+        snapshot: &'a Snapshot,
+        view_state: ViewState,
+        run: &'a RunSnapshot,
+        reading: &Reading,
+    ) -> Self {
         let ended = run.row.ended_at.is_some();
         let dimmed = run.row.ended_at.or(run.row.lost_at).is_none()
             && (snapshot.outage.is_some() || run.is_gone || run.is_lost(reading.now));
         let progress = Progress::of(run, known_at(snapshot, reading));
-        let shown = Shown::of_run(run);
+        let shown = BadgeState::of_run(run);
         // Red in a bar stands only for failed rows: a failed run has a grey bar.
         let tone = match shown.tone() {
             Tone::Bad => Tone::Still,
@@ -165,10 +170,10 @@ impl<'a> Block<'a> {
             tone => tone,
         };
         let tells_counts = may_be_ours(run) || progress.counts.is_some();
-        let has_figures = tells_counts && !outcome.is_unread;
+        let has_figures = tells_counts && !view_state.is_unread;
         let figures = progress.figures(ended);
         // The page shows the reasons of our own function once nothing more is expected.
-        let figures = if outcome.state.is_final() && run.is_ours() {
+        let figures = if view_state.state.is_final() && run.is_ours() {
             figures.with_reasons(snapshot.row.id)
         } else {
             figures
@@ -178,8 +183,10 @@ impl<'a> Block<'a> {
             sentence: Sentence::of_run(snapshot, run, &progress, reading),
             figures: has_figures.then_some(figures),
             bar: Bar::new(&progress, tone),
-            elapsed: (shown == Shown::Running && !dimmed && progress.rows().is_some_and(|rows| rows > 0))
-                .then_some(Ticking { so_far: progress.elapsed }),
+            elapsed: (shown == BadgeState::Running
+                && !dimmed
+                && progress.rows().is_some_and(|rows| rows > 0))
+            .then_some(Ticking { so_far: progress.elapsed }),
             percent: progress.percent(),
             has_ended: ended,
             badge: Badge { shown, dimmed },

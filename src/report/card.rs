@@ -3,7 +3,7 @@
 use super::{
     Reading,
     actions::{Actions, Placement},
-    block::{Block, Outcome},
+    block::{Block, ViewState},
     first_rows::was_read,
     format::bytes,
     moment::AsOf,
@@ -31,8 +31,8 @@ pub struct ImportCard<'a> {
 impl<'a> ImportCard<'a> {
     #[must_use]
     pub fn new(snapshot: &'a Snapshot, reading: &Reading) -> Self {
-        let outcome = Outcome::of(snapshot);
-        let state = outcome.state;
+        let view_state = ViewState::of(snapshot);
+        let state = view_state.state;
         Self {
             import_id: snapshot.row.id,
             state,
@@ -43,7 +43,7 @@ impl<'a> ImportCard<'a> {
                 None if was_read(snapshot) => format!("{}, comma-separated", bytes(snapshot.row.size_bytes)),
                 None => bytes(snapshot.row.size_bytes),
             },
-            blocks: Block::all(snapshot, outcome, reading),
+            blocks: Block::all(snapshot, view_state, reading),
             as_of: AsOf::of(snapshot, state, reading),
             actions: Actions::of(snapshot, state, reading.now, Placement::Card),
         }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     Reading,
-    badge::{Badge, Shown},
+    badge::{Badge, BadgeState},
     block::RunData,
     cause::{as_sentence, cause_sentence},
     format::{bytes, duration, grouped},
@@ -74,10 +74,10 @@ impl<'a> HistoryRow<'a> {
 
 impl<'a> HistoryRun<'a> {
     fn none(snapshot: &'a Snapshot, state: ImportState) -> Self {
-        let shown = Shown::of_import(snapshot, state);
+        let shown = BadgeState::of_import(snapshot, state);
         let cause = match &shown {
-            Shown::NobodyTookIt => Some(Cow::Borrowed("no function")),
-            Shown::Cancelled => Some(Cow::Borrowed("by you")),
+            BadgeState::NobodyTookIt => Some(Cow::Borrowed("no function")),
+            BadgeState::Cancelled => Some(Cow::Borrowed("by you")),
             _ => snapshot.row.refused.as_deref().map(as_sentence),
         };
         Self {
@@ -92,8 +92,8 @@ impl<'a> HistoryRun<'a> {
     }
 
     fn of(snapshot: &Snapshot, run: &'a RunSnapshot, reading: &Reading) -> Self {
-        let shown = Shown::of_run(run);
-        let by_user = shown == Shown::Cancelled && snapshot.row.cancel_requested_at.is_some();
+        let shown = BadgeState::of_run(run);
+        let by_user = shown == BadgeState::Cancelled && snapshot.row.cancel_requested_at.is_some();
         Self {
             data: Some(RunData::of(run)),
             cause: if by_user { Some(Cow::Borrowed("by you")) } else { cause_sentence(run) },

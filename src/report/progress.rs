@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    badge::Shown,
+    badge::BadgeState,
     format::{bytes, grouped, rounded},
 };
 use crate::{
@@ -156,7 +156,7 @@ impl Progress {
     #[must_use]
     pub fn of(run: &RunSnapshot, at: UnixMillis) -> Self {
         let completed = run.row.ended_at.is_some() && run.row.status == RunStatus::Completed;
-        let waits = Shown::of_run(run) == Shown::Retrying;
+        let waits = BadgeState::of_run(run) == BadgeState::Retrying;
         let rows = run.counts().map(|counts| counts.total());
         let share_of = |done: u64, all: u64| (all > 0).then(|| (done as f64 / all as f64).min(1.0));
         let share = if completed {

@@ -4,7 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use super::{
     Reading,
-    badge::Shown,
+    badge::BadgeState,
     cause::{cause, failure, quoted, sentence},
     format::{bytes, duration, grouped, rows},
     moment::{Moment, Ticking},
@@ -119,32 +119,32 @@ impl<'a> Sentence<'a> {
                 .then("). The engine may have lost it.")
                 .noticing(Notice::NoNews);
         }
-        match Shown::of_run(run) {
-            Shown::Queued => {
+        match BadgeState::of_run(run) {
+            BadgeState::Queued => {
                 Self::text("Waiting for a free worker since ").time(run.row.queued_at, reading).then(".")
             }
-            Shown::Retrying => retrying(run, reading),
-            Shown::Asleep => planned("Asleep until ", run, reading),
-            Shown::Waiting => planned("Waiting for an event, at most until ", run, reading),
-            Shown::Lost => {
+            BadgeState::Retrying => retrying(run, reading),
+            BadgeState::Asleep => planned("Asleep until ", run, reading),
+            BadgeState::Waiting => planned("Waiting for an event, at most until ", run, reading),
+            BadgeState::Lost => {
                 let engine = reading.engine.subject();
                 Self::text(format!("{engine} lost this run when it restarted at about "))
                     .time(run.news_at(), reading)
                     .then(".")
             }
-            Shown::Completed(_) => completed(run, progress),
-            Shown::Failed => failed(run, progress),
-            Shown::Cancelled => {
+            BadgeState::Completed(_) => completed(run, progress),
+            BadgeState::Failed => failed(run, progress),
+            BadgeState::Cancelled => {
                 let by = if snapshot.row.cancel_requested_at.is_some() { " by you" } else { "" };
                 let after = progress.rows().map(|count| format!(" after {}", rows(count)));
                 Self::text(format!("Stopped{by} at "))
                     .time(run.row.ended_at.unwrap_or(reading.now), reading)
                     .then(format!("{}.", after.unwrap_or_default()))
             }
-            Shown::Skipped => Self::text("The engine skipped this run."),
-            Shown::Unknown(word) => unknown(word, run, progress),
+            BadgeState::Skipped => Self::text("The engine skipped this run."),
+            BadgeState::Unknown(word) => unknown(word, run, progress),
             // These states belong to imports without runs.
-            Shown::Running | Shown::Saved | Shown::Sent | Shown::NobodyTookIt => {
+            BadgeState::Running | BadgeState::Saved | BadgeState::Sent | BadgeState::NobodyTookIt => {
                 match run.execution().and_then(|execution| execution.error.as_ref()) {
                     // The engine has not confirmed that this was the end.
                     Some(error) => {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     Reading,
-    badge::Shown,
+    badge::BadgeState,
     block::function_name,
     cause::as_sentence,
     format::{bytes, duration, grouped, rows},
@@ -29,7 +29,7 @@ pub struct Entry<'a> {
     pub title: Cow<'a, str>,
     pub detail: Cow<'a, str>,
     /// The current state; None for a past entry.
-    pub state: Option<Shown<'a>>,
+    pub state: Option<BadgeState<'a>>,
 }
 
 /// The time of an entry.
@@ -113,7 +113,7 @@ impl<'a> Timeline<'a> {
         let mut entries: Vec<Entry> =
             [first, second].into_iter().chain(of_runs.into_iter().map(|(_, entry)| entry)).collect();
         if snapshot.runs.is_empty() && state.is_final() {
-            let shown = Shown::of_import(snapshot, state);
+            let shown = BadgeState::of_import(snapshot, state);
             entries.push(Entry {
                 at: at(snapshot.row.cancel_requested_at.unwrap_or_else(|| snapshot.as_of())),
                 title: shown.word().into(),
@@ -132,8 +132,8 @@ fn present<'a>(
     of: &'a str,
     reading: &Reading,
 ) -> Option<Entry<'a>> {
-    let shown = Shown::of_run(run);
-    if shown == Shown::Queued {
+    let shown = BadgeState::of_run(run);
+    if shown == BadgeState::Queued {
         return None;
     }
     let progress = Progress::of(run, reading.now);

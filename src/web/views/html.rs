@@ -9,7 +9,7 @@ use crate::{
     report::{
         about::About,
         actions::{Actions, Cancel, Placement, RunAgain},
-        badge::{Badge, FailedRows, Shown},
+        badge::{Badge, BadgeState, FailedRows},
         block::RunData,
         excerpt::{Excerpt, Piece},
         findings::{Column, FindingsSection},
@@ -74,7 +74,7 @@ html!(FirstRowsSection<'a>, FirstRowsHtml, path = "fragments/first_rows.html");
 html!(RunData<'a>, RunDataHtml, path = "fragments/run_data.html");
 html!(Sentence<'a>, SentenceHtml, path = "fragments/sentence.html");
 // A state without its word is an icon.
-html!(Shown<'a>, StateIconHtml, path = "fragments/state_icon.html");
+html!(BadgeState<'a>, StateIconHtml, path = "fragments/state_icon.html");
 
 html!(
     Excerpt<'a>,

@@ -12,7 +12,7 @@ use crate::{
         Reading,
         about::About,
         actions::{Actions, Cancel, Placement},
-        block::{Block, Outcome},
+        block::{Block, ViewState},
         detail::TechnicalDetail,
         findings::FindingsSection,
         first_rows::FirstRowsSection,
@@ -61,9 +61,9 @@ impl<'a> ImportPanel<'a> {
     /// `pace` is how long a browser waits before it polls again.
     #[must_use]
     pub fn new(snapshot: &'a Snapshot, reading: &Reading, pace: Duration) -> Self {
-        let outcome = Outcome::of(snapshot);
-        let Outcome { state, is_unread } = outcome;
-        let blocks = Block::all_with_plots(snapshot, outcome, reading);
+        let view_state = ViewState::of(snapshot);
+        let ViewState { state, is_unread } = view_state;
+        let blocks = Block::all_with_plots(snapshot, view_state, reading);
         let own_counts = snapshot.runs.iter().filter(|run| run.is_ours()).filter_map(RunSnapshot::counts);
         Self {
             import_id: snapshot.row.id,

@@ -4,7 +4,7 @@ use crate::{
     http::assets,
     imports::{ImportState, Snapshot},
     report::{
-        badge::{FailedRows, Shown, Tone},
+        badge::{BadgeState, FailedRows, Tone},
         block::Block,
     },
 };
@@ -23,15 +23,15 @@ impl Tab {
     pub fn of_import(snapshot: &Snapshot, state: ImportState, blocks: &[Block<'_>]) -> Self {
         // With several runs, the least progress and the first state.
         let is_reading = state == ImportState::Running
-            && blocks.iter().all(|block| block.percent.is_some() && block.badge.shown != Shown::Queued);
+            && blocks.iter().all(|block| block.percent.is_some() && block.badge.shown != BadgeState::Queued);
         let percent = blocks.iter().filter_map(|block| block.percent).min().filter(|_| is_reading);
         let undecided = blocks.iter().find(|block| !block.has_ended).or(blocks.first());
         let badge = undecided.map(|block| &block.badge);
-        let ended = Shown::of_import(snapshot, state);
+        let ended = BadgeState::of_import(snapshot, state);
         let word = match (percent, badge) {
             (Some(percent), _) => format!("{percent}%"),
             (None, Some(badge)) if !state.is_final() => badge.shown.word().to_owned(),
-            (None, _) if ended == Shown::Completed(FailedRows::All) => "All rows failed".to_owned(),
+            (None, _) if ended == BadgeState::Completed(FailedRows::All) => "All rows failed".to_owned(),
             (None, _) => state.as_str().to_owned(),
         };
         let tone = match badge {

@@ -13,7 +13,7 @@ use runboard::{
     engine::{self, Engine, Keys},
     files::{FetchLimits, Fetcher, LinkKey, Storage},
     function::{self, Processor, Share, Slots},
-    imports::{FileName, Imports, Parts, Snapshot},
+    imports::{Dependencies, FileName, Imports, Snapshot},
     inngest::{Backoff, Client, Limits, Registrar, Run, Server, SyncRequest},
     progress::ProgressRegistry,
     results::outputs::{self, Which},
@@ -124,7 +124,7 @@ impl World {
         let server = serve(listener, engine.clone(), processor);
         let registration = function::registration(&serve_url, true, true);
         direct.register(&registration, &SyncRequest::default()).await.unwrap();
-        let imports = Imports::new(Parts {
+        let imports = Imports::new(Dependencies {
             origin: here,
             links,
             registrar: Registrar::new(direct, registration),

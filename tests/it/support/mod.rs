@@ -21,7 +21,7 @@ use runboard::{
     base::config::{self, AllowedAddresses, Config, HttpLimits, OutputPointers, SignUp, TrustedProxies},
     files::{LinkKey, Storage},
     function::{self, EngineLocation, ServeHandler, ServeLimits, Slot, Slots},
-    imports::Parts,
+    imports::Dependencies,
     inngest::{Client, Registrar, SigningKeys},
     progress::ProgressRegistry,
     store::Store,
@@ -139,10 +139,10 @@ impl TestApp {
 }
 
 /// Imports that use `client`, with no engine that calls them.
-pub fn parts(store: Store, storage: Storage, client: Client, progress: ProgressRegistry) -> Parts {
+pub fn parts(store: Store, storage: Storage, client: Client, progress: ProgressRegistry) -> Dependencies {
     let here: url::Url = "http://127.0.0.1:8080".parse().unwrap();
     let registration = function::registration(&here.join(function::serve::PATH).unwrap(), true, true);
-    Parts {
+    Dependencies {
         store,
         storage,
         registrar: Registrar::new(client.clone(), registration),
