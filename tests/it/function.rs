@@ -3,10 +3,10 @@
 mod fetch;
 mod handler;
 mod orphaned_runs;
-mod push;
 mod short_steps;
 mod stretches;
 mod sync;
+mod system_functions;
 mod world;
 
 use std::fs;
