@@ -147,17 +147,13 @@ pub fn prepare() {
 fn brotli(body: &[u8]) -> Bytes {
     let mut compressed = Vec::new();
     brotli::BrotliCompress(&mut &*body, &mut compressed, &BrotliEncoderParams::default())
-        .expect("memory takes what is written to it");
+        .expect("writing to memory cannot fail");
     compressed.into()
 }
 
 fn gzip(body: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder
-        .write_all(body)
-        .and_then(|()| encoder.finish())
-        .expect("memory takes what is written to it")
-        .into()
+    encoder.write_all(body).and_then(|()| encoder.finish()).expect("writing to memory cannot fail").into()
 }
 
 /// The addresses that pages link to.

@@ -67,7 +67,7 @@ impl Chromium {
                 line.split_once("successfully on port ")
                     .map(|(_, port)| port.trim_end_matches('.').to_owned())
             })
-            .expect("chromedriver tells its port");
+            .expect("chromedriver prints its port");
         let downloads = tempfile::tempdir().unwrap();
         let (files, profile) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let mut capabilities = DesiredCapabilities::chrome();

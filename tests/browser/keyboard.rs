@@ -84,7 +84,7 @@ async fn the_first_key_skips_to_the_content_and_the_fold_opens_by_space_and_ente
     chromium.wait_for("the content to have the focus", in_content).await;
     chromium.press(Key::Tab).await;
     let within = chromium.evaluate("return document.activeElement.closest('main')?.id").await;
-    assert_eq!(within, "content", "the next key goes on from there");
+    assert_eq!(within, "content", "the next key continues from there");
 
     while chromium.evaluate("return document.activeElement.localName").await != "summary" {
         chromium.press(Key::Tab).await;

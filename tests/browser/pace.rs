@@ -58,7 +58,7 @@ async fn a_page_asks_less_while_nothing_changes_not_at_all_while_hidden_and_neve
     assert!(while_hidden <= 1, "{while_hidden} polls, one of which may have been on its way");
     visitor.post_form(&format!("{import}/cancel"), &[]).await;
     visitor.wait_for_state(&import, "Cancelled").await;
-    assert_eq!(title().await, "Queued · waits.csv · Runboard", "nobody looks");
+    assert_eq!(title().await, "Queued · waits.csv · Runboard", "the tab is hidden");
     set_hidden(&chromium, false).await;
     chromium.wait_for("the end", async || title().await == "Cancelled · waits.csv · Runboard").await;
     let icon = chromium.attribute("#tab-icon", "href").await.unwrap();

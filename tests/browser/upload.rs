@@ -237,7 +237,7 @@ async fn files_chosen_together_are_sent_in_order_each_with_its_own_stop_and_show
     assert_eq!(shown, ["1.csv", "2.csv", "4.csv"], "the third was stopped, the fifth refused");
     let typed = chromium.evaluate("return document.getElementById('address').value").await;
     assert_eq!(typed, json!("https://half-an-addr"));
-    assert!(page.find(By::Css("#first-import, .welcome")).await.is_err(), "it is no first visit any more");
+    assert!(page.find(By::Css("#first-import, .welcome")).await.is_err(), "it is not a first visit any more");
     chromium.stop_after(&["the server responded with a status of 422"]).await;
     app.stop().await;
 }

@@ -22,7 +22,7 @@ use crate::{
 const ALL: &[(&str, &str)] = &[];
 const ONLY_FAILED: &[(&str, &str)] = &[("only", "failed")];
 
-/// Eight records, of which three fail; one of those spans two lines.
+/// Five records, of which three fail; one of those spans two lines.
 const MIXED: &str = "id,name\r\n1,Ann\r\n2\r\n3,Bob,x,\"y\nz\"\r\n4,\"C\nD\"\r\n5,a\0b\r\n";
 const MIXED_FAILED: &str = "id,name\r\n2\r\n3,Bob,x,\"y\nz\"\r\n5,a\0b\r\n";
 

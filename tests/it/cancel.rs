@@ -90,7 +90,7 @@ async fn between_two_steps_what_counts_are_the_finished_ones() {
     assert!(name.contains("processed-partial.csv"), "{name}");
     let partial = answer.bytes().await.unwrap();
     let rows = partial.iter().filter(|byte| **byte == b'\n').count() as u64 - 1;
-    assert_eq!((rows, 0), (processed, failed), "what is counted is what can be downloaded");
+    assert_eq!((rows, 0), (processed, failed), "the counted rows can be downloaded");
     let request = visitor.request(Method::GET, &format!("{import}/processed.csv"));
     let answer = request.header("Range", format!("bytes={}-", partial.len() - 9)).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::PARTIAL_CONTENT);

@@ -60,7 +60,7 @@ async fn rows(database: &str) -> Vec<(&'static str, i64)> {
     let going_on = "SELECT COUNT(*) FROM engine_run WHERE ended_at IS NULL";
     let begun = Instant::now();
     while sqlx::query(going_on).fetch_one(&pool).await.unwrap().get::<i64, _>(0) > 0 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "a run of the engine goes on");
+        assert!(begun.elapsed() < Duration::from_secs(60), "a run of the engine is unfinished");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     for table in ["import", "run", "step", "execution", "outbox", "engine_event", "engine_run", "engine_step"]

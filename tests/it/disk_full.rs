@@ -224,7 +224,7 @@ async fn with_no_byte_left_every_page_that_writes_says_so() {
     let readyz = visitor.get("/readyz").await;
     assert_eq!(readyz.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(readyz.text().await.unwrap().contains("files: no room left"));
-    // Until the database has used its reserve as well.
+    // Until the space that the database has allocated is used up, too.
     let mut taken = 0;
     let full = loop {
         let status = visitor.post_import("", "", "http://192.0.2.1/a.csv").await.status();
@@ -248,7 +248,7 @@ async fn with_no_byte_left_every_page_that_writes_says_so() {
         let page = answer.text().await.unwrap();
         assert_eq!(status, StatusCode::INSUFFICIENT_STORAGE, "{path} {fields:?}: {page}");
     }
-    assert_eq!(visitor.get("/").await.status(), StatusCode::OK, "reading goes on");
+    assert_eq!(visitor.get("/").await.status(), StatusCode::OK, "pages can still be read");
     drop(filler);
     let import = visitor.upload("small.csv", "a\n1\n").await;
     visitor.wait_for_state(&import, "Completed").await;

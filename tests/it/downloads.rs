@@ -198,7 +198,7 @@ async fn what_a_client_has_already_is_not_sent_again() {
         assert_eq!(answer.text().await.unwrap(), text, "{sent:?}");
     }
 
-    // A HEAD tells the same, whatever part it asks for.
+    // A HEAD has the same answer for every range.
     let head = visitor.request(Method::HEAD, path).header(RANGE, range).send().await.unwrap();
     assert_eq!(head.status(), StatusCode::OK);
     for name in [ACCEPT_RANGES, ETAG, LAST_MODIFIED, CONTENT_LENGTH, CONTENT_TYPE, CONTENT_DISPOSITION] {

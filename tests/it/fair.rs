@@ -82,7 +82,7 @@ async fn one_users_addresses_leave_a_fetch_for_another_and_wait_their_turn() {
 
     mira.post_form(&format!("{first}/cancel"), &[]).await;
     mira.wait_for_state(&first, "Cancelled").await;
-    // The call that waited longest; calls that have waited for half a minute start to wait again.
+    // The free slot may go to any of them, because a call that has waited for half a minute starts to wait again.
     let fetched = || async {
         let mut fetched = 0;
         for import in &others {

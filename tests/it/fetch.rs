@@ -365,7 +365,7 @@ async fn what_has_arrived_is_shown_as_bytes_and_a_cancel_stops_it() {
         let panel = visitor.wait_for(&import, words, |panel| panel.html.contains(words)).await;
         assert!(panel.html.contains(&format!("aria-label=\"{words}\"")), "{}", panel.html);
         assert!(panel.html.contains("done hatched"), "bytes do not look like rows: {}", panel.html);
-        assert_eq!(panel.counts(), (0, 0), "bytes are no rows");
+        assert_eq!(panel.counts(), (0, 0), "received bytes are not rows");
         visitor.post_form(&format!("{import}/cancel"), &[]).await;
         visitor.wait_for_state(&import, "Cancelled").await;
         visitor.wait_for(&import, "nothing left", |_| stored_files(&app).is_empty()).await;

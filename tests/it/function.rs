@@ -224,7 +224,7 @@ async fn a_step_that_is_told_to_stop_leaves_nothing() {
     let answer = world.call(&call("r", &file, &memo, 0)).await;
     assert_eq!(answer.failure(), ("The run was stopped.".to_owned(), true));
     assert!(world.outputs().is_empty());
-    assert_eq!(world.error("r").await, None, "it was told to");
+    assert_eq!(world.error("r").await, None, "it was stopped on request");
 }
 
 #[actix_web::test]

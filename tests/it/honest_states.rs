@@ -27,7 +27,7 @@ async fn a_run_that_appears_late_is_waited_for_and_every_run_is_shown() {
     world.reads("Waiting for a run to start", "").await;
     let panel = world.until("the end", |panel| panel.state == "Completed").await;
     let counts: Vec<_> = panel.runs.iter().map(|run| (run.processed.as_str(), run.failed.as_str())).collect();
-    assert_eq!(counts, [("", ""), ("98", "2")], "the second function tells no counts");
+    assert_eq!(counts, [("", ""), ("98", "2")], "the second function reports no counts");
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn what_is_not_the_end_is_never_called_one() {
         let world = World::saying(vec![said]).await;
         let panel = world.reads(sentence, status).await;
         assert_eq!(panel.state, "Running", "{sentence}");
-        assert!(panel.html.contains("hx-trigger"), "it goes on asking");
+        assert!(panel.html.contains("hx-trigger"), "it keeps polling");
     }))
     .await;
 }

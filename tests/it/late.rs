@@ -157,7 +157,7 @@ async fn pass(time: Duration) {
 async fn pass_until<T: std::fmt::Debug>(what: &str, look: impl AsyncFn() -> Result<(), T>) {
     let start = Instant::now();
     while let Err(seen) = look().await {
-        assert!(start.elapsed() < DEADLINE, "waited in vain for {what}: {seen:?}");
+        assert!(start.elapsed() < DEADLINE, "timed out waiting for {what}: {seen:?}");
         step().await;
     }
 }
@@ -290,7 +290,7 @@ async fn until_with_the_clock_standing<T: std::fmt::Debug>(
 ) {
     let start = Instant::now();
     while let Err(seen) = look().await {
-        assert!(start.elapsed() < DEADLINE, "waited in vain for {what}: {seen:?}");
+        assert!(start.elapsed() < DEADLINE, "timed out waiting for {what}: {seen:?}");
         tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(10))).await.unwrap();
     }
 }
@@ -369,7 +369,7 @@ async fn an_end_that_was_only_found_by_asking_says_that_ends_are_not_told() {
     assert!(progress.is_told());
     let import = room.import().await;
     room.wait_for_state(import, ImportState::Completed).await;
-    until("the end that nobody told", || !progress.is_told()).await;
+    until("the unreported end", || !progress.is_told()).await;
     progress.end_was_told();
     assert!(progress.is_told());
     room.imports.stop().await;

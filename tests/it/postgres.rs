@@ -233,7 +233,7 @@ async fn a_statement_costs_one_way_to_the_database_and_one_after_it_to_give_the_
 async fn a_lock_that_the_database_keeps_for_our_own_broken_connection_is_not_called_anothers() {
     let postgres = Postgres::start();
     let (wire, url) = wired(&postgres.url).await;
-    let mut lock = ProcessLock::take(&url, Duration::ZERO).await.unwrap().expect("nobody has it");
+    let mut lock = ProcessLock::take(&url, Duration::ZERO).await.unwrap().expect("the lock is free");
     wire.cut();
     assert_eq!(lock.check().await, LockState::KeptForLostConnection);
     assert!(!*lock.held().borrow());
@@ -307,7 +307,7 @@ async fn a_second_process_on_the_same_database_is_refused_and_a_restart_waits_fo
 async fn a_lock_whose_connection_breaks_is_taken_again_and_meanwhile_nothing_is_dispatched() {
     let postgres = Postgres::start();
     let url = postgres.url.clone();
-    let mut lock = ProcessLock::take(&url, Duration::ZERO).await.unwrap().expect("nobody has it");
+    let mut lock = ProcessLock::take(&url, Duration::ZERO).await.unwrap().expect("the lock is free");
     let held = lock.held();
     assert!(lock.check().await == LockState::Held && *held.borrow());
     assert!(ProcessLock::take(&url, Duration::from_millis(300)).await.unwrap().is_none(), "one at a time");

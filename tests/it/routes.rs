@@ -84,11 +84,11 @@ async fn a_stranger_finds_nothing_of_anothers_import_and_nobody_is_sent_to_sign_
             };
             let answer = as_htmx(nobody.request(method.clone(), &path)).send().await.unwrap();
             if htmx {
-                assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "nobody, htmx: {method} {path}");
+                assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "no session, htmx: {method} {path}");
             } else {
-                assert_eq!(answer.status(), StatusCode::SEE_OTHER, "nobody: {method} {path}");
+                assert_eq!(answer.status(), StatusCode::SEE_OTHER, "no session: {method} {path}");
                 let to = answer.headers()[header::LOCATION].to_str().unwrap();
-                assert!(to.starts_with("/sign-in"), "nobody: {method} {path} leads to {to}");
+                assert!(to.starts_with("/sign-in"), "no session: {method} {path} leads to {to}");
             }
             if *who == For::Owner {
                 let answer = as_htmx(stranger.request(method.clone(), &path)).send().await.unwrap();

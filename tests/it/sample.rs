@@ -29,6 +29,6 @@ async fn the_sample_can_be_looked_at_and_imported_and_its_broken_rows_come_back(
     assert_eq!(lines, ["212", "498", "1204", "1871", "2333", "2750", "3377"]);
 
     let dashboard = visitor.get("/").await.text().await.unwrap();
-    assert!(!dashboard.contains("/imports/sample"), "whoever has imported needs none any more");
+    assert!(!dashboard.contains("/imports/sample"), "a user with imports is not offered a sample");
     app.stop().await;
 }

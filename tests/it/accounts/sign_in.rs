@@ -31,7 +31,11 @@ async fn a_refused_form_comes_back_with_the_email_and_without_the_password() {
     }
     let wrong = send(&app, form("/sign-in", "ada@example.org", "not her password")).await;
     let unknown = send(&app, form("/sign-in", "eve@example.org", "not her password")).await;
-    assert_eq!(wrong.body.replace("ada@", "eve@"), unknown.body, "nobody learns who has an account");
+    assert_eq!(
+        wrong.body.replace("ada@", "eve@"),
+        unknown.body,
+        "the answer does not reveal who has an account"
+    );
     let empty = send(&app, TestRequest::post().uri("/sign-up").set_form([("other", "field")])).await;
     assert_eq!(empty.status, StatusCode::UNPROCESSABLE_ENTITY);
 }

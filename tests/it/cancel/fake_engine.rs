@@ -138,7 +138,7 @@ impl Room {
     pub(crate) async fn until(&self, what: &str, condition: impl Fn(&Engine) -> bool) {
         let start = Instant::now();
         while !condition(&self.engine()) {
-            assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
+            assert!(start.elapsed() < DEADLINE, "timed out waiting for {what}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -380,5 +380,5 @@ async fn an_import_is_followed_after_the_thread_that_took_it_has_ended() {
     });
     room.engine().runs = vec![("01M8532JEX1SP78PSANCV2SARF".to_owned(), "Running")];
     room.wait_for_state(import, ImportState::Running).await;
-    assert_eq!(room.imports.stop().await, 0, "every watch ends when it is told to");
+    assert_eq!(room.imports.stop().await, 0, "every watch ends at a stop");
 }

@@ -189,7 +189,7 @@ async fn a_function_of_somebody_elses_is_followed_with_its_progress_and_its_coun
     let import = dashboard.visitor.upload("rows.csv", ROWS).await;
     let call = dashboard.world.functions.called("import-it", 1).await.remove(0).call;
     let link = call.event.data["file"].as_str().unwrap();
-    let path = link.strip_prefix(&dashboard.app.origin).expect("the file lies with us");
+    let path = link.strip_prefix(&dashboard.app.origin).expect("Runboard serves the file");
     assert_eq!(dashboard.app.visitor().download(path).await, ROWS.as_bytes());
 
     let progress = json!({"processedItems": 40, "failedItems": 1, "totalItems": 80});

@@ -31,7 +31,7 @@ async fn with_status(world: &World, event: &str, query: &str, status: &str) -> V
 
 fn time(value: &Value) -> UnixMillis {
     UnixMillis::from_rfc3339(value.as_str().unwrap_or_default())
-        .unwrap_or_else(|| panic!("{value} is no time"))
+        .unwrap_or_else(|| panic!("{value} is not a time"))
 }
 
 #[tokio::test]

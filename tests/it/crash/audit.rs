@@ -47,7 +47,7 @@ pub async fn audit(mut world: World) {
             None => {
                 let page = world.visitor.get(&import).await.text().await.unwrap();
                 let name = unknown.keys().copied().find(|name| page.contains(name));
-                unknown.remove(name.unwrap_or_else(|| panic!("nobody asked for {import}"))).unwrap().clone()
+                unknown.remove(name.unwrap_or_else(|| panic!("{import} was not requested"))).unwrap().clone()
             }
         };
         let panel = world
@@ -165,7 +165,7 @@ async fn check_runs(world: &World, left: &OnDisk<'_>, import: &str, ended: &Ende
     let what = format!("{import}: {events} events, {runs} runs, ended {ended_at:?}, cancel {cancel:?}");
     if let Some(UnixMillis(answered)) = ended.asked.cancel_answered_at {
         let was_over = ended_at.is_some_and(|ended| ended <= answered);
-        assert!(cancel.is_some() || was_over, "{what}: the wish was answered, and is lost");
+        assert!(cancel.is_some() || was_over, "{what}: the request to cancel was answered, and is lost");
     }
     if ended.panel.state == "Completed" {
         assert_eq!((events, runs, ended.panel.runs.len()), (1, 1, 1), "{what}");
@@ -173,7 +173,7 @@ async fn check_runs(world: &World, left: &OnDisk<'_>, import: &str, ended: &Ende
         assert!(late.is_none_or(|late| late < TOO_LATE_MILLIS), "{what}");
         return;
     }
-    assert!(cancel.is_some(), "{what}: nobody cancelled it");
+    assert!(cancel.is_some(), "{what}: no one cancelled it");
     // A run that appeared after the cancel is shown once its end is recorded, which may be after this check.
     let shown = ended.panel.runs.len() as i64;
     assert!(events <= 1 && runs == events && (runs == shown || shown == 0 && ended.records == 0), "{what}");

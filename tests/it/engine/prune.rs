@@ -132,7 +132,7 @@ async fn forgets(database: &str) {
 /// Events, more than one chunk reads.
 const MANY: i64 = 1_300;
 
-/// Every so many events, one belongs to an import.
+/// One in this many events belongs to an import.
 const NAMED: i64 = 13;
 
 #[tokio::test]

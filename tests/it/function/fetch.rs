@@ -55,7 +55,7 @@ async fn fetches_that_overlap_leave_one_copy() {
     let file = host.url("/a.csv");
     let body = call("r", &file, &Memo::new(), 0);
     let answers = join_all((0..4).map(|_| world.call(&body))).await;
-    assert!(answers.iter().all(|answer| answer.text == answers[0].text), "each tells of the same copy");
+    assert!(answers.iter().all(|answer| answer.text == answers[0].text), "all answers have the same copy");
     assert_eq!(world.outputs(), world.named_outputs().await);
     assert_eq!(world.outputs().len(), 1);
     let (names, end) = world.call_to_the_end("r", &file).await;

@@ -63,7 +63,7 @@ async fn a_sweep_reads_on_where_the_last_one_ended() {
         tokio::task::yield_now().await;
     }
     world.call_to_the_end("second", &file).await;
-    assert_eq!(sweep(first_ended).await, 0, "it is no day old");
+    assert_eq!(sweep(first_ended).await, 0, "it is less than a day old");
     assert_eq!(sweep(UnixMillis::now().plus(Duration::from_millis(1))).await, 1);
     assert!(world.outputs().is_empty());
 }

@@ -35,7 +35,7 @@ async fn a_step_that_cannot_read_on_ends_with_what_it_has_finished_and_the_next_
     let sentence = "A stored file could not be read or written. Ask the operator to check the disk.";
     assert_eq!(answer.failure(), (sentence.to_owned(), true));
     let records = first.counts.processed + first.counts.failed;
-    assert_eq!(answer.json()["line"], 1 + records + 1, "behind the header and what is counted");
+    assert_eq!(answer.json()["line"], 1 + records + 1, "after the header and the counted records");
     assert_eq!(world.processor.store.steps(&run_id("r")).await.unwrap().len(), 2);
 
     fs::write(path, &text).unwrap();

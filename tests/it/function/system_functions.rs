@@ -126,7 +126,7 @@ async fn progress_is_taken_once_a_second_and_only_of_runs_that_are_followed() {
         progress(json!({ "runId": RUN, "processedItems": processed, "failedItems": 1, "totalItems": 1000 }))
     };
     assert_eq!(tell(&world, PROGRESS_ID, &told(5)).await.status, StatusCode::OK);
-    assert_eq!(registry.now(&run()), None, "nobody follows it");
+    assert_eq!(registry.now(&run()), None, "no watcher follows it");
 
     registry.follow(&run());
     assert_eq!(registry.now(&run()).unwrap().counts, None);

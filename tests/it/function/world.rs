@@ -189,7 +189,7 @@ impl World {
     pub(super) async fn error(&self, run: &str) -> Option<String> {
         let saved = self.processor.store.execution(&run_id(run)).await.unwrap();
         let shown = self.processor.progress.of(&run_id(run)).now().execution;
-        assert_eq!(saved.as_ref(), shown.as_deref(), "what is saved and what is shown");
+        assert_eq!(saved.as_ref(), shown.as_deref(), "the saved execution equals the shown one");
         saved.and_then(|execution| execution.error).map(|error| error.message)
     }
 }

@@ -57,7 +57,7 @@ async fn follows(url: &str) {
     store.event_sent(untaken, &untaken.to_string().into(), UnixMillis(3)).await.unwrap();
     assert_eq!(stands(&store, untaken).await, [], "a function may still come");
     let wish = store.finish_import(untaken, true, UnixMillis(9)).await.unwrap();
-    assert!(!wish, "the wish to cancel is not as its watcher saw it");
+    assert!(!wish, "the watcher did not know of the request to cancel");
     assert!(store.finish_import(untaken, false, UnixMillis(9)).await.unwrap());
     assert_eq!(stands(&store, untaken).await, [StateFilter::NoFunction]);
     // Of two concurrent calls that reopen it, one succeeds.
@@ -73,7 +73,7 @@ async fn follows(url: &str) {
     record(&store, lost, one, RunStatus::Running, false, None).await;
     record(&store, lost, two, RunStatus::Running, false, None).await;
     store.lose_run(lost, &RunId::from(one.to_owned()), UnixMillis(9)).await.unwrap();
-    assert_eq!(stands(&store, lost).await, [], "the other one goes on");
+    assert_eq!(stands(&store, lost).await, [], "the other run is unfinished");
     record(&store, lost, two, RunStatus::Completed, true, Some((1, 0))).await;
     assert_eq!(stands(&store, lost).await, [StateFilter::Lost]);
     record(&store, lost, one, RunStatus::Running, false, None).await;
@@ -91,7 +91,11 @@ async fn follows(url: &str) {
     record(&store, cancelled, "five", RunStatus::Running, false, None).await;
     assert_eq!(stands(&store, cancelled).await, []);
     record(&store, cancelled, "five", RunStatus::Completed, true, None).await;
-    assert_eq!(stands(&store, cancelled).await, [StateFilter::Completed], "it was faster than the wish");
+    assert_eq!(
+        stands(&store, cancelled).await,
+        [StateFilter::Completed],
+        "it ended before the request to cancel"
+    );
     store.close().await;
 }
 

@@ -89,7 +89,7 @@ async fn v1_must_say_both_that_the_run_is_over_and_when() {
         assert_eq!(until("two more lists", more).await, 1, "it is not asked at every look");
         let panel = world.until("the run", |panel| !panel.runs.is_empty()).await;
         assert_eq!((panel.state.as_str(), panel.runs[0].status.as_str()), ("Running", "Running"));
-        assert_eq!(panel.runs[0].processed, "", "an output without an end tells nothing");
+        assert_eq!(panel.runs[0].processed, "", "an output before the end is ignored");
     }))
     .await;
 }

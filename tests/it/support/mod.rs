@@ -199,7 +199,7 @@ pub async fn until_equal<T: Debug + PartialEq>(what: &str, look: impl Fn() -> T,
         }
         assert!(
             start.elapsed() < DEADLINE,
-            "waited in vain for {what}: expected {expected:?}, last seen {seen:?}"
+            "timed out waiting for {what}: expected {expected:?}, last seen {seen:?}"
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

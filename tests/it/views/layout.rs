@@ -74,7 +74,11 @@ fn only_a_function_that_tells_counts_has_a_row_of_figures() {
         (count(&panel(&snapshot), "class=\"figures\""), count(&card, "class=\"figures\""))
     };
     assert_eq!(figures(vec![running(), foreign(1, "14:03:07", unknown.clone())]), (1, 1));
-    assert_eq!(figures(vec![running(), foreign(1, "14:03:07", running())]), (2, 2), "one that tells them");
+    assert_eq!(
+        figures(vec![running(), foreign(1, "14:03:07", running())]),
+        (2, 2),
+        "another function with counts"
+    );
     // The figures of our own function have their place before the first count.
     assert_eq!(figures(vec![unknown]), (1, 1));
     assert_eq!(figures(Vec::new()), (1, 1));
