@@ -14,7 +14,7 @@ const SWEPT_UNTIL: &str = "orphaned_runs_swept_until";
 
 impl Processor {
     /// Deletes what orphaned runs have left, and returns their number. First deletes the steps, then the
-    /// files. Files that remain after a crash are quarantined by the next start.
+    /// files. Files that remain after a crash are quarantined after the next start.
     ///
     /// # Errors
     /// If the database fails.
