@@ -4,8 +4,8 @@
 
 mod inbox;
 mod late;
+mod reported;
 mod run;
-mod told;
 
 use std::{
     collections::HashMap,
@@ -21,8 +21,8 @@ use tokio::time::timeout;
 pub use self::{
     inbox::{Inbox, News, Subscription},
     late::{Late, LateRuns},
+    reported::ReportedRun,
     run::{ActiveExecution, RunProgress, WaitingCall},
-    told::Told,
 };
 
 use crate::{
@@ -41,7 +41,7 @@ pub struct ProgressRegistry {
     runs: Arc<Mutex<HashMap<RunId, Arc<RunProgress>>>>,
     waiting: Arc<Mutex<HashMap<EventId, Arc<Inbox>>>>,
     late: Arc<LateRuns>,
-    told_budget: told::ToldBudget,
+    report_budget: reported::ReportBudget,
     is_reached: Arc<AtomicBool>,
     /// Whether an end was found by polling and the engine did not report it.
     misses_ends: Arc<AtomicBool>,
@@ -160,7 +160,7 @@ impl ProgressRegistry {
 
     /// Reports a run to the watchers of all `events`, which a batch of them may share.
     pub fn tell_run(&self, events: &[EventId], run: Run) {
-        let run = self.told_budget.keep(run);
+        let run = self.report_budget.keep(run);
         for event in events {
             self.tell(event, run.clone().map_or(News::Missed, News::Run));
         }
@@ -229,7 +229,7 @@ impl ProgressRegistry {
     }
 
     /// Records that the engine reports the ends of runs.
-    pub fn end_was_told(&self) {
+    pub fn end_was_reported(&self) {
         self.misses_ends.store(false, Ordering::Relaxed);
     }
 
@@ -246,7 +246,7 @@ impl ProgressRegistry {
 
     /// Whether the engine is expected to report events.
     #[must_use]
-    pub fn is_told(&self) -> bool {
+    pub fn expects_reports(&self) -> bool {
         self.is_reached() && !self.misses_ends.load(Ordering::Relaxed)
     }
 }

@@ -135,7 +135,7 @@ async fn call(processor: web::Data<Processor>, request: HttpRequest, body: web::
     }
     match function_id.as_str() {
         RUN_ENDED_ID => handler.noted(processor.run_ended(&call)),
-        PROGRESS_ID => handler.noted(processor.progress_told(&call)),
+        PROGRESS_ID => handler.noted(processor.progress_reported(&call)),
         _ => import(processor, call).await,
     }
 }

@@ -64,7 +64,7 @@ impl Processor {
     /// call has other data.
     pub(super) fn run_ended(&self, call: &Call) -> bool {
         let Ok(ended) = Ended::deserialize(&call.event.data) else { return false };
-        self.progress.end_was_told();
+        self.progress.end_was_reported();
         let status = RunStatus::from(ended.inngest.status.as_str());
         // A failed run has both, and both contain the reason.
         let output = ended.result.or(ended.error);
@@ -90,7 +90,7 @@ impl Processor {
 
     /// Another function reports its progress. Returns `false` if the call has other data. Reports that come
     /// too often, or belong to a run without a watcher, are dropped.
-    pub(super) fn progress_told(&self, call: &Call) -> bool {
+    pub(super) fn progress_reported(&self, call: &Call) -> bool {
         let Ok(progress) = Progress::deserialize(&call.event.data) else { return false };
         let numbers = [progress.processed_items, progress.failed_items, progress.total_items.unwrap_or(0)];
         if numbers.into_iter().any(|number| number > MOST_ITEMS) {

@@ -14,7 +14,7 @@ mod lasting;
 mod missing_end;
 mod pace;
 mod record;
-mod told;
+mod reports;
 
 use std::{sync::Arc, time::Duration};
 
@@ -40,7 +40,7 @@ const NET_OF_AN_END: Duration = Duration::from_millis(1_500);
 const LAST_LIST_WITHIN: Duration = Duration::from_secs(10 * 60);
 /// If an end that was found by polling is not reported within this (the longest delay seen was 4.2 s), the
 /// engine does not report ends.
-const TOLD_WITHIN: Duration = Duration::from_secs(5);
+const REPORTED_WITHIN: Duration = Duration::from_secs(5);
 /// How often the watcher checks, without polling, whether a step is still active.
 const TICK: Duration = Duration::from_secs(5);
 /// The pause after a database failure.
@@ -85,7 +85,7 @@ struct Watch {
     begin: Begin,
     news: progress::Subscription,
     /// Reported runs that are not recorded yet.
-    told: Vec<Arc<progress::Told>>,
+    reports: Vec<Arc<progress::ReportedRun>>,
     /// Something changed on our side: check at once.
     must_look: bool,
     /// The engine is about to have news of a run.
@@ -158,7 +158,7 @@ impl Watch {
     ) -> Self {
         let mut pace = Pace::new();
         if begin == Begin::Reopened {
-            pace.news(pace::TOLD);
+            pace.news(pace::REPORTED);
         }
         Self {
             shared,
@@ -168,7 +168,7 @@ impl Watch {
             rule: pace::AWAITED,
             begin,
             news,
-            told: Vec::new(),
+            reports: Vec::new(),
             must_look: false,
             is_soon: false,
             sent: None,
@@ -225,7 +225,7 @@ impl Watch {
         let is_soon = std::mem::take(&mut self.is_soon);
         let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
         if is_unsent(&import) {
-            if self.show_told().await?.any {
+            if self.show_reports().await?.any {
                 self.is_heard();
             }
             let is_time = must_look || self.pace.is_due();
@@ -239,7 +239,7 @@ impl Watch {
                 return self.take_answer(&client, &import, listed, word).await;
             }
         }
-        let shown = self.show_told().await?;
+        let shown = self.show_reports().await?;
         let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
         match wake {
             Wake::Ask(client) => return self.ask(&client, &import).await,
@@ -248,7 +248,7 @@ impl Watch {
                 return self.finish(&import).await;
             }
             // A user waits for the result, or a run of a cancelled import must be cancelled.
-            Wake::Look if must_look || !self.told.is_empty() => {
+            Wake::Look if must_look || !self.reports.is_empty() => {
                 let client = self.shared.client.for_user(self.owner, Priority::Now);
                 return self.ask(&client, &import).await;
             }
@@ -262,7 +262,7 @@ impl Watch {
         let rule = self.rule(&import);
         // A call for another step of a known run is no reason to poll.
         if shown.any_changed || shown.any_ended || self.rule == pace::AT_WORK && rule != pace::AT_WORK {
-            self.pace.told(rule);
+            self.pace.reported(rule);
         }
         self.rule = rule;
         if is_soon {
@@ -314,15 +314,15 @@ impl Watch {
         } else if self.listed.is_none() || import.runs.is_empty() || import.runs.iter().any(is_queued) {
             // Other runs of the event must be shown soon, and only the list shows that another function's run
             // has begun.
-            if self.shared.progress.is_told() { pace::AWAITED } else { pace::UNTOLD }
+            if self.shared.progress.expects_reports() { pace::AWAITED } else { pace::UNREPORTED }
         } else if unended.peek().is_some()
             && unended.all(|run| run.is_ours() && self.shared.progress.is_active(&run.row.run_id))
         {
             pace::AT_WORK
-        } else if self.shared.progress.is_told() {
-            pace::TOLD
+        } else if self.shared.progress.expects_reports() {
+            pace::REPORTED
         } else {
-            pace::UNTOLD
+            pace::UNREPORTED
         }
     }
 }

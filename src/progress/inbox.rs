@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{ProgressRegistry, lock, told::Told};
+use super::{ProgressRegistry, lock, reported::ReportedRun};
 use crate::base::ids::EventId;
 
 /// More news than this is not kept for a busy watcher, which polls the engine instead.
@@ -18,7 +18,7 @@ pub(super) const MOST: usize = 1_000;
 #[derive(Clone, Debug, PartialEq)]
 pub enum News {
     /// A signed request reported it: the run was called, or has ended.
-    Run(Arc<Told>),
+    Run(Arc<ReportedRun>),
     /// A run did not fit into memory, so the engine must be polled.
     Missed,
     /// The engine is about to have news of a run: our function has given its last answer, or an attempt

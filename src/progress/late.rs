@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{inbox::MOST, told::Told};
+use super::{inbox::MOST, reported::ReportedRun};
 use crate::base::ids::EventId;
 
 /// A larger run is not kept, because the event may be a stranger's, and such runs would use up the watchers'
@@ -21,7 +21,7 @@ const LONGEST_EVENT_ID: usize = 64;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Late {
     /// This run of it was called, or has ended.
-    Run(EventId, Arc<Told>),
+    Run(EventId, Arc<ReportedRun>),
     /// A run of it did not fit into memory, so the engine must be polled.
     Missed(EventId),
 }
@@ -35,13 +35,13 @@ pub struct LateRuns {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    runs: Vec<(EventId, Arc<Told>)>,
+    runs: Vec<(EventId, Arc<ReportedRun>)>,
     missed: HashSet<EventId>,
     is_full: bool,
 }
 
 impl LateRuns {
-    pub(super) fn put(&self, event: &EventId, run: Arc<Told>) {
+    pub(super) fn put(&self, event: &EventId, run: Arc<ReportedRun>) {
         let mut waiting = self.waiting();
         if waiting.runs.len() < MOST && run.bytes() <= MOST_BYTES_OF_ONE {
             waiting.runs.push((event.clone(), run));

@@ -366,12 +366,12 @@ async fn an_end_that_was_only_found_by_asking_says_that_ends_are_not_told() {
     let runs = vec![(new_run().to_string(), "Completed")];
     let (room, progress) = room(Engine { runs, ..Engine::default() }).await;
     progress.set_reached();
-    assert!(progress.is_told());
+    assert!(progress.expects_reports());
     let import = room.import().await;
     room.wait_for_state(import, ImportState::Completed).await;
-    until("the unreported end", || !progress.is_told()).await;
-    progress.end_was_told();
-    assert!(progress.is_told());
+    until("the unreported end", || !progress.expects_reports()).await;
+    progress.end_was_reported();
+    assert!(progress.expects_reports());
     room.imports.stop().await;
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Begin, LAST_LIST_WITHIN, Outcome, TOLD_WITHIN, Watch, pace,
-    record::{Provenance, add_told},
+    Begin, LAST_LIST_WITHIN, Outcome, REPORTED_WITHIN, Watch, pace,
+    record::{Provenance, add_reports},
 };
 use crate::{
     base::{ids::RunId, time::UnixMillis},
@@ -28,7 +28,7 @@ const LONGEST_PEACE: Duration = Duration::from_secs(60);
 impl Watch {
     /// Polls the engine and handles its answer.
     pub(super) async fn ask(&mut self, client: &Client, import: &Snapshot) -> store::Result<Outcome> {
-        if self.told.is_empty() && self.ask_for_plans_alone(client, import).await? {
+        if self.reports.is_empty() && self.ask_for_plans_alone(client, import).await? {
             self.unanswered_since = None;
             self.answered(import, &[], Provenance::Asked).await?;
             let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
@@ -86,7 +86,7 @@ impl Watch {
                 (data, Provenance::Listed)
             }
             Answered::Runs(runs) => (runs, Provenance::Asked),
-            Answered::Nothing => (Vec::new(), Provenance::Told),
+            Answered::Nothing => (Vec::new(), Provenance::Reported),
         })
     }
 
@@ -102,8 +102,8 @@ impl Watch {
         let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
         let import = &*import;
         self.note_found(import, &runs);
-        add_told(&mut runs, std::mem::take(&mut self.told));
-        if word != Provenance::Told {
+        add_reports(&mut runs, std::mem::take(&mut self.reports));
+        if word != Provenance::Reported {
             self.unanswered_since = None;
         }
         let mut any_changed = false;
@@ -126,7 +126,7 @@ impl Watch {
                 return self.cancel(import, &listed, &unlisted).await;
             }
         }
-        let returned = import.outage.map(|outage| outage.since).filter(|_| word != Provenance::Told);
+        let returned = import.outage.map(|outage| outage.since).filter(|_| word != Provenance::Reported);
         let was_silent = returned.is_some();
         any_changed |= self.answered(import, &runs.iter().collect::<Vec<_>>(), word).await?;
         if was_silent {
@@ -149,11 +149,11 @@ impl Watch {
         }
         if any_changed || is_cancelled {
             self.unchanged = 0;
-        } else if word != Provenance::Told {
+        } else if word != Provenance::Reported {
             self.ask_for_plans(client, &import, returned).await?;
         }
         self.look_for_missing_ends();
-        if word == Provenance::Told {
+        if word == Provenance::Reported {
             self.pace.postpone(self.same_list_until.saturating_duration_since(Instant::now()));
         }
         let Some(import) = self.snapshot() else { return Ok(Outcome::Over) };
@@ -167,15 +167,15 @@ impl Watch {
             self.begin = Begin::New;
             return;
         }
-        let told = &self.told;
+        let reports = &self.reports;
         let is_known = |run: &Run| {
             let known = import.runs.iter().find(|known| known.row.run_id == run.run_id);
             known.is_some_and(|known| known.row.ended_at.is_some())
         };
-        let is_told =
-            |run: &Run| told.iter().any(|told| told.run_id == run.run_id && told.ended_at.is_some());
-        let until = Instant::now() + TOLD_WITHIN;
-        for run in listed.iter().filter(|run| run.ended_at.is_some() && !is_known(run) && !is_told(run)) {
+        let is_reported =
+            |run: &Run| reports.iter().any(|report| report.run_id == run.run_id && report.ended_at.is_some());
+        let until = Instant::now() + REPORTED_WITHIN;
+        for run in listed.iter().filter(|run| run.ended_at.is_some() && !is_known(run) && !is_reported(run)) {
             self.found.push((run.run_id.clone(), until));
         }
     }
@@ -204,7 +204,7 @@ impl Watch {
                 Err(error) => tracing::warn!(run = %id, %error, "cannot cancel the run yet"),
             }
         }
-        self.pace.no_news(pace::UNTOLD);
+        self.pace.no_news(pace::UNREPORTED);
         if self.cancels < SWIFT_CANCELS {
             self.cancels += 1;
             self.pace.soon(NET_OF_A_CANCEL);

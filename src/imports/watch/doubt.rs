@@ -33,7 +33,7 @@ impl Watch {
         client: &Client,
         import: &Snapshot,
     ) -> store::Result<bool> {
-        let is_first = self.rule == pace::TOLD && self.unchanged == 0 && self.listed.is_some();
+        let is_first = self.rule == pace::REPORTED && self.unchanged == 0 && self.listed.is_some();
         if !is_first || import.outage.is_some() || import.row.cancel_requested_at.is_some() {
             return Ok(false);
         }
@@ -63,7 +63,7 @@ impl Watch {
     ) -> store::Result<()> {
         let now = UnixMillis::now();
         self.unchanged = self.unchanged.saturating_add(1);
-        let is_turn = self.rule == pace::TOLD || self.unchanged % EVERY == 1 || returned.is_some();
+        let is_turn = self.rule == pace::REPORTED || self.unchanged % EVERY == 1 || returned.is_some();
         let is_due = |run: &RunSnapshot| run.plan.is_some_and(|plan| plan.at <= now);
         let is_asked = |run: &RunSnapshot| {
             is_turn || is_due(run) || self.doubts.iter().any(|(id, _)| *id == run.row.run_id)

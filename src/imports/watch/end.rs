@@ -75,7 +75,7 @@ impl Watch {
             self.sent_again = true;
             tracing::warn!(import = %self.id, "no function started for the event; sending it again");
             outbox::send_again(&self.shared, self.id).await?;
-            self.pace.news(pace::UNTOLD);
+            self.pace.news(pace::UNREPORTED);
         }
         Ok(Outcome::Again)
     }

@@ -39,12 +39,13 @@ impl Watch {
             return Ok(());
         }
         let known = |id: &RunId| import.runs.iter().find(|known| known.row.run_id == *id);
-        let is_told = |id: &RunId| self.told.iter().any(|told| told.run_id == *id && told.ended_at.is_some());
+        let is_reported =
+            |id: &RunId| self.reports.iter().any(|report| report.run_id == *id && report.ended_at.is_some());
         let lacks_end = |run: &&mut Run| {
             run.ended_at.is_none()
                 && run.status.is_terminal_word()
                 && known(&run.run_id).is_none_or(|known| known.row.ended_at.is_none())
-                && !is_told(&run.run_id)
+                && !is_reported(&run.run_id)
         };
         let lacking: Vec<&mut Run> = listed.iter_mut().filter(lacks_end).collect();
         self.missing_ends.retain(|missing| lacking.iter().any(|run| run.run_id == missing.run));

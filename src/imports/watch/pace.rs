@@ -24,9 +24,9 @@ const fn rule(first: u64, factor: f64, longest: u64) -> Rule {
 /// 40, 70, ... seconds after the last news.
 pub const AWAITED: Rule = rule(1, 3.0, 30);
 /// The engine reports changes: 5, 30, 60, ... seconds after the last news.
-pub const TOLD: Rule = rule(5, 5.0, 30);
+pub const REPORTED: Rule = rule(5, 5.0, 30);
 /// It does not: after 1, 2.3, 3.8, ... seconds, then every five.
-pub const UNTOLD: Rule = rule(1, 1.25, 5);
+pub const UNREPORTED: Rule = rule(1, 1.25, 5);
 /// No function accepts the event.
 pub const IDLE: Rule = rule(5, 1.5, 30);
 /// A step is active in this process, so we know more about the run than the engine. After a minute has shown
@@ -64,7 +64,7 @@ impl Pace {
 
     /// A report brought something new: the pauses start again, but a planned poll is not delayed. It may be
     /// about another run, and more reports may come before it is due.
-    pub fn told(&mut self, rule: Rule) {
+    pub fn reported(&mut self, rule: Rule) {
         let due = self.due;
         self.wait(rule.first);
         self.no_later_than(due);
@@ -124,7 +124,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_engine_that_tells_is_asked_less_and_less() {
         assert_eq!(asked(AWAITED).await[..6], [1, 4, 13, 40, 70, 100]);
-        let times = asked(TOLD).await;
+        let times = asked(REPORTED).await;
         assert_eq!(times[..4], [5, 30, 60, 90]);
         assert_eq!(times.len(), 120);
     }
@@ -136,7 +136,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_engine_that_cannot_reach_us_is_asked_often() {
-        let times = asked(UNTOLD).await;
+        let times = asked(UNREPORTED).await;
         assert!(times.iter().filter(|at| **at <= 10).count() >= 5, "{times:?}");
         assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 5), "{times:?}");
     }
@@ -153,11 +153,11 @@ mod tests {
         assert_eq!(pace.due() - start, Duration::from_secs(1));
         pace.soon(Duration::from_millis(100));
         assert_eq!(pace.due() - start, Duration::from_millis(100));
-        pace.told(TOLD);
+        pace.reported(REPORTED);
         assert_eq!(pace.due() - start, Duration::from_millis(100));
-        pace.news(TOLD);
+        pace.news(REPORTED);
         assert_eq!(pace.due() - start, Duration::from_secs(5));
-        pace.told(AWAITED);
+        pace.reported(AWAITED);
         assert_eq!(pace.due() - start, Duration::from_secs(1));
     }
 }

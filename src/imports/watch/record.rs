@@ -9,7 +9,7 @@ use crate::{
     base::{ids::RunId, time::UnixMillis},
     imports::{EngineOutage, OutageCause, RunReading, RunSnapshot, Snapshot, counts},
     inngest::{self, Run, RunStatus},
-    progress::Told,
+    progress::ReportedRun,
     store::{self, runs::RunRow},
 };
 
@@ -27,7 +27,7 @@ const START_WITHIN: Duration = Duration::from_millis(200);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Provenance {
     /// The engine or a function reported it.
-    Told,
+    Reported,
     /// The engine was asked for some of them.
     Asked,
     /// The engine has listed all runs of the event.
@@ -49,7 +49,7 @@ impl Watch {
         runs: &[&Run],
         word: Provenance,
     ) -> store::Result<bool> {
-        if runs.is_empty() && word == Provenance::Told {
+        if runs.is_empty() && word == Provenance::Reported {
             return Ok(false);
         }
         let mut any_changed = false;
@@ -67,7 +67,7 @@ impl Watch {
             if known.is_some_and(|known| {
                 known.row.ended_at.is_some()
                     // A report about a run that the engine had lost is news.
-                    || known.is_as(&run) && (known.row.lost_at.is_none() || word != Provenance::Told)
+                    || known.is_as(&run) && (known.row.lost_at.is_none() || word != Provenance::Reported)
                     || is_older && known.row.status == RunStatus::Running
             }) {
                 continue;
@@ -100,7 +100,7 @@ impl Watch {
         };
         self.change(|import| {
             import.answered_at = Some(UnixMillis::now());
-            if word != Provenance::Told {
+            if word != Provenance::Reported {
                 import.outage = None;
             }
             if let Some(row) = row {
@@ -209,8 +209,8 @@ impl Watch {
 }
 
 /// Adds to `listed` what was reported since: an end that the list does not contain yet, and missing runs.
-pub(super) fn add_told(listed: &mut Vec<Run>, told: Vec<Arc<Told>>) {
-    for run in told {
+pub(super) fn add_reports(listed: &mut Vec<Run>, reports: Vec<Arc<ReportedRun>>) {
+    for run in reports {
         let run = Run::clone(&run);
         match listed.iter_mut().find(|known| known.run_id == run.run_id) {
             Some(known) if known.ended_at.is_none() && run.ended_at.is_some() => {

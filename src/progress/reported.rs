@@ -16,20 +16,20 @@ const ENTRY_BYTES: usize = 48;
 
 /// A reported run. Its memory is released when the last reader drops it.
 #[derive(Debug)]
-pub struct Told {
+pub struct ReportedRun {
     run: Run,
     bytes: usize,
     _held: HeldBytes,
 }
 
-impl Told {
+impl ReportedRun {
     /// Its size in memory.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 }
 
-impl Deref for Told {
+impl Deref for ReportedRun {
     type Target = Run;
 
     fn deref(&self) -> &Run {
@@ -37,7 +37,7 @@ impl Deref for Told {
     }
 }
 
-impl PartialEq for Told {
+impl PartialEq for ReportedRun {
     fn eq(&self, other: &Self) -> bool {
         self.run == other.run
     }
@@ -45,23 +45,23 @@ impl PartialEq for Told {
 
 /// The memory for reported runs.
 #[derive(Clone, Debug)]
-pub(super) struct ToldBudget(ByteBudget);
+pub(super) struct ReportBudget(ByteBudget);
 
-impl Default for ToldBudget {
+impl Default for ReportBudget {
     fn default() -> Self {
         Self(ByteBudget::new(MOST_BYTES, MOST_BYTES))
     }
 }
 
-impl ToldBudget {
+impl ReportBudget {
     /// Keeps `run`. None if it does not fit.
-    pub(super) fn keep(&self, run: Run) -> Option<Arc<Told>> {
+    pub(super) fn keep(&self, run: Run) -> Option<Arc<ReportedRun>> {
         let words = [run.run_id.as_str(), &run.function_id, run.event_id.as_str(), run.status.as_str()];
         let words = words.into_iter().chain(run.function_name.as_deref()).map(str::len).sum::<usize>();
-        let bytes = size_of::<Told>() + words + run.output.as_ref().map_or(0, heap_bytes);
+        let bytes = size_of::<ReportedRun>() + words + run.output.as_ref().map_or(0, heap_bytes);
         let mut held = self.0.hold(None);
         held.grow(bytes).ok()?;
-        Some(Arc::new(Told { run, bytes, _held: held }))
+        Some(Arc::new(ReportedRun { run, bytes, _held: held }))
     }
 }
 
