@@ -90,7 +90,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
     let (database, store) = DatabaseLock::open(&config.database_url, config.database_connections).await?;
     data_dir::check_installation(&config.data_dir, &store).await?;
     let storage = Storage::open(config.data_dir.join("files"))?;
-    stored_files::check_at_start(&config.data_dir, &storage, &store).await?;
+    stored_files::check_at_start(&storage, &store).await?;
 
     let public = listen(config.listen)?;
     let here = origin_of(public.local_addr()?)?;
@@ -162,7 +162,6 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         client.clone(),
         accounts.clone(),
         processor.clone(),
-        config.data_dir.clone(),
         storage.clone(),
         store.clone(),
     );

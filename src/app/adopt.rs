@@ -38,7 +38,6 @@ pub async fn adopt(config: &Config) -> Result<Adopted, StartError> {
     let without_upload = without_upload(&storage, &store).await?;
     let imports = store.count_imports().await?;
     data_dir::join(&config.data_dir, &store).await?;
-    data_dir::renew_generation(&config.data_dir, &store).await?;
     store.close().await;
     database.release().await;
     Ok(Adopted { imports, stored_files, set_aside, without_upload })

@@ -1,12 +1,12 @@
 //! The periodic tasks of the server.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use actix_web::web;
 use tokio::{task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{StartError, data_dir, stored_files};
+use super::{StartError, stored_files};
 use crate::{
     accounts::Accounts,
     base::{tasks::Tasks, time::UnixMillis},
@@ -27,10 +27,6 @@ const SWEEP_QUARANTINE_EVERY: Duration = Duration::from_secs(60 * 60);
 const CHECK_FILES_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 const CHECK_FILES_AGAIN_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// How often the data folder and the database get a new generation. A copy of the database that is younger cannot be
-/// told from the database itself.
-const RENEW_GENERATION_EVERY: Duration = Duration::from_secs(10 * 60);
-
 /// How soon a session that was ended from the command line ends in this process.
 const SWEEP_SESSIONS_EVERY: Duration = Duration::from_secs(30);
 
@@ -40,12 +36,10 @@ pub(super) fn start(
     client: Client,
     accounts: web::Data<Accounts>,
     processor: web::Data<Processor>,
-    data_dir: PathBuf,
     storage: Storage,
     store: Store,
 ) {
     tasks.spawn(check_event_key(client));
-    tasks.spawn(renew_generation(data_dir, store.clone(), tasks.clone()));
     tasks.spawn(check_files(storage.clone(), store.clone(), tasks.clone()));
     let accounts = accounts.into_inner();
     repeat(tasks, SWEEP_SESSIONS_EVERY, move || sweep_sessions(Arc::clone(&accounts)));
@@ -94,14 +88,6 @@ async fn sweep_runs(processor: Arc<Processor>, store: Store, stopping: Cancellat
             tracing::info!(events, "deleted events of the embedded engine a day after their runs ended");
         }
         Err(error) => tracing::error!(%error, "cannot prune the events of the embedded engine"),
-    }
-}
-
-async fn renew_generation(data_dir: PathBuf, store: Store, tasks: Tasks) {
-    while tasks.stopping().run_until_cancelled(sleep(RENEW_GENERATION_EVERY)).await.is_some() {
-        if let Err(error) = data_dir::renew_generation(&data_dir, &store).await {
-            tracing::warn!(%error, "cannot renew the generation of the database and the data folder");
-        }
     }
 }
 

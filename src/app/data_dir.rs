@@ -15,10 +15,6 @@ use crate::{files::make_folder, store::Store};
 /// The name of the id that a folder and its database share: a file in the folder, a setting in the database.
 pub(super) const INSTALLATION: &str = "installation";
 
-/// The name of a second common id. It is renewed while the two are used together, so that an older copy of the
-/// database has another one.
-const GENERATION: &str = "generation";
-
 /// The permissions of the group and of others.
 const OTHERS: u32 = 0o077;
 
@@ -46,46 +42,28 @@ pub(super) fn lock(path: &Path) -> Result<File, StartError> {
 /// Refuses a database that does not belong to the data folder: its imports would lack their files, and the
 /// files their imports. Both store the same random id, which the first start generates.
 pub(super) async fn check_installation(data_dir: &Path, store: &Store) -> Result<(), StartError> {
-    let in_folder = id_in(data_dir, INSTALLATION)?;
+    let in_folder = id_in(data_dir)?;
     let in_database = store.setting_if_known(INSTALLATION).await?;
     match (in_folder, in_database) {
         (Some(folder), Some(database)) if folder == database => Ok(()),
         (Some(_), None) => Err(StartError::EmptyDatabase(data_dir.to_owned())),
         (None, None) => join(data_dir, store).await,
         // A first start was interrupted between writing the two ids.
-        (None, Some(database)) if store.count_imports().await? == 0 => {
-            write_id(data_dir, INSTALLATION, &database)
-        }
+        (None, Some(database)) if store.count_imports().await? == 0 => write_id(data_dir, &database),
         (None | Some(_), Some(_)) => Err(StartError::OtherInstallation(data_dir.to_owned())),
     }
 }
 
 /// Gives the folder and the database a new common id. Their former partners do not have it.
 pub(super) async fn join(data_dir: &Path, store: &Store) -> Result<(), StartError> {
-    renew(data_dir, store, INSTALLATION).await
-}
-
-/// Whether this is the database that the folder was last used with, and not an older copy of it. A copy that was
-/// made after the last [`renew_generation`] cannot be told apart.
-pub(super) async fn is_of_this_generation(data_dir: &Path, store: &Store) -> Result<bool, StartError> {
-    let in_folder = id_in(data_dir, GENERATION)?;
-    Ok(in_folder.is_some() && in_folder == store.setting_if_known(GENERATION).await?)
-}
-
-/// Gives the folder and the database a new generation, which no earlier copy has.
-pub(super) async fn renew_generation(data_dir: &Path, store: &Store) -> Result<(), StartError> {
-    renew(data_dir, store, GENERATION).await
-}
-
-async fn renew(data_dir: &Path, store: &Store, name: &str) -> Result<(), StartError> {
     let id = Ulid::new().to_string();
-    // The database first, because a folder with an installation id refuses a database without one.
-    store.change_setting(name, &id).await?;
-    write_id(data_dir, name, &id)
+    // The database first, because a folder with an id refuses a database without one.
+    store.change_setting(INSTALLATION, &id).await?;
+    write_id(data_dir, &id)
 }
 
-fn id_in(data_dir: &Path, name: &str) -> Result<Option<String>, StartError> {
-    match fs::read_to_string(data_dir.join(name)) {
+fn id_in(data_dir: &Path) -> Result<Option<String>, StartError> {
+    match fs::read_to_string(data_dir.join(INSTALLATION)) {
         Ok(id) => Ok(Some(id.trim().to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(StartError::DataDir { path: data_dir.to_owned(), source }),
@@ -93,13 +71,13 @@ fn id_in(data_dir: &Path, name: &str) -> Result<Option<String>, StartError> {
 }
 
 /// Writes the id atomically, also across a power failure.
-fn write_id(data_dir: &Path, name: &str, id: &str) -> Result<(), StartError> {
+fn write_id(data_dir: &Path, id: &str) -> Result<(), StartError> {
     let write = || {
-        let new = data_dir.join(format!("{name}.new"));
+        let new = data_dir.join("installation.new");
         let mut file = File::create(&new)?;
         file.write_all(id.as_bytes())?;
         file.sync_all()?;
-        fs::rename(new, data_dir.join(name))?;
+        fs::rename(new, data_dir.join(INSTALLATION))?;
         File::open(data_dir)?.sync_all()
     };
     write().map_err(|source| StartError::DataDir { path: data_dir.to_owned(), source })

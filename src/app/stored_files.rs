@@ -1,15 +1,20 @@
 //! Stored files that no row of the database names: left by an interruption, or a sign that the database does not
 //! belong to the files.
 //!
-//! A start moves only the files of known interruptions. It checks all files only if the database and the data folder
-//! have different [generations](super::data_dir). A running server checks all files in chunks ([`sweep`]) and skips
-//! those that are being written.
+//! A start moves only the files of known interruptions. It checks all files only if many of the newest have no row,
+//! which an older copy of the database would lack first. A running server checks all files in chunks ([`sweep`]) and
+//! skips those that are being written.
 
-use std::{collections::HashSet, io, path::Path, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashSet},
+    io,
+    time::Duration,
+};
 
 use tokio::{task::spawn_blocking, time::sleep};
 
-use super::{StartError, data_dir};
+use super::StartError;
 use crate::{
     base::{ids::ImportId, time::UnixMillis},
     files::{Folder, Key, Moved, Storage},
@@ -44,14 +49,21 @@ impl Unnamed {
         [self.unexplained, self.of_steps, self.unfinished].concat()
     }
 
+    /// Whether so many are unexplained that the database probably does not belong to the files.
+    fn is_suspicious(&self) -> bool {
+        self.unexplained.len() > UNSUSPICIOUS.max(self.stored / SUSPICIOUS_SHARE)
+    }
+
     /// The files to move to the quarantine. The unfinished ones are left to the upload or deletion.
     ///
     /// # Errors
     /// When so many are unexplained that the database probably does not belong to the files.
     fn into_left_behind(self) -> Result<Vec<Key>, StartError> {
-        let (unnamed, stored) = (self.unexplained.len(), self.stored);
-        if unnamed > UNSUSPICIOUS.max(stored / SUSPICIOUS_SHARE) {
-            return Err(StartError::FilesWithoutRows { unnamed, stored });
+        if self.is_suspicious() {
+            return Err(StartError::FilesWithoutRows {
+                unnamed: self.unexplained.len(),
+                stored: self.stored,
+            });
         }
         Ok([self.unexplained, self.of_steps].concat())
     }
@@ -62,12 +74,8 @@ impl Unnamed {
 ///
 /// # Errors
 /// When the database is older than the files, so that many of them are unnamed.
-pub(super) async fn check_at_start(
-    data_dir: &Path,
-    storage: &Storage,
-    store: &Store,
-) -> Result<(), StartError> {
-    if !data_dir::is_of_this_generation(data_dir, store).await? {
+pub(super) async fn check_at_start(storage: &Storage, store: &Store) -> Result<(), StartError> {
+    if are_newest_suspicious(storage, store).await? {
         bring_back_named(storage, store).await?;
         let unnamed = find(storage, store, Duration::ZERO).await?;
         quarantine(storage, unnamed.into_left_behind()?).await?;
@@ -81,7 +89,44 @@ pub(super) async fn check_at_start(
     for (import, _) in deletions {
         store.finish_deletion(import).await?;
     }
-    data_dir::renew_generation(data_dir, store).await
+    Ok(())
+}
+
+/// Whether many of the newest uploads, or of the newest outputs, have neither a row nor an explanation. Takes one
+/// statement for each, however many files there are.
+async fn are_newest_suspicious(storage: &Storage, store: &Store) -> Result<bool, StartError> {
+    let unfinished = unfinished(storage, store).await?;
+    let uploads = newest(storage, Folder::Uploads).await?;
+    let imports: Vec<_> = uploads.iter().filter_map(Key::import).collect();
+    let imports = store.imports_among(&imports).await?;
+    let outputs = newest(storage, Folder::Runs).await?;
+    let runs = store.runs_among(&runs_of(&outputs)).await?;
+    let is_explained = |key: &Key| {
+        unfinished.contains(key)
+            || key.import().is_some_and(|import| imports.contains(&import))
+            || key.run().is_some_and(|run| runs.contains(run))
+    };
+    Ok([uploads, outputs].into_iter().any(|newest| {
+        let stored = newest.len();
+        let unexplained = newest.into_iter().filter(|key| !is_explained(key)).collect();
+        Unnamed { unexplained, stored, ..Unnamed::default() }.is_suspicious()
+    }))
+}
+
+/// The newest files of `folder`, at most [`LONGEST_LIST`]. Names begin with an id that begins with a time.
+async fn newest(storage: &Storage, folder: Folder) -> io::Result<Vec<Key>> {
+    let files = storage.list(folder)?;
+    let reading = spawn_blocking(move || {
+        let mut newest = BinaryHeap::new();
+        for file in files {
+            newest.push(Reverse(file?.as_str().to_owned()));
+            if newest.len() > LONGEST_LIST {
+                newest.pop();
+            }
+        }
+        Ok(newest.into_iter().map(|Reverse(name)| Key::from_stored(name)).collect())
+    });
+    reading.await.map_err(io::Error::other)?
 }
 
 /// Checks every stored file, and quarantines those that no row names and that are not being written. Can be dropped
@@ -141,10 +186,7 @@ pub(super) async fn find(storage: &Storage, store: &Store, pause: Duration) -> R
     let (uploads, stored_uploads) = unnamed(store, Folder::Uploads, files(Folder::Uploads)?, pause).await?;
     let (outputs, stored_outputs) = unnamed(store, Folder::Runs, files(Folder::Runs)?, pause).await?;
     // Read after the rows, which a deletion removes in the transaction that records it.
-    let unfinished: HashSet<Key> = of_deletions(&store.unfinished_deletions().await?)
-        .into_iter()
-        .chain(storage.being_recorded()?.into_iter().map(Key::upload))
-        .collect();
+    let unfinished = unfinished(storage, store).await?;
     let mut found = Unnamed { stored: stored_uploads + stored_outputs, ..Unnamed::default() };
     let keys = |names: HashSet<String>| names.into_iter().map(Key::from_stored);
     for key in keys(uploads) {
@@ -165,6 +207,12 @@ pub(super) async fn find(storage: &Storage, store: &Store, pause: Duration) -> R
         }
     }
     Ok(found)
+}
+
+/// The files of uploads that are being recorded and of unfinished deletions.
+async fn unfinished(storage: &Storage, store: &Store) -> Result<HashSet<Key>, StartError> {
+    let deleted = of_deletions(&store.unfinished_deletions().await?);
+    Ok(deleted.into_iter().chain(storage.being_recorded()?.into_iter().map(Key::upload)).collect())
 }
 
 /// The uploads whose recording was interrupted.

@@ -16,7 +16,7 @@ use crate::{
     start_and_stop::{account, refusal},
     support::{
         binary::{Binary, run, runboard},
-        files_under, spawn_app, until, until_equal,
+        files_under, spawn_app, until_equal,
         visitor::Visitor,
     },
 };
@@ -179,7 +179,6 @@ async fn a_small_folder_of_which_most_files_have_no_row_is_refused_as_a_large_on
     // One upload and the output of its run.
     let named = files_under(&files);
     leave_uploads(&files, 5);
-    forget_generation(data.path());
     let line = refusal(&run(runboard(data.path()).env("RUST_LOG", "off")));
     assert!(line.contains(&format!("names 5 of {} stored files", named + 5)), "{line}");
     assert_eq!(moved(data.path(), "quarantine"), 0);
@@ -189,69 +188,6 @@ async fn a_small_folder_of_which_most_files_have_no_row_is_refused_as_a_large_on
     let server = Binary::start(&mut runboard(data.path()));
     assert_eq!(moved(data.path(), "quarantine"), 1, "one is what a kill leaves");
     server.kill();
-}
-
-/// As in a folder that an earlier version used. The next start checks all files.
-fn forget_generation(data: &Path) {
-    fs::remove_file(data.join("generation")).unwrap();
-}
-
-/// The database is taken for the folder's own, so that the start checks nothing.
-#[tokio::test]
-async fn a_running_server_moves_none_of_many_files_without_a_row_and_says_so() {
-    let data = tempfile::tempdir().unwrap();
-    let imports = used(data.path(), 1).await;
-    let files = data.path().join("files");
-    let named = files_under(&files);
-    leave_uploads(&files, 5);
-    let log = data.path().join("log");
-    let start = || {
-        let mut command = runboard(data.path());
-        Binary::start(command.stderr(fs::File::create(&log).unwrap()))
-    };
-    let server = start();
-    let said = || fs::read_to_string(&log).unwrap();
-    until("the check of all files", || said().contains("stored files that no row names stay where they are"))
-        .await;
-    assert!(said().contains(&format!("names 5 of {} stored files", named + 5)), "{}", said());
-    assert_eq!(moved(data.path(), "quarantine"), 0);
-    assert_eq!(sign_in(&server.origin).await.panel(&imports[0]).await.counts(), (1, 1), "the server works");
-    server.kill();
-
-    for number in 1..5 {
-        fs::remove_file(files.join(format!("uploads/01M8532JEX1SP78PSANCV2SA{number:02}.csv"))).unwrap();
-    }
-    let server = start();
-    until_equal("the one that is left", || moved(data.path(), "quarantine"), 1).await;
-    assert!(!said().contains("stay where they are"), "{}", said());
-    server.kill();
-}
-
-#[tokio::test]
-async fn each_start_sets_the_folder_and_its_database_apart_from_older_copies() {
-    let data = tempfile::tempdir().unwrap();
-    let generation = async || {
-        used_again(data.path());
-        let in_folder = fs::read_to_string(data.path().join("generation")).unwrap();
-        let pool =
-            AnyPool::connect(&format!("sqlite:{}", data.path().join("runboard.db").display())).await.unwrap();
-        let in_database: String = sqlx::query_scalar("SELECT value FROM setting WHERE name = 'generation'")
-            .fetch_one(&pool)
-            .await
-            .unwrap();
-        pool.close().await;
-        assert_eq!(in_folder, in_database);
-        in_folder
-    };
-    sqlx::any::install_default_drivers();
-    assert_ne!(generation().await, generation().await);
-}
-
-/// Starts and stops a server.
-fn used_again(data: &Path) {
-    let mut server = Binary::start(&mut runboard(data));
-    server.terminate();
-    server.wait();
 }
 
 /// Many uploads had arrived and waited for the database when the process was killed.

@@ -84,6 +84,29 @@ async fn leaves_writers_alone(url: &str) {
 }
 
 #[tokio::test]
+async fn none_of_many_files_without_a_row_is_moved() {
+    on_each_database(moves_none_of_many).await;
+}
+
+async fn moves_none_of_many(url: &str) {
+    let store = Store::open(url).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let storage = Storage::open(folder.path()).unwrap();
+    for number in 0..3 {
+        let name = format!("uploads/01M8532JEX1SP78PSANCV2SA{number:02}.csv");
+        fs::write(folder.path().join(name), "left").unwrap();
+    }
+    let refused = sweep_stored_files(&storage, &store).await.unwrap_err();
+    assert!(refused.to_string().contains("names 3 of 3 stored files"), "{refused}");
+    assert_eq!((in_quarantine(folder.path()), files_under(folder.path())), (0, 3));
+
+    fs::remove_file(folder.path().join("uploads/01M8532JEX1SP78PSANCV2SA00.csv")).unwrap();
+    sweep_stored_files(&storage, &store).await.unwrap();
+    assert_eq!(in_quarantine(folder.path()), 2);
+    store.close().await;
+}
+
+#[tokio::test]
 async fn a_deletion_removes_its_own_files() {
     on_each_database(leaves_deletions_alone).await;
 }
