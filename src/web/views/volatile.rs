@@ -9,11 +9,12 @@ use std::{
     any::Any,
     cell::{Cell, RefCell},
     fmt,
+    hash::{BuildHasher, Hasher},
     ops::Range,
 };
 
 use askama::{FastWritable, Template, Values, filters::HtmlSafe};
-use sha2::{Digest, Sha256};
+use foldhash::quality::FixedState;
 
 /// A position in a template that [`render`] records. Outside [`render`] it writes nothing; inside, nothing
 /// that is visible.
@@ -56,9 +57,6 @@ pub struct Rendered {
     pub version: String,
 }
 
-/// How many bytes of a fragment's SHA-256 form its version.
-const VERSION_BYTES: usize = 8;
-
 /// Enough for most fragments, so that the buffer rarely grows.
 const USUAL_BYTES: usize = 8 << 10;
 
@@ -82,14 +80,14 @@ pub fn render(template: &impl Template) -> askama::Result<Rendered> {
             Mark::Version => versions.push(at),
         }
     }
-    let mut digest = Sha256::new();
+    let mut hasher = FixedState::default().build_hasher();
     let mut hashed = fragment.start;
     for volatile in volatile.iter().filter(|part| fragment.start <= part.start && part.end <= fragment.end) {
-        digest.update(&html[hashed..volatile.start]);
+        hasher.write(&html.as_bytes()[hashed..volatile.start]);
         hashed = volatile.end;
     }
-    digest.update(&html[hashed..fragment.end]);
-    let version = hex::encode(&digest.finalize()[..VERSION_BYTES]);
+    hasher.write(&html.as_bytes()[hashed..fragment.end]);
+    let version = format!("{:016x}", hasher.finish());
     for at in versions {
         html.replace_range(at..at + NO_VERSION.len(), &version);
     }
