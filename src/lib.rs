@@ -1,6 +1,6 @@
 //! Runboard: upload a CSV, trigger `imports/csv.uploaded`, watch the runs.
 //!
-//! The rooms, in the order in which data passes through them:
+//! The rooms, from top to bottom:
 //!
 //! | room | contents |
 //! |---|---|
@@ -20,7 +20,7 @@
 //! | [`csv`] | pure: bytes to records, verdicts and output |
 //! | [`base`] | ids, time, configuration, tasks, and limits on the memory and time that strangers can use |
 //!
-//! Imports point down only, and rooms on one line never import each other:
+//! Uses point down only, and rooms between the same two `>` never use each other:
 //! `main > app > web > http, report > imports, function, engine, accounts > results > progress > store, files > inngest > csv > base`.
 //! `docs/ARCHITECTURE.md` follows one upload through all of it.
 

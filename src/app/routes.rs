@@ -11,8 +11,8 @@ use crate::{
     },
 };
 
-/// All routes of the public listener. Each handler requires a session by its argument `Principal` or
-/// `OwnedImport`. A test requests every route of this table as a stranger and without a session.
+/// All routes for people. A handler requires a session by its argument `Principal` or `OwnedImport`. A test
+/// requests the routes that need a session without one, and those of an import as a stranger.
 pub(super) fn public(routes: &mut web::ServiceConfig) {
     routes
         // The most frequent requests of open pages come first, because patterns are tried in this order.
