@@ -17,6 +17,7 @@ mod csv;
 mod data;
 mod delete;
 mod disk_full;
+mod documents;
 mod downloads;
 mod engine;
 mod failures;
