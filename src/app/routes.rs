@@ -1,4 +1,4 @@
-//! The route table of the public listener.
+//! The route table of the public listener, except for the endpoint that Inngest calls (`function::serve`).
 
 use actix_web::{Route, guard, web};
 

@@ -1,4 +1,4 @@
-//! The only place that knows which engine is used: its address, who calls whom, and with which keys.
+//! Sets up the engine that is configured, and nothing else does: its address, who calls whom, and with which keys.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! The route table, requested without a session and as a stranger.
+//! The route table: the routes that need a session are requested without one, and those of an import as a stranger.
 
 use clap::Parser;
 use reqwest::{Method, StatusCode, header};

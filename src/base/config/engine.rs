@@ -1,4 +1,4 @@
-//! Selects the engine that runs the functions: Inngest if one of its own variables is set, else the embedded
+//! Selects the engine that runs the functions: Inngest if a variable is set that selects it, else the embedded
 //! engine.
 
 use std::net::SocketAddr;
