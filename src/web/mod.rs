@@ -9,6 +9,7 @@ pub mod files;
 pub mod flash;
 pub mod output;
 pub mod pages;
+mod poll_query;
 pub mod retry;
 pub mod sample;
 pub mod site;

@@ -7,7 +7,6 @@ use actix_web::{
     web,
 };
 use askama::Template;
-use serde::Deserialize;
 
 use crate::{
     base::ids::ImportId,
@@ -17,6 +16,7 @@ use crate::{
     web::{
         flash::{self, Flash},
         pages::history,
+        poll_query::PollQuery,
         site::{self, Site},
         upload::{self, Files, Given, Refused, Upload, UploadError},
         views::{DropZone, Frame, HistorySection, Html, LiveSection, RefusedForm, render},
@@ -43,21 +43,6 @@ impl DashboardPage<'_> {
     }
 }
 
-/// `/live?keep=&since=&first=&version=`: what the page already shows.
-#[derive(Deserialize)]
-pub struct LiveQuery {
-    /// The ids of the shown imports, separated by commas.
-    #[serde(default)]
-    keep: String,
-    /// An id of the time at which the page was made: newer imports were added after it. Without it all
-    /// imports in progress are shown, and none is held back as news.
-    since: Option<String>,
-    #[serde(default)]
-    first: bool,
-    #[serde(default)]
-    version: String,
-}
-
 pub async fn show(
     request: HttpRequest,
     user: Principal,
@@ -80,28 +65,33 @@ pub async fn list(_user: Principal) -> HttpResponse {
     session::see_other("/")
 }
 
-/// Only the section with the imports in progress.
+/// `/live?keep=&since=&first=&version=`: only the section with the imports in progress, unless the page already
+/// shows this version. `keep` has the ids of the shown imports, separated by commas. `since` is an id of the time at
+/// which the page was made: newer imports were added after it. Without it all imports in progress are shown, and none
+/// is held back as news.
 pub async fn live(
     request: HttpRequest,
     user: Principal,
     imports: web::Data<Imports>,
     site: web::Data<Site>,
-    query: web::Query<LiveQuery>,
 ) -> Result<HttpResponse, Error> {
     if !htmx::wants_fragment(&request) {
         return Ok(session::see_other("/"));
     }
-    let since = query.since.as_ref().and_then(|id| id.parse::<ImportId>().ok());
-    let shown = query.keep.split(',').take(InProgress::MOST_SHOWN).filter_map(|id| id.parse().ok()).collect();
+    let query = PollQuery::of(&request);
+    let since = query.field("since").and_then(|id| id.parse::<ImportId>().ok());
+    let keep = query.field("keep").unwrap_or_default();
+    let shown = keep.split(',').take(InProgress::MOST_SHOWN).filter_map(|id| id.parse().ok()).collect();
     let in_progress = imports.in_progress(user.user, &Seen { shown, since }).await?;
     let as_of = in_progress.as_of();
-    if let Some(unchanged) = site.sections.unchanged(&query.version, &in_progress, as_of) {
+    let version = query.field("version").unwrap_or_default();
+    if let Some(unchanged) = site.sections.unchanged(&version, &in_progress, as_of) {
         return Ok(unchanged);
     }
     let mut section = section(&site, &in_progress);
-    section.is_first_visit = query.first;
+    section.is_first_visit = query.field("first").is_some_and(|first| first == "true");
     section.since = since.map(|id| id.to_string()).unwrap_or_default();
-    Ok(site.sections.answer(&section, &query.version, &in_progress, as_of)?)
+    Ok(site.sections.answer(&section, &version, &in_progress, as_of)?)
 }
 
 /// Accepts files, or the address of one. Errors are shown on the form: in this answer if nothing was

@@ -14,6 +14,7 @@ use crate::{
     store::Store,
     web::{
         pages::{history, sign_in::is_own_path},
+        poll_query::PollQuery,
         site::{self, Site},
         views::{Frame, ImportPanel, render},
     },
@@ -73,20 +74,11 @@ pub async fn show(
     Ok(HttpResponse::Ok().content_type(ContentType::html()).body(render(&page)?.html))
 }
 
-/// `/imports/{id}/panel?version=&from=`: what the page already shows.
-#[derive(Deserialize)]
-pub struct PanelQuery {
-    #[serde(default)]
-    version: String,
-    #[serde(default)]
-    from: String,
-}
-
-/// Only the panel. Read from memory until nothing more is expected.
+/// `/imports/{id}/panel?version=&from=`: only the panel, unless the page already shows this version. Read from
+/// memory until nothing more is expected.
 pub async fn panel(
     request: HttpRequest,
     OwnedImport { import, .. }: OwnedImport,
-    query: web::Query<PanelQuery>,
     store: web::Data<Store>,
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
@@ -95,7 +87,9 @@ pub async fn panel(
         return Ok(session::see_other(&format!("/imports/{}", current.row.id)));
     }
     let as_of = current.as_of();
-    if let Some(unchanged) = site.panels.unchanged(&query.version, &current, as_of) {
+    let query = PollQuery::of(&request);
+    let version = query.field("version").unwrap_or_default();
+    if let Some(unchanged) = site.panels.unchanged(&version, &current, as_of) {
         return Ok(unchanged);
     }
     let mut import = current.clone();
@@ -103,8 +97,8 @@ pub async fn panel(
     let findings = findings(&mut import, &store).await?;
     let mut panel = ImportPanel::new(&import, &reading, site::pace([import.state()]));
     panel.findings = findings;
-    panel.way_back = history::HistoryQuery::read(&query.from).way_back();
-    Ok(site.panels.answer(&panel, &query.version, &current, as_of)?)
+    panel.way_back = history::HistoryQuery::read(&query.field("from").unwrap_or_default()).way_back();
+    Ok(site.panels.answer(&panel, &version, &current, as_of)?)
 }
 
 /// The form of [`cancel`].
