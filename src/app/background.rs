@@ -96,8 +96,12 @@ async fn check_files(storage: Storage, store: Store, tasks: Tasks) {
         let checked = tasks.stopping().run_until_cancelled(stored_files::sweep(&storage, &store)).await?;
         let pause = match checked {
             Ok(()) => CHECK_FILES_EVERY,
-            Err(error) => {
+            Err(error @ StartError::FilesWithoutRows { .. }) => {
                 tracing::error!(%error, "stored files that no row names stay where they are");
+                CHECK_FILES_AGAIN_AFTER
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot check the stored files");
                 CHECK_FILES_AGAIN_AFTER
             }
         };

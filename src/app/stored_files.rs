@@ -27,6 +27,9 @@ const UNSUSPICIOUS: usize = 2;
 /// If one in this many files is unnamed, the database is older than the files, or another one.
 const SUSPICIOUS_SHARE: usize = 10;
 
+/// The time that the files of a deletion take at most, unless there are very many.
+const DELETED_WITHIN: Duration = Duration::from_secs(2);
+
 /// The pause of a running server between two chunks, so that a check hardly delays requests.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -49,9 +52,14 @@ impl Unnamed {
         [self.unexplained, self.of_steps, self.unfinished].concat()
     }
 
-    /// Whether so many are unexplained that the database probably does not belong to the files.
     fn is_suspicious(&self) -> bool {
-        self.unexplained.len() > UNSUSPICIOUS.max(self.stored / SUSPICIOUS_SHARE)
+        is_suspicious(self.unexplained.len(), self.stored)
+    }
+
+    /// Explains those that `later` does not have: they were being deleted.
+    fn confirm(&mut self, later: &Self) {
+        let still: HashSet<&Key> = later.unexplained.iter().collect();
+        self.unexplained.retain(|key| still.contains(key));
     }
 
     /// The files to move to the quarantine. The unfinished ones are left to the upload or deletion.
@@ -75,11 +83,9 @@ impl Unnamed {
 /// # Errors
 /// When the database is older than the files, so that many of them are unnamed.
 pub(super) async fn check_at_start(storage: &Storage, store: &Store) -> Result<(), StartError> {
-    if are_newest_suspicious(storage, store).await? {
-        bring_back_named(storage, store).await?;
-        let unnamed = find(storage, store, Duration::ZERO).await?;
-        quarantine(storage, unnamed.into_left_behind()?).await?;
-    }
+    // Before anything works: a run that misses its file fails for good.
+    bring_back_named(storage, store).await?;
+    check_newest(storage, store).await?;
     let deletions = store.unfinished_deletions().await?;
     let mut keys = of_deletions(&deletions);
     keys.extend(unrecorded(storage, store).await?);
@@ -92,9 +98,9 @@ pub(super) async fn check_at_start(storage: &Storage, store: &Store) -> Result<(
     Ok(())
 }
 
-/// Whether many of the newest uploads, or of the newest outputs, have neither a row nor an explanation. Takes one
-/// statement for each, however many files there are.
-async fn are_newest_suspicious(storage: &Storage, store: &Store) -> Result<bool, StartError> {
+/// Refuses a database that lacks the rows of the newest files. Looks for those of at most [`LONGEST_LIST`] uploads and
+/// as many outputs; only if many are missing does it check every file.
+async fn check_newest(storage: &Storage, store: &Store) -> Result<(), StartError> {
     let unfinished = unfinished(storage, store).await?;
     let uploads = newest(storage, Folder::Uploads).await?;
     let imports: Vec<_> = uploads.iter().filter_map(Key::import).collect();
@@ -106,14 +112,30 @@ async fn are_newest_suspicious(storage: &Storage, store: &Store) -> Result<bool,
             || key.import().is_some_and(|import| imports.contains(&import))
             || key.run().is_some_and(|run| runs.contains(run))
     };
-    Ok([uploads, outputs].into_iter().any(|newest| {
-        let stored = newest.len();
-        let unexplained = newest.into_iter().filter(|key| !is_explained(key)).collect();
-        Unnamed { unexplained, stored, ..Unnamed::default() }.is_suspicious()
-    }))
+    let newest = [uploads, outputs];
+    let are_suspicious = |is_unexplained: &dyn Fn(&Key) -> bool| {
+        let unexplained = |newest: &[Key]| newest.iter().filter(|key| is_unexplained(key)).count();
+        newest.iter().any(|newest| is_suspicious(unexplained(newest), newest.len()))
+    };
+    if !are_suspicious(&|key| !is_explained(key)) {
+        return Ok(());
+    }
+    // The name of an output contains a run's id only in part if the id is not a ULID. The steps name it all the same.
+    let all = find(storage, store, Duration::ZERO).await?;
+    let unexplained: HashSet<&Key> = all.unexplained.iter().collect();
+    if are_suspicious(&|key| unexplained.contains(key)) {
+        return Err(StartError::FilesWithoutRows { unnamed: all.unexplained.len(), stored: all.stored });
+    }
+    Ok(())
 }
 
-/// The newest files of `folder`, at most [`LONGEST_LIST`]. Names begin with an id that begins with a time.
+/// Whether so many of `stored` files are unexplained that the database probably does not belong to them.
+fn is_suspicious(unexplained: usize, stored: usize) -> bool {
+    unexplained > UNSUSPICIOUS.max(stored / SUSPICIOUS_SHARE)
+}
+
+/// The files of `folder` whose names are the last in order, at most [`LONGEST_LIST`]. Names begin with an id that
+/// begins with a time, except the outputs of runs whose ids are not ULIDs.
 async fn newest(storage: &Storage, folder: Folder) -> io::Result<Vec<Key>> {
     let files = storage.list(folder)?;
     let reading = spawn_blocking(move || {
@@ -135,7 +157,12 @@ async fn newest(storage: &Storage, folder: Folder) -> io::Result<Vec<Key>> {
 /// # Errors
 /// When so many are unnamed that the database probably does not belong to the files. Then nothing is moved.
 pub async fn sweep(storage: &Storage, store: &Store) -> Result<(), StartError> {
-    let unnamed = find(storage, store, PAUSE).await?;
+    let mut unnamed = find(storage, store, PAUSE).await?;
+    if unnamed.is_suspicious() {
+        // Rows are deleted before their files, so a deletion of many files looks the same for a moment.
+        sleep(DELETED_WITHIN).await;
+        unnamed.confirm(&find(storage, store, PAUSE).await?);
+    }
     quarantine(storage, unnamed.into_left_behind()?).await
 }
 
@@ -185,7 +212,7 @@ pub(super) async fn find(storage: &Storage, store: &Store, pause: Duration) -> R
     };
     let (uploads, stored_uploads) = unnamed(store, Folder::Uploads, files(Folder::Uploads)?, pause).await?;
     let (outputs, stored_outputs) = unnamed(store, Folder::Runs, files(Folder::Runs)?, pause).await?;
-    // Read after the rows, which a deletion removes in the transaction that records it.
+    // Read after the rows, which a deletion removes in the transaction that records it. It may be finished by now.
     let unfinished = unfinished(storage, store).await?;
     let mut found = Unnamed { stored: stored_uploads + stored_outputs, ..Unnamed::default() };
     let keys = |names: HashSet<String>| names.into_iter().map(Key::from_stored);

@@ -1,6 +1,9 @@
 //! Uploads in progress.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use tokio::{
     fs::File,
@@ -154,13 +157,22 @@ impl Incoming {
         self.file.get_ref().sync_all().await?;
         let stored = self.storage.path(key);
         self.storage.pending.begin(key);
-        if let Err(error) = tokio::fs::rename(&self.path, &stored).await {
+        if let Err(error) = store(&self.path, stored).await {
+            // Removed if it was stored; no row will name it.
+            if let Err(error) = self.storage.remove(key).await {
+                tracing::warn!(%error, "cannot remove a file that was not stored safely");
+            }
             self.storage.settled(key);
             return Err(error);
         }
-        tokio::task::spawn_blocking(move || sync_folder(&stored)).await.map_err(io::Error::other)??;
         Ok(self.size)
     }
+}
+
+/// Moves a file to its place, so that it survives a power failure there.
+async fn store(from: &Path, place: PathBuf) -> io::Result<()> {
+    tokio::fs::rename(from, &place).await?;
+    tokio::task::spawn_blocking(move || sync_folder(&place)).await.map_err(io::Error::other)?
 }
 
 impl Drop for Incoming {

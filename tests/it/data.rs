@@ -190,6 +190,43 @@ async fn a_small_folder_of_which_most_files_have_no_row_is_refused_as_a_large_on
     server.kill();
 }
 
+/// More files than a start looks up.
+const NAMED: usize = 560;
+/// More than a tenth of the newest ones, and less than a tenth of all.
+const LOST: usize = 55;
+
+#[tokio::test]
+async fn a_database_that_lacks_the_newest_imports_is_refused_however_many_older_ones_it_has() {
+    let data = tempfile::tempdir().unwrap();
+    let _imports = used(data.path(), 1).await;
+    let uploads = data.path().join("files/uploads");
+    let database = format!("sqlite:{}", data.path().join("runboard.db").display());
+    sqlx::any::install_default_drivers();
+    let pool = AnyPool::connect(&database).await.unwrap();
+    let mut tx = pool.begin().await.unwrap();
+    for number in 0..NAMED {
+        let id = format!("{number:026}");
+        sqlx::query(
+            "INSERT INTO import (id, account_id, file_name, size_bytes, receiving_at, received_at, event_id, \
+             search_name, finished_at) SELECT $1, account_id, file_name, size_bytes, receiving_at, received_at, \
+             $1, search_name, finished_at FROM import LIMIT 1",
+        )
+        .bind(&id)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+        fs::write(uploads.join(format!("{id}.csv")), "kept").unwrap();
+    }
+    tx.commit().await.unwrap();
+    pool.close().await;
+    for number in 0..LOST {
+        fs::write(uploads.join(format!("7{number:025}.csv")), "lost").unwrap();
+    }
+    let line = refusal(&run(runboard(data.path()).env("RUST_LOG", "off")));
+    assert!(line.contains(&format!("names {LOST} of ")), "{line}");
+    assert_eq!(moved(data.path(), "quarantine"), 0);
+}
+
 /// Many uploads had arrived and waited for the database when the process was killed.
 #[tokio::test]
 async fn uploads_that_a_kill_kept_from_being_recorded_do_not_stop_the_next_start() {
@@ -232,10 +269,10 @@ async fn what_a_restored_database_names_comes_back_from_the_quarantine() {
     fs::write(quarantine.join("uploads/01M8532JEX1SP78PSANCV2SARF.csv"), "of no import").unwrap();
 
     let server = Binary::start(&mut runboard(data.path()));
-    until_equal("the sweep", || moved(data.path(), "quarantine"), 0).await;
-    assert!(upload.exists() && written.iter().all(|path| path.exists()), "what a row names is back");
+    assert!(upload.exists() && written.iter().all(|path| path.exists()), "back before the server works");
     let visitor = sign_in(&server.origin).await;
     assert!(!visitor.download(&format!("{}/failed.csv", imports[0])).await.is_empty());
+    until_equal("the sweep", || moved(data.path(), "quarantine"), 0).await;
     assert!(!files.join("uploads/01M8532JEX1SP78PSANCV2SARF.csv").exists());
     server.kill();
 }
