@@ -270,13 +270,11 @@ impl Processor {
             Ok(Commit::Closed) => (false, Err(FailureReason::Closed)),
             // The step may have been committed. If that cannot be determined, the files stay pending, and after the
             // next start those that no row names are quarantined.
-            Err(error) => match self.store.steps(run).await {
+            Err(error) => match self.store.step_after_failure(run, &step.name).await {
                 Err(_) => return Err(error.into()),
-                Ok(steps) => match steps.into_iter().find(|done| done.name == step.name) {
-                    Some(done) if done.files == step.files => (true, Ok(done)),
-                    Some(winner) => (false, Ok(winner)),
-                    None => (false, Err(error.into())),
-                },
+                Ok(Some(done)) if done.files == step.files => (true, Ok(done)),
+                Ok(Some(winner)) => (false, Ok(winner)),
+                Ok(None) => (false, Err(error.into())),
             },
         };
         for key in &keys {

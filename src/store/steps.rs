@@ -122,6 +122,13 @@ impl Store {
         Ok(winner.map_or(Commit::Closed, |winner| Commit::Lost(Box::new(winner))))
     }
 
+    /// The step `name` of a run, after [`Self::commit_step`] has failed. Its transaction has ended when this returns:
+    /// on Postgres both take the lock of the run.
+    pub async fn step_after_failure(&self, run: &RunId, name: &str) -> Result<Option<Step>> {
+        drop(self.begin_write_of(run).await?);
+        Ok(self.steps(run).await?.into_iter().find(|step| step.name == name))
+    }
+
     /// A run's finished steps, in order.
     pub async fn steps(&self, run: &RunId) -> Result<Vec<Step>> {
         sqlx::query(
