@@ -106,6 +106,8 @@ impl Representation {
         let is_as_expected = match sent(request) {
             Some(IfMatch::Any) => true,
             Some(IfMatch::Items(tags)) => tags.iter().any(|tag| tag.strong_eq(&self.etag)),
+            // A value that cannot be read matches nothing.
+            None if has::<IfMatch>(request) => false,
             None => match (sent(request), self.last_modified) {
                 (Some(IfUnmodifiedSince(since)), Some(last_modified)) => last_modified <= since,
                 _ => true,
@@ -117,6 +119,7 @@ impl Representation {
         let is_known = match sent(request) {
             Some(IfNoneMatch::Any) => true,
             Some(IfNoneMatch::Items(tags)) => tags.iter().any(|tag| tag.weak_eq(&self.etag)),
+            None if has::<IfNoneMatch>(request) => false,
             None => match (sent(request), self.last_modified) {
                 (Some(IfModifiedSince(since)), Some(last_modified)) => last_modified <= since,
                 _ => false,
@@ -144,7 +147,7 @@ impl Representation {
     /// Whether the requested range belongs to the same version that the client has. False if `If-Range` cannot be
     /// read.
     fn is_range_of_this(&self, request: &HttpRequest) -> bool {
-        if !request.headers().contains_key(IfRange::name()) {
+        if !has::<IfRange>(request) {
             return true;
         }
         match sent(request) {
@@ -165,7 +168,11 @@ pub fn http_date(at: UnixMillis) -> HttpDate {
 /// A header of the request. None if it is missing or cannot be read.
 fn sent<H: Header>(request: &HttpRequest) -> Option<H> {
     // actix reads some missing headers as an empty list.
-    request.headers().contains_key(H::name()).then(|| request.get_header::<H>()).flatten()
+    has::<H>(request).then(|| request.get_header::<H>()).flatten()
+}
+
+fn has<H: Header>(request: &HttpRequest) -> bool {
+    request.headers().contains_key(H::name())
 }
 
 #[cfg(test)]
@@ -227,6 +234,8 @@ mod tests {
             (&[("if-unmodified-since", BEFORE), range], PreconditionFailed),
             (&[("if-unmodified-since", CHANGED), range], Part(2..5)),
             (&[("if-match", "\"now\""), ("if-unmodified-since", BEFORE)], Whole),
+            (&[("if-match", "now"), ("if-unmodified-since", CHANGED), range], PreconditionFailed),
+            (&[("if-none-match", "now"), ("if-modified-since", CHANGED)], Whole),
         ] {
             assert_eq!(selection(Method::GET, headers), expected, "{headers:?}");
         }

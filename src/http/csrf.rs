@@ -1,7 +1,7 @@
 //! Ensures that requests that change something come from our own pages.
 //!
 //! A browser states where a request comes from (`Sec-Fetch-Site`; over plain http only `Origin`), and a page
-//! cannot forge it. A client that states neither is not a browser, so it can send only its own cookie.
+//! cannot forge it. A client that states neither is not a browser. It is refused if it sends a session's cookie.
 
 use actix_web::{
     Error, HttpRequest,

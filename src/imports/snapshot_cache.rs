@@ -185,28 +185,28 @@ mod tests {
 
     #[test]
     fn what_runs_have_read_is_kept_until_nothing_more_is_to_come() {
-        let board = SnapshotCache::default();
+        let cache = SnapshotCache::default();
         let has_reading = |snapshot: &Snapshot| {
-            let run = &board.get(snapshot.row.owner, snapshot.row.id).unwrap().runs[0];
+            let run = &cache.get(snapshot.row.owner, snapshot.row.id).unwrap().runs[0];
             (run.stretches().is_some(), run.first_rows().is_some())
         };
         let (watched, read) = (snapshot(), snapshot());
-        assert!(board.put(watched.clone()));
+        assert!(cache.put(watched.clone()));
         assert_eq!(has_reading(&watched), (true, true));
-        board.retire(watched.row.owner, watched.row.id);
+        cache.retire(watched.row.owner, watched.row.id);
         assert_eq!(has_reading(&watched), (false, false));
-        board.keep(read.clone());
+        cache.keep(read.clone());
         assert_eq!(has_reading(&read), (false, false));
     }
 
     #[test]
     fn what_was_loaded_before_a_delete_does_not_come_back() {
-        let board = SnapshotCache::default();
+        let cache = SnapshotCache::default();
         let loaded = snapshot();
-        board.delete(loaded.row.owner, loaded.row.id);
-        assert!(!board.put(loaded.clone()));
-        board.keep(loaded.clone());
-        assert!(board.get(loaded.row.owner, loaded.row.id).is_none());
+        cache.delete(loaded.row.owner, loaded.row.id);
+        assert!(!cache.put(loaded.clone()));
+        cache.keep(loaded.clone());
+        assert!(cache.get(loaded.row.owner, loaded.row.id).is_none());
     }
 
     #[test]

@@ -115,7 +115,7 @@ pub(super) struct Pool {
     pub(super) writers: Writers,
 }
 
-/// A write transaction. Its turn ends after it.
+/// A write transaction, with its turn among the writers. If it is dropped, its connection rolls it back soon after.
 #[derive(Debug)]
 pub(super) struct Tx(OpenTx, WriteTurn);
 

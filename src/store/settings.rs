@@ -1,4 +1,4 @@
-//! Small values that the installation generates once and keeps.
+//! Small named values of the installation.
 
 use super::{Result, Store};
 

@@ -21,8 +21,8 @@ const AS_OF: &str = "x-runboard-as-of";
 /// The longest delay of texts that only time changes ("No news for 10 min").
 const RENDERED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// The most pages that are remembered. If more are polled within [`RENDERED_AGAIN_AFTER`], the oldest are
-/// rendered for each poll.
+/// The most pages that are remembered. If more are polled within [`RENDERED_AGAIN_AFTER`], the others are rendered for
+/// each poll.
 const MOST: usize = 20_000;
 
 /// The versions of one kind of fragment, each with the basis that it was rendered from. Equal bases give

@@ -87,12 +87,12 @@ async fn forgets(database: &str) {
     for event in [&other, &upload, &nobodys, &later] {
         assert!(before.contains(event), "{event} of {before:?}");
     }
-    assert!(before.len() > 5, "those that tell of an end are among them: {before:?}");
+    assert!(before.len() > 5, "events that report an end are among them: {before:?}");
 
     // On the same day nothing is deleted.
     let data = app.stop().await;
     let app = spawn(data, database, address).await;
-    let mark = until("a look", || async { texts(&pool, MARK).await.pop().ok_or(()) }).await;
+    let mark = until("the first prune", || async { texts(&pool, MARK).await.pop().ok_or(()) }).await;
     assert_eq!(texts(&pool, EVENTS).await, before);
     assert_eq!(api.get_run(run.run_id.as_str()).await.status, 200);
 
@@ -193,7 +193,11 @@ async fn forgets_many(database: &str) {
     assert_eq!(left.len(), named + 2, "{left:?}");
     assert!(left.contains(&"e1".to_owned()) && left.contains(&"e2".to_owned()), "{left:?}");
     assert_eq!(prune(&store, &go_on, after(20_000)).await.unwrap(), 0);
-    assert_eq!(prune(&store, &go_on, after(20_001)).await.unwrap(), 1, "e1, a day after its last run");
+    assert_eq!(
+        prune(&store, &go_on, after(20_001)).await.unwrap(),
+        1,
+        "e1 is deleted a day after its last run ended"
+    );
 
     // The clock was set back, and a run ended at a time that was read before.
     sqlx::query("UPDATE engine_run SET ended_at = 300 WHERE run_id = 'unended'")
