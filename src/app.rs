@@ -119,7 +119,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         handler: wiring.handler(registrar.clone()),
         serve_url: wiring.serve_url.clone(),
         max_record_bytes: config.max_record_bytes,
-        step_bytes: function::STEP_BYTES,
+        step_bytes: config.step_bytes,
         work: work.clone(),
         fetches: Slots::new(config.fetches, Share::AsMuchAsIsLeft),
         tasks: steps.clone(),

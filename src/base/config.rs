@@ -9,7 +9,7 @@ mod pointers;
 mod proxies;
 mod unknown;
 
-use std::{net::SocketAddr, num::NonZero, path::PathBuf, thread, time::Duration};
+use std::{net::SocketAddr, num::NonZero, ops::RangeInclusive, path::PathBuf, thread, time::Duration};
 
 use secrecy::SecretString;
 use url::Url;
@@ -24,6 +24,10 @@ pub use self::{
     proxies::{NotProxies, TrustedProxies},
     unknown::unknown_variables,
 };
+
+/// A call costs about 0.2 s on Inngest, so a step must be large enough to be worth it, and small enough that a crash or
+/// a retry repeats little.
+pub const STEP_BYTES: RangeInclusive<u64> = 16 << 20..=256 << 20;
 
 /// SQLite has one writer at a time, so more connections only help readers; a Postgres server shares about a
 /// hundred between all its clients.
@@ -58,6 +62,8 @@ pub struct Config {
     pub connections_per_address: Option<usize>,
     /// How long requests may take to arrive. Not a setting.
     pub http: HttpLimits,
+    /// The least and the most bytes of a file that one step reads. Not a setting.
+    pub step_bytes: RangeInclusive<u64>,
     /// Which engine runs the functions: `INNGEST_...` and `RUNBOARD_ENGINE_...`.
     pub engine: EngineConfig,
     /// `RUNBOARD_WORKERS`: how many files are read at once.
@@ -175,6 +181,7 @@ impl Config {
             )
             .map(|most: usize| (most > 0).then_some(most))?,
             http: HttpLimits::default(),
+            step_bytes: STEP_BYTES,
             workers: match optional(args.workers.as_ref()) {
                 Some(text) => check("RUNBOARD_WORKERS", text, "a number from 1 to 1024", check::workers)?,
                 None => thread::available_parallelism().map_or(1, NonZero::get),

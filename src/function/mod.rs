@@ -33,6 +33,7 @@ use std::{collections::BTreeMap, ops::RangeInclusive};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+pub use crate::base::config::STEP_BYTES;
 pub use process_csv_upload::{CallResult, Summary};
 pub use serve::{EngineLocation, ServeHandler, ServeLimits};
 pub use slots::{Share, Slot, Slots};
@@ -66,10 +67,6 @@ const PROGRESS_NAME: &str = "csv-progress";
 /// How often a failed call is repeated: four attempts in all.
 const RETRIES: u32 = 3;
 
-/// The least and the most bytes of a file that one step reads. A call costs about 0.2 s on Inngest, so a step
-/// must be large enough to be worth it, and small enough that a crash or a retry repeats little.
-pub const STEP_BYTES: RangeInclusive<u64> = 16 << 20..=256 << 20;
-
 /// Everything that the function needs.
 pub struct Processor {
     pub store: Store,
@@ -90,7 +87,7 @@ pub struct Processor {
     pub fetches: Slots,
     /// A record longer than this fails.
     pub max_record_bytes: usize,
-    /// [`STEP_BYTES`], except in a test that needs many steps for a small file.
+    /// The least and the most bytes of a file that one step reads.
     pub step_bytes: RangeInclusive<u64>,
     /// Where steps run, so that a step continues if the engine hangs up.
     pub tasks: Tasks,

@@ -13,12 +13,16 @@ use std::{
     fmt::Debug,
     net::{SocketAddr, TcpListener},
     path::Path,
+    pin::pin,
     time::{Duration, Instant},
 };
 
+use futures_util::FutureExt;
 use runboard::{
     app::{self, App},
-    base::config::{self, AllowedAddresses, Config, HttpLimits, OutputPointers, SignUp, TrustedProxies},
+    base::config::{
+        self, AllowedAddresses, Config, HttpLimits, OutputPointers, STEP_BYTES, SignUp, TrustedProxies,
+    },
     files::{LinkKey, Storage},
     function::{self, EngineLocation, ServeHandler, ServeLimits, Slot, Slots},
     imports::Dependencies,
@@ -52,8 +56,11 @@ pub struct Busy {
 impl Busy {
     /// Releases one worker for one step, if a run waits for it, and takes it again.
     pub async fn lend(&mut self) {
+        let mut again = pin!(self.slots.acquire("a test"));
+        // Waits from here on, so that a second step cannot take the worker before this thread goes on.
+        assert!(again.as_mut().now_or_never().is_none(), "all workers are held");
         drop(self.held.pop());
-        self.held.push(self.slots.acquire("a test").await);
+        self.held.push(again.await);
     }
 }
 
@@ -77,6 +84,7 @@ pub async fn spawn_app_on(data: TempDir, configure: impl FnOnce(&mut Config)) ->
         trusted_proxies: TrustedProxies::default(),
         connections_per_address: None,
         http: HttpLimits::default(),
+        step_bytes: STEP_BYTES,
         engine: config::EngineConfig::Embedded(None),
         workers: 2,
         fetches: 16,
