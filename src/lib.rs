@@ -22,7 +22,7 @@
 //!
 //! Uses point down only, and rooms between the same two `>` never use each other:
 //! `main > app > web > http, report > imports, function, engine, accounts > results > progress > store, files > inngest > csv > base`.
-//! `docs/ARCHITECTURE.md` follows one upload through all of it.
+//! `docs/ARCHITECTURE.md` says where a change goes, and follows one upload through all of it.
 
 // Impossible cases use `expect`, whose text says why they cannot happen.
 #![warn(clippy::unwrap_used)]
