@@ -24,7 +24,7 @@ pub struct Principal {
     pub email: Email,
 }
 
-/// Why a request is denied: nobody is signed in, or the import belongs to another user.
+/// Why a request is denied: it has no session, or the import belongs to another user.
 #[derive(Debug)]
 pub enum Denied {
     /// A fragment: 401, so that htmx leaves the page unchanged.

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Larger totals are not counted: nobody needs them on a page, and counting millions is slow.
+/// Larger totals are not counted, because counting millions is slow and a page does not need them.
 const MOST_COUNTED: u64 = 10_000;
 
 /// A search reads names one by one. It stops after this many, and the user can continue it.

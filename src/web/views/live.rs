@@ -24,7 +24,7 @@ pub struct LiveSection<'a> {
     /// Whether the user has no import yet: then the section says what will be here.
     pub is_first_visit: bool,
     /// Imports that were added elsewhere since the page was opened, newest first. They are shown on request,
-    /// so that nothing moves while somebody uses the page.
+    /// so that nothing moves while the page is in use.
     pub news: Vec<ImportId>,
     /// An id of the time at which the page was made, between its imports and the news. Empty if news are not
     /// reported.
