@@ -1,7 +1,7 @@
 //! The block of one run, or of an import without runs.
 
 use super::{
-    Reading,
+    ReportInputs,
     badge::{Badge, BadgeState, Tone},
     bar::Bar,
     moment::Ticking,
@@ -112,8 +112,8 @@ fn may_have_plot(snapshot: &Snapshot) -> bool {
 
 impl<'a> Block<'a> {
     /// As [`all`](Self::all), with the plots of a panel.
-    pub fn all_with_plots(snapshot: &'a Snapshot, view_state: ViewState, reading: &Reading) -> Vec<Self> {
-        let mut blocks = Self::all(snapshot, view_state, reading);
+    pub fn all_with_plots(snapshot: &'a Snapshot, view_state: ViewState, inputs: &ReportInputs) -> Vec<Self> {
+        let mut blocks = Self::all(snapshot, view_state, inputs);
         if !may_have_plot(snapshot) || view_state.is_unread {
             return blocks;
         }
@@ -121,28 +121,28 @@ impl<'a> Block<'a> {
             block.plot = Some(Plot::default());
         }
         for (block, run) in blocks.iter_mut().zip(&snapshot.runs).filter(|(_, run)| may_be_ours(run)) {
-            let progress = Progress::of(run, known_at(snapshot, reading));
+            let progress = Progress::of(run, known_at(snapshot, inputs));
             block.plot = Some(Plot::of(run, &progress, &block.bar));
         }
         blocks
     }
 
     /// One block per run, or a single one if there is none.
-    pub fn all(snapshot: &'a Snapshot, view_state: ViewState, reading: &Reading) -> Vec<Self> {
+    pub fn all(snapshot: &'a Snapshot, view_state: ViewState, inputs: &ReportInputs) -> Vec<Self> {
         if snapshot.runs.is_empty() {
-            vec![Self::of_import(snapshot, view_state, reading)]
+            vec![Self::of_import(snapshot, view_state, inputs)]
         } else {
-            snapshot.runs.iter().map(|run| Self::of_run(snapshot, view_state, run, reading)).collect()
+            snapshot.runs.iter().map(|run| Self::of_run(snapshot, view_state, run, inputs)).collect()
         }
     }
 
-    fn of_import(snapshot: &'a Snapshot, view_state: ViewState, reading: &Reading) -> Self {
+    fn of_import(snapshot: &'a Snapshot, view_state: ViewState, inputs: &ReportInputs) -> Self {
         let state = view_state.state;
         let dimmed = snapshot.outage.is_some() && !state.is_final();
         Self {
             run: None,
             badge: Badge { shown: BadgeState::of_import(snapshot, state), dimmed },
-            sentence: Sentence::of_import(snapshot, state, reading),
+            sentence: Sentence::of_import(snapshot, state, inputs),
             figures: (!view_state.is_unread).then(|| Progress::unknown().figures(state.is_final())),
             bar: Bar::new(&Progress::unknown(), Tone::Still),
             elapsed: None,
@@ -156,12 +156,12 @@ impl<'a> Block<'a> {
         snapshot: &'a Snapshot,
         view_state: ViewState,
         run: &'a RunSnapshot,
-        reading: &Reading,
+        inputs: &ReportInputs,
     ) -> Self {
         let ended = run.row.ended_at.is_some();
         let dimmed = run.row.ended_at.or(run.row.lost_at).is_none()
-            && (snapshot.outage.is_some() || run.is_gone || run.is_lost(reading.now));
-        let progress = Progress::of(run, known_at(snapshot, reading));
+            && (snapshot.outage.is_some() || run.is_gone || run.is_lost(inputs.now));
+        let progress = Progress::of(run, known_at(snapshot, inputs));
         let shown = BadgeState::of_run(run);
         // Red in a bar stands only for failed rows: a failed run has a grey bar.
         let tone = match shown.tone() {
@@ -180,7 +180,7 @@ impl<'a> Block<'a> {
         };
         Self {
             run: Some(RunData::of(run)),
-            sentence: Sentence::of_run(snapshot, run, &progress, reading),
+            sentence: Sentence::of_run(snapshot, run, &progress, inputs),
             figures: has_figures.then_some(figures),
             bar: Bar::new(&progress, tone),
             elapsed: (shown == BadgeState::Running
@@ -196,6 +196,6 @@ impl<'a> Block<'a> {
 }
 
 /// The time of the shown numbers.
-fn known_at(snapshot: &Snapshot, reading: &Reading) -> UnixMillis {
-    snapshot.outage.map_or(reading.now, |outage| outage.since)
+fn known_at(snapshot: &Snapshot, inputs: &ReportInputs) -> UnixMillis {
+    snapshot.outage.map_or(inputs.now, |outage| outage.since)
 }

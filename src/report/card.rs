@@ -1,7 +1,7 @@
 //! The content of a card on the dashboard.
 
 use super::{
-    Reading,
+    ReportInputs,
     actions::{Actions, Placement},
     block::{Block, ViewState},
     first_rows::was_read,
@@ -30,7 +30,7 @@ pub struct ImportCard<'a> {
 
 impl<'a> ImportCard<'a> {
     #[must_use]
-    pub fn new(snapshot: &'a Snapshot, reading: &Reading) -> Self {
+    pub fn new(snapshot: &'a Snapshot, inputs: &ReportInputs) -> Self {
         let view_state = ViewState::of(snapshot);
         let state = view_state.state;
         Self {
@@ -43,9 +43,9 @@ impl<'a> ImportCard<'a> {
                 None if was_read(snapshot) => format!("{}, comma-separated", bytes(snapshot.row.size_bytes)),
                 None => bytes(snapshot.row.size_bytes),
             },
-            blocks: Block::all(snapshot, view_state, reading),
-            as_of: AsOf::of(snapshot, state, reading),
-            actions: Actions::of(snapshot, state, reading.now, Placement::Card),
+            blocks: Block::all(snapshot, view_state, inputs),
+            as_of: AsOf::of(snapshot, state, inputs),
+            actions: Actions::of(snapshot, state, inputs.now, Placement::Card),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    Reading,
+    ReportInputs,
     badge::{Badge, BadgeState},
     block::RunData,
     cause::{as_sentence, cause_sentence},
@@ -47,12 +47,12 @@ pub struct HistoryRun<'a> {
 
 impl<'a> HistoryRow<'a> {
     #[must_use]
-    pub fn new(snapshot: &'a Snapshot, reading: &Reading) -> Self {
+    pub fn new(snapshot: &'a Snapshot, inputs: &ReportInputs) -> Self {
         let state = snapshot.state();
         let runs = if snapshot.runs.is_empty() {
             vec![HistoryRun::none(snapshot, state)]
         } else {
-            snapshot.runs.iter().map(|run| HistoryRun::of(snapshot, run, reading)).collect()
+            snapshot.runs.iter().map(|run| HistoryRun::of(snapshot, run, inputs)).collect()
         };
         Self {
             import_id: snapshot.row.id,
@@ -66,7 +66,7 @@ impl<'a> HistoryRow<'a> {
                 RetryOf::All => "Re-run",
                 RetryOf::Failed => "Re-run of failed rows",
             }),
-            started: Moment::new(snapshot.row.received_at, reading.now),
+            started: Moment::new(snapshot.row.received_at, inputs.now),
             runs,
         }
     }
@@ -91,7 +91,7 @@ impl<'a> HistoryRun<'a> {
         }
     }
 
-    fn of(snapshot: &Snapshot, run: &'a RunSnapshot, reading: &Reading) -> Self {
+    fn of(snapshot: &Snapshot, run: &'a RunSnapshot, inputs: &ReportInputs) -> Self {
         let shown = BadgeState::of_run(run);
         let by_user = shown == BadgeState::Cancelled && snapshot.row.cancel_requested_at.is_some();
         Self {
@@ -101,7 +101,7 @@ impl<'a> HistoryRun<'a> {
             processed: run.counts().map(|counts| grouped(counts.processed)),
             failed: run.counts().map(|counts| grouped(counts.failed)),
             has_failed_rows: run.is_ours() && run.counts().is_some_and(|counts| counts.failed > 0),
-            took: run.row.ended_at.map(|_| duration(Progress::of(run, reading.now).elapsed)),
+            took: run.row.ended_at.map(|_| duration(Progress::of(run, inputs.now).elapsed)),
         }
     }
 }

@@ -52,7 +52,7 @@ impl EngineName {
 
 /// The inputs of every report besides a snapshot.
 #[derive(Clone, Copy, Debug)]
-pub struct Reading {
+pub struct ReportInputs {
     pub now: UnixMillis,
     pub engine: EngineName,
 }

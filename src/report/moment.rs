@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 
-use super::{Reading, format::duration};
+use super::{ReportInputs, format::duration};
 use crate::{
     base::time::UnixMillis,
     imports::{ImportState, Snapshot},
@@ -69,8 +69,8 @@ impl AsOf {
 
     /// The time for an import; before the first answer, the time of the upload's last byte.
     #[must_use]
-    pub fn of(snapshot: &Snapshot, state: ImportState, reading: &Reading) -> Self {
-        Self::new(snapshot.as_of(), state.is_final(), reading.now)
+    pub fn of(snapshot: &Snapshot, state: ImportState, inputs: &ReportInputs) -> Self {
+        Self::new(snapshot.as_of(), state.is_final(), inputs.now)
     }
 }
 

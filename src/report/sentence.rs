@@ -3,7 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use super::{
-    Reading,
+    ReportInputs,
     badge::BadgeState,
     cause::{cause, failure, quoted, sentence},
     format::{bytes, duration, grouped, rows},
@@ -48,9 +48,9 @@ pub enum Notice {
 impl<'a> Sentence<'a> {
     /// The sentence of an import without runs.
     #[must_use]
-    pub fn of_import(snapshot: &'a Snapshot, state: ImportState, reading: &Reading) -> Self {
-        let engine = reading.engine.subject();
-        let waiting = || reading.now.since(snapshot.row.sent_at.unwrap_or(snapshot.row.received_at));
+    pub fn of_import(snapshot: &'a Snapshot, state: ImportState, inputs: &ReportInputs) -> Self {
+        let engine = inputs.engine.subject();
+        let waiting = || inputs.now.since(snapshot.row.sent_at.unwrap_or(snapshot.row.received_at));
         if let Some(reason) = &snapshot.row.refused {
             return Self::text(engine)
                 .then(" refused the event: ")
@@ -60,7 +60,7 @@ impl<'a> Sentence<'a> {
         match (state, snapshot.outage) {
             (ImportState::Cancelled, _) => {
                 let at = snapshot.row.cancel_requested_at.unwrap_or(snapshot.row.received_at);
-                Self::text("Stopped by you at ").time(at, reading).then(". Nothing was run.")
+                Self::text("Stopped by you at ").time(at, inputs).then(". Nothing was run.")
             }
             (ImportState::GivenUp, _) => Self::text(format!(
                 "No function has started for {EVENT_NAME} in a day. Is its app registered?"
@@ -73,16 +73,16 @@ impl<'a> Sentence<'a> {
                 likely_cause(status),
                 safe(snapshot).trim_end_matches('.')
             ))
-            .time(retry_at, reading)
+            .time(retry_at, inputs)
             .then(".")
             .noticing(Notice::Outage),
             (ImportState::Accepted, Some(EngineOutage { since, cause })) => {
                 Self::text(format!("{} {engine} {} ", safe(snapshot), silent(cause)))
-                    .time(since, reading)
+                    .time(since, inputs)
                     .then(".")
                     .noticing(Notice::Outage)
             }
-            (_, Some(outage)) => Self::silent(outage, reading),
+            (_, Some(outage)) => Self::silent(outage, inputs),
             (ImportState::Accepted, None) => {
                 Self::text(format!("{} Telling the engine about it ...", safe(snapshot)))
             }
@@ -101,35 +101,35 @@ impl<'a> Sentence<'a> {
         snapshot: &'a Snapshot,
         run: &'a RunSnapshot,
         progress: &Progress,
-        reading: &Reading,
+        inputs: &ReportInputs,
     ) -> Self {
         if let (Some(outage), None, None) = (snapshot.outage, run.row.ended_at, run.row.lost_at) {
-            return Self::silent(outage, reading);
+            return Self::silent(outage, inputs);
         }
         if run.row.ended_at.or(run.row.lost_at).is_none() && run.is_gone {
-            let engine = reading.engine.subject();
+            let engine = inputs.engine.subject();
             return Self::text(format!("{engine} no longer keeps this run. Its last known state is shown."))
                 .noticing(Notice::NoLongerKept);
         }
-        if run.row.lost_at.is_none() && run.is_lost(reading.now) {
+        if run.row.lost_at.is_none() && run.is_lost(inputs.now) {
             return Self::text("No news of this run since ")
-                .time(run.news_at(), reading)
+                .time(run.news_at(), inputs)
                 .then(" (")
-                .measure(roughly(reading.now.since(run.news_at())))
+                .measure(roughly(inputs.now.since(run.news_at())))
                 .then("). The engine may have lost it.")
                 .noticing(Notice::NoNews);
         }
         match BadgeState::of_run(run) {
             BadgeState::Queued => {
-                Self::text("Waiting for a free worker since ").time(run.row.queued_at, reading).then(".")
+                Self::text("Waiting for a free worker since ").time(run.row.queued_at, inputs).then(".")
             }
-            BadgeState::Retrying => retrying(run, reading),
-            BadgeState::Asleep => planned("Asleep until ", run, reading),
-            BadgeState::Waiting => planned("Waiting for an event, at most until ", run, reading),
+            BadgeState::Retrying => retrying(run, inputs),
+            BadgeState::Asleep => planned("Asleep until ", run, inputs),
+            BadgeState::Waiting => planned("Waiting for an event, at most until ", run, inputs),
             BadgeState::Lost => {
-                let engine = reading.engine.subject();
+                let engine = inputs.engine.subject();
                 Self::text(format!("{engine} lost this run when it restarted at about "))
-                    .time(run.news_at(), reading)
+                    .time(run.news_at(), inputs)
                     .then(".")
             }
             BadgeState::Completed(_) => completed(run, progress),
@@ -138,7 +138,7 @@ impl<'a> Sentence<'a> {
                 let by = if snapshot.row.cancel_requested_at.is_some() { " by you" } else { "" };
                 let after = progress.rows().map(|count| format!(" after {}", rows(count)));
                 Self::text(format!("Stopped{by} at "))
-                    .time(run.row.ended_at.unwrap_or(reading.now), reading)
+                    .time(run.row.ended_at.unwrap_or(inputs.now), inputs)
                     .then(format!("{}.", after.unwrap_or_default()))
             }
             BadgeState::Skipped => Self::text("The engine skipped this run."),
@@ -170,9 +170,9 @@ impl<'a> Sentence<'a> {
             .collect()
     }
 
-    fn silent(outage: EngineOutage, reading: &Reading) -> Self {
-        Self::text(format!("{} {} ", reading.engine.subject(), silent(outage.cause)))
-            .time(outage.since, reading)
+    fn silent(outage: EngineOutage, inputs: &ReportInputs) -> Self {
+        Self::text(format!("{} {} ", inputs.engine.subject(), silent(outage.cause)))
+            .time(outage.since, inputs)
             .then(". Showing the last known numbers.")
             .noticing(Notice::Outage)
     }
@@ -191,8 +191,8 @@ impl<'a> Sentence<'a> {
         self
     }
 
-    fn time(mut self, at: UnixMillis, reading: &Reading) -> Self {
-        self.parts.push(Part::Time(Moment::new(at, reading.now)));
+    fn time(mut self, at: UnixMillis, inputs: &ReportInputs) -> Self {
+        self.parts.push(Part::Time(Moment::new(at, inputs.now)));
         self
     }
 
@@ -291,18 +291,18 @@ fn receiving<'a>(receipt: &Receipt, from: Option<&'a FetchedFrom>) -> Sentence<'
     sentence.then(".")
 }
 
-fn retrying<'a>(run: &'a RunSnapshot, reading: &Reading) -> Sentence<'a> {
+fn retrying<'a>(run: &'a RunSnapshot, inputs: &ReportInputs) -> Sentence<'a> {
     let (Some(execution), Some(error)) = (run.execution(), run.waits_after()) else {
         // Another function: the engine says only when.
         let attempt = match run.plan.map(|plan| plan.what) {
             Some(Planned::Attempt(attempt)) => format!(" (attempt {attempt})"),
             _ => String::new(),
         };
-        let at = run.plan.map_or(reading.now, |plan| plan.at);
-        return Sentence::text("Retrying at ").time(at, reading).then(format!("{attempt}."));
+        let at = run.plan.map_or(inputs.now, |plan| plan.at);
+        return Sentence::text("Retrying at ").time(at, inputs).then(format!("{attempt}."));
     };
     let retrying = match run.next_attempt_at() {
-        Some(at) if at > reading.now => Sentence::text("Retrying at ").time(at, reading),
+        Some(at) if at > inputs.now => Sentence::text("Retrying at ").time(at, inputs),
         // The time has passed, so the attempt waits for a free worker.
         Some(_) | None => Sentence::text("Retrying soon"),
     };
@@ -314,8 +314,8 @@ fn retrying<'a>(run: &'a RunSnapshot, reading: &Reading) -> Sentence<'a> {
 }
 
 /// A run that does nothing until a planned time.
-fn planned(what: &'static str, run: &RunSnapshot, reading: &Reading) -> Sentence<'static> {
-    Sentence::text(what).time(run.plan.map_or(reading.now, |plan| plan.at), reading).then(".")
+fn planned(what: &'static str, run: &RunSnapshot, inputs: &ReportInputs) -> Sentence<'static> {
+    Sentence::text(what).time(run.plan.map_or(inputs.now, |plan| plan.at), inputs).then(".")
 }
 
 fn completed(run: &RunSnapshot, progress: &Progress) -> Sentence<'static> {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    Reading,
+    ReportInputs,
     badge::BadgeState,
     block::function_name,
     cause::as_sentence,
@@ -42,8 +42,8 @@ pub enum When {
 
 impl<'a> Timeline<'a> {
     #[must_use]
-    pub fn of(snapshot: &'a Snapshot, state: ImportState, reading: &Reading) -> Self {
-        let at = |at| When::At(Moment::new(at, reading.now));
+    pub fn of(snapshot: &'a Snapshot, state: ImportState, inputs: &ReportInputs) -> Self {
+        let at = |at| When::At(Moment::new(at, inputs.now));
         let past = |when, title: Cow<'a, str>, detail: Cow<'a, str>| Entry {
             at: at(when),
             title,
@@ -104,7 +104,7 @@ impl<'a> Timeline<'a> {
                     add_past(when, title.into(), why);
                 }
             }
-            if let Some(entry) = present(snapshot, run, of, reading) {
+            if let Some(entry) = present(snapshot, run, of, inputs) {
                 // The current state comes last.
                 add(run.row.ended_at.unwrap_or(UnixMillis(i64::MAX)), entry);
             }
@@ -130,13 +130,13 @@ fn present<'a>(
     snapshot: &Snapshot,
     run: &'a RunSnapshot,
     of: &'a str,
-    reading: &Reading,
+    inputs: &ReportInputs,
 ) -> Option<Entry<'a>> {
     let shown = BadgeState::of_run(run);
     if shown == BadgeState::Queued {
         return None;
     }
-    let progress = Progress::of(run, reading.now);
+    let progress = Progress::of(run, inputs.now);
     let counted = match (progress.counts, run.row.ended_at) {
         (Some(counts), Some(_)) if counts.failed > 0 => {
             format!("{} processed, {} failed", grouped(counts.processed), grouped(counts.failed))
@@ -148,8 +148,8 @@ fn present<'a>(
     };
     Some(Entry {
         at: match run.row.ended_at {
-            Some(ended) => When::At(Moment::new(ended, reading.now)),
-            None => When::AsOf(AsOf::new(snapshot.as_of(), false, reading.now)),
+            Some(ended) => When::At(Moment::new(ended, inputs.now)),
+            None => When::AsOf(AsOf::new(snapshot.as_of(), false, inputs.now)),
         },
         title: shown.word().into(),
         detail: joined(of, counted),

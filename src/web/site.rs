@@ -9,7 +9,7 @@ use crate::{
     base::time::UnixMillis,
     http::principal::Principal,
     imports::{ImportState, InProgress, Snapshot},
-    report::{EngineName, Reading},
+    report::{EngineName, ReportInputs},
     store::quota::Quota,
 };
 
@@ -37,8 +37,8 @@ pub struct Site {
 
 impl Site {
     #[must_use]
-    pub fn reading(&self) -> Reading {
-        Reading { now: UnixMillis::now(), engine: self.engine }
+    pub fn report_inputs(&self) -> ReportInputs {
+        ReportInputs { now: UnixMillis::now(), engine: self.engine }
     }
 
     #[must_use]

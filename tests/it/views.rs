@@ -24,19 +24,19 @@ use runboard::{
 };
 use serde_json::{Value, json};
 use snapshots::{
-    RUN, at, counted, empty_history, ended, frame, import_row, reading, retrying, retrying_at, run_row,
+    RUN, at, counted, empty_history, ended, frame, import_row, report_inputs, retrying, retrying_at, run_row,
     running, sent, silent, told, with,
 };
 
 const PACE: Duration = Duration::from_millis(500);
 
 fn panel(snapshot: &Snapshot) -> String {
-    ImportPanel::new(snapshot, &reading(), PACE).render().unwrap()
+    ImportPanel::new(snapshot, &report_inputs(), PACE).render().unwrap()
 }
 
 /// The badge and the sentence of each block of a panel.
 fn read(snapshot: &Snapshot) -> Vec<(String, String)> {
-    let panel = ImportPanel::new(snapshot, &reading(), PACE);
+    let panel = ImportPanel::new(snapshot, &report_inputs(), PACE);
     let said = panel.blocks.iter();
     said.map(|block| (block.badge.shown.word().to_owned(), block.sentence.plain())).collect()
 }
@@ -54,7 +54,7 @@ fn attribute<'h>(html: &'h str, name: &str) -> Option<&'h str> {
 #[test]
 fn every_state_of_an_import_without_a_run_has_its_word_and_sentence() {
     let since = Some(at("14:03:09"));
-    let now = reading().now;
+    let now = report_inputs().now;
     let table = [
         (
             import_row(sent(), |row| row.sent_at = None),
@@ -289,9 +289,9 @@ fn each_run_and_each_import_is_marked_once_on_a_page() {
         frame: frame(),
         deleted: None,
         drop_zone: DropZone { max_bytes: 10 << 30, refused: None },
-        live: LiveSection::new([&fan_out, &without_run], &reading(), PACE),
+        live: LiveSection::new([&fan_out, &without_run], &report_inputs(), PACE),
         history: Some(HistorySection {
-            rows: vec![HistoryRow::new(&done, &reading())],
+            rows: vec![HistoryRow::new(&done, &report_inputs())],
             total: Count::Exactly(1),
             ..empty_history()
         }),
@@ -310,7 +310,7 @@ fn each_run_and_each_import_is_marked_once_on_a_page() {
     // A function of somebody else is shown by the engine's id.
     assert!(html.contains("process-csv-upload") && html.contains(&second.row.function_id));
 
-    let html = ImportPage::new(frame(), &fan_out, &reading(), PACE).render().unwrap();
+    let html = ImportPage::new(frame(), &fan_out, &report_inputs(), PACE).render().unwrap();
     assert_eq!((count(&html, "data-import-id=\""), count(&html, "data-run-id=\"")), (1, 2));
 }
 
@@ -324,7 +324,7 @@ fn only_what_is_unfinished_asks_again() {
     assert!(!panel(&finished).contains("hx-"), "{}", panel(&finished));
 
     let live = |snapshots: &[&Snapshot]| {
-        LiveSection::new(snapshots.iter().copied(), &reading(), PACE).render().unwrap()
+        LiveSection::new(snapshots.iter().copied(), &report_inputs(), PACE).render().unwrap()
     };
     let both = live(&[&unfinished, &finished]);
     let path = format!("/live?keep={},{}&#38;since=&#38;version=", unfinished.row.id, finished.row.id);
@@ -337,7 +337,7 @@ fn only_what_is_unfinished_asks_again() {
 #[test]
 fn a_fragment_is_one_element_with_nothing_around_it() {
     // Text around it would be left behind at every poll.
-    let live = LiveSection::new([&with(running())], &reading(), PACE).render().unwrap();
+    let live = LiveSection::new([&with(running())], &report_inputs(), PACE).render().unwrap();
     for html in [panel(&with(running())), panel(&sent()), live] {
         assert!(html.starts_with('<') && html.ends_with('>'), "{html:?}");
     }
@@ -347,8 +347,8 @@ fn a_fragment_is_one_element_with_nothing_around_it() {
 fn a_file_name_is_never_markup() {
     let name = r#""><script>alert(1)</script>.csv"#;
     let snapshot = import_row(with(running()), |row| row.file_name = name.to_owned());
-    let page = ImportPage::new(frame(), &snapshot, &reading(), PACE).render().unwrap();
-    let live = LiveSection::new([&snapshot], &reading(), PACE).render().unwrap();
+    let page = ImportPage::new(frame(), &snapshot, &report_inputs(), PACE).render().unwrap();
+    let live = LiveSection::new([&snapshot], &report_inputs(), PACE).render().unwrap();
     for html in [page, live] {
         assert!(!html.contains("<script>"), "{html}");
         assert!(html.contains("&#60;script&#62;alert(1)&#60;/script&#62;.csv"), "{html}");
@@ -413,7 +413,7 @@ fn what_can_be_run_again_follows_the_state() {
     };
     let on_panel = |snapshot: &Snapshot| offers(&panel(snapshot), snapshot);
     let on_card = |snapshot: &Snapshot| {
-        offers(&LiveSection::new([snapshot], &reading(), PACE).render().unwrap(), snapshot)
+        offers(&LiveSection::new([snapshot], &report_inputs(), PACE).render().unwrap(), snapshot)
     };
     let foreign = |status| run_row(ended(status), |row| row.execution = None);
     let table = [
@@ -456,7 +456,7 @@ fn the_primary_button_after_rows_failed_downloads_them() {
 fn completed_is_not_green_where_every_row_failed() {
     let tones = |processed, failed| {
         let snapshot = with(counted(processed, failed, ended(RunStatus::Completed)));
-        let page = ImportPanel::new(&snapshot, &reading(), PACE);
+        let page = ImportPanel::new(&snapshot, &report_inputs(), PACE);
         (page.blocks[0].badge.shown.tone(), page.tab.title, page.tab.icon)
     };
     let (good, title, good_icon) = tones(3, 2);
@@ -510,7 +510,7 @@ fn a_refused_upload_says_why_in_the_drop_zone() {
             frame: frame(),
             deleted: None,
             drop_zone: DropZone { max_bytes: 10 << 30, refused },
-            live: LiveSection::new([], &reading(), PACE),
+            live: LiveSection::new([], &report_inputs(), PACE),
             history: Some(empty_history()),
         }
         .render()
@@ -534,7 +534,7 @@ fn where_nobody_took_an_event_the_panel_says_that_a_function_may_have_skipped_it
     let words = "A function may also have skipped the event, as a singleton does.";
     let untaken = Snapshot {
         is_untaken: true,
-        ..import_row(sent(), |row| row.sent_at = Some(UnixMillis(reading().now.0 - 30_000)))
+        ..import_row(sent(), |row| row.sent_at = Some(UnixMillis(report_inputs().now.0 - 30_000)))
     };
     assert!(panel(&untaken).contains(words));
     assert!(!panel(&sent()).contains(words));

@@ -39,13 +39,13 @@ impl Steady {
     }
 
     /// The time at `instant`, when the system clock shows `wall`.
-    fn at(&mut self, wall: UnixMillis, instant: Instant) -> Reading {
+    fn at(&mut self, wall: UnixMillis, instant: Instant) -> ClockReading {
         let elapsed = instant.saturating_duration_since(self.instant);
         let expected = self.wall.plus(elapsed);
         if wall.since(expected) > WORTH_A_DOUBT {
             let since = *self.doubted_since.get_or_insert(instant);
             if instant.saturating_duration_since(since) < DOUBTED_FOR {
-                return Reading { now: expected, set_back_by: None };
+                return ClockReading { now: expected, set_back_by: None };
             }
         }
         let least = match self.doubted_since.take() {
@@ -58,17 +58,17 @@ impl Steady {
         };
         if wall >= least {
             *self = Self::new(wall, instant);
-            return Reading { now: wall, set_back_by: None };
+            return ClockReading { now: wall, set_back_by: None };
         }
         let ahead = least.since(wall);
         let is_new = !self.is_ahead && ahead >= WORTH_A_WORD;
         self.is_ahead |= is_new;
-        Reading { now: least, set_back_by: is_new.then_some(ahead) }
+        ClockReading { now: least, set_back_by: is_new.then_some(ahead) }
     }
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Reading {
+struct ClockReading {
     now: UnixMillis,
     /// Set only in the first reading after the system clock falls behind.
     set_back_by: Option<Duration>,
@@ -103,7 +103,7 @@ mod tests {
         let start = Instant::now();
         let mut clock = Steady::new(WALL, start);
         let (instant, wall) = (start + Duration::from_secs(60), WALL.plus(Duration::from_secs(60)));
-        assert_eq!(clock.at(wall, instant), Reading { now: wall, set_back_by: None });
+        assert_eq!(clock.at(wall, instant), ClockReading { now: wall, set_back_by: None });
         (clock, instant, wall)
     }
 
@@ -111,13 +111,13 @@ mod tests {
     fn a_clock_set_back_an_hour_goes_on_until_the_system_clock_has_caught_up() {
         let (mut clock, instant, wall) = running();
         let back = wall.minus(HOUR);
-        assert_eq!(clock.at(back, instant), Reading { now: wall, set_back_by: Some(HOUR) });
+        assert_eq!(clock.at(back, instant), ClockReading { now: wall, set_back_by: Some(HOUR) });
         for seconds in [10, 100, 1_000, 10_000, 36_000, 40_000] {
             let elapsed = Duration::from_secs(seconds);
             let reading = clock.at(back.plus(elapsed), instant + elapsed);
             // The clock advances 9 s per 10 s until the system clock shows more.
             let expected = wall.plus(elapsed * 9 / 10).max(back.plus(elapsed));
-            assert_eq!(reading, Reading { now: expected, set_back_by: None }, "after {seconds} s");
+            assert_eq!(reading, ClockReading { now: expected, set_back_by: None }, "after {seconds} s");
         }
         // The clock has caught up, so the next correction is new and reported again.
         let instant = instant + Duration::from_secs(40_000);
@@ -133,11 +133,11 @@ mod tests {
         for seconds in 1..9 {
             let (instant, right) = at(seconds);
             let year_ahead = right.plus(365 * 24 * HOUR);
-            assert_eq!(clock.at(year_ahead, instant), Reading { now: right, set_back_by: None });
+            assert_eq!(clock.at(year_ahead, instant), ClockReading { now: right, set_back_by: None });
         }
         for seconds in 10..40 {
             let (instant, right) = at(seconds);
-            assert_eq!(clock.at(right, instant), Reading { now: right, set_back_by: None });
+            assert_eq!(clock.at(right, instant), ClockReading { now: right, set_back_by: None });
         }
     }
 

@@ -235,7 +235,7 @@ async fn page(
     status: StatusCode,
     told: Told,
 ) -> Result<HttpResponse, Error> {
-    let reading = site.reading();
+    let inputs = site.report_inputs();
     // Generated before the imports in progress are read: an import that is added in between counts as news.
     let since = ImportId::generate();
     // Read once: an import that ends in between must be in one of the two lists.
@@ -243,9 +243,9 @@ async fn page(
     let history = if told.is_database_away {
         None
     } else {
-        Some(history::find(user.user, imports, &in_progress.shown, query, &reading).await?)
+        Some(history::find(user.user, imports, &in_progress.shown, query, &inputs).await?)
     };
-    let history = history.as_ref().map(|history| history::section(history, query, &reading));
+    let history = history.as_ref().map(|history| history::section(history, query, &inputs));
     let mut live = section(site, &in_progress);
     live.since = since.to_string();
     let frame = site.frame(user);
@@ -261,10 +261,10 @@ async fn page(
 }
 
 fn section<'a>(site: &Site, in_progress: &'a InProgress) -> LiveSection<'a> {
-    let reading = site.reading();
+    let inputs = site.report_inputs();
     let pace = site::pace(in_progress.shown.iter().map(Snapshot::state));
     let mut section =
-        LiveSection::new(&in_progress.shown, &reading, pace).with_more(in_progress.more, site::IDLE_PACE);
+        LiveSection::new(&in_progress.shown, &inputs, pace).with_more(in_progress.more, site::IDLE_PACE);
     section.news.clone_from(&in_progress.news);
     section
 }

@@ -9,7 +9,7 @@ use crate::{
     base::ids::{ImportId, UserId},
     http::error::Error,
     imports::{HistoryCursor, HistoryPage, Imports, Snapshot},
-    report::{Reading, history::HistoryRow, moment::Moment},
+    report::{ReportInputs, history::HistoryRow, moment::Moment},
     store::history::{Filter, StateFilter},
     web::views::{Choice, HistoryFilter, HistorySection},
 };
@@ -71,10 +71,10 @@ impl HistoryQuery {
             .any(|(name, value)| value.is_empty() && FIELDS.contains(&&*name))
     }
 
-    fn filter(&self, reading: &Reading) -> Filter {
+    fn filter(&self, inputs: &ReportInputs) -> Filter {
         let state = STATES.iter().find(|(value, ..)| *value == self.state).and_then(|(.., state)| *state);
         let within = TIMES.iter().find(|(value, ..)| *value == self.time).and_then(|(.., within)| *within);
-        let since = within.map(|within| reading.now.minus(within));
+        let since = within.map(|within| inputs.now.minus(within));
         Filter::new(state, since, &self.name)
     }
 
@@ -169,23 +169,23 @@ pub async fn find(
     imports: &Imports,
     shown: &[Snapshot],
     query: &HistoryQuery,
-    reading: &Reading,
+    inputs: &ReportInputs,
 ) -> Result<HistoryPage, Error> {
-    Ok(imports.history(owner, shown, &query.filter(reading), query.cursor()?, ROWS).await?)
+    Ok(imports.history(owner, shown, &query.filter(inputs), query.cursor()?, ROWS).await?)
 }
 
 /// The section of the page that was found for `query`.
 #[must_use]
-pub fn section<'a>(page: &'a HistoryPage, query: &HistoryQuery, reading: &Reading) -> HistorySection<'a> {
+pub fn section<'a>(page: &'a HistoryPage, query: &HistoryQuery, inputs: &ReportInputs) -> HistorySection<'a> {
     HistorySection {
-        rows: page.imports.iter().map(|import| HistoryRow::new(import, reading)).collect(),
-        filter: query.form(query.filter(reading).is_narrow()),
+        rows: page.imports.iter().map(|import| HistoryRow::new(import, inputs)).collect(),
+        filter: query.form(query.filter(inputs).is_narrow()),
         way_back: query.way_back(),
         total: page.total,
         newer: page.newer,
         newer_page: page.newer_after.map(|import| query.page("after", import)),
         older_page: page.older_before.map(|import| query.page("before", import)),
-        searched_to: page.searched_to.map(|at| Moment::new(at, reading.now)),
+        searched_to: page.searched_to.map(|at| Moment::new(at, inputs.now)),
         searches_newer: matches!(query.cursor(), Ok(HistoryCursor::After(_))),
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::{
     http::{error::Error, htmx, principal::OwnedImport, session},
     imports::{Imports, RunReading, Snapshot},
-    report::{Reading, findings::FindingsSection},
+    report::{ReportInputs, findings::FindingsSection},
     results::findings,
     store::Store,
     web::{
@@ -33,12 +33,12 @@ pub struct ImportPage<'a> {
 impl<'a> ImportPage<'a> {
     /// `pace` is how long a browser waits before it requests the panel again.
     #[must_use]
-    pub fn new(frame: Frame, snapshot: &'a Snapshot, reading: &Reading, pace: Duration) -> Self {
+    pub fn new(frame: Frame, snapshot: &'a Snapshot, inputs: &ReportInputs, pace: Duration) -> Self {
         Self {
             frame,
             file_name: snapshot.file_name(),
             way_back: "/".to_owned(),
-            panel: ImportPanel::new(snapshot, reading, pace),
+            panel: ImportPanel::new(snapshot, inputs, pace),
         }
     }
 }
@@ -64,9 +64,9 @@ pub async fn show(
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
     let mut import = import.into_snapshot();
-    let reading = site.reading();
+    let inputs = site.report_inputs();
     let findings = findings(&mut import, &store).await?;
-    let mut page = ImportPage::new(site.frame(&principal), &import, &reading, site::pace([import.state()]));
+    let mut page = ImportPage::new(site.frame(&principal), &import, &inputs, site::pace([import.state()]));
     let history = from.history();
     page.way_back = history.path();
     page.panel.way_back = history.way_back();
@@ -93,9 +93,9 @@ pub async fn panel(
         return Ok(unchanged);
     }
     let mut import = current.clone();
-    let reading = site.reading();
+    let inputs = site.report_inputs();
     let findings = findings(&mut import, &store).await?;
-    let mut panel = ImportPanel::new(&import, &reading, site::pace([import.state()]));
+    let mut panel = ImportPanel::new(&import, &inputs, site::pace([import.state()]));
     panel.findings = findings;
     panel.way_back = history::HistoryQuery::read(&query.field("from").unwrap_or_default()).way_back();
     Ok(site.panels.answer(&panel, &version, &current, as_of)?)

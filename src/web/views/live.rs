@@ -8,7 +8,7 @@ use super::{Html, Mark, tab::Tab};
 use crate::{
     base::ids::ImportId,
     imports::Snapshot,
-    report::{Reading, card::ImportCard, format::grouped},
+    report::{ReportInputs, card::ImportCard, format::grouped},
 };
 
 /// With more news than this, the page is reloaded instead of adding cards.
@@ -40,9 +40,12 @@ impl<'a> LiveSection<'a> {
     /// `snapshots` are the imports that the page shows, newest first. `pace` is how long a browser waits
     /// before it polls again.
     #[must_use]
-    pub fn new(snapshots: impl IntoIterator<Item = &'a Snapshot>, reading: &Reading, pace: Duration) -> Self {
-        let cards: Vec<_> =
-            snapshots.into_iter().map(|snapshot| ImportCard::new(snapshot, reading)).collect();
+    pub fn new(
+        snapshots: impl IntoIterator<Item = &'a Snapshot>,
+        inputs: &ReportInputs,
+        pace: Duration,
+    ) -> Self {
+        let cards: Vec<_> = snapshots.into_iter().map(|snapshot| ImportCard::new(snapshot, inputs)).collect();
         let is_live = cards.iter().any(|card| card.expects_news);
         let going_on = cards.iter().filter(|card| !card.state.is_final()).count();
         Self {

@@ -9,7 +9,7 @@ use crate::{
     base::ids::ImportId,
     imports::{ImportState, RunSnapshot, Snapshot},
     report::{
-        Reading,
+        ReportInputs,
         about::About,
         actions::{Actions, Cancel, Placement},
         block::{Block, ViewState},
@@ -60,24 +60,24 @@ impl HtmlSafe for ImportPanel<'_> {}
 impl<'a> ImportPanel<'a> {
     /// `pace` is how long a browser waits before it polls again.
     #[must_use]
-    pub fn new(snapshot: &'a Snapshot, reading: &Reading, pace: Duration) -> Self {
+    pub fn new(snapshot: &'a Snapshot, inputs: &ReportInputs, pace: Duration) -> Self {
         let view_state = ViewState::of(snapshot);
         let ViewState { state, is_unread } = view_state;
-        let blocks = Block::all_with_plots(snapshot, view_state, reading);
+        let blocks = Block::all_with_plots(snapshot, view_state, inputs);
         let own_counts = snapshot.runs.iter().filter(|run| run.is_ours()).filter_map(RunSnapshot::counts);
         Self {
             import_id: snapshot.row.id,
             way_back: String::new(),
             state,
             about: About::of(snapshot, state.is_final()),
-            as_of: AsOf::of(snapshot, state, reading),
-            actions: Actions::of(snapshot, state, reading.now, Placement::Panel),
+            as_of: AsOf::of(snapshot, state, inputs),
+            actions: Actions::of(snapshot, state, inputs.now, Placement::Panel),
             findings: None,
             first_rows: FirstRowsSection::of(snapshot, state).filter(|_| !is_unread),
             is_unread,
             failed_rows: own_counts.map(|counts| counts.failed).sum(),
             next_step: is_unread.then(|| NextStep::of(snapshot)),
-            timeline: Timeline::of(snapshot, state, reading),
+            timeline: Timeline::of(snapshot, state, inputs),
             detail: TechnicalDetail::of(snapshot),
             poll_ms: snapshot.expects_news().then_some(pace.as_millis()),
             is_doubtful: state == ImportState::NoFunction

@@ -16,7 +16,9 @@ use runboard::{
 use super::{
     PACE, Page, Prepare,
     imports::{completed, failed, fan_out, from_an_address, id, millions, sent, with},
-    snapshots::{at, counted, ended, frame, import_row, reading, retrying_at, run_row, running, silent},
+    snapshots::{
+        at, counted, ended, frame, import_row, report_inputs, retrying_at, run_row, running, silent,
+    },
 };
 
 /// The upload limit.
@@ -30,13 +32,13 @@ fn dashboard<'a>(
     live: &'a [Snapshot],
     history: &'a [Snapshot],
 ) -> DashboardPage<'a> {
-    let rows = history.iter().map(|import| HistoryRow::new(import, &reading())).collect();
+    let rows = history.iter().map(|import| HistoryRow::new(import, &report_inputs())).collect();
     let is_full = history.len() as u64 == ROWS;
     DashboardPage {
         frame: frame(),
         deleted: None,
         drop_zone: DropZone { max_bytes: LIMIT, refused },
-        live: LiveSection::new(live, &reading(), PACE),
+        live: LiveSection::new(live, &report_inputs(), PACE),
         history: Some(HistorySection {
             rows,
             way_back: String::new(),
@@ -187,7 +189,7 @@ pub fn pages() -> Vec<Page> {
         with_news("dashboard-first-news", dashboard(None, &[], &[])),
         after_a_deletion("dashboard-after-deletion", few),
         without_a_match("dashboard-no-match", None),
-        without_a_match("dashboard-searched-far", Some(Moment::new(at("14:02:50"), reading().now))),
+        without_a_match("dashboard-searched-far", Some(Moment::new(at("14:02:50"), report_inputs().now))),
         prepared("dashboard-file-too-large", Prepare::TooLarge),
         prepared("dashboard-held", Prepare::HeldOver),
         prepared("dashboard-receiving", Prepare::Sending),

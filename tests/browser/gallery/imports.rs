@@ -19,7 +19,8 @@ use serde_json::json;
 use super::{
     PACE, Page,
     snapshots::{
-        self, at, counted, ended, frame, import_row, reading, retrying_at, run_row, running, silent, told,
+        self, at, counted, ended, frame, import_row, report_inputs, retrying_at, run_row, running, silent,
+        told,
     },
 };
 
@@ -239,19 +240,19 @@ fn first_rows() -> FirstRows {
 }
 
 fn page(name: &'static str, snapshot: &Snapshot) -> Page {
-    Page::new(name, ImportPage::new(frame(), &as_read(snapshot), &reading(), PACE).render().unwrap())
+    Page::new(name, ImportPage::new(frame(), &as_read(snapshot), &report_inputs(), PACE).render().unwrap())
 }
 
 fn with_reasons(name: &'static str, snapshot: &Snapshot, reasons: FindingsSection) -> Page {
     let snapshot = as_read(snapshot);
-    let mut page = ImportPage::new(frame(), &snapshot, &reading(), PACE);
+    let mut page = ImportPage::new(frame(), &snapshot, &report_inputs(), PACE);
     page.panel.findings = Some(reasons);
     Page::new(name, page.render().unwrap())
 }
 
 pub fn pages() -> Vec<Page> {
     let no_answer = silent("14:03:15", OutageCause::NoAnswer);
-    let twelve_minutes_ago = UnixMillis(reading().now.0 - 12 * 60_000);
+    let twelve_minutes_ago = UnixMillis(report_inputs().now.0 - 12 * 60_000);
     let relative = |number, file_name: &str, retry_of| Relative {
         id: id(number),
         file_name: file_name.to_owned(),

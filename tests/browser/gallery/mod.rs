@@ -100,7 +100,7 @@ impl Gallery {
 /// Stops the page's clock at the time of its data, in UTC.
 pub async fn stop_the_clock(chromium: &Chromium) {
     chromium.command("Emulation.setTimezoneOverride", json!({ "timezoneId": "UTC" })).await;
-    let now = snapshots::reading().now;
+    let now = snapshots::report_inputs().now;
     let script = format!(
         "{{ const Real = Date; \
          globalThis.Date = class extends Real {{ \

@@ -12,7 +12,7 @@ use runboard::{
 
 use super::{
     PACE, panel,
-    snapshots::{at, reading, run_row, running, sent, with},
+    snapshots::{at, report_inputs, run_row, running, sent, with},
 };
 
 #[test]
@@ -57,7 +57,7 @@ fn a_file_is_said_to_be_read_once_it_is_and_by_whom() {
             html.contains(&format!("<span>{words}</span><span class=\"size\">84.6 MB")),
             "{words}: {html}"
         );
-        let card = LiveSection::new([&snapshot], &reading(), PACE).render().unwrap();
+        let card = LiveSection::new([&snapshot], &report_inputs(), PACE).render().unwrap();
         let separator = if words.starts_with("Read as") { ", comma-separated" } else { "" };
         assert!(card.contains(&format!("<p class=\"hint\">84.6 MB{separator}</p>")), "{words}: {card}");
     }

@@ -10,7 +10,7 @@ use runboard::{
 };
 use serde_json::json;
 
-use super::snapshots::{at, ended, import_row, reading, run_row, sent, with};
+use super::snapshots::{at, ended, import_row, report_inputs, run_row, sent, with};
 
 fn failed(message: &str) -> RunSnapshot {
     let output = RunOutput::of(&json!({ "message": message }), &RunStatus::Failed);
@@ -19,8 +19,9 @@ fn failed(message: &str) -> RunSnapshot {
 
 #[test]
 fn a_cause_in_the_history_begins_with_a_capital_and_ends_with_a_full_stop() {
-    let cause =
-        |snapshot: &Snapshot| HistoryRow::new(snapshot, &reading()).runs.remove(0).cause.map(Cow::into_owned);
+    let cause = |snapshot: &Snapshot| {
+        HistoryRow::new(snapshot, &report_inputs()).runs.remove(0).cause.map(Cow::into_owned)
+    };
     for (message, shown) in [
         ("the address answered 404", "The address answered 404."),
         ("The file has no text: no header and no rows.", "The file has no text: no header and no rows."),
@@ -44,7 +45,7 @@ fn a_failed_attempt_in_the_timeline_is_told_in_a_sentence() {
         row.execution.as_mut().expect("a run of our own function").earlier = earlier;
     });
     let detail = |snapshot: &Snapshot| {
-        let entries = Timeline::of(snapshot, snapshot.state(), &reading()).entries;
+        let entries = Timeline::of(snapshot, snapshot.state(), &report_inputs()).entries;
         let failed = entries.into_iter().find(|entry| entry.title == "Attempt 1 failed");
         failed.expect("the attempt has an entry").detail.into_owned()
     };

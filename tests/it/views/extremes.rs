@@ -11,7 +11,7 @@ use runboard::{
     web::views::ImportPanel,
 };
 
-use super::{PACE, panel, reading};
+use super::{PACE, panel, report_inputs};
 use crate::views::snapshots::{run_row, running, told, with};
 
 /// The last millisecond that RFC 3339 can express.
@@ -72,7 +72,7 @@ proptest! {
     fn a_panel_is_written_whatever_it_is_told(run in run()) {
         let snapshot = with(run);
         prop_assert!(panel(&snapshot).contains("data-run-id"));
-        prop_assert!(ImportPanel::new(&snapshot, &reading(), PACE).render().is_ok());
+        prop_assert!(ImportPanel::new(&snapshot, &report_inputs(), PACE).render().is_ok());
     }
 }
 

@@ -12,7 +12,7 @@ use runboard::{
 
 use super::{
     PACE, attribute, count, panel,
-    snapshots::{counted, ended, reading, run_row, running, with},
+    snapshots::{counted, ended, report_inputs, run_row, running, with},
 };
 
 fn reason(column: Option<&str>, reason: &str, count: u64, line: u64, example: &str) -> Reason {
@@ -104,12 +104,12 @@ fn what_a_file_holds_is_never_markup() {
 #[test]
 fn failed_counts_lead_to_the_reasons_once_nothing_more_is_to_come() {
     let leads = |html: &str, id: &str| html.contains(&format!(r#"href="/imports/{id}#reasons""#));
-    let live = |snapshot: &Snapshot| LiveSection::new([snapshot], &reading(), PACE).render().unwrap();
+    let live = |snapshot: &Snapshot| LiveSection::new([snapshot], &report_inputs(), PACE).render().unwrap();
     let done = with(ended(RunStatus::Completed));
     let id = done.row.id.to_string();
     assert!(leads(&panel(&done), &id));
     assert!(leads(&live(&done), &id) && live(&done).contains("See why"));
-    assert!(HistoryRow::new(&done, &reading()).runs[0].has_failed_rows);
+    assert!(HistoryRow::new(&done, &report_inputs()).runs[0].has_failed_rows);
 
     let foreign = run_row(ended(RunStatus::Completed), |row| row.execution = None);
     for without in [running(), counted(3, 0, ended(RunStatus::Completed)), foreign].map(with) {
@@ -121,7 +121,7 @@ fn failed_counts_lead_to_the_reasons_once_nothing_more_is_to_come() {
 #[test]
 fn a_panel_holds_its_findings_between_the_run_and_the_timeline() {
     let snapshot = with(ended(RunStatus::Completed));
-    let mut panel = ImportPanel::new(&snapshot, &reading(), PACE);
+    let mut panel = ImportPanel::new(&snapshot, &report_inputs(), PACE);
     let groups = vec![reason(None, "1 field, expected 3", 412, 5, "x")];
     let found = findings::Findings { reasons: Reasons { groups, other: 0 }, ..findings::Findings::default() };
     panel.findings = Some(FindingsSection::new(&found));

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{
     PACE, count, panel,
-    snapshots::{at, ended, import_row, reading, retrying, run_row, running, sent, with},
+    snapshots::{at, ended, import_row, report_inputs, retrying, run_row, running, sent, with},
 };
 
 /// Another function's run, queued at `queued_at`, in the state of `run`.
@@ -29,7 +29,7 @@ fn foreign(number: u32, queued_at: &str, run: RunSnapshot) -> RunSnapshot {
 
 /// The titles of the timeline with their details, in order.
 fn timeline(snapshot: &Snapshot) -> Vec<String> {
-    let panel = ImportPanel::new(snapshot, &reading(), PACE);
+    let panel = ImportPanel::new(snapshot, &report_inputs(), PACE);
     panel.timeline.entries.iter().map(|entry| format!("{}: {}", entry.title, entry.detail)).collect()
 }
 
@@ -70,7 +70,7 @@ fn only_a_function_that_tells_counts_has_a_row_of_figures() {
     });
     let figures = |runs: Vec<RunSnapshot>| {
         let snapshot = Snapshot { runs, ..sent() };
-        let card = LiveSection::new([&snapshot], &reading(), PACE).render().unwrap();
+        let card = LiveSection::new([&snapshot], &report_inputs(), PACE).render().unwrap();
         (count(&panel(&snapshot), "class=\"figures\""), count(&card, "class=\"figures\""))
     };
     assert_eq!(figures(vec![running(), foreign(1, "14:03:07", unknown.clone())]), (1, 1));
@@ -167,9 +167,9 @@ fn a_re_run_is_marked_in_the_history() {
     let done = with(ended(RunStatus::Completed));
     let of = |retry_of| {
         let parent = Relative { id: done.row.id, file_name: "orders.csv".to_owned(), retry_of };
-        HistoryRow::new(&import_row(done.clone(), |row| row.parent = Some(parent)), &reading()).again
+        HistoryRow::new(&import_row(done.clone(), |row| row.parent = Some(parent)), &report_inputs()).again
     };
     assert_eq!(of(RetryOf::All), Some("Re-run"));
     assert_eq!(of(RetryOf::Failed), Some("Re-run of failed rows"));
-    assert_eq!(HistoryRow::new(&done, &reading()).again, None);
+    assert_eq!(HistoryRow::new(&done, &report_inputs()).again, None);
 }

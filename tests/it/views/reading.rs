@@ -15,7 +15,9 @@ use runboard::{
 
 use super::{
     PACE, count, panel,
-    snapshots::{at, counted, ended, import_row, reading, retrying, run_row, running, sent, told, with},
+    snapshots::{
+        at, counted, ended, import_row, report_inputs, retrying, run_row, running, sent, told, with,
+    },
 };
 
 const MIB: u64 = 1 << 20;
@@ -41,7 +43,7 @@ fn read(run: RunSnapshot) -> RunSnapshot {
 
 fn plot(run: RunSnapshot) -> Plot {
     let snapshot = with(run);
-    let panel = ImportPanel::new(&snapshot, &reading(), PACE);
+    let panel = ImportPanel::new(&snapshot, &report_inputs(), PACE);
     panel.blocks[0].plot.clone().expect("a run of ours has a plot")
 }
 
@@ -165,7 +167,7 @@ fn room_for_a_plot_is_there_from_the_first_paint_and_never_taken_back() {
         assert_eq!(room(&with(run)), 0);
     }
     // A card has no plot.
-    let card = LiveSection::new([&with(read(running()))], &reading(), PACE).render().unwrap();
+    let card = LiveSection::new([&with(read(running()))], &report_inputs(), PACE).render().unwrap();
     assert_eq!(count(&card, "class=\"plot"), 0);
 }
 

@@ -11,7 +11,7 @@ use runboard::{
     imports::{Count, EngineOutage, NextAttempt, OutageCause, RunReading, RunSnapshot, Snapshot},
     inngest::RunStatus,
     progress::{ProgressSnapshot, ReadSince},
-    report::{EngineName, Reading},
+    report::{EngineName, ReportInputs},
     store::{
         executions::{AttemptError, Execution},
         imports::ImportRow,
@@ -26,8 +26,8 @@ pub fn at(time: &str) -> UnixMillis {
     UnixMillis::from_rfc3339(&format!("2026-11-23T{time}Z")).unwrap()
 }
 
-pub fn reading() -> Reading {
-    Reading { now: at("14:03:20"), engine: EngineName::Inngest }
+pub fn report_inputs() -> ReportInputs {
+    ReportInputs { now: at("14:03:20"), engine: EngineName::Inngest }
 }
 
 pub fn frame() -> Frame {
