@@ -66,7 +66,7 @@ impl FirstRows {
         let mut text: usize = first.header.iter().map(String::len).sum();
         let mut reader = RowReader {
             layout,
-            splitter: Splitter::new(layout.delimiter, layout.columns_in_file(), max_record_bytes),
+            splitter: Splitter::new(layout.delimiter_byte(), layout.columns_in_file(), max_record_bytes),
             unwrapped: layout.is_failed_csv.then(Unwrapped::new),
             cursor: layout.start,
         };

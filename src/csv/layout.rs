@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Cursor,
-    encode::{COMMA, Encoder, LINE_END, shown},
+    Cursor, Dialect,
+    encode::{Encoder, LINE_END, shown},
     excerpt::excerpt,
     failed_csv::{self, Columns},
     split::{Split, Splitter, line_end, without_half_line_end},
@@ -19,8 +19,8 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
-    /// The byte between fields.
-    pub delimiter: u8,
+    #[serde(default = "Dialect::plain")]
+    pub dialect: Dialect,
     /// The header's fields as decoded text, as the outputs contain them: without our own columns if the file
     /// is a `failed.csv`, and with U+FFFD for undecodable bytes and NUL. Empty if all lines are empty; such a
     /// file has no records.
@@ -32,6 +32,13 @@ pub struct Layout {
     pub is_failed_csv: bool,
     /// The `failed.csv` has the column `_extra` at its end; false if the user has removed it.
     pub has_extra: bool,
+    /// Up to so many fields at the end of a record, after those of the header, are left out if they are empty.
+    #[serde(default)]
+    pub left_out_at_end: usize,
+    /// Rows are left out and quotes repaired as docs/csv.md says. False for the plain reading, and in the plan of
+    /// an earlier version.
+    #[serde(default)]
+    pub repairs: bool,
 }
 
 /// Why the front of a file cannot be read as CSV.
@@ -54,7 +61,7 @@ pub enum LayoutError {
 pub const MOST_COLUMNS: usize = 16_384;
 
 impl Layout {
-    /// Reads the front of a file. `sample` starts at the file's first byte; `eof` says that it is the whole
+    /// The plain reading: RFC 4180, read leniently and without repairs. `sample` starts at the file's first byte; `eof` says that it is the whole
     /// file. The header is the first line that is not empty. A sample of about twice `max_header_bytes` is
     /// always long enough.
     pub fn read(sample: &[u8], eof: bool, max_header_bytes: usize) -> Result<Self, LayoutError> {
@@ -67,7 +74,7 @@ impl Layout {
         if input.is_empty() && !eof {
             return Err(if empty_lines > max_header_bytes as u64 { too_long } else { LayoutError::NeedMore });
         } else if !input.is_empty() {
-            let mut splitter = Splitter::new(COMMA, 0, max_header_bytes);
+            let mut splitter = Splitter::new(b',', 0, max_header_bytes);
             match splitter.split(input, eof) {
                 Split::Incomplete => return Err(LayoutError::NeedMore),
                 Split::TooLong => return Err(too_long),
@@ -82,7 +89,15 @@ impl Layout {
             return Err(LayoutError::TooManyColumns { columns: names.len() });
         }
         let Columns { header, is_failed_csv, has_extra } = failed_csv::recognise(names);
-        Ok(Self { delimiter: COMMA, header, start, is_failed_csv, has_extra })
+        Ok(Self {
+            dialect: Dialect::plain(),
+            header,
+            start,
+            is_failed_csv,
+            has_extra,
+            left_out_at_end: 0,
+            repairs: false,
+        })
     }
 
     /// The header line of `processed.csv`; empty if the file has no header.
@@ -123,6 +138,10 @@ impl Layout {
             (count > 1).then(|| (excerpt(name.as_bytes(), 0), count))
         });
         several.collect()
+    }
+
+    pub(super) fn delimiter_byte(&self) -> u8 {
+        self.dialect.delimiter.as_bytes()[0]
     }
 
     /// The number of columns in the file itself.

@@ -6,6 +6,8 @@
 //! A record is split, then judged, then written, each in its own file.
 
 mod cursor;
+mod detect;
+mod dialect;
 mod encode;
 mod excerpt;
 mod failed_csv;
@@ -13,16 +15,20 @@ mod first_rows;
 mod layout;
 mod output;
 mod pass;
+mod reading;
 mod reasons;
 mod split;
 mod stretches;
 mod verdict;
 
 pub use cursor::Cursor;
+pub use detect::detect;
+pub use dialect::{Delimiter, Dialect, Escape, NotADelimiter, Quote};
 pub use excerpt::excerpt;
 pub use first_rows::{FirstRow, FirstRows};
 pub use layout::{Layout, LayoutError, MOST_COLUMNS};
 pub use output::{Counts, Output};
 pub use pass::Pass;
+pub use reading::{ChoiceError, Choices, Encoding, HeaderAt, How, Note, Noted, Notes, Part, Reading};
 pub use reasons::{Reason, Reasons};
 pub use stretches::{Stretch, Stretches};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Reasons,
+    Notes, Reasons,
     encode::{Encoder, LINE_END},
     excerpt::excerpt,
     failed_csv,
@@ -48,6 +48,8 @@ pub struct Output {
     pub counts: Counts,
     /// Why the failed records failed.
     pub reasons: Reasons,
+    /// What was left out, repaired or noticed.
+    pub notes: Notes,
 }
 
 /// The output size at which it is written out. A record of two bytes becomes a line of about forty bytes in

@@ -31,7 +31,7 @@ impl<'l> Pass<'l> {
             layout,
             cursor: start,
             max_record_bytes,
-            splitter: Splitter::new(layout.delimiter, layout.columns_in_file(), max_record_bytes),
+            splitter: Splitter::new(layout.delimiter_byte(), layout.columns_in_file(), max_record_bytes),
             unwrapped: layout.is_failed_csv.then(Unwrapped::new),
             skipping: false,
         }
@@ -95,10 +95,14 @@ impl<'l> Pass<'l> {
             Split::Incomplete => return None,
             Split::TooLong => return Some(self.begin_skip(rest, out)),
         };
-        let Layout { header, delimiter, .. } = self.layout;
+        let header = &self.layout.header;
         let (mut fields, mark) = Unwrapped::take_off(&mut self.unwrapped, fields, header.len());
         match judge(record, &fields, header, mark) {
-            Ok(()) if !record.has_quotes && *delimiter == COMMA && !self.layout.is_failed_csv => {
+            Ok(())
+                if !record.has_quotes
+                    && self.layout.delimiter_byte() == COMMA
+                    && !self.layout.is_failed_csv =>
+            {
                 out.push_verbatim(record.content);
             }
             Ok(()) => out.push_processed(&fields),

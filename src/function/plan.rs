@@ -11,14 +11,17 @@ use serde_json::{Value, json};
 
 use super::failure::FailureReason;
 use crate::{
-    csv::{FirstRows, Layout, LayoutError, Output, Pass},
+    csv::{Choices, Encoding, FirstRows, Layout, LayoutError, Output, Part, Pass, detect},
     files::{Address, Key, Storage, TextKind},
     results::Plan,
 };
 
 /// The version of the reader that a plan was made for. Must be incremented when the same bytes would give
-/// other records.
-const READER_VERSION: u32 = 1;
+/// other records for the same layout.
+const READER_VERSION: u32 = 2;
+
+/// The reader of version 1 read every file as the plain reading, which the layout of its plan says.
+const OLDEST_READER_VERSION: u32 = 1;
 
 /// How many bytes of a file are examined first. A longer header needs more.
 const SAMPLE: u64 = 512 << 10;
@@ -49,11 +52,12 @@ impl Plan {
         if let Some(kind) = text_kind(&sample, &mut file, size)? {
             return Err(FailureReason::NotCsv { kind, from });
         }
-        let (layout, is_whole) = loop {
+        let (layout, reading, is_whole) = loop {
             read_up_to(wanted, &mut file, &mut sample)?;
             let is_whole = (sample.len() as u64) < wanted;
-            match Layout::read(&sample, is_whole, max_record_bytes.min(MOST_HEADER)) {
-                Ok(layout) => break (layout, is_whole),
+            let (encoding, choices) = (Part::certain(Encoding::UTF_8), Choices::default());
+            match detect(&sample, is_whole, encoding, &choices, max_record_bytes.min(MOST_HEADER)) {
+                Ok((layout, reading)) => break (layout, reading, is_whole),
                 Err(LayoutError::NeedMore) if !is_whole => wanted *= 2,
                 Err(error) => return Err(FailureReason::Header(error)),
             }
@@ -66,7 +70,7 @@ impl Plan {
         Ok(Self {
             source: source.as_str().to_owned(),
             size,
-            encoding: "utf-8".to_owned(),
+            reading: Some(reading),
             layout,
             max_record_bytes,
             step_bytes: step_size(rate, size, step_bytes),
@@ -78,7 +82,11 @@ impl Plan {
     /// Parses a committed plan.
     pub(super) fn from_result(json: &str) -> Result<Self, FailureReason> {
         let plan: Self = serde_json::from_str(json)?;
-        if plan.reader_version == READER_VERSION { Ok(plan) } else { Err(FailureReason::OtherReader) }
+        if (OLDEST_READER_VERSION..=READER_VERSION).contains(&plan.reader_version) {
+            Ok(plan)
+        } else {
+            Err(FailureReason::OtherReader)
+        }
     }
 
     /// How many bytes the step at `position` (0, 1, ...) that begins at `byte` reads. If earlier steps ended
@@ -177,7 +185,7 @@ mod tests {
         let mut plan = Plan {
             source: String::new(),
             size: 400 * GIB,
-            encoding: "utf-8".to_owned(),
+            reading: None,
             layout: Layout::read(b"a\n", true, 10).unwrap(),
             max_record_bytes: 10,
             step_bytes: GIB,

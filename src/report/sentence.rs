@@ -19,13 +19,13 @@ use crate::{
 /// One or two sentences. Times are shown in the viewer's zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sentence<'a> {
-    pub parts: Vec<Part<'a>>,
+    pub parts: Vec<SentencePart<'a>>,
     /// Why the shown state may be out of date.
     pub notice: Option<Notice>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part<'a> {
+pub enum SentencePart<'a> {
     Text(Cow<'a, str>),
     /// A number with its unit, never broken across lines.
     Measure(String),
@@ -162,10 +162,10 @@ impl<'a> Sentence<'a> {
         self.parts
             .iter()
             .map(|part| match part {
-                Part::Text(text) => text.to_string(),
-                Part::Measure(text) => text.clone(),
-                Part::Time(moment) => moment.plain(),
-                Part::Ticking(ticking) => ticking.plain(),
+                SentencePart::Text(text) => text.to_string(),
+                SentencePart::Measure(text) => text.clone(),
+                SentencePart::Time(moment) => moment.plain(),
+                SentencePart::Ticking(ticking) => ticking.plain(),
             })
             .collect()
     }
@@ -178,26 +178,26 @@ impl<'a> Sentence<'a> {
     }
 
     fn text(text: impl Into<Cow<'a, str>>) -> Self {
-        Self { parts: vec![Part::Text(text.into())], notice: None }
+        Self { parts: vec![SentencePart::Text(text.into())], notice: None }
     }
 
     fn then(mut self, text: impl Into<Cow<'a, str>>) -> Self {
-        self.parts.push(Part::Text(text.into()));
+        self.parts.push(SentencePart::Text(text.into()));
         self
     }
 
     fn measure(mut self, text: impl Into<String>) -> Self {
-        self.parts.push(Part::Measure(text.into()));
+        self.parts.push(SentencePart::Measure(text.into()));
         self
     }
 
     fn time(mut self, at: UnixMillis, inputs: &ReportInputs) -> Self {
-        self.parts.push(Part::Time(Moment::new(at, inputs.now)));
+        self.parts.push(SentencePart::Time(Moment::new(at, inputs.now)));
         self
     }
 
     fn ticking(mut self, so_far: Duration) -> Self {
-        self.parts.push(Part::Ticking(Ticking { so_far }));
+        self.parts.push(SentencePart::Ticking(Ticking { so_far }));
         self
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::csv::{FirstRows, Layout};
+use crate::csv::{FirstRows, Layout, Reading};
 
 /// The name of the step that determines how the file is read.
 pub const PLAN: &str = "plan";
@@ -14,8 +14,9 @@ pub struct Plan {
     pub source: String,
     /// In bytes.
     pub size: u64,
-    /// The WHATWG name in lower case.
-    pub encoding: String,
+    /// None in a plan of an earlier version, which read every file as UTF-8 with commas and a header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Reading>,
     pub layout: Layout,
     /// A record longer than this fails.
     pub max_record_bytes: usize,

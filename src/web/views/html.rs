@@ -16,7 +16,7 @@ use crate::{
         first_rows::FirstRowsSection,
         moment::{AsOf, Moment, Ticking},
         progress::Figures,
-        sentence::{Notice, Part, Sentence},
+        sentence::{Notice, Sentence, SentencePart},
     },
     store::imports::RetryOf,
 };

@@ -1,0 +1,370 @@
+//! How a file is read, how sure that is, and what a person may choose instead.
+
+use std::{collections::BTreeMap, fmt, num::NonZeroU64};
+
+use serde::{Deserialize, Serialize};
+
+use super::dialect::{Delimiter, Escape, Quote};
+
+/// How a file is read. Stored with its run, shown to people and programs, and obeyed by every later step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    pub encoding: Part<Encoding>,
+    pub delimiter: Part<Delimiter>,
+    pub quote: Part<Quote>,
+    pub escape: Part<Escape>,
+    pub header: Part<HeaderAt>,
+    /// How many rows form the header: 1 to 3, or 0 if there is none.
+    pub header_rows: Part<u8>,
+    /// What the front of the file showed. What the records show is in their steps' [`Notes`].
+    pub notes: Notes,
+}
+
+/// A part of a reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part<T> {
+    pub value: T,
+    pub how: How,
+}
+
+impl<T> Part<T> {
+    pub fn certain(value: T) -> Self {
+        Self { value, how: How::Certain }
+    }
+
+    pub fn guess(value: T) -> Self {
+        Self { value, how: How::Guess }
+    }
+
+    pub fn chosen(value: T) -> Self {
+        Self { value, how: How::Chosen }
+    }
+}
+
+/// How a part of a reading was determined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum How {
+    Certain,
+    Guess,
+    /// By a person, or as in an earlier reading.
+    Chosen,
+}
+
+/// A character encoding of the WHATWG's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Encoding(&'static encoding_rs::Encoding);
+
+impl Encoding {
+    pub const UTF_8: Self = Self(encoding_rs::UTF_8);
+
+    /// The encoding with this WHATWG label, in any case.
+    #[must_use]
+    pub fn labelled(label: &str) -> Option<Self> {
+        let encoding = encoding_rs::Encoding::for_label(label.as_bytes())?;
+        (encoding != encoding_rs::REPLACEMENT && encoding != encoding_rs::X_USER_DEFINED)
+            .then_some(Self(encoding))
+    }
+
+    /// The WHATWG name: `UTF-8`, `windows-1252`, `macintosh`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.0.name()
+    }
+
+    #[must_use]
+    pub fn is_utf8(self) -> bool {
+        self == Self::UTF_8
+    }
+}
+
+/// Where the header is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HeaderAt {
+    /// The first record is data, and the columns are called `column 1`, `column 2` and so on.
+    None,
+    /// The physical line on which it begins, from 1.
+    Line(NonZeroU64),
+}
+
+impl fmt::Display for HeaderAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Line(line) => write!(f, "{line}"),
+        }
+    }
+}
+
+/// What a person chose. A part that was not chosen is detected.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct Choices {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<Encoding>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<Delimiter>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quote: Option<Quote>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escape: Option<Escape>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<HeaderAt>,
+    /// 1 to 3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header_rows: Option<u8>,
+}
+
+/// A choice that cannot be taken. The text is for the person who made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChoiceError {
+    #[error("Runboard does not know this encoding. Use a name such as UTF-8, windows-1252 or Shift_JIS.")]
+    Encoding,
+    #[error("A separator has 1 to {} bytes, and no line end, NUL or double quote.", Delimiter::LONGEST)]
+    Delimiter,
+    #[error("The quote is double, single or none.")]
+    Quote,
+    #[error("The escape is doubled or backslash.")]
+    Escape,
+    #[error("The header is none, or the number of its line.")]
+    Header,
+    #[error("A header has 1, 2 or 3 rows.")]
+    HeaderRows,
+}
+
+impl Choices {
+    /// The form fields, in the order in which people see them.
+    pub const FIELDS: [&str; 6] = ["delimiter", "encoding", "quote", "escape", "header", "header_rows"];
+
+    /// The most rows of a header.
+    pub const MOST_HEADER_ROWS: u8 = 3;
+
+    /// Takes the value of a form field. An empty one or `detect` leaves that part to detection. Returns false
+    /// if this is no field of a reading.
+    ///
+    /// # Errors
+    /// The field does not allow the value.
+    pub fn set(&mut self, field: &str, value: &str) -> Result<bool, ChoiceError> {
+        // A space can be a separator.
+        let value = if field == "delimiter" { value } else { value.trim() };
+        let chosen = (!value.is_empty() && value != "detect").then_some(value);
+        match field {
+            "encoding" => {
+                let labelled = |label: &str| Encoding::labelled(label).ok_or(ChoiceError::Encoding);
+                self.encoding = chosen.map(labelled).transpose()?;
+            }
+            "delimiter" => {
+                let named = |name: &str| Delimiter::named(name).map_err(|_| ChoiceError::Delimiter);
+                self.delimiter = chosen.map(named).transpose()?;
+            }
+            "quote" => {
+                self.quote = match chosen {
+                    None => None,
+                    Some("double") => Some(Quote::Double),
+                    Some("single") => Some(Quote::Single),
+                    Some("none") => Some(Quote::None),
+                    Some(_) => return Err(ChoiceError::Quote),
+                }
+            }
+            "escape" => {
+                self.escape = match chosen {
+                    None => None,
+                    Some("doubled") => Some(Escape::Doubled),
+                    Some("backslash") => Some(Escape::Backslash),
+                    Some(_) => return Err(ChoiceError::Escape),
+                }
+            }
+            "header" => {
+                let at = |text: &str| match text {
+                    "none" => Ok(HeaderAt::None),
+                    line => line.parse().map(HeaderAt::Line).map_err(|_| ChoiceError::Header),
+                };
+                self.header = chosen.map(at).transpose()?;
+            }
+            "header_rows" => {
+                let rows = |text: &str| match text.parse() {
+                    Ok(rows @ 1..=Self::MOST_HEADER_ROWS) => Ok(rows),
+                    _ => Err(ChoiceError::HeaderRows),
+                };
+                self.header_rows = chosen.map(rows).transpose()?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Whether everything is left to detection.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What was left out of a file, repaired in it or noticed about it: how often, and where first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Notes {
+    notes: BTreeMap<Note, Noted>,
+}
+
+/// How often something was noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Noted {
+    pub count: u64,
+    /// The physical line of the first one.
+    pub first_line: u64,
+}
+
+/// What can be noted about a file, in the order in which people read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Note {
+    /// Left out: the line that names the separator (`sep=;`).
+    SeparatorLine,
+    /// Left out: lines above the header.
+    LinesAboveHeader,
+    /// Left out: lines above the header that begin with `#`.
+    CommentLines,
+    /// Left out: spaces and invisible characters at the ends of names; counts the names.
+    HeaderMarks,
+    /// Left out: the delimiter at the end of every row.
+    TrailingDelimiter,
+    /// Left out: columns at the end that have no name and no content.
+    EmptyColumns,
+    /// Columns that have content and no name in the header, now called `column N`.
+    UnnamedColumns,
+    /// Left out: rows of delimiters only.
+    EmptyRows,
+    /// Left out: the header again, below itself.
+    RepeatedHeaders,
+    /// Left out: byte-order marks where files were joined.
+    JoinMarks,
+    /// Left out: the end mark of old DOS files (0x1A).
+    EndMark,
+    /// Records with a quote inside an unquoted field; the quote is text.
+    QuotesInside,
+    /// Records with text after a closing quote, which is kept.
+    TextAfterQuote,
+    /// Lines whose opening quote never closes, read as text.
+    QuotesAsText,
+}
+
+impl Note {
+    /// Whether something of the file is in neither output.
+    #[must_use]
+    pub fn is_left_out(self) -> bool {
+        !matches!(self, Self::UnnamedColumns | Self::QuotesInside | Self::TextAfterQuote | Self::QuotesAsText)
+    }
+}
+
+impl Notes {
+    /// Adds one on `line`. Lines must come in order.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the reader does not count them yet"))]
+    pub(super) fn add(&mut self, note: Note, line: u64) {
+        self.add_several(note, 1, line);
+    }
+
+    /// Adds `count`, the first of them on `line`.
+    pub(super) fn add_several(&mut self, note: Note, count: u64, line: u64) {
+        if count > 0 {
+            let noted = self.notes.entry(note).or_insert(Noted { count: 0, first_line: line });
+            noted.count = noted.count.saturating_add(count);
+        }
+    }
+
+    /// Adds the notes of the part of the file that follows.
+    pub fn append(&mut self, following: &Self) {
+        for (note, noted) in &following.notes {
+            self.add_several(*note, noted.count, noted.first_line);
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (Note, Noted)> + '_ {
+        self.notes.iter().map(|(note, noted)| (*note, *noted))
+    }
+
+    #[must_use]
+    pub fn of(&self, note: Note) -> Option<Noted> {
+        self.notes.get(&note).copied()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.notes.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_is_taken_in_the_words_of_the_form() {
+        let mut choices = Choices::default();
+        for (field, value) in [
+            ("encoding", "Latin1"),
+            ("delimiter", "semicolon"),
+            ("quote", "single"),
+            ("escape", "backslash"),
+            ("header", "6"),
+            ("header_rows", " 2 "),
+        ] {
+            assert_eq!(choices.set(field, value), Ok(true), "{field}");
+        }
+        assert_eq!(
+            serde_json::to_string(&choices).unwrap(),
+            r#"{"encoding":"windows-1252","delimiter":";","quote":"single","escape":"backslash","header":{"line":6},"headerRows":2}"#
+        );
+        for field in Choices::FIELDS {
+            assert_eq!(choices.set(field, if field == "quote" { "" } else { "detect" }), Ok(true));
+        }
+        assert!(choices.is_empty());
+        assert_eq!(choices.set("only", "failed"), Ok(false));
+    }
+
+    #[test]
+    fn what_a_field_does_not_allow_is_refused() {
+        for (field, value, error) in [
+            ("encoding", "utf-99", ChoiceError::Encoding),
+            ("encoding", "iso-2022-kr", ChoiceError::Encoding),
+            ("delimiter", "12345", ChoiceError::Delimiter),
+            ("delimiter", "\n\r", ChoiceError::Delimiter),
+            ("quote", "\"", ChoiceError::Quote),
+            ("escape", "\\", ChoiceError::Escape),
+            ("header", "0", ChoiceError::Header),
+            ("header", "-1", ChoiceError::Header),
+            ("header_rows", "4", ChoiceError::HeaderRows),
+            ("header_rows", "0", ChoiceError::HeaderRows),
+        ] {
+            assert_eq!(Choices::default().set(field, value), Err(error), "{field} {value:?}");
+        }
+    }
+
+    #[test]
+    fn a_delimiter_is_a_name_or_itself() {
+        for (given, text, name) in [
+            ("comma", ",", "comma"),
+            (";", ";", "semicolon"),
+            (" ", " ", "space"),
+            ("||", "||", "||"),
+            ("\u{1}", "\u{1}", "\u{1}"),
+        ] {
+            let delimiter = Delimiter::named(given).unwrap();
+            assert_eq!((delimiter.as_str(), delimiter.name()), (text, name));
+        }
+    }
+
+    #[test]
+    fn notes_of_parts_add_up() {
+        let (mut first, mut second) = (Notes::default(), Notes::default());
+        first.add(Note::EmptyRows, 4);
+        second.add(Note::EmptyRows, 9);
+        second.add(Note::QuotesInside, 10);
+        first.append(&second);
+        let noted = |count, first_line| Some(Noted { count, first_line });
+        assert_eq!((first.of(Note::EmptyRows), first.of(Note::QuotesInside)), (noted(2, 4), noted(1, 10)));
+    }
+}
