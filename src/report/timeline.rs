@@ -69,14 +69,16 @@ impl<'a> Timeline<'a> {
             Some(sent) => past(sent, "Saved and sent".into(), EVENT_NAME.into()),
             None => past(snapshot.row.received_at, "Saved".into(), "".into()),
         };
-        let mut of_runs: Vec<(UnixMillis, Entry<'a>)> = Vec::new();
+        // An event may be confirmed after its run was queued, so all entries are put in the order of their times.
+        let second_at = snapshot.row.sent_at.unwrap_or(snapshot.row.received_at);
+        let mut timed = vec![(snapshot.row.receiving_at, first), (second_at, second)];
         for run in &snapshot.runs {
             let of = if snapshot.runs.len() > 1 { function_name(run) } else { "" };
             // The entries of one run keep their order, whatever the engine's clock says.
             let mut latest = run.row.queued_at;
             let mut add = |when: UnixMillis, entry: Entry<'a>| {
                 latest = latest.max(when);
-                of_runs.push((latest, entry));
+                timed.push((latest, entry));
             };
             let mut add_past = |when, title: Cow<'a, str>, detail: Cow<'a, str>| {
                 add(when, past(when, title, detail));
@@ -109,9 +111,8 @@ impl<'a> Timeline<'a> {
                 add(run.row.ended_at.unwrap_or(UnixMillis(i64::MAX)), entry);
             }
         }
-        of_runs.sort_by_key(|(when, _)| *when);
-        let mut entries: Vec<Entry> =
-            [first, second].into_iter().chain(of_runs.into_iter().map(|(_, entry)| entry)).collect();
+        timed.sort_by_key(|(when, _)| *when);
+        let mut entries: Vec<Entry> = timed.into_iter().map(|(_, entry)| entry).collect();
         if snapshot.runs.is_empty() && state.is_final() {
             let shown = BadgeState::of_import(snapshot, state);
             entries.push(Entry {
