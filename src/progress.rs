@@ -30,7 +30,7 @@ use crate::{
         ids::{EventId, RunId},
         time::UnixMillis,
     },
-    csv::{Counts, FirstRows, Stretches},
+    csv::{Counts, FirstRows, ReadAs, Stretches},
     inngest::Run,
     store::executions::Execution,
 };
@@ -90,6 +90,7 @@ pub struct ProgressSnapshot {
     /// The positions of the rows in the file, and the speed of reading them.
     pub stretches: Option<Arc<Stretches>>,
     pub first_rows: Option<Arc<FirstRows>>,
+    pub read_as: Option<Arc<ReadAs>>,
     /// When something was last heard about the run in this process.
     pub heard_at: Option<UnixMillis>,
     /// Whether a step is active, or something was heard about one just now.

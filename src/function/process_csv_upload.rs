@@ -156,7 +156,7 @@ impl Processor {
                 self.plan(run, copy, position, from).await?
             }
             Next::Rows { name, plan, position, start } => {
-                self.progress.of(run).set_first_rows(plan.first_rows.as_ref());
+                self.progress.of(run).set_plan(plan.read_as(), plan.first_rows.as_ref());
                 let task = Task {
                     storage: self.storage.clone(),
                     progress: self.progress.of(run),
@@ -217,7 +217,7 @@ impl Processor {
         let progress = self.progress.of(run);
         let plan = tokio::task::spawn_blocking(make).await??;
         progress.set_total_bytes(plan.size);
-        progress.set_first_rows(plan.first_rows.as_ref());
+        progress.set_plan(plan.read_as(), plan.first_rows.as_ref());
         let step = Step {
             name: PLAN.to_owned(),
             position,

@@ -179,6 +179,7 @@ mod tests {
         snapshot.runs[0].committed = RunReading {
             stretches: Some(Arc::new(Stretches::new(1))),
             first_rows: Some(Arc::new(first_rows)),
+            read_as: None,
         };
         snapshot
     }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::{ProgressReport, ProgressSnapshot, ReadSince, Receiving, lock};
 use crate::{
     base::time::UnixMillis,
-    csv::{Counts, FirstRows, Stretches},
+    csv::{Counts, FirstRows, ReadAs, Stretches},
     store::executions::Execution,
 };
 
@@ -53,6 +53,7 @@ pub struct RunProgress {
     execution: Mutex<Option<Arc<Execution>>>,
     stretches: Mutex<Option<Arc<Stretches>>>,
     first_rows: Mutex<Option<Arc<FirstRows>>>,
+    read_as: Mutex<Option<Arc<ReadAs>>>,
     /// The number of active executions of the run's steps.
     pub(super) at_work: watch::Sender<usize>,
 }
@@ -143,7 +144,12 @@ impl RunProgress {
         }
     }
 
-    pub fn set_first_rows(&self, first_rows: Option<&FirstRows>) {
+    /// Sets what the plan of the run says to people: how the file is read, and its first rows.
+    pub fn set_plan(&self, read_as: Option<ReadAs>, first_rows: Option<&FirstRows>) {
+        let mut shown = lock(&self.read_as);
+        if let (None, Some(read_as)) = (&*shown, read_as) {
+            *shown = Some(Arc::new(read_as));
+        }
         let mut shown = lock(&self.first_rows);
         if let (None, Some(first_rows)) = (&*shown, first_rows) {
             *shown = Some(Arc::new(first_rows.clone()));
@@ -215,6 +221,7 @@ impl RunProgress {
             is_waiting: self.is_waiting(),
             stretches: lock(&self.stretches).clone(),
             first_rows: lock(&self.first_rows).clone(),
+            read_as: lock(&self.read_as).clone(),
             heard_at: time(&self.heard_at).map(UnixMillis).max(self.waits_as_of()),
             is_active: self.is_active(),
         }

@@ -4,6 +4,7 @@ use super::{
     block::may_be_ours,
     first_rows::was_read,
     format::{bytes, counted},
+    reading::{plain_reading_line, reading_line},
 };
 use crate::{
     imports::{RunSnapshot, Snapshot},
@@ -13,7 +14,10 @@ use crate::{
 /// The file's format and size, and the related imports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct About<'a> {
-    pub taken_for: &'static str,
+    /// How it is read, in a sentence, or that it is not.
+    pub how_read: String,
+    /// The file has the form of our `failed.csv`.
+    pub is_failed_csv: bool,
     /// The file's size, or the host that it is fetched from, and the number of its columns.
     pub size: String,
     /// The import that this one is a retry of.
@@ -25,6 +29,7 @@ impl<'a> About<'a> {
     #[must_use]
     pub fn of(snapshot: &'a Snapshot, is_over: bool) -> Self {
         let first = snapshot.runs.iter().find_map(RunSnapshot::first_rows);
+        let read_as = snapshot.runs.iter().find_map(RunSnapshot::read_as);
         let may_be_ours = snapshot.runs.is_empty() || snapshot.runs.iter().any(may_be_ours);
         let mut size = match &snapshot.fetched_from {
             Some(address) => format!("From {}", address.host),
@@ -34,17 +39,15 @@ impl<'a> About<'a> {
             size.push_str(&format!(", {}", counted(first.columns as u64, "column")));
         }
         Self {
-            taken_for: match first {
-                Some(first) if first.is_failed_csv => {
-                    "Read as comma-separated UTF-8; recognised as failed rows of an earlier import, the columns that \
-                     Runboard added left out"
-                }
-                Some(_) => "Read as comma-separated UTF-8",
-                None if was_read(snapshot) => "Read as comma-separated UTF-8",
-                None if !may_be_ours => "Read by other functions",
-                None if is_over => "Not read",
-                None => "Not read yet",
+            how_read: match (read_as, first) {
+                (Some(read_as), first) => reading_line(read_as, first.map(|first| first.columns)),
+                (None, Some(first)) => plain_reading_line(Some(first.header_line)),
+                (None, None) if was_read(snapshot) => plain_reading_line(None),
+                (None, None) if !may_be_ours => "Read by other functions".to_owned(),
+                (None, None) if is_over => "Not read".to_owned(),
+                (None, None) => "Not read yet".to_owned(),
             },
+            is_failed_csv: first.is_some_and(|first| first.is_failed_csv),
             size,
             parent: snapshot.row.parent.as_ref(),
             retries: &snapshot.retries,

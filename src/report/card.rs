@@ -7,10 +7,12 @@ use super::{
     first_rows::was_read,
     format::bytes,
     moment::AsOf,
+    reading::separators,
 };
 use crate::{
     base::ids::ImportId,
-    imports::{ImportState, Snapshot},
+    csv::Delimiter,
+    imports::{ImportState, RunSnapshot, Snapshot},
 };
 
 /// An import as a card.
@@ -21,8 +23,8 @@ pub struct ImportCard<'a> {
     /// Whether the page must poll for it.
     pub expects_news: bool,
     pub file_name: &'a str,
-    /// The file's size and, once it is read, its format; or the host that it is fetched from.
-    pub taken_for: String,
+    /// The file's size, or the host that it is fetched from, and what separates its fields once that is known.
+    pub side_note: String,
     pub blocks: Vec<Block<'a>>,
     pub as_of: AsOf,
     pub actions: Actions<'a>,
@@ -38,14 +40,24 @@ impl<'a> ImportCard<'a> {
             state,
             expects_news: snapshot.expects_news(),
             file_name: snapshot.file_name(),
-            taken_for: match &snapshot.fetched_from {
-                Some(from) => format!("From {}", from.host),
-                None if was_read(snapshot) => format!("{}, comma-separated", bytes(snapshot.row.size_bytes)),
-                None => bytes(snapshot.row.size_bytes),
-            },
+            side_note: side_note(snapshot),
             blocks: Block::all(snapshot, view_state, inputs),
             as_of: AsOf::of(snapshot, state, inputs),
             actions: Actions::of(snapshot, state, inputs.now, Placement::Card),
         }
     }
+}
+
+fn side_note(snapshot: &Snapshot) -> String {
+    let origin = match &snapshot.fetched_from {
+        Some(from) => format!("From {}", from.host),
+        None => bytes(snapshot.row.size_bytes),
+    };
+    let read_as = snapshot.runs.iter().find_map(RunSnapshot::read_as);
+    let separators = match read_as {
+        Some(read_as) => separators(read_as.reading.delimiter.value),
+        None if was_read(snapshot) => separators(Delimiter::COMMA),
+        None => return origin,
+    };
+    format!("{origin}, separated by {separators}")
 }

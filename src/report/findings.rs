@@ -3,6 +3,7 @@
 use super::{
     excerpt::Excerpt,
     format::{counted, grouped, rows},
+    notes::row_notes,
 };
 use crate::{
     csv::{Reason, Reasons},
@@ -22,6 +23,8 @@ pub struct FindingsSection {
     pub repeated: Vec<RepeatedName>,
     /// The number of further such names.
     pub more_repeated: usize,
+    /// What was left out, repaired, or is left to a person.
+    pub notes: Vec<String>,
     /// None if no row failed.
     pub why_failed: Option<WhyFailed>,
 }
@@ -87,6 +90,7 @@ impl FindingsSection {
                 .map(|(name, columns)| RepeatedName { columns: in_words(*columns), name: name.clone() })
                 .collect(),
             more_repeated: names.len().saturating_sub(MOST_NAMES),
+            notes: row_notes(&findings.notes, &findings.reasons),
             why_failed: WhyFailed::new(&findings.reasons),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{block::may_be_ours, excerpt::Excerpt, format::grouped};
 use crate::{
-    csv,
+    csv::{self, HeaderAt, Note, Reading},
     imports::{ImportState, RunSnapshot, Snapshot},
 };
 
@@ -18,9 +18,10 @@ pub struct FirstRowsSection<'a> {
 /// The table of the rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstRowsTable<'a> {
-    /// The line numbers of the empty lines before the header, and their description.
+    /// The line numbers of the lines above the header, and their description.
     pub before: Option<(String, &'static str)>,
-    pub header_line: String,
+    /// The line numbers of the header; empty if the file has none.
+    pub header_lines: String,
     pub columns: Vec<ShownColumn<'a>>,
     /// `and 12 more columns`.
     pub more: Option<String>,
@@ -64,9 +65,10 @@ impl<'a> FirstRowsSection<'a> {
         if !snapshot.runs.is_empty() && !snapshot.runs.iter().any(may_be_ours) {
             return None;
         }
+        let read_as = snapshot.runs.iter().find_map(RunSnapshot::read_as);
         let known = snapshot.runs.iter().find_map(RunSnapshot::first_rows);
         Some(Self {
-            table: known.map(FirstRowsTable::new),
+            table: known.map(|first| FirstRowsTable::new(first, read_as.map(|read_as| &read_as.reading))),
             instead: if !state.is_final() {
                 "The first rows show here once the import reads them."
             } else if was_read(snapshot) {
@@ -85,15 +87,13 @@ impl<'a> FirstRowsTable<'a> {
         (self.columns.len() + usize::from(self.more.is_some()) + usize::from(self.has_reasons)).max(1)
     }
 
-    fn new(first: &'a csv::FirstRows) -> Self {
+    /// `reading` is how the file is read; None if an earlier version read it, which left out only empty lines.
+    #[must_use]
+    pub fn new(first: &'a csv::FirstRows, reading: Option<&Reading>) -> Self {
         let is_numeric: Vec<bool> =
             (0..first.header.len()).map(|column| is_numeric(&first.rows, column)).collect();
         let is_numeric = |column: usize| is_numeric.get(column).copied().unwrap_or(false);
-        let before = match first.header_line.saturating_sub(1) {
-            0 => None,
-            1 => Some(("1".to_owned(), "empty")),
-            lines => Some((format!("1–{}", grouped(lines)), "empty")),
-        };
+        let header = HeaderLines::of(first, reading);
         let left_out = first.columns.saturating_sub(first.header.len());
         let columns = first.header.iter().enumerate();
         let empty = |row: &csv::FirstRow| first.header.len().saturating_sub(row.cells.len());
@@ -114,8 +114,8 @@ impl<'a> FirstRowsTable<'a> {
             failure: row.failure.as_deref(),
         });
         Self {
-            before,
-            header_line: grouped(first.header_line),
+            before: header.above().map(|lines| (lines, what_is_above(reading))),
+            header_lines: header.shown(),
             columns: columns
                 .map(|(column, name)| ShownColumn { name: Excerpt::of(name), is_numeric: is_numeric(column) })
                 .collect(),
@@ -127,6 +127,51 @@ impl<'a> FirstRowsTable<'a> {
             rows: rows.collect(),
             has_reasons,
         }
+    }
+}
+
+/// The lines of a file in which its columns are named.
+struct HeaderLines {
+    /// The header's first line, or that of the first row if there is no header.
+    first: u64,
+    /// 0 if there is no header.
+    rows: u64,
+}
+
+impl HeaderLines {
+    fn of(rows: &csv::FirstRows, reading: Option<&Reading>) -> Self {
+        match reading.map(|reading| (reading.header.value, reading.header_rows.value)) {
+            None => Self { first: rows.header_line, rows: 1 },
+            Some((HeaderAt::Line(line), rows)) => Self { first: line.get(), rows: rows.max(1).into() },
+            Some((HeaderAt::None, _)) => Self { first: rows.rows.first().map_or(1, |row| row.line), rows: 0 },
+        }
+    }
+
+    /// The numbers of the lines above.
+    fn above(&self) -> Option<String> {
+        let last = self.first.saturating_sub(1);
+        (last > 0).then(|| lines(1, last))
+    }
+
+    fn shown(&self) -> String {
+        match self.rows {
+            0 => String::new(),
+            rows => lines(self.first, self.first.saturating_add(rows - 1)),
+        }
+    }
+}
+
+/// `3`, `1–12`.
+fn lines(first: u64, last: u64) -> String {
+    if first == last { grouped(first) } else { format!("{}–{}", grouped(first), grouped(last)) }
+}
+
+fn what_is_above(reading: Option<&Reading>) -> &'static str {
+    let is_noted = |note| reading.is_some_and(|reading| reading.notes.of(note).is_some());
+    if [Note::SeparatorLine, Note::LinesAboveHeader, Note::CommentLines].into_iter().any(is_noted) {
+        "left out"
+    } else {
+        "empty"
     }
 }
 

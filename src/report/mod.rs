@@ -9,6 +9,7 @@ pub mod block;
 pub mod card;
 mod cause;
 pub mod detail;
+pub mod encodings;
 pub mod excerpt;
 pub mod findings;
 pub mod first_rows;
@@ -16,8 +17,10 @@ pub mod format;
 pub mod history;
 pub mod moment;
 pub mod next_step;
+mod notes;
 pub mod plot;
 pub mod progress;
+pub mod reading;
 pub mod sentence;
 pub mod timeline;
 

@@ -4,7 +4,7 @@
 use super::outputs;
 use crate::{
     base::ids::RunId,
-    csv::{FirstRows, Reasons, Stretches},
+    csv::{FirstRows, Notes, ReadAs, Reasons, Stretches},
     store::{self, Store},
 };
 
@@ -13,6 +13,10 @@ use crate::{
 pub struct Findings {
     /// They add up to the failed records of these steps.
     pub reasons: Reasons,
+    /// How the file is read. None if an earlier version planned that.
+    pub read_as: Option<ReadAs>,
+    /// What was left out of the file, repaired in it or noticed about it.
+    pub notes: Notes,
     /// The names that several columns have, each with the number of its columns.
     pub repeated_names: Vec<(String, usize)>,
     /// None if an earlier version read the file.
@@ -27,6 +31,8 @@ pub async fn of(store: &Store, run: &RunId) -> store::Result<Findings> {
     let Some(plan) = outputs::plan(run, &steps)? else { return Ok(Findings::default()) };
     Ok(Findings {
         reasons: store.reasons(run).await?,
+        read_as: plan.read_as(),
+        notes: plan.reading.as_ref().map(|reading| reading.notes.clone()).unwrap_or_default(),
         repeated_names: plan.layout.repeated_names(),
         first_rows: plan.first_rows,
         stretches: Stretches::sum(steps.into_iter().map(|step| (step.counts, step.stretches))),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::csv::{FirstRows, Layout, Reading};
+use crate::csv::{FirstRows, Layout, ReadAs, Reading};
 
 /// The name of the step that determines how the file is read.
 pub const PLAN: &str = "plan";
@@ -27,4 +27,13 @@ pub struct Plan {
     /// Shown to people. None in a plan of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_rows: Option<FirstRows>,
+}
+
+impl Plan {
+    /// How people are told that the file is read. None in a plan of an earlier version.
+    #[must_use]
+    pub fn read_as(&self) -> Option<ReadAs> {
+        let reading = self.reading.clone()?;
+        Some(ReadAs { reading, dialect: self.layout.dialect.clone() })
+    }
 }

@@ -10,7 +10,7 @@ use crate::{
         ids::{ImportId, RunId},
         time::UnixMillis,
     },
-    csv::{Counts, FirstRows, Reasons, Stretches},
+    csv::{Counts, Dialect, FirstRows, ReadAs, Reading, Reasons, Stretches},
 };
 
 /// One finished step of a run.
@@ -52,6 +52,13 @@ impl StepFiles {
     pub fn into_keys(self) -> impl Iterator<Item = String> {
         [self.source, self.processed, self.failed, self.raw].into_iter().flatten()
     }
+}
+
+/// What a plan says to people about the front of a file. Each is None if an earlier version planned the run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlannedFront {
+    pub first_rows: Option<FirstRows>,
+    pub read_as: Option<ReadAs>,
 }
 
 /// The result of committing a step.
@@ -154,21 +161,32 @@ impl Store {
         Ok(Stretches::sum(steps.iter().map(read).collect::<Result<Vec<_>>>()?))
     }
 
-    /// The first rows of a run's file, from its plan. None before that step is done, or if an earlier version
-    /// did it.
-    pub async fn first_rows(&self, run: &RunId) -> Result<Option<FirstRows>> {
+    /// What the plan of a run says to people about the front of its file. Empty before that step is done, or
+    /// if an earlier version did it.
+    pub async fn front(&self, run: &RunId) -> Result<PlannedFront> {
         #[derive(Deserialize)]
-        struct Plan {
+        struct Planned {
             #[serde(default)]
             first_rows: Option<FirstRows>,
+            #[serde(default)]
+            reading: Option<Reading>,
+            layout: PlannedLayout,
+        }
+        #[derive(Deserialize)]
+        struct PlannedLayout {
+            #[serde(default = "Dialect::plain")]
+            dialect: Dialect,
         }
         let plan: Option<String> =
             sqlx::query_scalar("SELECT result FROM step WHERE run_id = $1 AND step_id = 'plan'")
                 .bind(run.as_str())
                 .fetch_optional(&self.pool)
                 .await?;
-        let Some(plan) = plan else { return Ok(None) };
-        Ok(serde_json::from_str::<Plan>(&plan).map_err(|why| corrupt("result", why))?.first_rows)
+        let Some(plan) = plan else { return Ok(PlannedFront::default()) };
+        let plan: Planned = serde_json::from_str(&plan).map_err(|why| corrupt("result", why))?;
+        let dialect = plan.layout.dialect;
+        let read_as = plan.reading.map(|reading| ReadAs { reading, dialect });
+        Ok(PlannedFront { first_rows: plan.first_rows, read_as })
     }
 
     /// Why the failed records of a run's finished steps failed.

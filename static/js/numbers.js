@@ -6,7 +6,7 @@ const tenths = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maxi
 const writesAsServer = wholes.format(1234567) === "1,234,567" && tenths.format(1.5) === "1.5";
 
 /** The elements whose numbers come from the server and are not part of a file or a name. */
-const numbers = ".figures dd, .count, .sentence, .history .number, .amount, .taken-for, .card-name .hint, .place, .plot text, .timeline .detail, #drop-hint";
+const numbers = ".figures dd, .count, .sentence, .history .number, .amount, .how-read, .file-notes, .card-name .hint, .place, .plot text, .timeline .detail, #drop-hint";
 /** A grouped number, or one with a decimal, that is not part of an address or a version. */
 const written = /(?<![\d.,])(?:\d{1,3}(?:,\d{3})+|\d+\.\d)(?![.,]?\d)/g;
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     base::{ids::EventId, time::UnixMillis},
-    csv::{Counts, FirstRows, Stretches},
+    csv::{Counts, FirstRows, ReadAs, Stretches},
     inngest::{Run, RunStatus},
     progress::{ProgressSnapshot, ReadSince, Receiving},
     store::{
@@ -44,6 +44,8 @@ pub struct RunReading {
     /// The rows of each stretch of the file.
     pub stretches: Option<Arc<Stretches>>,
     pub first_rows: Option<Arc<FirstRows>>,
+    /// None if an earlier version planned the run.
+    pub read_as: Option<Arc<ReadAs>>,
 }
 
 /// When the attempt after a failed one begins.
@@ -250,6 +252,13 @@ impl RunSnapshot {
     pub fn first_rows(&self) -> Option<&FirstRows> {
         let told = self.live.as_ref().and_then(|live| live.first_rows.as_deref());
         told.or(self.committed.first_rows.as_deref())
+    }
+
+    /// How our own function reads the file, once that is determined.
+    #[must_use]
+    pub fn read_as(&self) -> Option<&ReadAs> {
+        let told = self.live.as_ref().and_then(|live| live.read_as.as_deref());
+        told.or(self.committed.read_as.as_deref())
     }
 }
 

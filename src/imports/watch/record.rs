@@ -171,9 +171,12 @@ impl Watch {
 
     async fn reading(&self, run: &RunId) -> store::Result<RunReading> {
         let store = &self.shared.store;
-        let (stretches, first_rows) = (store.stretches(run).await?, store.first_rows(run).await?);
-        let (stretches, first_rows) = (stretches.map(Arc::new), first_rows.map(Arc::new));
-        Ok(RunReading { stretches, first_rows })
+        let (stretches, front) = (store.stretches(run).await?, store.front(run).await?);
+        Ok(RunReading {
+            stretches: stretches.map(Arc::new),
+            first_rows: front.first_rows.map(Arc::new),
+            read_as: front.read_as.map(Arc::new),
+        })
     }
 
     /// An engine that reports something is not silent, unless a poll fails after that.

@@ -135,6 +135,7 @@ async fn findings(import: &mut Snapshot, store: &Store) -> Result<Option<Finding
         run.committed = RunReading {
             stretches: found.stretches.take().map(Arc::new),
             first_rows: found.first_rows.take().map(Arc::new),
+            read_as: found.read_as.take().map(Arc::new),
         };
         first.get_or_insert(found);
     }

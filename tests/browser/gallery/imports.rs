@@ -180,8 +180,7 @@ fn reasons_of(times: u64) -> FindingsSection {
     FindingsSection::new(&findings::Findings {
         reasons: Reasons { groups, other: 21 * times },
         repeated_names: vec![("amount".to_owned(), 2), (String::new(), 3)],
-        first_rows: None,
-        stretches: None,
+        ..findings::Findings::default()
     })
 }
 
@@ -193,6 +192,7 @@ fn as_read(snapshot: &Snapshot) -> Snapshot {
         run.committed = RunReading {
             stretches: Some(Arc::new(stretches(run))),
             first_rows: Some(Arc::new(first_rows())),
+            read_as: None,
         };
     }
     snapshot

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use askama::Template;
 use runboard::{
-    csv::FirstRows,
+    csv::{Dialect, FirstRows, ReadAs},
     imports::{RunReading, RunSnapshot},
     inngest::RunStatus,
     web::views::LiveSection,
 };
+use serde_json::json;
 
 use super::{
     PACE, panel,
@@ -33,7 +34,21 @@ fn a_file_is_said_to_be_read_once_it_is_and_by_whom() {
         row.ended_at = Some(at("14:03:19"));
         row.status = RunStatus::Failed;
     });
-    let first = FirstRows { is_failed_csv: true, ..FirstRows::default() };
+    let first = FirstRows { header_line: 1, is_failed_csv: true, ..FirstRows::default() };
+    let reading = serde_json::from_value(json!({
+        "delimiter": { "value": ";", "how": "certain" },
+        "encoding": { "value": "windows-1252", "how": "guess" },
+        "quote": { "value": "double", "how": "certain" },
+        "escape": { "value": "doubled", "how": "certain" },
+        "header": { "value": { "line": 1 }, "how": "certain" },
+        "header_rows": { "value": 1, "how": "certain" },
+        "notes": {},
+    }));
+    let read_as = ReadAs { reading: reading.unwrap(), dialect: Dialect::plain() };
+    let read = RunSnapshot {
+        committed: RunReading { read_as: Some(Arc::new(read_as)), ..RunReading::default() },
+        ..running()
+    };
     let corrected = RunSnapshot {
         committed: RunReading { first_rows: Some(Arc::new(first)), ..RunReading::default() },
         ..running()
@@ -43,13 +58,14 @@ fn a_file_is_said_to_be_read_once_it_is_and_by_whom() {
         (with(scheduled), "Not read yet"),
         (with(unread), "Not read yet"),
         // Also if its first rows were not kept.
-        (with(running()), "Read as comma-separated UTF-8"),
+        (with(running()), "Separated by commas, UTF-8."),
+        (with(read), "Separated by semicolons, Windows-1252 (Western Europe, a guess), header in line 1."),
         (with(foreign), "Read by other functions"),
         (with(over), "Not read"),
         (
             with(corrected),
-            "Read as comma-separated UTF-8; recognised as failed rows of an earlier import, the columns that \
-             Runboard added left out",
+            "Separated by commas, UTF-8, header in line 1.</span> <span>Recognised as failed rows of an earlier \
+             import; the columns that Runboard added are left out.",
         ),
     ] {
         let html = panel(&snapshot);
@@ -58,7 +74,12 @@ fn a_file_is_said_to_be_read_once_it_is_and_by_whom() {
             "{words}: {html}"
         );
         let card = LiveSection::new([&snapshot], &report_inputs(), PACE).render().unwrap();
-        let separator = if words.starts_with("Read as") { ", comma-separated" } else { "" };
-        assert!(card.contains(&format!("<p class=\"hint\">84.6 MB{separator}</p>")), "{words}: {card}");
+        let separators = match words.split(", ").next() {
+            Some(separated) if separated.starts_with("Separated by") => {
+                format!(", {}", separated.to_lowercase())
+            }
+            _ => String::new(),
+        };
+        assert!(card.contains(&format!("<p class=\"hint\">84.6 MB{separators}</p>")), "{words}: {card}");
     }
 }

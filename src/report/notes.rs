@@ -1,0 +1,137 @@
+//! What was noted about a file's rows: what was left out, repaired, or is left to a person.
+
+use super::format::{counted, grouped};
+use crate::csv::{Note, Noted, Notes, Reasons};
+
+/// The notes about the rows of a file, each as a statement without a full stop. What the front of the file
+/// showed is in [`reading_line`](super::reading::reading_line).
+#[must_use]
+pub fn row_notes(notes: &Notes, reasons: &Reasons) -> Vec<String> {
+    notes.iter().filter_map(|(note, noted)| row_note(note, noted)).chain(short_rows(reasons)).collect()
+}
+
+fn row_note(note: Note, noted: Noted) -> Option<String> {
+    let Noted { count, first_line } = noted;
+    let line = grouped(first_line);
+    let first = if count == 1 { format!("line {line}") } else { format!("the first in line {line}") };
+    let records = |what: &str| {
+        let verb = if count == 1 { "has" } else { "have" };
+        format!("{} {verb} {what}, {first}", counted(count, "record"))
+    };
+    Some(match note {
+        Note::EmptyRows => format!("{} left out, {first}", counted(count, "empty row")),
+        Note::RepeatedHeaders => format!("{} left out, {first}", counted(count, "repeated header")),
+        Note::JoinMarks => {
+            format!("{} where files were joined left out, {first}", counted(count, "byte-order mark"))
+        }
+        Note::EndMark => format!("The end mark of an old DOS file left out, line {line}"),
+        Note::QuotesInside => records("a quote inside an unquoted field"),
+        Note::TextAfterQuote => records("text after a closing quote"),
+        Note::QuotesAsText if count == 1 => format!("The quote in line {line} never closes; read as text"),
+        Note::QuotesAsText => format!("{} never close; read as text, {first}", counted(count, "quote")),
+        Note::SeparatorLine
+        | Note::LinesAboveHeader
+        | Note::CommentLines
+        | Note::HeaderMarks
+        | Note::TrailingDelimiter
+        | Note::EmptyColumns
+        | Note::UnnamedColumns => return None,
+    })
+}
+
+/// `2 records have fewer fields`: a person decides whether their last cells are empty.
+fn short_rows(reasons: &Reasons) -> Option<String> {
+    let is_short = |reason: &str| {
+        let (found, expected) = reason.split_once(", expected ")?;
+        let found: u64 = found.split(' ').next()?.parse().ok()?;
+        let expected: u64 = expected.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+        Some(found < expected)
+    };
+    let groups = reasons.groups.iter().filter(|group| group.column.is_none());
+    let short = groups.filter(|group| is_short(&group.reason) == Some(true));
+    let count = short.fold(0_u64, |count, group| count.saturating_add(group.count));
+    let verb = if count == 1 { "has" } else { "have" };
+    (count > 0).then(|| format!("{} {verb} fewer fields than the header", counted(count, "record")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::csv::Reason;
+
+    fn said(note: &str, count: u64) -> Vec<String> {
+        let notes = serde_json::from_value(json!({ note: { "count": count, "firstLine": 1_204 } })).unwrap();
+        row_notes(&notes, &Reasons::default())
+    }
+
+    #[test]
+    fn every_note_about_rows_is_counted_with_its_line() {
+        for (note, one, several) in [
+            (
+                "emptyRows",
+                "1 empty row left out, line 1,204",
+                "3 empty rows left out, the first in line 1,204",
+            ),
+            (
+                "repeatedHeaders",
+                "1 repeated header left out, line 1,204",
+                "3 repeated headers left out, the first in line 1,204",
+            ),
+            (
+                "joinMarks",
+                "1 byte-order mark where files were joined left out, line 1,204",
+                "3 byte-order marks where files were joined left out, the first in line 1,204",
+            ),
+            (
+                "quotesInside",
+                "1 record has a quote inside an unquoted field, line 1,204",
+                "3 records have a quote inside an unquoted field, the first in line 1,204",
+            ),
+            (
+                "textAfterQuote",
+                "1 record has text after a closing quote, line 1,204",
+                "3 records have text after a closing quote, the first in line 1,204",
+            ),
+            (
+                "quotesAsText",
+                "The quote in line 1,204 never closes; read as text",
+                "3 quotes never close; read as text, the first in line 1,204",
+            ),
+        ] {
+            assert_eq!((said(note, 1), said(note, 3)), (vec![one.to_owned()], vec![several.to_owned()]));
+        }
+        assert_eq!(said("endMark", 1), ["The end mark of an old DOS file left out, line 1,204"]);
+    }
+
+    #[test]
+    fn what_the_line_about_the_reading_says_is_not_repeated() {
+        for note in ["separatorLine", "linesAboveHeader", "headerMarks", "emptyColumns", "unnamedColumns"] {
+            assert!(said(note, 2).is_empty(), "{note}");
+        }
+    }
+
+    #[test]
+    fn short_rows_are_noted_for_a_person_to_decide() {
+        let reason = |column: Option<&str>, reason: &str, count| Reason {
+            column: column.map(str::to_owned),
+            reason: reason.to_owned(),
+            count,
+            line: 2,
+            example: String::new(),
+        };
+        let of = |groups| row_notes(&Notes::default(), &Reasons { groups, other: 0 });
+        let groups = vec![
+            reason(None, "2 fields, expected 4", 1),
+            reason(None, "1 field, expected 4, below the table", 1),
+            reason(None, "5 fields, expected 4", 7),
+            reason(Some("a"), "1 field, expected 4", 3),
+            reason(None, "closing quote missing", 1),
+        ];
+        assert_eq!(of(groups), ["2 records have fewer fields than the header"]);
+        let one = vec![reason(None, "3 fields, expected 4", 1)];
+        assert_eq!(of(one), ["1 record has fewer fields than the header"]);
+        assert!(of(vec![reason(None, "5 fields, expected 4", 1)]).is_empty());
+    }
+}
