@@ -3,11 +3,11 @@
 use super::{Processor, chain::CopyResult, failure::FailureReason};
 use crate::{
     base::{ids::RunId, time::UnixMillis},
-    csv::{Counts, Reasons},
+    csv::Counts,
     files::{Incoming, Key},
     store::{
         quota::Reservation,
-        steps::{Step, StepFiles},
+        steps::{Remarks, Step, StepFiles},
     },
 };
 
@@ -42,6 +42,6 @@ impl Processor {
             started_at,
             committed_at: UnixMillis::now(),
         };
-        self.commit(run, step, &Reasons::default()).await
+        self.commit(run, step, &Remarks::default()).await
     }
 }

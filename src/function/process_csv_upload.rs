@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     base::{ids::RunId, time::UnixMillis},
-    csv::{Counts, Reasons, Stretches},
+    csv::{Counts, Notes, Stretches},
     files::{Address, Key},
     inngest::{
         self,
@@ -23,7 +23,7 @@ use crate::{
     results::{PLAN, Plan},
     store::{
         executions::{AttemptError, Execution, FailedAttempt},
-        steps::{Commit, Step, StepFiles},
+        steps::{Commit, Remarks, Step, StepFiles},
     },
 };
 
@@ -229,7 +229,7 @@ impl Processor {
             started_at,
             committed_at: UnixMillis::now(),
         };
-        self.commit(run, step, &Reasons::default()).await
+        self.commit(run, step, &Remarks::default()).await
     }
 
     /// Reads a part of the file's records.
@@ -251,7 +251,8 @@ impl Processor {
             started_at,
             committed_at: UnixMillis::now(),
         };
-        let committed = self.commit(&run, step, &rows.reasons).await;
+        let remarks = Remarks { reasons: rows.reasons, notes: Notes::default() };
+        let committed = self.commit(&run, step, &remarks).await;
         drop(rows.reservation);
         committed
     }
@@ -261,10 +262,10 @@ impl Processor {
         &self,
         run: &RunId,
         step: Step,
-        reasons: &Reasons,
+        remarks: &Remarks,
     ) -> Result<Step, FailureReason> {
         let keys: Vec<Key> = step.files.clone().into_keys().map(Key::from_stored).collect();
-        let (is_ours, result) = match self.store.commit_step(run, &step, reasons).await {
+        let (is_ours, result) = match self.store.commit_step(run, &step, remarks).await {
             Ok(Commit::Committed) => (true, Ok(step)),
             Ok(Commit::Lost(winner)) => (false, Ok(*winner)),
             Ok(Commit::Closed) => (false, Err(FailureReason::Closed)),

@@ -6,7 +6,11 @@ use super::{Imports, Owned};
 use crate::{
     files::Key,
     progress::News,
-    store::{self, delete::Deleted},
+    store::{
+        self,
+        delete::{Deletable, Deleted},
+        imports::ImportRow,
+    },
 };
 
 /// The result of a request to delete an import.
@@ -34,26 +38,37 @@ impl Imports {
     /// Deletes an import that is over, with everything stored about it: first its rows, then its files. After
     /// a crash, the next start quarantines the remaining files.
     pub async fn delete(&self, found: &Owned) -> Result<Deletion, DeleteError> {
-        let (owner, id) = (found.row.owner, found.row.id);
         // It may have been reopened in the meantime.
-        let Some(import) = self.get(owner, id).await? else { return Ok(Deletion::NotThere) };
+        let Some(import) = self.get(found.row.owner, found.row.id).await? else {
+            return Ok(Deletion::NotThere);
+        };
         if !import.state().is_final() {
             return Ok(Deletion::NotOver);
         }
+        self.delete_if((*import.row).clone(), Deletable::Ended).await
+    }
+
+    /// Deletes an import if that is allowed now.
+    pub(super) async fn delete_if(
+        &self,
+        import: ImportRow,
+        deletable: Deletable,
+    ) -> Result<Deletion, DeleteError> {
+        let (owner, id) = (import.owner, import.id);
         // A separate task, which completes even if the client hangs up: an import that is gone from the
         // database must also leave the cache.
         let shared = self.shared.clone();
         let deleting = self.shared.tasks.spawn(store::as_here(async move {
-            let remains = match shared.store.delete_import(id).await? {
+            let remains = match shared.store.delete_import(id, deletable).await? {
                 Deleted::Gone(remains) => remains,
-                // A late run has arrived that the cache does not contain yet.
+                // A late run has arrived that the cache does not contain yet, or a held import has started.
                 Deleted::NotOver => return Ok(Deletion::NotOver),
                 Deleted::StillCancelling => return Ok(Deletion::StillCancelling),
                 Deleted::NotThere => return Ok(Deletion::NotThere),
             };
             shared.snapshots.delete(owner, id);
             // A watcher that still exists ends, because it finds no import.
-            shared.progress.tell(&import.row.event_id, News::Look);
+            shared.progress.tell(&import.event_id, News::Look);
             for run in &remains.runs {
                 shared.progress.forget(run);
             }

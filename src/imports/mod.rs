@@ -5,6 +5,7 @@
 
 mod counts;
 mod delete;
+mod held;
 mod history;
 mod in_progress;
 mod late;
@@ -32,6 +33,7 @@ use url::Url;
 
 pub use self::{
     delete::{DeleteError, Deletion},
+    held::HELD_FOR,
     history::{Count, HistoryCursor, HistoryPage},
     in_progress::{InProgress, Seen},
     outage::{EngineOutage, OutageCause},
@@ -49,6 +51,7 @@ use crate::{
         tasks::Tasks,
         time::UnixMillis,
     },
+    csv::Choices,
     files::{Address, Incoming, Key, LinkKey, Storage},
     inngest::{Client, EventSeed, Registrar},
     progress::{News, ProgressRegistry, Subscription},
@@ -110,6 +113,22 @@ pub enum AcceptError {
     Store(#[from] store::Error),
 }
 
+/// An upload that was received whole.
+#[derive(Debug)]
+pub struct Upload {
+    pub file_name: FileName,
+    pub receiving_at: UnixMillis,
+    pub file: Incoming,
+}
+
+/// When an import starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    AtOnce,
+    /// When its owner, who looks at it first, starts it.
+    OnRequest,
+}
+
 /// An import to record.
 struct New {
     id: ImportId,
@@ -117,6 +136,8 @@ struct New {
     file_name: FileName,
     receiving_at: UnixMillis,
     bytes: Bytes,
+    choices: Choices,
+    start: Start,
     parent: Option<Relative>,
 }
 
@@ -170,25 +191,32 @@ impl Imports {
         self.shared.tasks.stop(STOP_GRACE).await
     }
 
-    /// Accepts an upload: stores the file, records the import with its event, and has the event sent.
+    /// Accepts an upload: stores the file, records the import with its event, and has the event sent, now or when
+    /// its owner starts it. The file is read as `choices` say.
     pub async fn accept(
         &self,
         owner: UserId,
-        file_name: FileName,
-        receiving_at: UnixMillis,
-        file: Incoming,
+        upload: Upload,
+        choices: Choices,
+        start: Start,
     ) -> Result<ImportId, AcceptError> {
+        let Upload { file_name, receiving_at, file } = upload;
         let id = ImportId::generate();
         let bytes = self.stored(id, file.keep(&Key::upload(id))).await?;
-        self.record(New { id, owner, file_name, receiving_at, bytes, parent: None }).await
+        self.record(New { id, owner, file_name, receiving_at, bytes, choices, start, parent: None }).await
     }
 
     /// Accepts an address, from which the function fetches the file.
-    pub async fn accept_address(&self, owner: UserId, address: &Address) -> Result<ImportId, AcceptError> {
+    pub async fn accept_address(
+        &self,
+        owner: UserId,
+        address: &Address,
+        choices: Choices,
+    ) -> Result<ImportId, AcceptError> {
         let (id, file_name) = (ImportId::generate(), FileName::from(address));
         let bytes = Bytes::At(SourceUrl::from(address.url().to_string()));
-        let receiving_at = UnixMillis::now();
-        self.record(New { id, owner, file_name, receiving_at, bytes, parent: None }).await
+        let (receiving_at, start) = (UnixMillis::now(), Start::AtOnce);
+        self.record(New { id, owner, file_name, receiving_at, bytes, choices, start, parent: None }).await
     }
 
     /// Stores the upload of `id`, before it is recorded.
@@ -212,11 +240,11 @@ impl Imports {
         Ok(())
     }
 
-    /// Records an import with its event, and has the event sent. Returns the id of the recorded import. If
-    /// another request has recorded the same retry, that is the other one's id, and the file of this one is
-    /// removed.
+    /// Records an import with its event, and has the event sent; a held import has none yet. Returns the id of the
+    /// recorded import. If another request has recorded the same retry, that is the other one's id, and the file
+    /// of this one is removed.
     async fn record(&self, new: New) -> Result<ImportId, AcceptError> {
-        let New { id, owner, file_name, receiving_at, bytes, parent } = new;
+        let New { id, owner, file_name, receiving_at, bytes, choices, start, parent } = new;
         let now = UnixMillis::now();
         let seed = EventSeed::generate();
         let (size_bytes, source_url, failed_rows_of) = match bytes {
@@ -238,16 +266,18 @@ impl Imports {
             refused: None,
             cancel_requested_at: None,
             finished_at: None,
+            held_until: (start == Start::OnRequest).then(|| now.plus(HELD_FOR)),
+            choices,
             parent,
         };
-        let event = self.shared.event_of(&import, &seed, now);
+        let event = (start == Start::AtOnce).then(|| self.shared.event_of(&import, &seed, now));
         // A separate task, which completes even if the client hangs up: a recorded import must be watched and
         // its event sent.
         let imports = self.clone();
         // Subscribed before the write: the event may be sent, and its run begin, before this task continues.
         let news = self.shared.progress.watch(&import.event_id);
         let recorded = self.shared.tasks.spawn(store::as_here(async move {
-            let recorded = match imports.shared.store.create_import(&import, &event).await {
+            let recorded = match imports.shared.store.create_import(&import, event.as_ref()).await {
                 Ok(recorded) => recorded,
                 Err(store::Error::InDoubt(error)) => {
                     imports.shared.tasks.spawn(imports.clone().settle(import, news));
@@ -269,9 +299,12 @@ impl Imports {
         recorded.await.map_err(|error| AcceptError::Storage(io::Error::other(error)))?
     }
 
-    /// Watches an import that was just recorded, and has its event sent.
+    /// Watches an import that was just recorded, and has its event sent, unless it is held.
     async fn begin(&self, import: ImportRow, news: Subscription) {
         self.shared.storage.recorded(import.id).await;
+        if import.held_until.is_some() {
+            return;
+        }
         self.show_retry(&import);
         self.watch(Snapshot::new(import, Vec::new()), news, Begin::New);
         self.shared.outbox.notify_one();

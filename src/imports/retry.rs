@@ -1,16 +1,17 @@
-//! Runs an import again: a new import of the same bytes, or of its failed records.
+//! Runs an import again: a new import of the same bytes, which may be read differently, or of its failed records.
 //!
-//! However often and concurrently it is requested, a parent has at most one retry of each kind. To run that
-//! once more, people run the retry again.
+//! However often and concurrently it is requested, a parent has at most one retry of each kind and with the same
+//! choices. To run that once more, people run the retry again.
 
 use std::sync::Arc;
 
-use super::{AcceptError, Bytes, FileName, Imports, New, Owned, Snapshot};
+use super::{AcceptError, Bytes, FileName, Imports, New, Owned, Snapshot, Start};
 use crate::{
     base::{
         ids::{ImportId, RunId},
         time::UnixMillis,
     },
+    csv::Choices,
     files::Key,
     store::{
         self,
@@ -24,8 +25,8 @@ impl Imports {
         Ok(self.shared.store.import(import.row.id).await?.is_none())
     }
 
-    /// Runs all of `parent` again. Returns the retry, whether it is new or not.
-    pub async fn retry_all(&self, parent: &Owned) -> Result<ImportId, AcceptError> {
+    /// Runs all of `parent` again, read as `choices` say. Returns the retry, whether it is new or not.
+    pub async fn retry_all(&self, parent: &Owned, choices: Choices) -> Result<ImportId, AcceptError> {
         let (id, began) = (ImportId::generate(), UnixMillis::now());
         let original = &parent.row;
         let (address, failed_rows_of) = (original.source_url.clone(), original.failed_rows_of.clone());
@@ -43,7 +44,8 @@ impl Imports {
                 self.stored(id, self.shared.storage.duplicate(&stored, &Key::upload(id))).await?
             }
         };
-        self.record_retry(parent, RetryOf::All, id, bytes, began).await
+        let kind = (RetryOf::All, choices);
+        self.record_retry(parent, kind, id, bytes, began).await
     }
 
     /// Runs the failed records of `run`, a run of `parent`, again: `size` bytes with their header, which the
@@ -56,13 +58,14 @@ impl Imports {
     ) -> Result<ImportId, AcceptError> {
         let (id, began) = (ImportId::generate(), UnixMillis::now());
         let bytes = Bytes::FailedRowsOf(run.clone(), size);
-        self.record_retry(parent, RetryOf::Failed, id, bytes, began).await
+        let kind = (RetryOf::Failed, Choices::default());
+        self.record_retry(parent, kind, id, bytes, began).await
     }
 
     async fn record_retry(
         &self,
         parent: &Snapshot,
-        retry_of: RetryOf,
+        (retry_of, choices): (RetryOf, Choices),
         id: ImportId,
         bytes: Bytes,
         receiving_at: UnixMillis,
@@ -71,16 +74,17 @@ impl Imports {
         if retry_of == RetryOf::Failed {
             file_name = file_name.of_failed_records();
         }
-        let relative = Relative { id: parent.row.id, file_name: parent.file_name().to_owned(), retry_of };
-        let owner = parent.row.owner;
-        self.record(New { id, owner, file_name, receiving_at, bytes, parent: Some(relative) }).await
+        let of = parent.file_name().to_owned();
+        let relative = Relative { id: parent.row.id, file_name: of, retry_of, choices: choices.clone() };
+        let (owner, parent, start) = (parent.row.owner, Some(relative), Start::AtOnce);
+        self.record(New { id, owner, file_name, receiving_at, bytes, choices, start, parent }).await
     }
 
     /// Adds a retry to its parent, if that is in the cache.
     pub(super) fn show_retry(&self, retry: &ImportRow) {
-        let Some(Relative { id: parent, retry_of, .. }) = retry.parent else { return };
-        let relative = Relative { id: retry.id, file_name: retry.file_name.clone(), retry_of };
-        self.shared.snapshots.change(retry.owner, parent, |parent| {
+        let Some(parent) = &retry.parent else { return };
+        let relative = Relative { id: retry.id, file_name: retry.file_name.clone(), ..parent.clone() };
+        self.shared.snapshots.change(retry.owner, parent.id, |parent| {
             Arc::make_mut(&mut parent.retries).push(relative);
         });
     }

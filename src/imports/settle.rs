@@ -1,11 +1,16 @@
-//! Resolves imports whose recording the database did not confirm: they are watched, or their file is removed.
+//! Resolves imports whose recording or start the database did not confirm: they are watched, or their file is
+//! removed.
 
 use std::time::Duration;
 
 use tokio::time::sleep;
 
 use super::Imports;
-use crate::{progress::Subscription, store::imports::ImportRow};
+use crate::{
+    base::ids::ImportId,
+    progress::Subscription,
+    store::{self, imports::ImportRow},
+};
 
 /// The pause before a database that does not answer is asked again.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
@@ -17,18 +22,7 @@ impl Imports {
     /// If the server stops earlier, the next start resumes the import, or moves its file to the quarantine.
     pub(super) async fn settle(self, import: ImportRow, news: Subscription) {
         let id = import.id;
-        let answer = async {
-            loop {
-                match self.shared.store.is_recorded(&import).await {
-                    Ok(is_recorded) => return is_recorded,
-                    Err(error) => {
-                        tracing::warn!(import = %id, %error, "it is not known yet whether an import was recorded");
-                    }
-                }
-                sleep(ASK_AGAIN_AFTER).await;
-            }
-        };
-        match self.shared.tasks.stopping().run_until_cancelled(answer).await {
+        match self.answer(id, || self.shared.store.is_recorded(&import)).await {
             None => {}
             Some(true) => {
                 tracing::info!(import = %id, "an import was recorded although its commit was not confirmed");
@@ -40,5 +34,35 @@ impl Imports {
                 }
             }
         }
+    }
+
+    /// Asks until the database says whether a held `import` has started, which then begins, or until the server
+    /// stops.
+    pub(super) async fn settle_start(self, import: ImportRow, news: Subscription) {
+        let id = import.id;
+        if self.answer(id, || self.shared.store.has_started(id)).await == Some(true) {
+            tracing::info!(import = %id, "an import has started although its commit was not confirmed");
+            self.begin(import, news).await;
+        }
+    }
+
+    /// The database's answer about `import`; None if the server stops before.
+    async fn answer<F: Future<Output = store::Result<bool>>>(
+        &self,
+        import: ImportId,
+        ask: impl Fn() -> F,
+    ) -> Option<bool> {
+        let answer = async {
+            loop {
+                match ask().await {
+                    Ok(answer) => return answer,
+                    Err(error) => {
+                        tracing::warn!(%import, %error, "it is not known yet whether an import was recorded");
+                    }
+                }
+                sleep(ASK_AGAIN_AFTER).await;
+            }
+        };
+        self.shared.tasks.stopping().run_until_cancelled(answer).await
     }
 }

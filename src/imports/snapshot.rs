@@ -8,6 +8,7 @@ pub use self::run::{EnginePlan, NextAttempt, Planned, RunReading, RunSnapshot};
 use super::EngineOutage;
 use crate::{
     base::{ids::ImportId, time::UnixMillis},
+    csv::Choices,
     files::Address,
     inngest::RunStatus,
     progress::ProgressRegistry,
@@ -32,7 +33,7 @@ pub struct Snapshot {
     pub answered_at: Option<UnixMillis>,
     /// Set while the engine gives no usable answer.
     pub outage: Option<EngineOutage>,
-    /// The retries of this import, at most one of each kind.
+    /// The retries of this import, at most one of each kind and with the same choices.
     pub retries: Arc<Vec<Relative>>,
 }
 
@@ -56,6 +57,8 @@ impl fmt::Debug for FetchedFrom {
 /// The `data-state` of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportState {
+    /// Kept for its owner to look at. Nothing is sent until it is started, so no change is expected.
+    Held,
     /// Saved, but the event is not confirmed yet.
     Accepted,
     /// The event is confirmed, but there is no run yet.
@@ -78,6 +81,7 @@ impl ImportState {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Held => "Held",
             Self::Accepted => "Accepted",
             Self::Sent => "Sent",
             Self::NoFunction | Self::GivenUp => "NoFunction",
@@ -94,9 +98,13 @@ impl ImportState {
     #[must_use]
     pub fn is_final(self) -> bool {
         match self {
-            Self::GivenUp | Self::Lost | Self::Completed | Self::Failed | Self::Cancelled | Self::Skipped => {
-                true
-            }
+            Self::Held
+            | Self::GivenUp
+            | Self::Lost
+            | Self::Completed
+            | Self::Failed
+            | Self::Cancelled
+            | Self::Skipped => true,
             Self::Accepted | Self::Sent | Self::NoFunction | Self::Running => false,
         }
     }
@@ -193,10 +201,10 @@ impl Snapshot {
         self.answered_at.max(told).unwrap_or(self.row.received_at)
     }
 
-    /// The retry of this kind, if there is one.
+    /// The retry of this kind that is read as `choices` say, if there is one.
     #[must_use]
-    pub fn retry(&self, kind: RetryOf) -> Option<&Relative> {
-        self.retries.iter().find(|retry| retry.retry_of == kind)
+    pub fn retry(&self, kind: RetryOf, choices: &Choices) -> Option<&Relative> {
+        self.retries.iter().find(|retry| retry.retry_of == kind && retry.choices == *choices)
     }
 
     /// Whether a retry cannot run beside this import: it is over, no function takes its event, or the engine has
@@ -205,7 +213,7 @@ impl Snapshot {
     pub fn may_run_again(&self, now: UnixMillis) -> bool {
         let state = self.state();
         let mut unended = self.runs.iter().filter(|run| run.row.ended_at.is_none());
-        state.is_final()
+        state.is_final() && state != ImportState::Held
             || state == ImportState::NoFunction
             || state == ImportState::Running && unended.all(|run| run.is_gone || run.is_lost(now))
     }
@@ -244,7 +252,9 @@ impl Snapshot {
     #[must_use]
     pub fn state(&self) -> ImportState {
         let ended = |status: &RunStatus| self.runs.iter().any(|run| run.row.status == *status);
-        if self.row.refused.is_some() {
+        if self.row.held_until.is_some() {
+            ImportState::Held
+        } else if self.row.refused.is_some() {
             ImportState::Failed
         } else if self.runs.is_empty() {
             match self.row.sent_at {

@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::{
         base::time::UnixMillis,
-        csv::{Counts, FirstRows, Stretches},
+        csv::{Choices, Counts, FirstRows, Stretches},
         imports::RunReading,
         inngest::RunStatus,
         progress::ProgressRegistry,
@@ -150,6 +150,8 @@ mod tests {
             refused: None,
             cancel_requested_at: None,
             finished_at: None,
+            held_until: None,
+            choices: Choices::default(),
             parent: None,
         };
         let run = RunRow {

@@ -2,6 +2,7 @@
 
 use crate::{
     base::{ids::ImportId, time::UnixMillis},
+    csv::Choices,
     imports::{ImportState, RunSnapshot, Snapshot},
     store::imports::RetryOf,
 };
@@ -59,7 +60,7 @@ impl<'a> Actions<'a> {
         let counts = || snapshot.runs.iter().filter(|run| run.is_ours()).filter_map(RunSnapshot::counts);
         let processed_rows = ended && counts().any(|counts| counts.processed > 0);
         let failed_rows = ended && counts().any(|counts| counts.failed > 0);
-        let again = |kind, is_offered: bool| match snapshot.retry(kind) {
+        let again = |kind, choices: &Choices, is_offered: bool| match snapshot.retry(kind, choices) {
             Some(retry) => RunAgain::Done(retry.id),
             _ if !is_offered => RunAgain::No,
             None => RunAgain::Possible,
@@ -81,8 +82,16 @@ impl<'a> Actions<'a> {
             },
             processed_rows: processed_rows && has_room,
             failed_rows,
-            failed_again: again(RetryOf::Failed, failed_rows && may_pass && placement == Placement::Panel),
-            all_again: again(RetryOf::All, snapshot.may_run_again(now) && has_room && !is_same_again),
+            failed_again: again(
+                RetryOf::Failed,
+                &Choices::default(),
+                failed_rows && may_pass && placement == Placement::Panel,
+            ),
+            all_again: again(
+                RetryOf::All,
+                &snapshot.row.choices,
+                snapshot.may_run_again(now) && has_room && !is_same_again,
+            ),
             other_file: is_same_again && placement == Placement::Panel,
             again: match state {
                 ImportState::NoFunction | ImportState::GivenUp => "Send again",

@@ -8,6 +8,8 @@ use crate::{
 /// A state as people see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadgeState<'a> {
+    /// Held for its owner to look at.
+    NotStarted,
     Saved,
     Sent,
     NobodyTookIt,
@@ -77,6 +79,7 @@ impl<'a> BadgeState<'a> {
     #[must_use]
     pub fn of_import(snapshot: &Snapshot, state: ImportState) -> Self {
         match state {
+            ImportState::Held => Self::NotStarted,
             ImportState::Accepted => Self::Saved,
             ImportState::Sent => Self::Sent,
             ImportState::NoFunction | ImportState::GivenUp => Self::NobodyTookIt,
@@ -115,6 +118,7 @@ impl<'a> BadgeState<'a> {
     #[must_use]
     pub fn word(self) -> &'a str {
         match self {
+            Self::NotStarted => "Not started",
             Self::Saved => "Saved",
             Self::Sent => "Sent",
             Self::NobodyTookIt => "Nobody took it",
@@ -141,7 +145,7 @@ impl<'a> BadgeState<'a> {
             Self::Completed(FailedRows::None | FailedRows::Some) => Tone::Good,
             Self::Completed(FailedRows::All) | Self::Retrying | Self::NobodyTookIt | Self::Lost => Tone::Warn,
             Self::Failed => Tone::Bad,
-            Self::Cancelled | Self::Skipped | Self::Unknown(_) => Tone::Still,
+            Self::NotStarted | Self::Cancelled | Self::Skipped | Self::Unknown(_) => Tone::Still,
         }
     }
 }

@@ -51,6 +51,11 @@ impl<'a> Sentence<'a> {
     pub fn of_import(snapshot: &'a Snapshot, state: ImportState, inputs: &ReportInputs) -> Self {
         let engine = inputs.engine.subject();
         let waiting = || inputs.now.since(snapshot.row.sent_at.unwrap_or(snapshot.row.received_at));
+        if let Some(until) = snapshot.row.held_until {
+            return Self::text("Look at how it is read. Nothing runs until you press Import; kept until ")
+                .time(until, inputs)
+                .then(".");
+        }
         if let Some(reason) = &snapshot.row.refused {
             return Self::text(engine)
                 .then(" refused the event: ")
@@ -144,7 +149,11 @@ impl<'a> Sentence<'a> {
             BadgeState::Skipped => Self::text("The engine skipped this run."),
             BadgeState::Unknown(word) => unknown(word, run, progress),
             // These states belong to imports without runs.
-            BadgeState::Running | BadgeState::Saved | BadgeState::Sent | BadgeState::NobodyTookIt => {
+            BadgeState::Running
+            | BadgeState::NotStarted
+            | BadgeState::Saved
+            | BadgeState::Sent
+            | BadgeState::NobodyTookIt => {
                 match run.execution().and_then(|execution| execution.error.as_ref()) {
                     // The engine has not confirmed that this was the end.
                     Some(error) => {

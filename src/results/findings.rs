@@ -5,7 +5,7 @@ use super::outputs;
 use crate::{
     base::ids::RunId,
     csv::{FirstRows, Notes, ReadAs, Reasons, Stretches},
-    store::{self, Store},
+    store::{self, Store, steps::Remarks},
 };
 
 /// The findings of the finished steps of a run.
@@ -15,7 +15,7 @@ pub struct Findings {
     pub reasons: Reasons,
     /// How the file is read. None if an earlier version planned that.
     pub read_as: Option<ReadAs>,
-    /// What was left out of the file, repaired in it or noticed about it.
+    /// What was left out of the file, repaired in it or noticed about it: in its front and in all records.
     pub notes: Notes,
     /// The names that several columns have, each with the number of its columns.
     pub repeated_names: Vec<(String, usize)>,
@@ -29,10 +29,13 @@ pub struct Findings {
 pub async fn of(store: &Store, run: &RunId) -> store::Result<Findings> {
     let steps = store.steps(run).await?;
     let Some(plan) = outputs::plan(run, &steps)? else { return Ok(Findings::default()) };
+    let Remarks { reasons, notes: of_records } = store.remarks(run).await?;
+    let mut notes = plan.reading.as_ref().map(|reading| reading.notes.clone()).unwrap_or_default();
+    notes.append(&of_records);
     Ok(Findings {
-        reasons: store.reasons(run).await?,
+        reasons,
         read_as: plan.read_as(),
-        notes: plan.reading.as_ref().map(|reading| reading.notes.clone()).unwrap_or_default(),
+        notes,
         repeated_names: plan.layout.repeated_names(),
         first_rows: plan.first_rows,
         stretches: Stretches::sum(steps.into_iter().map(|step| (step.counts, step.stretches))),

@@ -6,18 +6,30 @@ use super::{
     Result, Store, corrupt_import, engine::events::forget_event, imports::lock_import,
     outbox::remove_from_outbox, steps::read_files,
 };
-use crate::base::ids::{ImportId, RunId};
+use crate::base::{
+    ids::{ImportId, RunId},
+    time::UnixMillis,
+};
 
 /// The result of a deletion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deleted {
     Gone(Remains),
-    /// The import is not over. Nothing was changed.
+    /// The import may not be deleted now. Nothing was changed.
     NotOver,
     /// The import was cancelled before it had a run. A late run must still be cancelled, which needs the
     /// import's row. Nothing was changed.
     StillCancelling,
     NotThere,
+}
+
+/// Which imports may be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletable {
+    /// Those that are over or held.
+    Ended,
+    /// Those that are held until this time, or shorter.
+    HeldUntil(UnixMillis),
 }
 
 /// What must still be removed elsewhere.
@@ -30,23 +42,29 @@ pub struct Remains {
 }
 
 impl Store {
-    /// Deletes an import that is over, its runs, and everything known about the runs that belong to no other
+    /// Deletes an import, if that is allowed now, its runs, and everything known about the runs that belong to no other
     /// import, in one transaction. Its retries stay as imports of their own. Call [`Store::finish_deletion`]
     /// once the files are removed.
-    pub async fn delete_import(&self, id: ImportId) -> Result<Deleted> {
+    pub async fn delete_import(&self, id: ImportId, deletable: Deletable) -> Result<Deleted> {
         let mut tx = self.begin_write().await?;
         if !lock_import(&mut tx, id).await? {
             return Ok(Deleted::NotThere);
         }
         let import = sqlx::query(
-            "SELECT state, CASE WHEN cancel_requested_at IS NOT NULL AND finished_at IS NULL \
+            "SELECT state, held_until, CASE WHEN cancel_requested_at IS NOT NULL AND finished_at IS NULL \
              AND NOT EXISTS (SELECT 1 FROM run WHERE import_id = $1) THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END AS is_cancelling \
              FROM import WHERE id = $1",
         )
         .bind(id.to_string())
         .fetch_one(&mut *tx)
         .await?;
-        if import.try_get::<Option<String>, _>("state")?.is_none() {
+        let may_go = match deletable {
+            Deletable::Ended => import.try_get::<Option<String>, _>("state")?.is_some(),
+            Deletable::HeldUntil(now) => {
+                import.try_get::<Option<i64>, _>("held_until")?.is_some_and(|until| until <= now.0)
+            }
+        };
+        if !may_go {
             return Ok(Deleted::NotOver);
         }
         if import.try_get::<i64, _>("is_cancelling")? != 0 {

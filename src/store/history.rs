@@ -41,6 +41,8 @@ pub enum StateFilter {
     NoFunction,
     /// The engine has lost a run.
     Lost,
+    /// Its owner looks at it before it starts.
+    Held,
 }
 
 impl Filter {
@@ -184,6 +186,7 @@ fn narrowed(filter: &Filter, order: Order) -> (String, String) {
         Some(StateFilter::Skipped) => Some("'Skipped'"),
         Some(StateFilter::NoFunction) => Some("'NoFunction'"),
         Some(StateFilter::Lost) => Some("'Lost'"),
+        Some(StateFilter::Held) => Some("'Held'"),
     };
     let (columns, is) = match state {
         None => (vec!["import.account_id", "import.id"], "$1".to_owned()),

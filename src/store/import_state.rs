@@ -9,6 +9,7 @@ pub(super) async fn settle(tx: &mut Tx, import: ImportId) -> Result<()> {
     sqlx::query(
         "UPDATE import SET \
              state = (SELECT CASE \
+                 WHEN import.held_until IS NOT NULL THEN 'Held' \
                  WHEN import.refused IS NOT NULL THEN 'Failed' \
                  WHEN COUNT(*) = 0 AND import.cancel_requested_at IS NOT NULL THEN 'Cancelled' \
                  WHEN COUNT(*) = 0 AND import.sent_at IS NOT NULL AND import.finished_at IS NOT NULL \

@@ -5,12 +5,19 @@ use std::{fmt, ops::Deref};
 use sqlx::{Row, any::AnyRow};
 
 use super::{
-    LONGEST_LIST, Result, Store, Tx, corrupt_import, import_state::settle, outbox::remove_from_outbox,
+    LONGEST_LIST, Result, Store, Tx,
+    choices::{read_choices, stored_choices},
+    corrupt_import,
+    import_state::settle,
+    outbox::remove_from_outbox,
     placeholders,
 };
-use crate::base::{
-    ids::{EventId, ImportId, RunId, UserId},
-    time::UnixMillis,
+use crate::{
+    base::{
+        ids::{EventId, ImportId, RunId, UserId},
+        time::UnixMillis,
+    },
+    csv::Choices,
 };
 
 /// A row of `import`.
@@ -31,6 +38,10 @@ pub struct ImportRow {
     pub refused: Option<String>,
     pub cancel_requested_at: Option<UnixMillis>,
     pub finished_at: Option<UnixMillis>,
+    /// Its owner looks at it before it starts: nothing is sent, and it is deleted after this time.
+    pub held_until: Option<UnixMillis>,
+    /// What a person chose about how the file is read.
+    pub choices: Choices,
     /// The import that this one is a retry of.
     pub parent: Option<Relative>,
 }
@@ -68,18 +79,12 @@ pub enum RetryOf {
 }
 
 impl RetryOf {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Failed => "failed",
-        }
-    }
-
+    /// Of the column `retry_of`, in which choices may follow.
     fn from_stored(text: &str) -> Result<Self> {
-        match text {
-            "all" => Ok(Self::All),
-            "failed" => Ok(Self::Failed),
-            other => Err(corrupt_import(format!("retry_of: {other}"))),
+        match text.split(' ').next() {
+            Some("all") => Ok(Self::All),
+            Some("failed") => Ok(Self::Failed),
+            _ => Err(corrupt_import(format!("retry_of: {text}"))),
         }
     }
 }
@@ -90,10 +95,26 @@ pub struct Relative {
     pub id: ImportId,
     pub file_name: String,
     pub retry_of: RetryOf,
+    /// How the retry is to be read.
+    pub choices: Choices,
+}
+
+impl Relative {
+    /// The column `retry_of` of the retry. A parent has one retry for each value.
+    pub(super) fn stored_retry_of(&self) -> Result<String> {
+        let kind = match self.retry_of {
+            RetryOf::All => "all",
+            RetryOf::Failed => "failed",
+        };
+        Ok(match stored_choices(&self.choices)? {
+            None => kind.to_owned(),
+            Some(choices) => format!("{kind} {choices}"),
+        })
+    }
 }
 
 pub(super) const COLUMNS: &str = "id, account_id, file_name, size_bytes, source_url, failed_rows_of, receiving_at, received_at, \
-                       event_id, sent_at, refused, cancel_requested_at, finished_at, parent_id, retry_of, \
+                       event_id, sent_at, refused, cancel_requested_at, finished_at, held_until, choices, parent_id, retry_of, \
                        (SELECT parent.file_name FROM import AS parent WHERE parent.id = import.parent_id) \
                        AS parent_file_name";
 
@@ -115,7 +136,9 @@ impl Store {
 
     /// The imports that are still watched, oldest first.
     pub async fn unfinished_imports(&self) -> Result<Vec<ImportRow>> {
-        let sql = format!("SELECT {COLUMNS} FROM import WHERE finished_at IS NULL ORDER BY id");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM import WHERE finished_at IS NULL AND held_until IS NULL ORDER BY id"
+        );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&self.pool).await?;
         rows.iter().map(read_import).collect()
     }
@@ -134,10 +157,11 @@ impl Store {
                 id: row.try_get::<String, _>("id")?.parse().map_err(corrupt_import)?,
                 file_name: row.try_get("file_name")?,
                 retry_of: RetryOf::from_stored(row.try_get("retry_of")?)?,
+                choices: read_choices(row)?,
             };
             Ok((parent, retry))
         };
-        let select = "SELECT parent_id, id, file_name, retry_of FROM import WHERE parent_id";
+        let select = "SELECT parent_id, id, file_name, retry_of, choices FROM import WHERE parent_id";
         self.fetch_of(select, parents, "id", read).await
     }
 
@@ -232,12 +256,14 @@ pub(super) async fn lock_import(tx: &mut Tx, import: ImportId) -> Result<bool> {
 }
 
 pub(super) fn read_import(row: &AnyRow) -> Result<ImportRow> {
+    let choices = read_choices(row)?;
     let parent = match row.try_get::<Option<String>, _>("parent_id")? {
         None => None,
         Some(id) => Some(Relative {
             id: id.parse().map_err(corrupt_import)?,
             file_name: row.try_get("parent_file_name")?,
             retry_of: RetryOf::from_stored(row.try_get("retry_of")?)?,
+            choices: choices.clone(),
         }),
     };
     let time = |column: &str| row.try_get::<Option<i64>, _>(column).map(|at| at.map(UnixMillis));
@@ -255,6 +281,8 @@ pub(super) fn read_import(row: &AnyRow) -> Result<ImportRow> {
         refused: row.try_get("refused")?,
         cancel_requested_at: time("cancel_requested_at")?,
         finished_at: time("finished_at")?,
+        held_until: time("held_until")?,
+        choices,
         parent,
     })
 }

@@ -5,12 +5,14 @@
 //! `$1`, `$2`; no `SELECT *`.
 
 pub mod accounts;
+mod choices;
 mod database_file;
 pub mod delete;
 pub mod engine;
 pub mod executions;
 mod files;
 mod found;
+mod held;
 pub mod history;
 mod import_state;
 pub mod imports;

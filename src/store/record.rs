@@ -3,8 +3,11 @@
 use sqlx::any::AnyQueryResult;
 
 use super::{
-    Error, Result, Store, Tx, corrupt_import,
-    imports::ImportRow,
+    Error, Result, Store, Tx,
+    choices::stored_choices,
+    corrupt_import,
+    import_state::settle,
+    imports::{ImportRow, Relative},
     is_away,
     outbox::{OutboxRow, insert_event},
     search_name::SearchName,
@@ -13,11 +16,12 @@ use super::{
 use crate::base::ids::{ImportId, RunId};
 
 impl Store {
-    /// Records an import and its event in one transaction. A parent has at most one retry of each kind: if
-    /// there is one, nothing is recorded. Returns the id of the recorded import.
+    /// Records an import and its event in one transaction; a held one has no event yet. A parent has at most one
+    /// retry of each kind and with the same choices: if there is one, nothing is recorded. Returns the id of the
+    /// recorded import.
     ///
     /// After [`Error::InDoubt`] call [`Store::is_recorded`]. After any other error nothing is recorded.
-    pub async fn create_import(&self, import: &ImportRow, event: &OutboxRow) -> Result<ImportId> {
+    pub async fn create_import(&self, import: &ImportRow, event: Option<&OutboxRow>) -> Result<ImportId> {
         // A confirmed import must be in the database that the next start opens.
         self.file.check()?;
         let mut tx = self.begin_write().await?;
@@ -28,12 +32,15 @@ impl Store {
             let first: String =
                 sqlx::query_scalar("SELECT id FROM import WHERE parent_id = $1 AND retry_of = $2")
                     .bind(parent.id.to_string())
-                    .bind(parent.retry_of.as_str())
+                    .bind(parent.stored_retry_of()?)
                     .fetch_one(&mut *tx)
                     .await?;
             return first.parse().map_err(corrupt_import);
         }
-        insert_event(&mut tx, event).await?;
+        match event {
+            Some(event) => insert_event(&mut tx, event).await?,
+            None => settle(&mut tx, import.id).await?,
+        }
         match tx.commit().await {
             Ok(()) => Ok(import.id),
             Err(error) if self.is_postgres && is_away(&error) => Err(Error::InDoubt(error)),
@@ -59,8 +66,8 @@ impl Store {
 async fn insert(tx: &mut Tx, import: &ImportRow, on_conflict: &'static str) -> Result<AnyQueryResult> {
     let sql = format!(
         "INSERT INTO import (id, account_id, file_name, size_bytes, source_url, receiving_at, received_at, \
-         event_id, parent_id, retry_of, search_name, failed_rows_of) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) {on_conflict}"
+         event_id, parent_id, retry_of, search_name, failed_rows_of, held_until, choices) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) {on_conflict}"
     );
     let parent = import.parent.as_ref();
     let inserted = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -73,9 +80,11 @@ async fn insert(tx: &mut Tx, import: &ImportRow, on_conflict: &'static str) -> R
         .bind(import.received_at.0)
         .bind(import.event_id.as_str())
         .bind(parent.map(|parent| parent.id.to_string()))
-        .bind(parent.map(|parent| parent.retry_of.as_str()))
+        .bind(parent.map(Relative::stored_retry_of).transpose()?)
         .bind(SearchName::of(&import.file_name).as_str())
         .bind(import.failed_rows_of.as_ref().map(RunId::as_str))
+        .bind(import.held_until.map(|until| until.0))
+        .bind(stored_choices(&import.choices)?)
         .execute(&mut **tx)
         .await?;
     Ok(inserted)

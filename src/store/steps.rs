@@ -10,7 +10,7 @@ use crate::{
         ids::{ImportId, RunId},
         time::UnixMillis,
     },
-    csv::{Counts, Dialect, FirstRows, ReadAs, Reading, Reasons, Stretches},
+    csv::{Counts, Dialect, FirstRows, Notes, ReadAs, Reading, Reasons, Stretches},
 };
 
 /// One finished step of a run.
@@ -61,6 +61,14 @@ pub struct PlannedFront {
     pub read_as: Option<ReadAs>,
 }
 
+/// What the reader has to say about records: why those that failed have failed, and what was left out, repaired
+/// or noticed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remarks {
+    pub reasons: Reasons,
+    pub notes: Notes,
+}
+
 /// The result of committing a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Commit {
@@ -72,12 +80,13 @@ pub enum Commit {
 }
 
 impl Store {
-    /// The file that a run of `import` copied before it read it: the fetched file, or another run's failed
-    /// records.
+    /// The file that a run of `import` copied from elsewhere: the fetched file, or another run's failed records.
+    /// A file that a run made of these bytes, such as a decoded one, is none.
     pub async fn source_copy(&self, import: ImportId) -> Result<Option<String>> {
         let copy = sqlx::query_scalar(
             "SELECT step.source_file FROM run JOIN step ON step.run_id = run.run_id \
-             WHERE run.import_id = $1 AND step.source_file IS NOT NULL LIMIT 1",
+             WHERE run.import_id = $1 AND step.source_file IS NOT NULL \
+             AND step.step_id IN ('fetch', 'failed-rows') LIMIT 1",
         )
         .bind(import.to_string())
         .fetch_optional(&self.pool)
@@ -85,21 +94,24 @@ impl Store {
         Ok(copy)
     }
 
-    /// Commits a step: at most once per run and step, and never after the run has ended. `reasons` are those
-    /// of its failed records.
+    /// Commits a step: at most once per run and step, and never after the run has ended. `remarks` are about
+    /// its records.
     ///
     /// After an error the step may have been committed, so its files must stay.
-    pub async fn commit_step(&self, run: &RunId, step: &Step, reasons: &Reasons) -> Result<Commit> {
+    pub async fn commit_step(&self, run: &RunId, step: &Step, remarks: &Remarks) -> Result<Commit> {
+        let Remarks { reasons, notes } = remarks;
         let reasons = (!reasons.is_empty()).then(|| serde_json::to_string(reasons)).transpose();
         let reasons = reasons.map_err(|why| corrupt("reasons", why))?;
+        let notes = (!notes.is_empty()).then(|| serde_json::to_string(notes)).transpose();
+        let notes = notes.map_err(|why| corrupt("notes", why))?;
         let stretches = step.stretches.as_ref().map(serde_json::to_string).transpose();
         let stretches = stretches.map_err(|why| corrupt("stretches", why))?;
         let mut tx = self.begin_write_of(run).await?;
         let inserted = sqlx::query(
             "INSERT INTO step (run_id, step_id, position, result, processed, failed, reasons, end_byte, \
              source_file, processed_file, failed_file, raw_file, started_at, committed_at, stretches, \
-             stored_bytes) \
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16 \
+             stored_bytes, notes) \
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17 \
              WHERE NOT EXISTS (SELECT 1 FROM run WHERE run_id = $1 AND ended_at IS NOT NULL) \
              ON CONFLICT DO NOTHING",
         )
@@ -119,6 +131,7 @@ impl Store {
         .bind(step.committed_at.0)
         .bind(stretches)
         .bind(to_bigint(step.files.bytes))
+        .bind(notes)
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
@@ -189,19 +202,25 @@ impl Store {
         Ok(PlannedFront { first_rows: plan.first_rows, read_as })
     }
 
-    /// Why the failed records of a run's finished steps failed.
-    pub async fn reasons(&self, run: &RunId) -> Result<Reasons> {
+    /// The remarks about the records of a run's finished steps.
+    pub async fn remarks(&self, run: &RunId) -> Result<Remarks> {
         let mut steps = sqlx::query(
-            "SELECT reasons FROM step WHERE run_id = $1 AND reasons IS NOT NULL ORDER BY position",
+            "SELECT reasons, notes FROM step WHERE run_id = $1 AND (reasons IS NOT NULL OR notes IS NOT NULL) \
+             ORDER BY position",
         )
         .bind(run.as_str())
         .fetch(&self.pool);
-        let mut reasons = Reasons::default();
+        let mut remarks = Remarks::default();
         while let Some(step) = steps.try_next().await? {
-            let step: String = step.try_get("reasons")?;
-            reasons.append(serde_json::from_str(&step).map_err(|why| corrupt("reasons", why))?);
+            if let Some(reasons) = step.try_get::<Option<String>, _>("reasons")? {
+                let reasons = serde_json::from_str(&reasons).map_err(|why| corrupt("reasons", why))?;
+                remarks.reasons.append(reasons);
+            }
+            if let Some(notes) = step.try_get::<Option<String>, _>("notes")? {
+                remarks.notes.append(&serde_json::from_str(&notes).map_err(|why| corrupt("notes", why))?);
+            }
         }
-        Ok(reasons)
+        Ok(remarks)
     }
 
     /// The runs that belong to no import, and whose first call or last step was between `after` and `before`:

@@ -6,6 +6,7 @@ use url::form_urlencoded;
 use super::site::Site;
 use crate::{
     base::{ids::ImportId, time::UnixMillis},
+    csv::Choices,
     files::Storage,
     http::{error::Error, principal::OwnedImport, session},
     imports::{Imports, Owned},
@@ -24,7 +25,7 @@ pub async fn submit(
 ) -> Result<HttpResponse, Error> {
     let kind = asked_for(&form, request.query_string())?;
     let now = UnixMillis::now();
-    let retry = match import.retry(kind) {
+    let retry = match import.retry(kind, &Choices::default()) {
         Some(retry) => retry.id,
         // Which records have failed is known only at the end.
         None if !import.state().is_final() && (kind == RetryOf::Failed || !import.may_run_again(now)) => {
@@ -64,7 +65,7 @@ async fn make(
     match kind {
         RetryOf::All => {
             let _reservation = reserve(import.row.size_bytes).await?;
-            Ok(imports.retry_all(import).await?)
+            Ok(imports.retry_all(import, Choices::default()).await?)
         }
         RetryOf::Failed => {
             // Runs of other people's functions leave no records here.

@@ -6,9 +6,10 @@ use actix_web::{HttpResponse, http::header::ContentType, mime, web};
 use super::site::Site;
 use crate::{
     base::time::UnixMillis,
+    csv::Choices,
     files::Storage,
     http::{error::Error, principal::Principal, session},
-    imports::{FileName, Imports},
+    imports::{FileName, Imports, Start, Upload},
 };
 
 /// U.S. airports (a work of the U.S. Government, Data.gov), with seven broken rows.
@@ -46,6 +47,7 @@ pub async fn import(
     let _reservation = site.quota.reserve(user.user, size).await?.map_err(|_| Error::OverQuota)?;
     let mut file = storage.receive(size).await?;
     file.write(BYTES).await?;
-    let id = imports.accept(user.user, FileName::from_client(NAME), receiving_at, file).await?;
+    let upload = Upload { file_name: FileName::from_client(NAME), receiving_at, file };
+    let id = imports.accept(user.user, upload, Choices::default(), Start::AtOnce).await?;
     Ok(session::see_other(&format!("/imports/{id}")))
 }

@@ -15,9 +15,9 @@ use tokio::time::timeout;
 
 use crate::{
     base::{limits::bytes_at_most, time::UnixMillis},
-    files::{Address, BinaryKind, Incoming, NotAnAddress, Storage},
+    files::{Address, BinaryKind, NotAnAddress, Storage},
     http::error::is_timeout,
-    imports::{AcceptError, FileName},
+    imports::{AcceptError, FileName, Upload},
     store::{
         self,
         quota::{OverQuota, Reservation},
@@ -86,14 +86,6 @@ pub const FORM_BYTES: u64 = 64 << 10;
 /// How long the rest of a form that is refused unread may take to arrive. Shorter than the time that a stop
 /// allows.
 const UNREAD_PATIENCE: Duration = Duration::from_secs(2);
-
-/// A file that was received whole and is not kept yet.
-#[derive(Debug)]
-pub struct Upload {
-    pub file_name: FileName,
-    pub receiving_at: UnixMillis,
-    pub file: Incoming,
-}
 
 /// Why an upload was refused. The text is for the person who sent it.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,10 @@ use futures_util::future::join_all;
 use reqwest::{Method, Response, StatusCode, header};
 use runboard::{
     base::ids::{ImportId, UserId},
-    store::{Store, delete::Deleted},
+    store::{
+        Store,
+        delete::{Deletable, Deleted},
+    },
 };
 
 use crate::{
@@ -346,7 +349,8 @@ async fn what_is_deleted_while_it_is_to_be_run_again_is_not_found() {
     };
     let import = completed_by_both(&visitor, "mixed.csv", MIXED).await;
     // The state in which a deletion has removed the rows and then the files, and the cache does not know yet.
-    let deleted = store.delete_import(import.rsplit('/').next().unwrap().parse().unwrap()).await.unwrap();
+    let id = import.rsplit('/').next().unwrap().parse().unwrap();
+    let deleted = store.delete_import(id, Deletable::Ended).await.unwrap();
     assert!(matches!(deleted, Deleted::Gone(_)), "{deleted:?}");
     refused(&import).await;
     assert_eq!(uploads(&app), 1, "nothing is left of the retry");

@@ -13,7 +13,10 @@ use runboard::{
     },
     csv::Counts,
     inngest::{Run, RunStatus},
-    store::{Store, delete::Deleted},
+    store::{
+        Store,
+        delete::{Deletable, Deleted},
+    },
 };
 use sqlx::{AnyPool, Row};
 use tokio::{
@@ -237,7 +240,7 @@ async fn a_kill_between_the_rows_and_the_files_leaves_files_that_the_next_start_
     let data = app.stop().await;
 
     let store = Store::open(&url).await.unwrap();
-    let deleted = store.delete_import(id(&import).parse().unwrap()).await.unwrap();
+    let deleted = store.delete_import(id(&import).parse().unwrap(), Deletable::Ended).await.unwrap();
     let Deleted::Gone(remains) = deleted else { panic!("{deleted:?}") };
     assert_eq!((remains.runs.len(), remains.files.len()), (1, 3));
     store.close().await;
@@ -276,16 +279,18 @@ async fn a_run_that_two_imports_have_is_known_until_both_are_gone() {
         output: None,
     };
     store.record_run(other, &shared, Some(Counts::default()), UnixMillis(6)).await.unwrap();
-    let Deleted::Gone(remains) = store.delete_import(one).await.unwrap() else { panic!() };
+    let Deleted::Gone(remains) = store.delete_import(one, Deletable::Ended).await.unwrap() else { panic!() };
     assert_eq!((remains.runs.len(), remains.files.len()), (0, 0));
     assert!(!store.steps(&run).await.unwrap().is_empty());
-    let Deleted::Gone(remains) = store.delete_import(other).await.unwrap() else { panic!() };
+    let Deleted::Gone(remains) = store.delete_import(other, Deletable::Ended).await.unwrap() else {
+        panic!()
+    };
     assert!(remains.runs.contains(&run) && remains.runs.len() == 2, "{remains:?}");
     assert!(store.steps(&run).await.unwrap().is_empty());
     // A late report finds no import.
     store.record_run(other, &shared, None, UnixMillis(7)).await.unwrap();
     assert_eq!(store.runs_of(&[other]).await.unwrap(), []);
-    assert_eq!(store.delete_import(other).await.unwrap(), Deleted::NotThere);
+    assert_eq!(store.delete_import(other, Deletable::Ended).await.unwrap(), Deleted::NotThere);
     store.close().await;
     drop(data);
 }

@@ -14,9 +14,9 @@ use futures_util::{StreamExt, stream};
 use reqwest::StatusCode;
 use runboard::{
     base::{ids::RunId, time::UnixMillis},
-    csv::{Counts, Reasons},
+    csv::Counts,
     files::RESERVE,
-    store::steps::{Commit, Step, StepFiles},
+    store::steps::{Commit, Remarks, Step, StepFiles},
 };
 use sqlx::AnyPool;
 use tempfile::TempDir;
@@ -274,11 +274,11 @@ async fn a_step_that_cannot_be_committed_is_not_and_can_be_later() {
         committed_at: UnixMillis(2),
     };
     let filler = disk.fill(0);
-    let error = store.commit_step(&run, &step, &Reasons::default()).await.unwrap_err();
+    let error = store.commit_step(&run, &step, &Remarks::default()).await.unwrap_err();
     assert!(error.is_disk_full(), "{error:?}");
     assert_eq!(store.steps(&run).await.unwrap(), []);
     drop(filler);
-    assert_eq!(store.commit_step(&run, &step, &Reasons::default()).await.unwrap(), Commit::Committed);
+    assert_eq!(store.commit_step(&run, &step, &Remarks::default()).await.unwrap(), Commit::Committed);
     assert_eq!(store.steps(&run).await.unwrap(), [step]);
     store.close().await;
 }

@@ -99,9 +99,9 @@ async fn many_steps_find_the_reasons_that_one_step_finds() {
     let (names, end) = world.call_to_the_end("one", &file).await;
     assert_eq!(names, ["plan", "rows-1"]);
     assert!(end.text.ends_with(r#""failedItems":285}"#), "{}", end.text);
-    let one = world.processor.store.reasons(&run_id("one")).await.unwrap();
-    assert_eq!(one.total(), 285);
-    assert_eq!(world.processor.store.reasons(&run_id("many")).await.unwrap(), one);
+    let one = world.processor.store.remarks(&run_id("one")).await.unwrap();
+    assert_eq!(one.reasons.total(), 285);
+    assert_eq!(world.processor.store.remarks(&run_id("many")).await.unwrap(), one);
 }
 
 #[actix_web::test]

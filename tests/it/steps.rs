@@ -6,14 +6,12 @@ use runboard::{
     store::{
         Store,
         executions::{AttemptError, Execution},
-        steps::{Commit, Step, StepFiles},
+        steps::{Commit, Remarks, Step, StepFiles},
     },
 };
+use serde_json::json;
 use sqlx::{AnyPool, Executor};
 use tempfile::TempDir;
-
-/// For a step without failed records.
-const NO_REASONS: Reasons = Reasons { groups: Vec::new(), other: 0 };
 
 /// A store, and a separate connection for the test.
 pub(crate) async fn open(folder: &TempDir) -> (Store, AnyPool) {
@@ -94,10 +92,13 @@ async fn of_two_commits_of_one_step_the_first_counts() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(&folder).await;
     let (first, second) = (step(1, 10), step(1, 20));
-    assert_eq!(store.commit_step(&run("r"), &first, &NO_REASONS).await.unwrap(), Commit::Committed);
-    let lost = store.commit_step(&run("r"), &second, &NO_REASONS).await.unwrap();
+    assert_eq!(store.commit_step(&run("r"), &first, &Remarks::default()).await.unwrap(), Commit::Committed);
+    let lost = store.commit_step(&run("r"), &second, &Remarks::default()).await.unwrap();
     assert_eq!(lost, Commit::Lost(Box::new(first.clone())));
-    assert_eq!(store.commit_step(&run("other"), &second, &NO_REASONS).await.unwrap(), Commit::Committed);
+    assert_eq!(
+        store.commit_step(&run("other"), &second, &Remarks::default()).await.unwrap(),
+        Commit::Committed
+    );
     assert_eq!(store.steps(&run("r")).await.unwrap(), [first]);
 }
 
@@ -105,11 +106,14 @@ async fn of_two_commits_of_one_step_the_first_counts() {
 async fn a_run_that_has_ended_takes_no_step() {
     let folder = tempfile::tempdir().unwrap();
     let (store, database) = open(&folder).await;
-    store.commit_step(&run("r"), &step(1, 10), &NO_REASONS).await.unwrap();
+    store.commit_step(&run("r"), &step(1, 10), &Remarks::default()).await.unwrap();
     assert!(!store.run_is_closed(&run("r")).await.unwrap());
     close(&database, &run("r")).await;
     assert!(store.run_is_closed(&run("r")).await.unwrap());
-    assert_eq!(store.commit_step(&run("r"), &step(2, 10), &NO_REASONS).await.unwrap(), Commit::Closed);
+    assert_eq!(
+        store.commit_step(&run("r"), &step(2, 10), &Remarks::default()).await.unwrap(),
+        Commit::Closed
+    );
     assert_eq!(store.steps(&run("r")).await.unwrap().len(), 1);
 }
 
@@ -118,9 +122,12 @@ async fn steps_come_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(&folder).await;
     for position in (1..=11).rev() {
-        store.commit_step(&run("r"), &step(position, u64::from(position)), &NO_REASONS).await.unwrap();
+        store
+            .commit_step(&run("r"), &step(position, u64::from(position)), &Remarks::default())
+            .await
+            .unwrap();
     }
-    store.commit_step(&run("other"), &step(1, 500), &NO_REASONS).await.unwrap();
+    store.commit_step(&run("other"), &step(1, 500), &Remarks::default()).await.unwrap();
     let order: Vec<_> = store.steps(&run("r")).await.unwrap().iter().map(|step| step.position).collect();
     assert_eq!(order, (1..=11).collect::<Vec<_>>());
     let steps = store.steps(&run("r")).await.unwrap();
@@ -129,30 +136,42 @@ async fn steps_come_in_order() {
 }
 
 #[tokio::test]
-async fn the_reasons_of_a_runs_steps_are_summed_in_order_and_those_of_a_lost_step_are_not() {
+async fn the_remarks_about_a_runs_records_are_summed_in_order_and_those_of_a_lost_step_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(&folder).await;
-    let reasons = |column: &str, count, line| Reasons {
-        groups: vec![Reason {
-            column: Some(column.to_owned()),
-            reason: "contains a NUL byte".to_owned(),
-            count,
-            line,
-            example: "a␀".to_owned(),
-        }],
-        other: 1,
+    let notes = |count, first_line| {
+        serde_json::from_value(json!({ "emptyRows": { "count": count, "firstLine": first_line } })).unwrap()
     };
-    assert_eq!(store.reasons(&run("r")).await.unwrap(), NO_REASONS);
-    for (position, reasons) in
-        [(3, reasons("b", 2, 30)), (2, NO_REASONS), (1, reasons("a", 1, 10)), (4, reasons("a", 3, 40))]
-    {
-        store.commit_step(&run("r"), &step(position, 10), &reasons).await.unwrap();
+    let remarks = |column: &str, count, line| Remarks {
+        reasons: Reasons {
+            groups: vec![Reason {
+                column: Some(column.to_owned()),
+                reason: "contains a NUL byte".to_owned(),
+                count,
+                line,
+                example: "a␀".to_owned(),
+            }],
+            other: 1,
+        },
+        notes: notes(count, line),
+    };
+    assert_eq!(store.remarks(&run("r")).await.unwrap(), Remarks::default());
+    let only_notes = Remarks { notes: notes(5, 20), ..Remarks::default() };
+    for (position, remarks) in [
+        (4, remarks("b", 2, 40)),
+        (3, Remarks::default()),
+        (2, only_notes),
+        (1, remarks("a", 1, 10)),
+        (5, remarks("a", 3, 50)),
+    ] {
+        store.commit_step(&run("r"), &step(position, 10), &remarks).await.unwrap();
     }
-    store.commit_step(&run("r"), &step(4, 10), &reasons("lost", 1, 1)).await.unwrap();
-    store.commit_step(&run("other"), &step(1, 10), &reasons("other", 1, 1)).await.unwrap();
-    let mut groups = reasons("a", 4, 10).groups;
-    groups.append(&mut reasons("b", 2, 30).groups);
-    assert_eq!(store.reasons(&run("r")).await.unwrap(), Reasons { groups, other: 3 });
+    store.commit_step(&run("r"), &step(5, 10), &remarks("lost", 1, 1)).await.unwrap();
+    store.commit_step(&run("other"), &step(1, 10), &remarks("other", 1, 1)).await.unwrap();
+    let mut groups = remarks("a", 4, 10).reasons.groups;
+    groups.append(&mut remarks("b", 2, 40).reasons.groups);
+    let summed = Remarks { reasons: Reasons { groups, other: 3 }, notes: notes(11, 10) };
+    assert_eq!(store.remarks(&run("r")).await.unwrap(), summed);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use std::{sync::Arc, time::Duration};
 use askama::Template;
 use runboard::{
     base::{ids::ImportId, time::UnixMillis},
+    csv::Choices,
     imports::{Count, EnginePlan, OutageCause, Planned, RunSnapshot, Snapshot},
     inngest::{RunOutput, RunStatus},
     report::{badge::Tone, history::HistoryRow},
@@ -473,6 +474,7 @@ fn what_was_run_again_is_a_way_there_and_no_button() {
         id: ImportId::generate(),
         file_name: "orders-2026-11-failed.csv".to_owned(),
         retry_of,
+        choices: Choices::default(),
     };
     let failed = retry(RetryOf::Failed);
     let snapshot = Snapshot { retries: Arc::new(vec![failed.clone()]), ..with(ended(RunStatus::Completed)) };

@@ -10,15 +10,16 @@ use askama::Template;
 
 use crate::{
     base::ids::ImportId,
+    csv::Choices,
     files::Storage,
     http::{audit, error::Error, htmx, origin::PublicOrigin, principal::Principal, session},
-    imports::{Imports, InProgress, Seen, Snapshot},
+    imports::{Imports, InProgress, Seen, Snapshot, Start},
     web::{
         flash::{self, Flash},
         pages::history,
         poll_query::PollQuery,
         site::{self, Site},
-        upload::{self, Files, Given, Refused, Upload, UploadError},
+        upload::{self, Files, Given, Refused, UploadError},
         views::{DropZone, Frame, HistorySection, Html, LiveSection, RefusedForm, render},
     },
 };
@@ -159,13 +160,15 @@ async fn receive(
     };
     let taken = match received {
         Ok(Given::Files(files)) => accept(request, user, imports, files).await,
-        Ok(Given::Address { address, typed }) => match imports.accept_address(user.user, &address).await {
-            Ok(id) => {
-                audit::has_made(request, id);
-                Ok(format!("/imports/{id}"))
+        Ok(Given::Address { address, typed }) => {
+            match imports.accept_address(user.user, &address, Choices::default()).await {
+                Ok(id) => {
+                    audit::has_made(request, id);
+                    Ok(format!("/imports/{id}"))
+                }
+                Err(error) => Err(Refused { typed, ..Refused::from(UploadError::from(error)) }),
             }
-            Err(error) => Err(Refused { typed, ..Refused::from(UploadError::from(error)) }),
-        },
+        }
         Err(refused) => Err(refused),
     };
     if taken.as_ref().is_err_and(|refused| !refused.may_have_stored()) {
@@ -185,8 +188,9 @@ async fn accept(
     let Files { received, refused: mut errors } = files;
     let (mut only, mut taken) = (None, Vec::new());
     let mut received = received.into_iter();
-    while let Some(Upload { file_name, receiving_at, file }) = received.next() {
-        match imports.accept(user.user, file_name.clone(), receiving_at, file).await {
+    while let Some(upload) = received.next() {
+        let file_name = upload.file_name.clone();
+        match imports.accept(user.user, upload, Choices::default(), Start::AtOnce).await {
             Ok(id) => {
                 audit::has_made(request, id);
                 only = Some(id);

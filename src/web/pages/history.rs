@@ -21,8 +21,9 @@ const ROWS: u32 = 50;
 const DAY: u64 = 24 * 60 * 60;
 
 /// The values of the field `state`.
-const STATES: [(&str, &str, Option<StateFilter>); 9] = [
+const STATES: [(&str, &str, Option<StateFilter>); 10] = [
     ("", "Any status", None),
+    ("not-started", "Not started", Some(StateFilter::Held)),
     ("in-progress", "In progress", Some(StateFilter::InProgress)),
     ("completed", "Completed", Some(StateFilter::Completed)),
     ("failed-rows", "With failed rows", Some(StateFilter::WithFailedRows)),

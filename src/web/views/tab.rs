@@ -32,6 +32,7 @@ impl Tab {
             (Some(percent), _) => format!("{percent}%"),
             (None, Some(badge)) if !state.is_final() => badge.shown.word().to_owned(),
             (None, _) if ended == BadgeState::Completed(FailedRows::All) => "All rows failed".to_owned(),
+            (None, _) if state == ImportState::Held => ended.word().to_owned(),
             (None, _) => state.as_str().to_owned(),
         };
         let tone = match badge {

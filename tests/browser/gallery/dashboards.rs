@@ -3,6 +3,7 @@
 use askama::Template;
 use runboard::{
     base::time::UnixMillis,
+    csv::Choices,
     imports::{Count, OutageCause, Snapshot},
     inngest::RunStatus,
     report::{history::HistoryRow, moment::Moment},
@@ -129,8 +130,12 @@ fn over() -> Vec<Snapshot> {
         ("airports.csv", with(counted(3_376, 0, ended(RunStatus::Completed)))),
         ("تقرير المبيعات (2026).csv", with(counted(48_112, 0, ended(RunStatus::Completed)))),
         ("price-list.csv", {
-            let parent =
-                Relative { id: id(2), file_name: "price-list.csv".to_owned(), retry_of: RetryOf::All };
+            let parent = Relative {
+                id: id(2),
+                file_name: "price-list.csv".to_owned(),
+                retry_of: RetryOf::All,
+                choices: Choices::default(),
+            };
             import_row(with(failed()), |row| row.parent = Some(parent))
         }),
         ("newsletter-contacts.csv", by_you(with(counted(250_000, 37, ended(RunStatus::Cancelled))))),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use runboard::{
     base::{ids::ImportId, time::UnixMillis},
-    csv::{Counts, FirstRow, FirstRows, Reason, Reasons, Stretches},
+    csv::{Choices, Counts, FirstRow, FirstRows, Reason, Reasons, Stretches},
     imports::{EnginePlan, FetchedFrom, OutageCause, Planned, RunReading, RunSnapshot, Snapshot},
     inngest::{RunOutput, RunStatus},
     progress::Receiving,
@@ -257,6 +257,7 @@ pub fn pages() -> Vec<Page> {
         id: id(number),
         file_name: file_name.to_owned(),
         retry_of,
+        choices: Choices::default(),
     };
     let arriving = RunSnapshot {
         upload_bytes: 0,

@@ -11,8 +11,9 @@ use runboard::{
         ids::{ImportId, RunId, UserId},
         time::UnixMillis,
     },
+    csv::Choices,
     files::Storage,
-    imports::{FileName, ImportState, Imports, Snapshot},
+    imports::{FileName, ImportState, Imports, Snapshot, Start, Upload},
     inngest::Limits,
     progress::ProgressRegistry,
 };
@@ -110,7 +111,8 @@ impl Room {
         let mut file = self.storage.receive(0).await.unwrap();
         file.write(b"a\n1\n").await.unwrap();
         let name = FileName::from_client("a.csv");
-        self.imports.accept(owner, name, UnixMillis::now(), file).await.unwrap()
+        let upload = Upload { file_name: name, receiving_at: UnixMillis::now(), file };
+        self.imports.accept(owner, upload, Choices::default(), Start::AtOnce).await.unwrap()
     }
 
     pub(crate) async fn cancel(&self, id: ImportId) {

@@ -5,11 +5,12 @@ use runboard::{
         ids::{ImportId, RunId, UserId},
         time::UnixMillis,
     },
-    csv::Counts,
+    csv::{Choices, Counts},
     imports::Snapshot,
     inngest::{Run, RunStatus},
     store::{
         Store,
+        delete::{Deletable, Deleted, Remains},
         history::{Between, Filter, Order, StateFilter},
         imports::ImportRow,
         outbox::OutboxRow,
@@ -96,6 +97,40 @@ async fn follows(url: &str) {
         [StateFilter::Completed],
         "it ended before the request to cancel"
     );
+
+    // A held import starts once, as it is to be read then.
+    let row = ImportRow { held_until: Some(UnixMillis(20)), ..row(owner) };
+    let held = store.create_import(&row, None).await.unwrap();
+    assert_eq!(stands(&store, held).await, [StateFilter::Held]);
+    assert!(store.unfinished_imports().await.unwrap().iter().all(|import| import.id != held));
+    assert_eq!(store.next_outbox(owner).await.unwrap().filter(|event| event.import == held), None);
+    let mut choices = Choices::default();
+    choices.set("delimiter", ";").unwrap();
+    let event = event_of(&row);
+    assert!(store.start_import(&event, &choices).await.unwrap());
+    assert_eq!(stands(&store, held).await, []);
+    assert!(store.has_started(held).await.unwrap());
+    assert_eq!(store.choices_of_event(&row.event_id).await.unwrap(), choices);
+    assert!(!store.start_import(&event, &Choices::default()).await.unwrap(), "it has started before");
+    assert_eq!(store.choices_of_event(&row.event_id).await.unwrap(), choices);
+    assert!(store.unfinished_imports().await.unwrap().iter().any(|import| import.id == held));
+
+    // It is deleted after its time, unless it has started.
+    let row = ImportRow { held_until: Some(UnixMillis(20)), ..self::row(owner) };
+    let past = store.create_import(&row, None).await.unwrap();
+    assert!(!store.has_started(past).await.unwrap());
+    assert_eq!(store.held_until(UnixMillis(19), 10).await.unwrap(), []);
+    assert_eq!(store.held_until(UnixMillis(20), 10).await.unwrap(), [row]);
+    for (import, time) in [(past, 19), (held, 20)] {
+        let deleted = store.delete_import(import, Deletable::HeldUntil(UnixMillis(time))).await.unwrap();
+        assert_eq!(deleted, Deleted::NotOver);
+    }
+    let deleted = store.delete_import(past, Deletable::HeldUntil(UnixMillis(20))).await.unwrap();
+    assert_eq!(deleted, Deleted::Gone(Remains::default()));
+    assert!(!store.has_started(past).await.unwrap(), "it is gone");
+    assert!(
+        !store.start_import(&event_of(&ImportRow { id: past, ..self::row(owner) }), &choices).await.unwrap()
+    );
     store.close().await;
 }
 
@@ -112,6 +147,7 @@ async fn stands(store: &Store, import: ImportId) -> Vec<StateFilter> {
         StateFilter::Skipped,
         StateFilter::NoFunction,
         StateFilter::Lost,
+        StateFilter::Held,
     ] {
         let narrow = Filter::new(Some(filter), None, "");
         let rows =
@@ -130,8 +166,13 @@ async fn stands(store: &Store, import: ImportId) -> Vec<StateFilter> {
 }
 
 async fn new_import(store: &Store, owner: UserId) -> ImportId {
+    let row = row(owner);
+    store.create_import(&row, Some(&event_of(&row))).await.unwrap()
+}
+
+fn row(owner: UserId) -> ImportRow {
     let id = ImportId::generate();
-    let row = ImportRow {
+    ImportRow {
         id,
         owner,
         file_name: "a.csv".to_owned(),
@@ -144,20 +185,24 @@ async fn new_import(store: &Store, owner: UserId) -> ImportId {
         sent_at: None,
         refused: None,
         cancel_requested_at: None,
+        held_until: None,
+        choices: Choices::default(),
         finished_at: None,
         parent: None,
-    };
-    let event = OutboxRow {
+    }
+}
+
+fn event_of(row: &ImportRow) -> OutboxRow {
+    OutboxRow {
         event_id: row.event_id.clone(),
-        import: id,
-        owner,
+        import: row.id,
+        owner: row.owner,
         name: "n".to_owned(),
         data: "{}".to_owned(),
         seed: "s".to_owned(),
         attempts: 0,
         next_attempt_at: UnixMillis(3),
-    };
-    store.create_import(&row, &event).await.unwrap()
+    }
 }
 
 async fn record(

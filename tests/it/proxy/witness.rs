@@ -78,7 +78,7 @@ pub fn state(import: &Snapshot) -> ImportState {
 /// The order of states while only a proxy misbehaves.
 fn rank(state: ImportState) -> u32 {
     match state {
-        ImportState::Accepted => 0,
+        ImportState::Held | ImportState::Accepted => 0,
         ImportState::Sent | ImportState::NoFunction => 1,
         ImportState::Running => 2,
         ImportState::Completed => 3,

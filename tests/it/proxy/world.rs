@@ -10,10 +10,11 @@ use runboard::{
         tasks::Tasks,
         time::UnixMillis,
     },
+    csv::Choices,
     engine::{self, Engine, Keys},
     files::{FetchLimits, Fetcher, LinkKey, Storage},
     function::{self, Processor, Share, Slots},
-    imports::{Dependencies, FileName, Imports, Snapshot},
+    imports::{Dependencies, FileName, Imports, Snapshot, Start, Upload},
     inngest::{Backoff, Client, Limits, Registrar, Run, Server, SyncRequest},
     progress::ProgressRegistry,
     results::outputs::{self, Which},
@@ -146,7 +147,8 @@ impl World {
         let mut file = self.storage.receive(0).await.unwrap();
         file.write(records(|_| true, "\n").as_bytes()).await.unwrap();
         let name = FileName::from_client("records.csv");
-        self.imports.accept(self.owner, name, UnixMillis::now(), file).await.unwrap()
+        let upload = Upload { file_name: name, receiving_at: UnixMillis::now(), file };
+        self.imports.accept(self.owner, upload, Choices::default(), Start::AtOnce).await.unwrap()
     }
 
     /// (processed, failed) of an upload.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use runboard::{
+    csv::Choices,
     imports::{FetchedFrom, RunSnapshot, Snapshot},
     inngest::{RunOutput, RunStatus},
     report::history::HistoryRow,
@@ -174,7 +175,8 @@ fn a_run_that_failed_at_its_start_shows_the_address_and_the_next_step_and_nothin
 fn a_re_run_is_marked_in_the_history() {
     let done = with(ended(RunStatus::Completed));
     let of = |retry_of| {
-        let parent = Relative { id: done.row.id, file_name: "orders.csv".to_owned(), retry_of };
+        let choices = Choices::default();
+        let parent = Relative { id: done.row.id, file_name: "orders.csv".to_owned(), retry_of, choices };
         HistoryRow::new(&import_row(done.clone(), |row| row.parent = Some(parent)), &report_inputs()).again
     };
     assert_eq!(of(RetryOf::All), Some("Re-run"));

@@ -7,7 +7,7 @@ use runboard::{
         ids::{ImportId, UserId},
         time::UnixMillis,
     },
-    csv::Counts,
+    csv::{Choices, Counts},
     imports::{Count, EngineOutage, NextAttempt, OutageCause, RunReading, RunSnapshot, Snapshot},
     inngest::RunStatus,
     progress::{ProgressSnapshot, ReadSince},
@@ -63,6 +63,8 @@ pub fn sent() -> Snapshot {
         sent_at: Some(at("14:03:05")),
         refused: None,
         cancel_requested_at: None,
+        held_until: None,
+        choices: Choices::default(),
         finished_at: None,
         parent: None,
     };

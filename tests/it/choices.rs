@@ -1,0 +1,118 @@
+//! What people choose about how a file is read, in the database: of an earlier version, and each choice once.
+
+use runboard::{
+    base::{
+        ids::{ImportId, RunId, UserId},
+        time::UnixMillis,
+    },
+    csv::{Choices, Notes},
+    results::findings,
+    store::{
+        Store,
+        imports::{ImportRow, Relative, RetryOf},
+        outbox::OutboxRow,
+    },
+};
+
+use crate::support::{migration::filled_before, postgres::on_each_database};
+
+/// The first version that this file is about.
+const VERSION: i64 = 21;
+
+fn chosen(fields: &[(&str, &str)]) -> Choices {
+    let mut choices = Choices::default();
+    for (field, value) in fields {
+        assert_eq!(choices.set(field, value), Ok(true));
+    }
+    choices
+}
+
+#[tokio::test]
+async fn a_parent_of_the_version_before_has_a_retry_for_each_distinct_reading() {
+    on_each_database(each_distinct_reading).await;
+}
+
+async fn each_distinct_reading(url: &str) {
+    let (owner, parent, retry) = (UserId::generate(), ImportId::generate(), ImportId::generate());
+    let statements = [
+        format!(
+            "INSERT INTO account (id, email, password_hash, created_at) VALUES ('{owner}', 'a@example.org', '', 0)"
+        ),
+        format!(
+            "INSERT INTO import (id, account_id, file_name, size_bytes, receiving_at, received_at, event_id, \
+             parent_id, retry_of) VALUES ('{parent}', '{owner}', 'a.csv', 1, 1, 2, 'e', NULL, NULL), \
+             ('{retry}', '{owner}', 'a.csv', 1, 1, 2, 'f', '{parent}', 'all')"
+        ),
+        "INSERT INTO step (run_id, step_id, position, result, processed, failed, end_byte, started_at, committed_at) \
+         VALUES ('r', 'rows-1', 1, '{}', 1, 0, 9, 3, 4)"
+            .to_owned(),
+    ];
+    filled_before(VERSION, url, statements).await;
+
+    let store = Store::open(url).await.unwrap();
+    let row = store.import(parent).await.unwrap().unwrap();
+    assert_eq!((row.held_until, &row.choices), (None, &Choices::default()));
+    assert_eq!(store.choices_of_event(&row.event_id).await.unwrap(), Choices::default());
+    assert_eq!(store.choices_of_event(&"unknown".to_owned().into()).await.unwrap(), Choices::default());
+    let run = RunId::from("r".to_owned());
+    assert_eq!(store.remarks(&run).await.unwrap().notes, Notes::default());
+    assert_eq!(findings::of(&store, &run).await.unwrap().notes, Notes::default());
+
+    let again = async |retry_of, choices: &Choices| {
+        let id = ImportId::generate();
+        let new = ImportRow {
+            id,
+            event_id: id.to_string().into(),
+            choices: choices.clone(),
+            parent: Some(Relative {
+                id: parent,
+                file_name: "a.csv".to_owned(),
+                retry_of,
+                choices: choices.clone(),
+            }),
+            ..row.clone()
+        };
+        let event = OutboxRow {
+            event_id: new.event_id.clone(),
+            import: id,
+            owner,
+            name: "n".to_owned(),
+            data: "{}".to_owned(),
+            seed: "s".to_owned(),
+            attempts: 0,
+            next_attempt_at: UnixMillis(3),
+        };
+        let recorded = store.create_import(&new, Some(&event)).await.unwrap();
+        if recorded == id {
+            assert_eq!(store.import(id).await.unwrap().unwrap(), new);
+            assert_eq!(store.choices_of_event(&new.event_id).await.unwrap(), *choices);
+        }
+        recorded
+    };
+    let detected = Choices::default();
+    let semicolons = chosen(&[("delimiter", "semicolon")]);
+    // The same choices in another order, with another name of the encoding.
+    let latin = chosen(&[("delimiter", ";"), ("encoding", "latin1"), ("header", "6")]);
+    let the_same = chosen(&[("header", "6"), ("encoding", "windows-1252"), ("delimiter", "semicolon")]);
+    assert_eq!(again(RetryOf::All, &detected).await, retry, "the plain retry of before");
+    let with_semicolons = again(RetryOf::All, &semicolons).await;
+    let with_latin = again(RetryOf::All, &latin).await;
+    let failed = again(RetryOf::Failed, &detected).await;
+    assert_eq!(again(RetryOf::All, &semicolons).await, with_semicolons);
+    assert_eq!(again(RetryOf::All, &the_same).await, with_latin);
+    assert_eq!(again(RetryOf::Failed, &detected).await, failed);
+
+    let retries = store.retries_of(&[parent]).await.unwrap();
+    let made: Vec<_> =
+        retries.into_iter().map(|(_, retry)| (retry.id, retry.retry_of, retry.choices)).collect();
+    assert_eq!(
+        made,
+        [
+            (retry, RetryOf::All, detected.clone()),
+            (with_semicolons, RetryOf::All, semicolons),
+            (with_latin, RetryOf::All, latin),
+            (failed, RetryOf::Failed, detected),
+        ]
+    );
+    store.close().await;
+}
