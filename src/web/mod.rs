@@ -10,6 +10,7 @@ pub mod flash;
 pub mod output;
 pub mod pages;
 mod poll_query;
+pub mod reading_fields;
 pub mod retry;
 pub mod sample;
 pub mod site;
