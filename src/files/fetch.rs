@@ -17,7 +17,8 @@ use tokio::time::timeout;
 use url::{Host, Url};
 
 use super::{
-    Address, BinaryKind, FileName, Incoming, address::last_segment, disposition, guard, guard::AddressRefusal,
+    Address, BinaryKind, FileName, Incoming, Packing, address::last_segment, disposition, guard,
+    guard::AddressRefusal,
 };
 use crate::base::{config::AllowedAddresses, tls};
 
@@ -176,6 +177,12 @@ impl Fetcher {
         Self { allowed, limits }
     }
 
+    /// The most bytes of a file, also of one that is unpacked.
+    #[must_use]
+    pub fn max_bytes(&self) -> u64 {
+        self.limits.max_bytes
+    }
+
     /// Writes the file at `address` into `file` and returns it, complete and not empty, but not kept yet.
     /// `told` is called for every piece that arrives, and may stop the fetch.
     pub async fn fetch(
@@ -281,8 +288,8 @@ impl Fetcher {
         }
         match BinaryKind::sniff(file.head()) {
             _ if file.size() == 0 => Err(FetchError::Empty),
-            Some(kind) => Err(FetchError::Binary(kind)),
-            None => Ok(file),
+            Some(kind) if Packing::of(kind).is_none() => Err(FetchError::Binary(kind)),
+            Some(_) | None => Ok(file),
         }
     }
 

@@ -18,6 +18,7 @@ mod share_link;
 mod sniff;
 mod storage;
 mod text_kind;
+mod unpack;
 
 pub use address::{Address, NotAnAddress};
 pub use fetch::{Arrival, FetchError, FetchLimits, FetchProgress, Fetcher};
@@ -35,3 +36,4 @@ pub use share_link::ShareLink;
 pub use sniff::BinaryKind;
 pub use storage::Storage;
 pub use text_kind::TextKind;
+pub use unpack::{Packing, UnpackError, Unpacking};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A kind of file that is certainly not a CSV.
+/// A kind of file that is certainly not a CSV, though it may hold one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BinaryKind {
     Png,
@@ -18,6 +18,8 @@ pub enum BinaryKind {
     Bzip2,
     Xz,
     Zstandard,
+    Lz4,
+    Compress,
     SevenZip,
     Rar,
     Tar,
@@ -44,6 +46,8 @@ const SIGNATURES: &[(usize, &[u8], BinaryKind)] = &[
     (4, b"1AY&SY", BinaryKind::Bzip2),
     (0, b"\xfd7zXZ\x00", BinaryKind::Xz),
     (0, b"\x28\xb5\x2f\xfd", BinaryKind::Zstandard),
+    (0, b"\x04\x22\x4d\x18", BinaryKind::Lz4),
+    (0, b"\x1f\x9d", BinaryKind::Compress),
     (0, b"7z\xbc\xaf\x27\x1c", BinaryKind::SevenZip),
     (0, b"Rar!\x1a\x07", BinaryKind::Rar),
     (257, b"ustar\x00", BinaryKind::Tar),
@@ -71,6 +75,10 @@ impl BinaryKind {
         if let Some((_, _, kind)) = SIGNATURES.iter().find(begins) {
             return Some(*kind);
         }
+        // A Zstandard file may begin with a frame that is skipped (RFC 8878, 3.1.2).
+        if matches!(head, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]) {
+            return Some(Self::Zstandard);
+        }
         // An MP4 begins with the length of its first box, which is small: a zero byte.
         (head.first() == Some(&0) && head.get(4..8) == Some(b"ftyp")).then_some(Self::Video)
     }
@@ -91,6 +99,8 @@ impl fmt::Display for BinaryKind {
             Self::Bzip2 => "a bzip2 archive",
             Self::Xz => "an xz archive",
             Self::Zstandard => "a Zstandard archive",
+            Self::Lz4 => "an LZ4 archive",
+            Self::Compress => "a compress archive (.Z)",
             Self::SevenZip => "a 7-Zip archive",
             Self::Rar => "a RAR archive",
             Self::Tar => "a tar archive",

@@ -17,6 +17,12 @@ pub(super) const FETCH: &str = "fetch";
 /// The name of the first step for an import of failed records.
 pub(super) const FAILED_ROWS: &str = "failed-rows";
 
+/// The name of the step that unpacks a packed file.
+pub(super) const UNPACK: &str = "unpack";
+
+/// The steps that copy the file before it is planned, in their order.
+const COPIES: [&str; 3] = [FETCH, FAILED_ROWS, UNPACK];
+
 /// The name of a step of rows; `number` is 1, 2, ...
 fn rows(number: u32) -> String {
     format!("rows-{number}")
@@ -42,13 +48,10 @@ pub(super) struct RowsResult {
 pub(super) enum Next {
     /// Report a committed step that the engine does not know about.
     Tell(Step),
-    /// Do the very first step: copy a file or plan, depending on the event.
+    /// Do the very first step: copy a file or plan, depending on the event and the file.
     First,
-    /// Plan after the file was copied.
-    Plan {
-        source: Key,
-        position: u32,
-    },
+    /// Copy the file again or plan, depending on the file.
+    AfterCopy(Copied),
     Rows {
         name: String,
         plan: Plan,
@@ -59,23 +62,38 @@ pub(super) enum Next {
     Done,
 }
 
+/// The newest copy of a file.
+#[derive(Debug, PartialEq)]
+pub(super) struct Copied {
+    pub(super) source: Key,
+    /// The steps that made it and the copies before it.
+    pub(super) by: Vec<String>,
+    /// The position of the step after it.
+    pub(super) position: u32,
+}
+
+impl Copied {
+    /// Whether the step `name` was done.
+    pub(super) fn is_by(&self, name: &str) -> bool {
+        self.by.iter().any(|by| by == name)
+    }
+}
+
 /// What `call` must do after the committed steps `done`, given in order.
 pub(super) fn next(done: &[Step], call: &Call) -> Result<Next, FailureReason> {
     let is_told = |name: &str| call.steps.contains_key(&step_id(name));
     if let Some(step) = done.iter().find(|step| !is_told(&step.name)) {
         return Ok(Next::Tell(step.clone()));
     }
-    let (copied, planned) = match done {
-        [copied, planned @ ..] if [FETCH, FAILED_ROWS].contains(&copied.name.as_str()) => {
-            (Some(copied), planned)
-        }
-        planned => (None, planned),
-    };
-    let next = match (copied, planned) {
+    let copies = done.iter().take_while(|step| COPIES.contains(&step.name.as_str())).count();
+    let (copies, planned) = done.split_at(copies);
+    let next = match (copies.last(), planned) {
         (None, []) => Next::First,
-        (Some(copied), []) => {
-            let source = copied.files.source.clone().ok_or(FailureReason::WorkGone)?;
-            Next::Plan { source: Key::from_stored(source), position: copied.position + 1 }
+        (Some(newest), []) => {
+            let source = newest.files.source.clone().ok_or(FailureReason::WorkGone)?;
+            let by = copies.iter().map(|step| step.name.clone()).collect();
+            let position = newest.position + 1;
+            Next::AfterCopy(Copied { source: Key::from_stored(source), by, position })
         }
         (_, [planned, others @ ..]) => {
             let plan = Plan::from_result(&planned.result)?;
@@ -92,8 +110,11 @@ pub(super) fn next(done: &[Step], call: &Call) -> Result<Next, FailureReason> {
     };
     // The engine knows about a step that we do not: the database was replaced or restored.
     let names = match &next {
-        Next::First => vec![FETCH, FAILED_ROWS, PLAN],
-        Next::Plan { .. } => vec![PLAN],
+        Next::First => [&COPIES[..], &[PLAN]].concat(),
+        Next::AfterCopy(copied) => {
+            let others = COPIES.into_iter().filter(|name| !copied.is_by(name));
+            others.chain([PLAN]).collect()
+        }
         Next::Rows { name, .. } => vec![name.as_str()],
         Next::Tell(_) | Next::Done => vec![],
     };

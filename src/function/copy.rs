@@ -1,4 +1,4 @@
-//! A first step that copies a file to storage, where every later step and attempt reads the same bytes.
+//! A step that copies a file to storage, where every later step and attempt reads the same bytes.
 
 use super::{Processor, chain::CopyResult, failure::FailureReason};
 use crate::{
@@ -12,12 +12,13 @@ use crate::{
 };
 
 impl Processor {
-    /// Does the step `name` of `run`: keeps the file that `copying` receives, and holds its reservation until
+    /// Does the step `name` of `run`, at `position`: keeps the file that `copying` receives, and holds its reservation until
     /// the step is committed. Stopping the run interrupts it.
     pub(super) async fn copy(
         &self,
         run: &RunId,
         name: &str,
+        position: u32,
         copying: impl Future<Output = Result<(Incoming, Option<Reservation>), FailureReason>>,
     ) -> Result<Step, FailureReason> {
         let started_at = UnixMillis::now();
@@ -33,7 +34,7 @@ impl Processor {
         let bytes = file.keep(&key).await?;
         let step = Step {
             name: name.to_owned(),
-            position: 0,
+            position,
             result: serde_json::to_string(&CopyResult { bytes })?,
             counts: Counts::default(),
             end_byte: 0,

@@ -19,7 +19,7 @@ impl Processor {
         event: &EventId,
         of: &RunId,
     ) -> Result<Step, FailureReason> {
-        self.copy(run, chain::FAILED_ROWS, self.failed_rows(event, of)).await
+        self.copy(run, chain::FAILED_ROWS, 0, self.failed_rows(event, of)).await
     }
 
     /// Leaves no file if it is dropped before its end.

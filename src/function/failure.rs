@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use crate::{
     base::limits::bytes_at_most,
     csv::{LayoutError, MOST_COLUMNS},
-    files::{Address, FetchError, ShareLink, TextKind},
+    files::{Address, FetchError, ShareLink, TextKind, UnpackError},
     store::{self, quota::OverQuota},
 };
 
@@ -20,6 +20,8 @@ pub(super) enum FailureReason {
     NotAnAddress,
     #[error(transparent)]
     Fetch(FetchError),
+    #[error(transparent)]
+    Unpack(UnpackError),
     #[error(
         "The file does not fit: {} of the {} that your imports may take here are used. Delete imports that you no longer need, and run this one again.",
         bytes_at_most(.0.used), bytes_at_most(.0.allowed)
@@ -94,6 +96,7 @@ impl FailureReason {
             | Self::FailedRowsGone
             | Self::Header(_)
             | Self::NotCsv { .. }
+            | Self::Unpack(_)
             | Self::NoText
             | Self::LinkExpired
             | Self::Closed
@@ -115,6 +118,7 @@ impl FailureReason {
                 | Self::Header(_)
                 | Self::NotCsv { .. }
                 | Self::NoText
+                | Self::Unpack(_)
                 | Self::Fetch(FetchError::Refused(_))
         )
     }

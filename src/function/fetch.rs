@@ -23,7 +23,7 @@ impl Processor {
         address: &Address,
     ) -> Result<Step, FailureReason> {
         let progress = self.progress.of(run);
-        self.copy(run, chain::FETCH, self.receive(event, address, &progress)).await
+        self.copy(run, chain::FETCH, 0, self.receive(event, address, &progress)).await
     }
 
     /// Receives the file at `address`, within the user's quota, and reports progress. Leaves no file if it is

@@ -27,6 +27,7 @@ mod rows;
 pub mod serve;
 mod slots;
 mod system_functions;
+mod unpack;
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::{
     FUNCTION_NAME, Processor, RETRIES, Slot, Slots,
-    chain::{self, Next, RowsResult},
+    chain::{self, Copied, Next, RowsResult},
     failure::{FailedCall, FailureReason},
     rows::Task,
 };
@@ -126,7 +126,7 @@ impl Processor {
         let has_rows = counts != Counts::default();
         let next = chain::next(&done, call)?;
         let source = match next {
-            Next::First | Next::Plan { .. } => Some(self.source(call).await?),
+            Next::First | Next::AfterCopy(_) => Some(self.source(call).await?),
             Next::Tell(_) | Next::Rows { .. } | Next::Done => None,
         };
         let slots = match (&next, &source) {
@@ -144,16 +144,19 @@ impl Processor {
         let step = match next {
             Next::Tell(step) => step,
             Next::First => match source.ok_or(FailureReason::NoFile)? {
-                Source::Stored(key) => self.plan(run, key, 0, None).await?,
+                Source::Stored(source) => {
+                    let stored = Copied { source, by: Vec::new(), position: 0 };
+                    self.unpack_or_plan(call, stored, None).await?
+                }
                 Source::Elsewhere(address) => self.fetch(run, &call.event.id, &address).await?,
                 Source::FailedRowsOf(of) => self.copy_failed_rows(run, &call.event.id, &of).await?,
             },
-            Next::Plan { source: copy, position } => {
+            Next::AfterCopy(copied) => {
                 let from = match source {
                     Some(Source::Elsewhere(address)) => Some(address),
                     Some(Source::Stored(_) | Source::FailedRowsOf(_)) | None => None,
                 };
-                self.plan(run, copy, position, from).await?
+                self.unpack_or_plan(call, copied, from).await?
             }
             Next::Rows { name, plan, position, start } => {
                 self.progress.of(run).set_plan(plan.read_as(), plan.first_rows.as_ref());
@@ -198,6 +201,23 @@ impl Processor {
             slot = slots.acquire(&tenant) => Ok(Some(slot)),
             () = progress.stopped() => Err(FailureReason::Stopped),
             () = sleep(LONGEST_TURN), if call.ctx.attempt == 0 => Ok(None),
+        }
+    }
+
+    /// Unpacks a stored file if it is packed, and plans it otherwise. It was fetched `from` an address or uploaded.
+    async fn unpack_or_plan(
+        &self,
+        call: &Call,
+        stored: Copied,
+        from: Option<Address>,
+    ) -> Result<Step, FailureReason> {
+        let (run, position) = (&call.ctx.run_id, stored.position);
+        // Failed records begin with the header of a file that was not packed.
+        let is_unpacked = stored.is_by(chain::UNPACK) || stored.is_by(chain::FAILED_ROWS);
+        let packing = if is_unpacked { None } else { self.packing(&stored.source).await? };
+        match packing {
+            Some(packing) => self.unpack(run, &call.event.id, stored.source, packing, position).await,
+            None => self.plan(run, stored.source, position, from).await,
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::{
     base::{limits::bytes_at_most, time::UnixMillis},
-    files::{Address, BinaryKind, NotAnAddress, Storage},
+    files::{Address, BinaryKind, NotAnAddress, Packing, Storage},
     http::error::is_timeout,
     imports::{AcceptError, FileName, Upload},
     store::{
@@ -343,8 +343,9 @@ async fn receive_file(
     Ok(match (file.size(), BinaryKind::sniff(file.head())) {
         (0, _) if !chosen => None,
         (0, _) => Some(Err(UploadError::Empty(file_name))),
-        (_, Some(kind)) => Some(Err(UploadError::Binary(file_name, kind))),
-        (_, None) => Some(Ok(Upload { file_name, receiving_at, file })),
+        (_, Some(kind)) if Packing::of(kind).is_none() => Some(Err(UploadError::Binary(file_name, kind))),
+        // A packed file is unpacked by the function.
+        (_, Some(_) | None) => Some(Ok(Upload { file_name, receiving_at, file })),
     })
 }
 

@@ -1,7 +1,7 @@
 // Finds the CSV files in a dropped or chosen folder.
 
-/** The names of CSV files in a folder. A file that is dropped by itself is accepted with any name. */
-const csvName = /^[^.].*\.(csv|tsv)$/i;
+/** The names of CSV files in a folder, also packed ones. A file that is dropped by itself is accepted with any name. */
+const csvName = /^[^.].*\.(csv|tsv)(\.(gz|zst|bz2|xz|zip))?$/i;
 /** In a folder usually a readme, not a table: left out, and mentioned. */
 const textName = /^[^.].*\.txt$/i;
 /** The most files and folders that are examined. */

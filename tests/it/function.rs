@@ -7,6 +7,7 @@ mod short_steps;
 mod stretches;
 mod sync;
 mod system_functions;
+mod unpack;
 mod world;
 
 use std::fs;

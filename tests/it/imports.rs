@@ -70,7 +70,7 @@ async fn what_is_no_csv_is_refused_with_a_sentence_and_leaves_nothing() {
         ("empty.csv", b"", StatusCode::UNPROCESSABLE_ENTITY, "0 bytes"),
         ("picture.csv", png, StatusCode::UNPROCESSABLE_ENTITY, "PNG"),
         ("report.csv", b"%PDF-1.7 ...", StatusCode::UNPROCESSABLE_ENTITY, "PDF"),
-        ("sheet.xlsx", b"PK\x03\x04....", StatusCode::UNPROCESSABLE_ENTITY, "Excel"),
+        ("sheet.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0", StatusCode::UNPROCESSABLE_ENTITY, "Excel"),
         ("large.csv", &[b'a'; 1_001], StatusCode::PAYLOAD_TOO_LARGE, "1,000 bytes"),
     ] {
         let answer = visitor.post_file(name, bytes).await;

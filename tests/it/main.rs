@@ -40,6 +40,7 @@ mod next_attempt;
 mod nginx;
 mod outbox;
 mod output;
+mod packed;
 mod postgres;
 mod proxy;
 mod quota;

@@ -76,7 +76,7 @@ async fn several_files_of_one_form_are_one_import_each() {
 type Files = &'static [(&'static str, &'static str)];
 
 /// A file that is not a CSV.
-const BOOK: (&str, &str) = ("book.xlsx", "PK\u{3}\u{4}....");
+const BOOK: (&str, &str) = ("book.pdf", "%PDF-1.7 ....");
 
 /// The form's text about several files: the heading, one refusal each, and what was imported.
 fn refusals(page: &str) -> (String, Vec<String>, String) {

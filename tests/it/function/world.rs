@@ -106,7 +106,7 @@ impl World {
     }
 
     /// Stores an upload and returns its link.
-    pub(super) fn upload(&self, csv: &str) -> String {
+    pub(super) fn upload(&self, csv: &(impl AsRef<[u8]> + ?Sized)) -> String {
         let import = ImportId::generate();
         fs::write(self.processor.storage.path(&Key::upload(import)), csv).unwrap();
         self.link(import)

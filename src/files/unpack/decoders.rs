@@ -1,0 +1,212 @@
+//! The decoders of packed files. Each reads all members, frames and streams of a file, one after the other.
+
+use std::{
+    cell::Cell,
+    io::{self, BufRead, ErrorKind, Read},
+    rc::Rc,
+};
+
+use bzip2::bufread::MultiBzDecoder;
+use flate2::bufread::{DeflateDecoder, GzDecoder};
+use lzma_rust2::XzReader;
+use ruzstd::decoding::{
+    BlockDecodingStrategy, FrameDecoder,
+    errors::{FrameDecoderError, ReadFrameHeaderError},
+};
+
+use super::{Packing, UnpackError};
+
+/// The most memory that a decoder may use for what it refers back to: enough for `xz -9` and `zstd -20`.
+pub(super) const MOST_MEMORY: u64 = 65 << 20;
+
+/// Zstandard's window is kept up to twice.
+const MOST_WINDOW: u64 = 32 << 20;
+
+/// What is known of the packed file while it is read.
+#[derive(Debug, Default)]
+pub(super) struct PackedSource(Rc<SourceState>);
+
+#[derive(Debug, Default)]
+struct SourceState {
+    bytes: Cell<u64>,
+    has_failed: Cell<bool>,
+}
+
+/// Counts what is read.
+#[derive(Debug)]
+pub(super) struct Counted<R> {
+    inner: R,
+    state: Rc<SourceState>,
+}
+
+impl PackedSource {
+    pub(super) fn count<R: Read>(&self, inner: R) -> Counted<R> {
+        Counted { inner, state: Rc::clone(&self.0) }
+    }
+
+    /// The bytes read so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.bytes.get()
+    }
+
+    /// What an error of a decoder means.
+    pub(super) fn explain(&self, packing: Packing, error: io::Error) -> UnpackError {
+        if self.0.has_failed.get() {
+            return error.into();
+        }
+        tracing::debug!(%error, %packing, "a packed file cannot be read");
+        match error.kind() {
+            ErrorKind::UnexpectedEof => UnpackError::CutOff(packing),
+            ErrorKind::OutOfMemory => UnpackError::NeedsMemory { packing },
+            ErrorKind::Unsupported => UnpackError::NeedsDictionary(packing),
+            _ => UnpackError::Damaged(packing),
+        }
+    }
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer).inspect_err(|error| {
+            self.state.has_failed.set(error.kind() != ErrorKind::Interrupted);
+        })?;
+        self.state.bytes.set(self.state.bytes.get().saturating_add(read as u64));
+        Ok(read)
+    }
+}
+
+/// Reads what `packed` holds. A zip archive's entries are read one by one instead, as [`deflate`].
+pub(super) fn reader<'r>(packing: Packing, packed: impl BufRead + 'r) -> Box<dyn Read + 'r> {
+    match packing {
+        Packing::Gzip => Box::new(Gzip(Some(GzDecoder::new(packed)))),
+        Packing::Zstandard => Box::new(Zstandard::new(packed)),
+        Packing::Bzip2 => Box::new(MultiBzDecoder::new(packed)),
+        Packing::Xz => Box::new(XzReader::new_mem_limit(packed, true, (MOST_MEMORY >> 10) as u32)),
+        Packing::Zip => deflate(packed),
+    }
+}
+
+pub(super) fn deflate<'r>(packed: impl BufRead + 'r) -> Box<dyn Read + 'r> {
+    Box::new(DeflateDecoder::new(packed))
+}
+
+/// The members of a gzip file, also with zeros behind them, as tapes and some tools leave them. None after the
+/// end.
+struct Gzip<R>(Option<GzDecoder<R>>);
+
+impl<R: BufRead> Read for Gzip<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.0 {
+            let read = member.read(buffer)?;
+            if read > 0 || buffer.is_empty() {
+                return Ok(read);
+            }
+            let Some(member) = self.0.take() else { break };
+            let mut packed = member.into_inner();
+            if skip_zeros(&mut packed)? {
+                self.0 = Some(GzDecoder::new(packed));
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// Skips zeros. Returns whether other bytes follow.
+fn skip_zeros(packed: &mut impl BufRead) -> io::Result<bool> {
+    loop {
+        let ahead = packed.fill_buf()?;
+        let zeros = ahead.iter().take_while(|byte| **byte == 0).count();
+        let (is_end, is_other) = (ahead.is_empty(), zeros < ahead.len());
+        packed.consume(zeros);
+        if is_end || is_other {
+            return Ok(is_other);
+        }
+    }
+}
+
+/// The frames of a Zstandard file.
+struct Zstandard<R> {
+    packed: R,
+    frame: FrameDecoder,
+    /// A frame has begun, and its checksum was not checked yet.
+    is_inside: bool,
+}
+
+impl<R: BufRead> Zstandard<R> {
+    fn new(packed: R) -> Self {
+        let mut frame = FrameDecoder::new();
+        frame.set_max_window_size(MOST_WINDOW);
+        Self { packed, frame, is_inside: false }
+    }
+
+    /// Begins the next frame. Returns false at the end of the file.
+    fn next_frame(&mut self) -> io::Result<bool> {
+        while !self.packed.fill_buf()?.is_empty() {
+            match self.frame.init(&mut self.packed) {
+                Ok(()) => return Ok(true),
+                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                    length,
+                    ..
+                })) => {
+                    let length = u64::from(length);
+                    let skipped = io::copy(&mut self.packed.by_ref().take(length), &mut io::sink())?;
+                    if skipped < length {
+                        return Err(ErrorKind::UnexpectedEof.into());
+                    }
+                }
+                Err(error) => return Err(zstandard_error(error)),
+            }
+        }
+        Ok(false)
+    }
+
+    fn check_sum(&self) -> io::Result<()> {
+        let is_right = self
+            .frame
+            .get_checksum_from_data()
+            .is_none_or(|expected| self.frame.get_calculated_checksum() == Some(expected));
+        if is_right { Ok(()) } else { Err(ErrorKind::InvalidData.into()) }
+    }
+}
+
+impl<R: BufRead> Read for Zstandard<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            if !self.is_inside {
+                self.is_inside = self.next_frame()?;
+                if !self.is_inside {
+                    return Ok(0);
+                }
+            }
+            if self.frame.can_collect() > 0 {
+                return self.frame.read(buffer);
+            }
+            if self.frame.is_finished() {
+                self.check_sum()?;
+                self.is_inside = false;
+                continue;
+            }
+            let decoded = self.frame.decode_blocks(&mut self.packed, BlockDecodingStrategy::UptoBlocks(1));
+            decoded.map_err(zstandard_error)?;
+        }
+    }
+}
+
+/// The decoder hides the kind of an error of the packed file in its own error.
+fn zstandard_error(error: FrameDecoderError) -> io::Error {
+    let kind = match &error {
+        FrameDecoderError::WindowSizeTooBig { .. } => ErrorKind::OutOfMemory,
+        FrameDecoderError::DictNotProvided { .. } => ErrorKind::Unsupported,
+        _ => {
+            let sources =
+                std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+            let ended = sources
+                .filter_map(|error| error.downcast_ref::<io::Error>())
+                .any(|error| error.kind() == ErrorKind::UnexpectedEof);
+            if ended { ErrorKind::UnexpectedEof } else { ErrorKind::InvalidData }
+        }
+    };
+    io::Error::new(kind, error)
+}

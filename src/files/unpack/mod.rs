@@ -1,0 +1,183 @@
+//! Unpacks packed files: recognised by their content, in constant memory, and within limits on what they grow to.
+
+mod decoders;
+mod sink;
+mod zip;
+
+use std::{
+    fmt,
+    fs::File,
+    io::{self, BufReader, Read, Seek},
+};
+
+use bytes::Bytes;
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use self::{
+    decoders::PackedSource,
+    sink::{BLOCKS_AHEAD, Sink},
+};
+use super::{BinaryKind, Key, Storage};
+use crate::base::limits::bytes_at_most;
+
+/// A packed file that holds a single file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    Gzip,
+    Zstandard,
+    Bzip2,
+    Xz,
+    Zip,
+}
+
+impl Packing {
+    /// The packing of a file by `head`, its first [`BinaryKind::HEAD_BYTES`]; None if it is not packed.
+    #[must_use]
+    pub fn sniff(head: &[u8]) -> Option<Self> {
+        BinaryKind::sniff(head).and_then(Self::of)
+    }
+
+    /// The packing that files of this kind have; None if they are not unpacked here.
+    #[must_use]
+    pub fn of(kind: BinaryKind) -> Option<Self> {
+        match kind {
+            BinaryKind::Gzip => Some(Self::Gzip),
+            BinaryKind::Zstandard => Some(Self::Zstandard),
+            BinaryKind::Bzip2 => Some(Self::Bzip2),
+            BinaryKind::Xz => Some(Self::Xz),
+            BinaryKind::Zip => Some(Self::Zip),
+            _ => None,
+        }
+    }
+}
+
+/// As part of a sentence: "The gzip archive is damaged."
+impl fmt::Display for Packing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gzip => "gzip archive",
+            Self::Zstandard => "Zstandard archive",
+            Self::Bzip2 => "bzip2 archive",
+            Self::Xz => "xz archive",
+            Self::Zip => "zip archive",
+        })
+    }
+}
+
+/// Why a file could not be unpacked. The text is for people: what is wrong, and in a second sentence what
+/// helps.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    #[error("The {0} is damaged. Pack the file again, or import it without packing it.")]
+    Damaged(Packing),
+    #[error("The {0} is incomplete: it ends too early. Copy or download it again, and import that.")]
+    CutOff(Packing),
+    #[error(
+        "The {packing} holds more than {}, which is the limit here. Split the file and import its parts.",
+        bytes_at_most(*.limit)
+    )]
+    TooLarge { packing: Packing, limit: u64 },
+    #[error(
+        "The {packing} grows to more than {} times its size when it is unpacked. Unpack it and import the file inside.",
+        sink::MOST_GROWTH
+    )]
+    Bomb { packing: Packing },
+    #[error(
+        "The {packing} needs more than {} of memory to be unpacked. Pack the file with a lower level, or import it without packing it.",
+        bytes_at_most(decoders::MOST_MEMORY)
+    )]
+    NeedsMemory { packing: Packing },
+    #[error("The {0} needs a dictionary to be unpacked. Pack the file without one, or import it as it is.")]
+    NeedsDictionary(Packing),
+    #[error("The {packing} holds {kind}, not a CSV. Import the CSV itself.")]
+    OtherKind { packing: Packing, kind: BinaryKind },
+    #[error("The {packing} holds another packed file: {kind}. Unpack it and import the file inside.")]
+    Nested { packing: Packing, kind: BinaryKind },
+    #[error("The zip archive holds no file. Pack the file again, or import it without packing it.")]
+    NoFile,
+    /// `names` are the first names.
+    #[error(
+        "The zip archive holds {count} files: {names}. Import one of them, or a zip archive of only one."
+    )]
+    SeveralFiles { count: u64, names: String },
+    #[error("The zip archive is protected by a password. Unpack it and import the file inside.")]
+    Encrypted,
+    #[error(
+        "The zip archive is packed with a method that Runboard does not read. Unpack it and import the file inside."
+    )]
+    Method,
+    #[error("The file is {0}, not a CSV. Export it as CSV and import that.")]
+    Document(&'static str),
+    /// Nobody wants the file any more.
+    #[error("Unpacking was stopped.")]
+    Stopped,
+    #[error("A stored file could not be read.")]
+    Storage(#[from] io::Error),
+}
+
+/// A file that is being unpacked on a thread of its own. If it is dropped, the thread ends after its next block.
+#[derive(Debug)]
+pub struct Unpacking {
+    packing: Packing,
+    blocks: mpsc::Receiver<Bytes>,
+    work: Option<JoinHandle<Result<(), UnpackError>>>,
+}
+
+impl Storage {
+    /// Begins to unpack the stored file `key`, up to `limit` bytes.
+    #[must_use]
+    pub fn unpack(&self, key: &Key, packing: Packing, limit: u64) -> Unpacking {
+        let path = self.path(key);
+        let (send, blocks) = mpsc::channel(BLOCKS_AHEAD);
+        let work = tokio::task::spawn_blocking(move || {
+            let file = File::open(path)?;
+            unpack(file, packing, Sink::new(packing, limit, send))
+        });
+        Unpacking { packing, blocks, work: Some(work) }
+    }
+}
+
+impl Unpacking {
+    /// The next bytes; None at the end of the whole file.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, UnpackError> {
+        if let Some(block) = self.blocks.recv().await {
+            return Ok(Some(block));
+        }
+        let Some(work) = self.work.take() else { return Ok(None) };
+        match work.await {
+            Ok(ended) => ended.map(|()| None),
+            // A decoder gave up on a file that it did not expect.
+            Err(error) if error.is_panic() => {
+                tracing::error!(%error, "a decoder panicked");
+                Err(UnpackError::Damaged(self.packing))
+            }
+            Err(_) => Err(UnpackError::Stopped),
+        }
+    }
+
+    /// Checks the first bytes that came out: a packed file in a packed file and other binary files are refused.
+    pub fn check(&self, head: &[u8]) -> Result<(), UnpackError> {
+        let packing = self.packing;
+        match BinaryKind::sniff(head) {
+            None => Ok(()),
+            Some(kind) if Packing::of(kind).is_some() => Err(UnpackError::Nested { packing, kind }),
+            Some(kind) => Err(UnpackError::OtherKind { packing, kind }),
+        }
+    }
+}
+
+/// Unpacks `file` into `sink`.
+fn unpack(mut file: File, packing: Packing, sink: Sink) -> Result<(), UnpackError> {
+    if packing != Packing::Zip {
+        let source = PackedSource::default();
+        let packed = BufReader::with_capacity(sink::BLOCK, source.count(file));
+        return sink.fill(&mut *decoders::reader(packing, packed), &source);
+    }
+    let archive = zip::Archive::read(&mut file)?;
+    let entry = archive.only_file()?;
+    let source = PackedSource::default();
+    let start = entry.data_start(&mut file)?;
+    file.seek(io::SeekFrom::Start(start))?;
+    let packed = BufReader::with_capacity(sink::BLOCK, source.count(file.take(entry.packed_bytes)));
+    sink.fill(&mut *entry.reader(packed)?, &source)
+}

@@ -1,0 +1,236 @@
+//! Packed files, from the form to the rows.
+
+pub mod pack;
+
+use std::{fs, path::Path, time::Duration};
+
+use bytes::Bytes;
+use futures_util::stream;
+use pack::{Packed, gzip, zeros_gzip, zip};
+use reqwest::StatusCode;
+use tempfile::tempdir;
+
+use crate::support::{
+    TestApp,
+    binary::{Binary, runboard},
+    spawn_app, spawn_app_on, until,
+    visitor::Visitor,
+};
+
+const AIRPORTS: &str = include_str!("../../fixtures/airports.csv");
+const MIB: u64 = 1 << 20;
+
+async fn app_with_limit(limit: u64) -> (TestApp, Visitor) {
+    let app = spawn_app_on(tempdir().unwrap(), |config| config.max_upload_bytes = limit).await;
+    let mut visitor = app.visitor();
+    visitor.sign_up("mira@example.org").await;
+    (app, visitor)
+}
+
+fn files_in(data: &Path, folder: &str) -> usize {
+    fs::read_dir(data.join("files").join(folder)).unwrap().count()
+}
+
+#[tokio::test]
+async fn a_packed_file_is_read_whole_whatever_it_is_called() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let zipped = zip(&[
+        ("data/", b""),
+        ("__MACOSX/data/._airports.csv", b"\0\x05\x16\x07"),
+        ("data/.DS_Store", b"\0\0\0\x01Bud1"),
+        ("data/airports.csv", AIRPORTS.as_bytes()),
+    ]);
+    let files = Packed::ALL.map(|packed| (packed.extension(), packed.pack(AIRPORTS.as_bytes())));
+    for (name, bytes) in files.into_iter().chain([("zip", zipped)]) {
+        let import = visitor.upload(&format!("air.{name}.csv"), bytes).await;
+        let panel = visitor.wait_for_state(&import, "Completed").await;
+        assert_eq!(panel.counts(), (3_376, 0), "{name}");
+        let processed = visitor.download(&format!("{import}/processed.csv")).await;
+        let processed = String::from_utf8(processed).unwrap().replace("\r\n", "\n");
+        assert_eq!(processed, AIRPORTS.replace("\r\n", "\n"), "{name}");
+        // The original is kept, and is what a re-run reads.
+        let again = visitor.post_form(&format!("{import}/retry"), &[]).await;
+        let again = again.headers()["location"].to_str().unwrap().to_owned();
+        assert_eq!(visitor.wait_for_state(&again, "Completed").await.counts(), (3_376, 0), "{name}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_unpacked_fails_with_what_it_is_and_what_to_do() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let csv = b"a,b\n1,2\n".as_slice();
+    let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".as_slice();
+    let mut locked = zip(&[("a.csv", csv)]);
+    for signature in [b"PK\x03\x04", b"PK\x01\x02"] {
+        let at = locked.windows(4).position(|bytes| bytes == signature).unwrap();
+        locked[at + if signature[2] == 3 { 6 } else { 8 }] |= 1;
+    }
+    for (name, file, sentence) in [
+        (
+            "nested.csv.gz",
+            gzip(&gzip(csv)),
+            "The gzip archive holds another packed file: a gzip archive. Unpack it and import the file inside.",
+        ),
+        ("picture.gz", gzip(png), "The gzip archive holds a PNG image, not a CSV. Import the CSV itself."),
+        (
+            "page.gz",
+            gzip(b"<!doctype html><title>Hello</title>"),
+            "This is a web page (&#34;Hello&#34;), not a CSV.",
+        ),
+        ("nothing.gz", gzip(b""), "The file has no text: no header and no rows."),
+        (
+            "locked.zip",
+            locked,
+            "The zip archive is protected by a password. Unpack it and import the file inside.",
+        ),
+        ("folder.zip", zip(&[("data/", b"")]), "The zip archive holds no file."),
+        (
+            "several.zip",
+            zip(&[("a/orders.csv", csv), ("b.csv", csv), ("c.csv", csv), ("d.csv", csv)]),
+            "The zip archive holds 4 files: orders.csv, b.csv, c.csv, …. Import one of them, or a zip archive of only one.",
+        ),
+        (
+            "inner.zip",
+            zip(&[("a.csv.gz", &gzip(csv))]),
+            "The zip archive holds another packed file: a gzip archive.",
+        ),
+        (
+            "letter.docx",
+            zip(&[("[Content_Types].xml", b"<Types/>"), ("word/document.xml", b"<w/>")]),
+            "The file is a Word document, not a CSV. Export it as CSV and import that.",
+        ),
+        (
+            "table.ods",
+            zip(&[
+                ("mimetype", b"application/vnd.oasis.opendocument.spreadsheet"),
+                ("META-INF/manifest.xml", b""),
+            ]),
+            "The file is an OpenDocument file",
+        ),
+        (
+            "half.zip",
+            zip(&[("a.csv", csv)])[..40].to_vec(),
+            "The zip archive is incomplete: it ends too early. Copy or download it again, and import that.",
+        ),
+    ] {
+        let import = visitor.upload(name, file).await;
+        let panel = visitor.wait_for_state(&import, "Failed").await;
+        assert!(panel.html.contains(&format!(">{sentence}")), "{name}: {}", panel.html);
+        assert!(!panel.html.contains("attempt 2"), "{name}: no further attempt helps");
+        // It would fail again.
+        assert!(!panel.html.contains(&format!("action=\"{import}/retry\"")), "{name}: {}", panel.html);
+    }
+    assert_eq!(
+        (files_in(app.data.path(), "runs"), files_in(app.data.path(), "incoming")),
+        (2, 0),
+        "only the web page and the empty file were unpacked"
+    );
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_archive_beyond_the_limit_fails_and_leaves_nothing() {
+    let (app, visitor) = app_with_limit(MIB).await;
+    for packed in Packed::ALL {
+        let bomb = packed.pack(&vec![b'x'; 4 << 20]);
+        let import = visitor.upload("bomb.csv", bomb).await;
+        let panel = visitor.wait_for_state(&import, "Failed").await;
+        let sentence = format!(
+            "The {} holds more than 1 MiB, which is the limit here. Split the file and import its parts.",
+            packed.name()
+        );
+        assert!(panel.html.contains(&sentence), "{sentence}: {}", panel.html);
+    }
+    let import = visitor.upload("bomb.zip", zip(&[("a.csv", &vec![b'x'; 4 << 20])])).await;
+    let panel = visitor.wait_for_state(&import, "Failed").await;
+    assert!(panel.html.contains("The zip archive holds more than 1 MiB"), "{}", panel.html);
+    assert_eq!((files_in(app.data.path(), "runs"), files_in(app.data.path(), "incoming")), (0, 0));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_unpacked_counts_for_the_quota() {
+    let app = spawn_app_on(tempdir().unwrap(), |config| config.quota_bytes = Some(300_000)).await;
+    let mut visitor = app.visitor();
+    visitor.sign_up("mira@example.org").await;
+    let import =
+        visitor.upload("large.csv.gz", gzip(format!("a,b\n{}", "1,2\n".repeat(100_000)).as_bytes())).await;
+    let panel = visitor.wait_for_state(&import, "Failed").await;
+    assert!(panel.html.contains("The file does not fit: "), "{}", panel.html);
+    let import =
+        visitor.upload("small.csv.gz", gzip(format!("a,b\n{}", "1,2\n".repeat(20_000)).as_bytes())).await;
+    assert_eq!(visitor.wait_for_state(&import, "Completed").await.counts(), (20_000, 0));
+    app.stop().await;
+}
+
+/// Uses the real program, whose memory can be measured.
+#[tokio::test]
+async fn a_bomb_ends_with_a_sentence_and_memory_stays_flat() {
+    let data = tempdir().unwrap();
+    let server = Binary::start(runboard(data.path()).env("RUNBOARD_MAX_UPLOAD_BYTES", "300000000"));
+    let mut visitor = Visitor::new(&server.origin);
+    visitor.sign_up("mira@example.org").await;
+    let before = server.most_resident();
+    let bomb = zeros_gzip(2 << 30);
+    let import = visitor.upload("bomb.csv.gz", bomb).await;
+    let panel = visitor.wait_for_state(&import, "Failed").await;
+    assert!(
+        panel.html.contains("The gzip archive holds more than 286.1 MiB, which is the limit here."),
+        "{}",
+        panel.html
+    );
+    let more = server.most_resident() - before;
+    assert!(more < 32 * MIB, "{} MiB more than before", more / MIB);
+    assert_eq!((files_in(data.path(), "runs"), files_in(data.path(), "incoming")), (0, 0));
+}
+
+/// Rows that shrink little, packed; and how many there are.
+fn large() -> (Vec<u8>, u64) {
+    let rows = 3_000_000;
+    let mut csv = String::from("id,name\n");
+    for row in 0..rows {
+        csv.push_str(&format!("{row},name {}\n", row * 7_919 % 1_000_003));
+    }
+    (gzip(csv.as_bytes()), rows)
+}
+
+/// Uploads `file` and waits until it is being unpacked.
+async fn begun(visitor: &Visitor, data: &Path, file: Vec<u8>) -> String {
+    let answer = visitor.post_stream("large.csv.gz", stream::iter([Bytes::from(file)])).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    until("a file that is unpacked", || files_in(data, "incoming") == 1 && files_in(data, "uploads") == 1)
+        .await;
+    answer.headers()["location"].to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_kill_while_unpacking_loses_nothing() {
+    let data = tempdir().unwrap();
+    let (file, rows) = large();
+    let server = Binary::start(&mut runboard(data.path()));
+    let mut visitor = Visitor::new(&server.origin);
+    visitor.sign_up("mira@example.org").await;
+    let import = begun(&visitor, data.path(), file).await;
+    server.kill();
+    assert_eq!(files_in(data.path(), "runs"), 0, "killed while it was unpacked");
+    let server = Binary::start(&mut runboard(data.path()));
+    visitor.origin.clone_from(&server.origin);
+    let panel = visitor.wait_for_state(&import, "Completed").await;
+    assert_eq!(panel.counts(), (rows, 0));
+    assert_eq!(files_in(data.path(), "incoming"), 0);
+}
+
+#[tokio::test]
+async fn a_cancel_while_unpacking_stops_it() {
+    let (app, visitor) = app_with_limit(10 << 30).await;
+    let (file, _) = large();
+    let import = begun(&visitor, app.data.path(), file).await;
+    let answer = visitor.post_form(&format!("{import}/cancel"), &[]).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    visitor.wait_for_state(&import, "Cancelled").await;
+    until("no file", || files_in(app.data.path(), "incoming") + files_in(app.data.path(), "runs") == 0).await;
+    tokio::time::timeout(Duration::from_secs(10), app.stop()).await.unwrap();
+}
