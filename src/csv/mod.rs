@@ -20,6 +20,8 @@ mod reading;
 mod reasons;
 mod split;
 mod stretches;
+mod survey;
+mod transcode;
 mod verdict;
 
 pub use cursor::Cursor;
@@ -34,3 +36,5 @@ pub use read_as::ReadAs;
 pub use reading::{ChoiceError, Choices, Encoding, HeaderAt, How, Note, Noted, Notes, Part, Reading};
 pub use reasons::{Reason, Reasons};
 pub use stretches::{Stretch, Stretches};
+pub use survey::{Survey, Surveyor};
+pub use transcode::{FromUtf8, ToUtf8};

@@ -58,6 +58,8 @@ pub struct Encoding(&'static encoding_rs::Encoding);
 
 impl Encoding {
     pub const UTF_8: Self = Self(encoding_rs::UTF_8);
+    pub const UTF_16LE: Self = Self(encoding_rs::UTF_16LE);
+    pub const UTF_16BE: Self = Self(encoding_rs::UTF_16BE);
 
     /// The encoding with this WHATWG label, in any case.
     #[must_use]
@@ -76,6 +78,18 @@ impl Encoding {
     #[must_use]
     pub fn is_utf8(self) -> bool {
         self == Self::UTF_8
+    }
+}
+
+impl From<&'static encoding_rs::Encoding> for Encoding {
+    fn from(encoding: &'static encoding_rs::Encoding) -> Self {
+        Self(encoding)
+    }
+}
+
+impl From<Encoding> for &'static encoding_rs::Encoding {
+    fn from(encoding: Encoding) -> Self {
+        encoding.0
     }
 }
 
