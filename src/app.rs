@@ -34,7 +34,7 @@ use crate::{
     accounts::Accounts,
     base::{config::Config, tasks::Tasks},
     files::{FetchLimits, Fetcher, LinkKey, Storage},
-    function::{self, Processor, Share, Slots},
+    function::{self, Previewer, Processor, Share, Slots},
     http::{
         health::{EngineCheck, Health},
         origin::PublicOrigin,
@@ -161,6 +161,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         &background,
         client.clone(),
         accounts.clone(),
+        imports.clone(),
         processor.clone(),
         storage.clone(),
         store.clone(),
@@ -181,6 +182,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         imports: web::Data::new(imports.clone()),
         store: web::Data::new(store.clone()),
         storage: web::Data::new(storage.clone()),
+        previewer: web::Data::new(Previewer::new(storage.clone(), config.max_record_bytes)),
         health: web::Data::new(Health {
             store: store.clone(),
             storage,

@@ -13,6 +13,7 @@ use crate::{
     engine,
     files::Storage,
     function::Processor,
+    imports::Imports,
     inngest::{self, Client},
     store::Store,
 };
@@ -30,11 +31,15 @@ const CHECK_FILES_AGAIN_AFTER: Duration = Duration::from_secs(60 * 60);
 /// How soon a session that was ended from the command line ends in this process.
 const SWEEP_SESSIONS_EVERY: Duration = Duration::from_secs(30);
 
+/// How soon after its time a held import is deleted.
+const SWEEP_HELD_EVERY: Duration = Duration::from_secs(60);
+
 /// Starts all of them; they run until `tasks` is stopped.
 pub(super) fn start(
     tasks: &Tasks,
     client: Client,
     accounts: web::Data<Accounts>,
+    imports: Imports,
     processor: web::Data<Processor>,
     storage: Storage,
     store: Store,
@@ -43,6 +48,7 @@ pub(super) fn start(
     tasks.spawn(check_files(storage.clone(), store.clone(), tasks.clone()));
     let accounts = accounts.into_inner();
     repeat(tasks, SWEEP_SESSIONS_EVERY, move || sweep_sessions(Arc::clone(&accounts)));
+    repeat(tasks, SWEEP_HELD_EVERY, move || sweep_held(imports.clone()));
     let (processor, its_store, stopping) = (processor.into_inner(), store.clone(), tasks.stopping().clone());
     repeat(tasks, SWEEP_RUNS_EVERY, move || {
         sweep_runs(Arc::clone(&processor), its_store.clone(), stopping.clone())
@@ -124,6 +130,14 @@ async fn sweep_quarantine_once(storage: &Storage, store: &Store) -> Result<usize
     let files = storage.clone();
     let swept = spawn_blocking(move || files.sweep_quarantine(UnixMillis::now()));
     Ok(swept.await.map_err(io::Error::other)??)
+}
+
+async fn sweep_held(imports: Imports) {
+    match imports.delete_held(UnixMillis::now()).await {
+        Ok(0) => {}
+        Ok(held) => tracing::info!(held, "deleted imports that were not started in time"),
+        Err(error) => tracing::error!(%error, "cannot sweep held imports"),
+    }
 }
 
 async fn sweep_sessions(accounts: Arc<Accounts>) {

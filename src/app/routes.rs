@@ -7,7 +7,7 @@ use crate::{
     web::{
         downloads, files, output,
         pages::{dashboard, delete, import, sign_in, sign_out, sign_up},
-        retry, sample,
+        retry, rows, sample, start,
     },
 };
 
@@ -36,6 +36,8 @@ pub(super) fn public(routes: &mut web::ServiceConfig) {
         .route("/imports/{id}", read().to(import::show))
         .route("/imports/{id}/cancel", web::post().to(import::cancel))
         .route("/imports/{id}/retry", web::post().to(retry::submit))
+        .route("/imports/{id}/start", web::post().to(start::submit))
+        .route("/imports/{id}/rows", read().to(rows::show))
         .route("/imports/{id}/delete", read().to(delete::show))
         .route("/imports/{id}/delete", web::post().to(delete::submit))
         .route("/imports/{id}/processed.csv", read().to(downloads::processed))

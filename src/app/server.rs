@@ -21,7 +21,7 @@ use crate::{
     accounts::Accounts,
     base::config::{HttpLimits, TrustedProxies},
     files::{LinkKey, Storage},
-    function::{self, Processor},
+    function::{self, Previewer, Processor},
     http::{
         assets, audit, compression, csrf, error, headers,
         health::Health,
@@ -49,6 +49,7 @@ pub(super) struct Shared {
     pub imports: web::Data<Imports>,
     pub store: web::Data<Store>,
     pub storage: web::Data<Storage>,
+    pub previewer: web::Data<Previewer>,
     pub health: web::Data<Health>,
     pub links: web::Data<LinkKey>,
     /// The functions, and the path at which Inngest calls them. None with the embedded engine, which calls
@@ -80,6 +81,7 @@ pub(super) fn serve_public(
             .app_data(shared.imports)
             .app_data(shared.store)
             .app_data(shared.storage)
+            .app_data(shared.previewer)
             .app_data(shared.health)
             .app_data(shared.links)
             .app_data(web::QueryConfig::default().error_handler(|_, _| error::Error::Unreadable.into()))

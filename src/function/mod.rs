@@ -22,6 +22,7 @@ mod failure;
 mod fetch;
 mod orphaned_runs;
 mod plan;
+mod preview;
 mod process_csv_upload;
 mod rows;
 pub mod serve;
@@ -35,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub use crate::base::config::STEP_BYTES;
+pub use preview::{Preview, PreviewError, Previewer};
 pub use process_csv_upload::{CallResult, Summary};
 pub use serve::{EngineLocation, ServeHandler, ServeLimits};
 pub use slots::{Share, Slot, Slots};

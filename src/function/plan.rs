@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::failure::FailureReason;
 use crate::{
-    csv::{Choices, Encoding, FirstRows, Layout, LayoutError, Output, Part, Pass, detect},
+    csv::{Choices, Encoding, FirstRows, Layout, LayoutError, Output, Part, Pass, Reading, detect},
     files::{Address, Key, Storage, TextKind},
     results::Plan,
 };
@@ -43,29 +43,9 @@ impl Plan {
         max_record_bytes: usize,
         step_bytes: &RangeInclusive<u64>,
     ) -> Result<Self, FailureReason> {
-        let mut file = open(storage, source)?;
-        let size = file.metadata()?.len();
-        let mut wanted = SAMPLE;
-        let mut sample = Vec::new();
-        read_up_to(wanted, &mut file, &mut sample)?;
-        // Before the header is searched for, because a file that is not a CSV may have endless lines.
-        if let Some(kind) = text_kind(&sample, &mut file, size)? {
-            return Err(FailureReason::NotCsv { kind, from });
-        }
-        let (layout, reading, is_whole) = loop {
-            read_up_to(wanted, &mut file, &mut sample)?;
-            let is_whole = (sample.len() as u64) < wanted;
-            let (encoding, choices) = (Part::certain(Encoding::UTF_8), Choices::default());
-            match detect(&sample, is_whole, encoding, &choices, max_record_bytes.min(MOST_HEADER)) {
-                Ok((layout, reading)) => break (layout, reading, is_whole),
-                Err(LayoutError::NeedMore) if !is_whole => wanted *= 2,
-                Err(error) => return Err(FailureReason::Header(error)),
-            }
-        };
-        if layout.header.is_empty() {
-            return Err(FailureReason::NoText);
-        }
-        let first_rows = FirstRows::read(&layout, &sample, is_whole, max_record_bytes);
+        let encoding = Part::certain(Encoding::UTF_8);
+        let front = Front::read(storage, source, from, encoding, &Choices::default(), max_record_bytes)?;
+        let Front { size, layout, reading, first_rows, sample, is_whole } = front;
         let rate = bytes_per_second(&layout, &sample, is_whole, max_record_bytes);
         Ok(Self {
             source: source.as_str().to_owned(),
@@ -100,6 +80,55 @@ impl Plan {
     /// engine has no need to know.
     pub(super) fn answer(&self) -> Value {
         json!({ "bytes": self.size, "columns": self.layout.header.len(), "stepBytes": self.step_bytes })
+    }
+}
+
+/// The front of a stored file, and how it is read.
+pub(super) struct Front {
+    /// Of the whole file, in bytes.
+    pub(super) size: u64,
+    pub(super) layout: Layout,
+    pub(super) reading: Reading,
+    pub(super) first_rows: FirstRows,
+    sample: Vec<u8>,
+    /// The sample is the whole file.
+    is_whole: bool,
+}
+
+impl Front {
+    /// Reads the front of `source`, which is UTF-8 now; `encoding` was the file's own. It was fetched `from` an
+    /// address or uploaded. What `choices` contain is obeyed. Blocks.
+    pub(super) fn read(
+        storage: &Storage,
+        source: &Key,
+        from: Option<Address>,
+        encoding: Part<Encoding>,
+        choices: &Choices,
+        max_record_bytes: usize,
+    ) -> Result<Self, FailureReason> {
+        let mut file = open(storage, source)?;
+        let size = file.metadata()?.len();
+        let mut wanted = SAMPLE;
+        let mut sample = Vec::new();
+        read_up_to(wanted, &mut file, &mut sample)?;
+        // Before the header is searched for, because a file that is not a CSV may have endless lines.
+        if let Some(kind) = text_kind(&sample, &mut file, size)? {
+            return Err(FailureReason::NotCsv { kind, from });
+        }
+        let (layout, reading, is_whole) = loop {
+            read_up_to(wanted, &mut file, &mut sample)?;
+            let is_whole = (sample.len() as u64) < wanted;
+            match detect(&sample, is_whole, encoding, choices, max_record_bytes.min(MOST_HEADER)) {
+                Ok((layout, reading)) => break (layout, reading, is_whole),
+                Err(LayoutError::NeedMore) if !is_whole => wanted *= 2,
+                Err(error) => return Err(FailureReason::Header(error)),
+            }
+        };
+        if layout.header.is_empty() {
+            return Err(FailureReason::NoText);
+        }
+        let first_rows = FirstRows::read(&layout, &sample, is_whole, max_record_bytes);
+        Ok(Self { size, layout, reading, first_rows, sample, is_whole })
     }
 }
 

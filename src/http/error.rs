@@ -20,6 +20,7 @@ use askama::Template;
 use super::{ErrorPage, htmx::wants_fragment};
 use crate::{
     accounts,
+    function::PreviewError,
     imports::{AcceptError, DeleteError},
     store,
 };
@@ -48,6 +49,12 @@ pub enum Error {
     NothingFailed,
     /// A retry of an unknown part.
     NoSuchPart,
+    /// A retry of failed records that are to be read differently.
+    ReadAsBefore,
+    /// A retry of a held import.
+    NotStarted,
+    /// Too many previews are being read at once.
+    PreviewsBusy,
     /// The user's quota is used up.
     OverQuota,
     /// Too many passwords are being checked at once.
@@ -88,7 +95,8 @@ impl Error {
             }
             _ => None,
         };
-        let retry_after = matches!(self, Self::Busy).then_some(accounts::BUSY_RETRY_AFTER);
+        let is_busy = matches!(self, Self::Busy | Self::PreviewsBusy);
+        let retry_after = is_busy.then_some(accounts::BUSY_RETRY_AFTER);
         ErrorInfo { status: self.status_code(), title, sentence: sentence.into(), retry_after, log_chain }
     }
 
@@ -120,6 +128,17 @@ impl Error {
             }
             Self::NoSuchPart => {
                 ("Bad request", "You can run the whole import again, or only its failed rows.")
+            }
+            Self::ReadAsBefore => (
+                "Failed rows are read as before",
+                "Failed rows are read as their import read them. To read the file differently, run the whole import again.",
+            ),
+            Self::NotStarted => (
+                "Not started",
+                "The import has not started. Start or discard it on its page; you can run it again when it has finished.",
+            ),
+            Self::PreviewsBusy => {
+                ("Busy", "Many files are being previewed right now. Try again in a few seconds.")
             }
             Self::OverQuota => (
                 "No room left",
@@ -157,16 +176,19 @@ impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::NotFound | Self::NothingWritten => StatusCode::NOT_FOUND,
-            Self::NotYet | Self::StillGoing | Self::NotOver | Self::StillCancelling | Self::NothingFailed => {
-                StatusCode::CONFLICT
-            }
-            Self::NoSuchPart => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::NotYet
+            | Self::StillGoing
+            | Self::NotOver
+            | Self::StillCancelling
+            | Self::NothingFailed
+            | Self::NotStarted => StatusCode::CONFLICT,
+            Self::NoSuchPart | Self::ReadAsBefore => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unreadable => StatusCode::BAD_REQUEST,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::OverQuota => StatusCode::PAYLOAD_TOO_LARGE,
             Self::FileMissing => StatusCode::GONE,
             Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
-            Self::DatabaseAway(_) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::DatabaseAway(_) | Self::Busy | Self::PreviewsBusy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) | Self::Missing(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -224,6 +246,17 @@ impl From<AcceptError> for Error {
         let decision = match &error {
             AcceptError::Storage(error) => of_io(error),
             AcceptError::Store(error) => of_store(error),
+        };
+        decision(error.into())
+    }
+}
+
+impl From<PreviewError> for Error {
+    fn from(error: PreviewError) -> Self {
+        let decision: Decision = match &error {
+            PreviewError::Busy => |_| Self::PreviewsBusy,
+            PreviewError::Storage(error) => of_io(error),
+            PreviewError::NotReadable(_) | PreviewError::BrokenOff(_) => Self::Internal,
         };
         decision(error.into())
     }

@@ -25,20 +25,24 @@ impl Imports {
         Ok(self.shared.store.import(import.row.id).await?.is_none())
     }
 
+    /// The stored file of an import: its upload, or what its function has copied. None if it is not stored (yet).
+    pub async fn stored_file(&self, import: &Owned) -> Result<Option<Key>, store::Error> {
+        let row = &import.row;
+        if row.source_url.is_none() && row.failed_rows_of.is_none() {
+            return Ok(Some(Key::upload(row.id)));
+        }
+        Ok(self.shared.store.source_copy(row.id).await?.map(Key::from_stored))
+    }
+
     /// Runs all of `parent` again, read as `choices` say. Returns the retry, whether it is new or not.
     pub async fn retry_all(&self, parent: &Owned, choices: Choices) -> Result<ImportId, AcceptError> {
         let (id, began) = (ImportId::generate(), UnixMillis::now());
         let original = &parent.row;
-        let (address, failed_rows_of) = (original.source_url.clone(), original.failed_rows_of.clone());
-        let stored = match (&address, &failed_rows_of) {
-            (None, None) => Some(Key::upload(original.id)),
-            // The bytes that were read, not the current file at the address; None if they never arrived
-            // whole.
-            _ => self.shared.store.source_copy(original.id).await?.map(Key::from_stored),
-        };
-        let bytes = match (stored, address, failed_rows_of) {
-            (None, Some(address), _) => Bytes::At(address),
-            (None, None, Some(run)) => Bytes::FailedRowsOf(run, original.size_bytes),
+        // The bytes that were read, not the current file at the address, unless they never arrived whole.
+        let stored = self.stored_file(parent).await?;
+        let bytes = match (stored, &original.source_url, &original.failed_rows_of) {
+            (None, Some(address), _) => Bytes::At(address.clone()),
+            (None, None, Some(run)) => Bytes::FailedRowsOf(run.clone(), original.size_bytes),
             (stored, ..) => {
                 let stored = stored.unwrap_or_else(|| Key::upload(original.id));
                 self.stored(id, self.shared.storage.duplicate(&stored, &Key::upload(id))).await?

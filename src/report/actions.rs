@@ -15,6 +15,8 @@ pub struct Actions<'a> {
     pub placement: Placement,
     /// The file was read to its end.
     pub is_complete: bool,
+    /// It waits for its owner to start or discard it.
+    pub is_held: bool,
     pub cancel: Cancel,
     pub processed_rows: bool,
     pub failed_rows: bool,
@@ -73,6 +75,7 @@ impl<'a> Actions<'a> {
             file_name: snapshot.file_name(),
             placement,
             is_complete: state == ImportState::Completed,
+            is_held: state == ImportState::Held,
             cancel: if ended && state != ImportState::Lost || settles_by_itself {
                 Cancel::No
             } else if snapshot.row.cancel_requested_at.is_some() {

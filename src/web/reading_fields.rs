@@ -38,6 +38,14 @@ impl ReadingFields {
         fields
     }
 
+    /// Of a form and of the query of its address.
+    #[must_use]
+    pub fn of_request(form: &[u8], query: &str) -> Self {
+        let mut fields = Self::read(query.as_bytes());
+        fields.values.extend(Self::read(form).values);
+        fields
+    }
+
     /// Adds a value. Returns false if this is no reading field.
     pub fn add(&mut self, name: &str, value: Cow<'_, str>) -> bool {
         let Some(field) = Choices::FIELDS.into_iter().find(|field| *field == name) else { return false };
@@ -78,6 +86,7 @@ impl ReadingFields {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::csv::Quote;
 
     #[test]
     fn the_last_value_that_is_not_empty_counts() {
@@ -98,6 +107,12 @@ mod tests {
         assert_eq!(fields.choices(), Err(refused));
         assert_eq!(fields.values_of("delimiter").collect::<Vec<_>>(), ["12345"]);
         assert!(ReadingFields::read(b"look=1").is_empty());
+        let both = ReadingFields::of_request(b"header=2&only=failed", "header=3&quote=none");
+        let choices = both.choices().unwrap();
+        assert_eq!(
+            (choices.header.map(|at| at.to_string()).as_deref(), choices.quote),
+            (Some("2"), Some(Quote::None))
+        );
     }
 
     #[test]

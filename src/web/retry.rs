@@ -1,22 +1,23 @@
-//! `POST /imports/{id}/retry`: runs an import again, or with `only=failed` its failed records.
+//! `POST /imports/{id}/retry`: runs an import again, read as the fields say, or with `only=failed` its failed
+//! records.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use url::form_urlencoded;
 
-use super::site::Site;
+use super::{pages::import, reading_fields::ReadingFields, site::Site};
 use crate::{
     base::{ids::ImportId, time::UnixMillis},
     csv::Choices,
     files::Storage,
     http::{error::Error, principal::OwnedImport, session},
-    imports::{Imports, Owned},
+    imports::{ImportState, Imports, Owned},
     results::outputs,
     store::{Store, imports::RetryOf},
 };
 
 /// Redirects to the retry, whether it is new or not, so that a second click changes nothing.
 pub async fn submit(
-    OwnedImport { import, .. }: OwnedImport,
+    owned: OwnedImport,
     request: HttpRequest,
     form: web::Bytes,
     imports: web::Data<Imports>,
@@ -24,14 +25,27 @@ pub async fn submit(
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
     let kind = asked_for(&form, request.query_string())?;
+    let fields = ReadingFields::of_request(&form, request.query_string());
+    let choices = match fields.choices() {
+        Ok(choices) => choices,
+        Err(refused) => return import::refused(owned, &fields, refused, &store, &site).await,
+    };
+    let import = owned.import;
+    let is_of_failed = kind == RetryOf::Failed || import.row.failed_rows_of.is_some();
+    if is_of_failed && !choices.is_empty() {
+        return Err(Error::ReadAsBefore);
+    }
+    if import.state() == ImportState::Held {
+        return Err(Error::NotStarted);
+    }
     let now = UnixMillis::now();
-    let retry = match import.retry(kind, &Choices::default()) {
+    let retry = match import.retry(kind, &choices) {
         Some(retry) => retry.id,
         // Which records have failed is known only at the end.
         None if !import.state().is_final() && (kind == RetryOf::Failed || !import.may_run_again(now)) => {
             return Err(Error::StillGoing);
         }
-        None => match make(kind, &import, &imports, &store, &storage, &site).await {
+        None => match make((kind, choices), &import, &imports, &store, &storage, &site).await {
             // The import may be deleted in the meantime, its record before its files. An error is then
             // expected.
             Err(error) if imports.is_deleted(&import).await? => {
@@ -52,7 +66,7 @@ pub async fn submit(
 }
 
 async fn make(
-    kind: RetryOf,
+    (kind, choices): (RetryOf, Choices),
     import: &Owned,
     imports: &Imports,
     store: &Store,
@@ -65,7 +79,7 @@ async fn make(
     match kind {
         RetryOf::All => {
             let _reservation = reserve(import.row.size_bytes).await?;
-            Ok(imports.retry_all(import, Choices::default()).await?)
+            Ok(imports.retry_all(import, choices).await?)
         }
         RetryOf::Failed => {
             // Runs of other people's functions leave no records here.

@@ -1,52 +1,50 @@
 //! `POST /imports`: receives files, or an address, and creates imports.
 
+mod error;
 mod refused;
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
-use actix_multipart::{Field, Multipart, MultipartError};
-use actix_web::{
-    HttpRequest,
-    http::{StatusCode, header},
-    web::Bytes,
-};
+use actix_multipart::{Field, Multipart};
+use actix_web::{HttpRequest, http::header};
 use futures_util::TryStreamExt;
 use tokio::time::timeout;
 
+pub use self::error::UploadError;
+use self::error::{MAX_ADDRESS_BYTES, MAX_FILES};
 use crate::{
-    base::{limits::bytes_at_most, time::UnixMillis},
-    files::{Address, BinaryKind, NotAnAddress, Packing, Storage},
-    http::error::is_timeout,
-    imports::{AcceptError, FileName, Upload},
-    store::{
-        self,
-        quota::{OverQuota, Reservation},
-    },
+    base::time::UnixMillis,
+    csv::Choices,
+    files::{Address, BinaryKind, Packing, Storage},
+    imports::{FileName, Start, Upload},
+    store::quota::Reservation,
+    web::reading_fields::ReadingFields,
 };
 
-/// The form's fields; others are skipped.
+/// The form's fields, besides those of a reading. Others are skipped.
 const FILE_FIELD: &str = "file";
 const ADDRESS_FIELD: &str = "url";
-
-/// The longest accepted address, in bytes: longer than any server supports.
-const MAX_ADDRESS_BYTES: usize = 8_000;
-
-/// The most files in one form.
-const MAX_FILES: usize = 100;
+/// Not empty and not 0: the files are looked at before they are imported.
+const LOOK_FIELD: &str = "look";
 
 /// The most parts in one form: its files, and the fields that browsers and programs add. Counts parts without
 /// a file or a known name, too.
 const MAX_PARTS: usize = 2 * MAX_FILES;
 
-/// The content of the form: files or an address, never both.
+/// The content of the form: files or an address, never both, and how they are to be read.
 #[derive(Debug)]
 pub enum Given {
-    Files(Files),
+    Files {
+        files: Files,
+        choices: Choices,
+        start: Start,
+    },
     /// `typed` is the text that the address was parsed from, to be shown again if the address is refused
     /// later.
     Address {
         address: Address,
         typed: String,
+        choices: Choices,
     },
 }
 
@@ -86,136 +84,6 @@ pub const FORM_BYTES: u64 = 64 << 10;
 /// How long the rest of a form that is refused unread may take to arrive. Shorter than the time that a stop
 /// allows.
 const UNREAD_PATIENCE: Duration = Duration::from_secs(2);
-
-/// Why an upload was refused. The text is for the person who sent it.
-#[derive(Debug, thiserror::Error)]
-pub enum UploadError {
-    #[error("Choose a CSV file or paste an address first.")]
-    NothingChosen,
-    #[error("Paste an address first.")]
-    NoAddress,
-    #[error("Choose a file or paste an address, not both. Nothing was imported.")]
-    Both,
-    #[error("Choose up to {MAX_FILES} files at a time. Nothing was imported.")]
-    TooManyFiles,
-    #[error("The form holds more than files and an address. Nothing was imported.")]
-    TooManyFields,
-    #[error(transparent)]
-    NotAnAddress(#[from] NotAnAddress),
-    #[error("The address is too long. The limit is {MAX_ADDRESS_BYTES} characters.")]
-    AddressTooLong,
-    #[error("{0} is empty (0 bytes). Choose a file with a header and rows.")]
-    Empty(FileName),
-    #[error("{0} is {1}, not a CSV. Save or export it as CSV and try again.")]
-    Binary(FileName, BinaryKind),
-    #[error("The upload is larger than {}, the limit here. Split it and import the parts.", bytes_at_most(*.limit))]
-    TooLarge { limit: u64 },
-    #[error(
-        "Your imports take {} of the {} that they may take here, and this does not fit. Delete imports that you no longer need and try again.",
-        bytes_at_most(.0.used), bytes_at_most(.0.allowed)
-    )]
-    OverQuota(#[from] OverQuota),
-    #[error("The upload was incomplete. Try again.")]
-    Broken,
-    #[error(
-        "The upload stalled: too little of it arrived for half a minute. Nothing was imported; try again."
-    )]
-    Stalled,
-    #[error(
-        "There is not enough free disk space for the file and its results. Nothing was stored; try again once the operator has made room."
-    )]
-    NoSpace,
-    #[error("Runboard is stopping. Nothing was stored; try again in a moment.")]
-    Stopping,
-    #[error("The file could not be stored. Nothing was kept; try again in a moment.")]
-    Storage(#[source] io::Error),
-    #[error("Runboard cannot reach its database. Nothing was stored; try again in a moment.")]
-    DatabaseAway(#[source] store::Error),
-    #[error(
-        "The database stopped answering while the import was being recorded. If it was recorded, it appears in your imports once the database answers; look there before you try again."
-    )]
-    InDoubt(#[source] store::Error),
-    #[error("{0} was not tried, because the database is not answering.")]
-    NotTried(FileName),
-    #[error("The import could not be recorded. Nothing was kept; try again in a moment.")]
-    Record(#[source] store::Error),
-}
-
-impl UploadError {
-    /// Whether the error is ours, not the sender's.
-    fn is_failure(&self) -> bool {
-        matches!(
-            self,
-            Self::NoSpace | Self::Storage(_) | Self::DatabaseAway(_) | Self::InDoubt(_) | Self::Record(_)
-        )
-    }
-
-    /// Whether the database gave no answer, so that no further query should be made.
-    #[must_use]
-    pub fn is_database_away(&self) -> bool {
-        matches!(self, Self::DatabaseAway(_) | Self::InDoubt(_) | Self::NotTried(_))
-    }
-
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        match self {
-            Self::NothingChosen
-            | Self::NoAddress
-            | Self::Both
-            | Self::TooManyFiles
-            | Self::NotAnAddress(_)
-            | Self::AddressTooLong
-            | Self::Empty(_)
-            | Self::Binary(..) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooLarge { .. } | Self::OverQuota(_) | Self::TooManyFields => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Broken => StatusCode::BAD_REQUEST,
-            Self::Stalled => StatusCode::REQUEST_TIMEOUT,
-            Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
-            Self::Stopping | Self::DatabaseAway(_) | Self::InDoubt(_) | Self::NotTried(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            Self::Storage(_) | Self::Record(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-}
-
-impl From<io::Error> for UploadError {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace,
-            _ => Self::Storage(error),
-        }
-    }
-}
-
-impl From<MultipartError> for UploadError {
-    fn from(why: MultipartError) -> Self {
-        match why {
-            MultipartError::Payload(why) if is_timeout(&why) => Self::Stalled,
-            _ => Self::Broken,
-        }
-    }
-}
-
-impl From<AcceptError> for UploadError {
-    fn from(error: AcceptError) -> Self {
-        match error {
-            AcceptError::Storage(error) => error.into(),
-            AcceptError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<store::Error> for UploadError {
-    fn from(error: store::Error) -> Self {
-        match error {
-            error if error.is_disk_full() => Self::NoSpace,
-            store::Error::InDoubt(_) => Self::InDoubt(error),
-            error if store::is_away(&error) => Self::DatabaseAway(error),
-            error => Self::Record(error),
-        }
-    }
-}
 
 impl From<UploadError> for Refused {
     fn from(error: UploadError) -> Self {
@@ -285,6 +153,7 @@ async fn read(
     let mut room = limit;
     let (mut has_file_field, mut has_address_field) = (false, false);
     let (mut parts, mut room_for_fields) = (0, FORM_BYTES);
+    let (mut reading, mut start) = (ReadingFields::default(), Start::AtOnce);
     while let Some(mut field) = form.try_next().await.map_err(UploadError::from)? {
         parts += 1;
         if parts > MAX_PARTS {
@@ -306,15 +175,27 @@ async fn read(
             }
             Some(FILE_FIELD) => return Err(UploadError::TooManyFiles),
             Some(ADDRESS_FIELD) => read_address(&mut field, typed).await?,
-            _ => while next_of(&mut field, &mut room_for_fields).await?.is_some() {},
+            _ => {
+                let value = read_text(&mut field, &mut room_for_fields).await?;
+                let name = field.name().unwrap_or_default();
+                if name == LOOK_FIELD && !matches!(value.trim(), "" | "0") {
+                    start = Start::OnRequest;
+                }
+                reading.add(name, value.into());
+            }
         }
     }
     match (files.is_empty(), typed.trim()) {
-        (false, "") => Ok(Given::Files(files)),
+        (false, "") => Ok(Given::Files { files, choices: reading.choices()?, start }),
         (false, _) => Err(UploadError::Both),
         (true, "") if has_address_field && !has_file_field => Err(UploadError::NoAddress),
         (true, "") => Err(UploadError::NothingChosen),
-        (true, address) => Ok(Given::Address { address: Address::typed(address)?, typed: typed.clone() }),
+        (true, _) if start == Start::OnRequest => Err(UploadError::LookAtAddress),
+        (true, address) => Ok(Given::Address {
+            address: Address::typed(address)?,
+            typed: typed.clone(),
+            choices: reading.choices()?,
+        }),
     }
 }
 
@@ -364,10 +245,12 @@ async fn read_address(field: &mut Field, typed: &mut String) -> Result<(), Uploa
     Ok(())
 }
 
-/// The next piece of an unknown field. All pieces together must fit into `room`.
-async fn next_of(field: &mut Field, room: &mut u64) -> Result<Option<Bytes>, UploadError> {
-    let piece = field.try_next().await.map_err(UploadError::from)?;
-    let bytes = piece.as_ref().map_or(0, |piece| piece.len() as u64);
-    *room = room.checked_sub(bytes).ok_or(UploadError::TooManyFields)?;
-    Ok(piece)
+/// The text of another field. All together must fit into `room`.
+async fn read_text(field: &mut Field, room: &mut u64) -> Result<String, UploadError> {
+    let mut text = Vec::new();
+    while let Some(piece) = field.try_next().await.map_err(UploadError::from)? {
+        *room = room.checked_sub(piece.len() as u64).ok_or(UploadError::TooManyFields)?;
+        text.extend_from_slice(&piece);
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }

@@ -18,7 +18,7 @@ enum For {
 
 /// Every route; `{id}` is an import. A route that `src/app/routes.rs` mounts and this table lacks fails a
 /// test.
-const ROUTES: [(Method, &str, For); 25] = [
+const ROUTES: [(Method, &str, For); 27] = [
     (Method::GET, "/healthz", For::Anybody),
     (Method::GET, "/readyz", For::Anybody),
     (Method::GET, "/assets/{hash}/{name}", For::Anybody),
@@ -39,6 +39,8 @@ const ROUTES: [(Method, &str, For); 25] = [
     (Method::GET, "/imports/{id}/panel", For::Owner),
     (Method::POST, "/imports/{id}/cancel", For::Owner),
     (Method::POST, "/imports/{id}/retry", For::Owner),
+    (Method::POST, "/imports/{id}/start", For::Owner),
+    (Method::GET, "/imports/{id}/rows", For::Owner),
     (Method::GET, "/imports/{id}/delete", For::Owner),
     (Method::POST, "/imports/{id}/delete", For::Owner),
     (Method::GET, "/imports/{id}/processed.csv", For::Owner),
@@ -141,7 +143,7 @@ async fn a_request_from_another_site_changes_nothing() {
     let mut visitor = app.visitor();
     visitor.sign_up("mira@example.org").await;
     let import = visitor.upload("mine.csv", "a,b\n1,2\n").await;
-    let own = ["cancel", "retry", "delete"].map(|what| format!("{import}/{what}"));
+    let own = ["cancel", "retry", "start", "delete"].map(|what| format!("{import}/{what}"));
     for path in ["/sign-out".to_owned(), "/imports".to_owned()].into_iter().chain(own) {
         let answer =
             visitor.request(Method::POST, &path).header("Sec-Fetch-Site", "cross-site").send().await.unwrap();

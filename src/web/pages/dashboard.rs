@@ -159,9 +159,11 @@ async fn receive(
         None => Err(upload::refuse_unread(UploadError::Stopping, &mut form, announced).await),
     };
     let taken = match received {
-        Ok(Given::Files(files)) => accept(request, user, imports, files).await,
-        Ok(Given::Address { address, typed }) => {
-            match imports.accept_address(user.user, &address, Choices::default()).await {
+        Ok(Given::Files { files, choices, start }) => {
+            accept(request, user, imports, files, (choices, start)).await
+        }
+        Ok(Given::Address { address, typed, choices }) => {
+            match imports.accept_address(user.user, &address, choices).await {
                 Ok(id) => {
                     audit::has_made(request, id);
                     Ok(format!("/imports/{id}"))
@@ -184,13 +186,14 @@ async fn accept(
     user: &Principal,
     imports: &Imports,
     files: Files,
+    (choices, start): (Choices, Start),
 ) -> Result<String, Refused> {
     let Files { received, refused: mut errors } = files;
     let (mut only, mut taken) = (None, Vec::new());
     let mut received = received.into_iter();
     while let Some(upload) = received.next() {
         let file_name = upload.file_name.clone();
-        match imports.accept(user.user, upload, Choices::default(), Start::AtOnce).await {
+        match imports.accept(user.user, upload, choices.clone(), start).await {
             Ok(id) => {
                 audit::has_made(request, id);
                 only = Some(id);

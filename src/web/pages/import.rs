@@ -15,6 +15,7 @@ use crate::{
     web::{
         pages::{history, sign_in::is_own_path},
         poll_query::PollQuery,
+        reading_fields::{ReadingFields, RefusedField},
         site::{self, Site},
         views::{Frame, ImportPanel, render},
     },
@@ -28,6 +29,8 @@ pub struct ImportPage<'a> {
     /// The part of the history that led here.
     pub way_back: String,
     pub panel: ImportPanel<'a>,
+    /// A field of a form of this page that was refused.
+    pub refused: Option<RefusedField>,
 }
 
 impl<'a> ImportPage<'a> {
@@ -39,6 +42,7 @@ impl<'a> ImportPage<'a> {
             file_name: snapshot.file_name(),
             way_back: "/".to_owned(),
             panel: ImportPanel::new(snapshot, inputs, pace),
+            refused: None,
         }
     }
 }
@@ -72,6 +76,24 @@ pub async fn show(
     page.panel.way_back = history.way_back();
     page.panel.findings = findings;
     Ok(HttpResponse::Ok().content_type(ContentType::html()).body(render(&page)?.html))
+}
+
+/// The import's page after a form of it was refused, which shows `fields` again.
+pub async fn refused(
+    OwnedImport { principal, import }: OwnedImport,
+    _fields: &ReadingFields,
+    refused: RefusedField,
+    store: &Store,
+    site: &Site,
+) -> Result<HttpResponse, Error> {
+    let mut import = import.into_snapshot();
+    let inputs = site.report_inputs();
+    let findings = findings(&mut import, store).await?;
+    let mut page = ImportPage::new(site.frame(&principal), &import, &inputs, site::pace([import.state()]));
+    page.panel.findings = findings;
+    page.refused = Some(refused);
+    let body = render(&page)?.html;
+    Ok(HttpResponse::UnprocessableEntity().content_type(ContentType::html()).body(body))
 }
 
 /// `/imports/{id}/panel?version=&from=`: only the panel, unless the page already shows this version. Read from

@@ -8,6 +8,7 @@ mod html;
 mod live;
 mod panel;
 mod plot;
+mod preview;
 mod tab;
 mod volatile;
 
@@ -17,6 +18,7 @@ pub use html::Html;
 pub use live::LiveSection;
 pub use panel::ImportPanel;
 pub use plot::{AheadLine, Drawing};
+pub use preview::PreviewSection;
 pub use tab::Tab;
 pub use volatile::{Mark, Rendered, render};
 

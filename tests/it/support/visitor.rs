@@ -131,6 +131,19 @@ impl Visitor {
         self.post_form_data(body.into()).await
     }
 
+    /// Posts the upload form with files and other fields.
+    pub async fn post_with(&self, files: &[(&str, &str)], fields: &[(&str, &str)]) -> Response {
+        let files = files.iter().map(|(name, bytes)| format!("{}{bytes}\r\n", form_start(name)));
+        let fields = fields.iter().map(|(name, value)| {
+            format!(
+                "------a-boundary-that-no-test-file-has\r\n\
+                 Content-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+            )
+        });
+        let parts: String = files.chain(fields).collect();
+        self.post_form_data([&parts, &FORM_END[2..]].concat().into()).await
+    }
+
     /// Posts the form of an address, which has no field for files.
     pub async fn post_address(&self, address: &str) -> Response {
         self.post_form_data([&address_field(address)[2..], FORM_END].concat().into()).await
@@ -179,7 +192,8 @@ impl Visitor {
         Self::import_in(self.post_import("", "", address).await).await
     }
 
-    async fn import_in(response: Response) -> String {
+    /// The path of the import that the answer to a form leads to.
+    pub async fn import_in(response: Response) -> String {
         let status = response.status();
         let location = response.headers().get(header::LOCATION).map(|to| to.to_str().unwrap().to_owned());
         assert_eq!(status, StatusCode::SEE_OTHER, "{}", response.text().await.unwrap());

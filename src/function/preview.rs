@@ -1,0 +1,89 @@
+//! The first rows of a stored file as a run would read them. Nothing is run or recorded.
+
+use std::{io, time::Duration};
+
+use tokio::{task::JoinError, time::timeout};
+
+use super::{Share, Slots, failure::FailureReason, plan::Front};
+use crate::{
+    base::ids::UserId,
+    csv::{Choices, Encoding, FirstRows, Part, ReadAs},
+    files::{Key, Storage},
+};
+
+/// How many previews are read at once. Each reads only the front of its file, which takes a fraction of a second.
+const AT_ONCE: usize = 2;
+
+/// How long a preview waits for its turn.
+const WAITS: Duration = Duration::from_secs(5);
+
+/// Reads previews, a few at once and shared fairly between users.
+#[derive(Clone, Debug)]
+pub struct Previewer {
+    storage: Storage,
+    max_record_bytes: usize,
+    slots: Slots,
+}
+
+/// The front of a file as it would be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preview {
+    pub read_as: ReadAs,
+    pub first_rows: FirstRows,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PreviewError {
+    /// The import would fail. The text is for people: what is wrong, and what helps.
+    #[error("{0}")]
+    NotReadable(String),
+    /// Too many others are being read.
+    #[error("no turn came in time")]
+    Busy,
+    #[error("a stored file could not be read: {0}")]
+    Storage(#[from] io::Error),
+    #[error("reading was interrupted: {0}")]
+    BrokenOff(#[from] JoinError),
+}
+
+impl Previewer {
+    #[must_use]
+    pub fn new(storage: Storage, max_record_bytes: usize) -> Self {
+        Self { storage, max_record_bytes, slots: Slots::new(AT_ONCE, Share::All) }
+    }
+
+    /// The front of `source`, a stored file of `owner`, read as `choices` say.
+    pub async fn read(&self, owner: UserId, source: Key, choices: Choices) -> Result<Preview, PreviewError> {
+        let slot = timeout(WAITS, self.slots.acquire(&owner.to_string())).await;
+        let slot = slot.map_err(|_| PreviewError::Busy)?;
+        let (storage, max_record_bytes) = (self.storage.clone(), self.max_record_bytes);
+        let read = move || {
+            // Held by the reading thread, which goes on if the request is dropped.
+            let _slot = slot;
+            read(&storage, &source, &choices, max_record_bytes)
+        };
+        tokio::task::spawn_blocking(read).await?
+    }
+}
+
+/// Blocks.
+fn read(
+    storage: &Storage,
+    source: &Key,
+    choices: &Choices,
+    max_record_bytes: usize,
+) -> Result<Preview, PreviewError> {
+    let encoding = choices.encoding.map_or(Part::certain(Encoding::UTF_8), Part::chosen);
+    let Front { layout, reading, first_rows, .. } =
+        Front::read(storage, source, None, encoding, choices, max_record_bytes)?;
+    Ok(Preview { read_as: ReadAs { reading, dialect: layout.dialect }, first_rows })
+}
+
+impl From<FailureReason> for PreviewError {
+    fn from(why: FailureReason) -> Self {
+        match why {
+            FailureReason::Io(error) => Self::Storage(error),
+            why => Self::NotReadable(why.to_string()),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Why an upload was refused.
+
+use std::io;
+
+use actix_multipart::MultipartError;
+use actix_web::http::StatusCode;
+
+use crate::{
+    base::limits::bytes_at_most,
+    files::{BinaryKind, NotAnAddress},
+    http::error::is_timeout,
+    imports::{AcceptError, FileName},
+    store::{self, quota::OverQuota},
+    web::reading_fields::RefusedField,
+};
+
+/// The longest accepted address, in bytes: longer than any server supports.
+pub(super) const MAX_ADDRESS_BYTES: usize = 8_000;
+
+/// The most files in one form.
+pub(super) const MAX_FILES: usize = 100;
+
+/// Why an upload was refused. The text is for the person who sent it.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    #[error("Choose a CSV file or paste an address first.")]
+    NothingChosen,
+    #[error("Paste an address first.")]
+    NoAddress,
+    #[error("Choose a file or paste an address, not both. Nothing was imported.")]
+    Both,
+    #[error("Choose up to {MAX_FILES} files at a time. Nothing was imported.")]
+    TooManyFiles,
+    #[error("The form holds more than files and an address. Nothing was imported.")]
+    TooManyFields,
+    #[error(transparent)]
+    NotAnAddress(#[from] NotAnAddress),
+    #[error("{0} Nothing was imported.")]
+    Choice(#[from] RefusedField),
+    #[error(
+        "Only a file can be looked at first. Import the address; you can change how its file is read afterwards."
+    )]
+    LookAtAddress,
+    #[error("The address is too long. The limit is {MAX_ADDRESS_BYTES} characters.")]
+    AddressTooLong,
+    #[error("{0} is empty (0 bytes). Choose a file with a header and rows.")]
+    Empty(FileName),
+    #[error("{0} is {1}, not a CSV. Save or export it as CSV and try again.")]
+    Binary(FileName, BinaryKind),
+    #[error("The upload is larger than {}, the limit here. Split it and import the parts.", bytes_at_most(*.limit))]
+    TooLarge { limit: u64 },
+    #[error(
+        "Your imports take {} of the {} that they may take here, and this does not fit. Delete imports that you no longer need and try again.",
+        bytes_at_most(.0.used), bytes_at_most(.0.allowed)
+    )]
+    OverQuota(#[from] OverQuota),
+    #[error("The upload was incomplete. Try again.")]
+    Broken,
+    #[error(
+        "The upload stalled: too little of it arrived for half a minute. Nothing was imported; try again."
+    )]
+    Stalled,
+    #[error(
+        "There is not enough free disk space for the file and its results. Nothing was stored; try again once the operator has made room."
+    )]
+    NoSpace,
+    #[error("Runboard is stopping. Nothing was stored; try again in a moment.")]
+    Stopping,
+    #[error("The file could not be stored. Nothing was kept; try again in a moment.")]
+    Storage(#[source] io::Error),
+    #[error("Runboard cannot reach its database. Nothing was stored; try again in a moment.")]
+    DatabaseAway(#[source] store::Error),
+    #[error(
+        "The database stopped answering while the import was being recorded. If it was recorded, it appears in your imports once the database answers; look there before you try again."
+    )]
+    InDoubt(#[source] store::Error),
+    #[error("{0} was not tried, because the database is not answering.")]
+    NotTried(FileName),
+    #[error("The import could not be recorded. Nothing was kept; try again in a moment.")]
+    Record(#[source] store::Error),
+}
+
+impl UploadError {
+    /// Whether the error is ours, not the sender's.
+    pub(super) fn is_failure(&self) -> bool {
+        matches!(
+            self,
+            Self::NoSpace | Self::Storage(_) | Self::DatabaseAway(_) | Self::InDoubt(_) | Self::Record(_)
+        )
+    }
+
+    /// Whether the database gave no answer, so that no further query should be made.
+    #[must_use]
+    pub fn is_database_away(&self) -> bool {
+        matches!(self, Self::DatabaseAway(_) | Self::InDoubt(_) | Self::NotTried(_))
+    }
+
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NothingChosen
+            | Self::NoAddress
+            | Self::Both
+            | Self::TooManyFiles
+            | Self::NotAnAddress(_)
+            | Self::Choice(_)
+            | Self::LookAtAddress
+            | Self::AddressTooLong
+            | Self::Empty(_)
+            | Self::Binary(..) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooLarge { .. } | Self::OverQuota(_) | Self::TooManyFields => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Broken => StatusCode::BAD_REQUEST,
+            Self::Stalled => StatusCode::REQUEST_TIMEOUT,
+            Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Stopping | Self::DatabaseAway(_) | Self::InDoubt(_) | Self::NotTried(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Storage(_) | Self::Record(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl From<io::Error> for UploadError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace,
+            _ => Self::Storage(error),
+        }
+    }
+}
+
+impl From<MultipartError> for UploadError {
+    fn from(why: MultipartError) -> Self {
+        match why {
+            MultipartError::Payload(why) if is_timeout(&why) => Self::Stalled,
+            _ => Self::Broken,
+        }
+    }
+}
+
+impl From<AcceptError> for UploadError {
+    fn from(error: AcceptError) -> Self {
+        match error {
+            AcceptError::Storage(error) => error.into(),
+            AcceptError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<store::Error> for UploadError {
+    fn from(error: store::Error) -> Self {
+        match error {
+            error if error.is_disk_full() => Self::NoSpace,
+            store::Error::InDoubt(_) => Self::InDoubt(error),
+            error if store::is_away(&error) => Self::DatabaseAway(error),
+            error => Self::Record(error),
+        }
+    }
+}
