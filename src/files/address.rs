@@ -143,7 +143,8 @@ pub(super) fn last_segment(url: &Url) -> Option<String> {
 impl FromStr for Address {
     type Err = NotAnAddress;
 
-    /// Drops the fragment, which is never sent.
+    /// Drops the fragment, which is never sent. It may name the sheet of a Google spreadsheet, and is then kept
+    /// in the query.
     fn from_str(text: &str) -> Result<Self, NotAnAddress> {
         let mut url = Url::parse(text.trim()).map_err(|error| match error {
             url::ParseError::RelativeUrlWithoutBase => NotAnAddress::NoScheme,
@@ -152,6 +153,13 @@ impl FromStr for Address {
         })?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(NotAnAddress::other_scheme(url.scheme()));
+        }
+        if let Some(sheet) = url.fragment().and_then(|fragment| fragment.strip_prefix("gid="))
+            && url.host_str() == Some("docs.google.com")
+            && url.query_pairs().all(|(name, _)| name != "gid")
+        {
+            let sheet = sheet.to_owned();
+            url.query_pairs_mut().append_pair("gid", &sheet);
         }
         url.set_fragment(None);
         Ok(Self(url))

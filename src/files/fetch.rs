@@ -1,7 +1,9 @@
 //! Fetches a file by its address: through the [`guard`], within limits, whole or not at all.
 
+mod body;
+mod error;
+
 use std::{
-    io,
     net::{IpAddr, SocketAddr},
     ops::ControlFlow,
     time::Duration,
@@ -16,8 +18,10 @@ use reqwest::{
 use tokio::time::timeout;
 use url::{Host, Url};
 
+use self::body::Body;
+pub use self::error::FetchError;
 use super::{
-    Address, BinaryKind, FileName, Incoming, Packing, address::last_segment, disposition, guard,
+    Address, BinaryKind, FileName, Incoming, Packing, ShareLink, address::last_segment, disposition, guard,
     guard::AddressRefusal,
 };
 use crate::base::{config::AllowedAddresses, tls};
@@ -73,97 +77,6 @@ pub enum Arrival {
     Bytes(FetchProgress),
 }
 
-/// Why a file could not be fetched. The text is part of a sentence for people, and says only what the owner
-/// of the import may know about the address.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    #[error(transparent)]
-    Refused(#[from] AddressRefusal),
-    #[error("the host {0} was not found")]
-    NameNotFound(String),
-    #[error("the address could not be reached")]
-    Unreachable(#[source] reqwest::Error),
-    /// The user may not have typed https: an address without a scheme is taken as https.
-    #[error(
-        "the address could not be reached by https, which is used unless http:// is in front. If the site offers http alone, import the address again with http:// in front"
-    )]
-    UnreachableByHttps(#[source] reqwest::Error),
-    #[error("the address did not answer in time")]
-    NoAnswer,
-    #[error("the address answered {}", .0.as_u16())]
-    Status(StatusCode),
-    /// The server is busy and says when to retry.
-    #[error("the address answered {}", .status.as_u16())]
-    Busy { status: StatusCode, retry_after: Duration },
-    #[error("the address redirects more than {MOST_REDIRECTS} times")]
-    TooManyRedirects,
-    #[error("the address redirects to an invalid address")]
-    RedirectToNowhere,
-    #[error("the address sent the file compressed, which Runboard does not read")]
-    Compressed,
-    #[error("the file is larger than the limit here")]
-    TooLarge,
-    #[error("the file is empty (0 bytes)")]
-    Empty,
-    #[error("the file is {0}, not a CSV")]
-    Binary(BinaryKind),
-    #[error("the connection dropped before the file was complete")]
-    CutOff(#[source] Option<reqwest::Error>),
-    #[error("the file arrived too slowly")]
-    TooSlow,
-    /// Another attempt would start at the first byte again and hold a worker for as long.
-    #[error("the file took too long to arrive")]
-    TooLong,
-    #[error("the file is not wanted any more")]
-    Unwanted,
-    #[error("this machine cannot make secure connections")]
-    NoTls(#[source] reqwest::Error),
-    #[error("the file could not be stored")]
-    Storage(#[from] io::Error),
-}
-
-impl FetchError {
-    /// Whether another attempt may succeed.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::NameNotFound(_)
-            | Self::Unreachable(_)
-            | Self::UnreachableByHttps(_)
-            | Self::NoAnswer
-            | Self::CutOff(_)
-            | Self::TooSlow
-            | Self::Busy { .. }
-            | Self::Storage(_) => true,
-            Self::Status(status) => {
-                status.is_server_error()
-                    || matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
-            }
-            Self::Refused(_)
-            | Self::TooLong
-            | Self::TooManyRedirects
-            | Self::RedirectToNowhere
-            | Self::Compressed
-            | Self::TooLarge
-            | Self::Empty
-            | Self::Binary(_)
-            | Self::Unwanted
-            | Self::NoTls(_) => false,
-        }
-    }
-}
-
-impl FetchError {
-    /// How long the server asks us to wait.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Busy { retry_after, .. } => Some(*retry_after),
-            _ => None,
-        }
-    }
-}
-
 /// Fetches files from other servers.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
@@ -205,7 +118,9 @@ impl Fetcher {
 
     /// Follows redirects from `address`. Returns the final URL and its answer: 200, with the headers read.
     async fn answer(&self, address: &Address) -> Result<(Url, Response), FetchError> {
-        let mut url = address.url().clone();
+        // A page about the file is of no use.
+        let download = ShareLink::download(address);
+        let mut url = download.as_ref().unwrap_or(address).url().clone();
         for _ in 0..=MOST_REDIRECTS {
             let answer = timeout(self.limits.answer, self.ask(&url)).await;
             let response = answer.map_err(|_| FetchError::NoAnswer)??;
@@ -262,14 +177,12 @@ impl Fetcher {
     /// Reads the body.
     async fn receive(
         &self,
-        mut response: Response,
+        response: Response,
         mut file: Incoming,
         mut told: impl FnMut(Arrival) -> ControlFlow<()>,
     ) -> Result<Incoming, FetchError> {
-        if is_compressed(&response) {
-            return Err(FetchError::Compressed);
-        }
-        let total = response.content_length();
+        let mut body = Body::of(response, self.limits.max_bytes)?;
+        let total = body.total();
         if total.is_some_and(|total| total > self.limits.max_bytes) {
             return Err(FetchError::TooLarge);
         }
@@ -277,7 +190,7 @@ impl Fetcher {
             return Err(FetchError::Unwanted);
         }
         loop {
-            let stretch = self.receive_stretch(&mut response, &mut file, total, &mut told);
+            let stretch = self.receive_stretch(&mut body, &mut file, total, &mut told);
             let is_whole = timeout(self.limits.stretch, stretch).await.map_err(|_| FetchError::TooSlow)??;
             if is_whole {
                 break;
@@ -297,15 +210,14 @@ impl Fetcher {
     /// ended.
     async fn receive_stretch(
         &self,
-        response: &mut Response,
+        body: &mut Body,
         file: &mut Incoming,
         total: Option<u64>,
         told: &mut impl FnMut(Arrival) -> ControlFlow<()>,
     ) -> Result<bool, FetchError> {
         let end = file.size() + self.limits.stretch_bytes;
         while file.size() < end {
-            let cut_off = |error: reqwest::Error| FetchError::CutOff(Some(error.without_url()));
-            let Some(bytes) = response.chunk().await.map_err(cut_off)? else { return Ok(true) };
+            let Some(bytes) = body.next().await? else { return Ok(true) };
             if file.size() + bytes.len() as u64 > self.limits.max_bytes {
                 return Err(FetchError::TooLarge);
             }
@@ -384,10 +296,4 @@ fn other_name(address: &Address, url: &Url, response: &Response) -> Option<FileN
 fn next_hop(url: &Url, response: &Response) -> Result<Url, FetchError> {
     let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
     location.and_then(|location| url.join(location).ok()).ok_or(FetchError::RedirectToNowhere)
-}
-
-/// Whether the body is compressed: it would have to be unpacked before it could be read.
-fn is_compressed(response: &Response) -> bool {
-    let encodings = response.headers().get_all(header::CONTENT_ENCODING).iter();
-    encodings.into_iter().any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }

@@ -162,6 +162,9 @@ fn how_to_get_a_csv(kind: &TextKind, from: Option<&Address>) -> &'static str {
             "Use the address of the file itself, such as its download or export link.",
             ShareLink::how_to_get_the_file,
         ),
+        (TextKind::Json | TextKind::JsonLines, Some(_)) => {
+            "It may be an error message: open the address in a browser, and use the address of the file itself."
+        }
         (TextKind::WebPage { .. }, None) => "Download the file itself and import that.",
         _ => "Export it as CSV where it comes from and import that.",
     }

@@ -9,7 +9,7 @@ use super::EngineOutage;
 use crate::{
     base::{ids::ImportId, time::UnixMillis},
     csv::Choices,
-    files::Address,
+    files::{Address, ShareLink},
     inngest::RunStatus,
     progress::ProgressRegistry,
     store::{
@@ -45,6 +45,8 @@ pub struct FetchedFrom {
     /// Without query, user name and password. The path alone may give access to the file, so only the owner
     /// may see it.
     pub address: String,
+    /// The host of the download form of a share link, from which the file is fetched.
+    pub downloaded_from: Option<String>,
 }
 
 /// Writes only the host, as the `Debug` of [`Address`] does.
@@ -285,6 +287,11 @@ impl FetchedFrom {
     fn of(url: &str) -> Self {
         let address = url.parse::<Address>();
         let host = address.as_ref().map(Address::host_and_port).unwrap_or_default();
-        Self { host, address: address.map(|address| address.without_secrets()).unwrap_or_default() }
+        let download = address.as_ref().ok().and_then(ShareLink::download);
+        Self {
+            host,
+            address: address.map(|address| address.without_secrets()).unwrap_or_default(),
+            downloaded_from: download.map(|download| download.host_and_port()),
+        }
     }
 }

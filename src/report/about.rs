@@ -32,7 +32,11 @@ impl<'a> About<'a> {
         let read_as = snapshot.runs.iter().find_map(RunSnapshot::read_as);
         let may_be_ours = snapshot.runs.is_empty() || snapshot.runs.iter().any(may_be_ours);
         let mut size = match &snapshot.fetched_from {
-            Some(address) => format!("From {}", address.host),
+            Some(from) => match &from.downloaded_from {
+                None => format!("From {}", from.host),
+                Some(host) if *host == from.host => format!("From {host}, by the link's download address"),
+                Some(host) => format!("From {}, by the link's download address at {host}", from.host),
+            },
             None => bytes(snapshot.row.size_bytes),
         };
         if let Some(first) = first {

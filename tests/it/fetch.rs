@@ -188,7 +188,7 @@ async fn what_will_not_get_better_fails_at_once_with_its_reason() {
         "/304" => Reply::status("304 Not Modified", ""),
         "/empty" => Reply::file(""),
         "/png" => Reply::file(png),
-        "/gzip" => Reply::Bytes(with_body("200 OK", "Content-Encoding: gzip\r\n", b"a,b\n")),
+        "/gzip" => Reply::Bytes(with_body("200 OK", "Content-Encoding: gzip\r\n", b"a,b\n1,2\n3,4\n")),
         // Announces a size and sends no byte.
         "/announced" => {
             Reply::Hold(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", LIMIT + 1).into())
@@ -213,7 +213,7 @@ async fn what_will_not_get_better_fails_at_once_with_its_reason() {
         ("/304", 1, "the address answered 304"),
         ("/empty", 1, "the file is empty (0 bytes)"),
         ("/png", 1, "the file is a PNG image, not a CSV"),
-        ("/gzip", 1, "the address sent the file compressed, which Runboard does not read"),
+        ("/gzip", 1, "the address sent the file compressed, and it cannot be decompressed"),
         ("/announced", 1, "the file is larger than the limit here"),
         ("/unannounced", 1, "the file is larger than the limit here"),
         ("/nowhere", 1, "the address redirects to an invalid address"),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bzip2::bufread::MultiBzDecoder;
-use flate2::bufread::{DeflateDecoder, GzDecoder};
+use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use lzma_rust2::XzReader;
 use ruzstd::decoding::{
     BlockDecodingStrategy, FrameDecoder,
@@ -21,6 +21,9 @@ pub(super) const MOST_MEMORY: u64 = 65 << 20;
 
 /// Zstandard's window is kept up to twice.
 const MOST_WINDOW: u64 = 32 << 20;
+
+/// How many packed bytes Brotli's decoder reads at once.
+const BROTLI_BUFFER: usize = 64 << 10;
 
 /// What is known of the packed file while it is read.
 #[derive(Debug, Default)]
@@ -82,11 +85,49 @@ pub(super) fn reader<'r>(packing: Packing, packed: impl BufRead + 'r) -> Box<dyn
         Packing::Bzip2 => Box::new(MultiBzDecoder::new(packed)),
         Packing::Xz => Box::new(XzReader::new_mem_limit(packed, true, (MOST_MEMORY >> 10) as u32)),
         Packing::Zip => deflate(packed),
+        Packing::Deflate => deflate_body(packed),
+        Packing::Brotli => Box::new(brotli::Decompressor::new(packed, BROTLI_BUFFER)),
     }
 }
 
 pub(super) fn deflate<'r>(packed: impl BufRead + 'r) -> Box<dyn Read + 'r> {
     Box::new(DeflateDecoder::new(packed))
+}
+
+/// The coding `deflate` is the zlib format (RFC 9110, 8.4.1.2), but some servers send the bare one.
+fn deflate_body<'r>(packed: impl BufRead + 'r) -> Box<dyn Read + 'r> {
+    Box::new(DeflateBody::Unknown(Some(packed)))
+}
+
+enum DeflateBody<R> {
+    /// The first bytes were not read yet.
+    Unknown(Option<R>),
+    Zlib(ZlibDecoder<R>),
+    Bare(DeflateDecoder<R>),
+}
+
+impl<R: BufRead> Read for DeflateBody<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Self::Unknown(packed) = self
+            && let Some(mut packed) = packed.take()
+        {
+            // A zlib header names the method 8, and is a multiple of 31 (RFC 1950, 2.2).
+            let is_zlib = match *packed.fill_buf()? {
+                [first, second, ..] => first & 0xf == 8 && u16::from_be_bytes([first, second]) % 31 == 0,
+                _ => false,
+            };
+            *self = if is_zlib {
+                Self::Zlib(ZlibDecoder::new(packed))
+            } else {
+                Self::Bare(DeflateDecoder::new(packed))
+            };
+        }
+        match self {
+            Self::Unknown(_) => Ok(0),
+            Self::Zlib(decoder) => decoder.read(buffer),
+            Self::Bare(decoder) => decoder.read(buffer),
+        }
+    }
 }
 
 /// The members of a gzip file, also with zeros behind them, as tapes and some tools leave them. None after the

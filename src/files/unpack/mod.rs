@@ -28,6 +28,9 @@ pub enum Packing {
     Bzip2,
     Xz,
     Zip,
+    /// As the `Content-Encoding` of an answer, not of a file.
+    Deflate,
+    Brotli,
 }
 
 impl Packing {
@@ -60,6 +63,8 @@ impl fmt::Display for Packing {
             Self::Bzip2 => "bzip2 archive",
             Self::Xz => "xz archive",
             Self::Zip => "zip archive",
+            Self::Deflate => "deflate stream",
+            Self::Brotli => "Brotli stream",
         })
     }
 }
@@ -138,13 +143,28 @@ impl Storage {
 }
 
 impl Unpacking {
+    /// Begins to unpack the pieces that are sent to the returned sender, up to `limit` bytes.
+    #[must_use]
+    pub(super) fn of_pieces(packing: Packing, limit: u64) -> (mpsc::Sender<Bytes>, Self) {
+        let (arrive, pieces) = mpsc::channel(BLOCKS_AHEAD);
+        let (send, blocks) = mpsc::channel(BLOCKS_AHEAD);
+        let work = tokio::task::spawn_blocking(move || {
+            let source = PackedSource::default();
+            let packed = BufReader::with_capacity(sink::BLOCK, source.count(Pieces::new(pieces)));
+            Sink::new(packing, limit, send).fill(&mut *decoders::reader(packing, packed), &source)
+        });
+        (arrive, Self { packing, blocks, work: Some(work) })
+    }
+
     /// The next bytes; None at the end of the whole file.
     pub async fn next(&mut self) -> Result<Option<Bytes>, UnpackError> {
         if let Some(block) = self.blocks.recv().await {
             return Ok(Some(block));
         }
-        let Some(work) = self.work.take() else { return Ok(None) };
-        match work.await {
+        let Some(work) = &mut self.work else { return Ok(None) };
+        let ended = work.await;
+        self.work = None;
+        match ended {
             Ok(ended) => ended.map(|()| None),
             // A decoder gave up on a file that it did not expect.
             Err(error) if error.is_panic() => {
@@ -163,6 +183,32 @@ impl Unpacking {
             Some(kind) if Packing::of(kind).is_some() => Err(UnpackError::Nested { packing, kind }),
             Some(kind) => Err(UnpackError::OtherKind { packing, kind }),
         }
+    }
+}
+
+/// Reads pieces as they arrive. Blocks.
+struct Pieces {
+    arriving: mpsc::Receiver<Bytes>,
+    piece: Bytes,
+}
+
+impl Pieces {
+    fn new(arriving: mpsc::Receiver<Bytes>) -> Self {
+        Self { arriving, piece: Bytes::new() }
+    }
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.arriving.blocking_recv() {
+                Some(piece) => self.piece = piece,
+                None => return Ok(0),
+            }
+        }
+        let most = self.piece.len().min(buffer.len());
+        buffer[..most].copy_from_slice(&self.piece.split_to(most));
+        Ok(most)
     }
 }
 

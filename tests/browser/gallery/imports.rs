@@ -122,6 +122,7 @@ pub fn from_an_address(snapshot: Snapshot) -> Snapshot {
         fetched_from: Some(Arc::new(FetchedFrom {
             host: "files.northwind.example".to_owned(),
             address: "https://files.northwind.example/2026/supplier-prices.csv".to_owned(),
+            downloaded_from: None,
         })),
         ..import_row(snapshot, |row| row.file_name = "supplier-prices.csv".to_owned())
     }

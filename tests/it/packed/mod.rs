@@ -1,5 +1,6 @@
 //! Packed files, from the form to the rows.
 
+mod coded;
 pub mod pack;
 
 use std::{fs, path::Path, time::Duration};

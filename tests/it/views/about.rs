@@ -5,16 +5,39 @@ use std::sync::Arc;
 use askama::Template;
 use runboard::{
     csv::{Dialect, FirstRows, ReadAs},
-    imports::{RunReading, RunSnapshot},
+    imports::{RunReading, RunSnapshot, Snapshot},
     inngest::RunStatus,
+    store::imports::ImportRow,
     web::views::LiveSection,
 };
 use serde_json::json;
 
 use super::{
     PACE, panel,
-    snapshots::{at, report_inputs, run_row, running, sent, with},
+    snapshots::{at, import_row, report_inputs, run_row, running, sent, with},
 };
+
+#[test]
+fn a_share_link_is_said_with_the_host_that_its_file_is_fetched_from() {
+    let said = |address: &str| {
+        let row = import_row(sent(), |row| row.source_url = Some(address.to_owned().into())).row;
+        panel(&Snapshot::new(ImportRow::clone(&row), Vec::new()))
+    };
+    for (address, words) in [
+        (
+            "https://drive.google.com/file/d/1a/view",
+            "From drive.google.com, by the link&#39;s download address at drive.usercontent.google.com",
+        ),
+        (
+            "https://www.dropbox.com/s/1a/orders.csv",
+            "From www.dropbox.com, by the link&#39;s download address",
+        ),
+        ("https://files.example/orders.csv", "From files.example<"),
+    ] {
+        let html = said(address);
+        assert!(html.contains(words), "{words}: {html}");
+    }
+}
 
 #[test]
 fn a_file_is_said_to_be_read_once_it_is_and_by_whom() {

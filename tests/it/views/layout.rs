@@ -132,7 +132,8 @@ fn a_run_that_failed_at_its_start_shows_the_address_and_the_next_step_and_nothin
         })
     };
     let address = "https://files.example/prices.csv";
-    let from = FetchedFrom { host: "files.example".to_owned(), address: address.to_owned() };
+    let from =
+        FetchedFrom { host: "files.example".to_owned(), address: address.to_owned(), downloaded_from: None };
     let html = panel(&Snapshot { fetched_from: Some(Arc::new(from)), ..with(run.clone()) });
     for said in [
         "he address answered 404.",
