@@ -7,8 +7,9 @@ use tokio::{task::JoinError, time::timeout};
 use super::{Share, Slots, failure::FailureReason, plan::Front};
 use crate::{
     base::ids::UserId,
-    csv::{Choices, Encoding, FirstRows, Part, ReadAs},
+    csv::{Choices, Encoding, FirstRows, HeaderAt, Part, ReadAs},
     files::{Key, Storage},
+    store::last_choices::HeaderHash,
 };
 
 /// How many previews are read at once. Each reads only the front of its file, which takes a fraction of a second.
@@ -30,6 +31,8 @@ pub struct Previewer {
 pub struct Preview {
     pub read_as: ReadAs,
     pub first_rows: FirstRows,
+    /// None if the file has no header.
+    pub header: Option<HeaderHash>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +79,8 @@ fn read(
     let encoding = choices.encoding.map_or(Part::certain(Encoding::UTF_8), Part::chosen);
     let Front { layout, reading, first_rows, .. } =
         Front::read(storage, source, None, encoding, choices, max_record_bytes)?;
-    Ok(Preview { read_as: ReadAs { reading, dialect: layout.dialect }, first_rows })
+    let header = (reading.header.value != HeaderAt::None).then(|| HeaderHash::of(&layout.header));
+    Ok(Preview { header, read_as: ReadAs { reading, dialect: layout.dialect }, first_rows })
 }
 
 impl From<FailureReason> for PreviewError {

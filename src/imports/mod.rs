@@ -8,6 +8,7 @@ mod delete;
 mod held;
 mod history;
 mod in_progress;
+mod last_time;
 mod late;
 mod names;
 mod outage;

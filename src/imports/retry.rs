@@ -48,8 +48,10 @@ impl Imports {
                 self.stored(id, self.shared.storage.duplicate(&stored, &Key::upload(id))).await?
             }
         };
-        let kind = (RetryOf::All, choices);
-        self.record_retry(parent, kind, id, bytes, began).await
+        let kind = (RetryOf::All, choices.clone());
+        let retry = self.record_retry(parent, kind, id, bytes, began).await?;
+        self.remember_retry(parent, &choices).await;
+        Ok(retry)
     }
 
     /// Runs the failed records of `run`, a run of `parent`, again: `size` bytes with their header, which the

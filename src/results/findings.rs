@@ -1,11 +1,11 @@
 //! What a run found in its file: why records failed, problems of the header, its first rows, and the reading
 //! speed by position.
 
-use super::outputs;
+use super::{Plan, outputs};
 use crate::{
     base::ids::RunId,
-    csv::{FirstRows, Notes, ReadAs, Reasons, Stretches},
-    store::{self, Store, steps::Remarks},
+    csv::{FirstRows, HeaderAt, Notes, ReadAs, Reasons, Stretches},
+    store::{self, Store, last_choices::HeaderHash, steps::Remarks},
 };
 
 /// The findings of the finished steps of a run.
@@ -17,6 +17,8 @@ pub struct Findings {
     pub read_as: Option<ReadAs>,
     /// What was left out of the file, repaired in it or noticed about it: in its front and in all records.
     pub notes: Notes,
+    /// The header; None if the file has none, or an earlier version planned the run.
+    pub header: Option<HeaderHash>,
     /// The names that several columns have, each with the number of its columns.
     pub repeated_names: Vec<(String, usize)>,
     /// None if an earlier version read the file.
@@ -36,8 +38,20 @@ pub async fn of(store: &Store, run: &RunId) -> store::Result<Findings> {
         reasons,
         read_as: plan.read_as(),
         notes,
+        header: header_of(&plan),
         repeated_names: plan.layout.repeated_names(),
         first_rows: plan.first_rows,
         stretches: Stretches::sum(steps.into_iter().map(|step| (step.counts, step.stretches))),
     })
+}
+
+/// The header of the file that `run` reads. None if it has none, or is not planned.
+pub async fn header(store: &Store, run: &RunId) -> store::Result<Option<HeaderHash>> {
+    let steps = store.steps(run).await?;
+    Ok(outputs::plan(run, &steps)?.as_ref().and_then(header_of))
+}
+
+fn header_of(plan: &Plan) -> Option<HeaderHash> {
+    let reading = plan.reading.as_ref()?;
+    (reading.header.value != HeaderAt::None).then(|| HeaderHash::of(&plan.layout.header))
 }

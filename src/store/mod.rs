@@ -16,6 +16,7 @@ mod held;
 pub mod history;
 mod import_state;
 pub mod imports;
+pub mod last_choices;
 pub mod outbox;
 mod patience;
 mod process_lock;

@@ -10,9 +10,12 @@ use runboard::{
     store::{
         Store,
         imports::{ImportRow, Relative, RetryOf},
+        last_choices::HeaderHash,
         outbox::OutboxRow,
     },
 };
+
+use sqlx::{AnyPool, Row};
 
 use crate::support::{migration::filled_before, postgres::on_each_database};
 
@@ -114,5 +117,52 @@ async fn each_distinct_reading(url: &str) {
             (failed, RetryOf::Failed, detected),
         ]
     );
+    store.close().await;
+}
+
+#[tokio::test]
+async fn the_newest_thousand_headers_of_an_account_are_remembered() {
+    on_each_database(remembers).await;
+}
+
+async fn remembers(url: &str) {
+    let (owner, other) = (UserId::generate(), UserId::generate());
+    let account = |id: UserId| {
+        format!("INSERT INTO account (id, email, password_hash, created_at) VALUES ('{id}', '{id}', '', 0)")
+    };
+    // 999 headers of before.
+    let older = format!(
+        "INSERT INTO last_choices (account_id, header_hash, choices, chosen_at) \
+         WITH RECURSIVE number (n) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT n + 1 FROM number WHERE n < 999) \
+         SELECT '{owner}', 'header ' || n, '{{}}', n FROM number"
+    );
+    filled_before(i64::MAX, url, [account(owner), account(other), older]).await;
+    let store = Store::open(url).await.unwrap();
+    let semicolons = chosen(&[("delimiter", "semicolon"), ("header", "3")]);
+    let pipes = chosen(&[("delimiter", "pipe")]);
+    let header = HeaderHash::of(&["id;price"]);
+    assert_ne!(HeaderHash::of(&["a", "bc"]), HeaderHash::of(&["ab", "c"]));
+    assert_eq!(store.last_choices(owner, &header).await.unwrap(), None);
+    for choices in [&pipes, &semicolons] {
+        store.remember_choices(owner, &header, choices, UnixMillis(2_000)).await.unwrap();
+    }
+    assert_eq!(store.last_choices(owner, &header).await.unwrap(), Some(semicolons), "the last one");
+    assert_eq!(store.last_choices(other, &header).await.unwrap(), None);
+    store.remember_choices(other, &header, &pipes, UnixMillis(1)).await.unwrap();
+
+    let pool = AnyPool::connect(url).await.unwrap();
+    let oldest = async || -> (i64, i64) {
+        let row = sqlx::query("SELECT COUNT(*), MIN(chosen_at) FROM last_choices WHERE account_id = $1")
+            .bind(owner.to_string())
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        (row.get(0), row.get(1))
+    };
+    assert_eq!(oldest().await, (1_000, 1));
+    store.remember_choices(owner, &HeaderHash::of(&["id"]), &pipes, UnixMillis(2_001)).await.unwrap();
+    assert_eq!(oldest().await, (1_000, 2));
+    assert_eq!(store.last_choices(other, &header).await.unwrap(), Some(pipes));
+    pool.close().await;
     store.close().await;
 }
