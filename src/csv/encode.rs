@@ -52,6 +52,35 @@ fn quoted(out: &mut Vec<u8>, field: &[u8]) {
 
 /// The bytes as text, with U+FFFD in place of undecodable bytes and NUL.
 pub(super) fn shown(bytes: &[u8]) -> Cow<'_, str> {
-    let text = String::from_utf8_lossy(bytes);
+    let text = lossy(bytes);
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { text }
+}
+
+/// The bytes as text, with U+FFFD in place of undecodable bytes. A surrogate in three bytes stands for one
+/// undecodable byte of the original file, and becomes one U+FFFD.
+pub(super) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::with_capacity(bytes.len());
+    // The bytes of a surrogate that are still to come: `utf8_chunks` finds each of them invalid.
+    let mut of_surrogate = 0;
+    let mut rest = bytes;
+    for chunk in bytes.utf8_chunks() {
+        rest = &rest[chunk.valid().len()..];
+        text.push_str(chunk.valid());
+        if !chunk.valid().is_empty() {
+            of_surrogate = 0;
+        }
+        if of_surrogate > 0 {
+            of_surrogate -= 1;
+        } else if !chunk.invalid().is_empty() {
+            text.push(char::REPLACEMENT_CHARACTER);
+            if matches!(rest, [0xed, 0xa0..=0xbf, 0x80..=0xbf, ..]) {
+                of_surrogate = 2;
+            }
+        }
+        rest = &rest[chunk.invalid().len()..];
+    }
+    Cow::Owned(text)
 }

@@ -1,5 +1,7 @@
 //! Excerpts: a few characters of a file, made safe to show beside other text.
 
+use super::encode::lossy;
+
 /// The longest excerpt in characters, without the ellipses that mark a cut.
 const LONGEST: usize = 80;
 /// The bytes that are shown before a fault far inside the text.
@@ -26,7 +28,7 @@ pub fn excerpt(bytes: &[u8], fault: usize) -> String {
     }
     // Long enough for one character more than fits, so that a character cut here is never shown.
     let end = bytes.len().min(start + (LONGEST + 1) * LONGEST_CHAR);
-    let text = String::from_utf8_lossy(&bytes[start..end]);
+    let text = lossy(&bytes[start..end]);
     let mut chars = text.chars();
     let mut excerpt = String::new();
     if start > 0 {

@@ -14,9 +14,10 @@
 use std::borrow::Cow;
 
 use super::{
-    encode::{COMMA, Encoder, LINE_END, shown},
+    encode::{Encoder, LINE_END, shown},
     excerpt::excerpt,
-    split::{FieldReader, Fields},
+    field::{FieldGrammar, Span},
+    fields::{Fields, Surplus},
 };
 
 const IN_FRONT: [&str; 3] = ["_line", "_column", "_reason"];
@@ -66,50 +67,51 @@ pub(super) struct PriorFailure<'l> {
 }
 
 /// The fields of a line of an uploaded `failed.csv` without ours. The buffers are reused for every line.
+#[derive(Default)]
 pub(super) struct Unwrapped {
     text: Vec<u8>,
-    ends: Vec<usize>,
+    spans: Vec<Span>,
     surplus: Vec<u8>,
     /// Reads `_extra` and `surplus`, which are comma-separated in every file.
-    reader: FieldReader,
+    plain: FieldGrammar,
 }
 
 impl Unwrapped {
-    pub(super) fn new() -> Self {
-        Self { text: Vec::new(), ends: Vec::new(), surplus: Vec::new(), reader: FieldReader::new(COMMA) }
-    }
-
     /// Removes our columns and the guard from `line`, whose header has `columns` other columns. The fields in
     /// `_extra` become fields of the record again. A line that is too short for `_extra` has none. Without
     /// `unwrapped` the file is an ordinary one, and `line` stays unchanged.
     pub(super) fn take_off<'a>(
         unwrapped: &'a mut Option<Self>,
-        mut line: Fields<'a>,
+        line: Fields<'a>,
         columns: usize,
     ) -> (Fields<'a>, Option<PriorFailure<'a>>) {
-        let Some(Self { text, ends, surplus, reader }) = unwrapped else { return (line, None) };
+        let Some(Self { text, spans, surplus, plain }) = unwrapped else { return (line, None) };
         text.clear();
-        ends.clear();
+        spans.clear();
         surplus.clear();
         let mut cells = line.in_columns().map(without_guard);
         let [_, column, reason] = IN_FRONT.map(|_| cells.next().unwrap_or_default());
         for cell in cells.by_ref().take(columns) {
+            let start = text.len();
             text.extend_from_slice(cell);
-            ends.push(text.len());
+            spans.push(Span { start, end: text.len(), is_rewritten: true });
         }
-        let mut count = ends.len();
+        let mut count = spans.len();
         let mut encoder = Encoder::new(surplus);
         let mut push = |field: &[u8]| {
             encoder.field(field);
             count += 1;
+            true
         };
         if let Some(extra) = cells.next().filter(|extra| !extra.is_empty()) {
-            reader.for_each(extra, &mut push);
+            plain.for_each(extra, &mut push);
         }
-        line.for_each_surplus(&mut push);
+        line.for_each_surplus(|field| {
+            push(field);
+        });
         encoder.finish();
-        let surplus = (!surplus.is_empty()).then_some(surplus.as_slice());
-        (Fields { text, ends, count, surplus, surplus_reader: reader }, Some(PriorFailure { column, reason }))
+        let surplus = (!surplus.is_empty()).then_some(Surplus { bytes: surplus, grammar: plain });
+        (Fields { record: text, text, spans, count, surplus }, Some(PriorFailure { column, reason }))
     }
 }
 
@@ -132,7 +134,7 @@ pub(super) fn write_line(
     column: Option<&str>,
     reason: &str,
     columns: usize,
-    mut fields: Option<Fields<'_>>,
+    fields: Option<Fields<'_>>,
 ) {
     let mut encoder = Encoder::new(out);
     write_cell(&mut encoder, line.to_string().as_bytes());
@@ -141,7 +143,7 @@ pub(super) fn write_line(
     for cell in fields.iter().flat_map(Fields::in_columns) {
         write_cell(&mut encoder, cell);
     }
-    if let Some(fields) = fields.as_mut().filter(|fields| fields.count >= columns) {
+    if let Some(fields) = fields.filter(|fields| fields.count >= columns) {
         let mut extra = Vec::new();
         let mut surplus = Encoder::new(&mut extra);
         fields.for_each_surplus(|field| surplus.field(field));

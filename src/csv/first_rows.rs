@@ -3,12 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Cursor, Layout,
+    Layout, Note,
     excerpt::excerpt,
-    failed_csv::Unwrapped,
+    fields::Fields,
     layout::front,
-    split::{Fields, Split, Splitter, line_end, without_half_line_end},
-    verdict::{if_any_in_current_words, judge},
+    past::Past,
+    records::{Judged, RecordSink, Records},
+    split::without_half_line_end,
+    verdict::if_any_in_current_words,
 };
 
 /// The most records that are kept.
@@ -63,82 +65,64 @@ impl FirstRows {
             rows: Vec::new(),
             is_failed_csv: layout.is_failed_csv,
         };
-        let mut text: usize = first.header.iter().map(String::len).sum();
-        let mut reader = RowReader {
-            layout,
-            splitter: Splitter::new(layout.delimiter_byte(), layout.columns_in_file(), max_record_bytes),
-            unwrapped: layout.is_failed_csv.then(Unwrapped::new),
-            cursor: layout.start,
-        };
+        let mut rows = Rows { text: first.header.iter().map(String::len).sum(), all: Vec::new() };
+        let mut records = Records::new(layout, layout.start, Past::default(), max_record_bytes);
         let start = usize::try_from(layout.start.byte).unwrap_or(usize::MAX);
-        let mut rest = without_half_line_end(sample.get(start..).unwrap_or_default(), eof);
-        while first.rows.len() < MOST_ROWS
-            && let Some((row, length)) = reader.next(rest, eof, max_record_bytes)
+        let mut rest = records.decided(sample.get(start..).unwrap_or_default(), eof);
+        while !rows.is_full()
+            && !records.is_skipping
+            && let Some(taken) = records.take(rest, eof, &mut rows)
         {
-            text += row.cells.iter().map(String::len).sum::<usize>();
-            if text > MOST_TEXT && !first.rows.is_empty() {
-                break;
-            }
-            first.rows.push(row);
-            let Some(length) = length else { break };
-            rest = &rest[length..];
+            rest = &rest[taken..];
         }
+        rows.all.truncate(MOST_ROWS);
+        if rows.text > MOST_TEXT && rows.all.len() > 1 {
+            rows.all.pop();
+        }
+        first.rows = rows.all;
         first
     }
 }
 
-struct RowReader<'l> {
-    layout: &'l Layout,
-    splitter: Splitter,
-    unwrapped: Option<Unwrapped>,
-    cursor: Cursor,
+/// The rows that were found.
+struct Rows {
+    /// The bytes of their text and of the header's.
+    text: usize,
+    all: Vec<FirstRow>,
 }
 
-impl RowReader<'_> {
-    /// The first record of `rest`, after any empty lines, and its length with them. The length is None if the
-    /// end of the record is not searched for.
-    fn next(
-        &mut self,
-        mut rest: &[u8],
-        eof: bool,
-        max_record_bytes: usize,
-    ) -> Option<(FirstRow, Option<usize>)> {
-        let from = self.cursor.byte;
-        while let length @ 1.. = line_end(rest) {
-            self.cursor.advance(length, 1);
-            rest = &rest[length..];
-        }
-        if rest.is_empty() {
-            return None;
-        }
-        let line = self.cursor.line;
-        let (record, fields) = match self.splitter.split(rest, eof) {
-            Split::Record(record, fields) => (record, fields),
-            Split::Incomplete => return None,
-            Split::TooLong => {
-                let cells = vec![excerpt(rest, 0)];
-                let failure = super::verdict::RecordFailure::TooLong { limit: max_record_bytes }.to_string();
-                return Some((FirstRow { line, cells, failure: Some(failure), at_fault: None }, None));
-            }
-        };
-        let header = &self.layout.header;
-        let (fields, mark) = Unwrapped::take_off(&mut self.unwrapped, fields, header.len());
-        let failure = judge(record, &fields, header, mark).err();
-        let fault = failure.and_then(|failure| Some((failure, failure.field(&fields)?.0)));
+impl Rows {
+    fn is_full(&self) -> bool {
+        self.all.len() >= MOST_ROWS || self.text > MOST_TEXT && !self.all.is_empty()
+    }
+}
+
+impl RecordSink for Rows {
+    fn record(&mut self, record: &Judged<'_>) {
+        let Judged { line, content, ref fields, failure } = *record;
+        let fault = failure
+            .zip(fields.as_ref())
+            .and_then(|(failure, fields)| Some((failure, failure.field(fields)?.0)));
         let place = |column: usize, field: &[u8]| match fault {
             Some((failure, at_fault)) if column == at_fault => failure.place(field),
             _ => 0,
         };
-        let row = FirstRow {
+        let cells = match fields {
+            Some(fields) => cells(fields, place),
+            None => vec![excerpt(content, 0)],
+        };
+        self.text += cells.iter().map(String::len).sum::<usize>();
+        self.all.push(FirstRow {
             line,
-            cells: cells(&fields, place),
+            cells,
             failure: failure.map(|failure| failure.to_string()),
             at_fault: fault.map(|(_, column)| column).filter(|column| *column < MOST_COLUMNS),
-        };
-        self.cursor.advance(record.bytes.len(), record.line_ends());
-        let length = self.cursor.byte - from;
-        Some((row, usize::try_from(length).ok()))
+        });
     }
+
+    fn raw(&mut self, _: &[u8]) {}
+
+    fn note(&mut self, _: Note, _: u64) {}
 }
 
 /// The first fields that have a column, each from the position that `place` returns.

@@ -5,15 +5,12 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Cursor, Dialect,
+    Cursor, Dialect, Encoding,
     encode::{Encoder, LINE_END, shown},
     excerpt::excerpt,
     failed_csv::{self, Columns},
-    split::{Split, Splitter, line_end, without_half_line_end},
+    split::{BYTE_ORDER_MARK, Split, Splitter, line_end, without_half_line_end},
 };
-
-/// UTF-8's byte-order mark. It is not data at byte 0, and is data everywhere else.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What the front of a file determines for the whole file. The plan of a run stores it, and later steps obey
 /// it.
@@ -21,6 +18,9 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub struct Layout {
     #[serde(default = "Dialect::plain")]
     pub dialect: Dialect,
+    /// The file's own encoding. The reader sees UTF-8 and names this one where it could not be decoded.
+    #[serde(default)]
+    pub encoding: Encoding,
     /// The header's fields as decoded text, as the outputs contain them: without our own columns if the file
     /// is a `failed.csv`, and with U+FFFD for undecodable bytes and NUL. Empty if all lines are empty; such a
     /// file has no records.
@@ -74,12 +74,13 @@ impl Layout {
         if input.is_empty() && !eof {
             return Err(if empty_lines > max_header_bytes as u64 { too_long } else { LayoutError::NeedMore });
         } else if !input.is_empty() {
-            let mut splitter = Splitter::new(b',', 0, max_header_bytes);
+            let mut splitter = Splitter::new(&Dialect::plain(), 0, max_header_bytes);
             match splitter.split(input, eof) {
                 Split::Incomplete => return Err(LayoutError::NeedMore),
                 Split::TooLong => return Err(too_long),
-                Split::Record(record, _) if record.open_quotes => return Err(LayoutError::QuotesNeverClose),
-                Split::Record(record, mut names_in_file) => {
+                Split::Record if splitter.quotes().open => return Err(LayoutError::QuotesNeverClose),
+                Split::Record => {
+                    let (record, names_in_file) = splitter.record(input);
                     names_in_file.for_each_surplus(|name| names.push(shown(name).into_owned()));
                     start.advance(record.bytes.len(), record.line_ends());
                 }
@@ -91,6 +92,7 @@ impl Layout {
         let Columns { header, is_failed_csv, has_extra } = failed_csv::recognise(names);
         Ok(Self {
             dialect: Dialect::plain(),
+            encoding: Encoding::UTF_8,
             header,
             start,
             is_failed_csv,
@@ -138,10 +140,6 @@ impl Layout {
             (count > 1).then(|| (excerpt(name.as_bytes(), 0), count))
         });
         several.collect()
-    }
-
-    pub(super) fn delimiter_byte(&self) -> u8 {
-        self.dialect.delimiter.as_bytes()[0]
     }
 
     /// The number of columns in the file itself.

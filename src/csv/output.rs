@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Notes, Reasons,
+    Note, Notes, Reasons,
     encode::{Encoder, LINE_END},
     excerpt::excerpt,
     failed_csv,
-    split::Fields,
+    fields::Fields,
+    records::{Judged, RecordSink},
     verdict::RecordFailure,
 };
 
@@ -69,14 +70,7 @@ impl Output {
         self.bytes() >= FULL
     }
 
-    /// Appends a record without quotes whose delimiter is a comma: its bytes can be copied.
-    pub(super) fn push_verbatim(&mut self, content: &[u8]) {
-        self.processed.extend_from_slice(content);
-        self.processed.extend_from_slice(LINE_END);
-        self.counts.processed += 1;
-    }
-
-    pub(super) fn push_processed(&mut self, fields: &Fields<'_>) {
+    fn push_processed(&mut self, fields: &Fields<'_>) {
         let mut encoder = Encoder::new(&mut self.processed);
         for field in fields.in_columns() {
             encoder.field(field);
@@ -85,26 +79,46 @@ impl Output {
         self.processed.extend_from_slice(LINE_END);
         self.counts.processed += 1;
     }
+}
 
-    /// Counts a failed record on `line` of the file, and writes everything except its bytes in `raw`.
-    /// `content` is the record or its beginning. `fields` is None if they are unknown.
-    pub(super) fn push_failed(
-        &mut self,
-        line: u64,
-        failure: RecordFailure<'_>,
-        header: &[String],
-        content: &[u8],
-        fields: Option<Fields<'_>>,
-    ) {
+/// An output together with the header.
+pub(super) struct Writer<'o> {
+    pub(super) out: &'o mut Output,
+    pub(super) header: &'o [String],
+}
+
+impl RecordSink for Writer<'_> {
+    fn record(&mut self, record: &Judged<'_>) {
+        let Judged { line, content, ref fields, failure } = *record;
+        let Some(failure) = failure else {
+            if let Some(fields) = fields {
+                self.out.push_processed(fields);
+            }
+            return;
+        };
+        let Self { out, header } = self;
+        let content = match failure {
+            // The same bytes however many are known.
+            RecordFailure::TooLong { limit } => &content[..=limit],
+            _ => content,
+        };
         let at_fault = fields.as_ref().and_then(|fields| failure.field(fields));
         let named = at_fault.and_then(|(column, field)| Some((header.get(column)?.as_str(), field)));
         let column = named.map(|(name, _)| name);
         let reason = failure.to_string();
-        self.reasons.count(column, &reason, line, || {
+        out.reasons.count(column, &reason, line, || {
             let text = named.map_or(content, |(_, field)| field);
             excerpt(text, failure.place(text))
         });
-        failed_csv::write_line(&mut self.failed, line, column, &reason, header.len(), fields);
-        self.counts.failed += 1;
+        failed_csv::write_line(&mut out.failed, line, column, &reason, header.len(), *fields);
+        out.counts.failed += 1;
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        self.out.raw.extend_from_slice(bytes);
+    }
+
+    fn note(&mut self, note: Note, line: u64) {
+        self.out.notes.add(note, line);
     }
 }

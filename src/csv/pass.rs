@@ -1,54 +1,45 @@
 //! Reads a part of a file's records in one pass.
 
-use super::{
-    Cursor, Layout, Output,
-    encode::COMMA,
-    failed_csv::Unwrapped,
-    split::{Split, Splitter, count_line_ends, line_end, without_half_line_end},
-    verdict::{RecordFailure, judge},
-};
-use memchr::memchr2;
+use super::{Cursor, Layout, Output, output::Writer, past::Past, records::Records};
 
 /// Reads records from consecutive slices of a file.
 ///
-/// It remembers how far the current record has been read, so that a long record is read only once, however
-/// often the input grows. It also remembers whether it is skipping the rest of a record that is too long.
+/// It remembers whether it is skipping the rest of a record that is too long.
 pub struct Pass<'l> {
-    layout: &'l Layout,
-    cursor: Cursor,
-    max_record_bytes: usize,
-    splitter: Splitter,
-    /// Some if the file is a `failed.csv`.
-    unwrapped: Option<Unwrapped>,
-    /// Everything up to the next line end belongs to a record that was too long and has been counted.
-    skipping: bool,
+    records: Records<'l>,
 }
 
 impl<'l> Pass<'l> {
+    /// Begins at the first record.
     #[must_use]
     pub fn new(layout: &'l Layout, start: Cursor, max_record_bytes: usize) -> Self {
-        Self {
-            layout,
-            cursor: start,
-            max_record_bytes,
-            splitter: Splitter::new(layout.delimiter_byte(), layout.columns_in_file(), max_record_bytes),
-            unwrapped: layout.is_failed_csv.then(Unwrapped::new),
-            skipping: false,
-        }
+        Self::resume(layout, start, Past::default(), max_record_bytes)
+    }
+
+    /// Goes on where another pass has stopped, at a boundary.
+    #[must_use]
+    pub fn resume(layout: &'l Layout, cursor: Cursor, past: Past, max_record_bytes: usize) -> Self {
+        Self { records: Records::new(layout, cursor, past, max_record_bytes) }
+    }
+
+    /// What matters of the records before the cursor for those after it.
+    #[must_use]
+    pub fn past(&self) -> Past {
+        self.records.past
     }
 
     /// Where the search for the next record begins. Another pass can continue from here if
     /// [`at_boundary`](Self::at_boundary).
     #[must_use]
     pub fn cursor(&self) -> Cursor {
-        self.cursor
+        self.records.cursor
     }
 
     /// Whether the cursor is at a record boundary. It always is, except while the rest of a record longer
     /// than `max_record_bytes` is being skipped.
     #[must_use]
     pub fn at_boundary(&self) -> bool {
-        !self.skipping
+        !self.records.is_skipping
     }
 
     /// Reads whole records from the front of `input` and appends the results to `out`. `input` begins at the
@@ -64,89 +55,22 @@ impl<'l> Pass<'l> {
     /// or after that limit, and appears only in `raw`. A step cannot end inside it: `stop` is ignored there,
     /// see [`at_boundary`](Self::at_boundary).
     pub fn read(&mut self, input: &[u8], eof: bool, stop: u64, out: &mut Output) -> usize {
-        let mut rest = without_half_line_end(input, eof);
+        let rest = self.records.decided(input, eof);
+        let header = &self.records.layout.header;
         let mut consumed = 0;
-        loop {
-            let taken = if self.skipping {
-                self.skip(rest, eof, out)
-            } else if self.cursor.byte < stop && (consumed == 0 || !out.is_full()) {
-                self.take(rest, eof, out)
+        while self.records.is_skipping || self.records.cursor.byte < stop && (consumed == 0 || !out.is_full())
+        {
+            let writer = &mut Writer { out, header };
+            if let Some(taken) = self.records.take(&rest[consumed..], eof, writer) {
+                consumed += taken;
             } else {
-                None
-            };
-            let Some(taken) = taken else { return consumed };
-            rest = &rest[taken..];
-            consumed += taken;
-        }
-    }
-
-    /// Takes the first item of `rest`: an empty line, a record, or the front of a record that is too long.
-    /// Returns its length in bytes, or None if `rest` is too short to tell.
-    fn take(&mut self, rest: &[u8], eof: bool, out: &mut Output) -> Option<usize> {
-        if rest.is_empty() {
-            return None;
-        }
-        if let length @ 1.. = line_end(rest) {
-            self.cursor.advance(length, 1);
-            return Some(length);
-        }
-        let (record, fields) = match self.splitter.split(rest, eof) {
-            Split::Record(record, fields) => (record, fields),
-            Split::Incomplete => return None,
-            Split::TooLong => return Some(self.begin_skip(rest, out)),
-        };
-        let header = &self.layout.header;
-        let (mut fields, mark) = Unwrapped::take_off(&mut self.unwrapped, fields, header.len());
-        match judge(record, &fields, header, mark) {
-            Ok(())
-                if !record.has_quotes
-                    && self.layout.delimiter_byte() == COMMA
-                    && !self.layout.is_failed_csv =>
-            {
-                out.push_verbatim(record.content);
-            }
-            Ok(()) => out.push_processed(&fields),
-            Err(failure) => {
-                // The fields as they were in the file that the failed record came from.
-                let unwrapped = self.layout.is_failed_csv.then(|| fields.encoded());
-                let content = unwrapped.as_deref().unwrap_or(record.content);
-                out.push_failed(self.cursor.line, failure, header, content, Some(fields));
-                out.raw.extend_from_slice(record.bytes);
+                if eof && consumed == rest.len() && consumed < input.len() {
+                    self.records.take_end_mark(writer);
+                    consumed = input.len();
+                }
+                break;
             }
         }
-        self.cursor.advance(record.bytes.len(), record.line_ends());
-        self.cursor.record += 1;
-        Some(record.bytes.len())
-    }
-
-    /// Counts a record that is too long as failed, and takes its bytes up to the limit.
-    fn begin_skip(&mut self, rest: &[u8], out: &mut Output) -> usize {
-        let limit = self.max_record_bytes;
-        // A CRLF across the limit stays whole, so that it counts as one line end.
-        let length = if rest[..=limit].ends_with(b"\r\n") { limit - 1 } else { limit };
-        out.push_failed(
-            self.cursor.line,
-            RecordFailure::TooLong { limit },
-            &self.layout.header,
-            &rest[..=limit],
-            None,
-        );
-        out.raw.extend_from_slice(&rest[..length]);
-        self.cursor.advance(length, count_line_ends(&rest[..length]));
-        self.cursor.record += 1;
-        self.skipping = true;
-        length
-    }
-
-    /// Takes the rest of a record that is too long, up to the next line end.
-    fn skip(&mut self, rest: &[u8], eof: bool, out: &mut Output) -> Option<usize> {
-        let (length, line_ends) = match memchr2(b'\r', b'\n', rest) {
-            Some(at) => (at + line_end(&rest[at..]), 1),
-            None => (rest.len(), 0),
-        };
-        self.skipping = line_ends == 0 && !eof;
-        out.raw.extend_from_slice(&rest[..length]);
-        self.cursor.advance(length, line_ends);
-        (length > 0).then_some(length)
+        consumed
     }
 }

@@ -56,6 +56,12 @@ pub enum How {
 #[serde(transparent)]
 pub struct Encoding(&'static encoding_rs::Encoding);
 
+impl Default for Encoding {
+    fn default() -> Self {
+        Self::UTF_8
+    }
+}
+
 impl Encoding {
     pub const UTF_8: Self = Self(encoding_rs::UTF_8);
     pub const UTF_16LE: Self = Self(encoding_rs::UTF_16LE);
@@ -276,7 +282,6 @@ impl Note {
 
 impl Notes {
     /// Adds one on `line`. Lines must come in order.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the reader does not count them yet"))]
     pub(super) fn add(&mut self, note: Note, line: u64) {
         self.add_several(note, 1, line);
     }

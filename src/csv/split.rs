@@ -1,120 +1,43 @@
 //! Splits input into records and fields. Nothing is judged or written here.
 
-use csv_core::{ReadFieldResult, ReadRecordResult, Reader, ReaderBuilder};
-use memchr::{memchr, memchr2_iter};
+use memchr::{memchr2, memchr2_iter};
 
-use super::encode::Encoder;
+use super::{
+    Dialect,
+    field::{Field, FieldGrammar, Quoting, Span},
+    fields::{Fields, Surplus},
+};
 
-/// The initial capacity for the fields' text, in bytes.
-const TEXT_AT_FIRST: usize = 4096;
-
-/// A csv-core reader at the beginning of a record. Building one takes microseconds, so [`start_over`] resets
-/// it instead. (A cloned reader returns wrong results in csv-core 0.1.13.)
-fn reader(delimiter: u8) -> Reader {
-    let mut reader = ReaderBuilder::new().delimiter(delimiter).build();
-    start_over(&mut reader);
-    reader
-}
-
-fn start_over(reader: &mut Reader) {
-    reader.reset();
-    // csv-core drops a byte-order mark at the front of the first input that it sees. Only a mark at byte 0 of
-    // a file is not data, and `Layout::read` has removed that one, so an empty line is fed first.
-    reader.read_record(b"\n", &mut [0], &mut [0]);
-}
-
-/// Splits a record's bytes, or a part of them, into fields, one at a time.
-pub(super) struct FieldReader {
-    reader: Reader,
-}
-
-impl FieldReader {
-    pub(super) fn new(delimiter: u8) -> Self {
-        Self { reader: reader(delimiter) }
-    }
-
-    /// Calls `each` with every unquoted field of `fields`. Empty input is one empty field.
-    pub(super) fn for_each(&mut self, fields: &[u8], mut each: impl FnMut(&[u8])) {
-        if fields.is_empty() {
-            return each(b"");
-        }
-        start_over(&mut self.reader);
-        let mut field = vec![0; fields.len()];
-        let (mut rest, mut filled) = (fields, 0);
-        loop {
-            // Once `rest` is empty, this call tells csv-core that the input ends.
-            let (result, read, wrote) = self.reader.read_field(rest, &mut field[filled..]);
-            (rest, filled) = (&rest[read..], filled + wrote);
-            match result {
-                ReadFieldResult::Field { .. } => {
-                    each(&field[..filled]);
-                    filled = 0;
-                }
-                ReadFieldResult::InputEmpty | ReadFieldResult::OutputFull => {}
-                ReadFieldResult::End => return,
-            }
-        }
-    }
-}
-
-/// The unquoted fields of one record.
-pub(super) struct Fields<'a> {
-    /// The text of the fields that have a column, concatenated.
-    pub(super) text: &'a [u8],
-    /// The end of each of them in `text`.
-    pub(super) ends: &'a [usize],
-    /// The number of fields, including those without a column.
-    pub(super) count: usize,
-    /// The fields without a column, in the form that `surplus_reader` reads. There may be millions, so they
-    /// are split only on demand.
-    pub(super) surplus: Option<&'a [u8]>,
-    pub(super) surplus_reader: &'a mut FieldReader,
-}
-
-impl<'a> Fields<'a> {
-    /// The fields that have a column.
-    pub(super) fn in_columns(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let Self { text, ends, .. } = *self;
-        let starts = std::iter::once(0).chain(ends.iter().copied());
-        starts.zip(ends).map(|(start, &end)| &text[start..end])
-    }
-
-    /// All fields as a CSV record.
-    pub(super) fn encoded(&mut self) -> Vec<u8> {
-        let mut record = Vec::new();
-        let mut encoder = Encoder::new(&mut record);
-        for field in self.in_columns() {
-            encoder.field(field);
-        }
-        self.for_each_surplus(|field| encoder.field(field));
-        encoder.finish();
-        record
-    }
-
-    pub(super) fn for_each_surplus(&mut self, each: impl FnMut(&[u8])) {
-        if let Some(surplus) = self.surplus {
-            self.surplus_reader.for_each(surplus, each);
-        }
-    }
-}
+/// UTF-8's byte-order mark.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One record as it is in the file.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Record<'a> {
     /// All bytes, including the line end.
     pub(super) bytes: &'a [u8],
     /// The bytes without the line end.
     pub(super) content: &'a [u8],
-    /// The record contains a quote character, syntactic or literal.
-    pub(super) has_quotes: bool,
-    /// The file ends inside the record's quotes.
-    pub(super) open_quotes: bool,
+    pub(super) quotes: QuotesSeen,
+}
+
+/// What was seen of quotes in a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct QuotesSeen {
+    /// A field is in quotes.
+    pub(super) quoted: bool,
+    /// A quote is text, because it is inside a field without quotes.
+    pub(super) inside: bool,
+    /// Text follows a closing quote.
+    pub(super) text_after: bool,
+    /// The file ends inside quotes.
+    pub(super) open: bool,
 }
 
 impl Record<'_> {
     /// The number of line ends, including those in quotes and the one at the end.
     pub(super) fn line_ends(&self) -> u64 {
-        if self.has_quotes {
+        if self.quotes.quoted {
             count_line_ends(self.bytes)
         } else {
             u64::from(self.content.len() < self.bytes.len())
@@ -123,138 +46,176 @@ impl Record<'_> {
 }
 
 /// The result of splitting the front of some input.
-pub(super) enum Split<'a> {
-    Record(Record<'a>, Fields<'a>),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Split {
+    /// The record is whole: see [`Splitter::record`].
+    Record,
     /// The record continues after the input.
     Incomplete,
     /// The record is longer than the limit, and the input is at least one byte longer than the limit.
     TooLong,
 }
 
-/// Splits records off the front of input that grows until its first record is whole.
+/// Splits records off the front of input.
 pub(super) struct Splitter {
-    /// How many fields have a column. Only these are split in [`Fields`].
+    grammar: FieldGrammar,
+    /// Reads a line as one field, whose content `grammar` reads. None: a line is a record itself.
+    around_lines: Option<FieldGrammar>,
+    /// How many fields have a column. Only these are kept in [`Fields`].
     columns: usize,
     /// The most bytes of a record without its line end.
     limit: usize,
-    reader: Reader,
-    surplus_reader: FieldReader,
+    /// The content of a line that was one quoted field.
+    line: Vec<u8>,
     text: Vec<u8>,
-    ends: Vec<usize>,
-    progress: Progress,
+    spans: Vec<Span>,
+    found: Found,
 }
 
-/// How far the current record has been read.
-#[derive(Clone, Copy, Default)]
-struct Progress {
-    /// Bytes of the input.
-    read: usize,
-    /// Bytes of the fields' text.
-    text: usize,
-    fields: usize,
-    /// The first byte after the last field that has a column.
-    surplus_from: Option<usize>,
-    /// The record was whole and has been returned.
-    done: bool,
+/// The fields of a record.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    /// The position of its line end, or of the end of the input.
+    end: usize,
+    count: usize,
+    /// From where to where the fields without a column are.
+    surplus: Option<(usize, usize)>,
+    quotes: QuotesSeen,
 }
+
+/// The capacity above which a buffer is given back after a record that is too long, in bytes.
+const LARGE: usize = 1 << 20;
 
 impl Splitter {
-    pub(super) fn new(delimiter: u8, columns: usize, limit: usize) -> Self {
+    pub(super) fn new(dialect: &Dialect, columns: usize, limit: usize) -> Self {
+        let (grammar, around_lines) = if dialect.lines_are_quoted {
+            (FieldGrammar::inside_line(dialect), Some(FieldGrammar::around_lines(dialect)))
+        } else {
+            (FieldGrammar::new(dialect), None)
+        };
         Self {
+            grammar,
+            around_lines,
             columns,
             limit,
-            reader: reader(delimiter),
-            surplus_reader: FieldReader::new(delimiter),
-            text: vec![0; TEXT_AT_FIRST],
-            ends: vec![0; columns],
-            progress: Progress::default(),
+            line: Vec::new(),
+            text: Vec::new(),
+            spans: Vec::new(),
+            found: Found::default(),
         }
     }
 
     /// Splits off the first record of `input`. Its first byte is not a line end, and a CR is its last byte
-    /// only with `eof` (see [`without_half_line_end`]). After [`Split::Incomplete`], the next input must be
-    /// the same with more bytes after it, and reading continues where this input ended.
-    pub(super) fn split<'a>(&'a mut self, input: &'a [u8], eof: bool) -> Split<'a> {
-        if self.progress.done {
-            self.progress = Progress::default();
-        }
+    /// only with `eof` (see [`without_half_line_end`]). After [`Split::Incomplete`] the record
+    /// must come again with more bytes after it, and is read from its beginning: a caller that doubles the
+    /// bytes reads each of them a few times at most.
+    pub(super) fn split(&mut self, input: &[u8], eof: bool) -> Split {
         let window = &input[..input.len().min(self.limit.saturating_add(1))];
-        let (content, open_quotes) = if self.feed(&window[self.progress.read..]) {
-            (&input[..self.progress.read - 1], false)
+        self.found = match self.around_lines.clone() {
+            None => self.find(window),
+            Some(around) => self.find_in_line(&around, window),
+        };
+        if self.found.end < window.len() {
+            Split::Record
         } else if window.len() > self.limit {
-            self.restart();
-            return Split::TooLong;
-        } else if !eof {
-            return Split::Incomplete;
+            self.give_back_large_buffers();
+            Split::TooLong
+        } else if eof {
+            Split::Record
         } else {
-            // A line end that does not end the record is inside quotes.
-            let open_quotes = !self.feed(b"\n");
-            if open_quotes {
-                self.end_open_field();
-            }
-            (input, open_quotes)
-        };
-        self.progress.done = true;
-        let Progress { text, fields, surplus_from, .. } = self.progress;
-        let record = Record {
-            bytes: &input[..content.len() + line_end(&input[content.len()..])],
-            content,
-            has_quotes: memchr(b'"', content).is_some(),
-            open_quotes,
-        };
-        let fields = Fields {
-            text: &self.text[..text],
-            ends: &self.ends[..fields.min(self.columns)],
-            count: fields,
-            surplus: surplus_from.map(|from| &content[from..]),
-            surplus_reader: &mut self.surplus_reader,
-        };
-        Split::Record(record, fields)
+            Split::Incomplete
+        }
     }
 
-    /// Feeds `bytes` to the current record until either ends. Returns whether the record ended.
-    fn feed(&mut self, bytes: &[u8]) -> bool {
-        let progress = &mut self.progress;
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let in_columns = progress.fields < self.columns;
-            let (result, read, wrote, fields) = if in_columns {
-                let (text, ends) = (&mut self.text[progress.text..], &mut self.ends[progress.fields..]);
-                self.reader.read_record(rest, text, ends)
+    /// What was seen of quotes in the record that was split last, even if it is not whole.
+    pub(super) fn quotes(&self) -> QuotesSeen {
+        self.found.quotes
+    }
+
+    /// The record that was split last. `input` is what it was split off, or the same with more bytes after it,
+    /// which may be its line end.
+    pub(super) fn record<'a>(&'a self, input: &'a [u8]) -> (Record<'a>, Fields<'a>) {
+        let Found { end, count, surplus, quotes } = self.found;
+        let record = if self.around_lines.is_some() { &self.line } else { input };
+        let unsplit =
+            |(from, to): (usize, usize)| Surplus { bytes: &record[from..to], grammar: &self.grammar };
+        let fields =
+            Fields { record, text: &self.text, spans: &self.spans, count, surplus: surplus.map(unsplit) };
+        let bytes = &input[..end + line_end(&input[end..])];
+        (Record { bytes, content: &input[..end], quotes }, fields)
+    }
+
+    /// From now on the quote at `at` is text, although it would open a field. None: no such quote.
+    pub(super) fn set_text_at(&mut self, at: Option<usize>) {
+        self.grammar.text_at = at;
+    }
+
+    /// Finds the fields from the front of `input` to a line end or the end of the input.
+    fn find(&mut self, input: &[u8]) -> Found {
+        self.text.clear();
+        self.spans.clear();
+        let mut found = Found::default();
+        loop {
+            let kept = self.text.len();
+            let field = self.grammar.field(input, found.end, &mut self.text);
+            if found.count < self.columns {
+                self.spans.push(field.span);
             } else {
-                // Surplus fields are only counted.
-                progress.surplus_from.get_or_insert(progress.read);
-                let (result, read, _, fields) = self.reader.read_record(rest, &mut [0; 1024], &mut [0; 128]);
-                (result, read, 0, fields)
-            };
-            rest = &rest[read..];
-            progress.read += read;
-            progress.text += wrote;
-            progress.fields += fields;
-            match result {
-                ReadRecordResult::Record => return true,
-                ReadRecordResult::OutputFull if in_columns => self.text.resize(self.text.len() * 2, 0),
-                _ => {}
+                let (from, _) = found.surplus.unwrap_or((found.end, found.end));
+                found.surplus = Some((from, field.end));
+                self.text.truncate(kept);
+            }
+            found.count += 1;
+            found.quotes.add(&field);
+            found.end = field.end;
+            let delimiter = self.grammar.delimiter_at(input, field.end);
+            if delimiter == 0 {
+                return found;
+            }
+            found.end += delimiter;
+        }
+    }
+
+    /// Finds the fields of the one field that the first line of `input` is.
+    fn find_in_line(&mut self, around: &FieldGrammar, input: &[u8]) -> Found {
+        let mut content = std::mem::take(&mut self.line);
+        content.clear();
+        let line = around.field(input, 0, &mut content);
+        if !line.span.is_rewritten {
+            content.extend_from_slice(&input[line.span.start..line.span.end]);
+        }
+        let mut found = self.find(&content);
+        self.line = content;
+        found.end = line.end;
+        found.quotes.add(&line);
+        found
+    }
+
+    /// How the fields of its records are written.
+    pub(super) fn grammar(&self) -> &FieldGrammar {
+        &self.grammar
+    }
+
+    fn give_back_large_buffers(&mut self) {
+        for buffer in [&mut self.text, &mut self.line] {
+            if buffer.capacity() > LARGE {
+                *buffer = Vec::new();
             }
         }
-        false
     }
+}
 
-    /// Ends the field whose quotes are open at the end of the file, and removes the line end that `split`
-    /// added.
-    fn end_open_field(&mut self) {
-        if self.progress.fields < self.columns {
-            self.progress.text -= 1;
-            self.ends[self.progress.fields] = self.progress.text;
+impl QuotesSeen {
+    fn add(&mut self, field: &Field) {
+        match field.quoting {
+            Quoting::None => {}
+            Quoting::Inside => self.inside = true,
+            Quoting::Quoted { close, has_text_after, .. } => {
+                self.quoted = true;
+                self.text_after |= has_text_after;
+                self.open |= close.is_none();
+            }
         }
-        self.progress.fields += 1;
-    }
-
-    /// Discards the current record and its memory.
-    fn restart(&mut self) {
-        start_over(&mut self.reader);
-        self.text = vec![0; TEXT_AT_FIRST];
-        self.progress = Progress::default();
     }
 }
 
@@ -276,6 +237,11 @@ pub(super) fn line_end(bytes: &[u8]) -> usize {
     }
 }
 
+/// The position behind the first line end in `bytes`.
+pub(super) fn behind_line_end(bytes: &[u8]) -> Option<usize> {
+    memchr2(b'\r', b'\n', bytes).map(|at| at + line_end(&bytes[at..]))
+}
+
 /// The number of line ends in `bytes`, inside and outside quotes.
 pub(super) fn count_line_ends(bytes: &[u8]) -> u64 {
     let ends_line = |&at: &usize| bytes[at] == b'\n' || bytes.get(at + 1) != Some(&b'\n');
@@ -284,6 +250,7 @@ pub(super) fn count_line_ends(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use csv_core::{ReadRecordResult, Reader};
     use proptest::{collection::vec, prelude::*, sample::select};
 
     use super::*;
@@ -291,21 +258,20 @@ mod tests {
     const PIECES: &[&[u8]] =
         &[b",", b",", b"\"", b"\"", b"\r", b"\n", b"\n", b"\0", b"\xff", b"\xef\xbb\xbf", b"x"];
 
-    type Fields = Vec<Vec<u8>>;
+    type Texts = Vec<Vec<u8>>;
 
     /// All records of a file, split by `Splitter`.
-    fn split_all(mut input: &[u8], columns: usize) -> Vec<Fields> {
-        let mut splitter = Splitter::new(b',', columns, usize::MAX);
+    fn split_all(mut input: &[u8], columns: usize) -> Vec<Texts> {
+        let mut splitter = Splitter::new(&Dialect::plain(), columns, usize::MAX);
         let mut records = Vec::new();
         while !input.is_empty() {
             if let length @ 1.. = line_end(input) {
                 input = &input[length..];
                 continue;
             }
-            let Split::Record(record, mut fields) = splitter.split(input, true) else {
-                panic!("no record in {:?}", input.escape_ascii().to_string());
-            };
-            let mut all: Fields = fields.in_columns().map(<[u8]>::to_vec).collect();
+            assert_eq!(splitter.split(input, true), Split::Record);
+            let (record, fields) = splitter.record(input);
+            let mut all: Texts = fields.in_columns().map(<[u8]>::to_vec).collect();
             fields.for_each_surplus(|field| all.push(field.to_vec()));
             assert_eq!(all.len(), fields.count);
             records.push(all);
@@ -315,7 +281,7 @@ mod tests {
     }
 
     /// The same, split by csv-core in one call.
-    fn split_all_by_csv_core(file: &[u8]) -> Vec<Fields> {
+    fn split_all_by_csv_core(file: &[u8]) -> Vec<Texts> {
         let input = [b"\n", file].concat();
         let mut reader = Reader::new();
         let (mut text, mut ends) = (vec![0; input.len()], vec![0; input.len()]);
@@ -350,6 +316,14 @@ mod tests {
             columns in 0_usize..5,
         ) {
             let file = pieces.concat();
+            prop_assert_eq!(split_all(&file, columns), split_all_by_csv_core(&file));
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_split_as_csv_core_splits_them(
+            file in vec(any::<u8>(), 0..300),
+            columns in 0_usize..5,
+        ) {
             prop_assert_eq!(split_all(&file, columns), split_all_by_csv_core(&file));
         }
     }

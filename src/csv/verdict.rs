@@ -6,16 +6,18 @@ use memchr::{memchr, memmem};
 use serde::{Deserialize, Deserializer};
 
 use super::{
+    Encoding, Layout,
     excerpt::excerpt,
     failed_csv::{self, PriorFailure},
-    split::{Fields, Record},
+    fields::Fields,
+    split::Record,
 };
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
 const CONTAINS_NUL: &str = "contains a NUL byte";
-const NOT_UTF8: &str = "not valid UTF-8";
+const NOT_VALID: &str = "not valid ";
 
 /// The replacement character, which `failed.csv` contains in place of a NUL or undecodable bytes.
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
@@ -31,11 +33,13 @@ pub(super) enum RecordFailure<'m> {
     /// The file ends inside its quotes.
     OpenQuotes,
     Nul,
-    NotUtf8,
+    /// Bytes that its encoding does not have.
+    Undecodable(Encoding),
     /// `found` fields instead of `expected`.
     FieldCount {
         found: usize,
         expected: usize,
+        place: TablePlace,
     },
     /// A line of an uploaded `failed.csv` that was not corrected, with what that file says about it.
     NotCorrected {
@@ -43,6 +47,16 @@ pub(super) enum RecordFailure<'m> {
         /// Counted from 0.
         column: Option<usize>,
     },
+}
+
+/// Where in the file a record of the wrong width is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TablePlace {
+    Inside,
+    /// Behind an empty line behind the table.
+    Below,
+    /// In a table of another width that begins on this line.
+    Second(u64),
 }
 
 impl RecordFailure<'_> {
@@ -53,7 +67,7 @@ impl RecordFailure<'_> {
             Self::TooLong { .. } | Self::FieldCount { .. } => None,
             Self::OpenQuotes => in_columns.nth(fields.count.checked_sub(1)?),
             Self::Nul => in_columns.find(|(_, field)| memchr(0, field).is_some()),
-            Self::NotUtf8 => in_columns.find(|(_, field)| std::str::from_utf8(field).is_err()),
+            Self::Undecodable(_) => in_columns.find(|(_, field)| std::str::from_utf8(field).is_err()),
             Self::NotCorrected { column, .. } => in_columns.nth(column?),
         }
     }
@@ -63,7 +77,7 @@ impl RecordFailure<'_> {
         match self {
             Self::TooLong { .. } | Self::FieldCount { .. } | Self::OpenQuotes => 0,
             Self::Nul => memchr(0, text).unwrap_or(0),
-            Self::NotUtf8 => std::str::from_utf8(text).map_or_else(|error| error.valid_up_to(), |_| 0),
+            Self::Undecodable(_) => std::str::from_utf8(text).map_or_else(|error| error.valid_up_to(), |_| 0),
             Self::NotCorrected { .. } => memmem::find(text, REPLACEMENT).unwrap_or(0),
         }
     }
@@ -80,11 +94,16 @@ impl fmt::Display for RecordFailure<'_> {
             },
             Self::OpenQuotes => f.write_str("closing quote missing"),
             Self::Nul => f.write_str(CONTAINS_NUL),
-            Self::NotUtf8 => f.write_str(NOT_UTF8),
+            Self::Undecodable(encoding) => write!(f, "{NOT_VALID}{}", encoding.name()),
             Self::NotCorrected { reason, .. } => f.write_str(&current_words(excerpt(reason, 0))),
-            Self::FieldCount { found: 1, expected } => write!(f, "1 field, expected {expected}"),
-            Self::FieldCount { found, expected } => {
-                write!(f, "{found} fields, expected {expected}")
+            Self::FieldCount { found, expected, place } => {
+                let fields = if found == 1 { "field" } else { "fields" };
+                write!(f, "{found} {fields}, expected {expected}")?;
+                match place {
+                    TablePlace::Inside => Ok(()),
+                    TablePlace::Below => f.write_str(", below the table"),
+                    TablePlace::Second(line) => write!(f, ", second table from line {line}"),
+                }
             }
         }
     }
@@ -113,31 +132,32 @@ pub(super) fn if_any_in_current_words<'de, D: Deserializer<'de>>(
     Ok(Option::<Words>::deserialize(stored)?.map(|Words(reason)| reason))
 }
 
-/// Judges a record by its bytes and by `fields`, its fields in the columns of `header`. `prior` is what an
+/// Judges a record by its bytes and by `fields`, its fields in the columns of the header. `prior` is what an
 /// uploaded `failed.csv` says about the record. A record that is too long is found by the splitter.
 pub(super) fn judge<'m>(
     record: Record<'_>,
     fields: &Fields<'_>,
-    header: &[String],
+    layout: &Layout,
     prior: Option<PriorFailure<'m>>,
 ) -> Result<(), RecordFailure<'m>> {
+    let expected = layout.header.len();
     let not_corrected = |prior: PriorFailure<'m>| {
-        let labels = || header.iter().map(|name| failed_csv::column_label(name));
+        let mut labels = layout.header.iter().map(|name| failed_csv::column_label(name));
         // An empty `_column` stands for a whole record, or for an unnamed column with a bad byte.
         let names_a_column = !prior.column.is_empty() || is_bad_byte(prior.reason);
         RecordFailure::NotCorrected {
             reason: prior.reason,
-            column: labels().position(|label| names_a_column && *label.as_bytes() == *prior.column),
+            column: labels.position(|label| names_a_column && *label.as_bytes() == *prior.column),
         }
     };
-    if record.open_quotes {
+    if record.quotes.open {
         Err(RecordFailure::OpenQuotes)
     } else if memchr(0, record.content).is_some() {
         Err(RecordFailure::Nul)
     } else if std::str::from_utf8(record.content).is_err() {
-        Err(RecordFailure::NotUtf8)
-    } else if fields.count != header.len() {
-        let found = RecordFailure::FieldCount { found: fields.count, expected: header.len() };
+        Err(RecordFailure::Undecodable(layout.encoding))
+    } else if fields.count != expected {
+        let found = RecordFailure::FieldCount { found: fields.count, expected, place: TablePlace::Inside };
         Err(prior.filter(|prior| !prior.reason.is_empty()).map_or(found, not_corrected))
     } else if let Some(prior) = prior.filter(|prior| is_bad_byte(prior.reason))
         && fields.in_columns().any(|field| memmem::find(field, REPLACEMENT).is_some())
@@ -150,5 +170,7 @@ pub(super) fn judge<'m>(
 
 /// Whether `failed.csv` has this reason for a record with bytes that it cannot contain.
 fn is_bad_byte(reason: &[u8]) -> bool {
-    reason == CONTAINS_NUL.as_bytes() || reason == NOT_UTF8.as_bytes()
+    let encoding = || str::from_utf8(reason.strip_prefix(NOT_VALID.as_bytes())?).ok();
+    reason == CONTAINS_NUL.as_bytes()
+        || encoding().is_some_and(|name| Encoding::labelled(name).is_some_and(|known| known.name() == name))
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::FailureReason;
 use crate::{
-    csv::{Counts, Cursor},
+    csv::{Counts, Cursor, Past},
     files::Key,
     inngest::call::{Call, Op, step_id},
     results::{PLAN, Plan},
@@ -41,6 +41,9 @@ pub(super) struct RowsResult {
     pub(super) counts: Counts,
     /// The position after the step's last record.
     pub(super) cursor: Cursor,
+    /// What the next step must know of the records before it.
+    #[serde(default, skip_serializing_if = "Past::is_nothing")]
+    pub(super) past: Past,
 }
 
 /// What a call must do.
@@ -57,6 +60,7 @@ pub(super) enum Next {
         plan: Plan,
         position: u32,
         start: Cursor,
+        past: Past,
     },
     /// The end of the file is reached, and the engine knows about all steps.
     Done,
@@ -97,15 +101,18 @@ pub(super) fn next(done: &[Step], call: &Call) -> Result<Next, FailureReason> {
         }
         (_, [planned, others @ ..]) => {
             let plan = Plan::from_result(&planned.result)?;
-            let (last, start) = match others.last() {
-                Some(rows) => (rows, serde_json::from_str::<RowsResult>(&rows.result)?.cursor),
-                None => (planned, plan.layout.start),
+            let (last, start, past) = match others.last() {
+                Some(rows) => {
+                    let result: RowsResult = serde_json::from_str(&rows.result)?;
+                    (rows, result.cursor, result.past)
+                }
+                None => (planned, plan.layout.start, Past::default()),
             };
             if start.byte >= plan.size {
                 return Ok(Next::Done);
             }
             let position = last.position + 1;
-            Next::Rows { name: rows(position - planned.position), plan, position, start }
+            Next::Rows { name: rows(position - planned.position), plan, position, start, past }
         }
     };
     // The engine knows about a step that we do not: the database was replaced or restored.

@@ -181,7 +181,7 @@ fn step_size(rate: u64, size: u64, bounds: &RangeInclusive<u64>) -> u64 {
 mod tests {
     use super::*;
     use crate::{
-        csv::{Counts, Cursor},
+        csv::{Counts, Cursor, Past},
         function::{STEP_BYTES, chain::RowsResult},
     };
 
@@ -205,7 +205,7 @@ mod tests {
         // must be fetched.
         let counts = Counts { processed: u64::MAX, failed: u64::MAX };
         let cursor = Cursor { byte: u64::MAX, line: u64::MAX, record: u64::MAX };
-        let output = serde_json::to_string(&RowsResult { counts, cursor }).unwrap();
+        let output = serde_json::to_string(&RowsResult { counts, cursor, past: Past::default() }).unwrap();
         assert!(output.len() * 1_000 < 4_000_000, "{output}");
     }
 

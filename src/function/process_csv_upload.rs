@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     base::{ids::RunId, time::UnixMillis},
-    csv::{Counts, Notes, Stretches},
+    csv::{Counts, Stretches},
     files::{Address, Key},
     inngest::{
         self,
@@ -158,7 +158,7 @@ impl Processor {
                 };
                 self.unpack_or_plan(call, copied, from).await?
             }
-            Next::Rows { name, plan, position, start } => {
+            Next::Rows { name, plan, position, start, past } => {
                 self.progress.of(run).set_plan(plan.read_as(), plan.first_rows.as_ref());
                 let task = Task {
                     storage: self.storage.clone(),
@@ -166,6 +166,7 @@ impl Processor {
                     run: run.clone(),
                     position,
                     start,
+                    past,
                     before: counts,
                     stretches_before: stretches.or_else(|| (!has_rows).then(|| Stretches::new(plan.size))),
                     plan,
@@ -263,7 +264,11 @@ impl Processor {
         let step = Step {
             name,
             position,
-            result: serde_json::to_string(&RowsResult { counts: rows.counts, cursor: rows.end })?,
+            result: serde_json::to_string(&RowsResult {
+                counts: rows.counts,
+                cursor: rows.end,
+                past: rows.past,
+            })?,
             counts: rows.counts,
             end_byte: rows.end.byte,
             files: rows.files,
@@ -271,7 +276,7 @@ impl Processor {
             started_at,
             committed_at: UnixMillis::now(),
         };
-        let remarks = Remarks { reasons: rows.reasons, notes: Notes::default() };
+        let remarks = Remarks { reasons: rows.reasons, notes: rows.notes };
         let committed = self.commit(&run, step, &remarks).await;
         drop(rows.reservation);
         committed

@@ -9,7 +9,7 @@ use std::{
 use super::{failure::FailureReason, plan::open};
 use crate::{
     base::ids::RunId,
-    csv::{Counts, Cursor, Output, Pass, Reasons, Stretches},
+    csv::{Counts, Cursor, Notes, Output, Pass, Past, Reasons, Stretches},
     files::{Key, OutputFile, Storage},
     progress::RunProgress,
     results::Plan,
@@ -28,6 +28,7 @@ pub(super) struct Task {
     /// Its position among all steps of the run: 0, 1, ...
     pub(super) position: u32,
     pub(super) start: Cursor,
+    pub(super) past: Past,
     /// The records of the earlier steps.
     pub(super) before: Counts,
     /// None if they are not known for all earlier steps; then this step's stretches are not shown either.
@@ -40,7 +41,9 @@ pub(super) struct Task {
 pub(super) struct Rows {
     pub(super) counts: Counts,
     pub(super) reasons: Reasons,
+    pub(super) notes: Notes,
     pub(super) end: Cursor,
+    pub(super) past: Past,
     pub(super) files: StepFiles,
     pub(super) stretches: Stretches,
     /// Held until the step is committed.
@@ -52,20 +55,23 @@ impl Task {
     /// finished, so that no shown count is taken back and less work is repeated. After an error it has
     /// finished no record, and leaves no file.
     pub(super) fn run(self) -> Result<Rows, FailureReason> {
-        let Self { storage, progress, run, plan, position, start, before, stretches_before, mut reservation } =
-            self;
+        let Self { storage, progress, run, plan, position, start, past, before, stretches_before, .. } = self;
+        let mut reservation = self.reservation;
         let stop = start.byte.saturating_add(plan.step_bytes_at(start.byte, position));
         let mut file = open(&storage, &Key::from_stored(plan.source))?;
         file.seek(SeekFrom::Start(start.byte))?;
         let mut unread = plan.size - start.byte;
-        let mut reader = Reader::new(Pass::new(&plan.layout, start, plan.max_record_bytes), plan.size);
+        let mut reader =
+            Reader::new(Pass::resume(&plan.layout, start, past, plan.max_record_bytes), plan.size);
         let mut buffer = Vec::new();
         let mut out = Output::default();
         let mut parts = Parts::new(&storage, &run);
         let mut done = Done {
             counts: Counts::default(),
             reasons: Reasons::default(),
+            notes: Notes::default(),
             end: start,
+            past,
             stretches: Stretches::new(plan.size),
         };
         progress.begin_reading(before, start.byte);
@@ -93,7 +99,8 @@ impl Task {
                 if out.counts.failed > done.counts.failed {
                     done.reasons.clone_from(&out.reasons);
                 }
-                (done.counts, done.end) = (out.counts, reader.pass.cursor());
+                done.notes.clone_from(&out.notes);
+                (done.counts, done.end, done.past) = (out.counts, reader.pass.cursor(), reader.pass.past());
                 done.stretches.clone_from(&reader.stretches);
                 parts.mark();
             }
@@ -116,8 +123,9 @@ impl Task {
                 }
             }
         }
-        let Done { counts, reasons, end, stretches } = done;
-        Ok(Rows { counts, reasons, end, files: parts.finish()?, stretches, reservation })
+        let Done { counts, reasons, notes, end, past, stretches } = done;
+        let files = parts.finish()?;
+        Ok(Rows { counts, reasons, notes, end, past, files, stretches, reservation })
     }
 }
 
@@ -181,7 +189,9 @@ impl<'l> Reader<'l> {
 struct Done {
     counts: Counts,
     reasons: Reasons,
+    notes: Notes,
     end: Cursor,
+    past: Past,
     stretches: Stretches,
 }
 

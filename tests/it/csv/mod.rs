@@ -1,8 +1,10 @@
 //! Reading CSV: every rule by example, real files, and properties against a simple reference reader.
 
+mod dialects;
 mod fixtures;
 mod properties;
 mod reference;
+mod repairs;
 mod rules;
 
 use runboard::csv::{Cursor, Layout, Output, Pass};

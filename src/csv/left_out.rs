@@ -1,0 +1,35 @@
+//! Rows that are no records: empty ones and the header again.
+
+use super::{Layout, fields::Fields};
+
+impl Layout {
+    /// Whether a record with these fields has the right width.
+    pub(super) fn fits(&self, fields: &Fields<'_>) -> bool {
+        let mut fields = *fields;
+        fields.leave_out_empty_end(self.left_out_at_end);
+        fields.count == self.columns_in_file()
+    }
+
+    /// Whether a row has delimiters only.
+    pub(super) fn is_empty_row(&self, content: &[u8]) -> bool {
+        let delimiter = self.dialect.delimiter.as_bytes();
+        content.chunks(delimiter.len()).all(|chunk| chunk == delimiter)
+    }
+
+    /// Whether a row is the header again.
+    pub(super) fn is_header(&self, fields: &Fields<'_>) -> bool {
+        fields.count == self.header.len()
+            && self.header.iter().zip(fields.in_columns()).all(|(name, field)| is_name(name, field))
+            && self.header.iter().any(|name| !name.is_empty())
+    }
+}
+
+fn is_name(name: &str, field: &[u8]) -> bool {
+    field == name.as_bytes()
+        || str::from_utf8(field).is_ok_and(|field| field.trim_matches(is_around_name) == name)
+}
+
+/// Characters at the ends of a name that do not belong to it.
+fn is_around_name(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}')
+}

@@ -1,0 +1,219 @@
+//! Takes one record after the other, with everything that is not one, and judges it.
+
+use memchr::memchr2;
+
+use super::{
+    Cursor, Layout, Note,
+    failed_csv::Unwrapped,
+    fields::Fields,
+    past::Past,
+    repair::{self, Repair},
+    split::{
+        BYTE_ORDER_MARK, Record, Split, Splitter, behind_line_end, count_line_ends, line_end,
+        without_half_line_end,
+    },
+    verdict::{RecordFailure, judge},
+};
+
+/// The end of a text in old DOS files.
+const END_MARK: u8 = 0x1a;
+
+/// Takes what is read.
+pub(super) trait RecordSink {
+    fn record(&mut self, record: &Judged<'_>);
+    /// Takes original bytes of a failed record.
+    fn raw(&mut self, bytes: &[u8]);
+    fn note(&mut self, note: Note, line: u64);
+}
+
+/// A record and the verdict on it.
+pub(super) struct Judged<'a> {
+    /// The physical line on which it begins.
+    pub(super) line: u64,
+    /// Its bytes without the line end. If it is too long, all bytes from its first on that are known.
+    pub(super) content: &'a [u8],
+    /// None if they are unknown.
+    pub(super) fields: Option<Fields<'a>>,
+    pub(super) failure: Option<RecordFailure<'a>>,
+}
+
+/// Reads one record after the other.
+pub(super) struct Records<'l> {
+    pub(super) layout: &'l Layout,
+    pub(super) cursor: Cursor,
+    pub(super) past: Past,
+    limit: usize,
+    splitter: Splitter,
+    /// Some if the file is a `failed.csv`.
+    unwrapped: Option<Unwrapped>,
+    /// Everything up to the next line end belongs to a record that was too long and has been counted.
+    pub(super) is_skipping: bool,
+}
+
+impl<'l> Records<'l> {
+    pub(super) fn new(layout: &'l Layout, cursor: Cursor, past: Past, limit: usize) -> Self {
+        Self {
+            layout,
+            cursor,
+            past,
+            limit,
+            splitter: Splitter::new(&layout.dialect, layout.columns_in_file(), limit),
+            unwrapped: layout.is_failed_csv.then(Unwrapped::default),
+            is_skipping: false,
+        }
+    }
+
+    /// `input` without its last byte, if the next one or the end of the file decides what it is: a CR, or the end
+    /// mark of old DOS files.
+    pub(super) fn decided<'a>(&self, input: &'a [u8], eof: bool) -> &'a [u8] {
+        match input.split_last() {
+            Some((&END_MARK, before)) if self.layout.repairs => before,
+            _ => without_half_line_end(input, eof),
+        }
+    }
+
+    /// Takes the end mark at the end of the file.
+    pub(super) fn take_end_mark(&mut self, sink: &mut impl RecordSink) {
+        sink.note(Note::EndMark, self.cursor.line);
+        self.cursor.advance(1, 0);
+    }
+
+    /// Takes the first item of `rest`: an empty line, a record or another row, or a part of a record that is too
+    /// long. Returns its length in bytes, or None if `rest` is too short to tell.
+    pub(super) fn take(&mut self, rest: &[u8], eof: bool, sink: &mut impl RecordSink) -> Option<usize> {
+        if self.is_skipping {
+            return self.skip(rest, eof, sink);
+        }
+        if rest.is_empty() {
+            return None;
+        }
+        if let length @ 1.. = line_end(rest) {
+            self.cursor.advance(length, 1);
+            self.past.pass_empty_line(self.cursor.record);
+            return Some(length);
+        }
+        if self.layout.repairs && rest.starts_with(BYTE_ORDER_MARK) {
+            sink.note(Note::JoinMarks, self.cursor.line);
+            self.cursor.advance(BYTE_ORDER_MARK.len(), 0);
+            return Some(BYTE_ORDER_MARK.len());
+        }
+        match self.split(rest, eof, sink) {
+            Split::Record => Some(self.take_record(rest, sink)),
+            Split::Incomplete => None,
+            Split::TooLong => Some(self.begin_skip(rest, sink)),
+        }
+    }
+
+    /// Splits off the first record, after its quotes were repaired.
+    fn split(&mut self, rest: &[u8], eof: bool, sink: &mut impl RecordSink) -> Split {
+        let Layout { repairs, is_failed_csv, ref dialect, .. } = *self.layout;
+        // The quotes of our own files are right, and their lines may be short.
+        if !repairs || is_failed_csv || dialect.lines_are_quoted {
+            return self.splitter.split(rest, eof);
+        }
+        if self.past.is_bound_to_lines(self.cursor.byte) {
+            let line = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+            return self.splitter.split(&rest[..line], eof || line < rest.len());
+        }
+        let split = self.splitter.split(rest, eof);
+        if split == Split::Incomplete || !self.splitter.quotes().quoted {
+            return split;
+        }
+        let (record, fields) = self.splitter.record(rest);
+        let fits = split == Split::Record && self.layout.fits(&fields);
+        let is_suspicious = record.quotes.open || record.quotes.text_after || !fits;
+        if !is_suspicious || behind_line_end(record.content).is_none() {
+            return split;
+        }
+        let decided = repair::decide(&mut self.splitter, self.layout, rest, eof, self.limit, fits);
+        let Some((repair, looked_at)) = decided else { return Split::Incomplete };
+        self.past.search(self.cursor.byte, self.cursor.byte.saturating_add(looked_at as u64));
+        match repair {
+            Repair::Keep => self.splitter.split(rest, eof),
+            Repair::Cut { length, text_at } => {
+                if text_at.is_some() {
+                    sink.note(Note::QuotesAsText, self.cursor.line);
+                }
+                self.splitter.set_text_at(text_at);
+                let split = self.splitter.split(&rest[..length], true);
+                self.splitter.set_text_at(None);
+                split
+            }
+        }
+    }
+
+    /// Takes the record that was split off last.
+    fn take_record(&mut self, rest: &[u8], sink: &mut impl RecordSink) -> usize {
+        let (layout, line) = (self.layout, self.cursor.line);
+        let (record, fields) = self.splitter.record(rest);
+        let (mut fields, prior) = Unwrapped::take_off(&mut self.unwrapped, fields, layout.header.len());
+        fields.leave_out_empty_end(layout.left_out_at_end);
+        self.cursor.advance(record.bytes.len(), record.line_ends());
+        if layout.repairs && layout.is_empty_row(record.content) {
+            sink.note(Note::EmptyRows, line);
+            self.past.pass_empty_line(self.cursor.record);
+            return record.bytes.len();
+        }
+        // Old programs filled the last block of a file with it.
+        if layout.repairs && record.bytes.iter().all(|byte| *byte == END_MARK) {
+            sink.note(Note::EndMark, line);
+            return record.bytes.len();
+        }
+        if layout.repairs && layout.is_header(&fields) {
+            sink.note(Note::RepeatedHeaders, line);
+            return record.bytes.len();
+        }
+        let mut failure = judge(record, &fields, layout, prior).err();
+        match &mut failure {
+            Some(RecordFailure::FieldCount { found, place, .. }) if layout.repairs => {
+                *place = self.past.place(line, *found);
+            }
+            _ if fields.count == layout.header.len() => self.past.pass_right_width(),
+            _ => {}
+        }
+        if layout.repairs {
+            note_quotes(&record, line, sink);
+        }
+        // The fields as they were in the file that the failed record came from.
+        let unwrapped = (failure.is_some() && layout.is_failed_csv).then(|| fields.encoded());
+        let content = unwrapped.as_deref().unwrap_or(record.content);
+        sink.record(&Judged { line, content, fields: Some(fields), failure });
+        if failure.is_some() {
+            sink.raw(record.bytes);
+        }
+        self.cursor.record += 1;
+        record.bytes.len()
+    }
+
+    /// Counts a record that is too long as failed, and takes its bytes up to the limit.
+    fn begin_skip(&mut self, rest: &[u8], sink: &mut impl RecordSink) -> usize {
+        let limit = self.limit;
+        // A CRLF across the limit stays whole, so that it counts as one line end.
+        let length = if rest[..=limit].ends_with(b"\r\n") { limit - 1 } else { limit };
+        let failure = Some(RecordFailure::TooLong { limit });
+        sink.record(&Judged { line: self.cursor.line, content: rest, fields: None, failure });
+        sink.raw(&rest[..length]);
+        self.cursor.advance(length, count_line_ends(&rest[..length]));
+        self.cursor.record += 1;
+        self.is_skipping = true;
+        length
+    }
+
+    /// Takes the rest of a record that is too long, up to the next line end.
+    fn skip(&mut self, rest: &[u8], eof: bool, sink: &mut impl RecordSink) -> Option<usize> {
+        let (length, line_ends) = behind_line_end(rest).map_or((rest.len(), 0), |length| (length, 1));
+        self.is_skipping = line_ends == 0 && !eof;
+        sink.raw(&rest[..length]);
+        self.cursor.advance(length, line_ends);
+        (length > 0).then_some(length)
+    }
+}
+
+fn note_quotes(record: &Record<'_>, line: u64, sink: &mut impl RecordSink) {
+    if record.quotes.inside {
+        sink.note(Note::QuotesInside, line);
+    }
+    if record.quotes.text_after {
+        sink.note(Note::TextAfterQuote, line);
+    }
+}
