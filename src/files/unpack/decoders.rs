@@ -1,7 +1,7 @@
 //! The decoders of packed files. Each reads all members, frames and streams of a file, one after the other.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     io::{self, BufRead, ErrorKind, Read},
     rc::Rc,
 };
@@ -32,7 +32,7 @@ pub(super) struct PackedSource(Rc<SourceState>);
 #[derive(Debug, Default)]
 struct SourceState {
     bytes: Cell<u64>,
-    has_failed: Cell<bool>,
+    failure: RefCell<Option<ErrorKind>>,
 }
 
 /// Counts what is read.
@@ -52,10 +52,15 @@ impl PackedSource {
         self.0.bytes.get()
     }
 
+    /// Why the packed file itself cannot be read, if that is so.
+    pub(super) fn failure(&self) -> Option<io::Error> {
+        self.0.failure.borrow().map(io::Error::from)
+    }
+
     /// What an error of a decoder means.
     pub(super) fn explain(&self, packing: Packing, error: io::Error) -> UnpackError {
-        if self.0.has_failed.get() {
-            return error.into();
+        if let Some(failure) = self.failure() {
+            return failure.into();
         }
         tracing::debug!(%error, %packing, "a packed file cannot be read");
         match error.kind() {
@@ -70,7 +75,9 @@ impl PackedSource {
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer).inspect_err(|error| {
-            self.state.has_failed.set(error.kind() != ErrorKind::Interrupted);
+            if error.kind() != ErrorKind::Interrupted {
+                *self.state.failure.borrow_mut() = Some(error.kind());
+            }
         })?;
         self.state.bytes.set(self.state.bytes.get().saturating_add(read as u64));
         Ok(read)

@@ -2,6 +2,7 @@
 
 mod decoders;
 mod sink;
+mod workbook;
 mod zip;
 
 use std::{
@@ -113,6 +114,15 @@ pub enum UnpackError {
     Method,
     #[error("The file is {0}, not a CSV. Export it as CSV and import that.")]
     Document(&'static str),
+    #[error("This is a damaged Excel workbook: it has no sheet. Save it as CSV and import that.")]
+    NoSheet,
+    #[error("This is a damaged Excel workbook. Open it in Excel, save it as CSV and import that.")]
+    DamagedWorkbook,
+    #[error(
+        "The Excel workbook is too large: its texts need more than {} of memory. Save it as CSV and import that.",
+        bytes_at_most(workbook::MOST_MEMORY as u64)
+    )]
+    WorkbookMemory,
     /// Nobody wants the file any more.
     #[error("Unpacking was stopped.")]
     Stopped,
@@ -219,10 +229,13 @@ fn unpack(mut file: File, packing: Packing, sink: Sink) -> Result<(), UnpackErro
         let packed = BufReader::with_capacity(sink::BLOCK, source.count(file));
         return sink.fill(&mut *decoders::reader(packing, packed), &source);
     }
-    let archive = zip::Archive::read(&mut file)?;
+    let archive = zip::Archive::read(&file)?;
+    if workbook::is_workbook(&archive) {
+        return workbook::read(&file, &archive, sink);
+    }
     let entry = archive.only_file()?;
     let source = PackedSource::default();
-    let start = entry.data_start(&mut file)?;
+    let start = entry.data_start(&file)?;
     file.seek(io::SeekFrom::Start(start))?;
     let packed = BufReader::with_capacity(sink::BLOCK, source.count(file.take(entry.packed_bytes)));
     sink.fill(&mut *entry.reader(packed)?, &source)

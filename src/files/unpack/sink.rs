@@ -1,6 +1,9 @@
 //! Where unpacked bytes go: in blocks to whoever stores them, within limits.
 
-use std::io::{ErrorKind, Read};
+use std::{
+    io::{ErrorKind, Read},
+    mem,
+};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -28,11 +31,13 @@ pub(super) struct Sink {
     limit: u64,
     send: mpsc::Sender<Bytes>,
     written: u64,
+    /// Bytes that were written and not sent yet.
+    block: Vec<u8>,
 }
 
 impl Sink {
     pub(super) fn new(packing: Packing, limit: u64, send: mpsc::Sender<Bytes>) -> Self {
-        Self { packing, limit, send, written: 0 }
+        Self { packing, limit, send, written: 0, block: Vec::new() }
     }
 
     /// Sends all bytes of `unpacked`, which is decoded from `source`.
@@ -54,6 +59,32 @@ impl Sink {
             block.truncate(filled);
             self.send(block, source.bytes())?;
         }
+    }
+
+    /// The most bytes of the unpacked file.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Fails if nobody wants the file any more.
+    pub(super) fn check_wanted(&self) -> Result<(), UnpackError> {
+        if self.send.is_closed() { Err(UnpackError::Stopped) } else { Ok(()) }
+    }
+
+    /// Sends `bytes`, in blocks. `read` bytes of the packed file have been read so far.
+    pub(super) fn write(&mut self, bytes: &[u8], read: u64) -> Result<(), UnpackError> {
+        self.block.extend_from_slice(bytes);
+        if self.block.len() < BLOCK {
+            return Ok(());
+        }
+        let block = mem::take(&mut self.block);
+        self.send(block, read)
+    }
+
+    /// Sends what was written last.
+    pub(super) fn finish(mut self) -> Result<(), UnpackError> {
+        let block = mem::take(&mut self.block);
+        if block.is_empty() { Ok(()) } else { self.send(block, u64::MAX) }
     }
 
     /// Sends `block`. `read` bytes of the packed file have been read so far.

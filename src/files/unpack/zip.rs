@@ -67,7 +67,7 @@ const DAMAGED: UnpackError = UnpackError::Damaged(Packing::Zip);
 
 impl Archive {
     /// Reads the list of entries.
-    pub(super) fn read(file: &mut File) -> Result<Self, UnpackError> {
+    pub(super) fn read(file: &File) -> Result<Self, UnpackError> {
         let size = file.metadata()?.len();
         let tail_bytes = size.min(END_BYTES + LONGEST_COMMENT);
         let tail_at = size - tail_bytes;
@@ -147,8 +147,6 @@ impl Archive {
         let begins = |folder: &str| self.entries.iter().any(|entry| entry.name.starts_with(folder));
         if self.find("xl/workbook.bin").is_some() {
             Some("a binary Excel workbook (.xlsb)")
-        } else if begins("xl/") {
-            Some("an Excel workbook")
         } else if begins("word/") {
             Some("a Word document")
         } else if begins("ppt/") {
@@ -202,7 +200,7 @@ impl ZipEntry {
     }
 
     /// The position of the entry's packed bytes, after its own header.
-    pub(super) fn data_start(&self, file: &mut File) -> Result<u64, UnpackError> {
+    pub(super) fn data_start(&self, file: &File) -> Result<u64, UnpackError> {
         if self.flags & 1 == 1 {
             return Err(UnpackError::Encrypted);
         }
@@ -272,7 +270,7 @@ impl<R: Read> Read for Checked<R> {
 }
 
 /// `bytes` of `file` from `at` on. Positions beyond its end mean that the archive is damaged.
-fn read_at(file: &mut File, at: u64, bytes: u64) -> Result<Vec<u8>, UnpackError> {
+fn read_at(mut file: &File, at: u64, bytes: u64) -> Result<Vec<u8>, UnpackError> {
     let mut read = Vec::new();
     file.seek(SeekFrom::Start(at)).map_err(|_| DAMAGED)?;
     file.take(bytes).read_to_end(&mut read)?;

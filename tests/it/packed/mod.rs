@@ -2,6 +2,7 @@
 
 mod coded;
 pub mod pack;
+mod workbook;
 
 use std::{fs, path::Path, time::Duration};
 

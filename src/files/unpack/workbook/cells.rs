@@ -1,0 +1,204 @@
+//! The cells of a sheet, in the order of its rows, as text.
+
+use quick_xml::events::{BytesStart, Event};
+
+use super::{
+    super::UnpackError,
+    CellContext, number,
+    parts::{Package, Sheet},
+    strings::rich_text,
+    xml::{Xml, XmlError, attribute},
+};
+
+/// The size of a sheet.
+const ROWS: u32 = 1 << 20;
+const COLUMNS: u32 = 1 << 14;
+
+/// Reads the cells of a sheet.
+pub(super) struct Cells<'w> {
+    package: &'w Package<'w>,
+    xml: Xml<'w>,
+    context: &'w CellContext<'w>,
+    /// Where the next cell without a place of its own is.
+    row: u32,
+    column: u32,
+    value: String,
+}
+
+/// The place of a cell, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SheetCell {
+    pub(super) row: u32,
+    pub(super) column: u32,
+    pub(super) is_text: bool,
+}
+
+/// What a cell's element says besides its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CellType {
+    Number,
+    Shared,
+    Inline,
+    Bool,
+    /// The result of a formula, an error or a date as text.
+    Plain {
+        is_text: bool,
+    },
+}
+
+impl<'w> Cells<'w> {
+    pub(super) fn open(
+        package: &'w Package<'w>,
+        sheet: &Sheet,
+        context: &'w CellContext<'w>,
+    ) -> Result<Self, UnpackError> {
+        let xml = package.open_sheet(sheet)?;
+        Ok(Self { package, xml, context, row: 0, column: 0, value: String::new() })
+    }
+
+    /// Reads the next cell, and its text into `text`. None at the end.
+    pub(super) fn next(&mut self, text: &mut String) -> Result<Option<SheetCell>, UnpackError> {
+        self.advance(text).map_err(|error| self.package.explain(error))
+    }
+
+    /// The packed bytes read so far.
+    pub(super) fn read(&self) -> u64 {
+        self.package.read()
+    }
+
+    fn advance(&mut self, text: &mut String) -> Result<Option<SheetCell>, XmlError> {
+        text.clear();
+        loop {
+            let Some(event) = self.xml.next()? else { return Ok(None) };
+            match event {
+                Event::Start(element) => match element.local_name().as_ref() {
+                    "row" => {
+                        if let Some(number) = attribute(&element, "r")? {
+                            let number = number.parse::<u32>().map_err(|_| XmlError)?;
+                            self.row = number.checked_sub(1).filter(|row| *row < ROWS).ok_or(XmlError)?;
+                        }
+                        self.column = 0;
+                    }
+                    "c" => {
+                        let place = attribute(&element, "r")?;
+                        let (row, column) = match &place {
+                            Some(place) => place_of(place).ok_or(XmlError)?,
+                            None => (self.row, self.column),
+                        };
+                        if row >= ROWS || column >= COLUMNS {
+                            return Err(XmlError);
+                        }
+                        let (cell_type, style) = (CellType::of(&element)?, style_of(&element)?);
+                        (self.row, self.column) = (row, column + 1);
+                        let is_text = self.read_value(cell_type, style, text)?;
+                        return Ok(Some(SheetCell { row, column, is_text }));
+                    }
+                    _ => {}
+                },
+                Event::End(element) => match element.local_name().as_ref() {
+                    "row" => self.row = self.row.saturating_add(1),
+                    "sheetData" => return Ok(None),
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads up to the end of the cell. Returns whether its value is a text.
+    fn read_value(&mut self, cell_type: CellType, style: usize, text: &mut String) -> Result<bool, XmlError> {
+        let outside = self.xml.depth().saturating_sub(1);
+        self.value.clear();
+        while self.xml.depth() > outside {
+            let Some(event) = self.xml.next()? else { return Err(XmlError) };
+            let Event::Start(element) = event else { continue };
+            let is_inline = match element.local_name().as_ref() {
+                "v" => false,
+                "is" => true,
+                _ => continue,
+            };
+            match (is_inline, cell_type) {
+                (true, CellType::Inline) => rich_text(&mut self.xml, text)?,
+                (false, cell_type) if cell_type != CellType::Inline => self.xml.text_into(&mut self.value)?,
+                _ => {}
+            }
+        }
+        let context = self.context;
+        match cell_type {
+            CellType::Inline => return Ok(true),
+            CellType::Shared if self.value.is_empty() => {}
+            CellType::Shared => {
+                let number = self.value.trim().parse().map_err(|_| XmlError)?;
+                text.push_str(context.strings.get(number).ok_or(XmlError)?);
+                return Ok(true);
+            }
+            CellType::Bool => text.push_str(match self.value.trim() {
+                "" => "",
+                "0" | "false" => "FALSE",
+                _ => "TRUE",
+            }),
+            CellType::Plain { is_text } => {
+                text.push_str(&self.value);
+                return Ok(is_text);
+            }
+            CellType::Number => {
+                let format = context.formats.get(style).copied().unwrap_or_default();
+                number::write(self.value.trim(), format, context.is_1904, text);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl CellType {
+    fn of(element: &BytesStart<'_>) -> Result<Self, XmlError> {
+        Ok(match attribute(element, "t")?.as_deref() {
+            Some("s") => Self::Shared,
+            Some("inlineStr") => Self::Inline,
+            Some("b") => Self::Bool,
+            Some("str") => Self::Plain { is_text: true },
+            Some("e" | "d") => Self::Plain { is_text: false },
+            _ => Self::Number,
+        })
+    }
+}
+
+fn style_of(element: &BytesStart<'_>) -> Result<usize, XmlError> {
+    Ok(attribute(element, "s")?.and_then(|style| style.parse().ok()).unwrap_or(0))
+}
+
+/// The row and column of a place such as `AB12`, from 0.
+fn place_of(place: &str) -> Option<(u32, u32)> {
+    let letters = place.bytes().take_while(u8::is_ascii_alphabetic).count();
+    let (letters, digits) = place.split_at_checked(letters)?;
+    if letters.is_empty() || letters.len() > 3 {
+        return None;
+    }
+    let digit = |letter: u8| u32::from(letter.to_ascii_uppercase() - b'A') + 1;
+    let column = letters.bytes().fold(0, |column, letter| column * 26 + digit(letter));
+    let row: u32 = digits.parse().ok()?;
+    Some((row.checked_sub(1)?, column - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read() {
+        for (place, row_and_column) in [
+            ("A1", Some((0, 0))),
+            ("Z10", Some((9, 25))),
+            ("AA1", Some((0, 26))),
+            ("XFD1048576", Some((ROWS - 1, COLUMNS - 1))),
+            ("A0", None),
+            ("1", None),
+            ("A", None),
+            ("ABCD1", None),
+            ("A-1", None),
+            ("é1", None),
+        ] {
+            assert_eq!(place_of(place), row_and_column, "{place}");
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The parts of a workbook besides its sheets: which sheets it has, and how their numbers are formatted.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    fs::File,
+    io::{BufRead, BufReader, Read, Seek, SeekFrom},
+};
+
+use quick_xml::events::Event;
+
+use super::{
+    super::{UnpackError, decoders::PackedSource, zip::Archive},
+    number::Format,
+    xml::{Xml, XmlError, attribute},
+};
+
+/// The most bytes of a part other than sheets and texts. Its names and formats are kept in memory.
+const LARGEST_PART: u64 = 16 << 20;
+
+/// How much larger than the limit of a file a sheet may be: its XML says much more than the rows.
+const SHEET_GROWTH: u64 = 4;
+
+/// The buffer of a part's decoded bytes.
+const BUFFER: usize = 64 << 10;
+
+/// An archive with the parts of a workbook.
+pub(super) struct Package<'a> {
+    file: &'a File,
+    archive: &'a Archive,
+    /// The most bytes of the whole file.
+    limit: u64,
+    /// Of the part that was opened last.
+    source: RefCell<PackedSource>,
+}
+
+/// What the main part says.
+#[derive(Debug, Default)]
+pub(super) struct Workbook {
+    sheets: Vec<Sheet>,
+    pub(super) is_1904: bool,
+    /// The paths of the parts by their kind, the last word of the relationship's type.
+    parts: HashMap<String, String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Sheet {
+    pub(super) path: String,
+    is_hidden: bool,
+}
+
+/// A part that another one refers to.
+struct Related {
+    kind: String,
+    path: String,
+}
+
+impl Workbook {
+    /// The sheets that a person sees, or all if none is visible.
+    pub(super) fn visible_sheets(&self) -> impl Iterator<Item = &Sheet> {
+        let all_hidden = self.sheets.iter().all(|sheet| sheet.is_hidden);
+        self.sheets.iter().filter(move |sheet| all_hidden || !sheet.is_hidden)
+    }
+
+    pub(super) fn part(&self, kind: &str) -> Option<&str> {
+        self.parts.get(kind).map(String::as_str)
+    }
+}
+
+impl<'a> Package<'a> {
+    pub(super) fn new(file: &'a File, archive: &'a Archive, limit: u64) -> Self {
+        Self { file, archive, limit, source: RefCell::default() }
+    }
+
+    /// Opens the part at `path`; None if the archive has none.
+    pub(super) fn open(&self, path: &str, limit: u64) -> Result<Option<Xml<'a>>, UnpackError> {
+        let Some(entry) = self.archive.find(path) else { return Ok(None) };
+        if entry.bytes > limit {
+            return Err(UnpackError::WorkbookMemory);
+        }
+        let mut file = self.file;
+        file.seek(SeekFrom::Start(entry.data_start(file)?))?;
+        let source = PackedSource::default();
+        let packed = BufReader::with_capacity(BUFFER, source.count(file.take(entry.packed_bytes)));
+        *self.source.borrow_mut() = source;
+        let part: Box<dyn BufRead + 'a> = Box::new(BufReader::with_capacity(BUFFER, entry.reader(packed)?));
+        Ok(Some(Xml::new(part)))
+    }
+
+    pub(super) fn open_sheet(&self, sheet: &Sheet) -> Result<Xml<'a>, UnpackError> {
+        let limit = self.limit.saturating_mul(SHEET_GROWTH);
+        self.open(&sheet.path, limit)?.ok_or(UnpackError::NoSheet)
+    }
+
+    /// The packed bytes that were read of the part that was opened last.
+    pub(super) fn read(&self) -> u64 {
+        self.source.borrow().bytes()
+    }
+
+    /// What an error in the part that was opened last means.
+    pub(super) fn explain(&self, _: XmlError) -> UnpackError {
+        match self.source.borrow().failure() {
+            Some(error) => error.into(),
+            None => UnpackError::DamagedWorkbook,
+        }
+    }
+
+    pub(super) fn workbook(&self) -> Result<Workbook, UnpackError> {
+        let main = self.related("")?.into_values().find(|part| part.kind == "officeDocument");
+        let path = main.map_or("xl/workbook.xml".to_owned(), |part| part.path);
+        let Some(mut xml) = self.open(&path, LARGEST_PART)? else { return Err(UnpackError::NoSheet) };
+        let mut listed = Vec::new();
+        let mut workbook = Workbook::default();
+        let read = |xml: &mut Xml<'_>| -> Result<(), XmlError> {
+            while let Some(event) = xml.next()? {
+                let Event::Start(element) = event else { continue };
+                match element.local_name().as_ref() {
+                    "workbookPr" => {
+                        let is_1904 = attribute(&element, "date1904")?;
+                        workbook.is_1904 |= is_1904.is_some_and(|value| matches!(&*value, "1" | "true"));
+                    }
+                    "sheet" => {
+                        let id = attribute(&element, "id")?.unwrap_or_default().into_owned();
+                        let is_hidden = attribute(&element, "state")?.is_some_and(|state| state != "visible");
+                        listed.push((id, is_hidden));
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        };
+        let ended = { read }(&mut xml);
+        ended.map_err(|error| self.explain(error))?;
+        let mut related = self.related(&path)?;
+        for (id, is_hidden) in listed {
+            // Charts on sheets of their own have no cells.
+            if let Some(part) = related.remove(&id).filter(|part| part.kind == "worksheet") {
+                workbook.sheets.push(Sheet { path: part.path, is_hidden });
+            }
+        }
+        workbook.parts = related.into_values().map(|part| (part.kind, part.path)).collect();
+        Ok(workbook)
+    }
+
+    /// The parts that the part at `path` refers to, by the names of the references.
+    fn related(&self, path: &str) -> Result<HashMap<String, Related>, UnpackError> {
+        let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
+        let list = join(folder, &format!("_rels/{name}.rels"));
+        let mut related = HashMap::new();
+        let Some(mut xml) = self.open(&list, LARGEST_PART)? else { return Ok(related) };
+        let mut read = || -> Result<(), XmlError> {
+            while let Some(event) = xml.next()? {
+                let Event::Start(element) = event else { continue };
+                if element.local_name().as_ref() != "Relationship" {
+                    continue;
+                }
+                let [id, kind, target] = ["Id", "Type", "Target"].map(|name| attribute(&element, name));
+                let (Some(id), Some(kind), Some(target)) = (id?, kind?, target?) else { continue };
+                let kind = kind.rsplit('/').next().unwrap_or_default().to_owned();
+                related.insert(id.into_owned(), Related { kind, path: join(folder, &target) });
+            }
+            Ok(())
+        };
+        read().map_err(|error| self.explain(error))?;
+        Ok(related)
+    }
+
+    /// The formats of the cells, by the number that a cell has.
+    pub(super) fn formats(&self, workbook: &Workbook) -> Result<Vec<Format>, UnpackError> {
+        let mut formats = Vec::new();
+        let Some(path) = workbook.part("styles") else { return Ok(formats) };
+        let Some(mut xml) = self.open(path, LARGEST_PART)? else { return Ok(formats) };
+        let mut custom = HashMap::new();
+        let mut is_of_cells = false;
+        let mut read = || -> Result<(), XmlError> {
+            while let Some(event) = xml.next()? {
+                match event {
+                    Event::Start(element) => match element.local_name().as_ref() {
+                        "numFmt" => {
+                            let id = attribute(&element, "numFmtId")?.and_then(|id| id.parse::<u32>().ok());
+                            let code = attribute(&element, "formatCode")?;
+                            if let (Some(id), Some(code)) = (id, code) {
+                                custom.insert(id, Format::of_code(&code));
+                            }
+                        }
+                        "cellXfs" => is_of_cells = true,
+                        "xf" if is_of_cells => {
+                            let id =
+                                attribute(&element, "numFmtId")?.and_then(|id| id.parse().ok()).unwrap_or(0);
+                            formats.push(custom.get(&id).copied().unwrap_or_else(|| Format::built_in(id)));
+                        }
+                        _ => {}
+                    },
+                    Event::End(element) if element.local_name().as_ref() == "cellXfs" => is_of_cells = false,
+                    _ => {}
+                }
+            }
+            Ok(())
+        };
+        read().map_err(|error| self.explain(error))?;
+        Ok(formats)
+    }
+}
+
+/// The path of `target`, which is relative to `folder` unless it begins with a slash.
+fn join(folder: &str, target: &str) -> String {
+    let whole = if target.starts_with('/') { target.to_owned() } else { format!("{folder}/{target}") };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in whole.split(['/', '\\']) {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_found_from_their_folder() {
+        assert_eq!(join("xl", "worksheets/sheet1.xml"), "xl/worksheets/sheet1.xml");
+        assert_eq!(join("xl", "/xl/worksheets/sheet1.xml"), "xl/worksheets/sheet1.xml");
+        assert_eq!(join("xl/a", "../styles.xml"), "xl/styles.xml");
+        assert_eq!(join("", "xl/workbook.xml"), "xl/workbook.xml");
+        assert_eq!(join("", "../../etc/passwd"), "etc/passwd");
+    }
+}

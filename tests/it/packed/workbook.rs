@@ -1,0 +1,144 @@
+//! Excel workbooks, from the form to the rows.
+
+use std::fmt::Write;
+
+use super::{MIB, app_with_limit, files_in, pack::zip};
+use crate::support::spawn_app;
+
+/// The parts of a workbook with these sheets, each its name, its state and its rows.
+fn workbook(sheets: &[(&str, &str, &str)], shared: &str) -> Vec<u8> {
+    let (mut listed, mut related) = (String::new(), String::new());
+    for (number, (name, state, _)) in sheets.iter().enumerate() {
+        let state = if state.is_empty() { String::new() } else { format!(" state=\"{state}\"") };
+        write!(listed, "<sheet name=\"{name}\" sheetId=\"{number}\"{state} r:id=\"s{number}\"/>").unwrap();
+        let kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet";
+        write!(
+            related,
+            "<Relationship Id=\"s{number}\" Type=\"{kind}\" Target=\"worksheets/s{number}.xml\"/>"
+        )
+        .unwrap();
+    }
+    for (part, target) in [("styles", "styles.xml"), ("sharedStrings", "/xl/sharedStrings.xml")] {
+        write!(related, "<Relationship Id=\"{part}\" Type=\"x/{part}\" Target=\"{target}\"/>").unwrap();
+    }
+    let mut files = vec![
+        ("[Content_Types].xml".to_owned(), "<Types/>".to_owned()),
+        (
+            "_rels/.rels".to_owned(),
+            "<Relationships><Relationship Id=\"r\" Type=\"x/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"
+                .to_owned(),
+        ),
+        (
+            "xl/workbook.xml".to_owned(),
+            format!("<?xml version=\"1.0\"?><workbook xmlns:r=\"r\"><sheets>{listed}</sheets></workbook>"),
+        ),
+        ("xl/_rels/workbook.xml.rels".to_owned(), format!("<Relationships>{related}</Relationships>")),
+        (
+            "xl/styles.xml".to_owned(),
+            "<styleSheet><numFmts><numFmt numFmtId=\"164\" formatCode=\"dd.mm.yyyy\"/></numFmts>\
+             <cellStyleXfs><xf numFmtId=\"14\"/></cellStyleXfs>\
+             <cellXfs><xf numFmtId=\"0\"/><xf numFmtId=\"164\"/><xf numFmtId=\"22\"/></cellXfs></styleSheet>"
+                .to_owned(),
+        ),
+        (
+            "xl/sharedStrings.xml".to_owned(),
+            // A count that no memory can hold.
+            format!("<sst uniqueCount=\"99999999999999\">{shared}</sst>"),
+        ),
+    ];
+    for (number, (.., rows)) in sheets.iter().enumerate() {
+        let sheet =
+            format!("<worksheet><dimension ref=\"A1:XFD1048576\"/><sheetData>{rows}</sheetData></worksheet>");
+        files.push((format!("xl/worksheets/s{number}.xml"), sheet));
+    }
+    let files: Vec<(&str, &[u8])> =
+        files.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
+    zip(&files)
+}
+
+const SHARED: &str = "<si><t>id</t></si><si><t>name, first</t></si><si><r><t>da</t></r><r><t>y</t></r>\
+                      <rPh><t>furigana</t></rPh></si><si><t>Ann &amp; &quot;Bo&quot;</t></si><si><t>two_x000A_lines</t></si>";
+
+const ROWS: &str = "<row r=\"2\"><c r=\"B2\" t=\"s\"><v>0</v></c><c r=\"C2\" t=\"s\"><v>1</v></c>\
+                    <c r=\"D2\" t=\"s\"><v>2</v></c><c r=\"E2\" t=\"inlineStr\"><is><t>ok</t></is></c></row>\
+                    <row r=\"3\"><c r=\"B3\"><v>0.30000000000000004</v></c><c r=\"C3\" t=\"s\"><v>3</v></c>\
+                    <c r=\"D3\" s=\"1\"><v>45306</v></c><c r=\"E3\" t=\"b\"><v>1</v></c></row>\
+                    <row r=\"5\"><c r=\"B5\"><v>4</v></c><c r=\"C5\" t=\"s\"><v>4</v></c>\
+                    <c r=\"D5\" s=\"2\"><v>45306.5625</v></c><c r=\"E5\" t=\"e\"><f>1/0</f><v>#DIV/0!</v></c></row>\
+                    <row><c><v>6</v></c><c r=\"C6\" s=\"1\"/></row>";
+
+#[tokio::test]
+async fn the_first_sheet_with_content_is_read_as_its_cells_show_it() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let book = workbook(
+        &[
+            ("Hidden", "hidden", "<row r=\"1\"><c r=\"A1\"><v>1</v></c></row>"),
+            ("Empty", "", "<row r=\"1\"><c r=\"A1\" s=\"1\"/></row>"),
+            ("Data", "", &ROWS.replace("<row><c><v>6</v></c>", "<row r=\"6\"><c r=\"B6\"><v>6</v></c>")),
+            ("More", "", "<row r=\"1\"><c r=\"A1\"><v>1</v></c></row>"),
+        ],
+        SHARED,
+    );
+    let import = visitor.upload("book.xlsx", book).await;
+    let panel = visitor.wait_for_state(&import, "Completed").await;
+    let processed = visitor.download(&format!("{import}/processed.csv")).await;
+    assert_eq!(
+        String::from_utf8(processed).unwrap(),
+        "id,\"name, first\",day,ok\r\n0.3,\"Ann & \"\"Bo\"\"\",2024-01-15,TRUE\r\n\
+         4,\"two\nlines\",2024-01-15T13:30:00,#DIV/0!\r\n6,,,\r\n"
+    );
+    assert_eq!(panel.counts(), (3, 0));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_workbook_that_cannot_be_read_fails_with_its_reason() {
+    let (app, visitor) = app_with_limit(64 * MIB).await;
+    let one = |rows: &str| workbook(&[("S", "", rows)], SHARED);
+    let text = format!("<si><t>{}</t></si>", "x".repeat(32_000));
+    let wide: String =
+        (2..=5_000).map(|row| format!("<row r=\"{row}\"><c r=\"A{row}\"><v>1</v></c></row>")).collect();
+    let damaged = "This is a damaged Excel workbook. Open it in Excel, save it as CSV and import that.";
+    for (name, book, sentence) in [
+        (
+            "no sheet",
+            zip(&[("[Content_Types].xml", b"<Types/>"), ("xl/workbook.xml", b"<workbook/>")]),
+            "This is a damaged Excel workbook: it has no sheet. Save it as CSV and import that.",
+        ),
+        ("no rows", one(""), "The file has no text: no header and no rows."),
+        ("no such text", one("<row r=\"1\"><c r=\"A1\" t=\"s\"><v>99</v></c></row>"), damaged),
+        ("beyond the sheet", one("<row r=\"1\"><c r=\"XFE1\"><v>1</v></c></row>"), damaged),
+        ("out of order", one("<row r=\"1\"><c r=\"B1\"><v>1</v></c><c r=\"A1\"><v>2</v></c></row>"), damaged),
+        ("cut off", one("<row r=\"1\"><c r=\"A1\"><v>1</v></c>"), damaged),
+        ("an entity", one("<row r=\"1\"><c r=\"A1\" t=\"str\"><v>&bomb;</v></c></row>"), damaged),
+        (
+            "an endless element",
+            one(&format!("<row r=\"1\"><c r=\"A1\" t=\"str\"><v>{}</v></c></row>", "x".repeat(2 << 20))),
+            damaged,
+        ),
+        ("deep", one(&"<x>".repeat(100_000)), damaged),
+        (
+            "many texts",
+            workbook(&[("S", "", ROWS)], &text.repeat(2_200)),
+            "The Excel workbook is too large: its texts need more than 64 MiB of memory. Save it as CSV and import that.",
+        ),
+        (
+            "wide",
+            one(&format!("<row r=\"1\"><c r=\"A1\"><v>1</v></c><c r=\"XFD1\"><v>1</v></c></row>{wide}")),
+            "The zip archive holds more than 64 MiB, which is the limit here. Split the file and import its parts.",
+        ),
+        (
+            "binary",
+            zip(&[("xl/workbook.bin", b"")]),
+            "The file is a binary Excel workbook (.xlsb), not a CSV.",
+        ),
+    ] {
+        let import = visitor.upload("book.xlsx", book).await;
+        let panel = visitor.wait_for_state(&import, "Failed").await;
+        assert!(panel.html.contains(&format!(">{sentence}")), "{name}: {}", panel.html);
+        assert!(!panel.html.contains("attempt 2"), "{name}: no further attempt helps");
+    }
+    assert_eq!(files_in(app.data.path(), "incoming"), 0);
+    app.stop().await;
+}
