@@ -25,7 +25,7 @@ pub const PATH: &str = "/assets/{hash}/{name}";
 const HASH_BYTES: usize = 8;
 
 /// The parts of the style sheet, in the order of the cascade.
-const STYLE: [&str; 15] = [
+const STYLE: [&str; 16] = [
     "css/tokens.css",
     "css/ground.css",
     "css/parts.css",
@@ -37,6 +37,7 @@ const STYLE: [&str; 15] = [
     "css/plot.css",
     "css/findings.css",
     "css/first_rows.css",
+    "css/change.css",
     "css/timeline.css",
     "css/detail.css",
     "css/one_thing.css",
@@ -44,7 +45,7 @@ const STYLE: [&str; 15] = [
 ];
 
 /// The parts of the script.
-const SCRIPT: [&str; 11] = [
+const SCRIPT: [&str; 12] = [
     "js/page.js",
     "js/numbers.js",
     "js/times.js",
@@ -54,6 +55,7 @@ const SCRIPT: [&str; 11] = [
     "js/uploads.js",
     "js/folders.js",
     "js/drops.js",
+    "js/change.js",
     "js/polls.js",
     "js/start.js",
 ];

@@ -1,11 +1,25 @@
 //! What a user can do with an import at the moment.
 
+use super::{
+    badge::{BadgeState, FailedRows},
+    cause::cause,
+    first_rows::was_read,
+};
 use crate::{
     base::{ids::ImportId, time::UnixMillis},
     csv::Choices,
     imports::{ImportState, RunSnapshot, Snapshot},
     store::imports::RetryOf,
 };
+
+/// Whether the file of an import can be read otherwise: it is stored, our own function reads it, and no run
+/// of it goes on. Failed rows are read as in the import that they come from.
+#[must_use]
+pub fn may_read_otherwise(snapshot: &Snapshot, state: ImportState) -> bool {
+    let is_stored = snapshot.row.source_url.is_none() || was_read(snapshot);
+    let is_ours = state == ImportState::Held || snapshot.runs.iter().any(RunSnapshot::is_ours);
+    state.is_final() && is_stored && is_ours && snapshot.row.failed_rows_of.is_none()
+}
 
 /// The available actions of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +37,8 @@ pub struct Actions<'a> {
     /// Only the failed rows, if they may pass in a retry.
     pub failed_again: RunAgain,
     pub all_again: RunAgain,
+    /// The form in which the reading is changed.
+    pub change_reading: Advice,
     /// Only another file or address helps.
     pub other_file: bool,
     /// The label for running all of it again.
@@ -51,6 +67,37 @@ pub enum RunAgain {
     /// It was run again: the id of the new import.
     Done(ImportId),
 }
+
+/// Whether an action is offered, and how prominently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advice {
+    No,
+    /// Beside others.
+    Possible,
+    /// Most likely to help.
+    First,
+}
+
+impl Advice {
+    /// The reading may be wrong if all rows failed, or if no table was found.
+    fn to_change_reading(snapshot: &Snapshot, state: ImportState, is_same_again: bool) -> Self {
+        let all_failed = BadgeState::of_import(snapshot, state) == BadgeState::Completed(FailedRows::All);
+        if !may_read_otherwise(snapshot, state) {
+            Self::No
+        } else if all_failed
+            || snapshot.runs.iter().filter_map(cause).any(|cause| cause.starts_with(NO_TABLE))
+        {
+            Self::First
+        } else if state == ImportState::Failed && is_same_again {
+            Self::Possible
+        } else {
+            Self::No
+        }
+    }
+}
+
+/// How the reason begins if the text of a file forms no table.
+const NO_TABLE: &str = "No table was found";
 
 impl<'a> Actions<'a> {
     #[must_use]
@@ -95,6 +142,11 @@ impl<'a> Actions<'a> {
                 &snapshot.row.choices,
                 snapshot.may_run_again(now) && has_room && !is_same_again,
             ),
+            change_reading: if placement == Placement::Panel {
+                Advice::to_change_reading(snapshot, state, is_same_again)
+            } else {
+                Advice::No
+            },
             other_file: is_same_again && placement == Placement::Panel,
             again: match state {
                 ImportState::NoFunction | ImportState::GivenUp => "Send again",

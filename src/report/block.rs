@@ -87,7 +87,7 @@ pub fn may_be_ours(run: &RunSnapshot) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub struct ViewState {
     pub state: ImportState,
-    /// The import failed before anything was read, so sections that would stay empty are omitted.
+    /// The import has not started, or failed before anything was read, so sections that would stay empty are omitted.
     pub is_unread: bool,
 }
 
@@ -100,7 +100,8 @@ impl ViewState {
                 && run.counts().is_none_or(|counts| counts.total() == 0)
         };
         let state = snapshot.state();
-        Self { state, is_unread: state == ImportState::Failed && snapshot.runs.iter().all(has_read_nothing) }
+        let has_failed_unread = || state == ImportState::Failed && snapshot.runs.iter().all(has_read_nothing);
+        Self { state, is_unread: state == ImportState::Held || has_failed_unread() }
     }
 }
 

@@ -3,7 +3,6 @@
 use super::{block::may_be_ours, excerpt::Excerpt, format::grouped};
 use crate::{
     csv::{self, HeaderAt, Note, Reading},
-    function::Preview,
     imports::{ImportState, RunSnapshot, Snapshot},
 };
 
@@ -60,13 +59,6 @@ pub fn was_read(snapshot: &Snapshot) -> bool {
 }
 
 impl<'a> FirstRowsSection<'a> {
-    /// The rows of a preview.
-    #[must_use]
-    pub fn of_preview(preview: &'a Preview) -> Self {
-        let table = FirstRowsTable::new(&preview.first_rows, Some(&preview.read_as.reading));
-        Self { table: Some(table), instead: "" }
-    }
-
     /// None if only other people's functions read the file.
     #[must_use]
     pub fn of(snapshot: &'a Snapshot, state: ImportState) -> Option<Self> {

@@ -19,6 +19,8 @@ pub mod moment;
 pub mod next_step;
 mod notes;
 pub mod plot;
+pub mod present_values;
+pub mod preview;
 pub mod progress;
 pub mod reading;
 pub mod sentence;

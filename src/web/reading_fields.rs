@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use url::form_urlencoded;
 
-use crate::csv::{ChoiceError, Choices};
+use crate::csv::{ChoiceError, Choices, Escape, Quote};
 
 /// The reading fields as they were sent, so that a refused form shows them again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,10 +83,33 @@ impl ReadingFields {
     }
 }
 
+/// The fields of what was chosen.
+impl From<&Choices> for ReadingFields {
+    fn from(choices: &Choices) -> Self {
+        let quote = choices.quote.map(|quote| match quote {
+            Quote::Double => "double",
+            Quote::Single => "single",
+            Quote::None => "none",
+        });
+        let escape = choices.escape.map(|escape| match escape {
+            Escape::Doubled => "doubled",
+            Escape::Backslash => "backslash",
+        });
+        let values = [
+            ("delimiter", choices.delimiter.map(|delimiter| delimiter.name().to_owned())),
+            ("encoding", choices.encoding.map(|encoding| encoding.name().to_owned())),
+            ("quote", quote.map(str::to_owned)),
+            ("escape", escape.map(str::to_owned)),
+            ("header", choices.header.map(|header| header.to_string())),
+            ("header_rows", choices.header_rows.map(|rows| rows.to_string())),
+        ];
+        Self { values: values.into_iter().filter_map(|(field, value)| Some((field, value?))).collect() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::csv::Quote;
 
     #[test]
     fn the_last_value_that_is_not_empty_counts() {
@@ -98,6 +121,17 @@ mod tests {
         assert_eq!(chosen("delimiter=semicolon&delimiter=::"), (Some("::".to_owned()), None));
         assert_eq!(chosen("delimiter=detect&delimiter=+"), (Some(" ".to_owned()), None));
         assert_eq!(chosen("delimiter=detect&header=detect&header=+&only=failed"), (None, None));
+    }
+
+    #[test]
+    fn what_was_chosen_gives_the_fields_that_choose_it() {
+        let query =
+            b"delimiter=semicolon&encoding=windows-1252&quote=single&escape=backslash&header=6&header_rows=2";
+        let choices = ReadingFields::read(query).choices().unwrap();
+        assert_eq!(ReadingFields::from(&choices), ReadingFields::read(query));
+        let own = ReadingFields::read(b"delimiter=%7C%7C&header=none");
+        assert_eq!(ReadingFields::from(&own.choices().unwrap()), own);
+        assert!(ReadingFields::from(&Choices::default()).is_empty());
     }
 
     #[test]

@@ -8,14 +8,44 @@ use actix_web::{
 
 use super::{
     reading_fields::{ReadingFields, RefusedField},
-    views::{PreviewSection, render},
+    views::{PreviewFragment, render},
 };
 use crate::{
     csv::Choices,
-    function::{PreviewError, Previewer},
+    function::{Preview, PreviewError, Previewer},
     http::{error::Error, htmx, principal::OwnedImport, session},
     imports::{ImportState, Imports, Owned, Snapshot},
+    report::preview::PreviewReport,
 };
+
+/// The outcome of a look at a file.
+#[derive(Clone, Debug)]
+pub enum Looked {
+    Rows(Preview),
+    /// Why there are no rows.
+    Nothing(String),
+    Refused(RefusedField),
+}
+
+impl Looked {
+    /// The refused field.
+    #[must_use]
+    pub fn refused(&self) -> Option<RefusedField> {
+        match self {
+            Self::Refused(refused) => Some(*refused),
+            Self::Rows(_) | Self::Nothing(_) => None,
+        }
+    }
+
+    #[must_use]
+    pub fn report(&self) -> PreviewReport<'_> {
+        match self {
+            Self::Rows(preview) => PreviewReport::new(&preview.read_as, &preview.first_rows),
+            Self::Nothing(why) => PreviewReport::none(why),
+            Self::Refused(refused) => PreviewReport::refused(refused.field, refused.to_string()),
+        }
+    }
+}
 
 /// A browser without the script gets the import's page, with the same query.
 pub async fn show(
@@ -29,11 +59,12 @@ pub async fn show(
         let mark = if query.is_empty() { "" } else { "?" };
         return Ok(session::see_other(&format!("/imports/{}{mark}{query}", import.row.id)));
     }
-    let (status, section) = match chosen(&import, &ReadingFields::read(query.as_bytes())) {
-        Ok(choices) => (StatusCode::OK, preview(&import, choices, &imports, &previewer).await?),
-        Err(refused) => (StatusCode::UNPROCESSABLE_ENTITY, PreviewSection::refused(refused)),
+    let looked = look(&import, &ReadingFields::read(query.as_bytes()), &imports, &previewer).await?;
+    let status = match looked {
+        Looked::Rows(_) | Looked::Nothing(_) => StatusCode::OK,
+        Looked::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
     };
-    let fragment = render(&section)?.html;
+    let fragment = render(&PreviewFragment { preview: looked.report() })?.html;
     Ok(HttpResponse::build(status).content_type(ContentType::html()).body(fragment))
 }
 
@@ -46,19 +77,23 @@ pub fn chosen(import: &Snapshot, fields: &ReadingFields) -> Result<Choices, Refu
     fields.choices()
 }
 
-/// The preview of an import's file, or why there is none.
-pub async fn preview(
+/// Looks at an import's file as it would be read with `fields`.
+pub async fn look(
     import: &Owned,
-    choices: Choices,
+    fields: &ReadingFields,
     imports: &Imports,
     previewer: &Previewer,
-) -> Result<PreviewSection, Error> {
+) -> Result<Looked, Error> {
+    let choices = match chosen(import, fields) {
+        Ok(choices) => choices,
+        Err(refused) => return Ok(Looked::Refused(refused)),
+    };
     let Some(file) = imports.stored_file(import).await? else {
-        return Ok(PreviewSection::without_rows("The file is not stored here yet."));
+        return Ok(Looked::Nothing("The file is not stored here yet.".to_owned()));
     };
     match previewer.read(import.row.owner, file, choices).await {
-        Ok(preview) => Ok(PreviewSection::of(preview)),
-        Err(PreviewError::NotReadable(why)) => Ok(PreviewSection::without_rows(why)),
+        Ok(preview) => Ok(Looked::Rows(preview)),
+        Err(PreviewError::NotReadable(why)) => Ok(Looked::Nothing(why)),
         Err(error) => Err(error.into()),
     }
 }

@@ -180,7 +180,9 @@ document.addEventListener("htmx:response:error", (event) => {
   // Signed out elsewhere, or the import was deleted. A reload shows which, after an upload in progress.
   const isGone = status === 401 || status === 404 && byId("import-panel");
   if (!isGone && isPoll(ctx)) unanswered();
-  else if (!isGone) showFailure(ctx.text);
+  else if (!isGone) {
+    if (ctx.sourceElement.id !== "change-form" || !showRefusedChoice(ctx.text)) showFailure(ctx.text);
+  }
   else if (isUploading()) startPause(false);
   else location.reload();
 });

@@ -69,6 +69,7 @@ function readAnswer(request) {
 /** Sends a file. `onEnd` gets the result of `readAnswer`, or `{ isStopped }`. */
 function transfer(file, meter, onProgress, onEnd) {
   const body = new FormData();
+  if (byId("look")?.checked) body.append("look", "1");
   body.append("file", file);
   const request = new XMLHttpRequest();
   request.upload.onprogress = ({ loaded, total }) => {

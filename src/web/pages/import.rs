@@ -5,10 +5,12 @@ use std::{sync::Arc, time::Duration};
 use actix_web::{HttpRequest, HttpResponse, http::header::ContentType, web};
 use askama::Template;
 use serde::Deserialize;
+use url::form_urlencoded;
 
 use crate::{
+    function::Previewer,
     http::{error::Error, htmx, principal::OwnedImport, session},
-    imports::{Imports, RunReading, Snapshot},
+    imports::{ImportState, Imports, RunReading, Snapshot},
     report::{ReportInputs, findings::FindingsSection},
     results::findings,
     store::Store,
@@ -16,6 +18,7 @@ use crate::{
         pages::{history, sign_in::is_own_path},
         poll_query::PollQuery,
         reading_fields::{ReadingFields, RefusedField},
+        rows::{self, Looked},
         site::{self, Site},
         views::{Frame, ImportPanel, render},
     },
@@ -29,8 +32,6 @@ pub struct ImportPage<'a> {
     /// The part of the history that led here.
     pub way_back: String,
     pub panel: ImportPanel<'a>,
-    /// A field of a form of this page that was refused.
-    pub refused: Option<RefusedField>,
 }
 
 impl<'a> ImportPage<'a> {
@@ -42,7 +43,6 @@ impl<'a> ImportPage<'a> {
             file_name: snapshot.file_name(),
             way_back: "/".to_owned(),
             panel: ImportPanel::new(snapshot, inputs, pace),
-            refused: None,
         }
     }
 }
@@ -61,12 +61,26 @@ impl From {
     }
 }
 
+/// `/imports/{id}?from=&change=`: `change`, or a field of a reading, unfolds the form that changes how the file is
+/// read, with its first rows.
 pub async fn show(
+    request: HttpRequest,
     OwnedImport { principal, import }: OwnedImport,
     from: web::Query<From>,
+    (imports, previewer): (web::Data<Imports>, web::Data<Previewer>),
     store: web::Data<Store>,
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
+    let query = request.query_string();
+    let sent = ReadingFields::read(query.as_bytes());
+    let looks = import.state() == ImportState::Held || !sent.is_empty() || has_field(query, "change");
+    // The page is of use without the first rows.
+    let looked = match looks.then_some(rows::look(&import, &sent, &imports, &previewer)) {
+        None => None,
+        Some(looking) => {
+            Some(looking.await.unwrap_or_else(|error| Looked::Nothing(error.info().sentence.into())))
+        }
+    };
     let mut import = import.into_snapshot();
     let inputs = site.report_inputs();
     let findings = findings(&mut import, &store).await?;
@@ -75,13 +89,24 @@ pub async fn show(
     page.way_back = history.path();
     page.panel.way_back = history.way_back();
     page.panel.findings = findings;
+    if let Some(form) = &mut page.panel.change {
+        form.from.clone_from(&from.from);
+        if let Some(looked) = &looked {
+            form.show(&sent, looked.refused(), Some(looked.report()));
+        }
+    }
     Ok(HttpResponse::Ok().content_type(ContentType::html()).body(render(&page)?.html))
 }
 
-/// The import's page after a form of it was refused, which shows `fields` again.
+/// Whether a query has a field of this name.
+fn has_field(query: &str, field: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == field)
+}
+
+/// The import's page after the form that changes how its file is read was refused, which shows `sent` again.
 pub async fn refused(
     OwnedImport { principal, import }: OwnedImport,
-    _fields: &ReadingFields,
+    sent: &ReadingFields,
     refused: RefusedField,
     store: &Store,
     site: &Site,
@@ -91,7 +116,9 @@ pub async fn refused(
     let findings = findings(&mut import, store).await?;
     let mut page = ImportPage::new(site.frame(&principal), &import, &inputs, site::pace([import.state()]));
     page.panel.findings = findings;
-    page.refused = Some(refused);
+    if let Some(form) = &mut page.panel.change {
+        form.show(sent, Some(refused), None);
+    }
     let body = render(&page)?.html;
     Ok(HttpResponse::UnprocessableEntity().content_type(ContentType::html()).body(body))
 }

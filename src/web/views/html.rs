@@ -5,20 +5,17 @@ use std::ops::Deref;
 use askama::{Template, filters::HtmlSafe};
 
 use super::Mark;
-use crate::{
-    report::{
-        about::About,
-        actions::{Actions, Cancel, Placement, RunAgain},
-        badge::{Badge, BadgeState, FailedRows},
-        block::RunData,
-        excerpt::{Excerpt, Piece},
-        findings::{Column, FindingsSection},
-        first_rows::FirstRowsSection,
-        moment::{AsOf, Moment, Ticking},
-        progress::Figures,
-        sentence::{Notice, Sentence, SentencePart},
-    },
-    store::imports::RetryOf,
+use crate::report::{
+    about::About,
+    actions::{Actions, Advice, Cancel, Placement, RunAgain},
+    badge::{Badge, BadgeState, FailedRows},
+    block::RunData,
+    excerpt::{Excerpt, Piece},
+    findings::{Column, FindingsSection},
+    first_rows::FirstRowsSection,
+    moment::{AsOf, Moment, Ticking},
+    progress::Figures,
+    sentence::{Notice, Sentence, SentencePart},
 };
 
 /// How a template shows a value: `{{ block.badge.html() }}`.

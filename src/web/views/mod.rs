@@ -2,23 +2,23 @@
 //! templates under `templates/fragments`.
 
 mod bar;
+mod change_form;
 mod drop_zone;
 mod history;
 mod html;
 mod live;
 mod panel;
 mod plot;
-mod preview;
 mod tab;
 mod volatile;
 
+pub use change_form::{ChangeForm, FormField, Offered, OtherValue, PreviewFragment};
 pub use drop_zone::{DropZone, ImportForm, RefusedForm};
 pub use history::{Choice, HistoryFilter, HistorySection};
 pub use html::Html;
 pub use live::LiveSection;
 pub use panel::ImportPanel;
 pub use plot::{AheadLine, Drawing};
-pub use preview::PreviewSection;
 pub use tab::Tab;
 pub use volatile::{Mark, Rendered, render};
 

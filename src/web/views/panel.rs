@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use askama::{Template, filters::HtmlSafe};
 
-use super::{Html, Mark, plot::AroundBar, tab::Tab};
+use super::{ChangeForm, Html, Mark, plot::AroundBar, tab::Tab};
 use crate::{
     base::ids::ImportId,
     imports::{ImportState, RunSnapshot, Snapshot},
@@ -21,6 +21,7 @@ use crate::{
         next_step::NextStep,
         timeline::{Timeline, When},
     },
+    store::imports::RetryOf,
 };
 
 /// An import's page below its title, which `GET /imports/{id}/panel` returns alone.
@@ -39,7 +40,9 @@ pub struct ImportPanel<'a> {
     pub findings: Option<FindingsSection>,
     /// None if only other people's functions read the file, or if nothing was read before a failure.
     pub first_rows: Option<FirstRowsSection<'a>>,
-    /// The import failed before anything was read, so empty sections are omitted.
+    /// None if the file cannot be read otherwise now.
+    pub change: Option<ChangeForm<'a>>,
+    /// The import has not started, or failed before anything was read, so empty sections are omitted.
     pub is_unread: bool,
     /// The failed rows of our own function so far.
     pub failed_rows: u64,
@@ -69,14 +72,15 @@ impl<'a> ImportPanel<'a> {
             import_id: snapshot.row.id,
             way_back: String::new(),
             state,
-            about: About::of(snapshot, state.is_final()),
+            about: About::of(snapshot, state.is_final() && state != ImportState::Held),
             as_of: AsOf::of(snapshot, state, inputs),
             actions: Actions::of(snapshot, state, inputs.now, Placement::Panel),
             findings: None,
             first_rows: FirstRowsSection::of(snapshot, state).filter(|_| !is_unread),
+            change: ChangeForm::of(snapshot),
             is_unread,
             failed_rows: own_counts.map(|counts| counts.failed).sum(),
-            next_step: is_unread.then(|| NextStep::of(snapshot)),
+            next_step: (is_unread && state != ImportState::Held).then(|| NextStep::of(snapshot)),
             timeline: Timeline::of(snapshot, state, inputs),
             detail: TechnicalDetail::of(snapshot),
             poll_ms: snapshot.expects_news().then_some(pace.as_millis()),

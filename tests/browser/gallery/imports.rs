@@ -216,7 +216,7 @@ fn stretches(run: &RunSnapshot) -> Stretches {
     stretches
 }
 
-fn first_rows() -> FirstRows {
+pub fn first_rows() -> FirstRows {
     let names = ["order_id", "customer", "email", "country", "ordered_at", "quantity", "price"];
     let row = |line: u64, customer: &str, email: &str, country: &str, quantity: &str, price: &str| FirstRow {
         line,

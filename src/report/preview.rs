@@ -1,0 +1,37 @@
+//! The first rows of a file as they would be read.
+
+use super::{first_rows::FirstRowsTable, reading::reading_line};
+use crate::csv::{FirstRows, ReadAs};
+
+/// What a person sees of a reading before anything is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviewReport<'a> {
+    /// How the file would be read, or why it cannot be shown.
+    pub line: String,
+    pub table: Option<FirstRowsTable<'a>>,
+    /// The form field whose value is refused.
+    pub refused_field: Option<&'static str>,
+}
+
+impl<'a> PreviewReport<'a> {
+    #[must_use]
+    pub fn new(read_as: &ReadAs, first_rows: &'a FirstRows) -> Self {
+        Self {
+            line: reading_line(read_as, Some(first_rows.columns)),
+            table: Some(FirstRowsTable::new(first_rows, Some(&read_as.reading))),
+            refused_field: None,
+        }
+    }
+
+    /// No rows can be shown, as `line` says.
+    #[must_use]
+    pub fn none(line: impl Into<String>) -> Self {
+        Self { line: line.into(), table: None, refused_field: None }
+    }
+
+    /// The value of a field is refused, as `line` says.
+    #[must_use]
+    pub fn refused(field: &'static str, line: impl Into<String>) -> Self {
+        Self { refused_field: Some(field), ..Self::none(line) }
+    }
+}

@@ -1,0 +1,24 @@
+// The form that changes how a file is read: a refused choice is said beside its field.
+
+/** Says beside a field of the form why its value was refused; an empty sentence takes that back. */
+function tellField(field, sentence) {
+  byId(`error-${field}`).textContent = sentence;
+  for (const input of byId("change-form").querySelectorAll(`[name="${field}"]`)) {
+    if (sentence) input.setAttribute("aria-invalid", "true");
+    else input.removeAttribute("aria-invalid");
+  }
+}
+
+/** Shows the refusal in an answer with the first rows. Returns false if it is about no field. */
+function showRefusedChoice(answer) {
+  const preview = new DOMParser().parseFromString(answer, "text/html").getElementById("preview");
+  const field = preview?.dataset.field;
+  if (!field) return false;
+  tellField(field, preview.textContent.trim());
+  return true;
+}
+
+document.addEventListener("htmx:before:request", (event) => {
+  if (event.detail.ctx.sourceElement.id !== "change-form") return;
+  for (const error of document.querySelectorAll("#change-form .field-error:not(:empty)")) tellField(error.id.slice("error-".length), "");
+});
