@@ -1,15 +1,39 @@
 //! Determines how a file is read from its front.
+//!
+//! Every dialect that the front may have splits it into rows, and the one whose rows come out most evenly is
+//! taken; docs/csv.md has the rules. A delimiter is judged by whole quoted records, never by lines.
 
-use std::num::NonZeroU64;
+mod candidates;
+mod comments;
+mod grid;
+mod guesses;
+mod kind;
+mod names;
+mod prose;
+mod quoting;
+mod sample;
+mod scan;
+mod special;
+mod table;
 
 use super::{
-    Choices, Encoding, Escape, HeaderAt, Layout, LayoutError, Notes, Part, Quote, Reading, layout::front,
-    split::without_half_line_end,
+    Choices, Delimiter, Encoding, Escape, HeaderAt, How, Layout, LayoutError, MOST_COLUMNS, Note, Notes,
+    Part, Quote, Reading,
+    split::{line_end, without_half_line_end},
 };
+use candidates::Candidate;
+use grid::Judged;
+use names::TableNames;
+use sample::Sample;
+use table::Table;
 
 /// Determines the layout of a file and how it is read. `sample` starts at the file's first byte and is UTF-8,
 /// with the escapes of the decoded copy for undecodable bytes; `eof` says that it is the whole file.
 /// `encoding` is the file's own encoding. What `choices` contain is obeyed.
+///
+/// # Errors
+/// No table was found, or its header is not what a header can be. With [`LayoutError::NeedMore`], call again
+/// with a longer sample.
 pub fn detect(
     sample: &[u8],
     eof: bool,
@@ -17,18 +41,226 @@ pub fn detect(
     choices: &Choices,
     max_header_bytes: usize,
 ) -> Result<(Layout, Reading), LayoutError> {
-    let _ = choices;
-    let layout = Layout::read(sample, eof, max_header_bytes)?;
-    let line = front(without_half_line_end(sample, eof)).0.line;
-    let header = NonZeroU64::new(line).map_or(HeaderAt::None, HeaderAt::Line);
+    let sample = Sample::new(without_half_line_end(sample, eof), eof, encoding.value, max_header_bytes);
+    if sample.text().is_empty() {
+        // Nothing but empty lines, or nothing else yet.
+        let layout =
+            Layout { encoding: encoding.value, ..Layout::read(sample.whole, eof, max_header_bytes)? };
+        return Ok((layout, plain(encoding, sample.start.line)));
+    }
+    let found = match special::failed_csv(&sample, choices)? {
+        Some(found) => found,
+        None => find(&sample, choices)?,
+    };
+    let Detected { layout, header, header_rows, hows, notes } = found;
+    let part = |how: How, is_chosen: bool| if is_chosen { How::Chosen } else { how };
     let reading = Reading {
         encoding,
-        delimiter: Part::certain(layout.dialect.delimiter),
-        quote: Part::certain(Quote::Double),
-        escape: Part::certain(Escape::Doubled),
-        header: Part::guess(header),
-        header_rows: Part::certain(1),
-        notes: Notes::default(),
+        delimiter: Part {
+            value: layout.dialect.delimiter,
+            how: part(hows.delimiter, choices.delimiter.is_some()),
+        },
+        quote: Part { value: layout.dialect.quote, how: part(hows.quote, choices.quote.is_some()) },
+        escape: Part { value: layout.dialect.escape, how: part(hows.escape, choices.escape.is_some()) },
+        header: Part { value: header, how: part(hows.header, choices.header.is_some()) },
+        header_rows: Part { value: header_rows, how: part(hows.header_rows, choices.header_rows.is_some()) },
+        notes,
     };
     Ok((layout, reading))
+}
+
+/// RFC 4180, with the header on `line`.
+fn plain(encoding: Part<Encoding>, line: u64) -> Reading {
+    Reading {
+        encoding,
+        delimiter: Part::certain(Delimiter::COMMA),
+        quote: Part::certain(Quote::Double),
+        escape: Part::certain(Escape::Doubled),
+        header: Part::guess(HeaderAt::at(line)),
+        header_rows: Part::certain(1),
+        notes: Notes::default(),
+    }
+}
+
+/// A layout, and what the reading says about it.
+struct Detected {
+    layout: Layout,
+    header: HeaderAt,
+    header_rows: u8,
+    hows: Hows,
+    notes: Notes,
+}
+
+/// How sure the parts of a reading are.
+struct Hows {
+    delimiter: How,
+    quote: How,
+    escape: How,
+    header: How,
+    header_rows: How,
+}
+
+impl Hows {
+    const CERTAIN: Self = Self {
+        delimiter: How::Certain,
+        quote: How::Certain,
+        escape: How::Certain,
+        header: How::Certain,
+        header_rows: How::Certain,
+    };
+}
+
+/// Finds the table of an ordinary file.
+fn find(sample: &Sample<'_>, choices: &Choices) -> Result<Detected, LayoutError> {
+    let mut notes = Notes::default();
+    let (said, top) = special::separator_line(sample);
+    if said.is_some() {
+        notes.add_several(Note::SeparatorLine, 1, sample.start.line);
+    }
+    let choices = &Choices { delimiter: choices.delimiter.or(said), ..choices.clone() };
+    let start = match choices.header {
+        Some(HeaderAt::Line(line)) => sample.line(line.get())?,
+        _ => top,
+    };
+    let front = sample.judged(start);
+    let comments = if choices.header.is_some() { 0 } else { comments::count(front) };
+    let below = sample.judged(comments::behind(front, comments));
+    let (mut best, delimiter) = best(sample, below, choices)?;
+    let mut comments = comments;
+    if comments > 0 && comments::is_last_the_header(front, comments, &best) {
+        comments -= 1;
+        best = best.from(sample.judged(comments::behind(front, comments)));
+        best.table = Table { top: 0, header_rows: 1, is_named: best.table.header_rows == 0 };
+    }
+    place_header(&mut best, choices);
+    notes.add_several(Note::CommentLines, comments, start.line);
+    layout(sample, &best, delimiter, top.line + comments, notes)
+}
+
+/// The best reading of `front`, and how sure its delimiter is.
+fn best<'t>(
+    sample: &Sample<'_>,
+    front: Judged<'t>,
+    choices: &Choices,
+) -> Result<(Candidate<'t>, How), LayoutError> {
+    let is_chosen = choices.delimiter.is_some();
+    if let Some((best, has_rival)) = candidates::usual(front, choices) {
+        if !is_chosen && prose::is_prose(&best.grid) {
+            return Err(LayoutError::NoTable);
+        }
+        if let Some(longer) = guesses::longer(&best, choices) {
+            return Ok((longer, How::Guess));
+        }
+        if !is_chosen
+            && best.body_fit() < 0.8
+            && let Some(unusual) = guesses::unusual(front, choices)
+            && unusual.fits()
+        {
+            return Ok((unusual, How::Guess));
+        }
+        if best.body_fit() >= FEWEST_FITTING || is_chosen {
+            let is_certain = best.fits() && !has_rival;
+            return Ok((best, if is_certain { How::Certain } else { How::Guess }));
+        }
+    }
+    if let Some(best) = guesses::unusual(front, choices) {
+        return Ok((best, How::Guess));
+    }
+    if let Some(best) = candidates::of_first_line(front, choices)
+        && !prose::is_prose(&best.grid)
+    {
+        return Ok((best, How::Guess));
+    }
+    let best = guesses::one_column(front, choices).ok_or_else(|| sample.too_short())?;
+    if !is_chosen && prose::has_no_column(front) {
+        return Err(LayoutError::NoTable);
+    }
+    let is_certain = best.grid.dialect.delimiter == Delimiter::COMMA && !guesses::has_usual_delimiter(front);
+    Ok((best, if is_certain { How::Certain } else { How::Guess }))
+}
+
+/// The share of the records that must have the same number of fields.
+const FEWEST_FITTING: f64 = 0.3;
+
+/// Puts the header where a person says.
+fn place_header(best: &mut Candidate<'_>, choices: &Choices) {
+    let rows = &best.grid.rows;
+    let table = &mut best.table;
+    match choices.header {
+        Some(HeaderAt::None) => {
+            let top = rows.iter().position(|row| row.width == best.grid.width).unwrap_or(0);
+            *table = Table { top, header_rows: 0, is_named: false };
+        }
+        Some(HeaderAt::Line(_)) => {
+            let header_rows = if table.top == 0 { table.header_rows.max(1) } else { 1 };
+            *table = Table { top: 0, header_rows, ..*table };
+        }
+        None => {}
+    }
+    if let Some(chosen) = choices.header_rows
+        && choices.header != Some(HeaderAt::None)
+    {
+        table.header_rows = usize::from(chosen).min(rows.len() - table.top);
+    }
+}
+
+/// The layout of a table. `first_line` is the first physical line that is neither a comment nor says the
+/// separator.
+fn layout(
+    sample: &Sample<'_>,
+    best: &Candidate<'_>,
+    delimiter: How,
+    first_line: u64,
+    mut notes: Notes,
+) -> Result<Detected, LayoutError> {
+    let Candidate { grid, table, .. } = best;
+    let top = grid.rows.get(table.top).ok_or_else(|| sample.too_short())?;
+    let header_rows = &grid.rows[table.top..table.top + table.header_rows];
+    let (end, line) = match header_rows.last() {
+        Some(last) => (last.end + line_end(&grid.front.text[last.end..]), last.next_line),
+        None => (top.start, top.line),
+    };
+    if header_rows.iter().map(|row| row.end - row.start).sum::<usize>() > sample.max_header_bytes {
+        return Err(LayoutError::TooLong { limit: sample.max_header_bytes });
+    }
+    if header_rows.iter().any(|row| row.is_open) {
+        return Err(if sample.eof { LayoutError::QuotesNeverClose } else { sample.too_short() });
+    }
+    let above = top.line.saturating_sub(first_line);
+    if table.top > 0 {
+        notes.add_several(Note::LinesAboveHeader, above, first_line);
+    }
+    let TableNames { names, left_out_at_end } = TableNames::of(grid, table, &mut notes);
+    if names.len() > MOST_COLUMNS {
+        return Err(LayoutError::TooManyColumns { columns: names.len() });
+    }
+    let mut start = grid.front.at;
+    start.advance(end, line - start.line);
+    let dialect = &grid.dialect;
+    let is_usual_quote =
+        dialect.quote == Quote::Double && !dialect.inner_quotes_are_text && !dialect.lines_are_quoted;
+    let is_named = table.is_named && table.top == 0 && notes.of(Note::UnnamedColumns).is_none();
+    let certain_if = |is: bool| if is { How::Certain } else { How::Guess };
+    Ok(Detected {
+        layout: Layout {
+            dialect: dialect.clone(),
+            encoding: sample.encoding,
+            header: names,
+            start,
+            is_failed_csv: false,
+            has_extra: false,
+            left_out_at_end,
+            repairs: true,
+        },
+        header: if table.header_rows == 0 { HeaderAt::None } else { HeaderAt::at(top.line) },
+        header_rows: u8::try_from(table.header_rows).unwrap_or(Choices::MOST_HEADER_ROWS),
+        hows: Hows {
+            delimiter,
+            quote: certain_if(is_usual_quote),
+            header: certain_if(is_named && table.header_rows == 1),
+            header_rows: certain_if(table.header_rows <= 1),
+            ..Hows::CERTAIN
+        },
+        notes,
+    })
 }

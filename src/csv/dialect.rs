@@ -51,6 +51,10 @@ impl Delimiter {
 
     pub const COMMA: Self = Self::byte(b',');
 
+    /// For a file with one column, whose text may contain any of the usual separators. It is the control
+    /// character DEL, which no text contains.
+    pub const NONE: Self = Self::byte(0x7f);
+
     /// An ASCII character.
     const fn byte(byte: u8) -> Self {
         Self { bytes: [byte, 0, 0, 0], length: 1 }
@@ -86,8 +90,15 @@ impl Delimiter {
 }
 
 /// The names that forms and the API use.
-const NAMES: [(&str, &str); 6] =
-    [("comma", ","), ("semicolon", ";"), ("tab", "\t"), ("pipe", "|"), ("space", " "), ("colon", ":")];
+const NAMES: [(&str, &str); 7] = [
+    ("comma", ","),
+    ("semicolon", ";"),
+    ("tab", "\t"),
+    ("pipe", "|"),
+    ("space", " "),
+    ("colon", ":"),
+    ("none", "\u{7f}"),
+];
 
 /// A text that cannot be between fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -20,7 +20,7 @@ use super::{
     fields::{Fields, Surplus},
 };
 
-const IN_FRONT: [&str; 3] = ["_line", "_column", "_reason"];
+pub(super) const IN_FRONT: [&str; 3] = ["_line", "_column", "_reason"];
 const EXTRA: &str = "_extra";
 
 /// The longest column name that `_column` repeats in full, in bytes. A header can have a name of a megabyte,

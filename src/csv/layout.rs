@@ -54,6 +54,12 @@ pub enum LayoutError {
     TooLong { limit: usize },
     #[error("the header has {columns} columns")]
     TooManyColumns { columns: usize },
+    /// The text has no rows with the same number of fields.
+    #[error("no table was found")]
+    NoTable,
+    /// The line that a person chose for the header is behind the file's end.
+    #[error("there is no line {line}")]
+    NoSuchLine { line: u64 },
 }
 
 /// The most columns of an Excel sheet. Each line of `failed.csv` can have all columns, so with more of them a
@@ -148,14 +154,17 @@ impl Layout {
     }
 }
 
+/// `sample`, which starts at the file's first byte, without the mark.
+pub(super) fn without_byte_order_mark(sample: &[u8]) -> &[u8] {
+    sample.strip_prefix(BYTE_ORDER_MARK).unwrap_or(sample)
+}
+
 /// The position of the header, after the byte-order mark and empty lines, and the sample from there on.
 pub(super) fn front(sample: &[u8]) -> (Cursor, &[u8]) {
     let mut start = Cursor { byte: 0, line: 1, record: 0 };
     let mut input = sample;
-    if let Some(behind) = input.strip_prefix(BYTE_ORDER_MARK) {
-        start.advance(BYTE_ORDER_MARK.len(), 0);
-        input = behind;
-    }
+    input = without_byte_order_mark(input);
+    start.advance(sample.len() - input.len(), 0);
     while let length @ 1.. = line_end(input) {
         start.advance(length, 1);
         input = &input[length..];

@@ -109,6 +109,12 @@ pub enum HeaderAt {
     Line(NonZeroU64),
 }
 
+impl HeaderAt {
+    pub(super) fn at(line: u64) -> Self {
+        NonZeroU64::new(line).map_or(Self::None, Self::Line)
+    }
+}
+
 impl fmt::Display for HeaderAt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

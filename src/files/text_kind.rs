@@ -1,12 +1,14 @@
 //! Recognises text files that are not CSV by their form (a tag that encloses the file, a JSON value), never
 //! by a single character: `[a],[b]` and `<id>,<name>` are headers.
 
+mod documents;
+mod markup;
+
 use std::fmt;
 
-use memchr::{memchr_iter, memmem};
 use serde::de::IgnoredAny;
 
-use crate::csv::excerpt;
+use markup::markup;
 
 /// A kind of text that is certainly not a CSV.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,18 +22,20 @@ pub enum TextKind {
     /// One JSON value per line.
     JsonLines,
     Rtf,
+    /// Statements that fill a database.
+    Sql,
+    /// One message or several.
+    Mail,
+    Calendar,
+    Contacts,
+    /// What Git keeps in place of a big file.
+    GitLfsPointer {
+        /// The size of the file itself in bytes.
+        size: u64,
+    },
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// Elements that a web page, or a fragment of one, begins with.
-const WEB_PAGE_ROOTS: [&str; 14] = [
-    "html", "head", "body", "title", "script", "style", "main", "header", "section", "article", "div", "p",
-    "table", "center",
-];
-
-/// Elements that are often left open where a web page was cut off.
-const OPEN_ENDED_ROOTS: [&str; 4] = ["html", "head", "body", "table"];
 
 impl TextKind {
     /// How many bytes of a file's end [`TextKind::sniff`] examines.
@@ -46,7 +50,7 @@ impl TextKind {
             b'{' if text.strip_prefix(b"{\\rtf").is_some_and(starts_with_digit) => Some(Self::Rtf),
             b'{' | b'[' => json(text, end.is_none()),
             b'<' => markup(text, end),
-            _ => None,
+            _ => documents::sniff(text),
         }
     }
 }
@@ -61,8 +65,28 @@ impl fmt::Display for TextKind {
             Self::Json => f.write_str("JSON"),
             Self::JsonLines => f.write_str("JSON (one value per line)"),
             Self::Rtf => f.write_str("an RTF document"),
+            Self::Sql => f.write_str("SQL"),
+            Self::Mail => f.write_str("an e-mail message"),
+            Self::Calendar => f.write_str("a calendar"),
+            Self::Contacts => f.write_str("a list of contacts (vCard)"),
+            Self::GitLfsPointer { size } => {
+                write!(f, "a Git LFS pointer to a file of {} bytes", grouped(*size))
+            }
         }
     }
+}
+
+/// The digits in groups of three: `12,345`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
 }
 
 fn starts_with_digit(text: &[u8]) -> bool {
@@ -104,133 +128,6 @@ fn begins_with_member(text: &[u8]) -> bool {
     inside.is_some_and(|inside| inside.trim_ascii_start().starts_with(b"\""))
 }
 
-fn markup(text: &[u8], end: Option<&[u8]>) -> Option<TextKind> {
-    let lower = text.to_ascii_lowercase();
-    let web_page = || Some(TextKind::WebPage { title: title(text, &lower) });
-    let mut rest = lower.as_slice();
-    let mut is_declared = false;
-    // Before the root there may be a declaration, a document type and comments.
-    loop {
-        let closing: &[u8] = if let Some(doctype) = rest.strip_prefix(b"<!doctype ") {
-            if doctype.trim_ascii_start().starts_with(b"html") {
-                return web_page();
-            }
-            is_declared = true;
-            if doctype.iter().find(|byte| matches!(byte, b'[' | b'>')) == Some(&b'[') { b"]>" } else { b">" }
-        } else if rest.starts_with(b"<!--") {
-            b"-->"
-        } else if rest.starts_with(b"<?xml ") {
-            is_declared = true;
-            b"?>"
-        } else {
-            break;
-        };
-        let Some(at) = memmem::find(rest, closing) else { break };
-        rest = rest[at + closing.len()..].trim_ascii_start();
-    }
-    let Some(root) = Tag::read(rest) else { return is_declared.then_some(TextKind::Xml) };
-    let is_web_page = WEB_PAGE_ROOTS.iter().any(|name| name.as_bytes() == root.name);
-    let is_document = is_declared || encloses(&root, &rest[root.length..], end, is_web_page);
-    match (is_document, is_web_page) {
-        (false, _) => None,
-        (true, true) => web_page(),
-        (true, false) => Some(TextKind::Xml),
-    }
-}
-
-/// Whether the rest of the file is inside the element of the tag. A header of tags continues after its
-/// element.
-fn encloses(root: &Tag<'_>, behind: &[u8], end: Option<&[u8]>, is_web_page: bool) -> bool {
-    let is_end = |rest: &[u8]| match rest.trim_ascii_start() {
-        [] | [b'<', b'!' | b'?', ..] => true,
-        // Fragments of web pages have no root.
-        rest => is_web_page && rest.starts_with(b"<"),
-    };
-    if root.is_empty {
-        return is_end(behind);
-    }
-    let mut depth = 1;
-    for at in memchr_iter(b'<', behind) {
-        let rest = &behind[at..];
-        let closes = rest.get(1) == Some(&b'/');
-        let Some(tag) = Tag::read(rest).filter(|tag| tag.name == root.name && !tag.is_empty) else {
-            continue;
-        };
-        depth = if closes { depth - 1 } else { depth + 1 };
-        if depth == 0 {
-            return is_end(&rest[tag.length..]);
-        }
-    }
-    // The element continues beyond the sample, or never closes.
-    let holds_elements = behind.trim_ascii_start().starts_with(b"<");
-    match end {
-        None => holds_elements && OPEN_ENDED_ROOTS.iter().any(|name| name.as_bytes() == root.name),
-        Some(end) => {
-            let end = end.to_ascii_lowercase();
-            let closing = [b"</", root.name].concat();
-            holds_elements
-                && memmem::rfind(&end, &closing)
-                    .and_then(|at| Some(&end[at + Tag::read(&end[at..])?.length..]))
-                    .is_some_and(is_end)
-        }
-    }
-}
-
-/// An opening or closing tag.
-struct Tag<'t> {
-    name: &'t [u8],
-    /// The length in bytes, including the brackets.
-    length: usize,
-    /// Self-closing: `<br/>`.
-    is_empty: bool,
-}
-
-impl<'t> Tag<'t> {
-    /// The tag at the front of `text`.
-    fn read(text: &'t [u8]) -> Option<Self> {
-        let inside = text.strip_prefix(b"<")?;
-        let inside = inside.strip_prefix(b"/").unwrap_or(inside);
-        let is_in_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte) || *byte >= 0x80;
-        let name_ends = inside.iter().position(|byte| !is_in_name(byte))?;
-        let (name, mut rest) = inside.split_at(name_ends);
-        if !name.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_' || *byte >= 0x80)
-            || !matches!(rest.first()?, b'>' | b'/' | b' ' | b'\t' | b'\r' | b'\n')
-        {
-            return None;
-        }
-        // A bracket inside quotes does not end the tag.
-        loop {
-            let at = rest.iter().position(|byte| matches!(byte, b'>' | b'<' | b'"' | b'\''))?;
-            match rest[at] {
-                b'>' => {
-                    let end = text.len() - rest.len() + at;
-                    return Some(Self { name, length: end + 1, is_empty: text[..end].ends_with(b"/") });
-                }
-                b'<' => return None,
-                quote => {
-                    let closing = rest[at + 1..].iter().position(|byte| *byte == quote)?;
-                    rest = &rest[at + 1 + closing + 1..];
-                }
-            }
-        }
-    }
-}
-
-/// The title of a web page.
-fn title(text: &[u8], lower: &[u8]) -> Option<String> {
-    let at = memmem::find(lower, b"<title")?;
-    let start = at + Tag::read(&lower[at..])?.length;
-    let end = start + memmem::find(&lower[start..], b"</title")?;
-    let title = String::from_utf8_lossy(&text[start..end]);
-    let mut title = title.split_whitespace().collect::<Vec<_>>().join(" ");
-    for (reference, character) in
-        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&nbsp;", " "), ("&amp;", "&")]
-    {
-        title = title.replace(reference, character);
-    }
-    (!title.is_empty()).then(|| excerpt(title.as_bytes(), 0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,6 +158,24 @@ mod tests {
             ("{\"a\": 1}\r\n\r\n{\"a\": \"cut o", Some(TextKind::JsonLines)),
             ("[1, \"a\"]\n[2, \"b\"]\n", Some(TextKind::JsonLines)),
             ("{\\rtf1\\ansi a,b}", Some(TextKind::Rtf)),
+            ("CREATE TABLE t (id int, name text);\nINSERT INTO t VALUES (1, 'Ann');\n", Some(TextKind::Sql)),
+            ("-- PostgreSQL dump\n\nSET client_encoding = 'UTF8';\n", Some(TextKind::Sql)),
+            ("/* a\n; */ insert into t values\n(1, 'x;y'),\n(2, 'z');", Some(TextKind::Sql)),
+            ("PRAGMA foreign_keys=OFF;\r\nBEGIN TRANSACTION;\r\n", Some(TextKind::Sql)),
+            (
+                "Return-Path: <a@x.org>\r\nFrom: A <a@x.org>\r\nTo: b@x.org,\r\n c@x.org\r\n\r\nHi, B\r\n",
+                Some(TextKind::Mail),
+            ),
+            (
+                "From a@x.org Thu Jan  1 00:00:00 2024\nMessage-ID: <1>\nSubject: x\n\nHi\n",
+                Some(TextKind::Mail),
+            ),
+            ("BEGIN:VCALENDAR\r\nVERSION:2.0\r\n", Some(TextKind::Calendar)),
+            ("BEGIN:VCARD\nVERSION:3.0\n", Some(TextKind::Contacts)),
+            (
+                "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n",
+                Some(TextKind::GitLfsPointer { size: 12345 }),
+            ),
         ] {
             assert_eq!(TextKind::sniff(text.as_bytes(), None), kind, "{text}");
         }
@@ -296,9 +211,26 @@ mod tests {
             "<>,a\n",
             "<!-- a,b\n1,2\n",
             "{\\rtf,b\n1,2\n",
+            "select,from\n1,2;\n",
+            "create table;drop table\n1;2;\n",
+            "CREATE TABLE t,INSERT\n1,2\n",
+            "-- id,name\n1,2\n",
+            "From: 01.01.2024\nTo: 31.01.2024\nSubject: all\n\nDay;Text;Sum\n1;x;2\n",
+            "From:To:Subject\na:b:c\n",
+            "From a,To b\n1,2\n",
+            "BEGIN:END\n1:2\n",
+            "version,oid,size\n1,2,3\n",
+            "version https://git-lfs.github.com/spec/v1,x\n1,2\n",
         ] {
             assert_eq!(TextKind::sniff(text.as_bytes(), None), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_pointer_says_the_size_of_the_file_itself() {
+        let said = |size| TextKind::GitLfsPointer { size }.to_string();
+        assert_eq!(said(12_345_678), "a Git LFS pointer to a file of 12,345,678 bytes");
+        assert_eq!(said(5), "a Git LFS pointer to a file of 5 bytes");
     }
 
     #[test]

@@ -166,6 +166,9 @@ fn how_to_get_a_csv(kind: &TextKind, from: Option<&Address>) -> &'static str {
             "It may be an error message: open the address in a browser, and use the address of the file itself."
         }
         (TextKind::WebPage { .. }, None) => "Download the file itself and import that.",
+        (TextKind::GitLfsPointer { .. }, _) => {
+            "The file itself is stored elsewhere. Get it with `git lfs pull`, or download it, and import that."
+        }
         _ => "Export it as CSV where it comes from and import that.",
     }
 }
@@ -182,5 +185,11 @@ fn header_sentence(error: &LayoutError) -> String {
             format!("The header has {columns} columns, more than the {MOST_COLUMNS} that can be imported.")
         }
         LayoutError::NeedMore => "The header does not end.".to_owned(),
+        LayoutError::NoTable => "No table was found. Upload the rows and columns as CSV, or choose how the \
+                                 file is separated."
+            .to_owned(),
+        LayoutError::NoSuchLine { line } => {
+            format!("The file has no text in line {line}. Choose another line for the header.")
+        }
     }
 }

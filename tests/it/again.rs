@@ -112,7 +112,7 @@ async fn only_the_failed_records_are_run_again_byte_for_byte() {
         ("lone CR", "a,b\r1\r2,2\r3\r", "a,b\r1\r3\r"),
         ("mixed line ends", "a,b\r\n1\n2,2\r3\r\n4,4\n5\r", "a,b\r\n1\n3\r\n5\r"),
         ("no line end at the end", "a,b\n1\n2,2\n3", "a,b\n1\n3"),
-        ("quotes that never close", "a,b\n1\n2,\"x\n3,3\n", "a,b\n1\n2,\"x\n3,3\n"),
+        ("quotes that never close", "a,b\n1\n2,\"x\n3", "a,b\n1\n2,\"x\n3"),
         ("a header over two lines", "\"a\n1\",b\n1\n2,2\n", "\"a\n1\",b\n1\n"),
         ("a mark and empty lines in front", "\u{feff}\r\n\na,b\n1\n\n2,2\n", "\u{feff}\r\n\na,b\n1\n"),
         ("quoted line ends", "a,b\n\"1\r\n\n1\"\n2,\"2\n\"\n", "a,b\n\"1\r\n\n1\"\n"),

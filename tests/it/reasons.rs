@@ -76,7 +76,7 @@ async fn the_reasons_of_an_uploaded_failed_csv_show_the_records_without_the_colu
         "Unnamed column | not valid UTF-8 | 1 | line 4 | \u{fffd}",
     ];
     assert_eq!(reasons(&panel.html), expected);
-    assert!(panel.html.contains("recognised as failed rows of an earlier import"), "{}", panel.html);
+    assert!(panel.html.contains("Recognised as failed rows of an earlier import"), "{}", panel.html);
     for ours in ["_line", "_column", "_reason", "_extra"] {
         assert!(!panel.html.contains(ours), "{ours}: {}", panel.html);
     }
@@ -108,7 +108,7 @@ async fn the_reasons_add_up_to_the_lines_of_failed_csv_and_outlive_a_restart() {
     // One line of each number of fields: more reasons than are kept.
     let mut csv = "a,b\n".to_owned();
     for commas in 2..202 {
-        writeln!(csv, "{}", ",".repeat(commas)).unwrap();
+        writeln!(csv, "x{}", ",".repeat(commas)).unwrap();
     }
     let import = visitor.upload("ragged.csv", csv).await;
     let panel = visitor.wait_for_state(&import, "Completed").await;
@@ -117,7 +117,7 @@ async fn the_reasons_add_up_to_the_lines_of_failed_csv_and_outlive_a_restart() {
     assert_eq!(String::from_utf8(failed).unwrap().lines().count(), 1 + 200);
     let rows = reasons(&panel.html);
     assert_eq!(rows.len(), 101);
-    assert_eq!(rows[0], "Whole row | 3 fields, expected 2 | 1 | line 2 | ,,");
+    assert_eq!(rows[0], "Whole row | 3 fields, expected 2 | 1 | line 2 | x,,");
     assert_eq!(rows[100], "– | other reasons | 100 | listed in failed.csv");
 
     let app = spawn_app_on(app.stop().await, |_| {}).await;

@@ -1,0 +1,156 @@
+//! The dialects that a file may have, and which of them fits best.
+
+use memchr::memmem;
+
+use super::{
+    grid::{Grid, Judged, MOST_TOP_ROWS, ratio},
+    kind::Kind,
+    quoting::quoting,
+    table::Table,
+};
+use crate::csv::{Choices, Delimiter};
+
+/// The delimiters that are expected, in this order.
+pub(super) const USUAL: [&str; 4] = [",", ";", "\t", "|"];
+
+/// A dialect with what it makes of the front.
+pub(super) struct Candidate<'t> {
+    pub(super) grid: Grid<'t>,
+    pub(super) table: Table,
+    pub(super) score: f64,
+}
+
+/// The best reading with one of the usual delimiters, and whether another one would do as well. None if the
+/// text has none of them, or only inside cells.
+pub(super) fn usual<'t>(front: Judged<'t>, choices: &Choices) -> Option<(Candidate<'t>, bool)> {
+    let mut candidates: Vec<Candidate<'t>> = Vec::new();
+    for delimiter in delimiters(front, choices) {
+        let Some(grid) = quoting(front, delimiter, choices) else { continue };
+        let Some(table) = Table::find(&grid) else { continue };
+        let is_chosen = choices.delimiter.is_some();
+        if !is_chosen && (grid.width < 2 || has_no_delimiter_on_top(&grid, &table)) {
+            continue;
+        }
+        let score = grid.fit() * goodness(&grid, table.top);
+        let candidate = Candidate { grid, table, score };
+        // Uneven rows without a header below lines that the delimiter does not split are no table.
+        let is_stray = table.header_rows == 0 && table.top > 0 && candidate.body_fit() < 0.9;
+        if is_chosen || !is_stray {
+            candidates.push(candidate);
+        }
+    }
+    let fitting = candidates.iter().filter(|candidate| candidate.fits()).count();
+    let best =
+        candidates.into_iter().reduce(|best, other| if other.score > best.score { other } else { best })?;
+    let has_rival = fitting > usize::from(best.fits());
+    Some((best, has_rival))
+}
+
+/// The reading with the delimiter that the first line has most often, if it looks like names; the rows below
+/// do not have it.
+pub(super) fn of_first_line<'t>(front: Judged<'t>, choices: &Choices) -> Option<Candidate<'t>> {
+    let mut best: Option<Candidate<'t>> = None;
+    for delimiter in delimiters(front, choices) {
+        let Some(mut grid) = quoting(front, delimiter, choices) else { continue };
+        let Some(first) = grid.rows.first() else { continue };
+        let width = first.width;
+        let are_names = || grid.cells(first).iter().all(|cell| !Kind::of(cell).is_typed());
+        if width < 2 || !are_names() || best.as_ref().is_some_and(|best| best.grid.width >= width) {
+            continue;
+        }
+        (grid.width, grid.fitting) = (width, grid.rows.iter().filter(|row| row.width == width).count());
+        best = Some(Candidate { grid, table: Table { top: 0, header_rows: 1, is_named: false }, score: 0.0 });
+    }
+    best
+}
+
+impl<'t> Candidate<'t> {
+    /// The same dialect for another front.
+    pub(super) fn from(self, front: Judged<'t>) -> Self {
+        Self { grid: Grid::new(self.grid.dialect, front), ..self }
+    }
+
+    /// The share of the rows from the header on that have the usual width.
+    pub(super) fn body_fit(&self) -> f64 {
+        let rows = &self.grid.rows[self.table.top..];
+        ratio(rows.iter().filter(|row| row.width == self.grid.width).count(), rows.len())
+    }
+
+    pub(super) fn fits(&self) -> bool {
+        self.body_fit() >= 0.95
+    }
+}
+
+/// Whether the delimiter is missing in the first row of the table, so that it only stands inside cells.
+fn has_no_delimiter_on_top(grid: &Grid<'_>, table: &Table) -> bool {
+    let rows = &grid.rows;
+    if rows[table.top].width < 2 {
+        return true;
+    }
+    // One line above a table without names may be the name of its only column: "price" above "1,50".
+    let above = &rows[..table.top];
+    let is_below_a_name =
+        above.len() == 1 && above[0].width == 1 && rows[table.top].line == above[0].next_line;
+    if !is_below_a_name {
+        return false;
+    }
+    let has_digit = |cell: &String| cell.bytes().any(|byte| byte.is_ascii_digit());
+    let names = grid.cells(&rows[table.top]);
+    let with_digits = names.iter().filter(|cell| has_digit(cell)).count();
+    if table.header_rows == 0 || with_digits * 2 >= names.len() {
+        return true;
+    }
+    // Nothing tells whether the second line has names.
+    !table.is_named && (grid.width == 2 || has_spaces_behind(grid))
+}
+
+/// Whether a space follows nearly every delimiter, as in a sentence.
+pub(super) fn has_spaces_behind(grid: &Grid<'_>) -> bool {
+    let (mut spaced, mut all) = (0, 0);
+    for row in grid.rows.iter().take(MOST_TOP_ROWS) {
+        for cell in grid.cells(row).iter().skip(1).filter(|cell| !cell.is_empty()) {
+            all += 1;
+            spaced += usize::from(cell.starts_with(' '));
+        }
+    }
+    spaced * 10 >= all * 9
+}
+
+/// The delimiters to try.
+fn delimiters(front: Judged<'_>, choices: &Choices) -> Vec<Delimiter> {
+    if let Some(chosen) = choices.delimiter {
+        return vec![chosen];
+    }
+    let present = USUAL.iter().filter(|text| memmem::find(front.text, text.as_bytes()).is_some());
+    present.filter_map(|text| text.parse().ok()).collect()
+}
+
+/// How much the cells look like values of their own: 0 to 1.
+pub(super) fn goodness(grid: &Grid<'_>, from: usize) -> f64 {
+    let (mut sum, mut count) = (0.0, 0_u32);
+    let own = grid.dialect.delimiter.as_str();
+    for row in grid.sample_rows(from) {
+        for cell in grid.cells(row) {
+            let worth = match Kind::of(&cell) {
+                Kind::Missing => continue,
+                Kind::Word | Kind::Shape(_) if has_other_delimiter(&cell, own) => 0.5,
+                Kind::Word => 0.95,
+                _ => 1.0,
+            };
+            sum += worth;
+            count += 1;
+        }
+    }
+    if count == 0 { 0.5 } else { sum / f64::from(count) }
+}
+
+/// Whether a cell contains what may be a delimiter in another reading.
+fn has_other_delimiter(cell: &str, own: &str) -> bool {
+    USUAL.iter().filter(|other| !own.contains(**other)).any(|other| {
+        cell.match_indices(other).any(|(at, _)| {
+            // In a sentence a space follows.
+            let next = cell[at + other.len()..].chars().next();
+            next.is_some_and(|c| !c.is_whitespace()) || *other == "\t"
+        })
+    })
+}

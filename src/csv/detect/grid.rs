@@ -1,0 +1,113 @@
+//! The front of a file as one dialect splits it.
+
+use super::{
+    kind::Kind,
+    scan::{Row, Scan},
+};
+use crate::csv::{Cursor, Dialect};
+
+/// The most cells that are examined for what they look like.
+const MOST_CELLS: usize = 12_000;
+/// The most rows that are.
+const MOST_ROWS: usize = 240;
+/// The rows that may be a header or stand above it.
+pub(super) const MOST_TOP_ROWS: usize = 60;
+
+/// The text that is judged.
+#[derive(Clone, Copy)]
+pub(super) struct Judged<'t> {
+    pub(super) text: &'t [u8],
+    /// Where it begins in the file.
+    pub(super) at: Cursor,
+    /// It reaches the end of the file.
+    pub(super) eof: bool,
+}
+
+/// Rows and cells.
+pub(super) struct Grid<'t> {
+    pub(super) dialect: Dialect,
+    pub(super) front: Judged<'t>,
+    pub(super) rows: Vec<Row>,
+    /// The width of most rows.
+    pub(super) width: usize,
+    /// How many rows have it.
+    pub(super) fitting: usize,
+}
+
+impl<'t> Grid<'t> {
+    pub(super) fn new(dialect: Dialect, front: Judged<'t>) -> Self {
+        let scan = Scan::new(&dialect);
+        let rows = scan.rows(front.text, front.at.line, front.eof, None);
+        let (width, fitting) = most_frequent(&rows);
+        let mut grid = Self { front, rows, width, fitting, dialect: dialect.clone() };
+        // A quote that closes too late joins lines, and how many fields a row has is known only now.
+        if grid.rows.iter().any(|row| row.next_line > row.line + 1 && row.width != width) {
+            let rows = scan.rows(front.text, front.at.line, front.eof, Some(width));
+            let (width_again, fitting) = most_frequent(&rows);
+            if width_again == width {
+                (grid.rows, grid.fitting) = (rows, fitting);
+            }
+        }
+        grid
+    }
+
+    pub(super) fn cells(&self, row: &Row) -> Vec<String> {
+        Scan::new(&self.dialect).cells(self.front.text, row)
+    }
+
+    pub(super) fn kinds(&self, row: &Row) -> Vec<Kind> {
+        self.cells(row).iter().map(|cell| Kind::of(cell)).collect()
+    }
+
+    /// The share of the rows that have the width of most.
+    pub(super) fn fit(&self) -> f64 {
+        ratio(self.fitting, self.rows.len())
+    }
+
+    /// Rows of the usual width, evenly over the rows from `from` on; a bounded number.
+    pub(super) fn sample_rows(&self, from: usize) -> impl Iterator<Item = &Row> {
+        let rows = self.rows.get(from..).unwrap_or_default();
+        let most = (MOST_CELLS / self.width.max(1)).clamp(3, MOST_ROWS);
+        let step = rows.len().div_ceil(most).max(1);
+        rows.iter().step_by(step).filter(|row| row.width == self.width)
+    }
+
+    /// Rows that do not split well: text behind a closing quote, or a quote that never closes.
+    pub(super) fn odd(&self) -> usize {
+        self.rows.iter().filter(|row| row.has_text_behind || row.is_open || row.quotes_are_text).count()
+    }
+}
+
+/// The most frequent width and its frequency. Of two that are about equally frequent in many rows, the one
+/// that comes first, which is that of the first of several tables; in a few rows the wider one.
+fn most_frequent(rows: &[Row]) -> (usize, usize) {
+    let mut widths: Vec<usize> = rows.iter().map(|row| row.width).collect();
+    widths.sort_unstable();
+    let groups = widths.chunk_by(|one, other| one == other).map(|group| (group[0], group.len()));
+    let Some((width, most)) = groups.clone().max_by_key(|(width, count)| (*count, *width)) else {
+        return (1, 0);
+    };
+    let is_frequent = |count: usize| count >= MANY_ROWS && count * 10 >= most * 9;
+    let frequent: Vec<(usize, usize)> = groups.filter(|(_, count)| is_frequent(*count)).collect();
+    let first = rows.iter().find_map(|row| frequent.iter().find(|(width, _)| *width == row.width));
+    if let Some(first) = first {
+        return *first;
+    }
+    // Where rows differ, the first line tells, unless a table begins below it.
+    let top = rows.first().map_or(width, |row| row.width);
+    let is_table_below =
+        most > 1 && rows.iter().rev().take(most.min(MANY_ROWS)).all(|row| row.width == width);
+    if rows.len() > 2 && top > 1 && !is_table_below && ratio(most, rows.len()) < 0.6 {
+        return (top, rows.iter().filter(|row| row.width == top).count());
+    }
+    (width, most)
+}
+
+/// So many rows are a table, not lines above one.
+const MANY_ROWS: usize = 10;
+
+pub(super) fn ratio(part: usize, whole: usize) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "counts of rows in a front of a few hundred kilobytes")]
+    let ratio = part as f64 / whole.max(1) as f64;
+    ratio
+}
