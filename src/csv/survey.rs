@@ -129,6 +129,12 @@ impl Survey {
         surveyor.finish()
     }
 
+    /// Of the front of a longer file. A character that its end cuts does not count.
+    #[must_use]
+    pub fn of_front(front: &[u8]) -> Self {
+        Self::of(&front[..whole_sequences(front)])
+    }
+
     /// The number of bytes of the file.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -144,7 +150,7 @@ impl Survey {
             Part::guess(utf16)
         } else if self.invalid == 0 {
             Part::certain(Encoding::UTF_8)
-        } else if self.valid > self.invalid {
+        } else if self.valid >= self.invalid {
             // Text of another encoding is hardly ever UTF-8 by chance, so these are single broken records.
             Part::guess(Encoding::UTF_8)
         } else {

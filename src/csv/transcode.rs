@@ -22,7 +22,10 @@ const MOST_MALFORMED: usize = 8;
 const HALF_UNIT: u16 = 0xDBFF;
 
 /// Decodes a file.
-pub struct ToUtf8(Decoding);
+pub struct ToUtf8 {
+    decoding: Decoding,
+    has_escaped: bool,
+}
 
 enum Decoding {
     Utf8,
@@ -33,25 +36,35 @@ enum Decoding {
 impl ToUtf8 {
     #[must_use]
     pub fn new(encoding: Encoding) -> Self {
-        let utf16 = |unit| Self(Decoding::Utf16 { unit, half: None, high: None });
-        if encoding.is_utf8() {
-            Self(Decoding::Utf8)
+        let utf16 = |unit| Decoding::Utf16 { unit, half: None, high: None };
+        let decoding = if encoding.is_utf8() {
+            Decoding::Utf8
         } else if encoding == Encoding::UTF_16LE {
             utf16(u16::from_le_bytes)
         } else if encoding == Encoding::UTF_16BE {
             utf16(u16::from_be_bytes)
         } else {
             let decoder = <&encoding_rs::Encoding>::from(encoding).new_decoder_without_bom_handling();
-            Self(Decoding::Other { decoder, recent: Vec::new(), block: vec![0; BLOCK] })
-        }
+            Decoding::Other { decoder, recent: Vec::new(), block: vec![0; BLOCK] }
+        };
+        Self { decoding, has_escaped: false }
+    }
+
+    /// Whether any bytes could not be decoded.
+    #[must_use]
+    pub fn has_escaped(&self) -> bool {
+        self.has_escaped
     }
 
     /// Decodes the next bytes and appends them to `out`: at most about three times as many. `last` says that the
     /// file ends with them.
     pub fn decode(&mut self, input: &[u8], last: bool, out: &mut Vec<u8>) {
-        match &mut self.0 {
+        let has_escaped = &mut self.has_escaped;
+        match &mut self.decoding {
             Decoding::Utf8 => out.extend_from_slice(input),
-            Decoding::Utf16 { unit, half, high } => decode_utf16(*unit, half, high, input, last, out),
+            Decoding::Utf16 { unit, half, high } => {
+                *has_escaped |= decode_utf16(*unit, half, high, input, last, out);
+            }
             Decoding::Other { decoder, recent, block } => {
                 let mut rest = input;
                 loop {
@@ -64,6 +77,7 @@ impl ToUtf8 {
                         DecoderResult::InputEmpty => break,
                         DecoderResult::OutputFull => {}
                         DecoderResult::Malformed(length, after) => {
+                            *has_escaped = true;
                             let end = recent.len().saturating_sub(after.into());
                             let start = end.saturating_sub(length.into());
                             recent[start..end].iter().for_each(|&byte| push_surrogate(escape(byte), out));
@@ -76,6 +90,7 @@ impl ToUtf8 {
     }
 }
 
+/// Returns whether a surrogate or a byte stood alone.
 fn decode_utf16(
     unit: fn([u8; 2]) -> u16,
     half: &mut Option<u8>,
@@ -83,7 +98,8 @@ fn decode_utf16(
     input: &[u8],
     last: bool,
     out: &mut Vec<u8>,
-) {
+) -> bool {
+    let mut has_escaped = false;
     let mut take = |unit: u16| {
         let before = high.take();
         match (before, unit) {
@@ -92,13 +108,19 @@ fn decode_utf16(
                 push_char(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), out);
                 return;
             }
-            (Some(before), _) => push_surrogate(before, out),
+            (Some(before), _) => {
+                has_escaped = true;
+                push_surrogate(before, out);
+            }
             (None, _) => {}
         }
         match (unit, char::from_u32(unit.into())) {
             (0xD800..=0xDBFF, _) => *high = Some(unit),
             (_, Some(c)) => push_char(c, out),
-            (_, None) => push_surrogate(unit, out),
+            (_, None) => {
+                has_escaped = true;
+                push_surrogate(unit, out);
+            }
         }
     };
     let mut rest = input;
@@ -111,6 +133,7 @@ fn decode_utf16(
     units.iter().for_each(|&bytes| take(unit(bytes)));
     *half = odd.first().copied().or(*half);
     if last {
+        has_escaped |= high.is_some() || half.is_some();
         if let Some(high) = high.take() {
             push_surrogate(high, out);
         }
@@ -119,6 +142,7 @@ fn decode_utf16(
             push_surrogate(escape(half), out);
         }
     }
+    has_escaped
 }
 
 /// Encodes text that [`ToUtf8`] decoded.

@@ -24,7 +24,10 @@ use super::{
     Address, BinaryKind, FileName, Incoming, Packing, ShareLink, address::last_segment, disposition, guard,
     guard::AddressRefusal,
 };
-use crate::base::{config::AllowedAddresses, tls};
+use crate::{
+    base::{config::AllowedAddresses, tls},
+    csv::Encoding,
+};
 
 /// The longest chain of redirects that is followed.
 const MOST_REDIRECTS: usize = 5;
@@ -74,6 +77,8 @@ pub struct FetchProgress {
 pub enum Arrival {
     /// The answer gives the file another name than the address does.
     Named(FileName),
+    /// The answer says in which encoding the file is.
+    Charset(Encoding),
     Bytes(FetchProgress),
 }
 
@@ -108,6 +113,11 @@ impl Fetcher {
             let (url, response) = self.answer(address).await?;
             if let Some(name) = other_name(address, &url, &response)
                 && told(Arrival::Named(name)).is_break()
+            {
+                return Err(FetchError::Unwanted);
+            }
+            if let Some(charset) = charset(&response)
+                && told(Arrival::Charset(charset)).is_break()
             {
                 return Err(FetchError::Unwanted);
             }
@@ -291,6 +301,16 @@ fn other_name(address: &Address, url: &Url, response: &Response) -> Option<FileN
         last_segment(url).filter(has_extension).filter(|_| !is_named)
     })?;
     Some(FileName::from_client(&name))
+}
+
+/// The encoding in the `Content-Type`, if it is a known one.
+fn charset(response: &Response) -> Option<Encoding> {
+    let header = response.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
+    header.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let is_charset = name.trim().eq_ignore_ascii_case("charset");
+        is_charset.then(|| Encoding::labelled(value.trim().trim_matches('"')))?
+    })
 }
 
 fn next_hop(url: &Url, response: &Response) -> Result<Url, FetchError> {

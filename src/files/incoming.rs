@@ -16,7 +16,10 @@ use super::{
     BinaryKind, Folder, Key, Storage,
     folder::{INCOMING, sync_folder},
 };
-use crate::base::ids::ImportId;
+use crate::{
+    base::ids::ImportId,
+    csv::{Survey, Surveyor},
+};
 
 /// The bytes that are gathered before a write. Network chunks are much smaller, and each write to an
 /// asynchronous file uses another thread.
@@ -36,6 +39,7 @@ pub struct Incoming {
     file: BufWriter<File>,
     size: u64,
     head: Vec<u8>,
+    surveyor: Surveyor,
 }
 
 impl Storage {
@@ -108,7 +112,8 @@ impl Storage {
 impl Incoming {
     async fn create(storage: Storage, path: PathBuf) -> io::Result<Self> {
         let file = BufWriter::with_capacity(BUFFER, File::create_new(&path).await?);
-        Ok(Self { storage, path, file, size: 0, head: Vec::with_capacity(BinaryKind::HEAD_BYTES) })
+        let head = Vec::with_capacity(BinaryKind::HEAD_BYTES);
+        Ok(Self { storage, path, file, size: 0, head, surveyor: Surveyor::default() })
     }
 
     /// Appends `bytes`. Returns the error of an earlier write, if it failed, and fails if the disk has no
@@ -116,6 +121,7 @@ impl Incoming {
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let wanted = BinaryKind::HEAD_BYTES - self.head.len();
         self.head.extend_from_slice(&bytes[..wanted.min(bytes.len())]);
+        self.surveyor.feed(bytes);
         let asked = self.size / ASK_EVERY;
         self.size += bytes.len() as u64;
         self.file.write_all(bytes).await?;
@@ -148,6 +154,12 @@ impl Incoming {
     #[must_use]
     pub fn head(&self) -> &[u8] {
         &self.head
+    }
+
+    /// What the bytes received so far say about the file's encoding.
+    #[must_use]
+    pub fn survey(&self) -> Survey {
+        self.surveyor.clone().finish()
     }
 
     /// Stores the file as `key` so that it survives a power failure, and returns its size in bytes. Call

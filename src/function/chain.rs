@@ -1,10 +1,11 @@
 //! Determines the next step of a run.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::failure::FailureReason;
 use crate::{
-    csv::{Counts, Cursor, Past},
+    csv::{Counts, Cursor, Encoding, Layout, Part, Past, Reading, Survey},
     files::Key,
     inngest::call::{Call, Op, step_id},
     results::{PLAN, Plan},
@@ -20,8 +21,11 @@ pub(super) const FAILED_ROWS: &str = "failed-rows";
 /// The name of the step that unpacks a packed file.
 pub(super) const UNPACK: &str = "unpack";
 
+/// The name of the step that decodes a file that is not UTF-8.
+pub(super) const DECODE: &str = "decode";
+
 /// The steps that copy the file before it is planned, in their order.
-const COPIES: [&str; 3] = [FETCH, FAILED_ROWS, UNPACK];
+const COPIES: [&str; 4] = [FETCH, FAILED_ROWS, UNPACK, DECODE];
 
 /// The name of a step of rows; `number` is 1, 2, ...
 fn rows(number: u32) -> String {
@@ -29,9 +33,37 @@ fn rows(number: u32) -> String {
 }
 
 /// The result of a step that copies a file to storage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CopyResult {
     pub(super) bytes: u64,
+    #[serde(flatten)]
+    pub(super) about: AboutCopy,
+}
+
+/// What the next steps need to know of a copy. Earlier versions stored none of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct AboutCopy {
+    /// What its bytes showed while they were copied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) survey: Option<Survey>,
+    /// The encoding that the server of a fetched file names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) charset: Option<Encoding>,
+    /// The encoding that a decoded copy had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) encoding: Option<Part<Encoding>>,
+    /// How failed records were read by the run that they come from, and are read again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) read_before: Option<ReadBefore>,
+}
+
+/// How another run has read its file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ReadBefore {
+    pub(super) layout: Layout,
+    /// None if an earlier version read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reading: Option<Reading>,
 }
 
 /// The result of a step of rows.
@@ -72,6 +104,8 @@ pub(super) struct Copied {
     pub(super) source: Key,
     /// The steps that made it and the copies before it.
     pub(super) by: Vec<String>,
+    /// Of the newest.
+    pub(super) about: AboutCopy,
     /// The position of the step after it.
     pub(super) position: u32,
 }
@@ -95,9 +129,10 @@ pub(super) fn next(done: &[Step], call: &Call) -> Result<Next, FailureReason> {
         (None, []) => Next::First,
         (Some(newest), []) => {
             let source = newest.files.source.clone().ok_or(FailureReason::WorkGone)?;
+            let about = serde_json::from_str::<CopyResult>(&newest.result)?.about;
             let by = copies.iter().map(|step| step.name.clone()).collect();
             let position = newest.position + 1;
-            Next::AfterCopy(Copied { source: Key::from_stored(source), by, position })
+            Next::AfterCopy(Copied { source: Key::from_stored(source), by, about, position })
         }
         (_, [planned, others @ ..]) => {
             let plan = Plan::from_result(&planned.result)?;
@@ -133,6 +168,9 @@ pub(super) fn next(done: &[Step], call: &Call) -> Result<Next, FailureReason> {
 pub(super) fn op(step: &Step) -> Result<Op, FailureReason> {
     let data = match step.name.as_str() {
         PLAN => Plan::from_result(&step.result)?.answer(),
+        name if COPIES.contains(&name) => {
+            json!({ "bytes": serde_json::from_str::<CopyResult>(&step.result)?.bytes })
+        }
         _ => serde_json::from_str(&step.result)?,
     };
     Ok(Op::step_run(&step.name, data))

@@ -1,6 +1,10 @@
 //! A step that copies a file to storage, where every later step and attempt reads the same bytes.
 
-use super::{Processor, chain::CopyResult, failure::FailureReason};
+use super::{
+    Processor,
+    chain::{AboutCopy, CopyResult},
+    failure::FailureReason,
+};
 use crate::{
     base::{ids::RunId, time::UnixMillis},
     csv::Counts,
@@ -12,14 +16,30 @@ use crate::{
 };
 
 impl Processor {
-    /// Does the step `name` of `run`, at `position`: keeps the file that `copying` receives, and holds its reservation until
-    /// the step is committed. Stopping the run interrupts it.
+    /// Does the step `name` of `run`, at `position`: keeps the file that `copying` receives, with what its bytes
+    /// show, and holds its reservation until the step is committed. Stopping the run interrupts it.
     pub(super) async fn copy(
         &self,
         run: &RunId,
         name: &str,
         position: u32,
         copying: impl Future<Output = Result<(Incoming, Option<Reservation>), FailureReason>>,
+    ) -> Result<Step, FailureReason> {
+        let copying = async {
+            let (file, reservation) = copying.await?;
+            let about = AboutCopy { survey: Some(file.survey()), ..AboutCopy::default() };
+            Ok((file, reservation, about))
+        };
+        self.copy_about(run, name, position, copying).await
+    }
+
+    /// As [`copy`](Self::copy); `copying` says what the next steps need to know.
+    pub(super) async fn copy_about(
+        &self,
+        run: &RunId,
+        name: &str,
+        position: u32,
+        copying: impl Future<Output = Result<(Incoming, Option<Reservation>, AboutCopy), FailureReason>>,
     ) -> Result<Step, FailureReason> {
         let started_at = UnixMillis::now();
         let progress = self.progress.of(run);
@@ -30,12 +50,12 @@ impl Processor {
         };
         progress.set_receiving(None);
         let key = Key::output(run);
-        let (file, _reservation) = copied?;
+        let (file, _reservation, about) = copied?;
         let bytes = file.keep(&key).await?;
         let step = Step {
             name: name.to_owned(),
             position,
-            result: serde_json::to_string(&CopyResult { bytes })?,
+            result: serde_json::to_string(&CopyResult { bytes, about })?,
             counts: Counts::default(),
             end_byte: 0,
             files: StepFiles { source: Some(key.as_str().to_owned()), bytes, ..StepFiles::default() },

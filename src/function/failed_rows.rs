@@ -3,7 +3,11 @@
 
 use std::io;
 
-use super::{Processor, chain, failure::FailureReason};
+use super::{
+    Processor,
+    chain::{self, AboutCopy, ReadBefore},
+    failure::FailureReason,
+};
 use crate::{
     base::ids::{EventId, RunId},
     files::Incoming,
@@ -19,7 +23,7 @@ impl Processor {
         event: &EventId,
         of: &RunId,
     ) -> Result<Step, FailureReason> {
-        self.copy(run, chain::FAILED_ROWS, 0, self.failed_rows(event, of)).await
+        self.copy_about(run, chain::FAILED_ROWS, 0, self.failed_rows(event, of)).await
     }
 
     /// Leaves no file if it is dropped before its end.
@@ -27,7 +31,7 @@ impl Processor {
         &self,
         event: &EventId,
         of: &RunId,
-    ) -> Result<(Incoming, Option<Reservation>), FailureReason> {
+    ) -> Result<(Incoming, Option<Reservation>, AboutCopy), FailureReason> {
         let records = outputs::failed_records(&self.store, of).await?.ok_or(FailureReason::FailedRowsGone)?;
         let gone = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => FailureReason::FailedRowsGone,
@@ -39,10 +43,12 @@ impl Processor {
             reservation.grow(size).map_err(FailureReason::OverQuota)?;
         }
         let mut file = self.storage.receive(size).await?;
-        file.append(&records.source, records.front).await.map_err(gone)?;
+        file.append(&records.source, records.layout.start.byte).await.map_err(gone)?;
         for part in &records.parts {
             file.append(part, u64::MAX).await.map_err(gone)?;
         }
-        Ok((file, reservation))
+        let read_before = ReadBefore { layout: records.layout, reading: records.reading };
+        let about = AboutCopy { read_before: Some(read_before), ..AboutCopy::default() };
+        Ok((file, reservation, about))
     }
 }

@@ -3,7 +3,11 @@
 
 use std::ops::ControlFlow;
 
-use super::{Processor, chain, failure::FailureReason};
+use super::{
+    Processor,
+    chain::{self, AboutCopy},
+    failure::FailureReason,
+};
 use crate::{
     base::{
         ids::{EventId, RunId},
@@ -23,7 +27,7 @@ impl Processor {
         address: &Address,
     ) -> Result<Step, FailureReason> {
         let progress = self.progress.of(run);
-        self.copy(run, chain::FETCH, 0, self.receive(event, address, &progress)).await
+        self.copy_about(run, chain::FETCH, 0, self.receive(event, address, &progress)).await
     }
 
     /// Receives the file at `address`, within the user's quota, and reports progress. Leaves no file if it is
@@ -33,13 +37,17 @@ impl Processor {
         event: &EventId,
         address: &Address,
         progress: &RunProgress,
-    ) -> Result<(Incoming, Option<Reservation>), FailureReason> {
+    ) -> Result<(Incoming, Option<Reservation>, AboutCopy), FailureReason> {
         let mut reservation = self.quota.reserve_for(event).await?.map_err(FailureReason::OverQuota)?;
-        let (mut over_quota, mut named) = (None, None);
+        let (mut over_quota, mut named, mut charset) = (None, None, None);
         let mut since = None;
         let told = |arrival: Arrival| {
             let received = match arrival {
                 Arrival::Bytes(received) => received,
+                Arrival::Charset(encoding) => {
+                    charset = Some(encoding);
+                    return ControlFlow::Continue(());
+                }
                 Arrival::Named(name) => {
                     progress.set_file_name(&name.to_string());
                     named = Some(name);
@@ -65,7 +73,11 @@ impl Processor {
         }
         match over_quota {
             Some(over) => Err(FailureReason::OverQuota(over)),
-            None => Ok((fetched?, reservation)),
+            None => {
+                let file = fetched?;
+                let about = AboutCopy { survey: Some(file.survey()), charset, ..AboutCopy::default() };
+                Ok((file, reservation, about))
+            }
         }
     }
 }

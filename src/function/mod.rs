@@ -17,11 +17,13 @@
 
 mod chain;
 mod copy;
+mod decode;
 mod failed_rows;
 mod failure;
 mod fetch;
 mod orphaned_runs;
 mod plan;
+mod prepare;
 mod preview;
 mod process_csv_upload;
 mod rows;

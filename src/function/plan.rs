@@ -9,9 +9,9 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::failure::FailureReason;
+use super::{chain::ReadBefore, failure::FailureReason};
 use crate::{
-    csv::{Choices, Encoding, FirstRows, Layout, LayoutError, Output, Part, Pass, Reading, detect},
+    csv::{Choices, Encoding, FirstRows, Layout, LayoutError, Output, Part, Pass, Reading, ToUtf8, detect},
     files::{Address, Key, Storage, TextKind},
     results::Plan,
 };
@@ -26,6 +26,9 @@ const OLDEST_READER_VERSION: u32 = 1;
 /// How many bytes of a file are examined first. A longer header needs more.
 const SAMPLE: u64 = 512 << 10;
 
+/// How many bytes are decoded at once.
+const DECODED_AT_ONCE: u64 = 64 << 10;
+
 /// The longest header in bytes: its names are stored in the plan, which every step reads.
 const MOST_HEADER: usize = 1 << 20;
 
@@ -34,23 +37,21 @@ const MOST_HEADER: usize = 1 << 20;
 const MOST_STEPS: u64 = 400;
 
 impl Plan {
-    /// Plans from the front of the stored file `source`, which was fetched `from` an address or uploaded.
-    /// Blocks.
+    /// Plans from the front of the stored file `file`. Blocks.
     pub(super) fn make(
         storage: &Storage,
-        source: &Key,
-        from: Option<Address>,
+        file: ToPlan,
         max_record_bytes: usize,
         step_bytes: &RangeInclusive<u64>,
     ) -> Result<Self, FailureReason> {
-        let encoding = Part::certain(Encoding::UTF_8);
-        let front = Front::read(storage, source, from, encoding, &Choices::default(), max_record_bytes)?;
+        let source = file.source.as_str().to_owned();
+        let front = Front::read(storage, file, max_record_bytes)?;
         let Front { size, layout, reading, first_rows, sample, is_whole } = front;
         let rate = bytes_per_second(&layout, &sample, is_whole, max_record_bytes);
         Ok(Self {
-            source: source.as_str().to_owned(),
+            source,
             size,
-            reading: Some(reading),
+            reading,
             layout,
             max_record_bytes,
             step_bytes: step_size(rate, size, step_bytes),
@@ -83,12 +84,28 @@ impl Plan {
     }
 }
 
+/// A stored file to plan, or of which the front is looked at.
+pub(super) struct ToPlan {
+    pub(super) source: Key,
+    /// The address that it was fetched from.
+    pub(super) from: Option<Address>,
+    /// The encoding of the file that came in.
+    pub(super) encoding: Part<Encoding>,
+    /// Its copy in UTF-8 is stored. Otherwise its front is decoded here.
+    pub(super) is_decoded: bool,
+    /// They are obeyed.
+    pub(super) choices: Choices,
+    /// The file holds failed records of another run, which are read as that run has read them.
+    pub(super) read_before: Option<ReadBefore>,
+}
+
 /// The front of a stored file, and how it is read.
 pub(super) struct Front {
     /// Of the whole file, in bytes.
     pub(super) size: u64,
     pub(super) layout: Layout,
-    pub(super) reading: Reading,
+    /// None if an earlier version determined it.
+    pub(super) reading: Option<Reading>,
     pub(super) first_rows: FirstRows,
     sample: Vec<u8>,
     /// The sample is the whole file.
@@ -96,32 +113,38 @@ pub(super) struct Front {
 }
 
 impl Front {
-    /// Reads the front of `source`, which is UTF-8 now; `encoding` was the file's own. It was fetched `from` an
-    /// address or uploaded. What `choices` contain is obeyed. Blocks.
+    /// Blocks.
     pub(super) fn read(
         storage: &Storage,
-        source: &Key,
-        from: Option<Address>,
-        encoding: Part<Encoding>,
-        choices: &Choices,
+        file: ToPlan,
         max_record_bytes: usize,
     ) -> Result<Self, FailureReason> {
-        let mut file = open(storage, source)?;
+        let ToPlan { source, from, encoding, is_decoded, choices, read_before } = file;
+        let mut file = open(storage, &source)?;
         let size = file.metadata()?.len();
+        let mut decoder = (!is_decoded).then(|| ToUtf8::new(encoding.value));
         let mut wanted = SAMPLE;
         let mut sample = Vec::new();
-        read_up_to(wanted, &mut file, &mut sample)?;
-        // Before the header is searched for, because a file that is not a CSV may have endless lines.
-        if let Some(kind) = text_kind(&sample, &mut file, size)? {
-            return Err(FailureReason::NotCsv { kind, from });
-        }
-        let (layout, reading, is_whole) = loop {
-            read_up_to(wanted, &mut file, &mut sample)?;
-            let is_whole = (sample.len() as u64) < wanted;
-            match detect(&sample, is_whole, encoding, choices, max_record_bytes.min(MOST_HEADER)) {
-                Ok((layout, reading)) => break (layout, reading, is_whole),
-                Err(LayoutError::NeedMore) if !is_whole => wanted *= 2,
-                Err(error) => return Err(FailureReason::Header(error)),
+        let mut is_whole = read_up_to(wanted, &mut file, decoder.as_mut(), &mut sample)?;
+        let (layout, reading) = if let Some(ReadBefore { layout, reading }) = read_before {
+            let wanted = layout.start.byte.saturating_add(SAMPLE);
+            is_whole = read_up_to(wanted, &mut file, decoder.as_mut(), &mut sample)?;
+            (layout, reading)
+        } else {
+            // Before the header is searched for, because a file that is not a CSV may have endless lines.
+            let end = if is_decoded && !is_whole { Some(end_of(&mut file, size)?) } else { None };
+            if (is_whole || end.is_some())
+                && let Some(kind) = TextKind::sniff(&sample, end.as_deref())
+            {
+                return Err(FailureReason::NotCsv { kind, from });
+            }
+            loop {
+                match detect(&sample, is_whole, encoding, &choices, max_record_bytes.min(MOST_HEADER)) {
+                    Ok((layout, reading)) => break (layout, Some(reading)),
+                    Err(LayoutError::NeedMore) if !is_whole => wanted *= 2,
+                    Err(error) => return Err(FailureReason::Header(error)),
+                }
+                is_whole = read_up_to(wanted, &mut file, decoder.as_mut(), &mut sample)?;
             }
         };
         if layout.header.is_empty() {
@@ -132,25 +155,38 @@ impl Front {
     }
 }
 
-/// Extends `sample` until it has `wanted` bytes or the whole file.
-fn read_up_to(wanted: u64, file: &mut File, sample: &mut Vec<u8>) -> io::Result<()> {
-    let missing = wanted.saturating_sub(sample.len() as u64);
-    file.take(missing).read_to_end(sample)?;
-    Ok(())
+/// Extends `sample` until it has `wanted` bytes or the whole file; returns whether it is the whole file.
+fn read_up_to(
+    wanted: u64,
+    file: &mut File,
+    decoder: Option<&mut ToUtf8>,
+    sample: &mut Vec<u8>,
+) -> io::Result<bool> {
+    let Some(decoder) = decoder else {
+        let missing = wanted.saturating_sub(sample.len() as u64);
+        file.take(missing).read_to_end(sample)?;
+        return Ok((sample.len() as u64) < wanted);
+    };
+    let mut block = Vec::new();
+    while (sample.len() as u64) < wanted {
+        block.clear();
+        let read = file.take(DECODED_AT_ONCE).read_to_end(&mut block)?;
+        decoder.decode(&block, read == 0, sample);
+        if read == 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
-/// The kind of a file of `size` bytes that is not a CSV, determined from its `front` and its end. Leaves
-/// `file` positioned after its front.
-fn text_kind(front: &[u8], file: &mut File, size: u64) -> io::Result<Option<TextKind>> {
-    if size <= SAMPLE {
-        return Ok(TextKind::sniff(front, None));
-    }
-    let behind_front = file.stream_position()?;
+/// The last bytes of a file of `size` bytes. Leaves it positioned where it was.
+fn end_of(file: &mut File, size: u64) -> io::Result<Vec<u8>> {
+    let position = file.stream_position()?;
     let mut end = Vec::new();
-    file.seek(SeekFrom::Start(size - TextKind::END_BYTES))?;
+    file.seek(SeekFrom::Start(size.saturating_sub(TextKind::END_BYTES)))?;
     file.take(TextKind::END_BYTES).read_to_end(&mut end)?;
-    file.seek(SeekFrom::Start(behind_front))?;
-    Ok(TextKind::sniff(front, Some(&end)))
+    file.seek(SeekFrom::Start(position))?;
+    Ok(end)
 }
 
 /// Opens a stored file that an import needs.

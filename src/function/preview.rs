@@ -1,19 +1,29 @@
 //! The first rows of a stored file as a run would read them. Nothing is run or recorded.
 
-use std::{io, time::Duration};
+use std::{
+    io::{self, Read},
+    time::Duration,
+};
 
 use tokio::{task::JoinError, time::timeout};
 
-use super::{Share, Slots, failure::FailureReason, plan::Front};
+use super::{
+    Share, Slots,
+    failure::FailureReason,
+    plan::{Front, ToPlan, open},
+};
 use crate::{
     base::ids::UserId,
-    csv::{Choices, Encoding, FirstRows, HeaderAt, Part, ReadAs},
+    csv::{Choices, FirstRows, HeaderAt, Part, ReadAs, Survey},
     files::{Key, Storage},
     store::last_choices::HeaderHash,
 };
 
 /// How many previews are read at once. Each reads only the front of its file, which takes a fraction of a second.
 const AT_ONCE: usize = 2;
+
+/// How many bytes of a file whose bytes were not examined yet show its encoding.
+const SURVEYED: u64 = 8 << 20;
 
 /// How long a preview waits for its turn.
 const WAITS: Duration = Duration::from_secs(5);
@@ -56,14 +66,21 @@ impl Previewer {
     }
 
     /// The front of `source`, a stored file of `owner`, read as `choices` say.
-    pub async fn read(&self, owner: UserId, source: Key, choices: Choices) -> Result<Preview, PreviewError> {
+    /// `survey` is what its bytes have shown, if that is known.
+    pub async fn read(
+        &self,
+        owner: UserId,
+        source: Key,
+        survey: Option<Survey>,
+        choices: Choices,
+    ) -> Result<Preview, PreviewError> {
         let slot = timeout(WAITS, self.slots.acquire(&owner.to_string())).await;
         let slot = slot.map_err(|_| PreviewError::Busy)?;
         let (storage, max_record_bytes) = (self.storage.clone(), self.max_record_bytes);
         let read = move || {
             // Held by the reading thread, which goes on if the request is dropped.
             let _slot = slot;
-            read(&storage, &source, &choices, max_record_bytes)
+            read(&storage, source, survey, choices, max_record_bytes)
         };
         tokio::task::spawn_blocking(read).await?
     }
@@ -72,13 +89,24 @@ impl Previewer {
 /// Blocks.
 fn read(
     storage: &Storage,
-    source: &Key,
-    choices: &Choices,
+    source: Key,
+    survey: Option<Survey>,
+    choices: Choices,
     max_record_bytes: usize,
 ) -> Result<Preview, PreviewError> {
-    let encoding = choices.encoding.map_or(Part::certain(Encoding::UTF_8), Part::chosen);
-    let Front { layout, reading, first_rows, .. } =
-        Front::read(storage, source, None, encoding, choices, max_record_bytes)?;
+    let encoding = match (choices.encoding, survey) {
+        (Some(chosen), _) => Part::chosen(chosen),
+        (None, Some(survey)) => survey.encoding(),
+        (None, None) => {
+            let mut front = Vec::new();
+            open(storage, &source)?.take(SURVEYED).read_to_end(&mut front)?;
+            Survey::of_front(&front).encoding()
+        }
+    };
+    let is_decoded = encoding.value.is_utf8();
+    let file = ToPlan { source, from: None, encoding, is_decoded, choices, read_before: None };
+    let Front { layout, reading, first_rows, .. } = Front::read(storage, file, max_record_bytes)?;
+    let reading = reading.ok_or(FailureReason::NoText)?;
     let header = (reading.header.value != HeaderAt::None).then(|| HeaderHash::of(&layout.header));
     Ok(Preview { header, read_as: ReadAs { reading, dialect: layout.dialect }, first_rows })
 }

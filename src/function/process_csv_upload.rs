@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::{
     FUNCTION_NAME, Processor, RETRIES, Slot, Slots,
-    chain::{self, Copied, Next, RowsResult},
+    chain::{self, AboutCopy, Copied, Next, RowsResult},
     failure::{FailedCall, FailureReason},
     rows::Task,
 };
@@ -20,10 +20,9 @@ use crate::{
         call::{Call, CallError, Op},
     },
     progress::News,
-    results::{PLAN, Plan},
     store::{
         executions::{AttemptError, Execution, FailedAttempt},
-        steps::{Commit, Remarks, Step, StepFiles},
+        steps::{Commit, Remarks, Step},
     },
 };
 
@@ -145,8 +144,8 @@ impl Processor {
             Next::Tell(step) => step,
             Next::First => match source.ok_or(FailureReason::NoFile)? {
                 Source::Stored(source) => {
-                    let stored = Copied { source, by: Vec::new(), position: 0 };
-                    self.unpack_or_plan(call, stored, None).await?
+                    let stored = Copied { source, by: Vec::new(), about: AboutCopy::default(), position: 0 };
+                    self.prepare(call, stored, None).await?
                 }
                 Source::Elsewhere(address) => self.fetch(run, &call.event.id, &address).await?,
                 Source::FailedRowsOf(of) => self.copy_failed_rows(run, &call.event.id, &of).await?,
@@ -156,7 +155,7 @@ impl Processor {
                     Some(Source::Elsewhere(address)) => Some(address),
                     Some(Source::Stored(_) | Source::FailedRowsOf(_)) | None => None,
                 };
-                self.unpack_or_plan(call, copied, from).await?
+                self.prepare(call, copied, from).await?
             }
             Next::Rows { name, plan, position, start, past } => {
                 self.progress.of(run).set_plan(plan.read_as(), plan.first_rows.as_ref());
@@ -203,54 +202,6 @@ impl Processor {
             () = progress.stopped() => Err(FailureReason::Stopped),
             () = sleep(LONGEST_TURN), if call.ctx.attempt == 0 => Ok(None),
         }
-    }
-
-    /// Unpacks a stored file if it is packed, and plans it otherwise. It was fetched `from` an address or uploaded.
-    async fn unpack_or_plan(
-        &self,
-        call: &Call,
-        stored: Copied,
-        from: Option<Address>,
-    ) -> Result<Step, FailureReason> {
-        let (run, position) = (&call.ctx.run_id, stored.position);
-        // Failed records begin with the header of a file that was not packed.
-        let is_unpacked = stored.is_by(chain::UNPACK) || stored.is_by(chain::FAILED_ROWS);
-        let packing = if is_unpacked { None } else { self.packing(&stored.source).await? };
-        match packing {
-            Some(packing) => self.unpack(run, &call.event.id, stored.source, packing, position).await,
-            None => self.plan(run, stored.source, position, from).await,
-        }
-    }
-
-    /// Plans the import of a stored file, which was fetched `from` an address or uploaded.
-    async fn plan(
-        &self,
-        run: &RunId,
-        source: Key,
-        position: u32,
-        from: Option<Address>,
-    ) -> Result<Step, FailureReason> {
-        let started_at = UnixMillis::now();
-        let (storage, max_record_bytes) = (self.storage.clone(), self.max_record_bytes);
-        let step_bytes = self.step_bytes.clone();
-        let make = move || Plan::make(&storage, &source, from, max_record_bytes, &step_bytes);
-        // Taken before the step: the run may end meanwhile, and its progress be forgotten.
-        let progress = self.progress.of(run);
-        let plan = tokio::task::spawn_blocking(make).await??;
-        progress.set_total_bytes(plan.size);
-        progress.set_plan(plan.read_as(), plan.first_rows.as_ref());
-        let step = Step {
-            name: PLAN.to_owned(),
-            position,
-            result: serde_json::to_string(&plan)?,
-            counts: Counts::default(),
-            end_byte: plan.layout.start.byte,
-            files: StepFiles::default(),
-            stretches: None,
-            started_at,
-            committed_at: UnixMillis::now(),
-        };
-        self.commit(run, step, &Remarks::default()).await
     }
 
     /// Reads a part of the file's records.

@@ -11,7 +11,7 @@ use crate::{
         ids::{ImportId, RunId},
         time::UnixMillis,
     },
-    csv::Choices,
+    csv::{Choices, Survey},
     files::Key,
     store::{
         self,
@@ -34,6 +34,11 @@ impl Imports {
         Ok(self.shared.store.source_copy(row.id).await?.map(Key::from_stored))
     }
 
+    /// What the bytes of an upload showed while they arrived.
+    pub async fn survey(&self, import: &Owned) -> Result<Option<Survey>, store::Error> {
+        self.shared.store.survey_of_event(&import.row.event_id).await
+    }
+
     /// Runs all of `parent` again, read as `choices` say. Returns the retry, whether it is new or not.
     pub async fn retry_all(&self, parent: &Owned, choices: Choices) -> Result<ImportId, AcceptError> {
         let (id, began) = (ImportId::generate(), UnixMillis::now());
@@ -48,8 +53,12 @@ impl Imports {
                 self.stored(id, self.shared.storage.duplicate(&stored, &Key::upload(id))).await?
             }
         };
+        let survey = match bytes {
+            Bytes::Here(_) => self.survey(parent).await?,
+            _ => None,
+        };
         let kind = (RetryOf::All, choices.clone());
-        let retry = self.record_retry(parent, kind, id, bytes, began).await?;
+        let retry = self.record_retry(parent, kind, id, (bytes, survey), began).await?;
         self.remember_retry(parent, &choices).await;
         Ok(retry)
     }
@@ -65,7 +74,7 @@ impl Imports {
         let (id, began) = (ImportId::generate(), UnixMillis::now());
         let bytes = Bytes::FailedRowsOf(run.clone(), size);
         let kind = (RetryOf::Failed, Choices::default());
-        self.record_retry(parent, kind, id, bytes, began).await
+        self.record_retry(parent, kind, id, (bytes, None), began).await
     }
 
     async fn record_retry(
@@ -73,7 +82,7 @@ impl Imports {
         parent: &Snapshot,
         (retry_of, choices): (RetryOf, Choices),
         id: ImportId,
-        bytes: Bytes,
+        (bytes, survey): (Bytes, Option<Survey>),
         receiving_at: UnixMillis,
     ) -> Result<ImportId, AcceptError> {
         let mut file_name = FileName::from_client(parent.file_name());
@@ -83,7 +92,7 @@ impl Imports {
         let of = parent.file_name().to_owned();
         let relative = Relative { id: parent.row.id, file_name: of, retry_of, choices: choices.clone() };
         let (owner, parent, start) = (parent.row.owner, Some(relative), Start::AtOnce);
-        self.record(New { id, owner, file_name, receiving_at, bytes, choices, start, parent }).await
+        self.record(New { id, owner, file_name, receiving_at, bytes, survey, choices, start, parent }).await
     }
 
     /// Adds a retry to its parent, if that is in the cache.

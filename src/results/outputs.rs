@@ -4,6 +4,7 @@ use std::io;
 
 use crate::{
     base::{ids::RunId, time::UnixMillis},
+    csv::{Layout, Reading},
     files::{Key, Storage},
     results::{PLAN, Plan},
     store::{self, Store, steps::Step},
@@ -30,8 +31,10 @@ pub struct Outputs {
 pub struct FailedRecords {
     /// The file that the run read.
     pub source: Key,
-    /// How many bytes of the file come before its first record, including the header's line end.
-    pub front: u64,
+    /// How the run read it. The records follow its front, which ends where the search for the first record begins.
+    pub layout: Layout,
+    /// None if an earlier version read it.
+    pub reading: Option<Reading>,
     /// The records' original bytes. Each record ends with its line end; the last may have none.
     pub parts: Vec<Key>,
 }
@@ -40,7 +43,7 @@ impl FailedRecords {
     /// The size of the CSV file that they form with the front. An error means that a stored file is missing.
     pub async fn size(&self, storage: &Storage) -> io::Result<u64> {
         tokio::fs::metadata(storage.path(&self.source)).await?;
-        let mut size = self.front;
+        let mut size = self.layout.start.byte;
         for part in &self.parts {
             size += tokio::fs::metadata(storage.path(part)).await?.len();
         }
@@ -69,8 +72,9 @@ pub async fn failed_records(store: &Store, run: &RunId) -> store::Result<Option<
     let steps = store.steps(run).await?;
     let Some(plan) = plan(run, &steps)? else { return Ok(None) };
     let parts: Vec<Key> = steps.into_iter().filter_map(|step| step.files.raw).map(Key::from_stored).collect();
-    let (source, front) = (Key::from_stored(plan.source), plan.layout.start.byte);
-    Ok((!parts.is_empty()).then_some(FailedRecords { source, front, parts }))
+    let Plan { source, layout, reading, .. } = plan;
+    let source = Key::from_stored(source);
+    Ok((!parts.is_empty()).then_some(FailedRecords { source, layout, reading, parts }))
 }
 
 /// The plan of a run, once that step is finished.

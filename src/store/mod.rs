@@ -26,6 +26,7 @@ pub mod runs;
 mod search_name;
 mod settings;
 pub mod steps;
+mod survey;
 mod writers;
 
 use std::{path::PathBuf, str::FromStr, time::Duration};

@@ -11,17 +11,26 @@ use super::{
     is_away,
     outbox::{OutboxRow, insert_event},
     search_name::SearchName,
+    survey::save_survey,
     to_bigint,
 };
-use crate::base::ids::{ImportId, RunId};
+use crate::{
+    base::ids::{ImportId, RunId},
+    csv::Survey,
+};
 
 impl Store {
     /// Records an import and its event in one transaction; a held one has no event yet. A parent has at most one
     /// retry of each kind and with the same choices: if there is one, nothing is recorded. Returns the id of the
-    /// recorded import.
+    /// recorded import. `survey` is what its uploaded bytes showed.
     ///
     /// After [`Error::InDoubt`] call [`Store::is_recorded`]. After any other error nothing is recorded.
-    pub async fn create_import(&self, import: &ImportRow, event: Option<&OutboxRow>) -> Result<ImportId> {
+    pub async fn create_import(
+        &self,
+        import: &ImportRow,
+        event: Option<&OutboxRow>,
+        survey: Option<&Survey>,
+    ) -> Result<ImportId> {
         // A confirmed import must be in the database that the next start opens.
         self.file.check()?;
         let mut tx = self.begin_write().await?;
@@ -36,6 +45,9 @@ impl Store {
                     .fetch_one(&mut *tx)
                     .await?;
             return first.parse().map_err(corrupt_import);
+        }
+        if let Some(survey) = survey {
+            save_survey(&mut tx, import.id, survey).await?;
         }
         match event {
             Some(event) => insert_event(&mut tx, event).await?,

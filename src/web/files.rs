@@ -46,7 +46,7 @@ pub async fn file(
 async fn failed_rows(import: ImportId, store: &Store, storage: &Storage) -> Result<Segments, Error> {
     let of = store.import(import).await?.and_then(|import| import.failed_rows_of).ok_or(Error::NotFound)?;
     if let Some(records) = outputs::failed_records(store, &of).await?
-        && let Ok(front) = storage.front(&records.source, records.front).await
+        && let Ok(front) = storage.front(&records.source, records.layout.start.byte).await
         && let Ok(parts) = storage.segments(&records.parts).await
     {
         return Ok(front.then(parts));

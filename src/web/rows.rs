@@ -91,7 +91,7 @@ pub async fn look(
     let Some(file) = imports.stored_file(import).await? else {
         return Ok(Looked::Nothing("The file is not stored here yet.".to_owned()));
     };
-    match previewer.read(import.row.owner, file, choices).await {
+    match previewer.read(import.row.owner, file, imports.survey(import).await?, choices).await {
         Ok(preview) => Ok(Looked::Rows(preview)),
         Err(PreviewError::NotReadable(why)) => Ok(Looked::Nothing(why)),
         Err(error) => Err(error.into()),

@@ -38,7 +38,9 @@ pub async fn submit(
 /// because nothing depends on it.
 async fn remember(held: &Owned, choices: &Choices, imports: &Imports, previewer: &Previewer) {
     let row = &held.row;
-    match previewer.read(row.owner, Key::upload(row.id), Choices::default()).await {
+    // Without it the front is surveyed.
+    let survey = imports.survey(held).await.unwrap_or_default();
+    match previewer.read(row.owner, Key::upload(row.id), survey, Choices::default()).await {
         Ok(Preview { header: Some(header), .. }) => imports.remember_choices(row, &header, choices).await,
         Ok(Preview { header: None, .. }) | Err(PreviewError::NotReadable(_)) => {}
         Err(error) => tracing::warn!(import = %row.id, %error, "cannot look at the header of a file"),

@@ -113,7 +113,7 @@ async fn every_record_that_cannot_be_read_fails_with_its_line_and_the_rest_goes_
     let visitor = app.signed_in().await;
     let long = "x".repeat(5_000);
     for (file, counts, failed) in [
-        (&b"a,b\n1,2\n\xff,2\n3,4\n"[..], (2, 1), "3,a,not valid UTF-8,"),
+        (&b"a,b\n1,\xc3\xb8\n\xff,2\n3,4\n"[..], (2, 1), "3,a,not valid UTF-8,"),
         (b"a,b\n1,2\n3,\0\n5,6\n", (2, 1), "3,b,contains a NUL byte,"),
         (b"a,b\n1,2\n3\n5,6\n", (2, 1), "3,,\"1 field, expected 2\",3"),
         (b"a,b\n1,2\n3,\"4\n5", (1, 1), "3,b,closing quote missing,"),

@@ -85,7 +85,7 @@ async fn each_distinct_reading(url: &str) {
             attempts: 0,
             next_attempt_at: UnixMillis(3),
         };
-        let recorded = store.create_import(&new, Some(&event)).await.unwrap();
+        let recorded = store.create_import(&new, Some(&event), None).await.unwrap();
         if recorded == id {
             assert_eq!(store.import(id).await.unwrap().unwrap(), new);
             assert_eq!(store.choices_of_event(&new.event_id).await.unwrap(), *choices);

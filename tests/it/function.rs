@@ -80,7 +80,7 @@ async fn the_failed_records_of_the_finished_steps_are_a_file_behind_its_front() 
     }
     let records = outputs::failed_records(store, &run_id("r")).await.unwrap().unwrap();
     assert_eq!(
-        &fs::read_to_string(storage.path(&records.source)).unwrap()[..records.front as usize],
+        &fs::read_to_string(storage.path(&records.source)).unwrap()[..records.layout.start.byte as usize],
         "id,name\n"
     );
     assert_eq!(records.parts.len(), 3);

@@ -20,6 +20,7 @@ mod delete;
 mod disk_full;
 mod documents;
 mod downloads;
+mod encoding;
 mod engine;
 mod failures;
 mod fair;

@@ -65,7 +65,7 @@ async fn the_reasons_of_an_uploaded_failed_csv_show_the_records_without_the_colu
     let app = spawn_app().await;
     let visitor = app.signed_in().await;
     // An unnamed column, which is at fault only in the last record.
-    let import = visitor.upload("orders.csv", b"id,,note\n1,a\n2,b,c,d\n3,\xff,x\n").await;
+    let import = visitor.upload("orders.csv", b"id,,note\n1,a\n2,b,c,d\n3,\xff,\xc3\xb8\n").await;
     visitor.wait_for_state(&import, "Completed").await;
     let failed = visitor.download(&format!("{import}/failed.csv")).await;
     let again = visitor.upload("orders-failed.csv", failed).await;

@@ -100,7 +100,7 @@ async fn follows(url: &str) {
 
     // A held import starts once, as it is to be read then.
     let row = ImportRow { held_until: Some(UnixMillis(20)), ..row(owner) };
-    let held = store.create_import(&row, None).await.unwrap();
+    let held = store.create_import(&row, None, None).await.unwrap();
     assert_eq!(stands(&store, held).await, [StateFilter::Held]);
     assert!(store.unfinished_imports().await.unwrap().iter().all(|import| import.id != held));
     assert_eq!(store.next_outbox(owner).await.unwrap().filter(|event| event.import == held), None);
@@ -117,7 +117,7 @@ async fn follows(url: &str) {
 
     // It is deleted after its time, unless it has started.
     let row = ImportRow { held_until: Some(UnixMillis(20)), ..self::row(owner) };
-    let past = store.create_import(&row, None).await.unwrap();
+    let past = store.create_import(&row, None, None).await.unwrap();
     assert!(!store.has_started(past).await.unwrap());
     assert_eq!(store.held_until(UnixMillis(19), 10).await.unwrap(), []);
     assert_eq!(store.held_until(UnixMillis(20), 10).await.unwrap(), [row]);
@@ -167,7 +167,7 @@ async fn stands(store: &Store, import: ImportId) -> Vec<StateFilter> {
 
 async fn new_import(store: &Store, owner: UserId) -> ImportId {
     let row = row(owner);
-    store.create_import(&row, Some(&event_of(&row))).await.unwrap()
+    store.create_import(&row, Some(&event_of(&row)), None).await.unwrap()
 }
 
 fn row(owner: UserId) -> ImportRow {

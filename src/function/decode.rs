@@ -1,0 +1,134 @@
+//! The step that decodes a file that is not UTF-8: copies it to storage as UTF-8, where records can be found from
+//! any offset, and where every later step and attempt reads the same bytes.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+};
+
+use super::{
+    Processor,
+    chain::{self, AboutCopy},
+    failure::FailureReason,
+    plan::open,
+};
+use crate::{
+    base::ids::{EventId, RunId},
+    csv::{Encoding, Part, ToUtf8},
+    files::{Incoming, Key},
+    store::{quota::Reservation, steps::Step},
+};
+
+/// How many bytes are decoded at once.
+const BLOCK: u64 = 1 << 20;
+
+/// The encoding of a stored file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FileEncoding {
+    /// The encoding that its server names. It is the file's if it can decode all of it.
+    pub(super) named: Option<Encoding>,
+    /// The encoding otherwise.
+    pub(super) found: Part<Encoding>,
+}
+
+impl FileEncoding {
+    pub(super) fn found(found: Part<Encoding>) -> Self {
+        Self { named: None, found }
+    }
+
+    /// Whether the file can be read in place.
+    pub(super) fn is_utf8(&self) -> bool {
+        self.found.value.is_utf8() && self.named.is_none()
+    }
+}
+
+impl Processor {
+    /// Decodes the stored file `source`.
+    pub(super) async fn decode(
+        &self,
+        run: &RunId,
+        event: &EventId,
+        source: &Key,
+        encoding: FileEncoding,
+        position: u32,
+    ) -> Result<Step, FailureReason> {
+        self.copy_about(run, chain::DECODE, position, self.decoded(event, source, encoding)).await
+    }
+
+    /// Leaves no file if it is dropped before its end.
+    async fn decoded(
+        &self,
+        event: &EventId,
+        source: &Key,
+        FileEncoding { named, found }: FileEncoding,
+    ) -> Result<(Incoming, Option<Reservation>, AboutCopy), FailureReason> {
+        let named = named.map(Part::certain);
+        for encoding in named.into_iter().chain([found]) {
+            let is_last_choice = named != Some(encoding);
+            if let Some((file, reservation)) =
+                self.decoded_as(event, source, encoding.value, is_last_choice).await?
+            {
+                let about = AboutCopy { encoding: Some(encoding), ..AboutCopy::default() };
+                return Ok((file, reservation, about));
+            }
+        }
+        Err(FailureReason::FileGone)
+    }
+
+    /// Decodes `source` within the user's quota. Bytes that `encoding` cannot decode are escaped if they are
+    /// `allowed`; otherwise the result is None.
+    async fn decoded_as(
+        &self,
+        event: &EventId,
+        source: &Key,
+        encoding: Encoding,
+        allowed: bool,
+    ) -> Result<Option<(Incoming, Option<Reservation>)>, FailureReason> {
+        let mut reservation = self.quota.reserve_for(event).await?.map_err(FailureReason::OverQuota)?;
+        let (storage, key) = (self.storage.clone(), source.clone());
+        let mut decoding =
+            tokio::task::spawn_blocking(move || Decoding::begin(open(&storage, &key)?, encoding)).await??;
+        let mut file = self.storage.receive(decoding.size).await?;
+        while !decoding.is_over {
+            let next = move || decoding.next().map(|()| decoding);
+            decoding = tokio::task::spawn_blocking(next).await??;
+            if !allowed && decoding.decoder.has_escaped() {
+                return Ok(None);
+            }
+            if let Some(reservation) = &mut reservation {
+                reservation.take(decoding.text.len() as u64).map_err(FailureReason::OverQuota)?;
+            }
+            file.write(&decoding.text).await?;
+        }
+        Ok(Some((file, reservation)))
+    }
+}
+
+/// A file that is being decoded.
+struct Decoding {
+    file: File,
+    size: u64,
+    decoder: ToUtf8,
+    bytes: Vec<u8>,
+    /// The newest block.
+    text: Vec<u8>,
+    is_over: bool,
+}
+
+impl Decoding {
+    fn begin(file: File, encoding: Encoding) -> Result<Self, FailureReason> {
+        let size = file.metadata()?.len();
+        let decoder = ToUtf8::new(encoding);
+        Ok(Self { file, size, decoder, bytes: Vec::new(), text: Vec::new(), is_over: false })
+    }
+
+    /// Decodes the next block. Blocks.
+    fn next(&mut self) -> io::Result<()> {
+        self.bytes.clear();
+        self.text.clear();
+        (&self.file).take(BLOCK).read_to_end(&mut self.bytes)?;
+        self.is_over = self.bytes.is_empty();
+        self.decoder.decode(&self.bytes, self.is_over, &mut self.text);
+        Ok(())
+    }
+}
