@@ -85,6 +85,12 @@ impl Encoding {
     pub fn is_utf8(self) -> bool {
         self == Self::UTF_8
     }
+
+    /// UTF-8 or UTF-16.
+    #[must_use]
+    pub fn is_unicode(self) -> bool {
+        [Self::UTF_8, Self::UTF_16LE, Self::UTF_16BE].contains(&self)
+    }
 }
 
 impl From<&'static encoding_rs::Encoding> for Encoding {

@@ -3,5 +3,6 @@
 pub mod findings;
 pub mod outputs;
 mod plan;
+mod source_form;
 
 pub use plan::{PLAN, Plan};

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::{
     base::{ids::RunId, time::UnixMillis},
-    csv::{Layout, Reading},
+    csv::{Dialect, Encoding, Layout, Reading},
     files::{Key, Storage},
     results::{PLAN, Plan},
     store::{self, Store, steps::Step},
@@ -22,6 +22,11 @@ pub enum Which {
 pub struct Outputs {
     pub header: Vec<u8>,
     pub parts: Vec<Key>,
+    /// The original bytes of the failed records, if this is about them.
+    pub(super) raw: Option<Vec<Key>>,
+    /// Of the file that came in.
+    pub(super) dialect: Dialect,
+    pub encoding: Encoding,
     /// When the last step was committed.
     pub committed_at: UnixMillis,
 }
@@ -60,11 +65,24 @@ pub async fn of(store: &Store, run: &RunId, which: Which) -> store::Result<Optio
         Which::Failed => plan.layout.failed_header(),
     };
     let committed_at = steps.iter().map(|step| step.committed_at).max().unwrap_or(UnixMillis(0));
-    let files = steps.into_iter().filter_map(|step| match which {
-        Which::Processed => step.files.processed,
-        Which::Failed => step.files.failed,
-    });
-    Ok(Some(Outputs { header, parts: files.map(Key::from_stored).collect(), committed_at }))
+    let encoding = plan.reading.map_or(Encoding::UTF_8, |reading| reading.encoding.value);
+    let (mut parts, mut raw) = (Vec::new(), Vec::new());
+    for files in steps.into_iter().map(|step| step.files) {
+        parts.extend(match which {
+            Which::Processed => files.processed,
+            Which::Failed => files.failed,
+        });
+        raw.extend(files.raw);
+    }
+    let keys = |names: Vec<String>| names.into_iter().map(Key::from_stored).collect();
+    Ok(Some(Outputs {
+        header,
+        parts: keys(parts),
+        raw: (which == Which::Failed).then(|| keys(raw)),
+        dialect: plan.layout.dialect,
+        encoding,
+        committed_at,
+    }))
 }
 
 /// The failed records of the finished steps of `run`. None if there are none, or the run is not ours.

@@ -1,13 +1,18 @@
 //! `GET /imports/{id}/processed.csv` and `failed.csv`: the header and then the files that the steps wrote,
-//! streamed in order without a temporary file. A download can be resumed.
+//! streamed in order without a temporary file. A download can be resumed, except with `?as=source`: in the form
+//! of the file that came in.
 
 use std::io;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{self, ContentDisposition, DispositionParam, DispositionType, EntityTag},
+    http::{
+        Method,
+        header::{self, ContentDisposition, DispositionParam, DispositionType, EntityTag},
+    },
     web,
 };
+use url::form_urlencoded;
 
 use crate::{
     files::{Segments, Storage},
@@ -18,7 +23,7 @@ use crate::{
     },
     imports::Snapshot,
     inngest::RunStatus,
-    results::outputs::{self, Which},
+    results::outputs::{self, Outputs, Which},
     store::Store,
 };
 
@@ -53,11 +58,15 @@ async fn download(
     // Runs of other people's functions leave no files here.
     let run = import.runs.iter().find(|run| run.is_ours()).ok_or(Error::NothingWritten)?;
     let outputs = outputs::of(store, &run.row.run_id, which).await?.ok_or(Error::NothingWritten)?;
+    let disposition = attachment_of(import.file_name(), which, &run.row.status);
     let parts = match storage.segments(&outputs.parts).await {
         // The import was deleted in the meantime.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::NotFound),
         parts => parts?,
     };
+    if is_as_source(request) {
+        return Ok(as_source(request, outputs, disposition, storage));
+    }
     let file = Segments::of_bytes(outputs.header).then(parts);
     let representation = Representation {
         // A lost run can continue and add parts. The tag then changes.
@@ -65,9 +74,33 @@ async fn download(
         last_modified: Some(http_date(outputs.committed_at)),
         length: file.length(),
     };
-    let disposition = attachment_of(import.file_name(), which, &run.row.status);
     let read = |range| file.slice(&range).read();
     Ok(representation.answer(request, "text/csv; charset=utf-8", disposition, read))
+}
+
+/// Whether the query asks for the form of the file that came in.
+fn is_as_source(request: &HttpRequest) -> bool {
+    form_urlencoded::parse(request.query_string().as_bytes())
+        .any(|field| field == ("as".into(), "source".into()))
+}
+
+/// The output in the separator, quotes and encoding of the file that came in. Its length is not known before it is
+/// converted, so there are no ranges.
+fn as_source(
+    request: &HttpRequest,
+    outputs: Outputs,
+    disposition: ContentDisposition,
+    storage: &Storage,
+) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response
+        .content_type(format!("text/csv; charset={}", outputs.encoding.name()))
+        .insert_header(disposition)
+        .insert_header((header::ACCEPT_RANGES, "none"));
+    if request.method() == Method::HEAD {
+        return response.finish();
+    }
+    response.streaming(outputs.in_source_form(storage))
 }
 
 /// `orders-processed.csv`; for a run that stopped early `orders-processed-partial.csv`.

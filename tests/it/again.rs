@@ -389,7 +389,7 @@ async fn a_stranger_runs_nothing_again() {
 async fn a_failed_csv_that_was_corrected_by_hand_works_as_it_is() {
     let app = spawn_app().await;
     let visitor = app.signed_in().await;
-    let given = "id,name,formula\n1,Ann,=1+1\n2,B00f8b,=2+2,surplus\n3,Cleo\n4,\"D\n\0\",+x\n";
+    let given = "id,name,formula\n1,Ann,=1+1\n2,Bob,=2+2,surplus\n3,Cleo\n4,\"D\n\0\",+x\n";
     let parent = completed(&visitor, "orders.csv", given).await;
     let failed = String::from_utf8(visitor.download(&format!("{parent}/failed.csv")).await).unwrap();
     assert!(failed.contains("2,Bob,'=2+2,surplus\r\n"), "{failed}");

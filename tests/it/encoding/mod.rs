@@ -1,5 +1,7 @@
 //! Files in other encodings than UTF-8, from the form to the rows.
 
+mod source_form;
+
 use std::{fs, path::Path};
 
 use encoding_rs::{Encoding, SHIFT_JIS, WINDOWS_1252};

@@ -1,0 +1,148 @@
+//! Writes an output in the separator, quotes and encoding of the file that came in, so that it opens in the program
+//! that the file came from.
+
+mod original;
+
+use std::io::{self, Read};
+
+use memchr::memmem;
+
+use super::{Dialect, Encoding, Escape, FromUtf8, Quote, encode::LINE_END};
+use original::Originals;
+
+/// The columns of `failed.csv` before those of the file, which are our words.
+const OURS_IN_FRONT: usize = 3;
+
+/// U+FFFD, which `failed.csv` has in place of what cannot be shown.
+const REPLACEMENT: &[u8] = b"\xef\xbf\xbd";
+
+/// Converts an output: RFC 4180 with commas, in UTF-8, as [`Output`](super::Output) contains it. Takes memory for
+/// one field.
+pub struct SourceForm<R> {
+    dialect: Dialect,
+    encoder: FromUtf8,
+    /// The bytes that `failed.csv` cannot show. None for processed records.
+    originals: Option<Originals<R>>,
+    /// The field that is being read.
+    field: Vec<u8>,
+    place: Place,
+    /// The number of the field in its record, from 0.
+    number: usize,
+    record: Vec<u8>,
+}
+
+/// Where in a field the next byte is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Start,
+    Unquoted,
+    Quoted,
+    /// After a quote inside a quoted field: its end, or the first of two.
+    AfterQuote,
+    /// After the CR of a line end.
+    LineEnd,
+}
+
+impl<R: Read> SourceForm<R> {
+    /// For processed records without `failed`; otherwise `failed` reads the original bytes of the failed records,
+    /// in their order. Unicode begins with a byte-order mark.
+    pub fn new(dialect: Dialect, encoding: Encoding, failed: Option<R>) -> Self {
+        let mut form = Self {
+            encoder: FromUtf8::new(encoding),
+            originals: failed.map(|raw| Originals::new(raw, dialect.delimiter)),
+            dialect,
+            field: Vec::new(),
+            place: Place::Start,
+            number: 0,
+            record: Vec::new(),
+        };
+        if encoding.is_unicode() {
+            form.record.extend_from_slice("\u{feff}".as_bytes());
+        }
+        form
+    }
+
+    /// Converts the next bytes and appends the result to `out`. `last` says that the output ends with them.
+    pub fn convert(&mut self, input: &[u8], last: bool, out: &mut Vec<u8>) -> io::Result<()> {
+        for &byte in input {
+            match (self.place, byte) {
+                (Place::Start, b'"') => self.place = Place::Quoted,
+                (Place::Quoted, b'"') => self.place = Place::AfterQuote,
+                (Place::AfterQuote, b'"') => {
+                    self.field.push(b'"');
+                    self.place = Place::Quoted;
+                }
+                (Place::Quoted, _) => self.field.push(byte),
+                (Place::LineEnd, b'\n') => self.place = Place::Start,
+                (_, b',') => {
+                    self.end_field(false)?;
+                    self.place = Place::Start;
+                }
+                (_, b'\r') => {
+                    self.end_field(true)?;
+                    self.record.extend_from_slice(LINE_END);
+                    self.place = Place::LineEnd;
+                }
+                (_, _) => {
+                    self.field.push(byte);
+                    self.place = Place::Unquoted;
+                }
+            }
+            if self.place == Place::Start && self.number == 0 {
+                self.encoder.encode(&self.record, false, out);
+                self.record.clear();
+            }
+        }
+        self.encoder.encode(&self.record, last, out);
+        self.record.clear();
+        Ok(())
+    }
+
+    fn end_field(&mut self, ends_record: bool) -> io::Result<()> {
+        let mut field = std::mem::take(&mut self.field);
+        if self.number >= OURS_IN_FRONT
+            && let Some(originals) = &mut self.originals
+        {
+            originals.restore(&mut field)?;
+        }
+        if self.number > 0 {
+            self.record.extend_from_slice(self.dialect.delimiter.as_bytes());
+        }
+        // An empty line is no record.
+        let is_all = ends_record && self.number == 0 && field.is_empty() && self.place == Place::AfterQuote;
+        self.push_field(&field, is_all);
+        field.clear();
+        self.field = field;
+        self.number = if ends_record { 0 } else { self.number + 1 };
+        Ok(())
+    }
+
+    fn push_field(&mut self, field: &[u8], is_all: bool) {
+        let quote = match (self.dialect.quote, &self.originals) {
+            (Quote::Single, _) => b'\'',
+            // Processed fields came without quotes, and what begins with a quote is text. Our own words need them.
+            (Quote::None, None) => return self.record.extend_from_slice(field),
+            (Quote::Double | Quote::None, _) => b'"',
+        };
+        let needs_quotes = is_all
+            || memmem::find(field, self.dialect.delimiter.as_bytes()).is_some()
+            || field.iter().any(|&byte| byte == quote || matches!(byte, b'\r' | b'\n'))
+            || (self.dialect.spaces_around_quotes && field.trim_ascii().len() < field.len());
+        if !needs_quotes {
+            return self.record.extend_from_slice(field);
+        }
+        self.record.push(quote);
+        for &byte in field {
+            match self.dialect.escape {
+                Escape::Backslash if byte == quote || byte == b'\\' => self.record.push(b'\\'),
+                Escape::Doubled if byte == quote => self.record.push(quote),
+                Escape::Backslash | Escape::Doubled => {}
+            }
+            self.record.push(byte);
+        }
+        self.record.push(quote);
+    }
+}
+
+#[cfg(test)]
+mod tests;
