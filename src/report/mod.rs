@@ -8,6 +8,7 @@ pub mod bar;
 pub mod block;
 pub mod card;
 mod cause;
+pub mod chosen;
 pub mod detail;
 pub mod encodings;
 pub mod excerpt;

@@ -63,6 +63,11 @@ impl ReadingFields {
         self.values.is_empty()
     }
 
+    /// The fields with their values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.values.iter().map(|(field, value)| (*field, value.as_str()))
+    }
+
     /// The values that were sent for a field.
     pub fn values_of(&self, field: &str) -> impl Iterator<Item = &str> {
         self.values.iter().filter(move |(of, _)| *of == field).map(|(_, value)| value.as_str())

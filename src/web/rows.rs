@@ -16,6 +16,7 @@ use crate::{
     http::{error::Error, htmx, principal::OwnedImport, session},
     imports::{ImportState, Imports, Owned, Snapshot},
     report::preview::PreviewReport,
+    store::last_choices::HeaderHash,
 };
 
 /// The outcome of a look at a file.
@@ -34,6 +35,15 @@ impl Looked {
         match self {
             Self::Refused(refused) => Some(*refused),
             Self::Rows(_) | Self::Nothing(_) => None,
+        }
+    }
+
+    /// The file's header, if rows are shown and it has one.
+    #[must_use]
+    pub fn header(&self) -> Option<&HeaderHash> {
+        match self {
+            Self::Rows(preview) => preview.header.as_ref(),
+            Self::Nothing(_) | Self::Refused(_) => None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What people do, in a real browser: Chromium, controlled by its own driver.
 
 mod axe;
+mod change;
 mod chromium;
 mod connection;
 mod drops;

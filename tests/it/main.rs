@@ -6,6 +6,7 @@ mod another;
 mod attempts;
 mod bad_input;
 mod cancel;
+mod change_form;
 mod choices;
 mod client;
 mod client_errors;

@@ -8,19 +8,20 @@ use serde::Deserialize;
 use url::form_urlencoded;
 
 use crate::{
+    csv::Choices,
     function::Previewer,
     http::{error::Error, htmx, principal::OwnedImport, session},
-    imports::{ImportState, Imports, RunReading, Snapshot},
-    report::{ReportInputs, findings::FindingsSection},
+    imports::{ImportState, Imports, RunReading, RunSnapshot, Snapshot},
+    report::{ReportInputs, actions::may_read_otherwise, chosen::is_read_so, findings::FindingsSection},
     results::findings,
-    store::Store,
+    store::{Store, last_choices::HeaderHash},
     web::{
         pages::{history, sign_in::is_own_path},
         poll_query::PollQuery,
         reading_fields::{ReadingFields, RefusedField},
         rows::{self, Looked},
         site::{self, Site},
-        views::{Frame, ImportPanel, render},
+        views::{Frame, ImportPanel, LastTime, render},
     },
 };
 
@@ -83,12 +84,17 @@ pub async fn show(
     };
     let mut import = import.into_snapshot();
     let inputs = site.report_inputs();
-    let findings = findings(&mut import, &store).await?;
+    let found = findings(&mut import, &store).await?;
     let mut page = ImportPage::new(site.frame(&principal), &import, &inputs, site::pace([import.state()]));
     let history = from.history();
     page.way_back = history.path();
     page.panel.way_back = history.way_back();
-    page.panel.findings = findings;
+    let header = match &looked {
+        Some(looked) if import.state() == ImportState::Held => looked.header(),
+        _ => found.as_ref().and_then(|found| found.header.as_ref()),
+    };
+    page.panel.last_time = last_time(&imports, &import, header).await?;
+    page.panel.findings = found.map(|found| found.section);
     if let Some(form) = &mut page.panel.change {
         form.from.clone_from(&from.from);
         if let Some(looked) = &looked {
@@ -113,9 +119,9 @@ pub async fn refused(
 ) -> Result<HttpResponse, Error> {
     let mut import = import.into_snapshot();
     let inputs = site.report_inputs();
-    let findings = findings(&mut import, store).await?;
+    let found = findings(&mut import, store).await?;
     let mut page = ImportPage::new(site.frame(&principal), &import, &inputs, site::pace([import.state()]));
-    page.panel.findings = findings;
+    page.panel.findings = found.map(|found| found.section);
     if let Some(form) = &mut page.panel.change {
         form.show(sent, Some(refused), None);
     }
@@ -128,6 +134,7 @@ pub async fn refused(
 pub async fn panel(
     request: HttpRequest,
     OwnedImport { import, .. }: OwnedImport,
+    imports: web::Data<Imports>,
     store: web::Data<Store>,
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
@@ -143,9 +150,11 @@ pub async fn panel(
     }
     let mut import = current.clone();
     let inputs = site.report_inputs();
-    let findings = findings(&mut import, &store).await?;
+    let found = findings(&mut import, &store).await?;
     let mut panel = ImportPanel::new(&import, &inputs, site::pace([import.state()]));
-    panel.findings = findings;
+    let header = found.as_ref().and_then(|found| found.header.as_ref());
+    panel.last_time = last_time(&imports, &import, header).await?;
+    panel.findings = found.map(|found| found.section);
     panel.way_back = history::HistoryQuery::read(&query.field("from").unwrap_or_default()).way_back();
     Ok(site.panels.answer(&panel, &version, &current, as_of)?)
 }
@@ -172,9 +181,15 @@ pub async fn cancel(
     Ok(session::see_other(&next.unwrap_or_else(|| format!("/imports/{}", import.row.id))))
 }
 
+/// What our own function found in a file.
+struct Found {
+    section: FindingsSection,
+    header: Option<HeaderHash>,
+}
+
 /// What our own function found in the file of an import that is over. Also adds what its runs have read to
 /// `import`. Only the last poll of a page needs this; the many polls before it do not use the database.
-async fn findings(import: &mut Snapshot, store: &Store) -> Result<Option<FindingsSection>, Error> {
+async fn findings(import: &mut Snapshot, store: &Store) -> Result<Option<Found>, Error> {
     if !import.state().is_final() {
         return Ok(None);
     }
@@ -188,5 +203,18 @@ async fn findings(import: &mut Snapshot, store: &Store) -> Result<Option<Finding
         };
         first.get_or_insert(found);
     }
-    Ok(first.as_ref().map(FindingsSection::new))
+    Ok(first.map(|found| Found { section: FindingsSection::new(&found), header: found.header }))
+}
+
+/// What the owner chose last for a file with this header, unless the file is read so anyway.
+async fn last_time(
+    imports: &Imports,
+    import: &Snapshot,
+    header: Option<&HeaderHash>,
+) -> Result<Option<LastTime>, Error> {
+    let Some(header) = header.filter(|_| may_read_otherwise(import, import.state())) else { return Ok(None) };
+    let choices = imports.as_last_time(import, header).await?;
+    let reading = import.runs.iter().find_map(RunSnapshot::read_as).map(|read_as| &read_as.reading);
+    let is_news = |choices: &Choices| !reading.is_some_and(|reading| is_read_so(reading, choices));
+    Ok(choices.filter(is_news).map(|choices| LastTime::new(import, &choices)))
 }

@@ -8,10 +8,11 @@ use super::Html;
 
 use crate::{
     base::ids::ImportId,
-    csv::Reading,
+    csv::{Choices, Reading},
     imports::{ImportState, Snapshot},
     report::{
         actions::may_read_otherwise,
+        chosen::choices_in_words,
         encodings::offered_encodings,
         present_values::{PresentValues, present_values},
         preview::PreviewReport,
@@ -195,6 +196,31 @@ fn make(
         }),
         now: now.remove(name),
         error: refused.filter(|refused| refused.field == name).map(|refused| refused.error.to_string()),
+    }
+}
+
+/// Offers to read a file as its owner chose for the last one with the same header.
+#[derive(Clone, Debug, Template)]
+#[template(path = "fragments/last_time.html")]
+pub struct LastTime {
+    pub import_id: ImportId,
+    pub is_held: bool,
+    /// What was chosen, in words.
+    pub words: String,
+    pub choices: ReadingFields,
+}
+
+impl HtmlSafe for LastTime {}
+
+impl LastTime {
+    #[must_use]
+    pub fn new(import: &Snapshot, choices: &Choices) -> Self {
+        Self {
+            import_id: import.row.id,
+            is_held: import.state() == ImportState::Held,
+            words: choices_in_words(choices),
+            choices: ReadingFields::from(choices),
+        }
     }
 }
 

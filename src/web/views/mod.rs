@@ -12,7 +12,7 @@ mod plot;
 mod tab;
 mod volatile;
 
-pub use change_form::{ChangeForm, FormField, Offered, OtherValue, PreviewFragment};
+pub use change_form::{ChangeForm, FormField, LastTime, Offered, OtherValue, PreviewFragment};
 pub use drop_zone::{DropZone, ImportForm, RefusedForm};
 pub use history::{Choice, HistoryFilter, HistorySection};
 pub use html::Html;

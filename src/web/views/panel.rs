@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use askama::{Template, filters::HtmlSafe};
 
-use super::{ChangeForm, Html, Mark, plot::AroundBar, tab::Tab};
+use super::{ChangeForm, Html, LastTime, Mark, plot::AroundBar, tab::Tab};
 use crate::{
     base::ids::ImportId,
     imports::{ImportState, RunSnapshot, Snapshot},
@@ -42,6 +42,8 @@ pub struct ImportPanel<'a> {
     pub first_rows: Option<FirstRowsSection<'a>>,
     /// None if the file cannot be read otherwise now.
     pub change: Option<ChangeForm<'a>>,
+    /// Set once nothing more is expected, if there is something to offer.
+    pub last_time: Option<LastTime>,
     /// The import has not started, or failed before anything was read, so empty sections are omitted.
     pub is_unread: bool,
     /// The failed rows of our own function so far.
@@ -78,6 +80,7 @@ impl<'a> ImportPanel<'a> {
             findings: None,
             first_rows: FirstRowsSection::of(snapshot, state).filter(|_| !is_unread),
             change: ChangeForm::of(snapshot),
+            last_time: None,
             is_unread,
             failed_rows: own_counts.map(|counts| counts.failed).sum(),
             next_step: (is_unread && state != ImportState::Held).then(|| NextStep::of(snapshot)),
