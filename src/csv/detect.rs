@@ -16,6 +16,8 @@ mod scan;
 mod special;
 mod table;
 
+use memchr::memchr2;
+
 use super::{
     Choices, Delimiter, Encoding, Escape, HeaderAt, How, Layout, LayoutError, MOST_COLUMNS, Note, Notes,
     Part, Quote, Reading,
@@ -47,6 +49,9 @@ pub fn detect(
         let layout =
             Layout { encoding: encoding.value, ..Layout::read(sample.whole, eof, max_header_bytes)? };
         return Ok((layout, plain(encoding, sample.start.line)));
+    }
+    if !eof && memchr2(b'\r', b'\n', sample.text()).is_none() {
+        return Err(sample.too_short());
     }
     let found = match special::failed_csv(&sample, choices)? {
         Some(found) => found,

@@ -3,12 +3,12 @@
 use memchr::memmem;
 
 use super::{
-    grid::{Grid, Judged, MOST_TOP_ROWS, ratio},
+    grid::{Grid, Judged, ratio},
     kind::Kind,
     quoting::quoting,
     table::Table,
 };
-use crate::csv::{Choices, Delimiter};
+use crate::csv::{Choices, Delimiter, Dialect};
 
 /// The delimiters that are expected, in this order.
 pub(super) const USUAL: [&str; 4] = [",", ";", "\t", "|"];
@@ -23,9 +23,10 @@ pub(super) struct Candidate<'t> {
 /// The best reading with one of the usual delimiters, and whether another one would do as well. None if the
 /// text has none of them, or only inside cells.
 pub(super) fn usual<'t>(front: Judged<'t>, choices: &Choices) -> Option<(Candidate<'t>, bool)> {
+    let tried = front.tried();
     let mut candidates: Vec<Candidate<'t>> = Vec::new();
-    for delimiter in delimiters(front, choices) {
-        let Some(grid) = quoting(front, delimiter, choices) else { continue };
+    for delimiter in delimiters(tried, choices) {
+        let Some(grid) = quoting(tried, delimiter, choices) else { continue };
         let Some(table) = Table::find(&grid) else { continue };
         let is_chosen = choices.delimiter.is_some();
         if !is_chosen && (grid.width < 2 || has_no_delimiter_on_top(&grid, &table)) {
@@ -43,36 +44,48 @@ pub(super) fn usual<'t>(front: Judged<'t>, choices: &Choices) -> Option<(Candida
     let best =
         candidates.into_iter().reduce(|best, other| if other.score > best.score { other } else { best })?;
     let has_rival = fitting > usize::from(best.fits());
-    Some((best, has_rival))
+    Some((best.on_all_of(front, choices)?, has_rival))
 }
 
 /// The reading with the delimiter that the first line has most often, if it looks like names; the rows below
 /// do not have it.
 pub(super) fn of_first_line<'t>(front: Judged<'t>, choices: &Choices) -> Option<Candidate<'t>> {
-    let mut best: Option<Candidate<'t>> = None;
-    for delimiter in delimiters(front, choices) {
-        let Some(mut grid) = quoting(front, delimiter, choices) else { continue };
+    let tried = front.tried();
+    let mut best: Option<(Delimiter, usize)> = None;
+    for delimiter in delimiters(tried, choices) {
+        let grid = Grid::new(Dialect { delimiter, ..Dialect::plain() }, tried);
         let Some(first) = grid.rows.first() else { continue };
-        let width = first.width;
         let are_names = || grid.cells(first).iter().all(|cell| !Kind::of(cell).is_typed());
-        if width < 2 || !are_names() || best.as_ref().is_some_and(|best| best.grid.width >= width) {
-            continue;
+        if first.width > best.map_or(1, |(_, width)| width) && are_names() {
+            best = Some((delimiter, first.width));
         }
-        (grid.width, grid.fitting) = (width, grid.rows.iter().filter(|row| row.width == width).count());
-        best = Some(Candidate { grid, table: Table { top: 0, header_rows: 1, is_named: false }, score: 0.0 });
     }
-    best
+    let mut grid = quoting(front, best?.0, choices)?;
+    let width = grid.rows.first()?.width;
+    (grid.width, grid.fitting) = (width, grid.rows.iter().filter(|row| row.width == width).count());
+    Some(Candidate { grid, table: Table { top: 0, header_rows: 1, is_named: false }, score: 0.0 })
 }
 
 impl<'t> Candidate<'t> {
+    /// The same delimiter for all of a front of which only the beginning was tried.
+    pub(super) fn on_all_of(self, front: Judged<'t>, choices: &Choices) -> Option<Self> {
+        if self.grid.front.text.len() == front.text.len() {
+            return Some(self);
+        }
+        let grid = quoting(front, self.grid.dialect.delimiter, choices)?;
+        let table = Table::find(&grid)?;
+        Some(Self { grid, table, ..self })
+    }
+
     /// The same dialect for another front.
     pub(super) fn from(self, front: Judged<'t>) -> Self {
         Self { grid: Grid::new(self.grid.dialect, front), ..self }
     }
 
-    /// The share of the rows from the header on that have the usual width.
+    /// The share of the rows below the header that have the usual width; of all if there is only the header.
     pub(super) fn body_fit(&self) -> f64 {
-        let rows = &self.grid.rows[self.table.top..];
+        let body = self.table.top + self.table.header_rows;
+        let rows = self.grid.rows.get(body..).filter(|rows| !rows.is_empty()).unwrap_or(&self.grid.rows);
         ratio(rows.iter().filter(|row| row.width == self.grid.width).count(), rows.len())
     }
 
@@ -107,7 +120,7 @@ fn has_no_delimiter_on_top(grid: &Grid<'_>, table: &Table) -> bool {
 /// Whether a space follows nearly every delimiter, as in a sentence.
 pub(super) fn has_spaces_behind(grid: &Grid<'_>) -> bool {
     let (mut spaced, mut all) = (0, 0);
-    for row in grid.rows.iter().take(MOST_TOP_ROWS) {
+    for row in grid.rows.iter().take(grid.top_rows()) {
         for cell in grid.cells(row).iter().skip(1).filter(|cell| !cell.is_empty()) {
             all += 1;
             spaced += usize::from(cell.starts_with(' '));

@@ -50,6 +50,11 @@ pub(super) fn is_last_the_header(front: Judged<'_>, lines: u64, below: &Candidat
     }
     let top = &below.grid.rows[0];
     let has_other_quotes = row.quoted == 0 && top.quoted == top.width;
-    let words = scan.cells(line, row).iter().map(|cell| cell.split_whitespace().count()).max().unwrap_or(0);
+    let words = scan
+        .cells(line, row, usize::MAX)
+        .iter()
+        .map(|cell| cell.split_whitespace().count())
+        .max()
+        .unwrap_or(0);
     !table.is_named && !has_other_quotes && row.width > 1 && words <= 2
 }

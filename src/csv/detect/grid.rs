@@ -1,5 +1,7 @@
 //! The front of a file as one dialect splits it.
 
+use memchr::memchr2_iter;
+
 use super::{
     kind::Kind,
     scan::{Row, Scan},
@@ -7,7 +9,11 @@ use super::{
 use crate::csv::{Cursor, Dialect};
 
 /// The most cells that are examined for what they look like.
-const MOST_CELLS: usize = 12_000;
+const MOST_CELLS: usize = 6_000;
+/// The most columns that are.
+const MOST_COLUMNS: usize = 1_000;
+/// So many rows are examined however wide they are.
+const FEWEST_ROWS: usize = 3;
 /// The most rows that are.
 const MOST_ROWS: usize = 240;
 /// The rows that may be a header or stand above it.
@@ -22,6 +28,19 @@ pub(super) struct Judged<'t> {
     /// It reaches the end of the file.
     pub(super) eof: bool,
 }
+
+impl Judged<'_> {
+    /// Its own front, on which every dialect is tried.
+    pub(super) fn tried(self) -> Self {
+        let lines = memchr2_iter(b'\r', b'\n', self.text).nth(TRIED_LINES);
+        let most = lines.unwrap_or(self.text.len()).max(TRIED);
+        if most >= self.text.len() { self } else { Self { text: &self.text[..most], eof: false, ..self } }
+    }
+}
+
+/// In bytes, unless these are fewer lines than the following.
+const TRIED: usize = 32 << 10;
+const TRIED_LINES: usize = 60;
 
 /// Rows and cells.
 pub(super) struct Grid<'t> {
@@ -51,8 +70,18 @@ impl<'t> Grid<'t> {
         grid
     }
 
+    /// All cells of a row.
+    pub(super) fn all_cells(&self, row: &Row) -> Vec<String> {
+        Scan::new(&self.dialect).cells(self.front.text, row, usize::MAX)
+    }
+
+    /// The cells of a row that are examined.
     pub(super) fn cells(&self, row: &Row) -> Vec<String> {
-        Scan::new(&self.dialect).cells(self.front.text, row)
+        Scan::new(&self.dialect).cells(self.front.text, row, MOST_COLUMNS)
+    }
+
+    pub(super) fn examined_columns(&self) -> usize {
+        self.width.min(MOST_COLUMNS)
     }
 
     pub(super) fn kinds(&self, row: &Row) -> Vec<Kind> {
@@ -64,10 +93,21 @@ impl<'t> Grid<'t> {
         ratio(self.fitting, self.rows.len())
     }
 
+    /// The rows at the top that may be a header or stand above it; fewer if they are wide.
+    pub(super) fn top_rows(&self) -> usize {
+        let mut cells = 0;
+        let few = |row: &&Row| {
+            cells += row.width.min(MOST_COLUMNS);
+            cells <= MOST_CELLS
+        };
+        let rows = self.rows.iter().take(MOST_TOP_ROWS).take_while(few).count();
+        rows.max(FEWEST_ROWS).min(self.rows.len())
+    }
+
     /// Rows of the usual width, evenly over the rows from `from` on; a bounded number.
     pub(super) fn sample_rows(&self, from: usize) -> impl Iterator<Item = &Row> {
         let rows = self.rows.get(from..).unwrap_or_default();
-        let most = (MOST_CELLS / self.width.max(1)).clamp(3, MOST_ROWS);
+        let most = (MOST_CELLS / self.width.clamp(1, MOST_COLUMNS)).clamp(FEWEST_ROWS, MOST_ROWS);
         let step = rows.len().div_ceil(most).max(1);
         rows.iter().step_by(step).filter(|row| row.width == self.width)
     }

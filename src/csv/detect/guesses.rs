@@ -9,24 +9,26 @@ use super::{
     quoting::quoting,
     table::Table,
 };
-use crate::csv::{Choices, Delimiter};
+use crate::csv::{Choices, Delimiter, Dialect};
 
 /// The bytes of the front that are judged: such files are regular, or nothing is found.
 const MOST_BYTES: usize = 64 << 10;
 /// The most delimiters that are tried.
-const MOST_TRIED: usize = 16;
+const MOST_TRIED: usize = 12;
 
 /// The best reading with an unusual delimiter: one that is in nearly every record, the header included.
 pub(super) fn unusual<'t>(front: Judged<'t>, choices: &Choices) -> Option<Candidate<'t>> {
     if choices.delimiter.is_some() || holds_single_values(front) {
         return None;
     }
-    let cut = Judged { text: &front.text[..front.text.len().min(MOST_BYTES)], ..front };
-    let is_whole = cut.text.len() == front.text.len();
-    let cut = Judged { eof: front.eof && is_whole, ..cut };
+    let tried = front.tried();
     let mut best: Option<Candidate<'t>> = None;
-    for delimiter in delimiters(cut.text) {
-        let Some(grid) = quoting(cut, delimiter, choices) else { continue };
+    for delimiter in delimiters(tried.text) {
+        let plain = Grid::new(Dialect { delimiter, ..Dialect::plain() }, tried);
+        if plain.width < 2 || plain.fit() < 0.5 {
+            continue;
+        }
+        let Some(grid) = quoting(tried, delimiter, choices) else { continue };
         let is_even = grid.width > 1 && grid.rows.len() > 1 && grid.fit() >= 0.9;
         if !is_even {
             continue;
@@ -40,11 +42,7 @@ pub(super) fn unusual<'t>(front: Judged<'t>, choices: &Choices) -> Option<Candid
             best = Some(Candidate { grid, table, score });
         }
     }
-    let best = best?;
-    // The rest of the front is read the same way.
-    let grid = Grid::new(best.grid.dialect, front);
-    let table = Table::find(&grid)?;
-    Some(Candidate { grid, table, score: best.score })
+    best?.on_all_of(front, choices)
 }
 
 /// Words are separated by spaces everywhere, so that a space needs more evidence than even widths.
@@ -183,13 +181,10 @@ pub(super) fn longer<'t>(usual: &Candidate<'t>, choices: &Choices) -> Option<Can
 
 /// The reading as one column.
 pub(super) fn one_column<'t>(front: Judged<'t>, choices: &Choices) -> Option<Candidate<'t>> {
-    let comma = quoting(front, choices.delimiter.unwrap_or(Delimiter::COMMA), choices)?;
-    let has_comma = comma.rows.iter().any(|row| row.width > 1);
-    let grid = if has_comma && choices.delimiter.is_none() {
-        quoting(front, Delimiter::NONE, choices)?
-    } else {
-        comma
-    };
+    let plain = Grid::new(Dialect::plain(), front);
+    let has_comma = plain.rows.iter().any(|row| row.width > 1);
+    let delimiter = if has_comma { Delimiter::NONE } else { Delimiter::COMMA };
+    let grid = quoting(front, choices.delimiter.unwrap_or(delimiter), choices)?;
     let table = Table::find(&grid)?;
     Some(Candidate { grid, table, score: 0.0 })
 }

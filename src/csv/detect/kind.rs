@@ -1,8 +1,6 @@
 //! What a cell looks like. Columns whose cells look alike tell a header from data, and a right delimiter from
 //! a wrong one.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 /// What a cell looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -66,13 +64,18 @@ const LONGEST: usize = 200;
 
 /// A number as people write it: with a sign, a currency, a percent sign, groups of digits, a decimal comma.
 pub(super) fn is_number(cell: &str) -> bool {
+    if !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit()) {
+        return true;
+    }
     let cell = cell.strip_prefix('(').and_then(|cell| cell.strip_suffix(')')).unwrap_or(cell);
     let is_around = |c: char| {
         matches!(c, '+' | '-' | '\u{2212}' | '$' | '€' | '£' | '¥' | '%' | '<' | '>' | '~')
             || c.is_whitespace()
     };
     let cell = cell.trim_matches(is_around);
-    let cell = CURRENCIES.iter().fold(cell, |cell, currency| {
+    let has_letters = cell.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let currencies = CURRENCIES.iter().filter(|_| has_letters);
+    let cell = currencies.fold(cell, |cell, currency| {
         let cell = cell.strip_prefix(currency).unwrap_or(cell);
         cell.strip_suffix(currency).unwrap_or(cell).trim_matches(is_around)
     });
@@ -121,7 +124,8 @@ fn is_email(cell: &str) -> bool {
 
 /// Runs of digits and of letters count as one character each.
 fn shape(cell: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    // FNV-1a: short, and the same in every build.
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut before = None;
     for c in cell.chars() {
         let class = match c {
@@ -131,11 +135,11 @@ fn shape(cell: &str) -> u64 {
             c => c,
         };
         if before != Some(class) || !matches!(class, '9' | 'a') {
-            class.hash(&mut hasher);
+            hash = (hash ^ u64::from(class)).wrapping_mul(0x0100_0000_01b3);
         }
         before = Some(class);
     }
-    hasher.finish()
+    hash
 }
 
 /// A year of our time.

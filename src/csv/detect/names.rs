@@ -46,6 +46,10 @@ impl TableNames {
         let named = names.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
         let mut left_out_at_end = 0;
         let needed = named.max(used).max(1);
+        if names.len() > width {
+            // A header that is longer than the rows loses the empty names at its end.
+            names.truncate(needed.max(width));
+        }
         // A row that is wider than all others has no trailing delimiter, but too many fields.
         let are_even =
             ratio(body.iter().filter(|row| row.width == width || row.width == needed).count(), body.len());
@@ -77,7 +81,7 @@ fn note_left_out(notes: &mut Notes, columns: usize, line: u64) {
 /// The names of all header rows, joined column by column.
 fn joined(grid: &Grid<'_>, table: &Table) -> Vec<String> {
     let rows = &grid.rows[table.top..table.top + table.header_rows];
-    let mut cells: Vec<Vec<String>> = rows.iter().map(|row| grid.cells(row)).collect();
+    let mut cells: Vec<Vec<String>> = rows.iter().map(|row| grid.all_cells(row)).collect();
     if cells.len() == 1 {
         return cells.pop().unwrap_or_default();
     }

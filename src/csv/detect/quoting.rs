@@ -50,7 +50,9 @@ pub(super) fn quoting<'t>(front: Judged<'t>, delimiter: Delimiter, choices: &Cho
     }
     let mut dialects = dialects.into_iter();
     let mut best = Grid::new(dialects.next()?, front);
-    for dialect in dialects {
+    // Without the delimiter in most rows the quotes do not matter, unless they are around whole lines.
+    let is_split = best.width > 1 || best.fit() < 0.6;
+    for dialect in dialects.filter(|_| is_split) {
         let may_be_better = bad(&best) > 0 || dialect.quote == Quote::Single || dialect.spaces_around_quotes;
         if !may_be_better {
             continue;
@@ -99,7 +101,8 @@ fn is_better(other: &Grid<'_>, best: &Grid<'_>) -> bool {
             false
         }
         // A quote that opens the header and never closes is no text.
-        Quote::None => bad_then == 0 && bad_now > 0 && !best.rows.first().is_some_and(|row| row.is_open),
+        // The reader knows what to do with a few stray quotes.
+        Quote::None => bad_then == 0 && bad_now >= 3 && !best.rows.first().is_some_and(|row| row.is_open),
         _ if other.dialect.inner_quotes_are_text => bad_then == 0 && bad_now > 0,
         _ if other.dialect.spaces_around_quotes => {
             let quoted = |grid: &Grid<'_>| grid.rows.iter().map(|row| row.quoted).sum::<usize>();

@@ -10,9 +10,9 @@ use crate::csv::{
 };
 
 /// How many bytes are judged, unless the first line is long.
-const JUDGED: usize = 192 << 10;
+const JUDGED: usize = 128 << 10;
 /// So many lines as long as the first one are judged.
-const JUDGED_LINES: usize = 8;
+const JUDGED_LINES: usize = 6;
 
 #[derive(Clone, Copy)]
 pub(super) struct Sample<'t> {

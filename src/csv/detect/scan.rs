@@ -60,7 +60,7 @@ pub(super) struct Scan<'d> {
 }
 
 /// How often the text may be read again after a quote that does not close as it should, in total.
-const MOST_PASSES: usize = 4;
+const MOST_PASSES: usize = 2;
 
 impl<'d> Scan<'d> {
     pub(super) fn new(dialect: &'d Dialect) -> Self {
@@ -126,15 +126,19 @@ impl<'d> Scan<'d> {
         row
     }
 
-    /// The fields of a row of `text`. U+FFFD stands for undecodable bytes and NUL.
-    pub(super) fn cells(&self, text: &[u8], row: &Row) -> Vec<String> {
+    /// The first fields of a row of `text`, `most` at most. U+FFFD stands for undecodable bytes and NUL.
+    pub(super) fn cells(&self, text: &[u8], row: &Row, most: usize) -> Vec<String> {
         let scan = if row.quotes_are_text { Self { quote: None, ..*self } } else { *self };
         let record = &text[row.start..row.end];
-        let mut cells = Vec::with_capacity(row.width);
+        let mut cells = Vec::with_capacity(row.width.min(most));
         let mut push = |field: RawField<'_>| {
-            let mut cell = if field.is_quoted { scan.unquoted(field.text) } else { field.text.to_vec() };
-            cell.extend_from_slice(field.behind);
-            cells.push(shown(&cell).into_owned());
+            if field.is_quoted {
+                let text = [&scan.unquoted(field.text), field.behind].concat();
+                cells.push(shown(&text).into_owned());
+            } else {
+                cells.push(shown(field.text).into_owned());
+            }
+            cells.len() < most
         };
         match scan.quoted_line(record, 0) {
             Some((inside, _)) => scan.each(&inside, 0, &mut push),
@@ -153,12 +157,12 @@ impl<'d> Scan<'d> {
         is_line.then(|| (self.unquoted(field.text), end))
     }
 
-    /// Calls `each` with the fields of the record at `at`. Returns where it ends.
-    fn each<'a>(&self, text: &'a [u8], mut at: usize, mut each: impl FnMut(RawField<'a>)) -> usize {
+    /// Calls `each` with the fields of the record at `at` until it returns false. Returns where the last one
+    /// ends.
+    fn each<'a>(&self, text: &'a [u8], mut at: usize, mut each: impl FnMut(RawField<'a>) -> bool) -> usize {
         loop {
             let (field, end) = self.field(text, at, self.delimiter);
-            each(field);
-            if !text[end..].starts_with(self.delimiter) {
+            if !each(field) || !text[end..].starts_with(self.delimiter) {
                 return end;
             }
             at = end + self.delimiter.len();
@@ -244,7 +248,8 @@ impl<'d> Scan<'d> {
 }
 
 impl Row {
-    fn add(&mut self, field: &RawField<'_>, quote: Option<u8>) {
+    /// Adds a field; true, because all fields count.
+    fn add(&mut self, field: &RawField<'_>, quote: Option<u8>) -> bool {
         self.width += 1;
         if !field.text.trim_ascii().is_empty() || !field.behind.is_empty() {
             self.filled += 1;
@@ -257,6 +262,7 @@ impl Row {
         self.has_text_behind |= !field.behind.is_empty();
         self.has_inner_quote |=
             !field.is_quoted && quote.is_some_and(|quote| memchr(quote, field.text).is_some());
+        true
     }
 
     /// All fields are empty.

@@ -50,7 +50,7 @@ pub(super) fn failed_csv(sample: &Sample<'_>, choices: &Choices) -> Result<Optio
     if row.end > sample.max_header_bytes {
         return Err(LayoutError::TooLong { limit: sample.max_header_bytes });
     }
-    let names = scan.cells(text, &row);
+    let names = scan.cells(text, &row, usize::MAX);
     if names.len() > MOST_COLUMNS {
         return Err(LayoutError::TooManyColumns { columns: names.len() });
     }

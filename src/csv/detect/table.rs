@@ -35,17 +35,24 @@ struct Likeness {
     values: usize,
 }
 
+impl Likeness {
+    /// The same where the cells are names, although they look like values.
+    fn as_names(self) -> Self {
+        Self { alike: 0, unlike: self.alike + self.unlike, filled: self.filled, values: 0 }
+    }
+}
+
 impl ColumnKinds {
     /// Examines the lower part of the grid.
     pub(super) fn of(grid: &Grid<'_>) -> Self {
         let n = grid.rows.len();
         let lower = if n < 8 { n - n / 2 } else { (n / 2).min(MOST_TOP_ROWS) };
         let lower = if n == 2 { 1 } else { lower };
-        let columns = grid.width;
+        let columns = grid.examined_columns();
         let mut counts: Vec<Vec<(Kind, usize)>> = vec![Vec::new(); columns];
         let mut years = vec![true; columns];
         for row in grid.sample_rows(lower) {
-            for (column, cell) in grid.cells(row).iter().enumerate().take(columns) {
+            for (column, cell) in grid.cells(row).iter().enumerate() {
                 let kind = Kind::of(cell);
                 if kind == Kind::Missing {
                     continue;
@@ -107,16 +114,16 @@ impl Table {
         if rows.is_empty() {
             return None;
         }
-        let tops = rows.len().min(MOST_TOP_ROWS);
+        let tops = grid.top_rows();
         let cells: Vec<Vec<String>> = rows[..tops].iter().map(|row| grid.cells(row)).collect();
-        let likeness: Vec<Likeness> = cells.iter().map(|cells| columns.likeness(cells)).collect();
-        let is_wide = |at: usize| rows[at].width >= grid.width;
+        let mut likeness: Vec<Likeness> = cells.iter().map(|cells| columns.likeness(cells)).collect();
+        if is_sequence(&cells[0], cells.get(1), &columns) {
+            likeness[0] = likeness[0].as_names();
+        }
         // The first row that looks like the rows of the table.
-        let data = (0..tops).find(|&at| {
-            is_wide(at)
-                && likeness[at].alike > likeness[at].unlike
-                && !is_sequence(&cells[at], &columns, rows.get(at + 1).map(|row| grid.cells(row)))
-        });
+        let is_data =
+            |at: &usize| rows[*at].width >= grid.width && likeness[*at].alike > likeness[*at].unlike;
+        let data = (0..tops).find(is_data);
         let found = match data {
             Some(data) if columns.typed() > 0 => Self::above_typed(grid, &cells, &likeness, data),
             _ => Self::untyped(grid, &cells),
@@ -146,8 +153,13 @@ impl Table {
             return Self { top, header_rows: 0, is_named: false };
         };
         let (mut top, mut end) = (names, names + 1);
-        while end < data && end - top < MOST_HEADER_ROWS && continues_header(rows, cells, likeness, end) {
+        let continues =
+            |at: usize| continues_header(rows, cells, likeness, at) || fills_gaps(grid, cells, at);
+        while end < data && end - top < MOST_HEADER_ROWS && continues(end) {
             end += 1;
+        }
+        if rows[end - 1].is_empty() {
+            end -= 1;
         }
         while top > 0 && end - top < MOST_HEADER_ROWS && is_over_header(grid, cells, likeness, top - 1) {
             top -= 1;
@@ -270,7 +282,7 @@ fn has_repeats_of_pairs(above: &[String], below: &[String]) -> bool {
 
 /// Whether the numbers of a row go up or down in even steps, as those of the row below do not: names such as
 /// wavelengths, not values.
-fn is_sequence(cells: &[String], columns: &ColumnKinds, below: Option<Vec<String>>) -> bool {
+fn is_sequence(cells: &[String], below: Option<&Vec<String>>, columns: &ColumnKinds) -> bool {
     let steady = |cells: &[String]| {
         let numbers: Vec<f64> = cells
             .iter()
@@ -284,5 +296,5 @@ fn is_sequence(cells: &[String], columns: &ColumnKinds, below: Option<Vec<String
         };
         step != 0.0 && numbers.windows(2).all(|pair| (pair[1] - pair[0] - step).abs() <= step.abs() * 1e-6)
     };
-    steady(cells) && below.is_some_and(|below| !steady(&below))
+    steady(cells) && below.is_some_and(|below| !steady(below))
 }

@@ -1,5 +1,7 @@
 //! Reading CSV: every rule by example, real files, and properties against a simple reference reader.
 
+mod cases;
+mod detection;
 mod dialects;
 mod fixtures;
 mod properties;
