@@ -48,6 +48,12 @@ impl OutputFile {
         Ok(())
     }
 
+    /// Under which it is stored.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
     /// The number of bytes written.
     #[must_use]
     pub fn written(&self) -> u64 {

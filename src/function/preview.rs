@@ -11,6 +11,7 @@ use super::{
     Share, Slots,
     failure::FailureReason,
     plan::{Front, ToPlan, open},
+    unpack::unpacked_front,
 };
 use crate::{
     base::ids::UserId,
@@ -25,8 +26,17 @@ const AT_ONCE: usize = 2;
 /// How many bytes of a file whose bytes were not examined yet show its encoding.
 const SURVEYED: u64 = 8 << 20;
 
+/// How many bytes of what a packed file holds are unpacked: the longest header and some rows.
+const UNPACKED: usize = 2 << 20;
+
+/// How long unpacking may take. A workbook must be read whole before its first row is known.
+const UNPACKING: Duration = Duration::from_secs(10);
+
 /// How long a preview waits for its turn.
 const WAITS: Duration = Duration::from_secs(5);
+
+/// Why there is no preview of a file that is unpacked too slowly.
+const TOO_SLOW: &str = "The file takes too long to unpack for a preview.";
 
 /// Reads previews, a few at once and shared fairly between users.
 #[derive(Clone, Debug)]
@@ -76,10 +86,17 @@ impl Previewer {
     ) -> Result<Preview, PreviewError> {
         let slot = timeout(WAITS, self.slots.acquire(&owner.to_string())).await;
         let slot = slot.map_err(|_| PreviewError::Busy)?;
+        let unpacked = timeout(UNPACKING, unpacked_front(&self.storage, &source, UNPACKED)).await;
+        let front = unpacked.map_err(|_| PreviewError::NotReadable(TOO_SLOW.to_owned()))??;
+        // What the packed bytes have shown says nothing of those in them.
+        let (source, survey) = match &front {
+            Some(front) => (front.key().clone(), None),
+            None => (source, survey),
+        };
         let (storage, max_record_bytes) = (self.storage.clone(), self.max_record_bytes);
         let read = move || {
             // Held by the reading thread, which goes on if the request is dropped.
-            let _slot = slot;
+            let _held = (slot, front);
             read(&storage, source, survey, choices, max_record_bytes)
         };
         tokio::task::spawn_blocking(read).await?

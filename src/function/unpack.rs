@@ -6,20 +6,14 @@ use std::io::Read;
 use super::{Processor, chain, failure::FailureReason, plan::open};
 use crate::{
     base::ids::{EventId, RunId},
-    files::{BinaryKind, Incoming, Key, Packing, UnpackError},
+    files::{BinaryKind, Incoming, Key, OutputFile, Packing, Storage, UnpackError},
     store::{quota::Reservation, steps::Step},
 };
 
 impl Processor {
     /// How a stored file is packed; None if it is not.
     pub(super) async fn packing(&self, source: &Key) -> Result<Option<Packing>, FailureReason> {
-        let (storage, source) = (self.storage.clone(), source.clone());
-        let sniff = move || {
-            let mut head = Vec::new();
-            open(&storage, &source)?.take(BinaryKind::HEAD_BYTES as u64).read_to_end(&mut head)?;
-            Ok(Packing::sniff(&head))
-        };
-        tokio::task::spawn_blocking(sniff).await?
+        packing(&self.storage, source).await
     }
 
     /// Unpacks the stored file `source`.
@@ -54,6 +48,47 @@ impl Processor {
         }
         Ok((file, reservation))
     }
+}
+
+/// How a stored file is packed; None if it is not.
+pub(super) async fn packing(storage: &Storage, source: &Key) -> Result<Option<Packing>, FailureReason> {
+    let (storage, source) = (storage.clone(), source.clone());
+    let sniff = move || {
+        let mut head = Vec::new();
+        open(&storage, &source)?.take(BinaryKind::HEAD_BYTES as u64).read_to_end(&mut head)?;
+        Ok(Packing::sniff(&head))
+    };
+    tokio::task::spawn_blocking(sniff).await?
+}
+
+/// Stores the front of what a packed file holds, whole lines of about `bytes`. It is deleted when it is dropped.
+/// None if the file is not packed.
+pub(super) async fn unpacked_front(
+    storage: &Storage,
+    source: &Key,
+    bytes: usize,
+) -> Result<Option<OutputFile>, FailureReason> {
+    let Some(packing) = packing(storage, source).await? else { return Ok(None) };
+    let mut unpacking = storage.unpack(source, packing, u64::MAX);
+    let mut front = Vec::new();
+    let mut is_whole = false;
+    while front.len() < bytes && !is_whole {
+        match unpacking.next().await? {
+            Some(block) => front.extend_from_slice(&block),
+            None => is_whole = true,
+        }
+        unpacking.check(&front[..front.len().min(BinaryKind::HEAD_BYTES)])?;
+    }
+    if !is_whole && let Some(end) = memchr::memrchr(b'\n', &front) {
+        front.truncate(end + 1);
+    }
+    let storage = storage.clone();
+    let write = move || {
+        let mut file = storage.create_output(&RunId::from("front".to_owned()))?;
+        file.write(&front)?;
+        Ok(Some(file))
+    };
+    tokio::task::spawn_blocking(write).await?
 }
 
 impl From<UnpackError> for FailureReason {

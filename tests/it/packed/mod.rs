@@ -154,6 +154,33 @@ async fn an_archive_beyond_the_limit_fails_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn the_first_rows_of_a_packed_file_can_be_looked_at_in_another_reading() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let large: String = (0..400_000).map(|row| format!("{row},row number {row}\n")).collect();
+    let packed = Packed::ALL.map(|packed| packed.pack(format!("id;,name\n{large}").as_bytes()));
+    let book = workbook::workbook(&[("S", "", workbook::ROWS)], workbook::SHARED);
+    for (bytes, header) in packed.into_iter().map(|bytes| (bytes, "id;")).chain([(book, "name, first")]) {
+        let import = visitor.upload("packed", bytes).await;
+        visitor.wait_for_state(&import, "Completed").await;
+        let answer = visitor.fragment(&format!("{import}/rows?delimiter=comma")).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let rows = answer.text().await.unwrap();
+        assert!(rows.contains(header), "{rows}");
+    }
+    let import = visitor.upload("two.gz", gzip(&gzip(b"a,b\n1,2\n"))).await;
+    visitor.wait_for_state(&import, "Failed").await;
+    let rows = visitor.fragment(&format!("{import}/rows")).await.text().await.unwrap();
+    assert!(rows.contains("The gzip archive holds another packed file: a gzip archive."), "{rows}");
+    let fronts = fs::read_dir(app.data.path().join("files/runs")).unwrap();
+    let left = fronts
+        .map(|file| file.unwrap().file_name())
+        .filter(|name| name.display().to_string().starts_with("front"));
+    assert_eq!(left.count(), 0);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_unpacked_counts_for_the_quota() {
     let app = spawn_app_on(tempdir().unwrap(), |config| config.quota_bytes = Some(300_000)).await;
     let mut visitor = app.visitor();

@@ -6,7 +6,7 @@ use super::{MIB, app_with_limit, files_in, pack::zip};
 use crate::support::spawn_app;
 
 /// The parts of a workbook with these sheets, each its name, its state and its rows.
-fn workbook(sheets: &[(&str, &str, &str)], shared: &str) -> Vec<u8> {
+pub fn workbook(sheets: &[(&str, &str, &str)], shared: &str) -> Vec<u8> {
     let (mut listed, mut related) = (String::new(), String::new());
     for (number, (name, state, _)) in sheets.iter().enumerate() {
         let state = if state.is_empty() { String::new() } else { format!(" state=\"{state}\"") };
@@ -56,10 +56,10 @@ fn workbook(sheets: &[(&str, &str, &str)], shared: &str) -> Vec<u8> {
     zip(&files)
 }
 
-const SHARED: &str = "<si><t>id</t></si><si><t>name, first</t></si><si><r><t>da</t></r><r><t>y</t></r>\
+pub const SHARED: &str = "<si><t>id</t></si><si><t>name, first</t></si><si><r><t>da</t></r><r><t>y</t></r>\
                       <rPh><t>furigana</t></rPh></si><si><t>Ann &amp; &quot;Bo&quot;</t></si><si><t>two_x000A_lines</t></si>";
 
-const ROWS: &str = "<row r=\"2\"><c r=\"B2\" t=\"s\"><v>0</v></c><c r=\"C2\" t=\"s\"><v>1</v></c>\
+pub const ROWS: &str = "<row r=\"2\"><c r=\"B2\" t=\"s\"><v>0</v></c><c r=\"C2\" t=\"s\"><v>1</v></c>\
                     <c r=\"D2\" t=\"s\"><v>2</v></c><c r=\"E2\" t=\"inlineStr\"><is><t>ok</t></is></c></row>\
                     <row r=\"3\"><c r=\"B3\"><v>0.30000000000000004</v></c><c r=\"C3\" t=\"s\"><v>3</v></c>\
                     <c r=\"D3\" s=\"1\"><v>45306</v></c><c r=\"E3\" t=\"b\"><v>1</v></c></row>\
