@@ -25,6 +25,10 @@ const LONGEST_NAME: usize = 40;
 const END_BYTES: u64 = 22;
 const LONGEST_COMMENT: u64 = 0xffff;
 
+/// The lengths of the records of Zip64 at the end.
+const LOCATOR_BYTES: usize = 20;
+const LARGE_END_BYTES: u64 = 56;
+
 const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
 const BZIP2: u16 = 12;
@@ -83,18 +87,20 @@ impl Archive {
         let mut list_ends_at = tail_at + end as u64;
         let (mut count, mut length, mut at) =
             (record.number(10, 2), record.number(12, 4), record.number(16, 4));
-        if count == 0xffff || length == 0xffff_ffff || at == 0xffff_ffff {
-            // Zip64: a locator in front of the record says where the larger one is.
-            if let Some(locator) = end.checked_sub(20).map(|at| ZipRecord(&tail[at..]))
-                && locator.0.starts_with(b"PK\x06\x07")
-            {
-                list_ends_at = locator.number(8, 8);
-                let large = read_at(file, list_ends_at, 56)?;
+        // Zip64: a locator in front of the record says where the larger one is, which stands in front of the locator.
+        // Some programs write both for small archives too.
+        if let Some(locator) = end.checked_sub(LOCATOR_BYTES).map(|at| ZipRecord(&tail[at..]))
+            && locator.0.starts_with(b"PK\x06\x07")
+        {
+            let before = list_ends_at.checked_sub(LOCATOR_BYTES as u64 + LARGE_END_BYTES);
+            for large_at in [Some(locator.number(8, 8)), before].into_iter().flatten() {
+                let Ok(large) = read_at(file, large_at, LARGE_END_BYTES) else { continue };
                 let large = ZipRecord(&large);
-                if !large.0.starts_with(b"PK\x06\x06") {
-                    return Err(DAMAGED);
+                if large.0.starts_with(b"PK\x06\x06") {
+                    (count, length, at) = (large.number(32, 8), large.number(40, 8), large.number(48, 8));
+                    list_ends_at = large_at;
+                    break;
                 }
-                (count, length, at) = (large.number(32, 8), large.number(40, 8), large.number(48, 8));
             }
         }
         if length > LONGEST_LIST {

@@ -57,7 +57,8 @@ async fn several_members_and_frames_are_read_as_one_file() {
     }
     let before = [b"#!/bin/sh\n".repeat(100), zip(&[("a.csv", text.as_bytes())])].concat();
     let shifted = zip(&[("a.csv", text.as_bytes())]);
-    for (run, file) in [("comment", [&shifted[..shifted.len() - 2], b"\x05\0hello"].concat())] {
+    let commented = [&shifted[..shifted.len() - 2], b"\x05\0hello"].concat();
+    for (run, file) in [("comment", commented), ("zip64", with_large_end(&shifted))] {
         let (_, end) = world.call_to_the_end(run, &world.upload(&file)).await;
         assert_eq!(end.status, StatusCode::OK, "{run}: {}", end.text);
     }
@@ -93,4 +94,16 @@ async fn a_damaged_or_shortened_archive_fails_and_says_so() {
     assert!(answer.failure().0.starts_with("The zip archive is "), "{}", answer.text);
     assert!(world.outputs().is_empty());
     assert_eq!(fs::read_dir(world.folder.path().join("files/incoming")).unwrap().count(), 0);
+}
+
+/// A zip archive with the records of Zip64 at its end, as `zip` writes them when it does not know the size.
+fn with_large_end(archive: &[u8]) -> Vec<u8> {
+    let (front, end) = archive.split_at(archive.len() - 22);
+    let large = |field: &[u8]| [field, &[0; 8][field.len()..]].concat();
+    let at = (front.len() as u64).to_le_bytes();
+    let mut record = b"PK\x06\x06\x2c\0\0\0\0\0\0\0\x2d\0\x2d\0\0\0\0\0\0\0\0\0".to_vec();
+    for field in [&end[8..10], &end[10..12], &end[12..16], &end[16..20]] {
+        record.extend(large(field));
+    }
+    [front, &record, b"PK\x06\x07\0\0\0\0", &at, b"\x01\0\0\0", end].concat()
 }
