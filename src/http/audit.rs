@@ -22,13 +22,14 @@ use crate::base::{
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The logged methods and route patterns, each with its name in the log.
-const ACTIONS: [(Method, &str, &str); 11] = [
+const ACTIONS: [(Method, &str, &str); 12] = [
     (Method::POST, "/sign-in", "sign-in"),
     (Method::POST, "/sign-up", "sign-up"),
     (Method::POST, "/sign-out", "sign-out"),
     (Method::POST, "/imports", "upload"),
     (Method::POST, "/imports/sample", "upload"),
     (Method::POST, "/imports/{id}/cancel", "cancel"),
+    (Method::POST, "/imports/{id}/start", "start"),
     (Method::POST, "/imports/{id}/retry", "retry"),
     (Method::POST, "/imports/{id}/delete", "delete"),
     (Method::GET, "/imports/{id}/processed.csv", "download"),

@@ -13,6 +13,7 @@ use crate::{
     },
     csv::{Choices, Survey},
     files::Key,
+    results::outputs,
     store::{
         self,
         imports::{ImportRow, Relative, RetryOf},
@@ -43,8 +44,12 @@ impl Imports {
     pub async fn retry_all(&self, parent: &Owned, choices: Choices) -> Result<ImportId, AcceptError> {
         let (id, began) = (ImportId::generate(), UnixMillis::now());
         let original = &parent.row;
-        // The bytes that were read, not the current file at the address, unless they never arrived whole.
-        let stored = self.stored_file(parent).await?;
+        // The bytes that were read, not the current file at the address, unless they never arrived whole. Failed
+        // records are copied from their run again, which also says how they are read, unless it was deleted.
+        let stored = match &original.failed_rows_of {
+            Some(run) if outputs::failed_records(&self.shared.store, run).await?.is_some() => None,
+            _ => self.stored_file(parent).await?,
+        };
         let bytes = match (stored, &original.source_url, &original.failed_rows_of) {
             (None, Some(address), _) => Bytes::At(address.clone()),
             (None, None, Some(run)) => Bytes::FailedRowsOf(run.clone(), original.size_bytes),

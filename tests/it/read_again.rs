@@ -143,3 +143,27 @@ async fn what_was_fetched_is_read_differently_from_the_same_bytes() {
     assert_eq!(host.asked().len(), requests, "nothing is fetched again");
     app.stop().await;
 }
+
+#[tokio::test]
+async fn failed_rows_that_are_run_again_are_copied_from_their_run_again_as_long_as_it_is_there() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let uploads = || app.data.path().join("files/uploads").read_dir().unwrap().count();
+    let parent = visitor.upload("mixed.csv", "a,b\n1,2\n3\n").await;
+    over(&visitor, &parent).await;
+    let mut import = location(&retry(&visitor, &parent, &[("only", "failed")]).await);
+    over(&visitor, &import).await;
+    for _ in 0..2 {
+        import = location(&retry(&visitor, &import, &[]).await);
+        over(&visitor, &import).await;
+        assert_eq!((visitor.panel(&import).await.counts(), uploads()), ((0, 1), 1));
+        // Their reading is that of the run that they come from.
+        let answer = retry(&visitor, &import, &[("delimiter", "pipe")]).await;
+        assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    assert_eq!(visitor.post_form(&format!("{parent}/delete"), &[]).await.status(), StatusCode::SEE_OTHER);
+    import = location(&retry(&visitor, &import, &[]).await);
+    over(&visitor, &import).await;
+    assert_eq!((visitor.panel(&import).await.counts(), uploads()), ((0, 1), 1));
+    app.stop().await;
+}
