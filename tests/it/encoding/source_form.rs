@@ -14,26 +14,31 @@ async fn as_source(visitor: &Visitor, import: &str, output: &str) -> Vec<u8> {
 async fn a_corrected_file_in_the_form_that_came_in_is_recognised() {
     let app = spawn_app().await;
     let visitor = app.signed_in().await;
-    let file = bytes("name,town\r\nZoë,Köln\r\nRenée\r\nÅsa,Ærø\r\nJürgen,Lübeck,x\r\n", WINDOWS_1252);
-    let import = completed(&visitor, "towns.csv", file, (2, 2)).await;
+    let file = "name;town;price\r\nZoë;Köln;1,50\r\nRenée;Málaga\r\nÅsa;Ærø;2,75\r\nJürgen;Lübeck;3,00;x\r\n";
+    let import = completed(&visitor, "towns.csv", bytes(file, WINDOWS_1252), (2, 2)).await;
     let processed = as_source(&visitor, &import, "processed.csv").await;
-    assert_eq!(processed, bytes("name,town\r\nZoë,Köln\r\nÅsa,Ærø\r\n", WINDOWS_1252));
+    assert_eq!(processed, bytes("name;town;price\r\nZoë;Köln;1,50\r\nÅsa;Ærø;2,75\r\n", WINDOWS_1252));
     let failed = as_source(&visitor, &import, "failed.csv").await;
-    let in_words = "_line,_column,_reason,name,town,_extra\r\n\
-                    3,,\"1 field, expected 2\",Renée\r\n\
-                    5,,\"3 fields, expected 2\",Jürgen,Lübeck,x\r\n";
+    let in_words = "_line;_column;_reason;name;town;price;_extra\r\n\
+                    3;;2 fields, expected 3;Renée;Málaga\r\n\
+                    5;;4 fields, expected 3;Jürgen;Lübeck;3,00;x\r\n";
     assert_eq!(failed, bytes(in_words, WINDOWS_1252));
-    assert_eq!(text(&visitor, &import, "failed.csv").await, in_words);
+    assert_eq!(
+        text(&visitor, &import, "failed.csv").await,
+        "_line,_column,_reason,name,town,price,_extra\r\n\
+         3,,\"2 fields, expected 3\",Renée,Málaga\r\n\
+         5,,\"4 fields, expected 3\",Jürgen,Lübeck,\"3,00\",x\r\n"
+    );
 
-    let corrected = bytes(&in_words.replace("Renée", "Renée,Málaga"), WINDOWS_1252);
+    let corrected = bytes(&in_words.replace("Málaga", "Málaga;9,99"), WINDOWS_1252);
     let again = completed(&visitor, "towns-failed.csv", corrected, (1, 1)).await;
     let panel = visitor.panel(&again).await.html;
     assert!(panel.contains("Recognised as failed rows of an earlier import"), "{panel}");
     assert_eq!(read_in(&app, &again).await.0, "windows-1252");
     let processed = as_source(&visitor, &again, "processed.csv").await;
-    assert_eq!(processed, bytes("name,town\r\nRenée,Málaga\r\n", WINDOWS_1252));
+    assert_eq!(processed, bytes("name;town;price\r\nRenée;Málaga;9,99\r\n", WINDOWS_1252));
     let failed = text(&visitor, &again, "failed.csv").await;
-    assert_eq!(failed.lines().nth(1).unwrap(), "3,,\"3 fields, expected 2\",Jürgen,Lübeck,x");
+    assert_eq!(failed.lines().nth(1).unwrap(), "3,,\"4 fields, expected 3\",Jürgen,Lübeck,\"3,00\",x");
     app.stop().await;
 }
 
