@@ -154,7 +154,7 @@ fn reasons() -> FindingsSection {
 fn one_reason() -> FindingsSection {
     let reason = Reason {
         column: None,
-        reason: "4 fields, expected 7".to_owned(),
+        reason: "8 fields, expected 7".to_owned(),
         count: 412,
         line: 5,
         example: "7781207,Mary O’Hara,…".to_owned(),
@@ -199,7 +199,7 @@ fn as_read(snapshot: &Snapshot) -> Snapshot {
     snapshot
 }
 
-fn stretches(run: &RunSnapshot) -> Stretches {
+pub fn stretches(run: &RunSnapshot) -> Stretches {
     let counts = run.counts().unwrap_or_default();
     let mut stretches = Stretches::new(run.total_bytes());
     let read = run.bytes() * 100 / run.total_bytes().max(1);

@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::{
     PACE, Page,
-    imports::{completed, first_rows, sent, with},
+    imports::{completed, first_rows, sent, stretches, with},
     snapshots::{at, counted, ended, frame, import_row, report_inputs, run_row},
 };
 
@@ -52,7 +52,7 @@ fn rows_below() -> FirstRows {
 
 fn read_as_guessed(run: RunSnapshot) -> Snapshot {
     let committed = RunReading {
-        stretches: None,
+        stretches: Some(Arc::new(stretches(&run))),
         first_rows: Some(Arc::new(rows_below())),
         read_as: Some(Arc::new(guessed())),
     };
