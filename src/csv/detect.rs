@@ -222,7 +222,11 @@ fn layout(
     let top = grid.rows.get(table.top).ok_or_else(|| sample.too_short())?;
     let header_rows = &grid.rows[table.top..table.top + table.header_rows];
     let (end, line) = match header_rows.last() {
-        Some(last) => (last.end + line_end(&grid.front.text[last.end..]), last.next_line),
+        Some(last) => {
+            let line_end = line_end(&grid.front.text[last.end..]);
+            // The file may end with the header.
+            (last.end + line_end, last.next_line - u64::from(line_end == 0))
+        }
         None => (top.start, top.line),
     };
     if header_rows.iter().map(|row| row.end - row.start).sum::<usize>() > sample.max_header_bytes {
