@@ -2,7 +2,10 @@
 
 use memchr::memmem;
 
-use super::grid::{Grid, Judged, ratio};
+use super::{
+    grid::{Grid, Judged, ratio},
+    scan::Row,
+};
 use crate::csv::{Choices, Delimiter, Dialect, Escape, Quote};
 
 /// The grid with the quotes that fit best for this delimiter.
@@ -76,16 +79,23 @@ pub(super) fn quoting<'t>(front: Judged<'t>, delimiter: Delimiter, choices: &Cho
 
 /// Rows that do not come out right.
 fn bad(grid: &Grid<'_>) -> usize {
-    let unfit = grid
-        .rows
-        .iter()
-        .filter(|row| row.width != grid.width || row.has_text_behind || row.is_open || row.quotes_are_text);
-    unfit.count()
+    grid.rows.iter().filter(|row| row.has_text_behind || is_uneven(grid, row)).count()
+}
+
+/// Rows that have another width than most, or a quote that does not close as it should.
+fn uneven(grid: &Grid<'_>) -> usize {
+    grid.rows.iter().filter(|row| is_uneven(grid, row)).count()
+}
+
+fn is_uneven(grid: &Grid<'_>, row: &Row) -> bool {
+    row.width != grid.width || row.is_open || row.quotes_are_text
 }
 
 /// Whether the quotes of `other` explain the text better than those of `best`.
 fn is_better(other: &Grid<'_>, best: &Grid<'_>) -> bool {
-    let (bad_now, bad_then) = (bad(best), bad(other));
+    // Text behind a closing quote is kept, and alone is no reason for another quote.
+    let is_same_quote = other.dialect.quote == best.dialect.quote;
+    let (bad_now, bad_then) = (if is_same_quote { bad(best) } else { uneven(best) }, bad(other));
     match other.dialect.quote {
         Quote::Single if other.dialect.inner_quotes_are_text => bad_then == 0 && bad_now > 0,
         Quote::Single => {
