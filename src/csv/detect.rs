@@ -50,6 +50,13 @@ pub fn detect(
             Layout { encoding: encoding.value, ..Layout::read(sample.whole, eof, max_header_bytes)? };
         return Ok((layout, plain(encoding, sample.start.line)));
     }
+    if sample.is_blank() {
+        if !eof {
+            return Err(sample.too_short());
+        }
+        let layout = Layout { encoding: encoding.value, ..Layout::read(b"", eof, max_header_bytes)? };
+        return Ok((layout, plain(encoding, sample.start.line)));
+    }
     if !eof && memchr2(b'\r', b'\n', sample.text()).is_none() {
         return Err(sample.too_short());
     }

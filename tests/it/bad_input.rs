@@ -177,6 +177,7 @@ async fn what_is_no_csv_fails_at_once_and_says_what_it_is() {
         ("lines.csv", &lines, "This is JSON (one value per line), not a CSV."),
         ("note.csv", "{\\rtf1\\ansi id,name}", "This is an RTF document, not a CSV."),
         ("blank.csv", "\u{feff}\n\r\n", "The file has no text: no header and no rows."),
+        ("spaces.csv", "\n\n  \n", "The file has no text: no header and no rows."),
     ] {
         let import = visitor.upload(name, file).await;
         let panel = visitor.wait_for_state(&import, "Failed").await;

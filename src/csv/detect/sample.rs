@@ -36,6 +36,14 @@ impl<'t> Sample<'t> {
         self.from(self.start)
     }
 
+    /// Whether there is nothing but white space.
+    pub(super) fn is_blank(&self) -> bool {
+        let is_nothing = |c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}');
+        // A character that the end of the sample cuts is none, and so is an undecodable byte.
+        let mut chunks = self.text().utf8_chunks();
+        chunks.all(|chunk| chunk.invalid().is_empty() && chunk.valid().chars().all(is_nothing))
+    }
+
     pub(super) fn from(&self, at: Cursor) -> &'t [u8] {
         usize::try_from(at.byte).ok().and_then(|byte| self.whole.get(byte..)).unwrap_or_default()
     }

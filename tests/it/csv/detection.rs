@@ -100,7 +100,12 @@ fn quotes_and_escapes_are_those_that_make_the_rows_even() {
             "a,b\n\"a \"good, new\" one\",1\n\"x\",2\n",
             r#"{"delimiter":",","quote":"double","escape":"doubled","inner_quotes_are_text":true}"#,
         ),
-        // A stray quote is the reader's business.
+        // Text behind a closing quote is the reader's business while the rows are even, as a stray quote is.
+        ("a,b\n\"x\"y,1\nz,2\n", r#"{"delimiter":",","quote":"double","escape":"doubled"}"#),
+        (
+            "a,b\n\"x\"y,1\n\"z\"w,2\n\"p\"q,3\n\"r\"s,4\n",
+            r#"{"delimiter":",","quote":"double","escape":"doubled"}"#,
+        ),
         ("a,b\n1,\"x\n2,y\n3,z\n", r#"{"delimiter":",","quote":"double","escape":"doubled"}"#),
     ] {
         assert_eq!(serde_json::to_string(&read(file).0.dialect).unwrap(), dialect, "{file:?}");
@@ -250,4 +255,13 @@ fn no_front_takes_long_or_is_read_in_two_ways() {
         assert!(begun.elapsed().as_secs() < 10, "{:?}", pieces[weight]);
         assert_eq!(read_with(&text, &[]), first);
     }
+}
+
+#[test]
+fn a_file_of_white_space_has_no_text() {
+    for file in ["", "\n\n  \n", " \t\r\n\t", "\u{feff}\u{a0}\n\u{3000}\n", "  "] {
+        assert_eq!(read(file).0.header, [""; 0], "{file:?}");
+        assert_eq!(read_with(file, &[("header", "none")]).unwrap().0.header, [""; 0], "{file:?}");
+    }
+    assert_eq!(read("\n  \na,b\n1,2\n").0.header, ["a", "b"]);
 }
