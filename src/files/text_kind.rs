@@ -170,6 +170,11 @@ mod tests {
                 "From a@x.org Thu Jan  1 00:00:00 2024\nMessage-ID: <1>\nSubject: x\n\nHi\n",
                 Some(TextKind::Mail),
             ),
+            (
+                "From: A <a@x.org>\nTo: b@x.org\nSubject: hi\nDate: Mon, 1 Jan 2024 10:00:00 +0000\n\nHi, B\n",
+                Some(TextKind::Mail),
+            ),
+            ("Date: 1 Jan 2024\r\nTo: b@x.org\r\nFrom: a@x.org\r\n\r\nHi,\r\nB\r\n", Some(TextKind::Mail)),
             ("BEGIN:VCALENDAR\r\nVERSION:2.0\r\n", Some(TextKind::Calendar)),
             ("BEGIN:VCARD\nVERSION:3.0\n", Some(TextKind::Contacts)),
             (
@@ -216,6 +221,7 @@ mod tests {
             "CREATE TABLE t,INSERT\n1,2\n",
             "-- id,name\n1,2\n",
             "From: 01.01.2024\nTo: 31.01.2024\nSubject: all\n\nDay;Text;Sum\n1;x;2\n",
+            "From: a@x.org\nSubject: all\n\nDay;Text;Sum\n1;x;2\n",
             "From:To:Subject\na:b:c\n",
             "From a,To b\n1,2\n",
             "BEGIN:END\n1:2\n",

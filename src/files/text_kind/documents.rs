@@ -79,9 +79,13 @@ fn without_comments(text: &str) -> &str {
 const MAIL_FIELDS: [&str; 6] =
     ["received:", "message-id:", "mime-version:", "return-path:", "delivered-to:", "content-type:"];
 
-/// Whether the lines begin with the header of a mail: fields up to an empty line, some of them of mail only.
+/// Fields that a mail has, and that may stand above a table too.
+const COMMON_FIELDS: [&str; 5] = ["to:", "cc:", "reply-to:", "subject:", "date:"];
+
+/// Whether the lines begin with the header of a mail: fields up to an empty line, some of them of mail only, or
+/// an address as the sender and what else a mail has.
 fn is_mail<'t>(lines: impl Iterator<Item = &'t str>) -> bool {
-    let (mut fields, mut has_mail_field) = (0, false);
+    let (mut fields, mut has_mail_field, mut has_sender, mut common) = (0, false, false, 0);
     for (at, line) in lines.enumerate() {
         if line.is_empty() {
             break;
@@ -98,8 +102,11 @@ fn is_mail<'t>(lines: impl Iterator<Item = &'t str>) -> bool {
             return false;
         }
         let lower = line.to_ascii_lowercase();
-        has_mail_field |= MAIL_FIELDS.iter().any(|field| lower.starts_with(field));
+        let is_one_of = |names: &[&str]| names.iter().any(|name| lower.starts_with(name));
+        has_mail_field |= is_one_of(&MAIL_FIELDS);
+        has_sender |= lower.starts_with("from:") && value.contains('@');
+        common += usize::from(is_one_of(&COMMON_FIELDS));
         fields += 1;
     }
-    has_mail_field && fields >= 2
+    has_mail_field && fields >= 2 || has_sender && common >= 2
 }
