@@ -28,6 +28,10 @@ pub enum BinaryKind {
     Elf,
     Audio,
     Video,
+    /// The file that macOS keeps beside another one, with its attributes; named as it with `._` before.
+    AppleDouble,
+    /// Text, in an encoding that hardly any program writes.
+    Utf32,
 }
 
 /// Offset, bytes, kind. Contains only signatures that text cannot start with. "BM" (a bitmap) and "MZ" (a
@@ -60,6 +64,10 @@ const SIGNATURES: &[(usize, &[u8], BinaryKind)] = &[
     (8, b"WAVEfmt ", BinaryKind::Audio),
     (0, b"\x1a\x45\xdf\xa3", BinaryKind::Video),
     (8, b"AVI LIST", BinaryKind::Video),
+    (0, b"\x00\x05\x16\x07", BinaryKind::AppleDouble),
+    // The first begins with the mark of UTF-16 too, but no text goes on with a NUL.
+    (0, b"\xff\xfe\x00\x00", BinaryKind::Utf32),
+    (0, b"\x00\x00\xfe\xff", BinaryKind::Utf32),
 ];
 
 impl BinaryKind {
@@ -79,9 +87,43 @@ impl BinaryKind {
         if matches!(head, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]) {
             return Some(Self::Zstandard);
         }
+        if is_utf32(head) {
+            return Some(Self::Utf32);
+        }
         // An MP4 begins with the length of its first box, which is small: a zero byte.
         (head.first() == Some(&0) && head.get(4..8) == Some(b"ftyp")).then_some(Self::Video)
     }
+
+    /// What the file is not, behind its kind in a sentence.
+    #[must_use]
+    pub fn instead_of(self) -> &'static str {
+        if self == Self::Utf32 { "not in UTF-8" } else { "not a CSV" }
+    }
+
+    /// What a person can do, as the beginning of a sentence.
+    #[must_use]
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Utf32 => "Save it as UTF-8",
+            Self::AppleDouble => "Take the file that has the same name without ._ before it",
+            _ => "Save or export it as CSV",
+        }
+    }
+}
+
+/// Whether `head` is text in UTF-32 without a mark: every four bytes are a character, and most are ASCII.
+fn is_utf32(head: &[u8]) -> bool {
+    let units = head.as_chunks::<4>().0;
+    let is_text = |character: fn([u8; 4]) -> u32| {
+        let mut ascii = 0;
+        let are_characters = units.iter().all(|unit| {
+            let code = character(*unit);
+            ascii += usize::from(matches!(code, 0x20..=0x7e | 0x9 | 0xa | 0xd));
+            code != 0 && char::from_u32(code).is_some()
+        });
+        are_characters && ascii >= 2 && ascii * 2 > units.len()
+    };
+    is_text(u32::from_le_bytes) || is_text(u32::from_be_bytes)
 }
 
 /// The kind as part of a sentence: "This is a PNG image."
@@ -109,6 +151,8 @@ impl fmt::Display for BinaryKind {
             Self::Elf => "a program",
             Self::Audio => "a sound file",
             Self::Video => "a video",
+            Self::AppleDouble => "what macOS keeps beside a file (AppleDouble)",
+            Self::Utf32 => "text in UTF-32",
         })
     }
 }

@@ -212,6 +212,11 @@ fn binary_files_are_known_by_their_first_bytes() {
         (b"SQLite format 3\0\x10\0", "a SQLite database"),
         (b"\0\0\0\x20ftypisom", "a video"),
         (&tar, "a tar archive"),
+        (b"\0\x05\x16\x07\0\x02\0\0Mac OS X", "what macOS keeps beside a file (AppleDouble)"),
+        (b"\xff\xfe\0\0a\0\0\0", "text in UTF-32"),
+        (b"\0\0\xfe\xff\0\0\0a", "text in UTF-32"),
+        (b"a\0\0\0,\0\0\0\xac\x20\0\0\n\0\0\0", "text in UTF-32"),
+        (b"\0\0\0a\0\0\0,\0\x01\xf6\0\0\0\0\n", "text in UTF-32"),
     ] {
         assert_eq!(BinaryKind::sniff(head).map(|kind| kind.to_string()).as_deref(), Some(name), "{head:?}");
     }
@@ -229,6 +234,12 @@ fn text_is_never_taken_for_a_binary_file() {
         b"\xef\xbb\xbfname\n",
         b"\xff\xfen\0a\0m\0e\0",
         b"GIF8,price\n",
+        b"\0,b\n",
+        b"a\0\0\0",
+        b"a\0\0\0,b\n1,2\n",
+        b"\xfe\xff\0a\0,\0b\0\n",
+        b"a\0,\0b\0\n\0x\0,\0y\0\n\0",
+        b"\0\0\0\0\0\0\0\0",
     ] {
         assert_eq!(BinaryKind::sniff(head), None, "{head:?}");
     }

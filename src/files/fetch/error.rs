@@ -41,7 +41,7 @@ pub enum FetchError {
     TooLarge,
     #[error("the file is empty (0 bytes)")]
     Empty,
-    #[error("the file is {0}, not a CSV")]
+    #[error("the file is {0}, {instead}", instead = .0.instead_of())]
     Binary(BinaryKind),
     #[error("the connection dropped before the file was complete")]
     CutOff(#[source] Option<reqwest::Error>),

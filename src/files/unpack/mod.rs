@@ -95,7 +95,7 @@ pub enum UnpackError {
     NeedsMemory { packing: Packing },
     #[error("The {0} needs a dictionary to be unpacked. Pack the file without one, or import it as it is.")]
     NeedsDictionary(Packing),
-    #[error("The {packing} holds {kind}, not a CSV. Import the CSV itself.")]
+    #[error("The {packing} holds {kind}, {}. Import the CSV itself.", .kind.instead_of())]
     OtherKind { packing: Packing, kind: BinaryKind },
     #[error("The {packing} holds another packed file: {kind}. Unpack it and import the file inside.")]
     Nested { packing: Packing, kind: BinaryKind },

@@ -45,7 +45,7 @@ pub enum UploadError {
     AddressTooLong,
     #[error("{0} is empty (0 bytes). Choose a file with a header and rows.")]
     Empty(FileName),
-    #[error("{0} is {1}, not a CSV. Save or export it as CSV and try again.")]
+    #[error("{0} is {1}, {instead}. {advice} and try again.", instead = .1.instead_of(), advice = .1.advice())]
     Binary(FileName, BinaryKind),
     #[error("The upload is larger than {}, the limit here. Split it and import the parts.", bytes_at_most(*.limit))]
     TooLarge { limit: u64 },
