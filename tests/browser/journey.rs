@@ -56,7 +56,7 @@ async fn a_person_signs_up_drops_a_csv_watches_it_and_downloads_the_failed_rows(
     assert_eq!(chromium.attribute("[data-run-id]", "data-failed").await.unwrap(), bad.to_string());
 
     // The import has ended, so the fragment no longer polls.
-    assert!(page.find(By::Css("[data-import-id][hx-trigger], [data-import-id] [hx-trigger]")).await.is_err());
+    assert!(page.find(By::Css("[hx-trigger*='every']")).await.is_err());
 
     page.find(By::Css("a[href$='/failed.csv']")).await.unwrap().click().await.unwrap();
     let downloaded = String::from_utf8(chromium.wait_for_download("failed.csv").await).unwrap();

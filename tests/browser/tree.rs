@@ -55,7 +55,13 @@ async fn a_screen_reader_is_told_what_the_pages_say() {
     let mut differences = String::new();
     for name in PAGES {
         gallery.open(&chromium, gallery.page(name)).await;
-        let told = tree(&chromium).await.replace(VERSION, "0.0.0");
+        let mut told = String::new();
+        // The browser builds the tree after it has painted the page.
+        let has_content = async || {
+            told = tree(&chromium).await.replace(VERSION, "0.0.0");
+            told.contains("\n  main")
+        };
+        chromium.wait_for("the tree of the page", has_content).await;
         let path = folder.join(format!("{name}.txt"));
         if update {
             fs::write(&path, &told).unwrap();

@@ -216,21 +216,21 @@ async fn files_chosen_together_are_sent_in_order_each_with_its_own_stop_and_show
     let names = ["1.csv", "2.csv", "3.csv", "4.csv"];
     let rows = "1,2\n".repeat(100_000);
     let paths = names.map(|name| file(&chromium, name, format!("a,b\n{rows}")));
-    let bad = file(&chromium, "5.xlsx", b"PK\x03\x04....");
+    let bad = file(&chromium, "5.pdf", b"%PDF-1.7....");
     page.find(By::Id("address")).await.unwrap().send_keys("https://half-an-addr").await.unwrap();
     choose(&chromium, &[paths.to_vec(), vec![bad]].concat()).await;
 
     let rows = "return [...document.querySelectorAll('.upload')].map((row) => \
          `${row.querySelector('.upload-name').textContent} ${row.querySelector('.word').textContent}`)";
     let at_first =
-        json!(["1.csv Receiving", "2.csv Receiving", "3.csv Waiting", "4.csv Waiting", "5.xlsx Waiting"]);
+        json!(["1.csv Receiving", "2.csv Receiving", "3.csv Waiting", "4.csv Waiting", "5.pdf Waiting"]);
     assert_eq!(chromium.evaluate(rows).await, at_first);
     page.find(By::Css(".upload:nth-child(3) button")).await.unwrap().click().await.unwrap();
     chromium.wait_for("two cards", async || cards(&chromium).await.len() >= 2).await;
     assert_eq!(page.current_url().await.unwrap().path(), "/");
     chromium.wait_for("the end", async || page.find(By::Css(".is-receiving")).await.is_err()).await;
     let refusal = text(&chromium, "#upload-error").await;
-    assert!(refusal.starts_with("5.xlsx is an Excel workbook"), "{refusal}");
+    assert!(refusal.starts_with("5.pdf is a PDF document"), "{refusal}");
     chromium.wait_for("three cards", async || cards(&chromium).await.len() == 3).await;
     let mut shown = cards(&chromium).await;
     shown.sort();

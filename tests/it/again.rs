@@ -223,9 +223,9 @@ async fn a_retry_and_its_parent_lead_to_each_other() {
     let (app, _others) = spawn_app_with_another_function(|_| {}).await;
     let mut visitor = app.signed_in().await;
     let parent = completed_by_both(&visitor, "orders.csv", MIXED).await;
-    let page = text(&visitor, &parent).await;
-    let forms = page.matches(&format!("action=\"{parent}/retry\"")).count();
-    assert_eq!(forms, 2, "another function may take its failed rows: {page}");
+    let panel = visitor.panel(&parent).await.html;
+    let forms = panel.matches(&format!("action=\"{parent}/retry\"")).count();
+    assert_eq!(forms, 2, "another function may take its failed rows: {panel}");
 
     let failed = run_again(&visitor, &parent, ONLY_FAILED).await;
     let all = run_again(&visitor, &parent, ALL).await;
