@@ -56,6 +56,7 @@ fn separator(reading: &Reading, columns: Option<usize>) -> String {
     match (columns, how) {
         (Some(1), How::Certain) => "One column".to_owned(),
         (Some(1), How::Guess) => "One column (a guess: the header has no separator)".to_owned(),
+        _ if value == Delimiter::NONE => with_how("One column".to_owned(), how),
         _ => with_how(format!("Separated by {}", separators(value)), how),
     }
 }
@@ -73,6 +74,7 @@ pub fn separators(delimiter: Delimiter) -> String {
         "^" => "carets (^)".to_owned(),
         ", " => "comma and space".to_owned(),
         "; " => "semicolon and space".to_owned(),
+        _ if delimiter == Delimiter::NONE => "nothing".to_owned(),
         text => visible(text),
     }
 }

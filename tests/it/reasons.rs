@@ -36,7 +36,7 @@ async fn who_watches_an_import_to_its_end_sees_why_rows_failed() {
             // Before that, its place shows how many rows have failed.
             assert!(panel.html.contains(r#"id="reasons""#), "{}", panel.html);
             assert_eq!(reasons(&panel.html).is_empty(), !over, "{}", panel.html);
-            assert_eq!(panel.html.contains("hx-trigger"), !over, "{}", panel.html);
+            assert_eq!(panel.html.contains("hx-trigger=\"every"), !over, "{}", panel.html);
             over
         })
         .await;

@@ -105,6 +105,8 @@ fn a_file_with_one_column_has_no_separator() {
     assert!(said_of(Some(1), |_| {}).starts_with("One column, UTF-8"));
     let guess = said_of(Some(1), |reading| reading.delimiter.how = How::Guess);
     assert!(guess.starts_with("One column (a guess: the header has no separator), UTF-8"), "{guess}");
+    let chosen = said_of(Some(1), |reading| reading.delimiter = Part::chosen(Delimiter::NONE));
+    assert!(chosen.starts_with("One column (chosen), UTF-8"), "{chosen}");
     let chosen = said_of(Some(1), |reading| reading.delimiter.how = How::Chosen);
     assert!(chosen.starts_with("Separated by commas (chosen), UTF-8"), "{chosen}");
 }
