@@ -5,6 +5,8 @@
 
 #[path = "import/burst.rs"]
 mod burst;
+#[path = "import/duckdb.rs"]
+mod duckdb;
 #[path = "import/history.rs"]
 mod history;
 #[path = "import/polls.rs"]
@@ -53,6 +55,9 @@ fn main() {
         if is_wanted("burst") {
             burst::burst(Engine::Embedded).await;
             burst::burst(Engine::Inngest).await;
+        }
+        if is_wanted("duckdb") {
+            duckdb::duckdb().await;
         }
         if is_wanted("polls") {
             polls::polls().await;
@@ -193,7 +198,17 @@ impl Server {
 
     /// With further settings.
     fn start_with(data: &Path, settings: &[(&str, &str)]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_runboard"))
+        Self::spawn(&mut Command::new(env!("CARGO_BIN_EXE_runboard")), data, settings)
+    }
+
+    /// On these cores only, as `taskset` takes them.
+    fn start_on(data: &Path, cores: &str) -> Self {
+        let mut command = Command::new("taskset");
+        Self::spawn(command.args(["-c", cores, env!("CARGO_BIN_EXE_runboard")]), data, &[])
+    }
+
+    fn spawn(command: &mut Command, data: &Path, settings: &[(&str, &str)]) -> Self {
+        let mut process = command
             .env_clear()
             .env("RUNBOARD_LISTEN", "127.0.0.1:0")
             .env("RUNBOARD_DATA_DIR", data.join("data"))

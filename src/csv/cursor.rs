@@ -14,6 +14,14 @@ pub struct Cursor {
 }
 
 impl Cursor {
+    /// The position behind so many bytes and line ends of it.
+    #[must_use]
+    pub fn behind(self, bytes: usize, line_ends: u64) -> Self {
+        let mut behind = self;
+        behind.advance(bytes, line_ends);
+        behind
+    }
+
     pub(super) fn advance(&mut self, bytes: usize, line_ends: u64) {
         self.byte += bytes as u64;
         self.line += line_ends;

@@ -39,7 +39,7 @@ impl<'o> Encoder<'o> {
 }
 
 /// Appends `field` in quotes.
-fn quoted(out: &mut Vec<u8>, field: &[u8]) {
+pub(super) fn quoted(out: &mut Vec<u8>, field: &[u8]) {
     out.push(b'"');
     let mut parts = field.split(|&byte| byte == b'"');
     out.extend_from_slice(parts.next().unwrap_or_default());

@@ -22,7 +22,24 @@ impl Layout {
             && self.header.iter().zip(fields.in_columns()).all(|(name, field)| is_name(name, field))
             && self.header.iter().any(|name| !name.is_empty())
     }
+
+    /// Whether a row whose first bytes are these can be the header again.
+    pub(super) fn can_be_header(&self, content: &[u8]) -> bool {
+        let first_name = self.header.first().map_or("", String::as_str);
+        match content.first() {
+            Some(byte) if byte.is_ascii_alphanumeric() => content.starts_with(first_name.as_bytes()),
+            _ => {
+                let text = content.strip_prefix(b"\"").or(content.strip_prefix(b"'")).unwrap_or(content);
+                let front = &text[..text.len().min(first_name.len().saturating_add(LONGEST_SPACE))];
+                let front = front.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+                front.trim_start_matches(is_around_name).starts_with(first_name)
+            }
+        }
+    }
 }
+
+/// The most bytes of spaces in front of a name that is recognised.
+const LONGEST_SPACE: usize = 64;
 
 fn is_name(name: &str, field: &[u8]) -> bool {
     field == name.as_bytes()

@@ -9,6 +9,7 @@ use super::{
     failed_csv,
     fields::Fields,
     records::{Judged, RecordSink},
+    requote::{copy_text, requote},
     verdict::RecordFailure,
 };
 
@@ -68,6 +69,31 @@ impl Output {
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.bytes() >= FULL
+    }
+
+    /// Appends the output of the records that follow.
+    pub fn follow_with(&mut self, following: Self) {
+        let append = |to: &mut Vec<u8>, mut from: Vec<u8>| {
+            if to.is_empty() { *to = from } else { to.append(&mut from) }
+        };
+        append(&mut self.processed, following.processed);
+        append(&mut self.failed, following.failed);
+        append(&mut self.raw, following.raw);
+        self.counts = self.counts.plus(following.counts);
+        self.reasons.append(following.reasons);
+        self.notes.append(&following.notes);
+    }
+
+    /// Appends a record whose quotes are as RFC 4180 wants them. `is_text` says that it has no quotes, and no comma
+    /// that is not its delimiter.
+    pub(super) fn push_clean(&mut self, content: &[u8], delimiter: u8, is_text: bool) {
+        if is_text {
+            copy_text(content, delimiter, &mut self.processed);
+        } else {
+            requote(content, delimiter, &mut self.processed);
+        }
+        self.processed.extend_from_slice(LINE_END);
+        self.counts.processed += 1;
     }
 
     fn push_processed(&mut self, fields: &Fields<'_>) {

@@ -1,12 +1,13 @@
 //! Reads a part of a file's records in one pass.
 
-use super::{Cursor, Layout, Output, output::Writer, past::Past, records::Records};
+use super::{Cursor, Layout, Output, output::Writer, past::Past, quick::Quick, records::Records};
 
 /// Reads records from consecutive slices of a file.
 ///
 /// It remembers whether it is skipping the rest of a record that is too long.
 pub struct Pass<'l> {
     records: Records<'l>,
+    quick: Option<Quick<'l>>,
 }
 
 impl<'l> Pass<'l> {
@@ -19,13 +20,14 @@ impl<'l> Pass<'l> {
     /// Goes on where another pass has stopped, at a boundary.
     #[must_use]
     pub fn resume(layout: &'l Layout, cursor: Cursor, past: Past, max_record_bytes: usize) -> Self {
-        Self { records: Records::new(layout, cursor, past, max_record_bytes) }
+        let records = Records::new(layout, cursor, past, max_record_bytes);
+        Self { records, quick: Quick::new(layout, max_record_bytes) }
     }
 
     /// What matters of the records before the cursor for those after it.
     #[must_use]
     pub fn past(&self) -> Past {
-        self.records.past
+        self.records.past.at(self.records.cursor.byte)
     }
 
     /// Where the search for the next record begins. Another pass can continue from here if
@@ -60,6 +62,14 @@ impl<'l> Pass<'l> {
         let mut consumed = 0;
         while self.records.is_skipping || self.records.cursor.byte < stop && (consumed == 0 || !out.is_full())
         {
+            if let Some(quick) = self.quick.as_mut().filter(|_| self.records.is_free()) {
+                let taken = quick.take(&rest[consumed..], self.records.cursor.byte, stop, out);
+                consumed += taken.bytes;
+                self.records.pass_records(taken);
+                if self.records.cursor.byte >= stop || consumed > 0 && out.is_full() {
+                    break;
+                }
+            }
             let writer = &mut Writer { out, header };
             if let Some(taken) = self.records.take(&rest[consumed..], eof, writer) {
                 consumed += taken;
@@ -72,5 +82,74 @@ impl<'l> Pass<'l> {
             }
         }
         consumed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*, sample::select};
+
+    use super::*;
+    use crate::csv::{Delimiter, Dialect};
+
+    /// Whole records, most of them clean, and pieces that are not.
+    const PIECES: &[&[u8]] = &[
+        b"1,2\n",
+        b"3,4\r\n",
+        b"5;6\n",
+        b"\"7\",\"8,9\"\r\n",
+        b"\"a\"\"b\";\"c\nd\"\n",
+        b"\"\",\"\"\n",
+        b"1,2,\n",
+        b"a,b\n",
+        b"a text that is longer than a block of the quick way, so that its line end is in another one,\"x\"\r\n",
+        b"\n",
+        b",\n",
+        b"\"",
+        b",",
+        b";",
+        b"\r",
+        b"\xc3\xa4,\xe2\x82\xac\n",
+        b"\xff",
+        b"\0",
+        b"\xef\xbb\xbf",
+        b"x\"y,z\n",
+        b"\"x\"y,z\n",
+        b"\x1a",
+    ];
+
+    fn read(layout: &Layout, is_quick: bool, file: &[u8], limit: usize) -> (Output, Cursor, Past) {
+        let mut pass = Pass::new(layout, layout.start, limit);
+        pass.quick = pass.quick.filter(|_| is_quick);
+        let mut out = Output::default();
+        assert_eq!(pass.read(file, true, u64::MAX, &mut out), file.len());
+        (out, pass.cursor(), pass.past())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_quick_way_gives_what_the_slow_way_gives(
+            pieces in vec(select(PIECES), 0..60),
+            delimiter in select(&[",", ";"][..]),
+            left_out_at_end in 0_usize..2,
+            repairs in any::<bool>(),
+            limit in select(&[40_usize, 100, 1 << 20][..]),
+        ) {
+            let file = pieces.concat();
+            let mut layout = Layout::read(b"a,b\n", true, 100).unwrap();
+            layout.dialect = Dialect { delimiter: delimiter.parse::<Delimiter>().unwrap(), ..Dialect::plain() };
+            (layout.left_out_at_end, layout.repairs) = (left_out_at_end, repairs);
+            let (quick, quick_end, quick_past) = read(&layout, true, &file, limit);
+            let (slow, slow_end, slow_past) = read(&layout, false, &file, limit);
+            prop_assert_eq!(
+                String::from_utf8_lossy(&quick.processed), String::from_utf8_lossy(&slow.processed));
+            prop_assert_eq!(quick.failed, slow.failed);
+            prop_assert_eq!(quick.raw, slow.raw);
+            prop_assert_eq!(quick.counts, slow.counts);
+            prop_assert_eq!(quick.notes, slow.notes);
+            prop_assert_eq!((quick_end, quick_past), (slow_end, slow_past));
+        }
     }
 }

@@ -29,6 +29,11 @@ impl Past {
         *self == Self::default()
     }
 
+    /// What of it matters from `byte` on.
+    pub(super) fn at(self, byte: u64) -> Self {
+        if byte < self.searched_to { self } else { Self { searched_to: 0, searches: 0, ..self } }
+    }
+
     pub(super) fn pass_empty_line(&mut self, records_before: u64) {
         self.below_table |= records_before > 0;
         self.second_table = None;

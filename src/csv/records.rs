@@ -37,6 +37,14 @@ pub(super) struct Judged<'a> {
     pub(super) failure: Option<RecordFailure<'a>>,
 }
 
+/// What was taken the quick way.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Taken {
+    pub(super) bytes: usize,
+    pub(super) line_ends: u64,
+    pub(super) records: u64,
+}
+
 /// Reads one record after the other.
 pub(super) struct Records<'l> {
     pub(super) layout: &'l Layout,
@@ -60,6 +68,20 @@ impl<'l> Records<'l> {
             splitter: Splitter::new(&layout.dialect, layout.columns_in_file(), limit),
             unwrapped: layout.is_failed_csv.then(Unwrapped::default),
             is_skipping: false,
+        }
+    }
+
+    /// Whether the next record may be taken the quick way.
+    pub(super) fn is_free(&self) -> bool {
+        !self.is_skipping && !self.past.is_bound_to_lines(self.cursor.byte)
+    }
+
+    /// Goes on behind records that were taken the quick way.
+    pub(super) fn pass_records(&mut self, taken: Taken) {
+        self.cursor.advance(taken.bytes, taken.line_ends);
+        self.cursor.record += taken.records;
+        if taken.records > 0 {
+            self.past.pass_right_width();
         }
     }
 

@@ -1,6 +1,6 @@
 //! Splits input into records and fields. Nothing is judged or written here.
 
-use memchr::{memchr2, memchr2_iter};
+use memchr::{memchr_iter, memchr2};
 
 use super::{
     Dialect,
@@ -244,8 +244,8 @@ pub(super) fn behind_line_end(bytes: &[u8]) -> Option<usize> {
 
 /// The number of line ends in `bytes`, inside and outside quotes.
 pub(super) fn count_line_ends(bytes: &[u8]) -> u64 {
-    let ends_line = |&at: &usize| bytes[at] == b'\n' || bytes.get(at + 1) != Some(&b'\n');
-    memchr2_iter(b'\r', b'\n', bytes).filter(ends_line).count() as u64
+    let lone_cr = memchr_iter(b'\r', bytes).filter(|at| bytes.get(at + 1) != Some(&b'\n'));
+    (memchr_iter(b'\n', bytes).count() + lone_cr.count()) as u64
 }
 
 #[cfg(test)]

@@ -169,6 +169,7 @@ impl Processor {
                     before: counts,
                     stretches_before: stretches.or_else(|| (!has_rows).then(|| Stretches::new(plan.size))),
                     plan,
+                    idle: self.work.idle(),
                     reservation: self.quota.reserve_for(&call.event.id).await??,
                 };
                 let rows = self.rows(task, name).await;

@@ -60,6 +60,12 @@ impl Slots {
         Self(Arc::new(Shared { share, state: Mutex::new(state) }))
     }
 
+    /// How many slots nobody holds.
+    #[must_use]
+    pub fn idle(&self) -> usize {
+        self.0.lock().free
+    }
+
     /// Waits for a slot. The next slot goes to the tenant that holds the fewest, then to the tenant that was
     /// served longest ago, then to the earliest call. A dropped call no longer waits.
     pub async fn acquire(&self, tenant: &str) -> Slot {

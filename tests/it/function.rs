@@ -1,5 +1,6 @@
 //! The function over HTTP: signed calls, signed answers, each record counted once.
 
+mod blocks;
 mod earlier_reader;
 mod fetch;
 mod handler;

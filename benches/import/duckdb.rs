@@ -1,0 +1,193 @@
+//! Reading against DuckDB's: the same file is split, judged and written out again by both, on the same core.
+
+use std::{fmt::Write, fs, hint::black_box, path::Path, process::Command, time::Duration, time::Instant};
+
+use runboard::csv::{Layout, count_fields};
+
+use super::{MIB, Server, median, visitor::Visitor};
+
+const ROWS: usize = 4_000_000;
+const ROUNDS: usize = 3;
+const PACKAGE: &str = "duckdb==2.0.*";
+
+/// Prints the seconds until both output files are written.
+const PROGRAM: &str = r#"
+import duckdb, sys, time
+source, options, folder = sys.argv[1:]
+db = duckdb.connect()
+db.execute("SET threads = 1")
+begun = time.perf_counter()
+db.execute(f"COPY (FROM read_csv('{source}', store_rejects = true, all_varchar = true{options})) TO '{folder}/out.csv'")
+db.execute(f"COPY (FROM reject_errors) TO '{folder}/rejects.csv'")
+print(time.perf_counter() - begun)
+"#;
+
+/// A kind of file, and what DuckDB has to be told about it.
+struct Kind {
+    name: &'static str,
+    options: &'static str,
+    file: fn() -> Vec<u8>,
+}
+
+pub async fn duckdb() {
+    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/duckdb");
+    let install = ["-m", "pip", "install", "--quiet", "--target"];
+    let installed = packages.join("duckdb").exists()
+        || Command::new("python3")
+            .args(install)
+            .arg(&packages)
+            .arg(PACKAGE)
+            .status()
+            .is_ok_and(|status| status.success());
+    if !installed {
+        println!("DuckDB is not compared, because pip cannot install {PACKAGE}.");
+        return;
+    }
+    let kinds = [
+        Kind { name: "commas", options: "", file: plain },
+        Kind { name: "10% quoted fields with line ends", options: "", file: with_line_ends },
+        Kind {
+            name: "semicolons, windows-1252",
+            options: ", delim = ';', encoding = 'windows-1252-2000'",
+            file: semicolons,
+        },
+    ];
+    for kind in kinds {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.csv");
+        let file = (kind.file)();
+        fs::write(&path, &file).unwrap();
+        println!("{ROWS} rows, {} MiB, {}, median of {ROUNDS}:", file.len() as u64 / MIB, kind.name);
+        let duckdb: Option<Vec<Duration>> =
+            (0..ROUNDS).map(|_| duckdb_reads(&packages, &path, kind.options, folder.path())).collect();
+        let one = import("0", &file).await;
+        let two = import("0,1", &file).await;
+        match duckdb.map(median) {
+            Some(duckdb) => {
+                println!("  DuckDB, one core            {:>8.2} s", duckdb.as_secs_f64());
+                println!(
+                    "  import, one core            {:>8.2} s   {}",
+                    one.as_secs_f64(),
+                    times(duckdb, one, "DuckDB")
+                );
+            }
+            None => println!(
+                "  import, one core            {:>8.2} s   (DuckDB cannot read the file)",
+                one.as_secs_f64()
+            ),
+        }
+        println!(
+            "  import, two cores           {:>8.2} s   {}",
+            two.as_secs_f64(),
+            times(one, two, "one core")
+        );
+    }
+    bare();
+}
+
+/// From the answer to the upload until both outputs can be downloaded.
+async fn import(cores: &str, file: &[u8]) -> Duration {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_on(data.path(), cores);
+    let mut visitor = Visitor::new(&server.origin);
+    visitor.sign_up("mira@example.org").await;
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let at = visitor.upload("rows.csv", file).await;
+        let begun = Instant::now();
+        let panel = visitor.wait_for_state(&at, "Completed").await;
+        rounds.push(begun.elapsed());
+        let (processed, failed) = panel.counts();
+        assert_eq!((processed + failed, failed), (ROWS as u64, ROWS as u64 / 1_000));
+    }
+    median(rounds)
+}
+
+fn duckdb_reads(packages: &Path, source: &Path, options: &str, folder: &Path) -> Option<Duration> {
+    let output = Command::new("taskset")
+        .args(["-c", "0", "python3", "-c", PROGRAM])
+        .arg(source)
+        .arg(options)
+        .arg(folder)
+        .env("PYTHONPATH", packages)
+        .output()
+        .ok()?;
+    let seconds = String::from_utf8(output.stdout).ok()?;
+    seconds.trim().parse().ok().map(Duration::from_secs_f64)
+}
+
+/// The pass that only finds records and counts fields.
+fn bare() {
+    let file = plain();
+    let layout = Layout::read(&file[..1_000], false, 1_000).unwrap();
+    let records = &file[layout.start.byte as usize..];
+    let ours = fastest(|| {
+        black_box(count_fields(&layout, records));
+    });
+    let csv = fastest(|| {
+        let mut reader = csv::Reader::from_reader(&file[..]);
+        let mut record = csv::ByteRecord::new();
+        while reader.read_byte_record(&mut record).unwrap_or(true) {
+            black_box(record.len());
+        }
+    });
+    let line_ends = fastest(|| {
+        black_box(memchr::memchr_iter(b'\n', &file).count());
+    });
+    let speed = |time: Duration| file.len() as f64 / MIB as f64 / time.as_secs_f64();
+    println!("finding records and counting fields:");
+    println!("  ours                        {:>8.0} MiB/s", speed(ours));
+    println!("  csv::ByteRecord             {:>8.0} MiB/s   {}", speed(csv), times(csv, ours, "it"));
+    println!(
+        "  memchr, line ends           {:>8.0} MiB/s   {}",
+        speed(line_ends),
+        times(line_ends, ours, "it")
+    );
+}
+
+fn fastest(mut work: impl FnMut()) -> Duration {
+    let run = |_| {
+        let begun = Instant::now();
+        work();
+        begun.elapsed()
+    };
+    (0..ROUNDS).map(run).min().unwrap_or_default()
+}
+
+fn times(reference: Duration, ours: Duration, name: &str) -> String {
+    format!("{:.2} times as fast as {name}", reference.as_secs_f64() / ours.as_secs_f64())
+}
+
+/// Rows of which each thousandth lacks its last field.
+fn rows(delimiter: char, note: impl Fn(usize) -> &'static str) -> String {
+    let mut file =
+        "id,first_name,last_name,email,city,amount,ordered_at,note\n".replace(',', &delimiter.to_string());
+    for id in 0..ROWS {
+        let (first, last, amount, day) = (id % 100, id % 1_000, id % 10_000, id % 28 + 1);
+        let d = delimiter;
+        let _ = write!(
+            file,
+            "{id}{d}Jo{first}{d}Smith{last}{d}jo{id}@example.org{d}Springfield{d}{amount}.50{d}2026-11-{day:02}"
+        );
+        if id % 1_000 != 999 {
+            file.push(d);
+            file.push_str(note(id));
+        }
+        file.push('\n');
+    }
+    file
+}
+
+fn plain() -> Vec<u8> {
+    rows(',', |_| "left at the door").into_bytes()
+}
+
+fn with_line_ends() -> Vec<u8> {
+    rows(',', |id| if id % 10 == 0 { "\"left\nat the door\"" } else { "left at the door" }).into_bytes()
+}
+
+fn semicolons() -> Vec<u8> {
+    let file = rows(';', |_| "near M?nchen").into_bytes();
+    // The letter is one byte in windows-1252.
+    file.into_iter().map(|byte| if byte == b'?' { 0xfc } else { byte }).collect()
+}
