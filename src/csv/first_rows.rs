@@ -8,7 +8,7 @@ use super::{
     fields::Fields,
     layout::front,
     past::Past,
-    records::{Judged, RecordSink, Records},
+    records::{JudgedRecord, RecordSink, Records},
     split::without_half_line_end,
     verdict::if_any_in_current_words,
 };
@@ -98,8 +98,8 @@ impl Rows {
 }
 
 impl RecordSink for Rows {
-    fn record(&mut self, record: &Judged<'_>) {
-        let Judged { line, content, ref fields, failure } = *record;
+    fn record(&mut self, record: &JudgedRecord<'_>) {
+        let JudgedRecord { line, content, ref fields, failure } = *record;
         let fault = failure
             .zip(fields.as_ref())
             .and_then(|(failure, fields)| Some((failure, failure.field(fields)?.0)));

@@ -8,7 +8,7 @@ use super::{
     excerpt::excerpt,
     failed_csv,
     fields::Fields,
-    records::{Judged, RecordSink},
+    records::{JudgedRecord, RecordSink},
     requote::{copy_text, requote},
     verdict::RecordFailure,
 };
@@ -114,8 +114,8 @@ pub(super) struct Writer<'o> {
 }
 
 impl RecordSink for Writer<'_> {
-    fn record(&mut self, record: &Judged<'_>) {
-        let Judged { line, content, ref fields, failure } = *record;
+    fn record(&mut self, record: &JudgedRecord<'_>) {
+        let JudgedRecord { line, content, ref fields, failure } = *record;
         let Some(failure) = failure else {
             if let Some(fields) = fields {
                 self.out.push_processed(fields);

@@ -1,10 +1,13 @@
 //! How a file is read, how sure that is, and what a person may choose instead.
 
-use std::{collections::BTreeMap, fmt, num::NonZeroU64};
+use std::{fmt, num::NonZeroU64};
 
 use serde::{Deserialize, Serialize};
 
-use super::dialect::{Delimiter, Escape, Quote};
+use super::{
+    dialect::{Delimiter, Escape, Quote},
+    notes::Notes,
+};
 
 /// How a file is read. Stored with its run, shown to people and programs, and obeyed by every later step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,100 +237,6 @@ impl Choices {
     }
 }
 
-/// What was left out of a file, repaired in it or noticed about it: how often, and where first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Notes {
-    notes: BTreeMap<Note, Noted>,
-}
-
-/// How often something was noted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Noted {
-    pub count: u64,
-    /// The physical line of the first one.
-    pub first_line: u64,
-}
-
-/// What can be noted about a file, in the order in which people read it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Note {
-    /// Left out: the line that names the separator (`sep=;`).
-    SeparatorLine,
-    /// Left out: lines above the header.
-    LinesAboveHeader,
-    /// Left out: lines above the header that begin with `#`.
-    CommentLines,
-    /// Left out: spaces and invisible characters at the ends of names; counts the names.
-    HeaderMarks,
-    /// Left out: the delimiter at the end of every row.
-    TrailingDelimiter,
-    /// Left out: columns at the end that have no name and no content.
-    EmptyColumns,
-    /// Columns that have content and no name in the header, now called `column N`.
-    UnnamedColumns,
-    /// Left out: rows of delimiters only.
-    EmptyRows,
-    /// Left out: the header again, below itself.
-    RepeatedHeaders,
-    /// Left out: byte-order marks where files were joined.
-    JoinMarks,
-    /// Left out: the end mark of old DOS files (0x1A).
-    EndMark,
-    /// Records with a quote inside an unquoted field; the quote is text.
-    QuotesInside,
-    /// Records with text after a closing quote, which is kept.
-    TextAfterQuote,
-    /// Lines whose opening quote never closes, read as text.
-    QuotesAsText,
-}
-
-impl Note {
-    /// Whether something of the file is in neither output.
-    #[must_use]
-    pub fn is_left_out(self) -> bool {
-        !matches!(self, Self::UnnamedColumns | Self::QuotesInside | Self::TextAfterQuote | Self::QuotesAsText)
-    }
-}
-
-impl Notes {
-    /// Adds one on `line`. Lines must come in order.
-    pub(super) fn add(&mut self, note: Note, line: u64) {
-        self.add_several(note, 1, line);
-    }
-
-    /// Adds `count`, the first of them on `line`.
-    pub(super) fn add_several(&mut self, note: Note, count: u64, line: u64) {
-        if count > 0 {
-            let noted = self.notes.entry(note).or_insert(Noted { count: 0, first_line: line });
-            noted.count = noted.count.saturating_add(count);
-        }
-    }
-
-    /// Adds the notes of the part of the file that follows.
-    pub fn append(&mut self, following: &Self) {
-        for (note, noted) in &following.notes {
-            self.add_several(*note, noted.count, noted.first_line);
-        }
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = (Note, Noted)> + '_ {
-        self.notes.iter().map(|(note, noted)| (*note, *noted))
-    }
-
-    #[must_use]
-    pub fn of(&self, note: Note) -> Option<Noted> {
-        self.notes.get(&note).copied()
-    }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.notes.is_empty()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -386,16 +295,5 @@ mod tests {
             let delimiter = Delimiter::named(given).unwrap();
             assert_eq!((delimiter.as_str(), delimiter.name()), (text, name));
         }
-    }
-
-    #[test]
-    fn notes_of_parts_add_up() {
-        let (mut first, mut second) = (Notes::default(), Notes::default());
-        first.add(Note::EmptyRows, 4);
-        second.add(Note::EmptyRows, 9);
-        second.add(Note::QuotesInside, 10);
-        first.append(&second);
-        let noted = |count, first_line| Some(Noted { count, first_line });
-        assert_eq!((first.of(Note::EmptyRows), first.of(Note::QuotesInside)), (noted(2, 4), noted(1, 10)));
     }
 }

@@ -20,14 +20,14 @@ const END_MARK: u8 = 0x1a;
 
 /// Takes what is read.
 pub(super) trait RecordSink {
-    fn record(&mut self, record: &Judged<'_>);
+    fn record(&mut self, record: &JudgedRecord<'_>);
     /// Takes original bytes of a failed record.
     fn raw(&mut self, bytes: &[u8]);
     fn note(&mut self, note: Note, line: u64);
 }
 
 /// A record and the verdict on it.
-pub(super) struct Judged<'a> {
+pub(super) struct JudgedRecord<'a> {
     /// The physical line on which it begins.
     pub(super) line: u64,
     /// Its bytes without the line end. If it is too long, all bytes from its first on that are known.
@@ -199,7 +199,7 @@ impl<'l> Records<'l> {
         // The fields as they were in the file that the failed record came from.
         let unwrapped = (failure.is_some() && layout.is_failed_csv).then(|| fields.encoded());
         let content = unwrapped.as_deref().unwrap_or(record.content);
-        sink.record(&Judged { line, content, fields: Some(fields), failure });
+        sink.record(&JudgedRecord { line, content, fields: Some(fields), failure });
         if failure.is_some() {
             sink.raw(record.bytes);
         }
@@ -213,7 +213,7 @@ impl<'l> Records<'l> {
         // A CRLF across the limit stays whole, so that it counts as one line end.
         let length = if rest[..=limit].ends_with(b"\r\n") { limit - 1 } else { limit };
         let failure = Some(RecordFailure::TooLong { limit });
-        sink.record(&Judged { line: self.cursor.line, content: rest, fields: None, failure });
+        sink.record(&JudgedRecord { line: self.cursor.line, content: rest, fields: None, failure });
         sink.raw(&rest[..length]);
         self.cursor.advance(length, count_line_ends(&rest[..length]));
         self.cursor.record += 1;
