@@ -230,6 +230,29 @@ impl Choices {
         Ok(true)
     }
 
+    /// The form fields with the values that [`set`](Self::set) takes, without those left to detection.
+    #[must_use]
+    pub fn fields(&self) -> Vec<(&'static str, String)> {
+        let quote = self.quote.map(|quote| match quote {
+            Quote::Double => "double",
+            Quote::Single => "single",
+            Quote::None => "none",
+        });
+        let escape = self.escape.map(|escape| match escape {
+            Escape::Doubled => "doubled",
+            Escape::Backslash => "backslash",
+        });
+        let values = [
+            self.delimiter.map(|delimiter| delimiter.name().to_owned()),
+            self.encoding.map(|encoding| encoding.name().to_owned()),
+            quote.map(str::to_owned),
+            escape.map(str::to_owned),
+            self.header.map(|header| header.to_string()),
+            self.header_rows.map(|rows| rows.to_string()),
+        ];
+        Self::FIELDS.into_iter().zip(values).filter_map(|(field, value)| Some((field, value?))).collect()
+    }
+
     /// Whether everything is left to detection.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -258,6 +281,11 @@ mod tests {
             serde_json::to_string(&choices).unwrap(),
             r#"{"encoding":"windows-1252","delimiter":";","quote":"single","escape":"backslash","header":{"line":6},"headerRows":2}"#
         );
+        let mut again = Choices::default();
+        for (field, value) in choices.fields() {
+            assert_eq!(again.set(field, &value), Ok(true), "{field}");
+        }
+        assert_eq!(again, choices);
         for field in Choices::FIELDS {
             assert_eq!(choices.set(field, if field == "quote" { "" } else { "detect" }), Ok(true));
         }

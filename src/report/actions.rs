@@ -37,6 +37,8 @@ pub struct Actions<'a> {
     /// Only the failed rows, if they may pass in a retry.
     pub failed_again: RunAgain,
     pub all_again: RunAgain,
+    /// Form fields: what a person chose about the reading, which running all of it again keeps.
+    pub reading_fields: Vec<(&'static str, String)>,
     /// The form in which the reading is changed.
     pub change_reading: Advice,
     /// Only another file or address helps.
@@ -142,6 +144,7 @@ impl<'a> Actions<'a> {
                 &snapshot.row.choices,
                 snapshot.may_run_again(now) && has_room && !is_same_again,
             ),
+            reading_fields: snapshot.row.choices.fields(),
             change_reading: if placement == Placement::Panel {
                 Advice::to_change_reading(snapshot, state, is_same_again)
             } else {

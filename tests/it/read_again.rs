@@ -94,6 +94,12 @@ async fn each_distinct_reading_makes_one_import_however_often_it_is_asked_for() 
     }
     let again = location(&retry(&visitor, &parent, readings[2]).await);
     assert!(children.contains(&again));
+    let panel = visitor.panel(&again).await.html;
+    let form = panel.split("id=\"retry-all-").nth(1).unwrap();
+    for (field, value) in [("delimiter", "semicolon"), ("encoding", "windows-1252"), ("header", "none")] {
+        let kept = format!("<input type=\"hidden\" name=\"{field}\" value=\"{value}\">");
+        assert!(form.contains(&kept), "what was chosen is kept when it is run again: {form}");
+    }
     app.stop().await;
 }
 
