@@ -12,7 +12,8 @@ use crate::{
     imports::{FileName, Imports, Start, Upload},
 };
 
-/// U.S. airports (a work of the U.S. Government, Data.gov), with seven broken rows.
+/// U.S. airports (a work of the U.S. Government, Data.gov), with five broken rows, and two names
+/// that are not in UTF-8, so that its encoding is a guess.
 const BYTES: &[u8] = include_bytes!("../../sample/airports.csv");
 
 pub const NAME: &str = "airports.csv";
