@@ -257,6 +257,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A copy, with the lock released again. A guard in an expression lives to the end of its statement, so that several
+/// of them there would be held together, and could wait for a thread that holds them in another order.
+fn copy_of<T: Clone>(mutex: &Mutex<T>) -> T {
+    lock(mutex).clone()
+}
+
 #[cfg(test)]
 mod tests {
     use std::pin::pin;

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{ProgressReport, ProgressSnapshot, ReadSince, Receiving, lock};
+use super::{ProgressReport, ProgressSnapshot, ReadSince, Receiving, copy_of, lock};
 use crate::{
     base::time::UnixMillis,
     csv::{Counts, FirstRows, ReadAs, Stretches},
@@ -146,13 +146,11 @@ impl RunProgress {
 
     /// Sets what the plan of the run says to people: how the file is read, and its first rows.
     pub fn set_plan(&self, read_as: Option<ReadAs>, first_rows: Option<&FirstRows>) {
-        let mut shown = lock(&self.read_as);
-        if let (None, Some(read_as)) = (&*shown, read_as) {
-            *shown = Some(Arc::new(read_as));
+        if let Some(read_as) = read_as {
+            lock(&self.read_as).get_or_insert_with(|| Arc::new(read_as));
         }
-        let mut shown = lock(&self.first_rows);
-        if let (None, Some(first_rows)) = (&*shown, first_rows) {
-            *shown = Some(Arc::new(first_rows.clone()));
+        if let Some(first_rows) = first_rows {
+            lock(&self.first_rows).get_or_insert_with(|| Arc::new(first_rows.clone()));
         }
     }
 
@@ -206,7 +204,7 @@ impl RunProgress {
     pub fn now(&self) -> ProgressSnapshot {
         let number = |number: &AtomicU64| number.load(Ordering::Relaxed);
         let time = |time: &AtomicI64| Some(time.load(Ordering::Relaxed)).filter(|at| *at > 0);
-        let execution = lock(&self.execution).clone();
+        let execution = copy_of(&self.execution);
         let is_counted = execution.is_some() || time(&self.reported_at).is_some();
         ProgressSnapshot {
             counts: is_counted
@@ -214,14 +212,14 @@ impl RunProgress {
             bytes: number(&self.bytes),
             total_bytes: number(&self.total_bytes),
             total_rows: Some(number(&self.total_rows)).filter(|rows| *rows > 0),
-            receiving: *lock(&self.receiving),
-            read_since: *lock(&self.read_since),
-            file_name: lock(&self.file_name).clone(),
+            receiving: copy_of(&self.receiving),
+            read_since: copy_of(&self.read_since),
+            file_name: copy_of(&self.file_name),
             execution,
             is_waiting: self.is_waiting(),
-            stretches: lock(&self.stretches).clone(),
-            first_rows: lock(&self.first_rows).clone(),
-            read_as: lock(&self.read_as).clone(),
+            stretches: copy_of(&self.stretches),
+            first_rows: copy_of(&self.first_rows),
+            read_as: copy_of(&self.read_as),
             heard_at: time(&self.heard_at).map(UnixMillis).max(self.waits_as_of()),
             is_active: self.is_active(),
         }
