@@ -32,7 +32,7 @@ impl Layout {
                 let text = content.strip_prefix(b"\"").or(content.strip_prefix(b"'")).unwrap_or(content);
                 let front = &text[..text.len().min(first_name.len().saturating_add(LONGEST_SPACE))];
                 let front = front.utf8_chunks().next().map_or("", |chunk| chunk.valid());
-                front.trim_start_matches(is_around_name).starts_with(first_name)
+                front.trim_start_matches(is_mark).starts_with(first_name)
             }
         }
     }
@@ -42,11 +42,24 @@ impl Layout {
 const LONGEST_SPACE: usize = 64;
 
 fn is_name(name: &str, field: &[u8]) -> bool {
-    field == name.as_bytes()
-        || str::from_utf8(field).is_ok_and(|field| field.trim_matches(is_around_name) == name)
+    field == name.as_bytes() || str::from_utf8(field).is_ok_and(|field| without_marks(field) == name)
 }
 
-/// Characters at the ends of a name that do not belong to it.
-fn is_around_name(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}')
+/// A name of the header without the characters at its ends that do not belong to it.
+pub(super) fn without_marks(name: &str) -> &str {
+    name.trim_matches(is_mark)
+}
+
+/// White space and invisible characters.
+fn is_mark(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{202a}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+        )
 }

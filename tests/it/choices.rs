@@ -22,7 +22,8 @@ use crate::support::{migration::filled_before, postgres::on_each_database};
 /// The first version that this file is about.
 const VERSION: i64 = 21;
 
-fn chosen(fields: &[(&str, &str)]) -> Choices {
+/// What a person chose in these form fields.
+pub fn chosen(fields: &[(&str, &str)]) -> Choices {
     let mut choices = Choices::default();
     for (field, value) in fields {
         assert_eq!(choices.set(field, value), Ok(true));

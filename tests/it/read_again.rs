@@ -6,11 +6,14 @@ use futures_util::future::join_all;
 use reqwest::{Response, StatusCode, header};
 use runboard::{base::ids::ImportId, csv::Choices, store::Store};
 
-use crate::support::{
-    TestApp,
-    host::{Host, Reply},
-    spawn_app, spawn_app_on,
-    visitor::{Panel, Visitor},
+use crate::{
+    choices::chosen,
+    support::{
+        TestApp,
+        host::{Host, Reply},
+        spawn_app, spawn_app_on,
+        visitor::{Panel, Visitor},
+    },
 };
 
 const FILE: &str = "id;price\n1;2,50\n2;3\n";
@@ -40,14 +43,6 @@ async fn choices(app: &TestApp, import: &str) -> Choices {
     assert_eq!(store.choices_of_event(&row.event_id).await.unwrap(), row.choices);
     store.close().await;
     row.choices
-}
-
-fn chosen(fields: &[(&str, &str)]) -> Choices {
-    let mut choices = Choices::default();
-    for (field, value) in fields {
-        assert_eq!(choices.set(field, value), Ok(true));
-    }
-    choices
 }
 
 #[tokio::test]

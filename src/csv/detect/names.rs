@@ -4,7 +4,7 @@ use super::{
     grid::{Grid, ratio},
     table::Table,
 };
-use crate::csv::{Note, Notes};
+use crate::csv::{Note, Notes, left_out::without_marks};
 
 /// The columns of a table.
 #[derive(Debug, Default)]
@@ -108,12 +108,4 @@ fn joined(grid: &Grid<'_>, table: &Table) -> Vec<String> {
         parts.join(" ")
     };
     (0..width).map(column).collect()
-}
-
-/// A name without white space and invisible characters at its ends.
-pub(super) fn without_marks(name: &str) -> &str {
-    name.trim_matches(|c: char| {
-        c.is_whitespace()
-            || matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    })
 }

@@ -1,10 +1,10 @@
 //! Properties of all files.
 
 use proptest::{collection::vec, prelude::*, sample::select};
-use runboard::csv::{Cursor, Layout, Output, Pass};
+use runboard::csv::{Cursor, Layout};
 
 use super::{
-    LIMIT, read_with_limit,
+    LIMIT, read_in_steps, read_with_limit,
     reference::{self, encoded},
 };
 
@@ -47,40 +47,6 @@ fn files() -> impl Strategy<Value = (Vec<u8>, usize)> {
         .prop_map(|(front, header, body, limit)| ([front, header, &body].concat(), limit))
 }
 
-/// Reads a file as steps do: from blocks of the given sizes. Each step is a new pass from the cursor of the
-/// previous one, and outputs are taken after each read. The end of the file is known only when there is no
-/// further block.
-fn read_in_steps(file: &[u8], limit: usize, blocks: &[usize], steps: &[u64]) -> (Output, Cursor) {
-    let layout = Layout::read(file, true, limit).expect("a readable header");
-    let mut blocks = blocks.iter().copied().cycle();
-    let mut cursor = layout.start;
-    let mut all = Output::default();
-    for step in steps.iter().copied().cycle() {
-        let stop = cursor.byte + step;
-        let mut pass = Pass::new(&layout, cursor, limit);
-        let (mut from, mut to) = (cursor.byte as usize, cursor.byte as usize);
-        let mut output = Output { counts: all.counts, ..Output::default() };
-        let mut eof = false;
-        while !(pass.at_boundary() && (pass.cursor().byte >= stop || from == file.len())) {
-            let consumed = pass.read(&file[from..to], eof, stop, &mut output);
-            from += consumed;
-            assert_eq!(pass.cursor().byte, from as u64, "the cursor follows what is consumed");
-            assert!(consumed > 0 || to - from <= limit + 2, "{} bytes must be enough", limit + 2);
-            all.processed.append(&mut output.processed);
-            all.failed.append(&mut output.failed);
-            all.raw.append(&mut output.raw);
-            eof = to == file.len();
-            to = file.len().min(to + blocks.next().unwrap_or(1));
-        }
-        all.counts = output.counts;
-        cursor = pass.cursor();
-        if from == file.len() {
-            break;
-        }
-    }
-    (all, cursor)
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -121,7 +87,9 @@ proptest! {
         steps in vec(1_u64..60, 1..8),
     ) {
         let (_, whole, end) = read_with_limit(&file, limit);
-        let (in_steps, cursor) = read_in_steps(&file, limit, &blocks, &steps);
+        let layout = Layout::read(&file, true, limit).expect("a readable header");
+        let rest = &file[layout.start.byte as usize..];
+        let (in_steps, cursor) = read_in_steps(&layout, rest, limit, &blocks, &steps);
         prop_assert_eq!(in_steps.processed, whole.processed);
         prop_assert_eq!(in_steps.failed, whole.failed);
         prop_assert_eq!(in_steps.raw, whole.raw);

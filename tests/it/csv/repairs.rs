@@ -1,7 +1,9 @@
 //! What is left out, repaired and noticed where a file does not look as its front does.
 
 use proptest::{collection::vec, prelude::*, sample::select};
-use runboard::csv::{Cursor, Layout, Note, Output, Pass, Past};
+use runboard::csv::{Cursor, Layout, Note, Output, Pass};
+
+use super::read_in_steps;
 
 /// A record limit that a test can reach.
 const LIMIT: usize = 200;
@@ -93,6 +95,13 @@ fn a_quote_that_closes_nowhere_near_swallows_nothing() {
     let output = read("id,text\n", format!("x,\"y\n{lines}z,\"quoted\"\n").as_bytes());
     assert_eq!((output.counts.processed, output.counts.failed), (202, 0));
     assert_eq!(notes(&output), [(Note::QuotesAsText, 1, 2)]);
+}
+
+#[test]
+fn the_header_is_known_again_with_the_marks_that_its_names_lose() {
+    let output = read("id,name\n", "1,a\n\u{202a}id\u{202c},\u{180e}name \u{206a}\n".as_bytes());
+    assert_eq!(notes(&output), [(Note::RepeatedHeaders, 1, 3)]);
+    assert_eq!((output.counts.processed, output.counts.failed), (1, 0));
 }
 
 #[test]
@@ -224,41 +233,6 @@ fn read_in_one_pass(layout: &Layout, file: &[u8], limit: usize) -> (Output, Curs
     let mut pass = Pass::new(layout, layout.start, limit);
     assert_eq!(pass.read(file, true, u64::MAX, &mut output), file.len());
     (output, pass.cursor())
-}
-
-fn read_in_steps(
-    layout: &Layout,
-    file: &[u8],
-    limit: usize,
-    blocks: &[usize],
-    steps: &[u64],
-) -> (Output, Cursor) {
-    let offset = layout.start.byte as usize;
-    let mut blocks = blocks.iter().copied().cycle();
-    let (mut cursor, mut past, mut all) = (layout.start, Past::default(), Output::default());
-    for step in steps.iter().copied().cycle() {
-        let stop = cursor.byte + step;
-        let mut pass = Pass::resume(layout, cursor, past, limit);
-        let mut from = cursor.byte as usize - offset;
-        let (mut to, mut eof, mut output) = (from, false, Output::default());
-        while !(pass.at_boundary() && (pass.cursor().byte >= stop || from == file.len())) {
-            let consumed = pass.read(&file[from..to], eof, stop, &mut output);
-            from += consumed;
-            assert!(consumed > 0 || to - from <= limit + 2, "{} bytes must be enough", limit + 2);
-            eof = to == file.len();
-            to = file.len().min(to + blocks.next().unwrap_or(1));
-        }
-        all.processed.append(&mut output.processed);
-        all.failed.append(&mut output.failed);
-        all.raw.append(&mut output.raw);
-        all.notes.append(&output.notes);
-        all.counts = all.counts.plus(output.counts);
-        (cursor, past) = (pass.cursor(), pass.past());
-        if from == file.len() {
-            break;
-        }
-    }
-    (all, cursor)
 }
 
 proptest! {
