@@ -8,7 +8,7 @@ use super::{Dialect, split::count_line_ends};
 const MOST_TRIES: usize = 64;
 
 /// The part of `bytes`, which begin with a record, up to a line end at their back that most likely ends a record, and
-/// the number of its line ends. None if none is found. Whoever reads the part finds out whether the guess was right.
+/// the number of its line ends. None if none is found. Reading the part shows whether the guess was right.
 #[must_use]
 pub fn likely_records<'b>(dialect: &Dialect, bytes: &'b [u8]) -> Option<(&'b [u8], u64)> {
     let quotes = |bytes: &[u8]| dialect.quote.byte().map_or(0, |quote| memchr_iter(quote, bytes).count());

@@ -120,7 +120,7 @@ fn survey(
 ) -> Result<Survey, FailureReason> {
     let mut file = open(storage, source)?;
     let size = file.metadata()?.len();
-    // An event of somebody else can name the file of another import.
+    // An event that Runboard did not send can name the file of another import.
     if let Some(known) = known.filter(|known| known.bytes() == size) {
         return Ok(known);
     }

@@ -123,7 +123,7 @@ pub enum UnpackError {
         bytes_at_most(workbook::MOST_MEMORY as u64)
     )]
     WorkbookMemory,
-    /// Nobody wants the file any more.
+    /// The file is no longer read: its step was stopped.
     #[error("Unpacking was stopped.")]
     Stopped,
     #[error("A stored file could not be read.")]

@@ -1,4 +1,4 @@
-//! Where unpacked bytes go: in blocks to whoever stores them, within limits.
+//! Passes unpacked bytes in blocks to the task that stores them, within limits.
 
 use std::{
     io::{ErrorKind, Read},
@@ -66,8 +66,8 @@ impl Sink {
         self.limit
     }
 
-    /// Fails if nobody wants the file any more.
-    pub(super) fn check_wanted(&self) -> Result<(), UnpackError> {
+    /// Fails if the step that stores the file was stopped.
+    pub(super) fn fail_if_stopped(&self) -> Result<(), UnpackError> {
         if self.send.is_closed() { Err(UnpackError::Stopped) } else { Ok(()) }
     }
 

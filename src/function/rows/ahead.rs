@@ -155,7 +155,7 @@ impl Drop for Closing<'_> {
 }
 
 impl State {
-    /// The first block that nobody reads, with its number among all blocks.
+    /// The first block that no thread reads yet, with its number among all blocks.
     fn next_waiting(&mut self) -> Option<(usize, FileBlock)> {
         let place = self.queue.iter().position(|entry| matches!(entry, Entry::Waiting(_)))?;
         match mem::replace(&mut self.queue[place], Entry::BeingRead) {

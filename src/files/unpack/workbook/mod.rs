@@ -70,7 +70,7 @@ impl Extent {
             let (first, last) =
                 extent.map_or((cell.column, cell.column), |extent| (extent.first, extent.last));
             extent = Some(Self { first: first.min(cell.column), last: last.max(cell.column) });
-            sink.check_wanted()?;
+            sink.fail_if_stopped()?;
         }
         Ok(extent)
     }
