@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use url::form_urlencoded;
 
-use crate::csv::{ChoiceError, Choices, Escape, Quote};
+use crate::csv::{ChoiceError, Choices};
 
 /// The reading fields as they were sent, so that a refused form shows them again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,30 +91,14 @@ impl ReadingFields {
 /// The fields of what was chosen.
 impl From<&Choices> for ReadingFields {
     fn from(choices: &Choices) -> Self {
-        let quote = choices.quote.map(|quote| match quote {
-            Quote::Double => "double",
-            Quote::Single => "single",
-            Quote::None => "none",
-        });
-        let escape = choices.escape.map(|escape| match escape {
-            Escape::Doubled => "doubled",
-            Escape::Backslash => "backslash",
-        });
-        let values = [
-            ("delimiter", choices.delimiter.map(|delimiter| delimiter.name().to_owned())),
-            ("encoding", choices.encoding.map(|encoding| encoding.name().to_owned())),
-            ("quote", quote.map(str::to_owned)),
-            ("escape", escape.map(str::to_owned)),
-            ("header", choices.header.map(|header| header.to_string())),
-            ("header_rows", choices.header_rows.map(|rows| rows.to_string())),
-        ];
-        Self { values: values.into_iter().filter_map(|(field, value)| Some((field, value?))).collect() }
+        Self { values: choices.fields() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::csv::Quote;
 
     #[test]
     fn the_last_value_that_is_not_empty_counts() {
