@@ -15,9 +15,9 @@
 //! | [`results`] | the results of a run: its plan, outputs, failed records |
 //! | [`progress`] | state that changes too fast for the database: the counters of running steps, news of runs |
 //! | [`store`] | all SQL |
-//! | [`files`] | stored files, signed links to them, and files fetched by their address |
+//! | [`files`] | stored files, signed links to them, and files that are fetched by their address or unpacked |
 //! | [`inngest`] | the wire, both ways: client, events, runs, calls, signatures |
-//! | [`csv`] | pure: bytes to records, verdicts and output |
+//! | [`csv`] | pure: how a file is read, then bytes to records, verdicts and output |
 //! | [`base`] | ids, time, configuration, tasks, and limits on the memory and time that strangers can use |
 //!
 //! Uses point down only, and rooms between the same two `>` never use each other:

@@ -1,7 +1,8 @@
 //! Reads CSV exactly: bytes in, verdicts and output bytes out. Pure, and independent of this application.
 //!
-//! [`Layout::read`] determines the layout from the front of a file. A [`Pass`] then reads records from slices
-//! of the file and writes the results to an [`Output`].
+//! A [`Surveyor`] finds the encoding from all bytes of a file. Everything behind it sees UTF-8: [`detect()`] determines
+//! the [`Layout`] from the front of the file, and says how sure that is ([`Reading`]). A [`Pass`] then reads records from
+//! slices of the file and writes the results to an [`Output`].
 //!
 //! A record is split, then judged, then written, each in its own file.
 
