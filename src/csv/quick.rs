@@ -2,12 +2,13 @@
 //! them. It finds them with a few operations for 64 bytes, and copies them. Everything else goes the slow way, which
 //! defines what is right.
 
+use fearless_simd::{Level, Simd, dispatch};
 use memchr::memchr;
 
 use super::{
     Escape, Layout, Output, Quote,
     encode::COMMA,
-    masks::{BLOCK, Bytes64, Wanted, parities},
+    masks::{BLOCK, Bytes64, parities},
     records::Taken,
     split::{BYTE_ORDER_MARK, count_line_ends},
 };
@@ -21,16 +22,8 @@ pub(super) struct Quick<'l> {
     /// The most bytes of a record without its line end.
     limit: usize,
     delimiter: u8,
-    wanted: WantedBytes,
+    level: Level,
     checked: Checked,
-}
-
-struct WantedBytes {
-    delimiter: Wanted,
-    quote: Wanted,
-    cr: Wanted,
-    lf: Wanted,
-    comma: Wanted,
 }
 
 /// How far the file was found to be UTF-8 without NUL.
@@ -64,14 +57,7 @@ impl<'l> Quick<'l> {
             && dialect.quote == Quote::Double
             && !(dialect.spaces_around_quotes || dialect.lines_are_quoted || dialect.inner_quotes_are_text)
             && !layout.is_failed_csv;
-        let wanted = WantedBytes {
-            delimiter: Wanted::new(delimiter),
-            quote: Wanted::new(b'"'),
-            cr: Wanted::new(b'\r'),
-            lf: Wanted::new(b'\n'),
-            comma: Wanted::new(COMMA),
-        };
-        is_simple.then(|| Self { layout, limit, delimiter, wanted, checked: Checked::default() })
+        is_simple.then(|| Self { layout, limit, delimiter, level: Level::new(), checked: Checked::default() })
     }
 
     /// Takes the clean records at the front of `rest`, which is at `byte` of the file, as long as they begin before
@@ -106,6 +92,18 @@ impl<'l> Quick<'l> {
         &self,
         rest: &'r [u8],
         length: usize,
+        each: impl FnMut(CleanRecord<'r>, usize, usize) -> bool,
+    ) -> bool {
+        dispatch!(self.level, simd => self.for_each_with(simd, rest, length, each))
+    }
+
+    /// The same with the registers of `simd`.
+    #[inline(always)]
+    fn for_each_with<'r, S: Simd>(
+        &self,
+        simd: S,
+        rest: &'r [u8],
+        length: usize,
         mut each: impl FnMut(CleanRecord<'r>, usize, usize) -> bool,
     ) -> bool {
         let is_comma = self.delimiter == COMMA;
@@ -117,11 +115,11 @@ impl<'l> Quick<'l> {
         // behind it, and if it closes quotes.
         let (mut inside_before, mut may_open_before, mut closes_before) = (0_u64, 1_u64, 0_u64);
         for base in (0..length).step_by(BLOCK) {
-            let block = Bytes64::new(&rest[base..length]);
-            let quotes = block.find_rare(self.wanted.quote);
-            let delimiters = block.find(self.wanted.delimiter);
-            let line_ends = block.find_either(self.wanted.lf, self.wanted.cr);
-            let commas = if is_comma { 0 } else { block.find(self.wanted.comma) };
+            let block = Bytes64::new(simd, &rest[base..length]);
+            let quotes = block.find(b'"');
+            let delimiters = block.find(self.delimiter);
+            let line_ends = block.find_either(b'\n', b'\r');
+            let commas = if is_comma { 0 } else { block.find(COMMA) };
             let (mut inside, mut wrong) = (inside_before, 0);
             let (mut may_open, mut closes) = (0, 0);
             if quotes | inside_before | closes_before != 0 {
