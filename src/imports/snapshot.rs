@@ -149,10 +149,11 @@ impl Snapshot {
         Arc::make_mut(&mut self.row)
     }
 
-    /// Drops what the runs have read. The pages of an import that is over read it from the database.
+    /// Drops what the runs have read, but not how: a card still says it. The pages of an import that is over read
+    /// the rest from the database.
     pub fn forget_readings(&mut self) {
         for run in &mut self.runs {
-            run.committed = RunReading::default();
+            run.committed = RunReading { read_as: run.committed.read_as.take(), ..RunReading::default() };
         }
     }
 

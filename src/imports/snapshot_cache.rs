@@ -123,10 +123,12 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::{
         base::time::UnixMillis,
-        csv::{Choices, Counts, FirstRows, Stretches},
+        csv::{Choices, Counts, Dialect, FirstRows, ReadAs, Stretches},
         imports::RunReading,
         inngest::RunStatus,
         progress::ProgressRegistry,
@@ -178,28 +180,38 @@ mod tests {
             rows: Vec::new(),
             is_failed_csv: false,
         };
+        let part = |value: &str| json!({ "value": value, "how": "certain" });
+        let reading = serde_json::from_value(json!({
+            "encoding": part("windows-1252"),
+            "delimiter": part(";"),
+            "quote": part("double"),
+            "escape": part("doubled"),
+            "header": { "value": { "line": 1 }, "how": "certain" },
+            "header_rows": { "value": 1, "how": "certain" },
+            "notes": {},
+        }));
         snapshot.runs[0].committed = RunReading {
             stretches: Some(Arc::new(Stretches::new(1))),
             first_rows: Some(Arc::new(first_rows)),
-            read_as: None,
+            read_as: Some(Arc::new(ReadAs { reading: reading.unwrap(), dialect: Dialect::plain() })),
         };
         snapshot
     }
 
     #[test]
-    fn what_runs_have_read_is_kept_until_nothing_more_is_to_come() {
+    fn what_runs_have_read_is_kept_until_nothing_more_is_to_come_and_how_they_read_it_beyond() {
         let cache = SnapshotCache::default();
         let has_reading = |snapshot: &Snapshot| {
             let run = &cache.get(snapshot.row.owner, snapshot.row.id).unwrap().runs[0];
-            (run.stretches().is_some(), run.first_rows().is_some())
+            (run.stretches().is_some(), run.first_rows().is_some(), run.read_as().is_some())
         };
         let (watched, read) = (snapshot(), snapshot());
         assert!(cache.put(watched.clone()));
-        assert_eq!(has_reading(&watched), (true, true));
+        assert_eq!(has_reading(&watched), (true, true, true));
         cache.retire(watched.row.owner, watched.row.id);
-        assert_eq!(has_reading(&watched), (false, false));
+        assert_eq!(has_reading(&watched), (false, false, true));
         cache.keep(read.clone());
-        assert_eq!(has_reading(&read), (false, false));
+        assert_eq!(has_reading(&read), (false, false, true));
     }
 
     #[test]

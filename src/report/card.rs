@@ -4,7 +4,6 @@ use super::{
     ReportInputs,
     actions::{Actions, Placement},
     block::{Block, ViewState},
-    first_rows::was_read,
     format::bytes,
     moment::AsOf,
     reading::separators,
@@ -54,10 +53,10 @@ fn side_note(snapshot: &Snapshot) -> String {
         None => bytes(snapshot.row.size_bytes),
     };
     let read_as = snapshot.runs.iter().find_map(RunSnapshot::read_as);
-    let separators = match read_as {
-        Some(read_as) => separators(read_as.reading.delimiter.value),
-        None if was_read(snapshot) => separators(Delimiter::COMMA),
-        None => return origin,
-    };
-    format!("{origin}, separated by {separators}")
+    match read_as.map(|read_as| read_as.reading.delimiter.value) {
+        // Unknown for a file that an earlier version read, too.
+        None => origin,
+        Some(Delimiter::NONE) => format!("{origin}, one column"),
+        Some(delimiter) => format!("{origin}, separated by {}", separators(delimiter)),
+    }
 }
