@@ -65,17 +65,20 @@ impl<'a> Timeline<'a> {
                 past(snapshot.row.receiving_at, "Received".into(), received.into())
             }
         };
-        let second = match snapshot.row.sent_at {
-            Some(sent) => past(sent, "Saved and sent".into(), EVENT_NAME.into()),
-            None => past(snapshot.row.received_at, "Saved".into(), "".into()),
+        // An event whose run is queued has arrived, even if its confirmation comes later.
+        let first_queued = snapshot.runs.iter().map(|run| run.row.queued_at).min();
+        let arrived_at =
+            snapshot.row.sent_at.map(|sent| first_queued.map_or(sent, |queued| sent.min(queued)));
+        let second_at = arrived_at.unwrap_or(snapshot.row.received_at).max(snapshot.row.received_at);
+        let second = match arrived_at {
+            Some(_) => past(second_at, "Saved and sent".into(), EVENT_NAME.into()),
+            None => past(second_at, "Saved".into(), "".into()),
         };
-        // An event may be confirmed after its run was queued, so all entries are put in the order of their times.
-        let second_at = snapshot.row.sent_at.unwrap_or(snapshot.row.received_at);
         let mut timed = vec![(snapshot.row.receiving_at, first), (second_at, second)];
         for run in &snapshot.runs {
             let of = if snapshot.runs.len() > 1 { function_name(run) } else { "" };
-            // The entries of one run keep their order, whatever the engine's clock says.
-            let mut latest = run.row.queued_at;
+            // The entries of one run keep their order, below the event, whatever the engine's clock says.
+            let mut latest = run.row.queued_at.max(second_at);
             let mut add = |when: UnixMillis, entry: Entry<'a>| {
                 latest = latest.max(when);
                 timed.push((latest, entry));
@@ -118,7 +121,8 @@ impl<'a> Timeline<'a> {
             entries.push(Entry {
                 at: at(snapshot.row.cancel_requested_at.unwrap_or_else(|| snapshot.as_of())),
                 title: shown.word().into(),
-                detail: "Nothing was run".into(),
+                detail: if state == ImportState::Held { "Nothing has run yet" } else { "Nothing was run" }
+                    .into(),
                 state: Some(shown),
             });
         }

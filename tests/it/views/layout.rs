@@ -64,11 +64,11 @@ fn the_timeline_of_a_fan_out_is_in_order_of_time() {
 }
 
 #[test]
-fn an_event_that_is_confirmed_after_its_run_was_queued_stands_below_it() {
+fn an_event_that_is_confirmed_after_its_run_was_queued_stands_above_it() {
     let confirmed_late = import_row(sent(), |row| row.sent_at = Some(at("14:03:08")));
     let told = timeline(&Snapshot { runs: vec![running()], ..confirmed_late });
     let titles: Vec<&str> = told.iter().filter_map(|entry| entry.split(':').next()).collect();
-    assert_eq!(titles, ["Received", "Queued", "Saved and sent", "Started", "Running"], "{told:#?}");
+    assert_eq!(titles, ["Received", "Saved and sent", "Queued", "Started", "Running"], "{told:#?}");
 }
 
 #[test]
