@@ -17,6 +17,10 @@ const DIGITS: u32 = 3;
 /// The most rows of the table.
 const MOST_TABLE_ROWS: usize = 20;
 
+/// A stretch that is read only in part is no measurement before this time, in microseconds: the rows of blocks
+/// that idle cores have read ahead count all at once, and one such block would tower over the whole plot.
+const SHORTEST_PART: u64 = 100_000;
+
 /// The drawing around a run's bar, and the same as a table. Everything is empty while nothing is read.
 /// Positions are shares of the file, from 0 to 1.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -80,6 +84,8 @@ pub struct TableRow {
 struct Column {
     from: u64,
     to: u64,
+    /// Its last stretch is read to the end.
+    is_whole: bool,
     read: Stretch,
 }
 
@@ -90,7 +96,12 @@ impl Column {
     }
 
     fn and(self, next: Self) -> Self {
-        Self { from: self.from, to: next.to, read: self.read.and(next.read) }
+        Self { from: self.from, to: next.to, is_whole: next.is_whole, read: self.read.and(next.read) }
+    }
+
+    /// Whether reading took long enough for a measurement.
+    fn is_measured(&self) -> bool {
+        self.read.micros >= if self.is_whole { SHORTEST_READING } else { SHORTEST_PART }
     }
 }
 
@@ -141,9 +152,10 @@ fn note(run: &RunSnapshot) -> Option<&'static str> {
 fn read_stretches(stretches: &Stretches, bytes: u64) -> Vec<Column> {
     let mut from = 0;
     let columns = stretches.all().iter().map(|read| {
-        let to = stretches.end_of(from);
-        let column = Column { from, to: to.min(bytes.max(from)), read: *read };
-        from = to;
+        let end = stretches.end_of(from);
+        let to = end.min(bytes.max(from));
+        let column = Column { from, to, is_whole: to == end, read: *read };
+        from = end;
         column
     });
     let mut read: Vec<Column> = columns.collect();
@@ -159,7 +171,7 @@ fn columns(read: &[Column], has_ended: bool) -> Vec<Column> {
     let mut open: Option<Column> = None;
     for next in read {
         let column = open.map_or(*next, |open| open.and(*next));
-        open = (column.read.micros < SHORTEST_READING).then_some(column);
+        open = (!column.is_measured()).then_some(column);
         if open.is_none() {
             columns.push(column);
         }
@@ -246,7 +258,12 @@ mod tests {
     use super::*;
 
     fn column(index: u64, rows: u64, micros: u64) -> Column {
-        Column { from: index * 10, to: index * 10 + 10, read: Stretch { rows, failed: 1, micros } }
+        Column {
+            from: index * 10,
+            to: index * 10 + 10,
+            is_whole: true,
+            read: Stretch { rows, failed: 1, micros },
+        }
     }
 
     /// From, to, rows.
@@ -266,6 +283,17 @@ mod tests {
         assert_eq!(merged(&[5_000, 2_000], true), [(0, 20, 200)]);
         assert_eq!(merged(&[100, 100], true), [], "a file read in no time has no speed");
         assert_eq!(merged(&[], true), []);
+    }
+
+    #[test]
+    fn a_stretch_that_is_read_only_in_part_waits_for_more() {
+        let speeds = |micros: u64, has_ended: bool| {
+            let part = Column { is_whole: false, ..column(1, 4_000, micros) };
+            columns(&[column(0, 30_000, 460_000), part], has_ended).len()
+        };
+        assert_eq!(speeds(8_000, false), 1, "500,000 rows/s for an instant");
+        assert_eq!(speeds(100_000, false), 2);
+        assert_eq!(speeds(8_000, true), 1, "merged with the column before");
     }
 
     #[test]
