@@ -4,7 +4,9 @@ use super::{
     encodings::encoding_name,
     format::{counted, grouped},
 };
-use crate::csv::{Delimiter, Dialect, Escape, HeaderAt, How, Note, Notes, Part, Quote, ReadAs, Reading};
+use crate::csv::{
+    Delimiter, Dialect, Encoding, Escape, HeaderAt, How, Note, Notes, Part, Quote, ReadAs, Reading,
+};
 
 /// The line of a file that has so many `columns`, with its full stop: `Separated by semicolons, Windows-1252
 /// (Western Europe, a guess), header in line 6 (5 lines above it left out), 2 empty columns left out.`
@@ -77,6 +79,15 @@ pub fn separators(delimiter: Delimiter) -> String {
         _ if delimiter == Delimiter::NONE => "nothing".to_owned(),
         text => visible(text),
     }
+}
+
+/// The format of a download in the form of its file (`semicolons, Windows-1252`); None if that is the usual one.
+#[must_use]
+pub fn source_format(reading: &Reading) -> Option<String> {
+    let (delimiter, encoding) = (reading.delimiter.value, reading.encoding.value);
+    let is_usual = encoding == Encoding::UTF_8 && matches!(delimiter, Delimiter::COMMA | Delimiter::NONE);
+    let written = if delimiter == Delimiter::NONE { "one column".to_owned() } else { separators(delimiter) };
+    (!is_usual).then(|| format!("{written}, {}", encoding_name(encoding).0))
 }
 
 /// A text whose control characters and spaces can be seen: `U+0001`, `::`, `|·|`.

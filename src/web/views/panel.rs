@@ -19,6 +19,7 @@ use crate::{
         format::rows,
         moment::AsOf,
         next_step::NextStep,
+        reading::source_format,
         timeline::{Timeline, When},
     },
     store::imports::RetryOf,
@@ -38,6 +39,9 @@ pub struct ImportPanel<'a> {
     pub actions: Actions<'a>,
     /// Set once nothing more is expected. They are in the database, which a poll does not use.
     pub findings: Option<FindingsSection>,
+    /// The format of the file, in which the downloads are offered, too; None if it is the usual one or if there
+    /// are none.
+    pub source_format: Option<String>,
     /// None if only other people's functions read the file, or if nothing was read before a failure.
     pub first_rows: Option<FirstRowsSection<'a>>,
     /// None if the file cannot be read otherwise now.
@@ -69,6 +73,8 @@ impl<'a> ImportPanel<'a> {
         let view_state = ViewState::of(snapshot);
         let ViewState { state, is_unread } = view_state;
         let blocks = Block::all_with_plots(snapshot, view_state, inputs);
+        let actions = Actions::of(snapshot, state, inputs.now, Placement::Panel);
+        let read_as = snapshot.runs.iter().find_map(RunSnapshot::read_as);
         let own_counts = snapshot.runs.iter().filter(|run| run.is_ours()).filter_map(RunSnapshot::counts);
         Self {
             import_id: snapshot.row.id,
@@ -76,7 +82,10 @@ impl<'a> ImportPanel<'a> {
             state,
             about: About::of(snapshot, state.is_final() && state != ImportState::Held),
             as_of: AsOf::of(snapshot, state, inputs),
-            actions: Actions::of(snapshot, state, inputs.now, Placement::Panel),
+            source_format: read_as
+                .filter(|_| actions.failed_rows || actions.processed_rows)
+                .and_then(|read_as| source_format(&read_as.reading)),
+            actions,
             findings: None,
             first_rows: FirstRowsSection::of(snapshot, state).filter(|_| !is_unread),
             change: ChangeForm::of(snapshot),
