@@ -163,7 +163,7 @@ pub enum ChoiceError {
     Quote,
     #[error("The escape is doubled or backslash.")]
     Escape,
-    #[error("The header is none, or the number of its line.")]
+    #[error("Enter the number of the header line, or none.")]
     Header,
     #[error("A header has 1, 2 or 3 rows.")]
     HeaderRows,

@@ -48,6 +48,7 @@ impl<'a> About<'a> {
                 (None, Some(first)) => plain_reading_line(Some(first.header_line)),
                 (None, None) if was_read(snapshot) => plain_reading_line(None),
                 (None, None) if !may_be_ours => "Read by other functions".to_owned(),
+                (None, None) if snapshot.row.held_until.is_some() => "Not imported yet".to_owned(),
                 (None, None) if is_over => "Not read".to_owned(),
                 (None, None) => "Not read yet".to_owned(),
             },

@@ -14,9 +14,9 @@ fn row_note(note: Note, noted: Noted) -> Option<String> {
     let Noted { count, first_line } = noted;
     let line = grouped(first_line);
     let first = if count == 1 { format!("line {line}") } else { format!("the first in line {line}") };
-    let records = |what: &str| {
+    let rows_with = |what: &str| {
         let verb = if count == 1 { "has" } else { "have" };
-        format!("{} {verb} {what}, {first}", counted(count, "record"))
+        format!("{} {verb} {what}, {first}", counted(count, "row"))
     };
     Some(match note {
         Note::EmptyRows => format!("{} left out, {first}", counted(count, "empty row")),
@@ -24,9 +24,9 @@ fn row_note(note: Note, noted: Noted) -> Option<String> {
         Note::JoinMarks => {
             format!("{} where files were joined left out, {first}", counted(count, "byte-order mark"))
         }
-        Note::EndMark => format!("The end mark of an old DOS file left out, line {line}"),
-        Note::QuotesInside => records("a quote inside an unquoted field"),
-        Note::TextAfterQuote => records("text after a closing quote"),
+        Note::EndMark => format!("End-of-file mark (0x1A) left out, line {line}"),
+        Note::QuotesInside => rows_with("a quote inside an unquoted field"),
+        Note::TextAfterQuote => rows_with("text after a closing quote"),
         Note::QuotesAsText if count == 1 => format!("The quote in line {line} never closes; read as text"),
         Note::QuotesAsText => format!("{} never close; read as text, {first}", counted(count, "quote")),
         Note::SeparatorLine
@@ -39,7 +39,7 @@ fn row_note(note: Note, noted: Noted) -> Option<String> {
     })
 }
 
-/// `2 records have fewer fields`: a person decides whether their last cells are empty.
+/// `2 rows have fewer fields`: a person decides whether their last cells are empty.
 fn short_rows(reasons: &Reasons) -> Option<String> {
     let is_short = |reason: &str| {
         let (found, expected) = reason.split_once(", expected ")?;
@@ -51,7 +51,7 @@ fn short_rows(reasons: &Reasons) -> Option<String> {
     let short = groups.filter(|group| is_short(&group.reason) == Some(true));
     let count = short.fold(0_u64, |count, group| count.saturating_add(group.count));
     let verb = if count == 1 { "has" } else { "have" };
-    (count > 0).then(|| format!("{} {verb} fewer fields than the header", counted(count, "record")))
+    (count > 0).then(|| format!("{} {verb} fewer fields than the header", counted(count, "row")))
 }
 
 #[cfg(test)]
@@ -86,13 +86,13 @@ mod tests {
             ),
             (
                 "quotesInside",
-                "1 record has a quote inside an unquoted field, line 1,204",
-                "3 records have a quote inside an unquoted field, the first in line 1,204",
+                "1 row has a quote inside an unquoted field, line 1,204",
+                "3 rows have a quote inside an unquoted field, the first in line 1,204",
             ),
             (
                 "textAfterQuote",
-                "1 record has text after a closing quote, line 1,204",
-                "3 records have text after a closing quote, the first in line 1,204",
+                "1 row has text after a closing quote, line 1,204",
+                "3 rows have text after a closing quote, the first in line 1,204",
             ),
             (
                 "quotesAsText",
@@ -102,7 +102,7 @@ mod tests {
         ] {
             assert_eq!((said(note, 1), said(note, 3)), (vec![one.to_owned()], vec![several.to_owned()]));
         }
-        assert_eq!(said("endMark", 1), ["The end mark of an old DOS file left out, line 1,204"]);
+        assert_eq!(said("endMark", 1), ["End-of-file mark (0x1A) left out, line 1,204"]);
     }
 
     #[test]
@@ -129,9 +129,9 @@ mod tests {
             reason(Some("a"), "1 field, expected 4", 3),
             reason(None, "closing quote missing", 1),
         ];
-        assert_eq!(of(groups), ["2 records have fewer fields than the header"]);
+        assert_eq!(of(groups), ["2 rows have fewer fields than the header"]);
         let one = vec![reason(None, "3 fields, expected 4", 1)];
-        assert_eq!(of(one), ["1 record has fewer fields than the header"]);
+        assert_eq!(of(one), ["1 row has fewer fields than the header"]);
         assert!(of(vec![reason(None, "5 fields, expected 4", 1)]).is_empty());
     }
 }

@@ -109,7 +109,7 @@ async fn starts_once(app: &TestApp, database: &str) {
 
     let (status, why) = alert(visitor.post_form(&format!("{import}/start"), &[("header", "0")]).await).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert_eq!(why, "The header is none, or the number of its line.");
+    assert_eq!(why, "Enter the number of the header line, or none.");
     assert_eq!(visitor.panel(&import).await.state, "Held");
 
     let clicks = (0..5).map(|_| start(&visitor, &import, &[("quote", "double")]));

@@ -107,7 +107,7 @@ async fn a_value_that_is_not_allowed_is_told_on_the_page_and_makes_nothing() {
     for (fields, words) in [
         (&[("encoding", "utf-99")][..], "Runboard does not know this encoding."),
         (&[("delimiter", "\n")], "A separator has 1 to 4 bytes"),
-        (&[("delimiter", "comma"), ("header", "-1")], "The header is none, or the number of its line."),
+        (&[("delimiter", "comma"), ("header", "-1")], "Enter the number of the header line, or none."),
         (&[("header_rows", "4")], "A header has 1, 2 or 3 rows."),
     ] {
         let answer = retry(&visitor, &parent, fields).await;
