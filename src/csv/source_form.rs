@@ -1,4 +1,4 @@
-//! Writes an output in the separator, quotes and encoding of the file that came in, so that it opens in the program
+//! Writes an output in the separator and encoding of the file that came in, so that it opens in the program
 //! that the file came from.
 
 mod original;
@@ -46,7 +46,13 @@ enum Place {
 impl<R: Read> SourceForm<R> {
     /// For processed records without `failed`; otherwise `failed` reads the original bytes of the failed records,
     /// in their order. Unicode begins with a byte-order mark.
-    pub fn new(dialect: Dialect, encoding: Encoding, failed: Option<R>) -> Self {
+    ///
+    /// Failed records have double quotes, doubled inside, in every form: when they come back, only the separator
+    /// can be told by their header.
+    pub fn new(mut dialect: Dialect, encoding: Encoding, failed: Option<R>) -> Self {
+        if failed.is_some() {
+            dialect = Dialect { delimiter: dialect.delimiter, ..Dialect::plain() };
+        }
         let mut form = Self {
             encoder: FromUtf8::new(encoding),
             originals: failed.map(|raw| Originals::new(raw, dialect.delimiter)),
@@ -118,11 +124,11 @@ impl<R: Read> SourceForm<R> {
     }
 
     fn push_field(&mut self, field: &[u8], is_all: bool) {
-        let quote = match (self.dialect.quote, &self.originals) {
-            (Quote::Single, _) => b'\'',
-            // Processed fields came without quotes, and what begins with a quote is text. Our own words need them.
-            (Quote::None, None) => return self.record.extend_from_slice(field),
-            (Quote::Double | Quote::None, _) => b'"',
+        let quote = match self.dialect.quote {
+            Quote::Single => b'\'',
+            // The fields came without quotes, and what begins with a quote is text.
+            Quote::None => return self.record.extend_from_slice(field),
+            Quote::Double => b'"',
         };
         let needs_quotes = is_all
             || memmem::find(field, self.dialect.delimiter.as_bytes()).is_some()

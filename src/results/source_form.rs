@@ -67,7 +67,7 @@ impl Converting {
 }
 
 impl Outputs {
-    /// The output in the separator, quotes and encoding of the file that came in.
+    /// The output in the separator and encoding of the file that came in.
     pub fn in_source_form(self, storage: &Storage) -> impl Stream<Item = io::Result<Bytes>> + use<> {
         let Self { header, parts, raw, dialect, encoding, .. } = self;
         let raw = raw.map(|raw| Parts::new(storage, raw));

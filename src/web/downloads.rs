@@ -84,7 +84,7 @@ fn is_as_source(request: &HttpRequest) -> bool {
         .any(|field| field == ("as".into(), "source".into()))
 }
 
-/// The output in the separator, quotes and encoding of the file that came in. Its length is not known before it is
+/// The output in the separator and encoding of the file that came in. Its length is not known before it is
 /// converted, so there are no ranges.
 fn as_source(
     request: &HttpRequest,

@@ -73,7 +73,7 @@ fn processed_records_have_the_separator_and_the_encoding_of_the_file() {
 }
 
 #[test]
-fn quotes_are_those_of_the_file() {
+fn processed_records_have_the_quotes_of_the_file() {
     let output = "a,b\r\nit's,\"x;y\"\r\n\"say \"\"hi\"\"\",\\\r\n";
     let single = Dialect { quote: Quote::Single, ..dialect(";") };
     assert_eq!(processed(single, "windows-1252", output), b"a;b\r\n'it''s';'x;y'\r\nsay \"hi\";\\\r\n");
@@ -83,8 +83,25 @@ fn quotes_are_those_of_the_file() {
         b"a;b\r\nit's;\"x;y\"\r\n\"say \\\"hi\\\"\";\\\r\n"
     );
     let none = Dialect { quote: Quote::None, ..dialect("\t") };
-    assert_eq!(processed(none.clone(), "windows-1252", "\"5\"\" pipe\",\"1,5\"\r\n"), b"5\" pipe\t1,5\r\n");
-    assert_eq!(failed(none, "windows-1252", "2,,\"a\tb\",x\r\n", b""), b"2\t\t\"a\tb\"\tx\r\n");
+    assert_eq!(processed(none, "windows-1252", "\"5\"\" pipe\",\"1,5\"\r\n"), b"5\" pipe\t1,5\r\n");
+}
+
+#[test]
+fn failed_records_have_double_quotes_whatever_the_file_has() {
+    let output = "2,,\"a;b\",it's,\"say \"\"hi\"\"\",\"c:\\;\"\r\n";
+    let expected = b"2;;\"a;b\";it's;\"say \"\"hi\"\"\";\"c:\\;\"\r\n";
+    for (quote, escape) in [
+        (Quote::None, Escape::Doubled),
+        (Quote::Single, Escape::Doubled),
+        (Quote::Single, Escape::Backslash),
+        (Quote::Double, Escape::Backslash),
+    ] {
+        let dialect = Dialect { quote, escape, ..dialect(";") };
+        assert_eq!(
+            failed(dialect, "windows-1252", output, b"").escape_ascii().to_string(),
+            expected.escape_ascii().to_string()
+        );
+    }
 }
 
 #[test]
