@@ -6,6 +6,7 @@ use std::{
     rc::Rc,
 };
 
+use bytes::Bytes;
 use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use lzma_rust2::XzReader;
@@ -13,6 +14,7 @@ use ruzstd::decoding::{
     BlockDecodingStrategy, FrameDecoder,
     errors::{FrameDecoderError, ReadFrameHeaderError},
 };
+use tokio::sync::mpsc;
 
 use super::{Packing, UnpackError};
 
@@ -26,13 +28,16 @@ const MOST_WINDOW: u64 = 32 << 20;
 const BROTLI_BUFFER: usize = 64 << 10;
 
 /// What is known of the packed file while it is read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct PackedSource(Rc<SourceState>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct SourceState {
     bytes: Cell<u64>,
     failure: RefCell<Option<ErrorKind>>,
+    /// Where the unpacked bytes go. Once it is closed, nothing is read any more: a packed file can be read for
+    /// hours without one byte coming out.
+    receiver: mpsc::Sender<Bytes>,
 }
 
 /// Counts what is read.
@@ -43,6 +48,15 @@ pub(super) struct Counted<R> {
 }
 
 impl PackedSource {
+    pub(super) fn new(receiver: mpsc::Sender<Bytes>) -> Self {
+        Self(Rc::new(SourceState { bytes: Cell::default(), failure: RefCell::default(), receiver }))
+    }
+
+    /// Another packed file that is unpacked to the same place.
+    pub(super) fn another(&self) -> Self {
+        Self::new(self.0.receiver.clone())
+    }
+
     pub(super) fn count<R: Read>(&self, inner: R) -> Counted<R> {
         Counted { inner, state: Rc::clone(&self.0) }
     }
@@ -52,15 +66,18 @@ impl PackedSource {
         self.0.bytes.get()
     }
 
-    /// Why the packed file itself cannot be read, if that is so.
-    pub(super) fn failure(&self) -> Option<io::Error> {
-        self.0.failure.borrow().map(io::Error::from)
+    /// Why the packed file itself is not read further, if that is so.
+    pub(super) fn failure(&self) -> Option<UnpackError> {
+        if self.0.receiver.is_closed() {
+            return Some(UnpackError::Stopped);
+        }
+        self.0.failure.borrow().map(|kind| io::Error::from(kind).into())
     }
 
     /// What an error of a decoder means.
     pub(super) fn explain(&self, packing: Packing, error: io::Error) -> UnpackError {
         if let Some(failure) = self.failure() {
-            return failure.into();
+            return failure;
         }
         tracing::debug!(%error, %packing, "a packed file cannot be read");
         match error.kind() {
@@ -74,6 +91,9 @@ impl PackedSource {
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.state.receiver.is_closed() {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
         let read = self.inner.read(buffer).inspect_err(|error| {
             if error.kind() != ErrorKind::Interrupted {
                 *self.state.failure.borrow_mut() = Some(error.kind());
@@ -93,7 +113,7 @@ pub(super) fn reader<'r>(packing: Packing, packed: impl BufRead + 'r) -> Box<dyn
         Packing::Xz => Box::new(XzReader::new_mem_limit(packed, true, (MOST_MEMORY >> 10) as u32)),
         Packing::Zip => deflate(packed),
         Packing::Deflate => deflate_body(packed),
-        Packing::Brotli => Box::new(brotli::Decompressor::new(packed, BROTLI_BUFFER)),
+        Packing::Brotli => Box::new(Brotli::Unknown(Some(packed))),
     }
 }
 
@@ -133,6 +153,34 @@ impl<R: BufRead> Read for DeflateBody<R> {
             Self::Unknown(_) => Ok(0),
             Self::Zlib(decoder) => decoder.read(buffer),
             Self::Bare(decoder) => decoder.read(buffer),
+        }
+    }
+}
+
+/// A Brotli stream (RFC 7932). Its window has at most 16 MiB. The decoder also knows a form with a window of up to
+/// 1 GiB, which is no content coding.
+enum Brotli<R: BufRead> {
+    /// The first byte was not read yet.
+    Unknown(Option<R>),
+    Known(Box<brotli::Decompressor<R>>),
+}
+
+/// The low bits of the first byte of the form with large windows.
+const LARGE_WINDOW: u8 = 0x11;
+
+impl<R: BufRead> Read for Brotli<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Self::Unknown(packed) = self
+            && let Some(mut packed) = packed.take()
+        {
+            if packed.fill_buf()?.first().is_some_and(|first| first & 0x7f == LARGE_WINDOW) {
+                return Err(ErrorKind::OutOfMemory.into());
+            }
+            *self = Self::Known(Box::new(brotli::Decompressor::new(packed, BROTLI_BUFFER)));
+        }
+        match self {
+            Self::Unknown(_) => Ok(0),
+            Self::Known(decoder) => decoder.read(buffer),
         }
     }
 }

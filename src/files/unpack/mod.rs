@@ -14,10 +14,7 @@ use std::{
 use bytes::Bytes;
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use self::{
-    decoders::PackedSource,
-    sink::{BLOCKS_AHEAD, Sink},
-};
+use self::sink::{BLOCKS_AHEAD, Sink};
 use super::{BinaryKind, Key, Storage};
 use crate::base::limits::bytes_at_most;
 
@@ -130,7 +127,7 @@ pub enum UnpackError {
     Storage(#[from] io::Error),
 }
 
-/// A file that is being unpacked on a thread of its own. If it is dropped, the thread ends after its next block.
+/// A file that is being unpacked on a thread of its own. If it is dropped, the thread ends soon.
 #[derive(Debug)]
 pub struct Unpacking {
     packing: Packing,
@@ -159,9 +156,10 @@ impl Unpacking {
         let (arrive, pieces) = mpsc::channel(BLOCKS_AHEAD);
         let (send, blocks) = mpsc::channel(BLOCKS_AHEAD);
         let work = tokio::task::spawn_blocking(move || {
-            let source = PackedSource::default();
+            let sink = Sink::new(packing, limit, send);
+            let source = sink.source();
             let packed = BufReader::with_capacity(sink::BLOCK, source.count(Pieces::new(pieces)));
-            Sink::new(packing, limit, send).fill(&mut *decoders::reader(packing, packed), &source)
+            sink.fill(&mut *decoders::reader(packing, packed), &source)
         });
         (arrive, Self { packing, blocks, work: Some(work) })
     }
@@ -225,7 +223,7 @@ impl Read for Pieces {
 /// Unpacks `file` into `sink`.
 fn unpack(mut file: File, packing: Packing, sink: Sink) -> Result<(), UnpackError> {
     if packing != Packing::Zip {
-        let source = PackedSource::default();
+        let source = sink.source();
         let packed = BufReader::with_capacity(sink::BLOCK, source.count(file));
         return sink.fill(&mut *decoders::reader(packing, packed), &source);
     }
@@ -234,7 +232,7 @@ fn unpack(mut file: File, packing: Packing, sink: Sink) -> Result<(), UnpackErro
         return workbook::read(&file, &archive, sink);
     }
     let entry = archive.only_file()?;
-    let source = PackedSource::default();
+    let source = sink.source();
     let start = entry.data_start(&file)?;
     file.seek(io::SeekFrom::Start(start))?;
     let packed = BufReader::with_capacity(sink::BLOCK, source.count(file.take(entry.packed_bytes)));

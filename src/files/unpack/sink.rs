@@ -66,9 +66,9 @@ impl Sink {
         self.limit
     }
 
-    /// Fails if the step that stores the file was stopped.
-    pub(super) fn fail_if_stopped(&self) -> Result<(), UnpackError> {
-        if self.send.is_closed() { Err(UnpackError::Stopped) } else { Ok(()) }
+    /// A packed file whose unpacked bytes go here.
+    pub(super) fn source(&self) -> PackedSource {
+        PackedSource::new(self.send.clone())
     }
 
     /// Sends `bytes`, in blocks. `read` bytes of the packed file have been read so far.
@@ -98,5 +98,36 @@ impl Sink {
             return Err(UnpackError::Bomb { packing });
         }
         self.send.blocking_send(block.into()).map_err(|_| UnpackError::Stopped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufReader, Write};
+
+    use flate2::{Compression, write::GzEncoder};
+
+    use super::{super::decoders, *};
+
+    #[test]
+    fn a_file_that_nobody_waits_for_is_not_read_to_its_end() {
+        // A packed file without content, which sends no block.
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.flush().unwrap();
+        let packed = encoder.finish().unwrap().repeat(100);
+        for is_wanted in [true, false] {
+            let (send, receive) = mpsc::channel(BLOCKS_AHEAD);
+            let receive = is_wanted.then_some(receive);
+            let sink = Sink::new(Packing::Gzip, u64::MAX, send);
+            let source = sink.source();
+            let mut unpacked =
+                decoders::reader(Packing::Gzip, BufReader::new(source.count(packed.as_slice())));
+            match sink.fill(&mut *unpacked, &source) {
+                Ok(()) => assert!(is_wanted),
+                Err(error) => assert!(!is_wanted && matches!(error, UnpackError::Stopped), "{error}"),
+            }
+            assert_eq!(source.bytes() > 0, is_wanted);
+            drop(receive);
+        }
     }
 }

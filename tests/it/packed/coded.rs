@@ -51,6 +51,9 @@ fn brotli(bytes: &[u8]) -> Vec<u8> {
     encoder.into_inner()
 }
 
+/// A small file in the form of Brotli whose window, here of 1 GiB, is no content coding's.
+const LARGE_WINDOW: &[u8] = b"\x11\x1e\x0e\x00\x02a,b\n1,2\n\x03";
+
 #[tokio::test]
 async fn an_answer_that_is_compressed_is_read_whole() {
     let host = Host::start(|path, _| {
@@ -92,6 +95,7 @@ async fn an_answer_that_cannot_be_decompressed_fails_with_its_reason() {
             "/unknown" => coded("compress", &whole),
             "/two" => coded("gzip, br", &whole),
             "/cut-off" => coded("gzip", &whole[..whole.len() / 2]),
+            "/large-window" => coded("br", LARGE_WINDOW),
             "/png" => coded("gzip", &gzip(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")),
             "/error" => Reply::file(r#"{"error": {"code": 401, "message": "Sign in first"}}"#),
             other => panic!("{other}"),
@@ -105,6 +109,7 @@ async fn an_answer_that_cannot_be_decompressed_fails_with_its_reason() {
         ("/damaged", 1, "The address sent the file compressed, and it cannot be decompressed."),
         ("/unknown", 1, "The address sent the file compressed in a way that Runboard does not read."),
         ("/two", 1, "The address sent the file compressed in a way that Runboard does not read."),
+        ("/large-window", 1, "The address sent the file compressed, and it cannot be decompressed."),
         ("/cut-off", 4, "The connection dropped before the file was complete."),
         ("/png", 1, "The file is a PNG image, not a CSV."),
         (

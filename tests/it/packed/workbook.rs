@@ -2,8 +2,14 @@
 
 use std::fmt::Write;
 
+use tempfile::tempdir;
+
 use super::{MIB, app_with_limit, files_in, pack::zip};
-use crate::support::spawn_app;
+use crate::support::{
+    binary::{Binary, runboard},
+    spawn_app,
+    visitor::Visitor,
+};
 
 /// The parts of a workbook with these sheets, each its name, its state and its rows.
 pub fn workbook(sheets: &[(&str, &str, &str)], shared: &str) -> Vec<u8> {
@@ -92,6 +98,57 @@ async fn the_first_sheet_with_content_is_read_as_its_cells_show_it() {
     app.stop().await;
 }
 
+/// More text than a cell can have, in pieces with `between` between them.
+fn pieces(between: &str) -> String {
+    ["x".repeat(400_000).as_str(); 4].join(between)
+}
+
+/// A workbook whose sheets are all the same part: a megabyte without a cell.
+fn same_part_as(sheets: usize) -> Vec<u8> {
+    let listed: String = (0..sheets).map(|number| format!("<sheet r:id=\"s{number}\"/>")).collect();
+    let related: String = (0..sheets)
+        .map(|number| format!("<Relationship Id=\"s{number}\" Type=\"x/worksheet\" Target=\"s.xml\"/>"))
+        .collect();
+    zip(&[
+        ("[Content_Types].xml", b"<Types/>"),
+        ("xl/workbook.xml", format!("<workbook><sheets>{listed}</sheets></workbook>").as_bytes()),
+        ("xl/_rels/workbook.xml.rels", format!("<Relationships>{related}</Relationships>").as_bytes()),
+        ("xl/s.xml", format!("<worksheet><!--{}--></worksheet>", " ".repeat(1_000_000)).as_bytes()),
+    ])
+}
+
+#[tokio::test]
+async fn numbers_and_errors_with_separators_stay_one_cell() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let rows = "<row r=\"1\"><c r=\"A1\" t=\"s\"><v>0</v></c><c r=\"B1\" t=\"s\"><v>2</v></c></row>\
+                <row r=\"2\"><c r=\"A2\"><v>1,5</v></c><c r=\"B2\" t=\"e\"><v>#N/A, \"x\"</v></c></row>";
+    let import = visitor.upload("book.xlsx", workbook(&[("S", "", rows)], SHARED)).await;
+    assert_eq!(visitor.wait_for_state(&import, "Completed").await.counts(), (1, 0));
+    let processed = visitor.download(&format!("{import}/processed.csv")).await;
+    assert_eq!(String::from_utf8(processed).unwrap(), "id,day\r\n\"1,5\",\"#N/A, \"\"x\"\"\"\r\n");
+    app.stop().await;
+}
+
+/// Uses the real program, whose memory can be measured.
+#[tokio::test]
+async fn a_row_whose_cells_share_a_long_text_takes_little_memory() {
+    let data = tempdir().unwrap();
+    let server = Binary::start(runboard(data.path()).env("RUNBOARD_MAX_UPLOAD_BYTES", "200000000"));
+    let mut visitor = Visitor::new(&server.origin);
+    visitor.sign_up("mira@example.org").await;
+    let before = server.most_resident();
+    // 16,000 cells of 30,000 characters.
+    let cells = "<c t=\"s\"><v>0</v></c>".repeat(16_000);
+    let shared = format!("<si><t>{}</t></si>", "x".repeat(30_000));
+    let book = workbook(&[("S", "", &format!("<row r=\"1\">{cells}</row>"))], &shared);
+    let import = visitor.upload("book.xlsx", book).await;
+    let panel = visitor.wait_for_state(&import, "Failed").await;
+    assert!(panel.html.contains("The zip archive holds more than 190.7 MiB"), "{}", panel.html);
+    let more = server.most_resident() - before;
+    assert!(more < 32 * MIB, "{} MiB more than before", more / MIB);
+}
+
 #[tokio::test]
 async fn a_workbook_that_cannot_be_read_fails_with_its_reason() {
     let (app, visitor) = app_with_limit(64 * MIB).await;
@@ -116,6 +173,29 @@ async fn a_workbook_that_cannot_be_read_fails_with_its_reason() {
             "an endless element",
             one(&format!("<row r=\"1\"><c r=\"A1\" t=\"str\"><v>{}</v></c></row>", "x".repeat(2 << 20))),
             damaged,
+        ),
+        (
+            "an endless value in pieces",
+            one(&format!("<row r=\"1\"><c r=\"A1\" t=\"str\"><v>{}</v></c></row>", pieces("<!-- -->"))),
+            damaged,
+        ),
+        (
+            "an endless text in pieces",
+            one(&format!(
+                "<row r=\"1\"><c r=\"A1\" t=\"inlineStr\"><is><t>{}</t></is></c></row>",
+                pieces("</t><t>")
+            )),
+            damaged,
+        ),
+        (
+            "an endless shared text in pieces",
+            workbook(&[("S", "", ROWS)], &format!("<si><t>{}</t></si>", pieces("</t><t>"))),
+            damaged,
+        ),
+        (
+            "one part as many sheets",
+            same_part_as(2_000),
+            "The zip archive holds more than 64 MiB, which is the limit here. Split the file and import its parts.",
         ),
         ("deep", one(&"<x>".repeat(100_000)), damaged),
         (

@@ -17,7 +17,11 @@ use self::{
     parts::{Package, Sheet},
     strings::Strings,
 };
-use super::{Sink, UnpackError, zip::Archive};
+use super::{
+    UnpackError,
+    sink::{BLOCK, Sink},
+    zip::Archive,
+};
 
 /// Whether an archive is a workbook of Excel.
 pub(super) fn is_workbook(archive: &Archive) -> bool {
@@ -27,7 +31,7 @@ pub(super) fn is_workbook(archive: &Archive) -> bool {
 
 /// Writes the first sheet with content into `sink`.
 pub(super) fn read(file: &File, archive: &Archive, mut sink: Sink) -> Result<(), UnpackError> {
-    let package = Package::new(file, archive, sink.limit());
+    let package = Package::new(file, archive, &sink);
     let workbook = package.workbook()?;
     let sheets: Vec<&Sheet> = workbook.visible_sheets().collect();
     if sheets.is_empty() {
@@ -37,7 +41,7 @@ pub(super) fn read(file: &File, archive: &Archive, mut sink: Sink) -> Result<(),
     let formats = package.formats(&workbook)?;
     let context = CellContext { strings: &strings, formats: &formats, is_1904: workbook.is_1904 };
     for sheet in sheets {
-        let Some(extent) = Extent::of(&mut Cells::open(&package, sheet, &context)?, &sink)? else { continue };
+        let Some(extent) = Extent::of(&mut Cells::open(&package, sheet, &context)?)? else { continue };
         write(&mut Cells::open(&package, sheet, &context)?, extent, &mut sink)?;
         return sink.finish();
     }
@@ -60,7 +64,7 @@ struct Extent {
 
 impl Extent {
     /// None if no cell has content.
-    fn of(cells: &mut Cells, sink: &Sink) -> Result<Option<Self>, UnpackError> {
+    fn of(cells: &mut Cells) -> Result<Option<Self>, UnpackError> {
         let mut extent: Option<Self> = None;
         let mut text = String::new();
         while let Some(cell) = cells.next(&mut text)? {
@@ -70,7 +74,6 @@ impl Extent {
             let (first, last) =
                 extent.map_or((cell.column, cell.column), |extent| (extent.first, extent.last));
             extent = Some(Self { first: first.min(cell.column), last: last.max(cell.column) });
-            sink.fail_if_stopped()?;
         }
         Ok(extent)
     }
@@ -88,7 +91,7 @@ fn write(cells: &mut Cells, extent: Extent, sink: &mut Sink) -> Result<(), Unpac
         while row < cell.row {
             end_row(&mut line, column, extent);
             (row, column) = (row + 1, extent.first);
-            if line.len() >= super::sink::BLOCK {
+            if line.len() >= BLOCK {
                 sink.write(&line, cells.read())?;
                 line.clear();
             }
@@ -99,7 +102,8 @@ fn write(cells: &mut Cells, extent: Extent, sink: &mut Sink) -> Result<(), Unpac
         }
         line.resize(line.len() + (cell.column - column) as usize, b',');
         column = cell.column;
-        if cell.is_text {
+        // A number or an error has no separator, unless the workbook is not Excel's.
+        if cell.is_text || text.bytes().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n')) {
             quote(&mut line, &text);
         } else {
             line.extend_from_slice(text.as_bytes());
@@ -108,6 +112,11 @@ fn write(cells: &mut Cells, extent: Extent, sink: &mut Sink) -> Result<(), Unpac
             line.push(b',');
         }
         column += 1;
+        // A row alone may be long: all its cells can have the same long text.
+        if line.len() >= BLOCK {
+            sink.write(&line, cells.read())?;
+            line.clear();
+        }
     }
     end_row(&mut line, column, extent);
     sink.write(&line, cells.read())

@@ -39,6 +39,7 @@ impl Format {
 
     /// The format with this code, by its first section, which is that of positive numbers.
     pub(super) fn of_code(code: &str) -> Self {
+        let is_general = code.to_ascii_lowercase().contains("general");
         let (mut is_date, mut is_time, mut has_m) = (false, false, false);
         let mut chars = code.chars();
         while let Some(char) = chars.next() {
@@ -64,7 +65,7 @@ impl Format {
                 'h' | 'H' | 's' | 'S' => is_time = true,
                 'm' | 'M' => has_m = true,
                 // `General` and `Standard` have letters of dates.
-                'G' | 'g' if code[..].to_ascii_lowercase().contains("general") => return Self::Number,
+                'G' | 'g' if is_general => return Self::Number,
                 _ => {}
             }
         }

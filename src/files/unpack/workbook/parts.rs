@@ -1,7 +1,7 @@
 //! The parts of a workbook besides its sheets: which sheets it has, and how their numbers are formatted.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::HashMap,
     fs::File,
     io::{BufRead, BufReader, Read, Seek, SeekFrom},
@@ -10,7 +10,7 @@ use std::{
 use quick_xml::events::Event;
 
 use super::{
-    super::{UnpackError, decoders::PackedSource, zip::Archive},
+    super::{Packing, Sink, UnpackError, decoders::PackedSource, zip::Archive},
     number::Format,
     xml::{Xml, XmlError, attribute},
 };
@@ -21,6 +21,9 @@ const LARGEST_PART: u64 = 16 << 20;
 /// How much larger than the limit of a file a sheet may be: its XML says much more than the rows.
 const SHEET_GROWTH: u64 = 4;
 
+/// How much larger all parts together may be. The sheet that is imported is read twice.
+const WHOLE_GROWTH: u64 = 3 * SHEET_GROWTH;
+
 /// The buffer of a part's decoded bytes.
 const BUFFER: usize = 64 << 10;
 
@@ -30,6 +33,8 @@ pub(super) struct Package<'a> {
     archive: &'a Archive,
     /// The most bytes of the whole file.
     limit: u64,
+    /// How many bytes of parts may still be read. A workbook can list the same part any number of times.
+    left: Cell<u64>,
     /// Of the part that was opened last.
     source: RefCell<PackedSource>,
 }
@@ -68,8 +73,10 @@ impl Workbook {
 }
 
 impl<'a> Package<'a> {
-    pub(super) fn new(file: &'a File, archive: &'a Archive, limit: u64) -> Self {
-        Self { file, archive, limit, source: RefCell::default() }
+    pub(super) fn new(file: &'a File, archive: &'a Archive, sink: &Sink) -> Self {
+        let limit = sink.limit();
+        let left = Cell::new(limit.saturating_mul(WHOLE_GROWTH));
+        Self { file, archive, limit, left, source: RefCell::new(sink.source()) }
     }
 
     /// Opens the part at `path`; None if the archive has none.
@@ -78,9 +85,11 @@ impl<'a> Package<'a> {
         if entry.bytes > limit {
             return Err(UnpackError::WorkbookMemory);
         }
+        let left = self.left.get().checked_sub(entry.bytes);
+        self.left.set(left.ok_or(UnpackError::TooLarge { packing: Packing::Zip, limit: self.limit })?);
         let mut file = self.file;
         file.seek(SeekFrom::Start(entry.data_start(file)?))?;
-        let source = PackedSource::default();
+        let source = self.source.borrow().another();
         let packed = BufReader::with_capacity(BUFFER, source.count(file.take(entry.packed_bytes)));
         *self.source.borrow_mut() = source;
         let part: Box<dyn BufRead + 'a> = Box::new(BufReader::with_capacity(BUFFER, entry.reader(packed)?));
@@ -99,10 +108,7 @@ impl<'a> Package<'a> {
 
     /// What an error in the part that was opened last means.
     pub(super) fn explain(&self, _: XmlError) -> UnpackError {
-        match self.source.borrow().failure() {
-            Some(error) => error.into(),
-            None => UnpackError::DamagedWorkbook,
-        }
+        self.source.borrow().failure().unwrap_or(UnpackError::DamagedWorkbook)
     }
 
     pub(super) fn workbook(&self) -> Result<Workbook, UnpackError> {

@@ -5,7 +5,7 @@ use quick_xml::events::Event;
 use super::{
     super::UnpackError,
     parts::{Package, Workbook},
-    xml::{Xml, XmlError},
+    xml::{LONGEST_TEXT, Xml, XmlError},
 };
 
 /// The most memory that the texts may take: more than a million of usual ones.
@@ -81,6 +81,9 @@ pub(super) fn rich_text(xml: &mut Xml<'_>, text: &mut String) -> Result<(), XmlE
         } else if is_text && aid.is_none() {
             xml.text_into(text)?;
         }
+        if text.len() - begins_at > LONGEST_TEXT {
+            return Err(XmlError);
+        }
     }
     unescape(text, begins_at);
     Ok(())
@@ -88,20 +91,34 @@ pub(super) fn rich_text(xml: &mut Xml<'_>, text: &mut String) -> Result<(), XmlE
 
 /// Replaces `_x000D_` and its like from `start` on: characters that XML cannot have.
 fn unescape(text: &mut String, start: usize) {
-    let mut from = start;
-    while let Some(at) = text.get(from..).and_then(|rest| rest.find("_x")).map(|at| from + at) {
-        let code = text.get(at + 2..at + 6).filter(|code| code.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        let char = code
-            .filter(|_| text.as_bytes().get(at + 6) == Some(&b'_'))
-            .and_then(|code| u32::from_str_radix(code, 16).ok())
-            .and_then(char::from_u32);
-        from = at + 1;
-        if let Some(char) = char {
-            let mut buffer = [0; 4];
-            text.replace_range(at..at + 7, char.encode_utf8(&mut buffer));
-            from = at + char.len_utf8();
+    let Some(first) = text.get(start..).and_then(|added| added.find("_x")) else { return };
+    let escaped = text.split_off(start + first);
+    let mut rest = escaped.as_str();
+    while let Some(at) = rest.find("_x") {
+        let (before, behind) = rest.split_at(at);
+        text.push_str(before);
+        match escaped_char(behind) {
+            Some(char) => {
+                text.push(char);
+                rest = &behind[ESCAPE_BYTES..];
+            }
+            None => {
+                text.push('_');
+                rest = &behind[1..];
+            }
         }
     }
+    text.push_str(rest);
+}
+
+/// The bytes of `_x000D_`.
+const ESCAPE_BYTES: usize = 7;
+
+/// The character that is escaped at the front of `text`.
+fn escaped_char(text: &str) -> Option<char> {
+    let code = text.get(..ESCAPE_BYTES)?.strip_prefix("_x")?.strip_suffix('_')?;
+    let is_code = code.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u32::from_str_radix(code, 16).ok().filter(|_| is_code).and_then(char::from_u32)
 }
 
 #[cfg(test)]

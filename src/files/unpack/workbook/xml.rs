@@ -13,6 +13,9 @@ use quick_xml::{
 /// The longest tag, text or comment. A cell's text has at most 32,767 characters.
 const LONGEST_EVENT: usize = 1 << 20;
 
+/// The longest text in bytes, in all its pieces.
+pub(super) const LONGEST_TEXT: usize = LONGEST_EVENT;
+
 /// The deepest nesting. Sheets have about ten levels.
 const DEEPEST: usize = 256;
 
@@ -90,10 +93,15 @@ impl<'r> Xml<'r> {
     /// Appends the text up to the end of the element that has begun.
     pub(super) fn text_into(&mut self, text: &mut String) -> Result<(), XmlError> {
         let outside = self.depth.saturating_sub(1);
+        let begins_at = text.len();
         while self.depth > outside {
             match self.next()? {
                 None => return Err(XmlError),
                 Some(event) => append(&event, text)?,
+            }
+            // In pieces between comments it may be longer than an event.
+            if text.len() - begins_at > LONGEST_TEXT {
+                return Err(XmlError);
             }
         }
         Ok(())
