@@ -1,5 +1,8 @@
 //! Running an import again over HTTP: all of it, or only its failed rows.
 
+mod corrected;
+mod offers;
+
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use futures_util::future::join_all;
@@ -260,83 +263,6 @@ async fn a_retry_and_its_parent_lead_to_each_other() {
 }
 
 #[tokio::test]
-async fn an_import_is_run_again_only_after_its_end_and_then_also_if_it_was_cancelled() {
-    let app = spawn_app().await;
-    let visitor = app.signed_in().await;
-    let _busy = app.busy().await;
-    let import = visitor.upload("waits.csv", "a,b\n1,2\n").await;
-    for what in [ALL, ONLY_FAILED] {
-        let answer = visitor.post_form(&format!("{import}/retry"), what).await;
-        assert_eq!(answer.status(), StatusCode::CONFLICT);
-        assert!(answer.text().await.unwrap().contains("You can run it again when it has finished."));
-    }
-    assert!(!visitor.panel(&import).await.html.contains("/retry"));
-
-    visitor.post_form(&format!("{import}/cancel"), &[]).await;
-    visitor.wait_for_state(&import, "Cancelled").await;
-    let again = run_again(&visitor, &import, ALL).await;
-    visitor.post_form(&format!("{again}/cancel"), &[]).await;
-    visitor.wait_for_state(&again, "Cancelled").await;
-    let sizes = [&import, &again].map(|import| fs::metadata(stored(&app, import)).unwrap().len());
-    assert_eq!(sizes, [8; 2]);
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn what_cannot_be_run_again_is_said() {
-    let (app, _others) = spawn_app_with_another_function(|_| {}).await;
-    let visitor = app.signed_in().await;
-    let import = completed_by_both(&visitor, "good.csv", "a,b\n1,2\n").await;
-    let answer = visitor.post_form(&format!("{import}/retry"), ONLY_FAILED).await;
-    assert_eq!(answer.status(), StatusCode::CONFLICT);
-    assert!(answer.text().await.unwrap().contains("No rows of this import failed."));
-    let answer = visitor.post_form(&format!("{import}/retry"), &[("only", "processed")]).await;
-    assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
-    assert_eq!(uploads(&app), 1);
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn failed_rows_that_would_fail_again_are_run_again_on_request_alone() {
-    let app = spawn_app().await;
-    let visitor = app.signed_in().await;
-    let import = completed(&visitor, "mixed.csv", MIXED).await;
-    let panel = visitor.panel(&import).await;
-    assert!(!panel.html.contains("name=\"only\" value=\"failed\""), "{}", panel.html);
-    let again = run_again(&visitor, &import, ONLY_FAILED).await;
-    let failed_again = visitor.wait_for_state(&again, "Completed").await;
-    assert_eq!(failed_again.counts(), (0, panel.counts().1));
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn what_would_fail_in_the_same_way_is_not_offered_to_be_run_again() {
-    let app = spawn_app().await;
-    let visitor = app.signed_in().await;
-    let again = "id=\"retry-all-";
-    let page = visitor.upload("page.csv", "<!doctype html><title>Sign in</title><p>Please").await;
-    let private = visitor.import_address("http://192.168.0.1/a.csv").await;
-    let open_quotes = visitor.upload("open.csv", "\"a,b\n1,2\n").await;
-    for import in [&page, &private, &open_quotes] {
-        let panel = visitor.wait_for_state(import, "Failed").await.html;
-        assert!(!panel.contains(again), "{panel}");
-        assert!(panel.contains("class=\"button primary\" href=\"/\">Import another file</a>"), "{panel}");
-    }
-    let app = spawn_app_on(app.stop().await, |_| {}).await;
-    let visitor = visitor.at(&app.origin);
-    assert!(!visitor.panel(&page).await.html.contains(again), "it is remembered");
-    // The address may have the file the next time.
-    let missing = visitor.import_address("http://nowhere.invalid/a.csv").await;
-    let panel = visitor.wait_for_state(&missing, "Failed").await.html;
-    assert!(panel.contains(again) && !panel.contains("Import another file"), "{panel}");
-    let empty = completed(&visitor, "none.csv", "a,b\n1\n").await;
-    let panel = visitor.panel(&empty).await.html;
-    assert!(panel.contains("<span>Download failed rows</span>"), "{panel}");
-    assert!(!panel.contains("processed.csv\" download"), "there are none: {panel}");
-    app.stop().await;
-}
-
-#[tokio::test]
 async fn what_is_deleted_while_it_is_to_be_run_again_is_not_found() {
     let (app, _others) = spawn_app_with_another_function(|_| {}).await;
     let visitor = app.signed_in().await;
@@ -382,69 +308,6 @@ async fn a_stranger_runs_nothing_again() {
     let answer = app.visitor().request(Method::POST, &format!("{import}/retry")).send().await.unwrap();
     assert_eq!(location(&answer), "/sign-in");
     assert_eq!(uploads(&app), 1);
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn a_failed_csv_that_was_corrected_by_hand_works_as_it_is() {
-    let app = spawn_app().await;
-    let visitor = app.signed_in().await;
-    let given = "id,name,formula\n1,Ann,=1+1\n2,Bob,=2+2,surplus\n3,Cleo\n4,\"D\n\0\",+x\n";
-    let parent = completed(&visitor, "orders.csv", given).await;
-    let failed = String::from_utf8(visitor.download(&format!("{parent}/failed.csv")).await).unwrap();
-    assert!(failed.contains("2,Bob,'=2+2,surplus\r\n"), "{failed}");
-
-    let corrected = failed
-        .replace("'=2+2,surplus\r\n", "'=2+2,\r\n")
-        .replace("3,Cleo\r\n", "3,Cleo,c\r\n")
-        .replace('\u{fffd}', "");
-    assert_ne!(corrected, failed);
-    let import = visitor.upload("orders-failed.csv", &corrected).await;
-    assert_eq!(visitor.wait_for_state(&import, "Completed").await.counts(), (3, 0), "{corrected}");
-    let processed = visitor.download(&format!("{import}/processed.csv")).await;
-    let expected = "id,name,formula\r\n2,Bob,=2+2\r\n3,Cleo,c\r\n4,\"D\n\",+x\r\n";
-    assert_eq!(String::from_utf8(processed).unwrap(), expected);
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn a_failed_csv_that_nobody_corrected_fails_again_with_its_reasons() {
-    let app = spawn_app().await;
-    let visitor = app.signed_in().await;
-    let given = "id,name,formula\n1\n2,Bøb,=2+2,surplus\n3,Cl\u{fffd}o,c\n4,\"D\0\",+x\n";
-    let given = given.replace('\u{fffd}', "\u{e9}").into_bytes();
-    // One of the two bytes of é.
-    let given: Vec<u8> = given.into_iter().filter(|byte| *byte != 0xa9).collect();
-    let parent = completed(&visitor, "orders.csv", given).await;
-    assert_eq!(visitor.panel(&parent).await.counts(), (0, 4));
-    let failed = visitor.download(&format!("{parent}/failed.csv")).await;
-    let import = completed(&visitor, "orders-failed.csv", failed.clone()).await;
-    assert_eq!(visitor.panel(&import).await.counts(), (0, 4));
-    let again = visitor.download(&format!("{import}/failed.csv")).await;
-    let [first, again] = [failed, again].map(|file| without_lines(&String::from_utf8(file).unwrap()));
-    assert_eq!(again, first);
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn the_rows_of_a_failed_csv_that_fail_again_are_run_again_too() {
-    let (app, _others) = spawn_app_with_another_function(|_| {}).await;
-    let visitor = app.signed_in().await;
-    let parent = completed_by_both(&visitor, "orders.csv", "a,b\n1\n2,2,'=2\n").await;
-    let failed = String::from_utf8(visitor.download(&format!("{parent}/failed.csv")).await).unwrap();
-    let half_corrected = failed.replace(",1\r\n", ",1,one\r\n");
-    assert_ne!(half_corrected, failed);
-    let import = completed_by_both(&visitor, "orders-failed.csv", &half_corrected).await;
-    assert_eq!(own_counts(&visitor.panel(&import).await), (1, 1));
-
-    let child = run_again(&visitor, &import, ONLY_FAILED).await;
-    assert_eq!(own_counts(&both_completed(&visitor, &child).await), (0, 1));
-    let lines: Vec<&str> = half_corrected.split_inclusive("\r\n").collect();
-    assert_eq!(named_file(&app, &child).await.text().await.unwrap(), [lines[0], lines[2]].concat());
-    let [first, again] = [&import, &child].map(|import| format!("{import}/failed.csv"));
-    let [first, again] = [visitor.download(&first).await, visitor.download(&again).await]
-        .map(|file| without_lines(&String::from_utf8(file).unwrap()));
-    assert_eq!(again, first);
     app.stop().await;
 }
 

@@ -3,6 +3,7 @@
 //! The server's API is played from `tests/fixtures/inngest`. It never calls us, so everything comes from
 //! polling.
 
+mod cached_lists;
 mod missing_end;
 mod queue;
 mod world;
@@ -336,36 +337,6 @@ async fn whatever_a_server_says_instead_of_an_answer_the_last_state_stays_and_co
     .await;
 }
 
-/// A list that the server caches for longer than a test takes.
-fn kept(name: &str) -> Said {
-    let mut list: Value = serde_json::from_str(&recorded(name)).unwrap();
-    let now = UnixMillis::now();
-    list["metadata"]["fetched_at"] = json!(now.to_string());
-    list["metadata"]["cached_until"] = json!(now.plus(Duration::from_secs(60)).to_string());
-    Said::Body(list.to_string())
-}
-
-#[tokio::test]
-async fn a_run_is_cancelled_while_v1_would_only_repeat_itself_and_one_that_is_not_known_has_ended() {
-    let world = World::saying(vec![kept("v1-running")]).await;
-    world.until("the run", |panel| panel.runs.len() == 1).await;
-    world.visitor.post_form(&format!("{}/cancel", world.import), &[]).await;
-    // The server does not know the run when it receives the cancel.
-    let panel = world.until("the end", |panel| panel.state == "Cancelled").await;
-    assert_eq!(panel.runs[0].status, "Cancelled");
-    let cancel = format!("DELETE /v1/runs/{RUN} ");
-    assert!(world.server.api.asked().iter().any(|request| request.starts_with(&cancel)));
-}
-
-#[tokio::test]
-async fn while_v1_would_only_repeat_that_there_is_no_run_it_is_not_asked() {
-    let world = World::saying(vec![kept("v1-none")]).await;
-    world.until("the event sent", |panel| panel.state == "Sent").await;
-    let asked = || world.server.api.asked().iter().filter(|line| line.starts_with("GET /v1/events/")).count();
-    world.reads("Waiting for a run to start (7 s)", "").await;
-    assert_eq!(asked(), 1, "{:?}", world.server.api.asked());
-}
-
 #[tokio::test]
 async fn a_run_that_took_the_events_of_two_imports_is_shown_with_both() {
     let world = World::saying(vec![said("v1-fan-out")]).await;
@@ -374,16 +345,6 @@ async fn a_run_that_took_the_events_of_two_imports_is_shown_with_both() {
     let one = ids(world.until("the end", |panel| panel.state == "Completed").await);
     let another = ids(world.visitor.wait_for_state(&other, "Completed").await);
     assert_eq!((one.len(), &one), (2, &another));
-}
-
-#[tokio::test]
-async fn while_v1_would_only_repeat_itself_the_runs_are_asked_for_one_by_one() {
-    let world = World::saying(vec![kept("v1-running")]).await;
-    world.until("the run", |panel| panel.runs.len() == 1).await;
-    let one = format!("GET /v1/runs/{RUN} ");
-    let asked = |start: &str| world.server.api.asked().iter().filter(|line| line.starts_with(start)).count();
-    world.until("questions about the run", |_| asked(&one) >= 3).await;
-    assert_eq!(asked("GET /v1/events/"), 1, "{:?}", world.server.api.asked());
 }
 
 #[tokio::test]
