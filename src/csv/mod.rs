@@ -6,6 +6,7 @@
 //!
 //! A record is split, then judged, then written, each in its own file.
 
+mod about_file;
 mod cursor;
 mod detect;
 mod dialect;
@@ -37,6 +38,7 @@ mod survey;
 mod transcode;
 mod verdict;
 
+pub use about_file::{AboutFile, ReadBefore};
 pub use cursor::Cursor;
 pub use detect::detect;
 pub use dialect::{Delimiter, Dialect, Escape, NotADelimiter, Quote};

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::failure::FailureReason;
 use crate::{
-    csv::{Counts, Cursor, Encoding, Layout, Part, Past, Reading, Survey},
+    csv::{AboutFile, Counts, Cursor, Past},
     files::Key,
     inngest::call::{Call, Op, step_id},
     results::{PLAN, Plan},
@@ -37,33 +37,7 @@ fn rows(number: u32) -> String {
 pub(super) struct CopyResult {
     pub(super) bytes: u64,
     #[serde(flatten)]
-    pub(super) about: AboutCopy,
-}
-
-/// What the next steps need to know of a copy. Earlier versions stored none of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct AboutCopy {
-    /// What its bytes showed while they were copied.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) survey: Option<Survey>,
-    /// The encoding that the server of a fetched file names.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) charset: Option<Encoding>,
-    /// The encoding that a decoded copy had.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) encoding: Option<Part<Encoding>>,
-    /// How failed records were read by the run that they come from, and are read again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) read_before: Option<ReadBefore>,
-}
-
-/// How another run has read its file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct ReadBefore {
-    pub(super) layout: Layout,
-    /// None if an earlier version read it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) reading: Option<Reading>,
+    pub(super) about: AboutFile,
 }
 
 /// The result of a step of rows.
@@ -105,7 +79,7 @@ pub(super) struct Copied {
     /// The steps that made it and the copies before it.
     pub(super) by: Vec<String>,
     /// Of the newest.
-    pub(super) about: AboutCopy,
+    pub(super) about: AboutFile,
     /// The position of the step after it.
     pub(super) position: u32,
 }

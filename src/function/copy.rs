@@ -1,13 +1,9 @@
 //! A step that copies a file to storage, where every later step and attempt reads the same bytes.
 
-use super::{
-    Processor,
-    chain::{AboutCopy, CopyResult},
-    failure::FailureReason,
-};
+use super::{Processor, chain::CopyResult, failure::FailureReason};
 use crate::{
     base::{ids::RunId, time::UnixMillis},
-    csv::Counts,
+    csv::{AboutFile, Counts},
     files::{Incoming, Key},
     store::{
         quota::Reservation,
@@ -27,7 +23,7 @@ impl Processor {
     ) -> Result<Step, FailureReason> {
         let copying = async {
             let (file, reservation) = copying.await?;
-            let about = AboutCopy { survey: Some(file.survey()), ..AboutCopy::default() };
+            let about = AboutFile::from(file.survey());
             Ok((file, reservation, about))
         };
         self.copy_about(run, name, position, copying).await
@@ -39,7 +35,7 @@ impl Processor {
         run: &RunId,
         name: &str,
         position: u32,
-        copying: impl Future<Output = Result<(Incoming, Option<Reservation>, AboutCopy), FailureReason>>,
+        copying: impl Future<Output = Result<(Incoming, Option<Reservation>, AboutFile), FailureReason>>,
     ) -> Result<Step, FailureReason> {
         let started_at = UnixMillis::now();
         let progress = self.progress.of(run);

@@ -6,15 +6,10 @@ use std::{
     io::{self, Read},
 };
 
-use super::{
-    Processor,
-    chain::{self, AboutCopy},
-    failure::FailureReason,
-    plan::open,
-};
+use super::{Processor, chain, failure::FailureReason, plan::open};
 use crate::{
     base::ids::{EventId, RunId},
-    csv::{Encoding, Part, ToUtf8},
+    csv::{AboutFile, Encoding, Part, ToUtf8},
     files::{Incoming, Key},
     store::{quota::Reservation, steps::Step},
 };
@@ -61,14 +56,14 @@ impl Processor {
         event: &EventId,
         source: &Key,
         FileEncoding { named, found }: FileEncoding,
-    ) -> Result<(Incoming, Option<Reservation>, AboutCopy), FailureReason> {
+    ) -> Result<(Incoming, Option<Reservation>, AboutFile), FailureReason> {
         let named = named.map(Part::certain);
         for encoding in named.into_iter().chain([found]) {
             let is_last_choice = named != Some(encoding);
             if let Some((file, reservation)) =
                 self.decoded_as(event, source, encoding.value, is_last_choice).await?
             {
-                let about = AboutCopy { encoding: Some(encoding), ..AboutCopy::default() };
+                let about = AboutFile { encoding: Some(encoding), ..AboutFile::default() };
                 return Ok((file, reservation, about));
             }
         }

@@ -3,13 +3,10 @@
 
 use std::io;
 
-use super::{
-    Processor,
-    chain::{self, AboutCopy, ReadBefore},
-    failure::FailureReason,
-};
+use super::{Processor, chain, failure::FailureReason};
 use crate::{
     base::ids::{EventId, RunId},
+    csv::{AboutFile, ReadBefore},
     files::Incoming,
     results::outputs,
     store::{quota::Reservation, steps::Step},
@@ -31,7 +28,7 @@ impl Processor {
         &self,
         event: &EventId,
         of: &RunId,
-    ) -> Result<(Incoming, Option<Reservation>, AboutCopy), FailureReason> {
+    ) -> Result<(Incoming, Option<Reservation>, AboutFile), FailureReason> {
         let records = outputs::failed_records(&self.store, of).await?.ok_or(FailureReason::FailedRowsGone)?;
         let gone = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => FailureReason::FailedRowsGone,
@@ -48,7 +45,7 @@ impl Processor {
             file.append(part, u64::MAX).await.map_err(gone)?;
         }
         let read_before = ReadBefore { layout: records.layout, reading: records.reading };
-        let about = AboutCopy { read_before: Some(read_before), ..AboutCopy::default() };
+        let about = AboutFile { read_before: Some(read_before), ..AboutFile::default() };
         Ok((file, reservation, about))
     }
 }

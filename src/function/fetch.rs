@@ -3,16 +3,13 @@
 
 use std::ops::ControlFlow;
 
-use super::{
-    Processor,
-    chain::{self, AboutCopy},
-    failure::FailureReason,
-};
+use super::{Processor, chain, failure::FailureReason};
 use crate::{
     base::{
         ids::{EventId, RunId},
         time::UnixMillis,
     },
+    csv::AboutFile,
     files::{Address, Arrival, Incoming},
     progress::{Receiving, RunProgress},
     store::{quota::Reservation, steps::Step},
@@ -37,7 +34,7 @@ impl Processor {
         event: &EventId,
         address: &Address,
         progress: &RunProgress,
-    ) -> Result<(Incoming, Option<Reservation>, AboutCopy), FailureReason> {
+    ) -> Result<(Incoming, Option<Reservation>, AboutFile), FailureReason> {
         let mut reservation = self.quota.reserve_for(event).await?.map_err(FailureReason::OverQuota)?;
         let (mut over_quota, mut named, mut charset) = (None, None, None);
         let mut since = None;
@@ -75,7 +72,7 @@ impl Processor {
             Some(over) => Err(FailureReason::OverQuota(over)),
             None => {
                 let file = fetched?;
-                let about = AboutCopy { survey: Some(file.survey()), charset, ..AboutCopy::default() };
+                let about = AboutFile { charset, ..AboutFile::from(file.survey()) };
                 Ok((file, reservation, about))
             }
         }

@@ -9,9 +9,12 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{chain::ReadBefore, failure::FailureReason};
+use super::failure::FailureReason;
 use crate::{
-    csv::{Choices, Encoding, FirstRows, Layout, LayoutError, Output, Part, Pass, Reading, ToUtf8, detect},
+    csv::{
+        Choices, Encoding, FirstRows, Layout, LayoutError, Output, Part, Pass, ReadBefore, Reading, ToUtf8,
+        detect,
+    },
     files::{Address, Key, Storage, TextKind},
     results::Plan,
 };

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     base::time::UnixMillis,
-    csv::{Choices, Counts, Encoding, How, Part, Survey, Surveyor},
+    csv::{Choices, Counts, Encoding, Part, Survey, Surveyor},
     files::{Address, Key, Storage},
     inngest::call::Call,
     progress::RunProgress,
@@ -35,7 +35,7 @@ impl Processor {
         let (run, event, position) = (&call.ctx.run_id, &call.event.id, stored.position);
         let choices = self.store.choices_of_event(event).await?;
         // Failed records are in UTF-8, after the header of a file that was not packed.
-        let are_failed_records = stored.is_by(chain::FAILED_ROWS);
+        let are_failed_records = stored.is_by(chain::FAILED_ROWS) || stored.about.read_before.is_some();
         if !are_failed_records
             && ![chain::UNPACK, chain::DECODE].iter().any(|step| stored.is_by(step))
             && let Some(packing) = self.packing(&stored.source).await?
@@ -69,19 +69,13 @@ impl Processor {
         if let Some(chosen) = choices.encoding {
             return Ok(FileEncoding::found(Part::chosen(chosen)));
         }
-        let known = match &stored.about.survey {
-            Some(survey) => Some(survey.clone()),
-            None if stored.by.is_empty() => self.store.survey_of_event(&call.event.id).await?,
-            None => None,
-        };
+        let known = stored.about.survey.clone();
         let (storage, source) = (self.storage.clone(), stored.source.clone());
         let progress = self.progress.of(&call.ctx.run_id);
         let survey = move || survey(&storage, &source, known, &progress);
         let survey = tokio::task::spawn_blocking(survey).await??;
         let found = survey.encoding();
-        // What the bytes say for certain is truer than what a server says of all its files.
-        let named = stored.about.charset.filter(|named| found.how != How::Certain && !named.is_utf8());
-        Ok(FileEncoding { named, found })
+        Ok(FileEncoding { named: stored.about.named(found), found })
     }
 
     /// Plans the import of a stored file.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     base::ids::UserId,
-    csv::{Choices, FirstRows, HeaderAt, Part, ReadAs, Survey},
+    csv::{AboutFile, Choices, Encoding, FirstRows, HeaderAt, Part, ReadAs, Survey, ToUtf8},
     files::{Key, Storage},
     store::last_choices::HeaderHash,
 };
@@ -76,12 +76,12 @@ impl Previewer {
     }
 
     /// The front of `source`, a stored file of `owner`, read as `choices` say.
-    /// `survey` is what its bytes have shown, if that is known.
+    /// `about` is what is known of it.
     pub async fn read(
         &self,
         owner: UserId,
         source: Key,
-        survey: Option<Survey>,
+        about: AboutFile,
         choices: Choices,
     ) -> Result<Preview, PreviewError> {
         let slot = timeout(WAITS, self.slots.acquire(&owner.to_string())).await;
@@ -89,15 +89,15 @@ impl Previewer {
         let unpacked = timeout(UNPACKING, unpacked_front(&self.storage, &source, UNPACKED)).await;
         let front = unpacked.map_err(|_| PreviewError::NotReadable(TOO_SLOW.to_owned()))??;
         // What the packed bytes have shown says nothing of those in them.
-        let (source, survey) = match &front {
-            Some(front) => (front.key().clone(), None),
-            None => (source, survey),
+        let (source, about) = match &front {
+            Some(front) => (front.key().clone(), AboutFile::default()),
+            None => (source, about),
         };
         let (storage, max_record_bytes) = (self.storage.clone(), self.max_record_bytes);
         let read = move || {
             // Held by the reading thread, which goes on if the request is dropped.
             let _held = (slot, front);
-            read(&storage, source, survey, choices, max_record_bytes)
+            read(&storage, source, about, choices, max_record_bytes)
         };
         tokio::task::spawn_blocking(read).await?
     }
@@ -107,25 +107,39 @@ impl Previewer {
 fn read(
     storage: &Storage,
     source: Key,
-    survey: Option<Survey>,
+    about: AboutFile,
     choices: Choices,
     max_record_bytes: usize,
 ) -> Result<Preview, PreviewError> {
-    let encoding = match (choices.encoding, survey) {
-        (Some(chosen), _) => Part::chosen(chosen),
-        (None, Some(survey)) => survey.encoding(),
-        (None, None) => {
-            let mut front = Vec::new();
-            open(storage, &source)?.take(SURVEYED).read_to_end(&mut front)?;
-            Survey::of_front(&front).encoding()
-        }
+    let read_before = about.read_before.clone().filter(|_| choices.is_empty());
+    let encoding = match choices.encoding {
+        _ if read_before.is_some() => Part::guess(Encoding::UTF_8),
+        Some(chosen) => Part::chosen(chosen),
+        None => encoding(storage, &source, &about)?,
     };
     let is_decoded = encoding.value.is_utf8();
-    let file = ToPlan { source, from: None, encoding, is_decoded, choices, read_before: None };
+    let file = ToPlan { source, from: None, encoding, is_decoded, choices, read_before };
     let Front { layout, reading, first_rows, .. } = Front::read(storage, file, max_record_bytes)?;
     let reading = reading.ok_or(FailureReason::NoText)?;
     let header = (reading.header.value != HeaderAt::None).then(|| HeaderHash::of(&layout.header));
     Ok(Preview { header, read_as: ReadAs { reading, dialect: layout.dialect }, first_rows })
+}
+
+/// The encoding of a stored file, as far as its front tells. Blocks.
+fn encoding(storage: &Storage, source: &Key, about: &AboutFile) -> Result<Part<Encoding>, PreviewError> {
+    let front = || {
+        let mut front = Vec::new();
+        open(storage, source)?.take(SURVEYED).read_to_end(&mut front)?;
+        Ok::<_, PreviewError>(front)
+    };
+    let found = match &about.survey {
+        Some(survey) => survey.encoding(),
+        None => Survey::of_front(&front()?).encoding(),
+    };
+    let Some(named) = about.named(found) else { return Ok(found) };
+    let mut decoder = ToUtf8::new(named);
+    decoder.decode(&front()?, false, &mut Vec::new());
+    Ok(if decoder.has_escaped() { found } else { Part::certain(named) })
 }
 
 impl From<FailureReason> for PreviewError {

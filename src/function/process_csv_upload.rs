@@ -7,13 +7,13 @@ use tokio::time::sleep;
 
 use super::{
     FUNCTION_NAME, Processor, RETRIES, Slot, Slots,
-    chain::{self, AboutCopy, Copied, Next, RowsResult},
+    chain::{self, Copied, Next, RowsResult},
     failure::{FailedCall, FailureReason},
     rows::Task,
 };
 use crate::{
     base::{ids::RunId, time::UnixMillis},
-    csv::{Counts, Stretches},
+    csv::{AboutFile, Counts, Stretches},
     files::{Address, Key},
     inngest::{
         self,
@@ -58,7 +58,7 @@ impl From<Counts> for Summary {
 
 /// Where an event's file is.
 enum Source {
-    Stored(Key),
+    Stored(Key, Box<AboutFile>),
     Elsewhere(Address),
     /// The failed records of that run.
     FailedRowsOf(RunId),
@@ -143,8 +143,8 @@ impl Processor {
         let step = match next {
             Next::Tell(step) => step,
             Next::First => match source.ok_or(FailureReason::NoFile)? {
-                Source::Stored(source) => {
-                    let stored = Copied { source, by: Vec::new(), about: AboutCopy::default(), position: 0 };
+                Source::Stored(source, about) => {
+                    let stored = Copied { source, by: Vec::new(), about: *about, position: 0 };
                     self.prepare(call, stored, None).await?
                 }
                 Source::Elsewhere(address) => self.fetch(run, &call.event.id, &address).await?,
@@ -153,7 +153,7 @@ impl Processor {
             Next::AfterCopy(copied) => {
                 let from = match source {
                     Some(Source::Elsewhere(address)) => Some(address),
-                    Some(Source::Stored(_) | Source::FailedRowsOf(_)) | None => None,
+                    Some(Source::Stored(..) | Source::FailedRowsOf(_)) | None => None,
                 };
                 self.prepare(call, copied, from).await?
             }
@@ -275,7 +275,10 @@ impl Processor {
             let import = self.store.import(link.import).await?;
             return Ok(match import.and_then(|import| import.failed_rows_of) {
                 Some(run) => Source::FailedRowsOf(run),
-                None => Source::Stored(Key::upload(link.import)),
+                None => {
+                    let about = self.store.about_file(link.import).await?;
+                    Source::Stored(Key::upload(link.import), Box::new(about))
+                }
             });
         }
         // Signed by us, but expired.

@@ -52,7 +52,7 @@ use crate::{
         tasks::Tasks,
         time::UnixMillis,
     },
-    csv::{Choices, Survey},
+    csv::{AboutFile, Choices},
     files::{Address, Incoming, Key, LinkKey, Storage},
     inngest::{Client, EventSeed, Registrar},
     progress::{News, ProgressRegistry, Subscription},
@@ -137,8 +137,8 @@ struct New {
     file_name: FileName,
     receiving_at: UnixMillis,
     bytes: Bytes,
-    /// What these bytes showed, if they were examined.
-    survey: Option<Survey>,
+    /// What is known of these bytes.
+    about: Option<AboutFile>,
     choices: Choices,
     start: Start,
     parent: Option<Relative>,
@@ -205,10 +205,10 @@ impl Imports {
     ) -> Result<ImportId, AcceptError> {
         let Upload { file_name, receiving_at, file } = upload;
         let id = ImportId::generate();
-        let survey = Some(file.survey());
+        let about = Some(file.survey().into());
         let bytes = self.stored(id, file.keep(&Key::upload(id))).await?;
         let parent = None;
-        self.record(New { id, owner, file_name, receiving_at, bytes, survey, choices, start, parent }).await
+        self.record(New { id, owner, file_name, receiving_at, bytes, about, choices, start, parent }).await
     }
 
     /// Accepts an address, from which the function fetches the file.
@@ -221,8 +221,8 @@ impl Imports {
         let (id, file_name) = (ImportId::generate(), FileName::from(address));
         let bytes = Bytes::At(SourceUrl::from(address.url().to_string()));
         let (receiving_at, start) = (UnixMillis::now(), Start::AtOnce);
-        let (survey, parent) = (None, None);
-        self.record(New { id, owner, file_name, receiving_at, bytes, survey, choices, start, parent }).await
+        let (about, parent) = (None, None);
+        self.record(New { id, owner, file_name, receiving_at, bytes, about, choices, start, parent }).await
     }
 
     /// Stores the upload of `id`, before it is recorded.
@@ -250,7 +250,7 @@ impl Imports {
     /// recorded import. If another request has recorded the same retry, that is the other one's id, and the file
     /// of this one is removed.
     async fn record(&self, new: New) -> Result<ImportId, AcceptError> {
-        let New { id, owner, file_name, receiving_at, bytes, survey, choices, start, parent } = new;
+        let New { id, owner, file_name, receiving_at, bytes, about, choices, start, parent } = new;
         let now = UnixMillis::now();
         let seed = EventSeed::generate();
         let (size_bytes, source_url, failed_rows_of) = match bytes {
@@ -284,7 +284,7 @@ impl Imports {
         let news = self.shared.progress.watch(&import.event_id);
         let recorded = self.shared.tasks.spawn(store::as_here(async move {
             let recorded =
-                match imports.shared.store.create_import(&import, event.as_ref(), survey.as_ref()).await {
+                match imports.shared.store.create_import(&import, event.as_ref(), about.as_ref()).await {
                     Ok(recorded) => recorded,
                     Err(store::Error::InDoubt(error)) => {
                         imports.shared.tasks.spawn(imports.clone().settle(import, news));

@@ -11,7 +11,7 @@ use crate::{
         ids::{ImportId, RunId},
         time::UnixMillis,
     },
-    csv::{Choices, Survey},
+    csv::{AboutFile, Choices},
     files::Key,
     results::outputs,
     store::{
@@ -26,18 +26,15 @@ impl Imports {
         Ok(self.shared.store.import(import.row.id).await?.is_none())
     }
 
-    /// The stored file of an import: its upload, or what its function has copied. None if it is not stored (yet).
-    pub async fn stored_file(&self, import: &Owned) -> Result<Option<Key>, store::Error> {
-        let row = &import.row;
+    /// The stored file of an import, and what is known of it: its upload, or what its function has copied. None if
+    /// it is not stored (yet).
+    pub async fn stored_file(&self, import: &Owned) -> Result<Option<(Key, AboutFile)>, store::Error> {
+        let (row, store) = (&import.row, &self.shared.store);
         if row.source_url.is_none() && row.failed_rows_of.is_none() {
-            return Ok(Some(Key::upload(row.id)));
+            return Ok(Some((Key::upload(row.id), store.about_file(row.id).await?)));
         }
-        Ok(self.shared.store.source_copy(row.id).await?.map(Key::from_stored))
-    }
-
-    /// What the bytes of an upload showed while they arrived.
-    pub async fn survey(&self, import: &Owned) -> Result<Option<Survey>, store::Error> {
-        self.shared.store.survey_of_event(&import.row.event_id).await
+        let copy = store.source_copy(row.id).await?;
+        Ok(copy.map(|(file, about)| (Key::from_stored(file), about)))
     }
 
     /// Runs all of `parent` again, read as `choices` say. Returns the retry, whether it is new or not.
@@ -45,25 +42,27 @@ impl Imports {
         let (id, began) = (ImportId::generate(), UnixMillis::now());
         let original = &parent.row;
         // The bytes that were read, not the current file at the address, unless they never arrived whole. Failed
-        // records are copied from their run again, which also says how they are read, unless it was deleted.
+        // records are copied from their run again, which also says how they are read. If it was deleted, the copy
+        // of this import's run is taken, and read as that was.
         let stored = match &original.failed_rows_of {
             Some(run) if outputs::failed_records(&self.shared.store, run).await?.is_some() => None,
             _ => self.stored_file(parent).await?,
         };
-        let bytes = match (stored, &original.source_url, &original.failed_rows_of) {
-            (None, Some(address), _) => Bytes::At(address.clone()),
-            (None, None, Some(run)) => Bytes::FailedRowsOf(run.clone(), original.size_bytes),
+        let (bytes, about) = match (stored, &original.source_url, &original.failed_rows_of) {
+            (None, Some(address), _) => (Bytes::At(address.clone()), None),
+            (None, None, Some(run)) => (Bytes::FailedRowsOf(run.clone(), original.size_bytes), None),
             (stored, ..) => {
-                let stored = stored.unwrap_or_else(|| Key::upload(original.id));
-                self.stored(id, self.shared.storage.duplicate(&stored, &Key::upload(id))).await?
+                let (stored, mut about) =
+                    stored.unwrap_or_else(|| (Key::upload(original.id), AboutFile::default()));
+                // A choice comes before what was chosen or found earlier.
+                about.read_before = about.read_before.filter(|_| choices.is_empty());
+                let upload = Key::upload(id);
+                let copied = self.shared.storage.duplicate(&stored, &upload);
+                (self.stored(id, copied).await?, Some(about))
             }
         };
-        let survey = match bytes {
-            Bytes::Here(_) => self.survey(parent).await?,
-            _ => None,
-        };
         let kind = (RetryOf::All, choices.clone());
-        let retry = self.record_retry(parent, kind, id, (bytes, survey), began).await?;
+        let retry = self.record_retry(parent, kind, id, (bytes, about), began).await?;
         self.remember_retry(parent, &choices).await;
         Ok(retry)
     }
@@ -87,7 +86,7 @@ impl Imports {
         parent: &Snapshot,
         (retry_of, choices): (RetryOf, Choices),
         id: ImportId,
-        (bytes, survey): (Bytes, Option<Survey>),
+        (bytes, about): (Bytes, Option<AboutFile>),
         receiving_at: UnixMillis,
     ) -> Result<ImportId, AcceptError> {
         let mut file_name = FileName::from_client(parent.file_name());
@@ -97,7 +96,7 @@ impl Imports {
         let of = parent.file_name().to_owned();
         let relative = Relative { id: parent.row.id, file_name: of, retry_of, choices: choices.clone() };
         let (owner, parent, start) = (parent.row.owner, Some(relative), Start::AtOnce);
-        self.record(New { id, owner, file_name, receiving_at, bytes, survey, choices, start, parent }).await
+        self.record(New { id, owner, file_name, receiving_at, bytes, about, choices, start, parent }).await
     }
 
     /// Adds a retry to its parent, if that is in the cache.

@@ -4,6 +4,7 @@
 //! booleans (0/1) and times are BIGINT; JSON and ids are TEXT; sums are cast back to BIGINT; placeholders are
 //! `$1`, `$2`; no `SELECT *`.
 
+mod about_file;
 pub mod accounts;
 mod choices;
 mod database_file;
@@ -26,7 +27,6 @@ pub mod runs;
 mod search_name;
 mod settings;
 pub mod steps;
-mod survey;
 mod writers;
 
 use std::{path::PathBuf, str::FromStr, time::Duration};

@@ -4,6 +4,7 @@ use sqlx::any::AnyQueryResult;
 
 use super::{
     Error, Result, Store, Tx,
+    about_file::save_about_file,
     choices::stored_choices,
     corrupt_import,
     import_state::settle,
@@ -11,25 +12,24 @@ use super::{
     is_away,
     outbox::{OutboxRow, insert_event},
     search_name::SearchName,
-    survey::save_survey,
     to_bigint,
 };
 use crate::{
     base::ids::{ImportId, RunId},
-    csv::Survey,
+    csv::AboutFile,
 };
 
 impl Store {
     /// Records an import and its event in one transaction; a held one has no event yet. A parent has at most one
     /// retry of each kind and with the same choices: if there is one, nothing is recorded. Returns the id of the
-    /// recorded import. `survey` is what its uploaded bytes showed.
+    /// recorded import. `about` is what is known of its stored file.
     ///
     /// After [`Error::InDoubt`] call [`Store::is_recorded`]. After any other error nothing is recorded.
     pub async fn create_import(
         &self,
         import: &ImportRow,
         event: Option<&OutboxRow>,
-        survey: Option<&Survey>,
+        about: Option<&AboutFile>,
     ) -> Result<ImportId> {
         // A confirmed import must be in the database that the next start opens.
         self.file.check()?;
@@ -46,8 +46,8 @@ impl Store {
                     .await?;
             return first.parse().map_err(corrupt_import);
         }
-        if let Some(survey) = survey {
-            save_survey(&mut tx, import.id, survey).await?;
+        if let Some(about) = about {
+            save_about_file(&mut tx, import.id, about).await?;
         }
         match event {
             Some(event) => insert_event(&mut tx, event).await?,

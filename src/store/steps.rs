@@ -10,7 +10,7 @@ use crate::{
         ids::{ImportId, RunId},
         time::UnixMillis,
     },
-    csv::{Counts, Dialect, FirstRows, Notes, ReadAs, Reading, Reasons, Stretches},
+    csv::{AboutFile, Counts, Dialect, FirstRows, Notes, ReadAs, Reading, Reasons, Stretches},
 };
 
 /// One finished step of a run.
@@ -80,18 +80,19 @@ pub enum Commit {
 }
 
 impl Store {
-    /// The file that a run of `import` copied from elsewhere: the fetched file, or another run's failed records.
-    /// A file that a run made of these bytes, such as a decoded one, is none.
-    pub async fn source_copy(&self, import: ImportId) -> Result<Option<String>> {
-        let copy = sqlx::query_scalar(
-            "SELECT step.source_file FROM run JOIN step ON step.run_id = run.run_id \
+    /// The file that a run of `import` copied from elsewhere, and what is known of it: the fetched file, or another
+    /// run's failed records. A file that a run made of these bytes, such as a decoded one, is none.
+    pub async fn source_copy(&self, import: ImportId) -> Result<Option<(String, AboutFile)>> {
+        let copy: Option<(String, String)> = sqlx::query_as(
+            "SELECT step.source_file, step.result FROM run JOIN step ON step.run_id = run.run_id \
              WHERE run.import_id = $1 AND step.source_file IS NOT NULL \
              AND step.step_id IN ('fetch', 'failed-rows') LIMIT 1",
         )
         .bind(import.to_string())
         .fetch_optional(&self.pool)
         .await?;
-        Ok(copy)
+        // The result of the step tells more than this, and the one of an earlier version less.
+        Ok(copy.map(|(file, result)| (file, serde_json::from_str(&result).unwrap_or_default())))
     }
 
     /// Commits a step: at most once per run and step, and never after the run has ended. `remarks` are about

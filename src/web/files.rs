@@ -51,6 +51,6 @@ async fn failed_rows(import: ImportId, store: &Store, storage: &Storage) -> Resu
     {
         return Ok(front.then(parts));
     }
-    let copy = store.source_copy(import).await?.ok_or(Error::NotFound)?;
+    let (copy, _) = store.source_copy(import).await?.ok_or(Error::NotFound)?;
     Ok(storage.segments(&[Key::from_stored(copy)]).await?)
 }

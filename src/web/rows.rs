@@ -98,10 +98,10 @@ pub async fn look(
         Ok(choices) => choices,
         Err(refused) => return Ok(Looked::Refused(refused)),
     };
-    let Some(file) = imports.stored_file(import).await? else {
+    let Some((file, about)) = imports.stored_file(import).await? else {
         return Ok(Looked::Nothing("The file is not stored here yet.".to_owned()));
     };
-    match previewer.read(import.row.owner, file, imports.survey(import).await?, choices).await {
+    match previewer.read(import.row.owner, file, about, choices).await {
         Ok(preview) => Ok(Looked::Rows(preview)),
         Err(PreviewError::NotReadable(why)) => Ok(Looked::Nothing(why)),
         Err(error) => Err(error.into()),

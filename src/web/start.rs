@@ -5,7 +5,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::{pages::import, reading_fields::ReadingFields, rows::chosen, site::Site};
 use crate::{
     csv::Choices,
-    files::Key,
     function::{Preview, PreviewError, Previewer},
     http::{error::Error, principal::OwnedImport, session},
     imports::{ImportState, Imports, Owned},
@@ -38,9 +37,8 @@ pub async fn submit(
 /// because nothing depends on it.
 async fn remember(held: &Owned, choices: &Choices, imports: &Imports, previewer: &Previewer) {
     let row = &held.row;
-    // Without it the front is surveyed.
-    let survey = imports.survey(held).await.unwrap_or_default();
-    match previewer.read(row.owner, Key::upload(row.id), survey, Choices::default()).await {
+    let Ok(Some((file, about))) = imports.stored_file(held).await else { return };
+    match previewer.read(row.owner, file, about, Choices::default()).await {
         Ok(Preview { header: Some(header), .. }) => imports.remember_choices(row, &header, choices).await,
         Ok(Preview { header: None, .. }) | Err(PreviewError::NotReadable(_)) => {}
         Err(error) => tracing::warn!(import = %row.id, %error, "cannot look at the header of a file"),

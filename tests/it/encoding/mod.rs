@@ -173,6 +173,27 @@ async fn failed_records_are_read_again_as_their_import_read_them() {
 }
 
 #[tokio::test]
+async fn failed_records_are_read_as_before_although_their_import_was_deleted() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    // By themselves the failed records are separated by commas.
+    let file = format!("id;name,place\n{}1,2\n3,4\n", "5;six\n".repeat(20));
+    let parent = completed(&visitor, "list.csv", file, (20, 2)).await;
+    let child = retry(&visitor, &parent, &[("only", "failed")]).await;
+    visitor.wait_for_state(&child, "Completed").await;
+    assert_eq!(visitor.post_form(&format!("{parent}/delete"), &[]).await.status(), 303);
+    let mut last = child;
+    for _ in 0..2 {
+        last = retry(&visitor, &last, &[]).await;
+        let panel = visitor.wait_for_state(&last, "Completed").await;
+        assert_eq!(panel.counts(), (0, 2));
+        let failed = text(&visitor, &last, "failed.csv").await;
+        assert!(failed.contains("\"1 field, expected 2\",\"1,2\""), "{failed}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn the_charset_of_an_address_decides_if_it_can_decode_all() {
     let host = Host::start(|path, _| {
         let (charset, file) = match path {
@@ -204,6 +225,14 @@ async fn the_charset_of_an_address_decides_if_it_can_decode_all() {
         visitor.wait_for_state(&import, "Completed").await;
         let (found, known, steps) = read_in(&app, &import).await;
         assert_eq!((&*found, known, &*steps[0], &*steps[1]), (encoding, how, "fetch", second), "{path}");
+        // A re-run reads the bytes that were fetched, and remembers what their server said of them.
+        let again = retry(&visitor, &import, &[]).await;
+        visitor.wait_for_state(&again, "Completed").await;
+        let (found, known, steps) = read_in(&app, &again).await;
+        assert_eq!((&*found, known, &*steps[0]), (encoding, how, second), "{path}");
+        let third = retry(&visitor, &again, &[]).await;
+        visitor.wait_for_state(&third, "Completed").await;
+        assert_eq!(read_in(&app, &third).await.0, encoding, "{path}");
     }
     app.stop().await;
 }
