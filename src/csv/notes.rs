@@ -38,6 +38,10 @@ pub enum Note {
     EmptyColumns,
     /// Columns that have content and no name in the header, now called `column N`.
     UnnamedColumns,
+    /// The first column has content and no name in the header, which is one field shorter; now called `column 1`.
+    UnnamedFirstColumn,
+    /// Left out: the line that is drawn below the header.
+    HeaderRule,
     /// Left out: rows of delimiters only.
     EmptyRows,
     /// Left out: the header again, below itself.
@@ -52,13 +56,26 @@ pub enum Note {
     TextAfterQuote,
     /// Lines whose opening quote never closes, read as text.
     QuotesAsText,
+    /// Records of the wrong width behind an empty line behind the table. The first of a second table is one.
+    BelowTable,
+    /// The other records of tables of another width below the first; the line is that of the first such table.
+    SecondTable,
 }
 
 impl Note {
     /// Whether something of the file is in neither output.
     #[must_use]
     pub fn is_left_out(self) -> bool {
-        !matches!(self, Self::UnnamedColumns | Self::QuotesInside | Self::TextAfterQuote | Self::QuotesAsText)
+        !matches!(
+            self,
+            Self::UnnamedColumns
+                | Self::UnnamedFirstColumn
+                | Self::QuotesInside
+                | Self::TextAfterQuote
+                | Self::QuotesAsText
+                | Self::BelowTable
+                | Self::SecondTable
+        )
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
         BYTE_ORDER_MARK, Record, Split, Splitter, behind_line_end, count_line_ends, line_end,
         without_half_line_end,
     },
-    verdict::{RecordFailure, judge},
+    verdict::{RecordFailure, TablePlace, judge},
 };
 
 /// The end of a text in old DOS files.
@@ -142,7 +142,7 @@ impl<'l> Records<'l> {
             return split;
         }
         let (record, fields) = self.splitter.record(rest);
-        let fits = split == Split::Record && self.layout.fits(&fields);
+        let fits = split == Split::Record && !record.quotes.open && self.layout.fits(&fields);
         let is_suspicious = record.quotes.open || record.quotes.text_after || !fits;
         if !is_suspicious || behind_line_end(record.content).is_none() {
             return split;
@@ -189,6 +189,11 @@ impl<'l> Records<'l> {
         match &mut failure {
             Some(RecordFailure::FieldCount { found, place, .. }) if layout.repairs => {
                 *place = self.past.place(line, *found);
+                match *place {
+                    TablePlace::Inside => {}
+                    TablePlace::Below => sink.note(Note::BelowTable, line),
+                    TablePlace::Second(first) => sink.note(Note::SecondTable, first),
+                }
             }
             _ if fields.count == layout.header.len() => self.past.pass_right_width(),
             _ => {}

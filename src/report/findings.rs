@@ -16,17 +16,24 @@ const MOST_NAMES: usize = 3;
 /// The width of the shortest bar that is still visible, in per cent.
 const SMALLEST_SHARE: u64 = 3;
 
-/// The section below the panel of an import that is over.
+/// The sections of an import that is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FindingsSection {
+    /// None if nothing is to be noted.
+    pub notes: Option<FileNotes>,
+    /// None if no row failed.
+    pub why_failed: Option<WhyFailed>,
+}
+
+/// What is noted about a file: about its header and its rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileNotes {
     /// The first names that several columns have.
     pub repeated: Vec<RepeatedName>,
     /// The number of further such names.
     pub more_repeated: usize,
     /// What was left out, repaired, or is left to a person.
-    pub notes: Vec<String>,
-    /// None if no row failed.
-    pub why_failed: Option<WhyFailed>,
+    pub of_rows: Vec<String>,
 }
 
 /// A name that several columns have.
@@ -83,16 +90,22 @@ pub struct Example {
 impl FindingsSection {
     #[must_use]
     pub fn new(findings: &findings::Findings) -> Self {
+        Self { notes: FileNotes::new(findings), why_failed: WhyFailed::new(&findings.reasons) }
+    }
+}
+
+impl FileNotes {
+    fn new(findings: &findings::Findings) -> Option<Self> {
         let names = &findings.repeated_names;
         let repeated = names.iter().take(MOST_NAMES);
-        Self {
+        let notes = Self {
             repeated: repeated
                 .map(|(name, columns)| RepeatedName { columns: in_words(*columns), name: name.clone() })
                 .collect(),
             more_repeated: names.len().saturating_sub(MOST_NAMES),
-            notes: row_notes(&findings.notes, &findings.reasons),
-            why_failed: WhyFailed::new(&findings.reasons),
-        }
+            of_rows: row_notes(&findings.notes, &findings.reasons),
+        };
+        (!notes.repeated.is_empty() || !notes.of_rows.is_empty()).then_some(notes)
     }
 }
 

@@ -7,7 +7,27 @@ use crate::csv::{Note, Noted, Notes, Reasons};
 /// showed is in [`reading_line`](super::reading::reading_line).
 #[must_use]
 pub fn row_notes(notes: &Notes, reasons: &Reasons) -> Vec<String> {
-    notes.iter().filter_map(|(note, noted)| row_note(note, noted)).chain(short_rows(reasons)).collect()
+    let of_rows = notes.iter().filter_map(|(note, noted)| row_note(note, noted));
+    of_rows.chain(below_table(notes)).chain(short_rows(reasons)).collect()
+}
+
+/// Where rows are that do not belong to the table. They failed, and a person decides what to do with them.
+fn below_table(notes: &Notes) -> impl Iterator<Item = String> {
+    let (below, second) = (notes.of(Note::BelowTable), notes.of(Note::SecondTable));
+    // The first row of a second table is known as such only when the next one comes.
+    let is_second = |below: &Noted| second.is_some_and(|second| second.first_line == below.first_line);
+    let below = below.filter(|below| below.count > 1 || !is_second(below)).map(|below| {
+        let what = if below.count == 1 {
+            "another row follows; it failed"
+        } else {
+            "other rows follow; they failed"
+        };
+        format!("Below the table, from line {}, {what}", grouped(below.first_line))
+    });
+    let second = second.map(|second| {
+        format!("A second table begins in line {}; its rows failed", grouped(second.first_line))
+    });
+    below.into_iter().chain(second)
 }
 
 fn row_note(note: Note, noted: Noted) -> Option<String> {
@@ -35,7 +55,11 @@ fn row_note(note: Note, noted: Noted) -> Option<String> {
         | Note::HeaderMarks
         | Note::TrailingDelimiter
         | Note::EmptyColumns
-        | Note::UnnamedColumns => return None,
+        | Note::UnnamedColumns
+        | Note::UnnamedFirstColumn
+        | Note::HeaderRule
+        | Note::BelowTable
+        | Note::SecondTable => return None,
     })
 }
 
@@ -103,6 +127,24 @@ mod tests {
             assert_eq!((said(note, 1), said(note, 3)), (vec![one.to_owned()], vec![several.to_owned()]));
         }
         assert_eq!(said("endMark", 1), ["End-of-file mark (0x1A) left out, line 1,204"]);
+    }
+
+    #[test]
+    fn rows_that_do_not_belong_to_the_table_are_noted_with_their_lines() {
+        let of = |below: Option<(u64, u64)>, second: Option<(u64, u64)>| {
+            let noted = |(count, line): (u64, u64)| json!({ "count": count, "firstLine": line });
+            let mut notes = serde_json::Map::new();
+            notes.extend(below.map(|below| ("belowTable".to_owned(), noted(below))));
+            notes.extend(second.map(|second| ("secondTable".to_owned(), noted(second))));
+            row_notes(&serde_json::from_value(notes.into()).unwrap(), &Reasons::default())
+        };
+        let row = "Below the table, from line 1,204, another row follows; it failed";
+        let rows = "Below the table, from line 1,204, other rows follow; they failed";
+        let table = |line| format!("A second table begins in line {line}; its rows failed");
+        assert_eq!(of(Some((1, 1_204)), None), [row]);
+        assert_eq!(of(Some((2, 1_204)), None), [rows]);
+        assert_eq!(of(Some((1, 1_204)), Some((3, 1_204))), [table("1,204")]);
+        assert_eq!(of(Some((2, 1_204)), Some((3, 1_230))), [rows.to_owned(), table("1,230")]);
     }
 
     #[test]

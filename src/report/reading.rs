@@ -194,6 +194,12 @@ fn left_out(notes: &Notes, header: HeaderAt, columns: Option<usize>) -> Vec<Stri
     if let Some(empty) = count(Note::EmptyColumns) {
         said.push(format!("{} left out", counted(empty, "empty column")));
     }
+    if count(Note::HeaderRule).is_some() {
+        said.push("the line drawn below the header left out".to_owned());
+    }
+    if count(Note::UnnamedFirstColumn).is_some() {
+        said.push("the first column has no name in the header and is called column 1 (a guess)".to_owned());
+    }
     if let Some(unnamed) = count(Note::UnnamedColumns)
         && header != HeaderAt::None
     {

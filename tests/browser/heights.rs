@@ -62,7 +62,13 @@ async fn what_stands_below_the_reasons_stays_where_it_is_when_they_come() {
     for width in [1280, 360] {
         chromium.resize(width, 800).await;
         let mut places = BTreeMap::new();
-        for name in ["import-sent", "import-running", "import-completed", "import-completed-one-reason"] {
+        for name in [
+            "import-sent",
+            "import-running",
+            "import-completed",
+            "import-completed-one-reason",
+            "import-read-with-notes",
+        ] {
             gallery.open(&chromium, gallery.page(name)).await;
             places.insert(name, chromium.evaluate(FIRST_ROWS).await.as_i64().expect("there are first rows"));
         }

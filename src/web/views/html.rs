@@ -11,7 +11,7 @@ use crate::report::{
     badge::{Badge, BadgeState, FailedRows},
     block::RunData,
     excerpt::{Excerpt, Piece},
-    findings::{Column, FindingsSection},
+    findings::{Column, FileNotes, FindingsSection},
     first_rows::FirstRowsSection,
     moment::{AsOf, Moment, Ticking},
     progress::Figures,
@@ -64,6 +64,7 @@ macro_rules! html {
 html!(About<'a>, AboutHtml, path = "fragments/about.html");
 html!(Actions<'a>, ActionsHtml, path = "fragments/actions.html");
 html!(Badge<'a>, BadgeHtml, path = "fragments/badge.html");
+html!(FileNotes, FileNotesHtml, path = "fragments/file_notes.html");
 html!(Figures, FiguresHtml, path = "fragments/figures.html");
 html!(FindingsSection, FindingsHtml, path = "fragments/findings.html");
 html!(FirstRowsSection<'a>, FirstRowsHtml, path = "fragments/first_rows.html");

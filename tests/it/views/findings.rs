@@ -22,10 +22,10 @@ fn reason(column: Option<&str>, reason: &str, count: u64, line: u64, example: &s
 
 fn html(reasons: Reasons, repeated: &[(&str, usize)]) -> String {
     let repeated_names = repeated.iter().map(|(name, columns)| ((*name).to_owned(), *columns)).collect();
-    FindingsSection::new(&findings::Findings { reasons, repeated_names, ..findings::Findings::default() })
-        .html()
-        .render()
-        .unwrap()
+    let findings = findings::Findings { reasons, repeated_names, ..findings::Findings::default() };
+    let findings = FindingsSection::new(&findings);
+    let notes = findings.notes.as_ref().map(|notes| notes.html().render().unwrap());
+    notes.unwrap_or_default() + &findings.html().render().unwrap()
 }
 
 /// The readable text: without markup, in one line.
@@ -88,7 +88,7 @@ fn names_that_several_columns_have_are_told_in_a_sentence() {
              and 2 more repeated names. They are imported as they are.",
         ),
     ] {
-        assert_eq!(note(&repeated), sentence);
+        assert_eq!(note(&repeated), format!("Notes about the file {sentence}"));
     }
 }
 
