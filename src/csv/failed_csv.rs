@@ -101,14 +101,14 @@ impl Unwrapped {
         let mut push = |field: &[u8]| {
             encoder.field(field);
             count += 1;
-            true
         };
         if let Some(extra) = cells.next().filter(|extra| !extra.is_empty()) {
-            plain.for_each(extra, &mut push);
+            plain.for_each(extra, 0, |field, _| {
+                push(field);
+                true
+            });
         }
-        line.for_each_surplus(|field| {
-            push(field);
-        });
+        line.for_each_surplus(push);
         encoder.finish();
         let surplus = (!surplus.is_empty()).then_some(Surplus { bytes: surplus, grammar: plain });
         (Fields { record: text, text, spans, count, surplus }, Some(PriorFailure { column, reason }))

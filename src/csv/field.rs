@@ -87,6 +87,14 @@ impl FieldGrammar {
         }
     }
 
+    /// Whether a field may begin at `at`: at the front of a line, or behind a delimiter.
+    pub(super) fn begins_field(&self, input: &[u8], at: usize) -> bool {
+        let before = &input[..at];
+        let delimiter = self.delimiter.as_ref().map(Delimiter::as_bytes);
+        matches!(before.last(), None | Some(b'\r' | b'\n'))
+            || delimiter.is_some_and(|delimiter| before.ends_with(delimiter))
+    }
+
     /// The field that begins at `start`. Its text is appended to `text` if it is not in `input` as it is.
     pub(super) fn field(&self, input: &[u8], start: usize, text: &mut Vec<u8>) -> Field {
         match self.opening_quote(input, start) {
@@ -98,6 +106,29 @@ impl FieldGrammar {
                 let quoting = if has_quote { Quoting::Inside } else { Quoting::None };
                 Field { span: Span { start, end, is_rewritten: false }, end, quoting }
             }
+        }
+    }
+
+    /// Calls `each` with every field of the record at `at`, unquoted, until it returns false. Empty input is one empty
+    /// field. Returns where the last field ends.
+    pub(super) fn for_each(
+        &self,
+        input: &[u8],
+        mut at: usize,
+        mut each: impl FnMut(&[u8], Quoting) -> bool,
+    ) -> usize {
+        let mut text = Vec::new();
+        loop {
+            text.clear();
+            let field = self.field(input, at, &mut text);
+            let Span { start, end, is_rewritten } = field.span;
+            let goes_on =
+                each(if is_rewritten { &text[start..end] } else { &input[start..end] }, field.quoting);
+            let delimiter = self.delimiter_at(input, field.end);
+            if delimiter == 0 || !goes_on {
+                return field.end;
+            }
+            at = field.end + delimiter;
         }
     }
 

@@ -52,7 +52,7 @@ impl<'a> Fields<'a> {
 
     pub(super) fn for_each_surplus(&self, mut each: impl FnMut(&[u8])) {
         if let Some(Surplus { bytes, grammar }) = self.surplus {
-            grammar.for_each(bytes, |field| {
+            grammar.for_each(bytes, 0, |field, _| {
                 each(field);
                 true
             });
@@ -67,32 +67,12 @@ impl<'a> Fields<'a> {
             return;
         }
         let mut is_empty = true;
-        grammar.for_each(bytes, |field| {
+        grammar.for_each(bytes, 0, |field, _| {
             is_empty = field.is_empty();
             is_empty
         });
         if is_empty {
             (self.count, self.surplus) = (columns, None);
-        }
-    }
-}
-
-impl FieldGrammar {
-    /// Calls `each` with every unquoted field of `fields`, until it returns false. Empty input is one empty
-    /// field.
-    pub(super) fn for_each(&self, fields: &[u8], mut each: impl FnMut(&[u8]) -> bool) {
-        let mut text = Vec::new();
-        let mut at = 0;
-        loop {
-            text.clear();
-            let field = self.field(fields, at, &mut text);
-            let Span { start, end, is_rewritten } = field.span;
-            let goes_on = each(if is_rewritten { &text[start..end] } else { &fields[start..end] });
-            let delimiter = self.delimiter_at(fields, field.end);
-            if delimiter == 0 || !goes_on {
-                return;
-            }
-            at = field.end + delimiter;
         }
     }
 }

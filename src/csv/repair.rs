@@ -1,7 +1,9 @@
 //! Finds out whether a quote that opens a field was meant to.
 //!
 //! A quote that stands alone would make one field of everything up to the next quote, or of the rest of the
-//! file. The evidence against it is the line that follows the one where it opens: it is a record by itself.
+//! file. The evidence against it is the line that follows the one where it opens: it is a record by itself. Where it
+//! is not, most lines behind it may be; the closing quote may be another field's opening one; and quotes that lead
+//! from line to line through more fields than the table has columns are no pairs.
 
 use memchr::memchr2;
 
@@ -30,7 +32,22 @@ struct Suspect {
     open: usize,
     /// The first line end inside it.
     line_end: usize,
+    /// Its closing quote, or the end of the window.
+    end: usize,
     is_closed: bool,
+    /// Its closing quote stands where a field begins, and text follows: it opens a field of a later line.
+    closes_where_another_opens: bool,
+}
+
+/// The quoted fields of a record that have several lines.
+struct Suspects {
+    examined: Vec<Suspect>,
+    /// How many there are in all.
+    count: usize,
+    /// How many of them do not close, or have text behind the closing quote.
+    unpaired: usize,
+    /// The end of the record.
+    end: usize,
 }
 
 /// Decides about the record at the front of `input`, which is suspicious. `fits` says that it is whole and has
@@ -46,8 +63,10 @@ pub(super) fn decide(
 ) -> Option<(Repair, usize)> {
     let is_all = eof && input.len() <= limit;
     let window = &input[..input.len().min(limit.saturating_add(1))];
-    let (suspects, mut looked_at) = suspects(splitter.grammar(), window, fits);
-    for Suspect { open, line_end: length, is_closed } in suspects {
+    let Suspects { examined, count, unpaired, end: mut looked_at } =
+        suspects(splitter.grammar(), window, fits);
+    let is_chain = unpaired > 1 || count > layout.columns_in_file().max(MOST_SUSPECTS);
+    for Suspect { open, line_end: length, end, is_closed, closes_where_another_opens } in examined {
         let following = &window[behind_empty_lines(window, length)..];
         let (is_record, taken) = match splitter.split(following, is_all) {
             Split::Incomplete if !is_all && window.len() <= limit => return None,
@@ -59,7 +78,13 @@ pub(super) fn decide(
             }
         };
         looked_at = looked_at.max(window.len() - following.len() + taken);
-        if !is_record && !is_line_with_open_quote(splitter, layout, following) {
+        let is_torn = is_record
+            || is_line_with_open_quote(splitter, layout, following)
+            || !fits
+                && (is_chain
+                    || closes_where_another_opens
+                    || are_records(splitter, layout, &window[length..end]));
+        if !is_torn {
             continue;
         }
         let text_at = match (is_closed, fits) {
@@ -100,24 +125,53 @@ fn fits_as_text(splitter: &mut Splitter, layout: &Layout, line: &[u8], at: usize
     is_clean(record.quotes) && layout.fits(&fields)
 }
 
+/// Of how many lines most must be records, and within how many bytes.
+const MOST_LINES: usize = 16;
+const MOST_BYTES: usize = 64 << 10;
+
+/// Whether most of the first whole lines of `lines` are records of the right width: several of them, because a line of
+/// text can look like one.
+fn are_records(splitter: &mut Splitter, layout: &Layout, lines: &[u8]) -> bool {
+    let (mut records, mut all) = (0_usize, 0_usize);
+    let mut rest = &lines[..lines.len().min(MOST_BYTES)];
+    while all < MOST_LINES
+        && let Some(end) = memchr2(b'\r', b'\n', rest)
+    {
+        if end > 0 {
+            let line = &rest[..end];
+            splitter.split(line, true);
+            let (record, fields) = splitter.record(line);
+            records += usize::from(is_clean(record.quotes) && layout.fits(&fields));
+            all += 1;
+        }
+        rest = &rest[end + line_end(&rest[end..])..];
+    }
+    records > 1 && records * 2 > all
+}
+
 /// The most closed fields of a record that are examined.
 const MOST_SUSPECTS: usize = 4;
 
-/// The fields that may have swallowed other records, and the end of the record: those that contain a line end. If
-/// the record fits, only those with text behind the closing quote, which may be another field's opening quote.
-fn suspects(grammar: &FieldGrammar, window: &[u8], fits: bool) -> (Vec<Suspect>, usize) {
-    let mut suspects = Vec::new();
+/// The fields that may have swallowed other records: those that contain a line end. If the record fits, only those
+/// with text behind the closing quote, which may be another field's opening quote.
+fn suspects(grammar: &FieldGrammar, window: &[u8], fits: bool) -> Suspects {
+    let (mut examined, mut count, mut unpaired) = (Vec::new(), 0, 0);
     let end = for_each_quoted(grammar, window, |open, close, has_text_after| {
         let is_closed = close.is_some();
-        if is_closed && (suspects.len() >= MOST_SUSPECTS || fits && !has_text_after) {
+        if is_closed && fits && !has_text_after {
             return;
         }
-        let inside = &window[open..close.unwrap_or(window.len())];
-        if let Some(at) = memchr2(b'\r', b'\n', inside) {
-            suspects.push(Suspect { open, line_end: open + at, is_closed });
+        let end = close.unwrap_or(window.len());
+        let Some(at) = memchr2(b'\r', b'\n', &window[open..end]) else { return };
+        count += 1;
+        unpaired += usize::from(!is_closed || has_text_after);
+        if is_closed && examined.len() >= MOST_SUSPECTS {
+            return;
         }
+        let closes_where_another_opens = has_text_after && grammar.begins_field(window, end);
+        examined.push(Suspect { open, line_end: open + at, end, is_closed, closes_where_another_opens });
     });
-    (suspects, end)
+    Suspects { examined, count, unpaired, end }
 }
 
 /// The quote that the record in `line` leaves open.
@@ -138,17 +192,10 @@ fn for_each_quoted(
     input: &[u8],
     mut each: impl FnMut(usize, Option<usize>, bool),
 ) -> usize {
-    let (mut at, mut text) = (0, Vec::new());
-    loop {
-        text.clear();
-        let field = grammar.field(input, at, &mut text);
-        if let Quoting::Quoted { open, close, has_text_after } = field.quoting {
+    grammar.for_each(input, 0, |_, quoting| {
+        if let Quoting::Quoted { open, close, has_text_after } = quoting {
             each(open, close, has_text_after);
         }
-        let delimiter = grammar.delimiter_at(input, field.end);
-        if delimiter == 0 {
-            return field.end;
-        }
-        at = field.end + delimiter;
-    }
+        true
+    })
 }

@@ -1,11 +1,12 @@
-//! Splits the front of a file as a dialect would, to judge the dialect. The reader has the last word about
-//! each record; this only has to be right about most of them, and cheap.
+//! Splits the front of a file as a dialect would, to judge the dialect. The reader's grammar finds the fields, and the
+//! reader has the last word about each record; this only has to be right about most of them, and cheap.
 
-use memchr::{memchr, memchr2, memchr3};
+use memchr::memchr2;
 
 use crate::csv::{
-    Dialect, Escape,
+    Dialect, Quote,
     encode::shown,
+    field::{FieldGrammar, Quoting},
     split::{count_line_ends, line_end},
 };
 
@@ -34,37 +35,31 @@ pub(super) struct Row {
     /// A quote of this row opens a field and does not close as it should. The row is its first line, in which
     /// quotes are text.
     pub(super) quotes_are_text: bool,
-    /// An unquoted field contains the quote.
-    pub(super) has_inner_quote: bool,
     /// The line before it is empty.
     pub(super) follows_empty_line: bool,
 }
 
-/// A field as it is in the file.
-#[derive(Clone, Copy, Debug, Default)]
-struct RawField<'a> {
-    /// Its text, without the quotes around it.
-    text: &'a [u8],
-    is_quoted: bool,
-    /// Text after the closing quote.
-    behind: &'a [u8],
-    is_open: bool,
-}
-
 /// Splits text as a dialect says.
-#[derive(Clone, Copy)]
-pub(super) struct Scan<'d> {
-    dialect: &'d Dialect,
-    delimiter: &'d [u8],
-    quote: Option<u8>,
+pub(super) struct Scan {
+    grammar: FieldGrammar,
+    /// The same with quotes as text.
+    plain: FieldGrammar,
+    /// Reads a line as one field, whose content is a row. None: a line is a row itself.
+    around_lines: Option<FieldGrammar>,
 }
 
 /// How often the text may be read again after a quote that does not close as it should, in total.
 const MOST_PASSES: usize = 2;
 
-impl<'d> Scan<'d> {
-    pub(super) fn new(dialect: &'d Dialect) -> Self {
-        Self { dialect, delimiter: dialect.delimiter.as_bytes(), quote: dialect.quote.byte() }
+impl Scan {
+    pub(super) fn new(dialect: &Dialect) -> Self {
+        let plain = FieldGrammar::new(&Dialect { quote: Quote::None, ..dialect.clone() });
+        if dialect.lines_are_quoted {
+            let around_lines = Some(FieldGrammar::around_lines(dialect));
+            Self { grammar: FieldGrammar::inside_line(dialect), plain, around_lines }
+        } else {
+            Self { grammar: FieldGrammar::new(dialect), plain, around_lines: None }
+        }
     }
 
     /// All records of `text`, which begins on `line`. With `expected`, a record of several lines that has
@@ -86,8 +81,7 @@ impl<'d> Scan<'d> {
             let is_unexpected = expected.map_or(row.is_open, |width| width != row.width || row.is_open);
             if row.next_line > line + 1 && is_unexpected && budget > 0 {
                 // Its quote is text, or closes only at a later line's quote: the next line stands for itself.
-                let plain = Self { quote: None, ..*self };
-                let first_line = plain.row(text, at);
+                let first_line = Row::of(&self.plain, text, at);
                 let next_line = line + 1;
                 let is_open = row.is_open;
                 row =
@@ -115,179 +109,73 @@ impl<'d> Scan<'d> {
 
     /// The record at `at`.
     fn row(&self, text: &[u8], at: usize) -> Row {
-        let mut row = Row { start: at, ..Row::default() };
-        row.end = match self.quoted_line(text, at) {
-            Some((inside, end)) => {
-                self.each(&inside, 0, |field| row.add(&field, self.quote));
-                end
+        match &self.around_lines {
+            None => Row::of(&self.grammar, text, at),
+            Some(around) => {
+                let mut inside = Vec::new();
+                let end = line_in(around, text, at, &mut inside);
+                Row { start: at, end, ..Row::of(&self.grammar, &inside, 0) }
             }
-            None => self.each(text, at, |field| row.add(&field, self.quote)),
-        };
-        row
+        }
     }
 
     /// The first fields of a row of `text`, `most` at most. U+FFFD stands for undecodable bytes and NUL.
     pub(super) fn cells(&self, text: &[u8], row: &Row, most: usize) -> Vec<String> {
-        let scan = if row.quotes_are_text { Self { quote: None, ..*self } } else { *self };
         let record = &text[row.start..row.end];
         let mut cells = Vec::with_capacity(row.width.min(most));
-        let mut push = |field: RawField<'_>| {
-            if field.is_quoted {
-                let text = [&scan.unquoted(field.text), field.behind].concat();
-                cells.push(shown(&text).into_owned());
-            } else {
-                cells.push(shown(field.text).into_owned());
-            }
+        let push = |field: &[u8], _| {
+            cells.push(shown(field).into_owned());
             cells.len() < most
         };
-        match scan.quoted_line(record, 0) {
-            Some((inside, _)) => scan.each(&inside, 0, &mut push),
-            None => scan.each(record, 0, &mut push),
+        match &self.around_lines {
+            _ if row.quotes_are_text => self.plain.for_each(record, 0, push),
+            None => self.grammar.for_each(record, 0, push),
+            Some(around) => {
+                let mut inside = Vec::new();
+                line_in(around, record, 0, &mut inside);
+                self.grammar.for_each(&inside, 0, push)
+            }
         };
         cells
     }
+}
 
-    /// What is inside the quotes of the line at `at`, and where the line ends, if whole lines are quoted.
-    fn quoted_line(&self, text: &[u8], at: usize) -> Option<(Vec<u8>, usize)> {
-        if !self.dialect.lines_are_quoted {
-            return None;
-        }
-        let (field, end) = self.field(text, at, b"\n");
-        let is_line = field.is_quoted && field.behind.is_empty() && !field.is_open;
-        is_line.then(|| (self.unquoted(field.text), end))
+/// Writes what is inside the quotes of the line at `at` to `inside`. Returns where the line ends.
+fn line_in(around: &FieldGrammar, text: &[u8], at: usize, inside: &mut Vec<u8>) -> usize {
+    let line = around.field(text, at, inside);
+    if !line.span.is_rewritten {
+        inside.extend_from_slice(&text[line.span.start..line.span.end]);
     }
-
-    /// Calls `each` with the fields of the record at `at` until it returns false. Returns where the last one
-    /// ends.
-    fn each<'a>(&self, text: &'a [u8], mut at: usize, mut each: impl FnMut(RawField<'a>) -> bool) -> usize {
-        loop {
-            let (field, end) = self.field(text, at, self.delimiter);
-            if !each(field) || !text[end..].starts_with(self.delimiter) {
-                return end;
-            }
-            at = end + self.delimiter.len();
-        }
-    }
-
-    /// The field at `at`, and where it ends.
-    fn field<'a>(&self, text: &'a [u8], at: usize, delimiter: &[u8]) -> (RawField<'a>, usize) {
-        let spaces = |from: usize| {
-            let rest = text.get(from..).unwrap_or_default();
-            let is_space = |byte: &u8| matches!(byte, b' ' | b'\t') && !delimiter.starts_with(&[*byte]);
-            rest.iter().take_while(|byte| is_space(byte)).count()
-        };
-        let around = self.dialect.spaces_around_quotes;
-        let open = at + if around { spaces(at) } else { 0 };
-        if let Some(quote) = self.quote.filter(|quote| text.get(open) == Some(quote)) {
-            let start = open + 1;
-            let close = self.closing(text, start, quote, delimiter);
-            let Some(close) = close else {
-                let text = &text[start..];
-                return (RawField { text, is_quoted: true, is_open: true, behind: b"" }, start + text.len());
-            };
-            let after = close + 1;
-            let end = unquoted_end(text, after, delimiter);
-            let mut behind = &text[after..end];
-            if around && spaces(after) == behind.len() {
-                behind = b"";
-            }
-            (RawField { text: &text[start..close], is_quoted: true, behind, is_open: false }, end)
-        } else {
-            let end = unquoted_end(text, at, delimiter);
-            (RawField { text: &text[at..end], ..RawField::default() }, end)
-        }
-    }
-
-    /// Where the quote is that closes the field whose text begins at `at`.
-    fn closing(&self, text: &[u8], mut at: usize, quote: u8, delimiter: &[u8]) -> Option<usize> {
-        loop {
-            let found = if self.dialect.escape == Escape::Backslash {
-                memchr2(quote, b'\\', &text[at..])
-            } else {
-                memchr(quote, &text[at..])
-            };
-            let here = at + found?;
-            let behind = text.get(here + 1..).unwrap_or_default();
-            let next = behind.first();
-            if text[here] == b'\\' {
-                at = here + if next == Some(&quote) || next == Some(&b'\\') { 2 } else { 1 };
-            } else if next == Some(&quote) {
-                at = here + 2;
-            } else if self.dialect.inner_quotes_are_text && !ends(behind, delimiter) {
-                at = here + 1;
-            } else {
-                return Some(here);
-            }
-        }
-    }
-
-    /// The text of a quoted field without its escapes.
-    fn unquoted(&self, text: &[u8]) -> Vec<u8> {
-        let Some(quote) = self.quote else { return text.to_vec() };
-        let mut out = Vec::with_capacity(text.len());
-        let mut rest = text;
-        while let Some((&byte, behind)) = rest.split_first() {
-            let next = behind.first();
-            let is_escape = (byte == quote && next == Some(&quote))
-                || (byte == b'\\'
-                    && self.dialect.escape == Escape::Backslash
-                    && matches!(next, Some(&next) if next == quote || next == b'\\'));
-            match (is_escape, next) {
-                (true, Some(&next)) => {
-                    out.push(next);
-                    rest = &behind[1..];
-                }
-                _ => {
-                    out.push(byte);
-                    rest = behind;
-                }
-            }
-        }
-        out
-    }
+    line.end
 }
 
 impl Row {
-    /// Adds a field; true, because all fields count.
-    fn add(&mut self, field: &RawField<'_>, quote: Option<u8>) -> bool {
+    /// The record at `at`.
+    fn of(grammar: &FieldGrammar, text: &[u8], at: usize) -> Self {
+        let mut row = Self { start: at, ..Self::default() };
+        row.end = grammar.for_each(text, at, |field, quoting| {
+            row.add(field, quoting);
+            true
+        });
+        row
+    }
+
+    fn add(&mut self, field: &[u8], quoting: Quoting) {
         self.width += 1;
-        if !field.text.trim_ascii().is_empty() || !field.behind.is_empty() {
-            self.filled += 1;
-        }
-        if !field.text.is_empty() || !field.behind.is_empty() {
+        self.filled += usize::from(!field.trim_ascii().is_empty());
+        if !field.is_empty() {
             self.last_filled = self.width;
         }
-        self.quoted += usize::from(field.is_quoted);
-        self.is_open |= field.is_open;
-        self.has_text_behind |= !field.behind.is_empty();
-        self.has_inner_quote |=
-            !field.is_quoted && quote.is_some_and(|quote| memchr(quote, field.text).is_some());
-        true
+        if let Quoting::Quoted { close, has_text_after, .. } = quoting {
+            self.quoted += 1;
+            self.is_open |= close.is_none();
+            self.has_text_behind |= has_text_after;
+        }
     }
 
     /// All fields are empty.
     pub(super) fn is_empty(&self) -> bool {
         self.filled == 0
-    }
-}
-
-/// Whether a field ends here.
-fn ends(rest: &[u8], delimiter: &[u8]) -> bool {
-    rest.is_empty() || line_end(rest) > 0 || rest.starts_with(delimiter)
-}
-
-/// Where the unquoted text at `at` ends.
-fn unquoted_end(text: &[u8], mut at: usize, delimiter: &[u8]) -> usize {
-    let Some(&first) = delimiter.first() else { return text.len() };
-    loop {
-        let Some(found) = memchr3(first, b'\n', b'\r', text.get(at..).unwrap_or_default()) else {
-            return text.len();
-        };
-        at += found;
-        if ends(&text[at..], delimiter) {
-            return at;
-        }
-        at += 1;
     }
 }
 
