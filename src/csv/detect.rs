@@ -19,14 +19,15 @@ mod table;
 use memchr::memchr2;
 
 use super::{
-    Choices, Delimiter, Encoding, Escape, HeaderAt, How, Layout, LayoutError, MOST_COLUMNS, Note, Notes,
-    Part, Quote, Reading,
+    Choices, Cursor, Delimiter, Encoding, Escape, HeaderAt, How, Layout, LayoutError, MOST_COLUMNS, Note,
+    Notes, Part, Quote, Reading,
     split::{line_end, without_half_line_end},
 };
 use candidates::Candidate;
-use grid::Judged;
+use grid::{Grid, Judged};
 use names::TableNames;
 use sample::Sample;
+use scan::Row;
 use table::Table;
 
 /// Determines the layout of a file and how it is read. `sample` starts at the file's first byte and is UTF-8,
@@ -124,18 +125,60 @@ impl Hows {
 
 /// Finds the table of an ordinary file.
 fn find(sample: &Sample<'_>, choices: &Choices) -> Result<Detected, LayoutError> {
+    let is_of_quotes = choices.quote.is_some() || choices.escape.is_some();
+    let without_quotes = Choices { quote: None, escape: None, ..choices.clone() };
+    match find_table(sample, &without_quotes) {
+        Ok(without) if is_of_quotes => find_with_quotes(sample, choices, without),
+        found if !is_of_quotes => found,
+        _ => find_table(sample, choices),
+    }
+}
+
+/// Finds the table with the chosen quotes or escapes. `without` is the reading without this choice: its delimiter,
+/// if that is certain, and its header stay, because wrong quotes make other rows look like the header.
+fn find_with_quotes(
+    sample: &Sample<'_>,
+    choices: &Choices,
+    without: Detected,
+) -> Result<Detected, LayoutError> {
+    let delimiter = without.layout.dialect.delimiter;
+    let stays = choices.delimiter.is_none() && without.hows.delimiter == How::Certain;
+    let mut choices = choices.clone();
+    if stays {
+        choices.delimiter = Some(delimiter);
+    }
+    let mut found = find_table(sample, &choices)?;
+    if choices.header.is_none()
+        && found.layout.dialect.delimiter == delimiter
+        && (found.header, found.header_rows) != (without.header, without.header_rows)
+    {
+        choices.header = Some(without.header);
+        choices.header_rows = Some(without.header_rows).filter(|rows| *rows > 0);
+        found = find_table(sample, &choices)?;
+        (found.hows.header, found.hows.header_rows) = (without.hows.header, without.hows.header_rows);
+    }
+    if stays {
+        found.hows.delimiter = How::Certain;
+    }
+    Ok(found)
+}
+
+fn find_table(sample: &Sample<'_>, choices: &Choices) -> Result<Detected, LayoutError> {
     let mut notes = Notes::default();
     let (said, top) = special::separator_line(sample);
-    if said.is_some() {
+    let choices = &Choices { delimiter: choices.delimiter.or(said), ..choices.clone() };
+    let (start, is_at_chosen_line) = match choices.header {
+        Some(HeaderAt::Line(line)) => (sample.line(line.get())?, true),
+        _ => (top, false),
+    };
+    if said.is_some() && start.line >= top.line {
         notes.add_several(Note::SeparatorLine, 1, sample.start.line);
     }
-    let choices = &Choices { delimiter: choices.delimiter.or(said), ..choices.clone() };
-    let start = match choices.header {
-        Some(HeaderAt::Line(line)) => sample.line(line.get())?,
-        _ => top,
-    };
     let front = sample.judged(start);
-    let comments = if choices.header.is_some() { 0 } else { comments::count(front) };
+    let comments = if is_at_chosen_line { 0 } else { comments::count(front) };
+    if is_at_chosen_line {
+        note_lines_above(sample, top, start, &mut notes);
+    }
     let below = sample.judged(comments::behind(front, comments));
     let (mut best, delimiter) = best(sample, below, choices)?;
     let mut comments = comments;
@@ -147,6 +190,20 @@ fn find(sample: &Sample<'_>, choices: &Choices) -> Result<Detected, LayoutError>
     place_header(&mut best, choices);
     notes.add_several(Note::CommentLines, comments, start.line);
     layout(sample, &best, delimiter, top.line + comments, notes)
+}
+
+/// Notes what is between the top of the file and the line that was chosen for the header.
+fn note_lines_above(sample: &Sample<'_>, top: Cursor, start: Cursor, notes: &mut Notes) {
+    let above = start.line.saturating_sub(top.line);
+    let front = sample.judged(top);
+    let comments = comments::count(front).min(above);
+    notes.add_several(Note::CommentLines, comments, top.line);
+    let below = comments::behind(front, comments);
+    let length = usize::try_from(start.byte.saturating_sub(below.byte)).unwrap_or(usize::MAX);
+    let rest = sample.from(below);
+    if rest[..length.min(rest.len())].iter().any(|byte| !matches!(byte, b'\r' | b'\n')) {
+        notes.add_several(Note::LinesAboveHeader, above - comments, below.line);
+    }
 }
 
 /// The best reading of `front`, and how sure its delimiter is.
@@ -194,6 +251,20 @@ fn best<'t>(
 /// The share of the records that must have the same number of fields.
 const FEWEST_FITTING: f64 = 0.3;
 
+/// Whether a row is the line that is drawn below the header of a printed table.
+fn is_rule(grid: &Grid<'_>, row: &Row) -> bool {
+    if row.width == 1 && grid::is_drawn(&grid.front.text[row.start..row.end]) {
+        return true;
+    }
+    let mut cells = grid.cells(row);
+    cells.retain(|cell| !cell.trim().is_empty());
+    let is_drawn = |cell: &String| kind::is_rule(cell.trim()) || matches!(cell.trim(), "-" | "=");
+    row.width == grid.width
+        && row.filled > 0
+        && cells.iter().all(is_drawn)
+        && cells.iter().any(|cell| cell.trim().len() > 2)
+}
+
 /// Puts the header where a person says.
 fn place_header(best: &mut Candidate<'_>, choices: &Choices) {
     let rows = &best.grid.rows;
@@ -236,6 +307,15 @@ fn layout(
         }
         None => (top.start, top.line),
     };
+    let rule = grid.rows.get(table.top + table.header_rows);
+    let (end, line) = match rule.filter(|rule| table.header_rows > 0 && is_rule(grid, rule)) {
+        Some(rule) => {
+            notes.add_several(Note::HeaderRule, 1, rule.line);
+            let line_end = line_end(&grid.front.text[rule.end..]);
+            (rule.end + line_end, rule.next_line - u64::from(line_end == 0))
+        }
+        None => (end, line),
+    };
     if header_rows.iter().map(|row| row.end - row.start).sum::<usize>() > sample.max_header_bytes {
         return Err(LayoutError::TooLong { limit: sample.max_header_bytes });
     }
@@ -255,7 +335,10 @@ fn layout(
     let dialect = &grid.dialect;
     let is_usual_quote =
         dialect.quote == Quote::Double && !dialect.inner_quotes_are_text && !dialect.lines_are_quoted;
-    let is_named = table.is_named && table.top == 0 && notes.of(Note::UnnamedColumns).is_none();
+    let is_named = table.is_named
+        && table.top == 0
+        && notes.of(Note::UnnamedColumns).is_none()
+        && notes.of(Note::UnnamedFirstColumn).is_none();
     let certain_if = |is: bool| if is { How::Certain } else { How::Guess };
     Ok(Detected {
         layout: Layout {

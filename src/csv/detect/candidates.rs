@@ -32,8 +32,8 @@ pub(super) fn usual<'t>(front: Judged<'t>, choices: &Choices) -> Option<(Candida
         if !is_chosen && (grid.width < 2 || has_no_delimiter_on_top(&grid, &table)) {
             continue;
         }
-        let score = grid.fit() * goodness(&grid, table.top);
-        let candidate = Candidate { grid, table, score };
+        let mut candidate = Candidate { grid, table, score: 0.0 };
+        candidate.score = candidate.evenness() * goodness(&candidate.grid, candidate.table.top);
         // Uneven rows without a header below lines that the delimiter does not split are no table.
         let is_stray = table.header_rows == 0 && table.top > 0 && candidate.body_fit() < 0.9;
         if is_chosen || !is_stray {
@@ -89,6 +89,12 @@ impl<'t> Candidate<'t> {
         ratio(rows.iter().filter(|row| row.width == self.grid.width).count(), rows.len())
     }
 
+    /// How even the rows are, above the header and below it. A wrong delimiter leaves text behind closing quotes.
+    fn evenness(&self) -> f64 {
+        let odd = ratio(self.grid.odd(), self.grid.rows.len());
+        (self.grid.fit() + self.body_fit()) / 2.0 * (1.0 - odd / 4.0)
+    }
+
     pub(super) fn fits(&self) -> bool {
         self.body_fit() >= 0.95
     }
@@ -99,6 +105,10 @@ fn has_no_delimiter_on_top(grid: &Grid<'_>, table: &Table) -> bool {
     let rows = &grid.rows;
     if rows[table.top].width < 2 {
         return true;
+    }
+    if grid.dialect.delimiter.as_str() == "\t" {
+        // Nobody writes tabs into the cells of one column.
+        return false;
     }
     // One line above a table without names may be the name of its only column: "price" above "1,50".
     let above = &rows[..table.top];

@@ -57,12 +57,12 @@ impl<'t> Grid<'t> {
     pub(super) fn new(dialect: Dialect, front: Judged<'t>) -> Self {
         let scan = Scan::new(&dialect);
         let rows = scan.rows(front.text, front.at.line, front.eof, None);
-        let (width, fitting) = most_frequent(&rows);
+        let (width, fitting) = most_frequent(&rows, front.text);
         let mut grid = Self { front, rows, width, fitting, dialect: dialect.clone() };
         // A quote that closes too late joins lines, and how many fields a row has is known only now.
         if grid.rows.iter().any(|row| row.next_line > row.line + 1 && row.width != width) {
             let rows = scan.rows(front.text, front.at.line, front.eof, Some(width));
-            let (width_again, fitting) = most_frequent(&rows);
+            let (width_again, fitting) = most_frequent(&rows, front.text);
             if width_again == width {
                 (grid.rows, grid.fitting) = (rows, fitting);
             }
@@ -120,7 +120,7 @@ impl<'t> Grid<'t> {
 
 /// The most frequent width and its frequency. Of two that are about equally frequent in many rows, the one
 /// that comes first, which is that of the first of several tables; in a few rows the wider one.
-fn most_frequent(rows: &[Row]) -> (usize, usize) {
+fn most_frequent(rows: &[Row], text: &[u8]) -> (usize, usize) {
     let mut widths: Vec<usize> = rows.iter().map(|row| row.width).collect();
     widths.sort_unstable();
     let groups = widths.chunk_by(|one, other| one == other).map(|group| (group[0], group.len()));
@@ -133,6 +133,11 @@ fn most_frequent(rows: &[Row]) -> (usize, usize) {
     if let Some(first) = first {
         return *first;
     }
+    if (width == 1 || ratio(most, rows.len()) < 0.6)
+        && let Some(width) = table_below(rows, text)
+    {
+        return (width, rows.iter().filter(|row| row.width == width).count());
+    }
     // Where rows differ, the first line tells, unless a table begins below it.
     let top = rows.first().map_or(width, |row| row.width);
     let is_table_below =
@@ -141,6 +146,28 @@ fn most_frequent(rows: &[Row]) -> (usize, usize) {
         return (top, rows.iter().filter(|row| row.width == top).count());
     }
     (width, most)
+}
+
+/// The width of the first rows that are even, below lines that are narrower: a short table below a long preamble.
+/// Drawn lines between its rows do not count.
+fn table_below(rows: &[Row], text: &[u8]) -> Option<usize> {
+    let rows: Vec<&Row> = rows.iter().filter(|row| !is_drawn(&text[row.start..row.end])).collect();
+    let mut widest = 0;
+    for block in rows.chunk_by(|one, other| one.width == other.width) {
+        let (width, length) = (block.first()?.width, block.len());
+        let is_table = width > 2 && (length > 2 || length > 1 && width > 4) && length * 4 >= rows.len();
+        if is_table && width > widest && widest > 0 {
+            return Some(width);
+        }
+        widest = widest.max(width);
+    }
+    None
+}
+
+/// Whether a line is drawn, as around the names of a printed table: `----+------`.
+pub(super) fn is_drawn(line: &[u8]) -> bool {
+    let is_part = |byte: &u8| matches!(byte, b'-' | b'=' | b'+' | b'|' | b':' | b' ');
+    line.iter().all(is_part) && line.windows(3).any(|part| part == b"---" || part == b"===")
 }
 
 /// So many rows are a table, not lines above one.

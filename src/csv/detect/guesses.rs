@@ -29,7 +29,7 @@ pub(super) fn unusual<'t>(front: Judged<'t>, choices: &Choices) -> Option<Candid
             continue;
         }
         let Some(grid) = quoting(tried, delimiter, choices) else { continue };
-        let is_even = grid.width > 1 && grid.rows.len() > 1 && grid.fit() >= 0.9;
+        let is_even = grid.width > 1 && grid.rows.len() > 1 && (grid.fit() >= 0.9 || has_row_names(&grid));
         if !is_even {
             continue;
         }
@@ -43,6 +43,13 @@ pub(super) fn unusual<'t>(front: Judged<'t>, choices: &Choices) -> Option<Candid
         }
     }
     best?.on_all_of(front, choices)
+}
+
+/// Whether the rows are even, and the header lacks one name and is in quotes, as R writes it.
+fn has_row_names(grid: &Grid<'_>) -> bool {
+    let [header, rows @ ..] = grid.rows.as_slice() else { return false };
+    let is_short = header.width + 1 == grid.width && header.quoted == header.width;
+    is_short && rows.len() > 1 && rows.iter().all(|row| row.width == grid.width && row.quoted > 0)
 }
 
 /// Words are separated by spaces everywhere, so that a space needs more evidence than even widths.
@@ -119,7 +126,10 @@ fn delimiters(text: &[u8]) -> Vec<Delimiter> {
     // Several characters that stand together.
     let is_part = |c: char| is_unusual(c) || matches!(c, ',' | ';' | '\t' | '|' | ':' | '^' | '-' | '>');
     for run in first.split(|c: char| !is_part(c)) {
-        if run.chars().count() > 1 && run.len() <= Delimiter::LONGEST {
+        // Quotes of an unusual kind around fields are no part of the delimiter: `~1~^~2~`.
+        let is_around_fields =
+            run.chars().next_back().is_some_and(|last| run.starts_with(last) && first.starts_with(last));
+        if run.chars().count() > 1 && run.len() <= Delimiter::LONGEST && !is_around_fields {
             push(run);
         }
     }
@@ -136,7 +146,7 @@ fn delimiters(text: &[u8]) -> Vec<Delimiter> {
 
 /// A character that can be a delimiter and is rare in text.
 fn is_unusual(c: char) -> bool {
-    matches!(c, '~' | '#' | '*' | '!' | '&' | '=' | '\\' | '¦' | '§' | '¬' | '¶' | '·' | '•' | '\u{fe}')
+    matches!(c, '~' | '#' | '$' | '*' | '!' | '&' | '=' | '\\' | '¦' | '§' | '¬' | '¶' | '·' | '•' | '\u{fe}')
         || (c.is_ascii_control() && !matches!(c, '\t' | '\r' | '\n' | '\0' | '\u{1a}' | '\u{7f}'))
 }
 

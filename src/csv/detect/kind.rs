@@ -17,23 +17,23 @@ pub(super) enum Kind {
 }
 
 /// Words for an empty cell, in lower case.
-const MISSING: [&str; 22] = [
-    "", "-", "--", "---", "?", ".", "..", "*", "na", "n/a", "#n/a", "n.a.", "nan", "null", "nil", "none",
-    "\\n", "missing", "unknown", "inf", "-inf", "no data",
+const MISSING: [&str; 23] = [
+    "", ":", "-", "--", "---", "?", ".", "..", "*", "na", "n/a", "#n/a", "n.a.", "nan", "null", "nil",
+    "none", "\\n", "missing", "unknown", "inf", "-inf", "no data",
 ];
 
 const FLAGS: [&str; 6] = ["true", "false", "yes", "no", "t", "f"];
 
 impl Kind {
     pub(super) fn of(cell: &str) -> Self {
-        let cell = cell.trim();
+        let cell = without_flag(cell.trim());
         if cell.len() > LONGEST {
             return Self::Word;
         }
         let has_digit = cell.bytes().any(|byte| byte.is_ascii_digit());
         if !has_digit {
             let lower = cell.to_ascii_lowercase();
-            if MISSING.contains(&lower.as_str()) {
+            if MISSING.contains(&lower.as_str()) || is_rule(cell) {
                 return Self::Missing;
             }
             if FLAGS.contains(&lower.as_str()) {
@@ -57,6 +57,22 @@ impl Kind {
     pub(super) fn is_typed(self) -> bool {
         !matches!(self, Self::Missing | Self::Word)
     }
+}
+
+/// A value without the letters behind it that say how good it is, as in `2.1 b` and `: c`.
+fn without_flag(cell: &str) -> &str {
+    let is_flag =
+        |flag: &str| (1..=2).contains(&flag.len()) && flag.bytes().all(|byte| byte.is_ascii_lowercase());
+    match cell.rsplit_once(' ') {
+        Some((value, flag)) if is_flag(flag) && (value == ":" || is_number(value)) => value,
+        _ => cell,
+    }
+}
+
+/// Whether a cell is a line, as under the names of a printed table: `----`, `====`, `---:`.
+pub(super) fn is_rule(cell: &str) -> bool {
+    (cell.contains("--") || cell.contains("=="))
+        && cell.bytes().all(|byte| matches!(byte, b'-' | b'=' | b':'))
 }
 
 /// Longer text is not examined, in bytes.

@@ -2,6 +2,7 @@
 
 use super::{
     grid::{Grid, ratio},
+    scan::Row,
     table::Table,
 };
 use crate::csv::{Note, Notes, left_out::without_marks};
@@ -63,8 +64,13 @@ impl TableNames {
                 ratio(body.iter().filter(|row| row.width > names.len()).count(), body.len()) >= 0.9;
             if all_wider {
                 let unnamed = needed - names.len();
-                notes.add_several(Note::UnnamedColumns, unnamed as u64, line);
-                names.extend((names.len()..needed).map(column_name));
+                if unnamed == 1 && has_row_names(grid, table) {
+                    notes.add_several(Note::UnnamedFirstColumn, 1, line);
+                    names.insert(0, column_name(0));
+                } else {
+                    notes.add_several(Note::UnnamedColumns, unnamed as u64, line);
+                    names.extend((names.len()..needed).map(column_name));
+                }
                 left_out_at_end = width - needed;
                 note_left_out(notes, left_out_at_end, line);
             }
@@ -72,6 +78,26 @@ impl TableNames {
         Self { names, left_out_at_end }
     }
 }
+
+/// Whether the rows begin with their names, for which R writes no name in the header: they are in quotes, as the
+/// header's names are, beside columns that are not; and are numbered, or separated by spaces or tabs.
+fn has_row_names(grid: &Grid<'_>, table: &Table) -> bool {
+    let quote = grid.dialect.quote.byte();
+    let is_quoted = |row: &Row| grid.front.text.get(row.start).copied() == quote;
+    let header = &grid.rows[table.top];
+    let body = || grid.sample_rows(table.top + table.header_rows);
+    let are_numbered = || {
+        let numbers = grid.rows[table.top + table.header_rows..].iter().take(MOST_NUMBERED).zip(1_usize..);
+        numbers.filter(|(row, number)| grid.cells(row).first() != Some(&number.to_string())).count() == 0
+    };
+    quote.is_some()
+        && header.quoted == header.width
+        && body().all(|row| is_quoted(row) && row.quoted < row.width)
+        && (matches!(grid.dialect.delimiter.as_str(), " " | "\t") || are_numbered())
+}
+
+/// The most rows whose numbers are compared.
+const MOST_NUMBERED: usize = 20;
 
 fn note_left_out(notes: &mut Notes, columns: usize, line: u64) {
     let note = if columns == 1 { Note::TrailingDelimiter } else { Note::EmptyColumns };

@@ -120,9 +120,10 @@ impl Table {
         if is_sequence(&cells[0], cells.get(1), &columns) {
             likeness[0] = likeness[0].as_names();
         }
+        // A line with many more fields than the rows is none of them.
+        let is_as_wide = |row: &Row| row.width >= grid.width && row.width <= grid.width * 2;
         // The first row that looks like the rows of the table.
-        let is_data =
-            |at: &usize| rows[*at].width >= grid.width && likeness[*at].alike > likeness[*at].unlike;
+        let is_data = |at: &usize| is_as_wide(&rows[*at]) && likeness[*at].alike > likeness[*at].unlike;
         let data = (0..tops).find(is_data);
         let found = match data {
             Some(data) if columns.typed() > 0 => Self::above_typed(grid, &cells, &likeness, data),

@@ -144,6 +144,13 @@ fn names_are_cleaned_completed_and_joined() {
     for (file, header, left_out_at_end) in [
         ("\u{200b}a,\u{a0} b\u{a0} ,c\u{feff}\n1,2,3\n", vec!["a", "b", "c"], 0),
         ("a,b\n1,2,x\n3,4,y\n", vec!["a", "b", "column 3"], 0),
+        // R names its rows, and writes no name for that.
+        ("\"a\" \"b\"\n\"x y\" 2 3\n\"z\" 4 5\n", vec!["column 1", "a", "b"], 0),
+        ("\"a\",\"b\"\n\"1\",2,3\n\"2\",4,5\n", vec!["column 1", "a", "b"], 0),
+        ("\"a\",\"b\"\n\"x\",2,3\n\"y\",4,5\n", vec!["a", "b", "column 3"], 0),
+        ("\"a\",\"b\"\n\"1\",\"2\",\"3\"\n\"2\",\"4\",\"5\"\n", vec!["a", "b", "column 3"], 0),
+        // A line below the names is drawn, and no row.
+        ("a,b\n-,----\n1,x\n", vec!["a", "b"], 0),
         ("a;b\n1;2;\n3;4;\n", vec!["a", "b"], 1),
         ("a,b,\n1,2\n3,4\n", vec!["a", "b"], 0),
         ("a,b,,,\n1,2,,,\n3,4,,,\n", vec!["a", "b"], 3),
@@ -186,6 +193,45 @@ fn what_a_person_chose_is_obeyed_and_the_rest_is_detected() {
         read_with("Dear all,\n\nit comes tomorrow, I hope.\n", &[("delimiter", "none")]).unwrap();
     assert_eq!(layout.header, ["Dear all,"]);
     assert_eq!(read_with("a,b\n1,2\n", &[("header", "9")]).unwrap_err(), LayoutError::NoSuchLine { line: 9 });
+}
+
+#[test]
+fn a_choice_changes_only_its_part_and_what_follows_from_it() {
+    let count = |reading: &Reading, note| reading.notes.of(note).map_or(0, |noted| noted.count);
+    // Comments are left out whichever header is chosen, unless a comment is chosen.
+    let file = "# made by hand\n# on Monday\nname,n\na,1\nb,2\n";
+    for (header, comments, names) in [
+        ("none", 2, "column 1"),
+        ("3", 2, "name"),
+        ("4", 2, "a"),
+        ("2", 1, "# on Monday"),
+        ("1", 0, "# made by hand"),
+    ] {
+        let (layout, reading) = read_with(file, &[("header", header)]).unwrap();
+        assert_eq!((count(&reading, Note::CommentLines), &*layout.header[0]), (comments, names), "{header}");
+        let above = u64::from(header == "4");
+        assert_eq!(count(&reading, Note::LinesAboveHeader), above, "{header}");
+    }
+    let (layout, reading) = read_with("#,name\n1,a\n2,b\n", &[("header", "none")]).unwrap();
+    assert_eq!((layout.start.line, count(&reading, Note::CommentLines)), (1, 0), "a row that begins with #");
+    // Wrong quotes and escapes do not move the header, and the separator stays.
+    let file = "id,folder,n\n1,\"C:\\data\\\",5\n2,\"C:\\temp\\\",6\n";
+    for choice in [("escape", "backslash"), ("quote", "single"), ("quote", "none")] {
+        let (layout, reading) = read_with(file, &[choice]).unwrap();
+        assert_eq!(
+            (line(&reading), reading.header_rows.value, reading.header.how),
+            (1, 1, How::Certain),
+            "{choice:?}"
+        );
+        assert_eq!(
+            (layout.header, reading.delimiter),
+            (read(file).0.header, read(file).1.delimiter),
+            "{choice:?}"
+        );
+    }
+    // What follows from the quotes follows.
+    let file = "a,b\n1,'x; y, z'\n2,'z; y, z'\n";
+    assert_eq!(read_with(file, &[("quote", "single")]).unwrap().0.header, ["a", "b"]);
 }
 
 #[test]
@@ -244,16 +290,22 @@ fn no_front_takes_long_or_is_read_in_two_ways() {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 16) as usize % most
     };
-    for weight in 0..pieces.len() {
+    let mut text = |weight: &str, length: usize| {
         let mut text = String::new();
-        while text.len() < 256 << 10 {
-            text.push_str(pieces[if next(3) == 0 { weight } else { next(pieces.len()) }]);
+        while text.len() < length {
+            text.push_str(if next(3) == 0 { weight } else { pieces[next(pieces.len())] });
         }
+        text
+    };
+    for weight in pieces {
+        // More than every dialect is tried on.
+        let long = text(weight, 48 << 10);
         let begun = std::time::Instant::now();
-        let first = read_with(&text, &[]);
+        let _ = read_with(&long, &[]);
         // Generous: a debug build on a busy machine. An attacker's quadratic text takes minutes.
-        assert!(begun.elapsed().as_secs() < 10, "{:?}", pieces[weight]);
-        assert_eq!(read_with(&text, &[]), first);
+        assert!(begun.elapsed().as_secs() < 10, "{weight:?}");
+        let short = text(weight, 4 << 10);
+        assert_eq!(read_with(&short, &[]), read_with(&short, &[]));
     }
 }
 
