@@ -46,10 +46,12 @@ lighthouse: setup ## Lighthouse's scores for the dashboard
 screenshots: setup ## pictures of every state of every page, in target/screenshots
 	cargo test --test browser -- --ignored --exact --nocapture screenshots::screenshots
 
-setup: ## install what the tests need besides Rust: Chromium, its driver, Postgres, nginx, Node (Debian), npm packages
+setup: ## install what the tests need besides Rust: Chromium, its driver, Postgres, nginx, Python, Node (Debian), npm packages
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && [ -x /usr/sbin/nginx ] || \
 	  { $(SUDO) apt-get update -qq && \
 	    $(SUDO) apt-get install -y -qq --no-install-recommends chromium chromium-driver postgresql nginx-light; }
+	@command -v python3 >/dev/null || \
+	  { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends python3; }
 	@command -v node >/dev/null && command -v npm >/dev/null || \
 	  { $(SUDO) apt-get update -qq && \
 	    $(SUDO) apt-get install -y -qq --no-install-recommends nodejs npm; }

@@ -191,6 +191,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
             probe: Arc::default(),
         }),
         links: web::Data::new(links),
+        exports: web::Data::default(),
         functions: wiring.called_at().map(|path| (processor, path)),
     };
     let public = server::serve_public(public, shared, connections)?;

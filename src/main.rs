@@ -8,9 +8,9 @@ use std::{
 
 use anyhow::{anyhow, bail};
 use runboard::{
-    accounts::{Accounts, Email, Password},
+    accounts::{Accounts, AdminChange, Email, Password},
     app::{self, Adopted, App},
-    base::config::{AccountCommand, Args, Command, Config, unknown_variables},
+    base::config::{AccountCommand, Args, Command, Config, OnOff, unknown_variables},
     files::Moved,
 };
 use rustix::{
@@ -199,6 +199,17 @@ async fn account(config: Config, command: AccountCommand) -> anyhow::Result<()> 
         AccountCommand::List => {
             for (email, created_at) in accounts.list().await? {
                 writeln!(out, "{email}\t{created_at}")?;
+            }
+        }
+        AccountCommand::Admin { email, role } => {
+            let email = parse_email(&email)?;
+            match accounts.set_admin(&email, role == OnOff::On).await? {
+                AdminChange::Done if role == OnOff::On => writeln!(out, "{email} is an admin.")?,
+                AdminChange::Done => writeln!(out, "{email} is no admin any more.")?,
+                AdminChange::NotThere => bail!("There is no account {email}."),
+                AdminChange::IsLastAdmin => {
+                    bail!("{email} is the only admin who can sign in. Make another account an admin first.")
+                }
             }
         }
     }

@@ -3,8 +3,12 @@
 //! [`Accounts`] is the only entry point. It keeps the sessions in use in memory, because every request needs
 //! one, and limits what a visitor can make it do: concurrent hashes, and guesses at one password.
 
+mod admin;
+mod change;
+mod device;
 mod email;
 mod hasher;
+mod leave;
 mod password;
 mod session;
 mod token;
@@ -15,14 +19,23 @@ use std::{
 };
 
 use secrecy::SecretString;
+use tokio::sync::Notify;
 
 pub use self::{
+    admin::{INVITATION_LIFETIME, RESET_LIFETIME},
+    change::ChangeEmailError,
+    device::device,
     email::{Email, InvalidEmail},
+    leave::LeaveError,
     password::{InvalidPassword, Password},
-    session::Session,
+    session::{Browser, OpenSession, Session},
     token::Token,
 };
 use self::{hasher::Hasher, session::Sessions};
+pub use crate::store::{
+    one_time_links::OpenInvitation,
+    roles::{AccountSummary, AdminChange},
+};
 use crate::{
     base::{
         config::SignUp,
@@ -30,7 +43,11 @@ use crate::{
         limits::{Network, Rate, RateLimiter},
         time::UnixMillis,
     },
-    store::{self, Store, accounts::NewAccount},
+    store::{
+        self, Store,
+        accounts::{Credentials, NewAccount},
+        one_time_links::Acceptance,
+    },
 };
 
 /// All functions of accounts; shared by all requests.
@@ -47,6 +64,8 @@ pub struct Accounts {
     /// Sign-ups from one network.
     sign_ups: RateLimiter<Network>,
     sessions: Sessions,
+    /// An account is to be deleted.
+    leaving: Notify,
 }
 
 /// Ten wrong guesses at once, for a user who tries to remember, then one per minute. Each network is counted
@@ -77,12 +96,26 @@ pub enum Error {
     Interrupted(#[from] tokio::task::JoinError),
 }
 
+/// Why a visitor may create an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It is the first one.
+    First,
+    /// Anybody may.
+    Open,
+    /// By an invitation, whose token has this hash.
+    Invited(String),
+}
+
 /// Why no account was created.
 #[derive(Debug, thiserror::Error)]
 pub enum SignUpError {
     /// `RUNBOARD_SIGN_UP` is closed, or it is first and an account exists.
     #[error("sign-up is closed")]
     Closed,
+    /// The invitation was used or ended, or has expired.
+    #[error("the invitation is not valid any more")]
+    InvitationOver,
     /// The first account is created through the link that was printed at start.
     #[error("sign-up needs the one-time link")]
     LinkNeeded,
@@ -100,6 +133,9 @@ pub enum SignInError {
     /// No such account, or a wrong password. The answer must not reveal which.
     #[error("wrong e-mail or password")]
     WrongCredentials,
+    /// The password is right, but an admin has disabled the account.
+    #[error("the account is disabled")]
+    Disabled,
     #[error("too many attempts")]
     TooMany { retry_after: Duration },
     #[error(transparent)]
@@ -121,6 +157,7 @@ impl Accounts {
             guesses: RateLimiter::new(GUESSES),
             sign_ins: RateLimiter::new(SIGN_INS),
             sign_ups: RateLimiter::new(SIGN_UPS),
+            leaving: Notify::new(),
         }
     }
 
@@ -141,15 +178,22 @@ impl Accounts {
         self.sign_up == SignUp::Open
     }
 
-    /// Whether a visitor with `link_token` may create an account now.
-    pub async fn may_sign_up(&self, link_token: Option<&Token>) -> Result<(), SignUpError> {
+    /// Whether a visitor with `link_token`, of the one-time link or of an invitation, may create an account now.
+    pub async fn may_sign_up(&self, link_token: Option<&Token>) -> Result<Admission, SignUpError> {
+        if let Some(token) = link_token {
+            let hash = token.hash().to_string();
+            if self.store.is_invitation(&hash, UnixMillis::wall()).await.map_err(Error::from)? {
+                return Ok(Admission::Invited(hash));
+            }
+        }
+        let closed = || if link_token.is_some() { SignUpError::InvitationOver } else { SignUpError::Closed };
         match self.sign_up {
-            SignUp::Open => Ok(()),
-            SignUp::Closed => Err(SignUpError::Closed),
-            SignUp::First if self.store.has_account().await.map_err(Error::from)? => Err(SignUpError::Closed),
+            SignUp::Open => Ok(Admission::Open),
+            SignUp::Closed => Err(closed()),
+            SignUp::First if self.store.has_account().await.map_err(Error::from)? => Err(closed()),
             SignUp::First => match (&self.link_token, link_token) {
-                (None, _) => Ok(()),
-                (Some(needed), Some(shown)) if needed.matches(shown) => Ok(()),
+                (None, _) => Ok(Admission::First),
+                (Some(needed), Some(shown)) if needed.matches(shown) => Ok(Admission::First),
                 (Some(_), _) => Err(SignUpError::LinkNeeded),
             },
         }
@@ -164,13 +208,20 @@ impl Accounts {
         from: Option<IpAddr>,
     ) -> Result<UserId, SignUpError> {
         // Checked before the hash is made, so that a refused sign-up is cheap. The insert decides.
-        self.may_sign_up(link_token).await?;
+        let admission = self.may_sign_up(link_token).await?;
         within(&self.sign_ups, from).map_err(|retry_after| SignUpError::TooMany { retry_after })?;
         let account = self.new_account(&email, password, from).await?;
-        let (made, refusal) = if self.sign_up == SignUp::First {
-            (self.store.create_first_account(&account).await, SignUpError::Closed)
-        } else {
-            (self.store.create_account(&account).await, SignUpError::EmailTaken)
+        let (made, refusal) = match admission {
+            Admission::First => (self.store.create_first_account(&account).await, SignUpError::Closed),
+            Admission::Open => (self.store.create_account(&account).await, SignUpError::EmailTaken),
+            Admission::Invited(hash) => {
+                let accepted = self.store.accept_invitation(&hash, &account, UnixMillis::wall()).await;
+                return match accepted.map_err(Error::from)? {
+                    Acceptance::Accepted => Ok(account.id),
+                    Acceptance::Over => Err(SignUpError::InvitationOver),
+                    Acceptance::EmailTaken => Err(SignUpError::EmailTaken),
+                };
+            }
         };
         if made.map_err(Error::from)? { Ok(account.id) } else { Err(refusal) }
     }
@@ -192,10 +243,10 @@ impl Accounts {
             // No password was checked, so this was not a guess.
             self.guesses.give_back(&key);
         }
-        let user = checked?.ok_or(SignInError::WrongCredentials)?;
+        let credentials = checked?.ok_or(SignInError::WrongCredentials)?;
         // The password was right, so the earlier attempts were not guesses.
         self.guesses.forget(&key);
-        Ok(user)
+        if credentials.is_disabled { Err(SignInError::Disabled) } else { Ok(credentials.account) }
     }
 
     /// The account of `email`, if `password` is its password.
@@ -204,34 +255,54 @@ impl Accounts {
         email: &Email,
         password: SecretString,
         from: Option<IpAddr>,
-    ) -> Result<Option<UserId>, Error> {
+    ) -> Result<Option<Credentials>, Error> {
         let credentials = self.store.credentials(email.as_str()).await?;
-        let (user, hash) = match credentials {
-            Some(credentials) => (Some(credentials.account), Some(credentials.password_hash)),
-            None => (None, None),
-        };
+        let hash = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
         let is_right = self.hasher.verify(password, hash, from).await?;
-        Ok(user.filter(|_| is_right))
+        Ok(credentials.filter(|_| is_right))
     }
 
-    /// Begins a session of `user`, and ends the browser's previous session.
-    pub async fn begin_session(&self, user: UserId, replaced: Option<&Token>) -> Result<Token, Error> {
-        self.sessions.begin(user, replaced).await
+    /// Begins a session of `user`, and ends the browser's previous session. None if the account was disabled
+    /// in the meantime.
+    pub async fn begin_session(
+        &self,
+        user: UserId,
+        replaced: Option<&Token>,
+        browser: &Browser,
+    ) -> Result<Option<Token>, Error> {
+        self.sessions.begin(user, replaced, browser).await
     }
 
-    /// The session of `token`. Sessions in use are answered from memory.
-    pub async fn session(&self, token: &Token) -> Result<Option<Session>, Error> {
-        self.sessions.find(token, UnixMillis::wall()).await
+    /// The session of `token`, for a request from `address`. Sessions in use are answered from memory.
+    pub async fn session(&self, token: &Token, address: Option<IpAddr>) -> Result<Option<Session>, Error> {
+        self.sessions.find(token, address, UnixMillis::wall()).await
+    }
+
+    /// The sessions of `user`, newest first; `own` is the one that asks.
+    pub async fn sessions(&self, user: UserId, own: &Token) -> Result<Vec<OpenSession>, Error> {
+        self.sessions.of(user, own, UnixMillis::wall()).await
+    }
+
+    /// Ends the session of `user` with this [`OpenSession::name`]. Returns false if there is none.
+    pub async fn end_session_named(&self, user: UserId, name: &str) -> Result<bool, Error> {
+        self.sessions.end_named(user, name).await
+    }
+
+    /// Ends all sessions of `user` but `kept`. Returns how many have ended.
+    pub async fn end_other_sessions(&self, user: UserId, kept: &Token) -> Result<u64, Error> {
+        self.sessions.end_others(user, kept).await
     }
 
     pub async fn end_session(&self, token: &Token) -> Result<(), Error> {
         self.sessions.end(token).await
     }
 
-    /// Deletes expired sessions, and drops sessions from memory that ended in another process, such as an
+    /// Deletes expired sessions, writes when the others were last used, and drops sessions from memory that ended in another process, such as an
     /// operator's `account reset`. Must be called about twice a minute while the server runs.
     pub async fn sweep_sessions(&self) -> Result<(), Error> {
-        self.sessions.sweep(UnixMillis::wall()).await
+        let now = UnixMillis::wall();
+        self.store.delete_expired_links(now).await?;
+        self.sessions.sweep(now).await
     }
 
     /// For the operator: creates an account, whatever `RUNBOARD_SIGN_UP` says.
@@ -245,7 +316,9 @@ impl Accounts {
     /// account. A running server follows with its next [`Self::sweep_sessions`].
     pub async fn reset(&self, email: &Email, password: Password) -> Result<bool, Error> {
         let hash = self.hasher.hash(password, None).await?;
-        Ok(self.store.reset_password(email.as_str(), &hash).await?)
+        let Some(credentials) = self.store.credentials(email.as_str()).await? else { return Ok(false) };
+        self.store.set_password(credentials.account, &hash).await?;
+        Ok(true)
     }
 
     /// For the operator: e-mail and creation time of every account, oldest first.

@@ -34,6 +34,11 @@ const SWEEP_SESSIONS_EVERY: Duration = Duration::from_secs(30);
 /// How soon after its time a held import is deleted.
 const SWEEP_HELD_EVERY: Duration = Duration::from_secs(60);
 
+/// How soon the deletion of an account goes on whose imports are still being cancelled, and how often accounts are
+/// searched for whose deletion another process has begun.
+const DELETE_ACCOUNTS_EVERY: Duration = Duration::from_secs(1);
+const SEARCH_LEAVING_EVERY: Duration = Duration::from_secs(60);
+
 /// Starts all of them; they run until `tasks` is stopped.
 pub(super) fn start(
     tasks: &Tasks,
@@ -47,6 +52,7 @@ pub(super) fn start(
     tasks.spawn(check_event_key(client));
     tasks.spawn(check_files(storage.clone(), store.clone(), tasks.clone()));
     let accounts = accounts.into_inner();
+    tasks.spawn(delete_accounts(Arc::clone(&accounts), imports.clone(), tasks.stopping().clone()));
     repeat(tasks, SWEEP_SESSIONS_EVERY, move || sweep_sessions(Arc::clone(&accounts)));
     repeat(tasks, SWEEP_HELD_EVERY, move || sweep_held(imports.clone()));
     let (processor, its_store, stopping) = (processor.into_inner(), store.clone(), tasks.stopping().clone());
@@ -78,6 +84,38 @@ async fn check_event_key(client: Client) {
     if let Err(inngest::Error::Unauthorized { message, .. }) = client.check_event_api().await {
         tracing::error!(%message, "the engine does not accept the event key: no import can be sent");
     }
+}
+
+/// Deletes the accounts whose users have left, until `stopping`. The next start goes on.
+async fn delete_accounts(accounts: Arc<Accounts>, imports: Imports, stopping: CancellationToken) {
+    while let Some(deleted) = stopping.run_until_cancelled(delete_leaving(&accounts, &imports)).await {
+        let pause = match deleted {
+            Ok(0) => SEARCH_LEAVING_EVERY,
+            Ok(_) => DELETE_ACCOUNTS_EVERY,
+            Err(error) => {
+                tracing::error!("an account cannot be deleted yet: {error:#}");
+                SEARCH_LEAVING_EVERY
+            }
+        };
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = sleep(pause) => {}
+            () = accounts.somebody_leaves() => {}
+        }
+    }
+}
+
+/// Returns how many accounts are left, because an import is still being cancelled.
+async fn delete_leaving(accounts: &Accounts, imports: &Imports) -> anyhow::Result<usize> {
+    let mut left = 0;
+    for user in accounts.leaving().await? {
+        if imports.delete_all(user).await? == 0 && accounts.delete(user).await? {
+            tracing::info!(%user, "deleted an account");
+        } else {
+            left += 1;
+        }
+    }
+    Ok(left)
 }
 
 /// Deletes what our function and the embedded engine keep of runs that belong to no import. While Inngest is

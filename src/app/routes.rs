@@ -5,8 +5,8 @@ use actix_web::{Route, guard, web};
 use crate::{
     http::{assets, error, health},
     web::{
-        downloads, files, output,
-        pages::{dashboard, delete, import, sign_in, sign_out, sign_up},
+        downloads, export, files, output,
+        pages::{account, admin, dashboard, delete, import, reset, sign_in, sign_out, sign_up},
         retry, rows, sample, start,
     },
 };
@@ -28,6 +28,23 @@ pub(super) fn public(routes: &mut web::ServiceConfig) {
         .route("/sign-in", read().to(sign_in::show))
         .route("/sign-in", web::post().to(sign_in::submit))
         .route("/sign-out", web::post().to(sign_out::submit))
+        .route("/account", read().to(account::show))
+        .route("/account/sessions/end", web::post().to(account::sessions::end))
+        .route("/account/password", read().to(account::password::show))
+        .route("/account/password", web::post().to(account::password::submit))
+        .route("/account/email", read().to(account::email::show))
+        .route("/account/email", web::post().to(account::email::submit))
+        .route("/account/export.zip", read().to(export::show))
+        .route("/account/delete", read().to(account::leave::show))
+        .route("/account/delete", web::post().to(account::leave::submit))
+        .route("/reset", read().to(reset::show))
+        .route("/reset", web::post().to(reset::submit))
+        .route("/admin", read().to(admin::show))
+        .route("/admin/invitations", web::post().to(admin::invitations::make))
+        .route("/admin/invitations/end", web::post().to(admin::invitations::end))
+        .route("/admin/accounts/{account}/reset-link", web::post().to(admin::accounts::reset_link))
+        .route("/admin/accounts/{account}/disable", web::post().to(admin::accounts::disable))
+        .route("/admin/accounts/{account}/enable", web::post().to(admin::accounts::enable))
         .route("/", read().to(dashboard::show))
         .route("/imports", read().to(dashboard::list))
         .route("/imports", web::post().to(dashboard::upload))

@@ -31,7 +31,7 @@ use crate::{
     },
     imports::Imports,
     store::Store,
-    web::site::Site,
+    web::{export::Exports, site::Site},
 };
 
 /// How long requests may take to end when the server stops. They include Inngest's calls, which are running
@@ -52,6 +52,7 @@ pub(super) struct Shared {
     pub previewer: web::Data<Previewer>,
     pub health: web::Data<Health>,
     pub links: web::Data<LinkKey>,
+    pub exports: web::Data<Exports>,
     /// The functions, and the path at which Inngest calls them. None with the embedded engine, which calls
     /// them on another listener.
     pub functions: Option<(web::Data<Processor>, String)>,
@@ -84,6 +85,7 @@ pub(super) fn serve_public(
             .app_data(shared.previewer)
             .app_data(shared.health)
             .app_data(shared.links)
+            .app_data(shared.exports)
             .app_data(web::QueryConfig::default().error_handler(|_, _| error::Error::Unreadable.into()))
             .app_data(web::FormConfig::default().error_handler(|why, _| error::Error::from_form(&why).into()))
             .configure(routes::public)

@@ -17,7 +17,7 @@ use url::Url;
 use self::check::{check, optional};
 pub use self::{
     allowed::AllowedAddresses,
-    args::{AccountCommand, Args, Command},
+    args::{AccountCommand, Args, Command, OnOff},
     engine::{EngineConfig, Exposed, Inngest},
     http::HttpLimits,
     pointers::OutputPointers,

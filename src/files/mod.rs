@@ -19,6 +19,7 @@ mod sniff;
 mod storage;
 mod text_kind;
 mod unpack;
+mod zip_stream;
 
 pub use address::{Address, NotAnAddress};
 pub use fetch::{Arrival, FetchError, FetchLimits, FetchProgress, Fetcher};
@@ -37,3 +38,4 @@ pub use sniff::BinaryKind;
 pub use storage::Storage;
 pub use text_kind::TextKind;
 pub use unpack::{Packing, UnpackError, Unpacking};
+pub use zip_stream::ZipStream;

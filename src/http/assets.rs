@@ -25,7 +25,7 @@ pub const PATH: &str = "/assets/{hash}/{name}";
 const HASH_BYTES: usize = 8;
 
 /// The parts of the style sheet, in the order of the cascade.
-const STYLE: [&str; 16] = [
+const STYLE: [&str; 17] = [
     "css/tokens.css",
     "css/ground.css",
     "css/parts.css",
@@ -40,17 +40,19 @@ const STYLE: [&str; 16] = [
     "css/change.css",
     "css/timeline.css",
     "css/detail.css",
+    "css/account.css",
     "css/one_thing.css",
     "css/narrow.css",
 ];
 
 /// The parts of the script.
-const SCRIPT: [&str; 12] = [
+const SCRIPT: [&str; 13] = [
     "js/page.js",
     "js/numbers.js",
     "js/times.js",
     "js/failures.js",
     "js/forms.js",
+    "js/copy.js",
     "js/transfer.js",
     "js/uploads.js",
     "js/folders.js",

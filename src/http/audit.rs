@@ -1,5 +1,5 @@
-//! Audit log: one line (target `audit`) for each request that signs in or out or touches an import, and an id
-//! for every request. Never contains an e-mail address, a password or a token.
+//! Audit log: one line (target `audit`) for each request that signs in or out, changes an account or touches an
+//! import, and an id for every request. Never contains an e-mail address, a password or a token.
 
 use actix_web::{
     Error, HttpMessage,
@@ -22,10 +22,21 @@ use crate::base::{
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The logged methods and route patterns, each with its name in the log.
-const ACTIONS: [(Method, &str, &str); 12] = [
+const ACTIONS: [(Method, &str, &str); 23] = [
     (Method::POST, "/sign-in", "sign-in"),
     (Method::POST, "/sign-up", "sign-up"),
     (Method::POST, "/sign-out", "sign-out"),
+    (Method::POST, "/account/sessions/end", "end-session"),
+    (Method::POST, "/account/password", "change-password"),
+    (Method::POST, "/account/email", "change-email"),
+    (Method::GET, "/account/export.zip", "export"),
+    (Method::POST, "/reset", "reset-password"),
+    (Method::POST, "/admin/invitations", "invite"),
+    (Method::POST, "/admin/invitations/end", "end-invitation"),
+    (Method::POST, "/admin/accounts/{account}/reset-link", "make-reset-link"),
+    (Method::POST, "/admin/accounts/{account}/disable", "disable-account"),
+    (Method::POST, "/admin/accounts/{account}/enable", "enable-account"),
+    (Method::POST, "/account/delete", "delete-account"),
     (Method::POST, "/imports", "upload"),
     (Method::POST, "/imports/sample", "upload"),
     (Method::POST, "/imports/{id}/cancel", "cancel"),

@@ -1,4 +1,4 @@
-//! The extractors of handlers: the user of a request, and the import in its path.
+//! The extractors of handlers: the user of a request, an admin, and the import in its path.
 
 use std::{fmt, future::Future, pin::Pin};
 
@@ -39,8 +39,7 @@ pub enum Denied {
 impl Principal {
     /// The user of `request`.
     async fn of(request: &HttpRequest) -> Result<Self, Denied> {
-        let accounts =
-            request.app_data::<web::Data<Accounts>>().expect("the application is built with its accounts");
+        let accounts = accounts_of(request);
         if let Some(session) = session::current(request, accounts).await? {
             audit::is_by(request, session.user);
             return Ok(Self { user: session.user, email: session.email });
@@ -61,6 +60,29 @@ impl FromRequest for Principal {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move { Self::of(&request).await })
+    }
+}
+
+/// Extractor for the routes of admins: the only place where that role is checked. To everybody else who is signed in
+/// the answer is that of an unknown path. Needs `web::Data<Accounts>`.
+#[derive(Clone, Debug)]
+pub struct Admin(pub Principal);
+
+impl FromRequest for Admin {
+    type Error = Denied;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Denied>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let principal = Principal::of(&request).await?;
+            let accounts = accounts_of(&request);
+            if accounts.is_admin(principal.user).await? {
+                Ok(Self(principal))
+            } else {
+                Err(Error::NotFound.into())
+            }
+        })
     }
 }
 
@@ -91,6 +113,10 @@ impl FromRequest for OwnedImport {
             Ok(Self { principal, import: import.ok_or(Error::NotFound)? })
         })
     }
+}
+
+fn accounts_of(request: &HttpRequest) -> &Accounts {
+    request.app_data::<web::Data<Accounts>>().expect("the application is built with its accounts")
 }
 
 /// The sign-in page, with a link back to the requested path if that can be requested again.

@@ -9,8 +9,8 @@ use actix_web::{
 
 use super::{audit, origin::PublicOrigin};
 use crate::{
-    accounts::{self, Accounts, Session, Token},
-    base::ids::UserId,
+    accounts::{self, Accounts, Browser, Session, Token},
+    base::{client_address::client_address, ids::UserId},
 };
 
 /// Contains only the session's token.
@@ -48,7 +48,7 @@ fn cookie_values<'r>(request: &'r HttpRequest, name: &'static str) -> impl Itera
 /// The session of the request, if it has one.
 pub async fn current(request: &HttpRequest, accounts: &Accounts) -> Result<Option<Session>, accounts::Error> {
     match token(request) {
-        Some(token) => accounts.session(&token).await,
+        Some(token) => accounts.session(&token, client_address(request)).await,
         None => Ok(None),
     }
 }
@@ -61,13 +61,29 @@ pub async fn begin(
     user: UserId,
     location: &str,
 ) -> Result<HttpResponse, accounts::Error> {
-    let token = accounts.begin_session(user, token(request).as_ref()).await?;
+    Ok(replace(request, accounts, origin, user, location).await?.0)
+}
+
+/// As [`begin`]; also returns the token of the new session. There is none if the account was disabled in the
+/// meantime.
+pub async fn replace(
+    request: &HttpRequest,
+    accounts: &Accounts,
+    origin: &PublicOrigin,
+    user: UserId,
+    location: &str,
+) -> Result<(HttpResponse, Option<Token>), accounts::Error> {
+    let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let browser = Browser { user_agent: user_agent.map(str::to_owned), address: client_address(request) };
+    let Some(token) = accounts.begin_session(user, token(request).as_ref(), &browser).await? else {
+        return Ok((see_other("/sign-in"), None));
+    };
     audit::is_by(request, user);
     let mut cookie = cookie(name(origin), origin, token.expose());
     cookie.set_max_age(time::Duration::seconds(Session::LIFETIME.as_secs().cast_signed()));
     let mut response = see_other(location);
     set(&mut response, &cookie);
-    Ok(response)
+    Ok((response, Some(token)))
 }
 
 /// Ends the session of the request, deletes its cookie, and redirects to sign-in.
@@ -83,8 +99,13 @@ pub async fn end(
         accounts.end_session(&token).await?;
     }
     let mut response = see_other("/sign-in");
-    set(&mut response, &removal(name(origin), origin));
+    forget(&mut response, origin);
     Ok(response)
+}
+
+/// Deletes the cookie of a session that has ended.
+pub fn forget(response: &mut HttpResponse, origin: &PublicOrigin) {
+    set(response, &removal(name(origin), origin));
 }
 
 fn name(origin: &PublicOrigin) -> &'static str {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Imports, Snapshot};
+use super::{Imports, Owned, Snapshot};
 use crate::{
     base::{
         ids::{ImportId, UserId},
@@ -149,6 +149,19 @@ impl Imports {
             older_before: older_before.filter(|_| older > 0),
             searched_to: None,
         })
+    }
+
+    /// The newest `limit` imports of `owner` that are older than `before`, newest first, in any state.
+    pub async fn older_than(
+        &self,
+        owner: UserId,
+        before: Option<ImportId>,
+        limit: u32,
+    ) -> Result<Vec<Owned>, store::Error> {
+        let between = Between { older_than: before, newer_than: None };
+        let (all, order) = (Filter::default(), Order::NewestFirst);
+        let rows = self.shared.store.imports_of(owner, &all, between, order, limit).await?;
+        Ok(self.load(owner, rows).await?.into_iter().map(Owned::found).collect())
     }
 
     /// The current state of the imports. For unfinished ones the cache knows more than their rows.

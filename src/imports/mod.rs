@@ -5,6 +5,7 @@
 
 mod counts;
 mod delete;
+mod delete_all;
 mod held;
 mod history;
 mod in_progress;

@@ -8,12 +8,17 @@ use crate::{
     store,
 };
 
-/// An import together with the proof of its owner. Only [`Imports::get`] creates one, and all actions on an
-/// import require one, so that no caller can act on an import without the check of its owner.
+/// An import together with the proof of its owner. Only [`Imports::get`] and [`Imports::older_than`] create one, and
+/// all actions on an import require one, so that no caller can act on an import without the check of its owner.
 #[derive(Clone, Debug)]
 pub struct Owned(Snapshot);
 
 impl Owned {
+    /// An import that was searched for among those of its owner.
+    pub(super) fn found(import: Snapshot) -> Self {
+        Self(import)
+    }
+
     #[must_use]
     pub fn into_snapshot(self) -> Snapshot {
         self.0

@@ -18,13 +18,16 @@ pub mod history;
 mod import_state;
 pub mod imports;
 pub mod last_choices;
+pub mod one_time_links;
 pub mod outbox;
 mod patience;
 mod process_lock;
 pub mod quota;
 mod record;
+pub mod roles;
 pub mod runs;
 mod search_name;
+pub mod sessions;
 mod settings;
 pub mod steps;
 mod writers;
@@ -209,11 +212,16 @@ impl Store {
     /// A write transaction of one run, serialised with all others of that run: whether a run has ended, and
     /// the sums of its steps, must not change between or during its statements.
     async fn begin_write_of(&self, run: &RunId) -> Result<Tx> {
+        self.begin_write_locked(run.as_str()).await
+    }
+
+    /// A write transaction that is serialised with all others of that name.
+    async fn begin_write_locked(&self, name: &str) -> Result<Tx> {
         let mut tx = self.begin_write().await?;
         if self.is_postgres {
             // SQLite has only one writer at a time.
             sqlx::query("SELECT 1 FROM (SELECT pg_advisory_xact_lock(hashtextextended($1, 0))) AS locked")
-                .bind(run.as_str())
+                .bind(name)
                 .execute(&mut *tx)
                 .await?;
         }

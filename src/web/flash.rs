@@ -33,6 +33,29 @@ pub enum Flash {
     Deleted(String),
     /// The files of a form that were not imported, while others were.
     Refused(RefusedForm),
+    /// What has changed of the account.
+    Account(AccountChange),
+    /// What an admin has changed.
+    Admin(AdminNews),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AdminNews {
+    InvitationEnded,
+    TooManyInvitations,
+    Disabled,
+    Enabled,
+    OwnAccount,
+    CannotReset,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AccountChange {
+    Password,
+    Email,
+    SessionEnded,
+    /// So many.
+    OtherSessionsEnded(u64),
 }
 
 /// Sends `flash` with a redirect. Returns false and sends nothing if it is too long for a cookie.
@@ -42,10 +65,13 @@ pub fn send(
     origin: &PublicOrigin,
     flash: &Flash,
 ) -> bool {
-    let Some((token, json)) = session::token(request).zip(serde_json::to_vec(flash).ok()) else {
-        return false;
-    };
-    let signature = mac(&token, &json).finalize().into_bytes();
+    session::token(request).is_some_and(|token| send_to(&token, response, origin, flash))
+}
+
+/// As [`send`], to the session of `token`, which this response begins.
+pub fn send_to(token: &Token, response: &mut HttpResponse, origin: &PublicOrigin, flash: &Flash) -> bool {
+    let Ok(json) = serde_json::to_vec(flash) else { return false };
+    let signature = mac(token, &json).finalize().into_bytes();
     let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
     let value = format!("{}.{}", encode(&json), encode(&signature));
     let fits = value.len() <= LONGEST_VALUE;

@@ -5,6 +5,7 @@
 //! the first load and every poll use one template.
 
 pub mod downloads;
+pub mod export;
 pub mod files;
 pub mod flash;
 pub mod output;

@@ -1,5 +1,6 @@
 //! Tests that need an app, a database or a fake server.
 
+mod account_page;
 mod accounts;
 mod again;
 mod another;

@@ -14,11 +14,13 @@ enum For {
     SignedIn,
     /// The same, for the owner of the import only.
     Owner,
+    /// The same, for an admin only.
+    Admin,
 }
 
 /// Every route; `{id}` is an import. A route that `src/app/routes.rs` mounts and this table lacks fails a
 /// test.
-const ROUTES: [(Method, &str, For); 27] = [
+const ROUTES: [(Method, &str, For); 44] = [
     (Method::GET, "/healthz", For::Anybody),
     (Method::GET, "/readyz", For::Anybody),
     (Method::GET, "/assets/{hash}/{name}", For::Anybody),
@@ -29,6 +31,23 @@ const ROUTES: [(Method, &str, For); 27] = [
     (Method::GET, "/sign-in", For::Anybody),
     (Method::POST, "/sign-in", For::Anybody),
     (Method::POST, "/sign-out", For::Anybody),
+    (Method::GET, "/account", For::SignedIn),
+    (Method::POST, "/account/sessions/end", For::SignedIn),
+    (Method::GET, "/account/password", For::SignedIn),
+    (Method::POST, "/account/password", For::SignedIn),
+    (Method::GET, "/account/email", For::SignedIn),
+    (Method::POST, "/account/email", For::SignedIn),
+    (Method::GET, "/account/export.zip", For::SignedIn),
+    (Method::GET, "/account/delete", For::SignedIn),
+    (Method::POST, "/account/delete", For::SignedIn),
+    (Method::GET, "/reset", For::Anybody),
+    (Method::POST, "/reset", For::Anybody),
+    (Method::GET, "/admin", For::Admin),
+    (Method::POST, "/admin/invitations", For::Admin),
+    (Method::POST, "/admin/invitations/end", For::Admin),
+    (Method::POST, "/admin/accounts/{account}/reset-link", For::Admin),
+    (Method::POST, "/admin/accounts/{account}/disable", For::Admin),
+    (Method::POST, "/admin/accounts/{account}/enable", For::Admin),
     (Method::GET, "/", For::SignedIn),
     (Method::GET, "/live", For::SignedIn),
     (Method::GET, "/imports", For::SignedIn),
@@ -92,7 +111,7 @@ async fn a_stranger_finds_nothing_of_anothers_import_and_nobody_is_sent_to_sign_
                 let to = answer.headers()[header::LOCATION].to_str().unwrap();
                 assert!(to.starts_with("/sign-in"), "no session: {method} {path} leads to {to}");
             }
-            if *who == For::Owner {
+            if matches!(who, For::Owner | For::Admin) {
                 let answer = as_htmx(stranger.request(method.clone(), &path)).send().await.unwrap();
                 assert_eq!(answer.status(), StatusCode::NOT_FOUND, "a stranger: {method} {path}");
             }
@@ -144,7 +163,11 @@ async fn a_request_from_another_site_changes_nothing() {
     visitor.sign_up("mira@example.org").await;
     let import = visitor.upload("mine.csv", "a,b\n1,2\n").await;
     let own = ["cancel", "retry", "start", "delete"].map(|what| format!("{import}/{what}"));
-    for path in ["/sign-out".to_owned(), "/imports".to_owned()].into_iter().chain(own) {
+    let of_the_account = ROUTES.iter().filter(|(method, path, _)| {
+        *method == Method::POST && (path.starts_with("/account") || path.starts_with("/admin"))
+    });
+    let of_the_account = of_the_account.map(|(_, path, _)| (*path).to_owned());
+    for path in ["/sign-out", "/imports"].map(str::to_owned).into_iter().chain(of_the_account).chain(own) {
         let answer =
             visitor.request(Method::POST, &path).header("Sec-Fetch-Site", "cross-site").send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{path}");

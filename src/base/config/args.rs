@@ -227,7 +227,7 @@ const SIZES: &str = "A SIZE is a number of bytes, or one with a unit: 64KiB, 16M
 pub enum Command {
     /// Run everything (the default)
     Serve,
-    /// Add and list accounts, reset passwords; works while the server runs
+    /// Add and list accounts, reset passwords, appoint admins; works while the server runs
     #[command(subcommand)]
     Account(AccountCommand),
     /// Join the database and the data folder after a restore or a move: no file is deleted
@@ -247,4 +247,13 @@ pub enum AccountCommand {
     Reset { email: String },
     /// List all accounts, oldest first
     List,
+    /// Give an account the role of an admin, or take it away: admins invite people, hand out links for a new
+    /// password and disable accounts
+    Admin { email: String, role: OnOff },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum OnOff {
+    On,
+    Off,
 }

@@ -1,15 +1,20 @@
 //! Whole pages, one file each with the template's struct and the handlers, named like the template; and
 //! `history`, the part of the dashboard that depends on the query.
 
+pub mod account;
+pub mod admin;
 pub mod dashboard;
 pub mod delete;
 mod form_error;
 mod history;
 pub mod import;
+pub mod reset;
 pub mod sign_in;
 pub mod sign_out;
 pub mod sign_up;
 
+pub use account::AccountPage;
+pub use admin::AdminPage;
 pub use dashboard::DashboardPage;
 pub use delete::DeletePage;
 pub use form_error::FormError;

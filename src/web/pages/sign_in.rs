@@ -1,27 +1,18 @@
 //! `GET, POST /sign-in`.
 
-use std::time::Duration;
-
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{
-        StatusCode,
-        header::{self, ContentType},
-    },
+    http::{StatusCode, header::ContentType},
     web,
 };
 use askama::Template;
 use serde::Deserialize;
 
-use super::form_error::{FormError, waiting_time};
+use super::form_error::{FormError, Refusal};
 use crate::{
-    accounts::{self, Accounts, BUSY_RETRY_AFTER, SignInError},
+    accounts::Accounts,
     base::client_address::client_address,
-    http::{
-        error::{Error, seconds},
-        origin::PublicOrigin,
-        session,
-    },
+    http::{error::Error, origin::PublicOrigin, session},
 };
 
 #[derive(Clone, Debug, Template)]
@@ -65,50 +56,6 @@ pub struct SignInForm {
 const EMAIL: &str = "email";
 const PASSWORD: &str = "password";
 
-/// Why sign-in was refused, and the status of the answer.
-struct Refusal {
-    status: StatusCode,
-    error: FormError,
-    retry_after: Option<Duration>,
-}
-
-impl Refusal {
-    fn not_an_email() -> Self {
-        let error = FormError::of(&[EMAIL], "Enter a valid e-mail address.");
-        Self { status: StatusCode::UNPROCESSABLE_ENTITY, error, retry_after: None }
-    }
-}
-
-impl TryFrom<SignInError> for Refusal {
-    type Error = Error;
-
-    fn try_from(error: SignInError) -> Result<Self, Error> {
-        Ok(match error {
-            SignInError::WrongCredentials => Self {
-                status: StatusCode::UNAUTHORIZED,
-                error: FormError::of(&[EMAIL, PASSWORD], "Wrong e-mail or password."),
-                retry_after: None,
-            },
-            SignInError::TooMany { retry_after } => Self {
-                status: StatusCode::TOO_MANY_REQUESTS,
-                error: FormError::of_form(format!(
-                    "Too many attempts. Try again in {}.",
-                    waiting_time(retry_after)
-                )),
-                retry_after: Some(retry_after),
-            },
-            SignInError::Failed(accounts::Error::Busy) => Self {
-                status: StatusCode::SERVICE_UNAVAILABLE,
-                error: FormError::of_form(
-                    "Many people are signing in right now. Try again in a few seconds.",
-                ),
-                retry_after: Some(BUSY_RETRY_AFTER),
-            },
-            SignInError::Failed(error) => return Err(error.into()),
-        })
-    }
-}
-
 pub async fn show(
     request: HttpRequest,
     accounts: web::Data<Accounts>,
@@ -140,9 +87,16 @@ pub async fn submit(
                 let location = next.as_deref().unwrap_or("/");
                 return Ok(session::begin(&request, &accounts, &origin, user, location).await?);
             }
-            Err(error) => error.try_into()?,
+            Err(error) => {
+                let wrong = Refusal {
+                    status: StatusCode::UNAUTHORIZED,
+                    error: FormError::of(&[EMAIL, PASSWORD], "Wrong e-mail or password."),
+                    retry_after: None,
+                };
+                Refusal::of_sign_in(error, wrong)?
+            }
         },
-        Err(_) => Refusal::not_an_email(),
+        Err(_) => FormError::of(&[EMAIL], "Enter a valid e-mail address.").into(),
     };
     page(&accounts, &origin, typed, next, Some(refusal))
 }
@@ -154,11 +108,7 @@ fn page(
     next: Option<String>,
     refusal: Option<Refusal>,
 ) -> Result<HttpResponse, Error> {
-    let status = refusal.as_ref().map_or(StatusCode::OK, |refusal| refusal.status);
-    let mut response = HttpResponse::build(status);
-    if let Some(wait) = refusal.as_ref().and_then(|refusal| refusal.retry_after) {
-        response.insert_header((header::RETRY_AFTER, seconds(wait)));
-    }
+    let mut response = Refusal::answer(refusal.as_ref());
     let page = SignInPage {
         email,
         error: refusal.map(|refusal| refusal.error),

@@ -14,9 +14,9 @@ use askama::Template;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::form_error::{FormError, waiting_time};
+use super::form_error::{FormError, chosen_password, password_rules, waiting_time};
 use crate::{
-    accounts::{self, Accounts, BUSY_RETRY_AFTER, Email, InvalidPassword, Password, SignUpError, Token},
+    accounts::{self, Accounts, Admission, BUSY_RETRY_AFTER, Email, Password, SignUpError, Token},
     base::client_address::client_address,
     http::{
         error::{Error, seconds},
@@ -36,8 +36,10 @@ pub struct SignUpPage {
     pub token: Option<String>,
     /// Whether there is a form.
     pub allowed: bool,
-    /// Whether this creates the only account that there will be.
+    /// Whether this creates the only account that can be made without an invitation.
     pub is_only_account: bool,
+    /// Whether an invitation has led here.
+    pub is_invited: bool,
     /// Whether an account exists, so that signing in may help.
     pub offers_sign_in: bool,
     /// The host, if it is known: `runboard.example.org`.
@@ -65,6 +67,7 @@ const EMAIL: &str = "email";
 const PASSWORD: &str = "password";
 
 const CLOSED: &str = "Sign-up is closed. Ask the operator of this Runboard for an account.";
+const INVITATION_OVER: &str = "This link was used already, or has expired. Ask for a new one.";
 const LINK_NEEDED: &str = "To create the first account, open the link that Runboard printed when it started.";
 const TAKEN: &str = "This e-mail address already has an account. Sign in with it.";
 const BUSY: &str = "Many people are signing in right now. Try again in a few seconds.";
@@ -77,10 +80,7 @@ impl SignUpPage {
     /// The rules for passwords, shown before one is chosen.
     #[must_use]
     pub fn password_rules(&self) -> String {
-        format!(
-            "At least {} characters. The most common passwords are refused; a few unrelated words make a good one.",
-            Password::MIN_CHARACTERS
-        )
+        password_rules()
     }
 }
 
@@ -95,9 +95,10 @@ pub async fn show(
     }
     let link = query.into_inner().token.as_deref().and_then(Token::parse);
     let may = accounts.may_sign_up(link.as_ref()).await;
-    let answer = Answer { accounts: &accounts, origin: &origin, email: String::new(), link };
+    let is_invited = matches!(may, Ok(Admission::Invited(_)));
+    let answer = Answer { accounts: &accounts, origin: &origin, email: String::new(), link, is_invited };
     match may {
-        Ok(()) => answer.form(StatusCode::OK, None),
+        Ok(_) => answer.form(StatusCode::OK, None),
         Err(refusal) => answer.refused(refusal),
     }
 }
@@ -114,7 +115,8 @@ pub async fn submit(
     // A closed sign-up is reported before any error of the form.
     let may = accounts.may_sign_up(link.as_ref()).await;
     let checked = check(&typed, password.into());
-    let answer = Answer { accounts: &accounts, origin: &origin, email: typed, link };
+    let is_invited = matches!(may, Ok(Admission::Invited(_)));
+    let answer = Answer { accounts: &accounts, origin: &origin, email: typed, link, is_invited };
     if let Err(refusal) = may {
         return answer.refused(refusal);
     }
@@ -130,21 +132,7 @@ pub async fn submit(
 
 fn check(email: &str, password: SecretString) -> Result<(Email, Password), FormError> {
     let email = email.parse().map_err(|_| FormError::of(&[EMAIL], "Enter a valid e-mail address."))?;
-    let password = Password::try_from(password).map_err(|refusal| {
-        let sentence = match refusal {
-            InvalidPassword::TooShort => {
-                format!("Choose a password of at least {} characters.", Password::MIN_CHARACTERS)
-            }
-            InvalidPassword::TooLong => {
-                format!("Choose a password of at most {} bytes.", Password::MAX_BYTES)
-            }
-            InvalidPassword::Common => {
-                "This is one of the most common passwords, which are guessed first. Choose another one."
-                    .to_owned()
-            }
-        };
-        FormError::of(&[PASSWORD], sentence)
-    })?;
+    let password = chosen_password(password, &[PASSWORD])?;
     Ok((email, password))
 }
 
@@ -155,12 +143,14 @@ struct Answer<'a> {
     /// The address as it was typed.
     email: String,
     link: Option<Token>,
+    is_invited: bool,
 }
 
 impl Answer<'_> {
     fn refused(self, refusal: SignUpError) -> Result<HttpResponse, Error> {
         match refusal {
             SignUpError::Closed => self.closed(CLOSED, true),
+            SignUpError::InvitationOver => self.closed(INVITATION_OVER, true),
             // No account exists yet.
             SignUpError::LinkNeeded => self.closed(LINK_NEEDED, false),
             SignUpError::EmailTaken => {
@@ -188,7 +178,7 @@ impl Answer<'_> {
 
     fn form(self, status: StatusCode, error: Option<FormError>) -> Result<HttpResponse, Error> {
         // If only one account is allowed, none exists yet.
-        let offers_sign_in = self.accounts.is_open();
+        let offers_sign_in = self.accounts.is_open() || self.is_invited;
         self.page(status, error, true, offers_sign_in)
     }
 
@@ -208,7 +198,8 @@ impl Answer<'_> {
             error,
             token: self.link.filter(|_| allowed).as_ref().map(Token::expose),
             allowed,
-            is_only_account: !self.accounts.is_open(),
+            is_only_account: !self.accounts.is_open() && !self.is_invited,
+            is_invited: self.is_invited,
             offers_sign_in,
             host: self.origin.host().map(str::to_owned),
         };

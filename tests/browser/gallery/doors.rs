@@ -26,6 +26,7 @@ pub fn pages() -> Vec<Page> {
         token: None,
         allowed: true,
         is_only_account: true,
+        is_invited: false,
         offers_sign_in: false,
         host: host(),
     };

@@ -1,6 +1,7 @@
 //! Every state of every page, rendered from made-up imports and served as in the program: the same assets,
 //! the same headers, and answered polls.
 
+mod account;
 mod dashboards;
 mod doors;
 mod imports;
@@ -54,10 +55,11 @@ impl Page {
 
 impl Gallery {
     pub fn start() -> Self {
-        let pages: Vec<Page> = [imports::pages(), readings::pages(), dashboards::pages(), doors::pages()]
-            .into_iter()
-            .flatten()
-            .collect();
+        let pages: Vec<Page> =
+            [imports::pages(), readings::pages(), dashboards::pages(), doors::pages(), account::pages()]
+                .into_iter()
+                .flatten()
+                .collect();
         let by_name: HashMap<String, String> =
             pages.iter().map(|page| (page.name.to_owned(), page.html.clone())).collect();
         assert_eq!(by_name.len(), pages.len(), "two pages have one name");

@@ -6,14 +6,18 @@ use actix_web::{
     web,
 };
 use runboard::{
-    accounts::{Accounts, Session, Token},
-    base::{config::SignUp, time::UnixMillis},
+    accounts::{Accounts, Browser, Session, Token},
+    base::{config::SignUp, ids::UserId, time::UnixMillis},
     http::session::COOKIE,
-    store::accounts::{MOST_SESSIONS, SessionRow},
+    store::sessions::{MOST_SESSIONS, SessionRow, SessionUse},
 };
 use sha2::{Digest, Sha256};
 
 use super::{Database, LOOPBACK, PASSWORD, app, form, get, own_post, password, send};
+
+fn session_row(account: UserId, created_at: UnixMillis, expires_at: UnixMillis) -> SessionRow {
+    SessionRow { account, created_at, expires_at, user_agent: None, address: None, last_seen_at: None }
+}
 
 #[actix_web::test]
 async fn a_session_outlives_a_restart_and_ends_with_sign_out() {
@@ -95,7 +99,7 @@ async fn an_expired_session_opens_nothing_and_is_swept() {
     let accounts = web::Data::new(Accounts::new(store.clone(), SignUp::First, LOOPBACK.parse().unwrap()));
     let user = accounts.add("ada@example.org".parse().unwrap(), password(PASSWORD)).await.unwrap();
     let now = UnixMillis::wall();
-    let expired = SessionRow { account: user, created_at: UnixMillis(0), expires_at: now };
+    let expired = session_row(user, UnixMillis(0), now);
     let token_hash = hex::encode(Sha256::digest([7; 32]));
     store.create_session(&token_hash, &expired, None).await.unwrap();
 
@@ -116,11 +120,11 @@ async fn an_account_has_a_hundred_sessions_and_the_oldest_make_room() {
     let user = accounts.add("ada@example.org".parse().unwrap(), password(PASSWORD)).await.unwrap();
     let mut tokens = Vec::new();
     for _ in 0..MOST_SESSIONS + 5 {
-        tokens.push(accounts.begin_session(user, None).await.unwrap());
+        tokens.push(accounts.begin_session(user, None, &Browser::default()).await.unwrap().unwrap());
     }
     let mut open = Vec::new();
     for token in &tokens {
-        open.push(accounts.session(token).await.unwrap().is_some());
+        open.push(accounts.session(token, None).await.unwrap().is_some());
     }
     assert_eq!(open.iter().filter(|open| **open).count(), MOST_SESSIONS as usize);
     assert_eq!(open.last(), Some(&true), "the newest is one of them");
@@ -133,7 +137,7 @@ async fn a_session_that_begins_in_the_future_opens_and_is_not_swept() {
     let accounts = web::Data::new(Accounts::new(store.clone(), SignUp::First, LOOPBACK.parse().unwrap()));
     let user = accounts.add("ada@example.org".parse().unwrap(), password(PASSWORD)).await.unwrap();
     let begin = UnixMillis::wall().plus(std::time::Duration::from_secs(3_600));
-    let ahead = SessionRow { account: user, created_at: begin, expires_at: begin.plus(Session::LIFETIME) };
+    let ahead = session_row(user, begin, begin.plus(Session::LIFETIME));
     store.create_session(&hex::encode(Sha256::digest([7; 32])), &ahead, None).await.unwrap();
     let cookie = Cookie::new(COOKIE, "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc");
     accounts.sweep_sessions().await.unwrap();
@@ -177,4 +181,33 @@ async fn over_https_a_cookie_that_another_host_can_set_opens_nothing() {
     let mira = send(&over_https, sign_up.insert_header(("sec-fetch-site", "same-origin"))).await.session();
     assert_eq!(send(&over_https, get("/").cookie(mira)).await.body, "mira@example.org");
     assert_eq!(send(&over_https, get("/").cookie(own)).await.body, "eve@example.org");
+}
+
+#[actix_web::test]
+async fn the_last_use_of_a_session_is_written_at_most_once_a_minute() {
+    let database = Database::new();
+    let store = database.open().await;
+    let accounts = Accounts::new(store.clone(), SignUp::First, LOOPBACK.parse().unwrap());
+    let user = accounts.add("ada@example.org".parse().unwrap(), password(PASSWORD)).await.unwrap();
+    let token = Token::parse("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc").unwrap();
+    let row = hex::encode(Sha256::digest([7; 32]));
+    let used_at = |at| SessionUse { token_hash: row.clone(), at, address: None };
+    let written = async || store.session(&row).await.unwrap().unwrap().0;
+    let now = UnixMillis::wall();
+    let of_the_day_before = session_row(user, UnixMillis(1), now.plus(Session::LIFETIME));
+    assert!(store.create_session(&row, &of_the_day_before, None).await.unwrap());
+
+    let address = Some("192.0.2.7".parse().unwrap());
+    assert!(accounts.session(&token, address).await.unwrap().is_some());
+    assert_eq!(written().await.last_seen_at, None, "a request writes nothing");
+    accounts.sweep_sessions().await.unwrap();
+    assert!(written().await.last_seen_at.unwrap() >= now);
+    assert_eq!(written().await.address.as_deref(), Some("192.0.2.7"));
+
+    store.record_session_uses(&[used_at(UnixMillis(2))]).await.unwrap();
+    assert!(accounts.session(&token, address).await.unwrap().is_some());
+    accounts.sweep_sessions().await.unwrap();
+    assert_eq!(written().await.last_seen_at, Some(UnixMillis(2)), "it was written less than a minute ago");
+    let listed = accounts.sessions(user, &token).await.unwrap();
+    assert!(listed[0].is_own && listed[0].last_seen_at >= now, "the memory knows better: {listed:?}");
 }

@@ -1,0 +1,109 @@
+//! `GET /account`, and the pages below it, one file each.
+
+pub mod email;
+pub mod leave;
+pub mod password;
+pub mod sessions;
+
+use actix_web::{HttpRequest, HttpResponse, http::header::ContentType, web};
+use askama::Template;
+
+use crate::{
+    accounts::{Accounts, OpenSession, device},
+    base::time::UnixMillis,
+    http::{error::Error, origin::PublicOrigin, principal::Principal, session},
+    report::{
+        format::{counted, grouped},
+        moment::Moment,
+    },
+    web::{
+        export::MOST_IMPORTS,
+        flash::{self, AccountChange, Flash},
+        site::Site,
+        views::{Frame, Html},
+    },
+};
+
+#[derive(Clone, Debug, Template)]
+#[template(path = "pages/account/account.html")]
+pub struct AccountPage {
+    pub frame: Frame,
+    /// What the form that led here has changed.
+    pub news: Option<String>,
+    /// Newest first.
+    pub sessions: Vec<SessionLine>,
+    /// Whether to link to the page of admins.
+    pub is_admin: bool,
+}
+
+/// A session in the list.
+#[derive(Clone, Debug)]
+pub struct SessionLine {
+    /// Names it in the form.
+    pub name: String,
+    /// `Firefox on Linux`.
+    pub device: String,
+    pub address: Option<String>,
+    pub last_seen: Moment,
+    /// The session of this page.
+    pub is_own: bool,
+}
+
+impl SessionLine {
+    #[must_use]
+    pub fn new(open: OpenSession, now: UnixMillis) -> Self {
+        Self {
+            name: open.name,
+            device: device(open.user_agent.as_deref().unwrap_or_default()),
+            address: open.address,
+            last_seen: Moment::new(open.last_seen_at, now),
+            is_own: open.is_own,
+        }
+    }
+}
+
+impl AccountPage {
+    fn most_exported(&self) -> String {
+        grouped(MOST_IMPORTS as u64)
+    }
+
+    fn has_other_sessions(&self) -> bool {
+        self.sessions.iter().any(|session| !session.is_own)
+    }
+}
+
+pub async fn show(
+    request: HttpRequest,
+    user: Principal,
+    accounts: web::Data<Accounts>,
+    site: web::Data<Site>,
+    origin: web::Data<PublicOrigin>,
+) -> Result<HttpResponse, Error> {
+    let own = session::token(&request).ok_or(Error::NotFound)?;
+    let now = site.report_inputs().now;
+    let sessions = accounts.sessions(user.user, &own).await?;
+    let page = AccountPage {
+        frame: site.frame(&user),
+        news: flash::read(&request).and_then(|flash| news(flash, &user)),
+        is_admin: accounts.is_admin(user.user).await?,
+        sessions: sessions.into_iter().map(|open| SessionLine::new(open, now)).collect(),
+    };
+    let mut response = HttpResponse::Ok().content_type(ContentType::html()).body(page.render()?);
+    flash::take_back(&request, &mut response, &origin);
+    Ok(response)
+}
+
+fn news(flash: Flash, user: &Principal) -> Option<String> {
+    let Flash::Account(change) = flash else { return None };
+    Some(match change {
+        AccountChange::Password => "The password is changed. You were signed out everywhere else.".to_owned(),
+        AccountChange::Email => {
+            format!("The e-mail address is changed. Sign in with {} from now on.", user.email)
+        }
+        AccountChange::SessionEnded => "Signed out there.".to_owned(),
+        AccountChange::OtherSessionsEnded(0) => "You are signed in nowhere else.".to_owned(),
+        AccountChange::OtherSessionsEnded(count) => {
+            format!("Signed out of {}.", counted(count, "other session"))
+        }
+    })
+}

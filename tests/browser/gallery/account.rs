@@ -1,0 +1,126 @@
+//! The account and the pages below it.
+
+use askama::Template;
+use runboard::{
+    base::ids::UserId,
+    report::moment::Moment,
+    web::pages::{
+        AccountPage, AdminPage, FormError,
+        account::{
+            SessionLine,
+            email::EmailPage,
+            leave::{LeavePage, LeftPage},
+            password::PasswordPage,
+        },
+        admin::{AccountLine, InvitationLine, LinkPage},
+        reset::ResetPage,
+    },
+};
+
+use super::{
+    Page,
+    snapshots::{at, frame, report_inputs},
+};
+
+pub fn pages() -> Vec<Page> {
+    let now = report_inputs().now;
+    let session = |device: &str, address: &str, is_own| SessionLine {
+        name: format!("{}-{}", device.len(), address.len()),
+        device: device.to_owned(),
+        address: Some(address.to_owned()),
+        last_seen: Moment::new(if is_own { now } else { at("09:41:10") }, now),
+        is_own,
+    };
+    let account = AccountPage {
+        frame: frame(),
+        news: None,
+        sessions: vec![session("Firefox on Linux", "198.51.100.7", true)],
+        is_admin: false,
+    };
+    let several = AccountPage {
+        news: Some("The password is changed. You were signed out everywhere else.".to_owned()),
+        sessions: vec![
+            session("Firefox on Linux", "198.51.100.7", true),
+            session("Safari on iPhone", "2001:0db8:85a3:0000:0000:8a2e:0370:7334", false),
+            session("Unknown browser", "203.0.113.80", false),
+        ],
+        is_admin: true,
+        ..account.clone()
+    };
+    let password = PasswordPage { email: "mira@example.org".to_owned(), error: None };
+    let wrong_password = PasswordPage {
+        error: Some(FormError::of(&["present"], "This is not your present password.")),
+        ..password.clone()
+    };
+    let email = EmailPage { present: "mira@example.org".to_owned(), email: String::new(), error: None };
+    let taken = EmailPage {
+        email: "eve@example.org".to_owned(),
+        error: Some(FormError::of(&["email"], "This e-mail address already has an account.")),
+        ..email.clone()
+    };
+    let leave = LeavePage { email: "mira@example.org".to_owned(), error: None };
+    let last_admin = LeavePage {
+        error: Some(FormError::of_form("You are the only admin, and other people have accounts here.")),
+        ..leave.clone()
+    };
+    let line = |email: &str, stores: &str| AccountLine {
+        id: UserId::generate(),
+        email: email.to_owned(),
+        stores: stores.to_owned(),
+        since: Moment::new(at("08:00:00"), now),
+        seen: None,
+        is_admin: false,
+        is_disabled: false,
+        is_in_deletion: false,
+        is_own: false,
+    };
+    let seen = || Some(Moment::new(at("14:01:00"), now));
+    let admin = AdminPage {
+        frame: frame(),
+        news: Some("The account is disabled. Its sessions and tokens have ended."),
+        accounts: vec![
+            AccountLine {
+                is_admin: true,
+                is_own: true,
+                seen: seen(),
+                ..line("mira@example.org", "1,204 imports, 38 GB")
+            },
+            AccountLine {
+                seen: seen(),
+                ..line("a-very-long-name.of-a-person@subsidiary.example.org", "1 import, 2 KB")
+            },
+            AccountLine { is_disabled: true, ..line("eve@example.org", "0 imports, 0 B") },
+            AccountLine { is_in_deletion: true, ..line("gone@example.org", "3 imports, 1 MB") },
+        ],
+        next_page: Some("/admin?after=01".to_owned()),
+        invitations: vec![InvitationLine {
+            name: "0123456789abcdef".to_owned(),
+            note: Some("Noor, accounting".to_owned()),
+            made_by: "mira@example.org".to_owned(),
+            expires: Moment::new(at("23:00:00"), now),
+        }],
+    };
+    let link = LinkPage {
+        title: "Invitation".to_owned(),
+        sentence: "Send this link to the person you invite. It makes one account, within 7 days.".to_owned(),
+        secret: "https://runboard.example.org/sign-up?token=qNnv4lXyOXbw-tIyINtVnA06r1Ym5DyGjiU1tCLVhQk"
+            .to_owned(),
+    };
+    let reset = ResetPage { link: Some(("mira@example.org".to_owned(), "token".to_owned())), error: None };
+    vec![
+        Page::new("account-delete", leave.render().unwrap()),
+        Page::new("account-delete-refused", last_admin.render().unwrap()),
+        Page::new("account-deleted", LeftPage { is_done: true }.render().unwrap()),
+        Page::new("account-being-deleted", LeftPage { is_done: false }.render().unwrap()),
+        Page::new("admin", admin.render().unwrap()),
+        Page::new("admin-link", link.render().unwrap()),
+        Page::new("reset", reset.render().unwrap()),
+        Page::new("reset-over", ResetPage { link: None, error: None }.render().unwrap()),
+        Page::new("account", account.render().unwrap()),
+        Page::new("account-several-sessions", several.render().unwrap()),
+        Page::new("account-password", password.render().unwrap()),
+        Page::new("account-password-refused", wrong_password.render().unwrap()),
+        Page::new("account-email", email.render().unwrap()),
+        Page::new("account-email-refused", taken.render().unwrap()),
+    ]
+}
