@@ -36,6 +36,7 @@ use crate::{
     files::{FetchLimits, Fetcher, LinkKey, Storage},
     function::{self, Previewer, Processor, Share, Slots},
     http::{
+        api_rate::ApiRate,
         health::{EngineCheck, Health},
         origin::PublicOrigin,
         serving::Connections,
@@ -177,6 +178,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
             sections: Versions::default(),
         }),
         accounts,
+        api_rate: web::Data::new(ApiRate::new(config.api_rate)),
         proxies: web::Data::new(config.trusted_proxies),
         limits: web::Data::new(config.http),
         imports: web::Data::new(imports.clone()),

@@ -5,13 +5,14 @@
 //! | room | contents |
 //! |---|---|
 //! | [`app`] | start and stop of all parts, in order; the route table |
-//! | [`web`] | pages, and the fragments that htmx polls |
-//! | [`http`] | what all handlers share: sessions, errors, origin checks, headers, listeners |
+//! | [`web`] | for people: pages, and the fragments that htmx polls |
+//! | [`api`] | for programs: JSON below `/api/v1` |
+//! | [`http`] | what all handlers share: sessions, tokens, errors, origin checks, headers, listeners |
 //! | [`report`] | the description of an import for people and programs: plain text and typed values |
 //! | [`imports`] | the life of an import: accept the upload, send its event from the outbox, watch its runs |
 //! | [`engine`] | the embedded replacement for Inngest: the same HTTP API, a durable queue, retries |
 //! | [`function`] | the function that the engine calls: `process-csv-upload`, a plan and a chain of steps |
-//! | [`accounts`] | users, passwords, sessions |
+//! | [`accounts`] | users, passwords, sessions, tokens |
 //! | [`results`] | the results of a run: its plan, outputs, failed records |
 //! | [`progress`] | state that changes too fast for the database: the counters of running steps, news of runs |
 //! | [`store`] | all SQL |
@@ -21,13 +22,14 @@
 //! | [`base`] | ids, time, configuration, tasks, and limits on the memory and time that strangers can use |
 //!
 //! Uses point down only, and rooms between the same two `>` never use each other:
-//! `main > app > web > http, report > imports, function, engine, accounts > results > progress > store, files > inngest > csv > base`.
+//! `main > app > web, api > http, report > imports, function, engine, accounts > results > progress > store, files > inngest > csv > base`.
 //! `docs/ARCHITECTURE.md` says where a change goes, and follows one upload through all of it.
 
 // Impossible cases use `expect`, whose text says why they cannot happen.
 #![warn(clippy::unwrap_used)]
 
 pub mod accounts;
+pub mod api;
 pub mod app;
 pub mod base;
 pub mod csv;

@@ -66,6 +66,7 @@ impl Accounts {
             return Err(ChangeEmailError::Taken);
         }
         self.sessions.rename(user, new);
+        self.tokens_in_use.forget(user);
         Ok(())
     }
 }

@@ -83,5 +83,6 @@ impl Accounts {
     /// Drops what is in memory of an account whose sessions and tokens have ended in the database.
     pub(super) fn forget_access(&self, user: UserId) {
         self.sessions.forget(user);
+        self.tokens_in_use.forget(user);
     }
 }

@@ -1,9 +1,10 @@
-//! Accounts: users, passwords, sessions.
+//! Accounts: users, passwords, sessions, and the tokens of programs.
 //!
 //! [`Accounts`] is the only entry point. It keeps the sessions in use in memory, because every request needs
 //! one, and limits what a visitor can make it do: concurrent hashes, and guesses at one password.
 
 mod admin;
+mod api_token;
 mod change;
 mod device;
 mod email;
@@ -23,6 +24,10 @@ use tokio::sync::Notify;
 
 pub use self::{
     admin::{INVITATION_LIFETIME, RESET_LIFETIME},
+    api_token::{
+        ApiToken, InvalidScope, InvalidTokenName, MakeTokenError, NewToken, Scope, TokenGrant, TokenInfo,
+        TokenName,
+    },
     change::ChangeEmailError,
     device::device,
     email::{Email, InvalidEmail},
@@ -31,7 +36,7 @@ pub use self::{
     session::{Browser, OpenSession, Session},
     token::Token,
 };
-use self::{hasher::Hasher, session::Sessions};
+use self::{api_token::TokensInUse, hasher::Hasher, session::Sessions};
 pub use crate::store::{
     one_time_links::OpenInvitation,
     roles::{AccountSummary, AdminChange},
@@ -66,6 +71,7 @@ pub struct Accounts {
     sessions: Sessions,
     /// An account is to be deleted.
     leaving: Notify,
+    tokens_in_use: TokensInUse,
 }
 
 /// Ten wrong guesses at once, for a user who tries to remember, then one per minute. Each network is counted
@@ -150,6 +156,7 @@ impl Accounts {
         let needs_link = sign_up == SignUp::First && !listen.ip().is_loopback();
         Self {
             sessions: Sessions::new(store.clone()),
+            tokens_in_use: TokensInUse::default(),
             store,
             sign_up,
             link_token: needs_link.then(Token::generate),

@@ -12,7 +12,7 @@ pub struct Token([u8; 32]);
 
 /// The SHA-256 of a token, which may be stored. The token is random, so no salt is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct TokenHash([u8; 32]);
+pub(super) struct TokenHash(pub(super) [u8; 32]);
 
 impl Token {
     #[must_use]

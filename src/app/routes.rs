@@ -1,9 +1,15 @@
-//! The route table of the public listener, except for the endpoint that Inngest calls (`function::serve`).
+//! The route tables of the public listener, except for the endpoint that Inngest calls (`function::serve`).
 
-use actix_web::{Route, guard, web};
+use actix_web::{HttpResponse, Resource, Route, guard, http::Method, middleware::from_fn, web};
 
 use crate::{
-    http::{assets, error, health},
+    api::{me, tokens},
+    http::{
+        assets,
+        caller::identify,
+        error, health,
+        problem::{self, Problem},
+    },
     web::{
         downloads, export, files, output,
         pages::{account, admin, dashboard, delete, import, reset, sign_in, sign_out, sign_up},
@@ -61,6 +67,43 @@ pub(super) fn public(routes: &mut web::ServiceConfig) {
         .route("/imports/{id}/failed.csv", read().to(downloads::failed))
         .route("/imports/{id}/runs/{run}/output", read().to(output::show))
         .default_service(web::to(error::not_found));
+}
+
+/// All routes for programs. A handler requires a token or a session by its argument `ApiPrincipal` or
+/// `ApiImport`, which names the scope. A test requests each route without a token, with wrong ones and as a
+/// stranger.
+pub(super) fn api(routes: &mut web::ServiceConfig) {
+    routes.service(
+        web::scope("/api/v1")
+            .wrap(from_fn(identify))
+            .configure(problem::of_extractors)
+            .service(at("/me", [(Method::GET, web::to(me::show))]))
+            .service(at(
+                "/tokens",
+                [(Method::GET, web::to(tokens::list)), (Method::POST, web::to(tokens::make))],
+            ))
+            .service(at("/tokens/{token}", [(Method::DELETE, web::to(tokens::end))]))
+            .default_service(web::to(error::not_found)),
+    );
+}
+
+/// A path of the API. Another method than those of `routes` is answered 405 with the methods that it has.
+fn at<const N: usize>(path: &str, routes: [(Method, Route); N]) -> Resource {
+    let names =
+        routes.iter().map(|(method, _)| if method == Method::GET { "GET, HEAD" } else { method.as_str() });
+    let allowed = names.collect::<Vec<_>>().join(", ");
+    let mut resource = web::resource(path);
+    for (method, route) in routes {
+        resource = resource.route(if method == Method::GET {
+            route.guard(guard::Any(guard::Get()).or(guard::Head()))
+        } else {
+            route.guard(guard::Method(method))
+        });
+    }
+    resource.default_service(web::to(move || {
+        let refused = Problem::WrongMethod { allowed: allowed.clone() };
+        async move { Err::<HttpResponse, _>(refused) }
+    }))
 }
 
 /// GET, and HEAD for a client that needs only the headers.

@@ -23,7 +23,8 @@ use crate::{
     files::{LinkKey, Storage},
     function::{self, Previewer, Processor},
     http::{
-        assets, audit, compression, csrf, error, headers,
+        api_rate::ApiRate,
+        assets, audit, compression, csrf, error, error_form, headers,
         health::Health,
         origin::PublicOrigin,
         patience,
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     pub origin: web::Data<PublicOrigin>,
     pub site: web::Data<Site>,
     pub accounts: web::Data<Accounts>,
+    pub api_rate: web::Data<ApiRate>,
     pub proxies: web::Data<TrustedProxies>,
     pub limits: web::Data<HttpLimits>,
     pub imports: web::Data<Imports>,
@@ -77,6 +79,7 @@ pub(super) fn serve_public(
             .app_data(shared.origin)
             .app_data(shared.site)
             .app_data(shared.accounts)
+            .app_data(shared.api_rate)
             .app_data(shared.proxies)
             .app_data(shared.limits)
             .app_data(shared.imports)
@@ -89,6 +92,7 @@ pub(super) fn serve_public(
             .app_data(web::QueryConfig::default().error_handler(|_, _| error::Error::Unreadable.into()))
             .app_data(web::FormConfig::default().error_handler(|why, _| error::Error::from_form(&why).into()))
             .configure(routes::public)
+            .configure(routes::api)
             // After the pages, so that a configured path cannot replace one.
             .configure(|routes| {
                 if let Some((processor, path)) = shared.functions {
@@ -123,7 +127,7 @@ where
     B: MessageBody + 'static,
 {
     // Not `from_fn`, which allocates for each request; polls are frequent.
-    app.wrap_fn(|request, service| service.call(request).map_ok(error::as_asked))
+    app.wrap_fn(|request, service| service.call(request).map_ok(error_form::as_asked))
         .wrap(from_fn(patience::with_the_database))
         .wrap(from_fn(csrf::refuse_cross_site))
         .wrap(from_fn(compression::in_one_piece))

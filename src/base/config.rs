@@ -60,6 +60,8 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// `RUNBOARD_CONNECTIONS_PER_ADDRESS`. None: no limit.
     pub connections_per_address: Option<usize>,
+    /// `RUNBOARD_API_RATE`: requests to the API per minute, of one token or of one signed-in user.
+    pub api_rate: u32,
     /// How long requests may take to arrive. Not a setting.
     pub http: HttpLimits,
     /// The least and the most bytes of a file that one step reads. Not a setting.
@@ -180,6 +182,12 @@ impl Config {
                 |text| text.parse().ok(),
             )
             .map(|most: usize| (most > 0).then_some(most))?,
+            api_rate: check(
+                "RUNBOARD_API_RATE",
+                &args.api_rate,
+                "requests a minute from 1 to 1000000, such as 600",
+                check::api_rate,
+            )?,
             http: HttpLimits::default(),
             step_bytes: STEP_BYTES,
             workers: match optional(args.workers.as_ref()) {

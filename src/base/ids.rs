@@ -59,6 +59,10 @@ own_id!(
     /// A user's account.
     UserId
 );
+own_id!(
+    /// A token of the API. It names the token and opens nothing.
+    TokenId
+);
 
 impl ImportId {
     /// The least id that an import made at `time` can have.

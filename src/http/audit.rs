@@ -22,7 +22,7 @@ use crate::base::{
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The logged methods and route patterns, each with its name in the log.
-const ACTIONS: [(Method, &str, &str); 23] = [
+const ACTIONS: [(Method, &str, &str); 25] = [
     (Method::POST, "/sign-in", "sign-in"),
     (Method::POST, "/sign-up", "sign-up"),
     (Method::POST, "/sign-out", "sign-out"),
@@ -46,11 +46,17 @@ const ACTIONS: [(Method, &str, &str); 23] = [
     (Method::GET, "/imports/{id}/processed.csv", "download"),
     (Method::GET, "/imports/{id}/failed.csv", "download"),
     (Method::GET, "/imports/{id}/runs/{run}/output", "download"),
+    (Method::POST, "/api/v1/tokens", "make-token"),
+    (Method::DELETE, "/api/v1/tokens/{token}", "end-token"),
 ];
 
 /// The user of a request, stored in the request's extensions.
 #[derive(Clone, Copy)]
 struct Actor(UserId);
+
+/// The id of a request, stored in the request's extensions once something needs it.
+#[derive(Clone)]
+struct RequestId(String);
 
 /// The imports that a request has created, stored in its extensions.
 #[derive(Default)]
@@ -66,13 +72,22 @@ pub fn has_made(request: &impl HttpMessage, import: ImportId) {
     request.extensions_mut().get_or_insert_with(Made::default).0.push(import);
 }
 
+/// The id of the request, which is also sent with its answer.
+#[must_use]
+pub fn request_id(request: &impl HttpMessage) -> String {
+    let new = || RequestId(Ulid::new().to_string());
+    request.extensions_mut().get_or_insert_with(new).0.clone()
+}
+
 /// Middleware (for `middleware::from_fn`).
 pub async fn log(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let id = Ulid::new().to_string();
     let mut response = next.call(request).await?;
+    // Almost no handler needs the id, so it is not stored for each request.
+    let known = response.request().extensions().get::<RequestId>().map(|RequestId(id)| id.clone());
+    let id = known.unwrap_or_else(|| Ulid::new().to_string());
     if let Some(action) = action(&response) {
         write(action, &id, &response);
     }

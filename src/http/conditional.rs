@@ -116,14 +116,10 @@ impl Representation {
         if !is_as_expected {
             return Selection::PreconditionFailed;
         }
-        let is_known = match sent(request) {
-            Some(IfNoneMatch::Any) => true,
-            Some(IfNoneMatch::Items(tags)) => tags.iter().any(|tag| tag.weak_eq(&self.etag)),
-            None if has::<IfNoneMatch>(request) => false,
-            None => match (sent(request), self.last_modified) {
-                (Some(IfModifiedSince(since)), Some(last_modified)) => last_modified <= since,
-                _ => false,
-            },
+        let is_known = match (sent(request), self.last_modified) {
+            _ if has::<IfNoneMatch>(request) => is_known(request, &self.etag),
+            (Some(IfModifiedSince(since)), Some(last_modified)) => last_modified <= since,
+            _ => false,
         };
         if is_known {
             return Selection::NotModified;
@@ -155,6 +151,17 @@ impl Representation {
             Some(IfRange::Date(date)) => self.last_modified == Some(date),
             None => false,
         }
+    }
+}
+
+/// Whether the request says that it has the version of `etag` already (`If-None-Match`). False if the header
+/// cannot be read.
+#[must_use]
+pub fn is_known(request: &HttpRequest, etag: &EntityTag) -> bool {
+    match sent(request) {
+        Some(IfNoneMatch::Any) => true,
+        Some(IfNoneMatch::Items(tags)) => tags.iter().any(|tag| tag.weak_eq(etag)),
+        None => false,
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! A browser states where a request comes from (`Sec-Fetch-Site`; over plain http only `Origin`), and a page
 //! cannot forge it. A client that states neither is not a browser. It is refused if it sends a session's cookie.
+//! A request to the API with a bearer token is exempt: a browser adds no token by itself, and beside a token the
+//! API ignores a session.
 
 use actix_web::{
     Error, HttpRequest,
@@ -12,7 +14,7 @@ use actix_web::{
     web,
 };
 
-use super::{error::ErrorInfo, htmx::wants_fragment, origin::PublicOrigin, session};
+use super::{bearer, error_form, error_info::ErrorInfo, origin::PublicOrigin, problem, session};
 
 /// Middleware (for `middleware::from_fn`): answers 403 to a request from another site's page, unless it only
 /// reads. Needs `web::Data<PublicOrigin>`.
@@ -22,7 +24,8 @@ pub async fn refuse_cross_site(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let only_reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if only_reads || comes_from_us(request.request(), &origin) {
+    let has_token = problem::is_of_the_api(request.path()) && bearer::sent(&request).is_some();
+    if only_reads || has_token || comes_from_us(request.request(), &origin) {
         return Ok(next.call(request).await?.map_into_left_body());
     }
     // A response instead of an error: the outer middleware would not add its headers to an error.
@@ -33,9 +36,9 @@ pub async fn refuse_cross_site(
         "This request has a session's cookie but no Origin header, and was refused. A program has to send the \
          address of this Runboard as Origin."
     };
-    let (status, title) = (StatusCode::FORBIDDEN, "Request refused");
-    let info = ErrorInfo { status, title, sentence: why.into(), retry_after: None, log_chain: None };
-    let refused = if wants_fragment(request.request()) { info.notice() } else { info.page() };
+    let (status, kind, title) = (StatusCode::FORBIDDEN, Some("cross-site"), "Request refused");
+    let info = ErrorInfo { status, kind, title, sentence: why.into(), retry_after: None, log_chain: None };
+    let refused = error_form::answer(info, request.request());
     Ok(request.into_response(refused).map_into_right_body())
 }
 

@@ -3,23 +3,17 @@
 //! Each type of error that a handler can return has its own `From` here, so that a new error cannot reach a
 //! visitor before its answer is decided.
 
-use std::{borrow::Cow, fmt, io, time::Duration};
+use std::{fmt, io};
 
 use actix_web::{
-    HttpResponse, HttpResponseBuilder, ResponseError,
-    body::{EitherBody, MessageBody},
-    dev::ServiceResponse,
+    HttpResponse, ResponseError,
     error::{PayloadError, UrlencodedError},
-    http::{
-        StatusCode,
-        header::{self, ContentType},
-    },
+    http::StatusCode,
 };
-use askama::Template;
 
-use super::{ErrorPage, htmx::wants_fragment};
+use super::error_info::ErrorInfo;
 use crate::{
-    accounts,
+    accounts::{self, MakeTokenError},
     function::PreviewError,
     imports::{AcceptError, DeleteError},
     store,
@@ -57,6 +51,8 @@ pub enum Error {
     PreviewsBusy,
     /// The user's quota is used up.
     OverQuota,
+    /// The account has as many tokens as it may have.
+    TooManyTokens,
     /// Too many passwords are being checked at once.
     Busy,
     /// The disk is full.
@@ -97,7 +93,31 @@ impl Error {
         };
         let is_busy = matches!(self, Self::Busy | Self::PreviewsBusy);
         let retry_after = is_busy.then_some(accounts::BUSY_RETRY_AFTER);
-        ErrorInfo { status: self.status_code(), title, sentence: sentence.into(), retry_after, log_chain }
+        let (status, kind) = (self.status_code(), Some(self.kind()));
+        ErrorInfo { status, kind, title, sentence: sentence.into(), retry_after, log_chain }
+    }
+
+    /// The name that programs know it by. It stays the same when the sentence changes.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not-found",
+            Self::NotYet | Self::StillGoing | Self::NotOver => "still-running",
+            Self::NothingWritten => "nothing-written",
+            Self::StillCancelling => "still-cancelling",
+            Self::NothingFailed => "nothing-failed",
+            Self::NoSuchPart => "no-such-part",
+            Self::ReadAsBefore => "read-as-before",
+            Self::NotStarted => "not-started",
+            Self::PreviewsBusy | Self::Busy => "busy",
+            Self::OverQuota => "over-quota",
+            Self::TooManyTokens => "too-many-tokens",
+            Self::NoSpace => "disk-full",
+            Self::FileMissing => "file-missing",
+            Self::Unreadable => "malformed",
+            Self::TooSlow => "too-slow",
+            Self::DatabaseAway(_) => "database-away",
+            Self::Internal(_) | Self::Missing(_) => "internal",
+        }
     }
 
     fn words(&self) -> (&'static str, &'static str) {
@@ -145,6 +165,10 @@ impl Error {
                 "Your imports take all the space that they may take here. Delete imports that you no longer \
                  need and try again.",
             ),
+            Self::TooManyTokens => (
+                "Too many tokens",
+                "Your account has 100 tokens, the most that it can have. End one that you no longer use and try again.",
+            ),
             Self::NoSpace => (
                 "Disk full",
                 "There is not enough free disk space. Nothing was changed; try again once the operator has made room.",
@@ -181,6 +205,7 @@ impl ResponseError for Error {
             | Self::NotOver
             | Self::StillCancelling
             | Self::NothingFailed
+            | Self::TooManyTokens
             | Self::NotStarted => StatusCode::CONFLICT,
             Self::NoSuchPart | Self::ReadAsBefore => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unreadable => StatusCode::BAD_REQUEST,
@@ -195,9 +220,7 @@ impl ResponseError for Error {
 
     fn error_response(&self) -> HttpResponse {
         let info = self.info();
-        if let Some(log_chain) = &info.log_chain {
-            tracing::error!("a request failed: {log_chain}");
-        }
+        info.log();
         info.page()
     }
 }
@@ -283,81 +306,33 @@ impl From<accounts::Error> for Error {
     }
 }
 
+impl From<MakeTokenError> for Error {
+    fn from(error: MakeTokenError) -> Self {
+        match error {
+            MakeTokenError::TooMany => Self::TooManyTokens,
+            MakeTokenError::NoAccount => Self::NotFound,
+            MakeTokenError::Failed(error) => error.into(),
+        }
+    }
+}
+
+impl From<serde_json::Error> for Error {
+    /// A value of ours cannot be written. Errors of what others send never come here.
+    fn from(error: serde_json::Error) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
 impl From<askama::Error> for Error {
     fn from(error: askama::Error) -> Self {
         Self::Internal(error.into())
     }
 }
 
-/// The content of an error's answer, independent of its form.
-#[derive(Clone, Debug)]
-pub struct ErrorInfo {
-    pub status: StatusCode,
-    /// `Nothing here`.
-    pub title: &'static str,
-    /// What happened and what to do, without codes.
-    pub sentence: Cow<'static, str>,
-    pub retry_after: Option<Duration>,
-    /// The error and its causes, only for the log.
-    pub log_chain: Option<String>,
-}
-
-#[derive(Template)]
-#[template(path = "fragments/failure.html")]
-struct Failure<'i> {
-    sentence: &'i str,
-}
-
-impl ErrorInfo {
-    /// The whole page. The response also contains this value, so that [`as_asked`] can replace the page.
-    #[must_use]
-    pub fn page(self) -> HttpResponse {
-        let mut response = ErrorPage::new(self.title, &self.sentence).response(self.head());
-        response.extensions_mut().insert(self);
-        response
-    }
-
-    /// The answer to a failed request for a fragment. The script shows its text (`static/js/failures.js`),
-    /// whatever the target of the request was.
-    #[must_use]
-    pub fn notice(&self) -> HttpResponse {
-        let notice = Failure { sentence: &self.sentence }.render().unwrap_or_else(|error| {
-            tracing::error!("the notice of a failure failed: {error}");
-            String::new()
-        });
-        self.head().content_type(ContentType::html()).body(notice)
-    }
-
-    fn head(&self) -> HttpResponseBuilder {
-        let mut head = HttpResponse::build(self.status);
-        if let Some(wait) = self.retry_after {
-            head.insert_header((header::RETRY_AFTER, seconds(wait)));
-        }
-        head
-    }
-}
-
-/// Replaces the page of an error by a notice if htmx made the request.
-pub fn as_asked<B: MessageBody>(mut response: ServiceResponse<B>) -> ServiceResponse<EitherBody<B>> {
-    // Open pages poll many times a second and almost never fail.
-    let is_error = response.status().is_client_error() || response.status().is_server_error();
-    if !is_error || !wants_fragment(response.request()) {
-        return response.map_into_left_body();
-    }
-    let Some(info) = response.response_mut().extensions_mut().remove::<ErrorInfo>() else {
-        return response.map_into_left_body();
-    };
-    response.into_response(info.notice().map_into_right_body())
-}
-
-/// Whole seconds, rounded up, for `Retry-After`.
-#[must_use]
-pub fn seconds(wait: Duration) -> u64 {
-    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
-}
-
 #[cfg(test)]
 mod tests {
+    use actix_web::http::header;
+
     use super::*;
 
     #[test]
@@ -381,6 +356,8 @@ mod tests {
             (DeleteError::from(away()).into(), 503),
             (accounts::Error::from(away()).into(), 503),
             (accounts::Error::Busy.into(), 503),
+            (MakeTokenError::Failed(away().into()).into(), 503),
+            (MakeTokenError::TooMany.into(), 409),
             (corrupt().into(), 500),
             (AcceptError::from(corrupt()).into(), 500),
             (DeleteError::from(corrupt()).into(), 500),

@@ -1,19 +1,26 @@
-//! Everything that handlers share: the user of a request, its origin, error answers, how answers are sent, and
+//! Everything that handlers share: the user or caller of a request, its origin, error answers, how answers are sent, and
 //! the files that every page loads.
 
+pub mod api_rate;
 pub mod assets;
 pub mod audit;
+pub mod bearer;
+pub mod caller;
 pub mod compression;
 pub mod conditional;
 pub mod csrf;
 pub mod error;
+pub mod error_form;
+pub mod error_info;
 mod error_page;
 pub mod headers;
 pub mod health;
 pub mod htmx;
+pub mod object;
 pub mod origin;
 pub mod patience;
 pub mod principal;
+pub mod problem;
 pub mod serving;
 pub mod session;
 

@@ -6,6 +6,7 @@
 
 mod about_file;
 pub mod accounts;
+pub mod api_tokens;
 mod choices;
 mod database_file;
 pub mod delete;

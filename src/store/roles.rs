@@ -213,6 +213,7 @@ async fn is_last_admin(tx: &mut Tx, account: UserId) -> Result<bool> {
 async fn end_all_access(tx: &mut Tx, account: UserId) -> Result<()> {
     for delete in [
         "DELETE FROM session WHERE account_id = $1",
+        "DELETE FROM api_token WHERE account_id = $1",
         "DELETE FROM one_time_link WHERE account_id = $1 OR made_by = $1",
     ] {
         sqlx::query(delete).bind(account.to_string()).execute(&mut **tx).await?;

@@ -31,7 +31,7 @@ fn nothing_configured_is_a_configuration() {
     assert_eq!(config.max_record_bytes, 16 * 1024 * 1024);
     assert_eq!(config.allow_addresses, AllowedAddresses::default());
     assert!(config.workers >= 1);
-    assert_eq!(config.fetches, 16);
+    assert_eq!((config.fetches, config.api_rate), (16, 600));
     assert_eq!(config.engine_retries, [15, 30, 60].map(Duration::from_secs));
     assert!(matches!(config.engine, EngineConfig::Embedded(None)));
     assert_eq!((config.poll_budget, config.processor, config.push), (10.0, true, true));
@@ -51,6 +51,7 @@ fn every_setting_can_be_set() {
         "--allow-addresses=10.0.0.0/8, [fd00::]/8:8443",
         "--workers=3",
         "--fetches=5",
+        "--api-rate=60",
         "--database-connections=40",
         "--engine-retry-seconds=0, 0.25,1",
         "--poll-budget=2.5",
@@ -72,6 +73,7 @@ fn every_setting_can_be_set() {
     assert!(config.allow_addresses.contain(SocketAddr::from(([10, 1, 2, 3], 443))));
     assert!(!config.allow_addresses.contain(SocketAddr::from(([10, 1, 2, 3], 8443))));
     assert_eq!((config.workers, config.fetches, config.database_connections), (3, 5, 40));
+    assert_eq!(config.api_rate, 60);
     assert_eq!(config.engine_retries, [0, 250, 1000].map(Duration::from_millis));
     assert_eq!((config.poll_budget, config.processor, config.push), (2.5, false, false));
     let pairs: Vec<_> = config.output_pointers.pairs().cloned().collect();
@@ -193,7 +195,7 @@ fn an_empty_optional_setting_is_not_set() {
 }
 
 /// Flag, wrong value, and the beginning of the error.
-const WRONG: [(&str, &str, &str); 47] = [
+const WRONG: [(&str, &str, &str); 48] = [
     ("--listen", "8080", r#"RUNBOARD_LISTEN is "8080": it can be an IP address and a port"#),
     ("--listen", "localhost:8080", r#"RUNBOARD_LISTEN is "localhost:8080": it can be"#),
     ("--listen", "", r#"RUNBOARD_LISTEN is "": it can be"#),
@@ -240,6 +242,7 @@ const WRONG: [(&str, &str, &str); 47] = [
         "1",
         r#"RUNBOARD_DATABASE_CONNECTIONS is "1": it can be a number from 2 to 1000."#,
     ),
+    ("--api-rate", "0", r#"RUNBOARD_API_RATE is "0": it can be requests a minute from 1 to 1000000"#),
     ("--connections-per-address", "-1", r#"RUNBOARD_CONNECTIONS_PER_ADDRESS is "-1": it can be"#),
     (
         "--trusted-proxies",
@@ -291,7 +294,7 @@ fn every_flag_is_the_variable_of_the_same_name() {
         assert_eq!(variable, name.as_str());
         settings += 1;
     }
-    assert_eq!(settings, 33);
+    assert_eq!(settings, 34);
 }
 
 #[test]

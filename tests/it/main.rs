@@ -4,6 +4,7 @@ mod account_page;
 mod accounts;
 mod again;
 mod another;
+mod api;
 mod attempts;
 mod bad_input;
 mod cancel;

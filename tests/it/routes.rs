@@ -1,10 +1,14 @@
-//! The route table: the routes that need a session are requested without one, and those of an import as a stranger.
+//! The route tables: the routes that need a session or a token are requested without one, and those of an import as
+//! a stranger.
 
 use clap::Parser;
 use reqwest::{Method, StatusCode, header};
 use runboard::base::config::{Args, Config};
 
-use crate::support::{spawn_app, spawn_app_on};
+use crate::support::{
+    program::{Program, problem},
+    spawn_app, spawn_app_on,
+};
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,10 +71,26 @@ const ROUTES: [(Method, &str, For); 44] = [
     (Method::GET, "/imports/{id}/runs/{run}/output", For::Owner),
 ];
 
+/// What a caller of the API needs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Needs {
+    AnyToken,
+    Scope(&'static str),
+}
+
+/// Every route of the API; `{id}` is an import, and `{token}` a token.
+const API_ROUTES: [(Method, &str, Needs); 4] = [
+    (Method::GET, "/api/v1/me", Needs::AnyToken),
+    (Method::GET, "/api/v1/tokens", Needs::Scope("tokens")),
+    (Method::POST, "/api/v1/tokens", Needs::Scope("tokens")),
+    (Method::DELETE, "/api/v1/tokens/{token}", Needs::Scope("tokens")),
+];
+
 #[test]
-fn the_table_above_has_every_route_there_is() {
+fn the_tables_above_have_every_route_there_is() {
     let app = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/app/routes.rs")).unwrap();
-    let mut mounted: Vec<String> = app
+    let (public, api) = app.split_once("fn api(").unwrap();
+    let mut mounted: Vec<String> = public
         .lines()
         .filter_map(|line| line.trim().strip_prefix(".route(\""))
         .map(|route| {
@@ -83,7 +103,23 @@ fn the_table_above_has_every_route_there_is() {
     table.sort();
     mounted.sort();
     assert_eq!(mounted, table);
-    assert!(!app.contains(".service("), "routes are mounted by .route, where this test sees them");
+    assert!(!public.contains(".service("), "pages are mounted by .route, where this test sees them");
+
+    let (api, _) = api.split_once("\n}").unwrap();
+    let mut mounted = Vec::new();
+    for resource in api.split("at(").skip(1) {
+        let path = resource.split('"').nth(1).unwrap();
+        let methods = resource.split("Method::").skip(1).map(|rest| rest.split(',').next().unwrap());
+        mounted.extend(methods.map(|method| format!("{method} /api/v1{path}")));
+    }
+    let mut table: Vec<String> =
+        API_ROUTES.iter().map(|(method, path, _)| format!("{method} {path}")).collect();
+    table.sort();
+    mounted.sort();
+    assert_eq!(mounted, table);
+    let hidden = api.matches(".service(").count() - api.matches(".service(at(").count();
+    assert_eq!(hidden, 1, "only the scope is mounted without at, where this test sees the rest");
+    assert!(!api.contains(".route("), "the API is mounted by at");
 }
 
 #[tokio::test]
@@ -131,6 +167,105 @@ async fn a_stranger_finds_nothing_of_anothers_import_and_nobody_is_sent_to_sign_
         let own = owner.fragment(&path).await.text().await.unwrap();
         assert!(!path.contains("keep") || own.contains(id), "{path} shows its owner's: {own}");
     }
+    app.stop().await;
+}
+
+/// The routes of the API with the ids of an import and of a token that belong to one user.
+fn api_routes(import: &str, token: &str) -> Vec<(Method, String, Needs)> {
+    let import = import.rsplit('/').next().unwrap();
+    let path = |path: &str| path.replace("{id}", import).replace("{token}", token);
+    API_ROUTES.iter().map(|(method, pattern, needs)| (method.clone(), path(pattern), *needs)).collect()
+}
+
+#[tokio::test]
+async fn the_api_answers_nobody_without_a_valid_token() {
+    let app = spawn_app().await;
+    let owner = app.signed_in().await;
+    let import = owner.upload("mine.csv", "a,b\n1,2\n").await;
+    owner.wait_for_state(&import, "Completed").await;
+    let all = ["read", "import", "tokens"];
+    let expired = Program::of(&owner, &all).await;
+    app.sql("UPDATE api_token SET expires_at = 1").await;
+    let valid = Program::of(&owner, &all).await;
+    let ended = Program::of(&owner, &all).await;
+    assert_eq!(ended.get("/api/v1/me").await.status(), StatusCode::OK, "it is in use, and so in memory");
+    let end = valid.request(Method::DELETE, &format!("/api/v1/tokens/{}", ended.token_id));
+    assert_eq!(end.send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    let mistyped = valid.mistyped();
+
+    for (method, path, _) in api_routes(&import, &valid.token_id) {
+        let session = owner.cookie.clone().unwrap();
+        for (program, what) in [(&mistyped, "mistyped"), (&ended, "ended"), (&expired, "expired")] {
+            let request = || program.request(method.clone(), &path);
+            for request in [request(), request().header(header::COOKIE, &session)] {
+                let answer = request.send().await.unwrap();
+                let challenge = answer.headers().get(header::WWW_AUTHENTICATE).cloned();
+                let problem = problem(answer).await;
+                assert_eq!(problem["status"], 401, "{what}: {method} {path}: {problem}");
+                assert_eq!(problem["type"], "/api#bad-token", "{what}: {method} {path}");
+                let challenge = challenge.unwrap();
+                let challenge = challenge.to_str().unwrap();
+                assert!(
+                    challenge.starts_with("Bearer ") && challenge.contains("invalid_token"),
+                    "{challenge}"
+                );
+            }
+        }
+        let nobody = app.visitor();
+        for htmx in [false, true] {
+            let request = nobody.request(method.clone(), &path);
+            let request = if htmx { request.header("HX-Request", "true") } else { request };
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.headers()[header::WWW_AUTHENTICATE], "Bearer realm=\"Runboard\"");
+            let problem = problem(answer).await;
+            assert_eq!(problem["status"], 401, "no token: {method} {path}: {problem}");
+        }
+    }
+    assert_eq!(valid.get("/api/v1/me").await.status(), StatusCode::OK, "the others did nothing");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_does_what_its_scopes_say_and_only_for_its_owner() {
+    let app = spawn_app().await;
+    let owner = app.signed_in().await;
+    let import = owner.upload("mine.csv", "a,b\n1,2\n").await;
+    owner.wait_for_state(&import, "Completed").await;
+    let all = ["read", "import", "tokens"];
+    let valid = Program::of(&owner, &all).await;
+    let mut eve = app.visitor();
+    eve.sign_up("eve@example.org").await;
+    let stranger = Program::of(&eve, &all).await;
+
+    for (method, path, needs) in api_routes(&import, &valid.token_id) {
+        if let Needs::Scope(needed) = needs {
+            let others: Vec<&str> = all.into_iter().filter(|scope| *scope != needed).collect();
+            let answer =
+                Program::of(&owner, &others).await.request(method.clone(), &path).send().await.unwrap();
+            let challenge = answer.headers().get(header::WWW_AUTHENTICATE).cloned().unwrap();
+            let problem = problem(answer).await;
+            assert_eq!(problem["status"], 403, "without {needed}: {method} {path}: {problem}");
+            assert!(problem["detail"].as_str().unwrap().contains(needed), "{problem}");
+            assert!(challenge.to_str().unwrap().contains(&format!("scope=\"{needed}\"")), "{challenge:?}");
+        }
+        if path.contains(&valid.token_id) || path.contains("/imports/") {
+            for request in [stranger.request(method.clone(), &path), eve.request(method.clone(), &path)] {
+                let problem = problem(request.send().await.unwrap()).await;
+                assert_eq!(problem["status"], 404, "a stranger: {method} {path}: {problem}");
+            }
+        }
+        // With the session's cookie, a page elsewhere changes nothing.
+        if method != Method::GET {
+            let forged = owner.request(method.clone(), &path).header("Sec-Fetch-Site", "cross-site");
+            let problem = problem(forged.send().await.unwrap()).await;
+            assert_eq!(
+                (&problem["status"], &problem["type"]),
+                (&403.into(), &"/api#cross-site".into()),
+                "{path}"
+            );
+        }
+    }
+    assert_eq!(valid.get("/api/v1/me").await.status(), StatusCode::OK, "the others did nothing");
     app.stop().await;
 }
 

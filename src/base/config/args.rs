@@ -79,6 +79,10 @@ pub struct Args {
     )]
     pub(super) connections_per_address: String,
 
+    /// How many requests a minute one token, or one signed-in user, may make to the API
+    #[arg(long, global = true, env = "RUNBOARD_API_RATE", value_name = "NUMBER", default_value = "600")]
+    pub(super) api_rate: String,
+
     /// How many files are read at once [default: the number of cores]
     #[arg(long, global = true, env = "RUNBOARD_WORKERS", value_name = "NUMBER")]
     pub(super) workers: Option<String>,

@@ -16,6 +16,9 @@ const MAX_RETRY_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Requests per second. A lower rate cannot keep a page live; no server needs a higher one.
 const POLL_BUDGETS: std::ops::RangeInclusive<f64> = 0.1..=1000.0;
 
+/// Requests per minute. A higher rate is no limit for one machine.
+const API_RATES: std::ops::RangeInclusive<u32> = 1..=1_000_000;
+
 /// An optional setting. An empty value, which is common in `.env` files, counts as not set.
 pub(super) fn optional(value: Option<&String>) -> Option<&str> {
     value.map(String::as_str).filter(|text| !text.is_empty())
@@ -127,6 +130,10 @@ pub(super) fn size(text: &str) -> Option<u64> {
 
 pub(super) fn workers(text: &str) -> Option<usize> {
     text.parse().ok().filter(|number| (1..=MAX_WORKERS).contains(number))
+}
+
+pub(super) fn api_rate(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|rate| API_RATES.contains(rate))
 }
 
 pub(super) fn connections(text: &str) -> Option<u32> {

@@ -14,7 +14,7 @@ pub use self::{
     bytes::{ByteBudget, Exhausted, HeldBytes},
     line::{Full, Line, Permit},
     network::{Neighbourhood, Network},
-    rate::{Rate, RateLimiter},
+    rate::{Allowance, Rate, RateLimiter},
     size::bytes_at_most,
     turns::{Turn, Turns},
 };

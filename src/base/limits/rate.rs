@@ -15,6 +15,15 @@ pub struct Rate {
     pub every: Duration,
 }
 
+impl Rate {
+    /// What is left if all uses are back in `whole_in`.
+    fn allowance(self, whole_in: Duration) -> Allowance {
+        let left = (self.every * self.burst).saturating_sub(whole_in);
+        let uses = left.as_nanos().checked_div(self.every.as_nanos()).unwrap_or(u128::MAX);
+        Allowance { uses: u32::try_from(uses).unwrap_or(u32::MAX).min(self.burst), whole_in }
+    }
+}
+
 /// How many keys are counted separately, which takes a few megabytes. Further keys share [`SHARED`] counts,
 /// so that invented keys neither escape the limit nor clear another key's count.
 const MOST_KEYS: usize = 100_000;
@@ -22,6 +31,15 @@ const SHARED: u64 = 1024;
 
 /// The table size at which recovered keys are first removed.
 const FIRST_SWEEP: usize = 1024;
+
+/// What is left of a limit after a use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// How many further uses pass at once.
+    pub uses: u32,
+    /// When all of them are back.
+    pub whole_in: Duration,
+}
 
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -59,6 +77,14 @@ impl<K: Hash> RateLimiter<K> {
     /// # Errors
     /// The time to wait, if no use is left. The refused use is not counted.
     pub fn check(&self, key: &K, now: Instant) -> Result<(), Duration> {
+        self.count(key, now).map(drop)
+    }
+
+    /// The same, and says what is left.
+    ///
+    /// # Errors
+    /// The time to wait, if no use is left. The refused use is not counted.
+    pub fn count(&self, key: &K, now: Instant) -> Result<Allowance, Duration> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         keys.sweep(now);
         let key = keys.counted_as(self.hasher.hash_one(key));
@@ -68,8 +94,9 @@ impl<K: Hash> RateLimiter<K> {
         if !wait.is_zero() {
             return Err(wait);
         }
-        keys.recovered_at.insert(key, recovered_at + self.rate.every);
-        Ok(())
+        let recovered_at = recovered_at + self.rate.every;
+        keys.recovered_at.insert(key, recovered_at);
+        Ok(self.rate.allowance(recovered_at.duration_since(now)))
     }
 
     /// Gives one use of `key` back.
@@ -137,6 +164,19 @@ mod tests {
             assert_eq!(limiter.check(&1, start + 20 * MINUTE), Ok(()), "all of it comes back");
         }
         assert!(limiter.check(&1, start + 20 * MINUTE).is_err());
+    }
+
+    #[test]
+    fn what_is_left_is_told_with_each_use() {
+        let limiter = limiter();
+        let start = Instant::now();
+        for left in (0..10).rev() {
+            let whole_in = MINUTE * (10 - left);
+            assert_eq!(limiter.count(&1, start), Ok(Allowance { uses: left, whole_in }));
+        }
+        assert_eq!(limiter.count(&1, start), Err(MINUTE));
+        let later = start + MINUTE * 5 / 2;
+        assert_eq!(limiter.count(&1, later), Ok(Allowance { uses: 1, whole_in: MINUTE * 17 / 2 }));
     }
 
     #[test]

@@ -27,10 +27,7 @@ use self::contents::{Contents, ExportPiece};
 use crate::{
     base::ids::{ImportId, UserId},
     files::{Storage, ZipStream},
-    http::{
-        error::{Error, ErrorInfo},
-        principal::Principal,
-    },
+    http::{error::Error, error_info::ErrorInfo, principal::Principal},
     imports::Imports,
     store::Store,
 };
@@ -110,6 +107,7 @@ pub async fn show(
 fn refused() -> HttpResponse {
     let info = ErrorInfo {
         status: StatusCode::TOO_MANY_REQUESTS,
+        kind: None,
         title: "Already exporting",
         sentence: "Your data is being downloaded already. Try again when that is done.".into(),
         retry_after: Some(std::time::Duration::from_secs(60)),

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use crate::{
     accounts::{self, BUSY_RETRY_AFTER, InvalidPassword, Password, SignInError},
-    http::error::{Error, seconds},
+    http::{error::Error, error_info::seconds},
     report::format::counted,
 };
 

@@ -18,11 +18,7 @@ use super::form_error::{FormError, chosen_password, password_rules, waiting_time
 use crate::{
     accounts::{self, Accounts, Admission, BUSY_RETRY_AFTER, Email, Password, SignUpError, Token},
     base::client_address::client_address,
-    http::{
-        error::{Error, seconds},
-        origin::PublicOrigin,
-        session,
-    },
+    http::{error::Error, error_info::seconds, origin::PublicOrigin, session},
 };
 
 #[derive(Clone, Template)]

@@ -5,6 +5,7 @@ pub mod host;
 pub mod migration;
 pub mod nginx;
 pub mod postgres;
+pub mod program;
 pub mod proxy;
 pub mod tcp;
 pub mod visitor;
@@ -83,6 +84,7 @@ pub async fn spawn_app_on(data: TempDir, configure: impl FnOnce(&mut Config)) ->
         allow_addresses: AllowedAddresses::default(),
         trusted_proxies: TrustedProxies::default(),
         connections_per_address: None,
+        api_rate: 6_000,
         http: HttpLimits::default(),
         step_bytes: STEP_BYTES,
         engine: config::EngineConfig::Embedded(None),

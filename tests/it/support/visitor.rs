@@ -76,10 +76,14 @@ impl Visitor {
         Self { cookie: self.cookie.clone(), ..Self::new(origin) }
     }
 
+    /// A request that no page of ours makes, without the session.
+    pub fn foreign_request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.origin))
+    }
+
     /// A request as one of our pages makes it, with the session's cookie.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request =
-            self.http.request(method, format!("{}{path}", self.origin)).header(header::ORIGIN, &self.origin);
+        let request = self.foreign_request(method, path).header(header::ORIGIN, &self.origin);
         match &self.cookie {
             Some(cookie) => request.header(header::COOKIE, cookie),
             None => request,

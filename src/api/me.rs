@@ -1,0 +1,54 @@
+//! `GET /api/v1/me`: whose token it is, and what it allows.
+
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+
+use super::{json, names, time};
+use crate::{
+    accounts::Scope,
+    http::{
+        caller::{ApiCaller, ApiPrincipal, WithAnyScope},
+        problem::Problem,
+    },
+};
+
+/// The account of the caller.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Me {
+    id: String,
+    email: String,
+    /// What the caller may do. A session may do everything.
+    scopes: Vec<&'static str>,
+    /// Absent for a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<MyToken>,
+}
+
+/// The token that the request was made with.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MyToken {
+    id: String,
+    name: String,
+    /// Absent if it never expires.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+}
+
+pub async fn show(caller: ApiPrincipal<WithAnyScope>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let (scopes, token) = match &caller.caller {
+        ApiCaller::Session(_) => (names(&Scope::ALL.into()), None),
+        ApiCaller::Token(grant) => {
+            let token = &grant.token;
+            let my_token = MyToken {
+                id: token.id.to_string(),
+                name: token.name.clone(),
+                expires_at: token.expires_at.map(time),
+            };
+            (names(&token.scopes), Some(my_token))
+        }
+    };
+    let principal = caller.principal;
+    json(&request, &Me { id: principal.user.to_string(), email: principal.email.to_string(), scopes, token })
+}

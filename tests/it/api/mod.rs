@@ -1,0 +1,5 @@
+//! The API for programs.
+
+mod problems;
+mod rate;
+mod tokens;
