@@ -40,6 +40,7 @@ use crate::{
         health::{EngineCheck, Health},
         origin::PublicOrigin,
         serving::Connections,
+        upload::Uploads,
     },
     imports::{Dependencies, Imports},
     inngest::{self, Client, Registrar},
@@ -149,6 +150,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         links: links.clone(),
         origin: origin.clone(),
         pointers: config.output_pointers,
+        quota,
     });
 
     let connections = Connections::new(config.connections_per_address, config.trusted_proxies.clone());
@@ -172,8 +174,6 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         site: web::Data::new(Site {
             engine: wiring.name(),
             max_upload_bytes: config.max_upload_bytes,
-            quota,
-            stopping: background.stopping().clone(),
             panels: Versions::default(),
             sections: Versions::default(),
         }),
@@ -182,6 +182,12 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         proxies: web::Data::new(config.trusted_proxies),
         limits: web::Data::new(config.http),
         imports: web::Data::new(imports.clone()),
+        uploads: web::Data::new(Uploads {
+            imports: imports.clone(),
+            storage: storage.clone(),
+            max_bytes: config.max_upload_bytes,
+            stopping: background.stopping().clone(),
+        }),
         store: web::Data::new(store.clone()),
         storage: web::Data::new(storage.clone()),
         previewer: web::Data::new(Previewer::new(storage.clone(), config.max_record_bytes)),

@@ -29,6 +29,7 @@ use crate::{
         origin::PublicOrigin,
         patience,
         serving::{self, Connections},
+        upload::Uploads,
     },
     imports::Imports,
     store::Store,
@@ -49,6 +50,7 @@ pub(super) struct Shared {
     pub proxies: web::Data<TrustedProxies>,
     pub limits: web::Data<HttpLimits>,
     pub imports: web::Data<Imports>,
+    pub uploads: web::Data<Uploads>,
     pub store: web::Data<Store>,
     pub storage: web::Data<Storage>,
     pub previewer: web::Data<Previewer>,
@@ -83,6 +85,7 @@ pub(super) fn serve_public(
             .app_data(shared.proxies)
             .app_data(shared.limits)
             .app_data(shared.imports)
+            .app_data(shared.uploads)
             .app_data(shared.store)
             .app_data(shared.storage)
             .app_data(shared.previewer)

@@ -3,6 +3,8 @@
 //! Each type of error that a handler can return has its own `From` here, so that a new error cannot reach a
 //! visitor before its answer is decided.
 
+mod retry;
+
 use std::{fmt, io};
 
 use actix_web::{

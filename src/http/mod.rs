@@ -1,5 +1,5 @@
-//! Everything that handlers share: the user or caller of a request, its origin, error answers, how answers are sent, and
-//! the files that every page loads.
+//! Everything that handlers share: the user or caller of a request, its origin, error answers, how uploads are
+//! received and answers sent, and the files that every page loads.
 
 pub mod api_rate;
 pub mod assets;
@@ -21,8 +21,11 @@ pub mod origin;
 pub mod patience;
 pub mod principal;
 pub mod problem;
+pub mod reading_fields;
 pub mod serving;
 pub mod session;
+pub mod start;
+pub mod upload;
 
 pub use error_page::ErrorPage;
 

@@ -40,6 +40,7 @@ pub use self::{
     in_progress::{InProgress, Seen},
     outage::{EngineOutage, OutageCause},
     owned::Owned,
+    retry::RetryError,
     snapshot::{
         EnginePlan, FetchedFrom, ImportState, NextAttempt, Planned, RunReading, RunSnapshot, Snapshot,
     },
@@ -61,6 +62,7 @@ use crate::{
         self, Store,
         imports::{ImportRow, Relative, SourceUrl},
         outbox::OutboxRow,
+        quota::Quota,
     },
 };
 
@@ -87,10 +89,13 @@ pub struct Dependencies {
     pub origin: Url,
     /// Where outputs contain their counts.
     pub pointers: OutputPointers,
+    /// What each user may store.
+    pub quota: Quota,
 }
 
 struct Shared {
     store: Store,
+    quota: Quota,
     storage: Storage,
     client: Client,
     registrar: Registrar,
@@ -158,10 +163,11 @@ enum Bytes {
 impl Imports {
     #[must_use]
     pub fn new(dependencies: Dependencies) -> Self {
-        let Dependencies { store, storage, client, registrar, progress, links, origin, pointers } =
+        let Dependencies { store, storage, client, registrar, progress, links, origin, pointers, quota } =
             dependencies;
         let shared = Shared {
             store,
+            quota,
             storage,
             client,
             registrar,
@@ -193,6 +199,12 @@ impl Imports {
     /// Ends the outbox and the watches, whose state is in the database. Returns how many did not end in time.
     pub async fn stop(&self) -> usize {
         self.shared.tasks.stop(STOP_GRACE).await
+    }
+
+    /// What each user may store.
+    #[must_use]
+    pub fn quota(&self) -> &Quota {
+        &self.shared.quota
     }
 
     /// Accepts an upload: stores the file, records the import with its event, and has the event sent, now or when

@@ -3,9 +3,9 @@
 //! However often and concurrently it is requested, a parent has at most one retry of each kind and with the same
 //! choices. To run that once more, people run the retry again.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
-use super::{AcceptError, Bytes, FileName, Imports, New, Owned, Snapshot, Start};
+use super::{AcceptError, Bytes, FileName, ImportState, Imports, New, Owned, Snapshot, Start};
 use crate::{
     base::{
         ids::{ImportId, RunId},
@@ -17,13 +17,109 @@ use crate::{
     store::{
         self,
         imports::{ImportRow, Relative, RetryOf},
+        quota::{OverQuota, Reservation},
     },
 };
 
+/// Why an import was not run again.
+#[derive(Debug, thiserror::Error)]
+pub enum RetryError {
+    #[error("it has not ended")]
+    StillGoing,
+    #[error("it is held")]
+    NotStarted,
+    #[error("failed records cannot be read differently")]
+    ReadAsBefore,
+    #[error("it has no failed records")]
+    NothingFailed,
+    #[error("it was deleted")]
+    Deleted,
+    #[error(transparent)]
+    OverQuota(#[from] OverQuota),
+    /// Its file is no longer stored.
+    #[error("its file is missing: {0}")]
+    FileMissing(#[source] io::Error),
+    #[error("a file of it could not be read: {0}")]
+    Storage(#[from] io::Error),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl From<AcceptError> for RetryError {
+    fn from(error: AcceptError) -> Self {
+        match error {
+            AcceptError::Storage(error) => Self::Storage(error),
+            AcceptError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 impl Imports {
-    /// Whether an import was deleted in the meantime.
-    pub async fn is_deleted(&self, import: &Owned) -> Result<bool, store::Error> {
-        Ok(self.shared.store.import(import.row.id).await?.is_none())
+    /// Runs all of `parent` again, or its failed records, read as `choices` say, and cancels what is left of
+    /// `parent`. Returns the retry, whether it is new or not.
+    pub async fn run_again(
+        &self,
+        parent: &Owned,
+        kind: RetryOf,
+        choices: Choices,
+    ) -> Result<ImportId, RetryError> {
+        let is_of_failed = kind == RetryOf::Failed || parent.row.failed_rows_of.is_some();
+        if is_of_failed && !choices.is_empty() {
+            return Err(RetryError::ReadAsBefore);
+        }
+        if parent.state() == ImportState::Held {
+            return Err(RetryError::NotStarted);
+        }
+        let may_run_again = kind == RetryOf::All && parent.may_run_again(UnixMillis::now());
+        let retry = match parent.retry(kind, &choices) {
+            Some(retry) => retry.id,
+            // Which records have failed is known only at the end.
+            None if !parent.state().is_final() && !may_run_again => return Err(RetryError::StillGoing),
+            None => match self.make_retry(parent, kind, choices).await {
+                // The import may be deleted in the meantime, its record before its files. An error is then
+                // expected.
+                Err(error) if self.shared.store.import(parent.row.id).await?.is_none() => {
+                    tracing::warn!(import = %parent.row.id, ?error, "the import was deleted while its re-run was being made");
+                    return Err(RetryError::Deleted);
+                }
+                Err(RetryError::Storage(error)) if error.kind() == io::ErrorKind::NotFound => {
+                    tracing::error!(import = %parent.row.id, ?error, "the file to be run again is missing");
+                    return Err(RetryError::FileMissing(error));
+                }
+                made => made?,
+            },
+        };
+        // The parent must not run beside its retry if it comes to life. (The second of two requests repeats this.
+        // It does not change an import that is over.)
+        self.cancel(parent).await?;
+        Ok(retry)
+    }
+
+    async fn make_retry(
+        &self,
+        parent: &Owned,
+        kind: RetryOf,
+        choices: Choices,
+    ) -> Result<ImportId, RetryError> {
+        match kind {
+            RetryOf::All => {
+                let _reservation = self.reserve_for_retry(parent, parent.row.size_bytes).await?;
+                self.retry_all(parent, choices).await
+            }
+            RetryOf::Failed => {
+                // Runs of other people's functions leave no records here.
+                let run = parent.runs.iter().find(|run| run.is_ours()).ok_or(RetryError::NothingFailed)?;
+                let records = outputs::failed_records(&self.shared.store, &run.row.run_id).await?;
+                let size = records.ok_or(RetryError::NothingFailed)?.size(&self.shared.storage).await?;
+                let _reservation = self.reserve_for_retry(parent, size).await?;
+                self.retry_failed(parent, &run.row.run_id, size).await
+            }
+        }
+    }
+
+    /// To be held until the retry is recorded. Later each step reserves what it writes.
+    async fn reserve_for_retry(&self, parent: &Owned, bytes: u64) -> Result<Reservation, RetryError> {
+        Ok(self.shared.quota.reserve(parent.row.owner, bytes).await??)
     }
 
     /// The stored file of an import, and what is known of it: its upload, or what its function has copied. None if
@@ -38,7 +134,7 @@ impl Imports {
     }
 
     /// Runs all of `parent` again, read as `choices` say. Returns the retry, whether it is new or not.
-    pub async fn retry_all(&self, parent: &Owned, choices: Choices) -> Result<ImportId, AcceptError> {
+    async fn retry_all(&self, parent: &Owned, choices: Choices) -> Result<ImportId, RetryError> {
         let (id, began) = (ImportId::generate(), UnixMillis::now());
         let original = &parent.row;
         // The bytes that were read, not the current file at the address, unless they never arrived whole. Failed
@@ -69,12 +165,7 @@ impl Imports {
 
     /// Runs the failed records of `run`, a run of `parent`, again: `size` bytes with their header, which the
     /// function copies. Returns the retry, whether it is new or not.
-    pub async fn retry_failed(
-        &self,
-        parent: &Owned,
-        run: &RunId,
-        size: u64,
-    ) -> Result<ImportId, AcceptError> {
+    async fn retry_failed(&self, parent: &Owned, run: &RunId, size: u64) -> Result<ImportId, RetryError> {
         let (id, began) = (ImportId::generate(), UnixMillis::now());
         let bytes = Bytes::FailedRowsOf(run.clone(), size);
         let kind = (RetryOf::Failed, Choices::default());
@@ -88,7 +179,7 @@ impl Imports {
         id: ImportId,
         (bytes, about): (Bytes, Option<AboutFile>),
         receiving_at: UnixMillis,
-    ) -> Result<ImportId, AcceptError> {
+    ) -> Result<ImportId, RetryError> {
         let mut file_name = FileName::from_client(parent.file_name());
         if retry_of == RetryOf::Failed {
             file_name = file_name.of_failed_records();
@@ -96,7 +187,8 @@ impl Imports {
         let of = parent.file_name().to_owned();
         let relative = Relative { id: parent.row.id, file_name: of, retry_of, choices: choices.clone() };
         let (owner, parent, start) = (parent.row.owner, Some(relative), Start::AtOnce);
-        self.record(New { id, owner, file_name, receiving_at, bytes, about, choices, start, parent }).await
+        let new = New { id, owner, file_name, receiving_at, bytes, about, choices, start, parent };
+        Ok(self.record(new).await?)
     }
 
     /// Adds a retry to its parent, if that is in the cache.

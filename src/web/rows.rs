@@ -6,15 +6,17 @@ use actix_web::{
     web,
 };
 
-use super::{
-    reading_fields::{ReadingFields, RefusedField},
-    views::{PreviewFragment, render},
-};
+use super::views::{PreviewFragment, render};
 use crate::{
-    csv::Choices,
     function::{Preview, PreviewError, Previewer},
-    http::{error::Error, htmx, principal::OwnedImport, session},
-    imports::{ImportState, Imports, Owned, Snapshot},
+    http::{
+        error::Error,
+        htmx,
+        principal::OwnedImport,
+        reading_fields::{ReadingFields, RefusedField},
+        session,
+    },
+    imports::{Imports, Owned},
     report::preview::PreviewReport,
     store::last_choices::HeaderHash,
 };
@@ -78,15 +80,6 @@ pub async fn show(
     Ok(HttpResponse::build(status).content_type(ContentType::html()).body(fragment))
 }
 
-/// The choices that the import would start or be run again with. Without fields, a held import is read as was
-/// chosen with the upload.
-pub fn chosen(import: &Snapshot, fields: &ReadingFields) -> Result<Choices, RefusedField> {
-    if fields.is_empty() && import.state() == ImportState::Held {
-        return Ok(import.row.choices.clone());
-    }
-    fields.choices()
-}
-
 /// Looks at an import's file as it would be read with `fields`.
 pub async fn look(
     import: &Owned,
@@ -94,7 +87,7 @@ pub async fn look(
     imports: &Imports,
     previewer: &Previewer,
 ) -> Result<Looked, Error> {
-    let choices = match chosen(import, fields) {
+    let choices = match fields.choices_for(import) {
         Ok(choices) => choices,
         Err(refused) => return Ok(Looked::Refused(refused)),
     };

@@ -3,7 +3,6 @@
 
 use actix_web::{HttpResponse, http::header::ContentType, mime, web};
 
-use super::site::Site;
 use crate::{
     base::time::UnixMillis,
     csv::Choices,
@@ -41,11 +40,10 @@ pub async fn import(
     user: Principal,
     imports: web::Data<Imports>,
     storage: web::Data<Storage>,
-    site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
     let receiving_at = UnixMillis::now();
     let size = BYTES.len() as u64;
-    let _reservation = site.quota.reserve(user.user, size).await?.map_err(|_| Error::OverQuota)?;
+    let _reservation = imports.quota().reserve(user.user, size).await?.map_err(|_| Error::OverQuota)?;
     let mut file = storage.receive(size).await?;
     file.write(BYTES).await?;
     let upload = Upload { file_name: FileName::from_client(NAME), receiving_at, file };

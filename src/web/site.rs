@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 use super::{versions::Versions, views::Frame};
 use crate::{
     base::time::UnixMillis,
     http::principal::Principal,
     imports::{ImportState, InProgress, Snapshot},
     report::{EngineName, ReportInputs},
-    store::quota::Quota,
 };
 
 /// While rows are read, so that the numbers move.
@@ -26,10 +23,6 @@ pub struct Site {
     pub engine: EngineName,
     /// `RUNBOARD_MAX_UPLOAD_BYTES`.
     pub max_upload_bytes: u64,
-    /// What each user may store.
-    pub quota: Quota,
-    /// Cancelled when the server begins to stop: no upload is accepted any more.
-    pub stopping: CancellationToken,
     /// The versions of the panels that open pages show.
     pub panels: Versions<Snapshot>,
     pub sections: Versions<InProgress>,

@@ -10,16 +10,20 @@ use askama::Template;
 
 use crate::{
     base::ids::ImportId,
-    csv::Choices,
-    files::Storage,
-    http::{audit, error::Error, htmx, origin::PublicOrigin, principal::Principal, session},
-    imports::{Imports, InProgress, Seen, Snapshot, Start},
+    http::{
+        error::Error,
+        htmx,
+        origin::PublicOrigin,
+        principal::Principal,
+        session,
+        upload::{Refused, Uploads},
+    },
+    imports::{Imports, InProgress, Seen, Snapshot},
     web::{
         flash::{self, Flash},
         pages::history,
         poll_query::PollQuery,
         site::{self, Site},
-        upload::{self, Files, Given, Refused, UploadError},
         views::{DropZone, Frame, HistorySection, Html, LiveSection, RefusedForm, render},
     },
 };
@@ -102,12 +106,15 @@ pub async fn upload(
     request: HttpRequest,
     user: Principal,
     form: Multipart,
-    imports: web::Data<Imports>,
-    storage: web::Data<Storage>,
+    (imports, uploads): (web::Data<Imports>, web::Data<Uploads>),
     (site, origin): (web::Data<Site>, web::Data<PublicOrigin>),
 ) -> Result<HttpResponse, Error> {
-    let refused = match receive(&request, &user, form, &imports, &storage, &site).await {
-        Ok(location) => return Ok(session::see_other(&location)),
+    let refused = match uploads.take_form(&request, user.user, form).await {
+        Ok(made) => {
+            let only = <[ImportId; 1]>::try_from(made).ok();
+            let location = only.map_or_else(|| "/".to_owned(), |[id]| format!("/imports/{id}"));
+            return Ok(session::see_other(&location));
+        }
         Err(refused) => refused,
     };
     for failure in refused.failures() {
@@ -129,91 +136,6 @@ pub async fn upload(
         }
     }
     Ok(response)
-}
-
-/// Imports the form's files or address, and returns the path of the next page.
-async fn receive(
-    request: &HttpRequest,
-    user: &Principal,
-    mut form: Multipart,
-    imports: &Imports,
-    storage: &Storage,
-    site: &Site,
-) -> Result<String, Refused> {
-    let announced = upload::announced(request);
-    let of_form = announced.unwrap_or(0);
-    let of_files = of_form.saturating_sub(upload::FORM_BYTES);
-    // Held until the import is recorded.
-    let reserved = site.quota.reserve_between(user.user, of_files, of_form).await;
-    let reserved =
-        reserved.map_err(UploadError::from).and_then(|reservation| reservation.map_err(UploadError::from));
-    let mut reservation = match reserved {
-        Ok(reservation) => reservation,
-        Err(error) => return Err(upload::refuse_unread(error, &mut form, announced).await),
-    };
-    let receiving = upload::receive(&mut form, announced, storage, site.max_upload_bytes, &mut reservation);
-    // The upload may take hours, and the process may stop before its end.
-    let received = site.stopping.run_until_cancelled(receiving).await;
-    let received = match received {
-        Some(received) => received,
-        None => Err(upload::refuse_unread(UploadError::Stopping, &mut form, announced).await),
-    };
-    let taken = match received {
-        Ok(Given::Files { files, choices, start }) => {
-            accept(request, user, imports, files, (choices, start)).await
-        }
-        Ok(Given::Address { address, typed, choices }) => {
-            match imports.accept_address(user.user, &address, choices).await {
-                Ok(id) => {
-                    audit::has_made(request, id);
-                    Ok(format!("/imports/{id}"))
-                }
-                Err(error) => Err(Refused { typed, ..Refused::from(UploadError::from(error)) }),
-            }
-        }
-        Err(refused) => Err(refused),
-    };
-    if taken.as_ref().is_err_and(|refused| !refused.may_have_stored()) {
-        reservation.give_up();
-    }
-    taken
-}
-
-/// Creates an import for each valid file, and returns the next page: the only import's, or the dashboard. A
-/// refused file does not affect the others.
-async fn accept(
-    request: &HttpRequest,
-    user: &Principal,
-    imports: &Imports,
-    files: Files,
-    (choices, start): (Choices, Start),
-) -> Result<String, Refused> {
-    let Files { received, refused: mut errors } = files;
-    let (mut only, mut taken) = (None, Vec::new());
-    let mut received = received.into_iter();
-    while let Some(upload) = received.next() {
-        let file_name = upload.file_name.clone();
-        match imports.accept(user.user, upload, choices.clone(), start).await {
-            Ok(id) => {
-                audit::has_made(request, id);
-                only = Some(id);
-                taken.push(file_name);
-            }
-            Err(error) => errors.push(UploadError::from(error)),
-        }
-        // Each further file would wait for the database as long as this one did.
-        if errors.last().is_some_and(UploadError::is_database_away) {
-            errors.extend(received.by_ref().map(|rest| UploadError::NotTried(rest.file_name)));
-            break;
-        }
-    }
-    if !errors.is_empty() {
-        return Err(Refused { errors, taken, typed: String::new() });
-    }
-    Ok(match only {
-        Some(id) if taken.len() == 1 => format!("/imports/{id}"),
-        _ => "/".to_owned(),
-    })
 }
 
 /// What the page says about the form that led to it.

@@ -10,7 +10,13 @@ use url::form_urlencoded;
 use crate::{
     csv::Choices,
     function::Previewer,
-    http::{error::Error, htmx, principal::OwnedImport, session},
+    http::{
+        error::Error,
+        htmx,
+        principal::OwnedImport,
+        reading_fields::{ReadingFields, RefusedField},
+        session,
+    },
     imports::{ImportState, Imports, RunReading, RunSnapshot, Snapshot},
     report::{ReportInputs, actions::may_read_otherwise, chosen::is_read_so, findings::FindingsSection},
     results::findings,
@@ -18,7 +24,6 @@ use crate::{
     web::{
         pages::{history, sign_in::is_own_path},
         poll_query::PollQuery,
-        reading_fields::{ReadingFields, RefusedField},
         rows::{self, Looked},
         site::{self, Site},
         views::{Frame, ImportPanel, LastTime, render},

@@ -9,6 +9,7 @@ use super::Html;
 use crate::{
     base::ids::ImportId,
     csv::{Choices, Reading},
+    http::reading_fields::{ReadingFields, RefusedField},
     imports::{ImportState, Snapshot},
     report::{
         actions::may_read_otherwise,
@@ -17,7 +18,6 @@ use crate::{
         present_values::{PresentValues, present_values},
         preview::PreviewReport,
     },
-    web::reading_fields::{ReadingFields, RefusedField},
 };
 
 /// The part of an import's page in which a person changes how its file is read. Polls leave it as it is.

@@ -5,15 +5,12 @@ use std::sync::Arc;
 use askama::Template;
 use runboard::{
     csv::{ChoiceError, Dialect, FirstRows, Notes, ReadAs, Reasons},
+    http::reading_fields::{ReadingFields, RefusedField},
     imports::{RunReading, RunSnapshot, Snapshot},
     inngest::{RunOutput, RunStatus},
     report::{findings::FindingsSection, preview::PreviewReport},
     results::findings,
-    web::{
-        pages::ImportPage,
-        reading_fields::{ReadingFields, RefusedField},
-        views::ChangeForm,
-    },
+    web::{pages::ImportPage, views::ChangeForm},
 };
 use serde_json::json;
 

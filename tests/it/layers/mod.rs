@@ -30,7 +30,7 @@ const LINES: [&[&str]; 10] = [
 const LIBRARIES: [(&str, &[&str]); 6] = [
     ("sqlx::", &["store/"]),
     ("askama::", &["web/", "http/error"]),
-    ("actix_multipart::", &["web/"]),
+    ("actix_multipart::", &["http/upload", "web/pages/dashboard.rs"]),
     ("reqwest::", &["inngest/", "engine/", "files/"]),
     (
         "actix_web::",

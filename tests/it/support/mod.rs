@@ -29,7 +29,7 @@ use runboard::{
     imports::Dependencies,
     inngest::{Client, Registrar, SigningKeys},
     progress::ProgressRegistry,
-    store::Store,
+    store::{Store, quota::Quota},
 };
 use secrecy::SecretString;
 use sqlx::AnyPool;
@@ -153,6 +153,7 @@ pub fn parts(store: Store, storage: Storage, client: Client, progress: ProgressR
     let here: url::Url = "http://127.0.0.1:8080".parse().unwrap();
     let registration = function::registration(&here.join(function::serve::PATH).unwrap(), true, true);
     Dependencies {
+        quota: Quota::new(store.clone(), None),
         store,
         storage,
         registrar: Registrar::new(client.clone(), registration),

@@ -1,39 +1,15 @@
 //! The text of a form about files that were not imported.
 
-use actix_web::http::StatusCode;
-
-use super::{Refused, UploadError};
 use crate::{
+    http::upload::{Refused, UploadError},
     imports::FileName,
     report::format,
     web::views::{ImportForm, RefusedForm},
 };
 
 impl Refused {
-    /// The errors that are ours, not the sender's.
-    pub fn failures(&self) -> impl Iterator<Item = &UploadError> {
-        self.errors.iter().filter(|error| error.is_failure())
-    }
-
-    /// Whether the database gave no answer, so that no further query should be made.
-    #[must_use]
-    pub fn is_database_away(&self) -> bool {
-        self.errors.iter().any(UploadError::is_database_away)
-    }
-
-    /// Whether a part of it is stored, or may be.
-    #[must_use]
-    pub fn may_have_stored(&self) -> bool {
-        !self.taken.is_empty() || self.errors.iter().any(|error| matches!(error, UploadError::InDoubt(_)))
-    }
-
     /// The most files that are named individually.
     pub const MOST_NAMED: usize = 5;
-
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        self.errors.first().map_or(StatusCode::UNPROCESSABLE_ENTITY, UploadError::status)
-    }
 
     /// The text of the form, which names at most `most_named` files.
     #[must_use]

@@ -4,7 +4,10 @@ use std::borrow::Cow;
 
 use url::form_urlencoded;
 
-use crate::csv::{ChoiceError, Choices};
+use crate::{
+    csv::{ChoiceError, Choices},
+    imports::{ImportState, Snapshot},
+};
 
 /// The reading fields as they were sent, so that a refused form shows them again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,6 +88,15 @@ impl ReadingFields {
             }
         }
         Ok(choices)
+    }
+
+    /// The choices that `import` would start or be run again with. Without fields, a held import is read as was
+    /// chosen with the upload.
+    pub fn choices_for(&self, import: &Snapshot) -> Result<Choices, RefusedField> {
+        if self.is_empty() && import.state() == ImportState::Held {
+            return Ok(import.row.choices.clone());
+        }
+        self.choices()
     }
 }
 

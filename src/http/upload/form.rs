@@ -1,24 +1,22 @@
-//! `POST /imports`: receives files, or an address, and creates imports.
-
-mod error;
-mod refused;
+//! A form with files or an address.
 
 use std::time::Duration;
 
 use actix_multipart::{Field, Multipart};
-use actix_web::{HttpRequest, http::header};
 use futures_util::TryStreamExt;
 use tokio::time::timeout;
 
-pub use self::error::UploadError;
-use self::error::{MAX_ADDRESS_BYTES, MAX_FILES};
+use super::{
+    Refused,
+    error::{MAX_ADDRESS_BYTES, MAX_FILES, UploadError},
+};
 use crate::{
     base::time::UnixMillis,
     csv::Choices,
     files::{Address, BinaryKind, Packing, Storage},
+    http::reading_fields::ReadingFields,
     imports::{FileName, Start, Upload},
     store::quota::Reservation,
-    web::reading_fields::ReadingFields,
 };
 
 /// The form's fields, besides those of a reading. Others are skipped.
@@ -33,7 +31,7 @@ const MAX_PARTS: usize = 2 * MAX_FILES;
 
 /// The content of the form: files or an address, never both, and how they are to be read.
 #[derive(Debug)]
-pub enum Given {
+pub(super) enum Given {
     Files {
         files: Files,
         choices: Choices,
@@ -50,7 +48,7 @@ pub enum Given {
 
 /// The files of a form, in its order. At least one was chosen.
 #[derive(Debug, Default)]
-pub struct Files {
+pub(super) struct Files {
     pub received: Vec<Upload>,
     /// The errors of the other files, all of which arrived whole.
     pub refused: Vec<UploadError>,
@@ -66,43 +64,20 @@ impl Files {
     }
 }
 
-/// A form of which nothing, or not everything, was imported.
-#[derive(Debug)]
-pub struct Refused {
-    /// At least one.
-    pub errors: Vec<UploadError>,
-    /// The files that were imported.
-    pub taken: Vec<FileName>,
-    /// The address as it was typed, to be shown again.
-    pub typed: String,
-}
-
 /// More than a form has around its file: boundaries, headers, and the longest file name. A form whose
 /// announced length exceeds the limit by more than this contains a file over the limit.
-pub const FORM_BYTES: u64 = 64 << 10;
+pub(super) const FORM_BYTES: u64 = 64 << 10;
 
 /// How long the rest of a form that is refused unread may take to arrive. Shorter than the time that a stop
 /// allows.
 const UNREAD_PATIENCE: Duration = Duration::from_secs(2);
-
-impl From<UploadError> for Refused {
-    fn from(error: UploadError) -> Self {
-        Self { errors: vec![error], taken: Vec::new(), typed: String::new() }
-    }
-}
-
-/// The length of the request's body, if it is announced.
-#[must_use]
-pub fn announced(request: &HttpRequest) -> Option<u64> {
-    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
 
 /// Reads the form. Its files stream to storage with some KB in memory at a time, and refused files are
 /// deleted. `limit` applies to all files of a form together. `reservation` is the user's quota for them.
 ///
 /// If the form's length is `announced`, a form that is too large or exceeds the quota is refused before its
 /// first byte.
-pub async fn receive(
+pub(super) async fn receive(
     form: &mut Multipart,
     announced: Option<u64>,
     storage: &Storage,
@@ -122,7 +97,11 @@ pub async fn receive(
 
 /// Refuses a form that was not read. An address in it is still read, so that the returned page can show it
 /// again. A form that may contain a file is left unread.
-pub async fn refuse_unread(error: UploadError, form: &mut Multipart, announced: Option<u64>) -> Refused {
+pub(super) async fn refuse_unread(
+    error: UploadError,
+    form: &mut Multipart,
+    announced: Option<u64>,
+) -> Refused {
     let mut typed = String::new();
     if announced.is_some_and(|bytes| bytes <= FORM_BYTES) {
         let reading = async {

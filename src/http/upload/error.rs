@@ -8,10 +8,9 @@ use actix_web::http::StatusCode;
 use crate::{
     base::limits::bytes_at_most,
     files::{BinaryKind, NotAnAddress},
-    http::error::is_timeout,
+    http::{error::is_timeout, reading_fields::RefusedField},
     imports::{AcceptError, FileName},
     store::{self, quota::OverQuota},
-    web::reading_fields::RefusedField,
 };
 
 /// The longest accepted address, in bytes: longer than any server supports.

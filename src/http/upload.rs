@@ -1,0 +1,156 @@
+//! Receives uploads and creates imports.
+
+mod error;
+mod form;
+
+use actix_multipart::Multipart;
+use actix_web::{
+    HttpRequest,
+    http::{StatusCode, header},
+};
+use tokio_util::sync::CancellationToken;
+
+pub use self::error::UploadError;
+use self::form::{FORM_BYTES, Files, Given};
+use super::audit;
+use crate::{
+    base::ids::{ImportId, UserId},
+    csv::Choices,
+    files::Storage,
+    imports::{FileName, Imports, Start},
+};
+
+/// Receives uploads, the same for all requests.
+pub struct Uploads {
+    pub imports: Imports,
+    pub storage: Storage,
+    /// `RUNBOARD_MAX_UPLOAD_BYTES`.
+    pub max_bytes: u64,
+    /// Cancelled when the server begins to stop: no upload is accepted any more.
+    pub stopping: CancellationToken,
+}
+
+/// A form of which nothing, or not everything, was imported.
+#[derive(Debug)]
+pub struct Refused {
+    /// At least one.
+    pub errors: Vec<UploadError>,
+    /// The files that were imported.
+    pub taken: Vec<FileName>,
+    /// The address as it was typed, to be shown again.
+    pub typed: String,
+}
+
+impl From<UploadError> for Refused {
+    fn from(error: UploadError) -> Self {
+        Self { errors: vec![error], taken: Vec::new(), typed: String::new() }
+    }
+}
+
+impl Refused {
+    /// The errors that are ours, not the sender's.
+    pub fn failures(&self) -> impl Iterator<Item = &UploadError> {
+        self.errors.iter().filter(|error| error.is_failure())
+    }
+
+    /// Whether the database gave no answer, so that no further query should be made.
+    #[must_use]
+    pub fn is_database_away(&self) -> bool {
+        self.errors.iter().any(UploadError::is_database_away)
+    }
+
+    /// Whether a part of it is stored, or may be.
+    #[must_use]
+    pub fn may_have_stored(&self) -> bool {
+        !self.taken.is_empty() || self.errors.iter().any(|error| matches!(error, UploadError::InDoubt(_)))
+    }
+
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.errors.first().map_or(StatusCode::UNPROCESSABLE_ENTITY, UploadError::status)
+    }
+}
+
+impl Uploads {
+    /// Imports the files of a form, or the address in it, and returns the new imports: at least one.
+    pub async fn take_form(
+        &self,
+        request: &HttpRequest,
+        owner: UserId,
+        mut form: Multipart,
+    ) -> Result<Vec<ImportId>, Refused> {
+        let announced = announced(request);
+        let of_form = announced.unwrap_or(0);
+        let of_files = of_form.saturating_sub(FORM_BYTES);
+        // Held until the import is recorded.
+        let reserved = self.imports.quota().reserve_between(owner, of_files, of_form).await;
+        let reserved = reserved
+            .map_err(UploadError::from)
+            .and_then(|reservation| reservation.map_err(UploadError::from));
+        let mut reservation = match reserved {
+            Ok(reservation) => reservation,
+            Err(error) => return Err(form::refuse_unread(error, &mut form, announced).await),
+        };
+        let receiving = form::receive(&mut form, announced, &self.storage, self.max_bytes, &mut reservation);
+        // The upload may take hours, and the process may stop before its end.
+        let received = self.stopping.run_until_cancelled(receiving).await;
+        let received = match received {
+            Some(received) => received,
+            None => Err(form::refuse_unread(UploadError::Stopping, &mut form, announced).await),
+        };
+        let taken = match received {
+            Ok(Given::Files { files, choices, start }) => {
+                self.accept(request, owner, files, (choices, start)).await
+            }
+            Ok(Given::Address { address, typed, choices }) => {
+                match self.imports.accept_address(owner, &address, choices).await {
+                    Ok(id) => {
+                        audit::has_made(request, id);
+                        Ok(vec![id])
+                    }
+                    Err(error) => Err(Refused { typed, ..Refused::from(UploadError::from(error)) }),
+                }
+            }
+            Err(refused) => Err(refused),
+        };
+        if taken.as_ref().is_err_and(|refused| !refused.may_have_stored()) {
+            reservation.give_up();
+        }
+        taken
+    }
+
+    /// Creates an import for each valid file. A refused file does not affect the others.
+    async fn accept(
+        &self,
+        request: &HttpRequest,
+        owner: UserId,
+        files: Files,
+        (choices, start): (Choices, Start),
+    ) -> Result<Vec<ImportId>, Refused> {
+        let Files { received, refused: mut errors } = files;
+        let (mut made, mut taken) = (Vec::new(), Vec::new());
+        let mut received = received.into_iter();
+        while let Some(upload) = received.next() {
+            let file_name = upload.file_name.clone();
+            match self.imports.accept(owner, upload, choices.clone(), start).await {
+                Ok(id) => {
+                    audit::has_made(request, id);
+                    made.push(id);
+                    taken.push(file_name);
+                }
+                Err(error) => errors.push(UploadError::from(error)),
+            }
+            // Each further file would wait for the database as long as this one did.
+            if errors.last().is_some_and(UploadError::is_database_away) {
+                errors.extend(received.by_ref().map(|rest| UploadError::NotTried(rest.file_name)));
+                break;
+            }
+        }
+        if errors.is_empty() { Ok(made) } else { Err(Refused { errors, taken, typed: String::new() }) }
+    }
+}
+
+/// The length of the request's body, if it is announced.
+fn announced(request: &HttpRequest) -> Option<u64> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
