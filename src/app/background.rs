@@ -39,6 +39,9 @@ const SWEEP_HELD_EVERY: Duration = Duration::from_secs(60);
 const DELETE_ACCOUNTS_EVERY: Duration = Duration::from_secs(1);
 const SEARCH_LEAVING_EVERY: Duration = Duration::from_secs(60);
 
+/// How often the keys of requests that are over a day old are forgotten.
+const FORGET_ANSWERS_EVERY: Duration = Duration::from_secs(60 * 60);
+
 /// Starts all of them; they run until `tasks` is stopped.
 pub(super) fn start(
     tasks: &Tasks,
@@ -54,7 +57,9 @@ pub(super) fn start(
     let accounts = accounts.into_inner();
     tasks.spawn(delete_accounts(Arc::clone(&accounts), imports.clone(), tasks.stopping().clone()));
     repeat(tasks, SWEEP_SESSIONS_EVERY, move || sweep_sessions(Arc::clone(&accounts)));
-    repeat(tasks, SWEEP_HELD_EVERY, move || sweep_held(imports.clone()));
+    let its_imports = imports.clone();
+    repeat(tasks, SWEEP_HELD_EVERY, move || sweep_held(its_imports.clone()));
+    repeat(tasks, FORGET_ANSWERS_EVERY, move || forget_answers(imports.clone()));
     let (processor, its_store, stopping) = (processor.into_inner(), store.clone(), tasks.stopping().clone());
     repeat(tasks, SWEEP_RUNS_EVERY, move || {
         sweep_runs(Arc::clone(&processor), its_store.clone(), stopping.clone())
@@ -175,6 +180,12 @@ async fn sweep_held(imports: Imports) {
         Ok(0) => {}
         Ok(held) => tracing::info!(held, "deleted imports that were not started in time"),
         Err(error) => tracing::error!(%error, "cannot sweep held imports"),
+    }
+}
+
+async fn forget_answers(imports: Imports) {
+    if let Err(error) = imports.forget_answers(UnixMillis::now()).await {
+        tracing::error!(%error, "cannot forget the keys of old requests");
     }
 }
 

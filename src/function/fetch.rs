@@ -38,6 +38,7 @@ impl Processor {
         let mut reservation = self.quota.reserve_for(event).await?.map_err(FailureReason::OverQuota)?;
         let (mut over_quota, mut named, mut charset) = (None, None, None);
         let mut since = None;
+        let has_chosen_name = self.store.has_chosen_name(event).await?;
         let told = |arrival: Arrival| {
             let received = match arrival {
                 Arrival::Bytes(received) => received,
@@ -45,6 +46,7 @@ impl Processor {
                     charset = Some(encoding);
                     return ControlFlow::Continue(());
                 }
+                Arrival::Named(_) if has_chosen_name => return ControlFlow::Continue(()),
                 Arrival::Named(name) => {
                     progress.set_file_name(&name.to_string());
                     named = Some(name);

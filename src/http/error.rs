@@ -49,6 +49,10 @@ pub enum Error {
     ReadAsBefore,
     /// A retry of a held import.
     NotStarted,
+    /// A malformed `Idempotency-Key`.
+    BadKey,
+    /// An `Idempotency-Key` of another request.
+    KeyUsed,
     /// Too many previews are being read at once.
     PreviewsBusy,
     /// The user's quota is used up.
@@ -115,7 +119,8 @@ impl Error {
             Self::TooManyTokens => "too-many-tokens",
             Self::NoSpace => "disk-full",
             Self::FileMissing => "file-missing",
-            Self::Unreadable => "malformed",
+            Self::Unreadable | Self::BadKey => "malformed",
+            Self::KeyUsed => "key-used",
             Self::TooSlow => "too-slow",
             Self::DatabaseAway(_) => "database-away",
             Self::Internal(_) | Self::Missing(_) => "internal",
@@ -158,6 +163,14 @@ impl Error {
             Self::NotStarted => (
                 "Not started",
                 "The import has not started. Start or discard it on its page; you can run it again when it has finished.",
+            ),
+            Self::BadKey => (
+                "Bad request",
+                "An Idempotency-Key has 1 to 255 visible ASCII characters, and a request has only one.",
+            ),
+            Self::KeyUsed => (
+                "Key used before",
+                "This Idempotency-Key was sent with another request. Nothing was imported; send a new key.",
             ),
             Self::PreviewsBusy => {
                 ("Busy", "Many files are being previewed right now. Try again in a few seconds.")
@@ -208,9 +221,10 @@ impl ResponseError for Error {
             | Self::StillCancelling
             | Self::NothingFailed
             | Self::TooManyTokens
-            | Self::NotStarted => StatusCode::CONFLICT,
+            | Self::NotStarted
+            | Self::KeyUsed => StatusCode::CONFLICT,
             Self::NoSuchPart | Self::ReadAsBefore => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Unreadable => StatusCode::BAD_REQUEST,
+            Self::Unreadable | Self::BadKey => StatusCode::BAD_REQUEST,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::OverQuota => StatusCode::PAYLOAD_TOO_LARGE,
             Self::FileMissing => StatusCode::GONE,
@@ -271,6 +285,7 @@ impl From<AcceptError> for Error {
         let decision = match &error {
             AcceptError::Storage(error) => of_io(error),
             AcceptError::Store(error) => of_store(error),
+            AcceptError::KeyUsed => return Self::KeyUsed,
         };
         decision(error.into())
     }

@@ -16,6 +16,7 @@ mod error_page;
 pub mod headers;
 pub mod health;
 pub mod htmx;
+pub mod keyed;
 pub mod object;
 pub mod origin;
 pub mod patience;

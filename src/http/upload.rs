@@ -1,7 +1,9 @@
-//! Receives uploads and creates imports.
+//! Receives uploads and creates imports: the files or the address of a form, the body of a request, or an address.
 
+mod body;
 mod error;
 mod form;
+mod one;
 
 use actix_multipart::Multipart;
 use actix_web::{
@@ -10,14 +12,14 @@ use actix_web::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::error::UploadError;
-use self::form::{FORM_BYTES, Files, Given};
+use self::form::{Arriving, FORM_BYTES, Files, FormRules, Given};
+pub use self::{error::UploadError, one::UploadRequest};
 use super::audit;
 use crate::{
     base::ids::{ImportId, UserId},
-    csv::Choices,
     files::Storage,
-    imports::{FileName, Imports, Start},
+    imports::{Accepted, FileName, ImportOptions, Imports},
+    store::quota::Reservation,
 };
 
 /// Receives uploads, the same for all requests.
@@ -62,7 +64,7 @@ impl Refused {
     /// Whether a part of it is stored, or may be.
     #[must_use]
     pub fn may_have_stored(&self) -> bool {
-        !self.taken.is_empty() || self.errors.iter().any(|error| matches!(error, UploadError::InDoubt(_)))
+        !self.taken.is_empty() || self.errors.iter().any(UploadError::is_in_doubt)
     }
 
     #[must_use]
@@ -72,7 +74,7 @@ impl Refused {
 }
 
 impl Uploads {
-    /// Imports the files of a form, or the address in it, and returns the new imports: at least one.
+    /// Imports the files of a page's form, or the address in it, and returns the new imports: at least one.
     pub async fn take_form(
         &self,
         request: &HttpRequest,
@@ -80,31 +82,25 @@ impl Uploads {
         mut form: Multipart,
     ) -> Result<Vec<ImportId>, Refused> {
         let announced = announced(request);
-        let of_form = announced.unwrap_or(0);
-        let of_files = of_form.saturating_sub(FORM_BYTES);
-        // Held until the import is recorded.
-        let reserved = self.imports.quota().reserve_between(owner, of_files, of_form).await;
-        let reserved = reserved
-            .map_err(UploadError::from)
-            .and_then(|reservation| reservation.map_err(UploadError::from));
-        let mut reservation = match reserved {
+        let mut reservation = match self.reserve(owner, announced, FORM_BYTES).await {
             Ok(reservation) => reservation,
             Err(error) => return Err(form::refuse_unread(error, &mut form, announced).await),
         };
-        let receiving = form::receive(&mut form, announced, &self.storage, self.max_bytes, &mut reservation);
+        let arriving = Arriving { announced, hasher: None, reservation: &mut reservation };
+        let receiving = form::receive(&mut form, self, &FormRules::PAGE, arriving);
         // The upload may take hours, and the process may stop before its end.
-        let received = self.stopping.run_until_cancelled(receiving).await;
-        let received = match received {
+        let received = match self.stopping.run_until_cancelled(receiving).await {
             Some(received) => received,
             None => Err(form::refuse_unread(UploadError::Stopping, &mut form, announced).await),
         };
         let taken = match received {
             Ok(Given::Files { files, choices, start }) => {
-                self.accept(request, owner, files, (choices, start)).await
+                self.accept(request, owner, files, &ImportOptions { choices, start, request: None }).await
             }
             Ok(Given::Address { address, typed, choices }) => {
-                match self.imports.accept_address(owner, &address, choices).await {
-                    Ok(id) => {
+                let options = ImportOptions { choices, ..ImportOptions::default() };
+                match self.imports.accept_address(owner, &address, None, options).await {
+                    Ok(Accepted { id, .. }) => {
                         audit::has_made(request, id);
                         Ok(vec![id])
                     }
@@ -125,15 +121,15 @@ impl Uploads {
         request: &HttpRequest,
         owner: UserId,
         files: Files,
-        (choices, start): (Choices, Start),
+        options: &ImportOptions,
     ) -> Result<Vec<ImportId>, Refused> {
         let Files { received, refused: mut errors } = files;
         let (mut made, mut taken) = (Vec::new(), Vec::new());
         let mut received = received.into_iter();
         while let Some(upload) = received.next() {
             let file_name = upload.file_name.clone();
-            match self.imports.accept(owner, upload, choices.clone(), start).await {
-                Ok(id) => {
+            match self.imports.accept(owner, upload, options.clone()).await {
+                Ok(Accepted { id, .. }) => {
                     audit::has_made(request, id);
                     made.push(id);
                     taken.push(file_name);
@@ -147,6 +143,18 @@ impl Uploads {
             }
         }
         if errors.is_empty() { Ok(made) } else { Err(Refused { errors, taken, typed: String::new() }) }
+    }
+
+    /// Reserves quota for a request whose body has this length. Held until the import is recorded. `around` is the
+    /// most that a body has around its files.
+    async fn reserve(
+        &self,
+        owner: UserId,
+        announced: Option<u64>,
+        around: u64,
+    ) -> Result<Reservation, UploadError> {
+        let most = announced.unwrap_or(0);
+        Ok(self.imports.quota().reserve_between(owner, most.saturating_sub(around), most).await??)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Held imports: their owner looks at them before they start. Nothing is sent until then, and after a day they are
 //! deleted. A held import has no run and no watcher, so all that is known of it is in the database.
 
-use std::{io, time::Duration};
+use std::io;
 
 use super::{AcceptError, DeleteError, Deletion, Imports, Owned};
 use crate::{
@@ -10,9 +10,6 @@ use crate::{
     inngest::EventSeed,
     store::{self, delete::Deletable},
 };
-
-/// How long an import is held.
-pub const HELD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many held imports are deleted at once.
 const DELETED_AT_ONCE: u32 = 100;

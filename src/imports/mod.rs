@@ -3,6 +3,7 @@
 //!
 //! Pages show a [`Snapshot`]. While an import is watched, its snapshot comes from memory.
 
+mod accept;
 mod counts;
 mod delete;
 mod delete_all;
@@ -23,7 +24,6 @@ mod watch;
 
 use std::{
     collections::HashMap,
-    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -34,8 +34,8 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub use self::{
+    accept::{AcceptError, Accepted, HELD_FOR, ImportOptions, Start, Upload},
     delete::{DeleteError, Deletion},
-    held::HELD_FOR,
     history::{Count, HistoryCursor, HistoryPage},
     in_progress::{InProgress, Seen},
     outage::{EngineOutage, OutageCause},
@@ -50,20 +50,14 @@ pub use crate::files::FileName;
 use crate::{
     base::{
         config::OutputPointers,
-        ids::{EVENT_NAME, ImportId, RunId, UserId},
+        ids::{EVENT_NAME, ImportId},
         tasks::Tasks,
         time::UnixMillis,
     },
-    csv::{AboutFile, Choices},
-    files::{Address, Incoming, Key, LinkKey, Storage},
+    files::{LinkKey, Storage},
     inngest::{Client, EventSeed, Registrar},
     progress::{News, ProgressRegistry, Subscription},
-    store::{
-        self, Store,
-        imports::{ImportRow, Relative, SourceUrl},
-        outbox::OutboxRow,
-        quota::Quota,
-    },
+    store::{self, Store, imports::ImportRow, outbox::OutboxRow, quota::Quota},
 };
 
 /// How long the outbox and the watches may take to end. Each ends at its next `await`.
@@ -111,55 +105,6 @@ struct Shared {
     tasks: Tasks,
 }
 
-/// Why an upload could not be recorded. Nothing of it is left.
-#[derive(Debug, thiserror::Error)]
-pub enum AcceptError {
-    #[error("the file could not be stored: {0}")]
-    Storage(#[from] io::Error),
-    #[error("{0}")]
-    Store(#[from] store::Error),
-}
-
-/// An upload that was received whole.
-#[derive(Debug)]
-pub struct Upload {
-    pub file_name: FileName,
-    pub receiving_at: UnixMillis,
-    pub file: Incoming,
-}
-
-/// When an import starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    AtOnce,
-    /// When its owner, who looks at it first, starts it.
-    OnRequest,
-}
-
-/// An import to record.
-struct New {
-    id: ImportId,
-    owner: UserId,
-    file_name: FileName,
-    receiving_at: UnixMillis,
-    bytes: Bytes,
-    /// What is known of these bytes.
-    about: Option<AboutFile>,
-    choices: Choices,
-    start: Start,
-    parent: Option<Relative>,
-}
-
-/// Where the bytes of a new import are.
-enum Bytes {
-    /// Stored as the import's upload, with this size.
-    Here(u64),
-    /// At an address, from which the function fetches them.
-    At(SourceUrl),
-    /// The failed records of a run, with this size, which the function copies.
-    FailedRowsOf(RunId, u64),
-}
-
 impl Imports {
     #[must_use]
     pub fn new(dependencies: Dependencies) -> Self {
@@ -205,129 +150,6 @@ impl Imports {
     #[must_use]
     pub fn quota(&self) -> &Quota {
         &self.shared.quota
-    }
-
-    /// Accepts an upload: stores the file, records the import with its event, and has the event sent, now or when
-    /// its owner starts it. The file is read as `choices` say.
-    pub async fn accept(
-        &self,
-        owner: UserId,
-        upload: Upload,
-        choices: Choices,
-        start: Start,
-    ) -> Result<ImportId, AcceptError> {
-        let Upload { file_name, receiving_at, file } = upload;
-        let id = ImportId::generate();
-        let about = Some(file.survey().into());
-        let bytes = self.stored(id, file.keep(&Key::upload(id))).await?;
-        let parent = None;
-        self.record(New { id, owner, file_name, receiving_at, bytes, about, choices, start, parent }).await
-    }
-
-    /// Accepts an address, from which the function fetches the file.
-    pub async fn accept_address(
-        &self,
-        owner: UserId,
-        address: &Address,
-        choices: Choices,
-    ) -> Result<ImportId, AcceptError> {
-        let (id, file_name) = (ImportId::generate(), FileName::from(address));
-        let bytes = Bytes::At(SourceUrl::from(address.url().to_string()));
-        let (receiving_at, start) = (UnixMillis::now(), Start::AtOnce);
-        let (about, parent) = (None, None);
-        self.record(New { id, owner, file_name, receiving_at, bytes, about, choices, start, parent }).await
-    }
-
-    /// Stores the upload of `id`, before it is recorded.
-    async fn stored(
-        &self,
-        id: ImportId,
-        storing: impl Future<Output = io::Result<u64>>,
-    ) -> io::Result<Bytes> {
-        self.shared.storage.record_soon(id).await?;
-        let stored = storing.await;
-        if stored.is_err() {
-            self.shared.storage.recorded(id).await;
-        }
-        stored.map(Bytes::Here)
-    }
-
-    /// Removes the upload of an import that was not recorded.
-    async fn discard(&self, id: ImportId) -> io::Result<()> {
-        self.shared.storage.remove(&Key::upload(id)).await?;
-        self.shared.storage.recorded(id).await;
-        Ok(())
-    }
-
-    /// Records an import with its event, and has the event sent; a held import has none yet. Returns the id of the
-    /// recorded import. If another request has recorded the same retry, that is the other one's id, and the file
-    /// of this one is removed.
-    async fn record(&self, new: New) -> Result<ImportId, AcceptError> {
-        let New { id, owner, file_name, receiving_at, bytes, about, choices, start, parent } = new;
-        let now = UnixMillis::now();
-        let seed = EventSeed::generate();
-        let (size_bytes, source_url, failed_rows_of) = match bytes {
-            Bytes::Here(size) => (size, None, None),
-            Bytes::At(address) => (0, Some(address), None),
-            Bytes::FailedRowsOf(run, size) => (size, None, Some(run)),
-        };
-        let import = ImportRow {
-            id,
-            owner,
-            file_name: file_name.to_string(),
-            size_bytes,
-            source_url,
-            failed_rows_of,
-            receiving_at,
-            received_at: now,
-            event_id: seed.event_id(0),
-            sent_at: None,
-            refused: None,
-            cancel_requested_at: None,
-            finished_at: None,
-            held_until: (start == Start::OnRequest).then(|| now.plus(HELD_FOR)),
-            choices,
-            parent,
-        };
-        let event = (start == Start::AtOnce).then(|| self.shared.event_of(&import, &seed, now));
-        // A separate task, which completes even if the client hangs up: a recorded import must be watched and
-        // its event sent.
-        let imports = self.clone();
-        // Subscribed before the write: the event may be sent, and its run begin, before this task continues.
-        let news = self.shared.progress.watch(&import.event_id);
-        let recorded = self.shared.tasks.spawn(store::as_here(async move {
-            let recorded =
-                match imports.shared.store.create_import(&import, event.as_ref(), about.as_ref()).await {
-                    Ok(recorded) => recorded,
-                    Err(store::Error::InDoubt(error)) => {
-                        imports.shared.tasks.spawn(imports.clone().settle(import, news));
-                        return Err(AcceptError::Store(store::Error::InDoubt(error)));
-                    }
-                    Err(error) => {
-                        imports.discard(id).await?;
-                        return Err(error.into());
-                    }
-                };
-            if recorded == id {
-                imports.begin(import, news).await;
-            } else if let Err(error) = imports.discard(id).await {
-                // The next start moves it to the quarantine.
-                tracing::warn!(import = %id, %error, "cannot remove the file of a duplicate retry");
-            }
-            Ok(recorded)
-        }));
-        recorded.await.map_err(|error| AcceptError::Storage(io::Error::other(error)))?
-    }
-
-    /// Watches an import that was just recorded, and has its event sent, unless it is held.
-    async fn begin(&self, import: ImportRow, news: Subscription) {
-        self.shared.storage.recorded(import.id).await;
-        if import.held_until.is_some() {
-            return;
-        }
-        self.show_retry(&import);
-        self.watch(Snapshot::new(import, Vec::new()), news, Begin::New);
-        self.shared.outbox.notify_one();
     }
 
     /// Cancels an import: its event is not sent any more, and its runs, including later ones, are cancelled.

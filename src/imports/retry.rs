@@ -5,10 +5,13 @@
 
 use std::{io, sync::Arc};
 
-use super::{AcceptError, Bytes, FileName, ImportState, Imports, New, Owned, Snapshot, Start};
+use super::{
+    AcceptError, Accepted, FileName, ImportOptions, ImportState, Imports, Owned, Snapshot, Start,
+    accept::{Bytes, New, again},
+};
 use crate::{
     base::{
-        ids::{ImportId, RunId},
+        ids::{ImportId, RunId, UserId},
         time::UnixMillis,
     },
     csv::{AboutFile, Choices},
@@ -16,6 +19,7 @@ use crate::{
     results::outputs,
     store::{
         self,
+        idempotency::KeyedRequest,
         imports::{ImportRow, Relative, RetryOf},
         quota::{OverQuota, Reservation},
     },
@@ -34,6 +38,9 @@ pub enum RetryError {
     NothingFailed,
     #[error("it was deleted")]
     Deleted,
+    /// Another request was sent with the same key.
+    #[error("the key was used for another request")]
+    KeyUsed,
     #[error(transparent)]
     OverQuota(#[from] OverQuota),
     /// Its file is no longer stored.
@@ -50,19 +57,28 @@ impl From<AcceptError> for RetryError {
         match error {
             AcceptError::Storage(error) => Self::Storage(error),
             AcceptError::Store(error) => Self::Store(error),
+            AcceptError::KeyUsed => Self::KeyUsed,
         }
     }
 }
 
 impl Imports {
     /// Runs all of `parent` again, or its failed records, read as `choices` say, and cancels what is left of
-    /// `parent`. Returns the retry, whether it is new or not.
+    /// `parent`. Returns the retry, whether it is new or not. `request` is the one that makes it, if it may be sent
+    /// again.
     pub async fn run_again(
         &self,
         parent: &Owned,
         kind: RetryOf,
         choices: Choices,
-    ) -> Result<ImportId, RetryError> {
+        request: Option<KeyedRequest>,
+    ) -> Result<Accepted, RetryError> {
+        let owner = parent.row.owner;
+        if let Some(request) = &request
+            && let Some(earlier) = self.earlier_answer(owner, &request.key).await?
+        {
+            return Ok(again(&earlier, Some(request))?);
+        }
         let is_of_failed = kind == RetryOf::Failed || parent.row.failed_rows_of.is_some();
         if is_of_failed && !choices.is_empty() {
             return Err(RetryError::ReadAsBefore);
@@ -72,10 +88,10 @@ impl Imports {
         }
         let may_run_again = kind == RetryOf::All && parent.may_run_again(UnixMillis::now());
         let retry = match parent.retry(kind, &choices) {
-            Some(retry) => retry.id,
+            Some(retry) => self.answer_with(owner, retry.id, request.as_ref()).await?,
             // Which records have failed is known only at the end.
             None if !parent.state().is_final() && !may_run_again => return Err(RetryError::StillGoing),
-            None => match self.make_retry(parent, kind, choices).await {
+            None => match self.make_retry(parent, kind, choices, request).await {
                 // The import may be deleted in the meantime, its record before its files. An error is then
                 // expected.
                 Err(error) if self.shared.store.import(parent.row.id).await?.is_none() => {
@@ -95,16 +111,32 @@ impl Imports {
         Ok(retry)
     }
 
+    /// Answers `request` with an existing import.
+    async fn answer_with(
+        &self,
+        owner: UserId,
+        id: ImportId,
+        request: Option<&KeyedRequest>,
+    ) -> Result<Accepted, RetryError> {
+        let Some(request) = request else { return Ok(Accepted { id, is_new: false }) };
+        match self.shared.store.save_answer(owner, request, id, UnixMillis::now()).await? {
+            None => Ok(Accepted { id, is_new: false }),
+            Some(earlier) => Ok(again(&earlier, Some(request))?),
+        }
+    }
+
     async fn make_retry(
         &self,
         parent: &Owned,
         kind: RetryOf,
         choices: Choices,
-    ) -> Result<ImportId, RetryError> {
+        request: Option<KeyedRequest>,
+    ) -> Result<Accepted, RetryError> {
+        let options = ImportOptions { choices, start: Start::AtOnce, request };
         match kind {
             RetryOf::All => {
                 let _reservation = self.reserve_for_retry(parent, parent.row.size_bytes).await?;
-                self.retry_all(parent, choices).await
+                self.retry_all(parent, options).await
             }
             RetryOf::Failed => {
                 // Runs of other people's functions leave no records here.
@@ -112,7 +144,7 @@ impl Imports {
                 let records = outputs::failed_records(&self.shared.store, &run.row.run_id).await?;
                 let size = records.ok_or(RetryError::NothingFailed)?.size(&self.shared.storage).await?;
                 let _reservation = self.reserve_for_retry(parent, size).await?;
-                self.retry_failed(parent, &run.row.run_id, size).await
+                self.retry_failed(parent, &run.row.run_id, size, options).await
             }
         }
     }
@@ -133,9 +165,10 @@ impl Imports {
         Ok(copy.map(|(file, about)| (Key::from_stored(file), about)))
     }
 
-    /// Runs all of `parent` again, read as `choices` say. Returns the retry, whether it is new or not.
-    async fn retry_all(&self, parent: &Owned, choices: Choices) -> Result<ImportId, RetryError> {
+    /// Runs all of `parent` again. Returns the retry, whether it is new or not.
+    async fn retry_all(&self, parent: &Owned, options: ImportOptions) -> Result<Accepted, RetryError> {
         let (id, began) = (ImportId::generate(), UnixMillis::now());
+        let choices = options.choices.clone();
         let original = &parent.row;
         // The bytes that were read, not the current file at the address, unless they never arrived whole. Failed
         // records are copied from their run again, which also says how they are read. If it was deleted, the copy
@@ -157,37 +190,44 @@ impl Imports {
                 (self.stored(id, copied).await?, Some(about))
             }
         };
-        let kind = (RetryOf::All, choices.clone());
-        let retry = self.record_retry(parent, kind, id, (bytes, about), began).await?;
+        let retry = self.record_retry(parent, RetryOf::All, id, (bytes, about), began, options).await?;
         self.remember_retry(parent, &choices).await;
         Ok(retry)
     }
 
     /// Runs the failed records of `run`, a run of `parent`, again: `size` bytes with their header, which the
     /// function copies. Returns the retry, whether it is new or not.
-    async fn retry_failed(&self, parent: &Owned, run: &RunId, size: u64) -> Result<ImportId, RetryError> {
+    async fn retry_failed(
+        &self,
+        parent: &Owned,
+        run: &RunId,
+        size: u64,
+        options: ImportOptions,
+    ) -> Result<Accepted, RetryError> {
         let (id, began) = (ImportId::generate(), UnixMillis::now());
         let bytes = Bytes::FailedRowsOf(run.clone(), size);
-        let kind = (RetryOf::Failed, Choices::default());
-        self.record_retry(parent, kind, id, (bytes, None), began).await
+        self.record_retry(parent, RetryOf::Failed, id, (bytes, None), began, options).await
     }
 
     async fn record_retry(
         &self,
         parent: &Snapshot,
-        (retry_of, choices): (RetryOf, Choices),
+        retry_of: RetryOf,
         id: ImportId,
         (bytes, about): (Bytes, Option<AboutFile>),
         receiving_at: UnixMillis,
-    ) -> Result<ImportId, RetryError> {
+        options: ImportOptions,
+    ) -> Result<Accepted, RetryError> {
         let mut file_name = FileName::from_client(parent.file_name());
         if retry_of == RetryOf::Failed {
             file_name = file_name.of_failed_records();
         }
         let of = parent.file_name().to_owned();
-        let relative = Relative { id: parent.row.id, file_name: of, retry_of, choices: choices.clone() };
-        let (owner, parent, start) = (parent.row.owner, Some(relative), Start::AtOnce);
-        let new = New { id, owner, file_name, receiving_at, bytes, about, choices, start, parent };
+        let choices = options.choices.clone();
+        let relative = Relative { id: parent.row.id, file_name: of, retry_of, choices };
+        let (owner, has_chosen_name) = (parent.row.owner, parent.row.has_chosen_name);
+        let parent = Some(relative);
+        let new = New { id, owner, file_name, has_chosen_name, receiving_at, bytes, about, options, parent };
         Ok(self.record(new).await?)
     }
 

@@ -142,6 +142,7 @@ mod tests {
             id,
             owner: UserId::generate(),
             file_name: "orders.csv".to_owned(),
+            has_chosen_name: false,
             size_bytes: 1,
             source_url: None,
             failed_rows_of: None,

@@ -50,6 +50,15 @@ pub(super) const COLUMNS: &str = "execution.function, execution.started_at, exec
      execution.max_attempts, execution.error, execution.error_at, execution.error_final, execution.earlier";
 
 impl Store {
+    /// Whether the file of the import that sent `event` has the name that came with the request.
+    pub async fn has_chosen_name(&self, event: &EventId) -> Result<bool> {
+        let chosen = sqlx::query("SELECT 1 FROM import WHERE event_id = $1 AND has_chosen_name = 1")
+            .bind(event.as_str())
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(chosen.is_some())
+    }
+
     /// Sets the file name of the import that sent `event` for an address.
     pub async fn name_fetched(&self, event: &EventId, file_name: &str) -> Result<()> {
         let search_name = SearchName::of(file_name);

@@ -26,6 +26,8 @@ pub struct ImportRow {
     pub id: ImportId,
     pub owner: UserId,
     pub file_name: String,
+    /// The file of an address has this name, whatever its server calls it.
+    pub has_chosen_name: bool,
     pub size_bytes: u64,
     /// The address that it is fetched from; None for an upload.
     pub source_url: Option<SourceUrl>,
@@ -113,7 +115,7 @@ impl Relative {
     }
 }
 
-pub(super) const COLUMNS: &str = "id, account_id, file_name, size_bytes, source_url, failed_rows_of, receiving_at, received_at, \
+pub(super) const COLUMNS: &str = "id, account_id, file_name, has_chosen_name, size_bytes, source_url, failed_rows_of, receiving_at, received_at, \
                        event_id, sent_at, refused, cancel_requested_at, finished_at, held_until, choices, parent_id, retry_of, \
                        (SELECT parent.file_name FROM import AS parent WHERE parent.id = import.parent_id) \
                        AS parent_file_name";
@@ -271,6 +273,7 @@ pub(super) fn read_import(row: &AnyRow) -> Result<ImportRow> {
         id: row.try_get::<String, _>("id")?.parse().map_err(corrupt_import)?,
         owner: row.try_get::<String, _>("account_id")?.parse().map_err(corrupt_import)?,
         file_name: row.try_get("file_name")?,
+        has_chosen_name: row.try_get::<i64, _>("has_chosen_name")? != 0,
         size_bytes: u64::try_from(row.try_get::<i64, _>("size_bytes")?).unwrap_or(0),
         source_url: row.try_get::<Option<String>, _>("source_url")?.map(SourceUrl),
         failed_rows_of: row.try_get::<Option<String>, _>("failed_rows_of")?.map(RunId::from),

@@ -7,6 +7,7 @@ use super::{
     about_file::save_about_file,
     choices::stored_choices,
     corrupt_import,
+    idempotency::{EarlierAnswer, KeyedRequest, answer_once},
     import_state::settle,
     imports::{ImportRow, Relative},
     is_away,
@@ -19,32 +20,62 @@ use crate::{
     csv::AboutFile,
 };
 
+/// An import to record.
+#[derive(Clone, Copy, Debug)]
+pub struct NewImport<'a> {
+    pub import: &'a ImportRow,
+    /// None for a held import.
+    pub event: Option<&'a OutboxRow>,
+    /// What is known of its stored file.
+    pub about: Option<&'a AboutFile>,
+    /// The request that makes it, if it may be sent again.
+    pub request: Option<&'a KeyedRequest>,
+}
+
+impl<'a> NewImport<'a> {
+    #[must_use]
+    pub fn new(import: &'a ImportRow) -> Self {
+        Self { import, event: None, about: None, request: None }
+    }
+}
+
+/// The result of recording an import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recording {
+    Done,
+    /// The parent has this retry of the same kind and with the same choices already. Nothing was recorded but the
+    /// answer to the request.
+    RetriedBefore(ImportId),
+    /// An earlier request with the same key has made an import. Nothing was recorded.
+    AnsweredBefore(EarlierAnswer),
+}
+
 impl Store {
-    /// Records an import and its event in one transaction; a held one has no event yet. A parent has at most one
-    /// retry of each kind and with the same choices: if there is one, nothing is recorded. Returns the id of the
-    /// recorded import. `about` is what is known of its stored file.
+    /// Records an import, its event, and the answer to its request in one transaction. A parent has at most one
+    /// retry of each kind and with the same choices.
     ///
     /// After [`Error::InDoubt`] call [`Store::is_recorded`]. After any other error nothing is recorded.
-    pub async fn create_import(
-        &self,
-        import: &ImportRow,
-        event: Option<&OutboxRow>,
-        about: Option<&AboutFile>,
-    ) -> Result<ImportId> {
+    pub async fn create_import(&self, new: NewImport<'_>) -> Result<Recording> {
+        let NewImport { import, event, about, request } = new;
         // A confirmed import must be in the database that the next start opens.
         self.file.check()?;
         let mut tx = self.begin_write().await?;
         let inserted = insert(&mut tx, import, "ON CONFLICT (parent_id, retry_of) DO NOTHING").await?;
-        if inserted.rows_affected() == 0
-            && let Some(parent) = &import.parent
-        {
-            let first: String =
-                sqlx::query_scalar("SELECT id FROM import WHERE parent_id = $1 AND retry_of = $2")
-                    .bind(parent.id.to_string())
-                    .bind(parent.stored_retry_of()?)
-                    .fetch_one(&mut *tx)
-                    .await?;
-            return first.parse().map_err(corrupt_import);
+        let first = match &import.parent {
+            Some(parent) if inserted.rows_affected() == 0 => Some(first_retry(&mut tx, parent).await?),
+            _ => None,
+        };
+        if let Some(request) = request {
+            let (owner, now) = (import.owner, import.received_at);
+            if let Some(earlier) =
+                answer_once(&mut tx, owner, request, first.unwrap_or(import.id), now).await?
+            {
+                return Ok(Recording::AnsweredBefore(earlier));
+            }
+        }
+        if let Some(first) = first {
+            tx.commit().await?;
+            return Ok(Recording::RetriedBefore(first));
         }
         if let Some(about) = about {
             save_about_file(&mut tx, import.id, about).await?;
@@ -54,7 +85,7 @@ impl Store {
             None => settle(&mut tx, import.id).await?,
         }
         match tx.commit().await {
-            Ok(()) => Ok(import.id),
+            Ok(()) => Ok(Recording::Done),
             Err(error) if self.is_postgres && is_away(&error) => Err(Error::InDoubt(error)),
             Err(error) => Err(error.into()),
         }
@@ -75,11 +106,21 @@ impl Store {
     }
 }
 
+/// The retry of a parent that was recorded first.
+async fn first_retry(tx: &mut Tx, retry: &Relative) -> Result<ImportId> {
+    let first: String = sqlx::query_scalar("SELECT id FROM import WHERE parent_id = $1 AND retry_of = $2")
+        .bind(retry.id.to_string())
+        .bind(retry.stored_retry_of()?)
+        .fetch_one(&mut **tx)
+        .await?;
+    first.parse().map_err(corrupt_import)
+}
+
 async fn insert(tx: &mut Tx, import: &ImportRow, on_conflict: &'static str) -> Result<AnyQueryResult> {
     let sql = format!(
         "INSERT INTO import (id, account_id, file_name, size_bytes, source_url, receiving_at, received_at, \
-         event_id, parent_id, retry_of, search_name, failed_rows_of, held_until, choices) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) {on_conflict}"
+         event_id, parent_id, retry_of, search_name, failed_rows_of, held_until, choices, has_chosen_name) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) {on_conflict}"
     );
     let parent = import.parent.as_ref();
     let inserted = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -97,6 +138,7 @@ async fn insert(tx: &mut Tx, import: &ImportRow, on_conflict: &'static str) -> R
         .bind(import.failed_rows_of.as_ref().map(RunId::as_str))
         .bind(import.held_until.map(|until| until.0))
         .bind(stored_choices(&import.choices)?)
+        .bind(i64::from(import.has_chosen_name))
         .execute(&mut **tx)
         .await?;
     Ok(inserted)

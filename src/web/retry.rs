@@ -26,7 +26,7 @@ pub async fn submit(
         Ok(choices) => choices,
         Err(refused) => return import::refused(owned, &fields, refused, &store, &site).await,
     };
-    let retry = imports.run_again(&owned.import, kind, choices).await?;
+    let retry = imports.run_again(&owned.import, kind, choices, None).await?.id;
     Ok(session::see_other(&format!("/imports/{retry}")))
 }
 

@@ -5,10 +5,9 @@ use actix_web::{HttpResponse, http::header::ContentType, mime, web};
 
 use crate::{
     base::time::UnixMillis,
-    csv::Choices,
     files::Storage,
     http::{error::Error, principal::Principal, session},
-    imports::{FileName, Imports, Start, Upload},
+    imports::{FileName, ImportOptions, Imports, Upload},
 };
 
 /// U.S. airports (a work of the U.S. Government, Data.gov), with five broken rows, and two names
@@ -47,6 +46,6 @@ pub async fn import(
     let mut file = storage.receive(size).await?;
     file.write(BYTES).await?;
     let upload = Upload { file_name: FileName::from_client(NAME), receiving_at, file };
-    let id = imports.accept(user.user, upload, Choices::default(), Start::AtOnce).await?;
-    Ok(session::see_other(&format!("/imports/{id}")))
+    let accepted = imports.accept(user.user, upload, ImportOptions::default()).await?;
+    Ok(session::see_other(&format!("/imports/{}", accepted.id)))
 }

@@ -12,6 +12,7 @@ use runboard::{
         imports::{ImportRow, Relative, RetryOf},
         last_choices::HeaderHash,
         outbox::OutboxRow,
+        record::{NewImport, Recording},
     },
 };
 
@@ -86,7 +87,14 @@ async fn each_distinct_reading(url: &str) {
             attempts: 0,
             next_attempt_at: UnixMillis(3),
         };
-        let recorded = store.create_import(&new, Some(&event), None).await.unwrap();
+        let recording = NewImport { event: Some(&event), ..NewImport::new(&new) };
+        let recorded = match store.create_import(recording).await.unwrap() {
+            Recording::RetriedBefore(first) => first,
+            recorded => {
+                assert_eq!(recorded, Recording::Done);
+                id
+            }
+        };
         if recorded == id {
             assert_eq!(store.import(id).await.unwrap().unwrap(), new);
             assert_eq!(store.choices_of_event(&new.event_id).await.unwrap(), *choices);

@@ -11,6 +11,7 @@ impl From<RetryError> for Error {
             RetryError::ReadAsBefore => return Self::ReadAsBefore,
             RetryError::NothingFailed => return Self::NothingFailed,
             RetryError::Deleted => return Self::NotFound,
+            RetryError::KeyUsed => return Self::KeyUsed,
             RetryError::OverQuota(_) => return Self::OverQuota,
             RetryError::FileMissing(_) => return Self::FileMissing,
             RetryError::Storage(error) => of_io(error),

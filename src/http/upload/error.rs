@@ -3,7 +3,7 @@
 use std::io;
 
 use actix_multipart::MultipartError;
-use actix_web::http::StatusCode;
+use actix_web::{error::PayloadError, http::StatusCode};
 
 use crate::{
     base::limits::bytes_at_most,
@@ -30,6 +30,10 @@ pub enum UploadError {
     Both,
     #[error("Choose up to {MAX_FILES} files at a time. Nothing was imported.")]
     TooManyFiles,
+    #[error("Send one file per request. Nothing was imported.")]
+    OneFile,
+    #[error("The form has the unknown field \"{0}\". Nothing was imported.")]
+    UnknownField(String),
     #[error("The form holds more than files and an address. Nothing was imported.")]
     TooManyFields,
     #[error(transparent)]
@@ -75,11 +79,26 @@ pub enum UploadError {
     InDoubt(#[source] store::Error),
     #[error("{0} was not tried, because the database is not answering.")]
     NotTried(FileName),
+    #[error("This Idempotency-Key was sent with another request. Nothing was imported; send a new key.")]
+    KeyUsed,
     #[error("The import could not be recorded. Nothing was kept; try again in a moment.")]
     Record(#[source] store::Error),
 }
 
+/// The most characters of a field's name that an error repeats.
+const LONGEST_FIELD_SHOWN: usize = 60;
+
 impl UploadError {
+    pub(super) fn unknown_field(name: &str) -> Self {
+        let shown = name.chars().filter(|c| !c.is_control()).take(LONGEST_FIELD_SHOWN);
+        Self::UnknownField(shown.collect())
+    }
+
+    /// Whether the import may be recorded nevertheless.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        matches!(self, Self::InDoubt(_))
+    }
+
     /// Whether the error is ours, not the sender's.
     pub(super) fn is_failure(&self) -> bool {
         matches!(
@@ -101,6 +120,8 @@ impl UploadError {
             | Self::NoAddress
             | Self::Both
             | Self::TooManyFiles
+            | Self::OneFile
+            | Self::UnknownField(_)
             | Self::NotAnAddress(_)
             | Self::Choice(_)
             | Self::LookAtAddress
@@ -109,6 +130,7 @@ impl UploadError {
             | Self::Binary(..) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge { .. } | Self::OverQuota(_) | Self::TooManyFields => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Broken => StatusCode::BAD_REQUEST,
+            Self::KeyUsed => StatusCode::CONFLICT,
             Self::Stalled => StatusCode::REQUEST_TIMEOUT,
             Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
             Self::Stopping | Self::DatabaseAway(_) | Self::InDoubt(_) | Self::NotTried(_) => {
@@ -128,10 +150,16 @@ impl From<io::Error> for UploadError {
     }
 }
 
+impl From<PayloadError> for UploadError {
+    fn from(why: PayloadError) -> Self {
+        if is_timeout(&why) { Self::Stalled } else { Self::Broken }
+    }
+}
+
 impl From<MultipartError> for UploadError {
     fn from(why: MultipartError) -> Self {
         match why {
-            MultipartError::Payload(why) if is_timeout(&why) => Self::Stalled,
+            MultipartError::Payload(why) => why.into(),
             _ => Self::Broken,
         }
     }
@@ -142,6 +170,7 @@ impl From<AcceptError> for UploadError {
         match error {
             AcceptError::Storage(error) => error.into(),
             AcceptError::Store(error) => error.into(),
+            AcceptError::KeyUsed => Self::KeyUsed,
         }
     }
 }

@@ -2,24 +2,26 @@
 
 use std::time::Duration;
 
-use actix_multipart::{Field, Multipart};
-use futures_util::TryStreamExt;
+use actix_multipart::Multipart;
+use bytes::Bytes;
+use futures_util::Stream;
 use tokio::time::timeout;
 
 use super::{
-    Refused,
+    Refused, Uploads,
+    body::{HashedBody, Part, Parts},
     error::{MAX_ADDRESS_BYTES, MAX_FILES, UploadError},
 };
 use crate::{
     base::time::UnixMillis,
     csv::Choices,
-    files::{Address, BinaryKind, Packing, Storage},
+    files::{Address, BinaryKind, Incoming, Packing},
     http::reading_fields::ReadingFields,
     imports::{FileName, Start, Upload},
-    store::quota::Reservation,
+    store::{idempotency::RequestHasher, quota::Reservation},
 };
 
-/// The form's fields, besides those of a reading. Others are skipped.
+/// The form's fields, besides those of a reading.
 const FILE_FIELD: &str = "file";
 const ADDRESS_FIELD: &str = "url";
 /// Not empty and not 0: the files are looked at before they are imported.
@@ -28,6 +30,32 @@ const LOOK_FIELD: &str = "look";
 /// The most parts in one form: its files, and the fields that browsers and programs add. Counts parts without
 /// a file or a known name, too.
 const MAX_PARTS: usize = 2 * MAX_FILES;
+
+/// What a form may hold.
+pub(super) struct FormRules {
+    most_files: usize,
+    /// Fields with other names are skipped, because browsers and their extensions add some.
+    skips_unknown_fields: bool,
+}
+
+impl FormRules {
+    pub(super) const PAGE: Self = Self { most_files: MAX_FILES, skips_unknown_fields: true };
+    pub(super) const PROGRAM: Self = Self { most_files: 1, skips_unknown_fields: false };
+
+    fn too_many_files(&self) -> UploadError {
+        if self.most_files == 1 { UploadError::OneFile } else { UploadError::TooManyFiles }
+    }
+}
+
+/// A form that is arriving.
+pub(super) struct Arriving<'a> {
+    /// Its length, if that is known.
+    pub announced: Option<u64>,
+    /// Hashes what it contains, if its request has a key.
+    pub hasher: Option<&'a mut RequestHasher>,
+    /// The user's quota for its files.
+    pub reservation: &'a mut Reservation,
+}
 
 /// The content of the form: files or an address, never both, and how they are to be read.
 #[derive(Debug)]
@@ -73,26 +101,39 @@ pub(super) const FORM_BYTES: u64 = 64 << 10;
 const UNREAD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Reads the form. Its files stream to storage with some KB in memory at a time, and refused files are
-/// deleted. `limit` applies to all files of a form together. `reservation` is the user's quota for them.
+/// deleted. The limit applies to all files of a form together.
 ///
-/// If the form's length is `announced`, a form that is too large or exceeds the quota is refused before its
+/// If the form's length is announced, a form that is too large or exceeds the quota is refused before its
 /// first byte.
 pub(super) async fn receive(
     form: &mut Multipart,
-    announced: Option<u64>,
-    storage: &Storage,
-    limit: u64,
-    reservation: &mut Reservation,
+    uploads: &Uploads,
+    rules: &FormRules,
+    arriving: Arriving<'_>,
 ) -> Result<Given, Refused> {
-    let announced = announced.unwrap_or(0).saturating_sub(FORM_BYTES);
-    if announced > limit {
+    let limit = uploads.max_bytes;
+    if arriving.announced.unwrap_or(0).saturating_sub(FORM_BYTES) > limit {
         return Err(UploadError::TooLarge { limit }.into());
     }
     let mut typed = String::new();
-    match read(form, announced, storage, limit, reservation, &mut typed).await {
+    match read(form, uploads, rules, arriving, &mut typed).await {
         Ok(given) => Ok(given),
         Err(error) => Err(Refused { typed, ..Refused::from(error) }),
     }
+}
+
+/// Reads a form only to hash it.
+pub(super) async fn skip(
+    form: &mut Multipart,
+    limit: u64,
+    hasher: Option<&mut RequestHasher>,
+) -> Result<(), UploadError> {
+    let mut parts = Parts::of(form, hasher, MAX_PARTS);
+    let mut room = limit.saturating_add(FORM_BYTES);
+    while let Some(mut part) = parts.next().await? {
+        part.body.skip(&mut room, limit).await?;
+    }
+    Ok(())
 }
 
 /// Refuses a form that was not read. An address in it is still read, so that the returned page can show it
@@ -105,12 +146,13 @@ pub(super) async fn refuse_unread(
     let mut typed = String::new();
     if announced.is_some_and(|bytes| bytes <= FORM_BYTES) {
         let reading = async {
-            while let Ok(Some(mut field)) = form.try_next().await {
-                if field.name() == Some(ADDRESS_FIELD) {
+            let mut parts = Parts::of(form, None, MAX_PARTS);
+            while let Ok(Some(mut part)) = parts.next().await {
+                if part.name == ADDRESS_FIELD {
                     // Of an address that is too long, the page shows the accepted part.
-                    let _ = read_address(&mut field, &mut typed).await;
+                    let _ = read_address(&mut part, &mut typed).await;
                 } else {
-                    while let Ok(Some(_)) = field.try_next().await {}
+                    while let Ok(Some(_)) = part.body.next().await {}
                 }
             }
         };
@@ -122,28 +164,26 @@ pub(super) async fn refuse_unread(
 
 async fn read(
     form: &mut Multipart,
-    announced: u64,
-    storage: &Storage,
-    limit: u64,
-    reservation: &mut Reservation,
+    uploads: &Uploads,
+    rules: &FormRules,
+    Arriving { announced, hasher, reservation }: Arriving<'_>,
     typed: &mut String,
 ) -> Result<Given, UploadError> {
+    let limit = uploads.max_bytes;
+    let announced = announced.unwrap_or(0).saturating_sub(FORM_BYTES);
     let mut files = Files::default();
     let mut room = limit;
     let (mut has_file_field, mut has_address_field) = (false, false);
-    let (mut parts, mut room_for_fields) = (0, FORM_BYTES);
+    let mut room_for_fields = FORM_BYTES;
     let (mut reading, mut start) = (ReadingFields::default(), Start::AtOnce);
-    while let Some(mut field) = form.try_next().await.map_err(UploadError::from)? {
-        parts += 1;
-        if parts > MAX_PARTS {
-            return Err(UploadError::TooManyFields);
-        }
-        has_file_field |= field.name() == Some(FILE_FIELD);
-        has_address_field |= field.name() == Some(ADDRESS_FIELD);
-        match field.name() {
-            Some(FILE_FIELD) if files.len() < MAX_FILES => {
+    let mut parts = Parts::of(form, hasher, MAX_PARTS);
+    while let Some(mut part) = parts.next().await? {
+        has_file_field |= part.name == FILE_FIELD;
+        has_address_field |= part.name == ADDRESS_FIELD;
+        match part.name.as_str() {
+            FILE_FIELD if files.len() < rules.most_files => {
                 let to_come = announced.saturating_sub(limit - room);
-                match receive_file(&mut field, to_come, storage, limit, room, reservation).await? {
+                match receive_file(part, to_come, uploads, room, reservation).await? {
                     None => {}
                     Some(Ok(upload)) => {
                         room -= upload.file.size();
@@ -152,15 +192,17 @@ async fn read(
                     Some(Err(refused)) => files.refused.push(refused),
                 }
             }
-            Some(FILE_FIELD) => return Err(UploadError::TooManyFiles),
-            Some(ADDRESS_FIELD) => read_address(&mut field, typed).await?,
+            FILE_FIELD => return Err(rules.too_many_files()),
+            ADDRESS_FIELD => read_address(&mut part, typed).await?,
             _ => {
-                let value = read_text(&mut field, &mut room_for_fields).await?;
-                let name = field.name().unwrap_or_default();
-                if name == LOOK_FIELD && !matches!(value.trim(), "" | "0") {
-                    start = Start::OnRequest;
+                let value = read_text(&mut part, &mut room_for_fields).await?;
+                if part.name == LOOK_FIELD {
+                    if !matches!(value.trim(), "" | "0") {
+                        start = Start::OnRequest;
+                    }
+                } else if !reading.add(&part.name, value.into()) && !rules.skips_unknown_fields {
+                    return Err(UploadError::unknown_field(&part.name));
                 }
-                reading.add(name, value.into());
             }
         }
     }
@@ -181,38 +223,60 @@ async fn read(
 /// Receives one file. Returns None if no file was chosen. An error of a file that arrived whole is returned
 /// as a value, because the fields after it must still be read.
 async fn receive_file(
-    field: &mut Field,
+    mut part: Part<'_>,
     announced: u64,
-    storage: &Storage,
-    limit: u64,
+    uploads: &Uploads,
     room: u64,
     reservation: &mut Reservation,
 ) -> Result<Option<Result<Upload, UploadError>>, UploadError> {
     let receiving_at = UnixMillis::now();
-    let name = field.content_disposition().and_then(|header| header.get_filename()).unwrap_or_default();
-    let chosen = !name.is_empty();
-    let file_name = FileName::from_client(name);
-    let mut file = storage.receive(announced).await?;
-    while let Some(bytes) = field.try_next().await.map_err(UploadError::from)? {
+    let mut file = uploads.storage.receive(announced).await?;
+    store(&mut part.body, &mut file, (room, uploads.max_bytes), reservation).await?;
+    if file.size() == 0 && part.file_name.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(checked(file, FileName::from_client(&part.file_name), receiving_at)))
+}
+
+/// Stores a body, which must fit into `room`, the rest of `limit`.
+pub(super) async fn store<S, E>(
+    body: &mut HashedBody<'_, S>,
+    file: &mut Incoming,
+    (room, limit): (u64, u64),
+    reservation: &mut Reservation,
+) -> Result<(), UploadError>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    UploadError: From<E>,
+{
+    while let Some(bytes) = body.next().await? {
         if bytes.len() as u64 > room.saturating_sub(file.size()) {
             return Err(UploadError::TooLarge { limit });
         }
         reservation.take(bytes.len() as u64)?;
         file.write(&bytes).await?;
     }
-    Ok(match (file.size(), BinaryKind::sniff(file.head())) {
-        (0, _) if !chosen => None,
-        (0, _) => Some(Err(UploadError::Empty(file_name))),
-        (_, Some(kind)) if Packing::of(kind).is_none() => Some(Err(UploadError::Binary(file_name, kind))),
+    Ok(())
+}
+
+/// A file that was received whole, unless it cannot be a CSV.
+pub(super) fn checked(
+    file: Incoming,
+    file_name: FileName,
+    receiving_at: UnixMillis,
+) -> Result<Upload, UploadError> {
+    match (file.size(), BinaryKind::sniff(file.head())) {
+        (0, _) => Err(UploadError::Empty(file_name)),
+        (_, Some(kind)) if Packing::of(kind).is_none() => Err(UploadError::Binary(file_name, kind)),
         // A packed file is unpacked by the function.
-        (_, Some(_) | None) => Some(Ok(Upload { file_name, receiving_at, file })),
-    })
+        (_, Some(_) | None) => Ok(Upload { file_name, receiving_at, file }),
+    }
 }
 
 /// Keeps only the beginning of an address that is too long.
-async fn read_address(field: &mut Field, typed: &mut String) -> Result<(), UploadError> {
+async fn read_address(part: &mut Part<'_>, typed: &mut String) -> Result<(), UploadError> {
     let mut bytes = Vec::new();
-    while let Some(piece) = field.try_next().await.map_err(UploadError::from)? {
+    while let Some(piece) = part.body.next().await? {
         let room = MAX_ADDRESS_BYTES - bytes.len();
         bytes.extend_from_slice(&piece[..piece.len().min(room)]);
         if piece.len() > room {
@@ -225,9 +289,9 @@ async fn read_address(field: &mut Field, typed: &mut String) -> Result<(), Uploa
 }
 
 /// The text of another field. All together must fit into `room`.
-async fn read_text(field: &mut Field, room: &mut u64) -> Result<String, UploadError> {
+async fn read_text(part: &mut Part<'_>, room: &mut u64) -> Result<String, UploadError> {
     let mut text = Vec::new();
-    while let Some(piece) = field.try_next().await.map_err(UploadError::from)? {
+    while let Some(piece) = part.body.next().await? {
         *room = room.checked_sub(piece.len() as u64).ok_or(UploadError::TooManyFields)?;
         text.extend_from_slice(&piece);
     }

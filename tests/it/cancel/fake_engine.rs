@@ -11,9 +11,8 @@ use runboard::{
         ids::{ImportId, RunId, UserId},
         time::UnixMillis,
     },
-    csv::Choices,
     files::Storage,
-    imports::{FileName, ImportState, Imports, Snapshot, Start, Upload},
+    imports::{FileName, ImportOptions, ImportState, Imports, Snapshot, Upload},
     inngest::Limits,
     progress::ProgressRegistry,
 };
@@ -112,7 +111,7 @@ impl Room {
         file.write(b"a\n1\n").await.unwrap();
         let name = FileName::from_client("a.csv");
         let upload = Upload { file_name: name, receiving_at: UnixMillis::now(), file };
-        self.imports.accept(owner, upload, Choices::default(), Start::AtOnce).await.unwrap()
+        self.imports.accept(owner, upload, ImportOptions::default()).await.unwrap().id
     }
 
     pub(crate) async fn cancel(&self, id: ImportId) {

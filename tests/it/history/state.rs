@@ -14,6 +14,7 @@ use runboard::{
         history::{Between, Filter, Order, StateFilter},
         imports::ImportRow,
         outbox::OutboxRow,
+        record::{NewImport, Recording},
     },
 };
 use sqlx::AnyPool;
@@ -100,7 +101,8 @@ async fn follows(url: &str) {
 
     // A held import starts once, as it is to be read then.
     let row = ImportRow { held_until: Some(UnixMillis(20)), ..row(owner) };
-    let held = store.create_import(&row, None, None).await.unwrap();
+    let held = row.id;
+    assert_eq!(store.create_import(NewImport::new(&row)).await.unwrap(), Recording::Done);
     assert_eq!(stands(&store, held).await, [StateFilter::Held]);
     assert!(store.unfinished_imports().await.unwrap().iter().all(|import| import.id != held));
     assert_eq!(store.next_outbox(owner).await.unwrap().filter(|event| event.import == held), None);
@@ -117,7 +119,8 @@ async fn follows(url: &str) {
 
     // It is deleted after its time, unless it has started.
     let row = ImportRow { held_until: Some(UnixMillis(20)), ..self::row(owner) };
-    let past = store.create_import(&row, None, None).await.unwrap();
+    let past = row.id;
+    assert_eq!(store.create_import(NewImport::new(&row)).await.unwrap(), Recording::Done);
     assert!(!store.has_started(past).await.unwrap());
     assert_eq!(store.held_until(UnixMillis(19), 10).await.unwrap(), []);
     assert_eq!(store.held_until(UnixMillis(20), 10).await.unwrap(), [row]);
@@ -167,7 +170,10 @@ async fn stands(store: &Store, import: ImportId) -> Vec<StateFilter> {
 
 async fn new_import(store: &Store, owner: UserId) -> ImportId {
     let row = row(owner);
-    store.create_import(&row, Some(&event_of(&row)), None).await.unwrap()
+    let event = event_of(&row);
+    let new = NewImport { event: Some(&event), ..NewImport::new(&row) };
+    assert_eq!(store.create_import(new).await.unwrap(), Recording::Done);
+    row.id
 }
 
 fn row(owner: UserId) -> ImportRow {
@@ -176,6 +182,7 @@ fn row(owner: UserId) -> ImportRow {
         id,
         owner,
         file_name: "a.csv".to_owned(),
+        has_chosen_name: false,
         size_bytes: 1,
         source_url: None,
         failed_rows_of: None,

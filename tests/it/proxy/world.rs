@@ -10,11 +10,10 @@ use runboard::{
         tasks::Tasks,
         time::UnixMillis,
     },
-    csv::Choices,
     engine::{self, Engine, Keys},
     files::{FetchLimits, Fetcher, LinkKey, Storage},
     function::{self, Processor, Share, Slots},
-    imports::{Dependencies, FileName, Imports, Snapshot, Start, Upload},
+    imports::{Dependencies, FileName, ImportOptions, Imports, Snapshot, Upload},
     inngest::{Backoff, Client, Limits, Registrar, Run, Server, SyncRequest},
     progress::ProgressRegistry,
     results::outputs::{self, Which},
@@ -148,7 +147,7 @@ impl World {
         file.write(records(|_| true, "\n").as_bytes()).await.unwrap();
         let name = FileName::from_client("records.csv");
         let upload = Upload { file_name: name, receiving_at: UnixMillis::now(), file };
-        self.imports.accept(self.owner, upload, Choices::default(), Start::AtOnce).await.unwrap()
+        self.imports.accept(self.owner, upload, ImportOptions::default()).await.unwrap().id
     }
 
     /// (processed, failed) of an upload.

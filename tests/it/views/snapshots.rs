@@ -54,6 +54,7 @@ pub fn sent() -> Snapshot {
         id: ImportId::generate(),
         owner: UserId::generate(),
         file_name: "orders-2026-11.csv".to_owned(),
+        has_chosen_name: false,
         size_bytes: 84_600_000,
         source_url: None,
         failed_rows_of: None,
