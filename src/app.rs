@@ -169,6 +169,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         storage.clone(),
         store.clone(),
     );
+    let previewer = Previewer::new(storage.clone(), config.max_record_bytes);
     let shared = Shared {
         origin: web::Data::new(PublicOrigin::new(config.public_url.as_ref(), public.local_addr()?)),
         site: web::Data::new(Site {
@@ -185,12 +186,13 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         uploads: web::Data::new(Uploads {
             imports: imports.clone(),
             storage: storage.clone(),
+            previewer: previewer.clone(),
             max_bytes: config.max_upload_bytes,
             stopping: background.stopping().clone(),
         }),
         store: web::Data::new(store.clone()),
         storage: web::Data::new(storage.clone()),
-        previewer: web::Data::new(Previewer::new(storage.clone(), config.max_record_bytes)),
+        previewer: web::Data::new(previewer),
         health: web::Data::new(Health {
             store: store.clone(),
             storage,

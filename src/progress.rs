@@ -47,14 +47,24 @@ pub struct ProgressRegistry {
     misses_ends: Arc<AtomicBool>,
 }
 
-/// A file that is being fetched: the bytes that have arrived, none of which is read yet.
+/// A file that is being copied before any of its rows can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receiving {
+    pub copying: Copying,
+    /// Of the file that is fetched, unpacked or decoded.
     pub bytes: u64,
-    /// None if the size was not announced.
+    /// None or 0 if it is unknown.
     pub total: Option<u64>,
     /// When the first byte arrived.
     pub since: UnixMillis,
+}
+
+/// Why a file is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copying {
+    Fetching,
+    Unpacking,
+    Decoding,
 }
 
 /// Where and when the current reading began. Earlier work (the fetch, failed attempts, steps before a
@@ -77,7 +87,7 @@ pub struct ProgressSnapshot {
     pub total_bytes: u64,
     /// The total number of rows, as another function reported.
     pub total_rows: Option<u64>,
-    /// Set while the file is being fetched.
+    /// Set while the file is being fetched, unpacked or decoded.
     pub receiving: Option<Receiving>,
     /// None before the first step of rows, and after a failed attempt until the next one reads.
     pub read_since: Option<ReadSince>,

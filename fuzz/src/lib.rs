@@ -54,6 +54,7 @@ impl<'d> Options<'d> {
         let lines = [None, Some("none"), Some("1"), Some("2"), Some("3"), Some("9")];
         let line = self.one_of(&lines);
         Choices {
+            sheet: None,
             encoding: None,
             delimiter: self.one_of(&delimiters).map(|name| Delimiter::named(name).expect("a delimiter")),
             quote: self.one_of(&[None, Some(Quote::Double), Some(Quote::Single), Some(Quote::None)]),

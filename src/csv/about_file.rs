@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Encoding, How, Layout, Part, Reading, Survey};
+use super::{Encoding, How, Layout, Part, Reading, SheetRead, Survey};
 
 /// What was learnt of a stored file while it arrived or was copied. Earlier versions stored none of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,9 @@ pub struct AboutFile {
     /// The encoding that a decoded copy had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Part<Encoding>>,
+    /// The sheet of an unpacked workbook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<SheetRead>,
     /// How failed records were read by the run that they come from, and are read again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_before: Option<ReadBefore>,
@@ -28,6 +31,9 @@ pub struct ReadBefore {
     /// None if an earlier version read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reading: Option<Reading>,
+    /// Of a workbook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<SheetRead>,
 }
 
 impl AboutFile {

@@ -4,6 +4,7 @@
 //! taken; docs/csv.md has the rules. A delimiter is judged by whole quoted records, never by lines.
 
 mod candidates;
+mod cells;
 mod comments;
 mod grid;
 mod guesses;
@@ -24,6 +25,7 @@ use super::{
     split::{line_end, without_half_line_end},
 };
 use candidates::Candidate;
+pub use cells::detect_cells;
 use grid::{Grid, Judged};
 use names::TableNames;
 use sample::Sample;
@@ -43,6 +45,17 @@ pub fn detect(
     encoding: Part<Encoding>,
     choices: &Choices,
     max_header_bytes: usize,
+) -> Result<(Layout, Reading), LayoutError> {
+    detect_in(sample, eof, encoding, choices, max_header_bytes, find)
+}
+
+fn detect_in(
+    sample: &[u8],
+    eof: bool,
+    encoding: Part<Encoding>,
+    choices: &Choices,
+    max_header_bytes: usize,
+    find: fn(&Sample<'_>, &Choices) -> Result<Detected, LayoutError>,
 ) -> Result<(Layout, Reading), LayoutError> {
     let sample = Sample::new(without_half_line_end(sample, eof), eof, encoding.value, max_header_bytes);
     if sample.text().is_empty() {

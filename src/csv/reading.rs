@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     dialect::{Delimiter, Escape, Quote},
     notes::Notes,
+    sheet::SheetName,
 };
 
 /// How a file is read. Stored with its run, shown to people and programs, and obeyed by every later step.
@@ -133,10 +134,14 @@ impl fmt::Display for HeaderAt {
     }
 }
 
-/// What a person chose. A part that was not chosen is detected.
+/// What a person chose. A part that was not chosen is detected. Each part is obeyed by the step that it is about: the
+/// sheet when a workbook is unpacked, the encoding when a file is decoded, the rest when its table is found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Choices {
+    /// Of a workbook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<SheetName>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Encoding>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -153,8 +158,11 @@ pub struct Choices {
 }
 
 /// A choice that cannot be taken. The text is for the person who made it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChoiceError {
+    /// The file has no such sheet; the text says which it has.
+    #[error("{0}")]
+    Sheet(String),
     #[error("Runboard does not know this encoding. Use a name such as UTF-8, windows-1252 or Shift_JIS.")]
     Encoding,
     #[error("A separator has 1 to {} bytes, and no line end, NUL or double quote.", Delimiter::LONGEST)]
@@ -171,7 +179,8 @@ pub enum ChoiceError {
 
 impl Choices {
     /// The form fields, in the order in which people see them.
-    pub const FIELDS: [&str; 6] = ["delimiter", "encoding", "quote", "escape", "header", "header_rows"];
+    pub const FIELDS: [&str; 7] =
+        ["sheet", "delimiter", "encoding", "quote", "escape", "header", "header_rows"];
 
     /// The most rows of a header.
     pub const MOST_HEADER_ROWS: u8 = 3;
@@ -182,10 +191,11 @@ impl Choices {
     /// # Errors
     /// The field does not allow the value.
     pub fn set(&mut self, field: &str, value: &str) -> Result<bool, ChoiceError> {
-        // A space can be a separator.
-        let value = if field == "delimiter" { value } else { value.trim() };
+        // A space can be a separator, and a part of a sheet's name.
+        let value = if matches!(field, "delimiter" | "sheet") { value } else { value.trim() };
         let chosen = (!value.is_empty() && value != "detect").then_some(value);
         match field {
+            "sheet" => self.sheet = chosen.map(SheetName::new),
             "encoding" => {
                 let labelled = |label: &str| Encoding::labelled(label).ok_or(ChoiceError::Encoding);
                 self.encoding = chosen.map(labelled).transpose()?;
@@ -243,6 +253,7 @@ impl Choices {
             Escape::Backslash => "backslash",
         });
         let values = [
+            self.sheet.as_ref().map(|sheet| sheet.field_value().to_owned()),
             self.delimiter.map(|delimiter| delimiter.name().to_owned()),
             self.encoding.map(|encoding| encoding.name().to_owned()),
             quote.map(str::to_owned),
@@ -268,6 +279,7 @@ mod tests {
     fn a_choice_is_taken_in_the_words_of_the_form() {
         let mut choices = Choices::default();
         for (field, value) in [
+            ("sheet", " Q1 "),
             ("encoding", "Latin1"),
             ("delimiter", "semicolon"),
             ("quote", "single"),
@@ -279,7 +291,7 @@ mod tests {
         }
         assert_eq!(
             serde_json::to_string(&choices).unwrap(),
-            r#"{"encoding":"windows-1252","delimiter":";","quote":"single","escape":"backslash","header":{"line":6},"headerRows":2}"#
+            r#"{"sheet":" Q1 ","encoding":"windows-1252","delimiter":";","quote":"single","escape":"backslash","header":{"line":6},"headerRows":2}"#
         );
         let mut again = Choices::default();
         for (field, value) in choices.fields() {

@@ -144,6 +144,12 @@ impl Incoming {
         }
     }
 
+    /// The path at which all bytes received so far can be read.
+    pub(super) async fn flushed(&mut self) -> io::Result<PathBuf> {
+        self.file.flush().await?;
+        Ok(self.path.clone())
+    }
+
     /// Bytes received so far.
     #[must_use]
     pub fn size(&self) -> u64 {

@@ -12,25 +12,9 @@ use crate::{
 };
 
 impl Processor {
-    /// Does the step `name` of `run`, at `position`: keeps the file that `copying` receives, with what its bytes
-    /// show, and holds its reservation until the step is committed. Stopping the run interrupts it.
+    /// Does the step `name` of `run`, at `position`: keeps the file that `copying` receives, with what the next
+    /// steps need to know, and holds its reservation until the step is committed. Stopping the run interrupts it.
     pub(super) async fn copy(
-        &self,
-        run: &RunId,
-        name: &str,
-        position: u32,
-        copying: impl Future<Output = Result<(Incoming, Option<Reservation>), FailureReason>>,
-    ) -> Result<Step, FailureReason> {
-        let copying = async {
-            let (file, reservation) = copying.await?;
-            let about = AboutFile::from(file.survey());
-            Ok((file, reservation, about))
-        };
-        self.copy_about(run, name, position, copying).await
-    }
-
-    /// As [`copy`](Self::copy); `copying` says what the next steps need to know.
-    pub(super) async fn copy_about(
         &self,
         run: &RunId,
         name: &str,

@@ -8,9 +8,13 @@ use std::{
 
 use super::{Processor, chain, failure::FailureReason, plan::open};
 use crate::{
-    base::ids::{EventId, RunId},
+    base::{
+        ids::{EventId, RunId},
+        time::UnixMillis,
+    },
     csv::{AboutFile, Encoding, Part, ToUtf8},
     files::{Incoming, Key},
+    progress::{Copying, Receiving, RunProgress},
     store::{quota::Reservation, steps::Step},
 };
 
@@ -47,7 +51,8 @@ impl Processor {
         encoding: FileEncoding,
         position: u32,
     ) -> Result<Step, FailureReason> {
-        self.copy_about(run, chain::DECODE, position, self.decoded(event, source, encoding)).await
+        let progress = self.progress.of(run);
+        self.copy(run, chain::DECODE, position, self.decoded(event, source, encoding, &progress)).await
     }
 
     /// Leaves no file if it is dropped before its end.
@@ -56,12 +61,13 @@ impl Processor {
         event: &EventId,
         source: &Key,
         FileEncoding { named, found }: FileEncoding,
+        progress: &RunProgress,
     ) -> Result<(Incoming, Option<Reservation>, AboutFile), FailureReason> {
         let named = named.map(Part::certain);
         for encoding in named.into_iter().chain([found]) {
             let is_last_choice = named != Some(encoding);
             if let Some((file, reservation)) =
-                self.decoded_as(event, source, encoding.value, is_last_choice).await?
+                self.decoded_as(event, source, (encoding.value, is_last_choice), progress).await?
             {
                 let about = AboutFile { encoding: Some(encoding), ..AboutFile::default() };
                 return Ok((file, reservation, about));
@@ -76,15 +82,18 @@ impl Processor {
         &self,
         event: &EventId,
         source: &Key,
-        encoding: Encoding,
-        allowed: bool,
+        (encoding, allowed): (Encoding, bool),
+        progress: &RunProgress,
     ) -> Result<Option<(Incoming, Option<Reservation>)>, FailureReason> {
         let mut reservation = self.quota.reserve_for(event).await?.map_err(FailureReason::OverQuota)?;
         let (storage, key) = (self.storage.clone(), source.clone());
         let mut decoding =
             tokio::task::spawn_blocking(move || Decoding::begin(open(&storage, &key)?, encoding)).await??;
         let mut file = self.storage.receive(decoding.size).await?;
+        let since = UnixMillis::now();
         while !decoding.is_over {
+            let (bytes, total) = (decoding.read, Some(decoding.size));
+            progress.set_receiving(Some(Receiving { copying: Copying::Decoding, bytes, total, since }));
             let next = move || decoding.next().map(|()| decoding);
             decoding = tokio::task::spawn_blocking(next).await??;
             if !allowed && decoding.decoder.has_escaped() {
@@ -103,6 +112,8 @@ impl Processor {
 struct Decoding {
     file: File,
     size: u64,
+    /// Bytes of it.
+    read: u64,
     decoder: ToUtf8,
     bytes: Vec<u8>,
     /// The newest block.
@@ -114,7 +125,7 @@ impl Decoding {
     fn begin(file: File, encoding: Encoding) -> Result<Self, FailureReason> {
         let size = file.metadata()?.len();
         let decoder = ToUtf8::new(encoding);
-        Ok(Self { file, size, decoder, bytes: Vec::new(), text: Vec::new(), is_over: false })
+        Ok(Self { file, size, read: 0, decoder, bytes: Vec::new(), text: Vec::new(), is_over: false })
     }
 
     /// Decodes the next block. Blocks.
@@ -123,6 +134,7 @@ impl Decoding {
         self.text.clear();
         (&self.file).take(BLOCK).read_to_end(&mut self.bytes)?;
         self.is_over = self.bytes.is_empty();
+        self.read = self.read.saturating_add(self.bytes.len() as u64);
         self.decoder.decode(&self.bytes, self.is_over, &mut self.text);
         Ok(())
     }

@@ -20,7 +20,7 @@ impl Processor {
         event: &EventId,
         of: &RunId,
     ) -> Result<Step, FailureReason> {
-        self.copy_about(run, chain::FAILED_ROWS, 0, self.failed_rows(event, of)).await
+        self.copy(run, chain::FAILED_ROWS, 0, self.failed_rows(event, of)).await
     }
 
     /// Leaves no file if it is dropped before its end.
@@ -44,7 +44,8 @@ impl Processor {
         for part in &records.parts {
             file.append(part, u64::MAX).await.map_err(gone)?;
         }
-        let read_before = ReadBefore { layout: records.layout, reading: records.reading };
+        let read_before =
+            ReadBefore { layout: records.layout, reading: records.reading, sheet: records.sheet };
         let about = AboutFile { read_before: Some(read_before), ..AboutFile::default() };
         Ok((file, reservation, about))
     }

@@ -11,7 +11,7 @@ use crate::{
     },
     csv::AboutFile,
     files::{Address, Arrival, Incoming},
-    progress::{Receiving, RunProgress},
+    progress::{Copying, Receiving, RunProgress},
     store::{quota::Reservation, steps::Step},
 };
 
@@ -24,7 +24,7 @@ impl Processor {
         address: &Address,
     ) -> Result<Step, FailureReason> {
         let progress = self.progress.of(run);
-        self.copy_about(run, chain::FETCH, 0, self.receive(event, address, &progress)).await
+        self.copy(run, chain::FETCH, 0, self.receive(event, address, &progress)).await
     }
 
     /// Receives the file at `address`, within the user's quota, and reports progress. Leaves no file if it is
@@ -59,8 +59,8 @@ impl Processor {
                 return ControlFlow::Break(());
             }
             let since = *since.get_or_insert_with(UnixMillis::now);
-            let receiving = Receiving { bytes: received.bytes, total: received.total, since };
-            progress.set_receiving(Some(receiving));
+            let (bytes, total) = (received.bytes, received.total);
+            progress.set_receiving(Some(Receiving { copying: Copying::Fetching, bytes, total, since }));
             ControlFlow::Continue(())
         };
         let fetched = self.fetcher.fetch(address, self.storage.receive(0).await?, told).await;

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::failure::FailureReason;
 use crate::{
     csv::{
-        Choices, Encoding, FirstRows, Layout, LayoutError, Output, Part, Pass, ReadBefore, Reading, ToUtf8,
-        detect,
+        Choices, Encoding, FirstRows, Layout, LayoutError, Output, Part, Pass, ReadBefore, Reading,
+        SheetRead, ToUtf8, detect, detect_cells,
     },
     files::{Address, Key, Storage, TextKind},
     results::Plan,
@@ -49,12 +49,13 @@ impl Plan {
     ) -> Result<Self, FailureReason> {
         let source = file.source.as_str().to_owned();
         let front = Front::read(storage, file, max_record_bytes)?;
-        let Front { size, layout, reading, first_rows, sample, is_whole } = front;
+        let Front { size, layout, reading, sheet, first_rows, sample, is_whole } = front;
         let rate = bytes_per_second(&layout, &sample, is_whole, max_record_bytes);
         Ok(Self {
             source,
             size,
             reading,
+            sheet,
             layout,
             max_record_bytes,
             step_bytes: step_size(rate, size, step_bytes),
@@ -96,6 +97,8 @@ pub(super) struct ToPlan {
     pub(super) encoding: Part<Encoding>,
     /// Its copy in UTF-8 is stored. Otherwise its front is decoded here.
     pub(super) is_decoded: bool,
+    /// The file holds the cells of this sheet.
+    pub(super) sheet: Option<SheetRead>,
     /// They are obeyed.
     pub(super) choices: Choices,
     /// The file holds failed records of another run, which are read as that run has read them.
@@ -109,6 +112,8 @@ pub(super) struct Front {
     pub(super) layout: Layout,
     /// None if an earlier version determined it.
     pub(super) reading: Option<Reading>,
+    /// Of a workbook.
+    pub(super) sheet: Option<SheetRead>,
     pub(super) first_rows: FirstRows,
     sample: Vec<u8>,
     /// The sample is the whole file.
@@ -122,28 +127,35 @@ impl Front {
         file: ToPlan,
         max_record_bytes: usize,
     ) -> Result<Self, FailureReason> {
-        let ToPlan { source, from, encoding, is_decoded, choices, read_before } = file;
+        let ToPlan { source, from, encoding, is_decoded, sheet, choices, read_before } = file;
         let mut file = open(storage, &source)?;
         let size = file.metadata()?.len();
         let mut decoder = (!is_decoded).then(|| ToUtf8::new(encoding.value));
         let mut wanted = SAMPLE;
         let mut sample = Vec::new();
         let mut is_whole = read_up_to(wanted, &mut file, decoder.as_mut(), &mut sample)?;
-        let (layout, reading) = if let Some(ReadBefore { layout, reading }) = read_before {
+        let max_header_bytes = max_record_bytes.min(MOST_HEADER);
+        let (layout, reading, sheet) = if let Some(ReadBefore { layout, reading, sheet }) = read_before {
             let wanted = layout.start.byte.saturating_add(SAMPLE);
             is_whole = read_up_to(wanted, &mut file, decoder.as_mut(), &mut sample)?;
-            (layout, reading)
+            (layout, reading, sheet)
         } else {
             // Before the header is searched for, because a file that is not a CSV may have endless lines.
             let end = if is_decoded && !is_whole { Some(end_of(&mut file, size)?) } else { None };
-            if (is_whole || end.is_some())
+            // A cell may hold any text.
+            if sheet.is_none()
+                && (is_whole || end.is_some())
                 && let Some(kind) = TextKind::sniff(&sample, end.as_deref())
             {
                 return Err(FailureReason::NotCsv { kind, from });
             }
             loop {
-                match detect(&sample, is_whole, encoding, &choices, max_record_bytes.min(MOST_HEADER)) {
-                    Ok((layout, reading)) => break (layout, Some(reading)),
+                let detected = match &sheet {
+                    Some(_) => detect_cells(&sample, is_whole, &choices, max_header_bytes),
+                    None => detect(&sample, is_whole, encoding, &choices, max_header_bytes),
+                };
+                match detected {
+                    Ok((layout, reading)) => break (layout, Some(reading), sheet),
                     Err(LayoutError::NeedMore) if !is_whole => wanted *= 2,
                     Err(error) => return Err(FailureReason::Header(error)),
                 }
@@ -154,7 +166,7 @@ impl Front {
             return Err(FailureReason::NoText);
         }
         let first_rows = FirstRows::read(&layout, &sample, is_whole, max_record_bytes);
-        Ok(Self { size, layout, reading, first_rows, sample, is_whole })
+        Ok(Self { size, layout, reading, sheet, first_rows, sample, is_whole })
     }
 }
 
@@ -254,6 +266,7 @@ mod tests {
             source: String::new(),
             size: 400 * GIB,
             reading: None,
+            sheet: None,
             layout: Layout::read(b"a\n", true, 10).unwrap(),
             max_record_bytes: 10,
             step_bytes: GIB,

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     base::time::UnixMillis,
     csv::{Choices, Counts, Encoding, Part, Survey, Surveyor},
-    files::{Address, Key, Storage},
+    files::{Address, Key, Storage, UnpackError},
     inngest::call::Call,
     progress::RunProgress,
     results::{PLAN, Plan},
@@ -36,14 +36,20 @@ impl Processor {
         let choices = self.store.choices_of_event(event).await?;
         // Failed records are in UTF-8, after the header of a file that was not packed.
         let are_failed_records = stored.is_by(chain::FAILED_ROWS) || stored.about.read_before.is_some();
-        if !are_failed_records
-            && ![chain::UNPACK, chain::DECODE].iter().any(|step| stored.is_by(step))
-            && let Some(packing) = self.packing(&stored.source).await?
-        {
-            return self.unpack(run, event, stored.source, packing, position).await;
+        if !are_failed_records && ![chain::UNPACK, chain::DECODE].iter().any(|step| stored.is_by(step)) {
+            match self.packing(&stored.source).await? {
+                Some(packing) => {
+                    let packed = (stored.source, packing);
+                    return self.unpack(run, event, packed, choices.sheet, position).await;
+                }
+                None if choices.sheet.is_some() => return Err(UnpackError::NotAWorkbook.into()),
+                None => {}
+            }
         }
         let encoding = match stored.about.encoding {
             Some(decoded) => decoded,
+            // Texts of cells have no other.
+            None if stored.about.sheet.is_some() => Part::certain(Encoding::UTF_8),
             None if are_failed_records => Part::guess(Encoding::UTF_8),
             None => {
                 let encoding = self.encoding(call, &stored, &choices).await?;
@@ -54,8 +60,8 @@ impl Processor {
             }
         };
         let Copied { source, about, .. } = stored;
-        let read_before = about.read_before;
-        let file = ToPlan { source, from, encoding, is_decoded: true, choices, read_before };
+        let (sheet, read_before) = (about.sheet, about.read_before);
+        let file = ToPlan { source, from, encoding, is_decoded: true, sheet, choices, read_before };
         self.plan(call, file, position).await
     }
 

@@ -8,15 +8,18 @@ use std::{
 use tokio::{task::JoinError, time::timeout};
 
 use super::{
-    Share, Slots,
+    Share, Slot, Slots,
     failure::FailureReason,
     plan::{Front, ToPlan, open},
-    unpack::unpacked_front,
+    unpack::{UnpackedFront, packing, unpacked_front},
 };
 use crate::{
     base::ids::UserId,
-    csv::{AboutFile, Choices, Encoding, FirstRows, HeaderAt, Part, ReadAs, Survey, ToUtf8},
-    files::{Key, Storage},
+    csv::{
+        AboutFile, Choices, Encoding, FirstRows, HeaderAt, Part, ReadAs, SheetName, SheetRead, Sheets,
+        Survey, ToUtf8,
+    },
+    files::{Incoming, Key, Packing, Storage, UnpackError},
     store::last_choices::HeaderHash,
 };
 
@@ -60,6 +63,9 @@ pub enum PreviewError {
     /// The import would fail. The text is for people: what is wrong, and what helps.
     #[error("{0}")]
     NotReadable(String),
+    /// The file has no such sheet. The text says which it has.
+    #[error("{0}")]
+    NoSuchSheet(String),
     /// Too many others are being read.
     #[error("no turn came in time")]
     Busy,
@@ -84,22 +90,62 @@ impl Previewer {
         about: AboutFile,
         choices: Choices,
     ) -> Result<Preview, PreviewError> {
-        let slot = timeout(WAITS, self.slots.acquire(&owner.to_string())).await;
-        let slot = slot.map_err(|_| PreviewError::Busy)?;
-        let unpacked = timeout(UNPACKING, unpacked_front(&self.storage, &source, UNPACKED)).await;
-        let front = unpacked.map_err(|_| PreviewError::NotReadable(TOO_SLOW.to_owned()))??;
+        let slot = self.slot(owner).await?;
+        let front = unpacked_front(&self.storage, &source, choices.sheet.clone(), UNPACKED);
+        let front = timeout(UNPACKING, front).await;
+        let front = front.map_err(|_| PreviewError::NotReadable(TOO_SLOW.to_owned()))??;
         // What the packed bytes have shown says nothing of those in them.
-        let (source, about) = match &front {
-            Some(front) => (front.key().clone(), AboutFile::default()),
-            None => (source, about),
+        let (source, about, front, sheet) = match front {
+            Some(UnpackedFront { file, sheet }) => {
+                (file.key().clone(), AboutFile::default(), Some(file), sheet)
+            }
+            None => (source, about, None, None),
         };
         let (storage, max_record_bytes) = (self.storage.clone(), self.max_record_bytes);
         let read = move || {
             // Held by the reading thread, which goes on if the request is dropped.
             let _held = (slot, front);
-            read(&storage, source, about, choices, max_record_bytes)
+            read(&storage, source, sheet, about, choices, max_record_bytes)
         };
         tokio::task::spawn_blocking(read).await?
+    }
+
+    /// The sheets of `source`, a stored file of `owner`. None if it is no workbook, or a damaged one.
+    pub async fn sheets(&self, owner: UserId, source: &Key) -> Result<Option<Sheets>, PreviewError> {
+        if packing(&self.storage, source).await? != Some(Packing::Zip) {
+            return Ok(None);
+        }
+        let _slot = self.slot(owner).await?;
+        let unpacking = self.storage.unpack(source, Packing::Zip, None, u64::MAX);
+        // One that takes too long is not listed.
+        Ok(timeout(UNPACKING, unpacking.sheets()).await.unwrap_or_default())
+    }
+
+    /// The sheet of `source`, a stored workbook of `owner`, that is meant by `name`.
+    pub async fn sheet_named(
+        &self,
+        owner: UserId,
+        source: &Key,
+        name: SheetName,
+    ) -> Result<SheetName, PreviewError> {
+        let _slot = self.slot(owner).await?;
+        Ok(self.storage.sheet_named(source, name).await.map_err(FailureReason::from)?)
+    }
+
+    /// As [`sheet_named`](Self::sheet_named), of a file that was received whole.
+    pub async fn sheet_received(
+        &self,
+        owner: UserId,
+        file: &mut Incoming,
+        name: SheetName,
+    ) -> Result<SheetName, PreviewError> {
+        let _slot = self.slot(owner).await?;
+        Ok(file.sheet_named(name).await.map_err(FailureReason::from)?)
+    }
+
+    async fn slot(&self, owner: UserId) -> Result<Slot, PreviewError> {
+        let slot = timeout(WAITS, self.slots.acquire(&owner.to_string())).await;
+        slot.map_err(|_| PreviewError::Busy)
     }
 }
 
@@ -107,22 +153,24 @@ impl Previewer {
 fn read(
     storage: &Storage,
     source: Key,
+    sheet: Option<SheetRead>,
     about: AboutFile,
     choices: Choices,
     max_record_bytes: usize,
 ) -> Result<Preview, PreviewError> {
     let read_before = about.read_before.clone().filter(|_| choices.is_empty());
     let encoding = match choices.encoding {
+        _ if sheet.is_some() => Part::certain(Encoding::UTF_8),
         _ if read_before.is_some() => Part::guess(Encoding::UTF_8),
         Some(chosen) => Part::chosen(chosen),
         None => encoding(storage, &source, &about)?,
     };
     let is_decoded = encoding.value.is_utf8();
-    let file = ToPlan { source, from: None, encoding, is_decoded, choices, read_before };
-    let Front { layout, reading, first_rows, .. } = Front::read(storage, file, max_record_bytes)?;
+    let file = ToPlan { source, from: None, encoding, is_decoded, sheet, choices, read_before };
+    let Front { layout, reading, sheet, first_rows, .. } = Front::read(storage, file, max_record_bytes)?;
     let reading = reading.ok_or(FailureReason::NoText)?;
     let header = (reading.header.value != HeaderAt::None).then(|| HeaderHash::of(&layout.header));
-    Ok(Preview { header, read_as: ReadAs { reading, dialect: layout.dialect }, first_rows })
+    Ok(Preview { header, read_as: ReadAs { reading, dialect: layout.dialect, sheet }, first_rows })
 }
 
 /// The encoding of a stored file, as far as its front tells. Blocks.
@@ -146,6 +194,9 @@ impl From<FailureReason> for PreviewError {
     fn from(why: FailureReason) -> Self {
         match why {
             FailureReason::Io(error) => Self::Storage(error),
+            FailureReason::Unpack(why @ (UnpackError::NoSuchSheet { .. } | UnpackError::NotAWorkbook)) => {
+                Self::NoSuchSheet(why.to_string())
+            }
             why => Self::NotReadable(why.to_string()),
         }
     }

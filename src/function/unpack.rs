@@ -1,14 +1,24 @@
 //! The step that unpacks a packed file: copies what it holds to storage, where every later step and attempt reads
 //! the same bytes.
 
-use std::io::Read;
+use std::{io::Read, time::Duration};
+
+use tokio::time::timeout;
 
 use super::{Processor, chain, failure::FailureReason, plan::open};
 use crate::{
-    base::ids::{EventId, RunId},
+    base::{
+        ids::{EventId, RunId},
+        time::UnixMillis,
+    },
+    csv::{AboutFile, SheetName, SheetRead},
     files::{BinaryKind, Incoming, Key, OutputFile, Packing, Storage, UnpackError},
+    progress::{Copying, Receiving, RunProgress},
     store::{quota::Reservation, steps::Step},
 };
+
+/// How long nothing may come out of a file until its progress is told again.
+const TOLD_EVERY: Duration = Duration::from_millis(500);
 
 impl Processor {
     /// How a stored file is packed; None if it is not.
@@ -16,29 +26,38 @@ impl Processor {
         packing(&self.storage, source).await
     }
 
-    /// Unpacks the stored file `source`.
+    /// Unpacks the stored file `source`, of a workbook the sheet that was chosen.
     pub(super) async fn unpack(
         &self,
         run: &RunId,
         event: &EventId,
-        source: Key,
-        packing: Packing,
+        (source, packing): (Key, Packing),
+        sheet: Option<SheetName>,
         position: u32,
     ) -> Result<Step, FailureReason> {
-        self.copy(run, chain::UNPACK, position, self.unpacked(event, source, packing)).await
+        let progress = self.progress.of(run);
+        let unpacked = self.unpacked(event, (source, packing), sheet, &progress);
+        self.copy(run, chain::UNPACK, position, unpacked).await
     }
 
     /// Unpacks `source` within the user's quota. Leaves no file if it is dropped before its end.
     async fn unpacked(
         &self,
         event: &EventId,
-        source: Key,
-        packing: Packing,
-    ) -> Result<(Incoming, Option<Reservation>), FailureReason> {
+        (source, packing): (Key, Packing),
+        sheet: Option<SheetName>,
+        progress: &RunProgress,
+    ) -> Result<(Incoming, Option<Reservation>, AboutFile), FailureReason> {
         let mut reservation = self.quota.reserve_for(event).await?.map_err(FailureReason::OverQuota)?;
         let mut file = self.storage.receive(0).await?;
-        let mut unpacking = self.storage.unpack(&source, packing, self.fetcher.max_bytes());
-        while let Some(block) = unpacking.next().await? {
+        let since = UnixMillis::now();
+        let mut unpacking = self.storage.unpack(&source, packing, sheet, self.fetcher.max_bytes());
+        loop {
+            let (bytes, total) = unpacking.unpacked();
+            let total = Some(total);
+            progress.set_receiving(Some(Receiving { copying: Copying::Unpacking, bytes, total, since }));
+            let Ok(next) = timeout(TOLD_EVERY, unpacking.next()).await else { continue };
+            let Some(block) = next? else { break };
             if let Some(reservation) = &mut reservation {
                 reservation.take(block.len() as u64).map_err(FailureReason::OverQuota)?;
             }
@@ -46,7 +65,8 @@ impl Processor {
             // Early, because an archive may be large. The first block has the whole head, or is the whole file.
             unpacking.check(file.head())?;
         }
-        Ok((file, reservation))
+        let about = AboutFile { sheet: unpacking.sheet(), ..AboutFile::from(file.survey()) };
+        Ok((file, reservation, about))
     }
 }
 
@@ -61,15 +81,26 @@ pub(super) async fn packing(storage: &Storage, source: &Key) -> Result<Option<Pa
     tokio::task::spawn_blocking(sniff).await?
 }
 
-/// Stores the front of what a packed file holds, whole lines of about `bytes`. It is deleted when it is dropped.
-/// None if the file is not packed.
+/// The front of what a packed file holds.
+pub(super) struct UnpackedFront {
+    /// It is deleted when it is dropped.
+    pub(super) file: OutputFile,
+    /// Of a workbook.
+    pub(super) sheet: Option<SheetRead>,
+}
+
+/// Stores the front of what a packed file holds, whole lines of about `bytes`, of a workbook those of the sheet that
+/// was chosen. None if the file is not packed.
 pub(super) async fn unpacked_front(
     storage: &Storage,
     source: &Key,
+    sheet: Option<SheetName>,
     bytes: usize,
-) -> Result<Option<OutputFile>, FailureReason> {
-    let Some(packing) = packing(storage, source).await? else { return Ok(None) };
-    let mut unpacking = storage.unpack(source, packing, u64::MAX);
+) -> Result<Option<UnpackedFront>, FailureReason> {
+    let Some(packing) = packing(storage, source).await? else {
+        return if sheet.is_some() { Err(UnpackError::NotAWorkbook.into()) } else { Ok(None) };
+    };
+    let mut unpacking = storage.unpack(source, packing, sheet, u64::MAX);
     let mut front = Vec::new();
     let mut is_whole = false;
     while front.len() < bytes && !is_whole {
@@ -82,11 +113,11 @@ pub(super) async fn unpacked_front(
     if !is_whole && let Some(end) = memchr::memrchr(b'\n', &front) {
         front.truncate(end + 1);
     }
-    let storage = storage.clone();
+    let (storage, sheet) = (storage.clone(), unpacking.sheet());
     let write = move || {
         let mut file = storage.create_output(&RunId::from("front".to_owned()))?;
         file.write(&front)?;
-        Ok(Some(file))
+        Ok(Some(UnpackedFront { file, sheet }))
     };
     tokio::task::spawn_blocking(write).await?
 }

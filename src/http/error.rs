@@ -296,7 +296,9 @@ impl From<PreviewError> for Error {
         let decision: Decision = match &error {
             PreviewError::Busy => |_| Self::PreviewsBusy,
             PreviewError::Storage(error) => of_io(error),
-            PreviewError::NotReadable(_) | PreviewError::BrokenOff(_) => Self::Internal,
+            PreviewError::NotReadable(_) | PreviewError::NoSuchSheet(_) | PreviewError::BrokenOff(_) => {
+                Self::Internal
+            }
         };
         decision(error.into())
     }

@@ -25,6 +25,7 @@ pub mod problem;
 pub mod reading_fields;
 pub mod serving;
 pub mod session;
+pub mod sheet;
 pub mod start;
 pub mod upload;
 

@@ -23,11 +23,19 @@ const LONGEST_VALUE: usize = 200;
 const MOST_VALUES: usize = 24;
 
 /// A field with a value that it does not allow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub struct RefusedField {
     pub field: &'static str,
     pub error: ChoiceError,
+}
+
+impl RefusedField {
+    /// The file has no such sheet, as `why` says.
+    #[must_use]
+    pub fn sheet(why: String) -> Self {
+        Self { field: "sheet", error: ChoiceError::Sheet(why) }
+    }
 }
 
 impl ReadingFields {
@@ -127,7 +135,7 @@ mod tests {
     #[test]
     fn what_was_chosen_gives_the_fields_that_choose_it() {
         let query =
-            b"delimiter=semicolon&encoding=windows-1252&quote=single&escape=backslash&header=6&header_rows=2";
+            b"sheet=Q1+2026&delimiter=semicolon&encoding=windows-1252&quote=single&escape=backslash&header=6&header_rows=2";
         let choices = ReadingFields::read(query).choices().unwrap();
         assert_eq!(ReadingFields::from(&choices), ReadingFields::read(query));
         let own = ReadingFields::read(b"delimiter=%7C%7C&header=none");

@@ -18,7 +18,8 @@ use super::audit;
 use crate::{
     base::ids::{ImportId, UserId},
     files::Storage,
-    imports::{Accepted, FileName, ImportOptions, Imports},
+    function::{PreviewError, Previewer},
+    imports::{Accepted, FileName, ImportOptions, Imports, Upload},
     store::quota::Reservation,
 };
 
@@ -26,6 +27,8 @@ use crate::{
 pub struct Uploads {
     pub imports: Imports,
     pub storage: Storage,
+    /// Finds the chosen sheets of workbooks.
+    pub previewer: Previewer,
     /// `RUNBOARD_MAX_UPLOAD_BYTES`.
     pub max_bytes: u64,
     /// Cancelled when the server begins to stop: no upload is accepted any more.
@@ -128,13 +131,13 @@ impl Uploads {
         let mut received = received.into_iter();
         while let Some(upload) = received.next() {
             let file_name = upload.file_name.clone();
-            match self.imports.accept(owner, upload, options.clone()).await {
+            match self.accept_file(owner, upload, options.clone()).await {
                 Ok(Accepted { id, .. }) => {
                     audit::has_made(request, id);
                     made.push(id);
                     taken.push(file_name);
                 }
-                Err(error) => errors.push(UploadError::from(error)),
+                Err(error) => errors.push(error),
             }
             // Each further file would wait for the database as long as this one did.
             if errors.last().is_some_and(UploadError::is_database_away) {
@@ -143,6 +146,28 @@ impl Uploads {
             }
         }
         if errors.is_empty() { Ok(made) } else { Err(Refused { errors, taken, typed: String::new() }) }
+    }
+
+    /// Accepts a file. The chosen sheet is replaced by the one of the workbook that is meant.
+    async fn accept_file(
+        &self,
+        owner: UserId,
+        mut upload: Upload,
+        mut options: ImportOptions,
+    ) -> Result<Accepted, UploadError> {
+        if let Some(name) = options.choices.sheet.take() {
+            let found = self.previewer.sheet_received(owner, &mut upload.file, name.clone()).await;
+            options.choices.sheet = Some(match found {
+                Ok(name) => name,
+                Err(PreviewError::NoSuchSheet(why) | PreviewError::NotReadable(why)) => {
+                    return Err(UploadError::Sheet(upload.file_name, why));
+                }
+                // The run will say it.
+                Err(PreviewError::Busy | PreviewError::BrokenOff(_)) => name,
+                Err(PreviewError::Storage(error)) => return Err(error.into()),
+            });
+        }
+        Ok(self.imports.accept(owner, upload, options).await?)
     }
 
     /// Reserves quota for a request whose body has this length. Held until the import is recorded. `around` is the

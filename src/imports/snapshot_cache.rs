@@ -194,7 +194,11 @@ mod tests {
         snapshot.runs[0].committed = RunReading {
             stretches: Some(Arc::new(Stretches::new(1))),
             first_rows: Some(Arc::new(first_rows)),
-            read_as: Some(Arc::new(ReadAs { reading: reading.unwrap(), dialect: Dialect::plain() })),
+            read_as: Some(Arc::new(ReadAs {
+                reading: reading.unwrap(),
+                dialect: Dialect::plain(),
+                sheet: None,
+            })),
         };
         snapshot
     }

@@ -9,7 +9,7 @@ pub struct Bar {
     pub share: f64,
     /// The part of `share` with failed rows.
     pub failed: f64,
-    /// Whether it shows received bytes instead of read rows.
+    /// Whether it shows received, unpacked or decoded bytes instead of read rows.
     pub is_receiving: bool,
     /// The same in words.
     pub label: String,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::ids::ImportId,
-    csv::Delimiter,
+    csv::{Delimiter, ReadAs},
     imports::{ImportState, RunSnapshot, Snapshot},
 };
 
@@ -22,7 +22,7 @@ pub struct ImportCard<'a> {
     /// Whether the page must poll for it.
     pub expects_news: bool,
     pub file_name: &'a str,
-    /// The file's size, or the host that it is fetched from, and what separates its fields once that is known.
+    /// The file's size, or the host that it is fetched from, and its sheet or what separates its fields once that is known.
     pub side_note: String,
     pub blocks: Vec<Block<'a>>,
     pub as_of: AsOf,
@@ -53,6 +53,9 @@ fn side_note(snapshot: &Snapshot) -> String {
         None => bytes(snapshot.row.size_bytes),
     };
     let read_as = snapshot.runs.iter().find_map(RunSnapshot::read_as);
+    if let Some(ReadAs { sheet: Some(sheet), .. }) = read_as {
+        return format!("{origin}, sheet \"{}\"", sheet.name.as_str());
+    }
     match read_as.map(|read_as| read_as.reading.delimiter.value) {
         // Unknown for a file that an earlier version read, too.
         None => origin,

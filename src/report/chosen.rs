@@ -1,7 +1,7 @@
 //! What a person chose about how a file is read, in words.
 
 use super::{encodings::encoding_in_full, format::grouped, reading::separators};
-use crate::csv::{Choices, Escape, HeaderAt, Quote, Reading};
+use crate::csv::{Choices, Escape, HeaderAt, Quote, ReadAs};
 
 /// `Separated by semicolons, Windows-1252 (Western Europe), no header`; empty if nothing was chosen.
 #[must_use]
@@ -24,6 +24,7 @@ pub fn choices_in_words(choices: &Choices) -> String {
         rows => format!("{rows} header rows"),
     });
     let parts = [
+        choices.sheet.as_ref().map(|sheet| format!("sheet \"{}\"", sheet.as_str())),
         choices.delimiter.map(|delimiter| format!("separated by {}", separators(delimiter))),
         choices.encoding.map(encoding_in_full),
         quote.map(str::to_owned),
@@ -36,9 +37,12 @@ pub fn choices_in_words(choices: &Choices) -> String {
 
 /// Whether a file is read as `choices` say.
 #[must_use]
-pub fn is_read_so(reading: &Reading, choices: &Choices) -> bool {
-    let Choices { encoding, delimiter, quote, escape, header, header_rows } = choices;
-    encoding.is_none_or(|chosen| chosen == reading.encoding.value)
+pub fn is_read_so(read_as: &ReadAs, choices: &Choices) -> bool {
+    let Choices { sheet, encoding, delimiter, quote, escape, header, header_rows } = choices;
+    let reading = &read_as.reading;
+    let read = read_as.sheet.as_ref().map(|read| &read.name);
+    sheet.as_ref().is_none_or(|chosen| Some(chosen) == read)
+        && encoding.is_none_or(|chosen| chosen == reading.encoding.value)
         && delimiter.is_none_or(|chosen| chosen == reading.delimiter.value)
         && quote.is_none_or(|chosen| chosen == reading.quote.value)
         && escape.is_none_or(|chosen| chosen == reading.escape.value)
@@ -61,8 +65,8 @@ mod tests {
         };
         assert_eq!(chosen(&[]), "");
         assert_eq!(
-            chosen(&[("delimiter", ";"), ("encoding", "latin1"), ("header", "none")]),
-            "separated by semicolons, Windows-1252 (Western Europe), no header"
+            chosen(&[("sheet", "Q1"), ("delimiter", ";"), ("encoding", "latin1"), ("header", "none")]),
+            "sheet \"Q1\", separated by semicolons, Windows-1252 (Western Europe), no header"
         );
         assert_eq!(
             chosen(&[("quote", "single"), ("escape", "backslash"), ("header", "1200"), ("header_rows", "2")]),

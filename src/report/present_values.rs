@@ -6,14 +6,15 @@ use super::{
     format::grouped,
     reading::{encoding_and_how, how, separators},
 };
-use crate::csv::{Escape, HeaderAt, How, Quote, Reading};
+use crate::csv::{Escape, HeaderAt, How, Quote, ReadAs};
 
 /// By form field.
 pub type PresentValues = BTreeMap<&'static str, String>;
 
 /// The values of a reading: `semicolons`, `line 6 (a guess)`.
 #[must_use]
-pub fn present_values(reading: &Reading) -> PresentValues {
+pub fn present_values(read_as: &ReadAs) -> PresentValues {
+    let reading = &read_as.reading;
     let say = |words: String, part: How| match how(part) {
         Some(how) => format!("{words} ({how})"),
         None => words,
@@ -38,6 +39,9 @@ pub fn present_values(reading: &Reading) -> PresentValues {
         ("escape", say(escape.to_owned(), reading.escape.how)),
         ("header", say(header, reading.header.how)),
     ]);
+    if let Some(sheet) = &read_as.sheet {
+        values.insert("sheet", say(sheet.name.as_str().to_owned(), sheet.how));
+    }
     if reading.header.value != HeaderAt::None {
         let rows = reading.header_rows;
         values.insert("header_rows", say(rows.value.to_string(), rows.how));

@@ -11,7 +11,7 @@ use crate::{
     csv::Counts,
     imports::RunSnapshot,
     inngest::RunStatus,
-    progress::Receiving,
+    progress::{Copying, Receiving},
 };
 
 /// The significant digits of an estimate.
@@ -38,7 +38,7 @@ pub struct Progress {
     pub counts: Option<Counts>,
     /// The share of the file that is read, 0 to 1.
     pub share: Option<f64>,
-    /// Set while the file is being fetched and no row can be read yet.
+    /// Set while the file is being fetched, unpacked or decoded, and no row can be read yet.
     pub receipt: Option<Receipt>,
     /// The total number of rows.
     pub total: Option<Total>,
@@ -48,9 +48,10 @@ pub struct Progress {
     pub left: Option<Duration>,
 }
 
-/// How much of a file has arrived.
+/// How much of a file has arrived, or is unpacked or decoded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Receipt {
+    pub copying: Copying,
     pub bytes: u64,
     pub total: Option<u64>,
     pub bytes_per_second: Option<u64>,
@@ -61,6 +62,7 @@ impl Receipt {
         let elapsed = at.since(receiving.since);
         let is_measured = elapsed >= SHORTEST_MEASURE && receiving.bytes > 0;
         Self {
+            copying: receiving.copying,
             bytes: receiving.bytes,
             total: receiving.total.filter(|total| *total > 0),
             bytes_per_second: is_measured.then(|| (receiving.bytes as f64 / elapsed.as_secs_f64()) as u64),
@@ -80,14 +82,23 @@ impl Receipt {
         time_left(to_go as f64 / speed as f64)
     }
 
-    /// `42% of 1.2 GB received`, `12.0 MB received`.
+    /// What is done with the bytes.
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
+        match self.copying {
+            Copying::Fetching => "received",
+            Copying::Unpacking => "unpacked",
+            Copying::Decoding => "decoded",
+        }
+    }
+
+    /// `42% of 1.2 GB received`, `12.0 MB unpacked`.
     #[must_use]
     pub fn in_words(&self) -> String {
+        let verb = self.verb();
         match (self.share(), self.total) {
-            (Some(share), Some(total)) => {
-                format!("{}% of {} received", whole_percent(share), bytes(total))
-            }
-            _ => format!("{} received", bytes(self.bytes)),
+            (Some(share), Some(total)) => format!("{}% of {} {verb}", whole_percent(share), bytes(total)),
+            _ => format!("{} {verb}", bytes(self.bytes)),
         }
     }
 }
@@ -236,7 +247,9 @@ impl Progress {
             Figure::new("to-go", left_over, count(self.to_go())),
             Figure::new("speed", speed, count(self.rows_per_second)),
             match &self.receipt {
-                Some(receipt) => Figure::new("read", "received", percent(receipt.share().map(whole_percent))),
+                Some(receipt) => {
+                    Figure::new("read", receipt.verb(), percent(receipt.share().map(whole_percent)))
+                }
                 None => Figure::new("read", "read", percent(self.percent())),
             },
         ];

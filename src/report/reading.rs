@@ -5,15 +5,20 @@ use super::{
     format::{counted, grouped},
 };
 use crate::csv::{
-    Delimiter, Dialect, Encoding, Escape, HeaderAt, How, Note, Notes, Part, Quote, ReadAs, Reading,
+    Delimiter, Dialect, Encoding, Escape, HeaderAt, How, Note, Notes, Part, Quote, ReadAs, Reading, SheetRead,
 };
 
 /// The line of a file that has so many `columns`, with its full stop: `Separated by semicolons, Windows-1252
-/// (Western Europe, a guess), header in line 6 (5 lines above it left out), 2 empty columns left out.`
+/// (Western Europe, a guess), header in line 6 (5 lines above it left out), 2 empty columns left out.` A workbook has
+/// a sheet instead of a separator and an encoding, unless a separator was chosen.
 #[must_use]
 pub fn reading_line(read_as: &ReadAs, columns: Option<usize>) -> String {
-    let ReadAs { reading, dialect } = read_as;
-    let mut parts = vec![separator(reading, columns), encoding_and_how(reading)];
+    let ReadAs { reading, dialect, sheet } = read_as;
+    let mut parts = match sheet {
+        None => vec![separator(reading, columns), encoding_and_how(reading)],
+        Some(sheet) if reading.delimiter.how == How::Certain => vec![sheet_and_others(sheet)],
+        Some(sheet) => vec![sheet_and_others(sheet), lower_first(&separator(reading, columns))],
+    };
     parts.extend(quote(reading.quote));
     parts.extend(escape(reading.escape));
     parts.extend(dialect_notes(dialect));
@@ -48,6 +53,34 @@ fn with_how(words: String, part: How) -> String {
     }
 }
 
+/// `Sheet "Orders", the first of 3 with rows (1 more is hidden)`.
+fn sheet_and_others(read: &SheetRead) -> String {
+    let SheetRead { name, how: certainty, sheets } = read;
+    let words = with_how(format!("Sheet \"{}\"", name.as_str()), *certainty);
+    let is_hidden = sheets.find(name).is_some_and(|sheet| sheet.is_hidden);
+    let (shown, hidden) = (sheets.with_rows(is_hidden), sheets.with_rows(!is_hidden));
+    let place = match (certainty, sheets.count()) {
+        (_, ..=1) => return words,
+        (How::Chosen, count) if !sheets.are_examined() => format!("one of {} sheets", grouped(count)),
+        (_, count) if !sheets.are_examined() => format!("the first with rows of {} sheets", grouped(count)),
+        _ if shown <= 1 && hidden == 0 => "the only one with rows".to_owned(),
+        _ if shown <= 1 && is_hidden => "the only hidden one with rows".to_owned(),
+        _ if shown <= 1 => "the only visible one with rows".to_owned(),
+        (How::Chosen, _) if is_hidden => format!("one of {} hidden ones with rows", grouped(shown)),
+        (How::Chosen, _) => format!("one of {} with rows", grouped(shown)),
+        _ => format!("the first of {} with rows", grouped(shown)),
+    };
+    let others = match hidden {
+        0 => String::new(),
+        hidden => {
+            let verb = if hidden == 1 { "is" } else { "are" };
+            let what = if is_hidden { "visible" } else { "hidden" };
+            format!(" ({} more {verb} {what})", grouped(hidden))
+        }
+    };
+    format!("{words}, {place}{others}")
+}
+
 fn separator(reading: &Reading, columns: Option<usize>) -> String {
     let Part { value, how } = reading.delimiter;
     if let Some(said) = reading.notes.of(Note::SeparatorLine) {
@@ -61,6 +94,12 @@ fn separator(reading: &Reading, columns: Option<usize>) -> String {
         _ if value == Delimiter::NONE => with_how("One column".to_owned(), how),
         _ => with_how(format!("Separated by {}", separators(value)), how),
     }
+}
+
+/// Words that no longer begin a sentence.
+fn lower_first(words: &str) -> String {
+    let mut chars = words.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
 /// A delimiter as a plural, after "Separated by".

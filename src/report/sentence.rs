@@ -14,6 +14,7 @@ use crate::{
     base::{ids::EVENT_NAME, time::UnixMillis},
     csv::Counts,
     imports::{EngineOutage, FetchedFrom, ImportState, OutageCause, Planned, RunSnapshot, Snapshot},
+    progress::Copying,
 };
 
 /// One or two sentences. Times are shown in the viewer's zone.
@@ -287,10 +288,14 @@ fn running<'a>(snapshot: &'a Snapshot, run: &RunSnapshot, progress: &Progress) -
 
 fn receiving<'a>(receipt: &Receipt, from: Option<&'a FetchedFrom>) -> Sentence<'a> {
     let host = from.map_or("the address", |from| from.host.as_str());
-    if receipt.bytes == 0 {
-        return Sentence::text("Waiting for the first bytes from ").then(host).then(".");
-    }
-    let mut sentence = Sentence::text(receipt.in_words()).then(" from ").then(host);
+    let is_begun = receipt.bytes > 0;
+    let mut sentence = match receipt.copying {
+        Copying::Fetching if is_begun => Sentence::text(receipt.in_words()).then(" from ").then(host),
+        Copying::Fetching => return Sentence::text("Waiting for the first bytes from ").then(host).then("."),
+        _ if is_begun => Sentence::text(receipt.in_words()),
+        Copying::Unpacking => return Sentence::text("Unpacking the file."),
+        Copying::Decoding => return Sentence::text("Decoding the file."),
+    };
     if let Some(speed) = receipt.bytes_per_second {
         sentence = sentence.then(", ").measure(format!("{}/s", bytes(speed)));
     }

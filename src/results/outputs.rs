@@ -4,7 +4,7 @@ use std::io;
 
 use crate::{
     base::{ids::RunId, time::UnixMillis},
-    csv::{Dialect, Encoding, Layout, Reading},
+    csv::{Dialect, Encoding, Layout, Reading, SheetRead},
     files::{Key, Storage},
     results::{PLAN, Plan},
     store::{self, Store, steps::Step},
@@ -40,6 +40,8 @@ pub struct FailedRecords {
     pub layout: Layout,
     /// None if an earlier version read it.
     pub reading: Option<Reading>,
+    /// Of a workbook.
+    pub sheet: Option<SheetRead>,
     /// The records' original bytes. Each record ends with its line end; the last may have none.
     pub parts: Vec<Key>,
 }
@@ -90,9 +92,9 @@ pub async fn failed_records(store: &Store, run: &RunId) -> store::Result<Option<
     let steps = store.steps(run).await?;
     let Some(plan) = plan(run, &steps)? else { return Ok(None) };
     let parts: Vec<Key> = steps.into_iter().filter_map(|step| step.files.raw).map(Key::from_stored).collect();
-    let Plan { source, layout, reading, .. } = plan;
+    let Plan { source, layout, reading, sheet, .. } = plan;
     let source = Key::from_stored(source);
-    Ok((!parts.is_empty()).then_some(FailedRecords { source, layout, reading, parts }))
+    Ok((!parts.is_empty()).then_some(FailedRecords { source, layout, reading, sheet, parts }))
 }
 
 /// The plan of a run, once that step is finished.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::csv::{FirstRows, Layout, ReadAs, Reading};
+use crate::csv::{FirstRows, Layout, ReadAs, Reading, SheetRead};
 
 /// The name of the step that determines how the file is read.
 pub const PLAN: &str = "plan";
@@ -17,6 +17,9 @@ pub struct Plan {
     /// None in a plan of an earlier version, which read every file as UTF-8 with commas and a header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reading: Option<Reading>,
+    /// The sheet of a workbook that the file is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<SheetRead>,
     pub layout: Layout,
     /// A record longer than this fails.
     pub max_record_bytes: usize,
@@ -34,6 +37,6 @@ impl Plan {
     #[must_use]
     pub fn read_as(&self) -> Option<ReadAs> {
         let reading = self.reading.clone()?;
-        Some(ReadAs { reading, dialect: self.layout.dialect.clone() })
+        Some(ReadAs { reading, dialect: self.layout.dialect.clone(), sheet: self.sheet.clone() })
     }
 }

@@ -10,7 +10,7 @@ use crate::{
         ids::{ImportId, RunId},
         time::UnixMillis,
     },
-    csv::{AboutFile, Counts, Dialect, FirstRows, Notes, ReadAs, Reading, Reasons, Stretches},
+    csv::{AboutFile, Counts, Dialect, FirstRows, Notes, ReadAs, Reading, Reasons, SheetRead, Stretches},
 };
 
 /// One finished step of a run.
@@ -184,6 +184,8 @@ impl Store {
             first_rows: Option<FirstRows>,
             #[serde(default)]
             reading: Option<Reading>,
+            #[serde(default)]
+            sheet: Option<SheetRead>,
             layout: PlannedLayout,
         }
         #[derive(Deserialize)]
@@ -198,8 +200,8 @@ impl Store {
                 .await?;
         let Some(plan) = plan else { return Ok(PlannedFront::default()) };
         let plan: Planned = serde_json::from_str(&plan).map_err(|why| corrupt("result", why))?;
-        let dialect = plan.layout.dialect;
-        let read_as = plan.reading.map(|reading| ReadAs { reading, dialect });
+        let (dialect, sheet) = (plan.layout.dialect, plan.sheet);
+        let read_as = plan.reading.map(|reading| ReadAs { reading, dialect, sheet });
         Ok(PlannedFront { first_rows: plan.first_rows, read_as })
     }
 

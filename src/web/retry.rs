@@ -6,7 +6,8 @@ use url::form_urlencoded;
 
 use super::{pages::import, site::Site};
 use crate::{
-    http::{error::Error, principal::OwnedImport, reading_fields::ReadingFields, session},
+    function::Previewer,
+    http::{error::Error, principal::OwnedImport, reading_fields::ReadingFields, session, sheet::find_sheet},
     imports::Imports,
     store::{Store, imports::RetryOf},
 };
@@ -16,16 +17,21 @@ pub async fn submit(
     owned: OwnedImport,
     request: HttpRequest,
     form: web::Bytes,
-    imports: web::Data<Imports>,
+    (imports, previewer): (web::Data<Imports>, web::Data<Previewer>),
     store: web::Data<Store>,
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
     let kind = asked_for(&form, request.query_string())?;
     let fields = ReadingFields::of_request(&form, request.query_string());
-    let choices = match fields.choices() {
+    let mut choices = match fields.choices() {
         Ok(choices) => choices,
-        Err(refused) => return import::refused(owned, &fields, refused, &store, &site).await,
+        Err(refused) => {
+            return import::refused(owned, &fields, refused, (&imports, &previewer), &store, &site).await;
+        }
     };
+    if let Err(refused) = find_sheet(&mut choices, &owned.import, &imports, &previewer).await? {
+        return import::refused(owned, &fields, refused, (&imports, &previewer), &store, &site).await;
+    }
     let retry = imports.run_again(&owned.import, kind, choices, None).await?.id;
     Ok(session::see_other(&format!("/imports/{retry}")))
 }

@@ -8,6 +8,7 @@ use actix_web::{
 
 use super::views::{PreviewFragment, render};
 use crate::{
+    csv::Sheets,
     function::{Preview, PreviewError, Previewer},
     http::{
         error::Error,
@@ -24,7 +25,7 @@ use crate::{
 /// The outcome of a look at a file.
 #[derive(Clone, Debug)]
 pub enum Looked {
-    Rows(Preview),
+    Rows(Box<Preview>),
     /// Why there are no rows.
     Nothing(String),
     Refused(RefusedField),
@@ -35,7 +36,7 @@ impl Looked {
     #[must_use]
     pub fn refused(&self) -> Option<RefusedField> {
         match self {
-            Self::Refused(refused) => Some(*refused),
+            Self::Refused(refused) => Some(refused.clone()),
             Self::Rows(_) | Self::Nothing(_) => None,
         }
     }
@@ -45,6 +46,15 @@ impl Looked {
     pub fn header(&self) -> Option<&HeaderHash> {
         match self {
             Self::Rows(preview) => preview.header.as_ref(),
+            Self::Nothing(_) | Self::Refused(_) => None,
+        }
+    }
+
+    /// The sheets of the workbook whose rows are shown.
+    #[must_use]
+    pub fn sheets(&self) -> Option<&Sheets> {
+        match self {
+            Self::Rows(preview) => preview.read_as.sheet.as_ref().map(|sheet| &sheet.sheets),
             Self::Nothing(_) | Self::Refused(_) => None,
         }
     }
@@ -95,8 +105,22 @@ pub async fn look(
         return Ok(Looked::Nothing("The file is not stored here yet.".to_owned()));
     };
     match previewer.read(import.row.owner, file, about, choices).await {
-        Ok(preview) => Ok(Looked::Rows(preview)),
+        Ok(preview) => Ok(Looked::Rows(Box::new(preview))),
         Err(PreviewError::NotReadable(why)) => Ok(Looked::Nothing(why)),
+        Err(PreviewError::NoSuchSheet(why)) => Ok(Looked::Refused(RefusedField::sheet(why))),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The sheets of an import's file. None if it is no workbook, or its sheets cannot be listed.
+pub async fn sheets(
+    import: &Owned,
+    imports: &Imports,
+    previewer: &Previewer,
+) -> Result<Option<Sheets>, Error> {
+    let Some((file, _)) = imports.stored_file(import).await? else { return Ok(None) };
+    Ok(previewer.sheets(import.row.owner, &file).await.unwrap_or_else(|error| {
+        tracing::debug!(import = %import.row.id, %error, "cannot list the sheets of a file");
+        None
+    }))
 }

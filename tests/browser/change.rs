@@ -3,6 +3,7 @@
 use thirtyfour::prelude::*;
 
 use crate::{
+    book::{rows, workbook},
     chromium::Chromium,
     support::spawn_app,
     upload::{at_import, choose, file, on_the_dashboard, text},
@@ -95,6 +96,70 @@ async fn a_file_that_is_looked_at_first_runs_when_import_is_pressed_and_goes_whe
     click(&chromium, ".button.danger").await;
     let is_told = async || text(&chromium, ".notice").await.starts_with("unwanted.csv");
     chromium.wait_for("the dashboard", is_told).await;
+    chromium.stop().await;
+    app.stop().await;
+}
+
+/// A workbook of an empty sheet and two with rows.
+fn orders(chromium: &Chromium) -> String {
+    let (first, second) = (rows(&[&["id"], &["1"]]), rows(&[&["id"], &["22"]]));
+    let book = workbook(&[("Cover", "", ""), ("January", "", &first), ("February", "", &second)], "");
+    file(chromium, "orders.xlsx", book)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sheet_of_a_workbook_is_chosen_before_it_is_imported_and_after() {
+    let (app, chromium) = on_the_dashboard().await;
+    click(&chromium, "#look").await;
+    choose(&chromium, &[orders(&chromium)]).await;
+    at_import(&chromium).await;
+    chromium.wait_for_state("Held").await;
+    wait_for_line(&chromium, "Sheet \"January\", the first of 2 with rows").await;
+    pick(&chromium, "sheet", "Cover").await;
+    wait_for_line(&chromium, "The sheet \"Cover\" is empty.").await;
+    pick(&chromium, "sheet", "February").await;
+    wait_for_line(&chromium, "Sheet \"February\" (chosen), one of 2 with rows").await;
+    assert!(first_cells(&chromium).await.contains("22"), "{}", first_cells(&chromium).await);
+    click(&chromium, ".change-actions [type=submit]:not(.show-rows)").await;
+    chromium.wait_for_state("Completed").await;
+    assert!(text(&chromium, ".how-read").await.starts_with("Sheet \"February\" (chosen)"));
+
+    let first = chromium.driver.current_url().await.unwrap();
+    click(&chromium, "#change summary").await;
+    wait_for_line(&chromium, "Sheet \"February\"").await;
+    pick(&chromium, "sheet", "detect").await;
+    wait_for_line(&chromium, "Sheet \"January\"").await;
+    click(&chromium, ".change-actions [type=submit]:not(.show-rows)").await;
+    let is_elsewhere = async || chromium.driver.current_url().await.unwrap() != first;
+    chromium.wait_for("the new import", is_elsewhere).await;
+    chromium.wait_for_state("Completed").await;
+    assert!(text(&chromium, ".how-read").await.starts_with("Sheet \"January\", the first of 2"));
+    chromium.stop().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sheet_is_chosen_without_scripts() {
+    let app = spawn_app().await;
+    let chromium = Chromium::start_without_scripts().await;
+    let page = &chromium.driver;
+    page.goto(format!("{}/sign-up", app.origin)).await.unwrap();
+    chromium.fill_in_account("mira@example.org").await;
+    click(&chromium, "#look").await;
+    page.find(By::Id("file")).await.unwrap().send_keys(&orders(&chromium)).await.unwrap();
+    click(&chromium, ".drop-choose button[type=submit]").await;
+    at_import(&chromium).await;
+    chromium.wait_for_state("Held").await;
+    pick(&chromium, "sheet", "Cover").await;
+    click(&chromium, ".show-rows").await;
+    wait_for_line(&chromium, "The sheet \"Cover\" is empty.").await;
+    pick(&chromium, "sheet", "February").await;
+    click(&chromium, ".show-rows").await;
+    wait_for_line(&chromium, "Sheet \"February\" (chosen)").await;
+    assert_eq!(chromium.evaluate("return document.getElementById('change-sheet').value").await, "February");
+    click(&chromium, ".change-actions [type=submit]:not(.show-rows)").await;
+    chromium.wait_for_state("Completed").await;
+    assert!(text(&chromium, ".how-read").await.starts_with("Sheet \"February\" (chosen)"));
     chromium.stop().await;
     app.stop().await;
 }

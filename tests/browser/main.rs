@@ -27,6 +27,14 @@ mod upload;
 #[allow(dead_code)]
 mod support;
 
+#[path = "../it/packed/book.rs"]
+#[allow(dead_code)]
+mod book;
+
+#[path = "../it/packed/pack.rs"]
+#[allow(dead_code)]
+mod pack;
+
 #[path = "../it/honest_states/world.rs"]
 #[allow(dead_code)]
 mod world;

@@ -67,6 +67,13 @@ pub(super) fn of_first_line<'t>(front: Judged<'t>, choices: &Choices) -> Option<
 }
 
 impl<'t> Candidate<'t> {
+    /// RFC 4180, whatever else would fit.
+    pub(super) fn plain(front: Judged<'t>) -> Option<Self> {
+        let grid = Grid::new(Dialect::plain(), front);
+        let table = Table::find(&grid)?;
+        Some(Self { grid, table, score: 0.0 })
+    }
+
     /// The same delimiter for all of a front of which only the beginning was tried.
     pub(super) fn on_all_of(self, front: Judged<'t>, choices: &Choices) -> Option<Self> {
         if self.grid.front.text.len() == front.text.len() {

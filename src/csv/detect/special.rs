@@ -36,7 +36,8 @@ pub(super) fn separator_line(sample: &Sample<'_>) -> (Option<Delimiter>, Cursor)
 
 /// The reading of one of our `failed.csv` files, in any separator. None if this is an ordinary file.
 pub(super) fn failed_csv(sample: &Sample<'_>, choices: &Choices) -> Result<Option<Detected>, LayoutError> {
-    if !choices.is_empty() {
+    // Which sheet the text is of says nothing about it.
+    if !(Choices { sheet: None, ..choices.clone() }).is_empty() {
         return Ok(None);
     }
     let (_, top) = separator_line(sample);

@@ -2,6 +2,7 @@
 
 mod decoders;
 mod sink;
+mod state;
 mod workbook;
 mod zip;
 
@@ -9,14 +10,23 @@ use std::{
     fmt,
     fs::File,
     io::{self, BufReader, Read, Seek},
+    path::PathBuf,
+    sync::Arc,
 };
 
 use bytes::Bytes;
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use self::sink::{BLOCKS_AHEAD, Sink};
-use super::{BinaryKind, Key, Storage};
-use crate::base::limits::bytes_at_most;
+use self::{
+    decoders::PackedSource,
+    sink::{BLOCKS_AHEAD, Sink},
+    state::UnpackingState,
+};
+use super::{BinaryKind, Incoming, Key, Storage};
+use crate::{
+    base::limits::bytes_at_most,
+    csv::{SheetName, SheetRead, Sheets},
+};
 
 /// A packed file that holds a single file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +123,13 @@ pub enum UnpackError {
     Document(&'static str),
     #[error("This is a damaged Excel workbook: it has no sheet. Save it as CSV and import that.")]
     NoSheet,
+    /// `listed` are the first names.
+    #[error("The workbook has no sheet \"{}\". It has {listed}.", .name.as_str())]
+    NoSuchSheet { name: SheetName, listed: String },
+    #[error("The sheet \"{}\" is empty. Choose another one.", .0.as_str())]
+    EmptySheet(SheetName),
+    #[error("The file is no Excel workbook, so no sheet of it can be chosen. Import it without one.")]
+    NotAWorkbook,
     #[error("This is a damaged Excel workbook. Open it in Excel, save it as CSV and import that.")]
     DamagedWorkbook,
     #[error(
@@ -132,21 +149,55 @@ pub enum UnpackError {
 pub struct Unpacking {
     packing: Packing,
     blocks: mpsc::Receiver<Bytes>,
+    state: Arc<UnpackingState>,
     work: Option<JoinHandle<Result<(), UnpackError>>>,
 }
 
 impl Storage {
-    /// Begins to unpack the stored file `key`, up to `limit` bytes.
+    /// Begins to unpack the stored file `key`, up to `limit` bytes. Of a workbook `sheet` is unpacked, or the first
+    /// one with content; nothing else has sheets.
     #[must_use]
-    pub fn unpack(&self, key: &Key, packing: Packing, limit: u64) -> Unpacking {
+    pub fn unpack(&self, key: &Key, packing: Packing, sheet: Option<SheetName>, limit: u64) -> Unpacking {
         let path = self.path(key);
         let (send, blocks) = mpsc::channel(BLOCKS_AHEAD);
-        let work = tokio::task::spawn_blocking(move || {
-            let file = File::open(path)?;
-            unpack(file, packing, Sink::new(packing, limit, send))
-        });
-        Unpacking { packing, blocks, work: Some(work) }
+        let state = Arc::new(UnpackingState::default());
+        let sink = Sink::new(packing, limit, send, Arc::clone(&state));
+        let work =
+            tokio::task::spawn_blocking(move || unpack(File::open(path)?, packing, sheet.as_ref(), sink));
+        Unpacking { packing, blocks, state, work: Some(work) }
     }
+
+    /// The sheet of the stored workbook `key` that is meant by `name`.
+    pub async fn sheet_named(&self, key: &Key, name: SheetName) -> Result<SheetName, UnpackError> {
+        sheet_named(self.path(key), name).await
+    }
+}
+
+impl Incoming {
+    /// The sheet of this workbook, which has arrived whole, that is meant by `name`.
+    pub async fn sheet_named(&mut self, name: SheetName) -> Result<SheetName, UnpackError> {
+        sheet_named(self.flushed().await?, name).await
+    }
+}
+
+async fn sheet_named(path: PathBuf, name: SheetName) -> Result<SheetName, UnpackError> {
+    let find = move || {
+        let mut file = File::open(path)?;
+        let mut head = Vec::new();
+        (&mut file).take(BinaryKind::HEAD_BYTES as u64).read_to_end(&mut head)?;
+        if Packing::sniff(&head) != Some(Packing::Zip) {
+            return Err(UnpackError::NotAWorkbook);
+        }
+        let archive = zip::Archive::read(&file)?;
+        if workbook::is_workbook(&archive) {
+            // Nothing is unpacked to it.
+            let (send, _blocks) = mpsc::channel(1);
+            workbook::sheet_named(&file, &archive, PackedSource::new(send), &name)
+        } else {
+            Err(UnpackError::NotAWorkbook)
+        }
+    };
+    tokio::task::spawn_blocking(find).await.map_err(io::Error::other)?
 }
 
 impl Unpacking {
@@ -156,15 +207,33 @@ impl Unpacking {
         let (arrive, pieces) = mpsc::channel(BLOCKS_AHEAD);
         let (send, blocks) = mpsc::channel(BLOCKS_AHEAD);
         let work = tokio::task::spawn_blocking(move || {
-            let sink = Sink::new(packing, limit, send);
+            let sink = Sink::new(packing, limit, send, Arc::default());
             let source = sink.source();
             let packed = BufReader::with_capacity(sink::BLOCK, source.count(Pieces::new(pieces)));
             sink.fill(&mut *decoders::reader(packing, packed), &source)
         });
-        (arrive, Self { packing, blocks, work: Some(work) })
+        (arrive, Self { packing, blocks, state: Arc::default(), work: Some(work) })
     }
 
-    /// The next bytes; None at the end of the whole file.
+    /// How many packed bytes are unpacked, and of how many. 0 while that is unknown.
+    #[must_use]
+    pub fn unpacked(&self) -> (u64, u64) {
+        self.state.unpacked()
+    }
+
+    /// The sheets of the workbook, once they are known. None if the file is no workbook, or a damaged one.
+    pub async fn sheets(&self) -> Option<Sheets> {
+        self.state.sheets().await
+    }
+
+    /// The sheet that is unpacked, once [`next`](Self::next) has returned something. None if the file is no workbook,
+    /// or none of its sheets has content.
+    #[must_use]
+    pub fn sheet(&self) -> Option<SheetRead> {
+        self.state.sheet()
+    }
+
+    /// The next bytes; None at the end of the whole file. Nothing is lost if it is dropped before.
     pub async fn next(&mut self) -> Result<Option<Bytes>, UnpackError> {
         if let Some(block) = self.blocks.recv().await {
             return Ok(Some(block));
@@ -220,18 +289,31 @@ impl Read for Pieces {
     }
 }
 
-/// Unpacks `file` into `sink`.
-fn unpack(mut file: File, packing: Packing, sink: Sink) -> Result<(), UnpackError> {
+/// Unpacks `file`, or `sheet` of a workbook, into `sink`.
+fn unpack(
+    mut file: File,
+    packing: Packing,
+    sheet: Option<&SheetName>,
+    sink: Sink,
+) -> Result<(), UnpackError> {
     if packing != Packing::Zip {
+        if sheet.is_some() {
+            return Err(UnpackError::NotAWorkbook);
+        }
+        sink.state().set_packed_size(file.metadata()?.len());
         let source = sink.source();
         let packed = BufReader::with_capacity(sink::BLOCK, source.count(file));
         return sink.fill(&mut *decoders::reader(packing, packed), &source);
     }
     let archive = zip::Archive::read(&file)?;
     if workbook::is_workbook(&archive) {
-        return workbook::read(&file, &archive, sink);
+        return workbook::read(&file, &archive, sheet, sink);
+    }
+    if sheet.is_some() {
+        return Err(UnpackError::NotAWorkbook);
     }
     let entry = archive.only_file()?;
+    sink.state().set_packed_size(entry.packed_bytes);
     let source = sink.source();
     let start = entry.data_start(&file)?;
     file.seek(io::SeekFrom::Start(start))?;

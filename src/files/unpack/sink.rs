@@ -3,12 +3,13 @@
 use std::{
     io::{ErrorKind, Read},
     mem,
+    sync::Arc,
 };
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::{Packing, UnpackError, decoders::PackedSource};
+use super::{Packing, UnpackError, decoders::PackedSource, state::UnpackingState};
 
 /// The bytes of a block.
 pub(super) const BLOCK: usize = 256 << 10;
@@ -30,14 +31,27 @@ pub(super) struct Sink {
     /// The most bytes of the unpacked file.
     limit: u64,
     send: mpsc::Sender<Bytes>,
+    state: Arc<UnpackingState>,
     written: u64,
     /// Bytes that were written and not sent yet.
     block: Vec<u8>,
 }
 
+/// Nobody waits for the sheets of a file that is no longer unpacked.
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.state.set_sheets(None);
+    }
+}
+
 impl Sink {
-    pub(super) fn new(packing: Packing, limit: u64, send: mpsc::Sender<Bytes>) -> Self {
-        Self { packing, limit, send, written: 0, block: Vec::new() }
+    pub(super) fn new(
+        packing: Packing,
+        limit: u64,
+        send: mpsc::Sender<Bytes>,
+        state: Arc<UnpackingState>,
+    ) -> Self {
+        Self { packing, limit, send, state, written: 0, block: Vec::new() }
     }
 
     /// Sends all bytes of `unpacked`, which is decoded from `source`.
@@ -57,8 +71,14 @@ impl Sink {
                 return Ok(());
             }
             block.truncate(filled);
+            self.state.set_packed_bytes(source.bytes());
             self.send(block, source.bytes())?;
         }
+    }
+
+    /// Where what is learned of the file is told.
+    pub(super) fn state(&self) -> &UnpackingState {
+        &self.state
     }
 
     /// The most bytes of the unpacked file.
@@ -118,7 +138,7 @@ mod tests {
         for is_wanted in [true, false] {
             let (send, receive) = mpsc::channel(BLOCKS_AHEAD);
             let receive = is_wanted.then_some(receive);
-            let sink = Sink::new(Packing::Gzip, u64::MAX, send);
+            let sink = Sink::new(Packing::Gzip, u64::MAX, send, Arc::default());
             let source = sink.source();
             let mut unpacked =
                 decoders::reader(Packing::Gzip, BufReader::new(source.count(packed.as_slice())));

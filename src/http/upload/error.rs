@@ -40,6 +40,8 @@ pub enum UploadError {
     NotAnAddress(#[from] NotAnAddress),
     #[error("{0} Nothing was imported.")]
     Choice(#[from] RefusedField),
+    #[error("{0} was not imported. {1}")]
+    Sheet(FileName, String),
     #[error(
         "Only a file can be looked at first. Import the address; you can change how its file is read afterwards."
     )]
@@ -124,6 +126,7 @@ impl UploadError {
             | Self::UnknownField(_)
             | Self::NotAnAddress(_)
             | Self::Choice(_)
+            | Self::Sheet(..)
             | Self::LookAtAddress
             | Self::AddressTooLong
             | Self::Empty(_)

@@ -74,7 +74,7 @@ impl Uploads {
             Ok(Given::Files { mut files, choices, start }) => match files.received.pop() {
                 Some(upload) => {
                     let options = ImportOptions { choices, start, request };
-                    self.imports.accept(by.owner, upload, options).await.map_err(UploadError::from)
+                    self.accept_file(by.owner, upload, options).await
                 }
                 None => Err(files.refused.pop().unwrap_or(UploadError::NothingChosen)),
             },
@@ -112,7 +112,7 @@ impl Uploads {
         let made = match upload {
             Ok(upload) => {
                 let options = ImportOptions { choices, start, request };
-                self.imports.accept(by.owner, upload, options).await.map_err(UploadError::from)
+                self.accept_file(by.owner, upload, options).await
             }
             Err(error) => Err(error),
         };

@@ -194,7 +194,7 @@ impl RunSnapshot {
         self.live.as_ref()?.total_rows
     }
 
-    /// Set while the file is being fetched.
+    /// Set while the file is being fetched, unpacked or decoded.
     #[must_use]
     pub fn receiving(&self) -> Option<Receiving> {
         self.live.as_ref()?.receiving

@@ -1,7 +1,7 @@
 use std::num::NonZeroU64;
 
 use super::*;
-use crate::csv::Encoding;
+use crate::csv::{Encoding, Sheet, SheetName, Sheets};
 
 /// A plain file: everything is certain.
 fn plain() -> ReadAs {
@@ -14,7 +14,7 @@ fn plain() -> ReadAs {
         header_rows: Part::certain(1),
         notes: Notes::default(),
     };
-    ReadAs { reading, dialect: Dialect::plain() }
+    ReadAs { reading, dialect: Dialect::plain(), sheet: None }
 }
 
 fn line(number: u64) -> HeaderAt {
@@ -180,4 +180,64 @@ fn what_the_dialect_adds_is_said() {
 fn a_file_read_by_an_earlier_version_had_the_plain_reading() {
     assert_eq!(plain_reading_line(Some(3)), "Separated by commas, UTF-8, header in line 3.");
     assert_eq!(plain_reading_line(None), "Separated by commas, UTF-8.");
+}
+
+fn sheet(name: &str, is_hidden: bool, has_rows: Option<bool>) -> Sheet {
+    Sheet { name: SheetName::new(name), is_hidden, has_rows }
+}
+
+fn said_of_sheet(name: &str, how: How, listed: Vec<Sheet>, more: u64) -> String {
+    let mut read_as = plain();
+    read_as.sheet = Some(SheetRead { name: SheetName::new(name), how, sheets: Sheets { listed, more } });
+    let line = reading_line(&read_as, Some(1));
+    line.strip_suffix(", header in line 1.").expect("no separator and no encoding is said").to_owned()
+}
+
+#[test]
+fn a_workbook_says_which_sheet_is_read_and_how_many_others_there_are() {
+    let shown = |name| sheet(name, false, Some(true));
+    let empty = |name| sheet(name, false, Some(false));
+    let hidden = |name| sheet(name, true, Some(true));
+    let said = |how, listed| said_of_sheet("A", how, listed, 0);
+    assert_eq!(said(How::Certain, vec![shown("A")]), "Sheet \"A\"");
+    assert_eq!(said(How::Chosen, vec![shown("A")]), "Sheet \"A\" (chosen)");
+    assert_eq!(said(How::Certain, vec![empty("E"), shown("A")]), "Sheet \"A\", the only one with rows");
+    assert_eq!(
+        said(How::Certain, vec![shown("A"), empty("E"), shown("B"), shown("C")]),
+        "Sheet \"A\", the first of 3 with rows"
+    );
+    assert_eq!(
+        said(How::Certain, vec![hidden("H"), shown("A"), shown("B")]),
+        "Sheet \"A\", the first of 2 with rows (1 more is hidden)"
+    );
+    assert_eq!(
+        said(How::Certain, vec![hidden("H"), hidden("I"), shown("A")]),
+        "Sheet \"A\", the only visible one with rows (2 more are hidden)"
+    );
+    assert_eq!(
+        said(How::Chosen, vec![shown("B"), shown("A"), hidden("H")]),
+        "Sheet \"A\" (chosen), one of 2 with rows (1 more is hidden)"
+    );
+    assert_eq!(
+        said(How::Chosen, vec![shown("B"), shown("C"), hidden("A")]),
+        "Sheet \"A\" (chosen), the only hidden one with rows (2 more are visible)"
+    );
+    assert_eq!(
+        said_of_sheet("A", How::Certain, vec![shown("A")], 99_999),
+        "Sheet \"A\", the first with rows of 100,000 sheets"
+    );
+    assert_eq!(
+        said(How::Chosen, vec![sheet("B", false, None), shown("A")]),
+        "Sheet \"A\" (chosen), one of 2 sheets"
+    );
+}
+
+#[test]
+fn a_separator_that_was_chosen_for_the_cells_of_a_workbook_is_said() {
+    let mut read_as = plain();
+    let sheets = Sheets { listed: vec![sheet("A", false, Some(true))], more: 0 };
+    read_as.sheet = Some(SheetRead { name: SheetName::new("A"), how: How::Certain, sheets });
+    read_as.reading.delimiter = Part::chosen(delimiter(";"));
+    let line = reading_line(&read_as, Some(3));
+    assert_eq!(line, "Sheet \"A\", separated by semicolons (chosen), header in line 1.");
 }

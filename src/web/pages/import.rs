@@ -8,7 +8,7 @@ use serde::Deserialize;
 use url::form_urlencoded;
 
 use crate::{
-    csv::Choices,
+    csv::{Choices, Sheets},
     function::Previewer,
     http::{
         error::Error,
@@ -17,7 +17,7 @@ use crate::{
         reading_fields::{ReadingFields, RefusedField},
         session,
     },
-    imports::{ImportState, Imports, RunReading, RunSnapshot, Snapshot},
+    imports::{ImportState, Imports, Owned, RunReading, RunSnapshot, Snapshot},
     report::{ReportInputs, actions::may_read_otherwise, chosen::is_read_so, findings::FindingsSection},
     results::findings,
     store::{Store, last_choices::HeaderHash},
@@ -71,7 +71,7 @@ impl From {
 /// read, with its first rows.
 pub async fn show(
     request: HttpRequest,
-    OwnedImport { principal, import }: OwnedImport,
+    OwnedImport { principal, import: owned }: OwnedImport,
     from: web::Query<From>,
     (imports, previewer): (web::Data<Imports>, web::Data<Previewer>),
     store: web::Data<Store>,
@@ -79,17 +79,21 @@ pub async fn show(
 ) -> Result<HttpResponse, Error> {
     let query = request.query_string();
     let sent = ReadingFields::read(query.as_bytes());
-    let looks = import.state() == ImportState::Held || !sent.is_empty() || has_field(query, "change");
+    let looks = owned.state() == ImportState::Held || !sent.is_empty() || has_field(query, "change");
     // The page is of use without the first rows.
-    let looked = match looks.then_some(rows::look(&import, &sent, &imports, &previewer)) {
+    let looked = match looks.then_some(rows::look(&owned, &sent, &imports, &previewer)) {
         None => None,
         Some(looking) => {
             Some(looking.await.unwrap_or_else(|error| Looked::Nothing(error.info().sentence.into())))
         }
     };
-    let mut import = import.into_snapshot();
+    let mut import = Snapshot::clone(&owned);
     let inputs = site.report_inputs();
     let found = findings(&mut import, &store).await?;
+    let sheets = match looked.as_ref().and_then(Looked::sheets) {
+        Some(sheets) => Some(sheets.clone()),
+        None => sheets(&owned, &import, &imports, &previewer).await?,
+    };
     let mut page = ImportPage::new(site.frame(&principal), &import, &inputs, site::pace([import.state()]));
     let history = from.history();
     page.way_back = history.path();
@@ -98,10 +102,11 @@ pub async fn show(
         Some(looked) if import.state() == ImportState::Held => looked.header(),
         _ => found.as_ref().and_then(|found| found.header.as_ref()),
     };
-    page.panel.last_time = last_time(&imports, &import, header).await?;
+    page.panel.last_time = last_time(&imports, &import, header, sheets.as_ref()).await?;
     page.panel.findings = found.map(|found| found.section);
     if let Some(form) = &mut page.panel.change {
         form.from.clone_from(&from.from);
+        form.offer_sheets(sheets);
         if let Some(looked) = &looked {
             form.show(&sent, looked.refused(), Some(looked.report()));
         }
@@ -116,18 +121,21 @@ fn has_field(query: &str, field: &str) -> bool {
 
 /// The import's page after the form that changes how its file is read was refused, which shows `sent` again.
 pub async fn refused(
-    OwnedImport { principal, import }: OwnedImport,
+    OwnedImport { principal, import: owned }: OwnedImport,
     sent: &ReadingFields,
     refused: RefusedField,
+    (imports, previewer): (&Imports, &Previewer),
     store: &Store,
     site: &Site,
 ) -> Result<HttpResponse, Error> {
-    let mut import = import.into_snapshot();
+    let mut import = Snapshot::clone(&owned);
     let inputs = site.report_inputs();
     let found = findings(&mut import, store).await?;
+    let sheets = sheets(&owned, &import, imports, previewer).await?;
     let mut page = ImportPage::new(site.frame(&principal), &import, &inputs, site::pace([import.state()]));
     page.panel.findings = found.map(|found| found.section);
     if let Some(form) = &mut page.panel.change {
+        form.offer_sheets(sheets);
         form.show(sent, Some(refused), None);
     }
     let body = render(&page)?.html;
@@ -138,30 +146,34 @@ pub async fn refused(
 /// memory until nothing more is expected.
 pub async fn panel(
     request: HttpRequest,
-    OwnedImport { import, .. }: OwnedImport,
-    imports: web::Data<Imports>,
+    OwnedImport { import: owned, .. }: OwnedImport,
+    (imports, previewer): (web::Data<Imports>, web::Data<Previewer>),
     store: web::Data<Store>,
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
-    let current = import.into_snapshot();
+    let current: &Snapshot = &owned;
     if !htmx::wants_fragment(&request) {
         return Ok(session::see_other(&format!("/imports/{}", current.row.id)));
     }
     let as_of = current.as_of();
     let query = PollQuery::of(&request);
     let version = query.field("version").unwrap_or_default();
-    if let Some(unchanged) = site.panels.unchanged(&version, &current, as_of) {
+    if let Some(unchanged) = site.panels.unchanged(&version, current, as_of) {
         return Ok(unchanged);
     }
     let mut import = current.clone();
     let inputs = site.report_inputs();
     let found = findings(&mut import, &store).await?;
+    let sheets = sheets(&owned, &import, &imports, &previewer).await?;
     let mut panel = ImportPanel::new(&import, &inputs, site::pace([import.state()]));
     let header = found.as_ref().and_then(|found| found.header.as_ref());
-    panel.last_time = last_time(&imports, &import, header).await?;
+    panel.last_time = last_time(&imports, &import, header, sheets.as_ref()).await?;
+    if let Some(form) = &mut panel.change {
+        form.offer_sheets(sheets);
+    }
     panel.findings = found.map(|found| found.section);
     panel.way_back = history::HistoryQuery::read(&query.field("from").unwrap_or_default()).way_back();
-    Ok(site.panels.answer(&panel, &version, &current, as_of)?)
+    Ok(site.panels.answer(&panel, &version, current, as_of)?)
 }
 
 /// The form of [`cancel`].
@@ -211,15 +223,36 @@ async fn findings(import: &mut Snapshot, store: &Store) -> Result<Option<Found>,
     Ok(first.map(|found| Found { section: FindingsSection::new(&found), header: found.header }))
 }
 
-/// What the owner chose last for a file with this header, unless the file is read so anyway.
+/// The sheets that the form offers. Those of a workbook that was read are known; a file that is not read yet, or could
+/// not be, is looked at.
+async fn sheets(
+    owned: &Owned,
+    import: &Snapshot,
+    imports: &Imports,
+    previewer: &Previewer,
+) -> Result<Option<Sheets>, Error> {
+    if let Some(read_as) = import.runs.iter().find_map(RunSnapshot::read_as) {
+        return Ok(read_as.sheet.as_ref().map(|sheet| sheet.sheets.clone()));
+    }
+    if !may_read_otherwise(import, import.state()) {
+        return Ok(None);
+    }
+    rows::sheets(owned, imports, previewer).await
+}
+
+/// What the owner chose last for a file with this header, unless the file is read so anyway, or has no such sheet.
 async fn last_time(
     imports: &Imports,
     import: &Snapshot,
     header: Option<&HeaderHash>,
+    sheets: Option<&Sheets>,
 ) -> Result<Option<LastTime>, Error> {
     let Some(header) = header.filter(|_| may_read_otherwise(import, import.state())) else { return Ok(None) };
     let choices = imports.as_last_time(import, header).await?;
-    let reading = import.runs.iter().find_map(RunSnapshot::read_as).map(|read_as| &read_as.reading);
-    let is_news = |choices: &Choices| !reading.is_some_and(|reading| is_read_so(reading, choices));
-    Ok(choices.filter(is_news).map(|choices| LastTime::new(import, &choices)))
+    let read_as = import.runs.iter().find_map(RunSnapshot::read_as);
+    let is_news = |choices: &Choices| !read_as.is_some_and(|read_as| is_read_so(read_as, choices));
+    let has_sheet = |choices: &Choices| {
+        choices.sheet.as_ref().is_none_or(|name| sheets.is_some_and(|sheets| sheets.find(name).is_some()))
+    };
+    Ok(choices.filter(is_news).filter(has_sheet).map(|choices| LastTime::new(import, &choices)))
 }

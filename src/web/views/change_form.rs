@@ -8,9 +8,9 @@ use super::Html;
 
 use crate::{
     base::ids::ImportId,
-    csv::{Choices, Reading},
+    csv::{Choices, Delimiter, Sheet, SheetName, Sheets},
     http::reading_fields::{ReadingFields, RefusedField},
-    imports::{ImportState, Snapshot},
+    imports::{ImportState, RunSnapshot, Snapshot},
     report::{
         actions::may_read_otherwise,
         chosen::choices_in_words,
@@ -32,6 +32,11 @@ pub struct ChangeForm<'a> {
     /// Unfolded from the beginning.
     pub is_open: bool,
     pub fields: Vec<FormField>,
+    /// The values that the fields show.
+    shown: ReadingFields,
+    now: PresentValues,
+    /// Of a workbook.
+    sheets: Option<Sheets>,
     /// None until the first rows are requested.
     pub preview: Option<PreviewReport<'a>>,
 }
@@ -66,6 +71,8 @@ pub struct Offered {
 pub struct OtherValue {
     pub label: &'static str,
     pub value: String,
+    /// In characters.
+    pub longest: usize,
     /// Only whole numbers from 1 are allowed.
     pub is_line: bool,
 }
@@ -82,15 +89,26 @@ impl<'a> ChangeForm<'a> {
             return None;
         }
         let is_held = state == ImportState::Held;
-        let reading = import.runs.iter().find_map(|run| run.read_as()).map(|read_as| &read_as.reading);
-        Some(Self {
+        let read_as = import.runs.iter().find_map(RunSnapshot::read_as);
+        let mut form = Self {
             import_id: import.row.id,
             is_held,
             from: String::new(),
             is_open: is_held,
-            fields: fields(&ReadingFields::from(&import.row.choices), reading, None),
+            fields: Vec::new(),
+            shown: ReadingFields::from(&import.row.choices),
+            now: read_as.map(present_values).unwrap_or_default(),
+            sheets: None,
             preview: None,
-        })
+        };
+        form.fill(None);
+        Some(form)
+    }
+
+    /// Offers the sheets of a workbook.
+    pub fn offer_sheets(&mut self, sheets: Option<Sheets>) {
+        self.sheets = sheets;
+        self.fill(None);
     }
 
     /// Unfolds the form, with what was sent, the refused field, and the first rows as they would be read.
@@ -102,11 +120,37 @@ impl<'a> ChangeForm<'a> {
     ) {
         // Without fields, it shows what was chosen with the upload.
         if !sent.is_empty() {
-            for (field, anew) in self.fields.iter_mut().zip(fields(sent, None, refused)) {
-                *field = FormField { now: field.now.take(), ..anew };
-            }
+            self.shown.clone_from(sent);
         }
+        self.fill(refused.as_ref());
         (self.is_open, self.preview) = (true, preview);
+    }
+
+    fn fill(&mut self, refused: Option<&RefusedField>) {
+        let Self { shown, now, sheets, .. } = self;
+        let field = |name, label, listed, other| make(shown, refused, now, name, label, listed, other);
+        // Without the list, a sheet that was chosen can still be left to detection.
+        let has_sheet = shown.values_of("sheet").any(|value| !matches!(value, "" | "detect"));
+        let sheet = (sheets.is_some() || has_sheet).then(|| {
+            let others = sheets.as_ref().is_some_and(|sheets| sheets.more > 0);
+            let other = others.then_some(("or another", SheetName::LONGEST, false));
+            field("sheet", "Sheet", sheets.as_ref().map(listed_sheets).unwrap_or_default(), other)
+        });
+        // The texts of a workbook have no encoding to choose.
+        let encoding = sheets.is_none().then(|| field("encoding", "Encoding", encodings(), None));
+        let separators = field(
+            "delimiter",
+            "Separator",
+            listed(&SEPARATORS),
+            Some(("or another", Delimiter::LONGEST, false)),
+        );
+        self.fields = [sheet, Some(separators), encoding].into_iter().flatten().collect();
+        self.fields.extend([
+            field("quote", "Quote", listed(&QUOTES), None),
+            field("escape", "Quotes inside quotes", listed(&ESCAPES), None),
+            field("header", "Header", header_lines(), Some(("or line", LONGEST_LINE, true))),
+            field("header_rows", "Header rows", listed(&ROWS), None),
+        ]);
     }
 
     /// The address that the form is sent to.
@@ -116,21 +160,25 @@ impl<'a> ChangeForm<'a> {
     }
 }
 
-/// The form's fields with the values that were sent.
-fn fields(sent: &ReadingFields, reading: Option<&Reading>, refused: Option<RefusedField>) -> Vec<FormField> {
-    let mut now = reading.map(present_values).unwrap_or_default();
-    let mut field = |name: &'static str,
-                     label,
-                     listed: Vec<(Cow<'static, str>, Cow<'static, str>)>,
-                     other| { make(sent, refused, &mut now, name, label, listed, other) };
-    vec![
-        field("delimiter", "Separator", listed(&SEPARATORS), Some(("or another", false))),
-        field("encoding", "Encoding", encodings(), None),
-        field("quote", "Quote", listed(&QUOTES), None),
-        field("escape", "Quotes inside quotes", listed(&ESCAPES), None),
-        field("header", "Header", header_lines(), Some(("or line", true))),
-        field("header_rows", "Header rows", listed(&ROWS), None),
-    ]
+/// The digits of the largest line number.
+const LONGEST_LINE: usize = 18;
+
+/// The sheets of a workbook, each with what a person should know before choosing it.
+fn listed_sheets(sheets: &Sheets) -> Listed {
+    let label = |sheet: &Sheet| {
+        let name = sheet.name.as_str();
+        match (sheet.is_hidden, sheet.has_rows == Some(false)) {
+            (false, false) => name.to_owned(),
+            (true, false) => format!("{name} (hidden)"),
+            (false, true) => format!("{name} (empty)"),
+            (true, true) => format!("{name} (hidden, empty)"),
+        }
+    };
+    sheets
+        .listed
+        .iter()
+        .map(|sheet| (sheet.name.field_value().to_owned().into(), label(sheet).into()))
+        .collect()
 }
 
 const SEPARATORS: [(&str, &str); 6] = [
@@ -162,12 +210,12 @@ fn header_lines() -> Listed {
 
 fn make(
     sent: &ReadingFields,
-    refused: Option<RefusedField>,
-    now: &mut PresentValues,
+    refused: Option<&RefusedField>,
+    now: &PresentValues,
     name: &'static str,
     label: &'static str,
     listed: Listed,
-    other: Option<(&'static str, bool)>,
+    other: Option<(&'static str, usize, bool)>,
 ) -> FormField {
     let given: Vec<&str> =
         sent.values_of(name).filter(|value| !value.is_empty() && *value != "detect").collect();
@@ -189,12 +237,13 @@ fn make(
         name,
         label,
         options,
-        other: other.map(|(label, is_line)| OtherValue {
+        other: other.map(|(label, longest, is_line)| OtherValue {
             label,
             value: unlisted.unwrap_or_default().to_owned(),
+            longest,
             is_line,
         }),
-        now: now.remove(name),
+        now: now.get(name).cloned(),
         error: refused.filter(|refused| refused.field == name).map(|refused| refused.error.to_string()),
     }
 }

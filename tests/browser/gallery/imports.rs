@@ -8,7 +8,7 @@ use runboard::{
     csv::{Choices, Counts, FirstRow, FirstRows, Reason, Reasons, Stretches},
     imports::{EnginePlan, FetchedFrom, OutageCause, Planned, RunReading, RunSnapshot, Snapshot},
     inngest::{RunOutput, RunStatus},
-    progress::Receiving,
+    progress::{Copying, Receiving},
     report::findings::FindingsSection,
     results::findings,
     store::imports::{Relative, RetryOf},
@@ -260,18 +260,14 @@ pub fn pages() -> Vec<Page> {
         retry_of,
         choices: Choices::default(),
     };
-    let arriving = RunSnapshot {
-        upload_bytes: 0,
-        ..told(
-            run_row(running(), |row| {
-                row.counts = None;
-                row.bytes = 0;
-            }),
-            |live| {
-                live.receiving =
-                    Some(Receiving { bytes: 35_500_000, total: Some(84_600_000), since: at("14:03:12") })
-            },
-        )
+    let copying = |copying| {
+        let nothing_read = run_row(running(), |row| {
+            row.counts = None;
+            row.bytes = 0;
+        });
+        let (bytes, total, since) = (35_500_000, Some(84_600_000), at("14:03:12"));
+        let receiving = Receiving { copying, bytes, total, since };
+        RunSnapshot { upload_bytes: 0, ..told(nothing_read, |live| live.receiving = Some(receiving)) }
     };
     vec![
         page("import-saved", &import_row(sent(), |row| row.sent_at = None)),
@@ -283,7 +279,8 @@ pub fn pages() -> Vec<Page> {
         page("import-queued", &with(queued())),
         page("import-lost", &with(run_row(running(), |row| row.lost_at = Some(at("14:03:20"))))),
         page("import-asleep", &with(asleep())),
-        page("import-arriving", &with(arriving)),
+        page("import-arriving", &with(copying(Copying::Fetching))),
+        page("import-unpacking", &with(copying(Copying::Unpacking))),
         page("import-running", &with(running())),
         page("import-retrying", &with(retrying_at("14:05:10", "14:03:18"))),
         page(

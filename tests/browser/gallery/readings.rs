@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use askama::Template;
 use runboard::{
-    csv::{ChoiceError, Dialect, FirstRows, Notes, ReadAs, Reasons},
+    csv::{
+        ChoiceError, Delimiter, Dialect, FirstRows, How, Notes, Part, ReadAs, Reasons, Sheet, SheetName,
+        SheetRead, Sheets,
+    },
     http::reading_fields::{ReadingFields, RefusedField},
     imports::{RunReading, RunSnapshot, Snapshot},
     inngest::{RunOutput, RunStatus},
@@ -34,7 +37,7 @@ fn guessed() -> ReadAs {
             "emptyColumns": { "count": 2, "firstLine": 6 },
         },
     });
-    ReadAs { reading: serde_json::from_value(reading).unwrap(), dialect: Dialect::plain() }
+    ReadAs { reading: serde_json::from_value(reading).unwrap(), dialect: Dialect::plain(), sheet: None }
 }
 
 /// The first rows below a header in line 6.
@@ -97,7 +100,32 @@ fn held() -> Snapshot {
     })
 }
 
+/// The sheets of a workbook, more than are listed.
+fn sheets() -> Sheets {
+    let sheet = |name: &str, is_hidden, has_rows| Sheet { name: SheetName::new(name), is_hidden, has_rows };
+    let listed = vec![
+        sheet("Cover", false, Some(false)),
+        sheet("Orders", false, Some(true)),
+        sheet("Customers and suppliers by region, with all of their addresses", false, Some(true)),
+        sheet("Lists", true, Some(true)),
+    ];
+    Sheets { listed, more: 120 }
+}
+
+fn of_workbook() -> ReadAs {
+    let read = SheetRead { name: SheetName::new("Orders"), how: How::Certain, sheets: sheets() };
+    let mut read_as = guessed();
+    read_as.reading.delimiter = Part::certain(Delimiter::COMMA);
+    read_as.sheet = Some(read);
+    read_as
+}
+
 pub fn pages() -> Vec<Page> {
+    let book = of_workbook();
+    let book_rows = rows_below();
+    let of_book = || PreviewReport::new(&book, &book_rows);
+    let mut done_book = read_as_guessed(completed());
+    done_book.runs[0].committed.read_as = Some(Arc::new(of_workbook()));
     let (read_as, rows) = (guessed(), rows_below());
     let preview = || PreviewReport::new(&read_as, &rows);
     let (done, held, no_table) = (read_as_guessed(completed()), held(), with(no_table()));
@@ -121,5 +149,20 @@ pub fn pages() -> Vec<Page> {
             form(page).show(&sent(b""), None, Some(preview));
         }),
         page("import-no-table", &no_table, |_| {}),
+        page("import-workbook-change", &done_book, |page| {
+            form(page).offer_sheets(Some(sheets()));
+            form(page).show(&sent(b"sheet=Lists"), None, Some(of_book()));
+        }),
+        page("import-workbook-held", &held, |page| {
+            form(page).offer_sheets(Some(sheets()));
+            form(page).show(&sent(b""), None, Some(of_book()));
+        }),
+        page("import-workbook-refused", &held, |page| {
+            let why =
+                "The workbook has no sheet \"March\". It has the sheets \"Cover\", \"Orders\" and 122 more.";
+            let refused = RefusedField { field: "sheet", error: ChoiceError::Sheet(why.to_owned()) };
+            form(page).offer_sheets(Some(sheets()));
+            form(page).show(&sent(b"sheet=detect&sheet=March"), Some(refused), None);
+        }),
     ]
 }

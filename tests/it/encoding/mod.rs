@@ -10,12 +10,15 @@ use runboard::{csv::How, store::Store};
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::support::{
-    TestApp,
-    binary::{Binary, runboard},
-    host::{Host, Reply, with_body},
-    spawn_app, spawn_app_on, until,
-    visitor::Visitor,
+use crate::{
+    packed::{begun, held, is_said},
+    support::{
+        TestApp,
+        binary::{Binary, runboard},
+        host::{Host, Reply, with_body},
+        spawn_app, spawn_app_on, until,
+        visitor::Visitor,
+    },
 };
 
 const TOWNS: &str = "name,town\r\nZoë,Köln\r\nRenée,Málaga\r\nÅsa,Ærø\r\n";
@@ -250,46 +253,41 @@ async fn what_is_decoded_counts_for_the_quota() {
     app.stop().await;
 }
 
-/// Rows in Windows-1252 that take a while to decode, and how many there are.
-fn large() -> (Vec<u8>, u64) {
-    let rows = 1_500_000;
-    let mut file = b"id,name\n".to_vec();
-    for row in 0..rows {
-        file.extend(format!("{row},M").bytes());
-        file.extend(b"\xfcller aus K\xf6ln\n");
-    }
-    (file, rows)
+/// Makes a stored file so long that it takes seconds to decode, however fast the machine is. Its disk space is not used.
+fn lengthen(stored: &Path) {
+    fs::File::options().write(true).open(stored).unwrap().set_len(2 << 30).unwrap();
 }
 
-/// Uploads `file` and waits until it is being decoded.
-async fn begun(visitor: &Visitor, data: &Path, file: Vec<u8>) -> String {
-    let import = visitor.upload("large.csv", file).await;
-    until("a file that is decoded", || files_in(data, "incoming") == 1 && files_in(data, "uploads") == 1)
-        .await;
-    import
-}
+const CHOSEN: &[(&str, &str)] = &[("encoding", "windows-1252")];
 
 #[tokio::test]
 async fn a_kill_while_decoding_loses_nothing() {
     let data = tempdir().unwrap();
-    let (file, rows) = large();
+    let file = bytes(TOWNS, WINDOWS_1252);
     let server = Binary::start(&mut runboard(data.path()));
     let mut visitor = Visitor::new(&server.origin);
     visitor.sign_up("mira@example.org").await;
-    let import = begun(&visitor, data.path(), file).await;
+    let (import, stored) = held(&visitor, data.path(), &file, CHOSEN).await;
+    // The kill must come before the end, so until then there is much more to decode.
+    lengthen(&stored);
+    begun(&visitor, data.path(), &import).await;
     server.kill();
     assert_eq!(files_in(data.path(), "runs"), 0, "killed while it was decoded");
+    fs::write(&stored, &file).unwrap();
     let server = Binary::start(&mut runboard(data.path()));
     visitor.origin.clone_from(&server.origin);
-    assert_eq!(visitor.wait_for_state(&import, "Completed").await.counts(), (rows, 0));
+    assert_eq!(visitor.wait_for_state(&import, "Completed").await.counts(), (3, 0));
     assert_eq!(files_in(data.path(), "incoming"), 0);
 }
 
 #[tokio::test]
-async fn a_cancel_while_decoding_stops_it() {
+async fn a_cancel_while_decoding_stops_it_and_the_page_says_how_far_it_is() {
     let app = spawn_app().await;
     let visitor = app.signed_in().await;
-    let import = begun(&visitor, app.data.path(), large().0).await;
+    let (import, stored) = held(&visitor, app.data.path(), &bytes(TOWNS, WINDOWS_1252), CHOSEN).await;
+    lengthen(&stored);
+    begun(&visitor, app.data.path(), &import).await;
+    is_said(&visitor, &import, "GB decoded").await;
     assert_eq!(visitor.post_form(&format!("{import}/cancel"), &[]).await.status(), StatusCode::SEE_OTHER);
     visitor.wait_for_state(&import, "Cancelled").await;
     until("no file", || files_in(app.data.path(), "incoming") + files_in(app.data.path(), "runs") == 0).await;

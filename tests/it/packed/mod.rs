@@ -1,13 +1,18 @@
 //! Packed files, from the form to the rows.
 
+pub mod book;
 mod coded;
 pub mod pack;
+mod sheets;
 mod workbook;
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    future::pending,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use bytes::Bytes;
-use futures_util::stream;
 use pack::{Packed, gzip, zeros_gzip, zip};
 use reqwest::StatusCode;
 use tempfile::tempdir;
@@ -16,7 +21,7 @@ use crate::support::{
     TestApp,
     binary::{Binary, runboard},
     spawn_app, spawn_app_on, until,
-    visitor::Visitor,
+    visitor::{Panel, Visitor},
 };
 
 const AIRPORTS: &str = include_str!("../../fixtures/airports.csv");
@@ -157,7 +162,7 @@ async fn the_first_rows_of_a_packed_file_can_be_looked_at_in_another_reading() {
     let visitor = app.signed_in().await;
     let large: String = (0..400_000).map(|row| format!("{row},row number {row}\n")).collect();
     let packed = Packed::ALL.map(|packed| packed.pack(format!("id;,name\n{large}").as_bytes()));
-    let book = workbook::workbook(&[("S", "", workbook::ROWS)], workbook::SHARED);
+    let book = book::workbook(&[("S", "", workbook::ROWS)], workbook::SHARED);
     for (bytes, header) in packed.into_iter().map(|bytes| (bytes, "id;")).chain([(book, "name, first")]) {
         let import = visitor.upload("packed", bytes).await;
         visitor.wait_for_state(&import, "Completed").await;
@@ -227,47 +232,76 @@ async fn a_bomb_ends_with_a_sentence_and_memory_stays_flat() {
     assert_eq!((files_in(data.path(), "runs"), files_in(data.path(), "incoming")), (0, 0));
 }
 
-/// Rows that shrink little, packed; and how many there are.
-fn large() -> (Vec<u8>, u64) {
-    let rows = 3_000_000;
-    let mut csv = String::from("id,name\n");
-    for row in 0..rows {
-        csv.push_str(&format!("{row},name {}\n", row * 7_919 % 1_000_003));
-    }
-    (gzip(csv.as_bytes()), rows)
+/// Keeps `bytes` as an upload that is started on request, and returns its import and the path of the stored file.
+pub async fn held(
+    visitor: &Visitor,
+    data: &Path,
+    bytes: &[u8],
+    fields: &[(&str, &str)],
+) -> (String, PathBuf) {
+    let fields = [&[("look", "1")], fields].concat();
+    let import = Visitor::import_in(visitor.post_bytes_with("large.csv", bytes, &fields).await).await;
+    let id = import.rsplit('/').next().unwrap();
+    let stored = data.join("files/uploads").join(format!("{id}.csv"));
+    (import, stored)
 }
 
-/// Uploads `file` and waits until it is being unpacked.
-async fn begun(visitor: &Visitor, data: &Path, file: Vec<u8>) -> String {
-    let answer = visitor.post_stream("large.csv.gz", stream::iter([Bytes::from(file)])).await;
-    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
-    until("a file that is unpacked", || files_in(data, "incoming") == 1 && files_in(data, "uploads") == 1)
-        .await;
-    answer.headers()["location"].to_str().unwrap().to_owned()
+/// Starts a held import and waits until its file is being copied.
+pub async fn begun(visitor: &Visitor, data: &Path, import: &str) {
+    // The answer comes later, once the choices are remembered.
+    let starting = async {
+        let started = visitor.post_form(&format!("{import}/start"), &[]).await;
+        assert_eq!(started.status(), StatusCode::SEE_OTHER);
+        pending().await
+    };
+    tokio::select! {
+        () = until("a file that is copied", || files_in(data, "incoming") == 1) => {}
+        () = starting => {}
+    }
+}
+
+/// Waits until a panel says how much of a file is copied, and checks that this is not over.
+pub async fn is_said(visitor: &Visitor, import: &str, words: &str) {
+    let is_said_or_over =
+        |panel: &Panel| panel.html.contains(words) || panel.html.contains("data-status=\"Completed");
+    let panel = visitor.wait_for(import, words, is_said_or_over).await;
+    assert!(panel.state == "Running" && panel.html.contains("% of "), "{}", panel.html);
+}
+
+/// What takes seconds to unpack, however fast the machine is.
+fn endless() -> Vec<u8> {
+    zeros_gzip(3 << 30)
 }
 
 #[tokio::test]
 async fn a_kill_while_unpacking_loses_nothing() {
     let data = tempdir().unwrap();
-    let (file, rows) = large();
+    let file = gzip(format!("id,name\n{}", "1,x\n".repeat(1_000)).as_bytes());
     let server = Binary::start(&mut runboard(data.path()));
     let mut visitor = Visitor::new(&server.origin);
     visitor.sign_up("mira@example.org").await;
-    let import = begun(&visitor, data.path(), file).await;
+    let (import, stored) = held(&visitor, data.path(), &file, &[]).await;
+    // The kill must come before the end, so until then there is much more to unpack.
+    fs::write(&stored, endless()).unwrap();
+    begun(&visitor, data.path(), &import).await;
     server.kill();
     assert_eq!(files_in(data.path(), "runs"), 0, "killed while it was unpacked");
+    fs::write(&stored, &file).unwrap();
     let server = Binary::start(&mut runboard(data.path()));
     visitor.origin.clone_from(&server.origin);
     let panel = visitor.wait_for_state(&import, "Completed").await;
-    assert_eq!(panel.counts(), (rows, 0));
+    assert_eq!(panel.counts(), (1_000, 0));
     assert_eq!(files_in(data.path(), "incoming"), 0);
 }
 
 #[tokio::test]
-async fn a_cancel_while_unpacking_stops_it() {
+async fn a_cancel_while_unpacking_stops_it_and_the_page_says_how_far_it_is() {
     let (app, visitor) = app_with_limit(10 << 30).await;
-    // It takes seconds to write so much, and the cancel comes within the first of them.
-    let import = begun(&visitor, app.data.path(), zeros_gzip(3 << 30)).await;
+    let (import, stored) = held(&visitor, app.data.path(), &gzip(b"a,b\n1,2\n"), &[]).await;
+    let packed = endless();
+    fs::write(&stored, &packed).unwrap();
+    begun(&visitor, app.data.path(), &import).await;
+    is_said(&visitor, &import, "MB unpacked").await;
     let answer = visitor.post_form(&format!("{import}/cancel"), &[]).await;
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);
     visitor.wait_for_state(&import, "Cancelled").await;

@@ -148,6 +148,18 @@ impl Visitor {
         self.post_form_data([&parts, &FORM_END[2..]].concat().into()).await
     }
 
+    /// Posts the upload form with a file of any bytes and other fields.
+    pub async fn post_bytes_with(&self, name: &str, bytes: &[u8], fields: &[(&str, &str)]) -> Response {
+        let fields = fields.iter().map(|(name, value)| {
+            format!(
+                "\r\n------a-boundary-that-no-test-file-has\r\n\
+                 Content-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}"
+            )
+        });
+        let behind: String = fields.chain([FORM_END.to_owned()]).collect();
+        self.post_form_data([form_start(name).as_bytes(), bytes, behind.as_bytes()].concat().into()).await
+    }
+
     /// Posts the form of an address, which has no field for files.
     pub async fn post_address(&self, address: &str) -> Response {
         self.post_form_data([&address_field(address)[2..], FORM_END].concat().into()).await

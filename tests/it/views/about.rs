@@ -50,7 +50,7 @@ fn read_as(run: RunSnapshot, delimiter: &str, encoding: &str) -> RunSnapshot {
         "header_rows": { "value": 1, "how": "certain" },
         "notes": {},
     }));
-    let read_as = ReadAs { reading: reading.unwrap(), dialect: Dialect::plain() };
+    let read_as = ReadAs { reading: reading.unwrap(), dialect: Dialect::plain(), sheet: None };
     let committed = RunReading { read_as: Some(Arc::new(read_as)), ..RunReading::default() };
     RunSnapshot { committed, ..run }
 }

@@ -7,7 +7,7 @@ use runboard::{
     csv::Counts,
     imports::RunSnapshot,
     inngest::RunStatus,
-    progress::{ReadSince, Receiving},
+    progress::{Copying, ReadSince, Receiving},
     web::views::ImportPanel,
 };
 
@@ -60,7 +60,12 @@ prop_compose! {
         });
         let run = told(run, |live| {
             live.total_rows = total_rows;
-            live.receiving = receiving.map(|(bytes, total, since)| Receiving { bytes, total, since });
+            live.receiving = receiving.map(|(bytes, total, since)| Receiving {
+                copying: Copying::Fetching,
+                bytes,
+                total,
+                since,
+            });
             live.read_since = read_since.map(|(at, rows, bytes)| ReadSince { at, rows, bytes });
         });
         RunSnapshot { upload_bytes: total_bytes, ..run }

@@ -5,7 +5,7 @@ use quick_xml::events::{BytesStart, Event};
 use super::{
     super::UnpackError,
     CellContext, number,
-    parts::{Package, Sheet},
+    parts::{Package, SheetPart},
     strings::rich_text,
     xml::{Xml, XmlError, attribute},
 };
@@ -18,6 +18,8 @@ const COLUMNS: u32 = 1 << 14;
 pub(super) struct Cells<'w> {
     package: &'w Package<'w>,
     xml: Xml<'w>,
+    /// Of the whole sheet.
+    packed_bytes: u64,
     context: &'w CellContext<'w>,
     /// Where the next cell without a place of its own is.
     row: u32,
@@ -49,11 +51,12 @@ enum CellType {
 impl<'w> Cells<'w> {
     pub(super) fn open(
         package: &'w Package<'w>,
-        sheet: &Sheet,
+        sheet: &SheetPart,
         context: &'w CellContext<'w>,
     ) -> Result<Self, UnpackError> {
         let xml = package.open_sheet(sheet)?;
-        Ok(Self { package, xml, context, row: 0, column: 0, value: String::new() })
+        let packed_bytes = package.packed_bytes_of(sheet);
+        Ok(Self { package, xml, packed_bytes, context, row: 0, column: 0, value: String::new() })
     }
 
     /// Reads the next cell, and its text into `text`. None at the end.
@@ -64,6 +67,16 @@ impl<'w> Cells<'w> {
     /// The packed bytes read so far.
     pub(super) fn read(&self) -> u64 {
         self.package.read()
+    }
+
+    /// The bytes of the sheet's XML read so far.
+    pub(super) fn unpacked(&self) -> u64 {
+        self.xml.consumed()
+    }
+
+    /// The packed bytes of the whole sheet.
+    pub(super) fn packed_bytes(&self) -> u64 {
+        self.packed_bytes
     }
 
     fn advance(&mut self, text: &mut String) -> Result<Option<SheetCell>, XmlError> {

@@ -1,4 +1,4 @@
-//! Excel workbooks (ECMA-376, `.xlsx`): the first sheet with content, as CSV.
+//! Excel workbooks (ECMA-376, `.xlsx`): a sheet as CSV, the chosen one or the first with content.
 //!
 //! Read here instead of by a library, because the libraries trust a workbook: they reserve as much memory as its
 //! counts claim, and keep each element whole. Here all of it but the shared texts is streamed, and those have a limit.
@@ -14,14 +14,16 @@ use std::fs::File;
 
 use self::{
     cells::Cells,
-    parts::{Package, Sheet},
+    parts::{Package, SheetPart, Workbook},
     strings::Strings,
 };
 use super::{
     UnpackError,
+    decoders::PackedSource,
     sink::{BLOCK, Sink},
     zip::Archive,
 };
+use crate::csv::{How, Sheet, SheetName, Sheets};
 
 /// Whether an archive is a workbook of Excel.
 pub(super) fn is_workbook(archive: &Archive) -> bool {
@@ -29,23 +31,114 @@ pub(super) fn is_workbook(archive: &Archive) -> bool {
         && archive.find("xl/workbook.bin").is_none()
 }
 
-/// Writes the first sheet with content into `sink`.
-pub(super) fn read(file: &File, archive: &Archive, mut sink: Sink) -> Result<(), UnpackError> {
-    let package = Package::new(file, archive, &sink);
+/// Writes the chosen sheet, or the first one with content that a person sees, into `sink`.
+pub(super) fn read(
+    file: &File,
+    archive: &Archive,
+    chosen: Option<&SheetName>,
+    mut sink: Sink,
+) -> Result<(), UnpackError> {
+    let package = Package::new(file, archive, sink.source(), sink.limit());
     let workbook = package.workbook()?;
-    let sheets: Vec<&Sheet> = workbook.visible_sheets().collect();
-    if sheets.is_empty() {
+    if workbook.sheets.is_empty() {
         return Err(UnpackError::NoSheet);
     }
     let strings = Strings::read(&package, &workbook)?;
     let formats = package.formats(&workbook)?;
     let context = CellContext { strings: &strings, formats: &formats, is_1904: workbook.is_1904 };
-    for sheet in sheets {
-        let Some(extent) = Extent::of(&mut Cells::open(&package, sheet, &context)?)? else { continue };
-        write(&mut Cells::open(&package, sheet, &context)?, extent, &mut sink)?;
-        return sink.finish();
+    let sheets = examine(&package, &workbook, &context)?;
+    let first = sheets
+        .listed
+        .iter()
+        .position(|sheet| sheet.has_rows != Some(false) && workbook.shows(sheet.is_hidden));
+    sink.state().set_sheets(Some(sheets));
+    let (sheet, how) = match (chosen, first) {
+        (Some(name), _) => (workbook.named(name)?, How::Chosen),
+        (None, Some(first)) => (&workbook.sheets[first], How::Certain),
+        (None, None) => match first_behind(&package, &workbook, &context)? {
+            Some(sheet) => (sheet, How::Certain),
+            None => return sink.finish(),
+        },
+    };
+    sink.state().set_sheet(sheet.name.clone(), how);
+    let mut cells = Cells::open(&package, sheet, &context)?;
+    sink.state().set_packed_size(cells.packed_bytes());
+    match Extent::of(&mut cells, &sink)? {
+        Some(extent) => write(&mut Cells::open(&package, sheet, &context)?, extent, &mut sink)?,
+        None if how == How::Chosen => return Err(UnpackError::EmptySheet(sheet.name.clone())),
+        None => {}
     }
     sink.finish()
+}
+
+/// The sheet that is meant by `name`.
+pub(super) fn sheet_named(
+    file: &File,
+    archive: &Archive,
+    source: PackedSource,
+    name: &SheetName,
+) -> Result<SheetName, UnpackError> {
+    let workbook = Package::new(file, archive, source, u64::MAX).workbook()?;
+    workbook.named(name).map(|sheet| sheet.name.clone())
+}
+
+/// The first sheets, and which of them have content.
+fn examine(
+    package: &Package<'_>,
+    workbook: &Workbook,
+    context: &CellContext<'_>,
+) -> Result<Sheets, UnpackError> {
+    let mut listed = Vec::new();
+    for sheet in workbook.sheets.iter().take(Sheets::MOST) {
+        let has_rows = match has_content(package, sheet, context) {
+            Err(UnpackError::TooLarge { .. }) => None,
+            has_rows => has_rows?,
+        };
+        listed.push(Sheet { name: sheet.name.clone(), is_hidden: sheet.is_hidden, has_rows });
+    }
+    Ok(Sheets { more: (workbook.sheets.len() - listed.len()) as u64, listed })
+}
+
+/// The first sheet behind those that are listed that may have content.
+fn first_behind<'s>(
+    package: &Package<'_>,
+    workbook: &'s Workbook,
+    context: &CellContext<'_>,
+) -> Result<Option<&'s SheetPart>, UnpackError> {
+    let behind = workbook.sheets.iter().skip(Sheets::MOST);
+    for sheet in behind.filter(|sheet| workbook.shows(sheet.is_hidden)) {
+        if has_content(package, sheet, context)? != Some(false) {
+            return Ok(Some(sheet));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether any cell has content. None if the sheet cannot be read, which is said if it is the one to read.
+fn has_content(
+    package: &Package<'_>,
+    sheet: &SheetPart,
+    context: &CellContext<'_>,
+) -> Result<Option<bool>, UnpackError> {
+    let scan = || {
+        let mut cells = Cells::open(package, sheet, context)?;
+        let mut text = String::new();
+        let scanned = loop {
+            match cells.next(&mut text) {
+                Ok(Some(_)) if text.is_empty() => {}
+                Ok(cell) => break Ok(cell.is_some()),
+                Err(error) => break Err(error),
+            }
+        };
+        package.give_back(package.bytes_of(sheet).saturating_sub(cells.unpacked()));
+        scanned
+    };
+    use UnpackError::{Stopped, Storage, TooLarge};
+    match scan() {
+        Ok(found) => Ok(Some(found)),
+        Err(error @ (Stopped | Storage(_) | TooLarge { .. })) => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 /// What the cells of all sheets refer to.
@@ -54,6 +147,9 @@ pub(super) struct CellContext<'w> {
     formats: &'w [number::Format],
     is_1904: bool,
 }
+
+/// A sheet is read once for its columns and once for its cells.
+const PASSES: u64 = 2;
 
 /// The columns of a sheet that have content.
 #[derive(Clone, Copy, Debug)]
@@ -64,10 +160,11 @@ struct Extent {
 
 impl Extent {
     /// None if no cell has content.
-    fn of(cells: &mut Cells) -> Result<Option<Self>, UnpackError> {
+    fn of(cells: &mut Cells, sink: &Sink) -> Result<Option<Self>, UnpackError> {
         let mut extent: Option<Self> = None;
         let mut text = String::new();
         while let Some(cell) = cells.next(&mut text)? {
+            sink.state().set_packed_bytes(cells.read() / PASSES);
             if text.is_empty() {
                 continue;
             }
@@ -92,6 +189,7 @@ fn write(cells: &mut Cells, extent: Extent, sink: &mut Sink) -> Result<(), Unpac
             end_row(&mut line, column, extent);
             (row, column) = (row + 1, extent.first);
             if line.len() >= BLOCK {
+                sink.state().set_packed_bytes(cells.packed_bytes() / PASSES + cells.read() / PASSES);
                 sink.write(&line, cells.read())?;
                 line.clear();
             }
@@ -102,8 +200,7 @@ fn write(cells: &mut Cells, extent: Extent, sink: &mut Sink) -> Result<(), Unpac
         }
         line.resize(line.len() + (cell.column - column) as usize, b',');
         column = cell.column;
-        // A number or an error has no separator, unless the workbook is not Excel's.
-        if cell.is_text || text.bytes().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n')) {
+        if cell.is_text || !text.bytes().all(is_plain) {
             quote(&mut line, &text);
         } else {
             line.extend_from_slice(text.as_bytes());
@@ -128,6 +225,11 @@ fn end_row(line: &mut Vec<u8>, column: u32, extent: Extent) {
         line.resize(line.len() + (extent.last.saturating_sub(column)) as usize, b',');
     }
     line.extend_from_slice(b"\r\n");
+}
+
+/// Whether a value that is no text, such as a number, a date or an error, is written as it is.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+-.:#/!?".contains(&byte)
 }
 
 /// Every text is quoted, so that nothing in it can be taken for a separator.

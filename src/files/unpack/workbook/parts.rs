@@ -10,10 +10,15 @@ use std::{
 use quick_xml::events::Event;
 
 use super::{
-    super::{Packing, Sink, UnpackError, decoders::PackedSource, zip::Archive},
+    super::{
+        Packing, UnpackError,
+        decoders::PackedSource,
+        zip::{Archive, ZipEntry},
+    },
     number::Format,
     xml::{Xml, XmlError, attribute},
 };
+use crate::csv::SheetName;
 
 /// The most bytes of a part other than sheets and texts. Its names and formats are kept in memory.
 const LARGEST_PART: u64 = 16 << 20;
@@ -30,7 +35,8 @@ const BUFFER: usize = 64 << 10;
 /// An archive with the parts of a workbook.
 pub(super) struct Package<'a> {
     file: &'a File,
-    archive: &'a Archive,
+    /// By the lower-case paths.
+    entries: HashMap<String, &'a ZipEntry>,
     /// The most bytes of the whole file.
     limit: u64,
     /// How many bytes of parts may still be read. A workbook can list the same part any number of times.
@@ -42,17 +48,24 @@ pub(super) struct Package<'a> {
 /// What the main part says.
 #[derive(Debug, Default)]
 pub(super) struct Workbook {
-    sheets: Vec<Sheet>,
+    /// Those with rows and columns.
+    pub(super) sheets: Vec<SheetPart>,
+    are_all_hidden: bool,
     pub(super) is_1904: bool,
     /// The paths of the parts by their kind, the last word of the relationship's type.
     parts: HashMap<String, String>,
 }
 
+/// The part of the archive that is a sheet.
 #[derive(Debug)]
-pub(super) struct Sheet {
-    pub(super) path: String,
-    is_hidden: bool,
+pub(super) struct SheetPart {
+    pub(super) name: SheetName,
+    pub(super) is_hidden: bool,
+    path: String,
 }
+
+/// The most names that a sentence has.
+const MOST_NAMED: usize = 10;
 
 /// A part that another one refers to.
 struct Related {
@@ -61,10 +74,32 @@ struct Related {
 }
 
 impl Workbook {
-    /// The sheets that a person sees, or all if none is visible.
-    pub(super) fn visible_sheets(&self) -> impl Iterator<Item = &Sheet> {
-        let all_hidden = self.sheets.iter().all(|sheet| sheet.is_hidden);
-        self.sheets.iter().filter(move |sheet| all_hidden || !sheet.is_hidden)
+    /// Whether a person sees sheets that are hidden or not: if all are hidden, it makes no difference.
+    pub(super) fn shows(&self, is_hidden: bool) -> bool {
+        !is_hidden || self.are_all_hidden
+    }
+
+    /// The sheet with this name, else the first that is meant by it.
+    pub(super) fn named(&self, name: &SheetName) -> Result<&SheetPart, UnpackError> {
+        let exact = self.sheets.iter().find(|sheet| sheet.name == *name);
+        exact
+            .or_else(|| self.sheets.iter().find(|sheet| sheet.name.is_meant_by(name)))
+            .ok_or_else(|| UnpackError::NoSuchSheet { name: name.clone(), listed: self.in_words() })
+    }
+
+    /// `the sheet "A"`, `the sheets "A" and "B"`, `12 sheets: "A", "B" and 10 more`.
+    fn in_words(&self) -> String {
+        let mut names: Vec<String> =
+            self.sheets.iter().take(MOST_NAMED).map(|sheet| format!("\"{}\"", sheet.name.as_str())).collect();
+        let more = self.sheets.len() - names.len();
+        if more > 0 {
+            names.push(format!("{more} more"));
+        }
+        let last = names.pop().unwrap_or_default();
+        match names.as_slice() {
+            [] => format!("the sheet {last}"),
+            names => format!("the sheets {} and {last}", names.join(", ")),
+        }
     }
 
     pub(super) fn part(&self, kind: &str) -> Option<&str> {
@@ -73,15 +108,27 @@ impl Workbook {
 }
 
 impl<'a> Package<'a> {
-    pub(super) fn new(file: &'a File, archive: &'a Archive, sink: &Sink) -> Self {
-        let limit = sink.limit();
+    pub(super) fn new(file: &'a File, archive: &'a Archive, source: PackedSource, limit: u64) -> Self {
+        let mut entries = HashMap::new();
+        for entry in &archive.entries {
+            entries.entry(entry.name.to_ascii_lowercase()).or_insert(entry);
+        }
         let left = Cell::new(limit.saturating_mul(WHOLE_GROWTH));
-        Self { file, archive, limit, left, source: RefCell::new(sink.source()) }
+        Self { file, entries, limit, left, source: RefCell::new(source) }
+    }
+
+    fn find(&self, path: &str) -> Option<&'a ZipEntry> {
+        self.entries.get(&path.to_ascii_lowercase()).copied()
+    }
+
+    /// So many bytes of a part that was opened are not read.
+    pub(super) fn give_back(&self, bytes: u64) {
+        self.left.set(self.left.get().saturating_add(bytes));
     }
 
     /// Opens the part at `path`; None if the archive has none.
     pub(super) fn open(&self, path: &str, limit: u64) -> Result<Option<Xml<'a>>, UnpackError> {
-        let Some(entry) = self.archive.find(path) else { return Ok(None) };
+        let Some(entry) = self.find(path) else { return Ok(None) };
         if entry.bytes > limit {
             return Err(UnpackError::WorkbookMemory);
         }
@@ -96,9 +143,23 @@ impl<'a> Package<'a> {
         Ok(Some(Xml::new(part)))
     }
 
-    pub(super) fn open_sheet(&self, sheet: &Sheet) -> Result<Xml<'a>, UnpackError> {
-        let limit = self.limit.saturating_mul(SHEET_GROWTH);
-        self.open(&sheet.path, limit)?.ok_or(UnpackError::NoSheet)
+    pub(super) fn open_sheet(&self, sheet: &SheetPart) -> Result<Xml<'a>, UnpackError> {
+        self.open(&sheet.path, self.most_sheet_bytes())?.ok_or(UnpackError::NoSheet)
+    }
+
+    /// The most bytes of a sheet.
+    pub(super) fn most_sheet_bytes(&self) -> u64 {
+        self.limit.saturating_mul(SHEET_GROWTH)
+    }
+
+    /// The bytes of a sheet.
+    pub(super) fn bytes_of(&self, sheet: &SheetPart) -> u64 {
+        self.find(&sheet.path).map_or(0, |entry| entry.bytes)
+    }
+
+    /// The packed bytes of a sheet.
+    pub(super) fn packed_bytes_of(&self, sheet: &SheetPart) -> u64 {
+        self.find(&sheet.path).map_or(0, |entry| entry.packed_bytes)
     }
 
     /// The packed bytes that were read of the part that was opened last.
@@ -127,8 +188,13 @@ impl<'a> Package<'a> {
                     }
                     "sheet" => {
                         let id = attribute(&element, "id")?.unwrap_or_default().into_owned();
+                        let name = attribute(&element, "name")?.unwrap_or_default();
+                        let name = match name.trim() {
+                            "" => SheetName::new(&format!("Sheet {}", listed.len() + 1)),
+                            _ => SheetName::new(&name),
+                        };
                         let is_hidden = attribute(&element, "state")?.is_some_and(|state| state != "visible");
-                        listed.push((id, is_hidden));
+                        listed.push((id, name, is_hidden));
                     }
                     _ => {}
                 }
@@ -138,12 +204,13 @@ impl<'a> Package<'a> {
         let ended = { read }(&mut xml);
         ended.map_err(|error| self.explain(error))?;
         let mut related = self.related(&path)?;
-        for (id, is_hidden) in listed {
+        for (id, name, is_hidden) in listed {
             // Charts on sheets of their own have no cells.
             if let Some(part) = related.remove(&id).filter(|part| part.kind == "worksheet") {
-                workbook.sheets.push(Sheet { path: part.path, is_hidden });
+                workbook.sheets.push(SheetPart { name, is_hidden, path: part.path });
             }
         }
+        workbook.are_all_hidden = workbook.sheets.iter().all(|sheet| sheet.is_hidden);
         workbook.parts = related.into_values().map(|part| (part.kind, part.path)).collect();
         Ok(workbook)
     }

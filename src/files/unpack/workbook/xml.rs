@@ -41,6 +41,8 @@ pub(super) struct Xml<'r> {
 struct Bounded<R> {
     inner: R,
     left: usize,
+    /// Bytes read so far.
+    consumed: u64,
 }
 
 impl<R: BufRead> Read for Bounded<R> {
@@ -64,13 +66,14 @@ impl<R: BufRead> BufRead for Bounded<R> {
 
     fn consume(&mut self, bytes: usize) {
         self.left = self.left.saturating_sub(bytes);
+        self.consumed = self.consumed.saturating_add(bytes as u64);
         self.inner.consume(bytes);
     }
 }
 
 impl<'r> Xml<'r> {
     pub(super) fn new(part: Box<dyn BufRead + 'r>) -> Self {
-        let mut reader = Reader::from_reader(Bounded { inner: part, left: LONGEST_EVENT });
+        let mut reader = Reader::from_reader(Bounded { inner: part, left: LONGEST_EVENT, consumed: 0 });
         reader.config_mut().expand_empty_elements = true;
         Self { reader, buffer: Vec::new(), depth: 0 }
     }
@@ -105,6 +108,11 @@ impl<'r> Xml<'r> {
             }
         }
         Ok(())
+    }
+
+    /// Bytes read so far.
+    pub(super) fn consumed(&self) -> u64 {
+        self.reader.get_ref().consumed
     }
 
     /// How many elements are open.
