@@ -22,13 +22,15 @@ use crate::base::{
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The logged methods and route patterns, each with its name in the log.
-const ACTIONS: [(Method, &str, &str); 25] = [
+const ACTIONS: [(Method, &str, &str); 27] = [
     (Method::POST, "/sign-in", "sign-in"),
     (Method::POST, "/sign-up", "sign-up"),
     (Method::POST, "/sign-out", "sign-out"),
     (Method::POST, "/account/sessions/end", "end-session"),
     (Method::POST, "/account/password", "change-password"),
     (Method::POST, "/account/email", "change-email"),
+    (Method::POST, "/account/tokens", "make-token"),
+    (Method::POST, "/account/tokens/{token}/end", "end-token"),
     (Method::GET, "/account/export.zip", "export"),
     (Method::POST, "/reset", "reset-password"),
     (Method::POST, "/admin/invitations", "invite"),

@@ -54,6 +54,7 @@ pub enum AccountChange {
     Password,
     Email,
     SessionEnded,
+    TokenEnded,
     /// So many.
     OtherSessionsEnded(u64),
 }

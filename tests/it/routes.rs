@@ -24,7 +24,7 @@ enum For {
 
 /// Every route; `{id}` is an import. A route that `src/app/routes.rs` mounts and this table lacks fails a
 /// test.
-const ROUTES: [(Method, &str, For); 44] = [
+const ROUTES: [(Method, &str, For); 48] = [
     (Method::GET, "/healthz", For::Anybody),
     (Method::GET, "/readyz", For::Anybody),
     (Method::GET, "/assets/{hash}/{name}", For::Anybody),
@@ -41,6 +41,10 @@ const ROUTES: [(Method, &str, For); 44] = [
     (Method::POST, "/account/password", For::SignedIn),
     (Method::GET, "/account/email", For::SignedIn),
     (Method::POST, "/account/email", For::SignedIn),
+    (Method::GET, "/account/tokens", For::SignedIn),
+    (Method::POST, "/account/tokens", For::SignedIn),
+    (Method::GET, "/account/tokens/{token}/end", For::SignedIn),
+    (Method::POST, "/account/tokens/{token}/end", For::SignedIn),
     (Method::GET, "/account/export.zip", For::SignedIn),
     (Method::GET, "/account/delete", For::SignedIn),
     (Method::POST, "/account/delete", For::SignedIn),

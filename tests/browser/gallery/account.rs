@@ -11,6 +11,7 @@ use runboard::{
             email::EmailPage,
             leave::{LeavePage, LeftPage},
             password::PasswordPage,
+            tokens::{EndTokenPage, MadeTokenPage, NewTokenPage, TokenLine},
         },
         admin::{AccountLine, InvitationLine, LinkPage},
         reset::ResetPage,
@@ -35,7 +36,17 @@ pub fn pages() -> Vec<Page> {
         frame: frame(),
         news: None,
         sessions: vec![session("Firefox on Linux", "198.51.100.7", true)],
+        tokens: Vec::new(),
         is_admin: false,
+    };
+    let token = |name: &str, expires: Option<&str>, has_expired| TokenLine {
+        id: "01M852CE07XGB7KM34R9298TW7".to_owned(),
+        name: name.to_owned(),
+        scopes: "read, import".to_owned(),
+        made: Moment::new(at("08:00:00"), now),
+        expires: expires.map(|time| Moment::new(at(time), now)),
+        has_expired,
+        last_used: expires.map(|_| Moment::new(at("14:01:00"), now)),
     };
     let several = AccountPage {
         news: Some("The password is changed. You were signed out everywhere else.".to_owned()),
@@ -43,6 +54,11 @@ pub fn pages() -> Vec<Page> {
             session("Firefox on Linux", "198.51.100.7", true),
             session("Safari on iPhone", "2001:0db8:85a3:0000:0000:8a2e:0370:7334", false),
             session("Unknown browser", "203.0.113.80", false),
+        ],
+        tokens: vec![
+            token("nightly upload", Some("23:00:00"), false),
+            token("an old script of somebody with a long name", Some("09:00:00"), true),
+            token("laptop", None, false),
         ],
         is_admin: true,
         ..account.clone()
@@ -58,6 +74,24 @@ pub fn pages() -> Vec<Page> {
         error: Some(FormError::of(&["email"], "This e-mail address already has an account.")),
         ..email.clone()
     };
+    let new_token = NewTokenPage {
+        name: String::new(),
+        reads: true,
+        imports: true,
+        makes_tokens: false,
+        days: "90".to_owned(),
+        error: None,
+    };
+    let same_name = NewTokenPage {
+        name: "nightly upload".to_owned(),
+        error: Some(FormError::of(&["name"], "You have a token of this name already.")),
+        ..new_token.clone()
+    };
+    let made = MadeTokenPage {
+        name: "nightly upload".to_owned(),
+        secret: "rb_0123456789abcdefghijABCDEFGHIJ2z4kDq7".to_owned(),
+    };
+    let end_token = EndTokenPage { token: token("nightly upload", Some("23:00:00"), false) };
     let leave = LeavePage { email: "mira@example.org".to_owned(), error: None };
     let last_admin = LeavePage {
         error: Some(FormError::of_form("You are the only admin, and other people have accounts here.")),
@@ -108,6 +142,10 @@ pub fn pages() -> Vec<Page> {
     };
     let reset = ResetPage { link: Some(("mira@example.org".to_owned(), "token".to_owned())), error: None };
     vec![
+        Page::new("account-new-token", new_token.render().unwrap()),
+        Page::new("account-new-token-refused", same_name.render().unwrap()),
+        Page::new("account-made-token", made.render().unwrap()),
+        Page::new("account-end-token", end_token.render().unwrap()),
         Page::new("account-delete", leave.render().unwrap()),
         Page::new("account-delete-refused", last_admin.render().unwrap()),
         Page::new("account-deleted", LeftPage { is_done: true }.render().unwrap()),

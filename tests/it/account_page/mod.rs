@@ -4,6 +4,7 @@ mod admin;
 mod export;
 mod leave;
 mod sign_in_data;
+mod tokens;
 
 use std::time::{Duration, Instant};
 

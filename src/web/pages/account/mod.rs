@@ -4,10 +4,12 @@ pub mod email;
 pub mod leave;
 pub mod password;
 pub mod sessions;
+pub mod tokens;
 
 use actix_web::{HttpRequest, HttpResponse, http::header::ContentType, web};
 use askama::Template;
 
+use self::tokens::TokenLine;
 use crate::{
     accounts::{Accounts, OpenSession, device},
     base::time::UnixMillis,
@@ -32,6 +34,8 @@ pub struct AccountPage {
     pub news: Option<String>,
     /// Newest first.
     pub sessions: Vec<SessionLine>,
+    /// Newest first.
+    pub tokens: Vec<TokenLine>,
     /// Whether to link to the page of admins.
     pub is_admin: bool,
 }
@@ -82,9 +86,11 @@ pub async fn show(
     let own = session::token(&request).ok_or(Error::NotFound)?;
     let now = site.report_inputs().now;
     let sessions = accounts.sessions(user.user, &own).await?;
+    let tokens = accounts.tokens(user.user).await?;
     let page = AccountPage {
         frame: site.frame(&user),
         news: flash::read(&request).and_then(|flash| news(flash, &user)),
+        tokens: tokens.into_iter().map(|token| TokenLine::new(token, now)).collect(),
         is_admin: accounts.is_admin(user.user).await?,
         sessions: sessions.into_iter().map(|open| SessionLine::new(open, now)).collect(),
     };
@@ -100,6 +106,7 @@ fn news(flash: Flash, user: &Principal) -> Option<String> {
         AccountChange::Email => {
             format!("The e-mail address is changed. Sign in with {} from now on.", user.email)
         }
+        AccountChange::TokenEnded => "The token has ended.".to_owned(),
         AccountChange::SessionEnded => "Signed out there.".to_owned(),
         AccountChange::OtherSessionsEnded(0) => "You are signed in nowhere else.".to_owned(),
         AccountChange::OtherSessionsEnded(count) => {
