@@ -35,6 +35,9 @@ use reqwest::{Body, Method, header};
 use visitor::Visitor;
 
 const MIB: u64 = 1024 * 1024;
+const MB: u64 = 1_000_000;
+/// Of the files whose memory is measured.
+const SIZES: [u64; 3] = [100 * MB, 1_000 * MB, 10_000 * MB];
 const ROWS: usize = 1_000_000;
 const ROUNDS: usize = 5;
 
@@ -114,24 +117,59 @@ async fn memory() {
     visitor.wait_for_state(&warm, "Completed").await;
     let idle = server.resident();
 
-    let (at, uploading) = server.watched(upload_a_gibibyte(&visitor)).await;
-    let (_, processing) = server.watched(visitor.wait_for_state(&at, "Completed")).await;
-    println!("1 GiB, resident memory ({:.1} MiB when idle):", idle as f64 / MIB as f64);
-    println!("  most above idle while it arrives     {:>8.1} MiB", above(uploading, idle));
-    println!("  most above idle while it is read     {:>8.1} MiB", above(processing, idle));
+    println!("resident memory ({:.1} MiB when idle):", idle as f64 / MIB as f64);
+    for size in SIZES {
+        let name = format!("{} MB", size / MB);
+        // The upload and both outputs.
+        if free(data.path()) < 3 * size {
+            println!("  {name:>8} is left out, because the disk has not three times as much free");
+            continue;
+        }
+        let begun = Instant::now();
+        let (at, arriving) = server.watched(upload(&visitor, size)).await;
+        let arrived = begun.elapsed();
+        let ((), reading) = server.watched(wait_until_completed(&visitor, &at)).await;
+        let read = begun.elapsed() - arrived;
+        let speed = |time: Duration| (size / MB) as f64 / time.as_secs_f64();
+        println!(
+            "  {name:>8}: {:>5.1} MiB above idle at most while it arrives ({:.0} MB/s), {:>5.1} while it is read ({:.0} MB/s)",
+            above(arriving, idle),
+            speed(arrived),
+            above(reading, idle),
+            speed(read)
+        );
+    }
 }
 
-/// Uploads the same block of rows until it is 1 GiB. Never holds more than one block.
-async fn upload_a_gibibyte(visitor: &Visitor) -> String {
+/// However long it takes.
+async fn wait_until_completed(visitor: &Visitor, at: &str) {
+    loop {
+        let panel = visitor.panel(at).await;
+        match panel.state.as_str() {
+            "Completed" => return,
+            "Failed" | "Cancelled" => panic!("{}", panel.html),
+            _ => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// The bytes that are free on the disk of `folder`.
+fn free(folder: &Path) -> u64 {
+    let disk = rustix::fs::statvfs(folder).unwrap();
+    disk.f_bavail * disk.f_frsize
+}
+
+/// Uploads the same block of rows until `size` bytes are sent. Never holds more than one block.
+async fn upload(visitor: &Visitor, size: u64) -> String {
     let boundary = "----a-boundary-that-no-row-has";
     let head = format!(
-        "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"gibibyte.csv\"\r\n\
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"rows.csv\"\r\n\
          Content-Type: text/csv\r\n\r\n"
     );
     let block = Bytes::from(rows(10_000));
     let header_end = block.iter().position(|byte| *byte == b'\n').unwrap() + 1;
     let only_rows = block.slice(header_end..);
-    let blocks = (1024 * MIB) as usize / only_rows.len();
+    let blocks = size as usize / only_rows.len() - 1;
     let chunks = std::iter::once(Bytes::from(head))
         .chain(std::iter::once(block))
         .chain(std::iter::repeat_n(only_rows, blocks))
@@ -140,7 +178,7 @@ async fn upload_a_gibibyte(visitor: &Visitor) -> String {
     let response = visitor
         .request(Method::POST, "/imports")
         .header(header::CONTENT_TYPE, format!("multipart/form-data; boundary={boundary}"))
-        .timeout(Duration::from_secs(600))
+        .timeout(Duration::from_secs(3_600))
         .body(Body::wrap_stream(stream::iter(chunks)))
         .send()
         .await

@@ -46,9 +46,11 @@ pub async fn duckdb() {
     let kinds = [
         Kind { name: "commas", options: "", file: plain },
         Kind { name: "10% quoted fields with line ends", options: "", file: with_line_ends },
+        // DuckDB reads Windows-1252 only with an extension that it downloads. The file's only letter beyond ASCII is the
+        // same in Latin-1.
         Kind {
             name: "semicolons, windows-1252",
-            options: ", delim = ';', encoding = 'windows-1252-2000'",
+            options: ", delim = ';', encoding = 'latin-1'",
             file: semicolons,
         },
     ];
