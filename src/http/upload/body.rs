@@ -8,7 +8,7 @@ use super::error::UploadError;
 use crate::store::idempotency::RequestHasher;
 
 /// The parts of a form.
-pub(super) struct Parts<'f> {
+pub(super) struct FormParts<'f> {
     form: &'f mut Multipart,
     hasher: Option<&'f mut RequestHasher>,
     /// How many more parts it may have.
@@ -16,7 +16,7 @@ pub(super) struct Parts<'f> {
 }
 
 /// One of them.
-pub(super) struct Part<'p> {
+pub(super) struct FormPart<'p> {
     pub name: String,
     /// Empty if no file was chosen, or if it is no file.
     pub file_name: String,
@@ -29,13 +29,13 @@ pub(super) struct HashedBody<'h, S> {
     hasher: Option<&'h mut RequestHasher>,
 }
 
-impl<'f> Parts<'f> {
+impl<'f> FormParts<'f> {
     pub(super) fn of(form: &'f mut Multipart, hasher: Option<&'f mut RequestHasher>, most: usize) -> Self {
         Self { form, hasher, left: most }
     }
 
     /// The next part; the one before it must have been read.
-    pub(super) async fn next(&mut self) -> Result<Option<Part<'_>>, UploadError> {
+    pub(super) async fn next(&mut self) -> Result<Option<FormPart<'_>>, UploadError> {
         let Some(field) = self.form.try_next().await? else { return Ok(None) };
         self.left = self.left.checked_sub(1).ok_or(UploadError::TooManyFields)?;
         let name = field.name().unwrap_or_default().to_owned();
@@ -46,7 +46,7 @@ impl<'f> Parts<'f> {
             hasher.field(file_name.as_bytes());
         }
         let body = HashedBody::new(field, self.hasher.as_deref_mut());
-        Ok(Some(Part { name, file_name, body }))
+        Ok(Some(FormPart { name, file_name, body }))
     }
 }
 

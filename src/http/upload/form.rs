@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::{
     Refused, Uploads,
-    body::{HashedBody, Part, Parts},
+    body::{FormPart, FormParts, HashedBody},
     error::{MAX_ADDRESS_BYTES, MAX_FILES, UploadError},
 };
 use crate::{
@@ -128,7 +128,7 @@ pub(super) async fn skip(
     limit: u64,
     hasher: Option<&mut RequestHasher>,
 ) -> Result<(), UploadError> {
-    let mut parts = Parts::of(form, hasher, MAX_PARTS);
+    let mut parts = FormParts::of(form, hasher, MAX_PARTS);
     let mut room = limit.saturating_add(FORM_BYTES);
     while let Some(mut part) = parts.next().await? {
         part.body.skip(&mut room, limit).await?;
@@ -146,7 +146,7 @@ pub(super) async fn refuse_unread(
     let mut typed = String::new();
     if announced.is_some_and(|bytes| bytes <= FORM_BYTES) {
         let reading = async {
-            let mut parts = Parts::of(form, None, MAX_PARTS);
+            let mut parts = FormParts::of(form, None, MAX_PARTS);
             while let Ok(Some(mut part)) = parts.next().await {
                 if part.name == ADDRESS_FIELD {
                     // Of an address that is too long, the page shows the accepted part.
@@ -176,7 +176,7 @@ async fn read(
     let (mut has_file_field, mut has_address_field) = (false, false);
     let mut room_for_fields = FORM_BYTES;
     let (mut reading, mut start) = (ReadingFields::default(), Start::AtOnce);
-    let mut parts = Parts::of(form, hasher, MAX_PARTS);
+    let mut parts = FormParts::of(form, hasher, MAX_PARTS);
     while let Some(mut part) = parts.next().await? {
         has_file_field |= part.name == FILE_FIELD;
         has_address_field |= part.name == ADDRESS_FIELD;
@@ -223,7 +223,7 @@ async fn read(
 /// Receives one file. Returns None if no file was chosen. An error of a file that arrived whole is returned
 /// as a value, because the fields after it must still be read.
 async fn receive_file(
-    mut part: Part<'_>,
+    mut part: FormPart<'_>,
     announced: u64,
     uploads: &Uploads,
     room: u64,
@@ -274,7 +274,7 @@ pub(super) fn checked(
 }
 
 /// Keeps only the beginning of an address that is too long.
-async fn read_address(part: &mut Part<'_>, typed: &mut String) -> Result<(), UploadError> {
+async fn read_address(part: &mut FormPart<'_>, typed: &mut String) -> Result<(), UploadError> {
     let mut bytes = Vec::new();
     while let Some(piece) = part.body.next().await? {
         let room = MAX_ADDRESS_BYTES - bytes.len();
@@ -289,7 +289,7 @@ async fn read_address(part: &mut Part<'_>, typed: &mut String) -> Result<(), Upl
 }
 
 /// The text of another field. All together must fit into `room`.
-async fn read_text(part: &mut Part<'_>, room: &mut u64) -> Result<String, UploadError> {
+async fn read_text(part: &mut FormPart<'_>, room: &mut u64) -> Result<String, UploadError> {
     let mut text = Vec::new();
     while let Some(piece) = part.body.next().await? {
         *room = room.checked_sub(piece.len() as u64).ok_or(UploadError::TooManyFields)?;
