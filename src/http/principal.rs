@@ -8,6 +8,7 @@ use actix_web::{
     http::{Method, StatusCode},
     web,
 };
+use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
 use super::{audit, error::Error, session};
@@ -60,6 +61,29 @@ impl FromRequest for Principal {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move { Self::of(&request).await })
+    }
+}
+
+/// Extractor of a form that only somebody whom `W` requires may send. It is read once that is known: extractors beside
+/// each other are tried at once, and a form that cannot be read would be judged before its sender.
+#[derive(Clone, Debug)]
+pub struct FormOf<W, T>(pub W, pub T);
+
+impl<W, T> FromRequest for FormOf<W, T>
+where
+    W: FromRequest<Error = Denied> + 'static,
+    T: DeserializeOwned + 'static,
+{
+    type Error = actix_web::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, actix_web::Error>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let sender = W::from_request(&request, &mut Payload::None).await?;
+            let form = web::Form::<T>::from_request(&request, &mut payload).await?;
+            Ok(Self(sender, form.into_inner()))
+        })
     }
 }
 

@@ -7,7 +7,12 @@ use serde::Deserialize;
 use crate::{
     accounts::{Accounts, ChangeEmailError},
     base::client_address::client_address,
-    http::{error::Error, origin::PublicOrigin, principal::Principal, session},
+    http::{
+        error::Error,
+        origin::PublicOrigin,
+        principal::{FormOf, Principal},
+        session,
+    },
     web::{
         flash::{self, AccountChange, Flash},
         pages::form_error::{FormError, Refusal},
@@ -48,12 +53,11 @@ pub async fn show(user: Principal) -> Result<HttpResponse, Error> {
 
 pub async fn submit(
     request: HttpRequest,
-    user: Principal,
+    FormOf(user, form): FormOf<Principal, EmailForm>,
     accounts: web::Data<Accounts>,
     origin: web::Data<PublicOrigin>,
-    form: web::Form<EmailForm>,
 ) -> Result<HttpResponse, Error> {
-    let EmailForm { email: typed, password } = form.into_inner();
+    let EmailForm { email: typed, password } = form;
     let Ok(new) = typed.parse() else {
         let error = FormError::of(&[EMAIL], "Enter a valid e-mail address.");
         return page(&user, typed, Some(error.into()));

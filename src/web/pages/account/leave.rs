@@ -9,7 +9,12 @@ use serde::Deserialize;
 use crate::{
     accounts::{Accounts, LeaveError},
     base::client_address::client_address,
-    http::{error::Error, origin::PublicOrigin, principal::Principal, session},
+    http::{
+        error::Error,
+        origin::PublicOrigin,
+        principal::{FormOf, Principal},
+        session,
+    },
     web::pages::form_error::{FormError, Refusal},
 };
 
@@ -57,13 +62,12 @@ pub async fn show(user: Principal) -> Result<HttpResponse, Error> {
 
 pub async fn submit(
     request: HttpRequest,
-    user: Principal,
+    FormOf(user, form): FormOf<Principal, LeaveForm>,
     accounts: web::Data<Accounts>,
     origin: web::Data<PublicOrigin>,
-    form: web::Form<LeaveForm>,
 ) -> Result<HttpResponse, Error> {
     let who = (user.user, &user.email);
-    let password = form.into_inner().password.into();
+    let password = form.password.into();
     if let Err(error) = accounts.leave(who, password, client_address(&request)).await {
         let refusal = match error {
             LeaveError::LastAdmin => FormError::of_form(LAST_ADMIN).into(),

@@ -7,7 +7,12 @@ use serde::Deserialize;
 use crate::{
     accounts::Accounts,
     base::client_address::client_address,
-    http::{error::Error, origin::PublicOrigin, principal::Principal, session},
+    http::{
+        error::Error,
+        origin::PublicOrigin,
+        principal::{FormOf, Principal},
+        session,
+    },
     web::{
         flash::{self, AccountChange, Flash},
         pages::form_error::{FormError, Refusal, chosen_password, password_rules},
@@ -51,12 +56,11 @@ pub async fn show(user: Principal) -> Result<HttpResponse, Error> {
 
 pub async fn submit(
     request: HttpRequest,
-    user: Principal,
+    FormOf(user, form): FormOf<Principal, PasswordForm>,
     accounts: web::Data<Accounts>,
     origin: web::Data<PublicOrigin>,
-    form: web::Form<PasswordForm>,
 ) -> Result<HttpResponse, Error> {
-    let PasswordForm { present, new } = form.into_inner();
+    let PasswordForm { present, new } = form;
     let new = match chosen_password(new.into(), &[NEW]) {
         Ok(new) => new,
         Err(error) => return page(&user, Some(error.into())),

@@ -5,7 +5,12 @@ use serde::Deserialize;
 
 use crate::{
     accounts::Accounts,
-    http::{error::Error, origin::PublicOrigin, principal::Principal, session},
+    http::{
+        error::Error,
+        origin::PublicOrigin,
+        principal::{FormOf, Principal},
+        session,
+    },
     web::flash::{self, AccountChange, Flash},
 };
 
@@ -17,10 +22,9 @@ pub struct EndForm {
 
 pub async fn end(
     request: HttpRequest,
-    user: Principal,
+    FormOf(user, form): FormOf<Principal, EndForm>,
     accounts: web::Data<Accounts>,
     origin: web::Data<PublicOrigin>,
-    form: web::Form<EndForm>,
 ) -> Result<HttpResponse, Error> {
     let own = session::token(&request).ok_or(Error::NotFound)?;
     let change = match &form.session {

@@ -13,7 +13,12 @@ use serde::Deserialize;
 use crate::{
     accounts::{Accounts, MakeTokenError, NewToken, Scope, TokenInfo, TokenName},
     base::time::UnixMillis,
-    http::{error::Error, origin::PublicOrigin, principal::Principal, session},
+    http::{
+        error::Error,
+        origin::PublicOrigin,
+        principal::{FormOf, Principal},
+        session,
+    },
     report::moment::Moment,
     web::{
         flash::{self, AccountChange, Flash},
@@ -158,11 +163,10 @@ pub async fn show(_user: Principal) -> Result<HttpResponse, Error> {
 }
 
 pub async fn make(
-    user: Principal,
+    FormOf(user, form): FormOf<Principal, TokenForm>,
     accounts: web::Data<Accounts>,
-    form: web::Form<TokenForm>,
 ) -> Result<HttpResponse, Error> {
-    let page = NewTokenPage::from(form.into_inner());
+    let page = NewTokenPage::from(form);
     let new = match page.checked() {
         Ok(new) => new,
         Err(error) => return refused(page, error),

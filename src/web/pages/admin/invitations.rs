@@ -11,7 +11,12 @@ use serde::Deserialize;
 use super::{LinkPage, link_to};
 use crate::{
     accounts::Accounts,
-    http::{error::Error, origin::PublicOrigin, principal::Admin, session},
+    http::{
+        error::Error,
+        origin::PublicOrigin,
+        principal::{Admin, FormOf},
+        session,
+    },
     web::flash::{self, AdminNews, Flash},
 };
 
@@ -30,10 +35,9 @@ pub struct EndInvitationForm {
 
 pub async fn make(
     request: HttpRequest,
-    Admin(user): Admin,
+    FormOf(Admin(user), form): FormOf<Admin, InviteForm>,
     accounts: web::Data<Accounts>,
     origin: web::Data<PublicOrigin>,
-    form: web::Form<InviteForm>,
 ) -> Result<HttpResponse, Error> {
     let Some(token) = accounts.invite(user.user, &form.note).await? else {
         let mut response = session::see_other("/admin");
@@ -53,10 +57,9 @@ pub async fn make(
 
 pub async fn end(
     request: HttpRequest,
-    _admin: Admin,
+    FormOf(_admin, form): FormOf<Admin, EndInvitationForm>,
     accounts: web::Data<Accounts>,
     origin: web::Data<PublicOrigin>,
-    form: web::Form<EndInvitationForm>,
 ) -> Result<HttpResponse, Error> {
     accounts.end_invitation(&form.invitation).await?;
     let mut response = session::see_other("/admin");
