@@ -93,7 +93,8 @@ fn tell(node: &Value, nodes: &HashMap<&str, &Value>, depth: usize, above: &str, 
     if role == "InlineTextBox" || (role == "StaticText" && name.trim() == above.trim()) {
         return;
     }
-    let says_nothing = ["none", "generic", "paragraph"].contains(&role) && name.is_empty();
+    // Whether a form without a name has a node of its own depends on the version of Chromium.
+    let says_nothing = ["none", "generic", "paragraph", "form"].contains(&role) && name.is_empty();
     let is_told = node["ignored"] != true && !says_nothing;
     if is_told {
         write!(told, "{:1$}{role}", "", depth * 2).unwrap();
@@ -111,7 +112,9 @@ fn tell(node: &Value, nodes: &HashMap<&str, &Value>, depth: usize, above: &str, 
             let state = property["name"].as_str().unwrap();
             let value = &property["value"]["value"];
             let is_off = *value == false || *value == "false" || *value == "";
-            if STATES.contains(&state) && !is_off {
+            // Told by some versions of Chromium only.
+            let is_of_version = matches!((role, state), ("RootWebArea", "focused") | ("listitem", "level"));
+            if STATES.contains(&state) && !is_off && !is_of_version {
                 write!(told, " {state}={}", value.to_string().trim_matches('"')).unwrap();
             }
         }
