@@ -45,7 +45,12 @@ pub(crate) async fn named_files(database: &AnyPool) -> Vec<String> {
 
 /// Records that `run` has ended.
 pub(crate) async fn close(database: &AnyPool, run: &RunId) {
-    database.execute("INSERT INTO account VALUES ('a', 'a@example.org', '', 0, NULL)").await.unwrap();
+    database
+        .execute(
+            "INSERT INTO account (id, email, password_hash, created_at) VALUES ('a', 'a@example.org', '', 0)",
+        )
+        .await
+        .unwrap();
     database
         .execute(
             "INSERT INTO import (id, account_id, file_name, size_bytes, receiving_at, received_at, event_id) \

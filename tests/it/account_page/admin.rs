@@ -49,7 +49,8 @@ async fn accept(visitor: &mut Visitor, link: &str, email: &str) -> StatusCode {
 /// The address of a form on the admin's page, for the account with this e-mail.
 async fn action(admin: &Visitor, email: &str, what: &str) -> String {
     let page = text(admin, "/admin").await;
-    let line = page.split("<li>").skip(1).find(|line| line.contains(email)).unwrap_or_else(|| panic!("{page}"));
+    let line =
+        page.split("<li>").skip(1).find(|line| line.contains(email)).unwrap_or_else(|| panic!("{page}"));
     attributes(line, "action")
         .into_iter()
         .find(|action| action.ends_with(what))

@@ -150,7 +150,7 @@ impl Room {
 }
 
 async fn add_account(database: &AnyPool, id: UserId, email: &str) {
-    sqlx::query("INSERT INTO account VALUES ($1, $2, '', 0, NULL)")
+    sqlx::query("INSERT INTO account (id, email, password_hash, created_at) VALUES ($1, $2, '', 0)")
         .bind(id.to_string())
         .bind(email)
         .execute(database)
