@@ -301,6 +301,7 @@ async fn the_cells_of_a_sheet_are_never_split() {
                <row><c t=\"d\"><v>5,6</v></c><c><v>7</v></c></row>";
     let import = visitor.upload("odd.xlsx", workbook(&[("S", "", odd)], SHARED)).await;
     // Texts above numbers may be a second header row, which is not what this is about.
+    visitor.wait_for_state(&import, "Completed").await;
     let one_row = retry(&visitor, &import, &[("header", "1"), ("header_rows", "1")]).await;
     let import = Visitor::import_in(one_row).await;
     assert_eq!(processed(&visitor, &import).await, "a,b\r\n\"1,2\n\"\"\",\"3,\"\"4\"\r\n\"5,6\",7\r\n");
