@@ -23,8 +23,8 @@ impl From<Error> for ChangeEmailError {
 }
 
 impl Accounts {
-    /// Checks that `password` is that of `user`, within the limits of sign-in: somebody at an unlocked browser
-    /// must not be able to guess it.
+    /// Checks that `password` is that of `user`, within the limits of sign-in, so that an unlocked browser does not
+    /// allow more guesses than the sign-in page.
     pub async fn confirm(
         &self,
         user: UserId,
@@ -37,8 +37,8 @@ impl Accounts {
         if confirmed == user { Ok(()) } else { Err(SignInError::WrongCredentials) }
     }
 
-    /// Sets another password and ends all sessions of `user`, also the one that asks: whoever has copied its
-    /// cookie is signed out too.
+    /// Sets another password and ends all sessions of `user`, also the one that asks, because its cookie may have
+    /// been copied.
     pub async fn change_password(
         &self,
         (user, email): (UserId, &Email),

@@ -35,7 +35,7 @@ impl From<Error> for LeaveError {
 }
 
 impl Accounts {
-    /// Begins to delete the account of `user`: nobody can use it any more.
+    /// Begins to delete the account of `user`, which can no longer be used.
     pub async fn leave(
         &self,
         (user, email): (UserId, &Email),

@@ -114,7 +114,7 @@ fn has_no_delimiter_on_top(grid: &Grid<'_>, table: &Table) -> bool {
         return true;
     }
     if grid.dialect.delimiter.as_str() == "\t" {
-        // Nobody writes tabs into the cells of one column.
+        // The cells of a single column contain no tabs.
         return false;
     }
     // One line above a table without names may be the name of its only column: "price" above "1,50".

@@ -37,7 +37,7 @@ pub(super) struct Sink {
     block: Vec<u8>,
 }
 
-/// Nobody waits for the sheets of a file that is no longer unpacked.
+/// Ends the wait for the sheets of a file that is no longer being unpacked.
 impl Drop for Sink {
     fn drop(&mut self) {
         self.state.set_sheets(None);
