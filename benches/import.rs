@@ -251,6 +251,7 @@ impl Server {
             .env("RUNBOARD_LISTEN", "127.0.0.1:0")
             .env("RUNBOARD_DATA_DIR", data.join("data"))
             .env("RUNBOARD_SIGN_UP", "open")
+            .env("RUST_LOG", "warn")
             .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .spawn()

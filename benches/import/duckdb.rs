@@ -2,12 +2,14 @@
 
 use std::{fmt::Write, fs, hint::black_box, path::Path, process::Command, time::Duration, time::Instant};
 
+use tempfile::TempDir;
+
 use runboard::csv::{Layout, count_fields};
 
 use super::{MIB, Server, median, visitor::Visitor};
 
 const ROWS: usize = 4_000_000;
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 const PACKAGE: &str = "duckdb==2.0.*";
 
 /// Prints the seconds until both output files are written.
@@ -16,6 +18,7 @@ import duckdb, sys, time
 source, options, folder = sys.argv[1:]
 db = duckdb.connect()
 db.execute("SET threads = 1")
+db.execute("SET enable_progress_bar = false")
 begun = time.perf_counter()
 db.execute(f"COPY (FROM read_csv('{source}', store_rejects = true, all_varchar = true{options})) TO '{folder}/out.csv'")
 db.execute(f"COPY (FROM reject_errors) TO '{folder}/rejects.csv'")
@@ -60,24 +63,21 @@ pub async fn duckdb() {
         let file = (kind.file)();
         fs::write(&path, &file).unwrap();
         println!("{ROWS} rows, {} MiB, {}, median of {ROUNDS}:", file.len() as u64 / MIB, kind.name);
-        let duckdb: Option<Vec<Duration>> =
-            (0..ROUNDS).map(|_| duckdb_reads(&packages, &path, kind.options, folder.path())).collect();
-        let one = import("0", &file).await;
-        let two = import("0,1", &file).await;
-        match duckdb.map(median) {
-            Some(duckdb) => {
-                println!("  DuckDB, one core            {:>8.2} s", duckdb.as_secs_f64());
-                println!(
-                    "  import, one core            {:>8.2} s   {}",
-                    one.as_secs_f64(),
-                    times(duckdb, one, "DuckDB")
-                );
-            }
-            None => println!(
-                "  import, one core            {:>8.2} s   (DuckDB cannot read the file)",
-                one.as_secs_f64()
-            ),
+        let (one, two) = (Importer::start("0").await, Importer::start("0,1").await);
+        let (mut duckdb_times, mut one_times, mut two_times) = (Vec::new(), Vec::new(), Vec::new());
+        // In turn, so that a slow minute of the machine hits all of them.
+        for _ in 0..ROUNDS {
+            duckdb_times.push(duckdb_reads(&packages, &path, kind.options, folder.path()));
+            one_times.push(one.import(&file).await);
+            two_times.push(two.import(&file).await);
         }
+        let (duckdb, one, two) = (median(duckdb_times), median(one_times), median(two_times));
+        println!("  DuckDB, one core            {:>8.2} s", duckdb.as_secs_f64());
+        println!(
+            "  import, one core            {:>8.2} s   {}",
+            one.as_secs_f64(),
+            times(duckdb, one, "DuckDB")
+        );
         println!(
             "  import, two cores           {:>8.2} s   {}",
             two.as_secs_f64(),
@@ -87,25 +87,37 @@ pub async fn duckdb() {
     bare();
 }
 
-/// From the answer to the upload until both outputs can be downloaded.
-async fn import(cores: &str, file: &[u8]) -> Duration {
-    let data = tempfile::tempdir().unwrap();
-    let server = Server::start_on(data.path(), cores);
-    let mut visitor = Visitor::new(&server.origin);
-    visitor.sign_up("mira@example.org").await;
-    let mut rounds = Vec::new();
-    for _ in 0..ROUNDS {
-        let at = visitor.upload("rows.csv", file).await;
-        let begun = Instant::now();
-        let panel = visitor.wait_for_state(&at, "Completed").await;
-        rounds.push(begun.elapsed());
-        let (processed, failed) = panel.counts();
-        assert_eq!((processed + failed, failed), (ROWS as u64, ROWS as u64 / 1_000));
-    }
-    median(rounds)
+/// A server with a user.
+struct Importer {
+    _server: Server,
+    visitor: Visitor,
+    _data: TempDir,
 }
 
-fn duckdb_reads(packages: &Path, source: &Path, options: &str, folder: &Path) -> Option<Duration> {
+impl Importer {
+    /// On these cores only.
+    async fn start(cores: &str) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let server = Server::start_on(data.path(), cores);
+        let mut visitor = Visitor::new(&server.origin);
+        visitor.sign_up("mira@example.org").await;
+        Self { _server: server, visitor, _data: data }
+    }
+
+    /// From the answer to the upload until both outputs can be downloaded. The import is deleted afterwards.
+    async fn import(&self, file: &[u8]) -> Duration {
+        let at = self.visitor.upload("rows.csv", file).await;
+        let begun = Instant::now();
+        let panel = self.visitor.wait_for_state(&at, "Completed").await;
+        let taken = begun.elapsed();
+        let (processed, failed) = panel.counts();
+        assert_eq!((processed + failed, failed), (ROWS as u64, ROWS as u64 / 1_000));
+        self.visitor.post_form(&format!("{at}/delete"), &[]).await;
+        taken
+    }
+}
+
+fn duckdb_reads(packages: &Path, source: &Path, options: &str, folder: &Path) -> Duration {
     let output = Command::new("taskset")
         .args(["-c", "0", "python3", "-c", PROGRAM])
         .arg(source)
@@ -113,9 +125,12 @@ fn duckdb_reads(packages: &Path, source: &Path, options: &str, folder: &Path) ->
         .arg(folder)
         .env("PYTHONPATH", packages)
         .output()
-        .ok()?;
-    let seconds = String::from_utf8(output.stdout).ok()?;
-    seconds.trim().parse().ok().map(Duration::from_secs_f64)
+        .unwrap();
+    let seconds = String::from_utf8(output.stdout).unwrap();
+    let Ok(seconds) = seconds.trim().parse() else {
+        panic!("{seconds}{}", String::from_utf8_lossy(&output.stderr));
+    };
+    Duration::from_secs_f64(seconds)
 }
 
 /// The pass that only finds records and counts fields.
