@@ -19,8 +19,13 @@ use rustix::{
     termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr},
 };
 use secrecy::{ExposeSecret, SecretString};
+use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+/// glibc keeps what its threads free: after an import of 4 GB it held 120 MiB, this allocator 20 MiB.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     // No other user of this machine may read uploads, password hashes or keys, in any file.

@@ -1,5 +1,7 @@
 //! The results of reading records: the bytes of the outputs, and the counts.
 
+use std::mem;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -71,16 +73,16 @@ impl Output {
         self.bytes() >= FULL
     }
 
-    /// Appends the output of the records that follow.
-    pub fn follow_with(&mut self, following: Self) {
-        let append = |to: &mut Vec<u8>, mut from: Vec<u8>| {
-            if to.is_empty() { *to = from } else { to.append(&mut from) }
+    /// Appends the output of the records that follow, and leaves its buffers empty.
+    pub fn follow_with(&mut self, following: &mut Self) {
+        let append = |to: &mut Vec<u8>, from: &mut Vec<u8>| {
+            if to.is_empty() { mem::swap(to, from) } else { to.append(from) }
         };
-        append(&mut self.processed, following.processed);
-        append(&mut self.failed, following.failed);
-        append(&mut self.raw, following.raw);
+        append(&mut self.processed, &mut following.processed);
+        append(&mut self.failed, &mut following.failed);
+        append(&mut self.raw, &mut following.raw);
         self.counts = self.counts.plus(following.counts);
-        self.reasons.append(following.reasons);
+        self.reasons.append(mem::take(&mut following.reasons));
         self.notes.append(&following.notes);
     }
 

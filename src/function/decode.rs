@@ -91,18 +91,23 @@ impl Processor {
             tokio::task::spawn_blocking(move || Decoding::begin(open(&storage, &key)?, encoding)).await??;
         let mut file = self.storage.receive(decoding.size).await?;
         let since = UnixMillis::now();
-        while !decoding.is_over {
+        let mut text = Vec::new();
+        while !decoding.is_over || !text.is_empty() {
             let (bytes, total) = (decoding.read, Some(decoding.size));
             progress.set_receiving(Some(Receiving { copying: Copying::Decoding, bytes, total, since }));
-            let next = move || decoding.next().map(|()| decoding);
-            decoding = tokio::task::spawn_blocking(next).await??;
+            // Another core decodes the next block while this one is written.
+            let next = tokio::task::spawn_blocking(move || decoding.next().map(|text| (decoding, text)));
+            let write = async {
+                if let Some(reservation) = &mut reservation {
+                    reservation.take(text.len() as u64).map_err(FailureReason::OverQuota)?;
+                }
+                Ok::<_, FailureReason>(file.write(&text).await?)
+            };
+            let (next, ()) = tokio::try_join!(async { Ok(next.await?) }, write)?;
+            (decoding, text) = next?;
             if !allowed && decoding.decoder.has_escaped() {
                 return Ok(None);
             }
-            if let Some(reservation) = &mut reservation {
-                reservation.take(decoding.text.len() as u64).map_err(FailureReason::OverQuota)?;
-            }
-            file.write(&decoding.text).await?;
         }
         Ok(Some((file, reservation)))
     }
@@ -116,8 +121,7 @@ struct Decoding {
     read: u64,
     decoder: ToUtf8,
     bytes: Vec<u8>,
-    /// The newest block.
-    text: Vec<u8>,
+    /// The last block was empty.
     is_over: bool,
 }
 
@@ -125,17 +129,20 @@ impl Decoding {
     fn begin(file: File, encoding: Encoding) -> Result<Self, FailureReason> {
         let size = file.metadata()?.len();
         let decoder = ToUtf8::new(encoding);
-        Ok(Self { file, size, read: 0, decoder, bytes: Vec::new(), text: Vec::new(), is_over: false })
+        Ok(Self { file, size, read: 0, decoder, bytes: Vec::new(), is_over: false })
     }
 
-    /// Decodes the next block. Blocks.
-    fn next(&mut self) -> io::Result<()> {
+    /// Decodes the next block; there are no more once it is over. Blocks.
+    fn next(&mut self) -> io::Result<Vec<u8>> {
+        if self.is_over {
+            return Ok(Vec::new());
+        }
         self.bytes.clear();
-        self.text.clear();
         (&self.file).take(BLOCK).read_to_end(&mut self.bytes)?;
         self.is_over = self.bytes.is_empty();
         self.read = self.read.saturating_add(self.bytes.len() as u64);
-        self.decoder.decode(&self.bytes, self.is_over, &mut self.text);
-        Ok(())
+        let mut text = Vec::with_capacity(self.bytes.len());
+        self.decoder.decode(&self.bytes, self.is_over, &mut text);
+        Ok(text)
     }
 }

@@ -1,27 +1,27 @@
 //! A step of rows: reads a part of a file's records and writes the outputs.
 
 mod ahead;
+mod front;
 mod parts;
 mod reader;
 
 use std::{
-    fs::File,
-    io::{self, Read, Seek, SeekFrom},
-    mem,
+    io::{Seek, SeekFrom},
     num::NonZero,
     sync::Arc,
     thread,
 };
 
 use self::{
-    ahead::{BlockResult, Blocks, Closing, FileBlock},
+    ahead::{BlockResult, Blocks, Closing},
+    front::Front,
     parts::Parts,
     reader::Reader,
 };
 use super::{failure::FailureReason, plan::open};
 use crate::{
     base::ids::RunId,
-    csv::{Counts, Cursor, Notes, Output, Pass, Past, Reasons, Stretches, likely_records},
+    csv::{Counts, Cursor, Notes, Output, Pass, Past, Reasons, Stretches},
     files::{Key, Storage},
     progress::RunProgress,
     results::Plan,
@@ -79,18 +79,17 @@ impl Task {
         file.seek(SeekFrom::Start(self.start.byte))?;
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let helpers = self.idle.min(cores - 1).min(MOST_HELPERS);
-        let blocks = Blocks::new(plan, stop);
+        let front = Front::new(file, plan.size - self.start.byte);
+        let blocks = Blocks::new(plan, stop, front, helpers);
         self.progress.begin_reading(self.before, self.start.byte);
         let pass = Pass::resume(&plan.layout, self.start, self.past, plan.max_record_bytes);
         let mut step = StepReader {
             task: &self,
-            file: Front { file, unread: plan.size - self.start.byte, carry: Vec::new(), next: None },
             stop,
-            blocks: (helpers > 0).then_some((&blocks, helpers)),
+            blocks: &blocks,
             reader: Reader::new(pass, plan.size),
             buffer: Vec::new(),
             eof: false,
-            failure: None,
             needs_more: true,
             out: Output::default(),
             parts: Parts::new(&self.storage, &self.run),
@@ -111,17 +110,13 @@ impl Task {
 /// A step while it is read.
 struct StepReader<'t> {
     task: &'t Task,
-    file: Front,
     stop: u64,
-    /// Blocks that are read ahead, and by how many threads. None: there are no idle cores.
-    blocks: Option<(&'t Blocks<'t>, usize)>,
+    blocks: &'t Blocks<'t>,
     reader: Reader<'t>,
     /// The bytes behind the cursor that were taken from the file.
     buffer: Vec<u8>,
     /// They reach the end of the file.
     eof: bool,
-    /// Why the file could not be read behind the blocks.
-    failure: Option<FailureReason>,
     needs_more: bool,
     out: Output,
     parts: Parts<'t>,
@@ -153,7 +148,10 @@ impl StepReader<'_> {
         }
         let ahead = if self.needs_more { self.take_bytes()? } else { None };
         let consumed = match ahead {
-            Some(ahead) => self.take_ahead(*ahead),
+            Some(ahead) => {
+                self.take_ahead(*ahead);
+                0
+            }
             None => self.reader.read(&self.buffer, self.eof, self.stop, &mut self.out),
         };
         self.buffer.drain(..consumed);
@@ -177,70 +175,42 @@ impl StepReader<'_> {
         Ok(!(self.eof && self.buffer.is_empty()) && (byte < self.stop || !pass.at_boundary()))
     }
 
-    /// Appends the next bytes of the file to the buffer. Returns their records if they were read ahead.
+    /// Appends the next bytes of the file to the buffer, or those behind the records that were read ahead.
     fn take_bytes(&mut self) -> Result<Option<Box<BlockResult>>, FailureReason> {
-        let Some((blocks, helpers)) = self.blocks else {
+        if !self.blocks.has_helpers() {
             // An incomplete record is scanned again after each block. The blocks grow with the record, so
             // that a long record is not scanned too often.
-            self.file.read(BLOCK.max(self.buffer.len() / 2), &mut self.buffer)?;
-            self.eof = self.file.unread == 0;
+            self.eof = self.blocks.read_more(BLOCK.max(self.buffer.len() / 2), &mut self.buffer)?;
             return Ok(None);
-        };
-        self.push_blocks(blocks, helpers)?;
-        let Some((block, ahead)) = blocks.take() else { return Ok(None) };
-        let cursor = self.reader.pass.cursor();
+        }
+        let pass = &self.reader.pass;
+        let cursor = pass.cursor();
+        let can_read_ahead = pass.at_boundary() && pass.past().is_nothing();
+        let boundary = can_read_ahead.then_some(cursor);
+        let Some((block, ahead)) = self.blocks.take(&mut self.buffer, boundary)? else { return Ok(None) };
         let is_next = self.buffer.is_empty()
             && (block.start.byte, block.start.line) == (cursor.byte, cursor.line)
-            && self.reader.pass.past().is_nothing()
-            && self.reader.pass.at_boundary();
-        self.buffer.extend_from_slice(&block.bytes);
-        self.eof = block.eof;
+            && can_read_ahead;
         let ahead = ahead.filter(|_| is_next);
+        let read = ahead.as_ref().map_or(0, |ahead| ahead.consumed);
+        self.buffer.extend_from_slice(&block.bytes[read..]);
+        self.eof = block.eof;
+        self.blocks.give_back(block.bytes);
         if ahead.is_none() {
-            // The blocks behind it were cut where no record ends.
-            self.file.next = None;
+            self.blocks.stop_reading_ahead();
         }
         Ok(ahead)
     }
 
-    /// Gives the threads something to read.
-    fn push_blocks(&mut self, blocks: &Blocks<'_>, helpers: usize) -> Result<(), FailureReason> {
-        let pass = &self.reader.pass;
-        while !self.file.is_at_end() {
-            let waiting = blocks.count();
-            if self.failure.is_some() {
-                return if waiting > 0 { Ok(()) } else { self.failure.take().map_or(Ok(()), Err) };
-            }
-            if waiting == 0 && self.file.next.is_none() && pass.at_boundary() {
-                self.file.give_back(&mut self.buffer, pass.cursor());
-            }
-            let is_ahead = self.file.next.is_some_and(|next| next.byte < self.stop) && waiting <= helpers;
-            if waiting > 0 && !is_ahead {
-                break;
-            }
-            let is_to_be_read = is_ahead && pass.past().is_nothing() && pass.at_boundary();
-            match self.file.read_block(&self.task.plan) {
-                Ok(block) => blocks.push(block, is_to_be_read),
-                // First the blocks before it.
-                Err(failure) if waiting > 0 => {
-                    self.failure = Some(failure);
-                    break;
-                }
-                Err(failure) => return Err(failure),
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes the records of a block. Returns their bytes.
-    fn take_ahead(&mut self, ahead: BlockResult) -> usize {
-        let BlockResult { out, stretches, end, past, consumed } = ahead;
+    /// Takes the records of a block.
+    fn take_ahead(&mut self, ahead: BlockResult) {
+        let BlockResult { mut out, stretches, end, past, .. } = ahead;
         let plan = &self.task.plan;
         let cursor = Cursor { record: self.reader.pass.cursor().record + end.record, ..end };
-        self.out.follow_with(out);
+        self.out.follow_with(&mut out);
+        self.blocks.give_back(out.processed);
         let pass = Pass::resume(&plan.layout, cursor, past, plan.max_record_bytes);
         self.reader.skip_to(pass, self.out.counts, &stretches);
-        consumed
     }
 
     fn finish(self) -> Result<Rows, FailureReason> {
@@ -248,59 +218,6 @@ impl StepReader<'_> {
         let files = self.parts.finish()?;
         let reservation = self.reservation;
         Ok(Rows { counts, reasons, notes, end, past, files, stretches, reservation })
-    }
-}
-
-/// The part of the file that was not read yet.
-struct Front {
-    file: File,
-    unread: u64,
-    /// The bytes behind the last block.
-    carry: Vec<u8>,
-    /// Where the next block begins. None: it is not known which line that is.
-    next: Option<Cursor>,
-}
-
-impl Front {
-    fn is_at_end(&self) -> bool {
-        self.unread == 0 && self.carry.is_empty()
-    }
-
-    /// Appends the next bytes, at most `length`.
-    fn read(&mut self, length: usize, buffer: &mut Vec<u8>) -> Result<(), FailureReason> {
-        let length = self.unread.min(length as u64);
-        buffer.reserve_exact(usize::try_from(length).unwrap_or(usize::MAX));
-        let read = (&mut self.file).take(length).read_to_end(buffer)?;
-        self.unread -= length;
-        if read as u64 == length {
-            Ok(())
-        } else {
-            Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the stored file is shorter than planned")
-                .into())
-        }
-    }
-
-    /// Takes the bytes behind the cursor back, after which the next block begins there.
-    fn give_back(&mut self, buffer: &mut Vec<u8>, cursor: Cursor) {
-        buffer.append(&mut self.carry);
-        mem::swap(buffer, &mut self.carry);
-        self.next = Some(Cursor { record: 0, ..cursor });
-    }
-
-    /// The next block, which ends where a record most likely ends.
-    fn read_block(&mut self, plan: &Plan) -> Result<FileBlock, FailureReason> {
-        let mut bytes = mem::take(&mut self.carry);
-        self.read(BLOCK, &mut bytes)?;
-        let eof = self.unread == 0;
-        let Some(start) = self.next.take() else {
-            return Ok(FileBlock { bytes, start: plan.layout.start, eof });
-        };
-        if !eof && let Some((records, line_ends)) = likely_records(&plan.layout.dialect, &bytes) {
-            let length = records.len();
-            self.next = Some(start.behind(length, line_ends));
-            self.carry = bytes.split_off(length);
-        }
-        Ok(FileBlock { bytes, start, eof })
     }
 }
 

@@ -11,9 +11,10 @@ use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use super::reader::Reader;
+use super::{BLOCK, front::Front, reader::Reader};
 use crate::{
     csv::{Cursor, Output, Pass, Past, Stretches},
+    function::failure::FailureReason,
     results::Plan,
 };
 
@@ -35,21 +36,25 @@ pub(super) struct BlockResult {
     pub(super) consumed: usize,
 }
 
-/// Reads a block. None if it ends inside a record that is too long.
-fn read(plan: &Plan, stop: u64, block: &FileBlock) -> Option<Box<BlockResult>> {
+/// Reads a block; `processed` has room for its output. None if it ends inside a record that is too long.
+fn read(plan: &Plan, stop: u64, block: &FileBlock, processed: Vec<u8>) -> Option<Box<BlockResult>> {
     let pass = Pass::new(&plan.layout, block.start, plan.max_record_bytes);
     let mut reader = Reader::new(pass, plan.size);
-    let mut out = Output::default();
+    let mut out = Output { processed, ..Output::default() };
     let consumed = reader.read(&block.bytes, block.eof, stop, &mut out);
     let Reader { pass, stretches, .. } = reader;
     let (end, past) = (pass.cursor(), pass.past());
     pass.at_boundary().then(|| Box::new(BlockResult { out, stretches, end, past, consumed }))
 }
 
-/// The blocks that are read ahead, in the order of the file.
+/// The blocks of a step, in the order of the file.
 pub(super) struct Blocks<'p> {
     plan: &'p Plan,
     stop: u64,
+    /// How many threads help.
+    helpers: usize,
+    /// Locked before `state`, by the thread that reads the next block.
+    front: Mutex<Front>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -57,10 +62,14 @@ pub(super) struct Blocks<'p> {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Entry>,
+    /// It is known where the next block begins.
+    has_next: bool,
     /// No further block comes.
     is_closed: bool,
     /// How many blocks were taken from the front of the queue.
     taken: usize,
+    /// Empty buffers of blocks and outputs, to be used again.
+    spare: Vec<Vec<u8>>,
 }
 
 enum Entry {
@@ -71,38 +80,81 @@ enum Entry {
 }
 
 impl<'p> Blocks<'p> {
-    pub(super) fn new(plan: &'p Plan, stop: u64) -> Self {
-        Self { plan, stop, state: Mutex::default(), changed: Condvar::new() }
+    pub(super) fn new(plan: &'p Plan, stop: u64, front: Front, helpers: usize) -> Self {
+        let (front, state) = (Mutex::new(front), Mutex::default());
+        Self { plan, stop, helpers, front, state, changed: Condvar::new() }
     }
 
-    /// No code that holds this lock can leave the state inconsistent.
+    /// No code that holds one of these locks can leave what it guards inconsistent.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_front(&self) -> MutexGuard<'_, Front> {
+        self.front.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
         self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn count(&self) -> usize {
-        self.lock().queue.len()
+    pub(super) fn has_helpers(&self) -> bool {
+        self.helpers > 0
     }
 
-    /// Appends a block. If it is not to be read ahead, [`take`](Self::take) returns it unread.
-    pub(super) fn push(&self, block: FileBlock, is_to_be_read: bool) {
+    /// Appends the next bytes of the file to `buffer`, without helpers. Returns whether they reach its end.
+    pub(super) fn read_more(&self, length: usize, buffer: &mut Vec<u8>) -> Result<bool, FailureReason> {
+        self.lock_front().read(length, buffer)
+    }
+
+    /// Takes the first block, and reads others until it is read. If there is none, the next one of the file is read;
+    /// it begins with `buffer` if that is known to be a boundary. None at the end of the file.
+    pub(super) fn take(
+        &self,
+        buffer: &mut Vec<u8>,
+        boundary: Option<Cursor>,
+    ) -> Result<Option<(FileBlock, Option<Box<BlockResult>>)>, FailureReason> {
+        if self.lock().queue.is_empty() {
+            let mut front = self.lock_front();
+            // Meanwhile a thread may have read one.
+            if self.lock().queue.is_empty() {
+                if let Some(failure) = front.failure.take() {
+                    return Err(failure);
+                }
+                if front.is_at_end() {
+                    return Ok(None);
+                }
+                if let Some(cursor) = boundary {
+                    front.give_back(buffer, cursor);
+                }
+                self.push_next(&mut front)?;
+            }
+        }
+        Ok(self.take_first())
+    }
+
+    /// Reads the next block of the file, and appends it to the queue. A block that does not begin with a record is
+    /// not read ahead.
+    fn push_next(&self, front: &mut Front) -> Result<(), FailureReason> {
+        let is_to_be_read = front.is_ahead(self.stop);
+        let buffer = self.spare();
+        let block = front.read_block(self.plan, buffer)?;
         let entry = if is_to_be_read { Entry::Waiting(block) } else { Entry::Read(block, None) };
-        self.lock().queue.push_back(entry);
+        let mut state = self.lock();
+        state.has_next = front.is_ahead(self.stop);
+        state.queue.push_back(entry);
         self.changed.notify_all();
+        Ok(())
     }
 
-    /// Takes the first block, and reads others until it is read. None if there is no block.
-    pub(super) fn take(&self) -> Option<(FileBlock, Option<Box<BlockResult>>)> {
+    fn take_first(&self) -> Option<(FileBlock, Option<Box<BlockResult>>)> {
         let mut state = self.lock();
         loop {
             if matches!(state.queue.front()?, Entry::Read(..))
                 && let Some(Entry::Read(block, ahead)) = state.queue.pop_front()
             {
                 state.taken += 1;
+                self.changed.notify_all();
                 return Some((block, ahead));
             }
             state = match state.next_waiting() {
@@ -115,17 +167,55 @@ impl<'p> Blocks<'p> {
         }
     }
 
+    fn spare(&self) -> Vec<u8> {
+        self.lock().spare.pop().unwrap_or_default()
+    }
+
+    /// Gives a buffer back. A block and its output have the same size, so it can become either.
+    pub(super) fn give_back(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        let mut state = self.lock();
+        // Those of a long record are too large to keep.
+        if buffer.capacity() <= 2 * BLOCK && state.spare.len() < 2 * self.helpers + 2 {
+            state.spare.push(buffer);
+        }
+    }
+
+    /// The next block begins where no record does.
+    pub(super) fn stop_reading_ahead(&self) {
+        let mut front = self.lock_front();
+        front.forget_next();
+        self.lock().has_next = false;
+    }
+
     /// Reads blocks until no further one comes.
     pub(super) fn work(&self) {
         let mut state = self.lock();
         while !state.is_closed {
-            state = match state.next_waiting() {
-                Some((number, block)) => {
-                    drop(state);
-                    self.read(number, block)
-                }
-                None => self.wait(state),
+            state = if let Some((number, block)) = state.next_waiting() {
+                drop(state);
+                self.read(number, block)
+            } else if self.wants_next(&state) {
+                drop(state);
+                self.read_ahead();
+                self.lock()
+            } else {
+                self.wait(state)
             };
+        }
+    }
+
+    fn wants_next(&self, state: &State) -> bool {
+        state.has_next && state.queue.len() <= self.helpers
+    }
+
+    fn read_ahead(&self) {
+        let mut front = self.lock_front();
+        let is_wanted = self.wants_next(&self.lock());
+        if is_wanted && let Err(failure) = self.push_next(&mut front) {
+            // First the blocks before it are taken.
+            front.failure = Some(failure);
+            self.lock().has_next = false;
         }
     }
 
@@ -136,7 +226,8 @@ impl<'p> Blocks<'p> {
 
     fn read(&self, number: usize, block: FileBlock) -> MutexGuard<'_, State> {
         // The step reads the block again after a panic, and so fails itself instead of waiting for ever.
-        let ahead = catch_unwind(|| read(self.plan, self.stop, &block)).unwrap_or(None);
+        let spare = self.spare();
+        let ahead = catch_unwind(|| read(self.plan, self.stop, &block, spare)).unwrap_or(None);
         let mut state = self.lock();
         let place = number - state.taken;
         state.queue[place] = Entry::Read(block, ahead);
