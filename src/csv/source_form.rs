@@ -28,6 +28,8 @@ pub struct SourceForm<R> {
     place: Place,
     /// The number of the field in its record, from 0.
     number: usize,
+    /// The original bytes are those of the records only.
+    is_header: bool,
     record: Vec<u8>,
 }
 
@@ -60,6 +62,7 @@ impl<R: Read> SourceForm<R> {
             field: Vec::new(),
             place: Place::Start,
             number: 0,
+            is_header: true,
             record: Vec::new(),
         };
         if encoding.is_unicode() {
@@ -107,6 +110,7 @@ impl<R: Read> SourceForm<R> {
     fn end_field(&mut self, ends_record: bool) -> io::Result<()> {
         let mut field = std::mem::take(&mut self.field);
         if self.number >= OURS_IN_FRONT
+            && !self.is_header
             && let Some(originals) = &mut self.originals
         {
             originals.restore(&mut field)?;
@@ -120,6 +124,7 @@ impl<R: Read> SourceForm<R> {
         field.clear();
         self.field = field;
         self.number = if ends_record { 0 } else { self.number + 1 };
+        self.is_header &= !ends_record;
         Ok(())
     }
 

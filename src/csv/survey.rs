@@ -25,6 +25,11 @@ pub struct Survey {
     /// Sequences of several bytes that are UTF-8, and those that are not.
     valid: u64,
     invalid: u64,
+    /// The valid ones in lines that have no other, and the lines that have others. Both are 0 in surveys of version 0.1.
+    #[serde(default)]
+    in_good_lines: u64,
+    #[serde(default)]
+    bad_lines: u64,
     /// Where the first byte above 0x7F is.
     first_high: Option<u64>,
     /// Lines end in CR alone, as on an old Macintosh.
@@ -42,8 +47,18 @@ pub struct Surveyor {
     open: Vec<u8>,
     valid: u64,
     invalid: u64,
+    in_good_lines: u64,
+    bad_lines: u64,
+    line: Line,
     first_high: Option<u64>,
     words: Words,
+}
+
+/// A line that has not ended.
+#[derive(Clone, Debug, Default)]
+struct Line {
+    valid: u64,
+    is_bad: bool,
 }
 
 impl Surveyor {
@@ -86,6 +101,7 @@ impl Surveyor {
     pub fn finish(mut self) -> Survey {
         let open = std::mem::take(&mut self.open);
         self.examine(&open);
+        self.end_line();
         let mark = mark(&self.front);
         Survey {
             bytes: self.bytes,
@@ -93,6 +109,8 @@ impl Surveyor {
             utf16: if mark.is_none() { utf16_by_pattern(&self.front) } else { None },
             valid: self.valid,
             invalid: self.invalid,
+            in_good_lines: self.in_good_lines,
+            bad_lines: self.bad_lines,
             first_high: self.first_high,
             lone_crs: ends_lines_in_cr(&self.front),
             words: self.words,
@@ -103,20 +121,42 @@ impl Surveyor {
     /// one.
     fn examine(&mut self, text: &[u8]) {
         if simdutf8::basic::from_utf8(text).is_ok() {
-            self.valid += sequences(text);
-            return;
+            return self.count(text);
         }
         let (mut at, mut after_word) = (0, 0);
         while let Err(error) = str::from_utf8(&text[at..]) {
             let odd = at + error.valid_up_to();
-            self.valid += sequences(&text[at..odd]);
+            self.count(&text[at..odd]);
             self.invalid += 1;
+            self.line.is_bad = true;
             if odd >= after_word {
                 after_word = self.words.add_around(text, after_word, odd);
             }
             at = odd + error.error_len().unwrap_or(text.len() - odd);
         }
-        self.valid += sequences(&text[at..]);
+        self.count(&text[at..]);
+    }
+
+    /// Counts the sequences in `text`, which is UTF-8.
+    fn count(&mut self, text: &[u8]) {
+        let all = sequences(text);
+        self.valid += all;
+        let is_line_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        let first = memchr::memchr2(b'\n', b'\r', text);
+        let (Some(first), Some(last)) = (first, text.iter().rposition(is_line_end)) else {
+            self.line.valid += all;
+            return;
+        };
+        let (front, back) = (sequences(&text[..first]), sequences(&text[last..]));
+        self.line.valid += front;
+        self.end_line();
+        self.in_good_lines += all - front - back;
+        self.line.valid = back;
+    }
+
+    fn end_line(&mut self) {
+        let Line { valid, is_bad } = std::mem::take(&mut self.line);
+        if is_bad { self.bad_lines += 1 } else { self.in_good_lines += valid }
     }
 }
 
@@ -150,12 +190,17 @@ impl Survey {
             Part::guess(utf16)
         } else if self.invalid == 0 {
             Part::certain(Encoding::UTF_8)
-        } else if self.valid >= self.invalid {
+        } else if self.valid >= self.invalid || self.has_good_lines() {
             // Text of another encoding is hardly ever UTF-8 by chance, so these are single broken records.
             Part::guess(Encoding::UTF_8)
         } else {
             Part::guess(legacy::encoding(&self.words, self.lone_crs))
         }
+    }
+
+    /// One broken record may have more characters than all others.
+    fn has_good_lines(&self) -> bool {
+        self.bad_lines > 0 && self.in_good_lines >= self.bad_lines
     }
 
     /// Whether all bytes are ASCII, so that nothing depends on the encoding.

@@ -4,7 +4,7 @@ use memchr::memmem;
 
 use super::{
     grid::{Grid, Judged, ratio},
-    kind::Kind,
+    kind::{Kind, is_year},
     quoting::quoting,
     table::Table,
 };
@@ -55,7 +55,10 @@ pub(super) fn of_first_line<'t>(front: Judged<'t>, choices: &Choices) -> Option<
     for delimiter in delimiters(tried, choices) {
         let grid = Grid::new(Dialect { delimiter, ..Dialect::plain() }, tried);
         let Some(first) = grid.rows.first() else { continue };
-        let are_names = || grid.cells(first).iter().all(|cell| !Kind::of(cell).is_typed());
+        let are_names = || {
+            let cells = grid.cells(first);
+            cells.iter().all(|cell| may_be_name(cell)) && !cells.iter().all(|cell| is_year(cell))
+        };
         if first.width > best.map_or(1, |(_, width)| width) && are_names() {
             best = Some((delimiter, first.width));
         }
@@ -64,6 +67,18 @@ pub(super) fn of_first_line<'t>(front: Judged<'t>, choices: &Choices) -> Option<
     let width = grid.rows.first()?.width;
     (grid.width, grid.fitting) = (width, grid.rows.iter().filter(|row| row.width == width).count());
     Some(Candidate { grid, table: Table { top: 0, header_rows: 1, is_named: false }, score: 0.0 })
+}
+
+/// Whether `cell` can name a column: as a word, a year, or letters before digits as in `q1`.
+fn may_be_name(cell: &str) -> bool {
+    let cell = cell.trim();
+    match Kind::of(cell) {
+        Kind::Word | Kind::Missing => true,
+        Kind::Shape(_) => {
+            cell.starts_with(char::is_alphabetic) && cell.chars().all(|c| c.is_alphanumeric() || c == '_')
+        }
+        _ => is_year(cell),
+    }
 }
 
 impl<'t> Candidate<'t> {

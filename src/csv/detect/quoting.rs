@@ -23,10 +23,10 @@ pub(super) fn quoting<'t>(front: Judged<'t>, delimiter: Delimiter, choices: &Cho
     }
     if is_behind_delimiter(b"'") || choices.quote == Some(Quote::Single) {
         push(Dialect { quote: Quote::Single, ..plain.clone() });
-        push(Dialect { quote: Quote::Single, inner_quotes_are_text: true, ..plain.clone() });
         if has(b"\\'") {
             push(Dialect { quote: Quote::Single, escape: Escape::Backslash, ..plain.clone() });
         }
+        push(Dialect { quote: Quote::Single, inner_quotes_are_text: true, ..plain.clone() });
     }
     if has(b"\"") {
         push(Dialect { quote: Quote::None, ..plain.clone() });

@@ -121,13 +121,19 @@ fn failed_records_have_their_original_bytes() {
         restored.escape_ascii().to_string()
     );
     // The escapes of a decoded copy become the bytes that they stand for.
-    let greek = failed(dialect(";"), "windows-1253", "2,,not,α\u{fffd},x\u{fffd}\r\n", "α".as_bytes());
-    assert_eq!(greek, b"2;;not;\xe1?;x?\r\n", "nothing is left of the original");
+    let output = "_line,_column,_reason,a,b\r\n2,,not,α\u{fffd},x\u{fffd}\r\n";
+    let header = &b"_line;_column;_reason;a;b\r\n"[..];
+    let greek = failed(dialect(";"), "windows-1253", output, "α".as_bytes());
+    assert_eq!(greek, [header, b"2;;not;\xe1?;x?\r\n"].concat(), "nothing is left of the original");
     let raw = b"\xce\xb1\xed\xb2\xaa;x\xed\xb3\xbf\n";
     assert_eq!(
-        failed(dialect(";"), "windows-1253", "2,,not,α\u{fffd},x\u{fffd}\r\n", raw),
-        b"2;;not;\xe1\xaa;x\xff\r\n"
+        failed(dialect(";"), "windows-1253", output, raw),
+        [header, b"2;;not;\xe1\xaa;x\xff\r\n"].concat()
     );
+    // The originals have no header, whose U+FFFD stays.
+    let output = "_line,_column,_reason,i\u{fffd}\r\n2,,not,x\u{fffd}\r\n";
+    let restored = failed(dialect(";"), "windows-1252", output, b"x\0\n");
+    assert_eq!(restored, b"_line;_column;_reason;i?\r\n2;;not;x\0\r\n");
 }
 
 proptest! {

@@ -194,6 +194,9 @@ fn a_few_broken_characters_leave_a_file_utf_8() {
     // The name in line 4 is in Windows-1252.
     let mixed = b"id,name\n1,Zo\xc3\xab\n2,\xc3\x85sa\n3,Ren\xe9e\n4,J\xc3\xbcrgen\n5,\xc3\x98yvind\n";
     assert_eq!(found(mixed), ("UTF-8", How::Guess));
+    // The broken record has more characters than all others.
+    let one = b"id,name\n1,Zo\xc3\xab\n2,Anna\n3,M\xfcller Stra\xdfe\n4,Bo\n";
+    assert_eq!(found(one), ("UTF-8", How::Guess));
     assert_eq!(found(b"\xef\xbb\xbfid\n\xe9\n\xe9\n"), ("UTF-8", How::Certain));
     assert_eq!(found(b"id,name\n1,Zo\xc3\xab\n2,Ren\xe9e\n3,M\xfcller\n").0, "windows-1252");
     // Cut off inside a character.

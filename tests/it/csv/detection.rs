@@ -52,6 +52,8 @@ fn the_delimiter_splits_whole_records_evenly_and_stands_in_the_header_too() {
         ("08:15\n09:30\n10:45\n", ",", How::Certain, 1),
         // Rows that have fewer fields fail; they are not another table.
         ("a,b\n1\n2\n3\n", ",", How::Guess, 2),
+        ("country,2001,2002\nDE\nFR\nIT\n", ",", How::Guess, 3),
+        ("A1;B1;C1\nx\ny\n", ";", How::Guess, 3),
     ] {
         let (layout, reading) = read(file);
         assert_eq!(reading.delimiter.value.as_str(), delimiter, "{file:?}");
@@ -85,6 +87,10 @@ fn quotes_and_escapes_are_those_that_make_the_rows_even() {
     for (file, dialect) in [
         ("a,b\n\"1\",2\n", r#"{"delimiter":",","quote":"double","escape":"doubled"}"#),
         ("a,b\n1,'x, y'\n2,'z, y'\n", r#"{"delimiter":",","quote":"single","escape":"doubled"}"#),
+        (
+            "a,b,c\n1,'it\\'s, x',5\n2,'b\\'c, y',6\n3,'d, e',7\n",
+            r#"{"delimiter":",","quote":"single","escape":"backslash"}"#,
+        ),
         ("a,b\n1,'t Hooft\n2,O'Neil\n", r#"{"delimiter":",","quote":"double","escape":"doubled"}"#),
         ("a,b\n\"say \\\"x, y\\\"\",1\n", r#"{"delimiter":",","quote":"double","escape":"backslash"}"#),
         ("a,b\n\"C:\\data\\\",5\n\"D:\\\",6\n", r#"{"delimiter":",","quote":"double","escape":"doubled"}"#),
