@@ -7,16 +7,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use bzip2::bufread::MultiBzDecoder;
+use bzip2::bufread::BzDecoder;
 use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
-use lzma_rust2::XzReader;
 use ruzstd::decoding::{
     BlockDecodingStrategy, FrameDecoder,
     errors::{FrameDecoderError, ReadFrameHeaderError},
 };
 use tokio::sync::mpsc;
 
-use super::{Packing, UnpackError};
+use super::{
+    Packing, UnpackError,
+    members::{Members, SmallMembers, XzMember},
+};
 
 /// The most memory that a decoder may use for what it refers back to: enough for `xz -9` and `zstd -20`.
 pub(super) const MOST_MEMORY: u64 = 65 << 20;
@@ -66,9 +68,14 @@ impl PackedSource {
         self.0.bytes.get()
     }
 
+    /// Whether nobody waits for what is unpacked any more.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.0.receiver.is_closed()
+    }
+
     /// Why the packed file itself is not read further, if that is so.
     pub(super) fn failure(&self) -> Option<UnpackError> {
-        if self.0.receiver.is_closed() {
+        if self.is_stopped() {
             return Some(UnpackError::Stopped);
         }
         self.0.failure.borrow().map(|kind| io::Error::from(kind).into())
@@ -105,12 +112,12 @@ impl<R: Read> Read for Counted<R> {
 }
 
 /// Reads what `packed` holds. A zip archive's entries are read one by one instead, as [`deflate`].
-pub(super) fn reader<'r>(packing: Packing, packed: impl BufRead + 'r) -> Box<dyn Read + 'r> {
+pub(super) fn reader<'r, R: BufRead + 'r>(packing: Packing, packed: R) -> Box<dyn Read + 'r> {
     match packing {
-        Packing::Gzip => Box::new(Gzip(Some(GzDecoder::new(packed)))),
+        Packing::Gzip => Box::new(Members::<GzDecoder<R>>::new(packed)),
         Packing::Zstandard => Box::new(Zstandard::new(packed)),
-        Packing::Bzip2 => Box::new(MultiBzDecoder::new(packed)),
-        Packing::Xz => Box::new(XzReader::new_mem_limit(packed, true, (MOST_MEMORY >> 10) as u32)),
+        Packing::Bzip2 => Box::new(Members::<BzDecoder<R>>::new(packed)),
+        Packing::Xz => Box::new(Members::<XzMember<R>>::new(packed)),
         Packing::Zip => deflate(packed),
         Packing::Deflate => deflate_body(packed),
         Packing::Brotli => Box::new(Brotli::Unknown(Some(packed))),
@@ -129,20 +136,30 @@ fn deflate_body<'r>(packed: impl BufRead + 'r) -> Box<dyn Read + 'r> {
 enum DeflateBody<R> {
     /// The first bytes were not read yet.
     Unknown(Option<R>),
-    Zlib(ZlibDecoder<R>),
-    Bare(DeflateDecoder<R>),
+    Zlib(ZlibDecoder<WithFirst<R>>),
+    Bare(DeflateDecoder<WithFirst<R>>),
 }
+
+/// The first bytes, which were read already, and the rest.
+type WithFirst<R> = io::Chain<io::Cursor<Vec<u8>>, R>;
+
+/// The bytes of a zlib header.
+const ZLIB_HEADER: u64 = 2;
 
 impl<R: BufRead> Read for DeflateBody<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if let Self::Unknown(packed) = self
             && let Some(mut packed) = packed.take()
         {
+            // Gathered, because the first piece of an answer may have one byte.
+            let mut first = Vec::new();
+            packed.by_ref().take(ZLIB_HEADER).read_to_end(&mut first)?;
             // A zlib header names the method 8, and is a multiple of 31 (RFC 1950, 2.2).
-            let is_zlib = match *packed.fill_buf()? {
-                [first, second, ..] => first & 0xf == 8 && u16::from_be_bytes([first, second]) % 31 == 0,
+            let is_zlib = match *first {
+                [first, second] => first & 0xf == 8 && u16::from_be_bytes([first, second]) % 31 == 0,
                 _ => false,
             };
+            let packed = io::Cursor::new(first).chain(packed);
             *self = if is_zlib {
                 Self::Zlib(ZlibDecoder::new(packed))
             } else {
@@ -185,53 +202,20 @@ impl<R: BufRead> Read for Brotli<R> {
     }
 }
 
-/// The members of a gzip file, also with zeros behind them, as tapes and some tools leave them. None after the
-/// end.
-struct Gzip<R>(Option<GzDecoder<R>>);
-
-impl<R: BufRead> Read for Gzip<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while let Some(member) = &mut self.0 {
-            let read = member.read(buffer)?;
-            if read > 0 || buffer.is_empty() {
-                return Ok(read);
-            }
-            let Some(member) = self.0.take() else { break };
-            let mut packed = member.into_inner();
-            if skip_zeros(&mut packed)? {
-                self.0 = Some(GzDecoder::new(packed));
-            }
-        }
-        Ok(0)
-    }
-}
-
-/// Skips zeros. Returns whether other bytes follow.
-fn skip_zeros(packed: &mut impl BufRead) -> io::Result<bool> {
-    loop {
-        let ahead = packed.fill_buf()?;
-        let zeros = ahead.iter().take_while(|byte| **byte == 0).count();
-        let (is_end, is_other) = (ahead.is_empty(), zeros < ahead.len());
-        packed.consume(zeros);
-        if is_end || is_other {
-            return Ok(is_other);
-        }
-    }
-}
-
 /// The frames of a Zstandard file.
 struct Zstandard<R> {
     packed: R,
     frame: FrameDecoder,
     /// A frame has begun, and its checksum was not checked yet.
     is_inside: bool,
+    small: SmallMembers,
 }
 
 impl<R: BufRead> Zstandard<R> {
     fn new(packed: R) -> Self {
         let mut frame = FrameDecoder::new();
         frame.set_max_window_size(MOST_WINDOW);
-        Self { packed, frame, is_inside: false }
+        Self { packed, frame, is_inside: false, small: SmallMembers::default() }
     }
 
     /// Begins the next frame. Returns false at the end of the file.
@@ -277,10 +261,13 @@ impl<R: BufRead> Read for Zstandard<R> {
                 }
             }
             if self.frame.can_collect() > 0 {
-                return self.frame.read(buffer);
+                let read = self.frame.read(buffer)?;
+                self.small.came_out(read);
+                return Ok(read);
             }
             if self.frame.is_finished() {
                 self.check_sum()?;
+                self.small.ended()?;
                 self.is_inside = false;
                 continue;
             }
@@ -305,4 +292,48 @@ fn zstandard_error(error: FrameDecoderError) -> io::Error {
         }
     };
     io::Error::new(kind, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufReader, Write};
+
+    use flate2::{
+        Compression,
+        write::{DeflateEncoder, ZlibEncoder},
+    };
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
+    use super::*;
+
+    #[test]
+    fn the_form_of_a_deflate_stream_is_known_whatever_its_pieces() {
+        let text = b"id,name\n1,Ann\n";
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
+        zlib.write_all(text).unwrap();
+        let mut bare = DeflateEncoder::new(Vec::new(), Compression::fast());
+        bare.write_all(text).unwrap();
+        for packed in [zlib.finish().unwrap(), bare.finish().unwrap()] {
+            for piece in [1, 2, 100] {
+                let mut unpacked = Vec::new();
+                let pieces = BufReader::with_capacity(piece, packed.as_slice());
+                reader(Packing::Deflate, pieces).read_to_end(&mut unpacked).unwrap();
+                assert_eq!(unpacked, text, "pieces of {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_some_frames_may_hold_next_to_nothing() {
+        let pack = |text: &[u8]| compress_to_vec(text, CompressionLevel::Fastest);
+        let (large, empty) = (pack(&[b'a'; 100]), pack(b""));
+        let read = |file: &[u8]| {
+            let mut frames = Zstandard { small: SmallMembers::up_to(2), ..Zstandard::new(file) };
+            frames.read_to_end(&mut Vec::new())
+        };
+        let file = [&*empty, &*large, &*empty, &*large].concat();
+        assert_eq!(read(&file).unwrap(), 200);
+        let error = read(&[&*file, &*empty].concat()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+    }
 }

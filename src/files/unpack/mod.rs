@@ -1,6 +1,7 @@
 //! Unpacks packed files: recognised by their content, in constant memory, and within limits on what they grow to.
 
 mod decoders;
+mod members;
 mod sink;
 mod state;
 mod workbook;
@@ -137,6 +138,11 @@ pub enum UnpackError {
         bytes_at_most(workbook::MOST_MEMORY as u64)
     )]
     WorkbookMemory,
+    #[error(
+        "The Excel workbook is too large: it lists more than {} sheets or other parts. Save it as CSV and import that.",
+        workbook::MOST_LISTED
+    )]
+    WorkbookParts,
     /// The file is no longer read: its step was stopped.
     #[error("Unpacking was stopped.")]
     Stopped,
@@ -181,6 +187,8 @@ impl Incoming {
 }
 
 async fn sheet_named(path: PathBuf, name: SheetName) -> Result<SheetName, UnpackError> {
+    // Nothing is unpacked to it, but it ends the reading if this future is dropped.
+    let (send, _blocks) = mpsc::channel(1);
     let find = move || {
         let mut file = File::open(path)?;
         let mut head = Vec::new();
@@ -190,8 +198,6 @@ async fn sheet_named(path: PathBuf, name: SheetName) -> Result<SheetName, Unpack
         }
         let archive = zip::Archive::read(&file)?;
         if workbook::is_workbook(&archive) {
-            // Nothing is unpacked to it.
-            let (send, _blocks) = mpsc::channel(1);
             workbook::sheet_named(&file, &archive, PackedSource::new(send), &name)
         } else {
             Err(UnpackError::NotAWorkbook)

@@ -24,6 +24,11 @@ pub(super) const MOST_GROWTH: u64 = 2_000;
 /// Growth is not limited below this many bytes: small tables of equal rows shrink to almost nothing.
 const GROWTH_FROM: u64 = 256 << 20;
 
+/// The most bytes that may come out of so many packed ones.
+pub(super) fn most_unpacked(packed: u64) -> u64 {
+    packed.saturating_mul(MOST_GROWTH).max(GROWTH_FROM)
+}
+
 /// Takes what is unpacked.
 #[derive(Debug)]
 pub(super) struct Sink {

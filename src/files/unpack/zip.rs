@@ -219,6 +219,11 @@ impl ZipEntry {
         self.header_at.checked_add(30 + names).ok_or(DAMAGED)
     }
 
+    /// Whether much more may be decoded than has come out: whole blocks of bzip2, and Zstandard's window.
+    pub(super) fn is_decoded_ahead(&self) -> bool {
+        !matches!(self.method, STORED | DEFLATED)
+    }
+
     /// Reads the entry's bytes from its packed ones.
     pub(super) fn reader<'r>(&self, packed: impl BufRead + 'r) -> Result<Box<dyn Read + 'r>, UnpackError> {
         let inner: Box<dyn Read> = match self.method {

@@ -142,7 +142,7 @@ async fn a_workbook_that_cannot_be_read_fails_with_its_reason() {
         (
             "one part as many sheets",
             same_part_as(2_000),
-            "The zip archive holds more than 64 MiB, which is the limit here. Split the file and import its parts.",
+            "The zip archive grows to more than 2000 times its size when it is unpacked. Unpack it and import the file inside.",
         ),
         ("deep", one(&"<x>".repeat(100_000)), damaged),
         (

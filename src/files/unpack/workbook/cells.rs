@@ -7,7 +7,7 @@ use super::{
     CellContext, number,
     parts::{Package, SheetPart},
     strings::rich_text,
-    xml::{Xml, XmlError, attribute},
+    xml::{LONGEST_TEXT, Xml, XmlError, attribute},
 };
 
 /// The size of a sheet.
@@ -27,12 +27,16 @@ pub(super) struct Cells<'w> {
     value: String,
 }
 
-/// The place of a cell, from 0.
+/// The place of a cell, from 0, and what is known of its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SheetCell {
     pub(super) row: u32,
     pub(super) column: u32,
     pub(super) is_text: bool,
+    /// Its text is not empty.
+    pub(super) is_filled: bool,
+    cell_type: CellType,
+    style: usize,
 }
 
 /// What a cell's element says besides its value.
@@ -61,7 +65,16 @@ impl<'w> Cells<'w> {
 
     /// Reads the next cell, and its text into `text`. None at the end.
     pub(super) fn next(&mut self, text: &mut String) -> Result<Option<SheetCell>, UnpackError> {
-        self.advance(text).map_err(|error| self.package.explain(error))
+        text.clear();
+        let Some(cell) = self.next_place()? else { return Ok(None) };
+        self.show(cell, text).map_err(|error| self.package.explain(error))?;
+        Ok(Some(cell))
+    }
+
+    /// Reads the next cell without making its text, which may be much longer than what the sheet says of it. None at
+    /// the end.
+    pub(super) fn next_place(&mut self) -> Result<Option<SheetCell>, UnpackError> {
+        self.advance().map_err(|error| self.package.explain(error))
     }
 
     /// The packed bytes read so far.
@@ -79,8 +92,7 @@ impl<'w> Cells<'w> {
         self.packed_bytes
     }
 
-    fn advance(&mut self, text: &mut String) -> Result<Option<SheetCell>, XmlError> {
-        text.clear();
+    fn advance(&mut self) -> Result<Option<SheetCell>, XmlError> {
         loop {
             let Some(event) = self.xml.next()? else { return Ok(None) };
             match event {
@@ -103,8 +115,10 @@ impl<'w> Cells<'w> {
                         }
                         let (cell_type, style) = (CellType::of(&element)?, style_of(&element)?);
                         (self.row, self.column) = (row, column + 1);
-                        let is_text = self.read_value(cell_type, style, text)?;
-                        return Ok(Some(SheetCell { row, column, is_text }));
+                        self.read_value(cell_type)?;
+                        let is_text = cell_type.is_text();
+                        let is_filled = self.is_filled(cell_type)?;
+                        return Ok(Some(SheetCell { row, column, is_text, is_filled, cell_type, style }));
                     }
                     _ => {}
                 },
@@ -118,8 +132,8 @@ impl<'w> Cells<'w> {
         }
     }
 
-    /// Reads up to the end of the cell. Returns whether its value is a text.
-    fn read_value(&mut self, cell_type: CellType, style: usize, text: &mut String) -> Result<bool, XmlError> {
+    /// Reads the value up to the end of the cell.
+    fn read_value(&mut self, cell_type: CellType) -> Result<(), XmlError> {
         let outside = self.xml.depth().saturating_sub(1);
         self.value.clear();
         while self.xml.depth() > outside {
@@ -131,35 +145,51 @@ impl<'w> Cells<'w> {
                 _ => continue,
             };
             match (is_inline, cell_type) {
-                (true, CellType::Inline) => rich_text(&mut self.xml, text)?,
+                (true, CellType::Inline) => rich_text(&mut self.xml, &mut self.value)?,
                 (false, cell_type) if cell_type != CellType::Inline => self.xml.text_into(&mut self.value)?,
                 _ => {}
             }
-        }
-        let context = self.context;
-        match cell_type {
-            CellType::Inline => return Ok(true),
-            CellType::Shared if self.value.is_empty() => {}
-            CellType::Shared => {
-                let number = self.value.trim().parse().map_err(|_| XmlError)?;
-                text.push_str(context.strings.get(number).ok_or(XmlError)?);
-                return Ok(true);
+            // A cell may have several values, which have a limit each.
+            if self.value.len() > LONGEST_TEXT {
+                return Err(XmlError);
             }
+        }
+        Ok(())
+    }
+
+    /// Whether the value that was read has a text.
+    fn is_filled(&self, cell_type: CellType) -> Result<bool, XmlError> {
+        Ok(match cell_type {
+            CellType::Shared if !self.value.is_empty() => !self.shared()?.is_empty(),
+            CellType::Bool | CellType::Number => !self.value.trim().is_empty(),
+            CellType::Shared | CellType::Inline | CellType::Plain { .. } => !self.value.is_empty(),
+        })
+    }
+
+    /// The shared text whose number is the value.
+    fn shared(&self) -> Result<&'w str, XmlError> {
+        let number = self.value.trim().parse().map_err(|_| XmlError)?;
+        self.context.strings.get(number).ok_or(XmlError)
+    }
+
+    /// Appends the text of the value that was read last, that of `cell`.
+    fn show(&self, cell: SheetCell, text: &mut String) -> Result<(), XmlError> {
+        let context = self.context;
+        match cell.cell_type {
+            CellType::Shared if self.value.is_empty() => {}
+            CellType::Shared => text.push_str(self.shared()?),
+            CellType::Inline | CellType::Plain { .. } => text.push_str(&self.value),
             CellType::Bool => text.push_str(match self.value.trim() {
                 "" => "",
                 "0" | "false" => "FALSE",
                 _ => "TRUE",
             }),
-            CellType::Plain { is_text } => {
-                text.push_str(&self.value);
-                return Ok(is_text);
-            }
             CellType::Number => {
-                let format = context.formats.get(style).copied().unwrap_or_default();
+                let format = context.formats.get(cell.style).copied().unwrap_or_default();
                 number::write(self.value.trim(), format, context.is_1904, text);
             }
         }
-        Ok(false)
+        Ok(())
     }
 }
 
@@ -173,6 +203,10 @@ impl CellType {
             Some("e" | "d") => Self::Plain { is_text: false },
             _ => Self::Number,
         })
+    }
+
+    fn is_text(self) -> bool {
+        matches!(self, Self::Shared | Self::Inline | Self::Plain { is_text: true })
     }
 }
 

@@ -4,12 +4,15 @@
 //! counts claim, and keep each element whole. Here all of it but the shared texts is streamed, and those have a limit.
 
 mod cells;
+mod growth;
 mod number;
 mod parts;
 mod strings;
+#[cfg(test)]
+mod tests;
 mod xml;
 
-pub(super) use self::strings::MOST_MEMORY;
+pub(super) use self::{parts::MOST_LISTED, strings::MOST_MEMORY};
 use std::fs::File;
 
 use self::{
@@ -38,7 +41,7 @@ pub(super) fn read(
     chosen: Option<&SheetName>,
     mut sink: Sink,
 ) -> Result<(), UnpackError> {
-    let package = Package::new(file, archive, sink.source(), sink.limit());
+    let package = Package::new(file, archive, sink.source(), sink.limit())?;
     let workbook = package.workbook()?;
     if workbook.sheets.is_empty() {
         return Err(UnpackError::NoSheet);
@@ -78,7 +81,7 @@ pub(super) fn sheet_named(
     source: PackedSource,
     name: &SheetName,
 ) -> Result<SheetName, UnpackError> {
-    let workbook = Package::new(file, archive, source, u64::MAX).workbook()?;
+    let workbook = Package::new(file, archive, source, u64::MAX)?.workbook()?;
     workbook.named(name).map(|sheet| sheet.name.clone())
 }
 
@@ -122,10 +125,9 @@ fn has_content(
 ) -> Result<Option<bool>, UnpackError> {
     let scan = || {
         let mut cells = Cells::open(package, sheet, context)?;
-        let mut text = String::new();
         let scanned = loop {
-            match cells.next(&mut text) {
-                Ok(Some(_)) if text.is_empty() => {}
+            match cells.next_place() {
+                Ok(Some(cell)) if !cell.is_filled => {}
                 Ok(cell) => break Ok(cell.is_some()),
                 Err(error) => break Err(error),
             }
@@ -133,10 +135,10 @@ fn has_content(
         package.give_back(package.bytes_of(sheet).saturating_sub(cells.unpacked()));
         scanned
     };
-    use UnpackError::{Stopped, Storage, TooLarge};
+    use UnpackError::{Bomb, Stopped, Storage, TooLarge};
     match scan() {
         Ok(found) => Ok(Some(found)),
-        Err(error @ (Stopped | Storage(_) | TooLarge { .. })) => Err(error),
+        Err(error @ (Bomb { .. } | Stopped | Storage(_) | TooLarge { .. })) => Err(error),
         Err(_) => Ok(None),
     }
 }
@@ -159,13 +161,12 @@ struct Extent {
 }
 
 impl Extent {
-    /// None if no cell has content.
+    /// None if no cell has content. The texts of the cells are not made: each may refer to the same long one.
     fn of(cells: &mut Cells, sink: &Sink) -> Result<Option<Self>, UnpackError> {
         let mut extent: Option<Self> = None;
-        let mut text = String::new();
-        while let Some(cell) = cells.next(&mut text)? {
+        while let Some(cell) = cells.next_place()? {
             sink.state().set_packed_bytes(cells.read() / PASSES);
-            if text.is_empty() {
+            if !cell.is_filled {
                 continue;
             }
             let (first, last) =

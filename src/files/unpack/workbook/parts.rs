@@ -5,6 +5,7 @@ use std::{
     collections::HashMap,
     fs::File,
     io::{BufRead, BufReader, Read, Seek, SeekFrom},
+    rc::Rc,
 };
 
 use quick_xml::events::Event;
@@ -15,6 +16,7 @@ use super::{
         decoders::PackedSource,
         zip::{Archive, ZipEntry},
     },
+    growth::{Growth, Metered},
     number::Format,
     xml::{Xml, XmlError, attribute},
 };
@@ -22,6 +24,9 @@ use crate::csv::SheetName;
 
 /// The most bytes of a part other than sheets and texts. Its names and formats are kept in memory.
 const LARGEST_PART: u64 = 16 << 20;
+
+/// The most sheets and the most references to parts that are kept. Excel has hardly ever had a thousand.
+pub(in crate::files::unpack) const MOST_LISTED: usize = 30_000;
 
 /// How much larger than the limit of a file a sheet may be: its XML says much more than the rows.
 const SHEET_GROWTH: u64 = 4;
@@ -41,6 +46,8 @@ pub(super) struct Package<'a> {
     limit: u64,
     /// How many bytes of parts may still be read. A workbook can list the same part any number of times.
     left: Cell<u64>,
+    /// How many bytes may really come out of them.
+    growth: Rc<Growth>,
     /// Of the part that was opened last.
     source: RefCell<PackedSource>,
 }
@@ -71,6 +78,22 @@ const MOST_NAMED: usize = 10;
 struct Related {
     kind: String,
     path: String,
+}
+
+/// How the reading of a list has ended.
+enum Listing {
+    Whole,
+    /// Only its front was kept.
+    TooLong,
+}
+
+impl Listing {
+    fn check(&self) -> Result<(), UnpackError> {
+        match self {
+            Self::Whole => Ok(()),
+            Self::TooLong => Err(UnpackError::WorkbookParts),
+        }
+    }
 }
 
 impl Workbook {
@@ -108,13 +131,19 @@ impl Workbook {
 }
 
 impl<'a> Package<'a> {
-    pub(super) fn new(file: &'a File, archive: &'a Archive, source: PackedSource, limit: u64) -> Self {
+    pub(super) fn new(
+        file: &'a File,
+        archive: &'a Archive,
+        source: PackedSource,
+        limit: u64,
+    ) -> Result<Self, UnpackError> {
         let mut entries = HashMap::new();
         for entry in &archive.entries {
             entries.entry(entry.name.to_ascii_lowercase()).or_insert(entry);
         }
         let left = Cell::new(limit.saturating_mul(WHOLE_GROWTH));
-        Self { file, entries, limit, left, source: RefCell::new(source) }
+        let growth = Rc::new(Growth::of_packed(file.metadata()?.len()));
+        Ok(Self { file, entries, limit, left, growth, source: RefCell::new(source) })
     }
 
     fn find(&self, path: &str) -> Option<&'a ZipEntry> {
@@ -134,12 +163,16 @@ impl<'a> Package<'a> {
         }
         let left = self.left.get().checked_sub(entry.bytes);
         self.left.set(left.ok_or(UnpackError::TooLarge { packing: Packing::Zip, limit: self.limit })?);
+        if entry.is_decoded_ahead() {
+            self.growth.opens_ahead()?;
+        }
         let mut file = self.file;
         file.seek(SeekFrom::Start(entry.data_start(file)?))?;
         let source = self.source.borrow().another();
         let packed = BufReader::with_capacity(BUFFER, source.count(file.take(entry.packed_bytes)));
+        let unpacked = Metered::new(entry.reader(packed)?, Rc::clone(&self.growth), source.another());
         *self.source.borrow_mut() = source;
-        let part: Box<dyn BufRead + 'a> = Box::new(BufReader::with_capacity(BUFFER, entry.reader(packed)?));
+        let part: Box<dyn BufRead + 'a> = Box::new(BufReader::with_capacity(BUFFER, unpacked));
         Ok(Some(Xml::new(part)))
     }
 
@@ -169,7 +202,8 @@ impl<'a> Package<'a> {
 
     /// What an error in the part that was opened last means.
     pub(super) fn explain(&self, _: XmlError) -> UnpackError {
-        self.source.borrow().failure().unwrap_or(UnpackError::DamagedWorkbook)
+        let failure = self.source.borrow().failure().or_else(|| self.growth.failure());
+        failure.unwrap_or(UnpackError::DamagedWorkbook)
     }
 
     pub(super) fn workbook(&self) -> Result<Workbook, UnpackError> {
@@ -178,7 +212,7 @@ impl<'a> Package<'a> {
         let Some(mut xml) = self.open(&path, LARGEST_PART)? else { return Err(UnpackError::NoSheet) };
         let mut listed = Vec::new();
         let mut workbook = Workbook::default();
-        let read = |xml: &mut Xml<'_>| -> Result<(), XmlError> {
+        let read = |xml: &mut Xml<'_>| -> Result<Listing, XmlError> {
             while let Some(event) = xml.next()? {
                 let Event::Start(element) = event else { continue };
                 match element.local_name().as_ref() {
@@ -194,15 +228,18 @@ impl<'a> Package<'a> {
                             _ => SheetName::new(&name),
                         };
                         let is_hidden = attribute(&element, "state")?.is_some_and(|state| state != "visible");
+                        if listed.len() >= MOST_LISTED {
+                            return Ok(Listing::TooLong);
+                        }
                         listed.push((id, name, is_hidden));
                     }
                     _ => {}
                 }
             }
-            Ok(())
+            Ok(Listing::Whole)
         };
         let ended = { read }(&mut xml);
-        ended.map_err(|error| self.explain(error))?;
+        ended.map_err(|error| self.explain(error))?.check()?;
         let mut related = self.related(&path)?;
         for (id, name, is_hidden) in listed {
             // Charts on sheets of their own have no cells.
@@ -221,7 +258,7 @@ impl<'a> Package<'a> {
         let list = join(folder, &format!("_rels/{name}.rels"));
         let mut related = HashMap::new();
         let Some(mut xml) = self.open(&list, LARGEST_PART)? else { return Ok(related) };
-        let mut read = || -> Result<(), XmlError> {
+        let mut read = || -> Result<Listing, XmlError> {
             while let Some(event) = xml.next()? {
                 let Event::Start(element) = event else { continue };
                 if element.local_name().as_ref() != "Relationship" {
@@ -229,12 +266,15 @@ impl<'a> Package<'a> {
                 }
                 let [id, kind, target] = ["Id", "Type", "Target"].map(|name| attribute(&element, name));
                 let (Some(id), Some(kind), Some(target)) = (id?, kind?, target?) else { continue };
+                if related.len() >= MOST_LISTED {
+                    return Ok(Listing::TooLong);
+                }
                 let kind = kind.rsplit('/').next().unwrap_or_default().to_owned();
                 related.insert(id.into_owned(), Related { kind, path: join(folder, &target) });
             }
-            Ok(())
+            Ok(Listing::Whole)
         };
-        read().map_err(|error| self.explain(error))?;
+        read().map_err(|error| self.explain(error))?.check()?;
         Ok(related)
     }
 
