@@ -187,17 +187,16 @@ fn find_table(sample: &Sample<'_>, choices: &Choices) -> Result<Detected, Layout
     if said.is_some() && start.line >= top.line {
         notes.add_several(Note::SeparatorLine, 1, sample.start.line);
     }
-    let front = sample.judged(start);
-    let comments = if is_at_chosen_line { 0 } else { comments::count(front) };
+    let mut comments = if is_at_chosen_line { 0 } else { comments::count(sample, start)? };
     if is_at_chosen_line {
         note_lines_above(sample, top, start, &mut notes);
     }
-    let below = sample.judged(comments::behind(front, comments));
+    let below = sample.judged(comments::behind(sample, start, comments));
     let (mut best, delimiter) = best(sample, below, choices)?;
-    let mut comments = comments;
-    if comments > 0 && comments::is_last_the_header(front, comments, &best) {
+    let last = comments::behind(sample, start, comments.saturating_sub(1));
+    if comments > 0 && comments::is_last_the_header(sample, last, &best) {
         comments -= 1;
-        best = best.from(sample.judged(comments::behind(front, comments)));
+        best = best.from(sample.judged(last));
         best.table = Table { top: 0, header_rows: 1, is_named: best.table.header_rows == 0 };
     }
     place_header(&mut best, choices);
@@ -208,10 +207,11 @@ fn find_table(sample: &Sample<'_>, choices: &Choices) -> Result<Detected, Layout
 /// Notes what is between the top of the file and the line that was chosen for the header.
 fn note_lines_above(sample: &Sample<'_>, top: Cursor, start: Cursor, notes: &mut Notes) {
     let above = start.line.saturating_sub(top.line);
-    let front = sample.judged(top);
-    let comments = comments::count(front).min(above);
+    // What the sample does not show is not above the line.
+    let comments = comments::count(sample, top).unwrap_or_else(|_| comments::in_sample(sample, top).0);
+    let comments = comments.min(above);
     notes.add_several(Note::CommentLines, comments, top.line);
-    let below = comments::behind(front, comments);
+    let below = comments::behind(sample, top, comments);
     let length = usize::try_from(start.byte.saturating_sub(below.byte)).unwrap_or(usize::MAX);
     let rest = sample.from(below);
     if rest[..length.min(rest.len())].iter().any(|byte| !matches!(byte, b'\r' | b'\n')) {

@@ -271,7 +271,8 @@ fn utf16_by_pattern(front: &[u8]) -> Option<Encoding> {
         (high_first, low_first, Encoding::UTF_16BE)
     };
     let is_one_sided = least.ascii <= most.ascii / 50 && most.ascii >= front.len() / 40;
-    let is_text = most.ascii > most.pairs || (most.differ && most.ascii > most.pairs / 4);
+    let are_ideographs = most.rare <= most.pairs / 8;
+    let is_text = most.ascii > most.pairs || (most.differ && are_ideographs && most.ascii > most.pairs / 4);
     (is_one_sided && is_text).then_some(encoding)
 }
 
@@ -284,6 +285,9 @@ struct Units {
     differ: bool,
     /// Pairs of two ASCII bytes.
     pairs: usize,
+    /// Those of them that would be characters that hardly any text has. In a small file of ASCII text with some NULs,
+    /// there are many: nearly all digits and separators before another character are.
+    rare: usize,
 }
 
 impl Units {
@@ -296,7 +300,11 @@ impl Units {
                     units.ascii += 1;
                     units.differ |= *first.get_or_insert(low) != low;
                 }
-                (low, high) if is_text(low) && is_text(high) => units.pairs += 1,
+                (low, high) if is_text(low) && is_text(high) => {
+                    units.pairs += 1;
+                    // Signs, and ideographs that were added later. Kana are at 0x30.
+                    units.rare += usize::from(matches!(high, b'!'..=b'/' | b'1'..=b'M'));
+                }
                 _ => {}
             }
         }

@@ -1,5 +1,7 @@
 //! Recognises binary files by the signature in their first bytes.
 
+mod forms;
+
 use std::fmt;
 
 /// A kind of file that is certainly not a CSV, though it may hold one.
@@ -25,7 +27,23 @@ pub enum BinaryKind {
     Tar,
     Parquet,
     Sqlite,
-    Elf,
+    Bitmap,
+    Tiff,
+    Icon,
+    Dbase,
+    Access,
+    Stata,
+    Spss,
+    Sas,
+    NumPy,
+    RData,
+    Matlab,
+    Hdf5,
+    Avro,
+    Arrow,
+    Lzma,
+    /// For any system.
+    Program,
     Audio,
     Video,
     /// The file that macOS keeps beside another one, with its attributes; named as it with `._` before.
@@ -34,8 +52,8 @@ pub enum BinaryKind {
     Utf32,
 }
 
-/// Offset, bytes, kind. Contains only signatures that text cannot start with. "BM" (a bitmap) and "MZ" (a
-/// Windows program) are missing because a header may begin with them.
+/// Offset, bytes, kind. Contains only signatures that text cannot start with. Those of a few letters, which a header
+/// may begin with (`BM`, `MZ`), are told by what follows, in `forms`.
 const SIGNATURES: &[(usize, &[u8], BinaryKind)] = &[
     (0, b"\x89PNG\r\n\x1a\n", BinaryKind::Png),
     (0, b"\xff\xd8\xff", BinaryKind::Jpeg),
@@ -48,6 +66,8 @@ const SIGNATURES: &[(usize, &[u8], BinaryKind)] = &[
     (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", BinaryKind::OldOffice),
     (0, b"\x1f\x8b\x08", BinaryKind::Gzip),
     (4, b"1AY&SY", BinaryKind::Bzip2),
+    // The end of a stream, which comes at once if it is empty; others may follow.
+    (4, b"\x17rE8P\x90", BinaryKind::Bzip2),
     (0, b"\xfd7zXZ\x00", BinaryKind::Xz),
     (0, b"\x28\xb5\x2f\xfd", BinaryKind::Zstandard),
     (0, b"\x04\x22\x4d\x18", BinaryKind::Lz4),
@@ -58,7 +78,30 @@ const SIGNATURES: &[(usize, &[u8], BinaryKind)] = &[
     (257, b"ustar  \x00", BinaryKind::Tar),
     (0, b"PAR1\x15", BinaryKind::Parquet),
     (0, b"SQLite format 3\x00", BinaryKind::Sqlite),
-    (0, b"\x7fELF", BinaryKind::Elf),
+    (0, b"II*\x00", BinaryKind::Tiff),
+    (0, b"MM\x00*", BinaryKind::Tiff),
+    (0, b"II+\x00\x08\x00", BinaryKind::Tiff),
+    (0, b"MM\x00+\x00\x08", BinaryKind::Tiff),
+    (4, b"Standard Jet DB\x00", BinaryKind::Access),
+    (4, b"Standard ACE DB\x00", BinaryKind::Access),
+    (0, b"<stata_dta><header>", BinaryKind::Stata),
+    (0, b"$FL2@(#)", BinaryKind::Spss),
+    (0, b"$FL3@(#)", BinaryKind::Spss),
+    (12, b"\xc2\xea\x81\x60\xb3\x14\x11\xcf\xbd\x92\x08\x00", BinaryKind::Sas),
+    (0, b"HEADER RECORD*******LIB", BinaryKind::Sas),
+    (0, b"\x93NUMPY", BinaryKind::NumPy),
+    (0, b"X\n\x00\x00\x00\x02", BinaryKind::RData),
+    (0, b"X\n\x00\x00\x00\x03", BinaryKind::RData),
+    (0, b"RDX2\nX\n\x00\x00\x00\x02", BinaryKind::RData),
+    (0, b"RDX3\nX\n\x00\x00\x00\x03", BinaryKind::RData),
+    (0, b"MATLAB 5.0 MAT-file", BinaryKind::Matlab),
+    (0, b"MATLAB 7.3 MAT-file", BinaryKind::Matlab),
+    (0, b"\x89HDF\r\n\x1a\n", BinaryKind::Hdf5),
+    (0, b"ARROW1\x00\x00", BinaryKind::Arrow),
+    (0, b"\x7fELF", BinaryKind::Program),
+    (0, b"\xcf\xfa\xed\xfe\x07\x00\x00\x01", BinaryKind::Program),
+    (0, b"\xcf\xfa\xed\xfe\x0c\x00\x00\x01", BinaryKind::Program),
+    (0, b"\xca\xfe\xba\xbe\x00\x00\x00", BinaryKind::Program),
     (0, b"ID3\x03\x00", BinaryKind::Audio),
     (0, b"ID3\x04\x00", BinaryKind::Audio),
     (8, b"WAVEfmt ", BinaryKind::Audio),
@@ -86,6 +129,9 @@ impl BinaryKind {
         // A Zstandard file may begin with a frame that is skipped (RFC 8878, 3.1.2).
         if matches!(head, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]) {
             return Some(Self::Zstandard);
+        }
+        if let Some(kind) = forms::sniff(head) {
+            return Some(kind);
         }
         if is_utf32(head) {
             return Some(Self::Utf32);
@@ -148,11 +194,52 @@ impl fmt::Display for BinaryKind {
             Self::Tar => "a tar archive",
             Self::Parquet => "a Parquet file",
             Self::Sqlite => "a SQLite database",
-            Self::Elf => "a program",
+            Self::Bitmap => "a BMP image",
+            Self::Tiff => "a TIFF image",
+            Self::Icon => "an icon",
+            Self::Dbase => "a dBASE table (.dbf)",
+            Self::Access => "an Access database",
+            Self::Stata => "a Stata file",
+            Self::Spss => "an SPSS file",
+            Self::Sas => "a SAS file",
+            Self::NumPy => "a NumPy array",
+            Self::RData => "R data",
+            Self::Matlab => "a MATLAB file",
+            Self::Hdf5 => "an HDF5 file",
+            Self::Avro => "an Avro file",
+            Self::Arrow => "an Arrow file",
+            Self::Lzma => "an LZMA archive",
+            Self::Program => "a program",
             Self::Audio => "a sound file",
             Self::Video => "a video",
             Self::AppleDouble => "what macOS keeps beside a file (AppleDouble)",
             Self::Utf32 => "text in UTF-32",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binary_files_are_known_by_their_signature() {
+        let sas = [[0_u8; 12].as_slice(), b"\xc2\xea\x81\x60\xb3\x14\x11\xcf\xbd\x92\x08\0\x09"].concat();
+        for (head, name) in [
+            (b"II*\0\x08\0\0\0".as_slice(), "a TIFF image"),
+            (b"MM\0*\0\0\0\x08", "a TIFF image"),
+            (b"\0\x01\0\0Standard Jet DB\0", "an Access database"),
+            (b"<stata_dta><header><release>118</release>", "a Stata file"),
+            (b"$FL2@(#) SPSS DATA FILE", "an SPSS file"),
+            (&sas, "a SAS file"),
+            (b"\x93NUMPY\x01\0", "a NumPy array"),
+            (b"X\n\0\0\0\x03\0\x04", "R data"),
+            (b"\x7fELF\x02\x01", "a program"),
+        ] {
+            assert_eq!(BinaryKind::sniff(head).map(|kind| kind.to_string()).as_deref(), Some(name));
+        }
+        for head in [b"II,MM\n1,2\n".as_slice(), b"X\n\0\0\0\n", b"RDX3\nX\nY\n", b"$FL,x\n"] {
+            assert_eq!(BinaryKind::sniff(head), None, "{head:?}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Recognises text files that are not CSV by their form (a tag that encloses the file, a JSON value), never
-//! by a single character: `[a],[b]` and `<id>,<name>` are headers.
+//! by a single character: `[a],[b]` and `<id>,<name>` are headers. Also bytes that are no text at all.
 
+mod binary;
 mod documents;
 mod markup;
 
@@ -10,7 +11,7 @@ use serde::de::IgnoredAny;
 
 use markup::markup;
 
-/// A kind of text that is certainly not a CSV.
+/// What is certainly not a CSV, by its form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TextKind {
     WebPage {
@@ -33,6 +34,13 @@ pub enum TextKind {
         /// The size of the file itself in bytes.
         size: u64,
     },
+    /// No text, of a kind that no signature tells.
+    Binary,
+    /// Nothing but NUL bytes and white space at the front, as a failed copy leaves it.
+    Nuls {
+        /// How many NUL bytes the front has.
+        count: u64,
+    },
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -41,7 +49,14 @@ impl TextKind {
     /// How many bytes of a file's end [`TextKind::sniff`] examines.
     pub const END_BYTES: u64 = 4 << 10;
 
-    /// The kind of a file by its `front` and, unless `front` is the whole file, its last bytes `end`. None if
+    /// Whether the file is no text, by its `front` in UTF-8. None if it may be text. A front of 128 KiB is long enough,
+    /// a longer one tells that there is no text behind NUL bytes.
+    #[must_use]
+    pub fn sniff_binary(front: &[u8]) -> Option<Self> {
+        binary::sniff(front)
+    }
+
+    /// The kind of a text by its `front` and, unless `front` is the whole file, its last bytes `end`. None if
     /// the file may be a CSV.
     #[must_use]
     pub fn sniff(front: &[u8], end: Option<&[u8]>) -> Option<Self> {
@@ -71,6 +86,10 @@ impl fmt::Display for TextKind {
             Self::Contacts => f.write_str("a list of contacts (vCard)"),
             Self::GitLfsPointer { size } => {
                 write!(f, "a Git LFS pointer to a file of {} bytes", grouped(*size))
+            }
+            Self::Binary => f.write_str("a binary file"),
+            Self::Nuls { count } => {
+                write!(f, "a file that begins with {} NUL bytes instead of text", grouped(*count))
             }
         }
     }

@@ -45,6 +45,18 @@ pub(super) enum FailureReason {
     NotCsv { kind: TextKind, from: Option<Address> },
     #[error("The file has no text: no header and no rows.")]
     NoText,
+    /// The bytes at the front that were examined.
+    #[error(
+        "The file has no text in its first {}, only blank lines. Remove them, or import another file.",
+        bytes_at_most(*.0)
+    )]
+    NoTextInFront(u64),
+    /// The bytes at the front that were examined.
+    #[error(
+        "No header was found: every line in the first {} of the file begins with #. Remove these comments, and import the file again.",
+        bytes_at_most(*.0)
+    )]
+    OnlyComments(u64),
     #[error("The link to the uploaded file has expired. Run the import again.")]
     LinkExpired,
     #[error("The run has already ended.")]
@@ -98,6 +110,8 @@ impl FailureReason {
             | Self::NotCsv { .. }
             | Self::Unpack(_)
             | Self::NoText
+            | Self::NoTextInFront(_)
+            | Self::OnlyComments(_)
             | Self::LinkExpired
             | Self::Closed
             | Self::WorkGone
@@ -118,9 +132,21 @@ impl FailureReason {
                 | Self::Header(_)
                 | Self::NotCsv { .. }
                 | Self::NoText
+                | Self::NoTextInFront(_)
+                | Self::OnlyComments(_)
                 | Self::Unpack(_)
                 | Self::Fetch(FetchError::Refused(_))
         )
+    }
+
+    /// Why no header was found in `sample`, the front of the file.
+    pub(super) fn of_header(error: LayoutError, sample: &[u8]) -> Self {
+        let bytes = sample.len() as u64;
+        match error {
+            LayoutError::TooLong { .. } if is_blank(sample) => Self::NoTextInFront(bytes),
+            LayoutError::TooLong { .. } if has_only_comments(sample) => Self::OnlyComments(bytes),
+            error => Self::Header(error),
+        }
     }
 
     /// The pause before another attempt, if the address asked for one.
@@ -156,6 +182,20 @@ impl From<FetchError> for FailureReason {
     }
 }
 
+/// Whether the front of a file is white space.
+fn is_blank(sample: &[u8]) -> bool {
+    let mut chunks = sample.utf8_chunks();
+    let is_nothing = |c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}');
+    chunks.all(|chunk| chunk.invalid().is_empty() && chunk.valid().chars().all(is_nothing))
+}
+
+/// Whether the front of a file is several lines that all begin with `#`.
+fn has_only_comments(sample: &[u8]) -> bool {
+    let sample = sample.strip_prefix(b"\xef\xbb\xbf").unwrap_or(sample);
+    let mut lines = sample.split(|byte| matches!(byte, b'\r' | b'\n')).filter(|line| !line.is_empty());
+    lines.clone().nth(1).is_some() && lines.all(|line| line.starts_with(b"#"))
+}
+
 fn how_to_get_a_csv(kind: &TextKind, from: Option<&Address>) -> &'static str {
     match (kind, from) {
         (TextKind::WebPage { .. }, Some(address)) => ShareLink::of(address).map_or(
@@ -165,6 +205,7 @@ fn how_to_get_a_csv(kind: &TextKind, from: Option<&Address>) -> &'static str {
         (TextKind::Json | TextKind::JsonLines, Some(_)) => {
             "It may be an error message: open the address in a browser, and use the address of the file itself."
         }
+        (TextKind::Nuls { .. }, _) => "Its text was lost: copy or download the file again, and import that.",
         (TextKind::WebPage { .. }, None) => "Download the file itself and import that.",
         (TextKind::GitLfsPointer { .. }, _) => {
             "The file itself is stored elsewhere. Get it with `git lfs pull`, or download it, and import that."
@@ -190,6 +231,26 @@ fn header_sentence(error: &LayoutError) -> String {
             .to_owned(),
         LayoutError::NoSuchLine { line } => {
             format!("The file has no text in line {line}. Choose another line for the header.")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_front_without_a_header_says_what_it_has() {
+        let said = |sample: &[u8]| {
+            let error = LayoutError::TooLong { limit: 1 << 20 };
+            FailureReason::of_header(error, sample).to_string()
+        };
+        let blank = said(&b"\r\n".repeat(1 << 19));
+        assert!(blank.starts_with("The file has no text in its first 1 MiB,"), "{blank}");
+        let comments = said(&b"## a\n\n#".repeat(1 << 10));
+        assert!(comments.starts_with("No header was found: every line in the first 7 KiB"), "{comments}");
+        for other in [b"#".repeat(100), b"# a\nid\n".to_vec(), b"id,name".repeat(100)] {
+            assert_eq!(said(&other), "The header is longer than 1 MiB.");
         }
     }
 }

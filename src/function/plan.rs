@@ -144,6 +144,11 @@ impl Front {
             let end = if is_decoded && !is_whole { Some(end_of(&mut file, size)?) } else { None };
             // A cell may hold any text.
             if sheet.is_none()
+                && let Some(kind) = TextKind::sniff_binary(&sample)
+            {
+                return Err(FailureReason::NotCsv { kind, from });
+            }
+            if sheet.is_none()
                 && (is_whole || end.is_some())
                 && let Some(kind) = TextKind::sniff(&sample, end.as_deref())
             {
@@ -157,7 +162,7 @@ impl Front {
                 match detected {
                     Ok((layout, reading)) => break (layout, Some(reading), sheet),
                     Err(LayoutError::NeedMore) if !is_whole => wanted *= 2,
-                    Err(error) => return Err(FailureReason::Header(error)),
+                    Err(error) => return Err(FailureReason::of_header(error, &sample)),
                 }
                 is_whole = read_up_to(wanted, &mut file, decoder.as_mut(), &mut sample)?;
             }

@@ -10,7 +10,7 @@ use crate::csv::{
 };
 
 /// How many bytes are judged, unless the first line is long.
-const JUDGED: usize = 128 << 10;
+pub(super) const JUDGED: usize = 128 << 10;
 /// So many lines as long as the first one are judged.
 const JUDGED_LINES: usize = 6;
 

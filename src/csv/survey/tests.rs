@@ -184,6 +184,11 @@ fn utf_16_is_recognised_with_a_mark_and_without() {
         assert_eq!(found(&[b"\xfe\xff", &high[..]].concat()), ("UTF-16BE", How::Certain));
     }
     assert_eq!(found(&utf16("id,name\r\n1,abc\r\n", u16::to_le_bytes)), ("UTF-16LE", How::Guess));
+    let kana = "なまえ,まち\nはなこ,おおさか\nさくら,ひろしま\n";
+    assert_eq!(found(&utf16(kana, u16::to_le_bytes)), ("UTF-16LE", How::Guess));
+    // A few NULs in a small file.
+    assert_eq!(found(b"id;x\n1;a\x00b\n22;\x00c\n33;\x00d\n"), ("UTF-8", How::Certain));
+    assert_eq!(found(b"id;name\n1;a\x00b\n2;c\x00d\n3;e\x00f\n"), ("UTF-8", How::Certain));
     // Padded with NUL, as mainframes do.
     assert_eq!(found(b"id,name\n1,abc\0\0\0\n2,defg\0\0\n"), ("UTF-8", How::Certain));
     assert_eq!(found(b"id,name\n12,abc\0\n13,def\0\n"), ("UTF-8", How::Certain));
