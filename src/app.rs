@@ -202,6 +202,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         }),
         links: web::Data::new(links),
         exports: web::Data::default(),
+        engine: web::Data::new(wiring.name()),
         functions: wiring.called_at().map(|path| (processor, path)),
     };
     let public = server::serve_public(public, shared, connections)?;

@@ -18,11 +18,21 @@ const TAG_BYTES: usize = 16;
 /// 200 with `value` as JSON and a tag of its bytes; 304 if the request has that tag already.
 pub fn json(request: &HttpRequest, value: &impl Serialize) -> Result<HttpResponse, Problem> {
     let body = serde_json::to_vec(value)?;
-    let tag = EntityTag::new_strong(hex::encode(&Sha256::digest(&body)[..TAG_BYTES]));
+    let tag = EntityTag::new_strong(hash(&body));
+    Ok(tagged(request, tag, body))
+}
+
+/// 200 with JSON and its tag; 304 if the request has that tag already.
+pub fn tagged(request: &HttpRequest, tag: EntityTag, json: Vec<u8>) -> HttpResponse {
     let is_known = conditional::is_known(request, &tag);
     let mut head = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     head.insert_header(ETag(tag)).insert_header(STORED_BY_THE_CALLER);
-    Ok(if is_known { head.finish() } else { head.content_type(ContentType::json()).body(body) })
+    if is_known { head.finish() } else { head.content_type(ContentType::json()).body(json) }
+}
+
+/// The hexadecimal hash of a state, for its tag.
+pub fn hash(state: &[u8]) -> String {
+    hex::encode(&Sha256::digest(state)[..TAG_BYTES])
 }
 
 /// 201 with `value` as JSON, at `location`.

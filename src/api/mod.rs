@@ -3,17 +3,33 @@
 //! A handler takes `ApiPrincipal` or `ApiImport`, whose type parameter names the scope that it needs.
 
 mod answer;
+mod cursor;
+pub mod downloads;
+mod import_json;
+pub mod imports;
 pub mod me;
+mod reading_json;
 pub mod tokens;
+mod wait;
 
 use std::collections::BTreeSet;
 
 pub use self::answer::{created, json};
-use crate::{accounts::Scope, base::time::UnixMillis};
+use self::answer::{hash, tagged};
+use crate::{
+    accounts::Scope,
+    base::time::UnixMillis,
+    report::{EngineName, ReportInputs},
+};
 
 /// A time as the API writes it.
 fn time(at: UnixMillis) -> String {
     at.to_string()
+}
+
+/// What is said about imports is as of now.
+fn inputs(engine: &EngineName) -> ReportInputs {
+    ReportInputs { now: UnixMillis::now(), engine: *engine }
 }
 
 /// Scopes as the API writes them.

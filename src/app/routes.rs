@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, Resource, Route, guard, http::Method, middleware::from_fn, web};
 
 use crate::{
-    api::{me, tokens},
+    api::{downloads as api_downloads, imports as api_imports, me, tokens},
     http::{
         assets,
         caller::identify,
@@ -81,6 +81,11 @@ pub(super) fn api(routes: &mut web::ServiceConfig) {
         web::scope("/api/v1")
             .wrap(from_fn(identify))
             .configure(problem::of_extractors)
+            .service(at("/imports", [(Method::GET, web::to(api_imports::list))]))
+            .service(at("/imports/{id}", [(Method::GET, web::to(api_imports::show))]))
+            .service(at("/imports/{id}/processed.csv", [(Method::GET, web::to(api_downloads::processed))]))
+            .service(at("/imports/{id}/failed.csv", [(Method::GET, web::to(api_downloads::failed))]))
+            .service(at("/imports/{id}/failures", [(Method::GET, web::to(api_downloads::failures))]))
             .service(at("/me", [(Method::GET, web::to(me::show))]))
             .service(at(
                 "/tokens",

@@ -32,6 +32,7 @@ use crate::{
         upload::Uploads,
     },
     imports::Imports,
+    report::EngineName,
     store::Store,
     web::{export::Exports, site::Site},
 };
@@ -57,6 +58,7 @@ pub(super) struct Shared {
     pub health: web::Data<Health>,
     pub links: web::Data<LinkKey>,
     pub exports: web::Data<Exports>,
+    pub engine: web::Data<EngineName>,
     /// The functions, and the path at which Inngest calls them. None with the embedded engine, which calls
     /// them on another listener.
     pub functions: Option<(web::Data<Processor>, String)>,
@@ -92,6 +94,7 @@ pub(super) fn serve_public(
             .app_data(shared.health)
             .app_data(shared.links)
             .app_data(shared.exports)
+            .app_data(shared.engine)
             .app_data(web::QueryConfig::default().error_handler(|_, _| error::Error::Unreadable.into()))
             .app_data(web::FormConfig::default().error_handler(|why, _| error::Error::from_form(&why).into()))
             .configure(routes::public)

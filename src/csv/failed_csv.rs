@@ -190,7 +190,7 @@ fn is_number(text: &str) -> bool {
     no_word && text.parse::<f64>().is_ok()
 }
 
-fn without_guard(cell: &[u8]) -> &[u8] {
+pub(super) fn without_guard(cell: &[u8]) -> &[u8] {
     match cell {
         // We never write text that is not UTF-8.
         [b'\'', guarded @ ..] if str::from_utf8(guarded).is_ok_and(is_formula) => guarded,

@@ -165,6 +165,12 @@ pub fn is_known(request: &HttpRequest, etag: &EntityTag) -> bool {
     }
 }
 
+/// The `If-None-Match` of the request. None if it is missing or cannot be read.
+#[must_use]
+pub fn if_none_match(request: &HttpRequest) -> Option<IfNoneMatch> {
+    sent(request)
+}
+
 /// `at` in whole seconds, as headers express it.
 #[must_use]
 pub fn http_date(at: UnixMillis) -> HttpDate {

@@ -9,6 +9,7 @@ pub mod caller;
 pub mod compression;
 pub mod conditional;
 pub mod csrf;
+pub mod download;
 pub mod error;
 pub mod error_form;
 pub mod error_info;

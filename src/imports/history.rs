@@ -19,7 +19,7 @@ use crate::{
 const MOST_COUNTED: u64 = 10_000;
 
 /// A search reads names one by one. It stops after this many, and the user can continue it.
-const MOST_SEARCHED: u32 = 100_000;
+pub(super) const MOST_SEARCHED: u32 = 100_000;
 
 /// Where a page begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -165,7 +165,11 @@ impl Imports {
     }
 
     /// The current state of the imports. For unfinished ones the cache knows more than their rows.
-    async fn load(&self, owner: UserId, rows: Vec<ImportRow>) -> Result<Vec<Snapshot>, store::Error> {
+    pub(super) async fn load(
+        &self,
+        owner: UserId,
+        rows: Vec<ImportRow>,
+    ) -> Result<Vec<Snapshot>, store::Error> {
         let mut imports = Snapshot::load(&self.shared.store, rows).await?;
         for import in imports.iter_mut().filter(|import| !import.state().is_final()) {
             if let Some(watched) = self.shared.snapshots.get(owner, import.row.id) {

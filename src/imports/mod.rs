@@ -12,6 +12,7 @@ mod history;
 mod in_progress;
 mod last_time;
 mod late;
+mod listing;
 mod names;
 mod outage;
 mod outbox;
@@ -20,6 +21,7 @@ mod retry;
 mod settle;
 mod snapshot;
 mod snapshot_cache;
+mod waiting;
 mod watch;
 
 use std::{
@@ -38,12 +40,14 @@ pub use self::{
     delete::{DeleteError, Deletion},
     history::{Count, HistoryCursor, HistoryPage},
     in_progress::{InProgress, Seen},
+    listing::{ListFilter, ListPage},
     outage::{EngineOutage, OutageCause},
     owned::Owned,
     retry::RetryError,
     snapshot::{
         EnginePlan, FetchedFrom, ImportState, NextAttempt, Planned, RunReading, RunSnapshot, Snapshot,
     },
+    waiting::{Change, Waiter},
 };
 use self::{names::Names, snapshot_cache::SnapshotCache, watch::Begin};
 pub use crate::files::FileName;

@@ -41,4 +41,9 @@ impl Imports {
         }
         Ok(self.recall(owner, &[id]).await?.pop().map(Owned))
     }
+
+    /// An import as it is now; None if it was deleted in the meantime.
+    pub async fn as_now(&self, known: &Owned) -> Result<Option<Owned>, store::Error> {
+        self.get(known.row.owner, known.row.id).await
+    }
 }

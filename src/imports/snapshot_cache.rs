@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::Snapshot;
+use super::{Snapshot, waiting::Waiters};
 use crate::base::ids::{ImportId, UserId};
 
 /// The number of finished imports that stay in memory for pages that still show them. Each takes a few KB, because
@@ -16,6 +16,7 @@ const RETIRED: usize = 1_000;
 #[derive(Default)]
 pub struct SnapshotCache {
     inner: Mutex<Inner>,
+    waiters: Waiters,
 }
 
 #[derive(Default)]
@@ -27,6 +28,11 @@ struct Inner {
 }
 
 impl SnapshotCache {
+    /// Woken after each change of an import in memory.
+    pub fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
     pub fn get(&self, owner: UserId, id: ImportId) -> Option<Arc<Snapshot>> {
         self.lock().imports.get(&(owner, id)).cloned()
     }
@@ -48,6 +54,8 @@ impl SnapshotCache {
         // A reopened import counts as finished only once it ends again.
         inner.retired.retain(|retired| *retired != key);
         inner.imports.insert(key, Arc::new(snapshot));
+        drop(inner);
+        self.waiters.wake(key.1);
         true
     }
 
@@ -74,7 +82,10 @@ impl SnapshotCache {
         let mut inner = self.lock();
         let snapshot = inner.imports.get_mut(&(owner, id))?;
         change(Arc::make_mut(snapshot));
-        Some(Arc::clone(snapshot))
+        let changed = Arc::clone(snapshot);
+        drop(inner);
+        self.waiters.wake(id);
+        Some(changed)
     }
 
     /// Marks an import as finished. It leaves the memory once enough others have finished after it.
@@ -99,6 +110,8 @@ impl SnapshotCache {
                 Arc::make_mut(&mut Arc::make_mut(other).retries).retain(|retry| retry.id != id);
             }
         }
+        drop(inner);
+        self.waiters.wake(id);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

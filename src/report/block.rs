@@ -197,6 +197,7 @@ impl<'a> Block<'a> {
 }
 
 /// The time of the shown numbers.
-fn known_at(snapshot: &Snapshot, inputs: &ReportInputs) -> UnixMillis {
+#[must_use]
+pub fn known_at(snapshot: &Snapshot, inputs: &ReportInputs) -> UnixMillis {
     snapshot.outage.map_or(inputs.now, |outage| outage.since)
 }

@@ -107,6 +107,24 @@ impl FileNotes {
         };
         (!notes.repeated.is_empty() || !notes.of_rows.is_empty()).then_some(notes)
     }
+
+    /// Each note as a sentence.
+    #[must_use]
+    pub fn plain(&self) -> Vec<String> {
+        let name = |repeated: &RepeatedName| match repeated.name.as_str() {
+            "" => format!("{} columns without a name", repeated.columns),
+            name => format!("{} columns named {name}", repeated.columns),
+        };
+        let mut names: Vec<String> = self.repeated.iter().map(name).collect();
+        if self.more_repeated > 0 {
+            names.push(format!("{} more repeated names", self.more_repeated));
+        }
+        let header = names.pop().map(|last| {
+            let all = if names.is_empty() { last } else { format!("{} and {last}", names.join(", ")) };
+            format!("The header has {all}. They are imported as they are.")
+        });
+        header.into_iter().chain(self.of_rows.iter().map(|note| format!("{note}."))).collect()
+    }
 }
 
 impl WhyFailed {

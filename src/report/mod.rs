@@ -25,6 +25,7 @@ pub mod preview;
 pub mod progress;
 pub mod reading;
 pub mod sentence;
+pub mod state_text;
 pub mod timeline;
 
 use crate::base::time::UnixMillis;

@@ -25,6 +25,8 @@ pub struct Findings {
     pub first_rows: Option<FirstRows>,
     /// None if an earlier version read any part of the file.
     pub stretches: Option<Stretches>,
+    /// The size of the file as it was copied from elsewhere; None for an upload that was read as it came.
+    pub copied_bytes: Option<u64>,
 }
 
 /// The findings of `run`. Empty if it has no plan, because it did not get that far or is not ours.
@@ -41,6 +43,7 @@ pub async fn of(store: &Store, run: &RunId) -> store::Result<Findings> {
         header: header_of(&plan),
         repeated_names: plan.layout.repeated_names(),
         first_rows: plan.first_rows,
+        copied_bytes: steps.iter().find(|step| step.files.source.is_some()).map(|step| step.files.bytes),
         stretches: Stretches::sum(steps.into_iter().map(|step| (step.counts, step.stretches))),
     })
 }

@@ -1,5 +1,7 @@
 //! SQL of the history: a user's imports, filtered and paged.
 
+use std::time::Duration;
+
 use sqlx::{Any, Row, any::AnyArguments, query::Query};
 
 use super::{
@@ -22,8 +24,12 @@ const FOLDED_AT_ONCE: i64 = 500;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     state: Option<StateFilter>,
+    /// Accepts only imports that are over and have failed rows.
+    has_failed_rows: bool,
     /// Accepts only imports made at or after this time.
     since: Option<UnixMillis>,
+    /// Accepts only imports made at or before this time.
+    until: Option<UnixMillis>,
     name: Option<SearchName>,
 }
 
@@ -52,7 +58,20 @@ impl Filter {
         // File names have no control characters, and Postgres does not accept NUL.
         let name: String = name.chars().filter(|c| !c.is_control()).take(LONGEST_SEARCH).collect();
         let name = name.trim();
-        Self { state, since, name: (!name.is_empty()).then(|| SearchName::of(name)) }
+        let name = (!name.is_empty()).then(|| SearchName::of(name));
+        Self { state, since, name, ..Self::default() }
+    }
+
+    /// The same filter for imports that are over and have failed rows.
+    #[must_use]
+    pub fn with_failed_rows(self) -> Self {
+        Self { has_failed_rows: true, ..self }
+    }
+
+    /// The same filter for imports made at or before this time.
+    #[must_use]
+    pub fn until(self, until: Option<UnixMillis>) -> Self {
+        Self { until, ..self }
     }
 
     #[must_use]
@@ -70,7 +89,9 @@ impl Filter {
     #[must_use]
     pub fn takes_unfinished(&self, id: ImportId, file_name: &str) -> bool {
         matches!(self.state, None | Some(StateFilter::InProgress))
-            && self.since.is_none_or(|since| id > ImportId::first_at(since))
+            && !self.has_failed_rows
+            && self.since.is_none_or(|since| id >= ImportId::first_at(since))
+            && self.until.is_none_or(|until| id < first_after(until))
             && self
                 .name
                 .as_ref()
@@ -198,6 +219,7 @@ fn narrowed(filter: &Filter, order: Order) -> (String, String) {
     match filter.state {
         Some(StateFilter::InProgress) => conditions.push_str(" AND import.state IS NULL"),
         Some(StateFilter::WithFailedRows) => conditions.push_str(" AND import.failed_rows > 0"),
+        _ if filter.has_failed_rows => conditions.push_str(" AND import.failed_rows > 0"),
         _ => {}
     }
     if filter.name.is_some() {
@@ -205,6 +227,11 @@ fn narrowed(filter: &Filter, order: Order) -> (String, String) {
     }
     let order: Vec<String> = columns.iter().map(|column| format!("{column} {direction}")).collect();
     (conditions, order.join(", "))
+}
+
+/// The least id of an import that is made after `time`.
+fn first_after(time: UnixMillis) -> ImportId {
+    ImportId::first_at(time.plus(Duration::from_millis(1)))
 }
 
 fn bind<'q>(
@@ -215,8 +242,9 @@ fn bind<'q>(
     limit: u32,
 ) -> Query<'q, Any, AnyArguments> {
     let oldest = between.newer_than.unwrap_or(ImportId::MIN);
-    let oldest = filter.since.map_or(oldest, |since| oldest.max(ImportId::first_at(since)));
+    let oldest = filter.since.map_or(oldest, |since| oldest.max(ImportId::first_at(since).previous()));
     let newest = between.older_than.unwrap_or(ImportId::MAX);
+    let newest = filter.until.map_or(newest, |until| newest.min(first_after(until)));
     let query = query
         .bind(owner.to_string())
         .bind(oldest.to_string())

@@ -5,9 +5,8 @@ use actix_web::{HttpResponse, http::header::ContentType, web};
 use bytes::Bytes;
 use futures_util::stream;
 
-use super::downloads::attachment;
 use crate::{
-    http::{error::Error, principal::OwnedImport},
+    http::{download::attachment, error::Error, principal::OwnedImport},
     store::Store,
 };
 

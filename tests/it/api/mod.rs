@@ -1,5 +1,7 @@
 //! The API for programs.
 
+mod downloads;
+mod imports;
 mod problems;
 mod rate;
 mod tokens;

@@ -1,0 +1,177 @@
+//! `GET /api/v1/imports` and `GET /api/v1/imports/{id}`.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+
+use super::{cursor::CursorsOf, import_json::ImportJson, inputs, json, wait};
+use crate::{
+    base::time::UnixMillis,
+    http::{
+        caller::{ApiImport, ApiPrincipal, ToRead},
+        problem::Problem,
+        upload::Uploads,
+    },
+    imports::{ImportState, Imports, ListFilter, Owned},
+    report::{EngineName, ReportInputs},
+    results::findings,
+    store::Store,
+};
+
+/// The imports of a page, unless a program asks for another number, and the most.
+const USUAL_PAGE: u32 = 50;
+const MOST_ON_PAGE: u32 = 100;
+
+/// Which imports, and where the page begins.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListQuery {
+    state: Option<StateName>,
+    /// Only imports that are over and have failed rows.
+    failed: bool,
+    /// Only imports received at or after this time (RFC 3339).
+    since: Option<String>,
+    /// Only imports received at or before this time (RFC 3339).
+    until: Option<String>,
+    /// Only imports with this text in their file's name, in any case.
+    q: String,
+    /// The `next` of the page before this one.
+    cursor: Option<String>,
+    /// 1 to 100.
+    limit: Option<u32>,
+}
+
+/// The state of an import as programs write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum StateName {
+    Held,
+    Accepted,
+    Sent,
+    NoFunction,
+    Running,
+    Lost,
+    Completed,
+    Failed,
+    Cancelled,
+    Skipped,
+}
+
+/// A page of imports, newest first.
+#[derive(Debug, Serialize)]
+pub struct ImportList {
+    data: Vec<ImportJson>,
+    /// The cursor of the next page; null on the last.
+    next: Option<String>,
+}
+
+pub async fn list(
+    caller: ApiPrincipal<ToRead>,
+    query: web::Query<ListQuery>,
+    request: HttpRequest,
+    imports: web::Data<Imports>,
+    engine: web::Data<EngineName>,
+) -> Result<HttpResponse, Problem> {
+    let owner = caller.principal.user;
+    let (filter, limit) = (query.filter()?, query.limit()?);
+    let of_this = CursorsOf::list(owner, &query.names());
+    let before = match &query.cursor {
+        Some(cursor) => Some(of_this.place(cursor)?.parse().map_err(|_| super::cursor::wrong())?),
+        None => None,
+    };
+    let page = imports.listed(owner, &filter, before, limit).await?;
+    let inputs = inputs(&engine);
+    let list = ImportList {
+        data: page.imports.iter().map(|import| ImportJson::new(import, &inputs)).collect(),
+        next: page.next.map(|before| of_this.cursor(&before.to_string())),
+    };
+    json(&request, &list)
+}
+
+/// What is asked of a single import.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ShowQuery {
+    /// Seconds to wait until the import is over, or has changed since `If-None-Match`. At most 60 count.
+    wait: Option<u64>,
+}
+
+pub async fn show(
+    ApiImport { import, .. }: ApiImport<ToRead>,
+    query: web::Query<ShowQuery>,
+    request: HttpRequest,
+    imports: web::Data<Imports>,
+    (engine, store): (web::Data<EngineName>, web::Data<Store>),
+    uploads: web::Data<Uploads>,
+) -> Result<HttpResponse, Problem> {
+    let seconds = query.wait.unwrap_or(0);
+    let import = wait::wait(import, &request, seconds, &imports, &engine, &uploads.stopping).await?;
+    let inputs = inputs(&engine);
+    let tag = wait::Tag::of(&import, &inputs)?;
+    let body = serde_json::to_vec(&whole(&import, &store, &inputs).await?)?;
+    Ok(super::tagged(&request, tag.into(), body))
+}
+
+/// An import with everything that is known of it.
+pub async fn whole(import: &Owned, store: &Store, inputs: &ReportInputs) -> Result<ImportJson, Problem> {
+    let told = ImportJson::new(import, inputs);
+    // While it runs, what it has read is in memory.
+    let over = import.runs.iter().find(|run| run.is_ours() && import.state().is_final());
+    match over {
+        Some(run) => Ok(told.with_findings(&findings::of(store, &run.row.run_id).await?)),
+        None => Ok(told.with_reading(import)),
+    }
+}
+
+impl ListQuery {
+    fn filter(&self) -> Result<ListFilter, Problem> {
+        Ok(ListFilter {
+            state: self.state.map(ImportState::from),
+            has_failed_rows: self.failed,
+            since: at("since", self.since.as_deref())?,
+            until: at("until", self.until.as_deref())?,
+            name: self.q.clone(),
+        })
+    }
+
+    fn limit(&self) -> Result<u32, Problem> {
+        match self.limit {
+            None => Ok(USUAL_PAGE),
+            Some(limit @ 1..=MOST_ON_PAGE) => Ok(limit),
+            Some(_) => Err(Problem::Malformed(format!("limit is a number from 1 to {MOST_ON_PAGE}."))),
+        }
+    }
+
+    /// What decides which imports the list has.
+    fn names(&self) -> [&str; 6] {
+        let state = self.state.map_or("", |state| ImportState::from(state).as_str());
+        let failed = if self.failed { "failed" } else { "" };
+        let since = self.since.as_deref().unwrap_or_default();
+        let until = self.until.as_deref().unwrap_or_default();
+        ["imports", state, failed, since, until, &self.q]
+    }
+}
+
+/// A time in a query. None if it is absent or empty.
+fn at(name: &str, text: Option<&str>) -> Result<Option<UnixMillis>, Problem> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    // A plus sign that was not escaped arrives as a space.
+    let time = UnixMillis::from_rfc3339(&text.replace(' ', "+"));
+    let wrong = || format!("{name} is a time such as 2026-11-23T20:43:26Z (RFC 3339).");
+    time.map(Some).ok_or_else(|| Problem::Malformed(wrong()))
+}
+
+impl From<StateName> for ImportState {
+    fn from(name: StateName) -> Self {
+        match name {
+            StateName::Held => Self::Held,
+            StateName::Accepted => Self::Accepted,
+            StateName::Sent => Self::Sent,
+            StateName::NoFunction => Self::NoFunction,
+            StateName::Running => Self::Running,
+            StateName::Lost => Self::Lost,
+            StateName::Completed => Self::Completed,
+            StateName::Failed => Self::Failed,
+            StateName::Cancelled => Self::Cancelled,
+            StateName::Skipped => Self::Skipped,
+        }
+    }
+}

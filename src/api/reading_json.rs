@@ -1,0 +1,136 @@
+//! How a file is read, as the API writes it and as programs ask for it.
+
+use serde::Serialize;
+
+use crate::{
+    csv::{Escape, HeaderAt, How, Note, Notes, Part, Quote, ReadAs},
+    report::{findings::FindingsSection, reading::reading_line},
+    results::findings::Findings,
+};
+
+/// How a file is read. The values are those that a request may choose.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadingJson {
+    /// Of a workbook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<PartJson<String>>,
+    /// The WHATWG's name.
+    pub encoding: PartJson<String>,
+    /// comma, semicolon, tab, pipe, space, colon, none, or the separator itself.
+    pub delimiter: PartJson<String>,
+    /// double, single or none.
+    pub quote: PartJson<&'static str>,
+    /// doubled or backslash.
+    pub escape: PartJson<&'static str>,
+    /// The line of the header, or none.
+    pub header: PartJson<NumberOrWord>,
+    /// 1 to 3, or 0 if there is no header.
+    pub header_rows: PartJson<u8>,
+    /// What of the file is in neither download.
+    pub left_out: Vec<LeftOutJson>,
+    /// What the page says about it.
+    pub text: String,
+}
+
+/// A part of a reading.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct PartJson<T> {
+    pub value: T,
+    pub how: HowJson,
+}
+
+/// How sure a part of a reading is.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HowJson {
+    Certain,
+    Guess,
+    Chosen,
+}
+
+/// Something that was left out.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOutJson {
+    /// emptyRows, commentLines, linesAboveHeader and the like.
+    pub what: Note,
+    pub count: u64,
+    /// The line of the first one.
+    pub first_line: u64,
+}
+
+/// The line of a header, or a word.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum NumberOrWord {
+    Number(u64),
+    Word(String),
+}
+
+impl ReadingJson {
+    /// `columns` is how many the file has, if that is known.
+    #[must_use]
+    pub fn new(read_as: &ReadAs, columns: Option<usize>) -> Self {
+        let reading = &read_as.reading;
+        let quote = |quote| match quote {
+            Quote::Double => "double",
+            Quote::Single => "single",
+            Quote::None => "none",
+        };
+        let escape = |escape| match escape {
+            Escape::Doubled => "doubled",
+            Escape::Backslash => "backslash",
+        };
+        let header = |header| match header {
+            HeaderAt::None => NumberOrWord::Word("none".to_owned()),
+            HeaderAt::Line(line) => NumberOrWord::Number(line.get()),
+        };
+        let sheet = read_as.sheet.as_ref();
+        Self {
+            sheet: sheet
+                .map(|sheet| PartJson { value: sheet.name.field_value().to_owned(), how: sheet.how.into() }),
+            encoding: PartJson::of(reading.encoding, |encoding| encoding.name().to_owned()),
+            delimiter: PartJson::of(reading.delimiter, |delimiter| delimiter.name().to_owned()),
+            quote: PartJson::of(reading.quote, quote),
+            escape: PartJson::of(reading.escape, escape),
+            header: PartJson::of(reading.header, header),
+            header_rows: PartJson::of(reading.header_rows, |rows| rows),
+            left_out: left_out(&reading.notes),
+            text: reading_line(read_as, columns),
+        }
+    }
+
+    /// As a run has read its file, with what it found in all rows. None if an earlier version has read it, or nothing.
+    #[must_use]
+    pub fn of(findings: &Findings) -> Option<Self> {
+        let columns = findings.first_rows.as_ref().map(|first| first.columns);
+        let reading = Self::new(findings.read_as.as_ref()?, columns);
+        let notes = FindingsSection::new(findings).notes.map(|notes| notes.plain()).unwrap_or_default();
+        let sentences: Vec<String> = std::iter::once(reading.text).chain(notes).collect();
+        Some(Self { left_out: left_out(&findings.notes), text: sentences.join(" "), ..reading })
+    }
+}
+
+impl<T> PartJson<T> {
+    fn of<V>(part: Part<V>, written: impl FnOnce(V) -> T) -> Self {
+        Self { value: written(part.value), how: part.how.into() }
+    }
+}
+
+impl From<How> for HowJson {
+    fn from(how: How) -> Self {
+        match how {
+            How::Certain => Self::Certain,
+            How::Guess => Self::Guess,
+            How::Chosen => Self::Chosen,
+        }
+    }
+}
+
+fn left_out(notes: &Notes) -> Vec<LeftOutJson> {
+    let left_out = notes.iter().filter(|(note, _)| note.is_left_out());
+    left_out
+        .map(|(note, noted)| LeftOutJson { what: note, count: noted.count, first_line: noted.first_line })
+        .collect()
+}

@@ -1,0 +1,105 @@
+//! Wakes those who wait for a change of an import. They hold no thread and no connection to the database.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, futures::Notified},
+    time::timeout,
+};
+
+use super::Imports;
+use crate::base::ids::ImportId;
+
+/// Those who wait, by import. Clones share them.
+#[derive(Clone, Default)]
+pub(super) struct Waiters(Arc<Mutex<HashMap<ImportId, Arc<Notify>>>>);
+
+/// Waits for changes of an import.
+pub struct Waiter {
+    waiters: Waiters,
+    import: ImportId,
+    changed: Arc<Notify>,
+}
+
+impl Waiters {
+    pub(super) fn of(&self, import: ImportId) -> Waiter {
+        let changed = Arc::clone(self.lock().entry(import).or_default());
+        Waiter { waiters: self.clone(), import, changed }
+    }
+
+    /// To be called after each change of an import.
+    pub(super) fn wake(&self, import: ImportId) {
+        if let Some(changed) = self.lock().get(&import) {
+            changed.notify_waiters();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ImportId, Arc<Notify>>> {
+        // The map is consistent after each statement.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiter {
+    /// The next change after this call, even one before the result is awaited: so a caller first calls this, then
+    /// looks at the import, then waits.
+    pub fn next_change(&self) -> Change<'_> {
+        Change(Box::pin(self.changed.notified()))
+    }
+}
+
+/// A change that is waited for.
+pub struct Change<'w>(std::pin::Pin<Box<Notified<'w>>>);
+
+impl Change<'_> {
+    /// Waits for it, but not longer than `at_most`.
+    pub async fn within(self, at_most: Duration) {
+        // What ran out is no error: the caller looks again.
+        let _ = timeout(at_most, self.0).await;
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let mut waiting = self.waiters.lock();
+        // This one, and the one in the map.
+        if Arc::strong_count(&self.changed) <= 2 {
+            waiting.remove(&self.import);
+        }
+    }
+}
+
+impl Imports {
+    /// Waits for changes of an import: of its state, of its runs, or that it is deleted. What is only counted, the
+    /// rows that a run has read, is not told.
+    #[must_use]
+    pub fn waiter(&self, import: ImportId) -> Waiter {
+        self.shared.snapshots.waiters().of(import)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_change_between_two_looks_is_not_missed_and_nothing_stays_behind() {
+        let (waiters, import) = (Waiters::default(), ImportId::generate());
+        let (one, other) = (waiters.of(import), waiters.of(import));
+        let (first, second) = (one.next_change(), other.next_change());
+        waiters.wake(ImportId::generate());
+        waiters.wake(import);
+        let long = Duration::from_secs(3_600);
+        first.within(long).await;
+        second.within(long).await;
+        one.next_change().within(Duration::from_millis(1)).await;
+        drop(one);
+        assert_eq!(waiters.lock().len(), 1);
+        drop(other);
+        assert!(waiters.lock().is_empty());
+    }
+}

@@ -1,0 +1,128 @@
+//! The failed records of a run, page by page.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Seek, SeekFrom},
+};
+
+use tokio::task::spawn_blocking;
+
+use super::{Plan, outputs};
+use crate::{
+    base::ids::RunId,
+    csv::{FailedLine, FailedLines},
+    files::{Key, Storage},
+    store::{self, Store},
+};
+
+/// A page ends after this many bytes of its records, because one of them may be as long as a record may be.
+const PAGE_BYTES: u64 = 1 << 20;
+
+/// How many bytes are read at once.
+const BLOCK: usize = 64 << 10;
+
+/// Where a page of failed records begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FailuresPlace {
+    /// The number of the part, from 0.
+    pub part: usize,
+    /// The bytes before it in both files of the part: that of `failed.csv`, and that of the original bytes.
+    pub failed_bytes: u64,
+    pub raw_bytes: u64,
+}
+
+/// Consecutive failed records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FailuresPage {
+    pub records: Vec<FailedLine>,
+    /// None if these are the last.
+    pub next: Option<FailuresPlace>,
+}
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub enum FailuresError {
+    /// No page begins there.
+    #[error("no failed record is there")]
+    NoSuchPlace,
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Storage(#[from] io::Error),
+}
+
+/// The files that a step has written about its failed records.
+struct FailuresPart {
+    failed: Key,
+    raw: Key,
+}
+
+/// At most `most` failed records of the finished steps of `run`, in the order of the file. None if it has no plan,
+/// because it did not get that far or is not ours.
+pub async fn page(
+    store: &Store,
+    storage: &Storage,
+    run: &RunId,
+    from: FailuresPlace,
+    most: usize,
+) -> Result<Option<FailuresPage>, FailuresError> {
+    let steps = store.steps(run).await?;
+    let Some(plan) = outputs::plan(run, &steps)? else { return Ok(None) };
+    // A step writes both or neither.
+    let parts = steps.into_iter().filter_map(|step| step.files.failed.zip(step.files.raw));
+    let parts: Vec<FailuresPart> = parts
+        .map(|(failed, raw)| FailuresPart { failed: Key::from_stored(failed), raw: Key::from_stored(raw) })
+        .collect();
+    if parts.is_empty() && from == FailuresPlace::default() {
+        return Ok(Some(FailuresPage::default()));
+    }
+    let storage = storage.clone();
+    let reading = spawn_blocking(move || read(&storage, &plan, &parts, from, most));
+    reading.await.map_err(io::Error::other)?.map(Some)
+}
+
+fn read(
+    storage: &Storage,
+    plan: &Plan,
+    parts: &[FailuresPart],
+    from: FailuresPlace,
+    most: usize,
+) -> Result<FailuresPage, FailuresError> {
+    let (mut page, mut place, mut bytes) = (FailuresPage::default(), from, 0);
+    let mut part = parts.get(place.part).ok_or(FailuresError::NoSuchPlace)?;
+    loop {
+        let (failed, length) = open(storage, &part.failed, place.failed_bytes)?;
+        let (raw, _) = open(storage, &part.raw, place.raw_bytes)?;
+        let mut lines = FailedLines::new(failed, raw, &plan.layout, plan.max_record_bytes);
+        let (begins, bytes_before) = (place, bytes);
+        while page.records.len() < most && bytes < PAGE_BYTES {
+            let Some(line) = lines.next()? else { break };
+            page.records.push(line);
+            let (failed, raw) = lines.taken();
+            bytes = bytes_before + failed + raw;
+            (place.failed_bytes, place.raw_bytes) = (begins.failed_bytes + failed, begins.raw_bytes + raw);
+        }
+        if place.failed_bytes < length {
+            page.next = Some(place);
+            return Ok(page);
+        }
+        place = FailuresPlace { part: place.part + 1, ..FailuresPlace::default() };
+        let Some(next) = parts.get(place.part) else { return Ok(page) };
+        if page.records.len() >= most || bytes >= PAGE_BYTES {
+            page.next = Some(place);
+            return Ok(page);
+        }
+        part = next;
+    }
+}
+
+/// A stored file from the byte `from` on, and its length.
+fn open(storage: &Storage, key: &Key, from: u64) -> Result<(BufReader<File>, u64), FailuresError> {
+    let mut file = storage.file(key)?;
+    let length = file.metadata()?.len();
+    if from > length {
+        return Err(FailuresError::NoSuchPlace);
+    }
+    file.seek(SeekFrom::Start(from))?;
+    Ok((BufReader::with_capacity(BLOCK, file), length))
+}
