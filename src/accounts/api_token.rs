@@ -16,6 +16,7 @@ use crate::{
     store::{
         self,
         api_tokens::{ApiTokenRow, TokenCreation},
+        idempotency::{EarlierAnswer, KeyedRequest},
     },
 };
 
@@ -139,8 +140,37 @@ pub enum MakeTokenError {
     /// It was disabled or deleted a moment ago.
     #[error("the account cannot be used any more")]
     NoAccount,
+    /// Another request was sent with the same key.
+    #[error("the key was used for another request")]
+    KeyUsed,
+    /// An earlier request with the same key has made it, and it was ended since.
+    #[error("the token has ended")]
+    Ended,
     #[error(transparent)]
     Failed(#[from] Error),
+}
+
+/// Why a token was not recorded.
+enum NotRecorded {
+    /// The same key has made another one.
+    AnsweredBefore(EarlierAnswer<TokenId>),
+    Refused(MakeTokenError),
+}
+
+impl From<MakeTokenError> for NotRecorded {
+    fn from(error: MakeTokenError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<NotRecorded> for MakeTokenError {
+    fn from(not_recorded: NotRecorded) -> Self {
+        match not_recorded {
+            // Without a key there is no such request.
+            NotRecorded::AnsweredBefore(_) => Self::KeyUsed,
+            NotRecorded::Refused(error) => error,
+        }
+    }
 }
 
 impl Accounts {
@@ -150,10 +180,51 @@ impl Accounts {
         user: UserId,
         new: NewToken,
     ) -> Result<(ApiToken, TokenInfo), MakeTokenError> {
-        let secret = ApiToken::generate();
+        let (id, secret) = (TokenId::generate(), ApiToken::generate());
+        let token = self.record_token(user, new, (id, &secret), None).await?;
+        Ok((secret, token))
+    }
+
+    /// The same for a request that may be sent again, which then returns the same token: its secret follows from the
+    /// request's key, the request and a key of this installation.
+    pub async fn make_token_once(
+        &self,
+        user: UserId,
+        new: NewToken,
+        request: &KeyedRequest,
+    ) -> Result<(ApiToken, TokenInfo), MakeTokenError> {
+        let new_key = hex::encode(rand::random::<[u8; 32]>());
+        let key = self.store.setting("token_key", &new_key).await.map_err(Error::from)?;
+        let secret = |id: TokenId| {
+            let (user, id) = (user.to_string(), id.to_string());
+            ApiToken::derived(key.as_bytes(), &[&user, &id, request.hash.as_str(), request.key.as_str()])
+        };
+        let recorded = KeyedRequest { key: request.key.hidden(), hash: request.hash.clone() };
+        let id = TokenId::generate();
+        match self.record_token(user, new, (id, &secret(id)), Some(&recorded)).await {
+            Ok(token) => Ok((secret(id), token)),
+            Err(NotRecorded::AnsweredBefore(earlier)) if earlier.hash != request.hash => {
+                Err(MakeTokenError::KeyUsed)
+            }
+            Err(NotRecorded::AnsweredBefore(earlier)) => {
+                let tokens = self.tokens(user).await?;
+                let token = tokens.into_iter().find(|token| token.id == earlier.made);
+                Ok((secret(earlier.made), token.ok_or(MakeTokenError::Ended)?))
+            }
+            Err(NotRecorded::Refused(error)) => Err(error),
+        }
+    }
+
+    async fn record_token(
+        &self,
+        user: UserId,
+        new: NewToken,
+        (id, secret): (TokenId, &ApiToken),
+        request: Option<&KeyedRequest>,
+    ) -> Result<TokenInfo, NotRecorded> {
         let now = UnixMillis::wall();
         let token = TokenInfo {
-            id: TokenId::generate(),
+            id,
             name: new.name.0,
             scopes: new.scopes,
             created_at: now,
@@ -169,11 +240,13 @@ impl Accounts {
             expires_at: token.expires_at,
             last_used_at: None,
         };
-        match self.store.create_api_token(&row, &secret.hash().to_string()).await.map_err(Error::from)? {
-            TokenCreation::Made => Ok((secret, token)),
-            TokenCreation::TooMany => Err(MakeTokenError::TooMany),
-            TokenCreation::NoAccount => Err(MakeTokenError::NoAccount),
-        }
+        let created = self.store.create_api_token(&row, &secret.hash().to_string(), request).await;
+        Err(NotRecorded::Refused(match created.map_err(Error::from).map_err(MakeTokenError::from)? {
+            TokenCreation::Made => return Ok(token),
+            TokenCreation::AnsweredBefore(earlier) => return Err(NotRecorded::AnsweredBefore(earlier)),
+            TokenCreation::TooMany => MakeTokenError::TooMany,
+            TokenCreation::NoAccount => MakeTokenError::NoAccount,
+        }))
     }
 
     /// The tokens of `user`, newest first, also those that have expired.

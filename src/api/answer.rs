@@ -35,6 +35,12 @@ pub fn hash(state: &[u8]) -> String {
     hex::encode(&Sha256::digest(state)[..TAG_BYTES])
 }
 
+/// 202 with `value` as JSON: what was asked for goes on after the answer.
+pub fn accepted(value: &impl Serialize) -> Result<HttpResponse, Problem> {
+    let body = serde_json::to_vec(value)?;
+    Ok(HttpResponse::Accepted().content_type(ContentType::json()).body(body))
+}
+
 /// 201 with `value` as JSON, at `location`.
 pub fn created(location: &str, value: &impl Serialize) -> Result<HttpResponse, Problem> {
     let body = serde_json::to_vec(value)?;

@@ -2,11 +2,13 @@
 //!
 //! A handler takes `ApiPrincipal` or `ApiImport`, whose type parameter names the scope that it needs.
 
+pub mod act;
 mod answer;
 mod cursor;
 pub mod downloads;
 mod import_json;
 pub mod imports;
+pub mod make;
 pub mod me;
 mod reading_json;
 pub mod tokens;
@@ -14,7 +16,7 @@ mod wait;
 
 use std::collections::BTreeSet;
 
-pub use self::answer::{created, json};
+pub use self::answer::{accepted, created, json};
 use self::answer::{hash, tagged};
 use crate::{
     accounts::Scope,

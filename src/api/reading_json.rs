@@ -1,9 +1,10 @@
 //! How a file is read, as the API writes it and as programs ask for it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    csv::{Escape, HeaderAt, How, Note, Notes, Part, Quote, ReadAs},
+    csv::{Choices, Escape, HeaderAt, How, Note, Notes, Part, Quote, ReadAs},
+    http::reading_fields::RefusedField,
     report::{findings::FindingsSection, reading::reading_line},
     results::findings::Findings,
 };
@@ -61,11 +62,46 @@ pub struct LeftOutJson {
 }
 
 /// The line of a header, or a word.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum NumberOrWord {
     Number(u64),
     Word(String),
+}
+
+/// How a program wants a file to be read. What is absent, or the word detect, is detected.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReadingRequest {
+    /// Of a workbook.
+    sheet: Option<String>,
+    encoding: Option<String>,
+    delimiter: Option<String>,
+    quote: Option<String>,
+    escape: Option<String>,
+    header: Option<NumberOrWord>,
+    header_rows: Option<NumberOrWord>,
+}
+
+impl ReadingRequest {
+    /// # Errors
+    /// A part does not allow its value.
+    pub fn choices(self) -> Result<Choices, RefusedField> {
+        let Self { sheet, encoding, delimiter, quote, escape, header, header_rows } = self;
+        let written = |value: NumberOrWord| match value {
+            NumberOrWord::Number(number) => number.to_string(),
+            NumberOrWord::Word(word) => word,
+        };
+        let values =
+            [sheet, delimiter, encoding, quote, escape, header.map(written), header_rows.map(written)];
+        let mut choices = Choices::default();
+        for (field, value) in Choices::FIELDS.into_iter().zip(values) {
+            if let Some(value) = value {
+                choices.set(field, &value).map_err(|error| RefusedField { field, error })?;
+            }
+        }
+        Ok(choices)
+    }
 }
 
 impl ReadingJson {

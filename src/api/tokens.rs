@@ -11,7 +11,8 @@ use crate::{
     http::{
         caller::{ApiPrincipal, ToGiveTokens},
         error::Error,
-        object::Object,
+        json::JsonOf,
+        keyed::Keyed,
         problem::Problem,
     },
 };
@@ -85,12 +86,15 @@ pub async fn list(
 }
 
 pub async fn make(
-    caller: ApiPrincipal<ToGiveTokens>,
+    JsonOf { by, value, bytes }: JsonOf<ApiPrincipal<ToGiveTokens>, TokenRequest>,
+    request: HttpRequest,
     accounts: web::Data<Accounts>,
-    new: web::Json<Object<TokenRequest>>,
 ) -> Result<HttpResponse, Problem> {
-    let new = new.into_inner().0.checked()?;
-    let (secret, token) = accounts.make_token(caller.principal.user, new).await?;
+    let (user, new) = (by.principal.user, value.checked()?);
+    let (secret, token) = match Keyed::with_body(&request, &bytes)? {
+        Some(request) => accounts.make_token_once(user, new, &request).await?,
+        None => accounts.make_token(user, new).await?,
+    };
     let made = MadeToken {
         id: token.id.to_string(),
         token: secret.expose().to_owned(),

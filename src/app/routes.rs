@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, Resource, Route, guard, http::Method, middleware::from_fn, web};
 
 use crate::{
-    api::{downloads as api_downloads, imports as api_imports, me, tokens},
+    api::{act, downloads as api_downloads, imports as api_imports, make, me, tokens},
     http::{
         assets,
         caller::identify,
@@ -81,8 +81,17 @@ pub(super) fn api(routes: &mut web::ServiceConfig) {
         web::scope("/api/v1")
             .wrap(from_fn(identify))
             .configure(problem::of_extractors)
-            .service(at("/imports", [(Method::GET, web::to(api_imports::list))]))
-            .service(at("/imports/{id}", [(Method::GET, web::to(api_imports::show))]))
+            .service(at(
+                "/imports",
+                [(Method::GET, web::to(api_imports::list)), (Method::POST, web::to(make::make))],
+            ))
+            .service(at(
+                "/imports/{id}",
+                [(Method::GET, web::to(api_imports::show)), (Method::DELETE, web::to(act::delete))],
+            ))
+            .service(at("/imports/{id}/cancel", [(Method::POST, web::to(act::cancel))]))
+            .service(at("/imports/{id}/retry", [(Method::POST, web::to(act::retry))]))
+            .service(at("/imports/{id}/start", [(Method::POST, web::to(act::start))]))
             .service(at("/imports/{id}/processed.csv", [(Method::GET, web::to(api_downloads::processed))]))
             .service(at("/imports/{id}/failed.csv", [(Method::GET, web::to(api_downloads::failed))]))
             .service(at("/imports/{id}/failures", [(Method::GET, web::to(api_downloads::failures))]))

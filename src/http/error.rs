@@ -170,7 +170,7 @@ impl Error {
             ),
             Self::KeyUsed => (
                 "Key used before",
-                "This Idempotency-Key was sent with another request. Nothing was imported; send a new key.",
+                "This Idempotency-Key was sent with another request. Nothing was made; send a new key.",
             ),
             Self::PreviewsBusy => {
                 ("Busy", "Many files are being previewed right now. Try again in a few seconds.")
@@ -329,7 +329,8 @@ impl From<MakeTokenError> for Error {
     fn from(error: MakeTokenError) -> Self {
         match error {
             MakeTokenError::TooMany => Self::TooManyTokens,
-            MakeTokenError::NoAccount => Self::NotFound,
+            MakeTokenError::NoAccount | MakeTokenError::Ended => Self::NotFound,
+            MakeTokenError::KeyUsed => Self::KeyUsed,
             MakeTokenError::Failed(error) => error.into(),
         }
     }

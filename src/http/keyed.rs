@@ -28,6 +28,17 @@ impl Keyed {
         Ok(Some(Self { key, hasher: RequestHasher::new(request.method().as_str(), path) }))
     }
 
+    /// A request whose body is small.
+    ///
+    /// # Errors
+    /// Its key is malformed.
+    pub fn with_body(request: &HttpRequest, body: &[u8]) -> Result<Option<KeyedRequest>, Error> {
+        Ok(Self::of(request)?.map(|mut keyed| {
+            keyed.hasher.field(body);
+            keyed.finish()
+        }))
+    }
+
     #[must_use]
     pub fn finish(self) -> KeyedRequest {
         KeyedRequest { key: self.key, hash: self.hasher.finish() }

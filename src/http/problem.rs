@@ -6,7 +6,7 @@ use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
     body::{BoxBody, EitherBody, MessageBody},
     dev::ServiceResponse,
-    error::{JsonPayloadError, QueryPayloadError},
+    error::QueryPayloadError,
     http::{
         StatusCode,
         header::{self, HeaderValue},
@@ -18,16 +18,15 @@ use serde_json::error::Category;
 
 use super::{
     audit,
-    error::{Error, is_timeout},
+    error::Error,
     error_info::{ErrorInfo, seconds},
+    reading_fields::RefusedField,
+    upload::UploadError,
 };
 use crate::{accounts::Scope, base::limits::bytes_at_most};
 
 /// The media type.
 pub const MEDIA_TYPE: &str = "application/problem+json";
-
-/// The largest JSON that the API accepts, in bytes. Files come by other means.
-const MOST_JSON: usize = 64 << 10;
 
 /// The longest part of a detail that repeats what was sent, in characters.
 const MOST_REPEATED: usize = 300;
@@ -50,14 +49,16 @@ pub enum Problem {
     TooManyRequests { retry_after: Duration },
     /// No route of this path has the method.
     WrongMethod { allowed: String },
-    /// The body is of another type than JSON.
-    NotJson,
+    /// The body is of a type that the route does not take: a sentence.
+    WrongType(&'static str),
     /// The body is larger than this many bytes.
     TooLarge { limit: u64 },
     /// A query or a body that cannot be parsed: a sentence.
     Malformed(String),
     /// It can be parsed, but the content is wrong: a sentence.
     NotAccepted(String),
+    /// Nothing was imported.
+    Upload(UploadError),
 }
 
 impl Problem {
@@ -71,13 +72,18 @@ impl Problem {
             Self::MissingScope(_) => ("missing-scope", "Not allowed"),
             Self::TooManyRequests { .. } => ("too-many-requests", "Too many requests"),
             Self::WrongMethod { .. } => ("wrong-method", "Wrong method"),
-            Self::NotJson => ("wrong-content-type", "Wrong content type"),
+            Self::WrongType(_) => ("wrong-content-type", "Wrong content type"),
             Self::TooLarge { .. } => ("too-large", "Too large"),
             Self::Malformed(_) => ("malformed", "Bad request"),
             Self::NotAccepted(_) => ("not-accepted", "Not accepted"),
+            Self::Upload(error) => error.kind(),
         };
         let retry_after = match self {
             Self::TooManyRequests { retry_after } => Some(*retry_after),
+            _ => None,
+        };
+        let log_chain = match self {
+            Self::Upload(error) if error.is_failure() => Some(format!("{error:?}")),
             _ => None,
         };
         ErrorInfo {
@@ -86,27 +92,24 @@ impl Problem {
             title,
             sentence: self.to_string().into(),
             retry_after,
-            log_chain: None,
+            log_chain,
         }
     }
 
     /// Why a body is not the JSON that a route takes.
     #[must_use]
-    pub fn from_json(why: &JsonPayloadError) -> Self {
-        match why {
-            JsonPayloadError::ContentType => Self::NotJson,
-            JsonPayloadError::Overflow { limit } | JsonPayloadError::OverflowKnownLength { limit, .. } => {
-                Self::TooLarge { limit: *limit as u64 }
-            }
-            JsonPayloadError::Deserialize(why) if why.classify() == Category::Data => {
-                Self::NotAccepted(format!("The JSON was not accepted: {}.", repeated(why)))
-            }
-            JsonPayloadError::Deserialize(why) => {
-                Self::Malformed(format!("The body is not JSON: {}.", repeated(why)))
-            }
-            JsonPayloadError::Payload(why) if is_timeout(why) => Self::Shared(Error::TooSlow),
-            _ => Self::Malformed("The body did not arrive as a whole.".to_owned()),
+    pub fn from_json(why: &serde_json::Error) -> Self {
+        if why.classify() == Category::Data {
+            Self::NotAccepted(format!("The JSON was not accepted: {}.", repeated(why)))
+        } else {
+            Self::Malformed(format!("The body is not JSON: {}.", repeated(why)))
         }
+    }
+
+    /// A field of a query that the route does not have.
+    #[must_use]
+    pub fn unknown_field(name: &str) -> Self {
+        Self::Malformed(format!("The query has the unknown field `{}`.", repeated(&name)))
     }
 
     /// Why a query is not one that a route takes.
@@ -142,13 +145,7 @@ fn repeated(why: &dyn fmt::Display) -> String {
 
 /// The settings of the extractors of the API.
 pub fn of_extractors(routes: &mut web::ServiceConfig) {
-    routes
-        .app_data(
-            web::JsonConfig::default()
-                .limit(MOST_JSON)
-                .error_handler(|why, _| Problem::from_json(&why).into()),
-        )
-        .app_data(web::QueryConfig::default().error_handler(|why, _| Problem::from_query(&why).into()));
+    routes.app_data(web::QueryConfig::default().error_handler(|why, _| Problem::from_query(&why).into()));
 }
 
 impl fmt::Display for Problem {
@@ -167,11 +164,12 @@ impl fmt::Display for Problem {
                 seconds => write!(f, "Too many requests. Try again in {seconds} seconds."),
             },
             Self::WrongMethod { allowed } => write!(f, "This address takes {allowed} only."),
-            Self::NotJson => f.write_str("Send JSON, with the header Content-Type: application/json."),
+            Self::WrongType(sentence) => f.write_str(sentence),
             Self::TooLarge { limit } => {
                 write!(f, "The body is larger than {}, the limit here.", bytes_at_most(*limit))
             }
             Self::Malformed(sentence) | Self::NotAccepted(sentence) => f.write_str(sentence),
+            Self::Upload(error) => error.fmt(f),
         }
     }
 }
@@ -184,10 +182,11 @@ impl ResponseError for Problem {
             Self::MissingScope(_) => StatusCode::FORBIDDEN,
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::WrongType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::NotAccepted(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Upload(error) => error.status(),
         }
     }
 
@@ -211,6 +210,18 @@ impl ResponseError for Problem {
 impl<E: Into<Error>> From<E> for Problem {
     fn from(error: E) -> Self {
         Self::Shared(error.into())
+    }
+}
+
+impl From<UploadError> for Problem {
+    fn from(error: UploadError) -> Self {
+        Self::Upload(error)
+    }
+}
+
+impl From<RefusedField> for Problem {
+    fn from(refused: RefusedField) -> Self {
+        Self::NotAccepted(refused.to_string())
     }
 }
 

@@ -12,12 +12,17 @@ use actix_web::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::error::MAX_ADDRESS_BYTES;
 use self::form::{Arriving, FORM_BYTES, Files, FormRules, Given};
-pub use self::{error::UploadError, one::UploadRequest};
+pub use self::{
+    error::UploadError,
+    form::{LOOK_FIELD, is_look},
+    one::UploadRequest,
+};
 use super::audit;
 use crate::{
     base::ids::{ImportId, UserId},
-    files::Storage,
+    files::{Address, Storage},
     function::{PreviewError, Previewer},
     imports::{Accepted, FileName, ImportOptions, Imports, Upload},
     store::quota::Reservation,
@@ -181,6 +186,17 @@ impl Uploads {
         let most = announced.unwrap_or(0);
         Ok(self.imports.quota().reserve_between(owner, most.saturating_sub(around), most).await??)
     }
+}
+
+/// The address that a program has sent.
+///
+/// # Errors
+/// It is none, or too long.
+pub fn address(text: &str) -> Result<Address, UploadError> {
+    if text.len() > MAX_ADDRESS_BYTES {
+        return Err(UploadError::AddressTooLong);
+    }
+    Ok(Address::typed(text.trim())?)
 }
 
 /// The length of the request's body, if it is announced.

@@ -155,7 +155,7 @@ impl Imports {
         &self,
         owner: UserId,
         key: &IdempotencyKey,
-    ) -> Result<Option<EarlierAnswer>, store::Error> {
+    ) -> Result<Option<EarlierAnswer<ImportId>>, store::Error> {
         self.shared.store.earlier_answer(owner, key, UnixMillis::now()).await
     }
 
@@ -272,11 +272,11 @@ impl Imports {
 
 /// The result of a request that was sent again, unless another one was sent with its key.
 pub(super) fn again(
-    earlier: &EarlierAnswer,
+    earlier: &EarlierAnswer<ImportId>,
     request: Option<&KeyedRequest>,
 ) -> Result<Accepted, AcceptError> {
     if request.is_some_and(|request| request.hash == earlier.hash) {
-        Ok(Accepted { id: earlier.import, is_new: false })
+        Ok(Accepted { id: earlier.made, is_new: false })
     } else {
         Err(AcceptError::KeyUsed)
     }

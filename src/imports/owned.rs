@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use super::{Imports, Snapshot};
+use super::{Accepted, Imports, Snapshot};
 use crate::{
     base::ids::{ImportId, UserId},
     store,
@@ -40,6 +40,11 @@ impl Imports {
             return Ok(Some(Owned(recorded.with_progress(&self.shared.progress))));
         }
         Ok(self.recall(owner, &[id]).await?.pop().map(Owned))
+    }
+
+    /// The import that a request of `owner` has made; None if it was deleted in the meantime.
+    pub async fn made(&self, owner: UserId, accepted: Accepted) -> Result<Option<Owned>, store::Error> {
+        self.get(owner, accepted.id).await
     }
 
     /// An import as it is now; None if it was deleted in the meantime.

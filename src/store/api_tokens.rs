@@ -1,6 +1,9 @@
 //! SQL of the tokens with which programs call the API.
 
-use super::{Error, Result, Store};
+use super::{
+    Error, Result, Store,
+    idempotency::{EarlierAnswer, KeyedRequest, answer_once},
+};
 use crate::base::{
     ids::{TokenId, UserId},
     time::UnixMillis,
@@ -25,9 +28,11 @@ pub struct ApiTokenRow {
 }
 
 /// What became of a token that was to be recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenCreation {
     Made,
+    /// An earlier request with the same key has made one. Nothing was recorded.
+    AnsweredBefore(EarlierAnswer<TokenId>),
     /// The account has [`MOST_TOKENS`] already.
     TooMany,
     /// The account cannot be used any more.
@@ -41,8 +46,14 @@ type Columns = (String, String, String, String, i64, Option<i64>, Option<i64>);
 type ColumnsWithEmail = (String, String, String, String, i64, Option<i64>, Option<i64>, String);
 
 impl Store {
-    /// Records a token under the SHA-256 (hex) of its secret.
-    pub async fn create_api_token(&self, token: &ApiTokenRow, token_hash: &str) -> Result<TokenCreation> {
+    /// Records a token under the SHA-256 (hex) of its secret, and the answer to the `request` that makes it, if that
+    /// may be sent again.
+    pub async fn create_api_token(
+        &self,
+        token: &ApiTokenRow,
+        token_hash: &str,
+        request: Option<&KeyedRequest>,
+    ) -> Result<TokenCreation> {
         let mut transaction = self.begin_write().await?;
         // Locks the account's row on Postgres, where two transactions would otherwise count the same tokens.
         let account = sqlx::query(
@@ -53,6 +64,12 @@ impl Store {
         .await?;
         if account.rows_affected() == 0 {
             return Ok(TokenCreation::NoAccount);
+        }
+        if let Some(request) = request {
+            let (owner, now) = (token.account, token.created_at);
+            if let Some(earlier) = answer_once(&mut transaction, owner, request, token.id, now).await? {
+                return Ok(TokenCreation::AnsweredBefore(earlier));
+            }
         }
         let made = sqlx::query(
             "INSERT INTO api_token (id, account_id, name, token_hash, scopes, created_at, expires_at) \
@@ -69,8 +86,11 @@ impl Store {
         .bind(MOST_TOKENS)
         .execute(&mut *transaction)
         .await?;
+        if made.rows_affected() == 0 {
+            return Ok(TokenCreation::TooMany);
+        }
         transaction.commit().await?;
-        Ok(if made.rows_affected() == 1 { TokenCreation::Made } else { TokenCreation::TooMany })
+        Ok(TokenCreation::Made)
     }
 
     /// The tokens of `account`, newest first, also those that have expired.

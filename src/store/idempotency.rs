@@ -1,11 +1,11 @@
-//! SQL of requests with an `Idempotency-Key`: each makes at most one import, however often it is sent.
+//! SQL of requests with an `Idempotency-Key`: each makes at most one import or token, however often it is sent.
 
-use std::time::Duration;
+use std::{fmt::Display, str::FromStr, time::Duration};
 
 use sha2::{Digest, Sha256};
 use sqlx::{Row, any::AnyRow};
 
-use super::{Result, Store, Tx, corrupt_import};
+use super::{Error, Result, Store, Tx};
 use crate::base::{
     ids::{ImportId, UserId},
     time::UnixMillis,
@@ -29,11 +29,30 @@ impl IdempotencyKey {
         let is_key = (1..=Self::LONGEST).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic);
         is_key.then(|| Self(String::from_utf8_lossy(key).into_owned()))
     }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The key that is recorded in its place if it is a secret. Its prefix cannot be left out, so that it is the key
+    /// of no other request.
+    #[must_use]
+    pub fn hidden(&self) -> Self {
+        Self(format!("sha256 {}", hex::encode(Sha256::digest(self.0.as_bytes()))))
+    }
 }
 
 /// SHA-256 of what a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestHash(String);
+
+impl RequestHash {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 /// Computes a [`RequestHash`] while the request arrives.
 #[derive(Clone, Debug)]
@@ -77,7 +96,7 @@ impl RequestHasher {
     }
 }
 
-/// A request that is to make at most one import.
+/// A request that is to make one thing at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyedRequest {
     pub key: IdempotencyKey,
@@ -86,10 +105,10 @@ pub struct KeyedRequest {
 
 /// What an earlier request with the same key has made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EarlierAnswer {
+pub struct EarlierAnswer<T> {
     pub hash: RequestHash,
     /// It may have been deleted.
-    pub import: ImportId,
+    pub made: T,
 }
 
 impl Store {
@@ -99,7 +118,7 @@ impl Store {
         owner: UserId,
         key: &IdempotencyKey,
         now: UnixMillis,
-    ) -> Result<Option<EarlierAnswer>> {
+    ) -> Result<Option<EarlierAnswer<ImportId>>> {
         let query = sqlx::query(FIND).bind(owner.to_string()).bind(&key.0).bind(oldest(now).0);
         query.fetch_optional(&self.pool).await?.as_ref().map(read_answer).transpose()
     }
@@ -112,7 +131,7 @@ impl Store {
         request: &KeyedRequest,
         import: ImportId,
         now: UnixMillis,
-    ) -> Result<Option<EarlierAnswer>> {
+    ) -> Result<Option<EarlierAnswer<ImportId>>> {
         let mut tx = self.begin_write().await?;
         let earlier = answer_once(&mut tx, owner, request, import, now).await?;
         tx.commit().await?;
@@ -126,28 +145,32 @@ impl Store {
     }
 }
 
-const FIND: &str = "SELECT request_hash, import_id FROM idempotency \
+const FIND: &str = "SELECT request_hash, made_id FROM idempotency \
                     WHERE account_id = $1 AND request_key = $2 AND answered_at >= $3";
 
-/// Records that `request` makes `import`. If an earlier request with the same key has made one, nothing is recorded,
-/// and that is returned. On Postgres this waits for a concurrent transaction with the same key.
-pub(super) async fn answer_once(
+/// Records that `request` makes something with the id `made`. If an earlier request with the same key has made
+/// something, nothing is recorded, and that is returned. On Postgres this waits for a concurrent transaction with the
+/// same key.
+pub(super) async fn answer_once<T>(
     tx: &mut Tx,
     owner: UserId,
     request: &KeyedRequest,
-    import: ImportId,
+    made: T,
     now: UnixMillis,
-) -> Result<Option<EarlierAnswer>> {
+) -> Result<Option<EarlierAnswer<T>>>
+where
+    T: Display + FromStr<Err: Display>,
+{
     let inserted = sqlx::query(
-        "INSERT INTO idempotency (account_id, request_key, request_hash, import_id, answered_at) \
+        "INSERT INTO idempotency (account_id, request_key, request_hash, made_id, answered_at) \
          VALUES ($1, $2, $3, $4, $5) ON CONFLICT (account_id, request_key) DO UPDATE SET \
-         request_hash = excluded.request_hash, import_id = excluded.import_id, answered_at = excluded.answered_at \
+         request_hash = excluded.request_hash, made_id = excluded.made_id, answered_at = excluded.answered_at \
          WHERE idempotency.answered_at < $6",
     )
     .bind(owner.to_string())
     .bind(&request.key.0)
     .bind(&request.hash.0)
-    .bind(import.to_string())
+    .bind(made.to_string())
     .bind(now.0)
     .bind(oldest(now).0)
     .execute(&mut **tx)
@@ -163,10 +186,12 @@ fn oldest(now: UnixMillis) -> UnixMillis {
     now.minus(REMEMBERED_FOR)
 }
 
-fn read_answer(row: &AnyRow) -> Result<EarlierAnswer> {
+fn read_answer<T: FromStr<Err: Display>>(row: &AnyRow) -> Result<EarlierAnswer<T>> {
+    let made: String = row.try_get("made_id")?;
+    let corrupt = |error| Error::Corrupt { table: "idempotency", why: format!("{made:?}: {error}") };
     Ok(EarlierAnswer {
         hash: RequestHash(row.try_get("request_hash")?),
-        import: row.try_get::<String, _>("import_id")?.parse().map_err(corrupt_import)?,
+        made: made.parse().map_err(corrupt)?,
     })
 }
 

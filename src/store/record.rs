@@ -47,7 +47,7 @@ pub enum Recording {
     /// answer to the request.
     RetriedBefore(ImportId),
     /// An earlier request with the same key has made an import. Nothing was recorded.
-    AnsweredBefore(EarlierAnswer),
+    AnsweredBefore(EarlierAnswer<ImportId>),
 }
 
 impl Store {

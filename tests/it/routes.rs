@@ -83,12 +83,17 @@ enum Needs {
 }
 
 /// Every route of the API; `{id}` is an import, and `{token}` a token.
-const API_ROUTES: [(Method, &str, Needs); 9] = [
+const API_ROUTES: [(Method, &str, Needs); 14] = [
     (Method::GET, "/api/v1/imports", Needs::Scope("read")),
     (Method::GET, "/api/v1/imports/{id}", Needs::Scope("read")),
     (Method::GET, "/api/v1/imports/{id}/processed.csv", Needs::Scope("read")),
     (Method::GET, "/api/v1/imports/{id}/failed.csv", Needs::Scope("read")),
     (Method::GET, "/api/v1/imports/{id}/failures", Needs::Scope("read")),
+    (Method::POST, "/api/v1/imports", Needs::Scope("import")),
+    (Method::POST, "/api/v1/imports/{id}/cancel", Needs::Scope("import")),
+    (Method::POST, "/api/v1/imports/{id}/retry", Needs::Scope("import")),
+    (Method::POST, "/api/v1/imports/{id}/start", Needs::Scope("import")),
+    (Method::DELETE, "/api/v1/imports/{id}", Needs::Scope("import")),
     (Method::GET, "/api/v1/me", Needs::AnyToken),
     (Method::GET, "/api/v1/tokens", Needs::Scope("tokens")),
     (Method::POST, "/api/v1/tokens", Needs::Scope("tokens")),

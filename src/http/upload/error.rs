@@ -102,7 +102,8 @@ impl UploadError {
     }
 
     /// Whether the error is ours, not the sender's.
-    pub(super) fn is_failure(&self) -> bool {
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
         matches!(
             self,
             Self::NoSpace | Self::Storage(_) | Self::DatabaseAway(_) | Self::InDoubt(_) | Self::Record(_)
@@ -113,6 +114,37 @@ impl UploadError {
     #[must_use]
     pub fn is_database_away(&self) -> bool {
         matches!(self, Self::DatabaseAway(_) | Self::InDoubt(_) | Self::NotTried(_))
+    }
+
+    /// The name that programs know it by, and the title of its answer.
+    #[must_use]
+    pub fn kind(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::NothingChosen
+            | Self::NoAddress
+            | Self::Both
+            | Self::TooManyFiles
+            | Self::OneFile
+            | Self::UnknownField(_)
+            | Self::NotAnAddress(_)
+            | Self::Choice(_)
+            | Self::Sheet(..)
+            | Self::LookAtAddress
+            | Self::AddressTooLong => ("not-accepted", "Not accepted"),
+            Self::Empty(_) => ("empty-file", "Empty file"),
+            Self::Binary(..) => ("not-a-csv", "Not a CSV"),
+            Self::TooLarge { .. } | Self::TooManyFields => ("too-large", "Too large"),
+            Self::OverQuota(_) => ("over-quota", "No room left"),
+            Self::Broken => ("malformed", "Bad request"),
+            Self::KeyUsed => ("key-used", "Key used before"),
+            Self::Stalled => ("too-slow", "Took too long"),
+            Self::NoSpace => ("disk-full", "Disk full"),
+            Self::Stopping => ("stopping", "Stopping"),
+            Self::DatabaseAway(_) | Self::InDoubt(_) | Self::NotTried(_) => {
+                ("database-away", "Database not answering")
+            }
+            Self::Storage(_) | Self::Record(_) => ("internal", "Something went wrong"),
+        }
     }
 
     #[must_use]

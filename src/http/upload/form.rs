@@ -25,7 +25,13 @@ use crate::{
 const FILE_FIELD: &str = "file";
 const ADDRESS_FIELD: &str = "url";
 /// Not empty and not 0: the files are looked at before they are imported.
-const LOOK_FIELD: &str = "look";
+pub const LOOK_FIELD: &str = "look";
+
+/// Whether a file is looked at before it is imported, by the value of that field.
+#[must_use]
+pub fn is_look(value: &str) -> bool {
+    !matches!(value.trim(), "" | "0")
+}
 
 /// The most parts in one form: its files, and the fields that browsers and programs add. Counts parts without
 /// a file or a known name, too.
@@ -197,7 +203,7 @@ async fn read(
             _ => {
                 let value = read_text(&mut part, &mut room_for_fields).await?;
                 if part.name == LOOK_FIELD {
-                    if !matches!(value.trim(), "" | "0") {
+                    if is_look(&value) {
                         start = Start::OnRequest;
                     }
                 } else if !reading.add(&part.name, value.into()) && !rules.skips_unknown_fields {

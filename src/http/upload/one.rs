@@ -9,7 +9,10 @@ use super::{
     form::{self, Arriving},
 };
 use crate::{
-    base::{ids::UserId, time::UnixMillis},
+    base::{
+        ids::{ImportId, UserId},
+        time::UnixMillis,
+    },
     csv::Choices,
     files::Address,
     http::{audit, keyed::Keyed},
@@ -34,11 +37,9 @@ impl UploadRequest<'_> {
     }
 
     /// The answer to a request that was read to its end, and has the key of an earlier one.
-    fn again(self, earlier: EarlierAnswer) -> Result<Accepted, UploadError> {
+    fn again(self, earlier: EarlierAnswer<ImportId>) -> Result<Accepted, UploadError> {
         match self.keyed.map(Keyed::finish) {
-            Some(request) if request.hash == earlier.hash => {
-                Ok(Accepted { id: earlier.import, is_new: false })
-            }
+            Some(request) if request.hash == earlier.hash => Ok(Accepted { id: earlier.made, is_new: false }),
             _ => Err(UploadError::KeyUsed),
         }
     }
@@ -49,8 +50,9 @@ impl Uploads {
     pub async fn take_one_form(
         &self,
         mut by: UploadRequest<'_>,
-        mut form: Multipart,
+        body: Payload,
     ) -> Result<Accepted, UploadError> {
+        let mut form = Multipart::new(by.request.headers(), body);
         if let Some(earlier) = self.earlier(&by).await? {
             self.until_stop(form::skip(&mut form, self.max_bytes, by.hasher())).await?;
             return by.again(earlier);
@@ -144,7 +146,7 @@ impl Uploads {
     }
 
     /// What an earlier request with the same key has made.
-    async fn earlier(&self, by: &UploadRequest<'_>) -> Result<Option<EarlierAnswer>, UploadError> {
+    async fn earlier(&self, by: &UploadRequest<'_>) -> Result<Option<EarlierAnswer<ImportId>>, UploadError> {
         match &by.keyed {
             Some(keyed) => Ok(self.imports.earlier_answer(by.owner, &keyed.key).await?),
             None => Ok(None),

@@ -5,8 +5,8 @@ use askama::Template;
 
 use crate::{
     base::ids::ImportId,
-    http::{error::Error, origin::PublicOrigin, principal::OwnedImport, session},
-    imports::{Deletion, Imports, RunSnapshot, Snapshot},
+    http::{delete::delete, error::Error, origin::PublicOrigin, principal::OwnedImport, session},
+    imports::{Imports, RunSnapshot, Snapshot},
     report::format::{bytes, counted},
     web::{
         flash::{self, Flash},
@@ -71,14 +71,8 @@ pub async fn submit(
     origin: web::Data<PublicOrigin>,
 ) -> Result<HttpResponse, Error> {
     let file_name = import.file_name().to_owned();
-    match imports.delete(&import).await? {
-        Deletion::Done => {
-            let mut response = session::see_other(&from.history().section_path());
-            flash::send(&request, &mut response, &origin, &Flash::Deleted(file_name));
-            Ok(response)
-        }
-        Deletion::NotOver => Err(Error::NotOver),
-        Deletion::StillCancelling => Err(Error::StillCancelling),
-        Deletion::NotThere => Err(Error::NotFound),
-    }
+    delete(&import, &imports).await?;
+    let mut response = session::see_other(&from.history().section_path());
+    flash::send(&request, &mut response, &origin, &Flash::Deleted(file_name));
+    Ok(response)
 }

@@ -5,3 +5,4 @@ mod imports;
 mod problems;
 mod rate;
 mod tokens;
+mod writes;

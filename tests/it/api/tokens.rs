@@ -199,3 +199,39 @@ async fn the_tokens_of_a_disabled_account_end_at_once_and_a_new_address_shows_at
     assert_eq!(problem(program.get("/api/v1/me").await).await["type"], "/api#bad-token", "it has ended");
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_request_for_a_token_that_is_sent_again_gets_the_same_one() {
+    let app = spawn_app().await;
+    let owner = app.signed_in().await;
+    let new = json!({ "name": "nightly", "scopes": ["read"], "expiresInDays": 1 });
+    let ask = async |key: &str, new: &Value| {
+        owner
+            .request(Method::POST, "/api/v1/tokens")
+            .header("idempotency-key", key)
+            .json(new)
+            .send()
+            .await
+            .unwrap()
+    };
+    let first: Value = ask("one", &new).await.json().await.unwrap();
+    let again = ask("\"one\"", &new).await;
+    assert_eq!(again.status(), StatusCode::CREATED);
+    assert_eq!(again.json::<Value>().await.unwrap(), first);
+    let second: Value = ask("two", &new).await.json().await.unwrap();
+    assert_ne!(second["token"], first["token"]);
+    let other = problem(ask("one", &json!({ "name": "other", "scopes": ["read"] })).await).await;
+    assert_eq!((&other["status"], &other["type"]), (&json!(409), &json!("/api#key-used")));
+    let secret = first["token"].as_str().unwrap();
+    let me = owner.foreign_request(Method::GET, "/api/v1/me").bearer_auth(secret).send().await.unwrap();
+    assert_eq!(me.json::<Value>().await.unwrap()["token"]["id"], first["id"]);
+    let stored = std::fs::read(app.data.path().join("runboard.db")).unwrap();
+    assert!(!stored.windows(secret.len()).any(|bytes| bytes == secret.as_bytes()), "only its hash is stored");
+
+    let end = owner.request(Method::DELETE, &format!("/api/v1/tokens/{}", first["id"].as_str().unwrap()));
+    assert_eq!(end.send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    assert_eq!(problem(ask("one", &new).await).await["status"], 404, "it was made once, and ended");
+    let listed: Value = owner.get("/api/v1/tokens").await.json().await.unwrap();
+    assert_eq!(listed["data"].as_array().unwrap().len(), 1);
+    app.stop().await;
+}

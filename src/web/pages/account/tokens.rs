@@ -189,8 +189,7 @@ pub async fn make(
             FormError::of_form("You have as many tokens as an account can have. End one first."),
         ),
         // It was disabled or deleted in the meantime.
-        Err(MakeTokenError::NoAccount) => Err(Error::NotFound),
-        Err(MakeTokenError::Failed(error)) => Err(error.into()),
+        Err(error) => Err(error.into()),
     }
 }
 

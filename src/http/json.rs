@@ -1,0 +1,108 @@
+//! JSON bodies of programs.
+
+use std::{future::Future, pin::Pin};
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+
+use super::{error::Error, error::is_timeout, object::Object, problem::Problem};
+
+/// The largest JSON that the API accepts, in bytes. Files come by other means.
+const MOST_JSON: usize = 64 << 10;
+
+/// Extractor of an object that only somebody whom `W` requires may send. It is read once that is known: extractors
+/// beside each other are tried at once, and a body that cannot be read would be judged before its sender.
+#[derive(Clone, Debug)]
+pub struct JsonOf<W, T> {
+    pub by: W,
+    pub value: T,
+    /// As it came.
+    pub bytes: Bytes,
+}
+
+/// The same for an object that may be left out.
+#[derive(Clone, Debug)]
+pub struct OptionalJsonOf<W, T>(pub JsonOf<W, T>);
+
+impl<W, T> FromRequest for JsonOf<W, T>
+where
+    W: FromRequest<Error = Problem> + 'static,
+    T: DeserializeOwned + 'static,
+{
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let by = W::from_request(&request, &mut Payload::None).await?;
+            if !is_json(&request) {
+                return Err(Problem::WrongType("Send JSON, with the header Content-Type: application/json."));
+            }
+            let bytes = read(payload).await?;
+            Ok(Self { by, value: parse(&bytes)?, bytes })
+        })
+    }
+}
+
+impl<W, T> FromRequest for OptionalJsonOf<W, T>
+where
+    W: FromRequest<Error = Problem> + 'static,
+    T: DeserializeOwned + Default + 'static,
+{
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let by = W::from_request(&request, &mut Payload::None).await?;
+            let bytes = read(payload).await?;
+            if bytes.is_empty() {
+                return Ok(Self(JsonOf { by, value: T::default(), bytes }));
+            }
+            if !is_json(&request) {
+                let sentence = "Send JSON, with the header Content-Type: application/json, or no body.";
+                return Err(Problem::WrongType(sentence));
+            }
+            Ok(Self(JsonOf { by, value: parse(&bytes)?, bytes }))
+        })
+    }
+}
+
+/// Whether the body of the request is announced as JSON.
+#[must_use]
+pub fn is_json(request: &HttpRequest) -> bool {
+    let kind = request.content_type();
+    let bare = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    bare == "application/json" || bare.starts_with("application/") && bare.ends_with("+json")
+}
+
+/// Reads a body that is JSON.
+///
+/// # Errors
+/// It is too large, or does not arrive.
+pub async fn read(mut payload: Payload) -> Result<Bytes, Problem> {
+    let mut body = BytesMut::new();
+    while let Some(piece) = payload.next().await {
+        let piece = piece.map_err(|why| match is_timeout(&why) {
+            true => Problem::Shared(Error::TooSlow),
+            false => Problem::Malformed("The body did not arrive as a whole.".to_owned()),
+        })?;
+        if body.len() + piece.len() > MOST_JSON {
+            return Err(Problem::TooLarge { limit: MOST_JSON as u64 });
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body.freeze())
+}
+
+/// The object in a body.
+///
+/// # Errors
+/// It is no JSON, or not this object.
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice::<Object<T>>(body).map(|object| object.0).map_err(|why| Problem::from_json(&why))
+}
