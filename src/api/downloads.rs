@@ -27,20 +27,33 @@ use crate::{
 const MOST_ON_PAGE: usize = 100;
 
 /// In which form a file is downloaded.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct DownloadQuery {
     /// `source`: in the separator and encoding of the file that came in.
     #[serde(rename = "as")]
     _form: Option<DownloadForm>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DownloadForm {
     Source,
 }
-
+/// Processed rows as a CSV file.
+///
+/// The header, then the rows in the order of the file: UTF-8, commas, CRLF.
+#[utoipa::path(
+    get, path = "/imports/{id}/processed.csv", operation_id = "downloadProcessedRows", tag = "imports",
+    params(("id" = String, Path, description = "The id of the import.", example = "01KBC8Z3V5F0M3E2J8W4R7T9QX"), DownloadQuery, ("Range" = Option<String>, Header, description = "A range of bytes, not of the form source.", example = "bytes=0-1023")),
+    responses(
+        (status = 200, description = "The file.", body = String, content_type = "text/csv", headers(("ETag" = String, description = "Tells whether it has changed.")), example = json!("id,name\r\n1,Zoë\r\n")),
+        (status = 206, description = "A part of the file.", body = String, content_type = "text/csv", headers(("Content-Range" = String))),
+        (status = 304, description = "The file is the same."),
+    ),
+    security(("token" = ["read"]), ("session" = [])),
+)]
 pub async fn processed(
     ApiImport { import, .. }: ApiImport<ToRead>,
     _query: web::Query<DownloadQuery>,
@@ -49,7 +62,19 @@ pub async fn processed(
 ) -> Result<HttpResponse, Problem> {
     Ok(download(&request, &import, Which::Processed, &store, &storage).await?)
 }
-
+/// Failed rows as a CSV file.
+///
+/// A line for each row, in the order of the file: its line, the column at fault and the reason come first.
+#[utoipa::path(
+    get, path = "/imports/{id}/failed.csv", operation_id = "downloadFailedRows", tag = "imports",
+    params(("id" = String, Path, description = "The id of the import.", example = "01KBC8Z3V5F0M3E2J8W4R7T9QX"), DownloadQuery, ("Range" = Option<String>, Header, description = "A range of bytes, not of the form source.", example = "bytes=0-1023")),
+    responses(
+        (status = 200, description = "The file.", body = String, content_type = "text/csv", headers(("ETag" = String, description = "Tells whether it has changed.")), example = json!("_line,_column,_reason,id,name,_extra\r\n3,,\"1 field, expected 2\",2\r\n")),
+        (status = 206, description = "A part of the file.", body = String, content_type = "text/csv", headers(("Content-Range" = String))),
+        (status = 304, description = "The file is the same."),
+    ),
+    security(("token" = ["read"]), ("session" = [])),
+)]
 pub async fn failed(
     ApiImport { import, .. }: ApiImport<ToRead>,
     _query: web::Query<DownloadQuery>,
@@ -60,15 +85,16 @@ pub async fn failed(
 }
 
 /// Where the page begins.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct FailuresQuery {
     /// The `next` of the page before this one.
     cursor: Option<String>,
 }
 
 /// A page of failed rows, in the order of the file.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct FailedRowList {
     data: Vec<FailedRowJson>,
     /// The cursor of the next page; null on the last.
@@ -76,8 +102,9 @@ pub struct FailedRowList {
 }
 
 /// A failed row.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = FailedRow, example = json!({ "line": 5, "lastLine": 5, "reason": "1 field, expected 2", "fields": ["3"], "raw": "3" }))]
 pub struct FailedRowJson {
     /// The lines of the file on which it begins and ends, from 1.
     line: u64,
@@ -98,7 +125,13 @@ impl From<FailedLine> for FailedRowJson {
         Self { line, last_line, column, reason, fields, raw }
     }
 }
-
+/// Failed rows with their fields and bytes, in the order of the file.
+#[utoipa::path(
+    get, path = "/imports/{id}/failures", operation_id = "listFailedRows", tag = "imports",
+    params(("id" = String, Path, description = "The id of the import.", example = "01KBC8Z3V5F0M3E2J8W4R7T9QX"), FailuresQuery),
+    responses((status = 200, description = "A page of failed rows.", body = FailedRowList, headers(("ETag" = String, description = "Tells whether it has changed."))), (status = 304, description = "It is as If-None-Match says, also after a wait.")),
+    security(("token" = ["read"]), ("session" = [])),
+)]
 pub async fn failures(
     ApiImport { import, .. }: ApiImport<ToRead>,
     query: web::Query<FailuresQuery>,

@@ -18,8 +18,51 @@ use crate::{
 };
 
 /// An import and its runs.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Import, example = json!({
+    "id": "01KBC8Z3V5F0M3E2J8W4R7T9QX",
+    "fileName": "orders.csv",
+    "sizeBytes": 47,
+    "state": "Completed",
+    "stateText": "2 rows processed, 1 failed, in 0.1 s.",
+    "receivedAt": "2026-11-23T20:43:26.599Z",
+    "finishedAt": "2026-11-23T20:43:26.912Z",
+    "eventId": "01KBC8Z3V6T1N0C7W5R2J4X8QA",
+    "reading": {
+        "encoding": { "value": "UTF-8", "how": "certain" },
+        "delimiter": { "value": "semicolon", "how": "certain" },
+        "quote": { "value": "double", "how": "certain" },
+        "escape": { "value": "doubled", "how": "certain" },
+        "header": { "value": 1, "how": "guess" },
+        "headerRows": { "value": 1, "how": "certain" },
+        "leftOut": [{ "what": "emptyRows", "count": 1, "firstLine": 3 }],
+        "text": "Separated by semicolons, UTF-8, header in line 1 (a guess). 1 empty row left out, line 3."
+    },
+    "runs": [{
+        "runId": "01KBC8Z3V7G2P9D5M3K6H8Y1QB",
+        "functionId": "e3c9c0f8-adc4-5abf-84b2-7823f0113a18",
+        "functionName": "process-csv-upload",
+        "status": "Completed",
+        "queuedAt": "2026-11-23T20:43:26.610Z",
+        "startedAt": "2026-11-23T20:43:26.640Z",
+        "endedAt": "2026-11-23T20:43:26.912Z",
+        "processedItems": 2,
+        "failedItems": 1,
+        "attempt": 1,
+        "maxAttempts": 4,
+        "output": { "status": "success", "processedItems": 2, "failedItems": 1 }
+    }],
+    "failures": [{ "reason": "1 field, expected 2", "count": 1, "firstLine": 5, "example": "3" }],
+    "links": {
+        "self": "/api/v1/imports/01KBC8Z3V5F0M3E2J8W4R7T9QX",
+        "page": "/imports/01KBC8Z3V5F0M3E2J8W4R7T9QX",
+        "processed": "/api/v1/imports/01KBC8Z3V5F0M3E2J8W4R7T9QX/processed.csv",
+        "failed": "/api/v1/imports/01KBC8Z3V5F0M3E2J8W4R7T9QX/failed.csv",
+        "cancel": "/api/v1/imports/01KBC8Z3V5F0M3E2J8W4R7T9QX/cancel",
+        "retry": "/api/v1/imports/01KBC8Z3V5F0M3E2J8W4R7T9QX/retry"
+    }
+}))]
 pub struct ImportJson {
     pub id: String,
     /// As it was sent, without folders and control characters.
@@ -33,9 +76,11 @@ pub struct ImportJson {
     pub state: &'static str,
     /// What its page says about its state, with times in UTC.
     pub state_text: String,
+    #[schema(format = DateTime)]
     pub received_at: String,
     /// When its last run ended. Absent until then.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub finished_at: Option<String>,
     /// Absent until the engine has taken the event.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,8 +100,9 @@ pub struct ImportJson {
 }
 
 /// A run of a function that the import's event has triggered.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Run)]
 pub struct RunJson {
     pub run_id: String,
     pub function_id: String,
@@ -65,10 +111,13 @@ pub struct RunJson {
     /// The engine's word: Scheduled, Running, Completed, Failed, Cancelled, Skipped or another. None of the words for
     /// an end before the run has ended.
     pub status: String,
+    #[schema(format = DateTime)]
     pub queued_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub started_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub ended_at: Option<String>,
     /// The rows so far. Absent while unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,8 +141,9 @@ pub struct RunJson {
 }
 
 /// How far a run is. Estimates are absent while there is nothing to estimate from.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Progress)]
 pub struct ProgressJson {
     /// The part of the file that is read, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,8 +155,9 @@ pub struct ProgressJson {
 }
 
 /// The rows that failed for one reason.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = FailureReason)]
 pub struct FailureJson {
     /// Absent if whole rows are at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -120,8 +171,9 @@ pub struct FailureJson {
 }
 
 /// Paths on this server.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Links)]
 pub struct LinksJson {
     #[serde(rename = "self")]
     pub this: String,

@@ -22,26 +22,31 @@ const USUAL_PAGE: u32 = 50;
 const MOST_ON_PAGE: u32 = 100;
 
 /// Which imports, and where the page begins.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ListQuery {
     state: Option<StateName>,
     /// Only imports that are over and have failed rows.
     failed: bool,
     /// Only imports received at or after this time (RFC 3339).
+    #[param(format = DateTime, example = "2026-11-23T00:00:00Z")]
     since: Option<String>,
     /// Only imports received at or before this time (RFC 3339).
+    #[param(format = DateTime, example = "2026-11-24T00:00:00Z")]
     until: Option<String>,
     /// Only imports with this text in their file's name, in any case.
     q: String,
     /// The `next` of the page before this one.
     cursor: Option<String>,
     /// 1 to 100.
+    #[param(minimum = 1, maximum = 100, example = 50)]
     limit: Option<u32>,
 }
 
 /// The state of an import as programs write it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[schema(as = State)]
 pub enum StateName {
     Held,
     Accepted,
@@ -56,13 +61,21 @@ pub enum StateName {
 }
 
 /// A page of imports, newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct ImportList {
     data: Vec<ImportJson>,
     /// The cursor of the next page; null on the last.
     next: Option<String>,
 }
-
+/// Imports, newest first.
+///
+/// A search by name may return a page with fewer imports although there are more: next says so.
+#[utoipa::path(
+    get, path = "/imports", operation_id = "listImports", tag = "imports",
+    params(ListQuery),
+    responses((status = 200, description = "A page of imports, newest first.", body = ImportList, headers(("ETag" = String, description = "Tells whether it has changed."))), (status = 304, description = "It is as If-None-Match says, also after a wait.")),
+    security(("token" = ["read"]), ("session" = [])),
+)]
 pub async fn list(
     caller: ApiPrincipal<ToRead>,
     query: web::Query<ListQuery>,
@@ -87,13 +100,23 @@ pub async fn list(
 }
 
 /// What is asked of a single import.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ShowQuery {
     /// Seconds to wait until the import is over, or has changed since `If-None-Match`. At most 60 count.
+    #[param(minimum = 0, example = 30)]
     wait: Option<u64>,
 }
-
+/// An import, now or once it is over.
+///
+/// With wait, the answer comes when the import is over; with If-None-Match too, also when it has changed.
+#[utoipa::path(
+    get, path = "/imports/{id}", operation_id = "showImport", tag = "imports",
+    params(("id" = String, Path, description = "The id of the import.", example = "01KBC8Z3V5F0M3E2J8W4R7T9QX"), ShowQuery, ("If-None-Match" = Option<String>, Header, description = "The ETag of the state that is known.")),
+    responses((status = 200, description = "The import.", body = ImportJson, headers(("ETag" = String, description = "Tells whether it has changed."))), (status = 304, description = "It is as If-None-Match says, also after a wait.")),
+    security(("token" = ["read"]), ("session" = [])),
+)]
 pub async fn show(
     ApiImport { import, .. }: ApiImport<ToRead>,
     query: web::Query<ShowQuery>,
@@ -150,9 +173,9 @@ impl ListQuery {
     }
 }
 
-/// A time in a query. None if it is absent or empty.
+/// A time in a query.
 fn at(name: &str, text: Option<&str>) -> Result<Option<UnixMillis>, Problem> {
-    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let Some(text) = text else { return Ok(None) };
     // A plus sign that was not escaped arrives as a space.
     let time = UnixMillis::from_rfc3339(&text.replace(' ', "+"));
     let wrong = || format!("{name} is a time such as 2026-11-23T20:43:26Z (RFC 3339).");

@@ -4,7 +4,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use super::{created, imports::whole, inputs, reading_json::ReadingRequest};
+use super::{created, import_json::ImportJson, imports::whole, inputs, reading_json::ReadingRequest};
 use crate::{
     base::ids::UserId,
     csv::Choices,
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// A file at an address.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AddressRequest {
     /// http or https.
@@ -33,10 +33,59 @@ pub struct AddressRequest {
     reading: Option<ReadingRequest>,
 }
 
+/// A form with a file or an address. How it is read is said as on the page.
+#[derive(Debug, utoipa::ToSchema)]
+pub struct UploadForm {
+    /// Either this or url.
+    #[schema(value_type = Option<String>, format = Binary)]
+    pub file: Option<Vec<u8>>,
+    /// http or https.
+    pub url: Option<String>,
+    /// 1: the file waits to be started.
+    pub look: Option<String>,
+    /// Of a workbook.
+    pub sheet: Option<String>,
+    pub encoding: Option<String>,
+    pub delimiter: Option<String>,
+    pub quote: Option<String>,
+    pub escape: Option<String>,
+    pub header: Option<String>,
+    pub header_rows: Option<String>,
+}
+
+/// What the query says about a body of the type text/csv.
+#[derive(Debug, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct BodyQuery {
+    /// The name of the file.
+    pub name: Option<String>,
+    /// 1: the file waits to be started.
+    pub look: Option<String>,
+    pub encoding: Option<String>,
+    pub delimiter: Option<String>,
+    pub quote: Option<String>,
+    pub escape: Option<String>,
+    pub header: Option<String>,
+    pub header_rows: Option<String>,
+}
+
 /// The types of a body, for people.
 const TYPES: &str = "Send a form (multipart/form-data) with a file, a CSV as the body (text/csv), or an address as JSON \
                      (application/json).";
-
+/// Import a file or the file at an address.
+///
+/// A form has the file, or the address, and how it is read. A body of the type text/csv is the file itself, and the query says what a form would. A file that is only looked at (look) waits to be started.
+#[utoipa::path(
+    post, path = "/imports", operation_id = "makeImport", tag = "imports",
+    params(BodyQuery, ("Idempotency-Key" = Option<String>, Header, description = "Makes nothing more if the same request comes again.", example = "8e03978e-40d5-43dd-bc93-6894a57f9324")),
+    request_body(content(
+        (UploadForm = "multipart/form-data"),
+        (String = "text/csv", example = json!("id,name\n1,Zoë\n")),
+        (AddressRequest = "application/json", example = json!({ "url": "https://example.org/orders.csv" })),
+    )),
+    responses((status = 201, description = "The new import.", body = ImportJson, headers(("Location" = String, description = "The path of what was made.")))),
+    security(("token" = ["import"]), ("session" = [])),
+)]
 pub async fn make(
     caller: ApiPrincipal<ToImport>,
     request: HttpRequest,

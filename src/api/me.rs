@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The account of the caller.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Me {
     id: String,
@@ -26,16 +26,22 @@ pub struct Me {
 }
 
 /// The token that the request was made with.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MyToken {
     id: String,
     name: String,
     /// Absent if it never expires.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     expires_at: Option<String>,
 }
-
+/// Whose token it is, and what it allows.
+#[utoipa::path(
+    get, path = "/me", operation_id = "showAccount", tag = "account",
+    responses((status = 200, description = "The account.", body = Me, headers(("ETag" = String, description = "Tells whether it has changed."))), (status = 304, description = "It is as If-None-Match says, also after a wait.")),
+    security(("token" = []), ("session" = [])),
+)]
 pub async fn show(caller: ApiPrincipal<WithAnyScope>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let (scopes, token) = match &caller.caller {
         ApiCaller::Session(_) => (names(&Scope::ALL.into()), None),

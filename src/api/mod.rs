@@ -10,7 +10,9 @@ mod import_json;
 pub mod imports;
 pub mod make;
 pub mod me;
+pub mod openapi;
 mod reading_json;
+mod reference;
 pub mod tokens;
 mod wait;
 

@@ -10,8 +10,9 @@ use crate::{
 };
 
 /// How a file is read. The values are those that a request may choose.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Reading)]
 pub struct ReadingJson {
     /// Of a workbook.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -21,9 +22,9 @@ pub struct ReadingJson {
     /// comma, semicolon, tab, pipe, space, colon, none, or the separator itself.
     pub delimiter: PartJson<String>,
     /// double, single or none.
-    pub quote: PartJson<&'static str>,
+    pub quote: PartJson<QuoteName>,
     /// doubled or backslash.
-    pub escape: PartJson<&'static str>,
+    pub escape: PartJson<EscapeName>,
     /// The line of the header, or none.
     pub header: PartJson<NumberOrWord>,
     /// 1 to 3, or 0 if there is no header.
@@ -35,26 +36,49 @@ pub struct ReadingJson {
 }
 
 /// A part of a reading.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Part)]
 pub struct PartJson<T> {
     pub value: T,
     pub how: HowJson,
 }
 
 /// How sure a part of a reading is.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = How)]
 pub enum HowJson {
     Certain,
     Guess,
     Chosen,
 }
 
+/// The quote around fields, as it is written and chosen.
+#[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = Quote)]
+pub enum QuoteName {
+    Double,
+    Single,
+    None,
+}
+
+/// How a quote is written inside quotes.
+#[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = Escape)]
+pub enum EscapeName {
+    Doubled,
+    Backslash,
+}
+
 /// Something that was left out.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = LeftOut)]
 pub struct LeftOutJson {
     /// emptyRows, commentLines, linesAboveHeader and the like.
+    #[schema(value_type = String, example = "emptyRows")]
     pub what: Note,
     pub count: u64,
     /// The line of the first one.
@@ -62,16 +86,17 @@ pub struct LeftOutJson {
 }
 
 /// The line of a header, or a word.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(untagged)]
 pub enum NumberOrWord {
-    Number(u64),
+    Number(i64),
     Word(String),
 }
 
 /// How a program wants a file to be read. What is absent, or the word detect, is detected.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({ "delimiter": "semicolon", "header": 6 }))]
 pub struct ReadingRequest {
     /// Of a workbook.
     sheet: Option<String>,
@@ -109,18 +134,9 @@ impl ReadingJson {
     #[must_use]
     pub fn new(read_as: &ReadAs, columns: Option<usize>) -> Self {
         let reading = &read_as.reading;
-        let quote = |quote| match quote {
-            Quote::Double => "double",
-            Quote::Single => "single",
-            Quote::None => "none",
-        };
-        let escape = |escape| match escape {
-            Escape::Doubled => "doubled",
-            Escape::Backslash => "backslash",
-        };
         let header = |header| match header {
             HeaderAt::None => NumberOrWord::Word("none".to_owned()),
-            HeaderAt::Line(line) => NumberOrWord::Number(line.get()),
+            HeaderAt::Line(line) => NumberOrWord::Number(i64::try_from(line.get()).unwrap_or(i64::MAX)),
         };
         let sheet = read_as.sheet.as_ref();
         Self {
@@ -128,8 +144,8 @@ impl ReadingJson {
                 .map(|sheet| PartJson { value: sheet.name.field_value().to_owned(), how: sheet.how.into() }),
             encoding: PartJson::of(reading.encoding, |encoding| encoding.name().to_owned()),
             delimiter: PartJson::of(reading.delimiter, |delimiter| delimiter.name().to_owned()),
-            quote: PartJson::of(reading.quote, quote),
-            escape: PartJson::of(reading.escape, escape),
+            quote: PartJson::of(reading.quote, QuoteName::from),
+            escape: PartJson::of(reading.escape, EscapeName::from),
             header: PartJson::of(reading.header, header),
             header_rows: PartJson::of(reading.header_rows, |rows| rows),
             left_out: left_out(&reading.notes),
@@ -151,6 +167,25 @@ impl ReadingJson {
 impl<T> PartJson<T> {
     fn of<V>(part: Part<V>, written: impl FnOnce(V) -> T) -> Self {
         Self { value: written(part.value), how: part.how.into() }
+    }
+}
+
+impl From<Quote> for QuoteName {
+    fn from(quote: Quote) -> Self {
+        match quote {
+            Quote::Double => Self::Double,
+            Quote::Single => Self::Single,
+            Quote::None => Self::None,
+        }
+    }
+}
+
+impl From<Escape> for EscapeName {
+    fn from(escape: Escape) -> Self {
+        match escape {
+            Escape::Doubled => Self::Doubled,
+            Escape::Backslash => Self::Backslash,
+        }
     }
 }
 

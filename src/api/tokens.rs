@@ -23,17 +23,20 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MOST_DAYS: u32 = 3_650;
 
 /// A token to be made.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TokenRequest {
+    #[schema(min_length = 1, max_length = 100, example = "nightly")]
     name: String,
+    #[schema(min_items = 1, example = json!(["read", "import"]))]
     scopes: BTreeSet<ScopeName>,
     /// Absent: it never expires.
+    #[schema(minimum = 1, maximum = 3650, example = 90)]
     expires_in_days: Option<u32>,
 }
 
 /// A scope as a program writes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ScopeName {
     Read,
@@ -42,7 +45,7 @@ pub enum ScopeName {
 }
 
 /// A token that was just made. Its secret is never shown again.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MadeToken {
     id: String,
@@ -50,32 +53,41 @@ pub struct MadeToken {
     name: String,
     scopes: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     expires_at: Option<String>,
 }
 
 /// A token, without its secret.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListedToken {
     id: String,
     name: String,
     scopes: Vec<&'static str>,
+    #[schema(format = DateTime)]
     created_at: String,
     /// Absent if it never expires.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     expires_at: Option<String>,
     /// Up to a minute old. Absent if it was not used yet.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     last_used_at: Option<String>,
 }
 
 /// All tokens of an account: so few that the list has one page.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct TokenList {
     data: Vec<ListedToken>,
     next: Option<String>,
 }
-
+/// The tokens of the account, without their secrets.
+#[utoipa::path(
+    get, path = "/tokens", operation_id = "listTokens", tag = "account",
+    responses((status = 200, description = "All tokens, newest first.", body = TokenList, headers(("ETag" = String, description = "Tells whether it has changed."))), (status = 304, description = "It is as If-None-Match says, also after a wait.")),
+    security(("token" = ["tokens"]), ("session" = [])),
+)]
 pub async fn list(
     caller: ApiPrincipal<ToGiveTokens>,
     accounts: web::Data<Accounts>,
@@ -84,7 +96,14 @@ pub async fn list(
     let tokens = accounts.tokens(caller.principal.user).await?;
     json(&request, &TokenList { data: tokens.into_iter().map(ListedToken::from).collect(), next: None })
 }
-
+/// Make a token.
+#[utoipa::path(
+    post, path = "/tokens", operation_id = "makeToken", tag = "account",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes nothing more if the same request comes again.", example = "8e03978e-40d5-43dd-bc93-6894a57f9324")),
+    request_body = TokenRequest,
+    responses((status = 201, description = "The token. It is shown here only.", body = MadeToken, headers(("Location" = String, description = "The path of what was made.")))),
+    security(("token" = ["tokens"]), ("session" = [])),
+)]
 pub async fn make(
     JsonOf { by, value, bytes }: JsonOf<ApiPrincipal<ToGiveTokens>, TokenRequest>,
     request: HttpRequest,
@@ -104,7 +123,13 @@ pub async fn make(
     };
     created(&format!("/api/v1/tokens/{}", token.id), &made)
 }
-
+/// End a token at once.
+#[utoipa::path(
+    delete, path = "/tokens/{token}", operation_id = "endToken", tag = "account",
+    params(("token" = String, Path, description = "The id of the token.", example = "01KBC8Z3V5F0M3E2J8W4R7T9QX")),
+    responses((status = 204, description = "It has ended.")),
+    security(("token" = ["tokens"]), ("session" = [])),
+)]
 pub async fn end(
     caller: ApiPrincipal<ToGiveTokens>,
     accounts: web::Data<Accounts>,

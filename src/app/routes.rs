@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, Resource, Route, guard, http::Method, middleware::from_fn, web};
 
 use crate::{
-    api::{act, downloads as api_downloads, imports as api_imports, make, me, tokens},
+    api::{act, downloads as api_downloads, imports as api_imports, make, me, openapi, tokens},
     http::{
         assets,
         caller::identify,
@@ -12,7 +12,9 @@ use crate::{
     },
     web::{
         downloads, export, files, output,
-        pages::{account, admin, dashboard, delete, import, reset, sign_in, sign_out, sign_up},
+        pages::{
+            account, admin, api as api_page, dashboard, delete, import, reset, sign_in, sign_out, sign_up,
+        },
         retry, rows, sample, start,
     },
 };
@@ -47,6 +49,7 @@ pub(super) fn public(routes: &mut web::ServiceConfig) {
         .route("/account/export.zip", read().to(export::show))
         .route("/account/delete", read().to(account::leave::show))
         .route("/account/delete", web::post().to(account::leave::submit))
+        .route("/api", read().to(api_page::show))
         .route("/reset", read().to(reset::show))
         .route("/reset", web::post().to(reset::submit))
         .route("/admin", read().to(admin::show))
@@ -95,6 +98,7 @@ pub(super) fn api(routes: &mut web::ServiceConfig) {
             .service(at("/imports/{id}/processed.csv", [(Method::GET, web::to(api_downloads::processed))]))
             .service(at("/imports/{id}/failed.csv", [(Method::GET, web::to(api_downloads::failed))]))
             .service(at("/imports/{id}/failures", [(Method::GET, web::to(api_downloads::failures))]))
+            .service(at("/openapi.json", [(Method::GET, web::to(openapi::show))]))
             .service(at("/me", [(Method::GET, web::to(me::show))]))
             .service(at(
                 "/tokens",

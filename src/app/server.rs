@@ -24,6 +24,7 @@ use crate::{
     function::{self, Previewer, Processor},
     http::{
         api_rate::ApiRate,
+        api_reference::ApiReference,
         assets, audit, compression, csrf, error, error_form, headers,
         health::Health,
         origin::PublicOrigin,
@@ -59,6 +60,7 @@ pub(super) struct Shared {
     pub links: web::Data<LinkKey>,
     pub exports: web::Data<Exports>,
     pub engine: web::Data<EngineName>,
+    pub reference: web::Data<ApiReference>,
     /// The functions, and the path at which Inngest calls them. None with the embedded engine, which calls
     /// them on another listener.
     pub functions: Option<(web::Data<Processor>, String)>,
@@ -95,6 +97,7 @@ pub(super) fn serve_public(
             .app_data(shared.links)
             .app_data(shared.exports)
             .app_data(shared.engine)
+            .app_data(shared.reference)
             .app_data(web::QueryConfig::default().error_handler(|_, _| error::Error::Unreadable.into()))
             .app_data(web::FormConfig::default().error_handler(|why, _| error::Error::from_form(&why).into()))
             .configure(routes::public)

@@ -94,7 +94,7 @@ impl<F: BufRead, R: BufRead> FailedLines<F, R> {
     ///
     /// # Errors
     /// An input cannot be read, or is not what a step writes.
-    pub fn next(&mut self) -> io::Result<Option<FailedLine>> {
+    pub fn next_line(&mut self) -> io::Result<Option<FailedLine>> {
         let Some(cells) = self.take_cells()? else { return Ok(None) };
         let [line, column, reason] = IN_FRONT;
         let text = |at: usize| cells.texts.get(at).map(|text| lossy(without_guard(text)).into_owned());

@@ -2,6 +2,7 @@
 //! received and answers sent, and the files that every page loads.
 
 pub mod api_rate;
+pub mod api_reference;
 pub mod assets;
 pub mod audit;
 pub mod bearer;

@@ -226,7 +226,14 @@ impl From<RefusedField> for Problem {
 }
 
 /// The body of an error's answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Problem, example = json!({
+    "type": "/api#not-found",
+    "title": "Not found",
+    "status": 404,
+    "detail": "Page not found, or you don't have access to it.",
+    "instance": "01KBC8Z3V5F0M3E2J8W4R7T9QX"
+}))]
 pub struct ProblemDetails<'i> {
     /// A section of the page that describes the API, or `about:blank` if the status says it all.
     #[serde(rename = "type")]

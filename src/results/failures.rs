@@ -96,7 +96,7 @@ fn read(
         let mut lines = FailedLines::new(failed, raw, &plan.layout, plan.max_record_bytes);
         let (begins, bytes_before) = (place, bytes);
         while page.records.len() < most && bytes < PAGE_BYTES {
-            let Some(line) = lines.next()? else { break };
+            let Some(line) = lines.next_line()? else { break };
             page.records.push(line);
             let (failed, raw) = lines.taken();
             bytes = bytes_before + failed + raw;

@@ -24,7 +24,7 @@ enum For {
 
 /// Every route; `{id}` is an import. A route that `src/app/routes.rs` mounts and this table lacks fails a
 /// test.
-const ROUTES: [(Method, &str, For); 48] = [
+const ROUTES: [(Method, &str, For); 49] = [
     (Method::GET, "/healthz", For::Anybody),
     (Method::GET, "/readyz", For::Anybody),
     (Method::GET, "/assets/{hash}/{name}", For::Anybody),
@@ -48,6 +48,7 @@ const ROUTES: [(Method, &str, For); 48] = [
     (Method::GET, "/account/export.zip", For::SignedIn),
     (Method::GET, "/account/delete", For::SignedIn),
     (Method::POST, "/account/delete", For::SignedIn),
+    (Method::GET, "/api", For::SignedIn),
     (Method::GET, "/reset", For::Anybody),
     (Method::POST, "/reset", For::Anybody),
     (Method::GET, "/admin", For::Admin),
@@ -77,13 +78,16 @@ const ROUTES: [(Method, &str, For); 48] = [
 
 /// What a caller of the API needs.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Needs {
+pub enum Needs {
+    /// It is for anybody.
+    Nothing,
     AnyToken,
     Scope(&'static str),
 }
 
 /// Every route of the API; `{id}` is an import, and `{token}` a token.
-const API_ROUTES: [(Method, &str, Needs); 14] = [
+pub const API_ROUTES: [(Method, &str, Needs); 15] = [
+    (Method::GET, "/api/v1/openapi.json", Needs::Nothing),
     (Method::GET, "/api/v1/imports", Needs::Scope("read")),
     (Method::GET, "/api/v1/imports/{id}", Needs::Scope("read")),
     (Method::GET, "/api/v1/imports/{id}/processed.csv", Needs::Scope("read")),
@@ -188,7 +192,8 @@ async fn a_stranger_finds_nothing_of_anothers_import_and_nobody_is_sent_to_sign_
 fn api_routes(import: &str, token: &str) -> Vec<(Method, String, Needs)> {
     let import = import.rsplit('/').next().unwrap();
     let path = |path: &str| path.replace("{id}", import).replace("{token}", token);
-    API_ROUTES.iter().map(|(method, pattern, needs)| (method.clone(), path(pattern), *needs)).collect()
+    let closed = API_ROUTES.iter().filter(|(.., needs)| *needs != Needs::Nothing);
+    closed.map(|(method, pattern, needs)| (method.clone(), path(pattern), *needs)).collect()
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ fn read(layout: &Layout, rows: &[u8]) -> Output {
 fn lines(layout: &Layout, out: &Output) -> Vec<FailedLine> {
     let mut lines = FailedLines::new(&out.failed[..], &out.raw[..], layout, LIMIT);
     let mut all = Vec::new();
-    while let Some(line) = lines.next().unwrap() {
+    while let Some(line) = lines.next_line().unwrap() {
         all.push(line);
     }
     assert_eq!(lines.taken(), (out.failed.len() as u64, out.raw.len() as u64));

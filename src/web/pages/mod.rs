@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod admin;
+pub mod api;
 pub mod dashboard;
 pub mod delete;
 mod form_error;

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use runboard::{
+    api::openapi::for_people,
     base::ids::UserId,
     report::moment::Moment,
     web::pages::{
@@ -14,6 +15,7 @@ use runboard::{
             tokens::{EndTokenPage, MadeTokenPage, NewTokenPage, TokenLine},
         },
         admin::{AccountLine, InvitationLine, LinkPage},
+        api::ApiPage,
         reset::ResetPage,
     },
 };
@@ -141,6 +143,7 @@ pub fn pages() -> Vec<Page> {
             .to_owned(),
     };
     let reset = ResetPage { link: Some(("mira@example.org".to_owned(), "token".to_owned())), error: None };
+    let api = ApiPage::new(frame(), &for_people()).render().unwrap();
     vec![
         Page::new("account-new-token", new_token.render().unwrap()),
         Page::new("account-new-token-refused", same_name.render().unwrap()),
@@ -160,5 +163,6 @@ pub fn pages() -> Vec<Page> {
         Page::new("account-password-refused", wrong_password.render().unwrap()),
         Page::new("account-email", email.render().unwrap()),
         Page::new("account-email-refused", taken.render().unwrap()),
+        Page::new("api", api),
     ]
 }

@@ -1,5 +1,7 @@
 //! The API for programs.
 
+mod docs;
+mod document;
 mod downloads;
 mod imports;
 mod problems;

@@ -27,8 +27,9 @@ const LINES: [&[&str]; 10] = [
 ];
 
 /// Libraries that may be used only under these paths of `src`.
-const LIBRARIES: [(&str, &[&str]); 6] = [
+const LIBRARIES: [(&str, &[&str]); 7] = [
     ("sqlx::", &["store/"]),
+    ("utoipa::", &["api/", "http/problem.rs"]),
     ("askama::", &["web/", "http/error"]),
     ("actix_multipart::", &["http/upload", "web/pages/dashboard.rs"]),
     ("reqwest::", &["inngest/", "engine/", "files/"]),

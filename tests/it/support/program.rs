@@ -24,6 +24,11 @@ impl Program {
         Self { visitor: Visitor::new(&owner.origin), token: text("token"), token_id: text("id") }
     }
 
+    /// Its token.
+    pub fn secret(&self) -> &str {
+        &self.token
+    }
+
     /// The same program with a character too much in its token.
     pub fn mistyped(&self) -> Self {
         Self { token: format!("{}0", self.token), ..self.clone() }
