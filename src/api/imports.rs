@@ -129,7 +129,7 @@ pub async fn show(
     let import = wait::wait(import, &request, seconds, &imports, &engine, &uploads.stopping).await?;
     let inputs = inputs(&engine);
     let tag = wait::Tag::of(&import, &inputs)?;
-    let body = serde_json::to_vec(&whole(&import, &store, &inputs).await?)?;
+    let body = serde_json::to_vec(&Box::pin(whole(&import, &store, &inputs)).await?)?;
     Ok(super::tagged(&request, tag.into(), body))
 }
 

@@ -23,6 +23,9 @@ const LONGEST: u64 = 60;
 /// How soon a program learns of rows, which are counted all the time. A change of the state is told at once.
 const PACE: Duration = Duration::from_secs(1);
 
+/// How soon a program learns of a state that only time changes, such as that there was no news for long.
+const COMPARED_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
 /// The tag of an import: equal tags mean that nothing has happened in between. It is a weak one, because texts that
 /// only time changes are no news.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,16 +128,23 @@ pub async fn wait(
     let ends = began + Duration::from_secs(seconds.min(LONGEST));
     let known = Known::of(request);
     let waiter = imports.waiter(import.row.id);
+    let (mut compared_at, mut changed) = (None, Changed::Nothing);
     loop {
         let change = waiter.next_change();
-        import = imports.as_now(&import).await?.ok_or(Error::NotFound)?;
+        // Boxed, so that its space is taken only for this moment: thousands may wait.
+        let current = Box::pin(imports.as_now(&import)).await?.ok_or(Error::NotFound)?;
+        let is_same = *current == *import;
+        import = current;
         let now = Instant::now();
         if !import.expects_news() || now >= ends || stopping.is_cancelled() {
             return Ok(import);
         }
         let mut at_most = ends - now;
         if !matches!(known, Known::Nothing) {
-            match known.compare(&Tag::of(&import, &inputs(engine))?) {
+            if !is_same || compared_at.is_none_or(|at| now >= at + COMPARED_AGAIN_AFTER) {
+                (changed, compared_at) = (known.compare(&Tag::of(&import, &inputs(engine))?), Some(now));
+            }
+            match changed {
                 Changed::State => return Ok(import),
                 Changed::Counts if now >= began + PACE => return Ok(import),
                 Changed::Counts | Changed::Nothing => at_most = at_most.min(PACE),
