@@ -64,7 +64,7 @@ $(CARGO_FUZZ):
 	cargo install --quiet --locked --root target/cargo-fuzz cargo-fuzz@0.13.1
 
 # npm writes this file last, so an incomplete installation is repeated.
-NPM := tests/sdk/node_modules/.package-lock.json tests/browser/node_modules/.package-lock.json
+NPM := $(patsubst %,tests/%/node_modules/.package-lock.json,sdk browser typescript)
 
 $(NPM): %/node_modules/.package-lock.json: %/package-lock.json
 	cd $* && npm ci --engine-strict --ignore-scripts --no-audit --no-fund

@@ -7,4 +7,5 @@ mod imports;
 mod problems;
 mod rate;
 mod tokens;
+mod typescript;
 mod writes;
