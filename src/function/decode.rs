@@ -91,12 +91,14 @@ impl Processor {
             tokio::task::spawn_blocking(move || Decoding::begin(open(&storage, &key)?, encoding)).await??;
         let mut file = self.storage.receive(decoding.size).await?;
         let since = UnixMillis::now();
-        let mut text = Vec::new();
+        // One is written while the other is filled.
+        let (mut text, mut spare) = (Vec::new(), Vec::new());
         while !decoding.is_over || !text.is_empty() {
             let (bytes, total) = (decoding.read, Some(decoding.size));
             progress.set_receiving(Some(Receiving { copying: Copying::Decoding, bytes, total, since }));
             // Another core decodes the next block while this one is written.
-            let next = tokio::task::spawn_blocking(move || decoding.next().map(|text| (decoding, text)));
+            let next =
+                tokio::task::spawn_blocking(move || decoding.next(&mut spare).map(|()| (decoding, spare)));
             let write = async {
                 if let Some(reservation) = &mut reservation {
                     reservation.take(text.len() as u64).map_err(FailureReason::OverQuota)?;
@@ -104,6 +106,7 @@ impl Processor {
                 Ok::<_, FailureReason>(file.write(&text).await?)
             };
             let (next, ()) = tokio::try_join!(async { Ok(next.await?) }, write)?;
+            spare = text;
             (decoding, text) = next?;
             if !allowed && decoding.decoder.has_escaped() {
                 return Ok(None);
@@ -132,17 +135,17 @@ impl Decoding {
         Ok(Self { file, size, read: 0, decoder, bytes: Vec::new(), is_over: false })
     }
 
-    /// Decodes the next block; there are no more once it is over. Blocks.
-    fn next(&mut self) -> io::Result<Vec<u8>> {
+    /// Decodes the next block into `text`, which is empty once there are no more. Blocks.
+    fn next(&mut self, text: &mut Vec<u8>) -> io::Result<()> {
+        text.clear();
         if self.is_over {
-            return Ok(Vec::new());
+            return Ok(());
         }
         self.bytes.clear();
         (&self.file).take(BLOCK).read_to_end(&mut self.bytes)?;
         self.is_over = self.bytes.is_empty();
         self.read = self.read.saturating_add(self.bytes.len() as u64);
-        let mut text = Vec::with_capacity(self.bytes.len());
-        self.decoder.decode(&self.bytes, self.is_over, &mut text);
-        Ok(text)
+        self.decoder.decode(&self.bytes, self.is_over, text);
+        Ok(())
     }
 }

@@ -176,7 +176,7 @@ impl<'p> Blocks<'p> {
         buffer.clear();
         let mut state = self.lock();
         // Those of a long record are too large to keep.
-        if buffer.capacity() <= 2 * BLOCK && state.spare.len() < 2 * self.helpers + 2 {
+        if buffer.capacity() <= 2 * BLOCK && state.spare.len() < 2 * self.most_queued() {
             state.spare.push(buffer);
         }
     }
@@ -206,7 +206,12 @@ impl<'p> Blocks<'p> {
     }
 
     fn wants_next(&self, state: &State) -> bool {
-        state.has_next && state.queue.len() <= self.helpers
+        state.has_next && state.queue.len() < self.most_queued()
+    }
+
+    /// Enough that no thread often waits for another, which takes as long as reading half a block.
+    fn most_queued(&self) -> usize {
+        2 * self.helpers + 2
     }
 
     fn read_ahead(&self) {
