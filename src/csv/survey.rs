@@ -203,6 +203,12 @@ impl Survey {
         self.bad_lines > 0 && self.in_good_lines >= self.bad_lines
     }
 
+    /// Whether a byte-order mark says the encoding.
+    #[must_use]
+    pub fn has_mark(&self) -> bool {
+        self.mark.is_some()
+    }
+
     /// Whether all bytes are ASCII, so that nothing depends on the encoding.
     #[must_use]
     pub fn is_ascii(&self) -> bool {

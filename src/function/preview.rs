@@ -182,7 +182,13 @@ fn encoding(storage: &Storage, source: &Key, about: &AboutFile) -> Result<Part<E
     };
     let found = match &about.survey {
         Some(survey) => survey.encoding(),
-        None => Survey::of_front(&front()?).encoding(),
+        None => {
+            let front = front()?;
+            let survey = Survey::of_front(&front);
+            // What a packed file holds was not unpacked whole, and another encoding may show later.
+            let is_known = front.len() < UNPACKED || survey.has_mark();
+            if is_known { survey.encoding() } else { Part::guess(survey.encoding().value) }
+        }
     };
     let Some(named) = about.named(found) else { return Ok(found) };
     let mut decoder = ToUtf8::new(named);

@@ -5,9 +5,11 @@ use memchr::memmem;
 
 use super::BinaryKind;
 
+type HasForm = fn(&[u8]) -> bool;
+
 /// The kind of a file by the form of `head`, its first bytes.
 pub(super) fn sniff(head: &[u8]) -> Option<BinaryKind> {
-    let forms: [(fn(&[u8]) -> bool, BinaryKind); 7] = [
+    let forms: [(HasForm, BinaryKind); 7] = [
         (is_bitmap, BinaryKind::Bitmap),
         (is_icon, BinaryKind::Icon),
         (is_windows_program, BinaryKind::Program),

@@ -36,6 +36,9 @@ pub(super) struct BlockResult {
     pub(super) consumed: usize,
 }
 
+/// A block, with its records if they were read ahead.
+type MaybeRead = (FileBlock, Option<Box<BlockResult>>);
+
 /// Reads a block; `processed` has room for its output. None if it ends inside a record that is too long.
 fn read(plan: &Plan, stop: u64, block: &FileBlock, processed: Vec<u8>) -> Option<Box<BlockResult>> {
     let pass = Pass::new(&plan.layout, block.start, plan.max_record_bytes);
@@ -113,7 +116,7 @@ impl<'p> Blocks<'p> {
         &self,
         buffer: &mut Vec<u8>,
         boundary: Option<Cursor>,
-    ) -> Result<Option<(FileBlock, Option<Box<BlockResult>>)>, FailureReason> {
+    ) -> Result<Option<MaybeRead>, FailureReason> {
         if self.lock().queue.is_empty() {
             let mut front = self.lock_front();
             // Meanwhile a thread may have read one.
@@ -147,7 +150,7 @@ impl<'p> Blocks<'p> {
         Ok(())
     }
 
-    fn take_first(&self) -> Option<(FileBlock, Option<Box<BlockResult>>)> {
+    fn take_first(&self) -> Option<MaybeRead> {
         let mut state = self.lock();
         loop {
             if matches!(state.queue.front()?, Entry::Read(..))

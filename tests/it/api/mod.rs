@@ -1,5 +1,6 @@
 //! The API for programs.
 
+mod acts;
 mod docs;
 mod document;
 mod downloads;

@@ -1,0 +1,142 @@
+//! Acting on imports.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::writes::{KEY, answered, csv, form_of, made, over, path_of};
+use crate::{
+    packed::book::{rows, workbook},
+    support::{
+        program::{Program, problem},
+        spawn_app,
+    },
+};
+
+#[tokio::test]
+async fn an_import_is_cancelled_and_deleted() {
+    let app = spawn_app().await;
+    let owner = app.signed_in().await;
+    let program = Program::of(&owner, &["read", "import"]).await;
+    let busy = app.busy().await;
+    let import = made(csv(&program, "?name=one.csv", "a,b\n1,2\n").send().await.unwrap()).await;
+    owner.wait_for_state(import["links"]["page"].as_str().unwrap(), "Running").await;
+    let path = path_of(&import);
+    let delete = || program.request(Method::DELETE, &path).send();
+    let told = problem(delete().await.unwrap()).await;
+    assert_eq!((&told["status"], &told["type"]), (&json!(409), &json!("/api#still-running")));
+    let cancel = || program.request(Method::POST, &format!("{path}/cancel")).send();
+    answered(cancel().await.unwrap(), StatusCode::ACCEPTED).await;
+    drop(busy);
+    assert_eq!(over(&program, &import).await["state"], "Cancelled");
+    let again = answered(cancel().await.unwrap(), StatusCode::ACCEPTED).await;
+    assert_eq!(again["state"], "Cancelled", "once more changes nothing");
+    let began = std::time::Instant::now();
+    loop {
+        let answer = delete().await.unwrap();
+        if answer.status() == StatusCode::NO_CONTENT {
+            assert_eq!(answer.text().await.unwrap(), "");
+            break;
+        }
+        assert_eq!(problem(answer).await["type"], "/api#still-cancelling");
+        assert!(began.elapsed().as_secs() < 60, "the engine rules out a late run");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    for answer in [delete().await.unwrap(), cancel().await.unwrap(), program.get(&path).await] {
+        assert_eq!(problem(answer).await["status"], 404);
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_import_is_run_again_and_each_reading_once() {
+    let app = spawn_app().await;
+    let owner = app.signed_in().await;
+    let program = Program::of(&owner, &["read", "import"]).await;
+    let import = made(csv(&program, "?name=orders.csv", "a;b\n1;2\n3\n").send().await.unwrap()).await;
+    over(&program, &import).await;
+    let path = format!("{}/retry", path_of(&import));
+    let retry = |body: Value| program.request(Method::POST, &path).json(&body);
+    let all = made(program.request(Method::POST, &path).send().await.unwrap()).await;
+    assert_eq!((&all["parentId"], &all["fileName"]), (&import["id"], &json!("orders.csv")));
+    let same = made(retry(json!({})).header(KEY, "again").send().await.unwrap()).await;
+    assert_eq!(same["id"], all["id"], "one retry of a kind");
+    let pipe = json!({ "reading": { "delimiter": "pipe", "header": "none" } });
+    let other = made(retry(pipe.clone()).send().await.unwrap()).await;
+    assert_ne!(other["id"], all["id"]);
+    assert_eq!(
+        over(&program, &other).await["reading"]["delimiter"],
+        json!({ "value": "pipe", "how": "chosen" })
+    );
+    let failed = made(retry(json!({ "only": "failed" })).send().await.unwrap()).await;
+    assert_eq!(failed["fileName"], "orders-failed.csv");
+    for (request, status, kind) in [
+        (retry(pipe).header(KEY, "again"), 409, "key-used"),
+        (retry(json!({ "only": "failed", "reading": { "quote": "none" } })), 422, "read-as-before"),
+        (retry(json!({ "only": "processed" })), 422, "not-accepted"),
+        (retry(json!({ "reading": { "sheet": "January" } })), 422, "not-accepted"),
+        (retry(json!({ "reading": [] })), 422, "not-accepted"),
+        (retry(json!({ "all": true })), 422, "not-accepted"),
+        (program.request(Method::POST, &path).body("only=failed"), 415, "wrong-content-type"),
+        (retry(json!({})).header(KEY, "\u{e9}"), 400, "malformed"),
+    ] {
+        let told = problem(request.send().await.unwrap()).await;
+        assert_eq!(
+            (&told["status"], &told["type"]),
+            (&json!(status), &json!(format!("/api#{kind}"))),
+            "{told}"
+        );
+    }
+    let clean = made(csv(&program, "", "a,b\n1,2\n").send().await.unwrap()).await;
+    over(&program, &clean).await;
+    let none = program.post(&format!("{}/retry", path_of(&clean)), &json!({ "only": "failed" })).await;
+    assert_eq!(problem(none).await["type"], "/api#nothing-failed");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_import_is_looked_at_and_started_and_a_sheet_is_meant_in_any_case() {
+    let app = spawn_app().await;
+    let owner = app.signed_in().await;
+    let program = Program::of(&owner, &["read", "import"]).await;
+    let sheets = [
+        ("January", "", &*rows(&[&["id", "price"], &["1", "2.5"]])),
+        ("February", "", &*rows(&[&["id", "price"], &["7", "9"], &["8", "9"]])),
+    ];
+    let book = workbook(&sheets, "");
+    let upload = |fields: &[(&str, &str)]| form_of(&program, "orders.xlsx", &book, fields).send();
+    let held = made(upload(&[("look", "1")]).await.unwrap()).await;
+    assert_eq!((&held["state"], &held["runs"]), (&json!("Held"), &json!([])));
+    assert!(held["stateText"].as_str().unwrap().contains("kept until"), "{held}");
+    assert!(held.get("eventId").is_none(), "{held}");
+    let start =
+        |body: Value| program.request(Method::POST, &format!("{}/start", path_of(&held))).json(&body).send();
+    let told = problem(program.post(&format!("{}/retry", path_of(&held)), &json!({})).await).await;
+    assert_eq!((&told["status"], &told["type"]), (&json!(409), &json!("/api#not-started")));
+    for (body, named) in [
+        (json!({ "reading": { "sheet": "March" } }), "has no sheet"),
+        (json!({ "reading": { "header": "first" } }), "header line"),
+        (json!({ "sheet": "January" }), "`sheet`"),
+    ] {
+        let told = problem(start(body).await.unwrap()).await;
+        assert_eq!(told["status"], 422, "{told}");
+        assert!(told["detail"].as_str().unwrap().contains(named), "{told}");
+    }
+    answered(start(json!({ "reading": { "sheet": " FEBRUARY" } })).await.unwrap(), StatusCode::ACCEPTED)
+        .await;
+    let ended = over(&program, &held).await;
+    assert_eq!((&ended["state"], &ended["runs"][0]["processedItems"]), (&json!("Completed"), &json!(2)));
+    assert_eq!(ended["reading"]["sheet"], json!({ "value": "February", "how": "chosen" }));
+    let again = answered(start(json!({})).await.unwrap(), StatusCode::ACCEPTED).await;
+    assert_eq!(again["state"], "Completed", "an import is started once");
+
+    let chosen = made(upload(&[("sheet", "february"), ("look", "0")]).await.unwrap()).await;
+    assert_eq!(over(&program, &chosen).await["runs"][0]["processedItems"], 2);
+    let retry = json!({ "reading": { "sheet": "january" } });
+    let retried = made(program.post(&format!("{}/retry", path_of(&chosen)), &retry).await).await;
+    let ended = over(&program, &retried).await;
+    assert_eq!(
+        (&ended["runs"][0]["processedItems"], &ended["reading"]["sheet"]["value"]),
+        (&json!(1), &json!("January"))
+    );
+    app.stop().await;
+}
