@@ -3,7 +3,6 @@
 use std::{
     io::{self, IsTerminal, Write},
     process::ExitCode,
-    task::Poll,
 };
 
 use anyhow::{anyhow, bail};
@@ -20,7 +19,7 @@ use rustix::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use tikv_jemallocator::Jemalloc;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// glibc keeps what its threads free: after an import of 4 GB it held 120 MiB, this allocator 20 MiB.
@@ -83,11 +82,13 @@ fn refuse(why: &dyn std::fmt::Display) -> ExitCode {
 async fn serve(config: Config) -> anyhow::Result<()> {
     let data_dir = config.data_dir.clone();
     let app = app::start(config).await?;
+    // Before it is announced: a program that reads it may stop us at once.
+    let mut stop = StopSignals::catch()?;
     if let Err(error) = announce(&app, &data_dir.display().to_string()) {
         // The server runs even if standard output is closed.
         tracing::warn!(%error, "cannot write to standard output");
     }
-    stopped().await?;
+    stop.received().await;
     tracing::info!("stopping; running steps may finish");
     app.stop().await;
     Ok(())
@@ -108,21 +109,36 @@ fn announce(app: &App, data_dir: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Waits for Ctrl-C, SIGTERM or, when the terminal is closed, SIGHUP.
-async fn stopped() -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    // A handler for SIGHUP would undo `nohup`.
-    let mut hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
-    let hung_up = async {
-        match &mut hangup {
-            Some(hangup) => hangup.recv().await,
-            None => std::future::pending().await,
+/// Ctrl-C, SIGTERM and, when the terminal is closed, SIGHUP.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+    /// None under `nohup`, which a handler would undo.
+    hangup: Option<Signal>,
+}
+
+impl StopSignals {
+    fn catch() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) },
+        })
+    }
+
+    /// Waits for one of them.
+    async fn received(&mut self) {
+        let hung_up = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = hung_up => {}
         }
-    };
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed,
-        _ = terminate.recv() => Ok(()),
-        _ = hung_up => Ok(()),
     }
 }
 
@@ -230,14 +246,8 @@ const STOPPED: &str = "Stopped. Nothing was changed.";
 
 /// The first line of standard input. A terminal does not show it.
 async fn read_password() -> anyhow::Result<Password> {
-    // The handler is installed before the echo is switched off: a signal that kills the process would leave
-    // it off.
-    let stopped = stopped();
-    tokio::pin!(stopped);
-    if let Poll::Ready(signal) = futures_util::poll!(&mut stopped) {
-        signal?;
-        bail!(STOPPED);
-    }
+    // Before the echo is switched off: a signal that kills the process would leave it off.
+    let mut stop = StopSignals::catch()?;
     let hidden = if io::stdin().is_terminal() { Some(HiddenInput::begin()?) } else { None };
     if hidden.is_some() {
         eprint!("Password: ");
@@ -248,7 +258,7 @@ async fn read_password() -> anyhow::Result<Password> {
     });
     let line = tokio::select! {
         line = reading => line??,
-        _ = stopped => {
+        () = stop.received() => {
             drop(hidden);
             // Ends the prompt's line.
             eprintln!();

@@ -14,6 +14,7 @@ use crate::{
         error::Error,
         json::{JsonOf, OptionalJsonOf},
         keyed::Keyed,
+        object::Object,
         problem::Problem,
         sheet::find_sheet,
         start::start as start_import,
@@ -31,7 +32,8 @@ pub struct RetryRequest {
     /// Absent: all rows.
     only: Option<OnlyRows>,
     /// Absent: it is detected anew.
-    reading: Option<ReadingRequest>,
+    #[schema(value_type = Option<ReadingRequest>)]
+    reading: Option<Object<ReadingRequest>>,
 }
 
 /// The rows that are run again.
@@ -47,7 +49,8 @@ pub enum OnlyRows {
 #[schema(example = json!({ "reading": { "header": 6 } }))]
 pub struct StartRequest {
     /// Absent: as was chosen with the upload.
-    reading: Option<ReadingRequest>,
+    #[schema(value_type = Option<ReadingRequest>)]
+    reading: Option<Object<ReadingRequest>>,
 }
 /// Cancel an import.
 ///
@@ -63,6 +66,9 @@ pub async fn cancel(
     imports: web::Data<Imports>,
     (engine, store): (web::Data<EngineName>, web::Data<Store>),
 ) -> Result<HttpResponse, Problem> {
+    if import.state() == ImportState::Held {
+        return Err(Error::NotStarted.into());
+    }
     if !imports.cancel(&import).await? {
         return Err(Error::NotFound.into());
     }
@@ -89,7 +95,7 @@ pub async fn retry(
         None => RetryOf::All,
         Some(OnlyRows::Failed) => RetryOf::Failed,
     };
-    let mut choices = value.reading.unwrap_or_default().choices()?;
+    let mut choices = value.reading.map_or_else(ReadingRequest::default, |reading| reading.0).choices()?;
     find_sheet(&mut choices, &by.import, &imports, &previewer).await??;
     let retry = imports.run_again(&by.import, kind, choices, keyed).await?;
     made(by.principal.user, retry, (&imports, &store), &engine).await
@@ -112,7 +118,7 @@ pub async fn start(
 ) -> Result<HttpResponse, Problem> {
     let import = by.import;
     let mut choices = match value.reading {
-        Some(reading) => reading.choices()?,
+        Some(Object(reading)) => reading.choices()?,
         None => import.row.choices.clone(),
     };
     if import.state() == ImportState::Held {

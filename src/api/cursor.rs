@@ -36,7 +36,7 @@ impl CursorsOf {
     /// The place of a cursor.
     ///
     /// # Errors
-    /// The cursor is of another list, or was not made here.
+    /// The cursor is of another list. Its owner can make one that leads anywhere in this one.
     pub fn place<'c>(&self, cursor: &'c str) -> Result<&'c str, Problem> {
         let place = cursor.rsplit_once('.').map(|(place, _)| place);
         place.filter(|place| self.cursor(place) == cursor).ok_or_else(wrong)

@@ -1,5 +1,7 @@
 //! `GET /api/v1/imports/{id}/processed.csv`, `failed.csv` and `failures`.
 
+use std::io;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
@@ -116,7 +118,7 @@ pub struct FailedRowJson {
     /// Absent if they are unknown, because the row is too long, or larger than 1 MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     fields: Option<Vec<String>>,
-    /// The row as it is in the file, at most 64 KiB of it. What its encoding does not have is U+FFFD.
+    /// The row as it is in the file, at most 64 KiB of it. Bytes that cannot be decoded are U+FFFD.
     raw: String,
 }
 
@@ -129,7 +131,7 @@ impl From<FailedLine> for FailedRowJson {
 #[utoipa::path(
     get, path = "/imports/{id}/failures", operation_id = "listFailedRows", tag = "imports",
     params(("id" = String, Path, description = "The id of the import.", example = "01KBC8Z3V5F0M3E2J8W4R7T9QX"), FailuresQuery),
-    responses((status = 200, description = "A page of failed rows.", body = FailedRowList, headers(("ETag" = String, description = "Tells whether it has changed."))), (status = 304, description = "It is as If-None-Match says, also after a wait.")),
+    responses((status = 200, description = "A page of failed rows.", body = FailedRowList, headers(("ETag" = String, description = "Tells whether it has changed."))), (status = 304, description = "It is as If-None-Match says.")),
     security(("token" = ["read"]), ("session" = [])),
 )]
 pub async fn failures(
@@ -152,6 +154,14 @@ pub async fn failures(
     let page = page.map_err(|error| match error {
         FailuresError::NoSuchPlace => cursor::wrong(),
         FailuresError::Store(error) => error.into(),
+        // The import was deleted in the meantime.
+        FailuresError::Storage(error) if error.kind() == io::ErrorKind::NotFound => Error::NotFound.into(),
+        // Its owner can make a cursor that leads into the middle of a row.
+        FailuresError::Storage(error)
+            if error.kind() == io::ErrorKind::InvalidData && query.cursor.is_some() =>
+        {
+            cursor::wrong()
+        }
         FailuresError::Storage(error) => error.into(),
     })?;
     let page = page.ok_or(Error::NothingWritten)?;

@@ -73,7 +73,7 @@ pub struct ImportList {
 #[utoipa::path(
     get, path = "/imports", operation_id = "listImports", tag = "imports",
     params(ListQuery),
-    responses((status = 200, description = "A page of imports, newest first.", body = ImportList, headers(("ETag" = String, description = "Tells whether it has changed."))), (status = 304, description = "It is as If-None-Match says, also after a wait.")),
+    responses((status = 200, description = "A page of imports, newest first.", body = ImportList, headers(("ETag" = String, description = "Tells whether it has changed."))), (status = 304, description = "It is as If-None-Match says.")),
     security(("token" = ["read"]), ("session" = [])),
 )]
 pub async fn list(

@@ -1,6 +1,6 @@
 //! `POST /api/v1/imports`: a form with a file or an address, a CSV as it is, or an address in JSON.
 
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header::CONTENT_ENCODING, web};
 use serde::Deserialize;
 use url::form_urlencoded;
 
@@ -13,6 +13,7 @@ use crate::{
         error::Error,
         json,
         keyed::Keyed,
+        object::Object,
         problem::Problem,
         reading_fields::ReadingFields,
         upload::{self, LOOK_FIELD, UploadRequest, Uploads, is_look},
@@ -30,7 +31,8 @@ pub struct AddressRequest {
     url: String,
     /// What the file is called, whatever its server says.
     name: Option<String>,
-    reading: Option<ReadingRequest>,
+    #[schema(value_type = Option<ReadingRequest>)]
+    reading: Option<Object<ReadingRequest>>,
 }
 
 /// A form with a file or an address. How it is read is said as on the page.
@@ -72,6 +74,9 @@ pub struct BodyQuery {
 /// The types of a body, for people.
 const TYPES: &str = "Send a form (multipart/form-data) with a file, a CSV as the body (text/csv), or an address as JSON \
                      (application/json).";
+/// Why a body with a content coding is refused: it would be read as if it had none.
+const CODED: &str = "Send the body without Content-Encoding. A file that is packed, such as .gz, is recognised by its \
+                     content.";
 /// Import a file or the file at an address.
 ///
 /// A form has the file, or the address, and how it is read. A body of the type text/csv is the file itself, and the query says what a form would. A file that is only looked at (look) waits to be started.
@@ -94,6 +99,9 @@ pub async fn make(
     (engine, store): (web::Data<EngineName>, web::Data<Store>),
 ) -> Result<HttpResponse, Problem> {
     let owner = caller.principal.user;
+    if request.headers().contains_key(CONTENT_ENCODING) {
+        return Err(Problem::WrongType(CODED));
+    }
     let by = UploadRequest { request: &request, owner, keyed: Keyed::of(&request)? };
     let query = request.query_string();
     let kind = request.content_type().to_ascii_lowercase();
@@ -109,7 +117,7 @@ pub async fn make(
         let AddressRequest { url, name, reading } = json::parse(&body)?;
         let address = upload::address(&url)?;
         let name = name.map(|name| FileName::from_client(&name));
-        let choices = reading.unwrap_or_default().choices()?;
+        let choices = reading.map_or_else(ReadingRequest::default, |reading| reading.0).choices()?;
         uploads.take_address(by, &body, (&address, name), choices).await?
     } else {
         return Err(Problem::WrongType(TYPES));

@@ -39,7 +39,7 @@ pub struct MyToken {
 /// Whose token it is, and what it allows.
 #[utoipa::path(
     get, path = "/me", operation_id = "showAccount", tag = "account",
-    responses((status = 200, description = "The account.", body = Me, headers(("ETag" = String, description = "Tells whether it has changed."))), (status = 304, description = "It is as If-None-Match says, also after a wait.")),
+    responses((status = 200, description = "The account.", body = Me, headers(("ETag" = String, description = "Tells whether it has changed."))), (status = 304, description = "It is as If-None-Match says.")),
     security(("token" = []), ("session" = [])),
 )]
 pub async fn show(caller: ApiPrincipal<WithAnyScope>, request: HttpRequest) -> Result<HttpResponse, Problem> {

@@ -32,7 +32,7 @@ use crate::http::{
             A list has the members data and next. The next page is the same request with cursor set to next, until next is \
             null.\n\n\
             A POST that makes something takes an Idempotency-Key. If the same request comes again with it within 24 hours, \
-            it makes nothing more and gets the first answer again; another request with it gets 409.\n\n\
+            it makes nothing more and gets the same import or token; another request with it gets 409.\n\n\
             A GET answers with an ETag, and 304 if that is sent as If-None-Match and nothing has changed. RateLimit says \
             how many requests are left; after 429, Retry-After says how many seconds to wait.\n\n\
             An error is application/problem+json (RFC 9457). Its type is one of the problems below, and its detail is a \
@@ -74,7 +74,7 @@ const PROBLEMS_OF: [(&str, &[u16]); 15] = [
     ("downloadFailedRows", &[400, 404, 409, 412, 416]),
     ("listFailedRows", &[400, 404, 409]),
     ("startImport", &[400, 404, 408, 413, 415, 422, 507]),
-    ("cancelImport", &[404]),
+    ("cancelImport", &[404, 409]),
     ("retryImport", &[400, 404, 408, 409, 410, 413, 415, 422, 507]),
     ("deleteImport", &[404, 409]),
     ("showAccount", &[]),
@@ -144,14 +144,14 @@ fn name(status: u16) -> String {
 
 fn problem(status: u16, meaning: &str) -> Response {
     let schema = RefOr::Ref(Ref::from_schema_name("Problem"));
-    let number = || ObjectBuilder::new().schema_type(Type::String);
+    let text = || ObjectBuilder::new().schema_type(Type::String);
     let mut response =
         ResponseBuilder::new().description(meaning).content(MEDIA_TYPE, Content::new(Some(schema)));
     if status == 401 {
-        response = response.header("WWW-Authenticate", HeaderBuilder::new().schema(number()).build());
+        response = response.header("WWW-Authenticate", HeaderBuilder::new().schema(text()).build());
     }
     if status == 429 || status == 503 {
-        response = response.header("Retry-After", HeaderBuilder::new().schema(number()).build());
+        response = response.header("Retry-After", HeaderBuilder::new().schema(text()).build());
     }
     response.build()
 }

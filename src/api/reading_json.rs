@@ -9,7 +9,7 @@ use crate::{
     results::findings::Findings,
 };
 
-/// How a file is read. The values are those that a request may choose.
+/// How a file is read. The values are those that a request may choose, except that 0 rows of a header are none.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Reading)]

@@ -19,6 +19,10 @@ use crate::{
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The secret of a token that is made once is derived from its request, so the request's key must be hard to guess. A
+/// random UUID in base64 has so many characters.
+const LEAST_KEY: usize = 22;
+
 /// Ten years. A longer life is a typing error, or means that the token should never expire.
 const MOST_DAYS: u32 = 3_650;
 
@@ -85,7 +89,7 @@ pub struct TokenList {
 /// The tokens of the account, without their secrets.
 #[utoipa::path(
     get, path = "/tokens", operation_id = "listTokens", tag = "account",
-    responses((status = 200, description = "All tokens, newest first.", body = TokenList, headers(("ETag" = String, description = "Tells whether it has changed."))), (status = 304, description = "It is as If-None-Match says, also after a wait.")),
+    responses((status = 200, description = "All tokens, newest first.", body = TokenList, headers(("ETag" = String, description = "Tells whether it has changed."))), (status = 304, description = "It is as If-None-Match says.")),
     security(("token" = ["tokens"]), ("session" = [])),
 )]
 pub async fn list(
@@ -111,6 +115,12 @@ pub async fn make(
 ) -> Result<HttpResponse, Problem> {
     let (user, new) = (by.principal.user, value.checked()?);
     let (secret, token) = match Keyed::with_body(&request, &bytes)? {
+        Some(request) if request.key.as_str().len() < LEAST_KEY => {
+            let sentence = format!(
+                "The Idempotency-Key of a token has at least {LEAST_KEY} characters: send a random UUID."
+            );
+            return Err(Problem::NotAccepted(sentence));
+        }
         Some(request) => accounts.make_token_once(user, new, &request).await?,
         None => accounts.make_token(user, new).await?,
     };

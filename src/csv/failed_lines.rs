@@ -98,7 +98,9 @@ impl<F: BufRead, R: BufRead> FailedLines<F, R> {
         let Some(cells) = self.take_cells()? else { return Ok(None) };
         let [line, column, reason] = IN_FRONT;
         let text = |at: usize| cells.texts.get(at).map(|text| lossy(without_guard(text)).into_owned());
-        let missing = |name: &str| io::Error::other(format!("a line of failed records has no {name}"));
+        let missing = |name: &str| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("a line of failed records has no {name}"))
+        };
         let line = text(0).and_then(|text| text.parse().ok()).ok_or_else(|| missing(line))?;
         let column = text(1).ok_or_else(|| missing(column))?;
         let reason = text(2).ok_or_else(|| missing(reason))?;

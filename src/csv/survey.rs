@@ -14,6 +14,9 @@ const FRONT: usize = 16 << 10;
 /// The longest word that is kept whole from one chunk to the next. Longer ones are taken in pieces.
 const LONGEST_OPEN: usize = 4 << 10;
 
+/// How many characters of another encoding may be UTF-8 by chance for each line that is not.
+const MOST_BY_CHANCE: u64 = 16;
+
 /// What all bytes of a file say about its encoding. It is stored with the file, and has some KB at most.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Survey {
@@ -198,9 +201,11 @@ impl Survey {
         }
     }
 
-    /// One broken record may have more characters than all others.
+    /// One broken record may have more characters than all others. Where several lines are broken, some characters of
+    /// the others may be UTF-8 by chance: in GBK one of two words for a sex is.
     fn has_good_lines(&self) -> bool {
-        self.bad_lines > 0 && self.in_good_lines >= self.bad_lines
+        let by_chance = if self.bad_lines == 1 { 1 } else { MOST_BY_CHANCE };
+        self.bad_lines > 0 && self.in_good_lines >= self.bad_lines.saturating_mul(by_chance)
     }
 
     /// Whether a byte-order mark says the encoding.

@@ -124,7 +124,7 @@ struct Decoding {
     read: u64,
     decoder: ToUtf8,
     bytes: Vec<u8>,
-    /// The last block was empty.
+    /// The whole file was read.
     is_over: bool,
 }
 
@@ -135,7 +135,7 @@ impl Decoding {
         Ok(Self { file, size, read: 0, decoder, bytes: Vec::new(), is_over: false })
     }
 
-    /// Decodes the next block into `text`, which is empty once there are no more. Blocks.
+    /// Decodes the next block into `text`. It is empty after the one in which the file is over. Blocks.
     fn next(&mut self, text: &mut Vec<u8>) -> io::Result<()> {
         text.clear();
         if self.is_over {

@@ -14,7 +14,7 @@ use std::{
 
 use self::{
     ahead::{BlockResult, Blocks, Closing},
-    front::Front,
+    front::UnreadPart,
     parts::Parts,
     reader::Reader,
 };
@@ -79,7 +79,7 @@ impl Task {
         file.seek(SeekFrom::Start(self.start.byte))?;
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let helpers = self.idle.min(cores - 1).min(MOST_HELPERS);
-        let front = Front::new(file, plan.size - self.start.byte);
+        let front = UnreadPart::new(file, plan.size - self.start.byte);
         let blocks = Blocks::new(plan, stop, front, helpers);
         self.progress.begin_reading(self.before, self.start.byte);
         let pass = Pass::resume(&plan.layout, self.start, self.past, plan.max_record_bytes);
@@ -148,13 +148,13 @@ impl StepReader<'_> {
         }
         let ahead = if self.needs_more { self.take_bytes()? } else { None };
         let consumed = match ahead {
-            Some(ahead) => {
-                self.take_ahead(*ahead);
-                0
+            Some(ahead) => self.take_ahead(*ahead),
+            None => {
+                let consumed = self.reader.read(&self.buffer, self.eof, self.stop, &mut self.out);
+                self.buffer.drain(..consumed);
+                consumed
             }
-            None => self.reader.read(&self.buffer, self.eof, self.stop, &mut self.out),
         };
-        self.buffer.drain(..consumed);
         if let Some(reservation) = &mut self.reservation {
             reservation.take(self.out.bytes())?;
         }
@@ -171,7 +171,9 @@ impl StepReader<'_> {
             self.task.progress.set_stretches(stretches);
         }
         self.task.progress.advance(self.task.before.plus(self.done.counts), byte);
-        self.needs_more = consumed == 0 || self.buffer.len() < BLOCK;
+        // A block that is taken before the bytes in front of it are read was read ahead in vain.
+        let most_left = if self.blocks.has_helpers() { 1 } else { BLOCK };
+        self.needs_more = consumed == 0 || self.buffer.len() < most_left;
         Ok(!(self.eof && self.buffer.is_empty()) && (byte < self.stop || !pass.at_boundary()))
     }
 
@@ -202,15 +204,16 @@ impl StepReader<'_> {
         Ok(ahead)
     }
 
-    /// Takes the records of a block.
-    fn take_ahead(&mut self, ahead: BlockResult) {
-        let BlockResult { mut out, stretches, end, past, .. } = ahead;
+    /// Takes the records of a block. Returns how many of its bytes they are.
+    fn take_ahead(&mut self, ahead: BlockResult) -> usize {
+        let BlockResult { mut out, stretches, end, past, consumed } = ahead;
         let plan = &self.task.plan;
         let cursor = Cursor { record: self.reader.pass.cursor().record + end.record, ..end };
         self.out.follow_with(&mut out);
         self.blocks.give_back(out.processed);
         let pass = Pass::resume(&plan.layout, cursor, past, plan.max_record_bytes);
         self.reader.skip_to(pass, self.out.counts, &stretches);
+        consumed
     }
 
     fn finish(self) -> Result<Rows, FailureReason> {

@@ -28,10 +28,17 @@ impl Imports {
             why: format!("event_id: {}", import.event_id),
         })?;
         let event = self.shared.event_of(&import, &seed, UnixMillis::now());
-        // Subscribed before the write, and done in a separate task, as for a new import.
-        let news = self.shared.progress.watch(&import.event_id);
+        // Done in a separate task, as for a new import.
         let imports = self.clone();
         let starting = self.shared.tasks.spawn(store::as_here(async move {
+            // One after the other: another start that subscribes would take the news of the one that succeeds.
+            let _turn = imports.shared.starting.lock().await;
+            let recorded = imports.shared.store.import(import.id).await?;
+            if recorded.is_none_or(|recorded| recorded.held_until.is_none()) {
+                return Ok(());
+            }
+            // Subscribed before the write.
+            let news = imports.shared.progress.watch(&import.event_id);
             match imports.shared.store.start_import(&event, &import.choices).await {
                 Ok(true) => imports.begin(import, news).await,
                 Ok(false) => {}

@@ -98,6 +98,7 @@ impl Imports {
                 let id = import.row.id;
                 if unfinished.len() <= limit as usize
                     && before.is_none_or(|before| id < before)
+                    && unsearched.is_none_or(|end| id > end)
                     && !import.state().is_final()
                     && import.state().as_str() == state.as_str()
                     && of_any_state.takes_unfinished(id, import.file_name())

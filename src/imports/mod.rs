@@ -106,6 +106,8 @@ struct Shared {
     outbox: Notify,
     /// The imports whose events are being sent, and how to abort that.
     sending: Mutex<HashMap<ImportId, CancellationToken>>,
+    /// Held while a held import is started.
+    starting: tokio::sync::Mutex<()>,
     tasks: Tasks,
 }
 
@@ -128,6 +130,7 @@ impl Imports {
             names: Names::default(),
             outbox: Notify::new(),
             sending: Mutex::default(),
+            starting: tokio::sync::Mutex::default(),
             tasks: Tasks::on_this_runtime(),
         };
         Self { shared: Arc::new(shared) }

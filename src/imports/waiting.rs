@@ -16,7 +16,14 @@ use crate::base::ids::ImportId;
 
 /// Those who wait, by import. Clones share them.
 #[derive(Clone, Default)]
-pub(super) struct Waiters(Arc<Mutex<HashMap<ImportId, Arc<Notify>>>>);
+pub(super) struct Waiters(Arc<Mutex<HashMap<ImportId, Waited>>>);
+
+/// An import that somebody waits for.
+#[derive(Default)]
+struct Waited {
+    changed: Arc<Notify>,
+    waiters: usize,
+}
 
 /// Waits for changes of an import.
 pub struct Waiter {
@@ -27,18 +34,23 @@ pub struct Waiter {
 
 impl Waiters {
     pub(super) fn of(&self, import: ImportId) -> Waiter {
-        let changed = Arc::clone(self.lock().entry(import).or_default());
+        let changed = {
+            let mut waiting = self.lock();
+            let waited = waiting.entry(import).or_default();
+            waited.waiters += 1;
+            Arc::clone(&waited.changed)
+        };
         Waiter { waiters: self.clone(), import, changed }
     }
 
     /// To be called after each change of an import.
     pub(super) fn wake(&self, import: ImportId) {
-        if let Some(changed) = self.lock().get(&import) {
-            changed.notify_waiters();
+        if let Some(waited) = self.lock().get(&import) {
+            waited.changed.notify_waiters();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ImportId, Arc<Notify>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ImportId, Waited>> {
         // The map is consistent after each statement.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -66,9 +78,11 @@ impl Change<'_> {
 impl Drop for Waiter {
     fn drop(&mut self) {
         let mut waiting = self.waiters.lock();
-        // This one, and the one in the map.
-        if Arc::strong_count(&self.changed) <= 2 {
-            waiting.remove(&self.import);
+        if let Some(waited) = waiting.get_mut(&self.import) {
+            waited.waiters -= 1;
+            if waited.waiters == 0 {
+                waiting.remove(&self.import);
+            }
         }
     }
 }

@@ -209,7 +209,9 @@ fn narrowed(filter: &Filter, order: Order) -> (String, String) {
         Some(StateFilter::Lost) => Some("'Lost'"),
         Some(StateFilter::Held) => Some("'Held'"),
     };
-    let (columns, is) = match state {
+    // With failed rows the index of those is used, which does not name the state.
+    let by_state = state.filter(|_| !filter.has_failed_rows);
+    let (columns, is) = match by_state {
         None => (vec!["import.account_id", "import.id"], "$1".to_owned()),
         Some(state) => (vec!["import.account_id", "import.state", "import.id"], format!("$1, {state}")),
     };
@@ -219,7 +221,12 @@ fn narrowed(filter: &Filter, order: Order) -> (String, String) {
     match filter.state {
         Some(StateFilter::InProgress) => conditions.push_str(" AND import.state IS NULL"),
         Some(StateFilter::WithFailedRows) => conditions.push_str(" AND import.failed_rows > 0"),
-        _ if filter.has_failed_rows => conditions.push_str(" AND import.failed_rows > 0"),
+        _ if filter.has_failed_rows => {
+            conditions.push_str(" AND import.failed_rows > 0");
+            if let Some(state) = state {
+                conditions.push_str(&format!(" AND import.state = {state}"));
+            }
+        }
         _ => {}
     }
     if filter.name.is_some() {

@@ -35,8 +35,8 @@ impl IdempotencyKey {
         &self.0
     }
 
-    /// The key that is recorded in its place if it is a secret. Its prefix cannot be left out, so that it is the key
-    /// of no other request.
+    /// The key that is recorded in its place if it is a secret. It contains a space, which the key
+    /// of no request does.
     #[must_use]
     pub fn hidden(&self) -> Self {
         Self(format!("sha256 {}", hex::encode(Sha256::digest(self.0.as_bytes()))))

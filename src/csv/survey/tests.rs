@@ -199,6 +199,10 @@ fn a_few_broken_characters_leave_a_file_utf_8() {
     // The name in line 4 is in Windows-1252.
     let mixed = b"id,name\n1,Zo\xc3\xab\n2,\xc3\x85sa\n3,Ren\xe9e\n4,J\xc3\xbcrgen\n5,\xc3\x98yvind\n";
     assert_eq!(found(mixed), ("UTF-8", How::Guess));
+    // In GBK the word for women is a character of UTF-8, and that for men is not.
+    let sexes =
+        [&b"\xb1\xe0\xba\xc5,\xd0\xd4\xb1\xf0\n"[..], &b"1,\xc5\xae\n2,\xc4\xd0\n".repeat(20)].concat();
+    assert_eq!(found(&sexes).0, "gb18030");
     // The broken record has more characters than all others.
     let one = b"id,name\n1,Zo\xc3\xab\n2,Anna\n3,M\xfcller Stra\xdfe\n4,Bo\n";
     assert_eq!(found(one), ("UTF-8", How::Guess));

@@ -51,6 +51,8 @@ fn is_dbase(head: &[u8]) -> bool {
         && *month <= 12
         && *day <= 31
         && header > 64
+        // Reserved.
+        && head[30..32] == [0, 0]
         && !name.is_empty()
         && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
         && b"CNDLMFBGPQTVWIYX@O+0".contains(&column[11])

@@ -20,9 +20,6 @@ use super::{
     members::{Members, SmallMembers, XzMember},
 };
 
-/// The most memory that a decoder may use for what it refers back to: enough for `xz -9` and `zstd -20`.
-pub(super) const MOST_MEMORY: u64 = 65 << 20;
-
 /// Zstandard's window is kept up to twice.
 const MOST_WINDOW: u64 = 32 << 20;
 

@@ -10,7 +10,8 @@ use bzip2::bufread::BzDecoder;
 use flate2::bufread::GzDecoder;
 use lzma_rust2::XzReader;
 
-use super::decoders::MOST_MEMORY;
+/// The most memory that a decoder may use for what it refers back to: enough for `xz -9` and `zstd -20`.
+pub(super) const MOST_MEMORY: u64 = 65 << 20;
 
 /// A member with fewer bytes than this is small.
 const SMALL: u64 = 64;

@@ -98,7 +98,7 @@ pub enum UnpackError {
     Bomb { packing: Packing },
     #[error(
         "The {packing} needs more than {} of memory to be unpacked. Pack the file with a lower level, or import it without packing it.",
-        bytes_at_most(decoders::MOST_MEMORY)
+        bytes_at_most(members::MOST_MEMORY)
     )]
     NeedsMemory { packing: Packing },
     #[error("The {0} needs a dictionary to be unpacked. Pack the file without one, or import it as it is.")]

@@ -11,20 +11,16 @@ use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{BLOCK, front::Front, reader::Reader};
+use super::{
+    BLOCK,
+    front::{FileBlock, UnreadPart},
+    reader::Reader,
+};
 use crate::{
     csv::{Cursor, Output, Pass, Past, Stretches},
     function::failure::FailureReason,
     results::Plan,
 };
-
-/// A part of the file.
-pub(super) struct FileBlock {
-    pub(super) bytes: Vec<u8>,
-    /// Where it begins. The records before it are not counted.
-    pub(super) start: Cursor,
-    pub(super) eof: bool,
-}
 
 /// The records of a block from its start on.
 pub(super) struct BlockResult {
@@ -57,7 +53,7 @@ pub(super) struct Blocks<'p> {
     /// How many threads help.
     helpers: usize,
     /// Locked before `state`, by the thread that reads the next block.
-    front: Mutex<Front>,
+    front: Mutex<UnreadPart>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -83,7 +79,7 @@ enum Entry {
 }
 
 impl<'p> Blocks<'p> {
-    pub(super) fn new(plan: &'p Plan, stop: u64, front: Front, helpers: usize) -> Self {
+    pub(super) fn new(plan: &'p Plan, stop: u64, front: UnreadPart, helpers: usize) -> Self {
         let (front, state) = (Mutex::new(front), Mutex::default());
         Self { plan, stop, helpers, front, state, changed: Condvar::new() }
     }
@@ -93,7 +89,7 @@ impl<'p> Blocks<'p> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_front(&self) -> MutexGuard<'_, Front> {
+    fn lock_front(&self) -> MutexGuard<'_, UnreadPart> {
         self.front.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -136,9 +132,9 @@ impl<'p> Blocks<'p> {
         Ok(self.take_first())
     }
 
-    /// Reads the next block of the file, and appends it to the queue. A block that does not begin with a record is
-    /// not read ahead.
-    fn push_next(&self, front: &mut Front) -> Result<(), FailureReason> {
+    /// Reads the next block of the file, and appends it to the queue. One that does not begin with
+    /// a record of this step is not read ahead.
+    fn push_next(&self, front: &mut UnreadPart) -> Result<(), FailureReason> {
         let is_to_be_read = front.is_ahead(self.stop);
         let buffer = self.spare();
         let block = front.read_block(self.plan, buffer)?;
@@ -212,9 +208,10 @@ impl<'p> Blocks<'p> {
         state.has_next && state.queue.len() < self.most_queued()
     }
 
-    /// Enough that no thread often waits for another, which takes as long as reading half a block.
+    /// Enough that no thread often waits for another: waking one takes as long as reading half a block. Each has a block
+    /// and its outputs in memory.
     fn most_queued(&self) -> usize {
-        2 * self.helpers + 2
+        self.helpers + 2
     }
 
     fn read_ahead(&self) {

@@ -6,15 +6,23 @@ use std::{
     mem,
 };
 
-use super::{BLOCK, ahead::FileBlock};
+use super::BLOCK;
 use crate::{
     csv::{Cursor, likely_records},
     function::failure::FailureReason,
     results::Plan,
 };
 
+/// A part of the file.
+pub(super) struct FileBlock {
+    pub(super) bytes: Vec<u8>,
+    /// Where it begins. The records before it are not counted.
+    pub(super) start: Cursor,
+    pub(super) eof: bool,
+}
+
 /// The part of the file that was not read yet.
-pub(super) struct Front {
+pub(super) struct UnreadPart {
     file: File,
     unread: u64,
     /// The bytes behind the last block.
@@ -25,7 +33,7 @@ pub(super) struct Front {
     pub(super) failure: Option<FailureReason>,
 }
 
-impl Front {
+impl UnreadPart {
     /// `file` is at its next byte, and has so many bytes left.
     pub(super) fn new(file: File, unread: u64) -> Self {
         Self { file, unread, carry: Vec::new(), next: None, failure: None }

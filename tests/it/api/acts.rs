@@ -140,3 +140,31 @@ async fn an_import_is_looked_at_and_started_and_a_sheet_is_meant_in_any_case() {
     );
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_held_import_is_not_cancelled_and_a_reading_is_an_object() {
+    let app = spawn_app().await;
+    let owner = app.signed_in().await;
+    let program = Program::of(&owner, &["read", "import"]).await;
+    let held = made(csv(&program, "?look=1", "a,b\n1,2\n").send().await.unwrap()).await;
+    let path = path_of(&held);
+    let cancel = program.request(Method::POST, &format!("{path}/cancel")).send().await.unwrap();
+    let problem_of_cancel = problem(cancel).await;
+    assert_eq!(
+        (&problem_of_cancel["status"], &problem_of_cancel["type"]),
+        (&json!(409), &json!("/api#not-started"))
+    );
+    let positional = json!({ "reading": [null, null, "semicolon", null, null, null, null] });
+    let start = program.request(Method::POST, &format!("{path}/start")).json(&positional);
+    assert_eq!(problem(start.send().await.unwrap()).await["status"], 422);
+    let coded = csv(&program, "?name=a.csv", "a,b\n1,2\n").header("content-encoding", "deflate");
+    assert_eq!(problem(coded.send().await.unwrap()).await["status"], 415);
+
+    // Several starts at once are one.
+    let start = || program.request(Method::POST, &format!("{path}/start")).send();
+    let (one, two) = tokio::join!(start(), start());
+    assert_eq!([one.unwrap().status(), two.unwrap().status()], [StatusCode::ACCEPTED; 2]);
+    let over = over(&program, &held).await;
+    assert_eq!((&over["state"], over["runs"].as_array().unwrap().len()), (&json!("Completed"), 1));
+    app.stop().await;
+}

@@ -214,13 +214,16 @@ async fn a_request_for_a_token_that_is_sent_again_gets_the_same_one() {
             .await
             .unwrap()
     };
-    let first: Value = ask("one", &new).await.json().await.unwrap();
-    let again = ask("\"one\"", &new).await;
+    let [one, two] = ["8e03978e-40d5-43dd-bc93-6894a57f9324", "5f0a4c1e-71f9-4f0c-9d0b-2a1f6f3c7e55"];
+    // The secret is derived from the key.
+    assert_eq!(problem(ask("guessable-2026-11-29", &new).await).await["status"], 422);
+    let first: Value = ask(one, &new).await.json().await.unwrap();
+    let again = ask(&format!("\"{one}\""), &new).await;
     assert_eq!(again.status(), StatusCode::CREATED);
     assert_eq!(again.json::<Value>().await.unwrap(), first);
-    let second: Value = ask("two", &new).await.json().await.unwrap();
+    let second: Value = ask(two, &new).await.json().await.unwrap();
     assert_ne!(second["token"], first["token"]);
-    let other = problem(ask("one", &json!({ "name": "other", "scopes": ["read"] })).await).await;
+    let other = problem(ask(one, &json!({ "name": "other", "scopes": ["read"] })).await).await;
     assert_eq!((&other["status"], &other["type"]), (&json!(409), &json!("/api#key-used")));
     let secret = first["token"].as_str().unwrap();
     let me = owner.foreign_request(Method::GET, "/api/v1/me").bearer_auth(secret).send().await.unwrap();
@@ -230,7 +233,7 @@ async fn a_request_for_a_token_that_is_sent_again_gets_the_same_one() {
 
     let end = owner.request(Method::DELETE, &format!("/api/v1/tokens/{}", first["id"].as_str().unwrap()));
     assert_eq!(end.send().await.unwrap().status(), StatusCode::NO_CONTENT);
-    assert_eq!(problem(ask("one", &new).await).await["status"], 404, "it was made once, and ended");
+    assert_eq!(problem(ask(one, &new).await).await["status"], 404, "it was made once, and ended");
     let listed: Value = owner.get("/api/v1/tokens").await.json().await.unwrap();
     assert_eq!(listed["data"].as_array().unwrap().len(), 1);
     app.stop().await;
