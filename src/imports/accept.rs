@@ -131,7 +131,7 @@ impl Imports {
         name: Option<FileName>,
         options: ImportOptions,
     ) -> Result<Accepted, AcceptError> {
-        let (id, receiving_at) = (ImportId::generate(), UnixMillis::now());
+        let (receiving_at, id) = (UnixMillis::now(), ImportId::generate());
         let has_chosen_name = name.is_some();
         let file_name = name.unwrap_or_else(|| FileName::from(address));
         let bytes = Bytes::At(SourceUrl::from(address.url().to_string()));
@@ -207,7 +207,8 @@ impl Imports {
             source_url,
             failed_rows_of,
             receiving_at,
-            received_at: now,
+            // The time that lists are narrowed by.
+            received_at: id.made_at(),
             event_id: seed.event_id(0),
             sent_at: None,
             refused: None,

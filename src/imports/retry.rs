@@ -167,7 +167,7 @@ impl Imports {
 
     /// Runs all of `parent` again. Returns the retry, whether it is new or not.
     async fn retry_all(&self, parent: &Owned, options: ImportOptions) -> Result<Accepted, RetryError> {
-        let (id, began) = (ImportId::generate(), UnixMillis::now());
+        let (began, id) = (UnixMillis::now(), ImportId::generate());
         let choices = options.choices.clone();
         let original = &parent.row;
         // The bytes that were read, not the current file at the address, unless they never arrived whole. Failed
@@ -204,7 +204,7 @@ impl Imports {
         size: u64,
         options: ImportOptions,
     ) -> Result<Accepted, RetryError> {
-        let (id, began) = (ImportId::generate(), UnixMillis::now());
+        let (began, id) = (UnixMillis::now(), ImportId::generate());
         let bytes = Bytes::FailedRowsOf(run.clone(), size);
         self.record_retry(parent, RetryOf::Failed, id, (bytes, None), began, options).await
     }

@@ -79,9 +79,8 @@ struct Front {
 }
 
 impl Front {
-    async fn start(port: u16, upstream: u16) -> Self {
+    fn start(listener: TcpListener, upstream: u16) -> Self {
         let stands_still = Arc::new(AtomicBool::new(false));
-        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let still = Arc::clone(&stands_still);
         tokio::spawn(async move {
             while let Ok((browser, _)) = listener.accept().await {
@@ -113,14 +112,16 @@ impl Front {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_is_seen_to_arrive_to_stall_and_can_be_stopped() {
-    let (port, upstream) = (free_port(), free_port());
-    let public = format!("http://127.0.0.1:{port}").parse().unwrap();
+    // Bound before anything else starts that may take the port.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = free_port();
+    let public = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
         config.listen = ([127, 0, 0, 1], upstream).into();
         config.public_url = Some(public);
     })
     .await;
-    let front = Front::start(port, upstream).await;
+    let front = Front::start(listener, upstream);
     let chromium = Chromium::start_signed_in(&app.origin, "/sign-up").await;
     let page = &chromium.driver;
     let path = chromium.folder().join("slow.csv");

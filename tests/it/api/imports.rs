@@ -300,3 +300,21 @@ async fn a_wait_ends_when_the_server_stops() {
     assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
     drop(busy);
 }
+
+#[tokio::test]
+async fn an_import_is_in_the_list_of_the_time_at_which_it_was_received() {
+    let app = spawn_app().await;
+    let owner = app.signed_in().await;
+    let program = Program::of(&owner, &["read"]).await;
+    for _ in 0..10 {
+        owner.upload("orders.csv", "a,b\n1,2\n").await;
+    }
+    let all = body(program.get("/api/v1/imports").await).await;
+    for import in all["data"].as_array().unwrap() {
+        let at = import["receivedAt"].as_str().unwrap();
+        let list = body(program.get(&format!("/api/v1/imports?since={at}&until={at}")).await).await;
+        let listed = list["data"].as_array().unwrap();
+        assert!(listed.iter().any(|listed| listed["id"] == import["id"]), "{at}: {list}");
+    }
+    app.stop().await;
+}
