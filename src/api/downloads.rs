@@ -14,7 +14,7 @@ use crate::{
     files::Storage,
     http::{
         caller::{ApiImport, ToRead},
-        download::download,
+        download::{download, run_with_outputs},
         error::Error,
         problem::Problem,
     },
@@ -145,11 +145,7 @@ pub async fn failures(
         Some(cursor) => read(of_this.place(cursor)?).ok_or_else(cursor::wrong)?,
         None => FailuresPlace::default(),
     };
-    if !import.state().is_final() {
-        return Err(Error::NotYet.into());
-    }
-    // Runs of other people's functions leave no files here.
-    let run = import.runs.iter().find(|run| run.is_ours()).ok_or(Error::NothingWritten)?;
+    let run = run_with_outputs(&import)?;
     let page = failures::page(&store, &storage, &run.row.run_id, from, MOST_ON_PAGE).await;
     let page = page.map_err(|error| match error {
         FailuresError::NoSuchPlace => cursor::wrong(),

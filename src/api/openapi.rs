@@ -88,11 +88,11 @@ const PROBLEMS_OF: [(&str, &[u16]); 15] = [
 const OF_ALL: [u16; 5] = [401, 403, 429, 500, 503];
 
 /// What a status means, for people.
-const MEANINGS: [(u16, &str); 15] = [
+const MEANINGS: [(u16, &str); 16] = [
     (400, "The query, the body, a cursor or the Idempotency-Key cannot be read."),
     (401, "There is no token, or it is not valid."),
     (403, "The token does not have the scope."),
-    (404, "There is none, or it belongs to somebody else."),
+    (404, "It does not exist, or belongs to another account."),
     (408, "The body did not arrive in time."),
     (409, "It is not possible now: the type says why."),
     (410, "The stored file of the import is gone."),
@@ -104,6 +104,7 @@ const MEANINGS: [(u16, &str); 15] = [
     (429, "Too many requests."),
     (500, "The error is in the server's log."),
     (503, "The database does not answer, or the server is busy or stopping."),
+    (507, "There is not enough free disk space."),
 ];
 
 /// Adds what all operations have in common.
@@ -116,7 +117,7 @@ impl Modify for Common {
         components.add_security_scheme("token", SecurityScheme::Http(token.build()));
         let cookie = ApiKey::Cookie(ApiKeyValue::new(session::COOKIE));
         components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
-        for (status, meaning) in MEANINGS.into_iter().chain([(507, "There is not enough free disk space.")]) {
+        for (status, meaning) in MEANINGS {
             components.responses.insert(name(status), RefOr::T(problem(status, meaning)));
         }
         for item in document.paths.paths.values_mut() {

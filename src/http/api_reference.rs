@@ -85,7 +85,7 @@ pub const PROBLEMS: [ProblemKind; 30] = [
     problem("bad-token", 401, "The token was copied incompletely, has expired, or was ended."),
     problem("missing-scope", 403, "The token does not have the scope that the route needs."),
     problem("cross-site", 403, "A session's cookie was sent without this server's address as Origin."),
-    problem("not-found", 404, "There is no such path, import or token, or it belongs to somebody else."),
+    problem("not-found", 404, "The path, import or token does not exist, or belongs to another account."),
     problem("nothing-written", 404, "The import wrote no rows to download."),
     problem("wrong-method", 405, "The path does not have this method; the header Allow says which it has."),
     problem("too-slow", 408, "The body did not arrive in time."),

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     files::{Segments, Storage},
-    imports::Snapshot,
+    imports::{RunSnapshot, Snapshot},
     inngest::RunStatus,
     results::outputs::{self, Outputs, Which},
     store::Store,
@@ -32,11 +32,7 @@ pub async fn download(
     store: &Store,
     storage: &Storage,
 ) -> Result<HttpResponse, Error> {
-    if !import.state().is_final() {
-        return Err(Error::NotYet);
-    }
-    // Runs of other people's functions leave no files here.
-    let run = import.runs.iter().find(|run| run.is_ours()).ok_or(Error::NothingWritten)?;
+    let run = run_with_outputs(import)?;
     let outputs = outputs::of(store, &run.row.run_id, which).await?.ok_or(Error::NothingWritten)?;
     let disposition = attachment_of(import.file_name(), which, &run.row.status);
     let parts = match storage.segments(&outputs.parts).await {
@@ -56,6 +52,15 @@ pub async fn download(
     };
     let read = |range| file.slice(&range).read();
     Ok(representation.answer(request, "text/csv; charset=utf-8", disposition, read))
+}
+
+/// The run of an import that is over which has written its outputs.
+pub fn run_with_outputs(import: &Snapshot) -> Result<&RunSnapshot, Error> {
+    if !import.state().is_final() {
+        return Err(Error::NotYet);
+    }
+    // Runs of other people's functions leave no files here.
+    import.runs.iter().find(|run| run.is_ours()).ok_or(Error::NothingWritten)
 }
 
 /// Whether the query asks for the form of the file that came in.

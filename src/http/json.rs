@@ -12,8 +12,8 @@ use super::{error::Error, error::is_timeout, object::Object, problem::Problem};
 /// The largest JSON that the API accepts, in bytes. Files come by other means.
 const MOST_JSON: usize = 64 << 10;
 
-/// Extractor of an object that only somebody whom `W` requires may send. It is read once that is known: extractors
-/// beside each other are tried at once, and a body that cannot be read would be judged before its sender.
+/// Extractor of an object whose sender `W` checks. The body is read only after that check: extractors beside each
+/// other run at once, and a body that cannot be read would be refused before its sender is.
 #[derive(Clone, Debug)]
 pub struct JsonOf<W, T> {
     pub by: W,

@@ -65,7 +65,7 @@ impl PackedSource {
         self.0.bytes.get()
     }
 
-    /// Whether nobody waits for what is unpacked any more.
+    /// Whether the receiver of what is unpacked has gone.
     pub(super) fn is_stopped(&self) -> bool {
         self.0.receiver.is_closed()
     }

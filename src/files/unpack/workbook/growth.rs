@@ -59,8 +59,8 @@ impl Growth {
     }
 }
 
-/// Counts what comes out of a part, and ends once nobody waits for it. Both are checked here as well as where packed
-/// bytes are read, because a few of those can hold very much.
+/// Counts what comes out of a part, and stops once its receiver has gone. Checking where packed bytes are read is not
+/// enough, because a few of those can hold very much.
 pub(super) struct Metered<R> {
     inner: R,
     growth: Rc<Growth>,
