@@ -27,7 +27,11 @@ impl Layout {
     pub(super) fn can_be_header(&self, content: &[u8]) -> bool {
         let first_name = self.header.first().map_or("", String::as_str);
         match content.first() {
-            Some(byte) if byte.is_ascii_alphanumeric() => content.starts_with(first_name.as_bytes()),
+            Some(byte) if byte.is_ascii_alphanumeric() => match first_name.as_bytes().first() {
+                // Most records differ in the first byte, which is compared without a call.
+                Some(first) => first == byte && content.starts_with(first_name.as_bytes()),
+                None => true,
+            },
             _ => {
                 let text = content.strip_prefix(b"\"").or(content.strip_prefix(b"'")).unwrap_or(content);
                 let front = &text[..text.len().min(first_name.len().saturating_add(LONGEST_SPACE))];

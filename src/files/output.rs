@@ -3,11 +3,17 @@
 use std::{
     fs::{self, File},
     io::{self, Write},
+    panic::resume_unwind,
     path::PathBuf,
+    thread::{self, JoinHandle},
 };
 
 use super::{Key, Storage, folder::sync_folder};
 use crate::base::ids::RunId;
+
+/// How many bytes are written before another thread stores them durably. Without it, all of them would be stored after
+/// the last one was written, while every core waits.
+const SYNCED_AT_ONCE: u64 = 32 << 20;
 
 /// An output that is being written. It is deleted if it is dropped before it is kept.
 #[derive(Debug)]
@@ -17,6 +23,9 @@ pub struct OutputFile {
     path: PathBuf,
     file: File,
     length: u64,
+    syncing: Option<JoinHandle<io::Result<()>>>,
+    /// How many bytes were written when that began.
+    synced: u64,
     is_kept: bool,
 }
 
@@ -32,7 +41,9 @@ impl OutputFile {
         let path = storage.path(&key);
         storage.pending.begin(&key);
         match File::create_new(&path) {
-            Ok(file) => Ok(Self { storage, key, path, file, length: 0, is_kept: false }),
+            Ok(file) => {
+                Ok(Self { storage, key, path, file, length: 0, syncing: None, synced: 0, is_kept: false })
+            }
             Err(error) => {
                 storage.settled(&key);
                 Err(error)
@@ -45,7 +56,24 @@ impl OutputFile {
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
         self.length += bytes.len() as u64;
+        if self.length - self.synced >= SYNCED_AT_ONCE
+            && self.syncing.as_ref().is_none_or(JoinHandle::is_finished)
+        {
+            self.wait_for_sync()?;
+            let file = self.file.try_clone()?;
+            self.syncing = Some(thread::Builder::new().spawn(move || file.sync_data())?);
+            self.synced = self.length;
+        }
         Ok(())
+    }
+
+    /// The system reports a failed write to only one of those who ask.
+    fn wait_for_sync(&mut self) -> io::Result<()> {
+        match self.syncing.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => resume_unwind(panic),
+        }
     }
 
     /// Under which it is stored.
@@ -67,6 +95,7 @@ impl OutputFile {
 
     /// Makes the written bytes survive a power failure.
     pub fn sync(&mut self) -> io::Result<()> {
+        self.wait_for_sync()?;
         self.file.sync_data()?;
         sync_folder(&self.path)
     }

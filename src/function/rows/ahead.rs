@@ -156,13 +156,7 @@ impl<'p> Blocks<'p> {
                 self.changed.notify_all();
                 return Some((block, ahead));
             }
-            state = match state.next_waiting() {
-                Some((number, block)) => {
-                    drop(state);
-                    self.read(number, block)
-                }
-                None => self.wait(state),
-            };
+            state = self.work_or_wait(state);
         }
     }
 
@@ -191,16 +185,21 @@ impl<'p> Blocks<'p> {
     pub(super) fn work(&self) {
         let mut state = self.lock();
         while !state.is_closed {
-            state = if let Some((number, block)) = state.next_waiting() {
-                drop(state);
-                self.read(number, block)
-            } else if self.wants_next(&state) {
-                drop(state);
-                self.read_ahead();
-                self.lock()
-            } else {
-                self.wait(state)
-            };
+            state = self.work_or_wait(state);
+        }
+    }
+
+    /// Reads a block that waits, or else the next one of the file; waits if neither is wanted.
+    fn work_or_wait<'s>(&'s self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        if let Some((number, block)) = state.next_waiting() {
+            drop(state);
+            self.read(number, block)
+        } else if self.wants_next(&state) {
+            drop(state);
+            self.read_ahead();
+            self.lock()
+        } else {
+            self.wait(state)
         }
     }
 
