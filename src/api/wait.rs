@@ -1,5 +1,5 @@
 //! Waiting for an import to be over or to change. It holds no thread and no connection to the database: an import that
-//! is not over is in memory.
+//! runs is in memory, and a held one is read again only when it may have changed.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{hash, import_json::ImportJson, inputs};
 use crate::{
     http::{conditional, error::Error, problem::Problem},
-    imports::{Imports, Owned, Snapshot},
+    imports::{ImportState, Imports, Owned, Snapshot},
     report::{EngineName, ReportInputs, state_text::state_words},
 };
 
@@ -111,6 +111,11 @@ impl Known {
     }
 }
 
+/// Whether nothing more is to be waited for. A held import waits for its owner.
+fn is_over(import: &Snapshot) -> bool {
+    !import.expects_news() && import.state() != ImportState::Held
+}
+
 /// The import once it is over, or has changed since the `If-None-Match` of the request, or after so many seconds, or
 /// when the server stops.
 pub async fn wait(
@@ -121,7 +126,7 @@ pub async fn wait(
     engine: &EngineName,
     stopping: &CancellationToken,
 ) -> Result<Owned, Problem> {
-    if seconds == 0 || !import.expects_news() {
+    if seconds == 0 || is_over(&import) {
         return Ok(import);
     }
     let began = Instant::now();
@@ -136,7 +141,7 @@ pub async fn wait(
         let is_same = *current == *import;
         import = current;
         let now = Instant::now();
-        if !import.expects_news() || now >= ends || stopping.is_cancelled() {
+        if is_over(&import) || now >= ends || stopping.is_cancelled() {
             return Ok(import);
         }
         let mut at_most = ends - now;
@@ -147,6 +152,8 @@ pub async fn wait(
             match changed {
                 Changed::State => return Ok(import),
                 Changed::Counts if now >= began + PACE => return Ok(import),
+                // It is in the database, and changes only if it is started or discarded, which wakes this.
+                _ if import.state() == ImportState::Held => {}
                 Changed::Counts | Changed::Nothing => at_most = at_most.min(PACE),
             }
         }

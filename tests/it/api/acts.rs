@@ -1,5 +1,7 @@
 //! Acting on imports.
 
+use std::time::{Duration, Instant};
+
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -160,10 +162,17 @@ async fn a_held_import_is_not_cancelled_and_a_reading_is_an_object() {
     let coded = csv(&program, "?name=a.csv", "a,b\n1,2\n").header("content-encoding", "deflate");
     assert_eq!(problem(coded.send().await.unwrap()).await["status"], 415);
 
+    // A held import is not over.
+    let wait = |seconds: u32| program.get(&format!("{path}?wait={seconds}"));
+    let began = Instant::now();
+    let still = answered(wait(1).await, StatusCode::OK).await;
+    assert_eq!((&still["state"], began.elapsed() >= Duration::from_secs(1)), (&json!("Held"), true));
+
     // Several starts at once are one.
     let start = || program.request(Method::POST, &format!("{path}/start")).send();
-    let (one, two) = tokio::join!(start(), start());
+    let (waited, one, two) = tokio::join!(wait(60), start(), start());
     assert_eq!([one.unwrap().status(), two.unwrap().status()], [StatusCode::ACCEPTED; 2]);
+    assert_eq!(answered(waited, StatusCode::OK).await["state"], "Completed");
     let over = over(&program, &held).await;
     assert_eq!((&over["state"], over["runs"].as_array().unwrap().len()), (&json!("Completed"), 1));
     app.stop().await;
