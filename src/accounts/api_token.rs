@@ -1,20 +1,18 @@
 //! Tokens of the API: a secret that a program sends, its hash in a table, and its owner in memory.
 
-mod in_use;
 mod secret;
 
 use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc, time::Duration};
 
-pub(super) use self::in_use::TokensInUse;
 pub use self::secret::ApiToken;
-use super::{Accounts, Email, Error};
+use super::{Accounts, Email, Error, token::TokenHash};
 use crate::{
     base::{
         ids::{TokenId, UserId},
         time::UnixMillis,
     },
     store::{
-        self,
+        self, Store,
         api_tokens::{ApiTokenRow, TokenCreation},
         idempotency::{EarlierAnswer, KeyedRequest},
     },
@@ -258,15 +256,42 @@ impl Accounts {
     /// Ends a token of `user` at once. Returns `false` if there is no such token.
     pub async fn end_token(&self, user: UserId, id: TokenId) -> Result<bool, Error> {
         let ended = self.store.delete_api_token(user, id).await?;
-        self.tokens_in_use.end(id);
+        self.tokens_in_use.end(|grant| grant.token.id == id);
         Ok(ended)
     }
 
     /// Whose token it is. None if it has ended or expired, or never existed. Tokens in use are answered from
     /// memory. Records the use.
     pub async fn token_of(&self, secret: &ApiToken) -> Result<Option<Arc<TokenGrant>>, Error> {
-        self.tokens_in_use.find(&self.store, secret, UnixMillis::wall()).await
+        let (hash, now) = (secret.hash(), UnixMillis::wall());
+        let found = self.tokens_in_use.find(hash, self.read_token(hash)).await?;
+        let grant = found.filter(|grant| !grant.token.has_expired(now));
+        if let Some(grant) = &grant
+            && self.tokens_in_use.is_use_to_be_recorded(hash, now)
+        {
+            record_use(self.store.clone(), grant.token.id, now);
+        }
+        Ok(grant)
     }
+
+    async fn read_token(&self, hash: TokenHash) -> Result<Option<(TokenGrant, Option<UnixMillis>)>, Error> {
+        let Some((row, email)) = self.store.api_token(&hash.to_string()).await? else { return Ok(None) };
+        let email = email.parse().map_err(|error| store::Error::Corrupt {
+            table: "account",
+            why: format!("{email:?}: {error}"),
+        })?;
+        let (user, last_use) = (row.account, row.last_used_at);
+        Ok(Some((TokenGrant { user, email, token: info(row)? }, last_use)))
+    }
+}
+
+/// Records the use beside the request, which does not wait for the database's writers.
+fn record_use(store: Store, id: TokenId, now: UnixMillis) {
+    tokio::spawn(async move {
+        if let Err(error) = store.api_token_used(id, now).await {
+            tracing::warn!(token = %id, %error, "cannot record the use of a token");
+        }
+    });
 }
 
 fn written(scopes: &BTreeSet<Scope>) -> String {

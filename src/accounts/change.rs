@@ -66,7 +66,7 @@ impl Accounts {
             return Err(ChangeEmailError::Taken);
         }
         self.sessions.rename(user, new);
-        self.tokens_in_use.forget(user);
+        self.tokens_in_use.end(|grant| grant.user == user);
         Ok(())
     }
 }

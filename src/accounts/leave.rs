@@ -80,9 +80,10 @@ impl Accounts {
         Ok(self.store.finish_account_deletion(user).await?)
     }
 
-    /// Drops what is in memory of an account whose sessions and tokens have ended in the database.
+    /// Drops what is in memory of an account whose sessions, tokens and guest links have ended in the database.
     pub(super) fn forget_access(&self, user: UserId) {
         self.sessions.forget(user);
-        self.tokens_in_use.forget(user);
+        self.tokens_in_use.end(|grant| grant.user == user);
+        self.guest_links_in_use.end(|grant| grant.owner == user);
     }
 }

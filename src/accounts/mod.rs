@@ -8,7 +8,9 @@ mod api_token;
 mod change;
 mod device;
 mod email;
+mod guest_link;
 mod hasher;
+mod in_use;
 mod leave;
 mod password;
 mod session;
@@ -31,13 +33,15 @@ pub use self::{
     change::ChangeEmailError,
     device::device,
     email::{Email, InvalidEmail},
+    guest_link::{GuestGrant, MakeGuestLinkError, NewGuestLink},
     leave::LeaveError,
     password::{InvalidPassword, Password},
     session::{Browser, OpenSession, Session},
     token::Token,
 };
-use self::{api_token::TokensInUse, hasher::Hasher, session::Sessions};
+use self::{hasher::Hasher, in_use::InUse, session::Sessions};
 pub use crate::store::{
+    guest_links::OpenGuestLink,
     one_time_links::OpenInvitation,
     roles::{AccountSummary, AdminChange},
 };
@@ -71,7 +75,8 @@ pub struct Accounts {
     sessions: Sessions,
     /// An account is to be deleted.
     leaving: Notify,
-    tokens_in_use: TokensInUse,
+    tokens_in_use: InUse<TokenGrant>,
+    guest_links_in_use: InUse<GuestGrant>,
 }
 
 /// Ten wrong guesses at once, for a user who tries to remember, then one per minute. Each network is counted
@@ -156,7 +161,8 @@ impl Accounts {
         let needs_link = sign_up == SignUp::First && !listen.ip().is_loopback();
         Self {
             sessions: Sessions::new(store.clone()),
-            tokens_in_use: TokensInUse::default(),
+            tokens_in_use: InUse::default(),
+            guest_links_in_use: InUse::default(),
             store,
             sign_up,
             link_token: needs_link.then(Token::generate),
@@ -309,6 +315,7 @@ impl Accounts {
     pub async fn sweep_sessions(&self) -> Result<(), Error> {
         let now = UnixMillis::wall();
         self.store.delete_expired_links(now).await?;
+        self.store.delete_expired_guest_links(now).await?;
         self.sessions.sweep(now).await
     }
 

@@ -23,7 +23,7 @@ use self::answer::{hash, tagged};
 use crate::{
     accounts::Scope,
     base::time::UnixMillis,
-    report::{EngineName, ReportInputs},
+    report::{EngineName, ReportInputs, guest::Audience},
 };
 
 /// A time as the API writes it.
@@ -33,7 +33,7 @@ fn time(at: UnixMillis) -> String {
 
 /// What is said about imports is as of now.
 fn inputs(engine: &EngineName) -> ReportInputs {
-    ReportInputs { now: UnixMillis::now(), engine: *engine }
+    ReportInputs { now: UnixMillis::now(), engine: *engine, audience: Audience::Owner }
 }
 
 /// Scopes as the API writes them.

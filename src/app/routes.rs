@@ -13,7 +13,8 @@ use crate::{
     web::{
         downloads, export, files, output,
         pages::{
-            account, admin, api as api_page, dashboard, delete, import, reset, sign_in, sign_out, sign_up,
+            account, admin, api as api_page, dashboard, delete, import, reset, share, shared, sign_in,
+            sign_out, sign_up,
         },
         retry, rows, sample, start,
     },
@@ -26,6 +27,7 @@ pub(super) fn public(routes: &mut web::ServiceConfig) {
         // The most frequent requests of open pages come first, because patterns are tried in this order.
         .route("/imports/{id}/panel", read().to(import::panel))
         .route("/live", read().to(dashboard::live))
+        .route("/shared/{token}/panel", read().to(shared::panel))
         .route("/healthz", read().to(health::healthz))
         .route("/readyz", read().to(health::readyz))
         .route("/assets/{hash}/{name}", read().to(assets::serve))
@@ -73,6 +75,13 @@ pub(super) fn public(routes: &mut web::ServiceConfig) {
         .route("/imports/{id}/processed.csv", read().to(downloads::processed))
         .route("/imports/{id}/failed.csv", read().to(downloads::failed))
         .route("/imports/{id}/runs/{run}/output", read().to(output::show))
+        .route("/imports/{id}/share", read().to(share::show))
+        .route("/imports/{id}/share", web::post().to(share::make))
+        .route("/imports/{id}/share/end", web::post().to(share::end))
+        // For guests, who need a link and no session.
+        .route("/shared/{token}", read().to(shared::show))
+        .route("/shared/{token}/processed.csv", read().to(shared::processed))
+        .route("/shared/{token}/failed.csv", read().to(shared::failed))
         .default_service(web::to(error::not_found));
 }
 

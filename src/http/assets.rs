@@ -25,7 +25,7 @@ pub const PATH: &str = "/assets/{hash}/{name}";
 const HASH_BYTES: usize = 8;
 
 /// The parts of the style sheet, in the order of the cascade.
-const STYLE: [&str; 17] = [
+const STYLE: [&str; 18] = [
     "css/tokens.css",
     "css/ground.css",
     "css/parts.css",
@@ -42,6 +42,7 @@ const STYLE: [&str; 17] = [
     "css/detail.css",
     "css/account.css",
     "css/one_thing.css",
+    "css/share.css",
     "css/narrow.css",
 ];
 

@@ -22,7 +22,7 @@ use crate::base::{
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The logged methods and route patterns, each with its name in the log.
-const ACTIONS: [(Method, &str, &str); 27] = [
+const ACTIONS: [(Method, &str, &str); 29] = [
     (Method::POST, "/sign-in", "sign-in"),
     (Method::POST, "/sign-up", "sign-up"),
     (Method::POST, "/sign-out", "sign-out"),
@@ -45,6 +45,8 @@ const ACTIONS: [(Method, &str, &str); 27] = [
     (Method::POST, "/imports/{id}/start", "start"),
     (Method::POST, "/imports/{id}/retry", "retry"),
     (Method::POST, "/imports/{id}/delete", "delete"),
+    (Method::POST, "/imports/{id}/share", "share"),
+    (Method::POST, "/imports/{id}/share/end", "end-share"),
     (Method::GET, "/imports/{id}/processed.csv", "download"),
     (Method::GET, "/imports/{id}/failed.csv", "download"),
     (Method::GET, "/imports/{id}/runs/{run}/output", "download"),

@@ -12,7 +12,7 @@ use actix_web::{
     web,
 };
 
-use super::origin::PublicOrigin;
+use super::{guest, origin::PublicOrigin};
 
 /// Only our own files, no inline script or style, no other host, no framing.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -36,6 +36,13 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
+/// For answers below a guest link, whose address opens an import: no other page, cache or search engine learns it.
+const OF_GUEST_LINKS: [(HeaderName, &str); 3] = [
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+    (HeaderName::from_static("x-robots-tag"), "noindex, nofollow"),
+];
+
 /// The `Retry-After` of a 503 without one: the database or the next process is usually back within seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
@@ -49,7 +56,11 @@ pub async fn secure(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let is_https = request.app_data::<web::Data<PublicOrigin>>().is_some_and(|origin| origin.is_https());
+    let is_by_link = request.path().starts_with(guest::PREFIX);
     let mut response = next.call(request).await?;
+    for (name, value) in OF_GUEST_LINKS.into_iter().filter(|_| is_by_link) {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
     for (name, value) in all(is_https) {
         if !response.headers().contains_key(&name) {
             response.headers_mut().insert(name, HeaderValue::from_static(value));

@@ -16,6 +16,7 @@ pub mod error;
 pub mod error_form;
 pub mod error_info;
 mod error_page;
+pub mod guest;
 pub mod headers;
 pub mod health;
 pub mod htmx;
@@ -33,7 +34,7 @@ pub mod sheet;
 pub mod start;
 pub mod upload;
 
-pub use error_page::ErrorPage;
+pub use error_page::{ErrorPage, LinkOverPage};
 
 /// Shown in every footer.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -4,6 +4,7 @@ use super::{
     badge::{BadgeState, FailedRows},
     cause::cause,
     first_rows::was_read,
+    guest::PageAt,
 };
 use crate::{
     base::{ids::ImportId, time::UnixMillis},
@@ -25,6 +26,8 @@ pub fn may_read_otherwise(snapshot: &Snapshot, state: ImportState) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actions<'a> {
     pub import_id: ImportId,
+    /// The page of the import, below which its downloads are.
+    pub at: PageAt<'a>,
     pub file_name: &'a str,
     pub placement: Placement,
     /// The file was read to its end.
@@ -121,6 +124,7 @@ impl<'a> Actions<'a> {
         let has_room = placement == Placement::Panel || !failed_rows;
         Self {
             import_id: snapshot.row.id,
+            at: PageAt::Own(snapshot.row.id),
             file_name: snapshot.file_name(),
             placement,
             is_complete: state == ImportState::Completed,
@@ -156,6 +160,24 @@ impl<'a> Actions<'a> {
                 _ if failed_rows => "Run all rows again",
                 _ => "Run again",
             },
+        }
+    }
+
+    /// The same for a guest, who can download at most, and only if the guest `sees_rows`.
+    #[must_use]
+    pub fn for_guests(self, at: PageAt<'a>, sees_rows: bool) -> Self {
+        Self {
+            at,
+            is_held: false,
+            cancel: Cancel::No,
+            processed_rows: self.processed_rows && sees_rows,
+            failed_rows: self.failed_rows && sees_rows,
+            failed_again: RunAgain::No,
+            all_again: RunAgain::No,
+            reading_fields: Vec::new(),
+            change_reading: Advice::No,
+            other_file: false,
+            ..self
         }
     }
 }

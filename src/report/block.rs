@@ -4,6 +4,7 @@ use super::{
     ReportInputs,
     badge::{Badge, BadgeState, Tone},
     bar::Bar,
+    guest::Audience,
     moment::Ticking,
     plot::Plot,
     progress::{Figures, Progress},
@@ -173,12 +174,9 @@ impl<'a> Block<'a> {
         let tells_counts = may_be_ours(run) || progress.counts.is_some();
         let has_figures = tells_counts && !view_state.is_unread;
         let figures = progress.figures(ended);
-        // The page shows the reasons of our own function once nothing more is expected.
-        let figures = if view_state.state.is_final() && run.is_ours() {
-            figures.with_reasons(snapshot.row.id)
-        } else {
-            figures
-        };
+        // The owner's page shows the reasons of our own function once nothing more is expected.
+        let is_linked = view_state.state.is_final() && run.is_ours() && inputs.audience == Audience::Owner;
+        let figures = if is_linked { figures.with_reasons(snapshot.row.id) } else { figures };
         Self {
             run: Some(RunData::of(run)),
             sentence: Sentence::of_run(snapshot, run, &progress, inputs),

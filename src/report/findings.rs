@@ -54,6 +54,8 @@ pub struct WhyFailed {
     pub reasons: String,
     /// The largest first; the rows without a group of their own last.
     pub groups: Vec<Group>,
+    /// Whether the examples show values of the file.
+    pub shows_values: bool,
 }
 
 /// Rows that failed in one column for one reason.
@@ -83,7 +85,7 @@ pub enum Column {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
     pub line: String,
-    /// Empty if the field is empty.
+    /// Empty if the field is empty, or no values are shown.
     pub value: Excerpt<'static>,
 }
 
@@ -91,6 +93,18 @@ impl FindingsSection {
     #[must_use]
     pub fn new(findings: &findings::Findings) -> Self {
         Self { notes: FileNotes::new(findings), why_failed: WhyFailed::new(&findings.reasons) }
+    }
+
+    /// The same without values of the file.
+    #[must_use]
+    pub fn without_values(mut self) -> Self {
+        if let Some(why) = &mut self.why_failed {
+            why.shows_values = false;
+            for first in why.groups.iter_mut().filter_map(|group| group.first.as_mut()) {
+                first.value = Excerpt::of(String::new());
+            }
+        }
+        self
     }
 }
 
@@ -149,7 +163,7 @@ impl WhyFailed {
                 first: None,
             });
         }
-        Some(Self { rows: rows(reasons.total()), reasons: words, groups })
+        Some(Self { rows: rows(reasons.total()), reasons: words, groups, shows_values: true })
     }
 }
 

@@ -15,6 +15,7 @@ pub mod excerpt;
 pub mod findings;
 pub mod first_rows;
 pub mod format;
+pub mod guest;
 pub mod history;
 pub mod moment;
 pub mod next_step;
@@ -28,6 +29,7 @@ pub mod sentence;
 pub mod state_text;
 pub mod timeline;
 
+use self::guest::Audience;
 use crate::base::time::UnixMillis;
 
 /// The engine that runs the functions, as people see it.
@@ -62,4 +64,5 @@ impl EngineName {
 pub struct ReportInputs {
     pub now: UnixMillis,
     pub engine: EngineName,
+    pub audience: Audience,
 }

@@ -7,6 +7,7 @@ use super::{
     badge::BadgeState,
     cause::{cause, failure, quoted, sentence},
     format::{bytes, duration, grouped, rows},
+    guest::Audience,
     moment::{Moment, Ticking},
     progress::{Progress, Receipt},
 };
@@ -52,7 +53,11 @@ impl<'a> Sentence<'a> {
     pub fn of_import(snapshot: &'a Snapshot, state: ImportState, inputs: &ReportInputs) -> Self {
         let engine = inputs.engine.subject();
         let waiting = || inputs.now.since(snapshot.row.sent_at.unwrap_or(snapshot.row.received_at));
+        let by = inputs.audience.by_the_owner();
         if let Some(until) = snapshot.row.held_until {
+            if inputs.audience != Audience::Owner {
+                return Self::text("The owner has not started it yet.");
+            }
             return Self::text("Look at how it is read. Nothing runs until you press Import; kept until ")
                 .time(until, inputs)
                 .then(".");
@@ -66,7 +71,7 @@ impl<'a> Sentence<'a> {
         match (state, snapshot.outage) {
             (ImportState::Cancelled, _) => {
                 let at = snapshot.row.cancel_requested_at.unwrap_or(snapshot.row.received_at);
-                Self::text("Stopped by you at ").time(at, inputs).then(". Nothing was run.")
+                Self::text(format!("Stopped {by} at ")).time(at, inputs).then(". Nothing was run.")
             }
             (ImportState::GivenUp, _) => Self::text(format!(
                 "No function has started for {EVENT_NAME} in a day. Is its app registered?"
@@ -77,20 +82,20 @@ impl<'a> Sentence<'a> {
             ) => Self::text(format!(
                 "{engine} answers {status}{}. {}; trying again at ",
                 likely_cause(status),
-                safe(snapshot).trim_end_matches('.')
+                safe(snapshot, inputs).trim_end_matches('.')
             ))
             .time(retry_at, inputs)
             .then(".")
             .noticing(Notice::Outage),
             (ImportState::Accepted, Some(EngineOutage { since, cause })) => {
-                Self::text(format!("{} {engine} {} ", safe(snapshot), silent(cause)))
+                Self::text(format!("{} {engine} {} ", safe(snapshot, inputs), silent(cause)))
                     .time(since, inputs)
                     .then(".")
                     .noticing(Notice::Outage)
             }
             (_, Some(outage)) => Self::silent(outage, inputs),
             (ImportState::Accepted, None) => {
-                Self::text(format!("{} Telling the engine about it ...", safe(snapshot)))
+                Self::text(format!("{} Telling the engine about it ...", safe(snapshot, inputs)))
             }
             (ImportState::NoFunction, None) => {
                 Self::text(format!("No function has started for {EVENT_NAME} in "))
@@ -141,7 +146,8 @@ impl<'a> Sentence<'a> {
             BadgeState::Completed(_) => completed(run, progress),
             BadgeState::Failed => failed(run, progress),
             BadgeState::Cancelled => {
-                let by = if snapshot.row.cancel_requested_at.is_some() { " by you" } else { "" };
+                let by = snapshot.row.cancel_requested_at.map(|_| inputs.audience.by_the_owner());
+                let by = by.map(|by| format!(" {by}")).unwrap_or_default();
                 let after = progress.rows().map(|count| format!(" after {}", rows(count)));
                 Self::text(format!("Stopped{by} at "))
                     .time(run.row.ended_at.unwrap_or(inputs.now), inputs)
@@ -247,8 +253,12 @@ fn likely_cause(status: u16) -> &'static str {
 }
 
 /// What is stored of an import whose event is not sent yet.
-fn safe(snapshot: &Snapshot) -> &'static str {
-    if snapshot.fetched_from.is_some() { "The address is saved." } else { "Your file is safe." }
+fn safe(snapshot: &Snapshot, inputs: &ReportInputs) -> &'static str {
+    match inputs.audience {
+        _ if snapshot.fetched_from.is_some() => "The address is saved.",
+        Audience::Owner => "Your file is safe.",
+        Audience::Guest { .. } => "The file is safe.",
+    }
 }
 
 fn running<'a>(snapshot: &'a Snapshot, run: &RunSnapshot, progress: &Progress) -> Sentence<'a> {

@@ -8,6 +8,7 @@ use super::{
     block::function_name,
     cause::as_sentence,
     format::{bytes, duration, grouped, rows},
+    guest::Audience,
     moment::{AsOf, Moment},
     progress::Progress,
 };
@@ -50,14 +51,16 @@ impl<'a> Timeline<'a> {
             detail,
             state: None,
         };
+        let by = inputs.audience.by_the_owner();
         let retry_of = snapshot.row.parent.as_ref().map(|parent| parent.retry_of);
         let first = match (retry_of, &snapshot.fetched_from) {
-            (Some(RetryOf::All), _) => past(snapshot.row.receiving_at, "Re-run".into(), "by you".into()),
+            (Some(RetryOf::All), _) => past(snapshot.row.receiving_at, "Re-run".into(), by.into()),
             (Some(RetryOf::Failed), _) => {
-                past(snapshot.row.receiving_at, "Re-run".into(), "by you, only the failed rows".into())
+                past(snapshot.row.receiving_at, "Re-run".into(), format!("{by}, only the failed rows").into())
             }
             (None, Some(from)) => {
-                past(snapshot.row.receiving_at, "Address given".into(), from.host.as_str().into())
+                let host = if inputs.audience == Audience::Owner { from.host.as_str() } else { "" };
+                past(snapshot.row.receiving_at, "Address given".into(), host.into())
             }
             (None, None) => {
                 let took = duration(snapshot.row.received_at.since(snapshot.row.receiving_at));

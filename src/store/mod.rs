@@ -14,6 +14,7 @@ pub mod engine;
 pub mod executions;
 mod files;
 mod found;
+pub mod guest_links;
 mod held;
 pub mod history;
 pub mod idempotency;

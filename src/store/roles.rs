@@ -209,12 +209,13 @@ async fn is_last_admin(tx: &mut Tx, account: UserId) -> Result<bool> {
     Ok(admins == [account.to_string()])
 }
 
-/// Ends the sessions and tokens of an account, and the links for it and by it.
+/// Ends the sessions and tokens of an account, the links for it and by it, and those to its imports.
 async fn end_all_access(tx: &mut Tx, account: UserId) -> Result<()> {
     for delete in [
         "DELETE FROM session WHERE account_id = $1",
         "DELETE FROM api_token WHERE account_id = $1",
         "DELETE FROM one_time_link WHERE account_id = $1 OR made_by = $1",
+        "DELETE FROM guest_link WHERE import_id IN (SELECT id FROM import WHERE account_id = $1)",
     ] {
         sqlx::query(delete).bind(account.to_string()).execute(&mut **tx).await?;
     }

@@ -37,6 +37,8 @@ pub enum Flash {
     Account(AccountChange),
     /// What an admin has changed.
     Admin(AdminNews),
+    /// A guest link was ended.
+    GuestLinkEnded,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use crate::{
     base::time::UnixMillis,
     http::principal::Principal,
     imports::{ImportState, InProgress, Snapshot},
-    report::{EngineName, ReportInputs},
+    report::{EngineName, ReportInputs, guest::Audience},
 };
 
 /// While rows are read, so that the numbers move.
@@ -31,7 +31,7 @@ pub struct Site {
 impl Site {
     #[must_use]
     pub fn report_inputs(&self) -> ReportInputs {
-        ReportInputs { now: UnixMillis::now(), engine: self.engine }
+        ReportInputs { now: UnixMillis::now(), engine: self.engine, audience: Audience::Owner }
     }
 
     #[must_use]

@@ -19,6 +19,7 @@ mod motion;
 mod no_script;
 mod pace;
 mod screenshots;
+mod share;
 mod times;
 mod tree;
 mod upload;

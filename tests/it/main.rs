@@ -57,6 +57,7 @@ mod run_migration;
 mod sample;
 mod sdk;
 mod session_migration;
+mod share;
 mod source;
 mod start_and_stop;
 mod steps;

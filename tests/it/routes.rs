@@ -24,7 +24,7 @@ enum For {
 
 /// Every route; `{id}` is an import. A route that `src/app/routes.rs` mounts and this table lacks fails a
 /// test.
-const ROUTES: [(Method, &str, For); 49] = [
+const ROUTES: [(Method, &str, For); 56] = [
     (Method::GET, "/healthz", For::Anybody),
     (Method::GET, "/readyz", For::Anybody),
     (Method::GET, "/assets/{hash}/{name}", For::Anybody),
@@ -74,6 +74,13 @@ const ROUTES: [(Method, &str, For); 49] = [
     (Method::GET, "/imports/{id}/processed.csv", For::Owner),
     (Method::GET, "/imports/{id}/failed.csv", For::Owner),
     (Method::GET, "/imports/{id}/runs/{run}/output", For::Owner),
+    (Method::GET, "/imports/{id}/share", For::Owner),
+    (Method::POST, "/imports/{id}/share", For::Owner),
+    (Method::POST, "/imports/{id}/share/end", For::Owner),
+    (Method::GET, "/shared/{token}", For::Anybody),
+    (Method::GET, "/shared/{token}/panel", For::Anybody),
+    (Method::GET, "/shared/{token}/processed.csv", For::Anybody),
+    (Method::GET, "/shared/{token}/failed.csv", For::Anybody),
 ];
 
 /// What a caller of the API needs.
@@ -316,7 +323,8 @@ async fn a_request_from_another_site_changes_nothing() {
     let mut visitor = app.visitor();
     visitor.sign_up("mira@example.org").await;
     let import = visitor.upload("mine.csv", "a,b\n1,2\n").await;
-    let own = ["cancel", "retry", "start", "delete"].map(|what| format!("{import}/{what}"));
+    let own =
+        ["cancel", "retry", "start", "delete", "share", "share/end"].map(|what| format!("{import}/{what}"));
     let of_the_account = ROUTES.iter().filter(|(method, path, _)| {
         *method == Method::POST && (path.starts_with("/account") || path.starts_with("/admin"))
     });

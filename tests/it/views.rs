@@ -4,6 +4,7 @@ mod about;
 mod causes;
 mod extremes;
 mod findings;
+mod guests;
 mod layout;
 mod reading;
 mod snapshots;

@@ -152,7 +152,7 @@ impl From<Flash> for Told {
         match flash {
             Flash::Deleted(file_name) => Self { deleted: Some(file_name), ..Self::default() },
             Flash::Refused(refused) => Self { refused: Some(refused), ..Self::default() },
-            Flash::Account(_) | Flash::Admin(_) => Self::default(),
+            Flash::Account(_) | Flash::Admin(_) | Flash::GuestLinkEnded => Self::default(),
         }
     }
 }

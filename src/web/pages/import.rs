@@ -199,14 +199,14 @@ pub async fn cancel(
 }
 
 /// What our own function found in a file.
-struct Found {
-    section: FindingsSection,
+pub(super) struct Found {
+    pub(super) section: FindingsSection,
     header: Option<HeaderHash>,
 }
 
 /// What our own function found in the file of an import that is over. Also adds what its runs have read to
 /// `import`. Only the last poll of a page needs this; the many polls before it do not use the database.
-async fn findings(import: &mut Snapshot, store: &Store) -> Result<Option<Found>, Error> {
+pub(super) async fn findings(import: &mut Snapshot, store: &Store) -> Result<Option<Found>, Error> {
     if !import.state().is_final() {
         return Ok(None);
     }

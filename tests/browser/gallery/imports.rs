@@ -146,7 +146,7 @@ pub fn millions(run: RunSnapshot) -> RunSnapshot {
     counted(11_300_000, 1_170_000, run)
 }
 
-fn reasons() -> FindingsSection {
+pub fn reasons() -> FindingsSection {
     reasons_of(1)
 }
 
@@ -187,7 +187,7 @@ fn reasons_of(times: u64) -> FindingsSection {
 
 /// Adds data to the runs of our function: bytes read at varying speed, failed rows in several places, and the
 /// first rows.
-fn as_read(snapshot: &Snapshot) -> Snapshot {
+pub fn as_read(snapshot: &Snapshot) -> Snapshot {
     let mut snapshot = snapshot.clone();
     for run in snapshot.runs.iter_mut().filter(|run| run.is_ours() && run.bytes() > 0) {
         run.committed = RunReading {

@@ -6,6 +6,7 @@ mod dashboards;
 mod doors;
 mod imports;
 mod readings;
+mod share;
 #[path = "../../it/views/snapshots.rs"]
 #[allow(dead_code)]
 mod snapshots;
@@ -56,10 +57,17 @@ impl Page {
 impl Gallery {
     pub fn start() -> Self {
         let pages: Vec<Page> =
-            [imports::pages(), readings::pages(), dashboards::pages(), doors::pages(), account::pages()]
-                .into_iter()
-                .flatten()
-                .collect();
+            [
+                imports::pages(),
+                readings::pages(),
+                dashboards::pages(),
+                doors::pages(),
+                account::pages(),
+                share::pages(),
+            ]
+            .into_iter()
+            .flatten()
+            .collect();
         let by_name: HashMap<String, String> =
             pages.iter().map(|page| (page.name.to_owned(), page.html.clone())).collect();
         assert_eq!(by_name.len(), pages.len(), "two pages have one name");
@@ -73,6 +81,7 @@ impl Gallery {
                 .route("/gallery/{name}", web::get().to(show))
                 .route("/live", web::get().to(nothing_new))
                 .route("/imports/{id}/panel", web::get().to(nothing_new))
+                .route("/shared/{token}/panel", web::get().to(nothing_new))
                 .route("/imports/{id}/rows", web::get().to(nothing_new))
                 .route("/imports", web::post().to(take_for_ever))
                 .wrap(from_fn(compression::in_one_piece))

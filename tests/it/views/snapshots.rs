@@ -11,7 +11,7 @@ use runboard::{
     imports::{Count, EngineOutage, NextAttempt, OutageCause, RunReading, RunSnapshot, Snapshot},
     inngest::RunStatus,
     progress::{ProgressSnapshot, ReadSince},
-    report::{EngineName, ReportInputs},
+    report::{EngineName, ReportInputs, guest::Audience},
     store::{
         executions::{AttemptError, Execution},
         imports::ImportRow,
@@ -27,7 +27,7 @@ pub fn at(time: &str) -> UnixMillis {
 }
 
 pub fn report_inputs() -> ReportInputs {
-    ReportInputs { now: at("14:03:20"), engine: EngineName::Inngest }
+    ReportInputs { now: at("14:03:20"), engine: EngineName::Inngest, audience: Audience::Owner }
 }
 
 pub fn frame() -> Frame {

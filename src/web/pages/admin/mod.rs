@@ -155,7 +155,7 @@ fn news(flash: Flash) -> Option<&'static str> {
 
 /// The address of one of our pages, as a person can send it to another. If the configuration does not say our
 /// address, only the path; a `Host` header may name any.
-fn link_to(origin: &PublicOrigin, path: &str) -> String {
+pub(in crate::web::pages) fn link_to(origin: &PublicOrigin, path: &str) -> String {
     let scheme = if origin.is_https() { "https" } else { "http" };
     origin.host().map_or_else(|| path.to_owned(), |host| format!("{scheme}://{host}{path}"))
 }
