@@ -199,14 +199,14 @@ pub async fn cancel(
 }
 
 /// What our own function found in a file.
-pub(super) struct Found {
+pub(super) struct FoundInFile {
     pub(super) section: FindingsSection,
     header: Option<HeaderHash>,
 }
 
 /// What our own function found in the file of an import that is over. Also adds what its runs have read to
 /// `import`. Only the last poll of a page needs this; the many polls before it do not use the database.
-pub(super) async fn findings(import: &mut Snapshot, store: &Store) -> Result<Option<Found>, Error> {
+pub(super) async fn findings(import: &mut Snapshot, store: &Store) -> Result<Option<FoundInFile>, Error> {
     if !import.state().is_final() {
         return Ok(None);
     }
@@ -220,7 +220,7 @@ pub(super) async fn findings(import: &mut Snapshot, store: &Store) -> Result<Opt
         };
         first.get_or_insert(found);
     }
-    Ok(first.map(|found| Found { section: FindingsSection::new(&found), header: found.header }))
+    Ok(first.map(|found| FoundInFile { section: FindingsSection::new(&found), header: found.header }))
 }
 
 /// The sheets that the form offers. Those of a workbook that was read are known; a file that is not read yet, or could
