@@ -4,6 +4,7 @@ mod adopt;
 mod background;
 mod data_dir;
 mod database;
+mod mail;
 mod open_files;
 mod reach;
 mod routes;
@@ -31,7 +32,7 @@ use self::{
     wiring::Wiring,
 };
 use crate::{
-    accounts::Accounts,
+    accounts::{Accounts, Mailer},
     api,
     base::{config::Config, tasks::Tasks},
     files::{FetchLimits, Fetcher, LinkKey, Storage},
@@ -71,6 +72,8 @@ pub struct App {
     pub first_account: Vec<Url>,
     /// Which engine runs the functions, and its address, for people.
     pub engine: String,
+    /// Where e-mails go and who they are from, for people; None if none are sent.
+    pub mail: Option<String>,
     public: ServerHandle,
     internal: Vec<ServerHandle>,
     /// The embedded engine, and the periodic tasks.
@@ -129,8 +132,14 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         stopping: background.stopping().clone(),
     });
 
-    let accounts = web::Data::new(Accounts::new(store.clone(), config.sign_up, config.listen));
     let origin = config.public_url.clone().unwrap_or_else(|| here.clone());
+    let mailer = match &config.mail {
+        Some(mail) => Some(Mailer::new(store.clone(), mail, origin.clone())?),
+        None => None,
+    };
+    let outlet = mailer.as_ref().map(Mailer::outlet);
+    let accounts = Accounts::new(store.clone(), config.sign_up, config.listen).with_mail(outlet.clone());
+    let accounts = web::Data::new(accounts);
     let first_account = match accounts.link_token().await? {
         Some(token) => {
             let origins = match &config.public_url {
@@ -170,6 +179,10 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         storage.clone(),
         store.clone(),
     );
+    if let Some(mailer) = mailer {
+        let stopping = background.stopping().clone();
+        background.spawn(mail::send(mailer, imports.clone(), wiring.name(), stopping));
+    }
     let previewer = Previewer::new(storage.clone(), config.max_record_bytes);
     let shared = Shared {
         origin: web::Data::new(PublicOrigin::new(config.public_url.as_ref(), public.local_addr()?)),
@@ -214,6 +227,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         origin,
         first_account,
         engine,
+        mail: outlet.map(|outlet| outlet.route.to_string()),
         public,
         internal,
         background,

@@ -101,6 +101,9 @@ fn announce(app: &App, data_dir: &str) -> io::Result<()> {
     writeln!(out, "  address  {}", app.origin)?;
     writeln!(out, "  data     {data_dir}")?;
     writeln!(out, "  engine   {}", app.engine)?;
+    if let Some(mail) = &app.mail {
+        writeln!(out, "  e-mail   {mail}")?;
+    }
     let mut words = "Create the first account at";
     for link in &app.first_account {
         writeln!(out, "  {words} {link}")?;

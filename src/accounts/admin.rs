@@ -31,10 +31,21 @@ impl Accounts {
         Ok(self.store.account_summaries(after, limit).await?)
     }
 
-    /// Makes an invitation by the admin `by`; `note` says for whom. None if there are too many.
-    pub async fn invite(&self, by: UserId, note: &str) -> Result<Option<Token>, Error> {
+    /// Makes an invitation by the admin `by`; `note` says for whom, and `email` gets it by e-mail. None if there are
+    /// too many.
+    pub async fn invite(
+        &self,
+        by: UserId,
+        note: &str,
+        email: Option<&Email>,
+    ) -> Result<Option<Token>, Error> {
         let note: String = note.trim().chars().filter(|c| !c.is_control()).take(NOTE_CHARS).collect();
-        self.make_link(by, None, (!note.is_empty()).then_some(note), INVITATION_LIFETIME).await
+        let note = Some(note).filter(|note| !note.is_empty()).or_else(|| email.map(Email::to_string));
+        let invitation = self.make_link(by, None, note, INVITATION_LIFETIME).await?;
+        if let (Some(token), Some(email)) = (&invitation, email) {
+            self.mail_link(token, Some(email)).await?;
+        }
+        Ok(invitation)
     }
 
     /// The open invitations, oldest first.

@@ -21,8 +21,7 @@ impl Email {
     }
 }
 
-/// Checks only the shape, and accepts what browsers accept. Runboard never sends mail, so it cannot check
-/// delivery.
+/// Checks only the shape, and accepts what browsers accept. Whether e-mails arrive there is not checked.
 impl FromStr for Email {
     type Err = InvalidEmail;
 

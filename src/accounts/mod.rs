@@ -12,6 +12,8 @@ mod guest_link;
 mod hasher;
 mod in_use;
 mod leave;
+mod mail;
+mod mail_requests;
 mod password;
 mod session;
 mod token;
@@ -35,13 +37,19 @@ pub use self::{
     email::{Email, InvalidEmail},
     guest_link::{GuestGrant, MakeGuestLinkError, NewGuestLink},
     leave::LeaveError,
+    mail::{
+        ENDED_WINDOW, EndedImport, FORGOTTEN_LIFETIME, MOST_ENDED, MailOutcome, MailOutlet, Mailer,
+        SmtpSetupError,
+    },
+    mail_requests::ForgottenError,
     password::{InvalidPassword, Password},
     session::{Browser, OpenSession, Session},
     token::Token,
 };
-use self::{hasher::Hasher, in_use::InUse, session::Sessions};
+use self::{hasher::Hasher, in_use::InUse, mail_requests::MailRequests, session::Sessions};
 pub use crate::store::{
     guest_links::OpenGuestLink,
+    mail::{EndedMail, MailKind},
     one_time_links::OpenInvitation,
     roles::{AccountSummary, AdminChange},
 };
@@ -72,6 +80,7 @@ pub struct Accounts {
     sign_ins: RateLimiter<Network>,
     /// Sign-ups from one network.
     sign_ups: RateLimiter<Network>,
+    mail_requests: MailRequests,
     sessions: Sessions,
     /// An account is to be deleted.
     leaving: Notify,
@@ -101,7 +110,8 @@ pub enum Error {
     Store(#[from] store::Error),
     #[error("a password could not be hashed or checked: {0}")]
     Hash(#[from] argon2::password_hash::Error),
-    #[error("too many passwords are being checked at once")]
+    /// Too many passwords are being checked, or e-mails are waiting.
+    #[error("too many such requests at once")]
     Busy,
     #[error("hashing a password was interrupted: {0}")]
     Interrupted(#[from] tokio::task::JoinError),
@@ -170,8 +180,15 @@ impl Accounts {
             guesses: RateLimiter::new(GUESSES),
             sign_ins: RateLimiter::new(SIGN_INS),
             sign_ups: RateLimiter::new(SIGN_UPS),
+            mail_requests: MailRequests::to(None),
             leaving: Notify::new(),
         }
+    }
+
+    /// The same with e-mails, which are sent by the mailer of this outlet.
+    #[must_use]
+    pub fn with_mail(self, outlet: Option<MailOutlet>) -> Self {
+        Self { mail_requests: MailRequests::to(outlet), ..self }
     }
 
     /// The token of the one-time link, for the operator, until the first account is created. It is valid
@@ -310,12 +327,13 @@ impl Accounts {
         self.sessions.end(token).await
     }
 
-    /// Deletes expired sessions, writes when the others were last used, and drops sessions from memory that ended in another process, such as an
-    /// operator's `account reset`. Must be called about twice a minute while the server runs.
+    /// Deletes expired sessions, links and sent e-mails, writes when the other sessions were last used, and drops
+    /// sessions from memory that ended in another process, such as an operator's `account reset`. Must be called about twice a minute while the server runs.
     pub async fn sweep_sessions(&self) -> Result<(), Error> {
         let now = UnixMillis::wall();
         self.store.delete_expired_links(now).await?;
         self.store.delete_expired_guest_links(now).await?;
+        self.store.delete_old_mail(UnixMillis::now(), self.mail().is_none()).await?;
         self.sessions.sweep(now).await
     }
 

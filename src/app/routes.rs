@@ -13,8 +13,8 @@ use crate::{
     web::{
         downloads, export, files, output,
         pages::{
-            account, admin, api as api_page, dashboard, delete, import, reset, share, shared, sign_in,
-            sign_out, sign_up,
+            account, admin, api as api_page, dashboard, delete, forgot, import, reset, share, shared,
+            sign_in, sign_out, sign_up,
         },
         retry, rows, sample, start,
     },
@@ -44,6 +44,7 @@ pub(super) fn public(routes: &mut web::ServiceConfig) {
         .route("/account/password", web::post().to(account::password::submit))
         .route("/account/email", read().to(account::email::show))
         .route("/account/email", web::post().to(account::email::submit))
+        .route("/account/mail", web::post().to(account::mail::submit))
         .route("/account/tokens", read().to(account::tokens::show))
         .route("/account/tokens", web::post().to(account::tokens::make))
         .route("/account/tokens/{token}/end", read().to(account::tokens::ask))
@@ -52,6 +53,8 @@ pub(super) fn public(routes: &mut web::ServiceConfig) {
         .route("/account/delete", read().to(account::leave::show))
         .route("/account/delete", web::post().to(account::leave::submit))
         .route("/api", read().to(api_page::show))
+        .route("/forgot", read().to(forgot::show))
+        .route("/forgot", web::post().to(forgot::submit))
         .route("/reset", read().to(reset::show))
         .route("/reset", web::post().to(reset::submit))
         .route("/admin", read().to(admin::show))
@@ -60,6 +63,8 @@ pub(super) fn public(routes: &mut web::ServiceConfig) {
         .route("/admin/accounts/{account}/reset-link", web::post().to(admin::accounts::reset_link))
         .route("/admin/accounts/{account}/disable", web::post().to(admin::accounts::disable))
         .route("/admin/accounts/{account}/enable", web::post().to(admin::accounts::enable))
+        .route("/admin/mail/test", web::post().to(admin::mail::test))
+        .route("/admin/mail/reset-link", web::post().to(admin::mail::reset_link))
         .route("/", read().to(dashboard::show))
         .route("/imports", read().to(dashboard::list))
         .route("/imports", web::post().to(dashboard::upload))

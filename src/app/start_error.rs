@@ -53,6 +53,8 @@ pub enum StartError {
     Accounts(#[from] accounts::Error),
     #[error("The database has an invalid link_key. Remove it; earlier links to files then become invalid.")]
     LinkKey,
+    #[error("E-mails cannot be sent: {0}")]
+    Mail(#[from] accounts::SmtpSetupError),
     #[error("An address cannot be written as a URL: {0}")]
     Url(#[from] url::ParseError),
 }

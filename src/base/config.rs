@@ -5,6 +5,7 @@ mod args;
 mod check;
 mod engine;
 mod http;
+mod mail;
 mod pointers;
 mod proxies;
 mod unknown;
@@ -20,6 +21,7 @@ pub use self::{
     args::{AccountCommand, Args, Command, OnOff},
     engine::{EngineConfig, Exposed, Inngest},
     http::HttpLimits,
+    mail::{MailConfig, SmtpEncryption, SmtpLogin, SmtpServer},
     pointers::OutputPointers,
     proxies::{NotProxies, TrustedProxies},
     unknown::unknown_variables,
@@ -82,6 +84,8 @@ pub struct Config {
     pub push: bool,
     /// `RUNBOARD_OUTPUT_POINTERS`.
     pub output_pointers: OutputPointers,
+    /// `RUNBOARD_SMTP_URL` and `RUNBOARD_MAIL_FROM`. None: no e-mail is sent, and no page offers any.
+    pub mail: Option<MailConfig>,
 }
 
 /// Who may create an account.
@@ -128,6 +132,7 @@ impl Config {
         Ok(Self {
             listen,
             engine: EngineConfig::from_args(args, listen, public_url.as_ref())?,
+            mail: MailConfig::from_args(args, listen, public_url.as_ref())?,
             public_url,
             data_dir,
             database_url,

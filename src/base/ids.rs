@@ -63,6 +63,10 @@ own_id!(
     /// A token of the API. It names the token and opens nothing.
     TokenId
 );
+own_id!(
+    /// An e-mail that is to be sent. It is also its Message-ID.
+    MailId
+);
 
 impl ImportId {
     /// The least id that an import made at `time` can have.

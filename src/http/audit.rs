@@ -22,22 +22,26 @@ use crate::base::{
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The logged methods and route patterns, each with its name in the log.
-const ACTIONS: [(Method, &str, &str); 29] = [
+const ACTIONS: [(Method, &str, &str); 33] = [
     (Method::POST, "/sign-in", "sign-in"),
     (Method::POST, "/sign-up", "sign-up"),
     (Method::POST, "/sign-out", "sign-out"),
     (Method::POST, "/account/sessions/end", "end-session"),
     (Method::POST, "/account/password", "change-password"),
     (Method::POST, "/account/email", "change-email"),
+    (Method::POST, "/account/mail", "change-mail"),
     (Method::POST, "/account/tokens", "make-token"),
     (Method::POST, "/account/tokens/{token}/end", "end-token"),
     (Method::GET, "/account/export.zip", "export"),
+    (Method::POST, "/forgot", "forgot-password"),
     (Method::POST, "/reset", "reset-password"),
     (Method::POST, "/admin/invitations", "invite"),
     (Method::POST, "/admin/invitations/end", "end-invitation"),
     (Method::POST, "/admin/accounts/{account}/reset-link", "make-reset-link"),
     (Method::POST, "/admin/accounts/{account}/disable", "disable-account"),
     (Method::POST, "/admin/accounts/{account}/enable", "enable-account"),
+    (Method::POST, "/admin/mail/test", "test-mail"),
+    (Method::POST, "/admin/mail/reset-link", "mail-reset-link"),
     (Method::POST, "/account/delete", "delete-account"),
     (Method::POST, "/imports", "upload"),
     (Method::POST, "/imports/sample", "upload"),

@@ -11,6 +11,7 @@ mod cause;
 pub mod chosen;
 pub mod detail;
 pub mod encodings;
+pub mod ended;
 pub mod excerpt;
 pub mod findings;
 pub mod first_rows;

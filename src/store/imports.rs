@@ -9,6 +9,7 @@ use super::{
     choices::{read_choices, stored_choices},
     corrupt_import,
     import_state::settle,
+    mail::tell_of_end,
     outbox::remove_from_outbox,
     placeholders,
 };
@@ -218,6 +219,7 @@ impl Store {
     /// Returns false if such a request has arrived since, or if the import is gone.
     pub async fn finish_import(&self, id: ImportId, is_cancelled: bool, now: UnixMillis) -> Result<bool> {
         let mut tx = self.begin_write().await?;
+        let was_over = is_over(&mut tx, id).await?;
         let finished = sqlx::query(
             "UPDATE import SET finished_at = $2 WHERE id = $1 \
              AND CASE WHEN cancel_requested_at IS NULL THEN CAST(0 AS BIGINT) ELSE CAST(1 AS BIGINT) END = $3",
@@ -228,6 +230,9 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         settle(&mut tx, id).await?;
+        if finished.rows_affected() > 0 && !was_over {
+            tell_of_end(&mut tx, id, now).await?;
+        }
         tx.commit().await?;
         Ok(finished.rows_affected() > 0)
     }
@@ -255,6 +260,16 @@ pub(super) async fn lock_import(tx: &mut Tx, import: ImportId) -> Result<bool> {
         .execute(&mut **tx)
         .await?;
     Ok(locked.rows_affected() > 0)
+}
+
+/// Whether the watch of an import has ended. Nobody can change that until `tx` ends.
+async fn is_over(tx: &mut Tx, import: ImportId) -> Result<bool> {
+    lock_import(tx, import).await?;
+    let over = sqlx::query("SELECT id FROM import WHERE id = $1 AND finished_at IS NOT NULL")
+        .bind(import.to_string())
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(over.is_some())
 }
 
 pub(super) fn read_import(row: &AnyRow) -> Result<ImportRow> {

@@ -21,6 +21,7 @@ pub mod idempotency;
 mod import_state;
 pub mod imports;
 pub mod last_choices;
+pub mod mail;
 pub mod one_time_links;
 pub mod outbox;
 mod patience;

@@ -1,4 +1,4 @@
-//! SQL of the links that an admin hands out: invitations, and links that set a new password.
+//! SQL of the links that can be used once: invitations, and links that set a new password, by an admin or by e-mail.
 
 use sqlx::Row;
 
@@ -93,6 +93,21 @@ impl Store {
         }
         tx.commit().await?;
         Ok(true)
+    }
+
+    /// Records a link that sets a new password, for its maker's own account. Earlier links stay, because
+    /// anybody can ask in that user's name. Returns false, and records nothing, if the account cannot be used.
+    pub async fn create_own_link(&self, new: &NewLink) -> Result<bool> {
+        let create = sqlx::query(
+            "INSERT INTO one_time_link (token_hash, account_id, made_by, created_at, expires_at) \
+             SELECT $1, id, id, $3, $4 FROM account \
+             WHERE id = $2 AND disabled_at IS NULL AND deleting_at IS NULL",
+        )
+        .bind(&new.token_hash)
+        .bind(new.made_by.to_string())
+        .bind(new.created_at.0)
+        .bind(new.expires_at.0);
+        Ok(self.pool.write(create).await?.rows_affected() > 0)
     }
 
     /// The invitations that are still open at `now`, oldest first.

@@ -2,7 +2,7 @@
 
 use sqlx::Row;
 
-use super::{Result, Store, Tx, corrupt_import, import_state::settle};
+use super::{Result, Store, Tx, corrupt_import, import_state::settle, mail::tell_of_end};
 use crate::base::{
     ids::{EventId, ImportId, UserId},
     time::UnixMillis,
@@ -127,7 +127,7 @@ impl Store {
     /// cancelled in between stays cancelled.
     pub async fn event_refused(&self, import: ImportId, why: &str, now: UnixMillis) -> Result<()> {
         let mut tx = self.begin_write().await?;
-        sqlx::query(
+        let refused = sqlx::query(
             "UPDATE import SET refused = $2, finished_at = $3 \
              WHERE id = $1 AND sent_at IS NULL AND cancel_requested_at IS NULL",
         )
@@ -137,6 +137,9 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         settle(&mut tx, import).await?;
+        if refused.rows_affected() > 0 {
+            tell_of_end(&mut tx, import, now).await?;
+        }
         remove_from_outbox(&mut tx, import).await?;
         Ok(tx.commit().await?)
     }

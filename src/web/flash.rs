@@ -49,6 +49,11 @@ pub enum AdminNews {
     Enabled,
     OwnAccount,
     CannotReset,
+    /// A link for a new password is sent by e-mail.
+    LinkQueued,
+    /// It is not, because the link is not valid any more.
+    LinkOver,
+    TestMailQueued,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +62,8 @@ pub enum AccountChange {
     Email,
     SessionEnded,
     TokenEnded,
+    /// Which ends of imports are told by e-mail.
+    Mail,
     /// So many.
     OtherSessionsEnded(u64),
 }

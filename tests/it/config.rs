@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use clap::{CommandFactory, Parser};
 use runboard::base::config::{
     AccountCommand, AllowedAddresses, Args, Command, Config, EngineConfig, OutputPointers, SignUp,
+    SmtpEncryption,
 };
 use secrecy::ExposeSecret;
 
@@ -36,6 +37,7 @@ fn nothing_configured_is_a_configuration() {
     assert!(matches!(config.engine, EngineConfig::Embedded(None)));
     assert_eq!((config.poll_budget, config.processor, config.push), (10.0, true, true));
     assert_eq!(config.output_pointers, OutputPointers::default());
+    assert!(config.mail.is_none());
 }
 
 #[test]
@@ -58,6 +60,8 @@ fn every_setting_can_be_set() {
         "--processor=off",
         "--push=off",
         "--output-pointers=/stats/ok,/stats/bad;/a~1b,/c",
+        "--smtp-url=smtps://mira%40example.org:p%3Ass@smtp.example.org",
+        "--mail-from=runboard@example.org",
         "--engine-listen=127.0.0.1:8288",
         "--engine-event-key=event-key",
         "--engine-signing-key=signkey-test-0123abcd",
@@ -78,6 +82,14 @@ fn every_setting_can_be_set() {
     assert_eq!((config.poll_budget, config.processor, config.push), (2.5, false, false));
     let pairs: Vec<_> = config.output_pointers.pairs().cloned().collect();
     assert_eq!(pairs, [["/stats/ok", "/stats/bad"], ["/a~1b", "/c"], ["/processedItems", "/failedItems"]]);
+    let mail = config.mail.unwrap();
+    assert_eq!(
+        (mail.from.as_str(), mail.server.to_string()),
+        ("runboard@example.org", "smtp.example.org:465".to_owned())
+    );
+    assert_eq!(mail.server.encryption, SmtpEncryption::FromTheStart);
+    let login = mail.server.login.unwrap();
+    assert_eq!((login.user.expose_secret(), login.password.expose_secret()), ("mira@example.org", "p:ss"));
     let EngineConfig::Embedded(Some(exposed)) = config.engine else { panic!("{:?}", config.engine) };
     assert_eq!(exposed.listen.to_string(), "127.0.0.1:8288");
     assert_eq!(exposed.event_key.expose_secret(), "event-key");
@@ -188,6 +200,38 @@ fn what_contradicts_itself_or_is_not_enough_is_refused() {
 }
 
 #[test]
+fn an_smtp_server_has_the_port_and_encryption_of_its_address_and_needs_a_sender() {
+    let from = "--mail-from=runboard@example.org";
+    let server = |url: &str| {
+        let server = read(&[&format!("--smtp-url={url}"), from]).unwrap().mail.unwrap().server;
+        (server.to_string(), server.encryption, server.login.is_some())
+    };
+    use SmtpEncryption::{FromTheStart, IfOffered, None, StartTls};
+    for (url, expected) in [
+        ("smtp://relay", ("relay:25", None, false)),
+        ("smtp://relay:2525/", ("relay:2525", None, false)),
+        ("smtp://relay?tls=opportunistic", ("relay:587", IfOffered, false)),
+        ("smtp://me:secret@relay?tls=required", ("relay:587", StartTls, true)),
+        ("smtps://me:secret@relay:1465?tls=required", ("relay:1465", FromTheStart, true)),
+        // A password that stays on this machine.
+        ("smtp://me:secret@127.0.0.1:25", ("127.0.0.1:25", None, true)),
+        ("smtp://me:secret@localhost", ("localhost:25", None, true)),
+        ("smtp://[::1]:2525", ("[::1]:2525", None, false)),
+    ] {
+        let (address, encryption, has_login) = server(url);
+        assert_eq!((address.as_str(), encryption, has_login), expected, "{url}");
+    }
+    let shown = format!("{:?}", read(&["--smtp-url=smtps://me:secret@relay", from]).unwrap());
+    assert!(shown.contains("relay") && !shown.contains("secret"), "{shown}");
+    let refusal = |arguments: &[&str]| read(arguments).map(|_| ()).unwrap_err();
+    assert!(refusal(&["--smtp-url=smtp://relay"]).starts_with("RUNBOARD_MAIL_FROM is not set: "));
+    let everywhere = ["--smtp-url=smtp://relay", from, "--listen=0.0.0.0:80"];
+    assert!(refusal(&everywhere).starts_with("RUNBOARD_PUBLIC_URL is not set: "));
+    assert!(read(&[&everywhere[..], &["--public-url=https://runboard.example.org"]].concat()).is_ok());
+    assert!(read(&[from]).unwrap().mail.is_none(), "an address alone sends nothing");
+}
+
+#[test]
 fn an_empty_optional_setting_is_not_set() {
     let config = read(&["--public-url=", "--database-url=", "--allow-addresses=", "--workers="]).unwrap();
     assert_eq!(config.public_url, None);
@@ -195,7 +239,7 @@ fn an_empty_optional_setting_is_not_set() {
 }
 
 /// Flag, wrong value, and the beginning of the error.
-const WRONG: [(&str, &str, &str); 48] = [
+const WRONG: [(&str, &str, &str); 59] = [
     ("--listen", "8080", r#"RUNBOARD_LISTEN is "8080": it can be an IP address and a port"#),
     ("--listen", "localhost:8080", r#"RUNBOARD_LISTEN is "localhost:8080": it can be"#),
     ("--listen", "", r#"RUNBOARD_LISTEN is "": it can be"#),
@@ -267,6 +311,33 @@ const WRONG: [(&str, &str, &str); 48] = [
     ("--output-pointers", "/a", r#"RUNBOARD_OUTPUT_POINTERS is "/a": it can be pairs of JSON pointers"#),
     ("--output-pointers", "a,b", r#"RUNBOARD_OUTPUT_POINTERS is "a,b": it can be"#),
     ("--output-pointers", "/a~2,/b", r#"RUNBOARD_OUTPUT_POINTERS is "/a~2,/b": it can be"#),
+    ("--smtp-url", "smtp.example.org:25", r#"RUNBOARD_SMTP_URL is "...": it can be smtps://"#),
+    (
+        "--smtp-url",
+        "https://me:secret@example.org",
+        r#"RUNBOARD_SMTP_URL is "https:...": it can be smtps://"#,
+    ),
+    (
+        "--smtp-url",
+        "smtp://me:secret@example.org",
+        r#"RUNBOARD_SMTP_URL is "smtp:...": it can be smtps://, or smtp:// with ?tls=required: a"#,
+    ),
+    (
+        "--smtp-url",
+        "smtp://me:secret@example.org?tls=opportunistic",
+        r#"RUNBOARD_SMTP_URL is "smtp:...": it can be"#,
+    ),
+    ("--smtp-url", "smtps://secret@example.org", r#"RUNBOARD_SMTP_URL is "smtps:...": it can be"#),
+    ("--smtp-url", "smtp://example.org?tls=secret", r#"RUNBOARD_SMTP_URL is "smtp:...": it can be"#),
+    ("--smtp-url", "smtps://example.org/secret", r#"RUNBOARD_SMTP_URL is "smtps:...": it can be"#),
+    ("--smtp-url", "smtp://?tls=required", r#"RUNBOARD_SMTP_URL is "smtp:...": it can be"#),
+    ("--mail-from", "runboard", r#"RUNBOARD_MAIL_FROM is "runboard": it can be an e-mail address in ASCII"#),
+    (
+        "--mail-from",
+        "Runboard <runboard@example.org>",
+        r#"RUNBOARD_MAIL_FROM is "Runboard <runboard@example.org>": it can be"#,
+    ),
+    ("--mail-from", "a@b\r\nBcc: c@d", r#"RUNBOARD_MAIL_FROM is "a@b\r\nBcc: c@d": it can be"#),
     ("--engine-listen", "8288", r#"RUNBOARD_ENGINE_LISTEN is "8288": it can be an IP address and a port"#),
     ("--inngest-dev", "yes", r#"INNGEST_DEV is "...": it can be 1, 0, or the http or https address"#),
     ("--inngest-dev", "ftp://me:secret@host", r#"INNGEST_DEV is "ftp:...": it can be"#),
@@ -294,7 +365,7 @@ fn every_flag_is_the_variable_of_the_same_name() {
         assert_eq!(variable, name.as_str());
         settings += 1;
     }
-    assert_eq!(settings, 34);
+    assert_eq!(settings, 36);
 }
 
 #[test]

@@ -40,6 +40,7 @@ mod inngest_api;
 mod late;
 mod layers;
 mod live;
+mod mail;
 mod migrations;
 mod next_attempt;
 mod nginx;

@@ -24,7 +24,7 @@ enum For {
 
 /// Every route; `{id}` is an import. A route that `src/app/routes.rs` mounts and this table lacks fails a
 /// test.
-const ROUTES: [(Method, &str, For); 56] = [
+const ROUTES: [(Method, &str, For); 61] = [
     (Method::GET, "/healthz", For::Anybody),
     (Method::GET, "/readyz", For::Anybody),
     (Method::GET, "/assets/{hash}/{name}", For::Anybody),
@@ -41,6 +41,7 @@ const ROUTES: [(Method, &str, For); 56] = [
     (Method::POST, "/account/password", For::SignedIn),
     (Method::GET, "/account/email", For::SignedIn),
     (Method::POST, "/account/email", For::SignedIn),
+    (Method::POST, "/account/mail", For::SignedIn),
     (Method::GET, "/account/tokens", For::SignedIn),
     (Method::POST, "/account/tokens", For::SignedIn),
     (Method::GET, "/account/tokens/{token}/end", For::SignedIn),
@@ -49,6 +50,8 @@ const ROUTES: [(Method, &str, For); 56] = [
     (Method::GET, "/account/delete", For::SignedIn),
     (Method::POST, "/account/delete", For::SignedIn),
     (Method::GET, "/api", For::SignedIn),
+    (Method::GET, "/forgot", For::Anybody),
+    (Method::POST, "/forgot", For::Anybody),
     (Method::GET, "/reset", For::Anybody),
     (Method::POST, "/reset", For::Anybody),
     (Method::GET, "/admin", For::Admin),
@@ -57,6 +60,8 @@ const ROUTES: [(Method, &str, For); 56] = [
     (Method::POST, "/admin/accounts/{account}/reset-link", For::Admin),
     (Method::POST, "/admin/accounts/{account}/disable", For::Admin),
     (Method::POST, "/admin/accounts/{account}/enable", For::Admin),
+    (Method::POST, "/admin/mail/test", For::Admin),
+    (Method::POST, "/admin/mail/reset-link", For::Admin),
     (Method::GET, "/", For::SignedIn),
     (Method::GET, "/live", For::SignedIn),
     (Method::GET, "/imports", For::SignedIn),

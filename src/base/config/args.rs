@@ -119,6 +119,15 @@ pub struct Args {
     #[arg(long, global = true, env = "RUNBOARD_OUTPUT_POINTERS", value_name = "POINTER,POINTER;...")]
     pub(super) output_pointers: Option<String>,
 
+    /// The server that takes e-mails: smtps://user:password@host, or smtp://host with ?tls=required or
+    /// ?tls=opportunistic [default: no e-mail]
+    #[arg(long, global = true, env = "RUNBOARD_SMTP_URL", value_name = "URL", hide_env_values = true)]
+    pub(super) smtp_url: Option<String>,
+
+    /// The address that e-mails are from; needed with the server
+    #[arg(long, global = true, env = "RUNBOARD_MAIL_FROM", value_name = "ADDRESS")]
+    pub(super) mail_from: Option<String>,
+
     /// Address and port at which others reach the embedded engine's API; needs both of its keys
     #[arg(long, global = true, env = "RUNBOARD_ENGINE_LISTEN", value_name = "ADDRESS")]
     pub(super) engine_listen: Option<String>,

@@ -6,6 +6,7 @@ pub mod admin;
 pub mod api;
 pub mod dashboard;
 pub mod delete;
+pub mod forgot;
 mod form_error;
 mod history;
 pub mod import;

@@ -1,4 +1,4 @@
-//! `GET, POST /reset?token=`: sets a new password through a link from an admin.
+//! `GET, POST /reset?token=`: sets a new password through a link from an admin or from an e-mail.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -20,6 +20,8 @@ use crate::{
 pub struct ResetPage {
     /// The account and the token of its link; None if the link is not valid any more.
     pub link: Option<(String, String)>,
+    /// Whether a new link can be sent by e-mail.
+    pub sends_mail: bool,
     pub error: Option<FormError>,
 }
 
@@ -66,14 +68,14 @@ pub async fn submit(
     form_fields: web::Form<ResetForm>,
 ) -> Result<HttpResponse, Error> {
     let ResetForm { token, password } = form_fields.into_inner();
-    let Some(link) = Token::parse(&token) else { return over() };
+    let Some(link) = Token::parse(&token) else { return over(&accounts) };
     let password = match chosen_password(password.into(), &[PASSWORD]) {
         Ok(password) => password,
         Err(error) => return form(&accounts, &token, Some(error.into())).await,
     };
     match accounts.use_reset_link(&link, password, client_address(&request)).await {
         Ok(Some(user)) => Ok(session::begin(&request, &accounts, &origin, user, "/").await?),
-        Ok(None) => over(),
+        Ok(None) => over(&accounts),
         Err(accounts::Error::Busy) => {
             let busy = Refusal {
                 status: StatusCode::SERVICE_UNAVAILABLE,
@@ -90,14 +92,18 @@ pub async fn submit(
 
 /// The form of a link, if it is valid.
 async fn form(accounts: &Accounts, token: &str, refusal: Option<Refusal>) -> Result<HttpResponse, Error> {
-    let Some(link) = Token::parse(token) else { return over() };
-    let Some(email) = accounts.reset_link(&link).await? else { return over() };
+    let Some(link) = Token::parse(token) else { return over(accounts) };
+    let Some(email) = accounts.reset_link(&link).await? else { return over(accounts) };
     let mut answer = Refusal::answer(refusal.as_ref());
-    let page = ResetPage { link: Some((email, link.expose())), error: refusal.map(|refusal| refusal.error) };
+    let page = ResetPage {
+        link: Some((email, link.expose())),
+        sends_mail: accounts.mail().is_some(),
+        error: refusal.map(|refusal| refusal.error),
+    };
     Ok(answer.content_type(ContentType::html()).body(page.render()?))
 }
 
-fn over() -> Result<HttpResponse, Error> {
-    let page = ResetPage { link: None, error: None };
+fn over(accounts: &Accounts) -> Result<HttpResponse, Error> {
+    let page = ResetPage { link: None, sends_mail: accounts.mail().is_some(), error: None };
     Ok(HttpResponse::Forbidden().content_type(ContentType::html()).body(page.render()?))
 }

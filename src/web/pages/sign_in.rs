@@ -26,6 +26,8 @@ pub struct SignInPage {
     pub next: Option<String>,
     /// Whether to link to sign-up.
     pub sign_up_offered: bool,
+    /// Whether a link for a new password can be sent by e-mail.
+    pub sends_mail: bool,
     /// The host, if it is known: `runboard.example.org`.
     pub host: Option<String>,
 }
@@ -114,6 +116,7 @@ fn page(
         error: refusal.map(|refusal| refusal.error),
         next,
         sign_up_offered: accounts.is_open(),
+        sends_mail: accounts.mail().is_some(),
         host: origin.host().map(str::to_owned),
     };
     Ok(response.content_type(ContentType::html()).body(page.render()?))

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use runboard::{
+    accounts::EndedMail,
     api::openapi::for_people,
     base::ids::UserId,
     report::moment::Moment,
@@ -11,10 +12,11 @@ use runboard::{
             SessionLine,
             email::EmailPage,
             leave::{LeavePage, LeftPage},
+            mail::MailChoice,
             password::PasswordPage,
             tokens::{EndTokenPage, MadeTokenPage, NewTokenPage, TokenLine},
         },
-        admin::{AccountLine, InvitationLine, LinkPage},
+        admin::{AccountLine, InvitationDraft, InvitationLine, LinkPage},
         api::ApiPage,
         reset::ResetPage,
     },
@@ -39,6 +41,7 @@ pub fn pages() -> Vec<Page> {
         news: None,
         sessions: vec![session("Firefox on Linux", "198.51.100.7", true)],
         tokens: Vec::new(),
+        mail: None,
         is_admin: false,
     };
     let token = |name: &str, expires: Option<&str>, has_expired| TokenLine {
@@ -62,6 +65,7 @@ pub fn pages() -> Vec<Page> {
             token("an old script of somebody with a long name", Some("09:00:00"), true),
             token("laptop", None, false),
         ],
+        mail: Some(MailChoice { chosen: EndedMail::Failures }),
         is_admin: true,
         ..account.clone()
     };
@@ -135,14 +139,32 @@ pub fn pages() -> Vec<Page> {
             made_by: "mira@example.org".to_owned(),
             expires: Moment::new(at("23:00:00"), now),
         }],
+        mail_route: None,
+        draft: InvitationDraft::default(),
+        error: None,
+    };
+    let admin_with_mail = AdminPage {
+        news: None,
+        mail_route: Some("smtp.subsidiary.example.org:587 (from runboard@subsidiary.example.org)".to_owned()),
+        draft: InvitationDraft { note: "Noor, accounting".to_owned(), email: "noor".to_owned() },
+        error: Some(FormError::of(&["email"], "Enter a valid e-mail address, or none.")),
+        ..admin.clone()
     };
     let link = LinkPage {
         title: "Invitation".to_owned(),
         sentence: "Send this link to the person you invite. It makes one account, within 7 days.".to_owned(),
         secret: "https://runboard.example.org/sign-up?token=qNnv4lXyOXbw-tIyINtVnA06r1Ym5DyGjiU1tCLVhQk"
             .to_owned(),
+        mail_token: None,
     };
-    let reset = ResetPage { link: Some(("mira@example.org".to_owned(), "token".to_owned())), error: None };
+    let mailed = LinkPage { mail_token: Some("token".to_owned()), ..link.clone() };
+    let reset = ResetPage {
+        link: Some(("mira@example.org".to_owned(), "token".to_owned())),
+        sends_mail: false,
+        error: None,
+    };
+    let over = ResetPage { link: None, ..reset.clone() };
+    let over_with_mail = ResetPage { sends_mail: true, ..over.clone() };
     let api = ApiPage::new(frame(), &for_people()).render().unwrap();
     vec![
         Page::new("account-new-token", new_token.render().unwrap()),
@@ -154,9 +176,12 @@ pub fn pages() -> Vec<Page> {
         Page::new("account-deleted", LeftPage { is_done: true }.render().unwrap()),
         Page::new("account-being-deleted", LeftPage { is_done: false }.render().unwrap()),
         Page::new("admin", admin.render().unwrap()),
+        Page::new("admin-with-mail", admin_with_mail.render().unwrap()),
+        Page::new("admin-link-by-mail", mailed.render().unwrap()),
         Page::new("admin-link", link.render().unwrap()),
         Page::new("reset", reset.render().unwrap()),
-        Page::new("reset-over", ResetPage { link: None, error: None }.render().unwrap()),
+        Page::new("reset-over", over.render().unwrap()),
+        Page::new("reset-over-with-mail", over_with_mail.render().unwrap()),
         Page::new("account", account.render().unwrap()),
         Page::new("account-several-sessions", several.render().unwrap()),
         Page::new("account-password", password.render().unwrap()),

@@ -3,7 +3,7 @@
 use askama::Template;
 use runboard::{
     http::ErrorPage,
-    web::pages::{DeletePage, FormError, sign_in::SignInPage, sign_up::SignUpPage},
+    web::pages::{DeletePage, FormError, forgot::ForgotPage, sign_in::SignInPage, sign_up::SignUpPage},
 };
 
 use super::{
@@ -13,8 +13,22 @@ use super::{
 
 pub fn pages() -> Vec<Page> {
     let host = || Some("runboard.example.org".to_owned());
-    let sign_in =
-        SignInPage { email: String::new(), error: None, next: None, sign_up_offered: true, host: host() };
+    let sign_in = SignInPage {
+        email: String::new(),
+        error: None,
+        next: None,
+        sign_up_offered: true,
+        sends_mail: false,
+        host: host(),
+    };
+    let with_mail = SignInPage { sends_mail: true, ..sign_in.clone() };
+    let forgot = ForgotPage { email: String::new(), error: None, is_sent: false };
+    let too_often = ForgotPage {
+        email: "mira@example.org".to_owned(),
+        error: Some(FormError::of_form("Too many attempts. Try again in 19 minutes.")),
+        is_sent: false,
+    };
+    let sent = ForgotPage { is_sent: true, ..forgot.clone() };
     let wrong = SignInPage {
         email: "mira@example.org".to_owned(),
         error: Some(FormError::of(&["email", "password"], "Wrong e-mail or password.")),
@@ -58,6 +72,10 @@ pub fn pages() -> Vec<Page> {
     let nothing = ErrorPage::new("Not found", "Page not found, or you don't have access to it.");
     vec![
         Page::new("sign-in", sign_in.render().unwrap()),
+        Page::new("sign-in-with-mail", with_mail.render().unwrap()),
+        Page::new("forgot", forgot.render().unwrap()),
+        Page::new("forgot-refused", too_often.render().unwrap()),
+        Page::new("forgot-sent", sent.render().unwrap()),
         Page::new("sign-in-refused", wrong.render().unwrap()),
         Page::new("sign-up", sign_up.render().unwrap()),
         Page::new("sign-up-refused", taken.render().unwrap()),

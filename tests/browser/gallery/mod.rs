@@ -56,18 +56,17 @@ impl Page {
 
 impl Gallery {
     pub fn start() -> Self {
-        let pages: Vec<Page> =
-            [
-                imports::pages(),
-                readings::pages(),
-                dashboards::pages(),
-                doors::pages(),
-                account::pages(),
-                share::pages(),
-            ]
-            .into_iter()
-            .flatten()
-            .collect();
+        let pages: Vec<Page> = [
+            imports::pages(),
+            readings::pages(),
+            dashboards::pages(),
+            doors::pages(),
+            account::pages(),
+            share::pages(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         let by_name: HashMap<String, String> =
             pages.iter().map(|page| (page.name.to_owned(), page.html.clone())).collect();
         assert_eq!(by_name.len(), pages.len(), "two pages have one name");

@@ -27,10 +27,11 @@ const LINES: [&[&str]; 10] = [
 ];
 
 /// Libraries that may be used only under these paths of `src`.
-const LIBRARIES: [(&str, &[&str]); 7] = [
+const LIBRARIES: [(&str, &[&str]); 8] = [
     ("sqlx::", &["store/"]),
     ("utoipa::", &["api/", "http/problem.rs"]),
-    ("askama::", &["web/", "http/error"]),
+    ("askama::", &["web/", "http/error", "accounts/mail/"]),
+    ("lettre::", &["accounts/mail/"]),
     ("actix_multipart::", &["http/upload", "web/pages/dashboard.rs"]),
     ("reqwest::", &["inngest/", "engine/", "files/"]),
     (

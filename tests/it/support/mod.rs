@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod host;
+pub mod mail_server;
 pub mod migration;
 pub mod nginx;
 pub mod postgres;
@@ -95,6 +96,7 @@ pub async fn spawn_app_on(data: TempDir, configure: impl FnOnce(&mut Config)) ->
         processor: true,
         push: true,
         output_pointers: OutputPointers::default(),
+        mail: None,
     };
     configure(&mut config);
     let workers = config.workers;

@@ -2,6 +2,7 @@
 
 pub mod email;
 pub mod leave;
+pub mod mail;
 pub mod password;
 pub mod sessions;
 pub mod tokens;
@@ -9,7 +10,7 @@ pub mod tokens;
 use actix_web::{HttpRequest, HttpResponse, http::header::ContentType, web};
 use askama::Template;
 
-use self::tokens::TokenLine;
+use self::{mail::MailChoice, tokens::TokenLine};
 use crate::{
     accounts::{Accounts, OpenSession, device},
     base::time::UnixMillis,
@@ -36,6 +37,8 @@ pub struct AccountPage {
     pub sessions: Vec<SessionLine>,
     /// Newest first.
     pub tokens: Vec<TokenLine>,
+    /// None if no e-mail can be sent.
+    pub mail: Option<MailChoice>,
     /// Whether to link to the page of admins.
     pub is_admin: bool,
 }
@@ -87,10 +90,15 @@ pub async fn show(
     let now = site.report_inputs().now;
     let sessions = accounts.sessions(user.user, &own).await?;
     let tokens = accounts.tokens(user.user).await?;
+    let mail = match accounts.mail() {
+        Some(_) => Some(MailChoice { chosen: accounts.ended_mail(user.user).await? }),
+        None => None,
+    };
     let page = AccountPage {
         frame: site.frame(&user),
         news: flash::read(&request).and_then(|flash| news(flash, &user)),
         tokens: tokens.into_iter().map(|token| TokenLine::new(token, now)).collect(),
+        mail,
         is_admin: accounts.is_admin(user.user).await?,
         sessions: sessions.into_iter().map(|open| SessionLine::new(open, now)).collect(),
     };
@@ -106,6 +114,7 @@ fn news(flash: Flash, user: &Principal) -> Option<String> {
         AccountChange::Email => {
             format!("The e-mail address is changed. Sign in with {} from now on.", user.email)
         }
+        AccountChange::Mail => "The e-mail setting is saved.".to_owned(),
         AccountChange::TokenEnded => "The token has ended.".to_owned(),
         AccountChange::SessionEnded => "Signed out there.".to_owned(),
         AccountChange::OtherSessionsEnded(0) => "You are signed in nowhere else.".to_owned(),

@@ -2,12 +2,12 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{LinkPage, invitations::answer, link_to};
+use super::{LinkPage, answer, back, link_to};
 use crate::{
     accounts::{Accounts, AdminChange},
     base::ids::UserId,
-    http::{error::Error, origin::PublicOrigin, principal::Admin, session},
-    web::flash::{self, AdminNews, Flash},
+    http::{error::Error, origin::PublicOrigin, principal::Admin},
+    web::flash::AdminNews,
 };
 
 pub async fn reset_link(
@@ -27,6 +27,7 @@ pub async fn reset_link(
              everywhere. It is shown only now."
         ),
         secret: link_to(&origin, &format!("/reset?token={}", token.expose())),
+        mail_token: accounts.mail().map(|_| token.expose()),
     };
     answer(&page)
 }
@@ -64,11 +65,4 @@ pub async fn enable(
 
 fn parse(account: &str) -> Result<UserId, Error> {
     account.parse().map_err(|_| Error::NotFound)
-}
-
-/// Back to the list, with a message.
-fn back(request: &HttpRequest, origin: &PublicOrigin, news: AdminNews) -> HttpResponse {
-    let mut response = session::see_other("/admin");
-    flash::send(request, &mut response, origin, &Flash::Admin(news));
-    response
 }

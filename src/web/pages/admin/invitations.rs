@@ -1,23 +1,17 @@
 //! `POST /admin/invitations` and `/admin/invitations/end`.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::header::{CACHE_CONTROL, ContentType},
-    web,
-};
-use askama::Template;
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use super::{LinkPage, link_to};
+use super::{InvitationDraft, LinkPage, answer, back, link_to, refused};
 use crate::{
-    accounts::Accounts,
+    accounts::{Accounts, Email},
     http::{
         error::Error,
         origin::PublicOrigin,
         principal::{Admin, FormOf},
-        session,
     },
-    web::flash::{self, AdminNews, Flash},
+    web::{flash::AdminNews, pages::form_error::FormError, site::Site},
 };
 
 /// A missing field counts as empty.
@@ -25,6 +19,9 @@ use crate::{
 pub struct InviteForm {
     #[serde(default)]
     note: String,
+    /// Where the invitation is sent. Ignored if no e-mail can be sent.
+    #[serde(default)]
+    email: String,
 }
 
 #[derive(Deserialize)]
@@ -33,26 +30,41 @@ pub struct EndInvitationForm {
     invitation: String,
 }
 
+/// The name of the form's field.
+const EMAIL: &str = "email";
+
 pub async fn make(
     request: HttpRequest,
     FormOf(Admin(user), form): FormOf<Admin, InviteForm>,
     accounts: web::Data<Accounts>,
+    site: web::Data<Site>,
     origin: web::Data<PublicOrigin>,
 ) -> Result<HttpResponse, Error> {
-    let Some(token) = accounts.invite(user.user, &form.note).await? else {
-        let mut response = session::see_other("/admin");
-        flash::send(&request, &mut response, &origin, &Flash::Admin(AdminNews::TooManyInvitations));
-        return Ok(response);
+    let InviteForm { note, email: typed } = form;
+    let wants_mail = accounts.mail().is_some() && !typed.trim().is_empty();
+    let email = if wants_mail { typed.parse::<Email>().ok() } else { None };
+    if wants_mail && email.is_none() {
+        let draft = InvitationDraft { note, email: typed };
+        let error = FormError::of(&[EMAIL], "Enter a valid e-mail address, or none.");
+        return refused(&user, &accounts, &site, draft, error.into()).await;
+    }
+    let Some(token) = accounts.invite(user.user, &note, email.as_ref()).await? else {
+        return Ok(back(&request, &origin, AdminNews::TooManyInvitations));
     };
-    let page = LinkPage {
+    let sentence = match email {
+        Some(email) => format!(
+            "This link is on its way to {email}. It makes one account, within 7 days. It is shown only now, in case \
+             the e-mail does not arrive."
+        ),
+        None => "Send this link to the person you invite. It makes one account, within 7 days. It is shown only now."
+            .to_owned(),
+    };
+    answer(&LinkPage {
         title: "Invitation".to_owned(),
-        sentence:
-            "Send this link to the person you invite. It makes one account, within 7 days. It is shown only \
-                   now."
-                .to_owned(),
+        sentence,
         secret: link_to(&origin, &format!("/sign-up?token={}", token.expose())),
-    };
-    answer(&page)
+        mail_token: None,
+    })
 }
 
 pub async fn end(
@@ -62,15 +74,5 @@ pub async fn end(
     origin: web::Data<PublicOrigin>,
 ) -> Result<HttpResponse, Error> {
     accounts.end_invitation(&form.invitation).await?;
-    let mut response = session::see_other("/admin");
-    flash::send(&request, &mut response, &origin, &Flash::Admin(AdminNews::InvitationEnded));
-    Ok(response)
-}
-
-/// A page with a secret, which no cache may keep.
-pub(super) fn answer(page: &LinkPage) -> Result<HttpResponse, Error> {
-    Ok(HttpResponse::Ok()
-        .content_type(ContentType::html())
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .body(page.render()?))
+    Ok(back(&request, &origin, AdminNews::InvitationEnded))
 }

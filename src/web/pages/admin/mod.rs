@@ -4,21 +4,32 @@
 
 pub mod accounts;
 pub mod invitations;
+pub mod mail;
 
-use actix_web::{HttpRequest, HttpResponse, http::header::ContentType, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{CACHE_CONTROL, ContentType},
+    web,
+};
 use askama::Template;
 use serde::Deserialize;
 
 use crate::{
     accounts::{AccountSummary, Accounts, OpenInvitation},
     base::{ids::UserId, time::UnixMillis},
-    http::{error::Error, origin::PublicOrigin, principal::Admin},
+    http::{
+        error::Error,
+        origin::PublicOrigin,
+        principal::{Admin, Principal},
+        session,
+    },
     report::{
         format::{bytes, counted},
         moment::Moment,
     },
     web::{
-        flash::{self, Flash},
+        flash::{self, AdminNews, Flash},
+        pages::form_error::{FormError, Refusal},
         site::Site,
         views::{Frame, Html},
     },
@@ -38,6 +49,18 @@ pub struct AdminPage {
     /// The page with newer accounts, if there are more.
     pub next_page: Option<String>,
     pub invitations: Vec<InvitationLine>,
+    /// Where e-mails go and who they are from; None if none can be sent.
+    pub mail_route: Option<String>,
+    /// The form of an invitation as it was typed, and why it was refused.
+    pub draft: InvitationDraft,
+    pub error: Option<FormError>,
+}
+
+/// The form of an invitation.
+#[derive(Clone, Debug, Default)]
+pub struct InvitationDraft {
+    pub note: String,
+    pub email: String,
 }
 
 /// An account in the list.
@@ -104,6 +127,8 @@ pub struct LinkPage {
     pub sentence: String,
     /// A path if our own address is not known.
     pub secret: String,
+    /// The token of a link for a new password that can also be sent by e-mail.
+    pub mail_token: Option<String>,
 }
 
 /// `/admin?after=`: the accounts that were made after this one.
@@ -120,36 +145,83 @@ pub async fn show(
     origin: web::Data<PublicOrigin>,
     query: web::Query<AdminQuery>,
 ) -> Result<HttpResponse, Error> {
-    let now = site.report_inputs().now;
     let after = query.after.as_deref().and_then(|after| after.parse().ok());
-    let mut found = accounts.summaries(after, ON_A_PAGE + 1).await?;
-    let has_more = found.len() > ON_A_PAGE as usize;
-    found.truncate(ON_A_PAGE as usize);
-    let next_page = found.last().filter(|_| has_more).map(|last| format!("/admin?after={}", last.id));
-    let invitations = accounts.invitations().await?;
-    let page = AdminPage {
-        frame: site.frame(&user),
-        news: flash::read(&request).and_then(news),
-        accounts: found.into_iter().map(|account| AccountLine::new(account, user.user, now)).collect(),
-        next_page,
-        invitations: invitations.into_iter().map(|open| InvitationLine::new(open, now)).collect(),
-    };
+    let mut page = page(&user, &accounts, &site, after).await?;
+    page.news = flash::read(&request).and_then(news);
     let mut response = HttpResponse::Ok().content_type(ContentType::html()).body(page.render()?);
     flash::take_back(&request, &mut response, &origin);
     Ok(response)
 }
 
+/// The page again, with the form of an invitation that was refused.
+async fn refused(
+    user: &Principal,
+    accounts: &Accounts,
+    site: &Site,
+    draft: InvitationDraft,
+    refusal: Refusal,
+) -> Result<HttpResponse, Error> {
+    let mut answer = Refusal::answer(Some(&refusal));
+    let page = AdminPage { draft, error: Some(refusal.error), ..page(user, accounts, site, None).await? };
+    Ok(answer.content_type(ContentType::html()).body(page.render()?))
+}
+
+/// The accounts that were made after `after`.
+async fn page(
+    user: &Principal,
+    accounts: &Accounts,
+    site: &Site,
+    after: Option<UserId>,
+) -> Result<AdminPage, Error> {
+    let now = site.report_inputs().now;
+    let mut found = accounts.summaries(after, ON_A_PAGE + 1).await?;
+    let has_more = found.len() > ON_A_PAGE as usize;
+    found.truncate(ON_A_PAGE as usize);
+    let next_page = found.last().filter(|_| has_more).map(|last| format!("/admin?after={}", last.id));
+    let invitations = accounts.invitations().await?;
+    Ok(AdminPage {
+        frame: site.frame(user),
+        news: None,
+        accounts: found.into_iter().map(|account| AccountLine::new(account, user.user, now)).collect(),
+        next_page,
+        invitations: invitations.into_iter().map(|open| InvitationLine::new(open, now)).collect(),
+        mail_route: accounts.mail().map(|outlet| outlet.route.to_string()),
+        draft: InvitationDraft::default(),
+        error: None,
+    })
+}
+
+/// Back to the list, with a message.
+fn back(request: &HttpRequest, origin: &PublicOrigin, news: AdminNews) -> HttpResponse {
+    let mut response = session::see_other("/admin");
+    flash::send(request, &mut response, origin, &Flash::Admin(news));
+    response
+}
+
+/// A page with a secret, which no cache may keep.
+fn answer(page: &LinkPage) -> Result<HttpResponse, Error> {
+    Ok(HttpResponse::Ok()
+        .content_type(ContentType::html())
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(page.render()?))
+}
+
 fn news(flash: Flash) -> Option<&'static str> {
     let Flash::Admin(change) = flash else { return None };
     Some(match change {
-        flash::AdminNews::InvitationEnded => "The invitation has ended. Its link opens nothing any more.",
-        flash::AdminNews::TooManyInvitations => {
+        AdminNews::InvitationEnded => "The invitation has ended. Its link opens nothing any more.",
+        AdminNews::TooManyInvitations => {
             "There are too many open invitations. End some of them, or wait until they expire."
         }
-        flash::AdminNews::Disabled => "The account is disabled. Its sessions and tokens have ended.",
-        flash::AdminNews::Enabled => "The account is enabled again.",
-        flash::AdminNews::OwnAccount => "You cannot disable your own account.",
-        flash::AdminNews::CannotReset => "The account cannot be used, so it gets no new password.",
+        AdminNews::Disabled => "The account is disabled. Its sessions and tokens have ended.",
+        AdminNews::Enabled => "The account is enabled again.",
+        AdminNews::OwnAccount => "You cannot disable your own account.",
+        AdminNews::CannotReset => "The account cannot be used, so it gets no new password.",
+        AdminNews::LinkQueued => "The link is on its way by e-mail.",
+        AdminNews::LinkOver => "The link is not valid any more. Make a new one.",
+        AdminNews::TestMailQueued => {
+            "A test e-mail to you is on its way. If it does not arrive, the log of the server says why."
+        }
     })
 }
 

@@ -1,0 +1,270 @@
+//! The sender of e-mails. What is to be sent waits in the database ([`crate::store::mail`]), so that nobody who asks
+//! for an e-mail waits for the server that takes it, and a restart loses none.
+//!
+//! An attempt is recorded before it begins. If the process dies between the server's confirmation and our record of
+//! it, the e-mail is sent again, with the same Message-ID.
+
+mod letter;
+mod smtp;
+mod words;
+
+use std::{sync::Arc, time::Duration};
+
+use secrecy::ExposeSecret;
+use tokio::sync::Notify;
+use url::Url;
+
+use self::{letter::Letter, smtp::Smtp};
+pub use self::{smtp::SmtpSetupError, words::EndedImport};
+use super::Token;
+use crate::{
+    base::{
+        config::MailConfig,
+        ids::{ImportId, UserId},
+        time::UnixMillis,
+    },
+    store::{
+        self, Store,
+        mail::{MailKind, MailRow},
+        one_time_links::NewLink,
+    },
+};
+
+/// How long a link for a new password works that a user has asked for, and how long its e-mail is tried for.
+pub const FORGOTTEN_LIFETIME: Duration = Duration::from_secs(60 * 60);
+
+/// The pauses after the first, second, ... failed attempt; further ones are as long as the last.
+const PAUSES: [Duration; 5] = [
+    Duration::from_secs(60),
+    Duration::from_secs(5 * 60),
+    Duration::from_secs(30 * 60),
+    Duration::from_secs(2 * 60 * 60),
+    Duration::from_secs(4 * 60 * 60),
+];
+
+/// How many e-mails about ended imports an account gets within [`ENDED_WINDOW`]. Further ends are summed up.
+pub const MOST_ENDED: u64 = 20;
+pub const ENDED_WINDOW: Duration = Duration::from_secs(60 * 60);
+
+/// Sends the e-mails that wait in the database, one at a time.
+pub struct Mailer {
+    store: Store,
+    smtp: Smtp,
+    /// Of the links in e-mails.
+    origin: Url,
+    outlet: MailOutlet,
+}
+
+/// What the rest of the program knows of the sender.
+#[derive(Clone, Debug)]
+pub struct MailOutlet {
+    /// Where e-mails are handed over and who they are from, for an operator: `smtp.example.org:587 (from
+    /// runboard@example.org)`.
+    pub route: Arc<str>,
+    wanted: Arc<Notify>,
+}
+
+/// What one step of the sender did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailOutcome {
+    /// No e-mail is due before this time, or at all.
+    Idle(Option<UnixMillis>),
+    Sent(MailKind),
+    /// The server did not take it; it is tried again at this time.
+    Postponed(UnixMillis),
+    /// The server will never take it.
+    Refused,
+    /// It was tried for as long as it is of use.
+    Expired,
+    /// The account has got many e-mails about ended imports; this end is told with others at this time.
+    SummedUp(UnixMillis),
+    /// There is nothing to say any more: no such account, or the import is gone or runs again.
+    Void,
+}
+
+/// Whom an e-mail goes to, and what it says.
+enum Content {
+    Letter { to: String, letter: Letter },
+    SummedUp(UnixMillis),
+    Void,
+}
+
+impl MailOutlet {
+    /// Wakes the sender.
+    pub(super) fn want(&self) {
+        self.wanted.notify_one();
+    }
+}
+
+impl Mailer {
+    /// A sender whose links lead to `origin`.
+    pub fn new(store: Store, config: &MailConfig, origin: Url) -> Result<Self, SmtpSetupError> {
+        let route = format!("{} (from {})", config.server, config.from).into();
+        let smtp = Smtp::new(config, &origin)?;
+        Ok(Self { store, smtp, origin, outlet: MailOutlet { route, wanted: Arc::default() } })
+    }
+
+    #[must_use]
+    pub fn outlet(&self) -> MailOutlet {
+        self.outlet.clone()
+    }
+
+    /// Waits until an e-mail was queued that somebody waits for.
+    pub async fn is_wanted(&self) {
+        self.outlet.wanted.notified().await;
+    }
+
+    /// Call once at a start: what an earlier process could not send is tried at once, because the server or its
+    /// settings may have changed.
+    pub async fn resume(&self, now: UnixMillis) -> store::Result<()> {
+        self.store.retry_mail(now).await
+    }
+
+    /// Sends the next e-mail that is due at `now`. `describe` says how an import has ended; None if it is gone or
+    /// runs again.
+    pub async fn send_next<F>(
+        &self,
+        now: UnixMillis,
+        describe: impl Fn(UserId, ImportId) -> F,
+    ) -> store::Result<MailOutcome>
+    where
+        F: Future<Output = store::Result<Option<EndedImport>>>,
+    {
+        let Some(row) = self.store.next_mail(now).await? else {
+            return Ok(MailOutcome::Idle(self.store.next_mail_at().await?));
+        };
+        if row.expires_at <= now {
+            self.store.delete_mail(row.id).await?;
+            tracing::warn!(mail = %row.id, kind = ?row.kind, attempts = row.attempts, "an e-mail could not be sent in time");
+            return Ok(MailOutcome::Expired);
+        }
+        let (to, letter) = match self.content(&row, now, describe).await? {
+            Content::Letter { to, letter } => (to, letter),
+            Content::SummedUp(at) => return Ok(MailOutcome::SummedUp(at)),
+            Content::Void => {
+                self.store.delete_mail(row.id).await?;
+                return Ok(MailOutcome::Void);
+            }
+        };
+        let next_attempt = now.plus(pause_after(row.attempts)).min(row.expires_at);
+        if !self.store.begin_mail(row.id, next_attempt).await? {
+            return Ok(MailOutcome::Void);
+        }
+        match self.smtp.send(row.id, &to, &letter).await {
+            Ok(()) => {
+                if matches!(row.kind, MailKind::Ended | MailKind::MoreEnded) {
+                    self.store.mail_was_sent(row.id, now, now.plus(ENDED_WINDOW)).await?;
+                } else {
+                    self.store.delete_mail(row.id).await?;
+                }
+                tracing::info!(mail = %row.id, kind = ?row.kind, "sent an e-mail");
+                Ok(MailOutcome::Sent(row.kind))
+            }
+            Err(smtp::Unsent::ForGood(why)) => {
+                self.store.delete_mail(row.id).await?;
+                tracing::warn!(mail = %row.id, kind = ?row.kind, %why, "an e-mail was refused and is dropped");
+                Ok(MailOutcome::Refused)
+            }
+            Err(smtp::Unsent::ForNow(why)) => {
+                tracing::warn!(mail = %row.id, kind = ?row.kind, %why, next_attempt = %next_attempt, "an e-mail could not be sent yet");
+                Ok(MailOutcome::Postponed(next_attempt))
+            }
+        }
+    }
+
+    async fn content<F>(
+        &self,
+        row: &MailRow,
+        now: UnixMillis,
+        describe: impl Fn(UserId, ImportId) -> F,
+    ) -> store::Result<Content>
+    where
+        F: Future<Output = store::Result<Option<EndedImport>>>,
+    {
+        if row.kind == MailKind::Forgotten {
+            let Some(address) = &row.address else { return Ok(Content::Void) };
+            return self.forgotten(address).await;
+        }
+        let to = match (row.account, &row.address) {
+            (Some(account), _) => self.store.usable_email(account).await?,
+            (None, address) => address.clone(),
+        };
+        let Some(to) = to else { return Ok(Content::Void) };
+        let token = row.token.as_ref().map(|token| token.expose_secret().to_owned());
+        let letter = match (row.kind, row.account, row.import, token) {
+            (MailKind::Reset, _, _, Some(token)) => {
+                words::reset_by_admin(&to, self.link(&reset_path(&token)))
+            }
+            (MailKind::Invitation, _, _, Some(token)) => {
+                words::invitation(self.link(&format!("/sign-up?token={token}")))
+            }
+            (MailKind::Ended, Some(account), Some(import), _) => {
+                let (sent, first_at) = self.store.ended_mail_since(account, now.minus(ENDED_WINDOW)).await?;
+                if sent >= MOST_ENDED {
+                    let at = first_at.unwrap_or(now).plus(ENDED_WINDOW);
+                    self.store.sum_up_ended(account, now, at).await?;
+                    return Ok(Content::SummedUp(at));
+                }
+                let Some(ended) = describe(account, import).await? else { return Ok(Content::Void) };
+                words::ended(ended, self.link(&format!("/imports/{import}")), self.settings())
+            }
+            (MailKind::MoreEnded, ..) => {
+                words::more_ended(row.ended_imports, self.link("/imports"), self.settings())
+            }
+            (MailKind::Test, ..) => words::test(self.link("/")),
+            // A row of another version.
+            _ => return Ok(Content::Void),
+        };
+        Ok(Content::Letter { to, letter })
+    }
+
+    /// The e-mail to somebody who has forgotten a password, if the address has an account. The link is made only now,
+    /// and its token is stored nowhere. A later attempt makes another one.
+    async fn forgotten(&self, address: &str) -> store::Result<Content> {
+        let Some(account) = self.store.credentials(address).await? else { return Ok(Content::Void) };
+        let (token, now) = (Token::generate(), UnixMillis::wall());
+        let link = NewLink {
+            token_hash: token.hash().to_string(),
+            account: Some(account.account),
+            made_by: account.account,
+            note: None,
+            created_at: now,
+            expires_at: now.plus(FORGOTTEN_LIFETIME),
+        };
+        if !self.store.create_own_link(&link).await? {
+            return Ok(Content::Void);
+        }
+        let letter = words::reset_by_user(address, self.link(&reset_path(&token.expose())));
+        Ok(Content::Letter { to: address.to_owned(), letter })
+    }
+
+    fn settings(&self) -> String {
+        self.link("/account")
+    }
+
+    /// The address of one of our pages.
+    fn link(&self, path: &str) -> String {
+        format!("{}{path}", self.origin.as_str().trim_end_matches('/'))
+    }
+}
+
+fn reset_path(token: &str) -> String {
+    format!("/reset?token={token}")
+}
+
+fn pause_after(attempts: u32) -> Duration {
+    let pause = usize::try_from(attempts).ok().and_then(|attempts| PAUSES.get(attempts));
+    pause.or(PAUSES.last()).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pauses_grow_to_four_hours() {
+        let minutes = (0..7).map(|attempts| pause_after(attempts).as_secs() / 60).collect::<Vec<_>>();
+        assert_eq!(minutes, [1, 5, 30, 120, 240, 240, 240]);
+        assert_eq!(pause_after(u32::MAX), PAUSES[4]);
+    }
+}

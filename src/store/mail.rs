@@ -1,0 +1,348 @@
+//! SQL of the e-mails that wait to be sent, and of which ends of imports an account is told by e-mail.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use sqlx::{Row, any::AnyRow};
+
+use super::{Error, Result, Store, Tx, accounts::user_id, to_bigint};
+use crate::base::{
+    ids::{ImportId, MailId, UserId},
+    time::UnixMillis,
+};
+
+/// What an e-mail is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailKind {
+    /// Somebody has asked for a new password for an address, which may have no account.
+    Forgotten,
+    /// A link for a new password that an admin has made.
+    Reset,
+    Invitation,
+    /// The end of an import.
+    Ended,
+    /// The ends of several imports, after many e-mails about single ones.
+    MoreEnded,
+    /// It was asked for to see whether e-mails arrive.
+    Test,
+}
+
+/// Which ends of imports an account is told by e-mail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EndedMail {
+    #[default]
+    Off,
+    /// Imports that failed or were lost, that no function took, or that have failed rows.
+    Failures,
+    All,
+}
+
+/// An e-mail to be queued.
+#[derive(Clone, Debug)]
+pub struct NewMail {
+    pub kind: MailKind,
+    /// Goes to the address of this account.
+    pub account: Option<UserId>,
+    /// Goes to this address.
+    pub address: Option<String>,
+    pub created_at: UnixMillis,
+    /// It is not sent after this.
+    pub expires_at: UnixMillis,
+}
+
+/// An e-mail that waits to be sent.
+#[derive(Clone, Debug)]
+pub struct MailRow {
+    pub id: MailId,
+    pub kind: MailKind,
+    pub account: Option<UserId>,
+    pub address: Option<String>,
+    /// The token of the link in it, if an admin has made that.
+    pub token: Option<SecretString>,
+    pub import: Option<ImportId>,
+    /// How many imports have ended.
+    pub ended_imports: u64,
+    /// How many sends were started.
+    pub attempts: u32,
+    pub expires_at: UnixMillis,
+}
+
+/// The most e-mails of one kind that can wait. Strangers can ask for some, so their number must be bounded.
+const MOST_WAITING: i64 = 1_000;
+
+/// How long an e-mail about an import is tried for.
+const ENDED_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl MailKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Forgotten => "forgotten",
+            Self::Reset => "reset",
+            Self::Invitation => "invitation",
+            Self::Ended => "ended",
+            Self::MoreEnded => "more-ended",
+            Self::Test => "test",
+        }
+    }
+
+    fn from_stored(text: &str) -> Result<Self> {
+        let all = [Self::Forgotten, Self::Reset, Self::Invitation, Self::Ended, Self::MoreEnded, Self::Test];
+        let found = all.into_iter().find(|kind| kind.as_str() == text);
+        found.ok_or_else(|| corrupt(format!("kind: {text}")))
+    }
+}
+
+impl EndedMail {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Failures => "failures",
+            Self::All => "all",
+        }
+    }
+
+    /// The choice with this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Off, Self::Failures, Self::All].into_iter().find(|choice| choice.as_str() == word)
+    }
+}
+
+impl Store {
+    /// Queues an e-mail. Returns false if too many of its kind wait.
+    pub async fn queue_mail(&self, new: &NewMail) -> Result<bool> {
+        let insert = sqlx::query(
+            "INSERT INTO mail (id, kind, account_id, address, created_at, expires_at, next_attempt_at) \
+             SELECT $1, CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS TEXT), $5, $6, $5 \
+             WHERE (SELECT COUNT(*) FROM mail WHERE kind = $2 AND sent_at IS NULL) < $7",
+        )
+        .bind(MailId::generate().to_string())
+        .bind(new.kind.as_str())
+        .bind(new.account.map(|account| account.to_string()))
+        .bind(new.address.as_deref())
+        .bind(new.created_at.0)
+        .bind(new.expires_at.0)
+        .bind(MOST_WAITING);
+        Ok(self.pool.write(insert).await?.rows_affected() > 0)
+    }
+
+    /// Queues an e-mail with a link that an admin has made: an invitation to `address`, or, without one, a link for
+    /// a new password to the address of its account. Returns false if there is no such link at `now`.
+    pub async fn queue_link(
+        &self,
+        (token, token_hash): (&str, &str),
+        address: Option<&str>,
+        now: UnixMillis,
+        try_until: UnixMillis,
+    ) -> Result<bool> {
+        let kind = if address.is_some() { MailKind::Invitation } else { MailKind::Reset };
+        let insert = sqlx::query(
+            "INSERT INTO mail (id, kind, account_id, address, token, created_at, expires_at, next_attempt_at) \
+             SELECT $1, $2, one_time_link.account_id, CAST($3 AS TEXT), $4, $5, \
+                 CASE WHEN one_time_link.expires_at < $6 THEN one_time_link.expires_at ELSE $6 END, $5 \
+             FROM one_time_link WHERE token_hash = $7 AND one_time_link.expires_at > $5 \
+             AND (CASE WHEN one_time_link.account_id IS NULL THEN 'invitation' ELSE 'reset' END) = $2",
+        )
+        .bind(MailId::generate().to_string())
+        .bind(kind.as_str())
+        .bind(address)
+        .bind(token)
+        .bind(now.0)
+        .bind(try_until.0)
+        .bind(token_hash);
+        Ok(self.pool.write(insert).await?.rows_affected() > 0)
+    }
+
+    /// The e-mail to send next, if one is due at `now`. Those that people wait for come first.
+    pub async fn next_mail(&self, now: UnixMillis) -> Result<Option<MailRow>> {
+        let row = sqlx::query(
+            "SELECT id, kind, account_id, address, token, import_id, ended_imports, attempts, expires_at \
+             FROM mail WHERE sent_at IS NULL AND next_attempt_at <= $1 \
+             ORDER BY CASE WHEN kind IN ('ended', 'more-ended') THEN 1 ELSE 0 END, next_attempt_at, id LIMIT 1",
+        )
+        .bind(now.0)
+        .fetch_optional(&self.pool)
+        .await?;
+        row.as_ref().map(read_mail).transpose()
+    }
+
+    /// When the next e-mail is due.
+    pub async fn next_mail_at(&self) -> Result<Option<UnixMillis>> {
+        let at: Option<i64> =
+            sqlx::query_scalar("SELECT MIN(next_attempt_at) FROM mail WHERE sent_at IS NULL")
+                .fetch_one(&self.pool)
+                .await?;
+        Ok(at.map(UnixMillis))
+    }
+
+    /// Makes the e-mails due whose last attempt has failed: after a start, the server may be another one.
+    pub async fn retry_mail(&self, now: UnixMillis) -> Result<()> {
+        let retry =
+            sqlx::query("UPDATE mail SET next_attempt_at = $1 WHERE sent_at IS NULL AND attempts > 0")
+                .bind(now.0);
+        self.pool.write(retry).await?;
+        Ok(())
+    }
+
+    /// Records that a send starts, and when the next one may. Returns false if the e-mail is gone.
+    pub async fn begin_mail(&self, id: MailId, next_attempt_at: UnixMillis) -> Result<bool> {
+        let begin = sqlx::query(
+            "UPDATE mail SET attempts = attempts + 1, next_attempt_at = $2 WHERE id = $1 AND sent_at IS NULL",
+        )
+        .bind(id.to_string())
+        .bind(next_attempt_at.0);
+        Ok(self.pool.write(begin).await?.rows_affected() > 0)
+    }
+
+    /// Removes an e-mail that was sent, or never will be.
+    pub async fn delete_mail(&self, id: MailId) -> Result<()> {
+        let delete = sqlx::query("DELETE FROM mail WHERE id = $1").bind(id.to_string());
+        self.pool.write(delete).await?;
+        Ok(())
+    }
+
+    /// Records that an e-mail was sent, and keeps it until `counts_until`.
+    pub async fn mail_was_sent(&self, id: MailId, now: UnixMillis, counts_until: UnixMillis) -> Result<()> {
+        let sent = sqlx::query("UPDATE mail SET sent_at = $2, expires_at = $3, token = NULL WHERE id = $1")
+            .bind(id.to_string())
+            .bind(now.0)
+            .bind(counts_until.0);
+        self.pool.write(sent).await?;
+        Ok(())
+    }
+
+    /// How many e-mails about ended imports an account was sent after `since`, and when the first of them.
+    pub async fn ended_mail_since(
+        &self,
+        account: UserId,
+        since: UnixMillis,
+    ) -> Result<(u64, Option<UnixMillis>)> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS sent, MIN(sent_at) AS first_at FROM mail WHERE account_id = $1 AND sent_at > $2",
+        )
+        .bind(account.to_string())
+        .bind(since.0)
+        .fetch_one(&self.pool)
+        .await?;
+        let first: Option<i64> = row.try_get("first_at")?;
+        Ok((u64::try_from(row.try_get::<i64, _>("sent")?).unwrap_or(0), first.map(UnixMillis)))
+    }
+
+    /// Replaces the e-mails about single imports that wait for an account by one about all of them, which is sent
+    /// at `at` or with the one that waits already.
+    pub async fn sum_up_ended(&self, account: UserId, now: UnixMillis, at: UnixMillis) -> Result<()> {
+        let mut tx = self.begin_write().await?;
+        let single =
+            sqlx::query("DELETE FROM mail WHERE account_id = $1 AND kind = 'ended' AND sent_at IS NULL")
+                .bind(account.to_string())
+                .execute(&mut *tx)
+                .await?;
+        let more = to_bigint(single.rows_affected());
+        let added = sqlx::query(
+            "UPDATE mail SET ended_imports = ended_imports + $2 \
+             WHERE account_id = $1 AND kind = 'more-ended' AND sent_at IS NULL",
+        )
+        .bind(account.to_string())
+        .bind(more)
+        .execute(&mut *tx)
+        .await?;
+        if added.rows_affected() == 0 {
+            sqlx::query(
+                "INSERT INTO mail (id, kind, account_id, ended_imports, created_at, expires_at, next_attempt_at) \
+                 VALUES ($1, 'more-ended', $2, $3, $4, $5, $6)",
+            )
+            .bind(MailId::generate().to_string())
+            .bind(account.to_string())
+            .bind(more)
+            .bind(now.0)
+            .bind(at.plus(ENDED_LIFETIME).0)
+            .bind(at.0)
+            .execute(&mut *tx)
+            .await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Forgets sent e-mails that do not count any more; with `also_unsent` all that wait, because nobody sends them.
+    pub async fn delete_old_mail(&self, now: UnixMillis, also_unsent: bool) -> Result<()> {
+        let delete = sqlx::query(
+            "DELETE FROM mail WHERE sent_at IS NOT NULL AND expires_at <= $1 OR sent_at IS NULL AND $2 = 1",
+        )
+        .bind(now.0)
+        .bind(i64::from(also_unsent));
+        self.pool.write(delete).await?;
+        Ok(())
+    }
+
+    /// The address of an account that can be used.
+    pub async fn usable_email(&self, account: UserId) -> Result<Option<String>> {
+        let email = sqlx::query_scalar(
+            "SELECT email FROM account WHERE id = $1 AND disabled_at IS NULL AND deleting_at IS NULL",
+        )
+        .bind(account.to_string())
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(email)
+    }
+
+    /// Which ends of imports an account is told by e-mail.
+    pub async fn ended_mail(&self, account: UserId) -> Result<EndedMail> {
+        let stored: Option<String> = sqlx::query_scalar("SELECT ended_mail FROM account WHERE id = $1")
+            .bind(account.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
+        let Some(word) = stored else { return Ok(EndedMail::Off) };
+        EndedMail::from_word(&word)
+            .ok_or_else(|| Error::Corrupt { table: "account", why: format!("ended_mail: {word}") })
+    }
+
+    pub async fn set_ended_mail(&self, account: UserId, choice: EndedMail) -> Result<()> {
+        let set = sqlx::query("UPDATE account SET ended_mail = $2 WHERE id = $1")
+            .bind(account.to_string())
+            .bind(choice.as_str());
+        self.pool.write(set).await?;
+        Ok(())
+    }
+}
+
+/// Queues the e-mail about an import that has ended, in the transaction that records the end, if its owner wants one.
+/// One that still waits tells this end too.
+pub(super) async fn tell_of_end(tx: &mut Tx, import: ImportId, now: UnixMillis) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO mail (id, kind, account_id, import_id, created_at, expires_at, next_attempt_at) \
+         SELECT $1, 'ended', account.id, import.id, $3, $4, $3 \
+         FROM import JOIN account ON account.id = import.account_id \
+         WHERE import.id = $2 AND account.disabled_at IS NULL AND account.deleting_at IS NULL \
+         AND (account.ended_mail = 'all' OR account.ended_mail = 'failures' \
+             AND (import.failed_rows > 0 OR import.state IN ('Failed', 'Lost', 'NoFunction'))) \
+         AND NOT EXISTS (SELECT 1 FROM mail WHERE mail.import_id = import.id AND mail.sent_at IS NULL)",
+    )
+    .bind(MailId::generate().to_string())
+    .bind(import.to_string())
+    .bind(now.0)
+    .bind(now.plus(ENDED_LIFETIME).0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+fn read_mail(row: &AnyRow) -> Result<MailRow> {
+    let text = |column: &str| row.try_get::<Option<String>, _>(column);
+    Ok(MailRow {
+        id: row.try_get::<String, _>("id")?.parse().map_err(corrupt)?,
+        kind: MailKind::from_stored(row.try_get("kind")?)?,
+        account: text("account_id")?.map(|id| user_id("mail", &id)).transpose()?,
+        address: text("address")?,
+        token: text("token")?.map(SecretString::from),
+        import: text("import_id")?.map(|id| id.parse().map_err(corrupt)).transpose()?,
+        ended_imports: u64::try_from(row.try_get::<Option<i64>, _>("ended_imports")?.unwrap_or(0))
+            .unwrap_or(0),
+        attempts: u32::try_from(row.try_get::<i64, _>("attempts")?).unwrap_or(u32::MAX),
+        expires_at: UnixMillis(row.try_get("expires_at")?),
+    })
+}
+
+fn corrupt(why: impl std::fmt::Display) -> Error {
+    Error::Corrupt { table: "mail", why: why.to_string() }
+}

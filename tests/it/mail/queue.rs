@@ -1,0 +1,262 @@
+//! The sender, step by step, with a clock of the test's.
+
+use std::time::Duration;
+
+use runboard::{
+    accounts::{
+        Accounts, ENDED_WINDOW, EndedImport, EndedMail, MOST_ENDED, MailKind, MailOutcome, Mailer, Password,
+    },
+    base::{
+        config::SignUp,
+        ids::{ImportId, UserId},
+        time::UnixMillis,
+    },
+    store::{self, Store, imports::ImportRow, record::NewImport},
+};
+use secrecy::SecretString;
+
+use super::PASSWORD;
+use crate::support::{
+    free_address,
+    mail_server::{MailServer, config_for},
+    postgres::on_each_database,
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+struct World {
+    store: Store,
+    accounts: Accounts,
+    mailer: Mailer,
+}
+
+impl World {
+    async fn new(url: &str, port: u16) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let store = Store::open(url).await.unwrap();
+        let origin = "https://runboard.example.org".parse().unwrap();
+        let mailer = Mailer::new(store.clone(), &config_for(port), origin).unwrap();
+        let accounts = Accounts::new(store.clone(), SignUp::Open, ([127, 0, 0, 1], 0).into())
+            .with_mail(Some(mailer.outlet()));
+        Self { store, accounts, mailer }
+    }
+
+    async fn account(&self, email: &str) -> UserId {
+        let password = Password::try_from(SecretString::from(PASSWORD)).unwrap();
+        self.accounts.add(email.parse().unwrap(), password).await.unwrap()
+    }
+
+    async fn step(&self, now: UnixMillis) -> MailOutcome {
+        self.mailer.send_next(now, describe).await.unwrap()
+    }
+
+    /// A new import that no function takes.
+    async fn import(&self, owner: UserId) -> ImportId {
+        let id = ImportId::generate();
+        let row = ImportRow {
+            id,
+            owner,
+            file_name: "a.csv".to_owned(),
+            has_chosen_name: false,
+            size_bytes: 1,
+            source_url: None,
+            failed_rows_of: None,
+            receiving_at: UnixMillis(1),
+            received_at: UnixMillis(2),
+            event_id: id.to_string().into(),
+            sent_at: None,
+            refused: None,
+            cancel_requested_at: None,
+            held_until: None,
+            choices: runboard::csv::Choices::default(),
+            finished_at: None,
+            parent: None,
+        };
+        self.store.create_import(NewImport::new(&row)).await.unwrap();
+        self.store.event_sent(id, &row.event_id, UnixMillis(3)).await.unwrap();
+        id
+    }
+}
+
+async fn describe(_: UserId, _: ImportId) -> store::Result<Option<EndedImport>> {
+    Ok(Some(EndedImport {
+        file_name: "a.csv".to_owned(),
+        headline: "nobody took it".to_owned(),
+        text: "No function has started.".to_owned(),
+        facts: Vec::new(),
+    }))
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_gets_the_e_mail_later() {
+    on_each_database(async |url| {
+        let port = free_address().port();
+        let world = World::new(url, port).await;
+        let mira = world.account("mira@example.org").await;
+        let mut now = UnixMillis::now();
+        assert_eq!(world.step(now).await, MailOutcome::Idle(None));
+        world.accounts.send_test_mail(mira).await.unwrap();
+        now = now.plus(MINUTE);
+        for minutes in [1, 5, 30, 120, 240] {
+            let next = now.plus(MINUTE * minutes);
+            assert_eq!(world.step(now).await, MailOutcome::Postponed(next));
+            assert_eq!(world.step(now).await, MailOutcome::Idle(Some(next)), "not before its time");
+            now = next;
+        }
+        let server = MailServer::start_on(port);
+        assert_eq!(world.step(now).await, MailOutcome::Sent(MailKind::Test));
+        assert_eq!(world.step(now).await, MailOutcome::Idle(None));
+        assert_eq!(server.only().await.to, ["mira@example.org"]);
+        world.store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_e_mail_is_given_up_after_a_day_and_a_reset_after_an_hour() {
+    on_each_database(async |url| {
+        let world = World::new(url, free_address().port()).await;
+        let mira = world.account("mira@example.org").await;
+        let start = UnixMillis::now();
+        world.accounts.send_test_mail(mira).await.unwrap();
+        world.accounts.send_reset_link(&"mira@example.org".parse().unwrap(), None).await.unwrap();
+        let (mut now, mut expired) = (start.plus(MINUTE), Vec::new());
+        loop {
+            match world.step(now).await {
+                MailOutcome::Expired => expired.push(now.since(start).as_secs() / 3600),
+                MailOutcome::Idle(Some(next)) => now = next,
+                MailOutcome::Idle(None) => break,
+                other => assert!(matches!(other, MailOutcome::Postponed(_)), "{other:?}"),
+            }
+        }
+        assert_eq!(expired, [1, 24]);
+        world.store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_recipient_is_dropped_and_a_busy_server_asked_again() {
+    on_each_database(async |url| {
+        let server = MailServer::start();
+        let world = World::new(url, server.port).await;
+        let outcome = async |email: &str| {
+            let user = world.account(email).await;
+            world.accounts.send_test_mail(user).await.unwrap();
+            world.step(UnixMillis::now()).await
+        };
+        assert_eq!(outcome("550-gone@example.org").await, MailOutcome::Refused);
+        assert_eq!(outcome("553-gone@example.org").await, MailOutcome::Refused);
+        let now = UnixMillis::now();
+        assert_eq!(world.step(now).await, MailOutcome::Idle(None), "dropped");
+        let MailOutcome::Postponed(at) = outcome("451-busy@example.org").await else {
+            panic!("not postponed")
+        };
+        // The operator can correct the login, so this is no refusal of the recipient.
+        assert!(matches!(outcome("535-login@example.org").await, MailOutcome::Postponed(_)));
+        assert_eq!(outcome("zoë@bücher.example").await, MailOutcome::Sent(MailKind::Test));
+        assert_eq!(server.only().await.to, ["zoë@xn--bcher-kva.example"]);
+        assert_eq!(outcome("mira@bücher.example").await, MailOutcome::Sent(MailKind::Test));
+        assert_eq!(server.wait_for(2).await[1].to, ["mira@xn--bcher-kva.example"]);
+        assert!(matches!(world.step(UnixMillis::now()).await, MailOutcome::Idle(Some(next)) if next == at));
+        world.store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_end_of_an_import_is_told_once() {
+    on_each_database(async |url| {
+        let server = MailServer::start();
+        let world = World::new(url, server.port).await;
+        let mira = world.account("mira@example.org").await;
+        let off = world.import(mira).await;
+        let now = UnixMillis::now();
+        assert!(world.store.finish_import(off, false, now).await.unwrap());
+        assert_eq!(world.step(now).await, MailOutcome::Idle(None), "nothing is told before it is chosen");
+
+        world.accounts.set_ended_mail(mira, EndedMail::Failures).await.unwrap();
+        assert_eq!(world.accounts.ended_mail(mira).await.unwrap(), EndedMail::Failures);
+        let import = world.import(mira).await;
+        assert!(!world.store.finish_import(import, true, now).await.unwrap(), "refused");
+        assert_eq!(world.step(now).await, MailOutcome::Idle(None));
+        for _ in 0..2 {
+            // That no function took it is a failure.
+            assert!(world.store.finish_import(import, false, now).await.unwrap());
+        }
+        assert_eq!(world.step(now).await, MailOutcome::Sent(MailKind::Ended));
+        assert!(world.store.finish_import(import, false, now).await.unwrap());
+        assert_eq!(world.step(now).await, MailOutcome::Idle(None), "it was over");
+
+        // A late run reopens it, and it ends again.
+        assert!(world.store.reopen_import(import).await.unwrap());
+        assert!(world.store.finish_import(import, false, now).await.unwrap());
+        assert_eq!(world.step(now).await, MailOutcome::Sent(MailKind::Ended));
+        // Two ends before the first is told are told as one.
+        for _ in 0..2 {
+            world.store.reopen_import(import).await.unwrap();
+            world.store.finish_import(import, false, now).await.unwrap();
+        }
+        assert_eq!(world.step(now).await, MailOutcome::Sent(MailKind::Ended));
+        assert_eq!(world.step(now).await, MailOutcome::Idle(None));
+
+        // Cancelled by its owner: no failure. An event that the engine refuses: one.
+        let cancelled = world.import(mira).await;
+        world.store.request_cancel(cancelled, now).await.unwrap();
+        assert!(world.store.finish_import(cancelled, true, now).await.unwrap());
+        assert_eq!(world.step(now).await, MailOutcome::Idle(None));
+
+        // Nothing is said of an import that runs again.
+        world.accounts.set_ended_mail(mira, EndedMail::All).await.unwrap();
+        let again = world.import(mira).await;
+        assert!(world.store.finish_import(again, false, now).await.unwrap());
+        let runs_again = async |_, _| Ok(None);
+        assert_eq!(world.mailer.send_next(now, runs_again).await.unwrap(), MailOutcome::Void);
+        assert_eq!(server.wait_for(3).await.len(), 3);
+        world.store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn after_twenty_e_mails_in_an_hour_further_ends_are_summed_up() {
+    on_each_database(async |url| {
+        let server = MailServer::start();
+        let world = World::new(url, server.port).await;
+        let (mira, eve) = (world.account("mira@example.org").await, world.account("eve@example.org").await);
+        for user in [mira, eve] {
+            world.accounts.set_ended_mail(user, EndedMail::All).await.unwrap();
+        }
+        let start = UnixMillis::now();
+        let end_imports = async |owner, count: u64| {
+            for _ in 0..count {
+                let import = world.import(owner).await;
+                world.store.finish_import(import, false, start).await.unwrap();
+            }
+        };
+        end_imports(mira, MOST_ENDED + 37).await;
+        for _ in 0..MOST_ENDED {
+            assert_eq!(world.step(start).await, MailOutcome::Sent(MailKind::Ended));
+        }
+        let opens = start.plus(ENDED_WINDOW);
+        assert_eq!(world.step(start).await, MailOutcome::SummedUp(opens));
+        assert_eq!(world.step(start).await, MailOutcome::Idle(Some(opens)));
+        // More of them, and those of another user.
+        end_imports(mira, 2).await;
+        end_imports(eve, 1).await;
+        assert_eq!(world.step(start).await, MailOutcome::SummedUp(opens));
+        assert_eq!(world.step(start).await, MailOutcome::Sent(MailKind::Ended));
+        assert_eq!(world.step(start).await, MailOutcome::Idle(Some(opens)));
+
+        assert_eq!(world.step(opens).await, MailOutcome::Sent(MailKind::MoreEnded));
+        let taken = server.wait_for(22).await;
+        assert_eq!(taken[20].to, ["eve@example.org"]);
+        assert_eq!(taken[21].header("Subject"), "39 more imports ended");
+        assert_eq!(taken[21].link("/imports"), "https://runboard.example.org/imports");
+        end_imports(mira, 1).await;
+        assert_eq!(world.step(opens).await, MailOutcome::Sent(MailKind::Ended), "a new hour");
+        world.store.delete_old_mail(opens.plus(ENDED_WINDOW), false).await.unwrap();
+        world.store.close().await;
+    })
+    .await;
+}
