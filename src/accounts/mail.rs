@@ -25,7 +25,7 @@ use crate::{
     },
     store::{
         self, Store,
-        mail::{MailKind, MailRow},
+        mail::{EndedMail, MailKind, MailRow},
         one_time_links::NewLink,
     },
 };
@@ -78,7 +78,8 @@ pub enum MailOutcome {
     Expired,
     /// The account has got many e-mails about ended imports; this end is told with others at this time.
     SummedUp(UnixMillis),
-    /// There is nothing to say any more: no such account, or the import is gone or runs again.
+    /// There is nothing to say any more: no such account, the link has ended, the import is gone or runs again, or its
+    /// owner wants no e-mails about imports now.
     Void,
 }
 
@@ -190,13 +191,26 @@ impl Mailer {
             (None, address) => address.clone(),
         };
         let Some(to) = to else { return Ok(Content::Void) };
-        let token = row.token.as_ref().map(|token| token.expose_secret().to_owned());
+        let token = row.token.as_ref().and_then(|token| Token::parse(token.expose_secret()));
+        let is_unwanted = match (row.kind, row.account) {
+            (MailKind::Ended | MailKind::MoreEnded, Some(account)) => {
+                self.store.ended_mail(account).await? == EndedMail::Off
+            }
+            _ => false,
+        };
         let letter = match (row.kind, row.account, row.import, token) {
+            _ if is_unwanted => return Ok(Content::Void),
             (MailKind::Reset, _, _, Some(token)) => {
+                if self.store.reset_link(&token.hash().to_string(), UnixMillis::wall()).await?.is_none() {
+                    return Ok(Content::Void);
+                }
                 words::reset_by_admin(&to, self.link(&reset_path(&token)))
             }
             (MailKind::Invitation, _, _, Some(token)) => {
-                words::invitation(self.link(&format!("/sign-up?token={token}")))
+                if !self.store.is_invitation(&token.hash().to_string(), UnixMillis::wall()).await? {
+                    return Ok(Content::Void);
+                }
+                words::invitation(self.link(&format!("/sign-up?token={}", token.expose())))
             }
             (MailKind::Ended, Some(account), Some(import), _) => {
                 let (sent, first_at) = self.store.ended_mail_since(account, now.minus(ENDED_WINDOW)).await?;
@@ -234,7 +248,7 @@ impl Mailer {
         if !self.store.create_own_link(&link).await? {
             return Ok(Content::Void);
         }
-        let letter = words::reset_by_user(address, self.link(&reset_path(&token.expose())));
+        let letter = words::reset_by_user(address, self.link(&reset_path(&token)));
         Ok(Content::Letter { to: address.to_owned(), letter })
     }
 
@@ -248,8 +262,8 @@ impl Mailer {
     }
 }
 
-fn reset_path(token: &str) -> String {
-    format!("/reset?token={token}")
+fn reset_path(token: &Token) -> String {
+    format!("/reset?token={}", token.expose())
 }
 
 fn pause_after(attempts: u32) -> Duration {

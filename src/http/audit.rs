@@ -21,6 +21,9 @@ use crate::base::{
 /// Sent with every answer, so that a person can tell an operator which log line belongs to a problem.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The only action of somebody who is signed in neither before nor after it.
+const FORGOT_PASSWORD: &str = "forgot-password";
+
 /// The logged methods and route patterns, each with its name in the log.
 const ACTIONS: [(Method, &str, &str); 33] = [
     (Method::POST, "/sign-in", "sign-in"),
@@ -33,7 +36,7 @@ const ACTIONS: [(Method, &str, &str); 33] = [
     (Method::POST, "/account/tokens", "make-token"),
     (Method::POST, "/account/tokens/{token}/end", "end-token"),
     (Method::GET, "/account/export.zip", "export"),
-    (Method::POST, "/forgot", "forgot-password"),
+    (Method::POST, "/forgot", FORGOT_PASSWORD),
     (Method::POST, "/reset", "reset-password"),
     (Method::POST, "/admin/invitations", "invite"),
     (Method::POST, "/admin/invitations/end", "end-invitation"),
@@ -134,7 +137,8 @@ fn write<B>(action: &str, id: &str, response: &ServiceResponse<B>) {
     }
     // A request without a session is redirected to sign-in. That is not an error status, but nothing was
     // done.
-    let is_refused = actor.is_none() || status.is_client_error() || status.is_server_error();
+    let needs_nobody = action == FORGOT_PASSWORD;
+    let is_refused = actor.is_none() && !needs_nobody || status.is_client_error() || status.is_server_error();
     if is_refused {
         line("refused", request.match_info().get("id").unwrap_or_default());
     } else if made.is_empty() {

@@ -7,10 +7,16 @@ import argparse
 import asyncio
 import email
 import json
+import logging
 import ssl
+import warnings
 from email import policy
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+
+# Its advice for servers on the Internet, and the connections that tests break off on purpose.
+warnings.simplefilter("ignore")
+logging.disable()
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--port", type=int, default=0)

@@ -1,6 +1,9 @@
 //! The sender, step by step, with a clock of the test's.
 
-use std::time::Duration;
+use std::{
+    net::TcpListener,
+    time::{Duration, Instant},
+};
 
 use runboard::{
     accounts::{
@@ -113,6 +116,21 @@ async fn a_server_that_is_away_gets_the_e_mail_later() {
 }
 
 #[tokio::test]
+async fn a_server_that_says_nothing_is_left_after_half_a_minute() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
+    let world = World::new(&url, silent.local_addr().unwrap().port()).await;
+    let mira = world.account("mira@example.org").await;
+    world.accounts.send_test_mail(mira).await.unwrap();
+    let start = Instant::now();
+    assert!(matches!(world.step(UnixMillis::now()).await, MailOutcome::Postponed(_)));
+    let taken = start.elapsed();
+    assert!((Duration::from_secs(29)..Duration::from_secs(50)).contains(&taken), "{taken:?}");
+    world.store.close().await;
+}
+
+#[tokio::test]
 async fn an_e_mail_is_given_up_after_a_day_and_a_reset_after_an_hour() {
     on_each_database(async |url| {
         let world = World::new(url, free_address().port()).await;
@@ -159,6 +177,33 @@ async fn a_refused_recipient_is_dropped_and_a_busy_server_asked_again() {
         assert_eq!(outcome("mira@bücher.example").await, MailOutcome::Sent(MailKind::Test));
         assert_eq!(server.wait_for(2).await[1].to, ["mira@xn--bcher-kva.example"]);
         assert!(matches!(world.step(UnixMillis::now()).await, MailOutcome::Idle(Some(next)) if next == at));
+        world.store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_link_that_has_ended_is_not_sent() {
+    on_each_database(async |url| {
+        let world = World::new(url, free_address().port()).await;
+        let admin = world.account("mira@example.org").await;
+        let now = UnixMillis::now().plus(MINUTE);
+        let eve = "eve@example.org".parse().unwrap();
+        let invitation = world.accounts.invite(admin, "", Some(&eve)).await.unwrap().unwrap();
+        let reset = world.accounts.make_reset_link(admin, admin).await.unwrap().unwrap();
+        assert!(world.accounts.mail_link(&reset, None).await.unwrap());
+        for _ in 0..2 {
+            assert!(matches!(world.step(now).await, MailOutcome::Postponed(_)));
+        }
+        let [open] = world.accounts.invitations().await.unwrap().try_into().unwrap();
+        world.accounts.end_invitation(&open.name).await.unwrap();
+        assert!(!world.accounts.mail_link(&invitation, Some(&eve)).await.unwrap(), "it is over");
+        let password = Password::try_from(SecretString::from("battery staple")).unwrap();
+        world.accounts.use_reset_link(&reset, password, None).await.unwrap().unwrap();
+        for _ in 0..2 {
+            assert_eq!(world.step(now.plus(MINUTE * 2)).await, MailOutcome::Void);
+        }
+        assert_eq!(world.step(now).await, MailOutcome::Idle(None));
         world.store.close().await;
     })
     .await;
@@ -212,6 +257,11 @@ async fn each_end_of_an_import_is_told_once() {
         assert!(world.store.finish_import(again, false, now).await.unwrap());
         let runs_again = async |_, _| Ok(None);
         assert_eq!(world.mailer.send_next(now, runs_again).await.unwrap(), MailOutcome::Void);
+        // Nor to somebody who has changed the setting meanwhile.
+        let unwanted = world.import(mira).await;
+        assert!(world.store.finish_import(unwanted, false, now).await.unwrap());
+        world.accounts.set_ended_mail(mira, EndedMail::Off).await.unwrap();
+        assert_eq!(world.step(now).await, MailOutcome::Void);
         assert_eq!(server.wait_for(3).await.len(), 3);
         world.store.close().await;
     })
@@ -255,7 +305,6 @@ async fn after_twenty_e_mails_in_an_hour_further_ends_are_summed_up() {
         assert_eq!(taken[21].link("/imports"), "https://runboard.example.org/imports");
         end_imports(mira, 1).await;
         assert_eq!(world.step(opens).await, MailOutcome::Sent(MailKind::Ended), "a new hour");
-        world.store.delete_old_mail(opens.plus(ENDED_WINDOW), false).await.unwrap();
         world.store.close().await;
     })
     .await;
