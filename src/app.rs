@@ -35,7 +35,7 @@ use crate::{
     accounts::{Accounts, Mailer},
     api,
     base::{config::Config, tasks::Tasks},
-    files::{FetchLimits, Fetcher, LinkKey, Storage},
+    files::{FetchLimits, Fetcher, LinkKey, Poster, Storage},
     function::{self, Previewer, Processor, Share, Slots},
     http::{
         api_rate::ApiRate,
@@ -49,6 +49,7 @@ use crate::{
     progress::ProgressRegistry,
     store::{Store, quota::Quota},
     web::{site::Site, versions::Versions},
+    webhooks::Webhooks,
 };
 
 /// How long the first event waits until our functions are registered, because an engine that does not know
@@ -119,7 +120,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         quota: quota.clone(),
         storage: storage.clone(),
         links: links.clone(),
-        fetcher: Fetcher::new(config.allow_addresses, FetchLimits::up_to(config.max_upload_bytes)),
+        fetcher: Fetcher::new(config.allow_addresses.clone(), FetchLimits::up_to(config.max_upload_bytes)),
         progress: progress.clone(),
         engine: client.clone(),
         handler: wiring.handler(registrar.clone()),
@@ -163,6 +164,13 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         quota,
     });
 
+    let webhooks = Webhooks::new(
+        store.clone(),
+        Poster::new(config.allow_addresses),
+        api::describe::describer(imports.clone(), store.clone(), wiring.name()),
+        imports.ended(),
+    );
+
     let connections = Connections::new(config.connections_per_address, config.trusted_proxies.clone());
     let internal = wiring.serve(&processor, config.http, &connections)?;
     let registering = {
@@ -178,6 +186,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         processor.clone(),
         storage.clone(),
         store.clone(),
+        webhooks.clone(),
     );
     if let Some(mailer) = mailer {
         let stopping = background.stopping().clone();
@@ -216,6 +225,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         }),
         links: web::Data::new(links),
         exports: web::Data::default(),
+        webhooks: web::Data::new(webhooks),
         engine: web::Data::new(wiring.name()),
         reference: web::Data::new(api::openapi::for_people()),
         functions: wiring.called_at().map(|path| (processor, path)),

@@ -13,6 +13,7 @@
 //! | [`engine`] | the embedded replacement for Inngest: the same HTTP API, a durable queue, retries |
 //! | [`function`] | the function that the engine calls: `process-csv-upload`, a plan and a chain of steps |
 //! | [`accounts`] | users, passwords, sessions, tokens |
+//! | [`webhooks`] | tells the ends of imports to addresses |
 //! | [`results`] | the results of a run: its plan, outputs, failed records |
 //! | [`progress`] | state that changes too fast for the database: the counters of running steps, news of runs |
 //! | [`store`] | all SQL |
@@ -22,7 +23,7 @@
 //! | [`base`] | ids, time, configuration, tasks, and limits on the memory and time that strangers can use |
 //!
 //! Uses point down only, and rooms between the same two `>` never use each other:
-//! `main > app > web, api > http, report > imports, function, engine, accounts > results > progress > store, files > inngest > csv > base`.
+//! `main > app > web, api > http, report > imports, function, engine, accounts, webhooks > results > progress > store, files > inngest > csv > base`.
 //! `docs/ARCHITECTURE.md` says where a change goes, and follows one upload through all of it.
 
 // Impossible cases use `expect`, whose text says why they cannot happen.
@@ -44,3 +45,4 @@ pub mod report;
 pub mod results;
 pub mod store;
 pub mod web;
+pub mod webhooks;

@@ -11,6 +11,7 @@ use crate::{
         ids::{TokenId, UserId},
         time::UnixMillis,
     },
+    files::Address,
     store::{
         self, Store,
         api_tokens::{ApiTokenRow, TokenCreation},
@@ -98,6 +99,8 @@ pub struct NewToken {
     pub scopes: BTreeSet<Scope>,
     /// None: it never expires.
     pub lifetime: Option<Duration>,
+    /// Where the ends of its imports are told, instead of to the account's own webhook.
+    pub webhook: Option<Address>,
 }
 
 /// What its owner sees of a token.
@@ -111,6 +114,8 @@ pub struct TokenInfo {
     pub expires_at: Option<UnixMillis>,
     /// Up to a minute old. None: not used yet.
     pub last_used_at: Option<UnixMillis>,
+    /// Where the ends of its imports are told.
+    pub webhook: Option<Address>,
 }
 
 impl TokenInfo {
@@ -141,6 +146,9 @@ pub enum MakeTokenError {
     /// Another request was sent with the same key.
     #[error("the key was used for another request")]
     KeyUsed,
+    /// The account has no secret yet that the deliveries of a webhook are signed with.
+    #[error("the account has no signing secret")]
+    NoSecret,
     /// An earlier request with the same key has made it, and it was ended since.
     #[error("the token has ended")]
     Ended,
@@ -228,6 +236,7 @@ impl Accounts {
             created_at: now,
             expires_at: new.lifetime.map(|lifetime| now.plus(lifetime)),
             last_used_at: None,
+            webhook: new.webhook,
         };
         let row = ApiTokenRow {
             id: token.id,
@@ -237,6 +246,7 @@ impl Accounts {
             created_at: token.created_at,
             expires_at: token.expires_at,
             last_used_at: None,
+            webhook: token.webhook.as_ref().map(|address| address.url().to_string()),
         };
         let created = self.store.create_api_token(&row, &secret.hash().to_string(), request).await;
         Err(NotRecorded::Refused(match created.map_err(Error::from).map_err(MakeTokenError::from)? {
@@ -244,6 +254,7 @@ impl Accounts {
             TokenCreation::AnsweredBefore(earlier) => return Err(NotRecorded::AnsweredBefore(earlier)),
             TokenCreation::TooMany => MakeTokenError::TooMany,
             TokenCreation::NoAccount => MakeTokenError::NoAccount,
+            TokenCreation::NoSecret => MakeTokenError::NoSecret,
         }))
     }
 
@@ -311,6 +322,7 @@ fn info(row: ApiTokenRow) -> Result<TokenInfo, Error> {
         created_at: row.created_at,
         expires_at: row.expires_at,
         last_used_at: row.last_used_at,
+        webhook: row.webhook.and_then(|address| address.parse().ok()),
     })
 }
 
@@ -342,6 +354,7 @@ mod tests {
             created_at: UnixMillis(0),
             expires_at: None,
             last_used_at: None,
+            webhook: None,
         };
         assert_eq!(info(row("read import tokens")).unwrap().scopes, all);
         for scopes in ["", "read  import", "admin"] {

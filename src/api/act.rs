@@ -19,7 +19,7 @@ use crate::{
         sheet::find_sheet,
         start::start as start_import,
     },
-    imports::{ImportState, Imports, Owned},
+    imports::{ImportOptions, ImportState, Imports, Owned},
     report::EngineName,
     store::{Store, imports::RetryOf},
 };
@@ -97,7 +97,9 @@ pub async fn retry(
     };
     let mut choices = value.reading.map_or_else(ReadingRequest::default, |reading| reading.0).choices()?;
     find_sheet(&mut choices, &by.import, &imports, &previewer).await??;
-    let retry = imports.run_again(&by.import, kind, choices, keyed).await?;
+    let options =
+        ImportOptions { choices, request: keyed, token: by.caller.token(), ..ImportOptions::default() };
+    let retry = imports.run_again(&by.import, kind, options).await?;
     made(by.principal.user, retry, (&imports, &store), &engine).await
 }
 

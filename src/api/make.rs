@@ -102,7 +102,8 @@ pub async fn make(
     if request.headers().contains_key(CONTENT_ENCODING) {
         return Err(Problem::WrongType(CODED));
     }
-    let by = UploadRequest { request: &request, owner, keyed: Keyed::of(&request)? };
+    let (keyed, token) = (Keyed::of(&request)?, caller.caller.token());
+    let by = UploadRequest { request: &request, owner, keyed, token };
     let query = request.query_string();
     let kind = request.content_type().to_ascii_lowercase();
     let accepted = if kind == "multipart/form-data" {

@@ -5,6 +5,7 @@
 pub mod act;
 mod answer;
 mod cursor;
+pub mod describe;
 pub mod downloads;
 mod import_json;
 pub mod imports;

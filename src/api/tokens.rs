@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{created, json, names, time};
 use crate::{
     accounts::{Accounts, NewToken, Scope, TokenInfo, TokenName},
+    base::ids::UserId,
+    files::Address,
     http::{
         caller::{ApiPrincipal, ToGiveTokens},
         error::Error,
@@ -15,6 +17,7 @@ use crate::{
         keyed::Keyed,
         problem::Problem,
     },
+    webhooks::Webhooks,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -37,6 +40,9 @@ pub struct TokenRequest {
     /// Absent: it never expires.
     #[schema(minimum = 1, maximum = 3650, example = 90)]
     expires_in_days: Option<u32>,
+    /// Where the ends of the token's imports are told, instead of to the account's own webhook.
+    #[schema(max_length = 2048, example = "https://example.org/runboard")]
+    webhook_url: Option<String>,
 }
 
 /// A scope as a program writes it.
@@ -59,6 +65,8 @@ pub struct MadeToken {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     expires_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_url: Option<String>,
 }
 
 /// A token, without its secret.
@@ -78,6 +86,9 @@ pub struct ListedToken {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     last_used_at: Option<String>,
+    /// Where the ends of its imports are told. Absent if that is the account's own webhook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_url: Option<String>,
 }
 
 /// All tokens of an account: so few that the list has one page.
@@ -111,9 +122,14 @@ pub async fn list(
 pub async fn make(
     JsonOf { by, value, bytes }: JsonOf<ApiPrincipal<ToGiveTokens>, TokenRequest>,
     request: HttpRequest,
-    accounts: web::Data<Accounts>,
+    (accounts, webhooks): (web::Data<Accounts>, web::Data<Webhooks>),
 ) -> Result<HttpResponse, Problem> {
-    let (user, new) = (by.principal.user, value.checked()?);
+    let user = by.principal.user;
+    let webhook = match &value.webhook_url {
+        Some(url) => Some(webhook(user, url, &webhooks).await?),
+        None => None,
+    };
+    let new = NewToken { webhook, ..value.checked()? };
     let (secret, token) = match Keyed::with_body(&request, &bytes)? {
         Some(request) if request.key.as_str().len() < LEAST_KEY => {
             let sentence = format!(
@@ -130,9 +146,21 @@ pub async fn make(
         name: token.name,
         scopes: names(&token.scopes),
         expires_at: token.expires_at.map(time),
+        webhook_url: token.webhook.map(|address| address.url().to_string()),
     };
     created(&format!("/api/v1/tokens/{}", token.id), &made)
 }
+
+/// The address of a token's webhook. Its deliveries are signed with the account's secret.
+async fn webhook(user: UserId, url: &str, webhooks: &Webhooks) -> Result<Address, Problem> {
+    if !webhooks.has_secret(user).await.map_err(Error::from)? {
+        let sentence =
+            "The account has no secret yet that webhooks are signed with. Make it on its page Webhook.";
+        return Err(Problem::NotAccepted(sentence.to_owned()));
+    }
+    webhooks.address(url).await.map_err(|error| Problem::NotAccepted(format!("webhookUrl: {error}")))
+}
+
 /// End a token at once.
 #[utoipa::path(
     delete, path = "/tokens/{token}", operation_id = "endToken", tag = "account",
@@ -170,7 +198,8 @@ impl TokenRequest {
             }
             None => None,
         };
-        Ok(NewToken { name, scopes: self.scopes.into_iter().map(Scope::from).collect(), lifetime })
+        let scopes = self.scopes.into_iter().map(Scope::from).collect();
+        Ok(NewToken { name, scopes, lifetime, webhook: None })
     }
 }
 
@@ -193,6 +222,7 @@ impl From<TokenInfo> for ListedToken {
             created_at: time(token.created_at),
             expires_at: token.expires_at.map(time),
             last_used_at: token.last_used_at.map(time),
+            webhook_url: token.webhook.map(|address| address.url().to_string()),
         }
     }
 }

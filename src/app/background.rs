@@ -16,6 +16,7 @@ use crate::{
     imports::Imports,
     inngest::{self, Client},
     store::Store,
+    webhooks::Webhooks,
 };
 
 /// How often old data of runs that belong to no import is deleted.
@@ -42,6 +43,9 @@ const SEARCH_LEAVING_EVERY: Duration = Duration::from_secs(60);
 /// How often the keys of requests that are over a day old are forgotten.
 const FORGET_ANSWERS_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// How often the deliveries of webhooks that are over a week old are forgotten.
+const PRUNE_DELIVERIES_EVERY: Duration = Duration::from_secs(60 * 60);
+
 /// Starts all of them; they run until `tasks` is stopped.
 pub(super) fn start(
     tasks: &Tasks,
@@ -51,8 +55,11 @@ pub(super) fn start(
     processor: web::Data<Processor>,
     storage: Storage,
     store: Store,
+    webhooks: Webhooks,
 ) {
     tasks.spawn(check_event_key(client));
+    tasks.spawn(webhooks.clone().run(tasks.stopping().clone()));
+    repeat(tasks, PRUNE_DELIVERIES_EVERY, move || prune_deliveries(webhooks.clone()));
     tasks.spawn(check_files(storage.clone(), store.clone(), tasks.clone()));
     let accounts = accounts.into_inner();
     tasks.spawn(delete_accounts(Arc::clone(&accounts), imports.clone(), tasks.stopping().clone()));
@@ -186,6 +193,12 @@ async fn sweep_held(imports: Imports) {
 async fn forget_answers(imports: Imports) {
     if let Err(error) = imports.forget_answers(UnixMillis::now()).await {
         tracing::error!(%error, "cannot forget the keys of old requests");
+    }
+}
+
+async fn prune_deliveries(webhooks: Webhooks) {
+    if let Err(error) = webhooks.prune(UnixMillis::now()).await {
+        tracing::error!(%error, "cannot forget old deliveries of webhooks");
     }
 }
 

@@ -49,6 +49,15 @@ pub(super) fn public(routes: &mut web::ServiceConfig) {
         .route("/account/tokens", web::post().to(account::tokens::make))
         .route("/account/tokens/{token}/end", read().to(account::tokens::ask))
         .route("/account/tokens/{token}/end", web::post().to(account::tokens::end))
+        .route("/account/webhook", read().to(account::webhook::show))
+        .route("/account/webhook", web::post().to(account::webhook::save))
+        .route("/account/webhook/end", web::post().to(account::webhook::end))
+        .route("/account/webhook/secret", web::post().to(account::webhook::change_secret))
+        .route("/account/webhook/test", web::post().to(account::webhook::test))
+        .route(
+            "/account/webhook/deliveries/{delivery}/send-again",
+            web::post().to(account::webhook::send_again),
+        )
         .route("/account/export.zip", read().to(export::show))
         .route("/account/delete", read().to(account::leave::show))
         .route("/account/delete", web::post().to(account::leave::submit))

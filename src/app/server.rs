@@ -36,6 +36,7 @@ use crate::{
     report::EngineName,
     store::Store,
     web::{export::Exports, site::Site},
+    webhooks::Webhooks,
 };
 
 /// How long requests may take to end when the server stops. They include Inngest's calls, which are running
@@ -59,6 +60,7 @@ pub(super) struct Shared {
     pub health: web::Data<Health>,
     pub links: web::Data<LinkKey>,
     pub exports: web::Data<Exports>,
+    pub webhooks: web::Data<Webhooks>,
     pub engine: web::Data<EngineName>,
     pub reference: web::Data<ApiReference>,
     /// The functions, and the path at which Inngest calls them. None with the embedded engine, which calls
@@ -96,6 +98,7 @@ pub(super) fn serve_public(
             .app_data(shared.health)
             .app_data(shared.links)
             .app_data(shared.exports)
+            .app_data(shared.webhooks)
             .app_data(shared.engine)
             .app_data(shared.reference)
             .app_data(web::QueryConfig::default().error_handler(|_, _| error::Error::Unreadable.into()))

@@ -67,6 +67,14 @@ own_id!(
     /// An e-mail that is to be sent. It is also its Message-ID.
     MailId
 );
+own_id!(
+    /// An address that the ends of imports are told to.
+    WebhookId
+);
+own_id!(
+    /// One end of an import, told to a webhook.
+    DeliveryId
+);
 
 impl ImportId {
     /// The least id that an import made at `time` can have.

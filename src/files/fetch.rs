@@ -1,33 +1,20 @@
-//! Fetches a file by its address: through the [`guard`], within limits, whole or not at all.
+//! Fetches a file by its address: through the [`guard`](super::guard), within limits, whole or not at all.
 
 mod body;
 mod error;
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    ops::ControlFlow,
-    time::Duration,
-};
+use std::{ops::ControlFlow, time::Duration};
 
-use futures_util::future;
-use reqwest::{
-    Client, Response, StatusCode,
-    dns::{Addrs, Name, Resolve, Resolving},
-    header, redirect,
-};
+use reqwest::{Response, StatusCode, header};
 use tokio::time::timeout;
-use url::{Host, Url};
+use url::Url;
 
 use self::body::Body;
 pub use self::error::FetchError;
 use super::{
-    Address, BinaryKind, FileName, Incoming, Packing, ShareLink, address::last_segment, disposition, guard,
-    guard::AddressRefusal,
+    Address, BinaryKind, FileName, Incoming, Packing, ShareLink, address::last_segment, connect, disposition,
 };
-use crate::{
-    base::{config::AllowedAddresses, tls},
-    csv::Encoding,
-};
+use crate::{base::config::AllowedAddresses, csv::Encoding};
 
 /// The longest chain of redirects that is followed.
 const MOST_REDIRECTS: usize = 5;
@@ -145,8 +132,9 @@ impl Fetcher {
 
     /// Requests one address, at an IP address that was checked, and follows no redirect.
     async fn ask(&self, url: &Url) -> Result<Response, FetchError> {
-        let places = self.resolve(url).await?;
-        let request = client(url, places)?
+        let places = connect::resolve(url, &self.allowed).await?;
+        let client = connect::client(url, places).map_err(FetchError::NoTls)?;
+        let request = client
             .get(url.clone())
             .header(header::ACCEPT, "text/csv, text/plain;q=0.9, */*;q=0.8")
             .header(header::ACCEPT_ENCODING, "identity");
@@ -160,28 +148,6 @@ impl Fetcher {
                 FetchError::Unreachable(error.without_url())
             }
         })
-    }
-
-    /// Resolves `url`. A single forbidden IP address refuses all: a public name never has one.
-    async fn resolve(&self, url: &Url) -> Result<Vec<SocketAddr>, FetchError> {
-        guard::check_url(url)?;
-        let port = url.port_or_known_default().ok_or(AddressRefusal::Scheme)?;
-        let places: Vec<SocketAddr> = match url.host() {
-            Some(Host::Ipv4(ip)) => vec![(IpAddr::V4(ip), port).into()],
-            Some(Host::Ipv6(ip)) => vec![(IpAddr::V6(ip), port).into()],
-            Some(Host::Domain(name)) => match tokio::net::lookup_host((name, port)).await {
-                Ok(places) => places.collect(),
-                Err(error) => {
-                    tracing::debug!(%error, name, "the host name did not resolve");
-                    return Err(FetchError::NameNotFound(name.to_owned()));
-                }
-            },
-            None => return Err(FetchError::RedirectToNowhere),
-        };
-        for place in &places {
-            guard::check(*place, &self.allowed)?;
-        }
-        Ok(places)
     }
 
     /// Reads the body.
@@ -237,33 +203,6 @@ impl Fetcher {
             }
         }
         Ok(false)
-    }
-}
-
-/// A client for one request. It connects to `places` for any name, so that a second DNS lookup cannot return
-/// an address that was not checked.
-fn client(url: &Url, places: Vec<SocketAddr>) -> Result<Client, FetchError> {
-    tls::install();
-    let mut builder = Client::builder()
-        .user_agent(concat!("runboard/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        // A proxy would resolve the name itself, and its result could not be checked.
-        .no_proxy()
-        .dns_resolver(Pinned(places));
-    if url.scheme() == "http" {
-        // Loading the machine's certificates fails if it has none, and plain http needs none.
-        builder = builder.tls_certs_only([]);
-    }
-    builder.build().map_err(FetchError::NoTls)
-}
-
-#[derive(Clone, Debug)]
-struct Pinned(Vec<SocketAddr>);
-
-impl Resolve for Pinned {
-    fn resolve(&self, _name: Name) -> Resolving {
-        let places: Addrs = Box::new(self.0.clone().into_iter());
-        Box::pin(future::ready(Ok(places)))
     }
 }
 

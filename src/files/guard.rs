@@ -2,7 +2,7 @@
 //!
 //! A user who enters an address makes Runboard connect to it from inside the operator's network. So each
 //! resolved IP address is checked, at the first request and at every redirect, and only a checked one is
-//! connected to ([`fetch`](super::fetch)). An address that is not known to be public is refused.
+//! connected to ([`connect`](super::connect)). An address that is not known to be public is refused.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

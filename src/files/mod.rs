@@ -1,6 +1,7 @@
-//! Stored files, the signed links to them, and files fetched by their address.
+//! Stored files, the signed links to them, files fetched by their address, and what is posted to one.
 
 mod address;
+mod connect;
 mod disposition;
 mod fetch;
 mod file_name;
@@ -11,6 +12,7 @@ mod key;
 mod link;
 mod output;
 mod pending;
+mod post;
 mod quarantine;
 mod room;
 mod segments;
@@ -22,6 +24,7 @@ mod unpack;
 mod zip_stream;
 
 pub use address::{Address, NotAnAddress};
+pub use connect::NoPlace;
 pub use fetch::{Arrival, FetchError, FetchLimits, FetchProgress, Fetcher};
 pub use file_name::FileName;
 pub use folder::{Folder, make_folder};
@@ -30,6 +33,7 @@ pub use incoming::Incoming;
 pub use key::Key;
 pub use link::{Link, LinkKey};
 pub use output::OutputFile;
+pub use post::{PostAnswer, PostError, Poster};
 pub use quarantine::{Moved, QUARANTINED_FOR};
 pub use room::RESERVE;
 pub use segments::Segments;

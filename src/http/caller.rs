@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     accounts::{self, Accounts, ApiToken, Scope, TokenGrant},
-    base::ids::UserId,
+    base::ids::{TokenId, UserId},
     imports::{Imports, Owned},
 };
 
@@ -44,6 +44,15 @@ impl ApiCaller {
         match self {
             Self::Session(principal) => principal.clone(),
             Self::Token(grant) => Principal { user: grant.user, email: grant.email.clone() },
+        }
+    }
+
+    /// The token that the request is made with.
+    #[must_use]
+    pub fn token(&self) -> Option<TokenId> {
+        match self {
+            Self::Session(_) => None,
+            Self::Token(grant) => Some(grant.token.id),
         }
     }
 
@@ -211,6 +220,7 @@ impl<P: Permission> FromRequest for ApiPrincipal<P> {
 #[derive(Debug)]
 pub struct ApiImport<P> {
     pub principal: Principal,
+    pub caller: ApiCaller,
     pub import: Owned,
     permission: PhantomData<P>,
 }
@@ -222,7 +232,7 @@ impl<P: Permission> FromRequest for ApiImport<P> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let ApiPrincipal { principal, permission, .. } = ApiPrincipal::<P>::of(&request)?;
+            let ApiPrincipal { principal, caller, permission } = ApiPrincipal::<P>::of(&request)?;
             let imports =
                 request.app_data::<web::Data<Imports>>().expect("the application is built with its imports");
             let id = request.match_info().get("id").and_then(|id| id.parse().ok());
@@ -230,7 +240,7 @@ impl<P: Permission> FromRequest for ApiImport<P> {
                 Some(id) => imports.get(principal.user, id).await.map_err(Error::from)?,
                 None => None,
             };
-            Ok(Self { principal, import: import.ok_or(Error::NotFound)?, permission })
+            Ok(Self { principal, caller, import: import.ok_or(Error::NotFound)?, permission })
         })
     }
 }

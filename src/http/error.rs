@@ -4,6 +4,7 @@
 //! visitor before its answer is decided.
 
 mod retry;
+mod token;
 
 use std::{fmt, io};
 
@@ -15,7 +16,7 @@ use actix_web::{
 
 use super::error_info::ErrorInfo;
 use crate::{
-    accounts::{self, MakeTokenError},
+    accounts,
     function::PreviewError,
     imports::{AcceptError, DeleteError},
     store,
@@ -325,17 +326,6 @@ impl From<accounts::Error> for Error {
     }
 }
 
-impl From<MakeTokenError> for Error {
-    fn from(error: MakeTokenError) -> Self {
-        match error {
-            MakeTokenError::TooMany => Self::TooManyTokens,
-            MakeTokenError::NoAccount | MakeTokenError::Ended => Self::NotFound,
-            MakeTokenError::KeyUsed => Self::KeyUsed,
-            MakeTokenError::Failed(error) => error.into(),
-        }
-    }
-}
-
 impl From<serde_json::Error> for Error {
     /// A value of ours cannot be written. Errors of what others send never come here.
     fn from(error: serde_json::Error) -> Self {
@@ -354,6 +344,7 @@ mod tests {
     use actix_web::http::header;
 
     use super::*;
+    use crate::accounts::MakeTokenError;
 
     #[test]
     fn a_full_disk_is_told_from_a_fault() {

@@ -103,7 +103,8 @@ impl Uploads {
         };
         let taken = match received {
             Ok(Given::Files { files, choices, start }) => {
-                self.accept(request, owner, files, &ImportOptions { choices, start, request: None }).await
+                let options = ImportOptions { choices, start, ..ImportOptions::default() };
+                self.accept(request, owner, files, &options).await
             }
             Ok(Given::Address { address, typed, choices }) => {
                 let options = ImportOptions { choices, ..ImportOptions::default() };

@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use super::{FileName, Imports, Snapshot, watch::Begin};
 use crate::{
     base::{
-        ids::{ImportId, RunId, UserId},
+        ids::{ImportId, RunId, TokenId, UserId},
         time::UnixMillis,
     },
     csv::{AboutFile, Choices},
@@ -60,6 +60,8 @@ pub struct ImportOptions {
     pub start: Start,
     /// The request that makes it, if that may be sent again and must not make a second one.
     pub request: Option<KeyedRequest>,
+    /// The token that the request is made with; None: a person makes it.
+    pub token: Option<TokenId>,
 }
 
 /// An import that a request has made.
@@ -190,7 +192,7 @@ impl Imports {
     /// one is removed.
     pub(super) async fn record(&self, new: New) -> Result<Accepted, AcceptError> {
         let New { id, owner, file_name, has_chosen_name, receiving_at, bytes, about, options, parent } = new;
-        let ImportOptions { choices, start, request } = options;
+        let ImportOptions { choices, start, request, token } = options;
         let now = UnixMillis::now();
         let seed = EventSeed::generate();
         let (size_bytes, source_url, failed_rows_of) = match bytes {
@@ -230,6 +232,7 @@ impl Imports {
                 event: event.as_ref(),
                 about: about.as_ref(),
                 request: request.as_ref(),
+                token,
             };
             let recording = match imports.shared.store.create_import(new).await {
                 Ok(recording) => recording,

@@ -153,6 +153,12 @@ impl Imports {
         self.shared.tasks.stop(STOP_GRACE).await
     }
 
+    /// Notified when an import may have ended, once that is recorded.
+    #[must_use]
+    pub fn ended(&self) -> Arc<Notify> {
+        Arc::clone(self.shared.snapshots.ended())
+    }
+
     /// What each user may store.
     #[must_use]
     pub fn quota(&self) -> &Quota {

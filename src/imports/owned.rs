@@ -42,6 +42,13 @@ impl Imports {
         Ok(self.recall(owner, &[id]).await?.pop().map(Owned))
     }
 
+    /// An import of `owner` as it is recorded. What is in memory follows a commit a moment later.
+    pub async fn recorded(&self, owner: UserId, id: ImportId) -> Result<Option<Owned>, store::Error> {
+        let store = &self.shared.store;
+        let row = store.import(id).await?.filter(|import| import.owner == owner);
+        Ok(Snapshot::load(store, row.into_iter().collect()).await?.pop().map(Owned))
+    }
+
     /// The import that a request of `owner` has made; None if it was deleted in the meantime.
     pub async fn made(&self, owner: UserId, accepted: Accepted) -> Result<Option<Owned>, store::Error> {
         self.get(owner, accepted.id).await

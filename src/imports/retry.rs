@@ -6,7 +6,7 @@
 use std::{io, sync::Arc};
 
 use super::{
-    AcceptError, Accepted, FileName, ImportOptions, ImportState, Imports, Owned, Snapshot, Start,
+    AcceptError, Accepted, FileName, ImportOptions, ImportState, Imports, Owned, Snapshot,
     accept::{Bytes, New, again},
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         ids::{ImportId, RunId, UserId},
         time::UnixMillis,
     },
-    csv::{AboutFile, Choices},
+    csv::AboutFile,
     files::Key,
     results::outputs,
     store::{
@@ -63,18 +63,17 @@ impl From<AcceptError> for RetryError {
 }
 
 impl Imports {
-    /// Runs all of `parent` again, or its failed records, read as `choices` say, and cancels what is left of
-    /// `parent`. Returns the retry, whether it is new or not. `request` is the one that makes it, if it may be sent
-    /// again.
+    /// Runs all of `parent` again, or its failed records, as `options` say, and cancels what is left of `parent`.
+    /// Returns the retry, whether it is new or not.
     pub async fn run_again(
         &self,
         parent: &Owned,
         kind: RetryOf,
-        choices: Choices,
-        request: Option<KeyedRequest>,
+        options: ImportOptions,
     ) -> Result<Accepted, RetryError> {
         let owner = parent.row.owner;
-        if let Some(request) = &request
+        let (request, choices) = (options.request.as_ref(), &options.choices);
+        if let Some(request) = request
             && let Some(earlier) = self.earlier_answer(owner, &request.key).await?
         {
             return Ok(again(&earlier, Some(request))?);
@@ -87,11 +86,11 @@ impl Imports {
             return Err(RetryError::NotStarted);
         }
         let may_run_again = kind == RetryOf::All && parent.may_run_again(UnixMillis::now());
-        let retry = match parent.retry(kind, &choices) {
-            Some(retry) => self.answer_with(owner, retry.id, request.as_ref()).await?,
+        let retry = match parent.retry(kind, choices) {
+            Some(retry) => self.answer_with(owner, retry.id, request).await?,
             // Which records have failed is known only at the end.
             None if !parent.state().is_final() && !may_run_again => return Err(RetryError::StillGoing),
-            None => match self.make_retry(parent, kind, choices, request).await {
+            None => match self.make_retry(parent, kind, options).await {
                 // The import may be deleted in the meantime, its record before its files. An error is then
                 // expected.
                 Err(error) if self.shared.store.import(parent.row.id).await?.is_none() => {
@@ -129,10 +128,8 @@ impl Imports {
         &self,
         parent: &Owned,
         kind: RetryOf,
-        choices: Choices,
-        request: Option<KeyedRequest>,
+        options: ImportOptions,
     ) -> Result<Accepted, RetryError> {
-        let options = ImportOptions { choices, start: Start::AtOnce, request };
         match kind {
             RetryOf::All => {
                 let _reservation = self.reserve_for_retry(parent, parent.row.size_bytes).await?;

@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::sync::Notify;
+
 use super::{Snapshot, waiting::Waiters};
 use crate::base::ids::{ImportId, UserId};
 
@@ -17,6 +19,8 @@ const RETIRED: usize = 1_000;
 pub struct SnapshotCache {
     inner: Mutex<Inner>,
     waiters: Waiters,
+    /// Notified when an import may have ended.
+    ended: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -31,6 +35,11 @@ impl SnapshotCache {
     /// Woken after each change of an import in memory.
     pub fn waiters(&self) -> &Waiters {
         &self.waiters
+    }
+
+    /// Notified when an import may have ended, once that is recorded.
+    pub fn ended(&self) -> &Arc<Notify> {
+        &self.ended
     }
 
     pub fn get(&self, owner: UserId, id: ImportId) -> Option<Arc<Snapshot>> {
@@ -85,6 +94,9 @@ impl SnapshotCache {
         let changed = Arc::clone(snapshot);
         drop(inner);
         self.waiters.wake(id);
+        if changed.state().is_final() {
+            self.ended.notify_one();
+        }
         Some(changed)
     }
 

@@ -3,6 +3,7 @@
 use super::{
     Error, Result, Store,
     idempotency::{EarlierAnswer, KeyedRequest, answer_once},
+    webhooks::insert_webhook,
 };
 use crate::base::{
     ids::{TokenId, UserId},
@@ -25,6 +26,8 @@ pub struct ApiTokenRow {
     pub expires_at: Option<UnixMillis>,
     /// None: not used yet.
     pub last_used_at: Option<UnixMillis>,
+    /// Where the ends of its imports are told.
+    pub webhook: Option<String>,
 }
 
 /// What became of a token that was to be recorded.
@@ -37,13 +40,16 @@ pub enum TokenCreation {
     TooMany,
     /// The account cannot be used any more.
     NoAccount,
+    /// It has a webhook, and its account has no secret to sign with.
+    NoSecret,
 }
 
 /// The columns of [`ApiTokenRow`].
-type Columns = (String, String, String, String, i64, Option<i64>, Option<i64>);
+type Columns = (String, String, String, String, i64, Option<i64>, Option<i64>, Option<String>);
 
 /// The same, and the e-mail of the account.
-type ColumnsWithEmail = (String, String, String, String, i64, Option<i64>, Option<i64>, String);
+type ColumnsWithEmail =
+    (String, String, String, String, i64, Option<i64>, Option<i64>, Option<String>, String);
 
 impl Store {
     /// Records a token under the SHA-256 (hex) of its secret, and the answer to the `request` that makes it, if that
@@ -89,6 +95,16 @@ impl Store {
         if made.rows_affected() == 0 {
             return Ok(TokenCreation::TooMany);
         }
+        if let Some(address) = &token.webhook {
+            let secret = sqlx::query("SELECT 1 FROM webhook_secret WHERE account_id = $1 LIMIT 1")
+                .bind(token.account.to_string())
+                .fetch_optional(&mut *transaction)
+                .await?;
+            if secret.is_none() {
+                return Ok(TokenCreation::NoSecret);
+            }
+            insert_webhook(&mut transaction, token.account, Some(token.id), address).await?;
+        }
         transaction.commit().await?;
         Ok(TokenCreation::Made)
     }
@@ -96,8 +112,10 @@ impl Store {
     /// The tokens of `account`, newest first, also those that have expired.
     pub async fn api_tokens(&self, account: UserId) -> Result<Vec<ApiTokenRow>> {
         let rows: Vec<Columns> = sqlx::query_as(
-            "SELECT id, account_id, name, scopes, created_at, expires_at, last_used_at \
-             FROM api_token WHERE account_id = $1 ORDER BY id DESC",
+            "SELECT api_token.id, api_token.account_id, name, scopes, created_at, expires_at, last_used_at, \
+                 webhook.address \
+             FROM api_token LEFT JOIN webhook ON webhook.token_id = api_token.id \
+             WHERE api_token.account_id = $1 ORDER BY api_token.id DESC",
         )
         .bind(account.to_string())
         .fetch_all(&self.pool)
@@ -109,16 +127,18 @@ impl Store {
     pub async fn api_token(&self, token_hash: &str) -> Result<Option<(ApiTokenRow, String)>> {
         let found: Option<ColumnsWithEmail> = sqlx::query_as(
             "SELECT api_token.id, api_token.account_id, api_token.name, api_token.scopes, \
-                 api_token.created_at, api_token.expires_at, api_token.last_used_at, account.email \
+                 api_token.created_at, api_token.expires_at, api_token.last_used_at, webhook.address, account.email \
                  FROM api_token JOIN account ON account.id = api_token.account_id \
+                 LEFT JOIN webhook ON webhook.token_id = api_token.id \
                  WHERE api_token.token_hash = $1",
         )
         .bind(token_hash)
         .fetch_optional(&self.pool)
         .await?;
         found
-            .map(|(id, account, name, scopes, created_at, expires_at, last_used_at, email)| {
-                Ok((row((id, account, name, scopes, created_at, expires_at, last_used_at))?, email))
+            .map(|(id, account, name, scopes, created_at, expires_at, last_used_at, webhook, email)| {
+                let columns = (id, account, name, scopes, created_at, expires_at, last_used_at, webhook);
+                Ok((row(columns)?, email))
             })
             .transpose()
     }
@@ -144,7 +164,9 @@ impl Store {
     }
 }
 
-fn row((id, account, name, scopes, created_at, expires_at, last_used_at): Columns) -> Result<ApiTokenRow> {
+fn row(
+    (id, account, name, scopes, created_at, expires_at, last_used_at, webhook): Columns,
+) -> Result<ApiTokenRow> {
     let corrupt = |error| Error::Corrupt { table: "api_token", why: format!("{id:?}: {error}") };
     Ok(ApiTokenRow {
         id: id.parse().map_err(corrupt)?,
@@ -154,5 +176,6 @@ fn row((id, account, name, scopes, created_at, expires_at, last_used_at): Column
         created_at: UnixMillis(created_at),
         expires_at: expires_at.map(UnixMillis),
         last_used_at: last_used_at.map(UnixMillis),
+        webhook,
     })
 }

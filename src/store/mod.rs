@@ -10,6 +10,7 @@ pub mod api_tokens;
 mod choices;
 mod database_file;
 pub mod delete;
+pub mod deliveries;
 pub mod engine;
 pub mod executions;
 mod files;
@@ -34,6 +35,7 @@ mod search_name;
 pub mod sessions;
 mod settings;
 pub mod steps;
+pub mod webhooks;
 mod writers;
 
 use std::{path::PathBuf, str::FromStr, time::Duration};

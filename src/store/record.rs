@@ -16,7 +16,7 @@ use super::{
     to_bigint,
 };
 use crate::{
-    base::ids::{ImportId, RunId},
+    base::ids::{ImportId, RunId, TokenId},
     csv::AboutFile,
 };
 
@@ -30,12 +30,14 @@ pub struct NewImport<'a> {
     pub about: Option<&'a AboutFile>,
     /// The request that makes it, if it may be sent again.
     pub request: Option<&'a KeyedRequest>,
+    /// The token that makes it; None: a person does.
+    pub token: Option<TokenId>,
 }
 
 impl<'a> NewImport<'a> {
     #[must_use]
     pub fn new(import: &'a ImportRow) -> Self {
-        Self { import, event: None, about: None, request: None }
+        Self { import, event: None, about: None, request: None, token: None }
     }
 }
 
@@ -56,7 +58,7 @@ impl Store {
     ///
     /// After [`Error::InDoubt`] call [`Store::is_recorded`]. After any other error nothing is recorded.
     pub async fn create_import(&self, new: NewImport<'_>) -> Result<Recording> {
-        let NewImport { import, event, about, request } = new;
+        let NewImport { import, event, about, request, token } = new;
         // A confirmed import must be in the database that the next start opens.
         self.file.check()?;
         let mut tx = self.begin_write().await?;
@@ -76,6 +78,13 @@ impl Store {
         if let Some(first) = first {
             tx.commit().await?;
             return Ok(Recording::RetriedBefore(first));
+        }
+        if let Some(token) = token {
+            sqlx::query("UPDATE import SET token_id = $2 WHERE id = $1")
+                .bind(import.id.to_string())
+                .bind(token.to_string())
+                .execute(&mut *tx)
+                .await?;
         }
         if let Some(about) = about {
             save_about_file(&mut tx, import.id, about).await?;

@@ -62,6 +62,12 @@ pub enum AccountChange {
     Email,
     SessionEnded,
     TokenEnded,
+    WebhookSaved,
+    WebhookEnded,
+    /// A test was sent to the webhook.
+    TestSent,
+    /// A delivery is sent again.
+    SentAgain,
     /// Which ends of imports are told by e-mail.
     Mail,
     /// So many.

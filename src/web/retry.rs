@@ -8,7 +8,7 @@ use super::{pages::import, site::Site};
 use crate::{
     function::Previewer,
     http::{error::Error, principal::OwnedImport, reading_fields::ReadingFields, session, sheet::find_sheet},
-    imports::Imports,
+    imports::{ImportOptions, Imports},
     store::{Store, imports::RetryOf},
 };
 
@@ -32,7 +32,8 @@ pub async fn submit(
     if let Err(refused) = find_sheet(&mut choices, &owned.import, &imports, &previewer).await? {
         return import::refused(owned, &fields, refused, (&imports, &previewer), &store, &site).await;
     }
-    let retry = imports.run_again(&owned.import, kind, choices, None).await?.id;
+    let options = ImportOptions { choices, ..ImportOptions::default() };
+    let retry = imports.run_again(&owned.import, kind, options).await?.id;
     Ok(session::see_other(&format!("/imports/{retry}")))
 }
 

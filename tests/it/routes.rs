@@ -24,7 +24,7 @@ enum For {
 
 /// Every route; `{id}` is an import. A route that `src/app/routes.rs` mounts and this table lacks fails a
 /// test.
-const ROUTES: [(Method, &str, For); 61] = [
+const ROUTES: [(Method, &str, For); 67] = [
     (Method::GET, "/healthz", For::Anybody),
     (Method::GET, "/readyz", For::Anybody),
     (Method::GET, "/assets/{hash}/{name}", For::Anybody),
@@ -46,6 +46,12 @@ const ROUTES: [(Method, &str, For); 61] = [
     (Method::POST, "/account/tokens", For::SignedIn),
     (Method::GET, "/account/tokens/{token}/end", For::SignedIn),
     (Method::POST, "/account/tokens/{token}/end", For::SignedIn),
+    (Method::GET, "/account/webhook", For::SignedIn),
+    (Method::POST, "/account/webhook", For::SignedIn),
+    (Method::POST, "/account/webhook/end", For::SignedIn),
+    (Method::POST, "/account/webhook/secret", For::SignedIn),
+    (Method::POST, "/account/webhook/test", For::SignedIn),
+    (Method::POST, "/account/webhook/deliveries/{delivery}/send-again", For::SignedIn),
     (Method::GET, "/account/export.zip", For::SignedIn),
     (Method::GET, "/account/delete", For::SignedIn),
     (Method::POST, "/account/delete", For::SignedIn),

@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use reqwest::StatusCode;
 
 use super::MOST_REDIRECTS;
-use crate::files::{BinaryKind, UnpackError, guard::AddressRefusal};
+use crate::files::{BinaryKind, UnpackError, connect::NoPlace, guard::AddressRefusal};
 
 /// Why a file could not be fetched. The text is part of a sentence for people, and says only what the owner
 /// of the import may know about the address.
@@ -97,6 +97,17 @@ impl FetchError {
         match self {
             Self::Busy { retry_after, .. } => Some(*retry_after),
             _ => None,
+        }
+    }
+}
+
+impl From<NoPlace> for FetchError {
+    fn from(error: NoPlace) -> Self {
+        match error {
+            NoPlace::Refused(refusal) => Self::Refused(refusal),
+            NoPlace::NameNotFound(name) => Self::NameNotFound(name),
+            // The address of an import has one.
+            NoPlace::NoHost => Self::RedirectToNowhere,
         }
     }
 }

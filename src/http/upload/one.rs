@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::{
-        ids::{ImportId, UserId},
+        ids::{ImportId, TokenId, UserId},
         time::UnixMillis,
     },
     csv::Choices,
@@ -29,6 +29,8 @@ pub struct UploadRequest<'r> {
     pub owner: UserId,
     /// Without it, the request makes an import each time that it is sent.
     pub keyed: Option<Keyed>,
+    /// The token that it is made with.
+    pub token: Option<TokenId>,
 }
 
 impl UploadRequest<'_> {
@@ -69,13 +71,13 @@ impl Uploads {
         let made = match given {
             Err(error) => Err(error),
             Ok(Given::Address { address, choices, .. }) => {
-                let options = ImportOptions { choices, start: Start::AtOnce, request };
+                let options = ImportOptions { choices, start: Start::AtOnce, request, token: by.token };
                 let accepted = self.imports.accept_address(by.owner, &address, None, options).await;
                 accepted.map_err(UploadError::from)
             }
             Ok(Given::Files { mut files, choices, start }) => match files.received.pop() {
                 Some(upload) => {
-                    let options = ImportOptions { choices, start, request };
+                    let options = ImportOptions { choices, start, request, token: by.token };
                     self.accept_file(by.owner, upload, options).await
                 }
                 None => Err(files.refused.pop().unwrap_or(UploadError::NothingChosen)),
@@ -113,7 +115,7 @@ impl Uploads {
         let request = by.keyed.map(Keyed::finish);
         let made = match upload {
             Ok(upload) => {
-                let options = ImportOptions { choices, start, request };
+                let options = ImportOptions { choices, start, request, token: by.token };
                 self.accept_file(by.owner, upload, options).await
             }
             Err(error) => Err(error),
@@ -140,7 +142,7 @@ impl Uploads {
         }
         let reservation = self.reserve(by.owner, None, 0).await?;
         let request = by.keyed.map(Keyed::finish);
-        let options = ImportOptions { choices, start: Start::AtOnce, request };
+        let options = ImportOptions { choices, start: Start::AtOnce, request, token: by.token };
         let made = self.imports.accept_address(by.owner, address, name, options).await;
         settled(made.map_err(UploadError::from), by.request, reservation)
     }

@@ -161,6 +161,7 @@ async fn a_token_that_another_process_ends_is_soon_refused_and_one_of_this_proce
         name: "ci".parse().unwrap(),
         scopes: [runboard::accounts::Scope::Read].into(),
         lifetime: None,
+        webhook: None,
     };
     let (secret, token) = here.make_token(user, new()).await.unwrap();
     assert!(here.token_of(&secret).await.unwrap().is_some());

@@ -17,7 +17,7 @@ const LINES: [&[&str]; 10] = [
     &["app"],
     &["web", "api"],
     &["http", "report"],
-    &["imports", "function", "engine", "accounts"],
+    &["imports", "function", "engine", "accounts", "webhooks"],
     &["results"],
     &["progress"],
     &["store", "files"],
@@ -34,6 +34,7 @@ const LIBRARIES: [(&str, &[&str]); 8] = [
     ("lettre::", &["accounts/mail/"]),
     ("actix_multipart::", &["http/upload", "web/pages/dashboard.rs"]),
     ("reqwest::", &["inngest/", "engine/", "files/"]),
+    ("standardwebhooks::", &["webhooks/secret.rs"]),
     (
         "actix_web::",
         &[

@@ -6,6 +6,7 @@ pub mod mail;
 pub mod password;
 pub mod sessions;
 pub mod tokens;
+pub mod webhook;
 
 use actix_web::{HttpRequest, HttpResponse, http::header::ContentType, web};
 use askama::Template;
@@ -25,6 +26,7 @@ use crate::{
         site::Site,
         views::{Frame, Html},
     },
+    webhooks::Webhooks,
 };
 
 #[derive(Clone, Debug, Template)]
@@ -39,6 +41,8 @@ pub struct AccountPage {
     pub tokens: Vec<TokenLine>,
     /// None if no e-mail can be sent.
     pub mail: Option<MailChoice>,
+    /// The host of the webhook, if there is one.
+    pub webhook: Option<String>,
     /// Whether to link to the page of admins.
     pub is_admin: bool,
 }
@@ -82,7 +86,7 @@ impl AccountPage {
 pub async fn show(
     request: HttpRequest,
     user: Principal,
-    accounts: web::Data<Accounts>,
+    (accounts, webhooks): (web::Data<Accounts>, web::Data<Webhooks>),
     site: web::Data<Site>,
     origin: web::Data<PublicOrigin>,
 ) -> Result<HttpResponse, Error> {
@@ -99,6 +103,7 @@ pub async fn show(
         news: flash::read(&request).and_then(|flash| news(flash, &user)),
         tokens: tokens.into_iter().map(|token| TokenLine::new(token, now)).collect(),
         mail,
+        webhook: webhooks.settings(user.user).await?.own.map(|webhook| webhook::host(&webhook.address)),
         is_admin: accounts.is_admin(user.user).await?,
         sessions: sessions.into_iter().map(|open| SessionLine::new(open, now)).collect(),
     };
@@ -116,6 +121,10 @@ fn news(flash: Flash, user: &Principal) -> Option<String> {
         }
         AccountChange::Mail => "The e-mail setting is saved.".to_owned(),
         AccountChange::TokenEnded => "The token has ended.".to_owned(),
+        AccountChange::WebhookSaved => "The webhook is saved.".to_owned(),
+        AccountChange::WebhookEnded => "The webhook has ended. Nothing more is sent.".to_owned(),
+        AccountChange::TestSent => "A test is on its way. Reload this page to see the answer.".to_owned(),
+        AccountChange::SentAgain => "It is sent again now. Reload this page to see the answer.".to_owned(),
         AccountChange::SessionEnded => "Signed out there.".to_owned(),
         AccountChange::OtherSessionsEnded(0) => "You are signed in nowhere else.".to_owned(),
         AccountChange::OtherSessionsEnded(count) => {

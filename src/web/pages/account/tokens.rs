@@ -12,7 +12,8 @@ use serde::Deserialize;
 
 use crate::{
     accounts::{Accounts, MakeTokenError, NewToken, Scope, TokenInfo, TokenName},
-    base::time::UnixMillis,
+    base::{ids::UserId, time::UnixMillis},
+    files::Address,
     http::{
         error::Error,
         origin::PublicOrigin,
@@ -25,6 +26,7 @@ use crate::{
         pages::form_error::{FormError, Refusal},
         views::Html,
     },
+    webhooks::Webhooks,
 };
 
 /// A token in the list.
@@ -40,6 +42,8 @@ pub struct TokenLine {
     pub has_expired: bool,
     /// None: not used yet.
     pub last_used: Option<Moment>,
+    /// The host that the ends of its imports are told to.
+    pub webhook: Option<String>,
 }
 
 impl TokenLine {
@@ -53,6 +57,7 @@ impl TokenLine {
             expires: token.expires_at.map(|at| Moment::new(at, now)),
             has_expired: token.has_expired(now),
             last_used: token.last_used_at.map(|at| Moment::new(at, now)),
+            webhook: token.webhook.map(|address| address.host_and_port()),
             name: token.name,
         }
     }
@@ -73,6 +78,8 @@ pub struct NewTokenPage {
     pub imports: bool,
     pub makes_tokens: bool,
     pub days: String,
+    /// The address of its webhook as it was typed.
+    pub webhook: String,
     pub error: Option<FormError>,
 }
 
@@ -100,10 +107,13 @@ pub struct TokenForm {
     tokens: Option<String>,
     #[serde(default)]
     days: String,
+    #[serde(default)]
+    webhook: String,
 }
 
-/// The name of the form's field.
+/// The names of the form's fields.
 const NAME: &str = "name";
+const WEBHOOK: &str = "webhook";
 
 impl NewTokenPage {
     fn blames(&self, field: &str) -> bool {
@@ -124,6 +134,7 @@ impl From<TokenForm> for NewTokenPage {
             imports: form.import.is_some(),
             makes_tokens: form.tokens.is_some(),
             days: form.days,
+            webhook: form.webhook,
             error: None,
         }
     }
@@ -146,7 +157,26 @@ impl NewTokenPage {
         if lifetime.is_none() && !self.days.is_empty() {
             return Err(FormError::of_form("Choose when the token expires."));
         }
-        Ok(NewToken { name, scopes, lifetime })
+        Ok(NewToken { name, scopes, lifetime, webhook: None })
+    }
+
+    /// The address of its webhook, if one was typed.
+    async fn webhook(
+        &self,
+        user: UserId,
+        webhooks: &Webhooks,
+    ) -> Result<Result<Option<Address>, FormError>, Error> {
+        let typed = self.webhook.trim();
+        if typed.is_empty() {
+            return Ok(Ok(None));
+        }
+        if !webhooks.has_secret(user).await? {
+            let sentence = "Your account has no secret yet that webhooks are signed with. Make it on the page Webhook \
+                            of your account first.";
+            return Ok(Err(FormError::of(&[WEBHOOK], sentence)));
+        }
+        let address = webhooks.address(typed).await;
+        Ok(address.map(Some).map_err(|error| FormError::of(&[WEBHOOK], error.to_string())))
     }
 }
 
@@ -157,6 +187,7 @@ pub async fn show(_user: Principal) -> Result<HttpResponse, Error> {
         imports: true,
         makes_tokens: false,
         days: USUAL_LIFETIME.to_owned(),
+        webhook: String::new(),
         error: None,
     };
     Ok(HttpResponse::Ok().content_type(ContentType::html()).body(page.render()?))
@@ -164,11 +195,15 @@ pub async fn show(_user: Principal) -> Result<HttpResponse, Error> {
 
 pub async fn make(
     FormOf(user, form): FormOf<Principal, TokenForm>,
-    accounts: web::Data<Accounts>,
+    (accounts, webhooks): (web::Data<Accounts>, web::Data<Webhooks>),
 ) -> Result<HttpResponse, Error> {
     let page = NewTokenPage::from(form);
     let new = match page.checked() {
         Ok(new) => new,
+        Err(error) => return refused(page, error),
+    };
+    let new = match page.webhook(user.user, &webhooks).await? {
+        Ok(webhook) => NewToken { webhook, ..new },
         Err(error) => return refused(page, error),
     };
     // A reload of the page that shows the token sends its form again, and must not make another one.
