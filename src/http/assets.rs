@@ -47,7 +47,7 @@ const STYLE: [&str; 18] = [
 ];
 
 /// The parts of the script.
-const SCRIPT: [&str; 13] = [
+const SCRIPT: [&str; 14] = [
     "js/page.js",
     "js/numbers.js",
     "js/times.js",
@@ -59,6 +59,7 @@ const SCRIPT: [&str; 13] = [
     "js/folders.js",
     "js/drops.js",
     "js/change.js",
+    "js/notices.js",
     "js/polls.js",
     "js/start.js",
 ];

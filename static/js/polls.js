@@ -1,9 +1,11 @@
 // htmx polls at the pace that the server sets. This slows the polls while nothing changes, and pauses them
-// while the page is hidden.
+// while the page is hidden, unless it is to notify of an end.
 
 /** The factor by which each pause grows while nothing changes, and the largest multiple of the first pause. */
 const slower = 1.25;
 const slowest = 2;
+/** The shortest pause of a hidden page that notifies of an end. */
+const hiddenMillis = 3000;
 /** A single lost answer is not reported; silence for longer than this is. */
 const silenceMillis = 3000;
 
@@ -11,6 +13,9 @@ let slowness = 1;
 /** The time from which the pause before the next poll is measured. */
 let lastPollAt = -Infinity;
 let answeredAt = performance.now();
+
+/** Nobody sees the page, and nobody waits for a notice of it. */
+const isUnwatched = () => document.hidden && !wantsNotices();
 
 const isPoll = (ctx) => ctx.sourceElement === livePart();
 
@@ -23,13 +28,14 @@ function startPause(isNews) {
 function isTooSoon() {
   const [, millis] = /every (\d+)ms/.exec(livePart().getAttribute("hx-trigger") ?? "") ?? [];
   // A little less, so that the timer's next tick counts.
-  return performance.now() < lastPollAt + Number(millis ?? 0) * slowness - 20;
+  const pause = Math.max(Number(millis ?? 0) * slowness, document.hidden ? hiddenMillis : 0);
+  return performance.now() < lastPollAt + pause - 20;
 }
 
 /** Polls now, regardless of the pace, and even if nothing more is expected. */
 function catchUp() {
   const part = livePart();
-  if (!part?.dataset.live || document.hidden) return;
+  if (!part?.dataset.live || isUnwatched()) return;
   lastPollAt = -Infinity;
   htmx.ajax("GET", part.dataset.live, { source: part, target: part, swap: "outerMorph" });
 }
@@ -62,7 +68,7 @@ document.addEventListener("htmx:before:request", (event) => {
   }
   const { live } = livePart().dataset;
   // Without an address, the page has stopped polling since the request was made.
-  if (!live || document.hidden || isTooSoon()) {
+  if (!live || isUnwatched() || isTooSoon()) {
     event.preventDefault();
     return;
   }
@@ -84,6 +90,7 @@ document.addEventListener("htmx:after:request", (event) => {
 
 let focused = null;
 let states = new Map();
+let statesBefore = new Map();
 
 function readStates() {
   const read = new Map();
@@ -106,9 +113,11 @@ document.addEventListener("htmx:before:swap", (event) => {
     }
     localiseTimes(fragment);
     localiseNumbers(fragment);
+    offerNotices(fragment);
   }
   focused = livePart().contains(document.activeElement) ? document.activeElement : null;
   states = readStates();
+  statesBefore = importStates();
 });
 
 document.addEventListener("htmx:after:swap", (event) => {
@@ -120,6 +129,7 @@ document.addEventListener("htmx:after:swap", (event) => {
   if (toShow.size) catchUp();
   if (byId("live")?.querySelector(".card")) endFirstVisit();
   showTab();
+  notifyOfEnds(statesBefore);
   // The focused element may be gone, for example the Cancel button of an import that has ended.
   if (focused && !focused.isConnected) livePart().focus({ preventScroll: true });
   for (const [run, { badge, words }] of readStates()) {

@@ -68,3 +68,4 @@ mod support;
 mod terminal;
 mod upload;
 mod views;
+mod webhook;

@@ -1,5 +1,8 @@
 //! The account and the pages below it.
 
+#[path = "webhook.rs"]
+mod webhook;
+
 use askama::Template;
 use runboard::{
     accounts::EndedMail,
@@ -42,6 +45,7 @@ pub fn pages() -> Vec<Page> {
         sessions: vec![session("Firefox on Linux", "198.51.100.7", true)],
         tokens: Vec::new(),
         mail: None,
+        webhook: None,
         is_admin: false,
     };
     let token = |name: &str, expires: Option<&str>, has_expired| TokenLine {
@@ -52,6 +56,7 @@ pub fn pages() -> Vec<Page> {
         expires: expires.map(|time| Moment::new(at(time), now)),
         has_expired,
         last_used: expires.map(|_| Moment::new(at("14:01:00"), now)),
+        webhook: has_expired.then(|| "hooks.example.org:8443".to_owned()),
     };
     let several = AccountPage {
         news: Some("The password is changed. You were signed out everywhere else.".to_owned()),
@@ -66,6 +71,7 @@ pub fn pages() -> Vec<Page> {
             token("laptop", None, false),
         ],
         mail: Some(MailChoice { chosen: EndedMail::Failures }),
+        webhook: Some("hooks.example.org".to_owned()),
         is_admin: true,
         ..account.clone()
     };
@@ -86,7 +92,17 @@ pub fn pages() -> Vec<Page> {
         imports: true,
         makes_tokens: false,
         days: "90".to_owned(),
+        webhook: String::new(),
         error: None,
+    };
+    let no_secret = NewTokenPage {
+        webhook: "https://hooks.example.org/nightly".to_owned(),
+        error: Some(FormError::of(
+            &["webhook"],
+            "Your account has no secret yet that webhooks are signed with. Make it on the page Webhook of your account \
+             first.",
+        )),
+        ..new_token.clone()
     };
     let same_name = NewTokenPage {
         name: "nightly upload".to_owned(),
@@ -166,9 +182,10 @@ pub fn pages() -> Vec<Page> {
     let over = ResetPage { link: None, ..reset.clone() };
     let over_with_mail = ResetPage { sends_mail: true, ..over.clone() };
     let api = ApiPage::new(frame(), &for_people()).render().unwrap();
-    vec![
+    let mut pages = vec![
         Page::new("account-new-token", new_token.render().unwrap()),
         Page::new("account-new-token-refused", same_name.render().unwrap()),
+        Page::new("account-new-token-no-secret", no_secret.render().unwrap()),
         Page::new("account-made-token", made.render().unwrap()),
         Page::new("account-end-token", end_token.render().unwrap()),
         Page::new("account-delete", leave.render().unwrap()),
@@ -189,5 +206,7 @@ pub fn pages() -> Vec<Page> {
         Page::new("account-email", email.render().unwrap()),
         Page::new("account-email-refused", taken.render().unwrap()),
         Page::new("api", api),
-    ]
+    ];
+    pages.extend(webhook::pages());
+    pages
 }

@@ -1,0 +1,44 @@
+//! The end of an import told to a webhook: a real receiver on loopback, and real time only where nothing else works.
+
+mod deliveries;
+
+mod page;
+mod receiver;
+mod retries;
+mod survival;
+mod tokens;
+
+use runboard::base::config::AllowedAddresses;
+
+use self::receiver::Receiver;
+use crate::support::{TestApp, spawn_app_on, visitor::Visitor};
+
+/// A server that may post to these receivers.
+async fn app_allowing(receivers: &[&Receiver]) -> TestApp {
+    let allowed: AllowedAddresses =
+        receivers.iter().map(|receiver| receiver.allowed()).collect::<Vec<_>>().join(",").parse().unwrap();
+    spawn_app_on(tempfile::tempdir().unwrap(), |config| config.allow_addresses = allowed).await
+}
+
+/// Saves the webhook of a user. Returns the secret if it is the first one.
+async fn save(visitor: &Visitor, address: &str) -> Option<String> {
+    let answer = visitor.post_form("/account/webhook", &[("address", address)]).await;
+    let status = answer.status().as_u16();
+    let page = answer.text().await.unwrap();
+    match status {
+        303 => None,
+        200 => Some(secret_in(&page)),
+        _ => panic!("{status}: {page}"),
+    }
+}
+
+/// The secret on the page that shows it once.
+fn secret_in(page: &str) -> String {
+    let secret = page.split("id=\"secret\">").nth(1).unwrap().split('<').next().unwrap();
+    assert!(secret.starts_with("whsec_"), "{secret}");
+    secret.to_owned()
+}
+
+async fn text(visitor: &Visitor, path: &str) -> String {
+    visitor.get(path).await.text().await.unwrap()
+}

@@ -1,0 +1,312 @@
+//! Attempts, their pauses and their end, step by step at times that the test chooses.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use runboard::{
+    base::{
+        ids::{ImportId, UserId},
+        time::UnixMillis,
+    },
+    csv::Choices,
+    files::{Address, Poster},
+    inngest::{Run, RunStatus},
+    store::{
+        Store,
+        deliveries::{AfterAttempt, AttemptResult},
+        imports::ImportRow,
+        record::NewImport,
+    },
+    webhooks::{Attempt, DueStep, Webhooks},
+};
+use serde_json::json;
+use sqlx::AnyPool;
+
+use super::receiver::{OK, Receiver, Reply};
+use crate::support::postgres::on_each_database;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Waits until a condition holds that needs the server.
+pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
+    let start = Instant::now();
+    while !condition().await {
+        assert!(start.elapsed() < DEADLINE, "timed out waiting for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Webhooks whose steps the test takes.
+pub struct Steps {
+    pub store: Store,
+    pub webhooks: Webhooks,
+    pub owner: UserId,
+    pub secret: String,
+}
+
+impl Steps {
+    /// Of a new account with a webhook.
+    pub async fn new(url: &str, receiver: &Receiver) -> Self {
+        let store = Store::open(url).await.unwrap();
+        let owner = UserId::generate();
+        let pool = AnyPool::connect(url).await.unwrap();
+        sqlx::query("INSERT INTO account (id, email, password_hash, created_at) VALUES ($1, 'a', '', 0)")
+            .bind(owner.to_string())
+            .execute(&pool)
+            .await
+            .unwrap();
+        pool.close().await;
+        // Each description is another one, as that of an import may be at another time.
+        let described = Arc::new(AtomicUsize::new(0));
+        let describe = Arc::new(move |_, import: ImportId| {
+            let told = json!({ "id": import.to_string(), "times": described.fetch_add(1, Ordering::SeqCst) });
+            Box::pin(async move { Ok(Some(told.to_string())) }) as runboard::webhooks::Described
+        });
+        let poster = Poster::new(receiver.allowed().parse().unwrap());
+        let webhooks = Webhooks::new(store.clone(), poster, describe, Arc::default());
+        let address: Address = webhooks.address(&receiver.url()).await.unwrap();
+        let secret = webhooks.save(owner, &address).await.unwrap().unwrap();
+        Self { store, webhooks, owner, secret }
+    }
+
+    /// Records an import with a run that has ended.
+    pub async fn end_import(&self) -> ImportId {
+        let (id, at) = (ImportId::generate(), UnixMillis::now());
+        let row = ImportRow {
+            id,
+            owner: self.owner,
+            file_name: "orders.csv".to_owned(),
+            has_chosen_name: true,
+            size_bytes: 1,
+            source_url: None,
+            failed_rows_of: None,
+            receiving_at: at,
+            received_at: at,
+            event_id: id.to_string().into(),
+            sent_at: None,
+            refused: None,
+            cancel_requested_at: None,
+            finished_at: None,
+            held_until: None,
+            choices: Choices::default(),
+            parent: None,
+        };
+        self.store.create_import(NewImport::new(&row)).await.unwrap();
+        let run = Run {
+            run_id: id.to_string().into(),
+            function_id: "f".to_owned(),
+            function_name: None,
+            event_id: id.to_string().into(),
+            status: RunStatus::Completed,
+            run_started_at: at,
+            ended_at: Some(at),
+            output: None,
+        };
+        assert!(self.store.record_run(id, &run, None, at).await.unwrap());
+        id
+    }
+
+    /// The attempt that is due at `now`.
+    pub async fn attempt(&self, now: UnixMillis) -> AttemptResult {
+        match self.webhooks.step(now).await.unwrap() {
+            DueStep::Done(Attempt::Made(_, result)) => result,
+            other => panic!("an attempt is due: {other:?}"),
+        }
+    }
+
+    /// When the next attempt is due, as nothing is at `now`.
+    pub async fn idle(&self, now: UnixMillis) -> Option<UnixMillis> {
+        match self.webhooks.step(now).await.unwrap() {
+            DueStep::Idle(at) => at,
+            other => panic!("nothing is due: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn after_an_error_the_same_bytes_come_again_under_the_same_id() {
+    on_each_database(async |url| {
+        let receiver = Receiver::start(|before| match before {
+            0 => Reply::Status("500 Internal Server Error", "", "out\x1b of order"),
+            _ => OK,
+        })
+        .await;
+        let steps = Steps::new(url, &receiver).await;
+        let now = UnixMillis::now();
+        assert_eq!(steps.idle(now).await, None);
+        steps.end_import().await;
+        let now = UnixMillis::now();
+        let failed = steps.attempt(now).await;
+        assert_eq!((failed.status, failed.answer.as_str()), (Some(500), "out\\u{1b} of order"));
+        let AfterAttempt::RetryAt(due) = failed.then else { panic!("{failed:?}") };
+        let pause = due.since(now);
+        assert!(pause >= Duration::from_secs(5) && pause < Duration::from_secs(7), "{pause:?}");
+        assert_eq!(steps.idle(now).await, Some(due));
+        assert_eq!(steps.attempt(due).await.then, AfterAttempt::Delivered);
+        assert_eq!(steps.idle(due.plus(DAY)).await, None);
+        let [one, two] = receiver.received().try_into().unwrap();
+        assert_eq!(one.header("webhook-id"), two.header("webhook-id"));
+        assert_eq!(one.body, two.body);
+        assert!(one.is_signed_with(&steps.secret) && two.is_signed_with(&steps.secret));
+        let [listed] = steps.webhooks.deliveries(steps.owner).await.unwrap().try_into().unwrap();
+        assert_eq!((listed.attempts, listed.status), (2, Some(204)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_delivery_is_given_up_after_a_day_and_sent_again_on_request() {
+    on_each_database(async |url| {
+        let receiver = Receiver::start(|before| match before {
+            11 => OK,
+            _ => Reply::Status("503 Service Unavailable", "", ""),
+        })
+        .await;
+        let steps = Steps::new(url, &receiver).await;
+        steps.end_import().await;
+        let began = UnixMillis::now();
+        let (mut now, mut attempts) = (began, 1);
+        while let AfterAttempt::RetryAt(due) = steps.attempt(now).await.then {
+            (now, attempts) = (due, attempts + 1);
+        }
+        assert_eq!(attempts, 11);
+        let whole = now.since(began);
+        assert!(whole > DAY * 9 / 10 && whole < DAY * 12 / 10, "{whole:?}");
+        assert_eq!(steps.idle(now.plus(DAY)).await, None);
+        let [given_up] = steps.webhooks.deliveries(steps.owner).await.unwrap().try_into().unwrap();
+        assert_eq!((given_up.delivered_at, given_up.next_attempt_at), (None, None));
+        assert!(steps.webhooks.send_again(steps.owner, given_up.id).await.unwrap());
+        assert!(!steps.webhooks.send_again(UserId::generate(), given_up.id).await.unwrap(), "another's");
+        assert_eq!(steps.attempt(UnixMillis::now()).await.then, AfterAttempt::Delivered);
+        let ids: std::collections::BTreeSet<String> =
+            receiver.received().iter().map(|message| message.header("webhook-id").to_owned()).collect();
+        assert_eq!((ids.len(), receiver.received().len()), (1, 12));
+        // A week later it is forgotten.
+        let week = UnixMillis::now().plus(DAY * 7);
+        assert_eq!(steps.webhooks.prune(week.minus(MINUTE)).await.unwrap(), 0);
+        assert_eq!(steps.webhooks.prune(week.plus(MINUTE)).await.unwrap(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_receiver_says_when_to_come_again_and_that_it_is_gone() {
+    on_each_database(async |url| {
+        let receiver = Receiver::start(|before| match before {
+            0 => Reply::Status("429 Too Many Requests", "Retry-After: 600\r\n", ""),
+            1 => Reply::Status("503 Service Unavailable", "Retry-After: 99999999\r\n", ""),
+            2 => Reply::Status("410 Gone", "", "moved away"),
+            _ => OK,
+        })
+        .await;
+        let steps = Steps::new(url, &receiver).await;
+        steps.end_import().await;
+        let other = UnixMillis::now();
+        let mut now = other;
+        for asked in [MINUTE * 10, MINUTE * 60] {
+            let AfterAttempt::RetryAt(due) = steps.attempt(now).await.then else { panic!("it is retried") };
+            let pause = due.since(now);
+            assert!(pause >= asked && pause < asked + MINUTE, "{pause:?}");
+            now = due;
+        }
+        // Another delivery ends with the webhook.
+        steps.end_import().await;
+        assert_eq!(steps.attempt(now).await.then, AfterAttempt::EndWebhook);
+        assert_eq!(steps.idle(now.plus(DAY)).await, None);
+        let own = async || steps.webhooks.settings(steps.owner).await.unwrap().own.unwrap();
+        assert!(own().await.ended_at.is_some());
+        // What ends now is not told.
+        steps.end_import().await;
+        assert_eq!(steps.idle(UnixMillis::now().plus(DAY)).await, None);
+        // Saved again, it is on.
+        let address = steps.webhooks.address(&receiver.url()).await.unwrap();
+        assert_eq!(steps.webhooks.save(steps.owner, &address).await.unwrap(), None, "with the same secret");
+        assert_eq!(own().await.ended_at, None);
+        steps.end_import().await;
+        assert_eq!(steps.attempt(UnixMillis::now()).await.then, AfterAttempt::Delivered);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_ends_of_an_import_are_told_once_each() {
+    on_each_database(async |url| {
+        let receiver = Receiver::that_takes_all().await;
+        let steps = Steps::new(url, &receiver).await;
+        let import = steps.end_import().await;
+        let run = |name: &str, ended: bool| Run {
+            run_id: name.to_owned().into(),
+            function_id: "f".to_owned(),
+            function_name: None,
+            event_id: import.to_string().into(),
+            status: if ended { RunStatus::Completed } else { RunStatus::Running },
+            run_started_at: UnixMillis::now(),
+            ended_at: ended.then(UnixMillis::now),
+            output: None,
+        };
+        let record = async |name: &str, ended| {
+            let (run, now) = (run(name, ended), UnixMillis::now());
+            assert!(steps.store.record_run(import, &run, None, now).await.unwrap());
+        };
+        let listed = async || steps.webhooks.deliveries(steps.owner).await.unwrap().len();
+        // It goes on before its end was told: nothing is told until it ends again.
+        record("late", false).await;
+        assert_eq!((listed().await, steps.idle(UnixMillis::now()).await), (0, None));
+        record("late", true).await;
+        assert_eq!(listed().await, 1);
+        assert_eq!(steps.attempt(UnixMillis::now()).await.then, AfterAttempt::Delivered);
+        // The end of the watch is not another end.
+        assert!(steps.store.finish_import(import, false, UnixMillis::now()).await.unwrap());
+        assert_eq!(listed().await, 1);
+        assert!(steps.store.reopen_import(import).await.unwrap());
+        assert_eq!(listed().await, 1, "nothing new is known yet");
+        // A late run that is reported with its end.
+        record("later", true).await;
+        assert_eq!(listed().await, 2);
+        assert_eq!(steps.attempt(UnixMillis::now()).await.then, AfterAttempt::Delivered);
+        assert_eq!(steps.idle(UnixMillis::now().plus(DAY)).await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_changed_secret_signs_beside_the_one_before_for_a_day() {
+    on_each_database(async |url| {
+        let receiver = Receiver::that_takes_all().await;
+        let steps = Steps::new(url, &receiver).await;
+        let present = async || steps.webhooks.settings(steps.owner).await.unwrap().secrets[0].id.clone();
+        let (first, shown) = (steps.secret.clone(), present().await);
+        let (change, second) = steps.webhooks.change_secret(steps.owner, Some(&shown)).await.unwrap();
+        assert_eq!(change, runboard::store::webhooks::SecretChange::Done);
+        // The same form sent again makes no third one.
+        let (change, _) = steps.webhooks.change_secret(steps.owner, Some(&shown)).await.unwrap();
+        assert_eq!(change, runboard::store::webhooks::SecretChange::ChangedBefore);
+        steps.end_import().await;
+        steps.attempt(UnixMillis::now()).await;
+        let message = receiver.received().pop().unwrap();
+        assert_eq!(message.header("webhook-signature").split(' ').count(), 2);
+        assert!(message.is_signed_with(&first) && message.is_signed_with(&second));
+        // A day later only the new one signs.
+        let pool = AnyPool::connect(url).await.unwrap();
+        let past = UnixMillis::wall().minus(MINUTE).0;
+        sqlx::query("UPDATE webhook_secret SET ends_at = $1 WHERE ends_at IS NOT NULL")
+            .bind(past)
+            .execute(&pool)
+            .await
+            .unwrap();
+        pool.close().await;
+        steps.end_import().await;
+        steps.attempt(UnixMillis::now()).await;
+        let message = receiver.received().pop().unwrap();
+        assert_eq!(message.header("webhook-signature").split(' ').count(), 1);
+        assert!(!message.is_signed_with(&first) && message.is_signed_with(&second));
+    })
+    .await;
+}
