@@ -17,6 +17,7 @@ mod live;
 mod lost;
 mod motion;
 mod no_script;
+mod notices;
 mod pace;
 mod screenshots;
 mod share;

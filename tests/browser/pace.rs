@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The same person signed in with a browser and with a visitor, on a server whose workers are held.
-async fn with_busy_workers() -> (TestApp, Chromium, Visitor, Busy) {
+pub async fn with_busy_workers() -> (TestApp, Chromium, Visitor, Busy) {
     let app = spawn_app().await;
     let visitor = app.signed_in().await;
     let busy = app.busy().await;
@@ -26,7 +26,7 @@ async fn asked(chromium: &Chromium) -> Vec<f64> {
     chromium.evaluate(script).await.as_array().unwrap().iter().map(|at| at.as_f64().unwrap()).collect()
 }
 
-async fn set_hidden(chromium: &Chromium, hidden: bool) {
+pub async fn set_hidden(chromium: &Chromium, hidden: bool) {
     let script = format!(
         "Object.defineProperty(document, 'hidden', {{ configurable: true, get: () => {hidden} }}); \
          document.dispatchEvent(new Event('visibilitychange'));"

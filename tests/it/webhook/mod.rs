@@ -1,6 +1,7 @@
 //! The end of an import told to a webhook: a real receiver on loopback, and real time only where nothing else works.
 
 mod deliveries;
+mod docs;
 
 mod page;
 mod receiver;
