@@ -13,8 +13,9 @@ use crate::{
     web::{
         downloads, export, files, output,
         pages::{
-            account, admin, api as api_page, dashboard, delete, forgot, import, reset, share, shared,
-            sign_in, sign_out, sign_up,
+            account::{self, webhook},
+            admin, api as api_page, dashboard, delete, forgot, import, reset, share, shared, sign_in,
+            sign_out, sign_up,
         },
         retry, rows, sample, start,
     },
@@ -49,15 +50,12 @@ pub(super) fn public(routes: &mut web::ServiceConfig) {
         .route("/account/tokens", web::post().to(account::tokens::make))
         .route("/account/tokens/{token}/end", read().to(account::tokens::ask))
         .route("/account/tokens/{token}/end", web::post().to(account::tokens::end))
-        .route("/account/webhook", read().to(account::webhook::show))
-        .route("/account/webhook", web::post().to(account::webhook::save))
-        .route("/account/webhook/end", web::post().to(account::webhook::end))
-        .route("/account/webhook/secret", web::post().to(account::webhook::change_secret))
-        .route("/account/webhook/test", web::post().to(account::webhook::test))
-        .route(
-            "/account/webhook/deliveries/{delivery}/send-again",
-            web::post().to(account::webhook::send_again),
-        )
+        .route("/account/webhook", read().to(webhook::show))
+        .route("/account/webhook", web::post().to(webhook::save))
+        .route("/account/webhook/end", web::post().to(webhook::end))
+        .route("/account/webhook/secret", web::post().to(webhook::change_secret))
+        .route("/account/webhook/test", web::post().to(webhook::test))
+        .route("/account/webhook/deliveries/{delivery}/send-again", web::post().to(webhook::send_again))
         .route("/account/export.zip", read().to(export::show))
         .route("/account/delete", read().to(account::leave::show))
         .route("/account/delete", web::post().to(account::leave::submit))

@@ -1,8 +1,5 @@
 //! The account and the pages below it.
 
-#[path = "webhook.rs"]
-mod webhook;
-
 use askama::Template;
 use runboard::{
     accounts::EndedMail,
@@ -182,7 +179,7 @@ pub fn pages() -> Vec<Page> {
     let over = ResetPage { link: None, ..reset.clone() };
     let over_with_mail = ResetPage { sends_mail: true, ..over.clone() };
     let api = ApiPage::new(frame(), &for_people()).render().unwrap();
-    let mut pages = vec![
+    vec![
         Page::new("account-new-token", new_token.render().unwrap()),
         Page::new("account-new-token-refused", same_name.render().unwrap()),
         Page::new("account-new-token-no-secret", no_secret.render().unwrap()),
@@ -206,7 +203,5 @@ pub fn pages() -> Vec<Page> {
         Page::new("account-email", email.render().unwrap()),
         Page::new("account-email-refused", taken.render().unwrap()),
         Page::new("api", api),
-    ];
-    pages.extend(webhook::pages());
-    pages
+    ]
 }

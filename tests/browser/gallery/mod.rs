@@ -10,6 +10,7 @@ mod share;
 #[path = "../../it/views/snapshots.rs"]
 #[allow(dead_code)]
 mod snapshots;
+mod webhook;
 
 use std::{collections::HashMap, future::pending, net::TcpListener, time::Duration};
 
@@ -56,15 +57,17 @@ impl Page {
 
 impl Gallery {
     pub fn start() -> Self {
-        let pages: Vec<Page> = [
+        let pages = [
             imports::pages(),
             readings::pages(),
             dashboards::pages(),
             doors::pages(),
             account::pages(),
             share::pages(),
-        ]
-        .into_iter()
+        ,
+            webhook::pages(),
+        ];
+                let pages: Vec<Page> = pages.into_iter()
         .flatten()
         .collect();
         let by_name: HashMap<String, String> =

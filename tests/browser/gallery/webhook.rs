@@ -11,7 +11,7 @@ use runboard::{
     },
 };
 
-use super::super::{
+use super::{
     Page,
     snapshots::{at, frame, report_inputs},
 };
