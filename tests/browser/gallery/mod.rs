@@ -64,12 +64,9 @@ impl Gallery {
             doors::pages(),
             account::pages(),
             share::pages(),
-        ,
             webhook::pages(),
         ];
-                let pages: Vec<Page> = pages.into_iter()
-        .flatten()
-        .collect();
+        let pages: Vec<Page> = pages.into_iter().flatten().collect();
         let by_name: HashMap<String, String> =
             pages.iter().map(|page| (page.name.to_owned(), page.html.clone())).collect();
         assert_eq!(by_name.len(), pages.len(), "two pages have one name");
