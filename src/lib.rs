@@ -7,6 +7,7 @@
 //! | [`app`] | start and stop of all parts, in order; the route table |
 //! | [`web`] | for people: pages, and the fragments that htmx polls |
 //! | [`api`] | for programs: JSON below `/api/v1` |
+//! | [`client`] | for a person at a terminal: commands that talk to a server below `/api/v1` |
 //! | [`http`] | what all handlers share: sessions, tokens, errors, origin checks, headers, listeners |
 //! | [`report`] | the description of an import for people and programs: plain text and typed values |
 //! | [`imports`] | the life of an import: accept the upload, send its event from the outbox, watch its runs |
@@ -23,7 +24,7 @@
 //! | [`base`] | ids, time, configuration, tasks, and limits on the memory and time that strangers can use |
 //!
 //! Uses point down only, and rooms between the same two `>` never use each other:
-//! `main > app > web, api > http, report > imports, function, engine, accounts, webhooks > results > progress > store, files > inngest > csv > base`.
+//! `main > app > web, api, client > http, report > imports, function, engine, accounts, webhooks > results > progress > store, files > inngest > csv > base`.
 //! `docs/ARCHITECTURE.md` says where a change goes, and follows one upload through all of it.
 
 // Impossible cases use `expect`, whose text says why they cannot happen.
@@ -33,6 +34,7 @@ pub mod accounts;
 pub mod api;
 pub mod app;
 pub mod base;
+pub mod client;
 pub mod csv;
 pub mod engine;
 pub mod files;

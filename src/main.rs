@@ -1,4 +1,4 @@
-//! The command line: reads the configuration, starts logging, runs until stopped.
+//! The command line: runs a client's command, or reads the configuration, starts logging, and runs until stopped.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -9,15 +9,14 @@ use anyhow::{anyhow, bail};
 use runboard::{
     accounts::{Accounts, AdminChange, Email, Password},
     app::{self, Adopted, App},
-    base::config::{AccountCommand, Args, Command, Config, OnOff, unknown_variables},
+    base::{
+        config::{AccountCommand, Command, CommandLine, Config, OnOff, unknown_variables},
+        terminal,
+    },
+    client,
     files::Moved,
 };
-use rustix::{
-    fs::Mode,
-    process::umask,
-    termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr},
-};
-use secrecy::{ExposeSecret, SecretString};
+use rustix::{fs::Mode, process::umask};
 use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -27,9 +26,12 @@ use tracing_subscriber::EnvFilter;
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
+    let (args, command) = match CommandLine::read() {
+        CommandLine::Client(command) => return client::run(command),
+        CommandLine::Server(args, command) => (args, command),
+    };
     // No other user of this machine may read uploads, password hashes or keys, in any file.
     umask(Mode::RWXG | Mode::RWXO);
-    let args = Args::read();
     let config = match Config::from_args(&args) {
         Ok(config) => config,
         Err(error) => return refuse(&error),
@@ -58,7 +60,7 @@ fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let done = runtime.block_on(async {
-        match args.command.unwrap_or(Command::Serve) {
+        match command {
             Command::Serve => serve(config).await,
             Command::Account(command) => account(config, command).await,
             Command::Adopt => adopt(&config).await,
@@ -177,30 +179,6 @@ async fn adopt(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Hides what is typed into a terminal on standard input, until it is dropped.
-struct HiddenInput {
-    before: Termios,
-}
-
-impl HiddenInput {
-    fn begin() -> io::Result<Self> {
-        let before = tcgetattr(io::stdin())?;
-        let mut hidden = before.clone();
-        hidden.local_modes.remove(LocalModes::ECHO);
-        // The line end still moves the cursor to the next line.
-        hidden.local_modes.insert(LocalModes::ECHONL);
-        tcsetattr(io::stdin(), OptionalActions::Flush, &hidden)?;
-        Ok(Self { before })
-    }
-}
-
-impl Drop for HiddenInput {
-    fn drop(&mut self) {
-        // If the terminal was closed, there is nothing to restore.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
-    }
-}
-
 /// Manages accounts, with or without a running server.
 async fn account(config: Config, command: AccountCommand) -> anyhow::Result<()> {
     let store = app::open_existing(&config).await?;
@@ -249,26 +227,7 @@ const STOPPED: &str = "Stopped. Nothing was changed.";
 
 /// The first line of standard input. A terminal does not show it.
 async fn read_password() -> anyhow::Result<Password> {
-    // Before the echo is switched off: a signal that kills the process would leave it off.
     let mut stop = StopSignals::catch()?;
-    let hidden = if io::stdin().is_terminal() { Some(HiddenInput::begin()?) } else { None };
-    if hidden.is_some() {
-        eprint!("Password: ");
-    }
-    let reading = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        io::stdin().read_line(&mut line).map(|_| SecretString::from(line))
-    });
-    let line = tokio::select! {
-        line = reading => line??,
-        () = stop.received() => {
-            drop(hidden);
-            // Ends the prompt's line.
-            eprintln!();
-            bail!(STOPPED);
-        }
-    };
-    drop(hidden);
-    let line = line.expose_secret().trim_end_matches(['\r', '\n']);
-    Password::try_from(SecretString::from(line)).map_err(|error| anyhow!("The password is {error}."))
+    let Some(line) = terminal::secret_line("Password: ", stop.received()).await? else { bail!(STOPPED) };
+    Password::try_from(line).map_err(|error| anyhow!("The password is {error}."))
 }

@@ -3,6 +3,7 @@
 mod allowed;
 mod args;
 mod check;
+mod client_args;
 mod engine;
 mod http;
 mod mail;
@@ -18,7 +19,11 @@ use url::Url;
 use self::check::{check, optional};
 pub use self::{
     allowed::AllowedAddresses,
-    args::{AccountCommand, Args, Command, OnOff},
+    args::{AccountCommand, AnyCommand, Args, Command, CommandLine, OnOff, described},
+    client_args::{
+        ClientCommand, DeleteArgs, ImportArgs, ImportsArgs, LoginArgs, OneImportArgs, ReadingArgs, RetryArgs,
+        ServerArgs, ShowArgs, StartArgs, WaitArgs,
+    },
     engine::{EngineConfig, Exposed, Inngest},
     http::HttpLimits,
     mail::{MailConfig, SmtpEncryption, SmtpLogin, SmtpServer},

@@ -1,10 +1,12 @@
-//! What every room uses: ids, time, configuration, TLS, tasks, the client address of a request, and limits on what
-//! strangers can use.
+//! What every room uses: ids, time, configuration, clients of other servers and their TLS, tasks, the client address
+//! of a request, questions at a terminal, and limits on what strangers can use.
 
 pub mod client_address;
 pub mod config;
 pub mod ids;
 pub mod limits;
+pub mod outgoing;
 pub mod tasks;
+pub mod terminal;
 pub mod time;
 pub mod tls;

@@ -1,11 +1,11 @@
 //! The configuration: valid values, and the errors that stop the start.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use clap::{CommandFactory, Parser};
 use runboard::base::config::{
-    AccountCommand, AllowedAddresses, Args, Command, Config, EngineConfig, OutputPointers, SignUp,
-    SmtpEncryption,
+    AccountCommand, AllowedAddresses, AnyCommand, Args, Command, Config, EngineConfig, OutputPointers,
+    SignUp, SmtpEncryption,
 };
 use secrecy::ExposeSecret;
 
@@ -356,26 +356,30 @@ fn a_wrong_value_is_refused_in_one_line_that_shows_no_secret() {
 
 #[test]
 fn every_flag_is_the_variable_of_the_same_name() {
-    let mut settings = 0;
-    for argument in Args::command().get_arguments() {
+    let command = Args::command();
+    let of_clients: Vec<_> = command.get_subcommands().flat_map(|client| client.get_arguments()).collect();
+    let mut settings = BTreeSet::new();
+    for argument in command.get_arguments().chain(of_clients) {
         let Some(variable) = argument.get_env() else { continue };
-        let flag = argument.get_long().unwrap();
+        // A client's address can also stand without its flag.
+        let flag = argument.get_long().unwrap_or(argument.get_id().as_str());
         let name = flag.replace('-', "_").to_uppercase();
         let name = if name.starts_with("INNGEST_") { name } else { format!("RUNBOARD_{name}") };
         assert_eq!(variable, name.as_str());
-        settings += 1;
+        settings.insert(name);
     }
-    assert_eq!(settings, 36);
+    assert_eq!(settings.len(), 36 + 2, "of the server and of clients: {settings:?}");
 }
 
 #[test]
 fn without_a_word_it_serves_and_flags_may_stand_before_or_behind_the_word() {
     let parse = |line: &str| Args::try_parse_from(line.split(' ')).map_err(|error| error.to_string());
     assert_eq!(parse("runboard").ok().unwrap().command, None);
-    assert_eq!(parse("runboard serve").ok().unwrap().command, Some(Command::Serve));
+    assert_eq!(parse("runboard serve").ok().unwrap().command, Some(AnyCommand::Server(Command::Serve)));
     for line in ["runboard --workers=3 account list", "runboard account list --workers=3"] {
         let args = parse(line).ok().unwrap();
-        assert_eq!(args.command, Some(Command::Account(AccountCommand::List)));
+        let list = Command::Account(AccountCommand::List);
+        assert_eq!(args.command, Some(AnyCommand::Server(list)));
         assert_eq!(Config::from_args(&args).unwrap().workers, 3, "{line}");
     }
     assert!(parse("runboard account add").is_err(), "an account has an e-mail address");

@@ -10,6 +10,7 @@ mod bad_input;
 mod cancel;
 mod change_form;
 mod choices;
+mod cli;
 mod client;
 mod client_errors;
 mod client_keys;

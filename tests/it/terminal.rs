@@ -1,52 +1,15 @@
 //! The command line on a terminal.
 
 use std::{
-    fs::File,
-    io::{Read, Write},
+    io::Write,
     process::{Child, Stdio},
-};
-
-use rustix::{
-    fs::{Mode, OFlags, open},
-    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-    termios::{LocalModes, tcgetattr},
 };
 
 use crate::support::{
     binary::{Binary, runboard},
+    terminal::Terminal,
     until_equal,
 };
-
-/// A pseudo-terminal: the person's end, and the program's end.
-struct Terminal {
-    person: File,
-    program: File,
-}
-
-impl Terminal {
-    fn open() -> Self {
-        let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&person).unwrap();
-        unlockpt(&person).unwrap();
-        let name = ptsname(&person, Vec::new()).unwrap();
-        let program = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
-        Self { person: person.into(), program: program.into() }
-    }
-
-    fn echoes(&self) -> bool {
-        tcgetattr(&self.program).unwrap().local_modes.contains(LocalModes::ECHO)
-    }
-
-    /// Everything that it has shown, once the program has ended.
-    fn shown(self) -> String {
-        let Self { mut person, program } = self;
-        drop(program);
-        let mut shown = Vec::new();
-        // Linux ends the read with an error, because the other end is closed.
-        let _ = person.read_to_end(&mut shown);
-        String::from_utf8(shown).unwrap()
-    }
-}
 
 #[tokio::test]
 async fn a_terminal_shows_no_password_and_shows_what_is_typed_after_it() {

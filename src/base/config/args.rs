@@ -1,6 +1,10 @@
 //! The command line: each setting is a flag and an environment variable.
 
+use std::{env, ffi::OsString, process};
+
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use super::client_args::{ClientCommand, ClientLine};
 
 /// The command line. Each setting is a flag and an environment variable; the flag wins. The values are kept
 /// as text: [`Config::from_args`](super::Config::from_args) validates all of them in one place.
@@ -8,7 +12,7 @@ use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 #[command(version, about, after_help = SIZES)]
 pub struct Args {
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<AnyCommand>,
 
     /// Address and port of the pages
     #[arg(long, global = true, env = "RUNBOARD_LISTEN", default_value = "127.0.0.1:8080")]
@@ -211,31 +215,95 @@ pub struct InngestArgs {
     pub(super) inngest_serve_path: Option<String>,
 }
 
+/// What this process was started for.
+pub enum CommandLine {
+    /// A command of the server, and its settings.
+    Server(Box<Args>, Command),
+    Client(ClientCommand),
+}
+
 /// The settings that commands other than [`Command::Serve`] use.
 const STORE_SETTINGS: [&str; 3] = ["data_dir", "database_url", "database_connections"];
 
-impl Args {
+/// The commands of the server that use only those.
+const STORE_COMMANDS: [&str; 2] = ["account", "adopt"];
+
+/// The end of a client's command that was not understood. Clap's own 2 would mean that an import was cancelled.
+const NOT_UNDERSTOOD: i32 = 3;
+
+impl CommandLine {
     /// Reads the command line of this process. `--help`, `--version` and a malformed command line end the
     /// process.
     ///
-    /// Every command accepts every setting, so that one environment serves all commands. The help of a
-    /// command that needs only the store lists only the settings that it uses.
+    /// A client's command is read without the settings of the server, so that none of them can be in its way. The
+    /// server's commands accept every setting, so that one environment serves all of them.
     #[must_use]
     pub fn read() -> Self {
-        let command = Self::command();
-        let is_hidden = |arg: &&Arg| !STORE_SETTINGS.contains(&arg.get_id().as_str());
-        let hidden: Vec<Arg> =
-            command.get_arguments().filter(is_hidden).map(|arg| arg.clone().hide(true)).collect();
-        let command = ["account", "adopt"].into_iter().fold(command, |command, name| {
-            command.mut_subcommand(name, |subcommand| subcommand.args(hidden.clone()))
-        });
-        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+        let words: Vec<OsString> = env::args_os().collect();
+        if words.get(1).and_then(|word| word.to_str()).is_some_and(ClientCommand::has_subcommand) {
+            return match ClientLine::try_parse_from(words) {
+                Ok(line) => Self::Client(line.command),
+                Err(error) => {
+                    // Without a terminal or a file to write to, the code says enough.
+                    let _ = error.print();
+                    process::exit(if error.use_stderr() { NOT_UNDERSTOOD } else { 0 })
+                }
+            };
+        }
+        let args = Args::from_arg_matches(&with_short_help(Args::command()).get_matches_from(words));
+        let args = args.unwrap_or_else(|error| error.exit());
+        match args.command.clone() {
+            Some(AnyCommand::Client(command)) => Self::Client(command),
+            Some(AnyCommand::Server(command)) => Self::Server(Box::new(args), command),
+            None => Self::Server(Box::new(args), Command::Serve),
+        }
     }
+}
+
+/// The help of each command lists only the settings that it uses.
+fn with_short_help(command: clap::Command) -> clap::Command {
+    let settings: Vec<Arg> = command.get_arguments().map(|arg| arg.clone().hide(true)).collect();
+    let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    names.iter().fold(command, |command, name| {
+        let hidden: Vec<Arg> = settings.iter().filter(|arg| !uses(name, arg)).cloned().collect();
+        command.mut_subcommand(name, |subcommand| subcommand.args(hidden))
+    })
+}
+
+/// Whether the command with this name uses a setting of the server.
+fn uses(command: &str, setting: &Arg) -> bool {
+    match command {
+        "serve" => true,
+        command if STORE_COMMANDS.contains(&command) => STORE_SETTINGS.contains(&setting.get_id().as_str()),
+        _ => false,
+    }
+}
+
+/// The whole command line, for completions and manual pages: each command has only the settings that it uses.
+#[must_use]
+pub fn described() -> clap::Command {
+    let command = Args::command().disable_help_subcommand(true).mut_args(|arg| arg.global(false));
+    let settings: Vec<Arg> = command.get_arguments().cloned().collect();
+    command.mut_subcommands(|subcommand| {
+        let name = subcommand.get_name().to_owned();
+        let used: Vec<Arg> = settings.iter().filter(|arg| uses(&name, arg)).cloned().collect();
+        let subcommand = subcommand.disable_help_subcommand(true);
+        subcommand.mut_subcommands(|below| below.args(used.clone())).args(used.clone())
+    })
 }
 
 const SIZES: &str = "A SIZE is a number of bytes, or one with a unit: 64KiB, 16MiB, 10GiB.";
 
-/// The command. The default is [`Command::Serve`].
+/// A command. The default is [`Command::Serve`].
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum AnyCommand {
+    #[command(flatten)]
+    Server(Command),
+    #[command(flatten)]
+    Client(ClientCommand),
+}
+
+/// A command of the server, or of its operator.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Run everything (the default)

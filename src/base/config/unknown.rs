@@ -13,8 +13,9 @@ const LETTERS_PER_EDIT: usize = 4;
 /// One warning for each of `names` that has the prefix of a setting but is not one.
 pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
     let command = Args::command();
-    let known: Vec<&str> =
-        command.get_arguments().filter_map(|setting| setting.get_env()?.to_str()).collect();
+    let of_clients = command.get_subcommands().flat_map(|client| client.get_arguments());
+    let settings = command.get_arguments().chain(of_clients);
+    let known: Vec<&str> = settings.filter_map(|setting| setting.get_env()?.to_str()).collect();
     let looks_like_ours = |name: &String| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     let mut unknown: Vec<String> = names
         .into_iter()
@@ -51,6 +52,7 @@ mod tests {
             ("RUNBOARD_MAX_UPLOAD_BYTE", "RUNBOARD_MAX_UPLOAD_BYTES"),
             ("RUNBOARD_SIGNUP", "RUNBOARD_SIGN_UP"),
             ("RUNBOARD_WOKRERS", "RUNBOARD_WORKERS"),
+            ("RUNBOARD_TOKNE", "RUNBOARD_TOKEN"),
             ("INNGEST_SINGING_KEY", "INNGEST_SIGNING_KEY"),
         ] {
             assert_eq!(told(name), [format!("{name} is not known; did you mean {nearest}?")]);
@@ -67,7 +69,15 @@ mod tests {
         for name in ["RUNBOARD_PORT", "RUNBOARD_SERVICE_HOST", "RUNBOARD_PORT_80_TCP"] {
             assert_eq!(told(name), [format!("{name} is not known and has no effect.")]);
         }
-        for name in ["RUNBOARD_LISTEN", "INNGEST_DEV", "PATH", "RUST_LOG", "MY_RUNBOARD_LISTN"] {
+        for name in [
+            "RUNBOARD_LISTEN",
+            "RUNBOARD_URL",
+            "RUNBOARD_TOKEN",
+            "INNGEST_DEV",
+            "PATH",
+            "RUST_LOG",
+            "MY_RUNBOARD_LISTN",
+        ] {
             assert_eq!(told(name), [] as [&str; 0], "{name}");
         }
     }

@@ -9,7 +9,6 @@ use std::{
 use reqwest::{
     RequestBuilder, Response, StatusCode,
     header::{AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
-    redirect,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -17,11 +16,11 @@ use tokio::{
     sync::Semaphore,
     time::{Instant, timeout_at},
 };
-use url::{Host, Url};
+use url::Url;
 
 use super::{Limits, Server, Turn};
 use crate::{
-    base::{time::UnixMillis, tls},
+    base::{outgoing, time::UnixMillis},
     inngest::{
         Budget, Error,
         call::{SDK, SDK_HEADER},
@@ -64,7 +63,6 @@ pub struct Transport {
 
 impl Transport {
     pub fn new(server: Server, limits: Limits) -> Result<Self, Error> {
-        tls::install();
         let addresses = [&server.event_api, &server.api];
         if let Some(other) = addresses.iter().find(|url| !matches!(url.scheme(), "http" | "https")) {
             return Err(Error::Setup(format!("its address is {}:, not http or https", other.scheme())));
@@ -80,21 +78,11 @@ impl Transport {
                 .map_err(|_| Error::Setup("the environment's name is not valid in a header".to_owned()))?;
             headers.insert(ENV_HEADER, env);
         }
-        let mut builder = reqwest::Client::builder()
+        let builder = outgoing::client_of(&addresses)
             .user_agent(SDK)
             .default_headers(headers)
             .connect_timeout(limits.connect_timeout)
-            .timeout(limits.request_timeout)
-            // A redirect would send the key to another host.
-            .redirect(redirect::Policy::none());
-        if addresses.iter().any(|url| is_loopback(url)) {
-            // A proxy would look for the engine on the proxy's own machine.
-            builder = builder.no_proxy();
-        }
-        if addresses.iter().all(|url| url.scheme() == "http") {
-            // Loading the machine's certificates fails if it has none, and plain http needs none.
-            builder = builder.tls_certs_only([]);
-        }
+            .timeout(limits.request_timeout);
         let http = builder.build().map_err(|error| Error::Setup(with_sources(&error)))?;
         let budget = Budget::new(limits.polls_per_second);
         let in_flight = Semaphore::new(MOST_IN_FLIGHT);
@@ -324,15 +312,6 @@ pub fn endpoint(base: &Url, path: &[&str]) -> Url {
     let mut url = base.clone();
     url.path_segments_mut().expect("an http URL has a path").pop_if_empty().extend(path);
     url
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 /// An error with its sources; reqwest's own text is only "error sending request".

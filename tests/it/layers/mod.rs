@@ -15,7 +15,7 @@ use self::source::{Module, Source, Sources};
 /// The rooms from top to bottom. A room may import those below it; `main` and the binary may import all.
 const LINES: [&[&str]; 10] = [
     &["app"],
-    &["web", "api"],
+    &["web", "api", "client"],
     &["http", "report"],
     &["imports", "function", "engine", "accounts", "webhooks"],
     &["results"],
@@ -33,7 +33,8 @@ const LIBRARIES: [(&str, &[&str]); 8] = [
     ("askama::", &["web/", "http/error", "accounts/mail/"]),
     ("lettre::", &["accounts/mail/"]),
     ("actix_multipart::", &["http/upload", "web/pages/dashboard.rs"]),
-    ("reqwest::", &["inngest/", "engine/", "files/"]),
+    ("reqwest::", &["inngest/", "engine/", "files/", "client/", "base/outgoing.rs"]),
+    ("indicatif::", &["client/"]),
     ("standardwebhooks::", &["webhooks/secret.rs"]),
     (
         "actix_web::",

@@ -9,6 +9,7 @@ pub mod postgres;
 pub mod program;
 pub mod proxy;
 pub mod tcp;
+pub mod terminal;
 pub mod visitor;
 
 use std::{

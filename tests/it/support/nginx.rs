@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::{TcpListener, TcpStream},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -58,13 +59,18 @@ impl Nginx {
             // Here the port is part of the address.
             .map(|line| line.replace("Host $host", "Host $http_host"))
             .collect();
+        Self::with_server(port, folder, &server.join("\n"))
+    }
+
+    /// Starts with this `server` block, which listens on `port`.
+    fn with_server(port: u16, folder: TempDir, server: &str) -> Self {
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {}/{kind};", folder.path().display()));
         let config = format!(
             "daemon off; pid {0}/pid; error_log {0}/error.log;\nevents {{}}\nhttp {{\naccess_log off;\n{1}\n{2}\n}}\n",
             folder.path().display(),
             temporary.join("\n"),
-            server.join("\n"),
+            server,
         );
         let path = folder.path().join("nginx.conf");
         fs::write(&path, config).unwrap();
@@ -85,6 +91,28 @@ impl Nginx {
         }
         Self { process, _folder: folder }
     }
+}
+
+/// An nginx with https for `localhost` in front of `upstream`. Returns its address and its certificate, which signs
+/// itself.
+pub fn with_https(upstream: &str) -> (Nginx, String, PathBuf) {
+    let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+    let path = |name: &str| folder.path().join(name);
+    let (certificate, key) = (path("certificate.pem"), path("key.pem"));
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+    openssl.args(["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
+    openssl.args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"]).arg(&key);
+    let made = openssl.arg("-out").arg(&certificate).stderr(Stdio::null()).status();
+    assert!(made.expect("openssl is installed").success());
+    let server = format!(
+        "server {{\nlisten 127.0.0.1:{port} ssl;\nserver_name localhost;\nssl_certificate {};\n\
+         ssl_certificate_key {};\nlocation / {{ proxy_pass {upstream}; }}\n}}",
+        certificate.display(),
+        key.display()
+    );
+    let nginx = Nginx::with_server(port, folder, &server);
+    (nginx, format!("https://localhost:{port}"), certificate)
 }
 
 impl Drop for Nginx {

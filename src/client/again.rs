@@ -1,0 +1,86 @@
+//! What is done with an import that there is: start, run again, cancel, delete.
+
+use reqwest::Method;
+use serde_json::{Map, Value};
+
+use super::{
+    ask::{self, Interrupts},
+    download::Downloads,
+    ending::Ending,
+    error::ClientError,
+    follow::Following,
+    login,
+    printed::{self, plain},
+    screen::Screen,
+    server::RemoteServer,
+    told::ToldImport,
+    upload::{IDEMPOTENCY_KEY, new_key, reading_json},
+};
+use crate::base::config::{DeleteArgs, OneImportArgs, ReadingArgs, RetryArgs, StartArgs, WaitArgs};
+
+/// `runboard start`.
+pub async fn start(args: StartArgs) -> Result<Ending, ClientError> {
+    let server = login::connect(&args.import.server)?;
+    let (path, screen) = (format!("imports/{}/start", args.import.id), Screen::new());
+    let body = request_body(None, &args.reading);
+    post(&server, &screen, &path, body, &args.wait).await
+}
+
+/// `runboard retry`.
+pub async fn retry(args: RetryArgs) -> Result<Ending, ClientError> {
+    let server = login::connect(&args.import.server)?;
+    let (path, screen) = (format!("imports/{}/retry", args.import.id), Screen::new());
+    let body = request_body(args.only_failed.then_some("failed"), &args.reading);
+    post(&server, &screen, &path, body, &args.wait).await
+}
+
+fn request_body(only: Option<&str>, reading: &ReadingArgs) -> Value {
+    let only = only.map(|only| ("only".to_owned(), only.into()));
+    let reading = reading_json(reading).map(|reading| ("reading".to_owned(), reading));
+    Value::Object(Map::from_iter(only.into_iter().chain(reading)))
+}
+
+/// Posts what makes or starts an import, and waits for its end.
+async fn post(
+    server: &RemoteServer,
+    screen: &Screen,
+    path: &str,
+    body: Value,
+    wait: &WaitArgs,
+) -> Result<Ending, ClientError> {
+    let downloads = Downloads::new(wait, 1)?;
+    let key = new_key();
+    let request = || server.request(Method::POST, path).header(IDEMPOTENCY_KEY, &key).json(&body);
+    let import = server.told(&server.make(screen, request).await?)?;
+    let mut interrupts = Interrupts::catch()?;
+    Following::new(server, screen, wait, &downloads).all(vec![import], &mut interrupts).await
+}
+
+/// `runboard cancel`.
+pub async fn cancel(args: &OneImportArgs) -> Result<Ending, ClientError> {
+    let server = login::connect(&args.server)?;
+    let path = format!("imports/{}/cancel", args.id);
+    let import = server.told(&server.ask(|| server.request(Method::POST, &path)).await?)?;
+    print_state(&import)?;
+    Ok(Ending::Completed)
+}
+
+/// `runboard delete`. On a terminal it asks first.
+pub async fn delete(args: &DeleteArgs) -> Result<Ending, ClientError> {
+    let id = args.import.id;
+    let server = login::connect(&args.import.server)?;
+    let import = server.import(id).await?;
+    let name = &import.import.file_name;
+    if !args.yes && ask::confirm(format!("Delete {name} and its files for good?")).await == Some(false) {
+        printed::complain("Nothing was deleted.");
+        return Ok(Ending::Other);
+    }
+    let path = format!("imports/{id}");
+    server.ask(|| server.request(Method::DELETE, &path)).await?;
+    printed::line(&plain(&format!("{name} was deleted.")))?;
+    Ok(Ending::Completed)
+}
+
+fn print_state(import: &ToldImport) -> Result<(), ClientError> {
+    printed::line(&format!("{}: {}", plain(&import.import.file_name), import.import.state_line()))
+}

@@ -1,0 +1,198 @@
+//! Waits for the end of imports.
+
+use std::{
+    cell::{Cell, RefCell},
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use reqwest::{
+    Method, StatusCode,
+    header::{ETAG, HeaderValue, IF_NONE_MATCH},
+};
+
+use super::{
+    ask::{Interrupts, Watched},
+    download::Downloads,
+    ending::Ending,
+    error::ClientError,
+    printed,
+    screen::Screen,
+    server::{PATIENCE, RemoteServer},
+    told::ToldImport,
+};
+use crate::base::{config::WaitArgs, ids::ImportId};
+
+/// How long the server may wait for news. Proxies end requests that take longer than a minute.
+const WAIT_SECONDS: u64 = 30;
+
+/// A server that is about to stop answers a wait at once.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Imports whose end is awaited.
+pub struct Following<'f> {
+    pub server: &'f RemoteServer,
+    pub screen: &'f Screen,
+    pub wait: &'f WaitArgs,
+    pub downloads: &'f Downloads,
+    /// Those that are not over.
+    running: RefCell<Vec<ToldImport>>,
+    worst: Cell<Ending>,
+}
+
+impl<'f> Following<'f> {
+    pub fn new(
+        server: &'f RemoteServer,
+        screen: &'f Screen,
+        wait: &'f WaitArgs,
+        downloads: &'f Downloads,
+    ) -> Self {
+        let (running, worst) = (RefCell::new(Vec::new()), Cell::new(Ending::Completed));
+        Self { server, screen, wait, downloads, running, worst }
+    }
+
+    /// Waits until each is over, and prints what became of it, in this order. Ctrl-C asks whether to cancel them.
+    pub async fn all(
+        self,
+        imports: Vec<ToldImport>,
+        interrupts: &mut Interrupts,
+    ) -> Result<Ending, ClientError> {
+        if self.wait.no_wait {
+            imports.iter().try_for_each(|import| self.print_begun(import))?;
+            return Ok(Ending::Completed);
+        }
+        self.running.replace(imports.clone());
+        let mut work = pin!(self.each(&imports));
+        let mut is_cancelled = false;
+        loop {
+            let question = || if is_cancelled { None } else { self.question() };
+            match interrupts.watch(work.as_mut(), self.screen, question).await {
+                Watched::Done(done) => return done.map(|()| self.worst.get()),
+                Watched::Yes => {
+                    is_cancelled = true;
+                    self.cancel().await;
+                }
+                Watched::Left => break,
+            }
+        }
+        self.screen.end();
+        if self.running.borrow().is_empty() {
+            printed::complain("Stopped.");
+        }
+        self.leave(&self.running.borrow());
+        Ok(Ending::Other)
+    }
+
+    /// Says where imports are that are no longer waited for.
+    pub fn leave(&self, imports: &[ToldImport]) {
+        for import in imports {
+            let page = self.server.page(import.id);
+            printed::complain(&format!("The import of {} keeps running: {page}", import.import.file_name));
+        }
+    }
+
+    /// An import that was made and is not waited for.
+    pub fn print_begun(&self, import: &ToldImport) -> Result<(), ClientError> {
+        if self.wait.json {
+            return printed::line(&import.json());
+        }
+        printed::line(&format!("{}\t{}", import.id, self.server.page(import.id)))
+    }
+
+    async fn each(&self, imports: &[ToldImport]) -> Result<(), ClientError> {
+        for import in imports {
+            let ended = match self.until_over(import.id).await {
+                Ok(told) => self.print_end(told).await,
+                Err(error) => Err(error),
+            };
+            self.screen.end();
+            if let Err(error) = ended {
+                self.worst.set(Ending::Other);
+                let page = self.server.page(import.id);
+                printed::complain(&format!("{}: {error} Its page: {page}", import.import.file_name));
+            }
+            self.running.borrow_mut().retain(|running| running.id != import.id);
+        }
+        Ok(())
+    }
+
+    /// Waits until an import is over, however often the connection is lost.
+    async fn until_over(&self, id: ImportId) -> Result<ToldImport, ClientError> {
+        let (path, seconds) = (format!("imports/{id}"), WAIT_SECONDS.to_string());
+        let wait = [("wait", seconds.as_str())];
+        let (mut known, mut failed): (Option<HeaderValue>, u32) = (None, 0);
+        let mut has_said_that_nobody_took_it = false;
+        loop {
+            let request = match &known {
+                Some(tag) => self.server.request_with(Method::GET, &path, &wait).header(IF_NONE_MATCH, tag),
+                None => self.server.request(Method::GET, &path),
+            };
+            let began = Instant::now();
+            let patience = PATIENCE + Duration::from_secs(WAIT_SECONDS);
+            let answer = match self.server.answer(request, patience).await {
+                Ok(answer) => answer,
+                Err(error) if error.is_passing() => {
+                    failed = failed.saturating_add(1);
+                    self.screen.lost(&error);
+                    tokio::time::sleep(error.pause(failed)).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            failed = 0;
+            if answer.status == StatusCode::NOT_MODIFIED {
+                tokio::time::sleep(SHORTEST_WAIT.saturating_sub(began.elapsed())).await;
+                continue;
+            }
+            known = answer.headers.get(ETAG).cloned();
+            let told = self.server.told(&answer)?;
+            if told.import.ending(false).is_some() {
+                return Ok(told);
+            }
+            self.screen.rows(&told.import);
+            if told.import.is_waiting_for_a_function() && !has_said_that_nobody_took_it {
+                has_said_that_nobody_took_it = true;
+                self.screen.say(&format!("{}: {}", told.import.file_name, told.import.state_text));
+            }
+            if known.is_none() {
+                tokio::time::sleep(SHORTEST_WAIT).await;
+            }
+        }
+    }
+
+    /// Prints what became of an import, and downloads its rows.
+    async fn print_end(&self, told: ToldImport) -> Result<(), ClientError> {
+        let ending = told.import.ending(self.wait.fail_on_rows).unwrap_or(Ending::Other);
+        self.worst.set(self.worst.get().max(ending));
+        self.screen.end();
+        if self.screen.is_terminal() || ending != Ending::Completed {
+            printed::complain(&format!("{}: {}", told.import.file_name, told.import.state_line()));
+        }
+        let saved = self.downloads.save(&told, self.server, self.screen).await;
+        let line = if self.wait.json { Some(told.json()) } else { told.import.output() };
+        match line.map_or(Ok(()), |line| printed::line(&line)) {
+            // The exit code still tells how it ended.
+            Ok(()) | Err(ClientError::NobodyReads) => saved,
+            Err(error) => Err(error),
+        }
+    }
+
+    fn question(&self) -> Option<String> {
+        match self.running.borrow().as_slice() {
+            [] => None,
+            [one] => Some(format!("Cancel the import of {}?", one.import.file_name)),
+            several => Some(format!("Cancel {} imports?", several.len())),
+        }
+    }
+
+    async fn cancel(&self) {
+        let running = self.running.borrow().clone();
+        for import in running {
+            let path = format!("imports/{}/cancel", import.id);
+            if let Err(error) = self.server.ask(|| self.server.request(Method::POST, &path)).await {
+                printed::complain(&format!("{} was not cancelled: {error}", import.import.file_name));
+            }
+        }
+        self.screen.put_back();
+    }
+}

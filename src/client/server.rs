@@ -1,0 +1,229 @@
+//! The server that the commands talk to.
+
+use std::time::Duration;
+
+use reqwest::{
+    Client, Method, RequestBuilder, Response, StatusCode,
+    header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use tokio::time::timeout;
+use url::Url;
+
+use super::{error::ClientError, screen::Screen, told::ToldImport};
+use crate::base::{ids::ImportId, outgoing};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the answer to a small request may take, and each next piece of a long one.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The largest answer that is read into memory: a hundred imports with all that their runs returned.
+const MOST_BYTES: usize = 64 << 20;
+
+/// The longest sentence of a server that is shown, in characters.
+const LONGEST_SENTENCE: usize = 2_000;
+
+/// How often a request that makes something is sent before the command gives up, and how often others are.
+pub const MOST_TRIES: u32 = 10;
+
+#[derive(Debug)]
+pub struct RemoteServer {
+    http: Client,
+    origin: Url,
+    authorization: HeaderValue,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+/// A problem (RFC 9457), as far as people read it.
+#[derive(Deserialize)]
+struct ProblemTold {
+    detail: String,
+}
+
+impl RemoteServer {
+    /// `origin` has no path.
+    pub fn new(origin: Url, token: &SecretString) -> Result<Self, ClientError> {
+        let value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
+        let mut authorization = value.map_err(|_| {
+            ClientError::Other("The token has characters that no token has. Copy it again.".to_owned())
+        })?;
+        authorization.set_sensitive(true);
+        let builder = outgoing::client_of(&[&origin])
+            .user_agent(concat!("runboard/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT);
+        let http = builder.build();
+        let http = http.map_err(|error| ClientError::of_request(&shown(&origin), &error))?;
+        Ok(Self { http, origin, authorization })
+    }
+
+    /// `https://runboard.example.org`
+    pub fn shown(&self) -> String {
+        shown(&self.origin)
+    }
+
+    /// The address of an import's page.
+    pub fn page(&self, import: ImportId) -> String {
+        format!("{}/imports/{import}", self.shown())
+    }
+
+    /// A request to a path below `/api/v1`.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.request_with(method, path, &[])
+    }
+
+    /// The same with a query.
+    pub fn request_with(&self, method: Method, path: &str, query: &[(&str, &str)]) -> RequestBuilder {
+        let mut url = self.origin.clone();
+        url.set_path(&format!("/api/v1/{path}"));
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.http.request(method, url).header(AUTHORIZATION, self.authorization.clone())
+    }
+
+    /// Sends a request once. Only the head of the answer is read if it is a success.
+    pub async fn send(&self, request: RequestBuilder, patience: Duration) -> Result<Response, ClientError> {
+        let response = timeout(patience, request.send()).await.map_err(|_| self.silent())?;
+        let response = response.map_err(|error| ClientError::of_request(&self.shown(), &error))?;
+        let status = response.status();
+        if status.is_success() || status == StatusCode::NOT_MODIFIED {
+            return Ok(response);
+        }
+        if status.is_redirection() {
+            return Err(self.redirected(&response));
+        }
+        let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        // A refusal is one even if its body cannot be read.
+        let body = self.body(response).await.unwrap_or_default();
+        let problem = serde_json::from_slice::<ProblemTold>(&body).ok().map(|problem| problem.detail);
+        let sentence = problem.filter(|detail| !detail.is_empty());
+        let sentence = sentence.unwrap_or_else(|| format!("{} answered {status}.", self.shown()));
+        Err(ClientError::Refused {
+            status,
+            sentence: sentence.chars().take(LONGEST_SENTENCE).collect(),
+            retry_after: asked.map(Duration::from_secs),
+        })
+    }
+
+    /// Sends a request once, and reads the answer.
+    pub async fn answer(&self, request: RequestBuilder, patience: Duration) -> Result<Answer, ClientError> {
+        let response = self.send(request, patience).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(Answer { status, headers, body: self.body(response).await? })
+    }
+
+    /// Sends a request until it is answered: again if there were too many, because the server says when.
+    pub async fn ask(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, ClientError> {
+        let mut failed = 0;
+        loop {
+            match self.answer(request(), PATIENCE).await {
+                Err(error @ ClientError::Refused { status: StatusCode::TOO_MANY_REQUESTS, .. })
+                    if failed < MOST_TRIES =>
+                {
+                    failed += 1;
+                    tokio::time::sleep(error.pause(failed)).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Sends a request that makes something, again if its answer was lost. Each time it must have the same key.
+    pub async fn make(
+        &self,
+        screen: &Screen,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<Answer, ClientError> {
+        let mut failed = 0;
+        loop {
+            let error = match self.answer(request(), PATIENCE).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            failed += 1;
+            // What was not there at first is a wrong address.
+            let was_never_there = failed == 1 && matches!(error, ClientError::Unreachable(_));
+            if was_never_there || failed >= MOST_TRIES || !error.is_passing() {
+                return Err(error);
+            }
+            screen.lost(&error);
+            tokio::time::sleep(error.pause(failed)).await;
+        }
+    }
+
+    /// An import as it is now.
+    pub async fn import(&self, id: ImportId) -> Result<ToldImport, ClientError> {
+        let answer = self.ask(|| self.request(Method::GET, &format!("imports/{id}"))).await?;
+        self.told(&answer)
+    }
+
+    /// The import that an answer has.
+    pub fn told(&self, answer: &Answer) -> Result<ToldImport, ClientError> {
+        ToldImport::parse(self.parse::<Box<RawValue>>(answer)?)
+    }
+
+    /// The JSON that an answer has.
+    pub fn parse<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, ClientError> {
+        serde_json::from_slice(&answer.body).map_err(|_| {
+            ClientError::Other(format!(
+                "{} does not answer as a Runboard does. Check the address.",
+                self.shown()
+            ))
+        })
+    }
+
+    pub fn silent(&self) -> ClientError {
+        ClientError::Broken(format!("{} does not answer.", self.shown()))
+    }
+
+    pub fn broke_off(&self) -> ClientError {
+        ClientError::Broken(format!("The connection to {} broke off.", self.shown()))
+    }
+
+    /// A server that answers so is another one, which must not get the token.
+    fn redirected(&self, response: &Response) -> ClientError {
+        let here = self.shown();
+        let location = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
+        let to = location.and_then(|to| self.origin.join(to).ok()).map(|to| shown(&to));
+        ClientError::Other(match to.filter(|to| *to != here) {
+            Some(to) => format!(
+                "{here} redirects to {to}, which did not get your token. If that is the right address, log in there: \
+                 runboard login {to}"
+            ),
+            None => format!("{here} redirects the request, which no Runboard does. Check the address."),
+        })
+    }
+
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, ClientError> {
+        let announced =
+            response.headers().get(CONTENT_LENGTH).and_then(|bytes| bytes.to_str().ok()?.parse().ok());
+        let too_long = || ClientError::Other(format!("The answer of {} is too long.", self.shown()));
+        if announced.is_some_and(|bytes: usize| bytes > MOST_BYTES) {
+            return Err(too_long());
+        }
+        let mut body = Vec::new();
+        loop {
+            let piece = timeout(PATIENCE, response.chunk()).await.map_err(|_| self.silent())?;
+            let Some(piece) = piece.map_err(|_| self.broke_off())? else { return Ok(body) };
+            if body.len() + piece.len() > MOST_BYTES {
+                return Err(too_long());
+            }
+            body.extend_from_slice(&piece);
+        }
+    }
+}
+
+/// An origin without the last slash.
+fn shown(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}

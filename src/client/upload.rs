@@ -1,0 +1,230 @@
+//! One import from one source, however often its request has to be sent.
+
+use std::{
+    cell::Cell,
+    io,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::stream;
+use reqwest::{
+    Body, Method, RequestBuilder, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
+use serde_json::{Map, Value, json};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::timeout,
+};
+
+use super::{
+    error::ClientError,
+    screen::Screen,
+    server::{Answer, MOST_TRIES, RemoteServer},
+    source::{OpenSource, Source},
+    told::ToldImport,
+};
+use crate::base::config::ReadingArgs;
+
+/// The header with which a request that is sent again makes nothing more.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// How long the network may take no byte.
+const STALLED_AFTER: Duration = Duration::from_secs(60);
+
+/// How long the answer may take once all bytes are sent: the server makes the file durable, and looks for its sheet.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(10 * 60);
+
+/// A new key, which nobody else has.
+pub fn new_key() -> String {
+    hex::encode(rand::random::<[u8; 16]>())
+}
+
+/// How a file is read, as the API takes it in JSON. None if nothing is said.
+pub fn reading_json(reading: &ReadingArgs) -> Option<Value> {
+    let members: Map<String, Value> =
+        reading.said().map(|(_, member, value)| (member.to_owned(), value.into())).collect();
+    (!members.is_empty()).then_some(Value::Object(members))
+}
+
+/// What is imported, and how.
+#[derive(Debug)]
+pub struct Wanted<'w> {
+    pub source: &'w Source,
+    pub name: Option<&'w str>,
+    pub reading: &'w ReadingArgs,
+    pub look: bool,
+    /// Whether all bytes are sent, so that the import may exist although no answer has come.
+    pub is_sent: Cell<bool>,
+}
+
+impl Wanted<'_> {
+    /// Makes the import. A connection that breaks off leads to no second one.
+    pub async fn import(&self, server: &RemoteServer, screen: &Screen) -> Result<ToldImport, ClientError> {
+        let key = new_key();
+        match self.source {
+            Source::Address(url) => {
+                let body = json!({
+                    "url": url.as_str(), "name": self.name, "reading": reading_json(self.reading),
+                });
+                let request =
+                    || server.request(Method::POST, "imports").header(IDEMPOTENCY_KEY, &key).json(&body);
+                server.told(&server.make(screen, request).await?)
+            }
+            Source::File(_) | Source::Input => self.upload(&key, server, screen).await,
+        }
+    }
+
+    async fn upload(
+        &self,
+        key: &str,
+        server: &RemoteServer,
+        screen: &Screen,
+    ) -> Result<ToldImport, ClientError> {
+        let mut source = self.source.open().await?;
+        let mut failed = 0;
+        loop {
+            source.begin_again().await?;
+            self.is_sent.set(false);
+            screen.uploading(&self.shown_name(), source.length);
+            let sent = self.send(self.request(key, server), &mut source, server, screen).await;
+            let error = match sent.and_then(|answer| server.told(&answer)) {
+                Ok(import) => return Ok(import),
+                Err(error) => error,
+            };
+            let is_key_used = matches!(error, ClientError::Refused { status: StatusCode::CONFLICT, .. });
+            if failed > 0 && is_key_used {
+                return Err(ClientError::Other(format!(
+                    "{} has changed since it was sent first. What was sent first may have been imported: runboard \
+                     imports shows it.",
+                    self.source.shown()
+                )));
+            }
+            failed += 1;
+            // What was not there at first is a wrong address.
+            let was_never_there = failed == 1 && matches!(error, ClientError::Unreachable(_));
+            if was_never_there || failed >= MOST_TRIES || !error.is_passing() {
+                return Err(error);
+            }
+            if !source.can_begin_again() {
+                return Err(self.unrepeatable(&error));
+            }
+            screen.lost(&error);
+            tokio::time::sleep(error.pause(failed)).await;
+        }
+    }
+
+    fn shown_name(&self) -> String {
+        self.name.map_or_else(|| self.source.name(), str::to_owned)
+    }
+
+    fn request(&self, key: &str, server: &RemoteServer) -> RequestBuilder {
+        let name = self.shown_name();
+        let mut query = vec![("name", name.as_str())];
+        query.extend(self.reading.said().map(|(field, _, value)| (field, value)));
+        if self.look {
+            query.push(("look", "1"));
+        }
+        let request = server.request_with(Method::POST, "imports", &query);
+        request.header(IDEMPOTENCY_KEY, key).header(CONTENT_TYPE, "text/csv")
+    }
+
+    /// Standard input is gone once it was read.
+    fn unrepeatable(&self, error: &ClientError) -> ClientError {
+        let so_far = if self.is_sent.get() {
+            "It was sent whole, so it may have been imported: runboard imports shows it."
+        } else {
+            "Nothing was imported."
+        };
+        ClientError::Other(format!(
+            "{error} {so_far} What comes from a pipe cannot be sent again; a file can."
+        ))
+    }
+
+    /// Sends the request once, with the source as its body.
+    async fn send(
+        &self,
+        request: RequestBuilder,
+        source: &mut OpenSource,
+        server: &RemoteServer,
+        screen: &Screen,
+    ) -> Result<Answer, ClientError> {
+        let request = match source.length {
+            Some(length) => request.header(CONTENT_LENGTH, length),
+            None => request,
+        };
+        let (body, feed) = body();
+        let mut answer = Box::pin(server.answer(request.body(body), Duration::MAX));
+        let feeding = feed.all_of(source, screen, server);
+        tokio::select! {
+            // Also a refusal of an upload that has not arrived whole.
+            answer = &mut answer => return answer,
+            fed = feeding => fed?,
+        }
+        self.is_sent.set(true);
+        timeout(ANSWER_PATIENCE, answer).await.map_err(|_| server.silent())?
+    }
+}
+
+/// A part of a body. Only `End` ends it: if the command stops, the server must not take half a file for a whole one.
+enum Piece {
+    Bytes(Vec<u8>),
+    End,
+}
+
+struct Feed {
+    pieces: mpsc::Sender<Piece>,
+    /// Told when the connection wants the first byte.
+    is_wanted: Arc<Notify>,
+}
+
+/// A body, and what feeds it.
+fn body() -> (Body, Feed) {
+    let (pieces, mut taken) = mpsc::channel(1);
+    let is_wanted = Arc::new(Notify::new());
+    let (wanted, mut has_ended) = (Arc::clone(&is_wanted), false);
+    let next = move |context: &mut Context<'_>| {
+        if has_ended {
+            return Poll::Ready(None);
+        }
+        wanted.notify_one();
+        taken.poll_recv(context).map(|piece| match piece {
+            Some(Piece::Bytes(bytes)) => Some(Ok(bytes)),
+            Some(Piece::End) => {
+                has_ended = true;
+                None
+            }
+            None => {
+                has_ended = true;
+                Some(Err(io::Error::other("the upload was stopped")))
+            }
+        })
+    };
+    (Body::wrap_stream(stream::poll_fn(next)), Feed { pieces, is_wanted })
+}
+
+impl Feed {
+    /// Sends all of the source. It is not read before the server wants it, because a stream can be read only once.
+    async fn all_of(
+        self,
+        source: &mut OpenSource,
+        screen: &Screen,
+        server: &RemoteServer,
+    ) -> Result<(), ClientError> {
+        self.is_wanted.notified().await;
+        loop {
+            let bytes = source.piece().await?;
+            let (length, is_end) = (bytes.len() as u64, bytes.is_empty());
+            let piece = if is_end { Piece::End } else { Piece::Bytes(bytes) };
+            match timeout(STALLED_AFTER, self.pieces.send(piece)).await {
+                Err(_) => return Err(server.silent()),
+                // The connection has ended, and its own answer says why.
+                Ok(Err(_)) => std::future::pending::<()>().await,
+                Ok(Ok(())) if is_end => return Ok(()),
+                Ok(Ok(())) => screen.sent(length),
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What can be imported, and how it is read.
+
+use std::{fs::File, time::Duration};
+
+use serde_json::{Value, json};
+
+use super::{Desk, ORDERS, ORDERS_OUTPUT, ended};
+use crate::support::{
+    host::{Host, Reply},
+    spawn_app_on,
+};
+
+#[tokio::test]
+async fn standard_input_is_a_pipe_or_a_file() {
+    let desk = Desk::new().await;
+    let path = desk.file("kept.csv", ORDERS);
+    let mut of_file = desk.command(&["import", "-"]);
+    of_file.stdin(File::open(path).unwrap());
+    assert_eq!(ended(of_file).await.quiet(), (0, ORDERS_OUTPUT));
+
+    let of_pipe = desk.in_shell("(echo a,b; echo 1,2) | runboard import - --name=pipe.csv");
+    let done = ended(of_pipe).await;
+    assert_eq!(done.quiet(), (0, "{\"status\":\"success\",\"processedItems\":1,\"failedItems\":0}\n"));
+    let names: Vec<Value> = desk.imports().await.iter().map(|import| import["fileName"].clone()).collect();
+    assert_eq!(names, ["pipe.csv", "standard-input.csv"]);
+    desk.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_is_fetched_by_the_server() {
+    let host = Host::start(|_, _| Reply::file(ORDERS)).await;
+    let allowed = host.allowed();
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
+        config.allow_addresses = allowed.parse().unwrap();
+    })
+    .await;
+    let desk = Desk::at(app).await;
+    let done = desk.run(&["import", &host.url("/2026/orders.csv"), "--json"]).await;
+    let import: Value = serde_json::from_str(done.quiet().1).unwrap();
+    assert_eq!(import["fileName"], "orders.csv");
+    let done = desk
+        .run(&["import", &host.url("/x"), "--name=mine.csv", "--delimiter=;", "--header=none", "--json"])
+        .await;
+    let import: Value = serde_json::from_str(done.quiet().1).unwrap();
+    assert_eq!(import["fileName"], "mine.csv");
+    assert_eq!(import["reading"]["header"], json!({ "value": "none", "how": "chosen" }));
+    let done = desk.run(&["import", "http://192.0.2.1:25/a.csv"]).await;
+    assert_eq!((done.code, done.err.lines().count()), (Some(1), 1), "{done:?}");
+    desk.stop().await;
+}
+
+#[tokio::test]
+async fn the_reading_can_be_chosen_as_in_the_form() {
+    let desk = Desk::new().await;
+    desk.file("kunden.csv", b"\xc4-Nr|name\nx|y\n1|'Zo\xeb'\n");
+    let done = desk
+        .run(&[
+            "import",
+            "kunden.csv",
+            "--encoding=windows-1252",
+            "--delimiter=|",
+            "--quote=single",
+            "--escape=backslash",
+            "--header=1",
+            "--header-rows=2",
+            "--name=übersicht.csv",
+            "--json",
+            "--processed=processed.csv",
+        ])
+        .await;
+    let import: Value = serde_json::from_str(done.quiet().1).unwrap();
+    assert_eq!(import["fileName"], "übersicht.csv");
+    for (part, value) in [
+        ("encoding", json!("windows-1252")),
+        ("delimiter", json!("pipe")),
+        ("quote", json!("single")),
+        ("escape", json!("backslash")),
+        ("header", json!(1)),
+        ("headerRows", json!(2)),
+    ] {
+        assert_eq!(import["reading"][part], json!({ "value": value, "how": "chosen" }), "{part}");
+    }
+    assert_eq!(desk.content("processed.csv"), "Ä-Nr x,name y\r\n1,Zoë\r\n");
+    desk.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_only_looked_at_waits_for_its_start() {
+    let desk = Desk::new().await;
+    desk.file("orders.csv", ORDERS);
+    let done = desk.run(&["import", "--look", "orders.csv"]).await;
+    let id = desk.only_import().await;
+    assert_eq!(done.quiet(), (0, format!("{id}\t{}/imports/{id}\n", desk.app.origin).as_str()));
+    assert_eq!(desk.imports().await[0]["state"], "Held");
+    let done = desk.run(&["start", &id, "--header=none"]).await;
+    assert_eq!(done.quiet(), (0, "{\"status\":\"success\",\"processedItems\":3,\"failedItems\":1}\n"));
+    desk.stop().await;
+}
+
+/// The server answers such an upload before it has arrived.
+#[tokio::test]
+async fn a_file_over_the_limit_is_refused_with_the_sentence_of_the_server() {
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.max_upload_bytes = 1 << 20).await;
+    let desk = Desk::at(app).await;
+    desk.file("large.csv", "a,b\n1,2\n".repeat(8 << 20));
+    let start = std::time::Instant::now();
+    let done = desk.run(&["import", "large.csv"]).await;
+    assert_eq!(done.code, Some(3));
+    assert_eq!(done.err, "The upload is larger than 1 MiB, the limit here. Split it and import the parts.\n");
+    assert!(start.elapsed() < Duration::from_secs(30), "it is not sent again: {:?}", start.elapsed());
+    assert_eq!(desk.imports().await, [] as [Value; 0]);
+    desk.stop().await;
+}
