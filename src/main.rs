@@ -27,7 +27,7 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let (args, command) = match CommandLine::read() {
-        CommandLine::Client(command) => return client::run(command),
+        CommandLine::Client(command) => return client::run(*command),
         CommandLine::Server(args, command) => (args, command),
     };
     // No other user of this machine may read uploads, password hashes or keys, in any file.

@@ -75,6 +75,7 @@ impl Interrupts {
                 done = work.as_mut() => {
                     if asked.is_some() {
                         end_line();
+                        screen.end_question();
                     }
                     return Watched::Done(done);
                 }
@@ -83,7 +84,7 @@ impl Interrupts {
                     if yes {
                         return Watched::Yes;
                     }
-                    screen.put_back();
+                    screen.end_question();
                 }
                 _ = self.terminate.recv() => return Watched::Left,
                 _ = self.interrupt.recv() => {
@@ -94,7 +95,7 @@ impl Interrupts {
                         }
                         return Watched::Left;
                     };
-                    screen.put_away();
+                    screen.begin_question();
                     // The terminal has written ^C.
                     end_line();
                     asked = Some(tokio::task::spawn_blocking(move || is_yes(terminal, &question)));

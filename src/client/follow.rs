@@ -193,6 +193,6 @@ impl<'f> Following<'f> {
                 printed::complain(&format!("{} was not cancelled: {error}", import.import.file_name));
             }
         }
-        self.screen.put_back();
+        self.screen.end_question();
     }
 }

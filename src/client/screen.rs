@@ -1,7 +1,7 @@
 //! The bars, on standard error and only on a terminal.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io::{self, IsTerminal},
     time::Duration,
 };
@@ -34,8 +34,10 @@ const TICK: Duration = Duration::from_millis(250);
 pub struct Screen {
     is_terminal: bool,
     shown: RefCell<Option<Shown>>,
+    /// Whether a question is shown in place of the bar.
+    is_asking: Cell<bool>,
     /// Whether it was said that the connection is lost.
-    has_lost: RefCell<bool>,
+    has_lost: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -45,7 +47,7 @@ struct Shown {
     position: u64,
     prefix: String,
     message: String,
-    /// None while a question is shown in its place.
+    /// None while it is not drawn.
     bar: Option<ProgressBar>,
 }
 
@@ -54,7 +56,8 @@ impl Screen {
         Self {
             is_terminal: io::stderr().is_terminal(),
             shown: RefCell::new(None),
-            has_lost: RefCell::new(false),
+            is_asking: Cell::new(false),
+            has_lost: Cell::new(false),
         }
     }
 
@@ -75,7 +78,7 @@ impl Screen {
 
     /// Shows how far an import is.
     pub fn rows(&self, import: &ImportTold) {
-        *self.has_lost.borrow_mut() = false;
+        self.has_lost.set(false);
         if self.shown.borrow().as_ref().is_none_or(|shown| shown.template != ROWS) {
             self.begin(&import.file_name, ROWS, Some(WHOLE));
         }
@@ -99,18 +102,32 @@ impl Screen {
         self.put_back();
     }
 
-    /// Takes the bar from the terminal, until it is put back.
-    pub fn put_away(&self) {
+    /// Takes the bar from the terminal, until the question is answered.
+    pub fn begin_question(&self) {
+        self.is_asking.set(true);
+        self.put_away();
+    }
+
+    /// Draws the bar again, as far as it is by now.
+    pub fn end_question(&self) {
+        self.is_asking.set(false);
+        self.put_back();
+    }
+
+    fn put_away(&self) {
         if let Some(bar) = self.shown.borrow_mut().as_mut().and_then(|shown| shown.bar.take()) {
             bar.finish_and_clear();
         }
     }
 
-    /// Draws the bar again, as far as it is by now.
-    pub fn put_back(&self) {
-        if let Some(shown) = self.shown.borrow_mut().as_mut() {
-            shown.draw(self.is_terminal);
+    fn put_back(&self) {
+        if let Some(shown) = self.shown.borrow_mut().as_mut().filter(|_| self.draws()) {
+            shown.draw();
         }
+    }
+
+    fn draws(&self) -> bool {
+        self.is_terminal && !self.is_asking.get()
     }
 
     /// Ends the bar, so that nothing of it is left.
@@ -125,9 +142,9 @@ impl Screen {
         if prefix.len() < plain(name).len() {
             prefix.push_str("...");
         }
-        let mut shown = Shown { template, length, position: 0, prefix, message: String::new(), bar: None };
-        shown.draw(self.is_terminal);
+        let shown = Shown { template, length, position: 0, prefix, message: String::new(), bar: None };
         self.shown.replace(Some(shown));
+        self.put_back();
     }
 
     fn change(&self, change: impl FnOnce(&mut Shown)) {
@@ -148,10 +165,7 @@ impl Drop for Screen {
 }
 
 impl Shown {
-    fn draw(&mut self, is_terminal: bool) {
-        if !is_terminal {
-            return;
-        }
+    fn draw(&mut self) {
         let bar = ProgressBar::with_draw_target(self.length, ProgressDrawTarget::stderr());
         if let Ok(style) = ProgressStyle::with_template(self.template) {
             bar.set_style(style.progress_chars("=> "));

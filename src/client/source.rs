@@ -142,21 +142,14 @@ impl OpenSource {
         let read = (&mut self.file).take(most as u64).read_buf(&mut piece).await;
         let read = read.map_err(|error| self.unreadable(&error))?;
         if read == 0 && self.length.is_some() {
-            return Err(ClientError::Other(format!(
-                "{} became shorter while it was sent. Nothing was imported.",
-                self.shown
-            )));
+            return Err(ClientError::Other(format!("{} became shorter while it was sent.", self.shown)));
         }
         self.read = self.read.saturating_add(read as u64);
         Ok(piece)
     }
 
     fn unreadable(&self, error: &io::Error) -> ClientError {
-        ClientError::Other(format!(
-            "{} cannot be read further: {}. Nothing was imported.",
-            self.shown,
-            reason(error)
-        ))
+        ClientError::Other(format!("{} cannot be read further: {}.", self.shown, reason(error)))
     }
 }
 

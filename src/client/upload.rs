@@ -84,32 +84,37 @@ impl Wanted<'_> {
         screen: &Screen,
     ) -> Result<ToldImport, ClientError> {
         let mut source = self.source.open().await?;
-        let mut failed = 0;
+        let (mut failed, mut may_exist) = (0, false);
         loop {
-            source.begin_again().await?;
             self.is_sent.set(false);
-            screen.uploading(&self.shown_name(), source.length);
-            let sent = self.send(self.request(key, server), &mut source, server, screen).await;
+            let sent = self.send_once(key, &mut source, server, screen).await;
             let error = match sent.and_then(|answer| server.told(&answer)) {
                 Ok(import) => return Ok(import),
                 Err(error) => error,
             };
-            let is_key_used = matches!(error, ClientError::Refused { status: StatusCode::CONFLICT, .. });
-            if failed > 0 && is_key_used {
-                return Err(ClientError::Other(format!(
-                    "{} has changed since it was sent first. What was sent first may have been imported: runboard \
-                     imports shows it.",
-                    self.source.shown()
-                )));
-            }
+            // The server's own refusals say what was made. A proxy that has lost the answer does not know.
+            let (is_lost, is_key_used) = match &error {
+                ClientError::Broken(_) => (true, false),
+                ClientError::Refused { status, .. } => {
+                    (matches!(status.as_u16(), 502 | 504), *status == StatusCode::CONFLICT)
+                }
+                _ => (false, false),
+            };
+            may_exist |= is_lost && self.is_sent.get();
             failed += 1;
+            let error = if failed > 1 && is_key_used {
+                ClientError::Other(format!("{} has changed since it was sent first.", self.source.shown()))
+            } else if error.is_passing() && !source.can_begin_again() {
+                ClientError::Other(format!(
+                    "{error} What comes from a pipe cannot be sent again; a file can."
+                ))
+            } else {
+                error
+            };
             // What was not there at first is a wrong address.
             let was_never_there = failed == 1 && matches!(error, ClientError::Unreachable(_));
             if was_never_there || failed >= MOST_TRIES || !error.is_passing() {
-                return Err(error);
-            }
-            if !source.can_begin_again() {
-                return Err(self.unrepeatable(&error));
+                return Err(if may_exist { in_doubt(&error) } else { error });
             }
             screen.lost(&error);
             tokio::time::sleep(error.pause(failed)).await;
@@ -131,41 +136,35 @@ impl Wanted<'_> {
         request.header(IDEMPOTENCY_KEY, key).header(CONTENT_TYPE, "text/csv")
     }
 
-    /// Standard input is gone once it was read.
-    fn unrepeatable(&self, error: &ClientError) -> ClientError {
-        let so_far = if self.is_sent.get() {
-            "It was sent whole, so it may have been imported: runboard imports shows it."
-        } else {
-            "Nothing was imported."
-        };
-        ClientError::Other(format!(
-            "{error} {so_far} What comes from a pipe cannot be sent again; a file can."
-        ))
-    }
-
     /// Sends the request once, with the source as its body.
-    async fn send(
+    async fn send_once(
         &self,
-        request: RequestBuilder,
+        key: &str,
         source: &mut OpenSource,
         server: &RemoteServer,
         screen: &Screen,
     ) -> Result<Answer, ClientError> {
-        let request = match source.length {
-            Some(length) => request.header(CONTENT_LENGTH, length),
-            None => request,
-        };
+        source.begin_again().await?;
+        screen.uploading(&self.shown_name(), source.length);
+        let mut request = self.request(key, server);
+        if let Some(length) = source.length {
+            request = request.header(CONTENT_LENGTH, length);
+        }
         let (body, feed) = body();
         let mut answer = Box::pin(server.answer(request.body(body), Duration::MAX));
-        let feeding = feed.all_of(source, screen, server);
+        let feeding = feed.all_of(source, &self.is_sent, screen, server);
         tokio::select! {
             // Also a refusal of an upload that has not arrived whole.
             answer = &mut answer => return answer,
             fed = feeding => fed?,
         }
-        self.is_sent.set(true);
         timeout(ANSWER_PATIENCE, answer).await.map_err(|_| server.silent())?
     }
+}
+
+/// The end of an upload of which all bytes were sent, and no answer came.
+fn in_doubt(error: &ClientError) -> ClientError {
+    ClientError::Other(format!("{error} What was sent may have been imported: runboard imports shows it."))
 }
 
 /// A part of a body. Only `End` ends it: if the command stops, the server must not take half a file for a whole one.
@@ -210,6 +209,7 @@ impl Feed {
     async fn all_of(
         self,
         source: &mut OpenSource,
+        is_sent: &Cell<bool>,
         screen: &Screen,
         server: &RemoteServer,
     ) -> Result<(), ClientError> {
@@ -222,8 +222,15 @@ impl Feed {
                 Err(_) => return Err(server.silent()),
                 // The connection has ended, and its own answer says why.
                 Ok(Err(_)) => std::future::pending::<()>().await,
-                Ok(Ok(())) if is_end => return Ok(()),
-                Ok(Ok(())) => screen.sent(length),
+                Ok(Ok(())) if is_end => {
+                    is_sent.set(true);
+                    return Ok(());
+                }
+                Ok(Ok(())) => {
+                    // Of a file, the server knows that nothing follows.
+                    is_sent.set(source.length == Some(source.read));
+                    screen.sent(length);
+                }
             }
         }
     }

@@ -219,7 +219,7 @@ pub struct InngestArgs {
 pub enum CommandLine {
     /// A command of the server, and its settings.
     Server(Box<Args>, Command),
-    Client(ClientCommand),
+    Client(Box<ClientCommand>),
 }
 
 /// The settings that commands other than [`Command::Serve`] use.
@@ -242,7 +242,7 @@ impl CommandLine {
         let words: Vec<OsString> = env::args_os().collect();
         if words.get(1).and_then(|word| word.to_str()).is_some_and(ClientCommand::has_subcommand) {
             return match ClientLine::try_parse_from(words) {
-                Ok(line) => Self::Client(line.command),
+                Ok(line) => Self::Client(Box::new(line.command)),
                 Err(error) => {
                     // Without a terminal or a file to write to, the code says enough.
                     let _ = error.print();
@@ -300,7 +300,7 @@ pub enum AnyCommand {
     #[command(flatten)]
     Server(Command),
     #[command(flatten)]
-    Client(ClientCommand),
+    Client(Box<ClientCommand>),
 }
 
 /// A command of the server, or of its operator.

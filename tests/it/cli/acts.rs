@@ -70,7 +70,7 @@ async fn an_import_is_shown_as_its_page_says_it() {
         "orders.csv".to_owned(),
         "Completed: 2 rows processed, 1 failed, in ".to_owned(),
         "Rows: 2 processed, 1 failed".to_owned(),
-        "Reading: Separated by semicolons, UTF-8".to_owned(),
+        "Reading: Separated by semicolons (a guess), UTF-8, header in line 1.".to_owned(),
         "Received: 2".to_owned(),
         "Ended: 2".to_owned(),
         format!("Page: {}/imports/{id}", desk.app.origin),

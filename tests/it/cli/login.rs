@@ -59,6 +59,7 @@ async fn a_token_is_checked_and_kept_for_its_owner_alone() {
     let done = ended(client(desk.folder.path(), &["imports"])).await;
     assert!(done.err.starts_with("Others can read your token. Run: chmod 600 "), "{done:?}");
 
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     let inode = fs::metadata(&path).unwrap().ino();
     let done = login(&desk, desk.program.secret(), &[]).await;
     assert_eq!(done.quiet().0, 0, "the address is that of the last login");

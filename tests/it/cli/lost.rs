@@ -90,7 +90,8 @@ async fn a_pipe_cannot_be_sent_again_which_is_said() {
     let done = ended(command).await;
     cat.wait().unwrap();
     assert_eq!(done.code, Some(3), "{done:?}");
-    assert!(done.err.ends_with(" What comes from a pipe cannot be sent again; a file can.\n"), "{done:?}");
+    let sentence = " What comes from a pipe cannot be sent again; a file can.";
+    assert!(done.err.contains(sentence) && done.err.lines().count() == 1, "{done:?}");
     assert!(desk.imports().await.is_empty());
     desk.stop().await;
 }
@@ -110,4 +111,32 @@ async fn a_server_that_asks_for_a_pause_gets_it() {
     assert_eq!(done.code, Some(0), "{done:?}");
     assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
     assert_eq!(host.asked().len(), 2);
+}
+
+/// A file that is not the same when it is sent again is another request.
+#[tokio::test]
+async fn a_file_that_changes_while_it_is_sent_again_makes_no_second_import() {
+    for (now, sentence) in [
+        (ORDERS.replace("Ada", "Bob"), "orders.csv has changed since it was sent first."),
+        (ORDERS[..10].to_owned(), "orders.csv became shorter while it was sent."),
+    ] {
+        let desk = Desk::new().await;
+        let proxy = Proxy::start(&desk.app.origin.parse().unwrap()).await;
+        let path = desk.file("orders.csv", ORDERS);
+        proxy.behave(move |request| {
+            if !request.target().starts_with("POST") || std::fs::read_to_string(&path).unwrap() == now {
+                return Behaviour::Pass;
+            }
+            std::fs::write(&path, &now).unwrap();
+            Behaviour::CutBeforeAnswer
+        });
+        let mut command = desk.command(&["import", "orders.csv"]);
+        command.env("RUNBOARD_URL", proxy.origin.as_str());
+        let done = ended(command).await;
+        assert_eq!((done.code, done.out.as_str()), (Some(3), ""), "{done:?}");
+        let doubt = "What was sent may have been imported: runboard imports shows it.";
+        assert_eq!(done.err.lines().last(), Some(format!("{sentence} {doubt}").as_str()), "{done:?}");
+        assert_eq!(desk.imports().await.len(), 1);
+        desk.stop().await;
+    }
 }

@@ -1,6 +1,10 @@
 //! What can be imported, and how it is read.
 
-use std::{fs::File, time::Duration};
+use std::{
+    fs::{self, File},
+    process::Child,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
@@ -109,5 +113,30 @@ async fn a_file_over_the_limit_is_refused_with_the_sentence_of_the_server() {
     assert_eq!(done.err, "The upload is larger than 1 MiB, the limit here. Split it and import the parts.\n");
     assert!(start.elapsed() < Duration::from_secs(30), "it is not sent again: {:?}", start.elapsed());
     assert_eq!(desk.imports().await, [] as [Value; 0]);
+    desk.stop().await;
+}
+
+/// The highest resident memory of a process so far, in bytes.
+fn most_resident(process: &Child) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    kilobytes.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+#[tokio::test]
+async fn a_large_file_takes_no_more_memory_than_a_small_one() {
+    let desk = Desk::new().await;
+    let _busy = desk.app.busy().await;
+    desk.file("small.csv", ORDERS);
+    desk.file("large.csv", "a,b\n1,2\n".repeat(16 << 20));
+    let mut peaks = Vec::new();
+    for (count, name) in [(1, "small.csv"), (2, "large.csv")] {
+        let mut process = desk.command(&["import", name]).spawn().unwrap();
+        desk.until_imports(count).await;
+        peaks.push(most_resident(&process));
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+    assert!(peaks[1] < peaks[0] + (8 << 20), "128 MiB cost more: {peaks:?}");
     desk.stop().await;
 }

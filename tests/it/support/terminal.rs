@@ -5,7 +5,7 @@ use std::{
     io::{Read, Write},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
-    thread,
+    thread::{self, JoinHandle},
 };
 
 use rustix::{
@@ -54,6 +54,8 @@ pub struct OnTerminal {
     process: Child,
     person: File,
     shown: Arc<Mutex<Vec<u8>>>,
+    /// Reads until the program has closed its end.
+    reader: Option<JoinHandle<()>>,
 }
 
 /// How it ended.
@@ -83,14 +85,14 @@ impl OnTerminal {
         let Terminal { person, program } = terminal;
         drop((session, program));
         let shown = Arc::new(Mutex::new(Vec::new()));
-        let (mut reader, kept) = (person.try_clone().unwrap(), Arc::clone(&shown));
-        thread::spawn(move || {
+        let (mut end, kept) = (person.try_clone().unwrap(), Arc::clone(&shown));
+        let reader = thread::spawn(move || {
             let mut bytes = [0; 4_096];
-            while let Ok(read @ 1..) = reader.read(&mut bytes) {
+            while let Ok(read @ 1..) = end.read(&mut bytes) {
                 kept.lock().unwrap().extend_from_slice(&bytes[..read]);
             }
         });
-        Self { process, person, shown }
+        Self { process, person, shown, reader: Some(reader) }
     }
 
     pub fn shown(&self) -> String {
@@ -118,18 +120,14 @@ impl OnTerminal {
 
     /// Waits for its end.
     pub async fn end(mut self) -> EndOnTerminal {
-        let mut status = None;
         let process = Mutex::new(&mut self.process);
-        let ended = Mutex::new(&mut status);
-        until("the end of the program", || {
-            let now = process.lock().unwrap().try_wait().unwrap();
-            **ended.lock().unwrap() = now;
-            now.is_some()
-        })
-        .await;
+        let has_ended = || process.lock().unwrap().try_wait().unwrap().is_some();
+        until("the end of the program", has_ended).await;
+        let status = self.process.wait().unwrap();
+        self.reader.take().unwrap().join().unwrap();
         let mut out = String::new();
         self.process.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-        EndOnTerminal { code: status.and_then(|status| status.code()), shown: self.shown(), out }
+        EndOnTerminal { code: status.code(), shown: self.shown(), out }
     }
 }
 
