@@ -12,7 +12,7 @@ use crate::{
         time::UnixMillis,
     },
     imports::Imports,
-    report::{EngineName, ReportInputs, ended, state_text::state_text},
+    report::{EngineName, ReportInputs, ended, guest::Audience, state_text::state_text},
     store,
 };
 
@@ -64,7 +64,7 @@ async fn describe(
 ) -> store::Result<Option<EndedImport>> {
     let found = imports.get(owner, import).await?;
     Ok(found.filter(|import| import.state().is_final()).map(|import| {
-        let inputs = ReportInputs { now: UnixMillis::now(), engine };
+        let inputs = ReportInputs { now: UnixMillis::now(), engine, audience: Audience::Owner };
         EndedImport {
             file_name: import.file_name().to_owned(),
             headline: ended::headline(&import),

@@ -163,7 +163,7 @@ async fn a_held_import_is_not_cancelled_and_a_reading_is_an_object() {
     assert_eq!(problem(coded.send().await.unwrap()).await["status"], 415);
 
     // A held import is not over.
-    let wait = |seconds: u32| program.get(&format!("{path}?wait={seconds}"));
+    let wait = async |seconds: u32| program.get(&format!("{path}?wait={seconds}")).await;
     let began = Instant::now();
     let still = answered(wait(1).await, StatusCode::OK).await;
     assert_eq!((&still["state"], began.elapsed() >= Duration::from_secs(1)), (&json!("Held"), true));

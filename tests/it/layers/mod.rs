@@ -27,7 +27,7 @@ const LINES: [&[&str]; 10] = [
 ];
 
 /// Libraries that may be used only under these paths of `src`.
-const LIBRARIES: [(&str, &[&str]); 8] = [
+const LIBRARIES: [(&str, &[&str]); 10] = [
     ("sqlx::", &["store/"]),
     ("utoipa::", &["api/", "http/problem.rs"]),
     ("askama::", &["web/", "http/error", "accounts/mail/"]),
