@@ -1,6 +1,8 @@
 //! SQL of the deliveries of webhooks: which ends of imports are told, when the next attempt is due, and what became of
 //! it.
 
+use std::{fmt, str::FromStr};
+
 use sqlx::{Row, any::AnyRow};
 
 use super::{Error, Result, Store, Tx};
@@ -10,7 +12,7 @@ use crate::base::{
 };
 
 /// A delivery that is due.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct DueDelivery {
     pub id: DeliveryId,
     pub webhook: WebhookId,
@@ -44,7 +46,7 @@ pub enum AfterAttempt {
 }
 
 /// A delivery as its owner sees it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct DeliveryRow {
     pub id: DeliveryId,
     /// None: a test.
@@ -58,6 +60,20 @@ pub struct DeliveryRow {
     pub delivered_at: Option<UnixMillis>,
     pub status: Option<u16>,
     pub answer: Option<String>,
+}
+
+/// Without the address, whose query may be a secret, and the body.
+impl fmt::Debug for DueDelivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DueDelivery({})", self.id)
+    }
+}
+
+/// Without the address and the answer.
+impl fmt::Debug for DeliveryRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DeliveryRow({})", self.id)
+    }
 }
 
 /// Called when an import has ended, or ended again, or goes on. An end is told to the webhook of the token that made the
@@ -315,7 +331,7 @@ fn import_of(row: &AnyRow) -> Result<Option<ImportId>> {
     import.map(|import| import.parse().map_err(corrupt)).transpose()
 }
 
-fn id<T: std::str::FromStr<Err: std::fmt::Display>>(row: &AnyRow, column: &str) -> Result<T> {
+fn id<T: FromStr<Err: fmt::Display>>(row: &AnyRow, column: &str) -> Result<T> {
     row.try_get::<String, _>(column)?.parse().map_err(corrupt)
 }
 
@@ -323,6 +339,6 @@ fn number(stored: i64) -> u32 {
     u32::try_from(stored).unwrap_or(u32::MAX)
 }
 
-fn corrupt(why: impl std::fmt::Display) -> Error {
+fn corrupt(why: impl fmt::Display) -> Error {
     Error::Corrupt { table: "webhook_delivery", why: why.to_string() }
 }

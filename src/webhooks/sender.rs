@@ -112,7 +112,7 @@ impl Webhooks {
 
     async fn take_turn(self, turn: Turn<UserId>) {
         match self.send_next(*turn.of(), UnixMillis::now()).await {
-            Ok(attempt) => tracing::debug!(?attempt, "webhooks"),
+            Ok(_) => {}
             Err(error) => {
                 tracing::error!(%error, "webhooks");
                 sleep(DATABASE_PAUSE).await;

@@ -70,7 +70,7 @@ async fn an_end_in_a_hidden_tab_is_told_once_to_those_who_asked_for_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_told_in_a_tab_that_is_seen_and_after_the_choice_is_taken_back() {
-    let (app, chromium, visitor, mut busy) = with_busy_workers().await;
+    let (app, chromium, visitor, busy) = with_busy_workers().await;
     chromium.run_first(&recorder("granted")).await;
     visitor.upload("first.csv", "a,b\n1,2\n").await;
     visitor.upload("second.csv", "a,b\n1,2\n").await;
@@ -83,20 +83,27 @@ async fn nothing_is_told_in_a_tab_that_is_seen_and_after_the_choice_is_taken_bac
     chromium.wait_for("the choice", async || pressed().await.as_deref() == Some("true")).await;
     let kept = "return localStorage.getItem('runboard-notices')";
     assert_eq!(chromium.evaluate(kept).await, json!("on"));
-    // One ends while the dashboard is seen.
+    // They end while the dashboard is seen.
+    drop(busy);
     let ended = "return document.querySelectorAll('[data-state=Completed]').length";
-    while chromium.evaluate(ended).await != json!(1) {
-        busy.lend().await;
-    }
+    chromium.wait_for("both ends", async || chromium.evaluate(ended).await == json!(2)).await;
     assert!(notices(&chromium).await.is_empty());
+    let busy = app.busy().await;
+    let third = visitor.upload("third.csv", "a,b\n1,2\n").await;
+    chromium.driver.goto(format!("{}{third}", app.origin)).await.unwrap();
+    // The recorder knows nothing of the permission that was given on the page before.
+    chromium
+        .evaluate("Notification.permission = 'granted'; window.dispatchEvent(new Event('storage'))")
+        .await;
+    assert_eq!(pressed().await.as_deref(), Some("true"), "the choice is remembered");
     click(&chromium).await;
     chromium.wait_for("the choice", async || pressed().await.as_deref() == Some("false")).await;
     assert_eq!(chromium.evaluate(kept).await, Value::Null);
     set_hidden(&chromium, true).await;
     drop(busy);
-    let state = "return document.querySelectorAll('[data-state=Completed]').length";
+    visitor.wait_for_state(&third, "Completed").await;
     set_hidden(&chromium, false).await;
-    chromium.wait_for("both ends", async || chromium.evaluate(state).await == json!(2)).await;
+    chromium.wait_for_state("Completed").await;
     assert!(notices(&chromium).await.is_empty());
     chromium.stop().await;
     app.stop().await;
