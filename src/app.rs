@@ -186,8 +186,8 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         processor.clone(),
         storage.clone(),
         store.clone(),
-        webhooks.clone(),
     );
+    background::tell_ends(&background, webhooks.clone());
     if let Some(mailer) = mailer {
         let stopping = background.stopping().clone();
         background.spawn(mail::send(mailer, imports.clone(), wiring.name(), stopping));

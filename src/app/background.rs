@@ -55,11 +55,8 @@ pub(super) fn start(
     processor: web::Data<Processor>,
     storage: Storage,
     store: Store,
-    webhooks: Webhooks,
 ) {
     tasks.spawn(check_event_key(client));
-    tasks.spawn(webhooks.clone().run(tasks.stopping().clone()));
-    repeat(tasks, PRUNE_DELIVERIES_EVERY, move || prune_deliveries(webhooks.clone()));
     tasks.spawn(check_files(storage.clone(), store.clone(), tasks.clone()));
     let accounts = accounts.into_inner();
     tasks.spawn(delete_accounts(Arc::clone(&accounts), imports.clone(), tasks.stopping().clone()));
@@ -72,6 +69,12 @@ pub(super) fn start(
         sweep_runs(Arc::clone(&processor), its_store.clone(), stopping.clone())
     });
     repeat(tasks, SWEEP_QUARANTINE_EVERY, move || sweep_quarantine(storage.clone(), store.clone()));
+}
+
+/// Tells the ends of imports to webhooks until `tasks` is stopped.
+pub(super) fn tell_ends(tasks: &Tasks, webhooks: Webhooks) {
+    tasks.spawn(webhooks.clone().run(tasks.stopping().clone()));
+    repeat(tasks, PRUNE_DELIVERIES_EVERY, move || prune_deliveries(webhooks.clone()));
 }
 
 /// Runs `sweep` now and after every `pause`, until `tasks` is stopped.
