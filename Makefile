@@ -46,10 +46,10 @@ lighthouse: setup ## Lighthouse's scores for the dashboard
 screenshots: setup ## pictures of every state of every page, in target/screenshots
 	cargo test --test browser -- --ignored --exact --nocapture screenshots::screenshots
 
-setup: ## install what the tests need besides Rust: Chromium, its driver, Postgres, nginx, Python, Node (Debian), npm packages
-	@command -v chromium >/dev/null && command -v chromedriver >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && [ -x /usr/sbin/nginx ] || \
+setup: ## install what the tests need besides Rust: Chromium, its driver, Postgres, nginx, OpenSSL, Python, Node (Debian), npm packages
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && [ -x /usr/sbin/nginx ] && command -v openssl >/dev/null || \
 	  { $(SUDO) apt-get update -qq && \
-	    $(SUDO) apt-get install -y -qq --no-install-recommends chromium chromium-driver postgresql nginx-light; }
+	    $(SUDO) apt-get install -y -qq --no-install-recommends chromium chromium-driver postgresql nginx-light openssl; }
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || \
 	  { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends python3 python3-venv; }
 	@command -v node >/dev/null && command -v npm >/dev/null || \

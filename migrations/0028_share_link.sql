@@ -1,4 +1,4 @@
--- Guest links: whoever has one sees one import, without an account, until it expires or is ended
+-- Guest links: a person with one sees one import, without an account, until it expires or is ended
 -- (src/store/guest_links.rs).
 CREATE TABLE guest_link (
     token_hash     TEXT PRIMARY KEY,         -- SHA-256 of the link's token, hex: a leaked table opens nothing

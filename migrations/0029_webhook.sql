@@ -5,7 +5,7 @@ CREATE TABLE webhook (
     account_id TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
     token_id   TEXT UNIQUE REFERENCES api_token (id) ON DELETE CASCADE, -- for the imports of this token; NULL: for all others
     address    TEXT NOT NULL,
-    ended_at   BIGINT                        -- since its receiver has answered 410; NULL: deliveries are made
+    gone_at    BIGINT                        -- when its receiver answered 410 (gone): nothing is sent since; NULL: it did not
 );
 CREATE INDEX webhook_by_account ON webhook (account_id, token_id);
 

@@ -14,6 +14,7 @@ CREATE TABLE mail (
     created_at      BIGINT NOT NULL,
     expires_at      BIGINT NOT NULL,   -- is not sent any more after this
     attempts        BIGINT NOT NULL DEFAULT 0,
+    refusals        BIGINT NOT NULL DEFAULT 0, -- how often a server has refused it for good
     next_attempt_at BIGINT NOT NULL,
     sent_at         BIGINT
 );

@@ -1,4 +1,4 @@
-//! Guest links: whoever has one sees one import, without an account, until it expires or is ended.
+//! Guest links: a person with one sees one import, without an account, until it expires or is ended.
 //!
 //! They belong to accounts and not to imports because they are tokens, and end with the account of the owner.
 

@@ -46,11 +46,25 @@ const PAUSES: [Duration; 5] = [
 pub const MOST_ENDED: u64 = 20;
 pub const ENDED_WINDOW: Duration = Duration::from_secs(60 * 60);
 
+/// No e-mail waits longer for its next attempt. A row with a later time was written before the clock was set back, and
+/// counts as due.
+const LONGEST_WAIT: Duration = PAUSES[PAUSES.len() - 1];
+
+/// An import may go on before its end was told. The sender looks at it again after this pause.
+const GOES_ON_PAUSE: Duration = Duration::from_secs(5);
+
+/// The pause after a failure to write an e-mail, such as that of an import that cannot be read.
+const UNWRITTEN_PAUSE: Duration = Duration::from_secs(60);
+
+/// How often a server may refuse an e-mail for good before it is dropped. A wrong setting can have the same answer as
+/// an unknown recipient (a relay that we may not use also says 550), and an operator needs time to correct it.
+const MOST_REFUSALS: u32 = 3;
+
 /// Sends the e-mails that wait in the database, one at a time.
 pub struct Mailer {
     store: Store,
     smtp: Smtp,
-    /// Of the links in e-mails.
+    /// What the links in e-mails begin with.
     origin: Url,
     outlet: MailOutlet,
 }
@@ -70,23 +84,33 @@ pub enum MailOutcome {
     /// No e-mail is due before this time, or at all.
     Idle(Option<UnixMillis>),
     Sent(MailKind),
-    /// The server did not take it; it is tried again at this time.
+    /// The server did not take it, or it could not be written; it is tried again at this time.
     Postponed(UnixMillis),
-    /// The server will never take it.
+    /// The server has refused it for good three times, or no server would take it.
     Refused,
     /// It was tried for as long as it is of use.
     Expired,
     /// The account has got many e-mails about ended imports; this end is told with others at this time.
     SummedUp(UnixMillis),
-    /// There is nothing to say any more: no such account, the link has ended, the import is gone or runs again, or its
-    /// owner wants no e-mails about imports now.
+    /// The import goes on; it is looked at again at this time.
+    GoesOn(UnixMillis),
+    /// While the e-mail was written, its import ended again or its row was deleted. The next step writes it again, if
+    /// it is still there.
+    Changed,
+    /// There is nothing to say any more: no such account, the link has ended, the import is gone, or its owner wants
+    /// no e-mails about imports now.
     Void,
 }
 
 /// Whom an e-mail goes to, and what it says.
 enum Content {
-    Letter { to: String, letter: Letter },
+    Letter {
+        to: String,
+        letter: Letter,
+    },
     SummedUp(UnixMillis),
+    /// The import goes on.
+    NotYet,
     Void,
 }
 
@@ -110,19 +134,19 @@ impl Mailer {
         self.outlet.clone()
     }
 
-    /// Waits until an e-mail was queued that somebody waits for.
-    pub async fn is_wanted(&self) {
+    /// Waits until a user or an admin asks for an e-mail. The end of an import does not end this.
+    pub async fn wait_until_wanted(&self) {
         self.outlet.wanted.notified().await;
     }
 
-    /// Call once at a start: what an earlier process could not send is tried at once, because the server or its
-    /// settings may have changed.
+    /// Call once at a start: what an earlier process could not send is tried at once, because the server, its settings
+    /// or the clock may have changed.
     pub async fn resume(&self, now: UnixMillis) -> store::Result<()> {
         self.store.retry_mail(now).await
     }
 
     /// Sends the next e-mail that is due at `now`. `describe` says how an import has ended; None if it is gone or
-    /// runs again.
+    /// goes on.
     pub async fn send_next<F>(
         &self,
         now: UnixMillis,
@@ -131,7 +155,7 @@ impl Mailer {
     where
         F: Future<Output = store::Result<Option<EndedImport>>>,
     {
-        let Some(row) = self.store.next_mail(now).await? else {
+        let Some(row) = self.store.next_mail(now, now.plus(LONGEST_WAIT)).await? else {
             return Ok(MailOutcome::Idle(self.store.next_mail_at().await?));
         };
         if row.expires_at <= now {
@@ -139,17 +163,33 @@ impl Mailer {
             tracing::warn!(mail = %row.id, kind = ?row.kind, attempts = row.attempts, "an e-mail could not be sent in time");
             return Ok(MailOutcome::Expired);
         }
-        let (to, letter) = match self.content(&row, now, describe).await? {
+        let content = match self.content(&row, now, describe).await {
+            Ok(content) => content,
+            Err(error) => {
+                // Later, so that the other e-mails do not wait for this one.
+                let at = now.plus(UNWRITTEN_PAUSE);
+                self.store.postpone_mail(row.id, at).await?;
+                tracing::error!(mail = %row.id, kind = ?row.kind, %error, "an e-mail cannot be written");
+                return Ok(MailOutcome::Postponed(at));
+            }
+        };
+        let (to, letter) = match content {
             Content::Letter { to, letter } => (to, letter),
             Content::SummedUp(at) => return Ok(MailOutcome::SummedUp(at)),
+            Content::NotYet => {
+                // The row of an import that is gone is gone too.
+                let at = now.plus(GOES_ON_PAUSE);
+                let is_there = self.store.postpone_mail(row.id, at).await?;
+                return Ok(if is_there { MailOutcome::GoesOn(at) } else { MailOutcome::Void });
+            }
             Content::Void => {
                 self.store.delete_mail(row.id).await?;
                 return Ok(MailOutcome::Void);
             }
         };
         let next_attempt = now.plus(pause_after(row.attempts)).min(row.expires_at);
-        if !self.store.begin_mail(row.id, next_attempt).await? {
-            return Ok(MailOutcome::Void);
+        if !self.store.begin_mail(&row, next_attempt).await? {
+            return Ok(MailOutcome::Changed);
         }
         match self.smtp.send(row.id, &to, &letter).await {
             Ok(()) => {
@@ -161,7 +201,12 @@ impl Mailer {
                 tracing::info!(mail = %row.id, kind = ?row.kind, "sent an e-mail");
                 Ok(MailOutcome::Sent(row.kind))
             }
-            Err(smtp::Unsent::ForGood(why)) => {
+            Err(smtp::Unsent::Refused(why)) if row.refusals + 1 < MOST_REFUSALS => {
+                self.store.mail_was_refused(row.id).await?;
+                tracing::warn!(mail = %row.id, kind = ?row.kind, %why, next_attempt = %next_attempt, "an e-mail was refused and is tried again");
+                Ok(MailOutcome::Postponed(next_attempt))
+            }
+            Err(smtp::Unsent::Refused(why) | smtp::Unsent::ForGood(why)) => {
                 self.store.delete_mail(row.id).await?;
                 tracing::warn!(mail = %row.id, kind = ?row.kind, %why, "an e-mail was refused and is dropped");
                 Ok(MailOutcome::Refused)
@@ -215,11 +260,12 @@ impl Mailer {
             (MailKind::Ended, Some(account), Some(import), _) => {
                 let (sent, first_at) = self.store.ended_mail_since(account, now.minus(ENDED_WINDOW)).await?;
                 if sent >= MOST_ENDED {
-                    let at = first_at.unwrap_or(now).plus(ENDED_WINDOW);
+                    // The first may have been sent before the clock was set back.
+                    let at = first_at.unwrap_or(now).min(now).plus(ENDED_WINDOW);
                     self.store.sum_up_ended(account, now, at).await?;
                     return Ok(Content::SummedUp(at));
                 }
-                let Some(ended) = describe(account, import).await? else { return Ok(Content::Void) };
+                let Some(ended) = describe(account, import).await? else { return Ok(Content::NotYet) };
                 words::ended(ended, self.link(&format!("/imports/{import}")), self.settings())
             }
             (MailKind::MoreEnded, ..) => {

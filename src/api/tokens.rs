@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{created, json, names, time};
 use crate::{
     accounts::{Accounts, NewToken, Scope, TokenInfo, TokenName},
-    base::ids::UserId,
+    base::{ids::UserId, time::UnixMillis},
     files::Address,
     http::{
         caller::{ApiPrincipal, ToGiveTokens},
@@ -17,6 +17,7 @@ use crate::{
         keyed::Keyed,
         problem::Problem,
     },
+    store::{Store, idempotency::KeyedRequest},
     webhooks::Webhooks,
 };
 
@@ -29,8 +30,10 @@ const LEAST_KEY: usize = 22;
 /// Ten years. A longer life is a typing error, or means that the token should never expire.
 const MOST_DAYS: u32 = 3_650;
 
+// The types with a webhook's address are not `Debug`: its query may be a secret.
+
 /// A token to be made.
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TokenRequest {
     #[schema(min_length = 1, max_length = 100, example = "nightly")]
@@ -55,7 +58,7 @@ pub enum ScopeName {
 }
 
 /// A token that was just made. Its secret is never shown again.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MadeToken {
     id: String,
@@ -70,7 +73,7 @@ pub struct MadeToken {
 }
 
 /// A token, without its secret.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListedToken {
     id: String,
@@ -92,7 +95,7 @@ pub struct ListedToken {
 }
 
 /// All tokens of an account: so few that the list has one page.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct TokenList {
     data: Vec<ListedToken>,
     next: Option<String>,
@@ -122,21 +125,28 @@ pub async fn list(
 pub async fn make(
     JsonOf { by, value, bytes }: JsonOf<ApiPrincipal<ToGiveTokens>, TokenRequest>,
     request: HttpRequest,
-    (accounts, webhooks): (web::Data<Accounts>, web::Data<Webhooks>),
+    (accounts, webhooks, store): (web::Data<Accounts>, web::Data<Webhooks>, web::Data<Store>),
 ) -> Result<HttpResponse, Problem> {
     let user = by.principal.user;
+    let keyed = Keyed::with_body(&request, &bytes)?;
+    if keyed.as_ref().is_some_and(|keyed| keyed.key.as_str().len() < LEAST_KEY) {
+        let sentence = format!(
+            "The Idempotency-Key of a token has at least {LEAST_KEY} characters: send a random UUID."
+        );
+        return Err(Problem::NotAccepted(sentence));
+    }
+    let is_repeated = match &keyed {
+        Some(keyed) => was_answered(user, keyed, &store).await?,
+        None => false,
+    };
     let webhook = match &value.webhook_url {
+        // It was checked when the token was made. The same request gets the same answer, even if its host is away now.
+        Some(url) if is_repeated => url.parse::<Address>().ok(),
         Some(url) => Some(webhook(user, url, &webhooks).await?),
         None => None,
     };
     let new = NewToken { webhook, ..value.checked()? };
-    let (secret, token) = match Keyed::with_body(&request, &bytes)? {
-        Some(request) if request.key.as_str().len() < LEAST_KEY => {
-            let sentence = format!(
-                "The Idempotency-Key of a token has at least {LEAST_KEY} characters: send a random UUID."
-            );
-            return Err(Problem::NotAccepted(sentence));
-        }
+    let (secret, token) = match keyed {
         Some(request) => accounts.make_token_once(user, new, &request).await?,
         None => accounts.make_token(user, new).await?,
     };
@@ -149,6 +159,13 @@ pub async fn make(
         webhook_url: token.webhook.map(|address| address.url().to_string()),
     };
     created(&format!("/api/v1/tokens/{}", token.id), &made)
+}
+
+/// Whether an earlier request with this key has made a token.
+async fn was_answered(user: UserId, request: &KeyedRequest, store: &Store) -> Result<bool, Problem> {
+    // The token's id is read as an import's, which has the same form. No import has such a key.
+    let earlier = store.earlier_answer(user, &request.key.hidden(), UnixMillis::wall()).await?;
+    Ok(earlier.is_some())
 }
 
 /// The address of a token's webhook. Its deliveries are signed with the account's secret.

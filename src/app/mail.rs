@@ -26,7 +26,9 @@ const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 /// The pause after a database failure.
 const DATABASE_PAUSE: Duration = Duration::from_secs(5);
 
-/// Sends until `stopping`. An e-mail that is being sent then is still sent, so that it is not sent twice.
+/// Sends until `stopping`. No e-mail is begun after that. One that is being sent then is still sent if the server takes
+/// it within the time that background tasks have to end (`BACKGROUND_GRACE`). If not, it is broken off and the next
+/// start sends it again, which is twice if the server took it after all.
 pub(super) async fn send(mailer: Mailer, imports: Imports, engine: EngineName, stopping: CancellationToken) {
     if let Err(error) = mailer.resume(UnixMillis::now()).await {
         tracing::error!(%error, "cannot resume the sending of e-mails");
@@ -50,19 +52,20 @@ pub(super) async fn send(mailer: Mailer, imports: Imports, engine: EngineName, s
         tokio::select! {
             () = stopping.cancelled() => {}
             () = sleep(pause) => {}
-            () = mailer.is_wanted() => {}
+            () = mailer.wait_until_wanted() => {}
         }
     }
 }
 
-/// How an import has ended; None if it was deleted or runs again.
+/// How an import has ended; None if it was deleted or goes on. It is read from the database, because what is in memory
+/// follows the commit that queued the e-mail a moment later.
 async fn describe(
     imports: &Imports,
     engine: EngineName,
     owner: UserId,
     import: ImportId,
 ) -> store::Result<Option<EndedImport>> {
-    let found = imports.get(owner, import).await?;
+    let found = imports.recorded(owner, import).await?;
     Ok(found.filter(|import| import.state().is_final()).map(|import| {
         let inputs = ReportInputs { now: UnixMillis::now(), engine, audience: Audience::Owner };
         EndedImport {

@@ -71,9 +71,16 @@ pub async fn delete(args: &DeleteArgs) -> Result<Ending, ClientError> {
     let server = login::connect(&args.import.server)?;
     let import = server.import(id).await?;
     let name = &import.import.file_name;
-    if !args.yes && ask::confirm(format!("Delete {name} and its files for good?")).await == Some(false) {
-        printed::complain("Nothing was deleted.");
-        return Ok(Ending::Other);
+    if !args.yes {
+        let refused = match ask::confirm(format!("Delete {name} and its files for good?")).await {
+            Some(true) => None,
+            Some(false) => Some("Nothing was deleted."),
+            None => Some("Nothing was deleted. Without a terminal to ask at, say --yes."),
+        };
+        if let Some(sentence) = refused {
+            printed::complain(sentence);
+            return Ok(Ending::Other);
+        }
     }
     let path = format!("imports/{id}");
     server.ask(|| server.request(Method::DELETE, &path)).await?;

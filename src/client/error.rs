@@ -28,6 +28,8 @@ pub enum ClientError {
 /// The first pause before a request is sent again; each further one is twice as long, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A server that asks for a longer pause is asked again after this.
+const LONGEST_ASKED_PAUSE: Duration = Duration::from_secs(10 * 60);
 
 impl ClientError {
     /// Of a request to `origin`.
@@ -55,7 +57,7 @@ impl ClientError {
     /// How long to wait before the request is sent again, after it has failed so many times in a row.
     pub fn pause(&self, failed: u32) -> Duration {
         if let Self::Refused { retry_after: Some(asked), .. } = self {
-            return *asked;
+            return (*asked).clamp(FIRST_PAUSE, LONGEST_ASKED_PAUSE);
         }
         let doublings = 2_u32.saturating_pow(failed.saturating_sub(1));
         let ceiling = FIRST_PAUSE.saturating_mul(doublings).min(LONGEST_PAUSE);

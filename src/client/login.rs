@@ -25,7 +25,7 @@ use crate::base::{
     terminal,
 };
 
-/// The server that everybody has who has just started one.
+/// Where a server listens if nothing is configured.
 const USUAL_ORIGIN: &str = "http://127.0.0.1:8080";
 
 /// Below the folder of configurations.

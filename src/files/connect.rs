@@ -15,7 +15,7 @@ use crate::base::{config::AllowedAddresses, tls};
 
 /// Why an address is not connected to. The text is part of a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoPlace {
+pub enum TargetError {
     #[error(transparent)]
     Refused(#[from] AddressRefusal),
     #[error("the host {0} was not found")]
@@ -25,37 +25,37 @@ pub enum NoPlace {
 }
 
 /// Resolves `url`. A single forbidden IP address refuses all: a public name never has one.
-pub(super) async fn resolve(url: &Url, allowed: &AllowedAddresses) -> Result<Vec<SocketAddr>, NoPlace> {
+pub(super) async fn resolve(url: &Url, allowed: &AllowedAddresses) -> Result<Vec<SocketAddr>, TargetError> {
     guard::check_url(url)?;
     let port = url.port_or_known_default().ok_or(AddressRefusal::Scheme)?;
-    let places: Vec<SocketAddr> = match url.host() {
+    let addresses: Vec<SocketAddr> = match url.host() {
         Some(Host::Ipv4(ip)) => vec![(IpAddr::V4(ip), port).into()],
         Some(Host::Ipv6(ip)) => vec![(IpAddr::V6(ip), port).into()],
         Some(Host::Domain(name)) => match tokio::net::lookup_host((name, port)).await {
-            Ok(places) => places.collect(),
+            Ok(addresses) => addresses.collect(),
             Err(error) => {
                 tracing::debug!(%error, name, "the host name did not resolve");
-                return Err(NoPlace::NameNotFound(name.to_owned()));
+                return Err(TargetError::NameNotFound(name.to_owned()));
             }
         },
-        None => return Err(NoPlace::NoHost),
+        None => return Err(TargetError::NoHost),
     };
-    for place in &places {
-        guard::check(*place, allowed)?;
+    for address in &addresses {
+        guard::check(*address, allowed)?;
     }
-    Ok(places)
+    Ok(addresses)
 }
 
-/// A client for one request, which follows no redirect. It connects to `places` for any name, so that a second DNS
+/// A client for one request, which follows no redirect. It connects to `addresses` for any name, so that a second DNS
 /// lookup cannot return an address that was not checked.
-pub(super) fn client(url: &Url, places: Vec<SocketAddr>) -> Result<Client, reqwest::Error> {
+pub(super) fn client(url: &Url, addresses: Vec<SocketAddr>) -> Result<Client, reqwest::Error> {
     tls::install();
     let mut builder = Client::builder()
         .user_agent(concat!("runboard/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         // A proxy would resolve the name itself, and its result could not be checked.
         .no_proxy()
-        .dns_resolver(Pinned(places));
+        .dns_resolver(Pinned(addresses));
     if url.scheme() == "http" {
         // Loading the machine's certificates fails if it has none, and plain http needs none.
         builder = builder.tls_certs_only([]);
@@ -68,7 +68,7 @@ struct Pinned(Vec<SocketAddr>);
 
 impl Resolve for Pinned {
     fn resolve(&self, _name: Name) -> Resolving {
-        let places: Addrs = Box::new(self.0.clone().into_iter());
-        Box::pin(future::ready(Ok(places)))
+        let addresses: Addrs = Box::new(self.0.clone().into_iter());
+        Box::pin(future::ready(Ok(addresses)))
     }
 }

@@ -132,8 +132,8 @@ impl Fetcher {
 
     /// Requests one address, at an IP address that was checked, and follows no redirect.
     async fn ask(&self, url: &Url) -> Result<Response, FetchError> {
-        let places = connect::resolve(url, &self.allowed).await?;
-        let client = connect::client(url, places).map_err(FetchError::NoTls)?;
+        let addresses = connect::resolve(url, &self.allowed).await?;
+        let client = connect::client(url, addresses).map_err(FetchError::NoTls)?;
         let request = client
             .get(url.clone())
             .header(header::ACCEPT, "text/csv, text/plain;q=0.9, */*;q=0.8")

@@ -24,7 +24,7 @@ mod unpack;
 mod zip_stream;
 
 pub use address::{Address, NotAnAddress};
-pub use connect::NoPlace;
+pub use connect::TargetError;
 pub use fetch::{Arrival, FetchError, FetchLimits, FetchProgress, Fetcher};
 pub use file_name::FileName;
 pub use folder::{Folder, make_folder};

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     Address,
-    connect::{self, NoPlace},
+    connect::{self, TargetError},
 };
 use crate::base::config::AllowedAddresses;
 
@@ -43,7 +43,7 @@ pub struct PostAnswer {
 #[derive(Debug, thiserror::Error)]
 pub enum PostError {
     #[error(transparent)]
-    NoPlace(#[from] NoPlace),
+    TargetError(#[from] TargetError),
     #[error("the address could not be reached")]
     Unreachable(#[source] reqwest::Error),
     #[error("the address did not answer within {} s", WHOLE.as_secs())]
@@ -60,8 +60,8 @@ impl Poster {
 
     /// Whether something may be posted to `address`, as far as that is known without connecting to it.
     pub async fn check(&self, address: &Address) -> Result<(), PostError> {
-        let places = timeout(LOOKUP, connect::resolve(address.url(), &self.allowed)).await;
-        places.map_err(|_| NoPlace::NameNotFound(address.host().to_owned()))??;
+        let addresses = timeout(LOOKUP, connect::resolve(address.url(), &self.allowed)).await;
+        addresses.map_err(|_| TargetError::NameNotFound(address.host().to_owned()))??;
         Ok(())
     }
 
@@ -91,8 +91,8 @@ impl Poster {
         body: String,
     ) -> Result<Response, PostError> {
         let url = address.url();
-        let places = connect::resolve(url, &self.allowed).await?;
-        let client = connect::client(url, places).map_err(PostError::NoTls)?;
+        let addresses = connect::resolve(url, &self.allowed).await?;
+        let client = connect::client(url, addresses).map_err(PostError::NoTls)?;
         let mut request = client.post(url.clone()).header(header::CONTENT_TYPE, "application/json");
         for (name, value) in headers {
             request = request.header(*name, value);

@@ -25,7 +25,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORGOT_PASSWORD: &str = "forgot-password";
 
 /// The logged methods and route patterns, each with its name in the log.
-const ACTIONS: [(Method, &str, &str); 33] = [
+const ACTIONS: [(Method, &str, &str); 38] = [
     (Method::POST, "/sign-in", "sign-in"),
     (Method::POST, "/sign-up", "sign-up"),
     (Method::POST, "/sign-out", "sign-out"),
@@ -35,6 +35,11 @@ const ACTIONS: [(Method, &str, &str); 33] = [
     (Method::POST, "/account/mail", "change-mail"),
     (Method::POST, "/account/tokens", "make-token"),
     (Method::POST, "/account/tokens/{token}/end", "end-token"),
+    (Method::POST, "/account/webhook", "change-webhook"),
+    (Method::POST, "/account/webhook/secret", "change-webhook-secret"),
+    (Method::POST, "/account/webhook/end", "end-webhook"),
+    (Method::POST, "/account/webhook/test", "test-webhook"),
+    (Method::POST, "/account/webhook/deliveries/{delivery}/send-again", "send-webhook-again"),
     (Method::GET, "/account/export.zip", "export"),
     (Method::POST, "/forgot", FORGOT_PASSWORD),
     (Method::POST, "/reset", "reset-password"),

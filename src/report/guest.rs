@@ -64,12 +64,15 @@ impl fmt::Debug for PageAt<'_> {
 /// In place of an error's message. Messages can name addresses and other systems, or say how much an account stores.
 const FOR_THE_OWNER: &str = "the reason is shown to the owner only";
 
+/// In place of the name of a file that is called after its host.
+const NAMELESS: &str = "A file from an address";
+
 /// In place of the host that a file is fetched from.
 const SOME_ADDRESS: &str = "an address";
 
-/// The import without what no guest may know, so that no text made from it can tell: the address of its file, its
-/// relatives, outputs, and the messages of errors, unless our own function found the fault in an uploaded file. Rows
-/// remain only if the guest `sees_rows`.
+/// A copy of the import that lacks everything a guest may not see: the address of its file, its relatives, outputs, and
+/// the messages of errors. Only if the guest `sees_rows`, it keeps rows, and the messages of our own function about an
+/// uploaded file, which quote the file.
 #[must_use]
 pub fn for_guests(snapshot: &Snapshot, sees_rows: bool) -> Snapshot {
     let mut shown = snapshot.clone();
@@ -87,14 +90,24 @@ pub fn for_guests(snapshot: &Snapshot, sees_rows: bool) -> Snapshot {
         choices: Choices::default(),
     });
     shown.retries = Arc::default();
-    let is_upload = shown.fetched_from.is_none();
+    let quotes_the_file = sees_rows && shown.fetched_from.is_none();
+    let is_nameless =
+        |name: &str| snapshot.fetched_from.as_ref().is_some_and(|from| is_host(name, &from.host));
+    if is_nameless(&row.file_name) {
+        NAMELESS.clone_into(&mut row.file_name);
+    }
     shown.fetched_from = shown.fetched_from.as_ref().map(|_| {
         let from =
             FetchedFrom { host: SOME_ADDRESS.to_owned(), address: String::new(), downloaded_from: None };
         Arc::new(from)
     });
     for run in &mut shown.runs {
-        hide_messages(run, is_upload);
+        if let Some(name) = run.live.as_mut().and_then(|live| live.file_name.as_mut())
+            && is_nameless(name)
+        {
+            *name = NAMELESS.into();
+        }
+        hide_messages(run, quotes_the_file);
         if !sees_rows {
             hide_rows(run);
         }
@@ -102,14 +115,19 @@ pub fn for_guests(snapshot: &Snapshot, sees_rows: bool) -> Snapshot {
     shown
 }
 
-fn hide_messages(run: &mut RunSnapshot, is_upload: bool) {
+/// Whether a file without a name of its own is called after the host that it is fetched from.
+fn is_host(file_name: &str, host: &str) -> bool {
+    file_name == host || host.rsplit_once(':').is_some_and(|(without_port, _)| file_name == without_port)
+}
+
+fn hide_messages(run: &mut RunSnapshot, quotes_the_file: bool) {
     let is_ours = run.is_ours();
     let row = Arc::make_mut(&mut run.row);
     let mut about_the_file = None;
     if let Some(output) = &mut row.output {
         (output.excerpt, output.is_whole, output.bytes) = ("".into(), true, 0);
         if let Some(failure) = &mut output.failure {
-            if is_ours && is_upload && failure.same_again {
+            if is_ours && quotes_the_file && failure.same_again {
                 about_the_file.clone_from(&failure.message);
             } else {
                 failure.message = failure.message.as_ref().map(|_| FOR_THE_OWNER.to_owned());
@@ -154,5 +172,15 @@ mod tests {
         let at = PageAt::Shared("qNnv4lXyOXbw-tIyINtVnA06r1Ym5DyGjiU1tCLVhQk");
         assert_eq!(at.to_string(), "/shared/qNnv4lXyOXbw-tIyINtVnA06r1Ym5DyGjiU1tCLVhQk");
         assert_eq!(format!("{at:?}"), "Shared(..)");
+    }
+
+    #[test]
+    fn a_file_that_is_called_after_its_host_is_recognised() {
+        for (file_name, host) in
+            [("db.internal", "db.internal"), ("db.internal", "db.internal:8080"), ("[::1]", "[::1]:80")]
+        {
+            assert!(is_host(file_name, host), "{host}");
+        }
+        assert!(!is_host("orders.csv", "db.internal:8080"));
     }
 }

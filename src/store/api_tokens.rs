@@ -13,8 +13,8 @@ use crate::base::{
 /// The most tokens of one account: far more than a person has programs.
 pub const MOST_TOKENS: i64 = 100;
 
-/// A token, without its secret.
-#[derive(Clone, Debug)]
+/// A token, without its secret. The query of its webhook's address may be one, so it has no Debug.
+#[derive(Clone)]
 pub struct ApiTokenRow {
     pub id: TokenId,
     pub account: UserId,

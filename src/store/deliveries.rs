@@ -41,8 +41,8 @@ pub enum AfterAttempt {
     Delivered,
     RetryAt(UnixMillis),
     GiveUp,
-    /// The receiver wants no more deliveries.
-    EndWebhook,
+    /// The receiver wants no more deliveries: nothing is sent to its address any more.
+    Gone,
 }
 
 /// A delivery as its owner sees it.
@@ -79,14 +79,21 @@ impl fmt::Debug for DeliveryRow {
 /// Called when an import has ended, or ended again, or goes on. An end is told to the webhook of the token that made the
 /// import, or else to that of the account. An end that was not told yet is not told once the import goes on.
 pub(super) async fn end_changed(tx: &mut Tx, import: ImportId, has_ended: bool) -> Result<()> {
-    // The end before this one, if nothing was sent of it.
-    sqlx::query("DELETE FROM webhook_delivery WHERE import_id = $1 AND body IS NULL")
+    let id = DeliveryId::generate();
+    if has_ended {
+        insert_end(tx, id, import).await?;
+    }
+    // The end before this one, if nothing was sent of it. After the insert, which locks the webhook on Postgres: whoever
+    // deletes a webhook locks it before its deliveries, too, so that neither waits for the other.
+    sqlx::query("DELETE FROM webhook_delivery WHERE import_id = $1 AND body IS NULL AND id <> $2")
         .bind(import.to_string())
+        .bind(id.to_string())
         .execute(&mut **tx)
         .await?;
-    if !has_ended {
-        return Ok(());
-    }
+    Ok(())
+}
+
+async fn insert_end(tx: &mut Tx, id: DeliveryId, import: ImportId) -> Result<()> {
     sqlx::query(
         "INSERT INTO webhook_delivery (id, webhook_id, account_id, import_id, made_at, next_attempt_at) \
          SELECT $1, webhook.id, webhook.account_id, $2, $3, $3 \
@@ -95,9 +102,9 @@ pub(super) async fn end_changed(tx: &mut Tx, import: ImportId, has_ended: bool) 
                  JOIN import ON import.account_id = meant.account_id \
                  WHERE import.id = $2 AND (meant.token_id IS NULL OR meant.token_id = import.token_id) \
                  ORDER BY CASE WHEN meant.token_id IS NULL THEN 1 ELSE 0 END LIMIT 1) \
-             AND webhook.ended_at IS NULL AND account.disabled_at IS NULL AND account.deleting_at IS NULL",
+             AND webhook.gone_at IS NULL AND account.disabled_at IS NULL AND account.deleting_at IS NULL",
     )
-    .bind(DeliveryId::generate().to_string())
+    .bind(id.to_string())
     .bind(import.to_string())
     .bind(UnixMillis::now().0)
     .execute(&mut **tx)
@@ -107,7 +114,7 @@ pub(super) async fn end_changed(tx: &mut Tx, import: ImportId, has_ended: bool) 
 
 impl Store {
     /// The users with deliveries to come, and when each one's first is due. Needs one index lookup per user, however
-    /// many deliveries there are.
+    /// many deliveries there are. Those of an account that cannot be used wait.
     pub async fn delivery_owners(&self) -> Result<Vec<(UserId, UnixMillis)>> {
         let rows = sqlx::query(
             "WITH RECURSIVE waiting (account_id) AS ( \
@@ -116,9 +123,10 @@ impl Store {
              SELECT (SELECT MIN(d.account_id) FROM webhook_delivery d \
                      WHERE d.next_attempt_at IS NOT NULL AND d.account_id > waiting.account_id) \
              FROM waiting WHERE waiting.account_id IS NOT NULL) \
-             SELECT account_id, (SELECT MIN(d.next_attempt_at) FROM webhook_delivery d \
-                 WHERE d.next_attempt_at IS NOT NULL AND d.account_id = waiting.account_id) AS due_at \
-             FROM waiting WHERE account_id IS NOT NULL",
+             SELECT account.id, (SELECT MIN(d.next_attempt_at) FROM webhook_delivery d \
+                 WHERE d.next_attempt_at IS NOT NULL AND d.account_id = account.id) AS due_at \
+             FROM waiting JOIN account ON account.id = waiting.account_id \
+             WHERE account.disabled_at IS NULL AND account.deleting_at IS NULL",
         )
         .fetch_all(&self.pool)
         .await?;
@@ -126,18 +134,20 @@ impl Store {
         for row in rows {
             // None: the last one was deleted in between.
             if let Some(due_at) = row.try_get::<Option<i64>, _>("due_at")? {
-                owners.push((id(&row, "account_id")?, UnixMillis(due_at)));
+                owners.push((id(&row, "id")?, UnixMillis(due_at)));
             }
         }
         Ok(owners)
     }
 
-    /// The next delivery of `owner`, even if it is not due yet.
+    /// The next delivery of `owner`, even if it is not due yet. None if the account cannot be used.
     pub async fn next_delivery(&self, owner: UserId) -> Result<Option<DueDelivery>> {
         let row = sqlx::query(
             "SELECT d.id, d.webhook_id, d.import_id, d.made_at, d.body, d.attempts, webhook.address \
              FROM webhook_delivery d JOIN webhook ON webhook.id = d.webhook_id \
+                 JOIN account ON account.id = d.account_id \
              WHERE d.account_id = $1 AND d.next_attempt_at IS NOT NULL \
+                 AND account.disabled_at IS NULL AND account.deleting_at IS NULL \
              ORDER BY d.next_attempt_at, d.id LIMIT 1",
         )
         .bind(owner.to_string())
@@ -197,12 +207,16 @@ impl Store {
         result: &AttemptResult,
         now: UnixMillis,
     ) -> Result<()> {
+        let mut tx = self.begin_write().await?;
+        // First, because it locks the webhook before its deliveries, as its deletion does.
+        let is_set_gone = result.then == AfterAttempt::Gone && set_gone(&mut tx, delivery, now).await?;
         let (delivered_at, next_attempt_at) = match result.then {
             AfterAttempt::Delivered => (Some(now.0), None),
             AfterAttempt::RetryAt(at) => (None, Some(at.0)),
-            AfterAttempt::GiveUp | AfterAttempt::EndWebhook => (None, None),
+            // Another address was saved meanwhile, and gets it now. A test was meant for the one that has answered.
+            AfterAttempt::Gone if !is_set_gone => (None, delivery.import.map(|_| now.0)),
+            AfterAttempt::GiveUp | AfterAttempt::Gone => (None, None),
         };
-        let mut tx = self.begin_write().await?;
         sqlx::query(
             "UPDATE webhook_delivery SET delivered_at = $3, next_attempt_at = $4, status = $5, answer = $6 \
              WHERE id = $1 AND attempts = $2",
@@ -215,30 +229,21 @@ impl Store {
         .bind(&result.answer)
         .execute(&mut *tx)
         .await?;
-        if result.then == AfterAttempt::EndWebhook {
-            // Only while it has the address that has answered.
-            let ended = sqlx::query(
-                "UPDATE webhook SET ended_at = $3 WHERE id = $1 AND address = $2 AND ended_at IS NULL",
-            )
-            .bind(delivery.webhook.to_string())
-            .bind(&delivery.address)
-            .bind(now.0)
-            .execute(&mut *tx)
-            .await?;
-            if ended.rows_affected() > 0 {
-                sqlx::query("UPDATE webhook_delivery SET next_attempt_at = NULL WHERE webhook_id = $1")
-                    .bind(delivery.webhook.to_string())
-                    .execute(&mut *tx)
-                    .await?;
-            }
-        }
         Ok(tx.commit().await?)
     }
 
-    /// Has a delivery of `owner` sent again now, with the same id and body. Its webhook is on again if it had ended.
-    /// Returns false if there is no such delivery.
+    /// Has a delivery of `owner` sent again now, with the same id and body, even if the receiver was gone. Returns false
+    /// if there is no such delivery.
     pub async fn send_delivery_again(&self, owner: UserId, id: DeliveryId, now: UnixMillis) -> Result<bool> {
         let mut tx = self.begin_write().await?;
+        sqlx::query(
+            "UPDATE webhook SET gone_at = NULL \
+             WHERE id = (SELECT webhook_id FROM webhook_delivery WHERE id = $1 AND account_id = $2)",
+        )
+        .bind(id.to_string())
+        .bind(owner.to_string())
+        .execute(&mut *tx)
+        .await?;
         let again = sqlx::query(
             "UPDATE webhook_delivery SET attempts = 0, next_attempt_at = $3, delivered_at = NULL \
              WHERE id = $1 AND account_id = $2",
@@ -248,40 +253,36 @@ impl Store {
         .bind(now.0)
         .execute(&mut *tx)
         .await?;
-        if again.rows_affected() == 0 {
-            return Ok(false);
-        }
-        sqlx::query(
-            "UPDATE webhook SET ended_at = NULL \
-             WHERE id = (SELECT webhook_id FROM webhook_delivery WHERE id = $1)",
-        )
-        .bind(id.to_string())
-        .execute(&mut *tx)
-        .await?;
         tx.commit().await?;
-        Ok(true)
+        Ok(again.rows_affected() > 0)
     }
 
-    /// Has a test sent to the webhook of the account itself, in place of an earlier test. Returns false if it has none.
+    /// Has a test sent to the webhook of the account itself, in place of an earlier test. Returns false, and changes
+    /// nothing, if it has none or its receiver is gone.
     pub async fn send_test(&self, owner: UserId, body: &str, now: UnixMillis) -> Result<bool> {
+        let id = DeliveryId::generate();
         let mut tx = self.begin_write().await?;
-        sqlx::query("DELETE FROM webhook_delivery WHERE account_id = $1 AND import_id IS NULL")
-            .bind(owner.to_string())
-            .execute(&mut *tx)
-            .await?;
         let made = sqlx::query(
             "INSERT INTO webhook_delivery (id, webhook_id, account_id, made_at, next_attempt_at, body) \
              SELECT $1, webhook.id, webhook.account_id, $3, $3, $4 \
-             FROM webhook WHERE account_id = $2 AND token_id IS NULL",
+             FROM webhook WHERE account_id = $2 AND token_id IS NULL AND gone_at IS NULL",
         )
-        .bind(DeliveryId::generate().to_string())
+        .bind(id.to_string())
         .bind(owner.to_string())
         .bind(now.0)
         .bind(body)
         .execute(&mut *tx)
         .await?;
+        if made.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query("DELETE FROM webhook_delivery WHERE account_id = $1 AND import_id IS NULL AND id <> $2")
+            .bind(owner.to_string())
+            .bind(id.to_string())
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
-        Ok(made.rows_affected() > 0)
+        Ok(true)
     }
 
     /// The last deliveries of `owner`, newest first.
@@ -300,13 +301,30 @@ impl Store {
         rows.iter().map(read_delivery).collect()
     }
 
-    /// Deletes the deliveries that were made before `time` and are not to be sent any more. Returns how many.
+    /// Deletes the deliveries that were made before `time`, also those that still wait: their import cannot be
+    /// described, or their account cannot be used. Returns how many.
     pub async fn prune_deliveries(&self, time: UnixMillis) -> Result<u64> {
-        let prune =
-            sqlx::query("DELETE FROM webhook_delivery WHERE made_at < $1 AND next_attempt_at IS NULL")
-                .bind(time.0);
+        let prune = sqlx::query("DELETE FROM webhook_delivery WHERE made_at < $1").bind(time.0);
         Ok(self.pool.write(prune).await?.rows_affected())
     }
+}
+
+/// Stops all that is sent to a webhook, if it still has the address that has answered. Returns false if it has another.
+async fn set_gone(tx: &mut Tx, delivery: &DueDelivery, now: UnixMillis) -> Result<bool> {
+    let gone = sqlx::query("UPDATE webhook SET gone_at = $3 WHERE id = $1 AND address = $2")
+        .bind(delivery.webhook.to_string())
+        .bind(&delivery.address)
+        .bind(now.0)
+        .execute(&mut **tx)
+        .await?;
+    if gone.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query("UPDATE webhook_delivery SET next_attempt_at = NULL WHERE webhook_id = $1")
+        .bind(delivery.webhook.to_string())
+        .execute(&mut **tx)
+        .await?;
+    Ok(true)
 }
 
 fn read_delivery(row: &AnyRow) -> Result<DeliveryRow> {

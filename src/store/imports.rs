@@ -9,7 +9,7 @@ use super::{
     choices::{read_choices, stored_choices},
     corrupt_import,
     import_state::settle,
-    mail::tell_of_end,
+    mail::queue_ended_mail,
     outbox::remove_from_outbox,
     placeholders,
 };
@@ -231,7 +231,7 @@ impl Store {
         .await?;
         settle(&mut tx, id).await?;
         if finished.rows_affected() > 0 && !was_over {
-            tell_of_end(&mut tx, id, now).await?;
+            queue_ended_mail(&mut tx, id, now).await?;
         }
         tx.commit().await?;
         Ok(finished.rows_affected() > 0)

@@ -37,8 +37,8 @@ pub enum EndedMail {
     All,
 }
 
-/// An e-mail to be queued.
-#[derive(Clone, Debug)]
+/// An e-mail to be queued. Without Debug, because it has an address.
+#[derive(Clone)]
 pub struct NewMail {
     pub kind: MailKind,
     /// Goes to the address of this account.
@@ -50,8 +50,8 @@ pub struct NewMail {
     pub expires_at: UnixMillis,
 }
 
-/// An e-mail that waits to be sent.
-#[derive(Clone, Debug)]
+/// An e-mail that waits to be sent. Without Debug, because it has an address.
+#[derive(Clone)]
 pub struct MailRow {
     pub id: MailId,
     pub kind: MailKind,
@@ -64,6 +64,8 @@ pub struct MailRow {
     pub ended_imports: u64,
     /// How many sends were started.
     pub attempts: u32,
+    /// How often a server has refused it for good.
+    pub refusals: u32,
     pub expires_at: UnixMillis,
 }
 
@@ -154,17 +156,30 @@ impl Store {
         Ok(self.pool.write(insert).await?.rows_affected() > 0)
     }
 
-    /// The e-mail to send next, if one is due at `now`. Those that people wait for come first.
-    pub async fn next_mail(&self, now: UnixMillis) -> Result<Option<MailRow>> {
-        let row = sqlx::query(
-            "SELECT id, kind, account_id, address, token, import_id, ended_imports, attempts, expires_at \
-             FROM mail WHERE sent_at IS NULL AND next_attempt_at <= $1 \
-             ORDER BY CASE WHEN kind IN ('ended', 'more-ended') THEN 1 ELSE 0 END, next_attempt_at, id LIMIT 1",
-        )
-        .bind(now.0)
-        .fetch_optional(&self.pool)
-        .await?;
-        row.as_ref().map(read_mail).transpose()
+    /// The e-mail to send next, if one is due at `now`. One that waits beyond `latest` was queued before the clock was
+    /// set back, and is due too. Those that people wait for come first. Rows that this version cannot read are deleted.
+    pub async fn next_mail(&self, now: UnixMillis, latest: UnixMillis) -> Result<Option<MailRow>> {
+        loop {
+            let row = sqlx::query(
+                "SELECT id, kind, account_id, address, token, import_id, ended_imports, attempts, refusals, \
+                     expires_at \
+                 FROM mail WHERE sent_at IS NULL AND (next_attempt_at <= $1 OR next_attempt_at > $2) \
+                 ORDER BY CASE WHEN kind IN ('ended', 'more-ended') THEN 1 ELSE 0 END, next_attempt_at, id \
+                 LIMIT 1",
+            )
+            .bind(now.0)
+            .bind(latest.0)
+            .fetch_optional(&self.pool)
+            .await?;
+            let Some(row) = row else { return Ok(None) };
+            let id: String = row.try_get("id")?;
+            let error = match read_mail(&row) {
+                Ok(mail) => return Ok(Some(mail)),
+                Err(error) => error,
+            };
+            tracing::error!(mail = %id, %error, "an e-mail that this version cannot read is dropped");
+            self.pool.write(sqlx::query("DELETE FROM mail WHERE id = $1").bind(id)).await?;
+        }
     }
 
     /// When the next e-mail is due.
@@ -176,23 +191,45 @@ impl Store {
         Ok(at.map(UnixMillis))
     }
 
-    /// Makes the e-mails due whose last attempt has failed: after a start, the server may be another one.
+    /// Makes all e-mails due: after a start, the server may be another one, and the clock may have been set back. A sum
+    /// of ended imports that was not tried yet keeps its time.
     pub async fn retry_mail(&self, now: UnixMillis) -> Result<()> {
-        let retry =
-            sqlx::query("UPDATE mail SET next_attempt_at = $1 WHERE sent_at IS NULL AND attempts > 0")
-                .bind(now.0);
+        let retry = sqlx::query(
+            "UPDATE mail SET next_attempt_at = $1 \
+             WHERE sent_at IS NULL AND next_attempt_at > $1 AND (attempts > 0 OR kind <> 'more-ended')",
+        )
+        .bind(now.0);
         self.pool.write(retry).await?;
         Ok(())
     }
 
-    /// Records that a send starts, and when the next one may. Returns false if the e-mail is gone.
-    pub async fn begin_mail(&self, id: MailId, next_attempt_at: UnixMillis) -> Result<bool> {
+    /// Records that a send starts, and when the next one may. Returns false if the e-mail is gone, or its import has
+    /// ended again since `mail` was read.
+    pub async fn begin_mail(&self, mail: &MailRow, next_attempt_at: UnixMillis) -> Result<bool> {
         let begin = sqlx::query(
-            "UPDATE mail SET attempts = attempts + 1, next_attempt_at = $2 WHERE id = $1 AND sent_at IS NULL",
+            "UPDATE mail SET attempts = attempts + 1, next_attempt_at = $2 \
+             WHERE id = $1 AND sent_at IS NULL AND expires_at = $3",
         )
-        .bind(id.to_string())
-        .bind(next_attempt_at.0);
+        .bind(mail.id.to_string())
+        .bind(next_attempt_at.0)
+        .bind(mail.expires_at.0);
         Ok(self.pool.write(begin).await?.rows_affected() > 0)
+    }
+
+    /// Sets the time of the next attempt. Returns false if the e-mail is gone.
+    pub async fn postpone_mail(&self, id: MailId, next_attempt_at: UnixMillis) -> Result<bool> {
+        let postpone = sqlx::query("UPDATE mail SET next_attempt_at = $2 WHERE id = $1 AND sent_at IS NULL")
+            .bind(id.to_string())
+            .bind(next_attempt_at.0);
+        Ok(self.pool.write(postpone).await?.rows_affected() > 0)
+    }
+
+    /// Records that the server has refused an e-mail for good.
+    pub async fn mail_was_refused(&self, id: MailId) -> Result<()> {
+        let refused =
+            sqlx::query("UPDATE mail SET refusals = refusals + 1 WHERE id = $1").bind(id.to_string());
+        self.pool.write(refused).await?;
+        Ok(())
     }
 
     /// Removes an e-mail that was sent, or never will be.
@@ -307,16 +344,29 @@ impl Store {
 }
 
 /// Queues the e-mail about an import that has ended, in the transaction that records the end, if its owner wants one.
-/// One that still waits tells this end too.
-pub(super) async fn tell_of_end(tx: &mut Tx, import: ImportId, now: UnixMillis) -> Result<()> {
+/// An e-mail about an earlier end tells this one too if its sending has not begun: if the sender has just read that
+/// row, the new expiry makes it read the row again ([`Store::begin_mail`]). If the sending has begun, it may tell only
+/// the earlier end, so another e-mail is queued.
+pub(super) async fn queue_ended_mail(tx: &mut Tx, import: ImportId, now: UnixMillis) -> Result<()> {
+    let waiting = sqlx::query(
+        "UPDATE mail SET expires_at = $2, next_attempt_at = $3 \
+         WHERE import_id = $1 AND attempts = 0 AND sent_at IS NULL",
+    )
+    .bind(import.to_string())
+    .bind(now.plus(ENDED_LIFETIME).0)
+    .bind(now.0)
+    .execute(&mut **tx)
+    .await?;
+    if waiting.rows_affected() > 0 {
+        return Ok(());
+    }
     sqlx::query(
         "INSERT INTO mail (id, kind, account_id, import_id, created_at, expires_at, next_attempt_at) \
          SELECT $1, 'ended', account.id, import.id, $3, $4, $3 \
          FROM import JOIN account ON account.id = import.account_id \
          WHERE import.id = $2 AND account.disabled_at IS NULL AND account.deleting_at IS NULL \
          AND (account.ended_mail = 'all' OR account.ended_mail = 'failures' \
-             AND (import.failed_rows > 0 OR import.state IN ('Failed', 'Lost', 'NoFunction'))) \
-         AND NOT EXISTS (SELECT 1 FROM mail WHERE mail.import_id = import.id AND mail.sent_at IS NULL)",
+             AND (import.failed_rows > 0 OR import.state IN ('Failed', 'Lost', 'NoFunction')))",
     )
     .bind(MailId::generate().to_string())
     .bind(import.to_string())
@@ -339,6 +389,7 @@ fn read_mail(row: &AnyRow) -> Result<MailRow> {
         ended_imports: u64::try_from(row.try_get::<Option<i64>, _>("ended_imports")?.unwrap_or(0))
             .unwrap_or(0),
         attempts: u32::try_from(row.try_get::<i64, _>("attempts")?).unwrap_or(u32::MAX),
+        refusals: u32::try_from(row.try_get::<i64, _>("refusals")?).unwrap_or(0),
         expires_at: UnixMillis(row.try_get("expires_at")?),
     })
 }

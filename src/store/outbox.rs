@@ -2,7 +2,7 @@
 
 use sqlx::Row;
 
-use super::{Result, Store, Tx, corrupt_import, import_state::settle, mail::tell_of_end};
+use super::{Result, Store, Tx, corrupt_import, import_state::settle, mail::queue_ended_mail};
 use crate::base::{
     ids::{EventId, ImportId, UserId},
     time::UnixMillis,
@@ -138,7 +138,7 @@ impl Store {
         .await?;
         settle(&mut tx, import).await?;
         if refused.rows_affected() > 0 {
-            tell_of_end(&mut tx, import, now).await?;
+            queue_ended_mail(&mut tx, import, now).await?;
         }
         remove_from_outbox(&mut tx, import).await?;
         Ok(tx.commit().await?)

@@ -14,11 +14,11 @@ use crate::base::{
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebhookRow {
     pub id: WebhookId,
-    /// The token whose imports it is for, and its name; None: for all imports that no other webhook is for.
+    /// The token whose imports it is for, and its name. None: it is for all imports without a webhook of their token.
     pub token: Option<(TokenId, String)>,
     pub address: String,
-    /// Since when its receiver wants no more.
-    pub ended_at: Option<UnixMillis>,
+    /// Since when nothing is sent, because its receiver answered 410 (gone).
+    pub gone_at: Option<UnixMillis>,
 }
 
 /// Without the address, whose query may be a secret.
@@ -68,7 +68,7 @@ impl Store {
     /// The webhooks of `owner`: its own first, then those of its tokens.
     pub async fn webhooks(&self, owner: UserId) -> Result<Vec<WebhookRow>> {
         let rows = sqlx::query(
-            "SELECT webhook.id, webhook.token_id, api_token.name, webhook.address, webhook.ended_at \
+            "SELECT webhook.id, webhook.token_id, api_token.name, webhook.address, webhook.gone_at \
              FROM webhook LEFT JOIN api_token ON api_token.id = webhook.token_id \
              WHERE webhook.account_id = $1 \
              ORDER BY CASE WHEN webhook.token_id IS NULL THEN 0 ELSE 1 END, webhook.id DESC",
@@ -90,7 +90,7 @@ impl Store {
                 id: row.try_get::<String, _>("id")?.parse().map_err(corrupt)?,
                 token,
                 address: row.try_get("address")?,
-                ended_at: row.try_get::<Option<i64>, _>("ended_at")?.map(UnixMillis),
+                gone_at: row.try_get::<Option<i64>, _>("gone_at")?.map(UnixMillis),
             });
         }
         Ok(webhooks)
@@ -107,7 +107,7 @@ impl Store {
     ) -> Result<bool> {
         let mut tx = self.begin_write_locked(&owner.to_string()).await?;
         let changed = sqlx::query(
-            "UPDATE webhook SET address = $2, ended_at = NULL WHERE account_id = $1 AND token_id IS NULL",
+            "UPDATE webhook SET address = $2, gone_at = NULL WHERE account_id = $1 AND token_id IS NULL",
         )
         .bind(owner.to_string())
         .bind(address)

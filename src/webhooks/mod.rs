@@ -38,7 +38,7 @@ pub const SHOWN: u32 = 20;
 /// How long a delivery is kept after it was made.
 pub const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How long a secret signs beside its successor.
+/// How long an earlier secret signs, too, after a change.
 pub const BESIDE_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The JSON of an import as the API writes it; None if it has not ended or was deleted.
@@ -119,7 +119,7 @@ impl Webhooks {
         Ok(is_first.then_some(secret))
     }
 
-    /// Ends the account's own webhook: what is not delivered yet never is. Returns false if there is none.
+    /// Deletes the account's own webhook: what is not delivered yet never is. Returns false if there is none.
     pub async fn end(&self, owner: UserId) -> store::Result<bool> {
         self.store.delete_webhook(owner).await
     }
@@ -147,7 +147,7 @@ impl Webhooks {
         Ok(is_there)
     }
 
-    /// Sends a test to the account's own webhook, once. Returns false if it has none.
+    /// Sends a test to the account's own webhook, once. Returns false if it has none or its receiver is gone.
     pub async fn send_test(&self, owner: UserId) -> anyhow::Result<bool> {
         let now = UnixMillis::now();
         let is_made = self.store.send_test(owner, &body("webhook.test", now, "{}")?, now).await?;

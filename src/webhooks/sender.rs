@@ -29,8 +29,11 @@ const SENDS_AT_ONCE: usize = 8;
 /// How often deliveries are searched for although nothing was said about one.
 const SEARCH_EVERY: Duration = Duration::from_secs(60);
 
-/// The pause after a database failure, and before an import is described again that could not be.
+/// The pause after a database failure.
 const DATABASE_PAUSE: Duration = Duration::from_secs(5);
+
+/// The pause before a delivery is looked at again whose import could not be described.
+const DESCRIBE_PAUSE: Duration = Duration::from_secs(60);
 
 /// A row with a later time was written before the clock was set back, and counts as due.
 const LONGEST_WAIT: Duration = Duration::from_secs(12 * 60 * 60);
@@ -43,7 +46,7 @@ const GONE: u16 = 410;
 pub enum Attempt {
     /// It was posted, with this result.
     Made(DeliveryId, AttemptResult),
-    /// Its import goes on or was deleted.
+    /// Its import goes on, was deleted or cannot be described now.
     Withdrawn,
 }
 
@@ -123,7 +126,7 @@ impl Webhooks {
     async fn send_next(&self, owner: UserId, now: UnixMillis) -> store::Result<Attempt> {
         let Some(delivery) = self.store.next_delivery(owner).await? else { return Ok(Attempt::Withdrawn) };
         let Some(sent) = self.body_of(&delivery).await else {
-            self.store.postpone_delivery(&delivery, now.plus(DATABASE_PAUSE)).await?;
+            self.store.postpone_delivery(&delivery, now.plus(DESCRIBE_PAUSE)).await?;
             return Ok(Attempt::Withdrawn);
         };
         // Recorded before the first byte is sent: from here on it may have arrived. After a kill the next attempt is
@@ -142,7 +145,7 @@ impl Webhooks {
         Ok(Attempt::Made(delivery.id, result))
     }
 
-    /// The bytes that every attempt sends. None if the import has not ended any more, or cannot be described now.
+    /// The bytes that every attempt sends. None if the import goes on again, was deleted or cannot be described now.
     async fn body_of(&self, delivery: &DueDelivery) -> Option<String> {
         if let Some(body) = &delivery.body {
             return Some(body.clone());
@@ -199,7 +202,7 @@ fn result(
             answer: excerpt,
             then: match status {
                 200..=299 => AfterAttempt::Delivered,
-                GONE => AfterAttempt::EndWebhook,
+                GONE => AfterAttempt::Gone,
                 _ => retry(retry_after),
             },
         },

@@ -3,7 +3,7 @@
 /** The choice, which this browser remembers. */
 const noticesKey = "runboard-notices";
 /** The states in which an import has ended. */
-const endStates = new Set(["Completed", "Failed", "Cancelled", "Skipped", "Lost"]);
+const endStates = new Set(["Completed", "Failed", "Cancelled", "Skipped", "Lost", "GivenUp"]);
 
 const canNotify = "Notification" in window && isSecureContext;
 
@@ -54,10 +54,16 @@ document.addEventListener("click", async (event) => {
 // Another tab has chosen.
 window.addEventListener("storage", () => offerNotices(document));
 
-/** The imports on the page with their states. */
+/** The imports on the page with their states. Rows of the history are left out, because they do not change. */
 function importStates() {
-  const imports = document.querySelectorAll("[data-import-id][data-state]");
-  return new Map([...imports].map((one) => [one.dataset.importId, one.dataset.state]));
+  const imports = document.querySelectorAll("[data-import-id][data-state]:not(tr)");
+  return new Map([...imports].map((one) => [one.dataset.importId, stateOf(one)]));
+}
+
+/** The state of an import that a panel or card shows. A day after no function took its event, nothing polls for it. */
+function stateOf(part) {
+  const { state } = part.dataset;
+  return state === "NoFunction" && !part.closest("[hx-trigger]") ? "GivenUp" : state;
 }
 
 /** Tells the imports that have ended since they had the states `before`. */

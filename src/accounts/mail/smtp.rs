@@ -54,7 +54,10 @@ pub enum SmtpSetupError {
 pub(super) enum Unsent {
     /// Another attempt may succeed.
     ForNow(String),
-    /// The server refuses this recipient or this message.
+    /// The server says that it will never take it. The answer may be to the recipient, or to the sender or the
+    /// connection, which an operator can correct: the library does not tell which.
+    Refused(String),
+    /// No server would take it.
     ForGood(String),
 }
 
@@ -112,7 +115,7 @@ impl Smtp {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => {
                 let why = reason(&error, to);
-                Err(if is_for_good(&error, to) { Unsent::ForGood(why) } else { Unsent::ForNow(why) })
+                Err(if is_refusal(&error, to) { Unsent::Refused(why) } else { Unsent::ForNow(why) })
             }
             Err(_) => Err(Unsent::ForNow(format!("no answer within {} s", SENDS_WITHIN.as_secs()))),
         }
@@ -134,9 +137,9 @@ impl Smtp {
     }
 }
 
-/// Whether the server refuses this recipient or this message. A refused login (530, 534, 535, 538) or command (500 to
-/// 504) is a matter of the settings, which an operator can correct.
-fn is_for_good(error: &smtp::Error, to: &str) -> bool {
+/// Whether the server may refuse this recipient or this message. A refused login (530, 534, 535, 538) or command (500
+/// to 504) is always a matter of the settings.
+fn is_refusal(error: &smtp::Error, to: &str) -> bool {
     let code = error.status().map(u16::from);
     // Not every server takes an address with other letters than ASCII.
     let is_not_understood = error.is_client() && !in_ascii(to).is_ascii();

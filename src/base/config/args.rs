@@ -228,8 +228,16 @@ const STORE_SETTINGS: [&str; 3] = ["data_dir", "database_url", "database_connect
 /// The commands of the server that use only those.
 const STORE_COMMANDS: [&str; 2] = ["account", "adopt"];
 
-/// The end of a client's command that was not understood. Clap's own 2 would mean that an import was cancelled.
+/// The exit code of a command that was not understood, such as a mistyped one of a client. Clap's own 2 would mean that an
+/// import was cancelled.
 const NOT_UNDERSTOOD: i32 = 3;
+
+/// Prints what is wrong with the command line, or the help that was asked for.
+fn end(error: &clap::Error) -> ! {
+    // Without a terminal or a file to write to, the code says enough.
+    let _ = error.print();
+    process::exit(if error.use_stderr() { NOT_UNDERSTOOD } else { 0 })
+}
 
 impl CommandLine {
     /// Reads the command line of this process. `--help`, `--version` and a malformed command line end the
@@ -243,15 +251,12 @@ impl CommandLine {
         if words.get(1).and_then(|word| word.to_str()).is_some_and(ClientCommand::has_subcommand) {
             return match ClientLine::try_parse_from(words) {
                 Ok(line) => Self::Client(Box::new(line.command)),
-                Err(error) => {
-                    // Without a terminal or a file to write to, the code says enough.
-                    let _ = error.print();
-                    process::exit(if error.use_stderr() { NOT_UNDERSTOOD } else { 0 })
-                }
+                Err(error) => end(&error),
             };
         }
-        let args = Args::from_arg_matches(&with_short_help(Args::command()).get_matches_from(words));
-        let args = args.unwrap_or_else(|error| error.exit());
+        let matches = with_short_help(Args::command()).try_get_matches_from(words);
+        let args = matches.and_then(|matches| Args::from_arg_matches(&matches));
+        let args = args.unwrap_or_else(|error| end(&error));
         match args.command.clone() {
             Some(AnyCommand::Client(command)) => Self::Client(command),
             Some(AnyCommand::Server(command)) => Self::Server(Box::new(args), command),

@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use reqwest::StatusCode;
 
 use super::MOST_REDIRECTS;
-use crate::files::{BinaryKind, UnpackError, connect::NoPlace, guard::AddressRefusal};
+use crate::files::{BinaryKind, UnpackError, connect::TargetError, guard::AddressRefusal};
 
 /// Why a file could not be fetched. The text is part of a sentence for people, and says only what the owner
 /// of the import may know about the address.
@@ -101,13 +101,13 @@ impl FetchError {
     }
 }
 
-impl From<NoPlace> for FetchError {
-    fn from(error: NoPlace) -> Self {
+impl From<TargetError> for FetchError {
+    fn from(error: TargetError) -> Self {
         match error {
-            NoPlace::Refused(refusal) => Self::Refused(refusal),
-            NoPlace::NameNotFound(name) => Self::NameNotFound(name),
+            TargetError::Refused(refusal) => Self::Refused(refusal),
+            TargetError::NameNotFound(name) => Self::NameNotFound(name),
             // The address of an import has one.
-            NoPlace::NoHost => Self::RedirectToNowhere,
+            TargetError::NoHost => Self::RedirectToNowhere,
         }
     }
 }

@@ -137,14 +137,17 @@ async fn deleting_asks_on_a_terminal() {
 }
 
 #[tokio::test]
-async fn deleting_asks_nobody_where_nobody_is_or_with_yes() {
+async fn deleting_asks_nobody_with_yes_which_it_needs_without_a_terminal() {
     let desk = Desk::new().await;
     let (first, second) = (desk.imported("a.csv", ORDERS).await, desk.imported("b.csv", ORDERS).await);
-    assert_eq!(desk.run(&["delete", &first]).await.quiet(), (0, "a.csv was deleted.\n"));
+    let done = desk.run(&["delete", &first]).await;
+    let sentence = "Nothing was deleted. Without a terminal to ask at, say --yes.\n";
+    assert_eq!((done.code, done.err.as_str()), (Some(3), sentence), "{done:?}");
+    assert_eq!(desk.run(&["delete", "--yes", &first]).await.quiet(), (0, "a.csv was deleted.\n"));
     let program = OnTerminal::start(&desk.command(&["delete", "--yes", &second]));
     let end = program.end().await;
     assert_eq!((end.code, end.out.as_str()), (Some(0), "b.csv was deleted.\n"), "{end:?}");
-    let done = desk.run(&["delete", &first]).await;
+    let done = desk.run(&["delete", "--yes", &first]).await;
     assert_eq!((done.code, done.err.lines().count()), (Some(3), 1), "{done:?}");
     desk.stop().await;
 }

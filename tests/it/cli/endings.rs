@@ -104,6 +104,8 @@ async fn three_also_means_that_the_command_line_was_not_understood() {
         &["imports", "--url", "example.org"],
         &["show", "../imports"],
         &["completions", "tcsh"],
+        &["improt", "a.csv"],
+        &["--no-such-flag", "import", "a.csv"],
     ] {
         let done = ended(client(folder.path(), words)).await;
         assert_eq!((done.code, done.out.as_str()), (Some(3), ""), "{words:?}: {done:?}");

@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde_json::json;
+use tokio::{io::AsyncReadExt, net::TcpListener};
 
 use super::{Desk, Ended, ORDERS, ORDERS_OUTPUT, client, ended};
 use crate::support::{
@@ -79,20 +80,30 @@ async fn a_refusal_is_final() {
 #[tokio::test]
 async fn a_pipe_cannot_be_sent_again_which_is_said() {
     let desk = Desk::new().await;
-    let proxy = Proxy::start(&desk.app.origin.parse().unwrap()).await;
-    proxy.behave(|_| Behaviour::Reset);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    // Closes each connection once a part of the file has arrived.
+    let server = tokio::spawn(async move {
+        loop {
+            let (mut connection, mut arrived) = (listener.accept().await.unwrap().0, Vec::new());
+            while !arrived.windows(ORDERS.len()).any(|bytes| bytes == ORDERS.as_bytes()) {
+                assert_ne!(connection.read_buf(&mut arrived).await.unwrap(), 0, "all of it");
+            }
+        }
+    });
     desk.file("orders.csv", ORDERS);
     let mut cat = std::process::Command::new("cat");
     cat.arg(desk.folder.path().join("orders.csv")).stdout(std::process::Stdio::piped());
     let mut cat = cat.spawn().unwrap();
     let mut command = desk.command(&["import", "-"]);
-    command.env("RUNBOARD_URL", proxy.origin.as_str()).stdin(cat.stdout.take().unwrap());
+    command.env("RUNBOARD_URL", origin).stdin(cat.stdout.take().unwrap());
     let done = ended(command).await;
     cat.wait().unwrap();
     assert_eq!(done.code, Some(3), "{done:?}");
     let sentence = " What comes from a pipe cannot be sent again; a file can.";
     assert!(done.err.contains(sentence) && done.err.lines().count() == 1, "{done:?}");
     assert!(desk.imports().await.is_empty());
+    server.abort();
     desk.stop().await;
 }
 

@@ -104,7 +104,8 @@ async fn send(url: impl Fn(u16) -> String, tls: &str, trusts: bool) -> (usize, b
         log_has("sent an e-mail") || log_has("could not be sent yet")
     })
     .await;
-    let taken = smtp.taken();
+    // The thread that reads the server's output may be a little later than the log.
+    let taken = if log_has("sent an e-mail") { smtp.wait_for(1).await } else { smtp.taken() };
     let log = fs::read_to_string(&log).unwrap();
     let first = taken.first();
     (taken.len(), first.is_some_and(|mail| mail.encrypted), first.and_then(|mail| mail.user.clone()), log)

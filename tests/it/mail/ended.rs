@@ -40,7 +40,7 @@ async fn a_user_is_told_of_no_end_of_failures_or_of_all_and_of_each_once() {
     }
     until_number(&app.data, UNFINISHED, 0).await;
     until_nothing_waits(&app.data).await;
-    let taken = server.taken();
+    let taken = server.wait_for(5).await;
     let subjects = |email: &str| {
         let mut subjects: Vec<&str> =
             taken.iter().filter(|mail| mail.to == [email]).map(|mail| mail.header("Subject")).collect();

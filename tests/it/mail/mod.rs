@@ -110,7 +110,10 @@ async fn without_a_server_no_page_offers_an_e_mail() {
     let over = visitor.get("/reset?token=nothing").await.text().await.unwrap();
     assert!(over.contains("Ask for a new one") && !over.contains("/forgot"), "{over}");
     let account = text(&admin, "/account").await;
-    assert!(!account.contains("/account/mail") && !account.contains("when an import ends"), "{account}");
+    assert!(
+        !account.contains("/account/mail") && !account.contains("E-mail when an import ends"),
+        "{account}"
+    );
     let page = text(&admin, "/admin").await;
     assert!(!page.contains("name=\"email\"") && !page.contains("/admin/mail"), "{page}");
     for (path, field) in [

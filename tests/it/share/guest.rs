@@ -196,15 +196,18 @@ async fn the_address_of_a_file_and_why_it_failed_are_for_the_owner() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_csv_is_called_so() {
+async fn a_file_that_is_no_csv_is_called_so_if_rows_are_shown() {
     let app = spawn_app().await;
     let owner = app.signed_in().await;
     let import = owner.upload("orders.csv", "{\"a\": 1}").await;
     owner.wait_for_state(&import, "Failed").await;
-    let link = share(&owner, &import, &WEEK).await;
-    let page = text(&app.visitor(), &link).await;
-    assert!(page.contains("not a CSV"), "{page}");
-    is_for_guests(&page);
+    for (fields, is_said) in [(&WEEK_WITH_ROWS[..], true), (&WEEK, false)] {
+        let link = share(&owner, &import, fields).await;
+        let page = text(&app.visitor(), &link).await;
+        // What is said of a file can quote it.
+        assert_eq!(page.contains("not a CSV"), is_said, "{page}");
+        is_for_guests(&page);
+    }
     app.stop().await;
 }
 
@@ -243,7 +246,7 @@ async fn the_output_of_anothers_function_is_for_the_owner() {
 }
 
 #[tokio::test]
-async fn whoever_is_signed_in_sees_what_a_stranger_sees() {
+async fn a_signed_in_guest_sees_what_a_stranger_sees() {
     let app = spawn_app().await;
     let owner = app.signed_in().await;
     let import = completed(&owner, "orders.csv").await;

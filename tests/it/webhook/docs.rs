@@ -1,7 +1,7 @@
 //! The receiver in docs/webhook.md, run as it stands there.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     net::TcpStream,
     process::{Command, Stdio},
     sync::{Arc, Mutex},
@@ -38,7 +38,14 @@ async fn the_receiver_of_the_document_takes_what_is_genuine_and_nothing_else() {
     std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| log.lock().unwrap().push(line)));
     until("the receiver", || TcpStream::connect(address).is_ok()).await;
 
-    let forged = reqwest::Client::new()
+    // A sender that hangs up in the middle, and one that sends too much.
+    let mut broken_off = TcpStream::connect(address).unwrap();
+    broken_off.write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf").unwrap();
+    drop(broken_off);
+    let http = reqwest::Client::new();
+    let too_long = http.post(&url).body("x".repeat((1 << 20) + 1)).send().await.unwrap();
+    assert_eq!(too_long.status().as_u16(), 413);
+    let forged = http
         .post(&url)
         .header("webhook-id", "msg_1")
         .header("webhook-timestamp", (runboard::base::time::UnixMillis::wall().0 / 1_000).to_string())
@@ -52,6 +59,7 @@ async fn the_receiver_of_the_document_takes_what_is_genuine_and_nothing_else() {
     assert!(line.starts_with("orders.csv: Completed. 1 row processed, 1 failed"), "{line}");
     let shown = async || super::text(&mira, "/account/webhook").await.contains("status 204");
     super::retries::eventually("the delivery", shown).await;
+    assert!(node.try_wait().unwrap().is_none(), "it still runs");
     node.kill().unwrap();
     node.wait().unwrap();
     app.stop().await;

@@ -2,7 +2,6 @@
 
 mod deliveries;
 mod docs;
-
 mod page;
 mod receiver;
 mod retries;

@@ -94,3 +94,24 @@ async fn a_test_is_sent_once_and_says_what_was_answered() {
     assert!(is_shown("Not delivered, given up").await, "a test is not repeated");
     app.stop().await;
 }
+
+#[tokio::test]
+async fn no_test_is_sent_to_a_receiver_that_is_gone() {
+    let receiver = Receiver::start(|_| Reply::Status("410 Gone", "", "")).await;
+    let app = app_allowing(&[&receiver]).await;
+    let mira = app.signed_in().await;
+    save(&mira, &receiver.url()).await;
+    let test = async || mira.post_form("/account/webhook/test", &[]).await.status();
+    assert_eq!(test().await, StatusCode::SEE_OTHER);
+    let is_shown = async |words: &str| text(&mira, "/account/webhook").await.contains(words);
+    eventually("that it is gone", async || is_shown("The receiver answered 410 (gone) at").await).await;
+    assert!(!is_shown("Send a test").await);
+    let listed = attributes(&text(&mira, "/account/webhook").await, "action").len();
+    // As from a page that was opened before.
+    assert_eq!(test().await, StatusCode::SEE_OTHER);
+    let still = attributes(&text(&mira, "/account/webhook").await, "action").len();
+    assert_eq!((receiver.received().len(), still), (1, listed), "the first test is still listed");
+    save(&mira, &receiver.url()).await;
+    assert!(is_shown("Send a test").await);
+    app.stop().await;
+}

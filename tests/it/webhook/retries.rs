@@ -218,19 +218,70 @@ async fn a_receiver_says_when_to_come_again_and_that_it_is_gone() {
         }
         // Another delivery ends with the webhook.
         steps.end_import().await;
-        assert_eq!(steps.attempt(now).await.then, AfterAttempt::EndWebhook);
+        assert_eq!(steps.attempt(now).await.then, AfterAttempt::Gone);
         assert_eq!(steps.idle(now.plus(DAY)).await, None);
         let own = async || steps.webhooks.settings(steps.owner).await.unwrap().own.unwrap();
-        assert!(own().await.ended_at.is_some());
+        assert!(own().await.gone_at.is_some());
         // What ends now is not told.
         steps.end_import().await;
         assert_eq!(steps.idle(UnixMillis::now().plus(DAY)).await, None);
         // Saved again, it is on.
         let address = steps.webhooks.address(&receiver.url()).await.unwrap();
         assert_eq!(steps.webhooks.save(steps.owner, &address).await.unwrap(), None, "with the same secret");
-        assert_eq!(own().await.ended_at, None);
+        assert_eq!(own().await.gone_at, None);
         steps.end_import().await;
         assert_eq!(steps.attempt(UnixMillis::now()).await.then, AfterAttempt::Delivered);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_gone_receiver_has_refused_goes_to_the_address_that_was_saved_meanwhile() {
+    on_each_database(async |url| {
+        let receiver = Receiver::that_takes_all().await;
+        let steps = Steps::new(url, &receiver).await;
+        let own = async || steps.webhooks.settings(steps.owner).await.unwrap().own.unwrap();
+        let other: Address = "https://example.org/".parse().unwrap();
+        steps.webhooks.save(steps.owner, &other).await.unwrap();
+        steps.end_import().await;
+        let now = UnixMillis::now();
+        let delivery = steps.store.next_delivery(steps.owner).await.unwrap().unwrap();
+        assert!(steps.store.begin_attempt(&delivery, "{}", now, now.plus(MINUTE)).await.unwrap());
+        let address = steps.webhooks.address(&receiver.url()).await.unwrap();
+        steps.webhooks.save(steps.owner, &address).await.unwrap();
+        let gone = AttemptResult { status: Some(410), answer: String::new(), then: AfterAttempt::Gone };
+        steps.store.end_attempt(&delivery, &gone, now).await.unwrap();
+        assert_eq!(own().await.gone_at, None);
+        assert_eq!(steps.attempt(now).await.then, AfterAttempt::Delivered);
+        assert_eq!(steps.idle(now.plus(DAY)).await, None);
+        assert_eq!(receiver.received().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_is_sent_while_the_account_cannot_be_used() {
+    on_each_database(async |url| {
+        let receiver = Receiver::that_takes_all().await;
+        let steps = Steps::new(url, &receiver).await;
+        let pool = AnyPool::connect(url).await.unwrap();
+        let set = async |column: &str, at: &str| {
+            let change = format!("UPDATE account SET {column} = {at}");
+            sqlx::query(sqlx::AssertSqlSafe(change)).execute(&pool).await.unwrap();
+        };
+        steps.end_import().await;
+        for column in ["disabled_at", "deleting_at"] {
+            set(column, "1").await;
+            assert_eq!(steps.idle(UnixMillis::now()).await, None, "{column}");
+            assert!(steps.store.next_delivery(steps.owner).await.unwrap().is_none(), "{column}");
+            set(column, "NULL").await;
+        }
+        assert_eq!(steps.attempt(UnixMillis::now()).await.then, AfterAttempt::Delivered);
+        // One that waits is not kept for ever.
+        steps.end_import().await;
+        let week = UnixMillis::now().plus(DAY * 7);
+        assert_eq!(steps.webhooks.prune(week.plus(MINUTE)).await.unwrap(), 2);
+        pool.close().await;
     })
     .await;
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{app_allowing, receiver::Receiver, save, secret_in, text};
 use crate::support::{
     program::{Program, problem},
+    spawn_app_on,
     visitor::Visitor,
 };
 
@@ -84,6 +85,31 @@ async fn an_import_is_told_to_the_webhook_of_its_token_or_else_to_that_of_the_ac
     let id = made["id"].as_str().unwrap();
     mira.request(Method::DELETE, &format!("/api/v1/tokens/{id}")).send().await.unwrap();
     assert!(!text(&mira, "/account/webhook").await.contains("Webhooks of tokens"));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_gets_its_token_even_if_the_address_is_not_allowed_any_more() {
+    let receiver = Receiver::that_takes_all().await;
+    let app = app_allowing(&[&receiver]).await;
+    let mira = app.signed_in().await;
+    save(&mira, &receiver.url()).await;
+    let new = json!({ "name": "nightly", "scopes": ["import"], "webhookUrl": receiver.url() });
+    let ask = async |owner: &Visitor, key: &str| {
+        let request = owner.request(Method::POST, "/api/v1/tokens").header("idempotency-key", key);
+        request.json(&new).send().await.unwrap()
+    };
+    let key = "8e03978e-40d5-43dd-bc93-6894a57f9324";
+    let first: Value = ask(&mira, key).await.json().await.unwrap();
+    assert_eq!(first["webhookUrl"], receiver.url());
+
+    let app = spawn_app_on(app.stop().await, |_| {}).await;
+    let mira = mira.at(&app.origin);
+    let again = ask(&mira, key).await;
+    assert_eq!(again.status(), StatusCode::CREATED);
+    assert_eq!(again.json::<Value>().await.unwrap(), first);
+    let other = ask(&mira, "5f0a4c1e-71f9-4f0c-9d0b-2a1f6f3c7e55").await;
+    assert_eq!(other.status(), StatusCode::UNPROCESSABLE_ENTITY);
     app.stop().await;
 }
 

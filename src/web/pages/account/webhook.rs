@@ -32,7 +32,8 @@ use crate::{
     webhooks::{SHOWN, Webhooks},
 };
 
-#[derive(Clone, Debug, Template)]
+/// Without Debug: the query of its address may be a secret.
+#[derive(Clone, Template)]
 #[template(path = "pages/account/webhook.html")]
 pub struct WebhookPage {
     pub frame: Frame,
@@ -42,10 +43,10 @@ pub struct WebhookPage {
     pub address: String,
     /// Whether there is a webhook.
     pub is_set: bool,
-    /// Since when its receiver wants no more.
+    /// When its receiver answered 410 (gone); nothing is sent to it since.
     pub gone: Option<Moment>,
     pub of_tokens: Vec<TokenWebhook>,
-    /// The present secret first. None if there is none yet.
+    /// The present secret. None if there is none yet.
     pub secret: Option<SecretLine>,
     /// Until when the secret before signs too.
     pub beside: Option<Moment>,
@@ -103,7 +104,7 @@ pub enum DeliveryState {
 #[template(path = "pages/account/made_secret.html")]
 pub struct MadeSecretPage {
     pub secret: String,
-    /// Whether an earlier one signs beside it for a while.
+    /// Whether there was an earlier one, which signs, too, for a while.
     pub is_change: bool,
 }
 
@@ -144,7 +145,7 @@ impl TokenWebhook {
         Self {
             host: host(&webhook.address),
             token: webhook.token.map(|(_, name)| name).unwrap_or_default(),
-            gone: webhook.ended_at.map(|at| Moment::new(at, now)),
+            gone: webhook.gone_at.map(|at| Moment::new(at, now)),
         }
     }
 }
@@ -190,7 +191,7 @@ async fn page(
     let beside = secrets.filter_map(|earlier| earlier.ends_at).max();
     let own = settings.own;
     let is_set = own.is_some();
-    let gone = own.as_ref().and_then(|own| own.ended_at).map(|at| Moment::new(at, now));
+    let gone = own.as_ref().and_then(|own| own.gone_at).map(|at| Moment::new(at, now));
     let saved = own.map(|own| own.address).unwrap_or_default();
     let (address, refusal) = match refusal {
         Some((typed, error)) => (typed, Some(Refusal::from(error))),
@@ -284,10 +285,14 @@ pub async fn test(
     webhooks: web::Data<Webhooks>,
     origin: web::Data<PublicOrigin>,
 ) -> Result<HttpResponse, Error> {
-    if !webhooks.send_test(user.user).await.map_err(Error::Internal)? {
-        return Err(Error::NotFound);
+    if webhooks.send_test(user.user).await.map_err(Error::Internal)? {
+        return Ok(done(&request, &origin, AccountChange::TestSent));
     }
-    Ok(done(&request, &origin, AccountChange::TestSent))
+    match webhooks.settings(user.user).await?.own {
+        // The page says since when the receiver is gone.
+        Some(_) => Ok(session::see_other("/account/webhook")),
+        None => Err(Error::NotFound),
+    }
 }
 
 pub async fn send_again(

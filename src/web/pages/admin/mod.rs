@@ -118,12 +118,12 @@ impl InvitationLine {
     }
 }
 
-/// A link that is shown only now.
-#[derive(Clone, Debug, Template)]
+/// A link that is shown only now. It is a secret, so it has no Debug.
+#[derive(Clone, Template)]
 #[template(path = "pages/admin/link.html")]
 pub struct LinkPage {
     pub title: String,
-    /// What whoever opens it can do, and until when.
+    /// What the person who opens it can do, and until when.
     pub sentence: String,
     /// A path if our own address is not known.
     pub secret: String,
