@@ -158,7 +158,8 @@ async fn a_token_that_may_not_import_says_so() {
     let id = desk.imported("orders.csv", ORDERS).await;
     let reader = crate::support::program::Program::of(&desk.owner, &["read"]).await;
     desk.file("orders.csv", ORDERS);
-    for words in [&["import", "orders.csv"][..], &["cancel", &id], &["retry", &id], &["delete", &id]] {
+    for words in [&["import", "orders.csv"][..], &["cancel", &id], &["retry", &id], &["delete", "--yes", &id]]
+    {
         let mut command = desk.command(words);
         command.env("RUNBOARD_TOKEN", reader.secret());
         let done = super::ended(command).await;

@@ -162,9 +162,10 @@ fn a_failure_says_where_it_stopped_and_who_knows_why() {
     assert!(html.contains(sentence), "{html}");
 }
 
-/// A file that is at fault itself names no system. Of a fetched one, the message may be about its address.
+/// The message about a file that is at fault itself names no system, but may quote the file. Of a fetched one, it may be
+/// about its address.
 #[test]
-fn that_the_file_itself_is_at_fault_is_told_of_an_upload() {
+fn what_is_wrong_with_a_file_is_told_of_an_upload_to_those_who_see_rows() {
     let message = "No table was found. Upload the rows and columns as CSV.";
     let output = json!({ "message": message, "sameAgain": true });
     let run = run_row(ended(RunStatus::Failed), |row| {
@@ -172,10 +173,13 @@ fn that_the_file_itself_is_at_fault_is_told_of_an_upload() {
         (row.counts, row.bytes) = (None, 0);
     });
     let foreign = run_row(run.clone(), |row| row.execution = None);
-    for (snapshot, is_told) in
-        [(with(run.clone()), true), (related(with(run)), false), (with(foreign), false)]
-    {
-        let html = html(&snapshot, false);
+    for (snapshot, sees_rows, is_told) in [
+        (with(run.clone()), true, true),
+        (with(run.clone()), false, false),
+        (related(with(run)), true, false),
+        (with(foreign), true, false),
+    ] {
+        let html = html(&snapshot, sees_rows);
         assert_eq!(html.contains("No table was found"), is_told, "{html}");
     }
 }
