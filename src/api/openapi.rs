@@ -25,7 +25,7 @@ use crate::http::{
 #[openapi(
     info(
         title = "Runboard",
-        description = "Everything that the pages do, for programs. JSON in camelCase, times in RFC 3339.\n\n\
+        description = "What the pages do with imports, for programs. JSON in camelCase, times in RFC 3339.\n\n\
             A program sends a token: Authorization: Bearer rb_... A token does what its scopes allow: read sees imports \
             and their files; import makes, starts, cancels, runs again and deletes them; tokens makes and ends tokens, \
             and so can do everything.\n\n\

@@ -17,6 +17,7 @@ use super::{
     printed::{self, unusable},
     screen::Screen,
     server::{MOST_TRIES, PATIENCE, RemoteServer},
+    source::Source,
     told::ToldImport,
 };
 use crate::base::config::WaitArgs;
@@ -61,6 +62,22 @@ impl Downloads {
             files.push((which, path));
         }
         Ok(Self { files })
+    }
+
+    /// # Errors
+    /// A source would be replaced by rows of it.
+    pub fn spare(&self, sources: &[Source]) -> Result<(), ClientError> {
+        for source in sources {
+            let Source::File(path) = source else { continue };
+            let Ok(path) = fs::canonicalize(path) else { continue };
+            if self.files.iter().any(|(_, file)| fs::canonicalize(file).is_ok_and(|file| file == path)) {
+                return Err(ClientError::Other(format!(
+                    "{} is imported, and would be replaced by its rows. Name another file.",
+                    source.shown()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Saves the rows of an import that is over.

@@ -24,6 +24,7 @@ pub async fn import(args: ImportArgs) -> Result<Ending, ClientError> {
     let sources = sources.iter().map(|typed| Source::typed(typed)).collect::<Result<Vec<_>, _>>()?;
     refuse_what_is_for_one(&sources, name.as_deref(), look)?;
     let downloads = Downloads::new(&wait, sources.len())?;
+    downloads.spare(&sources)?;
     let server = login::connect(&server)?;
     let screen = Screen::new();
     let mut interrupts = Interrupts::catch()?;

@@ -11,6 +11,7 @@ use actix_web::{
     middleware::Next,
     web,
 };
+use percent_encoding::percent_decode_str;
 
 use super::{guest, origin::PublicOrigin};
 
@@ -56,7 +57,9 @@ pub async fn secure(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let is_https = request.app_data::<web::Data<PublicOrigin>>().is_some_and(|origin| origin.is_https());
-    let is_by_link = request.path().starts_with(guest::PREFIX);
+    // The router decodes the path, too.
+    let path = percent_decode_str(request.path());
+    let is_by_link = path.take(guest::PREFIX.len()).eq(guest::PREFIX.bytes());
     let mut response = next.call(request).await?;
     for (name, value) in OF_GUEST_LINKS.into_iter().filter(|_| is_by_link) {
         response.headers_mut().insert(name, HeaderValue::from_static(value));

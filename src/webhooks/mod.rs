@@ -7,7 +7,12 @@ mod back_off;
 mod secret;
 mod sender;
 
-use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -18,7 +23,7 @@ pub use self::sender::{Attempt, DueStep};
 use crate::{
     base::{
         ids::{DeliveryId, ImportId, UserId},
-        limits::Turns,
+        limits::{Rate, RateLimiter, Turns},
         time::UnixMillis,
     },
     files::{Address, PostError, Poster},
@@ -41,6 +46,9 @@ pub const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long an earlier secret signs, too, after a change.
 pub const BESIDE_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How often a user may send a test, or a delivery again: Runboard must not become a means to flood an address.
+const BY_HAND: Rate = Rate { burst: 10, every: Duration::from_secs(6) };
+
 /// The JSON of an import as the API writes it; None if it has not ended or was deleted.
 pub type Described = Pin<Box<dyn Future<Output = anyhow::Result<Option<String>>> + Send>>;
 
@@ -56,6 +64,7 @@ pub struct Webhooks {
     /// Notified when a delivery may be due.
     due: Arc<Notify>,
     turns: Turns<UserId>,
+    by_hand: Arc<RateLimiter<UserId>>,
 }
 
 /// Why an address cannot be that of a webhook: a sentence that says what to do.
@@ -86,7 +95,8 @@ impl Webhooks {
     /// `due` is notified when an import may have ended.
     #[must_use]
     pub fn new(store: Store, poster: Poster, describe: Describe, due: Arc<Notify>) -> Self {
-        Self { store, poster, describe, due, turns: Turns::default() }
+        let by_hand = Arc::new(RateLimiter::new(BY_HAND));
+        Self { store, poster, describe, due, turns: Turns::default(), by_hand }
     }
 
     /// Checks an address as a person or a program has written it. Resolves its name.
@@ -138,6 +148,12 @@ impl Webhooks {
     /// The last deliveries, newest first.
     pub async fn deliveries(&self, owner: UserId) -> store::Result<Vec<DeliveryRow>> {
         self.store.deliveries(owner, SHOWN).await
+    }
+
+    /// Counts a test, or a delivery that is sent again. Returns false if the user has sent too many.
+    #[must_use]
+    pub fn may_send_by_hand(&self, owner: UserId) -> bool {
+        self.by_hand.check(&owner, Instant::now()).is_ok()
     }
 
     /// Sends a delivery again, with the same id and body. Returns false if `owner` has no such delivery.

@@ -134,7 +134,9 @@ async fn download(
     if !shared.grant.shows_rows {
         return Err(Error::NotFound.into());
     }
-    Ok(download::download(request, &shared.import, which, store, storage).await?)
+    // Its file's name must not be the host that it was fetched from.
+    let import = for_guests(&shared.import, true);
+    Ok(download::download(request, &import, which, store, storage).await?)
 }
 
 fn inputs(shared: &SharedImport, site: &Site) -> ReportInputs {

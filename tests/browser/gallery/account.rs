@@ -43,6 +43,7 @@ pub fn pages() -> Vec<Page> {
         tokens: Vec::new(),
         mail: None,
         webhook: None,
+        is_webhook_gone: false,
         is_admin: false,
     };
     let token = |name: &str, expires: Option<&str>, has_expired| TokenLine {
@@ -69,6 +70,7 @@ pub fn pages() -> Vec<Page> {
         ],
         mail: Some(MailChoice { chosen: EndedMail::Failures }),
         webhook: Some("hooks.example.org".to_owned()),
+        is_webhook_gone: true,
         is_admin: true,
         ..account.clone()
     };

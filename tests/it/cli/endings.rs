@@ -60,6 +60,10 @@ async fn three_means_that_nothing_is_known_of_an_end() {
             "empty.csv is empty (0 bytes). Choose a file with a header and rows.\n",
         ),
         (&["import", "missing.csv"], "missing.csv cannot be read: No such file or directory.\n"),
+        (
+            &["import", "orders.csv", "--failed", "./orders.csv"],
+            "orders.csv is imported, and would be replaced by its rows. Name another file.\n",
+        ),
         (&["import", "."], ". is a folder. Name the files in it, such as ./*.csv.\n"),
         (&["import", "--encoding", "utf-99", "orders.csv"], ""),
         (&["import", "--delimiter", "12345", "orders.csv"], ""),

@@ -269,8 +269,10 @@ async fn the_address_of_a_link_goes_to_no_other_site_cache_or_search_engine() {
     let import = completed(&owner, "orders.csv").await;
     let link = share(&owner, &import, &WEEK_WITH_ROWS).await;
     let guest = app.visitor();
+    let encoded = link.replacen("shared", "%73hared", 1);
+    assert_ne!(encoded, link);
     let paths = ["", "/panel", "/failed.csv", "/processed.csv?as=source", "/nothing"];
-    for path in paths.map(|below| format!("{link}{below}")) {
+    for path in paths.map(|below| format!("{link}{below}")).into_iter().chain([encoded]) {
         for answer in [guest.get(&path).await, guest.fragment(&path).await] {
             for (name, value) in [
                 ("referrer-policy", "no-referrer"),

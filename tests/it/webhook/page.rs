@@ -92,6 +92,11 @@ async fn a_test_is_sent_once_and_says_what_was_answered() {
     let is_shown = async |words: &str| text(&mira, "/account/webhook").await.contains(words);
     eventually("the answer", async || is_shown("no such hook").await).await;
     assert!(is_shown("Not delivered, given up").await, "a test is not repeated");
+    let mut refused = false;
+    for _ in 0..20 {
+        refused |= test().await == StatusCode::UNPROCESSABLE_ENTITY;
+    }
+    assert!(refused, "only so many can be sent by hand in a minute");
     app.stop().await;
 }
 

@@ -43,6 +43,8 @@ pub struct AccountPage {
     pub mail: Option<MailChoice>,
     /// The host of the webhook, if there is one.
     pub webhook: Option<String>,
+    /// Its receiver wants no more deliveries.
+    pub is_webhook_gone: bool,
     /// Whether to link to the page of admins.
     pub is_admin: bool,
 }
@@ -98,12 +100,14 @@ pub async fn show(
         Some(_) => Some(MailChoice { chosen: accounts.ended_mail(user.user).await? }),
         None => None,
     };
+    let webhook = webhooks.settings(user.user).await?.own;
     let page = AccountPage {
         frame: site.frame(&user),
         news: flash::read(&request).and_then(|flash| news(flash, &user)),
         tokens: tokens.into_iter().map(|token| TokenLine::new(token, now)).collect(),
         mail,
-        webhook: webhooks.settings(user.user).await?.own.map(|webhook| webhook::host(&webhook.address)),
+        is_webhook_gone: webhook.as_ref().is_some_and(|webhook| webhook.gone_at.is_some()),
+        webhook: webhook.map(|webhook| webhook::host(&webhook.address)),
         is_admin: accounts.is_admin(user.user).await?,
         sessions: sessions.into_iter().map(|open| SessionLine::new(open, now)).collect(),
     };

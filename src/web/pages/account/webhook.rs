@@ -284,7 +284,11 @@ pub async fn test(
     user: Principal,
     webhooks: web::Data<Webhooks>,
     origin: web::Data<PublicOrigin>,
+    site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
+    if !webhooks.may_send_by_hand(user.user) {
+        return too_many(&user, &webhooks, &site).await;
+    }
     if webhooks.send_test(user.user).await.map_err(Error::Internal)? {
         return Ok(done(&request, &origin, AccountChange::TestSent));
     }
@@ -299,14 +303,23 @@ pub async fn send_again(
     request: HttpRequest,
     user: Principal,
     webhooks: web::Data<Webhooks>,
-    origin: web::Data<PublicOrigin>,
+    (origin, site): (web::Data<PublicOrigin>, web::Data<Site>),
     delivery: web::Path<String>,
 ) -> Result<HttpResponse, Error> {
     let delivery = delivery.parse().map_err(|_| Error::NotFound)?;
+    if !webhooks.may_send_by_hand(user.user) {
+        return too_many(&user, &webhooks, &site).await;
+    }
     if !webhooks.send_again(user.user, delivery).await? {
         return Err(Error::NotFound);
     }
     Ok(done(&request, &origin, AccountChange::SentAgain))
+}
+
+async fn too_many(user: &Principal, webhooks: &Webhooks, site: &Site) -> Result<HttpResponse, Error> {
+    let sentence = "You have sent many in the last minute. Wait a minute, then send again.";
+    let address = address(user.user, webhooks).await?;
+    page(user, webhooks, site, (None, Some((address, FormError::of_form(sentence))))).await
 }
 
 /// The address that is set, or nothing.
