@@ -57,7 +57,7 @@ pub fn line(text: &str) -> Result<(), ClientError> {
 /// The same with bytes that Runboard made itself.
 ///
 /// # Errors
-/// See [`line`].
+/// See [`line()`].
 pub fn bytes(bytes: &[u8]) -> Result<(), ClientError> {
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| match error.kind() {

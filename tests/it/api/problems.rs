@@ -3,9 +3,10 @@
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
+use super::writes::{csv, made, over, path_of};
 use crate::support::{
     program::{Program, problem},
-    spawn_app,
+    spawn_app, spawn_app_on,
 };
 
 #[tokio::test]
@@ -124,5 +125,29 @@ async fn a_token_opens_no_page_and_exempts_no_form() {
     let forged = program.request(Method::POST, "/api/v1/tokens").header(header::COOKIE, &cookie);
     let forged = client.execute(with_basic(forged)).await.unwrap();
     assert_eq!(problem(forged).await["type"], "/api#cross-site");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_an_import_cannot_do_is_a_problem_of_its_own() {
+    let data = tempfile::tempdir().unwrap();
+    let app = spawn_app_on(data, |config| config.quota_bytes = Some(200)).await;
+    let owner = app.signed_in().await;
+    let program = Program::of(&owner, &["read", "import"]).await;
+    let import = made(csv(&program, "", "a,b\n1,2\n3\n").send().await.unwrap()).await;
+    over(&program, &import).await;
+    let retry = format!("{}/retry", path_of(&import));
+    let told = |told: Value| (told["status"].clone(), told["type"].clone());
+    let problem_is = |status: u16, kind: &str| (json!(status), json!(format!("/api#{kind}")));
+
+    let page = program.get("/api/v1/imports?limit=0").await;
+    assert_eq!(told(problem(page).await), problem_is(400, "malformed"));
+    let body = json!({ "only": "failed", "reading": { "delimiter": "semicolon" } });
+    assert_eq!(told(problem(program.post(&retry, &body).await).await), problem_is(422, "read-as-before"));
+    let long = csv(&program, "", "").body(format!("a,b\n{}", "1,2\n".repeat(100)));
+    assert_eq!(told(problem(long.send().await.unwrap()).await), problem_is(413, "over-quota"));
+    let id = import["id"].as_str().unwrap();
+    std::fs::remove_file(app.data.path().join(format!("files/uploads/{id}.csv"))).unwrap();
+    assert_eq!(told(problem(program.post(&retry, &json!({})).await).await), problem_is(410, "file-missing"));
     app.stop().await;
 }

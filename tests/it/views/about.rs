@@ -65,7 +65,7 @@ fn results_are_offered_in_the_format_of_the_file_unless_it_is_the_usual_one() {
         let format = line.split_once(':').unwrap().0.to_owned();
         Some((format, line.contains("failed.csv?as=source"), line.contains("processed.csv?as=source")))
     };
-    let of = |format: &str| format!("In the format of your file ({format})");
+    let of = |format: &str| format!("In the format of the file ({format})");
     assert_eq!(offered(3, 2, ";", "windows-1252"), Some((of("semicolons, Windows-1252"), true, true)));
     assert_eq!(offered(3, 0, "\t", "UTF-16LE"), Some((of("tabs, UTF-16 LE"), false, true)));
     assert_eq!(offered(0, 2, ",", "windows-1252"), Some((of("commas, Windows-1252"), true, false)));
