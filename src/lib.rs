@@ -13,7 +13,7 @@
 //! | [`imports`] | the life of an import: accept the upload, send its event from the outbox, watch its runs |
 //! | [`engine`] | the embedded replacement for Inngest: the same HTTP API, a durable queue, retries |
 //! | [`function`] | the function that the engine calls: `process-csv-upload`, a plan and a chain of steps |
-//! | [`accounts`] | users, passwords, sessions, tokens |
+//! | [`accounts`] | users, passwords, sessions, tokens, guest links, e-mails |
 //! | [`webhooks`] | tells the ends of imports to addresses |
 //! | [`results`] | the results of a run: its plan, outputs, failed records |
 //! | [`progress`] | state that changes too fast for the database: the counters of running steps, news of runs |

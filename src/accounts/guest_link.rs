@@ -87,7 +87,7 @@ impl Accounts {
         Ok(grant.filter(|grant| grant.expires_at > UnixMillis::wall()))
     }
 
-    /// Records that somebody has opened the page of a link.
+    /// Records that the page of a link was opened.
     pub fn guest_link_opened(&self, token: &Token) {
         let (hash, now) = (token.hash(), UnixMillis::wall());
         if self.guest_links_in_use.is_use_to_be_recorded(hash, now) {

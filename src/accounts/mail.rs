@@ -1,5 +1,5 @@
-//! The sender of e-mails. What is to be sent waits in the database ([`crate::store::mail`]), so that nobody who asks
-//! for an e-mail waits for the server that takes it, and a restart loses none.
+//! The sender of e-mails. They wait in the database ([`crate::store::mail`]), so that a request for one does not wait
+//! for the SMTP server, and a restart loses none.
 //!
 //! An attempt is recorded before it begins. If the process dies between the server's confirmation and our record of
 //! it, the e-mail is sent again, with the same Message-ID.
@@ -278,7 +278,7 @@ impl Mailer {
         Ok(Content::Letter { to, letter })
     }
 
-    /// The e-mail to somebody who has forgotten a password, if the address has an account. The link is made only now,
+    /// The e-mail for a forgotten password, if the address has an account. The link is made only now,
     /// and its token is stored nowhere. A later attempt makes another one.
     async fn forgotten(&self, address: &str) -> store::Result<Content> {
         let Some(account) = self.store.credentials(address).await? else { return Ok(Content::Void) };

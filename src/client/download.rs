@@ -13,10 +13,10 @@ use reqwest::{
 use tokio::time::timeout;
 
 use super::{
-    error::ClientError,
+    error::{ClientError, MOST_TRIES},
     printed::{self, unusable},
     screen::Screen,
-    server::{MOST_TRIES, PATIENCE, RemoteServer},
+    server::{PATIENCE, RemoteServer},
     source::Source,
     told::ToldImport,
 };

@@ -25,6 +25,9 @@ pub enum ClientError {
     NobodyReads,
 }
 
+/// How often a request that makes something is sent before the command gives up, and how often others are.
+pub const MOST_TRIES: u32 = 10;
+
 /// The first pause before a request is sent again; each further one is twice as long, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -52,6 +55,13 @@ impl ClientError {
             Self::Refused { status, .. } => matches!(status.as_u16(), 408 | 429 | 502..=504),
             Self::Other(_) | Self::NobodyReads => false,
         }
+    }
+
+    /// Whether a request that makes something, and has failed so many times, is not sent again.
+    pub fn is_final(&self, failed: u32) -> bool {
+        // What was not there at first is a wrong address.
+        let was_never_there = failed == 1 && matches!(self, Self::Unreachable(_));
+        was_never_there || failed >= MOST_TRIES || !self.is_passing()
     }
 
     /// How long to wait before the request is sent again, after it has failed so many times in a row.

@@ -12,7 +12,11 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 use url::Url;
 
-use super::{error::ClientError, screen::Screen, told::ToldImport};
+use super::{
+    error::{ClientError, MOST_TRIES},
+    screen::Screen,
+    told::ToldImport,
+};
 use crate::base::{ids::ImportId, outgoing};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,9 +29,6 @@ const MOST_BYTES: usize = 64 << 20;
 
 /// The longest sentence of a server that is shown, in characters.
 const LONGEST_SENTENCE: usize = 2_000;
-
-/// How often a request that makes something is sent before the command gives up, and how often others are.
-pub const MOST_TRIES: u32 = 10;
 
 #[derive(Debug)]
 pub struct RemoteServer {
@@ -151,9 +152,7 @@ impl RemoteServer {
                 Err(error) => error,
             };
             failed += 1;
-            // What was not there at first is a wrong address.
-            let was_never_there = failed == 1 && matches!(error, ClientError::Unreachable(_));
-            if was_never_there || failed >= MOST_TRIES || !error.is_passing() {
+            if error.is_final(failed) {
                 return Err(error);
             }
             screen.lost(&error);

@@ -22,7 +22,7 @@ use tokio::{
 use super::{
     error::ClientError,
     screen::Screen,
-    server::{Answer, MOST_TRIES, RemoteServer},
+    server::{Answer, RemoteServer},
     source::{OpenSource, Source},
     told::ToldImport,
 };
@@ -111,9 +111,7 @@ impl Wanted<'_> {
             } else {
                 error
             };
-            // What was not there at first is a wrong address.
-            let was_never_there = failed == 1 && matches!(error, ClientError::Unreachable(_));
-            if was_never_there || failed >= MOST_TRIES || !error.is_passing() {
+            if error.is_final(failed) {
                 return Err(if may_exist { in_doubt(&error) } else { error });
             }
             screen.lost(&error);

@@ -19,14 +19,14 @@ use super::{
     api_rate::{ApiRate, CountedAs},
     audit, bearer,
     error::Error,
-    principal::Principal,
+    principal::{Principal, imports_of},
     problem::Problem,
     session,
 };
 use crate::{
     accounts::{self, Accounts, ApiToken, Scope, TokenGrant},
     base::ids::{TokenId, UserId},
-    imports::{Imports, Owned},
+    imports::Owned,
 };
 
 /// Who calls, and what the call may do.
@@ -233,8 +233,7 @@ impl<P: Permission> FromRequest for ApiImport<P> {
         let request = request.clone();
         Box::pin(async move {
             let ApiPrincipal { principal, caller, permission } = ApiPrincipal::<P>::of(&request)?;
-            let imports =
-                request.app_data::<web::Data<Imports>>().expect("the application is built with its imports");
+            let imports = imports_of(&request);
             let id = request.match_info().get("id").and_then(|id| id.parse().ok());
             let import = match id {
                 Some(id) => imports.get(principal.user, id).await.map_err(Error::from)?,

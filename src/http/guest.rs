@@ -2,12 +2,16 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
-use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError, dev::Payload, http::StatusCode, web};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError, dev::Payload, http::StatusCode};
 
-use super::{error::Error, error_page::LinkOverPage};
+use super::{
+    error::Error,
+    error_page::LinkOverPage,
+    principal::{accounts_of, imports_of},
+};
 use crate::{
-    accounts::{self, Accounts, GuestGrant, Token},
-    imports::{Imports, Snapshot},
+    accounts::{self, GuestGrant, Token},
+    imports::Snapshot,
 };
 
 /// Below it are the pages of guest links.
@@ -40,13 +44,8 @@ impl FromRequest for SharedImport {
         let request = request.clone();
         Box::pin(async move {
             let token = request.match_info().get("token").and_then(Token::parse).ok_or(NotShared::Over)?;
-            let accounts = request
-                .app_data::<web::Data<Accounts>>()
-                .expect("the application is built with its accounts");
-            let imports =
-                request.app_data::<web::Data<Imports>>().expect("the application is built with its imports");
-            let grant = accounts.opened_by(&token).await?.ok_or(NotShared::Over)?;
-            let import = imports.get(grant.owner, grant.import).await.map_err(Error::from)?;
+            let grant = accounts_of(&request).opened_by(&token).await?.ok_or(NotShared::Over)?;
+            let import = imports_of(&request).get(grant.owner, grant.import).await.map_err(Error::from)?;
             let import = import.ok_or(NotShared::Over)?.into_snapshot();
             Ok(Self { import, grant, token })
         })

@@ -127,8 +127,7 @@ impl FromRequest for OwnedImport {
         let request = request.clone();
         Box::pin(async move {
             let principal = Principal::of(&request).await?;
-            let imports =
-                request.app_data::<web::Data<Imports>>().expect("the application is built with its imports");
+            let imports = imports_of(&request);
             let id = request.match_info().get("id").and_then(|id| id.parse().ok());
             let import = match id {
                 Some(id) => imports.get(principal.user, id).await.map_err(Error::from)?,
@@ -139,8 +138,12 @@ impl FromRequest for OwnedImport {
     }
 }
 
-fn accounts_of(request: &HttpRequest) -> &Accounts {
+pub(super) fn accounts_of(request: &HttpRequest) -> &Accounts {
     request.app_data::<web::Data<Accounts>>().expect("the application is built with its accounts")
+}
+
+pub(super) fn imports_of(request: &HttpRequest) -> &Imports {
+    request.app_data::<web::Data<Imports>>().expect("the application is built with its imports")
 }
 
 /// The sign-in page, with a link back to the requested path if that can be requested again.

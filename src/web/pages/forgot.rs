@@ -8,7 +8,10 @@ use actix_web::{
 use askama::Template;
 use serde::Deserialize;
 
-use super::form_error::{FormError, Refusal, waiting_time};
+use super::{
+    form_error::{FormError, Refusal, waiting_time},
+    mail_is_offered,
+};
 use crate::{
     accounts::{Accounts, Email, ForgottenError},
     base::client_address::client_address,
@@ -51,7 +54,7 @@ pub async fn show(
     accounts: web::Data<Accounts>,
     query: web::Query<ForgotQuery>,
 ) -> Result<HttpResponse, Error> {
-    offered(&accounts)?;
+    mail_is_offered(&accounts)?;
     page(String::new(), query.sent.is_some(), None)
 }
 
@@ -60,7 +63,7 @@ pub async fn submit(
     accounts: web::Data<Accounts>,
     form: web::Form<ForgotForm>,
 ) -> Result<HttpResponse, Error> {
-    offered(&accounts)?;
+    mail_is_offered(&accounts)?;
     let typed = form.into_inner().email;
     let Ok(email) = typed.parse::<Email>() else {
         let error = FormError::of(&[EMAIL], "Enter a valid e-mail address.");
@@ -81,10 +84,6 @@ pub async fn submit(
         }
         Err(ForgottenError::Failed(error)) => Err(error.into()),
     }
-}
-
-fn offered(accounts: &Accounts) -> Result<(), Error> {
-    accounts.mail().map(drop).ok_or(Error::NotFound)
 }
 
 fn page(email: String, is_sent: bool, refusal: Option<Refusal>) -> Result<HttpResponse, Error> {

@@ -17,6 +17,8 @@ pub mod sign_in;
 pub mod sign_out;
 pub mod sign_up;
 
+use crate::{accounts::Accounts, http::error::Error};
+
 pub use account::AccountPage;
 pub use admin::AdminPage;
 pub use dashboard::DashboardPage;
@@ -25,3 +27,8 @@ pub use form_error::FormError;
 pub use import::ImportPage;
 pub use share::SharePage;
 pub use shared::SharedPage;
+
+/// The pages about e-mail are not found unless e-mails can be sent.
+fn mail_is_offered(accounts: &Accounts) -> Result<(), Error> {
+    accounts.mail().map(drop).ok_or(Error::NotFound)
+}

@@ -3,11 +3,7 @@
 use clap::CommandFactory;
 use runboard::base::config::{Args, ClientCommand};
 
-use super::{Desk, ORDERS};
-use crate::support::{
-    host::{Host, Reply},
-    spawn_app_on,
-};
+use super::Desk;
 
 const DOCUMENT: &str = include_str!("../../../docs/cli.md");
 
@@ -17,13 +13,7 @@ fn blocks() -> Vec<&'static str> {
 
 #[tokio::test]
 async fn the_commands_of_the_document_do_what_it_says() {
-    let host = Host::start(|_, _| Reply::file(ORDERS)).await;
-    let allowed = host.allowed();
-    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
-        config.allow_addresses = allowed.parse().unwrap();
-    })
-    .await;
-    let desk = Desk::at(app).await;
+    let (desk, host) = Desk::beside_host().await;
     desk.file("token.txt", desk.program.secret());
     desk.file("customers.csv", "a,b\n1,2\n");
     let script = format!("set -eux\n{}", blocks().join("\n")).replace("https://example.org", &host.url(""));

@@ -22,7 +22,13 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{TestApp, program::Program, spawn_app, visitor::Visitor};
+use crate::support::{
+    TestApp,
+    host::{Host, Reply},
+    program::Program,
+    spawn_app, spawn_app_on,
+    visitor::Visitor,
+};
 
 /// How long a condition may take to become true.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -56,6 +62,17 @@ impl Desk {
         let owner = app.signed_in().await;
         let program = Program::of(&owner, &["read", "import"]).await;
         Self { app, owner, program, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// With a host of [`ORDERS`] whose addresses the server fetches.
+    async fn beside_host() -> (Self, Host) {
+        let host = Host::start(|_, _| Reply::file(ORDERS)).await;
+        let allowed = host.allowed();
+        let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
+            config.allow_addresses = allowed.parse().unwrap();
+        })
+        .await;
+        (Self::at(app).await, host)
     }
 
     /// A file in the folder.

@@ -9,10 +9,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{Desk, ORDERS, ORDERS_OUTPUT, ended};
-use crate::support::{
-    host::{Host, Reply},
-    spawn_app_on,
-};
+use crate::support::spawn_app_on;
 
 #[tokio::test]
 async fn standard_input_is_a_pipe_or_a_file() {
@@ -32,13 +29,7 @@ async fn standard_input_is_a_pipe_or_a_file() {
 
 #[tokio::test]
 async fn an_address_is_fetched_by_the_server() {
-    let host = Host::start(|_, _| Reply::file(ORDERS)).await;
-    let allowed = host.allowed();
-    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
-        config.allow_addresses = allowed.parse().unwrap();
-    })
-    .await;
-    let desk = Desk::at(app).await;
+    let (desk, host) = Desk::beside_host().await;
     let done = desk.run(&["import", &host.url("/2026/orders.csv"), "--json"]).await;
     let import: Value = serde_json::from_str(done.quiet().1).unwrap();
     assert_eq!(import["fileName"], "orders.csv");

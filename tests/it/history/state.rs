@@ -19,7 +19,7 @@ use runboard::{
 };
 use sqlx::AnyPool;
 
-use crate::support::postgres::on_each_database;
+use crate::support::{import_row::import_row, postgres::on_each_database};
 
 #[tokio::test]
 async fn a_state_follows_the_runs_there_and_back() {
@@ -100,7 +100,7 @@ async fn follows(url: &str) {
     );
 
     // A held import starts once, as it is to be read then.
-    let row = ImportRow { held_until: Some(UnixMillis(20)), ..row(owner) };
+    let row = ImportRow { held_until: Some(UnixMillis(20)), ..import_row(owner) };
     let held = row.id;
     assert_eq!(store.create_import(NewImport::new(&row)).await.unwrap(), Recording::Done);
     assert_eq!(stands(&store, held).await, [StateFilter::Held]);
@@ -118,7 +118,7 @@ async fn follows(url: &str) {
     assert!(store.unfinished_imports().await.unwrap().iter().any(|import| import.id == held));
 
     // It is deleted after its time, unless it has started.
-    let row = ImportRow { held_until: Some(UnixMillis(20)), ..self::row(owner) };
+    let row = ImportRow { held_until: Some(UnixMillis(20)), ..import_row(owner) };
     let past = row.id;
     assert_eq!(store.create_import(NewImport::new(&row)).await.unwrap(), Recording::Done);
     assert!(!store.has_started(past).await.unwrap());
@@ -132,7 +132,7 @@ async fn follows(url: &str) {
     assert_eq!(deleted, Deleted::Gone(Remains::default()));
     assert!(!store.has_started(past).await.unwrap(), "it is gone");
     assert!(
-        !store.start_import(&event_of(&ImportRow { id: past, ..self::row(owner) }), &choices).await.unwrap()
+        !store.start_import(&event_of(&ImportRow { id: past, ..import_row(owner) }), &choices).await.unwrap()
     );
     store.close().await;
 }
@@ -169,34 +169,11 @@ async fn stands(store: &Store, import: ImportId) -> Vec<StateFilter> {
 }
 
 async fn new_import(store: &Store, owner: UserId) -> ImportId {
-    let row = row(owner);
+    let row = import_row(owner);
     let event = event_of(&row);
     let new = NewImport { event: Some(&event), ..NewImport::new(&row) };
     assert_eq!(store.create_import(new).await.unwrap(), Recording::Done);
     row.id
-}
-
-fn row(owner: UserId) -> ImportRow {
-    let id = ImportId::generate();
-    ImportRow {
-        id,
-        owner,
-        file_name: "a.csv".to_owned(),
-        has_chosen_name: false,
-        size_bytes: 1,
-        source_url: None,
-        failed_rows_of: None,
-        receiving_at: UnixMillis(1),
-        received_at: UnixMillis(2),
-        event_id: id.to_string().into(),
-        sent_at: None,
-        refused: None,
-        cancel_requested_at: None,
-        held_until: None,
-        choices: Choices::default(),
-        finished_at: None,
-        parent: None,
-    }
 }
 
 fn event_of(row: &ImportRow) -> OutboxRow {

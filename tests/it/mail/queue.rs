@@ -14,13 +14,14 @@ use runboard::{
         ids::{ImportId, UserId},
         time::UnixMillis,
     },
-    store::{self, Store, imports::ImportRow, mail::NewMail, record::NewImport},
+    store::{self, Store, mail::NewMail, record::NewImport},
 };
 use secrecy::SecretString;
 
 use super::PASSWORD;
 use crate::support::{
     free_address,
+    import_row::import_row,
     mail_server::{MailServer, config_for},
     postgres::on_each_database,
 };
@@ -55,26 +56,8 @@ impl World {
 
     /// A new import that no function takes.
     async fn import(&self, owner: UserId) -> ImportId {
-        let id = ImportId::generate();
-        let row = ImportRow {
-            id,
-            owner,
-            file_name: "a.csv".to_owned(),
-            has_chosen_name: false,
-            size_bytes: 1,
-            source_url: None,
-            failed_rows_of: None,
-            receiving_at: UnixMillis(1),
-            received_at: UnixMillis(2),
-            event_id: id.to_string().into(),
-            sent_at: None,
-            refused: None,
-            cancel_requested_at: None,
-            held_until: None,
-            choices: runboard::csv::Choices::default(),
-            finished_at: None,
-            parent: None,
-        };
+        let row = import_row(owner);
+        let id = row.id;
         self.store.create_import(NewImport::new(&row)).await.unwrap();
         self.store.event_sent(id, &row.event_id, UnixMillis(3)).await.unwrap();
         id

@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod host;
+pub mod import_row;
 pub mod mail_server;
 pub mod migration;
 pub mod nginx;

@@ -11,7 +11,10 @@ use crate::{
         principal::{FormOf, Principal},
         session,
     },
-    web::flash::{self, AccountChange, Flash},
+    web::{
+        flash::{self, AccountChange, Flash},
+        pages::mail_is_offered,
+    },
 };
 
 /// The setting as the account page shows it.
@@ -49,9 +52,7 @@ pub async fn submit(
     accounts: web::Data<Accounts>,
     origin: web::Data<PublicOrigin>,
 ) -> Result<HttpResponse, Error> {
-    if accounts.mail().is_none() {
-        return Err(Error::NotFound);
-    }
+    mail_is_offered(&accounts)?;
     let choice = EndedMail::from_word(&form.ended).ok_or(Error::Unreadable)?;
     accounts.set_ended_mail(user.user, choice).await?;
     let mut response = session::see_other("/account");

@@ -12,7 +12,7 @@ use crate::{
         origin::PublicOrigin,
         principal::{Admin, FormOf},
     },
-    web::flash::AdminNews,
+    web::{flash::AdminNews, pages::mail_is_offered},
 };
 
 /// A link that the page before has shown.
@@ -28,7 +28,7 @@ pub async fn test(
     accounts: web::Data<Accounts>,
     origin: web::Data<PublicOrigin>,
 ) -> Result<HttpResponse, Error> {
-    offered(&accounts)?;
+    mail_is_offered(&accounts)?;
     accounts.send_test_mail(user.user).await?;
     Ok(back(&request, &origin, AdminNews::TestMailQueued))
 }
@@ -40,15 +40,11 @@ pub async fn reset_link(
     accounts: web::Data<Accounts>,
     origin: web::Data<PublicOrigin>,
 ) -> Result<HttpResponse, Error> {
-    offered(&accounts)?;
+    mail_is_offered(&accounts)?;
     let is_queued = match Token::parse(&form.token) {
         Some(token) => accounts.mail_link(&token, None).await?,
         None => false,
     };
     let news = if is_queued { AdminNews::LinkQueued } else { AdminNews::LinkOver };
     Ok(back(&request, &origin, news))
-}
-
-fn offered(accounts: &Accounts) -> Result<(), Error> {
-    accounts.mail().map(drop).ok_or(Error::NotFound)
 }
