@@ -8,6 +8,7 @@ pub use self::secret::ApiToken;
 use super::{Accounts, Email, Error, token::TokenHash};
 use crate::{
     base::{
+        characters::misleads,
         ids::{TokenId, UserId},
         time::UnixMillis,
     },
@@ -63,13 +64,13 @@ impl FromStr for Scope {
     }
 }
 
-/// What a token is called, so that its owner recognises it: 1 to 100 characters on one line.
+/// What a token is called, so that its owner recognises it: 1 to 100 visible characters on one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenName(String);
 
 /// The text cannot be the name of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("Give the token a name of 1 to {} characters, on one line.", TokenName::LONGEST)]
+#[error("Give the token a name of 1 to {} characters, on one line and all visible.", TokenName::LONGEST)]
 pub struct InvalidTokenName;
 
 impl TokenName {
@@ -87,7 +88,7 @@ impl FromStr for TokenName {
 
     fn from_str(text: &str) -> Result<Self, InvalidTokenName> {
         let text = text.trim();
-        let is_good = (1..=Self::LONGEST).contains(&text.chars().count()) && !text.contains(char::is_control);
+        let is_good = (1..=Self::LONGEST).contains(&text.chars().count()) && !text.contains(misleads);
         if is_good { Ok(Self(text.to_owned())) } else { Err(InvalidTokenName) }
     }
 }
@@ -337,7 +338,7 @@ mod tests {
         }
         let longest = "é".repeat(TokenName::LONGEST);
         assert!(longest.parse::<TokenName>().is_ok());
-        for text in ["", "   ", "a\nb", "a\u{7f}b", &format!("{longest}x")] {
+        for text in ["", "   ", "a\nb", "a\u{7f}b", "a\u{202e}b", "a\u{200b}b", &format!("{longest}x")] {
             assert_eq!(text.parse::<TokenName>(), Err(InvalidTokenName), "{text:?}");
         }
     }

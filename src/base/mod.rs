@@ -1,6 +1,7 @@
 //! What every room uses: ids, time, configuration, clients of other servers and their TLS, tasks, the client address
-//! of a request, secrets typed at a terminal, and limits on what strangers can use.
+//! of a request, secrets typed at a terminal, characters that mislead, and limits on what strangers can use.
 
+pub mod characters;
 pub mod client_address;
 pub mod config;
 pub mod ids;

@@ -7,18 +7,13 @@ use std::{
 };
 
 use super::error::{ClientError, reason};
-
-/// Whether a character would move the cursor, change the direction of the text, or be invisible.
-fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-}
+use crate::base::characters::misleads;
 
 /// The text in one line, with such characters written out: `\u{1b}`.
 pub fn plain(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if steers(c) {
+        if misleads(c) {
             shown.extend(c.escape_default());
         } else {
             shown.push(c);
@@ -34,7 +29,7 @@ pub fn plain_json(json: &str) -> String {
         if matches!(c, '\n' | '\r' | '\t') {
             // Only between values: inside of strings they are escaped already.
             shown.push(' ');
-        } else if steers(c) {
+        } else if misleads(c) {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 // Writing to a string cannot fail.
                 let _ = write!(shown, "\\u{unit:04x}");
@@ -91,7 +86,7 @@ mod tests {
     fn json_keeps_its_value() {
         let json = "{\n\t\"a\": \"\u{7f}\u{9b}2J\u{202e}é\u{1f600}\\u001b\" }";
         let shown = plain_json(json);
-        assert!(!shown.chars().any(steers), "{shown}");
+        assert!(!shown.chars().any(misleads), "{shown}");
         let value = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
         assert_eq!(value(&shown), value(json));
     }

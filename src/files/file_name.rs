@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Address;
+use crate::base::characters::misleads;
 
 /// Longer names are cut. Real names are shorter.
 const MAX_CHARS: usize = 200;
@@ -16,8 +17,7 @@ impl FileName {
     #[must_use]
     pub fn from_client(name: &str) -> Self {
         let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
-        let shown: String =
-            name.chars().filter(|c| !c.is_control() && !is_invisible(*c)).take(MAX_CHARS).collect();
+        let shown: String = name.chars().filter(|c| !misleads(*c)).take(MAX_CHARS).collect();
         let shown = shown.trim();
         Self(if shown.is_empty() { "unnamed.csv".to_owned() } else { shown.to_owned() })
     }
@@ -43,12 +43,6 @@ impl fmt::Display for FileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// Characters that reorder or hide others (Unicode's bidirectional controls and zero-width marks). A name
-/// must be what it looks like.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]
