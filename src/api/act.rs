@@ -16,6 +16,7 @@ use crate::{
         keyed::Keyed,
         object::Object,
         problem::Problem,
+        query::{NoFields, QueryOf},
         sheet::find_sheet,
         start::start as start_import,
     },
@@ -25,7 +26,7 @@ use crate::{
 };
 
 /// What is run again, and how it is read.
-#[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({ "only": "failed" }))]
 pub struct RetryRequest {
@@ -44,7 +45,7 @@ pub enum OnlyRows {
 }
 
 /// How a held import is read.
-#[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({ "reading": { "header": 6 } }))]
 pub struct StartRequest {
@@ -62,7 +63,7 @@ pub struct StartRequest {
     security(("token" = ["import"]), ("session" = [])),
 )]
 pub async fn cancel(
-    ApiImport { import, .. }: ApiImport<ToImport>,
+    QueryOf { by: ApiImport { import, .. }, .. }: QueryOf<ApiImport<ToImport>, NoFields>,
     imports: web::Data<Imports>,
     (engine, store): (web::Data<EngineName>, web::Data<Store>),
 ) -> Result<HttpResponse, Problem> {
@@ -85,7 +86,7 @@ pub async fn cancel(
     security(("token" = ["import"]), ("session" = [])),
 )]
 pub async fn retry(
-    OptionalJsonOf(JsonOf { by, value, bytes }): OptionalJsonOf<ApiImport<ToImport>, RetryRequest>,
+    JsonOf { by, value, bytes }: OptionalJsonOf<ApiImport<ToImport>, RetryRequest>,
     request: HttpRequest,
     (imports, previewer): (web::Data<Imports>, web::Data<Previewer>),
     (engine, store): (web::Data<EngineName>, web::Data<Store>),
@@ -114,7 +115,7 @@ pub async fn retry(
     security(("token" = ["import"]), ("session" = [])),
 )]
 pub async fn start(
-    OptionalJsonOf(JsonOf { by, value, .. }): OptionalJsonOf<ApiImport<ToImport>, StartRequest>,
+    JsonOf { by, value, .. }: OptionalJsonOf<ApiImport<ToImport>, StartRequest>,
     (imports, previewer): (web::Data<Imports>, web::Data<Previewer>),
     (engine, store): (web::Data<EngineName>, web::Data<Store>),
 ) -> Result<HttpResponse, Problem> {
@@ -137,7 +138,7 @@ pub async fn start(
     security(("token" = ["import"]), ("session" = [])),
 )]
 pub async fn delete(
-    ApiImport { import, .. }: ApiImport<ToImport>,
+    QueryOf { by: ApiImport { import, .. }, .. }: QueryOf<ApiImport<ToImport>, NoFields>,
     imports: web::Data<Imports>,
 ) -> Result<HttpResponse, Problem> {
     delete_import(&import, &imports).await?;

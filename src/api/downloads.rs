@@ -14,9 +14,10 @@ use crate::{
     files::Storage,
     http::{
         caller::{ApiImport, ToRead},
-        download::{download, run_with_outputs},
+        download::{Form, download, run_with_outputs},
         error::Error,
         problem::Problem,
+        query::QueryOf,
     },
     results::{
         failures::{self, FailuresError, FailuresPlace},
@@ -29,13 +30,13 @@ use crate::{
 const MOST_ON_PAGE: usize = 100;
 
 /// In which form a file is downloaded.
-#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct DownloadQuery {
     /// `source`: in the separator and encoding of the file that came in.
     #[serde(rename = "as")]
-    _form: Option<DownloadForm>,
+    form: Option<DownloadForm>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
@@ -43,6 +44,15 @@ pub struct DownloadQuery {
 pub enum DownloadForm {
     Source,
 }
+
+impl From<DownloadForm> for Form {
+    fn from(form: DownloadForm) -> Self {
+        match form {
+            DownloadForm::Source => Self::Source,
+        }
+    }
+}
+
 /// Processed rows as a CSV file.
 ///
 /// The header, then the rows in the order of the file: UTF-8, commas, CRLF.
@@ -50,19 +60,18 @@ pub enum DownloadForm {
     get, path = "/imports/{id}/processed.csv", operation_id = "downloadProcessedRows", tag = "imports",
     params(("id" = String, Path, description = "The id of the import.", example = "01KBC8Z3V5F0M3E2J8W4R7T9QX"), DownloadQuery, ("Range" = Option<String>, Header, description = "A range of bytes, not of the form source.", example = "bytes=0-1023")),
     responses(
-        (status = 200, description = "The file.", body = String, content_type = "text/csv", headers(("ETag" = String, description = "Tells whether it has changed.")), example = json!("id,name\r\n1,Zoë\r\n")),
+        (status = 200, description = "The file.", body = String, content_type = "text/csv", example = json!("id,name\r\n1,Zoë\r\n")),
         (status = 206, description = "A part of the file.", body = String, content_type = "text/csv", headers(("Content-Range" = String))),
-        (status = 304, description = "The file is the same."),
     ),
     security(("token" = ["read"]), ("session" = [])),
 )]
 pub async fn processed(
-    ApiImport { import, .. }: ApiImport<ToRead>,
-    _query: web::Query<DownloadQuery>,
+    QueryOf { by, value: DownloadQuery { form } }: QueryOf<ApiImport<ToRead>, DownloadQuery>,
     request: HttpRequest,
     (store, storage): (web::Data<Store>, web::Data<Storage>),
 ) -> Result<HttpResponse, Problem> {
-    Ok(download(&request, &import, Which::Processed, &store, &storage).await?)
+    let wanted = (Which::Processed, form.map_or(Form::Usual, Form::from));
+    Ok(download(&request, &by.import, wanted, &store, &storage).await?)
 }
 /// Failed rows as a CSV file.
 ///
@@ -71,19 +80,18 @@ pub async fn processed(
     get, path = "/imports/{id}/failed.csv", operation_id = "downloadFailedRows", tag = "imports",
     params(("id" = String, Path, description = "The id of the import.", example = "01KBC8Z3V5F0M3E2J8W4R7T9QX"), DownloadQuery, ("Range" = Option<String>, Header, description = "A range of bytes, not of the form source.", example = "bytes=0-1023")),
     responses(
-        (status = 200, description = "The file.", body = String, content_type = "text/csv", headers(("ETag" = String, description = "Tells whether it has changed.")), example = json!("_line,_column,_reason,id,name,_extra\r\n3,,\"1 field, expected 2\",2\r\n")),
+        (status = 200, description = "The file.", body = String, content_type = "text/csv", example = json!("_line,_column,_reason,id,name,_extra\r\n3,,\"1 field, expected 2\",2\r\n")),
         (status = 206, description = "A part of the file.", body = String, content_type = "text/csv", headers(("Content-Range" = String))),
-        (status = 304, description = "The file is the same."),
     ),
     security(("token" = ["read"]), ("session" = [])),
 )]
 pub async fn failed(
-    ApiImport { import, .. }: ApiImport<ToRead>,
-    _query: web::Query<DownloadQuery>,
+    QueryOf { by, value: DownloadQuery { form } }: QueryOf<ApiImport<ToRead>, DownloadQuery>,
     request: HttpRequest,
     (store, storage): (web::Data<Store>, web::Data<Storage>),
 ) -> Result<HttpResponse, Problem> {
-    Ok(download(&request, &import, Which::Failed, &store, &storage).await?)
+    let wanted = (Which::Failed, form.map_or(Form::Usual, Form::from));
+    Ok(download(&request, &by.import, wanted, &store, &storage).await?)
 }
 
 /// Where the page begins.
@@ -131,12 +139,11 @@ impl From<FailedLine> for FailedRowJson {
 #[utoipa::path(
     get, path = "/imports/{id}/failures", operation_id = "listFailedRows", tag = "imports",
     params(("id" = String, Path, description = "The id of the import.", example = "01KBC8Z3V5F0M3E2J8W4R7T9QX"), FailuresQuery),
-    responses((status = 200, description = "A page of failed rows.", body = FailedRowList, headers(("ETag" = String, description = "Tells whether it has changed."))), (status = 304, description = "It is as If-None-Match says.")),
+    responses((status = 200, description = "A page of failed rows.", body = FailedRowList)),
     security(("token" = ["read"]), ("session" = [])),
 )]
 pub async fn failures(
-    ApiImport { import, .. }: ApiImport<ToRead>,
-    query: web::Query<FailuresQuery>,
+    QueryOf { by: ApiImport { import, .. }, value: query }: QueryOf<ApiImport<ToRead>, FailuresQuery>,
     request: HttpRequest,
     (store, storage): (web::Data<Store>, web::Data<Storage>),
 ) -> Result<HttpResponse, Problem> {

@@ -1,5 +1,7 @@
 //! `GET /api/v1/imports` and `GET /api/v1/imports/{id}`.
 
+use std::time::Duration;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +11,7 @@ use crate::{
     http::{
         caller::{ApiImport, ApiPrincipal, ToRead},
         problem::Problem,
+        query::QueryOf,
         upload::Uploads,
     },
     imports::{ImportState, Imports, ListFilter, Owned},
@@ -20,6 +23,9 @@ use crate::{
 /// The imports of a page, unless a program asks for another number, and the most.
 const USUAL_PAGE: u32 = 50;
 const MOST_ON_PAGE: u32 = 100;
+
+/// The year 9999, and the one before it.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Which imports, and where the page begins.
 #[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -73,12 +79,11 @@ pub struct ImportList {
 #[utoipa::path(
     get, path = "/imports", operation_id = "listImports", tag = "imports",
     params(ListQuery),
-    responses((status = 200, description = "A page of imports, newest first.", body = ImportList, headers(("ETag" = String, description = "Tells whether it has changed."))), (status = 304, description = "It is as If-None-Match says.")),
+    responses((status = 200, description = "A page of imports, newest first.", body = ImportList)),
     security(("token" = ["read"]), ("session" = [])),
 )]
 pub async fn list(
-    caller: ApiPrincipal<ToRead>,
-    query: web::Query<ListQuery>,
+    QueryOf { by: caller, value: query }: QueryOf<ApiPrincipal<ToRead>, ListQuery>,
     request: HttpRequest,
     imports: web::Data<Imports>,
     engine: web::Data<EngineName>,
@@ -114,12 +119,11 @@ pub struct ShowQuery {
 #[utoipa::path(
     get, path = "/imports/{id}", operation_id = "showImport", tag = "imports",
     params(("id" = String, Path, description = "The id of the import.", example = "01KBC8Z3V5F0M3E2J8W4R7T9QX"), ShowQuery, ("If-None-Match" = Option<String>, Header, description = "The ETag of the state that is known.")),
-    responses((status = 200, description = "The import.", body = ImportJson, headers(("ETag" = String, description = "Tells whether it has changed."))), (status = 304, description = "It is as If-None-Match says, also after a wait.")),
+    responses((status = 200, description = "The import.", body = ImportJson)),
     security(("token" = ["read"]), ("session" = [])),
 )]
 pub async fn show(
-    ApiImport { import, .. }: ApiImport<ToRead>,
-    query: web::Query<ShowQuery>,
+    QueryOf { by: ApiImport { import, .. }, value: query }: QueryOf<ApiImport<ToRead>, ShowQuery>,
     request: HttpRequest,
     imports: web::Data<Imports>,
     (engine, store): (web::Data<EngineName>, web::Data<Store>),
@@ -151,8 +155,16 @@ impl ListQuery {
             has_failed_rows: self.failed,
             since: at("since", self.since.as_deref())?,
             until: at("until", self.until.as_deref())?,
-            name: self.q.clone(),
+            name: self.name()?,
         })
+    }
+
+    fn name(&self) -> Result<String, Problem> {
+        if self.q.contains(char::is_control) {
+            let sentence = "q is a part of a file's name, which has no control characters.";
+            return Err(Problem::Malformed(sentence.to_owned()));
+        }
+        Ok(self.q.clone())
     }
 
     fn limit(&self) -> Result<u32, Problem> {
@@ -177,7 +189,11 @@ impl ListQuery {
 fn at(name: &str, text: Option<&str>) -> Result<Option<UnixMillis>, Problem> {
     let Some(text) = text else { return Ok(None) };
     // A plus sign that was not escaped arrives as a space.
-    let time = UnixMillis::from_rfc3339(&text.replace(' ', "+"));
+    let text = text.replace(' ', "+");
+    // The last hours of 9999, which programs send for no end, are later than what is parsed; a year earlier is not.
+    let earlier = || text.strip_prefix("9999-").map(|rest| format!("9998-{rest}"));
+    let time =
+        UnixMillis::from_rfc3339(&text).or_else(|| Some(UnixMillis::from_rfc3339(&earlier()?)?.plus(YEAR)));
     let wrong = || format!("{name} is a time such as 2026-11-23T20:43:26Z (RFC 3339).");
     time.map(Some).ok_or_else(|| Problem::Malformed(wrong()))
 }

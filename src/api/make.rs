@@ -15,6 +15,7 @@ use crate::{
         keyed::Keyed,
         object::Object,
         problem::Problem,
+        query,
         reading_fields::ReadingFields,
         upload::{self, LOOK_FIELD, UploadRequest, Uploads, is_look},
     },
@@ -104,16 +105,15 @@ pub async fn make(
     }
     let (keyed, token) = (Keyed::of(&request)?, caller.caller.token());
     let by = UploadRequest { request: &request, owner, keyed, token };
-    let query = request.query_string();
     let kind = request.content_type().to_ascii_lowercase();
     let accepted = if kind == "multipart/form-data" {
-        no_fields(query)?;
+        query::none(&request)?;
         uploads.take_one_form(by, payload).await?
     } else if kind == "text/csv" {
-        let (name, choices, start) = of_body(query)?;
+        let (name, choices, start) = of_body(request.query_string())?;
         uploads.take_body(by, name, (choices, start), payload).await?
     } else if json::is_json(&request) {
-        no_fields(query)?;
+        query::none(&request)?;
         let body = json::read(payload.into_inner()).await?;
         let AddressRequest { url, name, reading } = json::parse(&body)?;
         let address = upload::address(&url)?;
@@ -152,11 +152,4 @@ fn of_body(query: &str) -> Result<(FileName, Choices, Start), Problem> {
         }
     }
     Ok((FileName::from_client(&name), reading.choices()?, start))
-}
-
-fn no_fields(query: &str) -> Result<(), Problem> {
-    match form_urlencoded::parse(query.as_bytes()).next() {
-        Some((field, _)) => Err(Problem::unknown_field(&field)),
-        None => Ok(()),
-    }
 }

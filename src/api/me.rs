@@ -9,6 +9,7 @@ use crate::{
     http::{
         caller::{ApiCaller, ApiPrincipal, WithAnyScope},
         problem::Problem,
+        query::{NoFields, QueryOf},
     },
 };
 
@@ -39,10 +40,13 @@ pub struct MyToken {
 /// Whose token it is, and what it allows.
 #[utoipa::path(
     get, path = "/me", operation_id = "showAccount", tag = "account",
-    responses((status = 200, description = "The account.", body = Me, headers(("ETag" = String, description = "Tells whether it has changed."))), (status = 304, description = "It is as If-None-Match says.")),
+    responses((status = 200, description = "The account.", body = Me)),
     security(("token" = []), ("session" = [])),
 )]
-pub async fn show(caller: ApiPrincipal<WithAnyScope>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+pub async fn show(
+    QueryOf { by: caller, .. }: QueryOf<ApiPrincipal<WithAnyScope>, NoFields>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     let (scopes, token) = match &caller.caller {
         ApiCaller::Session(_) => (names(&Scope::ALL.into()), None),
         ApiCaller::Token(grant) => {

@@ -1,6 +1,6 @@
 //! `GET /api/v1/openapi.json`: the OpenAPI document, made from the handlers and the types of this room.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
@@ -16,9 +16,9 @@ use utoipa::{
 
 use super::{act, downloads, imports, json, make, me, reference::reference, tokens};
 use crate::http::{
-    api_reference::ApiReference,
+    api_reference::{ApiReference, PROBLEMS, ProblemKind},
     problem::{MEDIA_TYPE, Problem, ProblemDetails},
-    session,
+    query, session,
 };
 
 #[derive(OpenApi)]
@@ -74,38 +74,33 @@ const PROBLEMS_OF: [(&str, &[u16]); 15] = [
     ("downloadFailedRows", &[400, 404, 409, 412, 416]),
     ("listFailedRows", &[400, 404, 409]),
     ("startImport", &[400, 404, 408, 413, 415, 422, 507]),
-    ("cancelImport", &[404, 409]),
+    ("cancelImport", &[400, 404, 409]),
     ("retryImport", &[400, 404, 408, 409, 410, 413, 415, 422, 507]),
-    ("deleteImport", &[404, 409]),
-    ("showAccount", &[]),
-    ("listTokens", &[]),
+    ("deleteImport", &[400, 404, 409]),
+    ("showAccount", &[400]),
+    ("listTokens", &[400]),
     ("makeToken", &[400, 404, 408, 409, 413, 415, 422]),
-    ("endToken", &[404]),
-    ("showDocument", &[]),
+    ("endToken", &[400, 404]),
+    ("showDocument", &[400]),
 ];
 
 /// What any operation with a token may answer.
 const OF_ALL: [u16; 5] = [401, 403, 429, 500, 503];
 
-/// What a status means, for people.
-const MEANINGS: [(u16, &str); 16] = [
-    (400, "The query, the body, a cursor or the Idempotency-Key cannot be read."),
-    (401, "There is no token, or it is not valid."),
-    (403, "The token does not have the scope."),
-    (404, "It does not exist, or belongs to another account."),
-    (408, "The body did not arrive in time."),
-    (409, "It is not possible now: the type says why."),
-    (410, "The stored file of the import is gone."),
-    (412, "The file is another one than If-Match says."),
-    (413, "The body is too large, or the account's space is used up."),
-    (415, "The body has another type than the route takes."),
-    (416, "The file is shorter than the range."),
-    (422, "A value is not allowed, or the file cannot be a CSV."),
-    (429, "Too many requests."),
-    (500, "The error is in the server's log."),
-    (503, "The database does not answer, or the server is busy or stopping."),
-    (507, "There is not enough free disk space."),
-];
+/// What a status means, for people: when its only problem happens, or which problems have it.
+fn meaning(status: u16) -> String {
+    let problems: Vec<&ProblemKind> = PROBLEMS.iter().filter(|problem| problem.status == status).collect();
+    match (status, problems.as_slice()) {
+        // Of conditional requests and ranges. HTTP says it all.
+        (412, _) => "The file is another one than If-Match says.".to_owned(),
+        (416, _) => "The file is shorter than the range.".to_owned(),
+        (_, [only]) => only.when.to_owned(),
+        (_, several) => {
+            let names: Vec<&str> = several.iter().map(|problem| problem.name).collect();
+            format!("One of the problems {}.", names.join(", "))
+        }
+    }
+}
 
 /// Adds what all operations have in common.
 struct Common;
@@ -117,10 +112,14 @@ impl Modify for Common {
         components.add_security_scheme("token", SecurityScheme::Http(token.build()));
         let cookie = ApiKey::Cookie(ApiKeyValue::new(session::COOKIE));
         components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
-        for (status, meaning) in MEANINGS {
-            components.responses.insert(name(status), RefOr::T(problem(status, meaning)));
+        let statuses = PROBLEMS_OF.iter().flat_map(|(_, statuses)| *statuses).chain(&OF_ALL);
+        for status in statuses.copied().collect::<BTreeSet<u16>>() {
+            components.responses.insert(name(status), RefOr::T(problem(status, &meaning(status))));
         }
         for item in document.paths.paths.values_mut() {
+            if let Some(read) = &mut item.get {
+                add_tag(read);
+            }
             for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten() {
                 add_problems(operation);
             }
@@ -139,13 +138,26 @@ fn add_problems(operation: &mut Operation) {
     }
 }
 
+/// Each read can be asked whether it has changed.
+fn add_tag(read: &mut Operation) {
+    let tag = HeaderBuilder::new().schema(text()).description(Some("Tells whether it has changed."));
+    if let Some(RefOr::T(whole)) = read.responses.responses.get_mut("200") {
+        whole.headers.insert("ETag".to_owned(), tag.build());
+    }
+    let same = ResponseBuilder::new().description("It is as If-None-Match says.").build();
+    read.responses.responses.insert("304".to_owned(), RefOr::T(same));
+}
+
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
 fn name(status: u16) -> String {
     format!("Problem{status}")
 }
 
 fn problem(status: u16, meaning: &str) -> Response {
     let schema = RefOr::Ref(Ref::from_schema_name("Problem"));
-    let text = || ObjectBuilder::new().schema_type(Type::String);
     let mut response =
         ResponseBuilder::new().description(meaning).content(MEDIA_TYPE, Content::new(Some(schema)));
     if status == 401 {
@@ -175,8 +187,9 @@ pub fn for_people() -> ApiReference {
 /// It needs no token.
 #[utoipa::path(
     get, path = "/openapi.json", operation_id = "showDocument", tag = "account",
-    responses((status = 200, description = "OpenAPI 3.1.", body = Object, content_type = "application/json"), (status = 304, description = "It has not changed.")),
+    responses((status = 200, description = "OpenAPI 3.1.", body = Object, content_type = "application/json")),
 )]
 pub async fn show(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    query::none(&request)?;
     json(&request, &*DOCUMENT)
 }

@@ -87,7 +87,7 @@ pub struct LeftOutJson {
 
 /// The line of a header, or a word.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be a whole number or a string")]
 pub enum NumberOrWord {
     Number(i64),
     Word(String),

@@ -16,6 +16,7 @@ use crate::{
         json::JsonOf,
         keyed::Keyed,
         problem::Problem,
+        query::{NoFields, QueryOf},
     },
     store::{Store, idempotency::KeyedRequest},
     webhooks::Webhooks,
@@ -103,11 +104,11 @@ pub struct TokenList {
 /// The tokens of the account, without their secrets.
 #[utoipa::path(
     get, path = "/tokens", operation_id = "listTokens", tag = "account",
-    responses((status = 200, description = "All tokens, newest first.", body = TokenList, headers(("ETag" = String, description = "Tells whether it has changed."))), (status = 304, description = "It is as If-None-Match says.")),
+    responses((status = 200, description = "All tokens, newest first.", body = TokenList)),
     security(("token" = ["tokens"]), ("session" = [])),
 )]
 pub async fn list(
-    caller: ApiPrincipal<ToGiveTokens>,
+    QueryOf { by: caller, .. }: QueryOf<ApiPrincipal<ToGiveTokens>, NoFields>,
     accounts: web::Data<Accounts>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -186,7 +187,7 @@ async fn webhook(user: UserId, url: &str, webhooks: &Webhooks) -> Result<Address
     security(("token" = ["tokens"]), ("session" = [])),
 )]
 pub async fn end(
-    caller: ApiPrincipal<ToGiveTokens>,
+    QueryOf { by: caller, .. }: QueryOf<ApiPrincipal<ToGiveTokens>, NoFields>,
     accounts: web::Data<Accounts>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {

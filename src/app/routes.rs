@@ -4,12 +4,7 @@ use actix_web::{HttpResponse, Resource, Route, guard, http::Method, middleware::
 
 use crate::{
     api::{act, downloads as api_downloads, imports as api_imports, make, me, openapi, tokens},
-    http::{
-        assets,
-        caller::identify,
-        error, health,
-        problem::{self, Problem},
-    },
+    http::{assets, caller::identify, error, health, problem::Problem},
     web::{
         downloads, export, files, output,
         pages::{
@@ -104,7 +99,6 @@ pub(super) fn api(routes: &mut web::ServiceConfig) {
     routes.service(
         web::scope("/api/v1")
             .wrap(from_fn(identify))
-            .configure(problem::of_extractors)
             .service(at(
                 "/imports",
                 [(Method::GET, web::to(api_imports::list)), (Method::POST, web::to(make::make))],

@@ -24,11 +24,29 @@ use crate::{
     store::Store,
 };
 
+/// How an output is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// UTF-8, commas, CRLF.
+    Usual,
+    /// In the separator and encoding of the file that came in.
+    Source,
+}
+
+impl Form {
+    /// The form that the link of a page asks for.
+    #[must_use]
+    pub fn asked_for(request: &HttpRequest) -> Self {
+        let mut query = form_urlencoded::parse(request.query_string().as_bytes());
+        if query.any(|field| field == ("as".into(), "source".into())) { Self::Source } else { Self::Usual }
+    }
+}
+
 /// One of the outputs of an import that is over.
 pub async fn download(
     request: &HttpRequest,
     import: &Snapshot,
-    which: Which,
+    (which, form): (Which, Form),
     store: &Store,
     storage: &Storage,
 ) -> Result<HttpResponse, Error> {
@@ -40,7 +58,7 @@ pub async fn download(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::NotFound),
         parts => parts?,
     };
-    if is_as_source(request) {
+    if form == Form::Source {
         return Ok(as_source(request, outputs, disposition, storage));
     }
     let file = Segments::of_bytes(outputs.header).then(parts);
@@ -63,13 +81,7 @@ pub fn run_with_outputs(import: &Snapshot) -> Result<&RunSnapshot, Error> {
     import.runs.iter().find(|run| run.is_ours()).ok_or(Error::NothingWritten)
 }
 
-/// Whether the query asks for the form of the file that came in.
-fn is_as_source(request: &HttpRequest) -> bool {
-    form_urlencoded::parse(request.query_string().as_bytes())
-        .any(|field| field == ("as".into(), "source".into()))
-}
-
-/// The output in the separator and encoding of the file that came in. Its length is not known before it is
+/// The output in the form of the file that came in. Its length is not known before it is
 /// converted, so there are no ranges.
 fn as_source(
     request: &HttpRequest,

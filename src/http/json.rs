@@ -6,8 +6,9 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use super::{error::Error, error::is_timeout, object::Object, problem::Problem};
+use super::{error::Error, error::is_timeout, object::Object, problem::Problem, query};
 
 /// The largest JSON that the API accepts, in bytes. Files come by other means.
 const MOST_JSON: usize = 64 << 10;
@@ -15,18 +16,17 @@ const MOST_JSON: usize = 64 << 10;
 /// Extractor of an object whose sender `W` checks. The body is read only after that check: extractors beside each
 /// other run at once, and a body that cannot be read would be refused before its sender is.
 #[derive(Clone, Debug)]
-pub struct JsonOf<W, T> {
+pub struct JsonOf<W, T, const OPTIONAL: bool = false> {
     pub by: W,
     pub value: T,
     /// As it came.
     pub bytes: Bytes,
 }
 
-/// The same for an object that may be left out.
-#[derive(Clone, Debug)]
-pub struct OptionalJsonOf<W, T>(pub JsonOf<W, T>);
+/// The same for an object that may be left out, which is an empty one.
+pub type OptionalJsonOf<W, T> = JsonOf<W, T, true>;
 
-impl<W, T> FromRequest for JsonOf<W, T>
+impl<W, T, const OPTIONAL: bool> FromRequest for JsonOf<W, T, OPTIONAL>
 where
     W: FromRequest<Error = Problem> + 'static,
     T: DeserializeOwned + 'static,
@@ -38,36 +38,20 @@ where
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let by = W::from_request(&request, &mut Payload::None).await?;
-            if !is_json(&request) {
+            query::none(&request)?;
+            if !OPTIONAL && !is_json(&request) {
                 return Err(Problem::WrongType("Send JSON, with the header Content-Type: application/json."));
             }
             let bytes = read(payload).await?;
-            Ok(Self { by, value: parse(&bytes)?, bytes })
-        })
-    }
-}
-
-impl<W, T> FromRequest for OptionalJsonOf<W, T>
-where
-    W: FromRequest<Error = Problem> + 'static,
-    T: DeserializeOwned + Default + 'static,
-{
-    type Error = Problem;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, payload) = (request.clone(), payload.take());
-        Box::pin(async move {
-            let by = W::from_request(&request, &mut Payload::None).await?;
-            let bytes = read(payload).await?;
-            if bytes.is_empty() {
-                return Ok(Self(JsonOf { by, value: T::default(), bytes }));
-            }
-            if !is_json(&request) {
+            let value = if OPTIONAL && bytes.is_empty() {
+                parse(b"{}")?
+            } else if is_json(&request) {
+                parse(&bytes)?
+            } else {
                 let sentence = "Send JSON, with the header Content-Type: application/json, or no body.";
                 return Err(Problem::WrongType(sentence));
-            }
-            Ok(Self(JsonOf { by, value: parse(&bytes)?, bytes }))
+            };
+            Ok(Self { by, value, bytes })
         })
     }
 }
@@ -104,5 +88,8 @@ pub async fn read(mut payload: Payload) -> Result<Bytes, Problem> {
 /// # Errors
 /// It is no JSON, or not this object.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice::<Object<T>>(body).map(|object| object.0).map_err(|why| Problem::from_json(&why))
+    // First whether it is JSON at all: the parser of the object may call a wrong value a wrong character.
+    serde_json::from_slice::<Value>(body).map_err(|why| Problem::no_json(&why))?;
+    let object = serde_json::from_slice::<Object<T>>(body);
+    object.map(|object| object.0).map_err(|why| Problem::from_json(&why))
 }

@@ -4,8 +4,10 @@ use std::{fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{DeserializeSeed, Error as _, IntoDeserializer, MapAccess, Visitor, value::MapAccessDeserializer},
 };
+
+use super::parser_words::of_member;
 
 /// A `T` that was written as a JSON object. A derived `Deserialize` of a struct also accepts an array of its
 /// fields, which no caller means.
@@ -28,7 +30,33 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 
     fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Object<T>, M::Error> {
-        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+        T::deserialize(MapAccessDeserializer::new(NamedMembers { map, name: String::new() })).map(Object)
+    }
+}
+
+/// The members of an object. What is wrong with a value is said with the name of its member.
+struct NamedMembers<M> {
+    map: M,
+    /// Of the last one.
+    name: String,
+}
+
+impl<'de, M: MapAccess<'de>> MapAccess<'de> for NamedMembers<M> {
+    type Error = M::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, M::Error> {
+        let Some(name) = self.map.next_key()? else { return Ok(None) };
+        self.name = name;
+        seed.deserialize(self.name.as_str().into_deserializer()).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, M::Error> {
+        let value = self.map.next_value_seed(seed);
+        value.map_err(|why| M::Error::custom(of_member(&self.name, &why.to_string())))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.map.size_hint()
     }
 }
 
@@ -57,6 +85,7 @@ mod tests {
             (r#"{"x":1,"z":2}"#, "unknown field `z`"),
             (r#"{"x":1,"x":2}"#, "duplicate field `x`"),
             (r#"{"y":1}"#, "missing field `x`"),
+            (r#"{"x":"1"}"#, "`x` must be u8, not the string \"1\""),
         ] {
             let told = read(json).unwrap_err();
             assert!(told.contains(why) && told.contains("line 1"), "{json}: {told}");

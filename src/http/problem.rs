@@ -11,15 +11,14 @@ use actix_web::{
         StatusCode,
         header::{self, HeaderValue},
     },
-    web,
 };
 use serde::Serialize;
-use serde_json::error::Category;
 
 use super::{
     audit,
     error::Error,
     error_info::{ErrorInfo, seconds},
+    parser_words::of_whole,
     reading_fields::RefusedField,
     upload::UploadError,
 };
@@ -96,14 +95,16 @@ impl Problem {
         }
     }
 
-    /// Why a body is not the JSON that a route takes.
+    /// Why a body is not JSON.
+    #[must_use]
+    pub fn no_json(why: &serde_json::Error) -> Self {
+        Self::Malformed(format!("The body is not JSON: {}.", repeated(why)))
+    }
+
+    /// Why JSON is not the object that a route takes.
     #[must_use]
     pub fn from_json(why: &serde_json::Error) -> Self {
-        if why.classify() == Category::Data {
-            Self::NotAccepted(format!("The JSON was not accepted: {}.", repeated(why)))
-        } else {
-            Self::Malformed(format!("The body is not JSON: {}.", repeated(why)))
-        }
+        Self::NotAccepted(format!("{}.", repeated(&of_whole("The body", &why.to_string()))))
     }
 
     /// A field of a query that the route does not have.
@@ -119,7 +120,7 @@ impl Problem {
             QueryPayloadError::Deserialize(why) => why,
             why => why,
         };
-        Self::Malformed(format!("The query was not accepted: {}.", repeated(why)))
+        Self::Malformed(format!("{}.", repeated(&of_whole("The query", &why.to_string()))))
     }
 
     fn challenge(&self) -> Option<String> {
@@ -141,11 +142,6 @@ fn repeated(why: &dyn fmt::Display) -> String {
         Some((end, _)) => format!("{} ...", &why[..end]),
         None => why,
     }
-}
-
-/// The settings of the extractors of the API.
-pub fn of_extractors(routes: &mut web::ServiceConfig) {
-    routes.app_data(web::QueryConfig::default().error_handler(|why, _| Problem::from_query(&why).into()));
 }
 
 impl fmt::Display for Problem {

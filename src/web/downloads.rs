@@ -4,7 +4,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::{
     files::Storage,
-    http::{download::download, error::Error, principal::OwnedImport},
+    http::{
+        download::{Form, download},
+        error::Error,
+        principal::OwnedImport,
+    },
     results::outputs::Which,
     store::Store,
 };
@@ -15,7 +19,8 @@ pub async fn processed(
     store: web::Data<Store>,
     storage: web::Data<Storage>,
 ) -> Result<HttpResponse, Error> {
-    download(&request, &import, Which::Processed, &store, &storage).await
+    let wanted = (Which::Processed, Form::asked_for(&request));
+    download(&request, &import, wanted, &store, &storage).await
 }
 
 pub async fn failed(
@@ -24,5 +29,6 @@ pub async fn failed(
     store: web::Data<Store>,
     storage: web::Data<Storage>,
 ) -> Result<HttpResponse, Error> {
-    download(&request, &import, Which::Failed, &store, &storage).await
+    let wanted = (Which::Failed, Form::asked_for(&request));
+    download(&request, &import, wanted, &store, &storage).await
 }

@@ -12,7 +12,7 @@ use crate::{
     base::time::UnixMillis,
     files::Storage,
     http::{
-        download,
+        download::{self, Form},
         error::Error,
         guest::{NotShared, SharedImport},
         htmx, session,
@@ -136,7 +136,8 @@ async fn download(
     }
     // Its file's name must not be the host that it was fetched from.
     let import = for_guests(&shared.import, true);
-    Ok(download::download(request, &import, which, store, storage).await?)
+    let wanted = (which, Form::asked_for(request));
+    Ok(download::download(request, &import, wanted, store, storage).await?)
 }
 
 fn inputs(shared: &SharedImport, site: &Site) -> ReportInputs {

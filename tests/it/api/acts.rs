@@ -15,7 +15,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn an_import_is_cancelled_and_deleted() {
+pub(super) async fn an_import_is_cancelled_and_deleted() {
     let app = spawn_app().await;
     let owner = app.signed_in().await;
     let program = Program::of(&owner, &["read", "import"]).await;
@@ -50,7 +50,7 @@ async fn an_import_is_cancelled_and_deleted() {
 }
 
 #[tokio::test]
-async fn an_import_is_run_again_and_each_reading_once() {
+pub(super) async fn an_import_is_run_again_and_each_reading_once() {
     let app = spawn_app().await;
     let owner = app.signed_in().await;
     let program = Program::of(&owner, &["read", "import"]).await;
@@ -117,6 +117,9 @@ async fn an_import_is_looked_at_and_started_and_a_sheet_is_meant_in_any_case() {
     for (body, named) in [
         (json!({ "reading": { "sheet": "March" } }), "has no sheet"),
         (json!({ "reading": { "header": "first" } }), "header line"),
+        (json!({ "reading": { "header": [1] } }), "`reading.header` must be a whole number or a string."),
+        (json!({ "reading": { "quote": 1 } }), "`reading.quote` must be a string, not the number `1`."),
+        (json!({ "reading": "comma" }), "`reading` must be an object, not the string"),
         (json!({ "sheet": "January" }), "`sheet`"),
     ] {
         let told = problem(start(body).await.unwrap()).await;
@@ -144,7 +147,7 @@ async fn an_import_is_looked_at_and_started_and_a_sheet_is_meant_in_any_case() {
 }
 
 #[tokio::test]
-async fn a_held_import_is_not_cancelled_and_a_reading_is_an_object() {
+pub(super) async fn a_held_import_is_not_cancelled_and_a_reading_is_an_object() {
     let app = spawn_app().await;
     let owner = app.signed_in().await;
     let program = Program::of(&owner, &["read", "import"]).await;
