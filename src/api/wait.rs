@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{hash, import_json::ImportJson, inputs};
 use crate::{
-    http::{conditional, error::Error, problem::Problem},
+    http::{conditional, error::Error, problem::Problem, serving},
     imports::{ImportState, Imports, Owned, Snapshot},
     report::{EngineName, ReportInputs, state_text::state_words},
 };
@@ -117,7 +117,7 @@ fn is_over(import: &Snapshot) -> bool {
 }
 
 /// The import once it is over, or has changed since the `If-None-Match` of the request, or after so many seconds, or
-/// when the server stops.
+/// when the server stops or the program hangs up.
 pub async fn wait(
     mut import: Owned,
     request: &HttpRequest,
@@ -132,6 +132,7 @@ pub async fn wait(
     let began = Instant::now();
     let ends = began + Duration::from_secs(seconds.min(LONGEST));
     let known = Known::of(request);
+    let hang_up = serving::hang_up(request);
     let waiter = imports.waiter(import.row.id);
     let (mut compared_at, mut changed) = (None, Changed::Nothing);
     loop {
@@ -141,7 +142,7 @@ pub async fn wait(
         let is_same = *current == *import;
         import = current;
         let now = Instant::now();
-        if is_over(&import) || now >= ends || stopping.is_cancelled() {
+        if is_over(&import) || now >= ends || stopping.is_cancelled() || hang_up.is_cancelled() {
             return Ok(import);
         }
         let mut at_most = ends - now;
@@ -157,6 +158,6 @@ pub async fn wait(
                 Changed::Counts | Changed::Nothing => at_most = at_most.min(PACE),
             }
         }
-        let _ = stopping.run_until_cancelled(change.within(at_most)).await;
+        let _ = stopping.run_until_cancelled(hang_up.run_until_cancelled(change.within(at_most))).await;
     }
 }

@@ -8,14 +8,15 @@ mod body;
 mod connection;
 mod connections;
 
-use std::{fmt, io, net::TcpListener, sync::Arc, time::Duration};
+use std::{fmt, io, net::TcpListener, rc::Rc, sync::Arc, time::Duration};
 
 use actix_http::{HttpService, KeepAlive, Request, Response};
 use actix_server::{Server, ServerHandle};
 use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
-use actix_web::{body::MessageBody, dev::AppConfig, rt::net::TcpStream};
+use actix_web::{HttpRequest, body::MessageBody, dev::AppConfig, rt::net::TcpStream};
+use tokio_util::sync::CancellationToken;
 
-use self::connection::Connection;
+use self::connection::{Activity, Connection};
 pub use self::{body::within, connections::Connections};
 use crate::base::config::HttpLimits;
 
@@ -36,6 +37,12 @@ pub struct ServeOptions {
     pub workers: Option<usize>,
     /// How long requests may take to end when the server stops.
     pub grace: Duration,
+}
+
+/// Is cancelled once the client of `request` has closed its side of the connection: for an answer that takes long.
+#[must_use]
+pub fn hang_up(request: &HttpRequest) -> CancellationToken {
+    request.conn_data::<Rc<Activity>>().map(|activity| activity.hang_up()).unwrap_or_default()
 }
 
 /// Serves the applications of `factory` in the background until the handle stops it. Each application must be

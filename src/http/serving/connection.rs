@@ -1,7 +1,7 @@
 //! One connection: refusals before there is a request, and answers that no handler sees.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     io,
     net::SocketAddr,
     pin::Pin,
@@ -17,6 +17,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep, sleep_until},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{ServeOptions, connections::ConnectionSlot};
 
@@ -58,6 +59,10 @@ pub struct Activity {
     to_come: Cell<ToCome>,
     /// Woken when no request is active.
     reader: RefCell<Option<Waker>>,
+    /// Whether the client has closed its side.
+    has_hung_up: Cell<bool>,
+    /// Cancelled when it does. None until a request waits so long that it wants to know.
+    hang_up: OnceCell<CancellationToken>,
 }
 
 /// The rest of the active request's body that no handler has taken.
@@ -90,6 +95,31 @@ impl Activity {
         if let ToCome::Bytes(left) = self.to_come.get() {
             self.to_come.set(ToCome::Bytes(left.saturating_sub(bytes)));
         }
+    }
+
+    /// Is cancelled once the client has closed its side. Bytes behind the request hide that.
+    pub fn hang_up(&self) -> CancellationToken {
+        let hang_up = self.hang_up.get_or_init(CancellationToken::new);
+        if self.has_hung_up.get() {
+            hang_up.cancel();
+        }
+        // It looks for the end of the stream from now on.
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+        hang_up.clone()
+    }
+
+    fn client_hung_up(&self) {
+        self.has_hung_up.set(true);
+        if let Some(hang_up) = self.hang_up.get() {
+            hang_up.cancel();
+        }
+    }
+
+    /// Whether a request waits for the end of the stream, which has not come yet.
+    fn looks_for_the_end(&self) -> bool {
+        self.hang_up.get().is_some() && !self.has_hung_up.get()
     }
 
     /// Whether bytes that arrive now can only belong to later requests.
@@ -181,6 +211,9 @@ impl Connection {
             self.read_in_turn = 0;
             return Poll::Pending;
         }
+        if most > 0 && heads.filled().is_empty() {
+            self.activity.client_hung_up();
+        }
         self.read_in_turn += heads.filled().len();
         buf.put_slice(heads.filled());
         Poll::Ready(Ok(()))
@@ -213,6 +246,12 @@ impl AsyncRead for Connection {
         if activity.is_busy() {
             // Later requests are not read now: they would wait in memory.
             activity.reader.replace(Some(cx.waker().clone()));
+            let mut byte = [0];
+            if activity.looks_for_the_end()
+                && let Poll::Ready(Ok(0) | Err(_)) = self.stream.poll_peek(cx, &mut ReadBuf::new(&mut byte))
+            {
+                activity.client_hung_up();
+            }
             return Poll::Pending;
         }
         if activity.is_body(buf.remaining()) {

@@ -4,6 +4,11 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 
 use crate::support::{
     program::{Program, problem},
@@ -137,6 +142,8 @@ async fn a_list_is_narrowed_and_read_page_by_page() {
         ("?failed=true&state=Failed", &[]),
         ("?q=%25", &[]),
         ("?since=2100-01-01T00:00:00Z", &[]),
+        ("?since=9999-12-31T23:59:59Z", &[]),
+        ("?until=9999-12-31T23:59:59.999Z&q=one", &["one.csv"]),
         ("?until=2020-01-01T00:00:00%2B02:00", &[]),
         ("?since=2020-01-01T00:00:00+02:00&q=one", &["one.csv"]),
     ] {
@@ -175,12 +182,15 @@ async fn a_list_is_narrowed_and_read_page_by_page() {
         (&stranger, format!("?cursor={next}"), "cursor"),
         (&program, "?limit=0".to_owned(), "1 to 100"),
         (&program, "?limit=101".to_owned(), "1 to 100"),
-        (&program, "?limit=two".to_owned(), "not accepted"),
-        (&program, "?state=Done".to_owned(), "`Done`"),
-        (&program, "?failed=yes".to_owned(), "`true` or `false`"),
+        (&program, "?limit=two".to_owned(), "`limit` must be a whole number"),
+        (&program, "?limit=1&limit=2".to_owned(), "The query has the field `limit` twice"),
+        (&program, "?state=Done".to_owned(), "`state` must be one of `Held`, "),
+        (&program, "?failed=yes".to_owned(), "`failed` must be `true` or `false`."),
         (&program, "?since=yesterday".to_owned(), "since"),
+        (&program, "?since=9999-02-29T00:00:00Z".to_owned(), "since"),
         (&program, "?until=2026".to_owned(), "until"),
-        (&program, "?before=1".to_owned(), "`before`"),
+        (&program, "?before=1".to_owned(), "The query has the unknown field `before`"),
+        (&program, "?q=%00".to_owned(), "control characters"),
     ] {
         let told = problem(who.get(&format!("/api/v1/imports{query}")).await).await;
         assert_eq!(told["status"], 400, "{query}: {told}");
@@ -277,6 +287,39 @@ async fn a_wait_with_a_tag_ends_with_a_change_or_tells_that_there_was_none() {
     assert!(over["stateText"].as_str().unwrap().starts_with("Stopped by you at "), "{over}");
     let told = problem(program.get(&format!("{path}?wait=soon")).await).await;
     assert_eq!(told["status"], 400);
+    app.stop().await;
+}
+
+/// Otherwise its connection would be held for a minute.
+#[tokio::test]
+async fn a_wait_ends_when_the_program_hangs_up() {
+    let app = spawn_app().await;
+    let owner = app.signed_in().await;
+    let program = Program::of(&owner, &["read"]).await;
+    let busy = app.busy().await;
+    let import = owner.upload("orders.csv", "a,b\n1,2\n").await;
+    owner.wait_for_state(&import, "Running").await;
+    let request = format!(
+        "GET /api/v1{import}?wait=60 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n",
+        program.secret()
+    );
+    // With the request, and during the wait.
+    for waits in [false, true] {
+        let mut connection = TcpStream::connect(app.origin.strip_prefix("http://").unwrap()).await.unwrap();
+        connection.write_all(request.as_bytes()).await.unwrap();
+        if waits {
+            let early = timeout(Duration::from_millis(200), connection.read(&mut [0])).await;
+            assert!(early.is_err(), "nothing has changed: {early:?}");
+        }
+        // Only its own side, so that it sees the end of the wait.
+        connection.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        let read = timeout(Duration::from_secs(30), connection.read_to_end(&mut answer)).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(read.is_ok(), "it waits on, {waits}: {answer}");
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\"Running\""), "{answer}");
+    }
+    drop(busy);
     app.stop().await;
 }
 
