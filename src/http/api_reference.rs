@@ -79,7 +79,7 @@ pub struct ProblemKind {
 }
 
 /// Every problem that the API answers with. A test compares them with the errors in this room.
-pub const PROBLEMS: [ProblemKind; 30] = [
+pub const PROBLEMS: [ProblemKind; 29] = [
     problem("malformed", 400, "The query, the body, a cursor or the Idempotency-Key cannot be read."),
     problem("no-credentials", 401, "The request has neither a token nor a session."),
     problem("bad-token", 401, "The token was copied incompletely, has expired, or was ended."),
@@ -106,7 +106,6 @@ pub const PROBLEMS: [ProblemKind; 30] = [
     problem("not-accepted", 422, "The request can be read, but a value in it is not allowed."),
     problem("empty-file", 422, "The file has 0 bytes."),
     problem("not-a-csv", 422, "The file is a picture, a program or another binary."),
-    problem("no-such-part", 422, "Only all rows or the failed rows can be run again."),
     problem("read-as-before", 422, "Failed rows are read as their import has read them."),
     problem("too-many-requests", 429, "The limit of requests is used up; Retry-After says when to go on."),
     problem("internal", 500, "The error is in the server's log."),

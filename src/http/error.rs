@@ -112,7 +112,8 @@ impl Error {
             Self::NothingWritten => "nothing-written",
             Self::StillCancelling => "still-cancelling",
             Self::NothingFailed => "nothing-failed",
-            Self::NoSuchPart => "no-such-part",
+            // Only the form of a page can ask for one: programs are told of wrong values before.
+            Self::NoSuchPart => "not-accepted",
             Self::ReadAsBefore => "read-as-before",
             Self::NotStarted => "not-started",
             Self::PreviewsBusy | Self::Busy => "busy",

@@ -55,7 +55,7 @@ async fn downloads_are_those_of_the_pages_and_can_be_resumed() {
 }
 
 #[tokio::test]
-async fn there_is_nothing_to_download_before_the_end_or_of_a_file_that_was_not_read() {
+pub(super) async fn there_is_nothing_to_download_before_the_end_or_of_a_file_that_was_not_read() {
     let app = spawn_app().await;
     let owner = app.signed_in().await;
     let program = Program::of(&owner, &["read"]).await;

@@ -12,7 +12,7 @@ fn left(answer: &Response) -> &str {
 }
 
 #[tokio::test]
-async fn a_token_has_its_own_limit_and_its_answers_say_what_is_left() {
+pub(super) async fn a_token_has_its_own_limit_and_its_answers_say_what_is_left() {
     // One request comes back each half minute.
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.api_rate = 2).await;
     let owner = app.signed_in().await;

@@ -119,7 +119,7 @@ async fn a_file_is_imported_as_a_form_as_a_body_or_from_an_address() {
 }
 
 #[tokio::test]
-async fn what_is_no_import_is_refused_and_nothing_of_it_is_left() {
+pub(super) async fn what_is_no_import_is_refused_and_nothing_of_it_is_left() {
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.max_upload_bytes = 1_000).await;
     let owner = app.signed_in().await;
     let program = Program::of(&owner, &["read", "import"]).await;
@@ -222,7 +222,7 @@ async fn what_is_no_import_is_refused_and_nothing_of_it_is_left() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_sent_again_with_its_key_makes_one_import() {
+pub(super) async fn a_request_that_is_sent_again_with_its_key_makes_one_import() {
     let host = Host::start(|_, _| Reply::file("a,b\n1,2\n")).await;
     let (app, owner, program) = app_with_host(&host).await;
     let address = json!({ "url": host.url("/rates.csv") });
