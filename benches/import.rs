@@ -14,6 +14,8 @@ mod polls;
 #[path = "../tests/it/support/visitor.rs"]
 #[allow(dead_code)]
 mod visitor;
+#[path = "import/waits.rs"]
+mod waits;
 
 use std::{
     fs,
@@ -64,6 +66,9 @@ fn main() {
         }
         if is_wanted("polls") {
             polls::polls().await;
+        }
+        if is_wanted("waits") {
+            waits::waits().await;
         }
     });
 }
