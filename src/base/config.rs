@@ -21,8 +21,8 @@ pub use self::{
     allowed::AllowedAddresses,
     args::{AccountCommand, AnyCommand, Args, Command, CommandLine, OnOff, described},
     client_args::{
-        ClientCommand, DeleteArgs, ImportArgs, ImportsArgs, LoginArgs, OneImportArgs, ReadingArgs, RetryArgs,
-        ServerArgs, ShowArgs, StartArgs, WaitArgs,
+        ClientCommand, DeleteArgs, GivenAddress, ImportArgs, ImportsArgs, LoginArgs, OneImportArgs,
+        ReadingArgs, RetryArgs, ServerArgs, ShowArgs, StartArgs, WaitArgs,
     },
     engine::{EngineConfig, Exposed, Inngest},
     http::HttpLimits,

@@ -16,7 +16,7 @@ use super::{
     error::{ClientError, MOST_TRIES},
     printed::{self, unusable},
     screen::Screen,
-    server::{PATIENCE, RemoteServer},
+    server::RemoteServer,
     source::Source,
     told::ToldImport,
 };
@@ -123,7 +123,7 @@ async fn save(request: &str, path: &Path, server: &RemoteServer, screen: &Screen
             return Err(error);
         }
         screen.lost(&error);
-        tokio::time::sleep(error.pause(failed)).await;
+        server.rest(error.pause(failed)).await;
     }
 }
 
@@ -138,13 +138,13 @@ async fn go_on(
     if let Some(tag) = tag.as_ref().filter(|_| file.bytes > 0) {
         request = request.header(RANGE, format!("bytes={}-", file.bytes)).header(IF_RANGE, tag);
     }
-    let mut response = server.send(request, PATIENCE).await?;
+    let mut response = server.send(request, server.times.silence).await?;
     if response.status() != StatusCode::PARTIAL_CONTENT {
         file.begin_again()?;
         *tag = response.headers().get(ETAG).cloned();
     }
     loop {
-        let piece = timeout(PATIENCE, response.chunk()).await.map_err(|_| server.silent())?;
+        let piece = timeout(server.times.silence, response.chunk()).await.map_err(|_| server.silent())?;
         let Some(piece) = piece.map_err(|_| server.broke_off())? else { return Ok(()) };
         file.write(&piece)?;
     }

@@ -35,10 +35,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_ASKED_PAUSE: Duration = Duration::from_secs(10 * 60);
 
 impl ClientError {
-    /// Of a request to `origin`.
-    pub fn of_request(origin: &str, error: &reqwest::Error) -> Self {
+    /// Of a request to `origin`, whose address comes `from` somewhere if nobody typed it.
+    pub fn of_request(origin: &str, from: &str, error: &reqwest::Error) -> Self {
         if error.is_connect() {
-            Self::Unreachable(format!("Cannot reach {origin}: {}.", cause(error)))
+            Self::Unreachable(format!("Cannot reach {origin}{from}: {}.", cause(error)))
         } else if error.is_timeout() {
             Self::Broken(format!("{origin} does not answer."))
         } else if error.is_builder() {

@@ -18,7 +18,7 @@ use super::{
     error::ClientError,
     printed,
     screen::Screen,
-    server::{PATIENCE, RemoteServer},
+    server::RemoteServer,
     told::ToldImport,
 };
 use crate::base::{config::WaitArgs, ids::ImportId};
@@ -128,20 +128,20 @@ impl<'f> Following<'f> {
                 None => self.server.request(Method::GET, &path),
             };
             let began = Instant::now();
-            let patience = PATIENCE + Duration::from_secs(WAIT_SECONDS);
+            let patience = self.server.times.silence + Duration::from_secs(WAIT_SECONDS);
             let answer = match self.server.answer(request, patience).await {
                 Ok(answer) => answer,
                 Err(error) if error.is_passing() => {
                     failed = failed.saturating_add(1);
                     self.screen.lost(&error);
-                    tokio::time::sleep(error.pause(failed)).await;
+                    self.server.rest(error.pause(failed)).await;
                     continue;
                 }
                 Err(error) => return Err(error),
             };
             failed = 0;
             if answer.status == StatusCode::NOT_MODIFIED {
-                tokio::time::sleep(SHORTEST_WAIT.saturating_sub(began.elapsed())).await;
+                self.server.rest(SHORTEST_WAIT.saturating_sub(began.elapsed())).await;
                 continue;
             }
             known = answer.headers.get(ETAG).cloned();
@@ -155,7 +155,7 @@ impl<'f> Following<'f> {
                 self.screen.say(&format!("{}: {}", told.import.file_name, told.import.state_text));
             }
             if known.is_none() {
-                tokio::time::sleep(SHORTEST_WAIT).await;
+                self.server.rest(SHORTEST_WAIT).await;
             }
         }
     }

@@ -21,7 +21,7 @@ use super::{
     server::RemoteServer,
 };
 use crate::base::{
-    config::{LoginArgs, ServerArgs, unknown_variables},
+    config::{GivenAddress, LoginArgs, ServerArgs, unknown_variables},
     terminal,
 };
 
@@ -60,24 +60,20 @@ struct AccountTold {
 /// The server that a command is for, with its token: a flag, else the variable, else the file. The token of the file is
 /// only for the server that it was saved for.
 pub fn connect(args: &ServerArgs) -> Result<RemoteServer, ClientError> {
-    let (url, token) = (args.url()?, args.token());
-    let saved = if url.is_some() && token.is_some() { None } else { read()? };
-    let origin = match (url, &saved) {
-        (Some(url), _) => url,
-        (None, Some((saved, _))) => saved.clone(),
-        (None, None) => usual_origin()?,
-    };
+    let (given, token) = (args.address()?, args.token());
+    let saved = if given.is_some() && token.is_some() { None } else { read()? };
+    let (origin, from) = address(given, saved.as_ref().map(|(saved, _)| saved))?;
     let is_for_it = |(saved, _): &(Url, SecretString)| saved.origin() == origin.origin();
     let of_file = saved.filter(is_for_it).map(|(_, token)| token);
     match token.or(of_file) {
-        Some(token) => RemoteServer::new(origin, &token),
+        Some(token) => RemoteServer::new(origin, from, &token),
         None => {
             for line in unknown_variables(env::vars_os().filter_map(|(name, _)| name.into_string().ok())) {
                 printed::complain(&line);
             }
             let shown = origin.origin().ascii_serialization();
             Err(ClientError::Other(format!(
-                "There is no token for {shown}. Make one on the page {shown}/account, then run: runboard login {shown}"
+                "There is no token for {shown}{from}. Make one on the page {shown}/account, then run: runboard login {shown}"
             )))
         }
     }
@@ -85,13 +81,9 @@ pub fn connect(args: &ServerArgs) -> Result<RemoteServer, ClientError> {
 
 /// Asks for a token, and saves it if the server accepts it.
 pub async fn login(args: &LoginArgs) -> Result<Ending, ClientError> {
-    let origin = match args.url()? {
-        Some(url) => url,
-        None => match read()? {
-            Some((saved, _)) => saved,
-            None => usual_origin()?,
-        },
-    };
+    let given = args.address()?;
+    let saved = if given.is_some() { None } else { read()? };
+    let (origin, from) = address(given, saved.as_ref().map(|(saved, _)| saved))?;
     let shown = origin.origin().ascii_serialization();
     let prompt = format!("Token from {shown}/account (it is not shown): ");
     let mut interrupts = Interrupts::catch()?;
@@ -103,7 +95,7 @@ pub async fn login(args: &LoginArgs) -> Result<Ending, ClientError> {
     if token.expose_secret().is_empty() {
         return Err(ClientError::Other("There was no token. Nothing was saved.".to_owned()));
     }
-    let server = RemoteServer::new(origin.clone(), &token)?;
+    let server = RemoteServer::new(origin.clone(), from, &token)?;
     let asking = server.ask(|| server.request(Method::GET, "me"));
     let answer = tokio::select! {
         answer = asking => answer?,
@@ -138,8 +130,17 @@ pub fn logout() -> Result<Ending, ClientError> {
     Ok(Ending::Completed)
 }
 
-fn usual_origin() -> Result<Url, ClientError> {
-    Url::parse(USUAL_ORIGIN).map_err(|error| ClientError::Other(format!("{USUAL_ORIGIN}: {error}.")))
+/// The address that is meant, and for messages where it comes from if nobody typed it.
+fn address(given: Option<GivenAddress>, saved: Option<&Url>) -> Result<(Url, &'static str), ClientError> {
+    if let Some(given) = given {
+        return Ok((given.url, if given.is_of_variable { " (from RUNBOARD_URL)" } else { "" }));
+    }
+    if let Some(saved) = saved {
+        return Ok((saved.clone(), " (from the last login)"));
+    }
+    let usual = Url::parse(USUAL_ORIGIN);
+    let usual = usual.map_err(|error| ClientError::Other(format!("{USUAL_ORIGIN}: {error}.")))?;
+    Ok((usual, " (the usual address, because none was given)"))
 }
 
 /// Where the file is (XDG Base Directory Specification).

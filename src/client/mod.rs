@@ -15,6 +15,7 @@ mod screen;
 mod server;
 mod show;
 mod source;
+mod times;
 mod told;
 mod upload;
 

@@ -15,14 +15,12 @@ use url::Url;
 use super::{
     error::{ClientError, MOST_TRIES},
     screen::Screen,
+    times::ClientTimes,
     told::ToldImport,
 };
 use crate::base::{ids::ImportId, outgoing};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long the answer to a small request may take, and each next piece of a long one.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The largest answer that is read into memory: a hundred imports with all that their runs returned.
 const MOST_BYTES: usize = 64 << 20;
@@ -34,7 +32,10 @@ const LONGEST_SENTENCE: usize = 2_000;
 pub struct RemoteServer {
     http: Client,
     origin: Url,
+    /// Where the address comes from if nobody typed it: ` (from RUNBOARD_URL)`.
+    from: &'static str,
     authorization: HeaderValue,
+    pub times: ClientTimes,
 }
 
 /// An answer, read whole.
@@ -48,12 +49,18 @@ pub struct Answer {
 /// A problem (RFC 9457), as far as people read it.
 #[derive(Deserialize)]
 struct ProblemTold {
+    /// A Runboard always names it.
+    #[serde(rename = "type")]
+    kind: Option<String>,
     detail: String,
 }
 
+/// The type of a problem with what a path names.
+const NOT_FOUND: &str = "/api#not-found";
+
 impl RemoteServer {
     /// `origin` has no path.
-    pub fn new(origin: Url, token: &SecretString) -> Result<Self, ClientError> {
+    pub fn new(origin: Url, from: &'static str, token: &SecretString) -> Result<Self, ClientError> {
         let value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
         let mut authorization = value.map_err(|_| {
             ClientError::Other("The token has characters that no token has. Copy it again.".to_owned())
@@ -63,8 +70,8 @@ impl RemoteServer {
             .user_agent(concat!("runboard/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT);
         let http = builder.build();
-        let http = http.map_err(|error| ClientError::of_request(&shown(&origin), &error))?;
-        Ok(Self { http, origin, authorization })
+        let http = http.map_err(|error| ClientError::of_request(&shown(&origin), from, &error))?;
+        Ok(Self { http, origin, from, authorization, times: ClientTimes::read() })
     }
 
     /// `https://runboard.example.org`
@@ -95,7 +102,7 @@ impl RemoteServer {
     /// Sends a request once. Only the head of the answer is read if it is a success.
     pub async fn send(&self, request: RequestBuilder, patience: Duration) -> Result<Response, ClientError> {
         let response = timeout(patience, request.send()).await.map_err(|_| self.silent())?;
-        let response = response.map_err(|error| ClientError::of_request(&self.shown(), &error))?;
+        let response = response.map_err(|error| ClientError::of_request(&self.shown(), self.from, &error))?;
         let status = response.status();
         if status.is_success() || status == StatusCode::NOT_MODIFIED {
             return Ok(response);
@@ -104,11 +111,16 @@ impl RemoteServer {
             return Err(self.redirected(&response));
         }
         let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let path = response.url().path().to_owned();
         // A refusal is one even if its body cannot be read.
         let body = self.body(response).await.unwrap_or_default();
-        let problem = serde_json::from_slice::<ProblemTold>(&body).ok().map(|problem| problem.detail);
-        let sentence = problem.filter(|detail| !detail.is_empty());
-        let sentence = sentence.unwrap_or_else(|| format!("{} answered {status}.", self.shown()));
+        let problem = serde_json::from_slice::<ProblemTold>(&body).ok();
+        let sentence = match problem.filter(|problem| !problem.detail.is_empty()) {
+            Some(problem) if status == StatusCode::NOT_FOUND => self.not_found(path.as_str(), problem),
+            Some(problem) => problem.detail,
+            None if status == StatusCode::NOT_FOUND => self.no_api(),
+            None => format!("{} answered {status}.", self.shown()),
+        };
         Err(ClientError::Refused {
             status,
             sentence: sentence.chars().take(LONGEST_SENTENCE).collect(),
@@ -127,12 +139,12 @@ impl RemoteServer {
     pub async fn ask(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, ClientError> {
         let mut failed = 0;
         loop {
-            match self.answer(request(), PATIENCE).await {
+            match self.answer(request(), self.times.silence).await {
                 Err(error @ ClientError::Refused { status: StatusCode::TOO_MANY_REQUESTS, .. })
                     if failed < MOST_TRIES =>
                 {
                     failed += 1;
-                    tokio::time::sleep(error.pause(failed)).await;
+                    self.rest(error.pause(failed)).await;
                 }
                 answer => return answer,
             }
@@ -147,7 +159,7 @@ impl RemoteServer {
     ) -> Result<Answer, ClientError> {
         let mut failed = 0;
         loop {
-            let error = match self.answer(request(), PATIENCE).await {
+            let error = match self.answer(request(), self.times.silence).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -156,8 +168,13 @@ impl RemoteServer {
                 return Err(error);
             }
             screen.lost(&error);
-            tokio::time::sleep(error.pause(failed)).await;
+            self.rest(error.pause(failed)).await;
         }
+    }
+
+    /// Waits before the next request.
+    pub async fn rest(&self, pause: Duration) {
+        tokio::time::sleep(pause.min(self.times.most_pause)).await;
     }
 
     /// An import as it is now.
@@ -175,8 +192,9 @@ impl RemoteServer {
     pub fn parse<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, ClientError> {
         serde_json::from_slice(&answer.body).map_err(|_| {
             ClientError::Other(format!(
-                "{} does not answer as a Runboard does. Check the address.",
-                self.shown()
+                "{}{} does not answer as a Runboard does. Check the address.",
+                self.shown(),
+                self.from
             ))
         })
     }
@@ -187,6 +205,26 @@ impl RemoteServer {
 
     pub fn broke_off(&self) -> ClientError {
         ClientError::Broken(format!("The connection to {} broke off.", self.shown()))
+    }
+
+    /// What a path names is not there: an import, or the API.
+    fn not_found(&self, path: &str, problem: ProblemTold) -> String {
+        let of_import = path.strip_prefix("/api/v1/imports/").and_then(|rest| rest.split('/').next());
+        match (problem.kind.as_deref(), of_import) {
+            (Some(NOT_FOUND), Some(id)) => {
+                format!("There is no import {id} on {}, or your token does not open it.", self.shown())
+            }
+            (Some(NOT_FOUND) | None, _) => self.no_api(),
+            (Some(_), _) => problem.detail,
+        }
+    }
+
+    fn no_api(&self) -> String {
+        format!(
+            "{}{} has no API of Runboard: it answers 404 Not Found. Check the address.",
+            self.shown(),
+            self.from
+        )
     }
 
     /// A server that answers so is another one, which must not get the token.
@@ -212,7 +250,7 @@ impl RemoteServer {
         }
         let mut body = Vec::new();
         loop {
-            let piece = timeout(PATIENCE, response.chunk()).await.map_err(|_| self.silent())?;
+            let piece = timeout(self.times.silence, response.chunk()).await.map_err(|_| self.silent())?;
             let Some(piece) = piece.map_err(|_| self.broke_off())? else { return Ok(body) };
             if body.len() + piece.len() > MOST_BYTES {
                 return Err(too_long());

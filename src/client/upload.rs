@@ -31,12 +31,6 @@ use crate::base::config::ReadingArgs;
 /// The header with which a request that is sent again makes nothing more.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// How long the network may take no byte.
-const STALLED_AFTER: Duration = Duration::from_secs(60);
-
-/// How long the answer may take once all bytes are sent: the server makes the file durable, and looks for its sheet.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(10 * 60);
-
 /// A new key, which nobody else has.
 pub fn new_key() -> String {
     hex::encode(rand::random::<[u8; 16]>())
@@ -115,7 +109,7 @@ impl Wanted<'_> {
                 return Err(if may_exist { in_doubt(&error) } else { error });
             }
             screen.lost(&error);
-            tokio::time::sleep(error.pause(failed)).await;
+            server.rest(error.pause(failed)).await;
         }
     }
 
@@ -156,7 +150,7 @@ impl Wanted<'_> {
             answer = &mut answer => return answer,
             fed = feeding => fed?,
         }
-        timeout(ANSWER_PATIENCE, answer).await.map_err(|_| server.silent())?
+        timeout(server.times.after_upload, answer).await.map_err(|_| server.silent())?
     }
 }
 
@@ -216,7 +210,7 @@ impl Feed {
             let bytes = source.piece().await?;
             let (length, is_end) = (bytes.len() as u64, bytes.is_empty());
             let piece = if is_end { Piece::End } else { Piece::Bytes(bytes) };
-            match timeout(STALLED_AFTER, self.pieces.send(piece)).await {
+            match timeout(server.times.silence, self.pieces.send(piece)).await {
                 Err(_) => return Err(server.silent()),
                 // The connection has ended, and its own answer says why.
                 Ok(Err(_)) => std::future::pending::<()>().await,

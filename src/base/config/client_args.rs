@@ -1,6 +1,6 @@
 //! The commands of a client: they talk to a server, and use none of its settings.
 
-use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr};
+use std::{convert::Infallible, env, fmt, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
@@ -23,9 +23,9 @@ pub(super) struct ClientLine {
 pub enum ClientCommand {
     /// Import files or addresses, and wait until they are over
     ///
-    /// The last line on standard output is the output of the run, as JSON. Ends with 0 if the import completed, 1 if
-    /// it failed, 2 if it was cancelled, 3 in all other cases, and with --fail-on-rows 4 if rows failed. Of several
-    /// imports, the worst counts: 3, then 1, 2, 4.
+    /// Standard output has the id of the import and the address of its page; its last line is the output of the run, as
+    /// JSON. Ends with 0 if the import completed, 1 if it failed, 2 if it was cancelled, 3 in all other cases, and with
+    /// --fail-on-rows 4 if rows failed. Of several imports, the worst counts: 3, then 1, 2, 4.
     Import(ImportArgs),
     /// List imports, newest first
     Imports(ImportsArgs),
@@ -52,11 +52,29 @@ pub enum ClientCommand {
     },
 }
 
+const URL_VARIABLE: &str = "RUNBOARD_URL";
+
+/// The address of a server that a flag, an argument or the variable gives.
+#[derive(Clone, Debug)]
+pub struct GivenAddress {
+    pub url: Url,
+    pub is_of_variable: bool,
+}
+
+impl GivenAddress {
+    /// `typed` is what a refusal calls the address if it is not that of the variable.
+    fn of(given: Option<&String>, typed: &'static str) -> Result<Option<Self>, ConfigError> {
+        let is_of_variable = given.is_some() && env::var(URL_VARIABLE).ok().as_ref() == given;
+        let url = check::origin(if is_of_variable { URL_VARIABLE } else { typed }, given)?;
+        Ok(url.map(|url| Self { url, is_of_variable }))
+    }
+}
+
 /// The server, and the token for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 pub struct ServerArgs {
     /// Address of the server [default: that of the last login, or http://127.0.0.1:8080]
-    #[arg(long, env = "RUNBOARD_URL", value_name = "URL", value_hint = ValueHint::Url)]
+    #[arg(long, env = URL_VARIABLE, value_name = "URL", value_hint = ValueHint::Url)]
     url: Option<String>,
 
     /// Token from your account page [default: that of the last login]. Others on this machine can see a command
@@ -88,8 +106,8 @@ impl ServerArgs {
     ///
     /// # Errors
     /// It is not the address of a server.
-    pub fn url(&self) -> Result<Option<Url>, ConfigError> {
-        check::origin("RUNBOARD_URL", self.url.as_ref())
+    pub fn address(&self) -> Result<Option<GivenAddress>, ConfigError> {
+        GivenAddress::of(self.url.as_ref(), "--url")
     }
 
     /// The token, if one is given.
@@ -294,7 +312,7 @@ pub struct DeleteArgs {
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct LoginArgs {
     /// Address of the server [default: that of the last login, or http://127.0.0.1:8080]
-    #[arg(env = "RUNBOARD_URL", value_name = "URL", value_hint = ValueHint::Url)]
+    #[arg(env = URL_VARIABLE, value_name = "URL", value_hint = ValueHint::Url)]
     url: Option<String>,
 }
 
@@ -303,8 +321,8 @@ impl LoginArgs {
     ///
     /// # Errors
     /// It is not the address of a server.
-    pub fn url(&self) -> Result<Option<Url>, ConfigError> {
-        check::origin("RUNBOARD_URL", self.url.as_ref())
+    pub fn address(&self) -> Result<Option<GivenAddress>, ConfigError> {
+        GivenAddress::of(self.url.as_ref(), "The address")
     }
 }
 
