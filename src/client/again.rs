@@ -8,7 +8,7 @@ use super::{
     download::Downloads,
     ending::Ending,
     error::ClientError,
-    follow::Following,
+    follow::{Begun, Following},
     login,
     printed::{self, plain},
     screen::Screen,
@@ -16,22 +16,40 @@ use super::{
     told::ToldImport,
     upload::{IDEMPOTENCY_KEY, new_key, reading_json},
 };
-use crate::base::config::{DeleteArgs, OneImportArgs, ReadingArgs, RetryArgs, StartArgs, WaitArgs};
+use crate::base::config::{DeleteArgs, OneImportArgs, ReadingArgs, RetryArgs, StartArgs};
 
 /// `runboard start`.
 pub async fn start(args: StartArgs) -> Result<Ending, ClientError> {
-    let server = login::connect(&args.import.server)?;
-    let (path, screen) = (format!("imports/{}/start", args.import.id), Screen::new());
-    let body = request_body(None, &args.reading);
-    post(&server, &screen, &path, body, &args.wait).await
+    let StartArgs { import, wait, reading } = args;
+    let (server, screen) = (login::connect(&import.server)?, Screen::new());
+    let downloads = Downloads::new(&wait, 1)?;
+    let path = format!("imports/{}/start", import.id);
+    let begun = post(&server, &screen, &path, request_body(None, &reading)).await?;
+    let (id, told) = (begun.told.id, &begun.told.import);
+    if told.has_ended() {
+        printed::complain(&format!(
+            "{} was started before and has ended. To run it again: runboard retry {id}",
+            told.file_name
+        ));
+    }
+    let following = Following::new(&server, &screen, &wait, &downloads);
+    if wait.no_wait {
+        following.print_begun(&begun, false);
+    }
+    following.all(vec![begun], &mut Interrupts::catch()?).await
 }
 
 /// `runboard retry`.
 pub async fn retry(args: RetryArgs) -> Result<Ending, ClientError> {
-    let server = login::connect(&args.import.server)?;
-    let (path, screen) = (format!("imports/{}/retry", args.import.id), Screen::new());
-    let body = request_body(args.only_failed.then_some("failed"), &args.reading);
-    post(&server, &screen, &path, body, &args.wait).await
+    let RetryArgs { import, only_failed, wait, reading } = args;
+    let (server, screen) = (login::connect(&import.server)?, Screen::new());
+    let downloads = Downloads::new(&wait, 1)?;
+    let path = format!("imports/{}/retry", import.id);
+    let body = request_body(only_failed.then_some("failed"), &reading);
+    let begun = post(&server, &screen, &path, body).await?;
+    let following = Following::new(&server, &screen, &wait, &downloads);
+    following.print_begun(&begun, !wait.no_wait);
+    following.all(vec![begun], &mut Interrupts::catch()?).await
 }
 
 fn request_body(only: Option<&str>, reading: &ReadingArgs) -> Value {
@@ -40,20 +58,12 @@ fn request_body(only: Option<&str>, reading: &ReadingArgs) -> Value {
     Value::Object(Map::from_iter(only.into_iter().chain(reading)))
 }
 
-/// Posts what makes or starts an import, and waits for its end.
-async fn post(
-    server: &RemoteServer,
-    screen: &Screen,
-    path: &str,
-    body: Value,
-    wait: &WaitArgs,
-) -> Result<Ending, ClientError> {
-    let downloads = Downloads::new(wait, 1)?;
+/// Posts what makes or starts an import.
+async fn post(server: &RemoteServer, screen: &Screen, path: &str, body: Value) -> Result<Begun, ClientError> {
     let key = new_key();
     let request = || server.request(Method::POST, path).header(IDEMPOTENCY_KEY, &key).json(&body);
-    let import = server.told(&server.make(screen, request).await?)?;
-    let mut interrupts = Interrupts::catch()?;
-    Following::new(server, screen, wait, &downloads).all(vec![import], &mut interrupts).await
+    let told = server.told(&server.make(screen, request).await?)?;
+    Ok(Begun { told, source: None })
 }
 
 /// `runboard cancel`.

@@ -9,10 +9,11 @@ use super::{
     download::Downloads,
     ending::Ending,
     error::ClientError,
-    follow::Following,
+    follow::{Begun, Following},
     login,
     printed::complain,
     screen::Screen,
+    show,
     source::Source,
     upload::Wanted,
 };
@@ -30,14 +31,20 @@ pub async fn import(args: ImportArgs) -> Result<Ending, ClientError> {
     let mut interrupts = Interrupts::catch()?;
     let following = Following::new(&server, &screen, &wait, &downloads);
     let (mut imports, mut are_all_sent) = (Vec::new(), true);
+    let (is_awaited, are_several) = (!look && !wait.no_wait, sources.len() > 1);
     for source in &sources {
+        let named = are_several.then(|| source.shown());
+        screen.name_source(named.as_deref());
         let is_sent = Cell::new(false);
         let wanted = Wanted { source, name: name.as_deref(), reading: &reading, look, is_sent };
         let stopped = || {
-            complain(if wanted.is_sent.get() {
-                "Stopped. The file was sent whole, so it may have been imported: runboard imports shows it."
-            } else {
-                "Stopped. Nothing more was imported."
+            complain(&match (wanted.is_sent.get(), &named) {
+                (true, named) => format!(
+                    "Stopped. {} was sent whole, so it may have been imported: runboard imports shows it.",
+                    named.as_deref().unwrap_or("The file")
+                ),
+                (false, Some(named)) => format!("Stopped while {named} was sent. Nothing more was imported."),
+                (false, None) => "Stopped. Nothing more was imported.".to_owned(),
             });
         };
         let mut work = pin!(wanted.import(&server, &screen));
@@ -53,28 +60,36 @@ pub async fn import(args: ImportArgs) -> Result<Ending, ClientError> {
         };
         screen.end();
         match made {
-            Ok(import) => imports.push(import),
+            Ok(told) => {
+                let import = Begun { told, source: named };
+                if look && screen.is_terminal() {
+                    show::lines(&import.told, &server).iter().for_each(|line| complain(line));
+                }
+                following.print_begun(&import, is_awaited);
+                imports.push(import);
+            }
             // The others would be refused for the same reason.
             Err(error @ ClientError::Refused { status: StatusCode::UNAUTHORIZED, .. }) => return Err(error),
-            Err(error) if sources.len() == 1 => return Err(error),
+            Err(error) if !are_several => return Err(error),
             Err(error) => {
                 are_all_sent = false;
-                complain(&format!("{}: {error}", source.shown()));
+                complain(&with_source(source, &error.to_string()));
             }
         }
     }
-    let ending = if look {
-        for import in &imports {
-            if screen.is_terminal() {
-                complain(&format!("{}: runboard start {}", import.import.file_name, import.id));
-            }
-            following.print_begun(import)?;
-        }
-        Ending::Completed
-    } else {
-        following.all(imports, &mut interrupts).await?
-    };
+    let ending = if look { following.worst() } else { following.all(imports, &mut interrupts).await? };
     Ok(if are_all_sent { ending } else { Ending::Other })
+}
+
+/// What is wrong with one of several sources, with its name in front, once.
+fn with_source(source: &Source, error: &str) -> String {
+    let (name, shown) = (source.name(), source.shown());
+    // A server knows only the name of the file.
+    match error.strip_prefix(name.as_str()).filter(|rest| rest.starts_with(' ')) {
+        Some(rest) => format!("{shown}{rest}"),
+        None if error.starts_with(&shown) => error.to_owned(),
+        None => format!("{shown}: {error}"),
+    }
 }
 
 fn refuse_what_is_for_one(sources: &[Source], name: Option<&str>, look: bool) -> Result<(), ClientError> {
@@ -89,4 +104,25 @@ fn refuse_what_is_for_one(sources: &[Source], name: Option<&str>, look: bool) ->
         return refuse("Only a file can be looked at first, because an address is fetched by the run.");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn an_error_names_its_source_once() {
+        for (typed, error, said) in [
+            ("a.csv", "a.csv cannot be read: Is a directory.", "a.csv cannot be read: Is a directory."),
+            ("./a.csv", "./a.csv cannot be read.", "./a.csv cannot be read."),
+            ("in/a.csv", "a.csv is empty (0 bytes).", "in/a.csv is empty (0 bytes)."),
+            ("a.csv", "The upload is too large.", "a.csv: The upload is too large."),
+            ("-", "standard-input.csv is empty (0 bytes).", "standard input is empty (0 bytes)."),
+        ] {
+            let source = Source::typed(Path::new(typed)).unwrap();
+            assert_eq!(with_source(&source, error), said, "{typed}");
+        }
+    }
 }

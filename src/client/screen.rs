@@ -7,6 +7,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rustix::termios::tcgetwinsize;
 
 use super::{
     error::ClientError,
@@ -18,13 +19,23 @@ use super::{
 const UPLOAD: &str =
     "{prefix} [{bar:20}] {percent}% of {binary_total_bytes} sent, {binary_bytes_per_sec}, {eta} left";
 const STREAM: &str = "{prefix} {spinner} {binary_bytes} sent, {binary_bytes_per_sec}";
-const ROWS: &str = "{prefix} [{bar:20}] {wide_msg}";
+const ROWS: &str = "{prefix} [{bar:20}]{msg}";
+
+/// How wide a bar is with its brackets and the space in front.
+const BAR: usize = 23;
 
 /// The length of a bar of rows, whose share is a fraction.
 const WHOLE: u64 = 10_000;
 
-/// Longer names are cut, so that the bar has room.
-const LONGEST_NAME: usize = 30;
+/// Of longer names only both ends are shown, so that the bar has room.
+const LONGEST_NAME: usize = 33;
+const END_OF_NAME: usize = 15;
+
+/// A terminal that does not say its width has this one; indicatif assumes the same.
+const USUAL_COLUMNS: usize = 80;
+
+/// What does not fit into so many lines below a bar is left out.
+const MOST_LINES: usize = 4;
 
 /// How often a bar shows that time passes.
 const TICK: Duration = Duration::from_millis(250);
@@ -38,6 +49,8 @@ pub struct Screen {
     is_asking: Cell<bool>,
     /// Whether it was said that the connection is lost.
     has_lost: Cell<bool>,
+    /// Of several sources, the one that is sent or waited for.
+    about: RefCell<Option<String>>,
 }
 
 #[derive(Debug)]
@@ -58,7 +71,14 @@ impl Screen {
             shown: RefCell::new(None),
             is_asking: Cell::new(false),
             has_lost: Cell::new(false),
+            about: RefCell::new(None),
         }
+    }
+
+    /// Names the source that bars and lines are about, if there are several.
+    pub fn name_source(&self, source: Option<&str>) {
+        self.has_lost.set(false);
+        self.about.replace(source.map(str::to_owned));
     }
 
     pub fn is_terminal(&self) -> bool {
@@ -91,7 +111,8 @@ impl Screen {
     /// Says once that the connection is lost.
     pub fn lost(&self, error: &ClientError) {
         if !self.has_lost.replace(true) {
-            self.say(&format!("{error} Trying again."));
+            let about = self.about.borrow().as_ref().map(|about| format!("{about}: ")).unwrap_or_default();
+            self.say(&format!("{about}{error} Trying again."));
         }
     }
 
@@ -138,10 +159,7 @@ impl Screen {
 
     fn begin(&self, name: &str, template: &'static str, length: Option<u64>) {
         self.end();
-        let mut prefix: String = plain(name).chars().take(LONGEST_NAME).collect();
-        if prefix.len() < plain(name).len() {
-            prefix.push_str("...");
-        }
+        let prefix = shortened(&plain(self.about.borrow().as_deref().unwrap_or(name)));
         let shown = Shown { template, length, position: 0, prefix, message: String::new(), bar: None };
         self.shown.replace(Some(shown));
         self.put_back();
@@ -152,7 +170,7 @@ impl Screen {
             change(shown);
             if let Some(bar) = &shown.bar {
                 bar.set_position(shown.position);
-                bar.set_message(shown.message.clone());
+                bar.set_message(shown.placed_message());
             }
         }
     }
@@ -173,8 +191,81 @@ impl Shown {
         bar.set_prefix(self.prefix.clone());
         bar.set_position(self.position);
         bar.reset_eta();
-        bar.set_message(self.message.clone());
+        bar.set_message(self.placed_message());
         bar.enable_steady_tick(TICK);
         self.bar = Some(bar);
+    }
+
+    fn placed_message(&self) -> String {
+        placed(self.prefix.chars().count() + BAR, &self.message, columns())
+    }
+}
+
+/// The width of the terminal.
+fn columns() -> usize {
+    let size = tcgetwinsize(io::stderr()).ok().filter(|size| size.ws_row > 0 && size.ws_col > 0);
+    size.map_or(USUAL_COLUMNS, |size| size.ws_col.into())
+}
+
+/// A name that is not too long for its bar.
+fn shortened(name: &str) -> String {
+    let length = name.chars().count();
+    if length <= LONGEST_NAME {
+        return name.to_owned();
+    }
+    let front = name.chars().take(LONGEST_NAME - END_OF_NAME - 3);
+    front.chain("...".chars()).chain(name.chars().skip(length - END_OF_NAME)).collect()
+}
+
+/// A text beside what takes so many columns, or below it in whole words if it does not fit there.
+fn placed(taken: usize, text: &str, columns: usize) -> String {
+    let fits = |width: usize| width < columns;
+    if text.is_empty() {
+        return String::new();
+    }
+    if fits(taken + 1 + text.chars().count()) {
+        return format!(" {text}");
+    }
+    let (mut below, mut lines, mut width) = ("\n".to_owned(), 1, 0);
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if width > 0 && !fits(width + 1 + length) {
+            if lines == MOST_LINES {
+                below.push_str("...");
+                break;
+            }
+            (lines, width) = (lines + 1, 0);
+            below.push('\n');
+        } else if width > 0 {
+            below.push(' ');
+            width += 1;
+        }
+        below.push_str(word);
+        width += length;
+    }
+    below
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_is_beside_its_bar_or_below_it_in_whole_words() {
+        assert_eq!(placed(30, "", 80), "");
+        assert_eq!(placed(30, "1 row", 80), " 1 row");
+        let sentence = "Attempt 1 of 4 failed. The next one begins at 20:43:26.";
+        assert_eq!(placed(30, sentence, 120), format!(" {sentence}"));
+        assert_eq!(placed(30, sentence, 80), format!("\n{sentence}"));
+        assert_eq!(placed(30, sentence, 40), "\nAttempt 1 of 4 failed. The next one\nbegins at 20:43:26.");
+        assert_eq!(placed(30, sentence, 12), "\nAttempt 1\nof 4\nfailed. The\nnext one...");
+        assert_eq!(placed(30, "unbreakable", 5), "\nunbreakable");
+    }
+
+    #[test]
+    fn a_long_name_keeps_both_ends() {
+        assert_eq!(shortened("orders.csv"), "orders.csv");
+        let long = "exports/2026/november/region-north/orders-1.csv";
+        assert_eq!(shortened(long), "exports/2026/no...th/orders-1.csv");
     }
 }

@@ -5,6 +5,7 @@ use super::{
     error::ClientError,
     login,
     printed::{self, plain},
+    server::RemoteServer,
     told::ToldImport,
 };
 use crate::base::config::ShowArgs;
@@ -16,13 +17,13 @@ pub async fn show(args: &ShowArgs) -> Result<Ending, ClientError> {
     if args.json {
         printed::line(&told.json())?;
     } else {
-        let page = server.page(told.id);
-        lines(&told, &page).iter().try_for_each(|line| printed::line(&plain(line)))?;
+        lines(&told, &server).iter().try_for_each(|line| printed::line(&plain(line)))?;
     }
     Ok(Ending::Completed)
 }
 
-fn lines(told: &ToldImport, page: &str) -> Vec<String> {
+/// What the page of an import says, and what can be done with one that waits to be started.
+pub fn lines(told: &ToldImport, server: &RemoteServer) -> Vec<String> {
     let import = &told.import;
     let mut lines = vec![import.file_name.clone(), import.state_line()];
     let (processed, failed) = import.counts();
@@ -42,7 +43,11 @@ fn lines(told: &ToldImport, page: &str) -> Vec<String> {
     if let Some(finished) = &import.finished_at {
         lines.push(format!("Ended: {}", moment(finished)));
     }
-    lines.push(format!("Page: {page}"));
+    lines.push(format!("Page: {}", server.page(told.id)));
+    if import.is_held() {
+        lines.push(format!("To import it: runboard start {}", told.id));
+        lines.push(format!("To discard it: runboard delete {}", told.id));
+    }
     let failures = import.failures.as_deref().unwrap_or_default();
     if !failures.is_empty() {
         lines.push("Failed rows:".to_owned());

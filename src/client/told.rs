@@ -107,6 +107,16 @@ impl ImportTold {
         }
     }
 
+    /// Whether it was started, and is over.
+    pub fn has_ended(&self) -> bool {
+        !self.is_held() && self.ending(false).is_some()
+    }
+
+    /// Whether it waits to be started.
+    pub fn is_held(&self) -> bool {
+        self.state == "Held"
+    }
+
     /// Whether nothing can happen to it without a person.
     pub fn is_waiting_for_a_function(&self) -> bool {
         self.state == "NoFunction"
