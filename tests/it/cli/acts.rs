@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Desk, ORDERS};
+use super::{Desk, ORDERS, ORDERS_OUTPUT};
 use crate::support::terminal::OnTerminal;
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn an_import_is_run_again_whole_or_its_failed_rows_alone() {
     assert_eq!(import["reading"]["header"], json!({ "value": "none", "how": "chosen" }));
     let done = desk.run(&["retry", &id, "--only-failed", "--fail-on-rows", "--failed=failed.csv"]).await;
     assert_eq!(done.code, Some(4));
-    assert_eq!(done.out, "{\"status\":\"success\",\"processedItems\":0,\"failedItems\":1}\n");
+    assert_eq!(done.output(), "{\"status\":\"success\",\"processedItems\":0,\"failedItems\":1}\n");
     assert!(desk.content("failed.csv").starts_with("_line,_column,_reason,id,name,_extra\r\n"));
     let done = desk.run(&["retry", &id, "--no-wait"]).await;
     assert_eq!(done.quiet().1.split('\t').count(), 2);
@@ -110,6 +110,22 @@ async fn an_import_is_run_again_whole_or_its_failed_rows_alone() {
         (done.code, done.err.as_str()),
         (Some(3), "No rows of this import failed. You can run the whole import again.\n")
     );
+    desk.stop().await;
+}
+
+#[tokio::test]
+async fn an_import_that_has_ended_is_not_started_again_which_is_said() {
+    let desk = Desk::new().await;
+    let id = desk.imported("orders.csv", ORDERS).await;
+    let sentence =
+        format!("orders.csv was started before and has ended. To run it again: runboard retry {id}\n");
+    for (words, out) in [
+        (&["start", &id][..], ORDERS_OUTPUT.to_owned()),
+        (&["start", &id, "--no-wait"], format!("{id}\t{}/imports/{id}\n", desk.app.origin)),
+    ] {
+        let done = desk.run(words).await;
+        assert_eq!((done.code, &done.out, &done.err), (Some(0), &out, &sentence), "{words:?}");
+    }
     desk.stop().await;
 }
 

@@ -16,7 +16,7 @@ async fn the_files_have_exactly_the_rows_and_replace_what_was_there() {
     desk.file("elsewhere.csv", "old");
     std::os::unix::fs::symlink("elsewhere.csv", desk.folder.path().join("link.csv")).unwrap();
     let done = desk.run(&["import", "orders.csv", "--failed", "failed.csv", "--processed", "link.csv"]).await;
-    assert_eq!(done.quiet(), (0, ORDERS_OUTPUT));
+    assert_eq!(done.imported(), (0, ORDERS_OUTPUT));
     assert_eq!(
         (desk.content("failed.csv"), desk.content("elsewhere.csv")),
         (FAILED.into(), PROCESSED.into())
@@ -69,7 +69,7 @@ async fn a_download_goes_on_where_its_connection_broke_off() {
     let mut command = desk.command(&["import", "orders.csv", "--processed", "processed.csv"]);
     command.env("RUNBOARD_URL", proxy.origin.as_str());
     let done = ended(command).await;
-    assert_eq!((done.code, done.out.as_str()), (Some(0), ORDERS_OUTPUT), "{done:?}");
+    assert_eq!((done.code, done.output()), (Some(0), ORDERS_OUTPUT), "{done:?}");
     assert_eq!(desk.content("processed.csv"), PROCESSED);
     let half = format!("bytes={}-", PROCESSED.len() / 2);
     assert_eq!(*ranges.lock().unwrap(), [None, Some(half)]);

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Desk, Ended, client, ended};
 use crate::support::{
+    free_address,
     host::{Host, Reply},
     terminal::OnTerminal,
 };
@@ -92,6 +93,45 @@ async fn a_wrong_token_is_refused_and_nothing_is_written() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_an_address_names_where_it_comes_from() {
+    let desk = Desk::new().await;
+    let nobody = format!("http://{}", free_address());
+    let input = desk.file("token", "rb_x");
+    let said = async |words: &[&str], variable: Option<&str>| {
+        let mut command = client(desk.folder.path(), words);
+        command.stdin(fs::File::open(&input).unwrap());
+        if let Some(url) = variable {
+            command.env("RUNBOARD_URL", url);
+        }
+        let done = ended(command).await;
+        assert_eq!((done.code, done.out.as_str()), (Some(3), ""), "{words:?}: {done:?}");
+        done.err
+    };
+    let allowed = "it can be an http or https address without user, path and query, \
+        such as https://runboard.example.org.\n";
+    let login = ["login", "example.org"];
+    assert_eq!(said(&login, None).await, format!("The address is \"example.org\": {allowed}"));
+    assert_eq!(
+        said(&["login"], Some("example.org")).await,
+        format!("RUNBOARD_URL is \"example.org\": {allowed}")
+    );
+    assert_eq!(
+        said(&["imports", "--url", "example.org"], None).await,
+        format!("--url is \"example.org\": {allowed}")
+    );
+
+    let reach = |from: &str| format!("Cannot reach {nobody}{from}: Connection refused.\n");
+    assert_eq!(said(&["login", &nobody], None).await, reach(""));
+    assert_eq!(said(&["login"], Some(&nobody)).await, reach(" (from RUNBOARD_URL)"));
+    fs::create_dir_all(desk.folder.path().join(".config/runboard")).unwrap();
+    let saved = json!({ "url": nobody, "token": "rb_x" });
+    fs::write(saved_in(desk.folder.path()), saved.to_string()).unwrap();
+    fs::set_permissions(saved_in(desk.folder.path()), fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(said(&["login"], None).await, reach(" (from the last login)"));
+    desk.stop().await;
+}
+
+#[tokio::test]
 async fn a_terminal_does_not_show_the_token() {
     let desk = Desk::new().await;
     let command = client(desk.folder.path(), &["login", &desk.app.origin]);
@@ -123,7 +163,10 @@ async fn the_saved_token_is_only_for_the_server_that_it_was_saved_for() {
     command.env("RUNBOARD_URL", host.url(""));
     let done = ended(command).await;
     assert_eq!(done.code, Some(3));
-    assert!(done.err.starts_with(&format!("There is no token for {}. ", host.url(""))), "{done:?}");
+    assert!(
+        done.err.starts_with(&format!("There is no token for {} (from RUNBOARD_URL). ", host.url(""))),
+        "{done:?}"
+    );
     assert_eq!(host.asked(), [] as [String; 0]);
 
     // A flag wins over the variable, and the variable over the file.

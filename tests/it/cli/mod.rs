@@ -8,7 +8,10 @@ mod endings;
 mod help;
 mod login;
 mod lost;
+mod patience;
+mod proxies;
 mod safety;
+mod several;
 mod sources;
 mod terminal;
 
@@ -32,6 +35,9 @@ use crate::support::{
 
 /// How long a condition may take to become true.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The variable that shortens the waits of a client: milliseconds of the longest pause, and of the longest silence.
+const MILLIS: &str = "TEST_RUNBOARD_CLIENT_MILLIS";
 
 /// Two rows that can be processed, and one that fails.
 const ORDERS: &str = "id;name\n1;Zoë\n2\n3;Ada\n";
@@ -164,12 +170,32 @@ impl Ended {
         assert_eq!(self.err, "", "{self:?}");
         (self.code.unwrap(), &self.out)
     }
+
+    /// The same of a command that made an import: what follows the line about it.
+    fn imported(&self) -> (i32, &str) {
+        let (code, out) = self.quiet();
+        (code, after_begun(out))
+    }
+
+    /// What it printed of the end of the import that it made.
+    fn output(&self) -> &str {
+        after_begun(&self.out)
+    }
 }
 
-/// A command in `folder`, which is also its home, with an empty environment.
+/// Standard output after the line with the id of an import and the address of its page.
+fn after_begun(out: &str) -> &str {
+    let (line, rest) = out.split_once('\n').unwrap_or_else(|| panic!("a line: {out:?}"));
+    let (id, page) = line.split_once('\t').unwrap_or_else(|| panic!("an id and a page: {out:?}"));
+    assert!(id.len() == 26 && page.ends_with(&format!("/imports/{id}")), "{out:?}");
+    rest
+}
+
+/// A command in `folder`, which is also its home, with an empty environment but for its short pauses.
 fn client(folder: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runboard"));
     command.args(words).current_dir(folder).env_clear().env("HOME", folder).stdin(Stdio::null());
+    command.env(MILLIS, "10,60000");
     command
 }
 

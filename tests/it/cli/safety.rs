@@ -98,16 +98,22 @@ async fn a_misspelt_variable_is_named_where_a_token_is_missing() {
 
 #[tokio::test]
 async fn what_is_no_runboard_is_said_in_a_sentence() {
+    const NO_RUNBOARD: &str = "does not answer as a Runboard does. Check the address.";
+    const NO_API: &str = "has no API of Runboard: it answers 404 Not Found. Check the address.";
     let folder = tempfile::tempdir().unwrap();
-    for (answer, sentence) in [
-        ("<!doctype html>", "does not answer as a Runboard does. Check the address.\n"),
-        ("[]", "does not answer as a Runboard does. Check the address.\n"),
+    for (status, answer, sentence) in [
+        ("200 OK", "<!doctype html>", NO_RUNBOARD),
+        ("200 OK", "[]", NO_RUNBOARD),
+        ("404 Not Found", "<!doctype html><title>Page not found</title>", NO_API),
+        ("404 Not Found", "{ \"detail\": \"Not Found\" }", NO_API),
+        ("404 Not Found", "{ \"type\": \"/api#not-found\", \"detail\": \"Page not found.\" }", NO_API),
     ] {
-        let host = Host::start(move |_, _| Reply::file(answer)).await;
+        let host = Host::start(move |_, _| Reply::Bytes(with_body(status, "", answer.as_bytes()))).await;
         let mut command = client(folder.path(), &["imports"]);
         command.env("RUNBOARD_URL", host.url("")).env("RUNBOARD_TOKEN", "rb_x");
         let done = ended(command).await;
-        assert_eq!((done.code, done.err), (Some(3), format!("{} {sentence}", host.url(""))));
+        let said = format!("{} (from RUNBOARD_URL) {sentence}\n", host.url(""));
+        assert_eq!((done.code, done.err), (Some(3), said), "{answer}");
     }
 }
 
@@ -122,7 +128,7 @@ async fn over_https_only_a_certificate_that_the_machine_knows_is_trusted() {
         command
     };
     let done = ended(with(&certificate)).await;
-    assert_eq!(done.quiet(), (0, ORDERS_OUTPUT));
+    assert_eq!(done.imported(), (0, ORDERS_OUTPUT));
     let (_other_nginx, _, other) = with_https(&desk.app.origin);
     let done = ended(with(&other)).await;
     assert_eq!((done.code, done.out.as_str()), (Some(3), ""));

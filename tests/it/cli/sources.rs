@@ -8,8 +8,15 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Desk, ORDERS, ORDERS_OUTPUT, ended};
-use crate::support::spawn_app_on;
+use super::{Desk, ORDERS, ORDERS_OUTPUT, after_begun, client, ended, import_json};
+use crate::{
+    packed::book::{rows, workbook},
+    support::{
+        host::{Host, Reply},
+        spawn_app_on,
+        terminal::OnTerminal,
+    },
+};
 
 #[tokio::test]
 async fn standard_input_is_a_pipe_or_a_file() {
@@ -17,11 +24,11 @@ async fn standard_input_is_a_pipe_or_a_file() {
     let path = desk.file("kept.csv", ORDERS);
     let mut of_file = desk.command(&["import", "-"]);
     of_file.stdin(File::open(path).unwrap());
-    assert_eq!(ended(of_file).await.quiet(), (0, ORDERS_OUTPUT));
+    assert_eq!(ended(of_file).await.imported(), (0, ORDERS_OUTPUT));
 
     let of_pipe = desk.in_shell("(echo a,b; echo 1,2) | runboard import - --name=pipe.csv");
     let done = ended(of_pipe).await;
-    assert_eq!(done.quiet(), (0, "{\"status\":\"success\",\"processedItems\":1,\"failedItems\":0}\n"));
+    assert_eq!(done.imported(), (0, "{\"status\":\"success\",\"processedItems\":1,\"failedItems\":0}\n"));
     let names: Vec<Value> = desk.imports().await.iter().map(|import| import["fileName"].clone()).collect();
     assert_eq!(names, ["pipe.csv", "standard-input.csv"]);
     desk.stop().await;
@@ -89,6 +96,72 @@ async fn a_file_that_is_only_looked_at_waits_for_its_start() {
     assert_eq!(desk.imports().await[0]["state"], "Held");
     let done = desk.run(&["start", &id, "--header=none"]).await;
     assert_eq!(done.quiet(), (0, "{\"status\":\"success\",\"processedItems\":3,\"failedItems\":1}\n"));
+    desk.stop().await;
+}
+
+#[tokio::test]
+async fn a_terminal_shows_what_is_known_of_a_file_that_is_only_looked_at() {
+    let desk = Desk::new().await;
+    desk.file("orders.csv", ORDERS);
+    let end = OnTerminal::start(&desk.command(&["import", "--look", "orders.csv"])).end().await;
+    let id = desk.only_import().await;
+    assert_eq!((end.code, after_begun(&end.out)), (Some(0), ""), "{end:?}");
+    let page = format!("Page: {}/imports/{id}", desk.app.origin);
+    let (start, discard) =
+        (format!("To import it: runboard start {id}"), format!("To discard it: runboard delete {id}"));
+    for line in ["orders.csv", "Held: Look at how it is read.", &page, &start, &discard] {
+        assert!(end.shown.contains(line), "{line}: {end:?}");
+    }
+    desk.stop().await;
+}
+
+/// With a made-up server, because what it knows of such a file is not the client's business.
+#[tokio::test]
+async fn the_reading_of_a_held_import_is_shown() {
+    const ID: &str = "01KBC8Z3V5F0M3E2J8W4R7T9QX";
+    let reading = json!({ "text": "Separated by semicolons, UTF-8, header in line 1." });
+    let held = import_json(ID, &json!({ "state": "Held", "stateText": "Look.", "reading": reading }));
+    let host = Host::start(move |_, _| Reply::file(held.to_string())).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = client(folder.path(), &["show", ID]);
+    command.env("RUNBOARD_URL", host.url("")).env("RUNBOARD_TOKEN", "rb_x");
+    let done = ended(command).await;
+    let page = format!("Page: {}/imports/{ID}", host.url(""));
+    let lines: Vec<&str> = done.quiet().1.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "a.csv",
+            "Held: Look.",
+            "Reading: Separated by semicolons, UTF-8, header in line 1.",
+            "Received: 2026-11-23 20:43:26 UTC",
+            &page,
+            "To import it: runboard start 01KBC8Z3V5F0M3E2J8W4R7T9QX",
+            "To discard it: runboard delete 01KBC8Z3V5F0M3E2J8W4R7T9QX",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_sheet_is_chosen_by_its_name() {
+    let desk = Desk::new().await;
+    let sheets = [
+        ("January", "", &*rows(&[&["id", "price"], &["1", "2.5"]])),
+        ("February", "", &*rows(&[&["id", "price"], &["7", "9"], &["8", "9"]])),
+    ];
+    desk.file("orders.xlsx", workbook(&sheets, ""));
+    let done = desk.run(&["import", "orders.xlsx", "--sheet", "february", "--json"]).await;
+    let import: Value = serde_json::from_str(done.quiet().1).unwrap();
+    assert_eq!(import["runs"][0]["processedItems"], 2);
+    assert_eq!(import["reading"]["sheet"], json!({ "value": "February", "how": "chosen" }));
+    let id = import["id"].as_str().unwrap();
+    let done = desk.run(&["retry", id, "--sheet=January"]).await;
+    assert_eq!(done.imported(), (0, "{\"status\":\"success\",\"processedItems\":1,\"failedItems\":0}\n"));
+    for words in [&["import", "orders.xlsx", "--sheet=March"][..], &["retry", id, "--sheet=March"]] {
+        let done = desk.run(words).await;
+        assert_eq!((done.code, done.out.as_str()), (Some(3), ""), "{words:?}: {done:?}");
+        assert!(done.err.contains("February") && done.err.lines().count() == 1, "{words:?}: {done:?}");
+    }
     desk.stop().await;
 }
 

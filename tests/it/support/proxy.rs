@@ -9,6 +9,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::watch,
     time::sleep,
 };
 use url::Url;
@@ -19,6 +20,8 @@ pub enum Behaviour {
     Pass,
     /// Forwards it after this time.
     Delay(Duration),
+    /// Forwards it once [`Proxy::release`] is called.
+    Hold,
     /// Resets the connection; the request is not forwarded.
     Reset,
     /// Forwards it, and closes without the answer.
@@ -47,6 +50,7 @@ type Script = Box<dyn FnMut(&Request) -> Behaviour + Send>;
 pub struct Proxy {
     pub origin: Url,
     script: Arc<Mutex<Script>>,
+    is_released: watch::Sender<bool>,
 }
 
 impl Proxy {
@@ -56,21 +60,27 @@ impl Proxy {
         let origin = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let script: Arc<Mutex<Script>> = Arc::new(Mutex::new(Box::new(|_| Behaviour::Pass)));
         let upstream = format!("{}:{}", upstream.host_str().unwrap(), upstream.port().unwrap());
-        let shared = Arc::clone(&script);
+        let (shared, is_released) = (Arc::clone(&script), watch::Sender::new(false));
+        let released = is_released.subscribe();
         tokio::spawn(async move {
             loop {
                 let (connection, _) = listener.accept().await.unwrap();
-                let (shared, upstream) = (Arc::clone(&shared), upstream.clone());
+                let (shared, upstream, released) = (Arc::clone(&shared), upstream.clone(), released.clone());
                 // A client may hang up at any time.
-                tokio::spawn(async move { serve(connection, &shared, &upstream).await.ok() });
+                tokio::spawn(async move { serve(connection, &shared, &upstream, released).await.ok() });
             }
         });
-        Self { origin, script }
+        Self { origin, script, is_released }
     }
 
     /// Sets the behaviour from now on, request by request.
     pub fn behave(&self, script: impl FnMut(&Request) -> Behaviour + Send + 'static) {
         *self.script.lock().unwrap() = Box::new(script);
+    }
+
+    /// Lets requests go on that are held, and those that would be.
+    pub fn release(&self) {
+        self.is_released.send_replace(true);
     }
 }
 
@@ -119,7 +129,12 @@ async fn read_head(connection: &mut TcpStream) -> io::Result<(String, Vec<u8>)> 
     }
 }
 
-async fn serve(mut connection: TcpStream, script: &Mutex<Script>, upstream: &str) -> io::Result<()> {
+async fn serve(
+    mut connection: TcpStream,
+    script: &Mutex<Script>,
+    upstream: &str,
+    mut released: watch::Receiver<bool>,
+) -> io::Result<()> {
     let request = Request::read(&mut connection).await?;
     let behaviour = (script.lock().unwrap())(&request);
     let bytes = &request.bytes;
@@ -127,6 +142,13 @@ async fn serve(mut connection: TcpStream, script: &Mutex<Script>, upstream: &str
         Behaviour::Pass => connection.write_all(&pass(upstream, bytes).await?).await,
         Behaviour::Delay(pause) => {
             sleep(pause).await;
+            connection.write_all(&pass(upstream, bytes).await?).await
+        }
+        Behaviour::Hold => {
+            // At the end of a test nobody can release it any more.
+            if released.wait_for(|released| *released).await.is_err() {
+                return Ok(());
+            }
             connection.write_all(&pass(upstream, bytes).await?).await
         }
         Behaviour::Reset => connection.set_zero_linger(),

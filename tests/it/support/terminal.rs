@@ -24,12 +24,17 @@ pub struct Terminal {
 
 impl Terminal {
     pub fn open() -> Self {
+        Self::of_width(120)
+    }
+
+    /// With so many columns.
+    pub fn of_width(columns: u16) -> Self {
         let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&person).unwrap();
         unlockpt(&person).unwrap();
         let name = ptsname(&person, Vec::new()).unwrap();
         let program = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
-        let size = Winsize { ws_row: 24, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&person, size).unwrap();
         Self { person: person.into(), program: program.into() }
     }
@@ -72,7 +77,11 @@ impl OnTerminal {
     /// Runs the program with the terminal as standard input, standard error and controlling terminal, so that Ctrl-C
     /// reaches it.
     pub fn start(command: &Command) -> Self {
-        let terminal = Terminal::open();
+        Self::start_on(Terminal::open(), command)
+    }
+
+    /// The same on a terminal that the test chooses.
+    pub fn start_on(terminal: Terminal, command: &Command) -> Self {
         let mut session = Command::new("setsid");
         session.arg("--ctty").arg(command.get_program()).args(command.get_args()).env_clear();
         for (name, value) in command.get_envs() {
