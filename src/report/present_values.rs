@@ -1,8 +1,9 @@
-//! How each part of a file is read now, beside the field that changes it.
+//! How each part of a file is read now, and what detection finds, beside the field that changes it.
 
 use std::collections::BTreeMap;
 
 use super::{
+    encodings::encoding_name,
     format::grouped,
     reading::{encoding_and_how, how, separators},
 };
@@ -14,11 +15,30 @@ pub type PresentValues = BTreeMap<&'static str, String>;
 /// The values of a reading: `semicolons`, `line 6 (a guess)`.
 #[must_use]
 pub fn present_values(read_as: &ReadAs) -> PresentValues {
-    let reading = &read_as.reading;
     let say = |words: String, part: How| match how(part) {
         Some(how) => format!("{words} ({how})"),
         None => words,
     };
+    let mut values: PresentValues =
+        parts(read_as).into_iter().map(|(field, words, part)| (field, say(words, part))).collect();
+    values.insert("encoding", encoding_and_how(&read_as.reading));
+    values
+}
+
+/// The values that were detected: `semicolons`, `line 6, a guess`. What was chosen is left out.
+#[must_use]
+pub fn detected_values(read_as: &ReadAs) -> PresentValues {
+    let say = |words: String, part: How| match how(part) {
+        Some(how) => format!("{words}, {how}"),
+        None => words,
+    };
+    let detected = parts(read_as).into_iter().filter(|(.., part)| *part != How::Chosen);
+    detected.map(|(field, words, part)| (field, say(words, part))).collect()
+}
+
+/// Form field, value and certainty of each part.
+fn parts(read_as: &ReadAs) -> Vec<(&'static str, String, How)> {
+    let reading = &read_as.reading;
     let quote = match reading.quote.value {
         Quote::Double => "\"",
         Quote::Single => "'",
@@ -32,19 +52,21 @@ pub fn present_values(read_as: &ReadAs) -> PresentValues {
         HeaderAt::None => "no header".to_owned(),
         HeaderAt::Line(line) => format!("line {}", grouped(line.get())),
     };
-    let mut values = BTreeMap::from([
-        ("delimiter", say(separators(reading.delimiter.value), reading.delimiter.how)),
-        ("encoding", encoding_and_how(reading)),
-        ("quote", say(quote.to_owned(), reading.quote.how)),
-        ("escape", say(escape.to_owned(), reading.escape.how)),
-        ("header", say(header, reading.header.how)),
-    ]);
+    let mut parts = vec![
+        ("encoding", encoding_name(reading.encoding.value).0.to_owned(), reading.encoding.how),
+        ("quote", quote.to_owned(), reading.quote.how),
+        ("escape", escape.to_owned(), reading.escape.how),
+        ("header", header, reading.header.how),
+    ];
+    // The cells of a sheet have no separator, unless one was chosen.
+    if read_as.sheet.is_none() || reading.delimiter.how != How::Certain {
+        parts.push(("delimiter", separators(reading.delimiter.value), reading.delimiter.how));
+    }
     if let Some(sheet) = &read_as.sheet {
-        values.insert("sheet", say(sheet.name.as_str().to_owned(), sheet.how));
+        parts.push(("sheet", sheet.name.as_str().to_owned(), sheet.how));
     }
     if reading.header.value != HeaderAt::None {
-        let rows = reading.header_rows;
-        values.insert("header_rows", say(rows.value.to_string(), rows.how));
+        parts.push(("header_rows", reading.header_rows.value.to_string(), reading.header_rows.how));
     }
-    values
+    parts
 }

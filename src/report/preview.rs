@@ -1,6 +1,10 @@
 //! The first rows of a file as they would be read.
 
-use super::{first_rows::FirstRowsTable, reading::reading_line};
+use super::{
+    first_rows::FirstRowsTable,
+    present_values::{PresentValues, detected_values},
+    reading::reading_line,
+};
 use crate::csv::{FirstRows, ReadAs};
 
 /// What a person sees of a reading before anything is run.
@@ -9,6 +13,8 @@ pub struct PreviewReport<'a> {
     /// How the file would be read, or why it cannot be shown.
     pub line: String,
     pub table: Option<FirstRowsTable<'a>>,
+    /// What detection finds for the parts that are left to it.
+    pub detected: PresentValues,
     /// The form field whose value is refused.
     pub refused_field: Option<&'static str>,
 }
@@ -19,6 +25,7 @@ impl<'a> PreviewReport<'a> {
         Self {
             line: reading_line(read_as, Some(first_rows.columns)),
             table: Some(FirstRowsTable::new(first_rows, Some(&read_as.reading))),
+            detected: detected_values(read_as),
             refused_field: None,
         }
     }
@@ -26,7 +33,7 @@ impl<'a> PreviewReport<'a> {
     /// No rows can be shown, as `line` says.
     #[must_use]
     pub fn none(line: impl Into<String>) -> Self {
-        Self { line: line.into(), table: None, refused_field: None }
+        Self { line: line.into(), table: None, detected: PresentValues::new(), refused_field: None }
     }
 
     /// The value of a field is refused, as `line` says.

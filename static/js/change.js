@@ -22,3 +22,15 @@ document.addEventListener("htmx:before:request", (event) => {
   if (event.detail.ctx.sourceElement.id !== "change-form") return;
   for (const error of document.querySelectorAll("#change-form .field-error:not(:empty)")) tellField(error.id.slice("error-".length), "");
 });
+
+/** Says beside "Detect" what that finds. Nothing has read the file of a held import, so no value stands beside its fields. */
+function showDetected() {
+  for (const select of document.querySelectorAll("#change-form[data-held] select")) {
+    const found = byId("preview").getAttribute(`data-detected-${select.name}`);
+    select.options[0].textContent = found ? `Detect (${found})` : "Detect";
+  }
+}
+
+document.addEventListener("htmx:after:swap", (event) => {
+  if (event.detail.ctx.sourceElement.id === "change-form") showDetected();
+});

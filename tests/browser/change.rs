@@ -79,8 +79,12 @@ async fn a_file_that_is_looked_at_first_runs_when_import_is_pressed_and_goes_whe
         "{sentence}"
     );
     wait_for_line(&chromium, "UTF-8").await;
+    let detect = "return document.querySelector('#change-delimiter option').textContent";
+    assert!(chromium.evaluate(detect).await.as_str().unwrap().starts_with("Detect (tabs"));
     pick(&chromium, "delimiter", "tab").await;
     wait_for_line(&chromium, "Separated by tabs (chosen)").await;
+    let is_plain = async || chromium.evaluate(detect).await == "Detect";
+    chromium.wait_for("nothing beside Detect, since the separator is chosen", is_plain).await;
     click(&chromium, ".change-actions [type=submit]:not(.show-rows)").await;
     chromium.wait_for_state("Completed").await;
     assert!(text(&chromium, ".how-read").await.starts_with("Separated by tabs (chosen)"));

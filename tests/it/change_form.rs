@@ -2,7 +2,7 @@
 
 use reqwest::StatusCode;
 
-use crate::support::spawn_app;
+use crate::support::{spawn_app, visitor::Visitor};
 
 #[tokio::test]
 async fn the_form_shows_what_was_sent_and_the_first_rows_read_so() {
@@ -76,5 +76,29 @@ async fn what_was_chosen_for_a_header_is_offered_for_the_next_file_with_it() {
     let other = visitor.upload("other.csv", "a,c\n3,4\n").await;
     let panel = visitor.wait_for_state(&other, "Completed").await;
     assert!(!panel.html.contains("Last time"), "{}", panel.html);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_held_import_says_what_detection_finds_and_why_rows_would_fail() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let rows = format!("a;b\n1;2\n3\n{}", "4;5\n".repeat(40));
+    let posted = visitor.post_with(&[("prices.csv", rows.as_str())], &[("look", "1")]).await;
+    let import = Visitor::import_in(posted).await;
+    let page = visitor.get(&import).await.text().await.unwrap();
+    for part in [
+        r#"<option value="detect">Detect (semicolons"#,
+        r#"<option value="detect">Detect (UTF-8)</option>"#,
+        r#"<tr class="reason-below"><td></td><td class="note" colspan="2"><span>1 field, expected 2</span></td></tr>"#,
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    // What detection would find in place of a choice is unknown. The script reads the same from the rows.
+    let page = visitor.get(&format!("{import}?delimiter=comma")).await.text().await.unwrap();
+    let rows = visitor.fragment(&format!("{import}/rows?delimiter=comma")).await.text().await.unwrap();
+    assert!(!page.contains("Detect (semicolons") && page.contains("Detect (UTF-8)"), "{page}");
+    assert!(!rows.contains("data-detected-delimiter"), "{rows}");
+    assert!(rows.contains(r#"data-detected-encoding="UTF-8""#), "{rows}");
     app.stop().await;
 }

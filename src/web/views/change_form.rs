@@ -122,8 +122,8 @@ impl<'a> ChangeForm<'a> {
         if !sent.is_empty() {
             self.shown.clone_from(sent);
         }
-        self.fill(refused.as_ref());
         (self.is_open, self.preview) = (true, preview);
+        self.fill(refused.as_ref());
     }
 
     fn fill(&mut self, refused: Option<&RefusedField>) {
@@ -151,6 +151,14 @@ impl<'a> ChangeForm<'a> {
             field("header", "Header", header_lines(), Some(("or line", LONGEST_LINE, true))),
             field("header_rows", "Header rows", listed(&ROWS), None),
         ]);
+        // Nothing has read the file of a held import, so no value stands beside its fields.
+        let Some(preview) = self.preview.as_ref().filter(|_| self.is_held) else { return };
+        for field in &mut self.fields {
+            if let (Some(detect), Some(found)) = (field.options.first_mut(), preview.detected.get(field.name))
+            {
+                detect.label = format!("Detect ({found})").into();
+            }
+        }
     }
 
     /// The address that the form is sent to.
