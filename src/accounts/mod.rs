@@ -208,6 +208,10 @@ impl Accounts {
         self.sign_up == SignUp::Open
     }
 
+    pub async fn has_account(&self) -> Result<bool, Error> {
+        Ok(self.store.has_account().await?)
+    }
+
     /// Whether a visitor with `link_token`, of the one-time link or of an invitation, may create an account now.
     pub async fn may_sign_up(&self, link_token: Option<&Token>) -> Result<Admission, SignUpError> {
         if let Some(token) = link_token {

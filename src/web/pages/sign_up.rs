@@ -34,6 +34,8 @@ pub struct SignUpPage {
     pub allowed: bool,
     /// Whether this creates the only account that can be made without an invitation.
     pub is_only_account: bool,
+    /// Whether no account exists yet, so that this one becomes an admin's.
+    pub is_first_account: bool,
     /// Whether an invitation has led here.
     pub is_invited: bool,
     /// Whether an account exists, so that signing in may help.
@@ -91,8 +93,7 @@ pub async fn show(
     }
     let link = query.into_inner().token.as_deref().and_then(Token::parse);
     let may = accounts.may_sign_up(link.as_ref()).await;
-    let is_invited = matches!(may, Ok(Admission::Invited(_)));
-    let answer = Answer { accounts: &accounts, origin: &origin, email: String::new(), link, is_invited };
+    let answer = Answer::new(&accounts, &origin, String::new(), link, &may).await?;
     match may {
         Ok(_) => answer.form(StatusCode::OK, None),
         Err(refusal) => answer.refused(refusal),
@@ -111,8 +112,7 @@ pub async fn submit(
     // A closed sign-up is reported before any error of the form.
     let may = accounts.may_sign_up(link.as_ref()).await;
     let checked = check(&typed, password.into());
-    let is_invited = matches!(may, Ok(Admission::Invited(_)));
-    let answer = Answer { accounts: &accounts, origin: &origin, email: typed, link, is_invited };
+    let answer = Answer::new(&accounts, &origin, typed, link, &may).await?;
     if let Err(refusal) = may {
         return answer.refused(refusal);
     }
@@ -140,9 +140,26 @@ struct Answer<'a> {
     email: String,
     link: Option<Token>,
     is_invited: bool,
+    is_first_account: bool,
 }
 
-impl Answer<'_> {
+impl<'a> Answer<'a> {
+    async fn new(
+        accounts: &'a Accounts,
+        origin: &'a PublicOrigin,
+        email: String,
+        link: Option<Token>,
+        may: &Result<Admission, SignUpError>,
+    ) -> Result<Self, Error> {
+        let is_first_account = match may {
+            Ok(Admission::First) => true,
+            Ok(Admission::Open) => !accounts.has_account().await?,
+            Ok(Admission::Invited(_)) | Err(_) => false,
+        };
+        let is_invited = matches!(may, Ok(Admission::Invited(_)));
+        Ok(Self { accounts, origin, email, link, is_invited, is_first_account })
+    }
+
     fn refused(self, refusal: SignUpError) -> Result<HttpResponse, Error> {
         match refusal {
             SignUpError::Closed => self.closed(CLOSED, true),
@@ -195,6 +212,7 @@ impl Answer<'_> {
             token: self.link.filter(|_| allowed).as_ref().map(Token::expose),
             allowed,
             is_only_account: !self.accounts.is_open() && !self.is_invited,
+            is_first_account: self.is_first_account,
             is_invited: self.is_invited,
             offers_sign_in,
             host: self.origin.host().map(str::to_owned),

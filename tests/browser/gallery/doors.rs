@@ -9,6 +9,7 @@ use runboard::{
 use super::{
     Page,
     imports::{completed, with},
+    snapshots::frame,
 };
 
 pub fn pages() -> Vec<Page> {
@@ -40,6 +41,7 @@ pub fn pages() -> Vec<Page> {
         token: None,
         allowed: true,
         is_only_account: true,
+        is_first_account: true,
         is_invited: false,
         offers_sign_in: false,
         host: host(),
@@ -51,6 +53,7 @@ pub fn pages() -> Vec<Page> {
             "This e-mail address already has an account. Sign in with it.",
         )),
         is_only_account: false,
+        is_first_account: false,
         offers_sign_in: true,
         ..sign_up.clone()
     };
@@ -81,7 +84,7 @@ pub fn pages() -> Vec<Page> {
         Page::new("sign-up-refused", taken.render().unwrap()),
         Page::new("sign-up-common-password", common.render().unwrap()),
         Page::new("sign-up-closed", closed.render().unwrap()),
-        Page::new("delete", DeletePage::new(&with(completed())).render().unwrap()),
+        Page::new("delete", DeletePage::new(frame(), &with(completed())).render().unwrap()),
         Page::new("error", nothing.render().unwrap()),
     ]
 }

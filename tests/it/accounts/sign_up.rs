@@ -25,6 +25,8 @@ async fn the_first_minute_leads_to_sign_up_and_the_account_is_in() {
         page.body
     );
 
+    assert!(page.body.contains("Its owner is the admin"), "{}", page.body);
+
     // No account exists to sign in with.
     let refused = send(&app, form("/sign-up", "ada@example.org", "short")).await;
     for body in [&page.body, &refused.body] {
@@ -135,9 +137,12 @@ async fn open_lets_anyone_in_once_and_closed_nobody() {
     let open = database.accounts(SignUp::Open, EVERYWHERE).await;
     let open_door = app(&open, None).await;
     assert!(open.link_token().await.unwrap().is_none());
+    let first = "This is the first account here. Its owner is the admin";
+    assert!(send(&open_door, get("/sign-up")).await.body.contains(first));
     for email in ["ada@example.org", "grace@example.org"] {
         assert!(send(&open_door, form("/sign-up", email, PASSWORD)).await.leads_to("/"), "{email}");
     }
+    assert!(!send(&open_door, get("/sign-up")).await.body.contains("the admin"));
     let taken = send(&open_door, form("/sign-up", "ADA@example.org", PASSWORD)).await;
     assert_eq!(taken.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(send(&open_door, get("/sign-in")).await.body.contains("/sign-up"));
