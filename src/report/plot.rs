@@ -35,6 +35,8 @@ pub struct Plot {
     pub table: Vec<TableRow>,
     /// Why there is no speed, if there will be none.
     pub note: Option<&'static str>,
+    /// Nothing is drawn above the bar, and no space is reserved there.
+    pub is_low: bool,
 }
 
 /// The reading speed of a part of the file.
@@ -133,7 +135,15 @@ impl Plot {
             axis: Axis::of(stretches, run.bytes(), progress),
             table: table(&read),
             note: note(run).filter(|_| columns.is_empty()),
+            is_low: false,
         }
+    }
+
+    /// The same without the space of speeds that are not there; None if nothing else is drawn.
+    #[must_use]
+    pub fn without_empty_space(self) -> Option<Self> {
+        let is_low = self.speeds.is_empty();
+        (!is_low || self.axis.is_some()).then_some(Self { is_low, ..self })
     }
 }
 

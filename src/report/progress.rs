@@ -233,7 +233,7 @@ impl Progress {
         self.share_read().map(whole_percent)
     }
 
-    /// The row of figures. `ended` changes their names.
+    /// The row of figures. `ended` changes their names, and omits a speed that will not be known any more.
     #[must_use]
     pub fn figures(&self, ended: bool) -> Figures {
         let count = |number: Option<u64>| number.map(grouped);
@@ -241,18 +241,18 @@ impl Progress {
         let failed = self.counts.map(|counts| counts.failed);
         let left_over = if ended && self.share != Some(1.0) { "not read" } else { "to go" };
         let speed = if ended { "rows/s on average" } else { "rows/s" };
-        let all = vec![
+        let mut all = vec![
             Figure::new("processed", "processed", count(self.counts.map(|counts| counts.processed))),
             Figure::new("failed", "failed", count(failed)),
             Figure::new("to-go", left_over, count(self.to_go())),
-            Figure::new("speed", speed, count(self.rows_per_second)),
-            match &self.receipt {
-                Some(receipt) => {
-                    Figure::new("read", receipt.verb(), percent(receipt.share().map(whole_percent)))
-                }
-                None => Figure::new("read", "read", percent(self.percent())),
-            },
         ];
+        if !ended || self.rows_per_second.is_some() {
+            all.push(Figure::new("speed", speed, count(self.rows_per_second)));
+        }
+        all.push(match &self.receipt {
+            Some(receipt) => Figure::new("read", receipt.verb(), percent(receipt.share().map(whole_percent))),
+            None => Figure::new("read", "read", percent(self.percent())),
+        });
         Figures { all }
     }
 

@@ -48,7 +48,7 @@ impl<'a> ImportPage<'a> {
             frame,
             file_name: snapshot.file_name(),
             way_back: "/".to_owned(),
-            panel: ImportPanel::new(snapshot, inputs, pace),
+            panel: ImportPanel::new(snapshot, inputs, pace).without_empty_plots(),
         }
     }
 }

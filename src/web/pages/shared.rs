@@ -55,7 +55,7 @@ impl<'a> SharedPage<'a> {
         Self {
             file_name: shown.file_name(),
             expires: Moment::new(expires_at, inputs.now),
-            panel: ImportPanel::for_guests(shown, inputs, pace, at),
+            panel: ImportPanel::for_guests(shown, inputs, pace, at).without_empty_plots(),
         }
     }
 

@@ -20,6 +20,7 @@ use crate::{
         guest::{Audience, PageAt},
         moment::AsOf,
         next_step::NextStep,
+        plot::Plot,
         reading::source_format,
         timeline::{Timeline, When},
     },
@@ -135,6 +136,18 @@ impl<'a> ImportPanel<'a> {
             detail: None,
             ..panel
         }
+    }
+
+    /// Omits the space of plots that stay empty, for a page that is opened when nothing more is expected. A page that
+    /// was open before keeps the space, so that nothing on it moves at the end.
+    #[must_use]
+    pub fn without_empty_plots(mut self) -> Self {
+        if self.poll_ms.is_none() {
+            for block in &mut self.blocks {
+                block.plot = block.plot.take().and_then(Plot::without_empty_space);
+            }
+        }
+        self
     }
 
     fn is_for_owner(&self) -> bool {
