@@ -5,6 +5,7 @@ use super::{
     actions::{Actions, Placement},
     block::{Block, ViewState},
     format::bytes,
+    history::again,
     moment::AsOf,
     reading::separators,
 };
@@ -22,7 +23,8 @@ pub struct ImportCard<'a> {
     /// Whether the page must poll for it.
     pub expects_news: bool,
     pub file_name: &'a str,
-    /// The file's size, or the host that it is fetched from, and its sheet or what separates its fields once that is known.
+    /// Whether it is a retry, the file's size, or the host that it is fetched from, and its sheet or what separates its
+    /// fields once that is known.
     pub side_note: String,
     pub blocks: Vec<Block<'a>>,
     pub as_of: AsOf,
@@ -51,6 +53,10 @@ fn side_note(snapshot: &Snapshot) -> String {
     let origin = match &snapshot.fetched_from {
         Some(from) => format!("From {}", from.host),
         None => bytes(snapshot.row.size_bytes),
+    };
+    let origin = match again(snapshot) {
+        Some(again) => format!("{again}, {origin}"),
+        None => origin,
     };
     let read_as = snapshot.runs.iter().find_map(RunSnapshot::read_as);
     if let Some(ReadAs { sheet: Some(sheet), .. }) = read_as {

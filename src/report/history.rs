@@ -45,6 +45,14 @@ pub struct HistoryRun<'a> {
     pub took: Option<String>,
 }
 
+/// Says that an import is a retry, and of what. The file of the other import usually has the same name.
+pub fn again(snapshot: &Snapshot) -> Option<&'static str> {
+    snapshot.row.parent.as_ref().map(|parent| match parent.retry_of {
+        RetryOf::All => "Re-run",
+        RetryOf::Failed => "Re-run of failed rows",
+    })
+}
+
 impl<'a> HistoryRow<'a> {
     #[must_use]
     pub fn new(snapshot: &'a Snapshot, inputs: &ReportInputs) -> Self {
@@ -62,10 +70,7 @@ impl<'a> HistoryRow<'a> {
                 .fetched_from
                 .as_ref()
                 .map_or_else(|| bytes(snapshot.row.size_bytes).into(), |from| from.host.as_str().into()),
-            again: snapshot.row.parent.as_ref().map(|parent| match parent.retry_of {
-                RetryOf::All => "Re-run",
-                RetryOf::Failed => "Re-run of failed rows",
-            }),
+            again: again(snapshot),
             started: Moment::new(snapshot.row.received_at, inputs.now),
             runs,
         }

@@ -173,7 +173,7 @@ fn a_run_that_failed_at_its_start_shows_the_address_and_the_next_step_and_nothin
 }
 
 #[test]
-fn a_re_run_is_marked_in_the_history() {
+fn a_re_run_is_marked_in_the_history_and_on_its_card() {
     let done = with(ended(RunStatus::Completed));
     let of = |retry_of| {
         let choices = Choices::default();
@@ -183,4 +183,13 @@ fn a_re_run_is_marked_in_the_history() {
     assert_eq!(of(RetryOf::All), Some("Re-run"));
     assert_eq!(of(RetryOf::Failed), Some("Re-run of failed rows"));
     assert_eq!(HistoryRow::new(&done, &report_inputs()).again, None);
+    let parent = Relative {
+        id: done.row.id,
+        file_name: "orders.csv".to_owned(),
+        retry_of: RetryOf::All,
+        choices: Choices::default(),
+    };
+    let again = import_row(with(running()), |row| row.parent = Some(parent));
+    let card = LiveSection::new([&again], &report_inputs(), PACE).render().unwrap();
+    assert!(card.contains(r#"<p class="hint">Re-run, 84.6 MB</p>"#), "{card}");
 }
