@@ -5,6 +5,7 @@ use thirtyfour::prelude::*;
 
 use crate::{
     chromium::Chromium,
+    gallery::{Gallery, Page},
     pace::{set_hidden, with_busy_workers},
 };
 
@@ -130,4 +131,40 @@ async fn a_browser_that_blocks_notices_says_so() {
     chromium.wait_for("the same for screen readers", is_told).await;
     chromium.stop().await;
     app.stop().await;
+}
+
+/// Answers the polls of a hidden page with the panel of another page, the first one at once.
+async fn answer_with(chromium: &Chromium, page: &Page) {
+    let script = "\
+        const parsed = new DOMParser().parseFromString(arguments[0], 'text/html'); \
+        const panel = parsed.getElementById('import-panel').outerHTML; \
+        window.fetch = async () => new Response(panel, { headers: { 'content-type': 'text/html' } }); \
+        const isHidden = (hidden) => \
+            Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden }); \
+        isHidden(false); \
+        document.dispatchEvent(new Event('visibilitychange')); \
+        isHidden(true);";
+    chromium.driver.execute(script, vec![page.html.clone().into()]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_no_function_took_an_event_is_told_as_an_end_only_when_nothing_polls_any_more() {
+    let gallery = Gallery::start();
+    let chromium = Chromium::start().await;
+    chromium.run_first(&recorder("granted")).await;
+    gallery.open(&chromium, gallery.page("import-sent")).await;
+    chromium
+        .evaluate("Notification.permission = 'granted'; localStorage.setItem('runboard-notices', 'on')")
+        .await;
+    answer_with(&chromium, gallery.page("import-nobody-took-it")).await;
+    chromium.wait_for_state("NoFunction").await;
+    assert!(notices(&chromium).await.is_empty(), "a function may still take it");
+    answer_with(&chromium, gallery.page("import-given-up")).await;
+    chromium.wait_for("the notice", async || !notices(&chromium).await.is_empty()).await;
+    let told = notices(&chromium).await;
+    let [notice] = told.as_slice() else { panic!("one notice: {told:?}") };
+    assert_eq!(notice[0], "orders-2026-11.csv");
+    assert!(notice[1].as_str().unwrap().contains("in a day"), "{notice}");
+    chromium.stop().await;
+    gallery.stop().await;
 }

@@ -314,6 +314,7 @@ pub fn pages() -> Vec<Page> {
             "import-nobody-took-it",
             &Snapshot { is_untaken: true, ..import_row(sent(), |row| row.sent_at = Some(at("14:02:50"))) },
         ),
+        page("import-given-up", &import_row(sent(), |row| row.finished_at = Some(at("14:03:10")))),
         page(
             "import-event-refused",
             &import_row(sent(), |row| row.refused = Some("wrong event key".to_owned())),
