@@ -11,12 +11,15 @@ use crate::{
     web::{
         flash::{self, Flash},
         pages::import::From,
+        site::Site,
+        views::Frame,
     },
 };
 
 #[derive(Clone, Debug, Template)]
 #[template(path = "pages/delete.html")]
 pub struct DeletePage<'a> {
+    pub frame: Frame,
     pub import_id: ImportId,
     /// `?from=` with the part of the history that led here, or empty.
     pub way_back: String,
@@ -29,7 +32,7 @@ pub struct DeletePage<'a> {
 
 impl<'a> DeletePage<'a> {
     #[must_use]
-    pub fn new(import: &'a Snapshot) -> Self {
+    pub fn new(frame: Frame, import: &'a Snapshot) -> Self {
         let mut goes = vec![match &import.fetched_from {
             Some(from) => format!("The file fetched from {}", from.host),
             None => format!("The file, {}", bytes(import.row.size_bytes)),
@@ -43,6 +46,7 @@ impl<'a> DeletePage<'a> {
         }
         goes.push("Its entry in the history".to_owned());
         Self {
+            frame,
             import_id: import.row.id,
             way_back: String::new(),
             file_name: import.file_name(),
@@ -53,13 +57,17 @@ impl<'a> DeletePage<'a> {
 }
 
 pub async fn show(
-    OwnedImport { import, .. }: OwnedImport,
+    OwnedImport { principal, import }: OwnedImport,
     from: web::Query<From>,
+    site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
     if !import.state().is_final() {
         return Err(Error::NotOver);
     }
-    let page = DeletePage { way_back: from.history().way_back(), ..DeletePage::new(&import) };
+    let page = DeletePage {
+        way_back: from.history().way_back(),
+        ..DeletePage::new(site.frame(&principal), &import)
+    };
     Ok(HttpResponse::Ok().content_type(ContentType::html()).body(page.render()?))
 }
 

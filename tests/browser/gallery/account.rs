@@ -74,18 +74,19 @@ pub fn pages() -> Vec<Page> {
         is_admin: true,
         ..account.clone()
     };
-    let password = PasswordPage { email: "mira@example.org".to_owned(), error: None };
+    let password = PasswordPage { frame: frame(), error: None };
     let wrong_password = PasswordPage {
         error: Some(FormError::of(&["present"], "This is not your present password.")),
         ..password.clone()
     };
-    let email = EmailPage { present: "mira@example.org".to_owned(), email: String::new(), error: None };
+    let email = EmailPage { frame: frame(), email: String::new(), error: None };
     let taken = EmailPage {
         email: "eve@example.org".to_owned(),
         error: Some(FormError::of(&["email"], "This e-mail address already has an account.")),
         ..email.clone()
     };
     let new_token = NewTokenPage {
+        frame: frame(),
         name: String::new(),
         reads: true,
         imports: true,
@@ -109,11 +110,12 @@ pub fn pages() -> Vec<Page> {
         ..new_token.clone()
     };
     let made = MadeTokenPage {
+        frame: frame(),
         name: "nightly upload".to_owned(),
         secret: "rb_0123456789abcdefghijABCDEFGHIJ2z4kDq7".to_owned(),
     };
-    let end_token = EndTokenPage { token: token("nightly upload", Some("23:00:00"), false) };
-    let leave = LeavePage { email: "mira@example.org".to_owned(), error: None };
+    let end_token = EndTokenPage { frame: frame(), token: token("nightly upload", Some("23:00:00"), false) };
+    let leave = LeavePage { frame: frame(), error: None };
     let last_admin = LeavePage {
         error: Some(FormError::of_form("You are the only admin, and other people have accounts here.")),
         ..leave.clone()
@@ -166,6 +168,7 @@ pub fn pages() -> Vec<Page> {
         ..admin.clone()
     };
     let link = LinkPage {
+        frame: frame(),
         title: "Invitation".to_owned(),
         sentence: "Send this link to the person you invite. It makes one account, within 7 days.".to_owned(),
         secret: "https://runboard.example.org/sign-up?token=qNnv4lXyOXbw-tIyINtVnA06r1Ym5DyGjiU1tCLVhQk"

@@ -86,12 +86,14 @@ pub fn pages() -> Vec<Page> {
                 "The address could not be reached.",
             ),
             line("", DeliveryState::Delivered(moment("13:00:00")), "", Some(200), "ok"),
+            line("stock-levels.csv", DeliveryState::Delivered(moment("12:00:00")), "", Some(204), ""),
+            line("airports.csv", DeliveryState::Delivered(moment("11:30:00")), "", Some(204), ""),
         ],
         ..off.clone()
     };
     let gone = WebhookPage { news: None, gone: Some(moment("14:00:00")), ..on.clone() };
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=".to_owned();
-    let first_secret = MadeSecretPage { secret, is_change: false };
+    let first_secret = MadeSecretPage { frame: frame(), secret, is_change: false };
     let other_secret = MadeSecretPage { is_change: true, ..first_secret.clone() };
     vec![
         Page::new("account-webhook-off", off.render().unwrap()),

@@ -17,6 +17,7 @@ async fn make(visitor: &Visitor, fields: &[(&str, &str)]) -> String {
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(answer.headers()["cache-control"], "no-store");
     let page = answer.text().await.unwrap();
+    assert!(page.contains(r#"<span class="email">mira@example.org</span>"#), "as on every page: {page}");
     page.split("id=\"secret\">").nth(1).unwrap().split('<').next().unwrap().to_owned()
 }
 
@@ -35,7 +36,15 @@ async fn ends(visitor: &Visitor) -> Vec<String> {
 async fn a_token_is_shown_once_works_and_ends_after_a_question() {
     let app = spawn_app().await;
     let mira = app.signed_in().await;
-    assert!(text(&mira, "/account/tokens").await.contains("New token"));
+    let form = text(&mira, "/account/tokens").await;
+    assert!(form.contains("New token"), "{form}");
+    for scope in [
+        "<strong>read</strong>: see",
+        "<strong>import</strong>: make, start",
+        "<strong>tokens</strong>: make",
+    ] {
+        assert!(form.contains(scope), "{scope}: {form}");
+    }
     let token = make(&mira, &EVERYTHING).await;
     assert!(token.starts_with("rb_"), "{token}");
     let page = text(&mira, "/account").await;

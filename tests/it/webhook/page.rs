@@ -31,7 +31,9 @@ async fn a_secret_is_shown_once_and_a_reload_of_that_page_changes_nothing() {
     let change = async || mira.post_form("/account/webhook/secret", &[("present", &present)]).await;
     let answer = change().await;
     assert_eq!(answer.headers()["cache-control"], "no-store");
-    let second = secret_in(&answer.text().await.unwrap());
+    let shown = answer.text().await.unwrap();
+    let second = secret_in(&shown);
+    assert!(shown.contains(r#"<span class="email">mira@example.org</span>"#), "{shown}");
     assert_ne!(first, second);
     let again = change().await;
     assert_eq!(again.status(), StatusCode::UNPROCESSABLE_ENTITY);
@@ -97,6 +99,14 @@ async fn a_test_is_sent_once_and_says_what_was_answered() {
         refused |= test().await == StatusCode::UNPROCESSABLE_ENTITY;
     }
     assert!(refused, "only so many can be sent by hand in a minute");
+    let page = text(&mira, "/account/webhook").await;
+    let (newest, older) = page.split_once(r#"<details class="older">"#).expect("the older ones are folded");
+    let listed = |html: &str| html.matches("/send-again").count();
+    assert_eq!(listed(newest), 5);
+    assert!(
+        listed(older) > 0 && older.contains(&format!("<summary>{} older</summary>", listed(older))),
+        "{page}"
+    );
     app.stop().await;
 }
 

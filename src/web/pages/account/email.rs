@@ -16,13 +16,15 @@ use crate::{
     web::{
         flash::{self, AccountChange, Flash},
         pages::form_error::{FormError, Refusal},
+        site::Site,
+        views::Frame,
     },
 };
 
 #[derive(Clone, Debug, Template)]
 #[template(path = "pages/account/email.html")]
 pub struct EmailPage {
-    pub present: String,
+    pub frame: Frame,
     /// The new address as it was typed.
     pub email: String,
     pub error: Option<FormError>,
@@ -47,8 +49,8 @@ impl EmailPage {
     }
 }
 
-pub async fn show(user: Principal) -> Result<HttpResponse, Error> {
-    page(&user, String::new(), None)
+pub async fn show(user: Principal, site: web::Data<Site>) -> Result<HttpResponse, Error> {
+    page(&site, &user, String::new(), None)
 }
 
 pub async fn submit(
@@ -56,11 +58,12 @@ pub async fn submit(
     FormOf(user, form): FormOf<Principal, EmailForm>,
     accounts: web::Data<Accounts>,
     origin: web::Data<PublicOrigin>,
+    site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
     let EmailForm { email: typed, password } = form;
     let Ok(new) = typed.parse() else {
         let error = FormError::of(&[EMAIL], "Enter a valid e-mail address.");
-        return page(&user, typed, Some(error.into()));
+        return page(&site, &user, typed, Some(error.into()));
     };
     let who = (user.user, &user.email);
     if let Err(error) = accounts.change_email(who, password.into(), &new, client_address(&request)).await {
@@ -72,19 +75,21 @@ pub async fn submit(
                 Refusal::of_sign_in(error, FormError::of(&[PASSWORD], "This is not your password."))?
             }
         };
-        return page(&user, typed, Some(refusal));
+        return page(&site, &user, typed, Some(refusal));
     }
     let mut response = session::see_other("/account");
     flash::send(&request, &mut response, &origin, &Flash::Account(AccountChange::Email));
     Ok(response)
 }
 
-fn page(user: &Principal, typed: String, refusal: Option<Refusal>) -> Result<HttpResponse, Error> {
+fn page(
+    site: &Site,
+    user: &Principal,
+    typed: String,
+    refusal: Option<Refusal>,
+) -> Result<HttpResponse, Error> {
     let mut answer = Refusal::answer(refusal.as_ref());
-    let page = EmailPage {
-        present: user.email.to_string(),
-        email: typed,
-        error: refusal.map(|refusal| refusal.error),
-    };
+    let page =
+        EmailPage { frame: site.frame(user), email: typed, error: refusal.map(|refusal| refusal.error) };
     Ok(answer.content_type(ContentType::html()).body(page.render()?))
 }

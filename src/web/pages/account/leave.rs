@@ -15,13 +15,17 @@ use crate::{
         principal::{FormOf, Principal},
         session,
     },
-    web::pages::form_error::{FormError, Refusal},
+    web::{
+        pages::form_error::{FormError, Refusal},
+        site::Site,
+        views::Frame,
+    },
 };
 
 #[derive(Clone, Debug, Template)]
 #[template(path = "pages/account/leave.html")]
 pub struct LeavePage {
-    pub email: String,
+    pub frame: Frame,
     pub error: Option<FormError>,
 }
 
@@ -56,8 +60,8 @@ impl LeavePage {
     }
 }
 
-pub async fn show(user: Principal) -> Result<HttpResponse, Error> {
-    page(&user, None)
+pub async fn show(user: Principal, site: web::Data<Site>) -> Result<HttpResponse, Error> {
+    page(&site, &user, None)
 }
 
 pub async fn submit(
@@ -65,6 +69,7 @@ pub async fn submit(
     FormOf(user, form): FormOf<Principal, LeaveForm>,
     accounts: web::Data<Accounts>,
     origin: web::Data<PublicOrigin>,
+    site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
     let who = (user.user, &user.email);
     let password = form.password.into();
@@ -75,7 +80,7 @@ pub async fn submit(
                 Refusal::of_sign_in(error, FormError::of(&[PASSWORD], "This is not your password."))?
             }
         };
-        return page(&user, Some(refusal));
+        return page(&site, &user, Some(refusal));
     }
     let is_done = accounts.has_left(user.user, PATIENCE).await.unwrap_or(false);
     let mut response =
@@ -84,8 +89,8 @@ pub async fn submit(
     Ok(response)
 }
 
-fn page(user: &Principal, refusal: Option<Refusal>) -> Result<HttpResponse, Error> {
+fn page(site: &Site, user: &Principal, refusal: Option<Refusal>) -> Result<HttpResponse, Error> {
     let mut answer = Refusal::answer(refusal.as_ref());
-    let page = LeavePage { email: user.email.to_string(), error: refusal.map(|refusal| refusal.error) };
+    let page = LeavePage { frame: site.frame(user), error: refusal.map(|refusal| refusal.error) };
     Ok(answer.content_type(ContentType::html()).body(page.render()?))
 }

@@ -16,14 +16,15 @@ use crate::{
     web::{
         flash::{self, AccountChange, Flash},
         pages::form_error::{FormError, Refusal, chosen_password, password_rules},
+        site::Site,
+        views::Frame,
     },
 };
 
 #[derive(Clone, Debug, Template)]
 #[template(path = "pages/account/password.html")]
 pub struct PasswordPage {
-    /// For the browser's password manager.
-    pub email: String,
+    pub frame: Frame,
     pub error: Option<FormError>,
 }
 
@@ -50,8 +51,8 @@ impl PasswordPage {
     }
 }
 
-pub async fn show(user: Principal) -> Result<HttpResponse, Error> {
-    page(&user, None)
+pub async fn show(user: Principal, site: web::Data<Site>) -> Result<HttpResponse, Error> {
+    page(&site, &user, None)
 }
 
 pub async fn submit(
@@ -59,16 +60,17 @@ pub async fn submit(
     FormOf(user, form): FormOf<Principal, PasswordForm>,
     accounts: web::Data<Accounts>,
     origin: web::Data<PublicOrigin>,
+    site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
     let PasswordForm { present, new } = form;
     let new = match chosen_password(new.into(), &[NEW]) {
         Ok(new) => new,
-        Err(error) => return page(&user, Some(error.into())),
+        Err(error) => return page(&site, &user, Some(error.into())),
     };
     let who = (user.user, &user.email);
     if let Err(error) = accounts.change_password(who, present.into(), new, client_address(&request)).await {
         let wrong = FormError::of(&[PRESENT], "This is not your present password.");
-        return page(&user, Some(Refusal::of_sign_in(error, wrong)?));
+        return page(&site, &user, Some(Refusal::of_sign_in(error, wrong)?));
     }
     let (mut response, token) = session::replace(&request, &accounts, &origin, user.user, "/account").await?;
     if let Some(token) = token {
@@ -77,8 +79,8 @@ pub async fn submit(
     Ok(response)
 }
 
-fn page(user: &Principal, refusal: Option<Refusal>) -> Result<HttpResponse, Error> {
+fn page(site: &Site, user: &Principal, refusal: Option<Refusal>) -> Result<HttpResponse, Error> {
     let mut answer = Refusal::answer(refusal.as_ref());
-    let page = PasswordPage { email: user.email.to_string(), error: refusal.map(|refusal| refusal.error) };
+    let page = PasswordPage { frame: site.frame(user), error: refusal.map(|refusal| refusal.error) };
     Ok(answer.content_type(ContentType::html()).body(page.render()?))
 }

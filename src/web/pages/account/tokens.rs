@@ -24,7 +24,8 @@ use crate::{
     web::{
         flash::{self, AccountChange, Flash},
         pages::form_error::{FormError, Refusal},
-        views::Html,
+        site::Site,
+        views::{Frame, Html},
     },
     webhooks::Webhooks,
 };
@@ -73,6 +74,7 @@ const USUAL_LIFETIME: &str = "90";
 #[derive(Clone, Debug, Template)]
 #[template(path = "pages/account/new_token.html")]
 pub struct NewTokenPage {
+    pub frame: Frame,
     pub name: String,
     pub reads: bool,
     pub imports: bool,
@@ -87,6 +89,7 @@ pub struct NewTokenPage {
 #[derive(Clone, Template)]
 #[template(path = "pages/account/made_token.html")]
 pub struct MadeTokenPage {
+    pub frame: Frame,
     pub name: String,
     pub secret: String,
 }
@@ -94,6 +97,7 @@ pub struct MadeTokenPage {
 #[derive(Clone, Debug, Template)]
 #[template(path = "pages/account/end_token.html")]
 pub struct EndTokenPage {
+    pub frame: Frame,
     pub token: TokenLine,
 }
 
@@ -126,9 +130,10 @@ impl NewTokenPage {
     }
 }
 
-impl From<TokenForm> for NewTokenPage {
-    fn from(form: TokenForm) -> Self {
+impl NewTokenPage {
+    fn of(form: TokenForm, frame: Frame) -> Self {
         Self {
+            frame,
             name: form.name,
             reads: form.read.is_some(),
             imports: form.import.is_some(),
@@ -138,9 +143,7 @@ impl From<TokenForm> for NewTokenPage {
             error: None,
         }
     }
-}
 
-impl NewTokenPage {
     fn checked(&self) -> Result<NewToken, FormError> {
         let name: TokenName =
             self.name.parse().map_err(|error| FormError::of(&[NAME], format!("{error}")))?;
@@ -180,8 +183,9 @@ impl NewTokenPage {
     }
 }
 
-pub async fn show(_user: Principal) -> Result<HttpResponse, Error> {
+pub async fn show(user: Principal, site: web::Data<Site>) -> Result<HttpResponse, Error> {
     let page = NewTokenPage {
+        frame: site.frame(&user),
         name: String::new(),
         reads: true,
         imports: true,
@@ -196,8 +200,9 @@ pub async fn show(_user: Principal) -> Result<HttpResponse, Error> {
 pub async fn make(
     FormOf(user, form): FormOf<Principal, TokenForm>,
     (accounts, webhooks): (web::Data<Accounts>, web::Data<Webhooks>),
+    site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
-    let page = NewTokenPage::from(form);
+    let page = NewTokenPage::of(form, site.frame(&user));
     let new = match page.checked() {
         Ok(new) => new,
         Err(error) => return refused(page, error),
@@ -213,7 +218,8 @@ pub async fn make(
     }
     match accounts.make_token(user.user, new).await {
         Ok((secret, token)) => {
-            let page = MadeTokenPage { name: token.name, secret: secret.expose().to_owned() };
+            let page =
+                MadeTokenPage { frame: page.frame, name: token.name, secret: secret.expose().to_owned() };
             Ok(HttpResponse::Ok()
                 .content_type(ContentType::html())
                 .insert_header((CACHE_CONTROL, "no-store"))
@@ -238,11 +244,12 @@ fn refused(page: NewTokenPage, error: FormError) -> Result<HttpResponse, Error> 
 pub async fn ask(
     user: Principal,
     accounts: web::Data<Accounts>,
+    site: web::Data<Site>,
     token: web::Path<String>,
 ) -> Result<HttpResponse, Error> {
     let tokens = accounts.tokens(user.user).await?;
     let found = tokens.into_iter().find(|known| known.id.to_string() == *token).ok_or(Error::NotFound)?;
-    let page = EndTokenPage { token: TokenLine::new(found, UnixMillis::now()) };
+    let page = EndTokenPage { frame: site.frame(&user), token: TokenLine::new(found, UnixMillis::now()) };
     Ok(HttpResponse::Ok().content_type(ContentType::html()).body(page.render()?))
 }
 

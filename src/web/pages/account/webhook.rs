@@ -103,6 +103,7 @@ pub enum DeliveryState {
 #[derive(Clone, Template)]
 #[template(path = "pages/account/made_secret.html")]
 pub struct MadeSecretPage {
+    pub frame: Frame,
     pub secret: String,
     /// Whether there was an earlier one, which signs, too, for a while.
     pub is_change: bool,
@@ -122,12 +123,25 @@ pub struct SecretForm {
     present: String,
 }
 
+/// The deliveries outside of the fold.
+const NEWEST: usize = 5;
+
 /// The name of the form's field.
 const ADDRESS: &str = "address";
 
 impl WebhookPage {
     fn shown(&self) -> u32 {
         SHOWN
+    }
+
+    /// The deliveries that are listed at once.
+    fn newest(&self) -> &[DeliveryLine] {
+        self.deliveries.get(..NEWEST).unwrap_or(&self.deliveries)
+    }
+
+    /// The others, in a fold: on a phone the whole list is several screens long.
+    fn older(&self) -> &[DeliveryLine] {
+        self.deliveries.get(NEWEST..).unwrap_or_default()
     }
 
     fn blames(&self, field: &str) -> bool {
@@ -242,7 +256,7 @@ pub async fn save(
         }
     };
     match webhooks.save(user.user, &address).await? {
-        Some(secret) => made_secret(secret, false),
+        Some(secret) => made_secret(site.frame(&user), secret, false),
         None => Ok(done(&request, &origin, AccountChange::WebhookSaved)),
     }
 }
@@ -256,7 +270,7 @@ pub async fn change_secret(
     let present = Some(form.present.as_str()).filter(|present| !present.is_empty());
     let (change, secret) = webhooks.change_secret(user.user, present).await?;
     let sentence = match change {
-        SecretChange::Done => return made_secret(secret, present.is_some()),
+        SecretChange::Done => return made_secret(site.frame(&user), secret, present.is_some()),
         // A reload of the page that shows the new one sends its form again, and must not make another one.
         SecretChange::ChangedBefore => {
             "The secret was changed in the meantime. To make another one, change it again."
@@ -327,11 +341,11 @@ async fn address(user: UserId, webhooks: &Webhooks) -> Result<String, Error> {
     Ok(webhooks.settings(user).await?.own.map(|own| own.address).unwrap_or_default())
 }
 
-fn made_secret(secret: String, is_change: bool) -> Result<HttpResponse, Error> {
+fn made_secret(frame: Frame, secret: String, is_change: bool) -> Result<HttpResponse, Error> {
     Ok(HttpResponse::Ok()
         .content_type(ContentType::html())
         .insert_header((CACHE_CONTROL, "no-store"))
-        .body(MadeSecretPage { secret, is_change }.render()?))
+        .body(MadeSecretPage { frame, secret, is_change }.render()?))
 }
 
 fn done(request: &HttpRequest, origin: &PublicOrigin, change: AccountChange) -> HttpResponse {

@@ -7,20 +7,21 @@ use crate::{
     accounts::{Accounts, AdminChange},
     base::ids::UserId,
     http::{error::Error, origin::PublicOrigin, principal::Admin},
-    web::flash::AdminNews,
+    web::{flash::AdminNews, site::Site},
 };
 
 pub async fn reset_link(
     request: HttpRequest,
     Admin(user): Admin,
     accounts: web::Data<Accounts>,
-    origin: web::Data<PublicOrigin>,
+    (origin, site): (web::Data<PublicOrigin>, web::Data<Site>),
     account: web::Path<String>,
 ) -> Result<HttpResponse, Error> {
     let token = accounts.make_reset_link(user.user, parse(&account)?).await?;
     let Some(token) = token else { return Ok(back(&request, &origin, AdminNews::CannotReset)) };
     let email = accounts.reset_link(&token).await?.ok_or(Error::NotFound)?;
     let page = LinkPage {
+        frame: site.frame(&user),
         title: "Link for a new password".to_owned(),
         sentence: format!(
             "Send this link to {email}. It sets a new password once, within 24 hours, and signs the account out \

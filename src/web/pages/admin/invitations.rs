@@ -60,6 +60,7 @@ pub async fn make(
             .to_owned(),
     };
     answer(&LinkPage {
+        frame: site.frame(&user),
         title: "Invitation".to_owned(),
         sentence,
         secret: link_to(&origin, &format!("/sign-up?token={}", token.expose())),

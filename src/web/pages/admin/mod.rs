@@ -122,6 +122,7 @@ impl InvitationLine {
 #[derive(Clone, Template)]
 #[template(path = "pages/admin/link.html")]
 pub struct LinkPage {
+    pub frame: Frame,
     pub title: String,
     /// What the person who opens it can do, and until when.
     pub sentence: String,
