@@ -25,15 +25,12 @@ pub fn present_values(read_as: &ReadAs) -> PresentValues {
     values
 }
 
-/// The values that were detected: `semicolons`, `line 6, a guess`. What was chosen is left out.
+/// The values that were detected: `semicolons`, `line 6`. What was chosen is left out. Which are guesses is in the
+/// line about the reading; a list on a phone has no room for it.
 #[must_use]
 pub fn detected_values(read_as: &ReadAs) -> PresentValues {
-    let say = |words: String, part: How| match how(part) {
-        Some(how) => format!("{words}, {how}"),
-        None => words,
-    };
     let detected = parts(read_as).into_iter().filter(|(.., part)| *part != How::Chosen);
-    detected.map(|(field, words, part)| (field, say(words, part))).collect()
+    detected.map(|(field, words, _)| (field, words)).collect()
 }
 
 /// Form field, value and certainty of each part.

@@ -5,6 +5,7 @@ use thirtyfour::prelude::*;
 use crate::{
     book::{rows, workbook},
     chromium::Chromium,
+    gallery::Gallery,
     support::spawn_app,
     upload::{at_import, choose, file, on_the_dashboard, text},
 };
@@ -80,7 +81,7 @@ async fn a_file_that_is_looked_at_first_runs_when_import_is_pressed_and_goes_whe
     );
     wait_for_line(&chromium, "UTF-8").await;
     let detect = "return document.querySelector('#change-delimiter option').textContent";
-    assert!(chromium.evaluate(detect).await.as_str().unwrap().starts_with("Detect (tabs"));
+    assert!(chromium.evaluate(detect).await.as_str().unwrap().starts_with("Detect (tabs)"));
     pick(&chromium, "delimiter", "tab").await;
     wait_for_line(&chromium, "Separated by tabs (chosen)").await;
     let is_plain = async || chromium.evaluate(detect).await == "Detect";
@@ -212,4 +213,33 @@ async fn a_reading_is_looked_at_and_changed_without_scripts() {
     assert!(text(&chromium, ".how-read").await.contains("quotes are text (chosen)"));
     chromium.stop_after(&["status of 422"]).await;
     app.stop().await;
+}
+
+/// Whether the reason of a failed row is in sight, before and after scrolling to the last column, and whether the list
+/// of separators shows each of them whole.
+const IN_SIGHT: &str = "
+    const scroll = document.getElementById('preview-rows');
+    const isInSight = () => {
+        const why = document.querySelector('#preview .reason-below span').getBoundingClientRect();
+        const { left, right } = scroll.getBoundingClientRect();
+        return why.width > 0 && why.left >= left && why.right <= right;
+    };
+    const before = isInSight();
+    scroll.scrollLeft = scroll.scrollWidth;
+    const list = document.getElementById('change-delimiter');
+    const context = document.createElement('canvas').getContext('2d');
+    context.font = getComputedStyle(list).font;
+    const widest = Math.max(...[...list.options].map((option) => context.measureText(option.text).width));
+    // Beside the words are the padding and the arrow.
+    return [before, isInSight(), scroll.scrollLeft > 0, widest + 44 <= list.clientWidth];";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_phone_why_a_row_fails_and_each_separator_are_in_sight() {
+    let gallery = Gallery::start();
+    let chromium = Chromium::start().await;
+    chromium.resize(320, 800).await;
+    gallery.open(&chromium, gallery.page("import-held")).await;
+    assert_eq!(chromium.evaluate(IN_SIGHT).await, serde_json::json!([true, true, true, true]));
+    chromium.stop().await;
+    gallery.stop().await;
 }

@@ -88,7 +88,7 @@ async fn a_held_import_says_what_detection_finds_and_why_rows_would_fail() {
     let import = Visitor::import_in(posted).await;
     let page = visitor.get(&import).await.text().await.unwrap();
     for part in [
-        r#"<option value="detect">Detect (semicolons"#,
+        r#"<option value="detect">Detect (semicolons)"#,
         r#"<option value="detect">Detect (UTF-8)</option>"#,
         r#"<tr class="reason-below"><td></td><td class="note" colspan="2"><span>1 field, expected 2</span></td></tr>"#,
     ] {
