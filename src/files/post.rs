@@ -9,7 +9,7 @@ use super::{
     Address,
     connect::{self, TargetError},
 };
-use crate::base::config::AllowedAddresses;
+use crate::base::{characters::misleads, config::AllowedAddresses};
 
 /// From resolving the name to the last byte of the answer.
 const WHOLE: Duration = Duration::from_secs(15);
@@ -35,7 +35,7 @@ pub struct PostAnswer {
     pub status: u16,
     /// Whole seconds. Dates are ignored.
     pub retry_after: Option<Duration>,
-    /// The beginning of the body, with control characters escaped.
+    /// The beginning of the body. Characters that control, reorder or hide others are escaped.
     pub excerpt: String,
 }
 
@@ -117,7 +117,7 @@ fn escaped(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let shown = text.trim().chars().map(|c| match c {
         '\n' | '\t' | '\r' => ' '.to_string(),
-        c if c.is_control() => c.escape_default().to_string(),
+        c if misleads(c) => c.escape_default().to_string(),
         c => c.to_string(),
     });
     shown.take(MOST_KEPT).collect()
@@ -130,6 +130,7 @@ mod tests {
     #[test]
     fn what_a_server_answers_is_kept_as_one_short_line() {
         assert_eq!(escaped(b" no\r\nthanks\x1b[31m\0 "), "no  thanks\\u{1b}[31m\\u{0}");
+        assert_eq!(escaped("a\u{202e}b\u{2066}\u{200b}".as_bytes()), "a\\u{202e}b\\u{2066}\\u{200b}");
         assert_eq!(escaped(b"\xff"), "\u{fffd}");
         assert_eq!(escaped(&[b'a'; 4096]).chars().count(), MOST_KEPT);
     }
