@@ -162,6 +162,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         origin: origin.clone(),
         pointers: config.output_pointers,
         quota,
+        late_runs: config.late_runs,
     });
 
     let webhooks = Webhooks::new(

@@ -4,6 +4,7 @@
 //! An attempt is recorded before it begins. If the process dies between the server's confirmation and our record of
 //! it, the e-mail is sent again, with the same Message-ID.
 
+mod forgotten;
 mod letter;
 mod smtp;
 mod words;
@@ -14,9 +15,13 @@ use secrecy::ExposeSecret;
 use tokio::sync::Notify;
 use url::Url;
 
+pub use self::{
+    forgotten::{FORGOTTEN_AT_ONCE, FORGOTTEN_LIFETIME, NextForgotten},
+    smtp::SmtpSetupError,
+    words::EndedImport,
+};
 use self::{letter::Letter, smtp::Smtp};
-pub use self::{smtp::SmtpSetupError, words::EndedImport};
-use super::Token;
+use super::{Token, email::Email};
 use crate::{
     base::{
         config::MailConfig,
@@ -25,13 +30,10 @@ use crate::{
     },
     store::{
         self, Store,
-        mail::{EndedMail, MailKind, MailRow},
-        one_time_links::NewLink,
+        ended_mail::EndedMail,
+        mail::{MailKind, MailLane, MailRow},
     },
 };
-
-/// How long a link for a new password works that a user has asked for, and how long its e-mail is tried for.
-pub const FORGOTTEN_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// The pauses after the first, second, ... failed attempt; further ones are as long as the last.
 const PAUSES: [Duration; 5] = [
@@ -60,7 +62,7 @@ const UNWRITTEN_PAUSE: Duration = Duration::from_secs(60);
 /// an unknown recipient (a relay that we may not use also says 550), and an operator needs time to correct it.
 const MOST_REFUSALS: u32 = 3;
 
-/// Sends the e-mails that wait in the database, one at a time.
+/// Sends the e-mails that wait in the database.
 pub struct Mailer {
     store: Store,
     smtp: Smtp,
@@ -75,7 +77,9 @@ pub struct MailOutlet {
     /// Where e-mails are handed over and who they are from, for an operator: `smtp.example.org:587 (from
     /// runboard@example.org)`.
     pub route: Arc<str>,
-    wanted: Arc<Notify>,
+    /// Notified when an e-mail of the lane of forgotten passwords is wanted, and one of the other lane.
+    forgotten: Arc<Notify>,
+    others: Arc<Notify>,
 }
 
 /// What one step of the sender did.
@@ -115,9 +119,16 @@ enum Content {
 }
 
 impl MailOutlet {
-    /// Wakes the sender.
-    pub(super) fn want(&self) {
-        self.wanted.notify_one();
+    /// Wakes the sender of a lane.
+    pub(super) fn want(&self, lane: MailLane) {
+        self.lane(lane).notify_one();
+    }
+
+    fn lane(&self, lane: MailLane) -> &Notify {
+        match lane {
+            MailLane::Forgotten => &self.forgotten,
+            MailLane::Others => &self.others,
+        }
     }
 }
 
@@ -126,7 +137,8 @@ impl Mailer {
     pub fn new(store: Store, config: &MailConfig, origin: Url) -> Result<Self, SmtpSetupError> {
         let route = format!("{} (from {})", config.server, config.from).into();
         let smtp = Smtp::new(config, &origin)?;
-        Ok(Self { store, smtp, origin, outlet: MailOutlet { route, wanted: Arc::default() } })
+        let outlet = MailOutlet { route, forgotten: Arc::default(), others: Arc::default() };
+        Ok(Self { store, smtp, origin, outlet })
     }
 
     #[must_use]
@@ -134,9 +146,9 @@ impl Mailer {
         self.outlet.clone()
     }
 
-    /// Waits until a user or an admin asks for an e-mail. The end of an import does not end this.
-    pub async fn wait_until_wanted(&self) {
-        self.outlet.wanted.notified().await;
+    /// Waits until somebody asks for an e-mail of `lane`. The end of an import does not end this.
+    pub async fn wait_until_wanted(&self, lane: MailLane) {
+        self.outlet.lane(lane).notified().await;
     }
 
     /// Call once at a start: what an earlier process could not send is tried at once, because the server, its settings
@@ -145,8 +157,8 @@ impl Mailer {
         self.store.retry_mail(now).await
     }
 
-    /// Sends the next e-mail that is due at `now`. `describe` says how an import has ended; None if it is gone or
-    /// goes on.
+    /// Sends the next e-mail that is due at `now`, except those for forgotten passwords. `describe` says how an import
+    /// has ended; None if it is gone or goes on.
     pub async fn send_next<F>(
         &self,
         now: UnixMillis,
@@ -155,12 +167,11 @@ impl Mailer {
     where
         F: Future<Output = store::Result<Option<EndedImport>>>,
     {
-        let Some(row) = self.store.next_mail(now, now.plus(LONGEST_WAIT)).await? else {
-            return Ok(MailOutcome::Idle(self.store.next_mail_at().await?));
+        let lane = MailLane::Others;
+        let Some(row) = self.store.next_mail(lane, now, now.plus(LONGEST_WAIT)).await? else {
+            return Ok(MailOutcome::Idle(self.store.next_mail_at(lane).await?));
         };
-        if row.expires_at <= now {
-            self.store.delete_mail(row.id).await?;
-            tracing::warn!(mail = %row.id, kind = ?row.kind, attempts = row.attempts, "an e-mail could not be sent in time");
+        if self.is_too_late(&row, now).await? {
             return Ok(MailOutcome::Expired);
         }
         let content = match self.content(&row, now, describe).await {
@@ -187,11 +198,32 @@ impl Mailer {
                 return Ok(MailOutcome::Void);
             }
         };
-        let next_attempt = now.plus(pause_after(row.attempts)).min(row.expires_at);
+        let next_attempt = next_attempt(&row, now);
         if !self.store.begin_mail(&row, next_attempt).await? {
             return Ok(MailOutcome::Changed);
         }
-        match self.smtp.send(row.id, &to, &letter).await {
+        self.hand_over(&row, (&to, &letter), now, next_attempt).await
+    }
+
+    /// Drops an e-mail that was tried for as long as it is of use. Returns whether it was.
+    async fn is_too_late(&self, row: &MailRow, now: UnixMillis) -> store::Result<bool> {
+        if row.expires_at > now {
+            return Ok(false);
+        }
+        self.store.delete_mail(row.id).await?;
+        tracing::warn!(mail = %row.id, kind = ?row.kind, attempts = row.attempts, "an e-mail could not be sent in time");
+        Ok(true)
+    }
+
+    /// Sends an e-mail whose attempt is recorded, and records what became of it.
+    async fn hand_over(
+        &self,
+        row: &MailRow,
+        (to, letter): (&str, &Letter),
+        now: UnixMillis,
+        next_attempt: UnixMillis,
+    ) -> store::Result<MailOutcome> {
+        match self.smtp.send(row.id, to, letter).await {
             Ok(()) => {
                 if matches!(row.kind, MailKind::Ended | MailKind::MoreEnded) {
                     self.store.mail_was_sent(row.id, now, now.plus(ENDED_WINDOW)).await?;
@@ -227,10 +259,6 @@ impl Mailer {
     where
         F: Future<Output = store::Result<Option<EndedImport>>>,
     {
-        if row.kind == MailKind::Forgotten {
-            let Some(address) = &row.address else { return Ok(Content::Void) };
-            return self.forgotten(address).await;
-        }
         let to = match (row.account, &row.address) {
             (Some(account), _) => self.store.usable_email(account).await?,
             (None, address) => address.clone(),
@@ -278,26 +306,6 @@ impl Mailer {
         Ok(Content::Letter { to, letter })
     }
 
-    /// The e-mail for a forgotten password, if the address has an account. The link is made only now,
-    /// and its token is stored nowhere. A later attempt makes another one.
-    async fn forgotten(&self, address: &str) -> store::Result<Content> {
-        let Some(account) = self.store.credentials(address).await? else { return Ok(Content::Void) };
-        let (token, now) = (Token::generate(), UnixMillis::wall());
-        let link = NewLink {
-            token_hash: token.hash().to_string(),
-            account: Some(account.account),
-            made_by: account.account,
-            note: None,
-            created_at: now,
-            expires_at: now.plus(FORGOTTEN_LIFETIME),
-        };
-        if !self.store.create_own_link(&link).await? {
-            return Ok(Content::Void);
-        }
-        let letter = words::reset_by_user(address, self.link(&reset_path(&token)));
-        Ok(Content::Letter { to: address.to_owned(), letter })
-    }
-
     fn settings(&self) -> String {
         self.link("/account")
     }
@@ -310,6 +318,15 @@ impl Mailer {
 
 fn reset_path(token: &Token) -> String {
     format!("/reset?token={}", token.expose())
+}
+
+/// Whether e-mails can be sent to `email`: not every address that has the shape of one is valid.
+pub fn can_be_sent_to(email: &Email) -> bool {
+    smtp::recipient(email.as_str()).is_some()
+}
+
+fn next_attempt(row: &MailRow, now: UnixMillis) -> UnixMillis {
+    now.plus(pause_after(row.attempts)).min(row.expires_at)
 }
 
 fn pause_after(attempts: u32) -> Duration {

@@ -18,7 +18,10 @@ use crate::{
         limits::{Network, Rate, RateLimiter},
         time::UnixMillis,
     },
-    store::mail::{EndedMail, MailKind, NewMail},
+    store::{
+        ended_mail::EndedMail,
+        mail::{MailKind, MailLane, NewMail},
+    },
 };
 
 /// The way to the sender, and how often strangers may use it.
@@ -30,7 +33,8 @@ pub(super) struct MailRequests {
     from_network: RateLimiter<Network>,
 }
 
-/// 3 an hour, so that a stranger cannot fill a mailbox.
+/// 3 an hour, so that a stranger cannot fill a mailbox. Nor can one keep its owner out by using them up: the last of them
+/// was queued in the 20 minutes before, and its link works for an hour.
 const TO_ADDRESS: Rate = Rate { burst: 3, every: Duration::from_secs(20 * 60) };
 
 /// 10 an hour.
@@ -65,12 +69,15 @@ impl Accounts {
         self.mail_requests.outlet.as_ref()
     }
 
-    /// Sends a link for a new password to `email`, if that has an account. Whether it has is looked up only when the
-    /// e-mail is about to be sent, so that the time of this call does not say it.
+    /// Sends a link for a new password to `email`, if that has an account and did not get several a moment ago. Whether it
+    /// has one is looked up only when the e-mail is about to be sent, so that the time of this call does not say it.
     pub async fn send_reset_link(&self, email: &Email, from: Option<IpAddr>) -> Result<(), ForgottenError> {
         let too_many = |retry_after| ForgottenError::TooMany { retry_after };
         within(&self.mail_requests.from_network, from).map_err(too_many)?;
-        self.mail_requests.to_address.check(email, Instant::now()).map_err(too_many)?;
+        if self.mail_requests.to_address.check(email, Instant::now()).is_err() {
+            // No refusal: the mailbox has a link that works.
+            return Ok(());
+        }
         let now = UnixMillis::now();
         let mail = NewMail {
             kind: MailKind::Forgotten,
@@ -89,7 +96,7 @@ impl Accounts {
         let (now, secret, hash) = (UnixMillis::now(), token.expose(), token.hash().to_string());
         let to = email.map(Email::as_str);
         let is_queued = self.store.queue_link((&secret, &hash), to, now, now.plus(TRIED_FOR)).await?;
-        self.wake_sender();
+        self.wake_sender(MailLane::Others);
         Ok(is_queued)
     }
 
@@ -119,13 +126,14 @@ impl Accounts {
         if !self.store.queue_mail(mail).await? {
             return Err(Error::Busy);
         }
-        self.wake_sender();
+        let lane = if mail.kind == MailKind::Forgotten { MailLane::Forgotten } else { MailLane::Others };
+        self.wake_sender(lane);
         Ok(())
     }
 
-    fn wake_sender(&self) {
+    fn wake_sender(&self, lane: MailLane) {
         if let Some(outlet) = self.mail() {
-            outlet.want();
+            outlet.want(lane);
         }
     }
 }

@@ -38,8 +38,8 @@ pub use self::{
     guest_link::{GuestGrant, MakeGuestLinkError, NewGuestLink},
     leave::LeaveError,
     mail::{
-        ENDED_WINDOW, EndedImport, FORGOTTEN_LIFETIME, MOST_ENDED, MailOutcome, MailOutlet, Mailer,
-        SmtpSetupError,
+        ENDED_WINDOW, EndedImport, FORGOTTEN_AT_ONCE, FORGOTTEN_LIFETIME, MOST_ENDED, MailOutcome,
+        MailOutlet, Mailer, NextForgotten, SmtpSetupError, can_be_sent_to,
     },
     mail_requests::ForgottenError,
     password::{InvalidPassword, Password},
@@ -48,8 +48,9 @@ pub use self::{
 };
 use self::{hasher::Hasher, in_use::InUse, mail_requests::MailRequests, session::Sessions};
 pub use crate::store::{
+    ended_mail::EndedMail,
     guest_links::OpenGuestLink,
-    mail::{EndedMail, MailKind},
+    mail::MailKind,
     one_time_links::OpenInvitation,
     roles::{AccountSummary, AdminChange},
 };

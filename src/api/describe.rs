@@ -3,12 +3,7 @@
 use std::sync::Arc;
 
 use super::{imports::whole, inputs};
-use crate::{
-    imports::{ImportState, Imports},
-    report::EngineName,
-    store::Store,
-    webhooks::Describe,
-};
+use crate::{imports::Imports, report::EngineName, store::Store, webhooks::Describe};
 
 /// Describes imports that have ended.
 #[must_use]
@@ -16,11 +11,7 @@ pub fn describer(imports: Imports, store: Store, engine: EngineName) -> Describe
     Arc::new(move |owner, id| {
         let (imports, store) = (imports.clone(), store.clone());
         Box::pin(async move {
-            let Some(import) = imports.recorded(owner, id).await? else { return Ok(None) };
-            let state = import.state();
-            if !state.is_final() || state == ImportState::Held {
-                return Ok(None);
-            }
+            let Some(import) = imports.recorded_end(owner, id).await? else { return Ok(None) };
             let told = whole(&import, &store, &inputs(&engine)).await;
             let told = told.map_err(|problem| anyhow::anyhow!("{problem:?}"))?;
             Ok(Some(serde_json::to_string(&told)?))

@@ -36,6 +36,9 @@ pub use self::{
 /// a retry repeats little.
 pub const STEP_BYTES: RangeInclusive<u64> = 16 << 20..=256 << 20;
 
+/// A run of a second function may appear after the first has ended.
+pub const LATE_RUNS: Duration = Duration::from_secs(10);
+
 /// SQLite has one writer at a time, so more connections only help readers; a Postgres server shares about a
 /// hundred between all its clients.
 pub const DATABASE_CONNECTIONS: u32 = 6;
@@ -87,6 +90,8 @@ pub struct Config {
     pub processor: bool,
     /// `RUNBOARD_PUSH`: whether the engine calls one of Runboard's functions for every run that ends.
     pub push: bool,
+    /// How long an import is watched for further runs after its last one has ended. Not a setting.
+    pub late_runs: Duration,
     /// `RUNBOARD_OUTPUT_POINTERS`.
     pub output_pointers: OutputPointers,
     /// `RUNBOARD_SMTP_URL` and `RUNBOARD_MAIL_FROM`. None: no e-mail is sent, and no page offers any.
@@ -200,6 +205,7 @@ impl Config {
             )?,
             http: HttpLimits::default(),
             step_bytes: STEP_BYTES,
+            late_runs: LATE_RUNS,
             workers: match optional(args.workers.as_ref()) {
                 Some(text) => check("RUNBOARD_WORKERS", text, "a number from 1 to 1024", check::workers)?,
                 None => thread::available_parallelism().map_or(1, NonZero::get),

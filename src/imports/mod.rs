@@ -89,12 +89,15 @@ pub struct Dependencies {
     pub pointers: OutputPointers,
     /// What each user may store.
     pub quota: Quota,
+    /// How long an import is watched for further runs after its last one has ended.
+    pub late_runs: Duration,
 }
 
 struct Shared {
     store: Store,
     quota: Quota,
     storage: Storage,
+    late_runs: Duration,
     client: Client,
     registrar: Registrar,
     progress: ProgressRegistry,
@@ -114,12 +117,23 @@ struct Shared {
 impl Imports {
     #[must_use]
     pub fn new(dependencies: Dependencies) -> Self {
-        let Dependencies { store, storage, client, registrar, progress, links, origin, pointers, quota } =
-            dependencies;
+        let Dependencies {
+            store,
+            storage,
+            client,
+            registrar,
+            progress,
+            links,
+            origin,
+            pointers,
+            quota,
+            late_runs,
+        } = dependencies;
         let shared = Shared {
             store,
             quota,
             storage,
+            late_runs,
             client,
             registrar,
             progress,

@@ -42,11 +42,14 @@ impl Imports {
         Ok(self.recall(owner, &[id]).await?.pop().map(Owned))
     }
 
-    /// An import of `owner` as it is recorded. What is in memory follows a commit a moment later.
-    pub async fn recorded(&self, owner: UserId, id: ImportId) -> Result<Option<Owned>, store::Error> {
+    /// An import of `owner` whose end is recorded, for those who tell it; None while it is watched. Read from the
+    /// database, because what is in memory follows a commit a moment later.
+    pub async fn recorded_end(&self, owner: UserId, id: ImportId) -> Result<Option<Owned>, store::Error> {
         let store = &self.shared.store;
-        let row = store.import(id).await?.filter(|import| import.owner == owner);
-        Ok(Snapshot::load(store, row.into_iter().collect()).await?.pop().map(Owned))
+        let row = store.import(id).await?;
+        let row = row.filter(|import| import.owner == owner && import.finished_at.is_some());
+        let import = Snapshot::load(store, row.into_iter().collect()).await?.pop();
+        Ok(import.filter(|import| import.state().is_final()).map(Owned))
     }
 
     /// The import that a request of `owner` has made; None if it was deleted in the meantime.

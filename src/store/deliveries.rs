@@ -76,24 +76,10 @@ impl fmt::Debug for DeliveryRow {
     }
 }
 
-/// Called when an import has ended, or ended again, or goes on. An end is told to the webhook of the token that made the
-/// import, or else to that of the account. An end that was not told yet is not told once the import goes on.
-pub(super) async fn end_changed(tx: &mut Tx, import: ImportId, has_ended: bool) -> Result<()> {
+/// Queues the delivery of an end, in the transaction that records it: to the webhook of the token that made the import,
+/// or else to that of the account. A delivery of an earlier end of which nothing was sent goes.
+pub(super) async fn queue_delivery(tx: &mut Tx, import: ImportId, now: UnixMillis) -> Result<()> {
     let id = DeliveryId::generate();
-    if has_ended {
-        insert_end(tx, id, import).await?;
-    }
-    // The end before this one, if nothing was sent of it. After the insert, which locks the webhook on Postgres: whoever
-    // deletes a webhook locks it before its deliveries, too, so that neither waits for the other.
-    sqlx::query("DELETE FROM webhook_delivery WHERE import_id = $1 AND body IS NULL AND id <> $2")
-        .bind(import.to_string())
-        .bind(id.to_string())
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
-}
-
-async fn insert_end(tx: &mut Tx, id: DeliveryId, import: ImportId) -> Result<()> {
     sqlx::query(
         "INSERT INTO webhook_delivery (id, webhook_id, account_id, import_id, made_at, next_attempt_at) \
          SELECT $1, webhook.id, webhook.account_id, $2, $3, $3 \
@@ -106,9 +92,16 @@ async fn insert_end(tx: &mut Tx, id: DeliveryId, import: ImportId) -> Result<()>
     )
     .bind(id.to_string())
     .bind(import.to_string())
-    .bind(UnixMillis::now().0)
+    .bind(now.0)
     .execute(&mut **tx)
     .await?;
+    // After the insert, which locks the webhook on Postgres: whoever deletes a webhook locks it before its deliveries,
+    // too, so that neither waits for the other.
+    sqlx::query("DELETE FROM webhook_delivery WHERE import_id = $1 AND body IS NULL AND id <> $2")
+        .bind(import.to_string())
+        .bind(id.to_string())
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 

@@ -1,14 +1,11 @@
-//! SQL of the state that the history is filtered by, and of what follows from its end.
+//! SQL of the state that the history is filtered by, and of what is told of an end.
 
-use sqlx::Row;
+use super::{Result, Tx, deliveries::queue_delivery, ended_mail::queue_ended_mail};
+use crate::base::{ids::ImportId, time::UnixMillis};
 
-use super::{Result, Tx, deliveries};
-use crate::base::ids::ImportId;
-
-/// Records the state of an import (`Snapshot::state`) if it is final, and has its end told. Called after each write
-/// that can change it.
+/// Records the state of an import (`Snapshot::state`) if it is final. Called after each write that can change it.
 pub(super) async fn settle(tx: &mut Tx, import: ImportId) -> Result<()> {
-    let settled = sqlx::query(
+    sqlx::query(
         "UPDATE import SET \
              state = (SELECT CASE \
                  WHEN import.held_until IS NOT NULL THEN 'Held' \
@@ -26,35 +23,30 @@ pub(super) async fn settle(tx: &mut Tx, import: ImportId) -> Result<()> {
              failed_rows = (SELECT CASE WHEN COUNT(*) = COUNT(run.ended_at) \
                  THEN CAST(SUM(run.failed) AS BIGINT) END \
                  FROM run WHERE run.import_id = import.id) \
-         WHERE id = $1 \
-         RETURNING state, told_end, finished_at, \
-             (SELECT COUNT(*) FROM run WHERE run.import_id = import.id) AS runs",
+         WHERE id = $1",
     )
     .bind(import.to_string())
-    .fetch_optional(&mut **tx)
+    .execute(&mut **tx)
     .await?;
-    let Some(settled) = settled else { return Ok(()) };
-    let (state, told): (Option<String>, Option<String>) =
-        (settled.try_get("state")?, settled.try_get("told_end")?);
-    let (runs, finished_at): (i64, Option<i64>) = (settled.try_get("runs")?, settled.try_get("finished_at")?);
-    let end = match state {
-        Some(state) if state != "Held" => {
-            // A cancelled import may still get a run, which is awaited for a while and then cancelled.
-            if runs == 0 && finished_at.is_none() {
-                return Ok(());
-            }
-            // Another run that has ended since is another end.
-            Some(format!("{state} {runs}"))
-        }
-        _ => None,
-    };
-    if end != told {
-        sqlx::query("UPDATE import SET told_end = $2 WHERE id = $1")
-            .bind(import.to_string())
-            .bind(&end)
-            .execute(&mut **tx)
-            .await?;
-        deliveries::end_changed(tx, import, end.is_some()).await?;
+    Ok(())
+}
+
+/// Has the end of an import told, by a webhook and by e-mail. Called after [`settle`] in the transaction that sets
+/// `finished_at`, so that each end is told once, whatever is killed. An end is a final state with a number of runs: an
+/// import that was watched again without a new run, or whose lost run stays lost, has not ended again.
+pub(super) async fn tell_end(tx: &mut Tx, import: ImportId, now: UnixMillis) -> Result<()> {
+    let ended = sqlx::query(
+        "UPDATE import SET told_end = state || ' ' || \
+             (SELECT CAST(COUNT(*) AS TEXT) FROM run WHERE run.import_id = import.id) \
+         WHERE id = $1 AND finished_at IS NOT NULL AND state IS NOT NULL AND COALESCE(told_end, '') <> \
+             state || ' ' || (SELECT CAST(COUNT(*) AS TEXT) FROM run WHERE run.import_id = import.id)",
+    )
+    .bind(import.to_string())
+    .execute(&mut **tx)
+    .await?;
+    if ended.rows_affected() > 0 {
+        queue_delivery(tx, import, now).await?;
+        queue_ended_mail(tx, import, now).await?;
     }
     Ok(())
 }

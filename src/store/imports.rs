@@ -8,8 +8,7 @@ use super::{
     LONGEST_LIST, Result, Store, Tx,
     choices::{read_choices, stored_choices},
     corrupt_import,
-    import_state::settle,
-    mail::queue_ended_mail,
+    import_state::{settle, tell_end},
     outbox::remove_from_outbox,
     placeholders,
 };
@@ -215,11 +214,10 @@ impl Store {
         Ok(wish.is_some())
     }
 
-    /// Ends the watch of an import. `is_cancelled` says whether its watcher knew of a request to cancel.
-    /// Returns false if such a request has arrived since, or if the import is gone.
+    /// Ends the watch of an import, and has its end told. `is_cancelled` says whether its watcher knew of a request to
+    /// cancel. Returns false if such a request has arrived since, or if the import is gone.
     pub async fn finish_import(&self, id: ImportId, is_cancelled: bool, now: UnixMillis) -> Result<bool> {
         let mut tx = self.begin_write().await?;
-        let was_over = is_over(&mut tx, id).await?;
         let finished = sqlx::query(
             "UPDATE import SET finished_at = $2 WHERE id = $1 \
              AND CASE WHEN cancel_requested_at IS NULL THEN CAST(0 AS BIGINT) ELSE CAST(1 AS BIGINT) END = $3",
@@ -230,8 +228,8 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         settle(&mut tx, id).await?;
-        if finished.rows_affected() > 0 && !was_over {
-            queue_ended_mail(&mut tx, id, now).await?;
+        if finished.rows_affected() > 0 {
+            tell_end(&mut tx, id, now).await?;
         }
         tx.commit().await?;
         Ok(finished.rows_affected() > 0)
@@ -260,16 +258,6 @@ pub(super) async fn lock_import(tx: &mut Tx, import: ImportId) -> Result<bool> {
         .execute(&mut **tx)
         .await?;
     Ok(locked.rows_affected() > 0)
-}
-
-/// Whether the watch of an import has ended. Nobody can change that until `tx` ends.
-async fn is_over(tx: &mut Tx, import: ImportId) -> Result<bool> {
-    lock_import(tx, import).await?;
-    let over = sqlx::query("SELECT id FROM import WHERE id = $1 AND finished_at IS NOT NULL")
-        .bind(import.to_string())
-        .fetch_optional(&mut **tx)
-        .await?;
-    Ok(over.is_some())
 }
 
 pub(super) fn read_import(row: &AnyRow) -> Result<ImportRow> {

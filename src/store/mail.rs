@@ -1,11 +1,9 @@
-//! SQL of the e-mails that wait to be sent, and of which ends of imports an account is told by e-mail.
-
-use std::time::Duration;
+//! SQL of the e-mails that wait to be sent.
 
 use secrecy::SecretString;
 use sqlx::{Row, any::AnyRow};
 
-use super::{Error, Result, Store, Tx, accounts::user_id, to_bigint};
+use super::{Error, Result, Store, accounts::user_id};
 use crate::base::{
     ids::{ImportId, MailId, UserId},
     time::UnixMillis,
@@ -27,14 +25,12 @@ pub enum MailKind {
     Test,
 }
 
-/// Which ends of imports an account is told by e-mail.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum EndedMail {
-    #[default]
-    Off,
-    /// Imports that failed or were lost, that no function took, or that have failed rows.
-    Failures,
-    All,
+/// E-mails of one lane wait for each other, and never for those of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailLane {
+    /// Those for forgotten passwords.
+    Forgotten,
+    Others,
 }
 
 /// An e-mail to be queued. Without Debug, because it has an address.
@@ -72,9 +68,6 @@ pub struct MailRow {
 /// The most e-mails of one kind that can wait. Strangers can ask for some, so their number must be bounded.
 const MOST_WAITING: i64 = 1_000;
 
-/// How long an e-mail about an import is tried for.
-const ENDED_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
-
 impl MailKind {
     fn as_str(self) -> &'static str {
         match self {
@@ -94,22 +87,18 @@ impl MailKind {
     }
 }
 
-impl EndedMail {
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
+impl MailLane {
+    /// What [`LANE`] is.
+    fn number(self) -> i64 {
         match self {
-            Self::Off => "off",
-            Self::Failures => "failures",
-            Self::All => "all",
+            Self::Forgotten => 1,
+            Self::Others => 0,
         }
     }
-
-    /// The choice with this word.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Off, Self::Failures, Self::All].into_iter().find(|choice| choice.as_str() == word)
-    }
 }
+
+/// The lane of a row.
+const LANE: &str = "CASE WHEN kind = 'forgotten' THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END";
 
 impl Store {
     /// Queues an e-mail. Returns false if too many of its kind wait.
@@ -156,21 +145,28 @@ impl Store {
         Ok(self.pool.write(insert).await?.rows_affected() > 0)
     }
 
-    /// The e-mail to send next, if one is due at `now`. One that waits beyond `latest` was queued before the clock was
-    /// set back, and is due too. Those that people wait for come first. Rows that this version cannot read are deleted.
-    pub async fn next_mail(&self, now: UnixMillis, latest: UnixMillis) -> Result<Option<MailRow>> {
+    /// The e-mail of a lane to send next, if one is due at `now`. One that waits beyond `latest` was queued before the
+    /// clock was set back, and is due too. Those that people wait for come first. Rows that this version cannot read are
+    /// deleted.
+    pub async fn next_mail(
+        &self,
+        lane: MailLane,
+        now: UnixMillis,
+        latest: UnixMillis,
+    ) -> Result<Option<MailRow>> {
+        let next = format!(
+            "SELECT id, kind, account_id, address, token, import_id, ended_imports, attempts, refusals, expires_at \
+             FROM mail WHERE sent_at IS NULL AND {LANE} = $3 AND (next_attempt_at <= $1 OR next_attempt_at > $2) \
+             ORDER BY CASE WHEN kind IN ('ended', 'more-ended') THEN 1 ELSE 0 END, next_attempt_at, id \
+             LIMIT 1"
+        );
         loop {
-            let row = sqlx::query(
-                "SELECT id, kind, account_id, address, token, import_id, ended_imports, attempts, refusals, \
-                     expires_at \
-                 FROM mail WHERE sent_at IS NULL AND (next_attempt_at <= $1 OR next_attempt_at > $2) \
-                 ORDER BY CASE WHEN kind IN ('ended', 'more-ended') THEN 1 ELSE 0 END, next_attempt_at, id \
-                 LIMIT 1",
-            )
-            .bind(now.0)
-            .bind(latest.0)
-            .fetch_optional(&self.pool)
-            .await?;
+            let row = sqlx::query(sqlx::AssertSqlSafe(next.as_str()))
+                .bind(now.0)
+                .bind(latest.0)
+                .bind(lane.number())
+                .fetch_optional(&self.pool)
+                .await?;
             let Some(row) = row else { return Ok(None) };
             let id: String = row.try_get("id")?;
             let error = match read_mail(&row) {
@@ -182,12 +178,11 @@ impl Store {
         }
     }
 
-    /// When the next e-mail is due.
-    pub async fn next_mail_at(&self) -> Result<Option<UnixMillis>> {
+    /// When the next e-mail of a lane is due.
+    pub async fn next_mail_at(&self, lane: MailLane) -> Result<Option<UnixMillis>> {
+        let first = format!("SELECT MIN(next_attempt_at) FROM mail WHERE sent_at IS NULL AND {LANE} = $1");
         let at: Option<i64> =
-            sqlx::query_scalar("SELECT MIN(next_attempt_at) FROM mail WHERE sent_at IS NULL")
-                .fetch_one(&self.pool)
-                .await?;
+            sqlx::query_scalar(sqlx::AssertSqlSafe(first)).bind(lane.number()).fetch_one(&self.pool).await?;
         Ok(at.map(UnixMillis))
     }
 
@@ -203,16 +198,16 @@ impl Store {
         Ok(())
     }
 
-    /// Records that a send starts, and when the next one may. Returns false if the e-mail is gone, or its import has
-    /// ended again since `mail` was read.
+    /// Records that a send starts, and when the next one may. Returns false if the e-mail is gone, for example because
+    /// its import has ended again since `mail` was read.
     pub async fn begin_mail(&self, mail: &MailRow, next_attempt_at: UnixMillis) -> Result<bool> {
         let begin = sqlx::query(
             "UPDATE mail SET attempts = attempts + 1, next_attempt_at = $2 \
-             WHERE id = $1 AND sent_at IS NULL AND expires_at = $3",
+             WHERE id = $1 AND sent_at IS NULL AND attempts = $3",
         )
         .bind(mail.id.to_string())
         .bind(next_attempt_at.0)
-        .bind(mail.expires_at.0);
+        .bind(i64::from(mail.attempts));
         Ok(self.pool.write(begin).await?.rows_affected() > 0)
     }
 
@@ -249,58 +244,6 @@ impl Store {
         Ok(())
     }
 
-    /// How many e-mails about ended imports an account was sent after `since`, and when the first of them.
-    pub async fn ended_mail_since(
-        &self,
-        account: UserId,
-        since: UnixMillis,
-    ) -> Result<(u64, Option<UnixMillis>)> {
-        let row = sqlx::query(
-            "SELECT COUNT(*) AS sent, MIN(sent_at) AS first_at FROM mail WHERE account_id = $1 AND sent_at > $2",
-        )
-        .bind(account.to_string())
-        .bind(since.0)
-        .fetch_one(&self.pool)
-        .await?;
-        let first: Option<i64> = row.try_get("first_at")?;
-        Ok((u64::try_from(row.try_get::<i64, _>("sent")?).unwrap_or(0), first.map(UnixMillis)))
-    }
-
-    /// Replaces the e-mails about single imports that wait for an account by one about all of them, which is sent
-    /// at `at` or with the one that waits already.
-    pub async fn sum_up_ended(&self, account: UserId, now: UnixMillis, at: UnixMillis) -> Result<()> {
-        let mut tx = self.begin_write().await?;
-        let single =
-            sqlx::query("DELETE FROM mail WHERE account_id = $1 AND kind = 'ended' AND sent_at IS NULL")
-                .bind(account.to_string())
-                .execute(&mut *tx)
-                .await?;
-        let more = to_bigint(single.rows_affected());
-        let added = sqlx::query(
-            "UPDATE mail SET ended_imports = ended_imports + $2 \
-             WHERE account_id = $1 AND kind = 'more-ended' AND sent_at IS NULL",
-        )
-        .bind(account.to_string())
-        .bind(more)
-        .execute(&mut *tx)
-        .await?;
-        if added.rows_affected() == 0 {
-            sqlx::query(
-                "INSERT INTO mail (id, kind, account_id, ended_imports, created_at, expires_at, next_attempt_at) \
-                 VALUES ($1, 'more-ended', $2, $3, $4, $5, $6)",
-            )
-            .bind(MailId::generate().to_string())
-            .bind(account.to_string())
-            .bind(more)
-            .bind(now.0)
-            .bind(at.plus(ENDED_LIFETIME).0)
-            .bind(at.0)
-            .execute(&mut *tx)
-            .await?;
-        }
-        Ok(tx.commit().await?)
-    }
-
     /// Forgets sent e-mails that do not count any more; with `also_unsent` all that wait, because nobody sends them.
     pub async fn delete_old_mail(&self, now: UnixMillis, also_unsent: bool) -> Result<()> {
         let delete = sqlx::query(
@@ -322,59 +265,6 @@ impl Store {
         .await?;
         Ok(email)
     }
-
-    /// Which ends of imports an account is told by e-mail.
-    pub async fn ended_mail(&self, account: UserId) -> Result<EndedMail> {
-        let stored: Option<String> = sqlx::query_scalar("SELECT ended_mail FROM account WHERE id = $1")
-            .bind(account.to_string())
-            .fetch_optional(&self.pool)
-            .await?;
-        let Some(word) = stored else { return Ok(EndedMail::Off) };
-        EndedMail::from_word(&word)
-            .ok_or_else(|| Error::Corrupt { table: "account", why: format!("ended_mail: {word}") })
-    }
-
-    pub async fn set_ended_mail(&self, account: UserId, choice: EndedMail) -> Result<()> {
-        let set = sqlx::query("UPDATE account SET ended_mail = $2 WHERE id = $1")
-            .bind(account.to_string())
-            .bind(choice.as_str());
-        self.pool.write(set).await?;
-        Ok(())
-    }
-}
-
-/// Queues the e-mail about an import that has ended, in the transaction that records the end, if its owner wants one.
-/// An e-mail about an earlier end tells this one too if its sending has not begun: if the sender has just read that
-/// row, the new expiry makes it read the row again ([`Store::begin_mail`]). If the sending has begun, it may tell only
-/// the earlier end, so another e-mail is queued.
-pub(super) async fn queue_ended_mail(tx: &mut Tx, import: ImportId, now: UnixMillis) -> Result<()> {
-    let waiting = sqlx::query(
-        "UPDATE mail SET expires_at = $2, next_attempt_at = $3 \
-         WHERE import_id = $1 AND attempts = 0 AND sent_at IS NULL",
-    )
-    .bind(import.to_string())
-    .bind(now.plus(ENDED_LIFETIME).0)
-    .bind(now.0)
-    .execute(&mut **tx)
-    .await?;
-    if waiting.rows_affected() > 0 {
-        return Ok(());
-    }
-    sqlx::query(
-        "INSERT INTO mail (id, kind, account_id, import_id, created_at, expires_at, next_attempt_at) \
-         SELECT $1, 'ended', account.id, import.id, $3, $4, $3 \
-         FROM import JOIN account ON account.id = import.account_id \
-         WHERE import.id = $2 AND account.disabled_at IS NULL AND account.deleting_at IS NULL \
-         AND (account.ended_mail = 'all' OR account.ended_mail = 'failures' \
-             AND (import.failed_rows > 0 OR import.state IN ('Failed', 'Lost', 'NoFunction')))",
-    )
-    .bind(MailId::generate().to_string())
-    .bind(import.to_string())
-    .bind(now.0)
-    .bind(now.plus(ENDED_LIFETIME).0)
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
 }
 
 fn read_mail(row: &AnyRow) -> Result<MailRow> {

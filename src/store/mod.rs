@@ -11,6 +11,7 @@ mod choices;
 mod database_file;
 pub mod delete;
 pub mod deliveries;
+pub mod ended_mail;
 pub mod engine;
 pub mod executions;
 mod files;

@@ -2,7 +2,10 @@
 
 use sqlx::Row;
 
-use super::{Result, Store, Tx, corrupt_import, import_state::settle, mail::queue_ended_mail};
+use super::{
+    Result, Store, Tx, corrupt_import,
+    import_state::{settle, tell_end},
+};
 use crate::base::{
     ids::{EventId, ImportId, UserId},
     time::UnixMillis,
@@ -138,7 +141,7 @@ impl Store {
         .await?;
         settle(&mut tx, import).await?;
         if refused.rows_affected() > 0 {
-            queue_ended_mail(&mut tx, import, now).await?;
+            tell_end(&mut tx, import, now).await?;
         }
         remove_from_outbox(&mut tx, import).await?;
         Ok(tx.commit().await?)

@@ -1,6 +1,7 @@
 """An SMTP server for the tests. Prints its port, then one line of JSON for each message that it takes.
 
-A recipient whose address begins with three digits and a hyphen gets these digits as the answer: 550-eve@example.org.
+A recipient whose address begins with three digits and a hyphen gets these digits as the answer: 550-eve@example.org. One
+that begins with "silent-" gets none.
 """
 
 import argparse
@@ -25,12 +26,17 @@ arguments.add_argument("--certificate")
 arguments.add_argument("--key")
 arguments.add_argument("--user")
 arguments.add_argument("--password")
+arguments.add_argument("--unconfirmed", action="store_true", help="the first message is taken and never confirmed")
 options = arguments.parse_args()
 
 
 class Handler:
+    taken = 0
+
     async def handle_RCPT(self, server, session, envelope, address, rcpt_options):
         code, _, rest = address.partition("-")
+        if code == "silent":
+            await asyncio.Event().wait()
         if rest and len(code) == 3 and code.isdigit():
             return f"{code} <{address}> is not taken"
         envelope.rcpt_tos.append(address)
@@ -50,6 +56,9 @@ class Handler:
             "user": session.auth_data.decode() if session.authenticated else None,
         }
         print(json.dumps(line), flush=True)
+        Handler.taken += 1
+        if options.unconfirmed and Handler.taken == 1:
+            await asyncio.Event().wait()
         return "250 OK"
 
 
@@ -80,7 +89,10 @@ async def main():
         )
 
     implicit = context if options.tls == "implicit" else None
-    server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", options.port, ssl=implicit)
+    # A port that the test has reserved can be used beside the socket that reserves it.
+    server = await asyncio.get_running_loop().create_server(
+        connection, "127.0.0.1", options.port, ssl=implicit, reuse_port=options.port != 0
+    )
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use lettre::{
     Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
     message::{
@@ -25,9 +26,6 @@ use crate::base::{
     ids::MailId,
 };
 
-/// How long the server may take for one e-mail, from the connection to its confirmation.
-const SENDS_WITHIN: Duration = Duration::from_secs(30);
-
 /// What is logged of a server's answer, in characters.
 const LONGEST_REASON: usize = 300;
 
@@ -38,6 +36,8 @@ const NAME: &str = "Runboard";
 pub(super) struct Smtp {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
+    /// How long the server may take for one e-mail.
+    pub sends_within: Duration,
 }
 
 /// The settings of the server cannot be used.
@@ -79,6 +79,45 @@ impl Header for AutoSubmitted {
     }
 }
 
+/// What an e-mail is about. A file's name may look like an encoded word (RFC 2047), which mail programs decode, so such
+/// a subject is encoded as a whole.
+#[derive(Clone)]
+struct Subject(String);
+
+/// The bytes of text in an encoded word: in base64 it takes 64 characters, and the first line of the header 73 of the 76
+/// that are allowed.
+const WORD_BYTES: usize = 39;
+
+impl Header for Subject {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Subject")
+    }
+
+    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self(text.to_owned()))
+    }
+
+    fn display(&self) -> HeaderValue {
+        let text = self.0.clone();
+        if !text.contains("=?") {
+            return HeaderValue::new(Self::name(), text);
+        }
+        let encoded = encoded_words(&text);
+        HeaderValue::dangerous_new_pre_encoded(Self::name(), text, encoded)
+    }
+}
+
+/// `text` as encoded words, one a line.
+fn encoded_words(text: &str) -> String {
+    let (mut words, mut rest) = (Vec::new(), text);
+    while !rest.is_empty() {
+        let (word, more) = rest.split_at(rest.floor_char_boundary(WORD_BYTES));
+        words.push(format!("=?utf-8?b?{}?=", BASE64_STANDARD.encode(word)));
+        rest = more;
+    }
+    words.join("\r\n ")
+}
+
 impl Smtp {
     /// `origin` is our own address, which gives the name in the greeting.
     pub fn new(config: &MailConfig, origin: &Url) -> Result<Self, SmtpSetupError> {
@@ -95,7 +134,7 @@ impl Smtp {
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host.clone())
             .port(*port)
             .tls(tls)
-            .timeout(Some(SENDS_WITHIN));
+            .timeout(Some(config.sends_within));
         if let Some(login) = login {
             builder = builder.credentials(Credentials::new(
                 login.user.expose_secret().to_owned(),
@@ -105,31 +144,31 @@ impl Smtp {
         if let Some(name) = origin.domain() {
             builder = builder.hello_name(ClientId::Domain(name.to_owned()));
         }
-        Ok(Self { transport: builder.build(), from })
+        Ok(Self { transport: builder.build(), from, sends_within: config.sends_within })
     }
 
     /// Sends one e-mail.
     pub async fn send(&self, id: MailId, to: &str, letter: &Letter) -> Result<(), Unsent> {
         let message = self.message(id, to, letter)?;
-        match timeout(SENDS_WITHIN, self.transport.send(message)).await {
+        match timeout(self.sends_within, self.transport.send(message)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => {
                 let why = reason(&error, to);
                 Err(if is_refusal(&error, to) { Unsent::Refused(why) } else { Unsent::ForNow(why) })
             }
-            Err(_) => Err(Unsent::ForNow(format!("no answer within {} s", SENDS_WITHIN.as_secs()))),
+            Err(_) => Err(Unsent::ForNow(format!("no answer within {} s", self.sends_within.as_secs()))),
         }
     }
 
     fn message(&self, id: MailId, to: &str, letter: &Letter) -> Result<Message, Unsent> {
         let unusable = |what: &str| Unsent::ForGood(what.to_owned());
-        let to = in_ascii(to).parse().map_err(|_| unusable("no mail can be sent to this address"))?;
+        let to = recipient(to).ok_or_else(|| unusable("no mail can be sent to this address"))?;
         let forms = letter.text().and_then(|text| Ok((text, letter.html()?)));
         let (text, html) = forms.map_err(|error| Unsent::ForGood(error.to_string()))?;
         Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
-            .subject(letter.subject_line())
+            .header(Subject(letter.subject_line()))
             .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
             .header(AutoSubmitted)
             .multipart(MultiPart::alternative_plain_html(text, html))
@@ -150,6 +189,11 @@ fn is_refusal(error: &smtp::Error, to: &str) -> bool {
 fn reason(error: &smtp::Error, to: &str) -> String {
     let text = error.to_string().replace(to, "...").replace(&in_ascii(to), "...");
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_REASON).collect()
+}
+
+/// An address that e-mails can be sent to; None if it is not one.
+pub(super) fn recipient(address: &str) -> Option<Address> {
+    in_ascii(address).parse().ok()
 }
 
 /// The address that an e-mail is sent to, with its domain in ASCII, which every server understands.

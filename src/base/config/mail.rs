@@ -3,6 +3,7 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    time::Duration,
 };
 
 use percent_encoding::percent_decode_str;
@@ -22,6 +23,8 @@ pub struct MailConfig {
     pub server: SmtpServer,
     /// `RUNBOARD_MAIL_FROM`: an address in ASCII.
     pub from: String,
+    /// How long the server may take for one e-mail, from the connection to its confirmation. Not a setting.
+    pub sends_within: Duration,
 }
 
 /// An SMTP server. As text its host and port, which are no secret.
@@ -59,6 +62,9 @@ const SMTP_PORT: u16 = 25;
 const SUBMISSION_PORT: u16 = 587;
 const SUBMISSIONS_PORT: u16 = 465;
 
+/// Some servers greet late on purpose.
+const SENDS_WITHIN: Duration = Duration::from_secs(30);
+
 /// The longest address that mail can be sent from (RFC 5321 section 4.5.3.1.3, without the brackets).
 const LONGEST_ADDRESS: usize = 254;
 
@@ -88,7 +94,7 @@ impl MailConfig {
                 why: "the links in e-mails need the address that people type, and RUNBOARD_LISTEN is none",
             });
         }
-        Ok(Some(Self { server, from }))
+        Ok(Some(Self { server, from, sends_within: SENDS_WITHIN }))
     }
 }
 

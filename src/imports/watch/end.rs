@@ -14,8 +14,6 @@ use crate::{
 
 /// After the first reported end, the list of the event's other runs is requested within this.
 const FIRST_LIST: Duration = Duration::from_secs(1);
-/// A run of a second function may appear after the first has ended.
-const LATE_RUNS: Duration = Duration::from_secs(10);
 /// How long a run may still appear of a cancelled event that may have been sent.
 const LATE_RUNS_OF_CANCELLED: Duration = Duration::from_secs(30);
 /// When an event is shown as accepted by no function, and when it is given up.
@@ -43,7 +41,7 @@ impl Watch {
             return Ok(Outcome::Again);
         };
         // One last list, at a time when no further run is expected.
-        let late = if import.runs.is_empty() { LATE_RUNS_OF_CANCELLED } else { LATE_RUNS };
+        let late = if import.runs.is_empty() { LATE_RUNS_OF_CANCELLED } else { self.shared.late_runs };
         let last = over_since + late;
         if listed >= last {
             return self.finish(import).await;

@@ -22,6 +22,9 @@ const NEW_PASSWORD: &str = "battery staple";
 /// How long a condition may take to become true.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long imports are watched after their end, so that no test waits ten seconds for its e-mail.
+const LATE_RUNS: Duration = Duration::from_millis(100);
+
 /// A whole server that sends its e-mails to `server`.
 async fn app_with(server: &MailServer) -> TestApp {
     app_on(tempfile::tempdir().unwrap(), server).await
@@ -29,7 +32,11 @@ async fn app_with(server: &MailServer) -> TestApp {
 
 async fn app_on(data: TempDir, server: &MailServer) -> TestApp {
     let mail = server.config();
-    spawn_app_on(data, |config| config.mail = Some(mail)).await
+    spawn_app_on(data, |config| {
+        config.mail = Some(mail);
+        config.late_runs = LATE_RUNS;
+    })
+    .await
 }
 
 /// A server's database, which is SQLite.

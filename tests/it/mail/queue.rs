@@ -8,21 +8,21 @@ use std::{
 };
 
 use runboard::{
-    accounts::{Accounts, EndedImport, EndedMail, MailKind, MailOutcome, Mailer, Password},
+    accounts::{Accounts, EndedImport, EndedMail, MailKind, MailOutcome, Mailer, NextForgotten, Password},
     base::{
-        config::SignUp,
+        config::{MailConfig, SignUp},
         ids::{ImportId, UserId},
         time::UnixMillis,
     },
+    inngest::{Run, RunStatus},
     store::{self, Store, mail::NewMail, record::NewImport},
 };
 use secrecy::SecretString;
 
 use super::PASSWORD;
 use crate::support::{
-    free_address,
     import_row::import_row,
-    mail_server::{MailServer, config_for},
+    mail_server::{MailServer, ReservedPort, config_for},
     postgres::on_each_database,
 };
 
@@ -36,10 +36,14 @@ struct World {
 
 impl World {
     async fn new(url: &str, port: u16) -> Self {
+        Self::with(url, &config_for(port)).await
+    }
+
+    async fn with(url: &str, config: &MailConfig) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let store = Store::open(url).await.unwrap();
         let origin = "https://runboard.example.org".parse().unwrap();
-        let mailer = Mailer::new(store.clone(), &config_for(port), origin).unwrap();
+        let mailer = Mailer::new(store.clone(), config, origin).unwrap();
         let accounts = Accounts::new(store.clone(), SignUp::Open, ([127, 0, 0, 1], 0).into())
             .with_mail(Some(mailer.outlet()));
         Self { store, accounts, mailer }
@@ -52,6 +56,31 @@ impl World {
 
     async fn step(&self, now: UnixMillis) -> MailOutcome {
         self.mailer.send_next(now, describe).await.unwrap()
+    }
+
+    /// The same for forgotten passwords.
+    async fn step_forgotten(&self, now: UnixMillis) -> MailOutcome {
+        match self.mailer.take_forgotten(now).await.unwrap() {
+            NextForgotten::Due(mail) => self.mailer.send_forgotten(&mail, now).await.unwrap(),
+            NextForgotten::Idle(at) => MailOutcome::Idle(at),
+        }
+    }
+
+    /// A late run reopens an import and ends.
+    async fn end_again(&self, import: ImportId, run: &str, status: RunStatus, now: UnixMillis) {
+        assert!(self.store.reopen_import(import).await.unwrap());
+        let run = Run {
+            run_id: format!("{import}-{run}").into(),
+            function_id: "f".to_owned(),
+            function_name: None,
+            event_id: import.to_string().into(),
+            status,
+            run_started_at: now,
+            ended_at: Some(now),
+            output: None,
+        };
+        assert!(self.store.record_run(import, &run, None, now).await.unwrap());
+        assert!(self.store.finish_import(import, false, now).await.unwrap());
     }
 
     /// A new import that no function takes.
@@ -76,8 +105,8 @@ async fn describe(_: UserId, _: ImportId) -> store::Result<Option<EndedImport>> 
 #[tokio::test]
 async fn a_server_that_is_away_gets_the_e_mail_later() {
     on_each_database(async |url| {
-        let port = free_address().port();
-        let world = World::new(url, port).await;
+        let away = ReservedPort::new();
+        let world = World::new(url, away.port).await;
         let mira = world.account("mira@example.org").await;
         let mut now = UnixMillis::now();
         assert_eq!(world.step(now).await, MailOutcome::Idle(None));
@@ -89,7 +118,7 @@ async fn a_server_that_is_away_gets_the_e_mail_later() {
             assert_eq!(world.step(now).await, MailOutcome::Idle(Some(next)), "not before its time");
             now = next;
         }
-        let server = MailServer::start_on(port);
+        let server = MailServer::start_on(&away);
         assert_eq!(world.step(now).await, MailOutcome::Sent(MailKind::Test));
         assert_eq!(world.step(now).await, MailOutcome::Idle(None));
         assert_eq!(server.only().await.to, ["mira@example.org"]);
@@ -99,38 +128,48 @@ async fn a_server_that_is_away_gets_the_e_mail_later() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_is_left_after_half_a_minute() {
+async fn a_server_that_says_nothing_is_left_after_a_while() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
-    let world = World::new(&url, silent.local_addr().unwrap().port()).await;
+    let sends_within = Duration::from_millis(300);
+    let config = MailConfig { sends_within, ..config_for(silent.local_addr().unwrap().port()) };
+    let world = World::with(&url, &config).await;
     let mira = world.account("mira@example.org").await;
     world.accounts.send_test_mail(mira).await.unwrap();
     let start = Instant::now();
     assert!(matches!(world.step(UnixMillis::now()).await, MailOutcome::Postponed(_)));
-    let taken = start.elapsed();
-    assert!((Duration::from_secs(29)..Duration::from_secs(50)).contains(&taken), "{taken:?}");
+    assert!(start.elapsed() >= sends_within, "{:?}", start.elapsed());
     world.store.close().await;
 }
 
 #[tokio::test]
 async fn an_e_mail_is_given_up_after_a_day_and_a_reset_after_an_hour() {
     on_each_database(async |url| {
-        let world = World::new(url, free_address().port()).await;
+        let away = ReservedPort::new();
+        let world = World::new(url, away.port).await;
         let mira = world.account("mira@example.org").await;
         let start = UnixMillis::now();
         world.accounts.send_test_mail(mira).await.unwrap();
         world.accounts.send_reset_link(&"mira@example.org".parse().unwrap(), None).await.unwrap();
-        let (mut now, mut expired) = (start.plus(MINUTE), Vec::new());
+        let mut now = start.plus(MINUTE);
         loop {
-            match world.step(now).await {
-                MailOutcome::Expired => expired.push(now.since(start).as_secs() / 3600),
+            match world.step_forgotten(now).await {
                 MailOutcome::Idle(Some(next)) => now = next,
                 MailOutcome::Idle(None) => break,
                 other => assert!(matches!(other, MailOutcome::Postponed(_)), "{other:?}"),
             }
         }
-        assert_eq!(expired, [1, 24]);
+        assert_eq!(now.since(start).as_secs() / 3600, 1);
+        loop {
+            match world.step(now).await {
+                MailOutcome::Idle(Some(next)) => now = next,
+                MailOutcome::Expired => break,
+                other => assert!(matches!(other, MailOutcome::Postponed(_)), "{other:?}"),
+            }
+        }
+        assert_eq!(now.since(start).as_secs() / 3600, 24);
+        assert_eq!(world.step(now).await, MailOutcome::Idle(None));
         world.store.close().await;
     })
     .await;
@@ -177,7 +216,8 @@ async fn a_refused_recipient_is_dropped_and_a_busy_server_asked_again() {
 #[tokio::test]
 async fn a_link_that_has_ended_is_not_sent() {
     on_each_database(async |url| {
-        let world = World::new(url, free_address().port()).await;
+        let away = ReservedPort::new();
+        let world = World::new(url, away.port).await;
         let admin = world.account("mira@example.org").await;
         let now = UnixMillis::now().plus(MINUTE);
         let eve = "eve@example.org".parse().unwrap();

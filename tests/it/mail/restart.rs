@@ -5,10 +5,13 @@ use std::{fs, fs::File, path::Path};
 use super::{WAITING, forgot, number, text, until_nothing_waits, until_number};
 use crate::support::{
     binary::{Binary, runboard},
-    free_address,
-    mail_server::MailServer,
+    end_watch,
+    mail_server::{MailServer, ReservedPort},
     visitor::Visitor,
 };
+
+/// What the server asks for.
+const LOGIN: [&str; 4] = ["--user", "a-user", "--password", "a-secret-password"];
 
 /// The program with an SMTP server on `port`. Its log goes to a file in `data`.
 fn start(data: &Path, port: u16) -> Binary {
@@ -26,13 +29,14 @@ fn start(data: &Path, port: u16) -> Binary {
 #[tokio::test]
 async fn what_waits_outlives_a_kill_and_is_sent_once_and_no_log_has_a_secret() {
     let data = tempfile::tempdir().unwrap();
-    let port = free_address().port();
-    let server = start(data.path(), port);
+    let away = ReservedPort::new();
+    let server = start(data.path(), away.port);
     let mut visitor = Visitor::new(&server.origin);
     visitor.sign_up("mira@example.org").await;
     visitor.post_form("/account/mail", &[("ended", "all")]).await;
     let import = visitor.upload("products.csv", "a,b\n1,2\n3\n").await;
     visitor.wait_for_state(&import, "Completed").await;
+    end_watch(data.path(), &import).await;
     forgot(&visitor, "mira@example.org").await;
     // An invitation has its token in the queue.
     let page = visitor.post_form("/admin/invitations", &[("email", "eve@example.org")]).await;
@@ -42,14 +46,14 @@ async fn what_waits_outlives_a_kill_and_is_sent_once_and_no_log_has_a_secret() {
     until_number(&data, "SELECT COUNT(*) FROM mail WHERE sent_at IS NULL AND attempts > 0", 3).await;
     server.kill();
 
-    let smtp = MailServer::start_with(port, |command| {
-        command.args(["--user", "a-user", "--password", "a-secret-password"]);
+    let smtp = MailServer::start_with(away.port, |command| {
+        command.args(LOGIN);
     });
-    let server = start(data.path(), port);
+    let server = start(data.path(), away.port);
     until_nothing_waits(&data).await;
     server.kill();
     // Nor does another start send anything twice.
-    let server = start(data.path(), port);
+    let server = start(data.path(), away.port);
     let visitor = visitor.at(&server.origin);
     text(&visitor, "/account").await;
     visitor.post_form("/admin/mail/test", &[]).await;
@@ -79,4 +83,27 @@ async fn what_waits_outlives_a_kill_and_is_sent_once_and_no_log_has_a_secret() {
     for secret in [&*invitation, reset, "a-secret-password", "mira@example.org", "eve@example.org"] {
         assert!(!log.contains(secret), "the log has {secret}");
     }
+}
+
+/// As if it was killed between the server's confirmation and the record of it.
+#[tokio::test]
+async fn an_e_mail_that_was_taken_just_before_a_kill_is_sent_again_with_the_same_message_id() {
+    let data = tempfile::tempdir().unwrap();
+    let smtp = MailServer::start_with(0, |command| {
+        command.args(LOGIN).arg("--unconfirmed");
+    });
+    let server = start(data.path(), smtp.port);
+    let mut visitor = Visitor::new(&server.origin);
+    visitor.sign_up("mira@example.org").await;
+    visitor.post_form("/admin/mail/test", &[]).await;
+    smtp.wait_for(1).await;
+    server.kill();
+
+    let server = start(data.path(), smtp.port);
+    let [first, second] = smtp.wait_for(2).await.try_into().unwrap();
+    assert_eq!(first.header("Message-ID"), second.header("Message-ID"));
+    assert_eq!((first.to, first.text), (second.to, second.text));
+    until_nothing_waits(&data).await;
+    server.kill();
+    assert_eq!(smtp.taken().len(), 2);
 }

@@ -11,13 +11,34 @@ use std::{
 
 use runboard::base::config::{MailConfig, SmtpEncryption, SmtpServer};
 use serde::Deserialize;
+use tokio::net::TcpSocket;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// How long an e-mail may take.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long the server may take for one e-mail.
+const SENDS_WITHIN: Duration = Duration::from_secs(30);
+
 pub const FROM: &str = "runboard@example.org";
+
+/// A port on which nobody listens. It stays with this value, so that no other test gets it, and only a [`MailServer`] can
+/// listen on it.
+pub struct ReservedPort {
+    _socket: TcpSocket,
+    pub port: u16,
+}
+
+impl ReservedPort {
+    pub fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseport(true).unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        Self { _socket: socket, port }
+    }
+}
 
 pub struct MailServer {
     process: Child,
@@ -45,14 +66,15 @@ pub struct Mail {
 
 impl MailServer {
     pub fn start() -> Self {
-        Self::start_on(0)
+        Self::start_with(0, |_| {})
     }
 
-    /// A server on a port that the test chooses.
-    pub fn start_on(port: u16) -> Self {
-        Self::start_with(port, |_| {})
+    /// A server on a port to which e-mails were sent before.
+    pub fn start_on(reserved: &ReservedPort) -> Self {
+        Self::start_with(reserved.port, |_| {})
     }
 
+    /// A server on a [`ReservedPort`], or on a free one if `port` is 0.
     pub fn start_with(port: u16, prepare: impl FnOnce(&mut Command)) -> Self {
         let python = Path::new(ROOT).join("target/mail/bin/python");
         assert!(python.is_file(), "aiosmtpd is missing. `make setup` installs it.");
@@ -105,7 +127,7 @@ impl MailServer {
 pub fn config_for(port: u16) -> MailConfig {
     let server =
         SmtpServer { host: "127.0.0.1".to_owned(), port, encryption: SmtpEncryption::None, login: None };
-    MailConfig { server, from: FROM.to_owned() }
+    MailConfig { server, from: FROM.to_owned(), sends_within: SENDS_WITHIN }
 }
 
 impl Mail {

@@ -24,8 +24,12 @@ use std::{
 use futures_util::FutureExt;
 use runboard::{
     app::{self, App},
-    base::config::{
-        self, AllowedAddresses, Config, HttpLimits, OutputPointers, STEP_BYTES, SignUp, TrustedProxies,
+    base::{
+        config::{
+            self, AllowedAddresses, Config, HttpLimits, LATE_RUNS, OutputPointers, STEP_BYTES, SignUp,
+            TrustedProxies,
+        },
+        time::UnixMillis,
     },
     files::{LinkKey, Storage},
     function::{self, EngineLocation, ServeHandler, ServeLimits, Slot, Slots},
@@ -97,6 +101,7 @@ pub async fn spawn_app_on(data: TempDir, configure: impl FnOnce(&mut Config)) ->
         poll_budget: 10.0,
         processor: true,
         push: true,
+        late_runs: LATE_RUNS,
         output_pointers: OutputPointers::default(),
         mail: None,
     };
@@ -166,6 +171,7 @@ pub fn parts(store: Store, storage: Storage, client: Client, progress: ProgressR
         links: LinkKey::new([1; 32]),
         origin: here,
         pointers: OutputPointers::default(),
+        late_runs: LATE_RUNS,
     }
 }
 
@@ -190,6 +196,16 @@ pub fn handler(client: &Client, keys: &[&str], url: &url::Url) -> ServeHandler {
 /// An unused address, for settings that must be known before the start.
 pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// Records that nothing more is expected of an import that has ended, as its server does after `late_runs`. For tests
+/// with the real program, for which those ten seconds are no setting.
+pub async fn end_watch(data: &Path, import: &str) {
+    let url = format!("sqlite://{}", data.join("runboard.db").display());
+    let store = Store::open(&url).await.unwrap();
+    let id = import.rsplit('/').next().unwrap().parse().unwrap();
+    assert!(store.finish_import(id, false, UnixMillis::now()).await.unwrap());
+    store.close().await;
 }
 
 /// The number of files below a folder, at any depth.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{
     app_allowing,
     receiver::{Receiver, Reply},
-    save, text,
+    save, text, until_over,
 };
 use crate::support::program::Program;
 
@@ -20,6 +20,7 @@ async fn the_end_of_an_import_is_told_once_signed_and_as_the_api_describes_it() 
     // What ended before there was a webhook is not told.
     let before = mira.upload("before.csv", ROWS).await;
     mira.wait_for_state(&before, "Completed").await;
+    until_over(&app).await;
     let secret = save(&mira, &receiver.url()).await.unwrap();
     let program = Program::of(&mira, &["read"]).await;
     let import = mira.upload("orders.csv", ROWS).await;
@@ -95,12 +96,15 @@ async fn an_import_that_goes_on_and_ends_again_is_told_again_with_another_id() {
         output: None,
     };
     let now = runboard::base::time::UnixMillis::now();
+    assert!(store.reopen_import(id).await.unwrap());
     assert!(store.record_run(id, &run, None, now).await.unwrap());
     let ended =
         runboard::inngest::Run { status: runboard::inngest::RunStatus::Failed, ended_at: Some(now), ..run };
     assert!(store.record_run(id, &ended, None, now).await.unwrap());
     // The same end recorded twice is one.
-    assert!(store.record_run(id, &ended, None, now).await.unwrap());
+    for _ in 0..2 {
+        assert!(store.finish_import(id, false, now).await.unwrap());
+    }
     let other = mira.upload("wakes-the-sender.csv", ROWS).await;
     mira.wait_for_state(&other, "Completed").await;
     let messages = receiver.wait_for(3).await;
@@ -212,6 +216,7 @@ async fn a_deleted_import_takes_its_deliveries_along_and_an_ended_webhook_gets_n
     assert!(page.contains("Nothing was sent yet.") && page.contains("Change the secret"), "{page}");
     let next = mira.upload("next.csv", ROWS).await;
     mira.wait_for_state(&next, "Completed").await;
+    until_over(&app).await;
 
     save(&mira, &receiver.url()).await;
     let deleted = mira.request(Method::POST, &format!("{import}/delete")).send().await.unwrap();

@@ -16,7 +16,11 @@ async fn the_receiver_of_the_document_takes_what_is_genuine_and_nothing_else() {
     let script = DOCUMENT.split("```js\n").nth(1).unwrap().split("```").next().unwrap();
     let address = free_address();
     let allowed = format!("127.0.0.1/32:{}", address.port()).parse().unwrap();
-    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.allow_addresses = allowed).await;
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
+        config.allow_addresses = allowed;
+        config.late_runs = super::LATE_RUNS;
+    })
+    .await;
     let mira = app.signed_in().await;
     let url = format!("http://{address}/");
     let secret = super::save(&mira, &url).await.unwrap();

@@ -8,7 +8,10 @@ mod retries;
 mod survival;
 mod tokens;
 
+use std::time::Duration;
+
 use runboard::base::config::AllowedAddresses;
+use sqlx::AnyPool;
 
 use self::receiver::Receiver;
 use crate::support::{TestApp, spawn_app_on, visitor::Visitor};
@@ -17,7 +20,29 @@ use crate::support::{TestApp, spawn_app_on, visitor::Visitor};
 async fn app_allowing(receivers: &[&Receiver]) -> TestApp {
     let allowed: AllowedAddresses =
         receivers.iter().map(|receiver| receiver.allowed()).collect::<Vec<_>>().join(",").parse().unwrap();
-    spawn_app_on(tempfile::tempdir().unwrap(), |config| config.allow_addresses = allowed).await
+    spawn_app_on(tempfile::tempdir().unwrap(), |config| {
+        config.allow_addresses = allowed;
+        config.late_runs = LATE_RUNS;
+    })
+    .await
+}
+
+/// How long imports are watched after their end, so that no test waits ten seconds for its message.
+const LATE_RUNS: Duration = Duration::from_millis(100);
+
+/// Waits until nothing more is expected of any import.
+async fn until_over(app: &TestApp) {
+    let url = format!("sqlite://{}", app.data.path().join("runboard.db").display());
+    let pool = AnyPool::connect(&url).await.unwrap();
+    let is_over = async || {
+        let watched: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM import WHERE finished_at IS NULL")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        watched == 0
+    };
+    retries::eventually("the end of all imports", is_over).await;
+    pool.close().await;
 }
 
 /// Saves the webhook of a user. Returns the secret if it is the first one.

@@ -26,6 +26,7 @@ use runboard::{
 };
 use serde_json::json;
 use sqlx::AnyPool;
+use tokio_util::sync::CancellationToken;
 
 use super::receiver::{OK, Receiver, Reply};
 use crate::support::postgres::on_each_database;
@@ -54,34 +55,47 @@ pub struct Steps {
 impl Steps {
     /// Of a new account with a webhook.
     pub async fn new(url: &str, receiver: &Receiver) -> Self {
+        Self::with(url, &[receiver]).await
+    }
+
+    /// Of a new account with a webhook for the first of these receivers.
+    pub async fn with(url: &str, receivers: &[&Receiver]) -> Self {
         let store = Store::open(url).await.unwrap();
-        let owner = UserId::generate();
-        let pool = AnyPool::connect(url).await.unwrap();
-        sqlx::query("INSERT INTO account (id, email, password_hash, created_at) VALUES ($1, 'a', '', 0)")
-            .bind(owner.to_string())
-            .execute(&pool)
-            .await
-            .unwrap();
-        pool.close().await;
         // Each description is another one, as that of an import may be at another time.
         let described = Arc::new(AtomicUsize::new(0));
+        let of = store.clone();
         let describe = Arc::new(move |_, import: ImportId| {
             let told = json!({ "id": import.to_string(), "times": described.fetch_add(1, Ordering::SeqCst) });
-            Box::pin(async move { Ok(Some(told.to_string())) }) as runboard::webhooks::Described
+            let of = of.clone();
+            Box::pin(async move {
+                let row = of.import(import).await?;
+                Ok(row.filter(|import| import.finished_at.is_some()).map(|_| told.to_string()))
+            }) as runboard::webhooks::Described
         });
-        let poster = Poster::new(receiver.allowed().parse().unwrap());
+        let allowed = receivers.iter().map(|receiver| receiver.allowed()).collect::<Vec<_>>().join(",");
+        let poster = Poster::new(allowed.parse().unwrap());
         let webhooks = Webhooks::new(store.clone(), poster, describe, Arc::default());
-        let address: Address = webhooks.address(&receiver.url()).await.unwrap();
-        let secret = webhooks.save(owner, &address).await.unwrap().unwrap();
+        let (owner, secret) = add_owner(url, &webhooks, receivers[0]).await;
         Self { store, webhooks, owner, secret }
     }
 
-    /// Records an import with a run that has ended.
+    /// Records an import whose only run has ended.
     pub async fn end_import(&self) -> ImportId {
+        self.end_import_of(self.owner).await
+    }
+
+    pub async fn end_import_of(&self, owner: UserId) -> ImportId {
+        let id = self.watched_import(owner).await;
+        assert!(self.store.finish_import(id, false, UnixMillis::now()).await.unwrap());
+        id
+    }
+
+    /// The same while further runs are expected.
+    async fn watched_import(&self, owner: UserId) -> ImportId {
         let (id, at) = (ImportId::generate(), UnixMillis::now());
         let row = ImportRow {
             id,
-            owner: self.owner,
+            owner,
             file_name: "orders.csv".to_owned(),
             has_chosen_name: true,
             size_bytes: 1,
@@ -128,6 +142,23 @@ impl Steps {
             other => panic!("nothing is due: {other:?}"),
         }
     }
+}
+
+/// A new account with a webhook for `receiver`, and its secret.
+async fn add_owner(url: &str, webhooks: &Webhooks, receiver: &Receiver) -> (UserId, String) {
+    let owner = UserId::generate();
+    let pool = AnyPool::connect(url).await.unwrap();
+    sqlx::query(
+        "INSERT INTO account (id, email, password_hash, created_at, ended_mail) VALUES ($1, $1, '', 0, 'all')",
+    )
+    .bind(owner.to_string())
+    .execute(&pool)
+    .await
+    .unwrap();
+    pool.close().await;
+    let address: Address = webhooks.address(&receiver.url()).await.unwrap();
+    let secret = webhooks.save(owner, &address).await.unwrap().unwrap();
+    (owner, secret)
 }
 
 #[tokio::test]
@@ -286,45 +317,106 @@ async fn nothing_is_sent_while_the_account_cannot_be_used() {
     .await;
 }
 
+/// By webhook and by e-mail alike.
 #[tokio::test]
 async fn the_ends_of_an_import_are_told_once_each() {
     on_each_database(async |url| {
         let receiver = Receiver::that_takes_all().await;
         let steps = Steps::new(url, &receiver).await;
-        let import = steps.end_import().await;
-        let run = |name: &str, ended: bool| Run {
-            run_id: name.to_owned().into(),
-            function_id: "f".to_owned(),
-            function_name: None,
-            event_id: import.to_string().into(),
-            status: if ended { RunStatus::Completed } else { RunStatus::Running },
-            run_started_at: UnixMillis::now(),
-            ended_at: ended.then(UnixMillis::now),
-            output: None,
-        };
-        let record = async |name: &str, ended| {
-            let (run, now) = (run(name, ended), UnixMillis::now());
+        let pool = AnyPool::connect(url).await.unwrap();
+        let import = steps.watched_import(steps.owner).await;
+        let record = async |name: &str, ended: bool| {
+            let now = UnixMillis::now();
+            let run = Run {
+                run_id: name.to_owned().into(),
+                function_id: "f".to_owned(),
+                function_name: None,
+                event_id: import.to_string().into(),
+                status: if ended { RunStatus::Completed } else { RunStatus::Running },
+                run_started_at: now,
+                ended_at: ended.then_some(now),
+                output: None,
+            };
             assert!(steps.store.record_run(import, &run, None, now).await.unwrap());
         };
-        let listed = async || steps.webhooks.deliveries(steps.owner).await.unwrap().len();
-        // It goes on before its end was told: nothing is told until it ends again.
-        record("late", false).await;
-        assert_eq!((listed().await, steps.idle(UnixMillis::now()).await), (0, None));
-        record("late", true).await;
-        assert_eq!(listed().await, 1);
-        assert_eq!(steps.attempt(UnixMillis::now()).await.then, AfterAttempt::Delivered);
-        // The end of the watch is not another end.
-        assert!(steps.store.finish_import(import, false, UnixMillis::now()).await.unwrap());
-        assert_eq!(listed().await, 1);
-        assert!(steps.store.reopen_import(import).await.unwrap());
-        assert_eq!(listed().await, 1, "nothing new is known yet");
-        // A late run that is reported with its end.
-        record("later", true).await;
-        assert_eq!(listed().await, 2);
-        assert_eq!(steps.attempt(UnixMillis::now()).await.then, AfterAttempt::Delivered);
+        let finish =
+            async || assert!(steps.store.finish_import(import, false, UnixMillis::now()).await.unwrap());
+        let reopen = async || assert!(steps.store.reopen_import(import).await.unwrap());
+        // So many deliveries, and so many e-mails.
+        let told = async |count: usize| {
+            assert_eq!(steps.webhooks.deliveries(steps.owner).await.unwrap().len(), count);
+            let mails: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM mail").fetch_one(&pool).await.unwrap();
+            assert_eq!(mails, i64::try_from(count).unwrap());
+        };
+        let send = async || {
+            assert_eq!(steps.attempt(UnixMillis::now()).await.then, AfterAttempt::Delivered);
+            sqlx::query("UPDATE mail SET attempts = 1, sent_at = 1").execute(&pool).await.unwrap();
+        };
+        // A second function that is listed late is part of the same end.
+        told(0).await;
+        record("second", true).await;
+        told(0).await;
+        finish().await;
+        told(1).await;
+        // It goes on before its end was told: nothing is told until it ends again, and then one end.
+        reopen().await;
+        record("third", false).await;
+        let now = UnixMillis::now();
+        assert_eq!(steps.webhooks.step(now).await.unwrap(), DueStep::Done(Attempt::Withdrawn));
+        assert!(steps.idle(now).await.is_some_and(|at| at > now));
+        record("third", true).await;
+        finish().await;
+        told(1).await;
+        send().await;
+        // The end of a watch that has found nothing new is not another end.
+        finish().await;
+        reopen().await;
+        finish().await;
+        told(1).await;
         assert_eq!(steps.idle(UnixMillis::now().plus(DAY)).await, None);
+        // A late run after the end was told is one.
+        reopen().await;
+        record("fourth", true).await;
+        told(1).await;
+        finish().await;
+        told(2).await;
+        send().await;
+        assert_eq!(steps.idle(UnixMillis::now().plus(DAY)).await, None);
+        let ids: Vec<String> =
+            receiver.received().iter().map(|message| message.header("webhook-id").to_owned()).collect();
+        assert!(ids.len() == 2 && ids[0] != ids[1], "{ids:?}");
+        pool.close().await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn receivers_that_never_answer_delay_no_other_user() {
+    const SILENT: usize = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
+    let silent = Receiver::start(|_| Reply::Silence).await;
+    let alive = Receiver::that_takes_all().await;
+    let steps = Steps::with(&url, &[&silent, &alive]).await;
+    let mut owners = vec![steps.owner];
+    for _ in 1..SILENT {
+        owners.push(add_owner(&url, &steps.webhooks, &silent).await.0);
+    }
+    owners.push(add_owner(&url, &steps.webhooks, &alive).await.0);
+    for owner in &owners {
+        steps.end_import_of(*owner).await;
+    }
+    let stopping = CancellationToken::new();
+    let sender = tokio::spawn(steps.webhooks.clone().run(stopping.clone()));
+    silent.wait_for(SILENT).await;
+    alive.wait_for(1).await;
+    // They were posted to side by side: no attempt has ended by the time limit.
+    for owner in &owners[..SILENT] {
+        let [waits] = steps.webhooks.deliveries(*owner).await.unwrap().try_into().unwrap();
+        assert_eq!((waits.attempts, waits.answer), (1, None));
+    }
+    stopping.cancel();
+    sender.await.unwrap();
 }
 
 #[tokio::test]

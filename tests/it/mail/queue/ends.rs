@@ -3,10 +3,14 @@
 use runboard::{
     accounts::{ENDED_WINDOW, EndedMail, MOST_ENDED, MailKind, MailOutcome},
     base::time::UnixMillis,
+    inngest::RunStatus,
 };
 
 use super::{MINUTE, World, describe};
-use crate::support::{free_address, mail_server::MailServer, postgres::on_each_database};
+use crate::support::{
+    mail_server::{MailServer, ReservedPort},
+    postgres::on_each_database,
+};
 
 #[tokio::test]
 async fn each_end_of_an_import_is_told_once() {
@@ -32,16 +36,24 @@ async fn each_end_of_an_import_is_told_once() {
         assert!(world.store.finish_import(import, false, now).await.unwrap());
         assert_eq!(world.step(now).await, MailOutcome::Idle(None), "it was over");
 
-        // A late run reopens it, and it ends again.
+        // It was watched again, and nothing new was found.
         assert!(world.store.reopen_import(import).await.unwrap());
         assert!(world.store.finish_import(import, false, now).await.unwrap());
+        assert_eq!(world.step(now).await, MailOutcome::Idle(None));
+
+        // A late run reopens it, and it ends again.
+        world.end_again(import, "late", RunStatus::Failed, now).await;
         assert_eq!(world.step(now).await, MailOutcome::Sent(MailKind::Ended));
         // Two ends before the first is told are told as one.
-        for _ in 0..2 {
-            world.store.reopen_import(import).await.unwrap();
-            world.store.finish_import(import, false, now).await.unwrap();
+        for run in ["later", "last"] {
+            world.end_again(import, run, RunStatus::Failed, now).await;
         }
         assert_eq!(world.step(now).await, MailOutcome::Sent(MailKind::Ended));
+        assert_eq!(world.step(now).await, MailOutcome::Idle(None));
+        // A failure that is none any more before it is told.
+        let taken_late = world.import(mira).await;
+        assert!(world.store.finish_import(taken_late, false, now).await.unwrap());
+        world.end_again(taken_late, "late", RunStatus::Completed, now).await;
         assert_eq!(world.step(now).await, MailOutcome::Idle(None));
 
         // Cancelled by its owner: no failure. An event that the engine refuses: one.
@@ -59,14 +71,10 @@ async fn each_end_of_an_import_is_told_once() {
         let MailOutcome::GoesOn(later) = outcome else { panic!("{outcome:?}") };
         assert_eq!(world.step(now).await, MailOutcome::Idle(Some(later)));
         // Nor is an earlier end told if it ends again while that is described.
-        let ends_again = |owner, import| {
-            let store = world.store.clone();
-            async move {
-                let earlier = describe(owner, import).await;
-                assert!(store.reopen_import(import).await.unwrap());
-                assert!(store.finish_import(import, false, later).await.unwrap());
-                earlier
-            }
+        let ends_again = async |owner, import| {
+            let earlier = describe(owner, import).await;
+            world.end_again(import, "late", RunStatus::Failed, later).await;
+            earlier
         };
         assert_eq!(world.mailer.send_next(later, ends_again).await.unwrap(), MailOutcome::Changed);
         assert_eq!(world.step(later).await, MailOutcome::Sent(MailKind::Ended));
@@ -85,17 +93,16 @@ async fn each_end_of_an_import_is_told_once() {
 #[tokio::test]
 async fn an_end_after_the_sending_of_an_earlier_one_has_begun_is_told_too() {
     on_each_database(async |url| {
-        let port = free_address().port();
-        let world = World::new(url, port).await;
+        let away = ReservedPort::new();
+        let world = World::new(url, away.port).await;
         let mira = world.account("mira@example.org").await;
         world.accounts.set_ended_mail(mira, EndedMail::All).await.unwrap();
         let (import, now) = (world.import(mira).await, UnixMillis::now());
         assert!(world.store.finish_import(import, false, now).await.unwrap());
         let next = now.plus(MINUTE);
         assert_eq!(world.step(now).await, MailOutcome::Postponed(next));
-        assert!(world.store.reopen_import(import).await.unwrap());
-        assert!(world.store.finish_import(import, false, now).await.unwrap());
-        let server = MailServer::start_on(port);
+        world.end_again(import, "late", RunStatus::Failed, now).await;
+        let server = MailServer::start_on(&away);
         for _ in 0..2 {
             assert_eq!(world.step(next).await, MailOutcome::Sent(MailKind::Ended));
         }
