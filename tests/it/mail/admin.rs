@@ -56,6 +56,13 @@ async fn an_invitation_is_sent_and_shown_once() {
     assert!(page.contains("Enter a valid e-mail address, or none."), "{page}");
     assert!(page.contains("value=\"Eve, accounting\"") && page.contains("value=\"eve\""), "{page}");
 
+    // It has the shape of an address, and no server would take it.
+    let refused = admin.post_form("/admin/invitations", &[("note", "Eve"), ("email", "a;b@x.org")]).await;
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let page = refused.text().await.unwrap();
+    assert!(page.contains("No e-mail can be sent to this address. Enter another one, or none."), "{page}");
+    assert!(page.contains("value=\"a;b@x.org\""), "{page}");
+
     let made = admin.post_form("/admin/invitations", &[("note", ""), ("email", "Eve@example.org")]).await;
     let (page, shown) = secret_in(made).await;
     assert!(page.contains("This link is on its way to eve@example.org."), "{page}");

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{InvitationDraft, LinkPage, answer, back, link_to, refused};
 use crate::{
-    accounts::{Accounts, Email},
+    accounts::{Accounts, Email, can_be_sent_to},
     http::{
         error::Error,
         origin::PublicOrigin,
@@ -42,12 +42,19 @@ pub async fn make(
 ) -> Result<HttpResponse, Error> {
     let InviteForm { note, email: typed } = form;
     let wants_mail = accounts.mail().is_some() && !typed.trim().is_empty();
-    let email = if wants_mail { typed.parse::<Email>().ok() } else { None };
-    if wants_mail && email.is_none() {
-        let draft = InvitationDraft { note, email: typed };
-        let error = FormError::of(&[EMAIL], "Enter a valid e-mail address, or none.");
-        return refused(&user, &accounts, &site, draft, error.into()).await;
-    }
+    let email = match typed.parse::<Email>() {
+        _ if !wants_mail => None,
+        Ok(email) if can_be_sent_to(&email) => Some(email),
+        unusable => {
+            let draft = InvitationDraft { note, email: typed };
+            let sentence = match unusable {
+                Ok(_) => "No e-mail can be sent to this address. Enter another one, or none.",
+                Err(_) => "Enter a valid e-mail address, or none.",
+            };
+            let error = FormError::of(&[EMAIL], sentence);
+            return refused(&user, &accounts, &site, draft, error.into()).await;
+        }
+    };
     let Some(token) = accounts.invite(user.user, &note, email.as_ref()).await? else {
         return Ok(back(&request, &origin, AdminNews::TooManyInvitations));
     };
