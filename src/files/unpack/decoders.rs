@@ -13,7 +13,10 @@ use ruzstd::decoding::{
     BlockDecodingStrategy, FrameDecoder,
     errors::{FrameDecoderError, ReadFrameHeaderError},
 };
-use tokio::sync::mpsc;
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, SemaphorePermit, mpsc},
+};
 
 use super::{
     Packing, UnpackError,
@@ -22,6 +25,12 @@ use super::{
 
 /// Zstandard's window is kept up to twice.
 const MOST_WINDOW: u64 = 32 << 20;
+
+/// The largest window of Zstandard as the coding of an answer (RFC 9659).
+const MOST_BODY_WINDOW: u64 = 8 << 20;
+
+/// The turn of a file that takes much memory. Only one file has it.
+pub(super) static LARGE: Semaphore = Semaphore::const_new(1);
 
 /// How many packed bytes Brotli's decoder reads at once.
 const BROTLI_BUFFER: usize = 64 << 10;
@@ -70,6 +79,16 @@ impl PackedSource {
         self.0.receiver.is_closed()
     }
 
+    /// Waits for the turn of a file that takes much memory. Blocks.
+    pub(super) fn large_turn(&self) -> Result<SemaphorePermit<'static>, UnpackError> {
+        Handle::current().block_on(async {
+            tokio::select! {
+                turn = LARGE.acquire() => turn.map_err(|_| UnpackError::Stopped),
+                () = self.0.receiver.closed() => Err(UnpackError::Stopped),
+            }
+        })
+    }
+
     /// Why the packed file itself is not read further, if that is so.
     pub(super) fn failure(&self) -> Option<UnpackError> {
         if self.is_stopped() {
@@ -112,12 +131,20 @@ impl<R: Read> Read for Counted<R> {
 pub(super) fn reader<'r, R: BufRead + 'r>(packing: Packing, packed: R) -> Box<dyn Read + 'r> {
     match packing {
         Packing::Gzip => Box::new(Members::<GzDecoder<R>>::new(packed)),
-        Packing::Zstandard => Box::new(Zstandard::new(packed)),
+        Packing::Zstandard => Box::new(Zstandard::new(packed, MOST_WINDOW)),
         Packing::Bzip2 => Box::new(Members::<BzDecoder<R>>::new(packed)),
         Packing::Xz => Box::new(Members::<XzMember<R>>::new(packed)),
         Packing::Zip => deflate(packed),
         Packing::Deflate => deflate_body(packed),
         Packing::Brotli => Box::new(Brotli::Unknown(Some(packed))),
+    }
+}
+
+/// Reads the body of an answer, which `packed` is.
+pub(super) fn body_reader<'r, R: BufRead + 'r>(packing: Packing, packed: R) -> Box<dyn Read + 'r> {
+    match packing {
+        Packing::Zstandard => Box::new(Zstandard::new(packed, MOST_BODY_WINDOW)),
+        packing => reader(packing, packed),
     }
 }
 
@@ -209,9 +236,9 @@ struct Zstandard<R> {
 }
 
 impl<R: BufRead> Zstandard<R> {
-    fn new(packed: R) -> Self {
+    fn new(packed: R, most_window: u64) -> Self {
         let mut frame = FrameDecoder::new();
-        frame.set_max_window_size(MOST_WINDOW);
+        frame.set_max_window_size(most_window);
         Self { packed, frame, is_inside: false, small: SmallMembers::default() }
     }
 
@@ -325,7 +352,7 @@ mod tests {
         let pack = |text: &[u8]| compress_to_vec(text, CompressionLevel::Fastest);
         let (large, empty) = (pack(&[b'a'; 100]), pack(b""));
         let read = |file: &[u8]| {
-            let mut frames = Zstandard { small: SmallMembers::up_to(2), ..Zstandard::new(file) };
+            let mut frames = Zstandard { small: SmallMembers::up_to(2), ..Zstandard::new(file, MOST_WINDOW) };
             frames.read_to_end(&mut Vec::new())
         };
         let file = [&*empty, &*large, &*empty, &*large].concat();

@@ -63,6 +63,13 @@ impl Packing {
     }
 }
 
+impl Packing {
+    /// Whether its decoder may refer to much more of what came out than a few MiB.
+    fn remembers_much(self) -> bool {
+        matches!(self, Self::Xz | Self::Zstandard)
+    }
+}
+
 /// As part of a sentence: "The gzip archive is damaged."
 impl fmt::Display for Packing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -216,7 +223,7 @@ impl Unpacking {
             let sink = Sink::new(packing, limit, send, Arc::default());
             let source = sink.source();
             let packed = BufReader::with_capacity(sink::BLOCK, source.count(Pieces::new(pieces)));
-            sink.fill(&mut *decoders::reader(packing, packed), &source)
+            sink.fill(&mut *decoders::body_reader(packing, packed), &source, false)
         });
         (arrive, Self { packing, blocks, state: Arc::default(), work: Some(work) })
     }
@@ -309,7 +316,7 @@ fn unpack(
         sink.state().set_packed_size(file.metadata()?.len());
         let source = sink.source();
         let packed = BufReader::with_capacity(sink::BLOCK, source.count(file));
-        return sink.fill(&mut *decoders::reader(packing, packed), &source);
+        return sink.fill(&mut *decoders::reader(packing, packed), &source, packing.remembers_much());
     }
     let archive = zip::Archive::read(&file)?;
     if workbook::is_workbook(&archive) {
@@ -324,5 +331,5 @@ fn unpack(
     let start = entry.data_start(&file)?;
     file.seek(io::SeekFrom::Start(start))?;
     let packed = BufReader::with_capacity(sink::BLOCK, source.count(file.take(entry.packed_bytes)));
-    sink.fill(&mut *entry.reader(packed)?, &source)
+    sink.fill(&mut *entry.reader(packed)?, &source, entry.remembers_much())
 }

@@ -24,6 +24,9 @@ pub(super) const MOST_GROWTH: u64 = 2_000;
 /// Growth is not limited below this many bytes: small tables of equal rows shrink to almost nothing.
 const GROWTH_FROM: u64 = 256 << 20;
 
+/// How much may come out of a file whose decoder remembers it while other large files are unpacked.
+const SMALL: u64 = 8 << 20;
+
 /// The most bytes that may come out of so many packed ones.
 pub(super) fn most_unpacked(packed: u64) -> u64 {
     packed.saturating_mul(MOST_GROWTH).max(GROWTH_FROM)
@@ -59,9 +62,19 @@ impl Sink {
         Self { packing, limit, send, state, written: 0, block: Vec::new() }
     }
 
-    /// Sends all bytes of `unpacked`, which is decoded from `source`.
-    pub(super) fn fill(mut self, unpacked: &mut dyn Read, source: &PackedSource) -> Result<(), UnpackError> {
+    /// Sends all bytes of `unpacked`, which is decoded from `source`. If its decoder remembers much of what came out,
+    /// it waits for its turn before that takes much memory.
+    pub(super) fn fill(
+        mut self,
+        unpacked: &mut dyn Read,
+        source: &PackedSource,
+        remembers_much: bool,
+    ) -> Result<(), UnpackError> {
+        let mut turn = None;
         loop {
+            if remembers_much && turn.is_none() && self.written >= SMALL {
+                turn = Some(source.large_turn()?);
+            }
             let mut block = vec![0; BLOCK];
             let mut filled = 0;
             while filled < BLOCK {
@@ -134,6 +147,27 @@ mod tests {
 
     use super::{super::decoders, *};
 
+    #[tokio::test]
+    async fn a_large_file_whose_decoder_remembers_it_has_the_only_turn() {
+        let (send, mut receive) = mpsc::channel(BLOCKS_AHEAD);
+        let length = 2 * SMALL;
+        let work = tokio::task::spawn_blocking(move || {
+            let sink = Sink::new(Packing::Xz, u64::MAX, send, Arc::default());
+            let source = sink.source();
+            sink.fill(&mut std::io::repeat(b'a').take(length), &source, true)
+        });
+        let mut came_out = 0;
+        while came_out <= SMALL {
+            came_out += receive.recv().await.expect("a block").len() as u64;
+        }
+        assert_eq!(decoders::LARGE.available_permits(), 0, "it has the turn as long as it is unpacked");
+        while let Some(block) = receive.recv().await {
+            came_out += block.len() as u64;
+        }
+        work.await.unwrap().unwrap();
+        assert_eq!((came_out, decoders::LARGE.available_permits()), (length, 1));
+    }
+
     #[test]
     fn a_file_that_nobody_waits_for_is_not_read_to_its_end() {
         // A packed file without content, which sends no block.
@@ -147,7 +181,7 @@ mod tests {
             let source = sink.source();
             let mut unpacked =
                 decoders::reader(Packing::Gzip, BufReader::new(source.count(packed.as_slice())));
-            match sink.fill(&mut *unpacked, &source) {
+            match sink.fill(&mut *unpacked, &source, false) {
                 Ok(()) => assert!(is_wanted),
                 Err(error) => assert!(!is_wanted && matches!(error, UnpackError::Stopped), "{error}"),
             }

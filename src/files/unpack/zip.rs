@@ -219,9 +219,14 @@ impl ZipEntry {
         self.header_at.checked_add(30 + names).ok_or(DAMAGED)
     }
 
-    /// Whether much more may be decoded than has come out: whole blocks of bzip2, and Zstandard's window.
-    pub(super) fn is_decoded_ahead(&self) -> bool {
-        !matches!(self.method, STORED | DEFLATED)
+    /// Whether it is packed as the parts of Office documents are (ECMA-376, part 2), whose decoder needs little memory.
+    pub(super) fn is_part(&self) -> bool {
+        matches!(self.method, STORED | DEFLATED)
+    }
+
+    /// As [`Packing::remembers_much`].
+    pub(super) fn remembers_much(&self) -> bool {
+        matches!(self.method, ZSTANDARD | XZ)
     }
 
     /// Reads the entry's bytes from its packed ones.

@@ -96,6 +96,28 @@ async fn a_row_whose_cells_share_a_long_text_takes_little_memory() {
     assert!(more < 32 * MIB, "{} MiB more than before", more / MIB);
 }
 
+/// Uses the real program, whose memory can be measured.
+#[tokio::test]
+async fn the_texts_of_several_workbooks_at_once_take_the_memory_of_one() {
+    let data = tempdir().unwrap();
+    let server = Binary::start(&mut runboard(data.path()));
+    let mut visitor = Visitor::new(&server.origin);
+    visitor.sign_up("mira@example.org").await;
+    let before = server.most_resident();
+    let texts = format!("<si><t>{}</t></si>", "x".repeat(32_000)).repeat(1_400);
+    let rows = "<row r=\"1\"><c r=\"A1\" t=\"inlineStr\"><is><t>id</t></is></c></row>\
+                <row r=\"2\"><c r=\"A2\" t=\"s\"><v>1399</v></c></row>";
+    let book = workbook(&[("S", "", rows)], &texts);
+    let imports = [visitor.upload("one.xlsx", &book).await, visitor.upload("two.xlsx", &book).await];
+    for import in imports {
+        assert_eq!(visitor.wait_for_state(&import, "Completed").await.counts(), (1, 0));
+        let processed = visitor.download(&format!("{import}/processed.csv")).await;
+        assert_eq!(processed.len(), "id\r\n".len() + 32_000 + "\r\n".len());
+    }
+    let more = (server.most_resident() - before) / MIB;
+    assert!(more < 80, "{more} MiB more than before");
+}
+
 #[tokio::test]
 async fn a_workbook_that_cannot_be_read_fails_with_its_reason() {
     let (app, visitor) = app_with_limit(64 * MIB).await;
@@ -148,7 +170,7 @@ async fn a_workbook_that_cannot_be_read_fails_with_its_reason() {
         (
             "many texts",
             workbook(&[("S", "", ROWS)], &text.repeat(2_200)),
-            "The Excel workbook is too large: its texts need more than 64 MiB of memory. Save it as CSV and import that.",
+            "The Excel workbook is too large: its texts need more than 48 MiB of memory. Save it as CSV and import that.",
         ),
         (
             "wide",

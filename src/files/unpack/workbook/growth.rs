@@ -9,14 +9,9 @@ use std::{
 
 use super::super::{Packing, UnpackError, decoders::PackedSource, sink::most_unpacked};
 
-/// How often parts may be opened whose decoder works far ahead: much is decoded for the first byte that comes out,
-/// which alone is counted. Excel packs no part so.
-const MOST_AHEAD: u64 = 200;
-
 /// How many bytes may still come out of a workbook.
 #[derive(Debug)]
 pub(super) struct Growth {
-    whole: u64,
     left: Cell<u64>,
     is_exceeded: Cell<bool>,
 }
@@ -28,12 +23,7 @@ impl Growth {
     }
 
     fn up_to(whole: u64) -> Self {
-        Self { whole, left: Cell::new(whole), is_exceeded: Cell::new(false) }
-    }
-
-    /// Counts a part that is opened and whose decoder works far ahead.
-    pub(super) fn opens_ahead(&self) -> Result<(), UnpackError> {
-        self.take(self.whole / MOST_AHEAD).map_err(|()| Self::error())
+        Self { left: Cell::new(whole), is_exceeded: Cell::new(false) }
     }
 
     /// Why no more is read, if it is because of the limit.
@@ -107,21 +97,11 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_are_decoded_far_ahead_are_opened_some_times() {
-        let growth = Growth::of_packed(1);
-        for _ in 0..MOST_AHEAD {
-            growth.opens_ahead().unwrap();
-        }
-        // What the division leaves may suffice for no further one.
-        assert!(growth.opens_ahead().is_err() && growth.failure().is_some());
-    }
-
-    #[test]
     fn the_limit_follows_the_packed_size() {
         let mib = 1 << 20;
-        assert_eq!(Growth::of_packed(1).whole, 256 * mib);
-        assert_eq!(Growth::of_packed(50 * mib).whole, 100_000 * mib);
-        assert_eq!(Growth::of_packed(u64::MAX).whole, u64::MAX);
+        assert_eq!(Growth::of_packed(1).left.get(), 256 * mib);
+        assert_eq!(Growth::of_packed(50 * mib).left.get(), 100_000 * mib);
+        assert_eq!(Growth::of_packed(u64::MAX).left.get(), u64::MAX);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::{
 };
 
 use quick_xml::events::Event;
+use tokio::sync::SemaphorePermit;
 
 use super::{
     super::{
@@ -163,8 +164,8 @@ impl<'a> Package<'a> {
         }
         let left = self.left.get().checked_sub(entry.bytes);
         self.left.set(left.ok_or(UnpackError::TooLarge { packing: Packing::Zip, limit: self.limit })?);
-        if entry.is_decoded_ahead() {
-            self.growth.opens_ahead()?;
+        if !entry.is_part() {
+            return Err(UnpackError::DamagedWorkbook);
         }
         let mut file = self.file;
         file.seek(SeekFrom::Start(entry.data_start(file)?))?;
@@ -193,6 +194,11 @@ impl<'a> Package<'a> {
     /// The packed bytes of a sheet.
     pub(super) fn packed_bytes_of(&self, sheet: &SheetPart) -> u64 {
         self.find(&sheet.path).map_or(0, |entry| entry.packed_bytes)
+    }
+
+    /// Waits for the turn of a file that takes much memory.
+    pub(super) fn large_turn(&self) -> Result<SemaphorePermit<'static>, UnpackError> {
+        self.source.borrow().large_turn()
     }
 
     /// The packed bytes that were read of the part that was opened last.

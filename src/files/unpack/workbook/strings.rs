@@ -1,6 +1,7 @@
 //! The texts that the cells of a workbook share.
 
 use quick_xml::events::Event;
+use tokio::sync::SemaphorePermit;
 
 use super::{
     super::UnpackError,
@@ -8,16 +9,34 @@ use super::{
     xml::{LONGEST_TEXT, Xml, XmlError},
 };
 
-/// The most memory that the texts may take: more than a million of usual ones.
-pub(in crate::files::unpack) const MOST_MEMORY: usize = 64 << 20;
+/// The most memory that the texts may take: about a million of usual ones.
+pub(in crate::files::unpack) const MOST_MEMORY: usize = 48 << 20;
+
+/// How much they may take while other large files are unpacked.
+const SMALL: usize = 8 << 20;
 
 /// The memory that a text takes besides its bytes.
 const PER_TEXT: usize = size_of::<u32>();
 
-/// All texts in one, and where each ends.
+/// When a chunk is full, in bytes of its texts, and in texts.
+const CHUNK_BYTES: usize = 1 << 20;
+const CHUNK_TEXTS: usize = CHUNK_BYTES / PER_TEXT;
+
+/// All texts, in chunks: one text of all would be copied while it grows, and be in memory twice meanwhile.
 #[derive(Debug, Default)]
 pub(super) struct Strings {
+    chunks: Vec<Chunk>,
+    /// Held while they take much memory.
+    turn: Option<SemaphorePermit<'static>>,
+}
+
+/// Texts that follow each other.
+#[derive(Debug, Default)]
+struct Chunk {
+    /// The number of its first text.
+    first: usize,
     texts: String,
+    /// Where each text ends.
     ends: Vec<u32>,
 }
 
@@ -27,36 +46,50 @@ impl Strings {
         let Some(path) = workbook.part("sharedStrings") else { return Ok(strings) };
         // What is kept is counted; XML may be much longer than the texts in it.
         let Some(mut xml) = package.open(path, u64::MAX)? else { return Ok(strings) };
-        match strings.fill(&mut xml) {
-            Ok(true) => Ok(strings),
-            Ok(false) => Err(UnpackError::WorkbookMemory),
-            Err(error) => Err(package.explain(error)),
-        }
-    }
-
-    /// Returns false if the texts are too long.
-    fn fill(&mut self, xml: &mut Xml<'_>) -> Result<bool, XmlError> {
-        while let Some(event) = xml.next()? {
-            let Event::Start(element) = event else { continue };
-            if element.local_name().as_ref() != "si" {
-                continue;
+        let (mut used, mut count) = (0, 0);
+        loop {
+            let chunk = Chunk::read(&mut xml, count).map_err(|error| package.explain(error))?;
+            if chunk.ends.is_empty() {
+                return Ok(strings);
             }
-            rich_text(xml, &mut self.texts)?;
-            let used = self.texts.len() + (self.ends.len() + 1) * PER_TEXT;
-            let Ok(end) = u32::try_from(self.texts.len()) else { return Ok(false) };
+            count += chunk.ends.len();
+            used += chunk.texts.len() + chunk.ends.len() * PER_TEXT;
+            strings.chunks.push(chunk);
             if used > MOST_MEMORY {
-                return Ok(false);
+                return Err(UnpackError::WorkbookMemory);
             }
-            self.ends.push(end);
+            if used > SMALL && strings.turn.is_none() {
+                strings.turn = Some(package.large_turn()?);
+            }
         }
-        Ok(true)
     }
 
     pub(super) fn get(&self, number: usize) -> Option<&str> {
-        let end = *self.ends.get(number)? as usize;
+        let behind = self.chunks.partition_point(|chunk| chunk.first <= number);
+        let chunk = self.chunks.get(behind.checked_sub(1)?)?;
+        let number = number - chunk.first;
+        let end = *chunk.ends.get(number)? as usize;
         let start =
-            number.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| *end as usize);
-        self.texts.get(start..end)
+            number.checked_sub(1).and_then(|before| chunk.ends.get(before)).map_or(0, |end| *end as usize);
+        chunk.texts.get(start..end)
+    }
+}
+
+impl Chunk {
+    /// Reads texts until the chunk is full. It has none at the end of the part.
+    fn read(xml: &mut Xml<'_>, first: usize) -> Result<Self, XmlError> {
+        let mut chunk = Self { first, ..Self::default() };
+        while chunk.texts.len() < CHUNK_BYTES && chunk.ends.len() < CHUNK_TEXTS {
+            let Some(event) = xml.next()? else { break };
+            let Event::Start(element) = event else { continue };
+            if element.local_name().as_ref() == "si" {
+                rich_text(xml, &mut chunk.texts)?;
+                chunk.ends.push(u32::try_from(chunk.texts.len()).map_err(|_| XmlError)?);
+            }
+        }
+        chunk.texts.shrink_to_fit();
+        chunk.ends.shrink_to_fit();
+        Ok(chunk)
     }
 }
 
