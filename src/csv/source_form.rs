@@ -7,7 +7,7 @@ use std::io::{self, Read};
 
 use memchr::memmem;
 
-use super::{Dialect, Encoding, Escape, FromUtf8, Quote, encode::LINE_END};
+use super::{Dialect, Encoding, Escape, FromUtf8, encode::LINE_END};
 use original::Originals;
 
 /// The columns of `failed.csv` before those of the file, which are our words.
@@ -16,15 +16,19 @@ const OURS_IN_FRONT: usize = 3;
 /// U+FFFD, which `failed.csv` has in place of what cannot be shown.
 const REPLACEMENT: &[u8] = b"\xef\xbf\xbd";
 
-/// Converts an output: RFC 4180 with commas, in UTF-8, as [`Output`](super::Output) contains it. Takes memory for
-/// one field.
+/// From how many bytes on a field is written in pieces. It is in quotes then, whether it needs them or not.
+const LONG: usize = 64 << 10;
+
+/// Converts an output: RFC 4180 with commas, in UTF-8, as [`Output`](super::Output) contains it.
 pub struct SourceForm<R> {
     dialect: Dialect,
     encoder: FromUtf8,
     /// The bytes that `failed.csv` cannot show. None for processed records.
     originals: Option<Originals<R>>,
-    /// The field that is being read.
+    /// The field that is being read, or what is not written of a long one.
     field: Vec<u8>,
+    /// A part of the field was written.
+    is_long: bool,
     place: Place,
     /// The number of the field in its record, from 0.
     number: usize,
@@ -60,6 +64,7 @@ impl<R: Read> SourceForm<R> {
             originals: failed.map(|raw| Originals::new(raw, dialect.delimiter)),
             dialect,
             field: Vec::new(),
+            is_long: false,
             place: Place::Start,
             number: 0,
             is_header: true,
@@ -97,6 +102,9 @@ impl<R: Read> SourceForm<R> {
                     self.place = Place::Unquoted;
                 }
             }
+            if self.field.len() >= LONG && matches!(self.place, Place::Quoted | Place::Unquoted) {
+                self.write_piece()?;
+            }
             if self.place == Place::Start && self.number == 0 {
                 self.encoder.encode(&self.record, false, out);
                 self.record.clear();
@@ -108,33 +116,85 @@ impl<R: Read> SourceForm<R> {
     }
 
     fn end_field(&mut self, ends_record: bool) -> io::Result<()> {
-        let mut field = std::mem::take(&mut self.field);
-        if self.number >= OURS_IN_FRONT
-            && !self.is_header
-            && let Some(originals) = &mut self.originals
-        {
-            originals.restore(&mut field)?;
+        let field = self.take_piece(true)?;
+        if self.is_long {
+            self.push_text(&field);
+            self.record.extend(self.dialect.quote.byte());
+            self.is_long = false;
+        } else {
+            self.begin_field();
+            // An empty line is no record.
+            let is_all =
+                ends_record && self.number == 0 && field.is_empty() && self.place == Place::AfterQuote;
+            self.push_field(&field, is_all);
         }
-        if self.number > 0 {
-            self.record.extend_from_slice(self.dialect.delimiter.as_bytes());
-        }
-        // An empty line is no record.
-        let is_all = ends_record && self.number == 0 && field.is_empty() && self.place == Place::AfterQuote;
-        self.push_field(&field, is_all);
-        field.clear();
-        self.field = field;
         self.number = if ends_record { 0 } else { self.number + 1 };
         self.is_header &= !ends_record;
         Ok(())
     }
 
-    fn push_field(&mut self, field: &[u8], is_all: bool) {
-        let quote = match self.dialect.quote {
-            Quote::Single => b'\'',
-            // The fields came without quotes, and what begins with a quote is text.
-            Quote::None => return self.record.extend_from_slice(field),
-            Quote::Double => b'"',
+    /// Writes a part of a long field.
+    fn write_piece(&mut self) -> io::Result<()> {
+        let piece = self.take_piece(false)?;
+        if !self.is_long {
+            self.begin_field();
+            self.record.extend(self.dialect.quote.byte());
+            self.is_long = true;
+        }
+        self.push_text(&piece);
+        Ok(())
+    }
+
+    /// The original bytes of what was read of the field.
+    fn take_piece(&mut self, is_last: bool) -> io::Result<Vec<u8>> {
+        match &mut self.originals {
+            Some(originals) if self.number >= OURS_IN_FRONT && !self.is_header => {
+                originals.restore(&mut self.field, is_last)
+            }
+            _ => Ok(std::mem::take(&mut self.field)),
+        }
+    }
+
+    fn begin_field(&mut self) {
+        if self.number > 0 {
+            self.record.extend_from_slice(self.dialect.delimiter.as_bytes());
+        }
+    }
+
+    /// Text of a field, inside its quotes if there are any.
+    fn push_text(&mut self, text: &[u8]) {
+        let Some(quote) = self.dialect.quote.byte() else {
+            return match self.dialect.escape {
+                Escape::Backslash => self.push_escaped(text),
+                // The fields came without quotes, and what begins with a quote is text.
+                Escape::Doubled => self.record.extend_from_slice(text),
+            };
         };
+        for &byte in text {
+            match self.dialect.escape {
+                Escape::Backslash if byte == quote || byte == b'\\' => self.record.push(b'\\'),
+                Escape::Doubled if byte == quote => self.record.push(quote),
+                Escape::Backslash | Escape::Doubled => {}
+            }
+            self.record.push(byte);
+        }
+    }
+
+    /// A field in which backslashes stand before separators and backslashes that are text.
+    fn push_escaped(&mut self, field: &[u8]) {
+        let delimiter = self.dialect.delimiter;
+        let mut rest = field;
+        while let [first, behind @ ..] = rest {
+            if *first == b'\\' || rest.starts_with(delimiter.as_bytes()) {
+                self.record.push(b'\\');
+            }
+            self.record.push(*first);
+            rest = behind;
+        }
+    }
+
+    fn push_field(&mut self, field: &[u8], is_all: bool) {
+        let Some(quote) = self.dialect.quote.byte() else { return self.push_text(field) };
         let needs_quotes = is_all
             || memmem::find(field, self.dialect.delimiter.as_bytes()).is_some()
             || field.iter().any(|&byte| byte == quote || matches!(byte, b'\r' | b'\n'))
@@ -143,14 +203,7 @@ impl<R: Read> SourceForm<R> {
             return self.record.extend_from_slice(field);
         }
         self.record.push(quote);
-        for &byte in field {
-            match self.dialect.escape {
-                Escape::Backslash if byte == quote || byte == b'\\' => self.record.push(b'\\'),
-                Escape::Doubled if byte == quote => self.record.push(quote),
-                Escape::Backslash | Escape::Doubled => {}
-            }
-            self.record.push(byte);
-        }
+        self.push_text(field);
         self.record.push(quote);
     }
 }

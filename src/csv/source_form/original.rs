@@ -13,6 +13,9 @@ const BLOCK: usize = 64 << 10;
 /// How many bytes before and after an odd sequence are compared.
 const CONTEXT: usize = 8;
 
+/// How many bytes of a field show what stands behind an odd sequence: as many, or another one.
+const LOOK_AHEAD: usize = CONTEXT + REPLACEMENT.len();
+
 /// Finds in the records' original bytes, in order, what `failed.csv` shows as U+FFFD: bytes that are no text, and
 /// NUL. Both have the same fields in the same order, except that `failed.csv` lacks those of a record that is too
 /// long, so the text around is compared.
@@ -24,31 +27,62 @@ pub(super) struct Originals<R> {
     is_over: bool,
     /// The last byte of the separator.
     delimiter: u8,
+    /// The last bytes of the field behind the last odd sequence.
+    before: Vec<u8>,
+    /// A part of the field was returned.
+    is_inside_field: bool,
 }
 
 impl<R: Read> Originals<R> {
     pub(super) fn new(raw: R, delimiter: Delimiter) -> Self {
         let delimiter = delimiter.as_bytes().last().copied().unwrap_or(b',');
-        Self { raw, buffer: Vec::new(), at: 0, is_over: false, delimiter }
+        let (buffer, before) = (Vec::new(), Vec::new());
+        Self { raw, buffer, at: 0, is_over: false, delimiter, before, is_inside_field: false }
     }
 
-    /// Puts the original bytes back into a field.
-    pub(super) fn restore(&mut self, field: &mut Vec<u8>) -> io::Result<()> {
-        let mut from = 0;
-        while let Some(at) = memmem::find(&field[from..], REPLACEMENT).map(|at| from + at) {
-            let behind = at + REPLACEMENT.len();
-            let end = memmem::find(&field[behind..], REPLACEMENT).map_or(field.len(), |next| behind + next);
-            let (begins, ends) = (at == 0, behind == field.len());
-            from = match self.next(begins, tail(&field[from..at]), head(&field[behind..end]), ends)? {
-                Some(original) => {
-                    let length = original.len();
-                    field.splice(at..behind, original);
-                    at + length
-                }
-                None => behind,
+    /// Puts the original bytes back into the next piece of a field. Takes the bytes of `field` up to where those behind
+    /// them are needed, and returns what they were.
+    pub(super) fn restore(&mut self, field: &mut Vec<u8>, is_last: bool) -> io::Result<Vec<u8>> {
+        let (mut restored, mut from) = (Vec::new(), 0);
+        loop {
+            let found = memmem::find(&field[from..], REPLACEMENT).map(|at| from + at);
+            let behind = found.map_or(field.len(), |at| at + REPLACEMENT.len());
+            let is_decided = is_last || found.is_some() && behind + LOOK_AHEAD <= field.len();
+            let to = match found {
+                Some(at) => at,
+                None if is_last => field.len(),
+                // They may be a part of U+FFFD.
+                None => (field.len() + 1).saturating_sub(REPLACEMENT.len()).max(from),
             };
+            self.pass_text(&field[from..to]);
+            restored.extend_from_slice(&field[from..to]);
+            from = to;
+            if found.is_none() || !is_decided {
+                break;
+            }
+            let ahead = &field[behind..field.len().min(behind + LOOK_AHEAD)];
+            let after = &ahead[..memmem::find(ahead, REPLACEMENT).unwrap_or(ahead.len())];
+            let (begins, ends) = (!self.is_inside_field, is_last && behind == field.len());
+            let before = std::mem::take(&mut self.before);
+            match self.next(begins, tail(&before), head(after), ends)? {
+                Some(original) => restored.extend(original),
+                None => restored.extend_from_slice(REPLACEMENT),
+            }
+            (self.is_inside_field, from) = (true, behind);
         }
-        Ok(())
+        field.drain(..from);
+        if is_last {
+            self.before.clear();
+            self.is_inside_field = false;
+        }
+        Ok(restored)
+    }
+
+    /// Keeps the end of a text that is shown as it is.
+    fn pass_text(&mut self, text: &[u8]) {
+        self.is_inside_field |= !text.is_empty();
+        self.before.extend_from_slice(&text[text.len().saturating_sub(CONTEXT)..]);
+        self.before.drain(..self.before.len().saturating_sub(CONTEXT));
     }
 
     /// The next odd sequence between these texts, with which a field begins or ends. None if there is none.

@@ -3,7 +3,7 @@ use std::io::{self, Read};
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::*;
-use crate::csv::Delimiter;
+use crate::csv::{Delimiter, Quote};
 
 fn dialect(delimiter: &str) -> Dialect {
     Dialect { delimiter: delimiter.parse::<Delimiter>().unwrap(), ..Dialect::plain() }
@@ -82,6 +82,8 @@ fn processed_records_have_the_quotes_of_the_file() {
         processed(backslash, "windows-1252", output),
         b"a;b\r\nit's;\"x;y\"\r\n\"say \\\"hi\\\"\";\\\r\n"
     );
+    let escaped = Dialect { quote: Quote::None, escape: Escape::Backslash, ..dialect(",") };
+    assert_eq!(processed(escaped, "windows-1252", "a,\"1,5\",c:\\\r\n"), b"a,1\\,5,c:\\\\\r\n");
     let none = Dialect { quote: Quote::None, ..dialect("\t") };
     assert_eq!(processed(none, "windows-1252", "\"5\"\" pipe\",\"1,5\"\r\n"), b"5\" pipe\t1,5\r\n");
 }
@@ -134,6 +136,28 @@ fn failed_records_have_their_original_bytes() {
     let output = "_line,_column,_reason,i\u{fffd}\r\n2,,not,x\u{fffd}\r\n";
     let restored = failed(dialect(";"), "windows-1252", output, b"x\0\n");
     assert_eq!(restored, b"_line;_column;_reason;i?\r\n2;;not;x\0\r\n");
+}
+
+#[test]
+fn a_long_field_is_written_in_pieces() {
+    for before in LONG - 12..=LONG + 4 {
+        let text = "x".repeat(before);
+        let output =
+            format!("_line,_column,_reason,a,b\r\n2,,not,\"{text}\u{fffd}\"\"yz\u{fffd}\",\u{fffd}\r\n");
+        let raw = [text.as_bytes(), &b"\xe9\"yz\0,\xff\n"[..]].concat();
+        let restored = failed(dialect(","), "utf-8", &output, &raw);
+        let expected = [
+            "\u{feff}_line,_column,_reason,a,b\r\n2,,not,\"".as_bytes(),
+            text.as_bytes(),
+            b"\xe9\"\"yz\0\",\xff\r\n",
+        ]
+        .concat();
+        assert!(restored == expected, "{before}");
+    }
+    let text = "x".repeat(3 * LONG);
+    let single = Dialect { quote: Quote::Single, ..dialect(";") };
+    let out = processed(single, "windows-1252", &format!("a,b\r\n{text},'\r\n"));
+    assert!(out == format!("a;b\r\n'{text}';''''\r\n").as_bytes());
 }
 
 proptest! {
