@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+
 /// The delimiter of everything that is written.
 pub(super) const COMMA: u8 = b',';
 pub(super) const LINE_END: &[u8] = b"\r\n";
@@ -23,7 +25,7 @@ impl<'o> Encoder<'o> {
             self.out.push(COMMA);
         }
         self.fields += 1;
-        if field.iter().any(|&byte| matches!(byte, COMMA | b'"' | b'\r' | b'\n')) {
+        if needs_quotes(field) {
             quoted(self.out, field);
         } else {
             self.out.extend_from_slice(field);
@@ -38,6 +40,11 @@ impl<'o> Encoder<'o> {
     }
 }
 
+/// Whether a field must be in quotes.
+pub(super) fn needs_quotes(field: &[u8]) -> bool {
+    field.iter().any(|&byte| matches!(byte, COMMA | b'"' | b'\r' | b'\n'))
+}
+
 /// Appends `field` in quotes.
 pub(super) fn quoted(out: &mut Vec<u8>, field: &[u8]) {
     out.push(b'"');
@@ -48,6 +55,37 @@ pub(super) fn quoted(out: &mut Vec<u8>, field: &[u8]) {
         out.extend_from_slice(part);
     }
     out.push(b'"');
+}
+
+/// How many bytes of a text are written at once.
+pub(super) const PIECE: usize = 64 << 10;
+
+/// The longest character of UTF-8, in bytes.
+const LONGEST_CHAR: usize = 4;
+
+/// Writes a text as UTF-8 without NUL, and `quote` for each quote in it.
+pub(super) fn put_text(put: &mut impl FnMut(&[u8]), mut text: &[u8], quote: &[u8]) {
+    while !text.is_empty() {
+        let (piece, rest) = text.split_at(end_of_piece(text));
+        let piece = shown(piece);
+        let mut unwritten = piece.as_bytes();
+        while let Some(at) = memchr(b'"', unwritten) {
+            put(&unwritten[..at]);
+            put(quote);
+            unwritten = &unwritten[at + 1..];
+        }
+        put(unwritten);
+        text = rest;
+    }
+}
+
+/// The length of the first piece of `text`. It ends between two characters, or between two bytes that belong to none.
+fn end_of_piece(text: &[u8]) -> usize {
+    if text.len() <= PIECE {
+        return text.len();
+    }
+    let is_inside_char = |at: usize| text[at] & 0b1100_0000 == 0b1000_0000;
+    (PIECE + 1 - LONGEST_CHAR..=PIECE).rev().find(|at| !is_inside_char(*at)).unwrap_or(PIECE)
 }
 
 /// The bytes as text, with U+FFFD in place of undecodable bytes and NUL.

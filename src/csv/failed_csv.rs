@@ -13,8 +13,10 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+
 use super::{
-    encode::{Encoder, LINE_END, shown},
+    encode::{LINE_END, needs_quotes, put_text, shown},
     excerpt::excerpt,
     field::{FieldGrammar, Span},
     fields::{Fields, Surplus},
@@ -66,13 +68,11 @@ pub(super) struct PriorFailure<'l> {
     pub(super) reason: &'l [u8],
 }
 
-/// The fields of a line of an uploaded `failed.csv` without ours. The buffers are reused for every line.
+/// The fields of a line of an uploaded `failed.csv` without ours. The buffer is reused for every line.
 #[derive(Default)]
 pub(super) struct Unwrapped {
-    text: Vec<u8>,
     spans: Vec<Span>,
-    surplus: Vec<u8>,
-    /// Reads `_extra` and `surplus`, which are comma-separated in every file.
+    /// Reads `_extra`, which is comma-separated in every file.
     plain: FieldGrammar,
 }
 
@@ -85,73 +85,69 @@ impl Unwrapped {
         line: Fields<'a>,
         columns: usize,
     ) -> (Fields<'a>, Option<PriorFailure<'a>>) {
-        let Some(Self { text, spans, surplus, plain }) = unwrapped else { return (line, None) };
-        text.clear();
+        let Some(Self { spans, plain }) = unwrapped else { return (line, None) };
+        let plain: &FieldGrammar = plain;
+        let mut cells = line.spans.iter().map(|span| {
+            let cell = line.field_at(*span);
+            let guard = cell.len() - without_guard(cell).len();
+            Span { start: span.start + guard, ..*span }
+        });
+        let [_, column, reason] =
+            IN_FRONT.map(|_| cells.next().map(|span| line.field_at(span)).unwrap_or_default());
         spans.clear();
-        surplus.clear();
-        let mut cells = line.in_columns().map(without_guard);
-        let [_, column, reason] = IN_FRONT.map(|_| cells.next().unwrap_or_default());
-        for cell in cells.by_ref().take(columns) {
-            let start = text.len();
-            text.extend_from_slice(cell);
-            spans.push(Span { start, end: text.len(), is_rewritten: true });
-        }
-        let mut count = spans.len();
-        let mut encoder = Encoder::new(surplus);
-        let mut push = |field: &[u8]| {
-            encoder.field(field);
-            count += 1;
-        };
-        if let Some(extra) = cells.next().filter(|extra| !extra.is_empty()) {
-            plain.for_each(extra, 0, |field, _| {
-                push(field);
+        spans.extend(cells.by_ref().take(columns));
+        let extra = cells.next().map(|span| line.field_at(span)).filter(|extra| !extra.is_empty());
+        let mut count = spans.len() + (line.count - line.spans.len());
+        if let Some(extra) = extra {
+            plain.for_each(extra, 0, |_, _| {
+                count += 1;
                 true
             });
         }
-        line.for_each_surplus(push);
-        encoder.finish();
-        let surplus = (!surplus.is_empty()).then_some(Surplus { bytes: surplus, grammar: plain });
-        (Fields { record: text, text, spans, count, surplus }, Some(PriorFailure { column, reason }))
+        let extra = extra.map(|bytes| Surplus { bytes, grammar: plain });
+        let [behind, _] = line.surplus;
+        (Fields { spans, count, surplus: [extra, behind], ..line }, Some(PriorFailure { column, reason }))
     }
 }
 
 /// Writes the header line.
 pub(super) fn write_header(out: &mut Vec<u8>, header: &[String]) {
-    let mut encoder = Encoder::new(out);
+    let mut put = |piece: &[u8]| out.extend_from_slice(piece);
     let columns = header.iter().map(String::as_str);
-    for name in IN_FRONT.into_iter().chain(columns).chain([EXTRA]) {
-        write_cell(&mut encoder, name.as_bytes());
+    for (number, name) in IN_FRONT.into_iter().chain(columns).chain([EXTRA]).enumerate() {
+        if number > 0 {
+            put(b",");
+        }
+        put_cell(&mut put, name.as_bytes());
     }
-    encoder.finish();
-    out.extend_from_slice(LINE_END);
+    put(LINE_END);
 }
 
-/// Writes the line of a record that begins on `line` of a file with `columns` columns. `column` is None if
-/// the whole record is at fault, `fields` is None if they are unknown.
+/// Writes the line of a record that begins on `line` of a file with `columns` columns, in pieces: the line of a long
+/// record can be several times as long. `column` is None if the whole record is at fault, `fields` is None if they are
+/// unknown.
 pub(super) fn write_line(
-    out: &mut Vec<u8>,
+    put: &mut impl FnMut(&[u8]),
     line: u64,
     column: Option<&str>,
     reason: &str,
     columns: usize,
     fields: Option<Fields<'_>>,
 ) {
-    let mut encoder = Encoder::new(out);
-    write_cell(&mut encoder, line.to_string().as_bytes());
-    write_cell(&mut encoder, column_label(column.unwrap_or_default()).as_bytes());
-    write_cell(&mut encoder, reason.as_bytes());
+    put_cell(put, line.to_string().as_bytes());
+    put(b",");
+    put_cell(put, column_label(column.unwrap_or_default()).as_bytes());
+    put(b",");
+    put_cell(put, reason.as_bytes());
     for cell in fields.iter().flat_map(Fields::in_columns) {
-        write_cell(&mut encoder, cell);
+        put(b",");
+        put_cell(put, cell);
     }
     if let Some(fields) = fields.filter(|fields| fields.count >= columns) {
-        let mut extra = Vec::new();
-        let mut surplus = Encoder::new(&mut extra);
-        fields.for_each_surplus(|field| surplus.field(field));
-        surplus.finish();
-        write_cell(&mut encoder, &extra);
+        put(b",");
+        put_extra(put, &fields);
     }
-    encoder.finish();
-    out.extend_from_slice(LINE_END);
+    put(LINE_END);
 }
 
 /// The text of `_column` for a column with this name.
@@ -159,18 +155,61 @@ pub(super) fn column_label(name: &str) -> Cow<'_, str> {
     if name.len() <= LONGEST_LABEL { Cow::Borrowed(name) } else { Cow::Owned(excerpt(name.as_bytes(), 0)) }
 }
 
-fn write_cell(encoder: &mut Encoder<'_>, cell: &[u8]) {
-    let shown = shown(cell);
-    if is_formula(&shown) {
-        encoder.field(format!("'{shown}").as_bytes());
-    } else {
-        encoder.field(shown.as_bytes());
+/// Writes a cell.
+fn put_cell(put: &mut impl FnMut(&[u8]), cell: &[u8]) {
+    let needs_quotes = needs_quotes(cell);
+    if needs_quotes {
+        put(b"\"");
+    }
+    if begins_formula(cell, true) {
+        put(b"'");
+    }
+    put_text(put, cell, b"\"\"");
+    if needs_quotes {
+        put(b"\"");
     }
 }
 
-/// Whether a spreadsheet may take the cell for anything other than plain text or a number. Spreadsheets
-/// ignore leading white space, and those of East Asia treat a full-width sign as its narrow form.
-fn is_formula(cell: &str) -> bool {
+/// Writes the cell of the fields without a column, as one CSV record.
+fn put_extra(put: &mut impl FnMut(&[u8]), fields: &Fields<'_>) {
+    let count = fields.count - fields.spans.len();
+    let mut number = 0;
+    fields.for_each_surplus(|field| {
+        // A single empty field is quoted, because an empty line is not a record.
+        let has_quotes = needs_quotes(field) || count == 1 && field.is_empty();
+        if number > 0 {
+            put(b",");
+        } else if has_quotes || count > 1 {
+            put(b"\"");
+        }
+        if number == 0 && !has_quotes && begins_formula(field, count == 1) {
+            put(b"'");
+        }
+        if has_quotes {
+            put(b"\"\"");
+            put_text(put, field, b"\"\"\"\"");
+            put(b"\"\"");
+        } else {
+            put_text(put, field, b"");
+        }
+        number += 1;
+        if number == count && (has_quotes || count > 1) {
+            put(b"\"");
+        }
+    });
+}
+
+/// Whether a spreadsheet may take a cell that begins with these bytes, which are all of it if `is_whole`, for anything
+/// other than plain text or a number.
+fn begins_formula(cell: &[u8], is_whole: bool) -> bool {
+    let text = &cell[..memchr(0, cell).unwrap_or(cell.len())];
+    let text = text.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    // U+FFFD, which stands for what follows, is in no number.
+    is_formula(text, is_whole && text.len() == cell.len())
+}
+
+/// Spreadsheets ignore leading white space, and those of East Asia treat a full-width sign as its narrow form.
+fn is_formula(cell: &str, is_whole: bool) -> bool {
     let text = cell.trim_start();
     let space = &cell[..cell.len() - text.len()];
     if space.contains(['\t', '\r', '\n']) {
@@ -178,7 +217,7 @@ fn is_formula(cell: &str) -> bool {
     }
     match text.chars().next() {
         Some('=' | '@' | '＝' | '＠' | '＋' | '－') => true,
-        Some('+' | '-') => !is_number(text),
+        Some('+' | '-') => !(is_whole && is_number(text)),
         _ => false,
     }
 }
@@ -193,7 +232,58 @@ fn is_number(text: &str) -> bool {
 pub(super) fn without_guard(cell: &[u8]) -> &[u8] {
     match cell {
         // We never write text that is not UTF-8.
-        [b'\'', guarded @ ..] if str::from_utf8(guarded).is_ok_and(is_formula) => guarded,
+        [b'\'', guarded @ ..] if str::from_utf8(guarded).is_ok_and(|text| is_formula(text, true)) => guarded,
         _ => cell,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::csv::encode::PIECE;
+
+    fn cell(text: &[u8]) -> Vec<u8> {
+        let mut written = Vec::new();
+        put_cell(&mut |piece| written.extend_from_slice(piece), text);
+        written
+    }
+
+    #[test]
+    fn a_long_cell_is_written_in_pieces_as_if_it_were_one() {
+        let sequences: [&[u8]; 9] = [
+            "\u{e9}".as_bytes(),
+            "\u{20ac}".as_bytes(),
+            "\u{10348}".as_bytes(),
+            // Half a character, bytes that belong to none, and an escape of a decoded copy.
+            b"\xe2\x82",
+            b"\x80\x80\x80\x80\x80\x80",
+            b"\xf0\x9f\x80",
+            b"\xed\xb2\xaa",
+            b"\0",
+            b"\"",
+        ];
+        for sequence in sequences {
+            for before in PIECE - 8..=PIECE {
+                let text = [&vec![b'a'; before][..], sequence, b",b"].concat();
+                let quoted = format!("\"{}\"", shown(&text).replace('"', "\"\""));
+                assert!(cell(&text) == quoted.as_bytes(), "{} at {before}", sequence.escape_ascii());
+            }
+        }
+    }
+
+    #[test]
+    fn a_formula_is_told_by_its_front_unless_it_may_be_a_number() {
+        for (text, written) in [
+            (&b"=1"[..], &b"'=1"[..]),
+            (b"-1.5", b"-1.5"),
+            (b"-1x", b"'-1x"),
+            (b"-1\0", "'-1\u{fffd}".as_bytes()),
+            (b"\xff=1", "\u{fffd}=1".as_bytes()),
+            (b" \t\xff", "' \t\u{fffd}".as_bytes()),
+            (b"  @x", b"'  @x"),
+            (b"", b""),
+        ] {
+            assert_eq!(cell(text).escape_ascii().to_string(), written.escape_ascii().to_string());
+        }
     }
 }

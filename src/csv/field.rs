@@ -5,7 +5,10 @@
 
 use memchr::{memchr, memchr2, memchr3};
 
-use super::{Delimiter, Dialect, Escape};
+use super::{Delimiter, Dialect, Escape, Quote};
+
+/// The bytes of input whose text gets its memory at once: one that grows is copied, and is in memory twice meanwhile.
+const LONG: usize = 4 << 20;
 
 /// How fields are written.
 #[derive(Clone, Debug)]
@@ -117,7 +120,9 @@ impl FieldGrammar {
         mut at: usize,
         mut each: impl FnMut(&[u8], Quoting) -> bool,
     ) -> usize {
-        let mut text = Vec::new();
+        // A text is no longer than the input. Memory that nothing is written to is not used.
+        let length = input.len() - at;
+        let mut text = if length > LONG { Vec::with_capacity(length) } else { Vec::new() };
         loop {
             text.clear();
             let field = self.field(input, at, &mut text);

@@ -18,7 +18,7 @@ pub(super) struct Fields<'a> {
     pub(super) count: usize,
     /// The fields without a column, as they are in the record. There may be millions, so they are split only
     /// on demand.
-    pub(super) surplus: Option<Surplus<'a>>,
+    pub(super) surplus: [Option<Surplus<'a>>; 2],
 }
 
 /// Fields that are not split yet.
@@ -31,27 +31,33 @@ pub(super) struct Surplus<'a> {
 impl<'a> Fields<'a> {
     /// The fields that have a column.
     pub(super) fn in_columns(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let Self { record, text, spans, .. } = *self;
-        spans.iter().map(move |span| {
-            let of = if span.is_rewritten { text } else { record };
-            &of[span.start..span.end]
-        })
+        let fields = *self;
+        self.spans.iter().map(move |span| fields.field_at(*span))
     }
 
-    /// All fields as a CSV record.
-    pub(super) fn encoded(&self) -> Vec<u8> {
-        let mut record = Vec::new();
+    pub(super) fn field_at(&self, span: Span) -> &'a [u8] {
+        let of = if span.is_rewritten { self.text } else { self.record };
+        &of[span.start..span.end]
+    }
+
+    /// The fields as a CSV record, of which a long one is cut to about `most` bytes.
+    pub(super) fn encoded(&self, most: usize) -> Vec<u8> {
+        let (mut record, mut left) = (Vec::new(), most);
         let mut encoder = Encoder::new(&mut record);
-        for field in self.in_columns() {
-            encoder.field(field);
-        }
-        self.for_each_surplus(|field| encoder.field(field));
+        let mut push = |field: &[u8]| {
+            if left > 0 {
+                encoder.field(&field[..field.len().min(left)]);
+                left = left.saturating_sub(field.len() + 1);
+            }
+        };
+        self.in_columns().for_each(&mut push);
+        self.for_each_surplus(push);
         encoder.finish();
         record
     }
 
     pub(super) fn for_each_surplus(&self, mut each: impl FnMut(&[u8])) {
-        if let Some(Surplus { bytes, grammar }) = self.surplus {
+        for Surplus { bytes, grammar } in self.surplus.into_iter().flatten() {
             grammar.for_each(bytes, 0, |field, _| {
                 each(field);
                 true
@@ -61,18 +67,14 @@ impl<'a> Fields<'a> {
 
     /// Leaves out the fields without a column if they are empty and at most `most`.
     pub(super) fn leave_out_empty_end(&mut self, most: usize) {
-        let Some(Surplus { bytes, grammar }) = self.surplus else { return };
         let columns = self.spans.len();
-        if self.count - columns > most {
+        if self.count == columns || self.count - columns > most {
             return;
         }
         let mut is_empty = true;
-        grammar.for_each(bytes, 0, |field, _| {
-            is_empty = field.is_empty();
-            is_empty
-        });
+        self.for_each_surplus(|field| is_empty &= field.is_empty());
         if is_empty {
-            (self.count, self.surplus) = (columns, None);
+            (self.count, self.surplus) = (columns, [None; 2]);
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Note, Notes, Reasons,
-    encode::{Encoder, LINE_END},
+    encode::{Encoder, LINE_END, needs_quotes, put_text},
     excerpt::excerpt,
     failed_csv,
     fields::Fields,
@@ -67,6 +67,13 @@ impl Output {
         (self.processed.len() + self.failed.len() + self.raw.len()) as u64
     }
 
+    /// Drops the bytes.
+    pub fn clear(&mut self) {
+        for bytes in [&mut self.processed, &mut self.failed, &mut self.raw] {
+            bytes.clear();
+        }
+    }
+
     /// Whether the output must be written out now.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -113,18 +120,54 @@ impl Output {
 pub(super) struct Writer<'o> {
     pub(super) out: &'o mut Output,
     pub(super) header: &'o [String],
+    /// Takes the bytes of a full output.
+    pub(super) take: &'o mut dyn FnMut(&mut Output),
+}
+
+/// How many original bytes are taken at once.
+const PIECE: usize = 1 << 20;
+
+/// The bytes of a record from which on its output is taken in pieces.
+const LONG: usize = PIECE;
+
+impl Writer<'_> {
+    /// Writes a processed record in pieces.
+    fn push_long(&mut self, fields: &Fields<'_>) {
+        let Self { out, take, .. } = self;
+        let mut put = |piece: &[u8]| {
+            out.processed.extend_from_slice(piece);
+            if out.is_full() {
+                take(out);
+            }
+        };
+        for (number, field) in fields.in_columns().enumerate() {
+            if number > 0 {
+                put(b",");
+            }
+            // An empty line is no record.
+            let is_all = fields.count == 1 && field.is_empty();
+            let quote: &[u8] = if is_all || needs_quotes(field) { b"\"" } else { b"" };
+            put(quote);
+            put_text(&mut put, field, b"\"\"");
+            put(quote);
+        }
+        put(LINE_END);
+        out.counts.processed += 1;
+    }
 }
 
 impl RecordSink for Writer<'_> {
     fn record(&mut self, record: &JudgedRecord<'_>) {
         let JudgedRecord { line, content, ref fields, failure } = *record;
         let Some(failure) = failure else {
-            if let Some(fields) = fields {
-                self.out.push_processed(fields);
+            match fields {
+                Some(fields) if content.len() > LONG => self.push_long(fields),
+                Some(fields) => self.out.push_processed(fields),
+                None => {}
             }
             return;
         };
-        let Self { out, header } = self;
+        let Self { out, header, take } = self;
         let content = match failure {
             // The same bytes however many are known.
             RecordFailure::TooLong { limit } => &content[..=limit],
@@ -138,12 +181,23 @@ impl RecordSink for Writer<'_> {
             let text = named.map_or(content, |(_, field)| field);
             excerpt(text, failure.place(text))
         });
-        failed_csv::write_line(&mut out.failed, line, column, &reason, header.len(), *fields);
+        let mut put = |piece: &[u8]| {
+            out.failed.extend_from_slice(piece);
+            if out.is_full() {
+                take(out);
+            }
+        };
+        failed_csv::write_line(&mut put, line, column, &reason, header.len(), *fields);
         out.counts.failed += 1;
     }
 
     fn raw(&mut self, bytes: &[u8]) {
-        self.out.raw.extend_from_slice(bytes);
+        for piece in bytes.chunks(PIECE) {
+            self.out.raw.extend_from_slice(piece);
+            if self.out.is_full() {
+                (self.take)(self.out);
+            }
+        }
     }
 
     fn note(&mut self, note: Note, line: u64) {

@@ -24,6 +24,12 @@ impl<'l> Pass<'l> {
         Self { records, quick: Quick::new(layout, max_record_bytes) }
     }
 
+    /// Reserves memory for a long record, or gives it back.
+    pub fn expect_long_records(&mut self, are_expected: bool) {
+        let splitter = self.records.splitter();
+        if are_expected { splitter.expect_long_record() } else { splitter.give_back_large_buffers() }
+    }
+
     /// What matters of the records before the cursor for those after it.
     #[must_use]
     pub fn past(&self) -> Past {
@@ -57,6 +63,19 @@ impl<'l> Pass<'l> {
     /// or after that limit, and appears only in `raw`. A step cannot end inside it: `stop` is ignored there,
     /// see [`at_boundary`](Self::at_boundary).
     pub fn read(&mut self, input: &[u8], eof: bool, stop: u64, out: &mut Output) -> usize {
+        self.read_in_pieces(input, eof, stop, out, &mut |_| {})
+    }
+
+    /// As [`read`](Self::read). Calls `take` whenever `out` is full inside a record: it takes the bytes that are there,
+    /// so that the output of a long record is never in memory as a whole.
+    pub fn read_in_pieces(
+        &mut self,
+        input: &[u8],
+        eof: bool,
+        stop: u64,
+        out: &mut Output,
+        take: &mut dyn FnMut(&mut Output),
+    ) -> usize {
         let rest = self.records.decided(input, eof);
         let header = &self.records.layout.header;
         let mut consumed = 0;
@@ -70,7 +89,7 @@ impl<'l> Pass<'l> {
                     break;
                 }
             }
-            let writer = &mut Writer { out, header };
+            let writer = &mut Writer { out, header, take };
             if let Some(taken) = self.records.take(&rest[consumed..], eof, writer) {
                 consumed += taken;
             } else {

@@ -18,6 +18,9 @@ use super::{
 /// The end of a text in old DOS files.
 const END_MARK: u8 = 0x1a;
 
+/// The most bytes of a line of a `failed.csv` in which its fault is looked for to be shown.
+const MOST_SHOWN: usize = 64 << 10;
+
 /// Takes what is read.
 pub(super) trait RecordSink {
     fn record(&mut self, record: &JudgedRecord<'_>);
@@ -69,6 +72,10 @@ impl<'l> Records<'l> {
             unwrapped: layout.is_failed_csv.then(Unwrapped::default),
             is_skipping: false,
         }
+    }
+
+    pub(super) fn splitter(&mut self) -> &mut Splitter {
+        &mut self.splitter
     }
 
     /// Whether the next record may be taken the quick way.
@@ -202,7 +209,7 @@ impl<'l> Records<'l> {
             note_quotes(&record, line, sink);
         }
         // The fields as they were in the file that the failed record came from.
-        let unwrapped = (failure.is_some() && layout.is_failed_csv).then(|| fields.encoded());
+        let unwrapped = (failure.is_some() && layout.is_failed_csv).then(|| fields.encoded(MOST_SHOWN));
         let content = unwrapped.as_deref().unwrap_or(record.content);
         sink.record(&JudgedRecord { line, content, fields: Some(fields), failure });
         if failure.is_some() {

@@ -86,6 +86,9 @@ struct Found {
 /// The capacity above which a buffer is given back after a record that is too long, in bytes.
 const LARGE: usize = 1 << 20;
 
+/// The most bytes that are reserved for the text of a record, whatever the limit of records is.
+const MOST_RESERVED: usize = 64 << 20;
+
 impl Splitter {
     pub(super) fn new(dialect: &Dialect, columns: usize, limit: usize) -> Self {
         let (grammar, around_lines) = if dialect.lines_are_quoted {
@@ -139,8 +142,13 @@ impl Splitter {
         let record = if self.around_lines.is_some() { &self.line } else { input };
         let unsplit =
             |(from, to): (usize, usize)| Surplus { bytes: &record[from..to], grammar: &self.grammar };
-        let fields =
-            Fields { record, text: &self.text, spans: &self.spans, count, surplus: surplus.map(unsplit) };
+        let fields = Fields {
+            record,
+            text: &self.text,
+            spans: &self.spans,
+            count,
+            surplus: [surplus.map(unsplit), None],
+        };
         let bytes = &input[..end + line_end(&input[end..])];
         (Record { bytes, content: &input[..end], quotes }, fields)
     }
@@ -163,6 +171,9 @@ impl Splitter {
             } else {
                 let (from, _) = found.surplus.unwrap_or((found.end, found.end));
                 found.surplus = Some((from, field.end));
+                if kept == 0 && self.text.len() > LARGE {
+                    self.text = Vec::new();
+                }
                 self.text.truncate(kept);
             }
             found.count += 1;
@@ -196,7 +207,17 @@ impl Splitter {
         &self.grammar
     }
 
-    fn give_back_large_buffers(&mut self) {
+    /// Reserves memory for the text of a long record at once: a buffer that grows is copied, and is in memory twice
+    /// meanwhile. Memory that nothing is written to is not used.
+    pub(super) fn expect_long_record(&mut self) {
+        let most = self.limit.min(MOST_RESERVED);
+        if self.text.capacity() < most {
+            self.text = Vec::with_capacity(most);
+        }
+    }
+
+    /// Gives back the memory that a long record took.
+    pub(super) fn give_back_large_buffers(&mut self) {
         for buffer in [&mut self.text, &mut self.line] {
             if buffer.capacity() > LARGE {
                 *buffer = Vec::new();

@@ -18,6 +18,11 @@ use self::{
     parts::Parts,
     reader::Reader,
 };
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, SemaphorePermit},
+};
+
 use super::{failure::FailureReason, plan::open};
 use crate::{
     base::ids::RunId,
@@ -30,6 +35,15 @@ use crate::{
 
 /// How many bytes are read at once. Progress is reported, and a request to stop noticed, after each block.
 const BLOCK: usize = 1 << 20;
+
+/// How much of a record a step may have in memory without waiting for its turn.
+const LONG: usize = 4 * BLOCK;
+
+/// The most bytes that are reserved for a long record, whatever the limit of records is.
+const MOST_RESERVED: usize = 64 << 20;
+
+/// The turn of a step that reads a longer record, which takes up to four times its bytes. Only one step has it.
+static LONG_RECORDS: Semaphore = Semaphore::const_new(1);
 
 /// The most threads that help a step: each has a block of the file and its outputs in memory.
 const MOST_HELPERS: usize = 4;
@@ -91,6 +105,7 @@ impl Task {
             buffer: Vec::new(),
             eof: false,
             needs_more: true,
+            turn: None,
             out: Output::default(),
             parts: Parts::new(&self.storage, &self.run),
             done: Done::new(self.start, self.past, plan.size),
@@ -118,6 +133,8 @@ struct StepReader<'t> {
     /// They reach the end of the file.
     eof: bool,
     needs_more: bool,
+    /// While the buffer is long.
+    turn: Option<SemaphorePermit<'static>>,
     out: Output,
     parts: Parts<'t>,
     done: Done,
@@ -149,16 +166,9 @@ impl StepReader<'_> {
         let ahead = if self.needs_more { self.take_bytes()? } else { None };
         let consumed = match ahead {
             Some(ahead) => self.take_ahead(*ahead),
-            None => {
-                let consumed = self.reader.read(&self.buffer, self.eof, self.stop, &mut self.out);
-                self.buffer.drain(..consumed);
-                consumed
-            }
+            None => self.read_buffer()?,
         };
-        if let Some(reservation) = &mut self.reservation {
-            reservation.take(self.out.bytes())?;
-        }
-        self.parts.write(&mut self.out)?;
+        write(&mut self.out, &mut self.parts, self.reservation.as_mut())?;
         self.reader.look_at_clock();
         let pass = &self.reader.pass;
         let byte = pass.cursor().byte;
@@ -177,12 +187,60 @@ impl StepReader<'_> {
         Ok(!(self.eof && self.buffer.is_empty()) && (byte < self.stop || !pass.at_boundary()))
     }
 
+    /// Reads the records in the buffer. Returns how many of its bytes they are.
+    fn read_buffer(&mut self) -> Result<usize, FailureReason> {
+        let Self { reader, buffer, out, parts, reservation, .. } = self;
+        let mut written = Ok(());
+        let consumed = reader.read(buffer, self.eof, self.stop, out, &mut |out| {
+            if written.is_ok() {
+                written = write(out, parts, reservation.as_mut());
+            }
+            // After a failure the step ends with the records before this one.
+            out.clear();
+        });
+        written?;
+        buffer.drain(..consumed);
+        if buffer.len() < LONG && self.turn.take().is_some() {
+            buffer.shrink_to(BLOCK);
+            reader.pass.expect_long_records(false);
+        }
+        Ok(consumed)
+    }
+
+    /// Makes room for `more` bytes in the buffer. Waits for the step's turn if a record is long.
+    fn make_room(&mut self, more: usize) -> Result<(), FailureReason> {
+        let needed = self.buffer.len().saturating_add(more);
+        if needed <= LONG || needed <= self.buffer.capacity() {
+            return Ok(());
+        }
+        if self.turn.is_none() {
+            self.turn = Some(Handle::current().block_on(async {
+                tokio::select! {
+                    turn = LONG_RECORDS.acquire() => turn.map_err(|_| FailureReason::Stopped),
+                    () = self.task.progress.stopped() => Err(FailureReason::Stopped),
+                }
+            })?);
+            self.reader.pass.expect_long_records(true);
+        }
+        // At once: a buffer that grows is copied, and is in memory twice meanwhile.
+        self.buffer.reserve_exact(needed.max(self.longest().min(MOST_RESERVED)) - self.buffer.len());
+        Ok(())
+    }
+
+    /// The most bytes that the buffer needs to have.
+    fn longest(&self) -> usize {
+        self.task.plan.max_record_bytes.saturating_add(2 * BLOCK)
+    }
+
     /// Appends the next bytes of the file to the buffer, or those behind the records that were read ahead.
     fn take_bytes(&mut self) -> Result<Option<Box<BlockResult>>, FailureReason> {
         if !self.blocks.has_helpers() {
             // An incomplete record is scanned again after each block. The blocks grow with the record, so
             // that a long record is not scanned too often.
-            self.eof = self.blocks.read_more(BLOCK.max(self.buffer.len() / 2), &mut self.buffer)?;
+            let most = self.longest().saturating_sub(self.buffer.len());
+            let length = (self.buffer.len() / 2).min(most).max(BLOCK);
+            self.make_room(length)?;
+            self.eof = self.blocks.read_more(length, &mut self.buffer)?;
             return Ok(None);
         }
         let pass = &self.reader.pass;
@@ -195,6 +253,7 @@ impl StepReader<'_> {
             && can_read_ahead;
         let ahead = ahead.filter(|_| is_next);
         let read = ahead.as_ref().map_or(0, |ahead| ahead.consumed);
+        self.make_room(block.bytes.len() - read)?;
         self.buffer.extend_from_slice(&block.bytes[read..]);
         self.eof = block.eof;
         self.blocks.give_back(block.bytes);
@@ -222,6 +281,19 @@ impl StepReader<'_> {
         let reservation = self.reservation;
         Ok(Rows { counts, reasons, notes, end, past, files, stretches, reservation })
     }
+}
+
+/// Writes the bytes in `out` and clears them.
+fn write(
+    out: &mut Output,
+    parts: &mut Parts<'_>,
+    reservation: Option<&mut Reservation>,
+) -> Result<(), FailureReason> {
+    if let Some(reservation) = reservation {
+        reservation.take(out.bytes())?;
+    }
+    parts.write(out)?;
+    Ok(())
 }
 
 /// The finished records of a step, up to a boundary.

@@ -4,6 +4,7 @@ mod blocks;
 mod earlier_reader;
 mod fetch;
 mod handler;
+mod long_records;
 mod orphaned_runs;
 mod short_steps;
 mod stretches;

@@ -40,7 +40,7 @@ fn read(plan: &Plan, stop: u64, block: &FileBlock, processed: Vec<u8>) -> Option
     let pass = Pass::new(&plan.layout, block.start, plan.max_record_bytes);
     let mut reader = Reader::new(pass, plan.size);
     let mut out = Output { processed, ..Output::default() };
-    let consumed = reader.read(&block.bytes, block.eof, stop, &mut out);
+    let consumed = reader.read(&block.bytes, block.eof, stop, &mut out, &mut |_| {});
     let Reader { pass, stretches, .. } = reader;
     let (end, past) = (pass.cursor(), pass.past());
     pass.at_boundary().then(|| Box::new(BlockResult { out, stretches, end, past, consumed }))

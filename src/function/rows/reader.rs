@@ -24,13 +24,20 @@ impl<'l> Reader<'l> {
         }
     }
 
-    /// As [`Pass::read`], one stretch at a time.
-    pub(super) fn read(&mut self, input: &[u8], eof: bool, stop: u64, out: &mut Output) -> usize {
+    /// As [`Pass::read_in_pieces`], one stretch at a time.
+    pub(super) fn read(
+        &mut self,
+        input: &[u8],
+        eof: bool,
+        stop: u64,
+        out: &mut Output,
+        take: &mut dyn FnMut(&mut Output),
+    ) -> usize {
         let mut consumed = 0;
         loop {
             let (from, counts) = self.boundary;
             let until = self.stretches.end_of(from).min(stop);
-            let taken = self.pass.read(&input[consumed..], eof, until, out);
+            let taken = self.pass.read_in_pieces(&input[consumed..], eof, until, out, take);
             consumed += taken;
             let byte = self.pass.cursor().byte;
             if self.pass.at_boundary() {

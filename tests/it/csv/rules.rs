@@ -337,3 +337,14 @@ fn a_failed_csv_needs_its_columns_in_front_and_others_behind() {
         "without `_extra` it is a surplus field"
     );
 }
+
+#[test]
+fn a_long_record_is_written_as_a_short_one() {
+    let field = "x\"\"é,".repeat(300_000);
+    let (_, output, _) = read_with_limit(format!("a,b\n1,\"{field}\"\n").as_bytes(), 1 << 24);
+    assert!(output.processed == format!("1,\"{field}\"\r\n").as_bytes());
+    let (_, output, _) = read_with_limit(format!("a,b\n1,2,\"{field}\"\n").as_bytes(), 1 << 24);
+    let doubled = field.replace('"', "\"\"");
+    let expected = format!("2,,\"3 fields, expected 2\",1,2,\"\"\"{doubled}\"\"\"\r\n");
+    assert!(output.failed == expected.as_bytes());
+}
