@@ -116,6 +116,9 @@ fn in_steps(
             eof = to == file.len();
             to = file.len().min(to + blocks.next().unwrap_or(1));
         }
+        if from == file.len() {
+            pass.read(&[], true, stop, &mut output);
+        }
         all.processed.append(&mut output.processed);
         all.failed.append(&mut output.failed);
         all.raw.append(&mut output.raw);

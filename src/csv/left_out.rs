@@ -1,4 +1,4 @@
-//! Rows that are no records: empty ones and the header again.
+//! Rows that are no records: empty ones and the header again. And records that look like a total.
 
 use super::{Layout, fields::Fields};
 
@@ -23,6 +23,15 @@ impl Layout {
             && self.header.iter().any(|name| !name.is_empty())
     }
 
+    /// Whether a record begins with a word for a total, and has a number behind it.
+    pub(super) fn looks_like_total(&self, fields: &Fields<'_>) -> bool {
+        if !self.repairs || self.is_failed_csv {
+            return false;
+        }
+        let mut cells = fields.in_columns().map(<[u8]>::trim_ascii).filter(|cell| !cell.is_empty());
+        cells.next().is_some_and(is_total) && cells.any(|cell| cell.iter().any(u8::is_ascii_digit))
+    }
+
     /// Whether a row whose first bytes are these can be the header again.
     pub(super) fn can_be_header(&self, content: &[u8]) -> bool {
         let first_name = self.header.first().map_or("", String::as_str);
@@ -44,6 +53,31 @@ impl Layout {
 
 /// The most bytes of spaces in front of a name that is recognised.
 const LONGEST_SPACE: usize = 64;
+
+/// Words for a total in lower case.
+const TOTALS: &[&str] = &[
+    "total",
+    "totals",
+    "grand total",
+    "sum",
+    "summe",
+    "gesamt",
+    "gesamtsumme",
+    "insgesamt",
+    "total général",
+    "totale",
+    "totaal",
+    "suma",
+    "итого",
+];
+
+/// The most bytes of a cell that is compared with them.
+const LONGEST_TOTAL: usize = 32;
+
+fn is_total(cell: &[u8]) -> bool {
+    let text = str::from_utf8(cell).ok().filter(|text| text.len() <= LONGEST_TOTAL);
+    text.is_some_and(|text| TOTALS.contains(&text.trim_end_matches([':', ' ']).to_lowercase().as_str()))
+}
 
 fn is_name(name: &str, field: &[u8]) -> bool {
     field == name.as_bytes() || str::from_utf8(field).is_ok_and(|field| without_marks(field) == name)

@@ -58,6 +58,8 @@ pub enum Note {
     QuotesAsText,
     /// Records of the wrong width behind an empty line behind the table. The first of a second table is one.
     BelowTable,
+    /// The last record, which is accepted: it begins with a word for a total.
+    TotalsRow,
     /// The other records of tables of another width below the first; the line is that of the first such table.
     SecondTable,
 }
@@ -74,6 +76,7 @@ impl Note {
                 | Self::TextAfterQuote
                 | Self::QuotesAsText
                 | Self::BelowTable
+                | Self::TotalsRow
                 | Self::SecondTable
         )
     }

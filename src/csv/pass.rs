@@ -100,6 +100,9 @@ impl<'l> Pass<'l> {
                 break;
             }
         }
+        if eof && consumed == input.len() {
+            self.records.end(&mut Writer { out, header, take });
+        }
         consumed
     }
 }

@@ -12,6 +12,9 @@ pub struct Past {
     below_table: bool,
     /// The line and the width of the first of the last records that had the same wrong width below the table.
     second_table: Option<(u64, usize)>,
+    /// The line of the last record, if it looks like a total of those before it. At the end of the file it is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
     /// The byte up to which the reader has looked ahead for the end of quotes.
     searched_to: u64,
     /// How often it has done so among the bytes before `searched_to`.
@@ -42,6 +45,16 @@ impl Past {
     pub(super) fn pass_right_width(&mut self) {
         self.below_table = false;
         self.second_table = None;
+    }
+
+    /// Notes whether the record on `line`, which was passed last, looks like a total.
+    pub(super) fn pass_record(&mut self, line: u64, looks_like_total: bool) {
+        self.total = looks_like_total.then_some(line);
+    }
+
+    /// The line of the file's last record, if that looks like a total.
+    pub(super) fn take_total(&mut self) -> Option<u64> {
+        self.total.take()
     }
 
     /// The place of a record of `width` fields on `line`, which is not the header's width.

@@ -89,6 +89,7 @@ impl<'l> Records<'l> {
         self.cursor.record += taken.records;
         if taken.records > 0 {
             self.past.pass_right_width();
+            self.past.pass_record(self.cursor.line, false);
         }
     }
 
@@ -98,6 +99,13 @@ impl<'l> Records<'l> {
         match input.split_last() {
             Some((&END_MARK, before)) if self.layout.repairs => before,
             _ => without_half_line_end(input, eof),
+        }
+    }
+
+    /// Tells what is known of the last record at the end of the file.
+    pub(super) fn end(&mut self, sink: &mut impl RecordSink) {
+        if let Some(line) = self.past.take_total() {
+            sink.note(Note::TotalsRow, line);
         }
     }
 
@@ -208,6 +216,9 @@ impl<'l> Records<'l> {
         if layout.repairs {
             note_quotes(&record, line, sink);
         }
+        let is_first = line == layout.start.line;
+        let looks_like_total = failure.is_none() && !is_first && layout.looks_like_total(&fields);
+        self.past.pass_record(line, looks_like_total);
         // The fields as they were in the file that the failed record came from.
         let unwrapped = (failure.is_some() && layout.is_failed_csv).then(|| fields.encoded(MOST_SHOWN));
         let content = unwrapped.as_deref().unwrap_or(record.content);
@@ -227,6 +238,7 @@ impl<'l> Records<'l> {
         let failure = Some(RecordFailure::TooLong { limit });
         sink.record(&JudgedRecord { line: self.cursor.line, content: rest, fields: None, failure });
         sink.raw(&rest[..length]);
+        self.past.pass_record(self.cursor.line, false);
         self.cursor.advance(length, count_line_ends(&rest[..length]));
         self.cursor.record += 1;
         self.is_skipping = true;

@@ -48,6 +48,7 @@ fn row_note(note: Note, noted: Noted) -> Option<String> {
         Note::QuotesInside => rows_with("a quote inside an unquoted field"),
         Note::TextAfterQuote => rows_with("text after a closing quote"),
         Note::QuotesAsText if count == 1 => format!("The quote in line {line} never closes; read as text"),
+        Note::TotalsRow => format!("The last row looks like a total, line {line}; it was read as a row"),
         Note::QuotesAsText => format!("{} never close; read as text, {first}", counted(count, "quote")),
         Note::SeparatorLine
         | Note::LinesAboveHeader
@@ -126,6 +127,8 @@ mod tests {
         ] {
             assert_eq!((said(note, 1), said(note, 3)), (vec![one.to_owned()], vec![several.to_owned()]));
         }
+        let total = "The last row looks like a total, line 1,204; it was read as a row";
+        assert_eq!(said("totalsRow", 1), [total]);
         assert_eq!(said("endMark", 1), ["End-of-file mark (0x1A) left out, line 1,204"]);
     }
 

@@ -69,6 +69,9 @@ fn read_in_steps(
             eof = to == rest.len();
             to = rest.len().min(to + blocks.next().unwrap_or(1));
         }
+        if from == rest.len() {
+            pass.read(&[], true, stop, &mut output);
+        }
         all.notes.append(&output.notes);
         all.counts = output.counts;
         (cursor, past) = (pass.cursor(), pass.past());

@@ -186,6 +186,25 @@ fn what_is_below_the_table_says_so() {
 }
 
 #[test]
+fn a_last_row_that_looks_like_a_total_is_a_record_and_said() {
+    for (records, line) in [
+        (&b"1,a,2\nTotal,,17\n"[..], Some(3)),
+        (b"1,a,2\n\n,SUMME: ,17,50\n\n", None),
+        (b"1,a,2\n\n,SUMME: ,17\r\n\r\n\x1a", Some(4)),
+        (b"1,a,2\n\"Grand total\",\"\",\"1,7\"", Some(3)),
+        (b"Total,a,2\n1,a,3\n", None),
+        (b"Total,a,2\n", None),
+        (b"1,a,2\nTotal,a,b\n", None),
+    ] {
+        let output = read("id,name,n\n", records);
+        let total = output.notes.of(Note::TotalsRow).map(|noted| noted.first_line);
+        assert_eq!(total, line, "{}", records.escape_ascii());
+    }
+    let output = read("id,name,n\n", b"1,a,2\nTotal,,17\n");
+    assert_eq!(text(&output.processed), "1,a,2\r\nTotal,,17\r\n");
+}
+
+#[test]
 fn undecodable_bytes_are_told_with_the_name_of_the_encoding() {
     let mut layout = layout("id,name\n");
     layout.encoding = runboard::csv::Encoding::labelled("shift_jis").expect("an encoding");
