@@ -17,6 +17,8 @@ pub(super) struct FieldGrammar {
     delimiter: Option<Delimiter>,
     quote: Option<u8>,
     backslash: bool,
+    /// Without quotes a backslash stands before a delimiter, a quote or a backslash that is text.
+    escapes_text: bool,
     spaces_around_quotes: bool,
     inner_quotes_are_text: bool,
     /// Line ends outside quotes are text too.
@@ -65,6 +67,7 @@ impl FieldGrammar {
             delimiter: Some(dialect.delimiter),
             quote: dialect.quote.byte(),
             backslash: dialect.escape == Escape::Backslash,
+            escapes_text: dialect.escape == Escape::Backslash && dialect.quote == Quote::None,
             spaces_around_quotes: dialect.spaces_around_quotes,
             inner_quotes_are_text: dialect.inner_quotes_are_text,
             line_ends_are_text: false,
@@ -85,7 +88,9 @@ impl FieldGrammar {
     /// The bytes of the delimiter at `at`; 0 if there is none.
     pub(super) fn delimiter_at(&self, input: &[u8], at: usize) -> usize {
         match &self.delimiter {
-            Some(delimiter) if input[at..].starts_with(delimiter.as_bytes()) => delimiter.as_bytes().len(),
+            Some(delimiter) if input.get(at..).is_some_and(|rest| rest.starts_with(delimiter.as_bytes())) => {
+                delimiter.as_bytes().len()
+            }
             _ => 0,
         }
     }
@@ -102,6 +107,7 @@ impl FieldGrammar {
     pub(super) fn field(&self, input: &[u8], start: usize, text: &mut Vec<u8>) -> Field {
         match self.opening_quote(input, start) {
             Some((quote, open)) => self.quoted(input, quote, open, text),
+            None if self.escapes_text => self.escaped(input, start, text),
             None => {
                 let end = self.end_of_text(input, start);
                 let from = self.text_at.filter(|at| (start..end).contains(at)).map_or(start, |at| at + 1);
@@ -189,6 +195,34 @@ impl FieldGrammar {
             Span { start: open + 1, end: inner_end, is_rewritten }
         };
         Field { span, end, quoting: Quoting::Quoted { open, close, has_text_after } }
+    }
+
+    /// The field without quotes that begins at `start`, in which backslashes escape.
+    fn escaped(&self, input: &[u8], start: usize, text: &mut Vec<u8>) -> Field {
+        let text_start = text.len();
+        // Everything before `copied` is in `text`.
+        let (mut copied, mut at) = (start, start);
+        let end = loop {
+            let Some(byte) = input.get(at).copied() else { break at };
+            if self.delimiter_at(input, at) > 0 || !self.line_ends_are_text && matches!(byte, b'\r' | b'\n') {
+                break at;
+            }
+            let delimiter = self.delimiter_at(input, at + 1);
+            if byte == b'\\' && (delimiter > 0 || matches!(input.get(at + 1), Some(b'\\' | b'"'))) {
+                text.extend_from_slice(&input[copied..at]);
+                copied = at + 1;
+                at += delimiter.max(1);
+            }
+            at += 1;
+        };
+        let is_rewritten = copied > start;
+        let span = if is_rewritten {
+            text.extend_from_slice(&input[copied..end]);
+            Span { start: text_start, end: text.len(), is_rewritten }
+        } else {
+            Span { start, end, is_rewritten }
+        };
+        Field { span, end, quoting: Quoting::None }
     }
 
     /// The next quote or escaping backslash at or behind `at`.

@@ -20,7 +20,7 @@ pub fn reading_line(read_as: &ReadAs, columns: Option<usize>) -> String {
         Some(sheet) => vec![sheet_and_others(sheet), lower_first(&separator(reading, columns))],
     };
     parts.extend(quote(reading.quote));
-    parts.extend(escape(reading.escape));
+    parts.extend(escape(reading.escape, reading.quote.value));
     parts.extend(dialect_notes(dialect));
     parts.push(header(reading));
     parts.extend(left_out(&reading.notes, reading.header.value, columns));
@@ -160,10 +160,11 @@ fn quote(quote: Part<Quote>) -> Option<String> {
 }
 
 /// Said unless it is the usual escape, and certain.
-fn escape(escape: Part<Escape>) -> Option<String> {
+fn escape(escape: Part<Escape>, quote: Quote) -> Option<String> {
     let words = match escape.value {
         Escape::Doubled if escape.how == How::Certain => return None,
         Escape::Doubled => "quotes inside are doubled",
+        Escape::Backslash if quote == Quote::None => "separators inside are escaped with \\",
         Escape::Backslash => "quotes inside are escaped with \\",
     };
     Some(with_how(words.to_owned(), escape.how))

@@ -32,6 +32,9 @@ pub(super) fn quoting<'t>(front: Judged<'t>, delimiter: Delimiter, choices: &Cho
         push(Dialect { quote: Quote::None, ..plain.clone() });
         push(Dialect { inner_quotes_are_text: true, ..plain.clone() });
     }
+    if has(&[b"\\", delimiter.as_bytes()].concat()) {
+        push(Dialect { quote: Quote::None, escape: Escape::Backslash, ..plain.clone() });
+    }
     if is_behind_delimiter(b" \"") || has(b"\" ") || is_behind_delimiter(b"\t\"") || has(b"\"\t") {
         push(Dialect { spaces_around_quotes: true, ..plain.clone() });
     }
@@ -110,6 +113,8 @@ fn is_better(other: &Grid<'_>, best: &Grid<'_>) -> bool {
         Quote::None if best.rows.iter().any(|row| row.quoted > 0 && !row.has_text_behind && !row.is_open) => {
             false
         }
+        // A backslash before every separator that would make a row wider.
+        Quote::None if other.dialect.escape == Escape::Backslash => bad_then == 0 && bad_now > 0,
         // A quote that opens the header and never closes is no text.
         // The reader knows what to do with a few stray quotes.
         Quote::None => bad_then == 0 && bad_now >= 3 && !best.rows.first().is_some_and(|row| row.is_open),

@@ -4,7 +4,7 @@
 use memchr::memchr2;
 
 use crate::csv::{
-    Dialect, Quote,
+    Dialect, Escape, Quote,
     encode::shown,
     field::{FieldGrammar, Quoting},
     split::{count_line_ends, line_end},
@@ -53,7 +53,8 @@ const MOST_PASSES: usize = 2;
 
 impl Scan {
     pub(super) fn new(dialect: &Dialect) -> Self {
-        let plain = FieldGrammar::new(&Dialect { quote: Quote::None, ..dialect.clone() });
+        let quote = Quote::None;
+        let plain = FieldGrammar::new(&Dialect { quote, escape: Escape::Doubled, ..dialect.clone() });
         if dialect.lines_are_quoted {
             let around_lines = Some(FieldGrammar::around_lines(dialect));
             Self { grammar: FieldGrammar::inside_line(dialect), plain, around_lines }

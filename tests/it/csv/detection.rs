@@ -92,6 +92,8 @@ fn quotes_and_escapes_are_those_that_make_the_rows_even() {
             r#"{"delimiter":",","quote":"single","escape":"backslash"}"#,
         ),
         ("a,b\n1,'t Hooft\n2,O'Neil\n", r#"{"delimiter":",","quote":"double","escape":"doubled"}"#),
+        ("a,b\nx\\,y,1\nz\\\\,2\n", r#"{"delimiter":",","quote":"none","escape":"backslash"}"#),
+        ("a,b\nC:\\data\\,1\nD:\\,2\n", r#"{"delimiter":",","quote":"double","escape":"doubled"}"#),
         ("a,b\n\"say \\\"x, y\\\"\",1\n", r#"{"delimiter":",","quote":"double","escape":"backslash"}"#),
         ("a,b\n\"C:\\data\\\",5\n\"D:\\\",6\n", r#"{"delimiter":",","quote":"double","escape":"doubled"}"#),
         (

@@ -41,6 +41,12 @@ fn records_are_split_in_their_dialect() {
             "'a,''b\"',2\n",
             "\"a,'b\"\"\",2\r\n",
         ),
+        (
+            "escaped separators",
+            dialect(",", Quote::None, Escape::Backslash),
+            "a\\,b,c:\\\\\\N\\\"\n",
+            "\"a,b\",\"c:\\\\N\"\"\"\r\n",
+        ),
         ("no quotes", dialect(",", Quote::None, Escape::Doubled), "\"a,b\"\n", "\"\"\"a\",\"b\"\"\"\r\n"),
         ("backslash", backslash.clone(), "\"a\\\"b\\\\\",\"c\"\"\\n\"\n", "\"a\"\"b\\\",\"c\"\"\\n\"\r\n"),
         ("backslash without quotes", backslash, "a\\,b\n", "a\\,b\r\n"),
