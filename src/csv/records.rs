@@ -196,11 +196,12 @@ impl<'l> Records<'l> {
             sink.note(Note::EndMark, line);
             return record.bytes.len();
         }
-        if layout.repairs && layout.is_header(&fields) {
+        let mut failure = judge(record, &fields, layout, prior).err();
+        // A line of a failed.csv that was not corrected can look like a header with a bad byte.
+        if layout.repairs && failure.is_none() && layout.is_header(&fields) {
             sink.note(Note::RepeatedHeaders, line);
             return record.bytes.len();
         }
-        let mut failure = judge(record, &fields, layout, prior).err();
         match &mut failure {
             Some(RecordFailure::FieldCount { found, place, .. }) if layout.repairs => {
                 *place = self.past.place(line, *found);
