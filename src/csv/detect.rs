@@ -363,6 +363,7 @@ fn layout(
             has_extra: false,
             left_out_at_end,
             repairs: true,
+            cut: Vec::new(),
         },
         header: if table.header_rows == 0 { HeaderAt::None } else { HeaderAt::at(top.line) },
         header_rows: u8::try_from(table.header_rows).unwrap_or(Choices::MOST_HEADER_ROWS),

@@ -13,6 +13,7 @@ use super::{
     encode::lossy,
     failed_csv::{IN_FRONT, without_guard},
     field::FieldGrammar,
+    verdict::OPEN_QUOTES,
 };
 
 /// The most bytes of a record's fields that are kept. Longer fields are left to `failed.csv`.
@@ -36,6 +37,17 @@ pub struct FailedLine {
     /// The record as it was in the file, without its line end, with U+FFFD in place of undecodable bytes. At most
     /// 64 KiB of it.
     pub raw: String,
+}
+
+impl FailedLine {
+    /// Whether it is a line whose quotes are open at its end, before its line end.
+    #[must_use]
+    pub fn leaves_quotes_open(&self) -> bool {
+        let has_line_end = |field: &String| field.ends_with(['\r', '\n']);
+        self.reason == OPEN_QUOTES
+            && self.last_line == self.line
+            && !self.fields.iter().flatten().any(has_line_end)
+    }
 }
 
 /// Reads records from where both inputs are.

@@ -39,6 +39,10 @@ pub struct Layout {
     /// an earlier version.
     #[serde(default)]
     pub repairs: bool,
+    /// Where records begin, in order, that end with their line although it leaves a quote open. In a file of failed
+    /// records the lines that told that are missing, and the quote could lead into the next record.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut: Vec<u64>,
 }
 
 /// Why the front of a file cannot be read as CSV.
@@ -105,6 +109,7 @@ impl Layout {
             has_extra,
             left_out_at_end: 0,
             repairs: false,
+            cut: Vec::new(),
         })
     }
 
@@ -146,6 +151,17 @@ impl Layout {
             (count > 1).then(|| (excerpt(name.as_bytes(), 0), count))
         });
         several.collect()
+    }
+
+    /// Whether the record at `byte` ends with its line.
+    pub(super) fn is_cut(&self, byte: u64) -> bool {
+        self.next_cut(byte) == byte
+    }
+
+    /// Where the next record begins, at or behind `byte`, that ends with its line.
+    pub(super) fn next_cut(&self, byte: u64) -> u64 {
+        let before = self.cut.partition_point(|cut| *cut < byte);
+        self.cut.get(before).copied().unwrap_or(u64::MAX)
     }
 
     /// The number of columns in the file itself.

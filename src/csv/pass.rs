@@ -82,7 +82,9 @@ impl<'l> Pass<'l> {
         while self.records.is_skipping || self.records.cursor.byte < stop && (consumed == 0 || !out.is_full())
         {
             if let Some(quick) = self.quick.as_mut().filter(|_| self.records.is_free()) {
-                let taken = quick.take(&rest[consumed..], self.records.cursor.byte, stop, out);
+                let byte = self.records.cursor.byte;
+                let stop = stop.min(self.records.layout.next_cut(byte));
+                let taken = quick.take(&rest[consumed..], byte, stop, out);
                 consumed += taken.bytes;
                 self.records.pass_records(taken);
                 if self.records.cursor.byte >= stop || consumed > 0 && out.is_full() {

@@ -148,7 +148,7 @@ impl<'l> Records<'l> {
         if !repairs || is_failed_csv || dialect.lines_are_quoted {
             return self.splitter.split(rest, eof);
         }
-        if self.past.is_bound_to_lines(self.cursor.byte) {
+        if self.past.is_bound_to_lines(self.cursor.byte) || self.layout.is_cut(self.cursor.byte) {
             let line = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
             return self.splitter.split(&rest[..line], eof || line < rest.len());
         }

@@ -17,6 +17,8 @@ const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
 const CONTAINS_NUL: &str = "contains a NUL byte";
+/// The reason of a record whose quotes are open at its end.
+pub(super) const OPEN_QUOTES: &str = "closing quote missing";
 const NOT_VALID: &str = "not valid ";
 
 /// The replacement character, which `failed.csv` contains in place of a NUL or undecodable bytes.
@@ -92,7 +94,7 @@ impl fmt::Display for RecordFailure<'_> {
                 (_, kib @ 1..) if limit == kib * KIB => write!(f, "longer than {kib} KiB"),
                 _ => write!(f, "longer than {limit} bytes"),
             },
-            Self::OpenQuotes => f.write_str("closing quote missing"),
+            Self::OpenQuotes => f.write_str(OPEN_QUOTES),
             Self::Nul => f.write_str(CONTAINS_NUL),
             Self::Undecodable(encoding) => write!(f, "{NOT_VALID}{}", encoding.name()),
             Self::NotCorrected { reason, .. } => f.write_str(&current_words(excerpt(reason, 0))),

@@ -6,9 +6,9 @@ use std::io;
 use super::{Processor, chain, failure::FailureReason};
 use crate::{
     base::ids::{EventId, RunId},
-    csv::{AboutFile, ReadBefore},
+    csv::{AboutFile, Layout, ReadBefore},
     files::Incoming,
-    results::outputs,
+    results::{failures::FailuresError, outputs},
     store::{quota::Reservation, steps::Step},
 };
 
@@ -44,8 +44,14 @@ impl Processor {
         for part in &records.parts {
             file.append(part, u64::MAX).await.map_err(gone)?;
         }
-        let read_before =
-            ReadBefore { layout: records.layout, reading: records.reading, sheet: records.sheet };
+        let storage = self.storage.clone();
+        let find_cut = move || records.cut(&storage).map(|cut| (cut, records));
+        let (cut, records) = tokio::task::spawn_blocking(find_cut).await?.map_err(|error| match error {
+            FailuresError::Storage(error) => gone(error),
+            FailuresError::NoSuchPlace | FailuresError::Store(_) => FailureReason::FailedRowsGone,
+        })?;
+        let layout = Layout { cut, ..records.layout };
+        let read_before = ReadBefore { layout, reading: records.reading, sheet: records.sheet };
         let about = AboutFile { read_before: Some(read_before), ..AboutFile::default() };
         Ok((file, reservation, about))
     }

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::task::spawn_blocking;
 
-use super::{Plan, outputs};
+use super::{Plan, outputs, outputs::FailedRecords};
 use crate::{
     base::ids::RunId,
     csv::{FailedLine, FailedLines},
@@ -113,6 +113,36 @@ fn read(
             return Ok(page);
         }
         part = next;
+    }
+}
+
+/// The most positions of records that a layout keeps: every step reads it.
+const MOST_CUT: usize = 50_000;
+
+impl FailedRecords {
+    /// [`Layout::cut`](crate::csv::Layout::cut) of the CSV file that they form with the front. Blocks.
+    pub fn cut(&self, storage: &Storage) -> Result<Vec<u64>, FailuresError> {
+        let (mut cut, mut part_at) = (Vec::new(), self.layout.start.byte);
+        // The quotes of our own files are right.
+        if self.layout.is_failed_csv {
+            return Ok(cut);
+        }
+        for (lines, raw) in self.lines.iter().zip(&self.parts) {
+            let (lines, _) = open(storage, lines, 0)?;
+            let (raw, length) = open(storage, raw, 0)?;
+            let mut lines = FailedLines::new(lines, raw, &self.layout, self.max_record_bytes);
+            let mut at = part_at;
+            while cut.len() < MOST_CUT
+                && let Some(line) = lines.next_line()?
+            {
+                if line.leaves_quotes_open() {
+                    cut.push(at);
+                }
+                at = part_at + lines.taken().1;
+            }
+            part_at += length;
+        }
+        Ok(cut)
     }
 }
 

@@ -44,6 +44,9 @@ pub struct FailedRecords {
     pub sheet: Option<SheetRead>,
     /// The records' original bytes. Each record ends with its line end; the last may have none.
     pub parts: Vec<Key>,
+    /// The same records as lines of `failed.csv`.
+    pub(super) lines: Vec<Key>,
+    pub(super) max_record_bytes: usize,
 }
 
 impl FailedRecords {
@@ -91,10 +94,14 @@ pub async fn of(store: &Store, run: &RunId, which: Which) -> store::Result<Optio
 pub async fn failed_records(store: &Store, run: &RunId) -> store::Result<Option<FailedRecords>> {
     let steps = store.steps(run).await?;
     let Some(plan) = plan(run, &steps)? else { return Ok(None) };
-    let parts: Vec<Key> = steps.into_iter().filter_map(|step| step.files.raw).map(Key::from_stored).collect();
-    let Plan { source, layout, reading, sheet, .. } = plan;
+    // A step writes both or neither.
+    let files = steps.into_iter().filter_map(|step| step.files.raw.zip(step.files.failed));
+    let (parts, lines): (Vec<Key>, Vec<Key>) =
+        files.map(|(raw, failed)| (Key::from_stored(raw), Key::from_stored(failed))).unzip();
+    let Plan { source, layout, reading, sheet, max_record_bytes, .. } = plan;
     let source = Key::from_stored(source);
-    Ok((!parts.is_empty()).then_some(FailedRecords { source, layout, reading, sheet, parts }))
+    let records = FailedRecords { source, layout, reading, sheet, parts, lines, max_record_bytes };
+    Ok((!records.parts.is_empty()).then_some(records))
 }
 
 /// The plan of a run, once that step is finished.

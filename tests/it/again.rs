@@ -109,7 +109,7 @@ async fn all_of_an_import_is_run_again_on_the_same_bytes() {
 async fn only_the_failed_records_are_run_again_byte_for_byte() {
     let (app, _others) = spawn_app_with_another_function(|_| {}).await;
     let visitor = app.signed_in().await;
-    let table: [(&str, &str, &str); 10] = [
+    let table: [(&str, &str, &str); 13] = [
         ("CRLF", MIXED, MIXED_FAILED),
         ("LF", "a,b\n1\n2,2\n3\n", "a,b\n1\n3\n"),
         ("lone CR", "a,b\r1\r2,2\r3\r", "a,b\r1\r3\r"),
@@ -120,6 +120,13 @@ async fn only_the_failed_records_are_run_again_byte_for_byte() {
         ("a mark and empty lines in front", "\u{feff}\r\n\na,b\n1\n\n2,2\n", "\u{feff}\r\n\na,b\n1\n"),
         ("quoted line ends", "a,b\n\"1\r\n\n1\"\n2,\"2\n\"\n", "a,b\n\"1\r\n\n1\"\n"),
         ("every record", "a,b\n1\n2\n", "a,b\n1\n2\n"),
+        ("a torn quote", "a,b\n1,\"torn,x\n2,b\n3\n", "a,b\n1,\"torn,x\n3\n"),
+        (
+            "torn quotes that would be a pair",
+            "a,b\n1,\"torn,x\n2,b\n3,\"\"\",y\n4,d\n5\n",
+            "a,b\n1,\"torn,x\n3,\"\"\",y\n5\n",
+        ),
+        ("a torn quote at the end", "a,b\n1\n2,\"x\n", "a,b\n1\n2,\"x\n"),
     ];
     for (what, given, failed) in table {
         let parent = completed_by_both(&visitor, "orders.csv", given).await;

@@ -133,6 +133,28 @@ fn the_header_is_known_again_with_the_marks_that_its_names_lose() {
 }
 
 #[test]
+fn a_line_of_a_failed_csv_that_was_not_corrected_is_no_header() {
+    let header = "_line,_column,_reason,id,na\u{fffd}me,_extra\n";
+    let records = "3,na\u{fffd}me,contains a NUL byte,id,na\u{fffd}me,\n4,,any,2,b,\n";
+    let output = read(header, records.as_bytes());
+    assert_eq!((output.counts.processed, output.counts.failed), (1, 1));
+    assert!(output.notes.is_empty(), "{:?}", output.notes);
+}
+
+#[test]
+fn a_record_that_was_cut_ends_with_its_line_again() {
+    for records in [&b"1,\"torn,x\n3\n"[..], b"1,\"torn\n9\",\"x\n"] {
+        let mut layout = layout("id,name\n");
+        for (cut, counts) in [(vec![], 1), (vec![layout.start.byte], 2)] {
+            layout.cut = cut;
+            let mut output = Output::default();
+            Pass::new(&layout, layout.start, LIMIT).read(records, true, u64::MAX, &mut output);
+            assert_eq!(output.counts.processed + output.counts.failed, counts, "{}", records.escape_ascii());
+        }
+    }
+}
+
+#[test]
 fn rows_that_are_no_records_are_left_out_and_counted() {
     let output = read("id,name\n", b"1,a\n,\n,,,\nid,name\n\xef\xbb\xbfid,name\n\xef\xbb\xbf2,b\n\x1a");
     assert_eq!(text(&output.processed), "1,a\r\n2,b\r\n");
