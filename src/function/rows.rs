@@ -105,6 +105,7 @@ impl Task {
             buffer: Vec::new(),
             eof: false,
             needs_more: true,
+            incomplete: 0,
             turn: None,
             out: Output::default(),
             parts: Parts::new(&self.storage, &self.run),
@@ -133,6 +134,8 @@ struct StepReader<'t> {
     /// They reach the end of the file.
     eof: bool,
     needs_more: bool,
+    /// How long the buffer was when it ended inside its first record.
+    incomplete: usize,
     /// While the buffer is long.
     turn: Option<SemaphorePermit<'static>>,
     out: Output,
@@ -166,6 +169,7 @@ impl StepReader<'_> {
         let ahead = if self.needs_more { self.take_bytes()? } else { None };
         let consumed = match ahead {
             Some(ahead) => self.take_ahead(*ahead),
+            None if self.is_much_the_same() => return Ok(true),
             None => self.read_buffer()?,
         };
         write(&mut self.out, &mut self.parts, self.reservation.as_mut())?;
@@ -200,11 +204,19 @@ impl StepReader<'_> {
         });
         written?;
         buffer.drain(..consumed);
+        self.incomplete = if consumed == 0 { buffer.len() } else { 0 };
         if buffer.len() < LONG && self.turn.take().is_some() {
             buffer.shrink_to(BLOCK);
             reader.pass.expect_long_records(false);
         }
         Ok(consumed)
+    }
+
+    /// Whether the buffer has few bytes more than when it ended inside its first record. That is scanned again from its
+    /// beginning, so it waits until the buffer has grown by half.
+    fn is_much_the_same(&self) -> bool {
+        let most = self.longest().saturating_sub(BLOCK);
+        !self.eof && self.buffer.len() < (self.incomplete + self.incomplete / 2).min(most)
     }
 
     /// Makes room for `more` bytes in the buffer. Waits for the step's turn if a record is long.
@@ -235,8 +247,7 @@ impl StepReader<'_> {
     /// Appends the next bytes of the file to the buffer, or those behind the records that were read ahead.
     fn take_bytes(&mut self) -> Result<Option<Box<BlockResult>>, FailureReason> {
         if !self.blocks.has_helpers() {
-            // An incomplete record is scanned again after each block. The blocks grow with the record, so
-            // that a long record is not scanned too often.
+            // The blocks grow with the record, so that a long one is not scanned too often.
             let most = self.longest().saturating_sub(self.buffer.len());
             let length = (self.buffer.len() / 2).min(most).max(BLOCK);
             self.make_room(length)?;
@@ -245,7 +256,9 @@ impl StepReader<'_> {
         }
         let pass = &self.reader.pass;
         let cursor = pass.cursor();
-        let can_read_ahead = pass.at_boundary() && pass.past().is_nothing();
+        // The front of a long record stays here, where its output is written in pieces.
+        let is_long = self.buffer.len() >= BLOCK;
+        let can_read_ahead = pass.at_boundary() && pass.past().is_nothing() && !is_long;
         let boundary = can_read_ahead.then_some(cursor);
         let Some((block, ahead)) = self.blocks.take(&mut self.buffer, boundary)? else { return Ok(None) };
         let is_next = self.buffer.is_empty()
