@@ -4,6 +4,7 @@ mod adopt;
 mod background;
 mod data_dir;
 mod database;
+mod installation;
 mod mail;
 mod open_files;
 mod reach;
@@ -28,6 +29,7 @@ pub use self::{
 };
 use self::{
     database::DatabaseLock,
+    installation::Partner,
     server::{Shared, listen, origin_of},
     wiring::Wiring,
 };
@@ -95,8 +97,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
     open_files::raise();
     let lock = data_dir::lock(&config.data_dir)?;
     let (database, store) = DatabaseLock::open(&config.database_url, config.database_connections).await?;
-    data_dir::check_installation(&config.data_dir, &store).await?;
-    let storage = Storage::open(config.data_dir.join("files"))?;
+    let storage = open_storage(&config, &store).await?;
     stored_files::check_at_start(&storage, &store).await?;
 
     let public = listen(config.listen)?;
@@ -249,6 +250,19 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         database,
         _lock: lock,
     })
+}
+
+/// The stored files, which belong to the database.
+async fn open_storage(config: &Config, store: &Store) -> Result<Storage, StartError> {
+    let Some(bucket) = &config.bucket else {
+        Partner::Folder(&config.data_dir).check(store).await?;
+        return Ok(Storage::open(config.data_dir.join("files"))?);
+    };
+    let storage = Storage::connect(bucket, &config.data_dir).await?;
+    if let Some(bucket) = storage.bucket() {
+        Partner::Bucket(bucket).check(store).await?;
+    }
+    Ok(storage)
 }
 
 /// The key that signs file links. Generated once, so that links stay valid after a restart.

@@ -14,7 +14,7 @@ use runboard::{
         terminal,
     },
     client,
-    files::Moved,
+    files::{Moved, UNNAMED_FOR},
 };
 use rustix::{fs::Mode, process::umask};
 use tikv_jemallocator::Jemalloc;
@@ -82,11 +82,14 @@ fn refuse(why: &dyn std::fmt::Display) -> ExitCode {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    let data_dir = config.data_dir.clone();
+    let mut data = config.data_dir.display().to_string();
+    if let Some(bucket) = &config.bucket {
+        data = format!("{data} and {bucket}");
+    }
     let app = app::start(config).await?;
     // Before it is announced: a program that reads it may stop us at once.
     let mut stop = StopSignals::catch()?;
-    if let Err(error) = announce(&app, &data_dir.display().to_string()) {
+    if let Err(error) = announce(&app, &data) {
         // The server runs even if standard output is closed.
         tracing::warn!(%error, "cannot write to standard output");
     }
@@ -97,11 +100,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 /// Prints what an operator needs first.
-fn announce(app: &App, data_dir: &str) -> io::Result<()> {
+fn announce(app: &App, data: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "Runboard {}", env!("CARGO_PKG_VERSION"))?;
     writeln!(out, "  address  {}", app.origin)?;
-    writeln!(out, "  data     {data_dir}")?;
+    writeln!(out, "  data     {data}")?;
     writeln!(out, "  engine   {}", app.engine)?;
     if let Some(mail) = &app.mail {
         writeln!(out, "  e-mail   {mail}")?;
@@ -158,9 +161,13 @@ fn ignores_hangup() -> bool {
 /// Joins the database and the data folder.
 async fn adopt(config: &Config) -> anyhow::Result<()> {
     let folder = config.data_dir.display();
-    let Adopted { imports, stored_files, set_aside, without_upload } = app::adopt(config).await?;
+    let adopted = app::adopt(config).await?;
+    let Adopted { imports, stored_files, set_aside, unnamed_objects, without_upload } = adopted;
     let mut out = io::stdout().lock();
-    writeln!(out, "The database and the data folder {folder} now belong together.")?;
+    match &config.bucket {
+        None => writeln!(out, "The database and the data folder {folder} now belong together.")?,
+        Some(bucket) => writeln!(out, "The database and the files in {bucket} now belong together.")?,
+    }
     writeln!(out, "  imports       {imports}")?;
     writeln!(out, "  stored files  {stored_files}")?;
     if let Some(Moved { files, folder }) = set_aside {
@@ -170,10 +177,19 @@ async fn adopt(config: &Config) -> anyhow::Result<()> {
             "                Runboard does not delete them. Delete them when they are not needed."
         )?;
     }
-    if without_upload > 0 {
+    if unnamed_objects > 0 {
+        let days = UNNAMED_FOR.as_secs() / (24 * 60 * 60);
+        writeln!(out, "  unnamed       {unnamed_objects} that no import names")?;
         writeln!(
             out,
-            "  incomplete    {without_upload} imports whose file is not in the folder: they show, but cannot run again"
+            "                A running server deletes those that are older than {days} days, unless they are too many."
+        )?;
+    }
+    if without_upload > 0 {
+        let place = if config.bucket.is_some() { "bucket" } else { "folder" };
+        writeln!(
+            out,
+            "  incomplete    {without_upload} imports whose file is not in the {place}: they show, but cannot run again"
         )?;
     }
     Ok(())

@@ -1,26 +1,33 @@
 //! `runboard adopt`: joins a database and a data folder that were not used together before.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
-use super::{StartError, data_dir, database::DatabaseLock, stored_files};
+use futures_util::{StreamExt, stream};
+
+use super::{StartError, data_dir, database::DatabaseLock, installation::Partner, stored_files};
 use crate::{
-    base::{config::Config, time::UnixMillis},
+    base::{config::Config, ids::ImportId, time::UnixMillis},
     files::{Key, Moved, Storage},
     store::Store,
 };
+
+/// How many files are looked up at once.
+const LOOKUPS: usize = 16;
 
 /// The result of the join.
 #[derive(Debug)]
 pub struct Adopted {
     pub imports: u64,
     pub stored_files: usize,
-    /// The files that no import names.
+    /// The files that no import names, if they are in a folder.
     pub set_aside: Option<Moved>,
-    /// The number of imports whose upload is not in the folder.
+    /// How many files in a bucket no import names.
+    pub unnamed_objects: usize,
+    /// The number of imports whose upload is missing.
     pub without_upload: usize,
 }
 
-/// Joins the database and the data folder of `config`, after a restore from a backup or a move to another
+/// Joins the database of `config` and its data folder or bucket, after a restore from a backup or a move to another
 /// database. Afterwards neither works with its former partner. Deletes nothing.
 ///
 /// # Errors
@@ -31,19 +38,41 @@ pub async fn adopt(config: &Config) -> Result<Adopted, StartError> {
     }
     let _folder = data_dir::lock(&config.data_dir)?;
     let (database, store) = DatabaseLock::open(&config.database_url, config.database_connections).await?;
-    let storage = Storage::open(config.data_dir.join("files"))?;
-    let unnamed = stored_files::find(&storage, &store, Duration::ZERO).await?;
+    let storage = match &config.bucket {
+        None => Storage::open(config.data_dir.join("files"))?,
+        Some(bucket) => Storage::connect(bucket, &config.data_dir).await?,
+    };
+    let unnamed = stored_files::find(&storage, &store, None, Duration::ZERO).await?;
     let stored_files = unnamed.stored;
-    let set_aside = storage.set_aside(&unnamed.into_all(), UnixMillis::now())?;
+    let unnamed = unnamed.into_all();
+    let (set_aside, unnamed_objects) = match storage.local() {
+        Some(local) => (local.set_aside(&unnamed, UnixMillis::now())?, 0),
+        None => (None, unnamed.len()),
+    };
     let without_upload = without_upload(&storage, &store).await?;
     let imports = store.count_imports().await?;
-    data_dir::join(&config.data_dir, &store).await?;
+    storage.bucket().map_or(Partner::Folder(&config.data_dir), Partner::Bucket).join(&store).await?;
     store.close().await;
     database.release().await;
-    Ok(Adopted { imports, stored_files, set_aside, without_upload })
+    Ok(Adopted { imports, stored_files, set_aside, unnamed_objects, without_upload })
 }
 
 async fn without_upload(storage: &Storage, store: &Store) -> Result<usize, StartError> {
-    let uploads = store.uploaded_imports().await?;
-    Ok(uploads.into_iter().filter(|import| !storage.path(&Key::upload(*import)).exists()).count())
+    let (mut last, mut missing) = (ImportId::MIN, 0);
+    loop {
+        let some = store.uploads_after(last).await?;
+        let Some(end) = some.last().copied() else { return Ok(missing) };
+        let sizes = some.into_iter().map(|import| {
+            let storage = storage.clone();
+            async move { storage.size(&Key::upload(import)).await }
+        });
+        let mut sizes = stream::iter(sizes).buffer_unordered(LOOKUPS);
+        while let Some(size) = sizes.next().await {
+            match size {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => missing += 1,
+                size => drop(size?),
+            }
+        }
+        last = end;
+    }
 }

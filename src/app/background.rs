@@ -180,8 +180,8 @@ async fn sweep_quarantine(storage: Storage, store: Store) {
 /// Deletes no file that a row names, and nothing at all unless the database can say which files those are.
 async fn sweep_quarantine_once(storage: &Storage, store: &Store) -> Result<usize, StartError> {
     stored_files::bring_back_named(storage, store).await?;
-    let files = storage.clone();
-    let swept = spawn_blocking(move || files.sweep_quarantine(UnixMillis::now()));
+    let Some(local) = storage.local().cloned() else { return Ok(0) };
+    let swept = spawn_blocking(move || local.sweep_quarantine(UnixMillis::now()));
     Ok(swept.await.map_err(io::Error::other)??)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
-use super::{StartError, data_dir::INSTALLATION};
+use super::{StartError, installation::INSTALLATION};
 use crate::{
     base::{config::Config, tasks::Tasks},
     store::{self, Found, ProcessLock, Store, sqlite_file},

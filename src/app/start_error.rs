@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
-use crate::{accounts, inngest, store};
+use crate::{accounts, files::BucketError, inngest, store};
 
 /// Why the server did not start. The text says what to change.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,16 @@ pub enum StartError {
         .0.display()
     )]
     EmptyDatabase(PathBuf),
+    #[error(
+        "The database is not the one of the files in {0}: its imports have their files elsewhere, or these belong to another database. Set RUNBOARD_DATABASE_URL and RUNBOARD_STORAGE_URL as they were; or, after a restore or a move, join the two with `runboard adopt`, which deletes nothing."
+    )]
+    OtherBucket(String),
+    #[error(
+        "The database is empty, but the files in {0} have been used with another one. Set RUNBOARD_DATABASE_URL as it was, or RUNBOARD_STORAGE_URL to another bucket or prefix; or, after a move, join the two with `runboard adopt`, which deletes nothing."
+    )]
+    EmptyDatabaseOfBucket(String),
+    #[error("{0}")]
+    Bucket(#[from] BucketError),
     #[error(
         "No import in the database names {unnamed} of {stored} stored files: the database may be older than the files. Nothing was moved. Restore the newer database; or keep this one with `runboard adopt`, which sets these files aside and deletes nothing."
     )]

@@ -4,6 +4,9 @@
 //! A start moves only the files of known interruptions. It checks all files only if many of the newest have no row,
 //! which an older copy of the database would lack first. A running server checks all files in chunks ([`sweep`]) and
 //! skips those that are being written.
+//!
+//! In a bucket, where nothing can be moved and others may be writing, files without a row are deleted once they are old
+//! enough, and only by a running server.
 
 use std::{
     cmp::Reverse,
@@ -17,7 +20,7 @@ use tokio::{task::spawn_blocking, time::sleep};
 use super::StartError;
 use crate::{
     base::{ids::ImportId, time::UnixMillis},
-    files::{Folder, Key, Moved, Storage},
+    files::{Folder, Key, Listing, LocalStorage, Moved, Storage, UNNAMED_FOR},
     store::{LONGEST_LIST, Store},
 };
 
@@ -29,6 +32,9 @@ const SUSPICIOUS_SHARE: usize = 10;
 
 /// The time that the files of a deletion take at most, unless there are very many.
 const DELETED_WITHIN: Duration = Duration::from_secs(2);
+
+/// How many uploads of a bucket without a known row are gathered before the rows of all imports are read for them.
+const STRUCK_AT_ONCE: usize = 20_000;
 
 /// The pause of a running server between two chunks, so that a check hardly delays requests.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -83,15 +89,17 @@ impl Unnamed {
 /// # Errors
 /// When the database is older than the files, so that many of them are unnamed.
 pub(super) async fn check_at_start(storage: &Storage, store: &Store) -> Result<(), StartError> {
-    // Before anything works: a run that misses its file fails for good.
-    bring_back_named(storage, store).await?;
-    check_newest(storage, store).await?;
     let deletions = store.unfinished_deletions().await?;
     let mut keys = of_deletions(&deletions);
-    keys.extend(unrecorded(storage, store).await?);
-    // Their senders got no answer, so no row is missing.
-    keys.extend(storage.list(Folder::Incoming)?.collect::<Result<Vec<Key>, _>>()?);
-    quarantine(storage, keys).await?;
+    if let Some(local) = storage.local() {
+        // Before anything works: a run that misses its file fails for good.
+        bring_back_named(storage, store).await?;
+        check_newest(storage, local, store).await?;
+        keys.extend(unrecorded(local, store).await?);
+        // Their senders got no answer, so no row is missing.
+        keys.extend(local.list(Folder::Incoming)?.collect::<Result<Vec<Key>, _>>()?);
+    }
+    put_away(storage, keys).await?;
     for (import, _) in deletions {
         store.finish_deletion(import).await?;
     }
@@ -100,15 +108,15 @@ pub(super) async fn check_at_start(storage: &Storage, store: &Store) -> Result<(
 
 /// Refuses a database that lacks the rows of the newest files. Looks for those of at most [`LONGEST_LIST`] uploads and
 /// as many outputs; only if many are missing does it check every file.
-async fn check_newest(storage: &Storage, store: &Store) -> Result<(), StartError> {
+async fn check_newest(storage: &Storage, local: &LocalStorage, store: &Store) -> Result<(), StartError> {
     let unfinished = unfinished(storage, store).await?;
-    let uploads = newest(storage, Folder::Uploads).await?;
+    let uploads = newest(local, Folder::Uploads).await?;
     let imports: Vec<_> = uploads.iter().filter_map(Key::import).collect();
     let imports = store.imports_among(&imports).await?;
-    let outputs = newest(storage, Folder::Runs).await?;
+    let outputs = newest(local, Folder::Runs).await?;
     let runs = store.runs_among(&runs_of(&outputs)).await?;
     let is_explained = |key: &Key| {
-        unfinished.contains(key)
+        unfinished.contains(&key.object_name())
             || key.import().is_some_and(|import| imports.contains(&import))
             || key.run().is_some_and(|run| runs.contains(run))
     };
@@ -121,7 +129,7 @@ async fn check_newest(storage: &Storage, store: &Store) -> Result<(), StartError
         return Ok(());
     }
     // The name of an output contains a run's id only in part if the id is not a ULID. The steps name it all the same.
-    let all = find(storage, store, Duration::ZERO).await?;
+    let all = find(storage, store, None, Duration::ZERO).await?;
     let unexplained: HashSet<&Key> = all.unexplained.iter().collect();
     if are_suspicious(&|key| unexplained.contains(key)) {
         return Err(StartError::FilesWithoutRows { unnamed: all.unexplained.len(), stored: all.stored });
@@ -136,8 +144,8 @@ fn is_suspicious(unexplained: usize, stored: usize) -> bool {
 
 /// The files of `folder` whose names are the last in order, at most [`LONGEST_LIST`]. Names begin with an id that
 /// begins with a time, except the outputs of runs whose ids are not ULIDs.
-async fn newest(storage: &Storage, folder: Folder) -> io::Result<Vec<Key>> {
-    let files = storage.list(folder)?;
+async fn newest(local: &LocalStorage, folder: Folder) -> io::Result<Vec<Key>> {
+    let files = local.list(folder)?;
     let reading = spawn_blocking(move || {
         let mut newest = BinaryHeap::new();
         for file in files {
@@ -151,24 +159,43 @@ async fn newest(storage: &Storage, folder: Folder) -> io::Result<Vec<Key>> {
     reading.await.map_err(io::Error::other)?
 }
 
-/// Checks every stored file, and quarantines those that no row names and that are not being written. Can be dropped
-/// at any point.
+/// Checks every stored file, and puts those away that no row names and that are not being written: in a bucket only
+/// those that are old enough, and unfinished uploads. Can be dropped at any point.
 ///
 /// # Errors
 /// When so many are unnamed that the database probably does not belong to the files. Then nothing is moved.
 pub async fn sweep(storage: &Storage, store: &Store) -> Result<(), StartError> {
-    let mut unnamed = find(storage, store, PAUSE).await?;
+    let until = storage.bucket().map(|_| UnixMillis::wall().minus(UNNAMED_FOR));
+    let mut unnamed = find(storage, store, until, PAUSE).await?;
     if unnamed.is_suspicious() {
         // Rows are deleted before their files, so a deletion of many files looks the same for a moment.
         sleep(DELETED_WITHIN).await;
-        unnamed.confirm(&find(storage, store, PAUSE).await?);
+        unnamed.confirm(&find(storage, store, until, PAUSE).await?);
     }
-    quarantine(storage, unnamed.into_left_behind()?).await
+    if let (Some(bucket), Some(until)) = (storage.bucket(), until) {
+        match bucket.abort_unfinished(until).await? {
+            0 => {}
+            uploads => tracing::warn!(uploads, "deleted the parts of uploads that a killed process began"),
+        }
+    }
+    put_away(storage, unnamed.into_left_behind()?).await
 }
 
-async fn quarantine(storage: &Storage, keys: Vec<Key>) -> Result<(), StartError> {
-    let files = storage.clone();
-    let moving = spawn_blocking(move || files.quarantine(&keys, UnixMillis::now()));
+/// Quarantines files; those of a bucket are deleted.
+async fn put_away(storage: &Storage, keys: Vec<Key>) -> Result<(), StartError> {
+    let Some(local) = storage.local().cloned() else {
+        for key in &keys {
+            storage.remove(key).await?;
+        }
+        if !keys.is_empty() {
+            tracing::warn!(
+                files = keys.len(),
+                "deleted files that an interrupted upload, step or delete left"
+            );
+        }
+        return Ok(());
+    };
+    let moving = spawn_blocking(move || local.quarantine(&keys, UnixMillis::now()));
     if let Some(Moved { folder, files }) = moving.await.map_err(io::Error::other)?? {
         tracing::warn!(
             files,
@@ -181,14 +208,19 @@ async fn quarantine(storage: &Storage, keys: Vec<Key>) -> Result<(), StartError>
 
 /// Returns files from the quarantine that a row names. They were moved there while another database was in use.
 pub(super) async fn bring_back_named(storage: &Storage, store: &Store) -> Result<(), StartError> {
+    let Some(local) = storage.local() else { return Ok(()) };
     let mut back = 0;
-    for moved in storage.quarantined()? {
+    for moved in local.quarantined()? {
         for folder in [Folder::Uploads, Folder::Runs] {
-            let (unnamed, _) = unnamed(store, folder, moved.list(folder)?, Duration::ZERO).await?;
-            for key in moved.list(folder)? {
-                let key = key?;
-                if !unnamed.contains(key.as_str()) {
-                    back += usize::from(storage.bring_back(&moved, &key)?);
+            let (unnamed, _) = unnamed(storage, store, folder, moved.list(folder)?, Duration::ZERO).await?;
+            let mut files = moved.list(folder)?;
+            loop {
+                let some = files.next(LONGEST_LIST).await?;
+                if some.is_empty() {
+                    break;
+                }
+                for key in some.iter().filter(|key| !unnamed.contains(key.as_str())) {
+                    back += usize::from(local.bring_back(&moved, key)?);
                 }
             }
         }
@@ -202,28 +234,30 @@ pub(super) async fn bring_back_named(storage: &Storage, store: &Store) -> Result
     Ok(())
 }
 
-/// Checks every stored file, with a `pause` between chunks. Skips files that this process is writing.
-pub(super) async fn find(storage: &Storage, store: &Store, pause: Duration) -> Result<Unnamed, StartError> {
-    let files = |folder| {
-        let writers = storage.clone();
-        // Checked before the rows are read: a file that is no longer pending has its row by then.
-        let is_settled = move |key: &io::Result<Key>| !key.as_ref().is_ok_and(|key| writers.is_pending(key));
-        Ok::<_, io::Error>(storage.list(folder)?.filter(is_settled))
-    };
-    let (uploads, stored_uploads) = unnamed(store, Folder::Uploads, files(Folder::Uploads)?, pause).await?;
-    let (outputs, stored_outputs) = unnamed(store, Folder::Runs, files(Folder::Runs)?, pause).await?;
+/// Checks every stored file, or those that were last written before `until`, with a `pause` between chunks. Skips files
+/// that this process is writing.
+pub(super) async fn find(
+    storage: &Storage,
+    store: &Store,
+    until: Option<UnixMillis>,
+    pause: Duration,
+) -> Result<Unnamed, StartError> {
+    let checked = async |folder| unnamed(storage, store, folder, storage.list(folder, until)?, pause).await;
+    let (uploads, stored_uploads) = checked(Folder::Uploads).await?;
+    let (outputs, stored_outputs) = checked(Folder::Runs).await?;
     // Read after the rows, which a deletion removes in the transaction that records it. It may be finished by now.
     let unfinished = unfinished(storage, store).await?;
     let mut found = Unnamed { stored: stored_uploads + stored_outputs, ..Unnamed::default() };
     let keys = |names: HashSet<String>| names.into_iter().map(Key::from_stored);
     for key in keys(uploads) {
-        let of = if unfinished.contains(&key) { &mut found.unfinished } else { &mut found.unexplained };
+        let is_unfinished = unfinished.contains(&key.object_name());
+        let of = if is_unfinished { &mut found.unfinished } else { &mut found.unexplained };
         of.push(key);
     }
     for some in keys(outputs).collect::<Vec<_>>().chunks(LONGEST_LIST) {
         let known = store.runs_among(&runs_of(some)).await?;
         for key in some {
-            let of = if unfinished.contains(key) {
+            let of = if unfinished.contains(&key.object_name()) {
                 &mut found.unfinished
             } else if key.run().is_some_and(|run| known.contains(run)) {
                 &mut found.of_steps
@@ -236,16 +270,19 @@ pub(super) async fn find(storage: &Storage, store: &Store, pause: Duration) -> R
     Ok(found)
 }
 
-/// The files of uploads that are being recorded and of unfinished deletions.
-async fn unfinished(storage: &Storage, store: &Store) -> Result<HashSet<Key>, StartError> {
-    let deleted = of_deletions(&store.unfinished_deletions().await?);
-    Ok(deleted.into_iter().chain(storage.being_recorded()?.into_iter().map(Key::upload)).collect())
+/// The files of uploads that are being recorded and of unfinished deletions, as [`Key::object_name`] gives their names.
+async fn unfinished(storage: &Storage, store: &Store) -> Result<HashSet<String>, StartError> {
+    let mut keys = of_deletions(&store.unfinished_deletions().await?);
+    if let Some(local) = storage.local() {
+        keys.extend(local.being_recorded()?.into_iter().map(Key::upload));
+    }
+    Ok(keys.iter().map(Key::object_name).collect())
 }
 
 /// The uploads whose recording was interrupted.
-async fn unrecorded(storage: &Storage, store: &Store) -> Result<Vec<Key>, StartError> {
+async fn unrecorded(local: &LocalStorage, store: &Store) -> Result<Vec<Key>, StartError> {
     let mut keys = Vec::new();
-    for some in storage.being_recorded()?.chunks(LONGEST_LIST) {
+    for some in local.being_recorded()?.chunks(LONGEST_LIST) {
         let known = store.imports_among(some).await?;
         keys.extend(some.iter().filter(|import| !known.contains(import)).copied().map(Key::upload));
     }
@@ -263,20 +300,25 @@ fn of_deletions(deletions: &[(ImportId, Vec<String>)]) -> Vec<Key> {
 /// Which of `files`, all of one folder, no row names, and how many files there are. Only the unnamed ones are
 /// kept in memory.
 async fn unnamed(
+    storage: &Storage,
     store: &Store,
     folder: Folder,
-    mut files: impl Iterator<Item = io::Result<Key>> + Send + 'static,
+    mut files: Listing,
     pause: Duration,
 ) -> Result<(HashSet<String>, usize), StartError> {
     let (mut unnamed, mut count) = (HashSet::new(), 0);
+    let mut struck = 0;
     loop {
-        let some;
-        (some, files) = next_of(files).await?;
+        let mut some = files.next(LONGEST_LIST).await?;
         if some.is_empty() {
             break;
         }
+        // Checked before the rows are read: a file that is no longer pending has its row by then.
+        some.retain(|key| !storage.is_pending(key));
         count += some.len();
         let named = match folder {
+            // The names of uploads in a bucket have only a part of the import's id.
+            Folder::Uploads if storage.bucket().is_some() => HashSet::new(),
             Folder::Uploads => {
                 let ids: Vec<_> = some.iter().filter_map(Key::import).collect();
                 let known = store.imports_among(&ids).await?;
@@ -285,26 +327,35 @@ async fn unnamed(
             Folder::Incoming | Folder::Runs => store.files_of_runs(&runs_of(&some)).await?,
         };
         unnamed.extend(some.iter().map(|key| key.as_str().to_owned()).filter(|key| !named.contains(key)));
+        if folder == Folder::Uploads && storage.bucket().is_some() && unnamed.len() >= struck + STRUCK_AT_ONCE
+        {
+            strike_uploads(store, &mut unnamed).await?;
+            struck = unnamed.len();
+        }
         sleep(pause).await;
     }
-    if folder == Folder::Runs {
+    match folder {
+        Folder::Uploads if storage.bucket().is_some() => strike_uploads(store, &mut unnamed).await?,
         // The names of files contain a run's id only in part if the id is not a ULID, so all steps are
         // checked.
-        store.strike_step_files(&mut unnamed).await?;
+        Folder::Runs => store.strike_step_files(&mut unnamed).await?,
+        Folder::Incoming | Folder::Uploads => {}
     }
     Ok((unnamed, count))
 }
 
-/// The next [`LONGEST_LIST`] of `files`, or fewer at the end.
-async fn next_of<I>(mut files: I) -> io::Result<(Vec<Key>, I)>
-where
-    I: Iterator<Item = io::Result<Key>> + Send + 'static,
-{
-    let reading = spawn_blocking(move || {
-        let some = files.by_ref().take(LONGEST_LIST).collect::<Result<_, _>>()?;
-        Ok((some, files))
-    });
-    reading.await.map_err(io::Error::other)?
+/// Removes from `names` those of uploads in a bucket that have a row. Reads every import once, in chunks.
+async fn strike_uploads(store: &Store, names: &mut HashSet<String>) -> Result<(), StartError> {
+    let mut last = ImportId::MIN;
+    while !names.is_empty() {
+        let some = store.uploads_after(last).await?;
+        let Some(end) = some.last().copied() else { break };
+        for import in some {
+            names.remove(&Key::upload(import).object_name());
+        }
+        last = end;
+    }
+    Ok(())
 }
 
 /// The runs whose ids are in the names of `outputs`.

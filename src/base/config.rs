@@ -9,6 +9,7 @@ mod http;
 mod mail;
 mod pointers;
 mod proxies;
+mod storage;
 mod unknown;
 
 use std::{net::SocketAddr, num::NonZero, ops::RangeInclusive, path::PathBuf, thread, time::Duration};
@@ -29,6 +30,7 @@ pub use self::{
     mail::{MailConfig, SmtpEncryption, SmtpLogin, SmtpServer},
     pointers::OutputPointers,
     proxies::{NotProxies, TrustedProxies},
+    storage::{BucketConfig, StorageLinks},
     unknown::unknown_variables,
 };
 
@@ -50,12 +52,15 @@ pub struct Config {
     pub listen: SocketAddr,
     /// `RUNBOARD_PUBLIC_URL`: the origin that people type when a proxy is in front.
     pub public_url: Option<Url>,
-    /// `RUNBOARD_DATA_DIR`: the folder of the database and the stored files, as an absolute path.
+    /// `RUNBOARD_DATA_DIR`: the folder of the database and the stored files, unless they are elsewhere, as an
+    /// absolute path.
     pub data_dir: PathBuf,
     /// `RUNBOARD_DATABASE_URL`: `sqlite:` or `postgres:`. The default is a SQLite file in the data folder.
     pub database_url: SecretString,
     /// `RUNBOARD_DATABASE_CONNECTIONS`: the most connections that are open at once.
     pub database_connections: u32,
+    /// `RUNBOARD_STORAGE_URL`: the bucket of the stored files. None: they are in the data folder.
+    pub bucket: Option<BucketConfig>,
     /// `RUNBOARD_SIGN_UP`.
     pub sign_up: SignUp,
     /// `RUNBOARD_MAX_UPLOAD_BYTES`.
@@ -155,6 +160,7 @@ impl Config {
                 )?,
                 None => DATABASE_CONNECTIONS,
             },
+            bucket: BucketConfig::from_args(args)?,
             sign_up: check("RUNBOARD_SIGN_UP", &args.sign_up, "first, open or closed", check::sign_up)?,
             max_upload_bytes: check(
                 "RUNBOARD_MAX_UPLOAD_BYTES",

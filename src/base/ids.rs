@@ -89,6 +89,12 @@ impl ImportId {
         UnixMillis(i64::try_from(self.0.timestamp_ms()).unwrap_or(i64::MAX))
     }
 
+    /// The id of an import that is made now, whose random part is that of this id.
+    #[must_use]
+    pub fn made_now(self) -> Self {
+        Self(Ulid::from_parts(u64::try_from(UnixMillis::now().0).unwrap_or(0), self.0.random()))
+    }
+
     /// The id directly before this one, whether or not it is in use.
     #[must_use]
     pub fn previous(self) -> Self {

@@ -9,10 +9,8 @@ use std::{
 
 use super::{
     Key,
-    key::{RUNS, UPLOADS},
+    key::{INCOMING, RUNS, UPLOADS},
 };
-
-pub(super) const INCOMING: &str = "incoming";
 
 /// A folder of stored files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +30,8 @@ impl Folder {
     }
 }
 
-/// Lists the files. A name that is not UTF-8 is not one of ours and no row names it, so it is skipped.
+/// Lists the files, one at a time, because there may be millions. A name that is not UTF-8 is not one of ours and no
+/// row names it, so it is skipped. Blocks.
 pub(super) fn list(
     root: &Path,
     folder: Folder,

@@ -3,18 +3,23 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use tokio::{
     fs::File,
     io::{AsyncReadExt, AsyncWriteExt, BufWriter},
+    task::spawn_blocking,
 };
-
 use ulid::Ulid;
 
 use super::{
-    BinaryKind, Folder, Key, Storage,
-    folder::{INCOMING, sync_folder},
+    BinaryKind, Key, Packing, Storage,
+    folder::sync_folder,
+    key::INCOMING,
+    local::LocalStorage,
+    objects::{ObjectStorage, ObjectWriter},
+    storage::Place,
 };
 use crate::{
     base::ids::ImportId,
@@ -28,92 +33,114 @@ const BUFFER: usize = 256 * 1024;
 /// The free space of the disk is checked again after this many bytes.
 const ASK_EVERY: u64 = 16 << 20;
 
-/// The suffix of a mark's name in [`INCOMING`].
-const MARK: &str = ".recording";
+/// The most bytes of an archive that is on its way to a bucket of which a copy is kept here, because the sheets of a
+/// workbook can be searched only in a file. Of a larger one the run says if it has no such sheet.
+const MOST_COPIED: u64 = 256 << 20;
 
 /// A file that is being received, with constant memory use. It is deleted if it is dropped before it is kept.
 #[derive(Debug)]
 pub struct Incoming {
     storage: Storage,
-    path: PathBuf,
-    file: BufWriter<File>,
+    key: Key,
+    sink: IncomingSink,
     size: u64,
     head: Vec<u8>,
     surveyor: Surveyor,
 }
 
+#[derive(Debug)]
+enum IncomingSink {
+    Local(Arriving),
+    Object(Box<Departing>),
+}
+
+/// A file in the folder for incoming ones.
+#[derive(Debug)]
+struct Arriving {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+/// A file that is sent on to a bucket.
+#[derive(Debug)]
+struct Departing {
+    objects: Arc<ObjectStorage>,
+    writer: ObjectWriter,
+    /// An archive as far as it has arrived.
+    copy: Option<BufWriter<File>>,
+}
+
 impl Storage {
-    /// Starts to receive an upload of `announced` bytes; 0 if the size is unknown. Fails with a full disk
+    /// Starts to receive the upload of a new import; `announced` as for [`receive`](Self::receive).
+    pub async fn receive_upload(&self, announced: u64) -> io::Result<Incoming> {
+        self.receive(Key::upload(ImportId::generate()), announced).await
+    }
+
+    /// Starts to receive the file `key` of `announced` bytes; 0 if the size is unknown. Fails with a full disk
     /// unless there is room for twice as many: the file, and the outputs of its run.
-    pub async fn receive(&self, announced: u64) -> io::Result<Incoming> {
+    pub async fn receive(&self, key: Key, announced: u64) -> io::Result<Incoming> {
         self.ensure_room_for(announced.saturating_mul(2)).await?;
-        Incoming::create(self.clone(), self.root().join(INCOMING).join(Ulid::new().to_string())).await
-    }
-
-    /// Marks the upload of `import` as about to be stored before a row names it. A start that finds the mark
-    /// knows that the process was killed in between. [`recorded`](Self::recorded) removes the mark.
-    pub async fn record_soon(&self, import: ImportId) -> io::Result<()> {
-        tokio::fs::write(self.marker(import), []).await
-    }
-
-    /// Removes the mark: the import has its row, or its upload was deleted.
-    pub async fn recorded(&self, import: ImportId) {
-        self.settled(&Key::upload(import));
-        if let Err(error) = tokio::fs::remove_file(self.marker(import)).await
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            // The mark has no more meaning, and the next start moves it away.
-            tracing::warn!(%import, %error, "cannot remove the mark of an import that was being recorded");
-        }
-    }
-
-    /// The imports whose recording was interrupted. Blocks.
-    pub fn being_recorded(&self) -> io::Result<Vec<ImportId>> {
-        let names = self.list(Folder::Incoming)?.collect::<Result<Vec<Key>, _>>()?;
-        let import = |key: &Key| key.as_str().strip_suffix(MARK)?.rsplit('/').next()?.parse().ok();
-        Ok(names.iter().filter_map(import).collect())
-    }
-
-    fn marker(&self, import: ImportId) -> PathBuf {
-        self.root().join(INCOMING).join(format!("{import}{MARK}"))
+        let sink = match &self.place {
+            Place::Local(local) => IncomingSink::Local(Arriving::create(local).await?),
+            Place::Objects(objects) => {
+                let writer = objects.write(&key);
+                let departing = Departing { objects: Arc::clone(objects), writer, copy: None };
+                IncomingSink::Object(Box::new(departing))
+            }
+        };
+        let head = Vec::with_capacity(BinaryKind::HEAD_BYTES);
+        Ok(Incoming { storage: self.clone(), key, sink, size: 0, head, surveyor: Surveyor::default() })
     }
 
     /// Stores the file `from` a second time as `to`, so that it survives a power failure. Either can be
     /// removed without the other. Returns the size in bytes. Call [`settled`](Self::settled) once a row names `to`.
     pub async fn duplicate(&self, from: &Key, to: &Key) -> io::Result<u64> {
         self.pending.begin(to);
-        let duplicated = self.link_or_copy(from, to).await;
+        let duplicated = match &self.place {
+            Place::Local(local) => link(local, from, to).await,
+            Place::Objects(objects) => objects.copy(from, to).await,
+        };
+        let duplicated = match duplicated {
+            Ok(Some(size)) => Ok(size),
+            Ok(None) => self.copy(from, to).await,
+            Err(error) => Err(error),
+        };
         if duplicated.is_err() {
             self.settled(to);
         }
         duplicated
     }
 
-    async fn link_or_copy(&self, from: &Key, to: &Key) -> io::Result<u64> {
-        let (source, target) = (self.path(from), self.path(to));
-        let linked = tokio::task::spawn_blocking(move || {
-            fs::hard_link(source, &target)?;
-            sync_folder(&target)?;
-            Ok::<u64, io::Error>(target.metadata()?.len())
-        });
-        match linked.await.map_err(io::Error::other)? {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                // Some file systems have no hard links, or limit their number.
-                tracing::debug!(%error, "cannot hard-link a stored file; copying it");
-                let mut copy = self.receive(0).await?;
-                copy.append(from, u64::MAX).await?;
-                copy.keep(to).await
-            }
-            result => result,
+    async fn copy(&self, from: &Key, to: &Key) -> io::Result<u64> {
+        let mut copy = self.receive(to.clone(), 0).await?;
+        copy.append(from, u64::MAX).await?;
+        copy.keep().await
+    }
+}
+
+/// Gives a file a second name. None if the file system cannot.
+async fn link(local: &LocalStorage, from: &Key, to: &Key) -> io::Result<Option<u64>> {
+    let (source, target) = (local.path(from), local.path(to));
+    let linked = spawn_blocking(move || {
+        fs::hard_link(source, &target)?;
+        sync_folder(&target)?;
+        Ok::<u64, io::Error>(target.metadata()?.len())
+    });
+    match linked.await.map_err(io::Error::other)? {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            // Some file systems have no hard links, or limit their number.
+            tracing::debug!(%error, "cannot hard-link a stored file; copying it");
+            Ok(None)
         }
+        linked => linked.map(Some),
     }
 }
 
 impl Incoming {
-    async fn create(storage: Storage, path: PathBuf) -> io::Result<Self> {
-        let file = BufWriter::with_capacity(BUFFER, File::create_new(&path).await?);
-        let head = Vec::with_capacity(BinaryKind::HEAD_BYTES);
-        Ok(Self { storage, path, file, size: 0, head, surveyor: Surveyor::default() })
+    /// The name that the file will have.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        &self.key
     }
 
     /// Appends `bytes`. Returns the error of an earlier write, if it failed, and fails if the disk has no
@@ -122,10 +149,13 @@ impl Incoming {
         let wanted = BinaryKind::HEAD_BYTES - self.head.len();
         self.head.extend_from_slice(&bytes[..wanted.min(bytes.len())]);
         self.surveyor.feed(bytes);
-        let asked = self.size / ASK_EVERY;
+        let before = self.size;
         self.size += bytes.len() as u64;
-        self.file.write_all(bytes).await?;
-        if self.size / ASK_EVERY > asked {
+        match &mut self.sink {
+            IncomingSink::Local(arriving) => arriving.file.write_all(bytes).await?,
+            IncomingSink::Object(departing) => departing.write(bytes, before, &self.head).await?,
+        }
+        if self.size / ASK_EVERY > before / ASK_EVERY {
             self.storage.ensure_room_for(self.size).await?;
         }
         Ok(())
@@ -133,21 +163,44 @@ impl Incoming {
 
     /// Appends the stored file `key`, or its first `limit` bytes.
     pub async fn append(&mut self, key: &Key, limit: u64) -> io::Result<()> {
-        let mut part = File::open(self.storage.path(key)).await?.take(limit);
-        let mut buffer = vec![0; BUFFER];
-        loop {
-            let read = part.read(&mut buffer).await?;
-            if read == 0 {
-                return Ok(());
+        match self.storage.place.clone() {
+            Place::Local(local) => {
+                let mut part = File::open(local.path(key)).await?.take(limit);
+                let mut buffer = vec![0; BUFFER];
+                loop {
+                    let read = part.read(&mut buffer).await?;
+                    if read == 0 {
+                        return Ok(());
+                    }
+                    self.write(&buffer[..read]).await?;
+                }
             }
-            self.write(&buffer[..read]).await?;
+            Place::Objects(objects) => {
+                let mut part = objects.read(key, 0, objects.size(key).await?.min(limit));
+                loop {
+                    let bytes = part.next().await?;
+                    if bytes.is_empty() {
+                        return Ok(());
+                    }
+                    self.write(&bytes).await?;
+                }
+            }
         }
     }
 
-    /// The path at which all bytes received so far can be read.
-    pub(super) async fn flushed(&mut self) -> io::Result<PathBuf> {
-        self.file.flush().await?;
-        Ok(self.path.clone())
+    /// All bytes received so far, as a file that can be read in any order. None if there is none.
+    pub(super) async fn received(&mut self) -> io::Result<Option<fs::File>> {
+        match &mut self.sink {
+            IncomingSink::Local(arriving) => {
+                arriving.file.flush().await?;
+                Ok(Some(File::open(&arriving.path).await?.into_std().await))
+            }
+            IncomingSink::Object(departing) => {
+                let Some(copy) = &mut departing.copy else { return Ok(None) };
+                copy.flush().await?;
+                Ok(Some(copy.get_ref().try_clone().await?.into_std().await))
+            }
+        }
     }
 
     /// Bytes received so far.
@@ -168,14 +221,27 @@ impl Incoming {
         self.surveyor.clone().finish()
     }
 
-    /// Stores the file as `key` so that it survives a power failure, and returns its size in bytes. Call
+    /// Stores the file under its name so that it survives a power failure, and returns its size in bytes. Call
     /// [`Storage::settled`] once a row names it.
-    pub async fn keep(mut self, key: &Key) -> io::Result<u64> {
-        self.file.flush().await?;
-        self.file.get_ref().sync_all().await?;
-        let stored = self.storage.path(key);
+    pub async fn keep(self) -> io::Result<u64> {
+        let key = self.key.clone();
+        self.keep_as(&key).await
+    }
+
+    /// Does the same under another name: that of an upload whose import's id has the same random part.
+    pub async fn keep_as(mut self, key: &Key) -> io::Result<u64> {
         self.storage.pending.begin(key);
-        if let Err(error) = store(&self.path, stored).await {
+        let stored = match (&mut self.sink, &self.storage.place) {
+            (IncomingSink::Local(arriving), Place::Local(local)) => arriving.store(local.path(key)).await,
+            (IncomingSink::Object(departing), Place::Objects(objects))
+                if *departing.writer.path() == objects.path(key) =>
+            {
+                departing.writer.mark();
+                departing.writer.finish().await.map(|()| departing.writer.keep())
+            }
+            _ => Err(io::Error::other("an object cannot be renamed")),
+        };
+        if let Err(error) = stored {
             // Removed if it was stored; no row will name it.
             if let Err(error) = self.storage.remove(key).await {
                 tracing::warn!(%error, "cannot remove a file that was not stored safely");
@@ -187,13 +253,43 @@ impl Incoming {
     }
 }
 
-/// Moves a file to its place, so that it survives a power failure there.
-async fn store(from: &Path, place: PathBuf) -> io::Result<()> {
-    tokio::fs::rename(from, &place).await?;
-    tokio::task::spawn_blocking(move || sync_folder(&place)).await.map_err(io::Error::other)?
+impl Arriving {
+    async fn create(local: &LocalStorage) -> io::Result<Self> {
+        let path = local.root().join(INCOMING).join(Ulid::new().to_string());
+        let file = BufWriter::with_capacity(BUFFER, File::create_new(&path).await?);
+        Ok(Self { path, file })
+    }
+
+    /// Moves the file to its place, so that it survives a power failure there.
+    async fn store(&mut self, place: PathBuf) -> io::Result<()> {
+        self.file.flush().await?;
+        self.file.get_ref().sync_all().await?;
+        tokio::fs::rename(&self.path, &place).await?;
+        spawn_blocking(move || sync_folder(Path::new(&place))).await.map_err(io::Error::other)?
+    }
 }
 
-impl Drop for Incoming {
+impl Departing {
+    /// Sends `bytes` on, which follow so many others. `head` is the front of the file, with them.
+    async fn write(&mut self, bytes: &[u8], before: u64, head: &[u8]) -> io::Result<()> {
+        if before == 0 && Packing::sniff(head) == Some(Packing::Zip) {
+            let objects = Arc::clone(&self.objects);
+            let file = spawn_blocking(move || objects.scratch().file(MOST_COPIED));
+            // Without room there is no copy.
+            let file = file.await.map_err(io::Error::other)?.ok();
+            self.copy = file.map(|file| BufWriter::with_capacity(BUFFER, File::from_std(file)));
+        }
+        if before.saturating_add(bytes.len() as u64) > MOST_COPIED {
+            self.copy = None;
+        }
+        if let Some(copy) = &mut self.copy {
+            copy.write_all(bytes).await?;
+        }
+        self.writer.write(bytes).await
+    }
+}
+
+impl Drop for Arriving {
     fn drop(&mut self) {
         match fs::remove_file(&self.path) {
             Ok(()) => {}

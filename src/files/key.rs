@@ -4,8 +4,12 @@ use ulid::Ulid;
 
 use crate::base::ids::{ImportId, RunId};
 
+pub(super) const INCOMING: &str = "incoming";
 pub(super) const UPLOADS: &str = "uploads";
 pub(super) const RUNS: &str = "runs";
+
+/// The characters of an import's id that say when it was made.
+const TIME_CHARS: usize = 10;
 
 /// How many characters of a run's id an output's name contains: a whole ULID.
 const RUN_ID_CHARS: usize = 26;
@@ -33,6 +37,21 @@ impl Key {
     #[must_use]
     pub fn import(&self) -> Option<ImportId> {
         self.0.strip_prefix(UPLOADS)?.strip_prefix('/')?.strip_suffix(".csv")?.parse().ok()
+    }
+
+    /// The name of the object that has this file: that of an upload without the time in the import's id, which is not
+    /// known before the upload has arrived whole.
+    #[must_use]
+    pub fn object_name(&self) -> String {
+        match self.import() {
+            Some(import) => format!("{UPLOADS}/{}.csv", &import.to_string()[TIME_CHARS..]),
+            None => self.0.clone(),
+        }
+    }
+
+    /// The last part of the name.
+    pub(super) fn file_name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or_default()
     }
 
     /// The part of an output's name that comes from its run's id.

@@ -5,10 +5,16 @@ use std::{
     io::{self, Write},
     panic::resume_unwind,
     path::PathBuf,
+    sync::Arc,
     thread::{self, JoinHandle},
 };
 
-use super::{Key, Storage, folder::sync_folder};
+use super::{
+    Key, Storage,
+    folder::sync_folder,
+    objects::{ObjectStorage, ObjectWriter},
+    storage::Place,
+};
 use crate::base::ids::RunId;
 
 /// How many bytes are written before another thread stores them durably. Without it, all of them would be stored after
@@ -20,17 +26,29 @@ const SYNCED_AT_ONCE: u64 = 32 << 20;
 pub struct OutputFile {
     storage: Storage,
     key: Key,
-    path: PathBuf,
-    file: File,
+    sink: OutputSink,
     length: u64,
-    syncing: Option<JoinHandle<io::Result<()>>>,
-    /// How many bytes were written when that began.
-    synced: u64,
+    finished: u64,
     is_kept: bool,
 }
 
+#[derive(Debug)]
+enum OutputSink {
+    Local(LocalOutput),
+    Object(Arc<ObjectStorage>, Box<ObjectWriter>),
+}
+
+#[derive(Debug)]
+struct LocalOutput {
+    path: PathBuf,
+    file: File,
+    syncing: Option<JoinHandle<io::Result<()>>>,
+    /// How many bytes were written when that began.
+    synced: u64,
+}
+
 impl Storage {
-    /// Creates an empty output of `run`. Blocks.
+    /// Creates an empty output of `run`. Blocks. Neither this nor what is done with the output may be called by a task.
     pub fn create_output(&self, run: &RunId) -> io::Result<OutputFile> {
         OutputFile::create(self.clone(), Key::output(run))
     }
@@ -38,12 +56,19 @@ impl Storage {
 
 impl OutputFile {
     fn create(storage: Storage, key: Key) -> io::Result<Self> {
-        let path = storage.path(&key);
         storage.pending.begin(&key);
-        match File::create_new(&path) {
-            Ok(file) => {
-                Ok(Self { storage, key, path, file, length: 0, syncing: None, synced: 0, is_kept: false })
+        let sink = match &storage.place {
+            Place::Local(local) => {
+                let path = local.path(&key);
+                File::create_new(&path)
+                    .map(|file| OutputSink::Local(LocalOutput { path, file, syncing: None, synced: 0 }))
             }
+            Place::Objects(objects) => {
+                Ok(OutputSink::Object(Arc::clone(objects), Box::new(objects.write(&key))))
+            }
+        };
+        match sink {
+            Ok(sink) => Ok(Self { storage, key, sink, length: 0, finished: 0, is_kept: false }),
             Err(error) => {
                 storage.settled(&key);
                 Err(error)
@@ -51,18 +76,61 @@ impl OutputFile {
         }
     }
 
-    /// Appends `bytes`; best called with large blocks. After an error some of them may have been written;
-    /// [`truncate`](Self::truncate) removes them.
+    /// Appends `bytes`; best called with large blocks. After an error some of them may have been written.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
+        match &mut self.sink {
+            OutputSink::Local(output) => output.write(bytes, self.length + bytes.len() as u64)?,
+            OutputSink::Object(objects, writer) => objects.wait_for(writer.write(bytes))?,
+        }
         self.length += bytes.len() as u64;
-        if self.length - self.synced >= SYNCED_AT_ONCE
-            && self.syncing.as_ref().is_none_or(JoinHandle::is_finished)
+        Ok(())
+    }
+
+    /// Marks everything written as finished. Only what is finished is kept.
+    pub fn mark(&mut self) {
+        self.finished = self.length;
+        if let OutputSink::Object(_, writer) = &mut self.sink {
+            writer.mark();
+        }
+    }
+
+    /// The number of bytes that are finished.
+    #[must_use]
+    pub fn finished(&self) -> u64 {
+        self.finished
+    }
+
+    /// Makes the finished bytes survive a power failure, and drops those behind them. Nothing can be written after
+    /// that. A file without finished bytes is not to be kept.
+    pub fn finish(&mut self) -> io::Result<()> {
+        match &mut self.sink {
+            OutputSink::Local(output) => output.finish(self.finished),
+            OutputSink::Object(objects, writer) => objects.wait_for(writer.finish()),
+        }
+    }
+
+    /// Keeps the file, which must be finished, until its key is removed. Call [`Storage::settled`] once a row names
+    /// it.
+    #[must_use]
+    pub fn keep(mut self) -> Key {
+        self.is_kept = true;
+        if let OutputSink::Object(_, writer) = &mut self.sink {
+            writer.keep();
+        }
+        self.key.clone()
+    }
+}
+
+impl LocalOutput {
+    /// After it the file has `length` bytes.
+    fn write(&mut self, bytes: &[u8], length: u64) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        if length - self.synced >= SYNCED_AT_ONCE && self.syncing.as_ref().is_none_or(JoinHandle::is_finished)
         {
             self.wait_for_sync()?;
             let file = self.file.try_clone()?;
             self.syncing = Some(thread::Builder::new().spawn(move || file.sync_data())?);
-            self.synced = self.length;
+            self.synced = length;
         }
         Ok(())
     }
@@ -76,36 +144,11 @@ impl OutputFile {
         }
     }
 
-    /// Under which it is stored.
-    #[must_use]
-    pub fn key(&self) -> &Key {
-        &self.key
-    }
-
-    /// The number of bytes written.
-    #[must_use]
-    pub fn written(&self) -> u64 {
-        self.length
-    }
-
-    /// Cuts the file to its first `length` bytes. Nothing can be written after that.
-    pub fn truncate(&mut self, length: u64) -> io::Result<()> {
-        self.file.set_len(length)
-    }
-
-    /// Makes the written bytes survive a power failure.
-    pub fn sync(&mut self) -> io::Result<()> {
+    fn finish(&mut self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)?;
         self.wait_for_sync()?;
         self.file.sync_data()?;
         sync_folder(&self.path)
-    }
-
-    /// Keeps the file, which must be synced, until its key is removed. Call [`Storage::settled`] once a row names
-    /// it.
-    #[must_use]
-    pub fn keep(mut self) -> Key {
-        self.is_kept = true;
-        self.key.clone()
     }
 }
 
@@ -114,7 +157,9 @@ impl Drop for OutputFile {
         if self.is_kept {
             return;
         }
-        if let Err(error) = fs::remove_file(&self.path) {
+        if let OutputSink::Local(output) = &self.sink
+            && let Err(error) = fs::remove_file(&output.path)
+        {
             // It is quarantined after the next start.
             tracing::warn!(%error, "cannot remove an unfinished output");
         }

@@ -7,9 +7,11 @@
 use std::{fs, io, path::PathBuf, time::Duration};
 
 use super::{
-    Folder, Key, Storage,
-    folder::{INCOMING, list, make_folder},
-    key::{RUNS, UPLOADS},
+    Folder, Key,
+    folder::{list, make_folder},
+    key::{INCOMING, RUNS, UPLOADS},
+    listing::Listing,
+    local::LocalStorage,
 };
 use crate::base::time::UnixMillis;
 
@@ -32,7 +34,7 @@ pub struct Moved {
     pub files: usize,
 }
 
-impl Storage {
+impl LocalStorage {
     /// The moves in the quarantine. Entries whose name is not a time are skipped. Blocks.
     pub fn quarantined(&self) -> io::Result<Vec<Quarantined>> {
         let entries = match fs::read_dir(self.root().join(QUARANTINE)) {
@@ -120,8 +122,8 @@ impl Quarantined {
     }
 
     /// The files of this move that were in `folder`. Blocks.
-    pub fn list(&self, folder: Folder) -> io::Result<impl Iterator<Item = io::Result<Key>> + Send + use<>> {
-        list(&self.folder, folder)
+    pub fn list(&self, folder: Folder) -> io::Result<Listing> {
+        Ok(Listing::of_files(list(&self.folder, folder)?))
     }
 }
 
@@ -140,7 +142,7 @@ mod tests {
     #[test]
     fn the_quarantine_counts_from_the_move_not_from_when_a_file_was_written() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let storage = Storage::open(folder.path()).expect("a folder of stored files");
+        let storage = LocalStorage::open(folder.path().to_owned()).expect("a folder of stored files");
         let upload = Key::upload(ImportId::generate());
         let path = storage.path(&upload);
         let file = fs::File::create(&path).expect("an upload");

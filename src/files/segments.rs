@@ -1,13 +1,9 @@
 //! Bytes in memory and stored files that are read in order, as one file.
 
-use std::{
-    fs, io,
-    ops::Range,
-    path::{Path, PathBuf},
-};
+use std::{io, ops::Range};
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, TryStreamExt, future::Either, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
 use sha2::{Digest, Sha256};
 use tokio::{
     fs::File,
@@ -15,10 +11,13 @@ use tokio::{
 };
 use tokio_util::io::ReaderStream;
 
-use super::{Key, Storage};
+use super::{Key, Storage, storage::Place};
 
 /// How many bytes are read at once: each read uses another thread.
 const BLOCK: usize = 256 << 10;
+
+/// How many sizes are looked up at once.
+const LOOKUPS: usize = 16;
 
 /// How many bytes of a SHA-256 make a fingerprint: enough to tell all files apart.
 const FINGERPRINT_BYTES: usize = 16;
@@ -29,7 +28,8 @@ enum Segment {
     Memory(Bytes),
     /// `length` bytes of a stored file, from the byte `start` on.
     File {
-        path: PathBuf,
+        storage: Storage,
+        key: Key,
         start: u64,
         length: u64,
     },
@@ -43,20 +43,28 @@ impl Storage {
     /// The stored files `keys` in order. Looks up their sizes and opens none of them. Fails with
     /// [`NotFound`](io::ErrorKind::NotFound) if one is missing.
     pub async fn segments(&self, keys: &[Key]) -> io::Result<Segments> {
-        let paths: Vec<PathBuf> = keys.iter().map(|key| self.path(key)).collect();
-        let look = || paths.into_iter().map(|path| Segment::whole_file(path, u64::MAX)).collect();
-        let found: io::Result<Vec<Segment>> =
-            tokio::task::spawn_blocking(look).await.map_err(io::Error::other)?;
-        found.map(Segments)
+        if let Some(local) = self.local().cloned() {
+            // On one thread: each lookup takes microseconds.
+            let (storage, keys) = (self.clone(), keys.to_vec());
+            let look = move || {
+                let file = |key: Key| {
+                    let length = local.path(&key).metadata()?.len();
+                    Ok(Segment::File { storage: storage.clone(), key, start: 0, length })
+                };
+                keys.into_iter().map(file).collect::<io::Result<_>>()
+            };
+            return tokio::task::spawn_blocking(look).await.map_err(io::Error::other)?.map(Segments);
+        }
+        let files = keys.iter().map(|key| Segment::whole_file(self.clone(), key.clone(), u64::MAX));
+        // Collected, because a stream of closures that borrow is no future of a handler.
+        let files: Vec<_> = files.collect();
+        stream::iter(files).buffered(LOOKUPS).try_collect().await.map(Segments)
     }
 
     /// The first `limit` bytes of the stored file `key`, or the whole file if it is shorter. Fails like
     /// [`segments`](Self::segments).
     pub async fn front(&self, key: &Key, limit: u64) -> io::Result<Segments> {
-        let path = self.path(key);
-        let look = move || Segment::whole_file(path, limit);
-        let found = tokio::task::spawn_blocking(look).await.map_err(io::Error::other)?;
-        Ok(Segments(vec![found?]))
+        Ok(Segments(vec![Segment::whole_file(self.clone(), key.clone(), limit).await?]))
     }
 }
 
@@ -87,9 +95,7 @@ impl Segments {
         for segment in &self.0 {
             let (bytes, range) = match segment {
                 Segment::Memory(bytes) => (&bytes[..], [0, bytes.len() as u64]),
-                Segment::File { path, start, length } => {
-                    (path.file_name().unwrap_or_default().as_encoded_bytes(), [*start, *length])
-                }
+                Segment::File { key, start, length, .. } => (key.file_name().as_bytes(), [*start, *length]),
             };
             for number in [bytes.len() as u64, range[0], range[1]] {
                 hash.update(number.to_le_bytes());
@@ -120,9 +126,9 @@ impl Segments {
 }
 
 impl Segment {
-    fn whole_file(path: PathBuf, limit: u64) -> io::Result<Self> {
-        let length = size_of(&path)?.min(limit);
-        Ok(Self::File { path, start: 0, length })
+    async fn whole_file(storage: Storage, key: Key, limit: u64) -> io::Result<Self> {
+        let length = storage.size(&key).await?.min(limit);
+        Ok(Self::File { storage, key, start: 0, length })
     }
 
     fn length(&self) -> u64 {
@@ -137,34 +143,47 @@ impl Segment {
         match self {
             // Both are at most the length of bytes in memory, which is a `usize`.
             Self::Memory(bytes) => Self::Memory(bytes.slice(from as usize..to as usize)),
-            Self::File { path, start, .. } => Self::File { path, start: start + from, length: to - from },
+            Self::File { storage, key, start, .. } => {
+                Self::File { storage, key, start: start + from, length: to - from }
+            }
         }
     }
 
-    async fn read(self) -> io::Result<impl Stream<Item = io::Result<Bytes>>> {
-        match self {
-            Self::Memory(bytes) => Ok(Either::Left(stream::iter([Ok(bytes)]))),
-            Self::File { path, start, length } => {
-                let mut file = File::open(path).await?;
+    async fn read(self) -> io::Result<BoxStream<'static, io::Result<Bytes>>> {
+        let (storage, key, start, length) = match self {
+            Self::Memory(bytes) => return Ok(stream::iter([Ok(bytes)]).boxed()),
+            Self::File { storage, key, start, length } => (storage, key, start, length),
+        };
+        match &storage.place {
+            Place::Local(local) => {
+                let mut file = File::open(local.path(&key)).await?;
                 if start > 0 {
                     file.seek(SeekFrom::Start(start)).await?;
                 }
-                Ok(Either::Right(ReaderStream::with_capacity(file.take(length), BLOCK)))
+                Ok(ReaderStream::with_capacity(file.take(length), BLOCK).boxed())
+            }
+            Place::Objects(objects) => {
+                let reader = objects.read(&key, start, start + length);
+                let blocks = stream::try_unfold(reader, async |mut reader| {
+                    let bytes = reader.next().await?;
+                    Ok((!bytes.is_empty()).then_some((bytes, reader)))
+                });
+                Ok(blocks.boxed())
             }
         }
     }
 }
 
-fn size_of(path: &Path) -> io::Result<u64> {
-    Ok(fs::metadata(path)?.len())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::{collections::HashSet, fs, path::PathBuf};
 
     use super::*;
     use crate::base::ids::RunId;
+
+    fn path(storage: &Storage, key: &Key) -> PathBuf {
+        storage.local().expect("a folder").path(key)
+    }
 
     async fn text(segments: Segments) -> String {
         let blocks: Vec<Bytes> = segments.read().try_collect().await.expect("all files are there");
@@ -178,7 +197,7 @@ mod tests {
         let mut keys = Vec::new();
         for part in ["one", "", "three", "4"] {
             let key = Key::output(&RunId::from("run".to_owned()));
-            fs::write(storage.path(&key), part).expect("a part");
+            fs::write(path(&storage, &key), part).expect("a part");
             keys.push(key);
         }
         let front = storage.front(&keys[2], 2).await.expect("a front");
@@ -209,11 +228,11 @@ mod tests {
         let storage = Storage::open(folder.path()).expect("a folder of stored files");
         let keys = [(); 3].map(|()| Key::output(&RunId::from("run".to_owned())));
         for key in &keys {
-            fs::write(storage.path(key), "abc").expect("a part");
+            fs::write(path(&storage, key), "abc").expect("a part");
         }
         let all = storage.segments(&keys).await.expect("parts");
         for key in [&keys[0], &keys[2]] {
-            fs::remove_file(storage.path(key)).expect("it is there");
+            fs::remove_file(path(&storage, key)).expect("it is there");
         }
         assert_eq!(text(all.slice(&(3..6))).await, "abc");
         let missing = storage.segments(&keys).await.expect_err("two are missing");

@@ -4,7 +4,7 @@ use super::{Processor, chain::CopyResult, failure::FailureReason};
 use crate::{
     base::{ids::RunId, time::UnixMillis},
     csv::{AboutFile, Counts},
-    files::{Incoming, Key},
+    files::Incoming,
     store::{
         quota::Reservation,
         steps::{Remarks, Step, StepFiles},
@@ -29,9 +29,9 @@ impl Processor {
             () = progress.stopped() => Err(FailureReason::Stopped),
         };
         progress.set_receiving(None);
-        let key = Key::output(run);
         let (file, _reservation, about) = copied?;
-        let bytes = file.keep(&key).await?;
+        let key = file.key().clone();
+        let bytes = file.keep().await?;
         let step = Step {
             name: name.to_owned(),
             position,

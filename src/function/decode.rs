@@ -1,10 +1,7 @@
 //! The step that decodes a file that is not UTF-8: copies it to storage as UTF-8, where records can be found from
 //! any offset, and where every later step and attempt reads the same bytes.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-};
+use std::io;
 
 use super::{Processor, chain, failure::FailureReason, plan::open};
 use crate::{
@@ -13,7 +10,7 @@ use crate::{
         time::UnixMillis,
     },
     csv::{AboutFile, Encoding, Part, ToUtf8},
-    files::{Incoming, Key},
+    files::{Incoming, Key, StoredFile},
     progress::{Copying, Receiving, RunProgress},
     store::{quota::Reservation, steps::Step},
 };
@@ -52,13 +49,13 @@ impl Processor {
         position: u32,
     ) -> Result<Step, FailureReason> {
         let progress = self.progress.of(run);
-        self.copy(run, chain::DECODE, position, self.decoded(event, source, encoding, &progress)).await
+        self.copy(run, chain::DECODE, position, self.decoded((run, event), source, encoding, &progress)).await
     }
 
     /// Leaves no file if it is dropped before its end.
     async fn decoded(
         &self,
-        event: &EventId,
+        of: (&RunId, &EventId),
         source: &Key,
         FileEncoding { named, found }: FileEncoding,
         progress: &RunProgress,
@@ -67,7 +64,7 @@ impl Processor {
         for encoding in named.into_iter().chain([found]) {
             let is_last_choice = named != Some(encoding);
             if let Some((file, reservation)) =
-                self.decoded_as(event, source, (encoding.value, is_last_choice), progress).await?
+                self.decoded_as(of, source, (encoding.value, is_last_choice), progress).await?
             {
                 let about = AboutFile { encoding: Some(encoding), ..AboutFile::default() };
                 return Ok((file, reservation, about));
@@ -80,16 +77,18 @@ impl Processor {
     /// `allowed`; otherwise the result is None.
     async fn decoded_as(
         &self,
-        event: &EventId,
+        (run, event): (&RunId, &EventId),
         source: &Key,
         (encoding, allowed): (Encoding, bool),
         progress: &RunProgress,
     ) -> Result<Option<(Incoming, Option<Reservation>)>, FailureReason> {
         let mut reservation = self.quota.reserve_for(event).await?.map_err(FailureReason::OverQuota)?;
         let (storage, key) = (self.storage.clone(), source.clone());
-        let mut decoding =
-            tokio::task::spawn_blocking(move || Decoding::begin(open(&storage, &key)?, encoding)).await??;
-        let mut file = self.storage.receive(decoding.size).await?;
+        let mut decoding = tokio::task::spawn_blocking(move || {
+            Ok::<_, FailureReason>(Decoding::begin(open(&storage, &key)?, encoding))
+        })
+        .await??;
+        let mut file = self.storage.receive(Key::output(run), decoding.size).await?;
         let since = UnixMillis::now();
         // One is written while the other is filled.
         let (mut text, mut spare) = (Vec::new(), Vec::new());
@@ -118,7 +117,7 @@ impl Processor {
 
 /// A file that is being decoded.
 struct Decoding {
-    file: File,
+    file: StoredFile,
     size: u64,
     /// Bytes of it.
     read: u64,
@@ -129,10 +128,9 @@ struct Decoding {
 }
 
 impl Decoding {
-    fn begin(file: File, encoding: Encoding) -> Result<Self, FailureReason> {
-        let size = file.metadata()?.len();
-        let decoder = ToUtf8::new(encoding);
-        Ok(Self { file, size, read: 0, decoder, bytes: Vec::new(), is_over: false })
+    fn begin(file: StoredFile, encoding: Encoding) -> Self {
+        let (size, decoder) = (file.length(), ToUtf8::new(encoding));
+        Self { file, size, read: 0, decoder, bytes: Vec::new(), is_over: false }
     }
 
     /// Decodes the next block into `text`. It is empty after the one in which the file is over. Blocks.
@@ -142,7 +140,7 @@ impl Decoding {
             return Ok(());
         }
         self.bytes.clear();
-        (&self.file).take(BLOCK).read_to_end(&mut self.bytes)?;
+        self.file.append_to(&mut self.bytes, BLOCK)?;
         self.is_over = self.bytes.is_empty();
         self.read = self.read.saturating_add(self.bytes.len() as u64);
         self.decoder.decode(&self.bytes, self.is_over, text);

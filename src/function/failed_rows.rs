@@ -7,7 +7,7 @@ use super::{Processor, chain, failure::FailureReason};
 use crate::{
     base::ids::{EventId, RunId},
     csv::{AboutFile, Layout, ReadBefore},
-    files::Incoming,
+    files::{Incoming, Key},
     results::{failures::FailuresError, outputs},
     store::{quota::Reservation, steps::Step},
 };
@@ -20,13 +20,13 @@ impl Processor {
         event: &EventId,
         of: &RunId,
     ) -> Result<Step, FailureReason> {
-        self.copy(run, chain::FAILED_ROWS, 0, self.failed_rows(event, of)).await
+        self.copy(run, chain::FAILED_ROWS, 0, self.failed_rows((run, event), of)).await
     }
 
     /// Leaves no file if it is dropped before its end.
     async fn failed_rows(
         &self,
-        event: &EventId,
+        (run, event): (&RunId, &EventId),
         of: &RunId,
     ) -> Result<(Incoming, Option<Reservation>, AboutFile), FailureReason> {
         let records = outputs::failed_records(&self.store, of).await?.ok_or(FailureReason::FailedRowsGone)?;
@@ -39,7 +39,7 @@ impl Processor {
         if let Some(reservation) = &mut reservation {
             reservation.grow(size).map_err(FailureReason::OverQuota)?;
         }
-        let mut file = self.storage.receive(size).await?;
+        let mut file = self.storage.receive(Key::output(run), size).await?;
         file.append(&records.source, records.layout.start.byte).await.map_err(gone)?;
         for part in &records.parts {
             file.append(part, u64::MAX).await.map_err(gone)?;

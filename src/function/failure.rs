@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use crate::{
     base::limits::bytes_at_most,
     csv::{LayoutError, MOST_COLUMNS},
-    files::{Address, FetchError, ShareLink, TextKind, UnpackError},
+    files::{Address, FetchError, STORAGE_AWAY, ShareLink, TextKind, UnpackError},
     store::{self, quota::OverQuota},
 };
 
@@ -72,6 +72,8 @@ pub(super) enum FailureReason {
     DiskFull(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("A stored file could not be read or written. Ask the operator to check the disk.")]
     Io(#[source] io::Error),
+    #[error("The storage of the files does not answer. Ask the operator to check it if this goes on.")]
+    StorageAway(#[source] io::Error),
     #[error("The run's progress could not be saved or read. Ask the operator to check the database.")]
     Store(#[source] store::Error),
     #[error("The run's progress cannot be read. Run the import again.")]
@@ -98,7 +100,12 @@ impl FailureReason {
     /// Whether another attempt may succeed.
     pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::Stopped | Self::DiskFull(_) | Self::Io(_) | Self::Store(_) | Self::BrokeOff(_) => true,
+            Self::Stopped
+            | Self::DiskFull(_)
+            | Self::Io(_)
+            | Self::StorageAway(_)
+            | Self::Store(_)
+            | Self::BrokeOff(_) => true,
             Self::Fetch(error) => error.is_transient(),
             Self::NoFile
             | Self::NotAnAddress
@@ -168,6 +175,7 @@ impl From<io::Error> for FailureReason {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull(error.into()),
+            STORAGE_AWAY => Self::StorageAway(error),
             _ => Self::Io(error),
         }
     }

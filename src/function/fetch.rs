@@ -10,7 +10,7 @@ use crate::{
         time::UnixMillis,
     },
     csv::AboutFile,
-    files::{Address, Arrival, Incoming},
+    files::{Address, Arrival, Incoming, Key},
     progress::{Copying, Receiving, RunProgress},
     store::{quota::Reservation, steps::Step},
 };
@@ -24,14 +24,14 @@ impl Processor {
         address: &Address,
     ) -> Result<Step, FailureReason> {
         let progress = self.progress.of(run);
-        self.copy(run, chain::FETCH, 0, self.receive(event, address, &progress)).await
+        self.copy(run, chain::FETCH, 0, self.receive((run, event), address, &progress)).await
     }
 
     /// Receives the file at `address`, within the user's quota, and reports progress. Leaves no file if it is
     /// dropped before its end.
     async fn receive(
         &self,
-        event: &EventId,
+        (run, event): (&RunId, &EventId),
         address: &Address,
         progress: &RunProgress,
     ) -> Result<(Incoming, Option<Reservation>, AboutFile), FailureReason> {
@@ -63,7 +63,8 @@ impl Processor {
             progress.set_receiving(Some(Receiving { copying: Copying::Fetching, bytes, total, since }));
             ControlFlow::Continue(())
         };
-        let fetched = self.fetcher.fetch(address, self.storage.receive(0).await?, told).await;
+        let fetched =
+            self.fetcher.fetch(address, self.storage.receive(Key::output(run), 0).await?, told).await;
         if let Some(name) = named
             && let Err(error) = self.store.name_fetched(event, &name.to_string()).await
         {

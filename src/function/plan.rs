@@ -1,8 +1,7 @@
 //! The first step: determines how the file is read by all later steps.
 
 use std::{
-    fs::File,
-    io::{self, Read, Seek, SeekFrom},
+    io::{self, Seek, SeekFrom},
     ops::RangeInclusive,
     time::Instant,
 };
@@ -15,7 +14,7 @@ use crate::{
         Choices, Encoding, FirstRows, Layout, LayoutError, Output, Part, Pass, ReadBefore, Reading,
         SheetRead, ToUtf8, detect, detect_cells,
     },
-    files::{Address, Key, Storage, TextKind},
+    files::{Address, Key, Storage, StoredFile, TextKind},
     results::Plan,
 };
 
@@ -40,19 +39,19 @@ const MOST_HEADER: usize = 1 << 20;
 const MOST_STEPS: u64 = 400;
 
 impl Plan {
-    /// Plans from the front of the stored file `file`. Blocks.
+    /// Plans from the front of the stored file `source`. Blocks.
     pub(super) fn make(
         storage: &Storage,
+        source: &Key,
         file: ToPlan,
         max_record_bytes: usize,
         step_bytes: &RangeInclusive<u64>,
     ) -> Result<Self, FailureReason> {
-        let source = file.source.as_str().to_owned();
-        let front = Front::read(storage, file, max_record_bytes)?;
+        let front = Front::read(open(storage, source)?, file, max_record_bytes)?;
         let Front { size, layout, reading, sheet, first_rows, sample, is_whole } = front;
         let rate = bytes_per_second(&layout, &sample, is_whole, max_record_bytes);
         Ok(Self {
-            source,
+            source: source.as_str().to_owned(),
             size,
             reading,
             sheet,
@@ -88,9 +87,8 @@ impl Plan {
     }
 }
 
-/// A stored file to plan, or of which the front is looked at.
+/// What is known of a file to plan, or of which the front is looked at.
 pub(super) struct ToPlan {
-    pub(super) source: Key,
     /// The address that it was fetched from.
     pub(super) from: Option<Address>,
     /// The encoding of the file that came in.
@@ -123,13 +121,12 @@ pub(super) struct Front {
 impl Front {
     /// Blocks.
     pub(super) fn read(
-        storage: &Storage,
-        file: ToPlan,
+        mut file: StoredFile,
+        known: ToPlan,
         max_record_bytes: usize,
     ) -> Result<Self, FailureReason> {
-        let ToPlan { source, from, encoding, is_decoded, sheet, choices, read_before } = file;
-        let mut file = open(storage, &source)?;
-        let size = file.metadata()?.len();
+        let ToPlan { from, encoding, is_decoded, sheet, choices, read_before } = known;
+        let size = file.length();
         let mut decoder = (!is_decoded).then(|| ToUtf8::new(encoding.value));
         let mut wanted = SAMPLE;
         let mut sample = Vec::new();
@@ -178,19 +175,19 @@ impl Front {
 /// Extends `sample` until it has `wanted` bytes or the whole file; returns whether it is the whole file.
 fn read_up_to(
     wanted: u64,
-    file: &mut File,
+    file: &mut StoredFile,
     decoder: Option<&mut ToUtf8>,
     sample: &mut Vec<u8>,
 ) -> io::Result<bool> {
     let Some(decoder) = decoder else {
         let missing = wanted.saturating_sub(sample.len() as u64);
-        file.take(missing).read_to_end(sample)?;
+        file.append_to(sample, missing)?;
         return Ok((sample.len() as u64) < wanted);
     };
     let mut block = Vec::new();
     while (sample.len() as u64) < wanted {
         block.clear();
-        let read = file.take(DECODED_AT_ONCE).read_to_end(&mut block)?;
+        let read = file.append_to(&mut block, DECODED_AT_ONCE)?;
         decoder.decode(&block, read == 0, sample);
         if read == 0 {
             return Ok(true);
@@ -200,17 +197,17 @@ fn read_up_to(
 }
 
 /// The last bytes of a file of `size` bytes. Leaves it positioned where it was.
-fn end_of(file: &mut File, size: u64) -> io::Result<Vec<u8>> {
+fn end_of(file: &mut StoredFile, size: u64) -> io::Result<Vec<u8>> {
     let position = file.stream_position()?;
     let mut end = Vec::new();
     file.seek(SeekFrom::Start(size.saturating_sub(TextKind::END_BYTES)))?;
-    file.take(TextKind::END_BYTES).read_to_end(&mut end)?;
+    file.append_to(&mut end, TextKind::END_BYTES)?;
     file.seek(SeekFrom::Start(position))?;
     Ok(end)
 }
 
 /// Opens a stored file that an import needs.
-pub(super) fn open(storage: &Storage, source: &Key) -> Result<File, FailureReason> {
+pub(super) fn open(storage: &Storage, source: &Key) -> Result<StoredFile, FailureReason> {
     storage.file(source).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => FailureReason::FileGone,
         _ => error.into(),

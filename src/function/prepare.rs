@@ -61,8 +61,8 @@ impl Processor {
         };
         let Copied { source, about, .. } = stored;
         let (sheet, read_before) = (about.sheet, about.read_before);
-        let file = ToPlan { source, from, encoding, is_decoded: true, sheet, choices, read_before };
-        self.plan(call, file, position).await
+        let file = ToPlan { from, encoding, is_decoded: true, sheet, choices, read_before };
+        self.plan(call, source, file, position).await
     }
 
     /// The encoding of a stored file that is not decoded.
@@ -85,12 +85,18 @@ impl Processor {
     }
 
     /// Plans the import of a stored file.
-    async fn plan(&self, call: &Call, file: ToPlan, position: u32) -> Result<Step, FailureReason> {
+    async fn plan(
+        &self,
+        call: &Call,
+        source: Key,
+        file: ToPlan,
+        position: u32,
+    ) -> Result<Step, FailureReason> {
         let started_at = UnixMillis::now();
         let run = &call.ctx.run_id;
         let (storage, max_record_bytes) = (self.storage.clone(), self.max_record_bytes);
         let step_bytes = self.step_bytes.clone();
-        let make = move || Plan::make(&storage, file, max_record_bytes, &step_bytes);
+        let make = move || Plan::make(&storage, &source, file, max_record_bytes, &step_bytes);
         // Taken before the step: the run may end meanwhile, and its progress be forgotten.
         let progress = self.progress.of(run);
         let plan = tokio::task::spawn_blocking(make).await??;
@@ -119,7 +125,7 @@ fn survey(
     progress: &RunProgress,
 ) -> Result<Survey, FailureReason> {
     let mut file = open(storage, source)?;
-    let size = file.metadata()?.len();
+    let size = file.length();
     // An event that Runboard did not send can name the file of another import.
     if let Some(known) = known.filter(|known| known.bytes() == size) {
         return Ok(known);

@@ -1,9 +1,6 @@
 //! The first rows of a stored file as a run would read them. Nothing is run or recorded.
 
-use std::{
-    io::{self, Read},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use tokio::{task::JoinError, time::timeout};
 
@@ -19,7 +16,7 @@ use crate::{
         AboutFile, Choices, Encoding, FirstRows, HeaderAt, Part, ReadAs, SheetName, SheetRead, Sheets,
         Survey, ToUtf8,
     },
-    files::{Incoming, Key, Packing, Storage, UnpackError},
+    files::{Incoming, Key, Packing, Storage, StoredFile, UnpackError},
     store::last_choices::HeaderHash,
 };
 
@@ -95,17 +92,19 @@ impl Previewer {
         let front = timeout(UNPACKING, front).await;
         let front = front.map_err(|_| PreviewError::NotReadable(TOO_SLOW.to_owned()))??;
         // What the packed bytes have shown says nothing of those in them.
-        let (source, about, front, sheet) = match front {
-            Some(UnpackedFront { file, sheet }) => {
-                (file.key().clone(), AboutFile::default(), Some(file), sheet)
-            }
-            None => (source, about, None, None),
+        let (front, about, sheet) = match front {
+            Some(UnpackedFront { bytes, sheet }) => (Some(bytes), AboutFile::default(), sheet),
+            None => (None, about, None),
         };
         let (storage, max_record_bytes) = (self.storage.clone(), self.max_record_bytes);
         let read = move || {
             // Held by the reading thread, which goes on if the request is dropped.
-            let _held = (slot, front);
-            read(&storage, source, sheet, about, choices, max_record_bytes)
+            let _held = slot;
+            let open = || match &front {
+                Some(bytes) => Ok(StoredFile::of_bytes(bytes.clone())),
+                None => open(&storage, &source),
+            };
+            read(open, sheet, about, choices, max_record_bytes)
         };
         tokio::task::spawn_blocking(read).await?
     }
@@ -151,8 +150,7 @@ impl Previewer {
 
 /// Blocks.
 fn read(
-    storage: &Storage,
-    source: Key,
+    open: impl Fn() -> Result<StoredFile, FailureReason>,
     sheet: Option<SheetRead>,
     about: AboutFile,
     choices: Choices,
@@ -163,21 +161,24 @@ fn read(
         _ if sheet.is_some() => Part::certain(Encoding::UTF_8),
         _ if read_before.is_some() => Part::guess(Encoding::UTF_8),
         Some(chosen) => Part::chosen(chosen),
-        None => encoding(storage, &source, &about)?,
+        None => encoding(&open, &about)?,
     };
     let is_decoded = encoding.value.is_utf8();
-    let file = ToPlan { source, from: None, encoding, is_decoded, sheet, choices, read_before };
-    let Front { layout, reading, sheet, first_rows, .. } = Front::read(storage, file, max_record_bytes)?;
+    let known = ToPlan { from: None, encoding, is_decoded, sheet, choices, read_before };
+    let Front { layout, reading, sheet, first_rows, .. } = Front::read(open()?, known, max_record_bytes)?;
     let reading = reading.ok_or(FailureReason::NoText)?;
     let header = (reading.header.value != HeaderAt::None).then(|| HeaderHash::of(&layout.header));
     Ok(Preview { header, read_as: ReadAs { reading, dialect: layout.dialect, sheet }, first_rows })
 }
 
-/// The encoding of a stored file, as far as its front tells. Blocks.
-fn encoding(storage: &Storage, source: &Key, about: &AboutFile) -> Result<Part<Encoding>, PreviewError> {
+/// The encoding of a file, as far as its front tells. Blocks.
+fn encoding(
+    open: impl Fn() -> Result<StoredFile, FailureReason>,
+    about: &AboutFile,
+) -> Result<Part<Encoding>, PreviewError> {
     let front = || {
         let mut front = Vec::new();
-        open(storage, source)?.take(SURVEYED).read_to_end(&mut front)?;
+        open()?.append_to(&mut front, SURVEYED)?;
         Ok::<_, PreviewError>(front)
     };
     let found = match &about.survey {
@@ -199,7 +200,7 @@ fn encoding(storage: &Storage, source: &Key, about: &AboutFile) -> Result<Part<E
 impl From<FailureReason> for PreviewError {
     fn from(why: FailureReason) -> Self {
         match why {
-            FailureReason::Io(error) => Self::Storage(error),
+            FailureReason::Io(error) | FailureReason::StorageAway(error) => Self::Storage(error),
             FailureReason::Unpack(why @ (UnpackError::NoSuchSheet { .. } | UnpackError::NotAWorkbook)) => {
                 Self::NoSuchSheet(why.to_string())
             }

@@ -1,8 +1,9 @@
 //! The step that unpacks a packed file: copies what it holds to storage, where every later step and attempt reads
 //! the same bytes.
 
-use std::{io::Read, time::Duration};
+use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::{Processor, chain, failure::FailureReason, plan::open};
@@ -12,7 +13,7 @@ use crate::{
         time::UnixMillis,
     },
     csv::{AboutFile, SheetName, SheetRead},
-    files::{BinaryKind, Incoming, Key, OutputFile, Packing, Storage, UnpackError},
+    files::{BinaryKind, Incoming, Key, Packing, Storage, UnpackError},
     progress::{Copying, Receiving, RunProgress},
     store::{quota::Reservation, steps::Step},
 };
@@ -36,20 +37,20 @@ impl Processor {
         position: u32,
     ) -> Result<Step, FailureReason> {
         let progress = self.progress.of(run);
-        let unpacked = self.unpacked(event, (source, packing), sheet, &progress);
+        let unpacked = self.unpacked((run, event), (source, packing), sheet, &progress);
         self.copy(run, chain::UNPACK, position, unpacked).await
     }
 
     /// Unpacks `source` within the user's quota. Leaves no file if it is dropped before its end.
     async fn unpacked(
         &self,
-        event: &EventId,
+        (run, event): (&RunId, &EventId),
         (source, packing): (Key, Packing),
         sheet: Option<SheetName>,
         progress: &RunProgress,
     ) -> Result<(Incoming, Option<Reservation>, AboutFile), FailureReason> {
         let mut reservation = self.quota.reserve_for(event).await?.map_err(FailureReason::OverQuota)?;
-        let mut file = self.storage.receive(0).await?;
+        let mut file = self.storage.receive(Key::output(run), 0).await?;
         let since = UnixMillis::now();
         let mut unpacking = self.storage.unpack(&source, packing, sheet, self.fetcher.max_bytes());
         loop {
@@ -75,7 +76,7 @@ pub(super) async fn packing(storage: &Storage, source: &Key) -> Result<Option<Pa
     let (storage, source) = (storage.clone(), source.clone());
     let sniff = move || {
         let mut head = Vec::new();
-        open(&storage, &source)?.take(BinaryKind::HEAD_BYTES as u64).read_to_end(&mut head)?;
+        open(&storage, &source)?.append_to(&mut head, BinaryKind::HEAD_BYTES as u64)?;
         Ok(Packing::sniff(&head))
     };
     tokio::task::spawn_blocking(sniff).await?
@@ -83,14 +84,13 @@ pub(super) async fn packing(storage: &Storage, source: &Key) -> Result<Option<Pa
 
 /// The front of what a packed file holds.
 pub(super) struct UnpackedFront {
-    /// It is deleted when it is dropped.
-    pub(super) file: OutputFile,
+    pub(super) bytes: Bytes,
     /// Of a workbook.
     pub(super) sheet: Option<SheetRead>,
 }
 
-/// Stores the front of what a packed file holds, whole lines of about `bytes`, of a workbook those of the sheet that
-/// was chosen. None if the file is not packed.
+/// The front of what a packed file holds, whole lines of about `bytes`, of a workbook those of the sheet that was
+/// chosen. None if the file is not packed.
 pub(super) async fn unpacked_front(
     storage: &Storage,
     source: &Key,
@@ -113,13 +113,7 @@ pub(super) async fn unpacked_front(
     if !is_whole && let Some(end) = memchr::memrchr(b'\n', &front) {
         front.truncate(end + 1);
     }
-    let (storage, sheet) = (storage.clone(), unpacking.sheet());
-    let write = move || {
-        let mut file = storage.create_output(&RunId::from("front".to_owned()))?;
-        file.write(&front)?;
-        Ok(Some(UnpackedFront { file, sheet }))
-    };
-    tokio::task::spawn_blocking(write).await?
+    Ok(Some(UnpackedFront { bytes: front.into(), sheet: unpacking.sheet() }))
 }
 
 impl From<UnpackError> for FailureReason {

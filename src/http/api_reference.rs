@@ -79,7 +79,7 @@ pub struct ProblemKind {
 }
 
 /// Every problem that the API answers with. A test compares them with the errors in this room.
-pub const PROBLEMS: [ProblemKind; 29] = [
+pub const PROBLEMS: [ProblemKind; 30] = [
     problem("malformed", 400, "The query, the body, a cursor or the Idempotency-Key cannot be read."),
     problem("no-credentials", 401, "The request has neither a token nor a session."),
     problem("bad-token", 401, "The token was copied incompletely, has expired, or was ended."),
@@ -111,6 +111,7 @@ pub const PROBLEMS: [ProblemKind; 29] = [
     problem("internal", 500, "The error is in the server's log."),
     problem("busy", 503, "Too much of this is being done right now."),
     problem("database-away", 503, "The database does not answer."),
+    problem("storage-away", 503, "The storage of the files does not answer."),
     problem("stopping", 503, "The server is stopping."),
     problem("disk-full", 507, "There is not enough free disk space."),
 ];

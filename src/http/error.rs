@@ -17,6 +17,7 @@ use actix_web::{
 use super::error_info::ErrorInfo;
 use crate::{
     accounts,
+    files::STORAGE_AWAY,
     function::PreviewError,
     imports::{AcceptError, DeleteError},
     store,
@@ -74,6 +75,8 @@ pub enum Error {
     TooSlow,
     /// The database does not answer.
     DatabaseAway(anyhow::Error),
+    /// The storage of the files does not answer.
+    StorageAway(anyhow::Error),
     /// An internal error.
     Internal(anyhow::Error),
 }
@@ -93,9 +96,10 @@ impl Error {
     pub fn info(&self) -> ErrorInfo {
         let (title, sentence) = self.words();
         let log_chain = match self {
-            Self::Internal(error) | Self::Missing(error) | Self::DatabaseAway(error) => {
-                Some(format!("{error:#}"))
-            }
+            Self::Internal(error)
+            | Self::Missing(error)
+            | Self::DatabaseAway(error)
+            | Self::StorageAway(error) => Some(format!("{error:#}")),
             _ => None,
         };
         let is_busy = matches!(self, Self::Busy | Self::PreviewsBusy);
@@ -125,6 +129,7 @@ impl Error {
             Self::KeyUsed => "key-used",
             Self::TooSlow => "too-slow",
             Self::DatabaseAway(_) => "database-away",
+            Self::StorageAway(_) => "storage-away",
             Self::Internal(_) | Self::Missing(_) => "internal",
         }
     }
@@ -200,6 +205,10 @@ impl Error {
                 "Database not answering",
                 "The database is not answering. Nothing is lost; try again in a moment.",
             ),
+            Self::StorageAway(_) => (
+                "Storage not answering",
+                "The storage of the files is not answering. Nothing is lost; try again in a moment.",
+            ),
             Self::Internal(_) | Self::Missing(_) => {
                 ("Something went wrong", "The error is in the log. Nothing is lost; try again in a moment.")
             }
@@ -231,7 +240,9 @@ impl ResponseError for Error {
             Self::OverQuota => StatusCode::PAYLOAD_TOO_LARGE,
             Self::FileMissing => StatusCode::GONE,
             Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
-            Self::DatabaseAway(_) | Self::Busy | Self::PreviewsBusy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::DatabaseAway(_) | Self::StorageAway(_) | Self::Busy | Self::PreviewsBusy => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal(_) | Self::Missing(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -266,6 +277,7 @@ fn of_io(error: &io::Error) -> Decision {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => |_| Error::NoSpace,
         io::ErrorKind::NotFound => Error::Missing,
+        STORAGE_AWAY => Error::StorageAway,
         _ => Error::Internal,
     }
 }

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use crate::{
-    files::Storage,
+    files::{STORAGE_AWAY, Storage},
     inngest::{Client, Error},
     store::{self, Store},
 };
@@ -107,7 +107,7 @@ impl Health {
             let storage = self.storage.clone();
             let written = move || {
                 let _turn = turn;
-                storage.check_writable().and_then(|()| storage.ensure_room())
+                storage.check()
             };
             spawn_blocking(written).await
         };
@@ -123,6 +123,7 @@ impl Health {
         tracing::warn!(%error, "not ready: stored files");
         Err(match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "no room left",
+            STORAGE_AWAY => "not answering",
             _ => "cannot be written",
         })
     }

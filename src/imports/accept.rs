@@ -106,9 +106,10 @@ impl Imports {
         options: ImportOptions,
     ) -> Result<Accepted, AcceptError> {
         let Upload { file_name, receiving_at, file } = upload;
-        let id = ImportId::generate();
-        let about = Some(file.survey().into());
-        let bytes = self.stored(id, file.keep(&Key::upload(id))).await?;
+        // The file has its name since it began to arrive; the import is made now.
+        let id = file.key().import().map_or_else(ImportId::generate, ImportId::made_now);
+        let (about, key) = (Some(file.survey().into()), Key::upload(id));
+        let bytes = self.stored(id, file.keep_as(&key)).await?;
         let (has_chosen_name, parent) = (true, None);
         self.record(New {
             id,

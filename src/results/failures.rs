@@ -1,9 +1,6 @@
 //! The failed records of a run, page by page.
 
-use std::{
-    fs::File,
-    io::{self, BufReader, Seek, SeekFrom},
-};
+use std::io::{self, BufReader, Seek, SeekFrom};
 
 use tokio::task::spawn_blocking;
 
@@ -11,7 +8,7 @@ use super::{Plan, outputs, outputs::FailedRecords};
 use crate::{
     base::ids::RunId,
     csv::{FailedLine, FailedLines},
-    files::{Key, Storage},
+    files::{Key, Storage, StoredFile},
     store::{self, Store},
 };
 
@@ -147,9 +144,9 @@ impl FailedRecords {
 }
 
 /// A stored file from the byte `from` on, and its length.
-fn open(storage: &Storage, key: &Key, from: u64) -> Result<(BufReader<File>, u64), FailuresError> {
+fn open(storage: &Storage, key: &Key, from: u64) -> Result<(BufReader<StoredFile>, u64), FailuresError> {
     let mut file = storage.file(key)?;
-    let length = file.metadata()?.len();
+    let length = file.length();
     if from > length {
         return Err(FailuresError::NoSuchPlace);
     }

@@ -52,12 +52,8 @@ pub struct FailedRecords {
 impl FailedRecords {
     /// The size of the CSV file that they form with the front. An error means that a stored file is missing.
     pub async fn size(&self, storage: &Storage) -> io::Result<u64> {
-        tokio::fs::metadata(storage.path(&self.source)).await?;
-        let mut size = self.layout.start.byte;
-        for part in &self.parts {
-            size += tokio::fs::metadata(storage.path(part)).await?.len();
-        }
-        Ok(size)
+        storage.size(&self.source).await?;
+        Ok(self.layout.start.byte + storage.segments(&self.parts).await?.length())
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     collections::VecDeque,
-    fs::File,
     io::{self, Cursor, Read},
 };
 
@@ -12,7 +11,7 @@ use futures_util::{Stream, stream};
 use super::outputs::Outputs;
 use crate::{
     csv::SourceForm,
-    files::{Key, Storage},
+    files::{Key, Storage, StoredFile},
 };
 
 /// How many bytes are converted at once.
@@ -22,7 +21,7 @@ const BLOCK: u64 = 256 << 10;
 struct Parts {
     storage: Storage,
     keys: VecDeque<Key>,
-    open: Option<File>,
+    open: Option<StoredFile>,
 }
 
 impl Parts {

@@ -14,16 +14,24 @@ use crate::base::ids::ImportId;
 /// How many steps one statement reads.
 const STEPS_AT_ONCE: i64 = 1_000;
 
+/// How many imports one statement reads.
+const UPLOADS_AT_ONCE: i64 = 1_000;
+
 /// The columns of a step's row that name files.
 const KEYS: &str = "source_file, processed_file, failed_file, raw_file";
 
 impl Store {
-    /// The imports whose stored file is their upload, not fetched or copied by their function.
-    pub async fn uploaded_imports(&self) -> Result<Vec<ImportId>> {
-        let ids: Vec<String> =
-            sqlx::query_scalar("SELECT id FROM import WHERE source_url IS NULL AND failed_rows_of IS NULL")
-                .fetch_all(&self.pool)
-                .await?;
+    /// The imports behind `last` whose stored file is their upload, not fetched or copied by their function, in the
+    /// order of their ids.
+    pub async fn uploads_after(&self, last: ImportId) -> Result<Vec<ImportId>> {
+        let ids: Vec<String> = sqlx::query_scalar(
+            "SELECT id FROM import WHERE id > $1 AND source_url IS NULL AND failed_rows_of IS NULL \
+             ORDER BY id LIMIT $2",
+        )
+        .bind(last.to_string())
+        .bind(UPLOADS_AT_ONCE)
+        .fetch_all(&self.pool)
+        .await?;
         ids.iter().map(|id| id.parse().map_err(corrupt_import)).collect()
     }
 

@@ -4,7 +4,7 @@ use std::io;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{ContentDisposition, DispositionType, EntityTag},
+    http::header::{self, ContentDisposition, DispositionType, EntityTag},
     web,
 };
 
@@ -16,7 +16,7 @@ use crate::{
     store::Store,
 };
 
-/// The uploaded file unchanged, or the failed rows that an import reads. The signature grants access; no
+/// The uploaded file unchanged, or a redirect to it in the bucket, or the failed rows that an import reads. The signature grants access; no
 /// session is needed.
 pub async fn file(
     request: HttpRequest,
@@ -26,11 +26,18 @@ pub async fn file(
 ) -> Result<HttpResponse, Error> {
     let link =
         links.verify(request.path(), request.query_string(), UnixMillis::wall()).ok_or(Error::NotFound)?;
-    let file = match storage.segments(&[Key::upload(link.import)]).await {
+    let upload = Key::upload(link.import);
+    let file = match storage.segments(std::slice::from_ref(&upload)).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             failed_rows(link.import, &store, &storage).await?
         }
-        file => file?,
+        file => {
+            if let Some(link) = storage.direct_link(&upload).await? {
+                let mut answer = HttpResponse::TemporaryRedirect();
+                return Ok(answer.insert_header((header::LOCATION, link.as_str())).finish());
+            }
+            file?
+        }
     };
     let representation = Representation {
         etag: EntityTag::new_strong(file.fingerprint()),

@@ -43,7 +43,7 @@ pub async fn import(
     let receiving_at = UnixMillis::now();
     let size = BYTES.len() as u64;
     let _reservation = imports.quota().reserve(user.user, size).await?.map_err(|_| Error::OverQuota)?;
-    let mut file = storage.receive(size).await?;
+    let mut file = storage.receive_upload(size).await?;
     file.write(BYTES).await?;
     let upload = Upload { file_name: FileName::from_client(NAME), receiving_at, file };
     let accepted = imports.accept(user.user, upload, ImportOptions::default()).await?;

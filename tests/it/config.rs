@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 use clap::{CommandFactory, Parser};
 use runboard::base::config::{
     AccountCommand, AllowedAddresses, AnyCommand, Args, Command, Config, EngineConfig, OutputPointers,
-    SignUp, SmtpEncryption,
+    SignUp, SmtpEncryption, StorageLinks,
 };
 use secrecy::ExposeSecret;
 
@@ -37,7 +37,7 @@ fn nothing_configured_is_a_configuration() {
     assert!(matches!(config.engine, EngineConfig::Embedded(None)));
     assert_eq!((config.poll_budget, config.processor, config.push), (10.0, true, true));
     assert_eq!(config.output_pointers, OutputPointers::default());
-    assert!(config.mail.is_none());
+    assert!(config.mail.is_none() && config.bucket.is_none());
 }
 
 #[test]
@@ -62,6 +62,8 @@ fn every_setting_can_be_set() {
         "--output-pointers=/stats/ok,/stats/bad;/a~1b,/c",
         "--smtp-url=smtps://mira%40example.org:p%3Ass@smtp.example.org",
         "--mail-from=runboard@example.org",
+        "--storage-url=s3://files/of/runboard/",
+        "--storage-links=direct",
         "--engine-listen=127.0.0.1:8288",
         "--engine-event-key=event-key",
         "--engine-signing-key=signkey-test-0123abcd",
@@ -90,6 +92,8 @@ fn every_setting_can_be_set() {
     assert_eq!(mail.server.encryption, SmtpEncryption::FromTheStart);
     let login = mail.server.login.unwrap();
     assert_eq!((login.user.expose_secret(), login.password.expose_secret()), ("mira@example.org", "p:ss"));
+    let bucket = config.bucket.unwrap();
+    assert_eq!((bucket.to_string().as_str(), bucket.links), ("s3://files/of/runboard", StorageLinks::Direct));
     let EngineConfig::Embedded(Some(exposed)) = config.engine else { panic!("{:?}", config.engine) };
     assert_eq!(exposed.listen.to_string(), "127.0.0.1:8288");
     assert_eq!(exposed.event_key.expose_secret(), "event-key");
@@ -233,13 +237,15 @@ fn an_smtp_server_has_the_port_and_encryption_of_its_address_and_needs_a_sender(
 
 #[test]
 fn an_empty_optional_setting_is_not_set() {
-    let config = read(&["--public-url=", "--database-url=", "--allow-addresses=", "--workers="]).unwrap();
+    let config =
+        read(&["--public-url=", "--database-url=", "--storage-url=", "--allow-addresses=", "--workers="])
+            .unwrap();
     assert_eq!(config.public_url, None);
     assert!(config.database_url.expose_secret().starts_with("sqlite:"));
 }
 
 /// Flag, wrong value, and the beginning of the error.
-const WRONG: [(&str, &str, &str); 59] = [
+const WRONG: [(&str, &str, &str); 64] = [
     ("--listen", "8080", r#"RUNBOARD_LISTEN is "8080": it can be an IP address and a port"#),
     ("--listen", "localhost:8080", r#"RUNBOARD_LISTEN is "localhost:8080": it can be"#),
     ("--listen", "", r#"RUNBOARD_LISTEN is "": it can be"#),
@@ -260,6 +266,15 @@ const WRONG: [(&str, &str, &str); 59] = [
     ),
     ("--database-url", "host=db password=secret", r#"RUNBOARD_DATABASE_URL is "...": it can be"#),
     ("--database-url", "./secret.db", r#"RUNBOARD_DATABASE_URL is "...": it can be"#),
+    (
+        "--storage-url",
+        "s3://ab",
+        r#"RUNBOARD_STORAGE_URL is "s3://ab": it can be the address of a bucket, such"#,
+    ),
+    ("--storage-url", "https://files", r#"RUNBOARD_STORAGE_URL is "https://files": it can be"#),
+    ("--storage-url", "s3://key:secret@files", r#"RUNBOARD_STORAGE_URL is "s3:...": it can be"#),
+    ("--storage-links", "redirect", r#"RUNBOARD_STORAGE_LINKS is "redirect": it can be direct or through."#),
+    ("--storage-links", "direct", "RUNBOARD_STORAGE_URL is not set: only a bucket has direct links."),
     ("--sign-up", "anyone", r#"RUNBOARD_SIGN_UP is "anyone": it can be first, open or closed."#),
     ("--sign-up", "First", r#"RUNBOARD_SIGN_UP is "First": it can be"#),
     ("--sign-up", "first\nopen", r#"RUNBOARD_SIGN_UP is "first\nopen": it can be"#),
@@ -368,7 +383,7 @@ fn every_flag_is_the_variable_of_the_same_name() {
         assert_eq!(variable, name.as_str());
         settings.insert(name);
     }
-    assert_eq!(settings.len(), 36 + 2, "of the server and of clients: {settings:?}");
+    assert_eq!(settings.len(), 38 + 2, "of the server and of clients: {settings:?}");
 }
 
 #[test]

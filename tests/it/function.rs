@@ -83,12 +83,16 @@ async fn the_failed_records_of_the_finished_steps_are_a_file_behind_its_front() 
     }
     let records = outputs::failed_records(store, &run_id("r")).await.unwrap().unwrap();
     assert_eq!(
-        &fs::read_to_string(storage.path(&records.source)).unwrap()[..records.layout.start.byte as usize],
+        &fs::read_to_string(storage.local().unwrap().path(&records.source)).unwrap()
+            [..records.layout.start.byte as usize],
         "id,name\n"
     );
     assert_eq!(records.parts.len(), 3);
-    let text: String =
-        records.parts.iter().map(|part| fs::read_to_string(storage.path(part)).unwrap()).collect();
+    let text: String = records
+        .parts
+        .iter()
+        .map(|part| fs::read_to_string(storage.local().unwrap().path(part)).unwrap())
+        .collect();
     let read = steps::sums(store, &run_id("r")).await.1 as usize;
     let failed = csv[..read].split_inclusive('\n').filter(|line| !line.contains(','));
     assert_eq!(text, failed.collect::<String>());
@@ -182,7 +186,7 @@ async fn a_step_that_is_done_is_answered_without_doing_it_again() {
     let (names, end) = world.call_to_the_end("r", &file).await;
     let (steps, outputs) = (world.processor.store.steps(&run_id("r")).await.unwrap(), world.outputs());
     let plan: Plan = serde_json::from_str(&steps[0].result).unwrap();
-    fs::remove_file(world.processor.storage.path(&Key::from_stored(plan.source))).unwrap();
+    fs::remove_file(world.processor.storage.local().unwrap().path(&Key::from_stored(plan.source))).unwrap();
     // The engine has forgotten all of it.
     let (names_again, end_again) = world.call_to_the_end("r", &file).await;
     assert_eq!((names_again, &end_again.text), (names, &end.text));

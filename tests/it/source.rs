@@ -88,14 +88,14 @@ async fn an_upload_that_is_kept_is_stored_whole() {
     let folder = tempfile::tempdir().unwrap();
     let storage = Storage::open(folder.path()).unwrap();
     let key = Key::upload(ImportId::generate());
-    let mut incoming = storage.receive(0).await.unwrap();
+    let mut incoming = storage.receive(key.clone(), 0).await.unwrap();
     let chunk = vec![b'x'; 100_000];
     for _ in 0..10 {
         incoming.write(&chunk).await.unwrap();
     }
     assert_eq!(incoming.size(), 1_000_000);
-    assert_eq!(incoming.keep(&key).await.unwrap(), 1_000_000);
-    assert_eq!(fs::read(storage.path(&key)).unwrap(), vec![b'x'; 1_000_000]);
+    assert_eq!(incoming.keep().await.unwrap(), 1_000_000);
+    assert_eq!(fs::read(storage.local().unwrap().path(&key)).unwrap(), vec![b'x'; 1_000_000]);
     assert!(names(&folder.path().join("incoming")).is_empty());
 }
 
@@ -103,7 +103,7 @@ async fn an_upload_that_is_kept_is_stored_whole() {
 async fn an_upload_remembers_its_first_bytes_however_they_came() {
     let folder = tempfile::tempdir().unwrap();
     let storage = Storage::open(folder.path()).unwrap();
-    let mut incoming = storage.receive(0).await.unwrap();
+    let mut incoming = storage.receive_upload(0).await.unwrap();
     let bytes: Vec<u8> = (0..=255).cycle().take(700).collect();
     for chunk in bytes.chunks(300) {
         incoming.write(chunk).await.unwrap();
@@ -115,7 +115,7 @@ async fn an_upload_remembers_its_first_bytes_however_they_came() {
 async fn an_upload_that_breaks_off_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let storage = Storage::open(folder.path()).unwrap();
-    let mut incoming = storage.receive(0).await.unwrap();
+    let mut incoming = storage.receive_upload(0).await.unwrap();
     incoming.write(b"a,b\n").await.unwrap();
     assert_eq!(names(&folder.path().join("incoming")).len(), 1);
     drop(incoming);
@@ -128,13 +128,16 @@ async fn an_upload_is_put_together_of_stored_files_and_their_fronts() {
     let storage = Storage::open(folder.path()).unwrap();
     let [first, second, whole] = [(); 3].map(|()| Key::upload(ImportId::generate()));
     let large = vec![b'y'; 1_000_000];
-    fs::write(storage.path(&first), "a,b\n1,2\n").unwrap();
-    fs::write(storage.path(&second), &large).unwrap();
-    let mut incoming = storage.receive(0).await.unwrap();
+    fs::write(storage.local().unwrap().path(&first), "a,b\n1,2\n").unwrap();
+    fs::write(storage.local().unwrap().path(&second), &large).unwrap();
+    let mut incoming = storage.receive(whole.clone(), 0).await.unwrap();
     incoming.append(&first, 4).await.unwrap();
     incoming.append(&second, u64::MAX).await.unwrap();
-    incoming.keep(&whole).await.unwrap();
-    assert_eq!(fs::read(storage.path(&whole)).unwrap(), [b"a,b\n".as_slice(), &large].concat());
+    incoming.keep().await.unwrap();
+    assert_eq!(
+        fs::read(storage.local().unwrap().path(&whole)).unwrap(),
+        [b"a,b\n".as_slice(), &large].concat()
+    );
 }
 
 #[tokio::test]
@@ -142,11 +145,11 @@ async fn a_stored_file_is_kept_twice_in_one_place_and_removed_alone() {
     let folder = tempfile::tempdir().unwrap();
     let storage = Storage::open(folder.path()).unwrap();
     let [first, second] = [(); 2].map(|()| Key::upload(ImportId::generate()));
-    fs::write(storage.path(&first), "a,b\n").unwrap();
+    fs::write(storage.local().unwrap().path(&first), "a,b\n").unwrap();
     assert_eq!(storage.duplicate(&first, &second).await.unwrap(), 4);
-    assert_eq!(fs::metadata(storage.path(&first)).unwrap().nlink(), 2);
+    assert_eq!(fs::metadata(storage.local().unwrap().path(&first)).unwrap().nlink(), 2);
     storage.remove(&first).await.unwrap();
-    assert_eq!(fs::read_to_string(storage.path(&second)).unwrap(), "a,b\n");
+    assert_eq!(fs::read_to_string(storage.local().unwrap().path(&second)).unwrap(), "a,b\n");
     let missing = storage.duplicate(&first, &Key::upload(ImportId::generate())).await.unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::NotFound);
 }
@@ -158,10 +161,10 @@ async fn where_a_file_cannot_have_two_names_it_is_copied() {
     std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("runs")).unwrap();
     let storage = Storage::open(folder.path()).unwrap();
     let (first, second) = (Key::output(&RunId::from("r".to_owned())), Key::upload(ImportId::generate()));
-    fs::write(storage.path(&first), "a,b\n").unwrap();
+    fs::write(storage.local().unwrap().path(&first), "a,b\n").unwrap();
     assert_eq!(storage.duplicate(&first, &second).await.unwrap(), 4);
-    assert_eq!(fs::metadata(storage.path(&first)).unwrap().nlink(), 1);
-    assert_eq!(fs::read_to_string(storage.path(&second)).unwrap(), "a,b\n");
+    assert_eq!(fs::metadata(storage.local().unwrap().path(&first)).unwrap().nlink(), 1);
+    assert_eq!(fs::read_to_string(storage.local().unwrap().path(&second)).unwrap(), "a,b\n");
     assert!(names(&folder.path().join("incoming")).is_empty());
 }
 
@@ -175,10 +178,11 @@ fn an_output_is_there_only_once_it_is_kept() {
     drop(dropped);
     let mut kept = storage.create_output(&run).unwrap();
     kept.write(b"2\r\n").unwrap();
-    kept.sync().unwrap();
+    kept.mark();
+    kept.finish().unwrap();
     let key = kept.keep();
     assert_eq!(names(&folder.path().join("runs")).len(), 1);
-    assert_eq!(fs::read(storage.path(&key)).unwrap(), b"2\r\n");
+    assert_eq!(fs::read(storage.local().unwrap().path(&key)).unwrap(), b"2\r\n");
     assert!(key.as_str().starts_with("runs/etcpasswd-"), "{}", key.as_str());
 }
 

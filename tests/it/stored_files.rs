@@ -33,7 +33,8 @@ async fn known_run(store: &Store, id: &str) -> RunId {
 fn output(storage: &Storage, run: &RunId) -> Key {
     let mut file = storage.create_output(run).unwrap();
     file.write(b"1,2\r\n").unwrap();
-    file.sync().unwrap();
+    file.mark();
+    file.finish().unwrap();
     file.keep()
 }
 
@@ -55,10 +56,10 @@ async fn leaves_writers_alone(url: &str) {
     let unfinished = storage.create_output(&run).unwrap();
     let uncommitted = output(&storage, &run);
     let [import, retry] = [(); 2].map(|()| ImportId::generate());
-    let mut arriving = storage.receive(0).await.unwrap();
+    let mut arriving = storage.receive(Key::upload(import), 0).await.unwrap();
     arriving.write(b"a,b\n").await.unwrap();
     storage.record_soon(import).await.unwrap();
-    arriving.keep(&Key::upload(import)).await.unwrap();
+    arriving.keep().await.unwrap();
     storage.duplicate(&Key::upload(import), &Key::upload(retry)).await.unwrap();
 
     let before = files_under(folder.path());
@@ -118,7 +119,7 @@ async fn leaves_deletions_alone(url: &str) {
     let (import, run) = (ImportId::generate(), RunId::from("01M852CE07000000000000001".to_owned()));
     let key = output(&storage, &run);
     storage.settled(&key);
-    fs::write(storage.path(&Key::upload(import)), "a,b\n").unwrap();
+    fs::write(storage.local().unwrap().path(&Key::upload(import)), "a,b\n").unwrap();
     let pool = AnyPool::connect(url).await.unwrap();
     sqlx::query("INSERT INTO deletion (import_id, files) VALUES ($1, $2)")
         .bind(import.to_string())
@@ -152,7 +153,7 @@ async fn knows_all_steps(url: &str) {
     for step in 0..STEPS {
         let run = RunId::from(format!("an engine's/own:id-{}", step % 7));
         let key = Key::output(&run);
-        fs::write(storage.path(&key), "1,2\r\n").unwrap();
+        fs::write(storage.local().unwrap().path(&key), "1,2\r\n").unwrap();
         rows.push(format!(
             "('{}', 'rows-{step}', {step}, '', 0, 0, 0, '{}', 0, 0)",
             run.as_str().replace('\'', "''"),
@@ -172,6 +173,6 @@ async fn knows_all_steps(url: &str) {
     storage.settled(&left);
     sweep_stored_files(&storage, &store).await.unwrap();
     assert_eq!((in_quarantine(folder.path()), files_under(&folder.path().join("runs"))), (1, STEPS));
-    assert!(!storage.path(&left).exists());
+    assert!(!storage.local().unwrap().path(&left).exists());
     store.close().await;
 }

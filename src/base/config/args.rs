@@ -34,6 +34,21 @@ pub struct Args {
     #[arg(long, global = true, env = "RUNBOARD_DATABASE_CONNECTIONS", value_name = "NUMBER")]
     pub(super) database_connections: Option<String>,
 
+    /// Bucket for the stored files, s3://bucket/prefix; region, endpoint and credentials are the AWS_ variables
+    /// [default: the data folder]
+    #[arg(long, global = true, env = "RUNBOARD_STORAGE_URL", value_name = "URL", hide_env_values = true)]
+    pub(super) storage_url: Option<String>,
+
+    /// How links to files in a bucket are answered: through Runboard, or direct, by a redirect to the S3 server
+    #[arg(
+        long,
+        global = true,
+        env = "RUNBOARD_STORAGE_LINKS",
+        value_name = "HOW",
+        default_value = "through"
+    )]
+    pub(super) storage_links: String,
+
     /// Who may create an account: first (only the first; beyond loopback only with a link printed at start),
     /// open or closed
     #[arg(long, global = true, env = "RUNBOARD_SIGN_UP", value_name = "WHO", default_value = "first")]
@@ -279,6 +294,7 @@ fn with_short_help(command: clap::Command) -> clap::Command {
 fn uses(command: &str, setting: &Arg) -> bool {
     match command {
         "serve" => true,
+        "adopt" if setting.get_id().as_str() == "storage_url" => true,
         command if STORE_COMMANDS.contains(&command) => STORE_SETTINGS.contains(&setting.get_id().as_str()),
         _ => false,
     }

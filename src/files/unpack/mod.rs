@@ -11,7 +11,6 @@ use std::{
     fmt,
     fs::File,
     io::{self, BufReader, Read, Seek},
-    path::PathBuf,
     sync::Arc,
 };
 
@@ -23,7 +22,7 @@ use self::{
     sink::{BLOCKS_AHEAD, Sink},
     state::UnpackingState,
 };
-use super::{BinaryKind, Incoming, Key, Storage};
+use super::{BinaryKind, Incoming, Key, Storage, StoredFile};
 use crate::{
     base::limits::bytes_at_most,
     csv::{SheetName, SheetRead, Sheets},
@@ -171,38 +170,58 @@ impl Storage {
     /// one with content; nothing else has sheets.
     #[must_use]
     pub fn unpack(&self, key: &Key, packing: Packing, sheet: Option<SheetName>, limit: u64) -> Unpacking {
-        let path = self.path(key);
+        let (storage, key) = (self.clone(), key.clone());
         let (send, blocks) = mpsc::channel(BLOCKS_AHEAD);
         let state = Arc::new(UnpackingState::default());
         let sink = Sink::new(packing, limit, send, Arc::clone(&state));
-        let work =
-            tokio::task::spawn_blocking(move || unpack(File::open(path)?, packing, sheet.as_ref(), sink));
+        let work = tokio::task::spawn_blocking(move || unpack(&storage, &key, packing, sheet.as_ref(), sink));
         Unpacking { packing, blocks, state, work: Some(work) }
     }
 
     /// The sheet of the stored workbook `key` that is meant by `name`.
     pub async fn sheet_named(&self, key: &Key, name: SheetName) -> Result<SheetName, UnpackError> {
-        sheet_named(self.path(key), name).await
+        let (storage, key) = (self.clone(), key.clone());
+        let open = move || {
+            let mut file = storage.file(&key)?;
+            if is_zip(&mut file)? { in_any_order(&storage, file) } else { Err(UnpackError::NotAWorkbook) }
+        };
+        sheet_named(open, name).await
     }
 }
 
 impl Incoming {
-    /// The sheet of this workbook, which has arrived whole, that is meant by `name`.
+    /// The sheet of this workbook, which has arrived whole, that is meant by `name`. If that cannot be looked up
+    /// before the workbook is stored, it is `name`, and the run says if there is no such sheet.
     pub async fn sheet_named(&mut self, name: SheetName) -> Result<SheetName, UnpackError> {
-        sheet_named(self.flushed().await?, name).await
+        if Packing::sniff(self.head()) != Some(Packing::Zip) {
+            return Err(UnpackError::NotAWorkbook);
+        }
+        match self.received().await? {
+            Some(file) => sheet_named(move || Ok(file), name).await,
+            None => Ok(name),
+        }
     }
 }
 
-async fn sheet_named(path: PathBuf, name: SheetName) -> Result<SheetName, UnpackError> {
+fn is_zip(file: &mut StoredFile) -> io::Result<bool> {
+    let mut head = Vec::new();
+    file.append_to(&mut head, BinaryKind::HEAD_BYTES as u64)?;
+    Ok(Packing::sniff(&head) == Some(Packing::Zip))
+}
+
+/// A stored file as one that can be read in any order. That of a bucket is copied to the local disk. Blocks.
+fn in_any_order(storage: &Storage, file: StoredFile) -> Result<File, UnpackError> {
+    Ok(file.into_local(|bytes| storage.temporary_file(bytes))?)
+}
+
+async fn sheet_named(
+    open: impl FnOnce() -> Result<File, UnpackError> + Send + 'static,
+    name: SheetName,
+) -> Result<SheetName, UnpackError> {
     // Nothing is unpacked to it, but it ends the reading if this future is dropped.
     let (send, _blocks) = mpsc::channel(1);
     let find = move || {
-        let mut file = File::open(path)?;
-        let mut head = Vec::new();
-        (&mut file).take(BinaryKind::HEAD_BYTES as u64).read_to_end(&mut head)?;
-        if Packing::sniff(&head) != Some(Packing::Zip) {
-            return Err(UnpackError::NotAWorkbook);
-        }
+        let file = open()?;
         let archive = zip::Archive::read(&file)?;
         if workbook::is_workbook(&archive) {
             workbook::sheet_named(&file, &archive, PackedSource::new(send), &name)
@@ -302,22 +321,25 @@ impl Read for Pieces {
     }
 }
 
-/// Unpacks `file`, or `sheet` of a workbook, into `sink`.
+/// Unpacks the stored file `key`, or `sheet` of a workbook, into `sink`.
 fn unpack(
-    mut file: File,
+    storage: &Storage,
+    key: &Key,
     packing: Packing,
     sheet: Option<&SheetName>,
     sink: Sink,
 ) -> Result<(), UnpackError> {
+    let file = storage.file(key)?;
     if packing != Packing::Zip {
         if sheet.is_some() {
             return Err(UnpackError::NotAWorkbook);
         }
-        sink.state().set_packed_size(file.metadata()?.len());
+        sink.state().set_packed_size(file.length());
         let source = sink.source();
         let packed = BufReader::with_capacity(sink::BLOCK, source.count(file));
         return sink.fill(&mut *decoders::reader(packing, packed), &source, packing.remembers_much());
     }
+    let mut file = in_any_order(storage, file)?;
     let archive = zip::Archive::read(&file)?;
     if workbook::is_workbook(&archive) {
         return workbook::read(&file, &archive, sheet, sink);

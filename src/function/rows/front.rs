@@ -1,14 +1,11 @@
 //! Reads the bytes of a step, and cuts them into blocks.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    mem,
-};
+use std::{io, mem};
 
 use super::BLOCK;
 use crate::{
     csv::{Cursor, likely_records},
+    files::StoredFile,
     function::failure::FailureReason,
     results::Plan,
 };
@@ -23,7 +20,7 @@ pub(super) struct FileBlock {
 
 /// The part of the file that was not read yet.
 pub(super) struct UnreadPart {
-    file: File,
+    file: StoredFile,
     unread: u64,
     /// The bytes behind the last block.
     carry: Vec<u8>,
@@ -35,7 +32,7 @@ pub(super) struct UnreadPart {
 
 impl UnreadPart {
     /// `file` is at its next byte, and has so many bytes left.
-    pub(super) fn new(file: File, unread: u64) -> Self {
+    pub(super) fn new(file: StoredFile, unread: u64) -> Self {
         Self { file, unread, carry: Vec::new(), next: None, failure: None }
     }
 
@@ -52,7 +49,7 @@ impl UnreadPart {
     pub(super) fn read(&mut self, length: usize, buffer: &mut Vec<u8>) -> Result<bool, FailureReason> {
         let length = self.unread.min(length as u64);
         buffer.reserve_exact(usize::try_from(length).unwrap_or(usize::MAX));
-        let read = (&mut self.file).take(length).read_to_end(buffer)?;
+        let read = self.file.append_to(buffer, length)?;
         self.unread -= length;
         if read as u64 == length {
             Ok(self.unread == 0)

@@ -13,15 +13,9 @@ use crate::{
 pub(super) struct Parts<'s> {
     storage: &'s Storage,
     run: &'s RunId,
-    processed: Option<Part>,
-    failed: Option<Part>,
-    raw: Option<Part>,
-}
-
-struct Part {
-    file: OutputFile,
-    /// How many bytes of it belong to finished records.
-    finished: u64,
+    processed: Option<OutputFile>,
+    failed: Option<OutputFile>,
+    raw: Option<OutputFile>,
 }
 
 impl<'s> Parts<'s> {
@@ -44,9 +38,9 @@ impl<'s> Parts<'s> {
             }
             let part = match part {
                 Some(part) => part,
-                None => part.insert(Part { file: self.storage.create_output(self.run)?, finished: 0 }),
+                None => part.insert(self.storage.create_output(self.run)?),
             };
-            part.file.write(bytes)?;
+            part.write(bytes)?;
             bytes.clear();
         }
         Ok(())
@@ -55,22 +49,21 @@ impl<'s> Parts<'s> {
     /// Marks everything written as belonging to finished records.
     pub(super) fn mark(&mut self) {
         for part in [&mut self.processed, &mut self.failed, &mut self.raw].into_iter().flatten() {
-            part.finished = part.file.written();
+            part.mark();
         }
     }
 
     /// Keeps the bytes of finished records; removes the file if there are none.
     pub(super) fn finish(mut self) -> io::Result<StepFiles> {
         for part in [&mut self.processed, &mut self.failed, &mut self.raw] {
-            drop(part.take_if(|part| part.finished == 0));
+            drop(part.take_if(|part| part.finished() == 0));
             if let Some(part) = part {
-                part.file.truncate(part.finished)?;
-                part.file.sync()?;
+                part.finish()?;
             }
         }
         let parts = [&self.processed, &self.failed, &self.raw];
-        let bytes = parts.into_iter().flatten().map(|part| part.finished).sum();
-        let keep = |part: Part| part.file.keep().as_str().to_owned();
+        let bytes = parts.into_iter().flatten().map(OutputFile::finished).sum();
+        let keep = |part: OutputFile| part.keep().as_str().to_owned();
         Ok(StepFiles {
             source: None,
             processed: self.processed.map(keep),

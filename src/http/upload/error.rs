@@ -7,7 +7,7 @@ use actix_web::{error::PayloadError, http::StatusCode};
 
 use crate::{
     base::limits::bytes_at_most,
-    files::{BinaryKind, NotAnAddress},
+    files::{BinaryKind, NotAnAddress, STORAGE_AWAY},
     http::{error::is_timeout, reading_fields::RefusedField},
     imports::{AcceptError, FileName},
     store::{self, quota::OverQuota},
@@ -73,6 +73,8 @@ pub enum UploadError {
     Stopping,
     #[error("The file could not be stored. Nothing was kept; try again in a moment.")]
     Storage(#[source] io::Error),
+    #[error("The storage of the files is not answering. Nothing was stored; try again in a moment.")]
+    StorageAway(#[source] io::Error),
     #[error("Runboard cannot reach its database. Nothing was stored; try again in a moment.")]
     DatabaseAway(#[source] store::Error),
     #[error(
@@ -106,7 +108,12 @@ impl UploadError {
     pub fn is_failure(&self) -> bool {
         matches!(
             self,
-            Self::NoSpace | Self::Storage(_) | Self::DatabaseAway(_) | Self::InDoubt(_) | Self::Record(_)
+            Self::NoSpace
+                | Self::Storage(_)
+                | Self::StorageAway(_)
+                | Self::DatabaseAway(_)
+                | Self::InDoubt(_)
+                | Self::Record(_)
         )
     }
 
@@ -143,6 +150,7 @@ impl UploadError {
             Self::DatabaseAway(_) | Self::InDoubt(_) | Self::NotTried(_) => {
                 ("database-away", "Database not answering")
             }
+            Self::StorageAway(_) => ("storage-away", "Storage not answering"),
             Self::Storage(_) | Self::Record(_) => ("internal", "Something went wrong"),
         }
     }
@@ -168,9 +176,11 @@ impl UploadError {
             Self::KeyUsed => StatusCode::CONFLICT,
             Self::Stalled => StatusCode::REQUEST_TIMEOUT,
             Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
-            Self::Stopping | Self::DatabaseAway(_) | Self::InDoubt(_) | Self::NotTried(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Stopping
+            | Self::StorageAway(_)
+            | Self::DatabaseAway(_)
+            | Self::InDoubt(_)
+            | Self::NotTried(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Storage(_) | Self::Record(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -180,6 +190,7 @@ impl From<io::Error> for UploadError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace,
+            STORAGE_AWAY => Self::StorageAway(error),
             _ => Self::Storage(error),
         }
     }

@@ -236,7 +236,7 @@ async fn receive_file(
     reservation: &mut Reservation,
 ) -> Result<Option<Result<Upload, UploadError>>, UploadError> {
     let receiving_at = UnixMillis::now();
-    let mut file = uploads.storage.receive(announced).await?;
+    let mut file = uploads.storage.receive_upload(announced).await?;
     store(&mut part.body, &mut file, (room, uploads.max_bytes), reservation).await?;
     if file.size() == 0 && part.file_name.is_empty() {
         return Ok(None);

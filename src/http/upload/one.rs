@@ -106,7 +106,7 @@ impl Uploads {
         let mut reservation = self.reserve(by.owner, announced, 0).await?;
         let receiving = async {
             let receiving_at = UnixMillis::now();
-            let mut file = self.storage.receive(announced.unwrap_or(0)).await?;
+            let mut file = self.storage.receive_upload(announced.unwrap_or(0)).await?;
             let mut body = HashedBody::new(body, by.hasher());
             form::store(&mut body, &mut file, (limit, limit), &mut reservation).await?;
             form::checked(file, file_name, receiving_at)

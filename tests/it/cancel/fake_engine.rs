@@ -107,7 +107,7 @@ impl Room {
     }
 
     async fn import_of(&self, owner: UserId) -> ImportId {
-        let mut file = self.storage.receive(0).await.unwrap();
+        let mut file = self.storage.receive_upload(0).await.unwrap();
         file.write(b"a\n1\n").await.unwrap();
         let name = FileName::from_client("a.csv");
         let upload = Upload { file_name: name, receiving_at: UnixMillis::now(), file };

@@ -35,7 +35,7 @@ async fn every_step_and_attempt_reads_the_copy_whatever_the_address_says_by_then
     let copy = world.named_outputs().await;
     assert_eq!(copy, world.outputs(), "the copy is the run's, under a name that its step knows");
     let [copy] = copy.try_into().unwrap();
-    let copy = world.processor.storage.path(&Key::from_stored(copy));
+    let copy = world.processor.storage.local().unwrap().path(&Key::from_stored(copy));
     assert_eq!(fs::read_to_string(copy).unwrap(), csv(200));
 
     // After a restart, in another attempt, and with another file at the address.

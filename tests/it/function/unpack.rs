@@ -16,7 +16,7 @@ async fn every_step_and_attempt_reads_what_was_unpacked_once() {
     let mut memo = Memo::new();
     assert_eq!(world.call(&call("r", &file, &memo, 0)).await.remember(&mut memo), "unpack");
     let [copy] = world.named_outputs().await.try_into().unwrap();
-    let copy = world.processor.storage.path(&Key::from_stored(copy));
+    let copy = world.processor.storage.local().unwrap().path(&Key::from_stored(copy));
     assert_eq!(fs::read_to_string(copy).unwrap(), csv(200));
     let world = world.restarted(|_| {});
     assert_eq!(world.call(&call("r", &file, &memo, 1)).await.remember(&mut memo), "plan");

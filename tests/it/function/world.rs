@@ -108,7 +108,7 @@ impl World {
     /// Stores an upload and returns its link.
     pub(super) fn upload(&self, csv: &(impl AsRef<[u8]> + ?Sized)) -> String {
         let import = ImportId::generate();
-        fs::write(self.processor.storage.path(&Key::upload(import)), csv).unwrap();
+        fs::write(self.processor.storage.local().unwrap().path(&Key::upload(import)), csv).unwrap();
         self.link(import)
     }
 
@@ -159,7 +159,7 @@ impl World {
     pub(super) async fn stored(&self, run: &str) -> PathBuf {
         let steps = self.processor.store.steps(&run_id(run)).await.unwrap();
         let plan: Plan = serde_json::from_str(&steps[0].result).unwrap();
-        self.processor.storage.path(&Key::from_stored(plan.source))
+        self.processor.storage.local().unwrap().path(&Key::from_stored(plan.source))
     }
 
     /// The names of all stored outputs.
@@ -183,7 +183,8 @@ impl World {
         let steps = self.processor.store.steps(&run_id(run)).await.unwrap();
         let files = steps.into_iter().map(|step| step.files);
         let keys = files.into_iter().filter_map(part).map(Key::from_stored);
-        keys.map(|key| fs::read_to_string(self.processor.storage.path(&key)).unwrap()).collect()
+        keys.map(|key| fs::read_to_string(self.processor.storage.local().unwrap().path(&key)).unwrap())
+            .collect()
     }
 
     pub(super) async fn error(&self, run: &str) -> Option<String> {

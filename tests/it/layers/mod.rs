@@ -27,13 +27,14 @@ const LINES: [&[&str]; 10] = [
 ];
 
 /// Libraries that may be used only under these paths of `src`.
-const LIBRARIES: [(&str, &[&str]); 10] = [
+const LIBRARIES: [(&str, &[&str]); 11] = [
     ("sqlx::", &["store/"]),
     ("utoipa::", &["api/", "http/problem.rs"]),
     ("askama::", &["web/", "http/error", "accounts/mail/"]),
     ("lettre::", &["accounts/mail/"]),
     ("actix_multipart::", &["http/upload", "web/pages/dashboard.rs"]),
     ("reqwest::", &["inngest/", "engine/", "files/", "client/", "base/outgoing.rs"]),
+    ("object_store::", &["files/objects/"]),
     ("indicatif::", &["client/"]),
     ("standardwebhooks::", &["webhooks/secret.rs"]),
     (

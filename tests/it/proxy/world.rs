@@ -143,7 +143,7 @@ impl World {
     }
 
     pub async fn upload(&self) -> ImportId {
-        let mut file = self.storage.receive(0).await.unwrap();
+        let mut file = self.storage.receive_upload(0).await.unwrap();
         file.write(records(|_| true, "\n").as_bytes()).await.unwrap();
         let name = FileName::from_client("records.csv");
         let upload = Upload { file_name: name, receiving_at: UnixMillis::now(), file };
@@ -197,7 +197,10 @@ impl World {
 
     async fn output(&self, run: &Run, which: Which) -> String {
         let outputs = outputs::of(&self.store, &run.run_id, which).await.unwrap().unwrap();
-        let parts = outputs.parts.iter().map(|key| fs::read_to_string(self.storage.path(key)).unwrap());
+        let parts = outputs
+            .parts
+            .iter()
+            .map(|key| fs::read_to_string(self.storage.local().unwrap().path(key)).unwrap());
         String::from_utf8(outputs.header).unwrap() + parts.collect::<String>().as_str()
     }
 }

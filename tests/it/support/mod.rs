@@ -84,6 +84,7 @@ pub async fn spawn_app_on(data: TempDir, configure: impl FnOnce(&mut Config)) ->
         data_dir: data.path().to_owned(),
         database_url: format!("sqlite://{}?mode=rwc", data.path().join("runboard.db").display()).into(),
         database_connections: 6,
+        bucket: None,
         sign_up: SignUp::Open,
         max_upload_bytes: 1 << 30,
         max_record_bytes: 16 << 20,

@@ -1,0 +1,175 @@
+//! Writes an object in parts, with constant memory use.
+
+use std::{io, mem, sync::Arc};
+
+use bytes::Bytes;
+use object_store::{multipart::PartId, path::Path};
+use tokio::task::JoinHandle;
+
+use super::ObjectStorage;
+
+/// The bytes of a part. S3 takes at most 10,000 parts, each of 5 MiB or more but the last. Beyond 40 GB parts are
+/// larger, so that an object may have more than 300 GB.
+const PART: usize = 8 << 20;
+const LARGE_PART: usize = 64 << 20;
+const LARGE_FROM: usize = 5_000;
+
+/// An object that is being written. It comes to exist when it is finished, and is deleted if it is dropped before it
+/// is kept.
+#[derive(Debug)]
+pub(in crate::files) struct ObjectWriter {
+    objects: Arc<ObjectStorage>,
+    path: Path,
+    /// The bytes behind those of the parts.
+    buffer: Vec<u8>,
+    written: u64,
+    /// The object will have so many of the written bytes.
+    wanted: u64,
+    parts: Option<PartsSent>,
+    /// The part in which the wanted bytes end, if it was sent, and those bytes of it.
+    cut: Option<(usize, Bytes)>,
+    is_finished: bool,
+    is_kept: bool,
+}
+
+/// An upload in parts.
+#[derive(Debug)]
+struct PartsSent {
+    upload: UnfinishedUpload,
+    stored: Vec<PartId>,
+    sending: Option<JoinHandle<io::Result<PartId>>>,
+}
+
+/// An upload in parts that the server knows.
+#[derive(Clone, Debug)]
+pub(super) struct UnfinishedUpload {
+    pub path: Path,
+    pub id: String,
+    /// The object that says so. A sweep finds it if this process is killed.
+    pub mark: Path,
+}
+
+impl ObjectWriter {
+    pub(super) fn new(objects: Arc<ObjectStorage>, path: Path) -> Self {
+        let (buffer, parts, cut) = (Vec::new(), None, None);
+        Self { objects, path, buffer, written: 0, wanted: 0, parts, cut, is_finished: false, is_kept: false }
+    }
+
+    pub(in crate::files) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends `bytes`. After an error the object cannot be finished.
+    pub(in crate::files) async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let room = self.part_bytes() - self.buffer.len();
+            let (now, rest) = bytes.split_at(room.min(bytes.len()));
+            self.buffer.extend_from_slice(now);
+            self.written += now.len() as u64;
+            bytes = rest;
+            if now.len() == room {
+                self.send_part().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The object will have what is written so far, even if more is written behind it.
+    pub(in crate::files) fn mark(&mut self) {
+        (self.wanted, self.cut) = (self.written, None);
+    }
+
+    fn part_bytes(&self) -> usize {
+        let begun = self.parts.as_ref().map_or(0, |parts| parts.stored.len());
+        if begun < LARGE_FROM { PART } else { LARGE_PART }
+    }
+
+    /// Sends the buffer as the next part, while the one after it is gathered.
+    async fn send_part(&mut self) -> io::Result<()> {
+        let bytes = Bytes::from(mem::take(&mut self.buffer));
+        let begins_at = self.written - bytes.len() as u64;
+        if self.parts.is_none() {
+            let upload = self.objects.begin(&self.path).await?;
+            self.parts = Some(PartsSent { upload, stored: Vec::new(), sending: None });
+        }
+        let Some(parts) = &mut self.parts else { return Ok(()) };
+        parts.wait().await?;
+        let index = parts.stored.len();
+        if self.wanted < self.written && self.cut.is_none() {
+            let wanted = usize::try_from(self.wanted.saturating_sub(begins_at)).unwrap_or(usize::MAX);
+            self.cut = Some((index, bytes.slice(..wanted.min(bytes.len()))));
+        }
+        let (objects, path, id) = (Arc::clone(&self.objects), self.path.clone(), parts.upload.id.clone());
+        let send = async move { objects.bucket.put_part(&path, &id, index, bytes).await };
+        parts.sending = Some(self.objects.runtime.spawn(send));
+        Ok(())
+    }
+
+    /// Makes the bytes in front of the last [`mark`](Self::mark) an object.
+    pub(in crate::files) async fn finish(&mut self) -> io::Result<()> {
+        if let Some(parts) = &mut self.parts {
+            parts.wait().await?;
+            if let Some((index, bytes)) = self.cut.take() {
+                parts.stored.truncate(index);
+                self.buffer = bytes.into();
+                self.written = self.wanted;
+            }
+        }
+        let unwanted = usize::try_from(self.written - self.wanted).unwrap_or(usize::MAX);
+        self.buffer.truncate(self.buffer.len().saturating_sub(unwanted));
+        let rest = Bytes::from(mem::take(&mut self.buffer));
+        match &mut self.parts {
+            None => self.objects.bucket.put(&self.path, rest).await?,
+            Some(PartsSent { upload, stored, .. }) => {
+                if !rest.is_empty() {
+                    let index = stored.len();
+                    stored.push(self.objects.bucket.put_part(&self.path, &upload.id, index, rest).await?);
+                }
+                let stored = mem::take(stored);
+                self.objects.complete(upload, stored, self.wanted).await?;
+            }
+        }
+        (self.is_finished, self.parts) = (true, None);
+        Ok(())
+    }
+
+    /// The finished object stays.
+    pub(in crate::files) fn keep(&mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl PartsSent {
+    /// Waits until the last part is stored. After an error the upload cannot be completed.
+    async fn wait(&mut self) -> io::Result<()> {
+        if let Some(sending) = &mut self.sending {
+            let stored = sending.await.map_err(io::Error::other);
+            self.sending = None;
+            self.stored.push(stored??);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for ObjectWriter {
+    fn drop(&mut self) {
+        if self.is_kept || (self.parts.is_none() && !self.is_finished) {
+            return;
+        }
+        let (objects, path) = (Arc::clone(&self.objects), self.path.clone());
+        let (parts, is_finished) = (self.parts.take(), self.is_finished);
+        self.objects.runtime.spawn(async move {
+            if let Some(PartsSent { upload, sending, .. }) = parts {
+                if let Some(sending) = sending {
+                    // A part that arrives later would stay.
+                    sending.abort();
+                    let _ = sending.await;
+                }
+                objects.abandon(&upload).await;
+            }
+            if is_finished && let Err(error) = objects.bucket.delete(&path).await {
+                tracing::warn!(%error, "cannot delete an unwanted object; a sweep does");
+            }
+        });
+    }
+}
