@@ -25,12 +25,14 @@ pub(in crate::files) struct ObjectWriter {
     written: u64,
     /// The object will have so many of the written bytes.
     wanted: u64,
+    /// Goes on if the writer is dropped meanwhile, so that the upload is not lost.
+    beginning: Option<JoinHandle<io::Result<UnfinishedUpload>>>,
     parts: Option<PartsSent>,
     /// The part in which the wanted bytes end, if it was sent, and those bytes of it.
     cut: Option<(usize, Bytes)>,
     /// A part of the bytes may be missing.
     is_broken: bool,
-    is_finished: bool,
+    may_exist: bool,
     is_kept: bool,
 }
 
@@ -59,10 +61,11 @@ impl ObjectWriter {
             buffer: Vec::new(),
             written: 0,
             wanted: 0,
+            beginning: None,
             parts: None,
             cut: None,
             is_broken: false,
-            is_finished: false,
+            may_exist: false,
             is_kept: false,
         }
     }
@@ -116,7 +119,11 @@ impl ObjectWriter {
         let bytes = Bytes::from(mem::take(&mut self.buffer));
         let begins_at = self.written - bytes.len() as u64;
         if self.parts.is_none() {
-            let upload = self.objects.begin(&self.path).await?;
+            let (objects, path) = (Arc::clone(&self.objects), self.path.clone());
+            let begin = async move { objects.begin(&path).await };
+            let begun = self.beginning.insert(self.objects.runtime.spawn(begin)).await;
+            self.beginning = None;
+            let upload = begun.map_err(io::Error::other)??;
             self.parts = Some(PartsSent { upload, stored: Vec::new(), sending: None });
         }
         let Some(parts) = &mut self.parts else { return Ok(()) };
@@ -146,6 +153,7 @@ impl ObjectWriter {
         let unwanted = usize::try_from(self.written - self.wanted).unwrap_or(usize::MAX);
         self.buffer.truncate(self.buffer.len().saturating_sub(unwanted));
         let rest = Bytes::from(mem::take(&mut self.buffer));
+        self.may_exist = true;
         match &mut self.parts {
             None => self.objects.bucket.put(&self.path, rest).await?,
             Some(PartsSent { upload, stored, .. }) => {
@@ -157,7 +165,7 @@ impl ObjectWriter {
                 self.objects.complete(upload, stored, self.wanted).await?;
             }
         }
-        (self.is_finished, self.parts) = (true, None);
+        self.parts = None;
         Ok(())
     }
 
@@ -181,12 +189,17 @@ impl PartsSent {
 
 impl Drop for ObjectWriter {
     fn drop(&mut self) {
-        if self.is_kept || (self.parts.is_none() && !self.is_finished) {
+        let (beginning, parts, may_exist) = (self.beginning.take(), self.parts.take(), self.may_exist);
+        if self.is_kept || (beginning.is_none() && parts.is_none() && !may_exist) {
             return;
         }
         let (objects, path) = (Arc::clone(&self.objects), self.path.clone());
-        let (parts, is_finished) = (self.parts.take(), self.is_finished);
         self.objects.runtime.spawn(async move {
+            if let Some(beginning) = beginning
+                && let Ok(Ok(upload)) = beginning.await
+            {
+                objects.abandon(&upload).await;
+            }
             if let Some(PartsSent { upload, sending, .. }) = parts {
                 if let Some(sending) = sending {
                     // A part that arrives later would stay.
@@ -195,7 +208,7 @@ impl Drop for ObjectWriter {
                 }
                 objects.abandon(&upload).await;
             }
-            if is_finished && let Err(error) = objects.bucket.delete(&path).await {
+            if may_exist && let Err(error) = objects.bucket.delete(&path).await {
                 tracing::warn!(%error, "cannot delete an unwanted object; a sweep does");
             }
         });
