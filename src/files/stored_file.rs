@@ -2,13 +2,16 @@
 
 use std::{
     fs::File,
-    io::{self, Cursor, Read, Seek, SeekFrom},
+    io::{self, Cursor, Read, Seek, SeekFrom, Write},
     sync::Arc,
 };
 
 use bytes::{Buf, Bytes};
 
 use super::objects::{ObjectReader, ObjectStorage};
+
+/// How many bytes are copied to the local disk at once.
+const COPIED_AT_ONCE: u64 = 1 << 20;
 
 /// A stored file that is open for reading, or bytes that are read like one. Reading blocks.
 #[derive(Debug)]
@@ -57,19 +60,30 @@ impl StoredFile {
     }
 
     /// A file of the local disk with the same bytes, to be read in any order: this one, or a copy in `temporary`, which
-    /// is given the size.
-    pub(super) fn into_local(mut self, temporary: impl FnOnce(u64) -> io::Result<File>) -> io::Result<File> {
+    /// is given the size. None if it `is_unwanted` before it is copied.
+    pub(super) fn into_local(
+        mut self,
+        temporary: impl FnOnce(u64) -> io::Result<File>,
+        is_unwanted: impl Fn() -> bool,
+    ) -> io::Result<Option<File>> {
         let mut copy = match self.source {
             FileSource::Local(mut file) => {
                 file.rewind()?;
-                return Ok(file);
+                return Ok(Some(file));
             }
             FileSource::Memory(_) | FileSource::Object(_) => temporary(self.length)?,
         };
         self.rewind()?;
-        io::copy(&mut self, &mut copy)?;
+        let mut block = Vec::new();
+        while self.append_to(&mut block, COPIED_AT_ONCE)? > 0 {
+            if is_unwanted() {
+                return Ok(None);
+            }
+            copy.write_all(&block)?;
+            block.clear();
+        }
         copy.rewind()?;
-        Ok(copy)
+        Ok(Some(copy))
     }
 
     /// Appends the next `length` bytes to `buffer`, fewer at the end of the file. Returns how many.

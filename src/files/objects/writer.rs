@@ -8,9 +8,9 @@ use tokio::task::JoinHandle;
 
 use super::{ObjectStorage, away};
 
-/// The bytes of a part. S3 takes at most 10,000 parts, each of 5 MiB or more but the last. Beyond 40 GB parts are
+/// The bytes of a part. S3 takes at most 10,000 parts, each of 5 MiB or more but the last. Beyond 26 GB parts are
 /// larger, so that an object may have more than 300 GB.
-const PART: usize = 8 << 20;
+const PART: usize = 5 << 20;
 const LARGE_PART: usize = 64 << 20;
 const LARGE_FROM: usize = 5_000;
 
@@ -94,6 +94,10 @@ impl ObjectWriter {
         while !bytes.is_empty() {
             let room = self.part_bytes() - self.buffer.len();
             let (now, rest) = bytes.split_at(room.min(bytes.len()));
+            if self.buffer.capacity() < self.buffer.len() + now.len() {
+                // Doubles, but not beyond the part.
+                self.buffer.reserve_exact(now.len().max(self.buffer.capacity().min(room)));
+            }
             self.buffer.extend_from_slice(now);
             self.written += now.len() as u64;
             bytes = rest;

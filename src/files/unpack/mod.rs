@@ -181,9 +181,13 @@ impl Storage {
     /// The sheet of the stored workbook `key` that is meant by `name`.
     pub async fn sheet_named(&self, key: &Key, name: SheetName) -> Result<SheetName, UnpackError> {
         let (storage, key) = (self.clone(), key.clone());
-        let open = move || {
+        let open = move |source: &PackedSource| {
             let mut file = storage.file(&key)?;
-            if is_zip(&mut file)? { in_any_order(&storage, file) } else { Err(UnpackError::NotAWorkbook) }
+            if is_zip(&mut file)? {
+                in_any_order(&storage, file, source)
+            } else {
+                Err(UnpackError::NotAWorkbook)
+            }
         };
         sheet_named(open, name).await
     }
@@ -197,7 +201,7 @@ impl Incoming {
             return Err(UnpackError::NotAWorkbook);
         }
         match self.received().await? {
-            Some(file) => sheet_named(move || Ok(file), name).await,
+            Some(file) => sheet_named(move |_| Ok(file), name).await,
             None => Ok(name),
         }
     }
@@ -209,22 +213,25 @@ fn is_zip(file: &mut StoredFile) -> io::Result<bool> {
     Ok(Packing::sniff(&head) == Some(Packing::Zip))
 }
 
-/// A stored file as one that can be read in any order. That of a bucket is copied to the local disk. Blocks.
-fn in_any_order(storage: &Storage, file: StoredFile) -> Result<File, UnpackError> {
-    Ok(file.into_local(|bytes| storage.temporary_file(bytes))?)
+/// A stored file as one that can be read in any order. That of a bucket is copied to the local disk, unless nobody waits
+/// for what is in it. Blocks.
+fn in_any_order(storage: &Storage, file: StoredFile, source: &PackedSource) -> Result<File, UnpackError> {
+    let copied = file.into_local(|bytes| storage.temporary_file(bytes), || source.is_stopped());
+    copied?.ok_or(UnpackError::Stopped)
 }
 
 async fn sheet_named(
-    open: impl FnOnce() -> Result<File, UnpackError> + Send + 'static,
+    open: impl FnOnce(&PackedSource) -> Result<File, UnpackError> + Send + 'static,
     name: SheetName,
 ) -> Result<SheetName, UnpackError> {
     // Nothing is unpacked to it, but it ends the reading if this future is dropped.
     let (send, _blocks) = mpsc::channel(1);
     let find = move || {
-        let file = open()?;
+        let source = PackedSource::new(send);
+        let file = open(&source)?;
         let archive = zip::Archive::read(&file)?;
         if workbook::is_workbook(&archive) {
-            workbook::sheet_named(&file, &archive, PackedSource::new(send), &name)
+            workbook::sheet_named(&file, &archive, source, &name)
         } else {
             Err(UnpackError::NotAWorkbook)
         }
@@ -339,7 +346,7 @@ fn unpack(
         let packed = BufReader::with_capacity(sink::BLOCK, source.count(file));
         return sink.fill(&mut *decoders::reader(packing, packed), &source, packing.remembers_much());
     }
-    let mut file = in_any_order(storage, file)?;
+    let mut file = in_any_order(storage, file, &sink.source())?;
     let archive = zip::Archive::read(&file)?;
     if workbook::is_workbook(&archive) {
         return workbook::read(&file, &archive, sheet, sink);

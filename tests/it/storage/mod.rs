@@ -87,7 +87,7 @@ async fn names(storage: &Storage, folder: Folder, until: Option<UnixMillis>) -> 
 #[tokio::test]
 async fn a_kept_file_is_stored_whole_and_a_dropped_one_is_not_there() {
     on_each_storage(async |storage| {
-        for size in [0, 1, 8 << 20, LARGE] {
+        for size in [0, 1, 5 << 20, LARGE] {
             let (key, written) = (Key::upload(ImportId::generate()), bytes(size));
             store(storage, &key, &written).await;
             assert_eq!(storage.size(&key).await.unwrap(), size as u64);
@@ -244,8 +244,8 @@ async fn an_output_has_the_bytes_that_are_finished_and_no_others() {
             &[(10, true)][..],
             &[(10, true), (5, false)],
             &[(3 * MIB, true), (30 * MIB, false)],
-            &[(8 * MIB, true), (1, false)],
-            &[(8 * MIB, true), (9 * MIB, false)],
+            &[(5 * MIB, true), (1, false)],
+            &[(5 * MIB, true), (9 * MIB, false)],
             &[(9 * MIB, true), (20 * MIB, false), (1, true)],
             &[(17 * MIB, true), (MIB, false), (MIB, false)],
             &[(MIB, true), (7 * MIB, false), (9 * MIB, true), (9 * MIB, false)],
