@@ -67,6 +67,8 @@ pub(super) fn client(config: &BucketConfig, runtime: Handle) -> Result<AmazonS3,
     let options = ClientOptions::new()
         .with_timeout(REQUEST_WITHIN)
         .with_connect_timeout(CONNECT_WITHIN)
+        // Loading the machine's certificates fails if it has none, and plain http needs none.
+        .with_no_system_certificates(is_plain_http(config))
         // That of `GET /files/{import}`.
         .with_default_content_type("text/csv");
     let retries =
@@ -86,6 +88,13 @@ pub(super) fn client(config: &BucketConfig, runtime: Handle) -> Result<AmazonS3,
     });
     let client = builder.with_bucket_name(&config.bucket).build();
     client.map_err(|error| BucketError::Settings { bucket: config.clone(), why: reason(&error) })
+}
+
+/// Whether all requests go to an http endpoint, and none to a service for credentials.
+fn is_plain_http(config: &BucketConfig) -> bool {
+    let value = |name: &str| config.aws.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+    let endpoint = value("AWS_ENDPOINT_URL_S3").or_else(|| value("AWS_ENDPOINT_URL"));
+    endpoint.is_some_and(|url| url.expose_secret().starts_with("http:")) && value(CREDENTIALS[0]).is_some()
 }
 
 /// Writes an object below `prefix` and deletes it again.

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use runboard::base::config::{BucketConfig, StorageLinks};
+use runboard::base::{
+    config::{BucketConfig, StorageLinks},
+    tls,
+};
 use url::Url;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -24,6 +27,7 @@ const BUCKET: &str = "files";
 /// Has one bucket.
 pub struct S3Server {
     process: Child,
+    http: reqwest::Client,
     pub origin: Url,
 }
 
@@ -38,8 +42,10 @@ impl S3Server {
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
         let port = lines.next().expect("the S3 server prints its port");
         let origin = Url::parse(&format!("http://127.0.0.1:{port}")).unwrap();
-        let server = Self { process, origin };
-        let made = reqwest::Client::new().put(server.origin.join(BUCKET).unwrap()).send().await.unwrap();
+        tls::install();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let server = Self { process, http, origin };
+        let made = server.http.put(server.origin.join(BUCKET).unwrap()).send().await.unwrap();
         assert!(made.status().is_success(), "{made:?}");
         server
     }
@@ -69,7 +75,7 @@ impl S3Server {
     async fn ask(&self, query: &str) -> String {
         let mut url = self.origin.join(BUCKET).unwrap();
         url.set_query(Some(query));
-        reqwest::get(url).await.unwrap().text().await.unwrap()
+        self.http.get(url).send().await.unwrap().text().await.unwrap()
     }
 }
 
