@@ -1,6 +1,6 @@
 # People and CI run the same targets.
 
-.PHONY: run test crash fuzz lint deny bench lighthouse screenshots setup
+.PHONY: run test test-postgres crash fuzz lint deny bench lighthouse screenshots setup
 
 # A prebuilt cargo-deny installs in seconds; building it takes four minutes.
 DENY := target/cargo-deny/bin/cargo-deny
@@ -10,11 +10,20 @@ FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := detect decode split
 CARGO_FUZZ := target/cargo-fuzz/bin/cargo-fuzz
 
+# The tests whose answers depend on the database: all but those of the csv room, of settings, of the sources and of clients.
+POSTGRES_TESTS := $(addsuffix ::,account_page accounts again another api attempts cancel change_form choices \
+  conformance crash data delete downloads engine fair function held history honest_states imports late mail next_attempt \
+  outbox output packed::sheets quota read_again reading routes share start_and_stop steps stored_files webhook)
+
 run: ## start Runboard on http://127.0.0.1:8080
 	cargo run --release
 
-test: setup ## every test: unit, HTTP, conformance, SDK, crash, browser
+test: setup ## every test: unit, HTTP, conformance, SDK, crash, browser; then on Postgres those that depend on the database
 	cargo test --workspace
+	RUNBOARD_TEST_DATABASE=postgres cargo test --test it -- $(POSTGRES_TESTS)
+
+test-postgres: setup ## every test of whole servers and rooms, on Postgres
+	RUNBOARD_TEST_DATABASE=postgres cargo test --test it
 
 crash: ## kill the program 200 times while it works, and count every record
 	RUNBOARD_CRASH_KILLS=200 cargo test --test it crash:: -- --nocapture

@@ -22,7 +22,7 @@ async fn a_click_that_fails_says_why_and_a_poll_that_fails_does_not() {
     };
     let cancel = async || page.find(By::Css(".button.cancel")).await.unwrap().click().await.unwrap();
 
-    app.refuse_cancels().await;
+    app.refuse("UPDATE OF cancel_requested_at ON import").await;
     cancel().await;
     chromium.wait_for("the notice", async || notice().await == SENTENCE).await;
     assert!(is_shown().await);
@@ -45,7 +45,7 @@ async fn a_click_that_fails_says_why_and_a_poll_that_fails_does_not() {
         .await;
     assert!(!is_shown().await, "a poll fails without a notice");
 
-    app.sql("DROP TRIGGER refuse").await;
+    app.refuse_nothing().await;
     cancel().await;
     visitor.wait_for_state(&import, "Cancelled").await;
     chromium.stop_after(&["status of 500"]).await;

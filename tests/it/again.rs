@@ -18,7 +18,7 @@ use runboard::{
 use crate::{
     another::{both_completed, completed_by_both, own_counts, spawn_app_with_another_function},
     support::{
-        TestApp,
+        TestApp, database,
         migration::filled_before,
         spawn_app, spawn_app_on,
         visitor::{Visitor, attributes},
@@ -72,7 +72,7 @@ async fn named_file(app: &TestApp, import: &str) -> Response {
 }
 
 fn database(app: &TestApp) -> String {
-    format!("sqlite://{}", app.data.path().join("runboard.db").display())
+    database::url(app.data.path())
 }
 
 fn uploads(app: &TestApp) -> usize {
@@ -321,7 +321,7 @@ async fn a_stranger_runs_nothing_again() {
 #[tokio::test]
 async fn an_import_of_failed_rows_of_the_version_before_keeps_its_upload() {
     let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
+    let url = database::empty_url(folder.path());
     let (parent, child, owner) = (ImportId::generate(), ImportId::generate(), UserId::generate());
     let statements = [
         format!(

@@ -25,9 +25,7 @@ use tokio::{
 };
 
 use crate::support::{
-    TestApp, files_under,
-    postgres::spawn_app_on_postgres,
-    spawn_app, spawn_app_on,
+    TestApp, database, files_under, spawn_app, spawn_app_on,
     visitor::{Visitor, attributes},
 };
 
@@ -48,7 +46,7 @@ fn files(app: &TestApp) -> usize {
 }
 
 fn database(app: &TestApp) -> String {
-    format!("sqlite://{}", app.data.path().join("runboard.db").display())
+    database::url(app.data.path())
 }
 
 fn id(import: &str) -> &str {
@@ -79,21 +77,10 @@ async fn rows(database: &str) -> Vec<(&'static str, i64)> {
 #[tokio::test]
 async fn a_deleted_import_is_nowhere_any_more() {
     let app = spawn_app().await;
-    goes(&app, &database(&app)).await;
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn a_deleted_import_is_nowhere_on_postgres_either() {
-    let (app, postgres) = spawn_app_on_postgres().await;
-    goes(&app, &postgres.url).await;
-    app.stop().await;
-}
-
-async fn goes(app: &TestApp, database: &str) {
+    let database = &database(&app);
     let visitor = app.signed_in().await;
     let kept = completed(&visitor, "kept.csv").await;
-    let (rows_before, files_before) = (rows(database).await, files(app));
+    let (rows_before, files_before) = (rows(database).await, files(&app));
     let import = completed(&visitor, "orders.csv").await;
     let rows_with_it = rows(database).await;
     assert!(rows_with_it.iter().zip(&rows_before).filter(|(with, without)| with.1 > without.1).count() >= 6);
@@ -119,7 +106,7 @@ async fn goes(app: &TestApp, database: &str) {
         (answer.status(), &answer.headers()[header::LOCATION]),
         (StatusCode::SEE_OTHER, &"/#history".parse().unwrap())
     );
-    assert_eq!(files(app), files_before);
+    assert_eq!(files(&app), files_before);
     assert_eq!(rows(database).await, rows_before);
     for path in ["", "/panel", "/delete", "/processed.csv", "/failed.csv"] {
         assert_eq!(visitor.get(&format!("{import}{path}")).await.status(), StatusCode::NOT_FOUND, "{path}");
@@ -133,6 +120,7 @@ async fn goes(app: &TestApp, database: &str) {
     assert_eq!(attributes(&page, "data-import-id"), [id(&kept)]);
     assert_eq!(visitor.panel(&kept).await.counts(), (1, 1));
     assert!(!visitor.download(&format!("{kept}/processed.csv")).await.is_empty());
+    app.stop().await;
 }
 
 /// The link in the event of an import.

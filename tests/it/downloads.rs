@@ -14,11 +14,11 @@ use reqwest::{
 };
 use sqlx::{AnyPool, Row};
 
-use crate::support::{spawn_app, spawn_app_on, visitor::Visitor};
+use crate::support::{database, spawn_app, spawn_app_on, visitor::Visitor};
 
 /// Cuts the outputs of the only import into parts, as several steps leave them: the lengths of the parts.
 async fn cut_into_steps(data: &Path) -> [Vec<usize>; 2] {
-    let url = format!("sqlite://{}", data.join("runboard.db").display());
+    let url = database::url(data);
     let pool = AnyPool::connect(&url).await.unwrap();
     let step = sqlx::query("SELECT processed_file, failed_file FROM step WHERE step_id = 'rows-1'");
     let step = step.fetch_one(&pool).await.unwrap();

@@ -12,7 +12,7 @@ async fn a_failure_is_told_in_the_form_that_was_asked_for() {
     let visitor = app.signed_in().await;
     let _busy = app.busy().await;
     let import = visitor.upload("waits.csv", "a\n1\n").await;
-    app.refuse_cancels().await;
+    app.refuse("UPDATE OF cancel_requested_at ON import").await;
     let cancel = || visitor.request(Method::POST, &format!("{import}/cancel"));
 
     let page = cancel().send().await.unwrap();
@@ -28,7 +28,7 @@ async fn a_failure_is_told_in_the_form_that_was_asked_for() {
     let fragment = fragment.text().await.unwrap();
     assert_eq!(fragment.trim_end(), format!("<p id=\"failure-sentence\">{SENTENCE}</p>"));
 
-    app.sql("DROP TRIGGER refuse").await;
+    app.refuse_nothing().await;
     assert_eq!(cancel().header("HX-Request", "true").send().await.unwrap().status(), StatusCode::NO_CONTENT);
     app.stop().await;
 }

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::{
     inngest_api::until,
     support::{
-        TestApp,
+        TestApp, database,
         host::{Host, Reply},
         spawn_app_on,
         visitor::{Panel, Visitor},
@@ -113,13 +113,15 @@ async fn a_users_many_files_delay_anothers_by_one_step() {
         mira.wait_for_state(import, "Completed").await;
     }
     let data = app.stop().await;
-    let url = format!("sqlite:{}", data.path().join("runboard.db").display());
+    let url = database::url(data.path());
     let database = AnyPool::connect(&url).await.unwrap();
     // In the order of their commits.
-    let steps: Vec<(String, i64)> = sqlx::query_as("SELECT run_id, position FROM step ORDER BY rowid")
-        .fetch_all(&database)
-        .await
-        .unwrap();
+    let steps = if database::is_postgres() {
+        "SELECT run_id, position FROM step ORDER BY ctid"
+    } else {
+        "SELECT run_id, position FROM step ORDER BY rowid"
+    };
+    let steps: Vec<(String, i64)> = sqlx::query_as(steps).fetch_all(&database).await.unwrap();
     let of_one = |(run, _): &(String, i64)| *run == waiting.runs[0].run_id;
     let place = steps.iter().position(of_one).unwrap();
     assert!(place <= 1, "the one file's first step came after {place} others: {steps:?}");
@@ -136,7 +138,7 @@ async fn a_write_is_overtaken_by_none_that_comes_after_it() {
     const WRITERS: usize = 64;
     const WRITES: usize = 10;
     let data = tempfile::tempdir().unwrap();
-    let store = Store::open(&format!("sqlite:{}/runboard.db?mode=rwc", data.path().display())).await.unwrap();
+    let store = Store::open(&database::in_file(data.path())).await.unwrap();
     let written = Arc::new(AtomicUsize::new(0));
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {

@@ -13,8 +13,7 @@ use sqlx::AnyPool;
 use crate::support::{
     TestApp,
     binary::{Binary, runboard},
-    postgres::spawn_app_on_postgres,
-    spawn_app, spawn_app_on, until,
+    database, spawn_app, spawn_app_on, until,
     visitor::{Visitor, attributes},
 };
 
@@ -39,7 +38,7 @@ fn stored(app: &TestApp, import: &str) -> PathBuf {
 }
 
 fn database(app: &TestApp) -> String {
-    format!("sqlite://{}", app.data.path().join("runboard.db").display())
+    database::url(app.data.path())
 }
 
 async fn text(visitor: &Visitor, path: &str) -> String {
@@ -57,18 +56,7 @@ async fn alert(answer: Response) -> (StatusCode, String) {
 #[tokio::test]
 async fn nothing_runs_until_it_is_started_and_it_starts_once() {
     let app = spawn_app().await;
-    starts_once(&app, &database(&app)).await;
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn nothing_runs_until_it_is_started_on_postgres_either() {
-    let (app, postgres) = spawn_app_on_postgres().await;
-    starts_once(&app, &postgres.url).await;
-    app.stop().await;
-}
-
-async fn starts_once(app: &TestApp, database: &str) {
+    let database = &database(&app);
     let visitor = app.signed_in().await;
     let import = held(&visitor).await;
     // Another import begins after it and ends.
@@ -128,6 +116,7 @@ async fn starts_once(app: &TestApp, database: &str) {
     let row = store.import(id(&import)).await.unwrap().unwrap();
     assert_eq!(row.choices.quote, Some(runboard::csv::Quote::Double));
     assert_eq!(visitor.post_form(&format!("{import}/retry"), &[]).await.status(), StatusCode::SEE_OTHER);
+    app.stop().await;
 }
 
 #[tokio::test]
@@ -208,8 +197,7 @@ async fn it_goes_by_itself_after_its_time_and_a_start_before_keeps_it() {
     start(&visitor, &started, &[]).await;
     visitor.wait_for_state(&started, "Completed").await;
     let data = app.stop().await;
-    let pool =
-        AnyPool::connect(&format!("sqlite://{}", data.path().join("runboard.db").display())).await.unwrap();
+    let pool = AnyPool::connect(&database::url(data.path())).await.unwrap();
     let late = sqlx::query("UPDATE import SET held_until = 1 WHERE id = $1").bind(id(&past).to_string());
     late.execute(&pool).await.unwrap();
     let hours: i64 =

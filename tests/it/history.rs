@@ -9,29 +9,17 @@ mod way_back;
 use reqwest::{StatusCode, header};
 use seed::{DAY, Seed, ids, page, seed, text};
 
-use crate::support::{TestApp, postgres::spawn_app_on_postgres, spawn_app};
-
-#[tokio::test]
-async fn each_filter_narrows_alone_and_together_with_others() {
-    let app = spawn_app().await;
-    narrows(&app, &seed::database(&app)).await;
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn filters_and_pages_are_the_same_on_postgres() {
-    let (app, postgres) = spawn_app_on_postgres().await;
-    narrows(&app, &postgres.url).await;
-    paging::pages(&app, &postgres.url).await;
-    app.stop().await;
-}
+use crate::support::spawn_app;
 
 /// The id in the path of an import.
 fn id(import: &str) -> String {
     import.rsplit('/').next().unwrap().to_owned()
 }
 
-async fn narrows(app: &TestApp, database: &str) {
+#[tokio::test]
+async fn each_filter_narrows_alone_and_together_with_others() {
+    let app = spawn_app().await;
+    let database = &seed::database(&app);
     let mut visitor = app.visitor();
     visitor.sign_up("mira@example.org").await;
     let mut stranger = app.visitor();
@@ -100,6 +88,7 @@ async fn narrows(app: &TestApp, database: &str) {
         let is_narrow = !["", "name=%00%0A"].contains(&query) && !query.contains("century");
         assert_eq!(html.contains(r#"class="clear" href="/#history""#), is_narrow, "{query}");
     }
+    app.stop().await;
 }
 
 #[tokio::test]

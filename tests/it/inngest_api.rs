@@ -2,7 +2,6 @@
 
 use std::{
     fmt::Debug,
-    path::Path,
     time::{Duration, Instant},
 };
 
@@ -19,6 +18,8 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
+
+use crate::support::database;
 
 /// Generous, because a real server may be slow and nothing here tests speed.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -210,14 +211,9 @@ impl Embedded {
         Self::over(tempfile::tempdir().unwrap(), retries).await
     }
 
-    /// The URL of an engine's database in a folder.
-    pub fn database(folder: &Path) -> String {
-        format!("sqlite:{}?mode=rwc", folder.join("engine.db").display())
-    }
-
     /// An engine over the database in `dir`.
     pub async fn over(dir: TempDir, retries: &[Duration]) -> Self {
-        let database = Self::database(dir.path());
+        let database = database::url(dir.path());
         let mut embedded = Self::on(&database, retries).await;
         embedded.dir = Some(dir);
         embedded

@@ -13,10 +13,10 @@ use runboard::{
 use serde_json::{Value, json};
 use sqlx::AnyPool;
 
-use crate::support::{TestApp, postgres::on_each_database, spawn_app_on, visitor::Visitor};
+use crate::support::{TestApp, database, postgres::on_each_database, spawn_app_on, visitor::Visitor};
 
 fn database(app: &TestApp) -> String {
-    format!("sqlite://{}", app.data.path().join("runboard.db").display())
+    database::url(app.data.path())
 }
 
 /// An import whose only run, of another function, has ended with `output`, on a server that was restarted
@@ -123,8 +123,8 @@ async fn a_server_starts_however_many_imports_are_in_progress() {
     sqlx::query(
         "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < $1) \
          INSERT INTO import (id, account_id, file_name, size_bytes, receiving_at, received_at, event_id, sent_at, \
-         search_name) SELECT printf('01M852CDY0%016d', n), (SELECT id FROM account), 'many.csv', 1, $2, $2, \
-         printf('e%d', n), $2, 'many.csv' FROM number",
+         search_name) SELECT '01M852CDY0' || SUBSTR(CAST(10000000000000000 + n AS TEXT), 2), \
+         (SELECT id FROM account), 'many.csv', 1, $2, $2, 'e' || n, $2, 'many.csv' FROM number",
     )
     .bind(MANY)
     .bind(UnixMillis::now().0)

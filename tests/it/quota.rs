@@ -7,7 +7,7 @@ use runboard::{base::ids::UserId, store::Store};
 use tempfile::tempdir;
 
 use crate::support::{
-    TestApp,
+    TestApp, database,
     host::{Host, Reply},
     migration::filled_before,
     spawn_app_on, until,
@@ -166,7 +166,7 @@ const VERSION: i64 = 12;
 #[tokio::test]
 async fn what_the_version_before_stored_is_counted_about_as_it_is() {
     let folder = tempdir().unwrap();
-    let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
+    let url = database::empty_url(folder.path());
     let owner = UserId::generate();
     let imports = ["01BX5ZZKBKACTAV9WEVGEMMVS0", "01BX5ZZKBKACTAV9WEVGEMMVS1"];
     type Row<'a> = (&'a str, i64, Option<&'a str>, Option<&'a str>);

@@ -9,7 +9,7 @@ use runboard::{base::ids::ImportId, csv::Choices, store::Store};
 use crate::{
     choices::chosen,
     support::{
-        TestApp,
+        TestApp, database,
         host::{Host, Reply},
         spawn_app, spawn_app_on,
         visitor::{Panel, Visitor},
@@ -37,7 +37,7 @@ fn id(import: &str) -> ImportId {
 }
 
 async fn choices(app: &TestApp, import: &str) -> Choices {
-    let database = format!("sqlite://{}", app.data.path().join("runboard.db").display());
+    let database = database::url(app.data.path());
     let store = Store::open(&database).await.unwrap();
     let row = store.import(id(import)).await.unwrap().unwrap();
     assert_eq!(store.choices_of_event(&row.event_id).await.unwrap(), row.choices);

@@ -6,7 +6,7 @@ use sqlx::AnyPool;
 
 use crate::support::{
     binary::{Binary, runboard},
-    spawn_app, spawn_app_on,
+    database, spawn_app, spawn_app_on,
     visitor::{Panel, Visitor},
 };
 
@@ -93,7 +93,7 @@ async fn each_of_our_runs_of_an_import_that_is_over_has_its_plot() {
     let mut visitor = app.signed_in().await;
     let import = visitor.upload("places.csv", file(60_000, &[100])).await;
     visitor.wait_for_state(&import, "Completed").await;
-    let database = format!("sqlite://{}", app.data.path().join("runboard.db").display());
+    let database = database::url(app.data.path());
     let data = app.stop().await;
     let pool = AnyPool::connect(&database).await.unwrap();
     for (table, columns) in [

@@ -7,7 +7,7 @@ use runboard::{
     store::Store,
 };
 
-use crate::support::migration::filled_before;
+use crate::support::{database, migration::filled_before};
 
 /// The first version that this file is about.
 const VERSION: i64 = 2;
@@ -15,7 +15,7 @@ const VERSION: i64 = 2;
 #[tokio::test]
 async fn runs_of_the_version_before_keep_their_records() {
     let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
+    let url = database::empty_url(folder.path());
     let import = ImportId::generate();
     let statements = [
         "INSERT INTO account (id, email, password_hash, created_at) VALUES ('a', 'a@example.org', '', 0)"

@@ -3,12 +3,12 @@
 use runboard::{base::time::UnixMillis, store::Store};
 use sqlx::{AnyPool, Row};
 
-use crate::support::migration::database_before;
+use crate::support::{database, migration::database_before};
 
 #[tokio::test]
 async fn expired_sessions_are_found_by_their_time_and_the_others_stay() {
     let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
+    let url = database::in_file(folder.path());
     let before = database_before(17, &url).await;
     sqlx::query("INSERT INTO account VALUES ('a', 'a@example.org', '', 0, NULL)")
         .execute(&before)

@@ -20,7 +20,7 @@ use sqlx::AnyPool;
 
 use crate::support::{
     binary::{Binary, run, runboard},
-    files_under, spawn_app, until_equal,
+    database, files_under, spawn_app, until_equal,
     visitor::Visitor,
 };
 
@@ -152,7 +152,7 @@ async fn no_step_begins_once_the_server_stops() {
         drop(busy);
     };
     let (data, ()) = join(app.stop(), free_the_workers).await;
-    let url = format!("sqlite:{}", data.path().join("runboard.db").display());
+    let url = database::url(data.path());
     let database = AnyPool::connect(&url).await.unwrap();
     let steps: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM step").fetch_one(&database).await.unwrap();
     assert_eq!(steps, 0, "steps that began after the stop");

@@ -13,9 +13,11 @@ use serde_json::json;
 use sqlx::{AnyPool, Executor};
 use tempfile::TempDir;
 
+use crate::support::database;
+
 /// A store, and a separate connection for the test.
 pub(crate) async fn open(folder: &TempDir) -> (Store, AnyPool) {
-    let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
+    let url = database::url(folder.path());
     let store = Store::open(&url).await.unwrap();
     (store, AnyPool::connect(&url).await.unwrap())
 }

@@ -137,7 +137,8 @@ async fn a_hundred_invitations_can_be_open() {
     app.sql(
         "INSERT INTO one_time_link (token_hash, made_by, created_at, expires_at) \
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99) \
-         SELECT printf('%064d', i), made_by, created_at, expires_at FROM one_time_link, n",
+         SELECT '0000000000000000000000000000000000000000000000000000000000000' || SUBSTR(CAST(1000 + i AS TEXT), 2), \
+         made_by, created_at, expires_at FROM one_time_link, n",
     )
     .await;
     let answer = admin.post_form("/admin/invitations", &[("note", "one more")]).await;
@@ -243,7 +244,8 @@ async fn a_long_list_of_accounts_has_pages() {
     app.sql(
         "INSERT INTO account (id, email, password_hash, created_at) \
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 150) \
-         SELECT '7ZZZZZZZZZZZZZZZZZZZZZZ' || printf('%03d', i), 'user' || i || '@example.org', '', 1 FROM n",
+         SELECT '7ZZZZZZZZZZZZZZZZZZZZZZ' || SUBSTR(CAST(1000 + i AS TEXT), 2), \
+         'user' || i || '@example.org', '', 1 FROM n",
     )
     .await;
     let page = text(&admin, "/admin").await;

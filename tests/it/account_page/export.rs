@@ -117,8 +117,8 @@ async fn a_zip_ends_after_so_many_imports_and_says_where_the_rest_is() {
         "INSERT INTO import (id, account_id, file_name, size_bytes, receiving_at, received_at, event_id, \
          finished_at, state, search_name) \
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) \
-         SELECT '7ZZZZZZZZZZZZZZZZZZZZZ' || printf('%04d', i - 1), account_id, 'many.csv', 0, 1, 1, 'e' || i, 1, \
-         'Skipped', 'many.csv' FROM import, n",
+         SELECT '7ZZZZZZZZZZZZZZZZZZZZZ' || SUBSTR(CAST(9999 + i AS TEXT), 2), account_id, 'many.csv', 0, 1, 1, \
+         'e' || i, 1, 'Skipped', 'many.csv' FROM import, n",
     )
     .await;
     let zip = export(&mira, "").await;

@@ -5,12 +5,12 @@ use std::{fs, path::Path};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use reqwest::StatusCode;
-use sqlx::{AnyPool, AssertSqlSafe};
+use sqlx::AnyPool;
 use tokio::sync::oneshot;
 
 use super::{PASSWORD, eventually, is_signed_in, refused_with, sign_in, signed_in};
 use crate::support::{
-    TestApp,
+    TestApp, database,
     host::{Host, Reply},
     spawn_app, spawn_app_on,
     visitor::Visitor,
@@ -21,34 +21,12 @@ async fn leave(visitor: &Visitor) -> (StatusCode, String) {
     (answer.status(), answer.text().await.unwrap())
 }
 
-/// The columns of the database that contain `text`.
 async fn columns_with(app: &TestApp, text: &str) -> Vec<String> {
-    let url = format!("sqlite://{}", app.data.path().join("runboard.db").display());
-    let pool = AnyPool::connect(&url).await.unwrap();
-    let columns: Vec<(String, String)> = sqlx::query_as(
-        "SELECT sqlite_master.name, columns.name FROM sqlite_master \
-         JOIN pragma_table_info(sqlite_master.name) AS columns WHERE sqlite_master.type = 'table'",
-    )
-    .fetch_all(&pool)
-    .await
-    .unwrap();
-    assert!(columns.len() > 50, "the columns are seen: {columns:?}");
-    let mut found = Vec::new();
-    for (table, column) in columns {
-        let count = format!(
-            "SELECT COUNT(*) FROM \"{table}\" WHERE CAST(\"{column}\" AS TEXT) LIKE '%' || $1 || '%'"
-        );
-        let rows: i64 = sqlx::query_scalar(AssertSqlSafe(count)).bind(text).fetch_one(&pool).await.unwrap();
-        if rows > 0 {
-            found.push(format!("{table}.{column}"));
-        }
-    }
-    pool.close().await;
-    found
+    database::columns_with(app.data.path(), text).await
 }
 
 async fn id_of(app: &TestApp, email: &str) -> String {
-    let url = format!("sqlite://{}", app.data.path().join("runboard.db").display());
+    let url = database::url(app.data.path());
     let pool = AnyPool::connect(&url).await.unwrap();
     let id = sqlx::query_scalar("SELECT id FROM account WHERE email = $1").bind(email).fetch_one(&pool).await;
     pool.close().await;

@@ -34,6 +34,8 @@ use runboard::{
 use tempfile::TempDir;
 use url::Url;
 
+use crate::support::database;
+
 const LOOPBACK: &str = "127.0.0.1:8080";
 const EVERYWHERE: &str = "0.0.0.0:8080";
 const PASSWORD: &str = "correct horse";
@@ -48,8 +50,7 @@ impl Database {
     }
 
     async fn open(&self) -> Store {
-        let file = self.folder.path().join("test.db");
-        Store::open(&format!("sqlite://{}?mode=rwc", file.display())).await.unwrap()
+        Store::open(&database::url(self.folder.path())).await.unwrap()
     }
 
     /// New accounts over the same database, as after a restart.

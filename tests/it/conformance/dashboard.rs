@@ -23,7 +23,7 @@ use crate::{
     function_server::{Answer, Function, FunctionServer},
     inngest_api::until,
     support::{
-        TestApp,
+        TestApp, database,
         proxy::{Behaviour, Proxy},
         spawn_app_on,
         visitor::{Panel, Visitor},
@@ -120,7 +120,7 @@ impl Dashboard {
 
     /// Waits until no import is polled any more.
     async fn wait_until_over(&self) {
-        let url = format!("sqlite:{}", self.app.data.path().join("runboard.db").display());
+        let url = database::url(self.app.data.path());
         let database = AnyPool::connect(&url).await.unwrap();
         let unfinished = || async {
             let ids: Vec<(String,)> = sqlx::query_as("SELECT id FROM import WHERE finished_at IS NULL")

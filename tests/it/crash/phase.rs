@@ -4,6 +4,8 @@ use std::{collections::HashSet, fs, path::Path};
 
 use sqlx::{AnyPool, Row, any::AnyPoolOptions};
 
+use crate::support::database;
+
 /// A phase that a kill can hit. Several imports can be in different phases at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
@@ -59,22 +61,19 @@ impl<'d> OnDisk<'d> {
         Self::open(data, data).await
     }
 
-    /// Reads the data of a killed server. The database is first copied to `copy`, so that the next server
-    /// finds the original unchanged.
+    /// Reads the data of a killed server. A SQLite file is first copied to `copy`, so that the next server finds
+    /// the original unchanged.
     pub async fn after(data: &'d Path, copy: &Path) -> Self {
-        for name in ["runboard.db", "runboard.db-wal"] {
-            let _ = fs::remove_file(copy.join(name));
-            if data.join(name).exists() {
-                fs::copy(data.join(name), copy.join(name)).unwrap();
-            }
+        if database::is_postgres() {
+            return Self::beside(data).await;
         }
-        let _ = fs::remove_file(copy.join("runboard.db-shm"));
+        database::copy(data, copy);
         Self::open(data, copy).await
     }
 
-    async fn open(data: &'d Path, database: &Path) -> Self {
+    async fn open(data: &'d Path, of: &Path) -> Self {
         sqlx::any::install_default_drivers();
-        let url = format!("sqlite:{}?mode=ro", database.join("runboard.db").display());
+        let url = database::url(of).replace("?mode=rwc", "?mode=ro");
         let database = AnyPoolOptions::new().max_connections(1).connect(&url).await.unwrap();
         Self { data, database }
     }

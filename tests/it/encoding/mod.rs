@@ -15,6 +15,7 @@ use crate::{
     support::{
         TestApp,
         binary::{Binary, runboard},
+        database,
         host::{Host, Reply, with_body},
         spawn_app, spawn_app_on, until,
         visitor::Visitor,
@@ -55,7 +56,7 @@ async fn retry(visitor: &Visitor, import: &str, fields: &[(&str, &str)]) -> Stri
 
 /// The encoding that an import was read in, and how that was known; and the names of its steps.
 async fn read_in(app: &TestApp, import: &str) -> (String, How, Vec<String>) {
-    let database = format!("sqlite://{}", app.data.path().join("runboard.db").display());
+    let database = database::url(app.data.path());
     let store = Store::open(&database).await.unwrap();
     let id = import.rsplit('/').next().unwrap().parse().unwrap();
     let runs = store.runs_of(&[id]).await.unwrap();

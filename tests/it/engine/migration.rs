@@ -7,7 +7,7 @@ use sqlx::AnyPool;
 use crate::{
     function_server::{Answer, Function, FunctionServer},
     inngest_api::{Embedded, work},
-    support::{migration::database_before, postgres::on_each_database},
+    support::{database, migration::database_before, postgres::on_each_database},
 };
 
 const EVENT: &str = "01M852BFZNDZSECF4ZXVXKXYMX";
@@ -65,7 +65,7 @@ async fn insert_run(before: &AnyPool, run: (&str, &str), slug: &str, lease: Opti
 async fn functions_and_runs_of_the_first_versions_go_on() {
     let functions = FunctionServer::start(vec![Function::answering("go", || Answer::output("1"))]).await;
     let folder = tempfile::tempdir().unwrap();
-    let before = with_function_and_event(3, &Embedded::database(folder.path()), &functions, json!({})).await;
+    let before = with_function_and_event(3, &database::empty_url(folder.path()), &functions, json!({})).await;
     // In the middle of an attempt.
     let slug = format!("{}-go", functions.app);
     insert_run(&before, ("01M852BG4EY2PCG3PNFXJN2WBQ", EVENT), &slug, Some("old"), 1).await;

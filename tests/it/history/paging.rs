@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::AnyPool;
 
 use super::seed::{self, DAY, Seed, ids, link, page, seed};
-use crate::support::{TestApp, spawn_app};
+use crate::support::spawn_app;
 
 /// More than two pages.
 const IMPORTS: usize = 123;
@@ -13,11 +13,7 @@ const IMPORTS: usize = 123;
 #[tokio::test]
 async fn no_import_is_on_two_pages_or_on_none_there_and_back() {
     let app = spawn_app().await;
-    pages(&app, &seed::database(&app)).await;
-    app.stop().await;
-}
-
-pub async fn pages(app: &TestApp, database: &str) {
+    let database = &seed::database(&app);
     let mut visitor = app.visitor();
     visitor.sign_up("paul@example.org").await;
     let email = "paul@example.org";
@@ -78,6 +74,7 @@ pub async fn pages(app: &TestApp, database: &str) {
     assert_eq!(ids(&page(&visitor, &link(&html, "Newer").unwrap()).await), all[73..]);
     html = page(&visitor, &format!("/?after={}", new[0])).await;
     assert_eq!(ids(&html)[..2], new, "the newest, as nothing is newer");
+    app.stop().await;
 }
 
 #[tokio::test]
@@ -116,7 +113,8 @@ async fn a_search_among_very_many_stops_on_the_way_and_goes_on_when_asked_to() {
         "WITH RECURSIVE number (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n < 199999) \
          INSERT INTO import (id, account_id, file_name, size_bytes, receiving_at, received_at, event_id, \
          cancel_requested_at, state, search_name) \
-         SELECT printf('01A%023d', n), (SELECT id FROM account), 'hay.csv', 1, 1, 1, printf('%d', n), 1, \
+         SELECT '01A0000000' || SUBSTR(CAST(10000000000000000 + n AS TEXT), 2), (SELECT id FROM account), \
+         'hay.csv', 1, 1, 1, CAST(n AS TEXT), 1, \
          'Cancelled', 'hay.csv' FROM number",
     )
     .execute(&pool)

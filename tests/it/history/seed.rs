@@ -7,7 +7,7 @@ use sqlx::AnyPool;
 use ulid::Ulid;
 
 use crate::support::{
-    TestApp,
+    TestApp, database,
     visitor::{Visitor, attributes},
 };
 
@@ -22,7 +22,7 @@ pub struct Seed<'s> {
 }
 
 pub fn database(app: &TestApp) -> String {
-    format!("sqlite://{}", app.data.path().join("runboard.db").display())
+    database::url(app.data.path())
 }
 
 /// Inserts imports and returns their ids.

@@ -7,7 +7,7 @@ use runboard::{
 };
 
 use super::world::{RUN, Said, Server, World, completed_v2, plain, queued_v2, recorded, said};
-use crate::support::migration::filled_before;
+use crate::support::{database, migration::filled_before};
 
 /// The first version that records when runs left the queue.
 const VERSION: i64 = 16;
@@ -47,7 +47,7 @@ async fn work_begins_when_the_run_was_last_seen_queued_if_the_engine_does_not_sa
 #[tokio::test]
 async fn a_run_of_the_version_before_that_was_queued_starts_once_and_keeps_its_end() {
     let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
+    let url = database::empty_url(folder.path());
     let import = ImportId::generate();
     let statements = [
         "INSERT INTO account (id, email, password_hash, created_at) VALUES ('a', 'a@example.org', '', 0)"

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate, matchers::path_regex};
 
 use crate::support::{
-    TestApp,
+    TestApp, database,
     host::{Host, Reply, with_body},
     spawn_app_on,
     visitor::{Panel, Visitor},
@@ -245,7 +245,7 @@ impl World {
     /// Restarts after `change` was made to the database.
     pub(super) async fn after(self, change: impl AsyncFnOnce(&AnyPool)) -> Self {
         let data = self.app.stop().await;
-        let url = format!("sqlite:{}", data.path().join("runboard.db").display());
+        let url = database::url(data.path());
         let database = AnyPoolOptions::new().max_connections(1).connect(&url).await.unwrap();
         change(&database).await;
         database.close().await;

@@ -103,13 +103,11 @@ async fn the_name_of_a_file_adds_no_header() {
     // A name with real line ends cannot come in, so the database gets one while nobody has it in memory.
     let data = app.stop().await;
     let pool = database(&data).await;
-    let renamed = sqlx::query(
-        "UPDATE import SET file_name = 'a\"b' || char(13) || char(10) || 'Bcc: eve@example.org' || char(13) || \
-         char(10) || char(13) || char(10) || 'ü.csv' WHERE file_name = 'third.csv'",
-    )
-    .execute(&pool)
-    .await
-    .unwrap();
+    let renamed = sqlx::query("UPDATE import SET file_name = $1 WHERE file_name = 'third.csv'")
+        .bind("a\"b\r\nBcc: eve@example.org\r\n\r\nü.csv")
+        .execute(&pool)
+        .await
+        .unwrap();
     assert_eq!(renamed.rows_affected(), 1);
     pool.close().await;
     let app = app_on(data, &server).await;

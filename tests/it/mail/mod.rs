@@ -13,7 +13,7 @@ use reqwest::{Response, StatusCode, header};
 use sqlx::AnyPool;
 use tempfile::TempDir;
 
-use crate::support::{TestApp, mail_server::MailServer, spawn_app_on, visitor::Visitor};
+use crate::support::{TestApp, database, mail_server::MailServer, spawn_app_on, visitor::Visitor};
 
 /// The password of [`Visitor::sign_up`], and another one.
 const PASSWORD: &str = "correct horse";
@@ -42,7 +42,7 @@ async fn app_on(data: TempDir, server: &MailServer) -> TestApp {
 /// A server's database, which is SQLite.
 async fn database(data: &TempDir) -> AnyPool {
     sqlx::any::install_default_drivers();
-    let url = format!("sqlite://{}", data.path().join("runboard.db").display());
+    let url = database::url(data.path());
     AnyPool::connect(&url).await.unwrap()
 }
 

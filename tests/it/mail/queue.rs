@@ -21,6 +21,7 @@ use secrecy::SecretString;
 
 use super::PASSWORD;
 use crate::support::{
+    database,
     import_row::import_row,
     mail_server::{MailServer, ReservedPort, config_for},
     postgres::on_each_database,
@@ -131,7 +132,7 @@ async fn a_server_that_is_away_gets_the_e_mail_later() {
 async fn a_server_that_says_nothing_is_left_after_a_while() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
+    let url = database::url(folder.path());
     let sends_within = Duration::from_millis(300);
     let config = MailConfig { sends_within, ..config_for(silent.local_addr().unwrap().port()) };
     let world = World::with(&url, &config).await;

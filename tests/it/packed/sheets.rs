@@ -10,7 +10,7 @@ use super::{
     workbook::SHARED,
 };
 use crate::support::{
-    TestApp,
+    TestApp, database,
     host::{Host, Reply, with_body},
     spawn_app, spawn_app_on,
     visitor::Visitor,
@@ -60,7 +60,7 @@ fn options(page: &str) -> Vec<(String, String)> {
 }
 
 async fn chosen_sheet(app: &TestApp, import: &str) -> Option<SheetName> {
-    let database = format!("sqlite://{}", app.data.path().join("runboard.db").display());
+    let database = database::url(app.data.path());
     let store = Store::open(&database).await.unwrap();
     let id = import.rsplit('/').next().unwrap().parse().unwrap();
     let choices = store.import(id).await.unwrap().unwrap().choices;

@@ -7,9 +7,7 @@ use sqlx::{AnyPool, Row};
 
 use super::{WEEK, WEEK_WITH_ROWS, completed, opens, share, text};
 use crate::support::{
-    TestApp,
-    postgres::spawn_app_on_postgres,
-    spawn_app, spawn_app_on,
+    TestApp, database, spawn_app, spawn_app_on,
     visitor::{Visitor, attributes},
 };
 
@@ -24,7 +22,7 @@ async fn status(visitor: &Visitor, path: &str) -> StatusCode {
 
 /// Every value in the table of links, as text.
 async fn table(app: &TestApp) -> Vec<String> {
-    let url = format!("sqlite://{}", app.data.path().join("runboard.db").display());
+    let url = database::url(app.data.path());
     let pool = AnyPool::connect(&url).await.unwrap();
     let rows = sqlx::query(
         "SELECT token_hash || ' ' || import_id || ' ' || shows_rows || ' ' || created_at || ' ' || expires_at \
@@ -181,21 +179,5 @@ async fn a_link_lives_as_long_as_was_chosen_and_not_for_another_time() {
         .collect();
     lives.sort_unstable();
     assert_eq!(lives, [1, 7, 30]);
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn links_work_on_postgres_too() {
-    let (app, _postgres) = spawn_app_on_postgres().await;
-    let owner = app.signed_in().await;
-    let import = completed(&owner, "orders.csv").await;
-    let link = share(&owner, &import, &WEEK_WITH_ROWS).await;
-    opens(&app.visitor(), &link).await;
-    let [name] = names(&owner, &import).await.try_into().unwrap();
-    owner.post_form(&format!("{import}/share/end"), &[("link", &name)]).await;
-    assert_eq!(status(&app.visitor(), &link).await, StatusCode::NOT_FOUND);
-    let link = share(&owner, &import, &WEEK).await;
-    assert_eq!(owner.post_form(&format!("{import}/delete"), &[]).await.status(), StatusCode::SEE_OTHER);
-    assert_eq!(status(&app.visitor(), &link).await, StatusCode::NOT_FOUND);
     app.stop().await;
 }

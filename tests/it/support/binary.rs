@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::database;
+
 /// How long the program may take to end after it is told to.
 const END: Duration = Duration::from_secs(30);
 
@@ -24,6 +26,9 @@ pub struct Binary {
 pub fn runboard(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runboard"));
     command.env_clear().env("RUNBOARD_LISTEN", "127.0.0.1:0").env("RUNBOARD_DATA_DIR", data);
+    if database::is_postgres() {
+        command.env("RUNBOARD_DATABASE_URL", database::url(data));
+    }
     command
 }
 

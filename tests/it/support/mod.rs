@@ -1,6 +1,7 @@
 //! Shared by tests that need a whole server.
 
 pub mod binary;
+pub mod database;
 pub mod host;
 pub mod import_row;
 pub mod mail_server;
@@ -40,7 +41,7 @@ use runboard::{
     store::{Store, quota::Quota},
 };
 use secrecy::SecretString;
-use sqlx::AnyPool;
+use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
 use self::visitor::Visitor;
@@ -83,7 +84,7 @@ pub async fn spawn_app_on(data: TempDir, configure: impl FnOnce(&mut Config)) ->
         listen: ([127, 0, 0, 1], 0).into(),
         public_url: None,
         data_dir: data.path().to_owned(),
-        database_url: format!("sqlite://{}?mode=rwc", data.path().join("runboard.db").display()).into(),
+        database_url: database::url(data.path()).into(),
         database_connections: 6,
         bucket: None,
         sign_up: SignUp::Open,
@@ -135,21 +136,36 @@ impl TestApp {
         busy
     }
 
-    /// Runs a statement on the server's database, which is SQLite.
+    /// Runs a statement on the server's database.
     pub async fn sql(&self, statement: &'static str) {
-        let url = format!("sqlite://{}", self.data.path().join("runboard.db").display());
-        let pool = AnyPool::connect(&url).await.unwrap();
+        let pool = database::pool(self.data.path()).await;
         sqlx::query(statement).execute(&pool).await.unwrap();
         pool.close().await;
     }
 
-    /// Makes the database refuse each cancel from now on.
-    pub async fn refuse_cancels(&self) {
-        self.sql(
-            "CREATE TRIGGER refuse BEFORE UPDATE OF cancel_requested_at ON import \
-             BEGIN SELECT RAISE(ABORT, 'a secret of the database'); END",
-        )
-        .await;
+    /// Makes the database refuse each `change`, such as `INSERT ON import`, from now on.
+    pub async fn refuse(&self, change: &str) {
+        let statements = if database::is_postgres() {
+            format!(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN RAISE 'a secret of the database'; END $$; \
+                 CREATE TRIGGER refuse BEFORE {change} FOR EACH ROW EXECUTE FUNCTION refuse()"
+            )
+        } else {
+            format!(
+                "CREATE TRIGGER refuse BEFORE {change} \
+                 BEGIN SELECT RAISE(ABORT, 'a secret of the database'); END"
+            )
+        };
+        let pool = database::pool(self.data.path()).await;
+        sqlx::raw_sql(AssertSqlSafe(statements)).execute(&pool).await.unwrap();
+        pool.close().await;
+    }
+
+    /// Makes it refuse nothing any more.
+    pub async fn refuse_nothing(&self) {
+        let refuses = database::is_postgres();
+        self.sql(if refuses { "DROP FUNCTION refuse() CASCADE" } else { "DROP TRIGGER refuse" }).await;
     }
 
     /// Stops the server and returns its data folder.
@@ -203,7 +219,7 @@ pub fn free_address() -> SocketAddr {
 /// Records that nothing more is expected of an import that has ended, as its server does after `late_runs`. For tests
 /// with the real program, for which those ten seconds are no setting.
 pub async fn end_watch(data: &Path, import: &str) {
-    let url = format!("sqlite://{}", data.join("runboard.db").display());
+    let url = database::url(data);
     let store = Store::open(&url).await.unwrap();
     let id = import.rsplit('/').next().unwrap().parse().unwrap();
     assert!(store.finish_import(id, false, UnixMillis::now()).await.unwrap());

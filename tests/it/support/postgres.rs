@@ -1,18 +1,18 @@
-//! A Postgres for the test: a temporary cluster on a free port.
+//! A Postgres for one test, or one for all tests: a temporary cluster.
 
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
     net::TcpListener,
-    os::unix::fs::PermissionsExt,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
 
-use super::{TestApp, spawn_app_on};
+use super::{TestApp, database, spawn_app_on};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -22,14 +22,17 @@ pub struct Postgres {
     _folder: TempDir,
 }
 
-/// Runs the same check with an empty database of each kind.
+/// Runs the same check with a database of each kind that has no tables yet; on Postgres alone if the servers of the
+/// tests use it.
 pub async fn on_each_database(check: impl AsyncFn(&str)) {
     let folder = tempfile::tempdir().unwrap();
-    check(&format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display())).await;
-    check(&Postgres::start().url).await;
+    if !database::is_postgres() {
+        check(&database::in_file(folder.path())).await;
+    }
+    check(&database::empty_on_postgres(folder.path())).await;
 }
 
-/// A whole server whose database is a Postgres.
+/// A whole server whose database is a Postgres of its own.
 pub async fn spawn_app_on_postgres() -> (TestApp, Postgres) {
     let postgres = Postgres::start();
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
@@ -64,17 +67,9 @@ impl Postgres {
 
     /// `prepare` gets its data folder, and the command that starts it.
     fn start_with(prepare: impl FnOnce(&Path, &mut Command)) -> Self {
-        let programs = programs();
-        let folder = tempfile::Builder::new().prefix("runboard-postgres-").tempdir().unwrap();
-        // Postgres refuses to run as root; Debian's package creates a user for it.
-        if is_root() {
-            run(Command::new("chown").arg("postgres").arg(folder.path()));
-        }
-        let data = folder.path().join("data");
-        let init = programs.join("initdb");
-        run(as_its_user(&init).arg("-D").arg(&data).args(["-U", "postgres", "-A", "trust", "--no-sync"]));
+        let (folder, data) = new_cluster();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut postgres = as_its_user(&programs.join("postgres"));
+        let mut postgres = as_its_user(&programs().join("postgres"));
         postgres
             .arg("-D")
             .arg(&data)
@@ -84,17 +79,7 @@ impl Postgres {
             .stderr(Stdio::null());
         prepare(&data, &mut postgres);
         let process = postgres.spawn().unwrap();
-        let start = Instant::now();
-        let ready = programs.join("pg_isready");
-        while !Command::new(&ready)
-            .args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()])
-            .status()
-            .unwrap()
-            .success()
-        {
-            assert!(start.elapsed() < DEADLINE, "Postgres does not answer on port {port}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        until_it_answers("127.0.0.1", port);
         Self { url: format!("postgres://postgres@127.0.0.1:{port}/postgres"), process, _folder: folder }
     }
 }
@@ -162,12 +147,82 @@ impl Postgres {
 
     /// The result of one statement, as `psql` prints it without a frame.
     pub fn sql(&self, statement: &str) -> String {
-        let output = Command::new(programs().join("psql"))
-            .args(["-XAtq", "-c", statement, &self.url])
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        psql(&self.url, statement)
+    }
+}
+
+fn psql(url: &str, statement: &str) -> String {
+    let mut command = Command::new(programs().join("psql"));
+    let output = command.args(["-XAtq", "-c", statement, url]).output().unwrap();
+    assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// The Postgres that all tests of this process share, reached through a socket in its folder. It ends with the
+/// process, however that ends.
+pub struct Shared {
+    folder: PathBuf,
+    /// The system closes it at the end of this process, and the shell that reads from it then stops Postgres.
+    _until: ChildStdin,
+}
+
+/// Runs its arguments until its input ends; then deletes the folder that is its name.
+const WATCHED: &str = r#""$@" & cat; kill -QUIT $!; wait; rm -rf "$0""#;
+
+/// The port is a part of the socket's name.
+const SOCKET_PORT: u16 = 5432;
+
+impl Shared {
+    pub fn start() -> Self {
+        let (folder, data) = new_cluster();
+        let folder = folder.keep();
+        let mut watched = as_its_user(Path::new("sh"));
+        watched.args(["-c", WATCHED]).arg(&folder).arg(programs().join("postgres")).arg("-D").arg(&data);
+        watched.args(["-p", &SOCKET_PORT.to_string(), "-k"]).arg(&folder).args(["-c", "listen_addresses="]);
+        // Nothing of it is read after the tests. Each of them has a few connections.
+        for setting in ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=500"]
+        {
+            watched.args(["-c", setting]);
+        }
+        // In a group of its own, so that Ctrl-C reaches the tests alone.
+        watched.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let until = watched.spawn().unwrap().stdin.take().unwrap();
+        until_it_answers(folder.to_str().unwrap(), SOCKET_PORT);
+        Self { folder, _until: until }
+    }
+
+    /// The URL of one of its databases.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@localhost:{SOCKET_PORT}/{database}?host={}", self.folder.display())
+    }
+
+    /// Runs a statement in the database in which the others are made.
+    pub fn sql(&self, statement: &str) {
+        psql(&self.url("postgres"), statement);
+    }
+}
+
+/// A temporary folder, and a new cluster in it.
+fn new_cluster() -> (TempDir, PathBuf) {
+    let folder = tempfile::Builder::new().prefix("runboard-postgres-").tempdir().unwrap();
+    // Postgres refuses to run as root; Debian's package creates a user for it.
+    if is_root() {
+        run(Command::new("chown").arg("postgres").arg(folder.path()));
+    }
+    let data = folder.path().join("data");
+    let mut init = as_its_user(&programs().join("initdb"));
+    run(init.arg("-D").arg(&data).args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]));
+    (folder, data)
+}
+
+/// `host` is an address, or the folder of a socket.
+fn until_it_answers(host: &str, port: u16) {
+    let start = Instant::now();
+    let ready = programs().join("pg_isready");
+    while !Command::new(&ready).args(["-q", "-h", host, "-p", &port.to_string()]).status().unwrap().success()
+    {
+        assert!(start.elapsed() < DEADLINE, "Postgres does not answer at {host} {port}");
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

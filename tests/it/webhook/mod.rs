@@ -14,7 +14,7 @@ use runboard::base::config::AllowedAddresses;
 use sqlx::AnyPool;
 
 use self::receiver::Receiver;
-use crate::support::{TestApp, spawn_app_on, visitor::Visitor};
+use crate::support::{TestApp, database, spawn_app_on, visitor::Visitor};
 
 /// A server that may post to these receivers.
 async fn app_allowing(receivers: &[&Receiver]) -> TestApp {
@@ -32,7 +32,7 @@ const LATE_RUNS: Duration = Duration::from_millis(100);
 
 /// Waits until nothing more is expected of any import.
 async fn until_over(app: &TestApp) {
-    let url = format!("sqlite://{}", app.data.path().join("runboard.db").display());
+    let url = database::url(app.data.path());
     let pool = AnyPool::connect(&url).await.unwrap();
     let is_over = async || {
         let watched: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM import WHERE finished_at IS NULL")

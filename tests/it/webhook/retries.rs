@@ -29,7 +29,7 @@ use sqlx::AnyPool;
 use tokio_util::sync::CancellationToken;
 
 use super::receiver::{OK, Receiver, Reply};
-use crate::support::postgres::on_each_database;
+use crate::support::{database, postgres::on_each_database};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -394,7 +394,7 @@ async fn the_ends_of_an_import_are_told_once_each() {
 async fn receivers_that_never_answer_delay_no_other_user() {
     const SILENT: usize = 40;
     let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
+    let url = database::url(folder.path());
     let silent = Receiver::start(|_| Reply::Silence).await;
     let alive = Receiver::that_takes_all().await;
     let steps = Steps::with(&url, &[&silent, &alive]).await;

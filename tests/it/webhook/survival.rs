@@ -1,7 +1,5 @@
 //! A kill between the end of an import and its delivery.
 
-use std::path::Path;
-
 use super::{
     receiver::{OK, Receiver, Reply},
     save,
@@ -9,20 +7,15 @@ use super::{
 use crate::support::{
     TestApp,
     binary::{Binary, runboard},
-    end_watch,
+    database, end_watch,
     visitor::Visitor,
 };
 use runboard::store::Store;
-use sqlx::AnyPool;
 
 /// The database of a running server.
 pub async fn store_of(app: &TestApp) -> Store {
-    let url = format!("sqlite://{}", app.data.path().join("runboard.db").display());
+    let url = database::url(app.data.path());
     Store::open(&url).await.unwrap()
-}
-
-async fn pool_of(data: &Path) -> AnyPool {
-    AnyPool::connect(&format!("sqlite://{}", data.join("runboard.db").display())).await.unwrap()
 }
 
 #[tokio::test]
@@ -49,7 +42,7 @@ async fn a_kill_before_the_answer_loses_nothing_and_keeps_the_id_and_the_bytes()
     receiver.wait_for(1).await;
     server.kill();
     // Instead of the pause after a failed attempt.
-    let pool = pool_of(data.path()).await;
+    let pool = database::pool(data.path()).await;
     sqlx::query("UPDATE webhook_delivery SET next_attempt_at = 1").execute(&pool).await.unwrap();
     pool.close().await;
 
