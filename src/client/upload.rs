@@ -212,8 +212,8 @@ impl Feed {
             let piece = if is_end { Piece::End } else { Piece::Bytes(bytes) };
             match timeout(server.times.silence, self.pieces.send(piece)).await {
                 Err(_) => return Err(server.silent()),
-                // The connection has ended, and its own answer says why.
-                Ok(Err(_)) => std::future::pending::<()>().await,
+                // The body was taken whole, or the connection has ended: the answer says which.
+                Ok(Err(_)) => return Ok(()),
                 Ok(Ok(())) if is_end => {
                     is_sent.set(true);
                     return Ok(());

@@ -81,10 +81,11 @@ impl<'l> Pass<'l> {
         let mut consumed = 0;
         while self.records.is_skipping || self.records.cursor.byte < stop && (consumed == 0 || !out.is_full())
         {
-            if let Some(quick) = self.quick.as_mut().filter(|_| self.records.is_free()) {
-                let byte = self.records.cursor.byte;
-                let stop = stop.min(self.records.layout.next_cut(byte));
-                let taken = quick.take(&rest[consumed..], byte, stop, out);
+            let byte = self.records.cursor.byte;
+            // A record that begins at a cut ends with its line, which only the slow way knows.
+            let cut = self.records.layout.next_cut(byte);
+            if let Some(quick) = self.quick.as_mut().filter(|_| cut > byte && self.records.is_free()) {
+                let taken = quick.take(&rest[consumed..], byte, stop.min(cut), out);
                 consumed += taken.bytes;
                 self.records.pass_records(taken);
                 if self.records.cursor.byte >= stop || consumed > 0 && out.is_full() {

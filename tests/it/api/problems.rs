@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     routes::API_ROUTES,
+    storage::outage,
     support::{
         TestApp, database, files_under,
         program::{Program, problem},
@@ -29,7 +30,7 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A test that gets the answer, by the name of its problem.
-const TESTS: [(&str, fn()); 29] = [
+const TESTS: [(&str, fn()); 30] = [
     ("malformed", what_an_import_cannot_do_is_a_problem_of_its_own),
     ("no-credentials", who_may_not_ask_is_told_why),
     ("bad-token", tokens::a_token_of_the_scope_tokens_makes_and_ends_others),
@@ -60,6 +61,7 @@ const TESTS: [(&str, fn()); 29] = [
     ("internal", a_failure_is_a_problem_without_its_cause),
     ("busy", while_too_many_files_are_looked_at_a_program_is_told_to_come_back),
     ("database-away", while_the_database_is_gone_a_program_is_told_so),
+    ("storage-away", outage::uploads_and_downloads_say_that_the_storage_does_not_answer),
     ("stopping", an_upload_that_the_end_of_the_server_cuts_off_is_a_problem),
     ("disk-full", a_file_that_the_disk_has_no_room_for_is_a_problem),
 ];
@@ -150,7 +152,7 @@ async fn while_the_database_is_gone_a_program_is_told_so() {
     }
     let app = spawn_app().await;
     let owner = app.signed_in().await;
-    let program = Program::of(&owner, &["import", "tokens"]).await;
+    let program = Program::of(&owner, &["import"]).await;
     assert_eq!(
         program.get("/api/v1/me").await.status(),
         StatusCode::OK,
@@ -158,12 +160,9 @@ async fn while_the_database_is_gone_a_program_is_told_so() {
     );
     std::fs::rename(app.data.path().join("runboard.db"), app.data.path().join("away.db")).unwrap();
     let upload = csv(&program, "", "a,b\n1,2\n").send().await.unwrap();
-    let token = program.post("/api/v1/tokens", &json!({ "name": "ci", "scopes": ["read"] })).await;
-    for answer in [upload, token] {
-        assert!(answer.headers().contains_key(header::RETRY_AFTER), "{:?}", answer.headers());
-        let told = problem(answer).await;
-        assert_eq!((&told["status"], &told["type"]), (&json!(503), &json!("/api#database-away")), "{told}");
-    }
+    assert!(upload.headers().contains_key(header::RETRY_AFTER), "{:?}", upload.headers());
+    let told = problem(upload).await;
+    assert_eq!((&told["status"], &told["type"]), (&json!(503), &json!("/api#database-away")), "{told}");
     assert_eq!(files_under(&app.data.path().join("files")), 0, "nothing of it is left");
     app.stop().await;
 }

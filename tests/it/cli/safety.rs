@@ -67,7 +67,7 @@ async fn no_text_of_a_server_steers_the_terminal() {
         let done = ended(command).await;
         let all = format!("{}{}", done.out, done.err);
         assert!(all.contains("owned"), "{words:?}: {done:?}");
-        let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        let steers = |c: char| (c.is_control() && !matches!(c, '\n' | '\t')) || c == '\u{202e}';
         assert!(!all.contains(steers), "{words:?}: {done:?}");
     }
 }
@@ -132,7 +132,7 @@ async fn over_https_only_a_certificate_that_the_machine_knows_is_trusted() {
     let (_other_nginx, _, other) = with_https(&desk.app.origin);
     let done = ended(with(&other)).await;
     assert_eq!((done.code, done.out.as_str()), (Some(3), ""));
-    assert!(done.err.starts_with(&format!("Cannot reach {origin}: ")), "{done:?}");
+    assert!(done.err.starts_with(&format!("Cannot reach {origin} (from RUNBOARD_URL): ")), "{done:?}");
     assert_eq!(done.err.lines().count(), 1, "{done:?}");
     assert_eq!(desk.imports().await.len(), 1);
     desk.stop().await;

@@ -2,7 +2,7 @@
 
 mod aged;
 mod links;
-mod outage;
+pub mod outage;
 mod refused;
 mod server;
 

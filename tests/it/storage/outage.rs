@@ -22,7 +22,7 @@ async fn spawn_app_behind(proxy: &Proxy) -> TestApp {
 }
 
 #[tokio::test]
-async fn uploads_and_downloads_say_that_the_storage_does_not_answer() {
+pub async fn uploads_and_downloads_say_that_the_storage_does_not_answer() {
     let server = S3Server::start().await;
     let proxy = Proxy::start(&server.origin).await;
     let app = spawn_app_behind(&proxy).await;
