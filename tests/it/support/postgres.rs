@@ -166,8 +166,9 @@ pub struct Shared {
     _until: ChildStdin,
 }
 
-/// Runs its arguments until its input ends; then deletes the folder that is its name.
-const WATCHED: &str = r#""$@" & cat; kill -QUIT $!; wait; rm -rf "$0""#;
+/// Runs its arguments until its input ends; then deletes the folder that is its name. A program that has just begun may
+/// ignore the first signal.
+const WATCHED: &str = r#""$@" & cat; while kill -QUIT $!; do sleep 0.1; done; rm -rf "$0""#;
 
 /// The port is a part of the socket's name.
 const SOCKET_PORT: u16 = 5432;
