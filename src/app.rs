@@ -96,7 +96,7 @@ pub struct App {
 pub async fn start(config: Config) -> Result<App, StartError> {
     open_files::raise();
     let lock = data_dir::lock(&config.data_dir)?;
-    let (database, store) = DatabaseLock::open(&config.database_url, config.database_connections).await?;
+    let (database, store) = DatabaseLock::open(&config.database_url, config.database_pool).await?;
     let storage = open_storage(&config, &store).await?;
     stored_files::check_at_start(&storage, &store).await?;
 

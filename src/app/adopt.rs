@@ -37,7 +37,7 @@ pub async fn adopt(config: &Config) -> Result<Adopted, StartError> {
         return Err(StartError::NoDataDir(config.data_dir.clone()));
     }
     let _folder = data_dir::lock(&config.data_dir)?;
-    let (database, store) = DatabaseLock::open(&config.database_url, config.database_connections).await?;
+    let (database, store) = DatabaseLock::open(&config.database_url, config.database_pool).await?;
     let storage = match &config.bucket {
         None => Storage::open(config.data_dir.join("files"))?,
         Some(bucket) => Storage::connect(bucket, &config.data_dir).await?,

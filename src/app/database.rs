@@ -7,7 +7,10 @@ use tokio::sync::watch;
 
 use super::{StartError, installation::INSTALLATION};
 use crate::{
-    base::{config::Config, tasks::Tasks},
+    base::{
+        config::{Config, DatabasePool},
+        tasks::Tasks,
+    },
     store::{self, Found, ProcessLock, Store, sqlite_file},
 };
 
@@ -26,12 +29,12 @@ pub(super) struct DatabaseLock {
 impl DatabaseLock {
     /// Takes the lock of the database at `url`, then opens it. The order matters: the migration must not
     /// change tables that an earlier process still uses.
-    pub async fn open(url: &SecretString, connections: u32) -> Result<(Self, Store), StartError> {
+    pub async fn open(url: &SecretString, pool: DatabasePool) -> Result<(Self, Store), StartError> {
         let url = url.expose_secret();
         let lock = ProcessLock::take(url, LOCK_WITHIN).await?.ok_or(StartError::DatabaseInUse)?;
         let (keeper, held) = (Tasks::on_this_runtime(), lock.held());
         keeper.spawn(lock.keep(keeper.stopping().clone()));
-        Ok((Self { keeper, held }, Store::open_with(url, connections).await?))
+        Ok((Self { keeper, held }, Store::open_with(url, pool).await?))
     }
 
     /// Whether the lock is held, and notice of changes.

@@ -41,9 +41,25 @@ pub const STEP_BYTES: RangeInclusive<u64> = 16 << 20..=256 << 20;
 /// A run of a second function may appear after the first has ended.
 pub const LATE_RUNS: Duration = Duration::from_secs(10);
 
-/// SQLite has one writer at a time, so more connections only help readers; a Postgres server shares about a
-/// hundred between all its clients.
-pub const DATABASE_CONNECTIONS: u32 = 6;
+/// How many connections to the database there are, and how long work waits for one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatabasePool {
+    /// `RUNBOARD_DATABASE_CONNECTIONS`: the most that are open at once.
+    pub connections: u32,
+    /// `RUNBOARD_DATABASE_ACQUIRE_SECONDS`. A request to a Postgres waits 3 s at most.
+    pub acquire_within: Duration,
+}
+
+impl Default for DatabasePool {
+    /// SQLite has one writer at a time, so more connections only help readers; a Postgres server shares about a
+    /// hundred between all its clients.
+    fn default() -> Self {
+        Self { connections: 6, acquire_within: LONGEST_ACQUIRE }
+    }
+}
+
+/// As long as background work waits for an answer.
+const LONGEST_ACQUIRE: Duration = Duration::from_secs(30);
 
 /// All settings.
 #[derive(Clone, Debug)]
@@ -57,8 +73,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// `RUNBOARD_DATABASE_URL`: `sqlite:` or `postgres:`. The default is a SQLite file in the data folder.
     pub database_url: SecretString,
-    /// `RUNBOARD_DATABASE_CONNECTIONS`: the most connections that are open at once.
-    pub database_connections: u32,
+    pub database_pool: DatabasePool,
     /// `RUNBOARD_STORAGE_URL`: the bucket of the stored files. None: they are in the data folder.
     pub bucket: Option<BucketConfig>,
     /// `RUNBOARD_SIGN_UP`.
@@ -151,15 +166,7 @@ impl Config {
             public_url,
             data_dir,
             database_url,
-            database_connections: match optional(args.database_connections.as_ref()) {
-                Some(text) => check(
-                    "RUNBOARD_DATABASE_CONNECTIONS",
-                    text,
-                    "a number from 2 to 1000",
-                    check::connections,
-                )?,
-                None => DATABASE_CONNECTIONS,
-            },
+            database_pool: database_pool(args)?,
             bucket: BucketConfig::from_args(args)?,
             sign_up: check("RUNBOARD_SIGN_UP", &args.sign_up, "first, open or closed", check::sign_up)?,
             max_upload_bytes: check(
@@ -242,4 +249,18 @@ impl Config {
             },
         })
     }
+}
+
+fn database_pool(args: &Args) -> Result<DatabasePool, ConfigError> {
+    let mut pool = DatabasePool::default();
+    if let Some(text) = optional(args.database_connections.as_ref()) {
+        let allowed = "a number from 2 to 1000";
+        pool.connections = check("RUNBOARD_DATABASE_CONNECTIONS", text, allowed, check::connections)?;
+    }
+    if let Some(text) = optional(args.database_acquire_seconds.as_ref()) {
+        let allowed = "seconds from 1 to 30";
+        let seconds = check("RUNBOARD_DATABASE_ACQUIRE_SECONDS", text, allowed, check::acquire_seconds)?;
+        pool.acquire_within = Duration::from_secs(seconds);
+    }
+    Ok(pool)
 }

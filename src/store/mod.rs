@@ -24,6 +24,7 @@ mod import_state;
 pub mod imports;
 pub mod last_choices;
 pub mod mail;
+mod migrate;
 pub mod one_time_links;
 pub mod outbox;
 mod patience;
@@ -42,15 +43,15 @@ mod writers;
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use sqlx::{
-    AnyConnection, AnyPool, Connection,
+    AnyConnection, Connection,
     any::{AnyConnectOptions, AnyPoolOptions},
-    migrate::MigrateError,
 };
 use tokio::time::timeout;
 
 use self::{
     database_file::DatabaseFile,
-    patience::{IN_BACKGROUND, Pool, Suspicion, Tx},
+    migrate::migrate,
+    patience::{Pool, Suspicion, Tx},
     writers::Writers,
 };
 pub use self::{
@@ -59,7 +60,7 @@ pub use self::{
     patience::{as_here, within},
     process_lock::{LockState, ProcessLock},
 };
-use crate::base::{config::DATABASE_CONNECTIONS, ids::RunId};
+use crate::base::{config::DatabasePool, ids::RunId};
 
 /// The database.
 #[derive(Clone, Debug)]
@@ -72,7 +73,7 @@ pub struct Store {
 /// A database error. Its text is for the log, not for people.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the database failed: {0}")]
+    #[error("{}", in_words(.0))]
     Database(#[from] sqlx::Error),
     #[error("the database could not be brought up to date: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -82,6 +83,8 @@ pub enum Error {
         "another program uses its tables, and did for 15 s, so that they could not be brought up to date"
     )]
     TablesInUse,
+    #[error("another Runboard brings its tables up to date, and did for a minute")]
+    TablesChange,
     /// The database did not confirm a commit: the changes may have been applied, or may still be.
     #[error("the database did not confirm a commit: {0}")]
     InDoubt(#[source] sqlx::Error),
@@ -91,6 +94,21 @@ pub enum Error {
     /// A row contains a value that this version cannot read.
     #[error("the table {table} has a row that cannot be read: {why}")]
     Corrupt { table: &'static str, why: String },
+}
+
+/// What an operator can change is said in their words.
+fn in_words(error: &sqlx::Error) -> String {
+    let tls = match error {
+        sqlx::Error::Tls(why) => Some(why.to_string()),
+        sqlx::Error::Io(why) => {
+            why.get_ref().and_then(|why| why.downcast_ref::<rustls::Error>()).map(ToString::to_string)
+        }
+        _ => None,
+    };
+    match tls {
+        Some(why) => format!("TLS failed, for which `sslmode` in its address asks: {why}"),
+        None => format!("the database failed: {error}"),
+    }
 }
 
 impl Error {
@@ -150,17 +168,13 @@ const PROVES_ITSELF_WITHIN: Duration = Duration::from_secs(2);
 /// A connection that was used more recently than this is assumed to work.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 
-/// How long a migration waits for another program that uses the tables.
-const TABLES_FREE_WITHIN: &str = "SET lock_timeout = '15s'";
-
 impl Store {
     /// Connects to `url` (`sqlite:...` or `postgres:...`) and migrates.
     pub async fn open(url: &str) -> Result<Self> {
-        Self::open_with(url, DATABASE_CONNECTIONS).await
+        Self::open_with(url, DatabasePool::default()).await
     }
 
-    /// The same with at most `connections` connections.
-    pub async fn open_with(url: &str, connections: u32) -> Result<Self> {
+    pub async fn open_with(url: &str, limits: DatabasePool) -> Result<Self> {
         sqlx::any::install_default_drivers();
         let is_postgres = is_postgres(url);
         let suspicion = Suspicion::default();
@@ -169,8 +183,8 @@ impl Store {
             // This test costs a round trip for each statement. The test below runs only for doubtful
             // connections.
             .test_before_acquire(false)
-            .max_connections(connections)
-            .acquire_timeout(IN_BACKGROUND)
+            .max_connections(limits.connections)
+            .acquire_timeout(limits.acquire_within)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if !is_postgres {
@@ -250,30 +264,6 @@ impl Store {
 /// Whether a connection answers in time.
 async fn prove(connection: &mut AnyConnection) -> std::result::Result<(), sqlx::Error> {
     timeout(PROVES_ITSELF_WITHIN, connection.ping()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
-}
-
-/// Migrates the tables. On Postgres the process's own lock excludes other processes; sqlx's lock would be
-/// waited for without a limit.
-async fn migrate(pool: &AnyPool, is_postgres: bool) -> Result<()> {
-    let mut connection = pool.acquire().await?;
-    let mut migrator = sqlx::migrate!();
-    if is_postgres {
-        migrator.set_locking(false);
-        sqlx::raw_sql(TABLES_FREE_WITHIN).execute(&mut *connection).await?;
-    }
-    migrator.run(&mut *connection).await.map_err(|error| match &error {
-        MigrateError::Execute(sqlx::Error::Database(why))
-        | MigrateError::ExecuteMigration(sqlx::Error::Database(why), _)
-            if why.code().as_deref() == Some("55P03") =>
-        {
-            Error::TablesInUse
-        }
-        _ => Error::Migrate(error),
-    })?;
-    if is_postgres {
-        sqlx::raw_sql("RESET lock_timeout").execute(&mut *connection).await?;
-    }
-    Ok(())
 }
 
 /// The most ids in one `IN (...)`. SQLite allows 32,766 placeholders in a statement, Postgres 65,535.

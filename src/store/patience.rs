@@ -30,7 +30,7 @@ use tokio::time::{Instant, timeout};
 use super::writers::{WriteTurn, Writers};
 
 /// For background work, which waits for a database that is being restarted.
-pub(super) const IN_BACKGROUND: Duration = Duration::from_secs(30);
+const IN_BACKGROUND: Duration = Duration::from_secs(30);
 
 tokio::task_local! {
     static PATIENCE: Patience;

@@ -55,6 +55,7 @@ fn every_setting_can_be_set() {
         "--fetches=5",
         "--api-rate=60",
         "--database-connections=40",
+        "--database-acquire-seconds=5",
         "--engine-retry-seconds=0, 0.25,1",
         "--poll-budget=2.5",
         "--processor=off",
@@ -78,7 +79,8 @@ fn every_setting_can_be_set() {
     assert_eq!(config.max_record_bytes, 1000);
     assert!(config.allow_addresses.contain(SocketAddr::from(([10, 1, 2, 3], 443))));
     assert!(!config.allow_addresses.contain(SocketAddr::from(([10, 1, 2, 3], 8443))));
-    assert_eq!((config.workers, config.fetches, config.database_connections), (3, 5, 40));
+    assert_eq!((config.workers, config.fetches, config.database_pool.connections), (3, 5, 40));
+    assert_eq!(config.database_pool.acquire_within, Duration::from_secs(5));
     assert_eq!(config.api_rate, 60);
     assert_eq!(config.engine_retries, [0, 250, 1000].map(Duration::from_millis));
     assert_eq!((config.poll_budget, config.processor, config.push), (2.5, false, false));
@@ -245,7 +247,7 @@ fn an_empty_optional_setting_is_not_set() {
 }
 
 /// Flag, wrong value, and the beginning of the error.
-const WRONG: [(&str, &str, &str); 64] = [
+const WRONG: [(&str, &str, &str); 65] = [
     ("--listen", "8080", r#"RUNBOARD_LISTEN is "8080": it can be an IP address and a port"#),
     ("--listen", "localhost:8080", r#"RUNBOARD_LISTEN is "localhost:8080": it can be"#),
     ("--listen", "", r#"RUNBOARD_LISTEN is "": it can be"#),
@@ -300,6 +302,11 @@ const WRONG: [(&str, &str, &str); 64] = [
         "--database-connections",
         "1",
         r#"RUNBOARD_DATABASE_CONNECTIONS is "1": it can be a number from 2 to 1000."#,
+    ),
+    (
+        "--database-acquire-seconds",
+        "31",
+        r#"RUNBOARD_DATABASE_ACQUIRE_SECONDS is "31": it can be seconds from 1 to 30."#,
     ),
     ("--api-rate", "0", r#"RUNBOARD_API_RATE is "0": it can be requests a minute from 1 to 1000000"#),
     ("--connections-per-address", "-1", r#"RUNBOARD_CONNECTIONS_PER_ADDRESS is "-1": it can be"#),
@@ -383,7 +390,7 @@ fn every_flag_is_the_variable_of_the_same_name() {
         assert_eq!(variable, name.as_str());
         settings.insert(name);
     }
-    assert_eq!(settings.len(), 38 + 2, "of the server and of clients: {settings:?}");
+    assert_eq!(settings.len(), 39 + 2, "of the server and of clients: {settings:?}");
 }
 
 #[test]

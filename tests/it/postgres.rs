@@ -8,14 +8,17 @@ use std::{
 };
 
 use reqwest::{StatusCode, header};
-use runboard::store::{LockState, ProcessLock, Store};
+use runboard::{
+    base::config::DatabasePool,
+    store::{LockState, ProcessLock, Store},
+};
 use url::Url;
 
 use crate::{
     start_and_stop::refusal,
     support::{
         binary::{Binary, run, runboard},
-        files_under,
+        database, files_under,
         postgres::{Postgres, spawn_app_on_postgres},
         spawn_app_on,
         tcp::Wire,
@@ -202,6 +205,45 @@ async fn a_database_that_takes_tls_alone_is_used() {
     store.close().await;
 }
 
+#[test]
+fn tls_that_sslmode_asks_for_and_that_fails_stops_the_start_with_a_line() {
+    let postgres = Postgres::start_with_tls();
+    let data = tempfile::tempdir().unwrap();
+    let start = |url: &str, asked: &str| {
+        let mut command = runboard(data.path());
+        command.env("RUNBOARD_DATABASE_URL", format!("{url}?sslmode={asked}")).env("RUST_LOG", "off");
+        command
+    };
+    const FAILED: &str = "The database cannot be used: TLS failed, for which `sslmode` in its address asks: ";
+    // Nobody vouches for the certificate.
+    for mode in ["verify-ca", "verify-full"] {
+        let line = refusal(&run(&mut start(&postgres.url, mode)));
+        assert!(line.starts_with(FAILED) && line.contains("certificate"), "{mode}: {line}");
+    }
+    let named = format!("sslrootcert={}", postgres.certificate().display());
+    for mode in ["require", "verify-ca", "verify-full"] {
+        Binary::start(&mut start(&postgres.url, &format!("{mode}&{named}"))).kill();
+    }
+    // It is for another address.
+    let url = postgres.url.replace("127.0.0.1", "localhost");
+    let line = refusal(&run(&mut start(&url, &format!("verify-full&{named}"))));
+    assert!(line.starts_with(FAILED), "{line}");
+
+    let without = Postgres::start();
+    let line = refusal(&run(&mut start(&without.url, "require")));
+    assert_eq!(line, format!("{FAILED}server does not support TLS"));
+}
+
+#[tokio::test]
+async fn processes_that_start_at_once_bring_the_tables_up_to_date_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = &database::empty_on_postgres(folder.path());
+    let stores = futures_util::future::join_all((0..4).map(|_| Store::open(url))).await;
+    for store in stores {
+        store.expect("it takes its turn").close().await;
+    }
+}
+
 /// `url` through a wire.
 async fn wired(url: &str) -> (Wire, String) {
     let mut url = Url::parse(url).unwrap();
@@ -215,7 +257,8 @@ async fn a_statement_costs_one_way_to_the_database_and_one_after_it_to_give_the_
     const STATEMENTS: usize = 50;
     let postgres = Postgres::start();
     let (wire, url) = wired(&postgres.url).await;
-    let store = Store::open_with(&url, 1).await.unwrap();
+    let store =
+        Store::open_with(&url, DatabasePool { connections: 1, ..DatabasePool::default() }).await.unwrap();
     // The first use prepares the statement.
     store.ping().await.unwrap();
     let before = wire.sent();

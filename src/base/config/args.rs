@@ -34,6 +34,10 @@ pub struct Args {
     #[arg(long, global = true, env = "RUNBOARD_DATABASE_CONNECTIONS", value_name = "NUMBER")]
     pub(super) database_connections: Option<String>,
 
+    /// How long work waits for a free connection to the database [default: 30]
+    #[arg(long, global = true, env = "RUNBOARD_DATABASE_ACQUIRE_SECONDS", value_name = "SECONDS")]
+    pub(super) database_acquire_seconds: Option<String>,
+
     /// Bucket for the stored files, s3://bucket/prefix; region, endpoint and credentials are the AWS_ variables
     /// [default: the data folder]
     #[arg(long, global = true, env = "RUNBOARD_STORAGE_URL", value_name = "URL", hide_env_values = true)]
@@ -238,7 +242,8 @@ pub enum CommandLine {
 }
 
 /// The settings that commands other than [`Command::Serve`] use.
-const STORE_SETTINGS: [&str; 3] = ["data_dir", "database_url", "database_connections"];
+const STORE_SETTINGS: [&str; 4] =
+    ["data_dir", "database_url", "database_connections", "database_acquire_seconds"];
 
 /// The commands of the server that use only those.
 const STORE_COMMANDS: [&str; 2] = ["account", "adopt"];

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use secrecy::SecretString;
 use url::Url;
 
-use super::{ConfigError, SignUp};
+use super::{ConfigError, LONGEST_ACQUIRE, SignUp};
 
 /// More workers than any machine has cores: a typing error.
 const MAX_WORKERS: usize = 1024;
@@ -138,6 +138,10 @@ pub(super) fn api_rate(text: &str) -> Option<u32> {
 
 pub(super) fn connections(text: &str) -> Option<u32> {
     text.parse().ok().filter(|number| (2..=1000).contains(number))
+}
+
+pub(super) fn acquire_seconds(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|seconds| (1..=LONGEST_ACQUIRE.as_secs()).contains(seconds))
 }
 
 pub(super) fn retry_pauses(text: &str) -> Option<Vec<Duration>> {

@@ -28,8 +28,8 @@ use runboard::{
     app::{self, App},
     base::{
         config::{
-            self, AllowedAddresses, Config, HttpLimits, LATE_RUNS, OutputPointers, STEP_BYTES, SignUp,
-            TrustedProxies,
+            self, AllowedAddresses, Config, DatabasePool, HttpLimits, LATE_RUNS, OutputPointers, STEP_BYTES,
+            SignUp, TrustedProxies,
         },
         time::UnixMillis,
     },
@@ -85,7 +85,7 @@ pub async fn spawn_app_on(data: TempDir, configure: impl FnOnce(&mut Config)) ->
         public_url: None,
         data_dir: data.path().to_owned(),
         database_url: database::url(data.path()).into(),
-        database_connections: 6,
+        database_pool: DatabasePool::default(),
         bucket: None,
         sign_up: SignUp::Open,
         max_upload_bytes: 1 << 30,

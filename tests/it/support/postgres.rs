@@ -19,7 +19,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub struct Postgres {
     pub url: String,
     process: Child,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// Runs the same check with a database of each kind that has no tables yet; on Postgres alone if the servers of the
@@ -47,12 +47,19 @@ impl Postgres {
         Self::start_with(|_, _| {})
     }
 
-    /// A Postgres that accepts only TLS connections, with a self-signed certificate.
+    /// A Postgres that accepts only TLS connections, with a self-signed certificate for its address.
     pub fn start_with_tls() -> Self {
         Self::start_with(|data, postgres| {
             let (certificate, key) = (data.join("server.crt"), data.join("server.key"));
             run(Command::new("openssl")
-                .args(["req", "-new", "-x509", "-days", "2", "-nodes", "-subj", "/CN=localhost", "-out"])
+                .args(["req", "-new", "-x509", "-days", "2", "-nodes", "-subj", "/CN=localhost"])
+                .args([
+                    "-addext",
+                    "subjectAltName=IP:127.0.0.1",
+                    "-addext",
+                    "basicConstraints=CA:FALSE",
+                    "-out",
+                ])
                 .arg(&certificate)
                 .arg("-keyout")
                 .arg(&key));
@@ -63,6 +70,11 @@ impl Postgres {
             fs::write(data.join("pg_hba.conf"), "hostssl all all 127.0.0.1/32 trust\n").unwrap();
             postgres.args(["-c", "ssl=on"]);
         })
+    }
+
+    /// The certificate of one that was started with TLS.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path().join("data/server.crt")
     }
 
     /// `prepare` gets its data folder, and the command that starts it.
@@ -80,7 +92,7 @@ impl Postgres {
         prepare(&data, &mut postgres);
         let process = postgres.spawn().unwrap();
         until_it_answers("127.0.0.1", port);
-        Self { url: format!("postgres://postgres@127.0.0.1:{port}/postgres"), process, _folder: folder }
+        Self { url: format!("postgres://postgres@127.0.0.1:{port}/postgres"), process, folder }
     }
 }
 
