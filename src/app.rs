@@ -6,6 +6,7 @@ mod data_dir;
 mod database;
 mod installation;
 mod mail;
+mod moving;
 mod open_files;
 mod reach;
 mod routes;
@@ -23,6 +24,7 @@ use url::Url;
 pub use self::{
     adopt::{Adopted, adopt},
     database::open_existing,
+    moving::move_database,
     server::behind_middleware,
     start_error::StartError,
     stored_files::sweep as sweep_stored_files,

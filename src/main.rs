@@ -10,11 +10,12 @@ use runboard::{
     accounts::{Accounts, AdminChange, Email, Password},
     app::{self, Adopted, App},
     base::{
-        config::{AccountCommand, Command, CommandLine, Config, OnOff, unknown_variables},
+        config::{AccountCommand, Command, CommandLine, Config, MoveArgs, OnOff, unknown_variables},
         terminal,
     },
     client,
     files::{Moved, UNNAMED_FOR},
+    store::CopiedTable,
 };
 use rustix::{fs::Mode, process::umask};
 use tikv_jemallocator::Jemalloc;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
             Command::Serve => serve(config).await,
             Command::Account(command) => account(config, command).await,
             Command::Adopt => adopt(&config).await,
+            Command::Move(to) => move_database(&config, &to).await,
         }
     });
     // A step that is still running is called again at the next start.
@@ -192,6 +194,23 @@ async fn adopt(config: &Config) -> anyhow::Result<()> {
             "  incomplete    {without_upload} imports whose file is not in the {place}: they show, but cannot run again"
         )?;
     }
+    Ok(())
+}
+
+/// Copies the database to a Postgres.
+async fn move_database(config: &Config, to: &MoveArgs) -> anyhow::Result<()> {
+    let to = to.to()?;
+    let mut out = io::stdout().lock();
+    // Also if nobody reads it: the move goes on.
+    let tell = |table: &CopiedTable| drop(writeln!(out, "  {:<18} {:>12}", table.name, table.rows));
+    let copied = app::move_database(config, &to, tell).await?;
+    let rows: u64 = copied.iter().map(|table| table.rows).sum();
+    writeln!(out, "Copied {rows} rows of {} tables, and read each of them back as it was.", copied.len())?;
+    writeln!(
+        out,
+        "The stored files belong to that database now. Set RUNBOARD_DATABASE_URL to it and start the server."
+    )?;
+    writeln!(out, "The SQLite file was not changed. `runboard adopt` would join it with the files again.")?;
     Ok(())
 }
 

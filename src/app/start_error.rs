@@ -55,6 +55,12 @@ pub enum StartError {
     OtherVersion(String),
     #[error("The database cannot be used: {0}")]
     Store(#[from] store::Error),
+    #[error(
+        "The database is not a SQLite file. Set RUNBOARD_DATA_DIR or RUNBOARD_DATABASE_URL to the one that is moved."
+    )]
+    NothingToMove,
+    #[error("The move failed: {0}.")]
+    Copy(#[from] store::CopyError),
     #[error("The engine cannot be used: {0}")]
     Engine(#[from] inngest::Error),
     #[error("The server cannot start: {0}")]

@@ -5,8 +5,10 @@ mod args;
 mod check;
 mod client_args;
 mod engine;
+mod hidden;
 mod http;
 mod mail;
+mod move_args;
 mod pointers;
 mod proxies;
 mod storage;
@@ -28,6 +30,7 @@ pub use self::{
     engine::{EngineConfig, Exposed, Inngest},
     http::HttpLimits,
     mail::{MailConfig, SmtpEncryption, SmtpLogin, SmtpServer},
+    move_args::MoveArgs,
     pointers::OutputPointers,
     proxies::{NotProxies, TrustedProxies},
     storage::{BucketConfig, StorageLinks},

@@ -8,6 +8,7 @@ mod about_file;
 pub mod accounts;
 pub mod api_tokens;
 mod choices;
+mod copy;
 mod database_file;
 pub mod delete;
 pub mod deliveries;
@@ -48,17 +49,18 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
+pub use self::{
+    copy::{CopiedTable, CopyError, copy_rows},
+    database_file::sqlite_file,
+    found::{Found, look},
+    patience::{as_here, within},
+    process_lock::{LockState, ProcessLock},
+};
 use self::{
     database_file::DatabaseFile,
     migrate::migrate,
     patience::{Pool, Suspicion, Tx},
     writers::Writers,
-};
-pub use self::{
-    database_file::sqlite_file,
-    found::{Found, look},
-    patience::{as_here, within},
-    process_lock::{LockState, ProcessLock},
 };
 use crate::base::{config::DatabasePool, ids::RunId};
 

@@ -43,6 +43,7 @@ mod layers;
 mod live;
 mod mail;
 mod migrations;
+mod moving;
 mod next_attempt;
 mod nginx;
 mod outbox;

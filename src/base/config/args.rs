@@ -4,7 +4,10 @@ use std::{env, ffi::OsString, process};
 
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use super::client_args::{ClientCommand, ClientLine};
+use super::{
+    client_args::{ClientCommand, ClientLine},
+    move_args::MoveArgs,
+};
 
 /// The command line. Each setting is a flag and an environment variable; the flag wins. The values are kept
 /// as text: [`Config::from_args`](super::Config::from_args) validates all of them in one place.
@@ -246,7 +249,7 @@ const STORE_SETTINGS: [&str; 4] =
     ["data_dir", "database_url", "database_connections", "database_acquire_seconds"];
 
 /// The commands of the server that use only those.
-const STORE_COMMANDS: [&str; 2] = ["account", "adopt"];
+const STORE_COMMANDS: [&str; 3] = ["account", "adopt", "move"];
 
 /// The exit code of a command that was not understood, such as a mistyped one of a client. Clap's own 2 would mean that an
 /// import was cancelled.
@@ -299,7 +302,7 @@ fn with_short_help(command: clap::Command) -> clap::Command {
 fn uses(command: &str, setting: &Arg) -> bool {
     match command {
         "serve" => true,
-        "adopt" if setting.get_id().as_str() == "storage_url" => true,
+        "adopt" | "move" if setting.get_id().as_str() == "storage_url" => true,
         command if STORE_COMMANDS.contains(&command) => STORE_SETTINGS.contains(&setting.get_id().as_str()),
         _ => false,
     }
@@ -344,6 +347,11 @@ pub enum Command {
     /// the settings of the server. Stored files that no import names are set aside in a folder that the
     /// command prints.
     Adopt,
+    /// Copy the SQLite database to an empty Postgres, which the stored files belong to from then on
+    ///
+    /// Stop the server before. All rows are copied in one transaction, read back and compared; if anything fails,
+    /// nothing has changed. The SQLite file stays as it is, and the stored files stay where they are.
+    Move(MoveArgs),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]

@@ -85,6 +85,14 @@ pub(super) fn database_url(value: &str) -> Result<SecretString, ConfigError> {
     })
 }
 
+pub(super) fn postgres_url(name: &'static str, value: &str) -> Result<SecretString, ConfigError> {
+    let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| value.starts_with(scheme));
+    if is_postgres {
+        return Ok(value.into());
+    }
+    Err(ConfigError::InvalidSecret { variable: name, allowed: "a postgres:// address" })
+}
+
 /// The part of an address that can be shown even if the address holds a password.
 pub(super) fn scheme_only(address: &str) -> String {
     match address.split_once(':') {

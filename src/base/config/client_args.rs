@@ -1,13 +1,13 @@
 //! The commands of a client: they talk to a server, and use none of its settings.
 
-use std::{convert::Infallible, env, fmt, path::PathBuf, str::FromStr};
+use std::{env, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use secrecy::SecretString;
 use url::Url;
 
-use super::{ConfigError, check};
+use super::{ConfigError, check, hidden::HiddenText};
 use crate::base::ids::ImportId;
 
 /// The command line of a client.
@@ -83,24 +83,6 @@ pub struct ServerArgs {
     token: Option<HiddenText>,
 }
 
-/// A text that logs and panics do not show.
-#[derive(Clone, PartialEq, Eq)]
-struct HiddenText(String);
-
-impl FromStr for HiddenText {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Debug for HiddenText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[hidden]")
-    }
-}
-
 impl ServerArgs {
     /// The address, if one is given.
     ///
@@ -113,7 +95,7 @@ impl ServerArgs {
     /// The token, if one is given.
     #[must_use]
     pub fn token(&self) -> Option<SecretString> {
-        let given = self.token.as_ref().map(|HiddenText(token)| token.trim());
+        let given = self.token.as_ref().map(|token| token.as_str().trim());
         given.filter(|token| !token.is_empty()).map(SecretString::from)
     }
 }
