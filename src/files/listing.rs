@@ -23,7 +23,7 @@ impl Listing {
     }
 
     pub(super) fn of_objects(objects: BoxStream<'static, io::Result<Key>>) -> Self {
-        Self(Source::Objects(objects))
+        Self(Source::Objects(objects.fuse().boxed()))
     }
 
     /// The next files, at most `most`; fewer, or none, at the end.

@@ -134,7 +134,7 @@ struct StepReader<'t> {
     /// They reach the end of the file.
     eof: bool,
     needs_more: bool,
-    /// How long the buffer was when it ended inside its first record.
+    /// How long the buffer was when it ended inside its first record; 0 if that was not seen.
     incomplete: usize,
     /// While the buffer is long.
     turn: Option<SemaphorePermit<'static>>,
@@ -261,6 +261,9 @@ impl StepReader<'_> {
         let can_read_ahead = pass.at_boundary() && pass.past().is_nothing() && !is_long;
         let boundary = can_read_ahead.then_some(cursor);
         let Some((block, ahead)) = self.blocks.take(&mut self.buffer, boundary)? else { return Ok(None) };
+        if self.buffer.is_empty() {
+            self.incomplete = 0;
+        }
         let is_next = self.buffer.is_empty()
             && (block.start.byte, block.start.line) == (cursor.byte, cursor.line)
             && can_read_ahead;

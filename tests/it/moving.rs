@@ -213,7 +213,9 @@ async fn what_cannot_be_moved_says_why_and_nothing_changes() {
     // A text that Postgres cannot store, after other tables were copied.
     let source = open(&database::in_file(data.path())).await;
     sqlx::query("UPDATE step SET result = result || char(0)").execute(&source).await.unwrap();
-    let line = refused(data.path(), &url);
+    let output = run(&mut moving(data.path(), &url));
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), line.lines().count()), (Some(1), 1), "{line}");
     assert!(
         line.contains("the table step has a text in the column result that Postgres cannot store"),
         "{line}"

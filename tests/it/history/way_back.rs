@@ -58,7 +58,10 @@ async fn a_deletion_leads_back_to_the_same_part_of_the_history_which_names_the_f
         }
         let question = page(&visitor, &format!("{import}/delete{from}")).await;
         // The confirmation page also links to the dashboard.
-        assert!(question.contains("<a class=\"site-nav\" href=\"/\">Imports</a>"), "{question}");
+        assert!(
+            question.contains("<a class=\"site-nav\" href=\"/\" aria-current=\"true\">Imports</a>"),
+            "{question}"
+        );
         assert!(question.contains(&format!("href=\"{import}{from_kept}\">Keep it</a>")), "{question}");
         assert!(question.contains(&format!("action=\"{import}/delete{from_kept}\"")), "{question}");
 

@@ -117,17 +117,7 @@ async fn files_that_are_packed_decoded_or_looked_at_are_read_from_a_bucket() {
     for (name, bytes, expected) in [
         ("orders.csv.gz", gzip(b"id,price\n1,2\n"), "id,price\r\n1,2\r\n"),
         ("orders.xlsx", book.clone(), "id,price\r\n1,2\r\n"),
-        (
-            "utf16.csv",
-            utf16(
-                "id,name
-1,Köln
-",
-            ),
-            "id,name
-1,Köln
-",
-        ),
+        ("utf16.csv", utf16("id,name\n1,Köln\n"), "id,name\r\n1,Köln\r\n"),
     ] {
         let import = visitor.upload(name, bytes).await;
         visitor.wait_for_state(&import, "Completed").await;
