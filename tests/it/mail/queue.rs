@@ -23,8 +23,9 @@ use super::PASSWORD;
 use crate::support::{
     database,
     import_row::import_row,
-    mail_server::{MailServer, ReservedPort, config_for},
+    mail_server::{MailServer, config_for},
     postgres::on_each_database,
+    reserved_port::ReservedPort,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);

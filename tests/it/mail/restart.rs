@@ -6,7 +6,8 @@ use super::{WAITING, forgot, number, text, until_nothing_waits, until_number};
 use crate::support::{
     binary::{Binary, runboard},
     end_watch,
-    mail_server::{MailServer, ReservedPort},
+    mail_server::MailServer,
+    reserved_port::ReservedPort,
     visitor::Visitor,
 };
 

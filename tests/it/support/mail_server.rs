@@ -11,7 +11,8 @@ use std::{
 
 use runboard::base::config::{MailConfig, SmtpEncryption, SmtpServer};
 use serde::Deserialize;
-use tokio::net::TcpSocket;
+
+use super::reserved_port::ReservedPort;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -22,23 +23,6 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const SENDS_WITHIN: Duration = Duration::from_secs(30);
 
 pub const FROM: &str = "runboard@example.org";
-
-/// A port on which nobody listens. It stays with this value, so that no other test gets it, and only a [`MailServer`] can
-/// listen on it.
-pub struct ReservedPort {
-    _socket: TcpSocket,
-    pub port: u16,
-}
-
-impl ReservedPort {
-    pub fn new() -> Self {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_reuseport(true).unwrap();
-        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
-        let port = socket.local_addr().unwrap().port();
-        Self { _socket: socket, port }
-    }
-}
 
 pub struct MailServer {
     process: Child,

@@ -10,6 +10,7 @@ pub mod nginx;
 pub mod postgres;
 pub mod program;
 pub mod proxy;
+pub mod reserved_port;
 pub mod s3;
 pub mod tcp;
 pub mod terminal;

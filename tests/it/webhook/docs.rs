@@ -2,20 +2,21 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     process::{Command, Stdio},
     sync::{Arc, Mutex},
 };
 
-use crate::support::{free_address, spawn_app_on, until};
+use crate::support::{reserved_port::ReservedPort, spawn_app_on, until};
 
 const DOCUMENT: &str = include_str!("../../../docs/webhook.md");
 
 #[tokio::test]
 async fn the_receiver_of_the_document_takes_what_is_genuine_and_nothing_else() {
     let script = DOCUMENT.split("```js\n").nth(1).unwrap().split("```").next().unwrap();
-    let address = free_address();
-    let allowed = format!("127.0.0.1/32:{}", address.port()).parse().unwrap();
+    let reserved = ReservedPort::new();
+    let address = SocketAddr::from(([127, 0, 0, 1], reserved.port));
+    let allowed = format!("127.0.0.1/32:{}", reserved.port).parse().unwrap();
     let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| {
         config.allow_addresses = allowed;
         config.late_runs = super::LATE_RUNS;
@@ -33,7 +34,7 @@ async fn the_receiver_of_the_document_takes_what_is_genuine_and_nothing_else() {
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("WEBHOOK_SECRET", &secret)
-        .env("PORT", address.port().to_string())
+        .env("PORT", reserved.port.to_string())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

@@ -7,10 +7,7 @@ use runboard::{
 };
 
 use super::{MINUTE, World, describe};
-use crate::support::{
-    mail_server::{MailServer, ReservedPort},
-    postgres::on_each_database,
-};
+use crate::support::{mail_server::MailServer, postgres::on_each_database, reserved_port::ReservedPort};
 
 #[tokio::test]
 async fn each_end_of_an_import_is_told_once() {
