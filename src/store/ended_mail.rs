@@ -114,9 +114,10 @@ impl Store {
 }
 
 /// Queues the e-mail about an end, in the transaction that records it, if the owner of the import wants one. An e-mail
-/// about an earlier end goes if its sending has not begun.
+/// about an earlier end goes unless it was sent: its next attempt would describe this end too. One that is being sent
+/// tells the earlier end, and does not count for the limit of the account.
 pub(super) async fn queue_ended_mail(tx: &mut Tx, import: ImportId, now: UnixMillis) -> Result<()> {
-    sqlx::query("DELETE FROM mail WHERE import_id = $1 AND attempts = 0 AND sent_at IS NULL")
+    sqlx::query("DELETE FROM mail WHERE import_id = $1 AND sent_at IS NULL")
         .bind(import.to_string())
         .execute(&mut **tx)
         .await?;
