@@ -15,7 +15,7 @@ use super::{
 use crate::{
     base::{
         ids::UserId,
-        limits::{Network, Rate, RateLimiter},
+        limits::{Neighbourhood, Network, Rate, RateLimiter},
         time::UnixMillis,
     },
     store::{
@@ -31,6 +31,8 @@ pub(super) struct MailRequests {
     to_address: RateLimiter<Email>,
     /// The same from one network.
     from_network: RateLimiter<Network>,
+    /// The same from all networks that one party can have.
+    from_neighbourhood: RateLimiter<Neighbourhood>,
 }
 
 /// 3 an hour, so that a stranger cannot fill a mailbox. Nor can one keep its owner out by using them up: the last of them
@@ -39,6 +41,9 @@ const TO_ADDRESS: Rate = Rate { burst: 3, every: Duration::from_secs(20 * 60) };
 
 /// 10 an hour.
 const FROM_NETWORK: Rate = Rate { burst: 10, every: Duration::from_secs(6 * 60) };
+
+/// 100 an hour, so that one party cannot take the places of everybody: see [`super::FORGOTTEN_AT_ONCE`].
+const FROM_NEIGHBOURHOOD: Rate = Rate { burst: 100, every: Duration::from_secs(36) };
 
 /// How long an e-mail is tried for that an admin has asked for.
 const TRIED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
@@ -58,6 +63,7 @@ impl MailRequests {
             outlet,
             to_address: RateLimiter::new(TO_ADDRESS),
             from_network: RateLimiter::new(FROM_NETWORK),
+            from_neighbourhood: RateLimiter::new(FROM_NEIGHBOURHOOD),
         }
     }
 }
@@ -74,6 +80,7 @@ impl Accounts {
     pub async fn send_reset_link(&self, email: &Email, from: Option<IpAddr>) -> Result<(), ForgottenError> {
         let too_many = |retry_after| ForgottenError::TooMany { retry_after };
         within(&self.mail_requests.from_network, from).map_err(too_many)?;
+        within(&self.mail_requests.from_neighbourhood, from).map_err(too_many)?;
         if self.mail_requests.to_address.check(email, Instant::now()).is_err() {
             // No refusal: the mailbox has a link that works.
             return Ok(());

@@ -19,6 +19,7 @@ mod session;
 mod token;
 
 use std::{
+    hash::Hash,
     net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
@@ -380,6 +381,6 @@ impl Accounts {
 }
 
 /// Counts a visit from `address`. Only a request without a connection has no address.
-fn within(limiter: &RateLimiter<Network>, address: Option<IpAddr>) -> Result<(), Duration> {
+fn within<K: From<IpAddr> + Hash>(limiter: &RateLimiter<K>, address: Option<IpAddr>) -> Result<(), Duration> {
     address.map_or(Ok(()), |address| limiter.check(&address.into(), Instant::now()))
 }
