@@ -24,7 +24,7 @@ use crate::{
 const USUAL_PAGE: u32 = 50;
 const MOST_ON_PAGE: u32 = 100;
 
-/// The year 9999, and the one before it.
+/// Days of the years 9998 and 9999, which are no leap years.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Which imports, and where the page begins.
