@@ -4,7 +4,10 @@ use std::io;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{self, ContentDisposition, DispositionType, EntityTag},
+    http::{
+        Method,
+        header::{self, ContentDisposition, DispositionType, EntityTag},
+    },
     web,
 };
 
@@ -16,8 +19,8 @@ use crate::{
     store::Store,
 };
 
-/// The uploaded file unchanged, or a redirect to it in the bucket, or the failed rows that an import reads. The signature grants access; no
-/// session is needed.
+/// The uploaded file unchanged, or a redirect to it in the bucket, or the failed rows that an import reads. The
+/// signature grants access; no session is needed.
 pub async fn file(
     request: HttpRequest,
     links: web::Data<LinkKey>,
@@ -32,7 +35,10 @@ pub async fn file(
             failed_rows(link.import, &store, &storage).await?
         }
         file => {
-            if let Some(link) = storage.direct_link(&upload).await? {
+            // The bucket's link is signed for GET alone.
+            if request.method() != Method::HEAD
+                && let Some(link) = storage.direct_link(&upload).await?
+            {
                 let mut answer = HttpResponse::TemporaryRedirect();
                 return Ok(answer.insert_header((header::LOCATION, link.as_str())).finish());
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{StatusCode, header};
+use reqwest::{Method, StatusCode, header};
 use runboard::{
     base::{config::StorageLinks, time::UnixMillis},
     files::LinkKey,
@@ -47,6 +47,11 @@ async fn a_link_leads_to_the_bucket_only_if_the_operator_wants_that() {
             }
             StorageLinks::Direct => {
                 assert_eq!(answer.status(), StatusCode::TEMPORARY_REDIRECT);
+                // The bucket's link is for GET.
+                let head =
+                    app.visitor().request(Method::HEAD, &link(&app, &import).await).send().await.unwrap();
+                assert_eq!(head.status(), StatusCode::OK);
+                assert_eq!(head.headers()[header::CONTENT_LENGTH], csv.len().to_string());
                 let to = answer.headers()[header::LOCATION].to_str().unwrap().to_owned();
                 assert!(
                     to.starts_with(server.origin.join("files/of/runboard/uploads/").unwrap().as_str()),
