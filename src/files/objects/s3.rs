@@ -22,9 +22,10 @@ use crate::{
 const REQUEST_WITHIN: Duration = Duration::from_secs(30);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
-/// How often a request is repeated, and until when. What still fails then is repeated by the engine, or by a person.
+/// How often a request is repeated, and until when. Longer than two requests that get no answer take, so that one is
+/// repeated. What still fails then is repeated by the engine, or by a person.
 const RETRIES: usize = 4;
-const RETRY_WITHIN: Duration = Duration::from_secs(10);
+const RETRY_WITHIN: Duration = Duration::from_secs(2 * REQUEST_WITHIN.as_secs() + 15);
 
 /// How long the first requests of a start may take in all.
 const CHECKED_WITHIN: Duration = Duration::from_secs(30);
