@@ -35,7 +35,10 @@ const ASK_EVERY: u64 = 16 << 20;
 
 /// The most bytes of an archive that is on its way to a bucket of which a copy is kept here, because the sheets of a
 /// workbook can be searched only in a file. Of a larger one the run says if it has no such sheet.
-const MOST_COPIED: u64 = 256 << 20;
+const LARGEST_COPY: u64 = 256 << 20;
+
+/// How many bytes tell an archive.
+const ARCHIVE_TOLD_BY: usize = 4;
 
 /// A file that is being received, with constant memory use. It is deleted if it is dropped before it is kept.
 #[derive(Debug)]
@@ -195,11 +198,7 @@ impl Incoming {
                 arriving.file.flush().await?;
                 Ok(Some(File::open(&arriving.path).await?.into_std().await))
             }
-            IncomingSink::Object(departing) => {
-                let Some(copy) = &mut departing.copy else { return Ok(None) };
-                copy.flush().await?;
-                Ok(Some(copy.get_ref().try_clone().await?.into_std().await))
-            }
+            IncomingSink::Object(departing) => Ok(departing.copied().await),
         }
     }
 
@@ -236,7 +235,7 @@ impl Incoming {
             (IncomingSink::Object(departing), Place::Objects(objects))
                 if *departing.writer.path() == objects.path(key) =>
             {
-                departing.writer.mark();
+                departing.writer.finish_here();
                 departing.writer.finish().await.map(|()| departing.writer.keep())
             }
             _ => Err(io::Error::other("an object cannot be renamed")),
@@ -272,20 +271,54 @@ impl Arriving {
 impl Departing {
     /// Sends `bytes` on, which follow so many others. `head` is the front of the file, with them.
     async fn write(&mut self, bytes: &[u8], before: u64, head: &[u8]) -> io::Result<()> {
-        if before == 0 && BinaryKind::sniff(head) == Some(BinaryKind::Zip) {
-            let objects = Arc::clone(&self.objects);
-            let file = spawn_blocking(move || objects.scratch().file(MOST_COPIED));
-            // Without room there is no copy.
-            let file = file.await.map_err(io::Error::other)?.ok();
-            self.copy = file.map(|file| BufWriter::with_capacity(BUFFER, File::from_std(file)));
-        }
-        if before.saturating_add(bytes.len() as u64) > MOST_COPIED {
+        let earlier = usize::try_from(before).unwrap_or(usize::MAX);
+        let is_told = earlier < ARCHIVE_TOLD_BY && head.len() >= ARCHIVE_TOLD_BY;
+        let copied = if before.saturating_add(bytes.len() as u64) > LARGEST_COPY {
             self.copy = None;
-        }
-        if let Some(copy) = &mut self.copy {
-            copy.write_all(bytes).await?;
+            Ok(())
+        } else if is_told && BinaryKind::sniff(head) == Some(BinaryKind::Zip) {
+            self.begin_copy(&head[..earlier], bytes).await
+        } else if let Some(copy) = &mut self.copy {
+            copy.write_all(bytes).await
+        } else {
+            Ok(())
+        };
+        if let Err(error) = copied {
+            self.without_copy(&error);
         }
         self.writer.write(bytes).await
+    }
+
+    /// Begins the copy with the bytes that have arrived `earlier`, and these.
+    async fn begin_copy(&mut self, earlier: &[u8], bytes: &[u8]) -> io::Result<()> {
+        let objects = Arc::clone(&self.objects);
+        let file = spawn_blocking(move || objects.scratch().file(LARGEST_COPY));
+        let file = File::from_std(file.await.map_err(io::Error::other)??);
+        let copy = self.copy.insert(BufWriter::with_capacity(BUFFER, file));
+        copy.write_all(earlier).await?;
+        copy.write_all(bytes).await
+    }
+
+    /// The upload needs no copy.
+    fn without_copy(&mut self, error: &io::Error) {
+        tracing::debug!(%error, "no copy is kept of an archive that is arriving");
+        self.copy = None;
+    }
+
+    /// The copy as a file, if there is one.
+    async fn copied(&mut self) -> Option<fs::File> {
+        let copy = self.copy.as_mut()?;
+        let file = match copy.flush().await {
+            Ok(()) => copy.get_ref().try_clone().await,
+            Err(error) => Err(error),
+        };
+        match file {
+            Ok(file) => Some(file.into_std().await),
+            Err(error) => {
+                self.without_copy(&error);
+                None
+            }
+        }
     }
 }
 

@@ -86,11 +86,11 @@ impl OutputFile {
         Ok(())
     }
 
-    /// Marks everything written as finished. Only what is finished is kept.
-    pub fn mark(&mut self) {
+    /// Everything written so far is finished. Only what is finished is kept.
+    pub fn finish_here(&mut self) {
         self.finished = self.length;
         if let OutputSink::Object(_, writer) = &mut self.sink {
-            writer.mark();
+            writer.finish_here();
         }
     }
 

@@ -178,7 +178,7 @@ impl StepReader<'_> {
         let byte = pass.cursor().byte;
         if pass.at_boundary() {
             self.done.update(&self.out, &self.reader);
-            self.parts.mark();
+            self.parts.finish_here();
         }
         if let Some(mut stretches) = self.task.stretches_before.clone() {
             stretches.add(&self.done.stretches);

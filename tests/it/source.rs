@@ -178,7 +178,7 @@ fn an_output_is_there_only_once_it_is_kept() {
     drop(dropped);
     let mut kept = storage.create_output(&run).unwrap();
     kept.write(b"2\r\n").unwrap();
-    kept.mark();
+    kept.finish_here();
     kept.finish().unwrap();
     let key = kept.keep();
     assert_eq!(names(&folder.path().join("runs")).len(), 1);

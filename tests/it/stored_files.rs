@@ -33,7 +33,7 @@ async fn known_run(store: &Store, id: &str) -> RunId {
 fn output(storage: &Storage, run: &RunId) -> Key {
     let mut file = storage.create_output(run).unwrap();
     file.write(b"1,2\r\n").unwrap();
-    file.mark();
+    file.finish_here();
     file.finish().unwrap();
     file.keep()
 }

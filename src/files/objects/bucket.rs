@@ -5,7 +5,7 @@ use std::{io, ops::Range, time::Duration};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use object_store::{
-    ObjectStore, ObjectStoreExt,
+    ObjectMeta, ObjectStore, ObjectStoreExt,
     multipart::{MultipartStore, PartId},
     path::Path,
     signer::Signer,
@@ -88,6 +88,13 @@ impl Bucket {
         }
     }
 
+    pub(super) async fn written_at(&self, path: &Path) -> io::Result<UnixMillis> {
+        match self {
+            Self::S3(client) => client.head(path).await.map(|object| written_at(&object)).map_err(io_error),
+            Self::Memory(bucket) => bucket.written_at(path.as_ref()),
+        }
+    }
+
     /// The bytes in `range`, which is not empty and lies within the object.
     pub(super) async fn read(&self, path: &Path, range: Range<u64>) -> io::Result<Bytes> {
         let wanted = range.end - range.start;
@@ -132,8 +139,8 @@ impl Bucket {
         match self {
             Self::S3(client) => {
                 let objects = client.list(Some(folder)).map_err(io_error);
-                let object = |meta: object_store::ObjectMeta| StoredObject {
-                    written_at: UnixMillis(meta.last_modified.timestamp_millis()),
+                let object = |meta: ObjectMeta| StoredObject {
+                    written_at: written_at(&meta),
                     path: meta.location.into(),
                 };
                 objects.map_ok(object).boxed()
@@ -155,6 +162,10 @@ impl Bucket {
             Self::Memory(_) => Ok(None),
         }
     }
+}
+
+fn written_at(object: &ObjectMeta) -> UnixMillis {
+    UnixMillis(object.last_modified.timestamp_millis())
 }
 
 fn or_not_there(done: io::Result<()>) -> io::Result<()> {

@@ -108,6 +108,12 @@ impl MemoryBucket {
         Ok(bytes.len() as u64)
     }
 
+    pub(super) fn written_at(&self, path: &str) -> io::Result<UnixMillis> {
+        let contents = self.contents()?;
+        let (_, written_at) = contents.objects.get(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(*written_at)
+    }
+
     pub(super) fn read(&self, path: &str, range: &Range<u64>) -> io::Result<Bytes> {
         let contents = self.contents()?;
         let (bytes, _) = contents.objects.get(path).ok_or(io::ErrorKind::NotFound)?;

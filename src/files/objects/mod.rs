@@ -18,7 +18,7 @@ use url::Url;
 use self::{bucket::Bucket, writer::UnfinishedUpload};
 pub use self::{memory::MemoryBucket, s3::BucketError};
 pub(super) use self::{reader::ObjectReader, writer::ObjectWriter};
-use super::{Folder, Key, key::INCOMING, scratch::Scratch};
+use super::{Folder, Key, key::INCOMING, listing::Listing, scratch::Scratch};
 use crate::base::{
     config::{BucketConfig, StorageLinks},
     time::UnixMillis,
@@ -31,14 +31,14 @@ pub const UNNAMED_FOR: Duration = Duration::from_secs(48 * 60 * 60);
 /// The error kind of a storage that does not answer, or refuses. Another attempt may succeed.
 pub const STORAGE_AWAY: io::ErrorKind = io::ErrorKind::HostUnreachable;
 
-/// The most bytes that one request copies inside a bucket.
-const MOST_COPIED: u64 = 5 << 30;
+/// The most bytes that one request copies inside a bucket. More may take longer than a request may.
+const MOST_COPIED: u64 = 256 << 20;
 
 /// How long a direct link to an object is valid. A download that has begun may take longer.
 const LINK_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
-/// The object that names the installation.
-const INSTALLATION: &str = "installation";
+/// The name of the id that says which database the stored files belong to: here that of an object.
+pub const INSTALLATION: &str = "installation";
 
 /// The stored files in a bucket.
 #[derive(Debug)]
@@ -129,16 +129,33 @@ impl ObjectStorage {
     }
 
     /// Copies an object inside the bucket, and returns its size; None if it is too large for that.
-    pub(super) async fn copy(&self, from: &Key, to: &Key) -> io::Result<Option<u64>> {
+    pub(super) async fn copy(self: &Arc<Self>, from: &Key, to: &Key) -> io::Result<Option<u64>> {
         let size = self.size(from).await?;
         if size > MOST_COPIED {
             return Ok(None);
         }
-        self.bucket.copy(&self.path(from), &self.path(to)).await?;
+        let to = self.path(to);
+        if let Err(error) = self.bucket.copy(&self.path(from), &to).await {
+            // The copy may have been made all the same.
+            let objects = Arc::clone(self);
+            self.runtime.spawn(async move { objects.delete_unwanted(&to).await });
+            return Err(error);
+        }
         Ok(Some(size))
     }
 
-    /// The names of the files in `folder` that were last written before `until`, as [`Key::object_name`] gives them.
+    async fn delete_unwanted(&self, path: &Path) {
+        if let Err(error) = self.bucket.delete(path).await {
+            tracing::warn!(%error, "cannot delete an unwanted object; a sweep does");
+        }
+    }
+
+    /// The files in `folder` that were last written before `until`, with the names that [`Key::object_name`] gives.
+    pub fn list_old(&self, folder: Folder, until: UnixMillis) -> Listing {
+        Listing::of_objects(self.list(folder, Some(until)))
+    }
+
+    /// The files in `folder`; with `until` only those that were last written before.
     pub(super) fn list(
         &self,
         folder: Folder,
@@ -171,6 +188,15 @@ impl ObjectStorage {
         }
     }
 
+    /// When the bucket was given to its installation. None if it belongs to none.
+    pub async fn installed_at(&self) -> io::Result<Option<UnixMillis>> {
+        match self.bucket.written_at(&self.path_of(INSTALLATION)).await {
+            Ok(at) => Ok(Some(at)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Gives the bucket to an installation.
     pub async fn set_installation(&self, id: &str) -> io::Result<()> {
         self.bucket.put(&self.path_of(INSTALLATION), id.to_owned().into()).await
@@ -184,10 +210,10 @@ impl ObjectStorage {
     /// Begins an upload in parts.
     async fn begin(&self, path: &Path) -> io::Result<UnfinishedUpload> {
         let id = self.bucket.begin(path).await?;
-        let mark = self.path_of(&format!("{INCOMING}/{}", Ulid::new()));
-        let upload = UnfinishedUpload { path: path.clone(), id, mark };
+        let note = self.path_of(&format!("{INCOMING}/{}", Ulid::new()));
+        let upload = UnfinishedUpload { path: path.clone(), id, note };
         let said = format!("{path}\n{}", upload.id);
-        if let Err(error) = self.bucket.put(&upload.mark, said.into()).await {
+        if let Err(error) = self.bucket.put(&upload.note, said.into()).await {
             self.abandon(&upload).await;
             return Err(error);
         }
@@ -205,8 +231,8 @@ impl ObjectStorage {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(away(error)),
             completed => completed?,
         }
-        if let Err(error) = self.bucket.delete(&upload.mark).await {
-            tracing::warn!(%error, "cannot delete the mark of a finished upload; a sweep does");
+        if let Err(error) = self.bucket.delete(&upload.note).await {
+            tracing::warn!(%error, "cannot delete the note of a finished upload; a sweep does");
         }
         Ok(())
     }
@@ -218,32 +244,48 @@ impl ObjectStorage {
         }
     }
 
+    /// Deletes the parts that have arrived of an upload of which others may arrive later. A sweep does it again.
+    async fn abort_for_now(&self, upload: &UnfinishedUpload) {
+        if let Err(error) = self.bucket.abort(&upload.path, &upload.id).await {
+            tracing::warn!(%error, "cannot delete the parts of an unfinished upload; a sweep does");
+        }
+    }
+
     async fn abort(&self, upload: &UnfinishedUpload) -> io::Result<()> {
         self.bucket.abort(&upload.path, &upload.id).await?;
-        self.bucket.delete(&upload.mark).await
+        self.bucket.delete(&upload.note).await
     }
 
     /// Deletes the parts of uploads that a killed process began before `until`. Returns how many uploads those were.
+    /// What cannot be deleted is left to the next time, unless the bucket does not answer at all.
     pub async fn abort_unfinished(&self, until: UnixMillis) -> io::Result<usize> {
-        let mut marks = self.list(Folder::Incoming, Some(until));
+        let mut notes = self.list(Folder::Incoming, Some(until));
         let mut aborted = 0;
-        while let Some(mark) = marks.try_next().await? {
-            let mark = self.path(&mark);
-            let said = match self.bucket.read_whole(&mark).await {
-                // It was finished in the meantime.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                said => String::from_utf8_lossy(&said?).into_owned(),
-            };
-            match said.split_once('\n') {
-                Some((path, id)) => {
-                    let (path, id) = (Path::from(path), id.to_owned());
-                    self.abort(&UnfinishedUpload { path, id, mark }).await?;
-                    aborted += 1;
+        while let Some(note) = notes.try_next().await? {
+            match self.abort_noted(self.path(&note)).await {
+                Ok(was_unfinished) => aborted += usize::from(was_unfinished),
+                Err(error) => {
+                    self.check().await?;
+                    tracing::warn!(note = note.as_str(), %error, "cannot delete the parts of an unfinished upload");
                 }
-                // A probe of a start that was interrupted.
-                None => self.bucket.delete(&mark).await?,
             }
         }
         Ok(aborted)
+    }
+
+    /// Deletes the parts of the upload that `note` names. Returns false if there is none.
+    async fn abort_noted(&self, note: Path) -> io::Result<bool> {
+        let said = match self.bucket.read_whole(&note).await {
+            // It was finished in the meantime.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            said => String::from_utf8_lossy(&said?).into_owned(),
+        };
+        // Else a probe of a start that was interrupted.
+        let Some((path, id)) = said.split_once('\n') else {
+            self.bucket.delete(&note).await?;
+            return Ok(false);
+        };
+        self.abort(&UnfinishedUpload { path: Path::from(path), id: id.to_owned(), note }).await?;
+        Ok(true)
     }
 }

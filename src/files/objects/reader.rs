@@ -6,7 +6,7 @@ use bytes::Bytes;
 use object_store::path::Path;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::ObjectStorage;
+use super::{ObjectStorage, away};
 
 /// How many bytes one request reads: few at first, because often only the front is wanted, then more.
 const FIRST_BLOCK: u64 = 512 << 10;
@@ -22,24 +22,32 @@ pub(in crate::files) struct ObjectReader {
     left: Range<u64>,
     block: u64,
     ahead: Option<AbortOnDropHandle<io::Result<Bytes>>>,
+    /// A block was requested and did not arrive.
+    is_broken: bool,
 }
 
 impl ObjectReader {
     /// Reads `range`, which must lie within the object.
     pub(super) fn new(objects: Arc<ObjectStorage>, path: Path, range: Range<u64>) -> Self {
-        Self { objects, path, left: range, block: FIRST_BLOCK, ahead: None }
+        Self { objects, path, left: range, block: FIRST_BLOCK, ahead: None, is_broken: false }
     }
 
     /// Goes on at `range`, which must lie within the object.
     pub(in crate::files) fn restart(&mut self, range: Range<u64>) {
-        (self.left, self.block, self.ahead) = (range, FIRST_BLOCK, None);
+        (self.left, self.block, self.ahead, self.is_broken) = (range, FIRST_BLOCK, None, false);
     }
 
-    /// The next bytes; none at the end.
+    /// The next bytes; none at the end. After an error, or if it is dropped, it fails until a [`restart`](Self::restart),
+    /// so that no bytes are left out.
     pub(in crate::files) async fn next(&mut self) -> io::Result<Bytes> {
+        if self.is_broken {
+            return Err(away("a block of the object was not read"));
+        }
         let is_first = self.block == FIRST_BLOCK;
         let Some(block) = self.ahead.take().or_else(|| self.request()) else { return Ok(Bytes::new()) };
+        self.is_broken = true;
         let bytes = block.await.map_err(io::Error::other)??;
+        self.is_broken = false;
         if !is_first {
             self.ahead = self.request();
         }

@@ -9,9 +9,9 @@ use tokio::task::JoinHandle;
 use super::{ObjectStorage, away};
 
 /// The bytes of a part. S3 takes at most 10,000 parts, each of 5 MiB or more but the last. Beyond 26 GB parts are
-/// larger, so that an object may have more than 300 GB.
+/// larger, so that an object may have 190 GB; but no larger, because one request sends a part.
 const PART: usize = 5 << 20;
-const LARGE_PART: usize = 64 << 20;
+const LARGE_PART: usize = 32 << 20;
 const LARGE_FROM: usize = 5_000;
 
 /// An object that is being written. It comes to exist when it is finished, and is deleted if it is dropped before it
@@ -42,6 +42,8 @@ struct PartsSent {
     upload: UnfinishedUpload,
     stored: Vec<PartId>,
     sending: Option<JoinHandle<io::Result<PartId>>>,
+    /// A part failed, but may have reached the server, or reach it yet.
+    is_in_doubt: bool,
 }
 
 /// An upload in parts that the server knows.
@@ -50,7 +52,7 @@ pub(super) struct UnfinishedUpload {
     pub path: Path,
     pub id: String,
     /// The object that says so. A sweep finds it if this process is killed.
-    pub mark: Path,
+    pub note: Path,
 }
 
 impl ObjectWriter {
@@ -109,7 +111,7 @@ impl ObjectWriter {
     }
 
     /// The object will have what is written so far, even if more is written behind it.
-    pub(in crate::files) fn mark(&mut self) {
+    pub(in crate::files) fn finish_here(&mut self) {
         (self.wanted, self.cut) = (self.written, None);
     }
 
@@ -128,7 +130,7 @@ impl ObjectWriter {
             let begun = self.beginning.insert(self.objects.runtime.spawn(begin)).await;
             self.beginning = None;
             let upload = begun.map_err(io::Error::other)??;
-            self.parts = Some(PartsSent { upload, stored: Vec::new(), sending: None });
+            self.parts = Some(PartsSent { upload, stored: Vec::new(), sending: None, is_in_doubt: false });
         }
         let Some(parts) = &mut self.parts else { return Ok(()) };
         parts.wait().await?;
@@ -137,13 +139,11 @@ impl ObjectWriter {
             let wanted = usize::try_from(self.wanted.saturating_sub(begins_at)).unwrap_or(usize::MAX);
             self.cut = Some((index, bytes.slice(..wanted.min(bytes.len()))));
         }
-        let (objects, path, id) = (Arc::clone(&self.objects), self.path.clone(), parts.upload.id.clone());
-        let send = async move { objects.bucket.put_part(&path, &id, index, bytes).await };
-        parts.sending = Some(self.objects.runtime.spawn(send));
+        parts.send(&self.objects, bytes);
         Ok(())
     }
 
-    /// Makes the bytes in front of the last [`mark`](Self::mark) an object.
+    /// Makes the bytes in front of the last [`finish_here`](Self::finish_here) an object.
     pub(in crate::files) async fn finish(&mut self) -> io::Result<()> {
         self.begin_change()?;
         if let Some(parts) = &mut self.parts {
@@ -160,13 +160,13 @@ impl ObjectWriter {
         self.may_exist = true;
         match &mut self.parts {
             None => self.objects.bucket.put(&self.path, rest).await?,
-            Some(PartsSent { upload, stored, .. }) => {
+            Some(parts) => {
                 if !rest.is_empty() {
-                    let index = stored.len();
-                    stored.push(self.objects.bucket.put_part(&self.path, &upload.id, index, rest).await?);
+                    parts.send(&self.objects, rest);
+                    parts.wait().await?;
                 }
-                let stored = mem::take(stored);
-                self.objects.complete(upload, stored, self.wanted).await?;
+                let stored = mem::take(&mut parts.stored);
+                self.objects.complete(&parts.upload, stored, self.wanted).await?;
             }
         }
         self.parts = None;
@@ -180,14 +180,33 @@ impl ObjectWriter {
 }
 
 impl PartsSent {
+    /// Begins to send the next part. The one before it must be stored. Goes on if the writer is dropped meanwhile.
+    fn send(&mut self, objects: &Arc<ObjectStorage>, bytes: Bytes) {
+        let (index, upload, on) = (self.stored.len(), self.upload.clone(), Arc::clone(objects));
+        let send = async move { on.bucket.put_part(&upload.path, &upload.id, index, bytes).await };
+        self.sending = Some(objects.runtime.spawn(send));
+    }
+
     /// Waits until the last part is stored. After an error the upload cannot be completed.
     async fn wait(&mut self) -> io::Result<()> {
         if let Some(sending) = &mut self.sending {
-            let stored = sending.await.map_err(io::Error::other);
+            let stored = sending.await.map_err(io::Error::other).flatten();
             self.sending = None;
-            self.stored.push(stored??);
+            self.is_in_doubt = stored.is_err();
+            self.stored.push(stored?);
         }
         Ok(())
+    }
+
+    /// Deletes what was sent.
+    async fn abandon(mut self, objects: &ObjectStorage) {
+        // A part that arrives later would stay.
+        let _ = self.wait().await;
+        if self.is_in_doubt {
+            objects.abort_for_now(&self.upload).await;
+        } else {
+            objects.abandon(&self.upload).await;
+        }
     }
 }
 
@@ -204,16 +223,11 @@ impl Drop for ObjectWriter {
             {
                 objects.abandon(&upload).await;
             }
-            if let Some(PartsSent { upload, sending, .. }) = parts {
-                if let Some(sending) = sending {
-                    // A part that arrives later would stay.
-                    sending.abort();
-                    let _ = sending.await;
-                }
-                objects.abandon(&upload).await;
+            if let Some(parts) = parts {
+                parts.abandon(&objects).await;
             }
-            if may_exist && let Err(error) = objects.bucket.delete(&path).await {
-                tracing::warn!(%error, "cannot delete an unwanted object; a sweep does");
+            if may_exist {
+                objects.delete_unwanted(&path).await;
             }
         });
     }

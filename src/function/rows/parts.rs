@@ -46,10 +46,10 @@ impl<'s> Parts<'s> {
         Ok(())
     }
 
-    /// Marks everything written as belonging to finished records.
-    pub(super) fn mark(&mut self) {
+    /// Everything written so far belongs to finished records.
+    pub(super) fn finish_here(&mut self) {
         for part in [&mut self.processed, &mut self.failed, &mut self.raw].into_iter().flatten() {
-            part.mark();
+            part.finish_here();
         }
     }
 

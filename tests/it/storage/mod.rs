@@ -198,7 +198,7 @@ async fn a_file_that_lost_a_part_is_never_stored() {
         let (storage, bucket) = its;
         let mut file = storage.create_output(&run_id()).unwrap();
         file.write(&bytes(LARGE)).unwrap();
-        file.mark();
+        file.finish_here();
         bucket.set_away(true);
         // The part after the one that is being sent tells it.
         let failed = (0..3).find_map(|_| file.write(&bytes(9 << 20)).err()).expect("an outage");
@@ -226,7 +226,7 @@ fn output(storage: &Storage, blocks: &[(usize, bool)]) -> (Key, Vec<u8>) {
         file.write(&block).unwrap();
         written.extend(block);
         if *is_finished {
-            file.mark();
+            file.finish_here();
             finished = written.len();
         }
     }
@@ -268,7 +268,7 @@ async fn an_output_that_is_not_kept_leaves_nothing() {
             let begun = |size| {
                 let mut file = its.create_output(&run_id()).unwrap();
                 file.write(&bytes(size)).unwrap();
-                file.mark();
+                file.finish_here();
                 file
             };
             let dropped: Vec<OutputFile> = [1, LARGE].map(begun).into();

@@ -146,10 +146,10 @@ async fn files_that_are_packed_decoded_or_looked_at_are_read_from_a_bucket() {
 async fn send_without_end(visitor: &Visitor, server: &S3Server, then: impl FnOnce()) {
     let chunks =
         stream::iter((0..LARGE >> 20).map(|_| Bytes::from(any_bytes(1 << 20)))).chain(stream::pending());
-    let has_mark = async || stored(server).await.iter().any(|name| name.starts_with("incoming/"));
+    let has_note = async || stored(server).await.iter().any(|name| name.starts_with("incoming/"));
     tokio::select! {
         answer = visitor.post_stream("long.csv", chunks) => panic!("{answer:?}"),
-        () = until_seen("the upload to begin", has_mark, true) => {
+        () = until_seen("the upload to begin", has_note, true) => {
             assert_eq!(server.unfinished_uploads().await, 1);
             then();
         }
@@ -163,12 +163,12 @@ async fn an_upload_that_breaks_off_leaves_nothing_in_the_bucket() {
     let visitor = app.signed_in().await;
     send_without_end(&visitor, &server, || {}).await;
     until_seen("the upload to be abandoned", async || server.unfinished_uploads().await, 0).await;
-    until_seen("its mark to go", async || stored(&server).await, Vec::new()).await;
+    until_seen("its note to go", async || stored(&server).await, Vec::new()).await;
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_killed_server_leaves_a_mark_of_its_unfinished_upload_and_goes_on_after_a_start() {
+async fn a_killed_server_leaves_a_note_of_its_unfinished_upload_and_goes_on_after_a_start() {
     let (server, data) = (S3Server::start().await, tempfile::tempdir().unwrap());
     let start = || {
         let mut command = runboard(data.path());
@@ -181,8 +181,8 @@ async fn a_killed_server_leaves_a_mark_of_its_unfinished_upload_and_goes_on_afte
     let done = visitor.upload("done.csv", orders(10)).await;
     visitor.wait_for_state(&done, "Completed").await;
     send_without_end(&visitor, &server, || program.kill()).await;
-    let marks = async || stored(&server).await.iter().filter(|name| name.starts_with("incoming/")).count();
-    assert_eq!((server.unfinished_uploads().await, marks().await), (1, 1), "a sweep finds it once it is old");
+    let notes = async || stored(&server).await.iter().filter(|name| name.starts_with("incoming/")).count();
+    assert_eq!((server.unfinished_uploads().await, notes().await), (1, 1), "a sweep finds it once it is old");
 
     let program = start();
     visitor.origin.clone_from(&program.origin);
