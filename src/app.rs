@@ -256,15 +256,17 @@ pub async fn start(config: Config) -> Result<App, StartError> {
 
 /// The stored files, which belong to the database.
 async fn open_storage(config: &Config, store: &Store) -> Result<Storage, StartError> {
-    let Some(bucket) = &config.bucket else {
-        Partner::Folder(&config.data_dir).check(store).await?;
-        return Ok(Storage::open(config.data_dir.join("files"))?);
-    };
-    let storage = Storage::connect(bucket, &config.data_dir).await?;
-    if let Some(bucket) = storage.bucket() {
-        Partner::Bucket(bucket).check(store).await?;
-    }
+    let storage = storage_of(config).await?;
+    Partner::of(config, &storage).check(store).await?;
     Ok(storage)
+}
+
+/// The stored files, whatever database they belong to.
+async fn storage_of(config: &Config) -> Result<Storage, StartError> {
+    Ok(match &config.bucket {
+        None => Storage::open(config.data_dir.join("files"))?,
+        Some(bucket) => Storage::connect(bucket, &config.data_dir).await?,
+    })
 }
 
 /// The key that signs file links. Generated once, so that links stay valid after a restart.

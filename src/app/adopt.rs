@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use futures_util::{StreamExt, stream};
 
-use super::{StartError, data_dir, database::DatabaseLock, installation::Partner, stored_files};
+use super::{StartError, data_dir, database::DatabaseLock, installation::Partner, storage_of, stored_files};
 use crate::{
     base::{config::Config, ids::ImportId, time::UnixMillis},
     files::{Key, Moved, Storage},
@@ -38,10 +38,7 @@ pub async fn adopt(config: &Config) -> Result<Adopted, StartError> {
     }
     let _folder = data_dir::lock(&config.data_dir)?;
     let (database, store) = DatabaseLock::open(&config.database_url, config.database_pool).await?;
-    let storage = match &config.bucket {
-        None => Storage::open(config.data_dir.join("files"))?,
-        Some(bucket) => Storage::connect(bucket, &config.data_dir).await?,
-    };
+    let storage = storage_of(config).await?;
     let unnamed = stored_files::find(&storage, &store, None, Duration::ZERO).await?;
     let stored_files = unnamed.stored;
     let unnamed = unnamed.into_all();
@@ -51,7 +48,7 @@ pub async fn adopt(config: &Config) -> Result<Adopted, StartError> {
     };
     let without_upload = without_upload(&storage, &store).await?;
     let imports = store.count_imports().await?;
-    storage.bucket().map_or(Partner::Folder(&config.data_dir), Partner::Bucket).join(&store).await?;
+    Partner::of(config, &storage).join(&store).await?;
     store.close().await;
     database.release().await;
     Ok(Adopted { imports, stored_files, set_aside, unnamed_objects, without_upload })

@@ -5,12 +5,13 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
-use super::{StartError, installation::INSTALLATION};
+use super::StartError;
 use crate::{
     base::{
         config::{Config, DatabasePool},
         tasks::Tasks,
     },
+    files::INSTALLATION,
     store::{self, Found, ProcessLock, Store, sqlite_file},
 };
 

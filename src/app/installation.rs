@@ -1,4 +1,5 @@
-//! Whether the database belongs to the stored files: both have the same random id, which the first start generates.
+//! Whether the database belongs to the stored files: both have the same random id, which the first start generates. It
+//! is the setting [`INSTALLATION`] of the database, and the file or object of that name.
 
 use std::{
     fs::{self, File},
@@ -9,10 +10,11 @@ use std::{
 use ulid::Ulid;
 
 use super::StartError;
-use crate::{files::ObjectStorage, store::Store};
-
-/// The name of the id: a setting in the database, a file in the data folder, an object in a bucket.
-pub(super) const INSTALLATION: &str = "installation";
+use crate::{
+    base::config::Config,
+    files::{INSTALLATION, ObjectStorage, Storage},
+    store::Store,
+};
 
 /// What the database has as its partner.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +25,11 @@ pub(super) enum Partner<'p> {
     Bucket(&'p ObjectStorage),
 }
 
-impl Partner<'_> {
+impl<'p> Partner<'p> {
+    pub(super) fn of(config: &'p Config, storage: &'p Storage) -> Self {
+        storage.bucket().map_or(Self::Folder(&config.data_dir), Self::Bucket)
+    }
+
     /// Refuses a database that does not belong to the files: its imports would lack their files, and the files their
     /// imports.
     pub(super) async fn check(self, store: &Store) -> Result<(), StartError> {
@@ -36,6 +42,14 @@ impl Partner<'_> {
             // are any.
             (None, Some(_)) if store.count_imports().await? == 0 => self.join(store).await,
             (None | Some(_), Some(_)) => Err(self.with_another_database()),
+        }
+    }
+
+    /// Refuses a database that does not have the id of the files, even if the files have none.
+    pub(super) async fn still_belongs_to(self, store: &Store) -> Result<(), StartError> {
+        match self.id().await? == store.setting_if_known(INSTALLATION).await? {
+            true => Ok(()),
+            false => Err(self.with_another_database()),
         }
     }
 

@@ -36,7 +36,7 @@ pub async fn move_database(
     source.close().await;
     let (lock, target) = DatabaseLock::open(to, config.database_pool).await?;
     let copied = copy_rows(from, to.expose_secret(), tell).await?;
-    storage.bucket().map_or(Partner::Folder(&config.data_dir), Partner::Bucket).join(&target).await?;
+    Partner::of(config, &storage).join(&target).await?;
     target.close().await;
     lock.release().await;
     Ok(copied)
