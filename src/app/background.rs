@@ -40,6 +40,9 @@ const SWEEP_HELD_EVERY: Duration = Duration::from_secs(60);
 const DELETE_ACCOUNTS_EVERY: Duration = Duration::from_secs(1);
 const SEARCH_LEAVING_EVERY: Duration = Duration::from_secs(60);
 
+/// How soon files of deleted imports that could not be removed from a bucket are tried again.
+const FINISH_DELETIONS_EVERY: Duration = Duration::from_secs(60);
+
 /// How often the keys of requests that are over a day old are forgotten.
 const FORGET_ANSWERS_EVERY: Duration = Duration::from_secs(60 * 60);
 
@@ -61,6 +64,9 @@ pub(super) fn start(
     let accounts = accounts.into_inner();
     tasks.spawn(delete_accounts(Arc::clone(&accounts), imports.clone(), tasks.stopping().clone()));
     repeat(tasks, SWEEP_SESSIONS_EVERY, move || sweep_sessions(Arc::clone(&accounts)));
+    if storage.bucket().is_some() {
+        tasks.spawn(finish_deletions(imports.clone(), tasks.stopping().clone()));
+    }
     let its_imports = imports.clone();
     repeat(tasks, SWEEP_HELD_EVERY, move || sweep_held(its_imports.clone()));
     repeat(tasks, FORGET_ANSWERS_EVERY, move || forget_answers(imports.clone()));
@@ -131,6 +137,21 @@ async fn delete_leaving(accounts: &Accounts, imports: &Imports) -> anyhow::Resul
         }
     }
     Ok(left)
+}
+
+/// Removes the files of deleted imports from the bucket, one import after the other, until `stopping`. The next start
+/// goes on.
+async fn finish_deletions(imports: Imports, stopping: CancellationToken) {
+    while let Some(finished) = stopping.run_until_cancelled(imports.finish_deletions()).await {
+        if let Err(error) = finished {
+            tracing::warn!("files of deleted imports are left in the bucket for now: {error}");
+        }
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = sleep(FINISH_DELETIONS_EVERY) => {}
+            () = imports.files_are_to_be_deleted() => {}
+        }
+    }
 }
 
 /// Deletes what our function and the embedded engine keep of runs that belong to no import. While Inngest is

@@ -5,8 +5,8 @@
 //! which an older copy of the database would lack first. A running server checks all files in chunks ([`sweep`]) and
 //! skips those that are being written.
 //!
-//! In a bucket, where nothing can be moved and others may be writing, files without a row are deleted once they are old
-//! enough, and only by a running server.
+//! In a bucket, where nothing can be moved and others may be writing, a start checks only that the bucket belongs to the
+//! database. A running server deletes files without a row once they are old enough, however many they are.
 
 use std::{
     cmp::Reverse,
@@ -17,10 +17,10 @@ use std::{
 
 use tokio::{task::spawn_blocking, time::sleep};
 
-use super::StartError;
+use super::{StartError, installation::Partner};
 use crate::{
     base::{ids::ImportId, time::UnixMillis},
-    files::{Folder, Key, Listing, LocalStorage, Moved, Storage, UNNAMED_FOR},
+    files::{Folder, Key, Listing, LocalStorage, Moved, ObjectStorage, Storage, UNNAMED_FOR},
     store::{LONGEST_LIST, Store},
 };
 
@@ -89,17 +89,16 @@ impl Unnamed {
 /// # Errors
 /// When the database is older than the files, so that many of them are unnamed.
 pub(super) async fn check_at_start(storage: &Storage, store: &Store) -> Result<(), StartError> {
+    let Some(local) = storage.local() else { return Ok(()) };
+    // Before anything works: a run that misses its file fails for good.
+    bring_back_named(storage, store).await?;
+    check_newest(storage, local, store).await?;
     let deletions = store.unfinished_deletions().await?;
     let mut keys = of_deletions(&deletions);
-    if let Some(local) = storage.local() {
-        // Before anything works: a run that misses its file fails for good.
-        bring_back_named(storage, store).await?;
-        check_newest(storage, local, store).await?;
-        keys.extend(unrecorded(local, store).await?);
-        // Their senders got no answer, so no row is missing.
-        keys.extend(local.list(Folder::Incoming)?.collect::<Result<Vec<Key>, _>>()?);
-    }
-    put_away(storage, keys).await?;
+    keys.extend(unrecorded(local, store).await?);
+    // Their senders got no answer, so no row is missing.
+    keys.extend(local.list(Folder::Incoming)?.collect::<Result<Vec<Key>, _>>()?);
+    quarantine(local, keys).await?;
     for (import, _) in deletions {
         store.finish_deletion(import).await?;
     }
@@ -159,42 +158,54 @@ async fn newest(local: &LocalStorage, folder: Folder) -> io::Result<Vec<Key>> {
     reading.await.map_err(io::Error::other)?
 }
 
-/// Checks every stored file, and puts those away that no row names and that are not being written: in a bucket only
-/// those that are old enough, and unfinished uploads. Can be dropped at any point.
+/// Checks every stored file, and quarantines those that no row names and that are not being written. Those of a bucket
+/// are deleted if they are old enough, and so are its unfinished uploads. Can be dropped at any point.
 ///
 /// # Errors
-/// When so many are unnamed that the database probably does not belong to the files. Then nothing is moved.
+/// When so many are unnamed that the database probably does not belong to the folder, or when the bucket belongs to
+/// another one. Then nothing is moved or deleted.
 pub async fn sweep(storage: &Storage, store: &Store) -> Result<(), StartError> {
-    let until = storage.bucket().map(|_| UnixMillis::wall().minus(UNNAMED_FOR));
-    let mut unnamed = find(storage, store, until, PAUSE).await?;
+    match (storage.local(), storage.bucket()) {
+        (Some(local), _) => sweep_folder(storage, local, store).await,
+        (None, Some(bucket)) => sweep_bucket(storage, bucket, store).await,
+        (None, None) => Ok(()),
+    }
+}
+
+async fn sweep_folder(storage: &Storage, local: &LocalStorage, store: &Store) -> Result<(), StartError> {
+    let mut unnamed = find(storage, store, None, PAUSE).await?;
     if unnamed.is_suspicious() {
         // Rows are deleted before their files, so a deletion of many files looks the same for a moment.
         sleep(DELETED_WITHIN).await;
-        unnamed.confirm(&find(storage, store, until, PAUSE).await?);
+        unnamed.confirm(&find(storage, store, None, PAUSE).await?);
     }
-    if let (Some(bucket), Some(until)) = (storage.bucket(), until) {
-        match bucket.abort_unfinished(until).await? {
-            0 => {}
-            uploads => tracing::warn!(uploads, "deleted the parts of uploads that a killed process began"),
-        }
-    }
-    put_away(storage, unnamed.into_left_behind()?).await
+    quarantine(local, unnamed.into_left_behind()?).await
 }
 
-/// Quarantines files; those of a bucket are deleted.
-async fn put_away(storage: &Storage, keys: Vec<Key>) -> Result<(), StartError> {
-    let Some(local) = storage.local().cloned() else {
-        for key in &keys {
-            storage.remove(key).await?;
-        }
-        if !keys.is_empty() {
-            tracing::warn!(
-                files = keys.len(),
-                "deleted files that an interrupted upload, step or delete left"
-            );
-        }
+async fn sweep_bucket(storage: &Storage, bucket: &ObjectStorage, store: &Store) -> Result<(), StartError> {
+    // Another database may have been joined with it since the start.
+    Partner::Bucket(bucket).still_belongs_to(store).await?;
+    let until = UnixMillis::wall().minus(UNNAMED_FOR);
+    match bucket.abort_unfinished(until).await? {
+        0 => {}
+        uploads => tracing::warn!(uploads, "deleted the parts of uploads that a killed process began"),
+    }
+    // Who has joined the wrong database with it has the same time to find that out.
+    if bucket.installed_at().await?.is_some_and(|at| at >= until) {
         return Ok(());
-    };
+    }
+    let unnamed = find(storage, store, Some(until), PAUSE).await?;
+    let keys = [unnamed.unexplained, unnamed.of_steps].concat();
+    let files = keys.len();
+    storage.remove_all(keys).await?;
+    if files > 0 {
+        tracing::warn!(files, "deleted files that an interrupted upload, step or delete left");
+    }
+    Ok(())
+}
+
+async fn quarantine(local: &LocalStorage, keys: Vec<Key>) -> Result<(), StartError> {
+    let local = local.clone();
     let moving = spawn_blocking(move || local.quarantine(&keys, UnixMillis::now()));
     if let Some(Moved { folder, files }) = moving.await.map_err(io::Error::other)?? {
         tracing::warn!(
@@ -234,15 +245,19 @@ pub(super) async fn bring_back_named(storage: &Storage, store: &Store) -> Result
     Ok(())
 }
 
-/// Checks every stored file, or those that were last written before `until`, with a `pause` between chunks. Skips files
-/// that this process is writing.
+/// Checks every stored file, or those of a bucket that were last written before `until`, with a `pause` between chunks.
+/// Skips files that this process is writing.
 pub(super) async fn find(
     storage: &Storage,
     store: &Store,
     until: Option<UnixMillis>,
     pause: Duration,
 ) -> Result<Unnamed, StartError> {
-    let checked = async |folder| unnamed(storage, store, folder, storage.list(folder, until)?, pause).await;
+    let list = |folder| match (storage.bucket(), until) {
+        (Some(bucket), Some(until)) => Ok(bucket.list_old(folder, until)),
+        _ => storage.list(folder),
+    };
+    let checked = async |folder| unnamed(storage, store, folder, list(folder)?, pause).await;
     let (uploads, stored_uploads) = checked(Folder::Uploads).await?;
     let (outputs, stored_outputs) = checked(Folder::Runs).await?;
     // Read after the rows, which a deletion removes in the transaction that records it. It may be finished by now.

@@ -14,6 +14,10 @@ use super::{
     key::{INCOMING, RUNS, UPLOADS},
     room,
 };
+use crate::base::ids::ImportId;
+
+/// The suffix of a mark's name in [`INCOMING`].
+const MARK: &str = ".recording";
 
 /// The folder of stored files: uploads in progress (`incoming/`), uploads (`uploads/`), outputs of runs
 /// (`runs/`), and files that no row names (`quarantine/`).
@@ -44,6 +48,18 @@ impl LocalStorage {
 
     pub(super) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The imports whose recording was interrupted. Blocks.
+    pub fn being_recorded(&self) -> io::Result<Vec<ImportId>> {
+        let names = self.list(Folder::Incoming)?.collect::<Result<Vec<Key>, _>>()?;
+        let import = |key: &Key| key.as_str().strip_suffix(MARK)?.rsplit('/').next()?.parse().ok();
+        Ok(names.iter().filter_map(import).collect())
+    }
+
+    /// The mark that says that an import is being recorded.
+    pub(super) fn marker(&self, import: ImportId) -> PathBuf {
+        self.root.join(INCOMING).join(format!("{import}{MARK}"))
     }
 
     /// Fails with a full disk if `bytes` more would leave less than [`RESERVE`](super::RESERVE) free. Blocks.

@@ -7,21 +7,21 @@ use std::{
     sync::Arc,
 };
 
+use futures_util::{StreamExt, stream};
 use url::Url;
 
 use super::{
     Folder, Key,
-    key::INCOMING,
     listing::Listing,
     local::LocalStorage,
-    objects::{BucketError, MemoryBucket, ObjectStorage},
+    objects::{BucketError, MemoryBucket, ObjectStorage, STORAGE_AWAY},
     pending::Pending,
     stored_file::StoredFile,
 };
-use crate::base::{config::BucketConfig, ids::ImportId, time::UnixMillis};
+use crate::base::{config::BucketConfig, ids::ImportId};
 
-/// The suffix of a mark's name in [`INCOMING`].
-const MARK: &str = ".recording";
+/// How many objects are deleted at once.
+const REMOVED_AT_ONCE: usize = 16;
 
 /// The stored files.
 #[derive(Clone, Debug)]
@@ -83,20 +83,11 @@ impl Storage {
         }
     }
 
-    /// The files in `folder`; with `until` only those that were last written before. Those of a bucket have the names
-    /// that [`Key::object_name`] gives. Blocks for a moment.
-    pub fn list(&self, folder: Folder, until: Option<UnixMillis>) -> io::Result<Listing> {
+    /// The files in `folder`. Those of a bucket have the names that [`Key::object_name`] gives. Blocks for a moment.
+    pub fn list(&self, folder: Folder) -> io::Result<Listing> {
         Ok(match &self.place {
-            Place::Local(local) => {
-                let (root, files) = (local.clone(), local.list(folder)?);
-                let is_old = move |key: &Key| match until {
-                    None => true,
-                    // A file that is gone is in no list.
-                    Some(until) => root.written_at(key).is_some_and(|at| at < until),
-                };
-                Listing::of_files(files.filter(move |key| !key.as_ref().is_ok_and(|key| !is_old(key))))
-            }
-            Place::Objects(objects) => Listing::of_objects(objects.list(folder, until)),
+            Place::Local(local) => Listing::of_files(local.list(folder)?),
+            Place::Objects(objects) => Listing::of_objects(objects.list(folder, None)),
         })
     }
 
@@ -151,18 +142,45 @@ impl Storage {
         tokio::task::spawn_blocking(move || local.ensure_room(bytes)).await.map_err(io::Error::other)?
     }
 
-    /// Removes a stored file. Succeeds if the file does not exist.
+    /// Removes a stored file. Succeeds if the file does not exist. What cannot be removed is left: in a folder to the
+    /// next start, in a bucket to a sweep.
     pub async fn remove(&self, key: &Key) -> io::Result<()> {
-        let removed = match &self.place {
-            Place::Local(local) => tokio::fs::remove_file(local.path(key)).await,
-            Place::Objects(objects) => objects.remove(key).await,
-        };
-        match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
+        match &self.place {
+            Place::Local(local) => match tokio::fs::remove_file(local.path(key)).await {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => self.settled(key),
+            },
+            Place::Objects(objects) => {
+                // A sweep skips what is pending.
+                self.settled(key);
+                objects.remove(key).await?;
+            }
         }
-        self.settled(key);
         Ok(())
+    }
+
+    /// Removes stored files, the others also if one cannot be removed, unless the storage does not answer.
+    ///
+    /// # Errors
+    /// The first error.
+    pub async fn remove_all(&self, keys: Vec<Key>) -> io::Result<()> {
+        if self.bucket().is_some() {
+            keys.iter().for_each(|key| self.settled(key));
+        }
+        let removals = keys.into_iter().map(|key| {
+            let storage = self.clone();
+            async move { storage.remove(&key).await }
+        });
+        let mut removals = stream::iter(removals).buffer_unordered(REMOVED_AT_ONCE);
+        let mut first = Ok(());
+        while let Some(removed) = removals.next().await {
+            let is_away = removed.as_ref().is_err_and(|error| error.kind() == STORAGE_AWAY);
+            first = first.and(removed);
+            if is_away {
+                break;
+            }
+        }
+        first
     }
 
     /// To be called by the writer of `key` once a row names the file, or the file is deleted.
@@ -176,7 +194,8 @@ impl Storage {
         self.pending.contains(key)
     }
 
-    /// Fails unless files can be stored now. Leaves none. Blocks. Must not be called by a task.
+    /// Fails unless files can be stored in the folder now, or the bucket answers a read. Leaves no file. Blocks. Must
+    /// not be called by a task.
     pub fn check(&self) -> io::Result<()> {
         match &self.place {
             Place::Local(local) => local.check_writable().and_then(|()| local.ensure_room(0)),
@@ -204,25 +223,5 @@ impl Storage {
             // The mark has no more meaning, and the next start moves it away.
             tracing::warn!(%import, %error, "cannot remove the mark of an import that was being recorded");
         }
-    }
-}
-
-impl LocalStorage {
-    /// The imports whose recording was interrupted. Blocks.
-    pub fn being_recorded(&self) -> io::Result<Vec<ImportId>> {
-        let names = self.list(Folder::Incoming)?.collect::<Result<Vec<Key>, _>>()?;
-        let import = |key: &Key| key.as_str().strip_suffix(MARK)?.rsplit('/').next()?.parse().ok();
-        Ok(names.iter().filter_map(import).collect())
-    }
-
-    fn marker(&self, import: ImportId) -> PathBuf {
-        self.root().join(INCOMING).join(format!("{import}{MARK}"))
-    }
-
-    /// When a file was last written. None if it does not exist.
-    fn written_at(&self, key: &Key) -> Option<UnixMillis> {
-        let modified = self.path(key).metadata().ok()?.modified().ok()?;
-        let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Some(UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
     }
 }

@@ -4,7 +4,11 @@
 use std::time::Duration;
 
 use super::Processor;
-use crate::{base::time::UnixMillis, files::Key, store};
+use crate::{
+    base::time::UnixMillis,
+    files::{Key, STORAGE_AWAY},
+    store,
+};
 
 /// How long the files of an orphaned run are kept after its last step.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
@@ -14,7 +18,7 @@ const SWEPT_UNTIL: &str = "orphaned_runs_swept_until";
 
 impl Processor {
     /// Deletes what orphaned runs have left, and returns their number. First deletes the steps, then the
-    /// files. Files that remain after a crash are quarantined after the next start.
+    /// files. Files that remain after a crash are quarantined after the next start; from a bucket a sweep deletes them.
     ///
     /// # Errors
     /// If the database fails.
@@ -29,13 +33,15 @@ impl Processor {
                 continue;
             }
             let files = self.store.forget_steps(&run).await?;
-            for key in files {
-                if let Err(error) = self.storage.remove(&Key::from_stored(key)).await {
-                    tracing::warn!(%run, %error, "cannot remove an output of a deleted run");
-                }
-            }
             self.progress.forget(&run);
             swept += 1;
+            let files = files.into_iter().map(Key::from_stored).collect();
+            if let Err(error) = self.storage.remove_all(files).await {
+                tracing::warn!(%run, %error, "cannot remove the outputs of a deleted run");
+                if error.kind() == STORAGE_AWAY {
+                    return Ok(swept);
+                }
+            }
         }
         if is_all && before > after {
             self.store.change_setting(SWEPT_UNTIL, &before.0.to_string()).await?;

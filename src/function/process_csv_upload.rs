@@ -247,7 +247,7 @@ impl Processor {
             Ok(Commit::Lost(winner)) => (false, Ok(*winner)),
             Ok(Commit::Closed) => (false, Err(FailureReason::Closed)),
             // The step may have been committed. If that cannot be determined, the files stay pending, and after the
-            // next start those that no row names are quarantined.
+            // next start those that no row names are quarantined, or deleted from a bucket.
             Err(error) => match self.store.step_after_failure(run, &step.name).await {
                 Err(_) => return Err(error.into()),
                 Ok(Some(done)) if done.files == step.files => (true, Ok(done)),
@@ -255,13 +255,11 @@ impl Processor {
                 Ok(None) => (false, Err(error.into())),
             },
         };
-        for key in &keys {
-            if is_ours {
-                self.storage.settled(key);
-            } else if let Err(error) = self.storage.remove(key).await {
-                // It is quarantined after the next start.
-                tracing::warn!(%run, %error, "cannot remove an output that was not committed");
-            }
+        if is_ours {
+            keys.iter().for_each(|key| self.storage.settled(key));
+        } else if let Err(error) = self.storage.remove_all(keys).await {
+            // They are quarantined after the next start; from a bucket a sweep deletes them.
+            tracing::warn!(%run, %error, "cannot remove outputs that were not committed");
         }
         result
     }

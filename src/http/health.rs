@@ -129,8 +129,8 @@ impl Health {
     }
 }
 
-/// 200 if the database and the engine answer, the engine accepts our keys, and files can be stored; else 503
-/// with what is wrong.
+/// 200 if the database and the engine answer, the engine accepts our keys, and files can be stored (or the bucket
+/// answers a read); else 503 with what is wrong.
 pub async fn readyz(health: web::Data<Health>) -> HttpResponse {
     // A separate task: a visitor who hangs up must not abort the request, or the next visitor repeats it.
     let engine = Arc::clone(&health.engine);

@@ -255,7 +255,7 @@ impl Imports {
                 Recording::AnsweredBefore(earlier) => again(&earlier, request.as_ref()),
             };
             if let Err(error) = imports.discard(id).await {
-                // The next start moves it to the quarantine.
+                // The next start moves it to the quarantine; from a bucket a sweep deletes it.
                 tracing::warn!(import = %id, %error, "cannot remove the file of a duplicate import");
             }
             accepted

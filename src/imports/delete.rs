@@ -1,9 +1,12 @@
 //! Deletes an import with its files.
 
+use std::io;
+
 use tokio::task::JoinError;
 
-use super::{Imports, Owned};
+use super::{Imports, Owned, Shared};
 use crate::{
+    base::ids::ImportId,
     files::Key,
     progress::News,
     store::{
@@ -34,9 +37,19 @@ pub enum DeleteError {
     BrokenOff(#[from] JoinError),
 }
 
+/// Why files of deleted imports are left.
+#[derive(Debug, thiserror::Error)]
+pub enum FinishError {
+    #[error("{0}")]
+    Store(#[from] store::Error),
+    #[error("a file could not be removed: {0}")]
+    Storage(#[from] io::Error),
+}
+
 impl Imports {
     /// Deletes an import that is over, with everything stored about it: first its rows, then its files. After
-    /// a crash, the next start quarantines the remaining files.
+    /// a crash, the next start quarantines the remaining files. Those of a bucket are left to
+    /// [`finish_deletions`](Self::finish_deletions).
     pub async fn delete(&self, found: &Owned) -> Result<Deletion, DeleteError> {
         // It may have been reopened in the meantime.
         let Some(import) = self.get(found.row.owner, found.row.id).await? else {
@@ -72,20 +85,37 @@ impl Imports {
             for run in &remains.runs {
                 shared.progress.forget(run);
             }
-            let outputs = remains.files.into_iter().map(Key::from_stored);
-            let mut is_finished = true;
-            for key in outputs.chain([Key::upload(id)]) {
-                if let Err(error) = shared.storage.remove(&key).await {
-                    is_finished = false;
-                    tracing::warn!(import = %id, %error, "a file of a deleted import could not be removed");
-                }
-            }
-            if is_finished && let Err(error) = shared.store.finish_deletion(id).await {
-                // The next start finds no files of it.
-                tracing::warn!(import = %id, %error, "a deletion could not be marked as finished");
+            if shared.storage.bucket().is_some() {
+                // They may be thousands of requests, to a server that may not answer.
+                shared.files_to_delete.notify_one();
+            } else if let Err(error) = shared.finish_deletion(id, remains.files).await {
+                // The next start removes what is left.
+                tracing::warn!(import = %id, "a deletion could not be finished: {error}");
             }
             Ok(Deletion::Done)
         }));
         deleting.await?
+    }
+
+    /// Waits until the files of a deleted import must be removed from the bucket.
+    pub async fn files_are_to_be_deleted(&self) {
+        self.shared.files_to_delete.notified().await;
+    }
+
+    /// Removes the files of all deleted imports that are left in the bucket. To be repeated after an error.
+    pub async fn finish_deletions(&self) -> Result<(), FinishError> {
+        for (import, files) in self.shared.store.unfinished_deletions().await? {
+            self.shared.finish_deletion(import, files).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Removes the files of a deleted import: its upload, and the outputs `files`.
+    async fn finish_deletion(&self, import: ImportId, files: Vec<String>) -> Result<(), FinishError> {
+        let outputs = files.into_iter().map(Key::from_stored);
+        self.storage.remove_all(outputs.chain([Key::upload(import)]).collect()).await?;
+        Ok(self.store.finish_deletion(import).await?)
     }
 }

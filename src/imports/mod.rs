@@ -37,7 +37,7 @@ use url::Url;
 
 pub use self::{
     accept::{AcceptError, Accepted, HELD_FOR, ImportOptions, Start, Upload},
-    delete::{DeleteError, Deletion},
+    delete::{DeleteError, Deletion, FinishError},
     history::{Count, HistoryCursor, HistoryPage},
     in_progress::{InProgress, Seen},
     listing::{ListFilter, ListPage},
@@ -111,6 +111,8 @@ struct Shared {
     sending: Mutex<HashMap<ImportId, CancellationToken>>,
     /// Held while a held import is started.
     starting: tokio::sync::Mutex<()>,
+    /// The files of a deleted import are still in the bucket.
+    files_to_delete: Notify,
     tasks: Tasks,
 }
 
@@ -145,6 +147,7 @@ impl Imports {
             outbox: Notify::new(),
             sending: Mutex::default(),
             starting: tokio::sync::Mutex::default(),
+            files_to_delete: Notify::new(),
             tasks: Tasks::on_this_runtime(),
         };
         Self { shared: Arc::new(shared) }

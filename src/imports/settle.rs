@@ -19,7 +19,8 @@ impl Imports {
     /// Asks until the database says whether `import` is recorded, or until the server stops. A recorded
     /// import then starts normally; the file of an unrecorded one is removed.
     ///
-    /// If the server stops earlier, the next start resumes the import, or moves its file to the quarantine.
+    /// If the server stops earlier, the next start resumes the import, or moves its file to the quarantine; from a bucket a
+    /// sweep deletes it.
     pub(super) async fn settle(self, import: ImportRow, news: Subscription) {
         let id = import.id;
         match self.answer(id, || self.shared.store.is_recorded(&import)).await {

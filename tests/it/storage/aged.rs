@@ -80,11 +80,12 @@ async fn deletes_old_ones(url: &str) {
 }
 
 #[tokio::test]
-async fn none_of_many_old_files_without_a_row_is_deleted_nor_one_during_an_outage() {
-    on_each_database(deletes_none_of_many).await;
+async fn files_without_a_row_stay_during_an_outage_and_while_a_bucket_is_newly_joined_or_that_of_another_database()
+ {
+    on_each_database(deletes_none_too_early).await;
 }
 
-async fn deletes_none_of_many(url: &str) {
+async fn deletes_none_too_early(url: &str) {
     let (rows, folder) = (Store::open(url).await.unwrap(), tempfile::tempdir().unwrap());
     let bucket = MemoryBucket::default();
     let storage = Storage::in_memory(bucket.clone(), folder.path()).unwrap();
@@ -92,13 +93,22 @@ async fn deletes_none_of_many(url: &str) {
         store(&storage, &Key::upload(ImportId::generate()), b"a\n").await;
     }
     bucket.date_back(UnixMillis(1));
+    let objects = storage.bucket().unwrap();
+    objects.set_installation("another one").await.unwrap();
     let refused = sweep_stored_files(&storage, &rows).await.unwrap_err();
-    assert!(refused.to_string().contains("names 3 of 3 stored files"), "{refused}");
+    assert!(refused.to_string().starts_with("The database is not the one of the files in"), "{refused}");
+    rows.change_setting("installation", "this one").await.unwrap();
+    objects.set_installation("this one").await.unwrap();
+    sweep_stored_files(&storage, &rows).await.unwrap();
+    assert_eq!(bucket.names().len(), 4, "they were joined just now");
+    bucket.date_back(UnixMillis(1));
     bucket.set_away(true);
     sweep_stored_files(&storage, &rows).await.unwrap_err();
     let key = Key::upload(ImportId::generate());
     assert_eq!(storage.size(&key).await.unwrap_err().kind(), STORAGE_AWAY);
     bucket.set_away(false);
-    assert_eq!(bucket.names().len(), 3);
+    assert_eq!(bucket.names().len(), 4);
+    sweep_stored_files(&storage, &rows).await.unwrap();
+    assert_eq!(bucket.names(), ["installation"], "however many they are");
     rows.close().await;
 }

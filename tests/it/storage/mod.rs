@@ -1,6 +1,7 @@
 //! Stored files in a folder, in a bucket of an S3 server, and as objects in memory: the same tests for all.
 
 mod aged;
+mod faults;
 mod links;
 pub mod outage;
 mod refused;
@@ -18,7 +19,7 @@ use runboard::{
         ids::{ImportId, RunId},
         time::UnixMillis,
     },
-    files::{Folder, Key, MemoryBucket, OutputFile, STORAGE_AWAY, Segments, Storage},
+    files::{Folder, Key, Listing, MemoryBucket, OutputFile, STORAGE_AWAY, Segments, Storage},
 };
 
 use crate::support::s3::{S3Server, until_seen};
@@ -71,8 +72,11 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.unwrap()
 }
 
-async fn names(storage: &Storage, folder: Folder, until: Option<UnixMillis>) -> Vec<String> {
-    let mut files = storage.list(folder, until).unwrap();
+async fn names(storage: &Storage, folder: Folder) -> Vec<String> {
+    names_in(storage.list(folder).unwrap()).await
+}
+
+async fn names_in(mut files: Listing) -> Vec<String> {
     let mut names = Vec::new();
     loop {
         let some = files.next(2).await.unwrap();
@@ -93,7 +97,7 @@ async fn a_kept_file_is_stored_whole_and_a_dropped_one_is_not_there() {
             assert_eq!(storage.size(&key).await.unwrap(), size as u64);
             assert!(content(storage, &key).await == written, "{size} bytes");
         }
-        let before = names(storage, Folder::Uploads, None).await;
+        let before = names(storage, Folder::Uploads).await;
         assert_eq!(before.len(), 4);
         for size in [1, LARGE] {
             let mut file = storage.receive_upload(0).await.unwrap();
@@ -101,8 +105,8 @@ async fn a_kept_file_is_stored_whole_and_a_dropped_one_is_not_there() {
             assert_eq!((file.size(), file.head().len()), (size as u64, size.min(512)));
             drop(file);
         }
-        assert_eq!(names(storage, Folder::Uploads, None).await, before);
-        let incoming = async || names(storage, Folder::Incoming, None).await;
+        assert_eq!(names(storage, Folder::Uploads).await, before);
+        let incoming = async || names(storage, Folder::Incoming).await;
         until_seen("nothing to be incoming", incoming, Vec::new()).await;
     })
     .await;
@@ -125,7 +129,7 @@ async fn an_upload_belongs_to_the_import_that_is_made_when_it_has_arrived() {
         file.keep_as(&key).await.unwrap();
         assert!(storage.is_pending(&key));
         assert_eq!(content(storage, &key).await, b"a,b\n");
-        assert_eq!(names(storage, Folder::Uploads, None).await, [key.object_name()]);
+        assert_eq!(names(storage, Folder::Uploads).await, [key.object_name()]);
         storage.settled(&key);
         assert!(!storage.is_pending(&key));
     })
@@ -213,8 +217,8 @@ async fn a_file_that_lost_a_part_is_never_stored() {
     let kept = upload.keep().await;
     assert_eq!(kept.unwrap_err().kind(), STORAGE_AWAY);
     bucket.set_away(false);
-    assert!(names(&storage, Folder::Runs, None).await.is_empty());
-    assert!(names(&storage, Folder::Uploads, None).await.is_empty());
+    assert!(names(&storage, Folder::Runs).await.is_empty());
+    assert!(names(&storage, Folder::Uploads).await.is_empty());
 }
 
 /// Writes an output of blocks, each of which is finished or not, and keeps it.
@@ -255,7 +259,7 @@ async fn an_output_has_the_bytes_that_are_finished_and_no_others() {
             assert!(content(storage, &key).await == expected, "{blocks:?}");
             storage.remove(&key).await.unwrap();
         }
-        assert!(names(storage, Folder::Runs, None).await.is_empty());
+        assert!(names(storage, Folder::Runs).await.is_empty());
     })
     .await;
 }
@@ -281,7 +285,7 @@ async fn an_output_that_is_not_kept_leaves_nothing() {
         })
         .await;
         for folder in [Folder::Runs, Folder::Incoming] {
-            let left = async || names(storage, folder, None).await;
+            let left = async || names(storage, folder).await;
             until_seen("nothing to be left", left, Vec::new()).await;
         }
     })
@@ -310,7 +314,7 @@ async fn a_copy_is_a_file_of_its_own() {
 }
 
 #[tokio::test]
-async fn files_are_listed_by_folder_and_age() {
+async fn files_are_listed_by_folder_and_those_of_a_bucket_by_age() {
     on_each_storage(async |storage| {
         let keys = [(); 5].map(|()| Key::upload(ImportId::generate()));
         for key in &keys {
@@ -324,12 +328,13 @@ async fn files_are_listed_by_folder_and_age() {
             UnixMillis::wall().minus(Duration::from_secs(60)),
             UnixMillis::wall().plus(Duration::from_secs(60)),
         );
-        for until in [None, Some(after)] {
-            assert_eq!(names(storage, Folder::Uploads, until).await, uploads);
-            assert_eq!(names(storage, Folder::Runs, until).await, [output.as_str()]);
-        }
+        assert_eq!(names(storage, Folder::Uploads).await, uploads);
+        assert_eq!(names(storage, Folder::Runs).await, [output.as_str()]);
+        let Some(bucket) = storage.bucket() else { return };
+        assert_eq!(names_in(bucket.list_old(Folder::Uploads, after)).await, uploads);
+        assert_eq!(names_in(bucket.list_old(Folder::Runs, after)).await, [output.as_str()]);
         for folder in [Folder::Uploads, Folder::Runs, Folder::Incoming] {
-            assert!(names(storage, folder, Some(before)).await.is_empty());
+            assert!(names_in(bucket.list_old(folder, before)).await.is_empty());
         }
     })
     .await;

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use reqwest::StatusCode;
+use tokio::sync::watch;
 
 use crate::support::{
     TestApp,
     proxy::{Behaviour, Proxy},
-    s3::{S3Server, config_at},
+    s3::{S3Server, config_at, until_seen},
     spawn_app_on,
 };
 
@@ -52,6 +53,40 @@ pub async fn uploads_and_downloads_say_that_the_storage_does_not_answer() {
     assert_eq!(visitor.download(&format!("{import}/processed.csv")).await, b"a,b\r\n1,2\r\n");
     let more = visitor.upload("more.csv", "a,b\n3,4\n").await;
     visitor.wait_for_state(&more, "Completed").await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn files_of_a_deletion_during_an_outage_are_removed_after_it() {
+    let server = S3Server::start().await;
+    let proxy = Proxy::start(&server.origin).await;
+    let app = spawn_app_behind(&proxy).await;
+    let visitor = app.signed_in().await;
+    let mut imports = Vec::new();
+    for name in ["first.csv", "second.csv"] {
+        let import = visitor.upload(name, "a,b\n1,2\n").await;
+        visitor.wait_for_state(&import, "Completed").await;
+        imports.push(import);
+    }
+    let (begin, begun) = watch::channel(0);
+    proxy.behave(move |request| {
+        if request.target().starts_with("DELETE ") {
+            begin.send_modify(|count| *count += 1);
+            return Behaviour::Status(503);
+        }
+        Behaviour::Pass
+    });
+    let delete = async |import: &str| {
+        let answer = visitor.post_form(&format!("{import}/delete"), &[]).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    };
+    delete(&imports[0]).await;
+    until_seen("the bucket to be asked", async || *begun.borrow() > 0, true).await;
+    assert_eq!(server.names().await.len(), 5, "the id, and two files of each import");
+    proxy.behave(|_| Behaviour::Pass);
+    // Another deletion goes on with the first, which would be tried again in a minute.
+    delete(&imports[1]).await;
+    until_seen("all files to go", async || server.names().await, vec!["installation".to_owned()]).await;
     app.stop().await;
 }
 
