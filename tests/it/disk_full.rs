@@ -14,8 +14,8 @@ use futures_util::{StreamExt, stream};
 use reqwest::StatusCode;
 use runboard::{
     base::{ids::RunId, time::UnixMillis},
-    csv::Counts,
-    files::RESERVE,
+    csv::{Counts, SheetName},
+    files::{MemoryBucket, RESERVE, Storage},
     store::steps::{Commit, Remarks, Step, StepFiles},
 };
 use sqlx::AnyPool;
@@ -294,4 +294,26 @@ async fn a_step_that_cannot_be_committed_is_not_and_can_be_later() {
 
 fn at_work(panel: &Panel) -> bool {
     panel.runs.iter().any(|run| run.processed.parse::<u64>().is_ok_and(|rows| rows > 0))
+}
+
+/// The copy of an archive that is on its way to a bucket is for nothing but a question about its sheets.
+#[tokio::test]
+async fn an_archive_that_is_sent_on_to_a_bucket_needs_no_room_here() {
+    let Some(disk) = Disk::mount(RESERVE + 260 * MIB) else { return };
+    let storage = Storage::in_memory(MemoryBucket::default(), disk.folder.path()).unwrap();
+    let mut archive = b"PK\x03\x04".to_vec();
+    archive.resize(8 * MIB as usize, b'x');
+    let mut upload = storage.receive_upload(0).await.unwrap();
+    let (front, rest) = archive.split_at(MIB as usize);
+    upload.write(front).await.unwrap();
+    let filler = disk.fill(0);
+    for piece in rest.chunks(MIB as usize) {
+        upload.write(piece).await.unwrap();
+    }
+    let name = SheetName::new("any");
+    assert_eq!(upload.sheet_named(name.clone()).await.unwrap(), name, "it is looked for later");
+    let key = upload.key().clone();
+    assert_eq!(upload.keep().await.unwrap(), archive.len() as u64);
+    assert_eq!(storage.size(&key).await.unwrap(), archive.len() as u64);
+    drop(filler);
 }
