@@ -37,8 +37,8 @@ impl ObjectReader {
         (self.left, self.block, self.ahead, self.is_broken) = (range, FIRST_BLOCK, None, false);
     }
 
-    /// The next bytes; none at the end. After an error, or if it is dropped, it fails until a [`restart`](Self::restart),
-    /// so that no bytes are left out.
+    /// The next bytes; none at the end. After an error, or if it was dropped, it fails until a
+    /// [`restart`](Self::restart), so that no bytes are left out.
     pub(in crate::files) async fn next(&mut self) -> io::Result<Bytes> {
         if self.is_broken {
             return Err(away("a block of the object was not read"));
