@@ -1,6 +1,7 @@
 //! Rows that are no records: empty ones and the header again. And records that look like a total.
 
 use super::{Layout, fields::Fields};
+use crate::base::characters::is_invisible;
 
 impl Layout {
     /// Whether a record with these fields has the right width.
@@ -90,14 +91,5 @@ pub(super) fn without_marks(name: &str) -> &str {
 
 /// White space and invisible characters.
 fn is_mark(c: char) -> bool {
-    c.is_whitespace()
-        || matches!(
-            c,
-            '\u{ad}'
-                | '\u{180e}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{202a}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-        )
+    c.is_whitespace() || is_invisible(c)
 }
