@@ -118,7 +118,7 @@ impl<R: Read> SourceForm<R> {
     fn end_field(&mut self, ends_record: bool) -> io::Result<()> {
         let field = self.take_piece(true)?;
         if self.is_long {
-            self.push_text(&field);
+            self.push_text(&field, true);
             self.record.extend(self.dialect.quote.byte());
             self.is_long = false;
         } else {
@@ -141,7 +141,8 @@ impl<R: Read> SourceForm<R> {
             self.record.extend(self.dialect.quote.byte());
             self.is_long = true;
         }
-        self.push_text(&piece);
+        let taken = self.push_text(&piece, false);
+        self.field.splice(0..0, piece[taken..].iter().copied());
         Ok(())
     }
 
@@ -161,14 +162,16 @@ impl<R: Read> SourceForm<R> {
         }
     }
 
-    /// Text of a field, inside its quotes if there are any.
-    fn push_text(&mut self, text: &[u8]) {
+    /// Text of a field, inside its quotes if there are any. Returns how much of it was taken: all, if it is the field's
+    /// last.
+    fn push_text(&mut self, text: &[u8], is_last: bool) -> usize {
         let Some(quote) = self.dialect.quote.byte() else {
-            return match self.dialect.escape {
-                Escape::Backslash => self.push_escaped(text),
+            match self.dialect.escape {
+                Escape::Backslash => return self.push_escaped(text, is_last),
                 // The fields came without quotes, and what begins with a quote is text.
                 Escape::Doubled => self.record.extend_from_slice(text),
-            };
+            }
+            return text.len();
         };
         for &byte in text {
             match self.dialect.escape {
@@ -178,23 +181,33 @@ impl<R: Read> SourceForm<R> {
             }
             self.record.push(byte);
         }
+        text.len()
     }
 
-    /// A field in which backslashes stand before separators and backslashes that are text.
-    fn push_escaped(&mut self, field: &[u8]) {
+    /// Text in which backslashes stand before separators and backslashes that are text. Leaves what may be a part of a
+    /// separator of several bytes that goes on behind it.
+    fn push_escaped(&mut self, text: &[u8], is_last: bool) -> usize {
         let delimiter = self.dialect.delimiter;
-        let mut rest = field;
-        while let [first, behind @ ..] = rest {
-            if *first == b'\\' || rest.starts_with(delimiter.as_bytes()) {
+        let delimiter = delimiter.as_bytes();
+        let end = if is_last { text.len() } else { (text.len() + 1).saturating_sub(delimiter.len()) };
+        let mut at = 0;
+        while at < end {
+            let is_delimiter = text[at..].starts_with(delimiter);
+            if is_delimiter || text[at] == b'\\' {
                 self.record.push(b'\\');
             }
-            self.record.push(*first);
-            rest = behind;
+            let length = if is_delimiter { delimiter.len() } else { 1 };
+            self.record.extend_from_slice(&text[at..at + length]);
+            at += length;
         }
+        at
     }
 
     fn push_field(&mut self, field: &[u8], is_all: bool) {
-        let Some(quote) = self.dialect.quote.byte() else { return self.push_text(field) };
+        let Some(quote) = self.dialect.quote.byte() else {
+            self.push_text(field, true);
+            return;
+        };
         let needs_quotes = is_all
             || memmem::find(field, self.dialect.delimiter.as_bytes()).is_some()
             || field.iter().any(|&byte| byte == quote || matches!(byte, b'\r' | b'\n'))
@@ -203,7 +216,7 @@ impl<R: Read> SourceForm<R> {
             return self.record.extend_from_slice(field);
         }
         self.record.push(quote);
-        self.push_text(field);
+        self.push_text(field, true);
         self.record.push(quote);
     }
 }

@@ -160,6 +160,16 @@ fn a_long_field_is_written_in_pieces() {
     assert!(out == format!("a;b\r\n'{text}';''''\r\n").as_bytes());
 }
 
+#[test]
+fn a_separator_across_two_pieces_of_a_long_field_is_escaped() {
+    for before in LONG - 4..=LONG + 1 {
+        let text = "x".repeat(before);
+        let none = Dialect { quote: Quote::None, escape: Escape::Backslash, ..dialect("||") };
+        let out = processed(none, "windows-1252", &format!("a,b\r\n{text}||y|z|,1\r\n"));
+        assert!(out == format!("a||b\r\n{text}\\||y|z|||1\r\n").as_bytes(), "{before}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
