@@ -77,6 +77,7 @@ fn any_layout(options: &mut Options<'_>) -> Layout {
         has_extra: false,
         left_out_at_end: options.below(3).into(),
         repairs: flag(0),
+        reader_3: true,
         cut: Vec::new(),
     }
 }

@@ -363,6 +363,7 @@ fn layout(
             has_extra: false,
             left_out_at_end,
             repairs: true,
+            reader_3: true,
             cut: Vec::new(),
         },
         header: if table.header_rows == 0 { HeaderAt::None } else { HeaderAt::at(top.line) },

@@ -9,11 +9,12 @@ use std::io::{self, BufRead};
 use memchr::{memchr_iter, memchr2};
 
 use super::{
-    Layout,
+    CutRecord, Layout,
     encode::lossy,
     failed_csv::{IN_FRONT, without_guard},
     field::FieldGrammar,
-    verdict::OPEN_QUOTES,
+    repair::open_quote,
+    verdict::open_quote_is_text,
 };
 
 /// The most bytes of a record's fields that are kept. Longer fields are left to `failed.csv`.
@@ -39,22 +40,12 @@ pub struct FailedLine {
     pub raw: String,
 }
 
-impl FailedLine {
-    /// Whether it is a line whose quotes are open at its end, before its line end.
-    #[must_use]
-    pub fn leaves_quotes_open(&self) -> bool {
-        let has_line_end = |field: &String| field.ends_with(['\r', '\n']);
-        self.reason == OPEN_QUOTES
-            && self.last_line == self.line
-            && !self.fields.iter().flatten().any(has_line_end)
-    }
-}
-
 /// Reads records from where both inputs are.
 pub struct FailedLines<F, R> {
     failed: F,
     raw: R,
     columns: usize,
+    grammar: FieldGrammar,
     /// The records are lines of a `failed.csv` that was uploaded.
     is_of_failed_csv: bool,
     /// A longer record ends at the first line end behind this many bytes.
@@ -89,6 +80,7 @@ impl<F: BufRead, R: BufRead> FailedLines<F, R> {
             failed,
             raw,
             columns: layout.header.len(),
+            grammar: FieldGrammar::new(&layout.dialect_as_read()),
             is_of_failed_csv: layout.is_failed_csv,
             limit: max_record_bytes as u64,
             failed_taken: 0,
@@ -108,23 +100,11 @@ impl<F: BufRead, R: BufRead> FailedLines<F, R> {
     /// An input cannot be read, or is not what a step writes.
     pub fn next_line(&mut self) -> io::Result<Option<FailedLine>> {
         let Some(cells) = self.take_cells()? else { return Ok(None) };
-        let [line, column, reason] = IN_FRONT;
-        let text = |at: usize| cells.texts.get(at).map(|text| lossy(without_guard(text)).into_owned());
-        let missing = |name: &str| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("a line of failed records has no {name}"))
-        };
-        let line = text(0).and_then(|text| text.parse().ok()).ok_or_else(|| missing(line))?;
-        let column = text(1).ok_or_else(|| missing(column))?;
-        let reason = text(2).ok_or_else(|| missing(reason))?;
-        let has_fields = cells.count > IN_FRONT.len();
-        let end = if !has_fields {
-            RawEnd::Behind(self.limit)
-        } else if self.is_of_failed_csv {
-            RawEnd::OutsideQuotes
-        } else {
-            RawEnd::Lines(cells.line_ends + 1)
-        };
-        let (raw, line_ends_inside) = self.take_raw(&end)?;
+        let line = cells.text(0).and_then(|text| text.parse().ok()).ok_or_else(|| missing(0))?;
+        let column = cells.text(1).ok_or_else(|| missing(1))?;
+        let reason = cells.text(2).ok_or_else(|| missing(2))?;
+        let has_fields = cells.has_fields();
+        let (raw, line_ends_inside) = self.take_raw(&self.raw_end(&cells), MOST_OF_RAW)?;
         Ok(Some(FailedLine {
             line,
             last_line: line + line_ends_inside,
@@ -133,6 +113,34 @@ impl<F: BufRead, R: BufRead> FailedLines<F, R> {
             fields: (has_fields && cells.texts.len() == cells.count).then(|| self.fields(&cells.texts)),
             raw: lossy(&raw).into_owned(),
         }))
+    }
+
+    /// Passes the next record. Returns where it is among the original bytes if it leaves a quote open, and whether there
+    /// was one.
+    ///
+    /// # Errors
+    /// An input cannot be read, or is not what a step writes.
+    pub fn next_cut(&mut self) -> io::Result<(Option<CutRecord>, bool)> {
+        let Some(cells) = self.take_cells()? else { return Ok((None, false)) };
+        let reason = cells.text(2).ok_or_else(|| missing(2))?;
+        let quote_is_text = open_quote_is_text(&reason).filter(|_| cells.has_fields());
+        let most =
+            if quote_is_text.is_some() { usize::try_from(self.limit).unwrap_or(usize::MAX) } else { 0 };
+        let start = self.raw_taken;
+        let (raw, _) = self.take_raw(&self.raw_end(&cells), most)?;
+        let cut = quote_is_text.filter(|_| open_quote(&self.grammar, &raw).is_some());
+        let end = start + raw.len() as u64;
+        Ok((cut.map(|quote_is_text| CutRecord { start, end, quote_is_text }), true))
+    }
+
+    fn raw_end(&self, cells: &LineCells) -> RawEnd {
+        if !cells.has_fields() {
+            RawEnd::Behind(self.limit)
+        } else if self.is_of_failed_csv {
+            RawEnd::OutsideQuotes
+        } else {
+            RawEnd::Lines(cells.line_ends + 1)
+        }
     }
 
     /// The record's fields, without what `failed.csv` adds.
@@ -181,11 +189,11 @@ impl<F: BufRead, R: BufRead> FailedLines<F, R> {
         }
     }
 
-    /// The original bytes of the next record without its line end, and the line ends inside.
-    fn take_raw(&mut self, end: &RawEnd) -> io::Result<(Vec<u8>, u64)> {
+    /// The original bytes of the next record without its line end, at most `most` of them, and the line ends inside.
+    fn take_raw(&mut self, end: &RawEnd, most: usize) -> io::Result<(Vec<u8>, u64)> {
         let (mut kept, mut taken, mut line_ends, mut is_quoted) = (Vec::new(), 0, 0, false);
         let mut keep = |bytes: &[u8]| {
-            let room = MOST_OF_RAW - kept.len();
+            let room = most - kept.len();
             kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
         };
         loop {
@@ -236,7 +244,21 @@ impl<F: BufRead, R: BufRead> FailedLines<F, R> {
     }
 }
 
+fn missing(cell: usize) -> io::Error {
+    let name = IN_FRONT[cell];
+    io::Error::new(io::ErrorKind::InvalidData, format!("a line of failed records has no {name}"))
+}
+
 impl LineCells {
+    fn text(&self, at: usize) -> Option<String> {
+        self.texts.get(at).map(|text| lossy(without_guard(text)).into_owned())
+    }
+
+    /// The fields of the record are known.
+    fn has_fields(&self) -> bool {
+        self.count > IN_FRONT.len()
+    }
+
     fn push(&mut self, byte: u8, cell: &mut LineCell) {
         let is_of_record = self.count >= IN_FRONT.len();
         if is_of_record && (byte == b'\r' || byte == b'\n' && !cell.is_behind_cr) {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Cursor, Dialect, Encoding,
+    Cursor, Dialect, Encoding, Escape, Quote,
     encode::{Encoder, LINE_END, shown},
     excerpt::excerpt,
     failed_csv::{self, Columns},
@@ -39,10 +39,36 @@ pub struct Layout {
     /// an earlier version.
     #[serde(default)]
     pub repairs: bool,
-    /// Where records begin, in order, that end with their line although it leaves a quote open. In a file of failed
-    /// records the lines that told that are missing, and the quote could lead into the next record.
+    /// The rules of the reader's third version: without quotes a backslash stands before what is text, and a record
+    /// that fails is no repeated header. False in the plan of an earlier version.
+    #[serde(default)]
+    pub reader_3: bool,
+    /// Records that leave a quote open, in order. In a file of failed records the lines that told where they end are
+    /// missing, and the quote could lead into the next record.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub cut: Vec<u64>,
+    pub cut: Vec<CutRecord>,
+}
+
+/// Where a record is, without its line end, that leaves a quote open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u64, u64, bool)", into = "(u64, u64, bool)")]
+pub struct CutRecord {
+    pub start: u64,
+    pub end: u64,
+    /// The quote is text. Otherwise the record fails for it.
+    pub quote_is_text: bool,
+}
+
+impl From<(u64, u64, bool)> for CutRecord {
+    fn from((start, end, quote_is_text): (u64, u64, bool)) -> Self {
+        Self { start, end, quote_is_text }
+    }
+}
+
+impl From<CutRecord> for (u64, u64, bool) {
+    fn from(cut: CutRecord) -> Self {
+        (cut.start, cut.end, cut.quote_is_text)
+    }
 }
 
 /// Why the front of a file cannot be read as CSV.
@@ -109,6 +135,7 @@ impl Layout {
             has_extra,
             left_out_at_end: 0,
             repairs: false,
+            reader_3: true,
             cut: Vec::new(),
         })
     }
@@ -153,15 +180,25 @@ impl Layout {
         several.collect()
     }
 
-    /// Whether the record at `byte` ends with its line.
-    pub(super) fn is_cut(&self, byte: u64) -> bool {
-        self.next_cut(byte) == byte
+    /// The first record at or behind `byte` of which it is known that it leaves a quote open.
+    pub(super) fn next_cut(&self, byte: u64) -> Option<CutRecord> {
+        let before = self.cut.partition_point(|cut| cut.start < byte);
+        self.cut.get(before).copied()
     }
 
-    /// Where the next record begins, at or behind `byte`, that ends with its line.
-    pub(super) fn next_cut(&self, byte: u64) -> u64 {
-        let before = self.cut.partition_point(|cut| *cut < byte);
-        self.cut.get(before).copied().unwrap_or(u64::MAX)
+    /// The dialect as this layout's reader understands it.
+    #[must_use]
+    pub fn dialect_as_read(&self) -> Dialect {
+        let is_ignored = !self.reader_3 && self.dialect.quote == Quote::None;
+        let escape = if is_ignored { Escape::Doubled } else { self.dialect.escape };
+        Dialect { escape, ..self.dialect.clone() }
+    }
+
+    /// Whether a record may end where only its surroundings tell.
+    #[must_use]
+    pub fn may_cut(&self) -> bool {
+        // The quotes of our own files are right, and their lines may be short.
+        self.repairs && !self.is_failed_csv && !self.dialect.lines_are_quoted
     }
 
     /// The number of columns in the file itself.

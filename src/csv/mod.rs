@@ -47,7 +47,7 @@ pub use dialect::{Delimiter, Dialect, Escape, NotADelimiter, Quote};
 pub use excerpt::excerpt;
 pub use failed_lines::{FailedLine, FailedLines};
 pub use first_rows::{FirstRow, FirstRows};
-pub use layout::{Layout, LayoutError, MOST_COLUMNS};
+pub use layout::{CutRecord, Layout, LayoutError, MOST_COLUMNS};
 pub use likely::likely_records;
 pub use notes::{Note, Noted, Notes};
 pub use output::{Counts, Output};

@@ -82,8 +82,8 @@ impl<'l> Pass<'l> {
         while self.records.is_skipping || self.records.cursor.byte < stop && (consumed == 0 || !out.is_full())
         {
             let byte = self.records.cursor.byte;
-            // A record that begins at a cut ends with its line, which only the slow way knows.
-            let cut = self.records.layout.next_cut(byte);
+            // Where a record ends that leaves a quote open, only the slow way knows.
+            let cut = self.records.layout.next_cut(byte).map_or(u64::MAX, |cut| cut.start);
             if let Some(quick) = self.quick.as_mut().filter(|_| cut > byte && self.records.is_free()) {
                 let taken = quick.take(&rest[consumed..], byte, stop.min(cut), out);
                 consumed += taken.bytes;
@@ -115,7 +115,7 @@ mod tests {
     use proptest::{collection::vec, prelude::*, sample::select};
 
     use super::*;
-    use crate::csv::{Delimiter, Dialect};
+    use crate::csv::{CutRecord, Delimiter, Dialect};
 
     /// Whole records, most of them clean, and pieces that are not.
     const PIECES: &[&[u8]] = &[
@@ -141,7 +141,23 @@ mod tests {
         b"x\"y,z\n",
         b"\"x\"y,z\n",
         b"\x1a",
+        b"Total,3\n",
+        b"sum;4\r\n",
     ];
+
+    /// Some lines of a file, each as a record that leaves a quote open.
+    fn cut_lines(file: &[u8], which: u64, as_text: u64, start: u64) -> Vec<CutRecord> {
+        let mut at = start;
+        let lines = file.split_inclusive(|byte| matches!(byte, b'\r' | b'\n')).map(|line| {
+            let begins_at = at;
+            at += line.len() as u64;
+            (begins_at, begins_at + line.trim_ascii_end().len() as u64)
+        });
+        let is_one = |bits: u64, number: usize| bits.rotate_right(number as u32) & 1 == 1;
+        let cut = lines.enumerate().filter(|(number, (start, end))| is_one(which, *number) && start < end);
+        cut.map(|(number, (start, end))| CutRecord { start, end, quote_is_text: is_one(as_text, number) })
+            .collect()
+    }
 
     fn read(layout: &Layout, is_quick: bool, file: &[u8], limit: usize) -> (Output, Cursor, Past) {
         let mut pass = Pass::new(layout, layout.start, limit);
@@ -160,12 +176,14 @@ mod tests {
             delimiter in select(&[",", ";"][..]),
             left_out_at_end in 0_usize..2,
             repairs in any::<bool>(),
+            (which, as_text) in (select(&[0_u64, 0x1111_1111, u64::MAX][..]), any::<u64>()),
             limit in select(&[40_usize, 100, 1 << 20][..]),
         ) {
             let file = pieces.concat();
             let mut layout = Layout::read(b"a,b\n", true, 100).unwrap();
             layout.dialect = Dialect { delimiter: delimiter.parse::<Delimiter>().unwrap(), ..Dialect::plain() };
             (layout.left_out_at_end, layout.repairs) = (left_out_at_end, repairs);
+            layout.cut = cut_lines(&file, which, as_text, layout.start.byte);
             let (quick, quick_end, quick_past) = read(&layout, true, &file, limit);
             let (slow, slow_end, slow_past) = read(&layout, false, &file, limit);
             prop_assert_eq!(

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{excerpt::excerpt, verdict::in_current_words};
+use super::{
+    excerpt::excerpt,
+    verdict::{in_current_words, open_quote_is_text},
+};
 
 /// The most groups that are kept. Files usually have a handful. A file in which every record has another
 /// number of fields must not fill the memory or the page.
@@ -67,6 +70,12 @@ impl Reasons {
             }
         }
         self.other += following.other;
+    }
+
+    /// Whether some of the records may leave a quote open.
+    #[must_use]
+    pub fn may_leave_quotes_open(&self) -> bool {
+        self.other > 0 || self.groups.iter().any(|group| open_quote_is_text(&group.reason).is_some())
     }
 
     /// The number of failed records.

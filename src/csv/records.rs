@@ -68,7 +68,7 @@ impl<'l> Records<'l> {
             cursor,
             past,
             limit,
-            splitter: Splitter::new(&layout.dialect, layout.columns_in_file(), limit),
+            splitter: Splitter::new(&layout.dialect_as_read(), layout.columns_in_file(), limit),
             unwrapped: layout.is_failed_csv.then(Unwrapped::default),
             is_skipping: false,
         }
@@ -143,12 +143,21 @@ impl<'l> Records<'l> {
 
     /// Splits off the first record, after its quotes were repaired.
     fn split(&mut self, rest: &[u8], eof: bool, sink: &mut impl RecordSink) -> Split {
-        let Layout { repairs, is_failed_csv, ref dialect, .. } = *self.layout;
-        // The quotes of our own files are right, and their lines may be short.
-        if !repairs || is_failed_csv || dialect.lines_are_quoted {
+        let byte = self.cursor.byte;
+        if !self.layout.may_cut() {
             return self.splitter.split(rest, eof);
         }
-        if self.past.is_bound_to_lines(self.cursor.byte) || self.layout.is_cut(self.cursor.byte) {
+        if let Some(cut) = self.layout.next_cut(byte).filter(|cut| cut.start == byte && cut.end > byte) {
+            let length = usize::try_from(cut.end - byte).unwrap_or(usize::MAX);
+            // Its line end is needed too.
+            if !eof && rest.len() <= length.min(self.limit) {
+                return Split::Incomplete;
+            }
+            let length = length.min(self.limit.saturating_add(1)).min(rest.len());
+            let open = repair::open_quote(self.splitter.grammar(), &rest[..length]);
+            return self.split_cut(rest, length, open.filter(|_| cut.quote_is_text), sink);
+        }
+        if self.past.is_bound_to_lines(byte) {
             let line = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
             return self.splitter.split(&rest[..line], eof || line < rest.len());
         }
@@ -164,19 +173,28 @@ impl<'l> Records<'l> {
         }
         let decided = repair::decide(&mut self.splitter, self.layout, rest, eof, self.limit, fits);
         let Some((repair, looked_at)) = decided else { return Split::Incomplete };
-        self.past.search(self.cursor.byte, self.cursor.byte.saturating_add(looked_at as u64));
+        self.past.search(byte, byte.saturating_add(looked_at as u64));
         match repair {
             Repair::Keep => self.splitter.split(rest, eof),
-            Repair::Cut { length, text_at } => {
-                if text_at.is_some() {
-                    sink.note(Note::QuotesAsText, self.cursor.line);
-                }
-                self.splitter.set_text_at(text_at);
-                let split = self.splitter.split(&rest[..length], true);
-                self.splitter.set_text_at(None);
-                split
-            }
+            Repair::Cut { length, text_at } => self.split_cut(rest, length, text_at, sink),
         }
+    }
+
+    /// Splits off the first `length` bytes as a record. The quote at `text_at` is text.
+    fn split_cut(
+        &mut self,
+        rest: &[u8],
+        length: usize,
+        text_at: Option<usize>,
+        sink: &mut impl RecordSink,
+    ) -> Split {
+        if text_at.is_some() {
+            sink.note(Note::QuotesAsText, self.cursor.line);
+        }
+        self.splitter.set_text_at(text_at);
+        let split = self.splitter.split(&rest[..length], true);
+        self.splitter.set_text_at(None);
+        split
     }
 
     /// Takes the record that was split off last.
@@ -198,7 +216,8 @@ impl<'l> Records<'l> {
         }
         let mut failure = judge(record, &fields, layout, prior).err();
         // A line of a failed.csv that was not corrected can look like a header with a bad byte.
-        if layout.repairs && failure.is_none() && layout.is_header(&fields) {
+        let may_be_header = failure.is_none() || !layout.reader_3;
+        if layout.repairs && may_be_header && layout.is_header(&fields) {
             sink.note(Note::RepeatedHeaders, line);
             return record.bytes.len();
         }

@@ -175,7 +175,7 @@ fn suspects(grammar: &FieldGrammar, window: &[u8], fits: bool) -> Suspects {
 }
 
 /// The quote that the record in `line` leaves open.
-fn open_quote(grammar: &FieldGrammar, line: &[u8]) -> Option<usize> {
+pub(super) fn open_quote(grammar: &FieldGrammar, line: &[u8]) -> Option<usize> {
     let mut unclosed = None;
     for_each_quoted(grammar, line, |open, close, _| {
         if close.is_none() {

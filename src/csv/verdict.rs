@@ -17,8 +17,7 @@ const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
 const CONTAINS_NUL: &str = "contains a NUL byte";
-/// The reason of a record whose quotes are open at its end.
-pub(super) const OPEN_QUOTES: &str = "closing quote missing";
+const OPEN_QUOTES: &str = "closing quote missing";
 const NOT_VALID: &str = "not valid ";
 
 /// The replacement character, which `failed.csv` contains in place of a NUL or undecodable bytes.
@@ -168,6 +167,13 @@ pub(super) fn judge<'m>(
     } else {
         Ok(())
     }
+}
+
+/// Whether a record that fails for this reason may leave a quote open. None: it leaves none open. Otherwise whether the
+/// quote is text: then only a byte of the record is at fault.
+pub(super) fn open_quote_is_text(reason: &str) -> Option<bool> {
+    let is_text = reason != OPEN_QUOTES;
+    (!is_text || is_bad_byte(reason.as_bytes())).then_some(is_text)
 }
 
 /// Whether `failed.csv` has this reason for a record with bytes that it cannot contain.

@@ -45,11 +45,15 @@ impl Processor {
             file.append(part, u64::MAX).await.map_err(gone)?;
         }
         let storage = self.storage.clone();
-        let find_cut = move || records.cut(&storage).map(|cut| (cut, records));
+        let progress = self.progress.of(run);
+        let reasons = self.store.remarks(of).await?.reasons;
+        let find_cut =
+            move || records.cut(&storage, &reasons, || progress.is_stopped()).map(|cut| (cut, records));
         let (cut, records) = tokio::task::spawn_blocking(find_cut).await?.map_err(|error| match error {
             FailuresError::Storage(error) => gone(error),
             FailuresError::NoSuchPlace | FailuresError::Store(_) => FailureReason::FailedRowsGone,
         })?;
+        let cut = cut.ok_or(FailureReason::Stopped)?;
         let layout = Layout { cut, ..records.layout };
         let read_before = ReadBefore { layout, reading: records.reading, sheet: records.sheet };
         let about = AboutFile { read_before: Some(read_before), ..AboutFile::default() };

@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 use super::{Plan, outputs, outputs::FailedRecords};
 use crate::{
     base::ids::RunId,
-    csv::{FailedLine, FailedLines},
+    csv::{CutRecord, FailedLine, FailedLines, Reasons},
     files::{Key, Storage, StoredFile},
     store::{self, Store},
 };
@@ -113,33 +113,43 @@ fn read(
     }
 }
 
-/// The most positions of records that a layout keeps: every step reads it.
+/// The most records that a layout keeps: every step reads it.
 const MOST_CUT: usize = 50_000;
 
 impl FailedRecords {
-    /// [`Layout::cut`](crate::csv::Layout::cut) of the CSV file that they form with the front. Blocks.
-    pub fn cut(&self, storage: &Storage) -> Result<Vec<u64>, FailuresError> {
+    /// [`Layout::cut`](crate::csv::Layout::cut) of the CSV file that they form with the front; they failed for
+    /// `reasons`. None once `is_stopped`. Blocks.
+    pub fn cut(
+        &self,
+        storage: &Storage,
+        reasons: &Reasons,
+        is_stopped: impl Fn() -> bool,
+    ) -> Result<Option<Vec<CutRecord>>, FailuresError> {
         let (mut cut, mut part_at) = (Vec::new(), self.layout.start.byte);
-        // The quotes of our own files are right.
-        if self.layout.is_failed_csv {
-            return Ok(cut);
+        if !self.layout.may_cut() || !reasons.may_leave_quotes_open() {
+            return Ok(Some(cut));
         }
         for (lines, raw) in self.lines.iter().zip(&self.parts) {
             let (lines, _) = open(storage, lines, 0)?;
             let (raw, length) = open(storage, raw, 0)?;
             let mut lines = FailedLines::new(lines, raw, &self.layout, self.max_record_bytes);
-            let mut at = part_at;
-            while cut.len() < MOST_CUT
-                && let Some(line) = lines.next_line()?
-            {
-                if line.leaves_quotes_open() {
-                    cut.push(at);
+            while cut.len() < MOST_CUT {
+                if is_stopped() {
+                    return Ok(None);
                 }
-                at = part_at + lines.taken().1;
+                let (found, is_record) = lines.next_cut()?;
+                if !is_record {
+                    break;
+                }
+                cut.extend(found.map(|found| CutRecord {
+                    start: part_at + found.start,
+                    end: part_at + found.end,
+                    ..found
+                }));
             }
             part_at += length;
         }
-        Ok(cut)
+        Ok(Some(cut))
     }
 }
 

@@ -80,7 +80,7 @@ pub async fn of(store: &Store, run: &RunId, which: Which) -> store::Result<Optio
         header,
         parts: keys(parts),
         raw: (which == Which::Failed).then(|| keys(raw)),
-        dialect: plan.layout.dialect,
+        dialect: plan.layout.dialect_as_read(),
         encoding,
         committed_at,
     }))

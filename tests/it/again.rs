@@ -109,7 +109,7 @@ async fn all_of_an_import_is_run_again_on_the_same_bytes() {
 async fn only_the_failed_records_are_run_again_byte_for_byte() {
     let (app, _others) = spawn_app_with_another_function(|_| {}).await;
     let visitor = app.signed_in().await;
-    let table: [(&str, &str, &str); 13] = [
+    let table: [(&str, &str, &str); 15] = [
         ("CRLF", MIXED, MIXED_FAILED),
         ("LF", "a,b\n1\n2,2\n3\n", "a,b\n1\n3\n"),
         ("lone CR", "a,b\r1\r2,2\r3\r", "a,b\r1\r3\r"),
@@ -125,6 +125,16 @@ async fn only_the_failed_records_are_run_again_byte_for_byte() {
             "torn quotes that would be a pair",
             "a,b\n1,\"torn,x\n2,b\n3,\"\"\",y\n4,d\n5\n",
             "a,b\n1,\"torn,x\n3,\"\"\",y\n5\n",
+        ),
+        (
+            "a torn quote behind a field of two lines",
+            "a,b\n1,\"x\ny\",\"torn\n2,b\n3,\"\"\",y\n4,d\n5\n",
+            "a,b\n1,\"x\ny\",\"torn\n3,\"\"\",y\n5\n",
+        ),
+        (
+            "a quote that is text beside a NUL byte",
+            "a,b\n1,\"torn\n2,b\n3,\"to\0rn\n4,d\n5\n",
+            "a,b\n1,\"torn\n3,\"to\0rn\n5\n",
         ),
         ("a torn quote at the end", "a,b\n1\n2,\"x\n", "a,b\n1\n2,\"x\n"),
     ];

@@ -168,3 +168,27 @@ async fn failed_rows_that_are_run_again_are_copied_from_their_run_again_as_long_
     assert_eq!((visitor.panel(&import).await.counts(), uploads()), ((0, 1), 1));
     app.stop().await;
 }
+
+#[tokio::test]
+async fn failed_rows_of_an_earlier_version_are_read_as_it_has_read_them() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let fields = [("quote", "none"), ("escape", "backslash")];
+    let file = b"a,b\n1,x\\,y\n2,x\\,y,z\n";
+    let parent = Visitor::import_in(visitor.post_bytes_with("old.csv", file, &fields).await).await;
+    over(&visitor, &parent).await;
+    assert_eq!(visitor.panel(&parent).await.counts(), (1, 1));
+    // Its plan becomes that of the version before backslashes meant anything in a file without quotes.
+    app.sql(
+        "UPDATE step SET result = \
+         replace(replace(result, ',\"reader_3\":true', ''), '\"reader_version\":3', '\"reader_version\":2') \
+         WHERE step_id = 'plan'",
+    )
+    .await;
+    let child = location(&retry(&visitor, &parent, &[("only", "failed")]).await);
+    over(&visitor, &child).await;
+    let failed = visitor.download(&format!("{child}/failed.csv")).await;
+    let failed = String::from_utf8(failed).unwrap();
+    assert!(failed.contains("\"4 fields, expected 2\""), "{failed}");
+    app.stop().await;
+}

@@ -70,6 +70,7 @@ pub(super) fn failed_csv(sample: &Sample<'_>, choices: &Choices) -> Result<Optio
         has_extra,
         left_out_at_end: 0,
         repairs: true,
+        reader_3: true,
         cut: Vec::new(),
     };
     Ok(Some(Detected {

@@ -1,7 +1,7 @@
 //! What is left out, repaired and noticed where a file does not look as its front does.
 
 use proptest::{collection::vec, prelude::*, sample::select};
-use runboard::csv::{Cursor, Layout, Note, Output, Pass};
+use runboard::csv::{Cursor, CutRecord, Layout, Note, Output, Pass};
 
 use super::read_in_steps;
 
@@ -139,13 +139,23 @@ fn a_line_of_a_failed_csv_that_was_not_corrected_is_no_header() {
     let output = read(header, records.as_bytes());
     assert_eq!((output.counts.processed, output.counts.failed), (1, 1));
     assert!(output.notes.is_empty(), "{:?}", output.notes);
+
+    // The reader of an earlier version left the line out.
+    let layout = Layout { reader_3: false, ..layout(header) };
+    let mut output = Output::default();
+    Pass::new(&layout, layout.start, LIMIT).read(records.as_bytes(), true, u64::MAX, &mut output);
+    assert_eq!((output.counts.processed, output.counts.failed), (1, 0));
+    assert_eq!(notes(&output), [(Note::RepeatedHeaders, 1, 2)]);
 }
 
 #[test]
 fn a_record_that_was_cut_ends_with_its_line_again() {
     for records in [&b"1,\"torn,x\n3\n"[..], b"1,\"torn\n9\",\"x\n"] {
         let mut layout = layout("id,name\n");
-        for (cut, counts) in [(vec![], 1), (vec![layout.start.byte], 2)] {
+        let start = layout.start.byte;
+        let line = records.iter().position(|byte| *byte == b'\n').unwrap() as u64;
+        let cut = CutRecord { start, end: start + line, quote_is_text: false };
+        for (cut, counts) in [(vec![], 1), (vec![cut], 2)] {
             layout.cut = cut;
             let mut output = Output::default();
             Pass::new(&layout, layout.start, LIMIT).read(records, true, u64::MAX, &mut output);
@@ -294,8 +304,23 @@ fn files() -> impl Strategy<Value = (Vec<u8>, usize)> {
         b"\xef\xbb\xbf",
         b"\x1a",
         b"\n\n",
+        b"Total,3\n",
     ];
     (vec(select(pieces), 0..60).prop_map(|pieces| pieces.concat()), prop_oneof![Just(LIMIT), 8_usize..30])
+}
+
+/// Some lines of a file, each as a record that leaves a quote open.
+fn cut_lines(file: &[u8], which: u64, as_text: u64, start: u64) -> Vec<CutRecord> {
+    let mut at = start;
+    let lines = file.split_inclusive(|byte| matches!(byte, b'\r' | b'\n')).map(|line| {
+        let begins_at = at;
+        at += line.len() as u64;
+        (begins_at, begins_at + line.trim_ascii_end().len() as u64)
+    });
+    let is_one = |bits: u64, number: usize| bits.rotate_right(number as u32) & 1 == 1;
+    let cut = lines.enumerate().filter(|(number, (start, end))| is_one(which, *number) && start < end);
+    cut.map(|(number, (start, end))| CutRecord { start, end, quote_is_text: is_one(as_text, number) })
+        .collect()
 }
 
 fn read_in_one_pass(layout: &Layout, file: &[u8], limit: usize) -> (Output, Cursor) {
@@ -313,8 +338,10 @@ proptest! {
         (file, limit) in files(),
         blocks in vec(1_usize..40, 1..8),
         steps in vec(1_u64..60, 1..8),
+        (which, as_text) in (select(&[0_u64, 0x1111_1111, u64::MAX][..]), any::<u64>()),
     ) {
-        let layout = layout("a,b\n");
+        let mut layout = layout("a,b\n");
+        layout.cut = cut_lines(&file, which, as_text, layout.start.byte);
         let (whole, end) = read_in_one_pass(&layout, &file, limit);
         let (in_steps, cursor) = read_in_steps(&layout, &file, limit, &blocks, &steps);
         prop_assert_eq!(in_steps.processed, whole.processed);
