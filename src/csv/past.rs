@@ -32,6 +32,12 @@ impl Past {
         *self == Self::default()
     }
 
+    /// Whether it matters only until the next record.
+    #[must_use]
+    pub fn ends_with_record(&self) -> bool {
+        Self { total: None, ..*self }.is_nothing()
+    }
+
     /// What of it matters from `byte` on.
     pub(super) fn at(self, byte: u64) -> Self {
         if byte < self.searched_to { self } else { Self { searched_to: 0, searches: 0, ..self } }

@@ -258,16 +258,18 @@ impl StepReader<'_> {
         let cursor = pass.cursor();
         // The front of a long record stays here, where its output is written in pieces.
         let is_long = self.buffer.len() >= BLOCK;
-        let can_read_ahead = pass.at_boundary() && pass.past().is_nothing() && !is_long;
+        let can_read_ahead = pass.at_boundary() && pass.past().ends_with_record() && !is_long;
         let boundary = can_read_ahead.then_some(cursor);
         let Some((block, ahead)) = self.blocks.take(&mut self.buffer, boundary)? else { return Ok(None) };
         if self.buffer.is_empty() {
             self.incomplete = 0;
+            && (block.start.record > 0) == (cursor.record > 0)
         }
         let is_next = self.buffer.is_empty()
             && (block.start.byte, block.start.line) == (cursor.byte, cursor.line)
             && can_read_ahead;
-        let ahead = ahead.filter(|_| is_next);
+        let is_nothing = pass.past().is_nothing();
+        let ahead = ahead.filter(|ahead| is_next && (is_nothing || ahead.records > 0));
         let read = ahead.as_ref().map_or(0, |ahead| ahead.consumed);
         self.make_room(block.bytes.len() - read)?;
         self.buffer.extend_from_slice(&block.bytes[read..]);
@@ -281,9 +283,9 @@ impl StepReader<'_> {
 
     /// Takes the records of a block. Returns how many of its bytes they are.
     fn take_ahead(&mut self, ahead: BlockResult) -> usize {
-        let BlockResult { mut out, stretches, end, past, consumed } = ahead;
+        let BlockResult { mut out, stretches, end, records, past, consumed } = ahead;
         let plan = &self.task.plan;
-        let cursor = Cursor { record: self.reader.pass.cursor().record + end.record, ..end };
+        let cursor = Cursor { record: self.reader.pass.cursor().record + records, ..end };
         self.out.follow_with(&mut out);
         self.blocks.give_back(out.processed);
         let pass = Pass::resume(&plan.layout, cursor, past, plan.max_record_bytes);

@@ -27,6 +27,8 @@ pub(super) struct BlockResult {
     pub(super) out: Output,
     pub(super) stretches: Stretches,
     pub(super) end: Cursor,
+    /// How many there are.
+    pub(super) records: u64,
     pub(super) past: Past,
     /// The bytes of the block that were read.
     pub(super) consumed: usize,
@@ -43,7 +45,8 @@ fn read(plan: &Plan, stop: u64, block: &FileBlock, processed: Vec<u8>) -> Option
     let consumed = reader.read(&block.bytes, block.eof, stop, &mut out, &mut |_| {});
     let Reader { pass, stretches, .. } = reader;
     let (end, past) = (pass.cursor(), pass.past());
-    pass.at_boundary().then(|| Box::new(BlockResult { out, stretches, end, past, consumed }))
+    let records = end.record.saturating_sub(block.start.record);
+    pass.at_boundary().then(|| Box::new(BlockResult { out, stretches, end, records, past, consumed }))
 }
 
 /// The blocks of a step, in the order of the file.

@@ -64,7 +64,7 @@ impl UnreadPart {
         if self.next.is_none() {
             buffer.append(&mut self.carry);
             mem::swap(buffer, &mut self.carry);
-            self.next = Some(Cursor { record: 0, ..cursor });
+            self.next = Some(Cursor { record: cursor.record.min(1), ..cursor });
         }
     }
 
@@ -82,7 +82,7 @@ impl UnreadPart {
         };
         if !eof && let Some((records, line_ends)) = likely_records(&plan.layout.dialect, &bytes) {
             let length = records.len();
-            self.next = Some(start.behind(length, line_ends));
+            self.next = Some(Cursor { record: 1, ..start.behind(length, line_ends) });
             self.carry.extend_from_slice(&bytes[length..]);
             bytes.truncate(length);
         }

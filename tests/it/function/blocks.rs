@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use runboard::{
-    csv::{Stretch, Stretches},
+    csv::{Note, Stretch, Stretches},
     function::{STEP_BYTES, Share, Slots},
     results::findings,
     store::steps::StepFiles,
@@ -27,10 +27,12 @@ fn awkward() -> String {
             204 if id == 50_204 => writeln!(file, "{id},\"{}\",x", "long,\n".repeat(500_000)),
             205 if id == 80_205 => writeln!(file, "{id},{},x", "long".repeat(200_000)),
             206 if id == 90_206 => writeln!(file, "{}", "\n".repeat(100_000)),
+            207..220 => writeln!(file, "\n\nTotal,{id},x"),
             _ => writeln!(file, "{id},a name of ordinary length,and a note"),
         };
     }
-    file
+    // The last record looks like a total, and blocks without records follow.
+    file + "Total,1,2\n" + &"\n".repeat(3 << 20)
 }
 
 #[actix_web::test]
@@ -65,4 +67,6 @@ async fn idle_workers_change_nothing_but_the_time() {
     let helped = findings::of(store, &helped).await.unwrap();
     let alone = findings::of(store, &alone).await.unwrap();
     assert_eq!(helped.reasons, alone.reasons);
+    assert_eq!(helped.notes, alone.notes);
+    assert_eq!(helped.notes.of(Note::TotalsRow).map(|noted| noted.count), Some(1));
 }
