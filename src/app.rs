@@ -40,7 +40,7 @@ use crate::{
     api,
     base::{config::Config, tasks::Tasks},
     files::{FetchLimits, Fetcher, LinkKey, Poster, Storage},
-    function::{self, Previewer, Processor, Share, Slots},
+    function::{self, LargeMemory, Previewer, Processor, Share, Slots},
     http::{
         api_rate::ApiRate,
         health::{EngineCheck, Health},
@@ -89,6 +89,7 @@ pub struct App {
     store: Store,
     /// The slots for steps that read files: a test that holds one keeps a worker busy.
     pub work: Slots,
+    pub large_memory: LargeMemory,
     database: DatabaseLock,
     /// Held until the end, so that only one process works on a data folder.
     _lock: File,
@@ -116,7 +117,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
     let client = Client::with_limits(wiring.server.clone(), limits)?;
     let registration = function::registration(&wiring.serve_url, config.processor, config.push);
     let registrar = Registrar::new(client.clone(), registration);
-    let work = Slots::new(config.workers, Share::All);
+    let (work, large_memory) = (Slots::new(config.workers, Share::All), LargeMemory::default());
     let quota = Quota::new(store.clone(), config.quota_bytes);
     let processor = web::Data::new(Processor {
         store: store.clone(),
@@ -132,6 +133,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         step_bytes: config.step_bytes,
         work: work.clone(),
         fetches: Slots::new(config.fetches, Share::AsMuchAsIsLeft),
+        large_memory: large_memory.clone(),
         tasks: steps.clone(),
         stopping: background.stopping().clone(),
     });
@@ -196,7 +198,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         let stopping = background.stopping().clone();
         background.spawn(mail::send(mailer, imports.clone(), wiring.name(), stopping));
     }
-    let previewer = Previewer::new(storage.clone(), config.max_record_bytes);
+    let previewer = Previewer::new(storage.clone(), config.max_record_bytes, large_memory.clone());
     let shared = Shared {
         origin: web::Data::new(PublicOrigin::new(config.public_url.as_ref(), public.local_addr()?)),
         site: web::Data::new(Site {
@@ -249,6 +251,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         imports,
         store,
         work,
+        large_memory,
         database,
         _lock: lock,
     })

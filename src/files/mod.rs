@@ -50,5 +50,5 @@ pub use sniff::BinaryKind;
 pub use storage::Storage;
 pub use stored_file::StoredFile;
 pub use text_kind::TextKind;
-pub use unpack::{Packing, UnpackError, Unpacking};
+pub use unpack::{MemoryPermit, MemoryRequest, Packing, UnpackError, Unpacking};
 pub use zip_stream::ZipStream;

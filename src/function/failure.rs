@@ -64,6 +64,12 @@ pub(super) enum FailureReason {
     /// The run is being cancelled, and its answer is ignored.
     #[error("The run was stopped.")]
     Stopped,
+    /// People see it of a preview. A step waits.
+    #[error("Another large file is being unpacked. Try again in a moment.")]
+    MemoryInUse,
+    /// The engine calls again.
+    #[error("The step got no turn in time.")]
+    NoTurn,
     #[error("The earlier results of this run are no longer stored here. Run the import again.")]
     WorkGone,
     #[error("This run was started by another version of Runboard. Run the import again.")]
@@ -101,6 +107,8 @@ impl FailureReason {
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Stopped
+            | Self::NoTurn
+            | Self::MemoryInUse
             | Self::DiskFull(_)
             | Self::Io(_)
             | Self::StorageAway(_)

@@ -7,7 +7,7 @@
 //!
 //! A step waits for its turn inside its call, however many calls the engine makes at once. Rows are read by
 //! as many steps as there are workers, fetches have their own slots, and both are shared fairly between users
-//! (`slots`).
+//! (`slots`). A step that needs large memory waits for it without a slot (`step_slot`).
 //!
 //! Calls are made at least once and may overlap, and a process may die at any time. So the table `step`, not
 //! the engine's state, is the authoritative record of what a run has done. An execution writes its files
@@ -21,6 +21,7 @@ mod decode;
 mod failed_rows;
 mod failure;
 mod fetch;
+mod large_memory;
 mod orphaned_runs;
 mod plan;
 mod prepare;
@@ -29,6 +30,7 @@ mod process_csv_upload;
 mod rows;
 pub mod serve;
 mod slots;
+mod step_slot;
 mod system_functions;
 mod unpack;
 
@@ -38,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub use crate::base::config::STEP_BYTES;
+pub use large_memory::LargeMemory;
 pub use preview::{Preview, PreviewError, Previewer};
 pub use process_csv_upload::{CallResult, Summary};
 pub use serve::{EngineLocation, ServeHandler, ServeLimits};
@@ -90,6 +93,7 @@ pub struct Processor {
     pub work: Slots,
     /// For fetches, which may take long.
     pub fetches: Slots,
+    pub large_memory: LargeMemory,
     /// A record longer than this fails.
     pub max_record_bytes: usize,
     /// The least and the most bytes of a file that one step reads.

@@ -9,6 +9,7 @@ use super::{
     decode::FileEncoding,
     failure::FailureReason,
     plan::{ToPlan, open},
+    step_slot::StepSlot,
 };
 use crate::{
     base::time::UnixMillis,
@@ -31,6 +32,7 @@ impl Processor {
         call: &Call,
         stored: Copied,
         from: Option<Address>,
+        slot: &mut StepSlot,
     ) -> Result<Step, FailureReason> {
         let (run, event, position) = (&call.ctx.run_id, &call.event.id, stored.position);
         let choices = self.store.choices_of_event(event).await?;
@@ -40,7 +42,7 @@ impl Processor {
             match self.packing(&stored.source).await? {
                 Some(packing) => {
                     let packed = (stored.source, packing);
-                    return self.unpack(run, event, packed, choices.sheet, position).await;
+                    return self.unpack((run, event), packed, choices.sheet, position, slot).await;
                 }
                 None if choices.sheet.is_some() => return Err(UnpackError::NotAWorkbook.into()),
                 None => {}

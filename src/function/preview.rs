@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use tokio::{task::JoinError, time::timeout};
 
 use super::{
-    Share, Slot, Slots,
+    LargeMemory, Share, Slot, Slots,
     failure::FailureReason,
     plan::{Front, ToPlan, open},
     unpack::{UnpackedFront, packing, unpacked_front},
@@ -35,6 +35,9 @@ const UNPACKING: Duration = Duration::from_secs(10);
 /// How long a preview waits for its turn.
 const WAITS: Duration = Duration::from_secs(5);
 
+/// How long a preview waits for large memory, while it holds its turn.
+const WAITS_FOR_MEMORY: Duration = Duration::from_millis(500);
+
 /// Why there is no preview of a file that is unpacked too slowly.
 const TOO_SLOW: &str = "The file takes too long to unpack for a preview.";
 
@@ -44,6 +47,7 @@ pub struct Previewer {
     storage: Storage,
     max_record_bytes: usize,
     slots: Slots,
+    large_memory: LargeMemory,
 }
 
 /// The front of a file as it would be read.
@@ -74,8 +78,8 @@ pub enum PreviewError {
 
 impl Previewer {
     #[must_use]
-    pub fn new(storage: Storage, max_record_bytes: usize) -> Self {
-        Self { storage, max_record_bytes, slots: Slots::new(AT_ONCE, Share::All) }
+    pub fn new(storage: Storage, max_record_bytes: usize, large_memory: LargeMemory) -> Self {
+        Self { storage, max_record_bytes, slots: Slots::new(AT_ONCE, Share::All), large_memory }
     }
 
     /// The front of `source`, a stored file of `owner`, read as `choices` say.
@@ -88,7 +92,8 @@ impl Previewer {
         choices: Choices,
     ) -> Result<Preview, PreviewError> {
         let slot = self.slot(owner).await?;
-        let front = unpacked_front(&self.storage, &source, choices.sheet.clone(), UNPACKED);
+        let large_memory = async || self.large_memory(owner).await;
+        let front = unpacked_front(&self.storage, &source, choices.sheet.clone(), UNPACKED, large_memory);
         let front = timeout(UNPACKING, front).await;
         let front = front.map_err(|_| PreviewError::NotReadable(TOO_SLOW.to_owned()))??;
         // What the packed bytes have shown says nothing of those in them.
@@ -116,8 +121,26 @@ impl Previewer {
         }
         let _slot = self.slot(owner).await?;
         let unpacking = self.storage.unpack(source, Packing::Zip, None, u64::MAX);
-        // One that takes too long is not listed.
-        Ok(timeout(UNPACKING, unpacking.sheets()).await.unwrap_or_default())
+        let asked = unpacking.memory_request();
+        let examined = async {
+            tokio::select! {
+                sheets = unpacking.sheets() => return Ok(sheets),
+                request = asked => request.give(Box::new(self.large_memory(owner).await?)),
+            }
+            Ok::<_, FailureReason>(unpacking.sheets().await)
+        };
+        Ok(match timeout(UNPACKING, examined).await {
+            Ok(Ok(sheets)) => sheets,
+            // It takes too long, or large memory. It is not known then which sheets have rows.
+            Ok(Err(_)) | Err(_) => unpacking.sheet_names(),
+        })
+    }
+
+    async fn large_memory(&self, owner: UserId) -> Result<Slot, FailureReason> {
+        let tenant = owner.to_string();
+        timeout(WAITS_FOR_MEMORY, self.large_memory.archives.acquire(&tenant))
+            .await
+            .map_err(|_| FailureReason::MemoryInUse)
     }
 
     /// The sheet of `source`, a stored workbook of `owner`, that is meant by `name`.

@@ -3,31 +3,29 @@
 use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
-use tokio::time::sleep;
 
 use super::{
-    FUNCTION_NAME, Processor, RETRIES, Slot, Slots,
+    FUNCTION_NAME, Processor, RETRIES,
     chain::{self, Copied, Next, RowsResult},
     failure::{FailedCall, FailureReason},
     rows::Task,
+    step_slot::StepSlot,
 };
 use crate::{
-    base::{ids::RunId, time::UnixMillis},
+    base::{
+        ids::{EventId, RunId},
+        time::UnixMillis,
+    },
     csv::{AboutFile, Counts, Stretches},
     files::{Address, Key},
-    inngest::{
-        self,
-        call::{Call, CallError, Op},
-    },
+    inngest::call::{Call, CallError, Op},
     progress::News,
     store::{
         executions::{AttemptError, Execution, FailedAttempt},
+        quota::Reservation,
         steps::{Commit, Remarks, Step},
     },
 };
-
-/// How long a call waits for its turn before it asks the engine to call again.
-const LONGEST_TURN: Duration = Duration::from_secs(30);
 
 /// The result of a call.
 #[derive(Clone, Debug)]
@@ -78,6 +76,7 @@ impl Processor {
                 }
                 answer
             }
+            Err(FailedCall { why: FailureReason::NoTurn, .. }) => CallResult::Steps(Vec::new()),
             Err(FailedCall { why, line }) => {
                 let retry = why.is_transient();
                 tracing::warn!(%run, attempt = call.ctx.attempt, retry, line, ?why, "a call failed: {why}");
@@ -128,36 +127,33 @@ impl Processor {
             Next::First | Next::AfterCopy(_) => Some(self.source(call).await?),
             Next::Tell(_) | Next::Rows { .. } | Next::Done => None,
         };
-        let slots = match (&next, &source) {
-            (Next::Tell(_) | Next::Done, _) => None,
-            (Next::First, Some(Source::Elsewhere(_))) => Some(&self.fetches),
-            _ => Some(&self.work),
-        };
-        let _slot = match slots {
-            None => None,
-            Some(slots) => match self.turn(slots, call).await? {
-                None => return Ok(CallResult::Steps(Vec::new())),
-                slot => slot,
-            },
-        };
         let step = match next {
             Next::Tell(step) => step,
             Next::First => match source.ok_or(FailureReason::NoFile)? {
                 Source::Stored(source, about) => {
+                    let mut slot = StepSlot::wait(self, &self.work, call).await?;
                     let stored = Copied { source, by: Vec::new(), about: *about, position: 0 };
-                    self.prepare(call, stored, None).await?
+                    self.prepare(call, stored, None, &mut slot).await?
                 }
-                Source::Elsewhere(address) => self.fetch(run, &call.event.id, &address).await?,
-                Source::FailedRowsOf(of) => self.copy_failed_rows(run, &call.event.id, &of).await?,
+                Source::Elsewhere(address) => {
+                    let _slot = StepSlot::wait(self, &self.fetches, call).await?;
+                    self.fetch(run, &call.event.id, &address).await?
+                }
+                Source::FailedRowsOf(of) => {
+                    let _slot = StepSlot::wait(self, &self.work, call).await?;
+                    self.copy_failed_rows(run, &call.event.id, &of).await?
+                }
             },
             Next::AfterCopy(copied) => {
                 let from = match source {
                     Some(Source::Elsewhere(address)) => Some(address),
                     Some(Source::Stored(..) | Source::FailedRowsOf(_)) | None => None,
                 };
-                self.prepare(call, copied, from).await?
+                let mut slot = StepSlot::wait(self, &self.work, call).await?;
+                self.prepare(call, copied, from, &mut slot).await?
             }
             Next::Rows { name, plan, position, start, past } => {
+                let slot = StepSlot::wait(self, &self.work, call).await?;
                 self.progress.of(run).set_plan(plan.read_as(), plan.first_rows.as_ref());
                 let task = Task {
                     storage: self.storage.clone(),
@@ -170,9 +166,10 @@ impl Processor {
                     stretches_before: stretches.or_else(|| (!has_rows).then(|| Stretches::new(plan.size))),
                     plan,
                     idle: self.work.idle(),
-                    reservation: self.quota.reserve_for(&call.event.id).await??,
+                    long_records: self.large_memory.records.clone(),
                 };
-                let rows = self.rows(task, name).await;
+                let reservation = self.quota.reserve_for(&call.event.id).await??;
+                let rows = self.rows(task, slot, reservation, &call.event.id, name).await;
                 rows.map_err(|why| FailedCall { why, line: Some(start.line) })?
             }
             Next::Done => return Ok(CallResult::Done(counts.into())),
@@ -189,30 +186,34 @@ impl Processor {
         FailureReason::Stopped
     }
 
-    /// Waits for a slot for the next step. Returns None after [`LONGEST_TURN`]: the engine must call again,
-    /// so that no call exceeds the time limit of a proxy. A retry of a failed attempt waits without a limit,
-    /// because the engine would count an answer without a step as the end of the attempt.
-    async fn turn(&self, slots: &Slots, call: &Call) -> Result<Option<Slot>, FailureReason> {
-        let progress = self.progress.of(&call.ctx.run_id);
-        let _waiting = progress.wait();
-        let tenant = inngest::tenant(call.event.data.get("userId"));
-        tokio::select! {
-            biased;
-            () = self.stopping.cancelled() => Ok(None),
-            slot = slots.acquire(&tenant) => Ok(Some(slot)),
-            () = progress.stopped() => Err(FailureReason::Stopped),
-            () = sleep(LONGEST_TURN), if call.ctx.attempt == 0 => Ok(None),
-        }
-    }
-
     /// Reads a part of the file's records.
-    async fn rows(&self, task: Task, name: String) -> Result<Step, FailureReason> {
+    async fn rows(
+        &self,
+        mut task: Task,
+        mut slot: StepSlot,
+        mut reservation: Option<Reservation>,
+        event: &EventId,
+        name: String,
+    ) -> Result<Step, FailureReason> {
         let started_at = UnixMillis::now();
         let (run, position) = (task.run.clone(), task.position);
         let progress = Arc::clone(&task.progress);
         progress.set_total_bytes(task.plan.size);
-        let _at_work = progress.begin();
-        let rows = tokio::task::spawn_blocking(|| task.run()).await??;
+        let (rows, _at_work) = loop {
+            let at_work = progress.begin();
+            let run = move || {
+                let rows = task.run(&mut slot, reservation);
+                (task, slot, rows)
+            };
+            let rows;
+            (task, slot, rows) = tokio::task::spawn_blocking(run).await?;
+            match rows {
+                Err(FailureReason::MemoryInUse) => drop(at_work),
+                rows => break (rows?, at_work),
+            }
+            slot.wait_for_memory(&self.large_memory.records).await?;
+            reservation = self.quota.reserve_for(event).await??;
+        };
         let step = Step {
             name,
             position,
@@ -230,7 +231,7 @@ impl Processor {
         };
         let remarks = Remarks { reasons: rows.reasons, notes: rows.notes };
         let committed = self.commit(&run, step, &remarks).await;
-        drop(rows.reservation);
+        drop((rows.reservation, slot));
         committed
     }
 

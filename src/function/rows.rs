@@ -18,12 +18,7 @@ use self::{
     parts::Parts,
     reader::Reader,
 };
-use tokio::{
-    runtime::Handle,
-    sync::{Semaphore, SemaphorePermit},
-};
-
-use super::{failure::FailureReason, plan::open};
+use super::{Slot, Slots, failure::FailureReason, plan::open, step_slot::StepSlot};
 use crate::{
     base::ids::RunId,
     csv::{Counts, Cursor, Notes, Output, Pass, Past, Reasons, Stretches},
@@ -36,14 +31,12 @@ use crate::{
 /// How many bytes are read at once. Progress is reported, and a request to stop noticed, after each block.
 const BLOCK: usize = 1 << 20;
 
-/// How much of a record a step may have in memory without waiting for its turn.
+/// How much of a record a step may have in memory without large memory. A longer record takes up to four times its
+/// bytes.
 const LONG: usize = 4 * BLOCK;
 
 /// The most bytes that are reserved for a long record, whatever the limit of records is.
 const MOST_RESERVED: usize = 64 << 20;
-
-/// The turn of a step that reads a longer record, which takes up to four times its bytes. Only one step has it.
-static LONG_RECORDS: Semaphore = Semaphore::const_new(1);
 
 /// The most threads that help a step: each has a block of the file and its outputs in memory.
 const MOST_HELPERS: usize = 4;
@@ -64,8 +57,8 @@ pub(super) struct Task {
     pub(super) stretches_before: Option<Stretches>,
     /// How many workers have nothing to do.
     pub(super) idle: usize,
-    /// The user's reserved quota. None: there is no limit.
-    pub(super) reservation: Option<Reservation>,
+    /// The large memory for long records.
+    pub(super) long_records: Slots,
 }
 
 /// A finished step of rows that is not committed. Its files stay until the caller removes them.
@@ -84,9 +77,12 @@ pub(super) struct Rows {
 impl Task {
     /// Does the step. Blocks. If it cannot continue or is stopped, it ends with the records that it has
     /// finished, so that no shown count is taken back and less work is repeated. After an error it has
-    /// finished no record, and leaves no file.
-    pub(super) fn run(mut self) -> Result<Rows, FailureReason> {
-        let reservation = self.reservation.take();
+    /// finished no record, and leaves no file. `reservation` is the user's quota; None: there is no limit.
+    pub(super) fn run(
+        &self,
+        slot: &mut StepSlot,
+        reservation: Option<Reservation>,
+    ) -> Result<Rows, FailureReason> {
         let plan = &self.plan;
         let stop = self.start.byte.saturating_add(plan.step_bytes_at(self.start.byte, self.position));
         let mut file = open(&self.storage, &Key::from_stored(plan.source.clone()))?;
@@ -98,7 +94,7 @@ impl Task {
         self.progress.begin_reading(self.before, self.start.byte);
         let pass = Pass::resume(&plan.layout, self.start, self.past, plan.max_record_bytes);
         let mut step = StepReader {
-            task: &self,
+            task: self,
             stop,
             blocks: &blocks,
             reader: Reader::new(pass, plan.size),
@@ -106,7 +102,8 @@ impl Task {
             eof: false,
             needs_more: true,
             incomplete: 0,
-            turn: None,
+            slot,
+            memory: None,
             out: Output::default(),
             parts: Parts::new(&self.storage, &self.run),
             done: Done::new(self.start, self.past, plan.size),
@@ -136,8 +133,9 @@ struct StepReader<'t> {
     needs_more: bool,
     /// How long the buffer was when it ended inside its first record; 0 if that was not seen.
     incomplete: usize,
-    /// While the buffer is long.
-    turn: Option<SemaphorePermit<'static>>,
+    slot: &'t mut StepSlot,
+    /// Large memory, from the first long record to the end of the step.
+    memory: Option<Slot>,
     out: Output,
     parts: Parts<'t>,
     done: Done,
@@ -169,7 +167,11 @@ impl StepReader<'_> {
         let ahead = if self.needs_more { self.take_bytes()? } else { None };
         let consumed = match ahead {
             Some(ahead) => self.take_ahead(*ahead),
-            None if self.is_much_the_same() => return Ok(true),
+            None if self.is_much_the_same() => {
+                // Bytes are added until it is not, so that each time around the loop adds bytes or takes records.
+                self.needs_more = true;
+                return Ok(true);
+            }
             None => self.read_buffer()?,
         };
         write(&mut self.out, &mut self.parts, self.reservation.as_mut())?;
@@ -205,7 +207,7 @@ impl StepReader<'_> {
         written?;
         buffer.drain(..consumed);
         self.incomplete = if consumed == 0 { buffer.len() } else { 0 };
-        if buffer.len() < LONG && self.turn.take().is_some() {
+        if buffer.len() < LONG && buffer.capacity() > LONG {
             buffer.shrink_to(BLOCK);
             reader.pass.expect_long_records(false);
         }
@@ -219,21 +221,16 @@ impl StepReader<'_> {
         !self.eof && self.buffer.len() < (self.incomplete + self.incomplete / 2).min(most)
     }
 
-    /// Makes room for `more` bytes in the buffer. Waits for the step's turn if a record is long.
+    /// Makes room for `more` bytes in the buffer. Needs large memory if a record is long.
     fn make_room(&mut self, more: usize) -> Result<(), FailureReason> {
         let needed = self.buffer.len().saturating_add(more);
         if needed <= LONG || needed <= self.buffer.capacity() {
             return Ok(());
         }
-        if self.turn.is_none() {
-            self.turn = Some(Handle::current().block_on(async {
-                tokio::select! {
-                    turn = LONG_RECORDS.acquire() => turn.map_err(|_| FailureReason::Stopped),
-                    () = self.task.progress.stopped() => Err(FailureReason::Stopped),
-                }
-            })?);
-            self.reader.pass.expect_long_records(true);
+        if self.memory.is_none() {
+            self.memory = Some(self.slot.large_memory(&self.task.long_records)?);
         }
+        self.reader.pass.expect_long_records(true);
         // At once: a buffer that grows is copied, and is in memory twice meanwhile.
         self.buffer.reserve_exact(needed.max(self.longest().min(MOST_RESERVED)) - self.buffer.len());
         Ok(())
@@ -263,10 +260,10 @@ impl StepReader<'_> {
         let Some((block, ahead)) = self.blocks.take(&mut self.buffer, boundary)? else { return Ok(None) };
         if self.buffer.is_empty() {
             self.incomplete = 0;
-            && (block.start.record > 0) == (cursor.record > 0)
         }
         let is_next = self.buffer.is_empty()
             && (block.start.byte, block.start.line) == (cursor.byte, cursor.line)
+            && (block.start.record > 0) == (cursor.record > 0)
             && can_read_ahead;
         let is_nothing = pass.past().is_nothing();
         let ahead = ahead.filter(|ahead| is_next && (is_nothing || ahead.records > 0));

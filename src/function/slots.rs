@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
 /// A set of slots. Clones share it.
@@ -64,6 +65,12 @@ impl Slots {
     #[must_use]
     pub fn idle(&self) -> usize {
         self.0.lock().free
+    }
+
+    /// A slot that is free now.
+    #[must_use]
+    pub fn try_acquire(&self, tenant: &str) -> Option<Slot> {
+        self.acquire(tenant).now_or_never()
     }
 
     /// Waits for a slot. The next slot goes to the tenant that holds the fewest, then to the tenant that was
@@ -135,8 +142,6 @@ impl Drop for Slot {
 #[cfg(test)]
 mod tests {
     use std::pin::Pin;
-
-    use futures_util::FutureExt;
 
     use super::*;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::{Processor, chain, failure::FailureReason, plan::open};
+use super::{Processor, Slot, chain, failure::FailureReason, plan::open, step_slot::StepSlot};
 use crate::{
     base::{
         ids::{EventId, RunId},
@@ -30,14 +30,20 @@ impl Processor {
     /// Unpacks the stored file `source`, of a workbook the sheet that was chosen.
     pub(super) async fn unpack(
         &self,
-        run: &RunId,
-        event: &EventId,
-        (source, packing): (Key, Packing),
+        (run, event): (&RunId, &EventId),
+        packed: (Key, Packing),
         sheet: Option<SheetName>,
         position: u32,
+        slot: &mut StepSlot,
     ) -> Result<Step, FailureReason> {
         let progress = self.progress.of(run);
-        let unpacked = self.unpacked((run, event), (source, packing), sheet, &progress);
+        let unpacked = self.unpacked((run, event), packed.clone(), sheet.clone(), &progress, slot);
+        match self.copy(run, chain::UNPACK, position, unpacked).await {
+            Err(FailureReason::MemoryInUse) => {}
+            done => return done,
+        }
+        slot.wait_for_memory(&self.large_memory.archives).await?;
+        let unpacked = self.unpacked((run, event), packed, sheet, &progress, slot);
         self.copy(run, chain::UNPACK, position, unpacked).await
     }
 
@@ -48,6 +54,7 @@ impl Processor {
         (source, packing): (Key, Packing),
         sheet: Option<SheetName>,
         progress: &RunProgress,
+        slot: &mut StepSlot,
     ) -> Result<(Incoming, Option<Reservation>, AboutFile), FailureReason> {
         let mut reservation = self.quota.reserve_for(event).await?.map_err(FailureReason::OverQuota)?;
         let mut file = self.storage.receive(Key::output(run), 0).await?;
@@ -57,7 +64,15 @@ impl Processor {
             let (bytes, total) = unpacking.unpacked();
             let total = Some(total);
             progress.set_receiving(Some(Receiving { copying: Copying::Unpacking, bytes, total, since }));
-            let Ok(next) = timeout(TOLD_EVERY, unpacking.next()).await else { continue };
+            let asked = unpacking.memory_request();
+            let next = tokio::select! {
+                next = timeout(TOLD_EVERY, unpacking.next()) => next,
+                request = asked => {
+                    request.give(Box::new(slot.large_memory(&self.large_memory.archives)?));
+                    continue;
+                }
+            };
+            let Ok(next) = next else { continue };
             let Some(block) = next? else { break };
             if let Some(reservation) = &mut reservation {
                 reservation.take(block.len() as u64).map_err(FailureReason::OverQuota)?;
@@ -90,12 +105,13 @@ pub(super) struct UnpackedFront {
 }
 
 /// The front of what a packed file holds, whole lines of about `bytes`, of a workbook those of the sheet that was
-/// chosen. None if the file is not packed.
+/// chosen. `large_memory` waits for that, if it is needed. None if the file is not packed.
 pub(super) async fn unpacked_front(
     storage: &Storage,
     source: &Key,
     sheet: Option<SheetName>,
     bytes: usize,
+    large_memory: impl AsyncFn() -> Result<Slot, FailureReason>,
 ) -> Result<Option<UnpackedFront>, FailureReason> {
     let Some(packing) = packing(storage, source).await? else {
         return if sheet.is_some() { Err(UnpackError::NotAWorkbook.into()) } else { Ok(None) };
@@ -104,7 +120,15 @@ pub(super) async fn unpacked_front(
     let mut front = Vec::new();
     let mut is_whole = false;
     while front.len() < bytes && !is_whole {
-        match unpacking.next().await? {
+        let asked = unpacking.memory_request();
+        let next = tokio::select! {
+            next = unpacking.next() => next?,
+            request = asked => {
+                request.give(Box::new(large_memory().await?));
+                continue;
+            }
+        };
+        match next {
             Some(block) => front.extend_from_slice(&block),
             None => is_whole = true,
         }

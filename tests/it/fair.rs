@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     inngest_api::until,
+    packed::{book, pack::Packed},
     support::{
         TestApp, database,
         host::{Host, Reply},
@@ -130,6 +131,55 @@ async fn a_users_many_files_delay_anothers_by_one_step() {
         per_run
     });
     assert!(per_run.len() == 21 && per_run.values().all(|steps| *steps == 2), "{per_run:?}");
+}
+
+/// A table of 9 MiB.
+fn large_table() -> Vec<u8> {
+    [&b"a,b\n"[..], &[&b"1,"[..], &[b'x'; 1 << 10], b"\n"].concat().repeat(9 << 10)].concat()
+}
+
+#[tokio::test]
+async fn large_archives_that_wait_for_memory_keep_no_worker() {
+    let (app, mira, noor) = two_people(2, 1, &[]).await;
+    let memory = app.large_memory().archives;
+    let held = memory.acquire("a test").await;
+    let archive = Packed::Xz.pack(&large_table());
+    let mut waiting = Vec::new();
+    for name in ["one.xz", "two.xz", "three.xz"] {
+        let import = mira.upload(name, &archive).await;
+        mira.wait_for(&import, "its turn at large memory", is_queued).await;
+        waiting.push(import);
+    }
+    let small = noor.upload("small.csv", "a,b\n1,2\n").await;
+    assert_eq!(noor.wait_for_state(&small, "Completed").await.counts(), (1, 0));
+
+    let cancelled = waiting.remove(1);
+    mira.post_form(&format!("{cancelled}/cancel"), &[]).await;
+    mira.wait_for_state(&cancelled, "Cancelled").await;
+    drop(held);
+    for import in &waiting {
+        assert_eq!(mira.wait_for_state(import, "Completed").await.counts(), (9 << 10, 0));
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_preview_that_gets_no_large_memory_says_so_and_the_sheets_are_known() {
+    let (app, mira, _) = two_people(2, 1, &[]).await;
+    let memory = app.large_memory().archives;
+    let held = memory.acquire("a test").await;
+    let texts = format!("<si><t>{}</t></si>", "x".repeat(32_000)).repeat(300);
+    let rows = book::rows(&[&["id"], &["1"]]);
+    let book = book::workbook(&[("Orders", "", &rows), ("Other", "", &rows)], &texts);
+    let answer = mira.post_bytes_with("book.xlsx", &book, &[("look", "1")]).await;
+    let import = Visitor::import_in(answer).await;
+    let page = mira.get(&import).await.text().await.unwrap();
+    assert!(page.contains("Another large file is being unpacked. Try again in a moment."), "{page}");
+    assert!(page.contains("<option value=\"Other\""), "{page}");
+    drop(held);
+    let page = mira.get(&import).await.text().await.unwrap();
+    assert!(!page.contains("Another large file"), "{page}");
+    app.stop().await;
 }
 
 /// SQLite alone lets its writers try again in no order: one of many can lose for seconds.

@@ -13,10 +13,7 @@ use ruzstd::decoding::{
     BlockDecodingStrategy, FrameDecoder,
     errors::{FrameDecoderError, ReadFrameHeaderError},
 };
-use tokio::{
-    runtime::Handle,
-    sync::{Semaphore, SemaphorePermit, mpsc},
-};
+use tokio::sync::mpsc;
 
 use super::{
     Packing, UnpackError,
@@ -28,9 +25,6 @@ const MOST_WINDOW: u64 = 32 << 20;
 
 /// The largest window of Zstandard as the coding of an answer (RFC 9659).
 const MOST_BODY_WINDOW: u64 = 8 << 20;
-
-/// The turn of a file that takes much memory. Only one file has it.
-pub(super) static LARGE: Semaphore = Semaphore::const_new(1);
 
 /// How many packed bytes Brotli's decoder reads at once.
 const BROTLI_BUFFER: usize = 64 << 10;
@@ -77,16 +71,6 @@ impl PackedSource {
     /// Whether the receiver of what is unpacked has gone.
     pub(super) fn is_stopped(&self) -> bool {
         self.0.receiver.is_closed()
-    }
-
-    /// Waits for the turn of a file that takes much memory. Blocks.
-    pub(super) fn large_turn(&self) -> Result<SemaphorePermit<'static>, UnpackError> {
-        Handle::current().block_on(async {
-            tokio::select! {
-                turn = LARGE.acquire() => turn.map_err(|_| UnpackError::Stopped),
-                () = self.0.receiver.closed() => Err(UnpackError::Stopped),
-            }
-        })
     }
 
     /// Why the packed file itself is not read further, if that is so.

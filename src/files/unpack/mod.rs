@@ -2,6 +2,7 @@
 
 mod decoders;
 mod members;
+mod memory;
 mod sink;
 mod state;
 mod workbook;
@@ -17,6 +18,7 @@ use std::{
 use bytes::Bytes;
 use tokio::{sync::mpsc, task::JoinHandle};
 
+pub use self::memory::{MemoryPermit, MemoryRequest};
 use self::{
     decoders::PackedSource,
     sink::{BLOCKS_AHEAD, Sink},
@@ -258,6 +260,18 @@ impl Unpacking {
     #[must_use]
     pub fn unpacked(&self) -> (u64, u64) {
         self.state.unpacked()
+    }
+
+    /// Waits until its thread needs large memory. It waits until the request is answered.
+    pub fn memory_request(&self) -> impl Future<Output = MemoryRequest> + use<> {
+        let state = Arc::clone(&self.state);
+        async move { state.memory.next().await }
+    }
+
+    /// The sheets of the workbook as it lists them, none of them examined. None while that is unknown.
+    #[must_use]
+    pub fn sheet_names(&self) -> Option<Sheets> {
+        self.state.sheet_names()
     }
 
     /// The sheets of the workbook, once they are known. None if the file is no workbook, or a damaged one.

@@ -7,9 +7,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 
-use super::{Packing, UnpackError, decoders::PackedSource, state::UnpackingState};
+use super::{Packing, UnpackError, decoders::PackedSource, memory::MemoryPermit, state::UnpackingState};
 
 /// The bytes of a block.
 pub(super) const BLOCK: usize = 256 << 10;
@@ -24,7 +24,7 @@ pub(super) const MOST_GROWTH: u64 = 2_000;
 /// Growth is not limited below this many bytes: small tables of equal rows shrink to almost nothing.
 const GROWTH_FROM: u64 = 256 << 20;
 
-/// How much may come out of a file whose decoder remembers it while other large files are unpacked.
+/// How much may come out of a file whose decoder remembers it without large memory.
 const SMALL: u64 = 8 << 20;
 
 /// The most bytes that may come out of so many packed ones.
@@ -63,17 +63,17 @@ impl Sink {
     }
 
     /// Sends all bytes of `unpacked`, which is decoded from `source`. If its decoder remembers much of what came out,
-    /// it waits for its turn before that takes much memory.
+    /// it waits for large memory before that takes much.
     pub(super) fn fill(
         mut self,
         unpacked: &mut dyn Read,
         source: &PackedSource,
         remembers_much: bool,
     ) -> Result<(), UnpackError> {
-        let mut turn = None;
+        let mut memory = None;
         loop {
-            if remembers_much && turn.is_none() && self.written >= SMALL {
-                turn = Some(source.large_turn()?);
+            if remembers_much && memory.is_none() && self.written >= SMALL {
+                memory = Some(self.large_memory()?);
             }
             let mut block = vec![0; BLOCK];
             let mut filled = 0;
@@ -92,6 +92,17 @@ impl Sink {
             self.state.set_packed_bytes(source.bytes());
             self.send(block, source.bytes())?;
         }
+    }
+
+    /// Waits for large memory. Blocks.
+    pub(super) fn large_memory(&self) -> Result<MemoryPermit, UnpackError> {
+        let given = self.state.memory.ask();
+        Handle::current().block_on(async {
+            tokio::select! {
+                given = given => given.map_err(|_| UnpackError::Stopped),
+                () = self.send.closed() => Err(UnpackError::Stopped),
+            }
+        })
     }
 
     /// Where what is learned of the file is told.
@@ -148,24 +159,48 @@ mod tests {
     use super::{super::decoders, *};
 
     #[tokio::test]
-    async fn a_large_file_whose_decoder_remembers_it_has_the_only_turn() {
+    async fn a_large_file_whose_decoder_remembers_it_holds_large_memory_to_its_end() {
         let (send, mut receive) = mpsc::channel(BLOCKS_AHEAD);
         let length = 2 * SMALL;
+        let state = Arc::new(UnpackingState::default());
+        let of_sink = Arc::clone(&state);
         let work = tokio::task::spawn_blocking(move || {
-            let sink = Sink::new(Packing::Xz, u64::MAX, send, Arc::default());
+            let sink = Sink::new(Packing::Xz, u64::MAX, send, of_sink);
             let source = sink.source();
             sink.fill(&mut std::io::repeat(b'a').take(length), &source, true)
         });
         let mut came_out = 0;
-        while came_out <= SMALL {
+        while came_out < SMALL {
             came_out += receive.recv().await.expect("a block").len() as u64;
         }
-        assert_eq!(decoders::LARGE.available_permits(), 0, "it has the turn as long as it is unpacked");
+        let permit = Arc::new(());
+        state.memory.next().await.give(Box::new(Arc::clone(&permit)));
+        came_out += receive.recv().await.expect("a block").len() as u64;
+        assert_eq!(Arc::strong_count(&permit), 2, "it is held while more comes out");
         while let Some(block) = receive.recv().await {
             came_out += block.len() as u64;
         }
         work.await.unwrap().unwrap();
-        assert_eq!((came_out, decoders::LARGE.available_permits()), (length, 1));
+        assert_eq!((came_out, Arc::strong_count(&permit)), (length, 1));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_nobody_waits_for_does_not_wait_for_large_memory() {
+        let (send, mut receive) = mpsc::channel(BLOCKS_AHEAD);
+        let state = Arc::new(UnpackingState::default());
+        let of_sink = Arc::clone(&state);
+        let work = tokio::task::spawn_blocking(move || {
+            let sink = Sink::new(Packing::Xz, u64::MAX, send, of_sink);
+            let source = sink.source();
+            sink.fill(&mut std::io::repeat(b'a'), &source, true)
+        });
+        let mut came_out = 0;
+        while came_out < SMALL {
+            came_out += receive.recv().await.expect("a block").len() as u64;
+        }
+        let _asked = state.memory.next().await;
+        drop(receive);
+        assert!(matches!(work.await.unwrap(), Err(UnpackError::Stopped)));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
+use super::memory::MemoryRequests;
 use crate::csv::{How, SheetName, SheetRead, Sheets};
 
 /// Set by the thread that unpacks, and read by the task that stores.
@@ -14,6 +15,9 @@ use crate::csv::{How, SheetName, SheetRead, Sheets};
 pub(super) struct UnpackingState {
     packed_bytes: AtomicU64,
     packed_size: AtomicU64,
+    pub(super) memory: MemoryRequests,
+    /// As the workbook lists them, before any is examined.
+    sheet_names: OnceLock<Sheets>,
     /// None once it is certain that there are none.
     sheets: OnceLock<Option<Sheets>>,
     is_known: Notify,
@@ -33,6 +37,14 @@ impl UnpackingState {
     /// So many packed bytes are unpacked.
     pub(super) fn set_packed_bytes(&self, bytes: u64) {
         self.packed_bytes.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_sheet_names(&self, names: Sheets) {
+        self.sheet_names.get_or_init(|| names);
+    }
+
+    pub(super) fn sheet_names(&self) -> Option<Sheets> {
+        self.sheet_names.get().cloned()
     }
 
     /// Only the first call counts.

@@ -18,7 +18,7 @@ use runboard::{
         time::UnixMillis,
     },
     files::{FetchLimits, Fetcher, Key, LinkKey, Storage},
-    function::{FUNCTION_ID, Processor, Share, Slots, serve},
+    function::{FUNCTION_ID, LargeMemory, Processor, Share, Slots, serve},
     inngest::{Client, Server, call::step_id, signature},
     progress::ProgressRegistry,
     results::Plan,
@@ -75,6 +75,7 @@ impl World {
             step_bytes,
             work: Slots::new(2, Share::All),
             fetches: Slots::new(2, Share::AsMuchAsIsLeft),
+            large_memory: LargeMemory::default(),
             tasks: Tasks::on_this_runtime(),
             stopping: CancellationToken::new(),
         });
@@ -98,6 +99,7 @@ impl World {
             step_bytes: old.step_bytes.clone(),
             work: old.work.clone(),
             fetches: old.fetches.clone(),
+            large_memory: old.large_memory.clone(),
             tasks: Tasks::on_this_runtime(),
             stopping: CancellationToken::new(),
         };

@@ -12,7 +12,7 @@ use runboard::{
     },
     engine::{self, Engine, Keys},
     files::{FetchLimits, Fetcher, LinkKey, Storage},
-    function::{self, Processor, Share, Slots},
+    function::{self, LargeMemory, Processor, Share, Slots},
     imports::{Dependencies, FileName, ImportOptions, Imports, Snapshot, Upload},
     inngest::{Backoff, Client, Limits, Registrar, Run, Server, SyncRequest},
     progress::ProgressRegistry,
@@ -118,6 +118,7 @@ impl World {
             step_bytes: STEP_BYTES..=STEP_BYTES,
             work: Slots::new(2, Share::All),
             fetches: Slots::new(2, Share::AsMuchAsIsLeft),
+            large_memory: LargeMemory::default(),
             tasks: Tasks::on_this_runtime(),
             stopping: CancellationToken::new(),
         };

@@ -35,7 +35,7 @@ use runboard::{
         time::UnixMillis,
     },
     files::{LinkKey, Storage},
-    function::{self, EngineLocation, ServeHandler, ServeLimits, Slot, Slots},
+    function::{self, EngineLocation, LargeMemory, ServeHandler, ServeLimits, Slot, Slots},
     imports::Dependencies,
     inngest::{Client, Registrar, SigningKeys},
     progress::ProgressRegistry,
@@ -135,6 +135,11 @@ impl TestApp {
             busy.held.push(busy.slots.acquire("a test").await);
         }
         busy
+    }
+
+    /// The large memory of its steps and previews.
+    pub fn large_memory(&self) -> LargeMemory {
+        self.app.large_memory.clone()
     }
 
     /// Runs a statement on the server's database.

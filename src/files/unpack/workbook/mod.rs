@@ -46,7 +46,8 @@ pub(super) fn read(
     if workbook.sheets.is_empty() {
         return Err(UnpackError::NoSheet);
     }
-    let strings = Strings::read(&package, &workbook)?;
+    sink.state().set_sheet_names(names(&workbook));
+    let strings = Strings::read(&package, &workbook, || sink.large_memory())?;
     let formats = package.formats(&workbook)?;
     let context = CellContext { strings: &strings, formats: &formats, is_1904: workbook.is_1904 };
     let sheets = examine(&package, &workbook, &context)?;
@@ -85,21 +86,29 @@ pub(super) fn sheet_named(
     workbook.named(name).map(|sheet| sheet.name.clone())
 }
 
+/// The first sheets. None is examined.
+fn names(workbook: &Workbook) -> Sheets {
+    let first = workbook.sheets.iter().take(Sheets::MOST);
+    let listed: Vec<Sheet> = first
+        .map(|sheet| Sheet { name: sheet.name.clone(), is_hidden: sheet.is_hidden, has_rows: None })
+        .collect();
+    Sheets { more: (workbook.sheets.len() - listed.len()) as u64, listed }
+}
+
 /// The first sheets, and which of them have content.
 fn examine(
     package: &Package<'_>,
     workbook: &Workbook,
     context: &CellContext<'_>,
 ) -> Result<Sheets, UnpackError> {
-    let mut listed = Vec::new();
-    for sheet in workbook.sheets.iter().take(Sheets::MOST) {
-        let has_rows = match has_content(package, sheet, context) {
+    let mut sheets = names(workbook);
+    for (listed, sheet) in sheets.listed.iter_mut().zip(&workbook.sheets) {
+        listed.has_rows = match has_content(package, sheet, context) {
             Err(UnpackError::TooLarge { .. }) => None,
             has_rows => has_rows?,
         };
-        listed.push(Sheet { name: sheet.name.clone(), is_hidden: sheet.is_hidden, has_rows });
     }
-    Ok(Sheets { more: (workbook.sheets.len() - listed.len()) as u64, listed })
+    Ok(sheets)
 }
 
 /// The first sheet behind those that are listed that may have content.

@@ -9,7 +9,6 @@ use std::{
 };
 
 use quick_xml::events::Event;
-use tokio::sync::SemaphorePermit;
 
 use super::{
     super::{
@@ -194,11 +193,6 @@ impl<'a> Package<'a> {
     /// The packed bytes of a sheet.
     pub(super) fn packed_bytes_of(&self, sheet: &SheetPart) -> u64 {
         self.find(&sheet.path).map_or(0, |entry| entry.packed_bytes)
-    }
-
-    /// Waits for the turn of a file that takes much memory.
-    pub(super) fn large_turn(&self) -> Result<SemaphorePermit<'static>, UnpackError> {
-        self.source.borrow().large_turn()
     }
 
     /// The packed bytes that were read of the part that was opened last.

@@ -1,10 +1,9 @@
 //! The texts that the cells of a workbook share.
 
 use quick_xml::events::Event;
-use tokio::sync::SemaphorePermit;
 
 use super::{
-    super::UnpackError,
+    super::{UnpackError, memory::MemoryPermit},
     parts::{Package, Workbook},
     xml::{LONGEST_TEXT, Xml, XmlError},
 };
@@ -12,7 +11,7 @@ use super::{
 /// The most memory that the texts may take: about a million of usual ones.
 pub(in crate::files::unpack) const MOST_MEMORY: usize = 48 << 20;
 
-/// How much they may take while other large files are unpacked.
+/// How much they may take without large memory.
 const SMALL: usize = 8 << 20;
 
 /// The memory that a text takes besides its bytes.
@@ -27,7 +26,7 @@ const CHUNK_TEXTS: usize = CHUNK_BYTES / PER_TEXT;
 pub(super) struct Strings {
     chunks: Vec<Chunk>,
     /// Held while they take much memory.
-    turn: Option<SemaphorePermit<'static>>,
+    memory: Option<MemoryPermit>,
 }
 
 /// Texts that follow each other.
@@ -41,7 +40,12 @@ struct Chunk {
 }
 
 impl Strings {
-    pub(super) fn read(package: &Package<'_>, workbook: &Workbook) -> Result<Self, UnpackError> {
+    /// `large_memory` waits for that.
+    pub(super) fn read(
+        package: &Package<'_>,
+        workbook: &Workbook,
+        large_memory: impl Fn() -> Result<MemoryPermit, UnpackError>,
+    ) -> Result<Self, UnpackError> {
         let mut strings = Self::default();
         let Some(path) = workbook.part("sharedStrings") else { return Ok(strings) };
         // What is kept is counted; XML may be much longer than the texts in it.
@@ -58,8 +62,8 @@ impl Strings {
             if used > MOST_MEMORY {
                 return Err(UnpackError::WorkbookMemory);
             }
-            if used > SMALL && strings.turn.is_none() {
-                strings.turn = Some(package.large_turn()?);
+            if used > SMALL && strings.memory.is_none() {
+                strings.memory = Some(large_memory()?);
             }
         }
     }

@@ -85,7 +85,7 @@ fn a_cell_has_content_if_its_text_is_not_empty() {
     let (send, _receive) = mpsc::channel(1);
     let package = Package::new(&file, &archive, PackedSource::new(send), u64::MAX).unwrap();
     let workbook = package.workbook().unwrap();
-    let strings = Strings::read(&package, &workbook).unwrap();
+    let strings = Strings::read(&package, &workbook, || Err(UnpackError::Stopped)).unwrap();
     let context = CellContext { strings: &strings, formats: &[], is_1904: false };
     let mut read = Cells::open(&package, &workbook.sheets[0], &context).unwrap();
     let mut text = String::new();
