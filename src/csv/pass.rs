@@ -86,8 +86,8 @@ impl<'l> Pass<'l> {
             let cut = self.records.layout.next_cut(byte).map_or(u64::MAX, |cut| cut.start);
             if let Some(quick) = self.quick.as_mut().filter(|_| cut > byte && self.records.is_free()) {
                 let taken = quick.take(&rest[consumed..], byte, stop.min(cut), out);
+                self.records.pass_records(&rest[consumed..], taken);
                 consumed += taken.bytes;
-                self.records.pass_records(taken);
                 if self.records.cursor.byte >= stop || consumed > 0 && out.is_full() {
                     break;
                 }

@@ -70,14 +70,13 @@ impl<'l> Quick<'l> {
             let stop = usize::try_from(stop.saturating_sub(at)).unwrap_or(usize::MAX);
             let before = taken.records;
             let all = self.for_each(rest, checked, |record, start, next| {
-                // What may be the last record goes the slow way, where it is looked at.
-                let is_followed = rest.get(next).is_some_and(|byte| !matches!(byte, b'\r' | b'\n'));
-                let is_taken = start < stop && is_followed && self.push(record, out);
+                let is_taken = start < stop && self.push(record, out);
                 if is_taken {
                     let bytes = &rest[start..next];
                     taken.line_ends += if record.has_line_ends { count_line_ends(bytes) } else { 1 };
                     taken.bytes += bytes.len();
                     taken.records += 1;
+                    taken.last = bytes.len();
                 }
                 is_taken
             });

@@ -46,6 +46,8 @@ pub(super) struct Taken {
     pub(super) bytes: usize,
     pub(super) line_ends: u64,
     pub(super) records: u64,
+    /// The bytes of the last record.
+    pub(super) last: usize,
 }
 
 /// Reads one record after the other.
@@ -83,14 +85,22 @@ impl<'l> Records<'l> {
         !self.is_skipping && !self.past.is_bound_to_lines(self.cursor.byte)
     }
 
-    /// Goes on behind records that were taken the quick way.
-    pub(super) fn pass_records(&mut self, taken: Taken) {
+    /// Goes on behind records at the front of `rest` that were taken the quick way.
+    pub(super) fn pass_records(&mut self, rest: &[u8], taken: Taken) {
         self.cursor.advance(taken.bytes, taken.line_ends);
         self.cursor.record += taken.records;
-        if taken.records > 0 {
-            self.past.pass_right_width();
-            self.past.pass_record(self.cursor.line, false);
+        if taken.records == 0 {
+            return;
         }
+        self.past.pass_right_width();
+        // It may be the file's last record.
+        let last = &rest[taken.bytes - taken.last..taken.bytes];
+        let line = self.cursor.line - count_line_ends(last);
+        self.splitter.split(last, true);
+        let (_, mut fields) = self.splitter.record(last);
+        fields.leave_out_empty_end(self.layout.left_out_at_end);
+        let is_first = line == self.layout.start.line;
+        self.past.pass_record(line, !is_first && self.layout.looks_like_total(&fields));
     }
 
     /// `input` without its last byte, if the next one or the end of the file decides what it is: a CR, or the end
