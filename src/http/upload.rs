@@ -24,7 +24,7 @@ use crate::{
     base::ids::{ImportId, UserId},
     files::{Address, Storage},
     function::{PreviewError, Previewer},
-    imports::{Accepted, FileName, ImportOptions, Imports, Upload},
+    imports::{Accepted, FileName, ImportOptions, Imports, Start, Upload},
     store::quota::Reservation,
 };
 
@@ -47,13 +47,20 @@ pub struct Refused {
     pub errors: Vec<UploadError>,
     /// The files that were imported.
     pub taken: Vec<FileName>,
-    /// The address as it was typed, to be shown again.
-    pub typed: String,
+    pub typed: Typed,
+}
+
+/// What the page shows again of a form that it refuses.
+#[derive(Clone, Debug, Default)]
+pub struct Typed {
+    pub address: String,
+    /// Whether the files were to be looked at first.
+    pub looks: bool,
 }
 
 impl From<UploadError> for Refused {
     fn from(error: UploadError) -> Self {
-        Self { errors: vec![error], taken: Vec::new(), typed: String::new() }
+        Self { errors: vec![error], taken: Vec::new(), typed: Typed::default() }
     }
 }
 
@@ -113,7 +120,10 @@ impl Uploads {
                         audit::has_made(request, id);
                         Ok(vec![id])
                     }
-                    Err(error) => Err(Refused { typed, ..Refused::from(UploadError::from(error)) }),
+                    Err(error) => {
+                        let typed = Typed { address: typed, looks: false };
+                        Err(Refused { typed, ..Refused::from(UploadError::from(error)) })
+                    }
                 }
             }
             Err(refused) => Err(refused),
@@ -151,7 +161,8 @@ impl Uploads {
                 break;
             }
         }
-        if errors.is_empty() { Ok(made) } else { Err(Refused { errors, taken, typed: String::new() }) }
+        let typed = Typed { looks: options.start == Start::OnRequest, ..Typed::default() };
+        if errors.is_empty() { Ok(made) } else { Err(Refused { errors, taken, typed }) }
     }
 
     /// Accepts a file. The chosen sheet is replaced by the one of the workbook that is meant.

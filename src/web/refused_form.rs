@@ -1,7 +1,7 @@
 //! The text of a form about files that were not imported.
 
 use crate::{
-    http::upload::{Refused, UploadError},
+    http::upload::{Refused, Typed, UploadError},
     imports::FileName,
     report::format,
     web::views::{ImportForm, RefusedForm},
@@ -26,15 +26,16 @@ impl Refused {
             }
         };
         let imported = listed(&self.taken, most_named).map(|names| format!("Imported: {names}."));
-        RefusedForm { form: self.form(), error, each, imported, address: self.typed.clone() }
+        let Typed { address, looks } = self.typed.clone();
+        RefusedForm { form: self.form(), error, each, imported, address, looks }
     }
 
     fn form(&self) -> ImportForm {
         match self.errors.as_slice() {
             [UploadError::Both] => ImportForm::File,
             [UploadError::NoAddress] => ImportForm::Address,
-            // The form in which an address was typed shows it again.
-            _ if !self.typed.is_empty() => ImportForm::Address,
+            // The error stands beside the address that was typed.
+            _ if !self.typed.address.is_empty() => ImportForm::Address,
             _ => ImportForm::File,
         }
     }

@@ -12,7 +12,7 @@ if (byId("drop-zone")) startUploads();
 // A page that is restored from history keeps no earlier input: no file, and no address except one that the
 // server returned for correction.
 window.addEventListener("pageshow", (event) => {
-  for (const form of document.querySelectorAll(".drop-form form")) form.reset();
+  for (const form of document.querySelectorAll("form.drop-form")) form.reset();
   if (!event.persisted) return;
   enableButtons();
   if (byId("drop-zone")) showReady();

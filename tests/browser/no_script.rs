@@ -79,6 +79,16 @@ async fn a_person_without_scripts_imports_watches_cancels_and_signs_out() {
     chromium.wait_for("the end of it", async || row().await.as_deref() == Some("Cancelled")).await;
     assert!(page.find(By::Css(".refresh")).await.is_err(), "there is nothing to refresh");
 
+    // An address cannot be looked at first.
+    click("#look").await;
+    page.find(By::Id("address")).await.unwrap().send_keys(&host.url("/prices.csv")).await.unwrap();
+    click(".drop-address button").await;
+    let refusal = async || page.find(By::Id("address-error")).await.is_ok();
+    chromium.wait_for("the refusal", refusal).await;
+    let given = "return [document.getElementById('look').checked, document.getElementById('address').value]";
+    assert_eq!(chromium.evaluate(given).await, serde_json::json!([true, host.url("/prices.csv")]));
+    click("#look").await;
+
     // A complete address is fetched.
     let field = page.find(By::Id("address")).await.unwrap();
     field.clear().await.unwrap();
@@ -100,7 +110,7 @@ async fn a_person_without_scripts_imports_watches_cancels_and_signs_out() {
 
     click(".who button").await;
     chromium.wait_for("the sign-in form", async || path().await == "/sign-in").await;
-    chromium.stop().await;
+    chromium.stop_after(&["status of 422"]).await;
     app.stop().await;
 }
 

@@ -295,6 +295,18 @@ async fn what_is_refused_is_said_beside_its_field_which_has_the_focus() {
         assert_eq!(other_form("#upload-error").await, "");
     }
 
+    // Nothing runs that was to be looked at first, and what was given stays.
+    page.goto(&app.origin).await.unwrap();
+    page.find(By::Id("look")).await.unwrap().click().await.unwrap();
+    let refusal = "An address cannot be looked at first. Untick it, or download the file and give it here.";
+    page.find(By::Id("address")).await.unwrap().send_keys("https://a.example/b.csv").await.unwrap();
+    page.find(By::Css(".drop-address button")).await.unwrap().click().await.unwrap();
+    let expected = json!(["address", "true", refusal]);
+    chromium.wait_for(refusal, async || focused().await == expected).await;
+    let given = "return [document.getElementById('look').checked, document.getElementById('address').value]";
+    assert_eq!(chromium.evaluate(given).await, json!([true, "https://a.example/b.csv"]));
+    page.goto(&app.origin).await.unwrap();
+
     let empty = ["empty.csv", "none.csv"].map(|name| file(&chromium, name, ""));
     choose(&chromium, &empty[..1]).await;
     let only = json!(["file", "true", "empty.csv is empty (0 bytes). Choose a file with a header and rows."]);

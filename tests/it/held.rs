@@ -161,7 +161,10 @@ async fn several_files_are_held_each_and_what_cannot_be_looked_at_is_refused() {
     let answer = visitor.post_with(&[], &[LOOK, ("url", "https://files.example/a.csv")]).await;
     let (status, why) = alert(answer).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(why.starts_with("Only a file can be looked at first."), "{why}");
+    assert_eq!(
+        why,
+        "An address cannot be looked at first. Untick it, or download the file and give it here."
+    );
     let (status, why) = alert(visitor.post_with(&[FILE], &[("header_rows", "9"), LOOK]).await).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(why, "A header has 1, 2 or 3 rows. Nothing was imported.");

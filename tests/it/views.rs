@@ -334,5 +334,7 @@ fn where_nobody_took_an_event_the_panel_says_that_a_function_may_have_skipped_it
         ..import_row(sent(), |row| row.sent_at = Some(UnixMillis(report_inputs().now.0 - 30_000)))
     };
     assert!(panel(&untaken).contains(words));
+        looks: true,
     assert!(!panel(&sent()).contains(words));
 }
+    assert!(refused.contains(r#"name="look" value="1" checked"#), "{refused}");

@@ -42,10 +42,10 @@ pub enum UploadError {
     Choice(#[from] RefusedField),
     #[error("{0} was not imported. {1}")]
     Sheet(FileName, String),
-    #[error(
-        "Only a file can be looked at first. Import the address; you can change how its file is read afterwards."
-    )]
+    #[error("An address cannot be looked at first. Untick it, or download the file and give it here.")]
     LookAtAddress,
+    #[error("`look` is for a file: an address cannot be looked at first. Nothing was imported.")]
+    LookWithAddress,
     #[error("The address is too long. The limit is {MAX_ADDRESS_BYTES} characters.")]
     AddressTooLong,
     #[error("{0} is empty (0 bytes). Choose a file with a header and rows.")]
@@ -137,6 +137,7 @@ impl UploadError {
             | Self::Choice(_)
             | Self::Sheet(..)
             | Self::LookAtAddress
+            | Self::LookWithAddress
             | Self::AddressTooLong => ("not-accepted", "Not accepted"),
             Self::Empty(_) => ("empty-file", "Empty file"),
             Self::Binary(..) => ("not-a-csv", "Not a CSV"),
@@ -168,6 +169,7 @@ impl UploadError {
             | Self::Choice(_)
             | Self::Sheet(..)
             | Self::LookAtAddress
+            | Self::LookWithAddress
             | Self::AddressTooLong
             | Self::Empty(_)
             | Self::Binary(..) => StatusCode::UNPROCESSABLE_ENTITY,

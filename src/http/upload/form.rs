@@ -8,7 +8,7 @@ use futures_util::Stream;
 use tokio::time::timeout;
 
 use super::{
-    Refused, Uploads,
+    Refused, Typed, Uploads,
     body::{FormPart, FormParts, HashedBody},
     error::{MAX_ADDRESS_BYTES, MAX_FILES, UploadError},
 };
@@ -24,6 +24,8 @@ use crate::{
 /// The form's fields, besides those of a reading.
 const FILE_FIELD: &str = "file";
 const ADDRESS_FIELD: &str = "url";
+/// The button beside the address. Without a script, the files have a button of their own.
+const ADDRESS_BUTTON: &str = "only";
 /// Not empty and not 0: the files are looked at before they are imported.
 pub const LOOK_FIELD: &str = "look";
 
@@ -47,6 +49,11 @@ pub(super) struct FormRules {
 impl FormRules {
     pub(super) const PAGE: Self = Self { most_files: MAX_FILES, skips_unknown_fields: true };
     pub(super) const PROGRAM: Self = Self { most_files: 1, skips_unknown_fields: false };
+
+    /// An address was to be looked at first.
+    fn look_at_address(&self) -> UploadError {
+        if self.skips_unknown_fields { UploadError::LookAtAddress } else { UploadError::LookWithAddress }
+    }
 
     fn too_many_files(&self) -> UploadError {
         if self.most_files == 1 { UploadError::OneFile } else { UploadError::TooManyFiles }
@@ -121,7 +128,7 @@ pub(super) async fn receive(
     if arriving.announced.unwrap_or(0).saturating_sub(FORM_BYTES) > limit {
         return Err(UploadError::TooLarge { limit }.into());
     }
-    let mut typed = String::new();
+    let mut typed = Typed::default();
     match read(form, uploads, rules, arriving, &mut typed).await {
         Ok(given) => Ok(given),
         Err(error) => Err(Refused { typed, ..Refused::from(error) }),
@@ -149,14 +156,14 @@ pub(super) async fn refuse_unread(
     form: &mut Multipart,
     announced: Option<u64>,
 ) -> Refused {
-    let mut typed = String::new();
+    let mut typed = Typed::default();
     if announced.is_some_and(|bytes| bytes <= FORM_BYTES) {
         let reading = async {
             let mut parts = FormParts::of(form, None, MAX_PARTS);
             while let Ok(Some(mut part)) = parts.next().await {
                 if part.name == ADDRESS_FIELD {
                     // Of an address that is too long, the page shows the accepted part.
-                    let _ = read_address(&mut part, &mut typed).await;
+                    let _ = read_address(&mut part, &mut typed.address).await;
                 } else {
                     while let Ok(Some(_)) = part.body.next().await {}
                 }
@@ -173,19 +180,20 @@ async fn read(
     uploads: &Uploads,
     rules: &FormRules,
     Arriving { announced, hasher, reservation }: Arriving<'_>,
-    typed: &mut String,
+    typed: &mut Typed,
 ) -> Result<Given, UploadError> {
     let limit = uploads.max_bytes;
     let announced = announced.unwrap_or(0).saturating_sub(FORM_BYTES);
     let mut files = Files::default();
     let mut room = limit;
-    let (mut has_file_field, mut has_address_field) = (false, false);
+    let (mut has_file_field, mut has_address_field, mut is_address_meant) = (false, false, false);
     let mut room_for_fields = FORM_BYTES;
     let (mut reading, mut start) = (ReadingFields::default(), Start::AtOnce);
     let mut parts = FormParts::of(form, hasher, MAX_PARTS);
     while let Some(mut part) = parts.next().await? {
         has_file_field |= part.name == FILE_FIELD;
         has_address_field |= part.name == ADDRESS_FIELD;
+        is_address_meant |= part.name == ADDRESS_BUTTON;
         match part.name.as_str() {
             FILE_FIELD if files.len() < rules.most_files => {
                 let to_come = announced.saturating_sub(limit - room);
@@ -199,12 +207,12 @@ async fn read(
                 }
             }
             FILE_FIELD => return Err(rules.too_many_files()),
-            ADDRESS_FIELD => read_address(&mut part, typed).await?,
+            ADDRESS_FIELD => read_address(&mut part, &mut typed.address).await?,
             _ => {
                 let value = read_text(&mut part, &mut room_for_fields).await?;
                 if part.name == LOOK_FIELD {
                     if is_look(&value) {
-                        start = Start::OnRequest;
+                        (start, typed.looks) = (Start::OnRequest, true);
                     }
                 } else if !reading.add(&part.name, value.into()) && !rules.skips_unknown_fields {
                     return Err(UploadError::unknown_field(&part.name));
@@ -212,15 +220,15 @@ async fn read(
             }
         }
     }
-    match (files.is_empty(), typed.trim()) {
+    match (files.is_empty(), typed.address.trim()) {
         (false, "") => Ok(Given::Files { files, choices: reading.choices()?, start }),
         (false, _) => Err(UploadError::Both),
-        (true, "") if has_address_field && !has_file_field => Err(UploadError::NoAddress),
+        (true, "") if is_address_meant || has_address_field && !has_file_field => Err(UploadError::NoAddress),
         (true, "") => Err(UploadError::NothingChosen),
-        (true, _) if start == Start::OnRequest => Err(UploadError::LookAtAddress),
+        (true, _) if start == Start::OnRequest => Err(rules.look_at_address()),
         (true, address) => Ok(Given::Address {
             address: Address::typed(address)?,
-            typed: typed.clone(),
+            typed: typed.address.clone(),
             choices: reading.choices()?,
         }),
     }

@@ -1,15 +1,15 @@
-//! The forms in which a file or an address is given.
+//! The form in which a file or an address is given.
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::limits::bytes_at_most;
 
-/// The two forms that import.
+/// The form that imports.
 #[derive(Clone, Debug)]
 pub struct DropZone {
     /// `RUNBOARD_MAX_UPLOAD_BYTES`.
     pub max_bytes: u64,
-    /// Set if one of the forms was sent and refused, at least in part.
+    /// Set if the form was sent and refused, at least in part.
     pub refused: Option<RefusedForm>,
 }
 
@@ -25,9 +25,11 @@ pub struct RefusedForm {
     pub imported: Option<String>,
     /// The address as it was typed.
     pub address: String,
+    /// Whether "Look at it first" was ticked.
+    pub looks: bool,
 }
 
-/// The form that shows the error, beside the field to correct.
+/// The half of the form that shows the error, beside the field to correct.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ImportForm {
     File,
@@ -49,6 +51,11 @@ impl DropZone {
     #[must_use]
     pub fn address(&self) -> &str {
         self.refused.as_ref().map_or("", |refused| &refused.address)
+    }
+
+    #[must_use]
+    pub fn looks(&self) -> bool {
+        self.refused.as_ref().is_some_and(|refused| refused.looks)
     }
 
     #[must_use]

@@ -176,6 +176,7 @@ pub fn pages() -> Vec<Page> {
     let several = RefusedForm {
         error: "2 of 4 files were not imported.".to_owned(),
         each: vec![
+        looks: false,
             "book.xlsx is an Excel workbook, not a CSV. Save or export it as CSV and try again.".to_owned(),
             "empty.csv is empty (0 bytes). Choose a file with a header and rows.".to_owned(),
         ],

@@ -125,6 +125,13 @@ pub(super) async fn what_is_no_import_is_refused_and_nothing_of_it_is_left() {
     let program = Program::of(&owner, &["read", "import"]).await;
     let post = || program.request(Method::POST, "/api/v1/imports");
     let json = |body: &str| post().header(header::CONTENT_TYPE, "application/json").body(body.to_owned());
+    let look_at_address = [("look", "1"), ("url", "https://example.org/a.csv")].map(|(name, value)| {
+        format!(
+            "\r\n------a-boundary-that-no-test-file-has\r\n\
+             Content-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}"
+        )
+    });
+    let look_at_address = format!("{}{FORM_END}", look_at_address.concat().trim_start());
     let large: &'static str = Box::leak("x".repeat(2_000).into_boxed_str());
     for (request, status, kind, named) in [
         (csv(&program, "", ""), 422, "empty-file", "0 bytes"),
@@ -142,6 +149,7 @@ pub(super) async fn what_is_no_import_is_refused_and_nothing_of_it_is_left() {
         (form(&program, &[("header", "0")]), 422, "not-accepted", "header line"),
         (form(&program, &[("file", "more")]), 422, "not-accepted", "one file"),
         (post().header(header::CONTENT_TYPE, FORM_TYPE).body(FORM_END), 422, "not-accepted", "Choose a CSV"),
+        (post().header(header::CONTENT_TYPE, FORM_TYPE).body(look_at_address), 422, "not-accepted", "`look`"),
         (post().header(header::CONTENT_TYPE, FORM_TYPE).body("--x"), 400, "malformed", "incomplete"),
         (
             post().header(header::CONTENT_TYPE, "multipart/form-data").body("--x"),
