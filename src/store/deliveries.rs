@@ -59,7 +59,17 @@ pub struct DeliveryRow {
     pub next_attempt_at: Option<UnixMillis>,
     pub delivered_at: Option<UnixMillis>,
     pub status: Option<u16>,
+    /// None before the end of an attempt.
     pub answer: Option<String>,
+}
+
+impl DeliveryRow {
+    /// When the attempt began that is being made, or was interrupted.
+    #[must_use]
+    pub fn sent_since(&self) -> Option<UnixMillis> {
+        self.attempted_at
+            .filter(|_| self.attempts > 0 && self.delivered_at.is_none() && self.answer.is_none())
+    }
 }
 
 /// Without the address, whose query may be a secret, and the body.
@@ -169,7 +179,8 @@ impl Store {
         next_attempt_at: UnixMillis,
     ) -> Result<bool> {
         let begin = sqlx::query(
-            "UPDATE webhook_delivery SET body = $3, attempts = attempts + 1, attempted_at = $4, next_attempt_at = $5 \
+            "UPDATE webhook_delivery SET body = $3, attempts = attempts + 1, attempted_at = $4, next_attempt_at = $5, \
+                 status = NULL, answer = NULL \
              WHERE id = $1 AND attempts = $2 AND next_attempt_at IS NOT NULL",
         )
         .bind(delivery.id.to_string())

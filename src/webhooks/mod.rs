@@ -40,6 +40,9 @@ pub const MOST_ADDRESS_BYTES: usize = 2 << 10;
 /// How many deliveries are shown.
 pub const SHOWN: u32 = 20;
 
+/// An attempt has ended by then, or was interrupted by a kill.
+pub const LONGEST_ATTEMPT: Duration = Duration::from_secs(60);
+
 /// How long a delivery is kept after it was made.
 pub const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 

@@ -77,6 +77,7 @@ pub fn pages() -> Vec<Page> {
                 Some(503),
                 "upstream connect error or disconnect/reset before headers. reset reason: connection failure",
             ),
+            line("prices.csv", DeliveryState::Sending, "", None, ""),
             line("orders.csv", DeliveryState::Delivered(moment("14:01:01")), "", Some(204), ""),
             line(
                 "weather.csv",

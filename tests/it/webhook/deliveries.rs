@@ -130,6 +130,8 @@ async fn a_receiver_that_does_not_answer_delays_neither_events_nor_another_users
         mira.wait_for_state(&import, "Completed").await;
     }
     dead.wait_for(1).await;
+    let page = text(&mira, "/account/webhook").await;
+    assert!(page.contains("Being sent") && !page.contains("Not delivered"), "{page}");
     // While it is waited for: further imports of both run, and the other user's are told.
     let import = mira.upload("four.csv", ROWS).await;
     mira.wait_for_state(&import, "Completed").await;

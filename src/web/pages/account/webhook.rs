@@ -29,7 +29,7 @@ use crate::{
         site::Site,
         views::{Frame, Html},
     },
-    webhooks::{SHOWN, Webhooks},
+    webhooks::{LONGEST_ATTEMPT, SHOWN, Webhooks},
 };
 
 /// Without Debug: the query of its address may be a secret.
@@ -82,7 +82,7 @@ pub struct DeliveryLine {
     pub host: String,
     pub made: Moment,
     pub state: DeliveryState,
-    /// `after 3 attempts`; empty before the second.
+    /// `after 3 attempts`; empty before the second, and while an attempt is made.
     pub attempts: String,
     pub status: Option<u16>,
     /// What was answered, or why there was no answer.
@@ -94,6 +94,8 @@ pub enum DeliveryState {
     Delivered(Moment),
     /// Not sent yet.
     Waiting,
+    /// An attempt is being made.
+    Sending,
     /// The last attempt failed.
     RetryAt(Moment),
     GivenUp,
@@ -168,6 +170,7 @@ impl DeliveryLine {
     #[must_use]
     pub fn new(delivery: DeliveryRow, now: UnixMillis) -> Self {
         let moment = |at| Moment::new(at, now);
+        let is_being_sent = delivery.sent_since().is_some_and(|at| now < at.plus(LONGEST_ATTEMPT));
         Self {
             id: delivery.id.to_string(),
             import: delivery.import.map(|import| format!("/imports/{import}")),
@@ -175,12 +178,14 @@ impl DeliveryLine {
             host: host(&delivery.address),
             made: moment(delivery.made_at),
             state: match (delivery.delivered_at, delivery.next_attempt_at) {
+                (_, Some(_)) if is_being_sent => DeliveryState::Sending,
                 (Some(at), None) => DeliveryState::Delivered(moment(at)),
                 (_, Some(at)) if delivery.attempts > 0 => DeliveryState::RetryAt(moment(at)),
                 (_, Some(_)) => DeliveryState::Waiting,
                 (None, None) => DeliveryState::GivenUp,
             },
             attempts: match delivery.attempts {
+                _ if is_being_sent => String::new(),
                 0 | 1 => String::new(),
                 attempts => format!("after {attempts} attempts"),
             },
