@@ -127,6 +127,21 @@ fn only_what_is_unfinished_asks_again() {
     assert_eq!(attribute(&both, "hx-get"), Some(path.as_str()));
     assert!(both.contains(">1</span></h2>"), "{both}");
     assert!(!live(&[&finished]).contains("hx-"));
+    // The heading counts each card.
+    let held = import_row(sent(), |row| (row.sent_at, row.held_until) = (None, Some(at("14:05:00"))));
+    let heading = |snapshots: &[&Snapshot]| {
+        let html = live(snapshots);
+        let heading = html.split("id=\"live-heading\">").nth(1).unwrap().split("</h2>").next().unwrap();
+        heading.replace("<span class=\"count\">", "").replace("</span>", "")
+    };
+    assert_eq!(
+        heading(&[&unfinished, &held, &held, &finished]),
+        "In progress 1, Not started 2, Just finished 1"
+    );
+    assert_eq!(heading(&[&held]), "Not started 1");
+    assert_eq!(heading(&[&finished, &finished]), "Just finished");
+    let look = format!("<a class=\"button primary\" href=\"/imports/{}\">Look", held.row.id);
+    assert!(live(&[&held]).contains(&look), "{}", live(&[&held]));
     assert!(!live(&[]).contains("hx-"));
 }
 
@@ -319,11 +334,14 @@ fn a_refused_upload_says_why_in_the_drop_zone() {
         each: Vec::new(),
         imported: None,
         address: "https://files.example/?a=\"".to_owned(),
+        looks: true,
     }));
     assert!(refused.contains(r#"id="upload-error" role="alert">The file is empty.</p>"#), "{refused}");
     assert!(refused.contains(r#"name="url" value="https://files.example/?a=&#34;""#), "{refused}");
+    assert!(refused.contains(r#"name="look" value="1" checked"#), "{refused}");
     assert!(page(None).contains("Up to 10 GiB each."));
     assert!(page(None).contains("Nothing imported yet"));
+    assert!(page(None).contains("History</h2>"), "what finishes is above it, so it counts nothing");
 }
 
 #[test]
@@ -334,7 +352,5 @@ fn where_nobody_took_an_event_the_panel_says_that_a_function_may_have_skipped_it
         ..import_row(sent(), |row| row.sent_at = Some(UnixMillis(report_inputs().now.0 - 30_000)))
     };
     assert!(panel(&untaken).contains(words));
-        looks: true,
     assert!(!panel(&sent()).contains(words));
 }
-    assert!(refused.contains(r#"name="look" value="1" checked"#), "{refused}");

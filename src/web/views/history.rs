@@ -46,10 +46,12 @@ pub struct Choice {
 }
 
 impl HistorySection<'_> {
-    /// The count beside the heading.
+    /// The count beside the heading. An empty history has none: the imports that finish while the page is open are
+    /// above it, as cards.
     #[must_use]
     pub fn count(&self) -> Option<String> {
         match self.total {
+            _ if self.is_empty() => None,
             Count::Exactly(count) => Some(grouped(count)),
             Count::MoreThan(count) => Some(format!("more than {}", grouped(count))),
             Count::Unknown => None,

@@ -7,7 +7,7 @@ use askama::{Template, filters::HtmlSafe};
 use super::{Html, Mark, tab::Tab};
 use crate::{
     base::ids::ImportId,
-    imports::Snapshot,
+    imports::{ImportState, Snapshot},
     report::{ReportInputs, card::ImportCard, format::grouped},
 };
 
@@ -73,6 +73,16 @@ impl<'a> LiveSection<'a> {
     #[must_use]
     pub fn going_on(&self) -> usize {
         self.cards.iter().filter(|card| !card.state.is_final()).count() + self.more
+    }
+
+    /// What the section shows, with the number of each.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<(&'static str, usize)> {
+        let is_held = |card: &&ImportCard<'_>| card.state == ImportState::Held;
+        let held = self.cards.iter().filter(is_held).count();
+        let ended = self.cards.iter().filter(|card| card.state.is_final() && !is_held(card)).count();
+        let kinds = [("In progress", self.going_on()), ("Not started", held), ("Just finished", ended)];
+        kinds.into_iter().filter(|(_, count)| *count > 0).collect()
     }
 
     /// `976 more are in progress.`

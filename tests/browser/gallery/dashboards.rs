@@ -122,6 +122,16 @@ fn going_on() -> Vec<Snapshot> {
     ]
 }
 
+/// One import runs, and two were uploaded to be looked at first.
+fn not_started() -> Vec<Snapshot> {
+    let held = |number| {
+        import_row(sent(), |row| {
+            (row.id, row.sent_at, row.held_until) = (id(number), None, Some(at("14:05:00")));
+        })
+    };
+    vec![held(20), held(21), import_row(with(running()), |row| row.id = id(10))]
+}
+
 /// Imports that are over, in mixed states, of today and earlier.
 fn over() -> Vec<Snapshot> {
     let by_you = |snapshot| import_row(snapshot, |row| row.cancel_requested_at = Some(at("14:03:18")));
@@ -166,6 +176,7 @@ pub fn pages() -> Vec<Page> {
         each: Vec::new(),
         imported: None,
         address: "ftp://files.northwind.example/prices.csv".to_owned(),
+        looks: false,
     };
     let too_large = RefusedForm {
         form: ImportForm::File,
@@ -176,7 +187,6 @@ pub fn pages() -> Vec<Page> {
     let several = RefusedForm {
         error: "2 of 4 files were not imported.".to_owned(),
         each: vec![
-        looks: false,
             "book.xlsx is an Excel workbook, not a CSV. Save or export it as CSV and try again.".to_owned(),
             "empty.csv is empty (0 bytes). Choose a file with a header and rows.".to_owned(),
         ],
@@ -187,6 +197,7 @@ pub fn pages() -> Vec<Page> {
     vec![
         page("dashboard-empty", None, &[], &[]),
         page("dashboard-busy", None, &going_on(), &over),
+        page("dashboard-not-started", None, &not_started(), few),
         page("dashboard-refused-address", Some(refused), &[], few),
         page("dashboard-file-refused", Some(too_large), &[], few),
         page("dashboard-files-refused", Some(several), &[], few),
