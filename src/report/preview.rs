@@ -17,6 +17,8 @@ pub struct PreviewReport<'a> {
     pub detected: PresentValues,
     /// The form field whose value is refused.
     pub refused_field: Option<&'static str>,
+    /// The file cannot be read like this, as `line` says: an import of it would fail.
+    pub is_unreadable: bool,
 }
 
 impl<'a> PreviewReport<'a> {
@@ -27,13 +29,26 @@ impl<'a> PreviewReport<'a> {
             table: Some(FirstRowsTable::new(first_rows, Some(&read_as.reading))),
             detected: detected_values(read_as),
             refused_field: None,
+            is_unreadable: false,
         }
     }
 
     /// No rows can be shown, as `line` says.
     #[must_use]
     pub fn none(line: impl Into<String>) -> Self {
-        Self { line: line.into(), table: None, detected: PresentValues::new(), refused_field: None }
+        Self {
+            line: line.into(),
+            table: None,
+            detected: PresentValues::new(),
+            refused_field: None,
+            is_unreadable: false,
+        }
+    }
+
+    /// The file cannot be read like this, as `line` says.
+    #[must_use]
+    pub fn unreadable(line: impl Into<String>) -> Self {
+        Self { is_unreadable: true, ..Self::none(line) }
     }
 
     /// The value of a field is refused, as `line` says.

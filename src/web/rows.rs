@@ -28,6 +28,8 @@ pub enum Looked {
     Rows(Box<Preview>),
     /// Why there are no rows.
     Nothing(String),
+    /// What is wrong with the file: an import of it would fail.
+    NotReadable(String),
     Refused(RefusedField),
 }
 
@@ -37,7 +39,7 @@ impl Looked {
     pub fn refused(&self) -> Option<RefusedField> {
         match self {
             Self::Refused(refused) => Some(refused.clone()),
-            Self::Rows(_) | Self::Nothing(_) => None,
+            Self::Rows(_) | Self::Nothing(_) | Self::NotReadable(_) => None,
         }
     }
 
@@ -46,7 +48,7 @@ impl Looked {
     pub fn header(&self) -> Option<&HeaderHash> {
         match self {
             Self::Rows(preview) => preview.header.as_ref(),
-            Self::Nothing(_) | Self::Refused(_) => None,
+            Self::Nothing(_) | Self::NotReadable(_) | Self::Refused(_) => None,
         }
     }
 
@@ -55,7 +57,7 @@ impl Looked {
     pub fn sheets(&self) -> Option<&Sheets> {
         match self {
             Self::Rows(preview) => preview.read_as.sheet.as_ref().map(|sheet| &sheet.sheets),
-            Self::Nothing(_) | Self::Refused(_) => None,
+            Self::Nothing(_) | Self::NotReadable(_) | Self::Refused(_) => None,
         }
     }
 
@@ -64,6 +66,7 @@ impl Looked {
         match self {
             Self::Rows(preview) => PreviewReport::new(&preview.read_as, &preview.first_rows),
             Self::Nothing(why) => PreviewReport::none(why),
+            Self::NotReadable(why) => PreviewReport::unreadable(why),
             Self::Refused(refused) => PreviewReport::refused(refused.field, refused.to_string()),
         }
     }
@@ -83,7 +86,7 @@ pub async fn show(
     }
     let looked = look(&import, &ReadingFields::read(query.as_bytes()), &imports, &previewer).await?;
     let status = match looked {
-        Looked::Rows(_) | Looked::Nothing(_) => StatusCode::OK,
+        Looked::Rows(_) | Looked::Nothing(_) | Looked::NotReadable(_) => StatusCode::OK,
         Looked::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
     };
     let fragment = render(&PreviewFragment { preview: looked.report() })?.html;
@@ -106,7 +109,7 @@ pub async fn look(
     };
     match previewer.read(import.row.owner, file, about, choices).await {
         Ok(preview) => Ok(Looked::Rows(Box::new(preview))),
-        Err(PreviewError::NotReadable(why)) => Ok(Looked::Nothing(why)),
+        Err(PreviewError::NotReadable(why)) => Ok(Looked::NotReadable(why)),
         Err(PreviewError::NoSuchSheet(why)) => Ok(Looked::Refused(RefusedField::sheet(why))),
         Err(error) => Err(error.into()),
     }

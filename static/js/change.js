@@ -32,5 +32,18 @@ function showDetected() {
 }
 
 document.addEventListener("htmx:after:swap", (event) => {
-  if (event.detail.ctx.sourceElement.id === "change-form") showDetected();
+  if (event.detail.ctx.sourceElement.id !== "change-form") return;
+  showDetected();
+  showUnreadable();
 });
+/** Says above the form that the held file cannot be read as chosen. Then Import is not the next step. */
+function showUnreadable() {
+  const told = byId("unreadable");
+  if (!told) return;
+  const preview = byId("preview");
+  const isUnreadable = "unreadable" in preview.dataset;
+  told.textContent = isUnreadable ? preview.textContent.trim() : "";
+  told.hidden = !isUnreadable;
+  document.querySelector("#change-form [type=submit]:not(.show-rows)").classList.toggle("primary", !isUnreadable);
+}
+

@@ -125,7 +125,10 @@ async fn the_sheet_of_a_workbook_is_chosen_before_it_is_imported_and_after() {
     pick(&chromium, "sheet", "February").await;
     wait_for_line(&chromium, "Sheet \"February\" (chosen), one of 2 with rows").await;
     assert!(first_cells(&chromium).await.contains("22"), "{}", first_cells(&chromium).await);
+    let unreadable = async || text(&chromium, "#unreadable").await;
+    chromium.wait_for("it on top", async || unreadable().await.starts_with("The sheet \"Cover\"")).await;
     click(&chromium, ".change-actions [type=submit]:not(.show-rows)").await;
+    chromium.wait_for("nothing on top", async || unreadable().await.is_empty()).await;
     chromium.wait_for_state("Completed").await;
     assert!(text(&chromium, ".how-read").await.starts_with("Sheet \"February\" (chosen)"));
 

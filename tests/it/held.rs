@@ -271,6 +271,15 @@ async fn its_rows_are_shown_as_they_would_be_read_and_nothing_is_run() {
     let page = Visitor::import_in(page).await;
     let fragment = visitor.fragment(&format!("{page}/rows")).await.text().await.unwrap();
     assert!(fragment.contains("not a CSV"), "{fragment}");
+    // On top, and the page no longer leads to Import.
+    let import_button = "type=\"submit\"><span class=\"label\">Import</span>";
+    let html = text(&visitor, &page).await;
+    let told = html.split("id=\"unreadable\" role=\"alert\">").nth(1).expect("the reason");
+    assert!(told.starts_with("This is a web page"), "{told}");
+    assert!(html.contains(&format!("<button class=\"button\" {import_button}")), "{html}");
+    let html = text(&visitor, &import).await;
+    assert!(html.contains("id=\"unreadable\" role=\"alert\" hidden></p>"), "{html}");
+    assert!(html.contains(&format!("<button class=\"button primary\" {import_button}")), "{html}");
 
     // Also of an import that is over.
     let over = visitor.upload("over.csv", "a,b\n1,2\n").await;

@@ -161,6 +161,13 @@ impl<'a> ChangeForm<'a> {
         }
     }
 
+    /// Why a held file cannot be read as it is chosen: its import would fail.
+    #[must_use]
+    pub fn unreadable(&self) -> Option<&str> {
+        let preview = self.preview.as_ref().filter(|preview| self.is_held && preview.is_unreadable)?;
+        Some(&preview.line)
+    }
+
     /// The address that the form is sent to.
     #[must_use]
     pub fn action(&self) -> &'static str {

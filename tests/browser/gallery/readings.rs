@@ -145,7 +145,8 @@ pub fn pages() -> Vec<Page> {
             form(page).show(&sent(b""), None, Some(preview()));
         }),
         page("import-held-without-a-table", &held, |page| {
-            let preview = PreviewReport::none("No table was found. If this is a CSV, say how it is read.");
+            let preview =
+                PreviewReport::unreadable("No table was found. If this is a CSV, say how it is read.");
             form(page).show(&sent(b""), None, Some(preview));
         }),
         page("import-no-table", &no_table, |_| {}),
