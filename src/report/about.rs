@@ -4,9 +4,11 @@ use super::{
     block::may_be_ours,
     first_rows::was_read,
     format::{bytes, counted},
+    moment::Moment,
     reading::{plain_reading_line, reading_line},
 };
 use crate::{
+    base::time::UnixMillis,
     imports::{RunSnapshot, Snapshot},
     store::imports::Relative,
 };
@@ -22,12 +24,13 @@ pub struct About<'a> {
     pub size: String,
     /// The import that this one is a retry of.
     pub parent: Option<&'a Relative>,
-    pub retries: &'a [Relative],
+    /// Each with the time at which it was made.
+    pub retries: Vec<(&'a Relative, Moment)>,
 }
 
 impl<'a> About<'a> {
     #[must_use]
-    pub fn of(snapshot: &'a Snapshot, is_over: bool) -> Self {
+    pub fn of(snapshot: &'a Snapshot, is_over: bool, now: UnixMillis) -> Self {
         let first = snapshot.runs.iter().find_map(RunSnapshot::first_rows);
         let read_as = snapshot.runs.iter().find_map(RunSnapshot::read_as);
         let may_be_ours = snapshot.runs.is_empty() || snapshot.runs.iter().any(may_be_ours);
@@ -55,7 +58,11 @@ impl<'a> About<'a> {
             is_failed_csv: first.is_some_and(|first| first.is_failed_csv),
             size,
             parent: snapshot.row.parent.as_ref(),
-            retries: &snapshot.retries,
+            retries: snapshot
+                .retries
+                .iter()
+                .map(|retry| (retry, Moment::new(retry.id.made_at(), now)))
+                .collect(),
         }
     }
 }

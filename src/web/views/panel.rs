@@ -94,7 +94,7 @@ impl<'a> ImportPanel<'a> {
             at: PageAt::Own(snapshot.row.id),
             way_back: String::new(),
             state,
-            about: About::of(snapshot, is_over),
+            about: About::of(snapshot, is_over, inputs.now),
             as_of: AsOf::of(snapshot, state, inputs),
             source_format: read_as
                 .filter(|_| actions.failed_rows || actions.processed_rows)
@@ -127,7 +127,7 @@ impl<'a> ImportPanel<'a> {
         let actions = panel.actions.for_guests(at, sees_rows);
         Self {
             at,
-            about: About { parent: None, retries: &[], ..panel.about },
+            about: About { parent: None, retries: Vec::new(), ..panel.about },
             source_format: panel.source_format.filter(|_| sees_rows),
             actions,
             first_rows: panel.first_rows.filter(|_| sees_rows),
