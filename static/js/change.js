@@ -3,9 +3,13 @@
 /** Says beside a field of the form why its value was refused; an empty sentence takes that back. */
 function tellField(field, sentence) {
   byId(`error-${field}`).textContent = sentence;
-  for (const input of byId("change-form").querySelectorAll(`[name="${field}"]`)) {
-    if (sentence) input.setAttribute("aria-invalid", "true");
-    else input.removeAttribute("aria-invalid");
+  const list = byId(`change-${field}`);
+  const other = byId(`other-${field}`);
+  // What is typed counts, even if a value of the list is chosen.
+  const refused = sentence && (other?.value ? other : list);
+  for (const input of [list, other]) {
+    if (input && input === refused) input.setAttribute("aria-invalid", "true");
+    else input?.removeAttribute("aria-invalid");
   }
 }
 
@@ -15,6 +19,8 @@ function showRefusedChoice(answer) {
   const field = preview?.dataset.field;
   if (!field) return false;
   tellField(field, preview.textContent.trim());
+  // The rows below stay, and do not follow the refused choice.
+  if (byId("preview-rows")) byId("preview").querySelector(".preview-line").textContent = "These rows are from before the last change.";
   return true;
 }
 
@@ -31,11 +37,6 @@ function showDetected() {
   }
 }
 
-document.addEventListener("htmx:after:swap", (event) => {
-  if (event.detail.ctx.sourceElement.id !== "change-form") return;
-  showDetected();
-  showUnreadable();
-});
 /** Says above the form that the held file cannot be read as chosen. Then Import is not the next step. */
 function showUnreadable() {
   const told = byId("unreadable");
@@ -47,3 +48,8 @@ function showUnreadable() {
   document.querySelector("#change-form [type=submit]:not(.show-rows)").classList.toggle("primary", !isUnreadable);
 }
 
+document.addEventListener("htmx:after:swap", (event) => {
+  if (event.detail.ctx.sourceElement.id !== "change-form") return;
+  showDetected();
+  showUnreadable();
+});

@@ -47,6 +47,9 @@ async fn the_first_rows_follow_each_choice_and_applying_them_makes_a_new_import(
     let refused = async || !text(&chromium, "#error-delimiter").await.is_empty();
     chromium.wait_for("the refusal", refused).await;
     assert_eq!(chromium.attribute("#other-delimiter", "aria-invalid").await.as_deref(), Some("true"));
+    assert_eq!(chromium.attribute("#change-delimiter", "aria-invalid").await, None, "the list is not wrong");
+    wait_for_line(&chromium, "These rows are from before the last change.").await;
+    assert!(first_cells(&chromium).await.contains("pear;1"), "they stay");
     other.clear().await.unwrap();
     other.send_keys(";").await.unwrap();
     wait_for_line(&chromium, "Separated by semicolons (chosen)").await;
@@ -122,13 +125,13 @@ async fn the_sheet_of_a_workbook_is_chosen_before_it_is_imported_and_after() {
     wait_for_line(&chromium, "Sheet \"January\", the first of 2 with rows").await;
     pick(&chromium, "sheet", "Cover").await;
     wait_for_line(&chromium, "The sheet \"Cover\" is empty.").await;
-    pick(&chromium, "sheet", "February").await;
-    wait_for_line(&chromium, "Sheet \"February\" (chosen), one of 2 with rows").await;
-    assert!(first_cells(&chromium).await.contains("22"), "{}", first_cells(&chromium).await);
     let unreadable = async || text(&chromium, "#unreadable").await;
     chromium.wait_for("it on top", async || unreadable().await.starts_with("The sheet \"Cover\"")).await;
-    click(&chromium, ".change-actions [type=submit]:not(.show-rows)").await;
+    pick(&chromium, "sheet", "February").await;
     chromium.wait_for("nothing on top", async || unreadable().await.is_empty()).await;
+    wait_for_line(&chromium, "Sheet \"February\" (chosen), one of 2 with rows").await;
+    assert!(first_cells(&chromium).await.contains("22"), "{}", first_cells(&chromium).await);
+    click(&chromium, ".change-actions [type=submit]:not(.show-rows)").await;
     chromium.wait_for_state("Completed").await;
     assert!(text(&chromium, ".how-read").await.starts_with("Sheet \"February\" (chosen)"));
 
@@ -243,6 +246,10 @@ async fn on_a_phone_why_a_row_fails_and_each_separator_are_in_sight() {
     chromium.resize(320, 800).await;
     gallery.open(&chromium, gallery.page("import-held")).await;
     assert_eq!(chromium.evaluate(IN_SIGHT).await, serde_json::json!([true, true, true, true]));
+    // The rows are directly below the separator, above the other fields.
+    let above = "const top = (id) => document.getElementById(id).getBoundingClientRect().top; \
+         return top('change-delimiter') < top('preview') && top('preview') < top('change-quote')";
+    assert_eq!(chromium.evaluate(above).await, true);
     chromium.stop().await;
     gallery.stop().await;
 }
