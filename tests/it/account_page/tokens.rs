@@ -17,6 +17,7 @@ async fn make(visitor: &Visitor, fields: &[(&str, &str)]) -> String {
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(answer.headers()["cache-control"], "no-store");
     let page = answer.text().await.unwrap();
+    assert!(page.contains("runboard login") && page.contains("Authorization: Bearer"), "{page}");
     assert!(page.contains(r#"<span class="email">"#), "as on every page: {page}");
     page.split("id=\"secret\">").nth(1).unwrap().split('<').next().unwrap().to_owned()
 }
@@ -77,6 +78,13 @@ async fn a_form_of_a_token_that_is_not_complete_is_refused_and_keeps_what_was_ty
         let page = answer.text().await.unwrap();
         refused_with(status, &page, sentence, StatusCode::UNPROCESSABLE_ENTITY);
         assert!(page.contains(&format!("value=\"{}\"", fields[0].1)), "{page}");
+        let focused = page.split('<').find(|tag| tag.contains("autofocus")).unwrap();
+        let field = match sentence {
+            "Choose what the token may do." => "name=\"read\"",
+            "Choose when the token expires." => "name=\"days\"",
+            _ => "name=\"name\"",
+        };
+        assert!(focused.contains(field) && focused.contains("form-error"), "{sentence}: {focused}");
     }
     assert_eq!(ends(&mira).await.len(), 1);
     app.stop().await;

@@ -117,11 +117,19 @@ pub struct TokenForm {
 
 /// The names of the form's fields.
 const NAME: &str = "name";
+/// The ticks together.
+const SCOPES: &str = "scopes";
+const DAYS: &str = "days";
 const WEBHOOK: &str = "webhook";
 
 impl NewTokenPage {
     fn blames(&self, field: &str) -> bool {
         self.error.as_ref().is_some_and(|error| error.blames(field))
+    }
+
+    /// Whether the page opens with the focus on the name: no other field is to be corrected.
+    fn begins_with_name(&self) -> bool {
+        ![SCOPES, DAYS, WEBHOOK].into_iter().any(|field| self.blames(field))
     }
 
     /// The lifetimes to choose from, their words, and which one is chosen.
@@ -152,13 +160,13 @@ impl NewTokenPage {
         let scopes: BTreeSet<Scope> =
             chosen.into_iter().filter(|(is_chosen, _)| *is_chosen).map(|(_, scope)| scope).collect();
         if scopes.is_empty() {
-            return Err(FormError::of_form("Choose what the token may do."));
+            return Err(FormError::of(&[SCOPES], "Choose what the token may do."));
         }
         let lifetime = LIFETIMES.iter().find(|(days, _)| *days == self.days).and_then(|(days, _)| {
             days.parse::<u64>().ok().map(|days| Duration::from_secs(days * 24 * 60 * 60))
         });
         if lifetime.is_none() && !self.days.is_empty() {
-            return Err(FormError::of_form("Choose when the token expires."));
+            return Err(FormError::of(&[DAYS], "Choose when the token expires."));
         }
         Ok(NewToken { name, scopes, lifetime, webhook: None })
     }
