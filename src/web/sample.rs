@@ -10,8 +10,7 @@ use crate::{
     imports::{FileName, ImportOptions, Imports, Upload},
 };
 
-/// U.S. airports (a work of the U.S. Government, Data.gov), with five broken rows, and two names
-/// that are not in UTF-8, so that its encoding is a guess.
+/// U.S. airports (a work of the U.S. Government, Data.gov) with five broken rows.
 const BYTES: &[u8] = include_bytes!("../../sample/airports.csv");
 
 pub const NAME: &str = "airports.csv";

@@ -24,6 +24,9 @@ async fn the_sample_can_be_looked_at_and_imported_and_its_broken_rows_come_back(
     let import = answer.headers()["location"].to_str().unwrap().to_owned();
     let panel = visitor.wait_for_state(&import, "Completed").await;
     assert_eq!(panel.counts(), (3_371, 5));
+    let page = visitor.get(&import).await.text().await.unwrap();
+    let how_read = page.split("class=\"how-read\">").nth(1).unwrap().split("</p>").next().unwrap();
+    assert!(how_read.contains("UTF-8") && !how_read.contains("guess"), "{how_read}");
     let failed = String::from_utf8(visitor.download(&format!("{import}/failed.csv")).await).unwrap();
     let lines: Vec<&str> = failed.lines().skip(1).filter_map(|row| row.split(',').next()).collect();
     assert_eq!(lines, ["212", "498", "1204", "2333", "3377"]);
