@@ -16,32 +16,48 @@ use crate::{
 pub struct ReadingJson {
     /// Of a workbook.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub sheet: Option<PartJson<String>>,
+    pub sheet: Option<TextPart>,
     /// The WHATWG's name.
-    pub encoding: PartJson<String>,
+    pub encoding: TextPart,
     /// comma, semicolon, tab, pipe, space, colon, none, or the separator itself.
-    pub delimiter: PartJson<String>,
+    pub delimiter: TextPart,
     /// double, single or none.
-    pub quote: PartJson<QuoteName>,
+    pub quote: QuotePart,
     /// doubled or backslash.
-    pub escape: PartJson<EscapeName>,
+    pub escape: EscapePart,
     /// The line of the header, or none.
-    pub header: PartJson<NumberOrWord>,
+    pub header: HeaderPart,
     /// 1 to 3, or 0 if there is no header.
-    pub header_rows: PartJson<u8>,
+    pub header_rows: NumberPart,
     /// What of the file is in neither download.
     pub left_out: Vec<LeftOutJson>,
     /// What the page says about it.
     pub text: String,
 }
 
-/// A part of a reading.
-#[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = Part)]
-pub struct PartJson<T> {
-    pub value: T,
-    pub how: HowJson,
+/// Declares a part of a reading. One generic type for all of them would get names such as `Part_v8` in the document.
+macro_rules! part {
+    ($name:ident, $value:ident) => {
+        /// A part of a reading.
+        #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+        pub struct $name {
+            pub value: $value,
+            pub how: HowJson,
+        }
+
+        impl $name {
+            fn of<V>(part: Part<V>, written: impl FnOnce(V) -> $value) -> Self {
+                Self { value: written(part.value), how: part.how.into() }
+            }
+        }
+    };
 }
+
+part!(TextPart, String);
+part!(QuotePart, QuoteName);
+part!(EscapePart, EscapeName);
+part!(HeaderPart, NumberOrWord);
+part!(NumberPart, u8);
 
 /// How sure a part of a reading is.
 #[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
@@ -141,13 +157,13 @@ impl ReadingJson {
         let sheet = read_as.sheet.as_ref();
         Self {
             sheet: sheet
-                .map(|sheet| PartJson { value: sheet.name.field_value().to_owned(), how: sheet.how.into() }),
-            encoding: PartJson::of(reading.encoding, |encoding| encoding.name().to_owned()),
-            delimiter: PartJson::of(reading.delimiter, |delimiter| delimiter.name().to_owned()),
-            quote: PartJson::of(reading.quote, QuoteName::from),
-            escape: PartJson::of(reading.escape, EscapeName::from),
-            header: PartJson::of(reading.header, header),
-            header_rows: PartJson::of(reading.header_rows, |rows| rows),
+                .map(|sheet| TextPart { value: sheet.name.field_value().to_owned(), how: sheet.how.into() }),
+            encoding: TextPart::of(reading.encoding, |encoding| encoding.name().to_owned()),
+            delimiter: TextPart::of(reading.delimiter, |delimiter| delimiter.name().to_owned()),
+            quote: QuotePart::of(reading.quote, QuoteName::from),
+            escape: EscapePart::of(reading.escape, EscapeName::from),
+            header: HeaderPart::of(reading.header, header),
+            header_rows: NumberPart::of(reading.header_rows, |rows| rows),
             left_out: left_out(&reading.notes),
             text: reading_line(read_as, columns),
         }
@@ -161,12 +177,6 @@ impl ReadingJson {
         let notes = FindingsSection::new(findings).notes.map(|notes| notes.plain()).unwrap_or_default();
         let sentences: Vec<String> = std::iter::once(reading.text).chain(notes).collect();
         Some(Self { left_out: left_out(&findings.notes), text: sentences.join(" "), ..reading })
-    }
-}
-
-impl<T> PartJson<T> {
-    fn of<V>(part: Part<V>, written: impl FnOnce(V) -> T) -> Self {
-        Self { value: written(part.value), how: part.how.into() }
     }
 }
 

@@ -44,6 +44,9 @@ async fn the_document_describes_every_route_and_nothing_else() {
     for reference in text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
         assert!(document.pointer(reference).is_some(), "{reference}");
     }
+    for name in document["components"]["schemas"].as_object().unwrap().keys() {
+        assert!(name.chars().all(|c| c.is_ascii_alphanumeric()), "{name} is no plain name");
+    }
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             assert!(!operation["summary"].as_str().unwrap().is_empty(), "{method} {path}");
