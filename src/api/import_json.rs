@@ -3,7 +3,10 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{reading_json::ReadingJson, time};
+use super::{
+    reading_json::{FirstRowsJson, ReadingJson},
+    time,
+};
 use crate::{
     base::time::UnixMillis,
     csv::Reasons,
@@ -74,7 +77,7 @@ pub struct ImportJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_url: Option<String>,
     pub state: &'static str,
-    /// What its page says about its state, with times in UTC.
+    /// What its page says about its state, with times in UTC. Of a held import whose file cannot be read, first why.
     pub state_text: String,
     #[schema(format = DateTime)]
     pub received_at: String,
@@ -88,9 +91,13 @@ pub struct ImportJson {
     /// The import that this one is a retry of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<String>,
-    /// How the file is read. Absent until that is known, and in lists.
+    /// How the file is read. Of a held import it is how it would be read, only where a single import is asked for.
+    /// Absent until that is known, and in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reading: Option<ReadingJson>,
+    /// The first rows of a held import, as they would be read. Present where its reading is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_rows: Option<FirstRowsJson>,
     pub runs: Vec<RunJson>,
     /// Why rows failed: the most frequent reasons first, at most a hundred. Absent until the import is over, and in
     /// lists.
@@ -182,14 +189,18 @@ pub struct LinksJson {
     /// Both downloads exist once the import is over, if a function of Runboard has read the file.
     pub processed: String,
     pub failed: String,
-    /// For POST.
+    /// For POST. Works once the import has started.
     pub cancel: String,
-    /// For POST.
+    /// For POST. Works once the import is over.
     pub retry: String,
+    /// For POST. Only of a held import.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
 }
 
 impl ImportJson {
-    /// Without what is in the database only: how the file of an import that is over was read, and why its rows failed.
+    /// Without what is not in memory: how the file of an import that is over was read and why its rows failed, and how
+    /// that of a held one would be read.
     #[must_use]
     pub fn new(import: &Snapshot, inputs: &ReportInputs) -> Self {
         let (row, state) = (&import.row, import.state());
@@ -206,6 +217,7 @@ impl ImportJson {
             event_id: is_known.then(|| row.event_id.to_string()),
             parent_id: row.parent.as_ref().map(|parent| parent.id.to_string()),
             reading: None,
+            first_rows: None,
             runs: import.runs.iter().map(|run| RunJson::new(import, run, inputs)).collect(),
             failures: None,
             links: LinksJson::to(import),
@@ -313,6 +325,7 @@ impl LinksJson {
             failed: below("failed.csv"),
             cancel: below("cancel"),
             retry: below("retry"),
+            start: (import.state() == ImportState::Held).then(|| below("start")),
             page,
             this,
         }

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, http::header::EntityTag, web};
 use serde::{Deserialize, Serialize};
 
-use super::{cursor::CursorsOf, import_json::ImportJson, inputs, json, wait};
+use super::{cursor::CursorsOf, held::add_reading, import_json::ImportJson, inputs, json, wait};
 use crate::{
     base::time::UnixMillis,
+    function::Previewer,
     http::{
         caller::{ApiImport, ApiPrincipal, ToRead},
+        conditional,
         problem::Problem,
         query::QueryOf,
         upload::Uploads,
@@ -127,17 +129,24 @@ pub async fn show(
     request: HttpRequest,
     imports: web::Data<Imports>,
     (engine, store): (web::Data<EngineName>, web::Data<Store>),
-    uploads: web::Data<Uploads>,
+    (uploads, previewer): (web::Data<Uploads>, web::Data<Previewer>),
 ) -> Result<HttpResponse, Problem> {
     let seconds = query.wait.unwrap_or(0);
     let import = wait::wait(import, &request, seconds, &imports, &engine, &uploads.stopping).await?;
     let inputs = inputs(&engine);
-    let tag = wait::Tag::of(&import, &inputs)?;
-    let body = serde_json::to_vec(&Box::pin(whole(&import, &store, &inputs)).await?)?;
-    Ok(super::tagged(&request, tag.into(), body))
+    let mut tag = wait::Tag::of(&import, &inputs)?;
+    let mut told = Box::pin(whole(&import, &store, &inputs)).await?;
+    let is_known = conditional::is_known(&request, &EntityTag::from(tag.clone()));
+    if import.state() == ImportState::Held
+        && !is_known
+        && !Box::pin(add_reading(&mut told, &import, &imports, &previewer)).await?
+    {
+        tag = tag.of_part();
+    }
+    Ok(super::tagged(&request, tag.into(), serde_json::to_vec(&told)?))
 }
 
-/// An import with everything that is known of it.
+/// An import with everything that is known of it without a look at its file.
 pub async fn whole(import: &Owned, store: &Store, inputs: &ReportInputs) -> Result<ImportJson, Problem> {
     let told = ImportJson::new(import, inputs);
     // While it runs, what it has read is in memory.

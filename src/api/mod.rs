@@ -7,6 +7,7 @@ mod answer;
 mod cursor;
 pub mod describe;
 pub mod downloads;
+mod held;
 mod import_json;
 pub mod imports;
 pub mod make;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    csv::{Choices, Escape, HeaderAt, How, Note, Notes, Part, Quote, ReadAs},
+    csv::{Choices, Escape, FirstRows, HeaderAt, How, Note, Notes, Part, Quote, ReadAs},
     http::reading_fields::RefusedField,
     report::{findings::FindingsSection, reading::reading_line},
     results::findings::Findings,
@@ -101,6 +101,33 @@ pub struct LeftOutJson {
     pub first_line: u64,
 }
 
+/// The first rows of a file, as they would be read. Long values are cut.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = FirstRows)]
+pub struct FirstRowsJson {
+    /// The names of the columns, at most 20: column 1 and so on, if the file has no header.
+    pub header: Vec<String>,
+    /// How many columns the file has.
+    pub columns: usize,
+    /// At most 5.
+    pub rows: Vec<FirstRowJson>,
+}
+
+/// One of the first rows.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = FirstRow)]
+pub struct FirstRowJson {
+    /// The line on which it begins.
+    pub line: u64,
+    /// The values of the columns in header.
+    pub fields: Vec<String>,
+    /// Why it would fail. Absent if it would not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// The line of a header, or a word.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(untagged, expecting = "must be a whole number or a string")]
@@ -177,6 +204,21 @@ impl ReadingJson {
         let notes = FindingsSection::new(findings).notes.map(|notes| notes.plain()).unwrap_or_default();
         let sentences: Vec<String> = std::iter::once(reading.text).chain(notes).collect();
         Some(Self { left_out: left_out(&findings.notes), text: sentences.join(" "), ..reading })
+    }
+}
+
+impl FirstRowsJson {
+    /// The most rows. Their text is limited already.
+    const MOST: usize = 5;
+
+    #[must_use]
+    pub fn new(first: &FirstRows) -> Self {
+        let rows = first.rows.iter().take(Self::MOST).map(|row| FirstRowJson {
+            line: row.line,
+            fields: row.cells.clone(),
+            reason: row.failure.clone(),
+        });
+        Self { header: first.header.clone(), columns: first.columns, rows: rows.collect() }
     }
 }
 

@@ -55,6 +55,13 @@ impl Tag {
     }
 }
 
+impl Tag {
+    /// The tag of the same state, told without what will be known later. It is not that of any whole answer.
+    pub fn of_part(self) -> Self {
+        Self { state: format!("part{}", self.state), ..self }
+    }
+}
+
 impl From<Tag> for EntityTag {
     fn from(Tag { state, counts }: Tag) -> Self {
         Self::new_weak(format!("{state}-{counts}"))

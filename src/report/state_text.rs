@@ -4,13 +4,19 @@ use super::{
     ReportInputs,
     badge::BadgeState,
     block::{Block, ViewState, function_name},
+    moment::Moment,
     next_step::NextStep,
 };
-use crate::imports::{ImportState, RunSnapshot, Snapshot};
+use crate::imports::{RunSnapshot, Snapshot};
 
-/// What the page of the import says about its state. Several runs are named before their sentences.
+/// What the page of the import says about its state, without the name of a button. Several runs are named before their
+/// sentences.
 #[must_use]
 pub fn state_text(snapshot: &Snapshot, inputs: &ReportInputs) -> String {
+    if let Some(until) = snapshot.row.held_until {
+        let until = Moment::new(until, inputs.now).plain();
+        return format!("Nothing runs until it is started; kept until {until}.");
+    }
     let view_state = ViewState::of(snapshot);
     let blocks = Block::all(snapshot, view_state, inputs);
     let mut sentences: Vec<String> = match blocks.as_slice() {
@@ -20,7 +26,7 @@ pub fn state_text(snapshot: &Snapshot, inputs: &ReportInputs) -> String {
             several.iter().map(|block| format!("{}: {}", function(block), block.sentence.plain())).collect()
         }
     };
-    if view_state.is_unread && view_state.state != ImportState::Held {
+    if view_state.is_unread {
         sentences.extend(NextStep::of(snapshot).advice.map(str::to_owned));
     }
     sentences.join(" ")
