@@ -6,7 +6,7 @@ use super::{
     notes::row_notes,
 };
 use crate::{
-    csv::{Reason, Reasons},
+    csv::{HeaderAt, Reason, Reasons},
     results::findings,
 };
 
@@ -112,12 +112,15 @@ impl FileNotes {
     fn new(findings: &findings::Findings) -> Option<Self> {
         let names = &findings.repeated_names;
         let repeated = names.iter().take(MOST_NAMES);
+        // An earlier version read every file as one with a header.
+        let reading = findings.read_as.as_ref().map(|read_as| &read_as.reading);
+        let has_header = reading.is_none_or(|reading| reading.header.value != HeaderAt::None);
         let notes = Self {
             repeated: repeated
                 .map(|(name, columns)| RepeatedName { columns: in_words(*columns), name: name.clone() })
                 .collect(),
             more_repeated: names.len().saturating_sub(MOST_NAMES),
-            of_rows: row_notes(&findings.notes, &findings.reasons),
+            of_rows: row_notes(&findings.notes, &findings.reasons, has_header),
         };
         (!notes.repeated.is_empty() || !notes.of_rows.is_empty()).then_some(notes)
     }

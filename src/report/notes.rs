@@ -6,9 +6,9 @@ use crate::csv::{Note, Noted, Notes, Reasons};
 /// The notes about the rows of a file, each as a statement without a full stop. What the front of the file
 /// showed is in [`reading_line`](super::reading::reading_line).
 #[must_use]
-pub fn row_notes(notes: &Notes, reasons: &Reasons) -> Vec<String> {
+pub fn row_notes(notes: &Notes, reasons: &Reasons, has_header: bool) -> Vec<String> {
     let of_rows = notes.iter().filter_map(|(note, noted)| row_note(note, noted));
-    of_rows.chain(below_table(notes)).chain(short_rows(reasons)).collect()
+    of_rows.chain(below_table(notes)).chain(short_rows(reasons, has_header)).collect()
 }
 
 /// Where rows are that do not belong to the table. They failed, and a person decides what to do with them.
@@ -65,7 +65,7 @@ fn row_note(note: Note, noted: Noted) -> Option<String> {
 }
 
 /// `2 rows have fewer fields`: a person decides whether their last cells are empty.
-fn short_rows(reasons: &Reasons) -> Option<String> {
+fn short_rows(reasons: &Reasons, has_header: bool) -> Option<String> {
     let is_short = |reason: &str| {
         let (found, expected) = reason.split_once(", expected ")?;
         let found: u64 = found.split(' ').next()?.parse().ok()?;
@@ -76,7 +76,8 @@ fn short_rows(reasons: &Reasons) -> Option<String> {
     let short = groups.filter(|group| is_short(&group.reason) == Some(true));
     let count = short.fold(0_u64, |count, group| count.saturating_add(group.count));
     let verb = if count == 1 { "has" } else { "have" };
-    (count > 0).then(|| format!("{} {verb} fewer fields than the header", counted(count, "row")))
+    let than = if has_header { "the header" } else { "the first row" };
+    (count > 0).then(|| format!("{} {verb} fewer fields than {than}", counted(count, "row")))
 }
 
 #[cfg(test)]
@@ -88,7 +89,7 @@ mod tests {
 
     fn said(note: &str, count: u64) -> Vec<String> {
         let notes = serde_json::from_value(json!({ note: { "count": count, "firstLine": 1_204 } })).unwrap();
-        row_notes(&notes, &Reasons::default())
+        row_notes(&notes, &Reasons::default(), true)
     }
 
     #[test]
@@ -139,7 +140,7 @@ mod tests {
             let mut notes = serde_json::Map::new();
             notes.extend(below.map(|below| ("belowTable".to_owned(), noted(below))));
             notes.extend(second.map(|second| ("secondTable".to_owned(), noted(second))));
-            row_notes(&serde_json::from_value(notes.into()).unwrap(), &Reasons::default())
+            row_notes(&serde_json::from_value(notes.into()).unwrap(), &Reasons::default(), true)
         };
         let row = "Below the table, from line 1,204, another row follows; it failed";
         let rows = "Below the table, from line 1,204, other rows follow; they failed";
@@ -166,7 +167,9 @@ mod tests {
             line: 2,
             example: String::new(),
         };
-        let of = |groups| row_notes(&Notes::default(), &Reasons { groups, other: 0 });
+        let read =
+            |groups, has_header| row_notes(&Notes::default(), &Reasons { groups, other: 0 }, has_header);
+        let of = |groups| read(groups, true);
         let groups = vec![
             reason(None, "2 fields, expected 4", 1),
             reason(None, "1 field, expected 4, below the table", 1),
@@ -176,7 +179,8 @@ mod tests {
         ];
         assert_eq!(of(groups), ["2 rows have fewer fields than the header"]);
         let one = vec![reason(None, "3 fields, expected 4", 1)];
-        assert_eq!(of(one), ["1 row has fewer fields than the header"]);
+        assert_eq!(of(one.clone()), ["1 row has fewer fields than the header"]);
+        assert_eq!(read(one, false), ["1 row has fewer fields than the first row"]);
         assert!(of(vec![reason(None, "5 fields, expected 4", 1)]).is_empty());
     }
 }
