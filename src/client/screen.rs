@@ -2,11 +2,12 @@
 
 use std::{
     cell::{Cell, RefCell},
+    fmt,
     io::{self, IsTerminal},
     time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{BinaryBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use rustix::termios::tcgetwinsize;
 
 use super::{
@@ -16,9 +17,8 @@ use super::{
 };
 
 /// A file with a known size, one without, and the rows.
-const UPLOAD: &str =
-    "{prefix} [{bar:20}] {percent}% of {binary_total_bytes} sent, {binary_bytes_per_sec}, {eta} left";
-const STREAM: &str = "{prefix} {spinner} {binary_bytes} sent, {binary_bytes_per_sec}";
+const UPLOAD: &str = "{prefix} [{bar:20}] {percent}% of {binary_total_bytes} sent{speed}{left}";
+const STREAM: &str = "{prefix} {spinner} {binary_bytes} sent{speed}";
 const ROWS: &str = "{prefix} [{bar:20}]{msg}";
 
 /// How wide a bar is with its brackets and the space in front.
@@ -186,7 +186,9 @@ impl Shown {
     fn draw(&mut self) {
         let bar = ProgressBar::with_draw_target(self.length, ProgressDrawTarget::stderr());
         if let Ok(style) = ProgressStyle::with_template(self.template) {
-            bar.set_style(style.progress_chars("=> "));
+            bar.set_style(
+                style.progress_chars("=> ").with_key("speed", write_speed).with_key("left", write_left),
+            );
         }
         bar.set_prefix(self.prefix.clone());
         bar.set_position(self.position);
@@ -199,6 +201,27 @@ impl Shown {
     fn placed_message(&self) -> String {
         placed(self.prefix.chars().count() + BAR, &self.message, columns())
     }
+}
+
+/// The speed of an upload. Before its first bytes there is none.
+fn write_speed(upload: &ProgressState, out: &mut dyn fmt::Write) {
+    if let Some(speed) = speed(upload) {
+        // Writing to a string cannot fail.
+        let _ = write!(out, ", {}/s", BinaryBytes(speed));
+    }
+}
+
+/// How long it still takes at that speed, if that is a second or more.
+fn write_left(upload: &ProgressState, out: &mut dyn fmt::Write) {
+    let left = upload.eta();
+    if speed(upload).is_some() && left.as_secs() > 0 {
+        let _ = write!(out, ", {:#} left", HumanDuration(left));
+    }
+}
+
+/// In bytes per second.
+fn speed(upload: &ProgressState) -> Option<u64> {
+    Some(upload.per_sec() as u64).filter(|speed| *speed > 0)
 }
 
 /// The width of the terminal.
