@@ -53,7 +53,8 @@ impl Source {
             Self::File(path) => plain(&path.display().to_string()),
             Self::Address(url) => {
                 let host = url.host_str().unwrap_or_default();
-                plain(&format!("{}://{host}{}", url.scheme(), url.path()))
+                let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+                plain(&format!("{}://{host}{port}{}", url.scheme(), url.path()))
             }
             Self::Input => "standard input".to_owned(),
         }
@@ -161,6 +162,8 @@ mod tests {
     fn an_address_is_shown_without_what_may_be_secret() {
         let address = Source::typed(Path::new("HTTPS://me:secret@example.org/a.csv?key=secret")).unwrap();
         assert_eq!(address.shown(), "https://example.org/a.csv");
+        let of_port = Source::typed(Path::new("http://127.0.0.1:8099/a.csv?key=secret")).unwrap();
+        assert_eq!(of_port.shown(), "http://127.0.0.1:8099/a.csv");
         for file in ["orders.csv", "ftp://example.org/a.csv", "./-", "http:"] {
             assert!(matches!(Source::typed(Path::new(file)), Ok(Source::File(_))), "{file}");
         }

@@ -71,6 +71,16 @@ async fn a_lost_connection_and_a_bar_name_their_source() {
 }
 
 #[tokio::test]
+async fn an_address_keeps_its_port_and_loses_its_query() {
+    let (desk, host) = Desk::beside_host().await;
+    let (first, second) = (host.url("/a.csv"), host.url("/b.csv"));
+    let done = desk.run(&["import", "--no-wait", &format!("{first}?key=secret"), &second]).await;
+    let named: Vec<_> = done.quiet().1.lines().map(|line| line.split('\t').next().unwrap()).collect();
+    assert_eq!(named, [first, second]);
+    desk.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_not_waited_for_is_named_too() {
     let desk = Desk::new().await;
     desk.file("first.csv", CLEAN);
