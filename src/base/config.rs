@@ -8,6 +8,7 @@ mod engine;
 mod hidden;
 mod http;
 mod mail;
+mod misread;
 mod move_args;
 mod pointers;
 mod proxies;

@@ -165,7 +165,11 @@ pub enum ChoiceError {
     Sheet(String),
     #[error("Runboard does not know this encoding. Use a name such as UTF-8, windows-1252 or Shift_JIS.")]
     Encoding,
-    #[error("A separator has 1 to {} bytes, and no line end, NUL or double quote.", Delimiter::LONGEST)]
+    #[error(
+        "A separator has 1 to {} bytes, and no line end, NUL or double quote. Names of separators are comma, semicolon, \
+         tab, pipe, space and colon.",
+        Delimiter::LONGEST
+    )]
     Delimiter,
     #[error("The quote is double, single or none.")]
     Quote,

@@ -1,11 +1,12 @@
 //! The command line: each setting is a flag and an environment variable.
 
-use std::{env, ffi::OsString, process};
+use std::{env, ffi::OsString};
 
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::{
     client_args::{ClientCommand, ClientLine},
+    misread::end,
     move_args::MoveArgs,
 };
 
@@ -250,17 +251,6 @@ const STORE_SETTINGS: [&str; 4] =
 
 /// The commands of the server that use only those.
 const STORE_COMMANDS: [&str; 3] = ["account", "adopt", "move"];
-
-/// The exit code of a command that was not understood, such as a mistyped one of a client. Clap's own 2 would mean that an
-/// import was cancelled.
-const NOT_UNDERSTOOD: i32 = 3;
-
-/// Prints what is wrong with the command line, or the help that was asked for.
-fn end(error: &clap::Error) -> ! {
-    // Without a terminal or a file to write to, the code says enough.
-    let _ = error.print();
-    process::exit(if error.use_stderr() { NOT_UNDERSTOOD } else { 0 })
-}
 
 impl CommandLine {
     /// Reads the command line of this process. `--help`, `--version` and a malformed command line end the

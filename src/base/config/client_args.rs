@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{ConfigError, check, hidden::HiddenText};
-use crate::base::ids::ImportId;
+use crate::base::{ids::ImportId, time::UnixMillis};
 
 /// The command line of a client.
 #[derive(Parser)]
@@ -212,11 +212,11 @@ pub struct ImportsArgs {
     pub failed: bool,
 
     /// Only imports received at or after this time: a date, or a time such as 2026-11-23T08:00:00Z
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub since: Option<String>,
 
     /// Only imports received at or before this time; of a date, its whole day (UTC)
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub until: Option<String>,
 
     /// Only imports with this text in their file's name, in any case
@@ -310,4 +310,13 @@ impl LoginArgs {
 
 fn import_id(text: &str) -> Result<ImportId, &'static str> {
     text.parse().map_err(|_| "an import's id has 26 letters and digits, as runboard imports shows it")
+}
+
+fn time(text: &str) -> Result<String, &'static str> {
+    let whole = if text.contains(['T', 't', ' ']) { text.to_owned() } else { format!("{text}T00:00:00Z") };
+    // The server takes the whole year 9999, whose last hours are later than what is parsed.
+    let is_time = UnixMillis::from_rfc3339(&whole.replacen("9999-", "9998-", 1)).is_some();
+    is_time
+        .then(|| text.to_owned())
+        .ok_or("write a date such as 2026-11-23, or a time such as 2026-11-23T08:00:00Z")
 }
