@@ -60,7 +60,14 @@ pub async fn import(args: ImportArgs) -> Result<Ending, ClientError> {
         };
         screen.end();
         match made {
-            Ok(told) => {
+            Ok(mut told) => {
+                if look && (screen.is_terminal() || wait.json) {
+                    // The answer to the upload does not say how the file would be read.
+                    tokio::select! {
+                        looked = server.import(told.id) => told = looked.unwrap_or(told),
+                        () = interrupts.any() => {}
+                    }
+                }
                 let import = Begun { told, source: named };
                 if look && screen.is_terminal() {
                     show::lines(&import.told, &server).iter().for_each(|line| complain(line));

@@ -38,7 +38,7 @@ pub async fn list(args: &ImportsArgs) -> Result<Ending, ClientError> {
         let answer = server.ask(|| server.request_with(Method::GET, "imports", &query)).await?;
         let page: PageTold = server.parse(&answer)?;
         for json in page.data.into_iter().take(left as usize) {
-            let import = ToldImport::parse(json)?;
+            let import = ToldImport::parse(json).ok_or_else(|| server.no_runboard())?;
             left -= 1;
             if args.json {
                 printed::line(&import.json())?;

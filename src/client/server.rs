@@ -55,6 +55,10 @@ struct ProblemTold {
     detail: String,
 }
 
+/// How another server refuses what a Runboard would take. A Runboard names the problem with it.
+const NO_API: [StatusCode; 3] =
+    [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED];
+
 /// The type of a problem with what a path names.
 const NOT_FOUND: &str = "/api#not-found";
 
@@ -115,10 +119,12 @@ impl RemoteServer {
         // A refusal is one even if its body cannot be read.
         let body = self.body(response).await.unwrap_or_default();
         let problem = serde_json::from_slice::<ProblemTold>(&body).ok();
-        let sentence = match problem.filter(|problem| !problem.detail.is_empty()) {
+        let is_of_runboard = |problem: &ProblemTold| problem.kind.is_some() || !NO_API.contains(&status);
+        let problem = problem.filter(|problem| !problem.detail.is_empty() && is_of_runboard(problem));
+        let sentence = match problem {
             Some(problem) if status == StatusCode::NOT_FOUND => self.not_found(path.as_str(), problem),
             Some(problem) => problem.detail,
-            None if status == StatusCode::NOT_FOUND => self.no_api(),
+            None if NO_API.contains(&status) => self.no_api(status),
             None => format!("{} answered {status}.", self.shown()),
         };
         Err(ClientError::Refused {
@@ -185,18 +191,20 @@ impl RemoteServer {
 
     /// The import that an answer has.
     pub fn told(&self, answer: &Answer) -> Result<ToldImport, ClientError> {
-        ToldImport::parse(self.parse::<Box<RawValue>>(answer)?)
+        ToldImport::parse(self.parse::<Box<RawValue>>(answer)?).ok_or_else(|| self.no_runboard())
     }
 
     /// The JSON that an answer has.
     pub fn parse<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, ClientError> {
-        serde_json::from_slice(&answer.body).map_err(|_| {
-            ClientError::Other(format!(
-                "{}{} does not answer as a Runboard does. Check the address.",
-                self.shown(),
-                self.from
-            ))
-        })
+        serde_json::from_slice(&answer.body).map_err(|_| self.no_runboard())
+    }
+
+    pub fn no_runboard(&self) -> ClientError {
+        ClientError::Other(format!(
+            "{}{} does not answer as a Runboard does. Check the address.",
+            self.shown(),
+            self.from
+        ))
     }
 
     pub fn silent(&self) -> ClientError {
@@ -214,14 +222,14 @@ impl RemoteServer {
             (Some(NOT_FOUND), Some(id)) => {
                 format!("There is no import {id} on {}, or your token does not open it.", self.shown())
             }
-            (Some(NOT_FOUND) | None, _) => self.no_api(),
-            (Some(_), _) => problem.detail,
+            (Some(NOT_FOUND), None) => self.no_api(StatusCode::NOT_FOUND),
+            _ => problem.detail,
         }
     }
 
-    fn no_api(&self) -> String {
+    fn no_api(&self, status: StatusCode) -> String {
         format!(
-            "{}{} has no API of Runboard: it answers 404 Not Found. Check the address.",
+            "{}{} has no API of Runboard: it answers {status}. Check the address.",
             self.shown(),
             self.from
         )

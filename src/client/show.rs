@@ -6,7 +6,7 @@ use super::{
     login,
     printed::{self, plain},
     server::RemoteServer,
-    told::ToldImport,
+    told::{FirstRowsTold, ToldImport},
 };
 use crate::base::config::ShowArgs;
 
@@ -33,6 +33,9 @@ pub fn lines(told: &ToldImport, server: &RemoteServer) -> Vec<String> {
     if let Some(reading) = &import.reading {
         lines.push(format!("Reading: {}", reading.text));
     }
+    if let Some(first) = &import.first_rows {
+        lines.extend(first_rows(first));
+    }
     if let Some(from) = &import.source_url {
         lines.push(format!("From: {from}"));
     }
@@ -58,6 +61,20 @@ pub fn lines(told: &ToldImport, server: &RemoteServer) -> Vec<String> {
         lines.push(format!("  {count} x {column}{reason}, first in line {line}: {}", failure.example));
     }
     lines
+}
+
+/// The header and the first rows, a line for each.
+fn first_rows(first: &FirstRowsTold) -> impl Iterator<Item = String> {
+    let more = match first.columns.saturating_sub(first.header.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let header = format!("  columns: {}{more}", first.header.join(" | "));
+    let rows = first.rows.iter().map(|row| {
+        let why = row.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        format!("  line {}: {}{why}", row.line, row.fields.join(" | "))
+    });
+    ["First rows:".to_owned(), header].into_iter().chain(rows)
 }
 
 /// A time of the API for people: `2026-11-23 20:43:26 UTC`.

@@ -5,7 +5,6 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     ending::Ending,
-    error::ClientError,
     printed::{plain, plain_json},
 };
 use crate::base::ids::ImportId;
@@ -30,6 +29,7 @@ pub struct ImportTold {
     pub source_url: Option<String>,
     pub parent_id: Option<String>,
     pub reading: Option<ReadingTold>,
+    pub first_rows: Option<FirstRowsTold>,
     pub runs: Vec<RunTold>,
     pub failures: Option<Vec<FailureTold>>,
 }
@@ -37,6 +37,20 @@ pub struct ImportTold {
 #[derive(Clone, Debug, Deserialize)]
 pub struct ReadingTold {
     pub text: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct FirstRowsTold {
+    pub header: Vec<String>,
+    pub columns: usize,
+    pub rows: Vec<FirstRowTold>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct FirstRowTold {
+    pub line: u64,
+    pub fields: Vec<String>,
+    pub reason: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -69,13 +83,10 @@ pub struct FailureTold {
 const OWN_FUNCTION: &str = "process-csv-upload";
 
 impl ToldImport {
-    /// # Errors
-    /// It is not an import.
-    pub fn parse(json: Box<RawValue>) -> Result<Self, ClientError> {
-        let told = serde_json::from_str::<ImportTold>(json.get()).ok();
-        let told = told.and_then(|import| Some((import.id.parse().ok()?, import)));
-        let (id, import) = told.ok_or_else(|| ClientError::Other(NOT_AN_IMPORT.to_owned()))?;
-        Ok(Self { id, import, json })
+    /// None if it is not an import.
+    pub fn parse(json: Box<RawValue>) -> Option<Self> {
+        let import: ImportTold = serde_json::from_str(json.get()).ok()?;
+        Some(Self { id: import.id.parse().ok()?, import, json })
     }
 
     /// The whole import on one line.
@@ -83,9 +94,6 @@ impl ToldImport {
         plain_json(self.json.get())
     }
 }
-
-const NOT_AN_IMPORT: &str =
-    "The answer is not that of a Runboard, or of a newer one. Check the address, or install that version.";
 
 impl ImportTold {
     /// `Completed: 2 rows processed in 0.1 s.`

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::writes::{KEY, answered, csv, form_of, made, over, path_of};
@@ -153,6 +153,7 @@ pub(super) async fn a_held_import_is_not_cancelled_and_a_reading_is_an_object() 
     let program = Program::of(&owner, &["read", "import"]).await;
     let held = made(csv(&program, "?look=1", "a,b\n1,2\n").send().await.unwrap()).await;
     let path = path_of(&held);
+    assert_eq!(held["links"]["start"], json!(format!("{path}/start")));
     let cancel = program.request(Method::POST, &format!("{path}/cancel")).send().await.unwrap();
     let problem_of_cancel = problem(cancel).await;
     assert_eq!(
@@ -178,5 +179,41 @@ pub(super) async fn a_held_import_is_not_cancelled_and_a_reading_is_an_object() 
     assert_eq!(answered(waited, StatusCode::OK).await["state"], "Completed");
     let over = over(&program, &held).await;
     assert_eq!((&over["state"], over["runs"].as_array().unwrap().len()), (&json!("Completed"), 1));
+    assert!(over["links"].get("start").is_none() && over.get("firstRows").is_none(), "{over}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_held_import_says_how_its_file_would_be_read() {
+    let app = spawn_app().await;
+    let owner = app.signed_in().await;
+    let program = Program::of(&owner, &["read", "import"]).await;
+    let look = async |query: &str, body: &'static str| {
+        let held = made(csv(&program, &format!("?look=1{query}"), body).send().await.unwrap()).await;
+        let answer = program.get(&path_of(&held)).await;
+        let tag = answer.headers()[header::ETAG].clone();
+        (path_of(&held), tag, answered(answer, StatusCode::OK).await)
+    };
+    let orders = "id;name\n1;Zo\u{eb}\n2\n3;a\n4;b\n5;c\n6;d\n7;e\n";
+    let (path, tag, held) = look("&header=1", orders).await;
+    assert_eq!(held["reading"]["delimiter"]["value"], "semicolon");
+    assert_eq!(held["reading"]["header"], json!({ "value": 1, "how": "chosen" }));
+    assert!(held["reading"]["text"].as_str().unwrap().contains("header in line 1 (chosen)"), "{held}");
+    let first = &held["firstRows"];
+    assert_eq!((&first["header"], &first["columns"]), (&json!(["id", "name"]), &json!(2)));
+    let rows = first["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 5, "{first}");
+    assert_eq!(rows[0], json!({ "line": 2, "fields": ["1", "Zoë"] }));
+    assert_eq!(rows[1], json!({ "line": 3, "fields": ["2"], "reason": "1 field, expected 2" }));
+    let state = held["stateText"].as_str().unwrap();
+    assert!(state.starts_with("Nothing runs until it is started; kept until "), "{held}");
+    let again = program.request(Method::GET, &path).header(header::IF_NONE_MATCH, tag);
+    assert_eq!(again.send().await.unwrap().status(), StatusCode::NOT_MODIFIED);
+
+    let (_, _, page) = look("", "<!doctype html><title>Sign in</title><p>1,2</p>").await;
+    assert!(page["stateText"].as_str().unwrap().starts_with("This is a web page (\"Sign in\")"), "{page}");
+    for held in [&page, &answered(program.get("/api/v1/imports").await, StatusCode::OK).await["data"][1]] {
+        assert!(held.get("reading").is_none() && held.get("firstRows").is_none(), "{held}");
+    }
     app.stop().await;
 }

@@ -100,20 +100,27 @@ async fn a_misspelt_variable_is_named_where_a_token_is_missing() {
 async fn what_is_no_runboard_is_said_in_a_sentence() {
     const NO_RUNBOARD: &str = "does not answer as a Runboard does. Check the address.";
     const NO_API: &str = "has no API of Runboard: it answers 404 Not Found. Check the address.";
+    const NO_UPLOADS: &str = "has no API of Runboard: it answers 405 Method Not Allowed. Check the address.";
     let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("orders.csv"), ORDERS).unwrap();
     for (status, answer, sentence) in [
         ("200 OK", "<!doctype html>", NO_RUNBOARD),
         ("200 OK", "[]", NO_RUNBOARD),
+        ("200 OK", "{}", NO_RUNBOARD),
+        ("405 Method Not Allowed", "<!doctype html>", NO_UPLOADS),
+        ("405 Method Not Allowed", "{ \"detail\": \"Method Not Allowed\" }", NO_UPLOADS),
         ("404 Not Found", "<!doctype html><title>Page not found</title>", NO_API),
         ("404 Not Found", "{ \"detail\": \"Not Found\" }", NO_API),
         ("404 Not Found", "{ \"type\": \"/api#not-found\", \"detail\": \"Page not found.\" }", NO_API),
     ] {
         let host = Host::start(move |_, _| Reply::Bytes(with_body(status, "", answer.as_bytes()))).await;
-        let mut command = client(folder.path(), &["imports"]);
-        command.env("RUNBOARD_URL", host.url("")).env("RUNBOARD_TOKEN", "rb_x");
-        let done = ended(command).await;
-        let said = format!("{} (from RUNBOARD_URL) {sentence}\n", host.url(""));
-        assert_eq!((done.code, done.err), (Some(3), said), "{answer}");
+        for words in [&["imports"][..], &["import", "orders.csv"], &["import", "https://example.org/a.csv"]] {
+            let mut command = client(folder.path(), words);
+            command.env("RUNBOARD_URL", host.url("")).env("RUNBOARD_TOKEN", "rb_x");
+            let done = ended(command).await;
+            let said = format!("{} (from RUNBOARD_URL) {sentence}\n", host.url(""));
+            assert_eq!((done.code, done.err), (Some(3), said), "{words:?}: {answer}");
+        }
     }
 }
 

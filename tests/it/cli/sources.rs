@@ -109,9 +109,28 @@ async fn a_terminal_shows_what_is_known_of_a_file_that_is_only_looked_at() {
     let page = format!("Page: {}/imports/{id}", desk.app.origin);
     let (start, discard) =
         (format!("To import it: runboard start {id}"), format!("To discard it: runboard delete {id}"));
-    for line in ["orders.csv", "Held: Look at how it is read.", &page, &start, &discard] {
+    let known = [
+        "orders.csv\r\n",
+        "Held: Nothing runs until it is started; kept until ",
+        "Reading: Separated by semicolons (a guess), UTF-8, header in line 1.\r\n",
+        "  columns: id | name\r\n  line 2: 1 | Zoë\r\n  line 3: 2 (1 field, expected 2)\r\n",
+        &page,
+        &start,
+        &discard,
+    ];
+    for line in known {
         assert!(end.shown.contains(line), "{line}: {end:?}");
     }
+    let done = desk.run(&["show", &id]).await;
+    for line in known {
+        assert!(done.quiet().1.contains(line.replace('\r', "").as_str()), "{line}: {done:?}");
+    }
+    let done = desk.run(&["import", "--look", "--json", "--encoding=windows-1252", "orders.csv"]).await;
+    let held: Value = serde_json::from_str(done.quiet().1).unwrap();
+    assert_eq!(held["reading"]["encoding"], json!({ "value": "windows-1252", "how": "chosen" }));
+    desk.file("page.csv", "<!doctype html><title>Sign in</title><p>1,2</p>");
+    let end = OnTerminal::start(&desk.command(&["import", "--look", "page.csv"])).end().await;
+    assert!(end.shown.contains("Held: This is a web page (\"Sign in\"), not a CSV."), "{end:?}");
     desk.stop().await;
 }
 
@@ -120,7 +139,13 @@ async fn a_terminal_shows_what_is_known_of_a_file_that_is_only_looked_at() {
 async fn the_reading_of_a_held_import_is_shown() {
     const ID: &str = "01KBC8Z3V5F0M3E2J8W4R7T9QX";
     let reading = json!({ "text": "Separated by semicolons, UTF-8, header in line 1." });
-    let held = import_json(ID, &json!({ "state": "Held", "stateText": "Look.", "reading": reading }));
+    let rows = json!([
+        { "line": 2, "fields": ["1", "Zoë\u{1b}[2J"] },
+        { "line": 3, "fields": ["2"], "reason": "1 field, expected 22" },
+    ]);
+    let first_rows = json!({ "header": ["id", "name"], "columns": 22, "rows": rows });
+    let held = json!({ "state": "Held", "stateText": "Look.", "reading": reading, "firstRows": first_rows });
+    let held = import_json(ID, &held);
     let host = Host::start(move |_, _| Reply::file(held.to_string())).await;
     let folder = tempfile::tempdir().unwrap();
     let mut command = client(folder.path(), &["show", ID]);
@@ -134,6 +159,10 @@ async fn the_reading_of_a_held_import_is_shown() {
             "a.csv",
             "Held: Look.",
             "Reading: Separated by semicolons, UTF-8, header in line 1.",
+            "First rows:",
+            "  columns: id | name and 20 more",
+            "  line 2: 1 | Zoë\\u{1b}[2J",
+            "  line 3: 2 (1 field, expected 22)",
             "Received: 2026-11-23 20:43:26 UTC",
             &page,
             "To import it: runboard start 01KBC8Z3V5F0M3E2J8W4R7T9QX",

@@ -103,6 +103,8 @@ async fn serve(
         Reply::Bytes(bytes) => {
             let _ = stream.write_all(&bytes).await;
             let _ = stream.shutdown().await;
+            // A connection that is closed with unread bytes is reset, which could cost the client the answer.
+            let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
         }
         Reply::Hold(bytes) => {
             let _ = stream.write_all(&bytes).await;
