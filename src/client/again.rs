@@ -13,7 +13,6 @@ use super::{
     printed::{self, plain},
     screen::Screen,
     server::RemoteServer,
-    told::ToldImport,
     upload::{IDEMPOTENCY_KEY, new_key, reading_json},
 };
 use crate::base::config::{DeleteArgs, OneImportArgs, ReadingArgs, RetryArgs, StartArgs};
@@ -70,8 +69,17 @@ async fn post(server: &RemoteServer, screen: &Screen, path: &str, body: Value) -
 pub async fn cancel(args: &OneImportArgs) -> Result<Ending, ClientError> {
     let server = login::connect(&args.server)?;
     let path = format!("imports/{}/cancel", args.id);
-    let import = server.told(&server.ask(|| server.request(Method::POST, &path)).await?)?;
-    print_state(&import)?;
+    let told = server.told(&server.ask(|| server.request(Method::POST, &path)).await?)?;
+    let import = &told.import;
+    let (name, state) = (plain(&import.file_name), import.state_line());
+    // A run that the engine has lost is cancelled there.
+    let was_over = import.has_ended() && import.state != "Lost";
+    printed::line(&match import.state.as_str() {
+        // By this request or before it.
+        "Cancelled" => format!("{name}: {state}"),
+        _ if was_over => format!("{name} was over already: {state}"),
+        _ => format!("Cancelling {name}. So far: {state}"),
+    })?;
     Ok(Ending::Completed)
 }
 
@@ -96,8 +104,4 @@ pub async fn delete(args: &DeleteArgs) -> Result<Ending, ClientError> {
     server.ask(|| server.request(Method::DELETE, &path)).await?;
     printed::line(&plain(&format!("{name} was deleted.")))?;
     Ok(Ending::Completed)
-}
-
-fn print_state(import: &ToldImport) -> Result<(), ClientError> {
-    printed::line(&format!("{}: {}", plain(&import.import.file_name), import.import.state_line()))
 }

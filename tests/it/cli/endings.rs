@@ -43,7 +43,7 @@ async fn two_means_cancelled() {
     let command = desk.command(&["import", "orders.csv"]);
     let (done, cancelled) = tokio::join!(ended(command), cancel);
     assert_eq!(cancelled.code, Some(0), "{cancelled:?}");
-    assert!(cancelled.out.starts_with("orders.csv: "), "{cancelled:?}");
+    assert!(cancelled.out.starts_with("Cancelling orders.csv. So far: "), "{cancelled:?}");
     assert_eq!((done.code, done.output()), (Some(2), ""), "{done:?}");
     assert!(done.err.starts_with("orders.csv: Cancelled: Stopped by you at "), "{done:?}");
     desk.stop().await;
@@ -70,7 +70,11 @@ async fn three_means_that_nothing_is_known_of_an_end() {
         ),
         (&["import", "."], ". is a folder. Name the files in it, such as ./*.csv.\n"),
         (&["import", "--encoding", "utf-99", "orders.csv"], ""),
-        (&["import", "--delimiter", "12345", "orders.csv"], ""),
+        (
+            &["import", "--delimiter", "nonsense", "orders.csv"],
+            "A separator has 1 to 4 bytes, and no line end, NUL or double quote. Names of separators are comma, \
+             semicolon, tab, pipe, space and colon.\n",
+        ),
         (&["show", "01KBC8Z3V5F0M3E2J8W4R7T9QX"], unknown.as_str()),
     ] {
         let done = desk.run(words).await;
@@ -117,7 +121,20 @@ async fn three_also_means_that_the_command_line_was_not_understood() {
     ] {
         let done = ended(client(folder.path(), words)).await;
         assert_eq!((done.code, done.out.as_str()), (Some(3), ""), "{words:?}: {done:?}");
-        assert!(!done.err.is_empty(), "{words:?}");
+        assert_eq!(done.err.lines().count(), 1, "{words:?}: {done:?}");
+    }
+    for (words, said) in [
+        (
+            &["import", "a.csv", "--no-such-flag"][..],
+            "Unexpected argument '--no-such-flag' found. For more information, try '--help'.\n",
+        ),
+        (
+            &["imports", "--until", "yesterday"],
+            "Invalid value 'yesterday' for '--until <TIME>': write a date such as 2026-11-23, or a time such as \
+             2026-11-23T08:00:00Z. For more information, try '--help'.\n",
+        ),
+    ] {
+        assert_eq!(ended(client(folder.path(), words)).await.err, said, "{words:?}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

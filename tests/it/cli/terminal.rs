@@ -79,7 +79,11 @@ async fn a_terminal_shows_a_bar_of_the_upload_and_one_of_the_rows() {
     command.env("RUNBOARD_URL", proxy.origin.as_str());
     let program = OnTerminal::start(&command);
     program.until_shown("numbers.csv [====================] 100% of 537.12 KiB sent, ").await;
-    assert!(!program.shown().contains(", 0 B/s"), "no speed is shown before there is one: {:?}", program.shown());
+    assert!(
+        !program.shown().contains(", 0 B/s"),
+        "no speed is shown before there is one: {:?}",
+        program.shown()
+    );
     proxy.release();
     program.until_shown("numbers.csv [                    ] Waiting for a free worker").await;
     // The plan, then the first step of rows, after which nothing is read.
