@@ -20,6 +20,13 @@ const UPLOADS_AT_ONCE: i64 = 1_000;
 /// The columns of a step's row that name files.
 const KEYS: &str = "source_file, processed_file, failed_file, raw_file";
 
+/// Where a step is in the order of all steps; by default in front of the first.
+#[derive(Clone, Debug, Default)]
+pub struct StepPlace {
+    run: String,
+    step: String,
+}
+
 impl Store {
     /// The imports behind `last` whose stored file is their upload, not fetched or copied by their function, in the
     /// order of their ids.
@@ -77,25 +84,33 @@ impl Store {
         Ok(keys)
     }
 
-    /// Removes from `keys` the keys that any step names. Reads every step once, in chunks.
-    pub async fn strike_step_files(&self, keys: &mut HashSet<String>) -> Result<()> {
+    /// The storage keys in the steps behind `last`, at most those of some steps, and the last of these. None if there is
+    /// no step behind it.
+    pub async fn step_files_after(&self, last: &StepPlace) -> Result<Option<(Vec<String>, StepPlace)>> {
         let sql = format!(
             "SELECT {KEYS}, run_id, step_id FROM step WHERE (run_id, step_id) > ($1, $2) \
              ORDER BY run_id, step_id LIMIT $3"
         );
-        let mut last = (String::new(), String::new());
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(&last.run)
+            .bind(&last.step)
+            .bind(STEPS_AT_ONCE)
+            .fetch_all(&self.pool)
+            .await?;
+        let Some(row) = rows.last() else { return Ok(None) };
+        let end = StepPlace { run: row.try_get("run_id")?, step: row.try_get("step_id")? };
+        Ok(Some((rows.iter().map(keys_in).collect::<Result<Vec<_>>>()?.concat(), end)))
+    }
+
+    /// Removes from `keys` the keys that any step names. Reads every step once, in chunks.
+    pub async fn strike_step_files(&self, keys: &mut HashSet<String>) -> Result<()> {
+        let mut last = StepPlace::default();
         while !keys.is_empty() {
-            let rows = sqlx::query(sqlx::AssertSqlSafe(sql.clone()))
-                .bind(&last.0)
-                .bind(&last.1)
-                .bind(STEPS_AT_ONCE)
-                .fetch_all(&self.pool)
-                .await?;
-            for key in rows.iter().map(keys_in).collect::<Result<Vec<_>>>()?.concat() {
+            let Some((named, end)) = self.step_files_after(&last).await? else { break };
+            for key in named {
                 keys.remove(&key);
             }
-            let Some(row) = rows.last() else { break };
-            last = (row.try_get("run_id")?, row.try_get("step_id")?);
+            last = end;
         }
         Ok(())
     }

@@ -52,6 +52,7 @@ use tokio::time::timeout;
 pub use self::{
     copy::{CopiedTable, CopyError, copy_rows},
     database_file::sqlite_file,
+    files::StepPlace,
     found::{Found, look},
     patience::{as_here, within},
     process_lock::{LockState, ProcessLock},
