@@ -25,6 +25,7 @@ mod sniff;
 mod storage;
 mod stored_file;
 mod text_kind;
+mod transfer;
 mod unpack;
 mod zip_stream;
 
