@@ -6,6 +6,7 @@ mod data_dir;
 mod database;
 mod installation;
 mod mail;
+mod moved_files;
 mod moving;
 mod open_files;
 mod reach;
@@ -24,7 +25,8 @@ use url::Url;
 pub use self::{
     adopt::{Adopted, adopt},
     database::open_existing,
-    moving::move_database,
+    moved_files::CopiedFiles,
+    moving::{MovedParts, move_installation},
     server::behind_middleware,
     start_error::StartError,
     stored_files::sweep as sweep_stored_files,

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{anyhow, bail};
 use runboard::{
     accounts::{Accounts, AdminChange, Email, Password},
-    app::{self, Adopted, App},
+    app::{self, Adopted, App, CopiedFiles, MovedParts},
     base::{
         config::{AccountCommand, Command, CommandLine, Config, MoveArgs, OnOff, unknown_variables},
         terminal,
@@ -65,7 +65,7 @@ fn main() -> ExitCode {
             Command::Serve => serve(config).await,
             Command::Account(command) => account(config, command).await,
             Command::Adopt => adopt(&config).await,
-            Command::Move(to) => move_database(&config, &to).await,
+            Command::Move(to) => move_installation(&config, &to).await,
         }
     });
     // A step that is still running is called again at the next start.
@@ -200,20 +200,53 @@ async fn adopt(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Copies the database to a Postgres.
-async fn move_database(config: &Config, to: &MoveArgs) -> anyhow::Result<()> {
-    let to = to.to()?;
+/// Copies the database to a Postgres, the stored files to a bucket, or both.
+async fn move_installation(config: &Config, to: &MoveArgs) -> anyhow::Result<()> {
+    let to = to.checked()?;
     let mut out = io::stdout().lock();
     // Also if nobody reads it: the move goes on.
     let tell = |table: &CopiedTable| drop(writeln!(out, "  {:<18} {:>12}", table.name, table.rows));
-    let copied = app::move_database(config, &to, tell).await?;
-    let rows: u64 = copied.iter().map(|table| table.rows).sum();
-    writeln!(out, "Copied {rows} rows of {} tables, and read each of them back as it was.", copied.len())?;
+    let MovedParts { tables, files } = app::move_installation(config, &to, tell).await?;
+    let set = match (&to.database, &to.bucket) {
+        (_, None) => "RUNBOARD_DATABASE_URL to that database",
+        (None, Some(_)) => "RUNBOARD_STORAGE_URL to that bucket",
+        (Some(_), Some(_)) => "RUNBOARD_DATABASE_URL and RUNBOARD_STORAGE_URL to them",
+    };
+    if to.database.is_some() {
+        let rows: u64 = tables.iter().map(|table| table.rows).sum();
+        writeln!(
+            out,
+            "Copied {rows} rows of {} tables, and read each of them back as it was.",
+            tables.len()
+        )?;
+    }
+    if let (Some(bucket), Some(CopiedFiles { files, bytes, there_before, missing })) = (&to.bucket, files) {
+        writeln!(out, "The bucket {bucket} has {files} files of {bytes} bytes, each with its size.")?;
+        if there_before > 0 {
+            writeln!(out, "  {there_before} of them were there from an earlier attempt.")?;
+        }
+        if missing > 0 {
+            writeln!(
+                out,
+                "  {missing} files that imports name are not in the data folder, and not in the bucket."
+            )?;
+        }
+    }
     writeln!(
         out,
-        "The stored files belong to that database now. Set RUNBOARD_DATABASE_URL to it and start the server."
+        "The database and the stored files have a new common id. Set {set}, and start the server."
     )?;
-    writeln!(out, "The SQLite file was not changed. `runboard adopt` would join it with the files again.")?;
+    if to.bucket.is_some() {
+        let folder = config.data_dir.join("files");
+        writeln!(out, "The files in {} stay. The server does not need them any more.", folder.display())?;
+    }
+    if to.database.is_some() {
+        writeln!(out, "The SQLite file was not changed.")?;
+    }
+    writeln!(
+        out,
+        "What was copied is refused from now on; `runboard adopt` with its settings would join it again."
+    )?;
     Ok(())
 }
 

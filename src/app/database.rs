@@ -31,8 +31,21 @@ impl DatabaseLock {
     /// Takes the lock of the database at `url`, then opens it. The order matters: the migration must not
     /// change tables that an earlier process still uses.
     pub async fn open(url: &SecretString, pool: DatabasePool) -> Result<(Self, Store), StartError> {
+        Self::open_within(url, pool, LOCK_WITHIN).await
+    }
+
+    /// The same for a database that no earlier process is about to leave.
+    pub async fn open_free(url: &SecretString, pool: DatabasePool) -> Result<(Self, Store), StartError> {
+        Self::open_within(url, pool, Duration::ZERO).await
+    }
+
+    async fn open_within(
+        url: &SecretString,
+        pool: DatabasePool,
+        within: Duration,
+    ) -> Result<(Self, Store), StartError> {
         let url = url.expose_secret();
-        let lock = ProcessLock::take(url, LOCK_WITHIN).await?.ok_or(StartError::DatabaseInUse)?;
+        let lock = ProcessLock::take(url, within).await?.ok_or(StartError::DatabaseInUse)?;
         let (keeper, held) = (Tasks::on_this_runtime(), lock.held());
         keeper.spawn(lock.keep(keeper.stopping().clone()));
         Ok((Self { keeper, held }, Store::open_with(url, pool).await?))

@@ -16,6 +16,16 @@ use crate::{
     store::Store,
 };
 
+/// A new random id.
+pub(super) fn new_id() -> String {
+    Ulid::new().to_string()
+}
+
+/// In place of an id in a bucket that gets the files of the installation with this id, until it has all of them.
+pub(super) fn being_filled(id: &str) -> String {
+    format!("files of {id} are being moved here")
+}
+
 /// What the database has as its partner.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Partner<'p> {
@@ -36,6 +46,7 @@ impl<'p> Partner<'p> {
         let in_database = store.setting_if_known(INSTALLATION).await?;
         match (self.id().await?, in_database) {
             (Some(files), Some(database)) if files == database => Ok(()),
+            (Some(files), Some(database)) if files == being_filled(&database) => Err(self.half_moved()),
             (Some(_), None) => Err(self.without_database()),
             (None, None) => self.join(store).await,
             // A first start was interrupted between writing the two ids, or files are to be kept elsewhere before there
@@ -55,12 +66,17 @@ impl<'p> Partner<'p> {
 
     /// Gives the files and the database a new common id. Their former partners do not have it.
     pub(super) async fn join(self, store: &Store) -> Result<(), StartError> {
-        let id = Ulid::new().to_string();
+        let id = new_id();
         // The database first, because files with an id refuse a database without one.
         store.change_setting(INSTALLATION, &id).await?;
+        self.write(&id).await
+    }
+
+    /// Gives the files the id that the database has already.
+    pub(super) async fn write(self, id: &str) -> Result<(), StartError> {
         match self {
-            Self::Folder(data_dir) => write_id(data_dir, &id),
-            Self::Bucket(bucket) => Ok(bucket.set_installation(&id).await?),
+            Self::Folder(data_dir) => write_id(data_dir, id),
+            Self::Bucket(bucket) => Ok(bucket.set_installation(id).await?),
         }
     }
 
@@ -75,6 +91,13 @@ impl<'p> Partner<'p> {
         match self {
             Self::Folder(data_dir) => StartError::EmptyDatabase(data_dir.to_owned()),
             Self::Bucket(bucket) => StartError::EmptyDatabaseOfBucket(bucket.name().to_owned()),
+        }
+    }
+
+    fn half_moved(self) -> StartError {
+        match self {
+            Self::Folder(data_dir) => StartError::OtherInstallation(data_dir.to_owned()),
+            Self::Bucket(bucket) => StartError::HalfMoved(bucket.name().to_owned()),
         }
     }
 

@@ -61,6 +61,33 @@ pub enum StartError {
     NothingToMove,
     #[error("The move failed: {0}.")]
     Copy(#[from] store::CopyError),
+    #[error("The present database cannot be used: {0}. RUNBOARD_DATABASE_URL or RUNBOARD_DATA_DIR sets it.")]
+    Source(#[source] store::Error),
+    #[error("The new database (--to) cannot be used: {0}")]
+    Target(#[source] store::Error),
+    #[error(
+        "The new database (--to) is in use by another Runboard. (One whose connection was cut keeps it for up to 20 s.) Stop it, or move to another database."
+    )]
+    TargetInUse,
+    #[error(
+        "The files are in {0} already: --files-to moves those of a data folder. Leave it out, or unset RUNBOARD_STORAGE_URL."
+    )]
+    FilesInBucket(String),
+    #[error("{0} belongs to another installation. Set --files-to to another bucket or prefix.")]
+    BucketOfAnother(String),
+    #[error("{0} has stored files already. Set --files-to to another bucket or prefix.")]
+    BucketWithFiles(String),
+    #[error(
+        "The files could not all be copied to {bucket}: {why}. Nothing else has changed. Run the command again: it copies what is not there yet."
+    )]
+    FilesNotCopied { bucket: String, why: String },
+    #[error(
+        "{0} has only a part of the files: `runboard move --files-to {0}` has not ended. Unset RUNBOARD_STORAGE_URL, and run it again."
+    )]
+    HalfMoved(String),
+    /// The database has its new id, and the files do not.
+    #[error("{moved}; finish with `runboard adopt` with {set}. The last step failed: {why}")]
+    NotJoined { moved: &'static str, set: &'static str, why: String },
     #[error("The engine cannot be used: {0}")]
     Engine(#[from] inngest::Error),
     #[error("The server cannot start: {0}")]

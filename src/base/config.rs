@@ -31,7 +31,7 @@ pub use self::{
     engine::{EngineConfig, Exposed, Inngest},
     http::HttpLimits,
     mail::{MailConfig, SmtpEncryption, SmtpLogin, SmtpServer},
-    move_args::MoveArgs,
+    move_args::{MoveArgs, MoveTo},
     pointers::OutputPointers,
     proxies::{NotProxies, TrustedProxies},
     storage::{BucketConfig, StorageLinks},

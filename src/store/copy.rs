@@ -9,7 +9,7 @@ use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Connection, Row, Transaction, any::AnyRow};
 
-use super::Error;
+use super::{Error, settings::CHANGE_SETTING};
 
 /// A batch has at most so many rows, and no more values than a statement of Postgres can have.
 const ROWS_AT_ONCE: usize = 500;
@@ -27,8 +27,15 @@ pub struct CopiedTable {
 /// Why nothing was copied.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    #[error("{0}")]
-    Store(#[from] Error),
+    #[error("the SQLite database cannot be read: {0}")]
+    Source(#[source] Error),
+    #[error("the new database cannot be used: {0}")]
+    Target(#[source] Error),
+    /// All rows were copied, or none.
+    #[error(
+        "the new database did not confirm the end ({0}), and has all rows or none. Run the command again; if it says that there are rows already, finish with `runboard adopt` with RUNBOARD_DATABASE_URL set to the new database"
+    )]
+    InDoubt(#[source] sqlx::Error),
     #[error("the table {0} of the new database has rows already")]
     NotEmpty(String),
     #[error(
@@ -43,10 +50,12 @@ pub enum CopyError {
     Differs(String),
 }
 
-impl From<sqlx::Error> for CopyError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Store(error.into())
-    }
+fn of_source(error: sqlx::Error) -> CopyError {
+    CopyError::Source(error.into())
+}
+
+fn of_target(error: sqlx::Error) -> CopyError {
+    CopyError::Target(error.into())
 }
 
 struct CopiedColumn {
@@ -68,26 +77,29 @@ struct RowSums {
     hash: u128,
 }
 
-/// Copies all rows of the SQLite database at `from` to the Postgres at `to`, whose tables exist and must be empty.
-/// `tell` is called after each table; other programs see none of the rows before all of them are there.
+/// Copies all rows of the SQLite database at `from` to the Postgres at `to`, whose tables exist and must be empty, and
+/// gives one setting, of this name, another value there. `tell` is called after each table; other programs see none of
+/// the rows before all of them are there.
 ///
 /// # Errors
-/// Nothing was copied, unless the error is [`Error::InDoubt`].
+/// Nothing was copied, unless the error is [`CopyError::InDoubt`].
 pub async fn copy_rows(
     from: &str,
     to: &str,
+    (setting, value): (&str, &str),
     mut tell: impl FnMut(&CopiedTable),
 ) -> Result<Vec<CopiedTable>, CopyError> {
     sqlx::any::install_default_drivers();
-    let mut from = AnyConnection::connect(from).await?;
+    let mut from = AnyConnection::connect(from).await.map_err(of_source)?;
     // All tables as they are at one moment.
-    let mut source = from.begin().await?;
-    let mut to = AnyConnection::connect(to).await?;
-    let mut target = to.begin().await?;
+    let mut source = from.begin().await.map_err(of_source)?;
+    let mut to = AnyConnection::connect(to).await.map_err(of_target)?;
+    let mut target = to.begin().await.map_err(of_target)?;
     let names = tables(&mut source).await?;
     for name in &names {
         let any = format!("SELECT 1 FROM \"{name}\" LIMIT 1");
-        if sqlx::query(AssertSqlSafe(any)).fetch_optional(&mut *target).await?.is_some() {
+        let row = sqlx::query(AssertSqlSafe(any)).fetch_optional(&mut *target).await.map_err(of_target)?;
+        if row.is_some() {
             return Err(CopyError::NotEmpty(name.clone()));
         }
     }
@@ -102,8 +114,10 @@ pub async fn copy_rows(
         tell(&table);
         copied.push(table);
     }
-    source.rollback().await?;
-    target.commit().await.map_err(Error::InDoubt)?;
+    let change = sqlx::query(CHANGE_SETTING).bind(setting).bind(value);
+    change.execute(&mut *target).await.map_err(of_target)?;
+    source.rollback().await.map_err(of_source)?;
+    target.commit().await.map_err(CopyError::InDoubt)?;
     // Otherwise Postgres does not know for a while how many rows there are, and answers slowly.
     for CopiedTable { name, .. } in &copied {
         let analyze = AssertSqlSafe(format!("ANALYZE \"{name}\""));
@@ -111,8 +125,11 @@ pub async fn copy_rows(
             tracing::warn!(table = name, %error, "Postgres could not count the rows");
         }
     }
-    to.close().await?;
-    from.close().await?;
+    for closed in [to.close().await, from.close().await] {
+        if let Err(error) = closed {
+            tracing::warn!(%error, "a database could not be closed; all rows are copied");
+        }
+    }
     Ok(copied)
 }
 
@@ -123,14 +140,16 @@ async fn tables(source: &mut Transaction<'_, Any>) -> Result<Vec<String>, CopyEr
          AND name <> '_sqlx_migrations' ORDER BY name",
     )
     .fetch_all(&mut **source)
-    .await?;
+    .await
+    .map_err(of_source)?;
     let mut left = Vec::new();
     for name in names {
         let refers_to: Vec<String> =
             sqlx::query_scalar("SELECT CAST(\"table\" AS TEXT) FROM pragma_foreign_key_list($1)")
                 .bind(&name)
                 .fetch_all(&mut **source)
-                .await?;
+                .await
+                .map_err(of_source)?;
         // A row that refers to one of its own table comes after it.
         let refers_to: BTreeSet<String> = refers_to.into_iter().filter(|other| *other != name).collect();
         left.push((name, refers_to));
@@ -157,7 +176,8 @@ async fn columns(source: &mut Transaction<'_, Any>, table: &str) -> Result<Vec<C
     )
     .bind(table)
     .fetch_all(&mut **source)
-    .await?;
+    .await
+    .map_err(of_source)?;
     let column = |(name, kind): (String, String)| match kind.as_str() {
         "TEXT" => Ok(CopiedColumn { name, is_text: true }),
         "BIGINT" => Ok(CopiedColumn { name, is_text: false }),
@@ -178,8 +198,8 @@ async fn copy_table(
     let mut rows = sqlx::query(AssertSqlSafe(select)).fetch(&mut **source);
     let rows_at_once = ROWS_AT_ONCE.min(VALUES_AT_ONCE / columns.len().max(1));
     let (mut written, mut batch, mut bytes) = (RowSums::default(), Vec::new(), 0);
-    while let Some(row) = rows.try_next().await? {
-        let cells = cells(&row, columns)?;
+    while let Some(row) = rows.try_next().await.map_err(of_source)? {
+        let cells = cells(&row, columns).map_err(of_source)?;
         if let Some(place) = cells.iter().position(Cell::has_nul) {
             let column = columns.get(place).map(|column| column.name.clone()).unwrap_or_default();
             return Err(CopyError::Nul { table: table.to_owned(), column });
@@ -219,7 +239,7 @@ async fn insert(
             Cell::Text(text) => insert.bind(text),
         };
     }
-    insert.execute(&mut **target).await?;
+    insert.execute(&mut **target).await.map_err(of_target)?;
     Ok(())
 }
 
@@ -230,8 +250,8 @@ async fn sums(
 ) -> Result<RowSums, CopyError> {
     let mut rows = sqlx::query(AssertSqlSafe(select(table, columns))).fetch(&mut **target);
     let mut sums = RowSums::default();
-    while let Some(row) = rows.try_next().await? {
-        sums.add(&cells(&row, columns)?);
+    while let Some(row) = rows.try_next().await.map_err(of_target)? {
+        sums.add(&cells(&row, columns).map_err(of_target)?);
     }
     Ok(sums)
 }

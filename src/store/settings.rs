@@ -2,6 +2,10 @@
 
 use super::{Result, Store};
 
+/// Sets the setting `$1` to `$2`.
+pub(super) const CHANGE_SETTING: &str = "INSERT INTO setting (name, value) VALUES ($1, $2) \
+     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+
 impl Store {
     /// The value of `name`. If it is not set, `new` is stored first; of concurrent callers the first wins.
     pub async fn setting(&self, name: &str, new: &str) -> Result<String> {
@@ -28,13 +32,7 @@ impl Store {
 
     /// Sets `name` to `value`.
     pub async fn change_setting(&self, name: &str, value: &str) -> Result<()> {
-        let change = sqlx::query(
-            "INSERT INTO setting (name, value) VALUES ($1, $2) \
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        )
-        .bind(name)
-        .bind(value);
-        self.pool.write(change).await?;
+        self.pool.write(sqlx::query(CHANGE_SETTING).bind(name).bind(value)).await?;
         Ok(())
     }
 }

@@ -1,8 +1,10 @@
-//! `runboard move`: from the SQLite file of a data folder to a Postgres.
+//! `runboard move`: from the SQLite file of a data folder to a Postgres, and from the folder to a bucket.
 
-use std::{path::Path, process::Command};
+mod files;
 
-use runboard::store::Store;
+use std::{fs, path::Path, process::Command, time::Duration};
+
+use runboard::store::{ProcessLock, Store};
 use sqlx::{AnyPool, AssertSqlSafe};
 
 use crate::{
@@ -192,6 +194,60 @@ async fn a_server_goes_on_with_the_moved_database_and_the_old_one_is_refused() {
     let next = visitor.upload("next.csv", "a\n1\n").await;
     visitor.wait_for_state(&next, "Completed").await;
     server.kill();
+}
+
+#[tokio::test]
+async fn a_move_whose_last_step_fails_says_how_it_is_finished() {
+    let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (visitor, import) = used(data.path()).await;
+    let url = database::on_postgres(folder.path());
+    // Where the new id of the folder is written first.
+    let obstacle = data.path().join("installation.new");
+    fs::create_dir(&obstacle).unwrap();
+    let output = run(&mut moving(data.path(), &url));
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), line.lines().count()), (Some(1), 1), "{line}");
+    let said = "All rows are in the Postgres database; finish with `runboard adopt` with RUNBOARD_DATABASE_URL \
+                set to it. The last step failed: The data folder ";
+    assert!(line.starts_with(said), "{line}");
+
+    // One of the two databases is accepted, not both.
+    let on_postgres = || {
+        let mut command = on_sqlite(data.path());
+        command.env("RUNBOARD_DATABASE_URL", &url);
+        command
+    };
+    let line = refusal(&run(&mut on_postgres()));
+    assert!(line.starts_with("The database is not the one of the data folder "), "{line}");
+    Binary::start(&mut on_sqlite(data.path())).kill();
+    fs::remove_dir(&obstacle).unwrap();
+    let line = refusal(&run(&mut moving(data.path(), &url)));
+    assert!(line.contains(" of the new database has rows already"), "{line}");
+
+    let output = run(on_postgres().arg("adopt"));
+    assert!(output.status.success(), "{output:?}");
+    let line = refusal(&run(&mut on_sqlite(data.path())));
+    assert!(line.starts_with("The database is not the one of the data folder "), "{line}");
+    let server = Binary::start(&mut on_postgres());
+    assert_eq!(visitor.at(&server.origin).panel(&import).await.counts(), (2, 1));
+    server.kill();
+}
+
+#[tokio::test]
+async fn an_error_says_which_database_it_is_about() {
+    let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let _used = used(data.path()).await;
+    let url = database::on_postgres(folder.path());
+    let holder = ProcessLock::take(&url, Duration::ZERO).await.unwrap().unwrap();
+    let line = refusal(&run(&mut moving(data.path(), &url)));
+    assert!(line.starts_with("The new database (--to) is in use by another Runboard"), "{line}");
+    assert!(!line.contains("RUNBOARD_DATABASE_URL"), "{line}");
+    drop(holder);
+    let line = refusal(&run(&mut moving(data.path(), "postgres://nobody@127.0.0.1:1/nothing")));
+    assert!(line.starts_with("The new database (--to) cannot be used: "), "{line}");
+    fs::write(data.path().join("runboard.db"), "no database".repeat(500)).unwrap();
+    let line = refusal(&run(&mut moving(data.path(), &url)));
+    assert!(line.starts_with("The present database cannot be used: "), "{line}");
 }
 
 #[tokio::test]

@@ -337,10 +337,13 @@ pub enum Command {
     /// the settings of the server. Stored files that no import names are set aside in a folder that the
     /// command prints.
     Adopt,
-    /// Copy the SQLite database to an empty Postgres, which the stored files belong to from then on
+    /// Copy the SQLite database to an empty Postgres, the stored files to an empty bucket, or both
     ///
-    /// Stop the server before. All rows are copied in one transaction, read back and compared; if anything fails,
-    /// nothing has changed. The SQLite file stays as it is, and the stored files stay where they are.
+    /// Stop the server before. All rows are copied in one transaction, read back and compared; files that the bucket
+    /// has from an earlier attempt are not copied again. From the end on the database and the files of the new places
+    /// belong together alone. If anything fails before that, the installation works as it did, and the command can be
+    /// run again; after that it says that `runboard adopt` finishes it. The SQLite file and the folder of the files stay
+    /// as they are.
     Move(MoveArgs),
 }
 

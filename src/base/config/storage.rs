@@ -47,10 +47,15 @@ impl BucketConfig {
                 }),
             };
         };
+        Self::at("RUNBOARD_STORAGE_URL", text, links).map(Some)
+    }
+
+    /// The bucket at the address `text`, which is the value of `variable`.
+    pub(super) fn at(variable: &'static str, text: &str, links: StorageLinks) -> Result<Self, ConfigError> {
         let Some((bucket, prefix)) = bucket_and_prefix(text) else {
             let may_hold_a_secret = text.contains(['@', '?']);
             return Err(ConfigError::Invalid {
-                variable: "RUNBOARD_STORAGE_URL",
+                variable,
                 value: if may_hold_a_secret { scheme_only(text) } else { text.to_owned() },
                 allowed: A_BUCKET,
             });
@@ -61,7 +66,7 @@ impl BucketConfig {
             .collect();
         refuse_plain_http(&aws)?;
         let aws = aws.into_iter().map(|(name, value)| (name, value.into())).collect();
-        Ok(Some(Self { bucket, prefix, links, aws }))
+        Ok(Self { bucket, prefix, links, aws })
     }
 }
 
