@@ -1,6 +1,7 @@
 //! `runboard move`: from the SQLite file of a data folder to a Postgres, and from the folder to a bucket.
 
 mod files;
+mod many;
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
