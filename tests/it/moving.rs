@@ -246,6 +246,10 @@ async fn an_error_says_which_database_it_is_about() {
     drop(holder);
     let line = refusal(&run(&mut moving(data.path(), "postgres://nobody@127.0.0.1:1/nothing")));
     assert!(line.starts_with("The new database (--to) cannot be used: "), "{line}");
+    // The changes that are not in the file yet would be read instead of it.
+    for name in ["runboard.db-wal", "runboard.db-shm"] {
+        let _ = fs::remove_file(data.path().join(name));
+    }
     fs::write(data.path().join("runboard.db"), "no database".repeat(500)).unwrap();
     let line = refusal(&run(&mut moving(data.path(), &url)));
     assert!(line.starts_with("The present database cannot be used: "), "{line}");
