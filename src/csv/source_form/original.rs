@@ -13,6 +13,9 @@ const BLOCK: usize = 64 << 10;
 /// How many bytes before and after an odd sequence are compared.
 const CONTEXT: usize = 8;
 
+/// How many bytes are searched for an odd sequence at once: only so many are read again for each one found.
+const WINDOW: usize = 128;
+
 /// How many bytes of a field show what stands behind an odd sequence: as many, or another one.
 const LOOK_AHEAD: usize = CONTEXT + REPLACEMENT.len();
 
@@ -111,14 +114,19 @@ impl<R: Read> Originals<R> {
     fn find(&mut self) -> io::Result<Option<usize>> {
         loop {
             let rest = &self.buffer[self.at..];
-            let (valid, odd) = match str::from_utf8(rest) {
-                Ok(_) => (rest.len(), None),
+            let window = &rest[..rest.len().min(WINDOW)];
+            let is_all = window.len() == rest.len();
+            let (valid, odd) = match str::from_utf8(window) {
+                Ok(_) => (window.len(), None),
+                // A character that continues behind the window.
+                Err(error) if error.error_len().is_none() && !is_all => (error.valid_up_to(), None),
                 Err(error) => (error.valid_up_to(), Some(error)),
             };
-            let nul = memchr(0, &rest[..valid]);
-            let replacement = memmem::find(&rest[..valid], REPLACEMENT);
-            let found = match (nul, replacement, odd) {
-                (None, None, None) => None,
+            let nul = memchr(0, &window[..valid]);
+            let replacement = memmem::find(&window[..nul.unwrap_or(valid)], REPLACEMENT);
+            let found = match (replacement, nul, odd) {
+                (Some(replacement), ..) => Some((replacement, REPLACEMENT.len())),
+                (None, Some(nul), _) => Some((nul, 1)),
                 (None, None, Some(error)) => {
                     let length = match rest[valid..] {
                         // An escape of the decoded copy.
@@ -127,18 +135,19 @@ impl<R: Read> Originals<R> {
                     };
                     Some((valid, length))
                 }
-                (Some(nul), None, _) => Some((nul, 1)),
-                (None, Some(replacement), _) => Some((replacement, REPLACEMENT.len())),
-                (Some(nul), Some(replacement), _) if nul < replacement => Some((nul, 1)),
-                (Some(_), Some(replacement), _) => Some((replacement, REPLACEMENT.len())),
+                (None, None, None) => None,
             };
             match found {
                 Some((at, length)) if self.is_over || at + 4 + CONTEXT <= rest.len() => {
                     self.at += at;
                     return Ok(Some(length));
                 }
-                None if self.is_over => return Ok(None),
                 Some((at, _)) => self.at += at,
+                None if !is_all => {
+                    self.at += valid;
+                    continue;
+                }
+                None if self.is_over => return Ok(None),
                 None => self.at += valid,
             }
             self.fill()?;
@@ -170,4 +179,75 @@ fn head(text: &[u8]) -> &[u8] {
 
 fn differs(byte: u8) -> bool {
     matches!(byte, b'"' | b'\'' | b'\\' | b',')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*, sample::select};
+
+    use super::*;
+
+    /// One character after the other.
+    fn slowly(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mut found = Vec::new();
+        while let Some(chunk) = bytes[..bytes.len().min(4)].utf8_chunks().next() {
+            let first = chunk.valid().chars().next();
+            let length = match bytes {
+                [0xED, 0xA0..=0xBF, 0x80..=0xBF, ..] => 3,
+                _ => first.map_or(chunk.invalid().len(), char::len_utf8),
+            };
+            let (character, behind) = bytes.split_at(length);
+            if matches!(first, None | Some('\0' | char::REPLACEMENT_CHARACTER)) {
+                found.push(character.to_vec());
+            }
+            bytes = behind;
+        }
+        found
+    }
+
+    fn all(bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mut originals = Originals::new(bytes, Delimiter::COMMA);
+        std::iter::from_fn(|| originals.next(false, b"", b"", false).unwrap()).collect()
+    }
+
+    /// Bytes of one kind, of mixed kinds, and long enough to cross the ends of windows and blocks.
+    fn mixed() -> impl Strategy<Value = Vec<u8>> {
+        let pieces: [&[u8]; 12] = [
+            b"\0",
+            b"a",
+            b"plain text, ",
+            b"\xff",
+            "\u{e9}".as_bytes(),
+            "\u{20ac}".as_bytes(),
+            "\u{1f600}".as_bytes(),
+            REPLACEMENT,
+            b"\xe2\x82",
+            b"\xf0\x9f\x98",
+            b"\xed\xa0\x80",
+            b"\xed",
+        ];
+        let repeated = (select(pieces.to_vec()), prop_oneof![8 => 1..6_usize, 1 => 100..400_usize]);
+        vec(repeated, 0..60)
+            .prop_map(|pieces| pieces.into_iter().flat_map(|(piece, times)| piece.repeat(times)).collect())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn odd_sequences_are_found_as_one_character_after_the_other_shows_them(bytes in mixed()) {
+            prop_assert_eq!(all(&bytes), slowly(&bytes));
+        }
+    }
+
+    #[test]
+    fn odd_sequences_are_found_across_the_ends_of_blocks() {
+        let pieces: [&[u8]; 4] = [b"\0", "\u{20ac}".as_bytes(), b"\xf0\x9f\x98", b"\0\xff\xef\xbf\xbd"];
+        for piece in pieces {
+            for before in BLOCK - 12..BLOCK + 2 {
+                let bytes = [&b"x".repeat(before)[..], piece, b"y", piece, &b"z".repeat(100), piece].concat();
+                assert_eq!(all(&bytes), slowly(&bytes), "{piece:?} behind {before} bytes");
+            }
+        }
+    }
 }
