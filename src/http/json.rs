@@ -89,7 +89,7 @@ pub async fn read(mut payload: Payload) -> Result<Bytes, Problem> {
 /// It is no JSON, or not this object.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     // First whether it is JSON at all: the parser of the object may call a wrong value a wrong character.
-    serde_json::from_slice::<Value>(body).map_err(|why| Problem::no_json(&why))?;
+    serde_json::from_slice::<Value>(body).map_err(|why| Problem::no_json(body, &why))?;
     let object = serde_json::from_slice::<Object<T>>(body);
     object.map(|object| object.0).map_err(|why| Problem::from_json(&why))
 }

@@ -1,5 +1,7 @@
 //! What a parser (serde) says about a value, in plain words.
 
+use serde_json::error::Category;
+
 /// The parser's names of types, and what people call them.
 const TYPES: [(&str, &str); 6] = [
     ("u32", "a whole number from 0 to 4294967295"),
@@ -9,6 +11,25 @@ const TYPES: [(&str, &str); 6] = [
     ("a boolean", "`true` or `false`"),
     ("string or map", "a string"),
 ];
+
+/// Why `body` is not JSON that can be read: a sentence without its full stop.
+pub fn of_json(body: &[u8], why: &serde_json::Error) -> String {
+    let place = format!("line {}, column {}", why.line(), why.column());
+    match why.classify() {
+        Category::Eof if body.trim_ascii().is_empty() => "The body is empty".to_owned(),
+        Category::Eof => "The body is not JSON: it ends too early".to_owned(),
+        // The parser has no kind of error for these two, whose bodies are JSON.
+        Category::Syntax if why.to_string().starts_with("recursion limit exceeded") => {
+            "The body is nested too deeply".to_owned()
+        }
+        Category::Syntax if why.to_string().starts_with("number out of range") => {
+            format!("The body has a number that is too large, at {place}")
+        }
+        Category::Syntax | Category::Data | Category::Io => {
+            format!("The body is not JSON: it has an error at {place}")
+        }
+    }
+}
 
 /// What is wrong with a value, as the rest of a sentence that begins with its name: `must be a list, not null`.
 pub fn predicate(why: &str) -> String {
@@ -118,6 +139,31 @@ mod tests {
             ("something else", "is not accepted: something else"),
         ] {
             assert_eq!(predicate(why), plain);
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_is_said_without_the_parsers_words() {
+        let deep = "[".repeat(1_000);
+        let huge = format!("{{\"a\": 1{}}}", "0".repeat(400));
+        for (body, plain) in [
+            (&b""[..], "The body is empty"),
+            (b" \n", "The body is empty"),
+            (b"{", "The body is not JSON: it ends too early"),
+            (br#"{"a":"#, "The body is not JSON: it ends too early"),
+            (br#"{"a":"b"#, "The body is not JSON: it ends too early"),
+            (br#"{"a":1} x"#, "The body is not JSON: it has an error at line 1, column 9"),
+            (b"{\"a\":\n  1,}", "The body is not JSON: it has an error at line 2, column 5"),
+            (br#"["\u12x4"]"#, "The body is not JSON: it has an error at line 1, column "),
+            (br#"["\ud800"]"#, "The body is not JSON: it has an error at line 1, column "),
+            (b"[\"\xff\"]", "The body is not JSON: it has an error at line 1, column "),
+            (deep.as_bytes(), "The body is nested too deeply"),
+            (huge.as_bytes(), "The body has a number that is too large, at line 1, column "),
+        ] {
+            let why = serde_json::from_slice::<serde_json::Value>(body).unwrap_err();
+            let told = of_json(body, &why);
+            let rest = told.strip_prefix(plain).unwrap_or_else(|| panic!("{body:?}: {told}"));
+            assert!(rest.bytes().all(|byte| byte.is_ascii_digit()), "{body:?}: {told}");
         }
     }
 

@@ -18,7 +18,7 @@ use super::{
     audit,
     error::Error,
     error_info::{ErrorInfo, seconds},
-    parser_words::of_whole,
+    parser_words::{of_json, of_whole},
     reading_fields::RefusedField,
     upload::UploadError,
 };
@@ -95,10 +95,10 @@ impl Problem {
         }
     }
 
-    /// Why a body is not JSON.
+    /// Why `body` is not JSON.
     #[must_use]
-    pub fn no_json(why: &serde_json::Error) -> Self {
-        Self::Malformed(format!("The body is not JSON: {}.", repeated(why)))
+    pub fn no_json(body: &[u8], why: &serde_json::Error) -> Self {
+        Self::Malformed(format!("{}.", of_json(body, why)))
     }
 
     /// Why JSON is not the object that a route takes.
