@@ -63,7 +63,7 @@ pub struct StartRequest {
     security(("token" = ["import"]), ("session" = [])),
 )]
 pub async fn cancel(
-    QueryOf { by: ApiImport { import, .. }, .. }: QueryOf<ApiImport<ToImport>, NoFields>,
+    JsonOf { by: ApiImport { import, .. }, .. }: OptionalJsonOf<ApiImport<ToImport>, NoFields>,
     imports: web::Data<Imports>,
     (engine, store): (web::Data<EngineName>, web::Data<Store>),
 ) -> Result<HttpResponse, Problem> {

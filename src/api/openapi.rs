@@ -74,7 +74,7 @@ const PROBLEMS_OF: [(&str, &[u16]); 15] = [
     ("downloadFailedRows", &[400, 404, 409, 412, 416]),
     ("listFailedRows", &[400, 404, 409]),
     ("startImport", &[400, 404, 408, 413, 415, 422, 507]),
-    ("cancelImport", &[400, 404, 409]),
+    ("cancelImport", &[400, 404, 408, 409, 413, 415, 422]),
     ("retryImport", &[400, 404, 408, 409, 410, 413, 415, 422, 507]),
     ("deleteImport", &[400, 404, 409]),
     ("showAccount", &[400]),

@@ -136,7 +136,8 @@ pub enum NumberOrWord {
     Word(String),
 }
 
-/// How a program wants a file to be read. What is absent, or the word detect, is detected.
+/// How a program wants a file to be read. What is absent, or the word detect, is detected. A number may be written as a
+/// string, as in a form.
 #[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({ "delimiter": "semicolon", "header": 6 }))]

@@ -14,7 +14,7 @@ pub struct QueryOf<W, T> {
     pub value: T,
 }
 
-/// The query of a route that takes none.
+/// The query, or the object in a body, of a route that takes none.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoFields {}

@@ -26,8 +26,16 @@ pub(super) async fn an_import_is_cancelled_and_deleted() {
     let delete = || program.request(Method::DELETE, &path).send();
     let told = problem(delete().await.unwrap()).await;
     assert_eq!((&told["status"], &told["type"]), (&json!(409), &json!("/api#still-running")));
-    let cancel = || program.request(Method::POST, &format!("{path}/cancel")).send();
-    answered(cancel().await.unwrap(), StatusCode::ACCEPTED).await;
+    let post = || program.request(Method::POST, &format!("{path}/cancel"));
+    let json = |body: &'static str| post().header(header::CONTENT_TYPE, "application/json").body(body);
+    for (request, status) in
+        [(json("{"), 400), (json(r#"{"only":"failed"}"#), 422), (json("[]"), 422), (post().body("{}"), 415)]
+    {
+        assert_eq!(problem(request.send().await.unwrap()).await["status"], status);
+    }
+    assert_eq!(program.get(&path).await.json::<Value>().await.unwrap()["state"], "Running");
+    let cancel = || post().send();
+    answered(json("{}").send().await.unwrap(), StatusCode::ACCEPTED).await;
     drop(busy);
     assert_eq!(over(&program, &import).await["state"], "Cancelled");
     let again = answered(cancel().await.unwrap(), StatusCode::ACCEPTED).await;

@@ -104,7 +104,7 @@ async fn a_file_is_imported_as_a_form_as_a_body_or_from_an_address() {
     assert_eq!(made(csv(&program, "", "a,b\n1,2\n").send().await.unwrap()).await["fileName"], "unnamed.csv");
 
     let url = host.url("/rates.csv?key=secret");
-    let new = json!({ "url": url, "name": "Rates", "reading": { "delimiter": "comma", "header": 1, "headerRows": 1 } });
+    let new = json!({ "url": url, "name": "Rates", "reading": { "delimiter": "comma", "header": "1", "headerRows": "1" } });
     let by_address = made(program.post("/api/v1/imports", &new).await).await;
     assert!(by_address.get("sizeBytes").is_none() && by_address["fileName"] == "Rates", "{by_address}");
     assert_eq!(by_address["sourceUrl"], host.url("/rates.csv"));
