@@ -195,7 +195,7 @@ impl Error {
                 "Disk full",
                 "There is not enough free disk space. Nothing was changed; try again once the operator has made room.",
             ),
-            Self::Busy => ("Busy", "Many people are signing in right now. Try again in a few seconds."),
+            Self::Busy => ("Busy", "Too much of this is being done right now. Try again in a few seconds."),
             Self::TooSlow => ("Took too long", "The request did not arrive in time. Try again."),
             Self::FileMissing => (
                 "File missing",

@@ -1,5 +1,7 @@
 //! `GET, POST /forgot`: sends a link for a new password by e-mail. Not found unless e-mails can be sent.
 
+use std::time::Duration;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{StatusCode, header::ContentType},
@@ -13,7 +15,7 @@ use super::{
     mail_is_offered,
 };
 use crate::{
-    accounts::{Accounts, Email, ForgottenError},
+    accounts::{Accounts, Email, Error as AccountError, ForgottenError},
     base::client_address::client_address,
     http::{error::Error, session},
 };
@@ -40,6 +42,9 @@ pub struct ForgotForm {
     #[serde(default)]
     email: String,
 }
+
+/// When to try again while too many e-mails wait.
+const QUEUE_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// The name of the form's field.
 const EMAIL: &str = "email";
@@ -72,18 +77,20 @@ pub async fn submit(
     match accounts.send_reset_link(&email, client_address(&request)).await {
         Ok(()) => Ok(session::see_other("/forgot?sent=1")),
         Err(ForgottenError::TooMany { retry_after }) => {
-            let refusal = Refusal {
-                status: StatusCode::TOO_MANY_REQUESTS,
-                error: FormError::of_form(format!(
-                    "Too many attempts. Try again in {}.",
-                    waiting_time(retry_after)
-                )),
-                retry_after: Some(retry_after),
-            };
-            page(typed, false, Some(refusal))
+            later(typed, StatusCode::TOO_MANY_REQUESTS, "Too many attempts.", retry_after)
+        }
+        Err(ForgottenError::Failed(AccountError::Busy)) => {
+            let why = "Many e-mails are waiting to be sent.";
+            later(typed, StatusCode::SERVICE_UNAVAILABLE, why, QUEUE_RETRY_AFTER)
         }
         Err(ForgottenError::Failed(error)) => Err(error.into()),
     }
+}
+
+/// The form again, which may be sent after `wait`.
+fn later(typed: String, status: StatusCode, why: &str, wait: Duration) -> Result<HttpResponse, Error> {
+    let error = FormError::of_form(format!("{why} Try again in {}.", waiting_time(wait)));
+    page(typed, false, Some(Refusal { status, error, retry_after: Some(wait) }))
 }
 
 fn page(email: String, is_sent: bool, refusal: Option<Refusal>) -> Result<HttpResponse, Error> {

@@ -105,6 +105,25 @@ async fn an_address_without_an_account_gets_the_same_answer_and_no_e_mail() {
 }
 
 #[tokio::test]
+async fn while_too_many_e_mails_wait_the_form_says_so() {
+    let server = MailServer::start();
+    let app = app_with(&server).await;
+    app.sql(
+        "INSERT INTO mail (id, kind, address, created_at, expires_at, next_attempt_at) \
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) \
+         SELECT 'm' || i, 'forgotten', 'eve@example.org', 0, 9000000000000, 9000000000000 FROM n",
+    )
+    .await;
+    let refused = forgot(&app.visitor(), "mira@example.org").await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.headers().contains_key(header::RETRY_AFTER));
+    let page = refused.text().await.unwrap();
+    assert!(page.contains("Many e-mails are waiting to be sent. Try again in 60 seconds."), "{page}");
+    assert!(page.contains("mira@example.org") && !page.contains("signing in"), "{page}");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn an_earlier_link_stays_when_somebody_asks_for_another_and_goes_when_one_is_used() {
     let server = MailServer::start();
     let app = app_with(&server).await;
