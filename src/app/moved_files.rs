@@ -4,14 +4,10 @@ use std::{collections::BTreeSet, io, path::Path};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{
-    StartError,
-    installation::{INSTALLATION, being_filled},
-    stored_files,
-};
+use super::{StartError, installation::being_filled, stored_files};
 use crate::{
     base::{config::BucketConfig, ids::ImportId},
-    files::{Folder, Key, Storage},
+    files::{Folder, INSTALLATION, Key, Storage},
     store::{StepPlace, Store},
 };
 
@@ -95,7 +91,7 @@ impl FileCopy<'_> {
 
     async fn has_files(&self) -> io::Result<bool> {
         for folder in [Folder::Uploads, Folder::Runs] {
-            if !self.to.list(folder, None)?.next(1).await?.is_empty() {
+            if !self.to.list(folder)?.next(1).await?.is_empty() {
                 return Ok(true);
             }
         }

@@ -8,12 +8,13 @@ use secrecy::ExposeSecret;
 use super::{
     StartError, data_dir,
     database::{DatabaseLock, open_existing},
-    installation::{INSTALLATION, Partner, new_id},
+    installation::{Partner, new_id},
     moved_files::{CopiedFiles, copy_files},
     open_storage,
 };
 use crate::{
     base::config::{Config, MoveTo},
+    files::INSTALLATION,
     store::{CopiedTable, copy_rows, sqlite_file},
 };
 
@@ -78,7 +79,7 @@ pub async fn move_installation(
         }
     };
     let files_in = moved.as_ref().map_or(&storage, |(bucket, _)| bucket);
-    let partner = files_in.bucket().map_or(Partner::Folder(&config.data_dir), Partner::Bucket);
+    let partner = Partner::of(config, files_in);
     partner.write(&id).await.map_err(|error| not_joined(to, &error))?;
 
     source.close().await;

@@ -25,7 +25,7 @@ impl Storage {
         if written != length {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a stored file is shorter than it was"));
         }
-        writer.mark();
+        writer.finish_here();
         writer.finish().await?;
         writer.keep();
         Ok(written)
