@@ -10,6 +10,9 @@ FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := detect decode split
 CARGO_FUZZ := target/cargo-fuzz/bin/cargo-fuzz
 
+# Tests of whole servers wait for other processes most of their time, so more of them run at once than there are cores.
+AT_ONCE := --test-threads=$(shell expr 3 \* $$(nproc))
+
 # The tests whose answers depend on the database: all but those of the csv room, of settings, of the sources and of clients.
 POSTGRES_TESTS := $(addsuffix ::,account_page accounts again another api attempts cancel change_form choices \
   conformance crash data delete downloads engine fair function held history honest_states imports late mail next_attempt \
@@ -19,11 +22,12 @@ run: ## start Runboard on http://127.0.0.1:8080
 	cargo run --release
 
 test: setup ## every test: unit, HTTP, conformance, SDK, crash, browser; then on Postgres those that depend on the database
-	cargo test --workspace
-	RUNBOARD_TEST_DATABASE=postgres cargo test --test it -- $(POSTGRES_TESTS)
+	cargo test --workspace --lib --bins --test browser
+	cargo test --test it -- $(AT_ONCE)
+	RUNBOARD_TEST_DATABASE=postgres cargo test --test it -- $(AT_ONCE) $(POSTGRES_TESTS)
 
 test-postgres: setup ## every test of whole servers and rooms, on Postgres
-	RUNBOARD_TEST_DATABASE=postgres cargo test --test it
+	RUNBOARD_TEST_DATABASE=postgres cargo test --test it -- $(AT_ONCE)
 
 crash: ## kill the program 200 times while it works, and count every record
 	RUNBOARD_CRASH_KILLS=200 cargo test --test it crash:: -- --nocapture

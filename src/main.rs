@@ -10,7 +10,7 @@ use runboard::{
     accounts::{Accounts, AdminChange, Email, Password},
     app::{self, Adopted, App, CopiedFiles, MovedParts},
     base::{
-        config::{AccountCommand, Command, CommandLine, Config, MoveArgs, OnOff, unknown_variables},
+        config::{AccountCommand, Command, CommandLine, Config, MoveArgs, MoveTo, OnOff, unknown_variables},
         terminal,
     },
     client,
@@ -202,7 +202,7 @@ async fn adopt(config: &Config) -> anyhow::Result<()> {
 
 /// Copies the database to a Postgres, the stored files to a bucket, or both.
 async fn move_installation(config: &Config, to: &MoveArgs) -> anyhow::Result<()> {
-    let to = to.checked()?;
+    let to = MoveTo::of(to)?;
     let mut out = io::stdout().lock();
     // Also if nobody reads it: the move goes on.
     let tell = |table: &CopiedTable| drop(writeln!(out, "  {:<18} {:>12}", table.name, table.rows));

@@ -10,6 +10,7 @@ mod http;
 mod mail;
 mod misread;
 mod move_args;
+mod move_to;
 mod pointers;
 mod proxies;
 mod storage;
@@ -31,7 +32,8 @@ pub use self::{
     engine::{EngineConfig, Exposed, Inngest},
     http::HttpLimits,
     mail::{MailConfig, SmtpEncryption, SmtpLogin, SmtpServer},
-    move_args::{MoveArgs, MoveTo},
+    move_args::MoveArgs,
+    move_to::MoveTo,
     pointers::OutputPointers,
     proxies::{NotProxies, TrustedProxies},
     storage::{BucketConfig, StorageLinks},

@@ -126,7 +126,8 @@ async fn three_also_means_that_the_command_line_was_not_understood() {
     for (words, said) in [
         (
             &["import", "a.csv", "--no-such-flag"][..],
-            "Unexpected argument '--no-such-flag' found. For more information, try '--help'.\n",
+            "Unexpected argument '--no-such-flag' found. Tip: to pass '--no-such-flag' as a value, use \
+             '-- --no-such-flag'. For more information, try '--help'.\n",
         ),
         (
             &["imports", "--until", "yesterday"],
