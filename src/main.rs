@@ -181,13 +181,10 @@ async fn adopt(config: &Config) -> anyhow::Result<()> {
     }
     if unnamed_objects > 0 {
         let days = UNNAMED_FOR.as_secs() / (24 * 60 * 60);
+        writeln!(out, "  unnamed       {unnamed_objects} that no import names")?;
         writeln!(
             out,
-            "  unnamed       {unnamed_objects} that no import names; the server deletes them in two days"
-        )?;
-        writeln!(
-            out,
-            "                A running server deletes those that are older than {days} days, unless they are too many."
+            "                A running server deletes all of them in {days} days. If this is the wrong database, stop it before."
         )?;
     }
     if without_upload > 0 {

@@ -31,7 +31,7 @@ pub async fn add_reading(
             told.state_text = format!("{why} {}", told.state_text);
             Ok(true)
         }
-        Err(PreviewError::Busy) => Ok(false),
+        Err(PreviewError::Busy | PreviewError::NotShown(_)) => Ok(false),
         Err(error @ (PreviewError::Storage(_) | PreviewError::BrokenOff(_))) => {
             tracing::warn!(import = %row.id, %error, "cannot look at the file of a held import");
             Ok(false)

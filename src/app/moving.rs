@@ -79,8 +79,15 @@ pub async fn move_installation(
         }
     };
     let files_in = moved.as_ref().map_or(&storage, |(bucket, _)| bucket);
-    let partner = Partner::of(config, files_in);
-    partner.write(&id).await.map_err(|error| not_joined(to, &error))?;
+    let join = async {
+        if target.is_some() && moved.is_some() {
+            // The SQLite file and the folder both have the former id, and would still be used together. No database has
+            // this one.
+            Partner::Folder(&config.data_dir).write(&new_id()).await?;
+        }
+        Partner::of(config, files_in).write(&id).await
+    };
+    join.await.map_err(|error| not_joined(to, &error))?;
 
     source.close().await;
     source_lock.release().await;

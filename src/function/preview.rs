@@ -64,6 +64,9 @@ pub enum PreviewError {
     /// The import would fail. The text is for people: what is wrong, and what helps.
     #[error("{0}")]
     NotReadable(String),
+    /// It cannot be shown now, but an import may work. The text is for people.
+    #[error("{0}")]
+    NotShown(String),
     /// The file has no such sheet. The text says which it has.
     #[error("{0}")]
     NoSuchSheet(String),
@@ -95,7 +98,7 @@ impl Previewer {
         let large_memory = async || self.large_memory(owner).await;
         let front = unpacked_front(&self.storage, &source, choices.sheet.clone(), UNPACKED, large_memory);
         let front = timeout(UNPACKING, front).await;
-        let front = front.map_err(|_| PreviewError::NotReadable(TOO_SLOW.to_owned()))??;
+        let front = front.map_err(|_| PreviewError::NotShown(TOO_SLOW.to_owned()))??;
         // What the packed bytes have shown says nothing of those in them.
         let (front, about, sheet) = match front {
             Some(UnpackedFront { bytes, sheet }) => (Some(bytes), AboutFile::default(), sheet),
@@ -226,6 +229,9 @@ impl From<FailureReason> for PreviewError {
             FailureReason::Io(error) | FailureReason::StorageAway(error) => Self::Storage(error),
             FailureReason::Unpack(why @ (UnpackError::NoSuchSheet { .. } | UnpackError::NotAWorkbook)) => {
                 Self::NoSuchSheet(why.to_string())
+            }
+            why @ (FailureReason::MemoryInUse | FailureReason::NoTurn | FailureReason::Stopped) => {
+                Self::NotShown(why.to_string())
             }
             why => Self::NotReadable(why.to_string()),
         }

@@ -58,6 +58,8 @@ impl StepSlot {
     pub(super) async fn wait_for_memory(&mut self, memory: &Slots) -> Result<(), FailureReason> {
         self.held = None;
         self.memory = Some(self.turn(memory).await?);
+        // Others wait for the memory: it must not be held in vain because the time for its wait was nearly over.
+        self.until = self.until.map(|_| Instant::now() + LONGEST_TURN);
         self.held = Some(self.turn(&self.slots).await?);
         Ok(())
     }

@@ -68,7 +68,12 @@ impl Processor {
             let next = tokio::select! {
                 next = timeout(TOLD_EVERY, unpacking.next()) => next,
                 request = asked => {
-                    request.give(Box::new(slot.large_memory(&self.large_memory.archives)?));
+                    let memory = slot.large_memory(&self.large_memory.archives);
+                    if memory.is_err() && let Some(reservation) = reservation.take() {
+                        // What was unpacked so far is not stored.
+                        reservation.give_up();
+                    }
+                    request.give(Box::new(memory?));
                     continue;
                 }
             };

@@ -308,7 +308,7 @@ impl From<AcceptError> for Error {
 impl From<PreviewError> for Error {
     fn from(error: PreviewError) -> Self {
         let decision: Decision = match &error {
-            PreviewError::Busy => |_| Self::PreviewsBusy,
+            PreviewError::Busy | PreviewError::NotShown(_) => |_| Self::PreviewsBusy,
             PreviewError::Storage(error) => of_io(error),
             PreviewError::NotReadable(_) | PreviewError::NoSuchSheet(_) | PreviewError::BrokenOff(_) => {
                 Self::Internal

@@ -28,7 +28,7 @@ async fn remember(held: &Owned, choices: &Choices, imports: &Imports, previewer:
     let Ok(Some((file, about))) = imports.stored_file(held).await else { return };
     match previewer.read(row.owner, file, about, Choices::default()).await {
         Ok(Preview { header: Some(header), .. }) => imports.remember_choices(row, &header, choices).await,
-        Ok(Preview { header: None, .. }) | Err(PreviewError::NotReadable(_)) => {}
+        Ok(Preview { header: None, .. }) | Err(PreviewError::NotReadable(_) | PreviewError::NotShown(_)) => {}
         Err(error) => tracing::warn!(import = %row.id, %error, "cannot look at the header of a file"),
     }
 }

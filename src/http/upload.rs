@@ -180,7 +180,7 @@ impl Uploads {
                     return Err(UploadError::Sheet(upload.file_name, why));
                 }
                 // The run will say it.
-                Err(PreviewError::Busy | PreviewError::BrokenOff(_)) => name,
+                Err(PreviewError::Busy | PreviewError::NotShown(_) | PreviewError::BrokenOff(_)) => name,
                 Err(PreviewError::Storage(error)) => return Err(error.into()),
             });
         }

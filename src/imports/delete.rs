@@ -16,6 +16,9 @@ use crate::{
     },
 };
 
+/// How many deletions are read from the database at once.
+const FINISHED_AT_ONCE: u32 = 100;
+
 /// The result of a request to delete an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deletion {
@@ -102,12 +105,26 @@ impl Imports {
         self.shared.files_to_delete.notified().await;
     }
 
-    /// Removes the files of all deleted imports that are left in the bucket. To be repeated after an error.
+    /// Removes the files of all deleted imports that are left in the bucket. If some cannot be removed, goes on with the
+    /// others, unless the bucket does not answer. To be repeated after an error, which is the first one.
     pub async fn finish_deletions(&self) -> Result<(), FinishError> {
-        for (import, files) in self.shared.store.unfinished_deletions().await? {
-            self.shared.finish_deletion(import, files).await?;
+        let (mut last, mut first) = (ImportId::MIN, Ok(()));
+        loop {
+            let some = self.shared.store.unfinished_deletions_after(last, FINISHED_AT_ONCE).await?;
+            let Some(end) = some.last().map(|(import, _)| *import) else { return first };
+            for (import, files) in some {
+                let finished = self.shared.finish_deletion(import, files).await;
+                let has_failed = finished.is_err();
+                first = first.and(finished);
+                if has_failed
+                    && let Some(bucket) = self.shared.storage.bucket()
+                    && bucket.installation().await.is_err()
+                {
+                    return first;
+                }
+            }
+            last = end;
         }
-        Ok(())
     }
 }
 

@@ -115,12 +115,23 @@ impl Store {
     /// The deleted imports whose files may still exist, each with the storage keys of its runs' files.
     pub async fn unfinished_deletions(&self) -> Result<Vec<(ImportId, Vec<String>)>> {
         let rows = sqlx::query("SELECT import_id, files FROM deletion").fetch_all(&self.pool).await?;
-        let read = |row: &AnyRow| {
-            let import = row.try_get::<String, _>("import_id")?.parse().map_err(corrupt_import)?;
-            let files = row.try_get::<String, _>("files")?.lines().map(str::to_owned).collect();
-            Ok((import, files))
-        };
-        rows.iter().map(read).collect()
+        rows.iter().map(read_deletion).collect()
+    }
+
+    /// The next of them behind the import `last`, at most `limit`.
+    pub async fn unfinished_deletions_after(
+        &self,
+        last: ImportId,
+        limit: u32,
+    ) -> Result<Vec<(ImportId, Vec<String>)>> {
+        let rows = sqlx::query(
+            "SELECT import_id, files FROM deletion WHERE import_id > $1 ORDER BY import_id LIMIT $2",
+        )
+        .bind(last.to_string())
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read_deletion).collect()
     }
 
     /// Records that the files of a deleted import are removed.
@@ -129,4 +140,10 @@ impl Store {
         self.pool.write(finish).await?;
         Ok(())
     }
+}
+
+fn read_deletion(row: &AnyRow) -> Result<(ImportId, Vec<String>)> {
+    let import = row.try_get::<String, _>("import_id")?.parse().map_err(corrupt_import)?;
+    let files = row.try_get::<String, _>("files")?.lines().map(str::to_owned).collect();
+    Ok((import, files))
 }

@@ -110,6 +110,7 @@ pub async fn look(
     match previewer.read(import.row.owner, file, about, choices).await {
         Ok(preview) => Ok(Looked::Rows(Box::new(preview))),
         Err(PreviewError::NotReadable(why)) => Ok(Looked::NotReadable(why)),
+        Err(PreviewError::NotShown(why)) => Ok(Looked::Nothing(why)),
         Err(PreviewError::NoSuchSheet(why)) => Ok(Looked::Refused(RefusedField::sheet(why))),
         Err(error) => Err(error.into()),
     }

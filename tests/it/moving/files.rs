@@ -173,7 +173,7 @@ async fn the_database_and_the_files_move_together() {
         command.env("RUNBOARD_DATABASE_URL", &url);
         command
     };
-    let mixtures = [in_bucket(program(), &server), on_postgres(program())];
+    let mixtures = [in_bucket(program(), &server), on_postgres(program()), program()];
     for mut mixture in mixtures {
         let line = refusal(&run(&mut mixture));
         assert!(line.starts_with("The database is not the one of the "), "{line}");
