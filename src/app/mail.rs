@@ -43,13 +43,16 @@ pub(super) async fn send(mailer: Mailer, imports: Imports, engine: EngineName, s
     tokio::join!(send_others(&mailer, &imports, engine, &stopping), send_forgotten(&mailer, &stopping));
 }
 
+/// The pause before the next look, if the next e-mail is due `at` a time.
+fn until_due(at: Option<UnixMillis>) -> Duration {
+    at.map_or(LOOK_EVERY, |at| at.since(UnixMillis::now())).min(LOOK_EVERY)
+}
+
 async fn send_others(mailer: &Mailer, imports: &Imports, engine: EngineName, stopping: &CancellationToken) {
     while !stopping.is_cancelled() {
         let describe = |owner, import| describe(imports, engine, owner, import);
         let pause = match mailer.send_next(UnixMillis::now(), describe).await {
-            Ok(MailOutcome::Idle(at)) => {
-                at.map_or(LOOK_EVERY, |at| at.since(UnixMillis::now())).min(LOOK_EVERY)
-            }
+            Ok(MailOutcome::Idle(at)) => until_due(at),
             Ok(MailOutcome::Postponed(_)) => TROUBLE_PAUSE,
             Ok(outcome) => {
                 tracing::debug!(?outcome, "mail");
@@ -82,9 +85,7 @@ async fn send_forgotten(mailer: &Arc<Mailer>, stopping: &CancellationToken) {
                 places.spawn(keep_place(Arc::clone(mailer), mail, stopping.clone()));
                 continue;
             }
-            Ok(NextForgotten::Idle(at)) => {
-                at.map_or(LOOK_EVERY, |at| at.since(UnixMillis::now())).min(LOOK_EVERY)
-            }
+            Ok(NextForgotten::Idle(at)) => until_due(at),
             Err(error) => {
                 tracing::error!(%error, "cannot send e-mails");
                 DATABASE_PAUSE

@@ -1,6 +1,7 @@
 //! Excerpts: a few characters of a file, made safe to show beside other text.
 
 use super::encode::lossy;
+use crate::base::characters::is_invisible;
 
 /// The longest excerpt in characters, without the ellipses that mark a cut.
 const LONGEST: usize = 80;
@@ -50,31 +51,24 @@ fn visible(c: char) -> char {
     }
 }
 
-/// Characters that are invisible, hide other characters or change their order: from Unicode's
-/// Default_Ignorable_Code_Point and Bidi_Control, and the two separators that break a line. Variation
+/// Characters that are invisible, hide other characters or change their order: beside those of [`is_invisible`] the
+/// rest of Unicode's Default_Ignorable_Code_Point, annotations, and the two separators that break a line. Variation
 /// selectors are not among them.
 fn is_hidden(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}'
-            | '\u{34f}'
-            | '\u{61c}'
-            | '\u{115f}'
-            | '\u{1160}'
-            | '\u{17b4}'
-            | '\u{17b5}'
-            | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{3164}'
-            | '\u{feff}'
-            | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fffb}'
-            | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e0fff}'
-    )
+    is_invisible(c)
+        || matches!(
+            c,
+            '\u{34f}'
+                | '\u{17b4}'
+                | '\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{2028}'
+                | '\u{2029}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0080}'..='\u{e0fff}'
+        )
 }
 
 fn is_inside_char(byte: u8) -> bool {

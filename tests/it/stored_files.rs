@@ -4,31 +4,13 @@ use std::{fs, path::Path};
 
 use runboard::{
     app::sweep_stored_files,
-    base::{
-        ids::{ImportId, RunId},
-        time::UnixMillis,
-    },
+    base::ids::{ImportId, RunId},
     files::{Key, Storage},
-    store::{Store, executions::Execution},
+    store::Store,
 };
 use sqlx::AnyPool;
 
-use crate::support::{files_under, postgres::on_each_database};
-
-/// The id of a run that our function was called for.
-async fn known_run(store: &Store, id: &str) -> RunId {
-    let run = RunId::from(id.to_owned());
-    let called = Execution {
-        function: "f".to_owned(),
-        started_at: UnixMillis(1),
-        attempt: 1,
-        max_attempts: 4,
-        error: None,
-        earlier: Vec::new(),
-    };
-    store.save_execution(&run, &called).await.unwrap();
-    run
-}
+use crate::support::{files_under, postgres::on_each_database, record_call};
 
 fn output(storage: &Storage, run: &RunId) -> Key {
     let mut file = storage.create_output(run).unwrap();
@@ -52,7 +34,8 @@ async fn leaves_writers_alone(url: &str) {
     let store = Store::open(url).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let storage = Storage::open(folder.path()).unwrap();
-    let run = known_run(&store, "01M852CE07000000000000001").await;
+    let run = RunId::from("01M852CE07000000000000001".to_owned());
+    record_call(&store, &run).await;
     let unfinished = storage.create_output(&run).unwrap();
     let uncommitted = output(&storage, &run);
     let [import, retry] = [(); 2].map(|()| ImportId::generate());

@@ -3,6 +3,7 @@
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
+use super::{Running, running};
 use crate::support::{
     program::{Program, problem},
     spawn_app, spawn_app_on,
@@ -56,12 +57,7 @@ async fn downloads_are_those_of_the_pages_and_can_be_resumed() {
 
 #[tokio::test]
 pub(super) async fn there_is_nothing_to_download_before_the_end_or_of_a_file_that_was_not_read() {
-    let app = spawn_app().await;
-    let owner = app.signed_in().await;
-    let program = Program::of(&owner, &["read"]).await;
-    let busy = app.busy().await;
-    let import = owner.upload("orders.csv", "a,b\n1,2\n").await;
-    owner.wait_for_state(&import, "Running").await;
+    let Running { app, owner, program, busy, import } = running().await;
     let all = ["processed.csv", "failed.csv", "failures"];
     for path in all {
         let told = problem(program.get(&format!("/api/v1{import}/{path}")).await).await;

@@ -10,6 +10,7 @@ use tokio::{
     time::timeout,
 };
 
+use super::{Running, running};
 use crate::support::{
     program::{Program, problem},
     spawn_app,
@@ -227,12 +228,7 @@ async fn imports_that_are_not_over_are_listed_by_their_state() {
 
 #[tokio::test]
 async fn a_wait_ends_when_the_import_does() {
-    let app = spawn_app().await;
-    let owner = app.signed_in().await;
-    let program = Program::of(&owner, &["read"]).await;
-    let busy = app.busy().await;
-    let import = owner.upload("orders.csv", "a,b\n1,2\n").await;
-    owner.wait_for_state(&import, "Running").await;
+    let Running { app, program, busy, import, .. } = running().await;
     let path = format!("/api/v1{import}");
     let waiting: Vec<_> = (0..50)
         .map(|_| {
@@ -293,12 +289,7 @@ async fn a_wait_with_a_tag_ends_with_a_change_or_tells_that_there_was_none() {
 /// Otherwise its connection would be held for a minute.
 #[tokio::test]
 async fn a_wait_ends_when_the_program_hangs_up() {
-    let app = spawn_app().await;
-    let owner = app.signed_in().await;
-    let program = Program::of(&owner, &["read"]).await;
-    let busy = app.busy().await;
-    let import = owner.upload("orders.csv", "a,b\n1,2\n").await;
-    owner.wait_for_state(&import, "Running").await;
+    let Running { app, program, busy, import, .. } = running().await;
     let request = format!(
         "GET /api/v1{import}?wait=60 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n",
         program.secret()
@@ -325,12 +316,7 @@ async fn a_wait_ends_when_the_program_hangs_up() {
 
 #[tokio::test]
 async fn a_wait_ends_when_the_server_stops() {
-    let app = spawn_app().await;
-    let owner = app.signed_in().await;
-    let program = Program::of(&owner, &["read"]).await;
-    let busy = app.busy().await;
-    let import = owner.upload("orders.csv", "a,b\n1,2\n").await;
-    owner.wait_for_state(&import, "Running").await;
+    let Running { app, program, busy, import, .. } = running().await;
     let path = format!("/api/v1{import}?wait=60");
     let waiting = tokio::spawn(program.request(Method::GET, &path).send());
     // Whether it has begun cannot be seen. If not, it is refused.

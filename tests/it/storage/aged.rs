@@ -6,25 +6,12 @@ use runboard::{
     app::sweep_stored_files,
     base::{ids::ImportId, time::UnixMillis},
     files::{Key, MemoryBucket, STORAGE_AWAY, Storage, UNNAMED_FOR},
-    store::{Store, executions::Execution},
+    store::Store,
 };
 use sqlx::AnyPool;
 
 use super::{LARGE, blocking, bytes, output, run_id, store};
-use crate::support::postgres::on_each_database;
-
-/// Records that our function was called for the run of [`output`].
-async fn call_run(store: &Store) {
-    let called = Execution {
-        function: "f".to_owned(),
-        started_at: UnixMillis(1),
-        attempt: 1,
-        max_attempts: 4,
-        error: None,
-        earlier: Vec::new(),
-    };
-    store.save_execution(&run_id(), &called).await.unwrap();
-}
+use crate::support::{postgres::on_each_database, record_call};
 
 async fn execute(url: &str, sql: &str, values: &[String]) {
     let pool = AnyPool::connect(url).await.unwrap();
@@ -44,7 +31,7 @@ async fn deletes_old_ones(url: &str) {
     let (rows, folder) = (Store::open(url).await.unwrap(), tempfile::tempdir().unwrap());
     let bucket = MemoryBucket::default();
     let storage = Storage::in_memory(bucket.clone(), folder.path()).unwrap();
-    call_run(&rows).await;
+    record_call(&rows, &run_id()).await;
     let [left, pending] = [(); 2].map(|()| Key::upload(ImportId::generate()));
     store(&storage, &left, b"a\n").await;
     storage.duplicate(&left, &pending).await.unwrap();
