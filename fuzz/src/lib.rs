@@ -1,10 +1,15 @@
-//! The csv room, compiled alone, and what its fuzz targets share.
+//! The csv room, compiled with the one file of `base` that it uses, and what its fuzz targets share.
 //!
 //! An input begins with [`Options`], one byte each, and the rest is the file. The digit 0 is the first of every
 //! list of options, so the seeds are files behind a line of digits.
 
 #[path = "../../src/csv/mod.rs"]
 pub mod csv;
+
+#[path = "../../src/base"]
+mod base {
+    pub mod characters;
+}
 
 use csv::{Choices, Delimiter, Encoding, Escape, HeaderAt, Part, Quote};
 
