@@ -19,6 +19,7 @@ mod wiring;
 use std::{fs::File, sync::Arc, time::Duration};
 
 use actix_web::{dev::ServerHandle, web};
+use secrecy::ExposeSecret;
 use tokio::time::timeout;
 use url::Url;
 
@@ -53,7 +54,8 @@ use crate::{
     imports::{Dependencies, Imports},
     inngest::{self, Client, Registrar},
     progress::ProgressRegistry,
-    store::{Store, quota::Quota},
+    replicas::Replicas,
+    store::{Sharing, Store, quota::Quota, sqlite_file},
     web::{site::Site, versions::Versions},
     webhooks::Webhooks,
 };
@@ -67,6 +69,9 @@ const BACKGROUND_GRACE: Duration = Duration::from_secs(12);
 
 /// How long steps may continue whose callers have gone. The next start repeats their calls.
 const STEPS_GRACE: Duration = Duration::from_secs(2);
+
+/// How long telling the other replicas that this one ends may take.
+const LEAVE_GRACE: Duration = Duration::from_secs(3);
 
 /// How long the database may take to close. If it does not answer, it is closed by the end of the process.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
@@ -92,6 +97,8 @@ pub struct App {
     /// The slots for steps that read files: a test that holds one keeps a worker busy.
     pub work: Slots,
     pub large_memory: LargeMemory,
+    /// What this process does as one of several replicas.
+    members: Tasks,
     database: DatabaseLock,
     /// Held until the end, so that only one process works on a data folder.
     _lock: File,
@@ -101,9 +108,14 @@ pub struct App {
 pub async fn start(config: Config) -> Result<App, StartError> {
     open_files::raise();
     let lock = data_dir::lock(&config.data_dir)?;
-    let (database, store) = DatabaseLock::open(&config.database_url, config.database_pool).await?;
+    // Only files in a bucket are those of several processes.
+    let sharing = if config.bucket.is_some() { Sharing::Replicas } else { Sharing::Nobody };
+    let (database, store) = DatabaseLock::open(&config.database_url, config.database_pool, sharing).await?;
     let storage = open_storage(&config, &store).await?;
     stored_files::check_at_start(&storage, &store).await?;
+
+    let members = Tasks::on_this_runtime();
+    let replicas = replicas(&config, &store, &members).await?;
 
     let public = listen(config.listen)?;
     let here = origin_of(public.local_addr()?)?;
@@ -165,6 +177,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         client: client.clone(),
         registrar: registrar.clone(),
         progress,
+        replicas: replicas.clone(),
         links: links.clone(),
         origin: origin.clone(),
         pointers: config.output_pointers,
@@ -232,6 +245,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
             probe: Arc::default(),
         }),
         links: web::Data::new(links),
+        bus: web::Data::new(replicas.bus().clone()),
         exports: web::Data::default(),
         webhooks: web::Data::new(webhooks),
         engine: web::Data::new(wiring.name()),
@@ -254,6 +268,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         store,
         work,
         large_memory,
+        members,
         database,
         _lock: lock,
     })
@@ -272,6 +287,16 @@ async fn storage_of(config: &Config) -> Result<Storage, StartError> {
         None => Storage::open(config.data_dir.join("files"))?,
         Some(bucket) => Storage::connect(bucket, &config.data_dir).await?,
     })
+}
+
+/// This process among those that share its database. `members` must be stopped last.
+async fn replicas(config: &Config, store: &Store, members: &Tasks) -> Result<Replicas, StartError> {
+    let url = config.database_url.expose_secret();
+    if config.bucket.is_none() || sqlite_file(url).is_some() {
+        return Ok(Replicas::alone());
+    }
+    let folder = data_dir::name(&config.data_dir)?;
+    Ok(Replicas::join(url, store.clone(), &folder, members).await?)
 }
 
 /// The key that signs file links. Generated once, so that links stay valid after a restart.
@@ -293,6 +318,7 @@ impl App {
         for internal in self.internal {
             internal.stop(false).await;
         }
+        broken_off("leases", self.members.stop(LEAVE_GRACE).await);
         if timeout(CLOSE_GRACE, self.store.close()).await.is_err() {
             tracing::warn!("the database did not close in time");
         }

@@ -17,6 +17,7 @@
 //! | [`webhooks`] | tells the ends of imports to addresses |
 //! | [`results`] | the results of a run: its plan, outputs, failed records |
 //! | [`progress`] | state that changes too fast for the database: the counters of running steps, news of runs |
+//! | [`replicas`] | the processes on one database: who lives, who leads, what they tell each other |
 //! | [`store`] | all SQL |
 //! | [`files`] | stored files, signed links to them, and files that are fetched by their address or unpacked |
 //! | [`inngest`] | the wire, both ways: client, events, runs, calls, signatures |
@@ -24,7 +25,7 @@
 //! | [`base`] | ids, time, configuration, tasks, and limits on the memory and time that strangers can use |
 //!
 //! Uses point down only, and rooms between the same two `>` never use each other:
-//! `main > app > web, api, client > http, report > imports, function, engine, accounts, webhooks > results > progress > store, files > inngest > csv > base`.
+//! `main > app > web, api, client > http, report > imports, function, engine, accounts, webhooks > results > progress > replicas > store, files > inngest > csv > base`.
 //! `docs/ARCHITECTURE.md` says where a change goes, and follows one upload through all of it.
 
 // Impossible cases use `expect`, whose text says why they cannot happen.
@@ -43,6 +44,7 @@ pub mod http;
 pub mod imports;
 pub mod inngest;
 pub mod progress;
+pub mod replicas;
 pub mod report;
 pub mod results;
 pub mod store;

@@ -8,7 +8,7 @@ use super::{StartError, data_dir, database::DatabaseLock, installation::Partner,
 use crate::{
     base::{config::Config, ids::ImportId, time::UnixMillis},
     files::{Key, Moved, Storage},
-    store::Store,
+    store::{Sharing, Store},
 };
 
 /// How many files are looked up at once.
@@ -37,7 +37,8 @@ pub async fn adopt(config: &Config) -> Result<Adopted, StartError> {
         return Err(StartError::NoDataDir(config.data_dir.clone()));
     }
     let _folder = data_dir::lock(&config.data_dir)?;
-    let (database, store) = DatabaseLock::open(&config.database_url, config.database_pool).await?;
+    let (database, store) =
+        DatabaseLock::open(&config.database_url, config.database_pool, Sharing::Nobody).await?;
     let storage = storage_of(config).await?;
     let unnamed = stored_files::find(&storage, &store, None, Duration::ZERO).await?;
     let stored_files = unnamed.stored;

@@ -1,10 +1,13 @@
-//! The data folder: creates it and locks it.
+//! The data folder: creates it, locks it and names it.
 
 use std::{
     fs::{self, File, TryLockError},
+    io::{self, ErrorKind},
     os::unix::fs::MetadataExt,
     path::Path,
 };
+
+use ulid::Ulid;
 
 use super::StartError;
 use crate::files::make_folder;
@@ -31,4 +34,23 @@ pub(super) fn lock(path: &Path) -> Result<File, StartError> {
         );
     }
     Ok(file)
+}
+
+/// The name of a locked data folder, by which a process finds what its killed predecessor had leased.
+pub(super) fn name(path: &Path) -> Result<String, StartError> {
+    let unusable = |source| StartError::DataDir { path: path.to_owned(), source };
+    let file = path.join("replica");
+    match fs::read_to_string(&file) {
+        // Also after a kill while it was written.
+        Ok(name) if name.parse::<Ulid>().is_ok() => Ok(name),
+        Ok(_) => write_name(&file).map_err(unusable),
+        Err(error) if error.kind() == ErrorKind::NotFound => write_name(&file).map_err(unusable),
+        Err(error) => Err(unusable(error)),
+    }
+}
+
+fn write_name(file: &Path) -> io::Result<String> {
+    let name = Ulid::new().to_string();
+    fs::write(file, &name)?;
+    Ok(name)
 }

@@ -12,7 +12,7 @@ use crate::{
         tasks::Tasks,
     },
     files::INSTALLATION,
-    store::{self, Found, ProcessLock, Store, sqlite_file},
+    store::{self, Found, ProcessLock, Sharing, Store, sqlite_file},
 };
 
 /// How long a start waits for an earlier process, which has 10 s to end its steps.
@@ -30,22 +30,27 @@ pub(super) struct DatabaseLock {
 impl DatabaseLock {
     /// Takes the lock of the database at `url`, then opens it. The order matters: the migration must not
     /// change tables that an earlier process still uses.
-    pub async fn open(url: &SecretString, pool: DatabasePool) -> Result<(Self, Store), StartError> {
-        Self::open_within(url, pool, LOCK_WITHIN).await
+    pub async fn open(
+        url: &SecretString,
+        pool: DatabasePool,
+        sharing: Sharing,
+    ) -> Result<(Self, Store), StartError> {
+        Self::open_within(url, pool, sharing, LOCK_WITHIN).await
     }
 
     /// The same for a database that no earlier process is about to leave.
     pub async fn open_free(url: &SecretString, pool: DatabasePool) -> Result<(Self, Store), StartError> {
-        Self::open_within(url, pool, Duration::ZERO).await
+        Self::open_within(url, pool, Sharing::Nobody, Duration::ZERO).await
     }
 
     async fn open_within(
         url: &SecretString,
         pool: DatabasePool,
+        sharing: Sharing,
         within: Duration,
     ) -> Result<(Self, Store), StartError> {
         let url = url.expose_secret();
-        let lock = ProcessLock::take(url, within).await?.ok_or(StartError::DatabaseInUse)?;
+        let lock = ProcessLock::take(url, sharing, within).await?.ok_or(StartError::DatabaseInUse)?;
         let (keeper, held) = (Tasks::on_this_runtime(), lock.held());
         keeper.spawn(lock.keep(keeper.stopping().clone()));
         Ok((Self { keeper, held }, Store::open_with(url, pool).await?))

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     base::config::{Config, MoveTo},
     files::INSTALLATION,
-    store::{CopiedTable, copy_rows, sqlite_file},
+    store::{CopiedTable, Sharing, copy_rows, sqlite_file},
 };
 
 /// What was copied.
@@ -52,7 +52,9 @@ pub async fn move_installation(
     // Opened by its server's version only.
     open_existing(config).await.map_err(of_source)?.close().await;
     let (source_lock, source) =
-        DatabaseLock::open(&config.database_url, config.database_pool).await.map_err(of_source)?;
+        DatabaseLock::open(&config.database_url, config.database_pool, Sharing::Nobody)
+            .await
+            .map_err(of_source)?;
     let storage = open_storage(config, &source).await.map_err(of_source)?;
     let target = match &to.database {
         None => None,

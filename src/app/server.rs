@@ -30,9 +30,11 @@ use crate::{
         origin::PublicOrigin,
         patience,
         serving::{self, Connections},
+        told,
         upload::Uploads,
     },
     imports::Imports,
+    replicas::Bus,
     report::EngineName,
     store::Store,
     web::{export::Exports, site::Site},
@@ -59,6 +61,7 @@ pub(super) struct Shared {
     pub previewer: web::Data<Previewer>,
     pub health: web::Data<Health>,
     pub links: web::Data<LinkKey>,
+    pub bus: web::Data<Bus>,
     pub exports: web::Data<Exports>,
     pub webhooks: web::Data<Webhooks>,
     pub engine: web::Data<EngineName>,
@@ -97,6 +100,7 @@ pub(super) fn serve_public(
             .app_data(shared.previewer)
             .app_data(shared.health)
             .app_data(shared.links)
+            .app_data(shared.bus)
             .app_data(shared.exports)
             .app_data(shared.webhooks)
             .app_data(shared.engine)
@@ -140,6 +144,7 @@ where
 {
     // Not `from_fn`, which allocates for each request; polls are frequent.
     app.wrap_fn(|request, service| service.call(request).map_ok(error_form::as_asked))
+        .wrap(from_fn(told::before_the_answer))
         .wrap(from_fn(patience::with_the_database))
         .wrap(from_fn(csrf::refuse_cross_site))
         .wrap(from_fn(compression::in_one_piece))

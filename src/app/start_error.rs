@@ -40,7 +40,7 @@ pub enum StartError {
     )]
     FilesWithoutRows { unnamed: usize, stored: usize },
     #[error(
-        "The database is in use by another Runboard, and was for 15 s. (One whose connection was cut keeps it for up to 20 s.) Stop it, or set RUNBOARD_DATABASE_URL to another database."
+        "The database is in use by another Runboard, and was for 15 s. (One whose connection was cut keeps it for up to 20 s.) Stop it, or set RUNBOARD_DATABASE_URL to another database. Several can share one if each has the same RUNBOARD_STORAGE_URL."
     )]
     DatabaseInUse,
     #[error("There is no folder {}. RUNBOARD_DATA_DIR sets it.", .0.display())]

@@ -34,6 +34,7 @@ pub mod serving;
 pub mod session;
 pub mod sheet;
 pub mod start;
+pub mod told;
 pub mod upload;
 
 pub use error_page::{ErrorPage, LinkOverPage};

@@ -61,6 +61,7 @@ use crate::{
     files::{LinkKey, Storage},
     inngest::{Client, EventSeed, Registrar},
     progress::{News, ProgressRegistry, Subscription},
+    replicas::Replicas,
     store::{self, Store, imports::ImportRow, outbox::OutboxRow, quota::Quota},
 };
 
@@ -82,6 +83,8 @@ pub struct Dependencies {
     /// Registers our functions again with an engine that has forgotten them.
     pub registrar: Registrar,
     pub progress: ProgressRegistry,
+    /// The processes that share the database.
+    pub replicas: Replicas,
     pub links: LinkKey,
     /// The address at which functions find stored files: our own, never from a request.
     pub origin: Url,
@@ -101,6 +104,7 @@ struct Shared {
     client: Client,
     registrar: Registrar,
     progress: ProgressRegistry,
+    replicas: Replicas,
     links: LinkKey,
     origin: Url,
     pointers: OutputPointers,
@@ -125,6 +129,7 @@ impl Imports {
             client,
             registrar,
             progress,
+            replicas,
             links,
             origin,
             pointers,
@@ -139,6 +144,7 @@ impl Imports {
             client,
             registrar,
             progress,
+            replicas,
             links,
             origin,
             pointers,

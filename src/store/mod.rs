@@ -26,12 +26,14 @@ pub mod imports;
 pub mod last_choices;
 pub mod mail;
 mod migrate;
+mod notifications;
 pub mod one_time_links;
 pub mod outbox;
 mod patience;
 mod process_lock;
 pub mod quota;
 pub mod record;
+mod replicas;
 pub mod roles;
 pub mod runs;
 mod search_name;
@@ -41,7 +43,12 @@ pub mod steps;
 pub mod webhooks;
 mod writers;
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    path::PathBuf,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use sqlx::{
     AnyConnection, Connection,
@@ -54,8 +61,10 @@ pub use self::{
     database_file::sqlite_file,
     files::StepPlace,
     found::{Found, look},
+    notifications::Notifications,
     patience::{as_here, within},
-    process_lock::{LockState, ProcessLock},
+    process_lock::{LockState, ProcessLock, Sharing},
+    replicas::{LIVES_FOR, Renewed, ReplicaLease},
 };
 use self::{
     database_file::DatabaseFile,
@@ -71,6 +80,8 @@ pub struct Store {
     pool: Pool,
     is_postgres: bool,
     file: DatabaseFile,
+    /// Names the leases of this process; None while it has none.
+    replica: Arc<Mutex<Option<Arc<str>>>>,
 }
 
 /// A database error. Its text is for the log, not for people.
@@ -224,9 +235,18 @@ impl Store {
         migrate(&pool, is_postgres).await?;
         let file = DatabaseFile::of(url).map_err(sqlx::Error::Io)?;
         let pool = Pool { pool, is_postgres, suspicion, writers: Writers::new(is_postgres) };
-        let store = Self { pool, is_postgres, file };
+        let store = Self { pool, is_postgres, file, replica: Arc::default() };
         store.fold_names().await?;
         Ok(store)
+    }
+
+    /// From now on leases that this process takes are those of the replica `id`.
+    pub fn set_replica(&self, id: Option<Arc<str>>) {
+        *self.replica.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    }
+
+    fn replica(&self) -> Option<Arc<str>> {
+        self.replica.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn begin_write(&self) -> Result<Tx> {

@@ -1,4 +1,5 @@
-//! Ensures that one process works on a Postgres database: the one that holds its advisory lock.
+//! Ensures that one process works on a Postgres database, or only processes that share it: those that hold its advisory
+//! lock.
 //!
 //! The lock belongs to a separate connection that no pool may close. Postgres releases it when that
 //! connection ends, so that a killed process never blocks the next one.
@@ -28,11 +29,22 @@ const SETUP: &str =
 const TRY_LOCK: &str = "SELECT CASE WHEN \
      pg_try_advisory_lock(hashtextextended('runboard process ' || current_schema(), 0)) \
      THEN CAST(pg_backend_pid() AS BIGINT) END";
+const TRY_LOCK_SHARED: &str = "SELECT CASE WHEN \
+     pg_try_advisory_lock_shared(hashtextextended('runboard process ' || current_schema(), 0)) \
+     THEN CAST(pg_backend_pid() AS BIGINT) END";
 /// Postgres shows a lock's number as two halves.
 const HOLDER: &str = "SELECT CAST(pid AS BIGINT) FROM pg_locks WHERE locktype = 'advisory' AND granted \
      AND objsubid = 1 AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
      AND (CAST(classid AS BIGINT) << 32 | CAST(objid AS BIGINT)) = \
          hashtextextended('runboard process ' || current_schema(), 0)";
+
+/// Who else may have the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    Nobody,
+    /// Others that share it too.
+    Replicas,
+}
 
 /// The result of a check of the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +71,7 @@ enum Attempt {
 pub struct ProcessLock {
     /// None for SQLite, whose file is in the locked data folder.
     postgres: Option<AnyConnectOptions>,
+    sharing: Sharing,
     connection: Option<AnyConnection>,
     /// The id of the server process whose connection holds the lock, or held it last.
     backend: i64,
@@ -69,12 +82,13 @@ pub struct ProcessLock {
 
 impl ProcessLock {
     /// Takes the lock of the database at `url`. Waits at most `within`, so that an earlier process can end.
-    /// None: another process holds it.
-    pub async fn take(url: &str, within: Duration) -> Result<Option<Self>> {
+    /// None: another process holds it, and does not share it.
+    pub async fn take(url: &str, sharing: Sharing, within: Duration) -> Result<Option<Self>> {
         sqlx::any::install_default_drivers();
         let postgres = is_postgres(url).then(|| AnyConnectOptions::from_str(url)).transpose()?;
         let mut lock = Self {
             postgres,
+            sharing,
             connection: None,
             backend: 0,
             held: watch::Sender::new(true),
@@ -84,7 +98,8 @@ impl ProcessLock {
         let deadline = Instant::now() + within;
         loop {
             let answer_within = deadline.saturating_duration_since(Instant::now()).max(ANSWER_WITHIN);
-            let answer = timeout(answer_within, try_lock(options)).await.map_err(|_| Error::NoAnswer)?;
+            let answer =
+                timeout(answer_within, try_lock(options, sharing)).await.map_err(|_| Error::NoAnswer)?;
             if let Attempt::Taken(connection, backend) = answer? {
                 (lock.connection, lock.backend) = (Some(connection), backend);
                 return Ok(Some(lock));
@@ -132,7 +147,7 @@ impl ProcessLock {
             self.connection = None;
             self.held.send_replace(false);
         }
-        match timeout(ANSWER_WITHIN, try_lock(options)).await {
+        match timeout(ANSWER_WITHIN, try_lock(options, self.sharing)).await {
             Ok(Ok(Attempt::Taken(connection, backend))) => {
                 tracing::info!("the database's lock is held again");
                 (self.connection, self.backend) = (Some(connection), backend);
@@ -162,10 +177,14 @@ impl ProcessLock {
     }
 }
 
-async fn try_lock(options: &AnyConnectOptions) -> Result<Attempt> {
+async fn try_lock(options: &AnyConnectOptions, sharing: Sharing) -> Result<Attempt> {
     let mut connection = options.connect().await?;
     sqlx::raw_sql(SETUP).execute(&mut connection).await?;
-    let own: Option<i64> = sqlx::query_scalar(TRY_LOCK).fetch_one(&mut connection).await?;
+    let try_lock = match sharing {
+        Sharing::Nobody => TRY_LOCK,
+        Sharing::Replicas => TRY_LOCK_SHARED,
+    };
+    let own: Option<i64> = sqlx::query_scalar(try_lock).fetch_one(&mut connection).await?;
     if let Some(own) = own {
         return Ok(Attempt::Taken(connection, own));
     }

@@ -5,7 +5,7 @@ mod many;
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
-use runboard::store::{ProcessLock, Store};
+use runboard::store::{ProcessLock, Sharing, Store};
 use sqlx::{AnyPool, AssertSqlSafe};
 
 use crate::{
@@ -239,7 +239,7 @@ async fn an_error_says_which_database_it_is_about() {
     let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let _used = used(data.path()).await;
     let url = database::on_postgres(folder.path());
-    let holder = ProcessLock::take(&url, Duration::ZERO).await.unwrap().unwrap();
+    let holder = ProcessLock::take(&url, Sharing::Nobody, Duration::ZERO).await.unwrap().unwrap();
     let line = refusal(&run(&mut moving(data.path(), &url)));
     assert!(line.starts_with("The new database (--to) is in use by another Runboard"), "{line}");
     assert!(!line.contains("RUNBOARD_DATABASE_URL"), "{line}");

@@ -10,7 +10,7 @@ use std::{
 use reqwest::{StatusCode, header};
 use runboard::{
     base::config::DatabasePool,
-    store::{LockState, ProcessLock, Store},
+    store::{LockState, ProcessLock, Sharing, Store},
 };
 use url::Url;
 
@@ -189,7 +189,8 @@ async fn an_address_that_comes_while_the_database_is_away_stays_in_its_field() {
 async fn a_start_does_not_wait_for_ever_for_a_database_that_hangs() {
     let postgres = Postgres::start();
     let hung = postgres.hang();
-    let taken = tokio::time::timeout(LONG, ProcessLock::take(&postgres.url, Duration::ZERO)).await;
+    let taken =
+        tokio::time::timeout(LONG, ProcessLock::take(&postgres.url, Sharing::Nobody, Duration::ZERO)).await;
     let error = taken.expect("it gives up").expect_err("nothing answers");
     assert_eq!(error.to_string(), "it does not answer");
     drop(hung);
@@ -276,7 +277,8 @@ async fn a_statement_costs_one_way_to_the_database_and_one_after_it_to_give_the_
 async fn a_lock_that_the_database_keeps_for_our_own_broken_connection_is_not_called_anothers() {
     let postgres = Postgres::start();
     let (wire, url) = wired(&postgres.url).await;
-    let mut lock = ProcessLock::take(&url, Duration::ZERO).await.unwrap().expect("the lock is free");
+    let mut lock =
+        ProcessLock::take(&url, Sharing::Nobody, Duration::ZERO).await.unwrap().expect("the lock is free");
     wire.cut();
     assert_eq!(lock.check().await, LockState::KeptForLostConnection);
     assert!(!*lock.held().borrow());
@@ -350,10 +352,14 @@ async fn a_second_process_on_the_same_database_is_refused_and_a_restart_waits_fo
 async fn a_lock_whose_connection_breaks_is_taken_again_and_meanwhile_nothing_is_dispatched() {
     let postgres = Postgres::start();
     let url = postgres.url.clone();
-    let mut lock = ProcessLock::take(&url, Duration::ZERO).await.unwrap().expect("the lock is free");
+    let mut lock =
+        ProcessLock::take(&url, Sharing::Nobody, Duration::ZERO).await.unwrap().expect("the lock is free");
     let held = lock.held();
     assert!(lock.check().await == LockState::Held && *held.borrow());
-    assert!(ProcessLock::take(&url, Duration::from_millis(300)).await.unwrap().is_none(), "one at a time");
+    assert!(
+        ProcessLock::take(&url, Sharing::Nobody, Duration::from_millis(300)).await.unwrap().is_none(),
+        "one at a time"
+    );
 
     // The connection breaks, and no other process exists.
     postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'");
@@ -361,7 +367,10 @@ async fn a_lock_whose_connection_breaks_is_taken_again_and_meanwhile_nothing_is_
 
     // The connection breaks, and another process is faster.
     postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'");
-    let other = ProcessLock::take(&url, Duration::from_secs(10)).await.unwrap().expect("it was given up");
+    let other = ProcessLock::take(&url, Sharing::Nobody, Duration::from_secs(10))
+        .await
+        .unwrap()
+        .expect("it was given up");
     assert!(lock.check().await == LockState::Taken && !*held.borrow());
     assert!(lock.check().await == LockState::Taken && !*held.borrow());
     drop(other);
@@ -379,7 +388,8 @@ async fn without_the_lock_a_server_starts_no_runs_and_says_that_it_is_not_ready(
     // The connection breaks, and another process is faster.
     let other = loop {
         postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'");
-        if let Some(other) = ProcessLock::take(&postgres.url, Duration::ZERO).await.unwrap() {
+        if let Some(other) = ProcessLock::take(&postgres.url, Sharing::Nobody, Duration::ZERO).await.unwrap()
+        {
             break other;
         }
     };

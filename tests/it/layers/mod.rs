@@ -13,13 +13,14 @@ use std::{
 use self::source::{Module, Source, Sources};
 
 /// The rooms from top to bottom. A room may import those below it; `main` and the binary may import all.
-const LINES: [&[&str]; 10] = [
+const LINES: [&[&str]; 11] = [
     &["app"],
     &["web", "api", "client"],
     &["http", "report"],
     &["imports", "function", "engine", "accounts", "webhooks"],
     &["results"],
     &["progress"],
+    &["replicas"],
     &["store", "files"],
     &["inngest"],
     &["csv"],

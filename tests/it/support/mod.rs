@@ -40,6 +40,7 @@ use runboard::{
     imports::Dependencies,
     inngest::{Client, Registrar, SigningKeys},
     progress::ProgressRegistry,
+    replicas::Replicas,
     store::{Store, executions::Execution, quota::Quota},
 };
 use secrecy::SecretString;
@@ -196,6 +197,7 @@ pub fn parts(store: Store, storage: Storage, client: Client, progress: ProgressR
         links: LinkKey::new([1; 32]),
         origin: here,
         pointers: OutputPointers::default(),
+        replicas: Replicas::alone(),
         late_runs: LATE_RUNS,
     }
 }

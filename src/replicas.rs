@@ -1,0 +1,188 @@
+//! The processes that work on one database at once: who lives, who leads, and what they tell each other.
+//!
+//! Each renews its row once a second. One that cannot for [`LIVES_FOR`] has lost all that it had leased, and knows it
+//! by its own clock no later than the others by the database's: it stops its watches and its lead, and joins again under
+//! another id. So a process that was paused, or cut off, never goes on as if nothing had happened.
+
+mod bus;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+use ulid::Ulid;
+
+pub use self::bus::{Bus, Heard, Listener, Message};
+use crate::{
+    base::tasks::Tasks,
+    store::{self, LIVES_FOR, ReplicaLease, Store},
+};
+
+/// How often the row is renewed.
+const RENEW_EVERY: Duration = Duration::from_secs(1);
+/// How soon it is tried again after a failure.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(250);
+
+/// What this process may do at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenure {
+    /// Names the leases of this process. None: it has lost them, and may do nothing that one replica does for all.
+    pub id: Option<Arc<str>>,
+    /// Whether it does what one replica does for all.
+    pub leads: bool,
+    /// How many replicas live, with this one.
+    pub live: usize,
+}
+
+/// This process among the replicas. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Replicas {
+    bus: Bus,
+    tenure: Arc<watch::Sender<Tenure>>,
+}
+
+impl Replicas {
+    /// A process that has the database for itself: it leads, and there is nobody to tell.
+    #[must_use]
+    pub fn alone() -> Self {
+        let tenure = Tenure { id: None, leads: true, live: 1 };
+        Self { bus: Bus::alone(), tenure: Arc::new(watch::Sender::new(tenure)) }
+    }
+
+    /// Joins the replicas on the Postgres at `url`, as the process that has the data folder named `folder`. `tasks`
+    /// must be stopped last, because that leaves them.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn join(url: &str, store: Store, folder: &str, tasks: &Tasks) -> Result<Self, store::Error> {
+        let mut lease = ReplicaLease::new(url)?;
+        let id = new_id();
+        lease.join(&id, folder).await?;
+        let renewed = lease.renew(&id).await?;
+        let tenure = Tenure {
+            id: Some(Arc::clone(&id)),
+            leads: renewed.is_some_and(|renewed| renewed.leads),
+            live: renewed.map_or(1, |renewed| renewed.live),
+        };
+        store.set_replica(Some(Arc::clone(&id)));
+        let bus = Bus::of(id.to_string());
+        let channel = format!("runboard {}", store.schema().await?);
+        let replicas = Self { bus: bus.clone(), tenure: Arc::new(watch::Sender::new(tenure)) };
+        let stopping = tasks.stopping();
+        tasks.spawn(bus.clone().send(store.clone(), channel.clone(), stopping.clone()));
+        tasks.spawn(bus.receive(url.to_owned(), channel, stopping.clone()));
+        let keeper =
+            Keeper { lease, id, folder: folder.to_owned(), store, tenure: Arc::clone(&replicas.tenure) };
+        tasks.spawn(keeper.keep(tasks.clone()));
+        Ok(replicas)
+    }
+
+    #[must_use]
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// Whether no other process can use the database.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.bus.is_alone()
+    }
+
+    /// What this process may do, and notice of changes.
+    #[must_use]
+    pub fn tenure(&self) -> watch::Receiver<Tenure> {
+        self.tenure.subscribe()
+    }
+
+    /// Whether this process does what one replica does for all.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.tenure.borrow().leads
+    }
+
+    /// Waits until this process leads.
+    pub async fn until_leading(&self) {
+        // The sender is in `self`, so the wait cannot fail.
+        let _ = self.tenure().wait_for(|tenure| tenure.leads).await;
+    }
+}
+
+/// Keeps the row of this process.
+struct Keeper {
+    lease: ReplicaLease,
+    id: Arc<str>,
+    folder: String,
+    store: Store,
+    tenure: Arc<watch::Sender<Tenure>>,
+}
+
+impl Keeper {
+    async fn keep(mut self, tasks: Tasks) {
+        let stopping = tasks.stopping();
+        let mut renewed_at = Instant::now();
+        let mut pause = RENEW_EVERY;
+        while stopping.run_until_cancelled(sleep(pause)).await.is_some() {
+            // A process that was paused must not believe, even for one statement, that its leases are its own.
+            if renewed_at.elapsed() >= LIVES_FOR {
+                self.lose();
+            }
+            // The time before the request, so that this clock never ends a lease later than the database's.
+            let asked_at = Instant::now();
+            pause = match self.renew().await {
+                Ok(()) => {
+                    renewed_at = asked_at;
+                    RENEW_EVERY
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the database does not renew the leases of this process");
+                    TRY_AGAIN_AFTER
+                }
+            };
+        }
+        self.lose();
+        if let Err(error) = self.lease.leave(&self.id).await {
+            tracing::warn!(%error, "the other replicas take over in some seconds only");
+        }
+    }
+
+    /// Renews the leases, or joins anew after they were lost.
+    async fn renew(&mut self) -> Result<(), store::Error> {
+        let renewed = self.lease.renew(&self.id).await?;
+        let is_lost = self.tenure.borrow().id.is_none();
+        if let Some(renewed) = renewed.filter(|_| !is_lost) {
+            self.tell(Tenure { id: Some(Arc::clone(&self.id)), leads: renewed.leads, live: renewed.live });
+            return Ok(());
+        }
+        self.lose();
+        let id = new_id();
+        self.lease.join(&id, &self.folder).await?;
+        self.id = Arc::clone(&id);
+        self.store.set_replica(Some(Arc::clone(&id)));
+        tracing::warn!("the leases of this process were lost; it works on under another id");
+        let live = self.tenure.borrow().live;
+        self.tell(Tenure { id: Some(id), leads: false, live });
+        Ok(())
+    }
+
+    fn lose(&self) {
+        let live = self.tenure.borrow().live;
+        self.tell(Tenure { id: None, leads: false, live });
+    }
+
+    fn tell(&self, now: Tenure) {
+        self.tenure.send_if_modified(|tenure| {
+            let is_changed = *tenure != now;
+            if is_changed && tenure.leads != now.leads {
+                tracing::info!(leads = now.leads, "this replica's lead has changed");
+            }
+            *tenure = now;
+            is_changed
+        });
+    }
+}
+
+fn new_id() -> Arc<str> {
+    Ulid::new().to_string().into()
+}

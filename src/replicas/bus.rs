@@ -1,0 +1,328 @@
+//! What the replicas tell each other, over Postgres's NOTIFY.
+//!
+//! A message may be lost: with the connection, or when too many arrive at once. Its receivers are then told that they
+//! have missed something, and read again what they know from the database. So a message only makes a replica know
+//! sooner what it would find out by itself.
+//!
+//! While one process has the database, nobody listens: nothing is sent, and nothing ever arrives.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    marker::PhantomData,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use tokio::{
+    sync::{Notify, broadcast, watch},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::store::{Notifications, Store};
+
+/// Postgres refuses payloads of 8,000 bytes.
+const PAYLOAD_BYTES: usize = 7_900;
+/// The most bytes of one message.
+const MESSAGE_BYTES: usize = 7_500;
+/// The most messages that wait to be sent, as during an outage. What is more is missed by the others.
+const QUEUED: usize = 10_000;
+/// The most messages of a topic that wait for their receiver here.
+const UNHEARD: usize = 4_096;
+/// A connection that broke silently brings nothing. So each replica sends at least every [`BEAT`], and hears itself, or
+/// connects again.
+const BEAT: Duration = Duration::from_secs(1);
+const HEARS_ITSELF_WITHIN: Duration = Duration::from_secs(4);
+/// The pause after a failure.
+const PAUSE: Duration = Duration::from_millis(250);
+/// How long a request waits until the others are told what it did.
+const FLUSHED_WITHIN: Duration = Duration::from_secs(1);
+
+/// A kind of message. A version of Runboard that does not know its name or its form ignores it.
+pub trait Message: Serialize + DeserializeOwned {
+    /// Names the kind. Not to be reused for another form.
+    const TOPIC: &'static str;
+}
+
+/// What a receiver hears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard<M> {
+    Told(M),
+    /// Messages may have been lost: whatever they said must be read from the database.
+    Missed,
+}
+
+/// The way to the other replicas. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Bus(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// Names this process, so that it does not hear itself. None: it is alone.
+    name: Option<String>,
+    outgoing: Mutex<Outgoing>,
+    /// Something waits to be sent.
+    to_send: Notify,
+    /// How many messages were sent, counted from the start.
+    sent: watch::Sender<u64>,
+    topics: Mutex<HashMap<&'static str, broadcast::Sender<Item>>>,
+    is_connected: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Outgoing {
+    waiting: VecDeque<Box<RawValue>>,
+    /// How many messages ever waited.
+    total: u64,
+    /// Messages were dropped, so the others must be told that they missed some.
+    has_dropped: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Item {
+    Told(Arc<RawValue>),
+    Missed,
+}
+
+/// One notification: several messages of one process.
+#[derive(Debug, Serialize, Deserialize)]
+struct Payload<'p> {
+    from: &'p str,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    missed: bool,
+    #[serde(borrow)]
+    told: Vec<&'p RawValue>,
+}
+
+#[derive(Serialize)]
+struct Sent<'m, M>(&'static str, &'m M);
+
+#[derive(Deserialize)]
+struct Received<'m>(&'m str, #[serde(borrow)] &'m RawValue);
+
+/// The messages of one topic.
+#[derive(Debug)]
+pub struct Listener<M> {
+    items: broadcast::Receiver<Item>,
+    message: PhantomData<fn() -> M>,
+}
+
+impl Bus {
+    /// The bus of a process that has the database for itself.
+    #[must_use]
+    pub fn alone() -> Self {
+        Self::new(None)
+    }
+
+    pub(super) fn of(name: String) -> Self {
+        Self::new(Some(name))
+    }
+
+    fn new(name: Option<String>) -> Self {
+        Self(Arc::new(Shared {
+            name,
+            outgoing: Mutex::default(),
+            to_send: Notify::new(),
+            sent: watch::Sender::new(0),
+            topics: Mutex::default(),
+            is_connected: watch::Sender::new(false),
+        }))
+    }
+
+    /// Whether no other process can use the database.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.0.name.is_none()
+    }
+
+    /// Whether messages arrive.
+    #[must_use]
+    pub fn is_connected(&self) -> watch::Receiver<bool> {
+        self.0.is_connected.subscribe()
+    }
+
+    /// Tells the other replicas, soon. Returns false if the message is too large for that.
+    pub fn tell<M: Message>(&self, message: &M) -> bool {
+        if self.is_alone() {
+            return true;
+        }
+        let Ok(message) = serde_json::value::to_raw_value(&Sent(M::TOPIC, message)) else { return false };
+        if message.get().len() > MESSAGE_BYTES {
+            return false;
+        }
+        let mut outgoing = self.outgoing();
+        // Said twice in a row, as by changes of one import, it is sent once.
+        if outgoing.waiting.back().is_some_and(|last| last.get() == message.get()) {
+            return true;
+        }
+        if outgoing.waiting.len() < QUEUED {
+            outgoing.waiting.push_back(message);
+            outgoing.total += 1;
+        } else {
+            outgoing.has_dropped = true;
+        }
+        drop(outgoing);
+        self.0.to_send.notify_one();
+        true
+    }
+
+    /// Waits until the others are told what this replica has told so far: after an answer, its sender may ask another
+    /// one. Does not wait long for a database that does not answer.
+    pub async fn flush(&self) {
+        if self.is_alone() {
+            return;
+        }
+        let total = self.outgoing().total;
+        let mut sent = self.0.sent.subscribe();
+        // The others hear it later, or that they have missed something.
+        let _ = timeout(FLUSHED_WITHIN, sent.wait_for(|sent| *sent >= total)).await;
+    }
+
+    /// The messages of this kind from now on. Several listeners each hear all.
+    #[must_use]
+    pub fn listen<M: Message>(&self) -> Listener<M> {
+        let mut topics = self.topics();
+        let topic = topics.entry(M::TOPIC).or_insert_with(|| broadcast::Sender::new(UNHEARD));
+        Listener { items: topic.subscribe(), message: PhantomData }
+    }
+
+    /// Sends what waits until `stopping`, and then once more.
+    pub(super) async fn send(self, store: Store, channel: String, stopping: CancellationToken) {
+        while !stopping.is_cancelled() {
+            if let Err(error) = self.send_waiting(&store, &channel).await {
+                tracing::warn!(%error, "the other replicas could not be told yet");
+                let _ = stopping.run_until_cancelled(sleep(PAUSE)).await;
+                continue;
+            }
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                _ = timeout(BEAT, self.0.to_send.notified()) => {}
+            }
+        }
+        let _ = timeout(FLUSHED_WITHIN, self.send_waiting(&store, &channel)).await;
+    }
+
+    /// Sends at least one notification, by which this replica hears that its connection works.
+    async fn send_waiting(&self, store: &Store, channel: &str) -> crate::store::Result<()> {
+        let Some(from) = self.0.name.as_deref() else { return Ok(()) };
+        loop {
+            let (payload, count) = {
+                let outgoing = self.outgoing();
+                let mut payload = Payload { from, missed: outgoing.has_dropped, told: Vec::new() };
+                let mut bytes = from.len() + 64;
+                for message in &outgoing.waiting {
+                    bytes += message.get().len() + 1;
+                    if bytes > PAYLOAD_BYTES {
+                        break;
+                    }
+                    payload.told.push(message);
+                }
+                (serde_json::to_string(&payload).unwrap_or_default(), payload.told.len())
+            };
+            store.notify(channel, &payload).await?;
+            let mut outgoing = self.outgoing();
+            outgoing.waiting.drain(..count);
+            outgoing.has_dropped = false;
+            let is_empty = outgoing.waiting.is_empty();
+            drop(outgoing);
+            self.0.sent.send_modify(|sent| *sent += count as u64);
+            if is_empty {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Passes on what the others tell, until `stopping`.
+    pub(super) async fn receive(self, url: String, channel: String, stopping: CancellationToken) {
+        let receive = async {
+            loop {
+                match timeout(HEARS_ITSELF_WITHIN, Notifications::listen(&url, &channel)).await {
+                    Ok(Ok(mut notifications)) => self.pass_on(&mut notifications).await,
+                    Ok(Err(error)) => tracing::warn!(%error, "no notifications of the database"),
+                    Err(_) => tracing::warn!("no notifications of the database: no answer"),
+                }
+                self.0.is_connected.send_replace(false);
+                sleep(PAUSE).await;
+            }
+        };
+        stopping.run_until_cancelled(receive).await;
+    }
+
+    /// Passes on what arrives until the connection is lost.
+    async fn pass_on(&self, notifications: &mut Notifications) {
+        self.0.is_connected.send_replace(true);
+        self.all_missed();
+        let mut heard_itself = Instant::now();
+        loop {
+            let deadline = (heard_itself + HEARS_ITSELF_WITHIN).saturating_duration_since(Instant::now());
+            match timeout(deadline, notifications.next()).await {
+                Ok(Some(payload)) => {
+                    if self.take(&payload) {
+                        heard_itself = Instant::now();
+                    }
+                }
+                Ok(None) => return,
+                Err(_) => {
+                    tracing::warn!("the database's notifications do not arrive");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Returns whether it is of this process.
+    fn take(&self, payload: &str) -> bool {
+        let Ok(payload) = serde_json::from_str::<Payload>(payload) else { return false };
+        if Some(payload.from) == self.0.name.as_deref() {
+            return true;
+        }
+        if payload.missed {
+            self.all_missed();
+        }
+        let topics = self.topics();
+        for message in payload.told {
+            let Ok(Received(topic, body)) = serde_json::from_str(message.get()) else { continue };
+            if let Some(topic) = topics.get(topic) {
+                // Fails if nobody listens.
+                let _ = topic.send(Item::Told(Arc::from(body.to_owned())));
+            }
+        }
+        false
+    }
+
+    fn all_missed(&self) {
+        for topic in self.topics().values() {
+            let _ = topic.send(Item::Missed);
+        }
+    }
+
+    // No code under these locks can leave the data inconsistent.
+    fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
+        self.0.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn topics(&self) -> MutexGuard<'_, HashMap<&'static str, broadcast::Sender<Item>>> {
+        self.0.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<M: Message> Listener<M> {
+    /// The next message. Waits forever where nobody tells anything.
+    pub async fn next(&mut self) -> Heard<M> {
+        loop {
+            match self.items.recv().await {
+                Ok(Item::Told(body)) => {
+                    // Another version may tell it in another form.
+                    if let Ok(message) = serde_json::from_str(body.get()) {
+                        return Heard::Told(message);
+                    }
+                }
+                Ok(Item::Missed) | Err(broadcast::error::RecvError::Lagged(_)) => return Heard::Missed,
+                // The bus has ended, and this task will.
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+}
