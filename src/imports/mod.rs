@@ -7,6 +7,8 @@ mod accept;
 mod counts;
 mod delete;
 mod delete_all;
+mod follow;
+mod freshness;
 mod held;
 mod history;
 mod in_progress;
@@ -21,6 +23,7 @@ mod retry;
 mod settle;
 mod snapshot;
 mod snapshot_cache;
+mod told;
 mod waiting;
 mod watch;
 
@@ -136,6 +139,7 @@ impl Imports {
             quota,
             late_runs,
         } = dependencies;
+        let snapshots = SnapshotCache::new(replicas.bus().clone());
         let shared = Shared {
             store,
             quota,
@@ -148,7 +152,7 @@ impl Imports {
             links,
             origin,
             pointers,
-            snapshots: SnapshotCache::default(),
+            snapshots,
             names: Names::default(),
             outbox: Notify::new(),
             sending: Mutex::default(),
@@ -161,10 +165,22 @@ impl Imports {
 
     /// Resumes the work of the last process: watches the unfinished imports and sends the unsent events.
     pub async fn start(&self, ready: impl Future<Output = ()> + Send + 'static) -> Result<(), store::Error> {
-        let unfinished = self.shared.store.unfinished_imports().await?;
-        for import in Snapshot::load(&self.shared.store, unfinished).await? {
-            let news = self.shared.progress.watch(&import.row.event_id);
-            self.watch(import, news, Begin::Recalled);
+        let shared = &self.shared;
+        // What changes while these imports are read is told, and read again.
+        let (changes, requests) = (shared.replicas.bus().listen(), shared.replicas.bus().listen());
+        let unfinished = shared.store.unfinished_imports().await?;
+        for import in Snapshot::load(&shared.store, unfinished).await? {
+            if shared.replicas.is_alone() {
+                let news = shared.progress.watch(&import.row.event_id);
+                self.watch(import, news, Begin::Recalled);
+            } else {
+                shared.snapshots.follow(import);
+            }
+        }
+        if !shared.replicas.is_alone() {
+            shared.tasks.spawn(self.clone().follow(changes, requests));
+            shared.tasks.spawn(follow::take_over(self.clone()));
+            shared.replicas.bus().tell(&told::TellAgain {});
         }
         self.shared.tasks.spawn(outbox::run(Arc::clone(&self.shared), ready));
         self.shared.tasks.spawn(self.clone().take_late_runs());
@@ -213,11 +229,14 @@ impl Imports {
         Ok(true)
     }
 
-    /// Adds an import to the cache and watches it, unless it was deleted in the meantime.
+    /// Adds an import to the cache and watches it, unless it was deleted in the meantime. A replica that has lost its
+    /// leases leaves the watch to those that search for such imports.
     fn watch(&self, import: Snapshot, news: Subscription, begin: Begin) {
         let (owner, id) = (import.row.owner, import.row.id);
-        if self.shared.snapshots.put(import) {
-            self.shared.tasks.spawn(watch::run(Arc::clone(&self.shared), owner, id, begin, news));
+        let shared = &self.shared;
+        if shared.snapshots.put(import) && shared.replicas.may_lease() {
+            let ending = shared.snapshots.begin_watch(id, shared.tasks.stopping());
+            shared.tasks.spawn(watch::run(Arc::clone(shared), owner, id, begin, news, ending));
         }
     }
 }

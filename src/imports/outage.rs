@@ -1,9 +1,11 @@
 //! The state of an engine that does not give usable answers.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{base::time::UnixMillis, inngest::Error};
 
 /// The engine has given no usable answer for some time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineOutage {
     /// The time of the last answer, or of the first request without one.
     pub since: UnixMillis,
@@ -11,7 +13,7 @@ pub struct EngineOutage {
     pub cause: OutageCause,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OutageCause {
     /// No answer, or an error.
     NoAnswer,

@@ -1,10 +1,12 @@
 //! The known state of an import at one moment. Every page about an import is made from one.
 
 mod run;
+mod unrecorded;
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
 pub use self::run::{EnginePlan, NextAttempt, Planned, RunReading, RunSnapshot};
+pub(super) use self::unrecorded::Unrecorded;
 use super::EngineOutage;
 use crate::{
     base::{ids::ImportId, time::UnixMillis},

@@ -1,23 +1,29 @@
 //! The snapshots in memory that pages are made from.
 
 use std::{
-    collections::{BTreeMap, VecDeque, btree_map::Entry},
+    collections::{BTreeMap, HashMap, VecDeque, btree_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
-use super::{Snapshot, waiting::Waiters};
-use crate::base::ids::{ImportId, UserId};
+use super::{Snapshot, freshness::Freshness, snapshot::Unrecorded, told, waiting::Waiters};
+use crate::{
+    base::ids::{ImportId, UserId},
+    replicas::Bus,
+};
 
 /// The number of finished imports that stay in memory for pages that still show them. Each takes a few KB, because
 /// what their runs have read is dropped.
 const RETIRED: usize = 1_000;
 
 /// The owner is the first part of the key, so a request for another user's import finds nothing.
-#[derive(Default)]
 pub struct SnapshotCache {
     inner: Mutex<Inner>,
+    /// To the other replicas, which have the same imports in memory.
+    bus: Bus,
+    freshness: Freshness,
     waiters: Waiters,
     /// Notified when an import may have ended.
     ended: Arc<Notify>,
@@ -27,11 +33,28 @@ pub struct SnapshotCache {
 struct Inner {
     imports: BTreeMap<(UserId, ImportId), Arc<Snapshot>>,
     retired: VecDeque<(UserId, ImportId)>,
+    /// The imports that this replica watches, and how to end that. Others follow them.
+    watched: HashMap<ImportId, CancellationToken>,
     /// The most recently deleted imports. A reader that loaded a row before the delete must not re-insert it.
     deleted: VecDeque<ImportId>,
 }
 
 impl SnapshotCache {
+    pub fn new(bus: Bus) -> Self {
+        Self {
+            inner: Mutex::default(),
+            bus,
+            freshness: Freshness::default(),
+            waiters: Waiters::default(),
+            ended: Arc::default(),
+        }
+    }
+
+    /// Which imports are being read again.
+    pub fn freshness(&self) -> &Freshness {
+        &self.freshness
+    }
+
     /// Woken after each change of an import in memory.
     pub fn waiters(&self) -> &Waiters {
         &self.waiters
@@ -65,7 +88,112 @@ impl SnapshotCache {
         inner.imports.insert(key, Arc::new(snapshot));
         drop(inner);
         self.waiters.wake(key.1);
+        told::recorded(&self.bus, key.0, key.1);
         true
+    }
+
+    /// Inserts or replaces an import that another replica watches or has changed.
+    pub fn follow(&self, snapshot: Snapshot) {
+        let key = (snapshot.row.owner, snapshot.row.id);
+        let (is_final, is_over) = (snapshot.state().is_final(), snapshot.row.finished_at.is_some());
+        let mut inner = self.lock();
+        if inner.deleted.contains(&key.1) {
+            return;
+        }
+        let was_retired = inner.retired.contains(&key);
+        if !is_over {
+            inner.retired.retain(|retired| *retired != key);
+        }
+        inner.imports.insert(key, Arc::new(snapshot));
+        if is_over && !was_retired {
+            inner.retire(key);
+        }
+        drop(inner);
+        self.waiters.wake(key.1);
+        if is_final {
+            self.ended.notify_one();
+        }
+    }
+
+    /// Adds to an import that is watched here what the database and another replica know of it.
+    pub fn join_row(&self, recorded: &Snapshot, told: Option<&Unrecorded>) {
+        let row = &recorded.row;
+        self.change_quietly(row.owner, row.id, |known| {
+            let is_unsent = known.row.sent_at.or(row.sent_at).is_none();
+            let own = known.row_mut();
+            own.cancel_requested_at = own.cancel_requested_at.or(row.cancel_requested_at);
+            own.parent.clone_from(&row.parent);
+            known.retries = Arc::clone(&recorded.retries);
+            // The leader sends the event, and knows why it cannot.
+            if let Some(told) = told.filter(|_| is_unsent) {
+                known.outage = told.outage();
+            }
+        });
+    }
+
+    /// Takes over what another replica knows of an import.
+    pub fn set_unrecorded(&self, owner: UserId, id: ImportId, told: &Unrecorded) {
+        let is_watched = self.is_watched(id);
+        self.change_quietly(owner, id, |known| {
+            if !is_watched {
+                known.set_unrecorded(told);
+            } else if known.row.sent_at.is_none() {
+                known.outage = told.outage();
+            }
+        });
+    }
+
+    fn change_quietly(&self, owner: UserId, id: ImportId, change: impl FnOnce(&mut Snapshot)) {
+        let mut inner = self.lock();
+        let Some(snapshot) = inner.imports.get_mut(&(owner, id)) else { return };
+        change(Arc::make_mut(snapshot));
+        drop(inner);
+        self.waiters.wake(id);
+    }
+
+    /// The import is watched here from now on, until the returned token is cancelled. A former watch of it here ends.
+    pub fn begin_watch(&self, id: ImportId, parent: &CancellationToken) -> CancellationToken {
+        let token = parent.child_token();
+        if let Some(former) = self.lock().watched.insert(id, token.clone()) {
+            former.cancel();
+        }
+        token
+    }
+
+    /// The watch has ended that began with `token`.
+    pub fn end_watch(&self, id: ImportId, token: &CancellationToken) {
+        token.cancel();
+        let mut inner = self.lock();
+        // A newer watch of it has a token that is not cancelled.
+        if inner.watched.get(&id).is_some_and(CancellationToken::is_cancelled) {
+            inner.watched.remove(&id);
+        }
+    }
+
+    /// Ends all watches of this replica.
+    pub fn end_watches(&self) {
+        for (_, token) in self.lock().watched.drain() {
+            token.cancel();
+        }
+    }
+
+    pub fn is_watched(&self, id: ImportId) -> bool {
+        self.lock().watched.contains_key(&id)
+    }
+
+    /// Calls `read` for each import that is watched here.
+    pub fn each_watched(&self, mut read: impl FnMut(&Snapshot)) {
+        let inner = self.lock();
+        inner
+            .imports
+            .values()
+            .filter(|import| inner.watched.contains_key(&import.row.id))
+            .for_each(|it| read(it));
+    }
+
+    /// The imports in memory.
+    pub fn keys(&self) -> Vec<(UserId, ImportId)> {
+        self.lock().imports.keys().copied().collect()
     }
 
     /// Inserts a finished import that is not in memory, for further polls of the page that shows it.
@@ -90,10 +218,14 @@ impl SnapshotCache {
     ) -> Option<Arc<Snapshot>> {
         let mut inner = self.lock();
         let snapshot = inner.imports.get_mut(&(owner, id))?;
+        let before = (!self.bus.is_alone()).then(|| Arc::clone(snapshot));
         change(Arc::make_mut(snapshot));
         let changed = Arc::clone(snapshot);
         drop(inner);
         self.waiters.wake(id);
+        if let Some(before) = before {
+            told::change(&self.bus, &before, &changed);
+        }
         if changed.state().is_final() {
             self.ended.notify_one();
         }
@@ -107,6 +239,12 @@ impl SnapshotCache {
 
     /// Removes a deleted import, also as the parent and the retry of others.
     pub fn delete(&self, owner: UserId, id: ImportId) {
+        self.forget_deleted(owner, id);
+        told::recorded(&self.bus, owner, id);
+    }
+
+    /// The same for an import that another replica has deleted.
+    pub fn forget_deleted(&self, owner: UserId, id: ImportId) {
         let mut inner = self.lock();
         inner.imports.remove(&(owner, id));
         inner.retired.retain(|(_, retired)| *retired != id);
@@ -230,7 +368,7 @@ mod tests {
 
     #[test]
     fn what_runs_have_read_is_kept_until_nothing_more_is_to_come_and_how_they_read_it_beyond() {
-        let cache = SnapshotCache::default();
+        let cache = SnapshotCache::new(Bus::alone());
         let has_reading = |snapshot: &Snapshot| {
             let run = &cache.get(snapshot.row.owner, snapshot.row.id).unwrap().runs[0];
             (run.stretches().is_some(), run.first_rows().is_some(), run.read_as().is_some())
@@ -246,7 +384,7 @@ mod tests {
 
     #[test]
     fn what_was_loaded_before_a_delete_does_not_come_back() {
-        let cache = SnapshotCache::default();
+        let cache = SnapshotCache::new(Bus::alone());
         let loaded = snapshot();
         cache.delete(loaded.row.owner, loaded.row.id);
         assert!(!cache.put(loaded.clone()));
@@ -256,7 +394,7 @@ mod tests {
 
     #[test]
     fn polls_share_what_is_recorded_and_are_equal_until_something_changes() {
-        let (cache, progress) = (SnapshotCache::default(), ProgressRegistry::default());
+        let (cache, progress) = (SnapshotCache::new(Bus::alone()), ProgressRegistry::default());
         let mut watched = snapshot();
         watched.runs[0].row_mut().ended_at = None;
         let (owner, id) = (watched.row.owner, watched.row.id);

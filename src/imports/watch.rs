@@ -19,7 +19,9 @@ mod reports;
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
 
+pub(super) use self::record::reading;
 use self::{attempts::AttemptPoll, lasting::Lasting, missing_end::MissingEnd, pace::Pace};
 use super::{ImportState, RunSnapshot, Shared, Snapshot};
 use crate::{
@@ -114,32 +116,45 @@ struct Watch {
     sent_again: bool,
 }
 
-/// Watches one import until it is over or the server stops. `news` is the inbox of its event.
+/// Watches one import until it is over or `ending` is cancelled. `news` is the inbox of its event.
 pub async fn run(
     shared: Arc<Shared>,
     owner: UserId,
     id: ImportId,
     begin: Begin,
     news: progress::Subscription,
+    ending: CancellationToken,
 ) {
-    let shutdown = shared.tasks.stopping().clone();
+    let cache = Arc::clone(&shared);
+    watch_until(shared, owner, id, begin, news, &ending).await;
+    cache.snapshots.end_watch(id, &ending);
+}
+
+async fn watch_until(
+    shared: Arc<Shared>,
+    owner: UserId,
+    id: ImportId,
+    begin: Begin,
+    news: progress::Subscription,
+    ending: &CancellationToken,
+) {
     let mut watch = Watch::new(shared, owner, id, begin, news);
     if let Err(error) = watch.recall().await {
         tracing::error!(import = %id, %error, "cannot load what a run has read");
     }
     while let Some(import) = watch.snapshot() {
         let wake = tokio::select! {
-            () = shutdown.cancelled() => break,
+            () = ending.cancelled() => break,
             () = watch.news.arrived() => Wake::Look,
             wake = watch.due(&import) => wake,
         };
-        match shutdown.run_until_cancelled(watch.look(wake)).await {
+        match ending.run_until_cancelled(watch.look(wake)).await {
             None | Some(Ok(Outcome::Over)) => break,
             Some(Ok(Outcome::Again)) => {}
             Some(Err(error)) => {
                 tracing::error!(import = %id, %error, "watch");
                 watch.pace.postpone(DATABASE_PAUSE);
-                if shutdown.run_until_cancelled(sleep(DATABASE_PAUSE)).await.is_none() {
+                if ending.run_until_cancelled(sleep(DATABASE_PAUSE)).await.is_none() {
                     break;
                 }
                 watch.tell_again();

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use tokio::{
@@ -309,6 +310,11 @@ impl Bus {
 }
 
 impl<M: Message> Listener<M> {
+    /// The next message, if it has arrived.
+    pub fn heard(&mut self) -> Option<Heard<M>> {
+        self.next().now_or_never()
+    }
+
     /// The next message. Waits forever where nobody tells anything.
     pub async fn next(&mut self) -> Heard<M> {
         loop {

@@ -23,10 +23,12 @@ impl Store {
         self.file.check()?;
         let mut tx = self.begin_write().await?;
         let started = sqlx::query(
-            "UPDATE import SET held_until = NULL, choices = $2 WHERE id = $1 AND held_until IS NOT NULL",
+            "UPDATE import SET held_until = NULL, choices = $2, watched_by = $3 \
+             WHERE id = $1 AND held_until IS NOT NULL",
         )
         .bind(event.import.to_string())
         .bind(stored_choices(choices)?)
+        .bind(self.replica().as_deref())
         .execute(&mut *tx)
         .await?;
         if started.rows_affected() == 0 {

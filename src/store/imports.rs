@@ -11,6 +11,7 @@ use super::{
     import_state::{settle, tell_end},
     outbox::remove_from_outbox,
     placeholders,
+    replicas::lives,
 };
 use crate::{
     base::{
@@ -145,6 +146,20 @@ impl Store {
         rows.iter().map(read_import).collect()
     }
 
+    /// Makes this replica the watcher of at most `limit` imports that no living replica watches, oldest first.
+    pub async fn claim_watches(&self, limit: u32) -> Result<Vec<ImportRow>> {
+        let Some(replica) = self.replica() else { return Ok(Vec::new()) };
+        let sql = format!(
+            "UPDATE import SET watched_by = $1 WHERE id IN (SELECT id FROM import \
+             WHERE finished_at IS NULL AND held_until IS NULL \
+             AND (watched_by IS NULL OR watched_by NOT IN (SELECT id FROM replica WHERE {lives})) \
+             ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING {COLUMNS}",
+            lives = lives(),
+        );
+        let claim = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(&*replica).bind(i64::from(limit));
+        claim.fetch_all(&self.pool).await?.iter().map(read_import).collect()
+    }
+
     /// The existing imports among `ids`, newest first.
     pub async fn imports(&self, ids: &[ImportId]) -> Result<Vec<ImportRow>> {
         let select = format!("SELECT {COLUMNS} FROM import WHERE id");
@@ -215,16 +230,17 @@ impl Store {
     }
 
     /// Ends the watch of an import, and has its end told. `is_cancelled` says whether its watcher knew of a request to
-    /// cancel. Returns false if such a request has arrived since, or if the import is gone.
+    /// cancel. Returns false if such a request has arrived since, if another replica watches the import, or if it is gone.
     pub async fn finish_import(&self, id: ImportId, is_cancelled: bool, now: UnixMillis) -> Result<bool> {
         let mut tx = self.begin_write().await?;
         let finished = sqlx::query(
-            "UPDATE import SET finished_at = $2 WHERE id = $1 \
+            "UPDATE import SET finished_at = $2 WHERE id = $1 AND ($4 = '' OR watched_by = $4) \
              AND CASE WHEN cancel_requested_at IS NULL THEN CAST(0 AS BIGINT) ELSE CAST(1 AS BIGINT) END = $3",
         )
         .bind(id.to_string())
         .bind(now.0)
         .bind(i64::from(is_cancelled))
+        .bind(self.replica().as_deref().unwrap_or_default())
         .execute(&mut *tx)
         .await?;
         settle(&mut tx, id).await?;
@@ -239,11 +255,13 @@ impl Store {
     /// Of two concurrent calls only one returns true.
     pub async fn reopen_import(&self, id: ImportId) -> Result<bool> {
         let mut tx = self.begin_write().await?;
-        let reopened =
-            sqlx::query("UPDATE import SET finished_at = NULL WHERE id = $1 AND finished_at IS NOT NULL")
-                .bind(id.to_string())
-                .execute(&mut *tx)
-                .await?;
+        let reopened = sqlx::query(
+            "UPDATE import SET finished_at = NULL, watched_by = $2 WHERE id = $1 AND finished_at IS NOT NULL",
+        )
+        .bind(id.to_string())
+        .bind(self.replica().as_deref())
+        .execute(&mut *tx)
+        .await?;
         settle(&mut tx, id).await?;
         tx.commit().await?;
         Ok(reopened.rows_affected() > 0)

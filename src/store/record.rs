@@ -62,7 +62,13 @@ impl Store {
         // A confirmed import must be in the database that the next start opens.
         self.file.check()?;
         let mut tx = self.begin_write().await?;
-        let inserted = insert(&mut tx, import, "ON CONFLICT (parent_id, retry_of) DO NOTHING").await?;
+        let inserted = insert(
+            &mut tx,
+            import,
+            self.replica().as_deref(),
+            "ON CONFLICT (parent_id, retry_of) DO NOTHING",
+        )
+        .await?;
         let first = match &import.parent {
             Some(parent) if inserted.rows_affected() == 0 => Some(first_retry(&mut tx, parent).await?),
             _ => None,
@@ -105,7 +111,7 @@ impl Store {
     pub async fn is_recorded(&self, import: &ImportRow) -> Result<bool> {
         if self.is_postgres {
             let mut tx = self.begin_write().await?;
-            insert(&mut tx, import, "ON CONFLICT DO NOTHING").await?;
+            insert(&mut tx, import, None, "ON CONFLICT DO NOTHING").await?;
         }
         let found = sqlx::query("SELECT id FROM import WHERE id = $1")
             .bind(import.id.to_string())
@@ -125,11 +131,18 @@ async fn first_retry(tx: &mut Tx, retry: &Relative) -> Result<ImportId> {
     first.parse().map_err(corrupt_import)
 }
 
-async fn insert(tx: &mut Tx, import: &ImportRow, on_conflict: &'static str) -> Result<AnyQueryResult> {
+/// `watcher` is the replica that watches it.
+async fn insert(
+    tx: &mut Tx,
+    import: &ImportRow,
+    watcher: Option<&str>,
+    on_conflict: &'static str,
+) -> Result<AnyQueryResult> {
     let sql = format!(
         "INSERT INTO import (id, account_id, file_name, size_bytes, source_url, receiving_at, received_at, \
-         event_id, parent_id, retry_of, search_name, failed_rows_of, held_until, choices, has_chosen_name) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) {on_conflict}"
+         event_id, parent_id, retry_of, search_name, failed_rows_of, held_until, choices, has_chosen_name, \
+         watched_by) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) {on_conflict}"
     );
     let parent = import.parent.as_ref();
     let inserted = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -148,6 +161,7 @@ async fn insert(tx: &mut Tx, import: &ImportRow, on_conflict: &'static str) -> R
         .bind(import.held_until.map(|until| until.0))
         .bind(stored_choices(&import.choices)?)
         .bind(i64::from(import.has_chosen_name))
+        .bind(watcher)
         .execute(&mut **tx)
         .await?;
     Ok(inserted)

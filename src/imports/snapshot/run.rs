@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     base::{ids::EventId, time::UnixMillis},
     csv::{Counts, FirstRows, ReadAs, Stretches},
@@ -49,7 +51,7 @@ pub struct RunReading {
 }
 
 /// When the attempt after a failed one begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NextAttempt {
     /// When the previous attempt failed.
     pub after: UnixMillis,
@@ -57,14 +59,14 @@ pub struct NextAttempt {
 }
 
 /// What the engine does next for a run without an active step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnginePlan {
     pub what: Planned,
     /// The time of it; for [`Planned::Event`] the latest time.
     pub at: UnixMillis,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Planned {
     /// The run wakes up.
     Wake,

@@ -10,7 +10,7 @@ use crate::{
     imports::{EngineOutage, OutageCause, RunReading, RunSnapshot, Snapshot, counts},
     inngest::{self, Run, RunStatus},
     progress::ReportedRun,
-    store::{self, runs::RunRow},
+    store::{self, Store, runs::RunRow},
 };
 
 /// A shorter silence is not shown.
@@ -89,7 +89,7 @@ impl Watch {
         // At an end, what the steps have committed is recorded.
         let mut readings = Vec::new();
         for run in runs.iter().filter(|run| any_changed && run.ended_at.is_some()) {
-            readings.push((&run.run_id, self.reading(&run.run_id).await?));
+            readings.push((&run.run_id, reading(&self.shared.store, &run.run_id).await?));
         }
         let recorded = if any_changed { Some(self.shared.store.runs_of(&[self.id]).await?) } else { None };
         // A fetched file may have another name than its address.
@@ -163,20 +163,10 @@ impl Watch {
     pub(super) async fn recall(&self) -> store::Result<()> {
         let Some(import) = self.snapshot() else { return Ok(()) };
         for run in import.runs.iter().map(|run| &run.row).filter(|run| run.execution.is_some()) {
-            let reading = self.reading(&run.run_id).await?;
+            let reading = reading(&self.shared.store, &run.run_id).await?;
             self.change(|import| show_reading(import, &run.run_id, &reading));
         }
         Ok(())
-    }
-
-    async fn reading(&self, run: &RunId) -> store::Result<RunReading> {
-        let store = &self.shared.store;
-        let (stretches, front) = (store.stretches(run).await?, store.front(run).await?);
-        Ok(RunReading {
-            stretches: stretches.map(Arc::new),
-            first_rows: front.first_rows.map(Arc::new),
-            read_as: front.read_as.map(Arc::new),
-        })
     }
 
     /// An engine that reports something is not silent, unless a poll fails after that.
@@ -209,6 +199,16 @@ impl Watch {
             import.outage = Some(EngineOutage { since, cause });
         });
     }
+}
+
+/// What the finished steps of a run have read.
+pub async fn reading(store: &Store, run: &RunId) -> store::Result<RunReading> {
+    let (stretches, front) = (store.stretches(run).await?, store.front(run).await?);
+    Ok(RunReading {
+        stretches: stretches.map(Arc::new),
+        first_rows: front.first_rows.map(Arc::new),
+        read_as: front.read_as.map(Arc::new),
+    })
 }
 
 /// Adds to `listed` what was reported since: an end that the list does not contain yet, and missing runs.
