@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use ulid::Ulid;
 
@@ -136,7 +136,12 @@ impl Keeper {
             }
             // The time before the request, so that this clock never ends a lease later than the database's.
             let asked_at = Instant::now();
-            pause = match self.renew().await {
+            // An attempt must not outlast the leases that it renews.
+            let left = match LIVES_FOR.saturating_sub(renewed_at.elapsed()) {
+                Duration::ZERO => LIVES_FOR,
+                left => left,
+            };
+            pause = match timeout(left, self.renew()).await.unwrap_or(Err(store::Error::NoAnswer)) {
                 Ok(()) => {
                     renewed_at = asked_at;
                     RENEW_EVERY

@@ -22,7 +22,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Notifications, Store};
+use crate::store::{self, Notifications, Store};
 
 /// Postgres refuses payloads of 8,000 bytes.
 const PAYLOAD_BYTES: usize = 7_900;
@@ -36,6 +36,8 @@ const UNHEARD: usize = 4_096;
 /// connects again.
 const BEAT: Duration = Duration::from_secs(1);
 const HEARS_ITSELF_WITHIN: Duration = Duration::from_secs(4);
+/// How long one notification may take. A connection that hangs must not hold up the next one.
+const SENT_WITHIN: Duration = Duration::from_secs(2);
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_millis(250);
 /// How long a request waits until the others are told what it did.
@@ -206,7 +208,7 @@ impl Bus {
     }
 
     /// Sends at least one notification, by which this replica hears that its connection works.
-    async fn send_waiting(&self, store: &Store, channel: &str) -> crate::store::Result<()> {
+    async fn send_waiting(&self, store: &Store, channel: &str) -> store::Result<()> {
         let Some(from) = self.0.name.as_deref() else { return Ok(()) };
         loop {
             let (payload, count) = {
@@ -222,7 +224,7 @@ impl Bus {
                 }
                 (serde_json::to_string(&payload).unwrap_or_default(), payload.told.len())
             };
-            store.notify(channel, &payload).await?;
+            store::within(SENT_WITHIN, store.notify(channel, &payload)).await?;
             let mut outgoing = self.outgoing();
             outgoing.waiting.drain(..count);
             outgoing.has_dropped = false;
