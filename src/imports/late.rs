@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::{Imports, Snapshot, watch::Begin};
 use crate::{
-    base::ids::{EventId, ImportId},
+    base::ids::{EventId, ImportId, UserId},
     progress::{Late, News},
     store::{self, imports::ImportRow},
 };
@@ -63,6 +63,11 @@ impl Imports {
             let Some(import) = self.shared.store.import_of_event(event).await? else {
                 return Ok(Outcome::Passed);
             };
+            if import.finished_at.is_none() && !self.shared.replicas.is_alone() {
+                // Another replica that watches it has heard the same.
+                let is_watched_here = self.hand_over(import.owner, import.id, &import.event_id, news);
+                return Ok(if is_watched_here { Outcome::HandedOver } else { Outcome::Passed });
+            }
             let Some(import) = Snapshot::load(&self.shared.store, vec![import]).await?.pop() else {
                 return Ok(Outcome::Passed);
             };
@@ -78,15 +83,20 @@ impl Imports {
             };
             let (owner, id, recorded) = (import.row.owner, import.row.id, import.row.event_id.clone());
             let is_reopened = import.row.finished_at.is_some() && self.reopen(import, begin).await?;
-            // The watcher may not know yet under which id the engine has confirmed the event.
-            let watched =
-                self.shared.snapshots.get(owner, id).map_or(recorded, |known| known.row.event_id.clone());
-            if self.shared.progress.tell_watcher(&watched, news.clone()).is_none() {
+            if self.hand_over(owner, id, &recorded, news) {
                 return Ok(if is_reopened { Outcome::Reopened(id) } else { Outcome::HandedOver });
             }
         }
         tracing::warn!(%event, "a run that came late is not shown: its import has no watcher");
         Ok(Outcome::Passed)
+    }
+
+    /// Tells `news` to the watcher of an import whose row has the id `recorded` of its event, if it is here.
+    fn hand_over(&self, owner: UserId, id: ImportId, recorded: &EventId, news: &News) -> bool {
+        // The watcher may not know yet under which id the engine has confirmed the event.
+        let known = self.shared.snapshots.get(owner, id);
+        let watched = known.as_ref().map_or(recorded, |known| &known.row.event_id);
+        self.shared.progress.tell_watcher(watched, news.clone()).is_none()
     }
 
     /// Watches an import again that was over. Returns false if another task was faster, or if the import was
