@@ -120,7 +120,8 @@ pub async fn start(config: Config) -> Result<App, StartError> {
     let public = listen(config.listen)?;
     let here = origin_of(public.local_addr()?)?;
     let links = link_key(&store).await?;
-    let progress = ProgressRegistry::default();
+    let progress = ProgressRegistry::on(replicas.bus().clone());
+    members.spawn(progress.clone().exchange(members.stopping().clone()));
     if !config.push {
         progress.expect_no_ends();
     }

@@ -1,21 +1,28 @@
 //! State that changes too fast for the database: the progress inside steps, kept in memory.
 //!
-//! The function writes it and the run's watcher reads it; neither depends on the other.
+//! The function writes it and the run's watcher reads it; neither depends on the other. Of several replicas each
+//! knows what the others know, a moment later ([`ProgressRegistry::exchange`]), because a step may run on one, be
+//! watched on another, and be shown by a third.
 
+mod changed;
+mod engine_facts;
+mod exchange;
 mod inbox;
 mod late;
+mod messages;
+mod mirror;
+mod remote;
+mod report_gate;
 mod reported;
 mod run;
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 pub use self::{
@@ -25,6 +32,13 @@ pub use self::{
     run::{ActiveExecution, RunProgress, WaitingCall},
 };
 
+use self::{
+    changed::ChangedRuns,
+    engine_facts::EngineFacts,
+    late::LONGEST_EVENT_ID,
+    messages::{EngineMessage, NewsMessage, NewsWord, OverMessage, ReportMessage, StopMessage},
+    report_gate::ReportGate,
+};
 use crate::{
     base::{
         ids::{EventId, RunId},
@@ -32,23 +46,35 @@ use crate::{
     },
     csv::{Counts, FirstRows, ReadAs, Stretches},
     inngest::Run,
+    replicas::Bus,
     store::executions::Execution,
 };
 
 /// The runs that our own function works on or that are watched, and the watchers of events.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ProgressRegistry {
     runs: Arc<Mutex<HashMap<RunId, Arc<RunProgress>>>>,
     waiting: Arc<Mutex<HashMap<EventId, Arc<Inbox>>>>,
     late: Arc<LateRuns>,
     report_budget: reported::ReportBudget,
-    is_reached: Arc<AtomicBool>,
-    /// Whether an end was found by polling and the engine did not report it.
-    misses_ends: Arc<AtomicBool>,
+    engine: Arc<EngineFacts>,
+    /// The way to the other replicas.
+    bus: Bus,
+    /// Names this process in what it tells them.
+    process: u64,
+    changed: Arc<ChangedRuns>,
+    report_gate: Arc<ReportGate>,
+}
+
+/// Of a process without replicas.
+impl Default for ProgressRegistry {
+    fn default() -> Self {
+        Self::on(Bus::alone())
+    }
 }
 
 /// A file that is being copied before any of its rows can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receiving {
     pub copying: Copying,
     /// Of the file that is fetched, unpacked or decoded.
@@ -60,7 +86,7 @@ pub struct Receiving {
 }
 
 /// Why a file is copied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Copying {
     Fetching,
     Unpacking,
@@ -69,7 +95,7 @@ pub enum Copying {
 
 /// Where and when the current reading began. Earlier work (the fetch, failed attempts, steps before a
 /// restart) says nothing about the time for the rest of the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadSince {
     pub at: UnixMillis,
     /// The rows that were read before.
@@ -101,33 +127,51 @@ pub struct ProgressSnapshot {
     pub stretches: Option<Arc<Stretches>>,
     pub first_rows: Option<Arc<FirstRows>>,
     pub read_as: Option<Arc<ReadAs>>,
-    /// When something was last heard about the run in this process.
+    /// When something was last heard about the run, on any replica.
     pub heard_at: Option<UnixMillis>,
     /// Whether a step is active, or something was heard about one just now.
     pub is_active: bool,
 }
 
 /// A report of another function about its progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgressReport {
     pub counts: Counts,
     pub total_rows: Option<u64>,
 }
 
 impl ProgressRegistry {
+    /// The registry of a process that tells the others over `bus`, while [`exchange`](Self::exchange) runs.
+    #[must_use]
+    pub fn on(bus: Bus) -> Self {
+        Self {
+            runs: Arc::default(),
+            waiting: Arc::default(),
+            late: Arc::default(),
+            report_budget: reported::ReportBudget::default(),
+            engine: Arc::default(),
+            bus,
+            process: rand::random(),
+            changed: Arc::default(),
+            report_gate: Arc::default(),
+        }
+    }
+
     /// The progress of `run`, created on first use.
     #[must_use]
     pub fn of(&self, run: &RunId) -> Arc<RunProgress> {
-        Arc::clone(lock(&self.runs).entry(run.clone()).or_default())
+        let changed = (!self.bus.is_alone()).then_some(&self.changed);
+        let new = || Arc::new(RunProgress::new(run, changed));
+        Arc::clone(lock(&self.runs).entry(run.clone()).or_insert_with(new))
     }
 
-    /// Whether a step of `run` is active in this process.
+    /// Whether a step of `run` is active, here or on another replica.
     #[must_use]
     pub fn is_at_work(&self, run: &RunId) -> bool {
-        self.known(run).is_some_and(|progress| *progress.at_work.borrow() > 0)
+        self.known(run).is_some_and(|progress| progress.is_at_work())
     }
 
-    /// Whether a step of `run` is active here or waits for its slot, or something was heard about it just
+    /// Whether a step of `run` is active or waits for its slot, or something was heard about it just
     /// now, because between two steps the engine makes a call. We then know more about the run than the
     /// engine.
     #[must_use]
@@ -140,7 +184,7 @@ impl ProgressRegistry {
         lock(&self.runs).get(run).cloned()
     }
 
-    /// The current progress of `run`, if our function was called for it since the start.
+    /// The current progress of `run`, if our function was called for it since the start, here or on another replica.
     #[must_use]
     pub fn now(&self, run: &RunId) -> Option<ProgressSnapshot> {
         lock(&self.runs).get(run).map(|progress| progress.now())
@@ -148,25 +192,36 @@ impl ProgressRegistry {
 
     /// Asks the active step of `run`, if there is one, to stop.
     pub fn stop(&self, run: &RunId) {
-        if let Some(progress) = lock(&self.runs).get(run) {
+        let must_tell = self.known(run).is_none_or(|progress| {
+            let was_stopped = progress.is_stopped();
             progress.stop();
+            !was_stopped || progress.remote.borrow().is_busy()
+        });
+        if must_tell {
+            self.bus.tell(&StopMessage { run: run.clone() });
         }
     }
 
     /// As [`stop`](Self::stop), and waits at most `at_most` until the step has committed what it had
     /// finished.
     pub async fn settle(&self, run: &RunId, at_most: Duration) {
+        self.stop(run);
         let Some(progress) = self.known(run) else { return };
-        progress.stop();
-        let mut at_work = progress.at_work.subscribe();
-        if timeout(at_most, at_work.wait_for(|executions| *executions == 0)).await.is_err() {
+        let (mut here, mut elsewhere) = (progress.at_work.subscribe(), progress.remote.subscribe());
+        let settled = async {
+            // The senders are in `progress`, so the waits cannot fail.
+            let _ = here.wait_for(|executions| *executions == 0).await;
+            let _ = elsewhere.wait_for(|remote| !remote.is_at_work()).await;
+        };
+        if timeout(at_most, settled).await.is_err() {
             tracing::warn!(%run, "a step did not stop in time");
         }
     }
 
-    /// Removes a run that has ended and is recorded.
+    /// Removes a run that has ended and is recorded, on all replicas.
     pub fn forget(&self, run: &RunId) {
         lock(&self.runs).remove(run);
+        self.bus.tell(&OverMessage { run: run.clone() });
     }
 
     /// Reports a run to the watchers of all `events`, which a batch of them may share.
@@ -177,17 +232,19 @@ impl ProgressRegistry {
         }
     }
 
-    /// Sends news to the watcher of `event`. Without a watcher only runs are kept, for
+    /// Sends news to the watcher of `event`, which may be on another replica. If it is not here, runs are kept for
     /// [`ProgressRegistry::late_runs`].
     pub fn tell(&self, event: &EventId, news: News) {
-        match self.tell_watcher(event, news) {
-            Some(News::Run(run)) => self.late.put(event, run),
-            Some(News::Missed) => self.late.miss(event),
-            Some(News::Soon | News::Look) | None => {}
+        let Some(news) = self.tell_watcher(event, news) else { return };
+        self.tell_others(event, &news);
+        match news {
+            News::Run(run) => self.late.put(event, run),
+            News::Missed => self.late.miss(event),
+            News::Soon | News::Look => {}
         }
     }
 
-    /// The same, if `event` has a watcher; otherwise returns `news`.
+    /// The same, if `event` has a watcher here; otherwise returns `news`.
     pub fn tell_watcher(&self, event: &EventId, news: News) -> Option<News> {
         match lock(&self.waiting).get(event) {
             Some(inbox) => {
@@ -195,6 +252,17 @@ impl ProgressRegistry {
                 None
             }
             None => Some(news),
+        }
+    }
+
+    /// Tells the other replicas, of which one may have the watcher. A run that is too large for a message is missed.
+    fn tell_others(&self, event: &EventId, news: &News) {
+        // A longer id is not one of ours.
+        if self.bus.is_alone() || event.as_str().len() > LONGEST_EVENT_ID {
+            return;
+        }
+        if !self.bus.tell(&NewsMessage { event: event.clone(), news: news.into() }) {
+            self.bus.tell(&NewsMessage { event: event.clone(), news: NewsWord::Missed });
         }
     }
 
@@ -222,35 +290,41 @@ impl ProgressRegistry {
         self.of(run).is_followed.store(true, Ordering::Relaxed);
     }
 
-    /// Applies a report of another function about `run`. Returns `false` if the run is not watched, is our
-    /// own, or had a report less than a second ago.
+    /// Applies a report of another function about `run`, or passes it on to the replica that may follow the run.
+    /// Returns `false` if there is none, the run is our own, or it had a report less than a second ago.
     pub fn report(&self, run: &RunId, report: ProgressReport, now: UnixMillis) -> bool {
-        let Some(progress) = self.known(run) else { return false };
-        progress.report(report, now)
+        let is_decided =
+            |progress: &Arc<RunProgress>| progress.is_followed.load(Ordering::Relaxed) || progress.is_ours();
+        if let Some(progress) = self.known(run).filter(is_decided) {
+            return progress.report(report, now);
+        }
+        !self.bus.is_alone()
+            && self.report_gate.passes(run)
+            && self.bus.tell(&ReportMessage { run: run.clone(), report })
     }
 
     /// The engine has called us, so it can be expected to report events.
     pub fn set_reached(&self) {
-        self.is_reached.store(true, Ordering::Relaxed);
+        self.learn(&EngineMessage::Reached);
     }
 
     #[must_use]
     pub fn is_reached(&self) -> bool {
-        self.is_reached.load(Ordering::Relaxed)
+        self.engine.is_reached()
     }
 
     /// Records that the engine reports the ends of runs.
     pub fn end_was_reported(&self) {
-        self.misses_ends.store(false, Ordering::Relaxed);
+        self.learn(&EngineMessage::ReportsEnds);
     }
 
     /// Records that the engine was not asked to report ends.
     pub fn expect_no_ends(&self) {
-        self.misses_ends.store(true, Ordering::Relaxed);
+        self.learn(&EngineMessage::MissesEnds);
     }
 
     pub fn end_was_missed(&self) {
-        if !self.misses_ends.swap(true, Ordering::Relaxed) {
+        if self.learn(&EngineMessage::MissesEnds) {
             tracing::warn!("the engine does not report the ends of runs; it is polled more often");
         }
     }
@@ -258,7 +332,16 @@ impl ProgressRegistry {
     /// Whether the engine is expected to report events.
     #[must_use]
     pub fn expects_reports(&self) -> bool {
-        self.is_reached() && !self.misses_ends.load(Ordering::Relaxed)
+        self.is_reached() && !self.engine.misses_ends()
+    }
+
+    /// Takes what this process has learned about the engine, and tells the others. Returns whether it is new.
+    fn learn(&self, fact: &EngineMessage) -> bool {
+        let is_new = self.engine.learn(fact);
+        if !self.bus.is_alone() && self.engine.must_tell(fact, is_new) {
+            self.bus.tell(fact);
+        }
+        is_new
     }
 }
 
@@ -274,75 +357,4 @@ fn copy_of<T: Clone>(mutex: &Mutex<T>) -> T {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::pin::pin;
-
-    use futures_util::poll;
-
-    use super::*;
-    use crate::store::executions::AttemptError;
-
-    #[tokio::test]
-    async fn settling_a_run_stops_its_step_and_waits_for_it() {
-        let registry = ProgressRegistry::default();
-        let run = RunId::from("r".to_owned());
-        let progress = registry.of(&run);
-        let executions = [progress.begin(), progress.begin()];
-        let mut settled = pin!(registry.settle(&run, Duration::from_secs(3_600)));
-        for execution in executions {
-            assert!(poll!(&mut settled).is_pending());
-            assert!(progress.is_stopped());
-            drop(execution);
-        }
-        settled.await;
-    }
-
-    #[test]
-    fn reading_begins_once_and_anew_after_a_failed_attempt() {
-        let registry = ProgressRegistry::default();
-        let progress = registry.of(&RunId::from("r".to_owned()));
-        let since = || progress.now().read_since.map(|since| (since.rows, since.bytes));
-        let execution = |error| Execution {
-            function: "f".to_owned(),
-            started_at: UnixMillis(1),
-            attempt: 1,
-            max_attempts: 4,
-            error,
-            earlier: Vec::new(),
-        };
-        progress.set_execution(execution(None));
-        assert_eq!(since(), None);
-        progress.begin_reading(Counts { processed: 4, failed: 1 }, 10);
-        progress.begin_reading(Counts { processed: 9, failed: 1 }, 20);
-        assert_eq!(since(), Some((5, 10)));
-        progress.set_execution(execution(Some(AttemptError {
-            message: "m".to_owned(),
-            at: UnixMillis(2),
-            is_final: false,
-        })));
-        assert_eq!(since(), None);
-        progress.begin_reading(Counts { processed: 9, failed: 1 }, 20);
-        assert_eq!(since(), Some((10, 20)));
-    }
-
-    /// However long it waits: nothing else is heard about it meanwhile.
-    #[test]
-    fn a_run_whose_call_waits_for_its_slot_is_active_and_counts_nothing() {
-        let registry = ProgressRegistry::default();
-        let run = RunId::from("r".to_owned());
-        let waiting = registry.of(&run).wait();
-        assert!(registry.is_active(&run));
-        let now = registry.now(&run).unwrap();
-        assert!(now.is_waiting && !now.is_active, "{now:?}");
-        drop(waiting);
-        assert!(!registry.is_active(&run));
-    }
-
-    #[tokio::test]
-    async fn a_step_that_does_not_stop_is_not_waited_for_too_long() {
-        let registry = ProgressRegistry::default();
-        let run = RunId::from("r".to_owned());
-        let _at_work = registry.of(&run).begin();
-        registry.settle(&run, Duration::from_millis(1)).await;
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ use crate::base::ids::EventId;
 const MOST_BYTES_OF_ONE: usize = 16 << 10;
 /// The most events that are kept for polling, and the longest id of one. Our ids have 26 characters.
 const MOST_EVENTS: usize = 50_000;
-const LONGEST_EVENT_ID: usize = 64;
+pub(super) const LONGEST_EVENT_ID: usize = 64;
 
 /// A report about an event without a watcher.
 #[derive(Clone, Debug, PartialEq)]

@@ -295,6 +295,24 @@ impl Bus {
         false
     }
 
+    /// A bus of that name, whose messages a test hands over.
+    #[cfg(test)]
+    pub fn named(name: &str) -> Self {
+        Self::of(name.to_owned())
+    }
+
+    /// Hands over what waits to be sent.
+    #[cfg(test)]
+    pub fn hand_over(&self, to: &[&Self]) {
+        let waiting = std::mem::take(&mut self.outgoing().waiting);
+        let from = self.0.name.as_deref().unwrap_or_default();
+        let payload = Payload { from, missed: false, told: waiting.iter().map(|told| &**told).collect() };
+        let payload = serde_json::to_string(&payload).unwrap();
+        for bus in to {
+            bus.take(&payload);
+        }
+    }
+
     fn all_missed(&self) {
         for topic in self.topics().values() {
             let _ = topic.send(Item::Missed);

@@ -11,7 +11,7 @@ use crate::base::{
 };
 
 /// What the calls of our function say about their run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Execution {
     pub function: String,
     /// When this run was first called.
@@ -36,7 +36,7 @@ pub struct FailedAttempt {
 }
 
 /// How an attempt failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptError {
     /// A sentence for people.
     pub message: String,
