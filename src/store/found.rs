@@ -2,14 +2,17 @@
 
 use sqlx::{AnyConnection, Connection};
 
-use super::Result;
+use super::{
+    Error, Result,
+    program_age::{can_use, is_missing_table, migrator},
+};
 
 /// Whether a Runboard has used a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// No Runboard has used it.
     Unused,
-    /// A Runboard of another version has used it; its tables differ from this version's.
+    /// A Runboard of another version has used it, and this one cannot use its tables as they are.
     OfAnotherVersion,
     Usable,
 }
@@ -35,15 +38,9 @@ async fn read(connection: &mut AnyConnection, setting: &str) -> Result<Found> {
     if used.is_none() {
         return Ok(Found::Unused);
     }
-    let latest: Option<i64> = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations WHERE success")
-        .fetch_one(&mut *connection)
-        .await?;
-    let ours = sqlx::migrate!().iter().map(|migration| migration.version).max();
-    Ok(if ours == latest { Found::Usable } else { Found::OfAnotherVersion })
-}
-
-/// SQLite has one error code for everything that is wrong with a statement.
-fn is_missing_table(error: &sqlx::Error) -> bool {
-    let Some(error) = error.as_database_error() else { return false };
-    error.code().is_some_and(|code| code == "42P01") || error.message().starts_with("no such table")
+    match can_use(&migrator(), connection).await {
+        Ok(true) => Ok(Found::Usable),
+        Ok(false) | Err(Error::TooOld { .. }) => Ok(Found::OfAnotherVersion),
+        Err(error) => Err(error),
+    }
 }

@@ -1,11 +1,14 @@
-//! Brings the tables up to date, in one process at a time.
+//! Brings the tables up to date, in one process at a time. Those that a newer program has extended are left as they are.
 
 use sqlx::{
     AnyConnection, AnyPool, Connection,
     migrate::{MigrateError, Migrator},
 };
 
-use super::{Error, Result};
+use super::{
+    Error, Result,
+    program_age::{can_use, migrator},
+};
 
 /// How long a process waits for another one that brings the tables up to date.
 const TURN_WITHIN: &str = "SET lock_timeout = '60s'";
@@ -16,17 +19,27 @@ const TAKE_TURN: &str = "SELECT 1 FROM (SELECT pg_advisory_lock( \
 const TABLES_FREE_WITHIN: &str = "SET lock_timeout = '15s'";
 
 pub(super) async fn migrate(pool: &AnyPool, is_postgres: bool) -> Result<()> {
-    let mut migrator = sqlx::migrate!();
+    let mut migrator = migrator();
     if !is_postgres {
         // The file is in the data folder, which one process has.
-        return Ok(migrator.run(&mut *pool.acquire().await?).await?);
+        let mut connection = pool.acquire().await?;
+        allow_newer(&mut migrator, &mut connection).await?;
+        return Ok(migrator.run(&mut *connection).await?);
     }
     migrator.set_locking(false);
     // A connection of its own, which takes the lock with it wherever this ends.
     let mut connection = pool.acquire().await?.detach();
     take_turn(&mut connection).await?;
+    allow_newer(&mut migrator, &mut connection).await?;
     run(&migrator, &mut connection).await?;
     connection.close().await?;
+    Ok(())
+}
+
+/// Allows migrations of newer programs whose tables this one can use.
+async fn allow_newer(migrator: &mut Migrator, connection: &mut AnyConnection) -> Result<()> {
+    let can_use = can_use(migrator, connection).await?;
+    migrator.set_ignore_missing(can_use);
     Ok(())
 }
 

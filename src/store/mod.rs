@@ -31,6 +31,7 @@ pub mod one_time_links;
 pub mod outbox;
 mod patience;
 mod process_lock;
+mod program_age;
 pub mod quota;
 pub mod record;
 mod replicas;
@@ -97,6 +98,10 @@ pub enum Error {
         "another program uses its tables, and did for 15 s, so that they could not be brought up to date"
     )]
     TablesInUse,
+    #[error(
+        "a newer version of Runboard has changed its tables (migration {migration:04}) so that this version cannot use them. Start that version, or a newer one"
+    )]
+    TooOld { migration: i64 },
     #[error("another Runboard brings its tables up to date, and did for a minute")]
     TablesChange,
     /// The database did not confirm a commit: the changes may have been applied, or may still be.
