@@ -46,6 +46,7 @@ use crate::{
     function::{self, LargeMemory, Previewer, Processor, Share, Slots},
     http::{
         api_rate::ApiRate,
+        assets,
         health::{EngineCheck, Health},
         origin::PublicOrigin,
         serving::Connections,
@@ -116,6 +117,8 @@ pub async fn start(config: Config) -> Result<App, StartError> {
 
     let members = Tasks::on_this_runtime();
     let replicas = replicas(&config, &store, &members).await?;
+    let other_assets =
+        if replicas.is_alone() { None } else { Some(web::Data::new(assets::share(&store, &members).await?)) };
 
     let public = listen(config.listen)?;
     let here = origin_of(public.local_addr()?)?;
@@ -247,6 +250,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         }),
         links: web::Data::new(links),
         bus: web::Data::new(replicas.bus().clone()),
+        other_assets,
         exports: web::Data::default(),
         webhooks: web::Data::new(webhooks),
         engine: web::Data::new(wiring.name()),

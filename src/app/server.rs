@@ -62,6 +62,8 @@ pub(super) struct Shared {
     pub health: web::Data<Health>,
     pub links: web::Data<LinkKey>,
     pub bus: web::Data<Bus>,
+    /// None if no other process can use the database.
+    pub other_assets: Option<web::Data<assets::OtherVersions>>,
     pub exports: web::Data<Exports>,
     pub webhooks: web::Data<Webhooks>,
     pub engine: web::Data<EngineName>,
@@ -107,6 +109,11 @@ pub(super) fn serve_public(
             .app_data(shared.reference)
             .app_data(web::QueryConfig::default().error_handler(|_, _| error::Error::Unreadable.into()))
             .app_data(web::FormConfig::default().error_handler(|why, _| error::Error::from_form(&why).into()))
+            .configure(|routes| {
+                if let Some(assets) = shared.other_assets {
+                    routes.app_data(assets);
+                }
+            })
             .configure(routes::public)
             .configure(routes::api)
             // After the pages, so that a configured path cannot replace one.

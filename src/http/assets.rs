@@ -3,6 +3,8 @@
 //! A file's address contains its hash, so a browser may cache it forever and still gets a new version at
 //! once.
 
+mod other_versions;
+
 use std::{borrow::Cow, collections::HashMap, io::Write, sync::LazyLock};
 
 use actix_web::{
@@ -16,7 +18,12 @@ use flate2::{Compression, write::GzEncoder};
 use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
 
-use super::compression;
+pub use self::other_versions::OtherVersions;
+use super::{compression, error::Error};
+use crate::{
+    base::tasks::Tasks,
+    store::{self, Store, assets::StoredAsset},
+};
 
 /// The route of [`serve`].
 pub const PATH: &str = "/assets/{hash}/{name}";
@@ -193,21 +200,46 @@ fn url(name: &str) -> String {
     format!("/assets/{}/{name}", ASSETS[name].hash)
 }
 
-/// `GET /assets/{hash}/{name}`; 404 unless the hash matches the embedded file.
-pub async fn serve(request: HttpRequest, path: web::Path<(String, String)>) -> HttpResponse {
+/// Shares the files with the replicas of other versions until `tasks` end.
+///
+/// # Errors
+/// If the database fails.
+pub async fn share(store: &Store, tasks: &Tasks) -> Result<OtherVersions, store::Error> {
+    let ours = ASSETS.values().map(|asset| {
+        let [body, brotli, gzip] = [&asset.body, &asset.brotli, &asset.gzip].map(Bytes::clone);
+        let stored = StoredAsset { content_type: asset.content_type().to_owned(), body, brotli, gzip };
+        (format!("{}/{}", asset.hash, asset.name), stored)
+    });
+    OtherVersions::share(store, ours.collect(), tasks).await
+}
+
+/// `GET /assets/{hash}/{name}`; 404 unless the hash matches the embedded file, or that of another version whose
+/// replicas serve too.
+pub async fn serve(request: HttpRequest, path: web::Path<(String, String)>) -> Result<HttpResponse, Error> {
     let (wanted, name) = path.into_inner();
-    let Some(asset) = ASSETS.get(name.as_str()).filter(|asset| asset.hash == wanted) else {
-        return HttpResponse::NotFound().finish();
+    if let Some(asset) = ASSETS.get(name.as_str()).filter(|asset| asset.hash == wanted) {
+        return Ok(send(&request, asset.content_type(), [&asset.body, &asset.brotli, &asset.gzip]));
+    }
+    // Only a process among replicas has it.
+    let Some(others) = request.app_data::<web::Data<OtherVersions>>() else {
+        return Ok(HttpResponse::NotFound().finish());
     };
-    let encoding = compression::negotiate(&request, &[ContentEncoding::Brotli, ContentEncoding::Gzip]);
+    let Some(asset) = others.find(&wanted, &name).await? else {
+        return Ok(HttpResponse::NotFound().finish());
+    };
+    Ok(send(&request, &asset.content_type, [&asset.body, &asset.brotli, &asset.gzip]))
+}
+
+fn send(request: &HttpRequest, content_type: &str, [body, brotli, gzip]: [&Bytes; 3]) -> HttpResponse {
+    let encoding = compression::negotiate(request, &[ContentEncoding::Brotli, ContentEncoding::Gzip]);
     let body = match encoding {
-        ContentEncoding::Brotli => &asset.brotli,
-        ContentEncoding::Gzip => &asset.gzip,
-        _ => &asset.body,
+        ContentEncoding::Brotli => brotli,
+        ContentEncoding::Gzip => gzip,
+        _ => body,
     };
     let mut response = HttpResponse::Ok();
     response
-        .insert_header((CONTENT_TYPE, asset.content_type()))
+        .insert_header((CONTENT_TYPE, content_type))
         .insert_header((CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")))
         .insert_header(compression::VARY_BY_ENCODING);
     if encoding != ContentEncoding::Identity {

@@ -55,6 +55,7 @@ mod quota;
 mod read_again;
 mod reading;
 mod reasons;
+mod rolling;
 mod routes;
 mod run_migration;
 mod sample;
