@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{hash, import_json::ImportJson, inputs};
 use crate::{
-    http::{conditional, error::Error, problem::Problem, serving},
+    http::{VERSION, conditional, error::Error, problem::Problem, serving},
     imports::{ImportState, Imports, Owned, Snapshot},
     report::{EngineName, ReportInputs, state_text::state_words},
 };
@@ -64,7 +64,7 @@ impl Tag {
 
 impl From<Tag> for EntityTag {
     fn from(Tag { state, counts }: Tag) -> Self {
-        Self::new_weak(format!("{state}-{counts}"))
+        Self::new_weak(format!("{state}-{counts}-{VERSION}"))
     }
 }
 
@@ -96,17 +96,23 @@ impl Known {
     }
 
     fn compare(&self, now: &Tag) -> Changed {
-        let differs = |state: &str, counts: &str| match (state == now.state, counts == now.counts) {
-            (true, true) => Changed::Nothing,
-            (true, false) => Changed::Counts,
-            (false, _) => Changed::State,
+        let differs = |state: &str, rest: &str| {
+            let (counts, version) = rest.split_once('-').unwrap_or_default();
+            match (state == now.state, counts == now.counts) {
+                (true, true) => Changed::Nothing,
+                (true, false) => Changed::Counts,
+                // A replica of another version may have told the same in another way. A program that asks both in turn
+                // must not ask without a pause.
+                (false, _) if version != VERSION => Changed::Counts,
+                (false, _) => Changed::State,
+            }
         };
         match self {
             Self::Nothing => Changed::Nothing,
             Self::Tags(tags) => {
                 let mut changed = Changed::State;
-                for (state, counts) in tags.iter().filter_map(|tag| tag.split_once('-')) {
-                    match differs(state, counts) {
+                for (state, rest) in tags.iter().filter_map(|tag| tag.split_once('-')) {
+                    match differs(state, rest) {
                         Changed::Nothing => return Changed::Nothing,
                         Changed::Counts => changed = Changed::Counts,
                         Changed::State => {}
