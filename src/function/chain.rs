@@ -109,7 +109,7 @@ pub(super) fn next(done: &[Step], call: &Call) -> Result<Next, FailureReason> {
             Next::AfterCopy(Copied { source: Key::from_stored(source), by, about, position })
         }
         (_, [planned, others @ ..]) => {
-            let plan = Plan::from_result(&planned.result)?;
+            let plan = Plan::from_step(planned)?;
             let (last, start, past) = match others.last() {
                 Some(rows) => {
                     let result: RowsResult = serde_json::from_str(&rows.result)?;
@@ -141,7 +141,7 @@ pub(super) fn next(done: &[Step], call: &Call) -> Result<Next, FailureReason> {
 /// The op that reports a finished step.
 pub(super) fn op(step: &Step) -> Result<Op, FailureReason> {
     let data = match step.name.as_str() {
-        PLAN => Plan::from_result(&step.result)?.answer(),
+        PLAN => Plan::from_step(step)?.answer(),
         name if COPIES.contains(&name) => {
             json!({ "bytes": serde_json::from_str::<CopyResult>(&step.result)?.bytes })
         }

@@ -72,6 +72,9 @@ pub(super) enum FailureReason {
     NoTurn,
     #[error("The earlier results of this run are no longer stored here. Run the import again.")]
     WorkGone,
+    /// The engine calls again, and may reach a replica of that version.
+    #[error("This run was started by a newer version of Runboard, which is not reached at the moment.")]
+    NewerReader,
     #[error("This run was started by another version of Runboard. Run the import again.")]
     OtherReader,
     #[error("There is no disk space left for the results. Ask the operator to make room.")]
@@ -108,6 +111,7 @@ impl FailureReason {
         match self {
             Self::Stopped
             | Self::NoTurn
+            | Self::NewerReader
             | Self::MemoryInUse
             | Self::DiskFull(_)
             | Self::Io(_)

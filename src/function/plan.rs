@@ -3,19 +3,22 @@
 use std::{
     io::{self, Seek, SeekFrom},
     ops::RangeInclusive,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::failure::FailureReason;
 use crate::{
+    base::time::UnixMillis,
     csv::{
         Choices, Encoding, FirstRows, Layout, LayoutError, Output, Part, Pass, ReadBefore, Reading,
         SheetRead, ToUtf8, detect, detect_cells,
     },
     files::{Address, Key, Storage, StoredFile, TextKind},
     results::Plan,
+    store::steps::Step,
 };
 
 /// The version of the reader that a plan was made for. Must be incremented when the same bytes would give
@@ -25,6 +28,9 @@ const READER_VERSION: u32 = 3;
 /// The reader of version 1 read every file as the plain reading, and that of version 2 knew fewer rules. The layouts of
 /// their plans say so (`repairs`, `reader_3`).
 const OLDEST_READER_VERSION: u32 = 1;
+
+/// How long a run waits for a replica with the reader that planned it, during a rolling restart.
+const NEWER_READER_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// How many bytes of a file are examined first. A longer header needs more.
 const SAMPLE: u64 = 512 << 10;
@@ -38,6 +44,12 @@ const MOST_HEADER: usize = 1 << 20;
 /// A run has fewer than 500 steps, whatever the file's size: Inngest allows 1,000, and each step costs a
 /// call.
 const MOST_STEPS: u64 = 400;
+
+/// What the plans of all readers have.
+#[derive(Deserialize)]
+struct OfReader {
+    reader_version: u32,
+}
 
 impl Plan {
     /// Plans from the front of the stored file `source`. Blocks.
@@ -64,14 +76,22 @@ impl Plan {
         })
     }
 
-    /// Parses a committed plan.
-    pub(super) fn from_result(json: &str) -> Result<Self, FailureReason> {
-        let plan: Self = serde_json::from_str(json)?;
-        if (OLDEST_READER_VERSION..=READER_VERSION).contains(&plan.reader_version) {
-            Ok(plan)
-        } else {
-            Err(FailureReason::OtherReader)
+    /// The plan that a step has committed.
+    pub(super) fn from_step(step: &Step) -> Result<Self, FailureReason> {
+        let parsed = serde_json::from_str::<Self>(&step.result);
+        let version = match &parsed {
+            Ok(plan) => plan.reader_version,
+            // That of a newer reader may have another form.
+            Err(_) => serde_json::from_str::<OfReader>(&step.result).map_or(0, |plan| plan.reader_version),
+        };
+        if version > READER_VERSION && UnixMillis::now().since(step.committed_at) < NEWER_READER_WITHIN {
+            return Err(FailureReason::NewerReader);
         }
+        if version > READER_VERSION {
+            return Err(FailureReason::OtherReader);
+        }
+        let plan = parsed?;
+        if version < OLDEST_READER_VERSION { Err(FailureReason::OtherReader) } else { Ok(plan) }
     }
 
     /// How many bytes the step at `position` (0, 1, ...) that begins at `byte` reads. If earlier steps ended

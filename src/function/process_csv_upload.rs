@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
+use tokio::time::sleep;
 
 use super::{
     FUNCTION_NAME, Processor, RETRIES,
@@ -26,6 +27,9 @@ use crate::{
         steps::{Commit, Remarks, Step},
     },
 };
+
+/// The pause before a call of a run that a newer version has planned is answered.
+const CALLED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// The result of a call.
 #[derive(Clone, Debug)]
@@ -77,6 +81,11 @@ impl Processor {
                 answer
             }
             Err(FailedCall { why: FailureReason::NoTurn, .. }) => CallResult::Steps(Vec::new()),
+            // The engine would count an answer without a step as the end of a retry.
+            Err(FailedCall { why: FailureReason::NewerReader, .. }) if call.ctx.attempt == 0 => {
+                let _ = self.stopping.run_until_cancelled(sleep(CALLED_AGAIN_AFTER)).await;
+                CallResult::Steps(Vec::new())
+            }
             Err(FailedCall { why, line }) => {
                 let retry = why.is_transient();
                 tracing::warn!(%run, attempt = call.ctx.attempt, retry, line, ?why, "a call failed: {why}");

@@ -1,4 +1,4 @@
-//! A run whose plan an earlier version of the reader made.
+//! A run whose plan an earlier version of the reader made, or a newer one.
 
 use runboard::{
     base::time::UnixMillis,
@@ -77,4 +77,38 @@ async fn goes_on_with_the_reader_that_it_began_with() {
     assert_eq!(failed.matches("\"3 fields, expected 2\",2,\"open\n\",3\r\n").count(), 4, "{failed}");
     let steps = store.steps(&run_id("r")).await.unwrap();
     assert!(steps.iter().all(|step| step.files.source.is_none()), "nothing was decoded");
+}
+
+/// During a rolling restart a replica of the version before may get the call.
+#[actix_web::test]
+async fn a_run_that_a_newer_version_has_planned_waits_for_that_version_and_not_for_ever() {
+    let world = World::new(SMALL_STEPS).await;
+    let link = world.upload(b"a,b\n1,2\n");
+    let planned = |committed_at| Step {
+        name: "plan".to_owned(),
+        position: 0,
+        result: json!({ "reader_version": 1_000, "layout": "of a form that is not known here" }).to_string(),
+        counts: Counts::default(),
+        end_byte: 0,
+        files: StepFiles::default(),
+        stretches: None,
+        started_at: UnixMillis(1),
+        committed_at,
+    };
+    let store = &world.processor.store;
+    for (run, at) in [("new", UnixMillis::now()), ("old", UnixMillis(1))] {
+        store.commit_step(&run_id(run), &planned(at), &Remarks::default()).await.unwrap();
+    }
+    let memo = Memo::new();
+    let answer = world.call(&call("new", &link, &memo, 0)).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.text.as_str()),
+        (206, "[]"),
+        "called again, without the end of an attempt"
+    );
+    let answer = world.call(&call("new", &link, &memo, 1)).await;
+    assert_eq!(answer.status, 500, "a retry follows: {}", answer.text);
+    let answer = world.call(&call("old", &link, &memo, 0)).await;
+    assert!(answer.text.contains("This run was started by another version of Runboard"), "{}", answer.text);
+    assert_eq!(answer.status, 400);
 }
