@@ -2,13 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{
+        IntoDeserializer,
+        value::{Error, StringDeserializer},
+    },
+};
 
 /// What was left out of a file, repaired in it or noticed about it: how often, and where first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Notes {
+    #[serde(deserialize_with = "those_known")]
     notes: BTreeMap<Note, Noted>,
+}
+
+/// Without what only a newer version notes, of which a replica may work on the same database.
+fn those_known<'de, D: Deserializer<'de>>(notes: D) -> Result<BTreeMap<Note, Noted>, D::Error> {
+    let all = BTreeMap::<String, Noted>::deserialize(notes)?;
+    let known = |(name, noted): (String, Noted)| {
+        let name: StringDeserializer<Error> = name.into_deserializer();
+        Note::deserialize(name).ok().map(|note| (note, noted))
+    };
+    Ok(all.into_iter().filter_map(known).collect())
 }
 
 /// How often something was noted.
@@ -131,5 +148,15 @@ mod tests {
         first.append(&second);
         let noted = |count, first_line| Some(Noted { count, first_line });
         assert_eq!((first.of(Note::EmptyRows), first.of(Note::QuotesInside)), (noted(2, 4), noted(1, 10)));
+    }
+
+    #[test]
+    fn a_note_of_a_newer_version_is_left_out() {
+        let of_both = r#"{"emptyRows":{"count":2,"firstLine":4},"ofTheFuture":{"count":1,"firstLine":1}}"#;
+        let read: Notes = serde_json::from_str(of_both).expect("the form is known");
+        let mut expected = Notes::default();
+        expected.add(Note::EmptyRows, 4);
+        expected.add(Note::EmptyRows, 9);
+        assert_eq!(read, expected);
     }
 }

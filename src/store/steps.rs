@@ -199,7 +199,16 @@ impl Store {
                 .fetch_optional(&self.pool)
                 .await?;
         let Some(plan) = plan else { return Ok(PlannedFront::default()) };
-        let plan: Planned = serde_json::from_str(&plan).map_err(|why| corrupt("result", why))?;
+        let plan: Planned = match serde_json::from_str(&plan) {
+            Ok(plan) => plan,
+            // A newer version, of which a replica works on this database too, has written another form: a page without
+            // these parts is better than none.
+            Err(why) if why.is_data() => {
+                tracing::warn!(%run, %why, "a plan has a form that this version does not know");
+                return Ok(PlannedFront::default());
+            }
+            Err(why) => return Err(corrupt("result", why)),
+        };
         let (dialect, sheet) = (plan.layout.dialect, plan.sheet);
         let read_as = plan.reading.map(|reading| ReadAs { reading, dialect, sheet });
         Ok(PlannedFront { first_rows: plan.first_rows, read_as })
