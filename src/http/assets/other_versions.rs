@@ -38,12 +38,12 @@ const LONGEST_NAME: usize = 100;
 pub struct OtherVersions {
     store: Store,
     loaded: Mutex<HashMap<String, Arc<StoredAsset>>>,
-    listed: tokio::sync::Mutex<Listed>,
+    listed: tokio::sync::Mutex<ListedPaths>,
 }
 
 /// The paths that the database had.
 #[derive(Debug, Default)]
-struct Listed {
+struct ListedPaths {
     paths: HashSet<String>,
     /// When the reading of these paths began.
     read_at: Option<Instant>,
