@@ -290,6 +290,13 @@ impl ProgressRegistry {
         self.of(run).is_followed.store(true, Ordering::Relaxed);
     }
 
+    /// Ends [`follow`](Self::follow).
+    pub fn unfollow(&self, run: &RunId) {
+        if let Some(progress) = self.known(run) {
+            progress.is_followed.store(false, Ordering::Relaxed);
+        }
+    }
+
     /// Applies a report of another function about `run`, or passes it on to the replica that may follow the run.
     /// Returns `false` if there is none, the run is our own, or it had a report less than a second ago.
     pub fn report(&self, run: &RunId, report: ProgressReport, now: UnixMillis) -> bool {

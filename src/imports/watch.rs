@@ -105,6 +105,8 @@ struct Watch {
     attempt_poll: Option<AttemptPoll>,
     /// Ends that were found by polling, and until when the engine may still report them.
     found: Vec<(RunId, Instant)>,
+    /// A report did not arrive, so polls prove nothing about what the engine reports.
+    has_missed: bool,
     /// Runs that had no job in the engine's queue, and when that was first seen.
     doubts: Vec<(RunId, Instant)>,
     missing_ends: Vec<MissingEnd>,
@@ -125,9 +127,15 @@ pub async fn run(
     news: progress::Subscription,
     ending: CancellationToken,
 ) {
-    let cache = Arc::clone(&shared);
+    let here = Arc::clone(&shared);
     watch_until(shared, owner, id, begin, news, &ending).await;
-    cache.snapshots.end_watch(id, &ending);
+    here.snapshots.end_watch(id, &ending);
+    // Another replica may follow them from now on.
+    if let Some(import) = here.snapshots.get(owner, id).filter(|_| !here.snapshots.is_watched(id)) {
+        for run in &import.runs {
+            here.progress.unfollow(&run.row.run_id);
+        }
+    }
 }
 
 async fn watch_until(
@@ -193,6 +201,7 @@ impl Watch {
             unanswered_since: None,
             attempt_poll: None,
             found: Vec::new(),
+            has_missed: false,
             doubts: Vec::new(),
             missing_ends: Vec::new(),
             unchanged: 0,

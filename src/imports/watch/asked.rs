@@ -167,6 +167,9 @@ impl Watch {
             self.begin = Begin::New;
             return;
         }
+        if self.has_missed {
+            return;
+        }
         let reports = &self.reports;
         let is_known = |run: &Run| {
             let known = import.runs.iter().find(|known| known.row.run_id == run.run_id);

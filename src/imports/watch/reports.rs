@@ -27,7 +27,13 @@ impl Watch {
             match news {
                 News::Run(run) => self.reports.push(run),
                 News::Soon => self.is_soon = true,
-                News::Look | News::Missed => self.must_look = true,
+                News::Look => self.must_look = true,
+                News::Missed => {
+                    // An end that polls find may have been in it.
+                    self.must_look = true;
+                    self.has_missed = true;
+                    self.found.clear();
+                }
             }
         }
         let reports = &self.reports;
