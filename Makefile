@@ -1,6 +1,6 @@
 # People and CI run the same targets.
 
-.PHONY: run test test-postgres crash fuzz lint deny bench lighthouse screenshots setup
+.PHONY: run test test-postgres crash replicas scale fuzz lint deny bench lighthouse screenshots setup
 
 # A prebuilt cargo-deny installs in seconds; building it takes four minutes.
 DENY := target/cargo-deny/bin/cargo-deny
@@ -31,6 +31,12 @@ test-postgres: setup ## every test of whole servers and rooms, on Postgres
 
 crash: ## kill the program 200 times while it works, and count every record
 	RUNBOARD_CRASH_KILLS=200 cargo test --test it crash:: -- --nocapture
+
+replicas: setup ## 100 kills, pauses and cuts of three replicas while they import, then the conformance suite on their engine
+	cargo test --test it -- --ignored --nocapture --test-threads=1 replicas::endurance:: replicas::conformance::
+
+scale: setup ## the figures of docs/SCALE.md
+	cargo test --release --test it -- --ignored --exact --nocapture replicas::figures::figures
 
 fuzz: $(CARGO_FUZZ) ## detection, decoding and splitting of made-up files; FUZZ_SECONDS=600 for longer
 	# Sanitizers are an unstable option, which this allows on the stable toolchain.

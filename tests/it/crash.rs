@@ -7,7 +7,7 @@
 mod actor;
 mod audit;
 mod phase;
-mod sample;
+pub mod sample;
 mod server;
 mod world;
 

@@ -56,6 +56,7 @@ mod read_again;
 mod reading;
 mod reasons;
 mod rolling;
+mod replicas;
 mod routes;
 mod run_migration;
 mod sample;

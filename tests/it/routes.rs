@@ -8,6 +8,7 @@ use runboard::base::config::{Args, Config};
 use crate::support::{
     program::{Program, problem},
     spawn_app, spawn_app_on,
+    visitor::Visitor,
 };
 
 /// Who may use a route.
@@ -161,13 +162,19 @@ fn the_tables_above_have_every_route_there_is() {
 #[tokio::test]
 async fn a_stranger_finds_nothing_of_anothers_import_and_nobody_is_sent_to_sign_in() {
     let app = spawn_app().await;
-    let mut owner = app.visitor();
+    walk_as_a_stranger(&app.origin).await;
+    app.stop().await;
+}
+
+/// Requests all pages of an import as a stranger, and without a session. On a server that nobody has used.
+pub async fn walk_as_a_stranger(origin: &str) {
+    let mut owner = Visitor::new(origin);
     owner.sign_up("mira@example.org").await;
     let import = owner.upload("mine.csv", "a,b\n1,2\n").await;
     owner.wait_for_state(&import, "Completed").await;
-    let mut stranger = app.visitor();
+    let mut stranger = Visitor::new(origin);
     stranger.sign_up("eve@example.org").await;
-    let nobody = app.visitor();
+    let nobody = Visitor::new(origin);
 
     for (method, path, who) in ROUTES.iter().filter(|(.., who)| *who != For::Anybody) {
         let path = path.replace("/imports/{id}", &import);
@@ -203,7 +210,6 @@ async fn a_stranger_finds_nothing_of_anothers_import_and_nobody_is_sent_to_sign_
         let own = owner.fragment(&path).await.text().await.unwrap();
         assert!(!path.contains("keep") || own.contains(id), "{path} shows its owner's: {own}");
     }
-    app.stop().await;
 }
 
 /// The routes of the API with the ids of an import and of a token that belong to one user.
@@ -265,13 +271,20 @@ async fn the_api_answers_nobody_without_a_valid_token() {
 #[tokio::test]
 async fn a_token_does_what_its_scopes_say_and_only_for_its_owner() {
     let app = spawn_app().await;
-    let owner = app.signed_in().await;
+    walk_with_tokens(&app.origin).await;
+    app.stop().await;
+}
+
+/// Requests all routes of the API with tokens that may not use them. On a server that may have accounts.
+pub async fn walk_with_tokens(origin: &str) {
+    let mut owner = Visitor::new(origin);
+    owner.sign_up("owner@example.org").await;
     let import = owner.upload("mine.csv", "a,b\n1,2\n").await;
     owner.wait_for_state(&import, "Completed").await;
     let all = ["read", "import", "tokens"];
     let valid = Program::of(&owner, &all).await;
-    let mut eve = app.visitor();
-    eve.sign_up("eve@example.org").await;
+    let mut eve = Visitor::new(origin);
+    eve.sign_up("stranger@example.org").await;
     let stranger = Program::of(&eve, &all).await;
 
     for (method, path, needs) in api_routes(&import, &valid.token_id) {
@@ -303,7 +316,6 @@ async fn a_token_does_what_its_scopes_say_and_only_for_its_owner() {
         }
     }
     assert_eq!(valid.get("/api/v1/me").await.status(), StatusCode::OK, "the others did nothing");
-    app.stop().await;
 }
 
 #[tokio::test]

@@ -1,9 +1,14 @@
-"""An S3 server for the tests, which keeps everything in memory. Prints its port, and ends when its standard input does."""
+"""An S3 server for the tests, which keeps everything in memory. Prints its port, and ends when its standard input does.
+
+Each line of its input is a number of seconds, by which all objects become older. It answers each with a line.
+"""
 
 import logging
 import sys
+from datetime import timedelta
 
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+from moto.s3.models import s3_backends
 
 # The requests that it takes.
 logging.getLogger("werkzeug").disabled = True
@@ -11,4 +16,10 @@ logging.getLogger("werkzeug").disabled = True
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()
 print(server.get_host_and_port()[1], flush=True)
-sys.stdin.read()
+for line in sys.stdin:
+    for account in s3_backends.values():
+        for backend in account.values():
+            for bucket in backend.buckets.values():
+                for key in bucket.keys.values():
+                    key.last_modified -= timedelta(seconds=int(line))
+    print("older", flush=True)

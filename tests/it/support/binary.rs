@@ -54,6 +54,11 @@ impl Binary {
         Self { process, origin, engine }
     }
 
+    /// Whether it has not ended by itself.
+    pub fn is_running(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
+    }
+
     /// SIGKILL: no destructor, no flush.
     pub fn kill(mut self) {
         self.process.kill().unwrap();

@@ -62,6 +62,25 @@ impl Nginx {
         Self::with_server(port, folder, &server.join("\n"))
     }
 
+    /// Listens on `port`, and passes each request to the next of the servers at `upstreams`. A request that may change
+    /// something is not repeated at another one, once it was sent.
+    pub fn in_turn(port: u16, upstreams: &[u16]) -> Self {
+        let servers: String = upstreams
+            .iter()
+            .map(|port| format!("server 127.0.0.1:{port} max_fails=1 fail_timeout=1s;\n"))
+            .collect();
+        let server = format!(
+            "upstream replicas {{\n{servers}keepalive 32;\n}}\n\
+             server {{\nlisten 127.0.0.1:{port};\nclient_max_body_size 0;\nlocation / {{\n\
+             proxy_pass http://replicas;\nproxy_http_version 1.1;\nproxy_set_header Host $http_host;\n\
+             proxy_set_header Connection \"\";\n\
+             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n\
+             proxy_request_buffering off;\nproxy_max_temp_file_size 0;\nproxy_next_upstream error timeout;\n\
+             proxy_connect_timeout 1s;\nproxy_read_timeout 15s;\n}}\n}}"
+        );
+        Self::with_server(port, tempfile::tempdir().unwrap(), &server)
+    }
+
     /// Starts with this `server` block, which listens on `port`.
     fn with_server(port: u16, folder: TempDir, server: &str) -> Self {
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]

@@ -2,9 +2,9 @@
 
 use std::{
     fmt::Debug,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -27,6 +27,7 @@ const BUCKET: &str = "files";
 /// Has one bucket.
 pub struct S3Server {
     process: Child,
+    said: BufReader<ChildStdout>,
     http: reqwest::Client,
     pub origin: Url,
 }
@@ -39,12 +40,13 @@ impl S3Server {
         command.arg(Path::new(ROOT).join("tests/s3/server.py"));
         // It ends with this process, which holds the other end.
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let port = lines.next().expect("the S3 server prints its port");
-        let origin = Url::parse(&format!("http://127.0.0.1:{port}")).unwrap();
+        let mut said = BufReader::new(process.stdout.take().unwrap());
+        let mut port = String::new();
+        assert!(said.read_line(&mut port).unwrap() > 0, "the S3 server prints its port");
+        let origin = Url::parse(&format!("http://127.0.0.1:{}", port.trim())).unwrap();
         tls::install();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let server = Self { process, http, origin };
+        let server = Self { process, said, http, origin };
         let made = server.http.put(server.origin.join(BUCKET).unwrap()).send().await.unwrap();
         assert!(made.status().is_success(), "{made:?}");
         server
@@ -60,11 +62,26 @@ impl S3Server {
         command.env("RUNBOARD_STORAGE_URL", format!("s3://{BUCKET}/{PREFIX}")).envs(aws(&self.origin))
     }
 
-    /// The names of all objects, without the prefix. At most 1,000.
+    /// The names of all objects, without the prefix.
     pub async fn names(&self) -> Vec<String> {
-        let list = self.ask("list-type=2").await;
         let front = format!("{PREFIX}/");
-        between(&list, "<Key>", "</Key>").iter().map(|name| name.replacen(&front, "", 1)).collect()
+        let (mut names, mut query) = (Vec::new(), "list-type=2".to_owned());
+        loop {
+            let list = self.ask(&query).await;
+            names.extend(between(&list, "<Key>", "</Key>").iter().map(|name| name.replacen(&front, "", 1)));
+            let [token] = &between(&list, "<NextContinuationToken>", "</NextContinuationToken>")[..] else {
+                return names;
+            };
+            let token = url::form_urlencoded::byte_serialize(token.as_bytes()).collect::<String>();
+            query = format!("list-type=2&continuation-token={token}");
+        }
+    }
+
+    /// Makes all objects older.
+    pub fn age(&mut self, by: Duration) {
+        writeln!(self.process.stdin.as_mut().unwrap(), "{}", by.as_secs()).unwrap();
+        let mut done = String::new();
+        assert!(self.said.read_line(&mut done).unwrap() > 0, "the S3 server answers");
     }
 
     /// How many uploads have begun and were neither finished nor abandoned.

@@ -1,0 +1,84 @@
+//! Somebody who looks at the page of an import all the time, and remembers what it has shown.
+
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
+
+use crate::support::visitor::{Panel, Visitor};
+
+/// States that never change again.
+const TERMINAL: [&str; 4] = ["Completed", "Failed", "Cancelled", "Skipped"];
+
+/// How often the page is looked at.
+const PAUSE: Duration = Duration::from_millis(30);
+
+pub fn is_terminal(state: &str) -> bool {
+    TERMINAL.contains(&state)
+}
+
+/// The states that a page has shown, without repetitions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen(Vec<String>);
+
+impl Seen {
+    /// Looks once. Returns the panel, unless the answer is one of an outage.
+    pub async fn look(&mut self, visitor: &Visitor, import: &str) -> Option<Panel> {
+        let request = visitor.request(Method::GET, &format!("{import}/panel")).header("HX-Request", "true");
+        let answer = request.send().await.ok()?;
+        let status = answer.status();
+        let html = answer.text().await.ok()?;
+        if status.is_server_error() {
+            return None;
+        }
+        assert_eq!(status, StatusCode::OK, "{import}, of which was seen {self:?}: {html}");
+        let panel = Panel::read(html);
+        if self.0.last() != Some(&panel.state) {
+            self.0.push(panel.state.clone());
+            self.check(import);
+        }
+        Some(panel)
+    }
+
+    /// The last state.
+    pub fn last(&self) -> Option<&str> {
+        self.0.last().map(String::as_str)
+    }
+
+    /// A state that never changes was the last one.
+    fn check(&self, import: &str) {
+        let early = self.0.iter().rev().skip(1).any(|state| is_terminal(state));
+        assert!(!early, "a page of {import} has shown {self:?}");
+    }
+}
+
+pub struct Witness {
+    stop: watch::Sender<bool>,
+    looking: JoinHandle<Seen>,
+}
+
+impl Witness {
+    /// Looks where `visitor` is.
+    pub fn of(visitor: &Visitor, import: &str) -> Self {
+        let (stop, mut seen) = (watch::Sender::new(false), Seen::default());
+        let mut stopping = stop.subscribe();
+        let (visitor, import) = (visitor.clone(), import.to_owned());
+        let looking = tokio::spawn(async move {
+            while !*stopping.borrow() {
+                seen.look(&visitor, &import).await;
+                if let Ok(Err(_)) = timeout(PAUSE, stopping.changed()).await {
+                    break;
+                }
+            }
+            seen
+        });
+        Self { stop, looking }
+    }
+
+    /// Ends. The last state that it saw must be `state`.
+    pub async fn end(self, state: &str) {
+        self.stop.send_replace(true);
+        let seen = self.looking.await.unwrap();
+        assert_eq!(seen.last(), Some(state), "{seen:?}");
+    }
+}
