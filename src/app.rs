@@ -162,8 +162,12 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         None => None,
     };
     let outlet = mailer.as_ref().map(Mailer::outlet);
-    let accounts = Accounts::new(store.clone(), config.sign_up, config.listen).with_mail(outlet.clone());
-    let accounts = web::Data::new(accounts);
+    let accounts = Accounts::new(store.clone(), config.sign_up, config.listen);
+    let accounts = web::Data::new(accounts.with_mail(outlet.clone()).with_replicas(&replicas));
+    // Until the last answer, as the other parts of the replica.
+    let hearing = Arc::clone(&accounts).hear();
+    let leaving = members.stopping().clone();
+    members.spawn(async move { leaving.run_until_cancelled(hearing).await });
     let first_account = match accounts.link_token().await? {
         Some(token) => {
             let origins = match &config.public_url {

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use super::{Accounts, Email, Error, Password, Token};
+use super::{Accounts, Email, Error, Password, Token, told::AccessChange};
 use crate::{
     base::{ids::UserId, time::UnixMillis},
     store::{
@@ -102,7 +102,7 @@ impl Accounts {
         let hash = self.hasher.hash(new, from).await?;
         let user = self.store.use_reset_link(&token.hash().to_string(), &hash, UnixMillis::wall()).await?;
         if let Some(user) = user {
-            self.sessions.forget(user);
+            self.changed(&AccessChange::Sessions(user));
         }
         Ok(user)
     }
@@ -111,7 +111,7 @@ impl Accounts {
     pub async fn disable(&self, user: UserId) -> Result<AdminChange, Error> {
         let change = self.store.disable_account(user, UnixMillis::now()).await?;
         if change == AdminChange::Done {
-            self.forget_access(user);
+            self.changed(&AccessChange::Account(user));
         }
         Ok(change)
     }

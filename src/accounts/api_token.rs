@@ -5,7 +5,7 @@ mod secret;
 use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc, time::Duration};
 
 pub use self::secret::ApiToken;
-use super::{Accounts, Email, Error, token::TokenHash};
+use super::{Accounts, Email, Error, token::TokenHash, told::AccessChange};
 use crate::{
     base::{
         characters::misleads,
@@ -268,7 +268,7 @@ impl Accounts {
     /// Ends a token of `user` at once. Returns `false` if there is no such token.
     pub async fn end_token(&self, user: UserId, id: TokenId) -> Result<bool, Error> {
         let ended = self.store.delete_api_token(user, id).await?;
-        self.tokens_in_use.end(|grant| grant.token.id == id);
+        self.changed(&AccessChange::Token(id));
         Ok(ended)
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use secrecy::SecretString;
 
-use super::{Accounts, Email, Error, Password, SignInError};
+use super::{Accounts, Email, Error, Password, SignInError, told::AccessChange};
 use crate::base::ids::UserId;
 
 /// Why an e-mail address was not changed.
@@ -49,7 +49,7 @@ impl Accounts {
         self.confirm(user, email, present, from).await?;
         let hash = self.hasher.hash(new, from).await?;
         self.store.set_password(user, &hash).await.map_err(Error::from)?;
-        self.sessions.forget(user);
+        self.changed(&AccessChange::Sessions(user));
         Ok(())
     }
 
@@ -67,6 +67,7 @@ impl Accounts {
         }
         self.sessions.rename(user, new);
         self.tokens_in_use.end(|grant| grant.user == user);
+        self.tell(&AccessChange::Account(user));
         Ok(())
     }
 }

@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Accounts, Error, Token, token::TokenHash};
+use super::{Accounts, Error, Token, token::TokenHash, told::AccessChange};
 use crate::{
     base::{
         ids::{ImportId, UserId},
@@ -75,8 +75,7 @@ impl Accounts {
     /// Ends the link of `import` with this [`OpenGuestLink::name`] at once. Returns false if there is none.
     pub async fn end_guest_link(&self, import: ImportId, name: &str) -> Result<bool, Error> {
         let has_ended = self.store.delete_guest_link(import, name).await?;
-        // The other links of the import are read from the table again.
-        self.guest_links_in_use.end(|grant| grant.import == import);
+        self.changed(&AccessChange::GuestLinks(import));
         Ok(has_ended)
     }
 

@@ -14,8 +14,8 @@ use crate::base::time::UnixMillis;
 /// A full cache takes a few megabytes. It is then cleared, and grants are read from the table again.
 const CACHED: usize = 10_000;
 
-/// How soon a token ends in this process that another process has ended. One that this process ends, ends at
-/// once.
+/// How soon a token ends in this process that another process has ended, such as an operator's command. One that this
+/// process or another replica ends, ends at once.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// How exact the last use is, so that a busy token costs one write a minute.
@@ -28,7 +28,7 @@ pub struct InUse<G>(Mutex<Cache<G>>);
 #[derive(Debug)]
 struct Cache<G> {
     grants: HashMap<TokenHash, Cached<G>>,
-    /// How many times tokens have ended or changed in this process.
+    /// How many times this process has ended or changed tokens, or heard that another replica did.
     changes: u64,
 }
 

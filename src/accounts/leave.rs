@@ -9,7 +9,7 @@ use std::{
 use secrecy::SecretString;
 use tokio::time::sleep;
 
-use super::{Accounts, Email, Error, SignInError};
+use super::{Accounts, Email, Error, SignInError, told::AccessChange};
 use crate::{
     base::{ids::UserId, time::UnixMillis},
     store::roles::AdminChange,
@@ -48,8 +48,7 @@ impl Accounts {
             AdminChange::IsLastAdmin => return Err(LeaveError::LastAdmin),
             AdminChange::Done | AdminChange::NotThere => {}
         }
-        self.forget_access(user);
-        self.leaving.notify_one();
+        self.changed(&AccessChange::Leaving(user));
         Ok(())
     }
 
@@ -78,12 +77,5 @@ impl Accounts {
     /// Deletes the account of `user`, who has no imports any more. Returns false if one was added in the meantime.
     pub async fn delete(&self, user: UserId) -> Result<bool, Error> {
         Ok(self.store.finish_account_deletion(user).await?)
-    }
-
-    /// Drops what is in memory of an account whose sessions, tokens and guest links have ended in the database.
-    pub(super) fn forget_access(&self, user: UserId) {
-        self.sessions.forget(user);
-        self.tokens_in_use.end(|grant| grant.user == user);
-        self.guest_links_in_use.end(|grant| grant.owner == user);
     }
 }

@@ -8,6 +8,7 @@ mod api_token;
 mod change;
 mod device;
 mod email;
+mod first;
 mod guest_link;
 mod hasher;
 mod in_use;
@@ -17,6 +18,7 @@ mod mail_requests;
 mod password;
 mod session;
 mod token;
+mod told;
 
 use std::{
     hash::Hash,
@@ -47,7 +49,9 @@ pub use self::{
     session::{Browser, OpenSession, Session},
     token::Token,
 };
-use self::{hasher::Hasher, in_use::InUse, mail_requests::MailRequests, session::Sessions};
+use self::{
+    hasher::Hasher, in_use::InUse, mail_requests::MailRequests, session::Sessions, told::AccessChange,
+};
 pub use crate::store::{
     ended_mail::EndedMail,
     guest_links::OpenGuestLink,
@@ -62,6 +66,7 @@ use crate::{
         limits::{Network, Rate, RateLimiter},
         time::UnixMillis,
     },
+    replicas::Bus,
     store::{
         self, Store,
         accounts::{Credentials, NewAccount},
@@ -75,6 +80,8 @@ pub struct Accounts {
     sign_up: SignUp,
     /// The token of the one-time link. None if no stranger could use the sign-up before the operator.
     link_token: Option<Token>,
+    /// The way to the other replicas.
+    bus: Bus,
     hasher: Hasher,
     /// Wrong passwords for one account from one network.
     guesses: RateLimiter<(Email, Option<Network>)>,
@@ -184,6 +191,7 @@ impl Accounts {
             sign_ups: RateLimiter::new(SIGN_UPS),
             mail_requests: MailRequests::to(None),
             leaving: Notify::new(),
+            bus: Bus::alone(),
         }
     }
 
@@ -193,25 +201,10 @@ impl Accounts {
         Self { mail_requests: MailRequests::to(outlet), ..self }
     }
 
-    /// The token of the one-time link, for the operator, until the first account is created. It is valid
-    /// until the next start.
-    pub async fn link_token(&self) -> Result<Option<&Token>, Error> {
-        Ok(if self.store.has_account().await? { None } else { self.link_token.as_ref() })
-    }
-
-    /// Whether no account exists yet and the first one is created by sign-up.
-    pub async fn awaits_first(&self) -> Result<bool, Error> {
-        Ok(self.sign_up != SignUp::Closed && !self.store.has_account().await?)
-    }
-
     /// Whether anybody may create an account at any time.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.sign_up == SignUp::Open
-    }
-
-    pub async fn has_account(&self) -> Result<bool, Error> {
-        Ok(self.store.has_account().await?)
     }
 
     /// Whether a visitor with `link_token`, of the one-time link or of an invitation, may create an account now.
@@ -227,7 +220,7 @@ impl Accounts {
             SignUp::Open => Ok(Admission::Open),
             SignUp::Closed => Err(closed()),
             SignUp::First if self.store.has_account().await.map_err(Error::from)? => Err(closed()),
-            SignUp::First => match (&self.link_token, link_token) {
+            SignUp::First => match (self.needed_link().await?, link_token) {
                 (None, _) => Ok(Admission::First),
                 (Some(needed), Some(shown)) if needed.matches(shown) => Ok(Admission::First),
                 (Some(_), _) => Err(SignUpError::LinkNeeded),
@@ -248,7 +241,7 @@ impl Accounts {
         within(&self.sign_ups, from).map_err(|retry_after| SignUpError::TooMany { retry_after })?;
         let account = self.new_account(&email, password, from).await?;
         let (made, refusal) = match admission {
-            Admission::First => (self.store.create_first_account(&account).await, SignUpError::Closed),
+            Admission::First => (self.create_first(&account).await, SignUpError::Closed),
             Admission::Open => (self.store.create_account(&account).await, SignUpError::EmailTaken),
             Admission::Invited(hash) => {
                 let accepted = self.store.accept_invitation(&hash, &account, UnixMillis::wall()).await;
@@ -306,7 +299,11 @@ impl Accounts {
         replaced: Option<&Token>,
         browser: &Browser,
     ) -> Result<Option<Token>, Error> {
-        self.sessions.begin(user, replaced, browser).await
+        let begun = self.sessions.begin(user, replaced, browser).await?;
+        if let Some(replaced) = replaced {
+            self.tell_end_of(replaced);
+        }
+        Ok(begun)
     }
 
     /// The session of `token`, for a request from `address`. Sessions in use are answered from memory.
@@ -321,16 +318,22 @@ impl Accounts {
 
     /// Ends the session of `user` with this [`OpenSession::name`]. Returns false if there is none.
     pub async fn end_session_named(&self, user: UserId, name: &str) -> Result<bool, Error> {
-        self.sessions.end_named(user, name).await
+        let has_ended = self.sessions.end_named(user, name).await?;
+        self.tell(&AccessChange::Sessions(user));
+        Ok(has_ended)
     }
 
     /// Ends all sessions of `user` but `kept`. Returns how many have ended.
     pub async fn end_other_sessions(&self, user: UserId, kept: &Token) -> Result<u64, Error> {
-        self.sessions.end_others(user, kept).await
+        let ended = self.sessions.end_others(user, kept).await?;
+        self.tell(&AccessChange::Sessions(user));
+        Ok(ended)
     }
 
     pub async fn end_session(&self, token: &Token) -> Result<(), Error> {
-        self.sessions.end(token).await
+        self.sessions.end(token).await?;
+        self.tell_end_of(token);
+        Ok(())
     }
 
     /// Deletes expired sessions, links and sent e-mails, writes when the other sessions were last used, and drops

@@ -80,7 +80,7 @@ struct CachedSession {
 #[derive(Debug, Default)]
 struct Cache {
     sessions: HashMap<TokenHash, CachedSession>,
-    /// How many times sessions have ended or changed in this process.
+    /// How many times this process has ended or changed sessions, or heard that another replica did.
     changes: u64,
 }
 
@@ -181,7 +181,7 @@ impl Sessions {
         let own = own.hash().to_string();
         let mut rows = self.store.sessions_of(user).await?;
         rows.retain(|(_, row)| row.expires_at > now);
-        // The memory knows later requests than the table.
+        // The memory knows requests that are not in the table yet, and of those to other replicas only the table does.
         let cache = self.cached();
         let in_use: HashMap<String, &CachedSession> = cache
             .sessions
@@ -190,8 +190,8 @@ impl Sessions {
             .map(|(hash, cached)| (hash.to_string(), cached))
             .collect();
         let open = rows.into_iter().map(|(hash, row)| {
-            let cached = in_use.get(&hash);
             let written_at = row.last_seen_at.unwrap_or(row.created_at);
+            let cached = in_use.get(&hash).filter(|cached| cached.seen_at >= written_at);
             OpenSession {
                 is_own: hash == own,
                 user_agent: row.user_agent,
@@ -227,7 +227,8 @@ impl Sessions {
         Ok(ended)
     }
 
-    /// Drops the sessions of `user`, which have ended in the table.
+    /// Drops the sessions of `user`, which have ended or changed in the table. Their last uses that are not written yet
+    /// are lost, which are of the last minute.
     pub fn forget(&self, user: UserId) {
         self.cached().end(|_, session| session.user == user);
     }
@@ -239,6 +240,16 @@ impl Sessions {
         for cached in cache.sessions.values_mut().filter(|cached| cached.session.user == user) {
             cached.session.email = email.clone();
         }
+    }
+
+    /// Drops the session of this hash, which has ended in the table.
+    pub fn forget_one(&self, hash: TokenHash) {
+        self.cached().end_one(hash);
+    }
+
+    /// Drops all sessions. Those that have not ended are read from the table again.
+    pub fn forget_all(&self) {
+        self.cached().end(|_, _| true);
     }
 
     pub async fn sweep(&self, now: UnixMillis) -> Result<(), Error> {
@@ -267,6 +278,8 @@ impl Sessions {
                 uses.push(SessionUse { token_hash: hash.to_string(), at: cached.seen_at, address });
             }
         }
+        // In one order at all replicas, so that none waits for a row of another that waits for one of its own.
+        uses.sort_by(|one, other| one.token_hash.cmp(&other.token_hash));
         for some in uses.chunks(LONGEST_LIST) {
             self.store.record_session_uses(some).await?;
         }

@@ -44,6 +44,13 @@ impl Token {
     }
 }
 
+impl TokenHash {
+    /// None if `hex` is not the text of a hash.
+    pub(super) fn parse(hex: &str) -> Option<Self> {
+        hex::decode(hex).ok()?.try_into().ok().map(Self)
+    }
+}
+
 /// Hex, as in the table.
 impl fmt::Display for TokenHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -136,7 +136,8 @@ impl Store {
         let mut transaction = self.begin_write().await?;
         for last in uses {
             sqlx::query(
-                "UPDATE session SET last_seen_at = $2, address = COALESCE($3, address) WHERE token_hash = $1",
+                "UPDATE session SET last_seen_at = $2, address = COALESCE($3, address) \
+                 WHERE token_hash = $1 AND (last_seen_at IS NULL OR last_seen_at < $2)",
             )
             .bind(&last.token_hash)
             .bind(last.at.0)
