@@ -338,7 +338,7 @@ impl Accounts {
 
     /// Deletes expired sessions, links and sent e-mails, writes when the other sessions were last used, and drops
     /// sessions from memory that ended in another process, such as an operator's `account reset`. Must be called about
-    /// twice a minute while the server runs.
+    /// twice a minute while the server runs, at each replica.
     pub async fn sweep_sessions(&self) -> Result<(), Error> {
         let now = UnixMillis::wall();
         self.store.delete_expired_links(now).await?;

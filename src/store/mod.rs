@@ -8,6 +8,7 @@ mod about_file;
 pub mod accounts;
 pub mod api_tokens;
 pub mod assets;
+mod arriving;
 mod choices;
 mod copy;
 mod database_file;

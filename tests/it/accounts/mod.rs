@@ -1,6 +1,7 @@
 //! The HTTP interface of accounts: sign-up, sign-in, sign-out, and access.
 
 mod brakes;
+mod replicas;
 mod same_origin;
 mod sessions;
 mod sign_in;
