@@ -55,7 +55,7 @@ use crate::{
     imports::{Dependencies, Imports},
     inngest::{self, Client, Registrar},
     progress::ProgressRegistry,
-    replicas::Replicas,
+    replicas::{Rates, Replicas},
     store::{Sharing, Store, quota::Quota, sqlite_file},
     web::{site::Site, versions::Versions},
     webhooks::Webhooks,
@@ -119,6 +119,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
     let replicas = replicas(&config, &store, &members).await?;
     let other_assets =
         if replicas.is_alone() { None } else { Some(web::Data::new(assets::share(&store, &members).await?)) };
+    let rates = Rates::of(&replicas, &store);
 
     let public = listen(config.listen)?;
     let here = origin_of(public.local_addr()?)?;
@@ -163,7 +164,9 @@ pub async fn start(config: Config) -> Result<App, StartError> {
     };
     let outlet = mailer.as_ref().map(Mailer::outlet);
     let accounts = Accounts::new(store.clone(), config.sign_up, config.listen);
-    let accounts = web::Data::new(accounts.with_mail(outlet.clone()).with_replicas(&replicas));
+    let accounts = web::Data::new(accounts
+        .with_mail(outlet.clone()).with_replicas(&replicas))
+        .with_rates(&rates);
     // Until the last answer, as the other parts of the replica.
     let hearing = Arc::clone(&accounts).hear();
     let leaving = members.stopping().clone();
@@ -198,7 +201,8 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         Poster::new(config.allow_addresses),
         api::describe::describer(imports.clone(), store.clone(), wiring.name()),
         imports.ended(),
-    );
+    )
+    .with_rates(&rates);
 
     let connections = Connections::new(config.connections_per_address, config.trusted_proxies.clone());
     let internal = wiring.serve(&processor, config.http, &connections)?;
@@ -217,6 +221,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         store.clone(),
     );
     background::tell_ends(&background, webhooks.clone());
+    background::sweep_rates(&background, &replicas, rates.clone());
     if let Some(mailer) = mailer {
         let stopping = background.stopping().clone();
         background.spawn(mail::send(mailer, imports.clone(), wiring.name(), stopping));
@@ -231,7 +236,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
             sections: Versions::default(),
         }),
         accounts,
-        api_rate: web::Data::new(ApiRate::new(config.api_rate)),
+        api_rate: web::Data::new(ApiRate::new(config.api_rate, &rates)),
         proxies: web::Data::new(config.trusted_proxies),
         limits: web::Data::new(config.http),
         imports: web::Data::new(imports.clone()),

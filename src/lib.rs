@@ -17,7 +17,7 @@
 //! | [`webhooks`] | tells the ends of imports to addresses |
 //! | [`results`] | the results of a run: its plan, outputs, failed records |
 //! | [`progress`] | state that changes too fast for the database: the counters of running steps, news of runs |
-//! | [`replicas`] | the processes on one database: who lives, who leads, what they tell each other |
+//! | [`replicas`] | the processes on one database: who lives, who leads, what they tell each other, what they count together |
 //! | [`store`] | all SQL |
 //! | [`files`] | stored files, signed links to them, and files that are fetched by their address or unpacked |
 //! | [`inngest`] | the wire, both ways: client, events, runs, calls, signatures |

@@ -1,10 +1,12 @@
-//! The processes that work on one database at once: who lives, who leads, and what they tell each other.
+//! The processes that work on one database at once: who lives, who leads, what they tell each other, and what they count
+//! together.
 //!
 //! Each renews its row once a second. One that cannot for [`LIVES_FOR`] has lost all that it had leased, and knows it
 //! by its own clock no later than the others by the database's: it stops its watches and its lead, and joins again under
 //! another id. So a process that was paused, or cut off, never goes on as if nothing had happened.
 
 mod bus;
+mod rates;
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +16,10 @@ use tokio::{
 };
 use ulid::Ulid;
 
-pub use self::bus::{Bus, Heard, Listener, Message};
+pub use self::{
+    bus::{Bus, Heard, Listener, Message},
+    rates::{Rates, SharedLimiter},
+};
 use crate::{
     base::tasks::Tasks,
     store::{self, LIVES_FOR, ReplicaLease, Store},

@@ -1,23 +1,21 @@
 //! What people ask for by e-mail. It is queued; [`super::Mailer`] sends it.
 
-use std::{
-    net::IpAddr,
-    time::{Duration, Instant},
-};
+use std::{net::IpAddr, time::Duration};
 
 use super::{
     Accounts, Error,
     email::Email,
     mail::{FORGOTTEN_LIFETIME, MailOutlet},
     token::Token,
-    within,
+    visitor_limits::within,
 };
 use crate::{
     base::{
         ids::UserId,
-        limits::{Neighbourhood, Network, Rate, RateLimiter},
+        limits::{Neighbourhood, Network, Rate},
         time::UnixMillis,
     },
+    replicas::{Rates, SharedLimiter},
     store::{
         ended_mail::EndedMail,
         mail::{MailKind, MailLane, NewMail},
@@ -27,12 +25,16 @@ use crate::{
 /// The way to the sender, and how often strangers may use it.
 pub(super) struct MailRequests {
     outlet: Option<MailOutlet>,
+    limits: MailLimits,
+}
+
+struct MailLimits {
     /// Links for a new password to one address.
-    to_address: RateLimiter<Email>,
+    to_address: SharedLimiter<Email>,
     /// The same from one network.
-    from_network: RateLimiter<Network>,
+    from_network: SharedLimiter<Network>,
     /// The same from all networks that one party can have.
-    from_neighbourhood: RateLimiter<Neighbourhood>,
+    from_neighbourhood: SharedLimiter<Neighbourhood>,
 }
 
 /// 3 an hour, so that a stranger cannot fill a mailbox. Nor can one keep its owner out by using them up: the last of them
@@ -57,14 +59,28 @@ pub enum ForgottenError {
     Failed(#[from] Error),
 }
 
-impl MailRequests {
-    pub fn to(outlet: Option<MailOutlet>) -> Self {
+impl MailLimits {
+    fn new(rates: &Rates) -> Self {
         Self {
-            outlet,
-            to_address: RateLimiter::new(TO_ADDRESS),
-            from_network: RateLimiter::new(FROM_NETWORK),
-            from_neighbourhood: RateLimiter::new(FROM_NEIGHBOURHOOD),
+            to_address: rates.limiter("mail-to-address", TO_ADDRESS),
+            from_network: rates.limiter("mail-from-network", FROM_NETWORK),
+            from_neighbourhood: rates.limiter("mail-from-neighbourhood", FROM_NEIGHBOURHOOD),
         }
+    }
+}
+
+impl MailRequests {
+    /// Without a sender.
+    pub fn new(rates: &Rates) -> Self {
+        Self { outlet: None, limits: MailLimits::new(rates) }
+    }
+
+    pub fn to(self, outlet: Option<MailOutlet>) -> Self {
+        Self { outlet, ..self }
+    }
+
+    pub fn with_rates(self, rates: &Rates) -> Self {
+        Self { limits: MailLimits::new(rates), ..self }
     }
 }
 
@@ -79,9 +95,10 @@ impl Accounts {
     /// has one is looked up only when the e-mail is about to be sent, so that the time of this call does not say it.
     pub async fn send_reset_link(&self, email: &Email, from: Option<IpAddr>) -> Result<(), ForgottenError> {
         let too_many = |retry_after| ForgottenError::TooMany { retry_after };
-        within(&self.mail_requests.from_network, from).map_err(too_many)?;
-        within(&self.mail_requests.from_neighbourhood, from).map_err(too_many)?;
-        if self.mail_requests.to_address.check(email, Instant::now()).is_err() {
+        let limits = &self.mail_requests.limits;
+        within(&limits.from_network, from).await?.map_err(too_many)?;
+        within(&limits.from_neighbourhood, from).await?.map_err(too_many)?;
+        if limits.to_address.take(email).await.map_err(Error::from)?.is_err() {
             // No refusal: the mailbox has a link that works.
             return Ok(());
         }

@@ -19,11 +19,11 @@ mod password;
 mod session;
 mod token;
 mod told;
+mod visitor_limits;
 
 use std::{
-    hash::Hash,
     net::{IpAddr, SocketAddr},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use secrecy::SecretString;
@@ -50,7 +50,12 @@ pub use self::{
     token::Token,
 };
 use self::{
-    hasher::Hasher, in_use::InUse, mail_requests::MailRequests, session::Sessions, told::AccessChange,
+    hasher::Hasher,
+    in_use::InUse,
+    mail_requests::MailRequests,
+    session::Sessions, told::AccessChange,
+,
+    visitor_limits::{Guess, VisitorLimits, within},
 };
 pub use crate::store::{
     ended_mail::EndedMail,
@@ -60,13 +65,8 @@ pub use crate::store::{
     roles::{AccountSummary, AdminChange},
 };
 use crate::{
-    base::{
-        config::SignUp,
-        ids::UserId,
-        limits::{Network, Rate, RateLimiter},
-        time::UnixMillis,
-    },
-    replicas::Bus,
+    base::{config::SignUp, ids::UserId, time::UnixMillis},
+    replicas::{Bus, Rates},
     store::{
         self, Store,
         accounts::{Credentials, NewAccount},
@@ -83,12 +83,7 @@ pub struct Accounts {
     /// The way to the other replicas.
     bus: Bus,
     hasher: Hasher,
-    /// Wrong passwords for one account from one network.
-    guesses: RateLimiter<(Email, Option<Network>)>,
-    /// Sign-ins from one network, for any account.
-    sign_ins: RateLimiter<Network>,
-    /// Sign-ups from one network.
-    sign_ups: RateLimiter<Network>,
+    limits: VisitorLimits,
     mail_requests: MailRequests,
     sessions: Sessions,
     /// An account is to be deleted.
@@ -97,19 +92,8 @@ pub struct Accounts {
     guest_links_in_use: InUse<GuestGrant>,
 }
 
-/// Ten wrong guesses at once, for a user who tries to remember, then one per minute. Each network is counted
-/// separately, so that guesses from elsewhere do not lock the owner out.
-const GUESSES: Rate = Rate { burst: 10, every: Duration::from_secs(60) };
-
 /// The `Retry-After` while too many passwords are being checked: about the time that those take.
 pub const BUSY_RETRY_AFTER: Duration = Duration::from_secs(3);
-
-/// 30 a minute, enough for an office behind one address. Also limits how many accounts one network can fill
-/// the table of guesses with.
-const SIGN_INS: Rate = Rate { burst: 30, every: Duration::from_secs(2) };
-
-/// 10 an hour.
-const SIGN_UPS: Rate = Rate { burst: 10, every: Duration::from_secs(6 * 60) };
 
 /// An internal failure.
 #[derive(Debug, thiserror::Error)]
@@ -177,6 +161,7 @@ impl Accounts {
     /// may create the first account.
     #[must_use]
     pub fn new(store: Store, sign_up: SignUp, listen: SocketAddr) -> Self {
+        let rates = Rates::alone();
         let needs_link = sign_up == SignUp::First && !listen.ip().is_loopback();
         Self {
             sessions: Sessions::new(store.clone()),
@@ -186,10 +171,8 @@ impl Accounts {
             sign_up,
             link_token: needs_link.then(Token::generate),
             hasher: Hasher::new(),
-            guesses: RateLimiter::new(GUESSES),
-            sign_ins: RateLimiter::new(SIGN_INS),
-            sign_ups: RateLimiter::new(SIGN_UPS),
-            mail_requests: MailRequests::to(None),
+            limits: VisitorLimits::new(&rates),
+            mail_requests: MailRequests::new(&rates),
             leaving: Notify::new(),
             bus: Bus::alone(),
         }
@@ -198,7 +181,14 @@ impl Accounts {
     /// The same with e-mails, which are sent by the mailer of this outlet.
     #[must_use]
     pub fn with_mail(self, outlet: Option<MailOutlet>) -> Self {
-        Self { mail_requests: MailRequests::to(outlet), ..self }
+        Self { mail_requests: self.mail_requests.to(outlet), ..self }
+    }
+
+    /// The same with uses of its limits that are counted where `rates` says.
+    #[must_use]
+    pub fn with_rates(self, rates: &Rates) -> Self {
+        let mail_requests = self.mail_requests.with_rates(rates);
+        Self { limits: VisitorLimits::new(rates), mail_requests, ..self }
     }
 
     /// Whether anybody may create an account at any time.
@@ -238,7 +228,8 @@ impl Accounts {
     ) -> Result<UserId, SignUpError> {
         // Checked before the hash is made, so that a refused sign-up is cheap. The insert decides.
         let admission = self.may_sign_up(link_token).await?;
-        within(&self.sign_ups, from).map_err(|retry_after| SignUpError::TooMany { retry_after })?;
+        let too_many = |retry_after| SignUpError::TooMany { retry_after };
+        within(&self.limits.sign_ups, from).await?.map_err(too_many)?;
         let account = self.new_account(&email, password, from).await?;
         let (made, refusal) = match admission {
             Admission::First => (self.create_first(&account).await, SignUpError::Closed),
@@ -263,18 +254,20 @@ impl Accounts {
         from: Option<IpAddr>,
     ) -> Result<UserId, SignInError> {
         let too_many = |retry_after| SignInError::TooMany { retry_after };
-        within(&self.sign_ins, from).map_err(too_many)?;
+        within(&self.limits.sign_ins, from).await?.map_err(too_many)?;
         // Counted before the password is checked, so that concurrent attempts cannot exceed the limit.
-        let key = (email.clone(), from.map(Network::from));
-        self.guesses.check(&key, Instant::now()).map_err(too_many)?;
+        let (guesses, guess) = (&self.limits.guesses, Guess::new(email, from));
+        guesses.take(&guess).await.map_err(Error::from)?.map_err(too_many)?;
         let checked = self.check(email, password, from).await;
         if checked.is_err() {
-            // No password was checked, so this was not a guess.
-            self.guesses.give_back(&key);
+            // No password was checked, so this was not a guess. What cannot be given back comes back with time.
+            if let Err(error) = guesses.give_back(&guess).await {
+                tracing::warn!(%error, "a sign-in that failed counts as a guess");
+            }
         }
         let credentials = checked?.ok_or(SignInError::WrongCredentials)?;
         // The password was right, so the earlier attempts were not guesses.
-        self.guesses.forget(&key);
+        guesses.forget(&guess).await.map_err(Error::from)?;
         if credentials.is_disabled { Err(SignInError::Disabled) } else { Ok(credentials.account) }
     }
 
@@ -381,9 +374,4 @@ impl Accounts {
             created_at: UnixMillis::now(),
         })
     }
-}
-
-/// Counts a visit from `address`. Only a request without a connection has no address.
-fn within<K: From<IpAddr> + Hash>(limiter: &RateLimiter<K>, address: Option<IpAddr>) -> Result<(), Duration> {
-    address.map_or(Ok(()), |address| limiter.check(&address.into(), Instant::now()))
 }

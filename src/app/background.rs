@@ -15,6 +15,7 @@ use crate::{
     function::Processor,
     imports::Imports,
     inngest::{self, Client},
+    replicas::{Rates, Replicas},
     store::Store,
     webhooks::Webhooks,
 };
@@ -49,6 +50,9 @@ const FORGET_ANSWERS_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How often the deliveries of webhooks that are over a week old are forgotten.
 const PRUNE_DELIVERIES_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// How often the rows of limits that count nothing any more are deleted.
+const SWEEP_RATES_EVERY: Duration = Duration::from_secs(60);
+
 /// Starts all of them; they run until `tasks` is stopped.
 pub(super) fn start(
     tasks: &Tasks,
@@ -81,6 +85,22 @@ pub(super) fn start(
 pub(super) fn tell_ends(tasks: &Tasks, webhooks: Webhooks) {
     tasks.spawn(webhooks.clone().run(tasks.stopping().clone()));
     repeat(tasks, PRUNE_DELIVERIES_EVERY, move || prune_deliveries(webhooks.clone()));
+}
+
+/// Deletes the rows of limits that count nothing any more, if there are such rows, in the replica that leads.
+pub(super) fn sweep_rates(tasks: &Tasks, replicas: &Replicas, rates: Rates) {
+    if !replicas.is_alone() {
+        let replicas = replicas.clone();
+        repeat(tasks, SWEEP_RATES_EVERY, move || sweep_rates_if_leading(replicas.clone(), rates.clone()));
+    }
+}
+
+async fn sweep_rates_if_leading(replicas: Replicas, rates: Rates) {
+    if replicas.leads()
+        && let Err(error) = rates.sweep().await
+    {
+        tracing::error!(%error, "cannot delete the rows of limits that count nothing any more");
+    }
 }
 
 /// Runs `sweep` now and after every `pause`, until `tasks` is stopped.

@@ -1,14 +1,18 @@
 //! How often programs may call the API, and what the answers say about it
 //! (draft-ietf-httpapi-ratelimit-headers-10).
 
-use std::time::{Duration, Instant};
+use std::{fmt, time::Duration};
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::error_info::seconds;
-use crate::base::{
-    ids::{TokenId, UserId},
-    limits::{Allowance, Rate, RateLimiter},
+use crate::{
+    base::{
+        ids::{TokenId, UserId},
+        limits::{Allowance, Rate},
+    },
+    replicas::{Rates, SharedLimiter},
+    store,
 };
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -24,27 +28,37 @@ pub enum CountedAs {
     Token(TokenId),
 }
 
+impl fmt::Display for CountedAs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(user) => write!(f, "user {user}"),
+            Self::Token(token) => write!(f, "token {token}"),
+        }
+    }
+}
+
 /// The limit of each caller. Shared by all threads.
 #[derive(Debug)]
 pub struct ApiRate {
-    limiter: RateLimiter<CountedAs>,
+    limiter: SharedLimiter<CountedAs>,
     rate: Rate,
 }
 
 impl ApiRate {
-    /// `per_minute` requests at once, of which one comes back every `1 / per_minute` minutes.
+    /// `per_minute` requests at once, of which one comes back every `1 / per_minute` minutes. `rates` says where they are
+    /// counted.
     #[must_use]
-    pub fn new(per_minute: u32) -> Self {
+    pub fn new(per_minute: u32, rates: &Rates) -> Self {
         let rate = Rate { burst: per_minute, every: MINUTE / per_minute.max(1) };
-        Self { limiter: RateLimiter::new(rate), rate }
+        Self { limiter: rates.limiter("api", rate), rate }
     }
 
-    /// Counts a request.
+    /// Counts a request. Returns what is left, or the time to wait.
     ///
     /// # Errors
-    /// The time to wait.
-    pub fn count(&self, caller: CountedAs) -> Result<Allowance, Duration> {
-        self.limiter.count(&caller, Instant::now())
+    /// If the database fails.
+    pub async fn count(&self, caller: CountedAs) -> store::Result<Result<Allowance, Duration>> {
+        self.limiter.take(&caller).await
     }
 
     /// Writes into the head of an answer what is left after the request was counted.
@@ -69,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_headers_say_what_is_left_and_when_all_of_it_is_back() {
-        let rate = ApiRate::new(2);
+        let rate = ApiRate::new(2, &Rates::alone());
         let told = |counted| {
             let mut headers = HeaderMap::new();
             rate.tell(counted, &mut headers);

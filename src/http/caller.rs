@@ -5,6 +5,7 @@ use std::{
     marker::PhantomData,
     pin::Pin,
     sync::Arc,
+    time::Duration,
 };
 
 use actix_web::{
@@ -25,7 +26,10 @@ use super::{
 };
 use crate::{
     accounts::{self, Accounts, ApiToken, Scope, TokenGrant},
-    base::ids::{TokenId, UserId},
+    base::{
+        ids::{TokenId, UserId},
+        limits::Allowance,
+    },
     imports::Owned,
 };
 
@@ -117,15 +121,14 @@ pub async fn identify(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, ActixError> {
-    let caller = match ApiCaller::of(request.request(), &accounts).await {
-        Ok(caller) => caller,
+    let (caller, counted) = match counted_caller(request.request(), &accounts, &rate).await {
+        Ok(counted) => counted,
         // A response instead of an error: the outer middleware would not add its headers to an error.
         Err(error) => {
             let refused = Problem::from(error).error_response();
             return Ok(request.into_response(refused).map_into_right_body());
         }
     };
-    let counted = caller.as_ref().ok().map(|caller| rate.count(caller.counted_as()));
     if let Ok(caller) = &caller {
         audit::is_by(&request, caller.user());
     }
@@ -143,6 +146,23 @@ pub async fn identify(
         rate.tell(counted, response.headers_mut());
     }
     Ok(response)
+}
+
+/// What is left to a caller that is known, or the time to wait.
+type CountedCall = Option<Result<Allowance, Duration>>;
+
+/// The caller of `request`, which is counted as one of its requests.
+async fn counted_caller(
+    request: &HttpRequest,
+    accounts: &Accounts,
+    rate: &ApiRate,
+) -> Result<(Result<ApiCaller, Unidentified>, CountedCall), accounts::Error> {
+    let caller = ApiCaller::of(request, accounts).await?;
+    let counted = match &caller {
+        Ok(caller) => Some(rate.count(caller.counted_as()).await?),
+        Err(_) => None,
+    };
+    Ok((caller, counted))
 }
 
 /// What a route needs, as a type, so that no handler can forget it.

@@ -35,6 +35,7 @@ mod patience;
 mod process_lock;
 mod program_age;
 pub mod quota;
+mod rates;
 pub mod record;
 mod replicas;
 pub mod roles;

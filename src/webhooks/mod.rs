@@ -7,12 +7,7 @@ mod back_off;
 mod secret;
 mod sender;
 
-use std::{
-    fmt,
-    pin::Pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -23,10 +18,11 @@ pub use self::sender::{Attempt, DueStep};
 use crate::{
     base::{
         ids::{DeliveryId, ImportId, UserId},
-        limits::{Rate, RateLimiter, Turns},
+        limits::{Rate, Turns},
         time::UnixMillis,
     },
     files::{Address, PostError, Poster},
+    replicas::{Rates, SharedLimiter},
     store::{
         self, Store,
         deliveries::DeliveryRow,
@@ -67,7 +63,7 @@ pub struct Webhooks {
     /// Notified when a delivery may be due.
     due: Arc<Notify>,
     turns: Turns<UserId>,
-    by_hand: Arc<RateLimiter<UserId>>,
+    by_hand: Arc<SharedLimiter<UserId>>,
 }
 
 /// Why an address cannot be that of a webhook: a sentence that says what to do.
@@ -98,8 +94,14 @@ impl Webhooks {
     /// `due` is notified when an import may have ended.
     #[must_use]
     pub fn new(store: Store, poster: Poster, describe: Describe, due: Arc<Notify>) -> Self {
-        let by_hand = Arc::new(RateLimiter::new(BY_HAND));
+        let by_hand = by_hand(&Rates::alone());
         Self { store, poster, describe, due, turns: Turns::default(), by_hand }
+    }
+
+    /// The same with uses of its limits that are counted where `rates` says.
+    #[must_use]
+    pub fn with_rates(self, rates: &Rates) -> Self {
+        Self { by_hand: by_hand(rates), ..self }
     }
 
     /// Checks an address as a person or a program has written it. Resolves its name.
@@ -154,9 +156,8 @@ impl Webhooks {
     }
 
     /// Counts a test, or a delivery that is sent again. Returns false if the user has sent too many.
-    #[must_use]
-    pub fn may_send_by_hand(&self, owner: UserId) -> bool {
-        self.by_hand.check(&owner, Instant::now()).is_ok()
+    pub async fn may_send_by_hand(&self, owner: UserId) -> store::Result<bool> {
+        Ok(self.by_hand.take(&owner).await?.is_ok())
     }
 
     /// Sends a delivery again, with the same id and body. Returns false if `owner` has no such delivery.
@@ -178,6 +179,10 @@ impl Webhooks {
     pub async fn prune(&self, now: UnixMillis) -> store::Result<u64> {
         self.store.prune_deliveries(now.minus(KEPT_FOR)).await
     }
+}
+
+fn by_hand(rates: &Rates) -> Arc<SharedLimiter<UserId>> {
+    Arc::new(rates.limiter("webhook-by-hand", BY_HAND))
 }
 
 /// The body of a delivery. `data` is JSON.

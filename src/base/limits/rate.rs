@@ -16,9 +16,22 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// How long after the last use all uses are back, if none was left.
+    #[must_use]
+    pub fn whole(self) -> Duration {
+        self.every * self.burst
+    }
+
+    /// A use passes if all earlier ones are back within this time.
+    #[must_use]
+    pub fn tolerance(self) -> Duration {
+        self.every * self.burst.saturating_sub(1)
+    }
+
     /// What is left if all uses are back in `whole_in`.
-    fn allowance(self, whole_in: Duration) -> Allowance {
-        let left = (self.every * self.burst).saturating_sub(whole_in);
+    #[must_use]
+    pub fn allowance(self, whole_in: Duration) -> Allowance {
+        let left = self.whole().saturating_sub(whole_in);
         let uses = left.as_nanos().checked_div(self.every.as_nanos()).unwrap_or(u128::MAX);
         Allowance { uses: u32::try_from(uses).unwrap_or(u32::MAX).min(self.burst), whole_in }
     }
@@ -43,7 +56,8 @@ pub struct Allowance {
 
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Counts in memory how often each key was used (generic cell rate algorithm). A restart clears the counts.
+/// Counts in memory how often each key was used (generic cell rate algorithm). A restart clears the counts. Several
+/// replicas count in rows by the same rule (`replicas::SharedLimiter`).
 ///
 /// The `governor` crate does the same but cannot give a use back, and a successful sign-in must not count as
 /// a guess.
@@ -88,9 +102,8 @@ impl<K: Hash> RateLimiter<K> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         keys.sweep(now);
         let key = keys.counted_as(self.hasher.hash_one(key));
-        let tolerance = self.rate.every * self.rate.burst.saturating_sub(1);
         let recovered_at = keys.recovered_at.get(&key).copied().unwrap_or(now).max(now);
-        let wait = recovered_at.duration_since(now).saturating_sub(tolerance);
+        let wait = recovered_at.duration_since(now).saturating_sub(self.rate.tolerance());
         if !wait.is_zero() {
             return Err(wait);
         }

@@ -305,7 +305,7 @@ pub async fn test(
     origin: web::Data<PublicOrigin>,
     site: web::Data<Site>,
 ) -> Result<HttpResponse, Error> {
-    if !webhooks.may_send_by_hand(user.user) {
+    if !webhooks.may_send_by_hand(user.user).await? {
         return too_many(&user, &webhooks, &site).await;
     }
     if webhooks.send_test(user.user).await.map_err(Error::Internal)? {
@@ -326,7 +326,7 @@ pub async fn send_again(
     delivery: web::Path<String>,
 ) -> Result<HttpResponse, Error> {
     let delivery = delivery.parse().map_err(|_| Error::NotFound)?;
-    if !webhooks.may_send_by_hand(user.user) {
+    if !webhooks.may_send_by_hand(user.user).await? {
         return too_many(&user, &webhooks, &site).await;
     }
     if !webhooks.send_again(user.user, delivery).await? {
