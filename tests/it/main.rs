@@ -52,6 +52,7 @@ mod packed;
 mod postgres;
 mod proxy;
 mod quota;
+mod rates;
 mod read_again;
 mod reading;
 mod reasons;
