@@ -5,17 +5,18 @@
 //!
 //! # How many rows there are
 //!
-//! A row is needed until its uses are back, and is deleted within a minute after that. Strangers invent keys in two ways:
+//! A row is needed until its uses are back, and is deleted within a minute after that. Strangers invent keys in two
+//! ways:
 //!
-//! - Sign-ins: a network has 30 at once and 30 a minute, and each needs a row for a minute. That is at most 90 rows, and
-//!   three that count the network itself.
+//! - Sign-ins: a network has 30 at once and 30 a minute, and each needs a row for a minute. That is at most 90 rows,
+//!   and three that count the network itself.
 //! - Forgotten passwords: a neighbourhood, which is what one party can have, has 100 at once and 100 an hour, and each
 //!   needs a row for 20 minutes. That is at most 140 rows, and one that counts the neighbourhood.
 //!
 //! All other rows belong to accounts and tokens that exist. A row takes 250 bytes with its place in the index, so a
-//! thousand IPv4 parties that attack at once make 240,000 rows, or 60 MB, which a sweep reads in 20 ms. A party that has
-//! a whole /48 of IPv6 has more networks than it can use: each row costs it a sign-in, and 1,000 a second, which is more
-//! than are answered, make 240,000 rows.
+//! thousand IPv4 parties that attack at once make 240,000 rows, or 60 MB, which a sweep reads in 20 ms. A party with a
+//! whole /48 of IPv6 has more networks than it can use, because each row costs it a request: 1,000 sign-ins a second
+//! make no more rows than that.
 
 use std::time::Duration;
 
