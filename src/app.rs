@@ -163,10 +163,11 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         None => None,
     };
     let outlet = mailer.as_ref().map(Mailer::outlet);
-    let accounts = Accounts::new(store.clone(), config.sign_up, config.listen);
-    let accounts = web::Data::new(accounts
-        .with_mail(outlet.clone()).with_replicas(&replicas))
+    let accounts = Accounts::new(store.clone(), config.sign_up, config.listen)
+        .with_mail(outlet.clone())
+        .with_replicas(&replicas)
         .with_rates(&rates);
+    let accounts = web::Data::new(accounts);
     // Until the last answer, as the other parts of the replica.
     let hearing = Arc::clone(&accounts).hear();
     let leaving = members.stopping().clone();

@@ -53,8 +53,8 @@ use self::{
     hasher::Hasher,
     in_use::InUse,
     mail_requests::MailRequests,
-    session::Sessions, told::AccessChange,
-,
+    session::Sessions,
+    told::AccessChange,
     visitor_limits::{Guess, VisitorLimits, within},
 };
 pub use crate::store::{

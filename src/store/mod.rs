@@ -7,8 +7,8 @@
 mod about_file;
 pub mod accounts;
 pub mod api_tokens;
-pub mod assets;
 mod arriving;
+pub mod assets;
 mod choices;
 mod copy;
 mod database_file;
