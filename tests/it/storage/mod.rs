@@ -1,4 +1,4 @@
-//! Stored files in a folder, in a bucket of an S3 server, and as objects in memory: the same tests for all.
+//! Stored files in a folder, in the buckets of two S3 servers, and as objects in memory: the same tests for all.
 
 mod aged;
 mod faults;
@@ -32,9 +32,10 @@ async fn on_each_storage(check: impl AsyncFn(&Storage)) {
     let folder = tempfile::tempdir().unwrap();
     check(&Storage::open(folder.path().join("files")).unwrap()).await;
     check(&Storage::in_memory(MemoryBucket::default(), folder.path()).unwrap()).await;
-    let server = S3Server::start().await;
-    check(&Storage::connect(&server.config(), folder.path()).await.unwrap()).await;
-    until_seen("no upload to be left unfinished", async || server.unfinished_uploads().await, 0).await;
+    for server in [S3Server::start().await, S3Server::seaweedfs()] {
+        check(&Storage::connect(&server.config(), folder.path()).await.unwrap()).await;
+        until_seen("no upload to be left unfinished", async || server.unfinished_uploads().await, 0).await;
+    }
 }
 
 /// Bytes that repeat themselves only at distances that no block and no part has.

@@ -1,10 +1,15 @@
-//! An S3 server for the test: moto in a process of its own (`tests/s3/server.py`).
+//! S3 servers for tests: moto in a process of its own for each (`tests/s3/moto_server.py`), and one SeaweedFS for all
+//! (`tests/s3/seaweedfs.py`), in which each has another prefix.
 
 use std::{
     fmt::Debug,
     io::{BufRead, BufReader, Write},
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -24,48 +29,74 @@ const PREFIX: &str = "of/runboard";
 
 const BUCKET: &str = "files";
 
-/// Has one bucket.
+/// A server, or a part of one that several tests share.
 pub struct S3Server {
-    process: Child,
-    said: BufReader<ChildStdout>,
+    /// None if others use it, too.
+    process: Option<Process>,
     http: reqwest::Client,
     pub origin: Url,
+    /// In front of all names of the test's objects.
+    prefix: String,
+}
+
+/// Ends with this value.
+struct Process {
+    child: Child,
+    said: BufReader<ChildStdout>,
+}
+
+/// Starts what is in `tests/s3/`, which ends with this process at the latest.
+fn start(script: &str) -> (Process, Url) {
+    let python = Path::new(ROOT).join("target/s3/bin/python");
+    assert!(python.is_file(), "The S3 servers are missing. `make setup` installs them.");
+    let mut command = Command::new(python);
+    command.arg(Path::new(ROOT).join("tests/s3").join(script));
+    // It ends with its standard input, of which this process holds the other end.
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap());
+    let mut port = String::new();
+    assert!(said.read_line(&mut port).unwrap() > 0, "the S3 server prints its port");
+    let origin = Url::parse(&format!("http://127.0.0.1:{}", port.trim())).unwrap();
+    (Process { child, said }, origin)
 }
 
 impl S3Server {
+    /// A moto of its own. It does not check signatures.
     pub async fn start() -> Self {
-        let python = Path::new(ROOT).join("target/s3/bin/python");
-        assert!(python.is_file(), "moto is missing. `make setup` installs it.");
-        let mut command = Command::new(python);
-        command.arg(Path::new(ROOT).join("tests/s3/server.py"));
-        // It ends with this process, which holds the other end.
-        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut said = BufReader::new(process.stdout.take().unwrap());
-        let mut port = String::new();
-        assert!(said.read_line(&mut port).unwrap() > 0, "the S3 server prints its port");
-        let origin = Url::parse(&format!("http://127.0.0.1:{}", port.trim())).unwrap();
+        let (process, origin) = start("moto_server.py");
+        Self::at(origin, PREFIX.to_owned(), Some(process))
+    }
+
+    /// A part of the SeaweedFS of all tests. It checks signatures.
+    pub fn seaweedfs() -> Self {
+        // Not one for each: it takes seconds to start, and much memory.
+        static SHARED: OnceLock<(Process, Url)> = OnceLock::new();
+        static PARTS: AtomicUsize = AtomicUsize::new(0);
+        let (_, origin) = SHARED.get_or_init(|| start("seaweedfs.py"));
+        let part = PARTS.fetch_add(1, Ordering::SeqCst);
+        Self::at(origin.clone(), format!("{part}/of/runboard"), None)
+    }
+
+    fn at(origin: Url, prefix: String, process: Option<Process>) -> Self {
         tls::install();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let server = Self { process, said, http, origin };
-        let made = server.http.put(server.origin.join(BUCKET).unwrap()).send().await.unwrap();
-        assert!(made.status().is_success(), "{made:?}");
-        server
+        Self { process, http, origin, prefix }
     }
 
     /// Settings for its bucket.
     pub fn config(&self) -> BucketConfig {
-        config_at(&self.origin)
+        BucketConfig { prefix: self.prefix.clone(), ..config_at(&self.origin) }
     }
 
     /// The same for the real program.
     pub fn configure<'c>(&self, command: &'c mut Command) -> &'c mut Command {
-        command.env("RUNBOARD_STORAGE_URL", format!("s3://{BUCKET}/{PREFIX}")).envs(aws(&self.origin))
+        command.env("RUNBOARD_STORAGE_URL", format!("s3://{BUCKET}/{}", self.prefix)).envs(aws(&self.origin))
     }
 
     /// The names of all objects, without the prefix.
     pub async fn names(&self) -> Vec<String> {
-        let front = format!("{PREFIX}/");
-        let (mut names, mut query) = (Vec::new(), "list-type=2".to_owned());
+        let front = format!("{}/", self.prefix);
+        let (mut names, mut query) = (Vec::new(), format!("list-type=2&prefix={front}"));
         loop {
             let list = self.ask(&query).await;
             names.extend(between(&list, "<Key>", "</Key>").iter().map(|name| name.replacen(&front, "", 1)));
@@ -73,26 +104,31 @@ impl S3Server {
                 return names;
             };
             let token = url::form_urlencoded::byte_serialize(token.as_bytes()).collect::<String>();
-            query = format!("list-type=2&continuation-token={token}");
+            query = format!("list-type=2&prefix={front}&continuation-token={token}");
         }
     }
 
-    /// Makes all objects older.
+    /// Makes all objects older. Only a server of the test's own can.
     pub fn age(&mut self, by: Duration) {
-        writeln!(self.process.stdin.as_mut().unwrap(), "{}", by.as_secs()).unwrap();
+        let process = self.process.as_mut().expect("a moto of its own");
+        writeln!(process.child.stdin.as_mut().unwrap(), "{}", by.as_secs()).unwrap();
         let mut done = String::new();
-        assert!(self.said.read_line(&mut done).unwrap() > 0, "the S3 server answers");
+        assert!(process.said.read_line(&mut done).unwrap() > 0, "the S3 server answers");
     }
 
     /// How many uploads have begun and were neither finished nor abandoned.
     pub async fn unfinished_uploads(&self) -> usize {
-        between(&self.ask("uploads").await, "<UploadId>", "</UploadId>").len()
+        let key = format!("<Key>{}/", self.prefix);
+        let uploads = between(&self.ask("uploads").await, "<Upload>", "</Upload>");
+        uploads.iter().filter(|upload| upload.contains(&key)).count()
     }
 
     async fn ask(&self, query: &str) -> String {
         let mut url = self.origin.join(BUCKET).unwrap();
         url.set_query(Some(query));
-        self.http.get(url).send().await.unwrap().text().await.unwrap()
+        let answer = self.http.get(url).send().await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+        answer.text().await.unwrap()
     }
 }
 
@@ -136,9 +172,9 @@ fn between(text: &str, from: &str, to: &str) -> Vec<String> {
     text.split(from).skip(1).filter_map(|rest| rest.split(to).next()).map(str::to_owned).collect()
 }
 
-impl Drop for S3Server {
+impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
