@@ -62,6 +62,7 @@ impl From<DownloadForm> for Form {
     responses(
         (status = 200, description = "The file.", body = String, content_type = "text/csv", example = json!("id,name\r\n1,Zoë\r\n")),
         (status = 206, description = "A part of the file.", body = String, content_type = "text/csv", headers(("Content-Range" = String))),
+        (status = 307, description = "The file is in the server's bucket, for some minutes at the address in `Location`. Only if the server is set up so (`RUNBOARD_STORAGE_LINKS`). Do not send the token there.", headers(("Location" = String))),
     ),
     security(("token" = ["read"]), ("session" = [])),
 )]
@@ -82,6 +83,7 @@ pub async fn processed(
     responses(
         (status = 200, description = "The file.", body = String, content_type = "text/csv", example = json!("_line,_column,_reason,id,name,_extra\r\n3,,\"1 field, expected 2\",2\r\n")),
         (status = 206, description = "A part of the file.", body = String, content_type = "text/csv", headers(("Content-Range" = String))),
+        (status = 307, description = "The file is in the server's bucket, for some minutes at the address in `Location`. Only if the server is set up so (`RUNBOARD_STORAGE_LINKS`). Do not send the token there.", headers(("Location" = String))),
     ),
     security(("token" = ["read"]), ("session" = [])),
 )]

@@ -7,8 +7,8 @@ use std::{
 };
 
 use reqwest::{
-    Method, StatusCode,
-    header::{ETAG, HeaderValue, IF_RANGE, RANGE},
+    StatusCode,
+    header::{ETAG, HeaderMap, HeaderValue, IF_RANGE, RANGE},
 };
 use tokio::time::timeout;
 
@@ -134,11 +134,13 @@ async fn go_on(
     path: &str,
     server: &RemoteServer,
 ) -> Result<(), ClientError> {
-    let mut request = server.request(Method::GET, path);
-    if let Some(tag) = tag.as_ref().filter(|_| file.bytes > 0) {
-        request = request.header(RANGE, format!("bytes={}-", file.bytes)).header(IF_RANGE, tag);
+    let mut headers = HeaderMap::new();
+    if let Some(tag) = tag.as_ref().filter(|_| file.bytes > 0)
+        && let Ok(rest) = HeaderValue::try_from(format!("bytes={}-", file.bytes))
+    {
+        headers.extend([(RANGE, rest), (IF_RANGE, tag.clone())]);
     }
-    let mut response = server.send(request, server.times.silence).await?;
+    let mut response = server.send_for_file(path, headers).await?;
     if response.status() != StatusCode::PARTIAL_CONTENT {
         file.begin_again()?;
         *tag = response.headers().get(ETAG).cloned();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::{
     Client, Method, RequestBuilder, Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER},
+    header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -70,10 +70,7 @@ impl RemoteServer {
             ClientError::Other("The token has characters that no token has. Copy it again.".to_owned())
         })?;
         authorization.set_sensitive(true);
-        let builder = outgoing::client_of(&[&origin])
-            .user_agent(concat!("runboard/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT);
-        let http = builder.build();
+        let http = client_of(&origin);
         let http = http.map_err(|error| ClientError::of_request(&shown(&origin), from, &error))?;
         Ok(Self { http, origin, from, authorization, times: ClientTimes::read() })
     }
@@ -105,8 +102,53 @@ impl RemoteServer {
 
     /// Sends a request once. Only the head of the answer is read if it is a success.
     pub async fn send(&self, request: RequestBuilder, patience: Duration) -> Result<Response, ClientError> {
+        let response = self.send_any(request, patience).await?;
+        self.accept(response).await
+    }
+
+    /// Asks for a file of text below `/api/v1`. Follows one redirect, to where the file is stored. The token does not go
+    /// there.
+    pub async fn send_for_file(&self, path: &str, headers: HeaderMap) -> Result<Response, ClientError> {
+        let request = self.request(Method::GET, path).headers(headers.clone());
+        let response = self.send_any(request, self.times.silence).await?;
+        let Some(to) = self.stored_at(&response) else { return self.accept(response).await };
+        let (there, of_request) =
+            (shown(&to), |error: reqwest::Error| ClientError::of_request(&shown(&to), "", &error));
+        let request = client_of(&to).map_err(of_request)?.get(to.clone()).headers(headers);
+        let answer = timeout(self.times.silence, request.send()).await;
+        let answer = answer.map_err(|_| ClientError::Broken(format!("{there} does not answer.")))?;
+        let answer = answer.map_err(of_request)?;
+        let status = answer.status();
+        if !status.is_success() {
+            let sentence = format!("The file is at {there}, which answered {status}.");
+            return Err(ClientError::Refused { status, sentence, retry_after: None });
+        }
+        // A page of another server is no rows.
+        let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        if kind.is_some_and(|kind| kind.starts_with("text/csv")) {
+            Ok(answer)
+        } else {
+            Err(self.redirected(&response))
+        }
+    }
+
+    /// The address of a stored file that an answer redirects to. Never unencrypted if this server is.
+    fn stored_at(&self, response: &Response) -> Option<Url> {
+        if response.status() != StatusCode::TEMPORARY_REDIRECT {
+            return None;
+        }
+        let to = Url::parse(response.headers().get(LOCATION)?.to_str().ok()?).ok()?;
+        let is_as_safe = to.scheme() == "https" || (to.scheme() == "http" && self.origin.scheme() == "http");
+        is_as_safe.then_some(to)
+    }
+
+    async fn send_any(&self, request: RequestBuilder, patience: Duration) -> Result<Response, ClientError> {
         let response = timeout(patience, request.send()).await.map_err(|_| self.silent())?;
-        let response = response.map_err(|error| ClientError::of_request(&self.shown(), self.from, &error))?;
+        response.map_err(|error| ClientError::of_request(&self.shown(), self.from, &error))
+    }
+
+    /// An answer that is a success. Only the head of it is read.
+    async fn accept(&self, response: Response) -> Result<Response, ClientError> {
         let status = response.status();
         if status.is_success() || status == StatusCode::NOT_MODIFIED {
             return Ok(response);
@@ -266,6 +308,12 @@ impl RemoteServer {
             body.extend_from_slice(&piece);
         }
     }
+}
+
+/// A client of the server at `address`.
+fn client_of(address: &Url) -> reqwest::Result<Client> {
+    let builder = outgoing::client_of(&[address]).user_agent(concat!("runboard/", env!("CARGO_PKG_VERSION")));
+    builder.connect_timeout(CONNECT_TIMEOUT).build()
 }
 
 /// An origin without the last slash.

@@ -40,7 +40,9 @@ pub use key::Key;
 pub use link::{Link, LinkKey};
 pub use listing::Listing;
 pub use local::LocalStorage;
-pub use objects::{BucketError, INSTALLATION, MemoryBucket, ObjectStorage, STORAGE_AWAY, UNNAMED_FOR};
+pub use objects::{
+    BucketError, DownloadLink, INSTALLATION, MemoryBucket, ObjectStorage, STORAGE_AWAY, UNNAMED_FOR,
+};
 pub use output::OutputFile;
 pub use post::{PostAnswer, PostError, Poster};
 pub use quarantine::{Moved, QUARANTINED_FOR};

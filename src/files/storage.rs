@@ -14,7 +14,7 @@ use super::{
     Folder, Key,
     listing::Listing,
     local::LocalStorage,
-    objects::{BucketError, MemoryBucket, ObjectStorage, STORAGE_AWAY},
+    objects::{BucketError, DownloadLink, MemoryBucket, ObjectStorage, STORAGE_AWAY},
     pending::Pending,
     stored_file::StoredFile,
 };
@@ -104,8 +104,22 @@ impl Storage {
     pub async fn direct_link(&self, key: &Key) -> io::Result<Option<Url>> {
         match &self.place {
             Place::Local(_) => Ok(None),
-            Place::Objects(objects) => objects.direct_link(key).await,
+            Place::Objects(objects) => objects.direct_link(key, None).await,
         }
+    }
+
+    /// The same for a download by a person or a program.
+    pub async fn download_link(&self, key: &Key, download: &DownloadLink) -> io::Result<Option<Url>> {
+        match &self.place {
+            Place::Local(_) => Ok(None),
+            Place::Objects(objects) => objects.direct_link(key, Some(download)).await,
+        }
+    }
+
+    /// Whether there are such links, and they are wanted.
+    #[must_use]
+    pub fn has_direct_links(&self) -> bool {
+        self.bucket().is_some_and(ObjectStorage::has_direct_links)
     }
 
     /// Opens a stored file for reading. Blocks. Must not be called by a task.

@@ -73,6 +73,7 @@ impl Plan {
             step_bytes: step_size(rate, size, step_bytes),
             reader_version: READER_VERSION,
             first_rows: Some(first_rows),
+            has_headers_in_parts: storage.has_direct_links(),
         })
     }
 
@@ -295,6 +296,7 @@ mod tests {
             step_bytes: GIB,
             reader_version: READER_VERSION,
             first_rows: None,
+            has_headers_in_parts: false,
         };
         assert_eq!(plan.step_bytes_at(0, 0), GIB);
         assert_eq!(plan.step_bytes_at(0, 200), 2 * GIB);

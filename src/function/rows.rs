@@ -15,7 +15,7 @@ use std::{
 use self::{
     ahead::{BlockResult, Blocks, Closing},
     front::UnreadPart,
-    parts::Parts,
+    parts::{PartHeaders, Parts},
     reader::Reader,
 };
 use super::{Slot, Slots, failure::FailureReason, plan::open, step_slot::StepSlot};
@@ -105,7 +105,7 @@ impl Task {
             slot,
             memory: None,
             out: Output::default(),
-            parts: Parts::new(&self.storage, &self.run),
+            parts: Parts::new(&self.storage, &self.run, PartHeaders::due(plan, self.before)),
             done: Done::new(self.start, self.past, plan.size),
             reservation,
         };
@@ -305,7 +305,7 @@ fn write(
     reservation: Option<&mut Reservation>,
 ) -> Result<(), FailureReason> {
     if let Some(reservation) = reservation {
-        reservation.take(out.bytes())?;
+        reservation.take(parts.bytes_of(out))?;
     }
     parts.write(out)?;
     Ok(())

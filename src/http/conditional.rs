@@ -101,6 +101,12 @@ impl Representation {
         response.body(SizedStream::new(length, read(part)))
     }
 
+    /// Whether the answer to the request is the file or a part of it: its conditions are met.
+    #[must_use]
+    pub fn is_wanted(&self, request: &HttpRequest) -> bool {
+        !matches!(self.select(request), Selection::NotModified | Selection::PreconditionFailed)
+    }
+
     /// Evaluates the headers in the order of RFC 9110, section 13.2.2.
     fn select(&self, request: &HttpRequest) -> Selection {
         let is_as_expected = match sent(request) {

@@ -1,5 +1,6 @@
 //! The outputs of an import as files: the header and then the files that the steps wrote, streamed in order without a
-//! temporary file. A download can be resumed, except with `?as=source`: in the form of the file that came in.
+//! temporary file. A download can be resumed, except with `?as=source`: in the form of the file that came in. An output
+//! that is one object of a bucket is answered with a redirect to it, if the operator wants that.
 
 use std::io;
 
@@ -10,19 +11,22 @@ use actix_web::{
         header::{self, ContentDisposition, DispositionParam, DispositionType, EntityTag},
     },
 };
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 use super::{
     conditional::{Representation, http_date},
     error::Error,
 };
 use crate::{
-    files::{Segments, Storage},
+    files::{DownloadLink, Segments, Storage},
     imports::{RunSnapshot, Snapshot},
     inngest::RunStatus,
     results::outputs::{self, Outputs, Which},
     store::Store,
 };
+
+/// Of an output in the usual form.
+const CONTENT_TYPE: &str = "text/csv; charset=utf-8";
 
 /// How an output is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +65,7 @@ pub async fn download(
     if form == Form::Source {
         return Ok(as_source(request, outputs, disposition, storage));
     }
+    let is_stored_whole = outputs.header.is_empty() && outputs.parts.len() == 1;
     let file = Segments::of_bytes(outputs.header).then(parts);
     let representation = Representation {
         // A lost run can continue and add parts. The tag then changes.
@@ -68,8 +73,27 @@ pub async fn download(
         last_modified: Some(http_date(outputs.committed_at)),
         length: file.length(),
     };
+    if is_stored_whole && representation.is_wanted(request) {
+        let link = DownloadLink {
+            is_head: request.method() == Method::HEAD,
+            content_type: CONTENT_TYPE,
+            content_disposition: disposition.to_string(),
+        };
+        if let Some(link) = storage.download_link(&outputs.parts[0], &link).await? {
+            return Ok(redirect(&link));
+        }
+    }
     let read = |range| file.slice(&range).read();
-    Ok(representation.answer(request, "text/csv; charset=utf-8", disposition, read))
+    Ok(representation.answer(request, CONTENT_TYPE, disposition, read))
+}
+
+/// The answer that the file is in the bucket. Nobody may keep it: the link opens the file for whoever has it.
+fn redirect(link: &Url) -> HttpResponse {
+    let mut answer = HttpResponse::TemporaryRedirect();
+    answer
+        .insert_header((header::LOCATION, link.as_str()))
+        .insert_header((header::CACHE_CONTROL, "no-store"));
+    answer.finish()
 }
 
 /// The run of an import that is over which has written its outputs.

@@ -1,6 +1,9 @@
 //! The failed records of a run, page by page.
 
-use std::io::{self, BufReader, Seek, SeekFrom};
+use std::{
+    io::{self, BufReader, Seek, SeekFrom},
+    mem,
+};
 
 use tokio::task::spawn_blocking;
 
@@ -23,7 +26,7 @@ const BLOCK: usize = 64 << 10;
 pub struct FailuresPlace {
     /// The number of the part, from 0.
     pub part: usize,
-    /// The bytes before it in both files of the part: that of `failed.csv`, and that of the original bytes.
+    /// The bytes of records before it in both files of the part: that of `failed.csv`, and that of the original bytes.
     pub failed_bytes: u64,
     pub raw_bytes: u64,
 }
@@ -52,6 +55,8 @@ pub enum FailuresError {
 struct FailuresPart {
     failed: Key,
     raw: Key,
+    /// The bytes of `failed` in front of the first record.
+    header_bytes: u64,
 }
 
 /// At most `most` failed records of the finished steps of `run`, in the order of the file. None if it has no plan,
@@ -67,9 +72,15 @@ pub async fn page(
     let Some(plan) = outputs::plan(run, &steps)? else { return Ok(None) };
     // A step writes both or neither.
     let parts = steps.into_iter().filter_map(|step| step.files.failed.zip(step.files.raw));
-    let parts: Vec<FailuresPart> = parts
-        .map(|(failed, raw)| FailuresPart { failed: Key::from_stored(failed), raw: Key::from_stored(raw) })
+    let mut parts: Vec<FailuresPart> = parts
+        .map(|(failed, raw)| {
+            let [failed, raw] = [failed, raw].map(Key::from_stored);
+            FailuresPart { failed, raw, header_bytes: 0 }
+        })
         .collect();
+    if let Some(first) = parts.first_mut() {
+        first.header_bytes = plan.failed_header_bytes();
+    }
     if parts.is_empty() && from == FailuresPlace::default() {
         return Ok(Some(FailuresPage::default()));
     }
@@ -88,7 +99,8 @@ fn read(
     let (mut page, mut place, mut bytes) = (FailuresPage::default(), from, 0);
     let mut part = parts.get(place.part).ok_or(FailuresError::NoSuchPlace)?;
     loop {
-        let (failed, length) = open(storage, &part.failed, place.failed_bytes)?;
+        let (failed, length) =
+            open(storage, &part.failed, place.failed_bytes.saturating_add(part.header_bytes))?;
         let (raw, _) = open(storage, &part.raw, place.raw_bytes)?;
         let mut lines = FailedLines::new(failed, raw, &plan.layout, plan.max_record_bytes);
         let (begins, bytes_before) = (place, bytes);
@@ -99,7 +111,7 @@ fn read(
             bytes = bytes_before + failed + raw;
             (place.failed_bytes, place.raw_bytes) = (begins.failed_bytes + failed, begins.raw_bytes + raw);
         }
-        if place.failed_bytes < length {
+        if place.failed_bytes + part.header_bytes < length {
             page.next = Some(place);
             return Ok(page);
         }
@@ -129,8 +141,9 @@ impl FailedRecords {
         if !self.layout.may_cut() || !reasons.may_leave_quotes_open() {
             return Ok(Some(cut));
         }
+        let mut header_bytes = self.header_bytes;
         for (lines, raw) in self.lines.iter().zip(&self.parts) {
-            let (lines, _) = open(storage, lines, 0)?;
+            let (lines, _) = open(storage, lines, mem::take(&mut header_bytes))?;
             let (raw, length) = open(storage, raw, 0)?;
             let mut lines = FailedLines::new(lines, raw, &self.layout, self.max_record_bytes);
             while cut.len() < MOST_CUT {

@@ -20,6 +20,7 @@ pub enum Which {
 /// One output: its header line, then its parts in order. A part never changes.
 #[derive(Clone, Debug)]
 pub struct Outputs {
+    /// Empty if the first part begins with it.
     pub header: Vec<u8>,
     pub parts: Vec<Key>,
     /// The original bytes of the failed records, if this is about them.
@@ -46,6 +47,8 @@ pub struct FailedRecords {
     pub parts: Vec<Key>,
     /// The same records as lines of `failed.csv`.
     pub(super) lines: Vec<Key>,
+    /// The bytes in front of them in the first of these files.
+    pub(super) header_bytes: u64,
     pub(super) max_record_bytes: usize,
 }
 
@@ -61,10 +64,6 @@ impl FailedRecords {
 pub async fn of(store: &Store, run: &RunId, which: Which) -> store::Result<Option<Outputs>> {
     let steps = store.steps(run).await?;
     let Some(plan) = plan(run, &steps)? else { return Ok(None) };
-    let header = match which {
-        Which::Processed => plan.layout.processed_header(),
-        Which::Failed => plan.layout.failed_header(),
-    };
     let committed_at = steps.iter().map(|step| step.committed_at).max().unwrap_or(UnixMillis(0));
     let encoding = plan.reading.map_or(Encoding::UTF_8, |reading| reading.encoding.value);
     let (mut parts, mut raw) = (Vec::new(), Vec::new());
@@ -75,6 +74,11 @@ pub async fn of(store: &Store, run: &RunId, which: Which) -> store::Result<Optio
         });
         raw.extend(files.raw);
     }
+    let header = match which {
+        _ if plan.has_headers_in_parts && !parts.is_empty() => Vec::new(),
+        Which::Processed => plan.layout.processed_header(),
+        Which::Failed => plan.layout.failed_header(),
+    };
     let keys = |names: Vec<String>| names.into_iter().map(Key::from_stored).collect();
     Ok(Some(Outputs {
         header,
@@ -94,9 +98,11 @@ pub async fn failed_records(store: &Store, run: &RunId) -> store::Result<Option<
     let files = steps.into_iter().filter_map(|step| step.files.raw.zip(step.files.failed));
     let (parts, lines): (Vec<Key>, Vec<Key>) =
         files.map(|(raw, failed)| (Key::from_stored(raw), Key::from_stored(failed))).unzip();
+    let header_bytes = plan.failed_header_bytes();
     let Plan { source, layout, reading, sheet, max_record_bytes, .. } = plan;
     let source = Key::from_stored(source);
-    let records = FailedRecords { source, layout, reading, sheet, parts, lines, max_record_bytes };
+    let records =
+        FailedRecords { source, layout, reading, sheet, parts, lines, header_bytes, max_record_bytes };
     Ok((!records.parts.is_empty()).then_some(records))
 }
 

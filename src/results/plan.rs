@@ -30,9 +30,19 @@ pub struct Plan {
     /// Shown to people. None in a plan of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_rows: Option<FirstRows>,
+    /// The first part of each output begins with its header, so that an output of one part is one stored file.
+    /// Otherwise no stored file has it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_headers_in_parts: bool,
 }
 
 impl Plan {
+    /// How many bytes of the first part of `failed.csv` are its header.
+    #[must_use]
+    pub fn failed_header_bytes(&self) -> u64 {
+        if self.has_headers_in_parts { self.layout.failed_header().len() as u64 } else { 0 }
+    }
+
     /// How people are told that the file is read. None in a plan of an earlier version.
     #[must_use]
     pub fn read_as(&self) -> Option<ReadAs> {

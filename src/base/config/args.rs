@@ -47,7 +47,7 @@ pub struct Args {
     #[arg(long, global = true, env = "RUNBOARD_STORAGE_URL", value_name = "URL", hide_env_values = true)]
     pub(super) storage_url: Option<String>,
 
-    /// How links to files in a bucket are answered: through Runboard, or direct, by a redirect to the S3 server
+    /// How downloads from a bucket are answered: through Runboard, or direct, by a redirect to the S3 server
     #[arg(
         long,
         global = true,

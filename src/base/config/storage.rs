@@ -23,7 +23,7 @@ pub struct BucketConfig {
     pub aws: Vec<(String, SecretString)>,
 }
 
-/// How a signed link to a stored file is answered.
+/// How a signed link to a stored file, or a download of one, is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StorageLinks {
     /// With a redirect to the S3 server, by a link that it accepts for some minutes.

@@ -8,12 +8,12 @@ use object_store::{
     ObjectMeta, ObjectStore, ObjectStoreExt,
     multipart::{MultipartStore, PartId},
     path::Path,
-    signer::Signer,
+    signer::{Method, SignedUrlOptions, Signer},
 };
 use url::Url;
 
 use super::{
-    StoredObject,
+    DownloadLink, StoredObject,
     memory::MemoryBucket,
     s3::{SharedClient, io_error},
 };
@@ -153,10 +153,26 @@ impl Bucket {
     }
 
     /// A link by which anybody can read the object for some time. None if the bucket has no server.
-    pub(super) async fn signed_link(&self, path: &Path, lifetime: Duration) -> io::Result<Option<Url>> {
+    pub(super) async fn signed_link(
+        &self,
+        path: &Path,
+        lifetime: Duration,
+        download: Option<&DownloadLink>,
+    ) -> io::Result<Option<Url>> {
         match self {
             Self::S3(client) => {
-                let link = client.signed_url(reqwest::Method::GET, path, lifetime).await;
+                let (mut method, mut options) = (Method::GET, SignedUrlOptions::default());
+                if let Some(download) = download {
+                    if download.is_head {
+                        method = Method::HEAD;
+                    }
+                    options = options.with_query([
+                        ("response-content-type", download.content_type),
+                        ("response-content-disposition", &download.content_disposition),
+                        ("response-cache-control", "no-store"),
+                    ]);
+                }
+                let link = client.signed_url_opts(method, path, lifetime, &options).await;
                 link.map(Some).map_err(io_error)
             }
             Self::Memory(_) => Ok(None),

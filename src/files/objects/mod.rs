@@ -34,8 +34,11 @@ pub const STORAGE_AWAY: io::ErrorKind = io::ErrorKind::HostUnreachable;
 /// The most bytes that one request copies inside a bucket. More may take longer than a request may.
 const MOST_COPIED: u64 = 256 << 20;
 
-/// How long a direct link to an object is valid. A download that has begun may take longer.
-const LINK_LIFETIME: Duration = Duration::from_secs(15 * 60);
+/// How long a direct link to an upload is valid. A download that has begun may take longer.
+const UPLOAD_LINK_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// The same for a download, which follows its link at once.
+const DOWNLOAD_LINK_LIFETIME: Duration = Duration::from_secs(5 * 60);
 
 /// The name of the id that says which database the stored files belong to: here that of an object.
 pub const INSTALLATION: &str = "installation";
@@ -52,6 +55,15 @@ pub struct ObjectStorage {
     /// Requests run here, because the threads of the HTTP servers end earlier.
     runtime: Handle,
     scratch: Scratch,
+}
+
+/// A link for a download, and the headers of its answer.
+#[derive(Clone, Debug)]
+pub struct DownloadLink {
+    /// It is for a HEAD; otherwise for a GET.
+    pub is_head: bool,
+    pub content_type: &'static str,
+    pub content_disposition: String,
 }
 
 /// An object in a list.
@@ -171,12 +183,23 @@ impl ObjectStorage {
         objects.try_filter_map(move |object| std::future::ready(Ok(key(object)))).boxed()
     }
 
-    /// A link by which anybody can read the file for some minutes, if such links are allowed.
-    pub(super) async fn direct_link(&self, key: &Key) -> io::Result<Option<Url>> {
-        match self.links {
-            StorageLinks::Through => Ok(None),
-            StorageLinks::Direct => self.bucket.signed_link(&self.path(key), LINK_LIFETIME).await,
+    /// Whether files can be read by links to the bucket.
+    pub(super) fn has_direct_links(&self) -> bool {
+        self.links == StorageLinks::Direct
+    }
+
+    /// A link by which anybody can read the file for some minutes, if such links are allowed. With `download` the answer
+    /// has these headers.
+    pub(super) async fn direct_link(
+        &self,
+        key: &Key,
+        download: Option<&DownloadLink>,
+    ) -> io::Result<Option<Url>> {
+        if !self.has_direct_links() {
+            return Ok(None);
         }
+        let lifetime = if download.is_some() { DOWNLOAD_LINK_LIFETIME } else { UPLOAD_LINK_LIFETIME };
+        self.bucket.signed_link(&self.path(key), lifetime, download).await
     }
 
     /// The id of the installation that the bucket belongs to. None if it belongs to none yet.

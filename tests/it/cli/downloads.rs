@@ -2,8 +2,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use runboard::base::config::StorageLinks;
+
 use super::{Desk, ORDERS, ORDERS_OUTPUT, ended};
-use crate::support::proxy::{Behaviour, Proxy};
+use crate::support::{
+    proxy::{Behaviour, Proxy},
+    s3::{S3Server, config_at},
+    spawn_app_on,
+};
 
 const PROCESSED: &str = "id,name\r\n1,Zoë\r\n3,Ada\r\n";
 const FAILED: &str = "_line,_column,_reason,id,name,_extra\r\n3,,\"1 field, expected 2\",2\r\n";
@@ -73,5 +79,37 @@ async fn a_download_goes_on_where_its_connection_broke_off() {
     assert_eq!(desk.content("processed.csv"), PROCESSED);
     let half = format!("bytes={}-", PROCESSED.len() / 2);
     assert_eq!(*ranges.lock().unwrap(), [None, Some(half)]);
+    desk.stop().await;
+}
+
+#[tokio::test]
+async fn a_redirect_to_the_bucket_is_followed_without_the_token() {
+    let server = S3Server::start().await;
+    let proxy = Proxy::start(&server.origin).await;
+    let mut bucket = config_at(&proxy.origin);
+    bucket.links = StorageLinks::Direct;
+    let app = spawn_app_on(tempfile::tempdir().unwrap(), |config| config.bucket = Some(bucket)).await;
+    let desk = Desk::at(app).await;
+    desk.file("orders.csv", ORDERS);
+    let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = std::sync::Arc::clone(&asked);
+    proxy.behave(move |request| {
+        // Runboard itself signs in a header.
+        if !request.query().contains("X-Amz-Signature=") {
+            return Behaviour::Pass;
+        }
+        let mut seen = seen.lock().unwrap();
+        seen.push(["authorization", "range"].map(|name| request.header(name).map(str::to_owned)));
+        if seen.len() == 1 { Behaviour::CutInAnswer } else { Behaviour::Pass }
+    });
+    let words = ["import", "orders.csv", "--failed", "failed.csv", "--processed", "processed.csv"];
+    let done = desk.run(&words).await;
+    assert_eq!((done.code, done.output()), (Some(0), ORDERS_OUTPUT), "{done:?}");
+    assert_eq!(
+        (desk.content("failed.csv"), desk.content("processed.csv")),
+        (FAILED.into(), PROCESSED.into())
+    );
+    let half = format!("bytes={}-", FAILED.len() / 2);
+    assert_eq!(*asked.lock().unwrap(), [[None, None], [None, Some(half)], [None, None]]);
     desk.stop().await;
 }

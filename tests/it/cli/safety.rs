@@ -35,6 +35,28 @@ async fn a_token_does_not_follow_a_redirect() {
 }
 
 #[tokio::test]
+async fn a_page_that_a_download_is_redirected_to_is_no_file() {
+    let other = Host::start(|_, _| Reply::file("<!doctype html><title>Sign in</title>")).await;
+    let (to, import) = (other.url("/sign-in"), import_json(ID, &json!({})).to_string());
+    let host = Host::start(move |path, _| match path {
+        path if path.ends_with(".csv") => {
+            Reply::status("307 Temporary Redirect", &format!("Location: {to}\r\n"))
+        }
+        _ => Reply::file(&import),
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = client(folder.path(), &["start", ID, "--failed", "failed.csv"]);
+    command.env("RUNBOARD_URL", host.url("")).env("RUNBOARD_TOKEN", "rb_secret");
+    let done = ended(command).await;
+    assert_eq!(done.code, Some(3), "{done:?}");
+    assert!(done.err.contains("which did not get your token."), "{done:?}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let asked = other.asked();
+    assert!(asked.len() == 1 && !asked[0].to_lowercase().contains("authorization"), "{asked:?}");
+}
+
+#[tokio::test]
 async fn no_text_of_a_server_steers_the_terminal() {
     const EVIL: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{202e}\nx";
     let import = import_json(

@@ -15,10 +15,10 @@ const MIXED: &str = "name,town\nAnnika,Uppsala\nBartholomew\n";
 const CELLS: [&str; 3] = ["Annika", "Uppsala", "Bartholomew"];
 
 const WEEK: [(&str, &str); 1] = [("days", "7")];
-const WEEK_WITH_ROWS: [(&str, &str); 2] = [("days", "7"), ("rows", "on")];
+pub const WEEK_WITH_ROWS: [(&str, &str); 2] = [("days", "7"), ("rows", "on")];
 
 /// Makes a link and returns its path, from the page that shows it once.
-async fn share(owner: &Visitor, import: &str, fields: &[(&str, &str)]) -> String {
+pub async fn share(owner: &Visitor, import: &str, fields: &[(&str, &str)]) -> String {
     path_in(owner.post_form(&format!("{import}/share"), fields).await).await
 }
 

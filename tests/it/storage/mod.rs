@@ -1,6 +1,7 @@
 //! Stored files in a folder, in the buckets of two S3 servers, and as objects in memory: the same tests for all.
 
 mod aged;
+mod downloads;
 mod faults;
 mod links;
 pub mod outage;

@@ -90,6 +90,11 @@ impl Request {
         self.head.split(" HTTP/").next().and_then(|line| line.split('?').next()).unwrap_or_default()
     }
 
+    pub fn query(&self) -> &str {
+        let line = self.head.split(" HTTP/").next().unwrap_or_default();
+        line.split_once('?').map_or("", |(_, query)| query)
+    }
+
     /// A header's value; names are in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
