@@ -7,6 +7,7 @@
 
 mod bus;
 mod rates;
+mod lead;
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,6 +20,8 @@ use ulid::Ulid;
 pub use self::{
     bus::{Bus, Heard, Listener, Message},
     rates::{Rates, SharedLimiter},
+},
+    lead::Work,
 };
 use crate::{
     base::tasks::Tasks,
