@@ -1,4 +1,5 @@
-//! Limits the requests per second that the whole process makes to a server, and shares them between users.
+//! Limits the requests per second that the whole process makes to a server, and shares them between users. Of several
+//! replicas, each has its share of what all may make.
 
 use std::{
     collections::VecDeque,
@@ -32,8 +33,6 @@ const PRIORITIES: usize = 3;
 /// to one user after the other, so that a user with a thousand requests delays another user's by only one.
 #[derive(Debug)]
 pub struct Budget {
-    /// Requests per second.
-    rate: f64,
     state: Mutex<State>,
     /// Held by the one waiter that hands out the turns, including its own.
     dispenser: AsyncMutex<()>,
@@ -41,6 +40,8 @@ pub struct Budget {
 
 #[derive(Debug)]
 struct State {
+    /// Requests per second.
+    rate: f64,
     /// Requests that may be made now.
     tokens: f64,
     at: Instant,
@@ -84,8 +85,15 @@ impl Budget {
     #[must_use]
     pub fn new(rate: f64) -> Self {
         let lines = Default::default();
-        let state = State { tokens: rate.max(1.0), at: Instant::now(), held_until: None, lines };
-        Self { rate, state: Mutex::new(state), dispenser: AsyncMutex::new(()) }
+        let state = State { rate, tokens: rate.max(1.0), at: Instant::now(), held_until: None, lines };
+        Self { state: Mutex::new(state), dispenser: AsyncMutex::new(()) }
+    }
+
+    /// Changes how many requests may be made per second, from now on.
+    pub fn set_rate(&self, rate: f64) {
+        let mut state = self.filled();
+        state.rate = rate;
+        state.tokens = state.tokens.min(state.capacity());
     }
 
     /// Waits for a turn to make a request. A dropped wait uses no turn.
@@ -94,7 +102,7 @@ impl Budget {
         {
             let mut state = self.filled();
             state.lines[priority as usize].push(user, waiter);
-            state.give_out(self.reserve());
+            state.give_out();
         }
         let mut turn = Turn { budget: self, turn };
         let _dispenser = tokio::select! {
@@ -105,8 +113,8 @@ impl Budget {
         loop {
             let pause = {
                 let mut state = self.filled();
-                state.give_out(self.reserve());
-                state.pause(self.rate)
+                state.give_out();
+                state.pause()
             };
             tokio::select! {
                 biased;
@@ -121,7 +129,7 @@ impl Budget {
     pub fn try_take(&self) -> bool {
         let mut state = self.filled();
         let nobody_waits = state.lines.iter().all(|line| line.0.is_empty());
-        let is_spare = nobody_waits && state.held_until.is_none() && state.tokens >= self.reserve();
+        let is_spare = nobody_waits && state.held_until.is_none() && state.tokens >= state.reserve();
         if is_spare {
             state.tokens -= 1.0;
         }
@@ -135,15 +143,6 @@ impl Budget {
         state.held_until = Some(state.held_until.map_or(until, |known| known.max(until)));
     }
 
-    fn capacity(&self) -> f64 {
-        self.rate.max(1.0)
-    }
-
-    /// The tokens that must be left over before a request of a low priority gets one.
-    fn reserve(&self) -> f64 {
-        (self.capacity() / 2.0).max(1.0)
-    }
-
     fn filled(&self) -> MutexGuard<'_, State> {
         // The state is consistent after each statement.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,8 +150,8 @@ impl Budget {
         // No turns accumulate during a pause that the server asked for; otherwise all waiters would send at
         // once.
         let from = state.held_until.map_or(state.at, |until| until.max(state.at));
-        let earned = now.saturating_duration_since(from).as_secs_f64() * self.rate;
-        state.tokens = (state.tokens + earned).min(self.capacity());
+        let earned = now.saturating_duration_since(from).as_secs_f64() * state.rate;
+        state.tokens = (state.tokens + earned).min(state.capacity());
         state.at = now;
         state.held_until = state.held_until.filter(|until| *until > now);
         state
@@ -171,13 +170,23 @@ impl Drop for Turn<'_> {
         let mut state = self.budget.filled();
         self.turn.close();
         if self.turn.try_recv().is_ok() {
-            state.tokens = (state.tokens + 1.0).min(self.budget.capacity());
+            state.tokens = (state.tokens + 1.0).min(state.capacity());
         }
     }
 }
 
 impl State {
-    fn give_out(&mut self, reserve: f64) {
+    fn capacity(&self) -> f64 {
+        self.rate.max(1.0)
+    }
+
+    /// The tokens that must be left over before a request of a low priority gets one.
+    fn reserve(&self) -> f64 {
+        (self.capacity() / 2.0).max(1.0)
+    }
+
+    fn give_out(&mut self) {
+        let reserve = self.reserve();
         while self.held_until.is_none() && self.tokens >= 1.0 {
             let open = if self.tokens >= reserve { &mut self.lines[..] } else { &mut self.lines[..1] };
             let Some(waiter) = open.iter_mut().find_map(Line::next) else { return };
@@ -189,11 +198,11 @@ impl State {
 
     /// How long until there may be a turn to hand out. At most the time that earns one token, because a
     /// request of a higher priority may arrive meanwhile.
-    fn pause(&self, rate: f64) -> Duration {
+    fn pause(&self) -> Duration {
         let held = self.held_until.map_or(Duration::ZERO, |until| until.duration_since(self.at));
         let missing = if self.tokens < 1.0 { 1.0 - self.tokens } else { 1.0 };
         // A pause of zero would make the dispenser's loop busy-wait.
-        held + Duration::from_secs_f64(missing / rate).max(Duration::from_millis(1))
+        held + Duration::from_secs_f64(missing / self.rate).max(Duration::from_millis(1))
     }
 }
 
@@ -323,6 +332,24 @@ mod tests {
         join_all((0..100).map(|_| take(&budget))).await;
         let took = start.elapsed().as_secs_f64();
         assert!((68.9..69.5).contains(&took), "{took}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn its_rate_can_change() {
+        let budget = Budget::new(10.0);
+        budget.set_rate(5.0);
+        let start = Instant::now();
+        for _ in 0..10 {
+            take(&budget).await;
+        }
+        let took = start.elapsed().as_secs_f64();
+        assert!((0.9..1.2).contains(&took), "{took}");
+        budget.set_rate(10.0);
+        for _ in 0..10 {
+            take(&budget).await;
+        }
+        let took = start.elapsed().as_secs_f64() - took;
+        assert!((0.9..1.2).contains(&took), "{took}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -156,6 +156,11 @@ impl Client {
         Ok(Self { transport, without_v2: Arc::default(), turn: Turn::default() })
     }
 
+    /// Changes how many requests per second all clones make to the server.
+    pub fn set_polls_per_second(&self, polls: f64) {
+        self.transport.budget.set_rate(polls);
+    }
+
     /// The same client on behalf of `user`: its polls with `priority` take turns with those of other users.
     #[must_use]
     pub fn for_user(&self, user: UserId, priority: Priority) -> Self {

@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Client, Error, Registered, SyncRequest, call::Registration};
@@ -26,6 +29,8 @@ pub struct Registrar {
     client: Client,
     app: Arc<Registration>,
     state: Arc<Mutex<State>>,
+    /// Whether they were registered since the start.
+    registered: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -36,12 +41,14 @@ struct State {
     known: u32,
     /// When a check last found them missing.
     renewed_at: Option<UnixMillis>,
+    /// Another process registers the functions.
+    rests: bool,
 }
 
 impl Registrar {
     #[must_use]
     pub fn new(client: Client, app: Registration) -> Self {
-        Self { client, app: Arc::new(app), state: Arc::default() }
+        Self { client, app: Arc::new(app), state: Arc::default(), registered: watch::Sender::new(false) }
     }
 
     /// The registered app.
@@ -66,6 +73,8 @@ impl Registrar {
             state.renewed_at = Some(UnixMillis::now());
             state.known = 0;
         }
+        drop(state);
+        self.registered.send_replace(true);
         Ok(registered)
     }
 
@@ -91,10 +100,24 @@ impl Registrar {
         }
     }
 
+    /// Whether this process keeps the functions registered. If another one does, [`remind`](Self::remind) does nothing.
+    pub fn rest(&self, rests: bool) {
+        self.state().rests = rests;
+    }
+
+    /// Waits until the functions are registered for the first time.
+    pub async fn until_registered(&self) {
+        // The sender is in `self`, so the wait cannot fail.
+        let _ = self.registered.subscribe().wait_for(|registered| *registered).await;
+    }
+
     /// Registers again unless that was done recently: an event found no function, or the engine came back.
     pub async fn remind(&self) {
         {
             let mut state = self.state();
+            if state.rests {
+                return;
+            }
             let now = Instant::now();
             let pause = AGAIN_AFTER.saturating_mul(2u32.saturating_pow(state.known)).min(AGAIN_AFTER_AT_MOST);
             if state.last.is_some_and(|last| now.duration_since(last) < pause) {
