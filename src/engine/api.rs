@@ -79,6 +79,8 @@ enum Refusal {
     Checkpoint(String),
     #[error("The call is no longer the run's")]
     Stale,
+    #[error("Another replica calls its own functions")]
+    DoesNotLead,
     #[error("Unable to read or write the database")]
     Store(#[from] store::Error),
     #[error("Unable to read the run's state")]
@@ -89,7 +91,7 @@ impl ResponseError for Refusal {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::EventId(_) | Self::RunId(_) | Self::Checkpoint(_) => StatusCode::BAD_REQUEST,
-            Self::Stale => StatusCode::CONFLICT,
+            Self::Stale | Self::DoesNotLead => StatusCode::CONFLICT,
             Self::NoRun(_) => StatusCode::NOT_FOUND,
             Self::Store(_) | Self::State(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -180,7 +182,7 @@ async fn send(
         tracing::error!(%error, "cannot record the events");
         return event_answer(StatusCode::INTERNAL_SERVER_ERROR, &[], Some("cannot record the events"));
     }
-    engine.news.send_replace(());
+    engine.news.notify_one();
     let ids: Vec<&EventId> = events.iter().map(|event| &event.id).collect();
     event_answer(StatusCode::OK, &ids, None)
 }
@@ -249,8 +251,11 @@ async fn register(engine: web::Data<Engine>, request: HttpRequest, body: web::Pa
             return text_answer(StatusCode::BAD_REQUEST, &body);
         }
     };
-    match engine.store.engine_sync(&app.name, &app.functions, UnixMillis::now()).await {
-        Ok(modified) => {
+    let synced =
+        engine.store.engine_sync(&app.name, &app.functions, engine.serves_itself, UnixMillis::now()).await;
+    match synced {
+        Ok(None) => Refusal::DoesNotLead.error_response(),
+        Ok(Some(modified)) => {
             let sync = functions::uuid(&format!("sync {}", Ulid::new()));
             let body = json!({"ok": true, "modified": modified, "sync_id": sync, "app_id": app.id()});
             text_answer(StatusCode::OK, &body)

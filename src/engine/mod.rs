@@ -7,6 +7,10 @@
 //! transaction. A process that dies loses nothing: at the next start old leases are void, and a lost call is
 //! repeated under the same attempt number.
 //!
+//! Of several replicas, each serves the API, and the one that leads makes all calls. The database lets no other one claim
+//! a run or void a lease, so one that was paused and goes on as if it still led changes nothing. The one that begins to
+//! lead voids the leases of the one before, whose answers then have no effect.
+//!
 //! Functions can be triggered by an event for which an `expression` is true, and by the end of other runs
 //! (`system_events`), which is recorded in the transaction that ends the run.
 //!
@@ -32,7 +36,7 @@ mod triggers;
 use std::{sync::Arc, time::Duration};
 
 use secrecy::SecretString;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use self::{caller::Caller, share::Calls};
 pub use self::{prune::prune, queue::DispatchOutcome};
@@ -40,6 +44,7 @@ use crate::{
     base::{ids::RunId, time::UnixMillis},
     inngest,
     progress::ProgressRegistry,
+    replicas::Replicas,
     store::{self, Store, engine::runs::Cancelled},
 };
 
@@ -51,8 +56,11 @@ pub struct Engine {
     options: Arc<EngineOptions>,
     caller: Caller,
     calls: Calls,
-    /// Notifies the dispatch loop that a run may be due.
-    news: watch::Sender<()>,
+    /// Notified when a run may be due.
+    news: Arc<Notify>,
+    replicas: Replicas,
+    /// Whether the functions that are registered with it are those of this process.
+    serves_itself: bool,
     /// The watchers in this process that learn of the end of a run before any function does.
     watchers: Option<ProgressRegistry>,
 }
@@ -88,7 +96,9 @@ impl Engine {
             options: Arc::new(options),
             caller,
             calls,
-            news: watch::Sender::new(()),
+            news: Arc::default(),
+            replicas: Replicas::alone(),
+            serves_itself: false,
             watchers: None,
         })
     }
@@ -99,11 +109,30 @@ impl Engine {
         Self { watchers: Some(progress), ..self }
     }
 
+    /// The same engine in a process that is one of `replicas`. To be [run](Self::run) only while that leads.
+    #[must_use]
+    pub fn among(self, replicas: Replicas) -> Self {
+        Self { replicas, ..self }
+    }
+
+    /// The same engine, of which this process alone knows the address: it takes registrations only while this replica
+    /// leads, because their functions are at an address of this process.
+    #[must_use]
+    pub fn serving_itself(self) -> Self {
+        Self { serves_itself: true, ..self }
+    }
+
+    /// Notified when a run may be due.
+    #[must_use]
+    pub fn news(&self) -> &Notify {
+        &self.news
+    }
+
     /// Cancels a run at once. A call in progress is not interrupted, but its answer is ignored.
     async fn cancel(&self, run: &RunId) -> store::Result<Cancelled> {
         let cancelled = self.store.engine_cancel(run, self, UnixMillis::now()).await?;
         // The end may have triggered another run.
-        self.news.send_replace(());
+        self.news.notify_one();
         Ok(cancelled)
     }
 }

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
@@ -33,6 +34,9 @@ const LONGEST_NAP: Duration = Duration::from_secs(60);
 
 /// How often leases without a call are searched for.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+/// The pause before one of several replicas tries again to claim a run.
+const UNCLAIMED_PAUSE: Duration = Duration::from_millis(50);
 
 /// How often an answer is offered to a database that refuses its data.
 const MOST_REFUSALS: u32 = 3;
@@ -62,7 +66,7 @@ pub enum DispatchOutcome {
 
 impl Engine {
     /// Runs until `shutdown`. First repeats the calls that an earlier process lost. Only one process may run
-    /// an engine over a database. Retries after database failures.
+    /// an engine over a database: of several replicas, the one that leads. Retries after database failures.
     pub async fn run(self, shutdown: CancellationToken) {
         while let Err(error) = self.take_over().await {
             tracing::error!(%error, "cannot take over the queue yet");
@@ -71,7 +75,6 @@ impl Engine {
             }
         }
         let mut calls = JoinSet::new();
-        let mut news = self.news.subscribe();
         let mut swept = Instant::now();
         while !shutdown.is_cancelled() {
             if swept.elapsed() >= SWEEP_EVERY {
@@ -81,7 +84,7 @@ impl Engine {
                 }
             }
             // Before the queue is read, so that a run that arrives in between wakes the loop.
-            news.mark_unchanged();
+            let _ = self.news.notified().now_or_never();
             while calls.try_join_next().is_some() {}
             let pause = match self.next().await {
                 Ok(Next::Claimed(claim, at_work)) => {
@@ -100,7 +103,7 @@ impl Engine {
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 // The end of a call also wakes the loop.
-                _ = news.changed() => {}
+                () = self.news.notified() => {}
                 () = sleep(pause.min(SWEEP_EVERY)) => {}
             }
         }
@@ -151,10 +154,11 @@ impl Engine {
         if let Some(next) = self.calls.next(&waiting, now) {
             let at_work = self.calls.begin(&next.tenant);
             let claim = self.store.engine_claim(&next.tenant, at_work.lease(), now).await?;
-            // None: the run was cancelled or claimed by another engine since the queue was read.
-            return Ok(
-                claim.map_or(Next::Idle { until: Some(now) }, |claim| Next::Claimed(claim.into(), at_work))
-            );
+            // None: the run was cancelled or claimed by another engine since the queue was read, or this process does
+            // not lead any more and will know that soon.
+            let pause = if self.replicas.is_alone() { Duration::ZERO } else { UNCLAIMED_PAUSE };
+            let idle = Next::Idle { until: Some(now.plus(pause)) };
+            return Ok(claim.map_or(idle, |claim| Next::Claimed(claim.into(), at_work)));
         }
         // Runs that are due now wait for the end of a call, which wakes the loop.
         let later = waiting.iter().map(|waiting| waiting.due_at).filter(|due_at| *due_at > now);
@@ -170,7 +174,7 @@ impl Engine {
         let settled = self.settle(&claim, transition, now).await;
         drop(at_work);
         // Another call can begin, and this run may be due again.
-        self.news.send_replace(());
+        self.news.notify_one();
         let outcome = match settled {
             None => DispatchOutcome::Dropped(claim.run_id),
             Some(Transition::End { .. }) => DispatchOutcome::Ended(claim.run_id),

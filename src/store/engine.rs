@@ -37,9 +37,23 @@ pub struct Trigger {
 
 impl Store {
     /// Replaces the functions of `app` by `functions`; others that it had are archived. Returns whether that
-    /// changed anything.
-    pub async fn engine_sync(&self, app: &str, functions: &[Function], now: UnixMillis) -> Result<bool> {
+    /// changed anything. None: nothing was done, because the app is this process itself, which does not lead.
+    pub async fn engine_sync(
+        &self,
+        app: &str,
+        functions: &[Function],
+        is_own: bool,
+        now: UnixMillis,
+    ) -> Result<Option<bool>> {
         let mut tx = self.begin_write().await?;
+        if is_own {
+            let replica = self.replica();
+            let may = format!("SELECT 1 WHERE {}", leads(1));
+            let may = sqlx::query(sqlx::AssertSqlSafe(may)).bind(replica.as_deref());
+            if may.fetch_optional(&mut *tx).await?.is_none() {
+                return Ok(None);
+            }
+        }
         let known = sqlx::query(
             "SELECT slug, id, name, url, events, expressions, max_attempts FROM engine_function \
              WHERE app = $1 AND archived_at IS NULL",
@@ -50,7 +64,7 @@ impl Store {
         let known = known.iter().map(function).collect::<Result<HashSet<Function>>>()?;
         let wanted: HashSet<Function> = functions.iter().cloned().collect();
         if known == wanted {
-            return Ok(false);
+            return Ok(Some(false));
         }
         sqlx::query("UPDATE engine_function SET archived_at = $1 WHERE app = $2 AND archived_at IS NULL")
             .bind(now.0)
@@ -78,8 +92,17 @@ impl Store {
             .await?;
         }
         tx.commit().await?;
-        Ok(true)
+        Ok(Some(true))
     }
+}
+
+/// The condition that the replica whose id is the parameter of this number leads. It holds without an id: one process
+/// has the database.
+fn leads(parameter: u8) -> String {
+    format!(
+        "(CAST(${parameter} AS TEXT) IS NULL \
+          OR EXISTS (SELECT 1 FROM lease WHERE name = 'lead' AND replica_id = ${parameter}))"
+    )
 }
 
 async fn delete_steps(tx: &mut Tx, run: &RunId) -> Result<()> {

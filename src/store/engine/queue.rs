@@ -1,13 +1,15 @@
 //! The queue of the embedded engine's runs.
 //!
 //! A claimed run has a lease, a random token. Only the call made under that lease can advance the run, so the
-//! answer of a call that was cancelled or taken over has no effect.
+//! answer of a call that was cancelled or taken over has no effect. Of several replicas, only the one that leads by
+//! the database's word claims runs and voids leases (`leads`).
 
 use sqlx::{Any, Executor, Row};
 
 use super::{
     count, delete_steps,
     events::{Rules, RunEnd, tell_of_end},
+    leads,
 };
 use crate::{
     base::{
@@ -105,10 +107,13 @@ impl Store {
     /// Returns the number of lost calls.
     pub async fn engine_take_over(&self, now: UnixMillis) -> Result<u64> {
         let mut tx = self.begin_write().await?;
+        let void = format!(
+            "UPDATE engine_run SET lease = NULL WHERE ended_at IS NULL AND lease IS NOT NULL AND {}",
+            leads(1)
+        );
+        let replica = self.replica();
         let voided =
-            sqlx::query("UPDATE engine_run SET lease = NULL WHERE ended_at IS NULL AND lease IS NOT NULL")
-                .execute(&mut *tx)
-                .await?;
+            sqlx::query(sqlx::AssertSqlSafe(void)).bind(replica.as_deref()).execute(&mut *tx).await?;
         sqlx::query(
             "UPDATE engine_run SET available_at = available_at - waits_since + $1, waits_since = $1 \
              WHERE ended_at IS NULL AND waits_since > $1",
@@ -153,13 +158,18 @@ impl Store {
 
     /// Repeats the call that was to be made under `lease`, unless it was answered in between.
     pub async fn engine_void(&self, lease: &str) -> Result<()> {
-        let void = sqlx::query("UPDATE engine_run SET lease = NULL WHERE lease = $1 AND ended_at IS NULL")
-            .bind(lease);
+        let void = format!(
+            "UPDATE engine_run SET lease = NULL WHERE lease = $1 AND ended_at IS NULL AND {}",
+            leads(2)
+        );
+        let replica = self.replica();
+        let void = sqlx::query(sqlx::AssertSqlSafe(void)).bind(lease).bind(replica.as_deref());
         self.pool.write(void).await?;
         Ok(())
     }
 
-    /// Claims the run of `tenant` that has been due longest, under the new `lease`. None if no run is due.
+    /// Claims the run of `tenant` that has been due longest, under the new `lease`. None if no run is due, or if this
+    /// process is one of several and does not lead.
     pub async fn engine_claim(&self, tenant: &str, lease: &str, now: UnixMillis) -> Result<Option<Claim>> {
         let mut tx = self.begin_write().await?;
         // SQLite has no concurrent writer.
@@ -168,14 +178,17 @@ impl Store {
             "UPDATE engine_run SET lease = $1, status = $2, started_at = COALESCE(started_at, $3) \
              WHERE run_id = (SELECT run_id FROM engine_run \
               WHERE tenant = $4 AND ended_at IS NULL AND lease IS NULL AND available_at <= $3 \
-              ORDER BY available_at, run_id LIMIT 1 {skip_locked}) \
-             RETURNING run_id, event_id, slug, function_id, attempt, req_version, planned_step, idle_turns"
+              ORDER BY available_at, run_id LIMIT 1 {skip_locked}) AND {} \
+             RETURNING run_id, event_id, slug, function_id, attempt, req_version, planned_step, idle_turns",
+            leads(5)
         );
+        let replica = self.replica();
         let claimed = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(lease)
             .bind(RunStatus::Running.as_str())
             .bind(now.0)
             .bind(tenant)
+            .bind(replica.as_deref())
             .fetch_optional(&mut *tx)
             .await?;
         let Some(run) = claimed else { return Ok(None) };
