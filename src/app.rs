@@ -47,7 +47,7 @@ use crate::{
     http::{
         api_rate::ApiRate,
         assets,
-        health::{EngineCheck, Health},
+        health::{EngineCheck, Health, ReplicaCheck},
         origin::PublicOrigin,
         serving::Connections,
         upload::Uploads,
@@ -130,10 +130,11 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         progress.expect_no_ends();
     }
     let (background, steps) = (Tasks::on_this_runtime(), Tasks::on_this_runtime());
-    let wiring = Wiring::of(&config, &store, &progress, &here)?;
+    let wiring = Wiring::of(&config, &store, &progress, &replicas, &here)?;
     let limits =
         inngest::Limits { polls_per_second: wiring.poll_budget(&config), ..inngest::Limits::default() };
     let client = Client::with_limits(wiring.server.clone(), limits)?;
+    wiring.share_budget(client.clone(), &config, &background);
     let registration = function::registration(&wiring.serve_url, config.processor, config.push);
     let registrar = Registrar::new(client.clone(), registration);
     let (work, large_memory) = (Slots::new(config.workers, Share::All), LargeMemory::default());
@@ -203,29 +204,31 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         api::describe::describer(imports.clone(), store.clone(), wiring.name()),
         imports.ended(),
     )
-    .with_rates(&rates);
+    .with_rates(&rates)
+    .among(replicas.clone());
 
     let connections = Connections::new(config.connections_per_address, config.trusted_proxies.clone());
     let internal = wiring.serve(&processor, config.http, &connections)?;
-    let registering = {
-        let (registrar, stopping) = (registrar.clone(), background.stopping().clone());
-        background.spawn(async move { registrar.persist(&stopping).await })
-    };
-    imports.start(async move { drop(timeout(REGISTERED_WITHIN, registering).await) }).await?;
+    wiring.register(registrar.clone(), &background);
+    let registering = registrar.clone();
+    imports
+        .start(async move { drop(timeout(REGISTERED_WITHIN, registering.until_registered()).await) })
+        .await?;
+    background.spawn(background::check_event_key(client.clone()));
     background::start(
         &background,
-        client.clone(),
         accounts.clone(),
         imports.clone(),
         processor.clone(),
         storage.clone(),
         store.clone(),
+        &replicas,
     );
-    background::tell_ends(&background, webhooks.clone());
+    background::tell_ends(&background, webhooks.clone(), &replicas);
     background::sweep_rates(&background, &replicas, rates.clone());
     if let Some(mailer) = mailer {
         let stopping = background.stopping().clone();
-        background.spawn(mail::send(mailer, imports.clone(), wiring.name(), stopping));
+        background.spawn(mail::send(mailer, imports.clone(), wiring.name(), replicas.clone(), stopping));
     }
     let previewer = Previewer::new(storage.clone(), config.max_record_bytes, large_memory.clone());
     let shared = Shared {
@@ -255,6 +258,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
             store: store.clone(),
             storage,
             lock: database.held(),
+            replicas: ReplicaCheck::new(replicas.clone(), &background),
             engine: EngineCheck::new(client).into(),
             probe: Arc::default(),
         }),
@@ -269,7 +273,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
     };
     let public = server::serve_public(public, shared, connections)?;
     let engine = wiring.in_words();
-    wiring.dispatch(&background, database.held());
+    wiring.dispatch(&background, registrar, database.held());
     Ok(App {
         origin,
         first_account,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use secrecy::SecretString;
-use tokio::time::sleep;
+use tokio::{sync::Notify, time::sleep};
 
 use super::{Accounts, Email, Error, SignInError, told::AccessChange};
 use crate::{
@@ -64,9 +64,10 @@ impl Accounts {
         }
     }
 
-    /// Waits until an account may have to be deleted.
-    pub async fn somebody_leaves(&self) {
-        self.leaving.notified().await;
+    /// Notified when an account may have to be deleted.
+    #[must_use]
+    pub fn somebody_leaves(&self) -> &Notify {
+        &self.leaving
     }
 
     /// The accounts whose imports are to be deleted, and then they themselves.

@@ -3,6 +3,10 @@
 //!
 //! An attempt is recorded before it begins. If the process dies between the server's confirmation and our record of
 //! it, the e-mail is sent again, with the same Message-ID.
+//!
+//! Of several replicas, the one that leads sends. If one was paused and goes on as if it still led, both may send, but
+//! never the same attempt: it is taken from those that the row counts. The pause before the next attempt begins with
+//! this one and is longer than a server may take.
 
 mod forgotten;
 mod letter;
@@ -146,15 +150,17 @@ impl Mailer {
         self.outlet.clone()
     }
 
-    /// Waits until somebody asks for an e-mail of `lane`. The end of an import does not end this.
-    pub async fn wait_until_wanted(&self, lane: MailLane) {
-        self.outlet.lane(lane).notified().await;
+    /// Notified when somebody asks for an e-mail of `lane`, not at the end of an import.
+    #[must_use]
+    pub fn wanted(&self, lane: MailLane) -> &Notify {
+        self.outlet.lane(lane)
     }
 
     /// Call once at a start: what an earlier process could not send is tried at once, because the server, its settings
-    /// or the clock may have changed.
-    pub async fn resume(&self, now: UnixMillis) -> store::Result<()> {
-        self.store.retry_mail(now).await
+    /// or the clock may have changed. Where that process may still be sending, call it with a time at which it has
+    /// ended: [`place_for`](Self::place_for) from now.
+    pub async fn resume(&self, at: UnixMillis) -> store::Result<()> {
+        self.store.retry_mail(at).await
     }
 
     /// Sends the next e-mail that is due at `now`, except those for forgotten passwords. `describe` says how an import

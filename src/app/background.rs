@@ -1,4 +1,4 @@
-//! The periodic tasks of the server.
+//! The periodic tasks of the server. Most of them are for all replicas, and done by the one that leads.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -16,6 +16,7 @@ use crate::{
     imports::Imports,
     inngest::{self, Client},
     replicas::{Rates, Replicas},
+    replicas::{Replicas, Work},
     store::Store,
     webhooks::Webhooks,
 };
@@ -56,35 +57,52 @@ const SWEEP_RATES_EVERY: Duration = Duration::from_secs(60);
 /// Starts all of them; they run until `tasks` is stopped.
 pub(super) fn start(
     tasks: &Tasks,
-    client: Client,
     accounts: web::Data<Accounts>,
     imports: Imports,
     processor: web::Data<Processor>,
     storage: Storage,
     store: Store,
+    replicas: &Replicas,
 ) {
-    tasks.spawn(check_event_key(client));
-    tasks.spawn(check_files(storage.clone(), store.clone(), tasks.clone()));
     let accounts = accounts.into_inner();
-    tasks.spawn(delete_accounts(Arc::clone(&accounts), imports.clone(), tasks.stopping().clone()));
-    repeat(tasks, SWEEP_SESSIONS_EVERY, move || sweep_sessions(Arc::clone(&accounts)));
-    if storage.bucket().is_some() {
-        tasks.spawn(finish_deletions(imports.clone(), tasks.stopping().clone()));
-    }
-    let its_imports = imports.clone();
-    repeat(tasks, SWEEP_HELD_EVERY, move || sweep_held(its_imports.clone()));
-    repeat(tasks, FORGET_ANSWERS_EVERY, move || forget_answers(imports.clone()));
-    let (processor, its_store, stopping) = (processor.into_inner(), store.clone(), tasks.stopping().clone());
-    repeat(tasks, SWEEP_RUNS_EVERY, move || {
-        sweep_runs(Arc::clone(&processor), its_store.clone(), stopping.clone())
+    let deletes = (Arc::clone(&accounts), imports.clone(), replicas.clone(), tasks.stopping().clone());
+    tasks.spawn(async move {
+        let (accounts, imports, replicas, stopping) = deletes;
+        let delete = |term| delete_accounts(&accounts, &imports, &replicas, term);
+        replicas.lead(Work::Leaving, accounts.somebody_leaves(), &stopping, delete).await;
     });
-    repeat(tasks, SWEEP_QUARANTINE_EVERY, move || sweep_quarantine(storage.clone(), store.clone()));
+    if storage.bucket().is_some() {
+        let (imports, replicas, stopping) = (imports.clone(), replicas.clone(), tasks.stopping().clone());
+        tasks.spawn(async move {
+            let finish = |term| finish_deletions(&imports, term);
+            replicas.lead(Work::Files, imports.files_to_delete(), &stopping, finish).await;
+        });
+    }
+    // What this process has in memory, and what is in its folder.
+    let stopping = tasks.stopping().clone();
+    tasks.spawn(repeat(stopping, SWEEP_SESSIONS_EVERY, move |_| sweep_sessions(Arc::clone(&accounts))));
+    let (folder, rows, stopping) = (storage.clone(), store.clone(), tasks.stopping().clone());
+    tasks.spawn(repeat(stopping, SWEEP_QUARANTINE_EVERY, move |_| {
+        sweep_quarantine(folder.clone(), rows.clone())
+    }));
+
+    let its_imports = imports.clone();
+    lead(tasks, replicas, SWEEP_HELD_EVERY, move |_| sweep_held(its_imports.clone()));
+    lead(tasks, replicas, FORGET_ANSWERS_EVERY, move |_| forget_answers(imports.clone()));
+    let (processor, its_store) = (processor.into_inner(), store.clone());
+    lead(tasks, replicas, SWEEP_RUNS_EVERY, move |term| {
+        sweep_runs(Arc::clone(&processor), its_store.clone(), term)
+    });
+    let (replicas, stopping) = (replicas.clone(), tasks.stopping().clone());
+    tasks.spawn(async move {
+        replicas.while_leading(&stopping, |term| check_files(&storage, &store, term)).await;
+    });
 }
 
 /// Tells the ends of imports to webhooks until `tasks` is stopped.
-pub(super) fn tell_ends(tasks: &Tasks, webhooks: Webhooks) {
+pub(super) fn tell_ends(tasks: &Tasks, webhooks: Webhooks, replicas: &Replicas) {
     tasks.spawn(webhooks.clone().run(tasks.stopping().clone()));
-    repeat(tasks, PRUNE_DELIVERIES_EVERY, move || prune_deliveries(webhooks.clone()));
+    lead(tasks, replicas, PRUNE_DELIVERIES_EVERY, move |_| prune_deliveries(webhooks.clone()));
 }
 
 /// Deletes the rows of limits that count nothing any more, if there are such rows, in the replica that leads.
@@ -103,35 +121,48 @@ async fn sweep_rates_if_leading(replicas: Replicas, rates: Rates) {
     }
 }
 
-/// Runs `sweep` now and after every `pause`, until `tasks` is stopped.
-fn repeat<F: Future<Output = ()> + Send + 'static>(
+/// Runs `sweep` when this process begins to lead and after every `pause`, while it does, until `tasks` is stopped.
+fn lead<F: Future<Output = ()> + Send>(
     tasks: &Tasks,
+    replicas: &Replicas,
     pause: Duration,
-    sweep: impl Fn() -> F + Send + 'static,
+    sweep: impl Fn(CancellationToken) -> F + Send + Sync + 'static,
 ) {
-    let stopping = tasks.stopping().clone();
-    tasks.spawn(async move {
-        loop {
-            sweep().await;
-            if stopping.run_until_cancelled(sleep(pause)).await.is_none() {
-                return;
-            }
+    let (replicas, stopping) = (replicas.clone(), tasks.stopping().clone());
+    tasks.spawn(async move { replicas.while_leading(&stopping, |term| repeat(term, pause, &sweep)).await });
+}
+
+/// Runs `sweep` now and after every `pause`, until `stopping`.
+async fn repeat<F: Future<Output = ()>>(
+    stopping: CancellationToken,
+    pause: Duration,
+    sweep: impl Fn(CancellationToken) -> F,
+) {
+    loop {
+        sweep(stopping.clone()).await;
+        if stopping.run_until_cancelled(sleep(pause)).await.is_none() {
+            return;
         }
-    });
+    }
 }
 
 /// Reports a wrong event key to the operator at start, because registering uses only the signing key.
-async fn check_event_key(client: Client) {
+pub(super) async fn check_event_key(client: Client) {
     if let Err(inngest::Error::Unauthorized { message, .. }) = client.check_event_api().await {
         tracing::error!(%message, "the engine does not accept the event key: no import can be sent");
     }
 }
 
-/// Deletes the accounts whose users have left, until `stopping`. The next start goes on.
-async fn delete_accounts(accounts: Arc<Accounts>, imports: Imports, stopping: CancellationToken) {
-    while let Some(deleted) = stopping.run_until_cancelled(delete_leaving(&accounts, &imports)).await {
+/// Deletes the accounts whose users have left, until `stopping`. Whoever leads next goes on.
+async fn delete_accounts(
+    accounts: &Accounts,
+    imports: &Imports,
+    replicas: &Replicas,
+    stopping: CancellationToken,
+) {
+    while let Some(deleted) = stopping.run_until_cancelled(delete_leaving(accounts, imports)).await {
         let pause = match deleted {
-            Ok(0) => SEARCH_LEAVING_EVERY,
+            Ok(0) => replicas.rest(SEARCH_LEAVING_EVERY),
             Ok(_) => DELETE_ACCOUNTS_EVERY,
             Err(error) => {
                 tracing::error!("an account cannot be deleted yet: {error:#}");
@@ -141,7 +172,7 @@ async fn delete_accounts(accounts: Arc<Accounts>, imports: Imports, stopping: Ca
         tokio::select! {
             () = stopping.cancelled() => return,
             () = sleep(pause) => {}
-            () = accounts.somebody_leaves() => {}
+            () = accounts.somebody_leaves().notified() => {}
         }
     }
 }
@@ -159,9 +190,9 @@ async fn delete_leaving(accounts: &Accounts, imports: &Imports) -> anyhow::Resul
     Ok(left)
 }
 
-/// Removes the files of deleted imports from the bucket, one import after the other, until `stopping`. The next start
-/// goes on.
-async fn finish_deletions(imports: Imports, stopping: CancellationToken) {
+/// Removes the files of deleted imports from the bucket, one import after the other, until `stopping`. Whoever leads
+/// next goes on.
+async fn finish_deletions(imports: &Imports, stopping: CancellationToken) {
     while let Some(finished) = stopping.run_until_cancelled(imports.finish_deletions()).await {
         if let Err(error) = finished {
             tracing::warn!("files of deleted imports are left in the bucket for now: {error}");
@@ -169,7 +200,7 @@ async fn finish_deletions(imports: Imports, stopping: CancellationToken) {
         tokio::select! {
             () = stopping.cancelled() => return,
             () = sleep(FINISH_DELETIONS_EVERY) => {}
-            () = imports.files_are_to_be_deleted() => {}
+            () = imports.files_to_delete().notified() => {}
         }
     }
 }
@@ -191,9 +222,9 @@ async fn sweep_runs(processor: Arc<Processor>, store: Store, stopping: Cancellat
     }
 }
 
-async fn check_files(storage: Storage, store: Store, tasks: Tasks) {
+async fn check_files(storage: &Storage, store: &Store, stopping: CancellationToken) {
     let check = async || {
-        let checked = tasks.stopping().run_until_cancelled(stored_files::sweep(&storage, &store)).await?;
+        let checked = stopping.run_until_cancelled(stored_files::sweep(storage, store)).await?;
         let pause = match checked {
             Ok(()) => CHECK_FILES_EVERY,
             Err(error @ StartError::FilesWithoutRows { .. }) => {
@@ -205,7 +236,7 @@ async fn check_files(storage: Storage, store: Store, tasks: Tasks) {
                 CHECK_FILES_AGAIN_AFTER
             }
         };
-        tasks.stopping().run_until_cancelled(sleep(pause)).await
+        stopping.run_until_cancelled(sleep(pause)).await
     };
     while check().await.is_some() {}
 }

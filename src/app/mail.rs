@@ -1,6 +1,12 @@
 //! Sends the e-mails that wait: those for forgotten passwords beside each other, all others one after the other.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     task::JoinSet,
@@ -15,6 +21,7 @@ use crate::{
         time::UnixMillis,
     },
     imports::Imports,
+    replicas::{Replicas, Work},
     report::{EngineName, ReportInputs, ended, guest::Audience, state_text::state_text},
     store::{
         self,
@@ -32,15 +39,42 @@ const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 /// The pause after a database failure.
 const DATABASE_PAUSE: Duration = Duration::from_secs(5);
 
-/// Sends until `stopping`. No e-mail is begun after that. One that is being sent then is still sent if the server takes
+/// Sends while this process leads, until `stopping`. No e-mail is begun after that. One that is being sent then is still sent if the server takes
 /// it within the time that background tasks have to end (`BACKGROUND_GRACE`). If not, it is broken off and the next
 /// start sends it again, which is twice if the server took it after all.
-pub(super) async fn send(mailer: Mailer, imports: Imports, engine: EngineName, stopping: CancellationToken) {
-    if let Err(error) = mailer.resume(UnixMillis::now()).await {
+pub(super) async fn send(
+    mailer: Mailer,
+    imports: Imports,
+    engine: EngineName,
+    replicas: Replicas,
+    stopping: CancellationToken,
+) {
+    let mailer = Arc::new(mailer);
+    if replicas.is_alone() {
+        resume(&mailer, UnixMillis::now()).await;
+    }
+    let is_resumed = AtomicBool::new(replicas.is_alone());
+    let others = replicas.lead(Work::Mail, mailer.wanted(MailLane::Others), &stopping, |term| {
+        let (mailer, imports, is_resumed) = (&mailer, &imports, &is_resumed);
+        async move {
+            // The process that led before may still be sending what it has begun.
+            if !is_resumed.swap(true, Ordering::Relaxed) {
+                resume(mailer, UnixMillis::now().plus(mailer.place_for())).await;
+            }
+            send_others(mailer, imports, engine, &term).await;
+        }
+    });
+    let forgotten = replicas.lead(Work::Forgotten, mailer.wanted(MailLane::Forgotten), &stopping, |term| {
+        let mailer = &mailer;
+        async move { send_forgotten(mailer, &term).await }
+    });
+    tokio::join!(others, forgotten);
+}
+
+async fn resume(mailer: &Mailer, at: UnixMillis) {
+    if let Err(error) = mailer.resume(at).await {
         tracing::error!(%error, "cannot resume the sending of e-mails");
     }
-    let mailer = Arc::new(mailer);
-    tokio::join!(send_others(&mailer, &imports, engine, &stopping), send_forgotten(&mailer, &stopping));
 }
 
 /// The pause before the next look, if the next e-mail is due `at` a time.
@@ -66,7 +100,7 @@ async fn send_others(mailer: &Mailer, imports: &Imports, engine: EngineName, sto
         tokio::select! {
             () = stopping.cancelled() => {}
             () = sleep(pause) => {}
-            () = mailer.wait_until_wanted(MailLane::Others) => {}
+            () = mailer.wanted(MailLane::Others).notified() => {}
         }
     }
 }
@@ -95,7 +129,7 @@ async fn send_forgotten(mailer: &Arc<Mailer>, stopping: &CancellationToken) {
             () = stopping.cancelled() => {}
             () = sleep(pause) => {}
             Some(_) = places.join_next() => {}
-            () = mailer.wait_until_wanted(MailLane::Forgotten) => {}
+            () = mailer.wanted(MailLane::Forgotten).notified() => {}
         }
     }
     while places.join_next().await.is_some() {}

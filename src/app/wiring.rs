@@ -10,7 +10,8 @@ use std::{
 
 use actix_web::{App, dev::ServerHandle, middleware::from_fn, web};
 use secrecy::SecretString;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
@@ -25,8 +26,9 @@ use crate::{
     engine::{self, Engine},
     function::{self, EngineLocation, Processor, ServeHandler, ServeLimits},
     http::serving::{self, Connections},
-    inngest::{Registrar, Server, SigningKeys},
+    inngest::{Client, Registrar, Server, SigningKeys, SyncRequest},
     progress::ProgressRegistry,
+    replicas::{Replicas, Work},
     report::EngineName,
     store::Store,
 };
@@ -42,6 +44,9 @@ const EMBEDDED_POLLS_PER_SECOND: f64 = 1_000.0;
 /// limits its concurrent work. Each takes a connection and the memory of its run's step outputs.
 const CALLS: usize = 128;
 
+/// How often the replica that leads looks whether the functions are registered at its address.
+const REGISTER_EVERY: Duration = Duration::from_secs(10);
+
 /// Stopped at once, because their callers have ended by then.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
@@ -51,6 +56,7 @@ pub struct Wiring {
     /// The URL at which the engine calls our functions.
     pub serve_url: Url,
     is_dev: bool,
+    replicas: Replicas,
     engine: Which,
 }
 
@@ -73,13 +79,14 @@ impl Wiring {
         config: &Config,
         store: &Store,
         progress: &ProgressRegistry,
+        replicas: &Replicas,
         here: &Url,
     ) -> Result<Self, StartError> {
         match &config.engine {
             config::EngineConfig::Embedded(exposed) => {
-                Self::embedded(config, exposed.as_ref(), store, progress)
+                Self::embedded(config, exposed.as_ref(), store, progress, replicas)
             }
-            config::EngineConfig::Inngest(inngest) => Self::inngest(inngest, here),
+            config::EngineConfig::Inngest(inngest) => Self::inngest(inngest, replicas, here),
         }
     }
 
@@ -88,6 +95,7 @@ impl Wiring {
         exposed: Option<&Exposed>,
         store: &Store,
         progress: &ProgressRegistry,
+        replicas: &Replicas,
     ) -> Result<Self, StartError> {
         let internal = listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let origin = origin_of(internal.local_addr()?)?;
@@ -115,16 +123,18 @@ impl Wiring {
             env: None,
         };
         let options = engine::EngineOptions { calls: CALLS, retries: config.engine_retries.clone() };
-        let engine = Engine::new(store.clone(), keys, options)?.telling(progress.clone());
+        let engine = Engine::new(store.clone(), keys, options)?;
+        let engine = engine.telling(progress.clone()).among(replicas.clone());
         Ok(Self {
             server,
             serve_url: origin.join(function::serve::PATH)?,
             is_dev: false,
+            replicas: replicas.clone(),
             engine: Which::Embedded(Box::new(Embedded { engine, internal, exposed })),
         })
     }
 
-    fn inngest(inngest: &Inngest, here: &Url) -> Result<Self, StartError> {
+    fn inngest(inngest: &Inngest, replicas: &Replicas, here: &Url) -> Result<Self, StartError> {
         if inngest.is_dev && !inngest.signing_keys.is_empty() {
             tracing::warn!(
                 "INNGEST_DEV is set: calls are accepted without a signature, although a signing key is set"
@@ -141,6 +151,7 @@ impl Wiring {
             },
             serve_url: inngest.serve_origin.as_ref().unwrap_or(here).join(&inngest.serve_path)?,
             is_dev: inngest.is_dev,
+            replicas: replicas.clone(),
             engine: Which::Inngest,
         })
     }
@@ -159,7 +170,7 @@ impl Wiring {
         }
     }
 
-    /// How many requests per second are made to the engine.
+    /// How many requests per second are made to the engine, by all replicas together.
     pub fn poll_budget(&self, config: &Config) -> f64 {
         match self.engine {
             Which::Embedded(_) => EMBEDDED_POLLS_PER_SECOND,
@@ -178,10 +189,18 @@ impl Wiring {
     pub fn in_words(&self) -> String {
         let Server { api, event_api, .. } = &self.server;
         match &self.engine {
-            Which::Embedded(embedded) => match &embedded.exposed {
-                None => "embedded".to_owned(),
-                Some((_, address)) => format!("embedded, for others at http://{address}"),
-            },
+            Which::Embedded(embedded) => {
+                let others = match &embedded.exposed {
+                    None => String::new(),
+                    Some((_, address)) => format!(", for others at http://{address}"),
+                };
+                let one = if self.replicas.is_alone() {
+                    ""
+                } else {
+                    ", calls the functions of one replica (Inngest calls those of all)"
+                };
+                format!("embedded{others}{one}")
+            }
             Which::Inngest => {
                 let kind = if self.is_dev { "Inngest dev server" } else { "Inngest" };
                 let events =
@@ -209,7 +228,8 @@ impl Wiring {
         let Which::Embedded(embedded) = &self.engine else { return Ok(Vec::new()) };
         let mut servers = Vec::new();
         let engine = web::Data::new(embedded.engine.clone());
-        let (of_internal, processor) = (engine.clone(), processor.clone());
+        let of_internal = web::Data::new(embedded.engine.clone().serving_itself());
+        let processor = processor.clone();
         let options = |connections| serving::ServeOptions {
             limits,
             connections,
@@ -242,25 +262,115 @@ impl Wiring {
         Ok(servers)
     }
 
-    /// Starts the embedded engine's work until `tasks` is stopped. It works only while this process holds the
-    /// lock of the database, because without the lock another process may work on the same runs.
-    pub fn dispatch(self, tasks: &Tasks, mut held: watch::Receiver<bool>) {
-        let Which::Embedded(embedded) = self.engine else { return };
+    /// Registers our functions, unless [`dispatch`](Self::dispatch) does that whenever this process begins to lead.
+    pub fn register(&self, registrar: Registrar, tasks: &Tasks) {
+        if matches!(self.engine, Which::Embedded(_)) && !self.replicas.is_alone() {
+            registrar.rest(true);
+            return;
+        }
         let stopping = tasks.stopping().clone();
+        tasks.spawn(async move { registrar.persist(&stopping).await });
+    }
+
+    /// Starts the embedded engine's work until `tasks` is stopped. It works only while this process holds the
+    /// lock of the database, because without the lock another process may work on the same runs; and of several
+    /// replicas, only while this one leads.
+    pub fn dispatch(self, tasks: &Tasks, registrar: Registrar, held: watch::Receiver<bool>) {
+        let Self { replicas, engine: Which::Embedded(embedded), .. } = self else { return };
+        let Embedded { engine, .. } = *embedded;
+        let stopping = tasks.stopping().clone();
+        if replicas.is_alone() {
+            tasks.spawn(async move { while_held(held, &stopping, |round| engine.clone().run(round)).await });
+            return;
+        }
+        tracing::info!(
+            "the embedded engine calls the functions of the replica that leads, whose machine does all the work; \
+             Inngest calls those of all replicas"
+        );
         tasks.spawn(async move {
-            while stopping.run_until_cancelled(becomes(&mut held, true)).await.is_some() {
-                let round = stopping.child_token();
-                let mut work = pin!(embedded.engine.clone().run(round.clone()));
-                tokio::select! {
-                    () = &mut work => return,
-                    () = becomes(&mut held, false) => {}
-                }
-                // Calls in progress may end. Their answers are ignored if another process has taken over
-                // their runs.
-                round.cancel();
-                work.await;
-            }
+            let (engine, registrar) = (&engine, &registrar);
+            let work = |term: CancellationToken| {
+                let held = held.clone();
+                async move { while_held(held, &term, |round| run_registered(engine, registrar, round)).await }
+            };
+            replicas.lead(Work::Runs, engine.news(), &stopping, work).await;
         });
+    }
+
+    /// Has the client make this replica's share of the requests that all of them may make to Inngest, until `tasks` is
+    /// stopped.
+    pub fn share_budget(&self, client: Client, config: &Config, tasks: &Tasks) {
+        if self.replicas.is_alone() || matches!(self.engine, Which::Embedded(_)) {
+            return;
+        }
+        let mut tenure = self.replicas.tenure();
+        let (budget, stopping) = (self.poll_budget(config), tasks.stopping().clone());
+        // What Inngest would otherwise be given is an address of this process.
+        let mut is_called_alone = matches!(
+            &config.engine,
+            config::EngineConfig::Inngest(inngest) if inngest.serve_origin.is_none()
+        );
+        let share = async move {
+            loop {
+                let live = tenure.borrow_and_update().live;
+                client.set_polls_per_second(share_of(budget, live));
+                if live > 1 && std::mem::take(&mut is_called_alone) {
+                    tracing::warn!(
+                        "there are several replicas, and Inngest calls the one that has registered last: \
+                         set INNGEST_SERVE_ORIGIN to the address of the proxy"
+                    );
+                }
+                if tenure.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tasks.spawn(async move { stopping.run_until_cancelled(share).await });
+    }
+}
+
+/// The share of one of `live` replicas.
+fn share_of(budget: f64, live: usize) -> f64 {
+    budget / f64::from(u32::try_from(live).unwrap_or(u32::MAX).max(1))
+}
+
+/// Runs the engine until `round` ends, with our functions registered at the address of this process: the runs of the
+/// replica that led before must not be called at that one's. They are registered again and again, because a replica that
+/// is paused at the wrong moment completes a registration later.
+async fn run_registered(engine: &Engine, registrar: &Registrar, round: CancellationToken) {
+    registrar.rest(false);
+    registrar.persist(&round).await;
+    if !round.is_cancelled() {
+        let again = async {
+            while round.run_until_cancelled(sleep(REGISTER_EVERY)).await.is_some() {
+                if let Err(error) = registrar.register(&SyncRequest::default()).await {
+                    tracing::warn!(%error, "cannot look whether the functions are registered");
+                }
+            }
+            registrar.rest(true);
+        };
+        tokio::join!(engine.clone().run(round.clone()), again);
+    }
+    registrar.rest(true);
+}
+
+/// Does `work` whenever this process holds the lock of the database, until `stopping`.
+async fn while_held<F: Future<Output = ()>>(
+    mut held: watch::Receiver<bool>,
+    stopping: &CancellationToken,
+    work: impl Fn(CancellationToken) -> F,
+) {
+    while stopping.run_until_cancelled(becomes(&mut held, true)).await.is_some() {
+        let round = stopping.child_token();
+        let mut work = pin!(work(round.clone()));
+        tokio::select! {
+            () = &mut work => return,
+            () = becomes(&mut held, false) => {}
+        }
+        // Calls in progress may end. Their answers are ignored if another process has taken over
+        // their runs.
+        round.cancel();
+        work.await;
     }
 }
 

@@ -1,6 +1,10 @@
 //! `GET /healthz`: the process is alive. `GET /readyz`: it is able to work.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{Arc, Mutex as SyncMutex, PoisonError},
+    time::Duration,
+};
 
 use actix_web::{HttpResponse, web};
 use tokio::{
@@ -10,8 +14,10 @@ use tokio::{
 };
 
 use crate::{
+    base::tasks::Tasks,
     files::{STORAGE_AWAY, Storage},
     inngest::{Client, Error},
+    replicas::Replicas,
     store::{self, Store},
 };
 
@@ -20,6 +26,9 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// The engine is asked at most this often, however often `/readyz` is requested.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// How long a replica may hear nothing from the others: its connection breaks now and then, and is made again.
+const HEARS_AGAIN_WITHIN: Duration = Duration::from_secs(5);
 
 /// The last known state of the engine.
 pub struct EngineCheck {
@@ -69,6 +78,57 @@ fn verdict(answer: Result<(), Error>, refused: &'static str) -> Result<(), &'sta
     })
 }
 
+/// Whether this process, if it is one of several replicas, has a part in their work.
+#[derive(Clone)]
+pub struct ReplicaCheck {
+    replicas: Replicas,
+    /// Since when nothing is heard from the others; None while something is.
+    deaf_since: Arc<SyncMutex<Option<Instant>>>,
+}
+
+impl ReplicaCheck {
+    /// Looks until `tasks` is stopped.
+    #[must_use]
+    pub fn new(replicas: Replicas, tasks: &Tasks) -> Self {
+        let check = Self { replicas, deaf_since: Arc::new(SyncMutex::new(Some(Instant::now()))) };
+        if check.replicas.is_alone() {
+            return check;
+        }
+        let (deaf_since, stopping) = (Arc::clone(&check.deaf_since), tasks.stopping().clone());
+        let mut connected = check.replicas.bus().is_connected();
+        tasks.spawn(async move {
+            let look = async {
+                loop {
+                    let is_connected = *connected.borrow_and_update();
+                    {
+                        let mut since = deaf_since.lock().unwrap_or_else(PoisonError::into_inner);
+                        // Each attempt that fails is told, and the first one counts.
+                        *since = if is_connected { None } else { since.or_else(|| Some(Instant::now())) };
+                    }
+                    if connected.changed().await.is_err() {
+                        return;
+                    }
+                }
+            };
+            stopping.run_until_cancelled(look).await;
+        });
+        check
+    }
+
+    /// None: no other process can use the database.
+    fn look(&self) -> Option<Result<(), &'static str>> {
+        if self.replicas.is_alone() {
+            return None;
+        }
+        if self.replicas.tenure().borrow().id.is_none() {
+            return Some(Err("this one has lost its leases"));
+        }
+        let deaf_since = *self.deaf_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_deaf = deaf_since.is_some_and(|since| since.elapsed() > HEARS_AGAIN_WITHIN);
+        Some(if is_deaf { Err("this one hears nothing from the others") } else { Ok(()) })
+    }
+}
+
 pub async fn healthz() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("alive\n")
 }
@@ -79,6 +139,7 @@ pub struct Health {
     pub storage: Storage,
     /// Whether this process holds the lock of the database.
     pub lock: watch::Receiver<bool>,
+    pub replicas: ReplicaCheck,
     pub engine: Arc<EngineCheck>,
     /// Held by the one running check of the disk.
     pub probe: Arc<Mutex<()>>,
@@ -130,14 +191,15 @@ impl Health {
 }
 
 /// 200 if the database and the engine answer, the engine accepts our keys, and files can be stored (or the bucket
-/// answers a read); else 503 with what is wrong.
+/// answers a read), and a replica is one of the others; else 503 with what is wrong.
 pub async fn readyz(health: web::Data<Health>) -> HttpResponse {
     // A separate task: a visitor who hangs up must not abort the request, or the next visitor repeats it.
     let engine = Arc::clone(&health.engine);
     let engine = tokio::spawn(async move { engine.look().await });
     let (database, files, engine) = tokio::join!(health.database(), health.files(), engine);
     let engine = engine.unwrap_or(Err("could not be asked"));
-    let parts = [("database", database), ("files", files), ("engine", engine)];
+    let mut parts = vec![("database", database), ("files", files), ("engine", engine)];
+    parts.extend(health.replicas.look().map(|replica| ("replicas", replica)));
     let mut response = if parts.iter().all(|(_, state)| state.is_ok()) {
         HttpResponse::Ok()
     } else {
@@ -145,6 +207,6 @@ pub async fn readyz(health: web::Data<Health>) -> HttpResponse {
     };
     let line =
         |(name, state): (&str, Result<(), &str>)| format!("{name}: {}\n", state.err().unwrap_or("ready"));
-    let body: String = parts.map(line).concat();
+    let body: String = parts.into_iter().map(line).collect();
     response.content_type("text/plain; charset=utf-8").body(body)
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tokio::task::JoinError;
+use tokio::{sync::Notify, task::JoinError};
 
 use super::{Imports, Owned, Shared};
 use crate::{
@@ -100,9 +100,10 @@ impl Imports {
         deleting.await?
     }
 
-    /// Waits until the files of a deleted import must be removed from the bucket.
-    pub async fn files_are_to_be_deleted(&self) {
-        self.shared.files_to_delete.notified().await;
+    /// Notified when the files of a deleted import must be removed from the bucket.
+    #[must_use]
+    pub fn files_to_delete(&self) -> &Notify {
+        &self.shared.files_to_delete
     }
 
     /// Removes the files of all deleted imports that are left in the bucket. If some cannot be removed, goes on with the

@@ -1,5 +1,9 @@
 //! The outbox: sends each recorded event until the engine confirms it or refuses it permanently.
 //!
+//! Of several replicas, the one that leads sends. If one was paused and goes on as if it still led, both take attempts,
+//! but never the same one: an attempt is taken from those that the row counts. The later attempt asks the engine
+//! whether the event has arrived, and sends it with the same seed, which makes it the same event.
+//!
 //! Only two answers are a permanent refusal: malformed (400) and too large (413). A key, a path, a rate limit
 //! or a server can be corrected, so after every other answer the event is sent again, without a limit.
 
@@ -20,6 +24,7 @@ use crate::{
     },
     inngest::{Error, Event, EventSeed, Priority},
     progress::News,
+    replicas::Work,
     store::{self, outbox::OutboxRow},
 };
 
@@ -57,28 +62,34 @@ enum Outcome {
     Refused(ImportId),
     /// No answer; it is sent again later.
     Postponed(ImportId),
-    /// Cancelled before or while it was sent.
+    /// Cancelled before or while it was sent, or taken by another process.
     Withdrawn,
 }
 
-/// Sends events after `ready` has completed, until the server stops.
+/// Sends events after `ready` has completed, while this process leads, until the server stops.
 pub async fn run(shared: Arc<Shared>, ready: impl Future<Output = ()>) {
     let stopping = shared.tasks.stopping();
     if stopping.run_until_cancelled(ready).await.is_none() {
         return;
     }
+    let replicas = &shared.replicas;
+    replicas.lead(Work::Outbox, &shared.outbox, stopping, |term| send_all(&shared, term)).await;
+}
+
+/// Sends events until `stopping`.
+async fn send_all(shared: &Arc<Shared>, stopping: CancellationToken) {
     let turns = Turns::default();
-    // Aborted at a stop. The next start checks whether the events arrived.
+    // Aborted at the end. Whoever goes on checks whether the events arrived.
     let mut sends = JoinSet::new();
     while !stopping.is_cancelled() {
         while sends.try_join_next().is_some() {}
-        let pause = match next(&shared, &turns).await {
+        let pause = match next(shared, &turns).await {
             Ok(Next::Send(turn)) => {
-                sends.spawn(take_turn(Arc::clone(&shared), turn));
+                sends.spawn(take_turn(Arc::clone(shared), turn));
                 continue;
             }
-            Ok(Next::Idle(None)) => Duration::MAX,
-            Ok(Next::Idle(Some(at))) => at.since(UnixMillis::now()),
+            Ok(Next::Idle(None)) => shared.replicas.rest(Duration::MAX),
+            Ok(Next::Idle(Some(at))) => shared.replicas.rest(at.since(UnixMillis::now())),
             Err(error) => {
                 tracing::error!(%error, "outbox");
                 DATABASE_PAUSE
@@ -98,14 +109,17 @@ pub async fn run(shared: Arc<Shared>, ready: impl Future<Output = ()>) {
 async fn next(shared: &Shared, turns: &Turns<UserId>) -> store::Result<Next> {
     let now = UnixMillis::now();
     let senders = shared.store.outbox_senders().await?;
-    let is_due = |due_at: UnixMillis| due_at <= now || due_at > now.plus(LONGEST_WAIT);
-    let due = senders.iter().filter(|(_, due_at)| is_due(*due_at)).map(|(owner, _)| owner);
+    let due = senders.iter().filter(|(_, due_at)| is_due(*due_at, now)).map(|(owner, _)| owner);
     if let Some(turn) = turns.next(due, |mine, all| mine == 0 && all < SENDS_AT_ONCE) {
         return Ok(Next::Send(turn));
     }
     // Users with due events wait for the end of a send, which wakes the loop.
-    let later = senders.iter().filter(|(owner, due_at)| !is_due(*due_at) && turns.is_idle(owner));
+    let later = senders.iter().filter(|(owner, due_at)| !is_due(*due_at, now) && turns.is_idle(owner));
     Ok(Next::Idle(later.map(|(_, due_at)| *due_at).min()))
+}
+
+fn is_due(at: UnixMillis, now: UnixMillis) -> bool {
+    at <= now || at > now.plus(LONGEST_WAIT)
 }
 
 /// Sends the next event of a user.
@@ -133,13 +147,17 @@ impl Drop for Sending<'_> {
 
 async fn send_next(shared: &Shared, owner: UserId) -> store::Result<Outcome> {
     let Some(row) = shared.store.next_outbox(owner).await? else { return Ok(Outcome::Withdrawn) };
+    // Another process may have taken the attempt since the senders were listed.
+    if !is_due(row.next_attempt_at, UnixMillis::now()) {
+        return Ok(Outcome::Withdrawn);
+    }
     // Registered before the send is recorded, so that a cancel finds one or the other.
     let cancelled = CancellationToken::new();
     shared.sending().insert(row.import, cancelled.clone());
     let _sending = Sending { shared, import: row.import };
     // Recorded before the first byte is sent: from here on the event may have arrived.
     let pause = pause_after(row.attempts);
-    if !shared.store.begin_sending(&row.event_id, UnixMillis::now().plus(pause)).await? {
+    if !shared.store.begin_sending(&row, UnixMillis::now().plus(pause)).await? {
         return Ok(Outcome::Withdrawn);
     }
     // An aborted event has arrived or never will, and is not sent again. A run that it has triggered appears

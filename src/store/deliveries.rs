@@ -24,6 +24,7 @@ pub struct DueDelivery {
     pub body: Option<String>,
     /// How many attempts were made since it was made or last sent again.
     pub attempts: u32,
+    pub next_attempt_at: UnixMillis,
     pub address: String,
 }
 
@@ -146,7 +147,7 @@ impl Store {
     /// The next delivery of `owner`, even if it is not due yet. None if the account cannot be used.
     pub async fn next_delivery(&self, owner: UserId) -> Result<Option<DueDelivery>> {
         let row = sqlx::query(
-            "SELECT d.id, d.webhook_id, d.import_id, d.made_at, d.body, d.attempts, webhook.address \
+            "SELECT d.id, d.webhook_id, d.import_id, d.made_at, d.body, d.attempts, d.next_attempt_at, webhook.address \
              FROM webhook_delivery d JOIN webhook ON webhook.id = d.webhook_id \
                  JOIN account ON account.id = d.account_id \
              WHERE d.account_id = $1 AND d.next_attempt_at IS NOT NULL \
@@ -165,12 +166,13 @@ impl Store {
             made_at: UnixMillis(row.try_get("made_at")?),
             body: row.try_get("body")?,
             attempts: number(row.try_get("attempts")?),
+            next_attempt_at: UnixMillis(row.try_get("next_attempt_at")?),
             address: row.try_get("address")?,
         }))
     }
 
     /// Records that an attempt starts, with the body that it and all later ones send: from now on the delivery may have
-    /// arrived. Returns false if it is not to be sent any more.
+    /// arrived. Returns false if it is not to be sent any more, or another process has started this attempt.
     pub async fn begin_attempt(
         &self,
         delivery: &DueDelivery,

@@ -186,20 +186,20 @@ impl Store {
         Ok(at.map(UnixMillis))
     }
 
-    /// Makes all e-mails due: after a start, the server may be another one, and the clock may have been set back. A sum
-    /// of ended imports that was not tried yet keeps its time.
-    pub async fn retry_mail(&self, now: UnixMillis) -> Result<()> {
+    /// Makes all e-mails due that are not before `at`: after a start, the server may be another one, and the clock may
+    /// have been set back. A sum of ended imports that was not tried yet keeps its time.
+    pub async fn retry_mail(&self, at: UnixMillis) -> Result<()> {
         let retry = sqlx::query(
             "UPDATE mail SET next_attempt_at = $1 \
              WHERE sent_at IS NULL AND next_attempt_at > $1 AND (attempts > 0 OR kind <> 'more-ended')",
         )
-        .bind(now.0);
+        .bind(at.0);
         self.pool.write(retry).await?;
         Ok(())
     }
 
     /// Records that a send starts, and when the next one may. Returns false if the e-mail is gone, for example because
-    /// its import has ended again since `mail` was read.
+    /// its import has ended again since `mail` was read, or if another process has started this attempt.
     pub async fn begin_mail(&self, mail: &MailRow, next_attempt_at: UnixMillis) -> Result<bool> {
         let begin = sqlx::query(
             "UPDATE mail SET attempts = attempts + 1, next_attempt_at = $2 \

@@ -93,13 +93,14 @@ impl Store {
     }
 
     /// Records that a send starts: from now on the event may have arrived. Returns false if it was cancelled
-    /// in between.
-    pub async fn begin_sending(&self, event: &EventId, next_attempt_at: UnixMillis) -> Result<bool> {
+    /// or another process has started a send since `event` was read.
+    pub async fn begin_sending(&self, event: &OutboxRow, next_attempt_at: UnixMillis) -> Result<bool> {
         let begin = sqlx::query(
-            "UPDATE outbox SET attempts = attempts + 1, next_attempt_at = $2 WHERE event_id = $1",
+            "UPDATE outbox SET attempts = attempts + 1, next_attempt_at = $2 WHERE event_id = $1 AND attempts = $3",
         )
-        .bind(event.as_str())
-        .bind(next_attempt_at.0);
+        .bind(event.event_id.as_str())
+        .bind(next_attempt_at.0)
+        .bind(i64::from(event.attempts));
         Ok(self.pool.write(begin).await?.rows_affected() > 0)
     }
 

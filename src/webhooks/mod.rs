@@ -23,6 +23,7 @@ use crate::{
     },
     files::{Address, PostError, Poster},
     replicas::{Rates, SharedLimiter},
+    replicas::Replicas,
     store::{
         self, Store,
         deliveries::DeliveryRow,
@@ -63,6 +64,7 @@ pub struct Webhooks {
     /// Notified when a delivery may be due.
     due: Arc<Notify>,
     turns: Turns<UserId>,
+    replicas: Replicas,
     by_hand: Arc<SharedLimiter<UserId>>,
 }
 
@@ -95,13 +97,20 @@ impl Webhooks {
     #[must_use]
     pub fn new(store: Store, poster: Poster, describe: Describe, due: Arc<Notify>) -> Self {
         let by_hand = by_hand(&Rates::alone());
-        Self { store, poster, describe, due, turns: Turns::default(), by_hand }
+        let replicas = Replicas::alone();
+        Self { store, poster, describe, due, turns: Turns::default(), replicas, by_hand }
     }
 
     /// The same with uses of its limits that are counted where `rates` says.
     #[must_use]
     pub fn with_rates(self, rates: &Rates) -> Self {
         Self { by_hand: by_hand(rates), ..self }
+    }
+
+    /// Those of a process that is one of `replicas`.
+    #[must_use]
+    pub fn among(self, replicas: Replicas) -> Self {
+        Self { replicas, ..self }
     }
 
     /// Checks an address as a person or a program has written it. Resolves its name.

@@ -1,4 +1,8 @@
 //! Sends what is due, and again until it is taken or given up.
+//!
+//! Of several replicas, the one that leads sends. If one was paused and goes on as if it still led, both may send, but
+//! never the same attempt: it is taken from those that the row counts. Nor does one begin the next attempt while the
+//! other is making its own, because until an attempt has ended the row's next one is far enough away.
 
 use std::time::Duration;
 
@@ -8,7 +12,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Webhooks, as_sentence, back_off, body, secret::signatures};
+use super::{LONGEST_ATTEMPT, Webhooks, as_sentence, back_off, body, secret::signatures};
 use crate::{
     base::{
         ids::{DeliveryId, UserId},
@@ -16,6 +20,7 @@ use crate::{
         time::UnixMillis,
     },
     files::{Address, PostAnswer, PostError},
+    replicas::Work,
     store::{
         self,
         deliveries::{AfterAttempt, AttemptResult, DueDelivery},
@@ -39,6 +44,10 @@ const DESCRIBE_PAUSE: Duration = Duration::from_secs(60);
 /// A row with a later time was written before the clock was set back, and counts as due.
 const LONGEST_WAIT: Duration = Duration::from_secs(12 * 60 * 60);
 
+/// How long attempts in progress may take to end where another replica goes on: it would repeat one that is broken off,
+/// although the receiver may have taken it.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
+
 /// The status with which a receiver says that it wants no more deliveries.
 const GONE: u16 = 410;
 
@@ -47,7 +56,7 @@ const GONE: u16 = 410;
 pub enum Attempt {
     /// It was posted, with this result.
     Made(DeliveryId, AttemptResult),
-    /// Its import goes on, was deleted or cannot be described now.
+    /// Its import goes on, was deleted or cannot be described now, or another process has taken the attempt.
     Withdrawn,
 }
 
@@ -66,9 +75,14 @@ enum Next {
 }
 
 impl Webhooks {
-    /// Sends deliveries until `stopping`.
+    /// Sends deliveries while this process leads, until `stopping`.
     pub async fn run(self, stopping: CancellationToken) {
-        // Aborted at a stop. The next start sends them again.
+        let send = |term| self.send_all(term);
+        self.replicas.lead(Work::Deliveries, &self.due, &stopping, send).await;
+    }
+
+    /// Sends deliveries until `stopping`.
+    async fn send_all(&self, stopping: CancellationToken) {
         let mut sends = JoinSet::new();
         while !stopping.is_cancelled() {
             while sends.try_join_next().is_some() {}
@@ -78,8 +92,8 @@ impl Webhooks {
                     sends.spawn(self.clone().take_turn(turn));
                     continue;
                 }
-                Ok(Next::Idle(None)) => SEARCH_EVERY,
-                Ok(Next::Idle(Some(at))) => at.since(now).min(SEARCH_EVERY),
+                Ok(Next::Idle(None)) => self.replicas.rest(SEARCH_EVERY),
+                Ok(Next::Idle(Some(at))) => self.replicas.rest(at.since(now).min(SEARCH_EVERY)),
                 Err(error) => {
                     tracing::error!(%error, "webhooks");
                     DATABASE_PAUSE
@@ -91,6 +105,11 @@ impl Webhooks {
                 _ = timeout(pause, self.due.notified()) => {}
             }
         }
+        if !self.replicas.is_alone() {
+            let ended = async { while sends.join_next().await.is_some() {} };
+            let _ = timeout(ENDS_WITHIN, ended).await;
+        }
+        // The next start sends what is aborted again.
         sends.shutdown().await;
     }
 
@@ -104,13 +123,13 @@ impl Webhooks {
 
     async fn next(&self, now: UnixMillis) -> store::Result<Next> {
         let owners = self.store.delivery_owners().await?;
-        let is_due = |due_at: UnixMillis| due_at <= now || due_at > now.plus(LONGEST_WAIT);
-        let due = owners.iter().filter(|(_, due_at)| is_due(*due_at)).map(|(owner, _)| owner);
+        let due = owners.iter().filter(|(_, due_at)| is_due(*due_at, now)).map(|(owner, _)| owner);
         if let Some(turn) = self.turns.next(due, |mine, all| mine == 0 && all < SENDS_AT_ONCE) {
             return Ok(Next::Send(turn));
         }
         // Users with due deliveries wait for the end of a send, which wakes the loop.
-        let later = owners.iter().filter(|(owner, due_at)| !is_due(*due_at) && self.turns.is_idle(owner));
+        let later =
+            owners.iter().filter(|(owner, due_at)| !is_due(*due_at, now) && self.turns.is_idle(owner));
         Ok(Next::Idle(later.map(|(_, due_at)| *due_at).min()))
     }
 
@@ -126,6 +145,10 @@ impl Webhooks {
 
     async fn send_next(&self, owner: UserId, now: UnixMillis) -> store::Result<Attempt> {
         let Some(delivery) = self.store.next_delivery(owner).await? else { return Ok(Attempt::Withdrawn) };
+        // Another process may have taken the attempt since the owners were listed.
+        if !is_due(delivery.next_attempt_at, now) {
+            return Ok(Attempt::Withdrawn);
+        }
         let Some(sent) = self.body_of(&delivery).await else {
             self.store.postpone_delivery(&delivery, now.plus(DESCRIBE_PAUSE)).await?;
             return Ok(Attempt::Withdrawn);
@@ -133,6 +156,8 @@ impl Webhooks {
         // Recorded before the first byte is sent: from here on it may have arrived. After a kill the next attempt is
         // as if this one had failed.
         let pause = back_off::pause(delivery.attempts, None).unwrap_or(DATABASE_PAUSE);
+        // Another process that begins to lead must not repeat it while it is made here.
+        let pause = if self.replicas.is_alone() { pause } else { pause.max(LONGEST_ATTEMPT) };
         if !self.store.begin_attempt(&delivery, &sent, now, now.plus(pause)).await? {
             return Ok(Attempt::Withdrawn);
         }
@@ -184,6 +209,10 @@ impl Webhooks {
         ];
         Ok(Some(self.poster.post(&address, &headers, body).await))
     }
+}
+
+fn is_due(at: UnixMillis, now: UnixMillis) -> bool {
+    at <= now || at > now.plus(LONGEST_WAIT)
 }
 
 /// What follows from an answer, or from none.
