@@ -40,6 +40,7 @@ mod imports;
 mod inngest_api;
 mod late;
 mod layers;
+mod leading;
 mod live;
 mod mail;
 mod migrations;
