@@ -68,6 +68,10 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
         let more = to_bigint(single.rows_affected());
+        if more == 0 {
+            // Another process has summed them up.
+            return Ok(());
+        }
         let added = sqlx::query(
             "UPDATE mail SET ended_imports = ended_imports + $2 \
              WHERE account_id = $1 AND kind = 'more-ended' AND sent_at IS NULL",

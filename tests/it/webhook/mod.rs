@@ -4,6 +4,7 @@ mod deliveries;
 mod docs;
 mod page;
 mod receiver;
+mod replicas;
 mod retries;
 mod survival;
 mod tokens;
