@@ -6,8 +6,8 @@
 //! another id. So a process that was paused, or cut off, never goes on as if nothing had happened.
 
 mod bus;
-mod rates;
 mod lead;
+mod rates;
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,9 +19,8 @@ use ulid::Ulid;
 
 pub use self::{
     bus::{Bus, Heard, Listener, Message},
-    rates::{Rates, SharedLimiter},
-},
     lead::Work,
+    rates::{Rates, SharedLimiter},
 };
 use crate::{
     base::tasks::Tasks,

@@ -15,8 +15,7 @@ use crate::{
     function::Processor,
     imports::Imports,
     inngest::{self, Client},
-    replicas::{Rates, Replicas},
-    replicas::{Replicas, Work},
+    replicas::{Rates, Replicas, Work},
     store::Store,
     webhooks::Webhooks,
 };
@@ -108,15 +107,12 @@ pub(super) fn tell_ends(tasks: &Tasks, webhooks: Webhooks, replicas: &Replicas) 
 /// Deletes the rows of limits that count nothing any more, if there are such rows, in the replica that leads.
 pub(super) fn sweep_rates(tasks: &Tasks, replicas: &Replicas, rates: Rates) {
     if !replicas.is_alone() {
-        let replicas = replicas.clone();
-        repeat(tasks, SWEEP_RATES_EVERY, move || sweep_rates_if_leading(replicas.clone(), rates.clone()));
+        lead(tasks, replicas, SWEEP_RATES_EVERY, move |_| delete_old_rates(rates.clone()));
     }
 }
 
-async fn sweep_rates_if_leading(replicas: Replicas, rates: Rates) {
-    if replicas.leads()
-        && let Err(error) = rates.sweep().await
-    {
+async fn delete_old_rates(rates: Rates) {
+    if let Err(error) = rates.sweep().await {
         tracing::error!(%error, "cannot delete the rows of limits that count nothing any more");
     }
 }

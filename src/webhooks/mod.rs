@@ -22,8 +22,8 @@ use crate::{
         time::UnixMillis,
     },
     files::{Address, PostError, Poster},
-    replicas::{Rates, SharedLimiter},
     replicas::Replicas,
+    replicas::{Rates, SharedLimiter},
     store::{
         self, Store,
         deliveries::DeliveryRow,
