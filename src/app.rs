@@ -296,7 +296,9 @@ pub async fn start(config: Config) -> Result<App, StartError> {
 /// The stored files, which belong to the database.
 async fn open_storage(config: &Config, store: &Store) -> Result<Storage, StartError> {
     let storage = storage_of(config).await?;
+    let turn = store.turn_of_files().await?;
     Partner::of(config, &storage).check(store).await?;
+    turn.end().await?;
     Ok(storage)
 }
 

@@ -8,13 +8,9 @@ use sqlx::{
 use super::{
     Error, Result,
     program_age::{can_use, migrator},
+    turn::{self, is_lock_timeout},
 };
 
-/// How long a process waits for another one that brings the tables up to date.
-const TURN_WITHIN: &str = "SET lock_timeout = '60s'";
-/// The lock belongs to the connection. sqlx's own would be waited for without a limit.
-const TAKE_TURN: &str = "SELECT 1 FROM (SELECT pg_advisory_lock( \
-     hashtextextended('runboard tables ' || current_schema(), 0))) AS taken";
 /// How long a migration waits for another program that uses the tables.
 const TABLES_FREE_WITHIN: &str = "SET lock_timeout = '15s'";
 
@@ -29,7 +25,8 @@ pub(super) async fn migrate(pool: &AnyPool, is_postgres: bool) -> Result<()> {
     migrator.set_locking(false);
     // A connection of its own, which takes the lock with it wherever this ends.
     let mut connection = pool.acquire().await?.detach();
-    take_turn(&mut connection).await?;
+    // Of processes that start at once the first one does the work for the others.
+    turn::take(&mut connection, "runboard tables ").await?;
     allow_newer(&mut migrator, &mut connection).await?;
     run(&migrator, &mut connection).await?;
     connection.close().await?;
@@ -43,15 +40,6 @@ async fn allow_newer(migrator: &mut Migrator, connection: &mut AnyConnection) ->
     Ok(())
 }
 
-/// Processes that start at once take turns; the first one has done the work for the others.
-async fn take_turn(connection: &mut AnyConnection) -> Result<()> {
-    sqlx::raw_sql(TURN_WITHIN).execute(&mut *connection).await?;
-    match sqlx::raw_sql(TAKE_TURN).execute(&mut *connection).await {
-        Err(sqlx::Error::Database(why)) if is_lock_timeout(&*why) => Err(Error::TablesChange),
-        taken => taken.map(|_| ()).map_err(Error::from),
-    }
-}
-
 async fn run(migrator: &Migrator, connection: &mut AnyConnection) -> Result<()> {
     sqlx::raw_sql(TABLES_FREE_WITHIN).execute(&mut *connection).await?;
     migrator.run(connection).await.map_err(|error| match &error {
@@ -63,8 +51,4 @@ async fn run(migrator: &Migrator, connection: &mut AnyConnection) -> Result<()> 
         }
         _ => Error::Migrate(error),
     })
-}
-
-fn is_lock_timeout(error: &dyn sqlx::error::DatabaseError) -> bool {
-    error.code().as_deref() == Some("55P03")
 }

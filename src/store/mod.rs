@@ -44,6 +44,7 @@ mod search_name;
 pub mod sessions;
 mod settings;
 pub mod steps;
+mod turn;
 pub mod webhooks;
 mod writers;
 
