@@ -96,6 +96,7 @@ impl ProcessLock {
         };
         let Some(options) = &lock.postgres else { return Ok(Some(lock)) };
         let deadline = Instant::now() + within;
+        let mut is_waiting = false;
         loop {
             let answer_within = deadline.saturating_duration_since(Instant::now()).max(ANSWER_WITHIN);
             let answer =
@@ -106,6 +107,9 @@ impl ProcessLock {
             }
             if Instant::now() >= deadline {
                 return Ok(None);
+            }
+            if !std::mem::replace(&mut is_waiting, true) {
+                tracing::info!("another Runboard uses the database; waiting until it ends");
             }
             sleep(ASK_EVERY).await;
         }

@@ -1,6 +1,7 @@
 //! The same behaviour on Postgres, with the same SQL.
 
 use std::{
+    fs::{self, File},
     path::Path,
     process::Command,
     thread,
@@ -335,11 +336,12 @@ async fn a_second_process_on_the_same_database_is_refused_and_a_restart_waits_fo
     visitor.wait_for_state(&import, "Completed").await;
 
     // A restart: the new process waits until the old one has ended.
+    let log = copy.with_extension("log");
     let mut command = program(&copy);
+    command.stderr(File::create(&log).unwrap());
     let second = thread::spawn(move || Binary::start(&mut command));
-    let asked = "SELECT COUNT(*) FROM pg_stat_activity WHERE query LIKE '%pg_try_advisory_lock%'";
-    let before = postgres.sql(asked);
-    until("the second process to ask for the lock", || postgres.sql(asked) != before).await;
+    let waits = || fs::read_to_string(&log).unwrap().contains("waiting until it ends");
+    until("the second process to wait for the lock", waits).await;
     assert_eq!(visitor.get("/readyz").await.status(), StatusCode::OK, "the first holds the lock");
     first.terminate();
     assert_eq!(first.wait().0.code(), Some(0));
