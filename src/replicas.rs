@@ -109,12 +109,6 @@ impl Replicas {
         self.tenure.borrow().leads
     }
 
-    /// Whether leases that this process takes now are its own.
-    #[must_use]
-    pub fn may_lease(&self) -> bool {
-        self.is_alone() || self.tenure.borrow().id.is_some()
-    }
-
     /// Waits until this process leads.
     pub async fn until_leading(&self) {
         // The sender is in `self`, so the wait cannot fail.

@@ -1,6 +1,6 @@
 //! Accepts uploads and addresses: stores the file, and records the import with its event.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use super::{FileName, Imports, Snapshot, watch::Begin};
 use crate::{
@@ -227,6 +227,7 @@ impl Imports {
         let imports = self.clone();
         // Subscribed before the write: the event may be sent, and its run begin, before this task continues.
         let news = self.shared.progress.watch(&import.event_id);
+        let lease = self.shared.store.replica();
         let recorded = self.shared.tasks.spawn(store::as_here(async move {
             let new = NewImport {
                 import: &import,
@@ -234,11 +235,12 @@ impl Imports {
                 about: about.as_ref(),
                 request: request.as_ref(),
                 token,
+                watcher: lease.as_deref(),
             };
             let recording = match imports.shared.store.create_import(new).await {
                 Ok(recording) => recording,
                 Err(store::Error::InDoubt(error)) => {
-                    imports.shared.tasks.spawn(imports.clone().settle(import, news));
+                    imports.shared.tasks.spawn(imports.clone().settle(import, news, lease));
                     return Err(AcceptError::Store(store::Error::InDoubt(error)));
                 }
                 Err(error) => {
@@ -248,7 +250,7 @@ impl Imports {
             };
             let accepted = match recording {
                 Recording::Done => {
-                    imports.begin(import, news).await;
+                    imports.begin(import, news, lease).await;
                     return Ok(Accepted { id, is_new: true });
                 }
                 Recording::RetriedBefore(id) => Ok(Accepted { id, is_new: false }),
@@ -263,14 +265,14 @@ impl Imports {
         recorded.await.map_err(|error| AcceptError::Storage(io::Error::other(error)))?
     }
 
-    /// Watches an import that was just recorded, and has its event sent, unless it is held.
-    pub(super) async fn begin(&self, import: ImportRow, news: Subscription) {
+    /// Watches an import that was just recorded with `lease`, and has its event sent, unless it is held.
+    pub(super) async fn begin(&self, import: ImportRow, news: Subscription, lease: Option<Arc<str>>) {
         self.shared.storage.recorded(import.id).await;
         if import.held_until.is_some() {
             return;
         }
         self.show_retry(&import);
-        self.watch(Snapshot::new(import, Vec::new()), news, Begin::New);
+        self.watch(Snapshot::new(import, Vec::new()), news, Begin::New, lease);
         self.shared.outbox.notify_one();
     }
 }

@@ -1,8 +1,8 @@
 //! Follows the imports that other replicas watch: each change that is told is read from the database.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     Imports, RunSnapshot, Shared, Snapshot,
@@ -17,17 +17,51 @@ use crate::{
     store::{self, LONGEST_LIST},
 };
 
-/// The pause before a database that does not answer is asked again.
+/// The pause before a database that does not answer is asked again, and how long a statement may take.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+const READ_WITHIN: Duration = Duration::from_secs(3);
+/// A replica that misses messages asks the watchers at most this often, because all of them answer.
+const TELL_AGAIN_EVERY: Duration = Duration::from_secs(10);
+/// So many imports are told again at once, and the pause until the next ones.
+const TOLD_AT_ONCE: usize = 200;
+const TOLD_EVERY: Duration = Duration::from_millis(100);
 
 /// What was told of an import since it was last read.
 #[derive(Debug, Default)]
-struct Pending {
-    is_recorded: bool,
+struct Told {
+    /// The number of its last change that is in the database.
+    recorded: Option<u64>,
     unrecorded: Option<Unrecorded>,
 }
 
-type ToRead = HashMap<(UserId, ImportId), Pending>;
+/// The imports that were told of.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    imports: HashMap<(UserId, ImportId), Told>,
+    /// Messages were missed: all unfinished imports must be read.
+    all: bool,
+}
+
+impl Pending {
+    /// Everything that a replica has in memory, and what it should have.
+    pub(super) fn all() -> Self {
+        Self { imports: HashMap::new(), all: true }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.imports.is_empty() && !self.all
+    }
+
+    /// Adds what was told before.
+    fn join(&mut self, earlier: Self) {
+        self.all |= earlier.all;
+        for (key, told) in earlier.imports {
+            let later = self.imports.entry(key).or_default();
+            later.recorded = later.recorded.max(told.recorded);
+            later.unrecorded = later.unrecorded.take().or(told.unrecorded);
+        }
+    }
+}
 
 impl Imports {
     /// Follows what the others tell until the server stops.
@@ -38,112 +72,208 @@ impl Imports {
     ) {
         let shared = &self.shared;
         let stopping = shared.tasks.stopping();
-        let mut pending = ToRead::new();
+        let mut pending = Pending::default();
+        // When the watchers are asked, and when they were asked last.
+        let mut asks_at: Option<Instant> = None;
+        let mut asked_at: Option<Instant> = None;
         loop {
-            let heard = tokio::select! {
-                () = stopping.cancelled() => return,
-                heard = changes.next() => heard,
-                _ = requests.next() => {
-                    shared.snapshots.each_watched(|import| told::unrecorded(shared.replicas.bus(), import));
-                    continue;
+            // What arrives during a read is noted at once, so that readers wait for it.
+            let batch = std::mem::take(&mut pending);
+            let mut reading = pin!(store::within(READ_WITHIN, shared.read_again(batch)));
+            let mut left = None;
+            while left.is_none() || pending.is_empty() {
+                tokio::select! {
+                    () = stopping.cancelled() => return,
+                    heard = changes.next() => {
+                        if heard == Heard::Missed {
+                            let earliest = asked_at.map_or_else(Instant::now, |asked| asked + TELL_AGAIN_EVERY);
+                            asks_at.get_or_insert(earliest);
+                        }
+                        shared.note(&mut pending, heard);
+                    }
+                    _ = requests.next() => drop(shared.tasks.spawn(self.clone().tell_again())),
+                    () = sleep_until(asks_at.unwrap_or_else(Instant::now)), if asks_at.is_some() => {
+                        (asks_at, asked_at) = (None, Some(Instant::now()));
+                        shared.replicas.bus().tell(&TellAgain {});
+                    }
+                    result = &mut reading, if left.is_none() => {
+                        let result: Left = result;
+                        pending.join(result.again);
+                        left = Some(result.failed);
+                        if let Some(Some((failed, error))) = left.as_mut().map(Option::take) {
+                            tracing::warn!(%error, "imports of other replicas cannot be read");
+                            shared.clear(&failed);
+                            pending.join(failed);
+                            if stopping.run_until_cancelled(sleep(ASK_AGAIN_AFTER)).await.is_none() {
+                                return;
+                            }
+                        }
+                    }
                 }
-            };
-            shared.note(&mut pending, heard);
-            // What else has arrived is read together with it.
-            while let Some(heard) = changes.heard() {
-                shared.note(&mut pending, heard);
             }
-            while let Err(error) = shared.read_again(&mut pending).await {
-                tracing::warn!(%error, "imports of other replicas cannot be read");
-                shared.snapshots.freshness().clear(pending.keys());
-                if stopping.run_until_cancelled(sleep(ASK_AGAIN_AFTER)).await.is_none() {
-                    return;
-                }
+        }
+    }
+
+    /// Tells what only this replica knows of the imports that it watches.
+    async fn tell_again(self) {
+        let watched = self.shared.snapshots.watched();
+        for some in watched.chunks(TOLD_AT_ONCE) {
+            for import in some {
+                told::unrecorded(self.shared.replicas.bus(), import);
+            }
+            if self.shared.tasks.stopping().run_until_cancelled(sleep(TOLD_EVERY)).await.is_none() {
+                return;
             }
         }
     }
 }
 
+/// What a read has left over.
+#[derive(Default)]
+pub(super) struct Left {
+    /// Changed here meanwhile: to be read again at once.
+    again: Pending,
+    /// The database is away.
+    pub(super) failed: Option<(Pending, store::Error)>,
+}
+
 impl Shared {
-    fn note(&self, pending: &mut ToRead, heard: Heard<ImportChanged>) {
+    fn note(&self, pending: &mut Pending, heard: Heard<ImportChanged>) {
         match heard {
             Heard::Told(ImportChanged { owner, import, is_recorded, unrecorded }) => {
-                if is_recorded {
-                    self.snapshots.freshness().mark(owner, import);
-                }
-                let pending = pending.entry((owner, import)).or_default();
-                pending.is_recorded |= is_recorded;
-                pending.unrecorded = unrecorded.or(pending.unrecorded.take());
+                let recorded = is_recorded.then(|| self.snapshots.freshness().mark(owner, import));
+                let told = Told { recorded, unrecorded };
+                let earlier = pending.imports.remove(&(owner, import)).unwrap_or_default();
+                let told = Told {
+                    recorded: told.recorded.or(earlier.recorded),
+                    unrecorded: told.unrecorded.or(earlier.unrecorded),
+                };
+                pending.imports.insert((owner, import), told);
             }
-            Heard::Missed => {
-                for key in self.snapshots.keys() {
-                    pending.entry(key).or_default().is_recorded = true;
-                }
-                // One key that is nobody's import: all unfinished ones are read.
-                pending.entry((UserId::MIN, ImportId::MIN)).or_default().is_recorded = true;
-                self.replicas.bus().tell(&TellAgain {});
+            Heard::Missed => pending.all = true,
+        }
+    }
+
+    fn clear(&self, pending: &Pending) {
+        for ((owner, import), told) in &pending.imports {
+            if let Some(change) = told.recorded {
+                self.snapshots.freshness().clear(*owner, *import, change);
             }
         }
     }
 
-    /// Reads what has changed, and shows it. Empties `pending`.
-    async fn read_again(&self, pending: &mut ToRead) -> store::Result<()> {
-        if pending.contains_key(&(UserId::MIN, ImportId::MIN)) {
-            for import in self.store.unfinished_imports().await? {
-                pending.entry((import.owner, import.id)).or_default().is_recorded = true;
+    /// Reads what has changed, and shows it.
+    pub(super) async fn read_again(&self, mut pending: Pending) -> Left {
+        let mut left = Left::default();
+        if pending.all {
+            match self.store.unfinished_imports().await {
+                Ok(unfinished) => {
+                    let keys = unfinished.into_iter().map(|import| (import.owner, import.id));
+                    for key in keys.chain(self.snapshots.keys()) {
+                        pending.imports.entry(key).or_default().recorded.get_or_insert(0);
+                    }
+                    pending.all = false;
+                }
+                Err(error) => {
+                    left.failed = Some((pending, error));
+                    return left;
+                }
             }
-            pending.remove(&(UserId::MIN, ImportId::MIN));
         }
         let changed: Vec<(UserId, ImportId)> =
-            pending.iter().filter(|(_, told)| told.is_recorded).map(|(key, _)| *key).collect();
+            pending.imports.iter().filter(|(_, told)| told.recorded.is_some()).map(|(key, _)| *key).collect();
         for some in changed.chunks(LONGEST_LIST) {
-            let ids: Vec<ImportId> = some.iter().map(|(_, import)| *import).collect();
-            let rows = self.store.imports(&ids).await?;
-            let mut read: HashMap<ImportId, Snapshot> = HashMap::new();
-            for import in Snapshot::load(&self.store, rows).await? {
-                read.insert(import.row.id, import);
-            }
-            for key in some {
-                let told = pending.get(key).and_then(|told| told.unrecorded.as_ref());
-                match read.remove(&key.1) {
-                    Some(import) => self.show(import, told).await?,
-                    None => self.is_gone(*key),
+            match self.read_some(some, &mut pending, &mut left.again).await {
+                Ok(()) => {}
+                Err(error) if store::is_away(&error) => {
+                    left.failed = Some((pending, error));
+                    return left;
                 }
-                self.snapshots.freshness().clear([key]);
-                pending.remove(key);
+                // A row that this version cannot read must not keep the others from being followed.
+                Err(_) => {
+                    for key in some {
+                        let Err(error) = self.read_some(&[*key], &mut pending, &mut left.again).await else {
+                            continue;
+                        };
+                        tracing::error!(import = %key.1, %error, "an import of another replica cannot be read");
+                        let told = pending.imports.remove(key);
+                        if let Some(change) = told.and_then(|told| told.recorded) {
+                            self.snapshots.freshness().clear(key.0, key.1, change);
+                        }
+                    }
+                }
             }
         }
-        for ((owner, import), told) in pending.drain() {
+        for ((owner, import), told) in pending.imports {
             if let Some(told) = told.unrecorded {
                 self.snapshots.set_unrecorded(owner, import, &told);
+            }
+        }
+        left
+    }
+
+    /// Reads and shows these imports, and removes them from `pending`.
+    async fn read_some(
+        &self,
+        keys: &[(UserId, ImportId)],
+        pending: &mut Pending,
+        again: &mut Pending,
+    ) -> store::Result<()> {
+        // Before the read: what changes here meanwhile is newer than what is read.
+        let mut known: HashMap<_, _> =
+            keys.iter().filter_map(|key| Some((*key, self.snapshots.get(key.0, key.1)?))).collect();
+        let ids: Vec<ImportId> = keys.iter().map(|(_, import)| *import).collect();
+        let rows = self.store.imports(&ids).await?;
+        let mut read: HashMap<ImportId, Snapshot> = Snapshot::load(&self.store, rows)
+            .await?
+            .into_iter()
+            .map(|import| (import.row.id, import))
+            .collect();
+        for key in keys {
+            let Some(told) = pending.imports.get(key) else { continue };
+            let is_shown = match read.remove(&key.1) {
+                Some(import) => self.show(import, known.remove(key), told.unrecorded.as_ref()).await?,
+                None => {
+                    self.is_gone(*key);
+                    true
+                }
+            };
+            let Some(told) = pending.imports.remove(key) else { continue };
+            if !is_shown {
+                again.imports.insert(*key, told);
+            } else if let Some(change) = told.recorded {
+                self.snapshots.freshness().clear(key.0, key.1, change);
             }
         }
         Ok(())
     }
 
-    /// Shows an import as the database has it.
-    async fn show(&self, mut import: Snapshot, told: Option<&Unrecorded>) -> store::Result<()> {
-        let (owner, id) = (import.row.owner, import.row.id);
-        let known = self.snapshots.get(owner, id);
+    /// Shows an import as the database has it; `known` is what was shown before it was read. Returns false if that has
+    /// changed here meanwhile.
+    async fn show(
+        &self,
+        mut import: Snapshot,
+        known: Option<Arc<Snapshot>>,
+        told: Option<&Unrecorded>,
+    ) -> store::Result<bool> {
+        let id = import.row.id;
         if import.row.cancel_requested_at.is_some()
             && let Some(break_off) = self.sending().get(&id)
         {
             break_off.cancel();
         }
         if self.snapshots.is_watched(id) {
-            let is_new = |known: &Snapshot| known.row.cancel_requested_at.is_none();
-            let is_cancelled =
-                import.row.cancel_requested_at.is_some() && known.as_deref().is_some_and(is_new);
+            let was_cancelled = known.as_ref().is_none_or(|known| known.row.cancel_requested_at.is_some());
             self.snapshots.join_row(&import, told);
-            if is_cancelled {
+            if import.row.cancel_requested_at.is_some() && !was_cancelled {
                 self.progress.tell(&import.row.event_id, News::Look);
             }
-            return Ok(());
+            return Ok(true);
         }
         if known.is_none() && import.row.finished_at.or(import.row.held_until).is_some() {
             // Read when a page asks for it.
             self.snapshots.waiters().wake(id);
-            return Ok(());
+            return Ok(true);
         }
         if let Some(known) = &known {
             import.set_unrecorded(&known.unrecorded());
@@ -156,8 +286,7 @@ impl Shared {
                 known.iter().flat_map(|known| &known.runs).find(|it| it.row.run_id == run.row.run_id);
             self.show_reading(run, before).await?;
         }
-        self.snapshots.follow(import);
-        Ok(())
+        Ok(self.snapshots.follow(import, known.as_ref()))
     }
 
     /// What the steps of a run have committed: known before, or read once there is something, and at the end.
@@ -179,51 +308,5 @@ impl Shared {
         if let Some(known) = known {
             self.progress.tell(&known.row.event_id, News::Look);
         }
-    }
-}
-
-/// Watches what nobody watches, until the server stops: imports whose replica has ended, was cut off or was paused.
-/// Ends the watches of this replica once it has lost them.
-pub(super) async fn take_over(imports: Imports) {
-    const SEARCH_EVERY: Duration = Duration::from_secs(1);
-    /// So few that several replicas share what one has left.
-    const AT_ONCE: u32 = 50;
-    let shared = Arc::clone(&imports.shared);
-    let stopping = shared.tasks.stopping();
-    let mut tenure = shared.replicas.tenure();
-    let mut id = tenure.borrow_and_update().id.clone();
-    loop {
-        let mut pause = SEARCH_EVERY;
-        if id.is_some() {
-            match imports.watch_left(AT_ONCE).await {
-                Ok(some) if some == AT_ONCE as usize => pause = Duration::from_millis(20),
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "imports that nobody watches cannot be searched for"),
-            }
-        }
-        tokio::select! {
-            () = stopping.cancelled() => return,
-            () = sleep(pause) => {}
-            changed = tenure.changed() => if changed.is_err() { return },
-        }
-        let now = tenure.borrow_and_update().id.clone();
-        if now != id {
-            shared.snapshots.end_watches();
-            id = now;
-        }
-    }
-}
-
-impl Imports {
-    /// Watches at most `limit` of the imports that nobody watches. Returns how many.
-    async fn watch_left(&self, limit: u32) -> store::Result<usize> {
-        let rows = self.shared.store.claim_watches(limit).await?;
-        let count = rows.len();
-        for import in Snapshot::load(&self.shared.store, rows).await? {
-            tracing::info!(import = %import.row.id, "this replica watches an import that nobody watched");
-            let news = self.shared.progress.watch(&import.row.event_id);
-            self.watch(import, news, watch::Begin::Recalled);
-        }
-        Ok(count)
     }
 }

@@ -4,7 +4,7 @@
 //! as two statements, but not for a database that does not answer.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -18,21 +18,32 @@ const FRESH_WITHIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub struct Freshness {
-    stale: Mutex<HashSet<(UserId, ImportId)>>,
+    stale: Mutex<Stale>,
     read: Notify,
 }
 
+#[derive(Debug, Default)]
+struct Stale {
+    /// Each with the number of its last change.
+    imports: HashMap<(UserId, ImportId), u64>,
+    changes: u64,
+}
+
 impl Freshness {
-    /// From now on a reader of this import waits until it is read again.
-    pub fn mark(&self, owner: UserId, import: ImportId) {
-        self.stale().insert((owner, import));
+    /// From now on a reader of this import waits until it is read again. Returns the number of the change.
+    pub fn mark(&self, owner: UserId, import: ImportId) -> u64 {
+        let mut stale = self.stale();
+        stale.changes += 1;
+        let change = stale.changes;
+        stale.imports.insert((owner, import), change);
+        change
     }
 
-    /// Nobody waits for these any more: they are read, or cannot be.
-    pub fn clear<'k>(&self, imports: impl IntoIterator<Item = &'k (UserId, ImportId)>) {
+    /// Nobody waits any more for the import as it was at this change: it is read, or cannot be.
+    pub fn clear(&self, owner: UserId, import: ImportId, change: u64) {
         let mut stale = self.stale();
-        for import in imports {
-            stale.remove(import);
+        if stale.imports.get(&(owner, import)).is_some_and(|last| *last <= change) {
+            stale.imports.remove(&(owner, import));
         }
         drop(stale);
         self.read.notify_waiters();
@@ -40,15 +51,15 @@ impl Freshness {
 
     /// Waits until the import is read again, if it is stale.
     pub async fn of_import(&self, owner: UserId, import: ImportId) {
-        self.until(|stale| !stale.contains(&(owner, import))).await;
+        self.until(|stale| !stale.imports.contains_key(&(owner, import))).await;
     }
 
     /// The same for all imports of `owner`.
     pub async fn of_owner(&self, owner: UserId) {
-        self.until(|stale| stale.iter().all(|(of, _)| *of != owner)).await;
+        self.until(|stale| stale.imports.keys().all(|(of, _)| *of != owner)).await;
     }
 
-    async fn until(&self, is_fresh: impl Fn(&HashSet<(UserId, ImportId)>) -> bool) {
+    async fn until(&self, is_fresh: impl Fn(&Stale) -> bool) {
         if is_fresh(&self.stale()) {
             return;
         }
@@ -66,8 +77,33 @@ impl Freshness {
         let _ = timeout(FRESH_WITHIN, wait).await;
     }
 
-    fn stale(&self) -> MutexGuard<'_, HashSet<(UserId, ImportId)>> {
-        // The set is consistent after each statement.
+    fn stale(&self) -> MutexGuard<'_, Stale> {
+        // The map is consistent after each statement.
         self.stale.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::poll;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_waits_for_the_last_change_and_not_for_imports_of_others() {
+        let (freshness, owner, import) = (Freshness::default(), UserId::generate(), ImportId::generate());
+        freshness.of_import(owner, import).await;
+        let first = freshness.mark(owner, import);
+        let last = freshness.mark(owner, import);
+        freshness.of_owner(UserId::generate()).await;
+        let mut reader = pin!(freshness.of_owner(owner));
+        assert!(poll!(&mut reader).is_pending());
+        freshness.clear(owner, import, first);
+        assert!(poll!(&mut reader).is_pending(), "it has changed again since");
+        freshness.clear(owner, import, last);
+        reader.await;
+        freshness.of_import(owner, import).await;
     }
 }

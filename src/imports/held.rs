@@ -39,11 +39,12 @@ impl Imports {
             }
             // Subscribed before the write.
             let news = imports.shared.progress.watch(&import.event_id);
-            match imports.shared.store.start_import(&event, &import.choices).await {
-                Ok(true) => imports.begin(import, news).await,
+            let lease = imports.shared.store.replica();
+            match imports.shared.store.start_import(&event, &import.choices, lease.as_deref()).await {
+                Ok(true) => imports.begin(import, news, lease).await,
                 Ok(false) => {}
                 Err(error @ store::Error::InDoubt(_)) => {
-                    imports.shared.tasks.spawn(imports.clone().settle_start(import, news));
+                    imports.shared.tasks.spawn(imports.clone().settle_start(import, news, lease));
                     return Err(AcceptError::Store(error));
                 }
                 Err(error) => return Err(error.into()),

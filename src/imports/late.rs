@@ -102,11 +102,12 @@ impl Imports {
     /// Watches an import again that was over. Returns false if another task was faster, or if the import was
     /// deleted.
     async fn reopen(&self, mut import: Snapshot, begin: Begin) -> store::Result<bool> {
-        let is_reopened = self.shared.store.reopen_import(import.row.id).await?;
+        let lease = self.shared.store.replica();
+        let is_reopened = self.shared.store.reopen_import(import.row.id, lease.as_deref()).await?;
         if is_reopened {
             let news = self.shared.progress.watch(&import.row.event_id);
             import.row_mut().finished_at = None;
-            self.watch(import, news, begin);
+            self.watch(import, news, begin, lease);
         }
         Ok(is_reopened)
     }

@@ -23,6 +23,7 @@ mod retry;
 mod settle;
 mod snapshot;
 mod snapshot_cache;
+mod take_over;
 mod told;
 mod waiting;
 mod watch;
@@ -166,24 +167,32 @@ impl Imports {
     /// Resumes the work of the last process: watches the unfinished imports and sends the unsent events.
     pub async fn start(&self, ready: impl Future<Output = ()> + Send + 'static) -> Result<(), store::Error> {
         let shared = &self.shared;
-        // What changes while these imports are read is told, and read again.
-        let (changes, requests) = (shared.replicas.bus().listen(), shared.replicas.bus().listen());
-        let unfinished = shared.store.unfinished_imports().await?;
-        for import in Snapshot::load(&shared.store, unfinished).await? {
-            if shared.replicas.is_alone() {
+        if shared.replicas.is_alone() {
+            let unfinished = shared.store.unfinished_imports().await?;
+            for import in Snapshot::load(&shared.store, unfinished).await? {
                 let news = shared.progress.watch(&import.row.event_id);
-                self.watch(import, news, Begin::Recalled);
-            } else {
-                shared.snapshots.follow(import);
+                self.watch(import, news, Begin::Recalled, None);
             }
-        }
-        if !shared.replicas.is_alone() {
-            shared.tasks.spawn(self.clone().follow(changes, requests));
-            shared.tasks.spawn(follow::take_over(self.clone()));
-            shared.replicas.bus().tell(&told::TellAgain {});
+        } else {
+            self.join().await?;
         }
         self.shared.tasks.spawn(outbox::run(Arc::clone(&self.shared), ready));
         self.shared.tasks.spawn(self.clone().take_late_runs());
+        Ok(())
+    }
+
+    /// Has in memory what the other replicas have, follows it, and shares the watches.
+    async fn join(&self) -> Result<(), store::Error> {
+        let shared = &self.shared;
+        // What changes while they are read is told, and read again.
+        let (changes, requests) = (shared.replicas.bus().listen(), shared.replicas.bus().listen());
+        if let Some((_, error)) = shared.read_again(follow::Pending::all()).await.failed {
+            return Err(error);
+        }
+        shared.tasks.spawn(self.clone().follow(changes, requests));
+        shared.tasks.spawn(self.clone().follow_lease());
+        shared.tasks.spawn(self.clone().take_over());
+        shared.replicas.bus().tell(&told::TellAgain {});
         Ok(())
     }
 
@@ -214,9 +223,12 @@ impl Imports {
         // A run that the engine has lost stays unfinished there, unless it is cancelled.
         if !import.state().is_final() || import.state() == ImportState::Lost {
             self.shared.store.request_cancel(id, now).await?;
-            self.shared.snapshots.change(owner, id, |import| {
+            let is_known = self.shared.snapshots.change(owner, id, |import| {
                 import.row_mut().cancel_requested_at.get_or_insert(now);
             });
+            if is_known.is_none() {
+                told::recorded(self.shared.replicas.bus(), owner, id);
+            }
             if let Some(break_off) = self.shared.sending().get(&id) {
                 break_off.cancel();
             }
@@ -229,14 +241,21 @@ impl Imports {
         Ok(true)
     }
 
-    /// Adds an import to the cache and watches it, unless it was deleted in the meantime. A replica that has lost its
-    /// leases leaves the watch to those that search for such imports.
-    fn watch(&self, import: Snapshot, news: Subscription, begin: Begin) {
+    /// Adds an import to the cache and watches it, unless it was deleted in the meantime. `lease` is the one that it was
+    /// recorded with: if this replica has lost that, another one watches it.
+    fn watch(&self, import: Snapshot, news: Subscription, begin: Begin, lease: Option<Arc<str>>) {
         let (owner, id) = (import.row.owner, import.row.id);
         let shared = &self.shared;
-        if shared.snapshots.put(import) && shared.replicas.may_lease() {
-            let ending = shared.snapshots.begin_watch(id, shared.tasks.stopping());
+        if !shared.snapshots.put(import) {
+            return;
+        }
+        if let Some(ending) = shared.snapshots.begin_watch(id, lease, shared.tasks.stopping()) {
             shared.tasks.spawn(watch::run(Arc::clone(shared), owner, id, begin, news, ending));
+        }
+        match begin {
+            Begin::New => told::recorded(shared.replicas.bus(), owner, id),
+            // Another replica may have changed it since it was read, and told that before it was watched here.
+            Begin::Recalled | Begin::Reopened => told::recorded_for_all(shared.replicas.bus(), owner, id),
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{EngineOutage, OutageCause, Shared};
+use super::{EngineOutage, OutageCause, Shared, told};
 use crate::{
     base::{
         ids::{EventId, ImportId, UserId},
@@ -195,7 +195,10 @@ async fn send_next(shared: &Shared, owner: UserId) -> store::Result<Outcome> {
         }
         Err(Unsent::Refused(error)) => {
             tracing::error!(import = %row.import, %error, "the engine refused the event");
-            shared.store.event_refused(row.import, &reason(&error), UnixMillis::now()).await?;
+            let refused = shared.store.event_refused(row.import, &reason(&error), UnixMillis::now()).await;
+            // Its watcher may have ended, and nobody watches an import that is over.
+            told::recorded_for_all(shared.replicas.bus(), row.owner, row.import);
+            refused?;
             shared.progress.tell(&row.event_id, News::Look);
             Ok(Outcome::Refused(row.import))
         }

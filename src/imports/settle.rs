@@ -1,7 +1,7 @@
 //! Resolves imports whose recording or start the database did not confirm: they are watched, or their file is
 //! removed.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 
@@ -21,13 +21,13 @@ impl Imports {
     ///
     /// If the server stops earlier, the next start resumes the import, or moves its file to the quarantine; from a bucket a
     /// sweep deletes it.
-    pub(super) async fn settle(self, import: ImportRow, news: Subscription) {
+    pub(super) async fn settle(self, import: ImportRow, news: Subscription, lease: Option<Arc<str>>) {
         let id = import.id;
         match self.answer(id, || self.shared.store.is_recorded(&import)).await {
             None => {}
             Some(true) => {
                 tracing::info!(import = %id, "an import was recorded although its commit was not confirmed");
-                self.begin(import, news).await;
+                self.begin(import, news, lease).await;
             }
             Some(false) => {
                 if let Err(error) = self.discard(id).await {
@@ -39,11 +39,11 @@ impl Imports {
 
     /// Asks until the database says whether a held `import` has started, which then begins, or until the server
     /// stops.
-    pub(super) async fn settle_start(self, import: ImportRow, news: Subscription) {
+    pub(super) async fn settle_start(self, import: ImportRow, news: Subscription, lease: Option<Arc<str>>) {
         let id = import.id;
         if self.answer(id, || self.shared.store.has_started(id)).await == Some(true) {
             tracing::info!(import = %id, "an import has started although its commit was not confirmed");
-            self.begin(import, news).await;
+            self.begin(import, news, lease).await;
         }
     }
 

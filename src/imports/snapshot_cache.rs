@@ -8,7 +8,6 @@ use std::{
 };
 
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 use super::{Snapshot, freshness::Freshness, told, waiting::Waiters};
 use crate::{
@@ -36,7 +35,9 @@ struct Inner {
     imports: BTreeMap<(UserId, ImportId), Arc<Snapshot>>,
     retired: VecDeque<(UserId, ImportId)>,
     /// The imports that this replica watches, and how to end that. Others follow them.
-    watched: HashMap<ImportId, CancellationToken>,
+    watched: HashMap<ImportId, followed::OwnWatch>,
+    /// The lease that all of them belong to; None while this replica has none, and if it is alone.
+    lease: Option<Arc<str>>,
     /// The most recently deleted imports. A reader that loaded a row before the delete must not re-insert it.
     deleted: VecDeque<ImportId>,
 }
@@ -90,7 +91,6 @@ impl SnapshotCache {
         inner.imports.insert(key, Arc::new(snapshot));
         drop(inner);
         self.waiters.wake(key.1);
-        told::recorded(&self.bus, key.0, key.1);
         true
     }
 

@@ -36,6 +36,11 @@ pub(super) fn recorded(bus: &Bus, owner: UserId, import: ImportId) {
     bus.tell(&ImportChanged { owner, import, is_recorded: true, unrecorded: None });
 }
 
+/// The same, and this replica reads it again, too.
+pub(super) fn recorded_for_all(bus: &Bus, owner: UserId, import: ImportId) {
+    bus.tell_all(&ImportChanged { owner, import, is_recorded: true, unrecorded: None });
+}
+
 /// Tells the difference of two states of an import.
 pub(super) fn change(bus: &Bus, before: &Snapshot, now: &Snapshot) {
     let is_recorded = !now.is_recorded_as(before);

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::record::reading;
 use self::{attempts::AttemptPoll, lasting::Lasting, missing_end::MissingEnd, pace::Pace};
-use super::{ImportState, RunSnapshot, Shared, Snapshot};
+use super::{ImportState, RunSnapshot, Shared, Snapshot, told};
 use crate::{
     base::{
         ids::{ImportId, RunId, UserId},
@@ -54,6 +54,8 @@ enum Outcome {
     Again,
     /// Nothing more is expected, and this is recorded.
     Over,
+    /// Another replica watches the import.
+    LeftToAnother,
 }
 
 /// Why an import is watched.
@@ -128,8 +130,12 @@ pub async fn run(
     ending: CancellationToken,
 ) {
     let here = Arc::clone(&shared);
-    watch_until(shared, owner, id, begin, news, &ending).await;
+    let is_over = watch_until(shared, owner, id, begin, news, &ending).await;
     here.snapshots.end_watch(id, &ending);
+    if !is_over {
+        // What it was about to show, and what was told while it still went on, is read.
+        told::recorded_for_all(here.replicas.bus(), owner, id);
+    }
     // Another replica may follow them from now on.
     if let Some(import) = here.snapshots.get(owner, id).filter(|_| !here.snapshots.is_watched(id)) {
         for run in &import.runs {
@@ -138,6 +144,7 @@ pub async fn run(
     }
 }
 
+/// Returns whether the end of the watch is recorded and shown.
 async fn watch_until(
     shared: Arc<Shared>,
     owner: UserId,
@@ -145,30 +152,32 @@ async fn watch_until(
     begin: Begin,
     news: progress::Subscription,
     ending: &CancellationToken,
-) {
+) -> bool {
     let mut watch = Watch::new(shared, owner, id, begin, news);
     if let Err(error) = watch.recall().await {
         tracing::error!(import = %id, %error, "cannot load what a run has read");
     }
     while let Some(import) = watch.snapshot() {
         let wake = tokio::select! {
-            () = ending.cancelled() => break,
+            () = ending.cancelled() => return false,
             () = watch.news.arrived() => Wake::Look,
             wake = watch.due(&import) => wake,
         };
         match ending.run_until_cancelled(watch.look(wake)).await {
-            None | Some(Ok(Outcome::Over)) => break,
+            None | Some(Ok(Outcome::LeftToAnother)) => return false,
+            Some(Ok(Outcome::Over)) => return true,
             Some(Ok(Outcome::Again)) => {}
             Some(Err(error)) => {
                 tracing::error!(import = %id, %error, "watch");
                 watch.pace.postpone(DATABASE_PAUSE);
                 if ending.run_until_cancelled(sleep(DATABASE_PAUSE)).await.is_none() {
-                    break;
+                    return false;
                 }
                 watch.tell_again();
             }
         }
     }
+    true
 }
 
 impl Watch {
@@ -307,6 +316,7 @@ impl Watch {
             known.sent_at = row.sent_at;
             known.event_id = row.event_id;
             known.refused = row.refused;
+            known.cancel_requested_at = known.cancel_requested_at.or(row.cancel_requested_at);
             if sent {
                 import.outage = None;
             }

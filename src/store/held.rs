@@ -18,7 +18,12 @@ impl Store {
     /// has started before or was deleted.
     ///
     /// After [`Error::InDoubt`] call [`Store::has_started`]. After any other error it has not.
-    pub async fn start_import(&self, event: &OutboxRow, choices: &Choices) -> Result<bool> {
+    pub async fn start_import(
+        &self,
+        event: &OutboxRow,
+        choices: &Choices,
+        watcher: Option<&str>,
+    ) -> Result<bool> {
         // As when an import is recorded.
         self.file.check()?;
         let mut tx = self.begin_write().await?;
@@ -28,7 +33,7 @@ impl Store {
         )
         .bind(event.import.to_string())
         .bind(stored_choices(choices)?)
-        .bind(self.replica().as_deref())
+        .bind(watcher)
         .execute(&mut *tx)
         .await?;
         if started.rows_affected() == 0 {

@@ -146,9 +146,8 @@ impl Store {
         rows.iter().map(read_import).collect()
     }
 
-    /// Makes this replica the watcher of at most `limit` imports that no living replica watches, oldest first.
-    pub async fn claim_watches(&self, limit: u32) -> Result<Vec<ImportRow>> {
-        let Some(replica) = self.replica() else { return Ok(Vec::new()) };
+    /// Makes `replica` the watcher of at most `limit` imports that no living replica watches, oldest first.
+    pub async fn claim_watches(&self, replica: &str, limit: u32) -> Result<Vec<ImportRow>> {
         let sql = format!(
             "UPDATE import SET watched_by = $1 WHERE id IN (SELECT id FROM import \
              WHERE finished_at IS NULL AND held_until IS NULL \
@@ -156,8 +155,33 @@ impl Store {
              ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING {COLUMNS}",
             lives = lives(),
         );
-        let claim = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(&*replica).bind(i64::from(limit));
+        let claim = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(replica).bind(i64::from(limit));
         claim.fetch_all(&self.pool).await?.iter().map(read_import).collect()
+    }
+
+    /// The imports that `replica` watches.
+    pub async fn watches_of(&self, replica: &str) -> Result<Vec<ImportId>> {
+        let watches: Vec<String> = sqlx::query_scalar(
+            "SELECT id FROM import WHERE finished_at IS NULL AND held_until IS NULL AND watched_by = $1",
+        )
+        .bind(replica)
+        .fetch_all(&self.pool)
+        .await?;
+        watches.iter().map(|id| id.parse().map_err(corrupt_import)).collect()
+    }
+
+    /// Leaves these watches of `replica` to any replica.
+    pub async fn leave_watches(&self, replica: &str, imports: &[ImportId]) -> Result<()> {
+        for import in imports {
+            sqlx::query(
+                "UPDATE import SET watched_by = NULL WHERE id = $1 AND watched_by = $2 AND finished_at IS NULL",
+            )
+            .bind(import.to_string())
+            .bind(replica)
+            .execute(&self.pool)
+            .await?;
+        }
+        Ok(())
     }
 
     /// The existing imports among `ids`, newest first.
@@ -251,15 +275,15 @@ impl Store {
         Ok(finished.rows_affected() > 0)
     }
 
-    /// Resumes the watch of an import that was over. Returns false if it is watched already or was deleted.
+    /// Has `watcher` watch an import again that was over. Returns false if it is watched already or was deleted.
     /// Of two concurrent calls only one returns true.
-    pub async fn reopen_import(&self, id: ImportId) -> Result<bool> {
+    pub async fn reopen_import(&self, id: ImportId, watcher: Option<&str>) -> Result<bool> {
         let mut tx = self.begin_write().await?;
         let reopened = sqlx::query(
             "UPDATE import SET finished_at = NULL, watched_by = $2 WHERE id = $1 AND finished_at IS NOT NULL",
         )
         .bind(id.to_string())
-        .bind(self.replica().as_deref())
+        .bind(watcher)
         .execute(&mut *tx)
         .await?;
         settle(&mut tx, id).await?;

@@ -254,7 +254,9 @@ impl Store {
         *self.replica.lock().unwrap_or_else(PoisonError::into_inner) = id;
     }
 
-    fn replica(&self) -> Option<Arc<str>> {
+    /// The lease of this replica, with which what it watches is recorded.
+    #[must_use]
+    pub fn replica(&self) -> Option<Arc<str>> {
         self.replica.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -32,12 +32,14 @@ pub struct NewImport<'a> {
     pub request: Option<&'a KeyedRequest>,
     /// The token that makes it; None: a person does.
     pub token: Option<TokenId>,
+    /// The lease of the replica that watches it; None: of a process that has the database alone.
+    pub watcher: Option<&'a str>,
 }
 
 impl<'a> NewImport<'a> {
     #[must_use]
     pub fn new(import: &'a ImportRow) -> Self {
-        Self { import, event: None, about: None, request: None, token: None }
+        Self { import, event: None, about: None, request: None, token: None, watcher: None }
     }
 }
 
@@ -58,17 +60,12 @@ impl Store {
     ///
     /// After [`Error::InDoubt`] call [`Store::is_recorded`]. After any other error nothing is recorded.
     pub async fn create_import(&self, new: NewImport<'_>) -> Result<Recording> {
-        let NewImport { import, event, about, request, token } = new;
+        let NewImport { import, event, about, request, token, watcher } = new;
         // A confirmed import must be in the database that the next start opens.
         self.file.check()?;
         let mut tx = self.begin_write().await?;
-        let inserted = insert(
-            &mut tx,
-            import,
-            self.replica().as_deref(),
-            "ON CONFLICT (parent_id, retry_of) DO NOTHING",
-        )
-        .await?;
+        let inserted =
+            insert(&mut tx, import, watcher, "ON CONFLICT (parent_id, retry_of) DO NOTHING").await?;
         let first = match &import.parent {
             Some(parent) if inserted.rows_affected() == 0 => Some(first_retry(&mut tx, parent).await?),
             _ => None,

@@ -12,9 +12,9 @@ const TAKE_TURN: &str =
 
 /// A turn, which ends with this value.
 #[derive(Debug)]
-pub struct Turn(Option<AnyConnection>);
+pub struct StartTurn(Option<AnyConnection>);
 
-impl Turn {
+impl StartTurn {
     /// Ends the turn before the connection is closed by its drop.
     pub async fn end(self) -> Result<()> {
         match self.0 {
@@ -26,13 +26,13 @@ impl Turn {
 
 impl Store {
     /// The turn to decide which stored files belong to the database. On SQLite one process has both.
-    pub async fn turn_of_files(&self) -> Result<Turn> {
+    pub async fn turn_of_files(&self) -> Result<StartTurn> {
         if !self.is_postgres {
-            return Ok(Turn(None));
+            return Ok(StartTurn(None));
         }
         let mut connection = self.pool.pool.acquire().await?.detach();
         take(&mut connection, "runboard files ").await?;
-        Ok(Turn(Some(connection)))
+        Ok(StartTurn(Some(connection)))
     }
 }
 

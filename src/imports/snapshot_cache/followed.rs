@@ -10,14 +10,29 @@ use crate::{
     imports::{Snapshot, snapshot::Unrecorded},
 };
 
+/// A watch of this replica.
+#[derive(Debug)]
+pub(super) struct OwnWatch {
+    lease: Option<Arc<str>>,
+    ending: CancellationToken,
+}
+
 impl SnapshotCache {
-    /// Inserts or replaces an import that another replica watches or has changed.
-    pub fn follow(&self, snapshot: Snapshot) {
+    /// Inserts or replaces an import that another replica watches or has changed. `known` is what was here before it was
+    /// read. Returns false, without a change, if that has changed or is watched here by now.
+    pub fn follow(&self, snapshot: Snapshot, known: Option<&Arc<Snapshot>>) -> bool {
         let key = (snapshot.row.owner, snapshot.row.id);
         let (is_final, is_over) = (snapshot.state().is_final(), snapshot.row.finished_at.is_some());
         let mut inner = self.lock();
         if inner.deleted.contains(&key.1) {
-            return;
+            return true;
+        }
+        let is_as_known = match (inner.imports.get(&key), known) {
+            (Some(now), Some(known)) => Arc::ptr_eq(now, known),
+            (now, known) => now.is_none() && known.is_none(),
+        };
+        if !is_as_known || inner.watched.contains_key(&key.1) {
+            return false;
         }
         let was_retired = inner.retired.contains(&key);
         if !is_over {
@@ -32,6 +47,7 @@ impl SnapshotCache {
         if is_final {
             self.ended.notify_one();
         }
+        true
     }
 
     /// Adds to an import that is watched here what the database and another replica know of it.
@@ -71,12 +87,23 @@ impl SnapshotCache {
     }
 
     /// The import is watched here from now on, until the returned token is cancelled. A former watch of it here ends.
-    pub fn begin_watch(&self, id: ImportId, parent: &CancellationToken) -> CancellationToken {
-        let token = parent.child_token();
-        if let Some(former) = self.lock().watched.insert(id, token.clone()) {
-            former.cancel();
+    /// None: the lease that it was recorded with is lost, and another replica watches it.
+    pub fn begin_watch(
+        &self,
+        id: ImportId,
+        lease: Option<Arc<str>>,
+        parent: &CancellationToken,
+    ) -> Option<CancellationToken> {
+        let mut inner = self.lock();
+        if lease != inner.lease || lease.is_none() && !self.bus.is_alone() {
+            return None;
         }
-        token
+        let token = parent.child_token();
+        let former = inner.watched.insert(id, OwnWatch { lease, ending: token.clone() });
+        if let Some(former) = former {
+            former.ending.cancel();
+        }
+        Some(token)
     }
 
     /// The watch has ended that began with `token`.
@@ -84,30 +111,27 @@ impl SnapshotCache {
         token.cancel();
         let mut inner = self.lock();
         // A newer watch of it has a token that is not cancelled.
-        if inner.watched.get(&id).is_some_and(CancellationToken::is_cancelled) {
+        if inner.watched.get(&id).is_some_and(|watch| watch.ending.is_cancelled()) {
             inner.watched.remove(&id);
         }
     }
 
-    /// Ends all watches of this replica.
-    pub fn end_watches(&self) {
-        for (_, token) in self.lock().watched.drain() {
-            token.cancel();
-        }
+    /// Ends the watches that belong to another lease than this one.
+    pub fn set_lease(&self, lease: Option<Arc<str>>) {
+        let mut inner = self.lock();
+        let ended = inner.watched.extract_if(|_, watch| watch.lease != lease);
+        ended.for_each(|(_, watch)| watch.ending.cancel());
+        inner.lease = lease;
     }
 
     pub fn is_watched(&self, id: ImportId) -> bool {
         self.lock().watched.contains_key(&id)
     }
 
-    /// Calls `read` for each import that is watched here.
-    pub fn each_watched(&self, mut read: impl FnMut(&Snapshot)) {
+    /// The imports that are watched here.
+    pub fn watched(&self) -> Vec<Arc<Snapshot>> {
         let inner = self.lock();
-        inner
-            .imports
-            .values()
-            .filter(|import| inner.watched.contains_key(&import.row.id))
-            .for_each(|it| read(it));
+        inner.imports.values().filter(|import| inner.watched.contains_key(&import.row.id)).cloned().collect()
     }
 
     /// The imports in memory.

@@ -82,9 +82,7 @@ impl Watch {
         let now = UnixMillis::now();
         let is_cancelled = import.row.cancel_requested_at.is_some();
         if !self.shared.store.finish_import(self.id, is_cancelled, now).await? {
-            // A request to cancel has just been recorded, and its news follows.
-            self.pace.at(Instant::now() + FIRST_LIST);
-            return Ok(Outcome::Again);
+            return self.cannot_finish(is_cancelled).await;
         }
         if !self.news.is_current() {
             // The import was reopened in the meantime, and has another watcher.
@@ -98,5 +96,20 @@ impl Watch {
         }
         self.shared.snapshots.retire(self.owner, self.id);
         Ok(Outcome::Over)
+    }
+
+    /// A request to cancel has just been recorded, another replica watches the import, or it is gone.
+    async fn cannot_finish(&mut self, is_cancelled: bool) -> store::Result<Outcome> {
+        let Some(row) = self.shared.store.import(self.id).await? else { return Ok(Outcome::Over) };
+        if let Some(at) = row.cancel_requested_at.filter(|_| !is_cancelled) {
+            self.change(|import| {
+                import.row_mut().cancel_requested_at.get_or_insert(at);
+            });
+            self.must_look = true;
+        } else if !self.shared.replicas.is_alone() {
+            return Ok(Outcome::LeftToAnother);
+        }
+        self.pace.at(Instant::now() + FIRST_LIST);
+        Ok(Outcome::Again)
     }
 }

@@ -63,9 +63,12 @@ async fn follows(url: &str) {
     assert!(store.finish_import(untaken, false, UnixMillis(9)).await.unwrap());
     assert_eq!(stands(&store, untaken).await, [StateFilter::NoFunction]);
     // Of two concurrent calls that reopen it, one succeeds.
-    let both = [store.reopen_import(untaken).await.unwrap(), store.reopen_import(untaken).await.unwrap()];
+    let both = [
+        store.reopen_import(untaken, None).await.unwrap(),
+        store.reopen_import(untaken, None).await.unwrap(),
+    ];
     assert_eq!(both, [true, false]);
-    assert!(!store.reopen_import(ImportId::generate()).await.unwrap(), "it was deleted meanwhile");
+    assert!(!store.reopen_import(ImportId::generate(), None).await.unwrap(), "it was deleted meanwhile");
     assert_eq!(stands(&store, untaken).await, []);
     record(&store, untaken, "late", RunStatus::Completed, true, Some((1, 0))).await;
     assert_eq!(stands(&store, untaken).await, [StateFilter::Completed]);
@@ -109,11 +112,11 @@ async fn follows(url: &str) {
     let mut choices = Choices::default();
     choices.set("delimiter", ";").unwrap();
     let event = event_of(&row);
-    assert!(store.start_import(&event, &choices).await.unwrap());
+    assert!(store.start_import(&event, &choices, None).await.unwrap());
     assert_eq!(stands(&store, held).await, []);
     assert!(store.has_started(held).await.unwrap());
     assert_eq!(store.choices_of_event(&row.event_id).await.unwrap(), choices);
-    assert!(!store.start_import(&event, &Choices::default()).await.unwrap(), "it has started before");
+    assert!(!store.start_import(&event, &Choices::default(), None).await.unwrap(), "it has started before");
     assert_eq!(store.choices_of_event(&row.event_id).await.unwrap(), choices);
     assert!(store.unfinished_imports().await.unwrap().iter().any(|import| import.id == held));
 
@@ -132,7 +135,10 @@ async fn follows(url: &str) {
     assert_eq!(deleted, Deleted::Gone(Remains::default()));
     assert!(!store.has_started(past).await.unwrap(), "it is gone");
     assert!(
-        !store.start_import(&event_of(&ImportRow { id: past, ..import_row(owner) }), &choices).await.unwrap()
+        !store
+            .start_import(&event_of(&ImportRow { id: past, ..import_row(owner) }), &choices, None)
+            .await
+            .unwrap()
     );
     store.close().await;
 }

@@ -70,7 +70,7 @@ impl World {
 
     /// A late run reopens an import and ends.
     async fn end_again(&self, import: ImportId, run: &str, status: RunStatus, now: UnixMillis) {
-        assert!(self.store.reopen_import(import).await.unwrap());
+        assert!(self.store.reopen_import(import, None).await.unwrap());
         let run = Run {
             run_id: format!("{import}-{run}").into(),
             function_id: "f".to_owned(),

@@ -73,7 +73,10 @@ async fn downloads_lead_to_the_bucket_for_everybody_who_may_have_them() {
             assert_eq!(headers[header::CONTENT_TYPE], "text/csv; charset=utf-8");
             assert_eq!(headers[header::CACHE_CONTROL], "no-store");
             let name = headers[header::CONTENT_DISPOSITION].to_str().unwrap();
-            assert!(name.starts_with("attachment; ") && name.contains(&format!("orders-{which}")), "{name}");
+            assert!(
+                name.starts_with("attachment; ") && name.contains(&format!("orders%2D{which}")),
+                "{name}"
+            );
             assert_eq!(there.text().await.unwrap(), expected);
         }
     }

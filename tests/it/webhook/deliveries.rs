@@ -96,7 +96,7 @@ async fn an_import_that_goes_on_and_ends_again_is_told_again_with_another_id() {
         output: None,
     };
     let now = runboard::base::time::UnixMillis::now();
-    assert!(store.reopen_import(id).await.unwrap());
+    assert!(store.reopen_import(id, None).await.unwrap());
     assert!(store.record_run(id, &run, None, now).await.unwrap());
     let ended =
         runboard::inngest::Run { status: runboard::inngest::RunStatus::Failed, ended_at: Some(now), ..run };

@@ -341,7 +341,7 @@ async fn the_ends_of_an_import_are_told_once_each() {
         };
         let finish =
             async || assert!(steps.store.finish_import(import, false, UnixMillis::now()).await.unwrap());
-        let reopen = async || assert!(steps.store.reopen_import(import).await.unwrap());
+        let reopen = async || assert!(steps.store.reopen_import(import, None).await.unwrap());
         // So many deliveries, and so many e-mails.
         let told = async |count: usize| {
             assert_eq!(steps.webhooks.deliveries(steps.owner).await.unwrap().len(), count);

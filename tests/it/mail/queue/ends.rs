@@ -34,7 +34,7 @@ async fn each_end_of_an_import_is_told_once() {
         assert_eq!(world.step(now).await, MailOutcome::Idle(None), "it was over");
 
         // It was watched again, and nothing new was found.
-        assert!(world.store.reopen_import(import).await.unwrap());
+        assert!(world.store.reopen_import(import, None).await.unwrap());
         assert!(world.store.finish_import(import, false, now).await.unwrap());
         assert_eq!(world.step(now).await, MailOutcome::Idle(None));
 
