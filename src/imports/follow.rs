@@ -36,13 +36,13 @@ struct Told {
 
 /// The imports that were told of.
 #[derive(Debug, Default)]
-pub(super) struct Pending {
+pub(super) struct Unread {
     imports: HashMap<(UserId, ImportId), Told>,
     /// Messages were missed: all unfinished imports must be read.
     all: bool,
 }
 
-impl Pending {
+impl Unread {
     /// Everything that a replica has in memory, and what it should have.
     pub(super) fn all() -> Self {
         Self { imports: HashMap::new(), all: true }
@@ -72,16 +72,16 @@ impl Imports {
     ) {
         let shared = &self.shared;
         let stopping = shared.tasks.stopping();
-        let mut pending = Pending::default();
+        let mut unread = Unread::default();
         // When the watchers are asked, and when they were asked last.
         let mut asks_at: Option<Instant> = None;
         let mut asked_at: Option<Instant> = None;
         loop {
             // What arrives during a read is noted at once, so that readers wait for it.
-            let batch = std::mem::take(&mut pending);
+            let batch = std::mem::take(&mut unread);
             let mut reading = pin!(store::within(READ_WITHIN, shared.read_again(batch)));
             let mut left = None;
-            while left.is_none() || pending.is_empty() {
+            while left.is_none() || unread.is_empty() {
                 tokio::select! {
                     () = stopping.cancelled() => return,
                     heard = changes.next() => {
@@ -89,7 +89,7 @@ impl Imports {
                             let earliest = asked_at.map_or_else(Instant::now, |asked| asked + TELL_AGAIN_EVERY);
                             asks_at.get_or_insert(earliest);
                         }
-                        shared.note(&mut pending, heard);
+                        shared.note(&mut unread, heard);
                     }
                     _ = requests.next() => drop(shared.tasks.spawn(self.clone().tell_again())),
                     () = sleep_until(asks_at.unwrap_or_else(Instant::now)), if asks_at.is_some() => {
@@ -98,12 +98,12 @@ impl Imports {
                     }
                     result = &mut reading, if left.is_none() => {
                         let result: Left = result;
-                        pending.join(result.again);
+                        unread.join(result.again);
                         left = Some(result.failed);
                         if let Some(Some((failed, error))) = left.as_mut().map(Option::take) {
                             tracing::warn!(%error, "imports of other replicas cannot be read");
                             shared.clear(&failed);
-                            pending.join(failed);
+                            unread.join(failed);
                             if stopping.run_until_cancelled(sleep(ASK_AGAIN_AFTER)).await.is_none() {
                                 return;
                             }
@@ -132,30 +132,30 @@ impl Imports {
 #[derive(Default)]
 pub(super) struct Left {
     /// Changed here meanwhile: to be read again at once.
-    again: Pending,
+    again: Unread,
     /// The database is away.
-    pub(super) failed: Option<(Pending, store::Error)>,
+    pub(super) failed: Option<(Unread, store::Error)>,
 }
 
 impl Shared {
-    fn note(&self, pending: &mut Pending, heard: Heard<ImportChanged>) {
+    fn note(&self, unread: &mut Unread, heard: Heard<ImportChanged>) {
         match heard {
             Heard::Told(ImportChanged { owner, import, is_recorded, unrecorded }) => {
                 let recorded = is_recorded.then(|| self.snapshots.freshness().mark(owner, import));
                 let told = Told { recorded, unrecorded };
-                let earlier = pending.imports.remove(&(owner, import)).unwrap_or_default();
+                let earlier = unread.imports.remove(&(owner, import)).unwrap_or_default();
                 let told = Told {
                     recorded: told.recorded.or(earlier.recorded),
                     unrecorded: told.unrecorded.or(earlier.unrecorded),
                 };
-                pending.imports.insert((owner, import), told);
+                unread.imports.insert((owner, import), told);
             }
-            Heard::Missed => pending.all = true,
+            Heard::Missed => unread.all = true,
         }
     }
 
-    fn clear(&self, pending: &Pending) {
-        for ((owner, import), told) in &pending.imports {
+    fn clear(&self, unread: &Unread) {
+        for ((owner, import), told) in &unread.imports {
             if let Some(change) = told.recorded {
                 self.snapshots.freshness().clear(*owner, *import, change);
             }
@@ -163,40 +163,40 @@ impl Shared {
     }
 
     /// Reads what has changed, and shows it.
-    pub(super) async fn read_again(&self, mut pending: Pending) -> Left {
+    pub(super) async fn read_again(&self, mut unread: Unread) -> Left {
         let mut left = Left::default();
-        if pending.all {
+        if unread.all {
             match self.store.unfinished_imports().await {
                 Ok(unfinished) => {
                     let keys = unfinished.into_iter().map(|import| (import.owner, import.id));
                     for key in keys.chain(self.snapshots.keys()) {
-                        pending.imports.entry(key).or_default().recorded.get_or_insert(0);
+                        unread.imports.entry(key).or_default().recorded.get_or_insert(0);
                     }
-                    pending.all = false;
+                    unread.all = false;
                 }
                 Err(error) => {
-                    left.failed = Some((pending, error));
+                    left.failed = Some((unread, error));
                     return left;
                 }
             }
         }
         let changed: Vec<(UserId, ImportId)> =
-            pending.imports.iter().filter(|(_, told)| told.recorded.is_some()).map(|(key, _)| *key).collect();
+            unread.imports.iter().filter(|(_, told)| told.recorded.is_some()).map(|(key, _)| *key).collect();
         for some in changed.chunks(LONGEST_LIST) {
-            match self.read_some(some, &mut pending, &mut left.again).await {
+            match self.read_some(some, &mut unread, &mut left.again).await {
                 Ok(()) => {}
                 Err(error) if store::is_away(&error) => {
-                    left.failed = Some((pending, error));
+                    left.failed = Some((unread, error));
                     return left;
                 }
                 // A row that this version cannot read must not keep the others from being followed.
                 Err(_) => {
                     for key in some {
-                        let Err(error) = self.read_some(&[*key], &mut pending, &mut left.again).await else {
+                        let Err(error) = self.read_some(&[*key], &mut unread, &mut left.again).await else {
                             continue;
                         };
                         tracing::error!(import = %key.1, %error, "an import of another replica cannot be read");
-                        let told = pending.imports.remove(key);
+                        let told = unread.imports.remove(key);
                         if let Some(change) = told.and_then(|told| told.recorded) {
                             self.snapshots.freshness().clear(key.0, key.1, change);
                         }
@@ -204,7 +204,7 @@ impl Shared {
                 }
             }
         }
-        for ((owner, import), told) in pending.imports {
+        for ((owner, import), told) in unread.imports {
             if let Some(told) = told.unrecorded {
                 self.snapshots.set_unrecorded(owner, import, &told);
             }
@@ -212,12 +212,12 @@ impl Shared {
         left
     }
 
-    /// Reads and shows these imports, and removes them from `pending`.
+    /// Reads and shows these imports, and removes them from `unread`.
     async fn read_some(
         &self,
         keys: &[(UserId, ImportId)],
-        pending: &mut Pending,
-        again: &mut Pending,
+        unread: &mut Unread,
+        again: &mut Unread,
     ) -> store::Result<()> {
         // Before the read: what changes here meanwhile is newer than what is read.
         let mut known: HashMap<_, _> =
@@ -230,7 +230,7 @@ impl Shared {
             .map(|import| (import.row.id, import))
             .collect();
         for key in keys {
-            let Some(told) = pending.imports.get(key) else { continue };
+            let Some(told) = unread.imports.get(key) else { continue };
             let is_shown = match read.remove(&key.1) {
                 Some(import) => self.show(import, known.remove(key), told.unrecorded.as_ref()).await?,
                 None => {
@@ -238,7 +238,7 @@ impl Shared {
                     true
                 }
             };
-            let Some(told) = pending.imports.remove(key) else { continue };
+            let Some(told) = unread.imports.remove(key) else { continue };
             if !is_shown {
                 again.imports.insert(*key, told);
             } else if let Some(change) = told.recorded {

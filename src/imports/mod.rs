@@ -186,7 +186,7 @@ impl Imports {
         let shared = &self.shared;
         // What changes while they are read is told, and read again.
         let (changes, requests) = (shared.replicas.bus().listen(), shared.replicas.bus().listen());
-        if let Some((_, error)) = shared.read_again(follow::Pending::all()).await.failed {
+        if let Some((_, error)) = shared.read_again(follow::Unread::all()).await.failed {
             return Err(error);
         }
         shared.tasks.spawn(self.clone().follow(changes, requests));

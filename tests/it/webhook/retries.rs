@@ -112,7 +112,9 @@ impl Steps {
             choices: Choices::default(),
             parent: None,
         };
-        self.store.create_import(NewImport::new(&row)).await.unwrap();
+        let lease = self.store.replica();
+        let new = NewImport { watcher: lease.as_deref(), ..NewImport::new(&row) };
+        self.store.create_import(new).await.unwrap();
         let run = Run {
             run_id: id.to_string().into(),
             function_id: "f".to_owned(),
