@@ -7,6 +7,7 @@
 
 mod bus;
 mod lead;
+mod outgoing;
 mod rates;
 
 use std::{sync::Arc, time::Duration};

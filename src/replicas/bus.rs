@@ -7,7 +7,7 @@
 //! While one process has the database, nobody listens: nothing is sent, and nothing ever arrives.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     marker::PhantomData,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -22,14 +22,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::outgoing::Outgoing;
 use crate::store::{self, Notifications, Store};
 
 /// Postgres refuses payloads of 8,000 bytes.
 const PAYLOAD_BYTES: usize = 7_900;
 /// The most bytes of one message.
 const MESSAGE_BYTES: usize = 7_500;
-/// The most messages that wait to be sent, as during an outage. What is more is missed by the others.
-const QUEUED: usize = 10_000;
 /// The most messages of a topic that wait for their receiver here.
 const UNHEARD: usize = 4_096;
 /// A connection that broke silently brings nothing. So each replica sends at least every [`BEAT`], and hears itself, or
@@ -72,15 +71,6 @@ struct Shared {
     sent: watch::Sender<u64>,
     topics: Mutex<HashMap<&'static str, broadcast::Sender<Item>>>,
     is_connected: watch::Sender<bool>,
-}
-
-#[derive(Debug, Default)]
-struct Outgoing {
-    waiting: VecDeque<Box<RawValue>>,
-    /// How many messages ever waited.
-    total: u64,
-    /// Messages were dropped, so the others must be told that they missed some.
-    has_dropped: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -155,20 +145,23 @@ impl Bus {
         if message.get().len() > MESSAGE_BYTES {
             return false;
         }
-        let mut outgoing = self.outgoing();
-        // Said twice in a row, as by changes of one import, it is sent once.
-        if outgoing.waiting.back().is_some_and(|last| last.get() == message.get()) {
-            return true;
-        }
-        if outgoing.waiting.len() < QUEUED {
-            outgoing.waiting.push_back(message);
-            outgoing.total += 1;
-        } else {
-            outgoing.has_dropped = true;
-        }
-        drop(outgoing);
+        self.outgoing().add(message);
         self.0.to_send.notify_one();
         true
+    }
+
+    /// Tells the other replicas, soon, and the listeners of this process, at once. Returns false if the message is too
+    /// large for the others.
+    pub fn tell_all<M: Message>(&self, message: &M) -> bool {
+        if self.is_alone() {
+            return true;
+        }
+        let Ok(body) = serde_json::value::to_raw_value(message) else { return false };
+        if let Some(topic) = self.topics().get(M::TOPIC) {
+            // Fails if nobody listens.
+            let _ = topic.send(Item::Told(Arc::from(body)));
+        }
+        self.tell(message)
     }
 
     /// The same, and hands the message to the listeners of this replica, too.
@@ -191,7 +184,7 @@ impl Bus {
         if self.is_alone() {
             return;
         }
-        let total = self.outgoing().total;
+        let total = self.outgoing().total();
         let mut sent = self.0.sent.subscribe();
         // The others hear it later, or that they have missed something.
         let _ = timeout(FLUSHED_WITHIN, sent.wait_for(|sent| *sent >= total)).await;
@@ -225,26 +218,16 @@ impl Bus {
     async fn send_waiting(&self, store: &Store, channel: &str) -> store::Result<()> {
         let Some(from) = self.0.name.as_deref() else { return Ok(()) };
         loop {
-            let (payload, count) = {
-                let outgoing = self.outgoing();
-                let mut payload = Payload { from, missed: outgoing.has_dropped, told: Vec::new() };
-                let mut bytes = from.len() + 64;
-                for message in &outgoing.waiting {
-                    bytes += message.get().len() + 1;
-                    if bytes > PAYLOAD_BYTES {
-                        break;
-                    }
-                    payload.told.push(message);
-                }
-                (serde_json::to_string(&payload).unwrap_or_default(), payload.told.len())
-            };
-            store::within(SENT_WITHIN, store.notify(channel, &payload)).await?;
-            let mut outgoing = self.outgoing();
-            outgoing.waiting.drain(..count);
-            outgoing.has_dropped = false;
-            let is_empty = outgoing.waiting.is_empty();
-            drop(outgoing);
-            self.0.sent.send_modify(|sent| *sent += count as u64);
+            let (told, missed) = self.outgoing().take(PAYLOAD_BYTES - from.len() - 64);
+            let payload = Payload { from, missed, told: told.iter().map(|told| &**told).collect() };
+            let payload = serde_json::to_string(&payload).unwrap_or_default();
+            let count = told.len() as u64;
+            if let Err(error) = store::within(SENT_WITHIN, store.notify(channel, &payload)).await {
+                self.outgoing().put_back(told, missed);
+                return Err(error);
+            }
+            self.0.sent.send_modify(|sent| *sent += count);
+            let is_empty = self.outgoing().is_empty();
             if is_empty {
                 return Ok(());
             }
@@ -318,9 +301,9 @@ impl Bus {
     /// Hands over what waits to be sent.
     #[cfg(test)]
     pub fn hand_over(&self, to: &[&Self]) {
-        let waiting = std::mem::take(&mut self.outgoing().waiting);
+        let (waiting, missed) = self.outgoing().take(usize::MAX);
         let from = self.0.name.as_deref().unwrap_or_default();
-        let payload = Payload { from, missed: false, told: waiting.iter().map(|told| &**told).collect() };
+        let payload = Payload { from, missed, told: waiting.iter().map(|told| &**told).collect() };
         let payload = serde_json::to_string(&payload).unwrap();
         for bus in to {
             bus.take(&payload);
@@ -364,5 +347,31 @@ impl<M: Message> Listener<M> {
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+    struct Changed(u32);
+
+    impl Message for Changed {
+        const TOPIC: &'static str = "test.changed";
+    }
+
+    #[tokio::test]
+    async fn a_message_to_all_is_heard_here_too_and_one_to_the_others_is_not() {
+        let (here, there, alone) = (Bus::named("here"), Bus::named("there"), Bus::alone());
+        let mut listeners = [here.listen(), there.listen(), alone.listen()];
+        assert!(here.tell(&Changed(1)) && here.tell_all(&Changed(2)) && alone.tell_all(&Changed(3)));
+        let mut heard = || -> Vec<Vec<Heard<Changed>>> {
+            let heard = |listener: &mut Listener<_>| std::iter::from_fn(|| listener.heard()).collect();
+            listeners.iter_mut().map(heard).collect()
+        };
+        assert_eq!(heard(), [vec![Heard::Told(Changed(2))], vec![], vec![]]);
+        here.hand_over(&[&here, &there]);
+        assert_eq!(heard(), [vec![], vec![Heard::Told(Changed(1)), Heard::Told(Changed(2))], vec![]]);
     }
 }
