@@ -98,6 +98,7 @@ pub struct App {
     /// The slots for steps that read files: a test that holds one keeps a worker busy.
     pub work: Slots,
     pub large_memory: LargeMemory,
+    replicas: Replicas,
     /// What this process does as one of several replicas.
     members: Tasks,
     database: DatabaseLock,
@@ -287,6 +288,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         store,
         work,
         large_memory,
+        replicas,
         members,
         database,
         _lock: lock,
@@ -333,6 +335,8 @@ impl App {
     pub async fn stop(self) {
         // Pages are still answered at this time, and refuse uploads with a sentence.
         broken_off("tasks", self.background.stop(BACKGROUND_GRACE).await);
+        // Requests may take long to end, and what one replica does for all must not wait for them.
+        self.replicas.resign();
         self.public.stop(true).await;
         broken_off("steps", self.steps.stop(STEPS_GRACE).await);
         broken_off("watches", self.imports.stop().await);

@@ -14,8 +14,9 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout},
 };
+use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 pub use self::{
@@ -49,6 +50,8 @@ pub struct Tenure {
 pub struct Replicas {
     bus: Bus,
     tenure: Arc<watch::Sender<Tenure>>,
+    /// Cancelled once this process must not lead any more.
+    resigned: CancellationToken,
 }
 
 impl Replicas {
@@ -56,7 +59,11 @@ impl Replicas {
     #[must_use]
     pub fn alone() -> Self {
         let tenure = Tenure { id: None, leads: true, live: 1 };
-        Self { bus: Bus::alone(), tenure: Arc::new(watch::Sender::new(tenure)) }
+        Self::new(Bus::alone(), tenure)
+    }
+
+    fn new(bus: Bus, tenure: Tenure) -> Self {
+        Self { bus, tenure: Arc::new(watch::Sender::new(tenure)), resigned: CancellationToken::new() }
     }
 
     /// Joins the replicas on the Postgres at `url`, as the process that has the data folder named `folder`. `tasks`
@@ -67,8 +74,10 @@ impl Replicas {
     pub async fn join(url: &str, store: Store, folder: &str, tasks: &Tasks) -> Result<Self, store::Error> {
         let mut lease = ReplicaLease::new(url)?;
         let id = new_id();
+        lease.forget(folder).await?;
+        let asked_at = Instant::now();
         lease.join(&id, folder).await?;
-        let renewed = lease.renew(&id).await?;
+        let renewed = lease.renew(&id, true).await?;
         let tenure = Tenure {
             id: Some(Arc::clone(&id)),
             leads: renewed.is_some_and(|renewed| renewed.leads),
@@ -77,13 +86,19 @@ impl Replicas {
         store.set_replica(Some(Arc::clone(&id)));
         let bus = Bus::of(id.to_string());
         let channel = format!("runboard {}", store.schema().await?);
-        let replicas = Self { bus: bus.clone(), tenure: Arc::new(watch::Sender::new(tenure)) };
+        let replicas = Self::new(bus.clone(), tenure);
         let stopping = tasks.stopping();
         tasks.spawn(bus.clone().send(store.clone(), channel.clone(), stopping.clone()));
         tasks.spawn(bus.receive(url.to_owned(), channel, stopping.clone()));
-        let keeper =
-            Keeper { lease, id, folder: folder.to_owned(), store, tenure: Arc::clone(&replicas.tenure) };
-        tasks.spawn(keeper.keep(tasks.clone()));
+        let keeper = Keeper {
+            lease,
+            id,
+            folder: folder.to_owned(),
+            store,
+            replicas: replicas.clone(),
+            has_resigned: false,
+        };
+        tasks.spawn(keeper.keep(tasks.clone(), asked_at));
         Ok(replicas)
     }
 
@@ -115,6 +130,28 @@ impl Replicas {
         // The sender is in `self`, so the wait cannot fail.
         let _ = self.tenure().wait_for(|tenure| tenure.leads).await;
     }
+
+    /// Gives up the lead at once and for ever, as before an end that takes long. Watches and other leases stay.
+    pub fn resign(&self) {
+        if self.is_alone() {
+            return;
+        }
+        self.resigned.cancel();
+        self.tell(|tenure| tenure.leads = false);
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Tenure)) {
+        self.tenure.send_if_modified(|tenure| {
+            let before = tenure.clone();
+            change(tenure);
+            // Asked here, where `resign` cannot come in between.
+            tenure.leads &= !self.resigned.is_cancelled();
+            if tenure.leads != before.leads {
+                tracing::info!(leads = tenure.leads, "this replica's lead has changed");
+            }
+            *tenure != before
+        });
+    }
 }
 
 /// Keeps the row of this process.
@@ -123,15 +160,16 @@ struct Keeper {
     id: Arc<str>,
     folder: String,
     store: Store,
-    tenure: Arc<watch::Sender<Tenure>>,
+    replicas: Replicas,
+    /// The lead has been given up, or is at the next renewal.
+    has_resigned: bool,
 }
 
 impl Keeper {
-    async fn keep(mut self, tasks: Tasks) {
+    async fn keep(mut self, tasks: Tasks, mut renewed_at: Instant) {
         let stopping = tasks.stopping();
-        let mut renewed_at = Instant::now();
         let mut pause = RENEW_EVERY;
-        while stopping.run_until_cancelled(sleep(pause)).await.is_some() {
+        while stopping.run_until_cancelled(self.pause(pause)).await.is_some() {
             // A process that was paused must not believe, even for one statement, that its leases are its own.
             if renewed_at.elapsed() >= LIVES_FOR {
                 self.lose();
@@ -143,7 +181,7 @@ impl Keeper {
                 Duration::ZERO => LIVES_FOR,
                 left => left,
             };
-            pause = match timeout(left, self.renew()).await.unwrap_or(Err(store::Error::NoAnswer)) {
+            pause = match timeout(left, self.renew(asked_at)).await.unwrap_or(Err(store::Error::NoAnswer)) {
                 Ok(()) => {
                     renewed_at = asked_at;
                     RENEW_EVERY
@@ -153,6 +191,11 @@ impl Keeper {
                     TRY_AGAIN_AFTER
                 }
             };
+            match LIVES_FOR.saturating_sub(renewed_at.elapsed()) {
+                Duration::ZERO => self.lose(),
+                // No pause outlasts the leases.
+                left => pause = pause.min(left),
+            }
         }
         self.lose();
         if let Err(error) = self.lease.leave(&self.id).await {
@@ -160,40 +203,52 @@ impl Keeper {
         }
     }
 
+    /// Waits, but not with a lead that is to be given up.
+    async fn pause(&mut self, pause: Duration) {
+        let (has_resigned, resigned) = (self.has_resigned, self.replicas.resigned.clone());
+        let resigns = async {
+            match has_resigned {
+                true => std::future::pending().await,
+                false => resigned.cancelled().await,
+            }
+        };
+        self.has_resigned |= timeout(pause, resigns).await.is_ok();
+    }
+
     /// Renews the leases, or joins anew after they were lost.
-    async fn renew(&mut self) -> Result<(), store::Error> {
-        let renewed = self.lease.renew(&self.id).await?;
-        let is_lost = self.tenure.borrow().id.is_none();
+    async fn renew(&mut self, asked_at: Instant) -> Result<(), store::Error> {
+        let may_lead = !self.replicas.resigned.is_cancelled();
+        let renewed = self.lease.renew(&self.id, may_lead).await?;
+        let is_lost = self.replicas.tenure.borrow().id.is_none() || is_late(asked_at);
         if let Some(renewed) = renewed.filter(|_| !is_lost) {
-            self.tell(Tenure { id: Some(Arc::clone(&self.id)), leads: renewed.leads, live: renewed.live });
+            let id = Some(Arc::clone(&self.id));
+            self.replicas.tell(|tenure| *tenure = Tenure { id, leads: renewed.leads, live: renewed.live });
             return Ok(());
         }
         self.lose();
-        let id = new_id();
-        self.lease.join(&id, &self.folder).await?;
-        self.id = Arc::clone(&id);
-        self.store.set_replica(Some(Arc::clone(&id)));
+        self.lease.leave(&self.id).await?;
+        // If the answer to the next statement is lost, its row may be there, and goes like the one before.
+        self.id = new_id();
+        self.lease.join(&self.id, &self.folder).await?;
+        if is_late(asked_at) {
+            return Err(store::Error::NoAnswer);
+        }
+        self.store.set_replica(Some(Arc::clone(&self.id)));
         tracing::warn!("the leases of this process were lost; it works on under another id");
-        let live = self.tenure.borrow().live;
-        self.tell(Tenure { id: Some(id), leads: false, live });
+        let id = Some(Arc::clone(&self.id));
+        self.replicas.tell(|tenure| (tenure.id, tenure.leads) = (id, false));
         Ok(())
     }
 
     fn lose(&self) {
-        let live = self.tenure.borrow().live;
-        self.tell(Tenure { id: None, leads: false, live });
+        self.replicas.tell(|tenure| (tenure.id, tenure.leads) = (None, false));
     }
+}
 
-    fn tell(&self, now: Tenure) {
-        self.tenure.send_if_modified(|tenure| {
-            let is_changed = *tenure != now;
-            if is_changed && tenure.leads != now.leads {
-                tracing::info!(leads = now.leads, "this replica's lead has changed");
-            }
-            *tenure = now;
-            is_changed
-        });
-    }
+/// Whether leases that were asked for at this time are over. The answer of the database may be older than a pause of
+/// this process.
+fn is_late(asked_at: Instant) -> bool {
+    asked_at.elapsed() >= LIVES_FOR
 }
 
 fn new_id() -> Arc<str> {

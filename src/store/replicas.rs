@@ -45,14 +45,19 @@ impl ReplicaLease {
         Ok(Self { options: AnyConnectOptions::from_str(url)?, connection: None })
     }
 
-    /// Adds the replica `id`. Rows of the same data folder are of processes that have ended, because a folder has one
-    /// process at a time: what they have leased is free at once.
+    /// Removes the rows of this data folder, at the start of its process. They are of processes that have ended, because
+    /// a folder has one process at a time: what they have leased is free at once.
+    pub async fn forget(&mut self, folder: &str) -> Result<()> {
+        self.run(async |connection| {
+            let delete = sqlx::query("DELETE FROM replica WHERE folder = $1").bind(folder);
+            delete.execute(connection).await.map(drop)
+        })
+        .await
+    }
+
+    /// Adds the replica `id`.
     pub async fn join(&mut self, id: &str, folder: &str) -> Result<()> {
         self.run(async |connection| {
-            sqlx::query("DELETE FROM replica WHERE folder = $1")
-                .bind(folder)
-                .execute(&mut *connection)
-                .await?;
             let insert = format!("INSERT INTO replica (id, folder, seen_at) VALUES ($1, $2, {NOW})");
             let insert = sqlx::query(sqlx::AssertSqlSafe(insert)).bind(id).bind(folder);
             insert.execute(connection).await.map(drop)
@@ -60,9 +65,9 @@ impl ReplicaLease {
         .await
     }
 
-    /// Renews the row of `id`, and takes the lead if nobody has it. None: the row was not renewed in time, and others
-    /// may have taken over what it had leased.
-    pub async fn renew(&mut self, id: &str) -> Result<Option<Renewed>> {
+    /// Renews the row of `id`, and takes the lead if nobody has it; or gives the lead up if it may not have it. None: the
+    /// row was not renewed in time, and others may have taken over what it had leased.
+    pub async fn renew(&mut self, id: &str, may_lead: bool) -> Result<Option<Renewed>> {
         self.run(async |connection| {
             let lives = lives();
             let renew = format!("UPDATE replica SET seen_at = {NOW} WHERE id = $1 AND {lives}");
@@ -70,10 +75,14 @@ impl ReplicaLease {
             if renewed.rows_affected() == 0 {
                 return Ok(None);
             }
-            let lead = format!(
-                "INSERT INTO lease (name, replica_id) VALUES ('lead', $1) ON CONFLICT (name) DO UPDATE \
-                 SET replica_id = $1 WHERE lease.replica_id NOT IN (SELECT id FROM replica WHERE {lives})"
-            );
+            let lead = if may_lead {
+                format!(
+                    "INSERT INTO lease (name, replica_id) VALUES ('lead', $1) ON CONFLICT (name) DO UPDATE \
+                     SET replica_id = $1 WHERE lease.replica_id NOT IN (SELECT id FROM replica WHERE {lives})"
+                )
+            } else {
+                "DELETE FROM lease WHERE name = 'lead' AND replica_id = $1".to_owned()
+            };
             sqlx::query(sqlx::AssertSqlSafe(lead)).bind(id).execute(&mut *connection).await?;
             let state = format!(
                 "SELECT CAST(COUNT(*) AS BIGINT), \

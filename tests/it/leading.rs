@@ -98,6 +98,43 @@ async fn one_leads_and_another_takes_over_when_it_stops_and_when_it_is_killed() 
     last.stop().await;
 }
 
+#[tokio::test]
+async fn one_that_resigns_keeps_its_other_leases_and_never_leads_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = database::on_postgres(folder.path());
+    let (first, second) = (Peer::join(&url, "first").await, Peer::join(&url, "second").await);
+    let id = first.replicas.tenure().borrow().id.clone().unwrap();
+    first.replicas.resign();
+    assert!(!first.replicas.leads());
+    second.leads().await;
+    assert_eq!(first.replicas.tenure().borrow().id.as_ref(), Some(&id), "its row stays");
+
+    // Nobody else leads, and it is known again how many live only after a renewal.
+    second.stop().await;
+    let mut tenure = first.replicas.tenure();
+    let is_last = tenure.wait_for(|tenure| tenure.live == 1);
+    assert!(!timeout(DEADLINE, is_last).await.expect("it is not renewed").unwrap().leads);
+    first.stop().await;
+}
+
+#[tokio::test]
+async fn of_two_with_copies_of_one_data_folder_the_second_throws_the_first_out_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = database::on_postgres(folder.path());
+    let first = Peer::join(&url, "copied").await;
+    let mut tenure = first.replicas.tenure();
+    let id = tenure.borrow().id.clone();
+    let second = Peer::join(&url, "copied").await;
+    let its_id = second.replicas.tenure().borrow().id.clone();
+    let is_back = tenure.wait_for(|tenure| tenure.id.is_some() && tenure.id != id && tenure.live == 2);
+    drop(timeout(DEADLINE, is_back).await.expect("it does not join again").unwrap());
+    let mut its = second.replicas.tenure();
+    let knows_both = its.wait_for(|tenure| tenure.live == 2);
+    assert_eq!(timeout(DEADLINE, knows_both).await.expect("it is alone").unwrap().id, its_id);
+    first.stop().await;
+    second.stop().await;
+}
+
 /// Notes whose work sees which number, when it begins and when it is woken.
 fn work(
     peer: &Peer,
