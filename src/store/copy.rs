@@ -95,6 +95,9 @@ pub async fn copy_rows(
     let mut source = from.begin().await.map_err(of_source)?;
     let mut to = AnyConnection::connect(to).await.map_err(of_target)?;
     let mut target = to.begin().await.map_err(of_target)?;
+    // Reading from SQLite may take longer than this database allows for.
+    let patient = sqlx::raw_sql("SET LOCAL idle_in_transaction_session_timeout = 0");
+    patient.execute(&mut *target).await.map_err(of_target)?;
     let names = tables(&mut source).await?;
     for name in &names {
         let any = format!("SELECT 1 FROM \"{name}\" LIMIT 1");

@@ -4,6 +4,7 @@
 //! booleans (0/1) and times are BIGINT; JSON and ids are TEXT; sums are cast back to BIGINT; placeholders are
 //! `$1`, `$2`; no `SELECT *`.
 
+mod abandoned;
 mod about_file;
 pub mod accounts;
 pub mod api_tokens;
@@ -170,15 +171,17 @@ const OF_THE_DATA: [u32; 3] = [18, 19, 20];
 pub fn is_away(error: &(dyn std::error::Error + 'static)) -> bool {
     let error = match error.downcast_ref::<Error>() {
         Some(Error::Database(error) | Error::InDoubt(error)) => Some(error),
-        Some(Error::Gone { .. }) => return true,
+        Some(Error::Gone { .. } | Error::NoAnswer) => return true,
         _ => error.downcast_ref::<sqlx::Error>(),
     };
     match error {
         Some(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_)) => true,
-        // Postgres's classes 57P (the server stops or starts) and 08 (connections), and 53300 (too many
-        // connections); SQLite's SQLITE_CANTOPEN.
+        // Postgres's classes 57P (the server stops or starts) and 08 (connections), 53300 (too many connections), 25P03
+        // and 55P03 (a transaction was idle, or waited for a lock, for too long); SQLite's SQLITE_CANTOPEN.
         Some(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
-            code.starts_with("57P") || code.starts_with("08") || code == "53300" || code == "14"
+            code.starts_with("57P")
+                || code.starts_with("08")
+                || ["53300", "25P03", "55P03", "14"].contains(&&*code)
         }),
         _ => false,
     }
@@ -210,7 +213,9 @@ impl Store {
             .acquire_timeout(limits.acquire_within)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
-                    if !is_postgres {
+                    if is_postgres {
+                        abandoned::limit(connection).await?;
+                    } else {
                         // FULL: an import that was confirmed must survive a power failure.
                         let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
                                        PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON;";

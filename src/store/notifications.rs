@@ -2,7 +2,10 @@
 
 use sqlx::postgres::PgListener;
 
-use super::Result;
+use super::{
+    Result,
+    abandoned::{KEEPALIVES, USER_TIMEOUT, if_known},
+};
 
 /// The notifications of one channel, on a connection of their own.
 pub struct Notifications(PgListener);
@@ -11,6 +14,9 @@ impl Notifications {
     /// Listens on `channel` of the Postgres at `url`.
     pub async fn listen(url: &str, channel: &str) -> Result<Self> {
         let mut listener = PgListener::connect(url).await?;
+        for setting in [KEEPALIVES, USER_TIMEOUT] {
+            if_known(sqlx::raw_sql(setting).execute(&mut listener).await)?;
+        }
         listener.listen(channel).await?;
         Ok(Self(listener))
     }

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Result, is_postgres};
+use super::{Error, Result, abandoned::notice_loss, is_postgres};
 
 /// How often a waiting process tries to take the lock, and how often its holder checks it.
 const ASK_EVERY: Duration = Duration::from_millis(250);
@@ -22,10 +22,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// A database that does not answer within this time is considered lost: it may have released the lock.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// A connection that broke silently would keep the lock for two hours; with this the server notices within 20
-/// s. Schemas of one database have separate locks.
-const SETUP: &str =
-    "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3";
+/// Schemas of one database have separate locks.
 const TRY_LOCK: &str = "SELECT CASE WHEN \
      pg_try_advisory_lock(hashtextextended('runboard process ' || current_schema(), 0)) \
      THEN CAST(pg_backend_pid() AS BIGINT) END";
@@ -183,7 +180,7 @@ impl ProcessLock {
 
 async fn try_lock(options: &AnyConnectOptions, sharing: Sharing) -> Result<Attempt> {
     let mut connection = options.connect().await?;
-    sqlx::raw_sql(SETUP).execute(&mut connection).await?;
+    notice_loss(&mut connection).await?;
     let try_lock = match sharing {
         Sharing::Nobody => TRY_LOCK,
         Sharing::Replicas => TRY_LOCK_SHARED,

@@ -8,7 +8,7 @@ use std::{str::FromStr, time::Duration};
 use sqlx::{AnyConnection, ConnectOptions, any::AnyConnectOptions};
 use tokio::time::timeout;
 
-use super::{Error, Result, Store};
+use super::{Error, Result, Store, abandoned::limit_lease};
 
 /// How long a replica lives after it last renewed its row. What it did is taken over then.
 pub const LIVES_FOR: Duration = Duration::from_secs(5);
@@ -113,7 +113,11 @@ impl ReplicaLease {
         let done = timeout(ANSWERS_WITHIN, async {
             let mut connection = match self.connection.take() {
                 Some(connection) => connection,
-                None => self.options.connect().await?,
+                None => {
+                    let mut connection = self.options.connect().await?;
+                    limit_lease(&mut connection).await?;
+                    connection
+                }
             };
             let result = statements(&mut connection).await?;
             Ok((connection, result))
