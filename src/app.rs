@@ -140,6 +140,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
     let registrar = Registrar::new(client.clone(), registration);
     let (work, large_memory) = (Slots::new(config.workers, Share::All), LargeMemory::default());
     let quota = Quota::new(store.clone(), config.quota_bytes);
+    background::tell_reserved(&members, &replicas, quota.clone());
     let processor = web::Data::new(Processor {
         store: store.clone(),
         quota: quota.clone(),

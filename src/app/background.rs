@@ -16,7 +16,7 @@ use crate::{
     imports::Imports,
     inngest::{self, Client},
     replicas::{Rates, Replicas, Work},
-    store::Store,
+    store::{Store, quota::Quota},
     webhooks::Webhooks,
 };
 
@@ -265,6 +265,27 @@ async fn forget_answers(imports: Imports) {
     if let Err(error) = imports.forget_answers(UnixMillis::now()).await {
         tracing::error!(%error, "cannot forget the keys of old requests");
     }
+}
+
+/// Tells the other replicas again what this one has reserved of quotas whenever it has joined them under another id,
+/// until `tasks` is stopped.
+pub fn tell_reserved(tasks: &Tasks, replicas: &Replicas, quota: Quota) {
+    if replicas.is_alone() {
+        return;
+    }
+    let (mut tenure, stopping) = (replicas.tenure(), tasks.stopping().clone());
+    let tell = async move {
+        let mut told = tenure.borrow_and_update().id.clone();
+        // The sender is in the keeper of the row, which ends with `tasks`.
+        while tenure.changed().await.is_ok() {
+            let id = tenure.borrow_and_update().id.clone();
+            if id.is_some() && id != told {
+                quota.tell_again();
+                told = id;
+            }
+        }
+    };
+    tasks.spawn(async move { stopping.run_until_cancelled(tell).await });
 }
 
 async fn prune_deliveries(webhooks: Webhooks) {

@@ -62,18 +62,19 @@ impl QuotaTurn {
         })
     }
 
-    /// Records that this replica has reserved `bytes` in all, and ends the turn.
-    pub(super) async fn end(mut self, bytes: u64) -> Result<()> {
+    /// Records that this replica has reserved `bytes` in all, and ends the turn. Returns false if that could not be
+    /// recorded, because the replica's row is gone until it joins anew.
+    pub(super) async fn end(mut self, bytes: u64) -> Result<bool> {
         let (owner, replica) = (self.owner.to_string(), &*self.replica);
-        if bytes == 0 {
+        let is_recorded = if bytes == 0 {
             sqlx::query("DELETE FROM arriving WHERE account_id = $1 AND replica_id = $2")
                 .bind(owner)
                 .bind(replica)
                 .execute(&mut *self.tx)
                 .await?;
+            true
         } else {
-            // Nothing is recorded while this replica joins anew, whose row is gone.
-            sqlx::query(
+            let recorded = sqlx::query(
                 "INSERT INTO arriving (account_id, replica_id, bytes) \
                  SELECT $1, $2, $3 WHERE EXISTS (SELECT 1 FROM replica WHERE id = $2) \
                  ON CONFLICT (account_id, replica_id) DO UPDATE SET bytes = excluded.bytes",
@@ -83,8 +84,9 @@ impl QuotaTurn {
             .bind(to_bigint(bytes))
             .execute(&mut *self.tx)
             .await?;
-        }
+            recorded.rows_affected() > 0
+        };
         self.tx.commit().await?;
-        Ok(())
+        Ok(is_recorded)
     }
 }

@@ -191,8 +191,21 @@ impl Quota {
         self.users().entry(owner).or_default().elsewhere = Some(elsewhere);
         let changed = change();
         let reserved = self.users().entry(owner).or_default().reserved;
-        turn.end(reserved).await?;
+        if !turn.end(reserved).await? {
+            self.tell(owner);
+        }
         Ok(changed)
+    }
+
+    /// Tells the other replicas soon all that this one has reserved: what it told under an earlier id is forgotten.
+    pub fn tell_again(&self) {
+        let users = self.users();
+        let reserved = users.iter().filter(|(_, arrivals)| arrivals.reserved > 0);
+        let owners: Vec<UserId> = reserved.map(|(owner, _)| *owner).collect();
+        drop(users);
+        for owner in owners {
+            self.tell(owner);
+        }
     }
 
     /// Tells the other replicas soon what this one has reserved for `owner`, and reads what they have.
@@ -202,11 +215,11 @@ impl Quota {
         let arrivals = users.entry(owner).or_default();
         arrivals.is_to_be_told = true;
         if !std::mem::replace(&mut arrivals.is_being_told, true) {
-            runtime.spawn(self.clone().tell_all(owner));
+            runtime.spawn(self.clone().tell_until_told(owner));
         }
     }
 
-    async fn tell_all(self, owner: UserId) {
+    async fn tell_until_told(self, owner: UserId) {
         loop {
             self.users().entry(owner).or_default().is_to_be_told = false;
             match self.in_turn(owner, || ()).await {

@@ -231,6 +231,46 @@ async fn what_arrives_at_one_replica_counts_at_the_other_until_it_ends_or_the_re
     there.leave().await;
 }
 
+#[tokio::test]
+async fn what_a_replica_has_reserved_counts_also_after_it_lost_its_row_and_joined_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, there, owner, _) = two(&folder).await;
+    let (at_one, at_other) =
+        (Quota::new(here.store.clone(), Some(1_000)), Quota::new(there.store.clone(), Some(1_000)));
+    let mut tenure = here.replicas.tenure();
+    let id = tenure.borrow().id.clone();
+    let before = at_one.reserve(owner, 300).await.unwrap().unwrap();
+    let pool = sqlx::AnyPool::connect(&database::on_postgres(folder.path())).await.unwrap();
+    sqlx::query("DELETE FROM replica WHERE id = $1").bind(id.as_deref()).execute(&pool).await.unwrap();
+    pool.close().await;
+    let is_back = tenure.wait_for(|tenure| tenure.id.is_some() && tenure.id != id);
+    drop(tokio::time::timeout(DEADLINE, is_back).await.expect("it does not join again").unwrap());
+    at_one.tell_again();
+    soon("it is told again", async || !fits(&at_other, owner, 800).await).await;
+    assert!(fits(&at_other, owner, 700).await);
+    drop(before);
+    here.leave().await;
+    there.leave().await;
+}
+
+#[tokio::test]
+async fn what_is_reserved_while_the_replica_has_no_row_is_told_once_it_has_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, there, owner, _) = two(&folder).await;
+    let (at_one, at_other) =
+        (Quota::new(here.store.clone(), Some(1_000)), Quota::new(there.store.clone(), Some(1_000)));
+    // As between the loss of the row and the next renewal.
+    let id = here.replicas.tenure().borrow().id.clone();
+    here.store.set_replica(Some("gone".into()));
+    let reserved = at_one.reserve(owner, 300).await.unwrap().unwrap();
+    assert!(fits(&at_other, owner, 1_000).await, "nobody is told");
+    here.store.set_replica(id);
+    soon("it is told", async || !fits(&at_other, owner, 800).await).await;
+    drop(reserved);
+    here.leave().await;
+    there.leave().await;
+}
+
 /// Whether a file of that size fits at the moment.
 async fn fits(quota: &Quota, owner: UserId, bytes: u64) -> bool {
     quota.reserve(owner, bytes).await.unwrap().map(Reservation::give_up).is_ok()
