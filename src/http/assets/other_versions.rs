@@ -49,6 +49,8 @@ struct ListedPaths {
     read_at: Option<Instant>,
     /// When the last reading began, which may have failed.
     tried_at: Option<Instant>,
+    /// When the database last failed.
+    failed_at: Option<Instant>,
 }
 
 impl OtherVersions {
@@ -102,6 +104,24 @@ impl OtherVersions {
         }
         let asked_at = Instant::now();
         let mut listed = self.listed.lock().await;
+        // Otherwise those who wait for a database that hangs would do so one after the other.
+        if listed.failed_at.is_some_and(|at| at >= asked_at) {
+            return Err(store::Error::NoAnswer);
+        }
+        let found = self.read(&mut listed, path, asked_at).await;
+        if found.is_err() {
+            listed.failed_at = Some(Instant::now());
+        }
+        found
+    }
+
+    /// The file at this path, for a request that came at `asked_at`.
+    async fn read(
+        &self,
+        listed: &mut ListedPaths,
+        path: String,
+        asked_at: Instant,
+    ) -> Result<Option<Arc<StoredAsset>>, store::Error> {
         if !listed.paths.contains(&path) {
             // What was read since the request came is new enough.
             if listed.read_at.is_none_or(|at| at < asked_at) {
@@ -158,7 +178,24 @@ fn is_ours(hash: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
+
+    #[tokio::test]
+    async fn who_waited_while_the_database_failed_does_not_ask_it_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}?mode=rwc", folder.path().join("runboard.db").display());
+        let others = OtherVersions::new(Store::open(&url).await.unwrap());
+        let mut listed = others.listed.lock().await;
+        let mut waiting = Box::pin(others.find("0123456789abcdef", "style.css"));
+        assert!((&mut waiting).now_or_never().is_none());
+        listed.failed_at = Some(Instant::now());
+        drop(listed);
+        assert!(matches!(waiting.await, Err(store::Error::NoAnswer)));
+        assert!(others.find("0123456789abcdef", "style.css").await.unwrap().is_none(), "a later one asks it");
+        others.store.close().await;
+    }
 
     #[test]
     fn nothing_is_looked_up_for_an_address_that_no_version_has() {
