@@ -101,10 +101,14 @@ impl Representation {
         response.body(SizedStream::new(length, read(part)))
     }
 
-    /// Whether the answer to the request is the file or a part of it: its conditions are met.
+    /// Whether the request is redirected to where the file lies: unless its client has the file already. What the client
+    /// expects of the file (`If-Match`, `If-Unmodified-Since`) is left to the server there, whose tag and date it knows
+    /// from an earlier redirect.
     #[must_use]
     pub fn is_wanted(&self, request: &HttpRequest) -> bool {
-        !matches!(self.select(request), Selection::NotModified | Selection::PreconditionFailed)
+        has::<IfMatch>(request)
+            || has::<IfUnmodifiedSince>(request)
+            || self.select(request) != Selection::NotModified
     }
 
     /// Evaluates the headers in the order of RFC 9110, section 13.2.2.
@@ -260,6 +264,26 @@ mod tests {
         }
         assert_eq!(selection(Method::HEAD, &[range]), Whole);
         assert_eq!(selection(Method::HEAD, &[("if-none-match", "\"now\"")]), NotModified);
+    }
+
+    #[test]
+    fn what_is_expected_of_a_file_elsewhere_is_left_to_the_server_there() {
+        let file = Representation {
+            etag: EntityTag::new_strong("now".to_owned()),
+            last_modified: CHANGED.parse().ok(),
+            length: 10,
+        };
+        for (header, is_wanted) in [
+            (("if-none-match", "\"now\""), false),
+            (("if-modified-since", CHANGED), false),
+            (("if-none-match", "\"theirs\""), true),
+            (("if-match", "\"theirs\""), true),
+            (("if-unmodified-since", BEFORE), true),
+            (("range", "bytes=10-"), true),
+        ] {
+            let request = TestRequest::default().insert_header(header).to_http_request();
+            assert_eq!(file.is_wanted(&request), is_wanted, "{header:?}");
+        }
     }
 
     #[test]
