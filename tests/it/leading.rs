@@ -103,15 +103,16 @@ async fn one_that_resigns_keeps_its_other_leases_and_never_leads_again() {
     let folder = tempfile::tempdir().unwrap();
     let url = database::on_postgres(folder.path());
     let (first, second) = (Peer::join(&url, "first").await, Peer::join(&url, "second").await);
-    let id = first.replicas.tenure().borrow().id.clone().unwrap();
+    let mut tenure = first.replicas.tenure();
+    let knows_both = tenure.wait_for(|tenure| tenure.live == 2);
+    let id = timeout(DEADLINE, knows_both).await.expect("it is not renewed").unwrap().id.clone();
     first.replicas.resign();
     assert!(!first.replicas.leads());
     second.leads().await;
-    assert_eq!(first.replicas.tenure().borrow().id.as_ref(), Some(&id), "its row stays");
+    assert_eq!(tenure.borrow().id, id, "its row stays");
 
-    // Nobody else leads, and it is known again how many live only after a renewal.
+    // Nobody else leads then, and only a renewal says how many live.
     second.stop().await;
-    let mut tenure = first.replicas.tenure();
     let is_last = tenure.wait_for(|tenure| tenure.live == 1);
     assert!(!timeout(DEADLINE, is_last).await.expect("it is not renewed").unwrap().leads);
     first.stop().await;
