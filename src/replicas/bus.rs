@@ -164,20 +164,6 @@ impl Bus {
         self.tell(message)
     }
 
-    /// The same, and hands the message to the listeners of this replica, too.
-    pub fn tell_all<M: Message>(&self, message: &M) {
-        if self.is_alone() {
-            return;
-        }
-        self.tell(message);
-        if let Ok(body) = serde_json::value::to_raw_value(message)
-            && let Some(topic) = self.topics().get(M::TOPIC)
-        {
-            // Fails if nobody listens.
-            let _ = topic.send(Item::Told(Arc::from(body)));
-        }
-    }
-
     /// Waits until the others are told what this replica has told so far: after an answer, its sender may ask another
     /// one. Does not wait long for a database that does not answer.
     pub async fn flush(&self) {
