@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 pub use self::{
-    bus::{Bus, Heard, Listener, Message},
+    bus::{Bus, Heard, HeardOrCurrent, Listener, Message},
     lead::Work,
     rates::{Rates, SharedLimiter},
 };

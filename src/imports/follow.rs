@@ -13,7 +13,7 @@ use super::{
 use crate::{
     base::ids::{ImportId, UserId},
     progress::News,
-    replicas::{Heard, Listener},
+    replicas::{Heard, HeardOrCurrent, Listener},
     store::{self, LONGEST_LIST},
 };
 
@@ -38,23 +38,23 @@ struct Told {
 #[derive(Debug, Default)]
 pub(super) struct Unread {
     imports: HashMap<(UserId, ImportId), Told>,
-    /// Messages were missed: all unfinished imports must be read.
-    all: bool,
+    /// Messages were missed: all unfinished imports must be read. The number of that.
+    all: Option<u64>,
 }
 
 impl Unread {
     /// Everything that a replica has in memory, and what it should have.
     pub(super) fn all() -> Self {
-        Self { imports: HashMap::new(), all: true }
+        Self { imports: HashMap::new(), all: Some(0) }
     }
 
     fn is_empty(&self) -> bool {
-        self.imports.is_empty() && !self.all
+        self.imports.is_empty() && self.all.is_none()
     }
 
     /// Adds what was told before.
     fn join(&mut self, earlier: Self) {
-        self.all |= earlier.all;
+        self.all = self.all.max(earlier.all);
         for (key, told) in earlier.imports {
             let later = self.imports.entry(key).or_default();
             later.recorded = later.recorded.max(told.recorded);
@@ -84,7 +84,14 @@ impl Imports {
             while left.is_none() || unread.is_empty() {
                 tokio::select! {
                     () = stopping.cancelled() => return,
-                    heard = changes.next() => {
+                    heard = changes.next_or_current() => {
+                        let heard = match heard {
+                            HeardOrCurrent::Heard(heard) => heard,
+                            HeardOrCurrent::Current(at) => {
+                                shared.snapshots.freshness().set_current(at);
+                                continue;
+                            }
+                        };
                         if heard == Heard::Missed {
                             let earliest = asked_at.map_or_else(Instant::now, |asked| asked + TELL_AGAIN_EVERY);
                             asks_at.get_or_insert(earliest);
@@ -150,7 +157,7 @@ impl Shared {
                 };
                 unread.imports.insert((owner, import), told);
             }
-            Heard::Missed => unread.all = true,
+            Heard::Missed => unread.all = Some(self.snapshots.freshness().mark_all()),
         }
     }
 
@@ -165,14 +172,14 @@ impl Shared {
     /// Reads what has changed, and shows it.
     pub(super) async fn read_again(&self, mut unread: Unread) -> Left {
         let mut left = Left::default();
-        if unread.all {
+        let all = unread.all;
+        if all.is_some() {
             match self.store.unfinished_imports().await {
                 Ok(unfinished) => {
                     let keys = unfinished.into_iter().map(|import| (import.owner, import.id));
                     for key in keys.chain(self.snapshots.keys()) {
                         unread.imports.entry(key).or_default().recorded.get_or_insert(0);
                     }
-                    unread.all = false;
                 }
                 Err(error) => {
                     left.failed = Some((unread, error));
@@ -208,6 +215,9 @@ impl Shared {
             if let Some(told) = told.unrecorded {
                 self.snapshots.set_unrecorded(owner, import, &told);
             }
+        }
+        if let Some(change) = all {
+            self.snapshots.freshness().clear_all(change);
         }
         left
     }

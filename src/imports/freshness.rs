@@ -1,7 +1,8 @@
-//! Which imports in memory have changed on another replica and are being read again.
+//! How far the imports in memory can be trusted that other replicas watch.
 //!
-//! Whoever did something at one replica may ask another one next. So a reader waits for these reads, which take as long
-//! as two statements, but not for a database that does not answer.
+//! Whoever did something at one replica may ask another one next. So a reader waits for imports that have changed elsewhere
+//! and are being read again, which takes as long as two statements. A replica that was paused or cut off knows nothing of
+//! what happened since: it shows no import until it has caught up, because a page must not go back in time.
 
 use std::{
     collections::HashMap,
@@ -9,15 +10,25 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 
-use crate::base::ids::{ImportId, UserId};
+use crate::{
+    base::ids::{ImportId, UserId},
+    store,
+};
 
-/// How long a reader waits for imports that are being read again.
-const FRESH_WITHIN: Duration = Duration::from_secs(1);
+/// How long a reader waits.
+const FRESH_WITHIN: Duration = Duration::from_secs(2);
+/// A replica hears all that the others tell, and itself once a second. One that has not for so long was paused or cut off.
+const CURRENT_FOR: Duration = Duration::from_secs(3);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Freshness {
+    /// There is no other replica.
+    is_alone: bool,
     stale: Mutex<Stale>,
     read: Notify,
 }
@@ -27,9 +38,45 @@ struct Stale {
     /// Each with the number of its last change.
     imports: HashMap<(UserId, ImportId), u64>,
     changes: u64,
+    /// Messages were missed, and all unfinished imports are being read: the number of that.
+    all: Option<u64>,
+    /// All that the others told before this moment is known.
+    current_at: Option<Instant>,
+}
+
+impl Stale {
+    fn is_current(&self) -> bool {
+        self.current_at.is_some_and(|at| at.elapsed() < CURRENT_FOR)
+    }
 }
 
 impl Freshness {
+    pub fn new(is_alone: bool) -> Self {
+        Self { is_alone, stale: Mutex::default(), read: Notify::new() }
+    }
+
+    /// All that the others told before this moment is marked.
+    pub fn set_current(&self, at: Instant) {
+        self.stale().current_at = Some(at);
+        self.read.notify_waiters();
+    }
+
+    /// From now on every reader waits until all unfinished imports are read. Returns the number of the change.
+    pub fn mark_all(&self) -> u64 {
+        let mut stale = self.stale();
+        stale.changes += 1;
+        stale.all = Some(stale.changes);
+        stale.changes
+    }
+
+    /// All unfinished imports are read as they were at this change or later.
+    pub fn clear_all(&self, change: u64) {
+        let mut stale = self.stale();
+        stale.all = stale.all.filter(|last| *last > change);
+        drop(stale);
+        self.read.notify_waiters();
+    }
+
     /// From now on a reader of this import waits until it is read again. Returns the number of the change.
     pub fn mark(&self, owner: UserId, import: ImportId) -> u64 {
         let mut stale = self.stale();
@@ -50,31 +97,44 @@ impl Freshness {
     }
 
     /// Waits until the import is read again, if it is stale.
-    pub async fn of_import(&self, owner: UserId, import: ImportId) {
-        self.until(|stale| !stale.imports.contains_key(&(owner, import))).await;
+    ///
+    /// # Errors
+    /// If this replica does not know what happens on the others.
+    pub async fn of_import(&self, owner: UserId, import: ImportId) -> store::Result<()> {
+        self.until(|stale| !stale.imports.contains_key(&(owner, import))).await
     }
 
     /// The same for all imports of `owner`.
-    pub async fn of_owner(&self, owner: UserId) {
-        self.until(|stale| stale.imports.keys().all(|(of, _)| *of != owner)).await;
+    pub async fn of_owner(&self, owner: UserId) -> store::Result<()> {
+        self.until(|stale| stale.imports.keys().all(|(of, _)| *of != owner)).await
     }
 
-    async fn until(&self, is_fresh: impl Fn(&Stale) -> bool) {
-        if is_fresh(&self.stale()) {
-            return;
+    async fn until(&self, is_fresh: impl Fn(&Stale) -> bool) -> store::Result<()> {
+        if self.is_alone {
+            return Ok(());
+        }
+        let is_ready = |stale: &Stale| stale.is_current() && stale.all.is_none() && is_fresh(stale);
+        if is_ready(&self.stale()) {
+            return Ok(());
         }
         let wait = async {
             loop {
                 // Before the look, so that no read in between is missed.
                 let read = self.read.notified();
-                if is_fresh(&self.stale()) {
+                if is_ready(&self.stale()) {
                     return;
                 }
                 read.await;
             }
         };
-        // What is known is shown then.
-        let _ = timeout(FRESH_WITHIN, wait).await;
+        let is_read = timeout(FRESH_WITHIN, wait).await.is_ok();
+        let stale = self.stale();
+        // A single import that cannot be read is shown as it was.
+        if is_read || stale.is_current() && stale.all.is_none() {
+            Ok(())
+        } else {
+            Err(store::Error::NoAnswer)
+        }
     }
 
     fn stale(&self) -> MutexGuard<'_, Stale> {
@@ -93,17 +153,38 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_waits_for_the_last_change_and_not_for_imports_of_others() {
-        let (freshness, owner, import) = (Freshness::default(), UserId::generate(), ImportId::generate());
-        freshness.of_import(owner, import).await;
+        let (freshness, owner, import) = (Freshness::new(false), UserId::generate(), ImportId::generate());
+        freshness.set_current(Instant::now());
+        freshness.of_import(owner, import).await.unwrap();
         let first = freshness.mark(owner, import);
         let last = freshness.mark(owner, import);
-        freshness.of_owner(UserId::generate()).await;
+        freshness.of_owner(UserId::generate()).await.unwrap();
         let mut reader = pin!(freshness.of_owner(owner));
         assert!(poll!(&mut reader).is_pending());
         freshness.clear(owner, import, first);
         assert!(poll!(&mut reader).is_pending(), "it has changed again since");
         freshness.clear(owner, import, last);
-        reader.await;
-        freshness.of_import(owner, import).await;
+        reader.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_hear_the_others_shows_nothing_until_all_is_read() {
+        let (freshness, owner, import) = (Freshness::new(false), UserId::generate(), ImportId::generate());
+        let read = || freshness.of_import(owner, import);
+        assert!(read().await.is_err(), "nothing was heard yet");
+        freshness.set_current(Instant::now());
+        assert!(read().await.is_ok());
+        tokio::time::sleep(CURRENT_FOR).await;
+        assert!(read().await.is_err(), "it was cut off");
+        let missed = freshness.mark_all();
+        freshness.set_current(Instant::now());
+        {
+            let mut reader = pin!(read());
+            assert!(poll!(&mut reader).is_pending(), "what it missed is being read");
+            freshness.clear_all(missed);
+            assert!(reader.await.is_ok());
+        }
+        let alone = Freshness::new(true);
+        assert!(alone.of_owner(owner).await.is_ok(), "nobody else changes anything");
     }
 }

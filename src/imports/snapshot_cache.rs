@@ -46,8 +46,8 @@ impl SnapshotCache {
     pub fn new(bus: Bus) -> Self {
         Self {
             inner: Mutex::default(),
+            freshness: Freshness::new(bus.is_alone()),
             bus,
-            freshness: Freshness::default(),
             waiters: Waiters::default(),
             ended: Arc::default(),
         }

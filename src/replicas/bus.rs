@@ -56,6 +56,14 @@ pub enum Heard<M> {
     Missed,
 }
 
+/// What a listener hears that must know how current it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeardOrCurrent<M> {
+    Heard(Heard<M>),
+    /// All that was told before this moment is heard.
+    Current(Instant),
+}
+
 /// The way to the other replicas. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Bus(Arc<Shared>);
@@ -69,6 +77,7 @@ struct Shared {
     to_send: Notify,
     /// How many messages were sent, counted from the start.
     sent: watch::Sender<u64>,
+    began: Instant,
     topics: Mutex<HashMap<&'static str, broadcast::Sender<Item>>>,
     is_connected: watch::Sender<bool>,
 }
@@ -77,12 +86,17 @@ struct Shared {
 enum Item {
     Told(Arc<RawValue>),
     Missed,
+    /// A notification of this process that was sent then.
+    Own(Instant),
 }
 
 /// One notification: several messages of one process.
 #[derive(Debug, Serialize, Deserialize)]
 struct Payload<'p> {
     from: &'p str,
+    /// When it was sent, by the sender's clock: milliseconds since it began.
+    #[serde(default)]
+    at: u64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     missed: bool,
     #[serde(borrow)]
@@ -119,6 +133,7 @@ impl Bus {
             outgoing: Mutex::default(),
             to_send: Notify::new(),
             sent: watch::Sender::new(0),
+            began: Instant::now(),
             topics: Mutex::default(),
             is_connected: watch::Sender::new(false),
         }))
@@ -204,8 +219,9 @@ impl Bus {
     async fn send_waiting(&self, store: &Store, channel: &str) -> store::Result<()> {
         let Some(from) = self.0.name.as_deref() else { return Ok(()) };
         loop {
-            let (told, missed) = self.outgoing().take(PAYLOAD_BYTES - from.len() - 64);
-            let payload = Payload { from, missed, told: told.iter().map(|told| &**told).collect() };
+            let (told, missed) = self.outgoing().take(PAYLOAD_BYTES - from.len() - 96);
+            let at = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let payload = Payload { from, at, missed, told: told.iter().map(|told| &**told).collect() };
             let payload = serde_json::to_string(&payload).unwrap_or_default();
             let count = told.len() as u64;
             if let Err(error) = store::within(SENT_WITHIN, store.notify(channel, &payload)).await {
@@ -239,7 +255,7 @@ impl Bus {
     /// Passes on what arrives until the connection is lost.
     async fn pass_on(&self, notifications: &mut Notifications) {
         self.0.is_connected.send_replace(true);
-        self.all_missed();
+        self.to_all_topics(&Item::Missed);
         let mut heard_itself = Instant::now();
         loop {
             let deadline = (heard_itself + HEARS_ITSELF_WITHIN).saturating_duration_since(Instant::now());
@@ -262,10 +278,13 @@ impl Bus {
     fn take(&self, payload: &str) -> bool {
         let Ok(payload) = serde_json::from_str::<Payload>(payload) else { return false };
         if Some(payload.from) == self.0.name.as_deref() {
+            if let Some(at) = self.0.began.checked_add(Duration::from_millis(payload.at)) {
+                self.to_all_topics(&Item::Own(at));
+            }
             return true;
         }
         if payload.missed {
-            self.all_missed();
+            self.to_all_topics(&Item::Missed);
         }
         let topics = self.topics();
         for message in payload.told {
@@ -289,16 +308,16 @@ impl Bus {
     pub fn hand_over(&self, to: &[&Self]) {
         let (waiting, missed) = self.outgoing().take(usize::MAX);
         let from = self.0.name.as_deref().unwrap_or_default();
-        let payload = Payload { from, missed, told: waiting.iter().map(|told| &**told).collect() };
+        let payload = Payload { from, at: 0, missed, told: waiting.iter().map(|told| &**told).collect() };
         let payload = serde_json::to_string(&payload).unwrap();
         for bus in to {
             bus.take(&payload);
         }
     }
 
-    fn all_missed(&self) {
+    fn to_all_topics(&self, item: &Item) {
         for topic in self.topics().values() {
-            let _ = topic.send(Item::Missed);
+            let _ = topic.send(item.clone());
         }
     }
 
@@ -321,14 +340,26 @@ impl<M: Message> Listener<M> {
     /// The next message. Waits forever where nobody tells anything.
     pub async fn next(&mut self) -> Heard<M> {
         loop {
+            if let HeardOrCurrent::Heard(heard) = self.next_or_current().await {
+                return heard;
+            }
+        }
+    }
+
+    /// The next message, or up to when all are heard.
+    pub async fn next_or_current(&mut self) -> HeardOrCurrent<M> {
+        loop {
             match self.items.recv().await {
                 Ok(Item::Told(body)) => {
                     // Another version may tell it in another form.
                     if let Ok(message) = serde_json::from_str(body.get()) {
-                        return Heard::Told(message);
+                        return HeardOrCurrent::Heard(Heard::Told(message));
                     }
                 }
-                Ok(Item::Missed) | Err(broadcast::error::RecvError::Lagged(_)) => return Heard::Missed,
+                Ok(Item::Missed) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                    return HeardOrCurrent::Heard(Heard::Missed);
+                }
+                Ok(Item::Own(at)) => return HeardOrCurrent::Current(at),
                 // The bus has ended, and this task will.
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
             }
