@@ -109,7 +109,6 @@ impl Imports {
                         left = Some(result.failed);
                         if let Some(Some((failed, error))) = left.as_mut().map(Option::take) {
                             tracing::warn!(%error, "imports of other replicas cannot be read");
-                            shared.clear(&failed);
                             unread.join(failed);
                             if stopping.run_until_cancelled(sleep(ASK_AGAIN_AFTER)).await.is_none() {
                                 return;
@@ -158,14 +157,6 @@ impl Shared {
                 unread.imports.insert((owner, import), told);
             }
             Heard::Missed => unread.all = Some(self.snapshots.freshness().mark_all()),
-        }
-    }
-
-    fn clear(&self, unread: &Unread) {
-        for ((owner, import), told) in &unread.imports {
-            if let Some(change) = told.recorded {
-                self.snapshots.freshness().clear(*owner, *import, change);
-            }
         }
     }
 

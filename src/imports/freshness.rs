@@ -86,7 +86,7 @@ impl Freshness {
         change
     }
 
-    /// Nobody waits any more for the import as it was at this change: it is read, or cannot be.
+    /// Nobody waits any more for the import as it was at this change: it is read, or can never be.
     pub fn clear(&self, owner: UserId, import: ImportId, change: u64) {
         let mut stale = self.stale();
         if stale.imports.get(&(owner, import)).is_some_and(|last| *last <= change) {
@@ -99,7 +99,7 @@ impl Freshness {
     /// Waits until the import is read again, if it is stale.
     ///
     /// # Errors
-    /// If this replica does not know what happens on the others.
+    /// If this replica does not know what has happened on the others, because it or the database was away.
     pub async fn of_import(&self, owner: UserId, import: ImportId) -> store::Result<()> {
         self.until(|stale| !stale.imports.contains_key(&(owner, import))).await
     }
@@ -127,14 +127,7 @@ impl Freshness {
                 read.await;
             }
         };
-        let is_read = timeout(FRESH_WITHIN, wait).await.is_ok();
-        let stale = self.stale();
-        // A single import that cannot be read is shown as it was.
-        if is_read || stale.is_current() && stale.all.is_none() {
-            Ok(())
-        } else {
-            Err(store::Error::NoAnswer)
-        }
+        timeout(FRESH_WITHIN, wait).await.map_err(|_| store::Error::NoAnswer)
     }
 
     fn stale(&self) -> MutexGuard<'_, Stale> {
@@ -165,6 +158,14 @@ mod tests {
         assert!(poll!(&mut reader).is_pending(), "it has changed again since");
         freshness.clear(owner, import, last);
         reader.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_import_that_cannot_be_read_is_not_shown_as_it_was() {
+        let (freshness, owner, import) = (Freshness::new(false), UserId::generate(), ImportId::generate());
+        freshness.set_current(Instant::now());
+        freshness.mark(owner, import);
+        assert!(freshness.of_import(owner, import).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
