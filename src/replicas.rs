@@ -26,7 +26,7 @@ pub use self::{
 };
 use crate::{
     base::tasks::Tasks,
-    store::{self, LIVES_FOR, ReplicaLease, Store},
+    store::{self, LIVES_FOR, ReplicaConnection, Store},
 };
 
 /// How often the row is renewed.
@@ -72,7 +72,7 @@ impl Replicas {
     /// # Errors
     /// If the database fails.
     pub async fn join(url: &str, store: Store, folder: &str, tasks: &Tasks) -> Result<Self, store::Error> {
-        let mut lease = ReplicaLease::new(url)?;
+        let mut lease = ReplicaConnection::new(url)?;
         let id = new_id();
         lease.forget(folder).await?;
         let asked_at = Instant::now();
@@ -88,7 +88,7 @@ impl Replicas {
         let channel = format!("runboard {}", store.schema().await?);
         let replicas = Self::new(bus.clone(), tenure);
         let stopping = tasks.stopping();
-        tasks.spawn(bus.clone().send(store.clone(), channel.clone(), stopping.clone()));
+        tasks.spawn(bus.clone().send(ReplicaConnection::new(url)?, channel.clone(), stopping.clone()));
         tasks.spawn(bus.receive(url.to_owned(), channel, stopping.clone()));
         let keeper = Keeper {
             lease,
@@ -156,7 +156,7 @@ impl Replicas {
 
 /// Keeps the row of this process.
 struct Keeper {
-    lease: ReplicaLease,
+    lease: ReplicaConnection,
     id: Arc<str>,
     folder: String,
     store: Store,

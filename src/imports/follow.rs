@@ -80,8 +80,8 @@ impl Imports {
             // What arrives during a read is noted at once, so that readers wait for it.
             let batch = std::mem::take(&mut unread);
             let mut reading = pin!(store::within(READ_WITHIN, shared.read_again(batch)));
-            let mut left = None;
-            while left.is_none() || unread.is_empty() {
+            let (mut is_read, mut resumes_at) = (false, None);
+            while !is_read || resumes_at.is_some() || unread.is_empty() {
                 tokio::select! {
                     () = stopping.cancelled() => return,
                     heard = changes.next_or_current() => {
@@ -103,17 +103,18 @@ impl Imports {
                         (asks_at, asked_at) = (None, Some(Instant::now()));
                         shared.replicas.bus().tell(&TellAgain {});
                     }
-                    result = &mut reading, if left.is_none() => {
-                        let result: Left = result;
-                        unread.join(result.again);
-                        left = Some(result.failed);
-                        if let Some(Some((failed, error))) = left.as_mut().map(Option::take) {
+                    left = &mut reading, if !is_read => {
+                        is_read = true;
+                        unread.join(left.again);
+                        if let Some((failed, error)) = left.failed {
                             tracing::warn!(%error, "imports of other replicas cannot be read");
                             unread.join(failed);
-                            if stopping.run_until_cancelled(sleep(ASK_AGAIN_AFTER)).await.is_none() {
-                                return;
-                            }
+                            resumes_at = Some(Instant::now() + ASK_AGAIN_AFTER);
                         }
+                    }
+                    // What is told meanwhile is noted.
+                    () = sleep_until(resumes_at.unwrap_or_else(Instant::now)), if resumes_at.is_some() => {
+                        resumes_at = None;
                     }
                 }
             }

@@ -33,13 +33,31 @@ pub struct Freshness {
     read: Notify,
 }
 
+/// The first and the last change that are not read yet, by their numbers. A reader waits only for changes from before it
+/// came, so that further ones cannot make it wait for ever.
+#[derive(Clone, Copy, Debug)]
+struct Unread {
+    first: u64,
+    last: u64,
+}
+
+impl Unread {
+    fn new(change: u64) -> Self {
+        Self { first: change, last: change }
+    }
+
+    /// What is left once this change is read.
+    fn after(self, change: u64) -> Option<Self> {
+        (self.last > change).then(|| Self { first: self.first.max(change.saturating_add(1)), ..self })
+    }
+}
+
 #[derive(Debug, Default)]
 struct Stale {
-    /// Each with the number of its last change.
-    imports: HashMap<(UserId, ImportId), u64>,
+    imports: HashMap<(UserId, ImportId), Unread>,
     changes: u64,
-    /// Messages were missed, and all unfinished imports are being read: the number of that.
-    all: Option<u64>,
+    /// Messages were missed, and all unfinished imports are being read.
+    all: Option<Unread>,
     /// All that the others told before this moment is known.
     current_at: Option<Instant>,
 }
@@ -65,14 +83,15 @@ impl Freshness {
     pub fn mark_all(&self) -> u64 {
         let mut stale = self.stale();
         stale.changes += 1;
-        stale.all = Some(stale.changes);
-        stale.changes
+        let change = stale.changes;
+        stale.all.get_or_insert(Unread::new(change)).last = change;
+        change
     }
 
     /// All unfinished imports are read as they were at this change or later.
     pub fn clear_all(&self, change: u64) {
         let mut stale = self.stale();
-        stale.all = stale.all.filter(|last| *last > change);
+        stale.all = stale.all.and_then(|unread| unread.after(change));
         drop(stale);
         self.read.notify_waiters();
     }
@@ -82,15 +101,17 @@ impl Freshness {
         let mut stale = self.stale();
         stale.changes += 1;
         let change = stale.changes;
-        stale.imports.insert((owner, import), change);
+        stale.imports.entry((owner, import)).or_insert(Unread::new(change)).last = change;
         change
     }
 
     /// Nobody waits any more for the import as it was at this change: it is read, or can never be.
     pub fn clear(&self, owner: UserId, import: ImportId, change: u64) {
         let mut stale = self.stale();
-        if stale.imports.get(&(owner, import)).is_some_and(|last| *last <= change) {
-            stale.imports.remove(&(owner, import));
+        if let Some(unread) = stale.imports.remove(&(owner, import))
+            && let Some(left) = unread.after(change)
+        {
+            stale.imports.insert((owner, import), left);
         }
         drop(stale);
         self.read.notify_waiters();
@@ -101,19 +122,30 @@ impl Freshness {
     /// # Errors
     /// If this replica does not know what has happened on the others, because it or the database was away.
     pub async fn of_import(&self, owner: UserId, import: ImportId) -> store::Result<()> {
-        self.until(|stale| !stale.imports.contains_key(&(owner, import))).await
+        self.until(|stale, asked| {
+            stale.imports.get(&(owner, import)).is_none_or(|unread| unread.first > asked)
+        })
+        .await
     }
 
     /// The same for all imports of `owner`.
     pub async fn of_owner(&self, owner: UserId) -> store::Result<()> {
-        self.until(|stale| stale.imports.keys().all(|(of, _)| *of != owner)).await
+        self.until(|stale, asked| {
+            stale.imports.iter().all(|((of, _), unread)| *of != owner || unread.first > asked)
+        })
+        .await
     }
 
-    async fn until(&self, is_fresh: impl Fn(&Stale) -> bool) -> store::Result<()> {
+    async fn until(&self, is_fresh: impl Fn(&Stale, u64) -> bool) -> store::Result<()> {
         if self.is_alone {
             return Ok(());
         }
-        let is_ready = |stale: &Stale| stale.is_current() && stale.all.is_none() && is_fresh(stale);
+        let asked = self.stale().changes;
+        let is_ready = |stale: &Stale| {
+            stale.is_current()
+                && stale.all.is_none_or(|unread| unread.first > asked)
+                && is_fresh(stale, asked)
+        };
         if is_ready(&self.stale()) {
             return Ok(());
         }
@@ -156,8 +188,13 @@ mod tests {
         assert!(poll!(&mut reader).is_pending());
         freshness.clear(owner, import, first);
         assert!(poll!(&mut reader).is_pending(), "it has changed again since");
+        freshness.mark(owner, import);
         freshness.clear(owner, import, last);
         reader.await.unwrap();
+        assert!(
+            poll!(pin!(freshness.of_import(owner, import))).is_pending(),
+            "who comes later waits for the rest"
+        );
     }
 
     #[tokio::test(start_paused = true)]

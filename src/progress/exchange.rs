@@ -99,7 +99,7 @@ impl ProgressRegistry {
             next = now + TOLD_EVERY;
             told.retain(|run, last| {
                 let Some(progress) = self.known(run) else { return false };
-                let due = due(&progress, last);
+                let due = due(&progress, last, now);
                 if due.is_some_and(|due| due <= now) {
                     self.tell_progress(run, &progress, last);
                     last.at = Some(now);
@@ -220,7 +220,7 @@ impl ProgressRegistry {
 }
 
 /// When a run must be told. None: not before it changes.
-fn due(progress: &RunProgress, last: &LastTold) -> Option<Instant> {
+fn due(progress: &RunProgress, last: &LastTold, now: Instant) -> Option<Instant> {
     let pause = match progress.change() {
         // Its watcher waits for it, before it records the end of the run.
         level::URGENT if progress.is_stopped() && !progress.is_busy_here() => Duration::ZERO,
@@ -230,7 +230,7 @@ fn due(progress: &RunProgress, last: &LastTold) -> Option<Instant> {
         _ if progress.is_busy_here() || !last.is_repeated => ALIVE_EVERY,
         _ => return None,
     };
-    Some(last.at.map_or_else(Instant::now, |at| at + pause))
+    Some(last.at.map_or(now, |at| at + pause))
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::outgoing::Outgoing;
-use crate::store::{self, Notifications, Store};
+use crate::store::{self, Notifications, ReplicaConnection};
 
 /// Postgres refuses payloads of 8,000 bytes.
 const PAYLOAD_BYTES: usize = 7_900;
@@ -35,8 +35,6 @@ const UNHEARD: usize = 4_096;
 /// connects again.
 const BEAT: Duration = Duration::from_secs(1);
 const HEARS_ITSELF_WITHIN: Duration = Duration::from_secs(4);
-/// How long one notification may take. A connection that hangs must not hold up the next one.
-const SENT_WITHIN: Duration = Duration::from_secs(2);
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_millis(250);
 /// How long a request waits until the others are told what it did.
@@ -200,9 +198,14 @@ impl Bus {
     }
 
     /// Sends what waits until `stopping`, and then once more.
-    pub(super) async fn send(self, store: Store, channel: String, stopping: CancellationToken) {
+    pub(super) async fn send(
+        self,
+        mut connection: ReplicaConnection,
+        channel: String,
+        stopping: CancellationToken,
+    ) {
         while !stopping.is_cancelled() {
-            if let Err(error) = self.send_waiting(&store, &channel).await {
+            if let Err(error) = self.send_waiting(&mut connection, &channel).await {
                 tracing::warn!(%error, "the other replicas could not be told yet");
                 let _ = stopping.run_until_cancelled(sleep(PAUSE)).await;
                 continue;
@@ -212,11 +215,11 @@ impl Bus {
                 _ = timeout(BEAT, self.0.to_send.notified()) => {}
             }
         }
-        let _ = timeout(FLUSHED_WITHIN, self.send_waiting(&store, &channel)).await;
+        let _ = timeout(FLUSHED_WITHIN, self.send_waiting(&mut connection, &channel)).await;
     }
 
     /// Sends at least one notification, by which this replica hears that its connection works.
-    async fn send_waiting(&self, store: &Store, channel: &str) -> store::Result<()> {
+    async fn send_waiting(&self, connection: &mut ReplicaConnection, channel: &str) -> store::Result<()> {
         let Some(from) = self.0.name.as_deref() else { return Ok(()) };
         loop {
             let (told, missed) = self.outgoing().take(PAYLOAD_BYTES - from.len() - 96);
@@ -224,7 +227,7 @@ impl Bus {
             let payload = Payload { from, at, missed, told: told.iter().map(|told| &**told).collect() };
             let payload = serde_json::to_string(&payload).unwrap_or_default();
             let count = told.len() as u64;
-            if let Err(error) = store::within(SENT_WITHIN, store.notify(channel, &payload)).await {
+            if let Err(error) = connection.notify(channel, &payload).await {
                 self.outgoing().put_back(told, missed);
                 return Err(error);
             }

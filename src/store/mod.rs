@@ -70,7 +70,7 @@ pub use self::{
     notifications::Notifications,
     patience::{as_here, within},
     process_lock::{LockState, ProcessLock, Sharing},
-    replicas::{LIVES_FOR, Renewed, ReplicaLease},
+    replicas::{LIVES_FOR, Renewed, ReplicaConnection},
 };
 use self::{
     database_file::DatabaseFile,

@@ -13,6 +13,7 @@ use std::{
 
 use tokio::{
     runtime::Handle,
+    sync::Semaphore,
     time::{Instant, sleep},
 };
 
@@ -38,7 +39,12 @@ pub struct Quota {
     users: Arc<Mutex<HashMap<UserId, Arrivals>>>,
     /// Where the other replicas are told of changes. None: nowhere.
     runtime: Option<Handle>,
+    /// So few of the turns that all replicas share wait at once, because each holds a connection of the pool.
+    turns: Arc<Semaphore>,
 }
+
+/// How many turns of quotas may wait for the database at once.
+const TURNS_AT_ONCE: usize = 2;
 
 /// The bytes that are arriving for a user.
 #[derive(Clone, Copy, Debug, Default)]
@@ -100,7 +106,13 @@ pub struct Reservation {
 impl Quota {
     #[must_use]
     pub fn new(store: Store, allowed: Option<u64>) -> Self {
-        Self { store, allowed, users: Arc::default(), runtime: Handle::try_current().ok() }
+        Self {
+            store,
+            allowed,
+            users: Arc::default(),
+            runtime: Handle::try_current().ok(),
+            turns: Arc::new(Semaphore::new(TURNS_AT_ONCE)),
+        }
     }
 
     /// Reserves `bytes` for a file of `owner`. If the size is unknown, `bytes` is 0 and [`Reservation::take`]
@@ -184,6 +196,8 @@ impl Quota {
     async fn in_turn<T>(&self, owner: UserId, change: impl FnOnce() -> T) -> Result<T> {
         // None only with one process.
         let Some(replica) = self.store.replica() else { return Ok(change()) };
+        // Never closed.
+        let _turn_here = self.turns.acquire().await;
         let mut turn = self.store.begin_quota_turn(owner, replica).await?;
         let (read_at, ended) = (Instant::now(), self.users().entry(owner).or_default().ended);
         let used = turn.used_elsewhere().await?;

@@ -31,14 +31,15 @@ pub struct Renewed {
     pub live: usize,
 }
 
-/// The row of this process, on a connection of its own: a busy pool must not cost a lease.
+/// A connection of its own, for the row of this process and for what it tells: a busy pool must not cost a lease, nor make
+/// this replica deaf.
 #[derive(Debug)]
-pub struct ReplicaLease {
+pub struct ReplicaConnection {
     options: AnyConnectOptions,
     connection: Option<AnyConnection>,
 }
 
-impl ReplicaLease {
+impl ReplicaConnection {
     /// # Errors
     /// If `url` is none of a Postgres.
     pub fn new(url: &str) -> Result<Self> {
@@ -105,6 +106,15 @@ impl ReplicaLease {
         .await
     }
 
+    /// Sends `payload` to all processes that listen on `channel`.
+    pub async fn notify(&mut self, channel: &str, payload: &str) -> Result<()> {
+        self.run(async |connection| {
+            let notify = sqlx::query("SELECT 1 FROM (SELECT pg_notify($1, $2)) AS notified");
+            notify.bind(channel).bind(payload).execute(connection).await.map(drop)
+        })
+        .await
+    }
+
     /// Runs statements on the connection, which is made again after any failure.
     async fn run<T>(
         &mut self,
@@ -134,13 +144,6 @@ pub(super) fn lives() -> String {
 }
 
 impl Store {
-    /// Sends `payload` to all processes that listen on `channel`.
-    pub async fn notify(&self, channel: &str, payload: &str) -> Result<()> {
-        let notify = sqlx::query("SELECT 1 FROM (SELECT pg_notify($1, $2)) AS notified");
-        notify.bind(channel).bind(payload).execute(&self.pool).await?;
-        Ok(())
-    }
-
     /// The schema of the tables, by which databases that share a server differ.
     pub async fn schema(&self) -> Result<String> {
         Ok(sqlx::query_scalar("SELECT CAST(current_schema() AS TEXT)").fetch_one(&self.pool).await?)

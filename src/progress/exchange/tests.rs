@@ -285,3 +285,13 @@ async fn of_a_run_that_does_not_fit_into_a_message_the_counts_are_told() {
     world.pass_a_moment().await;
     assert_eq!(here.now(&run()).unwrap().bytes, 5);
 }
+
+/// By any clock: one that goes on between two looks at it must not put off the first message for ever.
+#[test]
+fn what_was_never_told_is_due_at_once() {
+    let registry = ProgressRegistry::on(Bus::named("here"));
+    let progress = registry.of(&RunId::from("r".to_owned()));
+    progress.advance(Counts { processed: 1, failed: 0 }, 1);
+    let now = Instant::now();
+    assert_eq!(due(&progress, &LastTold::default(), now), Some(now));
+}
