@@ -125,12 +125,6 @@ impl Replicas {
         self.tenure.borrow().leads
     }
 
-    /// Waits until this process leads.
-    pub async fn until_leading(&self) {
-        // The sender is in `self`, so the wait cannot fail.
-        let _ = self.tenure().wait_for(|tenure| tenure.leads).await;
-    }
-
     /// Gives up the lead at once and for ever, as before an end that takes long. Watches and other leases stay.
     pub fn resign(&self) {
         if self.is_alone() {

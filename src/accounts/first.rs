@@ -23,7 +23,7 @@ impl Accounts {
         Ok(self.store.has_account().await?)
     }
 
-    /// The token without which nobody may create the first account. None: anybody may.
+    /// The token that creating the first account needs. None: it needs none.
     pub(super) async fn needed_link(&self) -> Result<Option<Token>, Error> {
         let Some(own) = &self.link_token else { return Ok(None) };
         if self.bus.is_alone() {

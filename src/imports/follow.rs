@@ -149,13 +149,9 @@ impl Shared {
         match heard {
             Heard::Told(ImportChanged { owner, import, is_recorded, unrecorded }) => {
                 let recorded = is_recorded.then(|| self.snapshots.freshness().mark(owner, import));
-                let told = Told { recorded, unrecorded };
-                let earlier = unread.imports.remove(&(owner, import)).unwrap_or_default();
-                let told = Told {
-                    recorded: told.recorded.or(earlier.recorded),
-                    unrecorded: told.unrecorded.or(earlier.unrecorded),
-                };
-                unread.imports.insert((owner, import), told);
+                let told = unread.imports.entry((owner, import)).or_default();
+                told.recorded = recorded.or(told.recorded);
+                told.unrecorded = unrecorded.or(told.unrecorded.take());
             }
             Heard::Missed => unread.all = Some(self.snapshots.freshness().mark_all()),
         }

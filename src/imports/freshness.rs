@@ -36,12 +36,12 @@ pub struct Freshness {
 /// The first and the last change that are not read yet, by their numbers. A reader waits only for changes from before it
 /// came, so that further ones cannot make it wait for ever.
 #[derive(Clone, Copy, Debug)]
-struct Unread {
+struct UnreadChanges {
     first: u64,
     last: u64,
 }
 
-impl Unread {
+impl UnreadChanges {
     fn new(change: u64) -> Self {
         Self { first: change, last: change }
     }
@@ -54,10 +54,10 @@ impl Unread {
 
 #[derive(Debug, Default)]
 struct Stale {
-    imports: HashMap<(UserId, ImportId), Unread>,
+    imports: HashMap<(UserId, ImportId), UnreadChanges>,
     changes: u64,
     /// Messages were missed, and all unfinished imports are being read.
-    all: Option<Unread>,
+    all: Option<UnreadChanges>,
     /// All that the others told before this moment is known.
     current_at: Option<Instant>,
 }
@@ -84,7 +84,7 @@ impl Freshness {
         let mut stale = self.stale();
         stale.changes += 1;
         let change = stale.changes;
-        stale.all.get_or_insert(Unread::new(change)).last = change;
+        stale.all.get_or_insert(UnreadChanges::new(change)).last = change;
         change
     }
 
@@ -101,7 +101,7 @@ impl Freshness {
         let mut stale = self.stale();
         stale.changes += 1;
         let change = stale.changes;
-        stale.imports.entry((owner, import)).or_insert(Unread::new(change)).last = change;
+        stale.imports.entry((owner, import)).or_insert(UnreadChanges::new(change)).last = change;
         change
     }
 

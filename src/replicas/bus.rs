@@ -13,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use tokio::{
@@ -336,8 +335,9 @@ impl Bus {
 
 impl<M: Message> Listener<M> {
     /// The next message, if it has arrived.
+    #[cfg(test)]
     pub fn heard(&mut self) -> Option<Heard<M>> {
-        self.next().now_or_never()
+        futures_util::FutureExt::now_or_never(self.next())
     }
 
     /// The next message. Waits forever where nobody tells anything.

@@ -139,18 +139,8 @@ impl Quota {
         // Read before the database: a file that ends in between is counted twice, but never omitted.
         let ended = self.users().get(&owner).copied().unwrap_or_default().ended;
         let stored = if self.allowed.is_some() { self.store.stored_bytes(owner).await? } else { 0 };
-        let mut reservation = Reservation {
-            quota: self.clone(),
-            owner,
-            reserved: 0,
-            needed: 0,
-            taken: 0,
-            stored,
-            ended,
-            is_given_up: false,
-            is_shared: false,
-            doubted_at: None,
-        };
+        let mut reservation = Reservation::new(self, owner);
+        (reservation.stored, reservation.ended) = (stored, ended);
         // At least one byte will arrive.
         Ok(reservation.reserve(least.max(1), most).map(|()| reservation))
     }
@@ -164,18 +154,8 @@ impl Quota {
     ) -> Result<std::result::Result<Reservation, OverQuota>> {
         let start = Instant::now();
         loop {
-            let mut reservation = Reservation {
-                quota: self.clone(),
-                owner,
-                reserved: 0,
-                needed: 0,
-                taken: 0,
-                stored: 0,
-                ended: 0,
-                is_given_up: false,
-                is_shared: true,
-                doubted_at: None,
-            };
+            let mut reservation = Reservation::new(self, owner);
+            reservation.is_shared = true;
             let reserved = self.in_turn(owner, || reservation.reserve(least, most)).await?;
             let elsewhere = self.users().get(&owner).and_then(|arrivals| arrivals.elsewhere);
             match reserved {
@@ -275,6 +255,22 @@ impl Quota {
 }
 
 impl Reservation {
+    /// Of nothing yet.
+    fn new(quota: &Quota, owner: UserId) -> Self {
+        Self {
+            quota: quota.clone(),
+            owner,
+            reserved: 0,
+            needed: 0,
+            taken: 0,
+            stored: 0,
+            ended: 0,
+            is_given_up: false,
+            is_shared: false,
+            doubted_at: None,
+        }
+    }
+
     /// Counts `bytes` more that have arrived.
     pub fn take(&mut self, bytes: u64) -> std::result::Result<(), OverQuota> {
         self.taken = self.taken.saturating_add(bytes);

@@ -11,14 +11,13 @@ use runboard::{
         Store,
         imports::{ImportRow, Relative, RetryOf},
         last_choices::HeaderHash,
-        outbox::OutboxRow,
         record::{NewImport, Recording},
     },
 };
 
 use sqlx::{AnyPool, Row};
 
-use crate::support::{migration::filled_before, postgres::on_each_database};
+use crate::support::{import_row::event_row, migration::filled_before, postgres::on_each_database};
 
 /// The first version that this file is about.
 const VERSION: i64 = 21;
@@ -77,16 +76,7 @@ async fn each_distinct_reading(url: &str) {
             }),
             ..row.clone()
         };
-        let event = OutboxRow {
-            event_id: new.event_id.clone(),
-            import: id,
-            owner,
-            name: "n".to_owned(),
-            data: "{}".to_owned(),
-            seed: "s".to_owned(),
-            attempts: 0,
-            next_attempt_at: UnixMillis(3),
-        };
+        let event = event_row(&new);
         let recording = NewImport { event: Some(&event), ..NewImport::new(&new) };
         let recorded = match store.create_import(recording).await.unwrap() {
             Recording::RetriedBefore(first) => first,

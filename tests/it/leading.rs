@@ -22,7 +22,6 @@ use runboard::{
     store::{
         Store,
         engine::{Function, Trigger, events::NewEvent, queue::Transition},
-        outbox::OutboxRow,
         record::{NewImport, Recording},
     },
 };
@@ -34,7 +33,11 @@ use tokio::{
 };
 
 use crate::support::{
-    TestApp, database, import_row::import_row, postgres::on_each_database, s3::S3Server, spawn_app_on,
+    TestApp, database,
+    import_row::{event_row, import_row},
+    postgres::on_each_database,
+    s3::S3Server,
+    spawn_app_on,
 };
 
 /// Generous, because nothing here tests speed.
@@ -56,12 +59,16 @@ impl Peer {
     }
 
     async fn leads(&self) {
-        timeout(DEADLINE, self.replicas.until_leading()).await.expect("it never leads");
+        timeout(DEADLINE, until_leading(&self.replicas)).await.expect("it never leads");
     }
 
     async fn stop(&self) {
         assert_eq!(self.members.stop(DEADLINE).await, 0);
     }
+}
+
+async fn until_leading(replicas: &Replicas) {
+    replicas.tenure().wait_for(|tenure| tenure.leads).await.unwrap();
 }
 
 #[tokio::test]
@@ -82,9 +89,8 @@ async fn one_leads_and_another_takes_over_when_it_stops_and_when_it_is_killed() 
 
     process.shutdown_background();
     let next = async |one: &Peer, other: &Peer| {
-        let (one, other) = (one.replicas.clone(), other.replicas.clone());
         let either = async {
-            tokio::select! { () = one.until_leading() => {} () = other.until_leading() => {} }
+            tokio::select! { () = until_leading(&one.replicas) => {} () = until_leading(&other.replicas) => {} }
         };
         timeout(DEADLINE, either).await.expect("nobody leads");
     };
@@ -269,16 +275,7 @@ async fn two_senders_never_take_the_same_attempt_of_an_event() {
         sqlx::query(AssertSqlSafe(account)).execute(&pool).await.unwrap();
         pool.close().await;
         let row = import_row(owner);
-        let event = OutboxRow {
-            event_id: row.event_id.clone(),
-            import: row.id,
-            owner,
-            name: "n".to_owned(),
-            data: "{}".to_owned(),
-            seed: "s".to_owned(),
-            attempts: 0,
-            next_attempt_at: UnixMillis(3),
-        };
+        let event = event_row(&row);
         let new = NewImport { event: Some(&event), ..NewImport::new(&row) };
         assert_eq!(one.create_import(new).await.unwrap(), Recording::Done);
         for attempts in 0..3 {

@@ -66,9 +66,9 @@ impl Snapshot {
 
     /// Whether what the database says of the import is the same.
     pub(in crate::imports) fn is_recorded_as(&self, other: &Self) -> bool {
-        let runs = |snapshot: &Self| {
-            snapshot.runs.iter().map(|run| (run.row.clone(), run.committed.clone())).collect::<Vec<_>>()
-        };
-        self.row == other.row && self.retries == other.retries && runs(self) == runs(other)
+        let runs = self.runs.iter().map(|run| (&run.row, &run.committed));
+        self.row == other.row
+            && self.retries == other.retries
+            && runs.eq(other.runs.iter().map(|run| (&run.row, &run.committed)))
     }
 }

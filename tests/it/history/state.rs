@@ -13,13 +13,15 @@ use runboard::{
         delete::{Deletable, Deleted, Remains},
         history::{Between, Filter, Order, StateFilter},
         imports::ImportRow,
-        outbox::OutboxRow,
         record::{NewImport, Recording},
     },
 };
 use sqlx::AnyPool;
 
-use crate::support::{import_row::import_row, postgres::on_each_database};
+use crate::support::{
+    import_row::{event_row, import_row},
+    postgres::on_each_database,
+};
 
 #[tokio::test]
 async fn a_state_follows_the_runs_there_and_back() {
@@ -111,7 +113,7 @@ async fn follows(url: &str) {
     assert_eq!(store.next_outbox(owner).await.unwrap().filter(|event| event.import == held), None);
     let mut choices = Choices::default();
     choices.set("delimiter", ";").unwrap();
-    let event = event_of(&row);
+    let event = event_row(&row);
     assert!(store.start_import(&event, &choices, None).await.unwrap());
     assert_eq!(stands(&store, held).await, []);
     assert!(store.has_started(held).await.unwrap());
@@ -136,7 +138,7 @@ async fn follows(url: &str) {
     assert!(!store.has_started(past).await.unwrap(), "it is gone");
     assert!(
         !store
-            .start_import(&event_of(&ImportRow { id: past, ..import_row(owner) }), &choices, None)
+            .start_import(&event_row(&ImportRow { id: past, ..import_row(owner) }), &choices, None)
             .await
             .unwrap()
     );
@@ -176,23 +178,10 @@ async fn stands(store: &Store, import: ImportId) -> Vec<StateFilter> {
 
 async fn new_import(store: &Store, owner: UserId) -> ImportId {
     let row = import_row(owner);
-    let event = event_of(&row);
+    let event = event_row(&row);
     let new = NewImport { event: Some(&event), ..NewImport::new(&row) };
     assert_eq!(store.create_import(new).await.unwrap(), Recording::Done);
     row.id
-}
-
-fn event_of(row: &ImportRow) -> OutboxRow {
-    OutboxRow {
-        event_id: row.event_id.clone(),
-        import: row.id,
-        owner: row.owner,
-        name: "n".to_owned(),
-        data: "{}".to_owned(),
-        seed: "s".to_owned(),
-        attempts: 0,
-        next_attempt_at: UnixMillis(3),
-    }
 }
 
 async fn record(

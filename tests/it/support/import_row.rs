@@ -1,4 +1,4 @@
-//! A row of the table `import`, for tests of the store.
+//! Rows of an import, for tests of the store.
 
 use runboard::{
     base::{
@@ -6,7 +6,7 @@ use runboard::{
         time::UnixMillis,
     },
     csv::Choices,
-    store::imports::ImportRow,
+    store::{imports::ImportRow, outbox::OutboxRow},
 };
 
 /// A new upload.
@@ -30,5 +30,19 @@ pub fn import_row(owner: UserId) -> ImportRow {
         choices: Choices::default(),
         finished_at: None,
         parent: None,
+    }
+}
+
+/// Its event, which is due.
+pub fn event_row(import: &ImportRow) -> OutboxRow {
+    OutboxRow {
+        event_id: import.event_id.clone(),
+        import: import.id,
+        owner: import.owner,
+        name: "n".to_owned(),
+        data: "{}".to_owned(),
+        seed: "s".to_owned(),
+        attempts: 0,
+        next_attempt_at: UnixMillis(3),
     }
 }
