@@ -159,7 +159,9 @@ pub(super) fn judge<'m>(
         Err(RecordFailure::Undecodable(layout.encoding))
     } else if fields.count != expected {
         let found = RecordFailure::FieldCount { found: fields.count, expected, place: TablePlace::Inside };
-        Err(prior.filter(|prior| !prior.reason.is_empty()).map_or(found, not_corrected))
+        let is_as_before =
+            |prior: &PriorFailure<'_>| !prior.reason.is_empty() && !is_another_field_count(prior.reason, found);
+        Err(prior.filter(is_as_before).map_or(found, not_corrected))
     } else if let Some(prior) = prior.filter(|prior| is_bad_byte(prior.reason))
         && fields.in_columns().any(|field| memmem::find(field, REPLACEMENT).is_some())
     {
@@ -174,6 +176,19 @@ pub(super) fn judge<'m>(
 pub(super) fn open_quote_is_text(reason: &str) -> Option<bool> {
     let is_text = reason != OPEN_QUOTES;
     (!is_text || is_bad_byte(reason.as_bytes())).then_some(is_text)
+}
+
+/// Whether `reason` is a number of fields, and not that of `found`: then the line was edited after it had failed.
+fn is_another_field_count(reason: &[u8], found: RecordFailure<'_>) -> bool {
+    let Ok(reason) = str::from_utf8(reason) else { return false };
+    let (reason, found) = (current_words(reason.to_owned()), found.to_string());
+    let is_field_count = reason.split_once(' ').is_some_and(|(count, words)| {
+        count.parse::<usize>().is_ok()
+            && ["field, expected ", "fields, expected "].iter().any(|ours| words.starts_with(ours))
+    });
+    // Where the record was in its table comes after a comma.
+    let is_found = reason.strip_prefix(&found).is_some_and(|place| place.is_empty() || place.starts_with(','));
+    is_field_count && !is_found
 }
 
 /// Whether `failed.csv` has this reason for a record with bytes that it cannot contain.

@@ -48,6 +48,27 @@ async fn a_failed_csv_that_nobody_corrected_fails_again_with_its_reasons() {
 }
 
 #[tokio::test]
+async fn a_row_that_was_edited_and_is_still_wrong_tells_what_is_wrong_now() {
+    let app = spawn_app().await;
+    let visitor = app.signed_in().await;
+    let parent = completed(&visitor, "orders.csv", "id,name\n1\n2,b,c\n3\n").await;
+    let failed = String::from_utf8(visitor.download(&format!("{parent}/failed.csv")).await).unwrap();
+    let edited = failed.replace("expected 2\",1\r\n", "expected 2\",1,a,b\r\n");
+    assert_ne!(edited, failed);
+    let import = completed(&visitor, "orders-failed.csv", edited).await;
+    assert_eq!(visitor.panel(&import).await.counts(), (0, 3));
+    let again = String::from_utf8(visitor.download(&format!("{import}/failed.csv")).await).unwrap();
+    for row in [
+        "\"3 fields, expected 2\",1,a,b\r\n",
+        "\"3 fields, expected 2\",2,b,c\r\n",
+        "\"1 field, expected 2\",3\r\n",
+    ] {
+        assert!(again.contains(row), "{row} in {again}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn the_rows_of_a_failed_csv_that_fail_again_are_run_again_too() {
     let (app, _others) = spawn_app_with_another_function(|_| {}).await;
     let visitor = app.signed_in().await;
