@@ -43,6 +43,11 @@ pub enum StartError {
         "The database is in use by another Runboard, and was for 15 s. (One whose connection was cut keeps it for up to 20 s.) Stop it, or set RUNBOARD_DATABASE_URL to another database. Several can share one if each has the same RUNBOARD_STORAGE_URL."
     )]
     DatabaseInUse,
+    #[error(
+        "The database {} is in use by another Runboard, with another data folder. Stop it, or set RUNBOARD_DATABASE_URL to another file. Only a Postgres can be shared by several, and only with a bucket (RUNBOARD_STORAGE_URL).",
+        .0.display()
+    )]
+    DatabaseFileInUse(PathBuf),
     #[error("There is no folder {}. RUNBOARD_DATA_DIR sets it.", .0.display())]
     NoDataDir(PathBuf),
     #[error(

@@ -17,7 +17,7 @@ const TABLES_FREE_WITHIN: &str = "SET lock_timeout = '15s'";
 pub(super) async fn migrate(pool: &AnyPool, is_postgres: bool) -> Result<()> {
     let mut migrator = migrator();
     if !is_postgres {
-        // The file is in the data folder, which one process has.
+        // One process has the file.
         let mut connection = pool.acquire().await?;
         allow_newer(&mut migrator, &mut connection).await?;
         return Ok(migrator.run(&mut *connection).await?);

@@ -66,7 +66,7 @@ enum Attempt {
 /// The lock of a database; released on drop.
 #[derive(Debug)]
 pub struct ProcessLock {
-    /// None for SQLite, whose file is in the locked data folder.
+    /// None for SQLite, whose file has a lock of its own (`app/database.rs`).
     postgres: Option<AnyConnectOptions>,
     sharing: Sharing,
     connection: Option<AnyConnection>,

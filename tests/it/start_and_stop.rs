@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Write},
     net::TcpListener,
+    os::unix::fs::symlink,
     path::Path,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -41,6 +42,51 @@ fn a_second_process_on_the_same_data_folder_is_refused() {
     let line = refusal(&run(&mut runboard(data.path())));
     let expected = format!("The data folder {} is in use by another Runboard.", data.path().display());
     assert!(line.starts_with(&expected), "{line}");
+}
+
+#[tokio::test]
+async fn a_second_process_on_the_same_sqlite_file_is_refused_by_whatever_name() {
+    if database::is_skipped_on_postgres("it is about SQLite's file") {
+        return;
+    }
+    let data = tempfile::tempdir().unwrap();
+    let mut first = Binary::start(&mut runboard(data.path()));
+    let mut visitor = Visitor::new(&first.origin);
+    visitor.sign_up("mira@example.org").await;
+    let import = visitor.upload("a.csv", "a,b\n1,2\n").await;
+    visitor.wait_for_state(&import, "Completed").await;
+
+    let other = tempfile::tempdir().unwrap();
+    let (link, folder) = (other.path().join("link.db"), other.path().join("folder"));
+    symlink(data.path().join("runboard.db"), &link).unwrap();
+    symlink(data.path(), &folder).unwrap();
+    let urls = [
+        database::in_file(data.path()),
+        database::in_file(&folder),
+        format!("sqlite://{}", link.display()),
+        "sqlite:runboard.db".to_owned(),
+    ];
+    let second = |url: &str| {
+        let mut command = runboard(&other.path().join("data"));
+        command.current_dir(data.path()).env("RUNBOARD_DATABASE_URL", url).env("RUST_LOG", "off");
+        command
+    };
+    let file = fs::canonicalize(data.path()).unwrap().join("runboard.db");
+    let expected = format!("The database {} is in use by another Runboard", file.display());
+    for url in &urls {
+        let line = refusal(&run(&mut second(url)));
+        assert!(line.starts_with(&expected), "{url}: {line}");
+        assert!(line.contains("set RUNBOARD_DATABASE_URL to another file"), "{line}");
+        // What works beside a server still does.
+        let listed = run(second(url).args(["account", "list"]));
+        assert!(listed.status.success(), "{url}: {listed:?}");
+    }
+    visitor.wait_for_state(&visitor.upload("b.csv", "a,b\n1,2\n").await, "Completed").await;
+
+    first.terminate();
+    first.wait();
+    let line = refusal(&run(&mut second(&urls[0])));
+    assert!(line.starts_with("The database is not the one of the data folder "), "the lock is free: {line}");
 }
 
 #[test]
