@@ -83,6 +83,9 @@ impl Replicas {
             leads: renewed.is_some_and(|renewed| renewed.leads),
             live: renewed.map_or(1, |renewed| renewed.live),
         };
+        if tenure.leads {
+            log_lead(true);
+        }
         store.set_replica(Some(Arc::clone(&id)));
         let bus = Bus::of(id.to_string());
         let channel = format!("runboard {}", store.schema().await?);
@@ -141,7 +144,7 @@ impl Replicas {
             // Asked here, where `resign` cannot come in between.
             tenure.leads &= !self.resigned.is_cancelled();
             if tenure.leads != before.leads {
-                tracing::info!(leads = tenure.leads, "this replica's lead has changed");
+                log_lead(tenure.leads);
             }
             *tenure != before
         });
@@ -243,6 +246,15 @@ impl Keeper {
 /// this process.
 fn is_late(asked_at: Instant) -> bool {
     asked_at.elapsed() >= LIVES_FOR
+}
+
+/// For an operator, who sees it nowhere else but in `/readyz`.
+fn log_lead(leads: bool) {
+    if leads {
+        tracing::info!("this replica leads now: it does what one replica does for all");
+    } else {
+        tracing::info!("this replica does not lead any more");
+    }
 }
 
 fn new_id() -> Arc<str> {

@@ -127,6 +127,15 @@ impl ReplicaCheck {
         let is_deaf = deaf_since.is_some_and(|since| since.elapsed() > HEARS_AGAIN_WITHIN);
         Some(if is_deaf { Err("this one hears nothing from the others") } else { Ok(()) })
     }
+
+    /// The line that says whether this one leads. Empty if no other process can use the database.
+    fn lead(&self) -> &'static str {
+        match (self.replicas.is_alone(), self.replicas.leads()) {
+            (true, _) => "",
+            (false, true) => "leads: yes\n",
+            (false, false) => "leads: no\n",
+        }
+    }
 }
 
 pub async fn healthz() -> HttpResponse {
@@ -207,6 +216,7 @@ pub async fn readyz(health: web::Data<Health>) -> HttpResponse {
     };
     let line =
         |(name, state): (&str, Result<(), &str>)| format!("{name}: {}\n", state.err().unwrap_or("ready"));
-    let body: String = parts.into_iter().map(line).collect();
+    let mut body: String = parts.into_iter().map(line).collect();
+    body.push_str(health.replicas.lead());
     response.content_type("text/plain; charset=utf-8").body(body)
 }

@@ -314,6 +314,6 @@ async fn an_import_ends_at_whichever_replica_it_was_uploaded() {
     visitor.wait_for_state(&import, "Completed").await;
     let ready = visitor.get("/readyz").await;
     assert_eq!(ready.status(), StatusCode::OK);
-    assert!(ready.text().await.unwrap().ends_with("replicas: ready\n"));
+    assert!(ready.text().await.unwrap().ends_with("replicas: ready\nleads: yes\n"));
     second.stop().await;
 }

@@ -47,6 +47,7 @@ mod migrations;
 mod moving;
 mod next_attempt;
 mod nginx;
+mod operating;
 mod outbox;
 mod output;
 mod packed;

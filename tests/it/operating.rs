@@ -1,0 +1,74 @@
+//! What an operator of several replicas is told, by their logs and by `/readyz`. Uses the real program.
+
+use std::{
+    fs::{self, File},
+    process::Command,
+};
+
+use tempfile::TempDir;
+
+use crate::support::{
+    binary::{Binary, runboard},
+    database,
+    s3::{S3Server, until_seen},
+    visitor::Visitor,
+};
+
+/// A database and a bucket, and a folder with the data folders and the logs of the replicas.
+struct World {
+    url: String,
+    bucket: S3Server,
+    folder: TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { url: database::on_postgres(folder.path()), bucket: S3Server::start().await, folder }
+    }
+
+    /// The program with the data folder of this name.
+    fn program(&self, name: &str) -> Command {
+        let mut command = runboard(&self.folder.path().join(name));
+        self.bucket.configure(&mut command).env("RUNBOARD_DATABASE_URL", &self.url);
+        command
+    }
+
+    /// Starts a replica whose log is that of this name.
+    fn start(&self, name: &str, configure: impl FnOnce(&mut Command)) -> Binary {
+        let mut command = self.program(name);
+        command.stderr(File::create(self.folder.path().join(format!("{name}.log"))).unwrap());
+        configure(&mut command);
+        Binary::start(&mut command)
+    }
+
+    fn log(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.path().join(format!("{name}.log"))).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn the_log_and_readyz_say_which_replica_leads() {
+    let world = World::new().await;
+    let mut first = world.start("first", |_| {});
+    let second = world.start("second", |_| {});
+    let leads = async |replica: &Binary| {
+        let body = Visitor::new(&replica.origin).get("/readyz").await.text().await.unwrap();
+        body.lines().last().unwrap_or_default().to_owned()
+    };
+    assert_eq!((&*leads(&first).await, &*leads(&second).await), ("leads: yes", "leads: no"));
+    first.terminate();
+    assert_eq!(first.wait().0.code(), Some(0));
+    until_seen("the second one to lead", async || leads(&second).await, "leads: yes".to_owned()).await;
+
+    let changes = |name: &str| {
+        let log = world.log(name);
+        let count = |line: &str| log.matches(line).count();
+        (count("this replica leads now"), count("this replica does not lead any more"))
+    };
+    // On a busy machine a lease may end between.
+    let (begun, ended) = changes("first");
+    assert!(begun > 0 && begun == ended, "{}", world.log("first"));
+    let (begun, ended) = changes("second");
+    assert!(begun == ended + 1, "{}", world.log("second"));
+}
