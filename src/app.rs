@@ -320,7 +320,7 @@ async fn replicas(config: &Config, store: &Store, members: &Tasks) -> Result<Rep
         return Ok(Replicas::alone());
     }
     let folder = data_dir::name(&config.data_dir)?;
-    Ok(Replicas::join(url, store.clone(), &folder, members).await?)
+    Ok(Replicas::join(url, store.clone(), &folder, config.public_url.as_ref(), members).await?)
 }
 
 /// The key that signs file links. Generated once, so that links stay valid after a restart.

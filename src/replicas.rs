@@ -18,6 +18,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
+use url::Url;
 
 pub use self::{
     bus::{Bus, Heard, HeardOrCurrent, Listener, Message},
@@ -66,23 +67,31 @@ impl Replicas {
         Self { bus, tenure: Arc::new(watch::Sender::new(tenure)), resigned: CancellationToken::new() }
     }
 
-    /// Joins the replicas on the Postgres at `url`, as the process that has the data folder named `folder`. `tasks`
-    /// must be stopped last, because that leaves them.
+    /// Joins the replicas on the Postgres at `url`, as the process that has the data folder named `folder`, and this
+    /// setting of `RUNBOARD_PUBLIC_URL`. `tasks` must be stopped last, because that leaves them.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn join(url: &str, store: Store, folder: &str, tasks: &Tasks) -> Result<Self, store::Error> {
+    pub async fn join(
+        url: &str,
+        store: Store,
+        folder: &str,
+        public_url: Option<&Url>,
+        tasks: &Tasks,
+    ) -> Result<Self, store::Error> {
         let mut lease = ReplicaConnection::new(url)?;
         let id = new_id();
         lease.forget(folder).await?;
         let asked_at = Instant::now();
-        lease.join(&id, folder).await?;
+        let mut public_url = PublicUrl::new(public_url);
+        lease.join(&id, folder, &public_url.own).await?;
         let renewed = lease.renew(&id, true).await?;
         let tenure = Tenure {
             id: Some(Arc::clone(&id)),
-            leads: renewed.is_some_and(|renewed| renewed.leads),
-            live: renewed.map_or(1, |renewed| renewed.live),
+            leads: renewed.as_ref().is_some_and(|renewed| renewed.leads),
+            live: renewed.as_ref().map_or(1, |renewed| renewed.live),
         };
+        public_url.compare(renewed.and_then(|renewed| renewed.other_public_url));
         if tenure.leads {
             log_lead(true);
         }
@@ -97,6 +106,7 @@ impl Replicas {
             lease,
             id,
             folder: folder.to_owned(),
+            public_url,
             store,
             replicas: replicas.clone(),
             has_resigned: false,
@@ -156,6 +166,7 @@ struct Keeper {
     lease: ReplicaConnection,
     id: Arc<str>,
     folder: String,
+    public_url: PublicUrl,
     store: Store,
     replicas: Replicas,
     /// The lead has been given up, or is at the next renewal.
@@ -218,6 +229,7 @@ impl Keeper {
         let renewed = self.lease.renew(&self.id, may_lead).await?;
         let is_lost = self.replicas.tenure.borrow().id.is_none() || is_late(asked_at);
         if let Some(renewed) = renewed.filter(|_| !is_lost) {
+            self.public_url.compare(renewed.other_public_url);
             let id = Some(Arc::clone(&self.id));
             self.replicas.tell(|tenure| *tenure = Tenure { id, leads: renewed.leads, live: renewed.live });
             return Ok(());
@@ -226,7 +238,7 @@ impl Keeper {
         self.lease.leave(&self.id).await?;
         // If the answer to the next statement is lost, its row may be there, and goes like the one before.
         self.id = new_id();
-        self.lease.join(&self.id, &self.folder).await?;
+        self.lease.join(&self.id, &self.folder, &self.public_url.own).await?;
         if is_late(asked_at) {
             return Err(store::Error::NoAnswer);
         }
@@ -239,6 +251,37 @@ impl Keeper {
 
     fn lose(&self) {
         self.replicas.tell(|tenure| (tenure.id, tenure.leads) = (None, false));
+    }
+}
+
+/// `RUNBOARD_PUBLIC_URL` of this process, and of another one if it differs.
+struct PublicUrl {
+    /// Empty if it is not set.
+    own: String,
+    other: Option<String>,
+}
+
+impl PublicUrl {
+    fn new(own: Option<&Url>) -> Self {
+        let own = own.map_or("", |own| own.as_str().trim_end_matches('/'));
+        Self { own: own.to_owned(), other: None }
+    }
+
+    /// Warns when another replica begins to have another address.
+    fn compare(&mut self, other: Option<String>) {
+        if let Some(other) = other.as_ref().filter(|_| other != self.other) {
+            tracing::warn!(
+                "RUNBOARD_PUBLIC_URL is {} here and {} at another replica: people seem signed out when they reach \
+                 the other one. Set the same address at all of them",
+                Self::in_words(&self.own),
+                Self::in_words(other)
+            );
+        }
+        self.other = other;
+    }
+
+    fn in_words(url: &str) -> &str {
+        if url.is_empty() { "not set" } else { url }
     }
 }
 

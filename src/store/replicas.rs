@@ -23,12 +23,14 @@ const NOW: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
 const KEPT_FOR: i64 = 60 * 60 * 1000;
 
 /// What a renewal found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Renewed {
     /// Whether this replica leads.
     pub leads: bool,
     /// How many replicas live, with this one.
     pub live: usize,
+    /// The public address of another one, if it differs: the first of several in their order.
+    pub other_public_url: Option<String>,
 }
 
 /// A connection of its own, for the row of this process and for what it tells: a busy pool must not cost a lease, nor make
@@ -56,11 +58,12 @@ impl ReplicaConnection {
         .await
     }
 
-    /// Adds the replica `id`.
-    pub async fn join(&mut self, id: &str, folder: &str) -> Result<()> {
+    /// Adds the replica `id`. `public_url` is empty if none is set.
+    pub async fn join(&mut self, id: &str, folder: &str, public_url: &str) -> Result<()> {
         self.run(async |connection| {
-            let insert = format!("INSERT INTO replica (id, folder, seen_at) VALUES ($1, $2, {NOW})");
-            let insert = sqlx::query(sqlx::AssertSqlSafe(insert)).bind(id).bind(folder);
+            let insert =
+                format!("INSERT INTO replica (id, folder, seen_at, public_url) VALUES ($1, $2, {NOW}, $3)");
+            let insert = sqlx::query(sqlx::AssertSqlSafe(insert)).bind(id).bind(folder).bind(public_url);
             insert.execute(connection).await.map(drop)
         })
         .await
@@ -87,12 +90,15 @@ impl ReplicaConnection {
             sqlx::query(sqlx::AssertSqlSafe(lead)).bind(id).execute(&mut *connection).await?;
             let state = format!(
                 "SELECT CAST(COUNT(*) AS BIGINT), \
-                     CAST((SELECT COUNT(*) FROM lease WHERE name = 'lead' AND replica_id = $1) AS BIGINT) \
+                     CAST((SELECT COUNT(*) FROM lease WHERE name = 'lead' AND replica_id = $1) AS BIGINT), \
+                     (SELECT MIN(public_url) FROM replica WHERE {lives} \
+                      AND public_url <> (SELECT public_url FROM replica WHERE id = $1)) \
                  FROM replica WHERE {lives}"
             );
-            let (live, leads): (i64, i64) =
+            let (live, leads, other_public_url): (i64, i64, Option<String>) =
                 sqlx::query_as(sqlx::AssertSqlSafe(state)).bind(id).fetch_one(connection).await?;
-            Ok(Some(Renewed { leads: leads > 0, live: usize::try_from(live).unwrap_or(1).max(1) }))
+            let live = usize::try_from(live).unwrap_or(1).max(1);
+            Ok(Some(Renewed { leads: leads > 0, live, other_public_url }))
         })
         .await
     }

@@ -54,7 +54,7 @@ impl Peer {
     /// `folder` names its data folder.
     async fn join(url: &str, folder: &'static str) -> Self {
         let (store, members) = (Store::open(url).await.unwrap(), Tasks::on_this_runtime());
-        let replicas = Replicas::join(url, store.clone(), folder, &members).await.unwrap();
+        let replicas = Replicas::join(url, store.clone(), folder, None, &members).await.unwrap();
         Self { store, replicas, members }
     }
 

@@ -5,12 +5,14 @@ use std::{
     process::Command,
 };
 
+use sqlx::AnyPool;
 use tempfile::TempDir;
 
 use crate::support::{
     binary::{Binary, runboard},
     database,
     s3::{S3Server, until_seen},
+    until_equal,
     visitor::Visitor,
 };
 
@@ -71,4 +73,39 @@ async fn the_log_and_readyz_say_which_replica_leads() {
     assert!(begun > 0 && begun == ended, "{}", world.log("first"));
     let (begun, ended) = changes("second");
     assert!(begun == ended + 1, "{}", world.log("second"));
+}
+
+#[tokio::test]
+async fn replicas_whose_public_addresses_differ_name_both_of_them() {
+    let world = World::new().await;
+    // A program of the version before, which does not write its address.
+    sqlx::any::install_default_drivers();
+    let pool = AnyPool::connect(&world.url).await.unwrap();
+    let older = "INSERT INTO replica (id, folder, seen_at) VALUES ('older', 'older', CAST(9e15 AS BIGINT))";
+    sqlx::query(older).execute(&pool).await.unwrap();
+    pool.close().await;
+    let start = |name: &str, public_url: &str| {
+        world.start(name, |command| {
+            command.env("RUNBOARD_PUBLIC_URL", public_url);
+        })
+    };
+    let count = |name: &str, line: &str| world.log(name).matches(line).count();
+    let told = |name: &str, here: &str, there: &str| {
+        count(name, &format!("RUNBOARD_PUBLIC_URL is {here} here and {there} at another replica"))
+    };
+    let (one, other) = ("http://one.example.org", "http://other.example.org");
+
+    let _first = start("first", one);
+    // The same address.
+    let _second = start("second", "http://ONE.example.org/");
+    assert_eq!((count("first", "RUNBOARD_PUBLIC_URL"), count("second", "RUNBOARD_PUBLIC_URL")), (0, 0));
+    let _third = start("third", other);
+    assert_eq!(told("third", other, one), 1, "before it is ready: {}", world.log("third"));
+    for name in ["first", "second"] {
+        until_equal("the others to notice it", || told(name, one, other), 1).await;
+    }
+
+    let _without = world.start("without", |_| {});
+    assert_eq!(told("without", "not set", one), 1, "{}", world.log("without"));
+    until_equal("the others to notice it", || told("third", other, "not set"), 1).await;
 }

@@ -37,7 +37,7 @@ impl Replica {
     async fn join(folder: &TempDir, name: &str) -> Self {
         let url = database::on_postgres(folder.path());
         let (store, tasks) = (Store::open(&url).await.unwrap(), Tasks::on_this_runtime());
-        let replicas = Replicas::join(&url, store.clone(), name, &tasks).await.unwrap();
+        let replicas = Replicas::join(&url, store.clone(), name, None, &tasks).await.unwrap();
         let accounts = Accounts::new(store.clone(), SignUp::First, EVERYWHERE.parse().unwrap());
         let accounts = Arc::new(accounts.with_replicas(&replicas));
         let (hearing, stopping) = (Arc::clone(&accounts).hear(), tasks.stopping().clone());

@@ -21,7 +21,7 @@ async fn a_delivery_that_one_replica_is_sending_is_not_sent_by_another() {
     let silent = Receiver::start(|_| Reply::Silence).await;
     let (one, other) = (Steps::new(&url, &silent).await, Steps::new(&url, &silent).await);
     let members = Tasks::on_this_runtime();
-    let replicas = Replicas::join(&url, one.store.clone(), "folder", &members).await.unwrap();
+    let replicas = Replicas::join(&url, one.store.clone(), "folder", None, &members).await.unwrap();
     one.end_import().await;
     let now = UnixMillis::now();
     let webhooks = one.webhooks.clone().among(replicas.clone());
