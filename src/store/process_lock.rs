@@ -43,6 +43,22 @@ pub enum Sharing {
     Replicas,
 }
 
+impl Sharing {
+    /// What to set comes first: who started a second replica would wait for nothing.
+    fn why_it_waits(self) -> &'static str {
+        match self {
+            Self::Nobody => {
+                "RUNBOARD_STORAGE_URL is not set here, and another Runboard uses the database. To share it, set that to \
+                 the same bucket at both; as it is, waiting until the other one ends"
+            }
+            Self::Replicas => {
+                "another Runboard has the database for itself. To share it, set RUNBOARD_STORAGE_URL there as it is set \
+                 here; as it is, waiting until the other one ends"
+            }
+        }
+    }
+}
+
 /// The result of a check of the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockState {
@@ -106,7 +122,7 @@ impl ProcessLock {
                 return Ok(None);
             }
             if !std::mem::replace(&mut is_waiting, true) {
-                tracing::info!("another Runboard uses the database; waiting until it ends");
+                tracing::info!("{}", sharing.why_it_waits());
             }
             sleep(ASK_EVERY).await;
         }
