@@ -3,12 +3,13 @@
 use std::{io, time::Duration};
 
 use futures_util::{StreamExt, stream};
+use secrecy::ExposeSecret;
 
 use super::{StartError, data_dir, database::DatabaseLock, installation::Partner, storage_of, stored_files};
 use crate::{
     base::{config::Config, ids::ImportId, time::UnixMillis},
     files::{Key, Moved, Storage},
-    store::{Sharing, Store},
+    store::{Sharing, Store, sqlite_file},
 };
 
 /// How many files are looked up at once.
@@ -31,14 +32,18 @@ pub struct Adopted {
 /// database. Afterwards neither works with its former partner. Deletes nothing.
 ///
 /// # Errors
-/// If a server uses one of the two, if the folder does not exist, or if one of them fails.
+/// If a server uses one of the two, if the folder does not exist although one of them is in it, or if one of them fails.
 pub async fn adopt(config: &Config) -> Result<Adopted, StartError> {
-    if !config.data_dir.is_dir() {
+    // Nothing of the installation is in it then, so that a start would make it, too.
+    let is_scratch = config.bucket.is_some() && sqlite_file(config.database_url.expose_secret()).is_none();
+    if !is_scratch && !config.data_dir.is_dir() {
         return Err(StartError::NoDataDir(config.data_dir.clone()));
     }
-    let _folder = data_dir::lock(&config.data_dir)?;
+    let _folder = data_dir::lock(&config.data_dir).map_err(StartError::of_command)?;
     let (database, store) =
-        DatabaseLock::open(&config.database_url, config.database_pool, Sharing::Nobody).await?;
+        DatabaseLock::open(&config.database_url, config.database_pool, Sharing::NobodyForCommand)
+            .await
+            .map_err(StartError::of_command)?;
     let storage = storage_of(config).await?;
     let unnamed = stored_files::find(&storage, &store, None, Duration::ZERO).await?;
     let stored_files = unnamed.stored;

@@ -48,11 +48,11 @@ pub async fn move_installation(
     if !config.data_dir.is_dir() {
         return Err(StartError::NoDataDir(config.data_dir.clone()));
     }
-    let _folder = data_dir::lock(&config.data_dir)?;
+    let _folder = data_dir::lock(&config.data_dir).map_err(StartError::of_command)?;
     // Opened by its server's version only.
     open_existing(config).await.map_err(of_source)?.close().await;
     let (source_lock, source) =
-        DatabaseLock::open(&config.database_url, config.database_pool, Sharing::Nobody)
+        DatabaseLock::open(&config.database_url, config.database_pool, Sharing::NobodyForCommand)
             .await
             .map_err(of_source)?;
     let storage = open_storage(config, &source).await.map_err(of_source)?;
@@ -104,7 +104,7 @@ pub async fn move_installation(
 fn of_source(error: StartError) -> StartError {
     match error {
         StartError::Store(error) => StartError::Source(error),
-        other => other,
+        other => other.of_command(),
     }
 }
 

@@ -48,6 +48,11 @@ pub enum StartError {
         .0.display()
     )]
     DatabaseFileInUse(PathBuf),
+    /// To a command. Another folder or database would be no way out.
+    #[error(
+        "{0} is in use by another Runboard. Stop every Runboard that uses this database, and run the command again. (One whose connection to a Postgres was cut keeps it for up to 20 s.)"
+    )]
+    NotStopped(String),
     #[error("There is no folder {}. RUNBOARD_DATA_DIR sets it.", .0.display())]
     NoDataDir(PathBuf),
     #[error(
@@ -105,4 +110,16 @@ pub enum StartError {
     Mail(#[from] accounts::SmtpSetupError),
     #[error("An address cannot be written as a URL: {0}")]
     Url(#[from] url::ParseError),
+}
+
+impl StartError {
+    /// The same to a command, which needs all servers stopped.
+    pub(super) fn of_command(self) -> Self {
+        Self::NotStopped(match self {
+            Self::InUse(folder) => format!("The data folder {}", folder.display()),
+            Self::DatabaseFileInUse(file) => format!("The database {}", file.display()),
+            Self::DatabaseInUse => "The database".to_owned(),
+            other => return other,
+        })
+    }
 }

@@ -39,6 +39,8 @@ const HOLDER: &str = "SELECT CAST(pid AS BIGINT) FROM pg_locks WHERE locktype = 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
     Nobody,
+    /// Nobody either, while a command changes what servers take for granted.
+    NobodyForCommand,
     /// Others that share it too.
     Replicas,
 }
@@ -50,6 +52,10 @@ impl Sharing {
             Self::Nobody => {
                 "RUNBOARD_STORAGE_URL is not set here, and another Runboard uses the database. To share it, set that to \
                  the same bucket at both; as it is, waiting until the other one ends"
+            }
+            Self::NobodyForCommand => {
+                "another Runboard uses the database, and this command needs all of them stopped; waiting until the other \
+                 one ends"
             }
             Self::Replicas => {
                 "another Runboard has the database for itself. To share it, set RUNBOARD_STORAGE_URL there as it is set \
@@ -198,7 +204,7 @@ async fn try_lock(options: &AnyConnectOptions, sharing: Sharing) -> Result<Attem
     let mut connection = options.connect().await?;
     notice_loss(&mut connection).await?;
     let try_lock = match sharing {
-        Sharing::Nobody => TRY_LOCK,
+        Sharing::Nobody | Sharing::NobodyForCommand => TRY_LOCK,
         Sharing::Replicas => TRY_LOCK_SHARED,
     };
     let own: Option<i64> = sqlx::query_scalar(try_lock).fetch_one(&mut connection).await?;

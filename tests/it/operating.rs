@@ -8,12 +8,15 @@ use std::{
 use sqlx::AnyPool;
 use tempfile::TempDir;
 
-use crate::support::{
-    binary::{Binary, runboard},
-    database,
-    s3::{S3Server, until_seen},
-    until_equal,
-    visitor::Visitor,
+use crate::{
+    start_and_stop::refusal,
+    support::{
+        binary::{Binary, run, runboard},
+        database,
+        s3::{S3Server, until_seen},
+        until_equal,
+        visitor::Visitor,
+    },
 };
 
 /// A database and a bucket, and a folder with the data folders and the logs of the replicas.
@@ -108,4 +111,24 @@ async fn replicas_whose_public_addresses_differ_name_both_of_them() {
     let _without = world.start("without", |_| {});
     assert_eq!(told("without", "not set", one), 1, "{}", world.log("without"));
     until_equal("the others to notice it", || told("third", other, "not set"), 1).await;
+}
+
+#[tokio::test]
+async fn adopt_needs_all_replicas_stopped_and_no_data_folder_of_theirs() {
+    let world = World::new().await;
+    let mut replica = world.start("replica", |_| {});
+    let adopt = |name: &str| run(world.program(name).arg("adopt").env("RUST_LOG", "off"));
+    // On the machine of the replica, and on another one.
+    for (name, what) in [("replica", "The data folder "), ("elsewhere", "The database ")] {
+        let line = refusal(&adopt(name));
+        let said = "is in use by another Runboard. Stop every Runboard that uses this database";
+        assert!(line.starts_with(what) && line.contains(said), "{line}");
+        assert!(!line.contains("RUNBOARD_"), "no setting is a way out: {line}");
+    }
+    replica.terminate();
+    assert_eq!(replica.wait().0.code(), Some(0));
+    let adopted = adopt("nowhere-yet");
+    assert!(adopted.status.success(), "{adopted:?}");
+    let said = String::from_utf8(adopted.stdout).unwrap();
+    assert!(said.starts_with("The database and the files in s3://"), "{said}");
 }
