@@ -243,7 +243,10 @@ impl Keeper {
             return Err(store::Error::NoAnswer);
         }
         self.store.set_replica(Some(Arc::clone(&self.id)));
-        tracing::warn!("the leases of this process were lost; it works on under another id");
+        tracing::warn!(
+            "the leases of this process were lost; it works on under another id. Usual causes, unless the database was \
+             away: the machine was paused, or another replica has a copy of this one's data folder (RUNBOARD_DATA_DIR)"
+        );
         let id = Some(Arc::clone(&self.id));
         self.replicas.tell(|tenure| (tenure.id, tenure.leads) = (id, false));
         Ok(())

@@ -14,7 +14,7 @@ use crate::{
         binary::{Binary, run, runboard},
         database,
         s3::{S3Server, until_seen},
-        until_equal,
+        until, until_equal,
         visitor::Visitor,
     },
 };
@@ -131,4 +131,16 @@ async fn adopt_needs_all_replicas_stopped_and_no_data_folder_of_theirs() {
     assert!(adopted.status.success(), "{adopted:?}");
     let said = String::from_utf8(adopted.stdout).unwrap();
     assert!(said.starts_with("The database and the files in s3://"), "{said}");
+}
+
+#[tokio::test]
+async fn a_replica_that_has_lost_its_leases_names_the_usual_causes() {
+    let world = World::new().await;
+    let _first = world.start("first", |_| {});
+    let copy = world.folder.path().join("copy");
+    fs::create_dir(&copy).unwrap();
+    fs::copy(world.folder.path().join("first/replica"), copy.join("replica")).unwrap();
+    let _copy = world.start("copy", |_| {});
+    let hint = "the machine was paused, or another replica has a copy of this one's data folder";
+    until("the first one to be thrown out", || world.log("first").contains(hint)).await;
 }
