@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{anyhow, bail};
 use runboard::{
-    accounts::{Accounts, AdminChange, Email, Password},
+    accounts::{Accounts, AdminChange, Email, ListedAccount, Password},
     app::{self, Adopted, App, CopiedFiles, MovedParts},
     base::{
         config::{AccountCommand, Command, CommandLine, Config, MoveArgs, MoveTo, OnOff, unknown_variables},
@@ -267,8 +267,9 @@ async fn account(config: Config, command: AccountCommand) -> anyhow::Result<()> 
             writeln!(out, "{email} has a new password, and was signed out everywhere.")?;
         }
         AccountCommand::List => {
-            for (email, created_at) in accounts.list().await? {
-                writeln!(out, "{email}\t{created_at}")?;
+            for ListedAccount { email, created_at, is_admin } in accounts.list().await? {
+                let role = if is_admin { "\tadmin" } else { "" };
+                writeln!(out, "{email}\t{created_at}{role}")?;
             }
         }
         AccountCommand::Admin { email, role } => {

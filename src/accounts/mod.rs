@@ -58,6 +58,7 @@ use self::{
     visitor_limits::{Guess, VisitorLimits, within},
 };
 pub use crate::store::{
+    accounts::ListedAccount,
     ended_mail::EndedMail,
     guest_links::OpenGuestLink,
     mail::MailKind,
@@ -356,8 +357,8 @@ impl Accounts {
         Ok(true)
     }
 
-    /// For the operator: e-mail and creation time of every account, oldest first.
-    pub async fn list(&self) -> Result<Vec<(String, UnixMillis)>, Error> {
+    /// For the operator: all accounts, oldest first.
+    pub async fn list(&self) -> Result<Vec<ListedAccount>, Error> {
         Ok(self.store.accounts().await?)
     }
 

@@ -14,6 +14,14 @@ pub struct NewAccount {
     pub created_at: UnixMillis,
 }
 
+/// An account as its operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedAccount {
+    pub email: String,
+    pub created_at: UnixMillis,
+    pub is_admin: bool,
+}
+
 /// The data that a sign-in is checked against.
 #[derive(Clone, Debug)]
 pub struct Credentials {
@@ -79,13 +87,18 @@ impl Store {
         .transpose()
     }
 
-    /// E-mail and creation time of every account, oldest first.
-    pub async fn accounts(&self) -> Result<Vec<(String, UnixMillis)>> {
-        let rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT email, created_at FROM account ORDER BY created_at, id")
+    /// All accounts, oldest first.
+    pub async fn accounts(&self) -> Result<Vec<ListedAccount>> {
+        let rows: Vec<(String, i64, i64)> =
+            sqlx::query_as("SELECT email, created_at, is_admin FROM account ORDER BY created_at, id")
                 .fetch_all(&self.pool)
                 .await?;
-        Ok(rows.into_iter().map(|(email, created_at)| (email, UnixMillis(created_at))).collect())
+        let listed = |(email, created_at, is_admin)| ListedAccount {
+            email,
+            created_at: UnixMillis(created_at),
+            is_admin: is_admin != 0,
+        };
+        Ok(rows.into_iter().map(listed).collect())
     }
 
     /// Sets another password for an account, and ends its sessions and its reset links, in one transaction.

@@ -362,4 +362,16 @@ async fn accounts_are_looked_after_beside_a_running_server() {
 
     let list = String::from_utf8(account(data.path(), &["list"], "").stdout).unwrap();
     assert!(list.starts_with("mira@example.org\t") && list.lines().count() == 1, "{list}");
+
+    // The first account is an admin, and others are made admins.
+    account(data.path(), &["add", "theo@example.org"], "correct horse");
+    account(data.path(), &["add", "noor@example.org"], "correct horse");
+    account(data.path(), &["admin", "noor@example.org", "on"], "");
+    let list = String::from_utf8(account(data.path(), &["list"], "").stdout).unwrap();
+    let accounts: Vec<Vec<&str>> = list.lines().map(|line| line.split('\t').collect()).collect();
+    let roles: Vec<(&str, &[&str])> = accounts.iter().map(|fields| (fields[0], &fields[2..])).collect();
+    let expected: [(&str, &[&str]); 3] =
+        [("mira@example.org", &["admin"]), ("theo@example.org", &[]), ("noor@example.org", &["admin"])];
+    assert_eq!(roles, expected, "{list}");
+    assert!(accounts.iter().all(|fields| fields[1].ends_with('Z')), "the second is a time: {list}");
 }
