@@ -19,6 +19,7 @@ mod wiring;
 use std::{fs::File, sync::Arc, time::Duration};
 
 use actix_web::{dev::ServerHandle, web};
+use futures_util::future::join;
 use secrecy::ExposeSecret;
 use tokio::time::timeout;
 use url::Url;
@@ -50,12 +51,12 @@ use crate::{
         health::{EngineCheck, Health, ReplicaCheck},
         origin::PublicOrigin,
         serving::Connections,
-        upload::Uploads,
+        upload::{ArrivingUploads, Uploads},
     },
     imports::{Dependencies, Imports},
     inngest::{self, Client, Registrar},
     progress::ProgressRegistry,
-    replicas::{Rates, Replicas},
+    replicas::{Rates, Replicas, Work},
     store::{Sharing, Store, quota::Quota, sqlite_file},
     web::{site::Site, versions::Versions},
     webhooks::Webhooks,
@@ -89,6 +90,9 @@ pub struct App {
     pub mail: Option<String>,
     public: ServerHandle,
     internal: Vec<ServerHandle>,
+    uploads: ArrivingUploads,
+    /// How long they may go on to arrive during a stop.
+    stop_grace: Duration,
     /// The embedded engine, and the periodic tasks.
     background: Tasks,
     /// The running steps of our function.
@@ -232,6 +236,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         let stopping = background.stopping().clone();
         background.spawn(mail::send(mailer, imports.clone(), wiring.name(), replicas.clone(), stopping));
     }
+    let uploads = ArrivingUploads::new(background.stopping().clone());
     let previewer = Previewer::new(storage.clone(), config.max_record_bytes, large_memory.clone());
     let shared = Shared {
         origin: web::Data::new(PublicOrigin::new(config.public_url.as_ref(), public.local_addr()?)),
@@ -251,7 +256,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
             storage: storage.clone(),
             previewer: previewer.clone(),
             max_bytes: config.max_upload_bytes,
-            stopping: background.stopping().clone(),
+            arriving: uploads.clone(),
         }),
         store: web::Data::new(store.clone()),
         storage: web::Data::new(storage.clone()),
@@ -262,6 +267,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
             lock: database.held(),
             replicas: ReplicaCheck::new(replicas.clone(), &background),
             engine: EngineCheck::new(client).into(),
+            stopping: background.stopping().clone(),
             probe: Arc::default(),
         }),
         links: web::Data::new(links),
@@ -283,6 +289,8 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         mail: outlet.map(|outlet| outlet.route.to_string()),
         public,
         internal,
+        uploads,
+        stop_grace: config.http.stop_grace,
         background,
         steps,
         imports,
@@ -331,14 +339,33 @@ async fn link_key(store: &Store) -> Result<LinkKey, StartError> {
 }
 
 impl App {
-    /// Accepts no more uploads, lets running steps end or interrupts them, and closes everything: first the
-    /// parts that start work, then the parts that the work needs.
+    /// Accepts no more uploads, lets those that are arriving and running steps end or interrupts them, and closes
+    /// everything: first the parts that start work, then the parts that the work needs.
     pub async fn stop(self) {
-        // Pages are still answered at this time, and refuse uploads with a sentence.
-        broken_off("tasks", self.background.stop(BACKGROUND_GRACE).await);
-        // Requests may take long to end, and what one replica does for all must not wait for them.
-        self.replicas.resign();
-        self.public.stop(true).await;
+        // From now on `/readyz` says so, and no upload begins.
+        self.background.stopping().cancel();
+        let work = async {
+            broken_off("tasks", self.background.stop(BACKGROUND_GRACE).await);
+            // Requests may take long to end, and what one replica does for all must not wait for them.
+            self.replicas.resign();
+        };
+        let uploads = async {
+            let count = self.uploads.stop(self.stop_grace).await;
+            if count > 0 {
+                tracing::warn!(count, "uploads did not arrive in time and were refused");
+            }
+        };
+        let ended = join(work, uploads);
+        if self.replicas.is_alone() {
+            // Nobody else can answer: pages still are, and refuse uploads with a sentence.
+            ended.await;
+            self.public.stop(true).await;
+        } else {
+            // The proxy passes what it cannot connect here to another replica.
+            join(ended, self.public.stop(true)).await;
+            // What takes news to the one that leads has ended before the uploads.
+            self.replicas.bus().tell(&Work::Outbox);
+        }
         broken_off("steps", self.steps.stop(STEPS_GRACE).await);
         broken_off("watches", self.imports.stop().await);
         for internal in self.internal {

@@ -132,7 +132,8 @@ pub async fn show(
     (uploads, previewer): (web::Data<Uploads>, web::Data<Previewer>),
 ) -> Result<HttpResponse, Problem> {
     let seconds = query.wait.unwrap_or(0);
-    let import = wait::wait(import, &request, seconds, &imports, &engine, &uploads.stopping).await?;
+    let import =
+        wait::wait(import, &request, seconds, &imports, &engine, uploads.arriving.stopping()).await?;
     let inputs = inputs(&engine);
     let mut tag = wait::Tag::of(&import, &inputs)?;
     let mut told = Box::pin(whole(&import, &store, &inputs)).await?;

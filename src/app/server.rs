@@ -41,9 +41,9 @@ use crate::{
     webhooks::Webhooks,
 };
 
-/// How long requests may take to end when the server stops. They include Inngest's calls, which are running
-/// steps. Calls of the embedded engine have ended by then.
-const REQUEST_GRACE: Duration = Duration::from_secs(10);
+/// How much longer than [`HttpLimits::stop_grace`] requests may take to end when the server stops: an upload that takes
+/// too long is still answered.
+const ANSWER_GRACE: Duration = Duration::from_secs(3);
 
 /// The data that the handlers of the public listener share.
 #[derive(Clone)]
@@ -84,7 +84,7 @@ pub(super) fn serve_public(
         connections,
         header_lines: headers::lines(&shared.origin).into(),
         workers: None,
-        grace: REQUEST_GRACE,
+        grace: shared.limits.stop_grace + ANSWER_GRACE,
     };
     serving::serve(listener, options, move || {
         let shared = shared.clone();

@@ -12,6 +12,7 @@ use tokio::{
     task::spawn_blocking,
     time::{Instant, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     base::tasks::Tasks,
@@ -150,6 +151,8 @@ pub struct Health {
     pub lock: watch::Receiver<bool>,
     pub replicas: ReplicaCheck,
     pub engine: Arc<EngineCheck>,
+    /// Cancelled when the server begins to stop: requests belong elsewhere then.
+    pub stopping: CancellationToken,
     /// Held by the one running check of the disk.
     pub probe: Arc<Mutex<()>>,
 }
@@ -200,7 +203,7 @@ impl Health {
 }
 
 /// 200 if the database and the engine answer, the engine accepts our keys, and files can be stored (or the bucket
-/// answers a read), and a replica is one of the others; else 503 with what is wrong.
+/// answers a read), a replica is one of the others, and the server is not stopping; else 503 with what is wrong.
 pub async fn readyz(health: web::Data<Health>) -> HttpResponse {
     // A separate task: a visitor who hangs up must not abort the request, or the next visitor repeats it.
     let engine = Arc::clone(&health.engine);
@@ -209,6 +212,9 @@ pub async fn readyz(health: web::Data<Health>) -> HttpResponse {
     let engine = engine.unwrap_or(Err("could not be asked"));
     let mut parts = vec![("database", database), ("files", files), ("engine", engine)];
     parts.extend(health.replicas.look().map(|replica| ("replicas", replica)));
+    if health.stopping.is_cancelled() {
+        parts.push(("server", Err("stopping")));
+    }
     let mut response = if parts.iter().all(|(_, state)| state.is_ok()) {
         HttpResponse::Ok()
     } else {

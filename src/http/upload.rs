@@ -1,5 +1,6 @@
 //! Receives uploads and creates imports: the files or the address of a form, the body of a request, or an address.
 
+mod arriving;
 mod body;
 mod error;
 mod form;
@@ -10,11 +11,11 @@ use actix_web::{
     HttpRequest,
     http::{StatusCode, header},
 };
-use tokio_util::sync::CancellationToken;
 
 use self::error::MAX_ADDRESS_BYTES;
 use self::form::{Arriving, FORM_BYTES, Files, FormRules, Given};
 pub use self::{
+    arriving::ArrivingUploads,
     error::UploadError,
     form::{LOOK_FIELD, is_look},
     one::UploadRequest,
@@ -36,8 +37,7 @@ pub struct Uploads {
     pub previewer: Previewer,
     /// `RUNBOARD_MAX_UPLOAD_BYTES`.
     pub max_bytes: u64,
-    /// Cancelled when the server begins to stop: no upload is accepted any more.
-    pub stopping: CancellationToken,
+    pub arriving: ArrivingUploads,
 }
 
 /// A form of which nothing, or not everything, was imported.
@@ -103,8 +103,7 @@ impl Uploads {
         };
         let arriving = Arriving { announced, hasher: None, reservation: &mut reservation };
         let receiving = form::receive(&mut form, self, &FormRules::PAGE, arriving);
-        // The upload may take hours, and the process may stop before its end.
-        let received = match self.stopping.run_until_cancelled(receiving).await {
+        let received = match self.arriving.receive(receiving).await {
             Some(received) => received,
             None => Err(form::refuse_unread(UploadError::Stopping, &mut form, announced).await),
         };

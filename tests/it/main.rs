@@ -69,6 +69,7 @@ mod share;
 mod source;
 mod start_and_stop;
 mod steps;
+mod stopping;
 mod storage;
 mod stored_files;
 mod strangers;

@@ -139,7 +139,7 @@ async fn a_stop_under_load_loses_nothing() {
         })
         .await;
 
-    // An upload that has begun and continues for as long as the server allows.
+    // An upload that has begun and continues for as long as the server allows, which is as long as a step may take.
     let endless = stream::repeat(Bytes::from("1,2\n")).then(|row| async {
         tokio::time::sleep(Duration::from_millis(1)).await;
         row

@@ -14,6 +14,9 @@ pub struct HttpLimits {
     pub body_bytes_per_second: u64,
     /// The longest pause while a client reads an answer.
     pub write_pause: Duration,
+    /// When the server stops: how long uploads may go on to arrive, and requests to be answered. Calls of Inngest, which
+    /// are running steps, are such requests.
+    pub stop_grace: Duration,
 }
 
 impl Default for HttpLimits {
@@ -24,6 +27,7 @@ impl Default for HttpLimits {
             body_window: Duration::from_secs(30),
             body_bytes_per_second: 1024,
             write_pause: Duration::from_secs(60),
+            stop_grace: Duration::from_secs(10),
         }
     }
 }

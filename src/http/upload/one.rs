@@ -137,7 +137,7 @@ impl Uploads {
         if let Some(earlier) = self.earlier(&by).await? {
             return by.again(earlier);
         }
-        if self.stopping.is_cancelled() {
+        if self.arriving.stopping().is_cancelled() {
             return Err(UploadError::Stopping);
         }
         let reservation = self.reserve(by.owner, None, 0).await?;
@@ -155,12 +155,12 @@ impl Uploads {
         }
     }
 
-    /// The upload may take hours, and the process may stop before its end.
+    /// Receives an upload, unless the server stops before its end.
     async fn until_stop<T>(
         &self,
         receiving: impl Future<Output = Result<T, UploadError>>,
     ) -> Result<T, UploadError> {
-        self.stopping.run_until_cancelled(receiving).await.unwrap_or(Err(UploadError::Stopping))
+        self.arriving.receive(receiving).await.unwrap_or(Err(UploadError::Stopping))
     }
 }
 

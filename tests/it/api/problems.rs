@@ -169,7 +169,8 @@ async fn while_the_database_is_gone_a_program_is_told_so() {
 
 #[tokio::test]
 async fn an_upload_that_the_end_of_the_server_cuts_off_is_a_problem() {
-    let app = spawn_app().await;
+    let app =
+        spawn_app_on(tempfile::tempdir().unwrap(), |config| config.http.stop_grace = Duration::ZERO).await;
     let owner = app.signed_in().await;
     let program = Program::of(&owner, &["import"]).await;
     let connection = begin(&app, &program, CSV, 1_000, "a,b\n1,2\n").await;
