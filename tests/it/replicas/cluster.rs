@@ -222,6 +222,26 @@ impl Cluster {
         }
     }
 
+    /// From now on each answer of the bucket with a part of a file waits: no step reads on.
+    pub fn hold_reads(&self) {
+        self.replicas.iter().for_each(|replica| replica.to_s3.hold_reads());
+    }
+
+    /// The replicas that wait for such an answer.
+    pub fn readers(&self) -> Vec<usize> {
+        (0..self.len()).filter(|number| self.replicas[*number].to_s3.held_reads() > 0).collect()
+    }
+
+    /// The answers that wait go on, and later ones wait.
+    pub fn let_held_reads_pass(&self) {
+        self.replicas.iter().for_each(|replica| replica.to_s3.let_held_reads_pass());
+    }
+
+    /// All go on.
+    pub fn release_reads(&self) {
+        self.replicas.iter().for_each(|replica| replica.to_s3.release_reads());
+    }
+
     /// The name of its data folder in the table `replica`.
     fn folder_name(&self, number: usize) -> String {
         fs::read_to_string(self.replicas[number].data.join("replica")).unwrap().trim().to_owned()

@@ -17,6 +17,7 @@ use tokio::{
 
 use super::{
     cluster::{Cluster, REPLICAS},
+    counts,
     gate::Gate,
     measure::{Spent, Used, print},
 };
@@ -56,6 +57,7 @@ async fn figures() {
     println!("| figure | value |\n|---|---|");
     polls(&mut cluster, &users, &gates[0]).await;
     imports(&mut cluster, &users).await;
+    ages(&cluster, &users[0]).await;
     takeovers(&mut cluster, &users[0], &gates[1..]).await;
 }
 
@@ -172,6 +174,16 @@ async fn imports(cluster: &mut Cluster, users: &[Visitor]) {
 
 async fn database_bytes(cluster: &Cluster) -> f64 {
     cluster.rows.number("pg_database_size(current_database())").await as f64
+}
+
+/// The counts of a running step, at the replicas that do not run it.
+async fn ages(cluster: &Cluster, user: &Visitor) {
+    let mut ages = counts::ages(cluster, user).await;
+    ages.sort_by(f64::total_cmp);
+    for (what, hundredths) in [("p50", 50), ("p95", 95)] {
+        let figure = format!("age of a follower's counts, in seconds, {what}");
+        print(&figure, ages[(ages.len() - 1) * hundredths / 100], 2);
+    }
 }
 
 /// From a SIGKILL to the next progress of what the killed replica did.

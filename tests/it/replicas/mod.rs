@@ -8,6 +8,7 @@ mod audit;
 mod chaos;
 mod cluster;
 mod conformance;
+mod counts;
 mod endurance;
 mod figures;
 mod gate;
