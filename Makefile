@@ -32,8 +32,8 @@ test-postgres: setup ## every test of whole servers and rooms, on Postgres
 crash: ## kill the program 200 times while it works, and count every record
 	RUNBOARD_CRASH_KILLS=200 cargo test --test it crash:: -- --nocapture
 
-replicas: setup ## 100 kills, pauses and cuts of three replicas while they import, then the conformance suite on their engine
-	cargo test --test it -- --ignored --nocapture --test-threads=1 replicas::endurance:: replicas::conformance::
+replicas: setup ## 100 kills, pauses and cuts of three replicas while they import, then the conformance suite and the SDK on their engine
+	cargo test --test it -- --ignored --nocapture --test-threads=1 replicas::endurance:: replicas::conformance:: replicas::sdk::
 
 scale: setup ## the figures of docs/SCALE.md
 	cargo test --release --test it -- --ignored --exact --nocapture replicas::figures::figures

@@ -10,6 +10,7 @@ mod cluster;
 mod conformance;
 mod counts;
 mod endurance;
+mod exposed;
 mod figures;
 mod gate;
 mod limits;
@@ -17,6 +18,7 @@ mod link;
 mod measure;
 mod pages;
 mod rows;
+mod sdk;
 mod taken_over;
 mod witness;
 
