@@ -63,7 +63,7 @@ async fn the_receiver_of_the_document_takes_what_is_genuine_and_nothing_else() {
     let line = said.lock().unwrap()[0].clone();
     assert!(line.starts_with("orders.csv: Completed. 1 row processed, 1 failed"), "{line}");
     let shown = async || super::text(&mira, "/account/webhook").await.contains("status 204");
-    super::retries::eventually("the delivery", shown).await;
+    super::steps::eventually("the delivery", shown).await;
     assert!(node.try_wait().unwrap().is_none(), "it still runs");
     node.kill().unwrap();
     node.wait().unwrap();

@@ -6,6 +6,7 @@ mod page;
 mod receiver;
 mod replicas;
 mod retries;
+mod steps;
 mod survival;
 mod tokens;
 
@@ -42,7 +43,7 @@ async fn until_over(app: &TestApp) {
             .unwrap();
         watched == 0
     };
-    retries::eventually("the end of all imports", is_over).await;
+    steps::eventually("the end of all imports", is_over).await;
     pool.close().await;
 }
 

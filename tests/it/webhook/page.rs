@@ -5,8 +5,9 @@ use reqwest::StatusCode;
 use super::{
     app_allowing,
     receiver::{OK, Receiver, Reply},
-    retries::eventually,
-    save, secret_in, text,
+    save, secret_in,
+    steps::eventually,
+    text,
 };
 use crate::support::visitor::{Visitor, attributes};
 

@@ -10,7 +10,7 @@ use runboard::{
 
 use super::{
     receiver::{Receiver, Reply},
-    retries::Steps,
+    steps::Steps,
 };
 use crate::support::database;
 
