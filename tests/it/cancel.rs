@@ -1,6 +1,7 @@
 //! Cancelling over HTTP: while queued, inside a step, between two attempts, and too late.
 
 pub(crate) mod fake_engine;
+mod replicas;
 
 use std::{fs, time::Duration};
 

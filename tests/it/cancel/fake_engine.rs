@@ -28,6 +28,9 @@ use crate::{client, steps, support::parts};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Longer than any test.
+pub(super) const HELD: Duration = Duration::from_secs(600);
+
 /// The engine's behaviour, and the requests that it received.
 #[derive(Default)]
 pub(crate) struct Engine {
@@ -149,7 +152,7 @@ impl Room {
     }
 }
 
-async fn add_account(database: &AnyPool, id: UserId, email: &str) {
+pub(super) async fn add_account(database: &AnyPool, id: UserId, email: &str) {
     sqlx::query("INSERT INTO account (id, email, password_hash, created_at) VALUES ($1, $2, '', 0)")
         .bind(id.to_string())
         .bind(email)
@@ -158,7 +161,7 @@ async fn add_account(database: &AnyPool, id: UserId, email: &str) {
         .unwrap();
 }
 
-async fn serve(engine: &Arc<Mutex<Engine>>) -> MockServer {
+pub(super) async fn serve(engine: &Arc<Mutex<Engine>>) -> MockServer {
     let server = MockServer::start().await;
     let respond = |answer: fn(&mut Engine, &Request) -> ResponseTemplate| {
         let engine = Arc::clone(engine);
@@ -214,8 +217,8 @@ fn run(id: &str, event: &str, status: &str, ends_at: &str) -> Value {
     })
 }
 
-fn held() -> Engine {
-    Engine { status: 200, holds_sends: Duration::from_secs(600), ..Engine::default() }
+pub(super) fn held() -> Engine {
+    Engine { status: 200, holds_sends: HELD, ..Engine::default() }
 }
 
 #[tokio::test]
