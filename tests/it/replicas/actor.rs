@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(400);
 /// How often after its end: the proxy passes these to all replicas.
 const LOOKS_AFTER_THE_END: usize = 6;
 
-/// An import that has not ended by then is lost.
+/// An import is lost if none has ended for so long. Each waits for those before it, which take longer on a slow machine.
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// The longest pause between two uploads.
@@ -99,7 +99,9 @@ impl Actor {
     }
 
     async fn look_at(&self, visitor: &Visitor, import: &str) {
-        let (mut seen, start, mut left) = (Seen::default(), Instant::now(), LOOKS_AFTER_THE_END);
+        let (mut seen, mut left) = (Seen::default(), LOOKS_AFTER_THE_END);
+        // How many had ended, and since when.
+        let mut ended = (self.shared.ended.load(Ordering::Relaxed), Instant::now());
         while left > 0 {
             match seen.look(visitor, import).await {
                 Some(panel) if is_terminal(&panel.state) => {
@@ -109,7 +111,11 @@ impl Actor {
                 Some(_) => {}
                 None => drop(self.shared.outages.fetch_add(1, Ordering::Relaxed)),
             }
-            assert!(start.elapsed() < LONGEST, "{import} does not end: {seen:?}");
+            let now = self.shared.ended.load(Ordering::Relaxed);
+            if now > ended.0 {
+                ended = (now, Instant::now());
+            }
+            assert!(ended.1.elapsed() < LONGEST, "{import} does not end: {seen:?}");
             sleep(LOOK_EVERY).await;
         }
         self.shared.ended.fetch_add(1, Ordering::Relaxed);

@@ -10,11 +10,15 @@ use std::{
 
 use reqwest::StatusCode;
 use tempfile::TempDir;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::sleep,
+};
 
 use super::{
     link::{Cut, Link},
     rows::Rows,
+    witness::Seen,
 };
 use crate::{
     inngest_api::until,
@@ -33,6 +37,11 @@ pub const REPLICAS: usize = 3;
 
 /// The pauses between attempts, in seconds: the last one is longer than a disturbance.
 const RETRY_SECONDS: &str = "0.5,1,15";
+
+/// How often a page is looked at, and how long it may take until it is as expected: the leases of what was killed end, and
+/// the longest pause between two attempts passes, on a machine that is much slower than usual.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+const SHOWN_WITHIN: Duration = Duration::from_secs(180);
 
 /// Each cluster has as many processes as this machine has cores, or more: with too many at once, leases end.
 static TURNS: Semaphore = Semaphore::const_new(2);
@@ -313,11 +322,35 @@ impl Cluster {
         until(&format!("the replica {number} to answer {expected}"), look).await;
     }
 
+    /// Waits until the page of an import at a replica is such. An answer of an outage is none: on a busy machine a replica
+    /// may hear of the others too late to say what is true.
+    pub async fn until_shown(
+        &self,
+        number: usize,
+        visitor: &Visitor,
+        import: &str,
+        is_such: impl Fn(&Panel) -> bool,
+    ) -> Panel {
+        let (visitor, start, mut seen) = (self.at(number, visitor), Instant::now(), Seen::default());
+        loop {
+            if let Some(panel) = seen.look(&visitor, import).await.filter(&is_such) {
+                return panel;
+            }
+            assert!(start.elapsed() < SHOWN_WITHIN, "{import} at {number}: {seen:?}");
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// The same for a state.
+    pub async fn until_state(&self, number: usize, visitor: &Visitor, import: &str, state: &str) -> Panel {
+        self.until_shown(number, visitor, import, |panel| panel.state == state).await
+    }
+
     /// Waits until the pages of these replicas show the end of an import, and checks that they say the same.
     pub async fn until_ended(&self, replicas: &[usize], visitor: &Visitor, import: &str) -> Panel {
         let mut panels = Vec::new();
         for number in replicas {
-            let panel = self.at(*number, visitor).wait_for_state(import, "Completed").await;
+            let panel = self.until_state(*number, visitor, import, "Completed").await;
             panels.push((panel.state, panel.runs, panel.html));
         }
         let (state, runs, html) = panels.pop().unwrap();

@@ -51,7 +51,7 @@ async fn a_cancel_at_one_replica_stops_a_step_at_another() {
     gate.until_waiting(0).await;
     for import in &imports {
         for number in 0..REPLICAS {
-            cluster.at(number, &mira).wait_for_state(import, "Cancelled").await;
+            cluster.until_state(number, &mira, import, "Cancelled").await;
         }
     }
 }

@@ -13,6 +13,9 @@ const TERMINAL: [&str; 4] = ["Completed", "Failed", "Cancelled", "Skipped"];
 /// How often the page is looked at.
 const PAUSE: Duration = Duration::from_millis(30);
 
+/// How long the last look may take, and those before it that were answered as in an outage.
+const LAST_WITHIN: Duration = Duration::from_secs(180);
+
 pub fn is_terminal(state: &str) -> bool {
     TERMINAL.contains(&state)
 }
@@ -64,21 +67,24 @@ impl Witness {
         let mut stopping = stop.subscribe();
         let (visitor, import) = (visitor.clone(), import.to_owned());
         let looking = tokio::spawn(async move {
-            while !*stopping.borrow() {
-                seen.look(&visitor, &import).await;
+            loop {
+                // The last look begins after the test has seen what it waits for.
+                let is_last = *stopping.borrow();
+                if seen.look(&visitor, &import).await.is_some() && is_last {
+                    return seen;
+                }
                 if let Ok(Err(_)) = timeout(PAUSE, stopping.changed()).await {
-                    break;
+                    return seen;
                 }
             }
-            seen
         });
         Self { stop, looking }
     }
 
-    /// Ends. The last state that it saw must be `state`.
+    /// Looks once more, and ends. The last state that it saw must be `state`.
     pub async fn end(self, state: &str) {
         self.stop.send_replace(true);
-        let seen = self.looking.await.unwrap();
+        let seen = timeout(LAST_WITHIN, self.looking).await.expect("the last look is answered").unwrap();
         assert_eq!(seen.last(), Some(state), "{seen:?}");
     }
 }
