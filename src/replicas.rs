@@ -9,6 +9,7 @@ mod bus;
 mod lead;
 mod outgoing;
 mod rates;
+mod refusals;
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,15 +1,14 @@
 //! How often something may happen, whichever replica is asked.
 
-use std::{
-    fmt::Display,
-    hash::Hash,
-    marker::PhantomData,
-    time::{Duration, Instant},
-};
+use std::{fmt::Display, hash::Hash, marker::PhantomData, sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
-use super::Replicas;
+use super::{
+    Replicas,
+    refusals::{LastAnswer, Refusals},
+};
 use crate::{
     base::limits::{Allowance, Rate, RateLimiter},
     store::{self, Store},
@@ -20,7 +19,13 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Rates {
     /// None: in memory.
-    rows: Option<Store>,
+    rows: Option<Rows>,
+}
+
+#[derive(Clone, Debug)]
+struct Rows {
+    store: Store,
+    refusals: Arc<Refusals>,
 }
 
 impl Rates {
@@ -33,7 +38,7 @@ impl Rates {
     /// In rows of this Postgres.
     #[must_use]
     pub fn in_rows(store: Store) -> Self {
-        Self { rows: Some(store) }
+        Self { rows: Some(Rows { store, refusals: Arc::default() }) }
     }
 
     #[must_use]
@@ -47,7 +52,7 @@ impl Rates {
     pub fn limiter<K: Hash>(&self, name: &'static str, rate: Rate) -> SharedLimiter<K> {
         let counted = match &self.rows {
             None => CountedIn::Memory(RateLimiter::new(rate)),
-            Some(store) => CountedIn::Rows(CountedRows { store: store.clone(), name, rate, of: PhantomData }),
+            Some(rows) => CountedIn::Rows(CountedRows { rows: rows.clone(), name, rate, of: PhantomData }),
         };
         SharedLimiter { counted }
     }
@@ -59,7 +64,7 @@ impl Rates {
     pub async fn sweep(&self) -> store::Result<u64> {
         match &self.rows {
             None => Ok(0),
-            Some(store) => store.sweep_uses().await,
+            Some(rows) => rows.store.sweep_uses().await,
         }
     }
 }
@@ -67,6 +72,10 @@ impl Rates {
 /// Limits how often something may happen, for each key. All replicas count together.
 ///
 /// If the database fails, so does the use: what cannot be counted must not pass.
+///
+/// What the rows have refused, this process refuses by itself for the next second, or for the time to wait if that is
+/// shorter. So uses that one replica gives back may be refused at the others for a second more; at itself they are back
+/// at once.
 #[derive(Debug)]
 pub struct SharedLimiter<K> {
     counted: CountedIn<K>,
@@ -80,7 +89,7 @@ enum CountedIn<K> {
 
 #[derive(Debug)]
 struct CountedRows<K> {
-    store: Store,
+    rows: Rows,
     name: &'static str,
     rate: Rate,
     of: PhantomData<fn(&K)>,
@@ -88,14 +97,14 @@ struct CountedRows<K> {
 
 impl<K: Hash + Display> SharedLimiter<K> {
     /// Counts one use of `key`. Returns what is left, or, if no use was left, the time to wait; then the use is not
-    /// counted. Rows take one statement.
+    /// counted. Rows take one statement, or none soon after a refusal.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn take(&self, key: &K) -> store::Result<Result<Allowance, Duration>> {
         match &self.counted {
-            CountedIn::Memory(limiter) => Ok(limiter.count(key, Instant::now())),
-            CountedIn::Rows(rows) => rows.store.take_use(&rows.hash(key), rows.rate).await,
+            CountedIn::Memory(limiter) => Ok(limiter.count(key, Instant::now().into_std())),
+            CountedIn::Rows(rows) => rows.take(key).await,
         }
     }
 
@@ -109,7 +118,7 @@ impl<K: Hash + Display> SharedLimiter<K> {
                 limiter.give_back(key);
                 Ok(())
             }
-            CountedIn::Rows(rows) => rows.store.give_use_back(&rows.hash(key), rows.rate).await,
+            CountedIn::Rows(rows) => rows.give_back(key).await,
         }
     }
 
@@ -123,12 +132,48 @@ impl<K: Hash + Display> SharedLimiter<K> {
                 limiter.forget(key);
                 Ok(())
             }
-            CountedIn::Rows(rows) => rows.store.forget_uses(&rows.hash(key)).await,
+            CountedIn::Rows(rows) => rows.forget(key).await,
         }
     }
 }
 
 impl<K: Display> CountedRows<K> {
+    async fn take(&self, key: &K) -> store::Result<Result<Allowance, Duration>> {
+        let (hash, came_at) = (self.hash(key), Instant::now());
+        let mut last = self.rows.refusals.turn(&hash).await?;
+        let asked_at = Instant::now();
+        if let Some(wait) = last.refusal(asked_at) {
+            return Ok(Err(wait));
+        }
+        // Otherwise those who wait for a database that hangs would do so one after the other.
+        if last.has_failed_since(came_at) {
+            return Err(store::Error::NoAnswer);
+        }
+        let taken = self.rows.store.take_use(&hash, self.rate).await;
+        *last = match taken {
+            Ok(Ok(_)) => LastAnswer::NotRefused,
+            Ok(Err(wait)) => LastAnswer::Refused { asked_at, wait },
+            Err(_) => LastAnswer::Failed { at: Instant::now() },
+        };
+        taken
+    }
+
+    async fn give_back(&self, key: &K) -> store::Result<()> {
+        let hash = self.hash(key);
+        // Held until the use is back, so that no refusal from before is remembered after that.
+        let mut last = self.rows.refusals.turn(&hash).await?;
+        *last = LastAnswer::NotRefused;
+        self.rows.store.give_use_back(&hash, self.rate).await
+    }
+
+    async fn forget(&self, key: &K) -> store::Result<()> {
+        let hash = self.hash(key);
+        // The same.
+        let mut last = self.rows.refusals.turn(&hash).await?;
+        *last = LastAnswer::NotRefused;
+        self.rows.store.forget_uses(&hash).await
+    }
+
     /// No address and no e-mail is stored. A name has no space, so that no two limits have a key in common.
     fn hash(&self, key: &K) -> String {
         hex::encode(Sha256::digest(format!("{} {key}", self.name)))

@@ -68,7 +68,7 @@ pub use self::{
     files::StepPlace,
     found::{Found, look},
     notifications::Notifications,
-    patience::{as_here, within},
+    patience::{as_here, in_turn, within},
     process_lock::{LockState, ProcessLock, Sharing},
     replicas::{LIVES_FOR, Renewed, ReplicaConnection},
 };

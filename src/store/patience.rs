@@ -78,15 +78,21 @@ impl Patience {
     fn here() -> Self {
         PATIENCE.try_with(Self::clone).unwrap_or_else(|_| Self::new(IN_BACKGROUND))
     }
+
+    fn left(&self) -> Duration {
+        if self.is_used_up.load(Ordering::Relaxed) { Duration::ZERO } else { self.statement }
+    }
+
+    fn use_up(&self) {
+        self.is_used_up.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Wait {
     async fn wait<T>(&self, statement: impl Future<Output = T>) -> Result<T, Error> {
-        let Patience { statement: patience, is_used_up } = &self.patience;
-        let left = if is_used_up.load(Ordering::Relaxed) { Duration::ZERO } else { *patience };
         let mut statement = pin!(statement);
-        timeout(left, &mut statement).await.map_err(|_| {
-            is_used_up.store(true, Ordering::Relaxed);
+        timeout(self.patience.left(), &mut statement).await.map_err(|_| {
+            self.patience.use_up();
             // Must happen before the statement is dropped, which returns its connection.
             self.suspicion.raise();
             Error::PoolTimedOut
@@ -104,6 +110,15 @@ pub async fn within<F: Future>(patience: Duration, work: F) -> F::Output {
 /// Gives `work`, which will be spawned, the patience of the current task.
 pub fn as_here<F: Future>(work: F) -> impl Future<Output = F::Output> {
     PATIENCE.scope(Patience::here(), work)
+}
+
+/// Waits for `turn`, which another task has while its statement runs, no longer than for a statement.
+pub async fn in_turn<T>(turn: impl Future<Output = T>) -> super::Result<T> {
+    let patience = Patience::here();
+    timeout(patience.left(), turn).await.map_err(|_| {
+        patience.use_up();
+        super::Error::NoAnswer
+    })
 }
 
 /// The connection pool.

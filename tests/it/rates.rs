@@ -64,10 +64,30 @@ impl Shared {
         Accounts::new(store, SignUp::Open, ([127, 0, 0, 1], 0).into()).with_rates(&rates)
     }
 
-    /// All rows become older by `time`, as if it had passed.
+    /// All rows become older by `time`, and so does what this process remembers of them, as if it had passed.
     async fn passes(&self, time: Duration) {
         let older = sqlx::query("UPDATE rate SET recovered_at = recovered_at - $1");
         older.bind(i64::try_from(time.as_nanos()).unwrap()).execute(&self.pool).await.unwrap();
+        tokio::time::pause();
+        tokio::time::advance(time).await;
+        tokio::time::resume();
+    }
+
+    /// From now on the statements are counted that write a row which is there already.
+    async fn count_writes(&self) {
+        for statement in [
+            "CREATE SEQUENCE writes",
+            "CREATE FUNCTION count_write() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN PERFORM nextval('writes'); RETURN NEW; END $$",
+            "CREATE TRIGGER count_write BEFORE UPDATE ON rate FOR EACH ROW EXECUTE FUNCTION count_write()",
+        ] {
+            sqlx::raw_sql(statement).execute(&self.pool).await.unwrap();
+        }
+    }
+
+    async fn writes(&self) -> u64 {
+        let writes = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM writes";
+        self.number(writes).await.try_into().unwrap()
     }
 
     async fn number(&self, query: &'static str) -> i64 {
@@ -148,6 +168,51 @@ async fn fifty_at_once_on_two_replicas_get_exactly_the_burst() {
     let others: SharedLimiter<u32> = one.limiter("another", RATE);
     assert!(others.take(&7).await.unwrap().is_ok(), "another limit counts by itself");
     assert!(limiters[1].take(&8).await.unwrap().is_ok(), "so does another key");
+}
+
+#[tokio::test]
+async fn a_flood_of_refused_requests_costs_the_database_one_statement_a_second() {
+    let shared = Shared::new().await;
+    shared.count_writes().await;
+    let limiter: SharedLimiter<u32> = shared.rates().await.limiter("flood", RATE);
+    let start = Instant::now();
+    let taken: Vec<Taken> =
+        join_all((0..500).map(|_| limiter.take(&7))).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(taken.iter().filter(|taken| taken.is_ok()).count(), 10);
+    for _ in 0..500 {
+        let refused = limiter.take(&7).await.unwrap();
+        let wait = refused.expect_err("all of them are used");
+        assert!(wait <= HOUR && HOUR - wait < QUARTER, "{wait:?}");
+    }
+    // The first use makes the row, the other nine write it, and then each refusal that is not remembered any more.
+    let most = 9 + 1 + start.elapsed().as_secs();
+    let writes = shared.writes().await;
+    assert!((10..=most).contains(&writes), "{writes} writes, {most} at most");
+    assert!(limiter.take(&8).await.unwrap().is_ok(), "another key is not refused");
+}
+
+#[tokio::test]
+async fn what_is_given_back_after_a_refusal_is_had_again_here_at_once_and_at_others_soon() {
+    let shared = Shared::new().await;
+    let (one, other) = (shared.rates().await, shared.rates().await);
+    let [here, there]: [SharedLimiter<u32>; 2] = [one.limiter("back", RATE), other.limiter("back", RATE)];
+    let used_up = async || {
+        while here.take(&1).await.unwrap().is_ok() {}
+    };
+    used_up().await;
+    here.give_back(&1).await.unwrap();
+    assert_eq!(here.take(&1).await.unwrap().unwrap().uses, 0);
+    used_up().await;
+    here.forget(&1).await.unwrap();
+    assert_eq!(here.take(&1).await.unwrap().unwrap().uses, 9);
+
+    used_up().await;
+    there.forget(&1).await.unwrap();
+    let deadline = Instant::now() + QUARTER;
+    while here.take(&1).await.unwrap().is_err() {
+        assert!(Instant::now() < deadline, "it is refused, although all of it is back");
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
