@@ -221,6 +221,7 @@ impl ProgressRegistry {
     /// Removes a run that has ended and is recorded, on all replicas.
     pub fn forget(&self, run: &RunId) {
         lock(&self.runs).remove(run);
+        self.report_gate.forget(run);
         self.bus.tell(&OverMessage { run: run.clone() });
     }
 
@@ -294,6 +295,16 @@ impl ProgressRegistry {
     pub fn unfollow(&self, run: &RunId) {
         if let Some(progress) = self.known(run) {
             progress.is_followed.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes whether another replica follows `run`, or will, because the database has it and it has not ended. Reports
+    /// about it are then passed on, however many runs others invent.
+    pub fn expect(&self, run: &RunId, is_expected: bool) {
+        if !is_expected {
+            self.report_gate.forget(run);
+        } else if !self.bus.is_alone() {
+            self.report_gate.expect(run);
         }
     }
 

@@ -268,6 +268,10 @@ impl Shared {
             }
             return Ok(true);
         }
+        for run in &import.runs {
+            let is_expected = import.row.finished_at.or(run.row.ended_at).is_none();
+            self.progress.expect(&run.row.run_id, is_expected);
+        }
         if known.is_none() && import.row.finished_at.or(import.row.held_until).is_some() {
             // Read when a page asks for it.
             self.snapshots.waiters().wake(id);
@@ -305,6 +309,9 @@ impl Shared {
         // Its watcher ends, because it finds no import.
         if let Some(known) = known {
             self.progress.tell(&known.row.event_id, News::Look);
+            for run in &known.runs {
+                self.progress.expect(&run.row.run_id, false);
+            }
         }
     }
 }

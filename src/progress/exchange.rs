@@ -191,6 +191,7 @@ impl ProgressRegistry {
 
     fn take_over(&self, OverMessage { run }: OverMessage) {
         lock(&self.runs).remove(&run);
+        self.report_gate.forget(&run);
     }
 
     fn take_stop(&self, StopMessage { run }: StopMessage) {

@@ -1,4 +1,7 @@
 //! Which reports of other functions are passed on to the replica that follows their run.
+//!
+//! Anyone with an event key can report about runs that do not exist. So the runs that the database has are told apart, and
+//! what is made up takes nothing from them.
 
 use std::{collections::HashMap, sync::Mutex};
 
@@ -7,31 +10,59 @@ use tokio::time::Instant;
 use super::{lock, run::REPORTS_APART};
 use crate::base::ids::RunId;
 
-/// The most runs whose reports are passed on within [`REPORTS_APART`]. Anyone with an event key can make up ids of
-/// runs.
-const MOST_RUNS: usize = 1_000;
+/// The most unknown runs whose reports are passed on within [`REPORTS_APART`]. One that has just begun is unknown until
+/// its row is read here.
+const MOST_UNKNOWN: usize = 1_000;
 /// A longer id is not one of an engine.
 const LONGEST_RUN_ID: usize = 64;
 
 /// When a report about each run was last passed on.
 #[derive(Debug, Default)]
-pub(super) struct ReportGate(Mutex<HashMap<RunId, Instant>>);
+pub(super) struct ReportGate(Mutex<Passed>);
+
+#[derive(Debug, Default)]
+struct Passed {
+    /// The unfinished runs of the imports that other replicas watch.
+    expected: HashMap<RunId, Option<Instant>>,
+    unknown: HashMap<RunId, Instant>,
+}
 
 impl ReportGate {
+    /// The database has `run`, and it has not ended.
+    pub(super) fn expect(&self, run: &RunId) {
+        let mut passed = lock(&self.0);
+        if !passed.expected.contains_key(run) {
+            passed.expected.insert(run.clone(), None);
+        }
+    }
+
+    /// Ends [`expect`](Self::expect).
+    pub(super) fn forget(&self, run: &RunId) {
+        lock(&self.0).expected.remove(run);
+    }
+
     /// Whether a report about `run` is passed on now.
     pub(super) fn passes(&self, run: &RunId) -> bool {
         let mut passed = lock(&self.0);
+        let Passed { expected, unknown } = &mut *passed;
         let is_recent = |at: &Instant| at.elapsed() < REPORTS_APART;
-        if run.as_str().len() > LONGEST_RUN_ID || passed.get(run).is_some_and(is_recent) {
+        if let Some(at) = expected.get_mut(run) {
+            let passes = !at.as_ref().is_some_and(is_recent);
+            if passes {
+                *at = Some(Instant::now());
+            }
+            return passes;
+        }
+        if run.as_str().len() > LONGEST_RUN_ID || unknown.get(run).is_some_and(is_recent) {
             return false;
         }
-        if passed.len() >= MOST_RUNS {
-            passed.retain(|_, at| is_recent(at));
+        if unknown.len() >= MOST_UNKNOWN {
+            unknown.retain(|_, at| is_recent(at));
         }
-        if passed.len() >= MOST_RUNS {
+        if unknown.len() >= MOST_UNKNOWN {
             return false;
         }
-        passed.insert(run.clone(), Instant::now());
+        unknown.insert(run.clone(), Instant::now());
         true
     }
 }

@@ -59,6 +59,7 @@ mod read_again;
 mod reading;
 mod reasons;
 mod replicas;
+mod reports;
 mod rolling;
 mod routes;
 mod run_migration;

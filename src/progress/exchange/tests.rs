@@ -221,6 +221,32 @@ async fn a_report_counts_on_all_replicas_where_it_may_and_a_flood_is_not_passed_
 }
 
 #[tokio::test(start_paused = true)]
+async fn reports_of_invented_runs_displace_none_of_a_run_that_the_database_has() {
+    let world = World::of(2);
+    let [following, other] = &world.0[..] else { unreachable!() };
+    following.follow(&run());
+    other.expect(&run(), true);
+    sleep(Duration::from_millis(1)).await;
+    let invent = |round: u64| {
+        for number in 0..2_000 {
+            let invented = RunId::from(format!("invented {round} {number}"));
+            other.report(&invented, report(1), UnixMillis::now());
+        }
+    };
+    for round in 1..=3 {
+        invent(round);
+        assert!(other.report(&run(), report(5), UnixMillis::now()));
+        assert!(!other.report(&run(), report(5), UnixMillis::now()), "at once");
+        world.pass(TOLD_EVERY).await;
+        assert_eq!(processed(following), Some(5));
+    }
+    following.forget(&run());
+    world.pass(TOLD_EVERY).await;
+    invent(4);
+    assert!(!other.report(&run(), report(6), UnixMillis::now()), "it is over");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_one_replica_learns_of_the_engine_the_others_know() {
     let world = World::of(2);
     let [one, other] = &world.0[..] else { unreachable!() };
