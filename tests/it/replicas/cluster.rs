@@ -182,9 +182,13 @@ impl Cluster {
         self.replicas.len()
     }
 
+    pub fn port_of(&self, number: usize) -> u16 {
+        self.replicas[number].port.port
+    }
+
     /// The address of one replica.
     pub fn origin_of(&self, number: usize) -> String {
-        format!("http://127.0.0.1:{}", self.replicas[number].port.port)
+        format!("http://127.0.0.1:{}", self.port_of(number))
     }
 
     pub fn process(&mut self, number: usize) -> &mut Binary {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
-use reqwest::StatusCode;
+use reqwest::{StatusCode, header};
 
 use super::{
     check_outputs,
@@ -14,7 +14,7 @@ use super::{
     sample,
     witness::Witness,
 };
-use crate::support::visitor::Visitor;
+use crate::support::{nginx::Nginx, reserved_port::ReservedPort, visitor::Visitor};
 
 fn others(than: &[usize]) -> Vec<usize> {
     (0..REPLICAS).filter(|number| !than.contains(number)).collect()
@@ -183,4 +183,31 @@ async fn an_import_goes_on_where_the_bucket_can_be_reached() {
     cluster.until_ready(0, StatusCode::OK).await;
     let panel = cluster.until_ended(&[0, 1, 2], &mira, &import).await;
     check_outputs(&cluster.at(0, &mira), &import, &panel, &sample).await;
+}
+
+#[tokio::test]
+async fn the_documented_proxy_asks_past_a_dead_replica_and_hands_on_that_the_database_is_away()
+ {
+    let mut cluster = Cluster::start().await;
+    let mira = cluster.signed_in("mira@example.org").await;
+    let port = ReservedPort::new();
+    let _nginx = Nginx::as_documented(port.port, [0, 1, 2].map(|number| cluster.port_of(number)));
+    let mira = mira.at(&format!("http://127.0.0.1:{}", port.port));
+    cluster.kill(0).await;
+    for _ in 0..2 * REPLICAS {
+        assert_eq!(mira.get("/healthz").await.status(), StatusCode::OK);
+    }
+    for number in [1, 2] {
+        cluster.cut(number, Partner::Postgres, Cut::Silent);
+        cluster.until_ready(number, StatusCode::SERVICE_UNAVAILABLE).await;
+    }
+    // Twice for each that lives, because nginx leaves out what it takes for a failure.
+    for _ in 0..4 {
+        // The database is asked for this page.
+        let page = mira.get("/?name=mine").await;
+        assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(page.headers().contains_key(header::CONTENT_SECURITY_POLICY), "the answer is Runboard's");
+        let page = page.text().await.unwrap();
+        assert!(page.contains("The database is not answering."), "{page}");
+    }
 }

@@ -81,6 +81,16 @@ impl Nginx {
         Self::with_server(port, tempfile::tempdir().unwrap(), &server)
     }
 
+    /// Listens on `port` in front of three replicas at `upstreams`, with docs/replicas.nginx.conf.
+    pub fn as_documented(port: u16, upstreams: [u16; 3]) -> Self {
+        let mut config = include_str!("../../../docs/replicas.nginx.conf")
+            .replace("listen 8080;", &format!("listen 127.0.0.1:{port};"));
+        for (number, upstream) in (1..).zip(upstreams) {
+            config = config.replace(&format!("runboard-{number}:8080"), &format!("127.0.0.1:{upstream}"));
+        }
+        Self::with_server(port, tempfile::tempdir().unwrap(), &config)
+    }
+
     /// Starts with this `server` block, which listens on `port`.
     fn with_server(port: u16, folder: TempDir, server: &str) -> Self {
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
