@@ -19,11 +19,11 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Rates {
     /// None: in memory.
-    rows: Option<Rows>,
+    rows: Option<SharedRows>,
 }
 
 #[derive(Clone, Debug)]
-struct Rows {
+struct SharedRows {
     store: Store,
     refusals: Arc<Refusals>,
 }
@@ -38,7 +38,7 @@ impl Rates {
     /// In rows of this Postgres.
     #[must_use]
     pub fn in_rows(store: Store) -> Self {
-        Self { rows: Some(Rows { store, refusals: Arc::default() }) }
+        Self { rows: Some(SharedRows { store, refusals: Arc::default() }) }
     }
 
     #[must_use]
@@ -89,7 +89,7 @@ enum CountedIn<K> {
 
 #[derive(Debug)]
 struct CountedRows<K> {
-    rows: Rows,
+    rows: SharedRows,
     name: &'static str,
     rate: Rate,
     of: PhantomData<fn(&K)>,

@@ -47,11 +47,11 @@ pub struct OtherVersions {
     /// The paths that the database had.
     paths: Mutex<HashSet<String>>,
     /// Held while they are read.
-    listing: AsyncMutex<Listing>,
+    listing: AsyncMutex<ListTimes>,
 }
 
 #[derive(Debug, Default)]
-struct Listing {
+struct ListTimes {
     /// When the reading of the present list began.
     read_at: Option<Instant>,
     /// When the last reading began, which may have failed.

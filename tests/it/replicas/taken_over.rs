@@ -186,8 +186,7 @@ async fn an_import_goes_on_where_the_bucket_can_be_reached() {
 }
 
 #[tokio::test]
-async fn the_documented_proxy_asks_past_a_dead_replica_and_hands_on_that_the_database_is_away()
- {
+async fn the_documented_proxy_asks_past_a_dead_replica_and_hands_on_that_the_database_is_away() {
     let mut cluster = Cluster::start().await;
     let mira = cluster.signed_in("mira@example.org").await;
     let port = ReservedPort::new();
