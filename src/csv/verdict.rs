@@ -159,8 +159,9 @@ pub(super) fn judge<'m>(
         Err(RecordFailure::Undecodable(layout.encoding))
     } else if fields.count != expected {
         let found = RecordFailure::FieldCount { found: fields.count, expected, place: TablePlace::Inside };
-        let is_as_before =
-            |prior: &PriorFailure<'_>| !prior.reason.is_empty() && !is_another_field_count(prior.reason, found);
+        let is_as_before = |prior: &PriorFailure<'_>| {
+            !prior.reason.is_empty() && !is_another_field_count(prior.reason, found)
+        };
         Err(prior.filter(is_as_before).map_or(found, not_corrected))
     } else if let Some(prior) = prior.filter(|prior| is_bad_byte(prior.reason))
         && fields.in_columns().any(|field| memmem::find(field, REPLACEMENT).is_some())
@@ -187,7 +188,8 @@ fn is_another_field_count(reason: &[u8], found: RecordFailure<'_>) -> bool {
             && ["field, expected ", "fields, expected "].iter().any(|ours| words.starts_with(ours))
     });
     // Where the record was in its table comes after a comma.
-    let is_found = reason.strip_prefix(&found).is_some_and(|place| place.is_empty() || place.starts_with(','));
+    let is_found =
+        reason.strip_prefix(&found).is_some_and(|place| place.is_empty() || place.starts_with(','));
     is_field_count && !is_found
 }
 

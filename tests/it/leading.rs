@@ -319,7 +319,11 @@ async fn an_import_ends_at_whichever_replica_it_was_uploaded() {
     let ready = || async {
         let answer = visitor.get("/readyz").await;
         let (status, text) = (answer.status(), answer.text().await.unwrap());
-        if status == StatusCode::OK && text.ends_with("replicas: ready\nleads: yes\n") { Ok(()) } else { Err(text) }
+        if status == StatusCode::OK && text.ends_with("replicas: ready\nleads: yes\n") {
+            Ok(())
+        } else {
+            Err(text)
+        }
     };
     until("it to be ready", ready).await;
     second.stop().await;

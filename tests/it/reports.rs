@@ -39,7 +39,7 @@ impl Peer {
     /// `name` is that of its data folder.
     async fn join(url: &str, folder: &Path, name: &'static str, engine: &MockServer) -> Self {
         let (store, members) = (Store::open(url).await.unwrap(), Tasks::on_this_runtime());
-        let replicas = Replicas::join(url, store.clone(), name, &members).await.unwrap();
+        let replicas = Replicas::join(url, store.clone(), name, None, &members).await.unwrap();
         let progress = ProgressRegistry::on(replicas.bus().clone());
         members.spawn(progress.clone().exchange(members.stopping().clone()));
         let storage = Storage::open(folder.join(name)).unwrap();

@@ -43,7 +43,7 @@ impl Peer {
     /// `folder` names its data folder.
     async fn join(url: &str, folder: &'static str, storage: &Storage, engine: &str) -> Self {
         let (store, members) = (Store::open(url).await.unwrap(), Tasks::on_this_runtime());
-        let replicas = Replicas::join(url, store.clone(), folder, &members).await.unwrap();
+        let replicas = Replicas::join(url, store.clone(), folder, None, &members).await.unwrap();
         let progress = ProgressRegistry::on(replicas.bus().clone());
         members.spawn(progress.clone().exchange(members.stopping().clone()));
         // No send that the engine holds ends by itself.
