@@ -202,6 +202,7 @@ pub async fn start(config: Config) -> Result<App, StartError> {
         pointers: config.output_pointers,
         quota,
         late_runs: config.late_runs,
+        followed_for: config.followed_for,
     });
 
     let webhooks = Webhooks::new(

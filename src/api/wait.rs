@@ -146,7 +146,7 @@ pub async fn wait(
     let ends = began + Duration::from_secs(seconds.min(LONGEST));
     let known = Known::of(request);
     let hang_up = serving::hang_up(request);
-    let waiter = imports.waiter(import.row.id);
+    let waiter = imports.waiter(&import);
     let (mut compared_at, mut changed) = (None, Changed::Nothing);
     loop {
         let change = waiter.next_change();

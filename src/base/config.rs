@@ -47,6 +47,9 @@ pub const STEP_BYTES: RangeInclusive<u64> = 16 << 20..=256 << 20;
 /// A run of a second function may appear after the first has ended.
 pub const LATE_RUNS: Duration = Duration::from_secs(10);
 
+/// Longer than a wait for an import, or the pauses of the polls of an open page, may take.
+pub const FOLLOWED_FOR: Duration = Duration::from_secs(2 * 60);
+
 /// How many connections to the database there are, and how long work waits for one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DatabasePool {
@@ -118,6 +121,8 @@ pub struct Config {
     pub push: bool,
     /// How long an import is watched for further runs after its last one has ended. Not a setting.
     pub late_runs: Duration,
+    /// How long one of several replicas follows the imports of a user whom nobody asks it for any more. Not a setting.
+    pub followed_for: Duration,
     /// `RUNBOARD_OUTPUT_POINTERS`.
     pub output_pointers: OutputPointers,
     /// `RUNBOARD_SMTP_URL` and `RUNBOARD_MAIL_FROM`. None: no e-mail is sent, and no page offers any.
@@ -225,6 +230,7 @@ impl Config {
             http: HttpLimits::default(),
             step_bytes: STEP_BYTES,
             late_runs: LATE_RUNS,
+            followed_for: FOLLOWED_FOR,
             workers: match optional(args.workers.as_ref()) {
                 Some(text) => check("RUNBOARD_WORKERS", text, "a number from 1 to 1024", check::workers)?,
                 None => thread::available_parallelism().map_or(1, NonZero::get),

@@ -1,20 +1,21 @@
-//! Follows the imports that other replicas watch: each change that is told is read from the database.
+//! Follows the imports that other replicas watch and users ask for here: each change that is told is read from the
+//! database.
+
+mod read;
 
 use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    Imports, RunSnapshot, Shared, Snapshot,
+    Imports, Shared, Snapshot,
     snapshot::Unrecorded,
     told::{self, ImportChanged, TellAgain},
-    watch,
 };
 use crate::{
     base::ids::{ImportId, UserId},
-    progress::News,
     replicas::{Heard, HeardOrCurrent, Listener},
-    store::{self, LONGEST_LIST},
+    store,
 };
 
 /// The pause before a database that does not answer is asked again, and how long a statement may take.
@@ -26,6 +27,9 @@ const TELL_AGAIN_EVERY: Duration = Duration::from_secs(10);
 const TOLD_AT_ONCE: usize = 200;
 const TOLD_EVERY: Duration = Duration::from_millis(100);
 
+/// How long those who ask first for the imports of a user wait until their watchers have told what only they know.
+const TOLD_WITHIN: Duration = Duration::from_secs(1);
+
 /// What was told of an import since it was last read.
 #[derive(Debug, Default)]
 struct Told {
@@ -34,27 +38,31 @@ struct Told {
     unrecorded: Option<Unrecorded>,
 }
 
-/// The imports that were told of.
+/// The number of the change with which a user is followed, and until when the watchers may tell what only they know.
+type Added = (u64, Instant);
+
+/// What must be read.
 #[derive(Debug, Default)]
-pub(super) struct Unread {
+struct Unread {
     imports: HashMap<(UserId, ImportId), Told>,
-    /// Messages were missed: all unfinished imports must be read. The number of that.
+    /// The users who are followed from now on.
+    owners: HashMap<UserId, Added>,
+    /// Messages were missed: all that is followed, watched or being sent here must be read. The number of that.
     all: Option<u64>,
 }
 
 impl Unread {
-    /// Everything that a replica has in memory, and what it should have.
-    pub(super) fn all() -> Self {
-        Self { imports: HashMap::new(), all: Some(0) }
-    }
-
     fn is_empty(&self) -> bool {
-        self.imports.is_empty() && self.all.is_none()
+        self.imports.is_empty() && self.owners.is_empty() && self.all.is_none()
     }
 
     /// Adds what was told before.
     fn join(&mut self, earlier: Self) {
         self.all = self.all.max(earlier.all);
+        for (owner, added) in earlier.owners {
+            let later = self.owners.entry(owner).or_insert(added);
+            *later = added.max(*later);
+        }
         for (key, told) in earlier.imports {
             let later = self.imports.entry(key).or_default();
             later.recorded = later.recorded.max(told.recorded);
@@ -76,12 +84,15 @@ impl Imports {
         // When the watchers are asked, and when they were asked last.
         let mut asks_at: Option<Instant> = None;
         let mut asked_at: Option<Instant> = None;
+        // The users whose imports are loaded, and not all told.
+        let mut untold: HashMap<UserId, Added> = HashMap::new();
         loop {
             // What arrives during a read is noted at once, so that readers wait for it.
             let batch = std::mem::take(&mut unread);
             let mut reading = pin!(store::within(READ_WITHIN, shared.read_again(batch)));
             let (mut is_read, mut resumes_at) = (false, None);
             while !is_read || resumes_at.is_some() || unread.is_empty() {
+                let gives_up_at = untold.values().map(|(_, until)| *until).min();
                 tokio::select! {
                     () = stopping.cancelled() => return,
                     heard = changes.next_or_current() => {
@@ -98,14 +109,36 @@ impl Imports {
                         }
                         shared.note(&mut unread, heard);
                     }
-                    _ = requests.next() => drop(shared.tasks.spawn(self.clone().tell_again())),
+                    heard = requests.next() => {
+                        let owner = match heard {
+                            Heard::Told(TellAgain { owner }) => owner,
+                            Heard::Missed => None,
+                        };
+                        let watched = shared.snapshots.watched(owner);
+                        if !watched.is_empty() {
+                            shared.tasks.spawn(self.clone().tell_again(watched));
+                        }
+                    }
+                    added = shared.snapshots.owners().next_added() => {
+                        for (owner, change) in added {
+                            unread.owners.insert(owner, (change, Instant::now() + TOLD_WITHIN));
+                            shared.snapshots.expect_told(owner);
+                            // An answer is noted after this, so it is shown with the imports or after them.
+                            shared.replicas.bus().tell(&TellAgain { owner: Some(owner) });
+                        }
+                    }
+                    () = sleep_until(gives_up_at.unwrap_or_else(Instant::now)), if gives_up_at.is_some() => {
+                        shared.show_told(&mut untold);
+                    }
                     () = sleep_until(asks_at.unwrap_or_else(Instant::now)), if asks_at.is_some() => {
                         (asks_at, asked_at) = (None, Some(Instant::now()));
-                        shared.replicas.bus().tell(&TellAgain {});
+                        shared.replicas.bus().tell(&TellAgain { owner: None });
                     }
                     left = &mut reading, if !is_read => {
                         is_read = true;
                         unread.join(left.again);
+                        untold.extend(left.loaded);
+                        shared.show_told(&mut untold);
                         if let Some((failed, error)) = left.failed {
                             tracing::warn!(%error, "imports of other replicas cannot be read");
                             unread.join(failed);
@@ -121,9 +154,8 @@ impl Imports {
         }
     }
 
-    /// Tells what only this replica knows of the imports that it watches.
-    async fn tell_again(self) {
-        let watched = self.shared.snapshots.watched();
+    /// Tells what only this replica knows of imports that it watches.
+    async fn tell_again(self, watched: Vec<Arc<Snapshot>>) {
         for some in watched.chunks(TOLD_AT_ONCE) {
             for import in some {
                 told::unrecorded(self.shared.replicas.bus(), import);
@@ -137,18 +169,21 @@ impl Imports {
 
 /// What a read has left over.
 #[derive(Default)]
-pub(super) struct Left {
+struct Left {
     /// Changed here meanwhile: to be read again at once.
     again: Unread,
+    /// The users whose imports are loaded.
+    loaded: HashMap<UserId, Added>,
     /// The database is away.
-    pub(super) failed: Option<(Unread, store::Error)>,
+    failed: Option<(Unread, store::Error)>,
 }
 
 impl Shared {
     fn note(&self, unread: &mut Unread, heard: Heard<ImportChanged>) {
         match heard {
+            Heard::Told(ImportChanged { owner, import, .. }) if !self.must_know(owner, import) => {}
             Heard::Told(ImportChanged { owner, import, is_recorded, unrecorded }) => {
-                let recorded = is_recorded.then(|| self.snapshots.freshness().mark(owner, import));
+                let recorded = is_recorded.then(|| self.snapshots.freshness().mark(owner, Some(import)));
                 let told = unread.imports.entry((owner, import)).or_default();
                 told.recorded = recorded.or(told.recorded);
                 told.unrecorded = unrecorded.or(told.unrecorded.take());
@@ -157,161 +192,20 @@ impl Shared {
         }
     }
 
-    /// Reads what has changed, and shows it.
-    pub(super) async fn read_again(&self, mut unread: Unread) -> Left {
-        let mut left = Left::default();
-        let all = unread.all;
-        if all.is_some() {
-            match self.store.unfinished_imports().await {
-                Ok(unfinished) => {
-                    let keys = unfinished.into_iter().map(|import| (import.owner, import.id));
-                    for key in keys.chain(self.snapshots.keys()) {
-                        unread.imports.entry(key).or_default().recorded.get_or_insert(0);
-                    }
-                }
-                Err(error) => {
-                    left.failed = Some((unread, error));
-                    return left;
-                }
-            }
-        }
-        let changed: Vec<(UserId, ImportId)> =
-            unread.imports.iter().filter(|(_, told)| told.recorded.is_some()).map(|(key, _)| *key).collect();
-        for some in changed.chunks(LONGEST_LIST) {
-            match self.read_some(some, &mut unread, &mut left.again).await {
-                Ok(()) => {}
-                Err(error) if store::is_away(&error) => {
-                    left.failed = Some((unread, error));
-                    return left;
-                }
-                // A row that this version cannot read must not keep the others from being followed.
-                Err(_) => {
-                    for key in some {
-                        let Err(error) = self.read_some(&[*key], &mut unread, &mut left.again).await else {
-                            continue;
-                        };
-                        tracing::error!(import = %key.1, %error, "an import of another replica cannot be read");
-                        let told = unread.imports.remove(key);
-                        if let Some(change) = told.and_then(|told| told.recorded) {
-                            self.snapshots.freshness().clear(key.0, key.1, change);
-                        }
-                    }
-                }
-            }
-        }
-        for ((owner, import), told) in unread.imports {
-            if let Some(told) = told.unrecorded {
-                self.snapshots.set_unrecorded(owner, import, &told);
-            }
-        }
-        if let Some(change) = all {
-            self.snapshots.freshness().clear_all(change);
-        }
-        left
+    /// Whether what is told of an import must be read. An import whose event is being sent here may have been cancelled.
+    /// What is passed over is in the database, because a change is told once it is recorded: it is read when its owner is
+    /// asked for, and once a watch of it begins here (`Imports::watch`). A watcher that begins with a new import is told to
+    /// look at it by the replica that has cancelled or deleted it (`News::Look`).
+    fn must_know(&self, owner: UserId, import: ImportId) -> bool {
+        self.snapshots.owners().contains(owner)
+            || self.snapshots.is_watched(import)
+            || self.sending().contains_key(&import)
     }
 
-    /// Reads and shows these imports, and removes them from `unread`.
-    async fn read_some(
-        &self,
-        keys: &[(UserId, ImportId)],
-        unread: &mut Unread,
-        again: &mut Unread,
-    ) -> store::Result<()> {
-        // Before the read: what changes here meanwhile is newer than what is read.
-        let mut known: HashMap<_, _> =
-            keys.iter().filter_map(|key| Some((*key, self.snapshots.get(key.0, key.1)?))).collect();
-        let ids: Vec<ImportId> = keys.iter().map(|(_, import)| *import).collect();
-        let rows = self.store.imports(&ids).await?;
-        let mut read: HashMap<ImportId, Snapshot> = Snapshot::load(&self.store, rows)
-            .await?
-            .into_iter()
-            .map(|import| (import.row.id, import))
-            .collect();
-        for key in keys {
-            let Some(told) = unread.imports.get(key) else { continue };
-            let is_shown = match read.remove(&key.1) {
-                Some(import) => self.show(import, known.remove(key), told.unrecorded.as_ref()).await?,
-                None => {
-                    self.is_gone(*key);
-                    true
-                }
-            };
-            let Some(told) = unread.imports.remove(key) else { continue };
-            if !is_shown {
-                again.imports.insert(*key, told);
-            } else if let Some(change) = told.recorded {
-                self.snapshots.freshness().clear(key.0, key.1, change);
-            }
-        }
-        Ok(())
-    }
-
-    /// Shows an import as the database has it; `known` is what was shown before it was read. Returns false if that has
-    /// changed here meanwhile.
-    async fn show(
-        &self,
-        mut import: Snapshot,
-        known: Option<Arc<Snapshot>>,
-        told: Option<&Unrecorded>,
-    ) -> store::Result<bool> {
-        let id = import.row.id;
-        if import.row.cancel_requested_at.is_some()
-            && let Some(break_off) = self.sending().get(&id)
-        {
-            break_off.cancel();
-        }
-        if self.snapshots.is_watched(id) {
-            let was_cancelled = known.as_ref().is_none_or(|known| known.row.cancel_requested_at.is_some());
-            self.snapshots.join_row(&import, told);
-            if import.row.cancel_requested_at.is_some() && !was_cancelled {
-                self.progress.tell(&import.row.event_id, News::Look);
-            }
-            return Ok(true);
-        }
-        for run in &import.runs {
-            let is_expected = import.row.finished_at.or(run.row.ended_at).is_none();
-            self.progress.expect(&run.row.run_id, is_expected);
-        }
-        if known.is_none() && import.row.finished_at.or(import.row.held_until).is_some() {
-            // Read when a page asks for it.
-            self.snapshots.waiters().wake(id);
-            return Ok(true);
-        }
-        if let Some(known) = &known {
-            import.set_unrecorded(&known.unrecorded());
-        }
-        if let Some(told) = told {
-            import.set_unrecorded(told);
-        }
-        for run in &mut import.runs {
-            let before =
-                known.iter().flat_map(|known| &known.runs).find(|it| it.row.run_id == run.row.run_id);
-            self.show_reading(run, before).await?;
-        }
-        Ok(self.snapshots.follow(import, known.as_ref()))
-    }
-
-    /// What the steps of a run have committed: known before, or read once there is something, and at the end.
-    async fn show_reading(&self, run: &mut RunSnapshot, before: Option<&RunSnapshot>) -> store::Result<()> {
-        if let Some(before) = before {
-            run.committed.clone_from(&before.committed);
-        }
-        let has_ended = run.row.ended_at.is_some() && before.is_none_or(|it| it.row.ended_at.is_none());
-        if run.row.execution.is_some() && (has_ended || run.committed.read_as.is_none()) {
-            run.committed = watch::reading(&self.store, &run.row.run_id).await?;
-        }
-        Ok(())
-    }
-
-    fn is_gone(&self, (owner, id): (UserId, ImportId)) {
-        let known = self.snapshots.get(owner, id);
-        self.snapshots.forget_deleted(owner, id);
-        // Its watcher ends, because it finds no import.
-        if let Some(known) = known {
-            self.progress.tell(&known.row.event_id, News::Look);
-            for run in &known.runs {
-                self.progress.expect(&run.row.run_id, false);
-            }
-        }
+    /// Lets those go on who wait for what the watchers tell, once that is told or does not come.
+    fn show_told(&self, untold: &mut HashMap<UserId, Added>) {
+        let now = Instant::now();
+        let told = untold.extract_if(|owner, (_, until)| *until <= now || self.snapshots.is_told(*owner));
+        told.for_each(|(owner, (change, _))| self.snapshots.freshness().clear(owner, None, change));
     }
 }

@@ -54,9 +54,10 @@ impl UnreadChanges {
 
 #[derive(Debug, Default)]
 struct Stale {
-    imports: HashMap<(UserId, ImportId), UnreadChanges>,
+    /// Of an import of a user, or of all of them, which are being loaded.
+    imports: HashMap<(UserId, Option<ImportId>), UnreadChanges>,
     changes: u64,
-    /// Messages were missed, and all unfinished imports are being read.
+    /// Messages were missed, and all that is followed is being read.
     all: Option<UnreadChanges>,
     /// All that the others told before this moment is known.
     current_at: Option<Instant>,
@@ -79,7 +80,7 @@ impl Freshness {
         self.read.notify_waiters();
     }
 
-    /// From now on every reader waits until all unfinished imports are read. Returns the number of the change.
+    /// From now on every reader waits until all that is followed is read. Returns the number of the change.
     pub fn mark_all(&self) -> u64 {
         let mut stale = self.stale();
         stale.changes += 1;
@@ -88,7 +89,7 @@ impl Freshness {
         change
     }
 
-    /// All unfinished imports are read as they were at this change or later.
+    /// All that is followed is read as it was at this change or later.
     pub fn clear_all(&self, change: u64) {
         let mut stale = self.stale();
         stale.all = stale.all.and_then(|unread| unread.after(change));
@@ -96,8 +97,9 @@ impl Freshness {
         self.read.notify_waiters();
     }
 
-    /// From now on a reader of this import waits until it is read again. Returns the number of the change.
-    pub fn mark(&self, owner: UserId, import: ImportId) -> u64 {
+    /// From now on a reader of this import, or of any of `owner`, waits until it is read again. Returns the number of the
+    /// change.
+    pub fn mark(&self, owner: UserId, import: Option<ImportId>) -> u64 {
         let mut stale = self.stale();
         stale.changes += 1;
         let change = stale.changes;
@@ -105,8 +107,8 @@ impl Freshness {
         change
     }
 
-    /// Nobody waits any more for the import as it was at this change: it is read, or can never be.
-    pub fn clear(&self, owner: UserId, import: ImportId, change: u64) {
+    /// Nobody waits any more for what it was at this change: it is read, or can never be.
+    pub fn clear(&self, owner: UserId, import: Option<ImportId>, change: u64) {
         let mut stale = self.stale();
         if let Some(unread) = stale.imports.remove(&(owner, import))
             && let Some(left) = unread.after(change)
@@ -117,21 +119,19 @@ impl Freshness {
         self.read.notify_waiters();
     }
 
-    /// Waits until the import is read again, if it is stale.
+    /// Waits until the import, or every one of `owner`, is read again, if it is stale.
     ///
     /// # Errors
     /// If this replica does not know what has happened on the others, because it or the database was away.
-    pub async fn of_import(&self, owner: UserId, import: ImportId) -> store::Result<()> {
+    pub async fn of(&self, owner: UserId, import: Option<ImportId>) -> store::Result<()> {
         self.until(|stale, asked| {
-            stale.imports.get(&(owner, import)).is_none_or(|unread| unread.first > asked)
-        })
-        .await
-    }
-
-    /// The same for all imports of `owner`.
-    pub async fn of_owner(&self, owner: UserId) -> store::Result<()> {
-        self.until(|stale, asked| {
-            stale.imports.iter().all(|((of, _), unread)| *of != owner || unread.first > asked)
+            let is_read = |unread: &UnreadChanges| unread.first > asked;
+            match import {
+                Some(_) => {
+                    [import, None].iter().all(|of| stale.imports.get(&(owner, *of)).is_none_or(is_read))
+                }
+                None => stale.imports.iter().all(|((of, _), unread)| *of != owner || is_read(unread)),
+            }
         })
         .await
     }
@@ -178,37 +178,50 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_waits_for_the_last_change_and_not_for_imports_of_others() {
-        let (freshness, owner, import) = (Freshness::new(false), UserId::generate(), ImportId::generate());
+        let (freshness, owner) = (Freshness::new(false), UserId::generate());
+        let import = Some(ImportId::generate());
         freshness.set_current(Instant::now());
-        freshness.of_import(owner, import).await.unwrap();
+        freshness.of(owner, import).await.unwrap();
         let first = freshness.mark(owner, import);
         let last = freshness.mark(owner, import);
-        freshness.of_owner(UserId::generate()).await.unwrap();
-        let mut reader = pin!(freshness.of_owner(owner));
+        freshness.of(UserId::generate(), None).await.unwrap();
+        let mut reader = pin!(freshness.of(owner, None));
         assert!(poll!(&mut reader).is_pending());
         freshness.clear(owner, import, first);
         assert!(poll!(&mut reader).is_pending(), "it has changed again since");
         freshness.mark(owner, import);
         freshness.clear(owner, import, last);
         reader.await.unwrap();
-        assert!(
-            poll!(pin!(freshness.of_import(owner, import))).is_pending(),
-            "who comes later waits for the rest"
-        );
+        assert!(poll!(pin!(freshness.of(owner, import))).is_pending(), "who comes later waits for the rest");
+    }
+
+    #[tokio::test]
+    async fn a_reader_of_one_import_waits_until_all_of_its_owner_are_loaded() {
+        let (freshness, owner) = (Freshness::new(false), UserId::generate());
+        freshness.set_current(Instant::now());
+        let loaded = freshness.mark(owner, None);
+        for import in [None, Some(ImportId::generate())] {
+            freshness.of(UserId::generate(), import).await.unwrap();
+            assert!(poll!(pin!(freshness.of(owner, import))).is_pending());
+        }
+        freshness.clear(owner, None, loaded);
+        freshness.of(owner, Some(ImportId::generate())).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_import_that_cannot_be_read_is_not_shown_as_it_was() {
-        let (freshness, owner, import) = (Freshness::new(false), UserId::generate(), ImportId::generate());
+        let (freshness, owner) = (Freshness::new(false), UserId::generate());
+        let import = Some(ImportId::generate());
         freshness.set_current(Instant::now());
         freshness.mark(owner, import);
-        assert!(freshness.of_import(owner, import).await.is_err());
+        assert!(freshness.of(owner, import).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_does_not_hear_the_others_shows_nothing_until_all_is_read() {
-        let (freshness, owner, import) = (Freshness::new(false), UserId::generate(), ImportId::generate());
-        let read = || freshness.of_import(owner, import);
+        let (freshness, owner) = (Freshness::new(false), UserId::generate());
+        let import = Some(ImportId::generate());
+        let read = || freshness.of(owner, import);
         assert!(read().await.is_err(), "nothing was heard yet");
         freshness.set_current(Instant::now());
         assert!(read().await.is_ok());
@@ -223,6 +236,6 @@ mod tests {
             assert!(reader.await.is_ok());
         }
         let alone = Freshness::new(true);
-        assert!(alone.of_owner(owner).await.is_ok(), "nobody else changes anything");
+        assert!(alone.of(owner, None).await.is_ok(), "nobody else changes anything");
     }
 }

@@ -171,6 +171,10 @@ impl Imports {
         rows: Vec<ImportRow>,
     ) -> Result<Vec<Snapshot>, store::Error> {
         let mut imports = Snapshot::load(&self.shared.store, rows).await?;
+        if imports.iter().all(|import| import.state().is_final()) {
+            return Ok(imports);
+        }
+        let _asked = self.shared.snapshots.fresh(owner, None).await?;
         for import in imports.iter_mut().filter(|import| !import.state().is_final()) {
             if let Some(watched) = self.shared.snapshots.get(owner, import.row.id) {
                 *import = watched.with_progress(&self.shared.progress);

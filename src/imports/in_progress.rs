@@ -52,7 +52,7 @@ impl Imports {
         let mut unseen: Vec<ImportId> = seen.shown.iter().copied().take(MOST_SHOWN).collect();
         let (mut more, mut news) = (0, Vec::new());
         let (mut shown, mut at_work, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
-        self.shared.snapshots.freshness().of_owner(owner).await?;
+        let _asked = self.shared.snapshots.fresh(owner, None).await?;
         self.shared.snapshots.each_of(owner, |import| {
             if let Some(at) = unseen.iter().position(|id| *id == import.row.id) {
                 unseen.swap_remove(at);

@@ -78,7 +78,7 @@ impl Imports {
         limit: u32,
     ) -> Result<ListPage, store::Error> {
         let (mut found, mut unsearched) = (Vec::new(), None);
-        self.shared.snapshots.freshness().of_owner(owner).await?;
+        let _asked = self.shared.snapshots.fresh(owner, None).await?;
         // One more than shown, which tells whether there is a next page.
         let asked = limit.saturating_add(1);
         if let Some(recorded) = filter.recorded() {

@@ -8,6 +8,7 @@ mod counts;
 mod delete;
 mod delete_all;
 mod follow;
+mod followed_owners;
 mod freshness;
 mod held;
 mod history;
@@ -53,12 +54,16 @@ pub use self::{
     },
     waiting::{Change, Waiter},
 };
-use self::{names::Names, snapshot_cache::SnapshotCache, watch::Begin};
+use self::{
+    names::Names,
+    snapshot_cache::{Begun, SnapshotCache},
+    watch::Begin,
+};
 pub use crate::files::FileName;
 use crate::{
     base::{
         config::OutputPointers,
-        ids::{EVENT_NAME, ImportId},
+        ids::{EVENT_NAME, ImportId, UserId},
         tasks::Tasks,
         time::UnixMillis,
     },
@@ -98,6 +103,8 @@ pub struct Dependencies {
     pub quota: Quota,
     /// How long an import is watched for further runs after its last one has ended.
     pub late_runs: Duration,
+    /// How long this replica among several follows the imports of a user whom nobody asks for any more.
+    pub followed_for: Duration,
 }
 
 struct Shared {
@@ -115,8 +122,8 @@ struct Shared {
     snapshots: SnapshotCache,
     names: Names,
     outbox: Notify,
-    /// The imports whose events are being sent, and how to abort that.
-    sending: Mutex<HashMap<ImportId, CancellationToken>>,
+    /// The imports whose events are being sent, each with its owner, and how to abort that.
+    sending: Mutex<HashMap<ImportId, (UserId, CancellationToken)>>,
     /// Held while a held import is started.
     starting: tokio::sync::Mutex<()>,
     /// The files of a deleted import are still in the bucket.
@@ -139,8 +146,9 @@ impl Imports {
             pointers,
             quota,
             late_runs,
+            followed_for,
         } = dependencies;
-        let snapshots = SnapshotCache::new(replicas.bus().clone());
+        let snapshots = SnapshotCache::new(replicas.bus().clone(), followed_for);
         let shared = Shared {
             store,
             quota,
@@ -174,26 +182,20 @@ impl Imports {
                 self.watch(import, news, Begin::Recalled, None);
             }
         } else {
-            self.join().await?;
+            self.join();
         }
         self.shared.tasks.spawn(outbox::run(Arc::clone(&self.shared), ready));
         self.shared.tasks.spawn(self.clone().take_late_runs());
         Ok(())
     }
 
-    /// Has in memory what the other replicas have, follows it, and shares the watches.
-    async fn join(&self) -> Result<(), store::Error> {
-        let shared = &self.shared;
-        // What changes while they are read is told, and read again.
-        let (changes, requests) = (shared.replicas.bus().listen(), shared.replicas.bus().listen());
-        if let Some((_, error)) = shared.read_again(follow::Unread::all()).await.failed {
-            return Err(error);
-        }
-        shared.tasks.spawn(self.clone().follow(changes, requests));
-        shared.tasks.spawn(self.clone().follow_lease());
-        shared.tasks.spawn(self.clone().take_over());
-        shared.replicas.bus().tell(&told::TellAgain {});
-        Ok(())
+    /// Follows what is asked for here, and shares the watches.
+    fn join(&self) {
+        let (tasks, bus) = (&self.shared.tasks, self.shared.replicas.bus());
+        tasks.spawn(self.clone().follow(bus.listen(), bus.listen()));
+        tasks.spawn(self.clone().forget_unasked());
+        tasks.spawn(self.clone().follow_lease());
+        tasks.spawn(self.clone().take_over());
     }
 
     /// Ends the outbox and the watches, whose state is in the database. Returns how many did not end in time.
@@ -229,7 +231,7 @@ impl Imports {
             if is_known.is_none() {
                 told::recorded(self.shared.replicas.bus(), owner, id);
             }
-            if let Some(break_off) = self.shared.sending().get(&id) {
+            if let Some((_, break_off)) = self.shared.sending().get(&id) {
                 break_off.cancel();
             }
             if let Some(row) = self.shared.store.import(id).await? {
@@ -246,11 +248,12 @@ impl Imports {
     fn watch(&self, import: Snapshot, news: Subscription, begin: Begin, lease: Option<Arc<str>>) {
         let (owner, id) = (import.row.owner, import.row.id);
         let shared = &self.shared;
-        if !shared.snapshots.put(import) {
-            return;
-        }
-        if let Some(ending) = shared.snapshots.begin_watch(id, lease, shared.tasks.stopping()) {
-            shared.tasks.spawn(watch::run(Arc::clone(shared), owner, id, begin, news, ending));
+        match shared.snapshots.begin_watch(import, lease, shared.tasks.stopping()) {
+            Begun::Here(ending) => {
+                shared.tasks.spawn(watch::run(Arc::clone(shared), owner, id, begin, news, ending));
+            }
+            Begun::LeftToAnother => {}
+            Begun::Deleted => return,
         }
         match begin {
             Begin::New => told::recorded(shared.replicas.bus(), owner, id),
@@ -282,7 +285,7 @@ impl Shared {
         }
     }
 
-    fn sending(&self) -> MutexGuard<'_, HashMap<ImportId, CancellationToken>> {
+    fn sending(&self) -> MutexGuard<'_, HashMap<ImportId, (UserId, CancellationToken)>> {
         // The map is consistent after each statement.
         self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }

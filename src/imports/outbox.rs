@@ -153,7 +153,7 @@ async fn send_next(shared: &Shared, owner: UserId) -> store::Result<Outcome> {
     }
     // Registered before the send is recorded, so that a cancel finds one or the other.
     let cancelled = CancellationToken::new();
-    shared.sending().insert(row.import, cancelled.clone());
+    shared.sending().insert(row.import, (owner, cancelled.clone()));
     let _sending = Sending { shared, import: row.import };
     // Recorded before the first byte is sent: from here on the event may have arrived.
     let pause = pause_after(row.attempts);
@@ -189,7 +189,7 @@ async fn send_next(shared: &Shared, owner: UserId) -> store::Result<Outcome> {
                     Some(status) if was_sent => OutageCause::EventNotTaken { status, retry_at: next_attempt },
                     _ => OutageCause::of(&error),
                 };
-                say_why(shared, &row, cause);
+                say_why(shared, &row, cause).await;
             }
             Ok(Outcome::Postponed(row.import))
         }
@@ -206,7 +206,10 @@ async fn send_next(shared: &Shared, owner: UserId) -> store::Result<Outcome> {
 }
 
 /// Shows why the event is not sent yet, until it is.
-fn say_why(shared: &Shared, row: &OutboxRow, cause: OutageCause) {
+async fn say_why(shared: &Shared, row: &OutboxRow, cause: OutageCause) {
+    // Another replica may watch the import: that one learns it from a change of what is shown here. What is not in memory,
+    // because the database is away, is said after the next attempt.
+    let _asked = shared.snapshots.fresh(row.owner, Some(row.import)).await;
     shared.snapshots.change(row.owner, row.import, |import| {
         let since = import.outage.map_or_else(UnixMillis::now, |outage| outage.since);
         import.outage = Some(EngineOutage { since, cause });

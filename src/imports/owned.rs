@@ -36,7 +36,7 @@ impl Deref for Owned {
 impl Imports {
     /// The current state of an import of `owner`; None for imports of other users.
     pub async fn get(&self, owner: UserId, id: ImportId) -> Result<Option<Owned>, store::Error> {
-        self.shared.snapshots.freshness().of_import(owner, id).await?;
+        let _asked = self.shared.snapshots.fresh(owner, Some(id)).await?;
         if let Some(recorded) = self.shared.snapshots.get(owner, id) {
             return Ok(Some(Owned(recorded.with_progress(&self.shared.progress))));
         }

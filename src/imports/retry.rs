@@ -8,6 +8,7 @@ use std::{io, sync::Arc};
 use super::{
     AcceptError, Accepted, FileName, ImportOptions, ImportState, Imports, Owned, Snapshot,
     accept::{Bytes, New, again},
+    told,
 };
 use crate::{
     base::{
@@ -228,12 +229,15 @@ impl Imports {
         Ok(self.record(new).await?)
     }
 
-    /// Adds a retry to its parent, if that is in the cache.
+    /// Adds a retry to its parent, wherever that is in memory.
     pub(super) fn show_retry(&self, retry: &ImportRow) {
         let Some(parent) = &retry.parent else { return };
         let relative = Relative { id: retry.id, file_name: retry.file_name.clone(), ..parent.clone() };
-        self.shared.snapshots.change(retry.owner, parent.id, |parent| {
+        let is_known = self.shared.snapshots.change(retry.owner, parent.id, |parent| {
             Arc::make_mut(&mut parent.retries).push(relative);
         });
+        if is_known.is_none() {
+            told::recorded(self.shared.replicas.bus(), retry.owner, parent.id);
+        }
     }
 }

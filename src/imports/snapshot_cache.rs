@@ -3,13 +3,18 @@
 mod followed;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque, btree_map::Entry},
+    collections::{
+        BTreeMap, HashMap, HashSet, VecDeque,
+        btree_map::{Entry, Range},
+    },
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::sync::Notify;
 
-use super::{Snapshot, freshness::Freshness, told, waiting::Waiters};
+pub use self::followed::Begun;
+use super::{Snapshot, followed_owners::FollowedOwners, freshness::Freshness, told, waiting::Waiters};
 use crate::{
     base::ids::{ImportId, UserId},
     replicas::Bus,
@@ -22,8 +27,10 @@ const RETIRED: usize = 1_000;
 /// The owner is the first part of the key, so a request for another user's import finds nothing.
 pub struct SnapshotCache {
     inner: Mutex<Inner>,
-    /// To the other replicas, which have the same imports in memory.
+    /// To the other replicas, some of which have the same imports in memory.
     bus: Bus,
+    /// Of several replicas: whose imports are in memory. One alone has all.
+    owners: FollowedOwners,
     freshness: Freshness,
     waiters: Waiters,
     /// Notified when an import may have ended.
@@ -34,8 +41,10 @@ pub struct SnapshotCache {
 struct Inner {
     imports: BTreeMap<(UserId, ImportId), Arc<Snapshot>>,
     retired: VecDeque<(UserId, ImportId)>,
-    /// The imports that this replica watches, and how to end that. Others follow them.
+    /// The imports that this replica watches, and how to end that. Others may follow them.
     watched: HashMap<ImportId, followed::OwnWatch>,
+    /// Imports whose watcher was asked what only it knows, and has not told it yet.
+    untold: HashSet<(UserId, ImportId)>,
     /// The lease that all of them belong to; None while this replica has none, and if it is alone.
     lease: Option<Arc<str>>,
     /// The most recently deleted imports. A reader that loaded a row before the delete must not re-insert it.
@@ -43,9 +52,10 @@ struct Inner {
 }
 
 impl SnapshotCache {
-    pub fn new(bus: Bus) -> Self {
+    pub fn new(bus: Bus, followed_for: Duration) -> Self {
         Self {
             inner: Mutex::default(),
+            owners: FollowedOwners::new(followed_for),
             freshness: Freshness::new(bus.is_alone()),
             bus,
             waiters: Waiters::default(),
@@ -74,24 +84,7 @@ impl SnapshotCache {
 
     /// Calls `read` for each import of `owner` in memory, newest first.
     pub fn each_of(&self, owner: UserId, read: impl FnMut(&Arc<Snapshot>)) {
-        let inner = self.lock();
-        let imports = inner.imports.range((owner, ImportId::MIN)..=(owner, ImportId::MAX));
-        imports.rev().map(|(_, import)| import).for_each(read);
-    }
-
-    /// Inserts or replaces an import. Returns false, without a change, if the import was deleted.
-    pub fn put(&self, snapshot: Snapshot) -> bool {
-        let key = (snapshot.row.owner, snapshot.row.id);
-        let mut inner = self.lock();
-        if inner.deleted.contains(&snapshot.row.id) {
-            return false;
-        }
-        // A reopened import counts as finished only once it ends again.
-        inner.retired.retain(|retired| *retired != key);
-        inner.imports.insert(key, Arc::new(snapshot));
-        drop(inner);
-        self.waiters.wake(key.1);
-        true
+        self.lock().imports_of(Some(owner)).rev().map(|(_, import)| import).for_each(read);
     }
 
     /// Inserts a finished import that is not in memory, for further polls of the page that shows it.
@@ -169,6 +162,24 @@ impl SnapshotCache {
 }
 
 impl Inner {
+    /// The imports of `owner`, or all.
+    fn imports_of(&self, owner: Option<UserId>) -> Range<'_, (UserId, ImportId), Arc<Snapshot>> {
+        let (first, last) = (owner.unwrap_or(UserId::MIN), owner.unwrap_or(UserId::MAX));
+        self.imports.range((first, ImportId::MIN)..=(last, ImportId::MAX))
+    }
+
+    /// Inserts or replaces an import. Returns false, without a change, if the import was deleted.
+    fn put(&mut self, snapshot: Snapshot) -> bool {
+        let key = (snapshot.row.owner, snapshot.row.id);
+        if self.deleted.contains(&key.1) {
+            return false;
+        }
+        // A reopened import counts as finished only once it ends again.
+        self.retired.retain(|retired| *retired != key);
+        self.imports.insert(key, Arc::new(snapshot));
+        true
+    }
+
     fn retire(&mut self, key: (UserId, ImportId)) {
         if let Some(snapshot) = self.imports.get_mut(&key) {
             Arc::make_mut(snapshot).forget_readings();
@@ -185,10 +196,11 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::{
-        base::time::UnixMillis,
+        base::{config::FOLLOWED_FOR, time::UnixMillis},
         csv::{Choices, Counts, Dialect, FirstRows, ReadAs, Stretches},
         imports::RunReading,
         inngest::RunStatus,
@@ -266,13 +278,13 @@ mod tests {
 
     #[test]
     fn what_runs_have_read_is_kept_until_nothing_more_is_to_come_and_how_they_read_it_beyond() {
-        let cache = SnapshotCache::new(Bus::alone());
+        let cache = SnapshotCache::new(Bus::alone(), FOLLOWED_FOR);
         let has_reading = |snapshot: &Snapshot| {
             let run = &cache.get(snapshot.row.owner, snapshot.row.id).unwrap().runs[0];
             (run.stretches().is_some(), run.first_rows().is_some(), run.read_as().is_some())
         };
         let (watched, read) = (snapshot(), snapshot());
-        assert!(cache.put(watched.clone()));
+        assert!(cache.lock().put(watched.clone()));
         assert_eq!(has_reading(&watched), (true, true, true));
         cache.retire(watched.row.owner, watched.row.id);
         assert_eq!(has_reading(&watched), (false, false, true));
@@ -282,22 +294,53 @@ mod tests {
 
     #[test]
     fn what_was_loaded_before_a_delete_does_not_come_back() {
-        let cache = SnapshotCache::new(Bus::alone());
+        let cache = SnapshotCache::new(Bus::alone(), FOLLOWED_FOR);
         let loaded = snapshot();
         cache.delete(loaded.row.owner, loaded.row.id);
-        assert!(!cache.put(loaded.clone()));
+        assert!(!cache.lock().put(loaded.clone()));
         cache.keep(loaded.clone());
         assert!(cache.get(loaded.row.owner, loaded.row.id).is_none());
     }
 
     #[test]
+    fn one_of_several_replicas_has_what_is_asked_for_or_watched_there() {
+        let cache = SnapshotCache::new(Bus::named("here"), Duration::ZERO);
+        let [asked_for, watched, other] = std::array::from_fn(|_| {
+            let mut unfinished = snapshot();
+            unfinished.runs[0].row_mut().ended_at = None;
+            unfinished
+        });
+        let has = |import: &Snapshot| cache.get(import.row.owner, import.row.id).is_some();
+        let (owner, id) = (asked_for.row.owner, asked_for.row.id);
+        let asked = cache.ask(owner);
+        assert!(cache.follow(asked_for.clone(), None, false) && cache.follow(other.clone(), None, true));
+        assert!(has(&asked_for) && !has(&other), "nobody asks for the other");
+        assert!(!cache.is_told(owner));
+        cache.set_unrecorded(owner, id, &asked_for.unrecorded());
+        assert!(cache.is_told(owner));
+
+        let lease: Option<Arc<str>> = Some("lease".into());
+        cache.set_lease(lease.clone());
+        let begun = cache.begin_watch(watched.clone(), lease, &CancellationToken::new());
+        assert!(matches!(begun, followed::Begun::Here(_)));
+        cache.forget_unasked();
+        assert!(has(&asked_for) && has(&watched));
+        drop(asked);
+        cache.forget_unasked();
+        assert!(!has(&asked_for) && has(&watched));
+        cache.set_lease(None);
+        cache.forget_unasked();
+        assert!(!has(&watched), "another replica watches it");
+    }
+
+    #[test]
     fn polls_share_what_is_recorded_and_are_equal_until_something_changes() {
-        let (cache, progress) = (SnapshotCache::new(Bus::alone()), ProgressRegistry::default());
+        let (cache, progress) = (SnapshotCache::new(Bus::alone(), FOLLOWED_FOR), ProgressRegistry::default());
         let mut watched = snapshot();
         watched.runs[0].row_mut().ended_at = None;
         let (owner, id) = (watched.row.owner, watched.row.id);
         let run = progress.of(&watched.runs[0].row.run_id);
-        assert!(cache.put(watched));
+        assert!(cache.lock().put(watched));
         let poll = || cache.get(owner, id).unwrap().with_progress(&progress);
         let (first, second) = (poll(), poll());
         assert_eq!(first, second);

@@ -23,9 +23,14 @@ impl Message for ImportChanged {
     const TOPIC: &'static str = "imports.changed";
 }
 
-/// The teller has missed messages: all watchers tell again what only they know.
+/// The teller asks all watchers to tell again what only they know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TellAgain {}
+pub struct TellAgain {
+    /// Of the imports of this user, which the teller follows from now on. None: of all, because it has missed messages. The
+    /// version before neither sends nor reads this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<UserId>,
+}
 
 impl Message for TellAgain {
     const TOPIC: &'static str = "imports.tell-again";

@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::Imports;
+use super::{Imports, Owned, followed_owners::Asked};
 use crate::base::ids::ImportId;
 
 /// Those who wait, by import. Clones share them.
@@ -30,17 +30,19 @@ pub struct Waiter {
     waiters: Waiters,
     import: ImportId,
     changed: Arc<Notify>,
+    /// What others tell of it is followed as long as this lasts.
+    _asked: Option<Arc<Asked>>,
 }
 
 impl Waiters {
-    pub(super) fn of(&self, import: ImportId) -> Waiter {
+    fn of(&self, import: ImportId, asked: Option<Arc<Asked>>) -> Waiter {
         let changed = {
             let mut waiting = self.lock();
             let waited = waiting.entry(import).or_default();
             waited.waiters += 1;
             Arc::clone(&waited.changed)
         };
-        Waiter { waiters: self.clone(), import, changed }
+        Waiter { waiters: self.clone(), import, changed, _asked: asked }
     }
 
     /// To be called after each change of an import.
@@ -91,8 +93,9 @@ impl Imports {
     /// Waits for changes of an import: of its state, of its runs, or that it is deleted. What is only counted, the
     /// rows that a run has read, is not told.
     #[must_use]
-    pub fn waiter(&self, import: ImportId) -> Waiter {
-        self.shared.snapshots.waiters().of(import)
+    pub fn waiter(&self, import: &Owned) -> Waiter {
+        let snapshots = &self.shared.snapshots;
+        snapshots.waiters().of(import.row.id, snapshots.ask(import.row.owner))
     }
 }
 
@@ -103,7 +106,7 @@ mod tests {
     #[tokio::test]
     async fn a_change_between_two_looks_is_not_missed_and_nothing_stays_behind() {
         let (waiters, import) = (Waiters::default(), ImportId::generate());
-        let (one, other) = (waiters.of(import), waiters.of(import));
+        let (one, other) = (waiters.of(import, None), waiters.of(import, None));
         let (first, second) = (one.next_change(), other.next_change());
         waiters.wake(ImportId::generate());
         waiters.wake(import);

@@ -153,6 +153,16 @@ impl Store {
         query.fetch_all(&self.pool).await?.iter().map(read_import).collect()
     }
 
+    /// The newest `limit` imports of a user.
+    pub async fn newest_imports(&self, owner: UserId, limit: u32) -> Result<Vec<ImportId>> {
+        let (all, between) = (Filter::default(), Between::default());
+        let (conditions, order) = narrowed(&all, Order::NewestFirst);
+        let sql = format!("SELECT import.id FROM import WHERE {conditions} ORDER BY {order} LIMIT $4");
+        let query = bind(sqlx::query(sqlx::AssertSqlSafe(sql)), owner, &all, between, limit);
+        let rows = query.fetch_all(&self.pool).await?;
+        rows.iter().map(|row| row.try_get::<String, _>(0)?.parse().map_err(corrupt_import)).collect()
+    }
+
     /// The import after the first `count` imports of a user that `filter` accepts; None if there are no more.
     pub async fn import_behind(
         &self,

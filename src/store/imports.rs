@@ -146,6 +146,23 @@ impl Store {
         rows.iter().map(read_import).collect()
     }
 
+    /// The imports of these users whose state is not final.
+    pub async fn imports_in_progress(&self, owners: &[UserId]) -> Result<Vec<(UserId, ImportId)>> {
+        let mut found = Vec::new();
+        for owners in owners.chunks(LONGEST_LIST) {
+            let sql = format!(
+                "SELECT account_id, id FROM import WHERE state IS NULL AND account_id IN ({})",
+                placeholders(owners.len())
+            );
+            let query = sqlx::query_as::<sqlx::Any, (String, String)>(sqlx::AssertSqlSafe(sql));
+            let query = owners.iter().fold(query, |query, owner| query.bind(owner.to_string()));
+            for (owner, id) in query.fetch_all(&self.pool).await? {
+                found.push((owner.parse().map_err(corrupt_import)?, id.parse().map_err(corrupt_import)?));
+            }
+        }
+        Ok(found)
+    }
+
     /// Makes `replica` the watcher of at most `limit` imports that no living replica watches, oldest first.
     pub async fn claim_watches(&self, replica: &str, limit: u32) -> Result<Vec<ImportRow>> {
         let sql = format!(

@@ -1,13 +1,19 @@
-//! Of several replicas: which imports this one watches, and what others tell of the rest.
+//! Of several replicas: which imports this one watches, and what others tell of the rest that it has in memory: those of
+//! users who are asked for here.
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::SnapshotCache;
+use super::{Inner, SnapshotCache};
 use crate::{
     base::ids::{ImportId, UserId},
-    imports::{Snapshot, snapshot::Unrecorded},
+    imports::{
+        Snapshot,
+        followed_owners::{Asked, FollowedOwners},
+        snapshot::Unrecorded,
+    },
+    store,
 };
 
 /// A watch of this replica.
@@ -17,14 +23,64 @@ pub(super) struct OwnWatch {
     ending: CancellationToken,
 }
 
+/// What became of a watch that was to begin.
+#[derive(Debug)]
+pub enum Begun {
+    /// It lasts until this is cancelled.
+    Here(CancellationToken),
+    /// The lease that the import was recorded with is lost.
+    LeftToAnother,
+    /// The import was deleted.
+    Deleted,
+}
+
 impl SnapshotCache {
-    /// Inserts or replaces an import that another replica watches or has changed. `known` is what was here before it was
-    /// read. Returns false, without a change, if that has changed or is watched here by now.
-    pub fn follow(&self, snapshot: Snapshot, known: Option<&Arc<Snapshot>>) -> bool {
+    /// The users whose imports are in memory.
+    pub fn owners(&self) -> &FollowedOwners {
+        &self.owners
+    }
+
+    /// Follows the imports of `owner` until the returned value is dropped, and for a while longer. None: all are in memory,
+    /// because there is no other replica.
+    pub fn ask(&self, owner: UserId) -> Option<Arc<Asked>> {
+        let mark = || self.freshness.mark(owner, None);
+        (!self.bus.is_alone()).then(|| self.owners.ask(owner, mark))
+    }
+
+    /// The same, and waits until what is in memory of `import`, or of all imports of `owner`, is no older than what the
+    /// others had told when this was called.
+    ///
+    /// # Errors
+    /// If this replica does not know what has happened on the others, because it or the database was away.
+    pub async fn fresh(&self, owner: UserId, import: Option<ImportId>) -> store::Result<Option<Arc<Asked>>> {
+        let asked = self.ask(owner);
+        self.freshness.of(owner, import).await?;
+        Ok(asked)
+    }
+
+    /// Forgets the imports of users whom nobody asks for any more, unless they are watched here, and returns them. If a user
+    /// is asked for again meanwhile, what is left is read again.
+    pub fn forget_unasked(&self) -> Vec<Arc<Snapshot>> {
+        self.owners.forget_unasked();
+        let mut inner = self.lock();
+        let Inner { imports, watched, retired, untold, .. } = &mut *inner;
+        let is_forgotten = |(owner, id): &(UserId, ImportId), _: &mut Arc<Snapshot>| {
+            !watched.contains_key(id) && !self.owners.contains(*owner)
+        };
+        let forgotten = imports.extract_if(.., is_forgotten).map(|(_, import)| import).collect();
+        retired.retain(|key| imports.contains_key(key));
+        untold.retain(|key| imports.contains_key(key));
+        forgotten
+    }
+
+    /// Inserts or replaces an import of a user who is asked for here, that another replica watches or has changed. `known`
+    /// is what was here before it was read, and `is_told` whether its watcher has told what only it knows. Returns false,
+    /// without a change, if that has changed or is watched here by now.
+    pub fn follow(&self, snapshot: Snapshot, known: Option<&Arc<Snapshot>>, is_told: bool) -> bool {
         let key = (snapshot.row.owner, snapshot.row.id);
         let (is_final, is_over) = (snapshot.state().is_final(), snapshot.row.finished_at.is_some());
         let mut inner = self.lock();
-        if inner.deleted.contains(&key.1) {
+        if inner.deleted.contains(&key.1) || !self.owners.contains(key.0) {
             return true;
         }
         let is_as_known = match (inner.imports.get(&key), known) {
@@ -39,15 +95,35 @@ impl SnapshotCache {
             inner.retired.retain(|retired| *retired != key);
         }
         inner.imports.insert(key, Arc::new(snapshot));
+        if is_told {
+            inner.untold.remove(&key);
+        } else if known.is_none() {
+            inner.untold.insert(key);
+        }
         if is_over && !was_retired {
             inner.retire(key);
         }
         drop(inner);
         self.waiters.wake(key.1);
-        if is_final {
+        if is_final && known.is_some() {
             self.ended.notify_one();
         }
         true
+    }
+
+    /// The watchers of the imports of `owner` are asked what only they know: what is in memory of it may be old.
+    pub fn expect_told(&self, owner: UserId) {
+        let mut inner = self.lock();
+        let keys: Vec<_> = inner.imports_of(Some(owner)).map(|(key, _)| *key).collect();
+        inner.untold.extend(keys);
+    }
+
+    /// Whether the watchers of all unfinished imports of `owner` have told what only they know.
+    pub fn is_told(&self, owner: UserId) -> bool {
+        let inner = self.lock();
+        inner.imports_of(Some(owner)).all(|(key, import)| {
+            !inner.untold.contains(key) || import.state().is_final() || inner.watched.contains_key(&key.1)
+        })
     }
 
     /// Adds to an import that is watched here what the database and another replica know of it.
@@ -68,7 +144,11 @@ impl SnapshotCache {
 
     /// Takes over what another replica knows of an import.
     pub fn set_unrecorded(&self, owner: UserId, id: ImportId, told: &Unrecorded) {
-        let is_watched = self.is_watched(id);
+        let is_watched = {
+            let mut inner = self.lock();
+            inner.untold.remove(&(owner, id));
+            inner.watched.contains_key(&id)
+        };
         self.change_quietly(owner, id, |known| {
             if !is_watched {
                 known.set_unrecorded(told);
@@ -86,24 +166,33 @@ impl SnapshotCache {
         self.waiters.wake(id);
     }
 
-    /// The import is watched here from now on, until the returned token is cancelled. A former watch of it here ends.
-    /// None: the lease that it was recorded with is lost, and another replica watches it.
+    /// Inserts or replaces an import that is watched here from now on. A former watch of it here ends. `lease` is the one
+    /// that it was recorded with.
     pub fn begin_watch(
         &self,
-        id: ImportId,
+        import: Snapshot,
         lease: Option<Arc<str>>,
         parent: &CancellationToken,
-    ) -> Option<CancellationToken> {
+    ) -> Begun {
+        let id = import.row.id;
         let mut inner = self.lock();
-        if lease != inner.lease || lease.is_none() && !self.bus.is_alone() {
-            return None;
+        if !inner.put(import) {
+            return Begun::Deleted;
         }
-        let token = parent.child_token();
-        let former = inner.watched.insert(id, OwnWatch { lease, ending: token.clone() });
-        if let Some(former) = former {
-            former.ending.cancel();
-        }
-        Some(token)
+        // Both at once: what is not watched may be forgotten at any time.
+        let begun = if lease != inner.lease || lease.is_none() && !self.bus.is_alone() {
+            Begun::LeftToAnother
+        } else {
+            let token = parent.child_token();
+            let former = inner.watched.insert(id, OwnWatch { lease, ending: token.clone() });
+            if let Some(former) = former {
+                former.ending.cancel();
+            }
+            Begun::Here(token)
+        };
+        drop(inner);
+        self.waiters.wake(id);
+        begun
     }
 
     /// The watch has ended that began with `token`.
@@ -128,14 +217,15 @@ impl SnapshotCache {
         self.lock().watched.contains_key(&id)
     }
 
-    /// The imports that are watched here.
-    pub fn watched(&self) -> Vec<Arc<Snapshot>> {
+    /// The imports of `owner`, or all, that are watched here.
+    pub fn watched(&self, owner: Option<UserId>) -> Vec<Arc<Snapshot>> {
         let inner = self.lock();
-        inner.imports.values().filter(|import| inner.watched.contains_key(&import.row.id)).cloned().collect()
+        let watched = inner.imports_of(owner).filter(|((_, id), _)| inner.watched.contains_key(id));
+        watched.map(|(_, import)| Arc::clone(import)).collect()
     }
 
-    /// The imports in memory.
-    pub fn keys(&self) -> Vec<(UserId, ImportId)> {
-        self.lock().imports.keys().copied().collect()
+    /// The imports of `owner`, or all, that are in memory.
+    pub fn keys(&self, owner: Option<UserId>) -> Vec<(UserId, ImportId)> {
+        self.lock().imports_of(owner).map(|(key, _)| *key).collect()
     }
 }

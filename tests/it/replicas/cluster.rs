@@ -255,6 +255,11 @@ impl Cluster {
         self.replicas.iter().for_each(|replica| replica.to_s3.release_reads());
     }
 
+    /// The connections of a replica to its database.
+    pub fn to_postgres(&self, number: usize) -> &Link {
+        &self.replicas[number].to_postgres
+    }
+
     /// The name of its data folder in the table `replica`.
     fn folder_name(&self, number: usize) -> String {
         fs::read_to_string(self.replicas[number].data.join("replica")).unwrap().trim().to_owned()

@@ -1,8 +1,8 @@
-//! A TCP connection that a test can cut: between a replica and its database, or its bucket. What a replica reads of the
-//! bucket can also be held.
+//! A TCP connection that a test can cut: between a replica and its database, or its bucket. A test can also look into what
+//! a replica sends, and hold what it reads of the bucket.
 
 use std::sync::{
-    Arc, LazyLock,
+    Arc, LazyLock, OnceLock,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -36,8 +36,38 @@ pub enum Cut {
 pub struct Link {
     pub port: u16,
     cut: watch::Sender<Cut>,
-    reads: Arc<Reads>,
+    taps: Arc<Taps>,
     listening: JoinHandle<()>,
+}
+
+/// What a test may do with the bytes of each direction.
+struct Taps {
+    sought: Sought,
+    reads: Reads,
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    ToServer,
+    ToClient,
+}
+
+/// A text that a test seeks in what is sent to the other port.
+#[derive(Default)]
+struct Sought {
+    text: OnceLock<&'static str>,
+    count: AtomicUsize,
+}
+
+impl Sought {
+    /// `end` has the end of what was sent before on this connection, in which the text may begin.
+    fn seek(&self, end: &mut Vec<u8>, bytes: &[u8]) {
+        let Some(text) = self.text.get() else { return };
+        end.extend_from_slice(bytes);
+        let found = end.windows(text.len()).filter(|part| *part == text.as_bytes()).count();
+        self.count.fetch_add(found, Ordering::Relaxed);
+        end.drain(..end.len().saturating_sub(text.len() - 1));
+    }
 }
 
 /// The answers of an S3 server that have a part of an object, of which a test may want to hold some.
@@ -81,15 +111,16 @@ impl Link {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let own = listener.local_addr().unwrap().port();
-        let (cut, reads) = (watch::Sender::new(Cut::No), Arc::new(Reads::that_pass()));
-        let (state, its_reads) = (cut.subscribe(), Arc::clone(&reads));
+        let cut = watch::Sender::new(Cut::No);
+        let taps = Arc::new(Taps { sought: Sought::default(), reads: Reads::that_pass() });
+        let (state, its_taps) = (cut.subscribe(), Arc::clone(&taps));
         let listening = WIRES.spawn(async move {
             let listener = TcpListener::from_std(listener).unwrap();
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, port, state.clone(), Arc::clone(&its_reads)));
+                tokio::spawn(carry(client, port, state.clone(), Arc::clone(&its_taps)));
             }
         });
-        Self { port: own, cut, reads, listening }
+        Self { port: own, cut, taps, listening }
     }
 
     /// From now on.
@@ -97,25 +128,35 @@ impl Link {
         self.cut.send_replace(cut);
     }
 
+    /// From now on.
+    pub fn seek(&self, text: &'static str) {
+        self.taps.sought.text.set(text).expect("one text is sought");
+    }
+
+    /// How often that text was sent.
+    pub fn found(&self) -> usize {
+        self.taps.sought.count.load(Ordering::Relaxed)
+    }
+
     /// From now on each answer with a part of an object waits.
     pub fn hold_reads(&self) {
-        self.reads.left.forget_permits(Semaphore::MAX_PERMITS);
+        self.taps.reads.left.forget_permits(Semaphore::MAX_PERMITS);
     }
 
     /// How many wait.
     pub fn held_reads(&self) -> usize {
-        self.reads.waiting.load(Ordering::SeqCst)
+        self.taps.reads.waiting.load(Ordering::SeqCst)
     }
 
     /// Those that wait go on, and later ones wait.
     pub fn let_held_reads_pass(&self) {
-        self.reads.left.add_permits(self.held_reads());
+        self.taps.reads.left.add_permits(self.held_reads());
     }
 
     /// All go on.
     pub fn release_reads(&self) {
         // Half of the most, because some may be left.
-        self.reads.left.add_permits(Semaphore::MAX_PERMITS / 2);
+        self.taps.reads.left.add_permits(Semaphore::MAX_PERMITS / 2);
     }
 }
 
@@ -125,7 +166,7 @@ impl Drop for Link {
     }
 }
 
-async fn carry(client: TcpStream, port: u16, state: watch::Receiver<Cut>, reads: Arc<Reads>) {
+async fn carry(client: TcpStream, port: u16, state: watch::Receiver<Cut>, taps: Arc<Taps>) {
     let mut closed = state.clone();
     let carried = async {
         let (mut before, there, back) = (state.clone(), state.clone(), state);
@@ -136,8 +177,8 @@ async fn carry(client: TcpStream, port: u16, state: watch::Receiver<Cut>, reads:
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
         tokio::select! {
-            end = pump(from_client, to_server, there, None) => end,
-            end = pump(from_server, to_client, back, Some(&reads)) => end,
+            end = pump(from_client, to_server, there, &taps, Direction::ToServer) => end,
+            end = pump(from_server, to_client, back, &taps, Direction::ToClient) => end,
         }
     };
     tokio::select! {
@@ -151,13 +192,16 @@ async fn pump(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut state: watch::Receiver<Cut>,
-    reads: Option<&Reads>,
+    taps: &Taps,
+    direction: Direction,
 ) -> Option<()> {
-    let mut bytes = vec![0; 64 << 10];
+    let (mut bytes, mut end) = (vec![0; 64 << 10], Vec::new());
     loop {
         let read = from.read(&mut bytes).await.ok().filter(|read| *read > 0)?;
-        if let Some(reads) = reads.filter(|_| is_read(&bytes[..read])) {
-            reads.pass().await;
+        match direction {
+            Direction::ToServer => taps.sought.seek(&mut end, &bytes[..read]),
+            Direction::ToClient if is_read(&bytes[..read]) => taps.reads.pass().await,
+            Direction::ToClient => {}
         }
         state.wait_for(|cut| *cut == Cut::No).await.ok()?;
         to.write_all(&bytes[..read]).await.ok()?;

@@ -12,6 +12,7 @@ mod counts;
 mod endurance;
 mod exposed;
 mod figures;
+mod followed;
 mod gate;
 mod limits;
 mod link;

@@ -29,8 +29,8 @@ use runboard::{
     app::{self, App},
     base::{
         config::{
-            self, AllowedAddresses, Config, DatabasePool, HttpLimits, LATE_RUNS, OutputPointers, STEP_BYTES,
-            SignUp, TrustedProxies,
+            self, AllowedAddresses, Config, DatabasePool, FOLLOWED_FOR, HttpLimits, LATE_RUNS,
+            OutputPointers, STEP_BYTES, SignUp, TrustedProxies,
         },
         ids::RunId,
         time::UnixMillis,
@@ -108,6 +108,7 @@ pub async fn spawn_app_on(data: TempDir, configure: impl FnOnce(&mut Config)) ->
         processor: true,
         push: true,
         late_runs: LATE_RUNS,
+        followed_for: FOLLOWED_FOR,
         output_pointers: OutputPointers::default(),
         mail: None,
     };
@@ -199,6 +200,7 @@ pub fn parts(store: Store, storage: Storage, client: Client, progress: ProgressR
         pointers: OutputPointers::default(),
         replicas: Replicas::alone(),
         late_runs: LATE_RUNS,
+        followed_for: FOLLOWED_FOR,
     }
 }
 
