@@ -1,7 +1,7 @@
 //! Which reports of other functions are passed on to the replica that follows their run.
 //!
-//! Anyone with an event key can report about runs that do not exist. So the runs that the database has are told apart, and
-//! what is made up takes nothing from them.
+//! Anyone with an event key can report about runs that do not exist. So the runs of the imports that are followed here are
+//! told apart, and what is made up takes nothing from them.
 
 use std::{collections::HashMap, sync::Mutex};
 
@@ -11,7 +11,7 @@ use super::{lock, run::REPORTS_APART};
 use crate::base::ids::RunId;
 
 /// The most unknown runs whose reports are passed on within [`REPORTS_APART`]. One that has just begun is unknown until
-/// its row is read here.
+/// its row is read here, and one that nobody asks for here stays so.
 const MOST_UNKNOWN: usize = 1_000;
 /// A longer id is not one of an engine.
 const LONGEST_RUN_ID: usize = 64;
@@ -22,13 +22,13 @@ pub(super) struct ReportGate(Mutex<Passed>);
 
 #[derive(Debug, Default)]
 struct Passed {
-    /// The unfinished runs of the imports that other replicas watch.
+    /// The unfinished runs of the imports that are followed here and watched by other replicas.
     expected: HashMap<RunId, Option<Instant>>,
     unknown: HashMap<RunId, Instant>,
 }
 
 impl ReportGate {
-    /// The database has `run`, and it has not ended.
+    /// `run` has not ended, and its import is followed here.
     pub(super) fn expect(&self, run: &RunId) {
         let mut passed = lock(&self.0);
         if !passed.expected.contains_key(run) {

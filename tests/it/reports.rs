@@ -1,19 +1,13 @@
 //! Progress that other people's functions report at any replica, about runs that one of them watches.
 
-use std::{future::ready, path::Path, time::Duration};
-
 use runboard::{
     base::{
         ids::{ImportId, RunId, UserId},
-        tasks::Tasks,
         time::UnixMillis,
     },
     csv::Counts,
     files::Storage,
-    imports::{Dependencies, Imports},
-    progress::{ProgressRegistry, ProgressReport},
-    replicas::Replicas,
-    store::Store,
+    progress::ProgressReport,
 };
 use serde_json::json;
 use sqlx::AnyPool;
@@ -22,55 +16,25 @@ use wiremock::{Mock, MockServer, matchers::path};
 use crate::{
     client::{self, EVENT, RUN, run_id, text},
     inngest_api::until,
-    support::{database, parts},
+    support::{database, peer::Peer},
 };
 
-/// Generous, because nothing here tests speed.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-/// A process among the replicas, as far as imports are concerned.
-struct Peer {
-    imports: Imports,
-    progress: ProgressRegistry,
-    members: Tasks,
+fn report(at: &Peer, run: &RunId, processed: u64) {
+    let report = ProgressReport { counts: Counts { processed, failed: 0 }, total_rows: None };
+    at.progress.report(run, report, UnixMillis::now());
 }
 
-impl Peer {
-    /// `name` is that of its data folder.
-    async fn join(url: &str, folder: &Path, name: &'static str, engine: &MockServer) -> Self {
-        let (store, members) = (Store::open(url).await.unwrap(), Tasks::on_this_runtime());
-        let replicas = Replicas::join(url, store.clone(), name, None, &members).await.unwrap();
-        let progress = ProgressRegistry::on(replicas.bus().clone());
-        members.spawn(progress.clone().exchange(members.stopping().clone()));
-        let storage = Storage::open(folder.join(name)).unwrap();
-        let parts = parts(store, storage, client::client(&engine.uri()), progress.clone());
-        let imports = Imports::new(Dependencies { replicas, ..parts });
-        imports.start(ready(())).await.unwrap();
-        Self { imports, progress, members }
-    }
+fn processed(of: &Peer) -> Option<u64> {
+    of.progress.now(&run_id())?.counts.map(|counts| counts.processed)
+}
 
-    fn report(&self, run: &RunId, processed: u64) {
-        let report = ProgressReport { counts: Counts { processed, failed: 0 }, total_rows: None };
-        self.progress.report(run, report, UnixMillis::now());
-    }
-
-    fn processed(&self) -> Option<u64> {
-        self.progress.now(&run_id())?.counts.map(|counts| counts.processed)
-    }
-
-    async fn shows_the_run(&self, owner: UserId, import: ImportId) {
-        let look = || async {
-            let shown = self.imports.get(owner, import).await.map_err(|error| error.to_string())?;
-            let runs = shown.map(|import| import.into_snapshot().runs.len());
-            if runs == Some(1) { Ok(()) } else { Err(format!("{runs:?} runs")) }
-        };
-        until("the run", look).await;
-    }
-
-    async fn stop(self) {
-        self.imports.stop().await;
-        self.members.stop(DEADLINE).await;
-    }
+async fn shows_the_run(at: &Peer, owner: UserId, import: ImportId) {
+    let look = || async {
+        let shown = at.imports.get(owner, import).await.map_err(|error| error.to_string())?;
+        let runs = shown.map(|import| import.into_snapshot().runs.len());
+        if runs == Some(1) { Ok(()) } else { Err(format!("{runs:?} runs")) }
+    };
+    until("the run", look).await;
 }
 
 /// An engine that lists one run of another function, and the import whose event triggered it.
@@ -111,21 +75,22 @@ async fn a_report_at_any_replica_counts_at_all_however_many_runs_are_invented() 
     sqlx::any::install_default_drivers();
     let pool = AnyPool::connect(&url).await.unwrap();
     let (engine, owner, import) = running(&pool).await;
-    let one = Peer::join(&url, folder.path(), "one", &engine).await;
-    let other = Peer::join(&url, folder.path(), "other", &engine).await;
+    let storage = Storage::open(folder.path().join("files")).unwrap();
+    let join = async |name| Peer::join(&url, name, &storage, client::client(&engine.uri())).await;
+    let (one, other) = (join("one").await, join("other").await);
     let peers = [&one, &other];
     for peer in peers {
-        peer.shows_the_run(owner, import).await;
+        shows_the_run(peer, owner, import).await;
     }
     // One of them watches the run, and the other one passes its report on.
-    for (peer, processed) in [(&one, 5), (&other, 9)] {
+    for (peer, count) in [(&one, 5), (&other, 9)] {
         let counted = || async {
             for invented in 0..2_000 {
-                peer.report(&RunId::from(format!("invented {invented}")), 1);
+                report(peer, &RunId::from(format!("invented {invented}")), 1);
             }
-            peer.report(&run_id(), processed);
-            let known = peers.map(Peer::processed);
-            if known == [Some(processed); 2] { Ok(()) } else { Err(known) }
+            report(peer, &run_id(), count);
+            let known = peers.map(processed);
+            if known == [Some(count); 2] { Ok(()) } else { Err(known) }
         };
         until("the report at both", counted).await;
     }

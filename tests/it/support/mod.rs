@@ -7,6 +7,7 @@ pub mod import_row;
 pub mod mail_server;
 pub mod migration;
 pub mod nginx;
+pub mod peer;
 pub mod postgres;
 pub mod program;
 pub mod proxy;
