@@ -56,7 +56,7 @@ pub use self::{
 };
 use self::{
     names::Names,
-    snapshot_cache::{Begun, SnapshotCache},
+    snapshot_cache::{BegunWatch, SnapshotCache},
     watch::Begin,
 };
 pub use crate::files::FileName;
@@ -249,11 +249,11 @@ impl Imports {
         let (owner, id) = (import.row.owner, import.row.id);
         let shared = &self.shared;
         match shared.snapshots.begin_watch(import, lease, shared.tasks.stopping()) {
-            Begun::Here(ending) => {
+            BegunWatch::Here(ending) => {
                 shared.tasks.spawn(watch::run(Arc::clone(shared), owner, id, begin, news, ending));
             }
-            Begun::LeftToAnother => {}
-            Begun::Deleted => return,
+            BegunWatch::LeftToAnother => {}
+            BegunWatch::Deleted => return,
         }
         match begin {
             Begin::New => told::recorded(shared.replicas.bus(), owner, id),

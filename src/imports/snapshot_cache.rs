@@ -13,7 +13,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-pub use self::followed::Begun;
+pub use self::followed::BegunWatch;
 use super::{Snapshot, followed_owners::FollowedOwners, freshness::Freshness, told, waiting::Waiters};
 use crate::{
     base::ids::{ImportId, UserId},
@@ -322,7 +322,7 @@ mod tests {
         let lease: Option<Arc<str>> = Some("lease".into());
         cache.set_lease(lease.clone());
         let begun = cache.begin_watch(watched.clone(), lease, &CancellationToken::new());
-        assert!(matches!(begun, followed::Begun::Here(_)));
+        assert!(matches!(begun, followed::BegunWatch::Here(_)));
         cache.forget_unasked();
         assert!(has(&asked_for) && has(&watched));
         drop(asked);

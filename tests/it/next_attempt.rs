@@ -13,6 +13,7 @@ use runboard::{
     store::executions::{AttemptError, Execution},
 };
 use serde_json::json;
+use sqlx::AnyPool;
 use tempfile::TempDir;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::path};
 
@@ -22,6 +23,42 @@ use crate::{
     steps,
     support::parts,
 };
+
+/// An engine that lists one unfinished run of [`EVENT`].
+pub async fn engine_with_a_run() -> MockServer {
+    let engine = MockServer::start().await;
+    let runs = json!({"data": [{
+        "run_id": RUN, "run_started_at": "2026-11-23T20:46:12.043Z", "function_id": "f",
+        "event_id": EVENT, "status": "Running", "ended_at": null
+    }]});
+    Mock::given(path(format!("/v1/events/{EVENT}/runs")))
+        .respond_with(text(200, &runs.to_string()))
+        .mount(&engine)
+        .await;
+    engine
+}
+
+/// An import whose event is [`EVENT`], and was sent.
+pub async fn sent_import(database: &AnyPool) -> (UserId, ImportId) {
+    let (owner, import) = (UserId::generate(), ImportId::generate());
+    sqlx::query("INSERT INTO account (id, email, password_hash, created_at) VALUES ($1, 'a@b', '', 0)")
+        .bind(owner.to_string())
+        .execute(database)
+        .await
+        .unwrap();
+    sqlx::query(
+        "INSERT INTO import (id, account_id, file_name, size_bytes, receiving_at, received_at, event_id, \
+         sent_at) VALUES ($1, $2, 'a.csv', 1, 0, $3, $4, $3)",
+    )
+    .bind(import.to_string())
+    .bind(owner.to_string())
+    .bind(UnixMillis::now().0)
+    .bind(EVENT)
+    .execute(database)
+    .await
+    .unwrap();
+    (owner, import)
+}
 
 /// An import with one unfinished run on a fake engine.
 struct World {
@@ -38,36 +75,12 @@ struct World {
 impl World {
     /// `jobs` is the engine's answer to a request for the run's jobs.
     async fn with(jobs: ResponseTemplate) -> Self {
-        let engine = MockServer::start().await;
-        let runs = json!({"data": [{
-            "run_id": RUN, "run_started_at": "2026-11-23T20:46:12.043Z", "function_id": "f",
-            "event_id": EVENT, "status": "Running", "ended_at": null
-        }]});
-        Mock::given(path(format!("/v1/events/{EVENT}/runs")))
-            .respond_with(text(200, &runs.to_string()))
-            .mount(&engine)
-            .await;
+        let engine = engine_with_a_run().await;
         Mock::given(path(format!("/v1/runs/{RUN}/jobs"))).respond_with(jobs).mount(&engine).await;
 
         let folder = tempfile::tempdir().unwrap();
         let (store, database) = steps::open(&folder).await;
-        let (owner, import) = (UserId::generate(), ImportId::generate());
-        sqlx::query("INSERT INTO account (id, email, password_hash, created_at) VALUES ($1, 'a@b', '', 0)")
-            .bind(owner.to_string())
-            .execute(&database)
-            .await
-            .unwrap();
-        sqlx::query(
-            "INSERT INTO import (id, account_id, file_name, size_bytes, receiving_at, received_at, event_id, \
-             sent_at) VALUES ($1, $2, 'a.csv', 1, 0, $3, $4, $3)",
-        )
-        .bind(import.to_string())
-        .bind(owner.to_string())
-        .bind(UnixMillis::now().0)
-        .bind(EVENT)
-        .execute(&database)
-        .await
-        .unwrap();
+        let (owner, import) = sent_import(&database).await;
         let progress = ProgressRegistry::default();
         let at_work = progress.of(&run_id()).begin();
         let storage = Storage::open(folder.path().join("files")).unwrap();

@@ -9,13 +9,12 @@ use runboard::{
     files::Storage,
     progress::ProgressReport,
 };
-use serde_json::json;
 use sqlx::AnyPool;
-use wiremock::{Mock, MockServer, matchers::path};
 
 use crate::{
-    client::{self, EVENT, RUN, run_id, text},
+    client::{self, run_id},
     inngest_api::until,
+    next_attempt::{engine_with_a_run, sent_import},
     support::{database, peer::Peer},
 };
 
@@ -37,44 +36,13 @@ async fn shows_the_run(at: &Peer, owner: UserId, import: ImportId) {
     until("the run", look).await;
 }
 
-/// An engine that lists one run of another function, and the import whose event triggered it.
-async fn running(pool: &AnyPool) -> (MockServer, UserId, ImportId) {
-    let engine = MockServer::start().await;
-    let runs = json!({"data": [{
-        "run_id": RUN, "run_started_at": "2026-11-23T20:46:12.043Z", "function_id": "f",
-        "event_id": EVENT, "status": "Running", "ended_at": null
-    }]});
-    Mock::given(path(format!("/v1/events/{EVENT}/runs")))
-        .respond_with(text(200, &runs.to_string()))
-        .mount(&engine)
-        .await;
-    let (owner, import) = (UserId::generate(), ImportId::generate());
-    sqlx::query("INSERT INTO account (id, email, password_hash, created_at) VALUES ($1, 'a@b', '', 0)")
-        .bind(owner.to_string())
-        .execute(pool)
-        .await
-        .unwrap();
-    sqlx::query(
-        "INSERT INTO import (id, account_id, file_name, size_bytes, receiving_at, received_at, event_id, \
-         sent_at) VALUES ($1, $2, 'a.csv', 1, 0, $3, $4, $3)",
-    )
-    .bind(import.to_string())
-    .bind(owner.to_string())
-    .bind(UnixMillis::now().0)
-    .bind(EVENT)
-    .execute(pool)
-    .await
-    .unwrap();
-    (engine, owner, import)
-}
-
 #[tokio::test]
 async fn a_report_at_any_replica_counts_at_all_however_many_runs_are_invented() {
     let folder = tempfile::tempdir().unwrap();
     let url = database::on_postgres(folder.path());
     sqlx::any::install_default_drivers();
     let pool = AnyPool::connect(&url).await.unwrap();
-    let (engine, owner, import) = running(&pool).await;
+    let (engine, (owner, import)) = (engine_with_a_run().await, sent_import(&pool).await);
     let storage = Storage::open(folder.path().join("files")).unwrap();
     let join = async |name| Peer::join(&url, name, &storage, client::client(&engine.uri())).await;
     let (one, other) = (join("one").await, join("other").await);

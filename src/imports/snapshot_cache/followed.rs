@@ -25,7 +25,7 @@ pub(super) struct OwnWatch {
 
 /// What became of a watch that was to begin.
 #[derive(Debug)]
-pub enum Begun {
+pub enum BegunWatch {
     /// It lasts until this is cancelled.
     Here(CancellationToken),
     /// The lease that the import was recorded with is lost.
@@ -173,22 +173,22 @@ impl SnapshotCache {
         import: Snapshot,
         lease: Option<Arc<str>>,
         parent: &CancellationToken,
-    ) -> Begun {
+    ) -> BegunWatch {
         let id = import.row.id;
         let mut inner = self.lock();
         if !inner.put(import) {
-            return Begun::Deleted;
+            return BegunWatch::Deleted;
         }
         // Both at once: what is not watched may be forgotten at any time.
         let begun = if lease != inner.lease || lease.is_none() && !self.bus.is_alone() {
-            Begun::LeftToAnother
+            BegunWatch::LeftToAnother
         } else {
             let token = parent.child_token();
             let former = inner.watched.insert(id, OwnWatch { lease, ending: token.clone() });
             if let Some(former) = former {
                 former.ending.cancel();
             }
-            Begun::Here(token)
+            BegunWatch::Here(token)
         };
         drop(inner);
         self.waiters.wake(id);
