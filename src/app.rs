@@ -369,6 +369,8 @@ impl App {
         }
         broken_off("steps", self.steps.stop(STEPS_GRACE).await);
         broken_off("watches", self.imports.stop().await);
+        // The replica that leads tells the ends that the watches have recorded meanwhile.
+        self.replicas.bus().tell(&Work::Deliveries);
         for internal in self.internal {
             internal.stop(false).await;
         }

@@ -287,19 +287,19 @@ impl ProgressRegistry {
     }
 
     /// From now on other functions may report about `run`, until it is forgotten.
-    pub fn follow(&self, run: &RunId) {
-        self.of(run).is_followed.store(true, Ordering::Relaxed);
+    pub fn accept_reports(&self, run: &RunId) {
+        self.of(run).accepts_reports.store(true, Ordering::Relaxed);
     }
 
-    /// Ends [`follow`](Self::follow).
-    pub fn unfollow(&self, run: &RunId) {
+    /// Ends [`accept_reports`](Self::accept_reports).
+    pub fn refuse_reports(&self, run: &RunId) {
         if let Some(progress) = self.known(run) {
-            progress.is_followed.store(false, Ordering::Relaxed);
+            progress.accepts_reports.store(false, Ordering::Relaxed);
         }
     }
 
-    /// Notes whether another replica follows `run`, or will, because the database has it and it has not ended. Reports
-    /// about it are then passed on, however many runs others invent.
+    /// Notes whether the import of `run` is followed here and the run has not ended. Reports about it are then passed on,
+    /// however many runs others invent.
     pub fn expect(&self, run: &RunId, is_expected: bool) {
         if !is_expected {
             self.report_gate.forget(run);
@@ -308,11 +308,12 @@ impl ProgressRegistry {
         }
     }
 
-    /// Applies a report of another function about `run`, or passes it on to the replica that may follow the run.
+    /// Applies a report of another function about `run`, or passes it on to the replica that may watch the run.
     /// Returns `false` if there is none, the run is our own, or it had a report less than a second ago.
     pub fn report(&self, run: &RunId, report: ProgressReport, now: UnixMillis) -> bool {
-        let is_decided =
-            |progress: &Arc<RunProgress>| progress.is_followed.load(Ordering::Relaxed) || progress.is_ours();
+        let is_decided = |progress: &Arc<RunProgress>| {
+            progress.accepts_reports.load(Ordering::Relaxed) || progress.is_ours()
+        };
         if let Some(progress) = self.known(run).filter(is_decided) {
             return progress.report(report, now);
         }

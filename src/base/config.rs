@@ -47,7 +47,8 @@ pub const STEP_BYTES: RangeInclusive<u64> = 16 << 20..=256 << 20;
 /// A run of a second function may appear after the first has ended.
 pub const LATE_RUNS: Duration = Duration::from_secs(10);
 
-/// Longer than a wait for an import, or the pauses of the polls of an open page, may take.
+/// Longer than the longest `?wait=` and than the longest pause between two polls of an open page, so that neither is
+/// forgotten in between.
 pub const FOLLOWED_FOR: Duration = Duration::from_secs(2 * 60);
 
 /// How many connections to the database there are, and how long work waits for one of them.

@@ -5,8 +5,8 @@
 //! (`freshness`). A user whom nobody asks for any more is forgotten, with all imports that are not watched
 //! here.
 //!
-//! There are as many as users with a session, a token or a guest link have asked for within `kept_for`, and, while events
-//! cannot be sent, those whose events this replica tries to send.
+//! They are at most the users who, by a session, a token or a guest link, were asked for within `followed_for`. While events
+//! cannot be sent, the owners of the events that this replica tries to send are added.
 
 use std::{
     collections::HashMap,
@@ -28,7 +28,7 @@ use crate::base::ids::UserId;
 #[derive(Debug)]
 pub struct FollowedOwners {
     /// How long each is followed after it was last asked for.
-    kept_for: Duration,
+    followed_for: Duration,
     began: Instant,
     owners: RwLock<HashMap<UserId, Arc<Asked>>>,
     /// Those that must be loaded, each with the number of that change.
@@ -44,9 +44,9 @@ pub struct Asked {
 }
 
 impl FollowedOwners {
-    pub fn new(kept_for: Duration) -> Self {
+    pub fn new(followed_for: Duration) -> Self {
         Self {
-            kept_for,
+            followed_for,
             began: Instant::now(),
             owners: RwLock::default(),
             added: Mutex::default(),
@@ -54,7 +54,7 @@ impl FollowedOwners {
         }
     }
 
-    /// Follows `owner` until the returned value is dropped, and `kept_for` longer. `mark` makes readers wait until a new one
+    /// Follows `owner` until the returned value is dropped, and `followed_for` longer. `mark` makes readers wait until a new one
     /// is loaded, and returns the number of that change. A poll of a followed one writes only a number.
     pub fn ask(&self, owner: UserId, mark: impl FnOnce() -> u64) -> Arc<Asked> {
         let known = self.owners.read().unwrap_or_else(PoisonError::into_inner).get(&owner).cloned();
@@ -88,10 +88,12 @@ impl FollowedOwners {
 
     /// Forgets those whom nobody asks for any more.
     pub fn forget_unasked(&self) {
-        let (now, kept_for) = (self.now(), u64::try_from(self.kept_for.as_millis()).unwrap_or(u64::MAX));
-        // Nobody gets one meanwhile, so that one that nobody has is not asked for.
+        let (now, followed_for) =
+            (self.now(), u64::try_from(self.followed_for.as_millis()).unwrap_or(u64::MAX));
+        // The write lock keeps requests from taking another clone, so a count of one means that no request holds it.
         self.owners.write().unwrap_or_else(PoisonError::into_inner).retain(|_, asked| {
-            Arc::strong_count(asked) > 1 || now.saturating_sub(asked.at.load(Ordering::Relaxed)) < kept_for
+            Arc::strong_count(asked) > 1
+                || now.saturating_sub(asked.at.load(Ordering::Relaxed)) < followed_for
         });
     }
 
@@ -109,7 +111,7 @@ impl Imports {
     /// Forgets the imports that nobody asks for any more, until the server stops.
     pub(super) async fn forget_unasked(self) {
         let Shared { snapshots, progress, tasks, .. } = &*self.shared;
-        let pause = snapshots.owners().kept_for / 4;
+        let pause = snapshots.owners().followed_for / 4;
         while tasks.stopping().run_until_cancelled(sleep(pause)).await.is_some() {
             for run in snapshots.forget_unasked().iter().flat_map(|import| &import.runs) {
                 progress.expect(&run.row.run_id, false);
@@ -124,18 +126,19 @@ mod tests {
 
     use super::*;
 
-    const KEPT_FOR: Duration = Duration::from_secs(120);
+    const FOLLOWED_FOR: Duration = Duration::from_secs(120);
 
     #[tokio::test(start_paused = true)]
     async fn an_owner_is_loaded_once_and_followed_while_asked_for_and_a_while_longer() {
-        let (owners, owner, other) = (FollowedOwners::new(KEPT_FOR), UserId::generate(), UserId::generate());
+        let (owners, owner, other) =
+            (FollowedOwners::new(FOLLOWED_FOR), UserId::generate(), UserId::generate());
         let waiter = owners.ask(owner, || 7);
         drop(owners.ask(owner, || unreachable!("it is followed")));
         drop(owners.ask(other, || 8));
         assert_eq!(owners.next_added().now_or_never(), Some(vec![(owner, 7), (other, 8)]));
-        tokio::time::sleep(KEPT_FOR / 2).await;
+        tokio::time::sleep(FOLLOWED_FOR / 2).await;
         drop(owners.ask(other, || unreachable!("it is followed")));
-        tokio::time::sleep(KEPT_FOR / 2).await;
+        tokio::time::sleep(FOLLOWED_FOR / 2).await;
         owners.forget_unasked();
         assert!(owners.contains(owner), "somebody waits");
         assert!(owners.contains(other), "it was asked for a minute ago");

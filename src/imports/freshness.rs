@@ -5,7 +5,7 @@
 //! what happened since: it shows no import until it has caught up, because a page must not go back in time.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -54,8 +54,8 @@ impl UnreadChanges {
 
 #[derive(Debug, Default)]
 struct Stale {
-    /// Of an import of a user, or of all of them, which are being loaded.
-    imports: HashMap<(UserId, Option<ImportId>), UnreadChanges>,
+    /// Of an import, or of a user whose imports are all being loaded.
+    unread: BTreeMap<(UserId, Option<ImportId>), UnreadChanges>,
     changes: u64,
     /// Messages were missed, and all that is followed is being read.
     all: Option<UnreadChanges>,
@@ -103,17 +103,17 @@ impl Freshness {
         let mut stale = self.stale();
         stale.changes += 1;
         let change = stale.changes;
-        stale.imports.entry((owner, import)).or_insert(UnreadChanges::new(change)).last = change;
+        stale.unread.entry((owner, import)).or_insert(UnreadChanges::new(change)).last = change;
         change
     }
 
     /// Nobody waits any more for what it was at this change: it is read, or can never be.
     pub fn clear(&self, owner: UserId, import: Option<ImportId>, change: u64) {
         let mut stale = self.stale();
-        if let Some(unread) = stale.imports.remove(&(owner, import))
+        if let Some(unread) = stale.unread.remove(&(owner, import))
             && let Some(left) = unread.after(change)
         {
-            stale.imports.insert((owner, import), left);
+            stale.unread.insert((owner, import), left);
         }
         drop(stale);
         self.read.notify_waiters();
@@ -128,9 +128,12 @@ impl Freshness {
             let is_read = |unread: &UnreadChanges| unread.first > asked;
             match import {
                 Some(_) => {
-                    [import, None].iter().all(|of| stale.imports.get(&(owner, *of)).is_none_or(is_read))
+                    [import, None].iter().all(|of| stale.unread.get(&(owner, *of)).is_none_or(is_read))
                 }
-                None => stale.imports.iter().all(|((of, _), unread)| *of != owner || is_read(unread)),
+                None => stale
+                    .unread
+                    .range((owner, None)..=(owner, Some(ImportId::MAX)))
+                    .all(|(_, unread)| is_read(unread)),
             }
         })
         .await

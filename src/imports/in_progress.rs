@@ -67,6 +67,12 @@ impl Imports {
                 }
             }
         });
+        // Those that ended before this replica followed the user are not in memory.
+        let newest = self.shared.snapshots.newest(owner);
+        news.extend(newest.into_iter().filter(|id| seen.since.is_some_and(|since| *id > since)));
+        news.retain(|id| !seen.shown.contains(id));
+        news.sort_unstable_by_key(|id| std::cmp::Reverse(*id));
+        news.dedup();
         let recalled = self.recall(owner, &unseen).await?;
         let room = MOST_SHOWN.saturating_sub(shown.len() + recalled.len());
         let before = shown.len();

@@ -192,7 +192,8 @@ impl Imports {
     /// Follows what is asked for here, and shares the watches.
     fn join(&self) {
         let (tasks, bus) = (&self.shared.tasks, self.shared.replicas.bus());
-        tasks.spawn(self.clone().follow(bus.listen(), bus.listen()));
+        tasks.spawn(self.clone().follow(bus.listen(), bus.listen(), bus.listen()));
+        tasks.spawn(self.clone().load_followed());
         tasks.spawn(self.clone().forget_unasked());
         tasks.spawn(self.clone().follow_lease());
         tasks.spawn(self.clone().take_over());
@@ -252,7 +253,7 @@ impl Imports {
             BegunWatch::Here(ending) => {
                 shared.tasks.spawn(watch::run(Arc::clone(shared), owner, id, begin, news, ending));
             }
-            BegunWatch::LeftToAnother => {}
+            BegunWatch::LeftToAnother => return told::recorded_for_all(shared.replicas.bus(), owner, id),
             BegunWatch::Deleted => return,
         }
         match begin {

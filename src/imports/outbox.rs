@@ -145,7 +145,7 @@ impl Drop for Sending<'_> {
     }
 }
 
-async fn send_next(shared: &Shared, owner: UserId) -> store::Result<Outcome> {
+async fn send_next(shared: &Arc<Shared>, owner: UserId) -> store::Result<Outcome> {
     let Some(row) = shared.store.next_outbox(owner).await? else { return Ok(Outcome::Withdrawn) };
     // Another process may have taken the attempt since the senders were listed.
     if !is_due(row.next_attempt_at, UnixMillis::now()) {
@@ -189,7 +189,7 @@ async fn send_next(shared: &Shared, owner: UserId) -> store::Result<Outcome> {
                     Some(status) if was_sent => OutageCause::EventNotTaken { status, retry_at: next_attempt },
                     _ => OutageCause::of(&error),
                 };
-                say_why(shared, &row, cause).await;
+                say_why(shared, &row, cause);
             }
             Ok(Outcome::Postponed(row.import))
         }
@@ -206,13 +206,23 @@ async fn send_next(shared: &Shared, owner: UserId) -> store::Result<Outcome> {
 }
 
 /// Shows why the event is not sent yet, until it is.
-async fn say_why(shared: &Shared, row: &OutboxRow, cause: OutageCause) {
-    // Another replica may watch the import: that one learns it from a change of what is shown here. What is not in memory,
-    // because the database is away, is said after the next attempt.
-    let _asked = shared.snapshots.fresh(row.owner, Some(row.import)).await;
-    shared.snapshots.change(row.owner, row.import, |import| {
-        let since = import.outage.map_or_else(UnixMillis::now, |outage| outage.since);
-        import.outage = Some(EngineOutage { since, cause });
+fn say_why(shared: &Arc<Shared>, row: &OutboxRow, cause: OutageCause) {
+    let (shared, owner, import) = (Arc::clone(shared), row.owner, row.import);
+    let say = move |shared: &Shared| {
+        shared.snapshots.change(owner, import, |import| {
+            let since = import.outage.map_or_else(UnixMillis::now, |outage| outage.since);
+            import.outage = Some(EngineOutage { since, cause });
+        });
+    };
+    if shared.replicas.is_alone() || shared.snapshots.is_watched(import) {
+        return say(&shared);
+    }
+    // The replica that watches the import learns it from a change of what is shown here. Not waited for, because the next
+    // event must not. What cannot be loaded, because the database is away, is said after the next attempt.
+    let tasks = shared.tasks.clone();
+    tasks.spawn(async move {
+        let _asked = shared.snapshots.fresh(owner, Some(import)).await;
+        say(&shared);
     });
 }
 

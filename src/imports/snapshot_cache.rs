@@ -33,6 +33,8 @@ pub struct SnapshotCache {
     owners: FollowedOwners,
     freshness: Freshness,
     waiters: Waiters,
+    /// Notified when a watcher has told what only it knows.
+    told: Notify,
     /// Notified when an import may have ended.
     ended: Arc<Notify>,
 }
@@ -45,6 +47,8 @@ struct Inner {
     watched: HashMap<ImportId, followed::OwnWatch>,
     /// Imports whose watcher was asked what only it knows, and has not told it yet.
     untold: HashSet<(UserId, ImportId)>,
+    /// The newest imports of the users who are followed, as they were loaded. A few ids each.
+    newest: HashMap<UserId, Vec<ImportId>>,
     /// The lease that all of them belong to; None while this replica has none, and if it is alone.
     lease: Option<Arc<str>>,
     /// The most recently deleted imports. A reader that loaded a row before the delete must not re-insert it.
@@ -59,6 +63,7 @@ impl SnapshotCache {
             freshness: Freshness::new(bus.is_alone()),
             bus,
             waiters: Waiters::default(),
+            told: Notify::new(),
             ended: Arc::default(),
         }
     }
@@ -139,6 +144,9 @@ impl SnapshotCache {
         let mut inner = self.lock();
         inner.imports.remove(&(owner, id));
         inner.retired.retain(|(_, retired)| *retired != id);
+        if let Some(newest) = inner.newest.get_mut(&owner) {
+            newest.retain(|import| *import != id);
+        }
         inner.deleted.push_back(id);
         if inner.deleted.len() > RETIRED {
             inner.deleted.pop_front();
@@ -313,8 +321,9 @@ mod tests {
         let has = |import: &Snapshot| cache.get(import.row.owner, import.row.id).is_some();
         let (owner, id) = (asked_for.row.owner, asked_for.row.id);
         let asked = cache.ask(owner);
-        assert!(cache.follow(asked_for.clone(), None, false) && cache.follow(other.clone(), None, true));
+        assert!(cache.follow(asked_for.clone(), None) && cache.follow(other.clone(), None));
         assert!(has(&asked_for) && !has(&other), "nobody asks for the other");
+        cache.expect_told(owner);
         assert!(!cache.is_told(owner));
         cache.set_unrecorded(owner, id, &asked_for.unrecorded());
         assert!(cache.is_told(owner));

@@ -23,17 +23,23 @@ impl Message for ImportChanged {
     const TOPIC: &'static str = "imports.changed";
 }
 
-/// The teller asks all watchers to tell again what only they know.
+/// The teller has missed messages: all watchers tell again what only they know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TellAgain {
-    /// Of the imports of this user, which the teller follows from now on. None: of all, because it has missed messages. The
-    /// version before neither sends nor reads this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub owner: Option<UserId>,
-}
+pub struct TellAgain {}
 
 impl Message for TellAgain {
     const TOPIC: &'static str = "imports.tell-again";
+}
+
+/// The teller follows the imports of this user from now on: their watchers tell again what only they know. A topic of its
+/// own, because the version before answers [`TellAgain`] for all imports; it does not answer this.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TellOwner {
+    pub owner: UserId,
+}
+
+impl Message for TellOwner {
+    const TOPIC: &'static str = "imports.tell-owner";
 }
 
 /// Tells that an import is new here, or gone.

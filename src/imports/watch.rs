@@ -139,7 +139,7 @@ pub async fn run(
     // Another replica may follow them from now on.
     if let Some(import) = here.snapshots.get(owner, id).filter(|_| !here.snapshots.is_watched(id)) {
         for run in &import.runs {
-            here.progress.unfollow(&run.row.run_id);
+            here.progress.refuse_reports(&run.row.run_id);
             here.progress.expect(&run.row.run_id, !is_over && run.row.ended_at.is_none());
         }
     }

@@ -35,9 +35,9 @@ const URGENT_AFTER: Duration = Duration::from_millis(200);
 const GATHERED_FOR: Duration = Duration::from_millis(10);
 /// How soon an active run is told that has not changed. Shorter than the time after which its replica counts as dead.
 const ALIVE_EVERY: Duration = Duration::from_secs(2);
-/// How often followed runs are told that have not changed, for replicas that have begun since.
+/// How often watched runs are told that have not changed, for replicas that have begun since.
 const REMIND_EVERY: Duration = Duration::from_secs(4 * 60);
-/// A run that nobody follows here is dropped if nothing was told of it for this long. Longer than two reminders.
+/// A run that nobody watches here is dropped if nothing was told of it for this long. Longer than two reminders.
 const DROPPED_AFTER: Duration = Duration::from_secs(10 * 60);
 /// The most runs that are kept for other replicas, and the longest id of one.
 const MOST_MIRRORED: usize = 20_000;
@@ -137,21 +137,19 @@ impl ProgressRegistry {
         }
     }
 
-    /// Tells of followed runs again, and drops runs that nobody follows here and nothing is told of.
+    /// Tells of watched runs again, and drops runs that nobody watches here and nothing is told of.
     async fn remind_and_drop(&self) {
         loop {
             sleep(REMIND_EVERY).await;
             let mut runs = lock(&self.runs);
             runs.retain(|_, progress| {
-                let is_followed = progress.is_followed.load(Ordering::Relaxed);
+                let accepts_reports = progress.accepts_reports.load(Ordering::Relaxed);
                 // A call that is between two steps has it in its hands.
                 let is_held = Arc::strong_count(progress) > 1;
-                is_followed || is_held || !progress.is_idle_for(DROPPED_AFTER)
+                accepts_reports || is_held || !progress.is_idle_for(DROPPED_AFTER)
             });
-            let followed = runs.values().filter(|progress| progress.is_followed.load(Ordering::Relaxed));
-            followed
-                .filter(|progress| progress.is_heard())
-                .for_each(|progress| progress.mark(level::CHANGED));
+            let watched = runs.values().filter(|progress| progress.accepts_reports.load(Ordering::Relaxed));
+            watched.filter(|progress| progress.is_heard()).for_each(|progress| progress.mark(level::CHANGED));
         }
     }
 
@@ -178,7 +176,7 @@ impl ProgressRegistry {
         let (is_at_work, run) = (message.is_at_work, message.run.clone());
         progress.mirror(message);
         // The step has begun before it could hear that it must stop.
-        if is_at_work && progress.is_stopped() && progress.is_followed.load(Ordering::Relaxed) {
+        if is_at_work && progress.is_stopped() && progress.accepts_reports.load(Ordering::Relaxed) {
             self.bus.tell(&StopMessage { run });
         }
     }

@@ -119,7 +119,7 @@ impl Message for StopMessage {
     const TOPIC: &'static str = "progress.stop";
 }
 
-/// Another function has reported its progress, for the replica that follows the run.
+/// Another function has reported its progress, for the replica that watches the run.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ReportMessage {
     pub(super) run: RunId,

@@ -1,4 +1,4 @@
-//! Which reports of other functions are passed on to the replica that follows their run.
+//! Which reports of other functions are passed on to the replica that watches their run.
 //!
 //! Anyone with an event key can report about runs that do not exist. So the runs of the imports that are followed here are
 //! told apart, and what is made up takes nothing from them.

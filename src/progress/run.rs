@@ -47,8 +47,8 @@ pub struct RunProgress {
     pub(super) heard_at: AtomicI64,
     /// The same by a monotonic clock.
     pub(super) heard: Mutex<Option<Instant>>,
-    /// Whether a watcher follows the run, so that other functions may report about it.
-    pub(super) is_followed: AtomicBool,
+    /// Whether the run is watched here, so that other functions may report about it.
+    pub(super) accepts_reports: AtomicBool,
     pub(super) receiving: Mutex<Option<Receiving>>,
     pub(super) read_since: Mutex<Option<ReadSince>>,
     pub(super) file_name: Mutex<Option<Arc<str>>>,
@@ -150,7 +150,7 @@ impl RunProgress {
         let last = self.reported_at.load(Ordering::Relaxed);
         let too_soon = last > 0 && now.since(UnixMillis(last)) < REPORTS_APART;
         // For runs of our own function, reports from holders of an event key are ignored.
-        if too_soon || self.is_ours() || !self.is_followed.load(Ordering::Relaxed) {
+        if too_soon || self.is_ours() || !self.accepts_reports.load(Ordering::Relaxed) {
             return false;
         }
         self.reported_at.store(now.0, Ordering::Relaxed);

@@ -187,6 +187,20 @@ impl Store {
         watches.iter().map(|id| id.parse().map_err(corrupt_import)).collect()
     }
 
+    /// Those of `imports`, at most [`LONGEST_LIST`], that `replica` watches.
+    pub async fn watches_among(&self, replica: &str, imports: &[ImportId]) -> Result<Vec<ImportId>> {
+        let count = imports.len();
+        let sql = format!(
+            "SELECT id FROM import WHERE id IN ({}) AND watched_by = ${}",
+            placeholders(count),
+            count + 1
+        );
+        let query = sqlx::query_scalar::<sqlx::Any, String>(sqlx::AssertSqlSafe(sql));
+        let query = imports.iter().fold(query, |query, import| query.bind(import.to_string()));
+        let found = query.bind(replica.to_owned()).fetch_all(&self.pool).await?;
+        found.iter().map(|id| id.parse().map_err(corrupt_import)).collect()
+    }
+
     /// Leaves these watches of `replica` to any replica.
     pub async fn leave_watches(&self, replica: &str, imports: &[ImportId]) -> Result<()> {
         for import in imports {

@@ -10,42 +10,29 @@ use crate::{
     store::{self, LONGEST_LIST},
 };
 
-/// So many of a user's newest imports are loaded besides those in progress: an open page says that there are new ones, also
-/// if they have ended meanwhile.
-const NEWEST: u32 = 24;
-
 impl Shared {
-    /// What must be read although nothing was told of it.
-    async fn also_unread(&self, unread: &Unread) -> store::Result<Vec<(UserId, ImportId)>> {
-        let owners = match unread.all {
-            Some(_) => self.snapshots.owners().all(),
-            None => unread.owners.keys().copied().collect(),
-        };
-        let mut keys = self.store.imports_in_progress(&owners).await?;
-        for owner in unread.owners.keys() {
-            let newest = self.store.newest_imports(*owner, NEWEST).await?;
-            keys.extend(newest.into_iter().map(|import| (*owner, import)));
-            keys.extend(self.snapshots.keys(Some(*owner)));
-        }
-        if unread.all.is_some() {
-            keys.extend(self.snapshots.keys(None));
-            keys.extend(self.sending().iter().map(|(import, (owner, _))| (*owner, *import)));
-        }
+    /// What must be read after messages were missed: all that is followed, watched or being sent here.
+    async fn keys_of_all(&self) -> store::Result<Vec<(UserId, ImportId)>> {
+        let mut keys = self.store.imports_in_progress(&self.snapshots.owners().all()).await?;
+        keys.extend(self.snapshots.keys(None));
+        keys.extend(self.sending().iter().map(|(import, (owner, _))| (*owner, *import)));
         Ok(keys)
     }
 
     /// Reads what has changed, and shows it.
     pub(super) async fn read_again(&self, mut unread: Unread) -> Left {
         let mut left = Left::default();
-        match self.also_unread(&unread).await {
-            Ok(keys) => {
-                for key in keys {
-                    unread.imports.entry(key).or_default().recorded.get_or_insert(0);
+        if unread.all.is_some() {
+            match self.keys_of_all().await {
+                Ok(keys) => {
+                    for key in keys {
+                        unread.imports.entry(key).or_default().recorded.get_or_insert(0);
+                    }
                 }
-            }
-            Err(error) => {
-                left.failed = Some((unread, error));
-                return left;
+                Err(error) => {
+                    left.failed = Some((unread, error));
+                    return left;
+                }
             }
         }
         let changed: Vec<(UserId, ImportId)> =
@@ -72,19 +59,15 @@ impl Shared {
                 }
             }
         }
-        let Unread { imports, owners, all } = unread;
-        for ((owner, import), told) in imports {
+        for ((owner, import), told) in unread.imports {
             if let Some(told) = told.unrecorded {
                 self.snapshots.set_unrecorded(owner, import, &told);
             }
         }
         if !left.again.imports.is_empty() {
-            // Who waits for more than one import waits for these, too.
-            (left.again.owners, left.again.all) = (owners, all);
-            return left;
-        }
-        left.loaded = owners;
-        if let Some(change) = all {
+            // Who waits for all imports waits for these, too.
+            left.again.all = unread.all;
+        } else if let Some(change) = unread.all {
             self.snapshots.freshness().clear_all(change);
         }
         left
@@ -107,6 +90,7 @@ impl Shared {
             .into_iter()
             .map(|import| (import.row.id, import))
             .collect();
+        self.end_lost_watches(&ids).await?;
         for key in keys {
             let Some(told) = unread.imports.get(key) else { continue };
             let is_shown = match read.remove(&key.1) {
@@ -122,6 +106,25 @@ impl Shared {
             } else if let Some(change) = told.recorded {
                 self.snapshots.freshness().clear(key.0, Some(key.1), change);
             }
+        }
+        Ok(())
+    }
+
+    /// Ends the watches of these imports that another replica has taken over, because this one was paused, and has not noticed
+    /// yet that it has lost its leases. Otherwise what the other one has recorded would not be shown here. Called after the
+    /// rows are read: what this replica still watches then, nobody else has changed before.
+    async fn end_lost_watches(&self, imports: &[ImportId]) -> store::Result<()> {
+        let watched: Vec<ImportId> =
+            imports.iter().copied().filter(|import| self.snapshots.is_watched(*import)).collect();
+        if watched.is_empty() {
+            return Ok(());
+        }
+        let kept = match self.store.replica() {
+            Some(lease) => self.store.watches_among(&lease, &watched).await?,
+            None => Vec::new(),
+        };
+        for lost in watched.iter().filter(|import| !kept.contains(import)) {
+            self.snapshots.lose_watch(*lost);
         }
         Ok(())
     }
@@ -165,6 +168,7 @@ impl Shared {
         }
         if let Some(told) = told {
             import.set_unrecorded(told);
+            self.snapshots.set_told(import.row.owner, id);
         }
         // What the runs of one have read that is over is read when a page asks for it.
         let has_readings = known.is_some() || import.row.finished_at.is_none();
@@ -173,7 +177,7 @@ impl Shared {
                 known.iter().flat_map(|known| &known.runs).find(|it| it.row.run_id == run.row.run_id);
             self.show_reading(run, before).await?;
         }
-        Ok(self.snapshots.follow(import, known.as_ref(), told.is_some()))
+        Ok(self.snapshots.follow(import, known.as_ref()))
     }
 
     /// What the steps of a run have committed: known before, or read once there is something, and at the end.

@@ -12,6 +12,7 @@ use crate::{
         Snapshot,
         followed_owners::{Asked, FollowedOwners},
         snapshot::Unrecorded,
+        told,
     },
     store,
 };
@@ -63,20 +64,30 @@ impl SnapshotCache {
     pub fn forget_unasked(&self) -> Vec<Arc<Snapshot>> {
         self.owners.forget_unasked();
         let mut inner = self.lock();
-        let Inner { imports, watched, retired, untold, .. } = &mut *inner;
+        let Inner { imports, watched, retired, untold, newest, .. } = &mut *inner;
         let is_forgotten = |(owner, id): &(UserId, ImportId), _: &mut Arc<Snapshot>| {
             !watched.contains_key(id) && !self.owners.contains(*owner)
         };
         let forgotten = imports.extract_if(.., is_forgotten).map(|(_, import)| import).collect();
         retired.retain(|key| imports.contains_key(key));
         untold.retain(|key| imports.contains_key(key));
+        newest.retain(|owner, _| self.owners.contains(*owner));
         forgotten
     }
 
+    /// The newest imports that `owner` had when this replica began to follow that user, newest first.
+    pub fn set_newest(&self, owner: UserId, imports: Vec<ImportId>) {
+        self.lock().newest.insert(owner, imports);
+    }
+
+    /// Those of them that are left.
+    pub fn newest(&self, owner: UserId) -> Vec<ImportId> {
+        self.lock().newest.get(&owner).cloned().unwrap_or_default()
+    }
+
     /// Inserts or replaces an import of a user who is asked for here, that another replica watches or has changed. `known`
-    /// is what was here before it was read, and `is_told` whether its watcher has told what only it knows. Returns false,
-    /// without a change, if that has changed or is watched here by now.
-    pub fn follow(&self, snapshot: Snapshot, known: Option<&Arc<Snapshot>>, is_told: bool) -> bool {
+    /// is what was here before it was read. Returns false, without a change, if that has changed or is watched here by now.
+    pub fn follow(&self, snapshot: Snapshot, known: Option<&Arc<Snapshot>>) -> bool {
         let key = (snapshot.row.owner, snapshot.row.id);
         let (is_final, is_over) = (snapshot.state().is_final(), snapshot.row.finished_at.is_some());
         let mut inner = self.lock();
@@ -95,11 +106,6 @@ impl SnapshotCache {
             inner.retired.retain(|retired| *retired != key);
         }
         inner.imports.insert(key, Arc::new(snapshot));
-        if is_told {
-            inner.untold.remove(&key);
-        } else if known.is_none() {
-            inner.untold.insert(key);
-        }
         if is_over && !was_retired {
             inner.retire(key);
         }
@@ -118,8 +124,26 @@ impl SnapshotCache {
         inner.untold.extend(keys);
     }
 
-    /// Whether the watchers of all unfinished imports of `owner` have told what only they know.
-    pub fn is_told(&self, owner: UserId) -> bool {
+    /// The watcher of an import has told what only it knows.
+    pub fn set_told(&self, owner: UserId, id: ImportId) {
+        if self.lock().untold.remove(&(owner, id)) {
+            self.told.notify_waiters();
+        }
+    }
+
+    /// Waits until the watchers of all unfinished imports of `owner` have told what only they know.
+    pub async fn until_told(&self, owner: UserId) {
+        loop {
+            // Before the look, so that no word in between is missed.
+            let told = self.told.notified();
+            if self.is_told(owner) {
+                return;
+            }
+            told.await;
+        }
+    }
+
+    pub(super) fn is_told(&self, owner: UserId) -> bool {
         let inner = self.lock();
         inner.imports_of(Some(owner)).all(|(key, import)| {
             !inner.untold.contains(key) || import.state().is_final() || inner.watched.contains_key(&key.1)
@@ -144,11 +168,7 @@ impl SnapshotCache {
 
     /// Takes over what another replica knows of an import.
     pub fn set_unrecorded(&self, owner: UserId, id: ImportId, told: &Unrecorded) {
-        let is_watched = {
-            let mut inner = self.lock();
-            inner.untold.remove(&(owner, id));
-            inner.watched.contains_key(&id)
-        };
+        let is_watched = self.is_watched(id);
         self.change_quietly(owner, id, |known| {
             if !is_watched {
                 known.set_unrecorded(told);
@@ -156,6 +176,8 @@ impl SnapshotCache {
                 known.outage = told.outage();
             }
         });
+        // Last: those who waited for it see it.
+        self.set_told(owner, id);
     }
 
     fn change_quietly(&self, owner: UserId, id: ImportId, change: impl FnOnce(&mut Snapshot)) {
@@ -176,23 +198,29 @@ impl SnapshotCache {
     ) -> BegunWatch {
         let id = import.row.id;
         let mut inner = self.lock();
+        if lease != inner.lease || lease.is_none() && !self.bus.is_alone() {
+            // That one may have changed it since.
+            return BegunWatch::LeftToAnother;
+        }
+        // Both at once: what is not watched may be forgotten at any time.
         if !inner.put(import) {
             return BegunWatch::Deleted;
         }
-        // Both at once: what is not watched may be forgotten at any time.
-        let begun = if lease != inner.lease || lease.is_none() && !self.bus.is_alone() {
-            BegunWatch::LeftToAnother
-        } else {
-            let token = parent.child_token();
-            let former = inner.watched.insert(id, OwnWatch { lease, ending: token.clone() });
-            if let Some(former) = former {
-                former.ending.cancel();
-            }
-            BegunWatch::Here(token)
-        };
+        let token = parent.child_token();
+        let former = inner.watched.insert(id, OwnWatch { lease, ending: token.clone() });
         drop(inner);
+        if let Some(former) = former {
+            former.ending.cancel();
+        }
         self.waiters.wake(id);
-        begun
+        BegunWatch::Here(token)
+    }
+
+    /// Ends the watch of an import that another replica watches by now.
+    pub fn lose_watch(&self, id: ImportId) {
+        if let Some(watch) = self.lock().watched.remove(&id) {
+            watch.ending.cancel();
+        }
     }
 
     /// The watch has ended that began with `token`.
@@ -218,10 +246,23 @@ impl SnapshotCache {
     }
 
     /// The imports of `owner`, or all, that are watched here.
-    pub fn watched(&self, owner: Option<UserId>) -> Vec<Arc<Snapshot>> {
+    pub fn watched(&self, owner: Option<UserId>) -> Vec<(UserId, ImportId)> {
         let inner = self.lock();
-        let watched = inner.imports_of(owner).filter(|((_, id), _)| inner.watched.contains_key(id));
-        watched.map(|(_, import)| Arc::clone(import)).collect()
+        inner
+            .imports_of(owner)
+            .map(|(key, _)| *key)
+            .filter(|(_, id)| inner.watched.contains_key(id))
+            .collect()
+    }
+
+    /// Tells what only this replica knows of those of these imports that it watches. None of them changes meanwhile, so
+    /// that the last word about each is the newest.
+    pub fn tell_watched(&self, keys: &[(UserId, ImportId)]) {
+        let inner = self.lock();
+        let watched = keys.iter().filter(|(_, id)| inner.watched.contains_key(id));
+        for import in watched.filter_map(|key| inner.imports.get(key)) {
+            told::unrecorded(&self.bus, import);
+        }
     }
 
     /// The imports of `owner`, or all, that are in memory.

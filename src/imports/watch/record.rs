@@ -133,7 +133,7 @@ impl Watch {
                 // An active call of the run can commit nothing any more.
                 self.shared.progress.stop(&run.run_id);
             } else {
-                self.shared.progress.follow(&run.run_id);
+                self.shared.progress.accept_reports(&run.run_id);
             }
         }
         Ok(any_changed)

@@ -188,7 +188,7 @@ async fn a_step_on_another_replica_is_stopped_and_waited_for_with_its_counts() {
 async fn a_step_that_begins_after_its_run_was_stopped_elsewhere_stops() {
     let world = World::of(2);
     let [watching, working] = &world.0[..] else { unreachable!() };
-    watching.follow(&run());
+    watching.accept_reports(&run());
     watching.stop(&run());
     world.pass_a_moment().await;
     let progress = working.of(&run());
@@ -201,8 +201,8 @@ async fn a_step_that_begins_after_its_run_was_stopped_elsewhere_stops() {
 #[tokio::test(start_paused = true)]
 async fn a_report_counts_on_all_replicas_where_it_may_and_a_flood_is_not_passed_on() {
     let world = World::of(3);
-    let [following, called, other] = &world.0[..] else { unreachable!() };
-    following.follow(&run());
+    let [watching, called, other] = &world.0[..] else { unreachable!() };
+    watching.accept_reports(&run());
     sleep(Duration::from_millis(1)).await;
     assert!(called.report(&run(), report(5), UnixMillis::now()));
     assert!(!called.report(&run(), report(6), UnixMillis::now()), "at once");
@@ -221,10 +221,10 @@ async fn a_report_counts_on_all_replicas_where_it_may_and_a_flood_is_not_passed_
 }
 
 #[tokio::test(start_paused = true)]
-async fn reports_of_invented_runs_displace_none_of_a_run_that_the_database_has() {
+async fn reports_of_invented_runs_displace_none_of_a_run_that_is_expected() {
     let world = World::of(2);
-    let [following, other] = &world.0[..] else { unreachable!() };
-    following.follow(&run());
+    let [watching, other] = &world.0[..] else { unreachable!() };
+    watching.accept_reports(&run());
     other.expect(&run(), true);
     sleep(Duration::from_millis(1)).await;
     let invent = |round: u64| {
@@ -238,9 +238,9 @@ async fn reports_of_invented_runs_displace_none_of_a_run_that_the_database_has()
         assert!(other.report(&run(), report(5), UnixMillis::now()));
         assert!(!other.report(&run(), report(5), UnixMillis::now()), "at once");
         world.pass(TOLD_EVERY).await;
-        assert_eq!(processed(following), Some(5));
+        assert_eq!(processed(watching), Some(5));
     }
-    following.forget(&run());
+    watching.forget(&run());
     world.pass(TOLD_EVERY).await;
     invent(4);
     assert!(!other.report(&run(), report(6), UnixMillis::now()), "it is over");
@@ -273,13 +273,13 @@ async fn a_run_that_is_forgotten_or_that_nobody_tells_of_takes_no_memory_anywher
     assert!(here.now(&run()).is_none() && there.now(&run()).is_none());
 
     there.of(&run()).set_execution(attempt(1, None));
-    there.follow(&run());
+    there.accept_reports(&run());
     world.pass(3 * DROPPED_AFTER).await;
     assert!(here.now(&run()).is_some(), "its watcher reminds us");
     // Its watcher dies.
     sleep(DROPPED_AFTER + 2 * REMIND_EVERY).await;
     assert!(here.now(&run()).is_none());
-    assert!(there.now(&run()).is_some(), "it is followed");
+    assert!(there.now(&run()).is_some(), "it is watched");
 }
 
 #[tokio::test(start_paused = true)]

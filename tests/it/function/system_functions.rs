@@ -128,7 +128,7 @@ async fn progress_is_taken_once_a_second_and_only_of_runs_that_are_followed() {
     assert_eq!(tell(&world, PROGRESS_ID, &told(5)).await.status, StatusCode::OK);
     assert_eq!(registry.now(&run()), None, "no watcher follows it");
 
-    registry.follow(&run());
+    registry.accept_reports(&run());
     assert_eq!(registry.now(&run()).unwrap().counts, None);
     tell(&world, PROGRESS_ID, &told(10)).await;
     tell(&world, PROGRESS_ID, &told(20)).await;
@@ -142,7 +142,7 @@ async fn nobody_tells_us_of_our_own_functions_progress() {
     let world = World::new(STEP_BYTES).await;
     let call = super::world::call(RUN, &world.upload(&super::world::csv(3)), &super::world::Memo::new(), 0);
     world.call(&call).await;
-    world.processor.progress.follow(&run());
+    world.processor.progress.accept_reports(&run());
     let told = json!({ "runId": RUN, "processedItems": 1_000_000, "failedItems": 0 });
     assert_eq!(tell(&world, PROGRESS_ID, &progress(told)).await.status, StatusCode::OK);
     let now = world.processor.progress.now(&run()).unwrap();
