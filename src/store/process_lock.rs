@@ -39,27 +39,26 @@ const HOLDER: &str = "SELECT CAST(pid AS BIGINT) FROM pg_locks WHERE locktype = 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
     Nobody,
-    /// Nobody either, while a command changes what servers take for granted.
+    /// Nobody, and the waiting process is a command: sharing would not help it.
     NobodyForCommand,
     /// Others that share it too.
     Replicas,
 }
 
 impl Sharing {
-    /// What to set comes first: who started a second replica would wait for nothing.
+    /// The setting comes first: without it, a second replica that somebody has just started would wait in vain.
     fn why_it_waits(self) -> &'static str {
         match self {
             Self::Nobody => {
-                "RUNBOARD_STORAGE_URL is not set here, and another Runboard uses the database. To share it, set that to \
-                 the same bucket at both; as it is, waiting until the other one ends"
+                "another Runboard uses the database. To share it, set RUNBOARD_STORAGE_URL to the same bucket at both \
+                 (here it is not set)"
             }
             Self::NobodyForCommand => {
-                "another Runboard uses the database, and this command needs all of them stopped; waiting until the other \
-                 one ends"
+                "another Runboard uses the database, and this command needs all of them stopped"
             }
             Self::Replicas => {
                 "another Runboard has the database for itself. To share it, set RUNBOARD_STORAGE_URL there as it is set \
-                 here; as it is, waiting until the other one ends"
+                 here"
             }
         }
     }
@@ -128,7 +127,8 @@ impl ProcessLock {
                 return Ok(None);
             }
             if !std::mem::replace(&mut is_waiting, true) {
-                tracing::info!("{}", sharing.why_it_waits());
+                let (why, seconds) = (sharing.why_it_waits(), within.as_secs());
+                tracing::info!("{why}. Waiting up to {seconds} s until the other one ends");
             }
             sleep(ASK_EVERY).await;
         }

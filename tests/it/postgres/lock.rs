@@ -69,11 +69,14 @@ async fn a_second_process_on_the_same_database_is_refused_and_a_restart_waits_fo
     let mut command = program(&copy);
     command.stderr(File::create(&log).unwrap());
     let second = thread::spawn(move || Binary::start(&mut command));
-    let waits = || fs::read_to_string(&log).unwrap().contains("waiting until the other one ends");
+    let waits = || fs::read_to_string(&log).unwrap().contains("Waiting up to 15 s until the other one ends");
     until("the second process to wait for the lock", waits).await;
     let said = fs::read_to_string(&log).unwrap();
-    let what_to_set = said.split("waiting until").next().unwrap();
-    assert!(what_to_set.contains("To share it, set that to the same bucket"), "it comes first: {said}");
+    let what_to_set = said.split("Waiting up to").next().unwrap();
+    assert!(
+        what_to_set.contains("To share it, set RUNBOARD_STORAGE_URL to the same bucket"),
+        "it comes first: {said}"
+    );
     assert_eq!(visitor.get("/readyz").await.status(), StatusCode::OK, "the first holds the lock");
     first.terminate();
     assert_eq!(first.wait().0.code(), Some(0));
