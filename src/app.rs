@@ -358,13 +358,13 @@ impl App {
         };
         let ended = join(work, uploads);
         if self.replicas.is_alone() {
-            // Nobody else can answer: pages still are, and refuse uploads with a sentence.
+            // No other process can answer, so this one serves pages until then; they refuse uploads with a sentence.
             ended.await;
             self.public.stop(true).await;
         } else {
             // The proxy passes what it cannot connect here to another replica.
             join(ended, self.public.stop(true)).await;
-            // What takes news to the one that leads has ended before the uploads.
+            // The task that tells the leader of new events ended above, and the last uploads may have recorded some since.
             self.replicas.bus().tell(&Work::Outbox);
         }
         broken_off("steps", self.steps.stop(STEPS_GRACE).await);

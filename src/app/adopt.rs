@@ -32,9 +32,10 @@ pub struct Adopted {
 /// database. Afterwards neither works with its former partner. Deletes nothing.
 ///
 /// # Errors
-/// If a server uses one of the two, if the folder does not exist although one of them is in it, or if one of them fails.
+/// If a server uses one of the two, if one of them fails, or if the data folder does not exist, unless the database is a
+/// Postgres and the files are in a bucket.
 pub async fn adopt(config: &Config) -> Result<Adopted, StartError> {
-    // Nothing of the installation is in it then, so that a start would make it, too.
+    // Then the folder holds nothing of the installation, and locking it makes it, as a start does.
     let is_scratch = config.bucket.is_some() && sqlite_file(config.database_url.expose_secret()).is_none();
     if !is_scratch && !config.data_dir.is_dir() {
         return Err(StartError::NoDataDir(config.data_dir.clone()));

@@ -26,8 +26,8 @@ const LOCK_WITHIN: Duration = Duration::from_secs(15);
 /// How long releasing the lock at the end may take.
 const RELEASE_GRACE: Duration = Duration::from_secs(6);
 
-/// What the file beside a SQLite database is called that its process locks: the database's name and this. SQLite itself
-/// uses other endings (`-wal`, `.lock`).
+/// The ending of the lock file of a SQLite database, after the database's own name. SQLite itself uses other endings
+/// (`-wal`, `.lock`).
 const LOCK_ENDING: &str = ".process-lock";
 
 /// The lock of the database, released last: that of a Postgres is held by a task of its own.

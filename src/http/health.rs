@@ -202,8 +202,9 @@ impl Health {
     }
 }
 
-/// 200 if the database and the engine answer, the engine accepts our keys, and files can be stored (or the bucket
-/// answers a read), a replica is one of the others, and the server is not stopping; else 503 with what is wrong.
+/// 200 if the database and the engine answer, the engine accepts our keys, files can be stored (or the bucket answers a
+/// read), of several replicas this one has its leases and hears the others, and the server is not stopping; else 503 with
+/// what is wrong.
 pub async fn readyz(health: web::Data<Health>) -> HttpResponse {
     // A separate task: a visitor who hangs up must not abort the request, or the next visitor repeats it.
     let engine = Arc::clone(&health.engine);

@@ -29,7 +29,7 @@ pub struct Renewed {
     pub leads: bool,
     /// How many replicas live, with this one.
     pub live: usize,
-    /// The public address of another one, if it differs: the first of several in their order.
+    /// The first, in alphabetical order, of the other public addresses that differ.
     pub other_public_url: Option<String>,
 }
 

@@ -353,7 +353,8 @@ pub enum AccountCommand {
     Add { email: String },
     /// Set a new password and end all sessions: the password is the first line of the standard input
     Reset { email: String },
-    /// List all accounts, oldest first: e-mail, time of creation and, if it is one, the word admin, between tabs
+    /// List all accounts, oldest first, with tabs between the fields: e-mail, time of creation and, for an admin, the word
+    /// admin
     List,
     /// Give an account the role of an admin, or take it away: admins invite people, hand out links for a new
     /// password and disable accounts

@@ -14,8 +14,8 @@ pub struct HttpLimits {
     pub body_bytes_per_second: u64,
     /// The longest pause while a client reads an answer.
     pub write_pause: Duration,
-    /// When the server stops: how long uploads may go on to arrive, and requests to be answered. Calls of Inngest, which
-    /// are running steps, are such requests.
+    /// When the server stops: how long uploads may go on to arrive. Requests, among them Inngest's calls, which are
+    /// running steps, may take `ANSWER_GRACE` (`app/server.rs`) longer.
     pub stop_grace: Duration,
 }
 

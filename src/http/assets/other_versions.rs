@@ -39,7 +39,7 @@ const LONGEST_NAME: usize = 100;
 /// Without a value it is being read, or could not be.
 type File = Arc<OnceCell<Arc<StoredAsset>>>;
 
-/// The files of other versions. Neither the list nor a file that is being read holds up who needs another file.
+/// The files of other versions. A request for one file waits neither for the list nor for another file.
 #[derive(Debug)]
 pub struct OtherVersions {
     store: Store,

@@ -26,7 +26,8 @@ impl ArrivingUploads {
         &self.stopping
     }
 
-    /// Receives an upload, which may take hours. None: the server is stopping, and it has just begun or takes too long.
+    /// Receives an upload, which may take hours. None: the server is stopping, and this upload began after that or takes
+    /// too long.
     pub async fn receive<T>(&self, receiving: impl Future<Output = T>) -> Option<T> {
         // Counted first: a stop refuses this upload or waits for it.
         let _arriving = self.arriving.token();
